@@ -1,0 +1,11 @@
+//! Mechanism of enlace: wire formats, cryptography and the backbone client.
+//!
+//! No database, no HTTP server, no global state. Everything here is byte-compatible with the enmeshed transport.
+//!
+//! | Feature | Adds |
+//! |---|---|
+//! | none | [`wire`]: identifiers, dates, references, and the shapes of the backbone's HTTP messages; pure data |
+//! | `verify` | [`identity`]'s address derivation and signature verification: what a server needs |
+//! | `client` (default) | sealing and opening, keys, and the [`backbone`] client |
+
+pub mod wire;

@@ -1,0 +1,98 @@
+//! What every answer is wrapped in, and the answer of the token endpoint, which is not.
+
+use serde::{Deserialize, Serialize};
+
+use crate::wire::Timestamp;
+
+/// `{"result": …}`, with `pagination` only when there is more than one page.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Envelope<T> {
+    /// The value itself.
+    pub result: T,
+    /// Where in a longer list this is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pagination: Option<Pagination>,
+}
+
+/// Position in a list that has several pages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Pagination {
+    /// 1 for the first page.
+    pub page_number: u64,
+    /// Records per page.
+    pub page_size: u64,
+    /// Number of pages.
+    pub total_pages: u64,
+    /// Number of records on all pages.
+    pub total_records: u64,
+}
+
+/// `{"error": …}`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ErrorEnvelope {
+    /// What went wrong.
+    pub error: ErrorBody,
+}
+
+/// The body of an error answer.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ErrorBody {
+    /// `ERR` and 17 characters; identifies this one answer.
+    #[serde(default)]
+    pub id: String,
+    /// Stable code, `error.platform.…`.
+    pub code: String,
+    /// For people.
+    #[serde(default)]
+    pub message: String,
+    /// Always empty on the original.
+    #[serde(default)]
+    pub docs: String,
+    /// When it happened, as text: the original writes up to seven fractional digits.
+    #[serde(default)]
+    pub time: String,
+    /// Details of some codes, for instance the exhausted quotas.
+    #[serde(default)]
+    pub data: Option<serde_json::Value>,
+}
+
+/// Answer of `POST /connect/token`.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct AccessToken {
+    /// The bearer token.
+    pub access_token: String,
+    /// `Bearer`.
+    #[serde(default)]
+    pub token_type: String,
+    /// Seconds until it expires.
+    pub expires_in: u64,
+}
+
+/// Error answer of `POST /connect/token` (RFC 6749 section 5.2).
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct OAuthError {
+    /// `invalid_grant`, `access_denied`, `invalid_client`, …
+    pub error: String,
+    /// For people.
+    #[serde(default)]
+    pub error_description: String,
+}
+
+/// Answer of `GET /Version`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Version {
+    /// A text such as `"7"`.
+    pub major_version: String,
+}
+
+/// Answer of `GET /Identities/IsDeleted`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct IsDeleted {
+    /// Whether the identity is gone or its grace period is over.
+    pub is_deleted: bool,
+    /// Since when.
+    pub deletion_date: Option<Timestamp>,
+}

@@ -1,0 +1,17 @@
+//! What travels: identifiers, dates, byte texts, references and the shapes of HTTP messages.
+//!
+//! Pure data. Nothing here encrypts, signs or opens a connection, so a server can depend on it alone.
+
+mod address;
+pub mod backbone;
+pub mod bytes;
+pub mod id;
+mod timestamp;
+
+pub use address::{Address, AddressError};
+pub use bytes::{ByteText, ByteTextError};
+pub use id::{
+    ChallengeId, DatawalletId, DatawalletModificationId, DeviceId, DevicePushIdentifier, ExternalEventId, FileId, Id,
+    InvalidId, MessageId, RelationshipId, RelationshipTemplateId, SyncErrorId, SyncRunId, TokenId, Username,
+};
+pub use timestamp::{ParseTimestampError, Timestamp};

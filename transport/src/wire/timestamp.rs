@@ -1,0 +1,195 @@
+//! Points in time as the protocol writes them: `YYYY-MM-DDTHH:mm:ss.SSSZ`.
+//!
+//! Milliseconds since the Unix epoch inside, because that is all that travels. `9999-12-31T00:00:00.000Z` is in daily
+//! use as "never", so arithmetic saturates.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use time::{Date, Month, OffsetDateTime, PrimitiveDateTime, Time, UtcOffset};
+
+/// A text that is not an ISO 8601 date or date-time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not an ISO 8601 date-time")]
+pub struct ParseTimestampError;
+
+/// A point in time with millisecond precision, from year 0 to year 9999.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Timestamp(i64);
+
+impl Timestamp {
+    /// `9999-12-31T00:00:00.000Z`, which the protocol uses for "never".
+    pub const NEVER: Self = Self(253_402_214_400_000);
+    /// The last representable millisecond, `9999-12-31T23:59:59.999Z`.
+    pub const MAX: Self = Self(253_402_300_799_999);
+    /// The first representable millisecond, `0000-01-01T00:00:00.000Z`.
+    pub const MIN: Self = Self(-62_167_219_200_000);
+
+    /// From milliseconds since the Unix epoch, clamped to the representable range.
+    #[must_use]
+    pub fn from_unix_milliseconds(milliseconds: i64) -> Self {
+        Self(milliseconds.clamp(Self::MIN.0, Self::MAX.0))
+    }
+
+    /// Milliseconds since the Unix epoch.
+    #[must_use]
+    pub fn as_unix_milliseconds(self) -> i64 {
+        self.0
+    }
+
+    /// This point in time plus a duration, at most [`Timestamp::MAX`].
+    #[must_use]
+    pub fn saturating_add(self, duration: Duration) -> Self {
+        let milliseconds = i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
+        Self::from_unix_milliseconds(self.0.saturating_add(milliseconds))
+    }
+
+    /// This point in time minus a duration, at least [`Timestamp::MIN`].
+    #[must_use]
+    pub fn saturating_sub(self, duration: Duration) -> Self {
+        let milliseconds = i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
+        Self::from_unix_milliseconds(self.0.saturating_sub(milliseconds))
+    }
+
+    /// How long after `earlier` this is; zero if it is not.
+    #[must_use]
+    pub fn saturating_duration_since(self, earlier: Self) -> Duration {
+        Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
+    }
+
+    fn to_offset_date_time(self) -> OffsetDateTime {
+        OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.0) * 1_000_000)
+            .expect("construction keeps the value inside years 0 to 9999")
+    }
+}
+
+impl From<std::time::SystemTime> for Timestamp {
+    fn from(time: std::time::SystemTime) -> Self {
+        let nanoseconds = OffsetDateTime::from(time).unix_timestamp_nanos();
+        Self::from_unix_milliseconds(i64::try_from(nanoseconds.div_euclid(1_000_000)).unwrap_or(i64::MAX))
+    }
+}
+
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let utc = self.to_offset_date_time();
+        let (hour, minute, second, millisecond) = utc.to_hms_milli();
+        write!(
+            f,
+            "{:04}-{:02}-{:02}T{hour:02}:{minute:02}:{second:02}.{millisecond:03}Z",
+            utc.year(),
+            u8::from(utc.month()),
+            utc.day()
+        )
+    }
+}
+
+impl fmt::Debug for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl FromStr for Timestamp {
+    type Err = ParseTimestampError;
+
+    /// Reads an ISO 8601 date or date-time. A missing zone means UTC, offsets are converted, digits beyond
+    /// milliseconds are cut off.
+    fn from_str(text: &str) -> Result<Self, ParseTimestampError> {
+        let (date, time) = match text.split_once(['T', ' ']) {
+            Some((date, time)) => (date, Some(time)),
+            None => (text, None),
+        };
+        let date = parse_date(date).ok_or(ParseTimestampError)?;
+        let (time, offset) = match time {
+            Some(time) => parse_time(time).ok_or(ParseTimestampError)?,
+            None => (Time::MIDNIGHT, UtcOffset::UTC),
+        };
+        let local = PrimitiveDateTime::new(date, time).assume_utc().unix_timestamp_nanos() / 1_000_000;
+        let utc = i64::try_from(local).map_err(|_| ParseTimestampError)? - i64::from(offset.whole_seconds()) * 1000;
+        if (Self::MIN.0..=Self::MAX.0).contains(&utc) { Ok(Self(utc)) } else { Err(ParseTimestampError) }
+    }
+}
+
+fn digits(text: &str, count: usize) -> Option<u32> {
+    (text.len() == count && text.bytes().all(|byte| byte.is_ascii_digit())).then(|| text.parse().ok())?
+}
+
+fn parse_date(text: &str) -> Option<Date> {
+    let (year, rest) = text.split_at_checked(4)?;
+    let year = i32::try_from(digits(year, 4)?).ok()?;
+    let (month, day) = rest.strip_prefix('-')?.split_once('-')?;
+    let month = Month::try_from(u8::try_from(digits(month, 2)?).ok()?).ok()?;
+    Date::from_calendar_date(year, month, u8::try_from(digits(day, 2)?).ok()?).ok()
+}
+
+fn parse_time(text: &str) -> Option<(Time, UtcOffset)> {
+    let zone_start = text.find(['Z', '+', '-']).unwrap_or(text.len());
+    let (clock, zone) = text.split_at(zone_start);
+    let (clock, fraction) = clock.split_once(['.', ',']).unwrap_or((clock, ""));
+    let mut parts = clock.split(':').map(|part| digits(part, 2).and_then(|value| u8::try_from(value).ok()));
+    let hour = parts.next()??;
+    let minute = parts.next().unwrap_or(Some(0))?;
+    let second = parts.next().unwrap_or(Some(0))?;
+    if parts.next().is_some() || !fraction.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let millisecond = format!("{fraction:0<3}")[..3].parse().ok()?;
+    Some((Time::from_hms_milli(hour, minute, second, millisecond).ok()?, parse_zone(zone)?))
+}
+
+fn parse_zone(text: &str) -> Option<UtcOffset> {
+    let sign = match text.as_bytes().first() {
+        None => return Some(UtcOffset::UTC),
+        Some(b'Z') => return (text.len() == 1).then_some(UtcOffset::UTC),
+        Some(b'-') => -1,
+        Some(_) => 1,
+    };
+    let (hours, minutes) = match text[1..].split_once(':') {
+        Some((hours, minutes)) => (digits(hours, 2)?, digits(minutes, 2)?),
+        None => (digits(&text[1..], 2)?, 0),
+    };
+    UtcOffset::from_hms(sign * i8::try_from(hours).ok()?, sign * i8::try_from(minutes).ok()?, 0).ok()
+}
+
+impl Serialize for Timestamp {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Timestamp {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        std::borrow::Cow::<'de, str>::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn never_and_the_bounds_print_as_written() {
+        assert_eq!(Timestamp::NEVER.to_string(), "9999-12-31T00:00:00.000Z");
+        assert_eq!(Timestamp::MAX.to_string(), "9999-12-31T23:59:59.999Z");
+        assert_eq!(Timestamp::MIN.to_string(), "0000-01-01T00:00:00.000Z");
+        assert_eq!("9999-12-31T00:00:00.000Z".parse(), Ok(Timestamp::NEVER));
+    }
+
+    #[test]
+    fn digits_beyond_milliseconds_are_cut_and_offsets_converted() {
+        let read = |text: &str| text.parse::<Timestamp>().unwrap().to_string();
+        assert_eq!(read("2030-01-01T12:00:00.9999999Z"), "2030-01-01T12:00:00.999Z");
+        assert_eq!(read("2030-01-01T12:00:00+02:00"), "2030-01-01T10:00:00.000Z");
+        assert_eq!(read("2030-01-01"), "2030-01-01T00:00:00.000Z");
+        assert_eq!(read("2030-01-01T12:00"), "2030-01-01T12:00:00.000Z");
+    }
+
+    #[test]
+    fn arithmetic_saturates() {
+        assert_eq!(Timestamp::NEVER.saturating_add(Duration::from_secs(u64::MAX)), Timestamp::MAX);
+        assert_eq!(Timestamp::NEVER.saturating_sub(Duration::MAX), Timestamp::MIN);
+    }
+}
