@@ -1,1 +1,22 @@
-//! Placeholder.
+//! The node: one identity, its encrypted files, and the tokens that share them.
+//!
+//! [`Runtime::builder`] takes a [`Config`], opens the store, creates or loads the identity and hands out facades. Each
+//! facade is one noun; the REST interface and the command line call nothing else.
+//!
+//! This crate decides what happens and remembers it. How things are sealed, signed and sent is `transport`'s.
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod clock;
+mod config;
+pub mod dto;
+mod error;
+mod event;
+pub mod facade;
+mod runtime;
+
+pub use clock::{Clock, ManualClock, SystemClock};
+pub use config::{BackboneConfig, Config, DeviceProfile, Secret, StoreKey};
+pub use error::{Error, Result};
+pub use event::{Event, EventReceiver};
+pub use runtime::{Runtime, RuntimeBuilder};
+pub use transport::wire::{Address, ChallengeId, DeviceId, FileId, RelationshipId, Timestamp, TokenId};

@@ -1,0 +1,124 @@
+//! Settings of a node, parsed. Defaults live here, each with its reason.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// A text that must not be printed: client secrets, passwords.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Wraps a secret text.
+    #[must_use]
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The text itself, for the one place that needs it.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+/// Settings of a [`crate::Runtime`].
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where the store, its key and temporary files live. Created with mode 0700.
+    pub data_dir: PathBuf,
+    /// Which backbone, and as which OAuth client.
+    pub backbone: BackboneConfig,
+    /// Where the key that encrypts the store comes from.
+    pub store_key: StoreKey,
+    /// Whether the first start may create an identity.
+    pub allow_identity_creation: bool,
+    /// Largest file in bytes of plaintext.
+    pub max_file_size: u64,
+    /// Whether changes are recorded and pushed to the datawallet.
+    pub datawallet_enabled: bool,
+    /// What the device says of itself when it is created.
+    pub device: DeviceProfile,
+}
+
+impl Config {
+    /// Most plaintext bytes the official client takes: a larger file could not be read by it.
+    pub const DEFAULT_MAX_FILE_SIZE: u64 = 10 * 1024 * 1024;
+
+    /// Settings with defaults for everything but the place and the backbone.
+    #[must_use]
+    pub fn new(data_dir: impl Into<PathBuf>, backbone: BackboneConfig) -> Self {
+        Self {
+            data_dir: data_dir.into(),
+            backbone,
+            store_key: StoreKey::File,
+            allow_identity_creation: true,
+            max_file_size: Self::DEFAULT_MAX_FILE_SIZE,
+            // On, unlike the original: the log is what lets another device recover everything.
+            datawallet_enabled: true,
+            device: DeviceProfile::default(),
+        }
+    }
+}
+
+/// Which backbone a node uses.
+#[derive(Debug, Clone)]
+pub struct BackboneConfig {
+    /// `http://` or `https://`, without a vertical bar or an at sign, because references carry it.
+    pub base_url: String,
+    /// OAuth client.
+    pub client_id: String,
+    /// Secret of the OAuth client.
+    pub client_secret: Secret,
+    /// Host name inside new addresses; the host of the base URL if absent.
+    pub address_hostname: Option<String>,
+    /// Longest time one request may take.
+    pub timeout: Duration,
+    /// Redirects followed before giving up.
+    pub max_redirects: usize,
+    /// Whether `http://` to a host that is not loopback is allowed.
+    pub allow_plain_http: bool,
+}
+
+impl BackboneConfig {
+    /// Settings with the protocol's usual time-outs.
+    #[must_use]
+    pub fn new(base_url: impl Into<String>, client_id: impl Into<String>, client_secret: Secret) -> Self {
+        Self {
+            base_url: base_url.into(),
+            client_id: client_id.into(),
+            client_secret,
+            address_hostname: None,
+            timeout: Duration::from_secs(60),
+            max_redirects: 10,
+            allow_plain_http: false,
+        }
+    }
+}
+
+/// Where the 32-byte key of the store comes from.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum StoreKey {
+    /// `store.key` in the data directory, mode 0600, created at the first start.
+    #[default]
+    File,
+    /// A file elsewhere, same form.
+    FileAt(PathBuf),
+    /// base64url in this environment variable.
+    Environment(String),
+}
+
+/// What a device says of itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DeviceProfile {
+    /// For people.
+    pub name: Option<String>,
+    /// For people.
+    pub description: Option<String>,
+}

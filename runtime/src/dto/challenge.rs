@@ -1,0 +1,49 @@
+//! Challenges: proofs of identity on request.
+
+use serde::{Deserialize, Serialize};
+use transport::wire::{Address, ChallengeId, DeviceId, Timestamp};
+
+/// Which key signs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ChallengeType {
+    /// The identity key.
+    Identity,
+    /// The device key.
+    Device,
+    /// The key of one relationship.
+    Relationship,
+}
+
+/// A signed challenge.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Challenge {
+    /// Its identifier.
+    pub id: ChallengeId,
+    /// When the backbone forgets it.
+    pub expires_at: Timestamp,
+    /// By whom.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created_by: Option<Address>,
+    /// With which device.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created_by_device: Option<DeviceId>,
+    /// Which key signed.
+    #[serde(rename = "type")]
+    pub kind: ChallengeType,
+    /// base64url of the signature's JSON text.
+    pub signature: String,
+    /// The signed JSON text.
+    pub challenge_string: String,
+}
+
+/// Whether a challenge is what it claims to be.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ChallengeValidation {
+    /// Expired, unknown and wrongly signed challenges are not valid; that is no error.
+    pub is_valid: bool,
+    /// The relationship to the signer, if valid.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub corresponding_relationship: Option<serde_json::Value>,
+}

@@ -1,0 +1,36 @@
+//! Tokens as users see them.
+
+use serde::{Deserialize, Serialize};
+use transport::wire::{Address, DeviceId, Timestamp, TokenId};
+
+use super::{PasswordProtection, Reference};
+
+/// A token, own or a peer's.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Token {
+    /// Its identifier.
+    pub id: TokenId,
+    /// Whether this identity created it.
+    pub is_own: bool,
+    /// By whom.
+    pub created_by: Address,
+    /// With which device.
+    pub created_by_device: DeviceId,
+    /// What it holds; typed contents keep their `@type`.
+    pub content: serde_json::Value,
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// Until when it can be loaded.
+    pub expires_at: Timestamp,
+    /// The only identity that may load it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub for_identity: Option<Address>,
+    /// The password that loading it takes, in clear.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password_protection: Option<PasswordProtection>,
+    /// How to hand it on.
+    pub reference: Reference,
+    /// Whether it was left out of the store.
+    pub is_ephemeral: bool,
+}

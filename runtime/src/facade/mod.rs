@@ -1,0 +1,15 @@
+//! What a user can do, one noun a file.
+
+mod account;
+mod challenges;
+mod files;
+mod identity_metadata;
+mod tokens;
+mod transfer;
+
+pub use account::{AccountFacade, Health};
+pub use challenges::{ChallengesFacade, CreateChallenge, ValidateChallenge};
+pub use files::{CreateTokenForFile, Download, FilesFacade, LoadFile, UploadOwnFile};
+pub use identity_metadata::IdentityMetadataFacade;
+pub use tokens::{CreateOwnToken, LoadPeerToken, TokensFacade};
+pub use transfer::{Observer, Ownership, Parameters, Phase, Progress, VerifiedContent};
