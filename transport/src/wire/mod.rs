@@ -6,12 +6,20 @@ mod address;
 pub mod backbone;
 pub mod bytes;
 pub mod id;
+mod iso8601;
+pub mod json;
+pub mod password;
+pub mod reference;
 mod timestamp;
 
-pub use address::{Address, AddressError};
+pub use address::{Address, AddressError, MAX_ADDRESS_LENGTH};
 pub use bytes::{ByteText, ByteTextError};
 pub use id::{
     ChallengeId, DatawalletId, DatawalletModificationId, DeviceId, DevicePushIdentifier, ExternalEventId, FileId, Id,
     InvalidId, MessageId, RelationshipId, RelationshipTemplateId, SyncErrorId, SyncRunId, TokenId, Username,
+};
+pub use password::{PasswordLocationIndicator, PasswordType, SharedPasswordProtection};
+pub use reference::{
+    AnyReference, FileReference, Reference, ReferenceError, ReferenceKey, RelationshipTemplateReference, TokenReference,
 };
 pub use timestamp::{ParseTimestampError, Timestamp};

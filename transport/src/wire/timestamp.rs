@@ -8,7 +8,9 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use time::{Date, Month, OffsetDateTime, PrimitiveDateTime, Time, UtcOffset};
+use time::{OffsetDateTime, PrimitiveDateTime};
+
+use super::iso8601;
 
 /// A text that is not an ISO 8601 date or date-time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -95,63 +97,17 @@ impl fmt::Debug for Timestamp {
 impl FromStr for Timestamp {
     type Err = ParseTimestampError;
 
-    /// Reads an ISO 8601 date or date-time. A missing zone means UTC, offsets are converted, digits beyond
-    /// milliseconds are cut off.
+    /// Reads an ISO 8601 date or date-time: calendar, week or ordinal date, basic or extended form, `T` or a blank
+    /// before an optional time. A missing zone means UTC, offsets are converted, digits beyond milliseconds are cut off.
+    ///
+    /// # Errors
+    /// [`ParseTimestampError`] for anything else, for dates that do not exist and for moments outside the years 0 to 9999.
     fn from_str(text: &str) -> Result<Self, ParseTimestampError> {
-        let (date, time) = match text.split_once(['T', ' ']) {
-            Some((date, time)) => (date, Some(time)),
-            None => (text, None),
-        };
-        let date = parse_date(date).ok_or(ParseTimestampError)?;
-        let (time, offset) = match time {
-            Some(time) => parse_time(time).ok_or(ParseTimestampError)?,
-            None => (Time::MIDNIGHT, UtcOffset::UTC),
-        };
+        let (date, time, offset) = iso8601::parse(text).ok_or(ParseTimestampError)?;
         let local = PrimitiveDateTime::new(date, time).assume_utc().unix_timestamp_nanos() / 1_000_000;
         let utc = i64::try_from(local).map_err(|_| ParseTimestampError)? - i64::from(offset.whole_seconds()) * 1000;
         if (Self::MIN.0..=Self::MAX.0).contains(&utc) { Ok(Self(utc)) } else { Err(ParseTimestampError) }
     }
-}
-
-fn digits(text: &str, count: usize) -> Option<u32> {
-    (text.len() == count && text.bytes().all(|byte| byte.is_ascii_digit())).then(|| text.parse().ok())?
-}
-
-fn parse_date(text: &str) -> Option<Date> {
-    let (year, rest) = text.split_at_checked(4)?;
-    let year = i32::try_from(digits(year, 4)?).ok()?;
-    let (month, day) = rest.strip_prefix('-')?.split_once('-')?;
-    let month = Month::try_from(u8::try_from(digits(month, 2)?).ok()?).ok()?;
-    Date::from_calendar_date(year, month, u8::try_from(digits(day, 2)?).ok()?).ok()
-}
-
-fn parse_time(text: &str) -> Option<(Time, UtcOffset)> {
-    let zone_start = text.find(['Z', '+', '-']).unwrap_or(text.len());
-    let (clock, zone) = text.split_at(zone_start);
-    let (clock, fraction) = clock.split_once(['.', ',']).unwrap_or((clock, ""));
-    let mut parts = clock.split(':').map(|part| digits(part, 2).and_then(|value| u8::try_from(value).ok()));
-    let hour = parts.next()??;
-    let minute = parts.next().unwrap_or(Some(0))?;
-    let second = parts.next().unwrap_or(Some(0))?;
-    if parts.next().is_some() || !fraction.bytes().all(|byte| byte.is_ascii_digit()) {
-        return None;
-    }
-    let millisecond = format!("{fraction:0<3}")[..3].parse().ok()?;
-    Some((Time::from_hms_milli(hour, minute, second, millisecond).ok()?, parse_zone(zone)?))
-}
-
-fn parse_zone(text: &str) -> Option<UtcOffset> {
-    let sign = match text.as_bytes().first() {
-        None => return Some(UtcOffset::UTC),
-        Some(b'Z') => return (text.len() == 1).then_some(UtcOffset::UTC),
-        Some(b'-') => -1,
-        Some(_) => 1,
-    };
-    let (hours, minutes) = match text[1..].split_once(':') {
-        Some((hours, minutes)) => (digits(hours, 2)?, digits(minutes, 2)?),
-        None => (digits(&text[1..], 2)?, 0),
-    };
-    UtcOffset::from_hms(sign * i8::try_from(hours).ok()?, sign * i8::try_from(minutes).ok()?, 0).ok()
 }
 
 impl Serialize for Timestamp {
@@ -185,6 +141,64 @@ mod tests {
         assert_eq!(read("2030-01-01T12:00:00+02:00"), "2030-01-01T10:00:00.000Z");
         assert_eq!(read("2030-01-01"), "2030-01-01T00:00:00.000Z");
         assert_eq!(read("2030-01-01T12:00"), "2030-01-01T12:00:00.000Z");
+    }
+
+    #[test]
+    fn every_form_of_iso_8601_is_read() {
+        for (text, expected) in [
+            ("2025", "2025-01-01T00:00:00.000Z"),
+            ("2025-03", "2025-03-01T00:00:00.000Z"),
+            ("20250304", "2025-03-04T00:00:00.000Z"),
+            ("2025-W03-2", "2025-01-14T00:00:00.000Z"),
+            ("2025W032", "2025-01-14T00:00:00.000Z"),
+            ("2025-W03", "2025-01-13T00:00:00.000Z"),
+            ("2025-031", "2025-01-31T00:00:00.000Z"),
+            ("2025031T10", "2025-01-31T10:00:00.000Z"),
+            ("2025-01-31 12:34:56,7", "2025-01-31T12:34:56.700Z"),
+            ("20250131T123456.789Z", "2025-01-31T12:34:56.789Z"),
+            ("20250131T1234-0130", "2025-01-31T14:04:00.000Z"),
+            ("2025-01-31T12+05:30", "2025-01-31T06:30:00.000Z"),
+            ("2024-02-29", "2024-02-29T00:00:00.000Z"),
+        ] {
+            assert_eq!(text.parse::<Timestamp>().map(|date| date.to_string()), Ok(expected.to_owned()), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_a_date_or_does_not_exist_is_refused() {
+        for text in [
+            "",
+            " 2025-01-01",
+            "2025-01-01 ",
+            "2025-01-01T",
+            "2025-02-29",
+            "2099-02-30",
+            "2025-13-01",
+            "2025-366",
+            "2025-W54",
+            "2025-W01-8",
+            "2025-W01-0",
+            "2025-01-01T24:00:00Z",
+            "2025-01-01T00:60:00Z",
+            "2025-01-01T00:00:60Z",
+            "2025-01-01t00:00:00Z",
+            "2025-01-01T00:00:00z",
+            "2025-01-01T00:00:00.Z",
+            "2025-01-01T00:00.5Z",
+            "2025-01-01T00:00:00+24:00",
+            "2025-01-01Z",
+            "-2025-01-01",
+            "+002025-01-01",
+            "12025-01-01",
+            "1735689600000",
+            "2025-01-01T00:00:00ZZ",
+            "0000-01-01T00:00:00+01:00",
+            "9999-12-31T23:59:59-01:00",
+            "2025-01-\u{0661}1",
+            "never",
+        ] {
+            assert_eq!(text.parse::<Timestamp>(), Err(ParseTimestampError), "{text:?}");
+        }
     }
 
     #[test]

@@ -1,0 +1,236 @@
+//! References: short texts that name a token, file or template at a backbone and carry the key to it.
+//!
+//! Two forms hold the same facts. The truncated form is base64url of `id[@baseUrl]|3|key|forIdentity|password`; the URL
+//! form is `baseUrl/r/id[?app=…]#` and base64url of the parts after the id. Whoever holds a reference can read what it
+//! names unless a password or an identity is asked for, so references are secrets: nothing here prints a key.
+
+mod base_url;
+mod key;
+mod text;
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde_json::{Value, json};
+
+use super::id::Id;
+use super::password::{PasswordProtectionError, SharedPasswordProtection};
+use super::{Address, FileId, RelationshipTemplateId, TokenId};
+pub use key::ReferenceKey;
+
+/// Most characters a reference may have in either form.
+pub const MAX_REFERENCE_LENGTH: usize = 4096;
+
+/// Number of the only cipher in use (XChaCha20-Poly1305).
+pub(crate) const KEY_ALGORITHM: u8 = 3;
+
+/// A text that is not a reference.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReferenceError {
+    /// More than [`MAX_REFERENCE_LENGTH`] characters.
+    #[error("reference is longer than {MAX_REFERENCE_LENGTH} characters")]
+    TooLong,
+    /// Not base64url, or not UTF-8 inside.
+    #[error("reference is not base64url of a text; was it copied completely?")]
+    Encoding,
+    /// The wrong number of parts.
+    #[error("reference does not have the parts of a reference; was it copied completely?")]
+    Parts,
+    /// An id of another kind than asked for, or none at all.
+    #[error("reference does not name an id that starts with {expected}")]
+    Kind {
+        /// The prefix that was expected, `TOK`, `FIL` or `RLT`; all three if any would do.
+        expected: &'static str,
+    },
+    /// A cipher that nobody uses.
+    #[error("reference names an unknown cipher")]
+    Algorithm,
+    /// Not base64url of 32 bytes.
+    #[error("key in the reference is not base64url of 32 bytes")]
+    Key,
+    /// Neither empty nor four lower-case hex digits.
+    #[error("identity in the reference is not the last four characters of an address")]
+    ForIdentity,
+    /// See the source.
+    #[error("password part of the reference is wrong: {0}")]
+    Password(#[from] PasswordProtectionError),
+    /// Not an absolute http or https URL, or one with credentials, query or fragment.
+    #[error("backbone address in the reference is not a plain http or https URL")]
+    BaseUrl,
+}
+
+/// An identifier that references can carry.
+pub trait Referable: Id {
+    /// Name of the reference type in JSON.
+    const REFERENCE_TYPE: &'static str;
+}
+
+impl Referable for TokenId {
+    const REFERENCE_TYPE: &'static str = "TokenReference";
+}
+
+impl Referable for FileId {
+    const REFERENCE_TYPE: &'static str = "FileReference";
+}
+
+impl Referable for RelationshipTemplateId {
+    const REFERENCE_TYPE: &'static str = "RelationshipTemplateReference";
+}
+
+/// A reference to the thing that `I` identifies.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Reference<I> {
+    /// What it names.
+    pub id: I,
+    /// Where: an absolute http or https URL without a trailing slash; absent in references of old clients.
+    pub backbone_base_url: Option<String>,
+    /// Opens the token or template, or the metadata of the file.
+    pub key: ReferenceKey,
+    /// The last four characters of the only address it is for.
+    pub for_identity_truncated: Option<String>,
+    /// What a reader has to ask for.
+    pub password_protection: Option<SharedPasswordProtection>,
+    /// The password itself: only clients from 6.62 to 7.2 write it, into references of empty tokens.
+    pub password: Option<String>,
+}
+
+/// Names a token and opens its content.
+pub type TokenReference = Reference<TokenId>;
+/// Names a file and opens its metadata.
+pub type FileReference = Reference<FileId>;
+/// Names a relationship template and opens its content.
+pub type RelationshipTemplateReference = Reference<RelationshipTemplateId>;
+
+impl<I: Referable> Reference<I> {
+    /// A reference for everybody, at no particular backbone.
+    #[must_use]
+    pub fn new(id: I, key: ReferenceKey) -> Self {
+        Self {
+            id,
+            backbone_base_url: None,
+            key,
+            for_identity_truncated: None,
+            password_protection: None,
+            password: None,
+        }
+    }
+
+    /// The same at a backbone.
+    ///
+    /// # Errors
+    /// [`ReferenceError::BaseUrl`] if the URL cannot stand in a reference.
+    pub fn at(mut self, backbone_base_url: &str) -> Result<Self, ReferenceError> {
+        self.backbone_base_url = Some(base_url::check(backbone_base_url)?);
+        Ok(self)
+    }
+
+    /// Reads the truncated form (with or without an `nmshd://tr#` or `nmshd://qr#` before it) or the URL form.
+    ///
+    /// # Errors
+    /// [`ReferenceError`] says which part is wrong; [`ReferenceError::Kind`] if it names something else.
+    pub fn parse(text: &str) -> Result<Self, ReferenceError> {
+        text::Parts::read(text)?.into_reference()
+    }
+
+    /// The truncated form, always with five parts.
+    #[must_use]
+    pub fn to_truncated(&self) -> String {
+        text::truncated(self)
+    }
+
+    /// The URL form, for the app named `app` if one is given; `None` without a backbone URL.
+    #[must_use]
+    pub fn to_url(&self, app: Option<&str>) -> Option<String> {
+        text::url(self, app)
+    }
+
+    /// The JSON form, as it stands in message attachments, with `@type` or without.
+    #[must_use]
+    pub fn to_json(&self, verbose: bool) -> Value {
+        let mut members = serde_json::Map::new();
+        if verbose {
+            members.insert("@type".into(), I::REFERENCE_TYPE.into());
+        }
+        if let Some(base_url) = &self.backbone_base_url {
+            members.insert("backboneBaseUrl".into(), base_url.as_str().into());
+        }
+        if let Some(for_identity) = &self.for_identity_truncated {
+            members.insert("forIdentityTruncated".into(), for_identity.as_str().into());
+        }
+        members.insert("id".into(), self.id.as_ref().into());
+        members.insert("key".into(), json!({"key": self.key.to_base64url(), "alg": KEY_ALGORITHM}));
+        if let Some(protection) = &self.password_protection {
+            members.insert("passwordProtection".into(), json!(protection));
+        }
+        Value::Object(members)
+    }
+
+    /// Whether an identity may use it, as far as the reference itself tells. Without an address, only references for
+    /// everybody are.
+    #[must_use]
+    pub fn is_for(&self, address: Option<&Address>) -> bool {
+        match (&self.for_identity_truncated, address) {
+            (None, _) => true,
+            (Some(truncated), Some(address)) => address.truncated() == truncated,
+            (Some(_), None) => false,
+        }
+    }
+}
+
+impl<I: Referable> FromStr for Reference<I> {
+    type Err = ReferenceError;
+
+    fn from_str(text: &str) -> Result<Self, ReferenceError> {
+        Self::parse(text)
+    }
+}
+
+/// Shows what is named, never the key or the password.
+impl<I: Referable> fmt::Debug for Reference<I> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct(I::REFERENCE_TYPE)
+            .field("id", &self.id)
+            .field("backbone_base_url", &self.backbone_base_url)
+            .field("for_identity_truncated", &self.for_identity_truncated)
+            .field("password_protected", &self.password_protection.is_some())
+            .finish_non_exhaustive()
+    }
+}
+
+/// A reference whose kind is told by the id inside.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AnyReference {
+    /// Names a token.
+    Token(TokenReference),
+    /// Names a file.
+    File(FileReference),
+    /// Names a relationship template.
+    RelationshipTemplate(RelationshipTemplateReference),
+}
+
+impl AnyReference {
+    /// Reads a reference of any kind in either form.
+    ///
+    /// # Errors
+    /// [`ReferenceError`] says which part is wrong.
+    pub fn parse(text: &str) -> Result<Self, ReferenceError> {
+        let parts = text::Parts::read(text)?;
+        match parts.id.get(..3) {
+            Some(TokenId::PREFIX) => parts.into_reference().map(Self::Token),
+            Some(FileId::PREFIX) => parts.into_reference().map(Self::File),
+            Some(RelationshipTemplateId::PREFIX) => parts.into_reference().map(Self::RelationshipTemplate),
+            _ => Err(ReferenceError::Kind { expected: "TOK, FIL or RLT" }),
+        }
+    }
+
+    /// The backbone it names.
+    #[must_use]
+    pub fn backbone_base_url(&self) -> Option<&str> {
+        match self {
+            Self::Token(reference) => reference.backbone_base_url.as_deref(),
+            Self::File(reference) => reference.backbone_base_url.as_deref(),
+            Self::RelationshipTemplate(reference) => reference.backbone_base_url.as_deref(),
+        }
+    }
+}
