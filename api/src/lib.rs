@@ -1,1 +1,2 @@
-//! Placeholder.
+//! Faces of a node: the REST interface.
+#![cfg_attr(test, allow(clippy::unwrap_used))]
