@@ -8,4 +8,13 @@
 //! | `verify` | [`identity`]'s address derivation and signature verification: what a server needs |
 //! | `client` (default) | sealing and opening, keys, and the [`backbone`] client |
 
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+#[cfg(feature = "verify")]
+pub mod crypto;
+mod error;
+#[cfg(feature = "verify")]
+pub mod identity;
 pub mod wire;
+
+pub use error::Error;

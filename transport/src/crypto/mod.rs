@@ -1,0 +1,51 @@
+//! The primitives that the protocol fixes, and nothing else: XChaCha20-Poly1305, Ed25519, X25519, BLAKE2b, Argon2id, SHA-2.
+//!
+//! All come from reviewed crates, and only this module names them. Keys act through methods; their bytes leave only
+//! through functions called `expose` and through [`CryptoObject`], the JSON texts that the protocol prescribes. Every
+//! failure to decrypt or authenticate is the one opaque [`CryptoError::Decryption`].
+//!
+//! With feature `verify` alone there are hashes and signature verification; the rest needs `client`.
+
+mod error;
+pub mod hash;
+mod object;
+mod signature;
+
+#[cfg(feature = "client")]
+mod cipher;
+#[cfg(feature = "client")]
+mod exchange;
+#[cfg(feature = "client")]
+mod kdf;
+#[cfg(feature = "client")]
+mod nonce;
+#[cfg(feature = "client")]
+pub mod password;
+#[cfg(feature = "client")]
+pub mod random;
+#[cfg(feature = "client")]
+mod secret_key;
+#[cfg(feature = "client")]
+mod signature_keypair;
+#[cfg(feature = "client")]
+mod stream;
+
+#[cfg(feature = "client")]
+pub use cipher::{Cipher, CipherNonce, MAX_CIPHERTEXT_LENGTH, TAG_LENGTH};
+pub use error::CryptoError;
+#[cfg(feature = "client")]
+pub use exchange::{ExchangeKeypair, ExchangePublicKey, ExchangeSecrets};
+#[cfg(feature = "client")]
+pub use kdf::{KdfContext, MAX_KEY_ID};
+#[cfg(feature = "client")]
+pub use nonce::{BaseNonce, NONCE_LENGTH};
+pub use object::{CryptoObject, Form, compact};
+#[cfg(feature = "client")]
+pub use password::{PasswordHash, hash_password};
+#[cfg(feature = "client")]
+pub use secret_key::SecretKey;
+pub use signature::{Signature, SignatureHash, SignaturePublicKey};
+#[cfg(feature = "client")]
+pub use signature_keypair::SignatureKeypair;
+#[cfg(feature = "client")]
+pub(crate) use stream::{MAX_STREAM_LENGTH, StreamOpener, StreamSealer};
