@@ -13,6 +13,8 @@ mod error;
 mod event;
 pub mod facade;
 mod runtime;
+#[expect(dead_code, reason = "facades are about to use all of it")]
+mod store;
 
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use config::{BackboneConfig, Config, DeviceProfile, Secret, StoreKey};

@@ -1,0 +1,204 @@
+//! Changes that belong together.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::category;
+use super::object::{LocalModification, Object, StoredObject};
+use super::{Result, Store, StoreError, key, sealing};
+
+/// Collects changes for [`Store::commit`]. They take effect in the order in which they were added.
+#[derive(Default)]
+pub(crate) struct Batch {
+    changes: Vec<Change>,
+}
+
+enum Change {
+    Put(Object, Recording),
+    Delete { collection: String, id: String, recording: Recording },
+    PutValue { name: String, value: Vec<u8> },
+    RemoveValue { name: String },
+    Append(LocalModification),
+    DropUnpushed { up_to: u64 },
+}
+
+/// Whether a change is queued for other devices.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Recording {
+    No,
+    Create,
+    Update,
+    Delete,
+}
+
+impl Batch {
+    pub(crate) fn new() -> Self {
+        Self::default()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.changes.is_empty()
+    }
+
+    /// Stores an object that was changed elsewhere: nothing is queued.
+    pub(crate) fn put_object(&mut self, object: Object) -> &mut Self {
+        self.push(Change::Put(object, Recording::No))
+    }
+
+    /// Removes an object that was removed elsewhere: nothing is queued. One that is not there is fine.
+    pub(crate) fn delete_object(&mut self, collection: &str, id: &str) -> &mut Self {
+        self.push(Change::Delete { collection: collection.to_owned(), id: id.to_owned(), recording: Recording::No })
+    }
+
+    /// Stores a new object and queues it for other devices. If there is one already, it counts as an update.
+    pub(crate) fn record_create(&mut self, object: Object) -> &mut Self {
+        self.push(Change::Put(object, Recording::Create))
+    }
+
+    /// Replaces an object and queues what changed. If it was removed in the meantime it stays removed.
+    pub(crate) fn record_update(&mut self, object: Object) -> &mut Self {
+        self.push(Change::Put(object, Recording::Update))
+    }
+
+    /// Removes an object and queues its removal. One that is not there is fine and queues nothing.
+    pub(crate) fn record_delete(&mut self, collection: &str, id: &str) -> &mut Self {
+        self.push(Change::Delete { collection: collection.to_owned(), id: id.to_owned(), recording: Recording::Delete })
+    }
+
+    /// Stores a value under a name, as CBOR.
+    ///
+    /// # Errors
+    /// [`StoreError::Encoding`] if the value has no CBOR form.
+    pub(crate) fn put_value<T: Serialize>(&mut self, name: &str, value: &T) -> Result<&mut Self> {
+        let value = sealing::encode(value)?;
+        Ok(self.push(Change::PutValue { name: name.to_owned(), value }))
+    }
+
+    /// Removes the value under a name.
+    pub(crate) fn remove_value(&mut self, name: &str) -> &mut Self {
+        self.push(Change::RemoveValue { name: name.to_owned() })
+    }
+
+    /// Queues a change for other devices as it is, whether or not changes are recorded.
+    pub(crate) fn append_modification(&mut self, modification: LocalModification) -> &mut Self {
+        self.push(Change::Append(modification))
+    }
+
+    /// Forgets queued changes up to and including this sequence number: they were pushed.
+    pub(crate) fn drop_unpushed(&mut self, up_to: u64) -> &mut Self {
+        self.push(Change::DropUnpushed { up_to })
+    }
+
+    /// Turns the changes into database operations. The caller holds the writer's lock.
+    pub(super) fn stage(self, store: &Store) -> Result<sled::Batch> {
+        let mut staging = Staging { store, writes: BTreeMap::new() };
+        for change in self.changes {
+            staging.apply(change)?;
+        }
+        staging.finish()
+    }
+
+    fn push(&mut self, change: Change) -> &mut Self {
+        self.changes.push(change);
+        self
+    }
+}
+
+/// The batch under construction, laid over what is stored.
+struct Staging<'a> {
+    store: &'a Store,
+    /// Plaintext by key; none removes the key.
+    writes: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
+}
+
+impl Staging<'_> {
+    fn apply(&mut self, change: Change) -> Result<()> {
+        match change {
+            Change::Put(object, recording) => self.put(object, recording),
+            Change::Delete { collection, id, recording } => self.delete(&collection, &id, recording),
+            Change::PutValue { name, value } => self.write(key::value(&name)?, Some(value)),
+            Change::RemoveValue { name } => self.write(key::value(&name)?, None),
+            Change::Append(modification) => self.queue(vec![modification]),
+            Change::DropUnpushed { up_to } => self.drop_unpushed(up_to),
+        }
+    }
+
+    fn put(&mut self, object: Object, recording: Recording) -> Result<()> {
+        let index = key::object_index(&object.collection, &object.id)?;
+        let existing = self.stored(&object.collection, &index)?;
+        let modifications = match (&existing, recording) {
+            (None, Recording::Update) => return Ok(()),
+            (_, Recording::No) => Vec::new(),
+            (Some((_, before)), _) => category::update(&before.properties, &object),
+            (None, _) => category::creation(&object),
+        };
+        let sequence = match existing {
+            Some((sequence, _)) => sequence,
+            None => self.store.database.generate_id()?,
+        };
+        let place = key::object_at(&object.collection, sequence)?;
+        let record = StoredObject { id: object.id, properties: object.properties };
+        self.write(index, Some(sealing::encode(&sequence)?))?;
+        self.write(place, Some(sealing::encode(&record)?))?;
+        self.record(modifications)
+    }
+
+    fn delete(&mut self, collection: &str, id: &str, recording: Recording) -> Result<()> {
+        let index = key::object_index(collection, id)?;
+        let Some((sequence, _)) = self.stored(collection, &index)? else { return Ok(()) };
+        self.write(index, None)?;
+        self.write(key::object_at(collection, sequence)?, None)?;
+        if recording == Recording::No { Ok(()) } else { self.record(category::deletion(collection, id)) }
+    }
+
+    fn drop_unpushed(&mut self, up_to: u64) -> Result<()> {
+        for key in self.store.tree.range(key::journal_at(0)..=key::journal_at(up_to)).keys() {
+            self.writes.insert(key?.to_vec(), None);
+        }
+        Ok(())
+    }
+
+    fn record(&mut self, modifications: Vec<LocalModification>) -> Result<()> {
+        if self.store.record_modifications { self.queue(modifications) } else { Ok(()) }
+    }
+
+    fn queue(&mut self, modifications: Vec<LocalModification>) -> Result<()> {
+        for modification in modifications {
+            let key = key::journal_at(self.store.database.generate_id()?);
+            self.write(key, Some(sealing::encode(&modification)?))?;
+        }
+        Ok(())
+    }
+
+    /// The object whose index entry has this key, with its sequence number.
+    fn stored(&self, collection: &str, index: &[u8]) -> Result<Option<(u64, StoredObject)>> {
+        let Some(sequence) = self.read(index)? else { return Ok(None) };
+        let sequence = sealing::decode(&sequence)?;
+        let record = self.read(&key::object_at(collection, sequence)?)?.ok_or(StoreError::Damaged)?;
+        Ok(Some((sequence, sealing::decode(&record)?)))
+    }
+
+    fn read(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        match self.writes.get(key) {
+            Some(staged) => Ok(staged.clone()),
+            None => self.store.read(key),
+        }
+    }
+
+    fn write(&mut self, key: Vec<u8>, plain: Option<Vec<u8>>) -> Result<()> {
+        self.writes.insert(key, plain);
+        Ok(())
+    }
+
+    fn finish(self) -> Result<sled::Batch> {
+        let mut batch = sled::Batch::default();
+        for (key, plain) in self.writes {
+            match plain {
+                Some(plain) => batch.insert(key.as_slice(), self.store.sealing.seal(&key, &plain)?),
+                None => batch.remove(key),
+            }
+        }
+        Ok(batch)
+    }
+}

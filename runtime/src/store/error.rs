@@ -1,0 +1,63 @@
+//! What can go wrong with the store. Every text names the next step.
+
+use std::io;
+use std::path::PathBuf;
+
+/// The store failed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StoreError {
+    /// Somebody else works in the directory.
+    #[error(
+        "the data directory {directory} is in use by process {holder}; stop that process or choose another directory with \
+         --data-dir"
+    )]
+    Held { directory: PathBuf, holder: String },
+    /// A file or directory could not be used.
+    #[error("{path}: {source}; check that the directory exists, has free space and belongs to you")]
+    Io { path: PathBuf, source: io::Error },
+    /// Others could read what belongs to this user alone.
+    #[error("{path} can be read by other users (mode {mode:04o}); run: chmod {wanted:04o} {path}")]
+    TooOpen { path: PathBuf, mode: u32, wanted: u32 },
+    /// The key is not 32 bytes of base64url.
+    #[error("{place} does not hold a store key (32 bytes as base64url); restore it from a backup")]
+    UnreadableKey { place: String },
+    /// The environment variable with the key is missing.
+    #[error("the environment variable {0} with the store key is not set; set it to 32 bytes as base64url")]
+    NoKeyInEnvironment(String),
+    /// There is a store but no key for it.
+    #[error(
+        "{key} is missing but {store} exists; restore the key file from a backup, or move the store away to start anew"
+    )]
+    KeyLost { key: PathBuf, store: PathBuf },
+    /// The key does not open the store.
+    #[error("the store key does not open this store; use the key with which it was created")]
+    WrongKey,
+    /// The store was written by a newer program.
+    #[error(
+        "the store has format version {found} but this program knows up to {supported}; use the newer program that wrote it"
+    )]
+    Newer { found: u32, supported: u32 },
+    /// The database cannot be read.
+    #[error("the store {path} is damaged ({detail}); restore it from a backup, or move it away to start anew")]
+    Corrupt { path: PathBuf, detail: String },
+    /// A record is not what was written.
+    #[error("a record of the store is damaged; restore the store from a backup")]
+    Damaged,
+    /// A record could not be written as CBOR.
+    #[error("a record cannot be stored: {0}")]
+    Encoding(String),
+    /// A name is longer than the datawallet allows.
+    #[error("the name of a collection, object or value is too long to be stored")]
+    NameTooLong,
+    /// The database failed.
+    #[error(
+        "the store cannot be read or written: {0}; check free space and permissions of the data directory, then restart"
+    )]
+    Database(#[from] sled::Error),
+}
+
+impl From<StoreError> for crate::Error {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error.to_string())
+    }
+}

@@ -1,0 +1,85 @@
+//! Keys of the database. The first byte says what kind of record it is.
+//!
+//! ```text
+//! 'f'                                     format version of the store, in clear
+//! 'k'                                     a known text, sealed: tells a wrong secret from a damaged store
+//! 'v' name                                a named value
+//! 'o' length(1) collection sequence(8)    an object, in the order of insertion
+//! 'x' length(1) collection id             sequence of an object
+//! 'j' sequence(8)                         a change that was not pushed
+//! ```
+//!
+//! Names, collections and ids are in clear; everything that was said about them is sealed.
+
+use super::{Result, StoreError};
+
+/// Longest collection name in bytes. The datawallet allows 50 characters of up to four bytes.
+const MAX_COLLECTION: usize = 200;
+/// Longest object id or value name in bytes. The datawallet allows 100 characters of up to four bytes.
+const MAX_NAME: usize = 400;
+
+pub(super) const FORMAT: &[u8] = b"f";
+pub(super) const CANARY: &[u8] = b"k";
+
+pub(super) fn value(name: &str) -> Result<Vec<u8>> {
+    Ok([b"v", bounded(name, MAX_NAME)?].concat())
+}
+
+pub(super) fn objects(collection: &str) -> Result<Vec<u8>> {
+    in_collection(b'o', collection)
+}
+
+pub(super) fn object_at(collection: &str, sequence: u64) -> Result<Vec<u8>> {
+    Ok([&objects(collection)?, sequence.to_be_bytes().as_slice()].concat())
+}
+
+pub(super) fn object_index(collection: &str, id: &str) -> Result<Vec<u8>> {
+    Ok([&in_collection(b'x', collection)?, bounded(id, MAX_NAME)?].concat())
+}
+
+pub(super) fn journal() -> &'static [u8] {
+    b"j"
+}
+
+pub(super) fn journal_at(sequence: u64) -> Vec<u8> {
+    [b"j", sequence.to_be_bytes().as_slice()].concat()
+}
+
+/// The sequence number at the end of a key.
+pub(super) fn sequence_of(key: &[u8]) -> Result<u64> {
+    let (_, sequence) = key.split_last_chunk().ok_or(StoreError::Damaged)?;
+    Ok(u64::from_be_bytes(*sequence))
+}
+
+fn in_collection(kind: u8, collection: &str) -> Result<Vec<u8>> {
+    let name = bounded(collection, MAX_COLLECTION)?;
+    let length = u8::try_from(name.len()).map_err(|_| StoreError::NameTooLong)?;
+    Ok([&[kind, length], name].concat())
+}
+
+fn bounded(name: &str, limit: usize) -> Result<&[u8]> {
+    if name.len() <= limit { Ok(name.as_bytes()) } else { Err(StoreError::NameTooLong) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_collection_is_not_mixed_up_with_one_that_starts_alike() {
+        let short = objects("Token").unwrap();
+        assert!(!object_at("Tokens", 1).unwrap().starts_with(&short));
+    }
+
+    #[test]
+    fn order_of_keys_is_order_of_sequences() {
+        assert!(object_at("Files", 255).unwrap() < object_at("Files", 256).unwrap());
+        assert_eq!(sequence_of(&object_at("Files", 77).unwrap()).unwrap(), 77);
+    }
+
+    #[test]
+    fn names_are_bounded() {
+        assert!(matches!(object_index("Files", &"x".repeat(401)), Err(StoreError::NameTooLong)));
+        assert!(matches!(objects(&"x".repeat(201)), Err(StoreError::NameTooLong)));
+    }
+}

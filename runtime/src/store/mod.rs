@@ -1,0 +1,153 @@
+//! What a node remembers: synchronised objects, named values, and the changes that other devices have not seen yet.
+//!
+//! # Contract
+//!
+//! - A [`Batch`] is applied as a whole or not at all, also when the process dies in between.
+//! - [`Store::commit`] returns after the batch is on disk. Commits that run at the same time share one flush.
+//! - Objects of a collection are listed in the order in which they were first stored; replacing one keeps its place.
+//! - Values on disk are sealed; a value that was moved to another key, altered or cut off is an error, never data.
+//! - Batches are applied one after the other, so that the order of the recorded changes is the order of the effects.
+//!
+//! Only this module touches the database (sled). Reads of one object are quick enough to be called in async code.
+
+mod batch;
+mod category;
+mod error;
+mod flush;
+mod key;
+mod lock;
+mod migration;
+mod object;
+mod open;
+mod sealing;
+
+pub(crate) mod collection {
+    //! Names of the synchronised collections, shared with every device of the identity.
+
+    /// Devices of the identity.
+    pub(crate) const DEVICES: &str = "Devices";
+    /// Own and peers' files.
+    pub(crate) const FILES: &str = "Files";
+    /// Own and peers' tokens.
+    pub(crate) const TOKENS: &str = "Tokens";
+    /// Notes about identities.
+    pub(crate) const IDENTITY_METADATA: &str = "IdentityMetadata";
+}
+
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use serde::de::DeserializeOwned;
+
+pub(crate) use self::batch::Batch;
+pub(crate) use self::category::Category;
+pub(crate) use self::error::StoreError;
+pub(crate) use self::object::{LocalModification, Object};
+pub(crate) use self::sealing::StoreSecret;
+
+use self::flush::GroupFlush;
+use self::lock::DirectoryLock;
+use self::object::StoredObject;
+use self::sealing::Sealing;
+
+type Result<T, E = StoreError> = std::result::Result<T, E>;
+
+/// The store of one node. Share it behind an `Arc`.
+pub(crate) struct Store {
+    tree: sled::Tree,
+    database: sled::Db,
+    sealing: Sealing,
+    flush: GroupFlush,
+    /// Held while a batch is applied; see the contract about order.
+    writer: Mutex<()>,
+    record_modifications: bool,
+    /// Declared last: the directory is released after the database is closed.
+    _lock: DirectoryLock,
+}
+
+impl Store {
+    /// Opens the store under `data_dir`, creating it at the first start.
+    ///
+    /// `record_modifications` says whether `Batch::record_…` queues changes for the datawallet.
+    ///
+    /// # Errors
+    /// Another process holds the directory, the secret is the wrong one, the store is newer than this program, or it cannot
+    /// be read.
+    pub(crate) fn open(data_dir: &Path, secret: StoreSecret, record_modifications: bool) -> Result<Self> {
+        let lock = DirectoryLock::take(data_dir)?;
+        let database = open::open_database(&data_dir.join("store"))?;
+        let tree = sled::Tree::clone(&database);
+        let sealing = Sealing::new(secret);
+        open::check_header(&tree, &sealing)?;
+        let flush = GroupFlush::new(tree.clone());
+        Ok(Self { tree, database, sealing, flush, writer: Mutex::new(()), record_modifications, _lock: lock })
+    }
+
+    /// Applies a batch and waits until it is on disk.
+    ///
+    /// Cancelling the wait does not undo the batch.
+    pub(crate) async fn commit(&self, batch: Batch) -> Result<()> {
+        if batch.is_empty() {
+            return Ok(());
+        }
+        let ticket = {
+            let _writer = self.writer();
+            let applied = batch.stage(self)?;
+            self.tree.apply_batch(applied)?;
+            self.flush.ticket()
+        };
+        self.flush.wait_for(ticket).await
+    }
+
+    /// One object.
+    pub(crate) fn object(&self, collection: &str, id: &str) -> Result<Option<Object>> {
+        let Some(place) = self.read(&key::object_index(collection, id)?)? else { return Ok(None) };
+        let place = key::object_at(collection, sealing::decode(&place)?)?;
+        let Some(record) = self.read(&place)? else { return Ok(None) };
+        Ok(Some(sealing::decode::<StoredObject>(&record)?.into_object(collection)))
+    }
+
+    /// Objects of a collection in the order in which they were first stored. Each is read when it is asked for.
+    pub(crate) fn objects(&self, collection: &str) -> Result<impl Iterator<Item = Result<Object>> + use<'_>> {
+        let collection = collection.to_owned();
+        let records = self.tree.scan_prefix(key::objects(&collection)?);
+        Ok(records.map(move |record| {
+            let (key, sealed) = record?;
+            let plain = self.sealing.open(&key, &sealed)?;
+            Ok(sealing::decode::<StoredObject>(&plain)?.into_object(&collection))
+        }))
+    }
+
+    /// The value under a name.
+    pub(crate) fn value<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>> {
+        self.read(&key::value(name)?)?.map(|plain| sealing::decode(&plain)).transpose()
+    }
+
+    /// The oldest changes that were not pushed, with their sequence numbers, at most `limit`.
+    pub(crate) fn unpushed(&self, limit: usize) -> Result<Vec<(u64, LocalModification)>> {
+        let changes = self.tree.scan_prefix(key::journal()).take(limit);
+        changes
+            .map(|record| {
+                let (key, sealed) = record?;
+                let plain = self.sealing.open(&key, &sealed)?;
+                Ok((key::sequence_of(&key)?, sealing::decode(&plain)?))
+            })
+            .collect()
+    }
+
+    /// Waits until everything that was written is on disk.
+    pub(crate) async fn flush(&self) -> Result<()> {
+        self.flush.wait_for(self.flush.ticket()).await
+    }
+
+    fn writer(&self) -> MutexGuard<'_, ()> {
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn read(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        self.tree.get(key)?.map(|sealed| self.sealing.open(key, &sealed)).transpose()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,76 @@
+//! Opening the database, and getting over what is known to go wrong there.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+
+use super::migration;
+use super::sealing::Sealing;
+use super::{Result, StoreError, key};
+
+/// Bytes of pages kept in memory. The database's own default is a gigabyte.
+const CACHE_BYTES: u64 = 32 * 1024 * 1024;
+
+/// Sealed under [`key::CANARY`].
+const CANARY_TEXT: &[u8] = b"enlace store";
+
+/// Opens the database. A snapshot that was half-written when the process died is moved aside once: the log it was
+/// made from is still there.
+pub(super) fn open_database(path: &Path) -> Result<sled::Db> {
+    match try_open(path) {
+        Err(sled::Error::Corruption { .. } | sled::Error::Io(_)) if move_half_snapshots_aside(path) => {
+            tracing::warn!("a half-written snapshot of the store was moved aside");
+            try_open(path).map_err(|error| unreadable(path, &error))
+        }
+        other => other.map_err(|error| unreadable(path, &error)),
+    }
+}
+
+fn try_open(path: &Path) -> sled::Result<sled::Db> {
+    // Everything that is acknowledged is flushed explicitly; the periodic flush would only add disk traffic.
+    sled::Config::new().path(path).cache_capacity(CACHE_BYTES).flush_every_ms(None).open()
+}
+
+/// Returns whether there was one to move.
+fn move_half_snapshots_aside(path: &Path) -> bool {
+    let Ok(entries) = std::fs::read_dir(path) else { return false };
+    let half: Vec<PathBuf> =
+        entries.filter_map(|entry| Some(entry.ok()?.path())).filter(|file| is_half_snapshot(file)).collect();
+    half.iter().filter(|file| std::fs::rename(file, file.with_extension("aside")).is_ok()).count() > 0
+}
+
+fn is_half_snapshot(file: &Path) -> bool {
+    let name = file.file_name().and_then(OsStr::to_str).unwrap_or_default();
+    name.starts_with("snap.") && name.ends_with(".generating")
+}
+
+fn unreadable(path: &Path, error: &sled::Error) -> StoreError {
+    match error {
+        sled::Error::Io(source) => {
+            StoreError::Io { path: path.to_owned(), source: std::io::Error::new(source.kind(), source.to_string()) }
+        }
+        other => StoreError::Corrupt { path: path.to_owned(), detail: other.to_string() },
+    }
+}
+
+/// Checks that the store is one this program can read and that the secret is its secret; writes both into a new store.
+pub(super) fn check_header(tree: &sled::Tree, sealing: &Sealing) -> Result<()> {
+    match tree.get(key::FORMAT)? {
+        None => write_header(tree, sealing),
+        Some(format) => {
+            let found = format.as_ref().try_into().map(u32::from_be_bytes).map_err(|_| StoreError::Damaged)?;
+            let canary = tree.get(key::CANARY)?.ok_or(StoreError::Damaged)?;
+            migration::check_supported(found)?;
+            sealing.open(key::CANARY, &canary).map_err(|_| StoreError::WrongKey)?;
+            migration::migrate(tree, sealing, found)
+        }
+    }
+}
+
+fn write_header(tree: &sled::Tree, sealing: &Sealing) -> Result<()> {
+    let mut batch = sled::Batch::default();
+    batch.insert(key::FORMAT, &migration::CURRENT.to_be_bytes());
+    batch.insert(key::CANARY, sealing.seal(key::CANARY, CANARY_TEXT)?);
+    tree.apply_batch(batch)?;
+    tree.flush()?;
+    Ok(())
+}

@@ -1,0 +1,161 @@
+//! The contract of the store, as tests.
+
+use super::*;
+use serde_json::json;
+
+const SECRET: [u8; 32] = [42; 32];
+
+fn open(directory: &Path) -> Store {
+    Store::open(directory, StoreSecret::new(SECRET), true).unwrap()
+}
+
+fn object(collection: &str, id: &str, properties: serde_json::Value) -> Object {
+    let serde_json::Value::Object(properties) = properties else { panic!("an object") };
+    Object::new(collection, id, properties)
+}
+
+fn ids(store: &Store, collection: &str) -> Vec<String> {
+    store.objects(collection).unwrap().map(|object| object.unwrap().id).collect()
+}
+
+#[tokio::test]
+async fn objects_come_back_in_the_order_in_which_they_were_first_stored() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    let mut batch = Batch::new();
+    for id in ["z", "a", "m"] {
+        batch.put_object(object("Files", id, json!({"n": 1})));
+    }
+    batch.put_object(object("Filesystem", "b", json!({})));
+    store.commit(batch).await.unwrap();
+    let mut batch = Batch::new();
+    batch.put_object(object("Files", "z", json!({"n": 2}))).delete_object("Files", "a").delete_object("Files", "none");
+    store.commit(batch).await.unwrap();
+    assert_eq!(ids(&store, "Files"), ["z", "m"]);
+    assert_eq!(store.object("Files", "z").unwrap().unwrap().properties["n"], 2);
+    assert_eq!(store.object("Files", "a").unwrap(), None);
+}
+
+#[tokio::test]
+async fn what_was_committed_survives_a_drop_without_shutdown() {
+    let directory = tempfile::tempdir().unwrap();
+    for round in 0..5u32 {
+        let store = open(directory.path());
+        assert_eq!(store.value::<u32>("round").unwrap(), round.checked_sub(1));
+        let mut batch = Batch::new();
+        batch.put_value("round", &round).unwrap();
+        batch.put_object(object("Tokens", &format!("T{round}"), json!({"@type": "Token", "isOwn": true})));
+        batch.record_create(object("Files", &format!("F{round}"), json!({"@type": "File", "title": "t"})));
+        store.commit(batch).await.unwrap();
+    }
+    let store = open(directory.path());
+    assert_eq!(ids(&store, "Tokens"), ["T0", "T1", "T2", "T3", "T4"]);
+    assert_eq!(store.unpushed(100).unwrap().len(), 10);
+}
+
+#[tokio::test]
+async fn a_batch_sees_its_own_changes() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    let mut batch = Batch::new();
+    batch.record_create(object("Tokens", "T", json!({"@type": "Token", "isOwn": true})));
+    batch.record_update(object("Tokens", "T", json!({"@type": "Token", "isOwn": false})));
+    batch.record_delete("Tokens", "T");
+    batch.record_update(object("Tokens", "T", json!({"@type": "Token", "isOwn": true})));
+    store.commit(batch).await.unwrap();
+    assert_eq!(ids(&store, "Tokens"), Vec::<String>::new());
+    let kinds: Vec<String> =
+        store.unpushed(10).unwrap().iter().map(|(_, change)| format!("{:?}", change.kind)).collect();
+    assert_eq!(kinds, ["Create", "Update", "Delete"]);
+}
+
+#[tokio::test]
+async fn pushed_changes_are_forgotten_up_to_the_given_one() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    let mut batch = Batch::new();
+    for id in ["a", "b", "c"] {
+        batch.record_create(object("Tokens", id, json!({"@type": "Token"})));
+    }
+    store.commit(batch).await.unwrap();
+    let pushed = store.unpushed(2).unwrap();
+    let mut batch = Batch::new();
+    batch.drop_unpushed(pushed[1].0);
+    store.commit(batch).await.unwrap();
+    let left: Vec<String> = store.unpushed(10).unwrap().into_iter().map(|(_, change)| change.object_id).collect();
+    assert_eq!(left, ["c"]);
+}
+
+#[tokio::test]
+async fn nothing_is_queued_when_changes_are_not_recorded() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(directory.path(), StoreSecret::new(SECRET), false).unwrap();
+    let mut batch = Batch::new();
+    batch.record_create(object("Tokens", "T", json!({"@type": "Token"})));
+    store.commit(batch).await.unwrap();
+    assert!(store.unpushed(10).unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_batch_that_cannot_be_applied_leaves_nothing_behind() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    let mut batch = Batch::new();
+    batch.put_object(object("Tokens", "T", json!({})));
+    batch.put_object(object("Tokens", &"x".repeat(500), json!({})));
+    assert!(matches!(store.commit(batch).await, Err(StoreError::NameTooLong)));
+    assert!(ids(&store, "Tokens").is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn simultaneous_commits_all_take_effect() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = std::sync::Arc::new(open(directory.path()));
+    let commits = (0..64).map(|number| {
+        let store = store.clone();
+        tokio::spawn(async move {
+            let mut batch = Batch::new();
+            batch.put_object(object("Tokens", &number.to_string(), json!({"number": number})));
+            store.commit(batch).await.unwrap();
+        })
+    });
+    for commit in commits.collect::<Vec<_>>() {
+        commit.await.unwrap();
+    }
+    drop(store);
+    assert_eq!(ids(&open(directory.path()), "Tokens").len(), 64);
+}
+
+#[tokio::test]
+#[ignore = "values are not sealed before transport has its ciphers"]
+async fn the_wrong_secret_is_named_as_such() {
+    let directory = tempfile::tempdir().unwrap();
+    drop(open(directory.path()));
+    let refusal = Store::open(directory.path(), StoreSecret::new([1; 32]), true).err().unwrap();
+    assert!(matches!(refusal, StoreError::WrongKey), "{refusal}");
+}
+
+#[tokio::test]
+async fn a_store_of_a_newer_program_is_refused_and_left_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    store.tree.insert(key::FORMAT, &99u32.to_be_bytes()).unwrap();
+    drop(store);
+    let refusal = Store::open(directory.path(), StoreSecret::new(SECRET), true).err().unwrap();
+    assert!(matches!(refusal, StoreError::Newer { found: 99, .. }), "{refusal}");
+}
+
+#[tokio::test]
+async fn values_cannot_be_exchanged_altered_or_cut() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    let mut batch = Batch::new();
+    batch.put_value("a", &"first").unwrap().put_value("b", &"second").unwrap();
+    store.commit(batch).await.unwrap();
+    let (a, b) = (key::value("a").unwrap(), key::value("b").unwrap());
+    let sealed = store.tree.get(&b).unwrap().unwrap();
+    for forged in [sealed.to_vec(), sealed[..sealed.len() - 1].to_vec(), Vec::new()] {
+        store.tree.insert(&a, forged).unwrap();
+        assert!(matches!(store.value::<String>("a"), Err(StoreError::Damaged)));
+    }
+}
