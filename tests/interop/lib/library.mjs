@@ -35,22 +35,23 @@ export function configurationFor(backbone) {
     };
 }
 
-/** One installation of a library; accounts live in it, in memory. */
+/** One installation of a library; accounts live in it, in memory or as files in a folder. */
 export class Library {
-    constructor(generation, backbone, transport) {
+    constructor(generation, backbone, transport, connection) {
         this.generation = generation;
         this.backbone = backbone;
         this.transport = transport;
-        this.connection = LokiJsConnection.inMemory();
+        this.connection = connection;
         this.opened = 0;
     }
 
-    static async open(backbone, generation = V7) {
+    static async open(backbone, generation = V7, folder = undefined) {
         const bus = new EventEmitter2EventBus((error) => {
             throw error;
         });
         const transport = await new generation.transport.Transport(configurationFor(backbone), bus, quietLoggers).init();
-        return new Library(generation, backbone, transport);
+        const connection = folder ? LokiJsConnection.fileSystem(folder) : LokiJsConnection.inMemory();
+        return new Library(generation, backbone, transport, connection);
     }
 
     /** Creates an identity or, given the secret that another device handed out, becomes a device of that one's identity. */

@@ -1,0 +1,16 @@
+// One account of the published library, kept in files, that is opened and then idles: what an app that embeds it costs.
+
+import { mkdirSync } from "node:fs";
+
+import { Library } from "../../tests/interop/lib/library.mjs";
+
+const [folder, url, id, secret] = process.argv.slice(2);
+mkdirSync(folder, { recursive: true });
+const library = await Library.open({ url, client: { id, secret } }, undefined, folder);
+await library.account();
+process.once("SIGTERM", async () => {
+    await library.close();
+    process.exit(0);
+});
+console.log("ready");
+setInterval(() => undefined, 1 << 30);
