@@ -15,6 +15,7 @@ pub mod facade;
 mod runtime;
 #[expect(dead_code, reason = "facades are about to use all of it")]
 mod store;
+mod vault;
 
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use config::{BackboneConfig, Config, DeviceProfile, Secret, StoreKey};

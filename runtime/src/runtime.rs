@@ -1,5 +1,6 @@
 //! Starting and stopping a node.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::Result;
@@ -7,6 +8,8 @@ use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::event::{EventBus, EventReceiver};
 use crate::facade::{AccountFacade, ChallengesFacade, FilesFacade, IdentityMetadataFacade, TokensFacade};
+use crate::store::{Store, StoreError};
+use crate::vault;
 
 /// A running node. Cheap to clone; the last clone does not stop it, [`Runtime::shutdown`] does.
 #[derive(Clone)]
@@ -19,6 +22,10 @@ pub(crate) struct Node {
     pub(crate) config: Config,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) events: EventBus,
+    /// What is remembered; [`Runtime::shutdown`] flushes it.
+    pub(crate) store: Arc<Store>,
+    /// Private directory for temporary files, emptied at each start.
+    pub(crate) temporary_directory: PathBuf,
 }
 
 /// Collects what a node needs before it starts.
@@ -107,7 +114,20 @@ impl RuntimeBuilder {
     /// [`crate::Error::Config`] for settings that cannot work, [`crate::Error::Store`] for a store that is held by another
     /// process, unreadable or newer than this program, and the backbone's errors when an identity has to be created.
     pub async fn start(self) -> Result<Runtime> {
-        let node = Node { config: self.config, clock: self.clock, events: EventBus::new() };
+        let Self { config, clock } = self;
+        let (config, store, temporary_directory) = open_store(config).await?;
+        let node = Node { config, clock, events: EventBus::new(), store: Arc::new(store), temporary_directory };
         Ok(Runtime { node: Arc::new(node) })
     }
+}
+
+/// Opening reads files and may replay the database's log, so it runs where blocking is allowed.
+async fn open_store(config: Config) -> Result<(Config, Store, PathBuf)> {
+    let opening = tokio::task::spawn_blocking(move || -> Result<_, StoreError> {
+        vault::prepare_directory(&config.data_dir)?;
+        let store = Store::open(&config.data_dir, || vault::store_secret(&config), config.datawallet_enabled)?;
+        let temporary_directory = vault::fresh_temporary_directory(&config.data_dir)?;
+        Ok((config, store, temporary_directory))
+    });
+    Ok(opening.await.expect("opening the store does not panic")?)
 }

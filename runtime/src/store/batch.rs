@@ -96,7 +96,7 @@ impl Batch {
         for change in self.changes {
             staging.apply(change)?;
         }
-        staging.finish()
+        Ok(staging.finish())
     }
 
     fn push(&mut self, change: Change) -> &mut Self {
@@ -115,13 +115,14 @@ struct Staging<'a> {
 impl Staging<'_> {
     fn apply(&mut self, change: Change) -> Result<()> {
         match change {
-            Change::Put(object, recording) => self.put(object, recording),
-            Change::Delete { collection, id, recording } => self.delete(&collection, &id, recording),
+            Change::Put(object, recording) => self.put(object, recording)?,
+            Change::Delete { collection, id, recording } => self.delete(&collection, &id, recording)?,
             Change::PutValue { name, value } => self.write(key::value(&name)?, Some(value)),
             Change::RemoveValue { name } => self.write(key::value(&name)?, None),
-            Change::Append(modification) => self.queue(vec![modification]),
-            Change::DropUnpushed { up_to } => self.drop_unpushed(up_to),
+            Change::Append(modification) => self.queue(vec![modification])?,
+            Change::DropUnpushed { up_to } => self.drop_unpushed(up_to)?,
         }
+        Ok(())
     }
 
     fn put(&mut self, object: Object, recording: Recording) -> Result<()> {
@@ -139,16 +140,16 @@ impl Staging<'_> {
         };
         let place = key::object_at(&object.collection, sequence)?;
         let record = StoredObject { id: object.id, properties: object.properties };
-        self.write(index, Some(sealing::encode(&sequence)?))?;
-        self.write(place, Some(sealing::encode(&record)?))?;
+        self.write(index, Some(sealing::encode(&sequence)?));
+        self.write(place, Some(sealing::encode(&record)?));
         self.record(modifications)
     }
 
     fn delete(&mut self, collection: &str, id: &str, recording: Recording) -> Result<()> {
         let index = key::object_index(collection, id)?;
         let Some((sequence, _)) = self.stored(collection, &index)? else { return Ok(()) };
-        self.write(index, None)?;
-        self.write(key::object_at(collection, sequence)?, None)?;
+        self.write(index, None);
+        self.write(key::object_at(collection, sequence)?, None);
         if recording == Recording::No { Ok(()) } else { self.record(category::deletion(collection, id)) }
     }
 
@@ -166,7 +167,7 @@ impl Staging<'_> {
     fn queue(&mut self, modifications: Vec<LocalModification>) -> Result<()> {
         for modification in modifications {
             let key = key::journal_at(self.store.database.generate_id()?);
-            self.write(key, Some(sealing::encode(&modification)?))?;
+            self.write(key, Some(sealing::encode(&modification)?));
         }
         Ok(())
     }
@@ -186,19 +187,18 @@ impl Staging<'_> {
         }
     }
 
-    fn write(&mut self, key: Vec<u8>, plain: Option<Vec<u8>>) -> Result<()> {
+    fn write(&mut self, key: Vec<u8>, plain: Option<Vec<u8>>) {
         self.writes.insert(key, plain);
-        Ok(())
     }
 
-    fn finish(self) -> Result<sled::Batch> {
+    fn finish(self) -> sled::Batch {
         let mut batch = sled::Batch::default();
         for (key, plain) in self.writes {
             match plain {
-                Some(plain) => batch.insert(key.as_slice(), self.store.sealing.seal(&key, &plain)?),
+                Some(plain) => batch.insert(key.as_slice(), self.store.sealing.seal(&key, &plain)),
                 None => batch.remove(key),
             }
         }
-        Ok(batch)
+        batch
     }
 }

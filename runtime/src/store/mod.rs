@@ -68,13 +68,19 @@ pub(crate) struct Store {
 impl Store {
     /// Opens the store under `data_dir`, creating it at the first start.
     ///
+    /// `secret` is called once the directory is ours, so that two first starts do not make two keys.
     /// `record_modifications` says whether `Batch::record_…` queues changes for the datawallet.
     ///
     /// # Errors
     /// Another process holds the directory, the secret is the wrong one, the store is newer than this program, or it cannot
     /// be read.
-    pub(crate) fn open(data_dir: &Path, secret: StoreSecret, record_modifications: bool) -> Result<Self> {
+    pub(crate) fn open(
+        data_dir: &Path,
+        secret: impl FnOnce() -> Result<StoreSecret>,
+        record_modifications: bool,
+    ) -> Result<Self> {
         let lock = DirectoryLock::take(data_dir)?;
+        let secret = secret()?;
         let database = open::open_database(&data_dir.join("store"))?;
         let tree = sled::Tree::clone(&database);
         let sealing = Sealing::new(secret);

@@ -69,7 +69,7 @@ pub(super) fn check_header(tree: &sled::Tree, sealing: &Sealing) -> Result<()> {
 fn write_header(tree: &sled::Tree, sealing: &Sealing) -> Result<()> {
     let mut batch = sled::Batch::default();
     batch.insert(key::FORMAT, &migration::CURRENT.to_be_bytes());
-    batch.insert(key::CANARY, sealing.seal(key::CANARY, CANARY_TEXT)?);
+    batch.insert(key::CANARY, sealing.seal(key::CANARY, CANARY_TEXT));
     tree.apply_batch(batch)?;
     tree.flush()?;
     Ok(())

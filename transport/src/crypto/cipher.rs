@@ -32,7 +32,9 @@ pub struct Cipher {
 }
 
 impl Cipher {
-    pub(super) fn new(ciphertext: Vec<u8>, nonce: CipherNonce) -> Self {
+    /// Puts a ciphertext (tag included) and what made it unique together.
+    #[must_use]
+    pub fn new(ciphertext: Vec<u8>, nonce: CipherNonce) -> Self {
         Self { ciphertext, nonce }
     }
 
