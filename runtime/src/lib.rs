@@ -6,6 +6,7 @@
 //! This crate decides what happens and remembers it. How things are sealed, signed and sent is `transport`'s.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod backbone_error;
 mod clock;
 mod config;
 pub mod dto;

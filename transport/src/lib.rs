@@ -10,6 +10,8 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+#[cfg(feature = "client")]
+pub mod backbone;
 #[cfg(feature = "verify")]
 pub mod crypto;
 mod error;

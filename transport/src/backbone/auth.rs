@@ -1,0 +1,170 @@
+//! The access token: fetched when needed, renewed before it expires, one login for all who wait for it.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use futures_util::future::{BoxFuture, Shared};
+use reqwest::{Method, StatusCode};
+use tokio::time::Instant;
+use tracing::debug;
+
+use super::envelope::MAX_ERROR_ANSWER;
+use super::http::{Http, read_body, within};
+use super::{DeviceCredentials, Error, SecretText};
+use crate::wire::backbone::envelope::{AccessToken, OAuthError};
+
+const PATH: &str = "/connect/token";
+const LABEL: &str = "POST /connect/token";
+/// A token is renewed when less than this is left, so that it does not expire on the way.
+const RENEW_BEFORE: Duration = Duration::from_secs(10);
+/// Most bytes of an access token's answer.
+const MAX_TOKEN_ANSWER: usize = 64 * 1024;
+
+type Login = Shared<BoxFuture<'static, Result<Token, Error>>>;
+
+/// Keeps one device logged in.
+pub(super) struct Auth {
+    http: Arc<Http>,
+    state: Mutex<State>,
+}
+
+struct State {
+    credentials: DeviceCredentials,
+    token: Option<Token>,
+    /// The login under way. A failure is shared too: each attempt with a wrong password counts at the backbone.
+    login: Option<(u64, Login)>,
+    logins: u64,
+}
+
+#[derive(Clone)]
+struct Token {
+    text: SecretText,
+    renew_at: Instant,
+}
+
+impl Auth {
+    pub(super) fn new(http: Arc<Http>, credentials: DeviceCredentials) -> Self {
+        Self { http, state: Mutex::new(State { credentials, token: None, login: None, logins: 0 }) }
+    }
+
+    /// A token that is good for some seconds at least.
+    pub(super) async fn token(&self) -> Result<SecretText, Error> {
+        let (number, login) = match self.join() {
+            Joined::Token(token) => return Ok(token),
+            Joined::Login(number, login) => (number, login),
+        };
+        let outcome = login.await;
+        let mut state = self.lock();
+        if state.login.as_ref().is_some_and(|(under_way, _)| *under_way == number) {
+            state.login = None;
+            state.token = outcome.as_ref().ok().cloned();
+        }
+        outcome.map(|token| token.text)
+    }
+
+    /// Forgets a token that the backbone refused, unless it has been replaced already.
+    pub(super) fn forget(&self, refused: &SecretText) {
+        let mut state = self.lock();
+        if state.token.as_ref().is_some_and(|token| token.text == *refused) {
+            state.token = None;
+        }
+    }
+
+    /// Takes another password for the next login. The present token stays good.
+    pub(super) fn replace_password(&self, password: SecretText) {
+        self.lock().credentials.password = password;
+    }
+
+    pub(super) fn credentials(&self) -> DeviceCredentials {
+        self.lock().credentials.clone()
+    }
+
+    fn join(&self) -> Joined {
+        let mut state = self.lock();
+        if let Some(token) = state.token.as_ref().filter(|token| Instant::now() < token.renew_at) {
+            return Joined::Token(token.text.clone());
+        }
+        if let Some((number, login)) = &state.login {
+            return Joined::Login(*number, login.clone());
+        }
+        state.logins += 1;
+        let number = state.logins;
+        let login = log_in(self.http.clone(), state.credentials.clone()).boxed().shared();
+        state.login = Some((number, login.clone()));
+        Joined::Login(number, login)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+enum Joined {
+    Token(SecretText),
+    Login(u64, Login),
+}
+
+async fn log_in(http: Arc<Http>, credentials: DeviceCredentials) -> Result<Token, Error> {
+    let config = http.config();
+    let form = [
+        ("client_id", config.client_id.as_str()),
+        ("client_secret", config.client_secret.expose()),
+        ("grant_type", "password"),
+        ("username", credentials.username.as_str()),
+        ("password", credentials.password.expose()),
+    ];
+    debug!(username = %credentials.username, "logging in");
+    within(config.timeout, LABEL, async {
+        let asked_at = Instant::now();
+        let request = http.builder(Method::POST, http.root_url(PATH)).form(&form);
+        let response = request.send().await.map_err(|error| Error::network(error, LABEL))?;
+        let status = response.status();
+        if !status.is_success() {
+            let body = read_body(response, MAX_ERROR_ANSWER, LABEL).await.unwrap_or_default();
+            return Err(refusal(status, &body));
+        }
+        let body = read_body(response, MAX_TOKEN_ANSWER, LABEL).await?;
+        let answer: AccessToken = serde_json::from_slice(&body).map_err(|_| unreadable())?;
+        let valid_for = Duration::from_secs(answer.expires_in).saturating_sub(RENEW_BEFORE);
+        let renew_at = asked_at.checked_add(valid_for).ok_or_else(unreadable)?;
+        Ok(Token { text: SecretText::new(answer.access_token), renew_at })
+    })
+    .await
+}
+
+/// 400, 404 and 500 mean that the credentials were looked at; everything else that they were not.
+fn refusal(status: StatusCode, body: &[u8]) -> Error {
+    match status.as_u16() {
+        400 | 404 | 500 => {
+            let reason =
+                serde_json::from_slice::<OAuthError>(body).map_or_else(|_| status.to_string(), |body| body.error);
+            Error::NoAuthGrant { reason }
+        }
+        status => Error::NoAuthPossible { status },
+    }
+}
+
+fn unreadable() -> Error {
+    Error::Malformed { request: LABEL.to_owned(), reason: "it is not an access token".to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refusals_tell_bad_credentials_from_other_trouble() {
+        let invalid = br#"{"error":"invalid_grant","error_description":"no"}"#;
+        for (status, code) in [
+            (400, "error.transport.request.noAuthGrant"),
+            (404, "error.transport.request.noAuthGrant"),
+            (500, "error.transport.request.noAuthGrant"),
+            (401, "error.transport.request.noAuthPossible"),
+            (403, "error.transport.request.noAuthPossible"),
+            (429, "error.transport.request.noAuthPossible"),
+        ] {
+            assert_eq!(refusal(StatusCode::from_u16(status).unwrap(), invalid).code(), code, "{status}");
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! Settings of the client, checked once.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use url::Url;
+
+use super::SecretText;
+
+/// Settings of a [`super::Client`].
+#[derive(Debug, Clone)]
+pub struct ClientConfig {
+    /// `http://` or `https://`, optionally with a path; the API prefix is appended.
+    pub base_url: String,
+    /// OAuth client.
+    pub client_id: String,
+    /// Secret of the OAuth client.
+    pub client_secret: SecretText,
+    /// Longest time a call may take; transfers of files get more in proportion to their size.
+    pub timeout: Duration,
+    /// Redirects followed before giving up. They are only followed on the same host and never from https to http.
+    pub max_redirects: usize,
+    /// Whether `http://` to a host that is not loopback is allowed.
+    pub allow_plain_http: bool,
+    /// Host name inside new addresses; the host of the base URL if absent.
+    pub address_hostname: Option<String>,
+    /// SHA-256 fingerprints of server certificates (DER). If there are any, the server must present one of them, on top
+    /// of the usual verification.
+    pub pinned_fingerprints: Vec<[u8; 32]>,
+}
+
+impl ClientConfig {
+    /// Settings with the protocol's usual limits.
+    #[must_use]
+    pub fn new(base_url: impl Into<String>, client_id: impl Into<String>, client_secret: SecretText) -> Self {
+        Self {
+            base_url: base_url.into(),
+            client_id: client_id.into(),
+            client_secret,
+            timeout: Duration::from_secs(60),
+            max_redirects: 10,
+            allow_plain_http: false,
+            address_hostname: None,
+            pinned_fingerprints: Vec::new(),
+        }
+    }
+}
+
+/// Settings that cannot work.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// Not a URL at all.
+    #[error("the backbone's base URL cannot be read: {0}")]
+    Url(#[from] url::ParseError),
+    /// A URL that cannot be the base of a backbone.
+    #[error("the backbone's base URL must be http:// or https:// with a host, without user name, query or fragment")]
+    NotABaseUrl,
+    /// A character that references use as a separator.
+    #[error("the backbone's base URL must contain neither '|' nor '@', because references carry it")]
+    SeparatorInUrl,
+    /// Unencrypted HTTP over a network.
+    #[error("plain http to '{0}' is refused: use https, or allow plain http if the network is trusted")]
+    PlainHttp(String),
+    /// The TLS library or the platform's certificates are not usable.
+    #[error("TLS cannot be set up: {0}")]
+    Tls(String),
+}
+
+/// The checked form of the base URL.
+#[derive(Debug, Clone)]
+pub(super) struct BaseUrl {
+    url: Url,
+    text: String,
+}
+
+impl BaseUrl {
+    pub(super) fn parse(text: &str, allow_plain_http: bool) -> Result<Self, ConfigError> {
+        if text.contains(['|', '@']) {
+            return Err(ConfigError::SeparatorInUrl);
+        }
+        let url = Url::parse(text)?;
+        let is_base = matches!(url.scheme(), "http" | "https")
+            && url.host_str().is_some()
+            && url.query().is_none()
+            && url.fragment().is_none();
+        if !is_base {
+            return Err(ConfigError::NotABaseUrl);
+        }
+        let text = url.as_str().trim_end_matches('/').to_owned();
+        let base = Self { url, text };
+        if base.is_plain() && !base.is_loopback() && !allow_plain_http {
+            return Err(ConfigError::PlainHttp(base.host().to_owned()));
+        }
+        Ok(base)
+    }
+
+    pub(super) fn host(&self) -> &str {
+        self.url.host_str().expect("checked when it was parsed")
+    }
+
+    pub(super) fn is_plain(&self) -> bool {
+        self.url.scheme() == "http"
+    }
+
+    pub(super) fn is_loopback(&self) -> bool {
+        match self.url.host() {
+            Some(url::Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+            Some(url::Host::Ipv4(address)) => IpAddr::from(address).is_loopback(),
+            Some(url::Host::Ipv6(address)) => IpAddr::from(address).is_loopback(),
+            None => false,
+        }
+    }
+
+    pub(super) fn join(&self, path: &str) -> String {
+        format!("{}{path}", self.text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plain_http_is_for_loopback_or_by_explicit_permission() {
+        for text in ["http://localhost:1", "http://127.0.0.1", "http://[::1]:80/", "http://a.localhost", "https://a.b"]
+        {
+            assert!(BaseUrl::parse(text, false).is_ok(), "{text}");
+        }
+        for text in ["http://example.com", "http://10.0.0.1:8080", "http://localhost.example.com"] {
+            assert!(matches!(BaseUrl::parse(text, false), Err(ConfigError::PlainHttp(_))), "{text}");
+            assert!(BaseUrl::parse(text, true).is_ok(), "{text}");
+        }
+    }
+
+    #[test]
+    fn only_base_urls_are_taken() {
+        for text in ["", "example.com", "ftp://a.b", "https://a.b?c", "https://a.b#c", "https://u:p@a.b", "https://a|b"]
+        {
+            assert!(BaseUrl::parse(text, true).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn paths_are_appended_without_doubled_slashes() {
+        let base = BaseUrl::parse("https://Example.com:443/sub/", false).unwrap();
+        assert_eq!(base.join("/api/v2/Tokens"), "https://example.com/sub/api/v2/Tokens");
+        assert_eq!(base.host(), "example.com");
+    }
+}

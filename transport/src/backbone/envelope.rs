@@ -1,0 +1,125 @@
+//! From an HTTP answer to a value or an error. Pure.
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use super::Error;
+use crate::wire::backbone::envelope::{ErrorBody, Pagination};
+
+/// Most bytes of a successful JSON answer: a token's content may have 10 MiB, which base64 and JSON enlarge.
+pub(super) const MAX_JSON_ANSWER: usize = 32 * 1024 * 1024;
+/// Most bytes of an error answer.
+pub(super) const MAX_ERROR_ANSWER: usize = 64 * 1024;
+
+/// A value with its position in a longer list.
+#[derive(Debug)]
+pub(super) struct Page<T> {
+    pub(super) value: T,
+    pub(super) pagination: Option<Pagination>,
+}
+
+/// Reads a successful answer.
+pub(super) fn read<T: DeserializeOwned>(body: &[u8], request: &str) -> Result<Page<T>, Error> {
+    #[derive(Deserialize)]
+    struct Success<T> {
+        result: Option<T>,
+        #[serde(default)]
+        pagination: Option<Pagination>,
+    }
+    let success: Success<T> = serde_json::from_slice(body).map_err(|error| malformed(&error, request))?;
+    let value = success.result.ok_or_else(|| Error::ResultUndefined { request: request.to_owned() })?;
+    Ok(Page { value, pagination: success.pagination })
+}
+
+/// `serde_json`'s own text may quote the value, so only the place is told.
+fn malformed(error: &serde_json::Error, request: &str) -> Error {
+    let what = match error.classify() {
+        serde_json::error::Category::Data => "a member is missing or has an unexpected form",
+        _ => "it is not JSON",
+    };
+    let reason = format!("{what} at line {} column {}", error.line(), error.column());
+    Error::Malformed { request: request.to_owned(), reason }
+}
+
+/// Reads an answer whose status is not a success.
+///
+/// Like the published clients this looks at error bodies of 400, 404 and 500 only; a proxy's 502 page or a 429 says
+/// nothing that could be relied on.
+pub(super) fn error(status: u16, trace_id: Option<String>, body: &[u8], request: &str) -> Error {
+    #[derive(Deserialize)]
+    struct Failure {
+        error: ErrorBody,
+    }
+    let request = request.to_owned();
+    let failure = || serde_json::from_slice::<Failure>(body).ok().filter(|failure| !failure.error.code.is_empty());
+    match status {
+        401 => Error::Unauthorized { request },
+        403 => Error::Forbidden { request },
+        400 | 404 | 500 => match failure() {
+            Some(Failure { error }) => {
+                Error::Api { status, code: error.code, message: error.message, request, trace_id }
+            }
+            None if status == 404 => Error::NotFound { request },
+            None if status == 400 => Error::BadRequest { status, request },
+            None => Error::UnexpectedStatus { status, request },
+        },
+        _ => Error::UnexpectedStatus { status, request },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ERROR_BODY: &[u8] = br#"{"error":{"id":"ERRABCDEFGHJKLMNPQRS","code":"error.platform.recordNotFound",
+        "message":"Token not found.","docs":"","time":"2026-01-01T00:00:00.1234567Z","data":null}}"#;
+
+    #[test]
+    fn statuses_map_to_the_published_codes() {
+        let rows: &[(u16, &[u8], &str)] = &[
+            (400, ERROR_BODY, "error.platform.recordNotFound"),
+            (404, ERROR_BODY, "error.platform.recordNotFound"),
+            (500, ERROR_BODY, "error.platform.recordNotFound"),
+            (401, ERROR_BODY, "error.platform.unauthorized"),
+            (403, ERROR_BODY, "error.platform.forbidden"),
+            (409, ERROR_BODY, "error.platform.unexpected"),
+            (413, ERROR_BODY, "error.platform.unexpected"),
+            (429, ERROR_BODY, "error.platform.unexpected"),
+            (503, ERROR_BODY, "error.platform.unexpected"),
+            (404, b"", "error.transport.request.notFound"),
+            (404, b"<html>", "error.transport.request.notFound"),
+            (400, b"{}", "error.transport.request.badRequest"),
+            (500, b"", "error.platform.unexpected"),
+        ];
+        for (status, body, code) in rows {
+            let error = error(*status, None, body, "GET /Tokens");
+            assert_eq!((error.code(), error.status()), (*code, Some(*status)), "{status}");
+        }
+    }
+
+    #[test]
+    fn the_backbones_text_and_trace_id_are_kept() {
+        let error = error(404, Some("trace".into()), ERROR_BODY, "GET /Tokens/TOK");
+        assert!(error.is_record_not_found());
+        let Error::Api { message, trace_id, .. } = error else { panic!("{error}") };
+        assert_eq!((message.as_str(), trace_id.as_deref()), ("Token not found.", Some("trace")));
+    }
+
+    #[test]
+    fn an_absent_or_null_result_is_an_error_of_its_own() {
+        for body in ["{}", r#"{"result":null}"#] {
+            let error = read::<Vec<u8>>(body.as_bytes(), "GET /Version").unwrap_err();
+            assert_eq!(error.code(), "error.transport.request.resultUndefined", "{body}");
+        }
+        assert!(read::<Vec<u8>>(br#"{"result":[]}"#, "").unwrap().value.is_empty());
+    }
+
+    #[test]
+    fn unreadable_answers_are_reported_without_their_content() {
+        for body in [r#"{"result":"hunter2"}"#, r#"{"result":["hunter2"#, "hunter2"] {
+            let error = read::<Vec<u8>>(body.as_bytes(), "GET /Version").unwrap_err();
+            assert!(matches!(error, Error::Malformed { .. }), "{body}");
+            assert!(!format!("{error} {error:?}").contains("hunter2"), "{error}");
+        }
+    }
+}

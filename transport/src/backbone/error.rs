@@ -1,0 +1,238 @@
+//! What can go wrong between here and the backbone.
+//!
+//! The codes are those the published clients raise in the same situations, so that an integrator finds what is already
+//! documented. Texts never hold bodies, queries or credentials.
+
+use std::sync::Arc;
+
+/// Error of a backbone call. Cloned when simultaneous calls share a failed login.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The backbone answered with an error it has a code for.
+    #[error("{code} ({status}): '{message}' for {request}")]
+    Api {
+        /// HTTP status.
+        status: u16,
+        /// Its code, `error.platform.…`.
+        code: String,
+        /// Its text.
+        message: String,
+        /// Method and path, without the query.
+        request: String,
+        /// Names the request in the backbone's log.
+        trace_id: Option<String>,
+    },
+    /// The backbone does not accept the access token, also after a new login.
+    #[error("the backbone refused the login for {request}")]
+    Unauthorized {
+        /// Method and path.
+        request: String,
+    },
+    /// The backbone knows the device and refuses.
+    #[error("the backbone does not allow {request}")]
+    Forbidden {
+        /// Method and path.
+        request: String,
+    },
+    /// A status that says nothing more (409, 413, 429, 502, 503, …).
+    #[error("the backbone answered {request} with the unexpected status {status}")]
+    UnexpectedStatus {
+        /// HTTP status.
+        status: u16,
+        /// Method and path.
+        request: String,
+    },
+    /// 404 without an error body: something that is not a backbone, or an area it does not have.
+    #[error("{request} was not found: is this the base URL of a backbone?")]
+    NotFound {
+        /// Method and path.
+        request: String,
+    },
+    /// 4xx without an error body.
+    #[error("{request} was refused with status {status} and no reason")]
+    BadRequest {
+        /// HTTP status.
+        status: u16,
+        /// Method and path.
+        request: String,
+    },
+    /// The backbone does not accept user name and password of the device.
+    #[error("the backbone refused the device's credentials: {reason}")]
+    NoAuthGrant {
+        /// `invalid_grant`, `access_denied`, …
+        reason: String,
+    },
+    /// Logging in failed for another reason than the device's credentials, for instance a wrong OAuth client.
+    #[error("logging in was not possible (status {status}): check client id and secret")]
+    NoAuthPossible {
+        /// HTTP status.
+        status: u16,
+    },
+    /// A successful answer without a result.
+    #[error("the backbone answered {request} without a result")]
+    ResultUndefined {
+        /// Method and path.
+        request: String,
+    },
+    /// An answer that cannot be read. The text says where, not what: contents do not belong in logs.
+    #[error("the backbone's answer to {request} cannot be read: {reason}")]
+    Malformed {
+        /// Method and path.
+        request: String,
+        /// Where it went wrong.
+        reason: String,
+    },
+    /// More bytes or pages than the call allows.
+    #[error("the backbone's answer to {request} is larger than {limit} {unit}")]
+    AnswerTooLarge {
+        /// Method and path.
+        request: String,
+        /// The bound.
+        limit: u64,
+        /// What is counted: `bytes`, `pages`.
+        unit: &'static str,
+    },
+    /// No answer.
+    #[error("{kind} ({request})")]
+    Network {
+        /// What failed.
+        kind: NetworkError,
+        /// Method and path.
+        request: String,
+        /// The cause, without the URL.
+        #[source]
+        source: Option<Arc<reqwest::Error>>,
+    },
+    /// The content to upload cannot be read.
+    #[error("the content to upload cannot be read")]
+    Content(#[source] Arc<std::io::Error>),
+}
+
+/// Why there is no answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum NetworkError {
+    /// The host name does not resolve.
+    #[error("the backbone's host name cannot be resolved: check the base URL and the network")]
+    AddressNotFound,
+    /// Nobody answers at that address.
+    #[error("the backbone cannot be reached: is it running, and is the base URL right?")]
+    Connect,
+    /// The certificate or the handshake is not acceptable.
+    #[error("the TLS connection to the backbone failed: check its certificate")]
+    Tls,
+    /// The answer took too long.
+    #[error("the backbone did not answer in time")]
+    Timeout,
+    /// The connection broke in the middle of a request or an answer.
+    #[error("the connection to the backbone broke")]
+    Broken,
+    /// More redirects than allowed, or a redirect to somewhere else.
+    #[error("the backbone redirected too often or to another host")]
+    Redirect,
+}
+
+impl Error {
+    /// The stable code, `error.platform.…` or `error.transport.request.…`.
+    #[must_use]
+    pub fn code(&self) -> &str {
+        match self {
+            Self::Api { code, .. } => code,
+            other => other.own_code().expect("only `Api` has a code from elsewhere"),
+        }
+    }
+
+    /// The code, unless it came from the backbone.
+    #[must_use]
+    pub fn own_code(&self) -> Option<&'static str> {
+        Some(match self {
+            Self::Api { .. } => return None,
+            Self::Unauthorized { .. } => "error.platform.unauthorized",
+            Self::Forbidden { .. } => "error.platform.forbidden",
+            Self::UnexpectedStatus { .. } => "error.platform.unexpected",
+            Self::NotFound { .. } => "error.transport.request.notFound",
+            Self::BadRequest { .. } => "error.transport.request.badRequest",
+            Self::NoAuthGrant { .. } => "error.transport.request.noAuthGrant",
+            Self::NoAuthPossible { .. } => "error.transport.request.noAuthPossible",
+            Self::ResultUndefined { .. } => "error.transport.request.resultUndefined",
+            Self::AnswerTooLarge { .. } => "error.transport.request.bodyLengthExceeded",
+            Self::Network { kind: NetworkError::AddressNotFound, .. } => "error.transport.request.addressNotFound",
+            Self::Network { kind: NetworkError::Timeout, .. } => "error.transport.request.aborted",
+            Self::Network { .. } => "error.transport.request.network",
+            Self::Malformed { .. } | Self::Content(_) => "error.transport.request.unknown",
+        })
+    }
+
+    /// The HTTP status the backbone answered with, if it answered.
+    #[must_use]
+    pub fn status(&self) -> Option<u16> {
+        match self {
+            Self::Api { status, .. }
+            | Self::UnexpectedStatus { status, .. }
+            | Self::BadRequest { status, .. }
+            | Self::NoAuthPossible { status } => Some(*status),
+            Self::Unauthorized { .. } => Some(401),
+            Self::Forbidden { .. } => Some(403),
+            Self::NotFound { .. } => Some(404),
+            _ => None,
+        }
+    }
+
+    /// Whether the backbone said that it does not have the record, or does not show it to us.
+    #[must_use]
+    pub fn is_record_not_found(&self) -> bool {
+        matches!(self, Self::Api { status: 404, code, .. } if code == "error.platform.recordNotFound")
+    }
+
+    /// Whether the same call may succeed later without anybody changing anything: nobody there, too slow, overloaded.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Network { kind, .. } => !matches!(kind, NetworkError::Tls | NetworkError::Redirect),
+            Self::UnexpectedStatus { status, .. } => matches!(status, 429 | 502 | 503 | 504),
+            _ => false,
+        }
+    }
+
+    pub(super) fn network(error: reqwest::Error, request: &str) -> Self {
+        let kind = NetworkError::of(&error);
+        // The URL of an error may hold a password hash.
+        Self::Network { kind, request: request.to_owned(), source: Some(Arc::new(error.without_url())) }
+    }
+
+    pub(super) fn timeout(request: &str) -> Self {
+        Self::Network { kind: NetworkError::Timeout, request: request.to_owned(), source: None }
+    }
+}
+
+impl NetworkError {
+    fn of(error: &reqwest::Error) -> Self {
+        if error.is_timeout() {
+            Self::Timeout
+        } else if error.is_redirect() {
+            Self::Redirect
+        } else if error.is_dns() {
+            Self::AddressNotFound
+        } else if has_source::<rustls::Error>(error) {
+            Self::Tls
+        } else if error.is_connect() {
+            Self::Connect
+        } else {
+            Self::Broken
+        }
+    }
+}
+
+/// Whether there is an error of this type among the causes; `io::Error` hides what it wraps from `source()`.
+fn has_source<E: std::error::Error + 'static>(error: &reqwest::Error) -> bool {
+    let mut next = std::error::Error::source(error);
+    while let Some(cause) = next {
+        let wrapped = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        if cause.is::<E>() || wrapped.is_some_and(|inner| inner.is::<E>()) {
+            return true;
+        }
+        next = cause.source();
+    }
+    false
+}

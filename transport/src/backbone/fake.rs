@@ -1,0 +1,1 @@
+//! A scripted backbone for the tests of this module.

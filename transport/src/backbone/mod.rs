@@ -1,0 +1,37 @@
+//! The HTTP client of the backbone.
+//!
+//! [`Client`] makes the calls that need no login, [`Session`] the ones that do. Both are typed with the shapes of
+//! [`crate::wire::backbone`] and cheap to clone; clones share connections, the retry budget and the access token.
+//!
+//! What every call gets, decided in one place each: a correlation id, a time-out, a bound on the size of the answer
+//! before it is parsed, retries of safe requests only (`retry`), a login that is renewed before it expires and shared by
+//! simultaneous calls (`auth`), and errors that carry the backbone's code ([`Error`]).
+//!
+//! This module seals, opens and verifies nothing, and it never puts secrets, bodies or queries into logs or errors.
+
+mod auth;
+mod client;
+mod config;
+mod datawallet;
+mod download;
+mod envelope;
+mod error;
+#[cfg(test)]
+mod fake;
+mod files;
+mod http;
+mod retry;
+mod secret;
+mod session;
+mod sync_runs;
+mod tls;
+mod tokens;
+mod upload;
+
+pub use client::Client;
+pub use config::{ClientConfig, ConfigError};
+pub use download::Download;
+pub use error::{Error, NetworkError};
+pub use secret::{DeviceCredentials, SecretText};
+pub use session::Session;
+pub use upload::{UploadContent, UploadFile, UploadProgress};

@@ -1,0 +1,169 @@
+//! Calls in the name of a device. One file per resource adds its calls to [`Session`].
+
+use std::sync::Arc;
+
+use serde::de::DeserializeOwned;
+
+use super::auth::Auth;
+use super::envelope::Page;
+use super::http::{Http, Request};
+use super::{ClientConfig, DeviceCredentials, Error, SecretText};
+use crate::wire::ChallengeId;
+use crate::wire::backbone::challenges::Challenge;
+use crate::wire::backbone::devices::{ChangePassword, CreateDevice, CreatedDevice};
+
+/// A backbone, seen by a device that logs in. Cheap to clone; clones share the login.
+#[derive(Clone)]
+pub struct Session {
+    http: Arc<Http>,
+    auth: Arc<Auth>,
+}
+
+impl Session {
+    pub(super) fn new(http: Arc<Http>, credentials: DeviceCredentials) -> Self {
+        Self { auth: Arc::new(Auth::new(http.clone(), credentials)), http }
+    }
+
+    /// The settings.
+    #[must_use]
+    pub fn config(&self) -> &ClientConfig {
+        self.http.config()
+    }
+
+    /// Logs in unless there is a token that is still good.
+    ///
+    /// # Errors
+    /// [`Error::NoAuthGrant`] for credentials the backbone refuses, and [`Error`] as for every call.
+    pub async fn log_in(&self) -> Result<(), Error> {
+        self.auth.token().await.map(drop)
+    }
+
+    /// A challenge in the name of this device.
+    ///
+    /// # Errors
+    /// [`Error`], as for every call.
+    pub async fn create_challenge(&self) -> Result<Challenge, Error> {
+        self.json(Request::post("/Challenges", &serde_json::json!({}))).await
+    }
+
+    /// What the backbone knows about a challenge.
+    ///
+    /// # Errors
+    /// [`Error`]; see [`Error::is_record_not_found`] for unknown and long expired ones.
+    pub async fn challenge(&self, id: &ChallengeId) -> Result<Challenge, Error> {
+        self.json(Request::get(format!("/Challenges/{id}"))).await
+    }
+
+    /// Registers another device of the identity.
+    ///
+    /// # Errors
+    /// [`Error`], as for every call.
+    pub async fn create_device(&self, device: &CreateDevice) -> Result<CreatedDevice, Error> {
+        self.json(Request::post("/Devices", device)).await
+    }
+
+    /// Changes the password of this device; later logins use the new one. The caller stores it.
+    ///
+    /// # Errors
+    /// [`Error`], as for every call.
+    pub async fn change_password(&self, new: SecretText) -> Result<(), Error> {
+        let old = self.auth.credentials().password;
+        let body = ChangePassword { old_password: old.expose().to_owned(), new_password: new.expose().to_owned() };
+        self.no_content(Request::put("/Devices/Self/Password", &body)).await?;
+        self.auth.replace_password(new);
+        Ok(())
+    }
+
+    /// The catalogue of tags.
+    ///
+    /// # Errors
+    /// [`Error`], as for every call.
+    pub async fn tags(&self) -> Result<serde_json::Value, Error> {
+        self.json(Request::get("/Tags")).await
+    }
+
+    pub(super) fn http(&self) -> &Http {
+        &self.http
+    }
+
+    pub(super) async fn json<T: DeserializeOwned>(&self, request: Request) -> Result<T, Error> {
+        Ok(self.page(&request).await?.value)
+    }
+
+    pub(super) async fn page<T: DeserializeOwned>(&self, request: &Request) -> Result<Page<T>, Error> {
+        self.authenticated(|token| async move { self.http.json(request, Some(&token)).await }).await
+    }
+
+    pub(super) async fn no_content(&self, request: Request) -> Result<(), Error> {
+        let request = &request;
+        self.authenticated(|token| async move { self.http.no_content(request, Some(&token)).await }).await
+    }
+
+    pub(super) async fn streamed(&self, request: &Request) -> Result<reqwest::Response, Error> {
+        self.authenticated(|token| async move { self.http.streamed(request, Some(&token)).await }).await
+    }
+
+    /// Makes a call with a token; if the backbone refuses the token, logs in anew and makes it once more.
+    pub(super) async fn authenticated<T, F: Future<Output = Result<T, Error>>>(
+        &self,
+        call: impl Fn(SecretText) -> F,
+    ) -> Result<T, Error> {
+        let token = self.auth.token().await?;
+        match call(token.clone()).await {
+            Err(Error::Unauthorized { .. }) => {
+                self.auth.forget(&token);
+                call(self.auth.token().await?).await
+            }
+            outcome => outcome,
+        }
+    }
+
+    /// Fetches all pages of a list.
+    ///
+    /// `request` is asked again with `pageNumber` while the backbone says that there is more. A backbone that gives no
+    /// pagination has everything on one page.
+    pub(super) async fn all_pages<T: DeserializeOwned>(
+        &self,
+        request: impl Fn() -> Request,
+        max_pages: u64,
+    ) -> Result<Vec<T>, Error> {
+        let first: Page<Vec<T>> = self.page(&request()).await?;
+        let pages = first.pagination.map_or(1, |pagination| pagination.total_pages);
+        if pages > max_pages {
+            return Err(Error::AnswerTooLarge { request: request().label(), limit: max_pages, unit: "pages" });
+        }
+        let mut items = first.value;
+        for number in 2..=pages {
+            items.append(&mut self.json(request().query("pageNumber", number)).await?);
+        }
+        Ok(items)
+    }
+}
+
+impl std::fmt::Debug for Session {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Session")
+            .field("base_url", &self.config().base_url)
+            .field("username", &self.auth.credentials().username)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backbone::Client;
+    use crate::backbone::{UploadContent, UploadFile};
+
+    fn spawnable(_: impl Send) {}
+
+    #[expect(dead_code, reason = "compiling it is the test: servers spawn what calls these")]
+    fn calls_can_be_spawned(client: &Client, session: &Session, file: &UploadFile, content: &UploadContent) {
+        let id = "FILabcdefghijklmno12".parse().unwrap();
+        spawnable(session.upload_file(file, content, None));
+        spawnable(session.download_file(&id, 1));
+        spawnable(session.modifications(None));
+        spawnable(session.delete_file(&id));
+        spawnable(client.version());
+    }
+}

@@ -1,0 +1,56 @@
+//! `/SyncRuns`.
+
+use super::http::Request;
+use super::{Error, Session};
+use crate::wire::SyncRunId;
+use crate::wire::backbone::events::ExternalEvent;
+use crate::wire::backbone::sync_runs::{
+    FinalizeDatawalletVersionUpgrade, FinalizeExternalEventSync, FinalizedDatawalletVersionUpgrade,
+    FinalizedExternalEventSync, StartSyncRun, StartedSyncRun,
+};
+
+/// Most pages of events that are fetched in one run.
+const MAX_PAGES: u64 = 2_000;
+
+impl Session {
+    /// Starts a sync run, which keeps the other devices of the identity from pushing until it ends or expires.
+    ///
+    /// # Errors
+    /// [`Error`]; `…cannotStartSyncRunWhenAnotherSyncRunIsRunning` while another one lasts.
+    pub async fn start_sync_run(&self, start: StartSyncRun) -> Result<StartedSyncRun, Error> {
+        self.json(Request::post("/SyncRuns", &start).datawallet()).await
+    }
+
+    /// The events of a run, in order.
+    ///
+    /// # Errors
+    /// [`Error`], as for every call.
+    pub async fn external_events(&self, run: &SyncRunId) -> Result<Vec<ExternalEvent>, Error> {
+        let request = || Request::get(format!("/SyncRuns/{run}/ExternalEvents")).datawallet();
+        self.all_pages(request, MAX_PAGES).await
+    }
+
+    /// Ends a run that handled events.
+    ///
+    /// # Errors
+    /// [`Error`], as for every call.
+    pub async fn finalize_external_event_sync(
+        &self,
+        run: &SyncRunId,
+        outcome: &FinalizeExternalEventSync,
+    ) -> Result<FinalizedExternalEventSync, Error> {
+        self.json(Request::put(format!("/SyncRuns/{run}/FinalizeExternalEventSync"), outcome).datawallet()).await
+    }
+
+    /// Ends a run that created or migrated the datawallet.
+    ///
+    /// # Errors
+    /// [`Error`], as for every call.
+    pub async fn finalize_datawallet_version_upgrade(
+        &self,
+        run: &SyncRunId,
+        upgrade: &FinalizeDatawalletVersionUpgrade,
+    ) -> Result<FinalizedDatawalletVersionUpgrade, Error> {
+        self.json(Request::put(format!("/SyncRuns/{run}/FinalizeDatawalletVersionUpgrade"), upgrade).datawallet()).await
+    }
+}

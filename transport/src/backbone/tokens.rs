@@ -1,0 +1,54 @@
+//! `/Tokens`.
+
+use reqwest::Method;
+
+use super::http::Request;
+use super::{Error, Session};
+use crate::wire::TokenId;
+use crate::wire::backbone::tokens::{CreateToken, CreatedToken, Token, UpdateTokenContent, UpdatedToken};
+
+impl Session {
+    /// Creates a token.
+    ///
+    /// # Errors
+    /// [`Error`], as for every call.
+    pub async fn create_token(&self, token: &CreateToken) -> Result<CreatedToken, Error> {
+        self.json(create(token)).await
+    }
+
+    /// Reads a token; `password` is the hash in standard base64. Who has read it once may do so again without.
+    ///
+    /// # Errors
+    /// [`Error`]; unknown, expired, personalised for others and wrong password all look the same.
+    pub async fn token(&self, id: &TokenId, password: Option<&str>) -> Result<Token, Error> {
+        self.json(read(id, password)).await
+    }
+
+    /// Deletes an own token.
+    ///
+    /// # Errors
+    /// [`Error`]; [`Error::is_record_not_found`] if it is gone already.
+    pub async fn delete_token(&self, id: &TokenId) -> Result<(), Error> {
+        self.no_content(Request::new(Method::DELETE, format!("/Tokens/{id}"))).await
+    }
+
+    /// Fills an empty token.
+    ///
+    /// # Errors
+    /// [`Error`]; `…contentUpdateNotPossibleBecauseContentAlreadyExists` if somebody was faster.
+    pub async fn update_token_content(&self, id: &TokenId, update: &UpdateTokenContent) -> Result<UpdatedToken, Error> {
+        self.json(Request::post(format!("/Tokens/{id}/UpdateContent"), update)).await
+    }
+}
+
+pub(super) fn create(token: &CreateToken) -> Request {
+    Request::post("/Tokens", token)
+}
+
+pub(super) fn read(id: &TokenId, password: Option<&str>) -> Request {
+    let request = Request::get(format!("/Tokens/{id}"));
+    match password {
+        Some(password) => request.query("password", password),
+        None => request,
+    }
+}
