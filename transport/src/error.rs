@@ -16,6 +16,17 @@ pub enum Error {
     #[cfg(feature = "verify")]
     #[error(transparent)]
     Address(#[from] crate::identity::AddressMismatch),
+    /// A signed challenge cannot be accepted.
+    #[cfg(feature = "verify")]
+    #[error(transparent)]
+    Challenge(#[from] crate::challenge::ChallengeError),
+    /// What a token holds is not a token content.
+    #[cfg(feature = "client")]
+    #[error(transparent)]
+    TokenContent(#[from] crate::token::TokenContentError),
+    /// A decrypted text is not JSON.
+    #[error(transparent)]
+    Json(#[from] crate::wire::json::InvalidJson),
     /// A reference cannot be read.
     #[error(transparent)]
     Reference(#[from] crate::wire::ReferenceError),

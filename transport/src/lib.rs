@@ -13,10 +13,16 @@
 #[cfg(feature = "client")]
 pub mod backbone;
 #[cfg(feature = "verify")]
+pub mod challenge;
+#[cfg(feature = "verify")]
 pub mod crypto;
 mod error;
 #[cfg(feature = "verify")]
 pub mod identity;
+#[cfg(feature = "client")]
+pub mod secret_container;
+#[cfg(feature = "client")]
+pub mod token;
 pub mod wire;
 
 pub use error::Error;

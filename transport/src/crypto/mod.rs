@@ -22,6 +22,8 @@ mod nonce;
 #[cfg(feature = "client")]
 pub mod password;
 #[cfg(feature = "client")]
+pub mod private_key;
+#[cfg(feature = "client")]
 pub mod random;
 #[cfg(feature = "client")]
 mod secret_key;

@@ -1,5 +1,13 @@
 //! Who somebody is: addresses that follow from keys, and the secrets that make a device part of an identity.
 
 mod address;
+#[cfg(feature = "client")]
+mod device;
+#[cfg(feature = "client")]
+mod device_password;
 
 pub use address::{AddressMismatch, address_belongs_to, check_address, deleted_identity_pseudonyms, derive_address};
+#[cfg(feature = "client")]
+pub use device::{Device, DeviceSharedSecret, PublicIdentity, device_type};
+#[cfg(feature = "client")]
+pub use device_password::generate_device_password;

@@ -1,0 +1,78 @@
+//! Secrets that devices of one identity share through the datawallet, each encrypted under a key of its own.
+//!
+//! The containers are records of the synchronised collection `Secrets`. Several may have one name; the active one counts.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::Error;
+use crate::crypto::{Cipher, KdfContext, SecretKey, compact, random};
+use crate::wire::{Timestamp, json};
+
+const ID_PREFIX: &str = "TRPSEC";
+const ID_RANDOM_LENGTH: usize = 14;
+const ID_ALPHABET: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+
+/// A secret under the shared secret base key. All members are technical data of the datawallet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SecretContainer {
+    /// Whether this one counts among those of its name.
+    pub active: bool,
+    /// The secret's JSON text, sealed.
+    #[serde(with = "compact")]
+    pub cipher: Cipher,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// For people; usually empty.
+    #[serde(default)]
+    pub description: String,
+    /// `TRPSEC` and 14 letters or digits.
+    pub id: String,
+    /// What the secret is for: the id of a template key or of a relationship's secrets.
+    pub name: String,
+    /// Number of the sub key, below 2^31. Devices count in ranges of their own; repetitions are harmless.
+    pub nonce: u64,
+    /// From when it counts.
+    pub valid_from: Timestamp,
+    /// Until when it counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub valid_to: Option<Timestamp>,
+}
+
+impl SecretContainer {
+    /// Seals a secret (a verbose JSON object) under the sub key `nonce` of the shared secret base key.
+    ///
+    /// # Errors
+    /// [`Error::Crypto`] if the number is 2^31 or more.
+    pub fn seal(name: &str, secret: &Value, base_key: &SecretKey, nonce: u64, now: Timestamp) -> Result<Self, Error> {
+        let cipher = base_key.derive(&KdfContext::Secret, nonce)?.encrypt(secret.to_string().as_bytes());
+        Ok(Self {
+            active: true,
+            cipher,
+            created_at: now,
+            description: String::new(),
+            id: format!("{ID_PREFIX}{}", random::text(ID_ALPHABET, ID_RANDOM_LENGTH)),
+            name: name.to_owned(),
+            nonce,
+            valid_from: now,
+            valid_to: None,
+        })
+    }
+
+    /// The secret, as the JSON object whose `@type` tells what it is.
+    ///
+    /// # Errors
+    /// [`Error::Decryption`] for the wrong key or an altered container, [`Error::Json`] if the secret is no JSON.
+    pub fn open(&self, base_key: &SecretKey) -> Result<Value, Error> {
+        let plaintext = base_key.derive(&KdfContext::Secret, self.nonce)?.decrypt(&self.cipher)?;
+        let text = String::from_utf8(plaintext).map_err(|_| json::InvalidJson)?;
+        Ok(json::from_text(&text)?)
+    }
+
+    /// Ends its validity, because another takes its place.
+    pub fn retire(&mut self, now: Timestamp) {
+        self.active = false;
+        self.valid_to = Some(now);
+    }
+}

@@ -1,0 +1,219 @@
+//! What tokens hold.
+
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value, json};
+
+use crate::crypto::{CryptoObject, Form, SecretKey, compact};
+use crate::identity::DeviceSharedSecret;
+use crate::wire::{Address, FileId, RelationshipTemplateId, SharedPasswordProtection, json};
+
+/// A text or JSON value that is not a token content.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TokenContentError {
+    /// Not a JSON object, or a known type without its members.
+    #[error("token content is malformed")]
+    Malformed,
+    /// Its `@type` is not known here.
+    #[error("token content is of the unknown type {0:?}")]
+    UnknownType(String),
+}
+
+/// The content of a token.
+#[derive(Clone)]
+pub enum TokenContent {
+    /// A file and the key to its metadata, which holds the key to its content.
+    File {
+        /// Which file.
+        file_id: FileId,
+        /// Opens the file's metadata.
+        secret_key: SecretKey,
+    },
+    /// A relationship template and the key to it.
+    RelationshipTemplate {
+        /// The only identity it is for.
+        for_identity: Option<Address>,
+        /// What to ask the reader for.
+        password_protection: Option<SharedPasswordProtection>,
+        /// Opens the template.
+        secret_key: SecretKey,
+        /// Which template.
+        template_id: RelationshipTemplateId,
+    },
+    /// What makes a new device part of an identity.
+    DeviceSharedSecret(Box<DeviceSharedSecret>),
+    /// Any other JSON object.
+    Json(Map<String, Value>),
+}
+
+const FILE: &str = "TokenContentFile";
+const RELATIONSHIP_TEMPLATE: &str = "TokenContentRelationshipTemplate";
+const DEVICE_SHARED_SECRET: &str = "TokenContentDeviceSharedSecret";
+
+impl TokenContent {
+    /// Reads a content's text; unknown types are refused.
+    ///
+    /// # Errors
+    /// [`TokenContentError`] if it is not a content.
+    pub fn parse(text: &str) -> Result<Self, TokenContentError> {
+        Self::parse_open(text, false)
+    }
+
+    /// Reads a content's text. If `allow_unknown` is set, an object of an unknown type is kept as [`TokenContent::Json`].
+    ///
+    /// # Errors
+    /// [`TokenContentError`] if it is not a content.
+    pub fn parse_open(text: &str, allow_unknown: bool) -> Result<Self, TokenContentError> {
+        Self::from_json(json::from_text(text).map_err(|_| TokenContentError::Malformed)?, allow_unknown)
+    }
+
+    /// The same for a JSON value, for example one that an application handed over.
+    ///
+    /// # Errors
+    /// [`TokenContentError`] if it is not a content.
+    pub fn from_json(value: Value, allow_unknown: bool) -> Result<Self, TokenContentError> {
+        let Value::Object(members) = value else { return Err(TokenContentError::Malformed) };
+        let type_name = match members.get("@type") {
+            None => return Ok(Self::Json(members)),
+            Some(Value::String(type_name)) => type_name.clone(),
+            Some(_) => return Err(TokenContentError::Malformed),
+        };
+        match type_name.as_str() {
+            FILE => read::<FileMembers>(members).map(Self::from),
+            RELATIONSHIP_TEMPLATE => read::<TemplateMembers>(members).map(Self::from),
+            DEVICE_SHARED_SECRET => read::<DeviceMembers>(members).map(Self::from),
+            _ if allow_unknown => Ok(Self::Json(members)),
+            _ => Err(TokenContentError::UnknownType(type_name)),
+        }
+    }
+
+    /// The JSON value, keys of encryption included, with sorted members.
+    #[must_use]
+    pub fn to_json(&self) -> Value {
+        match self {
+            Self::File { file_id, secret_key } => {
+                json!({"@type": FILE, "fileId": file_id, "secretKey": secret_key.to_value(Form::Compact)})
+            }
+            Self::RelationshipTemplate { for_identity, password_protection, secret_key, template_id } => {
+                let mut members = Map::new();
+                members.insert("@type".into(), RELATIONSHIP_TEMPLATE.into());
+                if let Some(address) = for_identity {
+                    members.insert("forIdentity".into(), json!(address));
+                }
+                if let Some(protection) = password_protection {
+                    members.insert("passwordProtection".into(), json!(protection));
+                }
+                members.insert("secretKey".into(), secret_key.to_value(Form::Compact));
+                members.insert("templateId".into(), json!(template_id));
+                Value::Object(members)
+            }
+            Self::DeviceSharedSecret(secret) => json!({"@type": DEVICE_SHARED_SECRET, "sharedSecret": secret}),
+            Self::Json(members) => Value::Object(members.clone()),
+        }
+    }
+
+    /// The text that is sealed.
+    #[must_use]
+    pub fn to_text(&self) -> String {
+        json::to_text(&self.to_json())
+    }
+}
+
+/// Equal when their texts are; members of an open content in another order make no difference.
+impl PartialEq for TokenContent {
+    fn eq(&self, other: &Self) -> bool {
+        self.to_json() == other.to_json()
+    }
+}
+
+/// Shows what is named, no keys and nothing of an open content.
+impl fmt::Debug for TokenContent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File { file_id, .. } => f.debug_tuple(FILE).field(file_id).finish(),
+            Self::RelationshipTemplate { template_id, .. } => {
+                f.debug_tuple(RELATIONSHIP_TEMPLATE).field(template_id).finish()
+            }
+            Self::DeviceSharedSecret(secret) => f.debug_tuple(DEVICE_SHARED_SECRET).field(&secret.id).finish(),
+            Self::Json(_) => f.write_str("Json(..)"),
+        }
+    }
+}
+
+fn read<T: DeserializeOwned>(members: Map<String, Value>) -> Result<T, TokenContentError> {
+    serde_json::from_value(Value::Object(members)).map_err(|_| TokenContentError::Malformed)
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct FileMembers {
+    file_id: FileId,
+    #[serde(with = "compact")]
+    secret_key: SecretKey,
+}
+
+impl From<FileMembers> for TokenContent {
+    fn from(FileMembers { file_id, secret_key }: FileMembers) -> Self {
+        Self::File { file_id, secret_key }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct TemplateMembers {
+    for_identity: Option<Address>,
+    password_protection: Option<SharedPasswordProtection>,
+    #[serde(with = "compact")]
+    secret_key: SecretKey,
+    template_id: RelationshipTemplateId,
+}
+
+impl From<TemplateMembers> for TokenContent {
+    fn from(members: TemplateMembers) -> Self {
+        let TemplateMembers { for_identity, password_protection, secret_key, template_id } = members;
+        Self::RelationshipTemplate { for_identity, password_protection, secret_key, template_id }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct DeviceMembers {
+    shared_secret: Box<DeviceSharedSecret>,
+}
+
+impl From<DeviceMembers> for TokenContent {
+    fn from(DeviceMembers { shared_secret }: DeviceMembers) -> Self {
+        Self::DeviceSharedSecret(shared_secret)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_objects_are_contents() {
+        for text in ["", "null", "1", "\"text\"", "[]", r#"{"@type":1}"#, r#"{"@type":"TokenContentFile"}"#, "{} {}"] {
+            assert_eq!(TokenContent::parse_open(text, true), Err(TokenContentError::Malformed), "{text}");
+        }
+    }
+
+    #[test]
+    fn unknown_types_pass_only_where_they_are_allowed() {
+        let text = r#"{"@type":"Mail","subject":"x"}"#;
+        assert_eq!(TokenContent::parse(text), Err(TokenContentError::UnknownType("Mail".into())));
+        assert_eq!(TokenContent::parse_open(text, true).unwrap().to_text(), text);
+    }
+
+    #[test]
+    fn debug_shows_no_keys() {
+        let content =
+            TokenContent::File { file_id: "FILabcDEF123ghiJKL45".parse().unwrap(), secret_key: SecretKey::generate() };
+        assert_eq!(format!("{content:?}"), "TokenContentFile(FILabcDEF123ghiJKL45)");
+        let open = TokenContent::parse(r#"{"secret":1}"#).unwrap();
+        assert_eq!(format!("{open:?}"), "Json(..)");
+    }
+}
