@@ -15,6 +15,7 @@ use super::config::BaseUrl;
 use super::envelope::{self, MAX_ERROR_ANSWER, MAX_JSON_ANSWER, Page};
 use super::retry::{self, Budget};
 use super::{ClientConfig, ConfigError, Error, NetworkError, SecretText, tls};
+use crate::crypto::random;
 use crate::wire::backbone::datawallet::SUPPORTED_VERSION_HEADER;
 
 const API_PREFIX: &str = "/api/v2";
@@ -274,6 +275,5 @@ fn correlation_id() -> String {
 }
 
 fn random_u32() -> u32 {
-    // Jitter and correlation ids need no unpredictability; without a generator all clients just behave alike.
-    getrandom::u32().unwrap_or_default()
+    u32::from_le_bytes(random::bytes())
 }

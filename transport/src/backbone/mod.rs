@@ -16,14 +16,16 @@ mod datawallet;
 mod download;
 mod envelope;
 mod error;
-#[cfg(test)]
-mod fake;
+#[cfg(any(test, feature = "testing"))]
+pub mod fake;
 mod files;
 mod http;
 mod retry;
 mod secret;
 mod session;
 mod sync_runs;
+#[cfg(test)]
+mod tests;
 mod tls;
 mod tokens;
 mod upload;

@@ -9,6 +9,7 @@ use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStor
 use rustls_platform_verifier::Verifier;
 
 use super::ConfigError;
+use crate::crypto::hash::sha256;
 
 /// Certificates are checked by the platform's rules, and against the fingerprints if there are any.
 pub(super) fn verified_by_platform(fingerprints: &[[u8; 32]]) -> Result<ClientConfig, ConfigError> {
@@ -86,6 +87,5 @@ impl ServerCertVerifier for Pinned {
 }
 
 fn fingerprint(certificate: &CertificateDer<'_>) -> [u8; 32] {
-    use sha2::Digest as _;
-    sha2::Sha256::digest(certificate.as_ref()).into()
+    sha256(certificate.as_ref())
 }

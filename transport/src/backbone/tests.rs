@@ -1,0 +1,341 @@
+//! The client against a scripted server.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde_json::json;
+
+use super::fake::{FakeAnswer, FakeServer, ReceivedRequest};
+use super::*;
+use crate::wire::backbone::datawallet::PushModifications;
+
+const FILE: &str = "FILabcdefghijklmno12";
+const TOKEN: &str = "TOKabcdefghijklmno12";
+
+fn client(url: &str) -> Client {
+    Client::new(ClientConfig::new(url, "test", SecretText::new("client-secret"))).unwrap()
+}
+
+fn session(server: &FakeServer) -> Session {
+    let username = "USRabcdefghijklmno12".parse().unwrap();
+    client(server.url()).login(DeviceCredentials { username, password: SecretText::new("device password") })
+}
+
+fn is_login(request: &ReceivedRequest) -> bool {
+    request.target == "/connect/token"
+}
+
+/// A server that lets everybody in for five minutes.
+async fn open_server(answer: impl Fn(&ReceivedRequest) -> FakeAnswer + Send + Sync + 'static) -> FakeServer {
+    FakeServer::start(
+        move |request| {
+            if is_login(request) { FakeAnswer::access_token("token", 300) } else { answer(request) }
+        },
+    )
+    .await
+}
+
+fn version() -> FakeAnswer {
+    FakeAnswer::result(&json!({ "majorVersion": "7" }))
+}
+
+#[tokio::test]
+async fn a_login_is_shared_by_simultaneous_calls() {
+    let server = open_server(|_| FakeAnswer::result(&json!({ "version": 1 }))).await;
+    let session = session(&server);
+    let calls = (0..8).map(|_| session.datawallet());
+    for outcome in futures_util::future::join_all(calls).await {
+        assert_eq!(outcome.unwrap().version, 1);
+    }
+    let requests = server.requests();
+    assert_eq!(requests.iter().filter(|request| is_login(request)).count(), 1);
+    let form = String::from_utf8(requests[0].body.clone()).unwrap();
+    let expected = "client_id=test&client_secret=client-secret&grant_type=password&username=USRabcdefghijklmno12&\
+                    password=device+password";
+    assert_eq!(form, expected);
+    assert_eq!(requests[1].header("authorization"), Some("Bearer token"));
+    assert_eq!(requests[1].header("x-supported-datawallet-version"), Some("1"));
+    assert!(requests[1].header("x-correlation-id").is_some());
+}
+
+#[tokio::test]
+async fn a_failed_login_is_shared_and_not_remembered() {
+    let attempts = Arc::new(AtomicUsize::new(0));
+    let counter = attempts.clone();
+    let server = FakeServer::start(move |request| match is_login(request) {
+        true if counter.fetch_add(1, Ordering::SeqCst) == 0 => {
+            FakeAnswer::Body(400, br#"{"error":"invalid_grant","error_description":""}"#.to_vec())
+        }
+        true => FakeAnswer::access_token("token", 300),
+        false => FakeAnswer::result(&json!({ "version": 1 })),
+    })
+    .await;
+    let session = session(&server);
+    let (first, second) = tokio::join!(session.log_in(), session.log_in());
+    assert!(matches!(first, Err(Error::NoAuthGrant { reason }) if reason == "invalid_grant"));
+    assert!(second.is_err());
+    assert_eq!(attempts.load(Ordering::SeqCst), 1);
+    session.log_in().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_refused_token_leads_to_one_new_login() {
+    let logins = Arc::new(AtomicUsize::new(0));
+    let counter = logins.clone();
+    let server = FakeServer::start(move |request| match is_login(request) {
+        true => FakeAnswer::access_token(&format!("token{}", counter.fetch_add(1, Ordering::SeqCst)), 300),
+        false if request.header("authorization") == Some("Bearer token0") => FakeAnswer::Body(401, Vec::new()),
+        false => FakeAnswer::result(&json!({ "version": 1 })),
+    })
+    .await;
+    assert_eq!(session(&server).datawallet().await.unwrap().version, 1);
+    assert_eq!(logins.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test]
+async fn a_token_that_is_always_refused_is_an_error_after_the_second_try() {
+    let server = open_server(|_| FakeAnswer::Body(401, Vec::new())).await;
+    let error = session(&server).datawallet().await.unwrap_err();
+    assert_eq!(error.code(), "error.platform.unauthorized");
+    assert_eq!(server.requests().len(), 4);
+}
+
+#[tokio::test]
+async fn a_token_is_renewed_ten_seconds_before_it_expires() {
+    let server = open_server(|_| FakeAnswer::result(&json!({ "version": 1 }))).await;
+    let session = session(&server);
+    let logins = || server.requests().iter().filter(|request| is_login(request)).count();
+    session.datawallet().await.unwrap();
+    pass(Duration::from_secs(280)).await;
+    session.datawallet().await.unwrap();
+    assert_eq!(logins(), 1);
+    pass(Duration::from_secs(11)).await;
+    session.datawallet().await.unwrap();
+    assert_eq!(logins(), 2);
+}
+
+/// Moves the clock while no request is under way.
+async fn pass(time: Duration) {
+    tokio::time::pause();
+    tokio::time::advance(time).await;
+    tokio::time::resume();
+}
+
+#[tokio::test]
+async fn reading_is_tried_again_and_writing_is_not() {
+    let server = open_server(|_| FakeAnswer::Body(503, Vec::new())).await;
+    let session = session(&server);
+    let error = session.datawallet().await.unwrap_err();
+    assert_eq!((error.code(), error.status()), ("error.platform.unexpected", Some(503)));
+    assert_eq!(server.requests().len(), 1 + 4, "a login, a request and three retries");
+    let push = PushModifications { local_index: -1, modifications: Vec::new() };
+    assert!(session.push_modifications(&push).await.is_err());
+    assert_eq!(server.requests().len(), 6);
+}
+
+#[tokio::test]
+async fn a_reading_retry_that_works_is_a_success() {
+    let asked = AtomicUsize::new(0);
+    let server = FakeServer::start(move |_| match asked.fetch_add(1, Ordering::SeqCst) {
+        0 => FakeAnswer::Close,
+        1 => FakeAnswer::Body(502, b"<html>".to_vec()),
+        _ => version(),
+    })
+    .await;
+    assert_eq!(client(server.url()).version().await.unwrap().major_version, "7");
+}
+
+#[tokio::test]
+async fn retries_end_when_the_budget_is_spent() {
+    let server = FakeServer::start(|_| FakeAnswer::Body(503, Vec::new())).await;
+    let client = client(server.url());
+    for _ in 0..10 {
+        assert!(client.version().await.is_err());
+    }
+    // The reserve pays ten retries; ten requests earn one more.
+    let count = server.requests().len();
+    assert!((20..=21).contains(&count), "{count}");
+}
+
+#[tokio::test]
+async fn errors_that_time_does_not_heal_are_not_tried_again() {
+    let server =
+        FakeServer::start(|_| FakeAnswer::error(404, "error.platform.recordNotFound", "Token not found.")).await;
+    let error = client(server.url()).token(&TOKEN.parse().unwrap(), Some("a+/=")).await.unwrap_err();
+    assert!(error.is_record_not_found());
+    assert_eq!(server.calls(), [format!("GET /Tokens/{TOKEN}?password=a%2B%2F%3D")]);
+    assert!(!format!("{error} {error:?}").contains("a%2B"), "{error:?}");
+}
+
+#[tokio::test]
+async fn lists_are_fetched_page_by_page() {
+    let modification = |index: u64| {
+        json!({
+            "id": "DWMabcdefghijklmno12", "index": index, "objectIdentifier": "x", "payloadCategory": null,
+            "createdAt": "2026-01-01T00:00:00Z", "createdByDevice": "DVCabcdefghijklmno12", "collection": "Files",
+            "type": "Delete", "encryptedPayload": null, "datawalletVersion": 1
+        })
+    };
+    let server = open_server(move |request| {
+        let number = match request.target.rsplit_once("pageNumber=") {
+            Some((_, number)) => number.parse::<u64>().unwrap(),
+            None => 1,
+        };
+        let pagination = json!({ "pageNumber": number, "pageSize": 1, "totalPages": 3, "totalRecords": 3 });
+        let body = json!({ "result": [modification(number + 4)], "pagination": pagination });
+        FakeAnswer::Body(200, body.to_string().into_bytes())
+    })
+    .await;
+    let modifications = session(&server).modifications(Some(4)).await.unwrap();
+    assert_eq!(modifications.iter().map(|item| item.index).collect::<Vec<_>>(), [5, 6, 7]);
+    assert_eq!(
+        server.calls()[1..],
+        [
+            "GET /Datawallet/Modifications?localIndex=4",
+            "GET /Datawallet/Modifications?localIndex=4&pageNumber=2",
+            "GET /Datawallet/Modifications?localIndex=4&pageNumber=3"
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_list_that_claims_too_many_pages_is_refused() {
+    let server = open_server(|_| {
+        let pagination = json!({ "pageNumber": 1, "pageSize": 1, "totalPages": u64::MAX, "totalRecords": 3 });
+        FakeAnswer::Body(200, json!({ "result": [], "pagination": pagination }).to_string().into_bytes())
+    })
+    .await;
+    let error = session(&server).modifications(None).await.unwrap_err();
+    assert!(matches!(error, Error::AnswerTooLarge { unit: "pages", .. }), "{error}");
+}
+
+#[tokio::test]
+async fn an_answer_that_is_too_large_is_not_read() {
+    let server = FakeServer::start(|_| FakeAnswer::Truncated(33 * 1024 * 1024, b"{".to_vec())).await;
+    let error = client(server.url()).version().await.unwrap_err();
+    assert_eq!(error.code(), "error.transport.request.bodyLengthExceeded");
+}
+
+#[tokio::test]
+async fn an_answer_that_never_comes_times_out() {
+    let server = FakeServer::start(|_| FakeAnswer::Hang).await;
+    let client = client(server.url());
+    tokio::time::pause();
+    let error = client.version().await.unwrap_err();
+    assert_eq!(error.code(), "error.transport.request.aborted");
+}
+
+#[tokio::test]
+async fn a_backbone_that_is_down_is_a_network_error() {
+    let server = FakeServer::start(|_| version()).await;
+    let url = server.url().to_owned();
+    drop(server);
+    tokio::task::yield_now().await;
+    let error = client(&url).version().await.unwrap_err();
+    assert!(matches!(error, Error::Network { kind: NetworkError::Connect, .. }), "{error:?}");
+    assert!(error.is_transient());
+}
+
+#[tokio::test]
+async fn redirects_stay_on_the_host_and_end() {
+    let elsewhere = FakeServer::start(|_| FakeAnswer::Redirect("http://example.invalid/".to_owned())).await;
+    let around = FakeServer::start(|_| FakeAnswer::Redirect("/api/v2/Version".to_owned())).await;
+    for server in [&elsewhere, &around] {
+        let error = client(server.url()).version().await.unwrap_err();
+        assert!(matches!(error, Error::Network { kind: NetworkError::Redirect, .. }), "{error:?}");
+    }
+    assert_eq!((elsewhere.requests().len(), around.requests().len()), (1, 11));
+}
+
+fn created_file() -> FakeAnswer {
+    let address = "did:e:localhost:dids:c5b454f4a8133c3d2cf2ef";
+    FakeAnswer::result(&json!({
+        "id": FILE, "createdAt": "2026-01-01T00:00:00Z", "createdBy": address,
+        "createdByDevice": "DVCabcdefghijklmno12", "owner": address, "ownerSignature": "AA", "ownershipToken": "t",
+        "cipherSize": 3, "cipherHash": "AA", "expiresAt": "2027-01-01T00:00:00Z"
+    }))
+}
+
+fn upload() -> UploadFile {
+    UploadFile {
+        cipher_hash: vec![1].into(),
+        owner: "did:e:localhost:dids:c5b454f4a8133c3d2cf2ef".parse().unwrap(),
+        owner_signature: vec![2].into(),
+        expires_at: "2027-01-01T00:00:00Z".parse().unwrap(),
+        encrypted_properties: vec![3].into(),
+    }
+}
+
+#[tokio::test]
+async fn uploads_have_a_length_the_official_order_and_are_sent_again_after_a_new_login() {
+    let refused = AtomicUsize::new(0);
+    let server = open_server(move |_| match refused.fetch_add(1, Ordering::SeqCst) {
+        0 => FakeAnswer::Body(401, Vec::new()),
+        _ => created_file(),
+    })
+    .await;
+    let content = vec![b'x'; 600 * 1024];
+    let mut file = tempfile::tempfile().unwrap();
+    std::io::Write::write_all(&mut file, &content).unwrap();
+    let progress = Arc::new(AtomicU64::new(0));
+    let seen = progress.clone();
+    let observer: UploadProgress = Arc::new(move |bytes| seen.store(bytes, Ordering::SeqCst));
+    let contents =
+        [UploadContent::File(file, content.len() as u64), UploadContent::Memory(Bytes::from(content.clone()))];
+    for source in contents {
+        let created = session(&server).upload_file(&upload(), &source, Some(observer.clone())).await.unwrap();
+        assert_eq!(created.id.as_str(), FILE);
+        assert_eq!(progress.swap(0, Ordering::SeqCst), content.len() as u64);
+        let request = server.requests().pop().unwrap();
+        assert!(request.header("content-length").is_some() && request.header("transfer-encoding").is_none());
+        let body = String::from_utf8(request.body).unwrap();
+        let names: Vec<_> = body.split("name=\"").skip(1).map(|rest| rest.split('"').next().unwrap()).collect();
+        let order =
+            ["content", "cipher.bin", "cipherHash", "owner", "ownerSignature", "expiresAt", "encryptedProperties"];
+        assert_eq!(names.iter().filter(|name| order.contains(name)).copied().collect::<Vec<_>>(), order);
+        assert!(body.contains(std::str::from_utf8(&content).unwrap()));
+    }
+}
+
+#[tokio::test]
+async fn a_download_is_bounded_and_must_be_complete() {
+    let server = open_server(|request| match request.path().ends_with(FILE) {
+        true => FakeAnswer::Body(200, vec![7; 1000]),
+        false => FakeAnswer::Truncated(1000, vec![7; 10]),
+    })
+    .await;
+    let session = session(&server);
+    let mut download = session.download_file(&FILE.parse().unwrap(), 1000).await.unwrap();
+    let mut bytes = Vec::new();
+    while let Some(chunk) = download.chunk().await.unwrap() {
+        bytes.extend_from_slice(&chunk);
+    }
+    assert_eq!(bytes, vec![7; 1000]);
+    let error = session.download_file(&FILE.parse().unwrap(), 999).await.unwrap_err();
+    assert!(matches!(error, Error::AnswerTooLarge { limit: 999, .. }));
+    let mut cut = session.download_file(&"FILabcdefghijklmno34".parse().unwrap(), 1000).await.unwrap();
+    let error = loop {
+        match cut.chunk().await {
+            Ok(Some(_)) => {}
+            Ok(None) => panic!("a truncated download looked complete"),
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(error, Error::Network { kind: NetworkError::Broken, .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn an_error_answer_to_a_download_is_not_taken_for_content() {
+    let server = open_server(|_| FakeAnswer::error(404, "error.platform.recordNotFound", "File not found.")).await;
+    let error = session(&server).download_file(&FILE.parse().unwrap(), 1000).await.unwrap_err();
+    assert!(error.is_record_not_found());
+}
+
+#[tokio::test]
+async fn deleting_takes_an_empty_answer() {
+    let server = open_server(|_| FakeAnswer::Body(204, Vec::new())).await;
+    session(&server).delete_token(&TOKEN.parse().unwrap()).await.unwrap();
+    assert_eq!(server.calls()[1], format!("DELETE /Tokens/{TOKEN}"));
+}
