@@ -24,6 +24,10 @@ pub enum Error {
     #[cfg(feature = "client")]
     #[error(transparent)]
     TokenContent(#[from] crate::token::TokenContentError),
+    /// A file cannot be sealed or opened.
+    #[cfg(feature = "client")]
+    #[error(transparent)]
+    File(#[from] crate::file::FileError),
     /// A decrypted text is not JSON.
     #[error(transparent)]
     Json(#[from] crate::wire::json::InvalidJson),

@@ -17,6 +17,8 @@ pub mod challenge;
 #[cfg(feature = "verify")]
 pub mod crypto;
 mod error;
+#[cfg(feature = "client")]
+pub mod file;
 #[cfg(feature = "verify")]
 pub mod identity;
 #[cfg(feature = "client")]

@@ -30,6 +30,22 @@ pub fn from_base64url(text: &str) -> Result<Vec<u8>, ByteTextError> {
     URL_SAFE_NO_PAD.decode(text).map_err(|_| ByteTextError)
 }
 
+/// Appends base64url to a text that is being built.
+pub fn append_base64url(bytes: &[u8], text: &mut Vec<u8>) {
+    let start = text.len();
+    text.resize(start + base64::encoded_len(bytes.len(), false).unwrap_or(0), 0);
+    let written = URL_SAFE_NO_PAD.encode_slice(bytes, &mut text[start..]).expect("the space was measured");
+    text.truncate(start + written);
+}
+
+/// Decodes base64url strictly and appends the bytes to others.
+///
+/// # Errors
+/// [`ByteTextError`] if the text is anything but canonical base64url without padding.
+pub fn append_from_base64url(text: &[u8], bytes: &mut Vec<u8>) -> Result<(), ByteTextError> {
+    URL_SAFE_NO_PAD.decode_vec(text, bytes).map_err(|_| ByteTextError)
+}
+
 /// Encodes as standard base64 with padding (RFC 4648 section 4): password hashes and reference salts only.
 #[must_use]
 pub fn to_base64(bytes: &[u8]) -> String {

@@ -1,0 +1,104 @@
+//! What a file is called, what it is, and how to open it.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::FileError;
+use crate::crypto::hash::Sha512Hash;
+use crate::crypto::{Cipher, CryptoObject, SecretKey, Signature, SignatureHash, SignatureKeypair, compact};
+use crate::wire::{ByteText, Timestamp};
+
+/// Most bytes of sealed metadata that the backbone takes.
+pub const MAX_SEALED_METADATA_LENGTH: usize = 1024 * 1024;
+
+const TYPE: &str = "FileMetadata";
+
+/// The metadata of a file. JSON members sorted by name.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FileMetadata {
+    /// For people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// When the file was last changed before the upload.
+    #[serde(rename = "filemodified", default, skip_serializing_if = "Option::is_none")]
+    pub modified_at: Option<Timestamp>,
+    /// Its name; chosen by the sender, so not safe as a path.
+    pub filename: String,
+    /// Bytes of the plaintext.
+    pub filesize: u64,
+    /// Its media type; chosen by the sender.
+    pub mimetype: String,
+    /// SHA-512 of the plaintext.
+    pub plaintext_hash: Sha512Hash,
+    /// Opens the content.
+    #[serde(with = "compact")]
+    pub secret_key: SecretKey,
+    /// For applications.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tags: Option<Vec<String>>,
+    /// For people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+}
+
+impl FileMetadata {
+    /// The text that is sealed.
+    #[must_use]
+    pub fn to_text(&self) -> String {
+        let typed = Typed { type_name: TYPE, metadata: self };
+        serde_json::to_string(&typed).expect("metadata have text keys only")
+    }
+
+    /// Reads a text.
+    ///
+    /// # Errors
+    /// [`FileError::InvalidMetadata`] if it is not one of metadata.
+    pub fn parse(text: &str) -> Result<Self, FileError> {
+        serde_json::from_str(text).map_err(|_| FileError::InvalidMetadata)
+    }
+
+    /// Seals them as the backbone stores them.
+    #[must_use]
+    pub fn seal(&self, metadata_key: &SecretKey) -> ByteText {
+        metadata_key.encrypt(self.to_text().as_bytes()).to_byte_text()
+    }
+
+    /// Opens what the backbone stored.
+    ///
+    /// # Errors
+    /// [`FileError::Decryption`] for a wrong key or altered metadata, [`FileError::InvalidMetadata`] if they are too
+    /// long, no cipher, or no metadata inside.
+    pub fn open(sealed: &[u8], metadata_key: &SecretKey) -> Result<Self, FileError> {
+        if sealed.len() > MAX_SEALED_METADATA_LENGTH {
+            return Err(FileError::InvalidMetadata);
+        }
+        let cipher = Cipher::from_bytes(sealed).map_err(|_| FileError::InvalidMetadata)?;
+        let plaintext = metadata_key.decrypt(&cipher)?;
+        Self::parse(std::str::from_utf8(&plaintext).map_err(|_| FileError::InvalidMetadata)?)
+    }
+}
+
+#[derive(Serialize)]
+struct Typed<'a> {
+    #[serde(rename = "@type")]
+    type_name: &'static str,
+    #[serde(flatten)]
+    metadata: &'a FileMetadata,
+}
+
+/// Shows sizes only.
+impl fmt::Debug for FileMetadata {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct(TYPE).field("filesize", &self.filesize).finish_non_exhaustive()
+    }
+}
+
+/// The signature that an upload carries: the device key's over the raw 64 bytes of the plaintext hash.
+///
+/// Peers do not know device keys, so only devices of the same identity can check it.
+#[must_use]
+pub fn sign_ownership(plaintext_hash: &Sha512Hash, device_key: &SignatureKeypair) -> Signature {
+    device_key.sign(plaintext_hash.as_bytes(), SignatureHash::Sha512)
+}

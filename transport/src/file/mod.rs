@@ -1,0 +1,22 @@
+//! Files: one ciphertext over the whole plaintext, wrapped in JSON, and sealed metadata with the key to it.
+//!
+//! ```text
+//! body     = {"cph":"<base64url of ciphertext and tag>","alg":3,"nnc":"<nonce>","@type":"CryptoCipher"}
+//! metadata = name, type, size, SHA-512 of the plaintext, content key; sealed under the metadata key
+//! ```
+//!
+//! [`Sealer`] writes a body in constant memory. The tag that makes a body trustworthy is its last part, so [`Opener`]
+//! first goes over the whole body (hash, tag, plaintext hash, size) and only then hands out a [`VerifiedFile`], which
+//! decrypts again while it is read. Nothing unverified ever leaves this module.
+
+mod decryption;
+mod error;
+mod layout;
+mod metadata;
+mod open;
+mod seal;
+
+pub use error::FileError;
+pub use metadata::{FileMetadata, MAX_SEALED_METADATA_LENGTH, sign_ownership};
+pub use open::{Opener, VerifiedFile};
+pub use seal::{MAX_PLAINTEXT_LENGTH, SealedFile, Sealer, sealed_length};
