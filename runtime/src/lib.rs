@@ -13,6 +13,8 @@ pub mod dto;
 mod error;
 mod event;
 pub mod facade;
+#[expect(dead_code, reason = "facades are about to use all of it")]
+mod query;
 mod runtime;
 #[expect(dead_code, reason = "facades are about to use all of it")]
 mod store;

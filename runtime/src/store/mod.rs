@@ -19,6 +19,7 @@ mod lock;
 mod migration;
 mod object;
 mod open;
+mod projection;
 mod sealing;
 
 pub(crate) mod collection {
@@ -42,7 +43,7 @@ use serde::de::DeserializeOwned;
 pub(crate) use self::batch::Batch;
 pub(crate) use self::category::Category;
 pub(crate) use self::error::StoreError;
-pub(crate) use self::object::{LocalModification, Object};
+pub(crate) use self::object::{LocalModification, Object, Properties};
 pub(crate) use self::sealing::StoreSecret;
 
 use self::flush::GroupFlush;
@@ -122,6 +123,26 @@ impl Store {
             let plain = self.sealing.open(&key, &sealed)?;
             Ok(sealing::decode::<StoredObject>(&plain)?.into_object(&collection))
         }))
+    }
+
+    /// Objects of a collection that match, in the order in which they were first stored.
+    ///
+    /// `matches` is shown the root members named by `members` only; everything else is decoded for objects that match.
+    pub(crate) fn objects_where(
+        &self,
+        collection: &str,
+        members: &[&str],
+        matches: impl Fn(&Properties) -> bool,
+    ) -> Result<Vec<Object>> {
+        let mut found = Vec::new();
+        for record in self.tree.scan_prefix(key::objects(collection)?) {
+            let (key, sealed) = record?;
+            let plain = self.sealing.open(&key, &sealed)?;
+            if matches(&projection::decode(&plain, members)?) {
+                found.push(sealing::decode::<StoredObject>(&plain)?.into_object(collection));
+            }
+        }
+        Ok(found)
     }
 
     /// The value under a name.

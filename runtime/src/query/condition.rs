@@ -1,0 +1,147 @@
+//! What one field has to meet.
+
+use std::cmp::Ordering;
+
+use regex::{Regex, RegexBuilder};
+use serde_json::Value;
+
+use super::value::Operand;
+use crate::{Error, Result};
+
+/// Most bytes a compiled regular expression may take.
+const MAX_REGEX_SIZE: usize = 256 * 1024;
+/// Deepest nesting of groups in a regular expression.
+const MAX_REGEX_NESTING: u32 = 50;
+
+/// Everything the values of one field ask for.
+#[derive(Debug, Default)]
+pub(super) struct Conditions {
+    /// One of these, if any are given; also none of them fits when it is `Some` and empty.
+    equal: Option<Vec<Operand>>,
+    /// None of these.
+    unequal: Vec<Operand>,
+    /// Each of these, with the orderings that are fine.
+    bounds: Vec<(Operand, &'static [Ordering])>,
+    /// A match of this.
+    pattern: Option<Regex>,
+    /// Whether it is set.
+    presence: Option<bool>,
+    /// Asked for both set and not set.
+    contradictory: bool,
+}
+
+const GREATER: &[Ordering] = &[Ordering::Greater];
+const GREATER_OR_EQUAL: &[Ordering] = &[Ordering::Greater, Ordering::Equal];
+const LESS: &[Ordering] = &[Ordering::Less];
+const LESS_OR_EQUAL: &[Ordering] = &[Ordering::Less, Ordering::Equal];
+
+impl Conditions {
+    /// Values with operators.
+    pub(super) fn parse(values: &[&str]) -> Result<Self> {
+        let mut conditions = Self::default();
+        for value in values {
+            conditions.add(value)?;
+        }
+        Ok(conditions)
+    }
+
+    /// Literally one of these.
+    pub(super) fn one_of(values: &[&str]) -> Self {
+        Self { equal: Some(values.iter().map(|value| Operand::new(value)).collect()), ..Self::default() }
+    }
+
+    /// One of these numbers; with none of them nothing fits.
+    pub(super) fn one_of_numbers(numbers: impl Iterator<Item = u8>) -> Self {
+        Self { equal: Some(numbers.map(|number| Operand::new(&number.to_string())).collect()), ..Self::default() }
+    }
+
+    /// Whether a field with this value (none if it is not set) fits.
+    pub(super) fn are_met_by(&self, stored: Option<&Value>) -> bool {
+        let present = !self.contradictory && self.presence.is_none_or(|wanted| wanted == stored.is_some());
+        let equal = self
+            .equal
+            .as_ref()
+            .is_none_or(|any| stored.is_some_and(|stored| any.iter().any(|operand| operand.equals(stored))));
+        let unequal = !stored.is_some_and(|stored| self.unequal.iter().any(|operand| operand.equals(stored)));
+        let bounded = self.bounds.iter().all(|(bound, fine)| {
+            stored.is_some_and(|stored| any_member(stored, |member| is_within(bound, fine, member)))
+        });
+        let matched = self
+            .pattern
+            .as_ref()
+            .is_none_or(|pattern| stored.is_some_and(|stored| any_member(stored, |member| is_match(pattern, member))));
+        present && equal && unequal && bounded && matched
+    }
+
+    fn add(&mut self, value: &str) -> Result<()> {
+        match value.chars().next() {
+            None => self.require(true),
+            Some('!') if value.len() == 1 => self.require(false),
+            Some('!') => self.unequal.push(Operand::new(operand(value))),
+            Some('>') => self.bounds.push((Operand::new(operand(value)), inclusive(value, GREATER_OR_EQUAL, GREATER))),
+            Some('<') => self.bounds.push((Operand::new(operand(value)), inclusive(value, LESS_OR_EQUAL, LESS))),
+            Some('^') => self.pattern = Some(regex(operand(value), "^(?:", ")")?),
+            Some('$') => self.pattern = Some(regex(operand(value), "(?:", ")$")?),
+            Some('~') => self.pattern = Some(regex(operand(value), "", "")?),
+            Some(_) => self.equal.get_or_insert_default().push(Operand::new(value)),
+        }
+        Ok(())
+    }
+
+    fn require(&mut self, presence: bool) {
+        self.contradictory |= self.presence.is_some_and(|required| required != presence);
+        self.presence = Some(presence);
+    }
+}
+
+/// What stands behind the operator, which is one byte, and the `=` that may follow it.
+fn operand(value: &str) -> &str {
+    let rest = &value[1..];
+    rest.strip_prefix('=').unwrap_or(rest)
+}
+
+fn inclusive<T>(value: &str, with_equal: T, without: T) -> T {
+    if value[1..].starts_with('=') { with_equal } else { without }
+}
+
+fn any_member(stored: &Value, fits: impl Fn(&Value) -> bool) -> bool {
+    match stored {
+        Value::Array(members) => members.iter().any(fits),
+        other => fits(other),
+    }
+}
+
+fn is_within(bound: &Operand, fine: &[Ordering], stored: &Value) -> bool {
+    bound.order_of(stored).is_some_and(|order| fine.contains(&order))
+}
+
+fn is_match(pattern: &Regex, stored: &Value) -> bool {
+    match stored {
+        Value::String(text) => pattern.is_match(text),
+        Value::Number(number) => pattern.is_match(&number.to_string()),
+        _ => false,
+    }
+}
+
+fn regex(pattern: &str, before: &str, after: &str) -> Result<Regex> {
+    let build = |pattern: &str| {
+        RegexBuilder::new(pattern)
+            .case_insensitive(true)
+            .size_limit(MAX_REGEX_SIZE)
+            .nest_limit(MAX_REGEX_NESTING)
+            .build()
+            .map_err(|error| invalid(pattern, &error))
+    };
+    // Alone first: a pattern like `)|(` must not become valid by what is put around it.
+    build(pattern)?;
+    build(&format!("{before}{pattern}{after}"))
+}
+
+fn invalid(pattern: &str, error: &regex::Error) -> Error {
+    let reason = match error {
+        regex::Error::CompiledTooBig(_) => "it is too large".to_owned(),
+        other => other.to_string().lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned(),
+    };
+    let shown: String = pattern.chars().take(100).collect();
+    Error::Unknown(format!("Invalid regular expression: /{shown}/: {reason}"))
+}

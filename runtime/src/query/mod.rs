@@ -1,0 +1,92 @@
+//! The filter language of list calls: `filename=~invoice&filesize=>1000&tags=a&tags=b`.
+//!
+//! | Form | A field matches if it |
+//! |---|---|
+//! | `x` | equals x; a list contains x |
+//! | (empty) | is set |
+//! | `!` | is not set |
+//! | `!x` | does not equal x, also if it is not set |
+//! | `>x` `>=x` `<x` `<=x` | compares so; texts (dates among them) as text, numbers as numbers |
+//! | `^x` `$x` `~x` | begins with, ends with, contains a match of the regular expression x, in any case of letters |
+//!
+//! An `=` after any operator is skipped. Parameters of different fields are combined with "and". Of several values of one
+//! field, equal ones are combined with "or", all others with "and"; of several regular expressions the last one counts.
+//!
+//! Where the published connectors depend on their database driver, this follows their documentation: regular expressions
+//! ignore case, a text of digits is found by its digits, one `tags` value finds files with that tag.
+
+mod condition;
+mod field;
+mod value;
+
+use serde_json::{Map, Value};
+
+use self::condition::Conditions;
+pub(crate) use self::field::{FILES, Field, TOKENS};
+use crate::facade::Ownership;
+use crate::{Error, Result};
+
+/// Most parameters a query may have.
+const MAX_PARAMETERS: usize = 1000;
+
+/// A checked filter.
+#[derive(Debug)]
+pub(crate) struct Query {
+    /// Fields that are asked for, each with all it has to meet.
+    filters: Vec<(&'static Field, Conditions)>,
+    ownership: Ownership,
+}
+
+impl Query {
+    /// Checks the parameters of a list call against the fields that the noun has.
+    ///
+    /// # Errors
+    /// [`Error::InvalidPropertyValue`] for unknown fields and for values that a field does not take, [`Error::Unknown`] for
+    /// unreadable regular expressions.
+    pub(crate) fn parse(
+        fields: &'static [Field],
+        parameters: &[(String, String)],
+        ownership: Ownership,
+    ) -> Result<Self> {
+        if parameters.iter().any(|(name, _)| !fields.iter().any(|field| field.name == name)) {
+            return Err(Error::InvalidPropertyValue("query must NOT have additional properties".to_owned()));
+        }
+        if parameters.len() > MAX_PARAMETERS {
+            return Err(Error::InvalidPropertyValue(format!("query must NOT have more than {MAX_PARAMETERS} values")));
+        }
+        let mut filters = Vec::new();
+        for field in fields.iter().filter(|field| !(field.is_ownership() && ownership != Ownership::Any)) {
+            let values: Vec<&str> =
+                parameters.iter().filter(|(name, _)| name == field.name).map(|(_, value)| value.as_str()).collect();
+            if !values.is_empty() {
+                filters.push((field, field.conditions(&values)?));
+            }
+        }
+        Ok(Self { filters, ownership })
+    }
+
+    /// Whether every object matches.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.filters.is_empty() && self.ownership == Ownership::Any
+    }
+
+    /// The root members that [`Query::matches`] looks at.
+    pub(crate) fn members(&self) -> Vec<&'static str> {
+        let ownership = (self.ownership != Ownership::Any).then_some("isOwn");
+        ownership.into_iter().chain(self.filters.iter().map(|(field, _)| field.root())).collect()
+    }
+
+    /// Whether an object with these members matches.
+    pub(crate) fn matches(&self, object: &Map<String, Value>) -> bool {
+        let own = object.get("isOwn").and_then(Value::as_bool).unwrap_or(false);
+        let shown = match self.ownership {
+            Ownership::Any => true,
+            Ownership::Own => own,
+            Ownership::Peer => !own,
+        };
+        shown && self.filters.iter().all(|(field, conditions)| conditions.are_met_by(field.value(object).as_deref()))
+    }
+}
+
+#[cfg(test)]
+mod tests;
