@@ -28,6 +28,10 @@ pub enum Error {
     #[cfg(feature = "client")]
     #[error(transparent)]
     File(#[from] crate::file::FileError),
+    /// A stretch of the datawallet cannot be taken over.
+    #[cfg(feature = "client")]
+    #[error(transparent)]
+    Datawallet(#[from] crate::datawallet::DatawalletError),
     /// A decrypted text is not JSON.
     #[error(transparent)]
     Json(#[from] crate::wire::json::InvalidJson),

@@ -16,6 +16,8 @@ pub mod backbone;
 pub mod challenge;
 #[cfg(feature = "verify")]
 pub mod crypto;
+#[cfg(feature = "client")]
+pub mod datawallet;
 mod error;
 #[cfg(feature = "client")]
 pub mod file;

@@ -38,7 +38,7 @@ fn write_value(text: &mut String, value: &Value) {
         Value::Bool(false) => text.push_str("false"),
         Value::Number(number) => write_number(text, number.as_f64().unwrap_or(0.0)),
         Value::String(string) => write_string(text, string),
-        Value::Array(items) => write_list(text, '[', ']', items, |text, item| write_value(text, item)),
+        Value::Array(items) => write_list(text, '[', ']', items, write_value),
         Value::Object(members) => write_list(text, '{', '}', ordered(members), |text, (key, value)| {
             write_string(text, key);
             text.push(':');

@@ -1,0 +1,40 @@
+//! The datawallet: a log of sealed changes by which the devices of an identity keep the same objects.
+//!
+//! Every change of an object becomes a few modifications, one per category of its properties. Each payload is sealed
+//! under a key that follows from the synchronisation key and the position the modification gets in the log, so a backbone
+//! can neither move nor swap them. Reading a stretch of the log gives the final state of every object in it.
+//!
+//! This module decides nothing about storing or sending; it maps modifications to objects and back.
+
+mod changes;
+mod collection;
+mod payload;
+mod pending;
+
+pub use changes::{Changes, ObjectChange, ObjectState};
+pub use collection::{Collection, create_modifications, update_modifications};
+pub use payload::{PayloadCategory, open_payload, seal_payload};
+pub use pending::PendingModification;
+
+/// Version of the datawallet that this crate reads and writes.
+pub const SUPPORTED_VERSION: u16 = 1;
+
+/// A stretch of the log that cannot be taken over. None of it may be, then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum DatawalletError {
+    /// Modifications are missing, repeated or out of order.
+    #[error("datawallet has modification {found} where {expected} should be")]
+    Gap {
+        /// The index that comes next.
+        expected: u64,
+        /// The index that came.
+        found: u64,
+    },
+    /// Written by newer software.
+    #[error("datawallet has version {0}; update this program to read it")]
+    UnsupportedVersion(u16),
+    /// A payload category that does not exist, or a payload where none belongs, or none where one belongs.
+    #[error("datawallet modification {0} is malformed")]
+    Malformed(u64),
+}

@@ -1,0 +1,93 @@
+//! Payloads: the properties of one category of one object, sealed for one place in the log.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::DatawalletError;
+use crate::Error;
+use crate::crypto::{Cipher, CryptoObject, KdfContext, SecretKey};
+use crate::wire::{ByteText, json};
+
+/// Which of an object's properties a payload holds. Ordered as modifications of one change are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum PayloadCategory {
+    /// What the protocol needs, `@type` included.
+    TechnicalData,
+    /// What it is about.
+    Content,
+    /// What applications noted.
+    Metadata,
+    /// What the user set.
+    Userdata,
+}
+
+impl PayloadCategory {
+    /// The name in modifications.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::TechnicalData => "TechnicalData",
+            Self::Content => "Content",
+            Self::Metadata => "Metadata",
+            Self::Userdata => "Userdata",
+        }
+    }
+}
+
+impl fmt::Display for PayloadCategory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// The text names no category.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("unknown payload category")]
+pub struct UnknownCategory;
+
+impl FromStr for PayloadCategory {
+    type Err = UnknownCategory;
+
+    fn from_str(text: &str) -> Result<Self, UnknownCategory> {
+        [Self::TechnicalData, Self::Content, Self::Metadata, Self::Userdata]
+            .into_iter()
+            .find(|category| category.as_str() == text)
+            .ok_or(UnknownCategory)
+    }
+}
+
+/// Seals properties for the modification that will get `index`.
+///
+/// # Errors
+/// [`Error::Crypto`] if the index is 2^31 or more.
+pub fn seal_payload(
+    synchronization_key: &SecretKey,
+    index: u64,
+    properties: &Map<String, Value>,
+) -> Result<ByteText, Error> {
+    let text = json::to_text(&Value::Object(properties.clone()));
+    let key = synchronization_key.derive(&KdfContext::DataSync, index)?;
+    Ok(key.encrypt(text.as_bytes()).to_byte_text())
+}
+
+/// Opens the payload of the modification that has `index`.
+///
+/// # Errors
+/// [`Error::Decryption`] if it was made for another index or another identity, or altered; [`Error::Crypto`] if it is no
+/// cipher; [`Error::Datawallet`] if what is inside is no JSON object.
+pub fn open_payload(
+    synchronization_key: &SecretKey,
+    index: u64,
+    payload: &ByteText,
+) -> Result<Map<String, Value>, Error> {
+    let key = synchronization_key.derive(&KdfContext::DataSync, index)?;
+    let plaintext = key.decrypt(&Cipher::from_bytes(&payload.0)?)?;
+    let text = std::str::from_utf8(&plaintext).map_err(|_| DatawalletError::Malformed(index))?;
+    match json::from_text(text) {
+        Ok(Value::Object(properties)) => Ok(properties),
+        _ => Err(DatawalletError::Malformed(index).into()),
+    }
+}
