@@ -17,9 +17,24 @@ pub struct Changes {
     pub objects: Vec<ObjectChange>,
     /// Index of the last modification; the device knows the log up to here once the changes are applied.
     pub last_index: Option<u64>,
+    /// Modifications that could not be read. The rest is not affected; what they would have changed stays as it is.
+    pub unreadable: Vec<Unreadable>,
     /// How many notes of clients of major version 6 were passed over. They say that something cached changed and carry
     /// no data; the objects themselves come with other modifications.
     pub passed_over: usize,
+}
+
+/// A modification that could not be read, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unreadable {
+    /// Its index.
+    pub index: u64,
+    /// The collection of the object.
+    pub collection: String,
+    /// The object.
+    pub id: String,
+    /// What is wrong with it.
+    pub reason: String,
 }
 
 /// The change of one object.
@@ -48,26 +63,35 @@ pub enum ObjectState {
 }
 
 impl Changes {
-    /// Opens modifications and merges them per object. `known` is the index up to which the log was taken over before;
-    /// the modifications must follow it without a gap.
+    /// Opens modifications and merges them per object. `known` is the index up to which the log was taken over before.
+    /// Indices must ascend, with gaps: a backbone leaves modifications out that later ones of the same kind supersede.
+    ///
+    /// One that cannot be opened or understood is put aside, so that a single damaged payload does not keep a device from
+    /// everything else for ever.
     ///
     /// A property that vanished from an object is not in its payloads, so it survives: the protocol cannot remove one.
     ///
     /// # Errors
-    /// [`Error::Datawallet`] if the stretch has gaps, is malformed or of a newer version, [`Error::Decryption`] if a
-    /// payload does not belong where it is.
+    /// [`DatawalletError`] if the modifications are out of order or of a newer version.
     pub fn read(
         modifications: &[Modification],
         known: Option<u64>,
         synchronization_key: &SecretKey,
-    ) -> Result<Self, Error> {
+    ) -> Result<Self, DatawalletError> {
         let mut changes = Self { last_index: known, ..Self::default() };
         let mut places: HashMap<(&str, &str), usize> = HashMap::new();
         for modification in modifications {
             changes.check_order(modification)?;
-            let Some(change) = Change::read(modification, synchronization_key)? else {
-                changes.passed_over += 1;
-                continue;
+            let change = match Change::read(modification, synchronization_key) {
+                Ok(Some(change)) => change,
+                Ok(None) => {
+                    changes.passed_over += 1;
+                    continue;
+                }
+                Err(error) => {
+                    changes.unreadable.push(Unreadable::new(modification, &error));
+                    continue;
+                }
             };
             let identity = (modification.collection.as_str(), modification.object_identifier.as_str());
             match places.entry(identity) {
@@ -86,15 +110,26 @@ impl Changes {
     }
 
     fn check_order(&mut self, modification: &Modification) -> Result<(), DatawalletError> {
-        let expected = self.last_index.map_or(0, |index| index.saturating_add(1));
-        if modification.index != expected {
-            return Err(DatawalletError::Gap { expected, found: modification.index });
+        let index = modification.index;
+        if let Some(last) = self.last_index.filter(|last| index <= *last) {
+            return Err(DatawalletError::Order { last, found: index });
         }
         if modification.datawallet_version > SUPPORTED_VERSION {
             return Err(DatawalletError::UnsupportedVersion(modification.datawallet_version));
         }
-        self.last_index = Some(expected);
+        self.last_index = Some(index);
         Ok(())
+    }
+}
+
+impl Unreadable {
+    fn new(modification: &Modification, error: &Error) -> Self {
+        Self {
+            index: modification.index,
+            collection: modification.collection.clone(),
+            id: modification.object_identifier.clone(),
+            reason: error.to_string(),
+        }
     }
 }
 
@@ -148,5 +183,55 @@ impl Change {
                 ObjectState::Present { properties, anew }
             }
         };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::datawallet::seal_payload;
+
+    fn modification(key: &SecretKey, index: u64, sealed_for: u64, properties: Value) -> Modification {
+        let Value::Object(properties) = properties else { panic!("an object") };
+        Modification {
+            id: "DWMabcdefghijklmno12".parse().unwrap(),
+            datawallet_version: 1,
+            index,
+            object_identifier: format!("object {}", index % 2),
+            payload_category: Some("TechnicalData".to_owned()),
+            created_at: crate::wire::Timestamp::MIN,
+            created_by_device: "DVCabcdefghijklmno12".parse().unwrap(),
+            collection: "Anything".to_owned(),
+            kind: ModificationType::Update,
+            encrypted_payload: Some(seal_payload(key, sealed_for, &properties).unwrap()),
+        }
+    }
+
+    #[test]
+    fn superseded_modifications_may_be_left_out_but_the_order_may_not_change() {
+        let key = SecretKey::generate();
+        let log = [3, 4, 9].map(|index| modification(&key, index, index, json!({ "a": index })));
+        let changes = Changes::read(&log, Some(1), &key).unwrap();
+        assert_eq!((changes.objects.len(), changes.last_index), (2, Some(9)));
+        for known in [3, 10] {
+            assert_eq!(Changes::read(&log, Some(known), &key), Err(DatawalletError::Order { last: known, found: 3 }));
+        }
+    }
+
+    #[test]
+    fn a_payload_in_the_wrong_place_is_put_aside_and_the_rest_is_read() {
+        let key = SecretKey::generate();
+        let log = [
+            modification(&key, 0, 0, json!({ "a": 1, "b": 1 })),
+            modification(&key, 2, 3, json!({ "a": 2 })),
+            modification(&key, 4, 4, json!({ "b": 4 })),
+        ];
+        let changes = Changes::read(&log, None, &key).unwrap();
+        let unreadable: Vec<_> = changes.unreadable.iter().map(|item| (item.index, item.id.as_str())).collect();
+        assert_eq!(unreadable, [(2, "object 0")]);
+        let object = changes.objects.into_iter().next().unwrap().apply(None).unwrap();
+        assert_eq!(Value::Object(object), json!({ "a": 1, "b": 4, "id": "object 0" }));
     }
 }

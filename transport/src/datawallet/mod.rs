@@ -11,7 +11,7 @@ mod collection;
 mod payload;
 mod pending;
 
-pub use changes::{Changes, ObjectChange, ObjectState};
+pub use changes::{Changes, ObjectChange, ObjectState, Unreadable};
 pub use collection::{Collection, create_modifications, update_modifications};
 pub use payload::{PayloadCategory, open_payload, seal_payload};
 pub use pending::PendingModification;
@@ -23,11 +23,11 @@ pub const SUPPORTED_VERSION: u16 = 1;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DatawalletError {
-    /// Modifications are missing, repeated or out of order.
-    #[error("datawallet has modification {found} where {expected} should be")]
-    Gap {
-        /// The index that comes next.
-        expected: u64,
+    /// Modifications are repeated or out of order.
+    #[error("datawallet has modification {found} after {last}")]
+    Order {
+        /// The index before.
+        last: u64,
         /// The index that came.
         found: u64,
     },
