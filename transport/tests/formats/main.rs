@@ -1,0 +1,26 @@
+//! Every format of the protocol against vectors that the published clients produced: one file per format.
+//!
+//! `tests/vectors/` holds the vectors as data; `session-*.json` are whole recorded sessions of two identities.
+#![allow(clippy::unwrap_used)] // a test that cannot go on should stop there
+
+mod address;
+mod challenge;
+mod cipher;
+mod datawallet;
+mod empty_token;
+mod encoding;
+mod exchange;
+mod file;
+mod hash;
+mod ids;
+mod key_derivation;
+mod password_hash;
+mod properties;
+mod references;
+mod relationship;
+mod secret_containers;
+mod serialization;
+mod session;
+mod signature;
+mod token_content;
+mod vectors;
