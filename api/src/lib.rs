@@ -1,2 +1,41 @@
-//! Faces of a node: the REST interface.
+//! The REST interface of a node, in the two dialects of the published connectors.
+//!
+//! [`router`] makes a service from a [`Runtime`](runtime::Runtime); [`Server`] also listens, with the limits that
+//! strangers on the port call for. Handlers extract, call one facade method and map the result; what is allowed and what
+//! happens is the runtime's business.
+//!
+//! ```no_run
+//! # async fn example(runtime: runtime::Runtime) -> Result<(), Box<dyn std::error::Error>> {
+//! use api::{ApiConfig, ApiKeys, Server};
+//!
+//! let keys = ApiKeys::single(&runtime::Secret::new("This_is_a_test_APIKEY_with_30_chars+"))?;
+//! let server = Server::start("127.0.0.1:0".parse()?, runtime, ApiConfig::new(keys)).await?;
+//! println!("listening on {}", server.url());
+//! server.shutdown().await;
+//! # Ok(())
+//! # }
+//! ```
 #![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod auth;
+mod call;
+mod config;
+mod dialect;
+
+mod openapi;
+mod problem;
+mod protocol;
+mod reply;
+mod rest;
+mod router;
+mod routes;
+mod server;
+mod service;
+mod validation;
+
+pub use auth::{ApiKey, ApiKeyError, ApiKeys};
+pub use config::ApiConfig;
+pub use dialect::Dialect;
+pub use openapi::openapi_json;
+pub use router::router;
+pub use server::{Server, ServerError, ServerLimits};

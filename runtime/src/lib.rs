@@ -25,4 +25,6 @@ pub use config::{BackboneConfig, Config, DeviceProfile, Secret, StoreKey};
 pub use error::{Error, Result};
 pub use event::{Event, EventReceiver};
 pub use runtime::{Runtime, RuntimeBuilder};
-pub use transport::wire::{Address, ChallengeId, DeviceId, FileId, RelationshipId, Timestamp, TokenId};
+pub use transport::wire::{
+    Address, ChallengeId, DeviceId, FileId, FileReference, Id, RelationshipId, Timestamp, TokenId,
+};

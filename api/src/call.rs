@@ -1,0 +1,129 @@
+//! One authenticated request on its way to a handler.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use runtime::facade::Parameters;
+use runtime::{Error, Id, Runtime};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::dialect::{Dialect, Differences};
+use crate::problem::Problem;
+use crate::protocol::{Body, Media};
+use crate::reply::Reply;
+use crate::service::Api;
+use crate::validation::{Object, id_pattern};
+
+/// What a handler gets.
+pub(crate) struct Call {
+    pub(crate) api: Arc<Api>,
+    pub(crate) dialect: Dialect,
+    /// Decoded, in the order of the pattern.
+    pub(crate) parameters: Vec<String>,
+    pub(crate) query: Parameters,
+    pub(crate) body: Body,
+    /// What the client prefers of that which the route makes.
+    pub(crate) media: Media,
+}
+
+/// What a handler is.
+pub(crate) type Handler = fn(Call) -> Pin<Box<dyn Future<Output = Result<Reply, Problem>> + Send>>;
+
+impl Call {
+    /// The node.
+    pub(crate) fn runtime(&self) -> &Runtime {
+        &self.api.runtime
+    }
+
+    /// In what this dialect differs.
+    pub(crate) fn differences(&self) -> Differences {
+        self.dialect.differences()
+    }
+
+    /// The path's parameter, as it came.
+    pub(crate) fn parameter(&self) -> &str {
+        self.parameters.first().map_or("", String::as_str)
+    }
+
+    /// The path's parameter as an id. `name` is what errors call it, `kind` what is not found.
+    ///
+    /// # Errors
+    /// 400 for a text without an id in it, 404 for one with more around it: there is no such thing.
+    pub(crate) fn id<I: Id>(&self, name: &str, kind: &'static str) -> Result<I, Problem> {
+        parse_id(self.parameter(), name, kind)
+    }
+
+    /// The body, checked against a shape and read into a type that fits it.
+    ///
+    /// # Errors
+    /// 400 with the first violation.
+    pub(crate) fn checked<T: DeserializeOwned>(&mut self, shape: &Object) -> Result<T, Problem> {
+        let value = self.take_json()?;
+        read_checked(shape, value)
+    }
+
+    /// The body as JSON; leaves none behind.
+    pub(crate) fn take_json(&mut self) -> Result<Value, Problem> {
+        self.take_body().into_json()
+    }
+
+    /// The body; leaves none behind.
+    pub(crate) fn take_body(&mut self) -> Body {
+        std::mem::replace(&mut self.body, Body::Unreadable)
+    }
+
+    /// The first value of a query parameter.
+    pub(crate) fn query_value(&self, name: &str) -> Option<&str> {
+        self.query.iter().find(|(given, _)| given == name).map(|(_, value)| value.as_str())
+    }
+}
+
+/// Checks a value against a shape and reads it into a type that fits the shape.
+pub(crate) fn read_checked<T: DeserializeOwned>(shape: &Object, value: Value) -> Result<T, Problem> {
+    shape.check(&value)?;
+    // Shape and type say the same; if ever they do not, the client learns what does not fit.
+    serde_json::from_value(value).map_err(|error| Problem::invalid_property(error.to_string()))
+}
+
+/// Reads an id from a path.
+pub(crate) fn parse_id<I: Id>(text: &str, name: &str, kind: &'static str) -> Result<I, Problem> {
+    text.parse().map_err(|_| {
+        if contains_id(text, I::PREFIX) {
+            Error::RecordNotFound(kind).into()
+        } else {
+            Problem::invalid_property(format!("{name} must match pattern {}", id_pattern(I::PREFIX)))
+        }
+    })
+}
+
+/// Whether there is an id somewhere in the text: the pattern that clients know is not anchored.
+fn contains_id(text: &str, prefix: &str) -> bool {
+    text.match_indices(prefix).any(|(at, _)| {
+        let rest = &text.as_bytes()[at + prefix.len()..];
+        rest.len() >= 17 && rest[..17].iter().all(u8::is_ascii_alphanumeric)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use runtime::FileId;
+
+    use super::*;
+
+    fn status(text: &str) -> u16 {
+        parse_id::<FileId>(text, "id", "File").map_or_else(|problem| problem.status().as_u16(), |_| 200)
+    }
+
+    #[test]
+    fn ids_are_exact_and_texts_around_an_id_name_nothing() {
+        assert_eq!(status("FIL00000000000000000"), 200);
+        assert_eq!(status("FIL000000000000000000"), 404);
+        assert_eq!(status("xFIL00000000000000000"), 404);
+        for text in ["", "FIL", "abc", "FIL\0", "fil00000000000000000", "FILäääääääääääääääää", "TOK00000000000000000"]
+        {
+            assert_eq!(status(text), 400, "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! The documentation routes: the document in two forms, and a viewer that needs nothing from elsewhere.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderValue, Method, StatusCode};
+
+use super::yaml::to_yaml;
+use super::{document, openapi_json};
+use crate::reply::Reply;
+
+/// `/docs` and what lies below.
+pub(crate) struct Docs {
+    json: Bytes,
+    yaml: Bytes,
+    viewer: Arc<utoipa_swagger_ui::Config<'static>>,
+}
+
+impl Docs {
+    pub(crate) fn new() -> Self {
+        let value = serde_json::to_value(document::document()).unwrap_or_default();
+        let viewer = utoipa_swagger_ui::Config::from("/docs/json").validator_url("none");
+        Self { json: openapi_json().into(), yaml: to_yaml(&value).into(), viewer: Arc::new(viewer) }
+    }
+
+    /// The answer to a documentation path; `None` for every other path.
+    pub(crate) fn answer(&self, method: &Method, path: &str) -> Option<Reply> {
+        if !matches!(*method, Method::GET | Method::HEAD) {
+            return None;
+        }
+        let path = path.to_ascii_lowercase();
+        let reply = match path.as_str() {
+            "/docs" | "/docs/" | "/docs/swagger" | "/docs/rapidoc" | "/docs/rapidoc/" => Reply::moved("/docs/swagger/"),
+            "/docs/json" => page("application/json; charset=utf-8", self.json.clone()),
+            "/docs/yaml" => page("text/vnd.yaml; charset=utf-8", self.yaml.clone()),
+            "/favicon.ico" => self.asset("favicon-32x32.png")?,
+            other if other.starts_with("/api-docs/") => Reply::moved("/docs/swagger/"),
+            other => self.asset(other.strip_prefix("/docs/swagger/")?)?,
+        };
+        Some(Reply { is_docs: true, ..reply })
+    }
+
+    fn asset(&self, name: &str) -> Option<Reply> {
+        let file = utoipa_swagger_ui::serve(name, self.viewer.clone()).ok()??;
+        let media = HeaderValue::from_str(&file.content_type).ok()?;
+        Some(Reply::bytes(StatusCode::OK, media, file.bytes.into_owned().into()))
+    }
+}
+
+fn page(media: &'static str, bytes: Bytes) -> Reply {
+    Reply::bytes(StatusCode::OK, HeaderValue::from_static(media), bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reply::Content;
+
+    fn text(reply: Reply) -> String {
+        match reply.content {
+            Content::Bytes { bytes, .. } => String::from_utf8_lossy(&bytes).into_owned(),
+            _ => String::new(),
+        }
+    }
+
+    #[test]
+    fn the_viewer_loads_nothing_from_elsewhere() {
+        let docs = Docs::new();
+        let page = text(docs.answer(&Method::GET, "/docs/swagger/").unwrap());
+        assert!(page.contains("<div id=\"swagger-ui\">"));
+        assert!(!page.contains("https://") && !page.contains("http://"), "{page}");
+        let start = text(docs.answer(&Method::GET, "/docs/swagger/swagger-initializer.js").unwrap());
+        assert!(start.contains("/docs/json") && !start.contains("petstore"), "{start}");
+    }
+
+    #[test]
+    fn other_paths_and_methods_are_not_ours() {
+        let docs = Docs::new();
+        for path in ["/api-docs", "/docs/unknown", "/docs/swagger/unknown", "/docs/swagger/../json", "/api/v2/Files"] {
+            assert!(docs.answer(&Method::GET, path).is_none(), "{path}");
+        }
+        assert!(docs.answer(&Method::POST, "/docs/json").is_none());
+    }
+}

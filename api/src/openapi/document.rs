@@ -1,0 +1,265 @@
+//! Assembles the document.
+
+use http::Method;
+use utoipa::openapi::path::{HttpMethod, Operation, OperationBuilder, ParameterBuilder, ParameterIn, PathsBuilder};
+use utoipa::openapi::request_body::{RequestBody, RequestBodyBuilder};
+use utoipa::openapi::schema::{
+    ArrayBuilder, ComponentsBuilder, KnownFormat, ObjectBuilder, Schema, SchemaFormat, Type,
+};
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, SecurityRequirement, SecurityScheme};
+use utoipa::openapi::{
+    ContentBuilder, InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder, Paths, Ref, RefOr, Required, ResponseBuilder,
+    ResponsesBuilder,
+};
+use utoipa::{PartialSchema, ToSchema};
+
+use super::{Input, Output};
+use crate::dialect::Dialect;
+use crate::problem::ErrorBody;
+use crate::protocol::Media;
+use crate::rest::{account, challenges, file, identity_metadata, monitoring, token, upload_form};
+use crate::routes::{self, RESOURCES, Resource};
+
+const SECURITY: &str = "apiKey";
+
+pub(super) fn document() -> OpenApi {
+    let info = InfoBuilder::new()
+        .title("enlace")
+        .version(env!("CARGO_PKG_VERSION"))
+        .description(Some("Share files end-to-end encrypted: files, tokens, and the identity that owns them."))
+        .license(Some(LicenseBuilder::new().name("MIT OR Apache-2.0").build()));
+    let key = SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::new("X-API-KEY")));
+    OpenApiBuilder::new()
+        .info(info)
+        .paths(paths())
+        .components(Some(components().security_scheme(SECURITY, key).build()))
+        .security(Some([SecurityRequirement::new::<_, [&str; 0], &str>(SECURITY, [])]))
+        .build()
+}
+
+fn paths() -> Paths {
+    let mut paths = PathsBuilder::new();
+    for dialect in Dialect::ALL {
+        for resource in RESOURCES {
+            let path = format!("{}/{}", dialect.path_prefix(), resource.path);
+            for operation in resource.offered(dialect) {
+                let described = describe(dialect, resource, operation);
+                let item = utoipa::openapi::PathItem::new(http_method(&operation.method), described);
+                paths = paths.path(&path, item);
+            }
+        }
+    }
+    let health = OperationBuilder::new()
+        .operation_id(Some("health"))
+        .summary(Some("Whether the node works; needs no key"))
+        .security(SecurityRequirement::default())
+        .response("200", json_response("It does", reference("Health")))
+        .response("500", json_response("It does not", reference("Health")));
+    paths.path("/health", utoipa::openapi::PathItem::new(HttpMethod::Get, health)).build()
+}
+
+fn describe(dialect: Dialect, resource: &Resource, operation: &routes::Operation) -> Operation {
+    let description = &operation.description;
+    let area = resource.path.split('/').next().unwrap_or_default();
+    let mut builder = OperationBuilder::new()
+        .operation_id(Some(operation_id(dialect, resource.path, &operation.method)))
+        .summary(Some(description.summary))
+        .tag(format!("{area} ({})", dialect.path_prefix()));
+    for parameter in parameters(dialect, resource.path, &description.input) {
+        builder = builder.parameter(parameter);
+    }
+    if let Some(body) = request_body(&description.input) {
+        builder = builder.request_body(Some(body));
+    }
+    let responses = ResponsesBuilder::new()
+        .responses_from_iter([(status(&description.output), success(operation))])
+        .response("default", json_response("A failure", reference("ErrorBody")));
+    builder.responses(responses).build()
+}
+
+fn parameters(dialect: Dialect, path: &str, input: &Input) -> Vec<ParameterBuilder> {
+    let text = || ObjectBuilder::new().schema_type(Type::String);
+    let parameter = |name: &str, place, schema: ObjectBuilder| {
+        let required = if place == ParameterIn::Path { Required::True } else { Required::False };
+        ParameterBuilder::new().name(name).parameter_in(place).required(required).schema(Some(schema))
+    };
+    let mut all = Vec::new();
+    if path.contains("{id}") {
+        all.push(parameter("id", ParameterIn::Path, text()));
+    }
+    match input {
+        Input::Query(fields) => all.extend(fields.iter().map(|field| parameter(field, ParameterIn::Query, text()))),
+        Input::QrCode if dialect.differences().truncated_qr_codes => {
+            let flag = ObjectBuilder::new().schema_type(Type::Boolean);
+            all.push(parameter("newQRCodeFormat", ParameterIn::Query, flag));
+        }
+        Input::None | Input::Json(_) | Input::Upload | Input::QrCode => {}
+    }
+    all
+}
+
+fn request_body(input: &Input) -> Option<RequestBody> {
+    match input {
+        Input::Json(shape) => {
+            let shape = shape();
+            let required = shape.properties.iter().any(|property| property.required);
+            let content = ContentBuilder::new().schema(Some(shape.describe())).build();
+            let required = if required { Required::True } else { Required::False };
+            Some(RequestBodyBuilder::new().content("application/json", content).required(Some(required)).build())
+        }
+        Input::Upload => {
+            let Schema::Object(mut form) = upload_form().describe() else { return None };
+            form.properties.insert("file".to_owned(), binary("The file.").into());
+            form.required.push("file".to_owned());
+            let content = ContentBuilder::new().schema(Some(Schema::Object(form))).build();
+            let body = RequestBodyBuilder::new().content("multipart/form-data", content);
+            Some(body.required(Some(Required::True)).build())
+        }
+        Input::None | Input::Query(_) | Input::QrCode => None,
+    }
+}
+
+fn status(output: &Output) -> &'static str {
+    match output {
+        Output::Nothing => "204",
+        Output::One(_) | Output::Many(_) | Output::Content => "200",
+        Output::New(_) => "201",
+    }
+}
+
+fn success(operation: &routes::Operation) -> ResponseBuilder {
+    let response = match operation.description.output {
+        Output::Nothing => ResponseBuilder::new().description("Done"),
+        Output::One(name) => json_response("Found", enveloped(reference(name))),
+        Output::Many(name) => {
+            let list = ArrayBuilder::new().items(reference(name)).build();
+            json_response("Found", enveloped(Schema::Array(list).into()))
+        }
+        Output::New(name) => json_response("Created", enveloped(reference(name))),
+        Output::Content => {
+            let content = ContentBuilder::new().schema(Some(binary("The bytes of the file."))).build();
+            ResponseBuilder::new().description("The bytes, verified").content("*/*", content)
+        }
+    };
+    if operation.produces.contains(&Media::Png) {
+        let picture = ContentBuilder::new().schema(Some(binary("The QR code of the reference."))).build();
+        return response.content("image/png", picture);
+    }
+    response
+}
+
+fn json_response(description: &str, schema: RefOr<Schema>) -> ResponseBuilder {
+    let content = ContentBuilder::new().schema(Some(schema)).build();
+    ResponseBuilder::new().description(description).content("application/json", content)
+}
+
+fn enveloped(schema: RefOr<Schema>) -> RefOr<Schema> {
+    let object = ObjectBuilder::new().schema_type(Type::Object).property("result", schema).required("result");
+    Schema::Object(object.build()).into()
+}
+
+fn binary(description: &str) -> Schema {
+    let format = SchemaFormat::KnownFormat(KnownFormat::Binary);
+    let object = ObjectBuilder::new().schema_type(Type::String).format(Some(format)).description(Some(description));
+    Schema::Object(object.build())
+}
+
+fn reference(name: &str) -> RefOr<Schema> {
+    RefOr::Ref(Ref::from_schema_name(name))
+}
+
+fn components() -> ComponentsBuilder {
+    let mut components = ComponentsBuilder::new();
+    let mut all: Vec<(String, RefOr<Schema>)> = Vec::new();
+    collect::<account::IdentityInfo>(&mut all);
+    collect::<account::SyncInfo>(&mut all);
+    collect::<challenges::Challenge>(&mut all);
+    collect::<challenges::ChallengeValidation>(&mut all);
+    collect::<file::File>(&mut all);
+    collect::<identity_metadata::IdentityMetadata>(&mut all);
+    collect::<token::Token>(&mut all);
+    collect::<monitoring::Health>(&mut all);
+    collect::<ErrorBody>(&mut all);
+    for (name, schema) in all {
+        components = components.schema(name, schema);
+    }
+    components
+}
+
+/// A type and everything it is made of.
+fn collect<T: ToSchema + PartialSchema>(all: &mut Vec<(String, RefOr<Schema>)>) {
+    all.push((T::name().into_owned(), T::schema()));
+    T::schemas(all);
+}
+
+fn http_method(method: &Method) -> HttpMethod {
+    match *method {
+        Method::POST => HttpMethod::Post,
+        Method::PUT => HttpMethod::Put,
+        Method::PATCH => HttpMethod::Patch,
+        Method::DELETE => HttpMethod::Delete,
+        _ => HttpMethod::Get,
+    }
+}
+
+/// `coreV1_post_files_id_token`
+fn operation_id(dialect: Dialect, path: &str, method: &Method) -> String {
+    let dialect = match dialect {
+        Dialect::V2 => "v2",
+        Dialect::CoreV1 => "coreV1",
+    };
+    let words = path.split('/').map(|word| word.trim_matches(['{', '}']).to_ascii_lowercase());
+    let words = words.collect::<Vec<_>>().join("_");
+    format!("{dialect}_{}_{words}", method.as_str().to_ascii_lowercase())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+
+    fn as_json() -> Value {
+        serde_json::to_value(document()).unwrap()
+    }
+
+    #[test]
+    fn every_offered_operation_is_described() {
+        let document = as_json();
+        for dialect in Dialect::ALL {
+            for resource in RESOURCES {
+                let path = format!("{}/{}", dialect.path_prefix(), resource.path);
+                for operation in resource.offered(dialect) {
+                    let method = operation.method.as_str().to_ascii_lowercase();
+                    assert!(document["paths"][&path][&method].is_object(), "{method} {path}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_reference_leads_to_a_component() {
+        fn check(value: &Value, components: &Value) {
+            match value {
+                Value::Object(object) => {
+                    if let Some(name) = object.get("$ref").and_then(Value::as_str) {
+                        let name = name.strip_prefix("#/components/schemas/").unwrap();
+                        assert!(components["schemas"][name].is_object(), "{name}");
+                    }
+                    object.values().for_each(|inner| check(inner, components));
+                }
+                Value::Array(list) => list.iter().for_each(|inner| check(inner, components)),
+                _ => {}
+            }
+        }
+        let document = as_json();
+        check(&document, &document["components"]);
+    }
+
+    #[test]
+    fn dialects_differ_where_the_table_says_so() {
+        let paths = &as_json()["paths"];
+        assert!(paths["/api/v2/Tokens/{id}"]["delete"].is_null());
+        assert!(paths["/api/core/v1/Tokens/{id}"]["delete"].is_object());
+    }
+}

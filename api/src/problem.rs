@@ -1,0 +1,251 @@
+//! What a failure looks like outside: status, stable code, safe text.
+//!
+//! Inner layers know codes, not statuses; [`status_of`] is the one place that joins them.
+
+use http::{HeaderName, HeaderValue, StatusCode, header};
+use runtime::{Error, Timestamp};
+use serde::Serialize;
+
+const DOCS_BASE: &str = "https://enmeshed.eu/integrate/error-codes#";
+const INSTANCE_ALPHABET: &[u8; 32] = b"ABCDEFGHJKLMNPQRSTUVWXYZ23456789";
+const INSTANCE_LENGTH: usize = 17;
+
+/// A failed request.
+#[derive(Debug)]
+pub(crate) struct Problem {
+    status: StatusCode,
+    code: String,
+    message: String,
+    header: Option<(HeaderName, HeaderValue)>,
+}
+
+/// The JSON text of a failed request.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(crate) struct ErrorBody {
+    /// What went wrong.
+    error: ErrorDetail,
+}
+
+/// What went wrong.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(crate) struct ErrorDetail {
+    /// Stable; programs decide by it.
+    #[schema(example = "error.runtime.recordNotFound")]
+    code: String,
+    /// For people.
+    message: String,
+    /// Names this one failure, in the log as well.
+    #[schema(pattern = "^ERR[A-HJ-NP-Z2-9]{17}$")]
+    id: String,
+    /// When.
+    #[schema(format = DateTime)]
+    time: String,
+    /// Where the code is explained.
+    docs: String,
+}
+
+impl Problem {
+    /// A failure of this layer.
+    pub(crate) fn new(status: StatusCode, code: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { status, code: code.into(), message: message.into(), header: None }
+    }
+
+    /// A value breaks a rule; `message` says which value and which rule.
+    pub(crate) fn invalid_property(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "error.runtime.validation.invalidPropertyValue", message)
+    }
+
+    /// The body is not JSON, or not in a form that is read.
+    pub(crate) fn invalid_json() -> Self {
+        let message = "The given payload is not a valid json object.";
+        Self::new(StatusCode::BAD_REQUEST, "error.connector.validation.invalidJsonInPayload", message)
+    }
+
+    /// Larger than `limit` bytes.
+    pub(crate) fn payload_too_large(limit: usize) -> Self {
+        let message = format!("The payload is larger than {limit} bytes.");
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "error.connector.http.payloadTooLarge", message)
+    }
+
+    /// The body did not arrive in time.
+    pub(crate) fn timeout() -> Self {
+        let message = "The payload did not arrive in time.";
+        Self::new(StatusCode::REQUEST_TIMEOUT, "error.connector.http.requestTimeout", message)
+    }
+
+    /// No key, or a wrong one.
+    pub(crate) fn unauthorized() -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "error.connector.unauthorized", "Unauthorized.")
+    }
+
+    /// Too many wrong keys from one place.
+    pub(crate) fn too_many_failures() -> Self {
+        let message = "Too many requests with a wrong key. Wait, then use the right one.";
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "error.connector.tooManyUnauthorizedRequests", message)
+            .with_header(header::RETRY_AFTER, HeaderValue::from_static("1"))
+    }
+
+    /// The key lacks a role.
+    pub(crate) fn forbidden() -> Self {
+        Self::new(StatusCode::FORBIDDEN, "error.connector.forbidden", "You are not allowed to access this endpoint.")
+    }
+
+    /// No such path.
+    pub(crate) fn route_does_not_exist() -> Self {
+        let message = "The requested route does not exist.";
+        Self::new(StatusCode::NOT_FOUND, "error.connector.http.routeDoesNotExist", message)
+    }
+
+    /// The path exists, the method does not. `allow` lists those that do.
+    pub(crate) fn method_not_allowed(allow: &str) -> Self {
+        let message = "The request method is not supported for the requested resource.";
+        let problem = Self::new(StatusCode::METHOD_NOT_ALLOWED, "error.connector.http.methodNotAllowed", message);
+        match HeaderValue::from_str(allow) {
+            Ok(value) => problem.with_header(header::ALLOW, value),
+            Err(_) => problem,
+        }
+    }
+
+    /// The client accepts nothing that the route makes.
+    pub(crate) fn not_acceptable() -> Self {
+        let message = "The requested resource is capable of generating only content not acceptable according to the \
+                       Accept headers sent in the request.";
+        Self::new(StatusCode::NOT_ACCEPTABLE, "error.connector.http.notAcceptable", message)
+    }
+
+    /// A fault of ours.
+    pub(crate) fn unexpected() -> Self {
+        let message = "An unexpected error occurred.";
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "error.connector.unexpected", message)
+    }
+
+    /// What a header adds, `Allow` for instance.
+    pub(crate) fn header(&self) -> Option<&(HeaderName, HeaderValue)> {
+        self.header.as_ref()
+    }
+
+    /// The status.
+    pub(crate) fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// The stable code.
+    pub(crate) fn code(&self) -> &str {
+        &self.code
+    }
+
+    /// The body, as one failure at this time.
+    pub(crate) fn body(&self, now: Timestamp) -> ErrorBody {
+        let docs = format!("{DOCS_BASE}{}", self.code);
+        let (code, message) = (self.code.clone(), self.message.clone());
+        ErrorBody { error: ErrorDetail { code, message, id: instance_id(), time: now.to_string(), docs } }
+    }
+
+    fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.header = Some((name, value));
+        self
+    }
+}
+
+impl From<Error> for Problem {
+    fn from(error: Error) -> Self {
+        let status = status_of(&error);
+        if status.is_server_error() {
+            tracing::warn!(code = error.code(), %error, "a request failed");
+        }
+        if matches!(error, Error::Store(_) | Error::Config(_)) {
+            // Their texts name files of this machine: they are for the log.
+            return Self::unexpected();
+        }
+        let code = error.code().to_owned();
+        Self::new(status, code, error.to_string())
+    }
+}
+
+/// The status that belongs to an error of the runtime.
+fn status_of(error: &Error) -> StatusCode {
+    match error {
+        Error::RecordNotFound(_) | Error::RecordNotFoundAtBackbone(_) => StatusCode::NOT_FOUND,
+        Error::Transport { kind, .. } if kind.code() == "error.transport.recordNotFound" => StatusCode::NOT_FOUND,
+        Error::Backbone { code, .. } if code.starts_with("error.platform.validation.") => StatusCode::BAD_REQUEST,
+        Error::Backbone { code, .. } if code == "error.platform.recordNotFound" => StatusCode::NOT_FOUND,
+        Error::Backbone { status, .. } => foreign_status(*status),
+        Error::Network { code, .. } => network_status(code),
+        Error::Store(_) | Error::Config(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        _ => StatusCode::BAD_REQUEST,
+    }
+}
+
+/// The backbone's own status, if it is one that says something went wrong.
+fn foreign_status(status: u16) -> StatusCode {
+    match StatusCode::from_u16(status) {
+        Ok(status) if status.is_client_error() || status.is_server_error() => status,
+        _ => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
+fn network_status(code: &str) -> StatusCode {
+    match code {
+        "error.transport.request.notFound" => StatusCode::NOT_FOUND,
+        "error.transport.request.badRequest" => StatusCode::BAD_REQUEST,
+        "error.transport.request.bodyLengthExceeded" => StatusCode::PAYLOAD_TOO_LARGE,
+        _ => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
+fn instance_id() -> String {
+    let mut bytes = [0_u8; INSTANCE_LENGTH];
+    // Without randomness the id is constant; the answer matters more than its name.
+    let _ = getrandom::fill(&mut bytes);
+    let letters = bytes.iter().map(|byte| char::from(INSTANCE_ALPHABET[usize::from(byte % 32)]));
+    "ERR".chars().chain(letters).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn backbone(status: u16, code: &str) -> Error {
+        let (message, request) = ("text".to_owned(), "POST /Tokens".to_owned());
+        Error::Backbone { status, code: code.to_owned(), message, request, trace_id: None }
+    }
+
+    #[test]
+    fn statuses_follow_the_table() {
+        let cases = [
+            (Error::RecordNotFound("File"), 404),
+            (Error::RecordNotFoundAtBackbone("Token not found.".to_owned()), 404),
+            (Error::InvalidPayload, 400),
+            (Error::IdentityMetadataNotFound, 400),
+            (Error::Unknown("text".to_owned()), 400),
+            (backbone(401, "error.platform.unauthorized"), 401),
+            (backbone(429, "error.platform.quotaExhausted"), 429),
+            (backbone(400, "error.platform.validation.invalidPropertyValue"), 400),
+            (backbone(99, "error.platform.unexpected"), 500),
+            (backbone(200, "error.platform.unexpected"), 500),
+            (Error::Network { code: "error.transport.request.network", message: String::new() }, 500),
+            (Error::Network { code: "error.transport.request.bodyLengthExceeded", message: String::new() }, 413),
+            (Error::Store("full".to_owned()), 500),
+        ];
+        for (error, status) in cases {
+            assert_eq!(Problem::from(error).status().as_u16(), status);
+        }
+    }
+
+    #[test]
+    fn store_errors_do_not_show_paths() {
+        let problem = Problem::from(Error::Store("/home/someone/data is locked".to_owned()));
+        assert_eq!((problem.code(), problem.message.contains("/home")), ("error.connector.unexpected", false));
+    }
+
+    #[test]
+    fn the_body_has_the_envelope_of_errors() {
+        let body = serde_json::to_value(Problem::unauthorized().body(Timestamp::NEVER)).unwrap();
+        let error = body["error"].as_object().unwrap();
+        assert_eq!(error.keys().collect::<Vec<_>>(), ["code", "message", "id", "time", "docs"]);
+        assert_eq!(error["docs"], "https://enmeshed.eu/integrate/error-codes#error.connector.unauthorized");
+        assert_eq!(error["time"], "9999-12-31T00:00:00.000Z");
+        let id = error["id"].as_str().unwrap();
+        assert!(id.len() == 20 && id.starts_with("ERR") && !id[3..].contains(['I', 'O', '0', '1']), "{id}");
+    }
+}

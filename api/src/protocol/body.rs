@@ -1,0 +1,241 @@
+//! Request bodies: what is read, how much of it, and what counts as none.
+//!
+//! Bodies are read before a key is looked at, so everything here is bounded: size, nesting (the parser's 128 levels) and
+//! time. Multipart bodies are left unread for the one route that takes them.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, header};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use serde_json::{Map, Value};
+
+use super::query;
+use crate::problem::Problem;
+
+/// Largest JSON body in bytes.
+pub(crate) const MAX_JSON: usize = 2 * 1024 * 1024;
+/// Largest form body in bytes.
+pub(crate) const MAX_FORM: usize = 100 * 1024;
+/// Longest time a JSON or form body may take.
+const READ_TIMEOUT: Duration = Duration::from_secs(30);
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// What a request carries.
+#[derive(Debug)]
+pub(crate) enum Body {
+    /// An object or a list. No body at all is the empty object.
+    Json(Value),
+    /// In parts, not read yet.
+    Multipart {
+        /// Holds the boundary.
+        content_type: HeaderValue,
+        body: axum::body::Body,
+    },
+    /// There is something, but not in a form that is read. Routes without a body do not mind.
+    Unreadable,
+}
+
+impl Body {
+    /// The JSON value, for routes that need one.
+    pub(crate) fn into_json(self) -> Result<Value, Problem> {
+        match self {
+            Self::Json(value) => Ok(value),
+            Self::Multipart { .. } | Self::Unreadable => Err(Problem::invalid_json()),
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Format {
+    Json,
+    Form,
+    Multipart,
+    Absent,
+    Other,
+}
+
+/// Reads what the headers announce.
+pub(crate) async fn read(parts: &Parts, body: axum::body::Body) -> Result<Body, Problem> {
+    let format = format_of(&parts.headers);
+    if is_encoded(&parts.headers) {
+        return Ok(Body::Unreadable);
+    }
+    match format {
+        Format::Json => parse_json(&collect(body, MAX_JSON).await?).map(Body::Json),
+        Format::Form => parse_form(&collect(body, MAX_FORM).await?).map(Body::Json),
+        Format::Multipart => Ok(multipart(&parts.headers, body)),
+        Format::Absent if is_empty(&parts.headers) => Ok(Body::Json(Value::Object(Map::new()))),
+        Format::Absent | Format::Other => Ok(Body::Unreadable),
+    }
+}
+
+/// Reads a body up to a limit.
+async fn collect(body: axum::body::Body, limit: usize) -> Result<Bytes, Problem> {
+    let read = Limited::new(body, limit).collect();
+    match tokio::time::timeout(READ_TIMEOUT, read).await {
+        Ok(Ok(collected)) => Ok(collected.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Problem::payload_too_large(limit)),
+        Ok(Err(_)) => Err(Problem::invalid_json()),
+        Err(_) => Err(Problem::timeout()),
+    }
+}
+
+fn multipart(headers: &HeaderMap, body: axum::body::Body) -> Body {
+    match headers.get(header::CONTENT_TYPE).cloned() {
+        Some(content_type) => Body::Multipart { content_type, body },
+        None => Body::Unreadable,
+    }
+}
+
+fn format_of(headers: &HeaderMap) -> Format {
+    let Some(value) = headers.get(header::CONTENT_TYPE) else { return Format::Absent };
+    let Ok(text) = value.to_str() else { return Format::Other };
+    let mut parts = text.split(';').map(str::trim);
+    let essence = parts.next().unwrap_or_default().to_ascii_lowercase();
+    let charset = parts.filter_map(|parameter| parameter.split_once('=')).find_map(|(name, value)| {
+        name.trim().eq_ignore_ascii_case("charset").then(|| value.trim().trim_matches('"').to_ascii_lowercase())
+    });
+    let readable = matches!(charset.as_deref(), None | Some("utf-8" | "utf8" | "us-ascii"));
+    match essence.as_str() {
+        "application/json" if readable => Format::Json,
+        "application/x-www-form-urlencoded" if readable => Format::Form,
+        "multipart/form-data" => Format::Multipart,
+        _ => Format::Other,
+    }
+}
+
+fn is_encoded(headers: &HeaderMap) -> bool {
+    headers.get_all(header::CONTENT_ENCODING).iter().any(|value| !value.as_bytes().eq_ignore_ascii_case(b"identity"))
+}
+
+/// Whether the headers say that nothing follows.
+fn is_empty(headers: &HeaderMap) -> bool {
+    let length = headers.get(header::CONTENT_LENGTH).is_none_or(|value| value.as_bytes() == b"0");
+    length && !headers.contains_key(header::TRANSFER_ENCODING)
+}
+
+fn parse_json(bytes: &[u8]) -> Result<Value, Problem> {
+    let bytes = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes);
+    if bytes.is_empty() {
+        return Ok(Value::Object(Map::new()));
+    }
+    match serde_json::from_slice(bytes) {
+        Ok(value @ (Value::Object(_) | Value::Array(_))) => Ok(value),
+        _ => Err(Problem::invalid_json()),
+    }
+}
+
+/// A flat object of texts; of a name that is repeated, a list.
+fn parse_form(bytes: &[u8]) -> Result<Value, Problem> {
+    let text = std::str::from_utf8(bytes).map_err(|_| Problem::invalid_json())?;
+    let mut form = Map::new();
+    for (name, value) in query::parse(text) {
+        append(&mut form, name, value);
+    }
+    Ok(Value::Object(form))
+}
+
+/// Adds a text under a name; a second one makes a list of both.
+pub(crate) fn append(form: &mut Map<String, Value>, name: String, value: String) {
+    let value = Value::String(value);
+    match form.get_mut(&name) {
+        None => {
+            form.insert(name, value);
+        }
+        Some(Value::Array(list)) => list.push(value),
+        Some(first) => *first = Value::Array(vec![first.take(), value]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Request;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    async fn read_with(content_type: Option<&str>, body: &[u8]) -> Result<Body, Problem> {
+        let mut request = Request::builder();
+        if let Some(content_type) = content_type {
+            request = request.header(header::CONTENT_TYPE, content_type);
+        }
+        let length = body.len();
+        let request = request.header(header::CONTENT_LENGTH, length).body(()).unwrap();
+        read(&request.into_parts().0, axum::body::Body::from(body.to_vec())).await
+    }
+
+    async fn json_of(content_type: &str, body: &[u8]) -> Result<Value, Problem> {
+        read_with(Some(content_type), body).await?.into_json()
+    }
+
+    #[tokio::test]
+    async fn objects_and_lists_are_json_and_nothing_is_the_empty_object() {
+        for (body, expected) in
+            [("{}", json!({})), ("[1]", json!([1])), ("", json!({})), ("\u{feff}{\"a\":1}", json!({"a": 1}))]
+        {
+            assert_eq!(json_of("application/json", body.as_bytes()).await.unwrap(), expected, "{body}");
+        }
+        assert_eq!(read_with(None, b"").await.unwrap().into_json().unwrap(), json!({}));
+    }
+
+    #[tokio::test]
+    async fn primitives_blanks_and_malformed_texts_are_refused() {
+        let deep = "[".repeat(200);
+        for body in ["1", "\"x\"", "null", "true", " ", "{", "{} x", "\u{feff}", deep.as_str()] {
+            let read = json_of("application/json", body.as_bytes()).await;
+            let blank = body == "\u{feff}";
+            assert_eq!(read.is_ok(), blank, "{body}");
+        }
+    }
+
+    #[tokio::test]
+    async fn forms_are_flat_texts() {
+        let form = "application/x-www-form-urlencoded";
+        assert_eq!(json_of(form, b"").await.unwrap(), json!({}));
+        let body = b"ephemeral=false&x=a+b&x=2";
+        assert_eq!(json_of(form, body).await.unwrap(), json!({"ephemeral": "false", "x": ["a b", "2"]}));
+    }
+
+    #[tokio::test]
+    async fn what_is_not_read_is_unreadable_only_where_json_is_needed() {
+        for content_type in ["text/plain", "application/vnd.api+json", "application/json; charset=iso-8859-1"] {
+            let body = read_with(Some(content_type), b"{}").await.unwrap();
+            assert!(matches!(body, Body::Unreadable), "{content_type}");
+            assert!(body.into_json().is_err());
+        }
+        assert!(matches!(read_with(None, b"{}").await.unwrap(), Body::Unreadable));
+    }
+
+    #[tokio::test]
+    async fn sizes_are_limited() {
+        let just_fits = format!("{{\"a\":\"{}\"}}", "x".repeat(MAX_JSON - 8));
+        assert!(json_of("application/json", just_fits.as_bytes()).await.is_ok());
+        let too_long = format!("{{\"a\":\"{}\"}}", "x".repeat(MAX_JSON - 7));
+        assert_eq!(json_of("application/json", too_long.as_bytes()).await.unwrap_err().status().as_u16(), 413);
+        let form = vec![b'a'; MAX_FORM + 1];
+        assert_eq!(json_of("application/x-www-form-urlencoded", &form).await.unwrap_err().status().as_u16(), 413);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_does_not_end_is_given_up() {
+        let never = axum::body::Body::from_stream(futures_util::stream::pending::<Result<Bytes, std::io::Error>>());
+        let request = Request::builder().header(header::CONTENT_TYPE, "application/json").body(()).unwrap();
+        let problem = read(&request.into_parts().0, never).await.unwrap_err();
+        assert_eq!(problem.status().as_u16(), 408);
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_json_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+            if let Ok(value) = parse_json(&bytes) {
+                prop_assert!(value.is_object() || value.is_array());
+            }
+            if let Ok(value) = parse_form(&bytes) {
+                prop_assert!(value.is_object());
+            }
+        }
+    }
+}

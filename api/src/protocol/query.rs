@@ -1,0 +1,70 @@
+//! Query strings as flat lists of names and values, in the order given. Brackets mean nothing.
+
+use percent_encoding::percent_decode_str;
+use runtime::facade::Parameters;
+
+/// Most parameters of one request; more are not read.
+const MAX_PARAMETERS: usize = 256;
+
+/// Reads a query or a form body. `+` is a blank; text that is not percent-encoded UTF-8 is taken as it stands.
+pub(crate) fn parse(text: &str) -> Parameters {
+    text.split('&').filter(|pair| !pair.is_empty()).take(MAX_PARAMETERS).map(parse_pair).collect()
+}
+
+fn parse_pair(pair: &str) -> (String, String) {
+    let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+    (decode(name), decode(value))
+}
+
+fn decode(text: &str) -> String {
+    let blanks = text.replace('+', " ");
+    percent_decode_str(&blanks).decode_utf8().map_or_else(|_| blanks.clone(), Into::into)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn pairs(text: &str) -> Vec<(String, String)> {
+        parse(text)
+    }
+
+    fn pair(name: &str, value: &str) -> (String, String) {
+        (name.to_owned(), value.to_owned())
+    }
+
+    #[test]
+    fn names_and_values_are_decoded_in_order() {
+        assert_eq!(pairs("a=1&b=x+y&a=%3E%3D2&c"), [pair("a", "1"), pair("b", "x y"), pair("a", ">=2"), pair("c", "")]);
+        assert_eq!(pairs("title=~y%20a"), [pair("title", "~y a")]);
+        assert_eq!(pairs("f=!=x"), [pair("f", "!=x")]);
+        assert_eq!(pairs("a[]=1"), [pair("a[]", "1")]);
+        assert_eq!(pairs("=1"), [pair("", "1")]);
+    }
+
+    #[test]
+    fn nothing_but_separators_is_no_parameter() {
+        assert!(pairs("").is_empty() && pairs("&").is_empty() && pairs("&&&").is_empty());
+    }
+
+    #[test]
+    fn broken_encodings_stay_as_they_are() {
+        assert_eq!(pairs("a=%"), [pair("a", "%")]);
+        assert_eq!(pairs("a=%ff"), [pair("a", "%ff")]);
+    }
+
+    #[test]
+    fn the_number_of_parameters_is_bounded() {
+        assert_eq!(pairs(&"a=1&".repeat(10_000)).len(), MAX_PARAMETERS);
+    }
+
+    proptest! {
+        #[test]
+        fn encoded_pairs_come_back(name in ".{1,20}", value in ".{0,20}") {
+            let encode = |text: &str| percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string();
+            prop_assert_eq!(parse(&format!("{}={}", encode(&name), encode(&value))), vec![(name, value)]);
+        }
+    }
+}

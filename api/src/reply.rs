@@ -1,0 +1,178 @@
+//! What a handler answers, before headers.
+
+use axum::body::Body;
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::Serialize;
+
+use crate::problem::Problem;
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
+/// Creations say where the new thing is; clients expect this placeholder.
+const NOWHERE: HeaderValue = HeaderValue::from_static("_");
+/// What ECMAScript's `encodeURIComponent` leaves as it is.
+const URI_COMPONENT: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'!')
+    .remove(b'~')
+    .remove(b'*')
+    .remove(b'\'')
+    .remove(b'(')
+    .remove(b')');
+
+/// A successful answer, or the text of a failed one.
+#[derive(Debug)]
+pub(crate) struct Reply {
+    pub(crate) status: StatusCode,
+    pub(crate) content: Content,
+    pub(crate) headers: HeaderMap,
+    /// The route chose between media types.
+    pub(crate) negotiated: bool,
+    /// A documentation page, which needs scripts.
+    pub(crate) is_docs: bool,
+}
+
+/// The bytes of an answer.
+#[derive(Debug)]
+pub(crate) enum Content {
+    Empty,
+    Bytes {
+        media: HeaderValue,
+        bytes: Bytes,
+    },
+    Stream {
+        media: HeaderValue,
+        length: u64,
+        /// Changes when the bytes do.
+        tag: String,
+        body: Body,
+    },
+}
+
+impl Content {
+    pub(crate) fn media(&self) -> Option<&HeaderValue> {
+        match self {
+            Self::Empty => None,
+            Self::Bytes { media, .. } | Self::Stream { media, .. } => Some(media),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Envelope<'a, T: Serialize + ?Sized> {
+    result: &'a T,
+}
+
+impl Reply {
+    /// 200 with a result.
+    pub(crate) fn ok<T: Serialize + ?Sized>(result: &T) -> Self {
+        Self::json(StatusCode::OK, &Envelope { result })
+    }
+
+    /// 201 with the new thing.
+    pub(crate) fn created<T: Serialize + ?Sized>(result: &T) -> Self {
+        Self::json(StatusCode::CREATED, &Envelope { result }).with(header::LOCATION, NOWHERE)
+    }
+
+    /// 204.
+    pub(crate) fn no_content() -> Self {
+        Self::new(StatusCode::NO_CONTENT, Content::Empty)
+    }
+
+    /// JSON without an envelope.
+    pub(crate) fn json<T: Serialize + ?Sized>(status: StatusCode, value: &T) -> Self {
+        match serde_json::to_vec(value) {
+            Ok(text) => Self::bytes(status, JSON, text.into()),
+            Err(error) => {
+                tracing::error!(%error, "an answer could not be written as JSON");
+                Self::new(StatusCode::INTERNAL_SERVER_ERROR, Content::Empty)
+            }
+        }
+    }
+
+    /// A picture to be saved under a name.
+    pub(crate) fn png(status: StatusCode, name: &str, bytes: Vec<u8>) -> Self {
+        let media = HeaderValue::from_static("image/png");
+        Self::bytes(status, media, bytes.into()).with(header::CONTENT_DISPOSITION, attachment(name))
+    }
+
+    /// A file as a stream of known length. An unusual media type is replaced by the general one.
+    pub(crate) fn download(name: &str, mimetype: &str, length: u64, tag: String, body: Body) -> Self {
+        let media = HeaderValue::from_str(mimetype).unwrap_or(HeaderValue::from_static("application/octet-stream"));
+        Self::new(StatusCode::OK, Content::Stream { media, length, tag, body })
+            .with(header::CONTENT_DISPOSITION, attachment(name))
+    }
+
+    /// Bytes of some type.
+    pub(crate) fn bytes(status: StatusCode, media: HeaderValue, bytes: Bytes) -> Self {
+        Self::new(status, Content::Bytes { media, bytes })
+    }
+
+    /// 301.
+    pub(crate) fn moved(location: &'static str) -> Self {
+        let reply = Self::new(StatusCode::MOVED_PERMANENTLY, Content::Empty);
+        reply.with(header::LOCATION, HeaderValue::from_static(location))
+    }
+
+    /// The text of a failure.
+    pub(crate) fn problem(problem: &Problem, now: runtime::Timestamp) -> Self {
+        let reply = Self::json(problem.status(), &problem.body(now));
+        match problem.header() {
+            Some((name, value)) => reply.with(name.clone(), value.clone()),
+            None => reply,
+        }
+    }
+
+    /// With one more header.
+    pub(crate) fn with(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.insert(name, value);
+        self
+    }
+
+    fn new(status: StatusCode, content: Content) -> Self {
+        Self { status, content, headers: HeaderMap::new(), negotiated: false, is_docs: false }
+    }
+}
+
+/// `attachment;filename=<name>`, without blank and quotes, percent-encoded: the form that clients parse.
+fn attachment(name: &str) -> HeaderValue {
+    let text = format!("attachment;filename={}", utf8_percent_encode(name, URI_COMPONENT));
+    HeaderValue::from_str(&text).expect("percent-encoded text is visible ASCII")
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn names_are_encoded_as_uri_components() {
+        for (name, expected) in [
+            ("full.txt", "full.txt"),
+            ("Grüße.txt", "Gr%C3%BC%C3%9Fe.txt"),
+            ("a b+c;d.txt", "a%20b%2Bc%3Bd.txt"),
+            ("it's(1)[2]*!~.txt", "it's(1)%5B2%5D*!~.txt"),
+            ("a\tb\r\nX: y", "a%09b%0D%0AX%3A%20y"),
+            ("\"q\"", "%22q%22"),
+        ] {
+            assert_eq!(attachment(name), format!("attachment;filename={expected}").as_str(), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn a_media_type_that_is_no_header_value_becomes_the_general_one() {
+        let reply = Reply::download("a", "text/plain\r\nx: y", 0, String::new(), Body::empty());
+        assert_eq!(reply.content.media().unwrap(), "application/octet-stream");
+    }
+
+    proptest! {
+        #[test]
+        fn any_name_is_a_header_value(name in ".{0,60}") {
+            prop_assert!(attachment(&name).to_str().is_ok());
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! Files: upload, list, load, show, share, delete.
+
+use http::StatusCode;
+use runtime::facade::{CreateTokenForFile, LoadFile, Ownership};
+use runtime::{Address, Error, FileId, FileReference, Timestamp};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+pub(crate) use super::download::download;
+use super::file::File;
+use super::password::{self, GivenPassword};
+use super::qr_code;
+use super::token::Token;
+pub(crate) use super::upload::upload;
+use crate::call::{Call, parse_id, read_checked};
+use crate::problem::Problem;
+use crate::protocol::Media;
+use crate::reply::Reply;
+use crate::validation::{Object, Rule};
+
+/// What lists can be filtered by.
+pub(crate) const FIELDS: &[&str] = &[
+    "createdAt",
+    "createdBy",
+    "createdByDevice",
+    "description",
+    "expiresAt",
+    "filename",
+    "filesize",
+    "mimetype",
+    "title",
+    "isOwn",
+    "tags",
+    "ownershipToken",
+    "ownershipIsLocked",
+];
+
+#[derive(Deserialize)]
+struct Loading {
+    reference: String,
+    password: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Sharing {
+    expires_at: Option<Timestamp>,
+    ephemeral: Option<bool>,
+    for_identity: Option<Address>,
+    password_protection: Option<GivenPassword>,
+}
+
+/// The body of loading a file.
+pub(crate) fn loading() -> Object {
+    Object::new()
+        .required(
+            "reference",
+            Rule::Reference(&["FIL", "TOK"]),
+            "Reference of a file or a token, truncated or as a URL.",
+        )
+        .optional("password", Rule::Text(0), "For protected tokens.")
+        .saying("token / file reference invalid")
+}
+
+/// The body of sharing a file. Everything is optional, the body itself too.
+pub(crate) fn sharing() -> Object {
+    Object::new()
+        .optional("expiresAt", Rule::DateTime, "Must lie in the future. Default: when the file expires.")
+        .optional("ephemeral", Rule::Flag, "Whether the token is left out of the store. Default: true.")
+        .optional("forIdentity", Rule::Address, "The only identity that may load it.")
+        .optional("passwordProtection", password::shape(), "What loading it takes.")
+        .ignoring_unknown()
+}
+
+/// `GET Files`
+pub(crate) async fn list_all(call: Call) -> Result<Reply, Problem> {
+    list(call, Ownership::Any).await
+}
+
+/// `GET Files/Own`
+pub(crate) async fn list_own(call: Call) -> Result<Reply, Problem> {
+    list(call, Ownership::Own).await
+}
+
+/// `GET Files/Peer`
+pub(crate) async fn list_peer(call: Call) -> Result<Reply, Problem> {
+    list(call, Ownership::Peer).await
+}
+
+/// `POST Files/Peer`
+pub(crate) async fn load(mut call: Call) -> Result<Reply, Problem> {
+    let Loading { reference, password } = call.checked(&loading())?;
+    let file = call.runtime().files().get_or_load_file(LoadFile { reference, password }).await?;
+    Ok(Reply::created(&File::new(file, call.differences())))
+}
+
+/// `GET Files/{idOrReference}`
+pub(crate) async fn get(call: Call) -> Result<Reply, Problem> {
+    let id = id_or_reference(call.parameter())?;
+    let file = call.runtime().files().file(&id).await?;
+    if call.media == Media::Png {
+        let picture = qr_code::of_reference(&call, &file.reference, wants_url(&call))?;
+        return Ok(Reply::png(StatusCode::OK, &format!("{id}.png"), picture));
+    }
+    Ok(Reply::ok(&File::new(file, call.differences())))
+}
+
+/// `DELETE Files/{id}`
+pub(crate) async fn delete(call: Call) -> Result<Reply, Problem> {
+    let id: FileId = call.id("fileId", "File")?;
+    call.runtime().files().delete_file(&id).await?;
+    Ok(Reply::no_content())
+}
+
+/// `PATCH Files/{id}/RegenerateOwnershipToken`
+pub(crate) async fn regenerate_ownership_token(call: Call) -> Result<Reply, Problem> {
+    let id: FileId = call.id("id", "File")?;
+    let file = call.runtime().files().regenerate_file_ownership_token(&id).await?;
+    Ok(Reply::ok(&File::new(file, call.differences())))
+}
+
+/// `POST Files/{id}/Token`
+pub(crate) async fn create_token(mut call: Call) -> Result<Reply, Problem> {
+    let id: FileId = call.id("fileId", "File")?;
+    let body = object_or_empty(call.take_json()?);
+    let wants_url = body.get("newQRCodeFormat") == Some(&Value::Bool(true));
+    let is_picture = call.media == Media::Png;
+    let request = read_sharing(body, is_picture)?;
+    let token = call.runtime().files().create_token_for_file(&id, request).await?;
+    if is_picture {
+        let picture = qr_code::of_reference(&call, &token.reference, wants_url)?;
+        return Ok(Reply::png(StatusCode::CREATED, &format!("{id}.png"), picture));
+    }
+    Ok(Reply::created(&Token::new(token, call.differences())))
+}
+
+/// Whether a read asks for the URL in its picture.
+pub(crate) fn wants_url(call: &Call) -> bool {
+    call.query_value("newQRCodeFormat") == Some("true")
+}
+
+/// Nobody learns the id of a token that is answered as a picture, so it is never stored.
+fn read_sharing(body: Value, is_picture: bool) -> Result<CreateTokenForFile, Problem> {
+    let Sharing { expires_at, ephemeral, for_identity, password_protection } = read_checked(&sharing(), body)?;
+    Ok(CreateTokenForFile {
+        expires_at,
+        ephemeral: is_picture || ephemeral.unwrap_or(true),
+        for_identity,
+        password_protection: password_protection.map(Into::into),
+    })
+}
+
+/// On this route a list counts as no body.
+fn object_or_empty(body: Value) -> Value {
+    if body.is_array() { Value::Object(Map::new()) } else { body }
+}
+
+/// Of a reference only the id is used; nothing is fetched.
+fn id_or_reference(text: &str) -> Result<FileId, Problem> {
+    if text.starts_with("FIL") {
+        return parse_id(text, "id", "File");
+    }
+    let reference = FileReference::parse(text);
+    Ok(reference.map_err(|error| Error::InvalidTruncatedReference(error.to_string()))?.id)
+}
+
+async fn list(call: Call, ownership: Ownership) -> Result<Reply, Problem> {
+    let files = call.runtime().files().files(ownership, &call.query).await?;
+    let differences = call.differences();
+    let shown: Vec<File> = files.into_iter().map(|file| File::new(file, differences)).collect();
+    Ok(Reply::ok(&shown))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn sharing_is_ephemeral_unless_asked_otherwise_and_always_as_a_picture() {
+        for (body, is_picture, expected) in [
+            (json!({}), false, true),
+            (json!({"ephemeral": false}), false, false),
+            (json!({"ephemeral": false}), true, true),
+        ] {
+            assert_eq!(read_sharing(body, is_picture).unwrap().ephemeral, expected);
+        }
+    }
+
+    #[test]
+    fn unknown_properties_of_sharing_are_ignored_and_known_ones_checked() {
+        assert!(read_sharing(json!({"unknown": 1, "fileId": "x"}), false).is_ok());
+        assert!(read_sharing(json!({"ephemeral": null}), false).is_err());
+        assert!(read_sharing(json!({"expiresAt": true}), false).is_err());
+    }
+
+    #[test]
+    fn a_text_that_is_neither_id_nor_reference_is_a_bad_request() {
+        for text in ["abc", "TOK00000000000000000", "FIL", "filaaaaaaaaaaaaaaaaa"] {
+            assert_eq!(id_or_reference(text).unwrap_err().status().as_u16(), 400, "{text}");
+        }
+    }
+}

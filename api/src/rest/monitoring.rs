@@ -1,0 +1,145 @@
+//! Whether the node works, what it is, and what it was asked.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
+use http::{Method, StatusCode};
+use runtime::Timestamp;
+use serde::Serialize;
+use serde_json::{Value, json};
+use utoipa::ToSchema;
+
+use super::account::IdentityInfo;
+use crate::auth::{Need, Roles};
+use crate::problem::Problem;
+use crate::reply::Reply;
+use crate::service::Api;
+
+const VERSION: Need = Need(&["admin", "monitoring", "monitoring:version"]);
+const REQUESTS: Need = Need(&["admin", "monitoring", "monitoring:requests"]);
+const SUPPORT: Need = Need(&["admin", "monitoring", "monitoring:support"]);
+
+/// What works and what does not.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Health {
+    /// Whether all of it works.
+    is_healthy: bool,
+    services: Services,
+}
+
+/// Each `healthy` or `unhealthy`.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct Services {
+    database: &'static str,
+    backbone_connection: &'static str,
+    backbone_authentication: &'static str,
+}
+
+/// Answers counted since the start.
+#[derive(Debug)]
+pub(crate) struct Counters {
+    since: Timestamp,
+    by_status: Mutex<BTreeMap<u16, u64>>,
+}
+
+impl Counters {
+    pub(crate) fn new(since: Timestamp) -> Self {
+        Self { since, by_status: Mutex::new(BTreeMap::new()) }
+    }
+
+    pub(crate) fn count(&self, status: StatusCode) {
+        let mut by_status = self.by_status.lock().unwrap_or_else(PoisonError::into_inner);
+        *by_status.entry(status.as_u16()).or_default() += 1;
+    }
+
+    fn snapshot(&self) -> Value {
+        let by_status = self.by_status.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let total: u64 = by_status.values().sum();
+        let by_status: BTreeMap<String, u64> =
+            by_status.into_iter().map(|(status, count)| (status.to_string(), count)).collect();
+        json!({"since": self.since.to_string(), "requestCount": total, "requestCountByStatus": by_status})
+    }
+}
+
+/// `GET /health`, for everybody.
+pub(crate) async fn health(api: &Api) -> Reply {
+    let health = check(api).await;
+    let status = if health.is_healthy { StatusCode::OK } else { StatusCode::INTERNAL_SERVER_ERROR };
+    Reply::json(status, &health)
+}
+
+/// `GET /Monitoring/…`; `None` for everything else, other methods included.
+pub(crate) async fn answer(
+    api: &Api,
+    method: &Method,
+    segments: &[&str],
+    roles: &Roles,
+) -> Option<Result<Reply, Problem>> {
+    let [area, page] = segments else { return None };
+    if !area.eq_ignore_ascii_case("Monitoring") || !matches!(*method, Method::GET | Method::HEAD) {
+        return None;
+    }
+    match page.to_ascii_lowercase().as_str() {
+        "version" => Some(allowed(roles, VERSION).map(|()| Reply::json(StatusCode::OK, &version()))),
+        "requests" => Some(allowed(roles, REQUESTS).map(|()| Reply::json(StatusCode::OK, &api.counters.snapshot()))),
+        "support" => Some(match allowed(roles, SUPPORT) {
+            Ok(()) => support(api).await,
+            Err(problem) => Err(problem),
+        }),
+        _ => None,
+    }
+}
+
+fn allowed(roles: &Roles, need: Need) -> Result<(), Problem> {
+    if roles.satisfy(need) { Ok(()) } else { Err(Problem::forbidden()) }
+}
+
+async fn check(api: &Api) -> Health {
+    let found = api.runtime.account().health().await;
+    let word = |works: bool| if works { "healthy" } else { "unhealthy" };
+    Health {
+        is_healthy: found.database && found.backbone_connection && found.backbone_authentication,
+        services: Services {
+            database: word(found.database),
+            backbone_connection: word(found.backbone_connection),
+            backbone_authentication: word(found.backbone_authentication),
+        },
+    }
+}
+
+/// The members are those that clients know; what we do not have is empty.
+fn version() -> Value {
+    let version = env!("CARGO_PKG_VERSION");
+    json!({"version": version, "build": "", "date": "", "commit": "", "runtimeVersion": version, "modules": {}})
+}
+
+/// For people who help: nothing in it is secret. The environment of the process is not part of it.
+async fn support(api: &Api) -> Result<Reply, Problem> {
+    let identity = IdentityInfo::from(api.runtime.account().identity_info().await?);
+    let health = check(api).await;
+    let configuration = &api.config.shown_configuration;
+    let report =
+        json!({"version": version(), "health": health, "configuration": configuration, "identityInfo": identity});
+    Ok(Reply::json(StatusCode::OK, &report))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_are_counted_by_status() {
+        let counters = Counters::new("2030-01-01".parse().unwrap());
+        for status in [StatusCode::OK, StatusCode::OK, StatusCode::NOT_FOUND] {
+            counters.count(status);
+        }
+        let expected = json!({
+            "since": "2030-01-01T00:00:00.000Z",
+            "requestCount": 3,
+            "requestCountByStatus": {"200": 2, "404": 1}
+        });
+        assert_eq!(counters.snapshot(), expected);
+    }
+}

@@ -1,0 +1,123 @@
+//! Tokens: create, load, list, show, delete.
+
+use http::StatusCode;
+use runtime::facade::{CreateOwnToken, LoadPeerToken, Ownership};
+use runtime::{Address, Timestamp, TokenId};
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::password::{self, GivenPassword};
+use super::token::Token;
+use super::{files::wants_url, qr_code};
+use crate::call::Call;
+use crate::problem::Problem;
+use crate::protocol::Media;
+use crate::reply::Reply;
+use crate::validation::{Object, Rule};
+
+/// What lists can be filtered by.
+pub(crate) const FIELDS: &[&str] = &[
+    "isOwn",
+    "createdAt",
+    "createdBy",
+    "createdByDevice",
+    "expiresAt",
+    "forIdentity",
+    "passwordProtection",
+    "passwordProtection.password",
+    "passwordProtection.passwordIsPin",
+    "passwordProtection.passwordLocationIndicator",
+];
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Creation {
+    content: Value,
+    expires_at: Timestamp,
+    ephemeral: Option<bool>,
+    for_identity: Option<Address>,
+    password_protection: Option<GivenPassword>,
+}
+
+#[derive(Deserialize)]
+struct Loading {
+    reference: String,
+    ephemeral: Option<bool>,
+    password: Option<String>,
+}
+
+/// The body of a creation.
+pub(crate) fn creation() -> Object {
+    Object::new()
+        .required("content", Rule::Any, "A JSON object; a known '@type' is checked.")
+        .required("expiresAt", Rule::DateTime, "Must lie in the future.")
+        .optional("ephemeral", Rule::NullableFlag, "Whether the token is left out of the store. Default: false.")
+        .optional("forIdentity", Rule::Address, "The only identity that may load it.")
+        .optional("passwordProtection", password::shape(), "What loading it takes.")
+}
+
+/// The body of loading a token.
+pub(crate) fn loading() -> Object {
+    Object::new()
+        .required("reference", Rule::Reference(&["TOK"]), "Reference of a token, truncated or as a URL.")
+        .optional("ephemeral", Rule::NullableFlag, "Whether the token is left out of the store. Default: false.")
+        .optional("password", Rule::Text(0), "For protected tokens.")
+        .saying("token reference invalid")
+}
+
+/// `POST Tokens/Own`
+pub(crate) async fn create(mut call: Call) -> Result<Reply, Problem> {
+    let body: Creation = call.checked(&creation())?;
+    let request = CreateOwnToken {
+        content: body.content,
+        expires_at: body.expires_at,
+        ephemeral: body.ephemeral.unwrap_or(false),
+        for_identity: body.for_identity,
+        password_protection: body.password_protection.map(Into::into),
+    };
+    let token = call.runtime().tokens().create_own_token(request).await?;
+    Ok(Reply::created(&Token::new(token, call.differences())))
+}
+
+/// `POST Tokens/Peer`
+pub(crate) async fn load(mut call: Call) -> Result<Reply, Problem> {
+    let Loading { reference, ephemeral, password } = call.checked(&loading())?;
+    let request = LoadPeerToken { reference, ephemeral: ephemeral.unwrap_or(false), password };
+    let token = call.runtime().tokens().load_peer_token(request).await?;
+    Ok(Reply::created(&Token::new(token, call.differences())))
+}
+
+/// `GET Tokens/Own`
+pub(crate) async fn list_own(call: Call) -> Result<Reply, Problem> {
+    list(call, Ownership::Own).await
+}
+
+/// `GET Tokens/Peer`
+pub(crate) async fn list_peer(call: Call) -> Result<Reply, Problem> {
+    list(call, Ownership::Peer).await
+}
+
+/// `GET Tokens/{id}`
+pub(crate) async fn get(call: Call) -> Result<Reply, Problem> {
+    let id: TokenId = call.id("id", "Token")?;
+    let token = call.runtime().tokens().token(&id).await?;
+    if call.media == Media::Png {
+        let picture = qr_code::of_reference(&call, &token.reference, wants_url(&call))?;
+        return Ok(Reply::png(StatusCode::OK, &format!("{id}.png"), picture));
+    }
+    Ok(Reply::ok(&Token::new(token, call.differences())))
+}
+
+/// `DELETE Tokens/{id}`
+pub(crate) async fn delete(call: Call) -> Result<Reply, Problem> {
+    let id: TokenId = call.id("tokenId", "Token")?;
+    call.runtime().tokens().delete_token(&id).await?;
+    Ok(Reply::no_content())
+}
+
+async fn list(call: Call, ownership: Ownership) -> Result<Reply, Problem> {
+    let tokens = call.runtime().tokens().tokens(ownership, &call.query).await?;
+    let differences = call.differences();
+    let shown: Vec<Token> = tokens.into_iter().map(|token| Token::new(token, differences)).collect();
+    Ok(Reply::ok(&shown))
+}

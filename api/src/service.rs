@@ -1,0 +1,179 @@
+//! What happens to a request, in order.
+//!
+//! 1. web pages of strangers are turned away · 2. the body is read, so malformed JSON is 400 whoever sends it · 3. the
+//! documentation and `/health`, which need no key · 4. the key · 5. `/Monitoring` · 6. the route: role, `Accept`,
+//! handler · 7. 405 for a known path, else 404. So an unknown path without a key is 401, and 405 needs a key but no role.
+
+use std::any::Any;
+use std::net::{IpAddr, Ipv4Addr};
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::response::Response;
+use futures_util::FutureExt;
+use http::request::Parts;
+use http::{HeaderName, HeaderValue, Method, header};
+use runtime::{Runtime, Timestamp};
+use tokio::time::Instant;
+use tracing::Instrument;
+
+use crate::auth::{Roles, Throttle};
+use crate::call::Call;
+use crate::config::ApiConfig;
+use crate::openapi::Docs;
+use crate::problem::Problem;
+use crate::protocol::{Body, Finish, Guard, Media, correlation_id, negotiate, parse_query, read_body, segments};
+use crate::reply::Reply;
+use crate::rest::monitoring::{self, Counters};
+use crate::routes;
+
+const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+const CORS_HEADERS: HeaderValue = HeaderValue::from_static("Content-Type, X-API-KEY, X-Correlation-Id");
+const CORS_METHODS: HeaderValue = HeaderValue::from_static("GET, POST, PUT, PATCH, DELETE");
+
+/// What all requests share.
+pub(crate) struct Api {
+    pub(crate) runtime: Runtime,
+    pub(crate) config: ApiConfig,
+    pub(crate) counters: Counters,
+    guard: Guard,
+    throttle: Throttle,
+    docs: Option<Docs>,
+}
+
+/// Where a request came from; put into its extensions by the server.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Peer(pub(crate) IpAddr);
+
+impl Api {
+    pub(crate) fn new(runtime: Runtime, config: ApiConfig) -> Self {
+        let guard = Guard::new(&config.allowed_hosts, &config.allowed_origins);
+        let counters = Counters::new(runtime.clock().now());
+        let docs = config.docs.then(Docs::new);
+        Self { runtime, config, counters, guard, throttle: Throttle::default(), docs }
+    }
+
+    fn now(&self) -> Timestamp {
+        self.runtime.clock().now()
+    }
+}
+
+/// Answers one request.
+pub(crate) async fn handle(State(api): State<Arc<Api>>, request: Request) -> Response {
+    let started = Instant::now();
+    let (parts, body) = request.into_parts();
+    let id = correlation_id(&parts.headers);
+    let span = tracing::info_span!("request", method = %parts.method, correlation_id = ?id);
+    let (origin, outcome) = answer(&api, &parts, body).instrument(span.clone()).await;
+    let reply = outcome.unwrap_or_else(|problem| {
+        span.in_scope(|| tracing::debug!(code = problem.code(), "refused"));
+        Reply::problem(&problem, api.now())
+    });
+    let finish = Finish {
+        method: parts.method,
+        if_none_match: parts.headers.get(header::IF_NONE_MATCH).cloned(),
+        correlation_id: id,
+        origin,
+        started,
+        now: api.now(),
+    };
+    let response = finish.apply(reply);
+    api.counters.count(response.status());
+    span.in_scope(|| tracing::debug!(status = response.status().as_u16(), "answered"));
+    response
+}
+
+/// The configured site that calls, if any, and the reply to it.
+async fn answer(api: &Arc<Api>, parts: &Parts, body: axum::body::Body) -> (Option<String>, Result<Reply, Problem>) {
+    let origin = match api.guard.check(&parts.headers) {
+        Ok(origin) => origin,
+        Err(refusal) => return (None, Err(refusal.into())),
+    };
+    if origin.is_some() && is_preflight(parts) {
+        return (origin, Ok(preflight()));
+    }
+    let processed = AssertUnwindSafe(process(api, parts, body)).catch_unwind().await;
+    (origin, processed.unwrap_or_else(|panic| Err(unexpected(panic.as_ref()))))
+}
+
+async fn process(api: &Arc<Api>, parts: &Parts, body: axum::body::Body) -> Result<Reply, Problem> {
+    let body = read_body(parts, body).await?;
+    let path = parts.uri.path();
+    if let Some(reply) = api.docs.as_ref().and_then(|docs| docs.answer(&parts.method, path)) {
+        return Ok(reply);
+    }
+    let segments = segments(path);
+    if is_read(&parts.method) && matches_one(&segments, "health") {
+        return Ok(monitoring::health(api).await);
+    }
+    let roles = authenticate(api, parts)?;
+    if let Some(reply) = monitoring::answer(api, &parts.method, &segments, roles).await {
+        return reply;
+    }
+    dispatch(api, parts, &segments, roles, body).await
+}
+
+async fn dispatch(
+    api: &Arc<Api>,
+    parts: &Parts,
+    segments: &[&str],
+    roles: &Roles,
+    body: Body,
+) -> Result<Reply, Problem> {
+    let matched = routes::find(&api.config.dialects, segments, &parts.method)?;
+    if !roles.satisfy(matched.need) {
+        return Err(Problem::forbidden());
+    }
+    let offered = matched.operation.produces;
+    let accept = parts.headers.get(header::ACCEPT).map(HeaderValue::as_bytes);
+    let media = match offered {
+        [] => Media::Json,
+        offered => negotiate(accept, offered).ok_or_else(Problem::not_acceptable)?,
+    };
+    let query = parse_query(parts.uri.query().unwrap_or_default());
+    let call = Call { api: api.clone(), dialect: matched.dialect, parameters: matched.parameters, query, body, media };
+    let mut reply = (matched.operation.handler)(call).await?;
+    reply.negotiated = !offered.is_empty();
+    Ok(reply)
+}
+
+/// The roles of the key that the request presents.
+fn authenticate<'a>(api: &'a Api, parts: &Parts) -> Result<&'a Roles, Problem> {
+    let presented = parts.headers.get(API_KEY).filter(|key| !key.is_empty()).ok_or_else(Problem::unauthorized)?;
+    let place = parts.extensions.get::<Peer>().map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |peer| peer.0);
+    let now = api.now();
+    if !api.throttle.admits(place, now) {
+        return Err(Problem::too_many_failures());
+    }
+    api.config.keys.authenticate(presented.as_bytes(), now).ok_or_else(|| {
+        api.throttle.record_failure(place, now);
+        tracing::warn!(%place, "a request presented a wrong key");
+        Problem::unauthorized()
+    })
+}
+
+fn is_read(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD)
+}
+
+fn matches_one(segments: &[&str], word: &str) -> bool {
+    matches!(segments, [segment] if segment.eq_ignore_ascii_case(word))
+}
+
+fn is_preflight(parts: &Parts) -> bool {
+    parts.method == Method::OPTIONS && parts.headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD)
+}
+
+fn preflight() -> Reply {
+    Reply::no_content()
+        .with(header::ACCESS_CONTROL_ALLOW_METHODS, CORS_METHODS)
+        .with(header::ACCESS_CONTROL_ALLOW_HEADERS, CORS_HEADERS)
+}
+
+/// A handler that panicked is a fault of ours; the others go on.
+fn unexpected(panic: &(dyn Any + Send)) -> Problem {
+    let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    tracing::error!(panic = text.unwrap_or("no text"), "a handler panicked");
+    Problem::unexpected()
+}

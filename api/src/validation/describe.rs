@@ -1,0 +1,58 @@
+//! Shapes as OpenAPI schemas.
+
+use utoipa::openapi::schema::{
+    AdditionalProperties, ArrayBuilder, KnownFormat, ObjectBuilder, Schema, SchemaFormat, SchemaType, Type,
+};
+
+use super::shape::{ADDRESS_PATTERN, Object, Rule, id_pattern};
+
+impl Object {
+    /// The schema of this shape.
+    pub(crate) fn describe(&self) -> Schema {
+        let mut object = ObjectBuilder::new().schema_type(Type::Object);
+        for property in &self.properties {
+            object = object.property(property.name, describe_rule(&property.rule, property.description));
+            if property.required {
+                object = object.required(property.name);
+            }
+        }
+        if !self.ignores_unknown {
+            object = object.additional_properties(Some(AdditionalProperties::FreeForm(false)));
+        }
+        object.into()
+    }
+}
+
+fn describe_rule(rule: &Rule, description: &str) -> Schema {
+    let object = |kind: Type| {
+        ObjectBuilder::new().schema_type(kind).description((!description.is_empty()).then_some(description))
+    };
+    let text = || object(Type::String);
+    match rule {
+        Rule::Any => object(Type::Object).schema_type(SchemaType::AnyValue).into(),
+        Rule::Text(0) => text().into(),
+        Rule::Text(minimum) => text().min_length(Some(*minimum)).into(),
+        Rule::Flag | Rule::NullableFlag => object(Type::Boolean).into(),
+        Rule::OnlyTrue => object(Type::Boolean).enum_values(Some([true])).into(),
+        Rule::DateTime => text().format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime))).into(),
+        Rule::Address => text().pattern(Some(anchored(ADDRESS_PATTERN))).into(),
+        Rule::Id(prefix) => text().pattern(Some(anchored(&id_pattern(prefix)))).into(),
+        Rule::Tags => ArrayBuilder::new()
+            .items(ObjectBuilder::new().schema_type(Type::String))
+            .unique_items(true)
+            .description(Some(description))
+            .into(),
+        Rule::Reference(_) => text().into(),
+        Rule::Object(shape) => match shape.describe() {
+            Schema::Object(mut inner) => {
+                inner.description = (!description.is_empty()).then(|| description.to_owned());
+                Schema::Object(inner)
+            }
+            other => other,
+        },
+    }
+}
+
+fn anchored(pattern: &str) -> String {
+    format!("^({pattern})$")
+}

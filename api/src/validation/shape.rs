@@ -1,0 +1,105 @@
+//! What a body may look like.
+
+use crate::problem::Problem;
+use crate::validation::check::{Violation, check_object};
+use serde_json::Value;
+
+/// The pattern of addresses, as it is printed in errors.
+pub(crate) const ADDRESS_PATTERN: &str =
+    r"did:e:((([A-Za-z0-9]+(-[A-Za-z0-9]+)*)\.)+[a-z]{2,}|localhost):dids:[0-9a-f]{22}";
+
+/// The pattern of ids with this prefix, as it is printed in errors.
+pub(crate) fn id_pattern(prefix: &str) -> String {
+    format!("{prefix}[A-Za-z0-9]{{17}}")
+}
+
+/// An object: its properties in the order in which they are checked.
+#[derive(Debug, Clone)]
+pub(crate) struct Object {
+    pub(crate) properties: Vec<Property>,
+    pub(crate) ignores_unknown: bool,
+    /// Said instead of any violation.
+    pub(crate) replacement: Option<&'static str>,
+}
+
+/// One property of an object.
+#[derive(Debug, Clone)]
+pub(crate) struct Property {
+    pub(crate) name: &'static str,
+    pub(crate) required: bool,
+    pub(crate) rule: Rule,
+    pub(crate) description: &'static str,
+}
+
+/// What a value must be.
+#[derive(Debug, Clone)]
+pub(crate) enum Rule {
+    /// Any JSON.
+    Any,
+    /// A text with at least so many characters.
+    Text(usize),
+    /// A boolean.
+    Flag,
+    /// A boolean; null counts as absent.
+    NullableFlag,
+    /// `true` and nothing else.
+    OnlyTrue,
+    /// An ISO 8601 date or date-time.
+    DateTime,
+    /// An address of an identity.
+    Address,
+    /// An id with this prefix.
+    Id(&'static str),
+    /// A list of texts without duplicates.
+    Tags,
+    /// A reference, truncated or as a URL, to one of the kinds with these prefixes.
+    Reference(&'static [&'static str]),
+    /// An object of its own.
+    Object(Object),
+}
+
+impl Object {
+    /// An object without properties.
+    pub(crate) fn new() -> Self {
+        Self { properties: Vec::new(), ignores_unknown: false, replacement: None }
+    }
+
+    /// One more property that must be there.
+    pub(crate) fn required(self, name: &'static str, rule: Rule, description: &'static str) -> Self {
+        self.with(Property { name, required: true, rule, description })
+    }
+
+    /// One more property that may be there.
+    pub(crate) fn optional(self, name: &'static str, rule: Rule, description: &'static str) -> Self {
+        self.with(Property { name, required: false, rule, description })
+    }
+
+    /// Unknown properties are no violation.
+    pub(crate) fn ignoring_unknown(mut self) -> Self {
+        self.ignores_unknown = true;
+        self
+    }
+
+    /// Says this instead of naming the violation.
+    pub(crate) fn saying(mut self, text: &'static str) -> Self {
+        self.replacement = Some(text);
+        self
+    }
+
+    /// Checks a value.
+    ///
+    /// # Errors
+    /// The first violation, as the client is told.
+    pub(crate) fn check(&self, value: &Value) -> Result<(), Problem> {
+        check_object(self, value).map_err(|violation| self.problem(&violation))
+    }
+
+    fn problem(&self, violation: &Violation) -> Problem {
+        Problem::invalid_property(self.replacement.map_or_else(|| violation.to_string(), str::to_owned))
+    }
+
+    fn with(mut self, property: Property) -> Self {
+        self.properties.push(property);
+        self
+    }
+}
