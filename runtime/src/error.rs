@@ -6,7 +6,7 @@ use transport::wire::Timestamp;
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// What went wrong. [`Error::code`] is stable; the text is for people.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// The record is not in the local store.

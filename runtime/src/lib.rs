@@ -6,6 +6,7 @@
 //! This crate decides what happens and remembers it. How things are sealed, signed and sent is `transport`'s.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod account;
 mod backbone_error;
 mod clock;
 mod config;
@@ -18,6 +19,7 @@ mod query;
 mod runtime;
 #[expect(dead_code, reason = "facades are about to use all of it")]
 mod store;
+mod sync;
 mod vault;
 
 pub use clock::{Clock, ManualClock, SystemClock};

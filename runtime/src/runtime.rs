@@ -4,11 +4,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::Result;
+use crate::account::Account;
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::event::{EventBus, EventReceiver};
 use crate::facade::{AccountFacade, ChallengesFacade, FilesFacade, IdentityMetadataFacade, TokensFacade};
 use crate::store::{Store, StoreError};
+use crate::sync::{self, Synchronizer};
 use crate::vault;
 
 /// A running node. Cheap to clone; the last clone does not stop it, [`Runtime::shutdown`] does.
@@ -24,6 +26,10 @@ pub(crate) struct Node {
     pub(crate) events: EventBus,
     /// What is remembered; [`Runtime::shutdown`] flushes it.
     pub(crate) store: Arc<Store>,
+    /// Identity, device, and their connection to the backbone.
+    pub(crate) account: Arc<Account>,
+    /// Pushes what facades changed and learns what others did.
+    pub(crate) sync: Synchronizer,
     /// Private directory for temporary files, emptied at each start.
     pub(crate) temporary_directory: PathBuf,
 }
@@ -89,12 +95,16 @@ impl Runtime {
         self.node.clock.clone()
     }
 
-    /// Stops background work, pushes nothing more, flushes the store and releases the data directory. Idempotent.
+    /// Stops background work, pushes nothing more, then flushes the store. Idempotent.
+    ///
+    /// The data directory is released when the last clone and the last facade are gone. What was not pushed is pushed
+    /// after the next start.
     ///
     /// # Errors
     /// [`crate::Error::Store`] if the last flush fails.
     pub async fn shutdown(&self) -> Result<()> {
-        todo!()
+        self.node.sync.stop().await;
+        Ok(self.node.store.flush().await?)
     }
 }
 
@@ -116,7 +126,17 @@ impl RuntimeBuilder {
     pub async fn start(self) -> Result<Runtime> {
         let Self { config, clock } = self;
         let (config, store, temporary_directory) = open_store(config).await?;
-        let node = Node { config, clock, events: EventBus::new(), store: Arc::new(store), temporary_directory };
+        let store = Arc::new(store);
+        let events = EventBus::new();
+        let account = Arc::new(Account::load_or_create(&config, &store, &*clock).await?);
+        let sync = Synchronizer::start(sync::Context {
+            store: store.clone(),
+            account: account.clone(),
+            clock: clock.clone(),
+            events: events.clone(),
+            datawallet_enabled: config.datawallet_enabled,
+        });
+        let node = Node { config, clock, events, store, account, sync, temporary_directory };
         Ok(Runtime { node: Arc::new(node) })
     }
 }

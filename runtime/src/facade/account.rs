@@ -2,9 +2,14 @@
 
 use std::sync::Arc;
 
+use transport::crypto::CryptoObject as _;
+use transport::wire::Timestamp;
+
 use crate::Result;
-use crate::dto::{DeviceInfo, IdentityInfo, SyncInfo};
+use crate::dto::{DeviceInfo, IdentityInfo, SyncInfo, SyncTime};
 use crate::runtime::Node;
+use crate::store::collection;
+use crate::sync::SyncTimes;
 
 /// Who the node is, and keeping it in step.
 #[derive(Clone)]
@@ -18,34 +23,72 @@ impl AccountFacade {
     }
 
     /// Address and public key.
+    ///
+    /// # Errors
+    /// None today; the identity is known since the start.
     pub async fn identity_info(&self) -> Result<IdentityInfo> {
-        let _ = &self.node;
-        todo!()
+        let account = &self.node.account;
+        Ok(IdentityInfo { address: account.address().clone(), public_key: account.public_key().to_base64() })
     }
 
     /// This device.
+    ///
+    /// # Errors
+    /// [`crate::Error::Store`] if the store cannot be read.
     pub async fn device_info(&self) -> Result<DeviceInfo> {
-        todo!()
+        let account = &self.node.account;
+        let entry = self.node.store.object(collection::DEVICES, account.device_id().as_str())?;
+        let text = |name: &str| Some(entry.as_ref()?.properties.get(name)?.as_str()?.to_owned());
+        let device = account.device();
+        Ok(DeviceInfo {
+            id: device.id,
+            name: text("name"),
+            description: text("description"),
+            created_at: device.created_at,
+            created_by_device: device.created_by_device,
+            username: device.username.to_string(),
+            is_admin: account.identity_key().is_some(),
+            public_key: account.device_key().public_key().to_base64(),
+        })
     }
 
-    /// Handles external events, then synchronizes the datawallet. Simultaneous calls share one run.
+    /// Handles external events, then synchronizes the datawallet. Callers that wait at the same time share one run.
+    /// Dropping the future does not stop the run.
+    ///
+    /// # Errors
+    /// The backbone's, and `error.transport.datawallet.insufficientSupportedDatawalletVersion` if this program is too old.
     pub async fn sync_everything(&self) -> Result<()> {
-        todo!()
+        self.node.sync.everything().await
     }
 
-    /// Pulls what other devices changed and pushes what this one did. Simultaneous calls share one run.
+    /// Pulls what other devices changed and pushes what this one did. Callers that wait at the same time share one
+    /// synchronization. Dropping the future does not stop it.
+    ///
+    /// # Errors
+    /// As [`AccountFacade::sync_everything`].
     pub async fn sync_datawallet(&self) -> Result<()> {
-        todo!()
+        self.node.sync.datawallet().await
     }
 
     /// When the node synchronized last.
+    ///
+    /// # Errors
+    /// [`crate::Error::Store`] if the store cannot be read.
     pub async fn sync_info(&self) -> Result<SyncInfo> {
-        todo!()
+        let times = SyncTimes::load(&self.node.store)?;
+        let at = |time: Option<Timestamp>| time.map(|completed_at| SyncTime { completed_at });
+        Ok(SyncInfo { last_sync_run: at(times.everything), last_datawallet_sync: at(times.datawallet) })
     }
 
     /// Whether store, backbone and login work, for health checks. Never fails; says what is wrong instead.
     pub async fn health(&self) -> Health {
-        todo!()
+        let account = &self.node.account;
+        let (version, login) = tokio::join!(account.client().version(), account.session().log_in());
+        Health {
+            database: SyncTimes::load(&self.node.store).is_ok(),
+            backbone_connection: version.is_ok(),
+            backbone_authentication: login.is_ok(),
+        }
     }
 }
 

@@ -1,0 +1,181 @@
+//! The first identity of a store.
+//!
+//! The keys are on disk before the backbone hears of them, so a crash leads to one of three places: the backbone never
+//! heard of them and the next start uses them; it answered and the next start finds the identity; or it answered and we
+//! did not hear it. In the last case the user name of the device is lost, nobody can log in any more, and the next start
+//! begins anew with fresh keys: the identity that nobody ever saw stays behind at the backbone, empty.
+
+use serde::{Deserialize, Serialize};
+use tracing::{info, warn};
+use transport::backbone::{self, Client};
+use transport::challenge::{Challenge, ChallengeType};
+use transport::crypto::{CryptoObject as _, SecretKey, SignatureKeypair, compact};
+use transport::identity::{Device, PublicIdentity, derive_address};
+use transport::wire::backbone::identities::{CreateIdentity, CreatedIdentity};
+
+use super::record::{AccountRecord, DEVICE_TYPE, DeviceIdentity, NewDevice, device_object};
+use crate::clock::Clock;
+use crate::config::DeviceProfile;
+use crate::error::TransportError;
+use crate::store::{Batch, Store};
+use crate::{Error, Result};
+
+/// Stored by the backbone, without a meaning yet.
+const IDENTITY_VERSION: u8 = 1;
+const ADDRESS_TAKEN: &str = "error.platform.validation.device.addressAlreadyExists";
+const CLIENT_REFUSED: &str = "error.platform.unauthorized";
+
+/// Everything a new identity is made of, before the backbone knows it.
+#[derive(Serialize, Deserialize)]
+struct NewIdentity {
+    #[serde(with = "compact")]
+    key: SignatureKeypair,
+    #[serde(with = "compact")]
+    synchronization_key: SecretKey,
+    #[serde(with = "compact")]
+    secret_base_key: SecretKey,
+    device: NewDevice,
+}
+
+impl NewIdentity {
+    const NAME: &str = "NewIdentity";
+
+    fn generate() -> Self {
+        Self {
+            key: SignatureKeypair::generate(),
+            synchronization_key: SecretKey::generate(),
+            secret_base_key: SecretKey::generate(),
+            device: NewDevice::generate(),
+        }
+    }
+}
+
+/// Creates an identity and its first device. Its `Device` object is queued as the datawallet's first content.
+pub(super) async fn create(
+    client: &Client,
+    profile: &DeviceProfile,
+    store: &Store,
+    clock: &dyn Clock,
+) -> Result<AccountRecord> {
+    let (identity, created) = match store.value::<NewIdentity>(NewIdentity::NAME)? {
+        Some(identity) => match register(client, &identity, clock).await {
+            Err(Refusal::AddressTaken) => {
+                warn!("an earlier first start was interrupted after the backbone created the identity; starting anew");
+                register_fresh(client, store, clock).await?
+            }
+            outcome => {
+                let created = outcome.map_err(Refusal::into_error)?;
+                (identity, created)
+            }
+        },
+        None => register_fresh(client, store, clock).await?,
+    };
+    let record = record(identity, &created, client)?;
+    let mut batch = Batch::new();
+    batch.put_value(AccountRecord::NAME, &record)?.remove_value(NewIdentity::NAME);
+    batch.record_create(device_object(&first_device(&record, profile, clock)));
+    store.commit(batch).await?;
+    info!(address = %record.identity.address, device = %record.device.id, "identity created");
+    Ok(record)
+}
+
+async fn register_fresh(client: &Client, store: &Store, clock: &dyn Clock) -> Result<(NewIdentity, CreatedIdentity)> {
+    let identity = NewIdentity::generate();
+    let mut batch = Batch::new();
+    batch.put_value(NewIdentity::NAME, &identity)?;
+    store.commit(batch).await?;
+    let created = register(client, &identity, clock).await.map_err(Refusal::into_error)?;
+    Ok((identity, created))
+}
+
+enum Refusal {
+    /// Our own key: nobody else has it.
+    AddressTaken,
+    Other(Error),
+}
+
+impl Refusal {
+    fn into_error(self) -> Error {
+        match self {
+            Self::AddressTaken => {
+                Error::Unknown("the backbone already knows an identity with these new keys".to_owned())
+            }
+            Self::Other(error) => error,
+        }
+    }
+}
+
+async fn register(client: &Client, identity: &NewIdentity, clock: &dyn Clock) -> Result<CreatedIdentity, Refusal> {
+    let challenge = client.create_challenge().await.map_err(|error| Refusal::Other(error.into()))?;
+    let signed = Challenge::new(challenge, ChallengeType::Identity).sign(&identity.key);
+    let config = client.config();
+    let request = CreateIdentity {
+        client_id: config.client_id.clone(),
+        client_secret: config.client_secret.expose().to_owned(),
+        identity_public_key: identity.key.public_key().to_byte_text(),
+        device_password: identity.device.password.clone(),
+        device_communication_language: None,
+        identity_version: IDENTITY_VERSION,
+        signed_challenge: signed.to_wire(),
+    };
+    client.create_identity(&request).await.map_err(|error| match &error {
+        backbone::Error::Api { code, .. } if code == ADDRESS_TAKEN => Refusal::AddressTaken,
+        error if error.code() == CLIENT_REFUSED => Refusal::Other(Error::Transport {
+            kind: TransportError::PlatformClientInvalid,
+            reason: "The backbone does not accept this client id and secret".to_owned(),
+            at: clock.now(),
+        }),
+        _ => Refusal::Other(error.into()),
+    })
+}
+
+/// Takes the backbone's word for nothing: the address must follow from our key and our host name.
+fn record(identity: NewIdentity, created: &CreatedIdentity, client: &Client) -> Result<AccountRecord> {
+    let public_key = identity.key.public_key();
+    let expected =
+        derive_address(&public_key, client.address_hostname()).map_err(|error| Error::Config(error.to_string()))?;
+    if created.address != expected {
+        return Err(Error::Config(format!(
+            "the backbone made the address {} where this node expects {expected}; set the address host name to the \
+             domain the backbone uses ('{}')",
+            created.address,
+            created.address.host()
+        )));
+    }
+    Ok(AccountRecord {
+        identity: PublicIdentity { address: expected, public_key },
+        identity_key: Some(identity.key),
+        synchronization_key: identity.synchronization_key,
+        secret_base_key: identity.secret_base_key,
+        secret_counter_start: 0,
+        device: DeviceIdentity {
+            id: created.device.id.clone(),
+            username: created.device.username.clone(),
+            created_at: created.device.created_at,
+            created_by_device: created.device.id.clone(),
+        },
+        password: identity.device.password,
+        device_key: identity.device.key,
+    })
+}
+
+fn first_device(record: &AccountRecord, profile: &DeviceProfile, clock: &dyn Clock) -> Device {
+    let device = &record.device;
+    Device {
+        created_at: device.created_at,
+        created_by_device: device.created_by_device.clone(),
+        datawallet_version: Some(crate::sync::DATAWALLET_VERSION),
+        description: profile.description.clone(),
+        id: device.id.clone(),
+        initial_password: None,
+        is_admin: Some(true),
+        is_backup_device: false,
+        is_offboarded: None,
+        last_login_at: Some(clock.now()),
+        name: profile.name.clone(),
+        operating_system: Some(std::env::consts::OS.to_owned()),
+        public_key: Some(record.device_key.public_key()),
+        device_type: DEVICE_TYPE,
+        username: device.username.clone(),
+    }
+}

@@ -1,0 +1,61 @@
+//! Taking over what other devices did.
+
+use std::collections::HashSet;
+
+use tracing::warn;
+use transport::datawallet::{Changes, ObjectState};
+
+use crate::Result;
+use crate::store::{Batch, LocalModification, Object, Store};
+
+/// Longest names of collections and objects that are taken over, in bytes; the protocol allows 50 and 100 characters.
+const MAX_COLLECTION: usize = 200;
+const MAX_ID: usize = 400;
+
+/// Adds changes to a batch. `unpushed` are the changes of this device that other devices will see after these, so their
+/// effect stays.
+pub(super) fn stage(batch: &mut Batch, store: &Store, changes: Changes, unpushed: &[LocalModification]) -> Result<()> {
+    let damaged = report_unreadable(&changes);
+    for change in changes.objects {
+        if change.collection.len() > MAX_COLLECTION || change.id.len() > MAX_ID {
+            warn!(bytes = change.id.len(), "passing over an object with an oversized name");
+            continue;
+        }
+        let stored = store.object(&change.collection, &change.id)?.map(|object| object.properties);
+        let place = (change.collection.clone(), change.id.clone());
+        if stored.is_none() && damaged.contains(&place) {
+            // Half an object would only puzzle those who read it.
+            continue;
+        }
+        let (collection, id) = place;
+        if change.state == ObjectState::Deleted {
+            batch.delete_object(&collection, &id);
+        } else if let Some(mut properties) = change.apply(stored) {
+            properties.remove("id");
+            let mut object = Object::new(&collection, id, properties);
+            overlay(&mut object, unpushed);
+            batch.put_object(object);
+        }
+    }
+    Ok(())
+}
+
+fn report_unreadable(changes: &Changes) -> HashSet<(String, String)> {
+    for damage in &changes.unreadable {
+        warn!(
+            index = damage.index,
+            collection = damage.collection,
+            id = damage.id,
+            reason = damage.reason,
+            "a datawallet modification cannot be read and is passed over"
+        );
+    }
+    changes.unreadable.iter().map(|damage| (damage.collection.clone(), damage.id.clone())).collect()
+}
+
+fn overlay(object: &mut Object, unpushed: &[LocalModification]) {
+    let own = unpushed.iter().filter(|change| change.collection == object.collection && change.object_id == object.id);
+    for payload in own.filter_map(|change| change.payload.as_ref()) {
+        object.properties.extend(payload.clone());
+    }
+}

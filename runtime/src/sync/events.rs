@@ -1,0 +1,95 @@
+//! External events: what others did to this identity's files and tokens.
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use tracing::{debug, warn};
+use transport::wire::backbone::events::ExternalEvent;
+use transport::wire::backbone::sync_runs::ExternalEventResult;
+use transport::wire::{FileId, TokenId};
+
+use super::run::Context;
+use crate::event::Event;
+use crate::store::{Batch, Object, collection};
+use crate::{Error, Result};
+
+/// What the published clients report for events they do not know.
+const UNKNOWN: &str = "error.transport.unknown";
+/// Longest error code the backbone takes.
+const MAX_CODE: usize = 100;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct FilePayload {
+    file_id: FileId,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct TokenPayload {
+    token_id: TokenId,
+}
+
+/// Handles an event. A failure is reported to the backbone, which offers the event again; it does not stop the others.
+pub(super) async fn handle(context: &Context, event: ExternalEvent) -> ExternalEventResult {
+    let outcome = match event.kind.as_str() {
+        "FileOwnershipLocked" => ownership_locked(context, event.payload).await,
+        "FileOwnershipClaimed" => ownership_claimed(context, event.payload).await,
+        "TokenLocked" => token_locked(context, event.payload),
+        other => Err(unknown(other)),
+    };
+    let error_code = outcome.err().map(|error| {
+        warn!(id = %event.id, kind = event.kind, code = error.code(), "an external event could not be handled");
+        error.code().chars().take(MAX_CODE).collect()
+    });
+    ExternalEventResult { external_event_id: event.id, error_code }
+}
+
+async fn ownership_locked(context: &Context, payload: Value) -> Result<()> {
+    let FilePayload { file_id } = read(payload)?;
+    let Some(mut file) = file(context, &file_id)? else { return Ok(()) };
+    file.properties.insert("ownershipIsLocked".to_owned(), Value::Bool(true));
+    update(context, file).await?;
+    Ok(())
+}
+
+async fn ownership_claimed(context: &Context, payload: Value) -> Result<()> {
+    let FilePayload { file_id } = read(payload)?;
+    let Some(mut file) = file(context, &file_id)? else { return Ok(()) };
+    let metadata = context.account.session().file_metadata(&file_id).await?;
+    let is_own = metadata.owner == *context.account.address();
+    let members = &mut file.properties;
+    members.insert("owner".to_owned(), Value::from(metadata.owner.as_str()));
+    members.insert("isOwn".to_owned(), Value::Bool(is_own));
+    if !is_own {
+        members.remove("ownershipToken");
+        members.remove("ownershipIsLocked");
+    }
+    update(context, file).await?;
+    Ok(())
+}
+
+fn token_locked(context: &Context, payload: Value) -> Result<()> {
+    let TokenPayload { token_id } = read(payload)?;
+    context.events.publish(Event::TokenLocked(token_id));
+    Ok(())
+}
+
+fn file(context: &Context, id: &FileId) -> Result<Option<Object>> {
+    Ok(context.store.object(collection::FILES, id.as_str())?)
+}
+
+async fn update(context: &Context, file: Object) -> Result<()> {
+    let mut batch = Batch::new();
+    batch.record_update(file);
+    Ok(context.store.commit(batch).await?)
+}
+
+fn read<T: DeserializeOwned>(payload: Value) -> Result<T> {
+    serde_json::from_value(payload).map_err(|_| unknown("an unreadable payload"))
+}
+
+fn unknown(what: &str) -> Error {
+    debug!(what, "not known here");
+    Error::Network { code: UNKNOWN, message: "the event is not known to this program".to_owned() }
+}

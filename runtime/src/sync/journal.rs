@@ -1,0 +1,45 @@
+//! Changes that other devices have not seen yet, in the order in which they were made.
+
+use transport::crypto::SecretKey;
+use transport::datawallet::{PayloadCategory, PendingModification};
+
+use super::state::InFlight;
+use crate::store::{LocalModification, Store};
+use crate::{Error, Result};
+
+/// Most modifications in one push.
+const MAX_COUNT: usize = 500;
+/// About as many bytes of sealed payloads go into one push; the backbone takes bodies of 20 MiB.
+const MAX_BYTES: usize = 8 * 1024 * 1024;
+
+/// Seals the oldest changes for the indices from `first_index` on; none if there are none.
+pub(super) fn seal_next(store: &Store, key: &SecretKey, first_index: u64) -> Result<Option<InFlight>> {
+    let mut modifications = Vec::new();
+    let mut journal_end = None;
+    let mut bytes = 0;
+    for (index, (sequence, change)) in (first_index..).zip(store.unpushed(MAX_COUNT)?) {
+        let sealed = pending(change).seal(key, index).map_err(|error| Error::Unknown(error.to_string()))?;
+        bytes += sealed.encrypted_payload.as_ref().map_or(0, |payload| payload.0.len() * 4 / 3);
+        if bytes > MAX_BYTES && !modifications.is_empty() {
+            break;
+        }
+        modifications.push(sealed);
+        journal_end = Some(sequence);
+    }
+    Ok(journal_end.map(|journal_end| InFlight { first_index, modifications, journal_end }))
+}
+
+fn pending(change: LocalModification) -> PendingModification {
+    let category = |change: crate::store::Category| match change {
+        crate::store::Category::Technical => PayloadCategory::TechnicalData,
+        crate::store::Category::Content => PayloadCategory::Content,
+        crate::store::Category::Metadata => PayloadCategory::Metadata,
+        crate::store::Category::Userdata => PayloadCategory::Userdata,
+    };
+    PendingModification {
+        kind: change.kind,
+        collection: change.collection,
+        object_identifier: change.object_id,
+        payload: change.category.map(category).zip(change.payload),
+    }
+}

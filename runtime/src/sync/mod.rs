@@ -1,0 +1,25 @@
+//! Keeping the devices of an identity in step, and learning what others did to its tokens and files.
+//!
+//! [`Synchronizer`] is the handle: facades tell it that something changed, users ask it to synchronize. One background
+//! task ([`worker`]) does the work, one thing at a time, so nothing here needs a lock across a network call. It drives a
+//! [`run::Run`], which does what [`plan`] decides. What was not pushed yet is the store's journal ([`journal`]).
+//!
+//! A crash at any point loses and doubles nothing: what is about to be pushed is stored first, sealed as it will be sent,
+//! so that the next start recognises it in the log if it arrived.
+
+mod apply;
+mod events;
+mod journal;
+mod plan;
+mod run;
+mod state;
+#[cfg(test)]
+mod tests;
+mod worker;
+
+pub(crate) use run::Context;
+pub(crate) use state::{SyncTimes, expect_datawallet};
+pub(crate) use worker::Synchronizer;
+
+/// The datawallet format this program reads and writes.
+pub(crate) const DATAWALLET_VERSION: u16 = transport::datawallet::SUPPORTED_VERSION;

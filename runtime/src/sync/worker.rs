@@ -1,0 +1,178 @@
+//! The task that synchronizes, and the handle to it.
+
+use std::future::Future;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tracing::{Instrument as _, debug_span, warn};
+
+use super::plan;
+use super::run::Context;
+use crate::{Error, Result};
+
+/// Requests that wait for the task; more than that wait to be queued.
+const QUEUE: usize = 64;
+
+/// Asks the background task to synchronize. Dropping it stops the task without waiting.
+pub(crate) struct Synchronizer {
+    requests: mpsc::Sender<Request>,
+    changed: Arc<Notify>,
+    stop: CancellationToken,
+    task: Mutex<Option<JoinHandle<()>>>,
+}
+
+struct Request {
+    work: Work,
+    done: oneshot::Sender<Result<()>>,
+}
+
+/// From the least to the most; the most includes the rest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Work {
+    Push,
+    Datawallet,
+    Everything,
+}
+
+impl Synchronizer {
+    /// Starts the task, which begins with a synchronization of the datawallet.
+    pub(crate) fn start(context: Context) -> Self {
+        let (requests, queue) = mpsc::channel(QUEUE);
+        let (changed, stop) = (Arc::new(Notify::new()), CancellationToken::new());
+        let worker = Worker { context, queue, changed: changed.clone(), stop: stop.clone() };
+        let task = tokio::spawn(worker.work().instrument(debug_span!("sync")));
+        Self { requests, changed, stop, task: Mutex::new(Some(task)) }
+    }
+
+    /// Says that there is something to push. Returns at once; many changes become one push.
+    pub(crate) fn changed(&self) {
+        self.changed.notify_one();
+    }
+
+    /// Synchronizes the datawallet. Callers that wait at the same time share one synchronization.
+    pub(crate) async fn datawallet(&self) -> Result<()> {
+        self.request(Work::Datawallet).await
+    }
+
+    /// Handles external events and synchronizes the datawallet. Callers that wait at the same time share one run.
+    pub(crate) async fn everything(&self) -> Result<()> {
+        self.request(Work::Everything).await
+    }
+
+    /// Stops the task at its next await and waits for its end; what was under way is found by the next start. Idempotent.
+    pub(crate) async fn stop(&self) {
+        self.stop.cancel();
+        let task = self.task.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(task) = task
+            && let Err(error) = task.await
+        {
+            warn!(%error, "the synchronization task did not end well");
+        }
+    }
+
+    async fn request(&self, work: Work) -> Result<()> {
+        let (done, outcome) = oneshot::channel();
+        self.requests.send(Request { work, done }).await.map_err(|_| stopped())?;
+        outcome.await.unwrap_or_else(|_| Err(stopped()))
+    }
+}
+
+impl Drop for Synchronizer {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+fn stopped() -> Error {
+    Error::Network { code: "error.transport.request.aborted", message: "the node is shutting down".to_owned() }
+}
+
+struct Worker {
+    context: Context,
+    queue: mpsc::Receiver<Request>,
+    changed: Arc<Notify>,
+    stop: CancellationToken,
+}
+
+/// When the task does something that nobody asked for.
+struct Schedule {
+    /// The next attempt, if the last one failed or there has been none.
+    at: Option<Instant>,
+    failures: u32,
+}
+
+impl Worker {
+    async fn work(mut self) {
+        let mut schedule = Schedule { at: Some(Instant::now()), failures: 0 };
+        loop {
+            let Some((work, waiting)) = self.next(&schedule).await else { return };
+            let stop = self.stop.clone();
+            let outcome = tokio::select! {
+                biased;
+                () = stop.cancelled() => return,
+                outcome = self.perform(work) => outcome,
+            };
+            schedule.note(work, &outcome);
+            for done in waiting {
+                // Whoever asked may have lost interest.
+                let _ = done.send(outcome.clone());
+            }
+        }
+    }
+
+    /// Waits for something to do; none when the task has to end. Every branch can be dropped without losing anything.
+    async fn next(&mut self, schedule: &Schedule) -> Option<(Work, Vec<oneshot::Sender<Result<()>>>)> {
+        let retry = async {
+            match schedule.at {
+                Some(at) => tokio::time::sleep_until(at).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            () = self.stop.cancelled() => None,
+            request = self.queue.recv() => Some(self.collect(request?)),
+            () = retry => Some((Work::Datawallet, Vec::new())),
+            // While an attempt is scheduled, changes wait for it in the journal.
+            () = self.changed.notified(), if schedule.at.is_none() => Some((Work::Push, Vec::new())),
+        }
+    }
+
+    /// Joins everything that waits into one piece of work.
+    fn collect(&mut self, first: Request) -> (Work, Vec<oneshot::Sender<Result<()>>>) {
+        let (mut work, mut waiting) = (first.work, vec![first.done]);
+        while let Ok(request) = self.queue.try_recv() {
+            work = work.max(request.work);
+            waiting.push(request.done);
+        }
+        (work, waiting)
+    }
+
+    fn perform(&self, work: Work) -> impl Future<Output = Result<()>> + Send {
+        let context = &self.context;
+        async move {
+            match work {
+                Work::Push => context.push().await,
+                Work::Datawallet => context.datawallet().await,
+                Work::Everything => context.everything().await,
+            }
+        }
+    }
+}
+
+impl Schedule {
+    fn note(&mut self, work: Work, outcome: &Result<()>) {
+        match outcome {
+            Ok(()) => *self = Self { at: None, failures: 0 },
+            Err(error) => {
+                let delay = plan::background_delay(self.failures);
+                warn!(?work, %error, code = error.code(), ?delay, "synchronization failed and will be tried again");
+                self.at = Some(Instant::now() + delay);
+                self.failures = self.failures.saturating_add(1);
+            }
+        }
+    }
+}
