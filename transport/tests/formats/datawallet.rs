@@ -86,32 +86,39 @@ fn a_log_of_major_version_6_is_read_and_its_cache_notes_are_passed_over() {
 }
 
 #[test]
-fn gaps_swaps_and_newer_versions_are_refused() {
+fn disorder_and_newer_versions_are_refused() {
     let (log, key) = log(VERSIONS[0]);
-    let gap = |log: &[Modification], known| match Changes::read(log, known, &key) {
-        Err(Error::Datawallet(error)) => error,
-        other => panic!("{other:?}"),
-    };
-    assert_eq!(gap(&log[1..], None), DatawalletError::Gap { expected: 0, found: 1 });
-    assert_eq!(gap(&log[1..], Some(1)), DatawalletError::Gap { expected: 2, found: 1 });
-    assert!(Changes::read(&log[1..], Some(0), &key).is_ok());
+    assert!(Changes::read(&log[3..], Some(0), &key).is_ok(), "superseded modifications may be missing");
+    let repeated = Changes::read(&log[1..], Some(1), &key);
+    assert_eq!(repeated, Err(DatawalletError::Order { last: 1, found: 1 }));
 
-    let mut newer = log.clone();
+    let mut newer = log;
     newer[3].datawallet_version = 2;
-    assert_eq!(gap(&newer, None), DatawalletError::UnsupportedVersion(2));
+    assert_eq!(Changes::read(&newer, None, &key), Err(DatawalletError::UnsupportedVersion(2)));
+}
+
+#[test]
+fn swapped_unknown_and_missing_payloads_are_put_aside() {
+    let (log, key) = log(VERSIONS[0]);
+    let unreadable = |log: &[Modification]| -> Vec<u64> {
+        let changes = Changes::read(log, None, &key).unwrap();
+        assert_eq!(changes.last_index, Some(log.len() as u64 - 1));
+        changes.unreadable.iter().map(|item| item.index).collect()
+    };
+    assert!(unreadable(&log).is_empty());
 
     let mut swapped = log.clone();
     let payload = swapped[0].encrypted_payload.take();
     swapped[0].encrypted_payload = std::mem::replace(&mut swapped[1].encrypted_payload, payload);
-    assert!(matches!(Changes::read(&swapped, None, &key), Err(Error::Decryption)));
+    assert_eq!(unreadable(&swapped), [0, 1]);
 
     let mut unknown = log.clone();
     unknown[2].payload_category = Some("Other".into());
-    assert_eq!(gap(&unknown, None), DatawalletError::Malformed(2));
+    assert_eq!(unreadable(&unknown), [2]);
 
-    let mut empty = log;
+    let mut empty = log.clone();
     empty[2].encrypted_payload = None;
-    assert_eq!(gap(&empty, None), DatawalletError::Malformed(2));
+    assert_eq!(unreadable(&empty), [2]);
 }
 
 #[test]
