@@ -31,11 +31,11 @@ pub enum Event {
     DatawalletSynchronized,
 }
 
-/// Receives [`Event`]s. A receiver that falls more than [`CAPACITY`] events behind loses the oldest and is told so.
+/// Receives [`Event`]s. A receiver that falls more than 1024 events behind loses the oldest and is told so.
 pub type EventReceiver = broadcast::Receiver<Event>;
 
 /// Events kept for slow receivers.
-pub const CAPACITY: usize = 1024;
+const CAPACITY: usize = 1024;
 
 /// Sends events to whoever listens; nobody listening is fine.
 #[derive(Debug, Clone)]

@@ -8,18 +8,21 @@
 
 mod account;
 mod backbone_error;
+mod blocking;
 mod clock;
 mod config;
 pub mod dto;
 mod error;
 mod event;
 pub mod facade;
-#[expect(dead_code, reason = "facades are about to use all of it")]
+mod file;
+mod logging;
+mod node;
 mod query;
 mod runtime;
-#[expect(dead_code, reason = "facades are about to use all of it")]
 mod store;
 mod sync;
+mod token;
 mod vault;
 
 pub use clock::{Clock, ManualClock, SystemClock};

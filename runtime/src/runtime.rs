@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::Result;
 use crate::account::Account;
+use crate::blocking::blocking;
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::event::{EventBus, EventReceiver};
@@ -143,11 +144,12 @@ impl RuntimeBuilder {
 
 /// Opening reads files and may replay the database's log, so it runs where blocking is allowed.
 async fn open_store(config: Config) -> Result<(Config, Store, PathBuf)> {
-    let opening = tokio::task::spawn_blocking(move || -> Result<_, StoreError> {
+    let opened: Result<_, StoreError> = blocking(move || {
         vault::prepare_directory(&config.data_dir)?;
         let store = Store::open(&config.data_dir, || vault::store_secret(&config), config.datawallet_enabled)?;
         let temporary_directory = vault::fresh_temporary_directory(&config.data_dir)?;
         Ok((config, store, temporary_directory))
-    });
-    Ok(opening.await.expect("opening the store does not panic")?)
+    })
+    .await;
+    Ok(opened?)
 }

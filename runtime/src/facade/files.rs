@@ -4,12 +4,21 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use tokio::io::AsyncRead;
-use transport::wire::{Address, FileId, Timestamp};
+use tracing::{info, instrument, warn};
+use transport::token::TokenContent;
+use transport::wire::{Address, AnyReference, FileId, Timestamp};
 
 use super::transfer::{Observer, Ownership, VerifiedContent};
-use crate::Result;
+use crate::blocking::blocking;
 use crate::dto::{File, PasswordProtection, Token};
+use crate::event::Event;
+use crate::file::{self, FileRecord, NewFile};
+use crate::logging::short;
+use crate::query::{FILES, Query};
 use crate::runtime::Node;
+use crate::store::{Batch, Object, collection};
+use crate::token::{self, NewPassword, NewToken, TokenJson, check_future};
+use crate::{Error, Result};
 
 /// A file on its way to the backbone.
 pub struct UploadOwnFile {
@@ -74,50 +83,200 @@ impl FilesFacade {
     }
 
     /// Seals a file, uploads it and remembers it.
+    ///
+    /// # Errors
+    /// [`Error::InvalidPropertyValue`] for an expiry that is not in the future, a file name without letters and a content
+    /// that is too large; the backbone's errors; [`Error::Store`] if the backbone has the file but it could not be
+    /// remembered here.
+    #[instrument(skip_all)]
     pub async fn upload_own_file(&self, request: UploadOwnFile) -> Result<File> {
-        let _ = (&self.node, request);
-        todo!()
+        let expires_at = request.expires_at.unwrap_or(Timestamp::NEVER);
+        check_future(expires_at, &*self.node.clock)?;
+        let new = NewFile {
+            content: request.content,
+            filename: last_segment(&request.filename)?,
+            mimetype: request.mimetype,
+            expires_at,
+            title: request.title,
+            description: request.description,
+            tags: request.tags,
+        };
+        let (id, record) = new.upload(&self.node, request.observer.as_ref()).await?;
+        let file = record.to_dto(id, self.node.base_url())?;
+        self.node.events.publish(Event::FileUploaded(Box::new(file.clone())));
+        Ok(file)
     }
 
     /// The file with this id.
+    ///
+    /// # Errors
+    /// [`Error::RecordNotFound`] if it is not known here.
     pub async fn file(&self, id: &FileId) -> Result<File> {
-        let _ = id;
-        todo!()
+        self.record(id)?.to_dto(id.clone(), self.node.base_url())
     }
 
     /// Files that match all parameters, in the order in which they became known.
+    ///
+    /// # Errors
+    /// [`Error::InvalidPropertyValue`] for fields that files do not have and values that a field does not take,
+    /// [`Error::Unknown`] for unreadable regular expressions.
     pub async fn files(&self, ownership: Ownership, parameters: &[(String, String)]) -> Result<Vec<File>> {
-        let _ = (ownership, parameters);
-        todo!()
+        let query = Query::parse(FILES, parameters, ownership)?;
+        let node = self.node.clone();
+        blocking(move || {
+            let objects = node.store.objects_where(collection::FILES, &query.members(), |file| query.matches(file))?;
+            Ok(objects.iter().filter_map(|object| listed(&node, object)).collect())
+        })
+        .await
     }
 
     /// Loads a file by its reference, or by the reference of a token that holds one. A known file is not asked for again.
+    ///
+    /// # Errors
+    /// [`Error::InvalidPropertyValue`] for references to something else, [`Error::InvalidTruncatedReference`] for
+    /// unreadable ones, [`Error::InvalidTokenContent`] if the token holds no file, `notIntendedForYou` and
+    /// `noPasswordProvided` where the reference tells, and the backbone's errors.
+    #[instrument(skip_all)]
     pub async fn get_or_load_file(&self, request: LoadFile) -> Result<File> {
-        let _ = request;
-        todo!()
+        let (id, key, backbone) = match AnyReference::parse(&request.reference).map_err(token::unreadable_reference)? {
+            AnyReference::File(reference) => (reference.id, (&reference.key).into(), reference.backbone_base_url),
+            AnyReference::Token(reference) => {
+                let loaded = token::load(&self.node, &reference, request.password.as_deref()).await?;
+                match TokenContent::from_json(loaded.record.content, true) {
+                    Ok(TokenContent::File { file_id, secret_key }) => {
+                        (file_id, secret_key, reference.backbone_base_url)
+                    }
+                    _ => return Err(Error::InvalidTokenContent),
+                }
+            }
+            AnyReference::RelationshipTemplate(_) => {
+                return Err(Error::InvalidPropertyValue("token / file reference invalid".to_owned()));
+            }
+        };
+        let record = file::load(&self.node, &id, key, backbone.as_deref()).await?;
+        record.to_dto(id, self.node.base_url())
     }
 
     /// Fetches a file's bytes and verifies them before the first one is handed out.
+    ///
+    /// # Errors
+    /// [`Error::RecordNotFound`] if the file is not known here, [`Error::RecordNotFoundAtBackbone`] if it expired or was
+    /// deleted there, `cipherMismatch` and `plaintextHashMismatch` if the bytes are not those that were uploaded.
+    #[instrument(skip_all, fields(file = short(id)))]
     pub async fn download_file(&self, id: &FileId, observer: Option<Observer>) -> Result<Download> {
-        let _ = (id, observer);
-        todo!()
+        let record = self.record(id)?;
+        let content = file::download(&self.node, id, &record, observer.as_ref()).await?;
+        Ok(Download { file: record.to_dto(id.clone(), self.node.base_url())?, content })
     }
 
-    /// Creates a token by which others load the file.
+    /// Creates a token by which others load the file. Each call makes a new one.
+    ///
+    /// # Errors
+    /// [`Error::InvalidPropertyValue`] for an expiry that is not in the future, a PIN that is none and a password location
+    /// that is none, in this order; then [`Error::RecordNotFound`]; then the backbone's errors.
+    #[instrument(skip_all, fields(file = short(id)))]
     pub async fn create_token_for_file(&self, id: &FileId, request: CreateTokenForFile) -> Result<Token> {
-        let _ = (id, request);
-        todo!()
+        if let Some(expires_at) = request.expires_at {
+            check_future(expires_at, &*self.node.clock)?;
+        }
+        let password = request.password_protection.map(NewPassword::check).transpose()?;
+        let record = self.record(id)?;
+        let content = TokenContent::File { file_id: id.clone(), secret_key: record.secret_key };
+        let new = NewToken {
+            content: TokenJson::from(&content),
+            expires_at: request.expires_at.unwrap_or(record.expires_at),
+            ephemeral: request.ephemeral,
+            for_identity: request.for_identity,
+            password,
+        };
+        new.create(&self.node).await
     }
 
-    /// Deletes a file: at the backbone too if it is ours.
+    /// Deletes a file: at the backbone too if it is ours. One that is gone there already counts as deleted.
+    ///
+    /// Tokens for it stay until they expire, but loading the file fails.
+    ///
+    /// # Errors
+    /// [`Error::RecordNotFound`] if it is not known here, and the backbone's errors; then nothing was deleted.
+    #[instrument(skip_all, fields(file = short(id)))]
     pub async fn delete_file(&self, id: &FileId) -> Result<()> {
-        let _ = id;
-        todo!()
+        if self.record(id)?.is_own {
+            match self.node.account.session().delete_file(id).await {
+                Err(error) if error.is_record_not_found() => info!("the file was gone at the backbone already"),
+                outcome => outcome?,
+            }
+        }
+        let mut batch = Batch::new();
+        batch.record_delete(collection::FILES, id.as_str());
+        self.node.commit(batch).await?;
+        self.node.events.publish(Event::FileDeleted(id.clone()));
+        Ok(())
     }
 
     /// Replaces the ownership token and clears the lock.
+    ///
+    /// # Errors
+    /// [`Error::RecordNotFound`] if the file is not known here, [`Error::FileNotOwnedByYou`] for peers' files, and the
+    /// backbone's errors.
+    #[instrument(skip_all, fields(file = short(id)))]
     pub async fn regenerate_file_ownership_token(&self, id: &FileId) -> Result<File> {
-        let _ = id;
-        todo!()
+        if !self.record(id)?.is_own {
+            return Err(Error::FileNotOwnedByYou);
+        }
+        let token = self.node.account.session().regenerate_ownership_token(id).await?.new_ownership_token;
+        // Read again: another call may have changed the file while the backbone was asked.
+        let mut object = self.object(id)?;
+        object.properties.insert("ownershipToken".to_owned(), token.into());
+        object.properties.remove("ownershipIsLocked");
+        let (_, record) = FileRecord::read(&object)?;
+        let mut batch = Batch::new();
+        batch.record_update(object);
+        self.node.commit(batch).await?;
+        record.to_dto(id.clone(), self.node.base_url())
+    }
+
+    fn record(&self, id: &FileId) -> Result<FileRecord> {
+        file::stored(&self.node, id)?.ok_or(Error::RecordNotFound("File"))
+    }
+
+    fn object(&self, id: &FileId) -> Result<Object> {
+        self.node.store.object(collection::FILES, id.as_str())?.ok_or(Error::RecordNotFound("File"))
+    }
+}
+
+/// One damaged record must not hide all others.
+fn listed(node: &Node, object: &Object) -> Option<File> {
+    let file = FileRecord::read(object).and_then(|(id, record)| record.to_dto(id, node.base_url()));
+    file.inspect_err(|error| warn!(file = short(&object.id), %error, "a file is not listed")).ok()
+}
+
+/// What is behind the last slash or backslash.
+fn last_segment(filename: &str) -> Result<String> {
+    match filename.rsplit(['/', '\\']).next().unwrap_or_default() {
+        "" | "." | ".." => {
+            Err(Error::InvalidPropertyValue("filename must NOT have fewer than 1 characters".to_owned()))
+        }
+        segment => Ok(segment.to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn file_names_are_cut_down_to_their_last_segment() {
+        for (given, kept) in [
+            ("a.txt", "a.txt"),
+            ("../../etc/passwd", "passwd"),
+            ("C:\\Users\\x\\b.pdf", "b.pdf"),
+            ("/a/b\\c d", "c d"),
+            ("Grüße 😀.txt", "Grüße 😀.txt"),
+        ] {
+            assert_eq!(last_segment(given).unwrap(), kept);
+        }
+        for given in ["", ".", "..", "a/", "a/..", "\\"] {
+            assert!(last_segment(given).is_err(), "{given:?}");
+        }
     }
 }

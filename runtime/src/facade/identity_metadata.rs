@@ -2,11 +2,22 @@
 
 use std::sync::Arc;
 
+use serde_json::Value;
+use transport::crypto::random;
 use transport::wire::Address;
 
-use crate::Result;
 use crate::dto::IdentityMetadata;
 use crate::runtime::Node;
+use crate::store::{Batch, Object, StoreError, collection};
+use crate::{Error, Result};
+
+/// The value of `@type`.
+const TYPE: &str = "IdentityMetadata";
+const ID_PREFIX: &str = "IDM";
+const ID_ALPHABET: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+const ID_RANDOM_LENGTH: usize = 17;
+/// Its objects carry the peer; the relationships themselves come with another device or a later version.
+const RELATIONSHIPS: &str = "Relationships";
 
 /// Values stored under an address and an optional key.
 #[derive(Clone)]
@@ -20,20 +31,80 @@ impl IdentityMetadataFacade {
     }
 
     /// Stores a value, replacing the one under the same address and key.
+    ///
+    /// # Errors
+    /// [`Error::InvalidPropertyValue`] for null, [`Error::UnfamiliarReferencedIdentity`] unless the address is the own one
+    /// or a peer's.
     pub async fn upsert(&self, entry: IdentityMetadata) -> Result<IdentityMetadata> {
-        let _ = (&self.node, entry);
-        todo!()
+        if entry.value.is_null() {
+            return Err(Error::Unknown("value must not be null; delete the entry instead".to_owned()));
+        }
+        if !self.is_familiar(&entry.reference)? {
+            return Err(Error::UnfamiliarReferencedIdentity);
+        }
+        let mut existing = self.entries(&entry.reference, entry.key.as_deref())?.into_iter();
+        let mut batch = Batch::new();
+        match existing.next() {
+            Some(mut object) => {
+                object.properties.insert("value".to_owned(), entry.value.clone());
+                batch.record_update(object);
+            }
+            None => {
+                let id = format!("{ID_PREFIX}{}", random::text(ID_ALPHABET, ID_RANDOM_LENGTH));
+                batch.record_create(Object::typed(collection::IDENTITY_METADATA, &id, TYPE, &entry));
+            }
+        }
+        // Two devices, or two calls at the same time, may have made an entry each.
+        for twin in existing {
+            batch.record_delete(collection::IDENTITY_METADATA, &twin.id);
+        }
+        self.node.commit(batch).await?;
+        Ok(entry)
     }
 
     /// The value under this address and key.
+    ///
+    /// # Errors
+    /// [`Error::IdentityMetadataNotFound`] if there is none.
     pub async fn find(&self, reference: &Address, key: Option<&str>) -> Result<IdentityMetadata> {
-        let _ = (reference, key);
-        todo!()
+        let object = self.entries(reference, key)?.into_iter().next().ok_or(Error::IdentityMetadataNotFound)?;
+        let entry = serde_json::from_value(Value::Object(object.properties));
+        Ok(entry.map_err(|_| StoreError::Damaged)?)
     }
 
     /// Removes the value under this address and key.
+    ///
+    /// # Errors
+    /// [`Error::IdentityMetadataNotFound`] if there is none.
     pub async fn delete(&self, reference: &Address, key: Option<&str>) -> Result<()> {
-        let _ = (reference, key);
-        todo!()
+        let entries = self.entries(reference, key)?;
+        if entries.is_empty() {
+            return Err(Error::IdentityMetadataNotFound);
+        }
+        let mut batch = Batch::new();
+        for object in entries {
+            batch.record_delete(collection::IDENTITY_METADATA, &object.id);
+        }
+        self.node.commit(batch).await
+    }
+
+    /// Usually one or none. An entry without a key is not one with an empty key.
+    fn entries(&self, reference: &Address, key: Option<&str>) -> Result<Vec<Object>> {
+        let found = self.node.store.objects_where(collection::IDENTITY_METADATA, &["reference", "key"], |entry| {
+            let text = |name| entry.get(name).and_then(Value::as_str);
+            text("reference") == Some(reference.as_str()) && text("key") == key
+        });
+        Ok(found?)
+    }
+
+    fn is_familiar(&self, address: &Address) -> Result<bool> {
+        if address == self.node.account.address() {
+            return Ok(true);
+        }
+        let relationships = self.node.store.objects_where(RELATIONSHIPS, &["peer"], |relationship| {
+            let peer = relationship.get("peer").and_then(|peer| peer.get("address"));
+            peer.and_then(Value::as_str) == Some(address.as_str())
+        });
+        Ok(!relationships?.is_empty())
     }
 }

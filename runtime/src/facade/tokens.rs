@@ -2,17 +2,24 @@
 
 use std::sync::Arc;
 
-use transport::wire::{Address, Timestamp, TokenId};
+use tracing::{info, instrument, warn};
+use transport::wire::{Address, ReferenceError, Timestamp, TokenId, TokenReference};
 
 use super::transfer::Ownership;
-use crate::Result;
+use crate::blocking::blocking;
 use crate::dto::{PasswordProtection, Token};
+use crate::event::Event;
+use crate::logging::short;
+use crate::query::{Query, TOKENS};
 use crate::runtime::Node;
+use crate::store::{Batch, Object, collection};
+use crate::token::{self, NewPassword, NewToken, TokenJson, TokenRecord, check_future};
+use crate::{Error, Result};
 
 /// A token with any content.
 #[derive(Debug, Clone)]
 pub struct CreateOwnToken {
-    /// A JSON object; a known `@type` is checked.
+    /// Any JSON but null. Objects with `@type` must be of a known type; the published clients read objects only.
     pub content: serde_json::Value,
     /// Must lie in the future.
     pub expires_at: Timestamp,
@@ -47,32 +54,102 @@ impl TokensFacade {
     }
 
     /// Seals a content and creates a token for it.
+    ///
+    /// # Errors
+    /// [`Error::InvalidPropertyValue`] for an expiry that is not in the future, a PIN that is none and a password location
+    /// that is none, in this order; [`Error::InvalidTokenContent`]; the backbone's errors; [`Error::Store`] if the token
+    /// exists but could not be remembered here.
+    #[instrument(skip_all)]
     pub async fn create_own_token(&self, request: CreateOwnToken) -> Result<Token> {
-        let _ = (&self.node, request);
-        todo!()
+        check_future(request.expires_at, &*self.node.clock)?;
+        let new = NewToken {
+            password: request.password_protection.map(NewPassword::check).transpose()?,
+            content: TokenJson::check(request.content)?,
+            expires_at: request.expires_at,
+            ephemeral: request.ephemeral,
+            for_identity: request.for_identity,
+        };
+        new.create(&self.node).await
     }
 
     /// Loads a token by its reference. A known token is not asked for again.
+    ///
+    /// # Errors
+    /// [`Error::InvalidPropertyValue`] for references to something else, [`Error::InvalidTruncatedReference`] for
+    /// unreadable ones, `noPasswordProvided` and `notIntendedForYou` where the reference tells, `emptyToken` and
+    /// `invalidTokenContent`, and the backbone's errors.
+    #[instrument(skip_all)]
     pub async fn load_peer_token(&self, request: LoadPeerToken) -> Result<Token> {
-        let _ = request;
-        todo!()
+        let reference = TokenReference::parse(&request.reference).map_err(|error| match error {
+            ReferenceError::Kind { .. } => Error::InvalidPropertyValue("token reference invalid".to_owned()),
+            other => token::unreadable_reference(other),
+        })?;
+        let loaded = token::load(&self.node, &reference, request.password.as_deref()).await?;
+        if !loaded.was_known && !request.ephemeral {
+            let mut batch = Batch::new();
+            batch.record_create(loaded.record.to_object(&loaded.id));
+            self.node.commit(batch).await?;
+        }
+        info!(token = short(&loaded.id), known = loaded.was_known, "token loaded");
+        let is_ephemeral = request.ephemeral && !loaded.was_known;
+        let token = loaded.record.to_dto(loaded.id, self.node.base_url(), is_ephemeral)?;
+        if !loaded.was_known {
+            self.node.events.publish(Event::PeerTokenLoaded(Box::new(token.clone())));
+        }
+        Ok(token)
     }
 
     /// The stored token with this id.
+    ///
+    /// # Errors
+    /// [`Error::RecordNotFound`] if it is not known here, as ephemeral ones never are.
     pub async fn token(&self, id: &TokenId) -> Result<Token> {
-        let _ = id;
-        todo!()
+        self.record(id)?.to_dto(id.clone(), self.node.base_url(), false)
     }
 
     /// Stored tokens that match all parameters, in the order in which they became known.
+    ///
+    /// # Errors
+    /// [`Error::InvalidPropertyValue`] for fields that tokens do not have and values that a field does not take,
+    /// [`Error::Unknown`] for unreadable regular expressions.
     pub async fn tokens(&self, ownership: Ownership, parameters: &[(String, String)]) -> Result<Vec<Token>> {
-        let _ = (ownership, parameters);
-        todo!()
+        let query = Query::parse(TOKENS, parameters, ownership)?;
+        let node = self.node.clone();
+        blocking(move || {
+            let objects =
+                node.store.objects_where(collection::TOKENS, &query.members(), |token| query.matches(token))?;
+            Ok(objects.iter().filter_map(|object| listed(&node, object)).collect())
+        })
+        .await
     }
 
     /// Deletes a token: at the backbone too if it is ours. One that is gone there already counts as deleted.
+    ///
+    /// # Errors
+    /// [`Error::RecordNotFound`] if it is not known here, and the backbone's errors; then nothing was deleted.
+    #[instrument(skip_all, fields(token = short(id)))]
     pub async fn delete_token(&self, id: &TokenId) -> Result<()> {
-        let _ = id;
-        todo!()
+        if self.record(id)?.is_own {
+            match self.node.account.session().delete_token(id).await {
+                Err(error) if error.is_record_not_found() => info!("the token was gone at the backbone already"),
+                outcome => outcome?,
+            }
+        }
+        let mut batch = Batch::new();
+        batch.record_delete(collection::TOKENS, id.as_str());
+        self.node.commit(batch).await?;
+        self.node.events.publish(Event::TokenDeleted(id.clone()));
+        Ok(())
     }
+
+    fn record(&self, id: &TokenId) -> Result<TokenRecord> {
+        token::stored(&self.node, id)?.ok_or(Error::RecordNotFound("Token"))
+    }
+}
+
+/// One damaged record must not hide all others.
+fn listed(node: &Node, object: &Object) -> Option<Token> {
+    let read = TokenRecord::read(object)
+        .and_then(|found| found.map(|(id, record)| record.to_dto(id, node.base_url(), false)).transpose());
+    read.inspect_err(|error| warn!(token = short(&object.id), %error, "a token is not listed")).ok().flatten()
 }

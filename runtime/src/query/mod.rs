@@ -65,11 +65,6 @@ impl Query {
         Ok(Self { filters, ownership })
     }
 
-    /// Whether every object matches.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.filters.is_empty() && self.ownership == Ownership::Any
-    }
-
     /// The root members that [`Query::matches`] looks at.
     pub(crate) fn members(&self) -> Vec<&'static str> {
         let ownership = (self.ownership != Ownership::Any).then_some("isOwn");

@@ -19,7 +19,6 @@ enum Change {
     Delete { collection: String, id: String, recording: Recording },
     PutValue { name: String, value: Vec<u8> },
     RemoveValue { name: String },
-    Append(LocalModification),
     DropUnpushed { up_to: u64 },
 }
 
@@ -80,11 +79,6 @@ impl Batch {
         self.push(Change::RemoveValue { name: name.to_owned() })
     }
 
-    /// Queues a change for other devices as it is, whether or not changes are recorded.
-    pub(crate) fn append_modification(&mut self, modification: LocalModification) -> &mut Self {
-        self.push(Change::Append(modification))
-    }
-
     /// Forgets queued changes up to and including this sequence number: they were pushed.
     pub(crate) fn drop_unpushed(&mut self, up_to: u64) -> &mut Self {
         self.push(Change::DropUnpushed { up_to })
@@ -119,7 +113,6 @@ impl Staging<'_> {
             Change::Delete { collection, id, recording } => self.delete(&collection, &id, recording)?,
             Change::PutValue { name, value } => self.write(key::value(&name)?, Some(value)),
             Change::RemoveValue { name } => self.write(key::value(&name)?, None),
-            Change::Append(modification) => self.queue(vec![modification])?,
             Change::DropUnpushed { up_to } => self.drop_unpushed(up_to)?,
         }
         Ok(())
@@ -161,10 +154,9 @@ impl Staging<'_> {
     }
 
     fn record(&mut self, modifications: Vec<LocalModification>) -> Result<()> {
-        if self.store.record_modifications { self.queue(modifications) } else { Ok(()) }
-    }
-
-    fn queue(&mut self, modifications: Vec<LocalModification>) -> Result<()> {
+        if !self.store.record_modifications {
+            return Ok(());
+        }
         for modification in modifications {
             let key = key::journal_at(self.store.database.generate_id()?);
             self.write(key, Some(sealing::encode(&modification)?));

@@ -1,51 +1,22 @@
 //! Which member of an object belongs to which part of it. Changes are pushed part by part.
 
-use serde::{Deserialize, Serialize};
+use transport::datawallet::PayloadCategory;
 use transport::wire::backbone::datawallet::ModificationType;
 
 use super::collection;
 use super::object::{LocalModification, Object, Properties};
 
-/// A part of an object, named as in the datawallet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub(crate) enum Category {
-    /// What software needs.
-    #[serde(rename = "TechnicalData")]
-    Technical,
-    /// What people gave.
-    #[serde(rename = "Content")]
-    Content,
-    /// What an application noted.
-    #[serde(rename = "Metadata")]
-    Metadata,
-    /// What the user set for themselves.
-    #[serde(rename = "Userdata")]
-    Userdata,
-}
-
-impl Category {
-    /// The name in the datawallet.
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::Technical => "TechnicalData",
-            Self::Content => "Content",
-            Self::Metadata => "Metadata",
-            Self::Userdata => "Userdata",
-        }
-    }
-}
-
 /// Members of one category in the order in which updates list them. `@type` is technical everywhere.
 type Members = &'static [&'static str];
 
 /// Members of a collection's objects in the order in which categories are pushed.
-type Table = &'static [(Category, Members)];
+type Table = &'static [(PayloadCategory, Members)];
 
-const METADATA: (Category, Members) = (Category::Metadata, &["metadata", "metadataModifiedAt"]);
+const METADATA: (PayloadCategory, Members) = (PayloadCategory::Metadata, &["metadata", "metadataModifiedAt"]);
 
 const FILES: Table = &[
     (
-        Category::Technical,
+        PayloadCategory::TechnicalData,
         &[
             "secretKey",
             "isOwn",
@@ -68,23 +39,23 @@ const FILES: Table = &[
             "deletedByDevice",
         ],
     ),
-    (Category::Content, &["title", "description", "filename", "tags"]),
+    (PayloadCategory::Content, &["title", "description", "filename", "tags"]),
     METADATA,
 ];
 
 const TOKENS: Table = &[
     (
-        Category::Technical,
+        PayloadCategory::TechnicalData,
         &["secretKey", "isOwn", "createdBy", "createdAt", "expiresAt", "createdByDevice", "forIdentity"],
     ),
-    (Category::Content, &["content"]),
+    (PayloadCategory::Content, &["content"]),
     METADATA,
-    (Category::Userdata, &["passwordProtection"]),
+    (PayloadCategory::Userdata, &["passwordProtection"]),
 ];
 
 const DEVICES: Table = &[
     (
-        Category::Technical,
+        PayloadCategory::TechnicalData,
         &[
             "isAdmin",
             "publicKey",
@@ -100,10 +71,11 @@ const DEVICES: Table = &[
             "isBackupDevice",
         ],
     ),
-    (Category::Userdata, &["name", "description"]),
+    (PayloadCategory::Userdata, &["name", "description"]),
 ];
 
-const IDENTITY_METADATA: Table = &[(Category::Technical, &["reference", "key"]), (Category::Userdata, &["value"])];
+const IDENTITY_METADATA: Table =
+    &[(PayloadCategory::TechnicalData, &["reference", "key"]), (PayloadCategory::Userdata, &["value"])];
 
 fn table(collection: &str) -> Option<Table> {
     match collection {
@@ -169,8 +141,8 @@ fn modifications(
         .collect()
 }
 
-fn type_member(category: Category) -> Option<&'static str> {
-    (category == Category::Technical).then_some("@type")
+fn type_member(category: PayloadCategory) -> Option<&'static str> {
+    (category == PayloadCategory::TechnicalData).then_some("@type")
 }
 
 fn select(properties: &Properties, names: &[&str]) -> Properties {

@@ -41,7 +41,6 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use serde::de::DeserializeOwned;
 
 pub(crate) use self::batch::Batch;
-pub(crate) use self::category::Category;
 pub(crate) use self::error::StoreError;
 pub(crate) use self::object::{LocalModification, Object, Properties};
 pub(crate) use self::sealing::StoreSecret;

@@ -1,9 +1,8 @@
 //! The things that are kept.
 
 use serde::{Deserialize, Serialize};
+use transport::datawallet::PayloadCategory;
 use transport::wire::backbone::datawallet::ModificationType;
-
-use super::Category;
 
 /// Members of an object, `@type` included, `id` not.
 pub(crate) type Properties = serde_json::Map<String, serde_json::Value>;
@@ -23,6 +22,17 @@ impl Object {
     pub(crate) fn new(collection: &str, id: impl Into<String>, properties: Properties) -> Self {
         Self { collection: collection.to_owned(), id: id.into(), properties }
     }
+
+    /// An object whose members are those of `record`, which must be a struct of JSON values.
+    pub(crate) fn typed(collection: &str, id: &str, type_name: &str, record: &impl Serialize) -> Self {
+        let mut properties = Properties::new();
+        properties.insert("@type".to_owned(), type_name.into());
+        match serde_json::to_value(record).expect("records have text keys and no failing members") {
+            serde_json::Value::Object(members) => properties.extend(members),
+            other => unreachable!("records are structs, not {other}"),
+        }
+        Self::new(collection, id, properties)
+    }
 }
 
 /// A change of an object that other devices have not seen yet.
@@ -35,7 +45,7 @@ pub(crate) struct LocalModification {
     /// Which object.
     pub(crate) object_id: String,
     /// Which part of it; none for deletions.
-    pub(crate) category: Option<Category>,
+    pub(crate) category: Option<PayloadCategory>,
     /// The members of that part; none for deletions.
     pub(crate) payload: Option<Properties>,
 }

@@ -1,7 +1,7 @@
 //! Changes that other devices have not seen yet, in the order in which they were made.
 
 use transport::crypto::SecretKey;
-use transport::datawallet::{PayloadCategory, PendingModification};
+use transport::datawallet::PendingModification;
 
 use super::state::InFlight;
 use crate::store::{LocalModification, Store};
@@ -30,16 +30,10 @@ pub(super) fn seal_next(store: &Store, key: &SecretKey, first_index: u64) -> Res
 }
 
 fn pending(change: LocalModification) -> PendingModification {
-    let category = |change: crate::store::Category| match change {
-        crate::store::Category::Technical => PayloadCategory::TechnicalData,
-        crate::store::Category::Content => PayloadCategory::Content,
-        crate::store::Category::Metadata => PayloadCategory::Metadata,
-        crate::store::Category::Userdata => PayloadCategory::Userdata,
-    };
     PendingModification {
         kind: change.kind,
         collection: change.collection,
         object_identifier: change.object_id,
-        payload: change.category.map(category).zip(change.payload),
+        payload: change.category.zip(change.payload),
     }
 }

@@ -1,0 +1,83 @@
+//! Loading a file's metadata by its reference.
+
+use tracing::info;
+use transport::crypto::hash::Sha512Hash;
+use transport::crypto::{CryptoObject as _, SecretKey, Signature};
+use transport::file::{FileError, FileMetadata};
+use transport::wire::FileId;
+use transport::wire::backbone::files::FileMetadata as BackboneFile;
+
+use super::FileRecord;
+use crate::error::TransportError;
+use crate::event::Event;
+use crate::runtime::Node;
+use crate::store::{Batch, collection};
+use crate::{Error, Result};
+
+/// Finds the file here, else at the backbone, and remembers it.
+///
+/// `backbone` is the one that the reference names, for the error text only: this node asks its own.
+pub(crate) async fn load(
+    node: &Node,
+    id: &FileId,
+    metadata_key: SecretKey,
+    backbone: Option<&str>,
+) -> Result<FileRecord> {
+    if let Some(record) = stored(node, id)? {
+        return Ok(record);
+    }
+    let answer = node.account.session().file_metadata(id).await;
+    let answer = answer.map_err(|error| node.not_found_elsewhere(backbone, error.into()))?;
+    let record = open(node, id, &answer, metadata_key)?;
+    let mut batch = Batch::new();
+    batch.record_create(record.to_object(id));
+    node.commit(batch).await?;
+    info!(file = crate::logging::short(id), own = record.is_own, "file loaded");
+    let file = record.to_dto(id.clone(), node.base_url())?;
+    node.events.publish(Event::PeerFileLoaded(Box::new(file)));
+    Ok(record)
+}
+
+/// The stored file with this id.
+pub(crate) fn stored(node: &Node, id: &FileId) -> Result<Option<FileRecord>> {
+    let Some(object) = node.store.object(collection::FILES, id.as_str())? else { return Ok(None) };
+    Ok(Some(FileRecord::read(&object)?.1))
+}
+
+fn open(node: &Node, id: &FileId, answer: &BackboneFile, metadata_key: SecretKey) -> Result<FileRecord> {
+    if answer.id != *id {
+        return Err(Error::Unknown("the backbone answered with another file than the one asked for".to_owned()));
+    }
+    let invalid = || node.transport_error(TransportError::InvalidFileMetadata, "The file's metadata cannot be read.");
+    let metadata = FileMetadata::open(&answer.encrypted_properties.0, &metadata_key).map_err(|error| match error {
+        FileError::Decryption => Error::InvalidTruncatedReference(
+            "its key does not open the file's metadata; copy the reference again, and completely".to_owned(),
+        ),
+        _ => invalid(),
+    })?;
+    let cipher_hash = Sha512Hash::try_from(&answer.cipher_hash).map_err(|_| invalid())?;
+    let owner_signature = Signature::from_bytes(&answer.owner_signature.0).map_err(|_| invalid())?;
+    let is_own = answer.owner == *node.account.address();
+    Ok(FileRecord {
+        secret_key: metadata_key,
+        is_own,
+        ownership_token: None,
+        ownership_is_locked: (is_own && answer.ownership_is_locked).then_some(true),
+        filesize: metadata.filesize,
+        filemodified: metadata.modified_at,
+        mimetype: metadata.mimetype,
+        cipher_hash,
+        created_at: answer.created_at,
+        expires_at: answer.expires_at,
+        cipher_key: metadata.secret_key,
+        owner: answer.owner.clone(),
+        owner_signature,
+        plaintext_hash: metadata.plaintext_hash,
+        created_by: answer.created_by.clone(),
+        created_by_device: answer.created_by_device.clone(),
+        title: metadata.title,
+        description: metadata.description,
+        filename: metadata.filename,
+        tags: metadata.tags,
+    })
+}

@@ -1,0 +1,13 @@
+//! Files: how they are sealed, uploaded, loaded, downloaded and remembered.
+
+mod download;
+mod load;
+mod record;
+mod spool;
+mod upload;
+mod verified;
+
+pub(crate) use self::download::download;
+pub(crate) use self::load::{load, stored};
+pub(crate) use self::record::FileRecord;
+pub(crate) use self::upload::NewFile;

@@ -1,0 +1,191 @@
+//! Uploading: plaintext is sealed while it is read, then the ciphertext goes to the backbone, then the file is remembered.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use tokio::io::{AsyncRead, AsyncReadExt as _};
+use tracing::info;
+use transport::backbone::{UploadContent, UploadFile};
+use transport::crypto::{CryptoObject as _, SecretKey};
+use transport::file::{FileError, FileMetadata, MAX_SEALED_METADATA_LENGTH, SealedFile, Sealer, sign_ownership};
+use transport::wire::{ByteText, FileId, Timestamp};
+
+use super::FileRecord;
+use super::spool::{Spool, temporary_file_error};
+use crate::blocking::blocking;
+use crate::facade::{Observer, Phase, Progress};
+use crate::runtime::Node;
+use crate::store::Batch;
+use crate::{Error, Result};
+
+/// Plaintext that is read, and sealed in one go.
+const PIECE: usize = 256 * 1024;
+/// Up to here sealing is quicker than handing the work to another thread.
+const INLINE: usize = 16 * 1024;
+
+/// A file whose values have all been checked, but for the length of the content.
+pub(crate) struct NewFile {
+    pub(crate) content: Pin<Box<dyn AsyncRead + Send>>,
+    pub(crate) filename: String,
+    pub(crate) mimetype: String,
+    pub(crate) expires_at: Timestamp,
+    pub(crate) title: Option<String>,
+    pub(crate) description: Option<String>,
+    pub(crate) tags: Option<Vec<String>>,
+}
+
+impl NewFile {
+    /// Uploads and remembers it. Nothing is left behind if that fails before the backbone has the file.
+    pub(crate) async fn upload(self, node: &Node, observer: Option<&Observer>) -> Result<(FileId, FileRecord)> {
+        let Sealed { content, content_key, file } = seal(node, self.content, observer).await?;
+        let metadata_key = SecretKey::generate();
+        let metadata = FileMetadata {
+            description: self.description,
+            modified_at: None,
+            filename: self.filename,
+            filesize: file.plaintext_length,
+            mimetype: self.mimetype,
+            plaintext_hash: file.plaintext_hash,
+            secret_key: content_key,
+            tags: self.tags,
+            title: self.title,
+        };
+        let owner_signature = sign_ownership(&file.plaintext_hash, node.account.device_key());
+        let upload = UploadFile {
+            cipher_hash: file.cipher_hash.into(),
+            owner: node.account.address().clone(),
+            owner_signature: owner_signature.to_byte_text(),
+            expires_at: self.expires_at,
+            encrypted_properties: seal_metadata(&metadata, &metadata_key)?,
+        };
+        let progress = observer.map(|observer| uploading(observer.clone(), file.body_length));
+        let created = node.account.session().upload_file(&upload, &content, progress).await?;
+        info!(file = crate::logging::short(&created.id), bytes = metadata.filesize, "file uploaded");
+        // Of the answer only what nobody else knows is taken; all else is what was sent.
+        let record = FileRecord {
+            secret_key: metadata_key,
+            is_own: true,
+            ownership_token: Some(created.ownership_token),
+            ownership_is_locked: None,
+            filesize: metadata.filesize,
+            filemodified: metadata.modified_at,
+            mimetype: metadata.mimetype,
+            cipher_hash: file.cipher_hash,
+            created_at: created.created_at,
+            expires_at: self.expires_at,
+            cipher_key: metadata.secret_key,
+            owner: node.account.address().clone(),
+            owner_signature,
+            plaintext_hash: metadata.plaintext_hash,
+            created_by: node.account.address().clone(),
+            created_by_device: node.account.device_id().clone(),
+            title: metadata.title,
+            description: metadata.description,
+            filename: metadata.filename,
+            tags: metadata.tags,
+        };
+        remember(node, &created.id, &record).await?;
+        Ok((created.id, record))
+    }
+}
+
+async fn remember(node: &Node, id: &FileId, record: &FileRecord) -> Result<()> {
+    let mut batch = Batch::new();
+    batch.record_create(record.to_object(id));
+    node.commit(batch)
+        .await
+        .map_err(|error| Error::Store(format!("file {id} exists at the backbone but could not be remembered: {error}")))
+}
+
+fn seal_metadata(metadata: &FileMetadata, key: &SecretKey) -> Result<ByteText> {
+    let sealed = metadata.seal(key);
+    if sealed.0.len() > MAX_SEALED_METADATA_LENGTH {
+        let text = "title, description, tags and file name are too long together".to_owned();
+        return Err(Error::InvalidPropertyValue(text));
+    }
+    Ok(sealed)
+}
+
+fn uploading(observer: Observer, total: u64) -> Arc<dyn Fn(u64) + Send + Sync> {
+    Arc::new(move |bytes| observer(Progress { phase: Phase::Uploading, bytes: bytes.min(total), total: Some(total) }))
+}
+
+/// A body that is ready to be sent.
+struct Sealed {
+    content: UploadContent,
+    content_key: SecretKey,
+    file: SealedFile,
+}
+
+async fn seal(node: &Node, mut content: Pin<Box<dyn AsyncRead + Send>>, observer: Option<&Observer>) -> Result<Sealed> {
+    let mut sealing = Sealing::new(node);
+    let mut length = 0;
+    loop {
+        let piece = read_piece(&mut content).await?;
+        if piece.is_empty() {
+            return sealing.finish();
+        }
+        length += piece.len() as u64;
+        if length > node.config.max_file_size {
+            return Err(too_large());
+        }
+        sealing = sealing.push(piece).await?;
+        if let Some(observer) = observer {
+            observer(Progress { phase: Phase::Sealing, bytes: length, total: None });
+        }
+    }
+}
+
+fn too_large() -> Error {
+    Error::InvalidPropertyValue("'content' is too large".to_owned())
+}
+
+/// A full piece, or what is left; empty at the end.
+async fn read_piece(content: &mut Pin<Box<dyn AsyncRead + Send>>) -> Result<Vec<u8>> {
+    let mut piece = Vec::with_capacity(INLINE);
+    let outcome = content.take(PIECE as u64).read_to_end(&mut piece).await;
+    outcome.map_err(|error| Error::Unknown(format!("the content cannot be read: {error}")))?;
+    Ok(piece)
+}
+
+/// A body in the making.
+struct Sealing {
+    content_key: SecretKey,
+    sealer: Sealer,
+    spool: Spool,
+    /// Ciphertext of one piece.
+    out: Vec<u8>,
+}
+
+impl Sealing {
+    fn new(node: &Node) -> Self {
+        let content_key = SecretKey::generate();
+        let mut out = Vec::new();
+        let sealer = Sealer::new(&content_key, &mut out);
+        Self { content_key, sealer, spool: Spool::new(node.temporary_directory.clone()), out }
+    }
+
+    async fn push(mut self, piece: Vec<u8>) -> Result<Self> {
+        if piece.len() <= INLINE {
+            self.push_now(&piece)?;
+            return Ok(self);
+        }
+        blocking(move || self.push_now(&piece).map(|()| self)).await
+    }
+
+    fn push_now(&mut self, piece: &[u8]) -> Result<()> {
+        self.sealer.push(piece, &mut self.out).map_err(|error| match error {
+            FileError::TooLarge => too_large(),
+            other => Error::Unknown(other.to_string()),
+        })?;
+        self.spool.append(&self.out).map_err(|error| temporary_file_error(&error))?;
+        self.out.clear();
+        Ok(())
+    }
+
+    fn finish(mut self) -> Result<Sealed> {
+        let file = self.sealer.finish(&mut self.out);
+        self.spool.append(&self.out).map_err(|error| temporary_file_error(&error))?;
+        Ok(Sealed { content: self.spool.into_upload(), content_key: self.content_key, file })
+    }
+}

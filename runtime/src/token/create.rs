@@ -1,0 +1,81 @@
+//! Making a token: seal, register at the backbone, remember.
+
+use tracing::info;
+use transport::crypto::SecretKey;
+use transport::wire::backbone::tokens::CreateToken;
+use transport::wire::{Address, Timestamp};
+
+use super::password::{NewPassword, StoredPassword};
+use super::{TokenJson, TokenRecord};
+use crate::clock::Clock;
+use crate::dto;
+use crate::event::Event;
+use crate::runtime::Node;
+use crate::store::Batch;
+use crate::{Error, Result};
+
+/// A token whose values have all been checked.
+pub(crate) struct NewToken {
+    pub(crate) content: TokenJson,
+    pub(crate) expires_at: Timestamp,
+    pub(crate) ephemeral: bool,
+    pub(crate) for_identity: Option<Address>,
+    pub(crate) password: Option<NewPassword>,
+}
+
+/// # Errors
+/// [`Error::InvalidPropertyValue`] unless the time lies in the future.
+pub(crate) fn check_future(expires_at: Timestamp, clock: &dyn Clock) -> Result<()> {
+    if expires_at > clock.now() {
+        Ok(())
+    } else {
+        Err(Error::InvalidPropertyValue("'expiresAt' must be in the future".to_owned()))
+    }
+}
+
+impl NewToken {
+    /// Each call makes a token of its own, with its own key.
+    pub(crate) async fn create(self, node: &Node) -> Result<dto::Token> {
+        let secret_key = SecretKey::generate();
+        let password = self.password.map(NewPassword::protect);
+        let request = CreateToken {
+            content: Some(self.content.seal(&secret_key)),
+            expires_at: self.expires_at,
+            for_identity: self.for_identity.clone(),
+            password: hash(password.as_ref()).await,
+        };
+        let created = node.account.session().create_token(&request).await?;
+        let record = TokenRecord {
+            secret_key,
+            is_own: true,
+            created_by: node.account.address().clone(),
+            created_at: created.created_at,
+            expires_at: self.expires_at,
+            created_by_device: node.account.device_id().clone(),
+            for_identity: self.for_identity,
+            content: self.content.value().clone(),
+            password_protection: password,
+        };
+        if !self.ephemeral {
+            let mut batch = Batch::new();
+            batch.record_create(record.to_object(&created.id));
+            node.commit(batch).await.map_err(|error| {
+                Error::Store(format!(
+                    "token {} exists at the backbone but could not be remembered: {error}",
+                    created.id
+                ))
+            })?;
+        }
+        info!(token = crate::logging::short(&created.id), ephemeral = self.ephemeral, "token created");
+        let token = record.to_dto(created.id, node.base_url(), self.ephemeral)?;
+        node.events.publish(Event::TokenCreated(Box::new(token.clone())));
+        Ok(token)
+    }
+}
+
+pub(super) async fn hash(password: Option<&StoredPassword>) -> Option<String> {
+    match password {
+        Some(password) => Some(password.backbone_hash().await),
+        None => None,
+    }
+}

@@ -1,0 +1,13 @@
+//! Tokens: how they are made, loaded and remembered. The facades for files and for tokens share this.
+
+mod content;
+mod create;
+mod load;
+mod password;
+mod record;
+
+pub(crate) use self::content::TokenJson;
+pub(crate) use self::create::{NewToken, check_future};
+pub(crate) use self::load::{load, stored, unreadable_reference};
+pub(crate) use self::password::NewPassword;
+pub(crate) use self::record::TokenRecord;

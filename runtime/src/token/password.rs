@@ -1,0 +1,170 @@
+//! Passwords of tokens: the rules, what is remembered, and what the backbone gets to see.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::Semaphore;
+use transport::crypto::password::{generate_salt, hash_password};
+use transport::wire::{PasswordLocationIndicator, PasswordType, SharedPasswordProtection};
+
+use crate::blocking::blocking;
+use crate::dto::{PasswordLocation, PasswordProtection};
+use crate::{Error, Result};
+
+const PIN: &str = "'passwordProtection.passwordIsPin' is true, hence 'passwordProtection.password' must consist of 4 to 16 \
+                   digits from 0 to 9.";
+const LOCATION: &str = "must be a number from 50 to 99 or one of the following strings: Self, Letter, \
+                        RegistrationLetter, Email, SMS, Website";
+
+/// Password hashes that are computed at the same time. Each takes 20 MiB and a processor.
+const SIMULTANEOUS_HASHES: usize = 2;
+static HASHING: Semaphore = Semaphore::const_new(SIMULTANEOUS_HASHES);
+
+/// A password that somebody chose for a token, checked.
+#[derive(Clone)]
+pub(crate) struct NewPassword {
+    password: String,
+    kind: PasswordType,
+    location: Option<PasswordLocationIndicator>,
+}
+
+impl NewPassword {
+    /// Checks the rules: first the PIN, then the location.
+    ///
+    /// # Errors
+    /// [`Error::InvalidPropertyValue`] with the text that clients know.
+    pub(crate) fn check(given: PasswordProtection) -> Result<Self> {
+        let PasswordProtection { password, password_is_pin, password_location_indicator } = given;
+        if password.is_empty() {
+            return Err(invalid("passwordProtection/password must NOT have fewer than 1 characters"));
+        }
+        let kind = match password_is_pin {
+            None => PasswordType::Pw,
+            Some(false) => return Err(invalid("passwordProtection/passwordIsPin must be equal to constant")),
+            Some(true) => pin(&password).ok_or_else(|| invalid(PIN))?,
+        };
+        let location = password_location_indicator.map(|location| read_location(&location)).transpose()?;
+        Ok(Self { password, kind, location })
+    }
+
+    /// Gives the password a fresh salt.
+    pub(crate) fn protect(self) -> StoredPassword {
+        let shared =
+            SharedPasswordProtection { location: self.location, password_type: self.kind, salt: generate_salt() };
+        StoredPassword { password: self.password, shared }
+    }
+}
+
+fn pin(password: &str) -> Option<PasswordType> {
+    PasswordType::pin(password.len()).ok().filter(|kind| kind.fits(password))
+}
+
+fn read_location(given: &PasswordLocation) -> Result<PasswordLocationIndicator> {
+    let indicator = match given {
+        PasswordLocation::Number(number) => {
+            PasswordLocationIndicator::new(*number).ok().filter(|indicator| indicator.is_free())
+        }
+        PasswordLocation::Name(name) => PasswordLocationIndicator::from_name(name)
+            .filter(|indicator| *indicator != PasswordLocationIndicator::RECOVERY_KIT),
+    };
+    indicator.ok_or_else(|| invalid(LOCATION))
+}
+
+fn invalid(text: &str) -> Error {
+    Error::InvalidPropertyValue(text.to_owned())
+}
+
+/// The password of a token as it is remembered, so that the token can be shown and shared again.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct StoredPassword {
+    pub(super) password: String,
+    #[serde(flatten)]
+    pub(super) shared: SharedPasswordProtection,
+}
+
+impl StoredPassword {
+    /// What the backbone compares: a hash that does not give away the password.
+    pub(super) async fn backbone_hash(&self) -> String {
+        let (password, salt) = (self.password.clone(), self.shared.salt);
+        let _permit = HASHING.acquire().await.expect("the semaphore is never closed");
+        blocking(move || hash_password(&password, &salt).to_backbone_text()).await
+    }
+
+    pub(super) fn to_dto(&self) -> PasswordProtection {
+        let location = self.shared.location.map(|indicator| match indicator.name() {
+            Some(name) => PasswordLocation::Name(name.to_owned()),
+            None => PasswordLocation::Number(indicator.value()),
+        });
+        PasswordProtection {
+            password: self.password.clone(),
+            password_is_pin: matches!(self.shared.password_type, PasswordType::Pin(_)).then_some(true),
+            password_location_indicator: location,
+        }
+    }
+}
+
+impl fmt::Debug for StoredPassword {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StoredPassword").field("shared", &self.shared).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(password: &str, is_pin: Option<bool>, location: Option<PasswordLocation>) -> Result<StoredPassword> {
+        let given = PasswordProtection {
+            password: password.into(),
+            password_is_pin: is_pin,
+            password_location_indicator: location,
+        };
+        NewPassword::check(given).map(NewPassword::protect)
+    }
+
+    #[test]
+    fn pins_are_4_to_16_digits() {
+        for pin in ["1234", "0000000000000000"] {
+            let stored = check(pin, Some(true), None).unwrap();
+            assert_eq!(stored.shared.password_type.to_string(), format!("pin{}", pin.len()));
+            assert_eq!(stored.to_dto().password_is_pin, Some(true));
+        }
+        for password in ["123", "12345678901234567", "12a4", "１２３４"] {
+            assert_eq!(check(password, Some(true), None).unwrap_err().to_string(), PIN, "{password}");
+        }
+        assert!(check("12", None, None).is_ok());
+        assert!(check("1234", Some(false), None).is_err());
+    }
+
+    #[test]
+    fn locations_are_free_numbers_or_settable_names() {
+        for number in [50, 99] {
+            let stored = check("a", None, Some(PasswordLocation::Number(number))).unwrap();
+            assert_eq!(stored.to_dto().password_location_indicator, Some(PasswordLocation::Number(number)));
+        }
+        for name in ["Self", "Letter", "RegistrationLetter", "Email", "SMS", "Website"] {
+            let stored = check("a", None, Some(PasswordLocation::Name(name.into()))).unwrap();
+            assert_eq!(stored.to_dto().password_location_indicator, Some(PasswordLocation::Name(name.into())));
+        }
+        let numbers = [0, 5, 49, 100, 255].map(PasswordLocation::Number);
+        let names = ["RecoveryKit", "self", "", "Nowhere"].map(|name| PasswordLocation::Name(name.into()));
+        for location in numbers.into_iter().chain(names) {
+            assert_eq!(check("a", None, Some(location)).unwrap_err().to_string(), LOCATION);
+        }
+    }
+
+    #[test]
+    fn the_first_rule_that_is_broken_is_named() {
+        let location = Some(PasswordLocation::Name("Nowhere".into()));
+        assert_eq!(check("x", Some(true), location).unwrap_err().to_string(), PIN);
+    }
+
+    #[test]
+    fn the_stored_form_is_the_one_of_the_datawallet() {
+        let json = r#"{"password":"pässword","passwordType":"pw","salt":"rX29cU1ghZQV8cE4VFkS5g"}"#;
+        let stored: StoredPassword = serde_json::from_str(json).unwrap();
+        assert_eq!(serde_json::to_value(&stored).unwrap(), serde_json::from_str::<serde_json::Value>(json).unwrap());
+        assert!(!format!("{stored:?}").contains("ssword\":"));
+        assert!(!format!("{stored:?}").contains("pässword"));
+    }
+}

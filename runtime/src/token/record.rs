@@ -1,0 +1,88 @@
+//! A token as it is remembered, and as every device of the identity knows it.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use transport::crypto::{SecretKey, compact};
+use transport::wire::{Address, DeviceId, Timestamp, TokenId, TokenReference};
+
+use super::password::StoredPassword;
+use crate::dto;
+use crate::store::{Object, StoreError, collection};
+use crate::{Error, Result};
+
+/// The value of `@type`.
+const TYPE: &str = "Token";
+
+/// Properties of a token in the collection of tokens.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct TokenRecord {
+    #[serde(with = "compact")]
+    pub(crate) secret_key: SecretKey,
+    pub(crate) is_own: bool,
+    pub(crate) created_by: Address,
+    pub(crate) created_at: Timestamp,
+    pub(crate) expires_at: Timestamp,
+    pub(crate) created_by_device: DeviceId,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) for_identity: Option<Address>,
+    pub(crate) content: Value,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) password_protection: Option<StoredPassword>,
+}
+
+impl TokenRecord {
+    /// Reads a stored object; none if it is something else that is kept among the tokens.
+    pub(crate) fn read(object: &Object) -> Result<Option<(TokenId, Self)>> {
+        // Tokens that wait for their content are kept in the same collection.
+        if object.properties.get("@type").is_some_and(|kind| kind != TYPE) {
+            return Ok(None);
+        }
+        let id = object.id.parse().map_err(|_| StoreError::Damaged)?;
+        let record = Self::deserialize(&Value::Object(object.properties.clone())).map_err(|_| StoreError::Damaged)?;
+        Ok(Some((id, record)))
+    }
+
+    pub(crate) fn to_object(&self, id: &TokenId) -> Object {
+        Object::typed(collection::TOKENS, id.as_str(), TYPE, self)
+    }
+
+    /// The token as users see it, with references to the backbone at `base_url`.
+    ///
+    /// # Errors
+    /// [`Error::Config`] if the URL cannot stand in references.
+    pub(crate) fn to_dto(&self, id: TokenId, base_url: &str, is_ephemeral: bool) -> Result<dto::Token> {
+        Ok(dto::Token {
+            is_own: self.is_own,
+            created_by: self.created_by.clone(),
+            created_by_device: self.created_by_device.clone(),
+            content: self.content.clone(),
+            created_at: self.created_at,
+            expires_at: self.expires_at,
+            for_identity: self.for_identity.clone(),
+            password_protection: self.password_protection.as_ref().map(StoredPassword::to_dto),
+            reference: self.reference(id.clone(), base_url)?,
+            is_ephemeral,
+            id,
+        })
+    }
+
+    fn reference(&self, id: TokenId, base_url: &str) -> Result<dto::Reference> {
+        let mut reference = TokenReference::new(id, (&self.secret_key).into());
+        reference.for_identity_truncated = self.for_identity.as_ref().map(|address| address.truncated().to_owned());
+        reference.password_protection = self.password_protection.as_ref().map(|password| password.shared.clone());
+        dto::Reference::of(reference, base_url)
+    }
+}
+
+impl dto::Reference {
+    /// Both forms of a reference at a backbone.
+    pub(crate) fn of<I: transport::wire::reference::Referable>(
+        reference: transport::wire::Reference<I>,
+        base_url: &str,
+    ) -> Result<Self> {
+        let reference = reference.at(base_url).map_err(|error| Error::Config(format!("backbone URL: {error}")))?;
+        let url = reference.to_url(None).expect("a reference at a backbone has a URL form");
+        Ok(Self { truncated: reference.to_truncated(), url })
+    }
+}
