@@ -1,0 +1,73 @@
+//! Opaque bytes that belong to a record: small ones inside it, large ones in a blob file.
+
+use std::io;
+
+use serde::{Deserialize, Serialize};
+use tokio::io::AsyncReadExt;
+use transport::wire::ByteText;
+
+use super::blobs::PublishedBlob;
+use super::{Store, Transaction};
+use crate::error::StoreError;
+
+/// Above this many bytes a content goes to a file; the database is not made for large values.
+const INLINE_BYTES: usize = 16 * 1024;
+
+/// Where a content is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) enum Content {
+    /// Here.
+    Inline(ByteText),
+    /// In a blob file.
+    Blob {
+        /// Name of the blob.
+        name: String,
+        /// Bytes.
+        size: u64,
+    },
+}
+
+/// A content whose bytes are in place, but which no record names yet.
+pub(crate) struct NewContent {
+    content: Content,
+    blob: Option<PublishedBlob>,
+}
+
+impl NewContent {
+    /// Hands the content to a transaction.
+    pub(crate) fn attach(self, transaction: &mut Transaction<'_>) -> Result<Content, StoreError> {
+        if let Some(blob) = self.blob {
+            transaction.take_blob(blob)?;
+        }
+        Ok(self.content)
+    }
+}
+
+impl Store {
+    /// Puts bytes in place, to be named by a record afterwards.
+    pub(crate) async fn keep(&self, bytes: ByteText) -> Result<NewContent, StoreError> {
+        if bytes.0.len() <= INLINE_BYTES {
+            return Ok(NewContent { content: Content::Inline(bytes), blob: None });
+        }
+        let mut writer = self.new_blob().await?;
+        writer.write(bytes.0.into()).await?;
+        let (blob, written) = writer.publish().await?;
+        let content = Content::Blob { name: blob.name().to_owned(), size: written.size };
+        Ok(NewContent { content, blob: Some(blob) })
+    }
+
+    /// Reads a content.
+    pub(crate) async fn load(&self, content: &Content) -> Result<ByteText, StoreError> {
+        match content {
+            Content::Inline(bytes) => Ok(bytes.clone()),
+            Content::Blob { name, .. } => {
+                let (mut file, size) = self.read_blob(name).await?;
+                let capacity = usize::try_from(size).map_err(io::Error::other)?;
+                let mut bytes = Vec::with_capacity(capacity);
+                file.read_to_end(&mut bytes).await?;
+                Ok(ByteText(bytes))
+            }
+        }
+    }
+}
