@@ -1,0 +1,162 @@
+//! What a backbone can be told, with the defaults in one place.
+
+use std::fmt;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use zeroize::Zeroizing;
+
+use crate::clock::{Clock, SystemClock};
+use crate::fault::Faults;
+
+const MEBIBYTE: u64 = 1024 * 1024;
+
+/// Settings of a [`Backbone`](crate::Backbone).
+#[derive(Clone)]
+pub struct Config {
+    /// Where to listen. Port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Where records and files live. Created with mode 0700; one process at a time.
+    pub data_dir: PathBuf,
+    /// Host name inside the addresses of identities. Clients recompute addresses with the host name of the base URL
+    /// they use, so it must be that name.
+    pub did_domain_name: String,
+    /// Applications that may create identities and log devices in.
+    pub clients: Vec<OAuthClient>,
+    /// Bounds on what a client can make the server do.
+    pub limits: Limits,
+    /// How strong device passwords have to be.
+    pub password_policy: PasswordPolicy,
+    /// How long a login lasts.
+    pub access_token_lifetime: Duration,
+    /// Origins of web pages that may call the server from a browser. Empty: no cross-origin access.
+    pub cors_origins: Vec<String>,
+    /// How often expired records are removed. `None` leaves that to [`admin`](crate::admin).
+    pub sweep_interval: Option<Duration>,
+    /// The source of time.
+    pub clock: Arc<dyn Clock>,
+    /// Failures to inject; for tests.
+    pub faults: Option<Faults>,
+}
+
+impl Config {
+    /// The defaults: loopback, a free port, DID domain `localhost`, no OAuth client.
+    #[must_use]
+    pub fn new(data_dir: impl Into<PathBuf>) -> Self {
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            data_dir: data_dir.into(),
+            did_domain_name: "localhost".to_owned(),
+            clients: Vec::new(),
+            limits: Limits::default(),
+            password_policy: PasswordPolicy::Production,
+            access_token_lifetime: Duration::from_secs(300),
+            cors_origins: Vec::new(),
+            sweep_interval: Some(Duration::from_secs(24 * 60 * 60)),
+            clock: Arc::new(SystemClock),
+            faults: None,
+        }
+    }
+
+    /// The same settings with one more OAuth client.
+    #[must_use]
+    pub fn with_client(mut self, id: impl Into<String>, secret: impl Into<String>) -> Self {
+        self.clients.push(OAuthClient::new(id, secret));
+        self
+    }
+
+    /// The same settings with another source of time.
+    #[must_use]
+    pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+}
+
+/// Leaves the client secrets out.
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Config")
+            .field("listen", &self.listen)
+            .field("data_dir", &self.data_dir)
+            .field("did_domain_name", &self.did_domain_name)
+            .field("clients", &self.clients)
+            .field("limits", &self.limits)
+            .field("password_policy", &self.password_policy)
+            .finish_non_exhaustive()
+    }
+}
+
+/// An application that is registered with the backbone.
+#[derive(Clone)]
+pub struct OAuthClient {
+    /// Its identifier.
+    pub id: String,
+    /// Its secret.
+    pub secret: Zeroizing<String>,
+    /// How many identities it may create; `None` for any number.
+    pub max_identities: Option<u64>,
+}
+
+impl OAuthClient {
+    /// A client that may create any number of identities.
+    #[must_use]
+    pub fn new(id: impl Into<String>, secret: impl Into<String>) -> Self {
+        Self { id: id.into(), secret: Zeroizing::new(secret.into()), max_identities: None }
+    }
+}
+
+/// Leaves the secret out.
+impl fmt::Debug for OAuthClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OAuthClient")
+            .field("id", &self.id)
+            .field("max_identities", &self.max_identities)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Bounds on what a client can make the server do.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Bytes of an uploaded file. The official client sends up to 13 981 117, so never below 14 MiB.
+    pub max_file_bytes: u64,
+    /// Bytes of a request body.
+    pub max_body_bytes: u64,
+    /// Bytes of a token's content.
+    pub max_content_bytes: u64,
+    /// Connections at one time; further ones wait to be accepted.
+    pub max_connections: usize,
+    /// From the first byte of a request to the end of its headers.
+    pub header_timeout: Duration,
+    /// Between two pieces of a request body.
+    pub body_timeout: Duration,
+    /// How long an unused connection stays open. Official clients reuse connections without retry after more than a
+    /// minute of silence, so well above that.
+    pub idle_timeout: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_file_bytes: 15 * MEBIBYTE,
+            max_body_bytes: 20 * MEBIBYTE,
+            max_content_bytes: 10 * MEBIBYTE,
+            max_connections: 1024,
+            header_timeout: Duration::from_secs(30),
+            body_timeout: Duration::from_secs(60),
+            idle_timeout: Duration::from_secs(150),
+        }
+    }
+}
+
+/// How strong device passwords have to be, and how long a device is locked out after three failed logins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PasswordPolicy {
+    /// Ten characters of four kinds; ten minutes.
+    Production,
+    /// One character; one minute.
+    Development,
+}

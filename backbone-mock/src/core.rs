@@ -1,0 +1,76 @@
+//! What all requests share.
+
+use std::sync::Arc;
+
+use tokio::sync::Semaphore;
+use transport::wire::Timestamp;
+
+use crate::config::Config;
+use crate::error::Error;
+use crate::notify::Hub;
+use crate::secrets::{PasswordHash, ServerKey, random_hex};
+use crate::sessions::Sessions;
+use crate::store::{DataDir, Store};
+
+/// Password hashes that are computed at one time; each takes 7 MiB and a processor.
+const CONCURRENT_PASSWORD_HASHES: usize = 2;
+
+/// The parts of a running backbone.
+pub(crate) struct Core {
+    /// Settings.
+    pub(crate) config: Config,
+    /// Records and files.
+    pub(crate) store: Store,
+    /// Who is logged in.
+    pub(crate) sessions: Sessions,
+    /// Open event streams.
+    pub(crate) hub: Hub,
+    /// Key of stored token passwords.
+    pub(crate) key: ServerKey,
+    password_hashing: Semaphore,
+    decoy: Arc<PasswordHash>,
+}
+
+impl Core {
+    /// Takes the data directory and opens what is in it.
+    pub(crate) async fn open(config: Config) -> Result<Self, Error> {
+        let data_dir = DataDir::acquire(&config.data_dir)?;
+        let key = data_dir.server_key()?;
+        let store = Store::open(data_dir).await?;
+        Ok(Self {
+            sessions: Sessions::new(),
+            hub: Hub::new(),
+            key,
+            store,
+            config,
+            password_hashing: Semaphore::new(CONCURRENT_PASSWORD_HASHES),
+            decoy: Arc::new(PasswordHash::unmatchable()),
+        })
+    }
+
+    /// The current time.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.config.clock.now()
+    }
+
+    /// Hashes a new password without blocking other requests.
+    pub(crate) async fn hash_password(&self, password: String) -> PasswordHash {
+        let _permit = self.password_hashing.acquire().await.expect("the semaphore is never closed");
+        let hashing = tokio::task::spawn_blocking(move || PasswordHash::new(&password));
+        hashing.await.expect("hashing does not panic")
+    }
+
+    /// Checks a password without blocking other requests. Without a hash it takes as long and says no, so that unknown
+    /// user names cannot be told by the time the answer takes.
+    pub(crate) async fn is_password(&self, hash: Option<PasswordHash>, password: String) -> bool {
+        let _permit = self.password_hashing.acquire().await.expect("the semaphore is never closed");
+        let decoy = self.decoy.clone();
+        let checking = tokio::task::spawn_blocking(move || hash.as_ref().unwrap_or(&decoy).matches(&password));
+        checking.await.expect("hashing does not panic")
+    }
+
+    /// A text that names one request in logs.
+    pub(crate) fn trace_id() -> String {
+        random_hex()
+    }
+}

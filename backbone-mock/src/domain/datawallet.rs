@@ -1,0 +1,356 @@
+//! The datawallet: the append-only log that keeps the devices of an identity in step.
+//!
+//! Indices start at 0 and have no gaps, and clients encrypt each entry under the index they expect it to get. So nothing
+//! may be appended between a client's look at the log and its push: `localIndex`, or the sync run, is the proof that it
+//! has seen everything.
+
+use std::collections::{HashMap, HashSet};
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use transport::wire::backbone::datawallet::{
+    AssignedModification, Modification, ModificationType, PushedModifications,
+};
+use transport::wire::bytes::to_base64url;
+use transport::wire::{Address, ByteText, DatawalletId, DatawalletModificationId, DeviceId, Timestamp};
+
+use super::events::Notice;
+use super::page::{Page, PageRequest};
+use super::{Caller, Record, Refusal, Rule, sync_runs};
+use crate::core::Core;
+use crate::error::StoreError;
+use crate::notify::News;
+use crate::secrets::new_id;
+use crate::store::{Content, Key, NewContent, Store, Table, Transaction, split_number, split_text};
+
+const MAX_OBJECT_IDENTIFIER: usize = 100;
+const MAX_COLLECTION: usize = 50;
+const MAX_CATEGORY: usize = 50;
+
+const WALLETS: Table<Wallet> = Table::new("datawallet");
+const MODIFICATIONS: Table<ModificationRecord> = Table::new("modification");
+/// The entries that lists show: of each object, type and category the newest one.
+const SHOWN: Table<()> = Table::new("modification-shown");
+/// For each object, type and category the index that is in [`SHOWN`].
+const NEWEST: Table<u64> = Table::new("modification-newest");
+
+/// The head of a datawallet.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Wallet {
+    id: DatawalletId,
+    pub(crate) version: u16,
+    next_index: u64,
+}
+
+impl Wallet {
+    /// An empty datawallet.
+    pub(crate) fn new(version: u16) -> Self {
+        Self { id: new_id(), version, next_index: 0 }
+    }
+
+    /// The same datawallet in another version.
+    pub(crate) fn with_version(self, version: u16) -> Self {
+        Self { version, ..self }
+    }
+
+    /// The index of the newest entry.
+    pub(crate) fn newest_index(&self) -> Option<i64> {
+        self.next_index.checked_sub(1).and_then(|index| i64::try_from(index).ok())
+    }
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct ModificationRecord {
+    id: DatawalletModificationId,
+    version: u16,
+    object: String,
+    category: Option<String>,
+    created_at: Timestamp,
+    device: DeviceId,
+    collection: String,
+    kind: ModificationType,
+    payload: Option<Content>,
+}
+
+/// An entry to be appended.
+pub(crate) struct NewEntry {
+    pub(crate) kind: ModificationType,
+    pub(crate) object: String,
+    pub(crate) category: Option<String>,
+    pub(crate) collection: String,
+    pub(crate) payload: Option<ByteText>,
+    pub(crate) version: u16,
+}
+
+impl NewEntry {
+    fn check(&self) -> Result<(), Refusal> {
+        let category = self.category.as_deref().unwrap_or_default();
+        let rules = [
+            ("objectIdentifier", self.object.as_str(), MAX_OBJECT_IDENTIFIER),
+            ("collection", self.collection.as_str(), MAX_COLLECTION),
+            ("payloadCategory", category, MAX_CATEGORY),
+        ];
+        match rules.into_iter().find(|(_, text, max)| text.chars().count() > *max) {
+            Some((property, _, max)) => Err(Refusal::invalid(property, format!("must have at most {max} characters"))),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Entries that have passed their checks and whose payloads are in place.
+pub(crate) struct Prepared(Vec<(NewEntry, Option<NewContent>)>);
+
+/// Checks entries and puts their payloads in place. Needs no lock.
+pub(crate) async fn prepare(core: &Core, entries: Vec<NewEntry>) -> Result<Prepared, Refusal> {
+    entries.iter().try_for_each(NewEntry::check)?;
+    let mut prepared = Vec::with_capacity(entries.len());
+    for mut entry in entries {
+        let payload = match entry.payload.take() {
+            Some(bytes) => Some(core.store.keep(bytes).await?),
+            None => None,
+        };
+        prepared.push((entry, payload));
+    }
+    Ok(Prepared(prepared))
+}
+
+/// The version of the caller's datawallet.
+pub(crate) async fn version(core: &Core, caller: &Caller) -> Result<u16, Refusal> {
+    let wallet = core.store.get(&wallet_key(&caller.address)).await?;
+    wallet.map(|wallet| wallet.version).ok_or(Refusal::NotFound(Record::Datawallet))
+}
+
+/// Entries with an index above `local_index`, without those that a newer entry has overtaken.
+pub(crate) async fn list(
+    core: &Core,
+    caller: &Caller,
+    local_index: i64,
+    supported_version: u16,
+    page: PageRequest,
+) -> Result<Page<Modification>, Refusal> {
+    if let Some(wallet) = core.store.get(&wallet_key(&caller.address)).await? {
+        check_supported(supported_version, &wallet)?;
+    }
+    let first = u64::try_from(local_index.saturating_add(1)).unwrap_or(0);
+    let page = page.cut(shown_from(&core.store, &caller.address, first).await?);
+    let mut modifications = Vec::with_capacity(page.items.len());
+    for index in &page.items {
+        if let Some(record) = core.store.get(&entry_key(&caller.address, *index)).await? {
+            modifications.push(to_wire(&core.store, *index, record).await?);
+        }
+    }
+    Ok(page.with(modifications))
+}
+
+/// Appends entries for a device that has seen everything up to `local_index`.
+pub(crate) async fn push(
+    core: &Core,
+    caller: &Caller,
+    local_index: i64,
+    entries: Vec<NewEntry>,
+    supported_version: u16,
+) -> Result<PushedModifications, Refusal> {
+    if entries.is_empty() {
+        return Err(Refusal::invalid("modifications", "must not be empty"));
+    }
+    if supported_version == 0 {
+        return Err(Refusal::invalid("X-Supported-Datawallet-Version", "must be greater than 0"));
+    }
+    let entries = prepare(core, entries).await?;
+    let now = core.now();
+    let mut transaction = core.store.begin();
+    transaction.lock_identities(&[&caller.address]).await;
+    sync_runs::make_way_for_push(&mut transaction, &caller.address, now).await?;
+    let mut wallet = read_wallet(&transaction, &caller.address).await?.ok_or(Refusal::NotFound(Record::Datawallet))?;
+    check_supported(supported_version, &wallet)?;
+    if let Some(newest) = wallet.newest_index().filter(|newest| *newest != local_index) {
+        let detail = format!("local index {local_index}, newest index {newest}");
+        return Err(Refusal::rule(Rule::DatawalletNotUpToDate, detail));
+    }
+    let modifications = append(&mut transaction, caller, &mut wallet, entries, now).await?;
+    core.commit(transaction, vec![notice(caller)]).await?;
+    Ok(PushedModifications { new_index: wallet.newest_index().unwrap_or(-1), modifications })
+}
+
+/// Appends entries and writes the head. The transaction holds the identity's lock.
+pub(crate) async fn append(
+    transaction: &mut Transaction<'_>,
+    caller: &Caller,
+    wallet: &mut Wallet,
+    entries: Prepared,
+    now: Timestamp,
+) -> Result<Vec<AssignedModification>, Refusal> {
+    if entries.0.iter().any(|(entry, _)| entry.version > wallet.version) {
+        return Err(Rule::ModificationVersionTooHigh.into());
+    }
+    let mut assigned = Vec::with_capacity(entries.0.len());
+    for (entry, payload) in entries.0 {
+        let index = wallet.next_index;
+        wallet.next_index += 1;
+        show_instead_of_older(transaction, &caller.address, &entry, index).await?;
+        let record = ModificationRecord {
+            id: new_id(),
+            version: entry.version,
+            object: entry.object,
+            category: entry.category,
+            created_at: now,
+            device: caller.device.clone(),
+            collection: entry.collection,
+            kind: entry.kind,
+            payload: payload.map(|payload| payload.attach(transaction)).transpose()?,
+        };
+        transaction.put(&entry_key(&caller.address, index), &record)?;
+        assigned.push(AssignedModification { id: record.id, index, created_at: now });
+    }
+    transaction.put(&wallet_key(&caller.address), wallet)?;
+    Ok(assigned)
+}
+
+/// Reads the head of a datawallet.
+pub(crate) async fn read_wallet(
+    transaction: &Transaction<'_>,
+    address: &Address,
+) -> Result<Option<Wallet>, StoreError> {
+    transaction.get(&wallet_key(address)).await
+}
+
+/// Refuses clients that know older versions only.
+pub(crate) fn check_supported(supported: u16, wallet: &Wallet) -> Result<(), Refusal> {
+    if supported < wallet.version { Err(Rule::InsufficientDatawalletVersion.into()) } else { Ok(()) }
+}
+
+/// Tells the other devices of the caller that there are new entries.
+pub(crate) fn notice(caller: &Caller) -> Notice {
+    Notice {
+        to: caller.address.clone(),
+        news: News::DatawalletModificationsCreated,
+        except: Some(caller.device.clone()),
+    }
+}
+
+/// Removes entries that are older than `before` and that a newer entry has made pointless. Returns how many.
+pub(crate) async fn compact(core: &Core, address: &Address, before: Timestamp) -> Result<usize, StoreError> {
+    let mut transaction = core.store.begin();
+    transaction.lock_identities(&[address]).await;
+    let prefix = MODIFICATIONS.key().text(address);
+    let entries = core.store.scan(&prefix, &prefix, usize::MAX).await?;
+    let mut newer = Newer::default();
+    let mut removed = 0;
+    for entry in entries.iter().rev() {
+        let Some((index, _)) = split_number(&entry.rest) else { continue };
+        if entry.record.created_at < before && newer.supersede(&entry.record) {
+            remove_entry(&mut transaction, address, index, &entry.record).await?;
+            removed += 1;
+        }
+        newer.see(&entry.record);
+    }
+    transaction.commit().await?;
+    Ok(removed)
+}
+
+/// The addresses that have a datawallet.
+pub(crate) async fn owners(store: &Store) -> Result<Vec<Address>, StoreError> {
+    let keys = store.keys(&WALLETS.key(), &WALLETS.key()).await?;
+    Ok(keys.iter().filter_map(|rest| split_text(rest)?.0.parse().ok()).collect())
+}
+
+/// What the entries after a given one do.
+#[derive(Default)]
+struct Newer<'e> {
+    deleted: HashSet<(&'e str, &'e str)>,
+    written: HashMap<(&'e str, &'e str), HashSet<Option<&'e str>>>,
+}
+
+impl<'e> Newer<'e> {
+    fn see(&mut self, entry: &'e ModificationRecord) {
+        let object = (entry.collection.as_str(), entry.object.as_str());
+        if entry.kind == ModificationType::Delete {
+            self.deleted.insert(object);
+        } else if entry.is_write() {
+            self.written.entry(object).or_default().insert(entry.category.as_deref());
+        }
+    }
+
+    fn supersede(&self, entry: &ModificationRecord) -> bool {
+        let object = (entry.collection.as_str(), entry.object.as_str());
+        let category = entry.category.as_deref();
+        self.deleted.contains(&object)
+            || (entry.is_write() && self.written.get(&object).is_some_and(|written| written.contains(&category)))
+    }
+}
+
+impl ModificationRecord {
+    fn is_write(&self) -> bool {
+        matches!(self.kind, ModificationType::Create | ModificationType::Update)
+    }
+}
+
+async fn show_instead_of_older(
+    transaction: &mut Transaction<'_>,
+    address: &Address,
+    entry: &NewEntry,
+    index: u64,
+) -> Result<(), StoreError> {
+    let newest = newest_key(address, &entry.object, entry.kind, entry.category.as_deref());
+    if let Some(older) = transaction.get(&newest).await? {
+        transaction.delete(&SHOWN.key().text(address).number(older));
+    }
+    transaction.put(&newest, &index)?;
+    transaction.put(&SHOWN.key().text(address).number(index), &())
+}
+
+async fn remove_entry(
+    transaction: &mut Transaction<'_>,
+    address: &Address,
+    index: u64,
+    entry: &ModificationRecord,
+) -> Result<(), StoreError> {
+    let newest = newest_key(address, &entry.object, entry.kind, entry.category.as_deref());
+    if transaction.get(&newest).await? == Some(index) {
+        transaction.delete(&newest);
+    }
+    if let Some(payload) = &entry.payload {
+        transaction.release(payload);
+    }
+    transaction.delete(&SHOWN.key().text(address).number(index));
+    transaction.delete(&entry_key(address, index));
+    Ok(())
+}
+
+async fn shown_from(store: &Store, address: &Address, first: u64) -> Result<Vec<u64>, StoreError> {
+    let keys = store.keys(&SHOWN.key().text(address), &SHOWN.key().text(address).number(first)).await?;
+    Ok(keys.iter().filter_map(|rest| split_number(rest)).map(|(index, _)| index).collect())
+}
+
+async fn to_wire(store: &Store, index: u64, record: ModificationRecord) -> Result<Modification, StoreError> {
+    let encrypted_payload = match &record.payload {
+        Some(payload) => Some(store.load(payload).await?),
+        None => None,
+    };
+    Ok(Modification {
+        id: record.id,
+        datawallet_version: record.version,
+        index,
+        object_identifier: record.object,
+        payload_category: record.category,
+        created_at: record.created_at,
+        created_by_device: record.device,
+        collection: record.collection,
+        kind: record.kind,
+        encrypted_payload,
+    })
+}
+
+fn wallet_key(address: &Address) -> Key<Wallet> {
+    WALLETS.key().text(address)
+}
+
+fn entry_key(address: &Address, index: u64) -> Key<ModificationRecord> {
+    MODIFICATIONS.key().text(address).number(index)
+}
+
+/// The texts come from clients, so the key holds a digest of them: of bounded length, and without zero bytes.
+fn newest_key(address: &Address, object: &str, kind: ModificationType, category: Option<&str>) -> Key<u64> {
+    let text = serde_json::to_vec(&(object, kind, category)).expect("texts can be written as JSON");
+    NEWEST.key().text(address).text(to_base64url(&Sha256::digest(text)))
+}

@@ -1,0 +1,244 @@
+//! Devices of an identity: how they are registered, changed and removed.
+
+use serde::{Deserialize, Serialize};
+use transport::wire::backbone::devices::{CreatedDevice, Device, LastLogin};
+use transport::wire::{Address, ByteText, DeviceId, Timestamp, Username};
+
+use super::challenges::SignedChallenge;
+use super::page::{Page, PageRequest};
+use super::proof::IdentityKey;
+use super::{Caller, Record, Refusal, Rule, identities, language, push};
+use crate::core::Core;
+use crate::error::StoreError;
+use crate::secrets::{PasswordHash, new_id};
+use crate::store::{Key, Store, Table, Transaction, split_number, split_text};
+
+const DEVICES: Table<DeviceRecord> = Table::new("device");
+const USERNAMES: Table<DeviceId> = Table::new("username");
+const BY_IDENTITY: Table<()> = Table::new("identity-device");
+
+/// A device as it is stored.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct DeviceRecord {
+    pub(crate) id: DeviceId,
+    pub(crate) username: Username,
+    pub(crate) address: Address,
+    pub(crate) created_at: Timestamp,
+    pub(crate) created_by_device: DeviceId,
+    pub(crate) last_login: Option<Timestamp>,
+    pub(crate) language: String,
+    pub(crate) is_backup: bool,
+    pub(crate) password: PasswordHash,
+    /// Since the last success or lockout.
+    pub(crate) failed_logins: u32,
+    pub(crate) locked_until: Option<Timestamp>,
+}
+
+/// A registration that has been understood, but not checked.
+pub(crate) struct NewDevice {
+    pub(crate) password: String,
+    pub(crate) language: Option<String>,
+    pub(crate) is_backup: bool,
+    pub(crate) challenge: String,
+    pub(crate) signature: ByteText,
+}
+
+impl DeviceRecord {
+    /// A device that has never logged in. The first one of an identity is made by itself.
+    pub(crate) fn new(
+        address: &Address,
+        created_by: Option<&DeviceId>,
+        password: PasswordHash,
+        now: Timestamp,
+    ) -> Self {
+        let id: DeviceId = new_id();
+        Self {
+            created_by_device: created_by.unwrap_or(&id).clone(),
+            id,
+            username: new_id(),
+            address: address.clone(),
+            created_at: now,
+            last_login: None,
+            language: language::DEFAULT.to_owned(),
+            is_backup: false,
+            password,
+            failed_logins: 0,
+            locked_until: None,
+        }
+    }
+
+    fn to_wire(&self) -> Device {
+        Device {
+            id: self.id.clone(),
+            username: self.username.clone(),
+            created_at: self.created_at,
+            created_by_device: self.created_by_device.clone(),
+            last_login: self.last_login.map(|time| LastLogin { time }),
+            communication_language: self.language.clone(),
+            is_backup_device: self.is_backup,
+        }
+    }
+}
+
+/// Registers a further device. The identity's key has to have signed the challenge.
+pub(crate) async fn register(core: &Core, caller: &Caller, new: NewDevice) -> Result<CreatedDevice, Refusal> {
+    let challenge = SignedChallenge::parse(new.challenge, &new.signature)?;
+    let language = language::parse(new.language)?;
+    let password = core.hash_password(new.password.clone()).await;
+    let now = core.now();
+
+    let mut transaction = core.store.begin();
+    transaction.lock_records(&[challenge.lock_name()]).await;
+    transaction.lock_identities(&[&caller.address]).await;
+    let identity = identities::read(&core.store, &caller.address).await?;
+    if new.is_backup && has_backup(&core.store, &caller.address).await? {
+        return Err(Rule::OnlyOneBackupDevice.into());
+    }
+    let key = IdentityKey::from_bytes(&identity.public_key.0).ok_or(Rule::InvalidSignature)?;
+    challenge.verify(&key)?.spend(&mut transaction, &caller.address, now).await?;
+    if let Some(objection) = core.config.password_policy.objection(&new.password) {
+        return Err(Refusal::rule(Rule::RegistrationFailed, objection));
+    }
+    let mut device = DeviceRecord::new(&caller.address, Some(&caller.device), password, now);
+    device.language = language;
+    device.is_backup = new.is_backup;
+    insert(&mut transaction, &device)?;
+    transaction.commit().await?;
+    Ok(CreatedDevice {
+        id: device.id,
+        username: device.username,
+        created_at: device.created_at,
+        created_by_device: device.created_by_device,
+        is_backup_device: device.is_backup,
+    })
+}
+
+/// Writes a new device.
+pub(crate) fn insert(transaction: &mut Transaction<'_>, device: &DeviceRecord) -> Result<(), StoreError> {
+    transaction.put(&key(&device.id), device)?;
+    transaction.put(&username_key(device.username.as_str()), &device.id)?;
+    transaction.put(&by_identity(device), &())
+}
+
+/// Writes a device that exists.
+pub(crate) fn update(transaction: &mut Transaction<'_>, device: &DeviceRecord) -> Result<(), StoreError> {
+    transaction.put(&key(&device.id), device)
+}
+
+/// The caller's device.
+pub(crate) async fn own(core: &Core, caller: &Caller) -> Result<Device, Refusal> {
+    Ok(existing(core.store.get(&key(&caller.device)).await?)?.to_wire())
+}
+
+/// The devices of the caller's identity, or those of them that `ids` names.
+pub(crate) async fn list(
+    core: &Core,
+    caller: &Caller,
+    ids: Option<&[DeviceId]>,
+    page: PageRequest,
+) -> Result<Page<Device>, Refusal> {
+    let mut all = of_identity(&core.store, &caller.address).await?;
+    if let Some(ids) = ids {
+        all.retain(|id| ids.contains(id));
+    }
+    let page = page.cut(all);
+    let mut devices = Vec::with_capacity(page.items.len());
+    for id in &page.items {
+        devices.extend(core.store.get(&key(id)).await?.map(|device| device.to_wire()));
+    }
+    Ok(page.with(devices))
+}
+
+/// Sets the language of the caller's device.
+pub(crate) async fn set_language(core: &Core, caller: &Caller, language: String) -> Result<(), Refusal> {
+    let language = language::parse(Some(language))?;
+    let mut transaction = core.store.begin();
+    transaction.lock_records(&[caller.device.as_str()]).await;
+    let mut device = existing(transaction.get(&key(&caller.device)).await?)?;
+    device.language = language;
+    update(&mut transaction, &device)?;
+    Ok(transaction.commit().await?)
+}
+
+/// Sets the password of the caller's device. Its logins go on.
+pub(crate) async fn change_password(core: &Core, caller: &Caller, old: String, new: String) -> Result<(), Refusal> {
+    let failed = |reason: &str| Refusal::rule(Rule::ChangePasswordFailed, reason);
+    let before = existing(core.store.get(&key(&caller.device)).await?)?;
+    if !core.is_password(Some(before.password.clone()), old).await {
+        return Err(failed("the old password is wrong"));
+    }
+    if let Some(objection) = core.config.password_policy.objection(&new) {
+        return Err(failed(objection));
+    }
+    let hash = core.hash_password(new).await;
+    let mut transaction = core.store.begin();
+    transaction.lock_records(&[caller.device.as_str()]).await;
+    let mut device = existing(transaction.get(&key(&caller.device)).await?)?;
+    if device.password != before.password {
+        return Err(failed("the password was changed at the same time"));
+    }
+    device.password = hash;
+    update(&mut transaction, &device)?;
+    Ok(transaction.commit().await?)
+}
+
+/// Removes a device of the caller's identity that never logged in.
+pub(crate) async fn remove(core: &Core, caller: &Caller, id: &DeviceId) -> Result<(), Refusal> {
+    let mut transaction = core.store.begin();
+    transaction.lock_records(&[id.as_str()]).await;
+    let device = existing(transaction.get(&key(id)).await?)?;
+    if device.last_login.is_some() || device.address != caller.address {
+        return Err(Rule::DeviceCannotBeDeleted.into());
+    }
+    transaction.delete(&key(id));
+    transaction.delete(&username_key(device.username.as_str()));
+    transaction.delete(&by_identity(&device));
+    push::forget(&mut transaction, id);
+    core.sessions.end(id);
+    Ok(transaction.commit().await?)
+}
+
+/// The device with a login name. Case and surrounding blanks do not matter.
+pub(crate) async fn by_username(store: &Store, username: &str) -> Result<Option<DeviceRecord>, StoreError> {
+    let username = username.trim();
+    if username.contains('\0') {
+        return Ok(None);
+    }
+    match store.get(&username_key(username)).await? {
+        Some(id) => store.get(&key(&id)).await,
+        None => Ok(None),
+    }
+}
+
+/// The key of a device.
+pub(crate) fn key(id: &DeviceId) -> Key<DeviceRecord> {
+    DEVICES.key().text(id)
+}
+
+fn existing(device: Option<DeviceRecord>) -> Result<DeviceRecord, Refusal> {
+    device.ok_or(Refusal::NotFound(Record::Device))
+}
+
+fn username_key(username: &str) -> Key<DeviceId> {
+    USERNAMES.key().text(username.to_ascii_uppercase())
+}
+
+fn by_identity(device: &DeviceRecord) -> Key<()> {
+    BY_IDENTITY.key().text(&device.address).time(device.created_at).text(&device.id)
+}
+
+/// The devices of an identity by age.
+async fn of_identity(store: &Store, address: &Address) -> Result<Vec<DeviceId>, StoreError> {
+    let prefix = BY_IDENTITY.key().text(address);
+    let keys = store.keys(&prefix, &prefix).await?;
+    Ok(keys.iter().filter_map(|rest| split_text(split_number(rest)?.1)?.0.parse().ok()).collect())
+}
+
+async fn has_backup(store: &Store, address: &Address) -> Result<bool, StoreError> {
+    for id in of_identity(store, address).await? {
+        if store.get(&key(&id)).await?.is_some_and(|device| device.is_backup) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}

@@ -1,0 +1,271 @@
+//! External events: what happened to an identity through somebody else's doing.
+//!
+//! An event is in exactly one of four places: deliverable, attached to a sync run, done (attached to a finalised run) or
+//! dead (handling it failed too often). Whoever appends or moves one holds the lock of its owner.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use transport::wire::{Address, ExternalEventId, FileId, SyncRunId, Timestamp, TokenId};
+
+use crate::core::Core;
+use crate::error::StoreError;
+use crate::notify::News;
+use crate::secrets::new_id;
+use crate::store::{Key, Store, Table, Transaction};
+
+/// Failures after which an event is not offered any more.
+pub(crate) const MAX_ERRORS: u32 = 3;
+/// Runs that end without a result count as one failure each time there were this many, so that an event that crashes
+/// its client does not come back for ever, while slow clients lose nothing.
+const CANCELLATIONS_PER_ERROR: u32 = 10;
+/// What is recorded for an event that a finalisation does not mention.
+const NOT_PROCESSED: &str = "notProcessed";
+/// What is recorded for events of cancelled runs.
+const CANCELLED: &str = "syncRunCanceled";
+
+const EVENTS: Table<EventRecord> = Table::new("event");
+const DELIVERABLE: Table<()> = Table::new("event-deliverable");
+const ATTACHED: Table<()> = Table::new("event-attached");
+const DEAD: Table<()> = Table::new("event-dead");
+const NEXT_INDEX: Table<u64> = Table::new("event-next");
+
+/// An event as it is stored.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct EventRecord {
+    pub(crate) id: ExternalEventId,
+    pub(crate) kind: String,
+    pub(crate) index: u64,
+    pub(crate) created_at: Timestamp,
+    pub(crate) payload: Value,
+    /// Failures, oldest first; at most [`MAX_ERRORS`].
+    pub(crate) errors: Vec<String>,
+    cancellations: u32,
+}
+
+impl EventRecord {
+    /// How often handling it failed.
+    pub(crate) fn error_count(&self) -> u32 {
+        u32::try_from(self.errors.len()).unwrap_or(u32::MAX)
+    }
+}
+
+/// What can happen to an identity.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Happening {
+    /// Somebody tried too many passwords.
+    TokenLocked(TokenId),
+    /// Somebody presented a wrong ownership token.
+    FileOwnershipLocked(FileId),
+    /// Somebody took over a file.
+    FileOwnershipClaimed(FileId, Address),
+}
+
+impl Happening {
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::TokenLocked(_) => "TokenLocked",
+            Self::FileOwnershipLocked(_) => "FileOwnershipLocked",
+            Self::FileOwnershipClaimed(..) => "FileOwnershipClaimed",
+        }
+    }
+
+    fn payload(&self) -> Value {
+        match self {
+            Self::TokenLocked(token) => json!({ "tokenId": token }),
+            Self::FileOwnershipLocked(file) => json!({ "fileId": file }),
+            Self::FileOwnershipClaimed(file, owner) => json!({ "fileId": file, "newOwnerAddress": owner }),
+        }
+    }
+}
+
+/// Somebody to be told after a commit.
+pub(crate) struct Notice {
+    pub(crate) to: Address,
+    pub(crate) news: News,
+    pub(crate) except: Option<transport::wire::DeviceId>,
+}
+
+impl Notice {
+    /// For all devices of an identity.
+    pub(crate) fn to_all(to: &Address, news: News) -> Self {
+        Self { to: to.clone(), news, except: None }
+    }
+}
+
+impl Core {
+    /// Commits, then tells whom it concerns. Told devices ask, and no answer leaves before the commit is durable.
+    pub(crate) async fn commit(&self, transaction: Transaction<'_>, notices: Vec<Notice>) -> Result<(), StoreError> {
+        transaction.commit().await?;
+        for notice in notices {
+            self.hub.tell(&notice.to, notice.news, notice.except.as_ref());
+        }
+        Ok(())
+    }
+}
+
+/// Appends an event to the log of its owner, whose lock the transaction holds.
+pub(crate) async fn append(
+    transaction: &mut Transaction<'_>,
+    owner: &Address,
+    happening: &Happening,
+    now: Timestamp,
+) -> Result<Notice, StoreError> {
+    let counter = NEXT_INDEX.key().text(owner);
+    let index = transaction.get(&counter).await?.unwrap_or(0);
+    let event = EventRecord {
+        id: new_id(),
+        kind: happening.kind().to_owned(),
+        index,
+        created_at: now,
+        payload: happening.payload(),
+        errors: Vec::new(),
+        cancellations: 0,
+    };
+    transaction.put(&counter, &(index + 1))?;
+    transaction.put(&event_key(owner, index), &event)?;
+    transaction.put(&DELIVERABLE.key().text(owner).number(index), &())?;
+    Ok(Notice::to_all(owner, News::ExternalEventCreated))
+}
+
+/// The indices of the events that a run would get.
+pub(crate) async fn deliverable(store: &Store, owner: &Address) -> Result<Vec<u64>, StoreError> {
+    indices(store, &DELIVERABLE.key().text(owner)).await
+}
+
+/// Whether there are deliverable events that never failed.
+pub(crate) async fn has_fresh(store: &Store, owner: &Address) -> Result<bool, StoreError> {
+    for index in deliverable(store, owner).await? {
+        let event = store.get(&event_key(owner, index)).await?;
+        if event.is_some_and(|event| event.errors.is_empty()) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Attaches events to a run.
+pub(crate) fn attach(
+    transaction: &mut Transaction<'_>,
+    owner: &Address,
+    run: &SyncRunId,
+    events: &[u64],
+) -> Result<(), StoreError> {
+    for index in events {
+        transaction.delete(&DELIVERABLE.key().text(owner).number(*index));
+        transaction.put(&ATTACHED.key().text(run).number(*index), &())?;
+    }
+    Ok(())
+}
+
+/// The indices of the events attached to a run, in order.
+pub(crate) async fn attached(store: &Store, run: &SyncRunId) -> Result<Vec<u64>, StoreError> {
+    indices(store, &ATTACHED.key().text(run)).await
+}
+
+/// Reads an event.
+pub(crate) async fn read(store: &Store, owner: &Address, index: u64) -> Result<Option<EventRecord>, StoreError> {
+    store.get(&event_key(owner, index)).await
+}
+
+/// How a run ended for its events.
+pub(crate) enum Ending<'r> {
+    /// With results; an event whose id has no entry counts as failed, an entry without a text as handled.
+    Results(&'r (dyn Fn(&ExternalEventId) -> Option<Option<String>> + Sync)),
+    /// Without any.
+    Cancelled,
+}
+
+/// Takes the events of a run that were not handled off the run. Returns those that are offered again.
+pub(crate) async fn detach_unhandled(
+    transaction: &mut Transaction<'_>,
+    owner: &Address,
+    run: &SyncRunId,
+    ending: Ending<'_>,
+) -> Result<Vec<u64>, StoreError> {
+    let mut offered_again = Vec::new();
+    for index in attached(transaction.committed(), run).await? {
+        let key = event_key(owner, index);
+        let Some(mut event) = transaction.get(&key).await? else { continue };
+        if !note_ending(&mut event, &ending) {
+            continue;
+        }
+        transaction.delete(&ATTACHED.key().text(run).number(index));
+        if event.error_count() < MAX_ERRORS {
+            transaction.put(&DELIVERABLE.key().text(owner).number(index), &())?;
+            offered_again.push(index);
+        } else {
+            tracing::warn!(event = %event.id, "handling an event failed too often, it is not offered any more");
+            transaction.put(&DEAD.key().text(owner).number(index), &())?;
+        }
+        transaction.put(&key, &event)?;
+    }
+    Ok(offered_again)
+}
+
+/// Notes in the event how its run ended. Returns whether it has to leave the run.
+fn note_ending(event: &mut EventRecord, ending: &Ending<'_>) -> bool {
+    match ending {
+        Ending::Results(result) => {
+            let error = match result(&event.id) {
+                Some(None) => return false,
+                Some(Some(error)) => error,
+                None => NOT_PROCESSED.to_owned(),
+            };
+            event.errors.push(error);
+        }
+        Ending::Cancelled => {
+            event.cancellations += 1;
+            if event.cancellations == CANCELLATIONS_PER_ERROR {
+                event.cancellations = 0;
+                event.errors.push(CANCELLED.to_owned());
+            }
+        }
+    }
+    true
+}
+
+/// Removes the events that stayed with a run: they are done.
+pub(crate) async fn remove_handled(
+    transaction: &mut Transaction<'_>,
+    owner: &Address,
+    run: &SyncRunId,
+) -> Result<(), StoreError> {
+    for index in attached(transaction.committed(), run).await? {
+        transaction.delete(&ATTACHED.key().text(run).number(index));
+        transaction.delete(&event_key(owner, index));
+    }
+    Ok(())
+}
+
+/// The events that are not offered any more.
+pub(crate) async fn dead(store: &Store, owner: &Address) -> Result<Vec<EventRecord>, StoreError> {
+    let mut events = Vec::new();
+    for index in indices(store, &DEAD.key().text(owner)).await? {
+        events.extend(read(store, owner, index).await?);
+    }
+    Ok(events)
+}
+
+/// Offers a dead event again, with its failures forgotten. Returns whether it was dead.
+pub(crate) async fn requeue(core: &Core, owner: &Address, id: &ExternalEventId) -> Result<bool, StoreError> {
+    let mut transaction = core.store.begin();
+    transaction.lock_identities(&[owner]).await;
+    let Some(mut event) = dead(&core.store, owner).await?.into_iter().find(|event| event.id == *id) else {
+        return Ok(false);
+    };
+    event.errors.clear();
+    transaction.delete(&DEAD.key().text(owner).number(event.index));
+    transaction.put(&DELIVERABLE.key().text(owner).number(event.index), &())?;
+    transaction.put(&event_key(owner, event.index), &event)?;
+    core.commit(transaction, vec![Notice::to_all(owner, News::ExternalEventCreated)]).await?;
+    Ok(true)
+}
+
+fn event_key(owner: &Address, index: u64) -> Key<EventRecord> {
+    EVENTS.key().text(owner).number(index)
+}
+
+async fn indices(store: &Store, prefix: &Key<()>) -> Result<Vec<u64>, StoreError> {
+    let keys = store.keys(prefix, prefix).await?;
+    Ok(keys.iter().filter_map(|rest| crate::store::split_number(rest)).map(|(index, _)| index).collect())
+}

@@ -1,0 +1,225 @@
+//! Files: encrypted bytes that everybody who is logged in and knows the id can read.
+
+use serde::{Deserialize, Serialize};
+use transport::wire::backbone::files::{CreatedFile, FileMetadata};
+use transport::wire::{Address, ByteText, DeviceId, FileId, Timestamp};
+
+use super::page::{Page, PageRequest};
+use super::{Caller, EXPIRIES, Record, Refusal, expiring};
+use crate::core::Core;
+use crate::error::StoreError;
+use crate::secrets::{new_id, new_ownership_token};
+use crate::store::{Key, PublishedBlob, Table, Transaction, Written, split_number, split_text};
+
+const MAX_CIPHER_HASH_BYTES: usize = 128;
+const MAX_OWNER_SIGNATURE_BYTES: usize = 512;
+/// Bytes of the sealed metadata.
+pub(crate) const MAX_PROPERTIES_BYTES: usize = 1024 * 1024;
+
+const FILES: Table<FileRecord> = Table::new("file");
+/// Values are the dates of expiry, so that lists need not read the files.
+const BY_CREATOR: Table<Timestamp> = Table::new("creator-file");
+
+/// A file as it is stored.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct FileRecord {
+    pub(crate) id: FileId,
+    pub(crate) created_at: Timestamp,
+    pub(crate) created_by: Address,
+    pub(crate) created_by_device: DeviceId,
+    pub(crate) owner: Address,
+    pub(crate) owner_signature: ByteText,
+    /// Made from the ownership token with the server's key.
+    pub(crate) ownership_token: ByteText,
+    pub(crate) ownership_is_locked: bool,
+    pub(crate) claimed_at: Option<Timestamp>,
+    pub(crate) cipher_size: u64,
+    pub(crate) cipher_hash: ByteText,
+    pub(crate) expires_at: Timestamp,
+    pub(crate) encrypted_properties: ByteText,
+    pub(crate) blob: String,
+}
+
+/// An upload whose bytes are in place.
+pub(crate) struct NewFile {
+    pub(crate) blob: PublishedBlob,
+    pub(crate) written: Written,
+    pub(crate) cipher_hash: ByteText,
+    pub(crate) owner_signature: ByteText,
+    pub(crate) encrypted_properties: ByteText,
+    pub(crate) expires_at: Timestamp,
+}
+
+/// Stores a file. The uploader is its creator and its owner.
+pub(crate) async fn create(core: &Core, caller: Caller, new: NewFile) -> Result<CreatedFile, Refusal> {
+    let now = core.now();
+    check_length("cipherHash", &new.cipher_hash, MAX_CIPHER_HASH_BYTES)?;
+    check_length("ownerSignature", &new.owner_signature, MAX_OWNER_SIGNATURE_BYTES)?;
+    check_length("encryptedProperties", &new.encrypted_properties, MAX_PROPERTIES_BYTES)?;
+    if new.expires_at <= now {
+        return Err(Refusal::invalid("expiresAt", "must be in the future"));
+    }
+    if new.cipher_hash.0 != new.written.sha512 {
+        tracing::warn!("the hash of an uploaded file is not the SHA-512 of its bytes");
+    }
+    let token = new_ownership_token();
+    let id: FileId = new_id();
+    let file = FileRecord {
+        ownership_token: core.key.ownership_token(id.as_str(), &token),
+        id,
+        created_at: now,
+        created_by: caller.address.clone(),
+        created_by_device: caller.device,
+        owner: caller.address,
+        owner_signature: new.owner_signature,
+        ownership_is_locked: false,
+        claimed_at: None,
+        cipher_size: new.written.size,
+        cipher_hash: new.cipher_hash,
+        expires_at: new.expires_at,
+        encrypted_properties: new.encrypted_properties,
+        blob: new.blob.name().to_owned(),
+    };
+    let mut transaction = core.store.begin();
+    transaction.take_blob(new.blob)?;
+    transaction.put(&key(&file.id), &file)?;
+    transaction.put(&creator_key(&file), &file.expires_at)?;
+    transaction.put(&expiry_key(&file), &())?;
+    transaction.commit().await?;
+    Ok(CreatedFile {
+        id: file.id,
+        created_at: now,
+        created_by: file.created_by.clone(),
+        created_by_device: file.created_by_device,
+        modified_at: Some(now),
+        modified_by: Some(file.created_by),
+        deleted_at: None,
+        deleted_by: None,
+        owner: file.owner,
+        owner_signature: file.owner_signature,
+        ownership_token: token,
+        cipher_size: file.cipher_size,
+        cipher_hash: file.cipher_hash,
+        expires_at: file.expires_at,
+    })
+}
+
+/// Reads a file that has not expired.
+pub(crate) async fn read(core: &Core, id: &FileId) -> Result<FileRecord, Refusal> {
+    readable(core, core.store.get(&key(id)).await?)
+}
+
+/// Opens the bytes of a file, with their number.
+pub(crate) async fn open(core: &Core, id: &FileId) -> Result<(tokio::fs::File, u64), Refusal> {
+    let file = read(core, id).await?;
+    core.store.read_blob(&file.blob).await.map_err(|error| match error {
+        // Deleted between the two steps.
+        StoreError::Blob(error) if error.kind() == std::io::ErrorKind::NotFound => Refusal::NotFound(Record::File),
+        other => other.into(),
+    })
+}
+
+/// The files the caller made that have not expired, or those of them that `ids` names.
+pub(crate) async fn list(
+    core: &Core,
+    caller: &Caller,
+    ids: Option<&[FileId]>,
+    page: PageRequest,
+) -> Result<Page<FileMetadata>, Refusal> {
+    let page = page.cut(made_by(core, &caller.address, ids).await?);
+    let mut files = Vec::with_capacity(page.items.len());
+    for id in &page.items {
+        files.extend(core.store.get(&key(id)).await?.map(FileRecord::to_metadata));
+    }
+    Ok(page.with(files))
+}
+
+/// Removes a file with its bytes. Its creator and its owner may.
+pub(crate) async fn delete(core: &Core, caller: &Caller, id: &FileId) -> Result<(), Refusal> {
+    let mut transaction = core.store.begin();
+    transaction.lock_records(&[id.as_str()]).await;
+    let file = readable(core, transaction.get(&key(id)).await?)?;
+    if caller.address != file.created_by && caller.address != file.owner {
+        return Err(Refusal::Forbidden);
+    }
+    remove_record(&mut transaction, &file);
+    Ok(transaction.commit().await?)
+}
+
+/// Removes a file that expired long ago.
+pub(crate) async fn remove(transaction: &mut Transaction<'_>, id: &FileId) -> Result<(), StoreError> {
+    if let Some(file) = transaction.get(&key(id)).await? {
+        remove_record(transaction, &file);
+    }
+    Ok(())
+}
+
+/// Turns a record that is there and has not expired into an answer; everything else does not exist.
+pub(crate) fn readable(core: &Core, file: Option<FileRecord>) -> Result<FileRecord, Refusal> {
+    file.filter(|file| core.now() < file.expires_at).ok_or(Refusal::NotFound(Record::File))
+}
+
+/// The key of a file.
+pub(crate) fn key(id: &FileId) -> Key<FileRecord> {
+    FILES.key().text(id)
+}
+
+impl FileRecord {
+    /// What everybody who is logged in may know.
+    pub(crate) fn to_metadata(self) -> FileMetadata {
+        FileMetadata {
+            id: self.id,
+            created_at: self.created_at,
+            modified_at: Some(self.created_at),
+            modified_by: Some(self.created_by.clone()),
+            modified_by_device: Some(self.created_by_device.clone()),
+            created_by: self.created_by,
+            created_by_device: self.created_by_device,
+            deleted_at: None,
+            deleted_by: None,
+            deleted_by_device: None,
+            owner: self.owner,
+            owner_signature: self.owner_signature,
+            ownership_is_locked: self.ownership_is_locked,
+            cipher_size: self.cipher_size,
+            cipher_hash: self.cipher_hash,
+            expires_at: self.expires_at,
+            encrypted_properties: self.encrypted_properties,
+        }
+    }
+}
+
+fn remove_record(transaction: &mut Transaction<'_>, file: &FileRecord) {
+    transaction.release_blob(&file.blob);
+    transaction.delete(&creator_key(file));
+    transaction.delete(&expiry_key(file));
+    transaction.delete(&key(&file.id));
+}
+
+async fn made_by(core: &Core, creator: &Address, ids: Option<&[FileId]>) -> Result<Vec<FileId>, StoreError> {
+    let now = core.now();
+    let prefix = BY_CREATOR.key().text(creator);
+    let entries = core.store.scan(&prefix, &prefix, usize::MAX).await?;
+    Ok(entries
+        .iter()
+        .filter(|entry| now < entry.record)
+        .filter_map(|entry| split_text(split_number(&entry.rest)?.1)?.0.parse().ok())
+        .filter(|id| ids.is_none_or(|ids| ids.contains(id)))
+        .collect())
+}
+
+fn check_length(property: &'static str, bytes: &ByteText, max: usize) -> Result<(), Refusal> {
+    if (1..=max).contains(&bytes.0.len()) {
+        Ok(())
+    } else {
+        Err(Refusal::invalid(property, format!("must have 1 to {max} bytes")))
+    }
+}
+
+fn creator_key(file: &FileRecord) -> Key<Timestamp> {
+    BY_CREATOR.key().text(&file.created_by).time(file.created_at).text(&file.id)
+}
+
+fn expiry_key(file: &FileRecord) -> Key<()> {
+    EXPIRIES.key().time(file.expires_at).text(expiring::FILE).text(&file.id)
+}

@@ -1,0 +1,76 @@
+//! Logging a device in with its password.
+
+use super::devices::{self, DeviceRecord};
+use super::events::Notice;
+use super::password_policy::MAX_FAILED_LOGINS;
+use super::{Caller, Refusal};
+use crate::core::Core;
+use crate::notify::News;
+
+/// How an attempt to log in ended.
+pub(crate) enum Outcome {
+    /// Here is the access token.
+    LoggedIn(String),
+    /// No such device, or not its password.
+    WrongCredentials,
+    /// Too many failures; the right password does not help now.
+    LockedOut,
+}
+
+/// Checks a password and logs the device in.
+///
+/// The slow check runs without a lock. What it found is judged under the lock, one attempt after the other, so attempts
+/// in parallel gain nothing: after the third failure the rest is refused unseen.
+pub(crate) async fn log_in(core: &Core, username: &str, password: String) -> Result<Outcome, Refusal> {
+    let device = devices::by_username(&core.store, username).await?;
+    if device.as_ref().is_some_and(|device| is_locked(device, core)) {
+        return Ok(Outcome::LockedOut);
+    }
+    let hash = device.as_ref().map(|device| device.password.clone());
+    let is_right = core.is_password(hash, password).await;
+    match device {
+        Some(device) => judge(core, &device, is_right).await,
+        None => Ok(Outcome::WrongCredentials),
+    }
+}
+
+async fn judge(core: &Core, seen: &DeviceRecord, is_right: bool) -> Result<Outcome, Refusal> {
+    let mut transaction = core.store.begin();
+    transaction.lock_records(&[seen.id.as_str()]).await;
+    let Some(mut device) = transaction.get(&devices::key(&seen.id)).await? else {
+        return Ok(Outcome::WrongCredentials);
+    };
+    if is_locked(&device, core) {
+        return Ok(Outcome::LockedOut);
+    }
+    let mut notices = Vec::new();
+    let outcome = if is_right && device.password == seen.password {
+        device.failed_logins = 0;
+        device.locked_until = None;
+        device.last_login = Some(core.now());
+        if std::mem::take(&mut device.is_backup) {
+            notices.push(Notice::to_all(&device.address, News::BackupDeviceUsed));
+        }
+        let caller = Caller { address: device.address.clone(), device: device.id.clone() };
+        Outcome::LoggedIn(core.sessions.start(caller, core.now(), core.config.access_token_lifetime))
+    } else {
+        count_failure(&mut device, core)
+    };
+    devices::update(&mut transaction, &device)?;
+    core.commit(transaction, notices).await?;
+    Ok(outcome)
+}
+
+fn count_failure(device: &mut DeviceRecord, core: &Core) -> Outcome {
+    device.failed_logins += 1;
+    if device.failed_logins < MAX_FAILED_LOGINS {
+        return Outcome::WrongCredentials;
+    }
+    device.failed_logins = 0;
+    device.locked_until = Some(core.now().saturating_add(core.config.password_policy.lockout()));
+    Outcome::LockedOut
+}
+
+fn is_locked(device: &DeviceRecord, core: &Core) -> bool {
+    device.locked_until.is_some_and(|until| core.now() < until)
+}

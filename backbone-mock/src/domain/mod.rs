@@ -1,0 +1,49 @@
+//! The rules of each resource, without HTTP.
+//!
+//! A function here takes who is asking and what they ask for, decides, and commits what follows from the decision, also
+//! when the decision is a refusal: a counted failure must not be lost because the answer is an error.
+
+pub(crate) mod address;
+pub(crate) mod challenges;
+pub(crate) mod datawallet;
+pub(crate) mod devices;
+pub(crate) mod events;
+pub(crate) mod files;
+pub(crate) mod identities;
+pub(crate) mod language;
+pub(crate) mod login;
+pub(crate) mod ownership;
+pub(crate) mod page;
+pub(crate) mod password_policy;
+pub(crate) mod proof;
+pub(crate) mod push;
+pub(crate) mod refusal;
+pub(crate) mod sync_runs;
+pub(crate) mod token_access;
+pub(crate) mod tokens;
+
+use transport::wire::{Address, DeviceId};
+
+use crate::store::Table;
+
+pub(crate) use refusal::{Record, Refusal, Rule};
+
+/// Who is asking: a device, and the identity it belongs to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Caller {
+    /// The identity.
+    pub(crate) address: Address,
+    /// The device.
+    pub(crate) device: DeviceId,
+}
+
+/// When records expire: time, kind, id.
+pub(crate) const EXPIRIES: Table<()> = Table::new("expiry");
+
+/// The kinds of records in [`EXPIRIES`].
+pub(crate) mod expiring {
+    pub(crate) const CHALLENGE: &str = "challenge";
+    pub(crate) const FILE: &str = "file";
+    pub(crate) const SYNC_RUN: &str = "syncrun";
+    pub(crate) const TOKEN: &str = "token";
+}

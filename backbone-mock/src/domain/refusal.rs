@@ -1,0 +1,147 @@
+//! Why a request is refused.
+
+use std::fmt;
+
+use crate::error::StoreError;
+
+/// Why a request is refused.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Refusal {
+    /// The input does not have the shape it must have.
+    #[error("{0}")]
+    Unreadable(String),
+    /// One property of the input breaks a rule.
+    #[error("'{property}': {problem}")]
+    Invalid {
+        /// Name of the property, as clients write it.
+        property: &'static str,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// The record does not exist, has expired, or is none of the caller's business.
+    #[error("{0} not found. Make sure the id exists, has not expired, and is meant for you.")]
+    NotFound(Record),
+    /// The record exists, the caller may see it, but not do this.
+    #[error("this is for the creator or owner only")]
+    Forbidden,
+    /// A rule of the resource.
+    #[error("{rule}{}", detail_text(.detail))]
+    Rule {
+        /// Which one.
+        rule: Rule,
+        /// Figures or names that help to understand it.
+        detail: String,
+    },
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+fn detail_text(detail: &str) -> String {
+    if detail.is_empty() { String::new() } else { format!(" ({detail})") }
+}
+
+impl Refusal {
+    /// A property breaks a rule.
+    pub(crate) fn invalid(property: &'static str, problem: impl Into<String>) -> Self {
+        Self::Invalid { property, problem: problem.into() }
+    }
+
+    /// A rule with figures or names that help to understand it.
+    pub(crate) fn rule(rule: Rule, detail: impl Into<String>) -> Self {
+        Self::Rule { rule, detail: detail.into() }
+    }
+}
+
+impl From<Rule> for Refusal {
+    fn from(rule: Rule) -> Self {
+        Self::rule(rule, "")
+    }
+}
+
+impl From<std::io::Error> for Refusal {
+    fn from(error: std::io::Error) -> Self {
+        Self::Store(error.into())
+    }
+}
+
+/// Records by the names that clients know; some of them read the first words of the message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Record {
+    Identity,
+    Device,
+    Challenge,
+    Token,
+    File,
+    Datawallet,
+    SyncRun,
+}
+
+impl fmt::Display for Record {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self, f)
+    }
+}
+
+macro_rules! rules {
+    ($($name:ident = $code:literal, $message:literal;)*) => {
+        /// Rules of single resources, each with the stable code that clients read.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub(crate) enum Rule {
+            $(#[doc = $message] $name,)*
+        }
+
+        impl Rule {
+            /// The code after `error.platform.`.
+            pub(crate) fn code(self) -> &'static str {
+                match self { $(Self::$name => $code,)* }
+            }
+        }
+
+        impl fmt::Display for Rule {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(match self { $(Self::$name => $message,)* })
+            }
+        }
+    };
+}
+
+rules! {
+    UnknownClient = "unauthorized", "client id or client secret is wrong";
+    InvalidPageSize = "validation.pagination.invalidPageSize", "the page size is too large";
+    InvalidLanguage = "validation.invalidDeviceCommunicationLanguage", "not a two-letter ISO 639-1 language code";
+    RegistrationFailed = "validation.device.registrationFailed", "the device password is too weak";
+    AddressAlreadyExists = "validation.device.addressAlreadyExists", "an identity with this key exists already";
+    InvalidSignature = "validation.device.invalidSignature", "the signature does not fit the challenge and the key";
+    ChallengeHasExpired = "validation.device.challengeHasExpired", "the challenge has expired or was used already";
+    ClientReachedIdentitiesLimit = "validation.device.clientReachedIdentitiesLimit",
+        "this client may not create further identities";
+    ChangePasswordFailed = "validation.device.changePasswordFailed", "the password was not changed";
+    OnlyOneBackupDevice = "validation.device.onlyOneBackupDeviceCanExist", "there is a backup device already";
+    DeviceCannotBeDeleted = "validation.device.deviceCannotBeDeleted",
+        "only own devices that never logged in can be deleted";
+    TooManyFailedPasswordAttempts = "token.tooManyFailedPasswordAttempts",
+        "the token is locked after too many wrong passwords";
+    ContentAlreadyExists = "token.contentUpdateNotPossibleBecauseContentAlreadyExists",
+        "the token has a content already";
+    CannotClaimOwnFile = "validation.file.cannotClaimOwnershipOfOwnFile", "the file is yours already";
+    DatawalletNotUpToDate = "validation.datawallet.datawalletNotUpToDate",
+        "there are modifications that the sender does not know; pull them first";
+    NoPushDuringSyncRun = "validation.datawallet.cannotPushDatawalletModificationsDuringActiveSyncRun",
+        "no modifications can be pushed while a sync run is open";
+    InsufficientDatawalletVersion = "validation.datawallet.insufficientSupportedDatawalletVersion",
+        "the datawallet is of a newer version than the client supports";
+    CannotDowngrade = "datawallet.cannotDowngrade", "the datawallet has a higher version already";
+    ModificationVersionTooHigh = "datawallet.datawalletVersionOfModificationTooHigh",
+        "a modification has a higher version than the datawallet";
+    IdentityIsToBeDeleted = "validation.syncRun.cannotStartSyncRunWhileIdentityIsToBeDeleted",
+        "no sync run can be started while the identity waits for its deletion";
+    AnotherSyncRunIsRunning = "validation.syncRun.cannotStartSyncRunWhenAnotherSyncRunIsRunning",
+        "another sync run is open";
+    SyncRunAlreadyFinalized = "validation.syncRun.syncRunAlreadyFinalized", "the sync run is finalised or cancelled";
+    EventsOfAnotherDevice = "validation.syncRun.cannotReadExternalEventsOfASyncRunStartedByAnotherDevice",
+        "another device started this sync run";
+    FinalizeOfAnotherDevice = "validation.syncRun.cannotFinalizeSyncRunStartedByAnotherDevice",
+        "another device started this sync run";
+    UnexpectedSyncRunType = "validation.syncRun.unexpectedSyncRunType", "the sync run is of another type";
+}
