@@ -1,1 +1,52 @@
-//! Placeholder.
+//! The backbone: the server that keeps tokens, files, datawallets and events for nodes, none of which it can decrypt.
+//!
+//! It speaks the consumer API of enmeshed backbones in version 2, and in version 1 for older clients, as far as
+//! identities, devices, tokens, files, datawallets and sync runs need it. It is called a mock because it is not the
+//! vendor's; it is durable and concurrent, and published clients work with it.
+//!
+//! ```
+//! use backbone_mock::{Backbone, Config};
+//!
+//! # tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {
+//! let dir = tempfile::tempdir()?;
+//! let backbone = Backbone::start(Config::new(dir.path()).with_client("test", "test")).await?;
+//! assert!(backbone.url().starts_with("http://localhost:"));
+//! backbone.shutdown().await?;
+//! # Ok::<_, Box<dyn std::error::Error>>(())
+//! # })?;
+//! # Ok::<_, Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! | Module | Holds |
+//! |---|---|
+//! | `routes` | one file per resource: what travels over HTTP |
+//! | `domain` | the rules of each resource, without HTTP |
+//! | `store` | records and blob files, durable before anything is acknowledged |
+//! | `server` | connections, and what happens around every request |
+//! | [`fault`] | failures on request, for tests of clients |
+//! | [`admin`] | what operators do |
+
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+pub mod admin;
+mod backbone;
+mod clock;
+mod config;
+mod core;
+mod domain;
+mod error;
+pub mod fault;
+mod notify;
+mod routes;
+mod secrets;
+mod server;
+mod sessions;
+mod store;
+mod sweep;
+mod web;
+
+pub use backbone::Backbone;
+pub use clock::{Clock, ManualClock, SystemClock};
+pub use config::{Config, Limits, OAuthClient, PasswordPolicy};
+pub use error::{Error, StoreError};
+pub use sweep::Swept;

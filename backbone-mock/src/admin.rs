@@ -1,0 +1,63 @@
+//! What operators do: unlock a token, look after events that no device could handle, sweep.
+//!
+//! In-process only; there is no route for it.
+
+use transport::wire::{Address, ExternalEventId, TokenId};
+
+use crate::backbone::Backbone;
+use crate::domain::{events, tokens};
+use crate::error::Error;
+use crate::sweep::{self, Swept};
+
+/// The operator's functions of a running [`Backbone`].
+pub struct Admin<'b>(pub(crate) &'b Backbone);
+
+/// An event that is not offered any more, because handling it failed too often.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeadEvent {
+    /// Its identifier.
+    pub id: ExternalEventId,
+    /// Its type, for instance `TokenLocked`.
+    pub kind: String,
+    /// The error codes of the failures, oldest first.
+    pub errors: Vec<String>,
+}
+
+impl Admin<'_> {
+    /// Unlocks a token that was locked by wrong passwords. Returns whether there is such a token.
+    ///
+    /// # Errors
+    /// [`Error::Store`] if the store fails.
+    pub async fn reset_token_access_failed_count(&self, token: &TokenId) -> Result<bool, Error> {
+        let was_there = tokens::reset_failed_attempts(&self.0.core, token).await?;
+        self.0.core.store.settle().await?;
+        Ok(was_there)
+    }
+
+    /// Removes what has expired, now.
+    ///
+    /// # Errors
+    /// [`Error::Store`] if the store fails.
+    pub async fn sweep(&self) -> Result<Swept, Error> {
+        Ok(sweep::sweep(&self.0.core).await?)
+    }
+
+    /// The events of an identity that are not offered any more, oldest first.
+    ///
+    /// # Errors
+    /// [`Error::Store`] if the store fails.
+    pub async fn dead_events(&self, owner: &Address) -> Result<Vec<DeadEvent>, Error> {
+        let events = events::dead(&self.0.core.store, owner).await?.into_iter();
+        Ok(events.map(|event| DeadEvent { id: event.id, kind: event.kind, errors: event.errors }).collect())
+    }
+
+    /// Offers such an event again. Returns whether there is one.
+    ///
+    /// # Errors
+    /// [`Error::Store`] if the store fails.
+    pub async fn requeue_event(&self, owner: &Address, event: &ExternalEventId) -> Result<bool, Error> {
+        let was_dead = events::requeue(&self.0.core, owner, event).await?;
+        self.0.core.store.settle().await?;
+        Ok(was_dead)
+    }
+}

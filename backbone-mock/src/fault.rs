@@ -1,0 +1,193 @@
+//! Failures on request, for tests of clients: refuse, break off, delay, and lie.
+//!
+//! A [`Faults`] handle is shared between a test and the [`Config`](crate::Config) of its backbone.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use bytes::Bytes;
+use http::{Method, StatusCode};
+use tokio::sync::watch;
+
+/// The failures a backbone shall produce.
+#[derive(Clone, Default)]
+pub struct Faults(Arc<Mutex<Vec<Rule>>>);
+
+struct Rule {
+    matching: Matching,
+    fault: Fault,
+}
+
+/// Which requests a fault hits.
+#[derive(Debug, Clone)]
+pub struct Matching {
+    method: Option<Method>,
+    path: String,
+    left: Option<usize>,
+}
+
+/// What is known of a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RequestInfo {
+    /// The method.
+    pub method: Method,
+    /// The path as it was sent.
+    pub path: String,
+}
+
+/// Changes the body of an answer.
+pub type Tamper = Arc<dyn Fn(&RequestInfo, Bytes) -> Bytes + Send + Sync>;
+
+/// What goes wrong.
+#[derive(Clone)]
+pub enum Fault {
+    /// The request is answered with this status and takes no effect.
+    RefuseBefore(StatusCode),
+    /// The request takes effect, and is answered with this status.
+    RefuseAfter(StatusCode),
+    /// The connection breaks before the request takes effect.
+    DropBefore,
+    /// The connection breaks after the request took effect.
+    DropAfter,
+    /// The request waits at the gate before it takes effect.
+    HoldBefore(Gate),
+    /// The request takes effect; the answer waits at the gate.
+    HoldAfter(Gate),
+    /// The body of the answer is changed.
+    Tamper(Tamper),
+}
+
+/// Holds requests until it is opened.
+#[derive(Clone)]
+pub struct Gate(watch::Sender<bool>);
+
+impl Faults {
+    /// No failures yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a failure. Of several that match, each takes effect.
+    pub fn inject(&self, matching: Matching, fault: Fault) {
+        self.rules().push(Rule { matching, fault });
+    }
+
+    /// Adds a change of answers.
+    pub fn tamper(&self, matching: Matching, change: impl Fn(&RequestInfo, Bytes) -> Bytes + Send + Sync + 'static) {
+        self.inject(matching, Fault::Tamper(Arc::new(change)));
+    }
+
+    /// Forgets all failures.
+    pub fn clear(&self) {
+        self.rules().clear();
+    }
+
+    /// The failures that hit a request, each counted as used.
+    pub(crate) fn hits(&self, request: &RequestInfo) -> Vec<Fault> {
+        let mut rules = self.rules();
+        let mut hits = Vec::new();
+        for rule in rules.iter_mut().filter(|rule| rule.matching.fits(request)) {
+            rule.matching.left = rule.matching.left.map(|left| left - 1);
+            hits.push(rule.fault.clone());
+        }
+        rules.retain(|rule| rule.matching.left != Some(0));
+        hits
+    }
+
+    fn rules(&self) -> MutexGuard<'_, Vec<Rule>> {
+        self.0.lock().expect("no code panics while it holds the lock")
+    }
+}
+
+impl fmt::Debug for Faults {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Faults({})", self.rules().len())
+    }
+}
+
+impl Matching {
+    /// All requests whose path contains `part`, in any case.
+    #[must_use]
+    pub fn path(part: &str) -> Self {
+        Self { method: None, path: part.to_ascii_lowercase(), left: None }
+    }
+
+    /// All requests.
+    #[must_use]
+    pub fn all() -> Self {
+        Self::path("")
+    }
+
+    /// Only those with this method.
+    #[must_use]
+    pub fn method(mut self, method: Method) -> Self {
+        self.method = Some(method);
+        self
+    }
+
+    /// Only the next `count` of them.
+    #[must_use]
+    pub fn times(mut self, count: usize) -> Self {
+        self.left = Some(count);
+        self
+    }
+
+    fn fits(&self, request: &RequestInfo) -> bool {
+        self.left != Some(0)
+            && self.method.as_ref().is_none_or(|method| *method == request.method)
+            && request.path.to_ascii_lowercase().contains(&self.path)
+    }
+}
+
+impl Gate {
+    /// A closed gate.
+    #[must_use]
+    pub fn new() -> Self {
+        Self(watch::Sender::new(false))
+    }
+
+    /// Lets everybody through, now and later.
+    pub fn open(&self) {
+        self.0.send_replace(true);
+    }
+
+    /// Waits until `count` requests wait at this gate.
+    pub async fn wait_for_arrivals(&self, count: usize) {
+        // Receivers are requests that wait; their number has no signal of its own.
+        while self.0.receiver_count() < count {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    pub(crate) async fn pass(&self) {
+        // The sender lives in `self`, so waiting cannot fail.
+        let _ = self.0.subscribe().wait_for(|open| *open).await;
+    }
+}
+
+impl Default for Gate {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(method: Method, path: &str) -> RequestInfo {
+        RequestInfo { method, path: path.to_owned() }
+    }
+
+    #[test]
+    fn a_fault_hits_what_it_matches_as_often_as_it_says() {
+        let faults = Faults::new();
+        faults.inject(Matching::path("/Tokens").method(Method::POST).times(2), Fault::DropBefore);
+        assert!(faults.hits(&request(Method::GET, "/api/v2/Tokens")).is_empty());
+        assert!(faults.hits(&request(Method::POST, "/api/v2/Files")).is_empty());
+        for hits in [1, 1, 0] {
+            assert_eq!(faults.hits(&request(Method::POST, "/api/v2/tokens")).len(), hits);
+        }
+    }
+}

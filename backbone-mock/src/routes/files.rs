@@ -1,0 +1,112 @@
+//! `/Files`.
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::response::Response;
+use http::HeaderValue;
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use tokio_util::io::ReaderStream;
+use transport::wire::FileId;
+use transport::wire::backbone::files::{
+    CreatedFile, FileMetadata, NewOwnershipToken, OwnershipToken, OwnershipTokenValidity,
+};
+
+use crate::domain::{files, ownership};
+use crate::web::AppState;
+use crate::web::answer::{Answer, NoContent};
+use crate::web::identified::Identified;
+use crate::web::json::JsonBody;
+use crate::web::problem::Problem;
+use crate::web::query::Query;
+use crate::web::session::LoggedIn;
+use crate::web::upload;
+
+/// Bytes that are read from disk in one go.
+const READ_SIZE: usize = 256 * 1024;
+
+/// `POST /Files`: the bytes go to disk as they arrive.
+pub(super) async fn upload(
+    State(core): State<AppState>,
+    LoggedIn(caller): LoggedIn,
+    request: Request,
+) -> Result<Answer<CreatedFile>, Problem> {
+    let new = upload::receive(&core, request).await?;
+    Ok(Answer::created(files::create(&core, caller, new).await?))
+}
+
+/// `GET /Files`.
+pub(super) async fn list(
+    State(core): State<AppState>,
+    LoggedIn(caller): LoggedIn,
+    query: Query,
+) -> Result<Answer<Vec<FileMetadata>>, Problem> {
+    let page = query.page()?;
+    let ids: Option<Vec<FileId>> = query.ids()?;
+    Ok(files::list(&core, &caller, ids.as_deref(), page).await?.into())
+}
+
+/// `GET /Files/{id}`: the bytes as they come from disk.
+pub(super) async fn download(
+    State(core): State<AppState>,
+    LoggedIn(_): LoggedIn,
+    Identified(id): Identified<FileId>,
+) -> Result<Response, Problem> {
+    let (mut file, size) = files::open(&core, &id).await?;
+    file.set_max_buf_size(READ_SIZE);
+    let mut response = Response::new(Body::from_stream(ReaderStream::with_capacity(file, READ_SIZE)));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+    headers.insert(CONTENT_LENGTH, size.into());
+    Ok(response)
+}
+
+/// `GET /Files/{id}/Metadata`.
+pub(super) async fn metadata(
+    State(core): State<AppState>,
+    LoggedIn(_): LoggedIn,
+    Identified(id): Identified<FileId>,
+) -> Result<Answer<FileMetadata>, Problem> {
+    Ok(Answer::ok(files::read(&core, &id).await?.to_metadata()))
+}
+
+/// `DELETE /Files/{id}`.
+pub(super) async fn remove(
+    State(core): State<AppState>,
+    LoggedIn(caller): LoggedIn,
+    Identified(id): Identified<FileId>,
+) -> Result<NoContent, Problem> {
+    files::delete(&core, &caller, &id).await?;
+    Ok(NoContent)
+}
+
+/// `PATCH /Files/{id}/RegenerateOwnershipToken`. Whatever the body is, it is ignored.
+pub(super) async fn regenerate_ownership_token(
+    State(core): State<AppState>,
+    LoggedIn(caller): LoggedIn,
+    Identified(id): Identified<FileId>,
+) -> Result<Answer<NewOwnershipToken>, Problem> {
+    let new_ownership_token = ownership::regenerate(&core, &caller, &id).await?;
+    Ok(Answer::ok(NewOwnershipToken { new_ownership_token }))
+}
+
+/// `PATCH /Files/{id}/ClaimOwnership`.
+pub(super) async fn claim_ownership(
+    State(core): State<AppState>,
+    LoggedIn(caller): LoggedIn,
+    Identified(id): Identified<FileId>,
+    JsonBody(body): JsonBody<OwnershipToken>,
+) -> Result<Answer<NewOwnershipToken>, Problem> {
+    let new_ownership_token = ownership::claim(&core, &caller, &id, &body.ownership_token).await?;
+    Ok(Answer::ok(NewOwnershipToken { new_ownership_token }))
+}
+
+/// `POST /Files/{id}/ValidateOwnershipToken`.
+pub(super) async fn validate_ownership_token(
+    State(core): State<AppState>,
+    LoggedIn(caller): LoggedIn,
+    Identified(id): Identified<FileId>,
+    JsonBody(body): JsonBody<OwnershipToken>,
+) -> Result<Answer<OwnershipTokenValidity>, Problem> {
+    let is_valid = ownership::validate(&core, &caller, &id, &body.ownership_token).await?;
+    Ok(Answer::ok(OwnershipTokenValidity { is_valid }))
+}

@@ -1,0 +1,102 @@
+//! `/SyncRuns`.
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+use transport::wire::SyncRunId;
+use transport::wire::backbone::events::ExternalEvent;
+use transport::wire::backbone::sync_runs::{
+    FinalizedDatawalletVersionUpgrade, FinalizedExternalEventSync, SyncRunType,
+};
+
+use super::datawallet::{NewModification, SupportedVersion, entries};
+use crate::domain::sync_runs;
+use crate::web::answer::Answer;
+use crate::web::identified::Identified;
+use crate::web::json::JsonBody;
+use crate::web::lenient::{Choice, Number};
+use crate::web::problem::Problem;
+use crate::web::query::Query;
+use crate::web::session::LoggedIn;
+use crate::web::{AppState, identified};
+
+#[derive(Deserialize)]
+pub(super) struct Start {
+    #[serde(rename = "type")]
+    kind: Option<Choice<SyncRunType>>,
+    duration: Option<Number<u16>>,
+}
+
+/// `POST /SyncRuns`: 201 with a run, or 200 if there is nothing to do.
+pub(super) async fn start(
+    State(core): State<AppState>,
+    LoggedIn(caller): LoggedIn,
+    SupportedVersion(version): SupportedVersion,
+    JsonBody(body): JsonBody<Start>,
+) -> Result<Response, Problem> {
+    let kind = body.kind.map_or(SyncRunType::ExternalEventSync, |kind| kind.0);
+    let duration = body.duration.map(|seconds| seconds.0);
+    let started = sync_runs::start(&core, &caller, kind, duration, version).await?;
+    let answer = if started.sync_run.is_some() { Answer::created(started) } else { Answer::ok(started) };
+    Ok(answer.into_response())
+}
+
+/// `GET /SyncRuns/{id}/ExternalEvents`.
+pub(super) async fn events(
+    State(core): State<AppState>,
+    LoggedIn(caller): LoggedIn,
+    Identified(id): Identified<SyncRunId>,
+    query: Query,
+) -> Result<Answer<Vec<ExternalEvent>>, Problem> {
+    let page = query.page()?;
+    Ok(sync_runs::events(&core, &caller, &id, page).await?.into())
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct FinalizeEventSync {
+    external_event_results: Option<Vec<EventResult>>,
+    datawallet_modifications: Option<Vec<NewModification>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct EventResult {
+    external_event_id: String,
+    error_code: Option<String>,
+}
+
+/// `PUT /SyncRuns/{id}/FinalizeExternalEventSync`.
+pub(super) async fn finalize_event_sync(
+    State(core): State<AppState>,
+    LoggedIn(caller): LoggedIn,
+    Identified(id): Identified<SyncRunId>,
+    JsonBody(body): JsonBody<FinalizeEventSync>,
+) -> Result<Answer<FinalizedExternalEventSync>, Problem> {
+    let results = body.external_event_results.unwrap_or_default().into_iter();
+    let results = results
+        .map(|result| Ok((identified::parse("externalEventId", &result.external_event_id)?, result.error_code)))
+        .collect::<Result<_, Problem>>()?;
+    let entries = entries(body.datawallet_modifications.unwrap_or_default());
+    Ok(Answer::ok(sync_runs::finalize_event_sync(&core, &caller, &id, results, entries).await?))
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct FinalizeUpgrade {
+    new_datawallet_version: Option<Number<u16>>,
+    datawallet_modifications: Option<Vec<NewModification>>,
+}
+
+/// `PUT /SyncRuns/{id}/FinalizeDatawalletVersionUpgrade`.
+pub(super) async fn finalize_upgrade(
+    State(core): State<AppState>,
+    LoggedIn(caller): LoggedIn,
+    Identified(id): Identified<SyncRunId>,
+    JsonBody(body): JsonBody<FinalizeUpgrade>,
+) -> Result<Answer<FinalizedDatawalletVersionUpgrade>, Problem> {
+    // A missing version breaks the same rule as 0.
+    let version = body.new_datawallet_version.map_or(0, |version| version.0);
+    let entries = entries(body.datawallet_modifications.unwrap_or_default());
+    Ok(Answer::ok(sync_runs::finalize_upgrade(&core, &caller, &id, version, entries).await?))
+}

@@ -1,0 +1,97 @@
+//! `/Tokens`.
+
+use axum::extract::State;
+use serde::Deserialize;
+use transport::wire::backbone::tokens::{CreatedToken, Token, UpdatedToken};
+use transport::wire::{ByteText, Timestamp, TokenId};
+
+use crate::domain::Refusal;
+use crate::domain::tokens::{self, NewToken};
+use crate::web::AppState;
+use crate::web::answer::{Answer, NoContent};
+use crate::web::identified::Identified;
+use crate::web::json::JsonBody;
+use crate::web::problem::Problem;
+use crate::web::query::Query;
+use crate::web::session::{Anybody, LoggedIn};
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct CreateToken {
+    content: Option<ByteText>,
+    expires_at: Timestamp,
+    for_identity: Option<String>,
+    password: Option<ByteText>,
+}
+
+/// `POST /Tokens`.
+pub(super) async fn create(
+    State(core): State<AppState>,
+    Anybody(caller): Anybody,
+    JsonBody(body): JsonBody<CreateToken>,
+) -> Result<Answer<CreatedToken>, Problem> {
+    let new = NewToken {
+        content: body.content,
+        expires_at: body.expires_at,
+        for_identity: body.for_identity,
+        password: body.password,
+    };
+    let (id, created_at) = tokens::create(&core, caller, new).await?;
+    Ok(Answer::created(CreatedToken { id, created_at }))
+}
+
+/// `GET /Tokens/{id}?password=`.
+pub(super) async fn read(
+    State(core): State<AppState>,
+    Anybody(caller): Anybody,
+    Identified(id): Identified<TokenId>,
+    query: Query,
+) -> Result<Answer<Token>, Problem> {
+    let password = query.bytes("password")?;
+    Ok(Answer::ok(tokens::read(&core, caller.as_ref(), &id, password.as_ref()).await?))
+}
+
+/// `GET /Tokens?ids=` or, in the form of older clients, `GET /Tokens?tokens.0.id=`.
+pub(super) async fn list(
+    State(core): State<AppState>,
+    LoggedIn(caller): LoggedIn,
+    query: Query,
+) -> Result<Answer<Vec<Token>>, Problem> {
+    let page = query.page()?;
+    let ids = match query.ids()? {
+        Some(ids) => ids,
+        None => query.indexed_ids("tokens")?,
+    };
+    if ids.is_empty() {
+        return Err(Refusal::invalid("ids", "at least one id is needed").into());
+    }
+    Ok(tokens::list(&core, &caller, &ids, page).await?.into())
+}
+
+/// `DELETE /Tokens/{id}`.
+pub(super) async fn remove(
+    State(core): State<AppState>,
+    LoggedIn(caller): LoggedIn,
+    Identified(id): Identified<TokenId>,
+) -> Result<NoContent, Problem> {
+    tokens::delete(&core, &caller, &id).await?;
+    Ok(NoContent)
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct UpdateContent {
+    new_content: ByteText,
+    password: Option<ByteText>,
+}
+
+/// `POST /Tokens/{id}/UpdateContent`.
+pub(super) async fn update_content(
+    State(core): State<AppState>,
+    LoggedIn(caller): LoggedIn,
+    Identified(id): Identified<TokenId>,
+    JsonBody(body): JsonBody<UpdateContent>,
+) -> Result<Answer<UpdatedToken>, Problem> {
+    let updated = tokens::update_content(&core, &caller, &id, body.new_content, body.password.as_ref());
+    Ok(Answer::ok(updated.await?))
+}

@@ -1,0 +1,153 @@
+//! What happens around every request: correlation, faults, the wait for the disk, headers.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::Request;
+use axum::response::{IntoResponse, Response};
+use futures_util::FutureExt;
+use http::header::{CONTENT_LENGTH, STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS};
+use http::{HeaderMap, HeaderValue, StatusCode};
+use http_body_util::BodyExt;
+use tower::ServiceExt;
+use tracing::Instrument;
+use transport::wire::Timestamp;
+
+use super::cors::CrossOrigin;
+use crate::core::Core;
+use crate::fault::{Fault, RequestInfo, Tamper};
+use crate::web::{paths, problem};
+
+const CORRELATION_ID: &str = "x-correlation-id";
+/// Characters of a correlation id that are kept.
+const MAX_CORRELATION_ID: usize = 100;
+
+/// The connection is broken off on request of a test.
+#[derive(Debug, thiserror::Error)]
+#[error("the connection is broken off as injected")]
+pub(super) struct BrokenOff;
+
+/// Answers one request.
+pub(super) async fn answer(core: Arc<Core>, router: Router, request: Request) -> Result<Response, BrokenOff> {
+    let exchange = Exchange::begin(&core, &request);
+    let span = tracing::info_span!(
+        "request",
+        method = %request.method(),
+        path = request.uri().path(),
+        correlation = exchange.correlation_id.to_str().unwrap_or_default(),
+    );
+    exchange.run(&core, router, request).instrument(span).await
+}
+
+struct Exchange {
+    started: Instant,
+    received_at: Timestamp,
+    correlation_id: HeaderValue,
+    trace_id: String,
+    cross_origin: Option<CrossOrigin>,
+}
+
+impl Exchange {
+    fn begin(core: &Core, request: &Request) -> Self {
+        let trace_id = Core::trace_id();
+        Self {
+            started: Instant::now(),
+            received_at: core.now(),
+            correlation_id: correlation_id(request.headers(), &trace_id),
+            trace_id,
+            cross_origin: CrossOrigin::of(request.method(), request.headers(), &core.config.cors_origins),
+        }
+    }
+
+    async fn run(self, core: &Arc<Core>, router: Router, request: Request) -> Result<Response, BrokenOff> {
+        let mut response = match self.cross_origin.as_ref().and_then(CrossOrigin::preflight_answer) {
+            Some(preflight) => preflight,
+            None => with_faults(core, router, request).await?,
+        };
+        self.finish(core, response.headers_mut());
+        tracing::debug!(status = response.status().as_u16(), duration = ?self.started.elapsed(), "answered");
+        Ok(response)
+    }
+
+    fn finish(&self, core: &Core, headers: &mut HeaderMap) {
+        headers.insert("x-request-time", ascii(&self.received_at.to_string()));
+        headers.insert("x-response-time", ascii(&core.now().to_string()));
+        headers.insert("x-response-duration-ms", ascii(&self.started.elapsed().as_millis().to_string()));
+        headers.insert("x-trace-id", ascii(&self.trace_id));
+        headers.insert(CORRELATION_ID, self.correlation_id.clone());
+        headers.insert(STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=5184000; includeSubDomains"));
+        headers.insert(X_FRAME_OPTIONS, HeaderValue::from_static("Deny"));
+        headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        if let Some(cross_origin) = &self.cross_origin {
+            cross_origin.allow(headers);
+        }
+    }
+}
+
+/// The handler's answer. It is held back until what it may reveal is on disk.
+async fn handled(core: &Core, router: Router, mut request: Request) -> Response {
+    *request.uri_mut() = paths::canonical(request.uri());
+    let answering = AssertUnwindSafe(router.oneshot(request)).catch_unwind();
+    let response = match answering.await {
+        Ok(Ok(response)) => response,
+        Ok(Err(never)) => match never {},
+        Err(_panic) => {
+            tracing::error!("a handler panicked");
+            problem::unexpected()
+        }
+    };
+    match core.store.settle().await {
+        Ok(()) => response,
+        Err(error) => {
+            tracing::error!(%error, "an answer is withheld");
+            problem::unexpected()
+        }
+    }
+}
+
+async fn with_faults(core: &Core, router: Router, request: Request) -> Result<Response, BrokenOff> {
+    let Some(faults) = &core.config.faults else { return Ok(handled(core, router, request).await) };
+    let info = RequestInfo { method: request.method().clone(), path: request.uri().path().to_owned() };
+    let hits = faults.hits(&info);
+    for fault in &hits {
+        match fault {
+            Fault::RefuseBefore(status) => return Ok(status.into_response()),
+            Fault::DropBefore => return Err(BrokenOff),
+            Fault::HoldBefore(gate) => gate.pass().await,
+            Fault::RefuseAfter(_) | Fault::DropAfter | Fault::HoldAfter(_) | Fault::Tamper(_) => {}
+        }
+    }
+    let mut response = handled(core, router, request).await;
+    for fault in &hits {
+        match fault {
+            Fault::RefuseAfter(status) => return Ok(status.into_response()),
+            Fault::DropAfter => return Err(BrokenOff),
+            Fault::HoldAfter(gate) => gate.pass().await,
+            Fault::Tamper(tamper) => response = tampered(&info, response, tamper).await,
+            Fault::RefuseBefore(_) | Fault::DropBefore | Fault::HoldBefore(_) => {}
+        }
+    }
+    Ok(response)
+}
+
+async fn tampered(info: &RequestInfo, response: Response, tamper: &Tamper) -> Response {
+    let (mut parts, body) = response.into_parts();
+    let Ok(body) = body.collect().await else { return StatusCode::INTERNAL_SERVER_ERROR.into_response() };
+    let body = tamper(info, body.to_bytes());
+    parts.headers.remove(CONTENT_LENGTH);
+    Response::from_parts(parts, Body::from(body))
+}
+
+/// What the client sent, cut to size, or something of our own.
+fn correlation_id(headers: &HeaderMap, trace_id: &str) -> HeaderValue {
+    let sent = headers.get(CORRELATION_ID).and_then(|id| id.to_str().ok()).map(str::trim).unwrap_or_default();
+    let kept = sent.get(..MAX_CORRELATION_ID.min(sent.len())).unwrap_or_default();
+    ascii(if kept.is_empty() { trace_id } else { kept })
+}
+
+fn ascii(text: &str) -> HeaderValue {
+    HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static("-"))
+}

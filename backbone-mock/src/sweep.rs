@@ -1,0 +1,118 @@
+//! Removing what nobody can ask for any more.
+//!
+//! Expired records stay for a while: their holders may still read some of them, and errors stay the same. The index of
+//! expiries leads straight to those whose time is over, so a sweep costs what it removes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use transport::wire::Timestamp;
+
+use crate::core::Core;
+use crate::domain::{EXPIRIES, challenges, datawallet, expiring, files, sync_runs, tokens};
+use crate::error::StoreError;
+use crate::store::{split_number, split_text};
+
+/// How long expired records stay.
+const RETENTION: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
+/// What a sweep removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Swept {
+    /// Challenges, tokens, files and sync runs.
+    pub records: usize,
+    /// Datawallet modifications that newer ones have made pointless.
+    pub modifications: usize,
+    /// Blob files that no record named.
+    pub orphans: usize,
+}
+
+/// Sweeps at intervals until `stop` turns true or its sender is dropped.
+pub(crate) async fn run(core: Arc<Core>, interval: Duration, mut stop: watch::Receiver<bool>) {
+    loop {
+        tokio::select! {
+            _ = stop.wait_for(|stop| *stop) => return,
+            () = tokio::time::sleep(interval) => {}
+        }
+        match sweep(&core).await {
+            Ok(swept) => tracing::info!(?swept, "removed what had expired"),
+            Err(error) => tracing::error!(%error, "the sweep failed"),
+        }
+    }
+}
+
+/// Removes everything whose time is over.
+pub(crate) async fn sweep(core: &Core) -> Result<Swept, StoreError> {
+    let now = core.now();
+    let before = now.saturating_sub(RETENTION);
+    let swept = Swept {
+        records: remove_expired(core, before).await?,
+        modifications: compact_datawallets(core, before).await?,
+        orphans: core.store.sweep_orphans().await?,
+    };
+    core.sessions.sweep(now);
+    core.store.tighten_permissions();
+    core.store.settle().await?;
+    Ok(swept)
+}
+
+async fn remove_expired(core: &Core, before: Timestamp) -> Result<usize, StoreError> {
+    let expired = expired(core, before).await?;
+    for (expired_at, kind, id) in &expired {
+        remove(core, *expired_at, kind, id).await?;
+    }
+    Ok(expired.len())
+}
+
+type Expired = (u64, String, String);
+
+async fn expired(core: &Core, before: Timestamp) -> Result<Vec<Expired>, StoreError> {
+    let entries = core.store.keys_before(&EXPIRIES.key(), &EXPIRIES.key().time(before)).await?;
+    Ok(entries
+        .iter()
+        .filter_map(|rest| {
+            let (time, rest) = split_number(rest)?;
+            let (kind, rest) = split_text(rest)?;
+            Some((time, kind.to_owned(), split_text(rest)?.0.to_owned()))
+        })
+        .collect())
+}
+
+async fn remove(core: &Core, expired_at: u64, kind: &str, id: &str) -> Result<(), StoreError> {
+    let mut transaction = core.store.begin();
+    transaction.lock_records(&[id]).await;
+    transaction.delete(&EXPIRIES.key().number(expired_at).text(kind).text(id));
+    match kind {
+        expiring::CHALLENGE => {
+            if let Ok(id) = id.parse() {
+                challenges::remove(&mut transaction, &id);
+            }
+        }
+        expiring::FILE => {
+            if let Ok(id) = id.parse() {
+                files::remove(&mut transaction, &id).await?;
+            }
+        }
+        expiring::SYNC_RUN => {
+            if let Ok(id) = id.parse() {
+                sync_runs::remove(&mut transaction, &id).await?;
+            }
+        }
+        expiring::TOKEN => {
+            if let Ok(id) = id.parse() {
+                tokens::remove(&mut transaction, &id).await?;
+            }
+        }
+        unknown => tracing::warn!(kind = unknown, "an expiry of unknown kind is dropped"),
+    }
+    transaction.commit().await
+}
+
+async fn compact_datawallets(core: &Core, before: Timestamp) -> Result<usize, StoreError> {
+    let mut removed = 0;
+    for owner in datawallet::owners(&core.store).await? {
+        removed += datawallet::compact(core, &owner, before).await?;
+    }
+    Ok(removed)
+}

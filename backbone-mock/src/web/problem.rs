@@ -1,0 +1,97 @@
+//! Refusals as HTTP answers.
+
+use axum::response::{IntoResponse, Response};
+use http::header::WWW_AUTHENTICATE;
+use http::{HeaderValue, StatusCode};
+use transport::wire::Timestamp;
+use transport::wire::backbone::envelope::{ErrorBody, ErrorEnvelope};
+
+use super::answer::json;
+use crate::clock::{Clock, SystemClock};
+use crate::domain::Refusal;
+use crate::secrets::new_error_id;
+
+/// Why a request gets no successful answer.
+#[derive(Debug)]
+pub(crate) enum Problem {
+    /// A rule says no.
+    Refused(Refusal),
+    /// Nobody is logged in, and somebody has to be.
+    NotLoggedIn,
+    /// The body is larger than the server takes.
+    BodyTooLarge {
+        /// Bytes it takes.
+        limit: u64,
+    },
+    /// A path or identifier that no route knows.
+    NoSuchRoute,
+}
+
+impl<T: Into<Refusal>> From<T> for Problem {
+    fn from(refusal: T) -> Self {
+        Self::Refused(refusal.into())
+    }
+}
+
+impl Problem {
+    /// The input does not have the shape it must have.
+    pub(crate) fn unreadable(reason: impl ToString) -> Self {
+        Self::Refused(Refusal::Unreadable(reason.to_string()))
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        match self {
+            Self::Refused(refusal) => refused(&refusal),
+            Self::NotLoggedIn => {
+                let mut response = StatusCode::UNAUTHORIZED.into_response();
+                response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+                response
+            }
+            Self::BodyTooLarge { limit } => {
+                let message = format!("the request body is larger than {limit} bytes");
+                envelope(StatusCode::BAD_REQUEST, "requestBodyTooLarge", message)
+            }
+            Self::NoSuchRoute => StatusCode::NOT_FOUND.into_response(),
+        }
+    }
+}
+
+/// The answer to a request that met a defect or a failing disk.
+pub(crate) fn unexpected() -> Response {
+    envelope(StatusCode::INTERNAL_SERVER_ERROR, "unexpected", "an unexpected error occurred".to_owned())
+}
+
+fn refused(refusal: &Refusal) -> Response {
+    let message = refusal.to_string();
+    match refusal {
+        Refusal::Unreadable(_) => envelope(StatusCode::BAD_REQUEST, "inputCannotBeParsed", message),
+        Refusal::Invalid { .. } => envelope(StatusCode::BAD_REQUEST, "validation.invalidPropertyValue", message),
+        Refusal::NotFound(_) => envelope(StatusCode::NOT_FOUND, "recordNotFound", message),
+        Refusal::Forbidden => envelope(StatusCode::FORBIDDEN, "forbidden", message),
+        // Clients read codes from 400 only, so even the wrong OAuth client is a bad request.
+        Refusal::Rule { rule, .. } => envelope(StatusCode::BAD_REQUEST, rule.code(), message),
+        Refusal::Store(error) => {
+            tracing::error!(%error, cause = ?std::error::Error::source(error), "the store failed");
+            unexpected()
+        }
+    }
+}
+
+fn envelope(status: StatusCode, code: &str, message: String) -> Response {
+    let error = ErrorBody {
+        id: new_error_id(),
+        code: format!("error.platform.{code}"),
+        message,
+        docs: String::new(),
+        time: now().to_string(),
+        data: None,
+    };
+    json(status, &ErrorEnvelope { error })
+}
+
+/// The time in errors is for people who compare it with logs, so it is the machine's.
+fn now() -> Timestamp {
+    SystemClock.now()
+}
