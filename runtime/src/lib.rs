@@ -15,6 +15,8 @@ pub mod dto;
 mod error;
 mod event;
 pub mod facade;
+#[cfg(test)]
+mod fake_backbone;
 mod file;
 mod logging;
 mod node;

@@ -6,9 +6,12 @@
 mod create;
 mod onboard;
 mod record;
+#[cfg(test)]
+mod tests;
 
 use transport::backbone::{Client, ClientConfig, DeviceCredentials, SecretText, Session};
 use transport::crypto::{SecretKey, SignatureKeypair, SignaturePublicKey};
+use transport::identity::DeviceSharedSecret;
 use transport::wire::{Address, DeviceId, Timestamp};
 
 use crate::clock::Clock;
@@ -45,6 +48,21 @@ impl Account {
             },
         };
         Ok(Self::new(record, client))
+    }
+
+    /// Becomes another device of an identity. The store must be empty.
+    ///
+    /// # Errors
+    /// [`Error::InvalidPropertyValue`] if the shared secret contradicts itself, and the backbone's errors;
+    /// [`Account::load_or_create`] goes on where this stopped.
+    #[cfg_attr(not(test), expect(dead_code, reason = "for the issue about several devices"))]
+    pub(crate) async fn onboard(
+        config: &BackboneConfig,
+        store: &Store,
+        shared_secret: DeviceSharedSecret,
+    ) -> Result<Self> {
+        let client = client(config)?;
+        Ok(Self::new(onboard::begin(&client, store, shared_secret).await?, client))
     }
 
     fn new(record: AccountRecord, client: Client) -> Self {

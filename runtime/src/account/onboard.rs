@@ -31,7 +31,6 @@ impl Onboarding {
 /// # Errors
 /// [`Error::InvalidPropertyValue`] if the shared secret contradicts itself, and the backbone's errors; the next start
 /// goes on where this one stopped.
-#[cfg_attr(not(test), expect(dead_code, reason = "offered to users by the issue about several devices"))]
 pub(super) async fn begin(client: &Client, store: &Store, shared_secret: DeviceSharedSecret) -> Result<AccountRecord> {
     shared_secret.identity.check().map_err(|error| Error::InvalidPropertyValue(error.to_string()))?;
     let onboarding = Onboarding { shared_secret, device: NewDevice::generate() };

@@ -276,6 +276,9 @@ impl Context {
         in_flight: Option<InFlight>,
         assigned: &[AssignedModification],
     ) -> Result<()> {
+        if in_flight.is_none() && position == Position::load(&self.store)? {
+            return Ok(());
+        }
         let mut batch = Batch::new();
         let mut index = position.index;
         if let Some(sent) = in_flight {

@@ -132,6 +132,8 @@ async fn serve(listener: TcpListener, requests: Arc<Mutex<Vec<ReceivedRequest>>>
 }
 
 async fn converse(stream: TcpStream, requests: Arc<Mutex<Vec<ReceivedRequest>>>, script: Script) {
+    // Head and body are written one after the other; waiting for acknowledgements in between would cost 40 ms each.
+    let _ = stream.set_nodelay(true);
     let mut stream = BufReader::new(stream);
     while let Some(request) = receive(&mut stream).await {
         requests.lock().unwrap_or_else(PoisonError::into_inner).push(request.clone());

@@ -1,0 +1,128 @@
+//! First starts, interrupted ones included.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::*;
+use crate::clock::ManualClock;
+use crate::fake_backbone::FakeBackbone;
+use crate::store::{StoreSecret, collection};
+
+struct Place {
+    directory: tempfile::TempDir,
+    backbone: FakeBackbone,
+    clock: ManualClock,
+}
+
+impl Place {
+    async fn new() -> Self {
+        let clock = ManualClock::new("2026-01-01T00:00:00Z".parse().unwrap());
+        Self { directory: tempfile::tempdir().unwrap(), backbone: FakeBackbone::start().await, clock }
+    }
+
+    fn config(&self) -> Config {
+        Config::new(self.directory.path(), self.backbone.config())
+    }
+
+    async fn start_with(&self, config: &Config) -> Result<Account> {
+        Account::load_or_create(config, &store(self.directory.path()), &self.clock).await
+    }
+
+    async fn start(&self) -> Result<Account> {
+        self.start_with(&self.config()).await
+    }
+
+    fn public_keys_sent(&self) -> Vec<Value> {
+        let requests = self.backbone.requests();
+        let creations = requests.iter().filter(|request| request.path().ends_with("/Identities"));
+        creations.map(|request| request.json()["identityPublicKey"].clone()).collect()
+    }
+}
+
+fn store(directory: &Path) -> Store {
+    Store::open(directory, || Ok(StoreSecret::new([1; 32])), true).unwrap()
+}
+
+#[tokio::test]
+async fn the_first_start_creates_an_identity_and_the_next_one_needs_no_backbone() {
+    let place = Place::new().await;
+    let first = place.start().await.unwrap();
+    assert_eq!(place.backbone.calls(), ["POST /Challenges", "POST /Identities"]);
+    let second = place.start().await.unwrap();
+    assert_eq!(place.backbone.calls().len(), 2);
+    assert_eq!((first.address(), first.device_id()), (second.address(), second.device_id()));
+    assert_eq!(first.identity_key().unwrap().public_key(), *second.public_key());
+    assert_eq!(first.device_key().public_key(), second.device_key().public_key());
+    second.session().log_in().await.unwrap();
+}
+
+#[tokio::test]
+async fn the_device_is_the_first_thing_that_other_devices_learn() {
+    let place = Place::new().await;
+    let config = Config {
+        device: crate::DeviceProfile { name: Some("laptop".to_owned()), description: None },
+        ..place.config()
+    };
+    let account = place.start_with(&config).await.unwrap();
+    let store = store(place.directory.path());
+    let device = store.object(collection::DEVICES, account.device_id().as_str()).unwrap().unwrap().properties;
+    assert_eq!((&device["@type"], &device["name"]), (&"Device".into(), &"laptop".into()));
+    assert!(!device.contains_key("id") && !device.contains_key("initialPassword"));
+    let queued: Vec<_> = store.unpushed(10).unwrap().into_iter().map(|(_, change)| change.category.unwrap()).collect();
+    assert_eq!(queued.iter().map(|category| category.as_str()).collect::<Vec<_>>(), ["TechnicalData", "Userdata"]);
+}
+
+#[tokio::test]
+async fn keys_whose_creation_never_arrived_are_used_by_the_next_start() {
+    let place = Place::new().await;
+    place.backbone.state().refuse = Some(("/Identities", "error.platform.unexpected"));
+    assert!(place.start().await.is_err());
+    place.start().await.unwrap();
+    let keys = place.public_keys_sent();
+    assert_eq!(keys.len(), 2);
+    assert_eq!(keys[0], keys[1]);
+    assert_eq!(place.backbone.state().identities.len(), 1);
+}
+
+#[tokio::test]
+async fn an_identity_whose_answer_was_lost_is_replaced_by_a_fresh_one() {
+    let place = Place::new().await;
+    place.backbone.state().lose_answer_to = Some("/Identities");
+    let error = place.start().await.err().unwrap();
+    assert_eq!(error.code(), "error.transport.request.network");
+    let account = place.start().await.unwrap();
+    account.session().log_in().await.unwrap();
+    let keys = place.public_keys_sent();
+    assert_eq!(keys.len(), 3, "the lost one, the same again, a fresh one");
+    assert_eq!(keys[0], keys[1]);
+    assert_ne!(keys[1], keys[2]);
+    assert_eq!(place.start().await.unwrap().address(), account.address());
+}
+
+#[tokio::test]
+async fn no_identity_is_created_when_that_is_not_allowed() {
+    let place = Place::new().await;
+    let config = Config { allow_identity_creation: false, ..place.config() };
+    let error = place.start_with(&config).await.err().unwrap();
+    assert_eq!(error.code(), "error.transport.general.noIdentityFound");
+    assert!(place.backbone.calls().is_empty());
+}
+
+#[tokio::test]
+async fn a_refused_client_is_named() {
+    let place = Place::new().await;
+    place.backbone.state().refuse = Some(("/Identities", "error.platform.unauthorized"));
+    let error = place.start().await.err().unwrap();
+    assert_eq!(error.code(), "error.transport.general.platformClientInvalid");
+}
+
+#[tokio::test]
+async fn a_backbone_with_another_domain_is_refused_with_its_name() {
+    let place = Place::new().await;
+    let mut config = place.config();
+    config.backbone.address_hostname = Some("other.example".to_owned());
+    let error = place.start_with(&config).await.err().unwrap();
+    assert!(matches!(&error, Error::Config(text) if text.contains("'localhost'")), "{error}");
+    assert!(store(place.directory.path()).value::<AccountRecord>(AccountRecord::NAME).unwrap().is_none());
+}

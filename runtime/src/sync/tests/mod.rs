@@ -1,0 +1,124 @@
+//! Synchronization against a backbone that misbehaves.
+
+mod datawallet;
+mod events;
+mod onboarding;
+mod worker;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use serde_json::{Map, Value, json};
+use transport::crypto::SecretKey;
+use transport::datawallet::{PayloadCategory, PendingModification, open_payload};
+use transport::wire::backbone::datawallet::ModificationType;
+
+use super::Context;
+use crate::Config;
+use crate::account::Account;
+use crate::clock::{Clock, ManualClock};
+use crate::event::EventBus;
+use crate::fake_backbone::FakeBackbone;
+use crate::store::{Batch, Object, Store, StoreSecret, collection};
+
+const OTHER_DEVICE: &str = "DVCotherotherother12";
+const TOKEN: &str = "TOKabcdefghijklmno12";
+
+/// A node's directory and its backbone.
+struct Place {
+    directory: tempfile::TempDir,
+    backbone: FakeBackbone,
+    clock: Arc<ManualClock>,
+}
+
+impl Place {
+    async fn new() -> Self {
+        let clock = Arc::new(ManualClock::new("2026-01-01T00:00:00Z".parse().unwrap()));
+        Self { directory: tempfile::tempdir().unwrap(), backbone: FakeBackbone::start().await, clock }
+    }
+
+    /// Starts the node as far as synchronization is concerned; drop what it returns to stop it.
+    async fn start(&self) -> Context {
+        self.start_with_datawallet(true).await
+    }
+
+    async fn start_with_datawallet(&self, datawallet_enabled: bool) -> Context {
+        let config = Config::new(self.directory.path(), self.backbone.config());
+        let store = Arc::new(store(self.directory.path(), datawallet_enabled));
+        let account = Account::load_or_create(&config, &store, &*self.clock).await.unwrap();
+        self.context(store, account, datawallet_enabled)
+    }
+
+    fn context(&self, store: Arc<Store>, account: Account, datawallet_enabled: bool) -> Context {
+        let (account, clock): (_, Arc<dyn Clock>) = (Arc::new(account), self.clock.clone());
+        Context { store, account, clock, events: EventBus::new(), datawallet_enabled }
+    }
+
+    /// Another device of the identity changes a token.
+    fn other_device_sets(&self, key: &SecretKey, kind: ModificationType, category: PayloadCategory, properties: Value) {
+        let mut backbone = self.backbone.state();
+        let change = PendingModification {
+            kind,
+            collection: collection::TOKENS.to_owned(),
+            object_identifier: TOKEN.to_owned(),
+            payload: Some((category, members(properties))),
+        };
+        let sealed = change.seal(key, backbone.log.len() as u64).unwrap();
+        backbone.append(OTHER_DEVICE, serde_json::to_value(sealed).unwrap());
+    }
+
+    /// The log in clear: kind, object, payload.
+    fn log(&self, key: &SecretKey) -> Vec<(String, String, Value)> {
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        let state = self.backbone.state();
+        let entries = state.log.iter().enumerate();
+        let opened = entries.map(|(index, entry)| {
+            let payload = match serde_json::from_value(entry["encryptedPayload"].clone()) {
+                Ok(payload) => Value::Object(open_payload(key, index as u64, &payload).unwrap()),
+                Err(_) => Value::Null,
+            };
+            (text(&entry["type"]), text(&entry["objectIdentifier"]), payload)
+        });
+        opened.collect()
+    }
+}
+
+fn store(directory: &Path, record_modifications: bool) -> Store {
+    Store::open(directory, || Ok(StoreSecret::new([1; 32])), record_modifications).unwrap()
+}
+
+fn members(properties: Value) -> Map<String, Value> {
+    match properties {
+        Value::Object(members) => members,
+        other => panic!("not an object: {other}"),
+    }
+}
+
+fn token(properties: Value) -> Object {
+    Object::new(collection::TOKENS, TOKEN, members(properties))
+}
+
+async fn create(context: &Context, object: Object) {
+    let mut batch = Batch::new();
+    batch.record_create(object);
+    context.store.commit(batch).await.unwrap();
+}
+
+async fn update(context: &Context, object: Object) {
+    let mut batch = Batch::new();
+    batch.record_update(object);
+    context.store.commit(batch).await.unwrap();
+}
+
+fn stored_token(context: &Context) -> Option<Value> {
+    let object = context.store.object(collection::TOKENS, TOKEN).unwrap();
+    object.map(|object| Value::Object(object.properties))
+}
+
+fn unpushed(context: &Context) -> usize {
+    context.store.unpushed(1000).unwrap().len()
+}
+
+fn plain_token() -> Value {
+    json!({ "@type": "Token", "isOwn": true, "content": { "a": 1 } })
+}

@@ -1,0 +1,60 @@
+use super::*;
+use crate::Event;
+use crate::sync::Synchronizer;
+
+async fn started(place: &Place) -> (Arc<Store>, SecretKey, Synchronizer) {
+    let node = place.start().await;
+    let (store, key, mut events) =
+        (node.store.clone(), node.account.synchronization_key().clone(), node.events.subscribe());
+    let synchronizer = Synchronizer::start(node);
+    assert!(matches!(events.recv().await.unwrap(), Event::DatawalletSynchronized), "a start synchronizes by itself");
+    (store, key, synchronizer)
+}
+
+#[tokio::test]
+async fn a_change_is_pushed_without_being_asked_for() {
+    let place = Place::new().await;
+    let (store, key, synchronizer) = started(&place).await;
+    let mut batch = Batch::new();
+    batch.record_create(token(plain_token()));
+    store.commit(batch).await.unwrap();
+    synchronizer.changed();
+    while !store.unpushed(1).unwrap().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(place.log(&key).len(), 3);
+}
+
+#[tokio::test]
+async fn callers_that_wait_together_share_one_run() {
+    let place = Place::new().await;
+    let (_store, _key, synchronizer) = started(&place).await;
+    let before = place.backbone.calls().len();
+    let callers = (0..20).map(|_| synchronizer.everything());
+    for outcome in futures_util::future::join_all(callers).await {
+        outcome.unwrap();
+    }
+    let calls = &place.backbone.calls()[before..];
+    let runs = calls.iter().filter(|call| *call == "POST /SyncRuns").count();
+    assert!((1..=2).contains(&runs), "one for the first caller at most, one for the others: {calls:?}");
+}
+
+#[tokio::test]
+async fn a_failure_reaches_everybody_who_waits() {
+    let place = Place::new().await;
+    let (_store, _key, synchronizer) = started(&place).await;
+    place.backbone.state().version = Some(9);
+    let (first, second) = tokio::join!(synchronizer.datawallet(), synchronizer.datawallet());
+    for outcome in [first, second] {
+        assert_eq!(outcome.unwrap_err().code(), "error.transport.datawallet.insufficientSupportedDatawalletVersion");
+    }
+}
+
+#[tokio::test]
+async fn stopping_is_idempotent_and_refuses_what_comes_after() {
+    let place = Place::new().await;
+    let (_store, _key, synchronizer) = started(&place).await;
+    synchronizer.stop().await;
+    synchronizer.stop().await;
+    assert_eq!(synchronizer.datawallet().await.unwrap_err().code(), "error.transport.request.aborted");
+}
