@@ -64,7 +64,9 @@ impl LayoutScanner {
     }
 
     pub(super) fn finish(self) -> Result<Layout, FileError> {
-        let frame: Frame = serde_json::from_slice(&self.frame).map_err(|_| FileError::Malformed)?;
+        // checked here, because the parser skips over unknown members without looking
+        let text = std::str::from_utf8(&self.frame).map_err(|_| FileError::Malformed)?;
+        let frame: Frame = serde_json::from_str(text).map_err(|_| FileError::Malformed)?;
         let nonce = from_base64url(&frame.nnc).ok().and_then(|nonce| nonce.try_into().ok());
         match (self.failed, frame.alg, self.ciphertext, nonce) {
             (false, ALGORITHM, Some(ciphertext), Some(nonce)) => Ok(Layout { ciphertext, nonce }),
