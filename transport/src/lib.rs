@@ -7,6 +7,50 @@
 //! | none | [`wire`]: identifiers, dates, references, and the shapes of the backbone's HTTP messages; pure data |
 //! | `verify` | [`identity`]'s address derivation and signature verification: what a server needs |
 //! | `client` (default) | sealing and opening, keys, and the [`backbone`] client |
+//!
+//! What a file goes through from one person to another:
+//!
+//! ```
+//! # #[cfg(feature = "client")] {
+//! # use std::io::{Cursor, Read};
+//! use transport::crypto::SecretKey;
+//! use transport::file::{FileMetadata, Opener, Sealer};
+//! use transport::token::{self, TokenContent};
+//! use transport::wire::TokenReference;
+//!
+//! // the sender seals the file and its metadata, and a token that points to it; a backbone stores all three
+//! let (content_key, metadata_key, token_key) = (SecretKey::generate(), SecretKey::generate(), SecretKey::generate());
+//! let mut body = Vec::new();
+//! let mut sealer = Sealer::new(&content_key, &mut body);
+//! sealer.push(b"Hello", &mut body)?;
+//! let sealed = sealer.finish(&mut body);
+//! let metadata = FileMetadata {
+//!     filename: "hello.txt".into(),
+//!     filesize: sealed.plaintext_length,
+//!     mimetype: "text/plain".into(),
+//!     plaintext_hash: sealed.plaintext_hash,
+//!     secret_key: content_key,
+//!     description: None, modified_at: None, tags: None, title: None,
+//! };
+//! let properties = metadata.seal(&metadata_key);
+//! let content = TokenContent::File { file_id: "FILabcDEF123ghiJKL45".parse()?, secret_key: metadata_key };
+//! let token = token::seal(&content, &token_key);
+//!
+//! // the sender hands over a reference, out of band
+//! let reference = TokenReference::new("TOKabcDEF123ghiJKL45".parse()?, token_key.into()).at("https://example.com")?;
+//! let text = reference.to_truncated();
+//!
+//! // the receiver fetches what it names, and opens it
+//! let key = SecretKey::from(TokenReference::parse(&text)?.key);
+//! let TokenContent::File { secret_key, .. } = token::open(&token.0, &key)? else { panic!("a file") };
+//! let metadata = FileMetadata::open(&properties.0, &secret_key)?;
+//! let mut file = Opener::new(&metadata, sealed.cipher_hash).open(Cursor::new(body))?;
+//! let mut plaintext = String::new();
+//! file.read_to_string(&mut plaintext)?;
+//! assert_eq!(plaintext, "Hello");
+//! # }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 

@@ -18,5 +18,5 @@ mod seal;
 
 pub use error::FileError;
 pub use metadata::{FileMetadata, MAX_SEALED_METADATA_LENGTH, sign_ownership};
-pub use open::{Opener, VerifiedFile};
+pub use open::{Opener, ReceivedBody, ReceivingBody, VerifiedFile};
 pub use seal::{MAX_PLAINTEXT_LENGTH, SealedFile, Sealer, sealed_length};

@@ -12,6 +12,40 @@ use crate::crypto::hash::{Sha512Hash, Sha512Stream};
 /// Bytes of the body that are read at a time.
 const READ_LENGTH: usize = 64 * 1024;
 
+/// A body on its way in: hashed and understood while it arrives, so that it need not be read once more for that.
+#[derive(Default)]
+pub struct ReceivingBody {
+    hash: Sha512Stream,
+    scanner: LayoutScanner,
+}
+
+impl ReceivingBody {
+    /// Before the first byte.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Takes the next piece.
+    pub fn push(&mut self, piece: &[u8]) {
+        self.hash.update(piece);
+        self.scanner.push(piece);
+    }
+
+    /// After the last byte. Nothing is checked yet; [`Opener::open_received`] does.
+    #[must_use]
+    pub fn finish(self) -> ReceivedBody {
+        ReceivedBody { hash: self.hash.finish_hash(), layout: self.scanner.finish() }
+    }
+}
+
+/// What is known of a body that arrived.
+#[derive(Debug)]
+pub struct ReceivedBody {
+    hash: Sha512Hash,
+    layout: Result<Layout, FileError>,
+}
+
 /// Checks bodies against what the backbone and the metadata say of them.
 pub struct Opener {
     content_key: SecretKey,
@@ -32,43 +66,37 @@ impl Opener {
         }
     }
 
-    /// Goes over the whole body three times at most, in constant memory: hash and structure, tag and plaintext, and
-    /// once more while the result is read. The body must not change in between, so give a private file or a buffer.
+    /// Goes over the whole body three times, in constant memory: hash and structure, tag and plaintext, and once more
+    /// while the result is read. The body must not change in between, so give a private file or a buffer.
     ///
     /// Blocks for as long as that takes.
     ///
     /// # Errors
     /// [`FileError`] says which check failed; no plaintext has left until all have passed.
     pub fn open<R: Read + Seek>(&self, mut body: R) -> Result<VerifiedFile<R>, FileError> {
-        let layout = self.check_body(&mut body)?;
+        let received = read_whole(&mut body)?;
+        self.open_received(body, received)
+    }
+
+    /// The same for a body that was looked at while it arrived, which saves the first time.
+    ///
+    /// # Errors
+    /// As [`Opener::open`].
+    pub fn open_received<R: Read + Seek>(
+        &self,
+        mut body: R,
+        received: ReceivedBody,
+    ) -> Result<VerifiedFile<R>, FileError> {
+        if received.hash != self.cipher_hash {
+            return Err(FileError::CipherMismatch);
+        }
+        let layout = received.layout?;
         if plaintext_length(&layout)? != self.filesize {
             return Err(FileError::InvalidMetadata);
         }
         self.check_plaintext(&mut body, &layout)?;
         let decryption = Decryption::start(body, &layout, &self.content_key)?;
         Ok(VerifiedFile { decryption, block: Vec::new(), taken: 0, length: self.filesize })
-    }
-
-    fn check_body(&self, body: &mut (impl Read + Seek)) -> Result<Layout, FileError> {
-        body.seek(SeekFrom::Start(0))?;
-        let mut hash = Sha512Stream::new();
-        let mut scanner = LayoutScanner::default();
-        let mut buffer = vec![0; READ_LENGTH];
-        loop {
-            match body.read(&mut buffer) {
-                Ok(0) => break,
-                Ok(length) => {
-                    hash.update(&buffer[..length]);
-                    scanner.push(&buffer[..length]);
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-        if hash.finish_hash() != self.cipher_hash {
-            return Err(FileError::CipherMismatch);
-        }
-        scanner.finish()
     }
 
     fn check_plaintext(&self, body: &mut (impl Read + Seek), layout: &Layout) -> Result<(), FileError> {
@@ -82,6 +110,20 @@ impl Opener {
             hash.update(block);
         }
         if hash.finish_hash() == self.plaintext_hash { Ok(()) } else { Err(FileError::PlaintextHashMismatch) }
+    }
+}
+
+fn read_whole(body: &mut (impl Read + Seek)) -> io::Result<ReceivedBody> {
+    body.seek(SeekFrom::Start(0))?;
+    let mut receiving = ReceivingBody::new();
+    let mut buffer = vec![0; READ_LENGTH];
+    loop {
+        match body.read(&mut buffer) {
+            Ok(0) => return Ok(receiving.finish()),
+            Ok(length) => receiving.push(&buffer[..length]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
     }
 }
 

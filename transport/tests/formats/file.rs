@@ -4,7 +4,9 @@ use std::io::{Cursor, Read};
 
 use transport::crypto::hash::Sha512Hash;
 use transport::crypto::{CryptoObject, Form, SecretKey, SignatureKeypair};
-use transport::file::{FileError, FileMetadata, Opener, SealedFile, Sealer, sealed_length, sign_ownership};
+use transport::file::{
+    FileError, FileMetadata, Opener, ReceivingBody, SealedFile, Sealer, sealed_length, sign_ownership,
+};
 use transport::wire::bytes::{from_base64url, to_base64url};
 
 use crate::vectors::{Vector, hex, load};
@@ -97,6 +99,29 @@ fn files_of_every_length_around_a_block_survive_and_equal_the_one_shot_text() {
 #[test]
 fn the_largest_file_of_other_clients_has_the_body_length_they_state() {
     assert_eq!(sealed_length(10 * 1024 * 1024), 13_981_117);
+}
+
+#[test]
+fn a_body_that_was_looked_at_while_it_arrived_opens_or_is_refused_alike() {
+    let key = SecretKey::generate();
+    let plaintext = vec![7; 100_000];
+    let (body, sealed) = seal(&plaintext, &key, 4096);
+    let opener = Opener::new(&metadata(&sealed, &key), sealed.cipher_hash);
+    let received = |body: &[u8]| {
+        let mut receiving = ReceivingBody::new();
+        body.chunks(1000).for_each(|piece| receiving.push(piece));
+        receiving.finish()
+    };
+    let mut opened = Vec::new();
+    opener.open_received(Cursor::new(&body), received(&body)).unwrap().read_to_end(&mut opened).unwrap();
+    assert_eq!(opened, plaintext);
+
+    let mut altered = body.clone();
+    altered[50_000] ^= 1;
+    let refused = opener.open_received(Cursor::new(&body), received(&altered));
+    assert!(matches!(refused, Err(FileError::CipherMismatch)));
+    let changed_on_disk = opener.open_received(Cursor::new(&altered), received(&body));
+    assert!(matches!(changed_on_disk, Err(FileError::Decryption)));
 }
 
 #[test]
