@@ -9,7 +9,9 @@ use transport::wire::backbone::sync_runs::ExternalEventResult;
 use transport::wire::{FileId, TokenId};
 
 use super::run::Context;
+use crate::dto;
 use crate::event::Event;
+use crate::file::FileRecord;
 use crate::store::{Batch, Object, collection};
 use crate::{Error, Result};
 
@@ -49,8 +51,7 @@ async fn ownership_locked(context: &Context, payload: Value) -> Result<()> {
     let FilePayload { file_id } = read(payload)?;
     let Some(mut file) = file(context, &file_id)? else { return Ok(()) };
     file.properties.insert("ownershipIsLocked".to_owned(), Value::Bool(true));
-    update(context, file).await?;
-    Ok(())
+    update(context, file, Event::FileOwnershipLocked).await
 }
 
 async fn ownership_claimed(context: &Context, payload: Value) -> Result<()> {
@@ -65,8 +66,7 @@ async fn ownership_claimed(context: &Context, payload: Value) -> Result<()> {
         members.remove("ownershipToken");
         members.remove("ownershipIsLocked");
     }
-    update(context, file).await?;
-    Ok(())
+    update(context, file, Event::FileOwnershipClaimed).await
 }
 
 fn token_locked(context: &Context, payload: Value) -> Result<()> {
@@ -79,10 +79,15 @@ fn file(context: &Context, id: &FileId) -> Result<Option<Object>> {
     Ok(context.store.object(collection::FILES, id.as_str())?)
 }
 
-async fn update(context: &Context, file: Object) -> Result<()> {
+/// Stores a file that changed and announces it.
+async fn update(context: &Context, file: Object, event: fn(Box<dto::File>) -> Event) -> Result<()> {
+    let (id, record) = FileRecord::read(&file)?;
+    let described = record.to_dto(id, &context.account.client().config().base_url)?;
     let mut batch = Batch::new();
     batch.record_update(file);
-    Ok(context.store.commit(batch).await?)
+    context.store.commit(batch).await?;
+    context.events.publish(event(Box::new(described)));
+    Ok(())
 }
 
 fn read<T: DeserializeOwned>(payload: Value) -> Result<T> {

@@ -14,9 +14,10 @@ fn event(number: u64, kind: &str, payload: Value) -> Value {
 async fn node_with_file(place: &Place) -> Context {
     let node = place.start().await;
     node.datawallet().await.unwrap();
-    let properties = json!({
-        "@type": "File", "isOwn": true, "owner": node.account.address(), "ownershipToken": "secret", "filename": "a.txt"
-    });
+    let session = include_str!("../../../../transport/tests/vectors/session-v7.0.0.json");
+    let session: Value = serde_json::from_str(session).unwrap();
+    let mut properties = session["objects"]["file"].clone();
+    properties["owner"] = json!(node.account.address());
     create(&node, Object::new(collection::FILES, FILE, members(properties))).await;
     node.datawallet().await.unwrap();
     node
@@ -30,8 +31,10 @@ fn file(node: &Context) -> Map<String, Value> {
 async fn a_locked_file_is_marked_and_other_devices_learn_of_it_within_the_run() {
     let place = Place::new().await;
     let node = node_with_file(&place).await;
+    let mut events = node.events.subscribe();
     place.backbone.state().events = vec![event(1, "FileOwnershipLocked", json!({ "fileId": FILE }))];
     node.everything().await.unwrap();
+    assert!(matches!(events.recv().await.unwrap(), Event::FileOwnershipLocked(file) if file.id.as_str() == FILE));
     assert_eq!(file(&node)["ownershipIsLocked"], true);
     assert_eq!(place.backbone.state().results, [("SYI00000000000000001".to_owned(), None)]);
     assert!(!place.backbone.calls().iter().any(|call| call.starts_with("POST /Datawallet/Modifications?")));
@@ -50,9 +53,11 @@ async fn a_claimed_file_is_no_longer_ours() {
         "cipherHash": "AA", "expiresAt": "2099-01-01T00:00:00.000Z", "encryptedProperties": "AA"
     });
     place.backbone.state().files.insert(FILE.to_owned(), metadata);
+    let mut events = node.events.subscribe();
     let payload = json!({ "fileId": FILE, "newOwnerAddress": NEW_OWNER });
     place.backbone.state().events = vec![event(1, "FileOwnershipClaimed", payload)];
     node.everything().await.unwrap();
+    assert!(matches!(events.recv().await.unwrap(), Event::FileOwnershipClaimed(file) if !file.is_own));
     let file = file(&node);
     assert_eq!((&file["isOwn"], &file["owner"]), (&json!(false), &json!(NEW_OWNER)));
     assert!(!file.contains_key("ownershipToken"));
