@@ -1,0 +1,223 @@
+//! Two nodes on one backbone, and what they answered so far.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use api::{ApiConfig, ApiKey, ApiKeys, Dialect};
+use axum::Router;
+use backbone_mock::Backbone;
+use bytes::Bytes;
+use http::HeaderMap;
+use runtime::{BackboneConfig, Clock, Config, ManualClock, Runtime, Secret, SystemClock, Timestamp};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tower::ServiceExt;
+
+use crate::recording::{Body, Entry, Node, Part, Request, Response};
+use crate::request;
+
+pub const UNKNOWN_ADDRESS: &str = "did:e:localhost:dids:0000000000000000000000";
+/// A key without the role that the probes need.
+pub const OTHER_KEY: &str = "This_is_the_other_KEY_with_30_chars+";
+const KEY: &str = "This_is_a_test_APIKEY_with_30_chars+";
+
+pub struct World {
+    dialect: Dialect,
+    now: Arc<ManualClock>,
+    backbone_clock: Arc<backbone_mock::ManualClock>,
+    backbone: Backbone,
+    a: Peer,
+    b: Peer,
+    answers: HashMap<String, Answer>,
+    _dirs: Vec<TempDir>,
+}
+
+struct Peer {
+    runtime: Runtime,
+    router: Router,
+    address: String,
+}
+
+pub struct Answer {
+    pub status: u16,
+    pub headers: HeaderMap,
+    pub body: Bytes,
+}
+
+impl Answer {
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or(Value::Null)
+    }
+}
+
+impl World {
+    pub async fn start(dialect: Dialect) -> Self {
+        let dirs: Vec<TempDir> = (0..3).map(|_| tempfile::tempdir().unwrap()).collect();
+        let start = SystemClock.now();
+        let (now, backbone_clock) =
+            (Arc::new(ManualClock::new(start)), Arc::new(backbone_mock::ManualClock::new(start)));
+        let config =
+            backbone_mock::Config::new(dirs[0].path()).with_client("test", "test").with_clock(backbone_clock.clone());
+        let backbone = Backbone::start(config).await.unwrap();
+        let a = Peer::start(&dirs[1], &backbone.url(), now.clone(), dialect).await;
+        let b = Peer::start(&dirs[2], &backbone.url(), now.clone(), dialect).await;
+        Self { dialect, now, backbone_clock, backbone, a, b, answers: HashMap::new(), _dirs: dirs }
+    }
+
+    pub fn dialect(&self) -> Dialect {
+        self.dialect
+    }
+
+    pub fn key(&self) -> &'static str {
+        KEY
+    }
+
+    pub fn address(&self, node: Node) -> &str {
+        &self.peer(node).address
+    }
+
+    pub fn backbone_url(&self) -> String {
+        self.backbone.url()
+    }
+
+    pub fn now(&self) -> String {
+        self.now.now().to_string()
+    }
+
+    /// What the expiry probes set, a moment before they wait for it to pass.
+    pub fn soon(&self) -> String {
+        self.now.now().saturating_add(Duration::from_secs(60)).to_string()
+    }
+
+    /// The result of an earlier entry.
+    pub fn result(&self, name: &str) -> Value {
+        self.answers.get(name).unwrap_or_else(|| panic!("no entry '{name}' before this one")).json()["result"].clone()
+    }
+
+    pub fn last_tag(&self, name: &str) -> String {
+        self.answers[name].headers["etag"].to_str().unwrap().to_owned()
+    }
+
+    pub fn remember(&mut self, name: &str, answer: &Answer) {
+        let Answer { status, headers, body } = answer;
+        self.answers.insert(name.to_owned(), Answer { status: *status, headers: headers.clone(), body: body.clone() });
+    }
+
+    pub async fn send(&self, entry: &Entry) -> Answer {
+        let request = request::build(self, entry);
+        let response = self.peer(entry.node).router.clone().oneshot(request).await.unwrap();
+        let (parts, body) = response.into_parts();
+        let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
+        Answer { status: parts.status.as_u16(), headers: parts.headers, body }
+    }
+
+    /// Makes what was there before an entry without having been recorded.
+    pub async fn prepare(&mut self, name: &str) {
+        match name {
+            "file query mimetype equal" => self.upload_for_queries().await,
+            "token query all" => self.create_tokens_for_queries().await,
+            "load file by token with other content" => {
+                let body = json!({"content": {"name": "other"}, "expiresAt": "2099-01-31", "ephemeral": true});
+                self.prepared("prepared: token with other content", "Tokens/Own", Body::Json(body)).await;
+            }
+            "expiry get expired file" => {
+                let later = self.now.now().saturating_add(Duration::from_secs(3600));
+                self.now.set(later);
+                self.backbone_clock.set(later);
+            }
+            _ => {}
+        }
+    }
+
+    pub async fn stop(self) {
+        for peer in [self.a, self.b] {
+            peer.runtime.shutdown().await.unwrap();
+        }
+        self.backbone.shutdown().await.unwrap();
+    }
+
+    async fn upload_for_queries(&mut self) {
+        let fields: [&[(&str, &str)]; 3] = [
+            &[
+                ("title", "Query Alpha"),
+                ("description", "first"),
+                ("expiresAt", "2098-01-01"),
+                ("tags", "x:q1"),
+                ("tags", "x:common"),
+            ],
+            &[("title", "Query Beta"), ("expiresAt", "2098-06-01"), ("tags", "x:q2"), ("tags", "x:common")],
+            &[("title", "12345"), ("description", "true"), ("expiresAt", "2098-08-01")],
+        ];
+        for (index, fields) in fields.iter().enumerate() {
+            let name = format!("q{}.dat", index + 1);
+            let text = |(field, value): &(&str, &str)| Part {
+                field: (*field).to_owned(),
+                value: Some((*value).to_owned()),
+                bytes: None,
+                filename: None,
+                mimetype: None,
+            };
+            let file = Part {
+                field: "file".to_owned(),
+                value: None,
+                bytes: Some(1),
+                filename: Some(name.clone()),
+                mimetype: Some("application/x-query".to_owned()),
+            };
+            let parts = std::iter::once(file).chain(fields.iter().map(text)).collect();
+            self.prepared(&format!("prepared: {name}"), "Files/Own", Body::Multipart(parts)).await;
+        }
+    }
+
+    async fn create_tokens_for_queries(&mut self) {
+        for (name, protection) in [
+            ("tq-plain", json!({})),
+            ("tq-password", json!({"passwordProtection": {"password": "pw", "passwordLocationIndicator": "SMS"}})),
+            (
+                "tq-pin",
+                json!({"passwordProtection": {"password": "4711", "passwordIsPin": true, "passwordLocationIndicator": 77}}),
+            ),
+        ] {
+            let mut body = json!({"content": {"name": name}, "expiresAt": "2097-01-01T00:00:00.000Z"});
+            body.as_object_mut().unwrap().extend(protection.as_object().unwrap().clone());
+            self.prepared(&format!("prepared: {name}"), "Tokens/Own", Body::Json(body)).await;
+        }
+    }
+
+    async fn prepared(&mut self, name: &str, path: &str, body: Body) {
+        let media = if matches!(body, Body::Json(_)) { "application/json" } else { "multipart/form-data" };
+        let headers = [("x-api-key", "<key>"), ("content-type", media)];
+        let request = Request {
+            method: "POST".to_owned(),
+            path: format!("{}/{path}", self.dialect.path_prefix()),
+            headers: headers.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
+            body: Some(body),
+        };
+        let response = Response { status: 201, headers: std::collections::BTreeMap::new(), body: Value::Null };
+        let entry = Entry { name: name.to_owned(), node: Node::A, request, response };
+        let answer = self.send(&entry).await;
+        assert_eq!(answer.status, 201, "{name}: {}", answer.json());
+        self.remember(name, &answer);
+    }
+
+    fn peer(&self, node: Node) -> &Peer {
+        match node {
+            Node::A => &self.a,
+            Node::B => &self.b,
+        }
+    }
+}
+
+impl Peer {
+    async fn start(dir: &TempDir, backbone: &str, clock: Arc<ManualClock>, dialect: Dialect) -> Self {
+        let config = Config::new(dir.path(), BackboneConfig::new(backbone, "test", Secret::new("test")));
+        let runtime = Runtime::builder(config).clock(clock).start().await.unwrap();
+        let address = runtime.account().identity_info().await.unwrap().address.to_string();
+        let other =
+            ApiKey { scopes: vec!["core:relationships".to_owned()], ..ApiKey::new("other", Secret::new(OTHER_KEY)) };
+        let keys = ApiKeys::named(&[ApiKey::new("all", Secret::new(KEY)), other], Timestamp::MIN).unwrap();
+        let config = ApiConfig { dialects: vec![dialect], ..ApiConfig::new(keys) };
+        Self { router: api::router(runtime.clone(), config), runtime, address }
+    }
+}
