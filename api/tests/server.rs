@@ -1,0 +1,110 @@
+//! The listener: addresses, limits, shutdown (threat T14).
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod common;
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use api::{Server, ServerLimits};
+use common::TestNode;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+const FREE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
+const HEALTH: &[u8] = b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+
+/// Sends bytes and reads until the other end closes.
+async fn exchange(address: SocketAddr, bytes: &[u8]) -> String {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(bytes).await.unwrap();
+    let mut answer = Vec::new();
+    // A reset after the answer is as good as a close.
+    let _ = stream.read_to_end(&mut answer).await;
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+async fn server(node: &TestNode, limits: ServerLimits) -> Server {
+    Server::start_with_limits(FREE, node.runtime.clone(), TestNode::config(), limits).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_free_port_is_found_and_a_taken_one_is_named() {
+    let node = TestNode::start().await;
+    let first = Server::start(FREE, node.runtime.clone(), TestNode::config()).await.unwrap();
+    assert_ne!(first.local_addr().port(), 0);
+    assert!(exchange(first.local_addr(), HEALTH).await.starts_with("HTTP/1.1 200"));
+    let error = Server::start(first.local_addr(), node.runtime.clone(), TestNode::config()).await.unwrap_err();
+    let text = error.to_string();
+    assert!(text.contains(&first.local_addr().to_string()) && text.contains("port 0"), "{text}");
+    first.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_never_ends_is_closed_while_others_are_answered() {
+    let node = TestNode::start().await;
+    let limits = ServerLimits { header_timeout: Duration::from_millis(100), ..ServerLimits::default() };
+    let server = server(&node, limits).await;
+    let address = server.local_addr();
+    let slow = tokio::spawn(exchange_slowly(address));
+    assert!(exchange(address, HEALTH).await.starts_with("HTTP/1.1 200"));
+    let answer = slow.await.unwrap();
+    assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 408"), "{answer}");
+}
+
+/// The first half of a request, and no more.
+async fn exchange_slowly(address: SocketAddr) -> String {
+    exchange(address, b"GET /health HTTP/1.1\r\nHost: local").await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn huge_headers_are_refused() {
+    let node = TestNode::start().await;
+    let server = server(&node, ServerLimits { max_header_bytes: 16 * 1024, ..ServerLimits::default() }).await;
+    let huge = format!("GET /health HTTP/1.1\r\nHost: localhost\r\nX: {}\r\n\r\n", "x".repeat(64 * 1024));
+    let answer = exchange(server.local_addr(), huge.as_bytes()).await;
+    assert!(answer.starts_with("HTTP/1.1 431"), "{answer}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn more_connections_than_allowed_wait_for_their_turn() {
+    let node = TestNode::start().await;
+    let limits =
+        ServerLimits { max_connections: 1, header_timeout: Duration::from_millis(100), ..ServerLimits::default() };
+    let server = server(&node, limits).await;
+    let holder = TcpStream::connect(server.local_addr()).await.unwrap();
+    // The only slot is held until the idle connection times out; then the waiting one is served.
+    assert!(exchange(server.local_addr(), HEALTH).await.starts_with("HTTP/1.1 200"));
+    drop(holder);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn shutdown_ends_idle_connections_and_frees_the_port() {
+    let node = TestNode::start().await;
+    let server = server(&node, ServerLimits::default()).await;
+    let address = server.local_addr();
+    let mut idle = TcpStream::connect(address).await.unwrap();
+    idle.write_all(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
+    let mut first = [0_u8; 12];
+    idle.read_exact(&mut first).await.unwrap();
+    assert_eq!(&first, b"HTTP/1.1 200");
+    server.shutdown().await;
+    let mut rest = Vec::new();
+    idle.read_to_end(&mut rest).await.unwrap();
+    let again = Server::start(address, node.runtime.clone(), TestNode::config()).await;
+    assert!(again.is_ok(), "{again:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dropping_a_server_closes_its_connections() {
+    let node = TestNode::start().await;
+    let server = server(&node, ServerLimits::default()).await;
+    let mut idle = TcpStream::connect(server.local_addr()).await.unwrap();
+    idle.write_all(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
+    let mut first = [0_u8; 12];
+    idle.read_exact(&mut first).await.unwrap();
+    drop(server);
+    let mut rest = Vec::new();
+    let _ = idle.read_to_end(&mut rest).await;
+    assert!(TcpStream::connect("127.0.0.1:0").await.is_err());
+}
