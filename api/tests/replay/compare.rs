@@ -13,7 +13,7 @@ const HEADERS: [&str; 6] =
     ["content-disposition", "location", "allow", "www-authenticate", "content-encoding", "content-type"];
 const PNG_SIGNATURE: &[u8] = b"\x89PNG\r\n\x1a\n";
 
-pub fn compare(world: &World, entry: &Entry, answer: &Answer) -> Result<(), String> {
+pub(crate) fn compare(world: &World, entry: &Entry, answer: &Answer) -> Result<(), String> {
     let recorded = (entry.response.status, code(&entry.response.body));
     let given = (answer.status, code(&answer.json()));
     match deviations::find(world.dialect(), &entry.name) {

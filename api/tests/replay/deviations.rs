@@ -4,7 +4,7 @@ use api::Dialect;
 
 /// What is answered instead.
 #[derive(Debug, Clone, Copy)]
-pub enum Expected {
+pub(crate) enum Expected {
     /// Another status, another code, or both.
     Answer(u16, Option<&'static str>),
     /// Status and code as recorded, but another body; its JSON text if it is worth pinning.
@@ -23,7 +23,7 @@ struct Deviation {
 }
 
 /// The listed deviation of an entry.
-pub fn find(dialect: Dialect, name: &str) -> Option<Expected> {
+pub(crate) fn find(dialect: Dialect, name: &str) -> Option<Expected> {
     let matches = |deviation: &&Deviation| {
         let here = deviation.dialect.is_none_or(|only| only == dialect);
         here && match deviation.name.strip_suffix('*') {

@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::recording::Node;
 use crate::world::{UNKNOWN_ADDRESS, World};
 
-pub fn mask(world: &World, value: &Value) -> Value {
+pub(crate) fn mask(world: &World, value: &Value) -> Value {
     match value {
         Value::String(text) => mask_text(world, text).into(),
         Value::Array(list) => list.iter().map(|inner| mask(world, inner)).collect(),
@@ -39,7 +39,7 @@ fn kind_of(reference: &str) -> String {
     String::from_utf8(start).unwrap()
 }
 
-pub fn mask_text(world: &World, text: &str) -> String {
+pub(crate) fn mask_text(world: &World, text: &str) -> String {
     let mut text = text.replace(world.address(Node::A), "<address a>");
     text = text.replace(world.address(Node::B), "<address b>").replace(UNKNOWN_ADDRESS, "<unknown address>");
     let id = Regex::new(r"\b(FIL|TOK|RLT|REL|MSG|DVC|CHL|ERR)([A-Za-z0-9]{17})\b").unwrap();

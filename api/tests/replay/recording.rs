@@ -6,56 +6,56 @@ use serde::Deserialize;
 use serde_json::Value;
 
 #[derive(Deserialize)]
-pub struct Recording {
-    pub entries: Vec<Entry>,
+pub(crate) struct Recording {
+    pub(crate) entries: Vec<Entry>,
 }
 
 #[derive(Deserialize)]
-pub struct Entry {
-    pub name: String,
-    pub node: Node,
-    pub request: Request,
-    pub response: Response,
+pub(crate) struct Entry {
+    pub(crate) name: String,
+    pub(crate) node: Node,
+    pub(crate) request: Request,
+    pub(crate) response: Response,
 }
 
 #[derive(Deserialize, Clone, Copy, PartialEq, Eq, Debug)]
 #[serde(rename_all = "lowercase")]
-pub enum Node {
+pub(crate) enum Node {
     A,
     B,
 }
 
 #[derive(Deserialize)]
-pub struct Request {
-    pub method: String,
-    pub path: String,
+pub(crate) struct Request {
+    pub(crate) method: String,
+    pub(crate) path: String,
     #[serde(default)]
-    pub headers: BTreeMap<String, String>,
-    pub body: Option<Body>,
+    pub(crate) headers: BTreeMap<String, String>,
+    pub(crate) body: Option<Body>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Body {
+pub(crate) enum Body {
     Json(Value),
     Raw(String),
     Multipart(Vec<Part>),
 }
 
 #[derive(Deserialize)]
-pub struct Part {
-    pub field: String,
-    pub value: Option<String>,
-    pub bytes: Option<usize>,
-    pub filename: Option<String>,
-    pub mimetype: Option<String>,
+pub(crate) struct Part {
+    pub(crate) field: String,
+    pub(crate) value: Option<String>,
+    pub(crate) bytes: Option<usize>,
+    pub(crate) filename: Option<String>,
+    pub(crate) mimetype: Option<String>,
 }
 
 #[derive(Deserialize)]
-pub struct Response {
-    pub status: u16,
+pub(crate) struct Response {
+    pub(crate) status: u16,
     #[serde(default)]
-    pub headers: BTreeMap<String, String>,
+    pub(crate) headers: BTreeMap<String, String>,
     #[serde(default)]
-    pub body: Value,
+    pub(crate) body: Value,
 }

@@ -16,7 +16,7 @@ const CONTENT: &[u8] = b"probe content";
 /// The address of node a in recorded paths, where it was not masked.
 const ENCODED_ADDRESS_START: &str = "did%3Ae%3Alocalhost%3Adids%3A";
 
-pub fn build(world: &World, entry: &Entry) -> Request<HttpBody> {
+pub(crate) fn build(world: &World, entry: &Entry) -> Request<HttpBody> {
     let path = encode_reference(&substitute(world, entry, &entry.request.path));
     let mut builder = Request::builder().method(entry.request.method.as_str()).uri(own_address(world, &path));
     builder = builder.header(header::HOST, "localhost");

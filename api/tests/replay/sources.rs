@@ -3,7 +3,7 @@
 //! Recordings say `<FIL>` wherever a file id stood. This table says of which entry's file.
 
 /// The entry whose object an id, reference or URL in the request of `name` belongs to.
-pub fn source(name: &str, kind: &str) -> Option<String> {
+pub(crate) fn source(name: &str, kind: &str) -> Option<String> {
     if let Some(source) = same_suffix(name) {
         return Some(source);
     }

@@ -17,12 +17,12 @@ use tower::ServiceExt;
 use crate::recording::{Body, Entry, Node, Part, Request, Response};
 use crate::request;
 
-pub const UNKNOWN_ADDRESS: &str = "did:e:localhost:dids:0000000000000000000000";
+pub(crate) const UNKNOWN_ADDRESS: &str = "did:e:localhost:dids:0000000000000000000000";
 /// A key without the role that the probes need.
-pub const OTHER_KEY: &str = "This_is_the_other_KEY_with_30_chars+";
+pub(crate) const OTHER_KEY: &str = "This_is_the_other_KEY_with_30_chars+";
 const KEY: &str = "This_is_a_test_APIKEY_with_30_chars+";
 
-pub struct World {
+pub(crate) struct World {
     dialect: Dialect,
     now: Arc<ManualClock>,
     backbone_clock: Arc<backbone_mock::ManualClock>,
@@ -39,20 +39,20 @@ struct Peer {
     address: String,
 }
 
-pub struct Answer {
-    pub status: u16,
-    pub headers: HeaderMap,
-    pub body: Bytes,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
 }
 
 impl Answer {
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or(Value::Null)
     }
 }
 
 impl World {
-    pub async fn start(dialect: Dialect) -> Self {
+    pub(crate) async fn start(dialect: Dialect) -> Self {
         let dirs: Vec<TempDir> = (0..3).map(|_| tempfile::tempdir().unwrap()).collect();
         let start = SystemClock.now();
         let (now, backbone_clock) =
@@ -65,46 +65,46 @@ impl World {
         Self { dialect, now, backbone_clock, backbone, a, b, answers: HashMap::new(), _dirs: dirs }
     }
 
-    pub fn dialect(&self) -> Dialect {
+    pub(crate) fn dialect(&self) -> Dialect {
         self.dialect
     }
 
-    pub fn key(&self) -> &'static str {
+    pub(crate) fn key(&self) -> &'static str {
         KEY
     }
 
-    pub fn address(&self, node: Node) -> &str {
+    pub(crate) fn address(&self, node: Node) -> &str {
         &self.peer(node).address
     }
 
-    pub fn backbone_url(&self) -> String {
+    pub(crate) fn backbone_url(&self) -> String {
         self.backbone.url()
     }
 
-    pub fn now(&self) -> String {
+    pub(crate) fn now(&self) -> String {
         self.now.now().to_string()
     }
 
     /// What the expiry probes set, a moment before they wait for it to pass.
-    pub fn soon(&self) -> String {
+    pub(crate) fn soon(&self) -> String {
         self.now.now().saturating_add(Duration::from_secs(60)).to_string()
     }
 
     /// The result of an earlier entry.
-    pub fn result(&self, name: &str) -> Value {
+    pub(crate) fn result(&self, name: &str) -> Value {
         self.answers.get(name).unwrap_or_else(|| panic!("no entry '{name}' before this one")).json()["result"].clone()
     }
 
-    pub fn last_tag(&self, name: &str) -> String {
+    pub(crate) fn last_tag(&self, name: &str) -> String {
         self.answers[name].headers["etag"].to_str().unwrap().to_owned()
     }
 
-    pub fn remember(&mut self, name: &str, answer: &Answer) {
+    pub(crate) fn remember(&mut self, name: &str, answer: &Answer) {
         let Answer { status, headers, body } = answer;
         self.answers.insert(name.to_owned(), Answer { status: *status, headers: headers.clone(), body: body.clone() });
     }
 
-    pub async fn send(&self, entry: &Entry) -> Answer {
+    pub(crate) async fn send(&self, entry: &Entry) -> Answer {
         let request = request::build(self, entry);
         let response = self.peer(entry.node).router.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
@@ -113,7 +113,7 @@ impl World {
     }
 
     /// Makes what was there before an entry without having been recorded.
-    pub async fn prepare(&mut self, name: &str) {
+    pub(crate) async fn prepare(&mut self, name: &str) {
         match name {
             "file query mimetype equal" => self.upload_for_queries().await,
             "token query all" => self.create_tokens_for_queries().await,
@@ -130,7 +130,7 @@ impl World {
         }
     }
 
-    pub async fn stop(self) {
+    pub(crate) async fn stop(self) {
         for peer in [self.a, self.b] {
             peer.runtime.shutdown().await.unwrap();
         }
@@ -211,7 +211,7 @@ impl World {
 
 impl Peer {
     async fn start(dir: &TempDir, backbone: &str, clock: Arc<ManualClock>, dialect: Dialect) -> Self {
-        let config = Config::new(dir.path(), BackboneConfig::new(backbone, "test", Secret::new("test")));
+        let config = Config::new(dir.path().join("node"), BackboneConfig::new(backbone, "test", Secret::new("test")));
         let runtime = Runtime::builder(config).clock(clock).start().await.unwrap();
         let address = runtime.account().identity_info().await.unwrap().address.to_string();
         let other =

@@ -1,11 +1,7 @@
 //! Uploads and downloads: forms in any order, limits, what is left behind (threats T8, T12).
-#![allow(clippy::unwrap_used, reason = "tests")]
-
-mod common;
-
+use crate::node::{Answer, TestNode, form, get, send};
 use axum::body::Body;
 use bytes::Bytes;
-use common::{Answer, TestNode, form, get, send};
 use http::{Request, StatusCode, header};
 use serde_json::json;
 
@@ -109,7 +105,7 @@ async fn an_upload_that_breaks_off_leaves_nothing() {
 }
 
 fn listing(node: &TestNode) -> Vec<String> {
-    let entries = std::fs::read_dir(node.data_dir.path()).unwrap();
+    let entries = std::fs::read_dir(node.data_dir.path().join("node")).unwrap();
     let mut names: Vec<String> =
         entries.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned()).collect();
     names.sort();

@@ -1,13 +1,9 @@
 //! The listener: addresses, limits, shutdown (threat T14).
-#![allow(clippy::unwrap_used, reason = "tests")]
-
-mod common;
-
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use crate::node::TestNode;
 use api::{Server, ServerLimits};
-use common::TestNode;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 

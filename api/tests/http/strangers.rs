@@ -1,13 +1,9 @@
 //! What strangers on the port, and web pages that somebody visits, can and cannot do (threats T6, T7, T14).
-#![allow(clippy::unwrap_used, reason = "tests")]
-
-mod common;
-
 use std::collections::BTreeSet;
 
+use crate::node::{KEY, TestNode, get, send};
 use api::{ApiConfig, ApiKey, ApiKeys};
 use axum::body::Body;
-use common::{KEY, TestNode, get, send};
 use http::{Request, StatusCode};
 use runtime::{Secret, Timestamp};
 
