@@ -2,7 +2,7 @@
 
 use axum::body::Body;
 use axum::extract::multipart::{Field, MultipartError};
-use axum::extract::{FromRequest, Multipart, Request};
+use axum::extract::{DefaultBodyLimit, FromRequest, Multipart, Request};
 use transport::wire::backbone::files::part;
 use transport::wire::bytes::from_any_base64;
 use transport::wire::{ByteText, Timestamp};
@@ -23,7 +23,9 @@ const MAX_PARTS: usize = 32;
 pub(crate) async fn receive(core: &Core, request: Request) -> Result<NewFile, Problem> {
     let (parts, body) = request.into_parts();
     let (bounds, stream) = BoundedBody::new(body, &core.config.limits);
-    let request = Request::from_parts(parts, Body::from_stream(stream));
+    let mut request = Request::from_parts(parts, Body::from_stream(stream));
+    // The extractor's own limit is for bodies in memory; this one is bounded already and streamed.
+    DefaultBodyLimit::disable().apply(&mut request);
     let form = Multipart::from_request(request, &()).await.map_err(Problem::unreadable)?;
     match Form::read(core, form).await {
         Ok(form) => form.into_new_file(),
