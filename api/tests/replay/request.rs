@@ -76,7 +76,7 @@ fn challenge(world: &World, entry: &Entry, property: &str) -> String {
         (name, "challengeString") if name.contains("unreadable challenge") || name.contains("unreadable both") => {
             "x".to_owned()
         }
-        _ => world.result(source)[property].as_str().unwrap().to_owned(),
+        _ => world.result(source)[property].as_str().unwrap_or("missing").to_owned(),
     }
 }
 
@@ -100,11 +100,12 @@ fn substitute(world: &World, entry: &Entry, text: &str) -> String {
             continue;
         }
         let object = world.result(&source(&entry.name, kind).unwrap());
-        let (id, url) = (object["id"].as_str().unwrap(), object["reference"]["url"].as_str().unwrap());
+        let member = |value: &Value| value.as_str().unwrap_or("missing").to_owned();
+        let (id, url) = (member(&object["id"]), member(&object["reference"]["url"]));
         let app = url.replacen('#', "?app=probe#", 1);
-        let values = [id, object["reference"]["truncated"].as_str().unwrap(), url, &app];
+        let values = [id, member(&object["reference"]["truncated"]), url, app];
         for (mask, value) in masks.iter().zip(values) {
-            text = text.replace(mask, value);
+            text = text.replace(mask, &value);
         }
     }
     text.replace("<date>", &world.soon())
