@@ -1,1 +1,41 @@
-//! Placeholder.
+//! Worlds of nodes and backbones, built from small verbs, for scenarios that assert what users observe.
+//!
+//! ```no_run
+//! # async fn story() {
+//! use enlace_tests::World;
+//!
+//! let world = World::new();
+//! let backbone = world.backbone().await;
+//! let (alice, bob) = (world.node("alice", &backbone).await, world.node("bob", &backbone).await);
+//! let file = alice.upload("report.pdf", b"for bob").await.unwrap();
+//! let token = alice.share(&file).await.unwrap();
+//! backbone.line().cut().await;
+//! assert!(bob.receive(&token.reference.url).await.is_err());
+//! backbone.line().heal().await;
+//! assert_eq!(bob.fetch(&token.reference.url).await.unwrap(), b"for bob");
+//! # }
+//! ```
+//!
+//! Every port is free, every directory temporary, and time moves only when a test moves it. Nodes reach their backbone
+//! over a [`Line`], which can be cut and keeps its port when the backbone restarts.
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod backbone;
+mod clock;
+mod http;
+mod line;
+mod node;
+mod outcome;
+mod process;
+mod search;
+mod world;
+
+pub use backbone::{Backbone, OAUTH_CLIENT};
+pub use clock::WorldClock;
+pub use http::http;
+pub use line::{Answer, Exchange, Fate, Gate, Line};
+pub use node::{Node, password, pin};
+pub use outcome::{assert_mentions, refusal};
+pub use process::{Process, ProcessError, enlace};
+pub use search::{Traces, planted, traces};
+pub use world::World;

@@ -15,6 +15,7 @@ mod tokens;
 mod version;
 
 use axum::Router;
+use axum::extract::DefaultBodyLimit;
 use axum::routing::{delete, get, patch, post, put};
 
 use crate::web::AppState;
@@ -29,6 +30,8 @@ pub(crate) fn router(core: AppState) -> Router {
         .route("/health", get(health::health))
         .route("/r/{id}", get(landing::page))
         .fallback(async || Problem::NoSuchRoute)
+        // `web::body` bounds every body by our own limits; axum's default of 2 MB would refuse files.
+        .layer(DefaultBodyLimit::disable())
         .with_state(core)
 }
 

@@ -1,0 +1,78 @@
+//! A backbone at the end of a line.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use backbone_mock::Config;
+
+use crate::{Line, WorldClock};
+
+const CLIENT_ID: &str = "test";
+const CLIENT_SECRET: &str = "SUY3cxZhRJDJmRNb4cAfDLqAY7qJz";
+/// OAuth client of every node, as the command line wants it.
+pub const OAUTH_CLIENT: &str = "test:SUY3cxZhRJDJmRNb4cAfDLqAY7qJz";
+
+/// A backbone that can be stopped and started again on the same data.
+pub struct Backbone {
+    config: Config,
+    line: Line,
+    running: Option<backbone_mock::Backbone>,
+}
+
+impl Backbone {
+    pub(crate) async fn start(data_dir: PathBuf, clock: WorldClock) -> Self {
+        let mut config = Config::new(data_dir).with_client(CLIENT_ID, CLIENT_SECRET).with_clock(Arc::new(clock));
+        // Housekeeping happens when a test asks for it.
+        config.sweep_interval = None;
+        let mut backbone = Self { config, line: Line::new().await, running: None };
+        backbone.resume().await;
+        backbone
+    }
+
+    /// The line that leads to it.
+    #[must_use]
+    pub fn line(&self) -> &Line {
+        &self.line
+    }
+
+    /// Where it keeps its data.
+    #[must_use]
+    pub fn data_dir(&self) -> &Path {
+        &self.config.data_dir
+    }
+
+    /// How nodes are told to reach it.
+    #[must_use]
+    pub fn as_seen_by_nodes(&self) -> runtime::BackboneConfig {
+        runtime::BackboneConfig::new(self.line.url(), CLIENT_ID, runtime::Secret::new(CLIENT_SECRET))
+    }
+
+    /// The server itself, for its administration.
+    ///
+    /// # Panics
+    /// If it is stopped.
+    #[must_use]
+    pub fn server(&self) -> &backbone_mock::Backbone {
+        self.running.as_ref().expect("the backbone runs")
+    }
+
+    /// Stops it in an orderly manner. The line stays and leads to nowhere.
+    pub async fn stop(&mut self) {
+        if let Some(running) = self.running.take() {
+            running.shutdown().await.expect("an orderly end");
+        }
+    }
+
+    /// Starts it again on the same data.
+    pub async fn resume(&mut self) {
+        let running = backbone_mock::Backbone::start(self.config.clone()).await.expect("a backbone starts");
+        self.line.lead_to(running.local_addr());
+        self.running = Some(running);
+    }
+
+    /// Stops and starts it.
+    pub async fn restart(&mut self) {
+        self.stop().await;
+        self.resume().await;
+    }
+}

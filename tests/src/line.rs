@@ -1,0 +1,364 @@
+//! The line between nodes and a backbone: it can be cut, can lose answers, hold them back and change them, and it
+//! remembers everything that went over it.
+//!
+//! A line keeps its port while the backbone behind it comes and goes, so references stay valid over restarts.
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full, StreamBody};
+use hyper::body::{Frame, Incoming};
+use hyper::service::service_fn;
+use hyper::{HeaderMap, Method, Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::task::{JoinHandle, JoinSet};
+
+/// Connections that wait to be accepted.
+const BACKLOG: u32 = 128;
+
+/// A line. Clones are the same line.
+#[derive(Clone)]
+pub struct Line {
+    address: SocketAddr,
+    wiring: Arc<Wiring>,
+    /// Accepts connections while the line is up.
+    accepting: Arc<tokio::sync::Mutex<Option<JoinHandle<()>>>>,
+    /// Bound but never listening: keeps the port ours while the line is cut.
+    _reservation: Arc<TcpSocket>,
+}
+
+#[derive(Default)]
+struct Wiring {
+    far_end: Mutex<Option<SocketAddr>>,
+    mischief: Mutex<VecDeque<Mischief>>,
+    recording: Mutex<Vec<Exchange>>,
+}
+
+/// A request that went over the line, with the answer that came back from the far end.
+#[derive(Debug, Clone)]
+pub struct Exchange {
+    /// `GET` and the like.
+    pub method: Method,
+    /// Path and query.
+    pub target: String,
+    /// Headers of the request.
+    pub headers: HeaderMap,
+    /// Body of the request.
+    pub body: Bytes,
+    /// What the far end answered; nothing if it was not asked.
+    pub answer: Option<Answer>,
+}
+
+/// What the far end says.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// Its status.
+    pub status: StatusCode,
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// Its whole body.
+    pub body: Bytes,
+}
+
+impl Answer {
+    /// The body as JSON.
+    #[must_use]
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_slice(&self.body).unwrap_or_default()
+    }
+
+    /// The same answer with another JSON body.
+    #[must_use]
+    pub fn with_json(mut self, body: &serde_json::Value) -> Self {
+        self.body = body.to_string().into();
+        self
+    }
+}
+
+/// Which requests are meant.
+type Matcher = Box<dyn Fn(&Method, &str) -> bool + Send>;
+type Change = Arc<dyn Fn(Answer) -> Answer + Send + Sync>;
+
+/// What happens to a request.
+#[derive(Clone)]
+pub enum Fate {
+    /// The connection breaks before the far end hears of it.
+    LostRequest,
+    /// The far end does it, then the connection breaks.
+    LostAnswer,
+    /// So many bytes of the body arrive, then the connection breaks.
+    BrokenAnswer(usize),
+    /// Something else answers.
+    Answered(StatusCode, String),
+    /// The answer is changed on the way.
+    Changed(Change),
+    /// It is held back until the gate opens.
+    Held(Gate),
+}
+
+impl Fate {
+    /// The answer is changed on the way.
+    pub fn changed(change: impl Fn(Answer) -> Answer + Send + Sync + 'static) -> Self {
+        Self::Changed(Arc::new(change))
+    }
+}
+
+/// Holds requests back until it is opened.
+#[derive(Clone)]
+pub struct Gate {
+    arrived: Arc<Semaphore>,
+    open: Arc<Semaphore>,
+}
+
+impl Gate {
+    /// A closed gate.
+    #[must_use]
+    pub fn closed() -> Self {
+        Self { arrived: Arc::new(Semaphore::new(0)), open: Arc::new(Semaphore::new(0)) }
+    }
+
+    /// Waits until a request stands before the gate.
+    pub async fn arrival(&self) {
+        self.arrived.acquire().await.expect("never closed").forget();
+    }
+
+    /// Lets everything pass from now on.
+    pub fn open(&self) {
+        self.open.add_permits(Semaphore::MAX_PERMITS / 2);
+    }
+
+    async fn pass(&self) {
+        self.arrived.add_permits(1);
+        drop(self.open.acquire().await);
+    }
+}
+
+struct Mischief {
+    matches: Matcher,
+    fate: Fate,
+    /// How many requests are still to suffer it.
+    times: usize,
+}
+
+impl Line {
+    /// A line on a free port, to nowhere yet.
+    pub async fn new() -> Self {
+        let (reservation, address) = reserve(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
+        let line =
+            Self { address, wiring: Arc::default(), accepting: Arc::default(), _reservation: Arc::new(reservation) };
+        line.heal().await;
+        line
+    }
+
+    /// What nodes use as the backbone's base URL.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://localhost:{}", self.address.port())
+    }
+
+    /// Where the near end listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Leads the line to a backbone.
+    pub fn lead_to(&self, far_end: SocketAddr) {
+        *lock(&self.wiring.far_end) = Some(far_end);
+    }
+
+    /// Where it leads to.
+    #[must_use]
+    pub fn far_end(&self) -> Option<SocketAddr> {
+        *lock(&self.wiring.far_end)
+    }
+
+    /// Breaks all connections; new ones are refused.
+    pub async fn cut(&self) {
+        if let Some(task) = self.accepting.lock().await.take() {
+            task.abort();
+            // Waiting for its end is waiting for the listener to be closed.
+            let _ = task.await;
+        }
+    }
+
+    /// Undoes [`Line::cut`].
+    pub async fn heal(&self) {
+        let mut accepting = self.accepting.lock().await;
+        if accepting.is_none() {
+            let (socket, _) = reserve(self.address);
+            let listener = socket.listen(BACKLOG).expect("the port is reserved");
+            *accepting = Some(tokio::spawn(accept(listener, self.wiring.clone())));
+        }
+    }
+
+    /// Makes the next requests that match suffer a fate. `path` is compared without letter case, with `*` for anything
+    /// up to the next slash; the query does not count.
+    pub fn next(&self, times: usize, method: Method, path: &str, fate: Fate) {
+        let pattern = path.to_owned();
+        let matches: Matcher = Box::new(move |m, path| *m == method && path_matches(&pattern, path));
+        lock(&self.wiring.mischief).push_back(Mischief { matches, fate, times });
+    }
+
+    /// Makes all matching requests suffer a fate from now on.
+    pub fn always(&self, method: Method, path: &str, fate: Fate) {
+        self.next(usize::MAX, method, path, fate);
+    }
+
+    /// Behaves from now on.
+    pub fn behave(&self) {
+        lock(&self.wiring.mischief).clear();
+    }
+
+    /// Everything that went over the line so far.
+    #[must_use]
+    pub fn recording(&self) -> Vec<Exchange> {
+        lock(&self.wiring.recording).clone()
+    }
+
+    /// How many requests of a kind went over the line.
+    #[must_use]
+    pub fn count(&self, method: &Method, path: &str) -> usize {
+        self.recording().iter().filter(|seen| seen.method == *method && path_matches(path, &seen.target)).count()
+    }
+
+    /// Forgets what went over the line so far.
+    pub fn forget(&self) {
+        lock(&self.wiring.recording).clear();
+    }
+}
+
+/// A bound socket that shares its port with other sockets of ours, but with nobody else.
+fn reserve(address: SocketAddr) -> (TcpSocket, SocketAddr) {
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.set_reuseaddr(true).expect("a socket option");
+    socket.bind(address).expect("a free port");
+    let address = socket.local_addr().expect("a bound socket");
+    (socket, address)
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn path_matches(pattern: &str, target: &str) -> bool {
+    let path = target.split('?').next().unwrap_or_default();
+    let (pattern, path): (Vec<_>, Vec<_>) = (pattern.split('/').collect(), path.split('/').collect());
+    pattern.len() == path.len() && pattern.iter().zip(path).all(|(p, s)| *p == "*" || p.eq_ignore_ascii_case(s))
+}
+
+/// Owns its connections: they end with it.
+async fn accept(listener: TcpListener, wiring: Arc<Wiring>) {
+    let mut connections = JoinSet::new();
+    while let Ok((stream, _)) = listener.accept().await {
+        while connections.try_join_next().is_some() {}
+        let wiring = wiring.clone();
+        connections.spawn(async move {
+            let service = service_fn(move |request| carry(request, wiring.clone()));
+            // A broken connection is what many tests are about.
+            let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+        });
+    }
+}
+
+type Carried = Response<http_body_util::combinators::BoxBody<Bytes, Broken>>;
+
+/// Breaks the connection when it is returned to the server half.
+#[derive(Debug)]
+struct Broken;
+
+impl std::fmt::Display for Broken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the line broke")
+    }
+}
+
+impl std::error::Error for Broken {}
+
+async fn carry(request: Request<Incoming>, wiring: Arc<Wiring>) -> Result<Carried, Broken> {
+    let (head, body) = request.into_parts();
+    let body = body.collect().await.map_err(|_| Broken)?.to_bytes();
+    let target = head.uri.path_and_query().map(ToString::to_string).unwrap_or_default();
+    let fate = wiring.fate(&head.method, &target);
+    let mut exchange = Exchange { method: head.method, target, headers: head.headers, body, answer: None };
+    let outcome = fulfil(&mut exchange, fate, &wiring).await;
+    lock(&wiring.recording).push(exchange);
+    outcome
+}
+
+async fn fulfil(exchange: &mut Exchange, fate: Option<Fate>, wiring: &Wiring) -> Result<Carried, Broken> {
+    match fate {
+        Some(Fate::LostRequest) => return Err(Broken),
+        Some(Fate::Answered(status, body)) => return Ok(whole(status, HeaderMap::new(), body.into())),
+        Some(Fate::Held(ref gate)) => gate.pass().await,
+        _ => {}
+    }
+    let answer = wiring.ask(exchange).await?;
+    exchange.answer = Some(answer.clone());
+    match fate {
+        Some(Fate::LostAnswer) => Err(Broken),
+        Some(Fate::BrokenAnswer(bytes)) => Ok(broken_after(answer, bytes)),
+        Some(Fate::Changed(change)) => {
+            let changed = change(answer);
+            Ok(whole(changed.status, changed.headers, changed.body))
+        }
+        _ => Ok(whole(answer.status, answer.headers, answer.body)),
+    }
+}
+
+fn whole(status: StatusCode, headers: HeaderMap, body: Bytes) -> Carried {
+    let mut response = Response::new(Full::new(body).map_err(|never: Infallible| match never {}).boxed());
+    *response.status_mut() = status;
+    *response.headers_mut() = headers;
+    // Bodies may have another length by now; the server half writes the right one.
+    response.headers_mut().remove(hyper::header::CONTENT_LENGTH);
+    response.headers_mut().remove(hyper::header::TRANSFER_ENCODING);
+    response
+}
+
+fn broken_after(answer: Answer, bytes: usize) -> Carried {
+    let length = answer.body.len();
+    let start = Ok(Frame::data(answer.body.slice(..bytes.min(length))));
+    let body = StreamBody::new(futures_util::stream::iter([start, Err(Broken)]));
+    let mut response = Response::new(http_body_util::BodyExt::boxed(body));
+    *response.status_mut() = answer.status;
+    response.headers_mut().insert(hyper::header::CONTENT_LENGTH, length.into());
+    response
+}
+
+impl Wiring {
+    fn fate(&self, method: &Method, target: &str) -> Option<Fate> {
+        let mut mischief = lock(&self.mischief);
+        let index = mischief.iter().position(|m| (m.matches)(method, target))?;
+        mischief[index].times -= 1;
+        let fate = mischief[index].fate.clone();
+        if mischief[index].times == 0 {
+            mischief.remove(index);
+        }
+        Some(fate)
+    }
+
+    async fn ask(&self, exchange: &Exchange) -> Result<Answer, Broken> {
+        let far_end = lock(&self.far_end).ok_or(Broken)?;
+        let stream = TcpStream::connect(far_end).await.map_err(|_| Broken)?;
+        let (mut sender, connection) =
+            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|_| Broken)?;
+        let connection = tokio::spawn(connection);
+        let mut request = Request::new(Full::new(exchange.body.clone()));
+        *request.method_mut() = exchange.method.clone();
+        *request.uri_mut() = exchange.target.parse().map_err(|_| Broken)?;
+        *request.headers_mut() = exchange.headers.clone();
+        request.headers_mut().remove(hyper::header::TRANSFER_ENCODING);
+        request.headers_mut().insert(hyper::header::CONTENT_LENGTH, exchange.body.len().into());
+        let response = sender.send_request(request).await.map_err(|_| Broken)?;
+        let (head, body) = response.into_parts();
+        let body = body.collect().await.map_err(|_| Broken)?.to_bytes();
+        connection.abort();
+        Ok(Answer { status: head.status, headers: head.headers, body })
+    }
+}

@@ -1,0 +1,143 @@
+//! The real program as a child process, to be killed at will.
+
+use std::ffi::OsStr;
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+use std::sync::mpsc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// Longest time a start may take. Only a hanging test ever waits for it.
+const START_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Path of the `enlace` program beside this test's executable; built if it is not there.
+///
+/// # Panics
+/// If there is none and it cannot be built.
+#[must_use]
+pub fn enlace() -> PathBuf {
+    static BUILD: OnceLock<PathBuf> = OnceLock::new();
+    BUILD.get_or_init(find_or_build).clone()
+}
+
+fn find_or_build() -> PathBuf {
+    let test = std::env::current_exe().expect("a running test has a path");
+    // target/<profile>/deps/<test> lies beside target/<profile>/enlace.
+    let profile = test.parent().and_then(|deps| deps.parent()).expect("tests lie in target/<profile>/deps");
+    let program = profile.join(format!("enlace{}", std::env::consts::EXE_SUFFIX));
+    if !program.exists() {
+        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let status = Command::new(cargo)
+            .args(["build", "--quiet", "--package", "enlace", "--bin", "enlace"])
+            .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+            .status()
+            .expect("cargo runs");
+        assert!(status.success() && program.exists(), "{} is missing and cannot be built", program.display());
+    }
+    program
+}
+
+/// A running `enlace`. Killed when dropped.
+pub struct Process {
+    child: Child,
+    /// The JSON line it printed once it served.
+    pub announcement: serde_json::Value,
+    talk: Option<JoinHandle<String>>,
+}
+
+/// A start that failed.
+#[derive(Debug)]
+pub struct ProcessError {
+    /// Exit code, if it ended by itself.
+    pub code: Option<i32>,
+    /// What it said on stderr.
+    pub talk: String,
+}
+
+impl Process {
+    /// Starts `enlace` with arguments and waits for the line that says that it serves.
+    ///
+    /// # Errors
+    /// If it ends without such a line.
+    ///
+    /// # Panics
+    /// If the program cannot be started, or says nothing for a long time.
+    pub fn start<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Result<Self, ProcessError> {
+        let mut command = Command::new(enlace());
+        command.args(arguments);
+        Self::spawn(command)
+    }
+
+    /// Starts a prepared command and waits for the line that says that it serves.
+    ///
+    /// # Errors
+    /// If it ends without such a line.
+    ///
+    /// # Panics
+    /// If the program cannot be started, or says nothing for a long time.
+    pub fn spawn(mut command: Command) -> Result<Self, ProcessError> {
+        // Settings of whoever runs the tests are not part of a test.
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().to_uppercase().starts_with("ENLACE_") {
+                command.env_remove(name);
+            }
+        }
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("the program can be started");
+        let mut stderr = child.stderr.take().expect("piped");
+        let talk = std::thread::spawn(move || {
+            let mut text = Vec::new();
+            let _ = stderr.read_to_end(&mut text);
+            String::from_utf8_lossy(&text).into_owned()
+        });
+        let stdout = child.stdout.take().expect("piped");
+        let (sender, receiver) = mpsc::channel();
+        std::thread::spawn(move || {
+            let mut lines = BufReader::new(stdout).lines();
+            let _ = sender.send(lines.next().and_then(Result::ok));
+            // Reads on, so that the child never blocks on a full pipe.
+            lines.for_each(drop);
+        });
+        let first = receiver.recv_timeout(START_TIMEOUT);
+        let mut process = Self { child, announcement: serde_json::Value::Null, talk: Some(talk) };
+        match first {
+            Ok(Some(line)) => {
+                process.announcement = serde_json::from_str(&line).expect("one line of JSON");
+                Ok(process)
+            }
+            Ok(None) => {
+                let code = process.child.wait().ok().and_then(|status| status.code());
+                Err(ProcessError { code, talk: process.talk() })
+            }
+            Err(_) => {
+                process.kill();
+                panic!("no word from the program: {}", process.talk());
+            }
+        }
+    }
+
+    /// Its process id.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Ends it without a chance to tidy up, and waits until it is gone.
+    pub fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// What it said on stderr; to be asked after its end.
+    pub fn talk(&mut self) -> String {
+        self.talk.take().and_then(|talk| talk.join().ok()).unwrap_or_default()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
