@@ -224,15 +224,15 @@ impl NetworkError {
     }
 }
 
-/// Whether there is an error of this type among the causes; `io::Error` hides what it wraps from `source()`.
+/// Whether there is an error of this type among the causes. An `io::Error` is looked into as well: its `source()` passes
+/// over what it wraps.
 fn has_source<E: std::error::Error + 'static>(error: &reqwest::Error) -> bool {
-    let mut next = std::error::Error::source(error);
-    while let Some(cause) = next {
-        let wrapped = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-        if cause.is::<E>() || wrapped.is_some_and(|inner| inner.is::<E>()) {
-            return true;
-        }
-        next = cause.source();
+    std::iter::successors(std::error::Error::source(error), |cause| inner(*cause)).any(|cause| cause.is::<E>())
+}
+
+fn inner<'a>(cause: &'a (dyn std::error::Error + 'static)) -> Option<&'a (dyn std::error::Error + 'static)> {
+    match cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
+        Some(wrapped) => Some(wrapped),
+        None => cause.source(),
     }
-    false
 }

@@ -89,3 +89,71 @@ impl ServerCertVerifier for Pinned {
 fn fingerprint(certificate: &CertificateDer<'_>) -> [u8; 32] {
     sha256(certificate.as_ref())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read as _;
+    use std::net::TcpListener;
+
+    use rustls::client::WebPkiServerVerifier;
+    use rustls::pki_types::PrivateKeyDer;
+    use rustls::pki_types::pem::PemObject as _;
+
+    use super::*;
+    use crate::backbone::{Client, Error, NetworkError, SecretText};
+
+    fn certificate() -> CertificateDer<'static> {
+        CertificateDer::from_pem_slice(include_bytes!("testdata/untrusted.cert.pem")).unwrap()
+    }
+
+    fn pinned_to(fingerprint: [u8; 32]) -> Pinned {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let mut roots = RootCertStore::empty();
+        roots.add(certificate()).unwrap();
+        let inner = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build().unwrap();
+        Pinned { inner, fingerprints: vec![[7; 32], fingerprint] }
+    }
+
+    #[test]
+    fn a_pinned_client_accepts_only_the_named_certificates() {
+        let (name, now) = (ServerName::try_from("localhost").unwrap(), UnixTime::now());
+        let verify = |pinned: &Pinned| pinned.verify_server_cert(&certificate(), &[], &name, &[], now);
+        assert!(verify(&pinned_to(fingerprint(&certificate()))).is_ok());
+        assert!(verify(&pinned_to([8; 32])).is_err());
+    }
+
+    #[test]
+    fn pinning_does_not_replace_the_usual_verification() {
+        let (name, now) = (ServerName::try_from("other.example").unwrap(), UnixTime::now());
+        let pinned = pinned_to(fingerprint(&certificate()));
+        assert!(pinned.verify_server_cert(&certificate(), &[], &name, &[], now).is_err());
+    }
+
+    #[tokio::test]
+    async fn a_certificate_that_nobody_vouches_for_is_refused() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("https://localhost:{}", listener.local_addr().unwrap().port());
+        let server = std::thread::spawn(move || handshake(&listener));
+        let config = crate::backbone::ClientConfig::new(url, "test", SecretText::new("test"));
+        let error = Client::new(config).unwrap().create_challenge().await.unwrap_err();
+        assert!(matches!(error, Error::Network { kind: NetworkError::Tls, .. }), "{error:?}");
+        assert!(!error.is_transient());
+        server.join().unwrap();
+    }
+
+    /// Plays the server's part of one handshake, which the client breaks off.
+    fn handshake(listener: &TcpListener) {
+        let key = PrivateKeyDer::from_pem_slice(include_bytes!("testdata/untrusted.key.pem")).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = rustls::ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate()], key)
+            .unwrap();
+        let mut connection = rustls::ServerConnection::new(Arc::new(config)).unwrap();
+        let mut socket = listener.accept().unwrap().0;
+        let mut stream = rustls::Stream::new(&mut connection, &mut socket);
+        assert!(stream.read(&mut [0]).is_err());
+    }
+}
