@@ -1,12 +1,14 @@
 //! What the server may do with keys: derive an address, check a signature.
+//!
+//! The texts are read leniently: clients of all versions name different algorithms beside the same bytes.
 
-use ed25519_dalek::{Signature, VerifyingKey};
 use serde::Deserialize;
-use sha2::{Digest, Sha256, Sha512};
+use transport::crypto::{Signature, SignatureHash, SignaturePublicKey};
+use transport::identity::{check_address, derive_address};
 use transport::wire::{Address, ByteText};
 
 /// The public half of an identity's key.
-pub(crate) struct IdentityKey(VerifyingKey);
+pub(crate) struct IdentityKey(SignaturePublicKey);
 
 #[derive(Deserialize)]
 struct PublicKeyText {
@@ -23,31 +25,27 @@ impl IdentityKey {
     /// Reads the JSON text `{"pub": …, "alg": 3}`.
     pub(crate) fn parse(json: &[u8]) -> Option<Self> {
         let text: PublicKeyText = serde_json::from_slice(json).ok()?;
-        let bytes = text.public.0.try_into().ok()?;
-        VerifyingKey::from_bytes(&bytes).ok().map(Self)
+        Self::from_bytes(&text.public.0)
     }
 
     /// A key from its 32 bytes.
     pub(crate) fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        VerifyingKey::from_bytes(bytes.try_into().ok()?).ok().map(Self)
+        bytes.try_into().ok().map(SignaturePublicKey::from_raw).map(Self)
     }
 
     /// Its 32 bytes.
     pub(crate) fn as_bytes(&self) -> &[u8] {
-        self.0.as_bytes()
+        self.0.as_raw()
     }
 
     /// The address of the identity that holds this key.
     pub(crate) fn address(&self, domain: &str) -> Option<Address> {
-        let digest = Sha256::digest(Sha512::digest(self.0.as_bytes()));
-        let checked_part = format!("did:e:{domain}:dids:{}", hex(&digest[..10]));
-        let checksum = hex(&Sha256::digest(&checked_part)[..1]);
-        format!("{checked_part}{checksum}").parse().ok()
+        derive_address(&self.0, domain).ok()
     }
 
     /// Whether the signature is this key's over the text.
     pub(crate) fn has_signed(&self, text: &str, signature: &SignedBytes) -> bool {
-        signature.0.as_ref().is_some_and(|signature| self.0.verify_strict(text.as_bytes(), signature).is_ok())
+        signature.0.as_ref().is_some_and(|signature| self.0.verify(text.as_bytes(), signature).is_ok())
     }
 }
 
@@ -58,17 +56,14 @@ impl SignedBytes {
     /// Reads the JSON text `{"sig": …, "alg": 2}`. The algorithm names a hash and is ignored.
     pub(crate) fn parse(json: &[u8]) -> Option<Self> {
         let text: SignatureText = serde_json::from_slice(json).ok()?;
-        Some(Self(Signature::from_slice(&text.sig.0).ok()))
+        let bytes = text.sig.0.try_into().ok();
+        Some(Self(bytes.map(|bytes| Signature::from_raw(bytes, SignatureHash::Sha512))))
     }
 }
 
 /// Whether the last two digits of an address are right.
 pub(crate) fn has_valid_checksum(address: &Address) -> bool {
-    hex(&Sha256::digest(address.checked_part())[..1]) == address.checksum_digits()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    check_address(address).is_ok()
 }
 
 #[cfg(test)]
