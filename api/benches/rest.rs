@@ -45,7 +45,10 @@ impl Node {
         let (backbone_dir, data_dir) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let config = backbone_mock::Config::new(backbone_dir.path()).with_client("bench", "bench");
         let backbone = Backbone::start(config).await.unwrap();
-        let config = Config::new(data_dir.path().join("node"), BackboneConfig::new(backbone.url(), "bench", Secret::new("bench")));
+        let config = Config::new(
+            data_dir.path().join("node"),
+            BackboneConfig::new(backbone.url(), "bench", Secret::new("bench")),
+        );
         let runtime = Runtime::builder(config).start().await.unwrap();
         let config = ApiConfig::new(ApiKeys::single(&Secret::new(KEY)).unwrap());
         let server = Server::start("127.0.0.1:0".parse().unwrap(), runtime, config).await.unwrap();

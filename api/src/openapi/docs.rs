@@ -30,11 +30,12 @@ impl Docs {
         }
         let path = path.to_ascii_lowercase();
         let reply = match path.as_str() {
-            "/docs" | "/docs/" | "/docs/swagger" | "/docs/rapidoc" | "/docs/rapidoc/" => Reply::moved("/docs/swagger/"),
+            "/docs" | "/docs/" => Reply::moved("/docs/swagger"),
+            "/docs/swagger" | "/docs/rapidoc" | "/docs/rapidoc/" => Reply::moved("/docs/swagger/"),
             "/docs/json" => page("application/json; charset=utf-8", self.json.clone()),
             "/docs/yaml" => page("text/vnd.yaml; charset=utf-8", self.yaml.clone()),
             "/favicon.ico" => self.asset("favicon-32x32.png")?,
-            other if other.starts_with("/api-docs/") => Reply::moved("/docs/swagger/"),
+            other if other.starts_with("/api-docs/") => Reply::moved("/docs/swagger"),
             other => self.asset(other.strip_prefix("/docs/swagger/")?)?,
         };
         Some(Reply { is_docs: true, ..reply })
@@ -42,7 +43,8 @@ impl Docs {
 
     fn asset(&self, name: &str) -> Option<Reply> {
         let file = utoipa_swagger_ui::serve(name, self.viewer.clone()).ok()??;
-        let media = HeaderValue::from_str(&file.content_type).ok()?;
+        let charset = if file.content_type.starts_with("text/") { "; charset=utf-8" } else { "" };
+        let media = HeaderValue::from_str(&format!("{}{charset}", file.content_type)).ok()?;
         Some(Reply::bytes(StatusCode::OK, media, file.bytes.into_owned().into()))
     }
 }

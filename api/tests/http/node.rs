@@ -46,7 +46,8 @@ impl TestNode {
         let (data_dir, backbone_dir) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let config = backbone_mock::Config::new(backbone_dir.path()).with_client("test", "test");
         let backbone = Backbone::start(config).await.unwrap();
-        let config = Config::new(data_dir.path().join("node"), BackboneConfig::new(backbone.url(), "test", Secret::new("test")));
+        let config =
+            Config::new(data_dir.path().join("node"), BackboneConfig::new(backbone.url(), "test", Secret::new("test")));
         let runtime = Runtime::builder(config).start().await.unwrap();
         Self { runtime, _backbone: backbone, data_dir, _backbone_dir: backbone_dir }
     }

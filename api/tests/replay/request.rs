@@ -58,6 +58,8 @@ fn header_value(world: &World, entry: &Entry, name: &str, value: &str) -> String
 fn substitute_all(world: &World, entry: &Entry, value: &Value) -> Value {
     match value {
         Value::String(text) if text == "<challenge>" => challenge(world, entry, "challengeString").into(),
+        // Any key will do where a client gives one.
+        Value::String(text) if text == "<key>" => "A".repeat(43).into(),
         Value::String(text) if text == "<signature>" => challenge(world, entry, "signature").into(),
         Value::String(text) => substitute(world, entry, text).into(),
         Value::Array(list) => list.iter().map(|inner| substitute_all(world, entry, inner)).collect(),
@@ -81,11 +83,12 @@ fn challenge(world: &World, entry: &Entry, property: &str) -> String {
 }
 
 fn substitute(world: &World, entry: &Entry, text: &str) -> String {
-    if let Some(made_up) = made_up(world, &entry.name).filter(|_| text.starts_with("<ref") || text.starts_with("<url"))
-    {
-        return text.split_once('>').map_or(made_up.clone(), |(_, rest)| format!("{made_up}{rest}"));
-    }
     let mut text = text.to_owned();
+    if let Some(made_up) = made_up(world, &entry.name) {
+        for mask in ["<ref FIL>", "<ref TOK>", "<ref RLT>", "<url FIL>"] {
+            text = text.replace(mask, &made_up);
+        }
+    }
     for (mask, value) in [
         ("<address a>", world.address(crate::recording::Node::A)),
         ("<address b>", world.address(crate::recording::Node::B)),

@@ -17,7 +17,7 @@ use tower::ServiceExt;
 use crate::recording::{Body, Entry, Node, Part, Request, Response};
 use crate::request;
 
-pub(crate) const UNKNOWN_ADDRESS: &str = "did:e:localhost:dids:0000000000000000000000";
+pub(crate) const UNKNOWN_ADDRESS: &str = "did:e:localhost:dids:0000000000000000000041";
 /// A key without the role that the probes need.
 pub(crate) const OTHER_KEY: &str = "This_is_the_other_KEY_with_30_chars+";
 const KEY: &str = "This_is_a_test_APIKEY_with_30_chars+";
@@ -211,7 +211,9 @@ impl World {
 
 impl Peer {
     async fn start(dir: &TempDir, backbone: &str, clock: Arc<ManualClock>, dialect: Dialect) -> Self {
-        let config = Config::new(dir.path().join("node"), BackboneConfig::new(backbone, "test", Secret::new("test")));
+        let backbone = BackboneConfig::new(backbone, "test", Secret::new("test"));
+        // As in the recordings.
+        let config = Config { datawallet_enabled: false, ..Config::new(dir.path().join("node"), backbone) };
         let runtime = Runtime::builder(config).clock(clock).start().await.unwrap();
         let address = runtime.account().identity_info().await.unwrap().address.to_string();
         let other =
