@@ -1,0 +1,10 @@
+//! The node through its facades, against a backbone in the same process.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod files;
+mod hostile;
+mod metadata;
+mod privacy;
+mod store;
+mod tokens;
+mod world;

@@ -1,0 +1,131 @@
+//! A backbone, any number of nodes, and one clock for all of them.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use backbone_mock::Backbone;
+use backbone_mock::fault::Faults;
+use runtime::facade::{CreateOwnToken, CreateTokenForFile, LoadFile, LoadPeerToken, UploadOwnFile};
+use runtime::{BackboneConfig, Clock, Config, Error, ManualClock, Result, Runtime, Secret, Timestamp, dto};
+use tempfile::TempDir;
+use tokio::io::AsyncReadExt as _;
+
+/// What every world's clock shows first.
+pub(crate) const START: &str = "2030-01-01T00:00:00.000Z";
+
+pub(crate) struct World {
+    pub(crate) backbone: Backbone,
+    pub(crate) clock: Arc<ManualClock>,
+    pub(crate) faults: Faults,
+    directory: TempDir,
+}
+
+/// Shows the nodes' time to the backbone.
+struct SharedClock(Arc<ManualClock>);
+
+impl backbone_mock::Clock for SharedClock {
+    fn now(&self) -> Timestamp {
+        self.0.now()
+    }
+}
+
+impl World {
+    pub(crate) async fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let clock = Arc::new(ManualClock::new(START.parse().unwrap()));
+        let faults = Faults::new();
+        let mut config = backbone_mock::Config::new(directory.path().join("backbone")).with_client("test", "test-secret");
+        config.clock = Arc::new(SharedClock(clock.clone()));
+        config.faults = Some(faults.clone());
+        let backbone = Backbone::start(config).await.unwrap();
+        Self { backbone, clock, faults, directory }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    pub(crate) fn data_dir(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    pub(crate) fn config(&self, name: &str) -> Config {
+        let backbone = BackboneConfig::new(self.backbone.url(), "test", Secret::new("test-secret"));
+        Config::new(self.data_dir(name), backbone)
+    }
+
+    pub(crate) async fn start(&self, config: Config) -> Result<Runtime> {
+        Runtime::builder(config).clock(self.clock.clone()).start().await
+    }
+
+    pub(crate) async fn node(&self, name: &str) -> Runtime {
+        self.start(self.config(name)).await.unwrap()
+    }
+
+    /// A point in time that many seconds after the start of the world.
+    pub(crate) fn at(&self, seconds: u64) -> Timestamp {
+        START.parse::<Timestamp>().unwrap().saturating_add(std::time::Duration::from_secs(seconds))
+    }
+}
+
+pub(crate) fn file(name: &str, content: impl Into<Vec<u8>>) -> UploadOwnFile {
+    UploadOwnFile {
+        content: Box::pin(std::io::Cursor::new(content.into())),
+        filename: name.into(),
+        mimetype: "text/plain".into(),
+        expires_at: None,
+        title: None,
+        description: None,
+        tags: None,
+        observer: None,
+    }
+}
+
+pub(crate) fn stored() -> CreateTokenForFile {
+    CreateTokenForFile::default()
+}
+
+pub(crate) fn own_token(content: serde_json::Value, expires_at: Timestamp) -> CreateOwnToken {
+    CreateOwnToken { content, expires_at, ephemeral: false, for_identity: None, password_protection: None }
+}
+
+pub(crate) fn protected(password: &str) -> Option<dto::PasswordProtection> {
+    Some(dto::PasswordProtection {
+        password: password.into(),
+        password_is_pin: None,
+        password_location_indicator: None,
+    })
+}
+
+pub(crate) async fn load_file(node: &Runtime, reference: &dto::Reference, password: Option<&str>) -> Result<dto::File> {
+    let request = LoadFile { reference: reference.url.clone(), password: password.map(str::to_owned) };
+    node.files().get_or_load_file(request).await
+}
+
+pub(crate) async fn load_token(
+    node: &Runtime,
+    reference: &dto::Reference,
+    password: Option<&str>,
+) -> Result<dto::Token> {
+    let password = password.map(str::to_owned);
+    let request = LoadPeerToken { reference: reference.truncated.clone(), ephemeral: false, password };
+    node.tokens().load_peer_token(request).await
+}
+
+pub(crate) async fn bytes_of(node: &Runtime, file: &dto::File) -> Result<Vec<u8>> {
+    let download = node.files().download_file(&file.id, None).await?;
+    let (length, mut content) = (download.content.length(), Vec::new());
+    download.content.into_reader().read_to_end(&mut content).await.unwrap();
+    assert_eq!(length, content.len() as u64);
+    Ok(content)
+}
+
+/// The code of the error that the call must have.
+pub(crate) fn code<T>(outcome: Result<T>) -> String {
+    outcome.err().as_ref().map_or("no error", Error::code).to_owned()
+}
+
+/// Files left in the node's directory for temporary files.
+pub(crate) fn temporary_files(config: &Config) -> usize {
+    std::fs::read_dir(config.data_dir.join("tmp")).unwrap().count()
+}
