@@ -16,7 +16,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let arguments: [String; 6] = std::env::args().skip(1).collect::<Vec<_>>().try_into().map_err(|_| USAGE)?;
     let [url, client, secret, data_dir, reference, target] = arguments;
 
-    let node = Runtime::builder(Config::new(data_dir, BackboneConfig::new(url, client, Secret::new(secret)))).start().await?;
+    let node =
+        Runtime::builder(Config::new(data_dir, BackboneConfig::new(url, client, Secret::new(secret)))).start().await?;
     let file = node.files().get_or_load_file(LoadFile { reference, password: None }).await?;
     eprintln!("{} shares {:?}, {} bytes", file.owner, file.filename, file.filesize);
 

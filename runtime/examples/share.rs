@@ -17,7 +17,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let arguments: [String; 5] = std::env::args().skip(1).collect::<Vec<_>>().try_into().map_err(|_| USAGE)?;
     let [url, client, secret, data_dir, path] = arguments;
 
-    let node = Runtime::builder(Config::new(data_dir, BackboneConfig::new(url, client, Secret::new(secret)))).start().await?;
+    let node =
+        Runtime::builder(Config::new(data_dir, BackboneConfig::new(url, client, Secret::new(secret)))).start().await?;
     eprintln!("sharing as {}", node.account().identity_info().await?.address);
 
     let file = node

@@ -1,12 +1,13 @@
 //! Files: upload, share, load, download, delete.
 
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use backbone_mock::fault::{Fault, Matching};
 use http::{Method, StatusCode};
 use runtime::facade::{CreateTokenForFile, LoadFile, Ownership, Phase, Progress, UploadOwnFile};
-use runtime::{Event, FileId, Timestamp};
+use runtime::{Config, Event, FileId, Timestamp};
 use serde_json::json;
 
 use crate::world::{World, bytes_of, code, file, load_file, own_token, protected, stored, temporary_files};
@@ -75,7 +76,10 @@ async fn an_ephemeral_token_works_but_is_not_remembered() {
     let ephemeral = CreateTokenForFile { ephemeral: true, ..stored() };
     let token = alice.files().create_token_for_file(&file.id, ephemeral).await.unwrap();
     assert!(token.is_ephemeral);
-    assert_eq!(token.content, json!({"@type": "TokenContentFile", "fileId": file.id, "secretKey": token.content["secretKey"]}));
+    assert_eq!(
+        token.content,
+        json!({"@type": "TokenContentFile", "fileId": file.id, "secretKey": token.content["secretKey"]})
+    );
     assert_eq!(code(alice.tokens().token(&token.id).await), "error.runtime.recordNotFound");
     assert_eq!(code(alice.tokens().delete_token(&token.id).await), "error.runtime.recordNotFound");
     assert!(alice.tokens().tokens(Ownership::Any, &[]).await.unwrap().is_empty());
@@ -213,7 +217,10 @@ async fn bad_uploads_are_refused_and_leave_nothing_behind() {
     let expired = UploadOwnFile { expires_at: Some(world.at(0)), ..file("a", "a") };
     let expired = alice.files().upload_own_file(expired).await.unwrap_err();
     assert_eq!(expired.to_string(), "'expiresAt' must be in the future");
-    assert_eq!(code(alice.files().upload_own_file(file("..", "a")).await), "error.runtime.validation.invalidPropertyValue");
+    assert_eq!(
+        code(alice.files().upload_own_file(file("..", "a")).await),
+        "error.runtime.validation.invalidPropertyValue"
+    );
     assert!(alice.files().files(Ownership::Any, &[]).await.unwrap().is_empty());
     assert_eq!(temporary_files(alice.config()), 0);
     assert!(alice.files().upload_own_file(file("a", vec![0; 1_500_000])).await.is_ok());
@@ -233,28 +240,32 @@ async fn a_known_file_is_not_asked_for_again() {
 #[tokio::test]
 async fn an_own_file_that_was_forgotten_here_is_still_own_when_it_is_loaded() {
     let world = World::new().await;
-    let alice = world.node("alice").await;
-    let mut second = world.config("alice again");
-    second.datawallet_enabled = false;
+    let without_datawallet = |name| Config { datawallet_enabled: false, ..world.config(name) };
+    let alice = world.start(without_datawallet("alice")).await.unwrap();
+    alice.shutdown().await.unwrap();
+    drop(alice);
+    copy_directory(&world.data_dir("alice"), &world.data_dir("backup"));
+    let alice = world.start(without_datawallet("alice")).await.unwrap();
     let uploaded = alice.files().upload_own_file(file("a", "a")).await.unwrap();
-    // The same identity with an empty list of files: what another device that has not synchronized looks like.
-    let moved = world.data_dir("alice again");
-    let restored = { copy_without_files(&world, &alice, &moved).await };
+
+    let restored = world.start(without_datawallet("backup")).await.unwrap();
+    assert_eq!(code(restored.files().file(&uploaded.id).await), "error.runtime.recordNotFound");
     let loaded = load_file(&restored, &uploaded.reference, None).await.unwrap();
     assert!(loaded.is_own);
     assert_eq!(loaded.ownership_token, None);
 }
 
-/// Deletes the record only: the backbone refuses nothing because it is not asked.
-async fn copy_without_files(
-    world: &World,
-    original: &runtime::Runtime,
-    target: &std::path::Path,
-) -> runtime::Runtime {
-    let source = original.config().data_dir.clone();
-    original.shutdown().await.unwrap();
-    let _ = (source, target);
-    world.node("never").await
+fn copy_directory(from: &Path, to: &Path) {
+    std::fs::create_dir(to).unwrap();
+    std::fs::set_permissions(to, std::fs::metadata(from).unwrap().permissions()).unwrap();
+    for entry in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy_directory(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
+    }
 }
 
 #[tokio::test]
@@ -356,7 +367,8 @@ async fn the_observer_is_told_of_every_phase() {
     assert_eq!(last(Phase::Verifying).bytes, 700_000);
     for phase in [Phase::Uploading, Phase::Downloading] {
         assert_eq!(Some(last(phase).bytes), last(phase).total, "{phase:?}");
-        let bytes: Vec<u64> = seen.iter().filter(|progress| progress.phase == phase).map(|progress| progress.bytes).collect();
+        let bytes: Vec<u64> =
+            seen.iter().filter(|progress| progress.phase == phase).map(|progress| progress.bytes).collect();
         assert!(bytes.is_sorted(), "{phase:?}");
     }
 }

@@ -34,7 +34,8 @@ impl World {
         let directory = tempfile::tempdir().unwrap();
         let clock = Arc::new(ManualClock::new(START.parse().unwrap()));
         let faults = Faults::new();
-        let mut config = backbone_mock::Config::new(directory.path().join("backbone")).with_client("test", "test-secret");
+        let mut config =
+            backbone_mock::Config::new(directory.path().join("backbone")).with_client("test", "test-secret");
         config.clock = Arc::new(SharedClock(clock.clone()));
         config.faults = Some(faults.clone());
         let backbone = Backbone::start(config).await.unwrap();

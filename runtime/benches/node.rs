@@ -1,0 +1,116 @@
+//! Speed of a node against a backbone in the same process, and of lists.
+//!
+//! ```text
+//! cargo bench -p enlace-runtime
+//! ```
+#![allow(clippy::unwrap_used, reason = "a benchmark that fails should stop")]
+
+use std::time::Duration;
+
+use backbone_mock::Backbone;
+use divan::counter::ItemsCount;
+use divan::{Bencher, black_box};
+use futures_util::future::join_all;
+use runtime::facade::{CreateOwnToken, CreateTokenForFile, Ownership, UploadOwnFile};
+use runtime::{BackboneConfig, Config, FileId, Runtime, Secret};
+use serde_json::json;
+use tempfile::TempDir;
+
+/// Tokens in the store that is listed.
+const LISTED: usize = 100_000;
+/// Tokens that are made at the same time while that store is filled.
+const AT_ONCE: usize = 500;
+
+fn main() {
+    divan::main();
+}
+
+/// A node with one file, and all it needs.
+struct World {
+    executor: tokio::runtime::Runtime,
+    node: Runtime,
+    file: FileId,
+    _backbone: Backbone,
+    _directory: TempDir,
+}
+
+impl World {
+    fn new() -> Self {
+        let executor = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let (backbone, node, file) = executor.block_on(async {
+            let settings = backbone_mock::Config::new(directory.path().join("backbone")).with_client("bench", "secret");
+            let backbone = Backbone::start(settings).await.unwrap();
+            let settings = BackboneConfig::new(backbone.url(), "bench", Secret::new("secret"));
+            let mut config = Config::new(directory.path().join("node"), settings);
+            config.datawallet_enabled = false;
+            let node = Runtime::builder(config).start().await.unwrap();
+            let file = node.files().upload_own_file(upload()).await.unwrap().id;
+            (backbone, node, file)
+        });
+        Self { executor, node, file, _backbone: backbone, _directory: directory }
+    }
+
+    async fn create_token(&self, ephemeral: bool) {
+        let request = CreateTokenForFile { ephemeral, ..CreateTokenForFile::default() };
+        black_box(self.node.files().create_token_for_file(&self.file, request).await.unwrap());
+    }
+}
+
+fn upload() -> UploadOwnFile {
+    UploadOwnFile {
+        content: Box::pin(&b"content"[..]),
+        filename: "bench.txt".into(),
+        mimetype: "text/plain".into(),
+        expires_at: None,
+        title: None,
+        description: None,
+        tags: None,
+        observer: None,
+    }
+}
+
+#[divan::bench(args = [1, 16], max_time = 5)]
+fn create_token_through_the_backbone(bencher: Bencher, simultaneous: usize) {
+    let world = World::new();
+    bencher.counter(ItemsCount::new(simultaneous)).bench_local(|| {
+        world.executor.block_on(join_all((0..simultaneous).map(|_| world.create_token(false))));
+    });
+}
+
+#[divan::bench(args = [1, 16], max_time = 5)]
+fn create_ephemeral_token_through_the_backbone(bencher: Bencher, simultaneous: usize) {
+    let world = World::new();
+    bencher.counter(ItemsCount::new(simultaneous)).bench_local(|| {
+        world.executor.block_on(join_all((0..simultaneous).map(|_| world.create_token(true))));
+    });
+}
+
+#[divan::bench(sample_count = 5, sample_size = 1)]
+fn list_with_a_filter_over_100_000_tokens(bencher: Bencher) {
+    let world = World::new();
+    let now = world.node.clock().now();
+    let tokens = world.node.tokens();
+    let create = |number: usize| {
+        let request = CreateOwnToken {
+            content: json!({"name": format!("token {number}")}),
+            expires_at: now.saturating_add(Duration::from_secs(1000 + number as u64)),
+            ephemeral: false,
+            for_identity: None,
+            password_protection: None,
+        };
+        let tokens = tokens.clone();
+        async move { tokens.create_own_token(request).await.unwrap() }
+    };
+    world.executor.block_on(async {
+        for start in (0..LISTED).step_by(AT_ONCE) {
+            join_all((start..start + AT_ONCE).map(create)).await;
+        }
+    });
+    let soon = now.saturating_add(Duration::from_secs(1100));
+    let filter = [("expiresAt".to_owned(), format!("<{soon}"))];
+    bencher.bench_local(|| {
+        let found = world.executor.block_on(tokens.tokens(Ownership::Own, &filter)).unwrap();
+        assert_eq!(found.len(), 100);
+    });
+}

@@ -1,0 +1,229 @@
+//! Tokens: create, load, list, delete.
+
+use std::time::Duration;
+
+use backbone_mock::fault::{Fault, Matching};
+use http::Method;
+use runtime::dto::{PasswordLocation, PasswordProtection};
+use runtime::facade::{CreateOwnToken, LoadPeerToken, Ownership};
+use runtime::{Event, TokenId};
+use serde_json::{Value, json};
+use transport::backbone::{Client, ClientConfig, SecretText};
+use transport::crypto::SecretKey;
+use transport::wire::TokenReference;
+use transport::wire::backbone::tokens::CreateToken;
+use transport::wire::bytes::to_base64;
+
+use crate::world::{World, code, load_token, own_token, protected};
+
+/// Wrong passwords after which the backbone locks a token.
+const ALLOWED_FAILURES: usize = 100;
+
+#[tokio::test]
+async fn any_json_but_null_reaches_another_node_unchanged() {
+    let world = World::new().await;
+    let (alice, bob) = (world.node("alice").await, world.node("bob").await);
+    for content in [
+        json!({}),
+        json!({"b": [1, null, "x"], "a": {"@type": "Nope"}}),
+        json!("text"),
+        json!(1),
+        json!([1]),
+        json!(true),
+    ] {
+        let token = alice.tokens().create_own_token(own_token(content.clone(), world.at(60))).await.unwrap();
+        assert_eq!((token.content.clone(), token.is_own, token.is_ephemeral), (content.clone(), true, false));
+        let loaded = load_token(&bob, &token.reference, None).await.unwrap();
+        assert_eq!((loaded.content, loaded.is_own, loaded.reference), (content, false, token.reference));
+    }
+}
+
+#[tokio::test]
+async fn contents_that_nobody_could_read_are_refused() {
+    let world = World::new().await;
+    let alice = world.node("alice").await;
+    for content in [Value::Null, json!({"@type": "Nope"}), json!({"@type": 1}), json!({"@type": "TokenContentFile"})] {
+        let refusal = alice.tokens().create_own_token(own_token(content, world.at(60))).await.unwrap_err();
+        assert_eq!(refusal.code(), "error.runtime.invalidTokenContent");
+        assert_eq!(refusal.to_string(), "The given Token has an invalid content for this route.");
+    }
+    let expired = alice.tokens().create_own_token(own_token(Value::Null, world.at(0))).await.unwrap_err();
+    assert_eq!(expired.to_string(), "'expiresAt' must be in the future");
+}
+
+#[tokio::test]
+async fn a_token_shows_its_password_to_those_who_know_it() {
+    let world = World::new().await;
+    let (alice, bob) = (world.node("alice").await, world.node("bob").await);
+    let protection = PasswordProtection {
+        password: "4711".into(),
+        password_is_pin: Some(true),
+        password_location_indicator: Some(PasswordLocation::Name("SMS".into())),
+    };
+    let request =
+        CreateOwnToken { password_protection: Some(protection.clone()), ..own_token(json!({}), world.at(60)) };
+    let token = alice.tokens().create_own_token(request).await.unwrap();
+    assert_eq!(token.password_protection, Some(protection));
+    assert_eq!(alice.tokens().token(&token.id).await.unwrap(), token);
+    assert_eq!(code(load_token(&bob, &token.reference, Some("4712")).await), "error.runtime.recordNotFound");
+    let loaded = load_token(&bob, &token.reference, Some("4711")).await.unwrap();
+    assert_eq!(loaded.password_protection, token.password_protection);
+    // A known token is not checked again, but its reference still asks for some password.
+    assert_eq!(code(load_token(&bob, &token.reference, None).await), "error.transport.noPasswordProvided");
+    assert!(load_token(&bob, &token.reference, Some("wrong")).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_token_locks_after_too_many_wrong_passwords() {
+    let world = World::new().await;
+    let (alice, bob) = (world.node("alice").await, world.node("bob").await);
+    let request = CreateOwnToken { password_protection: protected("right"), ..own_token(json!({}), world.at(60)) };
+    let token = alice.tokens().create_own_token(request).await.unwrap();
+    let stranger = stranger(&world);
+    for _ in 0..ALLOWED_FAILURES {
+        assert!(stranger.token(&token.id, Some(&to_base64(&[0; 32]))).await.is_err());
+    }
+    let refusal = load_token(&bob, &token.reference, Some("right")).await;
+    assert_eq!(code(refusal), "error.platform.token.tooManyFailedPasswordAttempts");
+}
+
+/// Somebody without an identity.
+fn stranger(world: &World) -> Client {
+    Client::new(ClientConfig::new(world.backbone.url(), "test", SecretText::new("test-secret"))).unwrap()
+}
+
+#[tokio::test]
+async fn a_stored_token_is_loaded_at_home_whomever_it_is_for() {
+    let world = World::new().await;
+    let (alice, bob) = (world.node("alice").await, world.node("bob").await);
+    let for_identity = Some(bob.account().identity_info().await.unwrap().address);
+    let request = CreateOwnToken { for_identity, ..own_token(json!({"a": 1}), world.at(60)) };
+    let stored = alice.tokens().create_own_token(request.clone()).await.unwrap();
+    assert_eq!(load_token(&alice, &stored.reference, None).await.unwrap(), stored);
+    let ephemeral = alice.tokens().create_own_token(CreateOwnToken { ephemeral: true, ..request }).await.unwrap();
+    assert_eq!(code(load_token(&alice, &ephemeral.reference, None).await), "error.transport.general.notIntendedForYou");
+}
+
+#[tokio::test]
+async fn an_ephemeral_load_is_not_remembered() {
+    let world = World::new().await;
+    let (alice, bob) = (world.node("alice").await, world.node("bob").await);
+    let token = alice.tokens().create_own_token(own_token(json!({}), world.at(60))).await.unwrap();
+    let request = LoadPeerToken { reference: token.reference.url.clone(), ephemeral: true, password: None };
+    let loaded = bob.tokens().load_peer_token(request.clone()).await.unwrap();
+    assert!(loaded.is_ephemeral);
+    assert!(bob.tokens().tokens(Ownership::Any, &[]).await.unwrap().is_empty());
+    assert!(!load_token(&bob, &token.reference, None).await.unwrap().is_ephemeral);
+    let known = bob.tokens().load_peer_token(request).await.unwrap();
+    assert!(!known.is_ephemeral, "it is stored now");
+    assert_eq!(bob.tokens().tokens(Ownership::Peer, &[]).await.unwrap(), [known]);
+}
+
+#[tokio::test]
+async fn tokens_expire_for_others_and_stay_listed() {
+    let world = World::new().await;
+    let (alice, bob) = (world.node("alice").await, world.node("bob").await);
+    let token = alice.tokens().create_own_token(own_token(json!({}), world.at(60))).await.unwrap();
+    world.clock.advance(Duration::from_secs(61));
+    assert_eq!(code(load_token(&bob, &token.reference, None).await), "error.runtime.recordNotFound");
+    assert_eq!(alice.tokens().tokens(Ownership::Own, &[]).await.unwrap(), [token]);
+}
+
+#[tokio::test]
+async fn deleting_an_own_token_takes_it_from_everybody() {
+    let world = World::new().await;
+    let (alice, bob, carol) = (world.node("alice").await, world.node("bob").await, world.node("carol").await);
+    let token = alice.tokens().create_own_token(own_token(json!({}), world.at(60))).await.unwrap();
+    load_token(&bob, &token.reference, None).await.unwrap();
+    bob.tokens().delete_token(&token.id).await.unwrap();
+    assert_eq!(code(bob.tokens().token(&token.id).await), "error.runtime.recordNotFound");
+    assert!(load_token(&bob, &token.reference, None).await.is_ok(), "a peer deletes its own copy only");
+    let mut events = alice.events();
+    alice.tokens().delete_token(&token.id).await.unwrap();
+    while !matches!(events.recv().await.unwrap(), Event::TokenDeleted(id) if id == token.id) {}
+    assert_eq!(code(load_token(&carol, &token.reference, None).await), "error.runtime.recordNotFound");
+    assert_eq!(code(alice.tokens().delete_token(&token.id).await), "error.runtime.recordNotFound");
+}
+
+#[tokio::test]
+async fn a_token_that_is_gone_at_the_backbone_counts_as_deleted() {
+    let world = World::new().await;
+    let alice = world.node("alice").await;
+    let token = alice.tokens().create_own_token(own_token(json!({}), world.at(60))).await.unwrap();
+    let deletion = Matching::path("/Tokens").method(Method::DELETE).times(1);
+    world.faults.inject(deletion, Fault::DropAfter);
+    assert_eq!(code(alice.tokens().delete_token(&token.id).await), "error.transport.request.network");
+    assert!(alice.tokens().token(&token.id).await.is_ok());
+    alice.tokens().delete_token(&token.id).await.unwrap();
+    assert!(alice.tokens().tokens(Ownership::Any, &[]).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn unreadable_references_are_told_from_references_to_something_else() {
+    let world = World::new().await;
+    let alice = world.node("alice").await;
+    let load = async |reference: &str| {
+        let request = LoadPeerToken { reference: reference.into(), ephemeral: false, password: None };
+        alice.tokens().load_peer_token(request).await.unwrap_err()
+    };
+    let file = alice.files().upload_own_file(crate::world::file("a", "a")).await.unwrap();
+    assert_eq!(load(&file.reference.truncated).await.to_string(), "token reference invalid");
+    assert_eq!(load("VE9L####").await.code(), "error.core-types.invalidTruncatedReference");
+    let id: TokenId = "TOK00000000000000000".parse().unwrap();
+    assert_eq!(code(alice.tokens().token(&id).await), "error.runtime.recordNotFound");
+    let unknown = TokenReference::new(id, SecretKey::generate().into());
+    let refusal = load(&unknown.to_truncated()).await;
+    assert_eq!(refusal.code(), "error.runtime.recordNotFound");
+}
+
+#[tokio::test]
+async fn an_empty_token_is_named_as_such() {
+    let world = World::new().await;
+    let alice = world.node("alice").await;
+    let request = CreateToken { content: None, expires_at: world.at(120), for_identity: None, password: None };
+    let created = stranger(&world).create_token(&request).await.unwrap();
+    let reference = TokenReference::new(created.id, SecretKey::generate().into()).to_truncated();
+    let request = LoadPeerToken { reference, ephemeral: true, password: None };
+    assert_eq!(code(alice.tokens().load_peer_token(request).await), "error.transport.tokens.emptyToken");
+}
+
+#[tokio::test]
+async fn a_reference_to_another_backbone_is_explained() {
+    let (here, there) = (World::new().await, World::new().await);
+    let (alice, bob) = (there.node("alice").await, here.node("bob").await);
+    let token = alice.tokens().create_own_token(own_token(json!({}), there.at(60))).await.unwrap();
+    let refusal = load_token(&bob, &token.reference, None).await.unwrap_err();
+    assert_eq!(refusal.code(), "error.runtime.recordNotFound");
+    let text = refusal.to_string();
+    assert!(text.contains(&there.backbone.url()) && text.contains(&here.backbone.url()), "{text}");
+}
+
+#[tokio::test]
+async fn a_backbone_that_is_away_is_named_and_nothing_is_kept() {
+    let world = World::new().await;
+    let alice = world.node("alice").await;
+    world.faults.inject(Matching::path("/Tokens"), Fault::DropBefore);
+    let refusal = alice.tokens().create_own_token(own_token(json!({}), world.at(60))).await;
+    assert_eq!(code(refusal), "error.transport.request.network");
+    assert!(alice.tokens().tokens(Ownership::Any, &[]).await.unwrap().is_empty());
+    world.faults.clear();
+    alice.tokens().create_own_token(own_token(json!({}), world.at(60))).await.unwrap();
+    assert_eq!(alice.tokens().tokens(Ownership::Any, &[]).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn tokens_are_filtered_by_what_protects_them() {
+    let world = World::new().await;
+    let alice = world.node("alice").await;
+    let plain = alice.tokens().create_own_token(own_token(json!({}), world.at(60))).await.unwrap();
+    let request = CreateOwnToken { password_protection: protected("pw"), ..own_token(json!({}), world.at(90)) };
+    let locked = alice.tokens().create_own_token(request).await.unwrap();
+    let found = async |name: &str, value: &str| {
+        let tokens = alice.tokens().tokens(Ownership::Own, &[(name.into(), value.into())]).await.unwrap();
+        tokens.into_iter().map(|token| token.id).collect::<Vec<_>>()
+    };
+    assert_eq!(found("passwordProtection", "").await, [locked.id.clone()]);
+    assert_eq!(found("passwordProtection", "!").await, [plain.id.clone()]);
+    assert_eq!(found("passwordProtection.password", "pw").await, [locked.id.clone()]);
+    assert_eq!(found("expiresAt", &format!("<{}", world.at(70))).await, [plain.id]);
+}
