@@ -37,9 +37,9 @@ describe("identities", () => {
     test("both derive an address from its key in the same way", async () => {
         const { address, publicKey } = await node.call("GET", "/Account/IdentityInfo");
         const key = CryptoSignaturePublicKey.fromBase64(publicKey);
-        const derived = await V7.transport.IdentityUtil.createAddress({ algorithm: key.algorithm, publicKey: key.publicKey.buffer }, "localhost");
+        const derived = await V7.transport.IdentityUtil.createAddress(key, "localhost");
         assert.equal(derived.toString(), address);
-        assert.ok(await V7.transport.IdentityUtil.checkAddress(CoreAddress.from(address), "localhost"));
+        assert.ok(await V7.transport.IdentityUtil.checkAddress(CoreAddress.from(address), "localhost", key));
     });
 
     test("the library verifies a challenge that the node signed", async () => {
@@ -103,14 +103,14 @@ describe("made by the library, opened by the node", () => {
 
         const { reference } = await account.tokenFor(file, { forIdentity: strangerTo(await node.address()) });
         const body = { reference: reference.truncate() };
-        assert.equal(await node.refused("POST", "/Files/Peer", { body, expected: 404 }), "error.runtime.recordNotFound");
+        assert.equal(await node.refused("POST", "/Files/Peer", { body, expected: 400 }), "error.transport.general.notIntendedForYou");
     });
 
-    test("a personalised reference is refused before the backbone is asked", async () => {
-        const { reference } = await account.tokenFor(file, { forIdentity: await node.address() });
-        reference.forIdentityTruncated = strangerTo(await node.address()).slice(-4);
+    test("the backbone refuses a personalised token whose reference was bent to name the node", async () => {
+        const { reference } = await account.tokenFor(file, { forIdentity: strangerTo(await node.address()) });
+        reference.forIdentityTruncated = (await node.address()).slice(-4);
         const body = { reference: reference.truncate() };
-        assert.equal(await node.refused("POST", "/Files/Peer", { body, expected: 400 }), "error.transport.general.notIntendedForYou");
+        assert.equal(await node.refused("POST", "/Files/Peer", { body, expected: 404 }), "error.runtime.recordNotFound");
     });
 
     for (const [kind, options] of Object.entries({ password: { password: PASSWORD }, PIN: { pin: PIN } })) {
