@@ -33,5 +33,6 @@ pub use error::{Error, Result};
 pub use event::{Event, EventReceiver};
 pub use runtime::{Runtime, RuntimeBuilder};
 pub use transport::wire::{
-    Address, ChallengeId, DeviceId, FileId, FileReference, Id, RelationshipId, Timestamp, TokenId,
+    Address, AnyReference, ChallengeId, DeviceId, FileId, FileReference, Id, PasswordType, RelationshipId, Timestamp,
+    TokenId,
 };

@@ -1,0 +1,301 @@
+//! One way to a node for the commands that ask it something: over REST if a process serves it, in this process if not.
+
+use runtime::dto::{File, IdentityInfo, Token};
+use runtime::facade::{CreateOwnToken, CreateTokenForFile, LoadPeerToken, Ownership, UploadOwnFile};
+use runtime::{Secret, Timestamp};
+use serde_json::{Map, Value, json};
+use tokio::io::AsyncRead;
+
+use crate::commands::terms::Terms;
+use crate::failure::Failure;
+use crate::node::{Node, Plan};
+use crate::progress::Progress;
+use crate::rest_client::{self, RestClient};
+use crate::running::Running;
+use crate::{api_key, source_file};
+
+/// A node, wherever it runs.
+pub(crate) enum Access {
+    /// In this process.
+    Here(Box<Node>),
+    /// In another one.
+    There {
+        /// The way to it.
+        client: RestClient,
+        /// What it said of itself.
+        running: Running,
+    },
+}
+
+/// Who a node is.
+#[derive(Debug)]
+pub(crate) struct Who {
+    /// Address and key.
+    pub(crate) identity: IdentityInfo,
+    /// Which device.
+    pub(crate) device_id: String,
+    /// Where it lives.
+    pub(crate) backbone_url: String,
+}
+
+/// A file to upload, with what is said about it.
+pub(crate) struct NewFile {
+    /// The bytes.
+    pub(crate) source: source_file::SourceFile,
+    /// Media type; by the name if absent.
+    pub(crate) mimetype: Option<String>,
+    /// Until when it is kept.
+    pub(crate) expires_at: Option<Timestamp>,
+    /// For people.
+    pub(crate) title: Option<String>,
+    /// For people.
+    pub(crate) description: Option<String>,
+    /// Free or controlled.
+    pub(crate) tags: Vec<String>,
+}
+
+/// The bytes of a file on their way here.
+pub(crate) struct Content {
+    /// Plaintext bytes to come.
+    pub(crate) length: u64,
+    /// The plaintext.
+    pub(crate) reader: std::pin::Pin<Box<dyn AsyncRead + Send>>,
+}
+
+impl Access {
+    /// Finds the node of a data directory, or starts it.
+    ///
+    /// # Errors
+    /// A failure if another process holds the directory without serving, or if the start fails.
+    pub(crate) async fn open(plan: Plan) -> Result<Self, Failure> {
+        if let Some(held) = plan.dir.try_hold()? {
+            return Ok(Self::Here(Box::new(Node::start_in(held, plan).await?)));
+        }
+        match Running::read(&plan.dir) {
+            Some(running) if running.rest_url.is_some() => {
+                let key_file = plan.settings.api_key_file.clone().or_else(|| running.api_key_file.clone());
+                let key = api_key::load(&key_file.unwrap_or_else(|| plan.dir.join(api_key::FILE)))?;
+                let url = running.rest_url.clone().unwrap_or_default();
+                Ok(Self::There { client: RestClient::new(&url, key)?, running })
+            }
+            _ => Err(plan.dir.held_by_another()),
+        }
+    }
+
+    /// Stops what was started.
+    ///
+    /// # Errors
+    /// A failure if the last flush of the store failed.
+    pub(crate) async fn close(self) -> Result<(), Failure> {
+        match self {
+            Self::Here(node) => node.stop().await,
+            Self::There { .. } => Ok(()),
+        }
+    }
+
+    pub(crate) async fn who(&self) -> Result<Who, Failure> {
+        match self {
+            Self::Here(node) => Ok(Who {
+                identity: node.runtime.account().identity_info().await?,
+                device_id: node.runtime.account().device_info().await?.id.to_string(),
+                backbone_url: node.backbone_url.clone(),
+            }),
+            Self::There { client, running } => Ok(Who {
+                identity: client.identity_info().await?,
+                device_id: running.device_id.clone().unwrap_or_default(),
+                backbone_url: running.backbone_url.clone().unwrap_or_default(),
+            }),
+        }
+    }
+
+    pub(crate) async fn files(&self, ownership: Ownership, query: &[(String, String)]) -> Result<Vec<File>, Failure> {
+        match self {
+            Self::Here(node) => Ok(node.runtime.files().files(ownership, query).await?),
+            Self::There { client, .. } => client.files(ownership, query).await,
+        }
+    }
+
+    pub(crate) async fn file(&self, id: &str) -> Result<File, Failure> {
+        match self {
+            Self::Here(node) => Ok(node.runtime.files().file(&file_id(id)?).await?),
+            Self::There { client, .. } => client.file(id).await,
+        }
+    }
+
+    pub(crate) async fn upload(&self, file: NewFile, progress: &Progress) -> Result<File, Failure> {
+        match self {
+            Self::Here(node) => Ok(node.runtime.files().upload_own_file(file.for_facade(progress)).await?),
+            Self::There { client, .. } => client.upload(file.for_rest(), progress).await,
+        }
+    }
+
+    pub(crate) async fn download(&self, id: &str, progress: &Progress) -> Result<Content, Failure> {
+        match self {
+            Self::Here(node) => {
+                let download = node.runtime.files().download_file(&file_id(id)?, Some(progress.observer())).await?;
+                let length = download.content.length();
+                Ok(Content { length, reader: Box::pin(download.content.into_reader()) })
+            }
+            Self::There { client, .. } => rest_content(client.download(id).await?),
+        }
+    }
+
+    pub(crate) async fn delete_file(&self, id: &str) -> Result<(), Failure> {
+        match self {
+            Self::Here(node) => Ok(node.runtime.files().delete_file(&file_id(id)?).await?),
+            Self::There { client, .. } => client.delete_file(id).await,
+        }
+    }
+
+    pub(crate) async fn create_token_for_file(&self, id: &str, terms: Terms) -> Result<Token, Failure> {
+        match self {
+            Self::Here(node) => Ok(node.runtime.files().create_token_for_file(&file_id(id)?, terms.for_file()).await?),
+            Self::There { client, .. } => client.create_token_for_file(id, &terms.body()).await,
+        }
+    }
+
+    pub(crate) async fn create_own_token(
+        &self,
+        content: Value,
+        expires_at: Timestamp,
+        terms: Terms,
+    ) -> Result<Token, Failure> {
+        match self {
+            Self::Here(node) => {
+                Ok(node.runtime.tokens().create_own_token(terms.for_content(content, expires_at)).await?)
+            }
+            Self::There { client, .. } => {
+                let mut body = terms.body();
+                body.insert("content".to_owned(), content);
+                body.insert("expiresAt".to_owned(), json!(expires_at));
+                client.create_own_token(&body).await
+            }
+        }
+    }
+
+    pub(crate) async fn load_peer_token(
+        &self,
+        reference: &str,
+        password: Option<&Secret>,
+        ephemeral: bool,
+    ) -> Result<Token, Failure> {
+        match self {
+            Self::Here(node) => {
+                let password = password.map(|password| password.expose().to_owned());
+                let request = LoadPeerToken { reference: reference.to_owned(), ephemeral, password };
+                Ok(node.runtime.tokens().load_peer_token(request).await?)
+            }
+            Self::There { client, .. } => client.load_peer_token(reference, password, ephemeral).await,
+        }
+    }
+
+    pub(crate) async fn tokens(&self, ownership: Ownership, query: &[(String, String)]) -> Result<Vec<Token>, Failure> {
+        match (self, ownership) {
+            (Self::Here(node), _) => Ok(node.runtime.tokens().tokens(ownership, query).await?),
+            (Self::There { client, .. }, Ownership::Any) => {
+                let mut tokens = client.tokens(Ownership::Own, query).await?;
+                tokens.extend(client.tokens(Ownership::Peer, query).await?);
+                Ok(tokens)
+            }
+            (Self::There { client, .. }, _) => client.tokens(ownership, query).await,
+        }
+    }
+
+    pub(crate) async fn token(&self, id: &str) -> Result<Token, Failure> {
+        match self {
+            Self::Here(node) => Ok(node.runtime.tokens().token(&token_id(id)?).await?),
+            Self::There { client, .. } => client.token(id).await,
+        }
+    }
+
+    pub(crate) async fn delete_token(&self, id: &str) -> Result<(), Failure> {
+        match self {
+            Self::Here(node) => Ok(node.runtime.tokens().delete_token(&token_id(id)?).await?),
+            Self::There { client, .. } => client.delete_token(id).await,
+        }
+    }
+}
+
+impl NewFile {
+    /// The facade's request.
+    pub(crate) fn for_facade(self, progress: &Progress) -> UploadOwnFile {
+        UploadOwnFile {
+            mimetype: self.media_type(),
+            content: Box::pin(self.source.content),
+            filename: self.source.name,
+            expires_at: self.expires_at,
+            title: self.title,
+            description: self.description,
+            tags: Some(self.tags).filter(|tags| !tags.is_empty()),
+            observer: Some(progress.observer()),
+        }
+    }
+
+    fn for_rest(self) -> rest_client::Upload {
+        let single = [
+            ("expiresAt", self.expires_at.map(|time| time.to_string())),
+            ("title", self.title.clone()),
+            ("description", self.description.clone()),
+        ];
+        let mut fields: Vec<_> = single.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
+        fields.extend(self.tags.iter().map(|tag| ("tags[]", tag.clone())));
+        rest_client::Upload {
+            mimetype: self.media_type(),
+            content: self.source.content,
+            length: self.source.length,
+            filename: self.source.name,
+            fields,
+        }
+    }
+
+    fn media_type(&self) -> String {
+        self.mimetype.clone().unwrap_or_else(|| source_file::media_type(&self.source.name).to_owned())
+    }
+}
+
+impl Terms {
+    fn for_file(self) -> CreateTokenForFile {
+        CreateTokenForFile {
+            expires_at: self.expires_at,
+            ephemeral: self.ephemeral,
+            for_identity: self.for_identity,
+            password_protection: self.password_protection,
+        }
+    }
+
+    fn for_content(self, content: Value, expires_at: Timestamp) -> CreateOwnToken {
+        CreateOwnToken {
+            content,
+            expires_at,
+            ephemeral: self.ephemeral,
+            for_identity: self.for_identity,
+            password_protection: self.password_protection,
+        }
+    }
+
+    fn body(&self) -> Map<String, Value> {
+        let members = [
+            ("expiresAt", self.expires_at.map(|time| json!(time))),
+            ("ephemeral", Some(json!(self.ephemeral))),
+            ("forIdentity", self.for_identity.as_ref().map(|address| json!(address))),
+            ("passwordProtection", self.password_protection.as_ref().map(|protection| json!(protection))),
+        ];
+        members.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
+    }
+}
+
+fn rest_content(response: reqwest::Response) -> Result<Content, Failure> {
+    use futures_util::TryStreamExt;
+    let length = response.content_length().unwrap_or(0);
+    let stream = response.bytes_stream().map_err(std::io::Error::other);
+    Ok(Content { length, reader: Box::pin(tokio_util::io::StreamReader::new(stream)) })
+}
+
+/// An id given on the command line.
+fn file_id(text: &str) -> Result<runtime::FileId, Failure> {
+    text.parse().map_err(|error| Failure::usage(format!("{text:?} is {error}")).hint("`enlace files list` shows ids"))
+}
+
+fn token_id(text: &str) -> Result<runtime::TokenId, Failure> {
+    text.parse().map_err(|error| Failure::usage(format!("{text:?} is {error}")).hint("`enlace tokens list` shows ids"))
+}

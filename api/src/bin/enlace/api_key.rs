@@ -1,0 +1,104 @@
+//! The API key that a node makes for itself at its first start.
+
+use std::path::Path;
+
+use runtime::Secret;
+
+use crate::data_dir;
+use crate::failure::Failure;
+
+/// Its usual name in a data directory.
+pub(crate) const FILE: &str = "api-key";
+/// Random characters in a key; 62 possibilities each, so well over 200 bits.
+const RANDOM_LENGTH: usize = 40;
+const ALPHABET: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+/// Recognisable in a leak, and it holds the special character that the key policy wants.
+const PREFIX: &str = "enlace_";
+/// Longest key file that is read, in bytes.
+const MAX_FILE_SIZE: usize = 4096;
+
+/// Reads the key file; makes a key and the file (mode 0600) if there is none.
+///
+/// # Errors
+/// A failure that names the file.
+pub(crate) fn load_or_create(path: &Path) -> Result<Secret, Failure> {
+    if path.exists() {
+        return load(path);
+    }
+    let key = generate()?;
+    data_dir::write_private(path, format!("{key}\n").as_bytes())?;
+    Ok(Secret::new(key))
+}
+
+/// Reads the key file.
+///
+/// # Errors
+/// A failure that names the file.
+pub(crate) fn load(path: &Path) -> Result<Secret, Failure> {
+    let text = data_dir::read_private(path, MAX_FILE_SIZE)?;
+    let key = text.trim();
+    if key.is_empty() {
+        let failure = Failure::local(format!("the API key file {} is empty", path.display()));
+        return Err(failure.hint("delete it to get a new key"));
+    }
+    Ok(Secret::new(key))
+}
+
+fn generate() -> Result<String, Failure> {
+    loop {
+        let key = format!("{PREFIX}{}", random_text(RANDOM_LENGTH)?);
+        // Forty random characters all but always satisfy the policy; draw again when they do not.
+        if satisfies_policy(&key) {
+            return Ok(key);
+        }
+    }
+}
+
+/// Random letters and digits.
+///
+/// # Errors
+/// A failure if the operating system has no randomness.
+pub(crate) fn random_text(length: usize) -> Result<String, Failure> {
+    // Bytes from here up would make the first letters of the alphabet likelier.
+    const LIMIT: u8 = 248;
+    let mut text = String::with_capacity(length);
+    while text.len() < length {
+        let mut byte = [0];
+        getrandom::fill(&mut byte).map_err(|error| Failure::general(format!("no randomness: {error}")))?;
+        if byte[0] < LIMIT {
+            text.push(char::from(ALPHABET[usize::from(byte[0]) % ALPHABET.len()]));
+        }
+    }
+    Ok(text)
+}
+
+/// At least 30 characters, two upper-case letters, two lower-case letters, two digits, one special character.
+fn satisfies_policy(key: &str) -> bool {
+    let count = |kind: fn(&u8) -> bool| key.as_bytes().iter().filter(|byte| kind(byte)).count();
+    key.len() >= 30
+        && count(u8::is_ascii_uppercase) >= 2
+        && count(u8::is_ascii_lowercase) >= 2
+        && count(u8::is_ascii_digit) >= 2
+        && count(u8::is_ascii_punctuation) >= 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn generated_keys_satisfy_the_policy_and_differ() {
+        let keys: Vec<String> = (0..50).map(|_| generate().unwrap()).collect();
+        assert!(keys.iter().all(|key| satisfies_policy(key)));
+        assert_eq!(keys.iter().collect::<std::collections::HashSet<_>>().len(), keys.len());
+        assert!(!satisfies_policy("enlace_onlylowercaseletters1234567890"));
+    }
+
+    #[test]
+    fn the_key_of_the_first_start_is_the_key_of_the_second() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("api-key");
+        let first = load_or_create(&path).unwrap();
+        assert_eq!(first.expose(), load_or_create(&path).unwrap().expose());
+    }
+}

@@ -1,0 +1,192 @@
+//! The command line: what can be said, with examples.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand, ValueEnum};
+
+use crate::commands::{backbone, completions, doctor, files, identity, receive, serve, share, tokens};
+use crate::failure::Kind;
+
+/// Share files end-to-end encrypted by short references, and receive them.
+///
+/// Without any configuration, `share` and `serve` start a backbone of their own on this machine. Results go to standard
+/// output, everything said about them to standard error.
+#[derive(Debug, Parser)]
+#[command(
+    name = "enlace",
+    version,
+    subcommand_required = true,
+    arg_required_else_help = true,
+    after_help = after_help(),
+    after_long_help = after_help(),
+)]
+pub(crate) struct Cli {
+    /// Options of every command.
+    #[command(flatten)]
+    pub(crate) global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Options of every command.
+#[derive(Debug, Args)]
+pub(crate) struct Global {
+    /// Where identity, keys and files lie (default: the platform's data directory)
+    #[arg(long, global = true, env = "ENLACE_DATA_DIR", value_name = "DIR", help_heading = "General")]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// Write results, and errors, as one JSON value a line
+    #[arg(long, global = true, help_heading = "General")]
+    pub(crate) json: bool,
+    /// Say more on standard error; twice or three times for still more
+    #[arg(short, long, global = true, action = ArgAction::Count, help_heading = "General")]
+    pub(crate) verbose: u8,
+    /// Form of the logs on standard error
+    #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text, help_heading = "General")]
+    pub(crate) log_format: LogFormat,
+}
+
+/// Form of the logs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+}
+
+// Each command's words for people are at its arguments' type; words here would replace them.
+/// What can be done.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Share(share::ShareArgs),
+    Receive(receive::ReceiveArgs),
+    Serve(serve::ServeArgs),
+    Backbone(backbone::BackboneArgs),
+    Identity(identity::IdentityArgs),
+    Files(files::FilesArgs),
+    Tokens(tokens::TokensArgs),
+    Doctor(doctor::DoctorArgs),
+    Completions(completions::CompletionsArgs),
+}
+
+/// Which configuration, and which backbone.
+#[derive(Debug, Default, Args)]
+pub(crate) struct NodeOptions {
+    /// Configuration file (JSON)
+    #[arg(long, value_name = "FILE", env = "CUSTOM_CONFIG_LOCATION", help_heading = "Node")]
+    pub(crate) config: Option<PathBuf>,
+    /// Backbone to use instead of an embedded one
+    #[arg(long, value_name = "URL", env = "ENLACE_BACKBONE", help_heading = "Node")]
+    pub(crate) backbone: Option<String>,
+    /// OAuth client at the backbone
+    #[command(flatten)]
+    pub(crate) client: ClientOptions,
+    /// Address of the embedded backbone; port 0 takes a free one
+    #[arg(long, value_name = "ADDR", help_heading = "Node")]
+    pub(crate) backbone_listen: Option<String>,
+    /// Allow http to a backbone on another machine
+    #[arg(long, help_heading = "Node")]
+    pub(crate) allow_plain_http: bool,
+}
+
+/// The OAuth client at a backbone.
+#[derive(Debug, Default, Args)]
+pub(crate) struct ClientOptions {
+    /// OAuth client at the backbone; others on this machine can read it, so prefer --client-file
+    #[arg(
+        long,
+        value_name = "ID:SECRET",
+        env = "ENLACE_CLIENT",
+        hide_env_values = true,
+        conflicts_with = "client_file",
+        help_heading = "Node"
+    )]
+    pub(crate) client: Option<String>,
+    /// File whose first line is ID:SECRET of the OAuth client
+    #[arg(long, value_name = "FILE", help_heading = "Node")]
+    pub(crate) client_file: Option<PathBuf>,
+}
+
+/// How a node serves.
+#[derive(Debug, Default, Args)]
+pub(crate) struct ServerOptions {
+    /// REST address; port 0 takes a free one
+    #[arg(long, value_name = "ADDR", help_heading = "Server")]
+    pub(crate) listen: Option<String>,
+    /// Where the API key lies; made at the first start (default: api-key in the data directory)
+    #[arg(long, value_name = "FILE", help_heading = "Server")]
+    pub(crate) api_key_file: Option<PathBuf>,
+}
+
+/// Takes settings of the form `--a:b=c` out of the arguments; clap sees the rest.
+pub(crate) fn split_overrides(arguments: impl Iterator<Item = OsString>) -> (Vec<OsString>, Vec<(String, String)>) {
+    let mut rest = Vec::new();
+    let mut overrides = Vec::new();
+    let mut only_words = false;
+    for argument in arguments {
+        only_words |= argument == "--";
+        match argument.to_str().filter(|_| !only_words).and_then(setting) {
+            Some(setting) => overrides.push(setting),
+            None => rest.push(argument),
+        }
+    }
+    (rest, overrides)
+}
+
+fn setting(argument: &str) -> Option<(String, String)> {
+    let (name, value) = argument.strip_prefix("--")?.split_once('=')?;
+    name.contains(':').then(|| (name.to_owned(), value.to_owned()))
+}
+
+/// The environment as text; variables that are not text cannot be ours.
+pub(crate) fn environment() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+}
+
+/// The whole command, for completion scripts.
+pub(crate) fn command() -> clap::Command {
+    Cli::command()
+}
+
+fn after_help() -> String {
+    format!(
+        "Examples:\n  \
+           enlace share report.pdf                      share a file until Ctrl-C\n  \
+           enlace receive 'http://localhost:4710/r/…'   receive it in another terminal\n  \
+           enlace serve --data-dir ./node               run a node with its REST API\n  \
+           enlace files list --json                     what this node has\n\n{}",
+        Kind::table()
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_has_examples_in_its_help() {
+        fn check(command: &mut clap::Command) {
+            if command.get_name() != "help" && !command.has_subcommands() {
+                let help = command.render_long_help().to_string();
+                assert!(help.contains("Examples:\n  enlace "), "{}:\n{help}", command.get_name());
+            }
+            command.get_subcommands_mut().for_each(check);
+        }
+        check(&mut command());
+    }
+
+    #[test]
+    fn settings_with_levels_are_taken_out_up_to_a_double_dash() {
+        let words = ["enlace", "serve", "--a:b=c=d", "--json", "--listen=127.0.0.1:0", "--", "--x:y=z"];
+        let (rest, overrides) = split_overrides(words.iter().map(OsString::from));
+        assert_eq!(overrides, [("a:b".to_owned(), "c=d".to_owned())]);
+        assert_eq!(rest, ["enlace", "serve", "--json", "--listen=127.0.0.1:0", "--", "--x:y=z"]);
+    }
+}

@@ -1,0 +1,87 @@
+//! `enlace backbone`: the server alone.
+
+use std::net::SocketAddr;
+
+use backbone_mock::{Backbone, Config, OAuthClient};
+use clap::Args;
+use serde_json::json;
+
+use super::Context;
+use crate::data_dir::DataDir;
+use crate::failure::Failure;
+use crate::node::{Client, GUEST_ID, GUEST_SECRET};
+use crate::platform::{self, Purpose};
+use crate::{passwords, port};
+
+/// Run a backbone alone.
+///
+/// It stores what nodes seal and hands it to whom the seals allow; it cannot read it. Put a TLS proxy in front before
+/// other machines use it.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    enlace backbone\n  \
+    enlace backbone --listen 127.0.0.1:4710 --data-dir ./backbone --client-file client.txt\n  \
+    enlace backbone --listen 127.0.0.1:0 --did-domain-name localhost --json")]
+pub(crate) struct BackboneArgs {
+    /// Address; port 0 takes a free one
+    #[arg(long, value_name = "ADDR", default_value_t = SocketAddr::from(([127, 0, 0, 1], port::BACKBONE)))]
+    listen: SocketAddr,
+    /// Host name inside the addresses of identities; the one by which nodes reach this backbone
+    #[arg(long, value_name = "NAME", default_value = "localhost")]
+    did_domain_name: String,
+    /// OAuth client that may use it; can be given several times
+    ///
+    /// Others on this machine can read it, so prefer --client-file. Without any client, and on loopback only, the
+    /// public client `enlace-guest` is known.
+    #[arg(long, value_name = "ID:SECRET", env = "ENLACE_CLIENT", hide_env_values = true)]
+    client: Vec<String>,
+    /// File whose first line is ID:SECRET of an OAuth client; can be given several times
+    #[arg(long, value_name = "FILE")]
+    client_file: Vec<std::path::PathBuf>,
+    /// Know the public client of `enlace receive` as well
+    #[arg(long)]
+    guests: bool,
+}
+
+/// Runs it.
+pub(crate) async fn run(mut context: Context, args: BackboneArgs) -> Result<(), Failure> {
+    let path = match &context.global.data_dir {
+        Some(path) => path.clone(),
+        None => platform::default_data_dir(Purpose::Backbone)?,
+    };
+    let mut config = Config::new(DataDir::open(path)?.path());
+    config.listen = args.listen;
+    config.did_domain_name.clone_from(&args.did_domain_name);
+    config.clients = clients(&args)?;
+    let started = Backbone::start(config).await.map_err(|error| match error {
+        backbone_mock::Error::Listen { address, source } => port::unavailable(address, &source, "backbone", "--listen"),
+        other => Failure::from(other),
+    });
+    let backbone = started?;
+    let url = backbone.url();
+    context.output.data(&json!({ "url": url }), || url.clone());
+    context.output.talk("serving until Ctrl-C");
+    context.interrupt.asked().await;
+    context.output.talk("stopping");
+    Ok(backbone.shutdown().await?)
+}
+
+fn clients(args: &BackboneArgs) -> Result<Vec<OAuthClient>, Failure> {
+    let mut clients = Vec::new();
+    for text in &args.client {
+        clients.push(Client::parse(text)?);
+    }
+    for path in &args.client_file {
+        clients.push(Client::parse(passwords::read(path)?.expose())?);
+    }
+    if clients.is_empty() && !args.guests && !args.listen.ip().is_loopback() {
+        return Err(Failure::usage("no OAuth client is given, and other machines can reach this address")
+            .hint("say who may use it with --client-file FILE, or let everybody with --guests"));
+    }
+    let mut clients: Vec<_> =
+        clients.iter().map(|client| OAuthClient::new(&client.id, client.secret.expose())).collect();
+    if clients.is_empty() || args.guests {
+        clients.push(OAuthClient::new(GUEST_ID, GUEST_SECRET));
+    }
+    Ok(clients)
+}

@@ -1,0 +1,50 @@
+//! `enlace doctor`: looks for what is wrong, and says what to do about it.
+
+mod checks;
+
+use clap::Args;
+use serde_json::json;
+
+use super::Context;
+use crate::args::{NodeOptions, ServerOptions};
+use crate::failure::{Failure, Kind};
+use crate::node::Plan;
+use crate::output::table;
+use crate::platform::Purpose;
+pub(crate) use checks::{Finding, Verdict};
+
+/// Look for what is wrong: data directory, permissions, store, backbone, clock, ports.
+///
+/// Ends with exit code 1 if something is wrong.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    enlace doctor\n  \
+    enlace doctor --data-dir ./node --json")]
+pub(crate) struct DoctorArgs {
+    #[command(flatten)]
+    node: NodeOptions,
+    #[command(flatten)]
+    server: ServerOptions,
+}
+
+/// Runs it.
+pub(crate) async fn run(mut context: Context, args: DoctorArgs) -> Result<(), Failure> {
+    let plan = Plan::new(context.settings(&args.node, &args.server)?, Purpose::Node)?;
+    let findings = context.interrupt.or(checks::all(plan)).await?;
+    let value: Vec<_> = findings.iter().map(finding_json).collect();
+    context.output.data(&value, || table(&findings.iter().map(row).collect::<Vec<_>>()));
+    match findings.iter().filter(|finding| finding.verdict == Verdict::Wrong).count() {
+        0 => Ok(()),
+        count => {
+            Err(Failure::new(Kind::General, format!("{count} of {} checks found something wrong", findings.len())))
+        }
+    }
+}
+
+fn finding_json(finding: &Finding) -> serde_json::Value {
+    json!({ "check": finding.check, "verdict": finding.verdict.name(), "detail": finding.detail })
+}
+
+fn row(finding: &Finding) -> Vec<String> {
+    vec![finding.verdict.name().to_owned(), finding.check.to_owned(), finding.detail.clone()]
+}

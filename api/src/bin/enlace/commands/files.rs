@@ -1,0 +1,209 @@
+//! `enlace files`: list, upload, download, delete.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use runtime::Timestamp;
+use runtime::facade::Ownership;
+use serde_json::json;
+
+use super::{Context, shape};
+use crate::access::{Access, NewFile};
+use crate::args::{NodeOptions, ServerOptions};
+use crate::failure::Failure;
+use crate::output::{Output, bytes, printable};
+use crate::progress::Progress;
+use crate::receive::{Destination, announce};
+use crate::source_file::SourceFile;
+use crate::time;
+
+/// List, upload, download and delete files.
+///
+/// If a process serves this data directory it is asked over its REST API, otherwise the node is started for the moment.
+#[derive(Debug, Args)]
+pub(crate) struct FilesArgs {
+    #[command(subcommand)]
+    command: FilesCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum FilesCommand {
+    /// List files
+    #[command(
+        after_help = "Examples:\n  enlace files list\n  enlace files list --own --json\n  enlace files list --query 'filename=~report'"
+    )]
+    List(ListArgs),
+    /// Encrypt a file and upload it
+    #[command(
+        after_help = "Examples:\n  enlace files upload report.pdf\n  enlace files upload report.pdf --title 'Q3' --expires-at 2030-01-31"
+    )]
+    Upload(UploadArgs),
+    /// Download a file, verify it, write it here
+    #[command(
+        after_help = "Examples:\n  enlace files download FIL0123456789abcdefg\n  enlace files download FIL0123456789abcdefg --output ~/Downloads"
+    )]
+    Download(DownloadArgs),
+    /// Delete a file; an own one at the backbone, too
+    #[command(after_help = "Examples:\n  enlace files delete FIL0123456789abcdefg")]
+    Delete(DeleteArgs),
+}
+
+/// Which records a list shows.
+#[derive(Debug, Args)]
+pub(crate) struct ListArgs {
+    /// Only what this identity made
+    #[arg(long, conflicts_with = "peer")]
+    own: bool,
+    /// Only what was loaded from others
+    #[arg(long)]
+    peer: bool,
+    /// Only records that match, in the REST API's filter language; can be given several times
+    #[arg(long, value_name = "KEY=VALUE", value_parser = parse_pair)]
+    query: Vec<(String, String)>,
+    #[command(flatten)]
+    pub(crate) node: NodeOptions,
+}
+
+impl ListArgs {
+    /// Own, peers' or both.
+    pub(crate) fn ownership(&self) -> Ownership {
+        match (self.own, self.peer) {
+            (true, _) => Ownership::Own,
+            (_, true) => Ownership::Peer,
+            _ => Ownership::Any,
+        }
+    }
+
+    /// The filter.
+    pub(crate) fn query(&self) -> &[(String, String)] {
+        &self.query
+    }
+}
+
+#[derive(Debug, Args)]
+struct UploadArgs {
+    /// The file
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// For people
+    #[arg(long)]
+    title: Option<String>,
+    /// For people
+    #[arg(long)]
+    description: Option<String>,
+    /// A tag; can be given several times
+    #[arg(long)]
+    tag: Vec<String>,
+    /// Media type (default: by the name)
+    #[arg(long, value_name = "TYPE")]
+    mimetype: Option<String>,
+    /// Kept until this ISO 8601 time (default: for ever)
+    #[arg(long, value_name = "TIME", value_parser = time::parse_timestamp)]
+    expires_at: Option<Timestamp>,
+    #[command(flatten)]
+    node: NodeOptions,
+}
+
+#[derive(Debug, Args)]
+struct DownloadArgs {
+    /// The file's id
+    #[arg(value_name = "ID")]
+    id: String,
+    /// File or directory to write (default: the file's name, here)
+    #[arg(short, long, value_name = "PATH")]
+    output: Option<PathBuf>,
+    /// Write over a file that is there
+    #[arg(long)]
+    force: bool,
+    #[command(flatten)]
+    node: NodeOptions,
+}
+
+#[derive(Debug, Args)]
+struct DeleteArgs {
+    /// The file's id
+    #[arg(value_name = "ID")]
+    id: String,
+    #[command(flatten)]
+    node: NodeOptions,
+}
+
+/// `key=value` on the command line.
+pub(crate) fn parse_pair(text: &str) -> Result<(String, String), String> {
+    let pair = text.split_once('=').map(|(key, value)| (key.to_owned(), value.to_owned()));
+    pair.ok_or_else(|| format!("{text:?} is not of the form KEY=VALUE"))
+}
+
+/// Runs it.
+pub(crate) async fn run(mut context: Context, args: FilesArgs) -> Result<(), Failure> {
+    let output = context.output;
+    match args.command {
+        FilesCommand::List(args) => {
+            let (ownership, query) = (args.ownership(), args.query().to_vec());
+            let files = context.with_access(&args.node, async |access| access.files(ownership, &query).await).await?;
+            let value: Vec<_> = files.iter().map(shape::file).collect();
+            output.data(&value, || shape::file_table(&files));
+            Ok(())
+        }
+        FilesCommand::Upload(args) => upload(context, args).await,
+        FilesCommand::Download(args) => {
+            let node = &args.node;
+            context.with_access(node, async |access| download(access, &args, output).await).await
+        }
+        FilesCommand::Delete(args) => {
+            context.with_access(&args.node, async |access| access.delete_file(&args.id).await).await?;
+            output.data(&json!({ "deleted": args.id }), || format!("{} deleted", args.id));
+            Ok(())
+        }
+    }
+}
+
+async fn upload(mut context: Context, args: UploadArgs) -> Result<(), Failure> {
+    let limit = context.settings(&args.node, &ServerOptions::default())?.max_file_size;
+    let new = NewFile {
+        source: SourceFile::open(&args.file, limit)?,
+        mimetype: args.mimetype,
+        expires_at: args.expires_at,
+        title: args.title,
+        description: args.description,
+        tags: args.tag,
+    };
+    let progress = Progress::new(context.output);
+    let result = context.with_access(&args.node, async |access| access.upload(new, &progress).await).await;
+    progress.finish();
+    let file = result?;
+    context.output.data(&shape::file(&file), || {
+        shape::labelled(&[
+            ("ID", file.id.to_string()),
+            ("Name", printable(&file.filename)),
+            ("Size", bytes(file.filesize)),
+            ("Expires", time::expiry(file.expires_at)),
+            ("Reference", file.reference.url.clone()),
+        ])
+    });
+    Ok(())
+}
+
+async fn download(access: &Access, args: &DownloadArgs, output: Output) -> Result<(), Failure> {
+    let file = access.file(&args.id).await?;
+    announce(&file.filename, file.filesize, u64::MAX, output)?;
+    let destination = Destination::choose(args.output.as_deref(), &file.filename, args.force)?;
+    let progress = Progress::new(output);
+    let saved = async {
+        let content = access.download(&args.id, &progress).await?;
+        destination.write(content.reader, content.length, &progress).await
+    }
+    .await;
+    progress.finish();
+    let saved = saved?;
+    let value =
+        json!({ "file": shape::file(&file), "savedTo": saved.path, "bytes": saved.bytes, "sha256": saved.sha256 });
+    output.data(&value, || {
+        shape::labelled(&[
+            ("Saved to", printable(&saved.path.display().to_string())),
+            ("Size", bytes(saved.bytes)),
+            ("SHA-256", saved.sha256.clone()),
+        ])
+    });
+    Ok(())
+}

@@ -1,0 +1,79 @@
+//! The subcommands, one a file.
+
+pub(crate) mod backbone;
+pub(crate) mod completions;
+pub(crate) mod doctor;
+pub(crate) mod files;
+pub(crate) mod identity;
+pub(crate) mod receive;
+pub(crate) mod serve;
+pub(crate) mod shape;
+pub(crate) mod share;
+pub(crate) mod terms;
+pub(crate) mod tokens;
+
+use crate::access::Access;
+use crate::args::{Cli, Command, Global, NodeOptions, ServerOptions};
+use crate::config::Settings;
+use crate::failure::Failure;
+use crate::interrupt::Interrupt;
+use crate::node::{Plan, configuration};
+use crate::output::Output;
+use crate::platform::Purpose;
+
+/// What every command gets.
+pub(crate) struct Context {
+    /// Options of every command.
+    pub(crate) global: Global,
+    /// Settings of the form `--a:b=c`.
+    pub(crate) overrides: Vec<(String, String)>,
+    /// Where results and talk go.
+    pub(crate) output: Output,
+    /// Tells when to stop.
+    pub(crate) interrupt: Interrupt,
+}
+
+/// Runs the command that was asked for.
+///
+/// # Errors
+/// The failure to report.
+pub(crate) async fn run(cli: Cli, overrides: Vec<(String, String)>, output: Output) -> Result<(), Failure> {
+    let Cli { global, command } = cli;
+    if !overrides.is_empty() && matches!(command, Command::Receive(_) | Command::Backbone(_) | Command::Completions(_))
+    {
+        return Err(Failure::usage(format!("--{}=… is not an option of this command", overrides[0].0))
+            .hint("settings with levels belong to share, serve, identity, files, tokens and doctor"));
+    }
+    let context = Context { global, overrides, output, interrupt: Interrupt::default() };
+    match command {
+        Command::Share(args) => share::run(context, args).await,
+        Command::Receive(args) => receive::run(context, args).await,
+        Command::Serve(args) => serve::run(context, args).await,
+        Command::Backbone(args) => backbone::run(context, args).await,
+        Command::Identity(args) => identity::run(context, args).await,
+        Command::Files(args) => files::run(context, args).await,
+        Command::Tokens(args) => tokens::run(context, args).await,
+        Command::Doctor(args) => doctor::run(context, args).await,
+        Command::Completions(args) => completions::run(&args),
+    }
+}
+
+impl Context {
+    /// The settings of a node from options and configuration.
+    pub(crate) fn settings(&self, node: &NodeOptions, server: &ServerOptions) -> Result<Settings, Failure> {
+        Ok(configuration(&self.global, node, server, &self.overrides, false)?.settings()?)
+    }
+
+    /// Finds or starts the node, does the work, and stops what was started, whatever came of it.
+    pub(crate) async fn with_access<T>(
+        &mut self,
+        node: &NodeOptions,
+        work: impl AsyncFnOnce(&Access) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        let plan = Plan::new(self.settings(node, &ServerOptions::default())?, Purpose::Node)?;
+        let access = self.interrupt.or(Access::open(plan)).await?;
+        let result = self.interrupt.or(work(&access)).await;
+        let closed = access.close().await;
+        result.and_then(|value| closed.map(|()| value))
+    }
+}

@@ -1,0 +1,193 @@
+//! `enlace receive REFERENCE`: load, verify, write.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use runtime::dto::File;
+use runtime::facade::LoadFile;
+use runtime::{Runtime, Secret};
+use serde_json::json;
+
+use super::{Context, shape};
+use crate::args::{ClientOptions, Global, NodeOptions, ServerOptions};
+use crate::failure::{Failure, Kind};
+use crate::node::{Node, Plan, configuration};
+use crate::output::{bytes, printable};
+use crate::passwords::KnownPassword;
+use crate::platform::Purpose;
+use crate::progress::Progress;
+use crate::receive::{Destination, Incoming, Saved, announce};
+
+/// Largest file that is fetched without --max-size.
+const DEFAULT_MAX_SIZE: u64 = 1024 * 1024 * 1024;
+
+/// Load a file by its reference, verify it, and write it here.
+///
+/// The first use creates an identity of its own at the backbone that the reference names. The name is the sender's,
+/// made safe. Nothing is overwritten unless --force says so, and a file that does not arrive whole leaves nothing.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    enlace receive 'http://localhost:4710/r/TOK…#…'\n  \
+    enlace receive 'http://localhost:4710/r/TOK…#…' --output ~/Downloads\n  \
+    enlace receive VE9L… --backbone http://localhost:4710 --password-file pw.txt\n  \
+    enlace receive 'http://localhost:4710/r/TOK…#…' --json | jq -r .sha256")]
+pub(crate) struct ReceiveArgs {
+    /// The reference, in URL form or truncated; quote it, or write - to give it on standard input
+    #[arg(value_name = "REFERENCE")]
+    reference: String,
+    /// File or directory to write (default: the sender's name, here)
+    #[arg(short, long, value_name = "PATH")]
+    output: Option<PathBuf>,
+    /// Write over a file that is there
+    #[arg(long)]
+    force: bool,
+    /// Largest file to fetch, in bytes
+    #[arg(long, value_name = "BYTES", default_value_t = DEFAULT_MAX_SIZE)]
+    max_size: u64,
+    #[command(flatten)]
+    password: KnownPassword,
+    /// Backbone to ask, if the reference does not name one
+    #[arg(long, value_name = "URL", env = "ENLACE_BACKBONE", help_heading = "Node")]
+    backbone: Option<String>,
+    #[command(flatten)]
+    client: ClientOptions,
+    /// Allow http to a backbone on another machine
+    #[arg(long, help_heading = "Node")]
+    allow_plain_http: bool,
+}
+
+/// Runs it.
+pub(crate) async fn run(mut context: Context, args: ReceiveArgs) -> Result<(), Failure> {
+    let incoming = Incoming::from_argument(&args.reference)?;
+    if let Some(output) = args.output.as_deref().filter(|path| !path.is_dir()) {
+        // Before anybody is asked anything; the name does not matter here.
+        Destination::choose(Some(output), "", args.force)?;
+    }
+    let plan = plan(&context.global, &args, &incoming)?;
+    let password = args.password.for_reference(incoming.password.as_deref())?;
+    let node = context.interrupt.or(Node::start(plan)).await?;
+    let progress = Progress::new(context.output);
+    let result =
+        context.interrupt.or(receive(&node.runtime, &args, &incoming, password, &progress, context.output)).await;
+    progress.finish();
+    node.stop().await?;
+    let (file, saved) = result?;
+    print(&context, &file, &saved);
+    Ok(())
+}
+
+/// The receiver's own plan: no configuration file, the backbone of the reference.
+fn plan(global: &Global, args: &ReceiveArgs, incoming: &Incoming) -> Result<Plan, Failure> {
+    let node = NodeOptions {
+        backbone: args.backbone.clone().or_else(|| incoming.backbone_url.clone()),
+        client: ClientOptions { client: args.client.client.clone(), client_file: args.client.client_file.clone() },
+        allow_plain_http: args.allow_plain_http,
+        ..NodeOptions::default()
+    };
+    let global = receiver_global(global, node.backbone.as_deref())?;
+    let configuration = configuration(&global, &node, &ServerOptions::default(), &[], false)?;
+    let plan = Plan::new(configuration.settings()?, Purpose::Receiver)?;
+    match plan.backbone {
+        crate::node::WhichBackbone::At(_) => Ok(plan),
+        crate::node::WhichBackbone::Embedded { .. } => {
+            Err(Failure::usage("the reference does not say which backbone to ask")
+                .hint("use its URL form, or say which with --backbone URL"))
+        }
+    }
+}
+
+/// Without a data directory of its own choice, the receiver has one identity for each backbone.
+pub(crate) fn receiver_global(global: &Global, backbone: Option<&str>) -> Result<Global, Failure> {
+    let data_dir = match (&global.data_dir, backbone) {
+        (Some(path), _) => Some(path.clone()),
+        (None, Some(url)) => Some(crate::platform::default_data_dir(Purpose::Receiver)?.join(directory_name(url))),
+        (None, None) => None,
+    };
+    Ok(Global { data_dir, ..*global })
+}
+
+/// `http://localhost:4710/x` → `localhost_4710_x`.
+fn directory_name(url: &str) -> String {
+    const MAX_LENGTH: usize = 100;
+    let plain = url.split_once("://").map_or(url, |(_, rest)| rest).trim_end_matches('/');
+    plain.chars().map(|c| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' }).take(MAX_LENGTH).collect()
+}
+
+async fn receive(
+    runtime: &Runtime,
+    args: &ReceiveArgs,
+    incoming: &Incoming,
+    password: Option<Secret>,
+    progress: &Progress,
+    output: crate::output::Output,
+) -> Result<(File, Saved), Failure> {
+    let files = runtime.files();
+    let password = password.map(|password| password.expose().to_owned());
+    let request = LoadFile { reference: incoming.text.clone(), password };
+    let file = match files.get_or_load_file(request).await {
+        Ok(file) => file,
+        Err(error) => return Err(explain(error.into(), incoming, runtime).await),
+    };
+    announce(&file.filename, file.filesize, args.max_size, output)?;
+    let destination = Destination::choose(args.output.as_deref(), &file.filename, args.force)?;
+    let download = files.download_file(&file.id, Some(progress.observer())).await?;
+    let length = download.content.length();
+    let saved = destination.write(download.content.into_reader(), length, progress).await?;
+    Ok((file, saved))
+}
+
+/// The backbone says "not found" for a wrong password and for the wrong identity, too; here we know what was asked for.
+async fn explain(failure: Failure, incoming: &Incoming, runtime: &Runtime) -> Failure {
+    let ours = match runtime.account().identity_info().await {
+        Ok(info) => info.address.to_string(),
+        Err(_) => "unknown".to_owned(),
+    };
+    let not_for_us = failure.code.as_deref() == Some("error.transport.general.notIntendedForYou");
+    match failure.kind {
+        Kind::Refused if not_for_us => {
+            failure.hint(format!("you are {ours}; the sender can share again with --for {ours}"))
+        }
+        Kind::NotFound if incoming.password.is_some() => Failure {
+            kind: Kind::Refused,
+            message: "the password is wrong, or the reference has expired or been deleted".to_owned(),
+            ..failure
+        }
+        .hint("check the password; too many wrong ones lock the reference"),
+        Kind::NotFound if incoming.for_identity.is_some() => Failure {
+            kind: Kind::Refused,
+            message: "the reference is for another identity, or has expired or been deleted".to_owned(),
+            ..failure
+        }
+        .hint(format!("you are {ours}")),
+        _ => failure,
+    }
+}
+
+fn print(context: &Context, file: &File, saved: &Saved) {
+    let value = json!({
+        "file": shape::file(file),
+        "savedTo": saved.path,
+        "bytes": saved.bytes,
+        "sha256": saved.sha256,
+    });
+    context.output.data(&value, || {
+        shape::labelled(&[
+            ("Saved to", printable(&saved.path.display().to_string())),
+            ("Size", bytes(saved.bytes)),
+            ("SHA-256", saved.sha256.clone()),
+            ("From", file.created_by.to_string()),
+        ])
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_backbone_has_its_own_directory() {
+        assert_eq!(directory_name("http://localhost:4710"), "localhost_4710");
+        assert_eq!(directory_name("https://b.example.org/x/"), "b_example_org_x");
+        assert_eq!(directory_name("http://../../x"), "______x");
+    }
+}

@@ -1,0 +1,122 @@
+//! `enlace serve`: a node with its REST API, until it is told to stop.
+
+use std::time::Duration;
+
+use clap::Args;
+use runtime::Runtime;
+use serde_json::json;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use super::{Context, shape};
+use crate::args::{NodeOptions, ServerOptions};
+use crate::failure::Failure;
+use crate::node::{Node, Plan, configuration};
+use crate::platform::Purpose;
+use crate::server::Served;
+
+/// Run a node with its REST API.
+///
+/// Without a configured backbone it starts one of its own on this machine. Configuration comes from the command line
+/// (`--a:b=c`), the environment (`a__b=c`), and a file (`--config`, else config.json if it is there), the strongest
+/// first.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    enlace serve\n  \
+    enlace serve --listen 127.0.0.1:0 --data-dir ./node --json\n  \
+    enlace serve --backbone https://backbone.example.org --client-file client.txt\n  \
+    enlace serve --modules:sync:enabled=true --print-config")]
+pub(crate) struct ServeArgs {
+    /// Print the configuration that would be used, with secrets masked, and end
+    #[arg(long)]
+    print_config: bool,
+    #[command(flatten)]
+    node: NodeOptions,
+    #[command(flatten)]
+    server: ServerOptions,
+}
+
+/// Runs it.
+pub(crate) async fn run(mut context: Context, args: ServeArgs) -> Result<(), Failure> {
+    let configuration = configuration(&context.global, &args.node, &args.server, &context.overrides, true)?;
+    let settings = configuration.settings()?;
+    if args.print_config {
+        let masked = configuration.masked();
+        context.output.data(&masked, || serde_json::to_string_pretty(&masked).unwrap_or_default());
+        return Ok(());
+    }
+    let plan = Plan::new(settings.clone(), Purpose::Node)?;
+    let node = context.interrupt.or(Node::start(plan)).await?;
+    let result = serve(
+        &mut context,
+        &node,
+        Served::start(&node, &settings, configuration.masked()).await,
+        settings.sync_interval,
+    )
+    .await;
+    node.stop().await?;
+    result
+}
+
+async fn serve(
+    context: &mut Context,
+    node: &Node,
+    served: Result<Served, Failure>,
+    sync_interval: Option<Duration>,
+) -> Result<(), Failure> {
+    let served = served?;
+    let address = node.runtime.account().identity_info().await?.address;
+    let value = json!({
+        "identity": { "address": address },
+        "rest": served.json(),
+        "backbone": { "url": node.backbone_url },
+    });
+    context.output.data(&value, || {
+        let rest = served.url().map_or_else(|| "off".to_owned(), |url| format!("{url}/api/v2"));
+        shape::labelled(&[
+            ("Identity", address.to_string()),
+            ("REST API", rest),
+            ("API key", served.api_key_file().display().to_string()),
+            ("Backbone", node.backbone_url.clone()),
+        ])
+    });
+    context.output.talk("serving until Ctrl-C");
+    let sync = sync_interval.map(|interval| Sync::start(node.runtime.clone(), interval));
+    context.interrupt.asked().await;
+    context.output.talk("stopping");
+    if let Some(sync) = sync {
+        sync.stop().await;
+    }
+    served.stop().await;
+    Ok(())
+}
+
+/// Looks for news at once and then regularly.
+struct Sync {
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<()>,
+}
+
+impl Sync {
+    fn start(runtime: Runtime, interval: Duration) -> Self {
+        let (stop, mut stopped) = oneshot::channel();
+        let task = tokio::spawn(async move {
+            loop {
+                if let Err(error) = runtime.account().sync_everything().await {
+                    tracing::warn!(%error, "the regular synchronization failed; it is tried again");
+                }
+                tokio::select! {
+                    () = tokio::time::sleep(interval) => {}
+                    _ = &mut stopped => return,
+                }
+            }
+        });
+        Self { stop, task }
+    }
+
+    /// Lets a run that is under way end.
+    async fn stop(self) {
+        let _ = self.stop.send(());
+        let _ = self.task.await;
+    }
+}

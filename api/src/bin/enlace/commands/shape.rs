@@ -1,0 +1,103 @@
+//! Files and tokens as `/api/v2` shows them, which is what `--json` promises.
+
+use runtime::dto::{File, Token};
+use serde_json::{Map, Value, json};
+
+use crate::output::{bytes, printable, table};
+use crate::time;
+
+/// A file as in `/api/v2`.
+pub(crate) fn file(file: &File) -> Value {
+    let mut members = with_truncated_reference(json!(file));
+    members.entry("title").or_insert_with(|| json!(""));
+    Value::Object(members)
+}
+
+/// A token as in `/api/v2`.
+pub(crate) fn token(token: &Token) -> Value {
+    Value::Object(with_truncated_reference(json!(token)))
+}
+
+fn with_truncated_reference(object: Value) -> Map<String, Value> {
+    let mut members = match object {
+        Value::Object(members) => members,
+        _ => Map::new(),
+    };
+    if let Some(truncated) = members.get("reference").and_then(|reference| reference.get("truncated")).cloned() {
+        members.insert("truncatedReference".to_owned(), truncated);
+    }
+    members
+}
+
+/// Files for people.
+pub(crate) fn file_table(files: &[File]) -> String {
+    let header = ["ID", "OWN", "SIZE", "EXPIRES", "NAME"].map(str::to_owned).to_vec();
+    let rows = files.iter().map(|file| {
+        let own = if file.is_own { "own" } else { "peer" };
+        vec![
+            file.id.to_string(),
+            own.to_owned(),
+            bytes(file.filesize),
+            time::expiry(file.expires_at),
+            printable(&file.filename),
+        ]
+    });
+    table(&std::iter::once(header).chain(rows).collect::<Vec<_>>())
+}
+
+/// Tokens for people.
+pub(crate) fn token_table(tokens: &[Token]) -> String {
+    let header = ["ID", "OWN", "EXPIRES", "PROTECTED", "CONTENT"].map(str::to_owned).to_vec();
+    let rows = tokens.iter().map(|token| {
+        let own = if token.is_own { "own" } else { "peer" };
+        let protection = match (&token.for_identity, &token.password_protection) {
+            (None, None) => "no",
+            (Some(_), None) => "identity",
+            (None, Some(_)) => "password",
+            (Some(_), Some(_)) => "both",
+        };
+        vec![
+            token.id.to_string(),
+            own.to_owned(),
+            time::expiry(token.expires_at),
+            protection.to_owned(),
+            content(token),
+        ]
+    });
+    table(&std::iter::once(header).chain(rows).collect::<Vec<_>>())
+}
+
+/// One token for people, with everything but its password.
+pub(crate) fn token_text(token: &Token) -> String {
+    let mut rows = vec![
+        ("ID", token.id.to_string()),
+        ("Reference", token.reference.url.clone()),
+        ("Truncated", token.reference.truncated.clone()),
+        ("Created by", token.created_by.to_string()),
+        ("Expires", time::expiry(token.expires_at)),
+    ];
+    if let Some(address) = &token.for_identity {
+        rows.push(("Only for", address.to_string()));
+    }
+    if token.password_protection.is_some() {
+        rows.push(("Password", "needed".to_owned()));
+    }
+    rows.push(("Content", content(token)));
+    labelled(&rows)
+}
+
+/// Labels and values in two columns.
+pub(crate) fn labelled(rows: &[(&str, String)]) -> String {
+    let rows: Vec<Vec<String>> = rows.iter().map(|(label, value)| vec![(*label).to_owned(), value.clone()]).collect();
+    table(&rows)
+}
+
+/// What a token holds in a few words; never keys.
+fn content(token: &Token) -> String {
+    let text = |name: &str| token.content.get(name).and_then(Value::as_str).map(printable);
+    match (text("@type").as_deref(), text("fileId")) {
+        (Some("TokenContentFile"), Some(id)) => format!("file {id}"),
+        (Some(kind), _) => kind.to_owned(),
+        (None, _) => "JSON".to_owned(),
+    }
+}

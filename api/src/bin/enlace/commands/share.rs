@@ -1,0 +1,178 @@
+//! `enlace share FILE`: the whole way from a file to a reference in one command.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use runtime::Timestamp;
+use runtime::dto::{File, Token};
+use runtime::facade::Ownership;
+use serde_json::json;
+use tokio::io::AsyncReadExt;
+
+use super::Context;
+use super::shape;
+use super::terms::{Terms, TermsOptions};
+use crate::access::{Access, NewFile};
+use crate::args::{NodeOptions, ServerOptions};
+use crate::failure::Failure;
+use crate::node::{Node, Plan};
+use crate::output::{Output, bytes};
+use crate::platform::Purpose;
+use crate::progress::Progress;
+use crate::server::Served;
+use crate::source_file::{SourceFile, media_type};
+use crate::{qr, time};
+
+/// Encrypt and upload a file, print a reference to it, and serve until Ctrl-C.
+///
+/// Whoever has the reference can load the file; --for and the password options narrow that down. The same file is
+/// uploaded only once. The terms are those of the reference: the file itself stays until it is deleted.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    enlace share report.pdf\n  \
+    enlace share report.pdf --expires-in 7d --password-file pw.txt\n  \
+    enlace share report.pdf --for did:e:localhost:dids:0123456789abcdef012345\n  \
+    enlace share report.pdf --json | jq -r .token.reference.url")]
+pub(crate) struct ShareArgs {
+    /// The file
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    #[command(flatten)]
+    terms: TermsOptions,
+    /// Do not draw a QR code
+    #[arg(long)]
+    no_qr: bool,
+    #[command(flatten)]
+    node: NodeOptions,
+    #[command(flatten)]
+    server: ServerOptions,
+}
+
+/// Runs it.
+pub(crate) async fn run(mut context: Context, args: ShareArgs) -> Result<(), Failure> {
+    let settings = context.settings(&args.node, &args.server)?;
+    let source = SourceFile::open(&args.file, settings.max_file_size)?;
+    let terms = args.terms.read(time::now())?;
+    let plan = Plan::new(settings.clone(), Purpose::Node)?;
+    let output = context.output;
+    let node = context.interrupt.or(Node::start(plan)).await?;
+    let served = match Served::start(&node, &settings, json!({})).await {
+        Ok(served) => served,
+        Err(failure) => {
+            node.stop().await?;
+            return Err(failure);
+        }
+    };
+    let access = Access::Here(Box::new(node));
+    let shared = context.interrupt.or(share(&access, source, &args.file, terms, output)).await;
+    if let Ok((file, token)) = &shared {
+        let Access::Here(node) = &access else { unreachable!("made just above") };
+        print(&context, &args, file, token, &served, node);
+        context.interrupt.asked().await;
+        context.output.talk("stopping");
+    }
+    served.stop().await;
+    access.close().await?;
+    shared.map(drop)
+}
+
+async fn share(
+    access: &Access,
+    source: SourceFile,
+    path: &std::path::Path,
+    terms: Terms,
+    output: Output,
+) -> Result<(File, Token), Failure> {
+    let progress = Progress::new(output);
+    let file = match uploaded_before(access, &source, path, &progress).await {
+        Some(file) => {
+            progress.finish();
+            output.talk(format!("{} is at the backbone already", file.id));
+            file
+        }
+        None => {
+            let new =
+                NewFile { source, mimetype: None, expires_at: None, title: None, description: None, tags: Vec::new() };
+            let file = access.upload(new, &progress).await;
+            progress.finish();
+            file?
+        }
+    };
+    let token = access.create_token_for_file(file.id.as_str(), terms).await?;
+    Ok((file, token))
+}
+
+/// An own file with the same name and the same bytes that does not expire. Anything doubtful counts as none: uploading
+/// once more is always right.
+async fn uploaded_before(
+    access: &Access,
+    source: &SourceFile,
+    path: &std::path::Path,
+    progress: &Progress,
+) -> Option<File> {
+    let files = access.files(Ownership::Own, &[]).await.ok()?;
+    let candidates = files.into_iter().rev().filter(|file| {
+        file.filename == source.name
+            && file.filesize == source.length
+            && file.mimetype == media_type(&source.name)
+            && file.expires_at >= Timestamp::NEVER
+    });
+    for file in candidates.take(MAX_COMPARISONS) {
+        if same_bytes(access, &file, path, progress).await.unwrap_or(false) {
+            return Some(file);
+        }
+    }
+    None
+}
+
+/// Files that are fetched and compared before a file is simply uploaded again.
+const MAX_COMPARISONS: usize = 2;
+
+async fn same_bytes(
+    access: &Access,
+    file: &File,
+    path: &std::path::Path,
+    progress: &Progress,
+) -> Result<bool, Failure> {
+    let mut remote = access.download(file.id.as_str(), progress).await?.reader;
+    let mut local = SourceFile::open(path, u64::MAX)?.content;
+    let unreadable = |error: std::io::Error| Failure::local(error.to_string());
+    let (mut ours, mut theirs) = (vec![0; 64 * 1024], vec![0; 64 * 1024]);
+    loop {
+        let count = local.read(&mut ours).await.map_err(unreadable)?;
+        if count == 0 {
+            return Ok(remote.read(&mut theirs[..1]).await.map_err(unreadable)? == 0);
+        }
+        match remote.read_exact(&mut theirs[..count]).await {
+            Ok(_) if ours[..count] == theirs[..count] => {}
+            _ => return Ok(false),
+        }
+    }
+}
+
+fn print(context: &Context, args: &ShareArgs, file: &File, token: &Token, served: &Served, node: &Node) {
+    let value = json!({
+        "token": shape::token(token),
+        "file": shape::file(file),
+        "rest": served.json(),
+        "backbone": { "url": node.backbone_url },
+    });
+    if !args.no_qr
+        && let Some(code) = qr::terminal(&token.reference.url)
+    {
+        context.output.talk(code);
+    }
+    context.output.data(&value, || {
+        let rest = served.url().map_or_else(|| "off".to_owned(), |url| format!("{url}/api/v2"));
+        shape::labelled(&[
+            ("Reference", token.reference.url.clone()),
+            ("Truncated", token.reference.truncated.clone()),
+            ("Expires", time::expiry(token.expires_at)),
+            ("File", format!("{} ({})", file.id, bytes(file.filesize))),
+            ("REST API", rest),
+            ("API key", served.api_key_file().display().to_string()),
+        ])
+    });
+    context.output.talk("serving until Ctrl-C; to receive it in another terminal:");
+    context.output.talk(format!("  enlace receive '{}'", token.reference.url));
+}

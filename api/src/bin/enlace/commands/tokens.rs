@@ -1,0 +1,169 @@
+//! `enlace tokens`: create, load, list, show, delete.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use runtime::dto::Token;
+use serde_json::{Value, json};
+
+use super::files::ListArgs;
+use super::terms::TermsOptions;
+use super::{Context, shape};
+use crate::args::NodeOptions;
+use crate::failure::Failure;
+use crate::output::Output;
+use crate::passwords::KnownPassword;
+use crate::qr;
+use crate::receive::Incoming;
+use crate::time;
+
+/// Create, load, list, show and delete tokens.
+///
+/// If a process serves this data directory it is asked over its REST API, otherwise the node is started for the moment.
+#[derive(Debug, Args)]
+pub(crate) struct TokensArgs {
+    #[command(subcommand)]
+    command: TokensCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum TokensCommand {
+    /// Create a token for an uploaded file, or with JSON of your own
+    #[command(
+        after_help = "Examples:\n  enlace tokens create FIL0123456789abcdefg --expires-in 7d\n  enlace tokens create --content data.json --expires-in 1h"
+    )]
+    Create(CreateArgs),
+    /// Load somebody's token by its reference
+    #[command(
+        after_help = "Examples:\n  enlace tokens load 'http://localhost:4710/r/TOK…#…'\n  enlace tokens load VE9L… --password-file pw.txt"
+    )]
+    Load(LoadArgs),
+    /// List tokens
+    #[command(after_help = "Examples:\n  enlace tokens list\n  enlace tokens list --own --json")]
+    List(ListArgs),
+    /// Show one token, with its QR code
+    #[command(
+        after_help = "Examples:\n  enlace tokens show TOK0123456789abcdefg\n  enlace tokens show TOK0123456789abcdefg --json"
+    )]
+    Show(IdArgs),
+    /// Delete a token; an own one at the backbone, too
+    #[command(after_help = "Examples:\n  enlace tokens delete TOK0123456789abcdefg")]
+    Delete(IdArgs),
+}
+
+#[derive(Debug, Args)]
+struct CreateArgs {
+    /// Id of the file that the token leads to
+    #[arg(value_name = "FILE-ID", required_unless_present = "content", conflicts_with = "content")]
+    file: Option<String>,
+    /// File with a JSON object to be the content (- reads standard input); needs an expiry
+    #[arg(long, value_name = "FILE")]
+    content: Option<PathBuf>,
+    #[command(flatten)]
+    terms: TermsOptions,
+    #[command(flatten)]
+    node: NodeOptions,
+}
+
+#[derive(Debug, Args)]
+struct LoadArgs {
+    /// The reference, in URL form or truncated; quote it, or write - to give it on standard input
+    #[arg(value_name = "REFERENCE")]
+    reference: String,
+    #[command(flatten)]
+    password: KnownPassword,
+    /// Do not remember the token on this node
+    #[arg(long)]
+    ephemeral: bool,
+    #[command(flatten)]
+    node: NodeOptions,
+}
+
+#[derive(Debug, Args)]
+struct IdArgs {
+    /// The token's id
+    #[arg(value_name = "ID")]
+    id: String,
+    #[command(flatten)]
+    node: NodeOptions,
+}
+
+/// Longest JSON content in bytes.
+const MAX_CONTENT_SIZE: u64 = 8 * 1024 * 1024;
+
+/// Runs it.
+pub(crate) async fn run(mut context: Context, args: TokensArgs) -> Result<(), Failure> {
+    let output = context.output;
+    match args.command {
+        TokensCommand::Create(args) => create(context, args).await,
+        TokensCommand::Load(args) => load(context, args).await,
+        TokensCommand::List(args) => {
+            let (ownership, query) = (args.ownership(), args.query().to_vec());
+            let tokens = context.with_access(&args.node, async |access| access.tokens(ownership, &query).await).await?;
+            let value: Vec<_> = tokens.iter().map(shape::token).collect();
+            output.data(&value, || shape::token_table(&tokens));
+            Ok(())
+        }
+        TokensCommand::Show(args) => {
+            let token = context.with_access(&args.node, async |access| access.token(&args.id).await).await?;
+            print(output, &token);
+            Ok(())
+        }
+        TokensCommand::Delete(args) => {
+            context.with_access(&args.node, async |access| access.delete_token(&args.id).await).await?;
+            output.data(&json!({ "deleted": args.id }), || format!("{} deleted", args.id));
+            Ok(())
+        }
+    }
+}
+
+async fn create(mut context: Context, args: CreateArgs) -> Result<(), Failure> {
+    let content = args.content.as_deref().map(read_content).transpose()?;
+    let terms = args.terms.read(time::now())?;
+    let expires_at = terms.expires_at;
+    let token = context
+        .with_access(&args.node, async |access| match (content, &args.file, expires_at) {
+            (Some(content), _, Some(expires_at)) => access.create_own_token(content, expires_at, terms).await,
+            (Some(_), _, None) => Err(Failure::usage("a token with a content of your own needs an expiry")
+                .hint("add --expires-in 7d or --expires-at TIME")),
+            (None, file, _) => access.create_token_for_file(file.as_deref().unwrap_or_default(), terms).await,
+        })
+        .await?;
+    print(context.output, &token);
+    Ok(())
+}
+
+async fn load(mut context: Context, args: LoadArgs) -> Result<(), Failure> {
+    let incoming = Incoming::from_argument(&args.reference)?;
+    let password = args.password.for_reference(incoming.password.as_deref())?;
+    let token = context
+        .with_access(&args.node, async |access| {
+            access.load_peer_token(&incoming.text, password.as_ref(), args.ephemeral).await
+        })
+        .await?;
+    print(context.output, &token);
+    Ok(())
+}
+
+fn read_content(path: &std::path::Path) -> Result<Value, Failure> {
+    use std::io::Read;
+    let unreadable = |error: std::io::Error| Failure::local(format!("cannot read {}: {error}", path.display()));
+    let mut text = String::new();
+    let read = match path.to_str() {
+        Some("-") => std::io::stdin().lock().take(MAX_CONTENT_SIZE).read_to_string(&mut text),
+        _ => std::fs::File::open(path).and_then(|file| file.take(MAX_CONTENT_SIZE).read_to_string(&mut text)),
+    };
+    read.map_err(unreadable)?;
+    match serde_json::from_str(&text) {
+        Ok(value @ Value::Object(_)) => Ok(value),
+        Ok(_) => Err(Failure::usage(format!("{} is not a JSON object", path.display()))),
+        Err(error) => Err(Failure::usage(format!("{} is not JSON: {error}", path.display()))),
+    }
+}
+
+fn print(output: Output, token: &Token) {
+    if let Some(code) = qr::terminal(&token.reference.url) {
+        output.talk(code);
+    }
+    output.data(&shape::token(token), || shape::token_text(token));
+}

@@ -1,0 +1,347 @@
+//! The typed form of a configuration.
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use runtime::{Secret, StoreKey, Timestamp};
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::ConfigError;
+
+/// What a node needs to know, with addresses, times and paths already read.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    /// URL of the backbone; the embedded one if absent.
+    pub(crate) backbone_url: Option<String>,
+    /// OAuth client at the backbone.
+    pub(crate) client: Option<(String, Secret)>,
+    /// Whether the first start may create an identity.
+    pub(crate) allow_identity_creation: bool,
+    /// Host name inside a new address.
+    pub(crate) address_hostname: Option<String>,
+    /// Longest backbone request.
+    pub(crate) timeout: Duration,
+    /// Redirects followed at the backbone.
+    pub(crate) max_redirects: usize,
+    /// Largest file in bytes.
+    pub(crate) max_file_size: u64,
+    /// Whether changes go to the datawallet.
+    pub(crate) datawallet_enabled: bool,
+    /// Whether http to a distant backbone is allowed.
+    pub(crate) allow_plain_http: bool,
+    /// Where the key of the local store comes from.
+    pub(crate) store_key: StoreKey,
+    /// Identity, keys, files.
+    pub(crate) data_dir: Option<PathBuf>,
+    /// Whether the REST API is served.
+    pub(crate) rest_enabled: bool,
+    /// REST address, if one was asked for.
+    pub(crate) listen: Option<SocketAddr>,
+    /// Where the generated API key lies.
+    pub(crate) api_key_file: Option<PathBuf>,
+    /// Keys from the configuration, by name.
+    pub(crate) api_keys: Vec<ApiKeySettings>,
+    /// Further host names of the REST API.
+    pub(crate) allowed_hosts: Vec<String>,
+    /// Whether the API describes itself.
+    pub(crate) docs_enabled: bool,
+    /// How often to look for news.
+    pub(crate) sync_interval: Option<Duration>,
+    /// Address of the embedded backbone, if one was asked for.
+    pub(crate) backbone_listen: Option<SocketAddr>,
+    /// Whether strangers may create identities at the embedded backbone.
+    pub(crate) backbone_guests: bool,
+}
+
+/// A key that opens the REST API.
+#[derive(Debug, Clone)]
+pub(crate) struct ApiKeySettings {
+    /// For logs.
+    pub(crate) name: String,
+    /// The key itself.
+    pub(crate) key: Secret,
+    /// From when on it is refused.
+    pub(crate) expires_at: Option<Timestamp>,
+    /// What it may do; everything if absent.
+    pub(crate) scopes: Option<Vec<String>>,
+}
+
+/// The tree as it stands in files; [`Settings`] is what is made of it.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Tree {
+    transport_library: TransportLibrary,
+    infrastructure: Infrastructure,
+    modules: Modules,
+    enlace: Enlace,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct TransportLibrary {
+    base_url: Option<String>,
+    platform_client_id: Option<String>,
+    platform_client_secret: Option<String>,
+    allow_identity_creation: bool,
+    address_generation_hostname_override: Option<String>,
+    platform_timeout: u64,
+    platform_max_redirects: usize,
+    platform_max_unencrypted_file_size: u64,
+    datawallet_enabled: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Infrastructure {
+    http_server: HttpServer,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct HttpServer {
+    enabled: bool,
+    port: Option<u64>,
+    api_key: Option<String>,
+    #[serde(default)]
+    authentication: Authentication,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+struct Authentication {
+    api_key: ApiKeys,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct ApiKeys {
+    keys: BTreeMap<String, ApiKey>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ApiKey {
+    enabled: Option<bool>,
+    key: Option<String>,
+    expires_at: Option<String>,
+    scopes: Option<Vec<String>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Modules {
+    core_http_api: CoreHttpApi,
+    sync: Sync,
+}
+
+#[derive(Deserialize)]
+struct CoreHttpApi {
+    docs: Docs,
+}
+
+#[derive(Deserialize)]
+struct Docs {
+    enabled: bool,
+}
+
+#[derive(Deserialize)]
+struct Sync {
+    enabled: bool,
+    interval: u64,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Enlace {
+    data_dir: Option<PathBuf>,
+    listen: Option<String>,
+    api_key_file: Option<PathBuf>,
+    allowed_hosts: Vec<String>,
+    allow_plain_http: bool,
+    #[serde(default)]
+    store_key: StoreKeyTree,
+    backbone: EmbeddedBackbone,
+}
+
+#[derive(Deserialize, Default)]
+struct StoreKeyTree {
+    file: Option<PathBuf>,
+    environment: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct EmbeddedBackbone {
+    listen: Option<String>,
+    guests: bool,
+}
+
+impl Settings {
+    /// Reads a tree whose keys and forms have been checked.
+    pub(super) fn read(values: &Value) -> Result<Self, ConfigError> {
+        let tree = Tree::deserialize(values)
+            .map_err(|error| ConfigError::Value { key: "(all)", problem: error.to_string() })?;
+        let (transport, http, enlace) = (tree.transport_library, tree.infrastructure.http_server, tree.enlace);
+        Ok(Self {
+            backbone_url: transport.base_url.map(backbone_url).transpose()?,
+            client: client(transport.platform_client_id, transport.platform_client_secret)?,
+            allow_identity_creation: transport.allow_identity_creation,
+            address_hostname: transport.address_generation_hostname_override,
+            timeout: Duration::from_millis(transport.platform_timeout),
+            max_redirects: transport.platform_max_redirects,
+            max_file_size: transport.platform_max_unencrypted_file_size,
+            datawallet_enabled: transport.datawallet_enabled,
+            allow_plain_http: enlace.allow_plain_http,
+            store_key: store_key(enlace.store_key)?,
+            data_dir: enlace.data_dir,
+            rest_enabled: http.enabled,
+            listen: listen(enlace.listen, http.port)?,
+            api_key_file: enlace.api_key_file,
+            api_keys: api_keys(http.api_key, http.authentication.api_key.keys)?,
+            allowed_hosts: enlace.allowed_hosts,
+            docs_enabled: tree.modules.core_http_api.docs.enabled,
+            sync_interval: sync_interval(&tree.modules.sync)?,
+            backbone_listen: enlace.backbone.listen.map(|text| address("enlace.backbone.listen", &text)).transpose()?,
+            backbone_guests: enlace.backbone.guests,
+        })
+    }
+}
+
+fn problem(key: &'static str, problem: impl Into<String>) -> ConfigError {
+    ConfigError::Value { key, problem: problem.into() }
+}
+
+fn backbone_url(text: String) -> Result<String, ConfigError> {
+    const KEY: &str = "transportLibrary.baseUrl";
+    if !text.starts_with("http://") && !text.starts_with("https://") {
+        return Err(problem(KEY, "must start with http:// or https://"));
+    }
+    if text.contains(['|', '@', '?', '#']) {
+        return Err(problem(KEY, "must be a plain address, because references carry it: none of | @ ? #"));
+    }
+    Ok(text.trim_end_matches('/').to_owned())
+}
+
+fn client(id: Option<String>, secret: Option<String>) -> Result<Option<(String, Secret)>, ConfigError> {
+    match (id, secret) {
+        (Some(id), Some(secret)) => Ok(Some((id, Secret::new(secret)))),
+        (None, None) => Ok(None),
+        (Some(_), None) => Err(problem("transportLibrary.platformClientSecret", "missing beside platformClientId")),
+        (None, Some(_)) => Err(problem("transportLibrary.platformClientId", "missing beside platformClientSecret")),
+    }
+}
+
+fn store_key(tree: StoreKeyTree) -> Result<StoreKey, ConfigError> {
+    match (tree.file, tree.environment) {
+        (None, None) => Ok(StoreKey::File),
+        (Some(path), None) => Ok(StoreKey::FileAt(path)),
+        (None, Some(name)) => Ok(StoreKey::Environment(name)),
+        (Some(_), Some(_)) => Err(problem("enlace.storeKey", "give either file or environment")),
+    }
+}
+
+fn listen(listen: Option<String>, port: Option<u64>) -> Result<Option<SocketAddr>, ConfigError> {
+    const PORT: &str = "infrastructure.httpServer.port";
+    match (listen, port) {
+        (Some(text), _) => address("enlace.listen", &text).map(Some),
+        (None, Some(port)) => {
+            let port = u16::try_from(port).map_err(|_| problem(PORT, "must be at most 65535"))?;
+            Ok(Some(SocketAddr::from((Ipv4Addr::LOCALHOST, port))))
+        }
+        (None, None) => Ok(None),
+    }
+}
+
+/// Reads `host:port`; `localhost` counts as the loopback address.
+fn address(key: &'static str, text: &str) -> Result<SocketAddr, ConfigError> {
+    text.replace("localhost", "127.0.0.1")
+        .parse()
+        .map_err(|_| problem(key, format!("{text:?} is not an address of the form 127.0.0.1:8080")))
+}
+
+fn sync_interval(sync: &Sync) -> Result<Option<Duration>, ConfigError> {
+    match (sync.enabled, sync.interval) {
+        (false, _) => Ok(None),
+        (true, 0) => Err(problem("modules.sync.interval", "must be at least 1")),
+        (true, seconds) => Ok(Some(Duration::from_secs(seconds))),
+    }
+}
+
+fn api_keys(single: Option<String>, named: BTreeMap<String, ApiKey>) -> Result<Vec<ApiKeySettings>, ConfigError> {
+    let single = single.map(|key| ApiKeySettings {
+        name: "apiKey".to_owned(),
+        key: Secret::new(key),
+        expires_at: None,
+        scopes: None,
+    });
+    let named = named.into_iter().filter(|(_, key)| key.enabled.unwrap_or(true)).map(|(name, key)| api_key(name, key));
+    single.into_iter().map(Ok).chain(named).collect()
+}
+
+fn api_key(name: String, given: ApiKey) -> Result<ApiKeySettings, ConfigError> {
+    const KEYS: &str = "infrastructure.httpServer.authentication.apiKey.keys";
+    let key = given.key.ok_or_else(|| problem(KEYS, format!("{name} has no key")))?;
+    let expires_at = given
+        .expires_at
+        .map(|text| text.parse().map_err(|_| problem(KEYS, format!("expiresAt of {name} is not an ISO 8601 time"))))
+        .transpose()?;
+    Ok(ApiKeySettings { name, key: Secret::new(key), expires_at, scopes: given.scopes })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::{Configuration, Layer, Origin};
+    use super::*;
+
+    fn settings(values: Value) -> Result<Settings, ConfigError> {
+        Configuration::merge(&[Layer { origin: Origin::CommandLine, values }])?.settings()
+    }
+
+    #[test]
+    fn the_defaults_alone_are_a_configuration() {
+        let settings = settings(json!({})).unwrap();
+        assert_eq!(settings.timeout, Duration::from_secs(60));
+        assert_eq!(settings.backbone_url, None);
+        assert_eq!(settings.listen, None);
+        assert!(settings.rest_enabled && settings.datawallet_enabled && settings.backbone_guests);
+    }
+
+    #[test]
+    fn the_whole_address_is_stronger_than_the_port() {
+        let with = |values| settings(values).unwrap().listen.unwrap().to_string();
+        assert_eq!(with(json!({"infrastructure": {"httpServer": {"port": 81}}})), "127.0.0.1:81");
+        assert_eq!(
+            with(json!({"enlace": {"listen": "localhost:0"}, "infrastructure": {"httpServer": {"port": 81}}})),
+            "127.0.0.1:0"
+        );
+    }
+
+    #[test]
+    fn values_that_cannot_be_are_refused_by_key() {
+        for (values, key) in [
+            (json!({"transportLibrary": {"baseUrl": "ftp://x"}}), "transportLibrary.baseUrl"),
+            (json!({"transportLibrary": {"baseUrl": "http://u@x"}}), "transportLibrary.baseUrl"),
+            (json!({"transportLibrary": {"platformClientId": "x"}}), "transportLibrary.platformClientSecret"),
+            (json!({"enlace": {"listen": "8080"}}), "enlace.listen"),
+            (json!({"infrastructure": {"httpServer": {"port": 70000}}}), "infrastructure.httpServer.port"),
+            (json!({"modules": {"sync": {"enabled": true, "interval": 0}}}), "modules.sync.interval"),
+        ] {
+            let text = settings(values).unwrap_err().to_string();
+            assert!(text.contains(key), "{text}");
+        }
+    }
+
+    #[test]
+    fn disabled_keys_are_left_out_and_keys_without_a_key_are_refused() {
+        let keys = |keys: Value| {
+            settings(json!({"infrastructure": {"httpServer": {"authentication": {"apiKey": {"keys": keys}}}}}))
+        };
+        let read = keys(json!({"a": {"key": "k"}, "b": {"key": "l", "enabled": false}})).unwrap().api_keys;
+        assert_eq!(read.iter().map(|key| key.name.as_str()).collect::<Vec<_>>(), ["a"]);
+        assert!(keys(json!({"a": {"description": "x"}})).unwrap_err().to_string().contains("a has no key"));
+    }
+}

@@ -1,0 +1,175 @@
+//! Where configuration comes from: command line, environment, file, defaults.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Map, Value};
+
+use super::keys::KEYS;
+use super::{ConfigError, tree};
+
+/// Where a value was found; errors name it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// `--a:b=c` or an option that stands for it.
+    CommandLine,
+    /// A variable.
+    Environment,
+    /// A file.
+    File(PathBuf),
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::CommandLine => f.write_str("on the command line"),
+            Self::Environment => f.write_str("in the environment"),
+            Self::File(path) => write!(f, "in {}", path.display()),
+        }
+    }
+}
+
+/// Values from one place.
+#[derive(Debug, Clone)]
+pub(crate) struct Layer {
+    /// Where they were found.
+    pub(crate) origin: Origin,
+    /// The values.
+    pub(crate) values: Value,
+}
+
+/// Variables that stand for a key.
+const ALIASES: &[(&str, &str)] = &[
+    ("SYNC_ENABLED", "modules.sync.enabled"),
+    ("PLATFORM_CLIENT_ID", "transportLibrary.platformClientId"),
+    ("PLATFORM_CLIENT_SECRET", "transportLibrary.platformClientSecret"),
+    ("API_KEY", "infrastructure.httpServer.apiKey"),
+];
+
+/// Largest configuration file in bytes.
+const MAX_FILE_SIZE: u64 = 1024 * 1024;
+
+impl Layer {
+    /// Settings given as `(a:b, c)`, in the order in which they were given.
+    pub(crate) fn from_command_line(settings: &[(String, String)]) -> Self {
+        let mut values = Value::Object(Map::new());
+        for (name, text) in settings {
+            let path: Vec<String> = name.split(':').map(str::to_owned).collect();
+            set_text(&mut values, &path, text);
+        }
+        Self { origin: Origin::CommandLine, values }
+    }
+
+    /// Sets the value of a known key.
+    pub(crate) fn set(&mut self, key: &'static str, value: Value) {
+        tree::set(&mut self.values, &levels(key), value);
+    }
+
+    /// Variables that belong to us: aliases, and names with levels whose first one is a known key's.
+    pub(crate) fn from_environment(variables: impl Iterator<Item = (String, String)>) -> Self {
+        let mut values = Value::Object(Map::new());
+        for (name, text) in variables {
+            if let Some(path) = variable_path(&name) {
+                set_text(&mut values, &path, &text);
+            }
+        }
+        Self { origin: Origin::Environment, values }
+    }
+
+    /// A JSON file.
+    pub(crate) fn from_file(path: &Path) -> Result<Self, ConfigError> {
+        let unreadable = |reason: String| ConfigError::File { path: path.to_owned(), reason };
+        let size = std::fs::metadata(path).map_err(|error| unreadable(error.to_string()))?.len();
+        if size > MAX_FILE_SIZE {
+            return Err(unreadable(format!("larger than {MAX_FILE_SIZE} bytes")));
+        }
+        let text = std::fs::read_to_string(path).map_err(|error| unreadable(error.to_string()))?;
+        match serde_json::from_str(&text) {
+            Ok(values @ Value::Object(_)) => Ok(Self { origin: Origin::File(path.to_owned()), values }),
+            Ok(_) => Err(unreadable("not a JSON object".to_owned())),
+            Err(error) => Err(unreadable(format!("not JSON: {error}"))),
+        }
+    }
+
+    /// Every key's default.
+    pub(crate) fn defaults() -> Value {
+        let mut values = Value::Object(Map::new());
+        for key in KEYS.iter().filter(|key| !key.default.is_empty()) {
+            set_text(&mut values, &levels(key.path), key.default);
+        }
+        values
+    }
+}
+
+fn levels(path: &str) -> Vec<String> {
+    path.split('.').map(str::to_owned).collect()
+}
+
+fn variable_path(name: &str) -> Option<Vec<String>> {
+    if let Some((_, path)) = ALIASES.iter().find(|(alias, _)| *alias == name) {
+        return Some(levels(path));
+    }
+    let path: Vec<String> = name.split("__").flat_map(|part| part.split(':')).map(str::to_owned).collect();
+    let known_root = KEYS.iter().any(|key| key.path.split('.').next() == path.first().map(String::as_str));
+    (path.len() > 1 && known_root).then_some(path)
+}
+
+/// A value that reads as JSON is taken as JSON, unless the key wants a text; anything else is a text.
+fn set_text(tree: &mut Value, path: &[String], text: &str) {
+    let as_text = Value::String(text.to_owned());
+    let value = serde_json::from_str(text).unwrap_or_else(|_| as_text.clone());
+    let wants_text = KEYS.iter().any(|key| key.matches(path) && !key.form.fits(&value) && key.form.fits(&as_text));
+    tree::set(tree, path, if wants_text { as_text } else { value });
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn environment(variables: &[(&str, &str)]) -> Value {
+        let owned = variables.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned()));
+        Layer::from_environment(owned).values
+    }
+
+    #[test]
+    fn variables_name_levels_by_colons_or_double_underscores_and_hold_json() {
+        let values = environment(&[
+            ("transportLibrary__baseUrl", "https://b.example"),
+            ("infrastructure:httpServer:port", "8080"),
+            ("modules__sync", "{\"enabled\": true}"),
+            ("HOME", "/home/me"),
+            ("OTHER__THING", "1"),
+        ]);
+        assert_eq!(
+            values,
+            json!({
+                "transportLibrary": {"baseUrl": "https://b.example"},
+                "infrastructure": {"httpServer": {"port": 8080}},
+                "modules": {"sync": {"enabled": true}},
+            })
+        );
+    }
+
+    #[test]
+    fn aliases_stand_for_their_keys() {
+        let values = environment(&[("PLATFORM_CLIENT_ID", "me"), ("SYNC_ENABLED", "true")]);
+        assert_eq!(
+            values,
+            json!({"transportLibrary": {"platformClientId": "me"}, "modules": {"sync": {"enabled": true}}})
+        );
+    }
+
+    #[test]
+    fn a_key_that_wants_a_text_gets_digits_as_text() {
+        let values = environment(&[("PLATFORM_CLIENT_SECRET", "123456")]);
+        assert_eq!(values["transportLibrary"]["platformClientSecret"], json!("123456"));
+    }
+
+    #[test]
+    fn later_settings_on_the_command_line_win() {
+        let given = [("a:b".to_owned(), "1".to_owned()), ("a:b".to_owned(), "2".to_owned())];
+        assert_eq!(Layer::from_command_line(&given).values, json!({"a": {"b": 2}}));
+    }
+}

@@ -1,0 +1,239 @@
+//! What a person or a script is told when something did not work: one sentence, the next step, an exit code.
+
+use std::fmt;
+use std::process::ExitCode;
+
+use runtime::Error;
+
+/// Kinds of failure that scripts can tell apart; the number is the exit code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Kind {
+    /// None of the others.
+    General = 1,
+    /// The command line, the configuration or a value on it is wrong.
+    Usage = 2,
+    /// There is no such file, token or reference (any more).
+    NotFound = 3,
+    /// The password, the identity or a rule stands against it.
+    Refused = 4,
+    /// The backbone, the node or a port cannot be reached or had.
+    Network = 5,
+    /// What arrived is not what was sent.
+    Integrity = 6,
+    /// The data directory or the destination cannot be used.
+    Local = 7,
+    /// Ctrl-C or SIGTERM.
+    Interrupted = 130,
+}
+
+impl Kind {
+    const ALL: [(Self, &str); 8] = [
+        (Self::General, "anything else"),
+        (Self::Usage, "command line, configuration or a value on it is wrong"),
+        (Self::NotFound, "no such file, token or reference (any more)"),
+        (Self::Refused, "refused: password, identity, size or rights"),
+        (Self::Network, "backbone, node or port cannot be reached or had"),
+        (Self::Integrity, "what arrived is not what was sent; nothing was kept"),
+        (Self::Local, "data directory or destination cannot be used; nothing was overwritten"),
+        (Self::Interrupted, "stopped by Ctrl-C or SIGTERM before the end"),
+    ];
+
+    /// The table of exit codes, for `--help`.
+    pub(crate) fn table() -> String {
+        let row = |(kind, meaning): &(Self, &str)| format!("\n  {:<4} {meaning}", *kind as u8);
+        format!("Exit codes:\n  0    done{}", Self::ALL.iter().map(row).collect::<String>())
+    }
+}
+
+/// Why a command did not do what it was asked for.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    /// What kind, for the exit code.
+    pub(crate) kind: Kind,
+    /// Stable code of the interfaces below, if there is one.
+    pub(crate) code: Option<String>,
+    /// One sentence, lower case.
+    pub(crate) message: String,
+    /// The next step.
+    pub(crate) hint: Option<String>,
+}
+
+impl Failure {
+    /// A failure of a kind.
+    pub(crate) fn new(kind: Kind, message: impl Into<String>) -> Self {
+        Self { kind, code: None, message: message.into(), hint: None }
+    }
+
+    /// A failure without a kind of its own.
+    pub(crate) fn general(message: impl Into<String>) -> Self {
+        Self::new(Kind::General, message)
+    }
+
+    /// A wrong command line or value.
+    pub(crate) fn usage(message: impl Into<String>) -> Self {
+        Self::new(Kind::Usage, message)
+    }
+
+    /// A data directory or destination that cannot be used.
+    pub(crate) fn local(message: impl Into<String>) -> Self {
+        Self::new(Kind::Local, message)
+    }
+
+    /// The same with the next step.
+    #[must_use]
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// The same with a stable code.
+    #[must_use]
+    pub(crate) fn code(mut self, code: impl Into<String>) -> Self {
+        self.code = Some(code.into());
+        self
+    }
+
+    /// The process's exit code.
+    pub(crate) fn exit_code(&self) -> ExitCode {
+        ExitCode::from(self.kind as u8)
+    }
+
+    /// From a stable code and its text, as the node's facades and its REST interface give them.
+    pub(crate) fn from_code(code: &str, message: &str) -> Self {
+        let (kind, hint) = classify(code);
+        Self { kind, code: Some(code.to_owned()), message: sentence(message), hint: hint.map(str::to_owned) }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::from_code(error.code(), &error.to_string())
+    }
+}
+
+impl From<backbone_mock::Error> for Failure {
+    fn from(error: backbone_mock::Error) -> Self {
+        let kind = match &error {
+            backbone_mock::Error::Listen { .. } => Kind::Network,
+            backbone_mock::Error::Config { .. } => Kind::Usage,
+            _ => Kind::Local,
+        };
+        Self::new(kind, with_sources(&error))
+    }
+}
+
+impl From<crate::config::ConfigError> for Failure {
+    fn from(error: crate::config::ConfigError) -> Self {
+        Self::usage(error.to_string()).hint("`enlace serve --print-config` shows all keys that are set")
+    }
+}
+
+/// An error and its causes in one line.
+pub(crate) fn with_sources(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}
+
+/// Texts of the interfaces start with a capital and end with a full stop; ours do not.
+fn sentence(text: &str) -> String {
+    let text = text.trim().trim_end_matches('.');
+    let mut characters = text.chars();
+    match (characters.next(), characters.clone().next()) {
+        (Some(first), Some(second)) if first.is_uppercase() && second.is_lowercase() => {
+            first.to_lowercase().chain(characters).collect()
+        }
+        _ => text.to_owned(),
+    }
+}
+
+fn classify(code: &str) -> (Kind, Option<&'static str>) {
+    match code {
+        "error.runtime.recordNotFound" | "error.transport.recordNotFound" => {
+            (Kind::NotFound, Some("it may have expired or been deleted; ask for a new reference"))
+        }
+        "error.transport.general.notIntendedForYou" => {
+            (Kind::Refused, Some("`enlace identity` shows an address; the sender can share again with --for ADDRESS"))
+        }
+        "error.transport.noPasswordProvided" => {
+            (Kind::Refused, Some("give it with --password-file FILE or at a prompt"))
+        }
+        "error.platform.token.tooManyFailedPasswordAttempts" => {
+            (Kind::Refused, Some("the token is locked; ask for a new reference"))
+        }
+        "error.transport.files.cipherMismatch"
+        | "error.transport.files.plaintextHashMismatch"
+        | "error.transport.files.invalidMetadata"
+        | "error.transport.signatureNotValid"
+        | "error.transport.tokens.invalidTokenContent" => {
+            (Kind::Integrity, Some("nothing was kept; the backbone or the network changed the data"))
+        }
+        "error.runtime.store" => (Kind::Local, None),
+        "error.transport.general.noIdentityFound" => {
+            (Kind::Local, Some("this data directory has no identity, and the configuration forbids to create one"))
+        }
+        "error.transport.general.platformClientInvalid" => {
+            (Kind::Refused, Some("the backbone does not know this OAuth client; give --client-file FILE"))
+        }
+        "error.runtime.config"
+        | "error.runtime.invalidReference"
+        | "error.runtime.invalidTokenContent"
+        | "error.core-types.invalidTruncatedReference" => (Kind::Usage, None),
+        "error.transport.files.maxFileSizeExceeded" => (Kind::Refused, None),
+        "error.connector.unauthorized" | "error.connector.forbidden" => {
+            (Kind::Refused, Some("check the API key given with --api-key-file"))
+        }
+        _ if code.starts_with("error.runtime.validation.") => (Kind::Usage, None),
+        _ if code.starts_with("error.transport.request.") => {
+            (Kind::Network, Some("is the backbone running and reachable? `enlace doctor` looks for the reason"))
+        }
+        _ if code.starts_with("error.platform.") => (Kind::Network, None),
+        _ => (Kind::General, None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_lead_to_the_documented_exit_codes() {
+        for (code, kind) in [
+            ("error.runtime.recordNotFound", Kind::NotFound),
+            ("error.transport.general.notIntendedForYou", Kind::Refused),
+            ("error.transport.files.cipherMismatch", Kind::Integrity),
+            ("error.transport.request.unknown", Kind::Network),
+            ("error.runtime.validation.invalidPropertyValue", Kind::Usage),
+            ("error.runtime.store", Kind::Local),
+            ("error.something.new", Kind::General),
+        ] {
+            assert_eq!(Failure::from_code(code, "x").kind, kind, "{code}");
+        }
+    }
+
+    #[test]
+    fn texts_of_the_interfaces_become_ours() {
+        assert_eq!(sentence("File not found. Make sure it exists."), "file not found. Make sure it exists");
+        assert_eq!(sentence("'expiresAt' must be in the future"), "'expiresAt' must be in the future");
+        assert_eq!(sentence("API key wrong."), "API key wrong");
+    }
+
+    #[test]
+    fn the_table_names_every_exit_code() {
+        let table = Kind::table();
+        for code in ["0 ", "1 ", "2 ", "3 ", "4 ", "5 ", "6 ", "7 ", "130 "] {
+            assert!(table.contains(&format!("\n  {code}")), "{code} in {table}");
+        }
+    }
+}

@@ -1,0 +1,29 @@
+//! Logs on stderr: warnings by default, more with `-v`, exactly what `RUST_LOG` says if it is set.
+
+use tracing_subscriber::EnvFilter;
+
+use crate::args::{Global, LogFormat};
+
+/// Starts logging for the whole process.
+pub(crate) fn start(global: &Global) {
+    let filter = match std::env::var("RUST_LOG") {
+        Ok(directives) if !directives.is_empty() => EnvFilter::new(directives),
+        _ => EnvFilter::new(directives(global.verbose)),
+    };
+    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let result = match global.log_format {
+        LogFormat::Text => subscriber.try_init(),
+        LogFormat::Json => subscriber.json().try_init(),
+    };
+    // Only a second call could fail, and there is none.
+    debug_assert!(result.is_ok());
+}
+
+fn directives(verbose: u8) -> &'static str {
+    match verbose {
+        0 => "warn",
+        1 => "warn,api=info,enlace=info,runtime=info,transport=info,backbone_mock=info",
+        2 => "info,api=debug,enlace=debug,runtime=debug,transport=debug,backbone_mock=debug",
+        _ => "trace",
+    }
+}

@@ -1,0 +1,71 @@
+//! What a data directory remembers between starts: its backbone and its ports.
+//!
+//! References carry the backbone's address, so an embedded backbone has to come back at the same port.
+
+use serde::{Deserialize, Serialize};
+
+use crate::data_dir::{self, DataDir};
+use crate::failure::Failure;
+
+const FILE: &str = "start.json";
+/// Longest file that is read, in bytes.
+const MAX_FILE_SIZE: usize = 64 * 1024;
+
+/// Remembered facts; all absent before the first start.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct Memory {
+    /// Port of the embedded backbone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) backbone_port: Option<u16>,
+    /// Port of the REST interface.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) rest_port: Option<u16>,
+    /// The backbone where the identity lives, if it is not the embedded one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) backbone_url: Option<String>,
+}
+
+impl Memory {
+    /// What the directory remembers.
+    ///
+    /// # Errors
+    /// A failure that names the file if it is there and cannot be read.
+    pub(crate) fn recall(dir: &DataDir) -> Result<Self, Failure> {
+        let path = dir.join(FILE);
+        if !path.exists() {
+            return Ok(Self::default());
+        }
+        let text = data_dir::read_private(&path, MAX_FILE_SIZE)?;
+        serde_json::from_str(&text).map_err(|error| {
+            Failure::local(format!("{} is damaged: {error}", path.display()))
+                .hint("delete it; the ports are then chosen anew, and references to the old ones stop working")
+        })
+    }
+
+    /// Remembers.
+    ///
+    /// # Errors
+    /// A failure that names the file.
+    pub(crate) fn keep(&self, dir: &DataDir) -> Result<(), Failure> {
+        let text = serde_json::to_vec_pretty(self).map_err(|error| Failure::general(error.to_string()))?;
+        data_dir::write_private(&dir.join(FILE), &text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_kept_is_recalled_and_nothing_is_nothing() {
+        let root = tempfile::tempdir().unwrap();
+        let dir = DataDir::open(root.path().to_owned()).unwrap();
+        assert_eq!(Memory::recall(&dir).unwrap(), Memory::default());
+        let memory = Memory { backbone_port: Some(4710), ..Memory::default() };
+        memory.keep(&dir).unwrap();
+        assert_eq!(Memory::recall(&dir).unwrap(), memory);
+        std::fs::write(dir.join(FILE), "{").unwrap();
+        assert!(Memory::recall(&dir).unwrap_err().message.contains("is damaged"));
+    }
+}

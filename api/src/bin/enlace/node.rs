@@ -1,0 +1,186 @@
+//! A node in this process: settings in, a running [`Runtime`] out, with an embedded backbone if none is configured.
+
+mod client;
+mod plan;
+
+use std::net::SocketAddr;
+
+use backbone_mock::{Backbone, OAuthClient};
+use runtime::{BackboneConfig, Config, Runtime};
+
+pub(crate) use client::{Client, GUEST_ID, GUEST_SECRET};
+pub(crate) use plan::{Plan, WhichBackbone, configuration};
+
+use crate::config::Settings;
+use crate::data_dir::{DataDir, Held};
+use crate::failure::{Failure, Kind};
+use crate::memory::Memory;
+use crate::running::Running;
+use crate::{output, port};
+
+/// Where the embedded backbone keeps its data, in the data directory.
+const BACKBONE_DIR: &str = "backbone";
+/// Identities that guests may create at an embedded backbone.
+const MAX_GUESTS: u64 = 10_000;
+
+/// A running node.
+pub(crate) struct Node {
+    /// Its facades.
+    pub(crate) runtime: Runtime,
+    /// Its backbone.
+    pub(crate) backbone_url: String,
+    backbone: Option<Backbone>,
+    held: Held,
+}
+
+impl Node {
+    /// Holds the data directory, starts the embedded backbone if there is no other, and starts the node.
+    ///
+    /// # Errors
+    /// A failure that names the next step; everything that was started is stopped again.
+    pub(crate) async fn start(plan: Plan) -> Result<Self, Failure> {
+        let held = plan.dir.hold()?;
+        Self::start_in(held, plan).await
+    }
+
+    /// The same in a data directory that is held already.
+    ///
+    /// # Errors
+    /// As [`Node::start`].
+    pub(crate) async fn start_in(held: Held, plan: Plan) -> Result<Self, Failure> {
+        Running::this_process().note(&plan.dir)?;
+        let mut memory = Memory::recall(&plan.dir)?;
+        let client = plan.client()?;
+        let backbone = match &plan.backbone {
+            WhichBackbone::At(_) => None,
+            WhichBackbone::Embedded { listen, guests } => {
+                Some(start_backbone(&plan.dir, *listen, *guests, &client, &mut memory).await?)
+            }
+        };
+        let backbone_url = match (&backbone, &plan.backbone) {
+            (None, WhichBackbone::At(url)) => url.clone(),
+            (Some(backbone), _) => backbone.url(),
+            (None, WhichBackbone::Embedded { .. }) => unreachable!("an embedded backbone was just started"),
+        };
+        match start_runtime(&plan, &backbone_url, &client).await {
+            Ok(runtime) => {
+                remember(&plan, memory, &client)?;
+                Ok(Self { runtime, backbone_url, backbone, held })
+            }
+            Err(failure) => {
+                stop_backbone(backbone).await;
+                Err(failure)
+            }
+        }
+    }
+
+    /// The data directory.
+    pub(crate) fn dir(&self) -> &DataDir {
+        self.held.dir()
+    }
+
+    /// Stops the node, then its backbone, then lets go of the data directory.
+    ///
+    /// # Errors
+    /// A failure if the last flush of the store failed.
+    pub(crate) async fn stop(self) -> Result<(), Failure> {
+        let result = self.runtime.shutdown().await.map_err(Failure::from);
+        stop_backbone(self.backbone).await;
+        drop(self.held);
+        result
+    }
+}
+
+async fn stop_backbone(backbone: Option<Backbone>) {
+    if let Some(backbone) = backbone
+        && let Err(error) = backbone.shutdown().await
+    {
+        tracing::error!(error = %crate::failure::with_sources(&error), "the embedded backbone did not stop cleanly");
+    }
+}
+
+async fn start_backbone(
+    dir: &DataDir,
+    asked: Option<SocketAddr>,
+    guests: bool,
+    client: &Client,
+    memory: &mut Memory,
+) -> Result<Backbone, Failure> {
+    if asked.is_some_and(|address| !address.ip().is_loopback()) {
+        return Err(Failure::usage("the embedded backbone listens on this machine only")
+            .hint("run `enlace backbone --listen ADDR …` for other machines, and give its URL with --backbone URL"));
+    }
+    let mut result = Err(Failure::general("no address to listen on"));
+    for listen in port::candidates(asked, memory.backbone_port, port::BACKBONE) {
+        result = Backbone::start(backbone_config(dir, listen, guests, client)).await.map_err(|error| match error {
+            backbone_mock::Error::Listen { address, source } => {
+                port::unavailable(address, &source, "embedded backbone", "--backbone-listen")
+            }
+            other => Failure::from(other),
+        });
+        if !result.as_ref().is_err_and(|failure| failure.kind == Kind::Network) {
+            break;
+        }
+    }
+    let backbone = result?;
+    memory.backbone_port = Some(backbone.local_addr().port());
+    Ok(backbone)
+}
+
+fn backbone_config(dir: &DataDir, listen: SocketAddr, guests: bool, client: &Client) -> backbone_mock::Config {
+    let mut config = backbone_mock::Config::new(dir.join(BACKBONE_DIR));
+    config.listen = listen;
+    config.clients.push(OAuthClient::new(&client.id, client.secret.expose()));
+    if guests && client.id != GUEST_ID {
+        let mut guest = OAuthClient::new(GUEST_ID, GUEST_SECRET);
+        guest.max_identities = Some(MAX_GUESTS);
+        config.clients.push(guest);
+    }
+    config
+}
+
+async fn start_runtime(plan: &Plan, backbone_url: &str, client: &Client) -> Result<Runtime, Failure> {
+    let config = runtime_config(plan, backbone_url, client);
+    Runtime::builder(config).start().await.map_err(|error| {
+        let failure = Failure::from(error);
+        match (failure.kind, &plan.backbone) {
+            (Kind::Network, WhichBackbone::At(url)) if failure.hint.is_none() => {
+                failure.hint(format!("is there a backbone at {url}?"))
+            }
+            _ => failure,
+        }
+    })
+}
+
+fn runtime_config(plan: &Plan, backbone_url: &str, client: &Client) -> Config {
+    let settings: &Settings = &plan.settings;
+    let mut backbone = BackboneConfig::new(backbone_url, &client.id, client.secret.clone());
+    backbone.address_hostname.clone_from(&settings.address_hostname);
+    backbone.timeout = settings.timeout;
+    backbone.max_redirects = settings.max_redirects;
+    backbone.allow_plain_http = settings.allow_plain_http;
+    let mut config = Config::new(plan.dir.path(), backbone);
+    config.store_key = settings.store_key.clone();
+    config.allow_identity_creation = settings.allow_identity_creation;
+    config.max_file_size = settings.max_file_size;
+    config.datawallet_enabled = settings.datawallet_enabled;
+    config
+}
+
+/// Keeps what the next start needs, now that this one is known to work.
+fn remember(plan: &Plan, mut memory: Memory, client: &Client) -> Result<(), Failure> {
+    match &plan.backbone {
+        WhichBackbone::At(url) => {
+            if memory.backbone_url.as_ref().is_some_and(|before| before != url) {
+                tracing::warn!(url = %output::printable(url), "the identity in this data directory is used at another backbone than before");
+            }
+            memory.backbone_url = Some(url.clone());
+        }
+        WhichBackbone::Embedded { .. } => memory.backbone_url = None,
+    }
+    client.keep(&plan.dir)?;
+    if memory != Memory::recall(&plan.dir)? {
+        memory.keep(&plan.dir)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,218 @@
+//! Where a received file goes: never over another file unasked, never half, never executable.
+
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+use tempfile::NamedTempFile;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+
+use super::name::safe_name;
+use crate::data_dir;
+use crate::failure::{Failure, Kind};
+use crate::output;
+use crate::progress::Progress;
+
+const BUFFER_SIZE: usize = 256 * 1024;
+
+/// A path that may be written.
+#[derive(Debug)]
+pub(crate) struct Destination {
+    path: PathBuf,
+    overwrite: bool,
+}
+
+/// A file that arrived.
+#[derive(Debug)]
+pub(crate) struct Saved {
+    /// Where it is.
+    pub(crate) path: PathBuf,
+    /// Its length.
+    pub(crate) bytes: u64,
+    /// SHA-256 of its bytes in lower-case hex.
+    pub(crate) sha256: String,
+}
+
+impl Destination {
+    /// Decides on the path: `output` if it names a file, else the sender's name made safe, in `output` if that is a
+    /// directory and in the current directory if nothing was said.
+    ///
+    /// # Errors
+    /// A failure if something is there already and may not be overwritten, or if the directory does not exist.
+    pub(crate) fn choose(output: Option<&Path>, name: &str, overwrite: bool) -> Result<Self, Failure> {
+        let path = match output {
+            Some(path) if path.is_dir() => path.join(safe_name(name)),
+            Some(path) => path.to_owned(),
+            None => PathBuf::from(safe_name(name)),
+        };
+        // Looks at the entry itself: a link to nowhere is something that is there, too.
+        match std::fs::symlink_metadata(&path) {
+            Ok(metadata) if metadata.is_dir() => Err(Failure::local(format!("{} is a directory", path.display()))),
+            Ok(_) if !overwrite => Err(exists(&path)),
+            _ => Ok(Self { path, overwrite }),
+        }
+    }
+
+    /// Writes everything the reader gives into a private temporary file beside the destination, makes it durable, and
+    /// only then gives it its name. Dropping the future leaves nothing behind.
+    ///
+    /// # Errors
+    /// A failure if reading or writing fails, or if fewer or more bytes than `length` come.
+    pub(crate) async fn write(
+        self,
+        mut reader: impl AsyncRead + Unpin,
+        length: u64,
+        progress: &Progress,
+    ) -> Result<Saved, Failure> {
+        let directory = self.path.parent().filter(|path| !path.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let temporary = NamedTempFile::new_in(directory).map_err(|error| self.unwritable(&error))?;
+        let handle = temporary.as_file().try_clone().map_err(|error| self.unwritable(&error))?;
+        let mut file = tokio::fs::File::from_std(handle);
+        progress.step("writing", Some(length));
+        let mut buffer = vec![0; BUFFER_SIZE];
+        let mut hash = Sha256::new();
+        let mut bytes = 0u64;
+        loop {
+            let count = reader.read(&mut buffer).await.map_err(|error| interrupted(&error))?;
+            if count == 0 {
+                break;
+            }
+            file.write_all(&buffer[..count]).await.map_err(|error| self.unwritable(&error))?;
+            hash.update(&buffer[..count]);
+            bytes += count as u64;
+            progress.add(count as u64);
+        }
+        file.flush().await.map_err(|error| self.unwritable(&error))?;
+        file.sync_all().await.map_err(|error| self.unwritable(&error))?;
+        if bytes != length {
+            return Err(Failure::new(Kind::Integrity, format!("{bytes} bytes arrived instead of {length}")));
+        }
+        self.persist(temporary, directory)?;
+        let path = self.path.canonicalize().unwrap_or(self.path);
+        Ok(Saved { path, bytes, sha256: hex(&hash.finalize()) })
+    }
+
+    fn persist(&self, temporary: NamedTempFile, directory: &Path) -> Result<(), Failure> {
+        let result =
+            if self.overwrite { temporary.persist(&self.path) } else { temporary.persist_noclobber(&self.path) };
+        match result {
+            Ok(_) => data_dir::sync_dir(directory).map_err(|error| self.unwritable(&error)),
+            // Somebody made it while we were downloading.
+            Err(error) if error.error.kind() == ErrorKind::AlreadyExists => Err(exists(&self.path)),
+            Err(error) => Err(self.unwritable(&error.error)),
+        }
+    }
+
+    fn unwritable(&self, error: &std::io::Error) -> Failure {
+        let failure = Failure::local(format!("cannot write {}: {error}", self.path.display()));
+        match error.kind() {
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
+                failure.hint("free some space, or write to another disk with --output PATH; nothing was kept")
+            }
+            ErrorKind::NotFound => {
+                failure.hint("the directory does not exist; make it, or choose another with --output PATH")
+            }
+            _ => failure.hint("choose another place with --output PATH; nothing was kept"),
+        }
+    }
+}
+
+/// Says how large a file is before it is fetched, and stops if that is too much.
+///
+/// # Errors
+/// A failure if it is larger than `limit` bytes.
+pub(crate) fn announce(name: &str, size: u64, limit: u64, output: output::Output) -> Result<(), Failure> {
+    let size_text = output::bytes(size);
+    output.talk(format!("{} ({size_text})", output::printable(name)));
+    if size <= limit {
+        return Ok(());
+    }
+    let limit = output::bytes(limit);
+    Err(Failure::new(Kind::Refused, format!("the file has {size_text}, more than the limit of {limit}"))
+        .hint("allow it with --max-size BYTES"))
+}
+
+fn exists(path: &Path) -> Failure {
+    Failure::local(format!("{} exists already and was not touched", path.display()))
+        .hint("write elsewhere with --output PATH, or over it with --force")
+}
+
+fn interrupted(error: &std::io::Error) -> Failure {
+    Failure::new(Kind::Network, format!("the file did not arrive completely: {error}"))
+        .hint("nothing was kept; try again")
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::output::Output;
+
+    async fn write(destination: Destination, content: &[u8], length: u64) -> Result<Saved, Failure> {
+        destination.write(content, length, &Progress::new(Output::new(true))).await
+    }
+
+    #[tokio::test]
+    async fn a_file_arrives_whole_private_and_with_its_hash() {
+        let dir = tempfile::tempdir().unwrap();
+        let destination = Destination::choose(Some(dir.path()), "../a.txt", false).unwrap();
+        let saved = write(destination, b"abc", 3).await.unwrap();
+        assert_eq!(saved.path, dir.path().canonicalize().unwrap().join("a.txt"));
+        assert_eq!(std::fs::read(&saved.path).unwrap(), b"abc");
+        assert_eq!(saved.sha256, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            assert_eq!(std::fs::metadata(&saved.path).unwrap().permissions().mode() & 0o777, 0o600);
+        }
+    }
+
+    #[tokio::test]
+    async fn nothing_is_overwritten_unasked_not_even_what_appeared_meanwhile() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a");
+        let early = Destination::choose(Some(&path), "x", false).unwrap();
+        std::fs::write(&path, "mine").unwrap();
+        assert_eq!(Destination::choose(Some(&path), "x", false).unwrap_err().kind, Kind::Local);
+        assert_eq!(write(early, b"abc", 3).await.unwrap_err().kind, Kind::Local);
+        assert_eq!(std::fs::read(&path).unwrap(), b"mine");
+        let forced = Destination::choose(Some(&path), "x", true).unwrap();
+        write(forced, b"abc", 3).await.unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"abc");
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_file_of_another_length_leaves_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let destination = Destination::choose(Some(dir.path()), "a", false).unwrap();
+        assert_eq!(write(destination, b"abc", 4).await.unwrap_err().kind, Kind::Integrity);
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_to_nowhere_is_not_written_through() {
+        let dir = tempfile::tempdir().unwrap();
+        let link = dir.path().join("a");
+        std::os::unix::fs::symlink(dir.path().join("elsewhere"), &link).unwrap();
+        assert!(Destination::choose(Some(&link), "x", false).is_err());
+    }
+
+    #[tokio::test]
+    async fn a_full_disk_is_called_full() {
+        let full = std::io::Error::from(ErrorKind::StorageFull);
+        let destination = Destination { path: "x".into(), overwrite: false };
+        assert!(destination.unwritable(&full).hint.unwrap().starts_with("free some space"));
+    }
+
+    #[test]
+    fn files_larger_than_the_limit_are_refused_before_they_are_fetched() {
+        let output = Output::new(true);
+        assert!(announce("a", 10, 10, output).is_ok());
+        assert_eq!(announce("a", 11, 10, output).unwrap_err().kind, Kind::Refused);
+    }
+}

@@ -1,0 +1,8 @@
+//! Receiving: what a reference says, what the file may be called, and how it is written without harm.
+
+mod destination;
+mod name;
+mod reference;
+
+pub(crate) use destination::{Destination, Saved, announce};
+pub(crate) use reference::Incoming;

@@ -1,0 +1,191 @@
+//! Calls to a node that runs in another process, over its REST interface.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use reqwest::multipart::{Form, Part};
+use reqwest::{Method, RequestBuilder, Response};
+use runtime::Secret;
+use runtime::dto::{File, IdentityInfo, Token};
+use runtime::facade::Ownership;
+use rustls::{ClientConfig, RootCertStore};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value, json};
+
+use crate::failure::{Failure, Kind, with_sources};
+use crate::progress::Progress;
+
+/// The dialect whose objects are the facades' own.
+const PREFIX: &str = "api/core/v1";
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Longest silence of the node.
+const READ_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// Another process's node.
+pub(crate) struct RestClient {
+    http: reqwest::Client,
+    url: String,
+    key: Secret,
+}
+
+#[derive(Deserialize)]
+struct Envelope<T> {
+    result: T,
+}
+
+#[derive(Deserialize)]
+struct Refusal {
+    error: RefusalBody,
+}
+
+#[derive(Deserialize)]
+struct RefusalBody {
+    code: String,
+    message: String,
+}
+
+impl RestClient {
+    /// A client for the interface at `url`, with a key to it.
+    ///
+    /// # Errors
+    /// A failure if the client cannot be set up.
+    pub(crate) fn new(url: &str, key: Secret) -> Result<Self, Failure> {
+        // Always loopback or whatever the running process said of itself, so neither proxies nor authorities matter.
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let unusable =
+            |error: &dyn std::error::Error| Failure::general(format!("no HTTP client: {}", with_sources(error)));
+        let tls = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(|error| unusable(&error))?
+            .with_root_certificates(RootCertStore::empty())
+            .with_no_client_auth();
+        let http = reqwest::Client::builder()
+            .tls_backend_preconfigured(tls)
+            .no_proxy()
+            .connect_timeout(CONNECT_TIMEOUT)
+            .read_timeout(READ_TIMEOUT)
+            .build()
+            .map_err(|error| unusable(&error))?;
+        Ok(Self { http, url: url.trim_end_matches('/').to_owned(), key })
+    }
+
+    pub(crate) async fn identity_info(&self) -> Result<IdentityInfo, Failure> {
+        result(self.request(Method::GET, "Account/IdentityInfo")).await
+    }
+
+    pub(crate) async fn files(&self, ownership: Ownership, query: &[(String, String)]) -> Result<Vec<File>, Failure> {
+        result(self.request(Method::GET, &list("Files", ownership)).query(query)).await
+    }
+
+    pub(crate) async fn file(&self, id: &str) -> Result<File, Failure> {
+        result(self.request(Method::GET, &format!("Files/{id}"))).await
+    }
+
+    pub(crate) async fn upload(&self, upload: Upload, progress: &Progress) -> Result<File, Failure> {
+        progress.step("uploading", Some(upload.length));
+        let bar = progress.clone();
+        let counted = tokio_util::io::ReaderStream::new(upload.content).inspect(move |chunk| {
+            bar.add(chunk.as_ref().map_or(0, |bytes| bytes.len() as u64));
+        });
+        let part = Part::stream_with_length(reqwest::Body::wrap_stream(counted), upload.length)
+            .file_name(upload.filename)
+            .mime_str(&upload.mimetype)
+            .map_err(|_| Failure::usage(format!("{:?} is not a media type", upload.mimetype)))?;
+        let fields = upload.fields.into_iter();
+        // Fields first, so that the node can seal while it receives.
+        let form = fields.fold(Form::new(), |form, (name, value)| form.text(name, value)).part("file", part);
+        result(self.request(Method::POST, "Files/Own").multipart(form)).await
+    }
+
+    pub(crate) async fn download(&self, id: &str) -> Result<Response, Failure> {
+        send(self.request(Method::GET, &format!("Files/{id}/Download"))).await
+    }
+
+    pub(crate) async fn delete_file(&self, id: &str) -> Result<(), Failure> {
+        send(self.request(Method::DELETE, &format!("Files/{id}"))).await.map(drop)
+    }
+
+    pub(crate) async fn create_token_for_file(&self, id: &str, body: &Map<String, Value>) -> Result<Token, Failure> {
+        result(self.request(Method::POST, &format!("Files/{id}/Token")).json(body)).await
+    }
+
+    pub(crate) async fn tokens(&self, ownership: Ownership, query: &[(String, String)]) -> Result<Vec<Token>, Failure> {
+        result(self.request(Method::GET, &list("Tokens", ownership)).query(query)).await
+    }
+
+    pub(crate) async fn token(&self, id: &str) -> Result<Token, Failure> {
+        result(self.request(Method::GET, &format!("Tokens/{id}"))).await
+    }
+
+    pub(crate) async fn create_own_token(&self, body: &Map<String, Value>) -> Result<Token, Failure> {
+        result(self.request(Method::POST, "Tokens/Own").json(body)).await
+    }
+
+    pub(crate) async fn load_peer_token(
+        &self,
+        reference: &str,
+        password: Option<&Secret>,
+        ephemeral: bool,
+    ) -> Result<Token, Failure> {
+        let mut body = json!({ "reference": reference, "ephemeral": ephemeral });
+        if let Some(password) = password {
+            body["password"] = json!(password.expose());
+        }
+        result(self.request(Method::POST, "Tokens/Peer").json(&body)).await
+    }
+
+    pub(crate) async fn delete_token(&self, id: &str) -> Result<(), Failure> {
+        send(self.request(Method::DELETE, &format!("Tokens/{id}"))).await.map(drop)
+    }
+
+    fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.http.request(method, format!("{}/{PREFIX}/{path}", self.url)).header("X-API-KEY", self.key.expose())
+    }
+}
+
+/// A file on its way to a node.
+pub(crate) struct Upload {
+    /// The plaintext.
+    pub(crate) content: tokio::fs::File,
+    /// Its length in bytes.
+    pub(crate) length: u64,
+    /// Its name.
+    pub(crate) filename: String,
+    /// Its media type.
+    pub(crate) mimetype: String,
+    /// Further form fields.
+    pub(crate) fields: Vec<(&'static str, String)>,
+}
+
+fn list(noun: &str, ownership: Ownership) -> String {
+    match ownership {
+        Ownership::Any if noun == "Files" => noun.to_owned(),
+        // There is no list of all tokens; callers ask for both.
+        Ownership::Any | Ownership::Own => format!("{noun}/Own"),
+        Ownership::Peer => format!("{noun}/Peer"),
+    }
+}
+
+async fn send(request: RequestBuilder) -> Result<Response, Failure> {
+    let response = request.send().await.map_err(unreachable_node)?;
+    if response.status().is_success() {
+        return Ok(response);
+    }
+    let status = response.status();
+    match response.json::<Refusal>().await {
+        Ok(Refusal { error }) => Err(Failure::from_code(&error.code, &error.message)),
+        Err(_) => Err(Failure::new(Kind::Network, format!("the running node answered with status {status}"))),
+    }
+}
+
+async fn result<T: DeserializeOwned>(request: RequestBuilder) -> Result<T, Failure> {
+    let answer = send(request).await?.json::<Envelope<T>>().await;
+    answer.map(|envelope| envelope.result).map_err(unreachable_node)
+}
+
+pub(crate) fn unreachable_node(error: reqwest::Error) -> Failure {
+    Failure::new(Kind::Network, format!("the running node does not answer: {}", with_sources(&error.without_url())))
+        .hint("look at the terminal in which it runs, or stop it and try again")
+}
