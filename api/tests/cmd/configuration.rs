@@ -1,0 +1,100 @@
+//! Sources of configuration, seen from outside.
+
+use serde_json::{Value, json};
+
+use crate::sandbox::{Ended, Sandbox};
+
+fn print_config(sandbox: &Sandbox, args: &[&str], environment: &[(&str, &str)]) -> Ended {
+    let mut command = sandbox.command(&[&["serve", "--print-config", "--json"], args].concat());
+    command.envs(environment.iter().copied());
+    Ended::from(command.output().unwrap())
+}
+
+#[test]
+fn the_command_line_beats_the_environment_beats_the_file_beats_the_defaults() {
+    let sandbox = Sandbox::new();
+    sandbox.file("config.json", r#"{"modules": {"sync": {"interval": 1, "enabled": true}}}"#);
+    let sync = |args: &[&str], environment: &[(&str, &str)]| {
+        print_config(&sandbox, args, environment).json()["modules"]["sync"].clone()
+    };
+    assert_eq!(sync(&[], &[]), json!({"enabled": true, "interval": 1}));
+    let environment = [("modules__sync__interval", "2"), ("SYNC_ENABLED", "false")];
+    assert_eq!(sync(&[], &environment), json!({"enabled": false, "interval": 2}));
+    assert_eq!(sync(&["--modules:sync:interval=3"], &environment), json!({"enabled": false, "interval": 3}));
+}
+
+#[test]
+fn another_file_can_be_named_in_both_ways() {
+    let sandbox = Sandbox::new();
+    sandbox.file("config.json", r#"{"unknown": 1}"#);
+    sandbox.file("other.json", r#"{"enlace": {"listen": "127.0.0.1:7"}}"#);
+    let listen = |ended: Ended| ended.json()["enlace"]["listen"].clone();
+    assert_eq!(listen(print_config(&sandbox, &["--config", "other.json"], &[])), "127.0.0.1:7");
+    assert_eq!(listen(print_config(&sandbox, &[], &[("CUSTOM_CONFIG_LOCATION", "other.json")])), "127.0.0.1:7");
+    print_config(&sandbox, &["--config", "missing.json"], &[]).refused(2, &["missing.json"]);
+}
+
+#[test]
+fn secrets_are_masked_wherever_they_come_from() {
+    let sandbox = Sandbox::new();
+    sandbox.file("config.json", r#"{"infrastructure": {"httpServer": {"apiKey": "planted-1"}}}"#);
+    let environment = [("PLATFORM_CLIENT_SECRET", "planted-2"), ("PLATFORM_CLIENT_ID", "visible")];
+    let key = "--infrastructure:httpServer:authentication:apiKey:keys:a:key=planted-3";
+    let ended = print_config(&sandbox, &[key], &environment);
+    let value: Value = ended.json();
+    assert!(!ended.stdout.contains("planted"), "{}", ended.stdout);
+    assert_eq!(value["transportLibrary"]["platformClientSecret"], "***");
+    assert_eq!(value["transportLibrary"]["platformClientId"], "visible");
+    let option = print_config(&sandbox, &["--client", "visible:planted-4"], &[]);
+    assert!(!option.stdout.contains("planted"), "{}", option.stdout);
+}
+
+#[test]
+fn an_unknown_key_is_refused_with_its_place_and_the_nearest_one() {
+    let sandbox = Sandbox::new();
+    sandbox.file("config.json", r#"{"transportLibrary": {"baseURL": "x"}}"#);
+    print_config(&sandbox, &[], &[])
+        .refused(2, &["transportLibrary.baseURL", "config.json", "transportLibrary.baseUrl"]);
+    let sandbox = Sandbox::new();
+    print_config(&sandbox, &["--enlace:lisen=1"], &[]).refused(2, &["on the command line", "enlace.listen"]);
+    print_config(&sandbox, &[], &[("enlace__lisen", "1")]).refused(2, &["in the environment", "enlace.listen"]);
+}
+
+#[test]
+fn a_key_from_the_configuration_opens_the_interface() {
+    let sandbox = Sandbox::new();
+    let key = "A-Good-Key-With-1234-Enough-Characters";
+    sandbox.file("config.json", json!({"infrastructure": {"httpServer": {"apiKey": key}}}).to_string());
+    let serving =
+        sandbox.serve(&["serve", "--data-dir", "d", "--listen", "127.0.0.1:0", "--backbone-listen", "127.0.0.1:0"]);
+    let key_file = sandbox.file("key", key);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        std::fs::set_permissions(&key_file, std::fs::Permissions::from_mode(0o600)).unwrap();
+    }
+    let args = ["identity", "--data-dir", "d", "--json", &format!("--enlace:apiKeyFile={key_file}")];
+    assert_eq!(sandbox.run(&args).json()["address"], serving.text("/identity/address"));
+    serving.stop();
+}
+
+#[test]
+fn a_weak_key_is_refused() {
+    let sandbox = Sandbox::new();
+    let args = ["serve", "--data-dir", "d", "--listen", "127.0.0.1:0", "--backbone-listen", "127.0.0.1:0"];
+    let ended = sandbox.run(&[&args[..], &["--infrastructure:httpServer:apiKey=weak"]].concat());
+    ended.refused(2, &["weak", "30 characters"]);
+}
+
+#[test]
+fn every_key_stands_in_the_readme() {
+    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md")).unwrap();
+    let keys = include_str!("../../src/bin/enlace/config/keys.rs");
+    let table = keys.split("const KEYS").nth(1).unwrap().split("];").next().unwrap();
+    let paths = table.split('"').filter(|text| text.contains('.') && !text.contains(' ') && !text.contains('`'));
+    let paths: Vec<&str> = paths.collect();
+    assert!(paths.len() > 20, "{paths:?}");
+    for path in paths {
+        assert!(readme.contains(&format!("`{path}`")), "{path} is missing in README.md");
+    }
+}

@@ -1,0 +1,11 @@
+//! The program as its users run it: separate processes, exit codes, what is written where.
+#![allow(clippy::unwrap_used)] // a test that cannot go on shall stop
+
+mod configuration;
+mod node_commands;
+mod receiving;
+mod refusals;
+mod sandbox;
+mod sharing;
+mod starting;
+mod transcripts;

@@ -1,0 +1,92 @@
+//! Where received files go, and where they never go.
+
+use crate::sandbox::Sandbox;
+
+#[test]
+fn a_file_that_is_there_stays_unless_force_is_given() {
+    let sandbox = Sandbox::new();
+    let shared = sandbox.share(&sandbox.file("a.txt", "theirs"), &[]);
+    sandbox.file("out/a.txt", "mine");
+    let refused = sandbox.receive(shared.reference(), &["--output", "out"]);
+    refused.refused(7, &["exists already", "--output", "--force"]);
+    assert_eq!(std::fs::read_to_string(sandbox.path("out/a.txt")).unwrap(), "mine");
+    sandbox.receive(shared.reference(), &["--output", "out/a.txt"]).refused(7, &["exists already"]);
+    sandbox.receive(shared.reference(), &["--output", "out", "--force"]).json();
+    assert_eq!(std::fs::read_to_string(sandbox.path("out/a.txt")).unwrap(), "theirs");
+    assert_eq!(sandbox.names("out"), ["a.txt"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn names_that_try_tricks_are_written_inside_the_directory_and_cannot_be_run() {
+    use std::os::unix::fs::PermissionsExt;
+    let sandbox = Sandbox::new();
+    for (name, expected) in
+        [("CON.txt", "_CON.txt"), (".bashrc", "_.bashrc"), ("a\\..\\b", "b"), ("x\u{202e}fdp", "xfdp")]
+    {
+        let path = sandbox.file(&format!("in/{name}"), "#!/bin/sh\n");
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let shared = sandbox.share(&path, &[]);
+        let out = format!("out-{expected}");
+        std::fs::create_dir(sandbox.path(&out)).unwrap();
+        let received = sandbox.receive(shared.reference(), &["--output", &out]).json();
+        assert_eq!(sandbox.names(&out), [expected], "{name:?}");
+        let mode = std::fs::metadata(received["savedTo"].as_str().unwrap()).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{name:?}");
+        shared.stop();
+    }
+}
+
+#[test]
+fn a_file_larger_than_allowed_is_announced_and_not_fetched() {
+    let sandbox = Sandbox::new();
+    let shared = sandbox.share(&sandbox.file("a.txt", "12345"), &[]);
+    let refused = sandbox.receive(shared.reference(), &["--max-size", "4", "--output", "x"]);
+    refused.refused(4, &["5 bytes", "--max-size"]);
+    assert!(!sandbox.path("x").exists());
+}
+
+#[test]
+fn a_directory_that_does_not_exist_is_said_and_nothing_is_left() {
+    let sandbox = Sandbox::new();
+    let shared = sandbox.share(&sandbox.file("a.txt", "hello"), &[]);
+    sandbox.receive(shared.reference(), &["--output", "no/such/x"]).refused(7, &["cannot write", "does not exist"]);
+}
+
+#[test]
+fn broken_references_are_refused_without_being_repeated() {
+    let sandbox = Sandbox::new();
+    let shared = sandbox.share(&sandbox.file("a.txt", "hello"), &[]);
+    let url = shared.reference();
+    for broken in [&url[..url.len() - 10], &url[..url.find('#').unwrap()], "VE9L", "https://example.org/"] {
+        let refused = sandbox.receive(broken, &[]);
+        refused.refused(2, &["not a reference"]);
+        assert!(!refused.stderr.contains(broken), "{refused:?}");
+    }
+}
+
+#[test]
+fn a_reference_to_nowhere_says_that_the_backbone_does_not_answer() {
+    let sandbox = Sandbox::new();
+    let shared = sandbox.share(&sandbox.file("a.txt", "hello"), &[]);
+    let reference = shared.reference().to_owned();
+    shared.stop();
+    sandbox.receive(&reference, &["--output", "x"]).refused(5, &["backbone"]);
+    assert!(!sandbox.path("x").exists());
+}
+
+#[test]
+fn a_deleted_token_is_not_found() {
+    let sandbox = Sandbox::new();
+    let shared = sandbox.share(&sandbox.file("a.txt", "hello"), &[]);
+    sandbox.run(&["tokens", "delete", shared.text("/token/id"), "--data-dir", "sender", "--json"]).json();
+    sandbox.receive(shared.reference(), &[]).refused(3, &["not found"]);
+}
+
+#[test]
+fn http_to_another_machine_is_refused_unless_allowed() {
+    let sandbox = Sandbox::new();
+    let shared = sandbox.share(&sandbox.file("a.txt", "hello"), &[]);
+    let moved = shared.reference().replace("localhost", "backbone.example.org");
+    sandbox.receive(&moved, &[]).refused(2, &["http"]);
+}

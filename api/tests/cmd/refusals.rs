@@ -1,0 +1,66 @@
+//! Mistakes on the command line and what is said about them.
+
+use crate::sandbox::Sandbox;
+
+#[test]
+fn what_cannot_be_shared_is_said_before_anything_starts() {
+    let sandbox = Sandbox::new();
+    sandbox.file("dir/x", "");
+    sandbox.file("large", vec![0; 10 * 1024 * 1024 + 1]);
+    sandbox.file("a.txt", "hello");
+    let share = |args: &[&str]| sandbox.run(&[&["share", "--data-dir", "d"], args].concat());
+    share(&["missing"]).refused(7, &["missing"]);
+    share(&["dir"]).refused(2, &["is a directory"]);
+    share(&["large"]).refused(4, &["10.0 MiB", "platformMaxUnencryptedFileSize"]);
+    share(&["a.txt", "--expires-at", "2020-01-01"]).refused(2, &["has passed", "--expires-in"]);
+    share(&["a.txt", "--expires-in", "soon"]).refused(2, &["7d"]);
+    share(&["a.txt", "--for", "bob"]).refused(2, &["did:e:"]);
+    share(&["a.txt", "--password-file", "missing"]).refused(7, &["missing"]);
+    share(&["a.txt", "--password"]).refused(2, &["--password-file"]);
+    share(&["a.txt", "--client", "nocolon"]).refused(2, &["ID:SECRET"]);
+    share(&["a.txt", "--backbone-listen", "0.0.0.0:0"]).refused(2, &["this machine only", "enlace backbone"]);
+}
+
+#[test]
+fn errors_are_one_line_of_json_for_scripts() {
+    let sandbox = Sandbox::new();
+    let ended = sandbox.run(&["receive", "x", "--json"]);
+    ended.refused(2, &[]);
+    let error: serde_json::Value = serde_json::from_str(&ended.stderr).unwrap();
+    assert_eq!(error["error"]["exitCode"], 2);
+    assert_eq!(error["error"]["code"], "error.core-types.invalidTruncatedReference");
+    assert!(error["error"]["hint"].is_string());
+}
+
+#[test]
+fn settings_with_levels_are_refused_where_they_mean_nothing() {
+    let sandbox = Sandbox::new();
+    sandbox.run(&["backbone", "--enlace:listen=x"]).refused(2, &["--enlace:listen"]);
+}
+
+#[test]
+fn an_interrupted_start_ends_with_its_own_code_and_leaves_nothing_held() {
+    use std::process::Stdio;
+    let sandbox = Sandbox::new();
+    // A backbone that accepts and never answers.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://localhost:{}", silent.local_addr().unwrap().port());
+    let args = ["serve", "--data-dir", "d", "--listen", "127.0.0.1:0", "--backbone", &url];
+    let child = sandbox.command(&args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let connection = silent.accept().unwrap();
+    crate::sandbox::signal(&child, "INT");
+    let ended = crate::sandbox::Ended::from(child.wait_with_output().unwrap());
+    drop(connection);
+    assert_eq!(ended.code, 130, "{ended:?}");
+    assert!(!sandbox.path("d/running.json").exists());
+}
+
+#[test]
+fn completions_know_the_commands() {
+    let sandbox = Sandbox::new();
+    for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
+        let ended = sandbox.run(&["completions", shell]);
+        assert_eq!(ended.code, 0);
+        assert!(ended.stdout.contains("receive") && ended.stdout.contains("doctor"), "{shell}");
+    }
+}

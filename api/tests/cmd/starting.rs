@@ -1,0 +1,127 @@
+//! Starting again, starting twice, starting where somebody else is.
+
+use std::net::TcpListener;
+
+use crate::sandbox::{Sandbox, bytes};
+
+#[test]
+fn a_second_start_has_the_same_identity_files_and_addresses() {
+    let sandbox = Sandbox::new();
+    let file = sandbox.file("a.txt", "hello");
+    let first = sandbox.share(&file, &[]);
+    let reference = first.reference().to_owned();
+    let before = first.line.clone();
+    first.stop();
+    // Without any port: the remembered ones are taken.
+    let second = sandbox.serve(&["share", &file, "--data-dir", "sender"]);
+    assert_eq!(second.line["token"]["createdBy"], before["token"]["createdBy"]);
+    assert_eq!(second.line["file"]["id"], before["file"]["id"], "the same file is uploaded only once");
+    assert_eq!(second.line["backbone"], before["backbone"]);
+    assert_eq!(second.line["rest"], before["rest"]);
+    sandbox.receive(&reference, &["--output", "x"]).json();
+    second.stop();
+}
+
+#[test]
+fn a_changed_file_is_uploaded_again() {
+    let sandbox = Sandbox::new();
+    let first = sandbox.share(&sandbox.file("a.txt", "hello"), &[]);
+    let id = first.line["file"]["id"].clone();
+    first.stop();
+    let second = sandbox.share(&sandbox.file("a.txt", "hallo"), &[]);
+    assert_ne!(second.line["file"]["id"], id);
+    sandbox.receive(second.reference(), &["--output", "x"]).json();
+    assert_eq!(std::fs::read_to_string(sandbox.path("x")).unwrap(), "hallo");
+}
+
+#[test]
+fn a_killed_process_leaves_everything_it_had_announced() {
+    let sandbox = Sandbox::new();
+    let content = bytes(300_000);
+    let shared = sandbox.share(&sandbox.file("a.bin", &content), &[]);
+    let reference = shared.reference().to_owned();
+    shared.kill();
+    let again = sandbox.serve(&["serve", "--data-dir", "sender"]);
+    sandbox.receive(&reference, &["--output", "x"]).json();
+    assert_eq!(std::fs::read(sandbox.path("x")).unwrap(), content);
+    again.stop();
+}
+
+#[test]
+fn a_second_process_on_one_data_directory_is_refused_and_told_who_holds_it() {
+    let sandbox = Sandbox::new();
+    let serving =
+        sandbox.serve(&["serve", "--data-dir", "d", "--listen", "127.0.0.1:0", "--backbone-listen", "127.0.0.1:0"]);
+    let note = std::fs::read_to_string(sandbox.path("d/running.json")).unwrap();
+    let pid = serde_json::from_str::<serde_json::Value>(&note).unwrap()["pid"].to_string();
+    sandbox.run(&["serve", "--data-dir", "d"]).refused(7, &["is in use by process", &pid, "--data-dir"]);
+    serving.stop();
+    assert!(!sandbox.path("d/running.json").exists());
+}
+
+#[test]
+fn a_remembered_port_that_is_taken_is_said_with_the_option_that_helps() {
+    let sandbox = Sandbox::new();
+    let first =
+        sandbox.serve(&["serve", "--data-dir", "d", "--listen", "127.0.0.1:0", "--backbone-listen", "127.0.0.1:0"]);
+    let port_of = |url: &str| url.rsplit(':').next().unwrap().parse::<u16>().unwrap();
+    let backbone = port_of(first.text("/backbone/url"));
+    let rest = port_of(first.text("/rest/url"));
+    first.stop();
+    let guard = TcpListener::bind(("127.0.0.1", backbone)).unwrap();
+    sandbox.run(&["serve", "--data-dir", "d"]).refused(5, &["taken", &backbone.to_string(), "--backbone-listen"]);
+    drop(guard);
+    let _guard = TcpListener::bind(("127.0.0.1", rest)).unwrap();
+    sandbox.run(&["serve", "--data-dir", "d"]).refused(5, &["taken", &rest.to_string(), "--listen 127.0.0.1:0"]);
+    sandbox.serve(&["serve", "--data-dir", "d", "--listen", "127.0.0.1:0"]).stop();
+}
+
+#[test]
+fn a_lone_backbone_serves_nodes_with_its_clients_and_refuses_others() {
+    let sandbox = Sandbox::new();
+    let backbone = sandbox.serve(&[
+        "backbone",
+        "--listen",
+        "127.0.0.1:0",
+        "--data-dir",
+        "b",
+        "--did-domain-name",
+        "localhost",
+        "--client",
+        "me:secret",
+    ]);
+    let url = backbone.text("/url");
+    assert!(url.starts_with("http://localhost:"), "{url}");
+    let serve = ["serve", "--listen", "127.0.0.1:0", "--backbone", url];
+    let refused = sandbox.run(&[&serve[..], &["--data-dir", "x", "--client", "me:wrong"]].concat());
+    assert_ne!(refused.code, 0, "{refused:?}");
+    assert!(!refused.stderr.contains("me:wrong"), "{refused:?}");
+    let client = sandbox.file("client", "me:secret\n");
+    let node = sandbox.serve(&[&serve[..], &["--data-dir", "n", "--client-file", &client]].concat());
+    assert!(node.text("/identity/address").starts_with("did:e:localhost:dids:"));
+    assert_eq!(node.text("/backbone/url"), url);
+    node.stop();
+    // Backbone and client are remembered.
+    let again = sandbox.serve(&["serve", "--listen", "127.0.0.1:0", "--data-dir", "n"]);
+    assert_eq!(again.text("/backbone/url"), url);
+}
+
+#[test]
+fn a_backbone_that_other_machines_reach_needs_a_client() {
+    let sandbox = Sandbox::new();
+    let ended = sandbox.run(&["backbone", "--listen", "0.0.0.0:0", "--data-dir", "b"]);
+    ended.refused(2, &["OAuth client", "--client-file"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn everything_in_the_data_directory_is_private() {
+    use std::os::unix::fs::PermissionsExt;
+    let sandbox = Sandbox::new();
+    sandbox.share(&sandbox.file("a.txt", "hello"), &[]).stop();
+    let mode = |path: &std::path::Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&sandbox.path("sender")), 0o700);
+    for secret in ["api-key", "backbone-client", "store.key"] {
+        assert_eq!(mode(&sandbox.path("sender").join(secret)), 0o600, "{secret}");
+    }
+}
