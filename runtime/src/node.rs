@@ -13,6 +13,15 @@ impl Node {
         Ok(())
     }
 
+    /// Refuses an id that already stands for something here. Ids are the backbone's to give, and remembering a new record
+    /// under an old id would lose the old one's key.
+    pub(crate) fn check_unused(&self, collection: &str, id: &str) -> Result<()> {
+        match self.store.object(collection, id)? {
+            None => Ok(()),
+            Some(_) => Err(Error::Unknown(format!("the backbone gave out the id {id}, which is in use already"))),
+        }
+    }
+
     /// The backbone that references name.
     pub(crate) fn base_url(&self) -> &str {
         &self.account.client().config().base_url

@@ -20,10 +20,11 @@ pub struct Backbone {
 }
 
 impl Backbone {
-    pub(crate) async fn start(data_dir: PathBuf, clock: WorldClock) -> Self {
+    pub(crate) async fn start(data_dir: PathBuf, clock: WorldClock, settings: impl FnOnce(&mut Config)) -> Self {
         let mut config = Config::new(data_dir).with_client(CLIENT_ID, CLIENT_SECRET).with_clock(Arc::new(clock));
         // Housekeeping happens when a test asks for it.
         config.sweep_interval = None;
+        settings(&mut config);
         let mut backbone = Self { config, line: Line::new().await, running: None };
         backbone.resume().await;
         backbone

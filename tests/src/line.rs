@@ -227,6 +227,15 @@ impl Line {
         self.recording().iter().filter(|seen| seen.method == *method && path_matches(path, &seen.target)).count()
     }
 
+    /// How many requests about files or tokens went over the line. Nodes synchronize in the background at any time, so
+    /// silence on the line proves nothing, but silence about contents does.
+    #[must_use]
+    pub fn content_requests(&self) -> usize {
+        let about_contents =
+            |target: &str| ["/api/v2/files", "/api/v2/tokens"].iter().any(|path| target.starts_with(path));
+        self.recording().iter().filter(|seen| about_contents(&seen.target.to_lowercase())).count()
+    }
+
     /// Forgets what went over the line so far.
     pub fn forget(&self) {
         lock(&self.wiring.recording).clear();

@@ -46,7 +46,12 @@ impl World {
 
     /// Another backbone.
     pub async fn backbone_at(&self, name: &str) -> Backbone {
-        Backbone::start(self.directory(name), self.clock.clone()).await
+        self.backbone_with(name, |_| ()).await
+    }
+
+    /// Another backbone, with other settings.
+    pub async fn backbone_with(&self, name: &str, settings: impl FnOnce(&mut backbone_mock::Config)) -> Backbone {
+        Backbone::start(self.directory(name), self.clock.clone(), settings).await
     }
 
     /// A node with an identity of its own.

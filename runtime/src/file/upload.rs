@@ -15,7 +15,7 @@ use super::spool::{Spool, temporary_file_error};
 use crate::blocking::blocking;
 use crate::facade::{Observer, Phase, Progress};
 use crate::runtime::Node;
-use crate::store::Batch;
+use crate::store::{Batch, collection};
 use crate::{Error, Result};
 
 /// Plaintext that is read, and sealed in one go.
@@ -60,6 +60,7 @@ impl NewFile {
         };
         let progress = observer.map(|observer| uploading(observer.clone(), file.body_length));
         let created = node.account.session().upload_file(&upload, &content, progress).await?;
+        node.check_unused(collection::FILES, created.id.as_str())?;
         info!(file = crate::logging::short(&created.id), bytes = metadata.filesize, "file uploaded");
         // Of the answer only what nobody else knows is taken; all else is what was sent.
         let record = FileRecord {

@@ -11,7 +11,7 @@ use crate::clock::Clock;
 use crate::dto;
 use crate::event::Event;
 use crate::runtime::Node;
-use crate::store::Batch;
+use crate::store::{Batch, collection};
 use crate::{Error, Result};
 
 /// A token whose values have all been checked.
@@ -57,6 +57,7 @@ impl NewToken {
             password_protection: password,
         };
         if !self.ephemeral {
+            node.check_unused(collection::TOKENS, created.id.as_str())?;
             let mut batch = Batch::new();
             batch.record_create(record.to_object(&created.id));
             node.commit(batch).await.map_err(|error| {
