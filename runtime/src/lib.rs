@@ -3,6 +3,35 @@
 //! [`Runtime::builder`] takes a [`Config`], opens the store, creates or loads the identity and hands out facades. Each
 //! facade is one noun; the REST interface and the command line call nothing else.
 //!
+//! ```
+//! use runtime::facade::{CreateTokenForFile, LoadFile, UploadOwnFile};
+//! use runtime::{BackboneConfig, Config, Runtime, Secret};
+//!
+//! # async fn share() -> Result<(), Box<dyn std::error::Error>> {
+//! # let directory = tempfile::tempdir()?;
+//! # let settings = backbone_mock::Config::new(directory.path().join("backbone")).with_client("app", "secret");
+//! # let backbone = backbone_mock::Backbone::start(settings).await?;
+//! # let (url, data_dir) = (backbone.url(), directory.path().join("node"));
+//! let backbone = BackboneConfig::new(url, "app", Secret::new("secret"));
+//! let node = Runtime::builder(Config::new(data_dir, backbone)).start().await?;
+//! let file = node.files().upload_own_file(UploadOwnFile {
+//!     content: Box::pin(&b"Hello"[..]),
+//!     filename: "hello.txt".into(),
+//!     mimetype: "text/plain".into(),
+//!     expires_at: None, title: None, description: None, tags: None, observer: None,
+//! }).await?;
+//! let token = node.files().create_token_for_file(&file.id, CreateTokenForFile::default()).await?;
+//!
+//! // Whoever is handed `token.reference.url` does this; here it is the same node, which knows the file already.
+//! let request = LoadFile { reference: token.reference.url, password: None };
+//! assert_eq!(node.files().get_or_load_file(request).await?, file);
+//! # node.shutdown().await?;
+//! # Ok(())
+//! # }
+//! # tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(share())?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! This crate decides what happens and remembers it. How things are sealed, signed and sent is `transport`'s.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 

@@ -35,7 +35,13 @@ fn move_half_snapshots_aside(path: &Path) -> bool {
     let Ok(entries) = std::fs::read_dir(path) else { return false };
     let half: Vec<PathBuf> =
         entries.filter_map(|entry| Some(entry.ok()?.path())).filter(|file| is_half_snapshot(file)).collect();
-    half.iter().filter(|file| std::fs::rename(file, file.with_extension("aside")).is_ok()).count() > 0
+    half.iter().filter(|file| std::fs::rename(file, aside(file)).is_ok()).count() > 0
+}
+
+/// The database reads whatever begins with `snap.`, so the beginning has to change.
+fn aside(file: &Path) -> PathBuf {
+    let name = file.file_name().unwrap_or_default().to_string_lossy();
+    file.with_file_name(format!("aside.{name}"))
 }
 
 fn is_half_snapshot(file: &Path) -> bool {

@@ -158,3 +158,33 @@ async fn values_cannot_be_exchanged_altered_or_cut() {
         assert!(matches!(store.value::<String>("a"), Err(StoreError::Damaged)));
     }
 }
+
+#[tokio::test]
+async fn a_half_written_snapshot_is_moved_aside() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    let mut batch = Batch::new();
+    batch.put_value("kept", &1u8).unwrap();
+    store.commit(batch).await.unwrap();
+    drop(store);
+    let half = directory.path().join("store/snap.00000000000FFFFF.generating");
+    std::fs::write(&half, "half a snap").unwrap();
+    assert_eq!(open(directory.path()).value::<u8>("kept").unwrap(), Some(1));
+    assert!(!half.exists());
+}
+
+#[tokio::test]
+async fn a_damaged_database_is_named_with_the_next_step() {
+    let directory = tempfile::tempdir().unwrap();
+    drop(open(directory.path()));
+    let path = directory.path().join("store");
+    for entry in std::fs::read_dir(&path).unwrap() {
+        let file = entry.unwrap().path();
+        if file.is_file() {
+            std::fs::write(file, "not a database").unwrap();
+        }
+    }
+    let refusal = Store::open(directory.path(), || Ok(StoreSecret::new(SECRET)), true).err().unwrap().to_string();
+    assert!(refusal.contains(path.to_str().unwrap()), "{refusal}");
+    assert!(refusal.contains("restore it from a backup") || refusal.contains("check that"), "{refusal}");
+}

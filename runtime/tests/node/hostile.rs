@@ -8,6 +8,9 @@ use transport::wire::bytes::{from_base64url, to_base64url};
 
 use crate::world::{World, bytes_of, code, file, load_file, load_token, own_token, temporary_files};
 
+/// What the backbone does to a record before it hands it out.
+type Change = Box<dyn Fn(&mut Value) + Send + Sync>;
+
 /// Flips one bit of a base64url text, wherever it decodes to.
 fn altered(text: &str, place: usize) -> String {
     let mut bytes = from_base64url(text).unwrap();
@@ -59,7 +62,7 @@ async fn altered_file_metadata_are_refused() {
     let (alice, bob) = (world.node("alice").await, world.node("bob").await);
     let uploaded = alice.files().upload_own_file(file("a", "a")).await.unwrap();
     let other = alice.files().upload_own_file(file("b", "b")).await.unwrap();
-    let changes: Vec<Box<dyn Fn(&mut Value) + Send + Sync>> = vec![
+    let changes: Vec<Change> = vec![
         Box::new(|record| {
             record["encryptedProperties"] = json!(altered(record["encryptedProperties"].as_str().unwrap(), 30))
         }),
