@@ -35,6 +35,8 @@ impl Node {
     fn get() -> &'static Self {
         static NODE: OnceLock<Node> = OnceLock::new();
         NODE.get_or_init(|| {
+            // The client is built without a provider of its own; that another one is installed already is fine.
+            let _ = rustls::crypto::ring::default_provider().install_default();
             let tokio = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
             let (client, base, file, running) = tokio.block_on(Self::start());
             Self { tokio, client, base, file, _running: running }

@@ -2,6 +2,8 @@
 //!
 //! Inner layers know codes, not statuses; [`status_of`] is the one place that joins them.
 
+use std::borrow::Cow;
+
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use runtime::{Error, Timestamp};
 use serde::Serialize;
@@ -14,9 +16,18 @@ const INSTANCE_LENGTH: usize = 17;
 #[derive(Debug)]
 pub(crate) struct Problem {
     status: StatusCode,
-    code: String,
-    message: String,
-    header: Option<(HeaderName, HeaderValue)>,
+    code: Cow<'static, str>,
+    message: Cow<'static, str>,
+    hint: Option<Hint>,
+}
+
+/// What a header adds to a failure.
+#[derive(Debug)]
+enum Hint {
+    /// The methods that a path has.
+    Allow(String),
+    /// Seconds.
+    RetryAfter(u32),
 }
 
 /// The JSON text of a failed request.
@@ -46,12 +57,16 @@ pub(crate) struct ErrorDetail {
 
 impl Problem {
     /// A failure of this layer.
-    pub(crate) fn new(status: StatusCode, code: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { status, code: code.into(), message: message.into(), header: None }
+    pub(crate) fn new(
+        status: StatusCode,
+        code: impl Into<Cow<'static, str>>,
+        message: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        Self { status, code: code.into(), message: message.into(), hint: None }
     }
 
     /// A value breaks a rule; `message` says which value and which rule.
-    pub(crate) fn invalid_property(message: impl Into<String>) -> Self {
+    pub(crate) fn invalid_property(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "error.runtime.validation.invalidPropertyValue", message)
     }
 
@@ -81,8 +96,8 @@ impl Problem {
     /// Too many wrong keys from one place.
     pub(crate) fn too_many_failures() -> Self {
         let message = "Too many requests with a wrong key. Wait, then use the right one.";
-        Self::new(StatusCode::TOO_MANY_REQUESTS, "error.connector.tooManyUnauthorizedRequests", message)
-            .with_header(header::RETRY_AFTER, HeaderValue::from_static("1"))
+        let problem = Self::new(StatusCode::TOO_MANY_REQUESTS, "error.connector.tooManyUnauthorizedRequests", message);
+        Self { hint: Some(Hint::RetryAfter(1)), ..problem }
     }
 
     /// The key lacks a role.
@@ -97,13 +112,10 @@ impl Problem {
     }
 
     /// The path exists, the method does not. `allow` lists those that do.
-    pub(crate) fn method_not_allowed(allow: &str) -> Self {
+    pub(crate) fn method_not_allowed(allow: String) -> Self {
         let message = "The request method is not supported for the requested resource.";
         let problem = Self::new(StatusCode::METHOD_NOT_ALLOWED, "error.connector.http.methodNotAllowed", message);
-        match HeaderValue::from_str(allow) {
-            Ok(value) => problem.with_header(header::ALLOW, value),
-            Err(_) => problem,
-        }
+        Self { hint: Some(Hint::Allow(allow)), ..problem }
     }
 
     /// The client accepts nothing that the route makes.
@@ -119,9 +131,12 @@ impl Problem {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "error.connector.unexpected", message)
     }
 
-    /// What a header adds, `Allow` for instance.
-    pub(crate) fn header(&self) -> Option<&(HeaderName, HeaderValue)> {
-        self.header.as_ref()
+    /// `Allow` or `Retry-After`, if there is something to add.
+    pub(crate) fn header(&self) -> Option<(HeaderName, HeaderValue)> {
+        match self.hint.as_ref()? {
+            Hint::Allow(methods) => Some((header::ALLOW, HeaderValue::from_str(methods).ok()?)),
+            Hint::RetryAfter(seconds) => Some((header::RETRY_AFTER, (*seconds).into())),
+        }
     }
 
     /// The status.
@@ -137,13 +152,8 @@ impl Problem {
     /// The body, as one failure at this time.
     pub(crate) fn body(&self, now: Timestamp) -> ErrorBody {
         let docs = format!("{DOCS_BASE}{}", self.code);
-        let (code, message) = (self.code.clone(), self.message.clone());
+        let (code, message) = (self.code.clone().into_owned(), self.message.clone().into_owned());
         ErrorBody { error: ErrorDetail { code, message, id: instance_id(), time: now.to_string(), docs } }
-    }
-
-    fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
-        self.header = Some((name, value));
-        self
     }
 }
 

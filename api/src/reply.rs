@@ -121,7 +121,7 @@ impl Reply {
     pub(crate) fn problem(problem: &Problem, now: runtime::Timestamp) -> Self {
         let reply = Self::json(problem.status(), &problem.body(now));
         match problem.header() {
-            Some((name, value)) => reply.with(name.clone(), value.clone()),
+            Some((name, value)) => reply.with(name, value),
             None => reply,
         }
     }

@@ -1,8 +1,14 @@
 //! What happens to a request, in order.
 //!
-//! 1. web pages of strangers are turned away · 2. the body is read, so malformed JSON is 400 whoever sends it · 3. the
-//! documentation and `/health`, which need no key · 4. the key · 5. `/Monitoring` · 6. the route: role, `Accept`,
-//! handler · 7. 405 for a known path, else 404. So an unknown path without a key is 401, and 405 needs a key but no role.
+//! 1. Web pages of strangers are turned away.
+//! 2. The body is read, so malformed JSON is 400 whoever sends it.
+//! 3. The documentation and `/health` answer: they need no key.
+//! 4. The key is checked.
+//! 5. `/Monitoring` answers.
+//! 6. The route answers: first its role, then `Accept`, then the handler.
+//! 7. A known path without this method is 405, everything else 404.
+//!
+//! So an unknown path without a key is 401, and 405 needs a key but no role.
 
 use std::any::Any;
 use std::net::{IpAddr, Ipv4Addr};
@@ -25,7 +31,7 @@ use crate::openapi::Docs;
 use crate::problem::Problem;
 use crate::protocol::{Body, Finish, Guard, Media, correlation_id, negotiate, parse_query, read_body, segments};
 use crate::reply::Reply;
-use crate::rest::monitoring::{self, Counters};
+use crate::rest::monitoring::{self, Counters, HealthCheck};
 use crate::routes;
 
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
@@ -37,6 +43,7 @@ pub(crate) struct Api {
     pub(crate) runtime: Runtime,
     pub(crate) config: ApiConfig,
     pub(crate) counters: Counters,
+    pub(crate) health: HealthCheck,
     guard: Guard,
     throttle: Throttle,
     docs: Option<Docs>,
@@ -51,7 +58,7 @@ impl Api {
         let guard = Guard::new(&config.allowed_hosts, &config.allowed_origins);
         let counters = Counters::new(runtime.clock().now());
         let docs = config.docs.then(Docs::new);
-        Self { runtime, config, counters, guard, throttle: Throttle::default(), docs }
+        Self { runtime, config, counters, health: HealthCheck::default(), guard, throttle: Throttle::default(), docs }
     }
 
     fn now(&self) -> Timestamp {

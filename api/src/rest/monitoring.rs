@@ -3,8 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, WeakShared};
 use http::{Method, StatusCode};
-use runtime::Timestamp;
+use runtime::facade::Health as Found;
+use runtime::{Runtime, Timestamp};
 use serde::Serialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
@@ -35,6 +38,26 @@ struct Services {
     database: &'static str,
     backbone_connection: &'static str,
     backbone_authentication: &'static str,
+}
+
+/// Lets simultaneous questions share one check: anybody may ask, and every check asks the backbone.
+#[derive(Default)]
+pub(crate) struct HealthCheck(Mutex<Option<WeakShared<BoxFuture<'static, Found>>>>);
+
+impl HealthCheck {
+    async fn check(&self, runtime: &Runtime) -> Found {
+        let check = {
+            let mut running = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            // A check that ended does not upgrade any more once nobody waits for it.
+            let shared = running.as_ref().and_then(WeakShared::upgrade).unwrap_or_else(|| {
+                let account = runtime.account();
+                async move { account.health().await }.boxed().shared()
+            });
+            *running = shared.downgrade();
+            shared
+        };
+        check.await
+    }
 }
 
 /// Answers counted since the start.
@@ -97,7 +120,7 @@ fn allowed(roles: &Roles, need: Need) -> Result<(), Problem> {
 }
 
 async fn check(api: &Api) -> Health {
-    let found = api.runtime.account().health().await;
+    let found = api.health.check(&api.runtime).await;
     let word = |works: bool| if works { "healthy" } else { "unhealthy" };
     Health {
         is_healthy: found.database && found.backbone_connection && found.backbone_authentication,

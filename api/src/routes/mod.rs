@@ -62,7 +62,7 @@ pub(crate) fn find(dialects: &[Dialect], segments: &[&str], method: &Method) -> 
         first = first.or(Some(resource));
     }
     Err(first
-        .map_or_else(Problem::route_does_not_exist, |resource| Problem::method_not_allowed(&resource.allow(dialect))))
+        .map_or_else(Problem::route_does_not_exist, |resource| Problem::method_not_allowed(resource.allow(dialect))))
 }
 
 impl Resource {
