@@ -129,7 +129,7 @@ pub(crate) async fn list(
     let page = page.cut(made_by(core, &caller.address, ids).await?);
     let mut files = Vec::with_capacity(page.items.len());
     for id in &page.items {
-        files.extend(core.store.get(&key(id)).await?.map(FileRecord::to_metadata));
+        files.extend(core.store.get(&key(id)).await?.map(FileRecord::into_metadata));
     }
     Ok(page.with(files))
 }
@@ -166,7 +166,7 @@ pub(crate) fn key(id: &FileId) -> Key<FileRecord> {
 
 impl FileRecord {
     /// What everybody who is logged in may know.
-    pub(crate) fn to_metadata(self) -> FileMetadata {
+    pub(crate) fn into_metadata(self) -> FileMetadata {
         FileMetadata {
             id: self.id,
             created_at: self.created_at,

@@ -27,47 +27,54 @@ pub(super) async fn token(State(core): State<AppState>, request: Request) -> Res
     let form = Form::parse(&body);
     let mut response = match check(&core, &form) {
         Ok((username, password)) => answer(&core, login::log_in(&core, username, password).await?),
-        Err(refused) => refused,
+        Err(refused) => refused.into_response(),
     };
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     Ok(response)
 }
 
+/// An error answer (RFC 6749 section 5.2).
+struct Refused(StatusCode, &'static str, &'static str);
+
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        let Self(status, error, description) = self;
+        json(status, &OAuthError { error: error.to_owned(), error_description: description.to_owned() })
+    }
+}
+
 /// Checks everything but the password.
-fn check<'f>(core: &Core, form: &'f Form) -> Result<(&'f str, String), Response> {
+fn check<'f>(core: &Core, form: &'f Form) -> Result<(&'f str, String), Refused> {
+    const BAD: StatusCode = StatusCode::BAD_REQUEST;
     match form.value("grant_type") {
-        None => return Err(refuse(StatusCode::BAD_REQUEST, "invalid_request", "grant_type is missing")),
+        None => return Err(Refused(BAD, "invalid_request", "grant_type is missing")),
         Some("password") => {}
-        Some(_) => return Err(refuse(StatusCode::BAD_REQUEST, "unsupported_grant_type", "only password is supported")),
+        Some(_) => return Err(Refused(BAD, "unsupported_grant_type", "only password is supported")),
     }
     let (Some(username), Some(password)) = (form.value("username"), form.value("password")) else {
-        return Err(refuse(StatusCode::BAD_REQUEST, "invalid_request", "username or password is missing"));
+        return Err(Refused(BAD, "invalid_request", "username or password is missing"));
     };
     let id = form.value("client_id").unwrap_or_default();
     let secret = form.value("client_secret").unwrap_or_default();
     if identities::client(core, id, secret).is_none() {
-        return Err(refuse(StatusCode::UNAUTHORIZED, "invalid_client", "client id or client secret is wrong"));
+        return Err(Refused(StatusCode::UNAUTHORIZED, "invalid_client", "client id or client secret is wrong"));
     }
     Ok((username, password.to_owned()))
 }
 
 fn answer(core: &Core, outcome: Outcome) -> Response {
-    match outcome {
+    let refused = match outcome {
         Outcome::LoggedIn(access_token) => {
             let expires_in = core.config.access_token_lifetime.as_secs();
             let token = AccessToken { access_token, token_type: "Bearer".to_owned(), expires_in };
-            json(StatusCode::OK, &token)
+            return json(StatusCode::OK, &token);
         }
-        Outcome::WrongCredentials => refuse(StatusCode::BAD_REQUEST, "invalid_grant", "username or password is wrong"),
+        Outcome::WrongCredentials => Refused(StatusCode::BAD_REQUEST, "invalid_grant", "username or password is wrong"),
         Outcome::LockedOut => {
-            refuse(StatusCode::BAD_REQUEST, "access_denied", "too many failed logins, try again in some minutes")
+            Refused(StatusCode::BAD_REQUEST, "access_denied", "too many failed logins, try again in some minutes")
         }
-    }
-}
-
-fn refuse(status: StatusCode, error: &str, description: &str) -> Response {
-    let error = OAuthError { error: error.to_owned(), error_description: description.to_owned() };
-    json(status, &error).into_response()
+    };
+    refused.into_response()
 }
 
 /// The fields of a form (`application/x-www-form-urlencoded`). Wiped when dropped: one of them is a password.

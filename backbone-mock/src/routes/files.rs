@@ -66,7 +66,7 @@ pub(super) async fn metadata(
     LoggedIn(_): LoggedIn,
     Identified(id): Identified<FileId>,
 ) -> Result<Answer<FileMetadata>, Problem> {
-    Ok(Answer::ok(files::read(&core, &id).await?.to_metadata()))
+    Ok(Answer::ok(files::read(&core, &id).await?.into_metadata()))
 }
 
 /// `DELETE /Files/{id}`.

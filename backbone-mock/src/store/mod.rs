@@ -22,6 +22,9 @@ mod locks;
 mod open;
 mod transaction;
 
+#[cfg(test)]
+mod conformance;
+
 use std::path::PathBuf;
 
 pub(crate) use blobs::{BlobWriter, PublishedBlob, Written};

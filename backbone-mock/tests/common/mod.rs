@@ -57,7 +57,17 @@ impl World {
     /// Stops the backbone and starts it again on the same data.
     pub async fn restart(&mut self) {
         self.backbone.take().unwrap().shutdown().await.unwrap();
+        self.start().await;
+    }
+
+    /// Starts a backbone that was stopped.
+    pub async fn start(&mut self) {
         self.backbone = Some(Backbone::start(self.config.clone()).await.unwrap());
+    }
+
+    /// The same person at the address that the backbone has after a restart.
+    pub fn same_person(&self, person: Person) -> Person {
+        Person { url: self.url(""), ..person }
     }
 
     pub fn now(&self) -> Timestamp {
@@ -171,8 +181,11 @@ impl Person {
     }
 
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        let url =
-            if path.starts_with("/api/") { self.url.replace("/api/v2", path) } else { format!("{}{path}", self.url) };
+        let url = if path.to_ascii_lowercase().starts_with("/api/") {
+            self.url.replace("/api/v2", path)
+        } else {
+            format!("{}{path}", self.url)
+        };
         self.http.request(method, url).bearer_auth(&self.token).header("x-supported-datawallet-version", "1")
     }
 
