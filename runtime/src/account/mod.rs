@@ -22,6 +22,8 @@ use crate::{Config, Error, Result};
 
 use record::AccountRecord;
 pub(crate) use record::DeviceIdentity;
+#[cfg(test)]
+pub(crate) use record::device_object;
 
 /// The identity and the device of a running node.
 pub(crate) struct Account {

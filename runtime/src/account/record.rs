@@ -79,7 +79,7 @@ pub(super) fn describe_onboarded(entry: &mut Properties, record: &AccountRecord,
 }
 
 /// The entry of a device in the collection `Devices`: its members without the id, which is the object's own.
-pub(super) fn device_object(device: &Device) -> Object {
+pub(crate) fn device_object(device: &Device) -> Object {
     let mut properties = Map::new();
     properties.insert("@type".to_owned(), Value::from("Device"));
     if let Value::Object(members) = serde_json::to_value(device).expect("a device has text keys only") {

@@ -2,11 +2,12 @@
 
 use std::collections::HashSet;
 
+use serde_json::Value;
 use tracing::warn;
 use transport::datawallet::{Changes, ObjectState};
 
 use crate::Result;
-use crate::store::{Batch, LocalModification, Object, Store};
+use crate::store::{Batch, LocalModification, Object, Store, collection};
 
 /// Longest names of collections and objects that are taken over, in bytes; the protocol allows 50 and 100 characters.
 const MAX_COLLECTION: usize = 200;
@@ -34,6 +35,7 @@ pub(super) fn stage(batch: &mut Batch, store: &Store, changes: Changes, unpushed
             properties.remove("id");
             let mut object = Object::new(&collection, id, properties);
             overlay(&mut object, unpushed);
+            drop_what_is_over(&mut object);
             batch.put_object(object);
         }
     }
@@ -58,4 +60,15 @@ fn overlay(object: &mut Object, unpushed: &[LocalModification]) {
     for payload in own.filter_map(|change| change.payload.as_ref()) {
         object.properties.extend(payload.clone());
     }
+}
+
+/// The protocol cannot tell that a member is gone. Two that matter follow from others: an onboarded device has no initial
+/// password any more, and a file of somebody else no ownership token.
+fn drop_what_is_over(object: &mut Object) {
+    let members = &mut object.properties;
+    match object.collection.as_str() {
+        collection::DEVICES if members.contains_key("publicKey") => members.remove("initialPassword"),
+        collection::FILES if members.get("isOwn") == Some(&Value::Bool(false)) => members.remove("ownershipToken"),
+        _ => None,
+    };
 }

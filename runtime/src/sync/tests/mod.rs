@@ -3,6 +3,7 @@
 mod datawallet;
 mod events;
 mod onboarding;
+mod two_devices;
 mod worker;
 
 use std::path::Path;

@@ -1,0 +1,162 @@
+//! Two devices of one identity on the program's own backbone.
+
+use backbone_mock::Backbone;
+use transport::challenge::{Challenge, ChallengeType};
+use transport::crypto::SecretKey;
+use transport::identity::{Device, DeviceSharedSecret, PublicIdentity, generate_device_password};
+use transport::wire::backbone::devices::CreateDevice;
+
+use super::*;
+use crate::config::{BackboneConfig, Secret};
+
+struct World {
+    directory: tempfile::TempDir,
+    backbone: Backbone,
+    clock: Arc<ManualClock>,
+}
+
+impl World {
+    async fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let config = backbone_mock::Config::new(directory.path().join("backbone")).with_client("test", "test");
+        let clock = Arc::new(ManualClock::new("2026-01-01T00:00:00Z".parse().unwrap()));
+        Self { backbone: Backbone::start(config).await.unwrap(), directory, clock }
+    }
+
+    fn config(&self, name: &str) -> Config {
+        let backbone = BackboneConfig::new(self.backbone.url(), "test", Secret::new("test"));
+        let data_dir = self.directory.path().join(name);
+        std::fs::create_dir_all(&data_dir).unwrap();
+        Config::new(data_dir, backbone)
+    }
+
+    fn context(&self, store: Arc<Store>, account: Account) -> Context {
+        let (account, clock): (_, Arc<dyn Clock>) = (Arc::new(account), self.clock.clone());
+        Context { store, account, clock, events: EventBus::new(), datawallet_enabled: true }
+    }
+
+    async fn first_device(&self) -> Context {
+        let config = self.config("first");
+        let store = Arc::new(store(&config.data_dir, true));
+        let account = Account::load_or_create(&config, &store, &*self.clock).await.unwrap();
+        let first = self.context(store, account);
+        first.datawallet().await.unwrap();
+        first
+    }
+
+    /// Registers a device with the first one and onboards it.
+    async fn second_device(&self, first: &Context) -> Context {
+        let secret = self.register_device(first).await;
+        let config = self.config("second");
+        let store = Arc::new(store(&config.data_dir, true));
+        let account = Account::onboard(&config.backbone, &store, secret).await.unwrap();
+        let second = self.context(store, account);
+        second.datawallet().await.unwrap();
+        second
+    }
+
+    async fn register_device(&self, first: &Context) -> DeviceSharedSecret {
+        let (account, password) = (&first.account, generate_device_password());
+        let challenge = account.session().create_challenge().await.unwrap();
+        let signed = Challenge::new(challenge, ChallengeType::Identity).sign(account.identity_key().unwrap());
+        let request = CreateDevice {
+            device_password: password.clone(),
+            signed_challenge: signed.to_wire(),
+            communication_language: None,
+            is_backup_device: false,
+        };
+        let created = account.session().create_device(&request).await.unwrap();
+        let device = Device {
+            created_at: created.created_at,
+            created_by_device: created.created_by_device.clone(),
+            datawallet_version: None,
+            description: None,
+            id: created.id.clone(),
+            initial_password: Some(password.clone()),
+            is_admin: Some(true),
+            is_backup_device: false,
+            is_offboarded: None,
+            last_login_at: None,
+            name: Some("second".to_owned()),
+            operating_system: None,
+            public_key: None,
+            device_type: 0,
+            username: created.username.clone(),
+        };
+        create(first, crate::account::device_object(&device)).await;
+        first.datawallet().await.unwrap();
+        DeviceSharedSecret {
+            created_at: created.created_at,
+            created_by_device: created.created_by_device,
+            description: None,
+            device_index: 1,
+            id: created.id,
+            identity: PublicIdentity { address: account.address().clone(), public_key: *account.public_key() },
+            identity_private_key: account.identity_key().cloned(),
+            is_backup_device: false,
+            name: Some("second".to_owned()),
+            password,
+            profile_name: None,
+            secret_base_key: SecretKey::generate(),
+            synchronization_key: account.synchronization_key().clone(),
+            username: created.username,
+        }
+    }
+}
+
+/// Every object of a device by collection and id.
+fn everything(device: &Context) -> std::collections::BTreeMap<(String, String), Value> {
+    let collections = [collection::DEVICES, collection::TOKENS, collection::FILES];
+    let objects = collections.into_iter().flat_map(|name| device.store.objects(name).unwrap());
+    let named = objects.map(Result::unwrap).map(|object| ((object.collection, object.id), object.properties.into()));
+    named.collect()
+}
+
+fn numbered(number: u32, value: u32) -> Object {
+    let properties = json!({ "@type": "Token", "isOwn": true, "secretKey": {}, "content": { "value": value } });
+    Object::new(collection::TOKENS, format!("TOK{number:017}"), members(properties))
+}
+
+#[tokio::test]
+async fn what_one_device_has_survives_the_loss_of_its_store() {
+    let world = World::new().await;
+    let first = world.first_device().await;
+    for number in 0..120 {
+        create(&first, numbered(number, number)).await;
+    }
+    first.datawallet().await.unwrap();
+    let second = world.second_device(&first).await;
+    first.datawallet().await.unwrap();
+    let (lost, recovered) = (everything(&first), everything(&second));
+    assert_eq!(lost.len(), 122);
+    assert_eq!(lost, recovered, "over several pages, and both know both devices");
+}
+
+#[tokio::test]
+async fn devices_that_change_things_at_the_same_time_end_up_with_the_same() {
+    let world = World::new().await;
+    let first = world.first_device().await;
+    let second = world.second_device(&first).await;
+    for round in 0..5 {
+        create(&first, numbered(round * 2, 1)).await;
+        create(&second, numbered(round * 2 + 1, 2)).await;
+        let (one, other) = tokio::join!(first.datawallet(), second.datawallet());
+        one.and(other).unwrap();
+        first.datawallet().await.unwrap();
+        update(&first, numbered(round * 2 + 1, 10 + round)).await;
+        update(&second, numbered(round * 2 + 1, 20 + round)).await;
+        let mut batch = Batch::new();
+        batch.record_delete(collection::TOKENS, &format!("TOK{:017}", round * 2));
+        second.datawallet().await.unwrap();
+        second.store.commit(batch).await.unwrap();
+        let (one, other) = tokio::join!(first.everything(), second.push());
+        one.and(other).unwrap();
+    }
+    for device in [&first, &second, &first] {
+        device.datawallet().await.unwrap();
+    }
+    let (one, other) = (everything(&first), everything(&second));
+    assert_eq!(one, other);
+    assert_eq!(one.len(), 2 + 5, "two devices and every second token");
+    assert_eq!(unpushed(&first) + unpushed(&second), 0);
+}
