@@ -222,7 +222,7 @@ impl Context {
             return Err(Error::Unknown("nothing in the datawallet can be opened with this identity's key".to_owned()));
         }
         let unpushed: Vec<_> = self.store.unpushed(usize::MAX)?.into_iter().map(|(_, change)| change).collect();
-        apply::stage(&mut batch, &self.store, changes, &unpushed)?;
+        apply::stage(&mut batch, &self.store, &foreign, changes, &unpushed)?;
         debug!(count, newest, "took over the datawallet");
         position.index = position.index.max(newest);
         Ok((batch, position))

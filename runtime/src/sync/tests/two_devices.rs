@@ -160,3 +160,23 @@ async fn devices_that_change_things_at_the_same_time_end_up_with_the_same() {
     assert_eq!(one.len(), 2 + 5, "two devices and every second token");
     assert_eq!(unpushed(&first) + unpushed(&second), 0);
 }
+
+#[tokio::test]
+async fn a_change_of_something_that_was_deleted_meanwhile_leaves_no_half_object() {
+    let world = World::new().await;
+    let first = world.first_device().await;
+    create(&first, numbered(1, 1)).await;
+    first.datawallet().await.unwrap();
+    let second = world.second_device(&first).await;
+    first.datawallet().await.unwrap();
+    let mut batch = Batch::new();
+    batch.record_delete(collection::TOKENS, &numbered(1, 1).id);
+    first.store.commit(batch).await.unwrap();
+    first.datawallet().await.unwrap();
+    update(&second, numbered(1, 2)).await;
+    second.datawallet().await.unwrap();
+    first.datawallet().await.unwrap();
+    for device in [&first, &second] {
+        assert_eq!(device.store.objects(collection::TOKENS).unwrap().count(), 0);
+    }
+}
