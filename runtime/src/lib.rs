@@ -58,7 +58,7 @@ mod vault;
 
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use config::{BackboneConfig, Config, DeviceProfile, Secret, StoreKey};
-pub use error::{Error, Result};
+pub use error::{Error, Result, TransportError};
 pub use event::{Event, EventReceiver};
 pub use runtime::{Runtime, RuntimeBuilder};
 pub use transport::wire::{

@@ -2,7 +2,7 @@
 //!
 //! [`Synchronizer`] is the handle: facades tell it that something changed, users ask it to synchronize. One background
 //! task ([`worker`]) does the work, one thing at a time, so nothing here needs a lock across a network call. It drives a
-//! [`run::Run`], which does what [`plan`] decides. What was not pushed yet is the store's journal ([`journal`]).
+//! [`run::Context`], which does what [`plan`] decides. What was not pushed yet is the store's journal ([`journal`]).
 //!
 //! A crash at any point loses and doubles nothing: what is about to be pushed is stored first, sealed as it will be sent,
 //! so that the next start recognises it in the log if it arrived.
