@@ -177,6 +177,29 @@ mod tests {
     }
 
     #[test]
+    fn refusals_are_told_apart_by_the_backbones_code() {
+        let rows = [
+            ("error.platform.validation.datawallet.datawalletNotUpToDate", Refusal::OutOfDate),
+            (DURING_SYNC_RUN, Refusal::Busy),
+            ("error.platform.validation.syncRun.cannotStartSyncRunWhenAnotherSyncRunIsRunning", Refusal::Busy),
+            ("error.platform.validation.syncRun.syncRunAlreadyFinalized", Refusal::RunLost),
+            (CLIENT_TOO_OLD, Refusal::ClientTooOld),
+            ("error.platform.quotaExhausted", Refusal::Other),
+        ];
+        for (code, refusal) in rows {
+            let (message, request, trace_id) = (String::new(), String::new(), None);
+            let error = Error::Api { status: 400, code: code.to_owned(), message, request, trace_id };
+            assert_eq!(Refusal::of(&error), refusal, "{code}");
+        }
+    }
+
+    #[test]
+    fn waiting_for_another_device_outlasts_its_run() {
+        let waited: Duration = (0..5).map(busy_delay).sum();
+        assert!(waited > Duration::from_secs(10), "{waited:?}");
+    }
+
+    #[test]
     fn background_delays_grow_to_a_minute() {
         assert_eq!(background_delay(0), Duration::from_secs(1));
         assert_eq!(background_delay(100), Duration::from_secs(60));
