@@ -157,6 +157,21 @@ async fn an_upload_that_breaks_off_leaves_nothing() {
     assert_eq!(files_below(&data), Vec::<PathBuf>::new());
 }
 
+/// T17: a disk that takes no bytes is an error without effect, and the next attempt succeeds.
+#[tokio::test]
+async fn a_failing_disk_is_an_error_without_effect() {
+    let world = World::new().await;
+    let person = world.person(1).await;
+    let temporary = world.dir.path().join("data/blobs/tmp");
+    fs::remove_dir(&temporary).unwrap();
+    assert_eq!(refusal(person.upload(Upload::new(b"bytes")), 500).await, "unexpected");
+    let large = json!({ "content": "AbCd".repeat(50_000), "expiresAt": NEVER });
+    assert_eq!(refusal(person.post("/Tokens", &large), 500).await, "unexpected");
+    assert_eq!(answer(person.get("/Files"), 200).await, json!([]));
+    fs::create_dir(&temporary).unwrap();
+    person.file(b"bytes").await;
+}
+
 #[tokio::test]
 async fn half_written_snapshots_do_not_keep_the_store_from_opening() {
     let mut world = World::new().await;

@@ -122,6 +122,15 @@ async fn bodies_over_the_limit_are_a_bad_request() {
     answer(person.get("/Devices/Self"), 200).await;
 }
 
+/// A client that sends a large body before it looks for the answer sees the 401 that tells it to log in again.
+#[tokio::test]
+async fn an_early_answer_reaches_a_client_that_is_still_sending() {
+    let world = World::new().await;
+    let form = Upload::new(&vec![0; 14 * 1024 * 1024]).into_form();
+    let upload = world.anonymous(Method::POST, "/Files").bearer_auth("expired").multipart(form);
+    assert_eq!(upload.send().await.unwrap().status(), 401);
+}
+
 #[tokio::test]
 async fn web_pages_are_let_in_by_their_origin_only() {
     let world = World::with(|config| config.cors_origins = vec!["https://app.example".to_owned()]).await;

@@ -1,5 +1,7 @@
 //! Devices of an identity: how they are registered, changed and removed.
 
+use std::collections::HashSet;
+
 use serde::{Deserialize, Serialize};
 use transport::wire::backbone::devices::{CreatedDevice, Device, LastLogin};
 use transport::wire::{Address, ByteText, DeviceId, Timestamp, Username};
@@ -134,7 +136,7 @@ pub(crate) async fn own(core: &Core, caller: &Caller) -> Result<Device, Refusal>
 pub(crate) async fn list(
     core: &Core,
     caller: &Caller,
-    ids: Option<&[DeviceId]>,
+    ids: Option<&HashSet<DeviceId>>,
     page: PageRequest,
 ) -> Result<Page<Device>, Refusal> {
     let mut all = of_identity(&core.store, &caller.address).await?;

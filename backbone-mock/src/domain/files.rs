@@ -1,5 +1,7 @@
 //! Files: encrypted bytes that everybody who is logged in and knows the id can read.
 
+use std::collections::HashSet;
+
 use serde::{Deserialize, Serialize};
 use transport::wire::backbone::files::{CreatedFile, FileMetadata};
 use transport::wire::{Address, ByteText, DeviceId, FileId, Timestamp};
@@ -123,7 +125,7 @@ pub(crate) async fn open(core: &Core, id: &FileId) -> Result<(tokio::fs::File, u
 pub(crate) async fn list(
     core: &Core,
     caller: &Caller,
-    ids: Option<&[FileId]>,
+    ids: Option<&HashSet<FileId>>,
     page: PageRequest,
 ) -> Result<Page<FileMetadata>, Refusal> {
     let page = page.cut(made_by(core, &caller.address, ids).await?);
@@ -196,7 +198,7 @@ fn remove_record(transaction: &mut Transaction<'_>, file: &FileRecord) {
     transaction.delete(&key(&file.id));
 }
 
-async fn made_by(core: &Core, creator: &Address, ids: Option<&[FileId]>) -> Result<Vec<FileId>, StoreError> {
+async fn made_by(core: &Core, creator: &Address, ids: Option<&HashSet<FileId>>) -> Result<Vec<FileId>, StoreError> {
     let now = core.now();
     let prefix = BY_CREATOR.key().text(creator);
     let entries = core.store.scan(&prefix, &prefix, usize::MAX).await?;

@@ -52,8 +52,8 @@ pub(super) async fn list(
     query: Query,
 ) -> Result<Answer<Vec<Device>>, Problem> {
     let page = query.page()?;
-    let ids: Option<Vec<DeviceId>> = query.ids()?;
-    Ok(devices::list(&core, &caller, ids.as_deref(), page).await?.into())
+    let ids = query.ids()?.map(|ids| ids.into_iter().collect());
+    Ok(devices::list(&core, &caller, ids.as_ref(), page).await?.into())
 }
 
 /// `GET /Devices/Self`.

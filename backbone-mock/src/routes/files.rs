@@ -41,8 +41,8 @@ pub(super) async fn list(
     query: Query,
 ) -> Result<Answer<Vec<FileMetadata>>, Problem> {
     let page = query.page()?;
-    let ids: Option<Vec<FileId>> = query.ids()?;
-    Ok(files::list(&core, &caller, ids.as_deref(), page).await?.into())
+    let ids = query.ids()?.map(|ids| ids.into_iter().collect());
+    Ok(files::list(&core, &caller, ids.as_ref(), page).await?.into())
 }
 
 /// `GET /Files/{id}`: the bytes as they come from disk.

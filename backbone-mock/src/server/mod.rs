@@ -3,6 +3,7 @@
 mod connections;
 mod cors;
 mod head_timeout;
+mod leftover;
 mod pipeline;
 
 pub(crate) use connections::serve;

@@ -9,14 +9,16 @@ use axum::body::Body;
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
-use http::header::{CONTENT_LENGTH, STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS};
+use http::header::{CONTENT_LENGTH, EXPECT, STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use http_body_util::BodyExt;
 use tower::ServiceExt;
 use tracing::Instrument;
 use transport::wire::Timestamp;
+use transport::wire::id::ID_LENGTH;
 
 use super::cors::CrossOrigin;
+use super::leftover::Leftover;
 use crate::core::Core;
 use crate::fault::{Fault, RequestInfo, Tamper};
 use crate::web::{paths, problem};
@@ -24,6 +26,8 @@ use crate::web::{paths, problem};
 const CORRELATION_ID: &str = "x-correlation-id";
 /// Characters of a correlation id that are kept.
 const MAX_CORRELATION_ID: usize = 100;
+/// Characters of an identifier in logs.
+const LOGGED_ID_LENGTH: usize = 7;
 
 /// The connection is broken off on request of a test.
 #[derive(Debug, thiserror::Error)]
@@ -36,7 +40,7 @@ pub(super) async fn answer(core: Arc<Core>, router: Router, request: Request) ->
     let span = tracing::info_span!(
         "request",
         method = %request.method(),
-        path = request.uri().path(),
+        path = %logged_path(request.uri().path()),
         correlation = exchange.correlation_id.to_str().unwrap_or_default(),
     );
     exchange.run(&core, router, request).instrument(span).await
@@ -90,6 +94,10 @@ impl Exchange {
 /// The handler's answer. It is held back until what it may reveal is on disk.
 async fn handled(core: &Core, router: Router, mut request: Request) -> Response {
     *request.uri_mut() = paths::canonical(request.uri());
+    let leftover = Leftover::default();
+    // A client that waits for permission to send its body needs nobody to read it.
+    let is_sent_anyway = !request.headers().contains_key(EXPECT);
+    let request = request.map(|body| leftover.lend(body));
     let answering = AssertUnwindSafe(router.oneshot(request)).catch_unwind();
     let response = match answering.await {
         Ok(Ok(response)) => response,
@@ -99,6 +107,9 @@ async fn handled(core: &Core, router: Router, mut request: Request) -> Response 
             problem::unexpected()
         }
     };
+    if is_sent_anyway {
+        leftover.discard(core.config.limits.body_timeout).await;
+    }
     match core.store.settle().await {
         Ok(()) => response,
         Err(error) => {
@@ -148,6 +159,38 @@ fn correlation_id(headers: &HeaderMap, trace_id: &str) -> HeaderValue {
     ascii(if kept.is_empty() { trace_id } else { kept })
 }
 
+/// The path with identifiers cut short: whoever has the id of a file in full may read it.
+fn logged_path(path: &str) -> String {
+    let short = |segment: &str| match segment.char_indices().nth(LOGGED_ID_LENGTH) {
+        Some((end, _)) if segment.len() == ID_LENGTH => format!("{}…", &segment[..end]),
+        _ => segment.to_owned(),
+    };
+    path.split('/').map(short).collect::<Vec<_>>().join("/")
+}
+
 fn ascii(text: &str) -> HeaderValue {
     HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static("-"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+
+    #[test]
+    fn identifiers_are_cut_short_in_logs() {
+        let path = "/api/v2/Files/FILabcdefghijklmno12/Metadata";
+        assert_eq!(logged_path(path), "/api/v2/Files/FILabcd…/Metadata");
+    }
+
+    #[tokio::test]
+    async fn a_handler_that_panics_is_an_unexpected_error() {
+        let dir = tempfile::tempdir().unwrap();
+        let core = Core::open(Config::new(dir.path())).await.unwrap();
+        let router = Router::new().fallback(async || -> StatusCode { panic!("defect") });
+        let response = handled(&core, router, Request::new(Body::from("left"))).await;
+        assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        assert!(String::from_utf8(body.to_vec()).unwrap().contains("error.platform.unexpected"));
+    }
 }

@@ -93,7 +93,6 @@ impl Reading {
             Some(left) => self.left = left,
             None => {
                 self.too_large.store(true, Ordering::Release);
-                self.discard_rest().await;
                 return Some(Err(BodyError::TooLarge));
             }
         }
@@ -107,18 +106,4 @@ impl Reading {
             Err(_) => Some(Err(BodyError::TooSlow)),
         }
     }
-
-    /// Reads on for a while, so that a client that writes before it reads gets to see the answer.
-    async fn discard_rest(&mut self) {
-        let mut discarded = 0;
-        while discarded < MAX_DISCARDED_BYTES {
-            match self.piece().await {
-                Some(Ok(bytes)) => discarded += bytes.len(),
-                Some(Err(_)) | None => break,
-            }
-        }
-    }
 }
-
-/// Bytes that are read and thrown away after a body turned out to be too large.
-const MAX_DISCARDED_BYTES: usize = 32 * 1024 * 1024;
