@@ -20,7 +20,7 @@ use axum::response::Response;
 use futures_util::FutureExt;
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Method, header};
-use runtime::{Runtime, Timestamp};
+use runtime::{Runtime, Timestamp, with_correlation_id};
 use tokio::time::Instant;
 use tracing::Instrument;
 
@@ -72,7 +72,8 @@ pub(crate) async fn handle(State(api): State<Arc<Api>>, request: Request) -> Res
     let (parts, body) = request.into_parts();
     let id = correlation_id(&parts.headers);
     let span = tracing::info_span!("request", method = %parts.method, correlation_id = ?id);
-    let (origin, outcome) = answer(&api, &parts, body).instrument(span.clone()).await;
+    let work = answer(&api, &parts, body).instrument(span.clone());
+    let (origin, outcome) = with_correlation_id(id.to_str().unwrap_or_default().to_owned(), work).await;
     let reply = outcome.unwrap_or_else(|problem| {
         span.in_scope(|| tracing::debug!(code = problem.code(), "refused"));
         Reply::problem(&problem, api.now())

@@ -12,6 +12,7 @@ use serde::de::DeserializeOwned;
 use tracing::{Instrument as _, debug, debug_span};
 
 use super::config::BaseUrl;
+use super::correlation::correlation_id;
 use super::envelope::{self, MAX_ERROR_ANSWER, MAX_JSON_ANSWER, Page};
 use super::retry::{self, Budget};
 use super::{ClientConfig, ConfigError, Error, NetworkError, SecretText, tls};
@@ -268,10 +269,6 @@ fn same_host_redirects(limit: usize) -> redirect::Policy {
             false => attempt.error("redirects end here"),
         }
     })
-}
-
-fn correlation_id() -> String {
-    format!("{:08x}{:08x}", random_u32(), random_u32())
 }
 
 fn random_u32() -> u32 {

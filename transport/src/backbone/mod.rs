@@ -12,6 +12,7 @@
 mod auth;
 mod client;
 mod config;
+mod correlation;
 mod datawallet;
 mod download;
 mod envelope;
@@ -32,6 +33,7 @@ mod upload;
 
 pub use client::Client;
 pub use config::{ClientConfig, ConfigError};
+pub use correlation::with_correlation_id;
 pub use download::Download;
 pub use error::{Error, NetworkError};
 pub use secret::{DeviceCredentials, SecretText};

@@ -61,6 +61,16 @@ async fn a_login_is_shared_by_simultaneous_calls() {
 }
 
 #[tokio::test]
+async fn calls_carry_the_id_of_the_work_that_makes_them() {
+    let server = open_server(|_| FakeAnswer::result(&json!({ "version": 1 }))).await;
+    let session = session(&server);
+    super::with_correlation_id("probe-1".to_owned(), session.datawallet()).await.unwrap();
+    let requests = server.requests();
+    assert_eq!(requests[1].header("x-correlation-id"), Some("probe-1"));
+    assert_ne!(requests[0].header("x-correlation-id"), Some("probe-1"), "a login is shared by several pieces of work");
+}
+
+#[tokio::test]
 async fn a_failed_login_is_shared_and_not_remembered() {
     let attempts = Arc::new(AtomicUsize::new(0));
     let counter = attempts.clone();
