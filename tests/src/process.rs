@@ -64,10 +64,10 @@ impl Process {
     ///
     /// # Panics
     /// If the program cannot be started, or says nothing for a long time.
-    pub fn start<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Result<Self, ProcessError> {
+    pub async fn start<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Result<Self, ProcessError> {
         let mut command = Command::new(enlace());
         command.args(arguments);
-        Self::spawn(command)
+        Self::spawn(command).await
     }
 
     /// Starts a prepared command and waits for the line that says that it serves.
@@ -77,7 +77,12 @@ impl Process {
     ///
     /// # Panics
     /// If the program cannot be started, or says nothing for a long time.
-    pub fn spawn(mut command: Command) -> Result<Self, ProcessError> {
+    pub async fn spawn(command: Command) -> Result<Self, ProcessError> {
+        // What it talks to may live in this very process, and must not be blocked.
+        tokio::task::spawn_blocking(|| Self::spawn_now(command)).await.expect("nothing cancels it")
+    }
+
+    fn spawn_now(mut command: Command) -> Result<Self, ProcessError> {
         // Settings of whoever runs the tests are not part of a test.
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().to_uppercase().starts_with("ENLACE_") {

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use enlace_tests::{Backbone, Node, World, http, password, pin, refusal};
+use futures_util::future::join_all;
 use hyper::Method;
 use runtime::Address;
 use runtime::dto::{PasswordProtection, Token};
@@ -181,8 +182,9 @@ async fn too_many_wrong_passwords_lock_a_token_for_strangers_only() {
     let (bob, carol) = (world.node("bob", &backbone).await, world.node("carol", &backbone).await);
     let (alice, token) = shared(&world, &backbone, protected(password("right"))).await;
     bob.receive_with(&token.reference.url, "right").await.unwrap();
-    let guesses: Vec<_> = (0..LOCK_AFTER - 1).map(|guess| guess_anonymously(&backbone, &token, guess)).collect();
-    let statuses = futures_util::future::join_all(guesses).await;
+    let client = http();
+    let guesses = (0..LOCK_AFTER - 1).map(|guess| guess_anonymously(&client, &backbone, &token, guess));
+    let statuses = join_all(guesses).await;
     assert!(statuses.iter().all(|status| *status == 404), "{statuses:?}");
     assert_eq!(refusal(carol.receive_with(&token.reference.url, "wrong").await), LOCKED, "the hundredth");
     assert_eq!(refusal(carol.receive_with(&token.reference.url, "right").await), LOCKED);
@@ -194,8 +196,8 @@ async fn too_many_wrong_passwords_lock_a_token_for_strangers_only() {
 }
 
 /// One wrong guess over HTTP; cheaper than by a node, which would compute a real hash.
-async fn guess_anonymously(backbone: &Backbone, token: &Token, guess: usize) -> u16 {
+async fn guess_anonymously(client: &reqwest::Client, backbone: &Backbone, token: &Token, guess: usize) -> u16 {
     let url = format!("{}/api/v2/Tokens/{}", backbone.line().url(), token.id);
     let query = [("password", format!("{guess:0>42}8="))];
-    http().get(url).query(&query).send().await.unwrap().status().as_u16()
+    client.get(url).query(&query).send().await.unwrap().status().as_u16()
 }
