@@ -1,8 +1,10 @@
 //! The program as its users run it: separate processes, exit codes, what is written where.
 #![allow(clippy::unwrap_used)] // a test that cannot go on shall stop
 
+mod broken_lines;
 mod configuration;
 mod node_commands;
+mod proxy;
 mod receiving;
 mod refusals;
 mod sandbox;
