@@ -124,7 +124,11 @@ impl Access {
 
     pub(crate) async fn upload(&self, file: NewFile, progress: &Progress) -> Result<File, Failure> {
         match self {
-            Self::Here(node) => Ok(node.runtime.files().upload_own_file(file.for_facade(progress)).await?),
+            Self::Here(node) => {
+                // The facade reads a stream and cannot know its length; we do.
+                progress.step("encrypting", Some(file.source.length));
+                Ok(node.runtime.files().upload_own_file(file.for_facade(progress)).await?)
+            }
             Self::There { client, .. } => client.upload(file.for_rest(), progress).await,
         }
     }
