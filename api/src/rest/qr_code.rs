@@ -4,6 +4,7 @@ use qrcode::{Color, EcLevel, QrCode};
 use runtime::dto::Reference;
 
 use crate::call::Call;
+use crate::dialect::Differences;
 use crate::problem::Problem;
 
 /// Starts the truncated form in pictures, so that apps know what they see.
@@ -15,15 +16,19 @@ const SCALE: usize = 4;
 
 /// The QR code of a reference as a PNG, in the form that the dialect and the client want.
 pub(crate) fn of_reference(call: &Call, reference: &Reference, wants_url: bool) -> Result<Vec<u8>, Problem> {
-    let payload = if call.differences().truncated_qr_codes && !wants_url {
-        format!("{TRUNCATED_PREFIX}{}", reference.truncated)
-    } else {
-        reference.url.clone()
-    };
+    let payload = payload(call.differences(), reference, wants_url);
     render(&payload).ok_or_else(|| {
         tracing::error!(length = payload.len(), "a reference does not fit into a QR code");
         Problem::unexpected()
     })
+}
+
+fn payload(differences: Differences, reference: &Reference, wants_url: bool) -> String {
+    if differences.truncated_qr_codes && !wants_url {
+        format!("{TRUNCATED_PREFIX}{}", reference.truncated)
+    } else {
+        reference.url.clone()
+    }
 }
 
 /// Black on white, one bit per pixel. `None` if the text is too long for a QR code.
@@ -64,6 +69,17 @@ fn encode(width: usize, pixels: &[u8]) -> Option<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dialect::Dialect;
+
+    #[test]
+    fn pictures_hold_the_url_unless_the_older_dialect_is_asked_for_nothing_else() {
+        let reference = Reference { truncated: "abc".to_owned(), url: "https://h/r/FIL#x".to_owned() };
+        let shown = |dialect: Dialect, wants_url| payload(dialect.differences(), &reference, wants_url);
+        assert_eq!(shown(Dialect::V2, false), "nmshd://tr#abc");
+        assert_eq!(shown(Dialect::V2, true), reference.url);
+        assert_eq!(shown(Dialect::CoreV1, false), reference.url);
+        assert_eq!(shown(Dialect::CoreV1, true), reference.url);
+    }
 
     #[test]
     fn the_picture_shows_the_code_with_its_margin() {

@@ -1,0 +1,130 @@
+//! Requests made of scraps: none of them is a fault of ours, and none stops the node.
+
+use axum::body::Body;
+use http::{Method, Request};
+
+use crate::node::{TestNode, get, send};
+
+const REQUESTS: usize = 1500;
+const PATHS: &[&str] = &[
+    "/",
+    "/health",
+    "/docs/swagger/",
+    "/Monitoring/",
+    "/api/v2",
+    "/api/core/v1",
+    "/Files",
+    "/Own",
+    "/Peer",
+    "/Tokens",
+    "/Token",
+    "/Download",
+    "/IdentityMetadata",
+    "/Challenges",
+    "/Validate",
+    "/Account/SyncInfo",
+    "/FIL00000000000000000",
+    "/TOK00000000000000000",
+    "/%00",
+    "/%ff",
+    "/%",
+    "//",
+    "/..",
+    "?",
+    "?filename=~(",
+    "?tags=",
+    "?reference=",
+    "&",
+    "=",
+    "/RklMabc",
+    "/http%3A%2F%2Fh%2Fr%2FFIL00000000000000000%23x",
+];
+const HEADERS: &[(&str, &str)] = &[
+    ("content-type", "application/json"),
+    ("content-type", "application/x-www-form-urlencoded"),
+    ("content-type", "multipart/form-data; boundary=b"),
+    ("content-type", "multipart/form-data"),
+    ("content-type", "text/plain; charset=\"x"),
+    ("accept", "image/png"),
+    ("accept", "a/b;q=x, */*;q=0.1"),
+    ("if-none-match", "*"),
+    ("x-correlation-id", "{}"),
+    ("content-encoding", "gzip"),
+    ("transfer-encoding", "chunked"),
+    ("range", "bytes=0-"),
+];
+const BODIES: &[&str] = &[
+    "{",
+    "}",
+    "[",
+    "]",
+    "\"reference\"",
+    ":",
+    ",",
+    "null",
+    "true",
+    "1e999",
+    "-0",
+    "\"\\ud800\"",
+    "\"content\"",
+    "\"expiresAt\"",
+    "\"2099\"",
+    "{\"@type\":\"TokenContentFile\"}",
+    "\"passwordProtection\"",
+    "{\"password\":\"\"}",
+    "\"value\"",
+    "--b\r\n",
+    "Content-Disposition: form-data; name=\"file\"; filename=\"a\"\r\n\r\n",
+    "\r\n--b--",
+    "a=b&a=c",
+    "\u{feff}",
+];
+
+/// A small generator with a fixed start: the same requests every time.
+struct Scraps(u64);
+
+impl Scraps {
+    fn below(&mut self, limit: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        usize::try_from(self.0 % u64::try_from(limit).unwrap()).unwrap()
+    }
+
+    fn pick<T: Copy>(&mut self, from: &[T]) -> T {
+        from[self.below(from.len())]
+    }
+
+    fn join(&mut self, from: &[&str], most: usize) -> String {
+        (0..self.below(most + 1)).map(|_| self.pick(from)).collect()
+    }
+
+    fn request(&mut self) -> Option<Request<Body>> {
+        let methods =
+            [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::HEAD, Method::OPTIONS];
+        let method = methods[self.below(methods.len())].clone();
+        let prefix = self.pick(&["/api/v2", "/api/core/v1", "/API/V2/Files", ""]);
+        let path = format!("{prefix}/{}", self.join(PATHS, 3).trim_start_matches('/'));
+        let mut builder = Request::builder().method(method).uri(path);
+        for _ in 0..self.below(3) {
+            let (name, value) = self.pick(HEADERS);
+            builder = builder.header(name, value);
+        }
+        builder.body(Body::from(self.join(BODIES, 8))).ok()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_request_is_a_fault_of_ours() {
+    let node = TestNode::start().await;
+    let (router, mut scraps) = (node.router(), Scraps(0x9e37_79b9_7f4a_7c15));
+    let mut sent = 0;
+    while sent < REQUESTS {
+        let Some(request) = scraps.request() else { continue };
+        let shown = format!("{request:?}");
+        let answer = send(&router, request).await;
+        assert!(answer.status.as_u16() < 500, "{} {} for {shown}", answer.status, answer.json());
+        sent += 1;
+    }
+    assert_eq!(send(&router, get("/health")).await.status, 200);
+}
