@@ -1,9 +1,10 @@
 //! Downloading: the whole ciphertext first, into private storage; then every check; only then the first byte of plaintext.
+//! What can be checked while the ciphertext arrives, its hash and its structure, is.
 
-use std::io::{Cursor, Read as _};
+use std::io::{self, Cursor, Read as _};
 
 use transport::backbone;
-use transport::file::{FileError, Opener, sealed_length};
+use transport::file::{FileError, Opener, ReceivingBody, sealed_length};
 use transport::wire::FileId;
 
 use super::FileRecord;
@@ -17,8 +18,10 @@ use crate::{Error, Result};
 
 /// What another writer's JSON text may be longer than ours: long member names, white space.
 const FRAME_SLACK: u64 = 64 * 1024;
-/// Ciphertext that is written in one go.
+/// Ciphertext that is hashed and written in one go.
 const PIECE: usize = 256 * 1024;
+/// Ciphertext that is hashed without handing it to another thread.
+const INLINE: usize = 32 * 1024;
 /// Plaintext up to here is decrypted at once, more of it while it is read.
 const AT_ONCE: u64 = 256 * 1024;
 
@@ -29,45 +32,62 @@ pub(crate) async fn download(
     record: &FileRecord,
     observer: Option<&Observer>,
 ) -> Result<VerifiedContent> {
-    let spool = fetch(node, id, record.filesize, observer).await?;
+    let arrived = fetch(node, id, record.filesize, observer).await?;
     report(observer, Phase::Verifying, 0, Some(record.filesize));
     let opener = Opener::new(&record.metadata(), record.cipher_hash);
-    let verified = blocking(move || verify(&opener, spool)).await.map_err(|error| refused(node, error))?;
+    let verified = blocking(move || verify(&opener, arrived)).await.map_err(|error| refused(node, error))?;
     report(observer, Phase::Verifying, record.filesize, Some(record.filesize));
     Ok(verified)
 }
 
-async fn fetch(node: &Node, id: &FileId, filesize: u64, observer: Option<&Observer>) -> Result<Spool> {
+async fn fetch(node: &Node, id: &FileId, filesize: u64, observer: Option<&Observer>) -> Result<Arrival> {
     let limit = sealed_length(filesize).saturating_add(FRAME_SLACK);
     let unavailable = |error| fetch_error(node, error);
     let mut download = node.account.session().download_file(id, limit).await.map_err(unavailable)?;
     let total = download.length();
-    let mut spool = Spool::new(node.temporary_directory.clone());
+    let mut arrival = Arrival::new(Spool::new(node.temporary_directory.clone()));
     let mut piece = Vec::new();
     while let Some(chunk) = download.chunk().await.map_err(unavailable)? {
         piece.extend_from_slice(&chunk);
         if piece.len() >= PIECE {
-            (spool, piece) = write(spool, piece).await?;
+            (arrival, piece) = take(arrival, piece).await?;
         }
         report(observer, Phase::Downloading, download.received(), total);
     }
-    Ok(write(spool, piece).await?.0)
+    Ok(take(arrival, piece).await?.0)
+}
+
+/// The ciphertext as far as it came.
+struct Arrival {
+    spool: Spool,
+    seen: ReceivingBody,
+}
+
+impl Arrival {
+    fn new(spool: Spool) -> Self {
+        Self { spool, seen: ReceivingBody::new() }
+    }
+
+    fn take(&mut self, piece: &[u8]) -> io::Result<()> {
+        self.seen.push(piece);
+        self.spool.append(piece)
+    }
 }
 
 /// Gives the buffer back, empty.
-async fn write(mut spool: Spool, mut piece: Vec<u8>) -> Result<(Spool, Vec<u8>)> {
-    let outcome = if spool.writes_to_disk(piece.len()) {
-        blocking(move || spool.append(&piece).map(|()| (spool, piece))).await
+async fn take(mut arrival: Arrival, mut piece: Vec<u8>) -> Result<(Arrival, Vec<u8>)> {
+    let outcome = if piece.len() > INLINE || arrival.spool.writes_to_disk(piece.len()) {
+        blocking(move || arrival.take(&piece).map(|()| (arrival, piece))).await
     } else {
-        spool.append(&piece).map(|()| (spool, piece))
+        arrival.take(&piece).map(|()| (arrival, piece))
     };
-    (spool, piece) = outcome.map_err(|error| temporary_file_error(&error))?;
+    (arrival, piece) = outcome.map_err(|error| temporary_file_error(&error))?;
     piece.clear();
-    Ok((spool, piece))
+    Ok((arrival, piece))
 }
 
-fn verify(opener: &Opener, spool: Spool) -> Result<VerifiedContent, FileError> {
-    let mut file = opener.open(spool.into_reader())?;
+fn verify(opener: &Opener, arrival: Arrival) -> Result<VerifiedContent, FileError> {
+    let mut file = opener.open_received(arrival.spool.into_reader(), arrival.seen.finish())?;
     let length = file.length();
     if length > AT_ONCE {
         return Ok(VerifiedContent::new(VerifiedReader::new(file), length));
