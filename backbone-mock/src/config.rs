@@ -131,7 +131,7 @@ pub struct Limits {
     pub max_connections: usize,
     /// From the first byte of a request to the end of its headers.
     pub header_timeout: Duration,
-    /// Between two pieces of a request body.
+    /// Between two pieces of a request body, and between two pieces that a client takes of an answer.
     pub body_timeout: Duration,
     /// How long an unused connection stays open. Official clients reuse connections without retry after more than a
     /// minute of silence, so well above that.

@@ -12,7 +12,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 
-use super::head_timeout::{Busy, Impatient};
+use super::impatient::{Busy, Impatient};
 use super::pipeline;
 use crate::core::Core;
 
@@ -67,7 +67,7 @@ async fn converse(
 ) {
     let limits = &core.config.limits;
     let busy = Busy::default();
-    let io = TokioIo::new(Impatient::new(stream, busy.clone(), limits.header_timeout));
+    let io = TokioIo::new(Impatient::new(stream, busy.clone(), limits.header_timeout, limits.body_timeout));
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(limits.idle_timeout);
     let service = service_fn(|request: http::Request<Incoming>| {

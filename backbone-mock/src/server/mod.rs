@@ -2,7 +2,7 @@
 
 mod connections;
 mod cors;
-mod head_timeout;
+mod impatient;
 mod leftover;
 mod pipeline;
 
