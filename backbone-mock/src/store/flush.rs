@@ -4,8 +4,7 @@
 //! so the number of flushes follows the speed of the disk and not the number of requests.
 
 use std::sync::Arc;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard};
 
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
@@ -19,8 +18,8 @@ pub(super) struct Flusher {
 }
 
 struct Shared {
-    /// Writes that were applied.
-    applied: AtomicU64,
+    /// Writes that were applied. Held while one is, so that nobody who has seen it can miss it in the count.
+    applied: Mutex<u64>,
     /// How many of them are on disk.
     durable: watch::Sender<Progress>,
     wanted: Notify,
@@ -37,7 +36,7 @@ impl Flusher {
     /// Starts the task. It holds the database open until [`Flusher::stop`].
     pub(super) fn start(database: sled::Db) -> Self {
         let shared = Arc::new(Shared {
-            applied: AtomicU64::new(0),
+            applied: Mutex::new(0),
             durable: watch::Sender::new(Progress::default()),
             wanted: Notify::new(),
             stop: Notify::new(),
@@ -46,14 +45,17 @@ impl Flusher {
         Self { shared, task: Mutex::new(Some(task)) }
     }
 
-    /// Counts a write that was just applied.
-    pub(super) fn note_write(&self) {
-        self.shared.applied.fetch_add(1, Ordering::AcqRel);
+    /// Applies and counts a write.
+    pub(super) fn apply(&self, write: impl FnOnce() -> sled::Result<()>) -> sled::Result<()> {
+        let mut applied = self.shared.applied();
+        write()?;
+        *applied += 1;
+        Ok(())
     }
 
-    /// Waits until every write counted so far is on disk.
+    /// Waits until every write that anybody can have seen is on disk.
     pub(super) async fn settle(&self) -> Result<(), StoreError> {
-        let target = self.shared.applied.load(Ordering::Acquire);
+        let target = *self.shared.applied();
         let mut progress = self.shared.durable.subscribe();
         if !reached(*progress.borrow(), target) {
             self.shared.wanted.notify_one();
@@ -80,6 +82,12 @@ impl Flusher {
     }
 }
 
+impl Shared {
+    fn applied(&self) -> MutexGuard<'_, u64> {
+        self.applied.lock().expect("no code panics while it holds the lock")
+    }
+}
+
 /// A flusher that is dropped without [`Flusher::stop`] takes its task along.
 impl Drop for Flusher {
     fn drop(&mut self) {
@@ -97,7 +105,7 @@ async fn run(shared: Arc<Shared>, database: sled::Db) {
             () = shared.wanted.notified() => {}
             () = shared.stop.notified() => break,
         }
-        let target = shared.applied.load(Ordering::Acquire);
+        let target = *shared.applied();
         if reached(*shared.durable.borrow(), target) {
             continue;
         }

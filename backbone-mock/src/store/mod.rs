@@ -195,8 +195,6 @@ impl Store {
         if !self.is_healthy() {
             return Err(StoreError::Broken);
         }
-        self.records.apply_batch(batch)?;
-        self.flusher.note_write();
-        Ok(())
+        Ok(self.flusher.apply(|| self.records.apply_batch(batch))?)
     }
 }
