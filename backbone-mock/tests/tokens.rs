@@ -316,3 +316,11 @@ async fn lists_hold_own_and_allocated_tokens_only() {
     let list = answer(two.get(&format!("/Tokens?ids={unread}")), 200).await;
     assert_eq!(list, json!([]));
 }
+
+#[tokio::test]
+async fn without_a_login_a_body_has_to_be_small() {
+    let world = World::new().await;
+    let body = json!({ "expiresAt": world.in_seconds(60), "comment": "x".repeat(64 * 1024) });
+    assert_eq!(refusal(world.anonymous(Method::POST, "/Tokens").json(&body), 400).await, "requestBodyTooLarge");
+    world.person(1).await.token(body).await;
+}

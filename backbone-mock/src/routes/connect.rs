@@ -23,7 +23,7 @@ use crate::web::problem::Problem;
 /// Logs a device in.
 pub(super) async fn token(State(core): State<AppState>, request: Request) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
-    let body = read_all(&parts.headers, body, &core.config.limits).await?;
+    let body = read_all(&core, &parts.headers, body).await?;
     let form = Form::parse(&body);
     let mut response = match check(&core, &form) {
         Ok((username, password)) => answer(&core, login::log_in(&core, username, password).await?),

@@ -11,10 +11,13 @@ use http::HeaderMap;
 use http::header::CONTENT_LENGTH;
 
 use super::problem::Problem;
-use crate::config::Limits;
+use super::session;
+use crate::core::Core;
 
 /// Longer than any honest upload of the largest body takes.
 const MAX_BODY_DURATION: Duration = Duration::from_secs(15 * 60);
+/// Bytes of a body whose sender is not logged in.
+const MAX_ANONYMOUS_BODY: u64 = 64 * 1024;
 /// Capacity that a declared length may reserve up front.
 const MAX_RESERVATION: usize = 64 * 1024;
 
@@ -42,13 +45,14 @@ impl BoundedBody {
     /// Bounds a body. The stream yields its pieces; `self` tells afterwards whether it was too large.
     pub(crate) fn new(
         body: Body,
-        limits: &Limits,
+        limit: u64,
+        patience: Duration,
     ) -> (Self, impl Stream<Item = Result<Bytes, BodyError>> + Send + use<>) {
         let too_large = Arc::new(AtomicBool::new(false));
         let state = Reading {
             pieces: body.into_data_stream(),
-            left: limits.max_body_bytes,
-            patience: limits.body_timeout,
+            left: limit,
+            patience,
             deadline: tokio::time::Instant::now() + MAX_BODY_DURATION,
             too_large: too_large.clone(),
         };
@@ -56,7 +60,7 @@ impl BoundedBody {
             let piece = state.next().await?;
             Some((piece, state))
         });
-        (Self { limit: limits.max_body_bytes, too_large }, stream)
+        (Self { limit, too_large }, stream)
     }
 
     /// The problem, if the body was too large; `otherwise` if not.
@@ -65,9 +69,13 @@ impl BoundedBody {
     }
 }
 
-/// Reads a whole body.
-pub(crate) async fn read_all(headers: &HeaderMap, body: Body, limits: &Limits) -> Result<Bytes, Problem> {
-    let (bounds, stream) = BoundedBody::new(body, limits);
+/// Reads a whole body. Without a login it has to be small: there is no use for a large one, and it would be kept in memory
+/// for anybody.
+pub(crate) async fn read_all(core: &Core, headers: &HeaderMap, body: Body) -> Result<Bytes, Problem> {
+    let limits = &core.config.limits;
+    let is_anonymous = session::caller(headers, core).is_none();
+    let limit = if is_anonymous { limits.max_body_bytes.min(MAX_ANONYMOUS_BODY) } else { limits.max_body_bytes };
+    let (bounds, stream) = BoundedBody::new(body, limit, limits.body_timeout);
     let mut stream = std::pin::pin!(stream);
     let declared = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok()).unwrap_or(0);
     let mut whole = BytesMut::with_capacity(MAX_RESERVATION.min(declared));

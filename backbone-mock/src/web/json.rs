@@ -57,7 +57,7 @@ impl<T: DeserializeOwned> FromRequest<AppState> for JsonBody<T> {
 
     async fn from_request(request: Request, core: &AppState) -> Result<Self, Problem> {
         let (parts, body) = request.into_parts();
-        let bytes = read_all(&parts.headers, body, &core.config.limits).await?;
+        let bytes = read_all(core, &parts.headers, body).await?;
         parse(&bytes).map(Self)
     }
 }

@@ -7,6 +7,7 @@ use http::request::Parts;
 
 use super::AppState;
 use super::problem::Problem;
+use crate::core::Core;
 use crate::domain::Caller;
 
 /// Somebody who is logged in; everybody else is turned away with 401.
@@ -31,7 +32,8 @@ impl FromRequestParts<AppState> for Anybody {
     }
 }
 
-fn caller(headers: &HeaderMap, core: &AppState) -> Option<Caller> {
+/// Who sent a request with these headers.
+pub(super) fn caller(headers: &HeaderMap, core: &Core) -> Option<Caller> {
     let (scheme, token) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
     if scheme.eq_ignore_ascii_case("bearer") { core.sessions.caller(token.trim(), core.now()) } else { None }
 }
