@@ -1,5 +1,7 @@
 //! Query strings: names in any case, lists by repetition or by index.
 
+use std::collections::HashMap;
+
 use axum::extract::FromRequestParts;
 use http::request::Parts;
 use percent_encoding::percent_decode_str;
@@ -58,8 +60,10 @@ impl Query {
 
     /// Identifiers in the form of older clients: `tokens.0.id=A&tokens.1.id=B`. The first gap ends the list.
     pub(crate) fn indexed_ids<I: Id>(&self, list: &str) -> Result<Vec<I>, Problem> {
+        // Looked up by name: going over all arguments for each of them would take long for long lists.
+        let texts: HashMap<&str, &str> = self.given().collect();
         let mut ids = Vec::new();
-        while let Some(text) = self.value(&format!("{list}.{}.id", ids.len())) {
+        while let Some(text) = texts.get(format!("{list}.{}.id", ids.len()).as_str()) {
             ids.push(identified::parse("ids", text)?);
         }
         Ok(ids)
@@ -72,7 +76,12 @@ impl Query {
 
     fn values<'q>(&'q self, name: &str) -> impl Iterator<Item = &'q str> {
         let name = name.to_ascii_lowercase();
-        self.0.iter().filter(move |(other, value)| *other == name && !value.is_empty()).map(|(_, value)| value.as_str())
+        self.given().filter(move |(other, _)| *other == name).map(|(_, value)| value)
+    }
+
+    /// Names and values, without the empty ones.
+    fn given(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().filter(|(_, value)| !value.is_empty()).map(|(name, value)| (name.as_str(), value.as_str()))
     }
 }
 
