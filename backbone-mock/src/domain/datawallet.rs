@@ -135,8 +135,13 @@ pub(crate) async fn list(
     let page = page.cut(shown_from(&core.store, &caller.address, first).await?);
     let mut modifications = Vec::with_capacity(page.items.len());
     for index in &page.items {
-        if let Some(record) = core.store.get(&entry_key(&caller.address, *index)).await? {
-            modifications.push(to_wire(&core.store, *index, record).await?);
+        let key = entry_key(&caller.address, *index);
+        let Some(record) = core.store.get(&key).await? else { continue };
+        match to_wire(&core.store, *index, record).await {
+            Ok(modification) => modifications.push(modification),
+            // Compacted away between the two steps.
+            Err(_) if !core.store.contains(&key).await? => {}
+            Err(error) => return Err(error.into()),
         }
     }
     Ok(page.with(modifications))

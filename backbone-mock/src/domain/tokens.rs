@@ -142,8 +142,11 @@ pub(crate) async fn list(
     let page = page.cut(visible);
     let mut tokens = Vec::with_capacity(page.items.len());
     for (_, id) in &page.items {
-        if let Some(token) = core.store.get(&key(id)).await? {
-            tokens.push(to_wire(core, token).await?);
+        let Some(token) = core.store.get(&key(id)).await? else { continue };
+        match to_wire(core, token).await {
+            Ok(token) => tokens.push(token),
+            Err(Refusal::NotFound(_)) => {}
+            Err(refusal) => return Err(refusal),
         }
     }
     Ok(page.with(tokens))
@@ -297,7 +300,12 @@ async fn is_allocated(core: &Core, caller: Option<&Caller>, id: &TokenId) -> Res
 
 async fn to_wire(core: &Core, token: TokenRecord) -> Result<Token, Refusal> {
     let content = match &token.content {
-        Some(content) => Some(core.store.load(content).await?),
+        Some(content) => match core.store.load(content).await {
+            Ok(bytes) => Some(bytes),
+            // Deleted between the two steps.
+            Err(_) if !core.store.contains(&key(&token.id)).await? => return Err(Refusal::NotFound(Record::Token)),
+            Err(error) => return Err(error.into()),
+        },
         None => None,
     };
     Ok(Token {
