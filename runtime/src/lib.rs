@@ -62,6 +62,7 @@ pub use error::{Error, Result, TransportError};
 pub use event::{Event, EventReceiver};
 pub use runtime::{Runtime, RuntimeBuilder};
 pub use transport::backbone::with_correlation_id;
+pub use transport::identity::DeviceSharedSecret;
 pub use transport::wire::{
     Address, AnyReference, ChallengeId, DeviceId, FileId, FileReference, Id, PasswordType, RelationshipId, Timestamp,
     TokenId,

@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use transport::identity::DeviceSharedSecret;
+
 use crate::Result;
 use crate::account::Account;
 use crate::blocking::blocking;
@@ -39,13 +41,14 @@ pub(crate) struct Node {
 pub struct RuntimeBuilder {
     config: Config,
     clock: Arc<dyn Clock>,
+    shared_secret: Option<DeviceSharedSecret>,
 }
 
 impl Runtime {
     /// Starts with settings.
     #[must_use]
     pub fn builder(config: Config) -> RuntimeBuilder {
-        RuntimeBuilder { config, clock: Arc::new(SystemClock) }
+        RuntimeBuilder { config, clock: Arc::new(SystemClock), shared_secret: None }
     }
 
     /// The settings it runs with.
@@ -117,6 +120,14 @@ impl RuntimeBuilder {
         self
     }
 
+    /// Makes the first start become another device of an identity instead of creating one, by the secret that one of its
+    /// devices handed out. A store that has an identity keeps it.
+    #[must_use]
+    pub fn onboard(mut self, shared_secret: DeviceSharedSecret) -> Self {
+        self.shared_secret = Some(shared_secret);
+        self
+    }
+
     /// Opens the store and loads the identity; creates it at the first start.
     ///
     /// A node whose backbone cannot be reached still starts if it has an identity.
@@ -125,11 +136,11 @@ impl RuntimeBuilder {
     /// [`crate::Error::Config`] for settings that cannot work, [`crate::Error::Store`] for a store that is held by another
     /// process, unreadable or newer than this program, and the backbone's errors when an identity has to be created.
     pub async fn start(self) -> Result<Runtime> {
-        let Self { config, clock } = self;
+        let Self { config, clock, shared_secret } = self;
         let (config, store, temporary_directory) = open_store(config).await?;
         let store = Arc::new(store);
         let events = EventBus::new();
-        let account = Arc::new(Account::load_or_create(&config, &store, &*clock).await?);
+        let account = Arc::new(Account::open(&config, &store, &*clock, shared_secret).await?);
         let sync = Synchronizer::start(sync::Context {
             store: store.clone(),
             account: account.clone(),

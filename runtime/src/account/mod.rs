@@ -33,6 +33,24 @@ pub(crate) struct Account {
 }
 
 impl Account {
+    /// Loads the identity if the store has one or has begun with one; else takes it over from the device that handed out
+    /// `shared_secret`, or creates it.
+    ///
+    /// # Errors
+    /// Those of [`Account::load_or_create`] and [`Account::onboard`].
+    pub(crate) async fn open(
+        config: &Config,
+        store: &Store,
+        clock: &dyn Clock,
+        shared_secret: Option<DeviceSharedSecret>,
+    ) -> Result<Self> {
+        let begun = store.value::<AccountRecord>(AccountRecord::NAME)?.is_some() || onboard::is_under_way(store)?;
+        match shared_secret {
+            Some(shared_secret) if !begun => Self::onboard(&config.backbone, store, shared_secret).await,
+            _ => Self::load_or_create(config, store, clock).await,
+        }
+    }
+
     /// Loads the identity; finishes a first start that was interrupted; creates the identity if there is none and that
     /// is allowed.
     ///
@@ -57,7 +75,6 @@ impl Account {
     /// # Errors
     /// [`Error::InvalidPropertyValue`] if the shared secret contradicts itself, and the backbone's errors;
     /// [`Account::load_or_create`] goes on where this stopped.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for the issue about several devices"))]
     pub(crate) async fn onboard(
         config: &BackboneConfig,
         store: &Store,

@@ -40,6 +40,11 @@ pub(super) async fn begin(client: &Client, store: &Store, shared_secret: DeviceS
     finish(client, store, onboarding).await
 }
 
+/// Whether an onboarding was begun and not finished.
+pub(super) fn is_under_way(store: &Store) -> Result<bool> {
+    Ok(store.value::<Onboarding>(Onboarding::NAME)?.is_some())
+}
+
 /// Finishes an onboarding that was interrupted, if there is one.
 pub(super) async fn resume(client: &Client, store: &Store) -> Result<Option<AccountRecord>> {
     match store.value(Onboarding::NAME)? {
