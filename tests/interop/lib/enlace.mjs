@@ -100,6 +100,23 @@ export async function startNode(dataDir, backboneUrl) {
     return { running, url: rest.url, apiKey, address: identity.address };
 }
 
+/** Makes the node over `dataDir` a device of the identity whose device handed out `sharedSecret` (a JSON text), before its first start. */
+export async function onboard(dataDir, backboneUrl, sharedSecret) {
+    const child = spawn(example("second_device"), [backboneUrl, CLIENT.id, CLIENT.secret, dataDir], { stdio: ["pipe", "ignore", "pipe"] });
+    let talk = "";
+    child.stderr.on("data", (chunk) => (talk += chunk));
+    child.stdin.end(sharedSecret);
+    const code = await new Promise((resolve, reject) => child.once("exit", resolve).once("error", reject));
+    if (code !== 0) throw new Error(`second_device ended with ${code}\n${talk}`);
+}
+
+/** Path of an example of the runtime, which `cargo test` builds. */
+function example(name) {
+    const built = path.join(process.env.ENLACE_EXAMPLES ?? path.join(ROOT, "target", "debug", "examples"), name);
+    if (!existsSync(built)) throw new Error(`no example ${built}: run \`cargo build --workspace --examples\` or set ENLACE_EXAMPLES`);
+    return built;
+}
+
 /** A scratch directory and a way to be rid of it. */
 export async function scratch() {
     const dir = await mkdtemp(path.join(tmpdir(), "enlace-interop-"));

@@ -13,7 +13,7 @@ const GIVEN_NODES = [
     ["ENLACE_PEER_URL", "ENLACE_PEER_API_KEY"],
 ];
 
-/** Opens a world with `nodes` nodes; `close()` ends whatever was started for it. */
+/** Opens a world with `nodes` nodes; `close()` ends whatever was started for it, and `dir` goes with it. */
 export async function openWorld({ nodes = 1 } = {}) {
     const closers = [];
     const close = async () => {
@@ -25,7 +25,7 @@ export async function openWorld({ nodes = 1 } = {}) {
         const backbone = await openBackbone(dir, closers);
         const opened = [];
         for (let index = 0; index < nodes; index++) opened.push(await openNode(index, dir, backbone, closers));
-        return { backbone, nodes: opened, close };
+        return { dir, backbone, nodes: opened, close };
     } catch (error) {
         await close();
         throw error;
