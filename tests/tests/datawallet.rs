@@ -1,0 +1,142 @@
+//! What a node tells its other devices through the backbone, and what a lying backbone can do with that (T2).
+#![allow(clippy::unwrap_used, reason = "a test")]
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use enlace_tests::{Answer, Fate, Line, Node, World, refusal};
+use hyper::Method;
+use runtime::facade::CreateTokenForFile;
+use serde_json::{Value, json};
+
+const MODIFICATIONS: &str = "/api/v2/Datawallet/Modifications";
+
+/// All modifications that were pushed, in order, with the names they have on the wire.
+fn pushed(line: &Line) -> Vec<Value> {
+    let requests = line.recording().into_iter().filter(|seen| {
+        let target = seen.target.to_lowercase();
+        seen.method == Method::POST && target.ends_with("/datawallet/modifications")
+            || seen.method == Method::PUT && target.contains("/finalize")
+    });
+    requests
+        .filter_map(|seen| serde_json::from_slice::<Value>(&seen.body).ok())
+        .flat_map(|body| {
+            let list = ["modifications", "datawalletModifications"].iter().find_map(|name| body[name].as_array());
+            list.cloned().unwrap_or_default()
+        })
+        .collect()
+}
+
+/// What users see of a node.
+async fn visible(node: &Node) -> (Vec<runtime::dto::File>, Vec<runtime::dto::Token>) {
+    (node.files().await, node.tokens().await)
+}
+
+#[tokio::test]
+async fn everything_but_the_ephemeral_is_pushed_and_sealed() {
+    let world = World::new();
+    let backbone = world.backbone().await;
+    let alice = world.node("alice", &backbone).await;
+    let file = alice.upload("a", b"content").await.unwrap();
+    let token = alice.share(&file).await.unwrap();
+    let ephemeral = CreateTokenForFile { ephemeral: true, ..CreateTokenForFile::default() };
+    let ephemeral = alice.share_as(&file, ephemeral).await.unwrap();
+    alice.runtime().account().sync_everything().await.unwrap();
+    let modifications = pushed(backbone.line());
+    let names: BTreeSet<&str> = modifications.iter().map(|m| m["objectIdentifier"].as_str().unwrap()).collect();
+    assert!(names.contains(file.id.as_str()) && names.contains(token.id.as_str()), "{names:?}");
+    assert!(!names.contains(ephemeral.id.as_str()), "{names:?}");
+    assert!(modifications.iter().all(|m| m["encryptedPayload"].is_string()), "nothing is pushed in clear");
+}
+
+#[tokio::test]
+async fn replayed_moved_and_invented_modifications_change_nothing() {
+    let world = World::new();
+    let backbone = world.backbone().await;
+    let alice = world.node("alice", &backbone).await;
+    let file = alice.upload("a", b"content").await.unwrap();
+    alice.share(&file).await.unwrap();
+    alice.runtime().account().sync_everything().await.unwrap();
+    let before = visible(&alice).await;
+    let genuine = pushed(backbone.line());
+    let device = alice.runtime().account().device_info().await.unwrap().id;
+    let entry = |index: usize, change: &Value, name: &str| {
+        json!({"id": format!("DWM{index:0>17}"), "index": index, "objectIdentifier": name, "type": change["type"],
+            "payloadCategory": change["payloadCategory"], "collection": change["collection"],
+            "createdAt": "2030-01-01T00:00:00.000Z", "createdByDevice": device,
+            "encryptedPayload": change["encryptedPayload"], "datawalletVersion": 1})
+    };
+    let next = genuine.len();
+    let own_name = |change: &Value| change["objectIdentifier"].as_str().unwrap().to_owned();
+    let replayed: Vec<_> = genuine.iter().enumerate().map(|(i, m)| entry(next + i, m, &own_name(m))).collect();
+    let moved: Vec<_> =
+        genuine.iter().rev().enumerate().map(|(i, m)| entry(next + i, m, "FILaaaaaaaaaaaaaaaaa")).collect();
+    let garbage = json!({"type": "Update", "payloadCategory": "Content", "collection": "Files",
+        "encryptedPayload": "eyJjcGgiOiJBQUFBIiwiYWxnIjozLCJubmMiOiJBQUFBIn0"});
+    let lies = [
+        ("replayed", json!(replayed)),
+        ("moved to another object", json!(moved)),
+        ("invented", json!([entry(next, &garbage, file.id.as_str())])),
+        ("without end", json!([entry(usize::MAX >> 12, &garbage, file.id.as_str())])),
+        ("of the wrong shape", json!([{"index": "first"}])),
+        ("not a list", json!({"index": 0})),
+    ];
+    for (lie, modifications) in lies {
+        let fate = Fate::changed(move |answer: Answer| {
+            let body = json!({ "result": modifications });
+            answer.with_json(&body)
+        });
+        backbone.line().always(Method::GET, MODIFICATIONS, fate);
+        // Whether the synchronization fails or passes over the lie is its business; what users have is not.
+        let _ = alice.runtime().account().sync_everything().await;
+        assert_eq!(visible(&alice).await, before, "{lie}");
+        backbone.line().behave();
+    }
+    assert_eq!(alice.download(&file.id).await.unwrap(), b"content");
+    let alice = alice.restart().await;
+    assert_eq!(visible(&alice).await, before);
+}
+
+#[tokio::test]
+async fn a_backbone_that_was_set_back_to_an_old_backup_costs_nobody_a_local_record() {
+    let world = World::new();
+    let mut backbone = world.backbone().await;
+    let alice = world.node("alice", &backbone).await;
+    let kept = alice.upload("kept", b"kept").await.unwrap();
+    alice.runtime().account().sync_everything().await.unwrap();
+    backbone.stop().await;
+    let backup = world.directory("backup");
+    copy(backbone.data_dir(), &backup);
+    backbone.resume().await;
+    let lost = alice.upload("lost", b"lost").await.unwrap();
+    alice.share(&lost).await.unwrap();
+    alice.runtime().account().sync_everything().await.unwrap();
+    backbone.stop().await;
+    std::fs::remove_dir_all(backbone.data_dir()).unwrap();
+    copy(&backup, backbone.data_dir());
+    backbone.resume().await;
+
+    let before = visible(&alice).await;
+    let _ = alice.runtime().account().sync_everything().await;
+    assert_eq!(visible(&alice).await, before, "what is known here is not the backbone's to take");
+    assert_eq!(alice.download(&kept.id).await.unwrap(), b"kept");
+    assert_eq!(refusal(alice.download(&lost.id).await), "error.runtime.recordNotFound");
+    let again = alice.upload("again", b"again").await.unwrap();
+    assert_eq!(alice.download(&again.id).await.unwrap(), b"again", "life goes on");
+    let bob = world.node("bob", &backbone).await;
+    assert_eq!(bob.fetch(&alice.share(&again).await.unwrap().reference.url).await.unwrap(), b"again");
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    std::fs::set_permissions(to, std::fs::metadata(from).unwrap().permissions()).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let path = entry.unwrap().path();
+        let target = to.join(path.file_name().unwrap());
+        if path.is_dir() {
+            copy(&path, &target);
+        } else {
+            std::fs::copy(&path, &target).unwrap();
+        }
+    }
+}
