@@ -66,11 +66,9 @@ impl Scene {
         self.genuine(&path, async || drop(self.alice.download(&file.id).await.unwrap())).await
     }
 
-    fn nothing_kept(&self) -> impl Future<Output = bool> {
-        async {
-            let temporary = std::fs::read_dir(self.bob.data_dir().join("tmp")).unwrap().count();
-            temporary == 0 && self.bob.files().await.is_empty() && self.bob.tokens().await.is_empty()
-        }
+    async fn nothing_kept(&self) -> bool {
+        let temporary = std::fs::read_dir(self.bob.data_dir().join("tmp")).unwrap().count();
+        temporary == 0 && self.bob.files().await.is_empty() && self.bob.tokens().await.is_empty()
     }
 }
 

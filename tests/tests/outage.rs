@@ -193,7 +193,7 @@ async fn a_node_with_an_identity_starts_without_its_backbone() {
     let (config, clock) = alice.stop().await;
     backbone.line().cut().await;
     let alice = Node::start(config, clock).await.unwrap();
-    assert_eq!(alice.files().await, [file.clone()]);
+    assert_eq!(alice.files().await, std::slice::from_ref(&file));
     assert_outage(alice.download(&file.id).await);
     backbone.line().heal().await;
     assert_eq!(alice.download(&file.id).await.unwrap(), b"content");

@@ -6,9 +6,9 @@ use std::time::Duration;
 use enlace_tests::{Backbone, Node, World, http, password, pin, refusal};
 use futures_util::future::join_all;
 use hyper::Method;
-use runtime::Address;
 use runtime::dto::{PasswordProtection, Token};
 use runtime::facade::{CreateTokenForFile, UploadOwnFile};
+use runtime::{Address, Event};
 use transport::wire::TokenReference;
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -193,6 +193,43 @@ async fn too_many_wrong_passwords_lock_a_token_for_strangers_only() {
     assert_eq!(bob.download(&file.id).await.unwrap(), b"content", "who had it keeps it");
     assert!(alice.load_token(&token.reference.url).await.is_err(), "a reference with a password needs one");
     assert_eq!(alice.tokens().await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_locked_token_is_announced_to_its_creator_and_can_be_unlocked_by_the_operator() {
+    let world = World::new();
+    let backbone = world.backbone().await;
+    let bob = world.node("bob", &backbone).await;
+    let (alice, token) = shared(&world, &backbone, protected(password("right"))).await;
+    let client = http();
+    let guesses = (0..LOCK_AFTER).map(|guess| guess_anonymously(&client, &backbone, &token, guess));
+    let locked = join_all(guesses).await.iter().filter(|status| **status == 400).count();
+    assert_eq!(locked, 1, "the last guess is told, however many come at once");
+    let mut events = alice.runtime().events();
+    alice.runtime().account().sync_everything().await.unwrap();
+    let mut announced = std::iter::from_fn(|| events.try_recv().ok());
+    assert!(announced.any(|event| matches!(event, Event::TokenLocked(id) if id == token.id)));
+    assert_eq!(refusal(bob.receive_with(&token.reference.url, "right").await), LOCKED);
+    assert!(backbone.server().admin().reset_token_access_failed_count(&token.id).await.unwrap());
+    bob.receive_with(&token.reference.url, "right").await.unwrap();
+}
+
+#[tokio::test]
+async fn housekeeping_removes_what_expired_and_nodes_can_tidy_up_after_it() {
+    let world = World::new();
+    let backbone = world.backbone().await;
+    let expires_at = Some(world.clock().time().saturating_add(HOUR));
+    let terms = CreateTokenForFile { expires_at, ..CreateTokenForFile::default() };
+    let (alice, token) = shared(&world, &backbone, terms).await;
+    let file = alice.files().await.remove(0);
+    let lasting = alice.share(&file).await.unwrap();
+    world.advance(100 * 24 * HOUR);
+    backbone.server().admin().sweep().await.unwrap();
+    assert_eq!(alice.tokens().await.len(), 2, "what a node remembers is its own business");
+    alice.runtime().tokens().delete_token(&token.id).await.unwrap();
+    assert_eq!(alice.tokens().await, std::slice::from_ref(&lasting));
+    let bob = world.node("bob", &backbone).await;
+    assert_eq!(bob.fetch(&lasting.reference.url).await.unwrap(), b"content", "what lasts was not swept");
 }
 
 /// One wrong guess over HTTP; cheaper than by a node, which would compute a real hash.
