@@ -90,3 +90,46 @@ fn http_to_another_machine_is_refused_unless_allowed() {
     let moved = shared.reference().replace("localhost", "backbone.example.org");
     sandbox.receive(&moved, &[]).refused(2, &["http"]);
 }
+
+#[test]
+fn without_a_data_directory_there_is_one_receiver_for_each_backbone() {
+    let sandbox = Sandbox::new();
+    let shared = sandbox.share(&sandbox.file("a.txt", "hello"), &[]);
+    let identity = ["identity", "--receiver", "--backbone", shared.text("/backbone/url"), "--json"];
+    let address = sandbox.run(&identity).json()["address"].as_str().unwrap().to_owned();
+    let personal = sandbox.run(&[
+        "tokens",
+        "create",
+        shared.text("/file/id"),
+        "--for",
+        &address,
+        "--data-dir",
+        "sender",
+        "--json",
+    ]);
+    let reference = personal.json()["reference"]["url"].as_str().unwrap().to_owned();
+    let received = sandbox.run(&["receive", &reference, "--output", "x", "--json"]).json();
+    assert_eq!(received["bytes"], 5);
+    assert_eq!(sandbox.names("home/.local/share/enlace/receiver").len(), 1);
+}
+
+#[test]
+fn an_identity_that_the_other_backbone_does_not_know_is_told_where_it_lives() {
+    let sandbox = Sandbox::new();
+    let here = sandbox.share(&sandbox.file("a.txt", "hello"), &[]);
+    sandbox.receive(here.reference(), &["--output", "x"]).json();
+    let elsewhere = sandbox.serve(&[
+        "share",
+        "a.txt",
+        "--data-dir",
+        "other",
+        "--listen",
+        "127.0.0.1:0",
+        "--backbone-listen",
+        "127.0.0.1:0",
+    ]);
+    let refused = sandbox.receive(elsewhere.reference(), &["--output", "y"]);
+    refused.refused(4, &["lives at", here.text("/backbone/url"), "--data-dir"]);
+    assert!(!sandbox.path("y").exists());
+    sandbox.receive(here.reference(), &["--output", "z"]).json();
+}

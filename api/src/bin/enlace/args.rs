@@ -42,9 +42,9 @@ pub(crate) struct Global {
     /// Say more on standard error; twice or three times for still more
     #[arg(short, long, global = true, action = ArgAction::Count, help_heading = "General")]
     pub(crate) verbose: u8,
-    /// Form of the logs on standard error
-    #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text, help_heading = "General")]
-    pub(crate) log_format: LogFormat,
+    /// Form of the logs on standard error (default: json with --json, else text)
+    #[arg(long, global = true, value_enum, help_heading = "General")]
+    pub(crate) log_format: Option<LogFormat>,
 }
 
 /// Form of the logs.

@@ -186,6 +186,10 @@ fn classify(code: &str) -> (Kind, Option<&'static str>) {
         "error.transport.general.platformClientInvalid" => {
             (Kind::Refused, Some("the backbone does not know this OAuth client; give --client-file FILE"))
         }
+        "error.transport.request.noAuthGrant" => (
+            Kind::Refused,
+            Some("was this data directory made with another backbone? `enlace doctor` looks for the reason"),
+        ),
         "error.runtime.config"
         | "error.runtime.invalidReference"
         | "error.runtime.invalidTokenContent"

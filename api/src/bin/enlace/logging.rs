@@ -1,5 +1,7 @@
 //! Logs on stderr: warnings by default, more with `-v`, exactly what `RUST_LOG` says if it is set.
 
+use std::io::IsTerminal;
+
 use tracing_subscriber::EnvFilter;
 
 use crate::args::{Global, LogFormat};
@@ -10,10 +12,12 @@ pub(crate) fn start(global: &Global) {
         Ok(directives) if !directives.is_empty() => EnvFilter::new(directives),
         _ => EnvFilter::new(directives(global.verbose)),
     };
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let colours = std::io::stderr().is_terminal();
+    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr);
     let result = match global.log_format {
-        LogFormat::Text => subscriber.try_init(),
-        LogFormat::Json => subscriber.json().try_init(),
+        Some(LogFormat::Json) => subscriber.json().try_init(),
+        None if global.json => subscriber.json().try_init(),
+        _ => subscriber.try_init(),
     };
     // Only a second call could fail, and there is none.
     debug_assert!(result.is_ok());

@@ -15,8 +15,8 @@ use crate::config::Settings;
 use crate::data_dir::{DataDir, Held};
 use crate::failure::{Failure, Kind};
 use crate::memory::Memory;
+use crate::port;
 use crate::running::Running;
-use crate::{output, port};
 
 /// Where the embedded backbone keeps its data, in the data directory.
 const BACKBONE_DIR: &str = "backbone";
@@ -64,7 +64,7 @@ impl Node {
         };
         match start_runtime(&plan, &backbone_url, &client).await {
             Ok(runtime) => {
-                remember(&plan, memory, &client)?;
+                remember(&plan, memory, &client, &runtime).await?;
                 Ok(Self { runtime, backbone_url, backbone, held })
             }
             Err(failure) => {
@@ -168,11 +168,13 @@ fn runtime_config(plan: &Plan, backbone_url: &str, client: &Client) -> Config {
 }
 
 /// Keeps what the next start needs, now that this one is known to work.
-fn remember(plan: &Plan, mut memory: Memory, client: &Client) -> Result<(), Failure> {
+async fn remember(plan: &Plan, mut memory: Memory, client: &Client, runtime: &Runtime) -> Result<(), Failure> {
     match &plan.backbone {
         WhichBackbone::At(url) => {
-            if memory.backbone_url.as_ref().is_some_and(|before| before != url) {
-                tracing::warn!(url = %output::printable(url), "the identity in this data directory is used at another backbone than before");
+            let moved = memory.backbone_url.as_ref().is_some_and(|before| before != url);
+            // A backbone that does not know the identity is not its home, and what works there stays remembered.
+            if moved && !runtime.account().health().await.backbone_authentication {
+                return Ok(());
             }
             memory.backbone_url = Some(url.clone());
         }

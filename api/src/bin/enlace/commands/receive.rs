@@ -3,15 +3,16 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use runtime::Secret;
 use runtime::dto::File;
 use runtime::facade::LoadFile;
-use runtime::{Runtime, Secret};
 use serde_json::json;
 
 use super::{Context, shape};
 use crate::args::{ClientOptions, Global, NodeOptions, ServerOptions};
 use crate::failure::{Failure, Kind};
-use crate::node::{Node, Plan, configuration};
+use crate::memory::Memory;
+use crate::node::{Node, Plan, WhichBackbone, configuration};
 use crate::output::{bytes, printable};
 use crate::passwords::KnownPassword;
 use crate::platform::Purpose;
@@ -67,8 +68,7 @@ pub(crate) async fn run(mut context: Context, args: ReceiveArgs) -> Result<(), F
     let password = args.password.for_reference(incoming.password.as_deref())?;
     let node = context.interrupt.or(Node::start(plan)).await?;
     let progress = Progress::new(context.output);
-    let result =
-        context.interrupt.or(receive(&node.runtime, &args, &incoming, password, &progress, context.output)).await;
+    let result = context.interrupt.or(receive(&node, &args, &incoming, password, &progress, context.output)).await;
     progress.finish();
     node.stop().await?;
     let (file, saved) = result?;
@@ -87,12 +87,10 @@ fn plan(global: &Global, args: &ReceiveArgs, incoming: &Incoming) -> Result<Plan
     let global = receiver_global(global, node.backbone.as_deref())?;
     let configuration = configuration(&global, &node, &ServerOptions::default(), &[], false)?;
     let plan = Plan::new(configuration.settings()?, Purpose::Receiver)?;
-    match plan.backbone {
-        crate::node::WhichBackbone::At(_) => Ok(plan),
-        crate::node::WhichBackbone::Embedded { .. } => {
-            Err(Failure::usage("the reference does not say which backbone to ask")
-                .hint("use its URL form, or say which with --backbone URL"))
-        }
+    match &plan.backbone {
+        WhichBackbone::At(_) => Ok(plan),
+        WhichBackbone::Embedded { .. } => Err(Failure::usage("the reference does not say which backbone to ask")
+            .hint("use its URL form, or say which with --backbone URL")),
     }
 }
 
@@ -114,19 +112,19 @@ fn directory_name(url: &str) -> String {
 }
 
 async fn receive(
-    runtime: &Runtime,
+    node: &Node,
     args: &ReceiveArgs,
     incoming: &Incoming,
     password: Option<Secret>,
     progress: &Progress,
     output: crate::output::Output,
 ) -> Result<(File, Saved), Failure> {
-    let files = runtime.files();
+    let files = node.runtime.files();
     let password = password.map(|password| password.expose().to_owned());
     let request = LoadFile { reference: incoming.text.clone(), password };
     let file = match files.get_or_load_file(request).await {
         Ok(file) => file,
-        Err(error) => return Err(explain(error.into(), incoming, runtime).await),
+        Err(error) => return Err(explain(error.into(), incoming, node).await),
     };
     announce(&file.filename, file.filesize, args.max_size, output)?;
     let destination = Destination::choose(args.output.as_deref(), &file.filename, args.force)?;
@@ -137,8 +135,11 @@ async fn receive(
 }
 
 /// The backbone says "not found" for a wrong password and for the wrong identity, too; here we know what was asked for.
-async fn explain(failure: Failure, incoming: &Incoming, runtime: &Runtime) -> Failure {
-    let ours = match runtime.account().identity_info().await {
+async fn explain(failure: Failure, incoming: &Incoming, node: &Node) -> Failure {
+    if failure.code.as_deref() == Some("error.transport.request.noAuthGrant") {
+        return failure.hint(home_hint(node));
+    }
+    let ours = match node.runtime.account().identity_info().await {
         Ok(info) => info.address.to_string(),
         Err(_) => "unknown".to_owned(),
     };
@@ -161,6 +162,14 @@ async fn explain(failure: Failure, incoming: &Incoming, runtime: &Runtime) -> Fa
         .hint(format!("you are {ours}")),
         _ => failure,
     }
+}
+
+/// An identity lives at one backbone; another one does not know it.
+fn home_hint(node: &Node) -> String {
+    let home = Memory::recall(node.dir()).ok().and_then(|memory| memory.backbone_url);
+    let home = home.unwrap_or_else(|| "another backbone".to_owned());
+    let dir = node.dir().path().display();
+    format!("the identity in {dir} lives at {home}; use another directory with --data-dir DIR for this backbone")
 }
 
 fn print(context: &Context, file: &File, saved: &Saved) {
