@@ -51,7 +51,9 @@ fn open(node: &Node, id: &FileId, answer: &BackboneFile, metadata_key: SecretKey
     let invalid = || node.transport_error(TransportError::InvalidFileMetadata, "The file's metadata cannot be read.");
     let metadata = FileMetadata::open(&answer.encrypted_properties.0, &metadata_key).map_err(|error| match error {
         FileError::Decryption => Error::InvalidTruncatedReference(
-            "its key does not open the file's metadata; copy the reference again, and completely".to_owned(),
+            "its key does not open what the backbone sent: the reference is damaged, then copy it again and completely, \
+             or the answer is"
+                .to_owned(),
         ),
         _ => invalid(),
     })?;

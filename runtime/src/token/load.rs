@@ -101,7 +101,9 @@ fn open(
 fn unreadable(node: &Node, error: UnreadableContent) -> Error {
     match error {
         UnreadableContent::Decryption => Error::InvalidTruncatedReference(
-            "its key does not open the token; copy the reference again, and completely".to_owned(),
+            "its key does not open what the backbone sent: the reference is damaged, then copy it again and completely, \
+             or the answer is"
+                .to_owned(),
         ),
         UnreadableContent::Malformed => {
             node.transport_error(TransportError::InvalidTokenContent, "What is inside the token cannot be read.")
