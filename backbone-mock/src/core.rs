@@ -9,7 +9,6 @@ use crate::config::Config;
 use crate::error::Error;
 use crate::notify::Hub;
 use crate::secrets::{PasswordHash, ServerKey, random_hex};
-use crate::sessions::Sessions;
 use crate::store::{DataDir, Store};
 
 /// Password hashes that are computed at one time; each takes 7 MiB and a processor.
@@ -21,11 +20,9 @@ pub(crate) struct Core {
     pub(crate) config: Config,
     /// Records and files.
     pub(crate) store: Store,
-    /// Who is logged in.
-    pub(crate) sessions: Sessions,
     /// Open event streams.
     pub(crate) hub: Hub,
-    /// Key of stored token passwords.
+    /// Key of what clients have to repeat later: token passwords, ownership tokens, access tokens.
     pub(crate) key: ServerKey,
     password_hashing: Semaphore,
     decoy: Arc<PasswordHash>,
@@ -38,7 +35,6 @@ impl Core {
         let key = data_dir.server_key()?;
         let store = Store::open(data_dir).await?;
         Ok(Self {
-            sessions: Sessions::new(),
             hub: Hub::new(),
             key,
             store,

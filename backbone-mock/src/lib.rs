@@ -28,6 +28,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod access_token;
 pub mod admin;
 mod backbone;
 mod clock;
@@ -40,7 +41,6 @@ mod notify;
 mod routes;
 mod secrets;
 mod server;
-mod sessions;
 mod store;
 mod sweep;
 mod web;

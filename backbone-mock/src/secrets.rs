@@ -66,11 +66,6 @@ pub(crate) fn equal(a: &str, b: &str) -> bool {
     Sha256::digest(a).ct_eq(&Sha256::digest(b)).into()
 }
 
-/// The digest under which an access token is known.
-pub(crate) fn access_token_digest(token: &str) -> [u8; 32] {
-    Sha256::digest(token).into()
-}
-
 /// The key of this server, under which it keeps what clients have to repeat later.
 pub(crate) struct ServerKey(Zeroizing<[u8; SERVER_KEY_LENGTH]>);
 
@@ -98,6 +93,16 @@ impl ServerKey {
     /// Whether `token` is the one that `stored` was made from.
     pub(crate) fn is_ownership_token(&self, file: &str, token: &str, stored: &ByteText) -> bool {
         self.ownership_token(file, token).0.ct_eq(&stored.0).into()
+    }
+
+    /// The MAC of an access token's claims.
+    pub(crate) fn access_token(&self, claims: &str) -> ByteText {
+        self.digest(b"enlace backbone access token", claims, b"")
+    }
+
+    /// Whether `mac` is the MAC of these claims.
+    pub(crate) fn is_access_token(&self, claims: &str, mac: &[u8]) -> bool {
+        self.access_token(claims).0.ct_eq(mac).into()
     }
 
     /// The record's id is part of the digest, so that equal secrets of two records cannot be seen to be equal.

@@ -51,7 +51,6 @@ pub(crate) async fn sweep(core: &Core) -> Result<Swept, StoreError> {
         modifications: compact_datawallets(core, before).await?,
         orphans: core.store.sweep_orphans().await?,
     };
-    core.sessions.sweep(now);
     core.store.tighten_permissions();
     core.store.settle().await?;
     Ok(swept)

@@ -196,7 +196,6 @@ pub(crate) async fn remove(core: &Core, caller: &Caller, id: &DeviceId) -> Resul
     transaction.delete(&username_key(device.username.as_str()));
     transaction.delete(&by_identity(&device));
     push::forget(&mut transaction, id);
-    core.sessions.end(id);
     Ok(transaction.commit().await?)
 }
 

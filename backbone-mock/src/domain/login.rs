@@ -52,7 +52,7 @@ async fn judge(core: &Core, seen: &DeviceRecord, is_right: bool) -> Result<Outco
             notices.push(Notice::to_all(&device.address, News::BackupDeviceUsed));
         }
         let caller = Caller { address: device.address.clone(), device: device.id.clone() };
-        Outcome::LoggedIn(core.sessions.start(caller, core.now(), core.config.access_token_lifetime))
+        Outcome::LoggedIn(core.issue_access_token(&caller))
     } else {
         count_failure(&mut device, core)
     };

@@ -73,7 +73,7 @@ impl BoundedBody {
 /// for anybody.
 pub(crate) async fn read_all(core: &Core, headers: &HeaderMap, body: Body) -> Result<Bytes, Problem> {
     let limits = &core.config.limits;
-    let is_anonymous = session::caller(headers, core).is_none();
+    let is_anonymous = session::caller(headers, core).await?.is_none();
     let limit = if is_anonymous { limits.max_body_bytes.min(MAX_ANONYMOUS_BODY) } else { limits.max_body_bytes };
     let (bounds, stream) = BoundedBody::new(body, limit, limits.body_timeout);
     let mut stream = std::pin::pin!(stream);

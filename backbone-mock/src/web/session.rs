@@ -17,7 +17,7 @@ impl FromRequestParts<AppState> for LoggedIn {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, core: &AppState) -> Result<Self, Problem> {
-        caller(&parts.headers, core).map(Self).ok_or(Problem::NotLoggedIn)
+        caller(&parts.headers, core).await?.map(Self).ok_or(Problem::NotLoggedIn)
     }
 }
 
@@ -25,15 +25,22 @@ impl FromRequestParts<AppState> for LoggedIn {
 pub(crate) struct Anybody(pub(crate) Option<Caller>);
 
 impl FromRequestParts<AppState> for Anybody {
-    type Rejection = std::convert::Infallible;
+    type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, core: &AppState) -> Result<Self, Self::Rejection> {
-        Ok(Self(caller(&parts.headers, core)))
+    async fn from_request_parts(parts: &mut Parts, core: &AppState) -> Result<Self, Problem> {
+        caller(&parts.headers, core).await.map(Self)
     }
 }
 
 /// Who sent a request with these headers.
-pub(super) fn caller(headers: &HeaderMap, core: &Core) -> Option<Caller> {
+pub(super) async fn caller(headers: &HeaderMap, core: &Core) -> Result<Option<Caller>, Problem> {
+    match bearer_token(headers) {
+        Some(token) => Ok(core.caller(token).await?),
+        None => Ok(None),
+    }
+}
+
+fn bearer_token(headers: &HeaderMap) -> Option<&str> {
     let (scheme, token) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
-    if scheme.eq_ignore_ascii_case("bearer") { core.sessions.caller(token.trim(), core.now()) } else { None }
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
