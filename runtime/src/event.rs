@@ -27,6 +27,9 @@ pub enum Event {
     TokenDeleted(TokenId),
     /// Too many wrong passwords were tried on a token of ours.
     TokenLocked(TokenId),
+    /// That many changes by other devices could not be read, because they are damaged or the backbone put them in another
+    /// place; they are missing here. The log names them.
+    DatawalletUnreadable(usize),
     /// The datawallet was synchronized.
     DatawalletSynchronized,
 }

@@ -195,12 +195,16 @@ impl Context {
         if log.is_empty() {
             return Ok(());
         }
-        let (batch, position) = self.take_over(position, log)?;
-        self.save(position, batch).await
+        let (batch, position, unreadable) = self.take_over(position, log)?;
+        self.save(position, batch).await?;
+        if unreadable > 0 {
+            self.events.publish(Event::DatawalletUnreadable(unreadable));
+        }
+        Ok(())
     }
 
-    /// What a stretch of the log changes here.
-    fn take_over(&self, mut position: Position, log: Vec<Modification>) -> Result<(Batch, Position)> {
+    /// What a stretch of the log changes here, and how much of it cannot be read.
+    fn take_over(&self, mut position: Position, log: Vec<Modification>) -> Result<(Batch, Position, usize)> {
         let mut batch = Batch::new();
         let newest = log.last().map(|modification| modification.index);
         let fate = position.in_flight.as_ref().map(|sent| plan::fate(sent, &log, self.account.device_id()));
@@ -218,14 +222,15 @@ impl Context {
         let count = foreign.len();
         let changes = Changes::read(&foreign, position.index, self.account.synchronization_key());
         let changes = changes.map_err(|error| Error::Unknown(error.to_string()))?;
-        if position.index.is_none() && count > 0 && changes.unreadable.len() == count {
+        let unreadable = changes.unreadable.len();
+        if position.index.is_none() && count > 0 && unreadable == count {
             return Err(Error::Unknown("nothing in the datawallet can be opened with this identity's key".to_owned()));
         }
         let unpushed: Vec<_> = self.store.unpushed(usize::MAX)?.into_iter().map(|(_, change)| change).collect();
         apply::stage(&mut batch, &self.store, &foreign, changes, &unpushed)?;
         debug!(count, newest, "took over the datawallet");
         position.index = position.index.max(newest);
-        Ok((batch, position))
+        Ok((batch, position, unreadable))
     }
 
     async fn push_all(&self) -> Result<Push> {

@@ -221,6 +221,25 @@ mod tests {
     }
 
     #[test]
+    fn moved_swapped_and_replayed_payloads_are_told_from_those_in_their_place() {
+        let key = SecretKey::generate();
+        let sealed = |index, sealed_for| modification(&key, index, sealed_for, json!({ "a": sealed_for }));
+        for (log, expected) in [
+            // moved to a later place, as if what lay between had never been
+            (vec![sealed(0, 0), sealed(1, 2)], vec![1]),
+            // swapped
+            (vec![sealed(0, 1), sealed(1, 0), sealed(2, 2)], vec![0, 1]),
+            // an old state once more, as the newest
+            (vec![sealed(0, 0), sealed(2, 2), sealed(3, 3), sealed(4, 0)], vec![4]),
+        ] {
+            let changes = Changes::read(&log, None, &key).unwrap();
+            let unreadable: Vec<_> = changes.unreadable.iter().map(|item| item.index).collect();
+            assert_eq!(unreadable, expected);
+            assert_eq!(changes.last_index, log.last().map(|modification| modification.index));
+        }
+    }
+
+    #[test]
     fn a_payload_in_the_wrong_place_is_put_aside_and_the_rest_is_read() {
         let key = SecretKey::generate();
         let log = [

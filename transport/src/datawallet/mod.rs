@@ -1,8 +1,12 @@
 //! The datawallet: a log of sealed changes by which the devices of an identity keep the same objects.
 //!
 //! Every change of an object becomes a few modifications, one per category of its properties. Each payload is sealed
-//! under a key that follows from the synchronisation key and the position the modification gets in the log, so a backbone
-//! can neither move nor swap them. Reading a stretch of the log gives the final state of every object in it.
+//! under a key that follows from the synchronisation key and the position the modification gets in the log, so a payload
+//! that a backbone moves, swaps or repeats does not open. Reading a stretch of the log gives the final state of every
+//! object in it.
+//!
+//! What the protocol leaves to the backbone: which object and category a modification is said to be about, deletions,
+//! which have no payload, and what it leaves out. It can withhold, delete and relabel, but neither read nor write contents.
 //!
 //! This module decides nothing about storing or sending; it maps modifications to objects and back.
 

@@ -1,4 +1,5 @@
 use super::*;
+use crate::event::Event;
 use crate::sync::state::Position;
 
 #[tokio::test]
@@ -148,6 +149,25 @@ async fn a_damaged_modification_is_passed_over_and_makes_no_half_object() {
     node.datawallet().await.unwrap();
     assert_eq!(stored_token(&node), None);
     assert_eq!(Position::load(&node.store).unwrap().index, Some(2), "not asked for again");
+}
+
+#[tokio::test]
+async fn an_old_state_that_the_backbone_repeats_is_reported_and_not_taken_over() {
+    let place = Place::new().await;
+    let node = place.start().await;
+    node.datawallet().await.unwrap();
+    let key = node.account.synchronization_key();
+    for (kind, a) in [(ModificationType::Create, 1), (ModificationType::Update, 2)] {
+        let properties = json!({ "@type": "Token", "a": a });
+        place.other_device_sets(key, kind, PayloadCategory::TechnicalData, properties);
+    }
+    node.datawallet().await.unwrap();
+    let mut events = node.events.subscribe();
+    let old = place.backbone.state().log[1].clone();
+    place.backbone.state().append(OTHER_DEVICE, old);
+    node.datawallet().await.unwrap();
+    assert_eq!(stored_token(&node).unwrap()["a"], 2);
+    assert!(matches!(events.try_recv(), Ok(Event::DatawalletUnreadable(1))));
 }
 
 #[tokio::test]
