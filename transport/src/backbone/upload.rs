@@ -1,6 +1,5 @@
 //! `POST /Files`: one ciphertext as a multipart body with a known length, streamed.
 
-use std::io::{Seek as _, SeekFrom};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -8,7 +7,6 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _, stream};
 use reqwest::multipart::{Form, Part};
 use reqwest::{Body, Method};
-use tokio_util::io::ReaderStream;
 
 use super::envelope::{self, MAX_JSON_ANSWER};
 use super::http::{accepted, read_body, within};
@@ -58,21 +56,67 @@ impl UploadContent {
     fn stream(&self) -> std::io::Result<impl Stream<Item = std::io::Result<Bytes>> + Send + 'static> {
         Ok(match self {
             Self::Memory(bytes) => {
-                let bytes = bytes.clone();
-                let chunks = (0..bytes.len().div_ceil(CHUNK)).map(move |number| {
-                    let start = number * CHUNK;
-                    Ok(bytes.slice(start..bytes.len().min(start + CHUNK)))
+                let mut rest = bytes.clone();
+                let chunks = std::iter::from_fn(move || {
+                    let length = rest.len().min(CHUNK);
+                    (length > 0).then(|| Ok(rest.split_to(length)))
                 });
                 stream::iter(chunks).left_stream()
             }
             Self::File(file, length) => {
-                let mut file = file.try_clone()?;
-                file.seek(SeekFrom::Start(0))?;
-                let reader = tokio::io::AsyncReadExt::take(tokio::fs::File::from_std(file), *length);
-                ReaderStream::with_capacity(reader, CHUNK).right_stream()
+                let rest = Rest { file: Arc::new(file.try_clone()?), from: 0, to: *length };
+                stream::try_unfold(rest, Rest::next).right_stream()
             }
         })
     }
+}
+
+/// The part of a file that is not read yet. Clones of a file share one cursor, and a read of an attempt that was given up
+/// may still move it, so each read says where.
+struct Rest {
+    file: Arc<std::fs::File>,
+    from: u64,
+    to: u64,
+}
+
+impl Rest {
+    async fn next(mut self) -> std::io::Result<Option<(Bytes, Self)>> {
+        let length = self.to.saturating_sub(self.from).min(CHUNK as u64);
+        if length == 0 {
+            return Ok(None);
+        }
+        let (file, from) = (self.file.clone(), self.from);
+        let reading = tokio::task::spawn_blocking(move || read_at(&file, from, length));
+        let chunk = reading.await.map_err(std::io::Error::other)??;
+        self.from += chunk.len() as u64;
+        Ok(Some((chunk, self)))
+    }
+}
+
+/// Reads exactly that many bytes.
+fn read_at(file: &std::fs::File, mut from: u64, length: u64) -> std::io::Result<Bytes> {
+    #[cfg(unix)]
+    use std::os::unix::fs::FileExt;
+    #[cfg(windows)]
+    use std::os::windows::fs::FileExt;
+    let mut chunk = vec![0; usize::try_from(length).map_err(std::io::Error::other)?];
+    let mut rest = chunk.as_mut_slice();
+    while !rest.is_empty() {
+        #[cfg(unix)]
+        let read = file.read_at(rest, from);
+        #[cfg(windows)]
+        let read = file.seek_read(rest, from);
+        match read {
+            Ok(0) => return Err(std::io::ErrorKind::UnexpectedEof.into()),
+            Ok(read) => {
+                from += read as u64;
+                rest = &mut rest[read..];
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(chunk.into())
 }
 
 impl Session {
@@ -132,4 +176,34 @@ fn form(file: &UploadFile, content: &UploadContent, progress: Option<UploadProgr
         .text(part::OWNER_SIGNATURE, file.owner_signature.to_string())
         .text(part::EXPIRES_AT, file.expires_at.to_string())
         .text(part::ENCRYPTED_PROPERTIES, file.encrypted_properties.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn attempts_do_not_disturb_each_others_place_in_the_file() {
+        let bytes: Vec<u8> = (0..5 * CHUNK + 7).map(|place| u8::try_from(place / CHUNK).unwrap()).collect();
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(&bytes).unwrap();
+        let content = UploadContent::File(file, bytes.len() as u64);
+        let mut given_up = Box::pin(content.stream().unwrap());
+        let mut second = Box::pin(content.stream().unwrap());
+        let mut sent = Vec::new();
+        while let Some(chunk) = second.next().await {
+            sent.extend_from_slice(&chunk.unwrap());
+            given_up.next().await;
+        }
+        assert!(sent == bytes);
+    }
+
+    #[tokio::test]
+    async fn a_file_that_became_shorter_is_an_error() {
+        let content = UploadContent::File(tempfile::tempfile().unwrap(), 1);
+        let error = Box::pin(content.stream().unwrap()).next().await.unwrap().unwrap_err();
+        assert_eq!(error.kind(), std::io::ErrorKind::UnexpectedEof);
+    }
 }
