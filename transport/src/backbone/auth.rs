@@ -9,7 +9,7 @@ use reqwest::{Method, StatusCode};
 use tokio::time::Instant;
 use tracing::debug;
 
-use super::envelope::MAX_ERROR_ANSWER;
+use super::envelope::{self, MAX_ERROR_ANSWER};
 use super::http::{Http, read_body, within};
 use super::{DeviceCredentials, Error, SecretText};
 use crate::wire::backbone::envelope::{AccessToken, OAuthError};
@@ -137,8 +137,8 @@ async fn log_in(http: Arc<Http>, credentials: DeviceCredentials) -> Result<Token
 fn refusal(status: StatusCode, body: &[u8]) -> Error {
     match status.as_u16() {
         400 | 404 | 500 => {
-            let reason =
-                serde_json::from_slice::<OAuthError>(body).map_or_else(|_| status.to_string(), |body| body.error);
+            let reason = serde_json::from_slice::<OAuthError>(body);
+            let reason = reason.map_or_else(|_| status.to_string(), |body| envelope::printable(&body.error));
             Error::NoAuthGrant { reason }
         }
         status => Error::NoAuthPossible { status },

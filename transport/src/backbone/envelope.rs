@@ -11,6 +11,9 @@ pub(super) const MAX_JSON_ANSWER: usize = 32 * 1024 * 1024;
 /// Most bytes of an error answer.
 pub(super) const MAX_ERROR_ANSWER: usize = 64 * 1024;
 
+/// Most characters of a code or message that are kept.
+const MAX_ERROR_TEXT: usize = 500;
+
 /// A value with its position in a longer list.
 #[derive(Debug)]
 pub(super) struct Page<T> {
@@ -56,15 +59,24 @@ pub(super) fn error(status: u16, trace_id: Option<String>, body: &[u8], request:
         401 => Error::Unauthorized { request },
         403 => Error::Forbidden { request },
         400 | 404 | 500 => match failure() {
-            Some(Failure { error }) => {
-                Error::Api { status, code: error.code, message: error.message, request, trace_id }
-            }
+            Some(Failure { error }) => Error::Api {
+                status,
+                code: printable(&error.code),
+                message: printable(&error.message),
+                request,
+                trace_id,
+            },
             None if status == 404 => Error::NotFound { request },
             None if status == 400 => Error::BadRequest { status, request },
             None => Error::UnexpectedStatus { status, request },
         },
         _ => Error::UnexpectedStatus { status, request },
     }
+}
+
+/// A text of the backbone that people will see: without what a terminal would act on, and not longer than they read.
+pub(super) fn printable(text: &str) -> String {
+    text.chars().filter(|character| !character.is_control()).take(MAX_ERROR_TEXT).collect()
 }
 
 #[cfg(test)]
@@ -103,6 +115,14 @@ mod tests {
         assert!(error.is_record_not_found());
         let Error::Api { message, trace_id, .. } = error else { panic!("{error}") };
         assert_eq!((message.as_str(), trace_id.as_deref()), ("Token not found.", Some("trace")));
+    }
+
+    #[test]
+    fn a_message_cannot_act_on_the_terminal_that_shows_it() {
+        let message = format!("\u{1b}[2Jgone{}", "!".repeat(2000));
+        let body = serde_json::json!({ "error": { "code": "a\r\nb", "message": message } }).to_string();
+        let Error::Api { code, message, .. } = error(400, None, body.as_bytes(), "") else { panic!("an api error") };
+        assert_eq!((code.as_str(), &message[..8], message.len()), ("ab", "[2Jgone!", MAX_ERROR_TEXT));
     }
 
     #[test]
