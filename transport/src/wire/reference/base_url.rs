@@ -9,7 +9,8 @@ use super::ReferenceError;
 
 /// The URL as given, without trailing slashes.
 pub(super) fn check(text: &str) -> Result<String, ReferenceError> {
-    let breaks_syntax = text.contains(['|', '@', '?', '#', '\\']) || text.contains(|c: char| c.is_whitespace());
+    let breaks_syntax =
+        text.contains(['|', '@', '?', '#', '\\']) || text.contains(|c: char| c.is_whitespace() || c.is_control());
     if breaks_syntax || !is_plain(&Url::parse(text).map_err(|_| ReferenceError::BaseUrl)?) {
         return Err(ReferenceError::BaseUrl);
     }
@@ -29,4 +30,19 @@ pub(super) fn split(text: &str) -> Result<(String, String, String), ReferenceErr
 
 fn is_plain(url: &Url) -> bool {
     matches!(url.scheme(), "http" | "https") && url.has_host() && url.username().is_empty() && url.password().is_none()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_plain_urls_without_anything_hidden_pass() {
+        assert_eq!(check("https://example.com/sub/").as_deref(), Ok("https://example.com/sub"));
+        for text in
+            ["https://a.b/\u{1b}[2J", "https://a.b/\u{7f}", "https://a.b/\n", "https://a.b?c", "ftp://a.b", "a.b"]
+        {
+            assert_eq!(check(text), Err(ReferenceError::BaseUrl), "{text:?}");
+        }
+    }
 }
