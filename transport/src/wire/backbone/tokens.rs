@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::wire::{Address, ByteText, DeviceId, Timestamp, TokenId};
 
 /// `POST /Tokens`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CreateToken {
     /// The sealed content; absent for an empty token.
@@ -57,7 +57,7 @@ pub struct Token {
 }
 
 /// `POST /Tokens/{id}/UpdateContent`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct UpdateTokenContent {
     /// The sealed content.
