@@ -32,6 +32,8 @@ pub(crate) struct State {
     pub(crate) events: Vec<Value>,
     /// Whether finalising a run always claims that there is more.
     pub(crate) endless_events: bool,
+    /// Whether pushes are answered with other indices than those that were asked for.
+    pub(crate) misplaces: bool,
     /// Results that were reported for events: id and error code.
     pub(crate) results: Vec<(String, Option<String>)>,
     /// Metadata of files by id.
@@ -200,7 +202,10 @@ impl State {
         }
         let listed = self.log[first..].iter();
         listed
-            .map(|entry| json!({ "id": entry["id"], "index": entry["index"], "createdAt": entry["createdAt"] }))
+            .map(|entry| {
+                let index = entry["index"].as_u64().unwrap() + u64::from(self.misplaces);
+                json!({ "id": entry["id"], "index": index, "createdAt": entry["createdAt"] })
+            })
             .collect()
     }
 

@@ -69,7 +69,7 @@ async fn the_device_is_the_first_thing_that_other_devices_learn() {
     let device = store.object(collection::DEVICES, account.device_id().as_str()).unwrap().unwrap().properties;
     assert_eq!((&device["@type"], &device["name"]), (&"Device".into(), &"laptop".into()));
     assert!(!device.contains_key("id") && !device.contains_key("initialPassword"));
-    let queued: Vec<_> = store.unpushed(10).unwrap().into_iter().map(|(_, change)| change.category.unwrap()).collect();
+    let queued: Vec<_> = store.unpushed(10).unwrap().into_iter().map(|(_, change)| change.payload.unwrap().0).collect();
     assert_eq!(queued.iter().map(|category| category.as_str()).collect::<Vec<_>>(), ["TechnicalData", "Userdata"]);
 }
 

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
+use transport::datawallet::{Collection, PendingModification, create_modifications, update_modifications};
 
-use super::category;
-use super::object::{LocalModification, Object, StoredObject};
+use super::object::{Object, Properties, StoredObject};
 use super::{Result, Store, StoreError, key, sealing};
 
 /// Collects changes for [`Store::commit`]. They take effect in the order in which they were added.
@@ -124,8 +124,7 @@ impl Staging<'_> {
         let modifications = match (&existing, recording) {
             (None, Recording::Update) => return Ok(()),
             (_, Recording::No) => Vec::new(),
-            (Some((_, before)), _) => category::update(&before.properties, &object),
-            (None, _) => category::creation(&object),
+            (existing, _) => modifications(existing.as_ref().map(|(_, before)| &before.properties), &object),
         };
         let sequence = match existing {
             Some((sequence, _)) => sequence,
@@ -143,7 +142,10 @@ impl Staging<'_> {
         let Some((sequence, _)) = self.stored(collection, &index)? else { return Ok(()) };
         self.write(index, None);
         self.write(key::object_at(collection, sequence)?, None);
-        if recording == Recording::No { Ok(()) } else { self.record(category::deletion(collection, id)) }
+        match recording {
+            Recording::No => Ok(()),
+            _ => self.record(Collection::named(collection).map(|_| PendingModification::delete(collection, id))),
+        }
     }
 
     fn drop_unpushed(&mut self, up_to: u64) -> Result<()> {
@@ -153,7 +155,7 @@ impl Staging<'_> {
         Ok(())
     }
 
-    fn record(&mut self, modifications: Vec<LocalModification>) -> Result<()> {
+    fn record(&mut self, modifications: impl IntoIterator<Item = PendingModification>) -> Result<()> {
         if !self.store.record_modifications {
             return Ok(());
         }
@@ -192,5 +194,14 @@ impl Staging<'_> {
             }
         }
         batch
+    }
+}
+
+/// What a stored object is in the datawallet; nothing if it is in a collection that is not known here.
+fn modifications(before: Option<&Properties>, object: &Object) -> Vec<PendingModification> {
+    match (Collection::named(&object.collection), before) {
+        (None, _) => Vec::new(),
+        (Some(collection), None) => create_modifications(&collection, &object.id, &object.properties),
+        (Some(collection), Some(before)) => update_modifications(&collection, &object.id, before, &object.properties),
     }
 }

@@ -14,9 +14,9 @@
 use super::{Result, StoreError};
 
 /// Longest collection name in bytes. The datawallet allows 50 characters of up to four bytes.
-const MAX_COLLECTION: usize = 200;
+pub(crate) const MAX_COLLECTION: usize = 200;
 /// Longest object id or value name in bytes. The datawallet allows 100 characters of up to four bytes.
-const MAX_NAME: usize = 400;
+pub(crate) const MAX_NAME: usize = 400;
 
 pub(super) const FORMAT: &[u8] = b"f";
 pub(super) const CANARY: &[u8] = b"k";

@@ -11,7 +11,6 @@
 //! Only this module touches the database (sled). Reads of one object are quick enough to be called in async code.
 
 mod batch;
-mod category;
 mod error;
 mod flush;
 mod key;
@@ -25,27 +24,33 @@ mod sealing;
 pub(crate) mod collection {
     //! Names of the synchronised collections, shared with every device of the identity.
 
+    use transport::datawallet::Collection;
+
     /// Devices of the identity.
-    pub(crate) const DEVICES: &str = "Devices";
+    pub(crate) const DEVICES: &str = Collection::DEVICES.name;
     /// Own and peers' files.
-    pub(crate) const FILES: &str = "Files";
+    pub(crate) const FILES: &str = Collection::FILES.name;
     /// Own and peers' tokens.
-    pub(crate) const TOKENS: &str = "Tokens";
+    pub(crate) const TOKENS: &str = Collection::TOKENS.name;
     /// Notes about identities.
-    pub(crate) const IDENTITY_METADATA: &str = "IdentityMetadata";
+    pub(crate) const IDENTITY_METADATA: &str = Collection::IDENTITY_METADATA.name;
+    /// Relationships to peers, as other devices of the identity left them.
+    pub(crate) const RELATIONSHIPS: &str = Collection::RELATIONSHIPS.name;
 }
 
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use serde::de::DeserializeOwned;
+use transport::datawallet::PendingModification;
 
 pub(crate) use self::batch::Batch;
 pub(crate) use self::error::StoreError;
-pub(crate) use self::object::{LocalModification, Object, Properties};
+pub(crate) use self::key::{MAX_COLLECTION, MAX_NAME};
+pub(crate) use self::object::{Object, Properties};
 pub(crate) use self::sealing::StoreSecret;
 
-use self::flush::GroupFlush;
+use self::flush::{GroupFlush, Ticket};
 use self::lock::DirectoryLock;
 use self::object::StoredObject;
 use self::sealing::Sealing;
@@ -58,7 +63,7 @@ pub(crate) struct Store {
     database: sled::Db,
     sealing: Sealing,
     flush: GroupFlush,
-    /// Held while a batch is applied; see the contract about order.
+    /// Held while a batch is made and applied, never across an await; see the contract about order.
     writer: Mutex<()>,
     record_modifications: bool,
     /// Declared last: the directory is released after the database is closed.
@@ -93,16 +98,36 @@ impl Store {
     ///
     /// Cancelling the wait does not undo the batch.
     pub(crate) async fn commit(&self, batch: Batch) -> Result<()> {
-        if batch.is_empty() {
-            return Ok(());
+        self.change(|| Ok((batch, ()))).await
+    }
+
+    /// Applies the batch that `build` makes and waits until it is on disk. No other batch comes between what `build` reads
+    /// and what it changes. If it fails, or its batch is empty, nothing happens.
+    ///
+    /// Cancelling the wait does not undo the batch.
+    pub(crate) async fn change<T, E: From<StoreError>>(
+        &self,
+        build: impl FnOnce() -> Result<(Batch, T), E>,
+    ) -> Result<T, E> {
+        let (ticket, outcome) = self.apply(build)?;
+        if let Some(ticket) = ticket {
+            self.flush.wait_for(ticket).await?;
         }
-        let ticket = {
-            let _writer = self.writer();
-            let applied = batch.stage(self)?;
-            self.tree.apply_batch(applied)?;
-            self.flush.ticket()
-        };
-        self.flush.wait_for(ticket).await
+        Ok(outcome)
+    }
+
+    /// The ticket for the wait until the change is on disk, if there was one.
+    fn apply<T, E: From<StoreError>>(
+        &self,
+        build: impl FnOnce() -> Result<(Batch, T), E>,
+    ) -> Result<(Option<Ticket>, T), E> {
+        let _writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let (batch, outcome) = build()?;
+        if batch.is_empty() {
+            return Ok((None, outcome));
+        }
+        self.tree.apply_batch(batch.stage(self)?).map_err(StoreError::from)?;
+        Ok((Some(self.flush.ticket()), outcome))
     }
 
     /// One object.
@@ -150,7 +175,7 @@ impl Store {
     }
 
     /// The oldest changes that were not pushed, with their sequence numbers, at most `limit`.
-    pub(crate) fn unpushed(&self, limit: usize) -> Result<Vec<(u64, LocalModification)>> {
+    pub(crate) fn unpushed(&self, limit: usize) -> Result<Vec<(u64, PendingModification)>> {
         let changes = self.tree.scan_prefix(key::journal()).take(limit);
         changes
             .map(|record| {
@@ -164,10 +189,6 @@ impl Store {
     /// Waits until everything that was written is on disk.
     pub(crate) async fn flush(&self) -> Result<()> {
         self.flush.wait_for(self.flush.ticket()).await
-    }
-
-    fn writer(&self) -> MutexGuard<'_, ()> {
-        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn read(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {

@@ -1,8 +1,6 @@
 //! The things that are kept.
 
 use serde::{Deserialize, Serialize};
-use transport::datawallet::PayloadCategory;
-use transport::wire::backbone::datawallet::ModificationType;
 
 /// Members of an object, `@type` included, `id` not.
 pub(crate) type Properties = serde_json::Map<String, serde_json::Value>;
@@ -33,21 +31,6 @@ impl Object {
         }
         Self::new(collection, id, properties)
     }
-}
-
-/// A change of an object that other devices have not seen yet.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct LocalModification {
-    /// What happened.
-    pub(crate) kind: ModificationType,
-    /// To an object of this collection.
-    pub(crate) collection: String,
-    /// Which object.
-    pub(crate) object_id: String,
-    /// Which part of it; none for deletions.
-    pub(crate) category: Option<PayloadCategory>,
-    /// The members of that part; none for deletions.
-    pub(crate) payload: Option<Properties>,
 }
 
 /// An object as it is on disk. The collection and the place in it are in the key.

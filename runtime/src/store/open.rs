@@ -61,7 +61,8 @@ fn unreadable(path: &Path, error: &sled::Error) -> StoreError {
 /// Checks that the store is one this program can read and that the secret is its secret; writes both into a new store.
 pub(super) fn check_header(tree: &sled::Tree, sealing: &Sealing) -> Result<()> {
     match tree.get(key::FORMAT)? {
-        None => write_header(tree, sealing),
+        None if tree.is_empty() => write_header(tree, sealing),
+        None => Err(StoreError::Damaged),
         Some(format) => {
             let found = format.as_ref().try_into().map(u32::from_be_bytes).map_err(|_| StoreError::Damaged)?;
             let canary = tree.get(key::CANARY)?.ok_or(StoreError::Damaged)?;

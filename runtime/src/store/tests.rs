@@ -82,7 +82,8 @@ async fn pushed_changes_are_forgotten_up_to_the_given_one() {
     let mut batch = Batch::new();
     batch.drop_unpushed(pushed[1].0);
     store.commit(batch).await.unwrap();
-    let left: Vec<String> = store.unpushed(10).unwrap().into_iter().map(|(_, change)| change.object_id).collect();
+    let left: Vec<String> =
+        store.unpushed(10).unwrap().into_iter().map(|(_, change)| change.object_identifier).collect();
     assert_eq!(left, ["c"]);
 }
 
@@ -94,6 +95,38 @@ async fn nothing_is_queued_when_changes_are_not_recorded() {
     batch.record_create(object("Tokens", "T", json!({"@type": "Token"})));
     store.commit(batch).await.unwrap();
     assert!(store.unpushed(10).unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn collections_whose_categories_are_not_known_are_not_queued() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    let mut batch = Batch::new();
+    batch.record_create(object("Something", "x", json!({"@type": "Thing"}))).record_delete("Something", "x");
+    store.commit(batch).await.unwrap();
+    assert!(store.unpushed(10).unwrap().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn no_batch_comes_between_reading_and_changing() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = std::sync::Arc::new(open(directory.path()));
+    let additions = (0..64).map(|_| {
+        let store = store.clone();
+        tokio::spawn(async move {
+            let add = || {
+                let number: u32 = store.value("number")?.unwrap_or_default();
+                let mut batch = Batch::new();
+                batch.put_value("number", &(number + 1))?;
+                Ok::<_, StoreError>((batch, ()))
+            };
+            store.change(add).await.unwrap();
+        })
+    });
+    for addition in additions.collect::<Vec<_>>() {
+        addition.await.unwrap();
+    }
+    assert_eq!(store.value::<u32>("number").unwrap(), Some(64));
 }
 
 #[tokio::test]
@@ -142,6 +175,19 @@ async fn a_store_of_a_newer_program_is_refused_and_left_alone() {
     drop(store);
     let refusal = Store::open(directory.path(), || Ok(StoreSecret::new(SECRET)), true).err().unwrap();
     assert!(matches!(refusal, StoreError::Newer { found: 99, .. }), "{refusal}");
+}
+
+#[tokio::test]
+async fn a_store_that_lost_its_header_is_not_taken_for_a_new_one() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    let mut batch = Batch::new();
+    batch.put_value("kept", &1u8).unwrap();
+    store.commit(batch).await.unwrap();
+    store.tree.remove(key::FORMAT).unwrap();
+    drop(store);
+    let refusal = Store::open(directory.path(), || Ok(StoreSecret::new([1; 32])), true).err().unwrap();
+    assert!(matches!(refusal, StoreError::Damaged), "{refusal}");
 }
 
 #[tokio::test]

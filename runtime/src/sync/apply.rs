@@ -4,15 +4,11 @@ use std::collections::{HashMap, HashSet};
 
 use serde_json::Value;
 use tracing::warn;
-use transport::datawallet::Changes;
+use transport::datawallet::{Changes, PendingModification};
 use transport::wire::backbone::datawallet::{Modification, ModificationType};
 
 use crate::Result;
-use crate::store::{Batch, LocalModification, Object, Store, collection};
-
-/// Longest names of collections and objects that are taken over, in bytes; the protocol allows 50 and 100 characters.
-const MAX_COLLECTION: usize = 200;
-const MAX_ID: usize = 400;
+use crate::store::{Batch, MAX_COLLECTION, MAX_NAME, Object, Properties, Store, collection};
 
 /// Adds what a stretch of the log amounts to to a batch. `unpushed` are the changes of this device that other devices will
 /// see after these, so their effect stays.
@@ -21,12 +17,13 @@ pub(super) fn stage(
     store: &Store,
     log: &[Modification],
     changes: Changes,
-    unpushed: &[LocalModification],
+    unpushed: &[PendingModification],
 ) -> Result<()> {
     let damaged = report_unreadable(&changes);
     let histories = histories(log);
+    let unpushed = by_object(unpushed);
     for change in changes.objects {
-        if change.collection.len() > MAX_COLLECTION || change.id.len() > MAX_ID {
+        if change.collection.len() > MAX_COLLECTION || change.id.len() > MAX_NAME {
             warn!(bytes = change.id.len(), "passing over an object with an oversized name");
             continue;
         }
@@ -35,17 +32,18 @@ pub(super) fn stage(
         let is_whole = histories.get(&(place.0.as_str(), place.1.as_str())).is_some_and(|history| {
             history.created && !damaged.contains(&place) || !history.deleted && stored.is_some()
         });
+        // Half an object would only puzzle those who read it.
+        let theirs = change.apply(stored).filter(|_| is_whole);
         let (collection, id) = place;
-        match change.apply(stored) {
-            Some(mut properties) if is_whole => {
+        let own = unpushed.get(&(collection.as_str(), id.as_str())).map(Vec::as_slice).unwrap_or_default();
+        match replay(theirs, own) {
+            Some(mut properties) => {
                 properties.remove("id");
                 let mut object = Object::new(&collection, id, properties);
-                overlay(&mut object, unpushed);
                 drop_what_is_over(&mut object);
                 batch.put_object(object);
             }
-            // Half an object would only puzzle those who read it.
-            _ => {
+            None => {
                 batch.delete_object(&collection, &id);
             }
         }
@@ -88,11 +86,27 @@ fn report_unreadable(changes: &Changes) -> HashSet<(String, String)> {
     changes.unreadable.iter().map(|damage| (damage.collection.clone(), damage.id.clone())).collect()
 }
 
-fn overlay(object: &mut Object, unpushed: &[LocalModification]) {
-    let own = unpushed.iter().filter(|change| change.collection == object.collection && change.object_id == object.id);
-    for payload in own.filter_map(|change| change.payload.as_ref()) {
-        object.properties.extend(payload.clone());
+fn by_object(unpushed: &[PendingModification]) -> HashMap<(&str, &str), Vec<&PendingModification>> {
+    let mut changes: HashMap<_, Vec<_>> = HashMap::new();
+    for change in unpushed {
+        changes.entry((change.collection.as_str(), change.object_identifier.as_str())).or_default().push(change);
     }
+    changes
+}
+
+/// What this device did, done once more on top of what the others did, in the order in which the log will have it.
+fn replay(object: Option<Properties>, own: &[&PendingModification]) -> Option<Properties> {
+    own.iter().fold(object, |object, change| match (change.kind, &change.payload) {
+        (ModificationType::Delete, _) => None,
+        (ModificationType::Create, Some((_, members))) => Some(merged(object.unwrap_or_default(), members)),
+        (_, Some((_, members))) => object.map(|object| merged(object, members)),
+        (_, None) => object,
+    })
+}
+
+fn merged(mut object: Properties, members: &Properties) -> Properties {
+    object.extend(members.clone());
+    object
 }
 
 /// The protocol cannot tell that a member is gone. Two that matter follow from others: an onboarded device has no initial

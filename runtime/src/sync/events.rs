@@ -12,7 +12,7 @@ use super::run::Context;
 use crate::dto;
 use crate::event::Event;
 use crate::file::FileRecord;
-use crate::store::{Batch, Object, collection};
+use crate::store::{Batch, Object, Properties, collection};
 use crate::{Error, Result};
 
 /// What the published clients report for events they do not know.
@@ -49,24 +49,26 @@ pub(super) async fn handle(context: &Context, event: ExternalEvent) -> ExternalE
 
 async fn ownership_locked(context: &Context, payload: Value) -> Result<()> {
     let FilePayload { file_id } = read(payload)?;
-    let Some(mut file) = file(context, &file_id)? else { return Ok(()) };
-    file.properties.insert("ownershipIsLocked".to_owned(), Value::Bool(true));
-    update(context, file, Event::FileOwnershipLocked).await
+    let lock = |members: &mut Properties| drop(members.insert("ownershipIsLocked".to_owned(), Value::Bool(true)));
+    update(context, &file_id, lock, Event::FileOwnershipLocked).await
 }
 
 async fn ownership_claimed(context: &Context, payload: Value) -> Result<()> {
     let FilePayload { file_id } = read(payload)?;
-    let Some(mut file) = file(context, &file_id)? else { return Ok(()) };
-    let metadata = context.account.session().file_metadata(&file_id).await?;
-    let is_own = metadata.owner == *context.account.address();
-    let members = &mut file.properties;
-    members.insert("owner".to_owned(), Value::from(metadata.owner.as_str()));
-    members.insert("isOwn".to_owned(), Value::Bool(is_own));
-    if !is_own {
-        members.remove("ownershipToken");
-        members.remove("ownershipIsLocked");
+    if file(context, &file_id)?.is_none() {
+        return Ok(());
     }
-    update(context, file, Event::FileOwnershipClaimed).await
+    let owner = context.account.session().file_metadata(&file_id).await?.owner;
+    let is_own = owner == *context.account.address();
+    let hand_over = |members: &mut Properties| {
+        members.insert("owner".to_owned(), Value::from(owner.as_str()));
+        members.insert("isOwn".to_owned(), Value::Bool(is_own));
+        if !is_own {
+            members.remove("ownershipToken");
+            members.remove("ownershipIsLocked");
+        }
+    };
+    update(context, &file_id, hand_over, Event::FileOwnershipClaimed).await
 }
 
 fn token_locked(context: &Context, payload: Value) -> Result<()> {
@@ -79,14 +81,25 @@ fn file(context: &Context, id: &FileId) -> Result<Option<Object>> {
     Ok(context.store.object(collection::FILES, id.as_str())?)
 }
 
-/// Stores a file that changed and announces it.
-async fn update(context: &Context, file: Object, event: fn(Box<dto::File>) -> Event) -> Result<()> {
-    let (id, record) = FileRecord::read(&file)?;
-    let described = record.to_dto(id, &context.account.client().config().base_url)?;
-    let mut batch = Batch::new();
-    batch.record_update(file);
-    context.store.commit(batch).await?;
-    context.events.publish(event(Box::new(described)));
+/// Changes a file and announces it, if it is known here.
+async fn update(
+    context: &Context,
+    id: &FileId,
+    change: impl FnOnce(&mut Properties),
+    event: fn(Box<dto::File>) -> Event,
+) -> Result<()> {
+    let build = || -> Result<_> {
+        let mut batch = Batch::new();
+        let Some(mut file) = file(context, id)? else { return Ok((batch, None)) };
+        change(&mut file.properties);
+        let (id, record) = FileRecord::read(&file)?;
+        let described = record.to_dto(id, &context.account.client().config().base_url)?;
+        batch.record_update(file);
+        Ok((batch, Some(described)))
+    };
+    if let Some(described) = context.store.change(build).await? {
+        context.events.publish(event(Box::new(described)));
+    }
     Ok(())
 }
 

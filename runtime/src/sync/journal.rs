@@ -1,10 +1,9 @@
 //! Changes that other devices have not seen yet, in the order in which they were made.
 
 use transport::crypto::SecretKey;
-use transport::datawallet::PendingModification;
 
 use super::state::InFlight;
-use crate::store::{LocalModification, Store};
+use crate::store::Store;
 use crate::{Error, Result};
 
 /// Most modifications in one push.
@@ -18,7 +17,7 @@ pub(super) fn seal_next(store: &Store, key: &SecretKey, first_index: u64) -> Res
     let mut journal_end = None;
     let mut bytes = 0;
     for (index, (sequence, change)) in (first_index..).zip(store.unpushed(MAX_COUNT)?) {
-        let sealed = pending(change).seal(key, index).map_err(|error| Error::Unknown(error.to_string()))?;
+        let sealed = change.seal(key, index).map_err(|error| Error::Unknown(error.to_string()))?;
         bytes += sealed.encrypted_payload.as_ref().map_or(0, |payload| payload.0.len() * 4 / 3);
         if bytes > MAX_BYTES && !modifications.is_empty() {
             break;
@@ -27,13 +26,4 @@ pub(super) fn seal_next(store: &Store, key: &SecretKey, first_index: u64) -> Res
         journal_end = Some(sequence);
     }
     Ok(journal_end.map(|journal_end| InFlight { first_index, modifications, journal_end }))
-}
-
-fn pending(change: LocalModification) -> PendingModification {
-    PendingModification {
-        kind: change.kind,
-        collection: change.collection,
-        object_identifier: change.object_id,
-        payload: change.category.zip(change.payload),
-    }
 }

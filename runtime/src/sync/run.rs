@@ -139,7 +139,7 @@ impl Context {
         let answer = session.finalize_datawallet_version_upgrade(&run.id, &finalize).await;
         let answer = answer.map_err(|error| self.refused(error))?;
         let position = Position { datawallet_exists: true, ..position };
-        self.land(position, in_flight, &answer.datawallet_modifications).await
+        self.land(position, in_flight, &answer.datawallet_modifications).await.map(drop)
     }
 
     /// Handles the events of a run; whether another run is worth it.
@@ -195,30 +195,13 @@ impl Context {
         if log.is_empty() {
             return Ok(());
         }
-        let (batch, position, unreadable) = self.take_over(position, log)?;
-        self.save(position, batch).await?;
-        if unreadable > 0 {
-            self.events.publish(Event::DatawalletUnreadable(unreadable));
-        }
-        Ok(())
+        self.take_over(position, log).await
     }
 
-    /// What a stretch of the log changes here, and how much of it cannot be read.
-    fn take_over(&self, mut position: Position, log: Vec<Modification>) -> Result<(Batch, Position, usize)> {
-        let mut batch = Batch::new();
+    /// Stores what a stretch of the log changes here.
+    async fn take_over(&self, mut position: Position, log: Vec<Modification>) -> Result<()> {
         let newest = log.last().map(|modification| modification.index);
-        let fate = position.in_flight.as_ref().map(|sent| plan::fate(sent, &log, self.account.device_id()));
-        let in_flight = position.in_flight.take();
-        let mut foreign = log;
-        match (fate, in_flight) {
-            (Some(Fate::Arrived), Some(sent)) => {
-                info!(first = sent.first_index, count = sent.modifications.len(), "an unanswered push had arrived");
-                foreign.retain(|modification| !sent.covers(modification.index));
-                batch.drop_unpushed(sent.journal_end);
-            }
-            (Some(Fate::Open), sent) => position.in_flight = sent,
-            _ => {}
-        }
+        let (arrived, foreign) = self.settle(&mut position, log);
         let count = foreign.len();
         let changes = Changes::read(&foreign, position.index, self.account.synchronization_key());
         let changes = changes.map_err(|error| Error::Unknown(error.to_string()))?;
@@ -226,11 +209,44 @@ impl Context {
         if position.index.is_none() && count > 0 && unreadable == count {
             return Err(Error::Unknown("nothing in the datawallet can be opened with this identity's key".to_owned()));
         }
-        let unpushed: Vec<_> = self.store.unpushed(usize::MAX)?.into_iter().map(|(_, change)| change).collect();
-        apply::stage(&mut batch, &self.store, &foreign, changes, &unpushed)?;
-        debug!(count, newest, "took over the datawallet");
         position.index = position.index.max(newest);
-        Ok((batch, position, unreadable))
+        let stage = || -> Result<_> {
+            let mut batch = Batch::new();
+            if let Some(end) = arrived {
+                batch.drop_unpushed(end);
+            }
+            let waiting = self.store.unpushed(usize::MAX)?.into_iter();
+            let waiting = waiting.filter(|(sequence, _)| arrived.is_none_or(|end| *sequence > end));
+            let unpushed: Vec<_> = waiting.map(|(_, change)| change).collect();
+            apply::stage(&mut batch, &self.store, &foreign, changes, &unpushed)?;
+            position.put(&mut batch)?;
+            Ok((batch, ()))
+        };
+        // Reading and changing are one step: what a facade changes meanwhile must not be overwritten by an older state.
+        self.store.change(stage).await?;
+        debug!(count, newest, "took over the datawallet");
+        if unreadable > 0 {
+            self.events.publish(Event::DatawalletUnreadable(unreadable));
+        }
+        Ok(())
+    }
+
+    /// Learns from the log what became of a push that was not answered: the end of the journal's part that arrived, and
+    /// what others did.
+    fn settle(&self, position: &mut Position, mut log: Vec<Modification>) -> (Option<u64>, Vec<Modification>) {
+        let Some(sent) = position.in_flight.take() else { return (None, log) };
+        match plan::fate(&sent, &log, self.account.device_id()) {
+            Fate::Arrived => {
+                info!(first = sent.first_index, count = sent.modifications.len(), "an unanswered push had arrived");
+                log.retain(|modification| !sent.covers(modification.index));
+                (Some(sent.journal_end), log)
+            }
+            Fate::Displaced => (None, log),
+            Fate::Open => {
+                position.in_flight = Some(sent);
+                (None, log)
+            }
+        }
     }
 
     async fn push_all(&self) -> Result<Push> {
@@ -251,8 +267,8 @@ impl Context {
         match self.patiently(|| self.account.session().push_modifications(&push)).await {
             Ok(pushed) => {
                 debug!(count = push.modifications.len(), index = pushed.new_index, "pushed");
-                self.land(position, Some(in_flight), &pushed.modifications).await?;
-                Ok(Push::Done)
+                let landed = self.land(position, Some(in_flight), &pushed.modifications).await?;
+                Ok(if landed { Push::Done } else { Push::OutOfDate })
             }
             Err(error) if Refusal::of(&error) == Refusal::OutOfDate => Ok(Push::OutOfDate),
             Err(error) => Err(self.refused(error)),
@@ -273,28 +289,30 @@ impl Context {
         Ok((position, in_flight))
     }
 
-    /// Stores that what was sent arrived, if it got the indices it was sealed for. (A run that took too long can be
-    /// overtaken; what landed elsewhere then is unreadable for everybody and has to be pushed once more.)
+    /// Stores that what was sent arrived, if it got the indices it was sealed for; whether it did. (A run that took too long
+    /// can be overtaken; what landed elsewhere then is unreadable for everybody and has to be pushed once more.)
     async fn land(
         &self,
         position: Position,
         in_flight: Option<InFlight>,
         assigned: &[AssignedModification],
-    ) -> Result<()> {
+    ) -> Result<bool> {
         if in_flight.is_none() && position == Position::load(&self.store)? {
-            return Ok(());
+            return Ok(true);
         }
         let mut batch = Batch::new();
-        let mut index = position.index;
+        let (mut index, mut landed) = (position.index, true);
         if let Some(sent) = in_flight {
-            if assigned.first().is_none_or(|first| first.index == sent.first_index) {
+            landed = assigned.first().is_none_or(|first| first.index == sent.first_index);
+            if landed {
                 batch.drop_unpushed(sent.journal_end);
                 index = Some(sent.last_index());
             } else {
                 warn!(expected = sent.first_index, "the backbone gave out other indices than announced; pushing again");
             }
         }
-        self.save(Position { index, in_flight: None, ..position }, batch).await
+        self.save(Position { index, in_flight: None, ..position }, batch).await?;
+        Ok(landed)
     }
 
     async fn save(&self, position: Position, mut batch: Batch) -> Result<()> {
@@ -304,16 +322,16 @@ impl Context {
 
     /// Completes the entry of a device that was made by another one and has just learned of itself.
     async fn introduce_device(&self) -> Result<()> {
-        let Some(mut device) = self.store.object(collection::DEVICES, self.account.device_id().as_str())? else {
-            return Ok(());
+        let complete = || {
+            let mut batch = Batch::new();
+            let device = self.store.object(collection::DEVICES, self.account.device_id().as_str())?;
+            if let Some(mut device) = device.filter(|device| !device.properties.contains_key("publicKey")) {
+                self.account.describe_onboarded(&mut device.properties, self.clock.now());
+                batch.record_update(device);
+            }
+            Ok((batch, ()))
         };
-        if device.properties.contains_key("publicKey") {
-            return Ok(());
-        }
-        self.account.describe_onboarded(&mut device.properties, self.clock.now());
-        let mut batch = Batch::new();
-        batch.record_update(device);
-        Ok(self.store.commit(batch).await?)
+        self.store.change(complete).await
     }
 
     /// Waits for a device that handles events, within reason.

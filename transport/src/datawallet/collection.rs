@@ -1,13 +1,13 @@
-//! Which properties of the protocol's own objects belong to which category.
+//! Which properties of synchronised objects belong to which category: the one table of it.
 //!
-//! Upper layers have collections of their own; their objects travel the same way, but only they know the categories.
+//! Objects of collections that are not in it travel the same way, but only those who made them know the categories.
 
 use serde_json::{Map, Value};
 
 use super::{PayloadCategory, PendingModification};
 use crate::wire::backbone::datawallet::ModificationType;
 
-/// A collection of the protocol itself, with the properties of its objects in the order in which updates list them.
+/// A collection whose objects this program makes or reads, with the properties of its objects in the order in which updates list them.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Collection {
     /// Its name.
@@ -176,12 +176,30 @@ impl Collection {
             NO_USERDATA,
         ],
     };
+    /// Notes of applications about identities; the published runtime's, where the others are the protocol's.
+    pub const IDENTITY_METADATA: Self = Self {
+        name: "IdentityMetadata",
+        categories: [
+            (TechnicalData, &["@type", "reference", "key"]),
+            (Content, &[]),
+            NO_METADATA,
+            (Userdata, &["value"]),
+        ],
+    };
 
     /// All of them.
-    pub const ALL: [Self; 7] =
-        [Self::FILES, Self::TOKENS, Self::RELATIONSHIPS, Self::TEMPLATES, Self::MESSAGES, Self::DEVICES, Self::SECRETS];
+    pub const ALL: [Self; 8] = [
+        Self::FILES,
+        Self::TOKENS,
+        Self::RELATIONSHIPS,
+        Self::TEMPLATES,
+        Self::MESSAGES,
+        Self::DEVICES,
+        Self::SECRETS,
+        Self::IDENTITY_METADATA,
+    ];
 
-    /// The collection with a name, if the protocol itself has it.
+    /// The collection with a name, if it is in the table.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|collection| collection.name == name)

@@ -136,6 +136,51 @@ async fn what_other_devices_did_appears_and_own_unpushed_changes_stay() {
 }
 
 #[tokio::test]
+async fn what_others_did_after_a_push_without_an_answer_counts() {
+    let place = Place::new().await;
+    let node = place.start().await;
+    node.datawallet().await.unwrap();
+    create(&node, token(plain_token())).await;
+    place.backbone.state().lose_answer_to = Some("/Datawallet/Modifications");
+    assert!(node.push().await.is_err());
+    let key = node.account.synchronization_key();
+    let theirs = json!({ "content": { "a": "theirs" } });
+    place.other_device_sets(key, ModificationType::Update, PayloadCategory::Content, theirs);
+    node.datawallet().await.unwrap();
+    assert_eq!(stored_token(&node).unwrap()["content"], json!({ "a": "theirs" }), "the last word in the log");
+    assert_eq!(unpushed(&node), 0);
+}
+
+#[tokio::test]
+async fn what_was_removed_here_stays_removed_if_it_is_made_anew_elsewhere() {
+    let place = Place::new().await;
+    let node = place.start().await;
+    create(&node, token(plain_token())).await;
+    node.datawallet().await.unwrap();
+    let mut batch = Batch::new();
+    batch.record_delete(collection::TOKENS, TOKEN);
+    node.store.commit(batch).await.unwrap();
+    let key = node.account.synchronization_key();
+    let technical = json!({ "@type": "Token", "isOwn": false });
+    place.other_device_sets(key, ModificationType::Create, PayloadCategory::TechnicalData, technical);
+    node.datawallet().await.unwrap();
+    assert_eq!(place.log(key).last().unwrap().0, "Delete", "so it is gone everywhere");
+    assert_eq!(stored_token(&node), None);
+}
+
+#[tokio::test]
+async fn a_backbone_that_misplaces_every_push_does_not_keep_the_node_busy() {
+    let place = Place::new().await;
+    let node = place.start().await;
+    node.datawallet().await.unwrap();
+    create(&node, token(plain_token())).await;
+    place.backbone.state().misplaces = true;
+    let outcome = tokio::time::timeout(std::time::Duration::from_secs(60), node.push()).await;
+    assert!(outcome.expect("it gives up").is_err());
+    assert!(unpushed(&node) > 0, "the next attempt finds them");
+}
+
+#[tokio::test]
 async fn a_damaged_modification_is_passed_over_and_makes_no_half_object() {
     let place = Place::new().await;
     let node = place.start().await;
