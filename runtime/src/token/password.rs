@@ -86,8 +86,13 @@ impl StoredPassword {
     /// What the backbone compares: a hash that does not give away the password.
     pub(super) async fn backbone_hash(&self) -> String {
         let (password, salt) = (self.password.clone(), self.shared.salt);
-        let _permit = HASHING.acquire().await.expect("the semaphore is never closed");
-        blocking(move || hash_password(&password, &salt).to_backbone_text()).await
+        let permit = HASHING.acquire().await.expect("the semaphore is never closed");
+        blocking(move || {
+            // Held by the work, which goes on when the caller does not wait for it any more.
+            let _permit = permit;
+            hash_password(&password, &salt).to_backbone_text()
+        })
+        .await
     }
 
     pub(super) fn to_dto(&self) -> PasswordProtection {
