@@ -3,23 +3,43 @@
 use crate::Result;
 use crate::error::{Error, TransportError};
 use crate::runtime::Node;
-use crate::store::Batch;
+use crate::store::{Batch, Object};
 
 impl Node {
     /// Applies changes, waits until they are on disk, and has them pushed to the other devices in the background.
     pub(crate) async fn commit(&self, batch: Batch) -> Result<()> {
-        self.store.commit(batch).await?;
-        self.sync.changed();
-        Ok(())
+        self.change(|| Ok((batch, ()))).await
     }
 
-    /// Refuses an id that already stands for something here. Ids are the backbone's to give, and remembering a new record
-    /// under an old id would lose the old one's key.
-    pub(crate) fn check_unused(&self, collection: &str, id: &str) -> Result<()> {
-        match self.store.object(collection, id)? {
-            None => Ok(()),
+    /// As [`Node::commit`] for a batch that depends on what is stored: nothing else changes between its making and its
+    /// taking effect.
+    pub(crate) async fn change<T>(&self, build: impl FnOnce() -> Result<(Batch, T)>) -> Result<T> {
+        let outcome = self.store.change(build).await?;
+        self.sync.changed();
+        Ok(outcome)
+    }
+
+    /// Remembers what was just made at the backbone.
+    ///
+    /// # Errors
+    /// [`Error::Unknown`] if the id stands for something here already. Ids are the backbone's to give, and a new record
+    /// under an old id would lose the old one's key. [`Error::Store`] says what is at the backbone but not here.
+    pub(crate) async fn remember(&self, object: Object) -> Result<()> {
+        let id = object.id.clone();
+        let create = || match self.store.object(&object.collection, &object.id)? {
+            None => {
+                let mut batch = Batch::new();
+                batch.record_create(object);
+                Ok((batch, ()))
+            }
             Some(_) => Err(Error::Unknown(format!("the backbone gave out the id {id}, which is in use already"))),
-        }
+        };
+        self.change(create).await.map_err(|error| match error {
+            Error::Store(reason) => {
+                Error::Store(format!("{id} exists at the backbone but could not be remembered: {reason}"))
+            }
+            other => other,
+        })
     }
 
     /// The backbone that references name.

@@ -5,14 +5,13 @@ use std::sync::Arc;
 use serde_json::json;
 use transport::challenge::{Challenge, ChallengeSigned, ChallengeType};
 use transport::crypto::{CryptoObject as _, Signature, SignaturePublicKey};
-use transport::datawallet::Collection;
 use transport::identity::PublicIdentity;
 use transport::wire::{Address, RelationshipId};
 
 use crate::dto::{self, ChallengeValidation};
 use crate::error::TransportError;
 use crate::runtime::Node;
-use crate::store::Object;
+use crate::store::{Object, collection};
 use crate::{Error, Result};
 
 /// Which challenge to sign.
@@ -106,7 +105,7 @@ impl ChallengesFacade {
 
     /// Why no challenge can be signed for a relationship. The keys of relationships come with relationships themselves.
     fn relationship_key(&self, id: &RelationshipId) -> Result<Error> {
-        let Some(relationship) = self.node.store.object(RELATIONSHIPS, id.as_str())? else {
+        let Some(relationship) = self.node.store.object(collection::RELATIONSHIPS, id.as_str())? else {
             return Ok(Error::RecordNotFound("Relationship"));
         };
         if is_active(&relationship) {
@@ -122,7 +121,7 @@ impl ChallengesFacade {
     /// The newest active relationship to a peer, as another device of the identity left it in the datawallet.
     fn active_relationship(&self, peer: &Address) -> Result<Option<Relationship>> {
         let mut newest = None;
-        for object in self.node.store.objects(RELATIONSHIPS)? {
+        for object in self.node.store.objects(collection::RELATIONSHIPS)? {
             let object = object?;
             if is_active(&object) && has_peer(&object, peer) {
                 newest = Relationship::of(&object);
@@ -140,7 +139,6 @@ impl ChallengesFacade {
     }
 }
 
-const RELATIONSHIPS: &str = Collection::RELATIONSHIPS.name;
 const NOT_VALID: ChallengeValidation = ChallengeValidation { is_valid: false, corresponding_relationship: None };
 
 /// What validation needs of a relationship.

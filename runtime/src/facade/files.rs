@@ -224,23 +224,22 @@ impl FilesFacade {
             return Err(Error::FileNotOwnedByYou);
         }
         let token = self.node.account.session().regenerate_ownership_token(id).await?.new_ownership_token;
-        // Read again: another call may have changed the file while the backbone was asked.
-        let mut object = self.object(id)?;
-        object.properties.insert("ownershipToken".to_owned(), token.into());
-        object.properties.remove("ownershipIsLocked");
-        let (_, record) = FileRecord::read(&object)?;
-        let mut batch = Batch::new();
-        batch.record_update(object);
-        self.node.commit(batch).await?;
+        let replace = || {
+            let object = self.node.store.object(collection::FILES, id.as_str())?;
+            let mut object = object.ok_or(Error::RecordNotFound("File"))?;
+            object.properties.insert("ownershipToken".to_owned(), token.into());
+            object.properties.remove("ownershipIsLocked");
+            let (_, record) = FileRecord::read(&object)?;
+            let mut batch = Batch::new();
+            batch.record_update(object);
+            Ok((batch, record))
+        };
+        let record = self.node.change(replace).await?;
         record.to_dto(id.clone(), self.node.base_url())
     }
 
     fn record(&self, id: &FileId) -> Result<FileRecord> {
         file::stored(&self.node, id)?.ok_or(Error::RecordNotFound("File"))
-    }
-
-    fn object(&self, id: &FileId) -> Result<Object> {
-        self.node.store.object(collection::FILES, id.as_str())?.ok_or(Error::RecordNotFound("File"))
     }
 }
 

@@ -16,8 +16,6 @@ const TYPE: &str = "IdentityMetadata";
 const ID_PREFIX: &str = "IDM";
 const ID_ALPHABET: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
 const ID_RANDOM_LENGTH: usize = 17;
-/// Its objects carry the peer; the relationships themselves come with another device or a later version.
-const RELATIONSHIPS: &str = "Relationships";
 
 /// Values stored under an address and an optional key.
 #[derive(Clone)]
@@ -42,23 +40,7 @@ impl IdentityMetadataFacade {
         if !self.is_familiar(&entry.reference)? {
             return Err(Error::UnfamiliarReferencedIdentity);
         }
-        let mut existing = self.entries(&entry.reference, entry.key.as_deref())?.into_iter();
-        let mut batch = Batch::new();
-        match existing.next() {
-            Some(mut object) => {
-                object.properties.insert("value".to_owned(), entry.value.clone());
-                batch.record_update(object);
-            }
-            None => {
-                let id = format!("{ID_PREFIX}{}", random::text(ID_ALPHABET, ID_RANDOM_LENGTH));
-                batch.record_create(Object::typed(collection::IDENTITY_METADATA, &id, TYPE, &entry));
-            }
-        }
-        // Two devices, or two calls at the same time, may have made an entry each.
-        for twin in existing {
-            batch.record_delete(collection::IDENTITY_METADATA, &twin.id);
-        }
-        self.node.commit(batch).await?;
+        self.node.change(|| Ok((self.replacement(&entry)?, ()))).await?;
         Ok(entry)
     }
 
@@ -77,15 +59,35 @@ impl IdentityMetadataFacade {
     /// # Errors
     /// [`Error::IdentityMetadataNotFound`] if there is none.
     pub async fn delete(&self, reference: &Address, key: Option<&str>) -> Result<()> {
-        let entries = self.entries(reference, key)?;
-        if entries.is_empty() {
-            return Err(Error::IdentityMetadataNotFound);
-        }
+        let delete = || {
+            let mut batch = Batch::new();
+            for object in self.entries(reference, key)? {
+                batch.record_delete(collection::IDENTITY_METADATA, &object.id);
+            }
+            if batch.is_empty() { Err(Error::IdentityMetadataNotFound) } else { Ok((batch, ())) }
+        };
+        self.node.change(delete).await
+    }
+
+    /// Puts an entry in the place of those under the same address and key.
+    fn replacement(&self, entry: &IdentityMetadata) -> Result<Batch> {
+        let mut existing = self.entries(&entry.reference, entry.key.as_deref())?.into_iter();
         let mut batch = Batch::new();
-        for object in entries {
-            batch.record_delete(collection::IDENTITY_METADATA, &object.id);
+        match existing.next() {
+            Some(mut object) => {
+                object.properties.insert("value".to_owned(), entry.value.clone());
+                batch.record_update(object);
+            }
+            None => {
+                let id = format!("{ID_PREFIX}{}", random::text(ID_ALPHABET, ID_RANDOM_LENGTH));
+                batch.record_create(Object::typed(collection::IDENTITY_METADATA, &id, TYPE, entry));
+            }
         }
-        self.node.commit(batch).await
+        // Two devices may have made an entry each.
+        for twin in existing {
+            batch.record_delete(collection::IDENTITY_METADATA, &twin.id);
+        }
+        Ok(batch)
     }
 
     /// Usually one or none. An entry without a key is not one with an empty key.
@@ -101,7 +103,7 @@ impl IdentityMetadataFacade {
         if address == self.node.account.address() {
             return Ok(true);
         }
-        let relationships = self.node.store.objects_where(RELATIONSHIPS, &["peer"], |relationship| {
+        let relationships = self.node.store.objects_where(collection::RELATIONSHIPS, &["peer"], |relationship| {
             let peer = relationship.get("peer").and_then(|peer| peer.get("address"));
             peer.and_then(Value::as_str) == Some(address.as_str())
         });

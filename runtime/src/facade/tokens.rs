@@ -86,9 +86,15 @@ impl TokensFacade {
         })?;
         let loaded = token::load(&self.node, &reference, request.password.as_deref()).await?;
         if !loaded.was_known && !request.ephemeral {
-            let mut batch = Batch::new();
-            batch.record_create(loaded.record.to_object(&loaded.id));
-            self.node.commit(batch).await?;
+            let remember = || {
+                let mut batch = Batch::new();
+                // Another call or another device may have been faster.
+                if token::stored(&self.node, &loaded.id)?.is_none() {
+                    batch.record_create(loaded.record.to_object(&loaded.id));
+                }
+                Ok((batch, ()))
+            };
+            self.node.change(remember).await?;
         }
         info!(token = short(&loaded.id), known = loaded.was_known, "token loaded");
         let is_ephemeral = request.ephemeral && !loaded.was_known;

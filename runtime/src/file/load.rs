@@ -29,9 +29,18 @@ pub(crate) async fn load(
     let answer = node.account.session().file_metadata(id).await;
     let answer = answer.map_err(|error| node.not_found_elsewhere(backbone, error.into()))?;
     let record = open(node, id, &answer, metadata_key)?;
-    let mut batch = Batch::new();
-    batch.record_create(record.to_object(id));
-    node.commit(batch).await?;
+    let remember = || {
+        let mut batch = Batch::new();
+        let known = stored(node, id)?;
+        if known.is_none() {
+            batch.record_create(record.to_object(id));
+        }
+        Ok((batch, known))
+    };
+    if let Some(known) = node.change(remember).await? {
+        // Another call or another device was faster; what it remembered may be more than what a reference tells.
+        return Ok(known);
+    }
     info!(file = crate::logging::short(id), own = record.is_own, "file loaded");
     let file = record.to_dto(id.clone(), node.base_url())?;
     node.events.publish(Event::PeerFileLoaded(Box::new(file)));

@@ -15,7 +15,6 @@ use super::spool::{Spool, temporary_file_error};
 use crate::blocking::blocking;
 use crate::facade::{Observer, Phase, Progress};
 use crate::runtime::Node;
-use crate::store::{Batch, collection};
 use crate::{Error, Result};
 
 /// Plaintext that is read, and sealed in one go.
@@ -60,7 +59,6 @@ impl NewFile {
         };
         let progress = observer.map(|observer| uploading(observer.clone(), file.body_length));
         let created = node.account.session().upload_file(&upload, &content, progress).await?;
-        node.check_unused(collection::FILES, created.id.as_str())?;
         info!(file = crate::logging::short(&created.id), bytes = metadata.filesize, "file uploaded");
         // Of the answer only what nobody else knows is taken; all else is what was sent.
         let record = FileRecord {
@@ -85,17 +83,9 @@ impl NewFile {
             filename: metadata.filename,
             tags: metadata.tags,
         };
-        remember(node, &created.id, &record).await?;
+        node.remember(record.to_object(&created.id)).await?;
         Ok((created.id, record))
     }
-}
-
-async fn remember(node: &Node, id: &FileId, record: &FileRecord) -> Result<()> {
-    let mut batch = Batch::new();
-    batch.record_create(record.to_object(id));
-    node.commit(batch)
-        .await
-        .map_err(|error| Error::Store(format!("file {id} exists at the backbone but could not be remembered: {error}")))
 }
 
 fn seal_metadata(metadata: &FileMetadata, key: &SecretKey) -> Result<ByteText> {

@@ -11,7 +11,6 @@ use crate::clock::Clock;
 use crate::dto;
 use crate::event::Event;
 use crate::runtime::Node;
-use crate::store::{Batch, collection};
 use crate::{Error, Result};
 
 /// A token whose values have all been checked.
@@ -57,15 +56,7 @@ impl NewToken {
             password_protection: password,
         };
         if !self.ephemeral {
-            node.check_unused(collection::TOKENS, created.id.as_str())?;
-            let mut batch = Batch::new();
-            batch.record_create(record.to_object(&created.id));
-            node.commit(batch).await.map_err(|error| {
-                Error::Store(format!(
-                    "token {} exists at the backbone but could not be remembered: {error}",
-                    created.id
-                ))
-            })?;
+            node.remember(record.to_object(&created.id)).await?;
         }
         info!(token = crate::logging::short(&created.id), ephemeral = self.ephemeral, "token created");
         let token = record.to_dto(created.id, node.base_url(), self.ephemeral)?;
