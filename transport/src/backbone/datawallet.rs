@@ -1,11 +1,12 @@
 //! `/Datawallet`.
 
 use super::http::Request;
+use super::session::ListBounds;
 use super::{Error, Session};
 use crate::wire::backbone::datawallet::{Datawallet, Modification, PushModifications, PushedModifications};
 
-/// Most pages of modifications that are fetched in one go.
-const MAX_PAGES: u64 = 20_000;
+/// Most modifications that are fetched in one go.
+const BOUNDS: ListBounds = ListBounds { pages: 20_000, bytes: 512 * 1024 * 1024 };
 
 impl Session {
     /// The datawallet of the identity.
@@ -29,7 +30,7 @@ impl Session {
                 None => request,
             }
         };
-        self.all_pages(request, MAX_PAGES).await
+        self.all_pages(request, BOUNDS).await
     }
 
     /// Appends modifications; all of them or none.

@@ -19,6 +19,8 @@ const MAX_ERROR_TEXT: usize = 500;
 pub(super) struct Page<T> {
     pub(super) value: T,
     pub(super) pagination: Option<Pagination>,
+    /// Bytes of the answer.
+    pub(super) length: u64,
 }
 
 /// Reads a successful answer.
@@ -31,7 +33,7 @@ pub(super) fn read<T: DeserializeOwned>(body: &[u8], request: &str) -> Result<Pa
     }
     let success: Success<T> = serde_json::from_slice(body).map_err(|error| malformed(&error, request))?;
     let value = success.result.ok_or_else(|| Error::ResultUndefined { request: request.to_owned() })?;
-    Ok(Page { value, pagination: success.pagination })
+    Ok(Page { value, pagination: success.pagination, length: body.len() as u64 })
 }
 
 /// `serde_json`'s own text may quote the value, so only the place is told.

@@ -19,6 +19,13 @@ pub struct Session {
     auth: Arc<Auth>,
 }
 
+/// How much of a list is collected in memory before it is taken for an attack.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ListBounds {
+    pub(super) pages: u64,
+    pub(super) bytes: u64,
+}
+
 impl Session {
     pub(super) fn new(http: Arc<Http>, credentials: DeviceCredentials) -> Self {
         Self { auth: Arc::new(Auth::new(http.clone(), credentials)), http }
@@ -121,20 +128,26 @@ impl Session {
     /// Fetches all pages of a list.
     ///
     /// `request` is asked again with `pageNumber` while the backbone says that there is more. A backbone that gives no
-    /// pagination has everything on one page.
+    /// pagination has everything on one page. One that never ends is given up at the bounds.
     pub(super) async fn all_pages<T: DeserializeOwned>(
         &self,
         request: impl Fn() -> Request,
-        max_pages: u64,
+        bounds: ListBounds,
     ) -> Result<Vec<T>, Error> {
+        let too_large = |limit, unit| Error::AnswerTooLarge { request: request().label(), limit, unit };
         let first: Page<Vec<T>> = self.page(&request()).await?;
         let pages = first.pagination.map_or(1, |pagination| pagination.total_pages);
-        if pages > max_pages {
-            return Err(Error::AnswerTooLarge { request: request().label(), limit: max_pages, unit: "pages" });
+        if pages > bounds.pages {
+            return Err(too_large(bounds.pages, "pages"));
         }
-        let mut items = first.value;
+        let (mut items, mut length) = (first.value, first.length);
         for number in 2..=pages {
-            items.append(&mut self.json(request().query("pageNumber", number)).await?);
+            let mut page: Page<Vec<T>> = self.page(&request().query("pageNumber", number)).await?;
+            length += page.length;
+            if length > bounds.bytes {
+                return Err(too_large(bounds.bytes, "bytes"));
+            }
+            items.append(&mut page.value);
         }
         Ok(items)
     }

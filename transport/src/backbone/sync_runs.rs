@@ -1,6 +1,7 @@
 //! `/SyncRuns`.
 
 use super::http::Request;
+use super::session::ListBounds;
 use super::{Error, Session};
 use crate::wire::SyncRunId;
 use crate::wire::backbone::events::ExternalEvent;
@@ -9,8 +10,8 @@ use crate::wire::backbone::sync_runs::{
     FinalizedExternalEventSync, StartSyncRun, StartedSyncRun,
 };
 
-/// Most pages of events that are fetched in one run.
-const MAX_PAGES: u64 = 2_000;
+/// Most events that are fetched in one go.
+const BOUNDS: ListBounds = ListBounds { pages: 2_000, bytes: 512 * 1024 * 1024 };
 
 impl Session {
     /// Starts a sync run, which keeps the other devices of the identity from pushing until it ends or expires.
@@ -27,7 +28,7 @@ impl Session {
     /// [`Error`], as for every call.
     pub async fn external_events(&self, run: &SyncRunId) -> Result<Vec<ExternalEvent>, Error> {
         let request = || Request::get(format!("/SyncRuns/{run}/ExternalEvents")).datawallet();
-        self.all_pages(request, MAX_PAGES).await
+        self.all_pages(request, BOUNDS).await
     }
 
     /// Ends a run that handled events.

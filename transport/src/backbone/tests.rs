@@ -8,6 +8,8 @@ use bytes::Bytes;
 use serde_json::json;
 
 use super::fake::{FakeAnswer, FakeServer, ReceivedRequest};
+use super::http::Request;
+use super::session::ListBounds;
 use super::*;
 use crate::wire::backbone::datawallet::PushModifications;
 
@@ -219,6 +221,19 @@ async fn a_list_that_claims_too_many_pages_is_refused() {
     .await;
     let error = session(&server).modifications(None).await.unwrap_err();
     assert!(matches!(error, Error::AnswerTooLarge { unit: "pages", .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_list_whose_pages_add_up_to_too_much_is_given_up() {
+    let server = open_server(|_| {
+        let pagination = json!({ "pageNumber": 1, "pageSize": 1, "totalPages": 1000, "totalRecords": 1000 });
+        FakeAnswer::Body(200, json!({ "result": ["x".repeat(100)], "pagination": pagination }).to_string().into_bytes())
+    })
+    .await;
+    let bounds = ListBounds { pages: 1000, bytes: 1000 };
+    let list = session(&server).all_pages::<String>(|| Request::get("/Datawallet/Modifications"), bounds).await;
+    assert!(matches!(list, Err(Error::AnswerTooLarge { limit: 1000, unit: "bytes", .. })), "{list:?}");
+    assert!(server.calls().len() < 10, "the rest is not asked for");
 }
 
 #[tokio::test]
