@@ -22,20 +22,26 @@
 
 mod backbone;
 mod clock;
+mod fate;
 mod http;
 mod line;
 mod node;
 mod outcome;
 mod process;
+mod rest;
 mod search;
+mod tree;
 mod world;
 
 pub use backbone::{Backbone, OAUTH_CLIENT};
 pub use clock::WorldClock;
+pub use fate::{Answer, Exchange, Fate, Gate};
 pub use http::http;
-pub use line::{Answer, Exchange, Fate, Gate, Line};
+pub use line::Line;
 pub use node::{Node, password, pin};
 pub use outcome::{assert_mentions, refusal};
 pub use process::{Process, ProcessError, enlace};
+pub use rest::Rest;
 pub use search::{Traces, planted, traces};
+pub use tree::{copy_tree, files_below};
 pub use world::World;

@@ -4,7 +4,9 @@
 //! themselves, hex, and base64 in both alphabets at each of the three alignments a text can have inside a longer one.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+
+use crate::files_below;
 
 const STANDARD: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 const URL_SAFE: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
@@ -98,15 +100,6 @@ fn contains(haystack: &[u8], needle: &[u8]) -> bool {
         rest = &rest[start + 1..];
     }
     false
-}
-
-fn files_below(directory: &Path) -> Vec<PathBuf> {
-    let mut files = Vec::new();
-    for entry in std::fs::read_dir(directory).expect("a readable directory") {
-        let path = entry.expect("a readable entry").path();
-        if path.is_dir() { files.append(&mut files_below(&path)) } else { files.push(path) }
-    }
-    files
 }
 
 #[cfg(test)]

@@ -2,10 +2,10 @@
 #![allow(clippy::unwrap_used, reason = "a test")]
 
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use backbone_mock::Backbone as Server;
-use enlace_tests::{Node, World};
+use enlace_tests::{Node, World, copy_tree, files_below};
 use runtime::Config;
 
 /// The error text of a start that must fail.
@@ -105,7 +105,7 @@ async fn a_damaged_store_is_refused_by_name_and_the_backup_of_it_works() {
     let file = alice.upload("a", b"content").await.unwrap();
     let (config, clock) = alice.stop().await;
     let backup = world.directory("backup");
-    copy(&config.data_dir, &backup);
+    copy_tree(&config.data_dir, &backup);
     for damaged in files_below(&config.data_dir.join("store")) {
         let length = std::fs::metadata(&damaged).unwrap().len() as usize;
         std::fs::write(&damaged, vec![0xa5; length]).unwrap();
@@ -131,27 +131,4 @@ async fn a_directory_that_is_a_file_is_refused_by_name() {
 fn write_private(path: &Path, bytes: &[u8]) {
     std::fs::write(path, bytes).unwrap();
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
-}
-
-fn files_below(directory: &Path) -> Vec<PathBuf> {
-    let mut files = Vec::new();
-    for entry in std::fs::read_dir(directory).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() { files.append(&mut files_below(&path)) } else { files.push(path) }
-    }
-    files
-}
-
-fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    std::fs::set_permissions(to, std::fs::metadata(from).unwrap().permissions()).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let path = entry.unwrap().path();
-        let target = to.join(path.file_name().unwrap());
-        if path.is_dir() {
-            copy(&path, &target);
-        } else {
-            std::fs::copy(&path, &target).unwrap();
-        }
-    }
 }

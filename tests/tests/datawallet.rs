@@ -2,9 +2,8 @@
 #![allow(clippy::unwrap_used, reason = "a test")]
 
 use std::collections::BTreeSet;
-use std::path::Path;
 
-use enlace_tests::{Answer, Fate, Line, Node, World, refusal};
+use enlace_tests::{Answer, Fate, Line, Node, World, copy_tree, refusal};
 use hyper::Method;
 use runtime::facade::CreateTokenForFile;
 use serde_json::{Value, json};
@@ -106,14 +105,14 @@ async fn a_backbone_that_was_set_back_to_an_old_backup_costs_nobody_a_local_reco
     alice.runtime().account().sync_everything().await.unwrap();
     backbone.stop().await;
     let backup = world.directory("backup");
-    copy(backbone.data_dir(), &backup);
+    copy_tree(backbone.data_dir(), &backup);
     backbone.resume().await;
     let lost = alice.upload("lost", b"lost").await.unwrap();
     alice.share(&lost).await.unwrap();
     alice.runtime().account().sync_everything().await.unwrap();
     backbone.stop().await;
     std::fs::remove_dir_all(backbone.data_dir()).unwrap();
-    copy(&backup, backbone.data_dir());
+    copy_tree(&backup, backbone.data_dir());
     backbone.resume().await;
 
     let before = visible(&alice).await;
@@ -125,18 +124,4 @@ async fn a_backbone_that_was_set_back_to_an_old_backup_costs_nobody_a_local_reco
     assert_eq!(alice.download(&again.id).await.unwrap(), b"again", "life goes on");
     let bob = world.node("bob", &backbone).await;
     assert_eq!(bob.fetch(&alice.share(&again).await.unwrap().reference.url).await.unwrap(), b"again");
-}
-
-fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    std::fs::set_permissions(to, std::fs::metadata(from).unwrap().permissions()).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let path = entry.unwrap().path();
-        let target = to.join(path.file_name().unwrap());
-        if path.is_dir() {
-            copy(&path, &target);
-        } else {
-            std::fs::copy(&path, &target).unwrap();
-        }
-    }
 }

@@ -8,8 +8,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use enlace_tests::{OAUTH_CLIENT, Process, World, enlace, http};
-use reqwest::multipart::{Form, Part};
+use enlace_tests::{OAUTH_CLIENT, Process, Rest, World, enlace};
 use serde_json::Value;
 
 /// A file system that is gone with this value.
@@ -30,38 +29,21 @@ impl Drop for TinyDisk {
     }
 }
 
-/// The REST API of a node.
-struct Rest {
-    url: String,
-    key: String,
+async fn upload(rest: &Rest, name: &str, content: Vec<u8>) -> (u16, Value) {
+    let answer = rest.upload(name, content).send().await.unwrap();
+    (answer.status().as_u16(), answer.json().await.unwrap_or_default())
 }
 
-impl Rest {
-    fn of(node: &Process) -> Self {
-        let text = |name: &str| node.announcement["rest"][name].as_str().unwrap().to_owned();
-        let key = std::fs::read_to_string(text("apiKeyFile")).unwrap().trim().to_owned();
-        Self { url: text("url").trim_end_matches('/').to_owned(), key }
-    }
+async fn get(rest: &Rest, path: &str) -> (u16, Vec<u8>) {
+    let answer = rest.get(path).send().await.unwrap();
+    (answer.status().as_u16(), answer.bytes().await.unwrap().to_vec())
+}
 
-    async fn upload(&self, name: &str, content: Vec<u8>) -> (u16, Value) {
-        let form = Form::new().part("file", Part::bytes(content).file_name(name.to_owned()));
-        let request = http().post(format!("{}/api/v2/Files/Own", self.url)).header("x-api-key", &self.key);
-        let answer = request.multipart(form).send().await.unwrap();
-        (answer.status().as_u16(), answer.json().await.unwrap_or(Value::Null))
-    }
-
-    async fn get(&self, path: &str) -> (u16, Vec<u8>) {
-        let request = http().get(format!("{}/api/v2/{path}", self.url)).header("x-api-key", &self.key);
-        let answer = request.send().await.unwrap();
-        (answer.status().as_u16(), answer.bytes().await.unwrap().to_vec())
-    }
-
-    async fn file_ids(&self) -> Vec<String> {
-        let (status, body) = self.get("Files").await;
-        assert_eq!(status, 200);
-        let list: Value = serde_json::from_slice(&body).unwrap();
-        list["result"].as_array().unwrap().iter().map(|file| file["id"].as_str().unwrap().to_owned()).collect()
-    }
+async fn file_ids(rest: &Rest) -> Vec<String> {
+    let (status, body) = get(rest, "Files").await;
+    assert_eq!(status, 200);
+    let list: Value = serde_json::from_slice(&body).unwrap();
+    list["result"].as_array().unwrap().iter().map(|file| file["id"].as_str().unwrap().to_owned()).collect()
 }
 
 fn content(number: usize) -> Vec<u8> {
@@ -72,7 +54,7 @@ fn content(number: usize) -> Vec<u8> {
 async fn upload_until_refused(rest: &Rest) -> (Vec<String>, u16, Value) {
     let mut acknowledged = Vec::new();
     for number in 0..2000 {
-        let (status, body) = rest.upload(&format!("file-{number}"), content(number)).await;
+        let (status, body) = upload(rest, &format!("file-{number}"), content(number)).await;
         if status != 201 {
             return (acknowledged, status, body);
         }
@@ -82,10 +64,10 @@ async fn upload_until_refused(rest: &Rest) -> (Vec<String>, u16, Value) {
 }
 
 async fn assert_all_there(rest: &Rest, acknowledged: &[String]) {
-    let listed = rest.file_ids().await;
+    let listed = file_ids(rest).await;
     for (number, id) in acknowledged.iter().enumerate() {
         assert!(listed.contains(id), "{id} is not listed");
-        let (status, bytes) = rest.get(&format!("Files/{id}/Download")).await;
+        let (status, bytes) = get(rest, &format!("Files/{id}/Download")).await;
         assert!(status == 200 && bytes == content(number), "{id} is lost: {status}");
     }
 }
@@ -116,7 +98,7 @@ async fn a_backbone_on_a_full_disk_refuses_clearly_and_loses_nothing() {
     let (acknowledged, status, refusal) = upload_until_refused(&rest).await;
     assert!(!acknowledged.is_empty(), "{refusal}");
     assert!(status >= 500 && refusal["error"]["code"].is_string(), "{status} {refusal}");
-    assert_eq!(rest.file_ids().await.len(), acknowledged.len(), "what was refused is not listed");
+    assert_eq!(file_ids(&rest).await.len(), acknowledged.len(), "what was refused is not listed");
     assert_all_there(&rest, &acknowledged).await;
     backbone.kill();
     let port = url.rsplit(':').next().unwrap();
@@ -124,7 +106,7 @@ async fn a_backbone_on_a_full_disk_refuses_clearly_and_loses_nothing() {
     assert!(bigger.success());
     let _backbone = start(&format!("127.0.0.1:{port}")).await;
     assert_all_there(&rest, &acknowledged).await;
-    let (status, _) = rest.upload("after", b"more room".to_vec()).await;
+    let (status, _) = upload(&rest, "after", b"more room".to_vec()).await;
     assert_eq!(status, 201, "with room again it goes on");
 }
 
@@ -138,12 +120,12 @@ async fn a_node_on_a_full_disk_refuses_clearly_and_loses_nothing() {
     let data = disk.0.join("data");
     let mut node = Process::spawn(serve(&data, &backbone.line().url())).await.unwrap();
     let rest = Rest::of(&node);
-    let (first, body) = rest.upload("file-0", content(0)).await;
+    let (first, body) = upload(&rest, "file-0", content(0)).await;
     assert_eq!(first, 201, "{body}");
     let id = body["result"]["id"].as_str().unwrap().to_owned();
     // Fills the disk to the last block, as another program might.
     std::fs::write(disk.0.join("filler"), vec![0; 8 << 20]).unwrap_err();
-    let (status, refusal) = rest.upload("large", vec![1; 2 << 20]).await;
+    let (status, refusal) = upload(&rest, "large", vec![1; 2 << 20]).await;
     assert!(status >= 400 && status != 413, "{status} {refusal}");
     assert_all_there(&rest, std::slice::from_ref(&id)).await;
     node.kill();
@@ -154,7 +136,7 @@ async fn a_node_on_a_full_disk_refuses_clearly_and_loses_nothing() {
     let node = Process::spawn(serve(&data, &backbone.line().url())).await.unwrap();
     let rest = Rest::of(&node);
     assert_all_there(&rest, std::slice::from_ref(&id)).await;
-    let (status, body) = rest.upload("after", content(1)).await;
+    let (status, body) = upload(&rest, "after", content(1)).await;
     assert_eq!(status, 201, "with room again it goes on: {body}");
 }
 

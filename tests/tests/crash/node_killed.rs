@@ -5,10 +5,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use enlace_tests::{Process, World, http};
+use enlace_tests::{Process, Rest, World};
 use futures_util::future::join_all;
-use reqwest::multipart::{Form, Part};
-use reqwest::{Client, RequestBuilder};
+use reqwest::RequestBuilder;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
@@ -18,14 +17,6 @@ use crate::{content, rounds};
 /// Requests in flight.
 const WORKERS: usize = 12;
 
-/// The REST API of a node, as an integrator calls it.
-#[derive(Clone)]
-struct Rest {
-    client: Client,
-    url: String,
-    key: String,
-}
-
 /// What was acknowledged: the answers.
 struct Acknowledged {
     number: u64,
@@ -33,43 +24,26 @@ struct Acknowledged {
     token: Option<Value>,
 }
 
-impl Rest {
-    fn of(node: &Process) -> Self {
-        let text = |name: &str| node.announcement["rest"][name].as_str().expect("as announced").to_owned();
-        let key = std::fs::read_to_string(text("apiKeyFile")).unwrap().trim().to_owned();
-        Self { client: http(), url: text("url").trim_end_matches('/').to_owned(), key }
-    }
+async fn result(request: RequestBuilder) -> Option<Value> {
+    let answer = request.send().await.ok()?.error_for_status().ok()?;
+    Some(answer.json::<Value>().await.ok()?["result"].take())
+}
 
-    fn get(&self, path: &str) -> RequestBuilder {
-        self.client.get(format!("{}/api/v2/{path}", self.url)).header("x-api-key", &self.key)
-    }
+async fn upload(rest: &Rest, number: u64) -> Option<Value> {
+    result(rest.upload(&format!("file-{number}"), content(number))).await
+}
 
-    fn post(&self, path: &str) -> RequestBuilder {
-        self.client.post(format!("{}/api/v2/{path}", self.url)).header("x-api-key", &self.key)
-    }
+async fn share(rest: &Rest, file: &Value) -> Option<Value> {
+    let path = format!("Files/{}/Token", file["id"].as_str()?);
+    result(rest.post(&path).json(&json!({"ephemeral": false}))).await
+}
 
-    async fn result(request: RequestBuilder) -> Option<Value> {
-        let answer = request.send().await.ok()?.error_for_status().ok()?;
-        Some(answer.json::<Value>().await.ok()?["result"].take())
-    }
-
-    async fn upload(&self, number: u64) -> Option<Value> {
-        let part = Part::bytes(content(number)).file_name(format!("file-{number}")).mime_str("text/plain").unwrap();
-        Self::result(self.post("Files/Own").multipart(Form::new().part("file", part))).await
-    }
-
-    async fn share(&self, file: &Value) -> Option<Value> {
-        let path = format!("Files/{}/Token", file["id"].as_str()?);
-        Self::result(self.post(&path).json(&json!({"ephemeral": false}))).await
-    }
-
-    async fn download(&self, id: &str) -> Vec<u8> {
-        let answer = self.get(&format!("Files/{id}/Download")).send().await.unwrap();
-        let status = answer.status();
-        let bytes = answer.bytes().await.unwrap();
-        assert_eq!(status, 200, "{id}: {}", String::from_utf8_lossy(&bytes));
-        bytes.to_vec()
-    }
+async fn download(rest: &Rest, id: &str) -> Vec<u8> {
+    let answer = rest.get(&format!("Files/{id}/Download")).send().await.unwrap();
+    let status = answer.status();
+    let bytes = answer.bytes().await.unwrap();
+    assert_eq!(status, 200, "{id}: {}", String::from_utf8_lossy(&bytes));
+    bytes.to_vec()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -117,8 +91,8 @@ async fn work(rest: Rest, next: Arc<AtomicU64>, progress: Arc<Semaphore>) -> Vec
     let mut acknowledged = Vec::new();
     loop {
         let number = next.fetch_add(1, Ordering::Relaxed);
-        let Some(file) = rest.upload(number).await else { return acknowledged };
-        let token = rest.share(&file).await;
+        let Some(file) = upload(&rest, number).await else { return acknowledged };
+        let token = share(&rest, &file).await;
         let gone = token.is_none();
         progress.add_permits(1);
         acknowledged.push(Acknowledged { number, file, token });
@@ -130,26 +104,26 @@ async fn work(rest: Rest, next: Arc<AtomicU64>, progress: Arc<Semaphore>) -> Vec
 
 async fn is_there(rest: &Rest, item: &Acknowledged) {
     let id = item.file["id"].as_str().unwrap();
-    let file = Rest::result(rest.get(&format!("Files/{id}"))).await;
+    let file = result(rest.get(&format!("Files/{id}"))).await;
     assert_eq!(file.as_ref(), Some(&item.file), "{id} is lost or changed");
-    assert!(rest.download(id).await == content(item.number), "{id} is torn");
+    assert!(download(rest, id).await == content(item.number), "{id} is torn");
     if let Some(token) = &item.token {
         let id = token["id"].as_str().unwrap();
-        assert_eq!(Rest::result(rest.get(&format!("Tokens/{id}"))).await.as_ref(), Some(token), "{id} is lost");
+        assert_eq!(result(rest.get(&format!("Tokens/{id}"))).await.as_ref(), Some(token), "{id} is lost");
     }
 }
 
 /// Whatever the node lists, acknowledged or not, is whole. What is known to be is not looked at again.
 async fn nothing_half_written(rest: &Rest, acknowledged: &[Acknowledged], whole: &mut HashSet<String>) {
-    let files = Rest::result(rest.get("Files/Own")).await.unwrap();
-    let tokens = Rest::result(rest.get("Tokens/Own")).await.unwrap();
+    let files = result(rest.get("Files/Own")).await.unwrap();
+    let tokens = result(rest.get("Tokens/Own")).await.unwrap();
     let (files, tokens) = (files.as_array().unwrap(), tokens.as_array().unwrap());
     assert!(files.len() >= acknowledged.len() && tokens.len() >= acknowledged.iter().flat_map(|a| &a.token).count());
     for file in files {
         let id = file["id"].as_str().unwrap();
         if whole.insert(id.to_owned()) {
             let number = file["filename"].as_str().unwrap().strip_prefix("file-").unwrap().parse().unwrap();
-            assert!(rest.download(id).await == content(number), "{file} is half-written");
+            assert!(download(rest, id).await == content(number), "{file} is half-written");
         }
     }
     for token in tokens {

@@ -1,0 +1,43 @@
+//! The REST API of a node in another process, as an integrator calls it.
+
+use reqwest::multipart::{Form, Part};
+use reqwest::{Client, RequestBuilder};
+
+use crate::{Process, http};
+
+/// Where a node's REST API is, and the key to it.
+#[derive(Clone)]
+pub struct Rest {
+    client: Client,
+    url: String,
+    key: String,
+}
+
+impl Rest {
+    /// The API that a node announced.
+    ///
+    /// # Panics
+    /// If the announcement does not name one.
+    #[must_use]
+    pub fn of(node: &Process) -> Self {
+        let text = |name: &str| node.announcement["rest"][name].as_str().expect("an address and a key file").to_owned();
+        let key = std::fs::read_to_string(text("apiKeyFile")).expect("a key file").trim().to_owned();
+        Self { client: http(), url: text("url").trim_end_matches('/').to_owned(), key }
+    }
+
+    /// A GET with the key; the path starts behind `/api/v2/`.
+    pub fn get(&self, path: &str) -> RequestBuilder {
+        self.client.get(format!("{}/api/v2/{path}", self.url)).header("x-api-key", &self.key)
+    }
+
+    /// A POST with the key; the path starts behind `/api/v2/`.
+    pub fn post(&self, path: &str) -> RequestBuilder {
+        self.client.post(format!("{}/api/v2/{path}", self.url)).header("x-api-key", &self.key)
+    }
+
+    /// An upload.
+    pub fn upload(&self, filename: &str, content: Vec<u8>) -> RequestBuilder {
+        let part = Part::bytes(content).file_name(filename.to_owned());
+        self.post("Files/Own").multipart(Form::new().part("file", part))
+    }
+}
