@@ -31,6 +31,7 @@ mod router;
 mod routes;
 mod server;
 mod service;
+mod unread;
 mod validation;
 
 pub use auth::{ApiKey, ApiKeyError, ApiKeys};

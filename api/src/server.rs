@@ -3,6 +3,7 @@
 //! Connections are limited in number, requests in the time their headers may take, header blocks in size. A connection
 //! that waits for its next request is closed after the same time.
 
+use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -25,6 +26,7 @@ use tower::ServiceExt;
 use crate::config::ApiConfig;
 use crate::router::router;
 use crate::service::Peer;
+use crate::unread::WatchedBody;
 
 /// What one listener allows.
 #[derive(Debug, Clone, Copy)]
@@ -178,7 +180,14 @@ fn serve(
     let _ = stream.set_nodelay(true);
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(Peer(peer.ip()));
-        router.clone().oneshot(request.map(Body::new))
+        let (head, body) = request.into_parts();
+        let (body, progress) = WatchedBody::new(body);
+        let answer = router.clone().oneshot(Request::from_parts(head, Body::new(body)));
+        async move {
+            let mut answer = answer.await?;
+            progress.announce_close(&mut answer);
+            Ok::<_, Infallible>(answer)
+        }
     });
     http1::Builder::new()
         .timer(TokioTimer::new())

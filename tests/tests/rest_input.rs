@@ -9,6 +9,8 @@ use reqwest::{Client, Method};
 use runtime::Secret;
 use runtime::dto::File;
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
 const KEY: &str = "This_is_a_test_APIKEY_with_30_chars+";
 
@@ -129,6 +131,24 @@ async fn ids_of_the_wrong_kind_or_shape_are_refused() {
     let (status, code) = scene.post(&format!("Files/{}/Token", scene.file.id), &past).await;
     assert_eq!((status, code.as_str()), (400, "error.runtime.validation.invalidPropertyValue"));
     assert_eq!(scene.backbone.line().count(&Method::POST, "/api/v2/Tokens"), 0, "the backbone never heard of it");
+}
+
+#[tokio::test]
+async fn an_upload_that_is_refused_before_its_end_announces_the_end_of_its_connection() {
+    let scene = scene().await;
+    let address = scene.server.local_addr();
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    // The field has the wrong name, which is known long before the last byte.
+    let request = format!(
+        "POST /api/v2/Files/Own HTTP/1.1\r\nhost: {address}\r\nx-api-key: {KEY}\r\ncontent-length: 100000\r\n\
+         content-type: multipart/form-data; boundary=b\r\n\r\n\
+         --b\r\ncontent-disposition: form-data; name=\"document\"; filename=\"a\"\r\n\r\nsome of it"
+    );
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
+    assert!(answer.to_lowercase().contains("connection: close"), "{answer}");
 }
 
 /// Any JSON, with the members that routes look for more likely than others.

@@ -1,0 +1,67 @@
+//! Requests that are refused before they were read to their end.
+//!
+//! What is left of such a request is still on its way, so its connection cannot carry another one and gets closed. A
+//! client that is not told so sends its next request there, and loses it.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http::header::CONNECTION;
+use http::{HeaderValue, Response};
+use hyper::body::{Body, Frame, Incoming, SizeHint};
+
+/// A request body that tells whether it was read to its end.
+pub(crate) struct WatchedBody {
+    body: Incoming,
+    progress: Progress,
+}
+
+/// Whether a body was read to its end.
+#[derive(Clone)]
+pub(crate) struct Progress(Arc<AtomicBool>);
+
+impl WatchedBody {
+    /// Watches a body.
+    pub(crate) fn new(body: Incoming) -> (Self, Progress) {
+        let progress = Progress(Arc::new(AtomicBool::new(body.is_end_stream())));
+        (Self { body, progress: progress.clone() }, progress)
+    }
+}
+
+impl Progress {
+    /// Announces the end of the connection with a refusal that came before the end of the request. Successes are left
+    /// alone: what they did not read is at most the end marker of a form, which the connection survives.
+    pub(crate) fn announce_close<B>(&self, answer: &mut Response<B>) {
+        let refused = answer.status().is_client_error() || answer.status().is_server_error();
+        if refused && !self.0.load(Ordering::Relaxed) {
+            answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+    }
+}
+
+impl Body for WatchedBody {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
+        if frame.is_none() || self.body.is_end_stream() {
+            self.progress.0.store(true, Ordering::Relaxed);
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
