@@ -1,9 +1,14 @@
 //! What operations on files and tokens have in common.
 
+use transport::wire::Timestamp;
+
 use crate::Result;
 use crate::error::{Error, TransportError};
 use crate::runtime::Node;
 use crate::store::{Batch, Object};
+
+/// How the backbone refuses a value.
+const INVALID_VALUE: &str = "error.platform.validation.invalidPropertyValue";
 
 impl Node {
     /// Applies changes, waits until they are on disk, and has them pushed to the other devices in the background.
@@ -50,6 +55,23 @@ impl Node {
     /// An error that the transport layer has a code for, now.
     pub(crate) fn transport_error(&self, kind: TransportError, reason: impl Into<String>) -> Error {
         Error::Transport { kind, reason: reason.into(), at: self.clock.now() }
+    }
+
+    /// Adds to a refused expiry that lies in the future here what explains it: one of the clocks is wrong.
+    pub(crate) fn expiry_refused(&self, expires_at: Timestamp, error: Error) -> Error {
+        let now = self.clock.now();
+        match error {
+            Error::Backbone { status, code, message, request, trace_id }
+                if code == INVALID_VALUE && message.to_ascii_lowercase().contains("expires") && expires_at > now =>
+            {
+                let message = format!(
+                    "{message} By this node's clock it is {now} and {expires_at} lies ahead, so this machine's clock or \
+                     the backbone's is wrong: check both."
+                );
+                Error::Backbone { status, code, message, request, trace_id }
+            }
+            other => other,
+        }
     }
 
     /// Adds to "not found" what most often explains it: the reference names another backbone than this node's.

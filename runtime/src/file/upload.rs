@@ -58,7 +58,8 @@ impl NewFile {
             encrypted_properties: seal_metadata(&metadata, &metadata_key)?,
         };
         let progress = observer.map(|observer| uploading(observer.clone(), file.body_length));
-        let created = node.account.session().upload_file(&upload, &content, progress).await?;
+        let created = node.account.session().upload_file(&upload, &content, progress).await;
+        let created = created.map_err(|error| node.expiry_refused(self.expires_at, error.into()))?;
         info!(file = crate::logging::short(&created.id), bytes = metadata.filesize, "file uploaded");
         // Of the answer only what nobody else knows is taken; all else is what was sent.
         let record = FileRecord {

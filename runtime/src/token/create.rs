@@ -43,7 +43,8 @@ impl NewToken {
             for_identity: self.for_identity.clone(),
             password: hash(password.as_ref()).await,
         };
-        let created = node.account.session().create_token(&request).await?;
+        let created = node.account.session().create_token(&request).await;
+        let created = created.map_err(|error| node.expiry_refused(self.expires_at, error.into()))?;
         let record = TokenRecord {
             secret_key,
             is_own: true,

@@ -1,12 +1,13 @@
 //! Tokens: create, load, list, delete.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use backbone_mock::fault::{Fault, Matching};
 use http::Method;
 use runtime::dto::{PasswordLocation, PasswordProtection};
-use runtime::facade::{CreateOwnToken, LoadPeerToken, Ownership};
-use runtime::{Event, TokenId};
+use runtime::facade::{CreateOwnToken, LoadPeerToken, Ownership, UploadOwnFile};
+use runtime::{Event, ManualClock, Runtime, TokenId};
 use serde_json::{Value, json};
 use transport::backbone::{Client, ClientConfig, SecretText};
 use transport::crypto::SecretKey;
@@ -14,7 +15,7 @@ use transport::wire::TokenReference;
 use transport::wire::backbone::tokens::CreateToken;
 use transport::wire::bytes::to_base64;
 
-use crate::world::{World, code, load_token, own_token, protected};
+use crate::world::{World, code, file, load_token, own_token, protected};
 
 /// Wrong passwords after which the backbone locks a token.
 const ALLOWED_FAILURES: usize = 100;
@@ -49,6 +50,25 @@ async fn contents_that_nobody_could_read_are_refused() {
     }
     let expired = alice.tokens().create_own_token(own_token(Value::Null, world.at(0))).await.unwrap_err();
     assert_eq!(expired.to_string(), "'expiresAt' must be in the future");
+}
+
+#[tokio::test]
+async fn a_node_whose_clock_is_behind_is_told_so() {
+    let world = World::new().await;
+    let clock = Arc::new(ManualClock::new(world.at(0)));
+    world.clock.advance(Duration::from_secs(3600));
+    let late = Runtime::builder(world.config("late")).clock(clock).start().await.unwrap();
+    let upload = UploadOwnFile { expires_at: Some(world.at(60)), ..file("a", "b") };
+    let refusals = [
+        late.tokens().create_own_token(own_token(json!({}), world.at(60))).await.err().unwrap(),
+        late.files().upload_own_file(upload).await.err().unwrap(),
+    ];
+    for refusal in refusals {
+        assert_eq!(refusal.code(), "error.platform.validation.invalidPropertyValue");
+        assert!(refusal.to_string().contains("By this node's clock it is 2030-01-01T00:00:00.000Z"), "{refusal}");
+    }
+    let other = late.tokens().create_own_token(own_token(json!({}), world.at(7200))).await;
+    assert!(other.is_ok(), "the backbone's time decides");
 }
 
 #[tokio::test]
