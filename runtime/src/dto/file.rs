@@ -1,10 +1,12 @@
 //! Files as users see them.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 use transport::wire::{Address, DeviceId, FileId, Timestamp};
 
 /// A file, own or a peer's. The bytes are at the backbone.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct File {
     /// Its identifier.
@@ -46,11 +48,30 @@ pub struct File {
     pub ownership_is_locked: Option<bool>,
 }
 
-/// A reference in both of its forms.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// Leaves out what is private: the texts that people gave, the keys, the ownership token.
+impl fmt::Debug for File {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("File")
+            .field("id", &self.id)
+            .field("is_own", &self.is_own)
+            .field("filesize", &self.filesize)
+            .field("created_at", &self.created_at)
+            .field("expires_at", &self.expires_at)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A reference in both of its forms. Whoever has it has the key, so its `Debug` form shows nothing.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reference {
     /// base64url text.
     pub truncated: String,
     /// `<backbone>/r/<id>#<fragment>`.
     pub url: String,
+}
+
+impl fmt::Debug for Reference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Reference(…)")
+    }
 }

@@ -1,12 +1,14 @@
 //! Tokens as users see them.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 use transport::wire::{Address, DeviceId, Timestamp, TokenId};
 
 use super::{PasswordProtection, Reference};
 
 /// A token, own or a peer's.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Token {
     /// Its identifier.
@@ -33,4 +35,17 @@ pub struct Token {
     pub reference: Reference,
     /// Whether it was left out of the store.
     pub is_ephemeral: bool,
+}
+
+/// Leaves out what is private: content, password, reference.
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Token")
+            .field("id", &self.id)
+            .field("is_own", &self.is_own)
+            .field("created_at", &self.created_at)
+            .field("expires_at", &self.expires_at)
+            .field("is_ephemeral", &self.is_ephemeral)
+            .finish_non_exhaustive()
+    }
 }

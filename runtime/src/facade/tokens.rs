@@ -17,7 +17,7 @@ use crate::token::{self, NewPassword, NewToken, TokenJson, TokenRecord, check_fu
 use crate::{Error, Result};
 
 /// A token with any content.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct CreateOwnToken {
     /// Any JSON but null. Objects with `@type` must be of a known type; the published clients read objects only.
     pub content: serde_json::Value,

@@ -1,12 +1,14 @@
 //! The things that are kept.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 /// Members of an object, `@type` included, `id` not.
 pub(crate) type Properties = serde_json::Map<String, serde_json::Value>;
 
-/// A flat JSON object as every device of the identity knows it.
-#[derive(Debug, Clone, PartialEq)]
+/// A flat JSON object as every device of the identity knows it. Its members may be keys: `Debug` leaves them out.
+#[derive(Clone, PartialEq)]
 pub(crate) struct Object {
     /// The collection it is in; unknown ones are kept too.
     pub(crate) collection: String,
@@ -14,6 +16,13 @@ pub(crate) struct Object {
     pub(crate) id: String,
     /// Its members.
     pub(crate) properties: Properties,
+}
+
+impl fmt::Debug for Object {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { collection, id, properties: _ } = self;
+        f.debug_struct("Object").field("collection", collection).field("id", id).finish_non_exhaustive()
+    }
 }
 
 impl Object {

@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use runtime::StoreKey;
 use runtime::facade::{CreateTokenForFile, UploadOwnFile};
 use serde_json::json;
 
@@ -60,8 +59,24 @@ async fn nobody_else_may_read_the_data_directory() {
 #[tokio::test]
 async fn debug_forms_and_errors_tell_no_secrets() {
     let world = World::new().await;
-    let mut config = world.config("alice");
-    config.store_key = StoreKey::File;
-    let shown = format!("{config:?}{:?}", protected("planted-password"));
-    assert!(!shown.contains("test-secret") && !shown.contains("planted-password"), "{shown}");
+    let alice = world.node("alice").await;
+    let mut events = alice.events();
+    let uploaded = alice.files().upload_own_file(file("planted-name", "x")).await.unwrap();
+    let request = CreateTokenForFile { password_protection: protected("planted-password"), ..stored() };
+    let token = alice.files().create_token_for_file(&uploaded.id, request.clone()).await.unwrap();
+    let mut announced = Vec::new();
+    while let Ok(event) = events.try_recv() {
+        announced.push(event);
+    }
+    assert!(announced.len() >= 2, "the upload and the token: {announced:?}");
+    let shown = format!("{:?}{request:?}{uploaded:?}{token:?}{announced:?}", alice.config());
+    let key = token.content["secretKey"]["key"].as_str().unwrap();
+    let ownership_token = uploaded.ownership_token.as_deref().unwrap();
+    let references = [token.reference.truncated.as_str(), uploaded.reference.truncated.as_str()];
+    for secret in
+        ["test-secret", "planted-password", "planted-name", key, ownership_token].into_iter().chain(references)
+    {
+        assert!(!shown.contains(secret), "{secret} in {shown}");
+    }
+    assert!(shown.contains(token.id.as_str()) && shown.contains(uploaded.id.as_str()), "{shown}");
 }
