@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::migration;
 use super::sealing::Sealing;
@@ -10,19 +11,36 @@ use super::{Result, StoreError, key};
 /// Bytes of pages kept in memory. The database's own default is a gigabyte.
 const CACHE_BYTES: u64 = 32 * 1024 * 1024;
 
+/// What the database says when its file is locked; there is no error kind for it.
+const HELD: &str = "could not acquire lock";
+const LETTING_GO_ATTEMPTS: u32 = 40;
+const LETTING_GO_PAUSE: Duration = Duration::from_millis(50);
+
 /// Sealed under [`key::CANARY`].
 const CANARY_TEXT: &[u8] = b"enlace store";
 
 /// Opens the database. A snapshot that was half-written when the process died is moved aside once: the log it was
 /// made from is still there.
 pub(super) fn open_database(path: &Path) -> Result<sled::Db> {
-    match try_open(path) {
+    match open_when_let_go(path) {
         Err(sled::Error::Corruption { .. } | sled::Error::Io(_)) if move_half_snapshots_aside(path) => {
             tracing::warn!("a half-written snapshot of the store was moved aside");
             try_open(path).map_err(|error| unreadable(path, &error))
         }
         other => other.map_err(|error| unreadable(path, &error)),
     }
+}
+
+/// The data directory is ours, so whoever still holds the database is a flush that this process began before it closed the
+/// store: it ends by itself.
+fn open_when_let_go(path: &Path) -> sled::Result<sled::Db> {
+    for _ in 0..LETTING_GO_ATTEMPTS {
+        match try_open(path) {
+            Err(sled::Error::Io(error)) if error.to_string().contains(HELD) => std::thread::sleep(LETTING_GO_PAUSE),
+            outcome => return outcome,
+        }
+    }
+    try_open(path)
 }
 
 fn try_open(path: &Path) -> sled::Result<sled::Db> {

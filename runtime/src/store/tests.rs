@@ -220,6 +220,24 @@ async fn a_half_written_snapshot_is_moved_aside() {
 }
 
 #[tokio::test]
+async fn a_flush_that_outlives_its_store_does_not_keep_the_next_one_from_opening() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    // A flush holds on to the database as this does.
+    let outlives = store.database.clone();
+    drop(store);
+    let (opening, opened) = std::sync::mpsc::channel::<()>();
+    let flush = std::thread::spawn(move || {
+        let timed_out = opened.recv_timeout(std::time::Duration::from_millis(200));
+        drop(outlives);
+        timed_out.is_err()
+    });
+    open(directory.path());
+    let _ = opening.send(());
+    assert!(flush.join().unwrap(), "opening waited for the flush");
+}
+
+#[tokio::test]
 async fn a_damaged_database_is_named_with_the_next_step() {
     let directory = tempfile::tempdir().unwrap();
     drop(open(directory.path()));
