@@ -41,7 +41,8 @@ pub struct Config {
     pub allow_identity_creation: bool,
     /// Largest file in bytes of plaintext.
     pub max_file_size: u64,
-    /// Whether changes are recorded and pushed to the datawallet.
+    /// Whether changes are recorded and pushed to the datawallet. What was changed while it was off is never pushed: other
+    /// devices do not learn of it, and it does not survive the loss of this device.
     pub datawallet_enabled: bool,
     /// What the device says of itself when it is created.
     pub device: DeviceProfile,
