@@ -11,15 +11,14 @@ use backbone_mock::Backbone;
 use divan::counter::ItemsCount;
 use divan::{Bencher, black_box};
 use futures_util::future::join_all;
-use runtime::facade::{CreateOwnToken, CreateTokenForFile, Ownership, UploadOwnFile};
+use runtime::facade::{CreateTokenForFile, Ownership, UploadOwnFile};
+use runtime::testing::remember_tokens;
 use runtime::{BackboneConfig, Config, FileId, Runtime, Secret};
 use serde_json::json;
 use tempfile::TempDir;
 
 /// Tokens in the store that is listed.
-const LISTED: usize = 100_000;
-/// Tokens that are made at the same time while that store is filled.
-const AT_ONCE: usize = 500;
+const LISTED: u64 = 100_000;
 
 fn main() {
     divan::main();
@@ -91,22 +90,11 @@ fn list_with_a_filter_over_100_000_tokens(bencher: Bencher) {
     let world = World::new();
     let now = world.node.clock().now();
     let tokens = world.node.tokens();
-    let create = |number: usize| {
-        let request = CreateOwnToken {
-            content: json!({"name": format!("token {number}")}),
-            expires_at: now.saturating_add(Duration::from_secs(1000 + number as u64)),
-            ephemeral: false,
-            for_identity: None,
-            password_protection: None,
-        };
-        let tokens = tokens.clone();
-        async move { tokens.create_own_token(request).await.unwrap() }
-    };
-    world.executor.block_on(async {
-        for start in (0..LISTED).step_by(AT_ONCE) {
-            join_all((start..start + AT_ONCE).map(create)).await;
-        }
+    let remembered = (0..LISTED).map(|number| {
+        let expires_at = now.saturating_add(Duration::from_secs(1000 + number));
+        (json!({"name": format!("token {number}")}), expires_at)
     });
+    world.executor.block_on(remember_tokens(&world.node, remembered)).unwrap();
     let soon = now.saturating_add(Duration::from_secs(1100));
     let filter = [("expiresAt".to_owned(), format!("<{soon}"))];
     bencher.bench_local(|| {

@@ -53,6 +53,8 @@ mod query;
 mod runtime;
 mod store;
 mod sync;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod token;
 mod vault;
 

@@ -19,7 +19,7 @@ use crate::vault;
 /// A running node. Cheap to clone; the last clone does not stop it, [`Runtime::shutdown`] does.
 #[derive(Clone)]
 pub struct Runtime {
-    node: Arc<Node>,
+    pub(crate) node: Arc<Node>,
 }
 
 /// What the facades share.

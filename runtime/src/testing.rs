@@ -1,0 +1,50 @@
+//! For benchmarks and tests: a node in a state that would take minutes to reach in earnest. With the feature `testing`.
+
+use serde_json::Value;
+use transport::crypto::SecretKey;
+use transport::wire::{Timestamp, TokenId};
+
+use crate::Result;
+use crate::runtime::{Node, Runtime};
+use crate::store::Batch;
+use crate::token::{TokenJson, TokenRecord};
+
+/// Tokens that are written in one go.
+const AT_ONCE: usize = 1000;
+
+/// Makes a node remember own tokens with these contents and expiries, as if it had created them. No backbone knows them,
+/// and other devices do not learn of them.
+///
+/// # Errors
+/// [`crate::Error::InvalidTokenContent`] for contents that no token has, [`crate::Error::Store`] if the store cannot be
+/// written.
+pub async fn remember_tokens(runtime: &Runtime, tokens: impl IntoIterator<Item = (Value, Timestamp)>) -> Result<()> {
+    let node = &runtime.node;
+    let mut batch = Batch::new();
+    for (number, (content, expires_at)) in tokens.into_iter().enumerate() {
+        let record = record(node, TokenJson::check(content)?, expires_at);
+        batch.put_object(record.to_object(&id(number)));
+        if (number + 1).is_multiple_of(AT_ONCE) {
+            node.store.commit(std::mem::take(&mut batch)).await?;
+        }
+    }
+    Ok(node.store.commit(batch).await?)
+}
+
+fn id(number: usize) -> TokenId {
+    format!("TOK{number:017}").parse().expect("a prefix and 17 digits")
+}
+
+fn record(node: &Node, content: TokenJson, expires_at: Timestamp) -> TokenRecord {
+    TokenRecord {
+        secret_key: SecretKey::generate(),
+        is_own: true,
+        created_by: node.account.address().clone(),
+        created_at: node.clock.now(),
+        expires_at,
+        created_by_device: node.account.device_id().clone(),
+        for_identity: None,
+        content: content.value().clone(),
+        password_protection: None,
+    }
+}
