@@ -18,9 +18,9 @@ use crate::problem::Problem;
 use crate::reply::Reply;
 use crate::service::Api;
 
-const VERSION: Need = Need(&["admin", "monitoring", "monitoring:version"]);
-const REQUESTS: Need = Need(&["admin", "monitoring", "monitoring:requests"]);
-const SUPPORT: Need = Need(&["admin", "monitoring", "monitoring:support"]);
+const VERSION: Need = Need("monitoring:version");
+const REQUESTS: Need = Need("monitoring:requests");
+const SUPPORT: Need = Need("monitoring:support");
 
 /// What works and what does not.
 #[derive(Debug, Serialize, ToSchema)]

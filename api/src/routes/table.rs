@@ -8,11 +8,11 @@ use crate::openapi::{Description, Input, Output};
 use crate::protocol::Media;
 use crate::rest::{account, challenges, files, identity_metadata, tokens};
 
-const ACCOUNT: Need = Need(&["admin", "core:account"]);
-const CHALLENGES: Need = Need(&["admin", "core:challenges"]);
-const FILES: Need = Need(&["admin", "core:files"]);
-const IDENTITY_METADATA: Need = Need(&["admin", "core:identityMetadata"]);
-const TOKENS: Need = Need(&["admin", "core:tokens"]);
+const ACCOUNT: Need = Need("core:account");
+const CHALLENGES: Need = Need("core:challenges");
+const FILES: Need = Need("core:files");
+const IDENTITY_METADATA: Need = Need("core:identityMetadata");
+const TOKENS: Need = Need("core:tokens");
 
 /// No declared type: whatever the client accepts is fine.
 const ANYTHING: &[Media] = &[];

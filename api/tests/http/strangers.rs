@@ -89,6 +89,16 @@ async fn a_key_does_what_its_scopes_say() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_star_is_one_segment_and_opens_nothing() {
+    let node = TestNode::start().await;
+    let scoped = ApiKey { scopes: vec!["*".to_owned()], ..ApiKey::new("star", Secret::new(KEY)) };
+    let router = api::router(node.runtime.clone(), ApiConfig::new(ApiKeys::named(&[scoped], Timestamp::MIN).unwrap()));
+    for path in ["/api/core/v1/Files", "/api/v2/Files", "/Monitoring/Version"] {
+        assert_eq!(send(&router, get(path)).await.status, StatusCode::FORBIDDEN, "{path}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_flood_of_wrong_keys_is_cut_off() {
     let node = TestNode::start().await;
     let router = node.router();
