@@ -59,10 +59,14 @@ pub enum ApiKeyError {
 #[derive(Clone)]
 pub struct ApiKeys(Vec<Known>);
 
+/// A key that is accepted.
 #[derive(Clone)]
-struct Known {
+pub(crate) struct Known {
     digest: [u8; 32],
-    roles: Roles,
+    /// Cannot be guessed, at whatever rate.
+    pub(crate) is_strong: bool,
+    /// What its holder may do.
+    pub(crate) roles: Roles,
     expires_at: Option<Timestamp>,
 }
 
@@ -78,8 +82,12 @@ impl ApiKeys {
         if !is_strong(key.expose()) {
             tracing::warn!("the API key is weak: {}", ApiKeyError::Weak("apiKey".to_owned()));
         }
-        let scopes = ["admin".to_owned(), "**".to_owned()];
-        Ok(Self(vec![Known { digest: digest(key.expose()), roles: Roles::new(&scopes), expires_at: None }]))
+        Ok(Self(vec![Known {
+            digest: digest(key.expose()),
+            is_strong: is_strong(key.expose()),
+            roles: Roles::new(&["**".to_owned()]),
+            expires_at: None,
+        }]))
     }
 
     /// Several keys, each with what it may do.
@@ -103,14 +111,15 @@ impl ApiKeys {
         }
         let known = |(key, (_, digest)): (&ApiKey, (&str, [u8; 32]))| Known {
             digest,
+            is_strong: true,
             roles: Roles::new(&key.scopes),
             expires_at: key.expires_at,
         };
         Ok(Self(keys.iter().zip(seen).map(known).collect()))
     }
 
-    /// What the holder of this key may do; `None` for a key that is unknown or has expired.
-    pub(crate) fn authenticate(&self, presented: &[u8], now: Timestamp) -> Option<&Roles> {
+    /// The presented key; `None` if it is unknown or has expired.
+    pub(crate) fn authenticate(&self, presented: &[u8], now: Timestamp) -> Option<&Known> {
         let presented: [u8; 32] = Sha256::digest(presented).into();
         let mut found = None;
         for known in &self.0 {
@@ -118,7 +127,7 @@ impl ApiKeys {
                 found = Some(known);
             }
         }
-        found.filter(|known| known.expires_at.is_none_or(|at| now < at)).map(|known| &known.roles)
+        found.filter(|known| known.expires_at.is_none_or(|at| now < at))
     }
 }
 
@@ -197,6 +206,15 @@ mod tests {
         assert!(keys.authenticate(STRONG.as_bytes(), now).is_some());
         for wrong in ["", &STRONG[1..], &STRONG.to_lowercase(), &format!("{STRONG} ")] {
             assert!(keys.authenticate(wrong.as_bytes(), now).is_none(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn a_single_key_may_be_weak_and_is_known_to_be() {
+        let now = at("2030-01-01");
+        for (key, is_strong) in [("weak", false), (STRONG, true)] {
+            let keys = ApiKeys::single(&Secret::new(key)).unwrap();
+            assert_eq!(keys.authenticate(key.as_bytes(), now).unwrap().is_strong, is_strong);
         }
     }
 

@@ -109,6 +109,7 @@ async fn a_flood_of_wrong_keys_is_cut_off() {
         refused += u32::from(answer.status == StatusCode::TOO_MANY_REQUESTS);
     }
     assert!(refused > 50, "{refused} of 200 were cut off");
+    assert_eq!(send(&router, get("/api/v2/Files")).await.status, StatusCode::OK, "the right key is not locked out");
     let healthy = send(&router, request("/health", &[("x-api-key", "")])).await;
     assert_eq!(healthy.status, StatusCode::OK, "what needs no key goes on");
 }
