@@ -139,7 +139,7 @@ async fn dispatch(
         [] => Media::Json,
         offered => negotiate(accept, offered).ok_or_else(Problem::not_acceptable)?,
     };
-    let query = parse_query(parts.uri.query().unwrap_or_default());
+    let query = parse_query(parts.uri.query().unwrap_or_default())?;
     let call = Call { api: api.clone(), dialect: matched.dialect, parameters: matched.parameters, query, body, media };
     let mut reply = (matched.operation.handler)(call).await?;
     reply.negotiated = !offered.is_empty();

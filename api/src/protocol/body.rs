@@ -131,7 +131,7 @@ fn parse_json(bytes: &[u8]) -> Result<Value, Problem> {
 fn parse_form(bytes: &[u8]) -> Result<Value, Problem> {
     let text = std::str::from_utf8(bytes).map_err(|_| Problem::invalid_json())?;
     let mut form = Map::new();
-    for (name, value) in query::parse(text) {
+    for (name, value) in query::parse(text)? {
         append(&mut form, name, value);
     }
     Ok(Value::Object(form))

@@ -3,12 +3,21 @@
 use percent_encoding::percent_decode_str;
 use runtime::facade::Parameters;
 
-/// Most parameters of one request; more are not read.
+use crate::problem::Problem;
+
+/// Most parameters of one request. More are refused: a filter that is left out would match too much.
 const MAX_PARAMETERS: usize = 256;
 
 /// Reads a query or a form body. `+` is a blank; text that is not percent-encoded UTF-8 is taken as it stands.
-pub(crate) fn parse(text: &str) -> Parameters {
-    text.split('&').filter(|pair| !pair.is_empty()).take(MAX_PARAMETERS).map(parse_pair).collect()
+///
+/// # Errors
+/// 400 for too many.
+pub(crate) fn parse(text: &str) -> Result<Parameters, Problem> {
+    let pairs = || text.split('&').filter(|pair| !pair.is_empty());
+    if pairs().nth(MAX_PARAMETERS).is_some() {
+        return Err(Problem::invalid_property(format!("must NOT have more than {MAX_PARAMETERS} parameters")));
+    }
+    Ok(pairs().map(parse_pair).collect())
 }
 
 fn parse_pair(pair: &str) -> (String, String) {
@@ -28,7 +37,7 @@ mod tests {
     use super::*;
 
     fn pairs(text: &str) -> Vec<(String, String)> {
-        parse(text)
+        parse(text).unwrap()
     }
 
     fn pair(name: &str, value: &str) -> (String, String) {
@@ -57,14 +66,15 @@ mod tests {
 
     #[test]
     fn the_number_of_parameters_is_bounded() {
-        assert_eq!(pairs(&"a=1&".repeat(10_000)).len(), MAX_PARAMETERS);
+        assert_eq!(pairs(&"a=1&".repeat(MAX_PARAMETERS)).len(), MAX_PARAMETERS);
+        assert_eq!(parse(&"a=1&".repeat(MAX_PARAMETERS + 1)).unwrap_err().status().as_u16(), 400);
     }
 
     proptest! {
         #[test]
         fn encoded_pairs_come_back(name in ".{1,20}", value in ".{0,20}") {
             let encode = |text: &str| percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string();
-            prop_assert_eq!(parse(&format!("{}={}", encode(&name), encode(&value))), vec![(name, value)]);
+            prop_assert_eq!(pairs(&format!("{}={}", encode(&name), encode(&value))), vec![(name, value)]);
         }
     }
 }
