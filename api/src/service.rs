@@ -1,7 +1,7 @@
 //! What happens to a request, in order.
 //!
 //! 1. Web pages of strangers are turned away.
-//! 2. The body is read, so malformed JSON is 400 whoever sends it.
+//! 2. The body is read, so malformed JSON is 400 whoever sends it. Without a key only small bodies are read.
 //! 3. The documentation and `/health` answer: they need no key.
 //! 4. The key is checked.
 //! 5. `/Monitoring` answers.
@@ -106,7 +106,8 @@ async fn answer(api: &Arc<Api>, parts: &Parts, body: axum::body::Body) -> (Optio
 }
 
 async fn process(api: &Arc<Api>, parts: &Parts, body: axum::body::Body) -> Result<Reply, Problem> {
-    let body = read_body(parts, body).await?;
+    let roles = authenticate(api, parts);
+    let body = read_body(parts, body, roles.is_ok()).await?;
     let path = parts.uri.path();
     if let Some(reply) = api.docs.as_ref().and_then(|docs| docs.answer(&parts.method, path)) {
         return Ok(reply);
@@ -115,7 +116,7 @@ async fn process(api: &Arc<Api>, parts: &Parts, body: axum::body::Body) -> Resul
     if is_read(&parts.method) && matches_one(&segments, "health") {
         return Ok(monitoring::health(api).await);
     }
-    let roles = authenticate(api, parts)?;
+    let roles = roles?;
     if let Some(reply) = monitoring::answer(api, &parts.method, &segments, roles).await {
         return reply;
     }

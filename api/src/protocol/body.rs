@@ -18,6 +18,8 @@ use crate::problem::Problem;
 pub(crate) const MAX_JSON: usize = 2 * 1024 * 1024;
 /// Largest form body in bytes.
 pub(crate) const MAX_FORM: usize = 100 * 1024;
+/// Largest body in bytes whose sender has no key: it is kept in memory for anybody, on every connection.
+const MAX_ANONYMOUS: usize = 64 * 1024;
 /// Longest time a JSON or form body may take.
 const READ_TIMEOUT: Duration = Duration::from_secs(30);
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
@@ -56,27 +58,29 @@ enum Format {
     Other,
 }
 
-/// Reads what the headers announce.
-pub(crate) async fn read(parts: &Parts, body: axum::body::Body) -> Result<Body, Problem> {
+/// Reads what the headers announce, and little of it if the sender has no key.
+pub(crate) async fn read(parts: &Parts, body: axum::body::Body, has_key: bool) -> Result<Body, Problem> {
     let format = format_of(&parts.headers);
     if is_encoded(&parts.headers) {
         return Ok(Body::Unreadable);
     }
     match format {
-        Format::Json => parse_json(&collect(body, MAX_JSON).await?).map(Body::Json),
-        Format::Form => parse_form(&collect(body, MAX_FORM).await?).map(Body::Json),
+        Format::Json => parse_json(&collect(body, MAX_JSON, has_key).await?).map(Body::Json),
+        Format::Form => parse_form(&collect(body, MAX_FORM, has_key).await?).map(Body::Json),
         Format::Multipart => Ok(multipart(&parts.headers, body)),
         Format::Absent if is_empty(&parts.headers) => Ok(Body::Json(Value::Object(Map::new()))),
         Format::Absent | Format::Other => Ok(Body::Unreadable),
     }
 }
 
-/// Reads a body up to a limit.
-async fn collect(body: axum::body::Body, limit: usize) -> Result<Bytes, Problem> {
-    let read = Limited::new(body, limit).collect();
+/// Reads a body up to a limit, without a key up to a lower one.
+async fn collect(body: axum::body::Body, limit: usize, has_key: bool) -> Result<Bytes, Problem> {
+    let read = Limited::new(body, if has_key { limit } else { limit.min(MAX_ANONYMOUS) }).collect();
     match tokio::time::timeout(READ_TIMEOUT, read).await {
         Ok(Ok(collected)) => Ok(collected.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Problem::payload_too_large(limit)),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => {
+            Err(if has_key { Problem::payload_too_large(limit) } else { Problem::unauthorized() })
+        }
         Ok(Err(_)) => Err(Problem::invalid_json()),
         Err(_) => Err(Problem::timeout()),
     }
@@ -164,7 +168,7 @@ mod tests {
         }
         let length = body.len();
         let request = request.header(header::CONTENT_LENGTH, length).body(()).unwrap();
-        read(&request.into_parts().0, axum::body::Body::from(body.to_vec())).await
+        read(&request.into_parts().0, axum::body::Body::from(body.to_vec()), true).await
     }
 
     async fn json_of(content_type: &str, body: &[u8]) -> Result<Value, Problem> {
@@ -210,6 +214,15 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn without_a_key_only_small_bodies_are_read() {
+        for (body, status) in [("{".to_owned(), 400), (" ".repeat(MAX_ANONYMOUS + 1), 401)] {
+            let request = Request::builder().header(header::CONTENT_TYPE, "application/json").body(()).unwrap();
+            let read = read(&request.into_parts().0, axum::body::Body::from(body), false).await;
+            assert_eq!(read.unwrap_err().status().as_u16(), status);
+        }
+    }
+
+    #[tokio::test]
     async fn sizes_are_limited() {
         let just_fits = format!("{{\"a\":\"{}\"}}", "x".repeat(MAX_JSON - 8));
         assert!(json_of("application/json", just_fits.as_bytes()).await.is_ok());
@@ -223,7 +236,7 @@ mod tests {
     async fn a_body_that_does_not_end_is_given_up() {
         let never = axum::body::Body::from_stream(futures_util::stream::pending::<Result<Bytes, std::io::Error>>());
         let request = Request::builder().header(header::CONTENT_TYPE, "application/json").body(()).unwrap();
-        let problem = read(&request.into_parts().0, never).await.unwrap_err();
+        let problem = read(&request.into_parts().0, never, true).await.unwrap_err();
         assert_eq!(problem.status().as_u16(), 408);
     }
 
