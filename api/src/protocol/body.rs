@@ -96,15 +96,11 @@ fn multipart(headers: &HeaderMap, body: axum::body::Body) -> Body {
 fn format_of(headers: &HeaderMap) -> Format {
     let Some(value) = headers.get(header::CONTENT_TYPE) else { return Format::Absent };
     let Ok(text) = value.to_str() else { return Format::Other };
-    let mut parts = text.split(';').map(str::trim);
-    let essence = parts.next().unwrap_or_default().to_ascii_lowercase();
-    let charset = parts.filter_map(|parameter| parameter.split_once('=')).find_map(|(name, value)| {
-        name.trim().eq_ignore_ascii_case("charset").then(|| value.trim().trim_matches('"').to_ascii_lowercase())
-    });
-    let readable = matches!(charset.as_deref(), None | Some("utf-8" | "utf8" | "us-ascii"));
+    // Parameters say nothing: JSON is UTF-8, and has no charset (RFC 8259, section 11).
+    let essence = text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     match essence.as_str() {
-        "application/json" if readable => Format::Json,
-        "application/x-www-form-urlencoded" if readable => Format::Form,
+        "application/json" => Format::Json,
+        "application/x-www-form-urlencoded" => Format::Form,
         "multipart/form-data" => Format::Multipart,
         _ => Format::Other,
     }
@@ -205,12 +201,19 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_not_read_is_unreadable_only_where_json_is_needed() {
-        for content_type in ["text/plain", "application/vnd.api+json", "application/json; charset=iso-8859-1"] {
+        for content_type in ["text/plain", "application/vnd.api+json", "application/json-seq"] {
             let body = read_with(Some(content_type), b"{}").await.unwrap();
             assert!(matches!(body, Body::Unreadable), "{content_type}");
             assert!(body.into_json().is_err());
         }
         assert!(matches!(read_with(None, b"{}").await.unwrap(), Body::Unreadable));
+    }
+
+    #[tokio::test]
+    async fn a_body_is_utf_8_whatever_its_charset_is_said_to_be() {
+        let latin = "application/json; charset=iso-8859-1";
+        assert_eq!(json_of(latin, "{\"a\":\"ä\"}".as_bytes()).await.unwrap(), json!({"a": "ä"}));
+        assert!(json_of(latin, b"{\"a\":\"\xe4\"}").await.is_err());
     }
 
     #[tokio::test]

@@ -51,7 +51,7 @@ pub(crate) struct Part {
     pub(crate) mimetype: Option<String>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Clone, PartialEq)]
 pub(crate) struct Response {
     pub(crate) status: u16,
     #[serde(default)]
