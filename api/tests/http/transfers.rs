@@ -73,6 +73,49 @@ async fn a_file_over_the_limit_is_refused_after_its_fields_were_checked() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_date_in_the_past_is_told_before_tags_that_are_none() {
+    let node = TestNode::start().await;
+    let router = node.router();
+    let header = file("a.txt");
+    for (date, expected) in [
+        ("2000-01-01", "'expiresAt' must be in the future"),
+        ("2099-01-01", "Detected invalidity of the following tags: 'plain'."),
+    ] {
+        let parts: [(&[u8], &[u8]); 3] =
+            [(&header, b"x"), (b"name=\"expiresAt\"", date.as_bytes()), (b"name=\"tags\"", b"plain")];
+        let answer = send(&router, form(UPLOAD, &parts)).await;
+        assert_eq!((answer.status.as_u16(), message(&answer).as_str()), (400, expected));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_form_that_does_not_end_is_given_up() {
+    let node = TestNode::start().await;
+    let start = Bytes::from("--frontier\r\nX: ");
+    let endless = std::iter::once(start).chain(std::iter::repeat(Bytes::from(vec![b'x'; 1024 * 1024])));
+    let request = Request::post(UPLOAD)
+        .header(header::CONTENT_TYPE, "multipart/form-data; boundary=frontier")
+        .header(header::EXPECT, "100-continue")
+        .body(Body::from_stream(futures_util::stream::iter(endless.map(Ok::<_, std::io::Error>))))
+        .unwrap();
+    let answer = send(&node.router(), request).await;
+    assert_eq!((answer.status.as_u16(), message(&answer).as_str()), (400, "'content' is too large"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn text_travels_in_the_encoding_that_the_client_takes() {
+    let node = TestNode::start().await;
+    for encoding in ["gzip", "deflate", "br"] {
+        let mut request = get("/docs/json");
+        request.headers_mut().insert(header::ACCEPT_ENCODING, encoding.parse().unwrap());
+        let answer = send(&node.router(), request).await;
+        assert_eq!(answer.headers[header::CONTENT_ENCODING], encoding);
+        assert_eq!(answer.headers.get_all(header::VARY).iter().count(), 1);
+        assert!(answer.body.len() < api::openapi_json().len() / 2, "{encoding}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn names_that_cannot_be_read_and_oversized_fields_are_refused() {
     let node = TestNode::start().await;
     let router = node.router();
