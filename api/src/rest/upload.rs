@@ -22,8 +22,9 @@ use crate::validation::{Object, Rule};
 const MAX_TEXT: usize = 64 * 1024;
 /// Most fields of one form.
 const MAX_FIELDS: usize = 256;
-/// Bytes of a file that is too large that are still read, so that the client gets to see the answer.
-const MAX_DRAINED: u64 = 64 * 1024 * 1024;
+/// Bytes of a form besides a file of the largest size: its fields, and what is read in vain of files that are too large,
+/// so that all is checked and the client gets to see the answer.
+const MAX_BESIDES_FILE: u64 = 64 * 1024 * 1024;
 /// Longest time between two pieces of a body.
 const PIECE_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(60);
 const DEFAULT_MEDIA_TYPE: &str = "text/plain";
@@ -65,7 +66,7 @@ pub(crate) async fn upload(mut call: Call) -> Result<Reply, Problem> {
         Body::Multipart { content_type, body } => read_form(runtime.config(), content_type, body).await?,
         other => Form { fields: without_file(other.into_json()?), file: None },
     };
-    let request = form.into_request(differences).await?;
+    let request = form.into_request(differences, runtime.clock().now()).await?;
     let file = runtime.files().upload_own_file(request).await?;
     Ok(Reply::created(&File::new(file, differences)))
 }
@@ -84,18 +85,19 @@ struct FilePart {
 }
 
 impl Form {
-    async fn into_request(mut self, differences: Differences) -> Result<UploadOwnFile, Problem> {
+    async fn into_request(mut self, differences: Differences, now: Timestamp) -> Result<UploadOwnFile, Problem> {
         if let Some(file) = &self.file {
             let described = json!({"content": true, "filename": file.filename, "mimetype": file.mimetype});
             self.fields.extend(described.as_object().cloned().unwrap_or_default());
         }
         let fields: Fields = read_checked(&shape(), Value::Object(self.fields))?;
-        if differences.tags_checked {
-            tags::check(fields.tags.as_deref().unwrap_or_default())?;
-        }
         let file = self.file.ok_or_else(Problem::unexpected)?;
         if file.is_too_large {
-            return Err(Problem::invalid_property("'content' is too large"));
+            return Err(too_large());
+        }
+        // A date in the past comes first, and the runtime refuses it.
+        if differences.tags_checked && fields.expires_at.is_none_or(|at| at > now) {
+            tags::check(fields.tags.as_deref().unwrap_or_default())?;
         }
         let content = file.content.into_reader().await.map_err(|error| spool_failed(&error))?;
         let Fields { filename, mimetype, expires_at, title, description, tags } = fields;
@@ -106,8 +108,8 @@ impl Form {
 async fn read_form(settings: &Config, content_type: HeaderValue, body: axum::body::Body) -> Result<Form, Problem> {
     let mut request = Request::new(body);
     request.headers_mut().insert(header::CONTENT_TYPE, content_type);
-    // The extractor's own limit is for whole bodies in memory; here every part has its limit.
-    DefaultBodyLimit::disable().apply(&mut request);
+    let limit = settings.max_file_size.saturating_add(MAX_BESIDES_FILE);
+    DefaultBodyLimit::max(usize::try_from(limit).unwrap_or(usize::MAX)).apply(&mut request);
     let mut multipart = Multipart::from_request(request, &()).await.map_err(|_| broken())?;
     let mut form = Form::default();
     for _ in 0..MAX_FIELDS {
@@ -157,9 +159,6 @@ async fn spool(settings: &Config, mut field: Field<'_>) -> Result<(Spool, bool),
     let (mut content, mut length) = (Spool::new(), 0_u64);
     while let Some(bytes) = in_time(field.chunk()).await? {
         length = length.saturating_add(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
-        if length > settings.max_file_size.saturating_add(MAX_DRAINED) {
-            return Err(Problem::invalid_property("'content' is too large"));
-        }
         if length <= settings.max_file_size {
             content.write(&bytes, &settings.data_dir).await.map_err(|error| spool_failed(&error))?;
         }
@@ -179,18 +178,13 @@ async fn read_text(name: &str, mut field: Field<'_>) -> Result<String, Problem> 
 }
 
 async fn drain(mut field: Field<'_>) -> Result<(), Problem> {
-    let mut length = 0_u64;
-    while let Some(bytes) = in_time(field.chunk()).await? {
-        length = length.saturating_add(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
-        if length > MAX_DRAINED {
-            return Err(Problem::invalid_property("'content' is too large"));
-        }
-    }
+    while in_time(field.chunk()).await?.is_some() {}
     Ok(())
 }
 
 async fn in_time<T>(piece: impl Future<Output = Result<T, MultipartError>>) -> Result<T, Problem> {
     match tokio::time::timeout(PIECE_TIMEOUT, piece).await {
+        Ok(Err(error)) if error.status() == StatusCode::PAYLOAD_TOO_LARGE => Err(too_large()),
         Ok(read) => read.map_err(|_| broken()),
         Err(_) => Err(Problem::timeout()),
     }
@@ -219,6 +213,10 @@ fn media_type(given: Option<&str>) -> String {
     };
     let readable = essence.split_once('/').is_some_and(|(kind, subtype)| is_token(kind) && is_token(subtype));
     if readable { essence } else { DEFAULT_MEDIA_TYPE.to_owned() }
+}
+
+fn too_large() -> Problem {
+    Problem::invalid_property("'content' is too large")
 }
 
 fn broken() -> Problem {
