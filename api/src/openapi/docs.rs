@@ -1,5 +1,6 @@
 //! The documentation routes: the document in two forms, and a viewer that needs nothing from elsewhere.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -45,7 +46,12 @@ impl Docs {
         let file = utoipa_swagger_ui::serve(name, self.viewer.clone()).ok()??;
         let charset = if file.content_type.starts_with("text/") { "; charset=utf-8" } else { "" };
         let media = HeaderValue::from_str(&format!("{}{charset}", file.content_type)).ok()?;
-        Some(Reply::bytes(StatusCode::OK, media, file.bytes.into_owned().into()))
+        let bytes = match file.bytes {
+            // Most of it is part of the program: strangers may ask for it, and must not make us copy it each time.
+            Cow::Borrowed(bytes) => Bytes::from_static(bytes),
+            Cow::Owned(bytes) => bytes.into(),
+        };
+        Some(Reply::bytes(StatusCode::OK, media, bytes))
     }
 }
 
