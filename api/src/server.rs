@@ -1,7 +1,7 @@
 //! Listens, and keeps strangers from holding on to what they do not use.
 //!
 //! Connections are limited in number, requests in the time their headers may take, header blocks in size. A connection
-//! that waits for its next request is closed after the same time.
+//! that waits for its next request is closed after the same time, one whose client stops reading a little later.
 
 use std::convert::Infallible;
 use std::io;
@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
+use backbone_mock::connection::{Busy, Impatient};
 use http::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -28,6 +29,9 @@ use crate::router::router;
 use crate::service::Peer;
 use crate::unread::WatchedBody;
 
+/// Least that the HTTP library takes for a buffer.
+const MIN_BUFFER: usize = 8 * 1024;
+
 /// What one listener allows.
 #[derive(Debug, Clone, Copy)]
 pub struct ServerLimits {
@@ -35,7 +39,9 @@ pub struct ServerLimits {
     pub max_connections: usize,
     /// Longest time the header block of a request may take, and a connection may be idle.
     pub header_timeout: Duration,
-    /// Largest header block in bytes.
+    /// Longest time a client may take none of what is written to it.
+    pub stall_timeout: Duration,
+    /// Largest header block in bytes; at least 8 KiB.
     pub max_header_bytes: usize,
     /// How long requests may go on after the server was told to stop.
     pub shutdown_grace: Duration,
@@ -46,6 +52,7 @@ impl Default for ServerLimits {
         Self {
             max_connections: 512,
             header_timeout: Duration::from_secs(30),
+            stall_timeout: Duration::from_secs(60),
             max_header_bytes: 64 * 1024,
             shutdown_grace: Duration::from_secs(10),
         }
@@ -178,13 +185,17 @@ fn serve(
 ) -> impl hyper_util::server::graceful::GracefulConnection<Error = hyper::Error> {
     // Small answers should not wait for more to send; a socket that refuses the option works all the same.
     let _ = stream.set_nodelay(true);
+    let busy = Busy::default();
+    let stream = Impatient::new(stream, busy.clone(), limits.header_timeout, limits.stall_timeout);
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(Peer(peer.ip()));
         let (head, body) = request.into_parts();
         let (body, progress) = WatchedBody::new(body);
         let answer = router.clone().oneshot(Request::from_parts(head, Body::new(body)));
+        let guard = busy.begin();
         async move {
             let mut answer = answer.await?;
+            drop(guard);
             progress.announce_close(&mut answer);
             Ok::<_, Infallible>(answer)
         }
@@ -192,6 +203,6 @@ fn serve(
     http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.header_timeout)
-        .max_buf_size(limits.max_header_bytes)
+        .max_buf_size(limits.max_header_bytes.max(MIN_BUFFER))
         .serve_connection(TokioIo::new(stream), service)
 }

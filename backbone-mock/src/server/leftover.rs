@@ -18,17 +18,17 @@ use hyper::body::{Body as HttpBody, Frame, SizeHint};
 const MAX_DISCARDED_BYTES: usize = 64 * 1024 * 1024;
 
 /// Where a body goes back to when its reader is done with it.
-#[derive(Clone, Default)]
-pub(super) struct Leftover(Arc<Mutex<Option<Body>>>);
+#[derive(Debug, Clone, Default)]
+pub struct Leftover(Arc<Mutex<Option<Body>>>);
 
 impl Leftover {
     /// Lends a body to a handler.
-    pub(super) fn lend(&self, body: Body) -> Body {
+    pub fn lend(&self, body: Body) -> Body {
         Body::new(Lent { body, home: self.clone() })
     }
 
     /// Reads and discards what the handler left.
-    pub(super) async fn discard(&self, patience: Duration) {
+    pub async fn discard(&self, patience: Duration) {
         let Some(body) = self.slot().take().filter(|body| !body.is_end_stream()) else { return };
         // Whether all of it came does not matter any more.
         let _ = tokio::time::timeout(patience, discard(body)).await;

@@ -7,3 +7,5 @@ mod leftover;
 mod pipeline;
 
 pub(crate) use connections::serve;
+pub use impatient::{Busy, BusyGuard, Impatient};
+pub use leftover::Leftover;
