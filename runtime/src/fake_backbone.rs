@@ -44,6 +44,8 @@ pub(crate) struct State {
     pub(crate) passwords: HashMap<String, String>,
     /// Does what the next request to a path with this ending asks for, and closes the connection instead of answering.
     pub(crate) lose_answer_to: Option<&'static str>,
+    /// Does what the next request to a path with this ending asks for, and never answers.
+    pub(crate) hang_after: Option<&'static str>,
     /// Answers the next request to a path with this ending with this error code and status 400.
     pub(crate) refuse: Option<(&'static str, &'static str)>,
 }
@@ -59,6 +61,9 @@ impl FakeBackbone {
                 return FakeAnswer::error(400, code, "refused on request");
             }
             let answer = state.answer(request);
+            if state.hang_after.take_if(|ending| is_meant(ending)).is_some() {
+                return FakeAnswer::Hang;
+            }
             match state.lose_answer_to.take_if(|ending| is_meant(ending)) {
                 Some(_) => FakeAnswer::Close,
                 None => answer,

@@ -58,3 +58,23 @@ async fn stopping_is_idempotent_and_refuses_what_comes_after() {
     synchronizer.stop().await;
     assert_eq!(synchronizer.datawallet().await.unwrap_err().code(), "error.transport.request.aborted");
 }
+
+#[tokio::test]
+async fn stopping_while_a_push_is_on_its_way_does_not_wait_for_it_and_the_next_start_does_not_double_it() {
+    let place = Place::new().await;
+    let (store, key, synchronizer) = started(&place).await;
+    place.backbone.state().hang_after = Some("/Datawallet/Modifications");
+    let mut batch = Batch::new();
+    batch.record_create(token(plain_token()));
+    store.commit(batch).await.unwrap();
+    synchronizer.changed();
+    while place.log(&key).len() < 3 {
+        tokio::task::yield_now().await;
+    }
+    synchronizer.stop().await;
+    assert_eq!(store.unpushed(10).unwrap().len(), 2, "nobody said that it arrived");
+    drop((store, synchronizer));
+    let node = place.start().await;
+    node.push().await.unwrap();
+    assert_eq!((place.log(&key).len(), unpushed(&node)), (3, 0));
+}
