@@ -1,18 +1,8 @@
 //! Challenges: proofs of identity on request.
 
 use serde::{Deserialize, Serialize};
+pub use transport::challenge::ChallengeType;
 use transport::wire::{Address, ChallengeId, DeviceId, Timestamp};
-
-/// Which key signs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum ChallengeType {
-    /// The identity key.
-    Identity,
-    /// The device key.
-    Device,
-    /// The key of one relationship.
-    Relationship,
-}
 
 /// A signed challenge.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -65,7 +65,7 @@ impl ChallengesFacade {
             expires_at: challenge.expires_at,
             created_by: challenge.created_by,
             created_by_device: challenge.created_by_device,
-            kind: described(kind),
+            kind,
             signature: signed.signature().to_base64(),
             challenge_string: signed.text().to_owned(),
         })
@@ -83,7 +83,7 @@ impl ChallengesFacade {
         let Some(creator) = &challenge.created_by else { return Ok(NOT_VALID) };
         let relationship = self.active_relationship(creator)?.ok_or_else(|| self.no_relationship())?;
         if challenge.kind != ChallengeType::Identity {
-            let kind = described(challenge.kind);
+            let kind = challenge.kind;
             return Err(Error::NotSupported(format!(
                 "Validating challenges of the type '{kind:?}' is not yet supported."
             )));
@@ -171,14 +171,6 @@ fn is_active(relationship: &Object) -> bool {
 fn has_peer(relationship: &Object, address: &Address) -> bool {
     let peer = relationship.properties.get("peer").and_then(|peer| peer.get("address"));
     peer.is_some_and(|peer| peer == address.as_str())
-}
-
-fn described(kind: ChallengeType) -> dto::ChallengeType {
-    match kind {
-        ChallengeType::Identity => dto::ChallengeType::Identity,
-        ChallengeType::Device => dto::ChallengeType::Device,
-        ChallengeType::Relationship => dto::ChallengeType::Relationship,
-    }
 }
 
 fn invalid(member: &str) -> Error {

@@ -31,7 +31,7 @@ impl IdentityMetadataFacade {
     /// Stores a value, replacing the one under the same address and key.
     ///
     /// # Errors
-    /// [`Error::InvalidPropertyValue`] for null, [`Error::UnfamiliarReferencedIdentity`] unless the address is the own one
+    /// [`Error::Unknown`] for null, [`Error::UnfamiliarReferencedIdentity`] unless the address is the own one
     /// or a peer's.
     pub async fn upsert(&self, entry: IdentityMetadata) -> Result<IdentityMetadata> {
         if entry.value.is_null() {
