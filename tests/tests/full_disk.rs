@@ -1,7 +1,7 @@
 //! A disk that fills up: a clear error, nothing half-written, and everything acknowledged before is still there (T17).
 //!
-//! Real programs on a tiny file system of their own. Where none can be mounted, a limit on the size of files stands in:
-//! writes fail at the same places, only with another reason.
+//! Real programs on a tiny file system of their own. Where none can be mounted, for want of permission, the tests say so
+//! and are skipped.
 #![allow(clippy::unwrap_used, reason = "a test")]
 #![cfg(target_os = "linux")]
 
