@@ -31,7 +31,10 @@ before(async () => {
     }
 
     const dataDir = path.join(world.dir, "node");
-    await onboard(dataDir, world.backbone.url, JSON.stringify((await first.secretForNewDevice("node")).toJSON()));
+    const secret = JSON.stringify((await first.secretForNewDevice("node")).toJSON());
+    await onboard(dataDir, world.backbone.url, secret);
+    // A store that has an identity keeps it, whatever secret it is given.
+    await onboard(dataDir, world.backbone.url, secret);
     const started = await startNode(dataDir, world.backbone.url);
     running = started.running;
     node = new RestNode(started.url, started.apiKey);
