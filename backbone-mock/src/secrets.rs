@@ -1,12 +1,14 @@
 //! Everything random, and everything that must not be kept in clear.
 
-use argon2::{Algorithm, Argon2, Params, Version};
+use std::sync::{Mutex, PoisonError};
+
+use argon2::{Algorithm, Argon2, Block, Params, Version};
 use blake2::digest::consts::U32;
 use blake2::digest::{KeyInit, Mac};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use transport::wire::{ByteText, Id};
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, Zeroizing};
 
 const LETTERS_AND_DIGITS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
 const ERROR_ID_ALPHABET: &[u8] = b"ABCDEFGHJKLMNPQRSTUVWXYZ123456789";
@@ -141,13 +143,21 @@ impl PasswordHash {
     }
 }
 
+/// Where passwords are hashed, one at a time. Memory of this size, allocated on each thread that ever hashes, would stay
+/// with the process for ever; and strangers who guess passwords cannot claim more than one processor.
+static WORKSPACE: Mutex<Vec<Block>> = Mutex::new(Vec::new());
+
 /// Argon2id (RFC 9106) with 7 MiB and five passes, the smallest of the settings OWASP recommends.
 fn argon2id(password: &str, salt: &[u8]) -> [u8; 32] {
     let params = Params::new(7 * 1024, 5, 1, Some(32)).expect("constant parameters are valid");
+    // Hashing writes every block before it reads it, so what a panic may have left there does not matter.
+    let mut workspace = WORKSPACE.lock().unwrap_or_else(PoisonError::into_inner);
+    workspace.resize(params.block_count(), Block::new());
     let mut hash = [0; 32];
     Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
-        .hash_password_into(password.as_bytes(), salt, &mut hash)
+        .hash_password_into_with_memory(password.as_bytes(), salt, &mut hash, workspace.as_mut_slice())
         .expect("salt and output lengths are valid");
+    workspace.iter_mut().for_each(Zeroize::zeroize);
     hash
 }
 
