@@ -123,7 +123,7 @@ impl fmt::Debug for OAuthClient {
 pub struct Limits {
     /// Bytes of an uploaded file. The official client sends up to 13 981 117, so never below 14 MiB.
     pub max_file_bytes: u64,
-    /// Bytes of a request body.
+    /// Bytes of a request body. Uploads are streamed and may be larger, if files may.
     pub max_body_bytes: u64,
     /// Bytes of a token's content.
     pub max_content_bytes: u64,
@@ -136,6 +136,22 @@ pub struct Limits {
     /// How long an unused connection stays open. Official clients reuse connections without retry after more than a
     /// minute of silence, so well above that.
     pub idle_timeout: Duration,
+}
+
+impl Limits {
+    /// The defaults, and room for files of this many plaintext bytes.
+    #[must_use]
+    pub fn for_files_of(plaintext_bytes: u64) -> Self {
+        let defaults = Self::default();
+        // A sealed file is JSON around the base64 of ciphertext and tag, plus some 80 bytes of names and nonce.
+        let sealed = plaintext_bytes.saturating_add(16).div_ceil(3).saturating_mul(4).saturating_add(128);
+        Self { max_file_bytes: defaults.max_file_bytes.max(sealed), ..defaults }
+    }
+
+    /// Bytes of the multipart body of an upload: unlike other bodies it is streamed, so it may follow the files.
+    pub(crate) fn max_upload_bytes(&self) -> u64 {
+        self.max_body_bytes.max(self.max_file_bytes.saturating_add(5 * MEBIBYTE))
+    }
 }
 
 impl Default for Limits {

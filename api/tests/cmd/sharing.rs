@@ -38,6 +38,16 @@ fn the_line_of_share_has_what_scripts_rely_on() {
 }
 
 #[test]
+fn a_raised_limit_holds_for_the_node_and_its_backbone() {
+    let sandbox = Sandbox::new();
+    let content = bytes(12 * 1024 * 1024);
+    let limit = "--transportLibrary:platformMaxUnencryptedFileSize=13000000";
+    let shared = sandbox.share(&sandbox.file("large.bin", &content), &[limit]);
+    sandbox.receive(shared.reference(), &["--output", "copy.bin"]).json();
+    assert!(std::fs::read(sandbox.path("copy.bin")).unwrap() == content);
+}
+
+#[test]
 fn an_empty_file_can_be_shared() {
     let sandbox = Sandbox::new();
     let shared = sandbox.share(&sandbox.file("empty", ""), &[]);

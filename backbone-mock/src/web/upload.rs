@@ -23,7 +23,7 @@ const MAX_PARTS: usize = 32;
 pub(crate) async fn receive(core: &Core, request: Request) -> Result<NewFile, Problem> {
     let (parts, body) = request.into_parts();
     let limits = &core.config.limits;
-    let (bounds, stream) = BoundedBody::new(body, limits.max_body_bytes, limits.body_timeout);
+    let (bounds, stream) = BoundedBody::new(body, limits.max_upload_bytes(), limits.body_timeout);
     let mut request = Request::from_parts(parts, Body::from_stream(stream));
     // The extractor's own limit is for bodies in memory; this one is bounded already and streamed.
     DefaultBodyLimit::disable().apply(&mut request);

@@ -5,7 +5,7 @@ mod plan;
 
 use std::net::SocketAddr;
 
-use backbone_mock::{Backbone, OAuthClient};
+use backbone_mock::{Backbone, Limits, OAuthClient};
 use runtime::{BackboneConfig, Config, Runtime};
 
 pub(crate) use client::{Client, GUEST_ID, GUEST_SECRET};
@@ -54,7 +54,7 @@ impl Node {
         let backbone = match &plan.backbone {
             WhichBackbone::At(_) => None,
             WhichBackbone::Embedded { listen, guests } => {
-                Some(start_backbone(&plan.dir, *listen, *guests, &client, &mut memory).await?)
+                Some(start_backbone(&plan, *listen, *guests, &client, &mut memory).await?)
             }
         };
         let backbone_url = match (&backbone, &plan.backbone) {
@@ -100,7 +100,7 @@ async fn stop_backbone(backbone: Option<Backbone>) {
 }
 
 async fn start_backbone(
-    dir: &DataDir,
+    plan: &Plan,
     asked: Option<SocketAddr>,
     guests: bool,
     client: &Client,
@@ -112,7 +112,7 @@ async fn start_backbone(
     }
     let mut result = Err(Failure::general("no address to listen on"));
     for listen in port::candidates(asked, memory.backbone_port, port::BACKBONE) {
-        result = Backbone::start(backbone_config(dir, listen, guests, client)).await.map_err(|error| match error {
+        result = Backbone::start(backbone_config(plan, listen, guests, client)).await.map_err(|error| match error {
             backbone_mock::Error::Listen { address, source } => {
                 port::unavailable(address, &source, "embedded backbone", "--backbone-listen")
             }
@@ -127,9 +127,10 @@ async fn start_backbone(
     Ok(backbone)
 }
 
-fn backbone_config(dir: &DataDir, listen: SocketAddr, guests: bool, client: &Client) -> backbone_mock::Config {
-    let mut config = backbone_mock::Config::new(dir.join(BACKBONE_DIR));
+fn backbone_config(plan: &Plan, listen: SocketAddr, guests: bool, client: &Client) -> backbone_mock::Config {
+    let mut config = backbone_mock::Config::new(plan.dir.join(BACKBONE_DIR));
     config.listen = listen;
+    config.limits = Limits::for_files_of(plan.settings.max_file_size);
     config.clients.push(OAuthClient::new(&client.id, client.secret.expose()));
     if guests && client.id != GUEST_ID {
         let mut guest = OAuthClient::new(GUEST_ID, GUEST_SECRET);

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use backbone_mock::{Backbone, Config, OAuthClient};
+use backbone_mock::{Backbone, Config, Limits, OAuthClient};
 use clap::Args;
 use serde_json::json;
 
@@ -41,6 +41,11 @@ pub(crate) struct BackboneArgs {
     /// Know the public client of `enlace receive` as well
     #[arg(long)]
     guests: bool,
+    /// Largest file of a node, in bytes before it is sealed
+    ///
+    /// Nodes have a limit of their own: the configuration key transportLibrary.platformMaxUnencryptedFileSize.
+    #[arg(long, value_name = "BYTES", default_value_t = runtime::Config::DEFAULT_MAX_FILE_SIZE)]
+    max_file_size: u64,
 }
 
 /// Runs it.
@@ -53,6 +58,7 @@ pub(crate) async fn run(mut context: Context, args: BackboneArgs) -> Result<(), 
     config.listen = args.listen;
     config.did_domain_name.clone_from(&args.did_domain_name);
     config.clients = clients(&args)?;
+    config.limits = Limits::for_files_of(args.max_file_size);
     let started = Backbone::start(config).await.map_err(|error| match error {
         backbone_mock::Error::Listen { address, source } => port::unavailable(address, &source, "backbone", "--listen"),
         other => Failure::from(other),
