@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::Semaphore;
 
 use super::Result;
+use crate::blocking::blocking;
 
 /// Counts writes, and flushes on behalf of everybody who waits.
 pub(super) struct GroupFlush {
@@ -37,7 +38,9 @@ impl GroupFlush {
         }
         // Every ticket up to here was taken after its write was applied, so this flush covers it.
         let covered = self.written.load(Ordering::SeqCst);
-        self.tree.flush_async().await?;
+        // Not `flush_async`: it hands the work to sled's own threads, all of which wake for each piece.
+        let tree = self.tree.clone();
+        blocking(move || tree.flush()).await?;
         self.flushed.store(covered, Ordering::SeqCst);
         Ok(())
     }

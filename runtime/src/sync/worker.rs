@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::JoinHandle;
@@ -15,6 +16,9 @@ use crate::{Error, Result};
 
 /// Requests that wait for the task; more than that wait to be queued.
 const QUEUE: usize = 64;
+
+/// How long changes gather before they are pushed, so that a burst becomes one push and not one each.
+const GATHER: Duration = Duration::from_millis(50);
 
 /// Asks the background task to synchronize. Dropping it stops the task without waiting.
 pub(crate) struct Synchronizer {
@@ -47,7 +51,7 @@ impl Synchronizer {
         Self { requests, changed, stop, task: Mutex::new(Some(task)) }
     }
 
-    /// Says that there is something to push. Returns at once; many changes become one push.
+    /// Says that there is something to push. Returns at once; changes that come shortly after each other become one push.
     pub(crate) fn changed(&self) {
         self.changed.notify_one();
     }
@@ -97,18 +101,20 @@ struct Worker {
     stop: CancellationToken,
 }
 
-/// When the task does something that nobody asked for.
+/// When the task does something that nobody waits for.
 struct Schedule {
-    /// The next attempt, if the last one failed or there has been none.
+    /// The next attempt: the first one, the one after a failure, or the push of changes that still gather.
     at: Option<Instant>,
+    /// What is attempted then.
+    work: Work,
     failures: u32,
 }
 
 impl Worker {
     async fn work(mut self) {
-        let mut schedule = Schedule { at: Some(Instant::now()), failures: 0 };
+        let mut schedule = Schedule { at: Some(Instant::now()), work: Work::Datawallet, failures: 0 };
         loop {
-            let Some((work, waiting)) = self.next(&schedule).await else { return };
+            let Some((work, waiting)) = self.next(&mut schedule).await else { return };
             let stop = self.stop.clone();
             let outcome = tokio::select! {
                 biased;
@@ -124,20 +130,22 @@ impl Worker {
     }
 
     /// Waits for something to do; none when the task has to end. Every branch can be dropped without losing anything.
-    async fn next(&mut self, schedule: &Schedule) -> Option<(Work, Vec<oneshot::Sender<Result<()>>>)> {
-        let retry = async {
-            match schedule.at {
-                Some(at) => tokio::time::sleep_until(at).await,
-                None => std::future::pending().await,
+    async fn next(&mut self, schedule: &mut Schedule) -> Option<(Work, Vec<oneshot::Sender<Result<()>>>)> {
+        loop {
+            let due = async {
+                match schedule.at {
+                    Some(at) => tokio::time::sleep_until(at).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                biased;
+                () = self.stop.cancelled() => return None,
+                request = self.queue.recv() => return Some(self.collect(request?)),
+                () = due => return Some((schedule.work, Vec::new())),
+                // While an attempt is scheduled, changes wait for it in the journal.
+                () = self.changed.notified(), if schedule.at.is_none() => schedule.gather(),
             }
-        };
-        tokio::select! {
-            biased;
-            () = self.stop.cancelled() => None,
-            request = self.queue.recv() => Some(self.collect(request?)),
-            () = retry => Some((Work::Datawallet, Vec::new())),
-            // While an attempt is scheduled, changes wait for it in the journal.
-            () = self.changed.notified(), if schedule.at.is_none() => Some((Work::Push, Vec::new())),
         }
     }
 
@@ -164,13 +172,17 @@ impl Worker {
 }
 
 impl Schedule {
+    fn gather(&mut self) {
+        (self.at, self.work) = (Some(Instant::now() + GATHER), Work::Push);
+    }
+
     fn note(&mut self, work: Work, outcome: &Result<()>) {
         match outcome {
-            Ok(()) => *self = Self { at: None, failures: 0 },
+            Ok(()) => (self.at, self.failures) = (None, 0),
             Err(error) => {
                 let delay = plan::background_delay(self.failures);
                 warn!(?work, %error, code = error.code(), ?delay, "synchronization failed and will be tried again");
-                self.at = Some(Instant::now() + delay);
+                (self.at, self.work) = (Some(Instant::now() + delay), Work::Datawallet);
                 self.failures = self.failures.saturating_add(1);
             }
         }
