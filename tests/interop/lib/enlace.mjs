@@ -80,20 +80,20 @@ export function start(args) {
     });
 }
 
-/** Starts a backbone over `dataDir` on a free port. */
-export async function startBackbone(dataDir) {
+/** Starts a backbone over `dataDir` on a free port, with further `options` of its command line. */
+export async function startBackbone(dataDir, options = []) {
     const running = await start([
         "backbone", "--listen", "127.0.0.1:0", "--data-dir", dataDir,
-        "--did-domain-name", "localhost", "--client", `${CLIENT.id}:${CLIENT.secret}`, "--json",
+        "--did-domain-name", "localhost", "--client", `${CLIENT.id}:${CLIENT.secret}`, "--json", ...options,
     ]);
     return { running, url: running.announced.url };
 }
 
-/** Starts a node over `dataDir` on a free port, talking to the backbone at `backboneUrl`. */
-export async function startNode(dataDir, backboneUrl) {
+/** Starts a node over `dataDir` on a free port, talking to the backbone at `backboneUrl`, with further `options` of its command line. */
+export async function startNode(dataDir, backboneUrl, options = []) {
     const running = await start([
         "serve", "--listen", "127.0.0.1:0", "--data-dir", dataDir,
-        "--backbone", backboneUrl, "--client", `${CLIENT.id}:${CLIENT.secret}`, "--json",
+        "--backbone", backboneUrl, "--client", `${CLIENT.id}:${CLIENT.secret}`, "--json", ...options,
     ]);
     const { identity, rest } = running.announced;
     const apiKey = (await readFile(rest.apiKeyFile, "utf8")).trim();
