@@ -133,3 +133,34 @@ fn an_identity_that_the_other_backbone_does_not_know_is_told_where_it_lives() {
     assert!(!sandbox.path("y").exists());
     sandbox.receive(here.reference(), &["--output", "z"]).json();
 }
+
+#[test]
+fn a_reference_cannot_lead_an_identity_and_its_secrets_to_another_backbone() {
+    let sandbox = Sandbox::new();
+    let here = sandbox.share(&sandbox.file("a.txt", "hello"), &[]);
+    let home = here.text("/backbone/url").to_owned();
+    sandbox.receive(here.reference(), &["--output", "x"]).json();
+    let stranger = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    stranger.set_nonblocking(true).unwrap();
+    let url = format!("http://localhost:{}", stranger.local_addr().unwrap().port());
+    let lure = here.reference().replace(&home, &url);
+    sandbox.receive(&lure, &["--output", "y"]).refused(4, &["lives at", &home, "--backbone"]);
+    assert!(stranger.accept().is_err(), "the stranger was asked");
+    here.stop();
+    // The sender's own directory, whose backbone is embedded.
+    sandbox.run(&["receive", &lure, "--data-dir", "sender"]).refused(4, &["lives at", &home]);
+    assert!(stranger.accept().is_err(), "the stranger was asked");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_destination_that_is_not_utf8_is_written_and_told() {
+    use std::os::unix::ffi::OsStrExt;
+    let sandbox = Sandbox::new();
+    let shared = sandbox.share(&sandbox.file("a.txt", "hello"), &[]);
+    let name = std::ffi::OsStr::from_bytes(b"caf\xe9");
+    let args = ["receive", shared.reference(), "--data-dir", "receiver", "--json", "--output"];
+    let ended = crate::sandbox::Ended::from(sandbox.command(&args).arg(name).output().unwrap());
+    assert!(ended.json()["savedTo"].as_str().unwrap().ends_with("caf\u{fffd}"));
+    assert_eq!(std::fs::read(sandbox.path("").join(name)).unwrap(), b"hello");
+}

@@ -27,6 +27,12 @@ pub(crate) struct Memory {
 }
 
 impl Memory {
+    /// Where the identity lives; `None` before the first start.
+    pub(crate) fn home(&self) -> Option<String> {
+        let embedded = || self.backbone_port.map(|port| format!("http://localhost:{port}"));
+        self.backbone_url.clone().or_else(embedded)
+    }
+
     /// What the directory remembers.
     ///
     /// # Errors

@@ -196,8 +196,7 @@ async fn download(access: &Access, args: &DownloadArgs, output: Output) -> Resul
     .await;
     progress.finish();
     let saved = saved?;
-    let value =
-        json!({ "file": shape::file(&file), "savedTo": saved.path, "bytes": saved.bytes, "sha256": saved.sha256 });
+    let value = json!({ "file": shape::file(&file), "savedTo": saved.path.to_string_lossy(), "bytes": saved.bytes, "sha256": saved.sha256 });
     output.data(&value, || {
         shape::labelled(&[
             ("Saved to", printable(&saved.path.display().to_string())),

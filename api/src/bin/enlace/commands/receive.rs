@@ -10,6 +10,7 @@ use serde_json::json;
 
 use super::{Context, shape};
 use crate::args::{ClientOptions, Global, NodeOptions, ServerOptions};
+use crate::data_dir::DataDir;
 use crate::failure::{Failure, Kind};
 use crate::memory::Memory;
 use crate::node::{Node, Plan, WhichBackbone, configuration};
@@ -69,6 +70,10 @@ pub(crate) async fn run(mut context: Context, args: ReceiveArgs) -> Result<(), F
     let node = context.interrupt.or(Node::start(plan)).await?;
     let progress = Progress::new(context.output);
     let result = context.interrupt.or(receive(&node, &args, &incoming, password, &progress, context.output)).await;
+    let result = result.map_err(|failure| match failure.kind {
+        Kind::Interrupted => failure.hint("nothing was kept; the same command starts again"),
+        _ => failure,
+    });
     progress.finish();
     node.stop().await?;
     let (file, saved) = result?;
@@ -78,19 +83,38 @@ pub(crate) async fn run(mut context: Context, args: ReceiveArgs) -> Result<(), F
 
 /// The receiver's own plan: no configuration file, the backbone of the reference.
 fn plan(global: &Global, args: &ReceiveArgs, incoming: &Incoming) -> Result<Plan, Failure> {
-    let node = NodeOptions {
-        backbone: args.backbone.clone().or_else(|| incoming.backbone_url.clone()),
+    let mut node = NodeOptions {
+        backbone: args.backbone.clone(),
         client: ClientOptions { client: args.client.client.clone(), client_file: args.client.client_file.clone() },
         allow_plain_http: args.allow_plain_http,
         ..NodeOptions::default()
     };
+    let settings = |global: &Global, node: &NodeOptions| {
+        Ok::<_, Failure>(configuration(global, node, &ServerOptions::default(), &[], false)?.settings()?)
+    };
+    // What the user says of the backbone, in the environment too, comes before what the sender says.
+    node.backbone = settings(global, &node)?.backbone_url;
+    let chosen_by_sender = node.backbone.is_none();
+    node.backbone = node.backbone.or_else(|| incoming.backbone_url.clone());
     let global = receiver_global(global, node.backbone.as_deref())?;
-    let configuration = configuration(&global, &node, &ServerOptions::default(), &[], false)?;
-    let plan = Plan::new(configuration.settings()?, Purpose::Receiver)?;
+    let plan = Plan::new(settings(&global, &node)?, Purpose::Receiver)?;
     match &plan.backbone {
+        WhichBackbone::At(url) if chosen_by_sender => stay_at_home(&plan, url).map(|()| plan),
         WhichBackbone::At(_) => Ok(plan),
         WhichBackbone::Embedded { .. } => Err(Failure::usage("the reference does not say which backbone to ask")
             .hint("use its URL form, or say which with --backbone URL")),
+    }
+}
+
+/// A login shows the device's secrets to the backbone, so a sender must not be able to lead an identity to another one
+/// than its own.
+fn stay_at_home(plan: &Plan, url: &str) -> Result<(), Failure> {
+    match Memory::recall(&plan.dir)?.home() {
+        Some(home) if home != url => {
+            Err(Failure::new(Kind::Refused, format!("the reference is for the backbone {url}, not for yours"))
+                .hint(format!("{}; if both are the same backbone, add --backbone {home}", home_hint(&plan.dir, &home))))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -137,7 +161,8 @@ async fn receive(
 /// The backbone says "not found" for a wrong password and for the wrong identity, too; here we know what was asked for.
 async fn explain(failure: Failure, incoming: &Incoming, node: &Node) -> Failure {
     if failure.code.as_deref() == Some("error.transport.request.noAuthGrant") {
-        return failure.hint(home_hint(node));
+        let home = Memory::recall(node.dir()).ok().and_then(|memory| memory.home());
+        return failure.hint(home_hint(node.dir(), home.as_deref().unwrap_or("another backbone")));
     }
     let ours = match node.runtime.account().identity_info().await {
         Ok(info) => info.address.to_string(),
@@ -165,17 +190,15 @@ async fn explain(failure: Failure, incoming: &Incoming, node: &Node) -> Failure 
 }
 
 /// An identity lives at one backbone; another one does not know it.
-fn home_hint(node: &Node) -> String {
-    let home = Memory::recall(node.dir()).ok().and_then(|memory| memory.backbone_url);
-    let home = home.unwrap_or_else(|| "another backbone".to_owned());
-    let dir = node.dir().path().display();
+fn home_hint(dir: &DataDir, home: &str) -> String {
+    let dir = dir.path().display();
     format!("the identity in {dir} lives at {home}; use another directory with --data-dir DIR for this backbone")
 }
 
 fn print(context: &Context, file: &File, saved: &Saved) {
     let value = json!({
         "file": shape::file(file),
-        "savedTo": saved.path,
+        "savedTo": saved.path.to_string_lossy(),
         "bytes": saved.bytes,
         "sha256": saved.sha256,
     });

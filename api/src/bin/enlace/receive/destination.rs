@@ -49,6 +49,10 @@ impl Destination {
         match std::fs::symlink_metadata(&path) {
             Ok(metadata) if metadata.is_dir() => Err(Failure::local(format!("{} is a directory", path.display()))),
             Ok(_) if !overwrite => Err(exists(&path)),
+            // Writing renames; that must not put a file in a device's or pipe's place.
+            Ok(metadata) if !metadata.is_file() && !metadata.is_symlink() => {
+                Err(Failure::local(format!("{} is not a plain file", path.display())))
+            }
             _ => Ok(Self { path, overwrite }),
         }
     }
@@ -200,6 +204,13 @@ mod tests {
         let link = dir.path().join("a");
         std::os::unix::fs::symlink(dir.path().join("elsewhere"), &link).unwrap();
         assert!(Destination::choose(Some(&link), "x", false).is_err());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_device_is_not_replaced_even_if_asked() {
+        let refused = Destination::choose(Some(Path::new("/dev/null")), "x", true).unwrap_err();
+        assert!(refused.message.contains("not a plain file"), "{refused}");
     }
 
     #[tokio::test]
