@@ -33,6 +33,20 @@ fn errors_are_one_line_of_json_for_scripts() {
 }
 
 #[test]
+fn a_wrong_command_line_is_one_line_of_json_for_scripts_too() {
+    let sandbox = Sandbox::new();
+    for args in
+        [["share", "--nonsense", "--json"].as_slice(), &["receive", "--json"], &["share", "a", "--json", "--for", "x"]]
+    {
+        let ended = sandbox.run(args);
+        ended.refused(2, &[]);
+        let error: serde_json::Value = serde_json::from_str(&ended.stderr).unwrap();
+        assert_eq!(error["error"]["exitCode"], 2);
+        assert!(!error["error"]["message"].as_str().unwrap().is_empty(), "{error}");
+    }
+}
+
+#[test]
 fn settings_with_levels_are_refused_where_they_mean_nothing() {
     let sandbox = Sandbox::new();
     sandbox.run(&["backbone", "--enlace:listen=x"]).refused(2, &["--enlace:listen"]);

@@ -28,6 +28,7 @@ fn directives(verbose: u8) -> &'static str {
         0 => "warn",
         1 => "warn,api=info,enlace=info,runtime=info,transport=info,backbone_mock=info",
         2 => "info,api=debug,enlace=debug,runtime=debug,transport=debug,backbone_mock=debug",
-        _ => "trace",
+        // Never more of other crates: their traces show headers and bodies.
+        _ => "debug,api=trace,enlace=trace,runtime=trace,transport=trace,backbone_mock=trace",
     }
 }

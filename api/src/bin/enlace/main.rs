@@ -30,6 +30,7 @@ mod time;
 use std::process::ExitCode;
 
 use clap::Parser;
+use clap::error::ErrorKind;
 
 use crate::args::Cli;
 use crate::failure::Failure;
@@ -37,7 +38,10 @@ use crate::output::Output;
 
 fn main() -> ExitCode {
     let (arguments, overrides) = args::split_overrides(std::env::args_os());
-    let cli = Cli::parse_from(arguments);
+    let cli = match Cli::try_parse_from(&arguments) {
+        Ok(cli) => cli,
+        Err(error) => return refuse(&error, arguments.iter().any(|argument| argument == "--json")),
+    };
     let output = Output::new(cli.global.json);
     logging::start(&cli.global);
     match run(cli, overrides, output) {
@@ -47,6 +51,20 @@ fn main() -> ExitCode {
             failure.exit_code()
         }
     }
+}
+
+/// Help, the version, or what is wrong with the command line; the latter as JSON for scripts.
+fn refuse(error: &clap::Error, json: bool) -> ExitCode {
+    let asks_for_help = error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand || !error.use_stderr();
+    if !json || asks_for_help {
+        error.exit();
+    }
+    let text = error.to_string();
+    let message = text.split("\n\n").next().unwrap_or_default().trim_start_matches("error: ");
+    let words: Vec<&str> = message.split_whitespace().collect();
+    let failure = Failure::usage(words.join(" ")).hint("`enlace COMMAND --help` shows the options and examples");
+    Output::new(true).failure(&failure);
+    failure.exit_code()
 }
 
 fn run(cli: Cli, overrides: Vec<(String, String)>, output: Output) -> Result<(), Failure> {

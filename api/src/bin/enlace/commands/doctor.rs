@@ -9,7 +9,7 @@ use super::Context;
 use crate::args::{NodeOptions, ServerOptions};
 use crate::failure::{Failure, Kind};
 use crate::node::Plan;
-use crate::output::table;
+use crate::output::{printable, table};
 use crate::platform::Purpose;
 pub(crate) use checks::{Finding, Verdict};
 
@@ -46,5 +46,5 @@ fn finding_json(finding: &Finding) -> serde_json::Value {
 }
 
 fn row(finding: &Finding) -> Vec<String> {
-    vec![finding.verdict.name().to_owned(), finding.check.to_owned(), finding.detail.clone()]
+    vec![finding.verdict.name().to_owned(), finding.check.to_owned(), printable(&finding.detail)]
 }

@@ -86,9 +86,10 @@ pub(crate) fn token_text(token: &Token) -> String {
     labelled(&rows)
 }
 
-/// Labels and values in two columns.
+/// Labels and values in two columns; whatever the values hold, the terminal is not steered by it.
 pub(crate) fn labelled(rows: &[(&str, String)]) -> String {
-    let rows: Vec<Vec<String>> = rows.iter().map(|(label, value)| vec![(*label).to_owned(), value.clone()]).collect();
+    let rows: Vec<Vec<String>> =
+        rows.iter().map(|(label, value)| vec![(*label).to_owned(), printable(value)]).collect();
     table(&rows)
 }
 
