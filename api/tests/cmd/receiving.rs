@@ -29,7 +29,9 @@ fn names_that_try_tricks_are_written_inside_the_directory_and_cannot_be_run() {
         let shared = sandbox.share(&path, &[]);
         let out = format!("out-{expected}");
         std::fs::create_dir(sandbox.path(&out)).unwrap();
-        let received = sandbox.receive(shared.reference(), &["--output", &out]).json();
+        // Each start takes another port, and a receiver goes to another address only if told so.
+        let backbone = shared.text("/backbone/url");
+        let received = sandbox.receive(shared.reference(), &["--output", &out, "--backbone", backbone]).json();
         assert_eq!(sandbox.names(&out), [expected], "{name:?}");
         let mode = std::fs::metadata(received["savedTo"].as_str().unwrap()).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600, "{name:?}");

@@ -111,8 +111,12 @@ fn plan(global: &Global, args: &ReceiveArgs, incoming: &Incoming) -> Result<Plan
 fn stay_at_home(plan: &Plan, url: &str) -> Result<(), Failure> {
     match Memory::recall(&plan.dir)?.home() {
         Some(home) if home != url => {
-            Err(Failure::new(Kind::Refused, format!("the reference is for the backbone {url}, not for yours"))
-                .hint(format!("{}; if both are the same backbone, add --backbone {home}", home_hint(&plan.dir, &home))))
+            Err(Failure::new(Kind::Refused, format!("the reference is for the backbone {url}, not for yours")).hint(
+                format!(
+                    "{}; if you know that both are one backbone, add --backbone {url}",
+                    home_hint(&plan.dir, &home)
+                ),
+            ))
         }
         _ => Ok(()),
     }
