@@ -71,14 +71,14 @@ impl Access {
         if let Some(held) = plan.dir.try_hold()? {
             return Ok(Self::Here(Box::new(Node::start_in(held, plan).await?)));
         }
-        match Running::read(&plan.dir) {
-            Some(running) if running.rest_url.is_some() => {
+        let running = Running::read(&plan.dir);
+        match running.and_then(|it| it.local_rest_url().map(str::to_owned).map(|url| (url, it))) {
+            Some((url, running)) => {
                 let key_file = plan.settings.api_key_file.clone().or_else(|| running.api_key_file.clone());
                 let key = api_key::load(&key_file.unwrap_or_else(|| plan.dir.join(api_key::FILE)))?;
-                let url = running.rest_url.clone().unwrap_or_default();
                 Ok(Self::There { client: RestClient::new(&url, key)?, running })
             }
-            _ => Err(plan.dir.held_by_another()),
+            None => Err(plan.dir.held_by_another()),
         }
     }
 
@@ -118,7 +118,7 @@ impl Access {
     pub(crate) async fn file(&self, id: &str) -> Result<File, Failure> {
         match self {
             Self::Here(node) => Ok(node.runtime.files().file(&file_id(id)?).await?),
-            Self::There { client, .. } => client.file(id).await,
+            Self::There { client, .. } => client.file(file_id(id)?.as_str()).await,
         }
     }
 
@@ -140,21 +140,21 @@ impl Access {
                 let length = download.content.length();
                 Ok(Content { length, reader: Box::pin(download.content.into_reader()) })
             }
-            Self::There { client, .. } => rest_content(client.download(id).await?),
+            Self::There { client, .. } => rest_content(client.download(file_id(id)?.as_str()).await?),
         }
     }
 
     pub(crate) async fn delete_file(&self, id: &str) -> Result<(), Failure> {
         match self {
             Self::Here(node) => Ok(node.runtime.files().delete_file(&file_id(id)?).await?),
-            Self::There { client, .. } => client.delete_file(id).await,
+            Self::There { client, .. } => client.delete_file(file_id(id)?.as_str()).await,
         }
     }
 
     pub(crate) async fn create_token_for_file(&self, id: &str, terms: Terms) -> Result<Token, Failure> {
         match self {
             Self::Here(node) => Ok(node.runtime.files().create_token_for_file(&file_id(id)?, terms.for_file()).await?),
-            Self::There { client, .. } => client.create_token_for_file(id, &terms.body()).await,
+            Self::There { client, .. } => client.create_token_for_file(file_id(id)?.as_str(), &terms.body()).await,
         }
     }
 
@@ -208,14 +208,14 @@ impl Access {
     pub(crate) async fn token(&self, id: &str) -> Result<Token, Failure> {
         match self {
             Self::Here(node) => Ok(node.runtime.tokens().token(&token_id(id)?).await?),
-            Self::There { client, .. } => client.token(id).await,
+            Self::There { client, .. } => client.token(token_id(id)?.as_str()).await,
         }
     }
 
     pub(crate) async fn delete_token(&self, id: &str) -> Result<(), Failure> {
         match self {
             Self::Here(node) => Ok(node.runtime.tokens().delete_token(&token_id(id)?).await?),
-            Self::There { client, .. } => client.delete_token(id).await,
+            Self::There { client, .. } => client.delete_token(token_id(id)?.as_str()).await,
         }
     }
 }

@@ -58,7 +58,11 @@ impl DataDir {
         };
         let file = private_options().create(true).truncate(false).open(&path).map_err(|error| unusable(&error))?;
         match file.try_lock() {
-            Ok(()) => Ok(Some(Held { dir: self.clone(), _lock: file })),
+            Ok(()) => {
+                // A killed holder's note would lead others, and their key, to whoever has its port now.
+                Running::forget(self);
+                Ok(Some(Held { dir: self.clone(), _lock: file }))
+            }
             Err(TryLockError::WouldBlock) => Ok(None),
             Err(TryLockError::Error(error)) => Err(unusable(&error)),
         }
@@ -186,6 +190,15 @@ mod tests {
         assert!(failure.message.contains("is in use by"), "{failure}");
         drop(held);
         assert!(dir.hold().is_ok());
+    }
+
+    #[test]
+    fn a_killed_holders_note_is_gone_once_the_directory_is_held_again() {
+        let root = tempfile::tempdir().unwrap();
+        let dir = DataDir::open(root.path().join("a")).unwrap();
+        Running::this_process().note(&dir).unwrap();
+        let _held = dir.hold().unwrap();
+        assert!(Running::read(&dir).is_none());
     }
 
     #[cfg(unix)]

@@ -64,8 +64,14 @@ impl Node {
         };
         match start_runtime(&plan, &backbone_url, &client).await {
             Ok(runtime) => {
-                remember(&plan, memory, &client, &runtime).await?;
-                Ok(Self { runtime, backbone_url, backbone, held })
+                let node = Self { runtime, backbone_url, backbone, held };
+                if let Err(failure) = remember(&plan, memory, &client, &node.runtime).await {
+                    if let Err(error) = node.stop().await {
+                        tracing::error!(%error, "the node did not stop cleanly");
+                    }
+                    return Err(failure);
+                }
+                Ok(node)
             }
             Err(failure) => {
                 stop_backbone(backbone).await;

@@ -52,7 +52,7 @@ impl RestClient {
     /// # Errors
     /// A failure if the client cannot be set up.
     pub(crate) fn new(url: &str, key: Secret) -> Result<Self, Failure> {
-        // Always loopback or whatever the running process said of itself, so neither proxies nor authorities matter.
+        // Always this machine, so neither proxies nor authorities matter.
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let unusable =
             |error: &dyn std::error::Error| Failure::general(format!("no HTTP client: {}", with_sources(error)));
@@ -64,6 +64,8 @@ impl RestClient {
         let http = reqwest::Client::builder()
             .tls_backend_preconfigured(tls)
             .no_proxy()
+            // The key would go along.
+            .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(CONNECT_TIMEOUT)
             .read_timeout(READ_TIMEOUT)
             .build()
@@ -188,4 +190,34 @@ async fn result<T: DeserializeOwned>(request: RequestBuilder) -> Result<T, Failu
 pub(crate) fn unreachable_node(error: reqwest::Error) -> Failure {
     Failure::new(Kind::Network, format!("the running node does not answer: {}", with_sources(&error.without_url())))
         .hint("look at the terminal in which it runs, or stop it and try again")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_redirect_is_not_followed_with_the_key() {
+        let elsewhere = TcpListener::bind("127.0.0.1:0").unwrap();
+        elsewhere.set_nonblocking(true).unwrap();
+        let location = format!("http://{}/", elsewhere.local_addr().unwrap());
+        let node = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", node.local_addr().unwrap());
+        let answer = std::thread::spawn(move || {
+            let (mut connection, _) = node.accept().unwrap();
+            let _ = connection.read(&mut [0; 4096]).unwrap();
+            write!(
+                connection,
+                "HTTP/1.1 307 x\r\nlocation: {location}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+            )
+            .unwrap();
+        });
+        let client = RestClient::new(&url, Secret::new("key")).unwrap();
+        assert_eq!(client.identity_info().await.unwrap_err().kind, Kind::Network);
+        answer.join().unwrap();
+        assert!(elsewhere.accept().is_err(), "the key went elsewhere");
+    }
 }

@@ -3,6 +3,7 @@
 //! It counts only while the directory's lock is held: a process that was killed leaves a note that means nothing.
 
 use std::fs;
+use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -35,6 +36,15 @@ pub(crate) struct Running {
 }
 
 impl Running {
+    /// Where its REST interface is, if that is on this machine: whatever a note says, the key to it stays here.
+    pub(crate) fn local_rest_url(&self) -> Option<&str> {
+        let url = self.rest_url.as_deref()?;
+        let address: SocketAddr = url.strip_prefix("http://")?.parse().ok()?;
+        // Only an address of our own can be bound.
+        let ours = address.ip().is_loopback() || TcpListener::bind((address.ip(), 0)).is_ok();
+        ours.then_some(url)
+    }
+
     /// A process that holds the directory without serving.
     pub(crate) fn this_process() -> Self {
         Self { pid: std::process::id(), rest_url: None, api_key_file: None, backbone_url: None, device_id: None }
@@ -59,5 +69,23 @@ impl Running {
     pub(crate) fn forget(dir: &DataDir) {
         // Without the lock a left-over note means nothing, so a failure here harms nobody.
         let _ = fs::remove_file(dir.join(FILE));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_note_leads_nowhere_but_to_this_machine() {
+        let at = |url: &str| Running { rest_url: Some(url.to_owned()), ..Running::this_process() };
+        for url in ["http://127.0.0.1:4711", "http://[::1]:4711"] {
+            assert_eq!(at(url).local_rest_url(), Some(url));
+        }
+        for url in
+            ["http://192.0.2.1:80", "http://example.org:80", "https://127.0.0.1:1", "http://127.0.0.1@192.0.2.1:80"]
+        {
+            assert_eq!(at(url).local_rest_url(), None, "{url}");
+        }
     }
 }

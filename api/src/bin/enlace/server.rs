@@ -8,6 +8,7 @@ use api::{ApiConfig, ApiKey, ApiKeys, Server, ServerError};
 use serde_json::{Value, json};
 
 use crate::config::{ApiKeySettings, Settings};
+use crate::data_dir::DataDir;
 use crate::failure::{Failure, Kind, with_sources};
 use crate::memory::Memory;
 use crate::node::Node;
@@ -19,6 +20,7 @@ pub(crate) struct Served {
     server: Option<Server>,
     url: Option<String>,
     api_key_file: PathBuf,
+    dir: DataDir,
 }
 
 impl Served {
@@ -33,7 +35,7 @@ impl Served {
         running.backbone_url = Some(node.backbone_url.clone());
         running.device_id = Some(node.runtime.account().device_info().await?.id.to_string());
         if !settings.rest_enabled {
-            return Ok(Self { server: None, url: None, api_key_file });
+            return Ok(Self { server: None, url: None, api_key_file, dir: dir.clone() });
         }
         let own_key = api_key::load_or_create(&api_key_file)?;
         let api_key_file = api_key_file.canonicalize().unwrap_or(api_key_file);
@@ -49,7 +51,7 @@ impl Served {
         running.rest_url = Some(url.clone());
         running.api_key_file = Some(api_key_file.clone());
         running.note(dir)?;
-        Ok(Self { server: Some(server), url: Some(url), api_key_file })
+        Ok(Self { server: Some(server), url: Some(url), api_key_file, dir: dir.clone() })
     }
 
     /// Where it is, without a path.
@@ -64,12 +66,18 @@ impl Served {
 
     /// `{"url", "apiKeyFile"}`, or nothing if it is off.
     pub(crate) fn json(&self) -> Value {
-        self.url.as_ref().map_or(Value::Null, |url| json!({ "url": url, "apiKeyFile": self.api_key_file }))
+        self.url
+            .as_ref()
+            .map_or(Value::Null, |url| json!({ "url": url, "apiKeyFile": self.api_key_file.to_string_lossy() }))
     }
 
     /// Lets running requests end, then stops.
     pub(crate) async fn stop(self) {
         if let Some(server) = self.server {
+            // First the note: once the port is free, others must not be led to it with the key.
+            if let Err(failure) = Running::this_process().note(&self.dir) {
+                tracing::warn!(%failure, "other commands may look for the REST API until this process has ended");
+            }
             server.shutdown().await;
         }
     }
