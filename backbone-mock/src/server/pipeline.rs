@@ -112,6 +112,8 @@ async fn handled(core: &Core, router: Router, mut request: Request) -> Response 
     }
     match core.store.settle().await {
         Ok(()) => response,
+        // The health check's "unhealthy" acknowledges nothing and must get out.
+        Err(_) if response.status() == StatusCode::SERVICE_UNAVAILABLE => response,
         Err(error) => {
             tracing::error!(%error, "an answer is withheld");
             problem::unexpected()

@@ -45,10 +45,15 @@ impl Flusher {
         Self { shared, task: Mutex::new(Some(task)) }
     }
 
-    /// Applies and counts a write.
+    /// Applies and counts a write. After one that failed, on a full disk for instance, sled refuses everything, so the
+    /// store counts as broken.
     pub(super) fn apply(&self, write: impl FnOnce() -> sled::Result<()>) -> sled::Result<()> {
         let mut applied = self.shared.applied();
-        write()?;
+        if let Err(error) = write() {
+            tracing::error!(%error, "write failed, nothing is acknowledged any more");
+            self.shared.durable.send_modify(|progress| progress.broken = true);
+            return Err(error);
+        }
         *applied += 1;
         Ok(())
     }
