@@ -1,0 +1,256 @@
+//! What happens beside commits: zeros are written ahead, and the journal is kept from growing without end.
+//!
+//! When more than half of the journal is garbage, the cleaner takes the oldest segment, commits what is still in use in it
+//! anew, and removes it. Segments go in the order of their age, so that a removal of a key may be forgotten with its segment:
+//! everything that it removed was older and is gone.
+
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::{JoinHandle, Thread};
+
+use crate::commit::Commit;
+use crate::group::Group;
+use crate::journal::segment::{HEADER, Segment};
+use crate::journal::{Place, frame};
+use crate::overlay::Overlay;
+use crate::store::{WeakGroup, submit};
+use crate::writer::{Submission, Writer};
+use crate::{Error, Result};
+
+/// Garbage up to this many bytes is left alone.
+const MIN_GARBAGE: u64 = 16 * 1024 * 1024;
+/// Bytes that one commit of the cleaner moves, about.
+const MOVED_BYTES: usize = 256 * 1024;
+
+/// The thread that cleans.
+pub(crate) struct Cleaner {
+    shared: Arc<Shared>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+#[derive(Default)]
+struct Shared {
+    wanted: Mutex<Wanted>,
+    changed: Condvar,
+    /// Whether somebody has asked already; saves taking the lock for each commit.
+    is_asked: AtomicBool,
+}
+
+#[derive(Default, Clone, Copy)]
+struct Wanted {
+    look: bool,
+    stop: bool,
+}
+
+impl Cleaner {
+    /// Starts the thread. It ends with the store.
+    pub(crate) fn start(group: WeakGroup, overlay: Arc<Overlay>) -> Self {
+        let shared = Arc::new(Shared::default());
+        let theirs = shared.clone();
+        let body = move || run(&theirs, &group, &overlay);
+        let thread = std::thread::Builder::new().name("store-cleaner".to_owned()).spawn(body);
+        // Without a thread nothing is lost: commits write ahead by themselves, only garbage stays.
+        let thread = thread.inspect_err(|error| tracing::warn!(%error, "the journal is not cleaned")).ok();
+        Self { shared, thread: Mutex::new(thread) }
+    }
+
+    /// Wakes the thread if there is something to do.
+    pub(crate) fn look(&self, writer: &Writer) {
+        let asked = || self.shared.is_asked.load(Ordering::Relaxed);
+        if (writer.journal.wants_zeros() || wants_cleaning(writer)) && !asked() {
+            self.shared.is_asked.store(true, Ordering::Relaxed);
+            self.shared.wanted.lock().unwrap_or_else(PoisonError::into_inner).look = true;
+            self.shared.changed.notify_one();
+        }
+    }
+
+    /// Ends the thread and waits for it.
+    pub(crate) fn stop(&self) {
+        self.shared.wanted.lock().unwrap_or_else(PoisonError::into_inner).stop = true;
+        self.shared.changed.notify_one();
+        if let Some(thread) = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            // A panic of it has been reported already.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Cleaner {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+impl Shared {
+    fn is_stopped(&self) -> bool {
+        self.wanted.lock().unwrap_or_else(PoisonError::into_inner).stop
+    }
+
+    /// Returns whether there is something to do; otherwise the thread ends.
+    fn next(&self) -> bool {
+        let wanted = self.wanted.lock().unwrap_or_else(PoisonError::into_inner);
+        let idle = |wanted: &mut Wanted| !wanted.look && !wanted.stop;
+        let mut wanted = self.changed.wait_while(wanted, idle).unwrap_or_else(PoisonError::into_inner);
+        wanted.look = false;
+        self.is_asked.store(false, Ordering::Relaxed);
+        !wanted.stop
+    }
+}
+
+fn run(shared: &Shared, group: &WeakGroup, overlay: &Arc<Overlay>) {
+    while shared.next() {
+        let Some(group) = group.upgrade() else { return };
+        if let Err(error) = group.work().journal.write_ahead() {
+            // The next commit meets the same disk and reports it.
+            tracing::warn!(%error, "zeros could not be written ahead");
+        }
+        while wants_cleaning(group.work()) && !shared.is_stopped() {
+            if let Err(error) = clean_oldest(&group, overlay) {
+                tracing::warn!(%error, "the journal could not be cleaned; this is tried again");
+                break;
+            }
+        }
+    }
+}
+
+fn wants_cleaning(writer: &Writer) -> bool {
+    let garbage = writer.garbage_bytes();
+    garbage > MIN_GARBAGE && garbage > writer.journal.used_bytes() / 2 && writer.journal.oldest_complete().is_some()
+}
+
+/// Removes the oldest segment, if it is complete, after committing anew what is in use in it.
+pub(crate) fn clean_oldest(group: &Arc<Group<Writer>>, overlay: &Arc<Overlay>) -> Result<()> {
+    let writer = group.work();
+    let Some(segment) = writer.journal.oldest_complete() else { return Ok(()) };
+    let number = segment.header.number;
+    // A key that is being changed by somebody else is looked at again once that is certain: it may be refused.
+    while move_all(group, overlay, &segment)? > 0 {}
+    // What refers to the removed segment in the index on disk must be gone from there, also after the end of the process.
+    writer.index.flush()?;
+    writer.journal.remove_oldest(number).map_err(|error| writer.journal.error(number, &error))?;
+    tracing::debug!(segment = number, "a segment of the journal was removed");
+    Ok(())
+}
+
+/// Moves what is in use in a segment. Returns how many entries were in use or uncertain.
+fn move_all(group: &Arc<Group<Writer>>, overlay: &Arc<Overlay>, segment: &Segment) -> Result<usize> {
+    let journal = &group.work().journal;
+    let number = segment.header.number;
+    let mut in_use = 0;
+    let mut at = HEADER;
+    let mut gathered = Vec::new();
+    let mut bytes = 0;
+    loop {
+        let frame = segment.frame(at, segment.end()).map_err(|error| journal.error(number, &error))?;
+        let last = frame.is_none();
+        if let Some(frame) = frame {
+            let body_offset = at + frame::HEAD as u32;
+            at = frame.next;
+            let commit = Commit::decode(frame.body).ok_or_else(|| unreadable(group, segment, body_offset))?;
+            bytes += commit.size();
+            gathered.push((body_offset, commit));
+        }
+        if bytes >= MOVED_BYTES || last {
+            in_use += move_some(group, overlay, number, &gathered)?;
+            gathered.clear();
+            bytes = 0;
+        }
+        if last {
+            break;
+        }
+    }
+    if at == segment.end() { Ok(in_use) } else { Err(unreadable(group, segment, at)) }
+}
+
+/// Commits anew what is in use of some commits of a segment.
+fn move_some(
+    group: &Arc<Group<Writer>>,
+    overlay: &Arc<Overlay>,
+    segment: u32,
+    commits: &[(u32, Commit)],
+) -> Result<usize> {
+    let mut in_use = 0;
+    let mut failure = None;
+    // No commit comes between finding that a value is in use and submitting it again.
+    let settled = submit(group, None, || {
+        let mut moved = Commit::new();
+        for (body_offset, commit) in commits {
+            match gather(group.work(), overlay, segment, *body_offset, commit, &mut moved) {
+                Ok(count) => in_use += count,
+                Err(error) => {
+                    failure = Some(error);
+                    return None;
+                }
+            }
+        }
+        let overlay = overlay.clone();
+        (!moved.is_empty()).then(|| Submission { commit: moved, _held: None, _permit: None, overlay, ticket: 0 })
+    })?;
+    if let Some(failure) = failure {
+        return Err(failure);
+    }
+    match settled {
+        Some(settled) => wait(settled).map(|()| in_use),
+        // What is uncertain is settled after everything that was submitted before.
+        None if in_use > 0 => {
+            std::thread::yield_now();
+            Ok(in_use)
+        }
+        None => Ok(0),
+    }
+}
+
+/// Adds the entries of one commit that are in use to `moved`. Returns how many are in use or uncertain.
+fn gather(
+    writer: &Writer,
+    overlay: &Overlay,
+    segment: u32,
+    body_offset: u32,
+    commit: &Commit,
+    moved: &mut Commit,
+) -> Result<usize> {
+    let mut in_use = 0;
+    for entry in commit.entries() {
+        let Some(range) = entry.value.clone() else { continue };
+        let key = &commit.body()[entry.key.clone()];
+        let offset = body_offset + u32::try_from(range.start).expect("commits are bounded");
+        let length = u32::try_from(range.len()).expect("commits are bounded");
+        let is_there = writer.index.get(key)?.is_some_and(|located| located.place == Place { segment, offset, length });
+        if is_there {
+            in_use += 1;
+            if !overlay.contains(key) {
+                moved.put(key, &commit.body()[range])?;
+            }
+        }
+    }
+    Ok(in_use)
+}
+
+fn unreadable(group: &Group<Writer>, segment: &Segment, offset: u32) -> Error {
+    Error::Damaged {
+        file: group.work().journal.disk().path().join(crate::journal::segment::file_name(segment.header.number)),
+        offset: u64::from(offset),
+        detail: "a frame cannot be read".to_owned(),
+    }
+}
+
+/// Blocks the thread until a future resolves.
+fn wait<T>(future: impl Future<Output = T>) -> T {
+    struct Unpark(Thread);
+    impl Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+    let mut context = Context::from_waker(&waker);
+    let mut future = pin!(future);
+    loop {
+        match future.as_mut().poll(&mut context) {
+            Poll::Ready(outcome) => return outcome,
+            Poll::Pending => std::thread::park(),
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! What can go wrong with a store on disk. Every text names the next step.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// A result of this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// A store or a file could not be used.
+///
+/// Cheap to clone, because one failed write fails every commit that waits for it.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Another process works in the directory.
+    #[error(
+        "the directory {} is in use by process {holder}; stop that process or choose another directory",
+        directory.display()
+    )]
+    InUse {
+        /// The directory.
+        directory: PathBuf,
+        /// Process id of the holder, or `(unknown)`.
+        holder: String,
+    },
+    /// A file or directory cannot be used.
+    #[error("{}: {reason}; check that it exists, has free space and belongs to you", path.display())]
+    Io {
+        /// Which one.
+        path: PathBuf,
+        /// What the operating system says.
+        reason: String,
+        /// Its kind of error.
+        kind: io::ErrorKind,
+    },
+    /// Other users can read what belongs to this user alone.
+    #[error("{} can be read by other users (mode {mode:04o}); run: chmod {wanted:04o} {}", path.display(), path.display())]
+    TooOpen {
+        /// The file or directory.
+        path: PathBuf,
+        /// Its permissions.
+        mode: u32,
+        /// The permissions that it needs.
+        wanted: u32,
+    },
+    /// The directory belongs to another user.
+    #[error("{} belongs to another user; choose a directory of your own", path.display())]
+    Foreign {
+        /// The file or directory.
+        path: PathBuf,
+    },
+    /// There is no store although there was one.
+    #[error(
+        "{} is missing or empty although this directory has been in use ({} is there); restore it from a backup, or choose \
+         an empty directory to start anew",
+        store.display(), evidence.display()
+    )]
+    StoreLost {
+        /// Where the store should be.
+        store: PathBuf,
+        /// What shows that there was one.
+        evidence: PathBuf,
+    },
+    /// The journal is not what was written.
+    #[error("the journal file {} is damaged at byte {offset} ({detail}); restore the store from a backup", file.display())]
+    Damaged {
+        /// The file.
+        file: PathBuf,
+        /// Where reading stopped.
+        offset: u64,
+        /// What is wrong.
+        detail: String,
+    },
+    /// A newer program wrote the store.
+    #[error(
+        "the store {} has format version {found}, this program reads up to {supported}; use the newer program that wrote it",
+        store.display()
+    )]
+    Newer {
+        /// The store.
+        store: PathBuf,
+        /// Its version.
+        found: u32,
+        /// The newest version that this program reads.
+        supported: u32,
+    },
+    /// One commit is larger than a commit may be.
+    #[error("a change of {bytes} bytes is larger than the limit of {limit}")]
+    TooLarge {
+        /// Its size.
+        bytes: usize,
+        /// The limit.
+        limit: usize,
+    },
+    /// There is no room on the disk. Nothing was changed; the store goes on when there is room again.
+    #[error("the disk with {} is full; free some space and try again", path.display())]
+    Full {
+        /// The store.
+        path: PathBuf,
+    },
+    /// A commit depended on one that was refused. Nothing was changed; try again.
+    #[error("an earlier change was refused and took this one with it; try again")]
+    Superseded,
+    /// An earlier write failed, so nothing is acknowledged any more. Reads go on.
+    #[error("an earlier write did not reach the disk ({reason}); check the disk, then restart")]
+    Failed {
+        /// What happened.
+        reason: String,
+    },
+    /// The index failed.
+    #[error("the index {} cannot be read or written: {reason}; restart to rebuild it", path.display())]
+    Index {
+        /// Where it is.
+        path: PathBuf,
+        /// What the database says.
+        reason: String,
+    },
+}
+
+impl Error {
+    /// An error of the operating system at a path.
+    #[must_use]
+    pub fn io(path: &Path, error: &io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::Full { path: path.to_owned() },
+            kind => Self::Io { path: path.to_owned(), reason: error.to_string(), kind },
+        }
+    }
+
+    /// Whether the disk has no room.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        matches!(self, Self::Full { .. })
+    }
+}

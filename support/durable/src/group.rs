@@ -1,0 +1,235 @@
+//! Group commit: runs the work of a [`Queue`] on behalf of those who wait.
+
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
+
+use crate::queue::{Queue, Setback, Ticket, Turn};
+use crate::sync::{Arc, Mutex, MutexGuard};
+use crate::{Error, Result};
+
+/// The work on a group.
+pub(crate) trait Work: Send + Sync + 'static {
+    /// What is submitted.
+    type Item: Send;
+
+    /// Works through items in order. Returns the number of the last one that took effect, and why it was not all of them.
+    /// `before` stands for "none of them".
+    fn run(&self, items: &[(Ticket, Self::Item)], before: Ticket) -> (Ticket, Option<Setback>);
+
+    /// Whether the work takes so long that it should not keep a thread of the async runtime.
+    fn is_slow(&self) -> bool;
+}
+
+/// A queue with its work.
+pub(crate) struct Group<W: Work> {
+    queue: Mutex<Queue<W::Item>>,
+    work: W,
+}
+
+impl<W: Work> Group<W> {
+    pub(crate) fn new(work: W) -> Arc<Self> {
+        Arc::new(Self { queue: Mutex::new(Queue::new()), work })
+    }
+
+    pub(crate) fn work(&self) -> &W {
+        &self.work
+    }
+
+    /// Submits what `prepare` makes, if anything, after showing it to `accepted` with its number. No other item comes between what it sees and its submission; the work may go on
+    /// meanwhile.
+    ///
+    /// # Errors
+    /// As [`Queue::check`]; then nothing was called.
+    pub(crate) fn submit(
+        self: &Arc<Self>,
+        refusals: Option<u64>,
+        prepare: impl FnOnce() -> Option<W::Item>,
+        accepted: impl FnOnce(&mut W::Item, Ticket),
+    ) -> Result<Option<Settled<W>>> {
+        let mut queue = self.queue();
+        queue.check(refusals)?;
+        let Some(mut item) = prepare() else { return Ok(None) };
+        accepted(&mut item, queue.next_ticket());
+        let ticket = queue.submit(item);
+        Ok(Some(Settled { group: self.clone(), ticket: Some(ticket) }))
+    }
+
+    /// How often items were refused.
+    pub(crate) fn refusals(&self) -> u64 {
+        self.queue().refusals()
+    }
+
+    /// Why nothing can be done any more, if so.
+    pub(crate) fn failure(&self) -> Option<Error> {
+        self.queue().failure().cloned()
+    }
+
+    fn lead(&self, items: Vec<(Ticket, W::Item)>) {
+        let before = items.first().map_or(0, |(ticket, _)| ticket - 1);
+        let outcome = catch_unwind(AssertUnwindSafe(|| self.work.run(&items, before)));
+        // Locks that items hold are free before anybody is told.
+        drop(items);
+        // After a panic nobody knows how far it came.
+        let panicked = |_| (before, Some(Setback::Failed(Error::Failed { reason: "a defect, see the log".to_owned() })));
+        let (settled, setback) = outcome.unwrap_or_else(panicked);
+        let woken = self.queue().report(settled, setback);
+        woken.into_iter().for_each(Waker::wake);
+    }
+
+    fn queue(&self) -> MutexGuard<'_, Queue<W::Item>> {
+        self.queue.lock().expect("no code panics while it holds the lock")
+    }
+}
+
+/// Resolves when an item took effect, or was refused.
+///
+/// Dropping it does not take the item back.
+#[must_use = "nothing is certain before it resolves"]
+pub(crate) struct Settled<W: Work> {
+    group: Arc<Group<W>>,
+    /// Nothing once it has resolved.
+    ticket: Option<Ticket>,
+}
+
+impl<W: Work> Future for Settled<W> {
+    type Output = Result<()>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<()>> {
+        let Some(ticket) = self.ticket else { return Poll::Ready(Ok(())) };
+        loop {
+            let turn = self.group.queue().turn(ticket, context.waker());
+            match turn {
+                Turn::Settled => {
+                    self.ticket = None;
+                    return Poll::Ready(Ok(()));
+                }
+                Turn::Refused(error) => {
+                    self.ticket = None;
+                    return Poll::Ready(Err(error));
+                }
+                Turn::Wait => return Poll::Pending,
+                Turn::Lead(items) => lead_here_or_elsewhere(&self.group, items),
+            }
+        }
+    }
+}
+
+/// A synchronisation of a fast disk is shorter than handing it to another thread and back. One of a slow disk would keep
+/// other tasks waiting.
+fn lead_here_or_elsewhere<W: Work>(group: &Arc<Group<W>>, items: Vec<(Ticket, W::Item)>) {
+    #[cfg(not(feature = "loom"))]
+    if group.work.is_slow()
+        && let Ok(runtime) = tokio::runtime::Handle::try_current()
+    {
+        let group = group.clone();
+        // It reports by itself; nobody has to join it.
+        drop(runtime.spawn_blocking(move || group.lead(items)));
+        return;
+    }
+    group.lead(items);
+}
+
+impl<W: Work> Drop for Settled<W> {
+    fn drop(&mut self) {
+        let Some(ticket) = self.ticket else { return };
+        let (next, nobody) = self.group.queue().abandon(ticket);
+        if let Some(waker) = next {
+            waker.wake();
+        }
+        if nobody {
+            let items = self.group.queue().lead_if_idle();
+            if let Some(items) = items {
+                lead_here_or_elsewhere(&self.group, items);
+            }
+        }
+    }
+}
+
+#[cfg(all(test, feature = "loom"))]
+mod interleavings {
+    //! Every order in which threads can meet, up to loom's bounds.
+
+    use loom::future::block_on;
+    use loom::thread;
+
+    use super::*;
+
+    /// Notes what took effect; refuses what is marked.
+    struct Noted(Mutex<Vec<u32>>);
+
+    const REFUSED: u32 = 100;
+
+    impl Work for Noted {
+        type Item = u32;
+
+        fn run(&self, items: &[(Ticket, u32)], before: Ticket) -> (Ticket, Option<Setback>) {
+            let mut noted = self.0.lock().unwrap();
+            let mut settled = before;
+            for (ticket, item) in items {
+                if *item == REFUSED {
+                    return (settled, Some(Setback::Refused(Error::Superseded)));
+                }
+                noted.push(*item);
+                settled = *ticket;
+            }
+            (settled, None)
+        }
+
+        fn is_slow(&self) -> bool {
+            false
+        }
+    }
+
+    fn submit(group: &Arc<Group<Noted>>, item: u32) -> Settled<Noted> {
+        group.submit(None, || Some(item), |_, _| {}).unwrap().unwrap()
+    }
+
+    fn is_noted(group: &Group<Noted>, item: u32) -> bool {
+        group.work().0.lock().unwrap().contains(&item)
+    }
+
+    #[test]
+    fn whoever_is_told_that_a_commit_is_done_finds_it_done() {
+        loom::model(|| {
+            let group = Group::new(Noted(Mutex::new(Vec::new())));
+            let threads: Vec<_> = (0..2)
+                .map(|item| {
+                    let group = group.clone();
+                    thread::spawn(move || {
+                        block_on(submit(&group, item)).unwrap();
+                        assert!(is_noted(&group, item));
+                    })
+                })
+                .collect();
+            threads.into_iter().for_each(|thread| thread.join().unwrap());
+        });
+    }
+
+    #[test]
+    fn a_wait_that_is_given_up_neither_loses_the_commit_nor_stops_others() {
+        loom::model(|| {
+            let group = Group::new(Noted(Mutex::new(Vec::new())));
+            let theirs = group.clone();
+            let other = thread::spawn(move || drop(submit(&theirs, 1)));
+            block_on(submit(&group, 2)).unwrap();
+            assert!(is_noted(&group, 2));
+            other.join().unwrap();
+            assert!(is_noted(&group, 1));
+        });
+    }
+
+    #[test]
+    fn a_refusal_reaches_its_commit_and_what_is_told_done_is_done() {
+        loom::model(|| {
+            let group = Group::new(Noted(Mutex::new(Vec::new())));
+            let theirs = group.clone();
+            let other = thread::spawn(move || assert!(block_on(submit(&theirs, REFUSED)).is_err()));
+            let settled = submit(&group, 2);
+            let outcome = block_on(settled);
+            assert_eq!(outcome.is_ok(), is_noted(&group, 2));
+            other.join().unwrap();
+        });
+    }
+}

@@ -1,0 +1,291 @@
+//! The index: which value of the journal belongs to which key, in the order of the keys. Kept by sled.
+//!
+//! The journal is the truth and the index can be rebuilt from it, so it is never synchronised on the way of a commit. sled
+//! survives the end of its process: it comes back in the state of some earlier commit, and says of which. It does not
+//! survive a loss of power reliably, because it overwrites parts of its own files that a synchronised state needs, so after
+//! one it is rebuilt ([`crate::boot`] tells).
+//!
+//! A value of the index is
+//!
+//! ```text
+//! segment(4)  offset(4)  length(4)  CRC-32C of the value(4)  [the value, if it is short]
+//! ```
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::journal::{Place, Position};
+use crate::{Error, Result};
+
+/// Values up to this many bytes are kept in the index too, which saves reading the journal.
+const INLINE_BYTES: usize = 32;
+const PLACE_BYTES: usize = 16;
+/// Bytes of pages that sled keeps in memory.
+const CACHE_BYTES: u64 = 16 * 1024 * 1024;
+/// What sled says when its file is locked; there is no error kind for it.
+const HELD: &str = "could not acquire lock";
+const RELEASE_ATTEMPTS: u32 = 100;
+const RELEASE_PAUSE: Duration = Duration::from_millis(20);
+/// Says how far the index is. Commits cannot have this key: keys are not empty.
+const STATE_KEY: &[u8] = b"";
+
+/// How far an index is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct State {
+    /// Everything before this position is in it.
+    pub(crate) position: Position,
+    /// Bytes of the journal that belong to entries in it.
+    pub(crate) live_bytes: u64,
+}
+
+/// An entry of the index.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Located {
+    pub(crate) place: Place,
+    checksum: u32,
+    inline: Option<Vec<u8>>,
+}
+
+impl Located {
+    pub(crate) fn new(place: Place, value: &[u8]) -> Self {
+        let inline = (value.len() <= INLINE_BYTES).then(|| value.to_vec());
+        Self { place, checksum: crc32c::crc32c(value), inline }
+    }
+
+    pub(crate) fn inline(&self) -> Option<&[u8]> {
+        self.inline.as_deref()
+    }
+
+    /// Whether `value` is what was stored.
+    pub(crate) fn is(&self, value: &[u8]) -> bool {
+        crc32c::crc32c(value) == self.checksum
+    }
+
+    /// Bytes that an entry with this key takes in the journal.
+    fn cost(&self, key: &[u8]) -> u64 {
+        (crate::commit::ENTRY_HEAD + key.len()) as u64 + u64::from(self.place.length)
+    }
+
+    fn encode(&self) -> Vec<u8> {
+        let inline = self.inline.as_deref().unwrap_or_default();
+        let mut bytes = Vec::with_capacity(PLACE_BYTES + inline.len());
+        for number in [self.place.segment, self.place.offset, self.place.length, self.checksum] {
+            bytes.extend_from_slice(&number.to_le_bytes());
+        }
+        bytes.extend_from_slice(inline);
+        bytes
+    }
+
+    fn decode(bytes: &[u8]) -> Option<Self> {
+        let (head, inline) = bytes.split_first_chunk::<PLACE_BYTES>()?;
+        let number = |at: usize| u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
+        let place = Place { segment: number(0), offset: number(4), length: number(8) };
+        let is_inline = place.length as usize <= INLINE_BYTES;
+        (inline.len() == if is_inline { place.length as usize } else { 0 }).then(|| Self {
+            place,
+            checksum: number(12),
+            inline: is_inline.then(|| inline.to_vec()),
+        })
+    }
+}
+
+/// A change to the index.
+#[derive(Debug)]
+pub(crate) struct Change {
+    pub(crate) key: Vec<u8>,
+    /// Nothing for a removal.
+    pub(crate) located: Option<Located>,
+}
+
+/// The index of one store.
+pub(crate) struct Index {
+    database: sled::Db,
+    path: PathBuf,
+}
+
+impl Index {
+    /// Opens the index, or creates an empty one.
+    ///
+    /// # Errors
+    /// [`Error::Index`] if it cannot be read.
+    pub(crate) fn open(path: &Path) -> Result<Self> {
+        let database = open_when_released(path)?;
+        Ok(Self { database, path: path.to_owned() })
+    }
+
+    /// How far it is; nothing if it is empty.
+    ///
+    /// # Errors
+    /// [`Error::Index`] if it cannot be read.
+    pub(crate) fn state(&self) -> Result<Option<State>> {
+        let Some(bytes) = self.database.get(STATE_KEY).map_err(|error| self.failed(&error))? else { return Ok(None) };
+        decode_state(&bytes).map(Some).ok_or_else(|| self.unreadable())
+    }
+
+    /// Looks a key up.
+    ///
+    /// # Errors
+    /// [`Error::Index`] if it cannot be read.
+    pub(crate) fn get(&self, key: &[u8]) -> Result<Option<Located>> {
+        match self.database.get(key).map_err(|error| self.failed(&error))? {
+            Some(bytes) => Located::decode(&bytes).map(Some).ok_or_else(|| self.unreadable()),
+            None => Ok(None),
+        }
+    }
+
+    /// Whether a key is there.
+    ///
+    /// # Errors
+    /// [`Error::Index`] if it cannot be read.
+    pub(crate) fn contains(&self, key: &[u8]) -> Result<bool> {
+        self.database.contains_key(key).map_err(|error| self.failed(&error))
+    }
+
+    /// Entries with keys from `from` up to but not including `until`, in order, from either end.
+    pub(crate) fn range(
+        &self,
+        from: Vec<u8>,
+        until: Option<Vec<u8>>,
+    ) -> impl DoubleEndedIterator<Item = Result<(Vec<u8>, Located)>> + use<'_> {
+        let entries = match until {
+            Some(until) => self.database.range(from..until),
+            None => self.database.range(from..),
+        };
+        entries.filter_map(|entry| match entry {
+            Ok((key, _)) if key.is_empty() => None,
+            Ok((key, bytes)) => {
+                Some(Located::decode(&bytes).map(|located| (key.to_vec(), located)).ok_or_else(|| self.unreadable()))
+            }
+            Err(error) => Some(Err(self.failed(&error))),
+        })
+    }
+
+    /// Applies changes in order, all or none, together with the state after them. Returns that state.
+    ///
+    /// # Errors
+    /// [`Error::Index`] if they could not be applied.
+    pub(crate) fn apply(&self, changes: Vec<Change>, position: Position, live_bytes: u64) -> Result<State> {
+        let mut live = i128::from(live_bytes);
+        let mut latest: HashMap<Vec<u8>, Option<Located>> = HashMap::with_capacity(changes.len());
+        for Change { key, located } in changes {
+            let before = match latest.get(&key) {
+                Some(changed) => changed.clone(),
+                None => self.get(&key)?,
+            };
+            live -= i128::from(before.map_or(0, |before| before.cost(&key)));
+            live += i128::from(located.as_ref().map_or(0, |located| located.cost(&key)));
+            latest.insert(key, located);
+        }
+        let state = State { position, live_bytes: u64::try_from(live).unwrap_or_default() };
+        let mut batch = sled::Batch::default();
+        for (key, located) in latest {
+            match located {
+                Some(located) => batch.insert(key, located.encode()),
+                None => batch.remove(key),
+            }
+        }
+        batch.insert(STATE_KEY, encode_state(&state));
+        self.database.apply_batch(batch).map_err(|error| self.failed(&error))?;
+        Ok(state)
+    }
+
+    /// Hands everything to the operating system, so that it survives the end of the process.
+    ///
+    /// # Errors
+    /// [`Error::Index`] if that fails.
+    pub(crate) fn flush(&self) -> Result<()> {
+        self.database.flush().map(|_| ()).map_err(|error| self.failed(&error))
+    }
+
+    fn failed(&self, error: &sled::Error) -> Error {
+        failure(&self.path, error)
+    }
+
+    fn unreadable(&self) -> Error {
+        Error::Index { path: self.path.clone(), reason: "an entry cannot be read".to_owned() }
+    }
+}
+
+/// The directory belongs to this process, so whoever still holds the index is a commit of a store that was closed: it ends by
+/// itself.
+fn open_when_released(path: &Path) -> Result<sled::Db> {
+    let config = sled::Config::new().path(path).cache_capacity(CACHE_BYTES).flush_every_ms(None);
+    let mut attempts = RELEASE_ATTEMPTS;
+    loop {
+        match config.open() {
+            Err(sled::Error::Io(error)) if error.to_string().contains(HELD) => {
+                if attempts == 0 {
+                    return Err(Error::InUse { directory: path.to_owned(), holder: "(unknown)".to_owned() });
+                }
+                attempts -= 1;
+                std::thread::sleep(RELEASE_PAUSE);
+            }
+            outcome => return outcome.map_err(|error| failure(path, &error)),
+        }
+    }
+}
+
+fn failure(path: &Path, error: &sled::Error) -> Error {
+    match error {
+        sled::Error::Io(source) if source.kind() == std::io::ErrorKind::StorageFull => Error::Full { path: path.to_owned() },
+        other => Error::Index { path: path.to_owned(), reason: other.to_string() },
+    }
+}
+
+fn encode_state(state: &State) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(24);
+    bytes.extend_from_slice(&state.position.segment.to_le_bytes());
+    bytes.extend_from_slice(&state.position.offset.to_le_bytes());
+    bytes.extend_from_slice(&state.position.sequence.to_le_bytes());
+    bytes.extend_from_slice(&state.live_bytes.to_le_bytes());
+    bytes
+}
+
+fn decode_state(bytes: &[u8]) -> Option<State> {
+    let bytes: &[u8; 24] = bytes.try_into().ok()?;
+    let word = |at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().expect("eight bytes"));
+    let place = word(0);
+    let position = Position { segment: place as u32, offset: (place >> 32) as u32, sequence: word(8) };
+    Some(State { position, live_bytes: word(16) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn position(sequence: u64) -> Position {
+        Position { segment: 1, offset: 64, sequence }
+    }
+
+    fn put(key: &[u8], value: &[u8]) -> Change {
+        let place = Place { segment: 1, offset: 70, length: value.len() as u32 };
+        Change { key: key.to_vec(), located: Some(Located::new(place, value)) }
+    }
+
+    #[test]
+    fn short_values_are_in_the_index_and_long_ones_are_not() {
+        for length in [0, 1, INLINE_BYTES, INLINE_BYTES + 1] {
+            let value = vec![7; length];
+            let located = Located::new(Place { segment: 1, offset: 2, length: length as u32 }, &value);
+            assert_eq!(Located::decode(&located.encode()), Some(located.clone()));
+            assert_eq!(located.inline().is_some(), length <= INLINE_BYTES);
+            assert!(located.is(&value) && !located.is(b"other"));
+        }
+    }
+
+    #[test]
+    fn live_bytes_follow_every_change() {
+        let directory = tempfile::tempdir().unwrap();
+        let index = Index::open(directory.path()).unwrap();
+        assert_eq!(index.state().unwrap(), None);
+        let first = index.apply(vec![put(b"a", b"12"), put(b"b", b"1"), put(b"b", b"123")], position(4), 0).unwrap();
+        assert_eq!(first.live_bytes, (7 + 1 + 2) + (7 + 1 + 3));
+        let remove = |key: &[u8]| Change { key: key.to_vec(), located: None };
+        let second = index.apply(vec![remove(b"a"), remove(b"none"), put(b"b", b"")], position(5), first.live_bytes).unwrap();
+        assert_eq!(second, State { position: position(5), live_bytes: 7 + 1 });
+        assert_eq!(index.state().unwrap(), Some(second));
+        let keys: Vec<_> = index.range(Vec::new(), None).map(|entry| entry.unwrap().0).collect();
+        assert_eq!(keys, [b"b"]);
+    }
+}

@@ -1,0 +1,221 @@
+//! Opening a journal: what a loss of power cut off is removed, damage is refused.
+//!
+//! A group of frames is written only after the one before it was synchronised, so an interrupted write can leave unreadable
+//! frames at the very end only. If a readable frame follows that knows an unreadable one to have been on disk, or if the
+//! index has seen it, the unreadable one had been acknowledged: that is damage, and nothing is thrown away.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::Arc;
+
+use super::segment::{self, Frame, HEADER, Header, Segment, StoreId, Unreadable};
+use super::{Journal, Position, frame};
+use crate::commit::Commit;
+use crate::disk::Disk;
+use crate::{Error, Result};
+
+/// Bytes that are read at a time while searching and clearing.
+const CHUNK: usize = 64 * 1024;
+/// How far apart the numbers of frames in one interrupted write can be.
+const MAX_GROUP: u64 = 1 << 20;
+
+/// A journal whose segments were found, but whose end was not.
+#[derive(Debug)]
+pub(crate) struct Found {
+    disk: Arc<dyn Disk>,
+    segments: BTreeMap<u32, Arc<Segment>>,
+}
+
+/// Reads the headers of all segments. Nothing if there are none.
+///
+/// # Errors
+/// [`Error::Damaged`] and [`Error::Newer`] name the file.
+pub(crate) fn find(disk: Arc<dyn Disk>, store: StoreId) -> Result<Option<Found>> {
+    let failed = |error: io::Error| Error::io(disk.path(), &error);
+    let mut numbers: Vec<u32> = disk.names().map_err(failed)?.iter().filter_map(|name| segment::number_of(name)).collect();
+    numbers.sort_unstable();
+    let mut segments = BTreeMap::new();
+    for (index, number) in numbers.iter().copied().enumerate() {
+        let name = segment::file_name(number);
+        let file = disk.open(&name).map_err(|error| Error::io(&disk.path().join(&name), &error))?;
+        let size = file.size().map_err(failed)?.min(u64::from(u32::MAX)) as u32;
+        let mut bytes = [0; HEADER as usize];
+        let header = match file.read_at(&mut bytes, 0) {
+            Ok(()) => Header::decode(&bytes),
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Err(Unreadable::NoHeader),
+            Err(error) => return Err(failed(error)),
+        };
+        let damaged = |detail: &str| damage(&*disk, number, 0, detail);
+        match header {
+            // It was being created when the power failed, so no frame in it was acknowledged.
+            Err(Unreadable::NoHeader) if index > 0 && index + 1 == numbers.len() => {
+                disk.remove(&name).and_then(|()| disk.sync_names()).map_err(failed)?;
+            }
+            Err(Unreadable::NoHeader) => return Err(damaged("its header cannot be read")),
+            Err(Unreadable::Version(found)) => {
+                return Err(Error::Newer { store: disk.path().to_owned(), found, supported: segment::VERSION });
+            }
+            Ok(header) if header.store != store => return Err(damaged("it belongs to another store")),
+            Ok(header) if header.number != number => return Err(damaged("it has the name of another file")),
+            Ok(header) => {
+                segments.insert(number, Arc::new(Segment::new(header, file, HEADER, size)));
+            }
+        }
+    }
+    settle_ends(&*disk, &segments)?;
+    Ok((!segments.is_empty()).then_some(Found { disk, segments }))
+}
+
+/// All segments but the last end where the next one says.
+fn settle_ends(disk: &dyn Disk, segments: &BTreeMap<u32, Arc<Segment>>) -> Result<()> {
+    for (segment, next) in segments.values().zip(segments.values().skip(1)) {
+        let number = segment.header.number;
+        if next.header.number != number + 1 {
+            return Err(damage(disk, number + 1, 0, "it is missing"));
+        }
+        if next.header.previous_end > segment.written_ahead() {
+            return Err(damage(disk, number, u64::from(segment.written_ahead()), "it is cut off"));
+        }
+        segment.set_end(next.header.previous_end);
+    }
+    Ok(())
+}
+
+fn damage(disk: &dyn Disk, segment: u32, offset: u64, detail: &str) -> Error {
+    Error::Damaged { file: disk.path().join(segment::file_name(segment)), offset, detail: detail.to_owned() }
+}
+
+impl Found {
+    /// Where the oldest segment begins.
+    pub(crate) fn beginning(&self) -> Position {
+        let header = self.segments.first_key_value().expect("there is one").1.header;
+        Position { segment: header.number, offset: HEADER, sequence: header.first_sequence }
+    }
+
+    /// Whether frames from this position on could be in the journal.
+    pub(crate) fn has(&self, position: Position) -> bool {
+        self.segments.get(&position.segment).is_some_and(|segment| {
+            (HEADER..=segment.written_ahead()).contains(&position.offset) && segment.header.first_sequence <= position.sequence
+        })
+    }
+
+    /// Shows all commits from `from` on to `visit`, with the segment, the offset of the body and the position after it;
+    /// removes what an interrupted write left behind the last one; and opens the journal for writing.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] if a commit that was acknowledged cannot be read, and what `visit` returns.
+    pub(crate) fn replay(
+        self,
+        from: Position,
+        mut visit: impl FnMut(&Replayed) -> Result<()>,
+    ) -> Result<Journal> {
+        let mut at = from;
+        let last = *self.segments.last_key_value().expect("there is one").0;
+        let segments: Vec<_> = self.segments.range(from.segment..).map(|(_, segment)| segment.clone()).collect();
+        for segment in segments {
+            let number = segment.header.number;
+            if number != at.segment {
+                at = Position { segment: number, offset: HEADER, sequence: at.sequence };
+            }
+            if segment.header.first_sequence > at.sequence || (at.offset == HEADER && segment.header.first_sequence != at.sequence) {
+                return Err(damage(&*self.disk, number, 0, "frames before it are missing"));
+            }
+            let limit = if number == last { segment.written_ahead() } else { segment.end() };
+            while let Some(frame) = self.next(&segment, at, limit)? {
+                let next = Position { segment: number, offset: frame.next, sequence: at.sequence + 1 };
+                let body_offset = at.offset + frame::HEAD as u32;
+                let commit = Commit::decode(frame.body)
+                    .ok_or_else(|| damage(&*self.disk, number, u64::from(at.offset), "a commit cannot be read"))?;
+                visit(&Replayed { segment: number, body_offset, commit, next })?;
+                at = next;
+            }
+            if number == last {
+                self.cut(&segment, at)?;
+            } else if at.offset != segment.end() {
+                return Err(damage(&*self.disk, number, u64::from(at.offset), "a frame cannot be read"));
+            }
+        }
+        Ok(Journal::with(self.disk, self.segments, at.sequence))
+    }
+
+    fn next(&self, segment: &Segment, at: Position, limit: u32) -> Result<Option<Frame>> {
+        let frame = segment.frame(at.offset, limit);
+        let frame = frame.map_err(|error| Error::io(&self.disk.path().join(segment::file_name(at.segment)), &error))?;
+        Ok(frame.filter(|frame| frame.head.sequence == at.sequence))
+    }
+
+    /// Makes the frames of the last segment end at `end`.
+    fn cut(&self, segment: &Segment, end: Position) -> Result<()> {
+        let failed = |error: io::Error| Error::io(&self.disk.path().join(segment::file_name(end.segment)), &error);
+        if let Some(place) = acknowledged_after(segment, end).map_err(failed)? {
+            let detail = format!("a frame cannot be read, but the one at byte {place} says that it was on disk");
+            return Err(damage(&*self.disk, end.segment, u64::from(end.offset), &detail));
+        }
+        segment.set_end(end.offset);
+        let cleared = clear(segment, end.offset).map_err(failed)?;
+        if cleared > 0 {
+            tracing::warn!(
+                file = segment::file_name(end.segment),
+                offset = end.offset,
+                "an interrupted write was removed; it had not been acknowledged"
+            );
+        }
+        // What a killed process wrote but did not synchronise was found in the system's cache: it will be shown, so it must last.
+        segment.file.sync().map_err(failed)
+    }
+}
+
+/// A commit that is replayed.
+#[derive(Debug)]
+pub(crate) struct Replayed {
+    pub(crate) segment: u32,
+    pub(crate) body_offset: u32,
+    pub(crate) commit: Commit,
+    /// Where the next frame begins.
+    pub(crate) next: Position,
+}
+
+/// Where a frame after `end` stands that knows the one that should be at `end` to have been on disk.
+fn acknowledged_after(segment: &Segment, end: Position) -> io::Result<Option<u32>> {
+    let limit = segment.written_ahead();
+    let mut at = end.offset;
+    let mut chunk = vec![0; CHUNK + frame::HEAD];
+    while at + (frame::HEAD as u32) < limit {
+        let count = chunk.len().min((limit - at) as usize);
+        segment.file.read_at(&mut chunk[..count], u64::from(at))?;
+        let starts = (0..count - frame::HEAD).step_by(frame::ALIGNMENT).take_while(|start| *start < CHUNK);
+        for start in starts {
+            let word = |from: usize| {
+                let bytes: [u8; 8] = chunk[start + from..start + from + 8].try_into().expect("eight bytes");
+                u64::from_le_bytes(bytes)
+            };
+            let (sequence, durable) = (word(8), word(16));
+            let plausible = sequence > end.sequence && sequence - end.sequence < MAX_GROUP && durable >= end.sequence;
+            if plausible && segment.frame(at + start as u32, limit)?.is_some() {
+                return Ok(Some(at + start as u32));
+            }
+        }
+        at += CHUNK as u32;
+    }
+    Ok(None)
+}
+
+/// Overwrites everything after `end` with zeros where it is something else, durably. Returns how many chunks were not zero.
+fn clear(segment: &Segment, end: u32) -> io::Result<usize> {
+    let limit = segment.written_ahead();
+    let (mut at, mut cleared) = (end, 0);
+    let mut chunk = vec![0; CHUNK];
+    while at < limit {
+        let count = CHUNK.min((limit - at) as usize);
+        segment.file.read_at(&mut chunk[..count], u64::from(at))?;
+        if chunk[..count].iter().any(|byte| *byte != 0) {
+            segment.file.write_at(&vec![0; count], u64::from(at))?;
+            cleared += 1;
+        }
+        at += count as u32;
+    }
+    if cleared > 0 {
+        segment.file.sync()?;
+    }
+    Ok(cleared)
+}

@@ -1,0 +1,472 @@
+//! A store: ordered keys with values, changed by commits.
+
+use std::any::Any;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Weak};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::boot;
+use crate::cleaner::Cleaner;
+use crate::commit::Commit;
+use crate::disk::{Disk, RealDisk};
+use crate::group::{Group, Settled};
+use crate::index::{Index, Located, State};
+use crate::journal::segment::StoreId;
+use crate::journal::{Journal, Place, recovery};
+use crate::overlay::Overlay;
+use crate::writer::{Submission, Writer, changes};
+use crate::{Error, Result, private};
+
+/// Commits that are under way at a time; further ones wait. With [`MAX_COMMIT_BYTES`](crate::MAX_COMMIT_BYTES) this bounds
+/// the memory they take.
+pub const MAX_PENDING_COMMITS: usize = 1024;
+/// Changes that a rebuild of the index applies at a time.
+const REBUILD_BATCH: usize = 4096;
+
+const FORMAT: &str = "format";
+const JOURNAL: &str = "journal";
+const INDEX: &str = "index";
+const INDEX_STATE: &str = "index.state";
+const FORMAT_LINE: &str = "enlace store, format 1, ";
+/// A format file is 57 bytes.
+const MAX_FORMAT_BYTES: u64 = 256;
+
+/// A key with its value.
+pub type Pair = (Vec<u8>, Vec<u8>);
+
+/// A store that is open. Dropping it closes it, only without waiting for background work.
+pub struct Store {
+    group: Arc<Group<Writer>>,
+    overlay: Arc<Overlay>,
+    admission: Arc<Semaphore>,
+    cleaner: Cleaner,
+    directory: PathBuf,
+}
+
+/// Lets one commit be submitted. Ask for it before taking locks.
+pub struct Admission(OwnedSemaphorePermit);
+
+/// A commit that was submitted. Await [`done`](Self::done) before anything is acknowledged.
+#[must_use = "nothing is durable before it is done"]
+pub struct Submitted(Option<Settled<Writer>>);
+
+impl Submitted {
+    /// Returns when the commit is on disk and visible to everybody.
+    ///
+    /// Cancelling the wait does not take the commit back.
+    ///
+    /// # Errors
+    /// [`Error::Full`] or [`Error::Superseded`] if it was refused: then it has no effect. [`Error::Failed`] if nobody knows.
+    pub async fn done(self) -> Result<()> {
+        match self.0 {
+            Some(settled) => settled.await,
+            None => Ok(()),
+        }
+    }
+}
+
+impl Store {
+    /// Makes an empty store in a directory that must not have one. It is a store once [`complete`](Self::complete) has been
+    /// called; a directory that was left before is not.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    pub(crate) fn begin(directory: &Path) -> Result<Self> {
+        let failed = |error: io::Error| Error::io(directory, &error);
+        private::create_directory(&directory.join(JOURNAL)).map_err(failed)?;
+        let mut id = StoreId::default();
+        getrandom::fill(&mut id).map_err(|_| Error::Failed { reason: "the system has no random numbers".to_owned() })?;
+        let journal = Journal::create(disk(directory), id)?;
+        private::create_file(&directory.join(format!("{FORMAT}.new")), format_text(&id).as_bytes()).map_err(failed)?;
+        let index = Index::open(&directory.join(INDEX))?;
+        boot::note_in_use(&directory.join(INDEX_STATE)).map_err(failed)?;
+        let state = State { position: journal.end(), live_bytes: 0 };
+        index.apply(Vec::new(), state.position, 0)?;
+        Ok(Self::with(directory, journal, index, state))
+    }
+
+    /// Makes the directory a store, durably.
+    pub(crate) fn complete(directory: &Path) -> Result<()> {
+        let (unfinished, format) = (directory.join(format!("{FORMAT}.new")), directory.join(FORMAT));
+        std::fs::rename(unfinished, format)
+            .and_then(|()| private::sync_directory(directory))
+            .map_err(|error| Error::io(directory, &error))
+    }
+
+    /// Whether there is a complete store in a directory.
+    pub(crate) fn is_in(directory: &Path) -> bool {
+        directory.join(FORMAT).is_file()
+    }
+
+    /// Opens the store in a directory. Everything that was acknowledged is there afterwards.
+    ///
+    /// Blocks the thread: for milliseconds as a rule, and for as long as it takes to read the whole journal after a loss of
+    /// power.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] if something that was acknowledged cannot be read, [`Error::Newer`], [`Error::Io`].
+    pub fn open(directory: &Path) -> Result<Self> {
+        let id = read_format(directory)?;
+        let found = recovery::find(disk(directory), id)?;
+        let found = found.ok_or_else(|| Error::StoreLost {
+            store: directory.join(JOURNAL),
+            evidence: directory.join(FORMAT),
+        })?;
+        let note = directory.join(INDEX_STATE);
+        let (index, state) = match reliable_index(directory, &note, &found)? {
+            Some(indexed) => indexed,
+            None => empty_index(directory, &found)?,
+        };
+        // From here on the index may be ahead of what is on disk.
+        boot::note_in_use(&note).map_err(|error| Error::io(&note, &error))?;
+        let (journal, state) = catch_up(found, &index, state)?;
+        private::tighten(&directory.join(INDEX));
+        Ok(Self::with(directory, journal, index, state))
+    }
+
+    fn with(directory: &Path, journal: Journal, index: Index, state: State) -> Self {
+        let overlay = Arc::new(Overlay::default());
+        let group = Group::new(Writer::new(journal, index, state));
+        let cleaner = Cleaner::start(Arc::downgrade(&group), overlay.clone());
+        let admission = Arc::new(Semaphore::new(MAX_PENDING_COMMITS));
+        Self { group, overlay, admission, cleaner, directory: directory.to_owned() }
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// The value of a key, as it is on disk.
+    ///
+    /// # Errors
+    /// [`Error::Index`], [`Error::Io`], [`Error::Damaged`] if it cannot be read.
+    pub fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        while let Some(located) = self.index().get(key)? {
+            if let Some(value) = self.value(&located)? {
+                return Ok(Some(value));
+            }
+            // The cleaner moved it in between.
+        }
+        Ok(None)
+    }
+
+    /// Whether a key has a value.
+    ///
+    /// # Errors
+    /// [`Error::Index`] if that cannot be told.
+    pub fn contains(&self, key: &[u8]) -> Result<bool> {
+        self.index().contains(key)
+    }
+
+    /// Keys from `from` up to but not including `until`, with their values, in order. Each is read when it is asked for, so
+    /// changes made meanwhile show or not.
+    ///
+    /// # Errors
+    /// Of each item, as [`get`](Self::get).
+    pub fn range(&self, from: &[u8], until: Option<&[u8]>) -> impl Iterator<Item = Result<Pair>> + use<'_> {
+        self.located(from, until).filter_map(|entry| {
+            let pair = entry.and_then(|(key, located)| {
+                let value = match self.value(&located)? {
+                    Some(value) => Some(value),
+                    None => self.get(&key)?,
+                };
+                Ok(value.map(|value| (key, value)))
+            });
+            pair.transpose()
+        })
+    }
+
+    /// As [`range`](Self::range) without the values.
+    ///
+    /// # Errors
+    /// Of each item, [`Error::Index`].
+    pub fn keys(
+        &self,
+        from: &[u8],
+        until: Option<&[u8]>,
+    ) -> impl DoubleEndedIterator<Item = Result<Vec<u8>>> + use<'_> {
+        self.located(from, until).map(|entry| Ok(entry?.0))
+    }
+
+    /// What was submitted, on disk or not. For building commits; nobody else should see it.
+    #[must_use]
+    pub fn latest(&self) -> Latest<'_> {
+        Latest { store: self, refusals: self.group.refusals() }
+    }
+
+    /// Waits until a commit may be submitted.
+    ///
+    /// # Errors
+    /// None.
+    ///
+    /// # Cancellation
+    /// Nothing happens.
+    pub async fn admit(&self) -> Admission {
+        Admission(self.admission.clone().acquire_owned().await.expect("the semaphore is never closed"))
+    }
+
+    /// Submits a commit. It takes effect after all that were submitted before.
+    ///
+    /// `held` is released once the commit took effect or was refused, also if nobody waits for it: a lock, for instance.
+    ///
+    /// # Errors
+    /// [`Error::Failed`] once a write has failed.
+    pub fn submit(&self, commit: Commit, admission: Admission, held: Option<Box<dyn Any + Send>>) -> Result<Submitted> {
+        self.submit_after(None, commit, admission, held)
+    }
+
+    /// Submits a commit that was built on what `latest` showed.
+    ///
+    /// # Errors
+    /// As [`submit`](Self::submit); [`Error::Superseded`] if a commit was refused that `latest` may have shown.
+    pub fn submit_built_on(&self, latest: &Latest<'_>, commit: Commit, admission: Admission) -> Result<Submitted> {
+        self.submit_after(Some(latest.refusals), commit, admission, None)
+    }
+
+    fn submit_after(
+        &self,
+        refusals: Option<u64>,
+        commit: Commit,
+        Admission(permit): Admission,
+        held: Option<Box<dyn Any + Send>>,
+    ) -> Result<Submitted> {
+        if commit.is_empty() {
+            return Ok(Submitted(None));
+        }
+        let overlay = self.overlay.clone();
+        let submission = Submission { commit, _held: held, _permit: Some(permit), overlay, ticket: 0 };
+        let settled = submit(&self.group, refusals, || Some(submission))?;
+        self.cleaner.look(self.group.work());
+        Ok(Submitted(settled))
+    }
+
+    /// Submits a commit and waits until it is done.
+    ///
+    /// # Errors
+    /// As [`submit`](Self::submit) and [`Submitted::done`].
+    pub async fn commit(&self, commit: Commit) -> Result<()> {
+        let admission = self.admit().await;
+        self.submit(commit, admission, None)?.done().await
+    }
+
+    /// Why nothing is acknowledged any more, if so.
+    #[must_use]
+    pub fn failure(&self) -> Option<Error> {
+        self.group.failure()
+    }
+
+    /// Bytes of the journal, and how many of them nothing refers to any more.
+    #[must_use]
+    pub fn journal_bytes(&self) -> (u64, u64) {
+        (self.group.work().journal.used_bytes(), self.group.work().garbage_bytes())
+    }
+
+    /// Removes what nothing refers to any more, as far as whole segments go. For tests and maintenance; it happens by itself.
+    /// Blocks the thread.
+    ///
+    /// # Errors
+    /// What reading and writing returns.
+    pub fn clean(&self) -> Result<()> {
+        crate::cleaner::clean_oldest(&self.group, &self.overlay)
+    }
+
+    /// Ends background work and synchronises the index, so that it can be relied on after a restart of the machine. Blocks
+    /// the thread. All commits must be done.
+    ///
+    /// # Errors
+    /// What the operating system says. Nothing that was acknowledged is lost then; the next start takes longer.
+    pub fn close(&self) -> Result<()> {
+        self.cleaner.stop();
+        self.index().flush()?;
+        let index = self.directory.join(INDEX);
+        sync_tree(&index).map_err(|error| Error::io(&index, &error))?;
+        let note = self.directory.join(INDEX_STATE);
+        match self.failure() {
+            None => boot::note_synchronised(&note).map_err(|error| Error::io(&note, &error)),
+            Some(_) => Ok(()),
+        }
+    }
+
+    fn located(
+        &self,
+        from: &[u8],
+        until: Option<&[u8]>,
+    ) -> impl DoubleEndedIterator<Item = Result<(Vec<u8>, Located)>> + use<'_> {
+        // A range that ends before it begins is empty.
+        let from = until.filter(|until| *until < from).unwrap_or(from);
+        self.index().range(from.to_vec(), until.map(<[u8]>::to_vec))
+    }
+
+    /// The value that an entry of the index stands for; nothing if it was moved.
+    fn value(&self, located: &Located) -> Result<Option<Vec<u8>>> {
+        if let Some(inline) = located.inline() {
+            return Ok(Some(inline.to_vec()));
+        }
+        let journal = &self.group.work().journal;
+        let Place { segment, offset, .. } = located.place;
+        let value = journal.read(located.place).map_err(|error| journal.error(segment, &error))?;
+        match value {
+            Some(value) if !located.is(&value) => Err(Error::Damaged {
+                file: journal.disk().path().join(crate::journal::segment::file_name(segment)),
+                offset: u64::from(offset),
+                detail: "a value is not what was written".to_owned(),
+            }),
+            value => Ok(value),
+        }
+    }
+
+    fn index(&self) -> &Index {
+        &self.group.work().index
+    }
+}
+
+/// What was submitted, on disk or not.
+pub struct Latest<'a> {
+    store: &'a Store,
+    refusals: u64,
+}
+
+impl Latest<'_> {
+    /// The value of a key.
+    ///
+    /// # Errors
+    /// As [`Store::get`].
+    pub fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        match self.store.overlay.get(key) {
+            Some(submitted) => Ok(submitted.map(|value| value.to_vec())),
+            None => self.store.get(key),
+        }
+    }
+
+    /// At most `limit` keys from `from` up to but not including `until`, with their values, in order.
+    ///
+    /// # Errors
+    /// As [`Store::get`].
+    pub fn range(&self, from: &[u8], until: Option<&[u8]>, limit: usize) -> Result<Vec<Pair>> {
+        let submitted = self.store.overlay.range(from, until);
+        let mut merged = Vec::new();
+        let mut ahead = submitted.iter().peekable();
+        let mut stored = self.store.range(from, until);
+        let mut next = stored.next().transpose()?;
+        while merged.len() < limit {
+            match (ahead.peek(), &next) {
+                (Some((key, value)), pair) if pair.as_ref().is_none_or(|(stored, _)| *key <= stored) => {
+                    if pair.as_ref().is_some_and(|(stored, _)| *key == stored) {
+                        next = stored.next().transpose()?;
+                    }
+                    merged.extend(value.as_ref().map(|value| ((*key).clone(), value.to_vec())));
+                    ahead.next();
+                }
+                (_, None) => break,
+                (_, Some(_)) => {
+                    merged.extend(next.take());
+                    next = stored.next().transpose()?;
+                }
+            }
+        }
+        Ok(merged)
+    }
+}
+
+pub(crate) fn submit(
+    group: &Arc<Group<Writer>>,
+    refusals: Option<u64>,
+    prepare: impl FnOnce() -> Option<Submission>,
+) -> Result<Option<Settled<Writer>>> {
+    group.submit(refusals, prepare, |submission, ticket| {
+        submission.ticket = ticket;
+        submission.overlay.add(&submission.commit, ticket);
+    })
+}
+
+/// What background work knows of a store, which may be gone.
+pub(crate) type WeakGroup = Weak<Group<Writer>>;
+
+fn disk(directory: &Path) -> Arc<dyn Disk> {
+    Arc::new(RealDisk::new(directory.join(JOURNAL)))
+}
+
+fn format_text(id: &StoreId) -> String {
+    let digits: String = id.iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("{FORMAT_LINE}{digits}\n")
+}
+
+fn read_format(directory: &Path) -> Result<StoreId> {
+    let path = directory.join(FORMAT);
+    let text = private::read_file(&path, MAX_FORMAT_BYTES)?.unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    let damaged = || Error::Damaged { file: path.clone(), offset: 0, detail: "it does not name a store".to_owned() };
+    let Some(digits) = text.trim().strip_prefix(FORMAT_LINE) else {
+        let found = text.strip_prefix("enlace store, format ").and_then(|rest| rest.split(',').next()?.parse().ok());
+        return Err(found.map_or_else(damaged, |found| Error::Newer { store: directory.to_owned(), found, supported: 1 }));
+    };
+    let id = u128::from_str_radix(digits, 16).ok().filter(|_| digits.len() == 32).ok_or_else(damaged)?;
+    Ok(id.to_be_bytes())
+}
+
+/// The index, if the machine is the one that it was written on, or it was synchronised; and if it belongs to the journal.
+fn reliable_index(directory: &Path, note: &Path, found: &recovery::Found) -> Result<Option<(Index, State)>> {
+    if !boot::is_reliable(note)? {
+        return Ok(None);
+    }
+    // sled panics on some damage.
+    let path = directory.join(INDEX);
+    let opened = std::panic::catch_unwind(|| Index::open(&path).and_then(|index| Ok((index.state()?, index))));
+    match opened {
+        Ok(Ok((Some(state), index))) if found.has(state.position) => Ok(Some((index, state))),
+        Ok(Ok(_)) => Ok(None),
+        Ok(Err(error @ (Error::Full { .. } | Error::InUse { .. }))) => Err(error),
+        Ok(Err(error)) => {
+            tracing::warn!(%error, "the index cannot be opened");
+            Ok(None)
+        }
+        Err(_) => Ok(None),
+    }
+}
+
+fn empty_index(directory: &Path, found: &recovery::Found) -> Result<(Index, State)> {
+    let path = directory.join(INDEX);
+    match std::fs::remove_dir_all(&path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(Error::io(&path, &error)),
+        _ => tracing::info!(path = %path.display(), "the index is rebuilt from the journal"),
+    }
+    let index = Index::open(&path)?;
+    let position = found.beginning();
+    let state = index.apply(Vec::new(), position, 0)?;
+    Ok((index, state))
+}
+
+/// Applies what the index does not have yet.
+fn catch_up(found: recovery::Found, index: &Index, mut state: State) -> Result<(Journal, State)> {
+    let mut waiting = Vec::new();
+    let mut position = state.position;
+    let from = state.position;
+    let journal = found.replay(from, |replayed| {
+        let body = Place { segment: replayed.segment, offset: replayed.body_offset, length: 0 };
+        waiting.extend(changes(body, &replayed.commit));
+        position = replayed.next;
+        if waiting.len() >= REBUILD_BATCH {
+            state = index.apply(std::mem::take(&mut waiting), position, state.live_bytes)?;
+        }
+        Ok(())
+    })?;
+    let state = index.apply(waiting, position, state.live_bytes)?;
+    Ok((journal, state))
+}
+
+/// Synchronises all files and directories below a directory, and itself.
+fn sync_tree(directory: &Path) -> io::Result<()> {
+    for entry in std::fs::read_dir(directory)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            sync_tree(&entry.path())?;
+        } else {
+            std::fs::File::open(entry.path())?.sync_all()?;
+        }
+    }
+    private::sync_directory(directory)
+}

@@ -1,0 +1,131 @@
+//! The work on a group of commits: journal, then index.
+
+use std::any::Any;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::OwnedSemaphorePermit;
+
+use crate::Error;
+use crate::commit::Commit;
+use crate::group::Work;
+use crate::index::{Change, Index, Located, State};
+use crate::journal::{Journal, Place, WriteError};
+use crate::overlay::Overlay;
+use crate::queue::{Setback, Ticket};
+
+/// From this average on, a synchronisation is handed to a thread that may block.
+const SLOW: Duration = Duration::from_micros(1500);
+/// Weight of the past in the average, of [`AVERAGED`].
+const KEPT: u64 = 7;
+const AVERAGED: u64 = 8;
+
+/// A commit on its way.
+pub(crate) struct Submission {
+    pub(crate) commit: Commit,
+    /// Released once the commit took effect or was refused.
+    pub(crate) _held: Option<Box<dyn Any + Send>>,
+    pub(crate) _permit: Option<OwnedSemaphorePermit>,
+    pub(crate) overlay: Arc<Overlay>,
+    pub(crate) ticket: Ticket,
+}
+
+impl Drop for Submission {
+    fn drop(&mut self) {
+        self.overlay.remove(&self.commit, self.ticket);
+    }
+}
+
+/// Writes groups of commits.
+pub(crate) struct Writer {
+    pub(crate) journal: Journal,
+    pub(crate) index: Index,
+    state: Mutex<State>,
+    /// That of the state, to be asked without its lock.
+    live_bytes: AtomicU64,
+    /// Average duration of a synchronisation, in nanoseconds.
+    average: AtomicU64,
+}
+
+impl Writer {
+    pub(crate) fn new(journal: Journal, index: Index, state: State) -> Self {
+        let live_bytes = AtomicU64::new(state.live_bytes);
+        Self { journal, index, state: Mutex::new(state), live_bytes, average: AtomicU64::new(0) }
+    }
+
+    /// Bytes of the journal that nothing refers to any more.
+    pub(crate) fn garbage_bytes(&self) -> u64 {
+        self.journal.used_bytes().saturating_sub(self.live_bytes.load(Ordering::Relaxed))
+    }
+
+    /// Writes as many commits as fit in one segment. Returns how many.
+    fn write(&self, commits: &[&Commit]) -> Result<usize, Setback> {
+        let count = self.journal.reserve(commits).map_err(|error| self.setback(error))?;
+        let commits = &commits[..count];
+        let began = Instant::now();
+        let written = self.journal.write(commits);
+        self.note_duration(began.elapsed());
+        let (places, position) = written.map_err(|error| self.setback(WriteError::Failed(error)))?;
+        let changes = places.iter().zip(commits).flat_map(|(place, commit)| changes(*place, commit)).collect();
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        *state = self.index.apply(changes, position, state.live_bytes).map_err(|error| {
+            tracing::error!(%error, "a commit reached the journal but not the index; nothing is acknowledged any more");
+            Setback::Failed(Error::Failed { reason: error.to_string() })
+        })?;
+        self.live_bytes.store(state.live_bytes, Ordering::Relaxed);
+        Ok(count)
+    }
+
+    fn setback(&self, error: WriteError) -> Setback {
+        let path = self.journal.disk().path();
+        match error {
+            WriteError::Full => {
+                tracing::warn!(path = %path.display(), "the disk is full; changes are refused");
+                Setback::Refused(Error::Full { path: path.to_owned() })
+            }
+            WriteError::Failed(error) => {
+                tracing::error!(path = %path.display(), %error, "a write failed; nothing is acknowledged any more");
+                Setback::Failed(Error::Failed { reason: error.to_string() })
+            }
+        }
+    }
+
+    fn note_duration(&self, duration: Duration) {
+        let now = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX / AVERAGED);
+        let before = self.average.load(Ordering::Relaxed);
+        self.average.store((before * KEPT + now) / AVERAGED, Ordering::Relaxed);
+    }
+}
+
+impl Work for Writer {
+    type Item = Submission;
+
+    fn run(&self, items: &[(Ticket, Submission)], before: Ticket) -> (Ticket, Option<Setback>) {
+        let commits: Vec<&Commit> = items.iter().map(|(_, submission)| &submission.commit).collect();
+        let mut done = 0;
+        while done < commits.len() {
+            match self.write(&commits[done..]) {
+                Ok(count) => done += count,
+                Err(setback) => return (before + done as u64, Some(setback)),
+            }
+        }
+        (before + done as u64, None)
+    }
+
+    fn is_slow(&self) -> bool {
+        self.average.load(Ordering::Relaxed) > SLOW.as_nanos() as u64
+    }
+}
+
+/// The changes to the index that a commit means whose body is at `body`.
+pub(crate) fn changes(body: Place, commit: &Commit) -> impl Iterator<Item = Change> + use<'_> {
+    commit.entries().iter().map(move |entry| {
+        let located = entry.value.clone().map(|range| {
+            let offset = body.offset + u32::try_from(range.start).expect("commits are bounded");
+            let length = u32::try_from(range.len()).expect("commits are bounded");
+            Located::new(Place { segment: body.segment, offset, length }, &commit.body()[range])
+        });
+        Change { key: commit.body()[entry.key.clone()].to_vec(), located }
+    })
+}

@@ -1,0 +1,253 @@
+//! The contract of the store, through its public face and on the real file system.
+#![allow(clippy::unwrap_used, reason = "a test")]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use durable::{Commit, Condition, Error, Location, MAX_PENDING_COMMITS, Store};
+
+const INDEX_STATE: &str = "index.state";
+
+fn create(directory: &Path) -> Store {
+    Location::new(&directory.join("store")).begin().unwrap().publish().unwrap()
+}
+
+fn reopen(directory: &Path) -> Store {
+    Store::open(&directory.join("store")).unwrap()
+}
+
+fn puts<'a>(pairs: impl IntoIterator<Item = (&'a [u8], &'a [u8])>) -> Commit {
+    let mut commit = Commit::new();
+    for (key, value) in pairs {
+        commit.put(key, value).unwrap();
+    }
+    commit
+}
+
+fn removal(key: &[u8]) -> Commit {
+    let mut commit = Commit::new();
+    commit.remove(key).unwrap();
+    commit
+}
+
+fn all(store: &Store) -> BTreeMap<Vec<u8>, Vec<u8>> {
+    store.range(b"", None).map(Result::unwrap).collect()
+}
+
+#[tokio::test]
+async fn what_was_committed_is_there_whether_the_store_was_closed_or_not() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = create(directory.path());
+    let long = vec![7; 100_000];
+    store.commit(puts([(b"a".as_slice(), b"1".as_slice()), (b"b", &long), (b"c", b"")])).await.unwrap();
+    store.commit(removal(b"a")).await.unwrap();
+    let expected = all(&store);
+    assert_eq!(expected.keys().collect::<Vec<_>>(), [b"b", b"c"]);
+    drop(store);
+    let store = reopen(directory.path());
+    assert_eq!(all(&store), expected);
+    store.close().unwrap();
+    drop(store);
+    assert_eq!(all(&reopen(directory.path())), expected);
+}
+
+#[tokio::test]
+async fn after_a_restart_of_the_machine_the_index_is_rebuilt_unless_it_was_synchronised() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = create(directory.path());
+    for number in 0..100u8 {
+        store.commit(puts([(&[1, number % 10][..], [number; 50].as_slice()), (&[2, number], &[number])])).await.unwrap();
+        store.commit(removal(&[2, number.wrapping_sub(5)])).await.unwrap();
+    }
+    let expected = all(&store);
+    let bytes = store.journal_bytes();
+    drop(store);
+    // As after a loss of power: another start of the machine, and files of the index that were never synchronised.
+    fs::write(directory.path().join("store").join(INDEX_STATE), "another start").unwrap();
+    fs::write(directory.path().join("store/index/db"), "").unwrap();
+    let store = reopen(directory.path());
+    assert_eq!(all(&store), expected);
+    assert_eq!(store.journal_bytes(), bytes, "what is in use was counted again");
+}
+
+#[tokio::test]
+async fn an_index_that_does_not_open_is_rebuilt() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = create(directory.path());
+    store.commit(puts([(b"key".as_slice(), b"value".as_slice())])).await.unwrap();
+    drop(store);
+    let index = directory.path().join("store/index");
+    for entry in fs::read_dir(&index).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_file() {
+            fs::write(path, "not a database").unwrap();
+        }
+    }
+    assert_eq!(reopen(directory.path()).get(b"key").unwrap().unwrap(), b"value");
+}
+
+#[tokio::test]
+async fn a_value_that_is_not_what_was_written_is_an_error() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = create(directory.path());
+    store.commit(puts([(b"key".as_slice(), [1; 100].as_slice())])).await.unwrap();
+    let journal = directory.path().join("store/journal/0000000001.journal");
+    let mut bytes = fs::read(&journal).unwrap();
+    let place = bytes.windows(100).position(|window| window == [1; 100]).unwrap();
+    bytes[place + 50] ^= 1;
+    fs::write(&journal, bytes).unwrap();
+    let error = store.get(b"key").unwrap_err().to_string();
+    assert!(error.contains("0000000001.journal") && error.contains("restore"), "{error}");
+}
+
+#[tokio::test]
+async fn whoever_builds_on_what_was_submitted_sees_it_and_nobody_else_does() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = create(directory.path());
+    store.commit(puts([(b"a".as_slice(), b"0".as_slice()), (b"b", b"0"), (b"d", b"0")])).await.unwrap();
+    let mut commit = puts([(b"a".as_slice(), b"1".as_slice()), (b"c", b"1")]);
+    commit.remove(b"b").unwrap();
+    let submitted = store.submit(commit, store.admit().await, None).unwrap();
+    assert_eq!(store.get(b"a").unwrap().unwrap(), b"0");
+    let latest = store.latest();
+    assert_eq!(latest.get(b"a").unwrap().unwrap(), b"1");
+    assert_eq!(latest.get(b"b").unwrap(), None);
+    let pairs = latest.range(b"", None, 10).unwrap();
+    let expected: [(&[u8], &[u8]); 3] = [(b"a", b"1"), (b"c", b"1"), (b"d", b"0")];
+    assert!(pairs.iter().map(|(key, value)| (key.as_slice(), value.as_slice())).eq(expected), "{pairs:?}");
+    assert_eq!(latest.range(b"b", Some(b"d"), 10).unwrap().len(), 1);
+    assert_eq!(latest.range(b"", None, 2).unwrap().len(), 2);
+    submitted.done().await.unwrap();
+    assert_eq!(all(&store).into_iter().collect::<Vec<_>>(), pairs);
+}
+
+#[tokio::test]
+async fn a_commit_that_nobody_waits_for_takes_effect() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = create(directory.path());
+    let (held, released) = std::sync::mpsc::channel::<()>();
+    let submitted = store.submit(puts([(b"a".as_slice(), b"1".as_slice())]), store.admit().await, Some(Box::new(held)));
+    drop(submitted.unwrap());
+    assert!(released.recv().is_err(), "what was held is released");
+    assert_eq!(store.get(b"a").unwrap().unwrap(), b"1");
+}
+
+#[tokio::test]
+async fn commits_under_way_are_bounded() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = create(directory.path());
+    let mut admitted = Vec::new();
+    for _ in 0..MAX_PENDING_COMMITS {
+        admitted.push(store.admit().await);
+    }
+    let mut waiting = std::pin::pin!(tokio::task::unconstrained(store.admit()));
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    assert!(waiting.as_mut().poll(&mut context).is_pending());
+    let submitted = store.submit(puts([(b"a".as_slice(), b"1".as_slice())]), admitted.pop().unwrap(), None).unwrap();
+    assert!(waiting.as_mut().poll(&mut context).is_pending(), "a submitted commit counts until it is done");
+    submitted.done().await.unwrap();
+    assert!(waiting.as_mut().poll(&mut context).is_ready());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn simultaneous_commits_all_take_effect_while_the_journal_is_cleaned() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = std::sync::Arc::new(create(directory.path()));
+    let writers: Vec<_> = (0..8u8)
+        .map(|writer| {
+            let store = store.clone();
+            tokio::spawn(async move {
+                for round in 0..60u8 {
+                    for key in 0..8u8 {
+                        let value = vec![round; 10_000 + usize::from(key)];
+                        store.commit(puts([(&[writer, key][..], value.as_slice())])).await.unwrap();
+                    }
+                }
+            })
+        })
+        .collect();
+    let cleaning = tokio::task::spawn_blocking({
+        let store = store.clone();
+        move || (0..20).for_each(|_| store.clean().unwrap())
+    });
+    for writer in writers {
+        writer.await.unwrap();
+    }
+    cleaning.await.unwrap();
+    while store.journal_bytes().0 > 20 * 1024 * 1024 {
+        store.clean().unwrap();
+    }
+    let check = |store: &Store| {
+        let all = all(store);
+        assert_eq!(all.len(), 64);
+        assert!(all.iter().all(|(key, value)| *value == vec![59; 10_000 + usize::from(key[1])]));
+    };
+    check(&store);
+    drop(store);
+    fs::write(directory.path().join("store").join(INDEX_STATE), "another start").unwrap();
+    check(&reopen(directory.path()));
+}
+
+#[tokio::test]
+async fn a_removed_key_stays_removed_when_the_journal_is_cleaned() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = create(directory.path());
+    store.commit(puts([(b"kept".as_slice(), [1; 50].as_slice()), (b"gone", &[2; 50])])).await.unwrap();
+    let filler = vec![0; 1_000_000];
+    for round in 0..40 {
+        store.commit(puts([(b"filler".as_slice(), filler.as_slice())])).await.unwrap();
+        if round == 20 {
+            store.commit(removal(b"gone")).await.unwrap();
+        }
+    }
+    for _ in 0..2 {
+        store.clean().unwrap();
+        drop(reopen_as_after_a_cut(directory.path(), &store));
+    }
+    drop(store);
+    fs::write(directory.path().join("store").join(INDEX_STATE), "another start").unwrap();
+    let store = reopen(directory.path());
+    assert_eq!(store.get(b"kept").unwrap().unwrap(), [1; 50]);
+    assert_eq!(store.get(b"gone").unwrap(), None);
+    assert!(store.journal_bytes().0 < 20 * 1024 * 1024);
+}
+
+/// What a process would find that started on a copy of the files as they are now, with another start of the machine.
+fn reopen_as_after_a_cut(directory: &Path, _running: &Store) -> Store {
+    let copy = directory.join("copy");
+    let _ = fs::remove_dir_all(&copy);
+    fs::create_dir_all(copy.join("store/journal")).unwrap();
+    fs::copy(directory.join("store/format"), copy.join("store/format")).unwrap();
+    for entry in fs::read_dir(directory.join("store/journal")).unwrap() {
+        let entry = entry.unwrap();
+        fs::copy(entry.path(), copy.join("store/journal").join(entry.file_name())).unwrap();
+    }
+    let store = reopen(&copy);
+    assert_eq!(store.get(b"kept").unwrap().unwrap(), [1; 50]);
+    assert_eq!(store.get(b"gone").unwrap(), None);
+    store
+}
+
+#[tokio::test]
+async fn a_store_of_a_newer_program_is_refused_and_left_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    drop(create(directory.path()));
+    let format = directory.path().join("store/format");
+    let text = fs::read_to_string(&format).unwrap().replace("format 1", "format 99");
+    fs::write(&format, text).unwrap();
+    let refusal = Store::open(&directory.path().join("store")).err().unwrap();
+    assert!(matches!(refusal, Error::Newer { found: 99, supported: 1, .. }), "{refusal}");
+}
+
+#[test]
+fn a_store_without_its_journal_is_named_with_the_way_back() {
+    let directory = tempfile::tempdir().unwrap();
+    drop(create(directory.path()));
+    let journal = directory.path().join("store/journal");
+    fs::remove_dir_all(&journal).unwrap();
+    fs::create_dir(&journal).unwrap();
+    assert_eq!(Location::new(&directory.path().join("store")).inspect().unwrap(), Condition::Ready);
+    let refusal = Store::open(&directory.path().join("store")).err().unwrap().to_string();
+    assert!(refusal.contains(journal.to_str().unwrap()) && refusal.contains("restore it from a backup"), "{refusal}");
+}
