@@ -3,10 +3,11 @@
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use crate::queue::{Queue, Setback, Ticket, Turn};
-use crate::sync::{Arc, Mutex, MutexGuard};
+use crate::sync::{Mutex, MutexGuard};
 use crate::{Error, Result};
 
 /// The work on a group.
@@ -66,16 +67,22 @@ impl<W: Work> Group<W> {
         self.queue().failure().cloned()
     }
 
+    /// Works on a group, and on what nobody waits for.
     fn lead(&self, items: Vec<(Ticket, W::Item)>) {
-        let before = items.first().map_or(0, |(ticket, _)| ticket - 1);
-        let outcome = catch_unwind(AssertUnwindSafe(|| self.work.run(&items, before)));
-        // Locks that items hold are free before anybody is told.
-        drop(items);
-        // After a panic nobody knows how far it came.
-        let panicked = |_| (before, Some(Setback::Failed(Error::Failed { reason: "a defect, see the log".to_owned() })));
-        let (settled, setback) = outcome.unwrap_or_else(panicked);
-        let woken = self.queue().report(settled, setback);
-        woken.into_iter().for_each(Waker::wake);
+        let mut next = Some(items);
+        while let Some(items) = next {
+            let before = items.first().map_or(0, |(ticket, _)| ticket - 1);
+            let outcome = catch_unwind(AssertUnwindSafe(|| self.work.run(&items, before)));
+            // Locks that items hold are free before anybody is told.
+            drop(items);
+            // After a panic nobody knows how far it came.
+            let panicked =
+                |_| (before, Some(Setback::Failed(Error::Failed { reason: "a defect, see the log".to_owned() })));
+            let (settled, setback) = outcome.unwrap_or_else(panicked);
+            let (woken, orphans) = self.queue().report(settled, setback);
+            woken.into_iter().for_each(Waker::wake);
+            next = orphans;
+        }
     }
 
     fn queue(&self) -> MutexGuard<'_, Queue<W::Item>> {

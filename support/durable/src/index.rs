@@ -228,7 +228,9 @@ fn open_when_released(path: &Path) -> Result<sled::Db> {
 
 fn failure(path: &Path, error: &sled::Error) -> Error {
     match error {
-        sled::Error::Io(source) if source.kind() == std::io::ErrorKind::StorageFull => Error::Full { path: path.to_owned() },
+        sled::Error::Io(source) if source.kind() == std::io::ErrorKind::StorageFull => {
+            Error::Full { path: path.to_owned() }
+        }
         other => Error::Index { path: path.to_owned(), reason: other.to_string() },
     }
 }
@@ -282,7 +284,8 @@ mod tests {
         let first = index.apply(vec![put(b"a", b"12"), put(b"b", b"1"), put(b"b", b"123")], position(4), 0).unwrap();
         assert_eq!(first.live_bytes, (7 + 1 + 2) + (7 + 1 + 3));
         let remove = |key: &[u8]| Change { key: key.to_vec(), located: None };
-        let second = index.apply(vec![remove(b"a"), remove(b"none"), put(b"b", b"")], position(5), first.live_bytes).unwrap();
+        let second =
+            index.apply(vec![remove(b"a"), remove(b"none"), put(b"b", b"")], position(5), first.live_bytes).unwrap();
         assert_eq!(second, State { position: position(5), live_bytes: 7 + 1 });
         assert_eq!(index.state().unwrap(), Some(second));
         let keys: Vec<_> = index.range(Vec::new(), None).map(|entry| entry.unwrap().0).collect();

@@ -119,7 +119,8 @@ mod tests {
     fn a_wait_without_patience_is_a_refusal() {
         let directory = tempfile::tempdir().unwrap();
         let _first = DirectoryLock::take(directory.path(), "lock").unwrap();
-        let refusal = DirectoryLock::wait(directory.path(), "lock", Duration::ZERO, |_| panic!("not told")).unwrap_err();
+        let refusal =
+            DirectoryLock::wait(directory.path(), "lock", Duration::ZERO, |_| panic!("not told")).unwrap_err();
         assert!(matches!(refusal, Error::InUse { .. }));
     }
 }

@@ -128,9 +128,13 @@ impl<T> Queue<T> {
         std::mem::take(&mut self.pending)
     }
 
-    /// Ends the work on a group: everything up to `settled` took effect. Returns whom to wake without holding a
-    /// lock.
-    pub(crate) fn report(&mut self, settled: Ticket, setback: Option<Setback>) -> Vec<Waker> {
+    /// Ends the work on a group: everything up to `settled` took effect. Returns whom to wake without holding a lock, and what
+    /// to work on next if nobody waits who could lead.
+    pub(crate) fn report(
+        &mut self,
+        settled: Ticket,
+        setback: Option<Setback>,
+    ) -> (Vec<Waker>, Option<Vec<(Ticket, T)>>) {
         self.is_led = false;
         self.settled = self.settled.max(settled);
         let mut dropped = Vec::new();
@@ -154,12 +158,13 @@ impl<T> Queue<T> {
             std::mem::replace(&mut self.waiters, later)
         };
         // Somebody has to lead the next group.
-        if !self.pending.is_empty() {
+        let next = self.waiters.first_key_value().is_none().then(|| self.lead_if_idle()).flatten();
+        if next.is_none() && !self.pending.is_empty() {
             woken.extend(self.waiters.pop_first());
         }
         // Under the lock, so that nobody sees traces of what was refused with the new number of refusals.
         drop(dropped);
-        woken.into_values().collect()
+        (woken.into_values().collect(), next)
     }
 
     /// Forgets whoever waited for an item. Returns who has to be woken instead, and whether somebody has to lead who does not
@@ -195,6 +200,11 @@ mod tests {
         }
     }
 
+    fn wake((woken, next): (Vec<Waker>, Option<Vec<(Ticket, char)>>)) {
+        assert!(next.is_none());
+        woken.into_iter().for_each(Waker::wake);
+    }
+
     #[test]
     fn the_first_to_wait_leads_everything_and_what_comes_later_waits_for_the_next_group() {
         let mut queue = Queue::new();
@@ -203,7 +213,7 @@ mod tests {
         let c = queue.submit('c');
         assert!(matches!(turn(&mut queue, a), Turn::Wait));
         assert!(matches!(turn(&mut queue, c), Turn::Wait));
-        queue.report(b, None).into_iter().for_each(Waker::wake);
+        wake(queue.report(b, None));
         assert!(matches!(turn(&mut queue, a), Turn::Settled));
         assert!(matches!(turn(&mut queue, b), Turn::Settled));
         assert_eq!(led(&mut queue, c), [(c, 'c')]);
@@ -216,7 +226,7 @@ mod tests {
         let seen = queue.refusals();
         led(&mut queue, a);
         let c = queue.submit('c');
-        queue.report(a, Some(Setback::Refused(full()))).into_iter().for_each(Waker::wake);
+        wake(queue.report(a, Some(Setback::Refused(full()))));
         assert!(matches!(turn(&mut queue, a), Turn::Settled));
         assert!(matches!(turn(&mut queue, b), Turn::Refused(Error::Full { .. })));
         assert!(matches!(turn(&mut queue, c), Turn::Refused(Error::Full { .. })));
@@ -232,11 +242,20 @@ mod tests {
         let (a, b) = (queue.submit('a'), queue.submit('b'));
         led(&mut queue, a);
         let failure = Error::Failed { reason: "broken".to_owned() };
-        queue.report(a, Some(Setback::Failed(failure))).into_iter().for_each(Waker::wake);
+        wake(queue.report(a, Some(Setback::Failed(failure))));
         assert!(matches!(turn(&mut queue, a), Turn::Settled));
         assert!(matches!(turn(&mut queue, b), Turn::Refused(Error::Failed { .. })));
         assert!(matches!(queue.check(None), Err(Error::Failed { .. })));
         assert!(queue.failure().is_some());
+    }
+
+    #[test]
+    fn what_nobody_waits_for_is_led_by_whoever_leads_already() {
+        let mut queue = Queue::new();
+        let a = queue.submit('a');
+        led(&mut queue, a);
+        let b = queue.submit('b');
+        assert_eq!(queue.report(a, None).1.unwrap(), [(b, 'b')]);
     }
 
     #[test]
@@ -247,7 +266,7 @@ mod tests {
         let (b, c) = (queue.submit('b'), queue.submit('c'));
         assert!(matches!(turn(&mut queue, b), Turn::Wait));
         assert!(matches!(turn(&mut queue, c), Turn::Wait));
-        queue.report(a, None).into_iter().for_each(Waker::wake);
+        wake(queue.report(a, None));
         let (next, nobody) = queue.abandon(b);
         assert!(next.is_some() && !nobody, "the one who waits for c leads");
         let (next, nobody) = queue.abandon(c);

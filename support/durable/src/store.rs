@@ -77,7 +77,8 @@ impl Store {
         let failed = |error: io::Error| Error::io(directory, &error);
         private::create_directory(&directory.join(JOURNAL)).map_err(failed)?;
         let mut id = StoreId::default();
-        getrandom::fill(&mut id).map_err(|_| Error::Failed { reason: "the system has no random numbers".to_owned() })?;
+        getrandom::fill(&mut id)
+            .map_err(|_| Error::Failed { reason: "the system has no random numbers".to_owned() })?;
         let journal = Journal::create(disk(directory), id)?;
         private::create_file(&directory.join(format!("{FORMAT}.new")), format_text(&id).as_bytes()).map_err(failed)?;
         let index = Index::open(&directory.join(INDEX))?;
@@ -110,10 +111,8 @@ impl Store {
     pub fn open(directory: &Path) -> Result<Self> {
         let id = read_format(directory)?;
         let found = recovery::find(disk(directory), id)?;
-        let found = found.ok_or_else(|| Error::StoreLost {
-            store: directory.join(JOURNAL),
-            evidence: directory.join(FORMAT),
-        })?;
+        let found = found
+            .ok_or_else(|| Error::StoreLost { store: directory.join(JOURNAL), evidence: directory.join(FORMAT) })?;
         let note = directory.join(INDEX_STATE);
         let (index, state) = match reliable_index(directory, &note, &found)? {
             Some(indexed) => indexed,
@@ -402,7 +401,11 @@ fn read_format(directory: &Path) -> Result<StoreId> {
     let damaged = || Error::Damaged { file: path.clone(), offset: 0, detail: "it does not name a store".to_owned() };
     let Some(digits) = text.trim().strip_prefix(FORMAT_LINE) else {
         let found = text.strip_prefix("enlace store, format ").and_then(|rest| rest.split(',').next()?.parse().ok());
-        return Err(found.map_or_else(damaged, |found| Error::Newer { store: directory.to_owned(), found, supported: 1 }));
+        return Err(found.map_or_else(damaged, |found| Error::Newer {
+            store: directory.to_owned(),
+            found,
+            supported: 1,
+        }));
     };
     let id = u128::from_str_radix(digits, 16).ok().filter(|_| digits.len() == 32).ok_or_else(damaged)?;
     Ok(id.to_be_bytes())

@@ -57,7 +57,10 @@ async fn after_a_restart_of_the_machine_the_index_is_rebuilt_unless_it_was_synch
     let directory = tempfile::tempdir().unwrap();
     let store = create(directory.path());
     for number in 0..100u8 {
-        store.commit(puts([(&[1, number % 10][..], [number; 50].as_slice()), (&[2, number], &[number])])).await.unwrap();
+        store
+            .commit(puts([(&[1, number % 10][..], [number; 50].as_slice()), (&[2, number], &[number])]))
+            .await
+            .unwrap();
         store.commit(removal(&[2, number.wrapping_sub(5)])).await.unwrap();
     }
     let expected = all(&store);
@@ -201,6 +204,8 @@ async fn a_removed_key_stays_removed_when_the_journal_is_cleaned() {
             store.commit(removal(b"gone")).await.unwrap();
         }
     }
+    // Nothing else cleans from here on.
+    store.close().unwrap();
     for _ in 0..2 {
         store.clean().unwrap();
         drop(reopen_as_after_a_cut(directory.path(), &store));

@@ -223,11 +223,7 @@ impl Journal {
     }
 
     fn position(&self, tail: &Tail) -> Position {
-        Position {
-            segment: tail.segment.header.number,
-            offset: tail.segment.end(),
-            sequence: tail.next_sequence,
-        }
+        Position { segment: tail.segment.header.number, offset: tail.segment.end(), sequence: tail.next_sequence }
     }
 
     /// Where the next frame will begin.

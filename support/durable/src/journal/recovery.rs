@@ -32,7 +32,8 @@ pub(crate) struct Found {
 /// [`Error::Damaged`] and [`Error::Newer`] name the file.
 pub(crate) fn find(disk: Arc<dyn Disk>, store: StoreId) -> Result<Option<Found>> {
     let failed = |error: io::Error| Error::io(disk.path(), &error);
-    let mut numbers: Vec<u32> = disk.names().map_err(failed)?.iter().filter_map(|name| segment::number_of(name)).collect();
+    let mut numbers: Vec<u32> =
+        disk.names().map_err(failed)?.iter().filter_map(|name| segment::number_of(name)).collect();
     numbers.sort_unstable();
     let mut segments = BTreeMap::new();
     for (index, number) in numbers.iter().copied().enumerate() {
@@ -95,7 +96,8 @@ impl Found {
     /// Whether frames from this position on could be in the journal.
     pub(crate) fn has(&self, position: Position) -> bool {
         self.segments.get(&position.segment).is_some_and(|segment| {
-            (HEADER..=segment.written_ahead()).contains(&position.offset) && segment.header.first_sequence <= position.sequence
+            (HEADER..=segment.written_ahead()).contains(&position.offset)
+                && segment.header.first_sequence <= position.sequence
         })
     }
 
@@ -104,11 +106,7 @@ impl Found {
     ///
     /// # Errors
     /// [`Error::Damaged`] if a commit that was acknowledged cannot be read, and what `visit` returns.
-    pub(crate) fn replay(
-        self,
-        from: Position,
-        mut visit: impl FnMut(&Replayed) -> Result<()>,
-    ) -> Result<Journal> {
+    pub(crate) fn replay(self, from: Position, mut visit: impl FnMut(&Replayed) -> Result<()>) -> Result<Journal> {
         let mut at = from;
         let last = *self.segments.last_key_value().expect("there is one").0;
         let segments: Vec<_> = self.segments.range(from.segment..).map(|(_, segment)| segment.clone()).collect();
@@ -117,7 +115,9 @@ impl Found {
             if number != at.segment {
                 at = Position { segment: number, offset: HEADER, sequence: at.sequence };
             }
-            if segment.header.first_sequence > at.sequence || (at.offset == HEADER && segment.header.first_sequence != at.sequence) {
+            if segment.header.first_sequence > at.sequence
+                || (at.offset == HEADER && segment.header.first_sequence != at.sequence)
+            {
                 return Err(damage(&*self.disk, number, 0, "frames before it are missing"));
             }
             let limit = if number == last { segment.written_ahead() } else { segment.end() };
