@@ -5,7 +5,7 @@ use transport::wire::Timestamp;
 use crate::Result;
 use crate::error::{Error, TransportError};
 use crate::runtime::Node;
-use crate::store::{Batch, Object};
+use crate::store::{Batch, Object, View};
 
 /// How the backbone refuses a value.
 const INVALID_VALUE: &str = "error.platform.validation.invalidPropertyValue";
@@ -13,12 +13,12 @@ const INVALID_VALUE: &str = "error.platform.validation.invalidPropertyValue";
 impl Node {
     /// Applies changes, waits until they are on disk, and has them pushed to the other devices in the background.
     pub(crate) async fn commit(&self, batch: Batch) -> Result<()> {
-        self.change(|| Ok((batch, ()))).await
+        self.change(|_| Ok((batch, ()))).await
     }
 
     /// As [`Node::commit`] for a batch that depends on what is stored: nothing else changes between its making and its
     /// taking effect.
-    pub(crate) async fn change<T>(&self, build: impl FnOnce() -> Result<(Batch, T)>) -> Result<T> {
+    pub(crate) async fn change<T>(&self, build: impl FnOnce(&View<'_>) -> Result<(Batch, T)>) -> Result<T> {
         let outcome = self.store.change(build).await?;
         self.sync.changed();
         Ok(outcome)
@@ -31,7 +31,7 @@ impl Node {
     /// under an old id would lose the old one's key. [`Error::Store`] says what is at the backbone but not here.
     pub(crate) async fn remember(&self, object: Object) -> Result<()> {
         let id = object.id.clone();
-        let create = || match self.store.object(&object.collection, &object.id)? {
+        let create = |view: &View<'_>| match view.object(&object.collection, &object.id)? {
             None => {
                 let mut batch = Batch::new();
                 batch.record_create(object);

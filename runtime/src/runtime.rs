@@ -14,7 +14,7 @@ use crate::event::{EventBus, EventReceiver};
 use crate::facade::{AccountFacade, ChallengesFacade, FilesFacade, IdentityMetadataFacade, TokensFacade};
 use crate::store::{Store, StoreError};
 use crate::sync::{self, Synchronizer};
-use crate::vault;
+use crate::vault::{self, StoreKeySource};
 
 /// A running node. Cheap to clone; the last clone does not stop it, [`Runtime::shutdown`] does.
 #[derive(Clone)]
@@ -27,7 +27,7 @@ pub(crate) struct Node {
     pub(crate) config: Config,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) events: EventBus,
-    /// What is remembered; [`Runtime::shutdown`] flushes it.
+    /// What is remembered; [`Runtime::shutdown`] closes it.
     pub(crate) store: Arc<Store>,
     /// Identity, device, and their connection to the backbone.
     pub(crate) account: Arc<Account>,
@@ -99,16 +99,17 @@ impl Runtime {
         self.node.clock.clone()
     }
 
-    /// Stops background work, pushes nothing more, then flushes the store. Idempotent.
+    /// Stops background work, pushes nothing more, then closes the store. Idempotent.
     ///
     /// The data directory is released when the last clone and the last facade are gone. What was not pushed is pushed
     /// after the next start.
     ///
     /// # Errors
-    /// [`crate::Error::Store`] if the last flush fails.
+    /// [`crate::Error::Store`] if the store cannot be closed; nothing that was acknowledged is lost then.
     pub async fn shutdown(&self) -> Result<()> {
         self.node.sync.stop().await;
-        Ok(self.node.store.flush().await?)
+        let node = self.node.clone();
+        Ok(blocking(move || node.store.close()).await?)
     }
 }
 
@@ -157,7 +158,7 @@ impl RuntimeBuilder {
 async fn open_store(config: Config) -> Result<(Config, Store, PathBuf)> {
     let opened: Result<_, StoreError> = blocking(move || {
         vault::prepare_directory(&config.data_dir)?;
-        let store = Store::open(&config.data_dir, || vault::store_secret(&config), config.datawallet_enabled)?;
+        let store = Store::open(&config.data_dir, &StoreKeySource::of(&config), config.datawallet_enabled)?;
         let temporary_directory = vault::fresh_temporary_directory(&config.data_dir)?;
         Ok((config, store, temporary_directory))
     })

@@ -1,9 +1,10 @@
-//! Secrets and private files at rest: who may read the data directory, and where the key of the store comes from.
+//! Where the key of the store comes from, and who may read the data directory.
 
-use std::fs::{self, DirBuilder, File};
-use std::io::{self, Read as _, Write as _};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
+use durable::private::{self, DIRECTORY_MODE};
 use transport::crypto::SecretKey;
 use transport::wire::bytes::{from_base64url, to_base64url};
 
@@ -17,52 +18,95 @@ const TEMPORARY: &str = "tmp";
 /// A key file is 44 bytes; anything much longer is something else.
 const MAX_KEY_FILE: u64 = 256;
 
-const PRIVATE_DIRECTORY: u32 = 0o700;
-const PRIVATE_FILE: u32 = 0o600;
-
 type Result<T> = std::result::Result<T, StoreError>;
 
 /// Creates the data directory for this user alone, or checks that it is so.
 ///
 /// # Errors
-/// [`StoreError::TooOpen`] names the `chmod` that helps.
+/// [`durable::Error::TooOpen`] names the `chmod` that helps.
 pub(crate) fn prepare_directory(directory: &Path) -> Result<()> {
-    create_private_directory(directory).map_err(|source| io_error(directory, source))?;
-    check_private(directory, PRIVATE_DIRECTORY)
+    private::create_directory(directory).map_err(|error| durable::Error::io(directory, &error))?;
+    Ok(private::check(directory, DIRECTORY_MODE)?)
 }
 
 /// An empty private directory for temporary files; what a crash left behind goes. Call it when the data directory is ours.
 pub(crate) fn fresh_temporary_directory(data_dir: &Path) -> Result<PathBuf> {
     let path = data_dir.join(TEMPORARY);
-    match fs::remove_dir_all(&path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(io_error(&path, error)),
-        _ => create_private_directory(&path).map_err(|source| io_error(&path, source))?,
-    }
+    let made = match fs::remove_dir_all(&path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => private::create_directory(&path),
+    };
+    made.map_err(|error| durable::Error::io(&path, &error))?;
     Ok(path)
 }
 
-/// The key of the store from where the settings say; a key file is created at the first start.
-pub(crate) fn store_secret(config: &Config) -> Result<StoreSecret> {
-    match &config.store_key {
-        StoreKey::File => from_file(&config.data_dir.join(KEY_FILE), &config.data_dir),
-        StoreKey::FileAt(path) => from_file(path, &config.data_dir),
-        StoreKey::Environment(name) => {
-            let text = std::env::var(name).map_err(|_| StoreError::NoKeyInEnvironment(name.clone()))?;
-            parse(&text, || format!("the environment variable {name}"))
-        }
-    }
+/// Where the key of a store is kept.
+pub(crate) enum StoreKeySource {
+    /// In a file, which is made at the first start.
+    File(PathBuf),
+    /// In an environment variable.
+    Environment(String),
 }
 
-fn from_file(path: &Path, data_dir: &Path) -> Result<StoreSecret> {
-    match File::open(path) {
-        Ok(file) => {
-            check_private(path, PRIVATE_FILE)?;
-            let mut text = String::new();
-            file.take(MAX_KEY_FILE).read_to_string(&mut text).map_err(|source| io_error(path, source))?;
-            parse(&text, || path.display().to_string())
+/// A key that was looked for.
+pub(crate) enum FoundKey {
+    /// This one.
+    Is(StoreSecret),
+    /// There is none in this file.
+    None(PathBuf),
+}
+
+impl StoreKeySource {
+    /// As the settings say.
+    pub(crate) fn of(config: &Config) -> Self {
+        match &config.store_key {
+            StoreKey::File => Self::File(config.data_dir.join(KEY_FILE)),
+            StoreKey::FileAt(path) => Self::File(path.clone()),
+            StoreKey::Environment(name) => Self::Environment(name.clone()),
         }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => create_key_file(path, data_dir),
-        Err(error) => Err(io_error(path, error)),
+    }
+
+    /// Reads the key.
+    ///
+    /// # Errors
+    /// [`StoreError::UnreadableKey`] if what is there is none, [`StoreError::NoKeyInEnvironment`],
+    /// [`durable::Error::TooOpen`] for a file that others can read.
+    pub(crate) fn find(&self) -> Result<FoundKey> {
+        match self {
+            Self::Environment(name) => {
+                let text = std::env::var(name).map_err(|_| StoreError::NoKeyInEnvironment(name.clone()))?;
+                parse(&text, || format!("the environment variable {name}")).map(FoundKey::Is)
+            }
+            Self::File(path) => match private::read_file(path, MAX_KEY_FILE)? {
+                None => Ok(FoundKey::None(path.clone())),
+                Some(bytes) => {
+                    let text = String::from_utf8_lossy(&bytes);
+                    parse(&text, || path.display().to_string()).map(FoundKey::Is)
+                }
+            },
+        }
+    }
+
+    /// Writes a new key, durably.
+    ///
+    /// # Errors
+    /// What the operating system says, also if there is a file already.
+    pub(crate) fn create(&self, secret: &StoreSecret) -> Result<()> {
+        match self {
+            Self::Environment(name) => Err(StoreError::NoKeyInEnvironment(name.clone())),
+            Self::File(path) => {
+                let line = format!("{}\n", to_base64url(secret.expose()));
+                private::create_file(path, line.as_bytes()).map_err(|error| durable::Error::io(path, &error).into())
+            }
+        }
+    }
+
+    /// The key file, if it is one in this directory.
+    pub(crate) fn file_in(&self, directory: &Path) -> Option<PathBuf> {
+        match self {
+            Self::File(path) if private::parent_of(path) == directory => Some(path.clone()),
+            _ => None,
+        }
     }
 }
 
@@ -70,53 +114,6 @@ fn parse(text: &str, place: impl Fn() -> String) -> Result<StoreSecret> {
     let bytes: Option<[u8; SecretKey::LENGTH]> =
         from_base64url(text.trim()).ok().and_then(|bytes| bytes.try_into().ok());
     bytes.map(StoreSecret::new).ok_or_else(|| StoreError::UnreadableKey { place: place() })
-}
-
-/// A new key would not open a store that is there already, so there must be none.
-fn create_key_file(path: &Path, data_dir: &Path) -> Result<StoreSecret> {
-    let store = data_dir.join("store");
-    if store.exists() {
-        return Err(StoreError::KeyLost { key: path.to_owned(), store });
-    }
-    let secret = StoreSecret::generate();
-    write_private_file(path, &to_base64url(secret.expose())).map_err(|source| io_error(path, source))?;
-    Ok(secret)
-}
-
-/// Durable and complete, or not there at all.
-fn write_private_file(path: &Path, line: &str) -> io::Result<()> {
-    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    // Temporary files are made with mode 0600, and the rename keeps it.
-    let mut file = tempfile::NamedTempFile::new_in(directory)?;
-    writeln!(file, "{line}")?;
-    file.as_file().sync_all()?;
-    file.persist_noclobber(path)?;
-    File::open(directory)?.sync_all()
-}
-
-fn create_private_directory(directory: &Path) -> io::Result<()> {
-    let mut builder = DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, PRIVATE_DIRECTORY);
-    builder.create(directory)
-}
-
-#[cfg(unix)]
-fn check_private(path: &Path, wanted: u32) -> Result<()> {
-    use std::os::unix::fs::PermissionsExt as _;
-    let mode = fs::metadata(path).map_err(|source| io_error(path, source))?.permissions().mode() & 0o7777;
-    if mode & 0o077 == 0 { Ok(()) } else { Err(StoreError::TooOpen { path: path.to_owned(), mode, wanted }) }
-}
-
-#[cfg(not(unix))]
-fn check_private(_: &Path, _: u32) -> Result<()> {
-    // Access lists of other systems inherit from the user's profile, which is private.
-    Ok(())
-}
-
-fn io_error(path: &Path, source: io::Error) -> StoreError {
-    StoreError::Io { path: path.to_owned(), source }
 }
 
 #[cfg(test)]
@@ -128,29 +125,28 @@ mod tests {
         Config::new(directory, BackboneConfig::new("http://localhost:1", "client", Secret::new("secret")))
     }
 
-    #[test]
-    fn the_first_start_makes_a_private_key_and_later_ones_read_it() {
-        let directory = tempfile::tempdir().unwrap();
-        let config = config(directory.path());
-        let first = store_secret(&config).unwrap();
-        let second = store_secret(&config).unwrap();
-        assert_eq!(first.expose(), second.expose());
-        check_private(&directory.path().join(KEY_FILE), PRIVATE_FILE).unwrap();
+    fn refusal(source: &StoreKeySource) -> String {
+        source.find().err().unwrap().to_string()
     }
 
     #[test]
-    fn a_missing_key_is_not_replaced_when_there_is_a_store() {
+    fn a_key_is_read_as_it_was_made_and_never_replaced() {
         let directory = tempfile::tempdir().unwrap();
-        fs::create_dir(directory.path().join("store")).unwrap();
-        assert!(matches!(store_secret(&config(directory.path())), Err(StoreError::KeyLost { .. })));
-        assert!(!directory.path().join(KEY_FILE).exists());
+        let source = StoreKeySource::of(&config(directory.path()));
+        assert!(matches!(source.find().unwrap(), FoundKey::None(path) if path.ends_with(KEY_FILE)));
+        let secret = StoreSecret::generate();
+        source.create(&secret).unwrap();
+        let FoundKey::Is(found) = source.find().unwrap() else { panic!("there is a key") };
+        assert_eq!(found.expose(), secret.expose());
+        assert!(source.create(&StoreSecret::generate()).is_err());
+        private::check(&directory.path().join(KEY_FILE), private::FILE_MODE).unwrap();
     }
 
     #[test]
     fn a_text_that_is_no_key_is_refused_without_showing_it() {
         let directory = tempfile::tempdir().unwrap();
-        write_private_file(&directory.path().join(KEY_FILE), "planted-secret").unwrap();
-        let refusal = store_secret(&config(directory.path())).err().unwrap().to_string();
+        private::create_file(&directory.path().join(KEY_FILE), b"planted-secret").unwrap();
+        let refusal = refusal(&StoreKeySource::of(&config(directory.path())));
         assert!(refusal.contains("store.key does not hold a store key") && !refusal.contains("planted"), "{refusal}");
     }
 
@@ -159,7 +155,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let mut config = config(directory.path());
         config.store_key = StoreKey::Environment("ENLACE_NO_SUCH_KEY".into());
-        assert!(store_secret(&config).err().unwrap().to_string().contains("ENLACE_NO_SUCH_KEY"));
+        assert!(refusal(&StoreKeySource::of(&config)).contains("ENLACE_NO_SUCH_KEY"));
     }
 
     #[cfg(unix)]
@@ -167,15 +163,14 @@ mod tests {
     fn what_others_can_read_is_refused_and_the_remedy_named() {
         use std::os::unix::fs::PermissionsExt as _;
         let directory = tempfile::tempdir().unwrap();
-        let config = config(directory.path());
-        store_secret(&config).unwrap();
-        let key = directory.path().join(KEY_FILE);
-        fs::set_permissions(&key, fs::Permissions::from_mode(0o644)).unwrap();
-        let refusal = store_secret(&config).err().unwrap().to_string();
-        assert!(refusal.contains("mode 0644") && refusal.contains("chmod 0600"), "{refusal}");
+        let source = StoreKeySource::of(&config(directory.path()));
+        source.create(&StoreSecret::generate()).unwrap();
+        fs::set_permissions(directory.path().join(KEY_FILE), fs::Permissions::from_mode(0o644)).unwrap();
+        let of_the_key = refusal(&source);
+        assert!(of_the_key.contains("mode 0644") && of_the_key.contains("chmod 0600"), "{of_the_key}");
         fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755)).unwrap();
-        let refusal = prepare_directory(directory.path()).err().unwrap().to_string();
-        assert!(refusal.contains("chmod 0700"), "{refusal}");
+        let of_the_directory = prepare_directory(directory.path()).err().unwrap().to_string();
+        assert!(of_the_directory.contains("chmod 0700"), "{of_the_directory}");
     }
 
     #[test]

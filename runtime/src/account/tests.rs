@@ -7,7 +7,8 @@ use serde_json::Value;
 use super::*;
 use crate::clock::ManualClock;
 use crate::fake_backbone::FakeBackbone;
-use crate::store::{StoreSecret, collection};
+use crate::store::collection;
+use crate::vault::StoreKeySource;
 
 struct Place {
     directory: tempfile::TempDir,
@@ -41,7 +42,7 @@ impl Place {
 }
 
 fn store(directory: &Path) -> Store {
-    Store::open(directory, || Ok(StoreSecret::new([1; 32])), true).unwrap()
+    Store::open(directory, &StoreKeySource::File(directory.join("store.key")), true).unwrap()
 }
 
 #[tokio::test]

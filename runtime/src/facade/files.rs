@@ -16,7 +16,7 @@ use crate::file::{self, FileRecord, NewFile};
 use crate::logging::short;
 use crate::query::{FILES, Query};
 use crate::runtime::Node;
-use crate::store::{Batch, Object, collection};
+use crate::store::{Batch, Object, View, collection};
 use crate::token::{self, NewPassword, NewToken, TokenJson, check_future};
 use crate::{Error, Result};
 
@@ -224,8 +224,8 @@ impl FilesFacade {
             return Err(Error::FileNotOwnedByYou);
         }
         let token = self.node.account.session().regenerate_ownership_token(id).await?.new_ownership_token;
-        let replace = || {
-            let object = self.node.store.object(collection::FILES, id.as_str())?;
+        let replace = |view: &View<'_>| {
+            let object = view.object(collection::FILES, id.as_str())?;
             let mut object = object.ok_or(Error::RecordNotFound("File"))?;
             object.properties.insert("ownershipToken".to_owned(), token.into());
             object.properties.remove("ownershipIsLocked");
@@ -239,7 +239,7 @@ impl FilesFacade {
     }
 
     fn record(&self, id: &FileId) -> Result<FileRecord> {
-        file::stored(&self.node, id)?.ok_or(Error::RecordNotFound("File"))
+        file::stored(&self.node.store.view(), id)?.ok_or(Error::RecordNotFound("File"))
     }
 }
 

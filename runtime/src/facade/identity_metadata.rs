@@ -8,7 +8,7 @@ use transport::wire::Address;
 
 use crate::dto::IdentityMetadata;
 use crate::runtime::Node;
-use crate::store::{Batch, Object, StoreError, collection};
+use crate::store::{Batch, Object, StoreError, View, collection};
 use crate::{Error, Result};
 
 /// The value of `@type`.
@@ -40,7 +40,7 @@ impl IdentityMetadataFacade {
         if !self.is_familiar(&entry.reference)? {
             return Err(Error::UnfamiliarReferencedIdentity);
         }
-        self.node.change(|| Ok((self.replacement(&entry)?, ()))).await?;
+        self.node.change(|view| Ok((replacement(view, &entry)?, ()))).await?;
         Ok(entry)
     }
 
@@ -49,7 +49,7 @@ impl IdentityMetadataFacade {
     /// # Errors
     /// [`Error::IdentityMetadataNotFound`] if there is none.
     pub async fn find(&self, reference: &Address, key: Option<&str>) -> Result<IdentityMetadata> {
-        let object = self.entries(reference, key)?.into_iter().next().ok_or(Error::IdentityMetadataNotFound)?;
+        let object = entries(&self.node.store.view(), reference, key)?.into_iter().next().ok_or(Error::IdentityMetadataNotFound)?;
         let entry = serde_json::from_value(Value::Object(object.properties));
         Ok(entry.map_err(|_| StoreError::Damaged)?)
     }
@@ -59,44 +59,14 @@ impl IdentityMetadataFacade {
     /// # Errors
     /// [`Error::IdentityMetadataNotFound`] if there is none.
     pub async fn delete(&self, reference: &Address, key: Option<&str>) -> Result<()> {
-        let delete = || {
+        let delete = |view: &View<'_>| {
             let mut batch = Batch::new();
-            for object in self.entries(reference, key)? {
+            for object in entries(view, reference, key)? {
                 batch.record_delete(collection::IDENTITY_METADATA, &object.id);
             }
             if batch.is_empty() { Err(Error::IdentityMetadataNotFound) } else { Ok((batch, ())) }
         };
         self.node.change(delete).await
-    }
-
-    /// Puts an entry in the place of those under the same address and key.
-    fn replacement(&self, entry: &IdentityMetadata) -> Result<Batch> {
-        let mut existing = self.entries(&entry.reference, entry.key.as_deref())?.into_iter();
-        let mut batch = Batch::new();
-        match existing.next() {
-            Some(mut object) => {
-                object.properties.insert("value".to_owned(), entry.value.clone());
-                batch.record_update(object);
-            }
-            None => {
-                let id = format!("{ID_PREFIX}{}", random::text(ID_ALPHABET, ID_RANDOM_LENGTH));
-                batch.record_create(Object::typed(collection::IDENTITY_METADATA, &id, TYPE, entry));
-            }
-        }
-        // Two devices may have made an entry each.
-        for twin in existing {
-            batch.record_delete(collection::IDENTITY_METADATA, &twin.id);
-        }
-        Ok(batch)
-    }
-
-    /// Usually one or none. An entry without a key is not one with an empty key.
-    fn entries(&self, reference: &Address, key: Option<&str>) -> Result<Vec<Object>> {
-        let found = self.node.store.objects_where(collection::IDENTITY_METADATA, &["reference", "key"], |entry| {
-            let text = |name| entry.get(name).and_then(Value::as_str);
-            text("reference") == Some(reference.as_str()) && text("key") == key
-        });
-        Ok(found?)
     }
 
     fn is_familiar(&self, address: &Address) -> Result<bool> {
@@ -109,4 +79,34 @@ impl IdentityMetadataFacade {
         });
         Ok(!relationships?.is_empty())
     }
+}
+
+/// Puts an entry in the place of those under the same address and key.
+fn replacement(view: &View<'_>, entry: &IdentityMetadata) -> Result<Batch> {
+    let mut existing = entries(view, &entry.reference, entry.key.as_deref())?.into_iter();
+    let mut batch = Batch::new();
+    match existing.next() {
+        Some(mut object) => {
+            object.properties.insert("value".to_owned(), entry.value.clone());
+            batch.record_update(object);
+        }
+        None => {
+            let id = format!("{ID_PREFIX}{}", random::text(ID_ALPHABET, ID_RANDOM_LENGTH));
+            batch.record_create(Object::typed(collection::IDENTITY_METADATA, &id, TYPE, entry));
+        }
+    }
+    // Two devices may have made an entry each.
+    for twin in existing {
+        batch.record_delete(collection::IDENTITY_METADATA, &twin.id);
+    }
+    Ok(batch)
+}
+
+/// Usually one or none. An entry without a key is not one with an empty key.
+fn entries(view: &View<'_>, reference: &Address, key: Option<&str>) -> Result<Vec<Object>> {
+    let found = view.objects_where(collection::IDENTITY_METADATA, &["reference", "key"], |entry| {
+        let text = |name| entry.get(name).and_then(Value::as_str);
+        text("reference") == Some(reference.as_str()) && text("key") == key
+    });
+    Ok(found?)
 }

@@ -12,7 +12,7 @@ use crate::event::Event;
 use crate::logging::short;
 use crate::query::{Query, TOKENS};
 use crate::runtime::Node;
-use crate::store::{Batch, Object, collection};
+use crate::store::{Batch, Object, View, collection};
 use crate::token::{self, NewPassword, NewToken, TokenJson, TokenRecord, check_future};
 use crate::{Error, Result};
 
@@ -86,10 +86,10 @@ impl TokensFacade {
         })?;
         let loaded = token::load(&self.node, &reference, request.password.as_deref()).await?;
         if !loaded.was_known && !request.ephemeral {
-            let remember = || {
+            let remember = |view: &View<'_>| {
                 let mut batch = Batch::new();
                 // Another call or another device may have been faster.
-                if token::stored(&self.node, &loaded.id)?.is_none() {
+                if token::stored(view, &loaded.id)?.is_none() {
                     batch.record_create(loaded.record.to_object(&loaded.id));
                 }
                 Ok((batch, ()))
@@ -149,7 +149,7 @@ impl TokensFacade {
     }
 
     fn record(&self, id: &TokenId) -> Result<TokenRecord> {
-        token::stored(&self.node, id)?.ok_or(Error::RecordNotFound("Token"))
+        token::stored(&self.node.store.view(), id)?.ok_or(Error::RecordNotFound("Token"))
     }
 }
 

@@ -11,7 +11,7 @@ use super::FileRecord;
 use crate::error::TransportError;
 use crate::event::Event;
 use crate::runtime::Node;
-use crate::store::{Batch, collection};
+use crate::store::{Batch, View, collection};
 use crate::{Error, Result};
 
 /// Finds the file here, else at the backbone, and remembers it.
@@ -23,15 +23,15 @@ pub(crate) async fn load(
     metadata_key: SecretKey,
     backbone: Option<&str>,
 ) -> Result<FileRecord> {
-    if let Some(record) = stored(node, id)? {
+    if let Some(record) = stored(&node.store.view(), id)? {
         return Ok(record);
     }
     let answer = node.account.session().file_metadata(id).await;
     let answer = answer.map_err(|error| node.not_found_elsewhere(backbone, error.into()))?;
     let record = open(node, id, &answer, metadata_key)?;
-    let remember = || {
+    let remember = |view: &View<'_>| {
         let mut batch = Batch::new();
-        let known = stored(node, id)?;
+        let known = stored(view, id)?;
         if known.is_none() {
             batch.record_create(record.to_object(id));
         }
@@ -48,8 +48,8 @@ pub(crate) async fn load(
 }
 
 /// The stored file with this id.
-pub(crate) fn stored(node: &Node, id: &FileId) -> Result<Option<FileRecord>> {
-    let Some(object) = node.store.object(collection::FILES, id.as_str())? else { return Ok(None) };
+pub(crate) fn stored(view: &View<'_>, id: &FileId) -> Result<Option<FileRecord>> {
+    let Some(object) = view.object(collection::FILES, id.as_str())? else { return Ok(None) };
     Ok(Some(FileRecord::read(&object)?.1))
 }
 

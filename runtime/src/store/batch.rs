@@ -1,12 +1,14 @@
 //! Changes that belong together.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 
+use durable::Commit;
 use serde::Serialize;
 use transport::datawallet::{Collection, PendingModification, create_modifications, update_modifications};
 
 use super::object::{Object, Properties, StoredObject};
-use super::{Result, Store, StoreError, key, sealing};
+use super::{Result, Store, StoreError, View, key, sealing};
 
 /// Collects changes for [`Store::commit`]. They take effect in the order in which they were added.
 #[derive(Default)]
@@ -84,13 +86,13 @@ impl Batch {
         self.push(Change::DropUnpushed { up_to })
     }
 
-    /// Turns the changes into database operations. The caller holds the writer's lock.
-    pub(super) fn stage(self, store: &Store) -> Result<sled::Batch> {
-        let mut staging = Staging { store, writes: BTreeMap::new() };
+    /// Turns the changes into a commit. The caller holds the writer's lock; `view` shows what the batches before left.
+    pub(super) fn stage(self, store: &Store, view: &View<'_>) -> Result<Commit> {
+        let mut staging = Staging { store, view, writes: BTreeMap::new() };
         for change in self.changes {
             staging.apply(change)?;
         }
-        Ok(staging.finish())
+        staging.finish()
     }
 
     fn push(&mut self, change: Change) -> &mut Self {
@@ -102,6 +104,7 @@ impl Batch {
 /// The batch under construction, laid over what is stored.
 struct Staging<'a> {
     store: &'a Store,
+    view: &'a View<'a>,
     /// Plaintext by key; none removes the key.
     writes: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
 }
@@ -128,7 +131,7 @@ impl Staging<'_> {
         };
         let sequence = match existing {
             Some((sequence, _)) => sequence,
-            None => self.store.database.generate_id()?,
+            None => self.next_sequence(),
         };
         let place = key::object_at(&object.collection, sequence)?;
         let record = StoredObject { id: object.id, properties: object.properties };
@@ -149,8 +152,8 @@ impl Staging<'_> {
     }
 
     fn drop_unpushed(&mut self, up_to: u64) -> Result<()> {
-        for key in self.store.tree.range(key::journal_at(0)..=key::journal_at(up_to)).keys() {
-            self.writes.insert(key?.to_vec(), None);
+        for key in self.view.keys_through(key::journal(), &key::journal_at(up_to))? {
+            self.writes.insert(key, None);
         }
         Ok(())
     }
@@ -160,7 +163,7 @@ impl Staging<'_> {
             return Ok(());
         }
         for modification in modifications {
-            let key = key::journal_at(self.store.database.generate_id()?);
+            let key = key::journal_at(self.next_sequence());
             self.write(key, Some(sealing::encode(&modification)?));
         }
         Ok(())
@@ -177,7 +180,7 @@ impl Staging<'_> {
     fn read(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
         match self.writes.get(key) {
             Some(staged) => Ok(staged.clone()),
-            None => self.store.read(key),
+            None => self.view.read(key),
         }
     }
 
@@ -185,15 +188,19 @@ impl Staging<'_> {
         self.writes.insert(key, plain);
     }
 
-    fn finish(self) -> sled::Batch {
-        let mut batch = sled::Batch::default();
+    fn next_sequence(&self) -> u64 {
+        self.store.next_sequence.fetch_add(1, Ordering::Relaxed)
+    }
+
+    fn finish(self) -> Result<Commit> {
+        let mut commit = Commit::new();
         for (key, plain) in self.writes {
             match plain {
-                Some(plain) => batch.insert(key.as_slice(), self.store.sealing.seal(&key, &plain)),
-                None => batch.remove(key),
+                Some(plain) => commit.put(&key, &self.store.sealing.seal(&key, &plain))?,
+                None => commit.remove(&key)?,
             }
         }
-        batch
+        Ok(commit)
     }
 }
 

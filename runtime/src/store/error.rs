@@ -1,6 +1,5 @@
 //! What can go wrong with the store. Every text names the next step.
 
-use std::io;
 use std::path::PathBuf;
 
 /// The store failed.
@@ -12,12 +11,9 @@ pub(crate) enum StoreError {
          --data-dir"
     )]
     Held { directory: PathBuf, holder: String },
-    /// A file or directory could not be used.
-    #[error("{path}: {source}; check that the directory exists, has free space and belongs to you")]
-    Io { path: PathBuf, source: io::Error },
-    /// Others could read what belongs to this user alone.
-    #[error("{path} can be read by other users (mode {mode:04o}); run: chmod {wanted:04o} {path}")]
-    TooOpen { path: PathBuf, mode: u32, wanted: u32 },
+    /// The disk, or what is on it.
+    #[error(transparent)]
+    Disk(durable::Error),
     /// The key is not 32 bytes of base64url.
     #[error("{place} does not hold a store key (32 bytes as base64url); restore it from a backup")]
     UnreadableKey { place: String },
@@ -37,8 +33,8 @@ pub(crate) enum StoreError {
         "the store has format version {found} but this program knows up to {supported}; use the newer program that wrote it"
     )]
     Newer { found: u32, supported: u32 },
-    /// The database cannot be read.
-    #[error("the store {path} is damaged ({detail}); restore it from a backup, or move it away to start anew")]
+    /// The database of an earlier version cannot be read.
+    #[error("the store {path} of an earlier version is damaged ({detail}); restore it from a backup, or choose an empty directory to start anew")]
     Corrupt { path: PathBuf, detail: String },
     /// A record is not what was written.
     #[error("a record of the store is damaged; restore the store from a backup")]
@@ -49,11 +45,15 @@ pub(crate) enum StoreError {
     /// A name is longer than the datawallet allows.
     #[error("the name of a collection, object or value is too long to be stored")]
     NameTooLong,
-    /// The database failed.
-    #[error(
-        "the store cannot be read or written: {0}; check free space and permissions of the data directory, then restart"
-    )]
-    Database(#[from] sled::Error),
+}
+
+impl From<durable::Error> for StoreError {
+    fn from(error: durable::Error) -> Self {
+        match error {
+            durable::Error::InUse { directory, holder } => Self::Held { directory, holder },
+            other => Self::Disk(other),
+        }
+    }
 }
 
 impl From<StoreError> for crate::Error {

@@ -20,6 +20,8 @@ pub(crate) const MAX_NAME: usize = 400;
 
 pub(super) const FORMAT: &[u8] = b"f";
 pub(super) const CANARY: &[u8] = b"k";
+/// All objects of all collections begin with this.
+pub(super) const OBJECTS: &[u8] = b"o";
 
 pub(super) fn value(name: &str) -> Result<Vec<u8>> {
     Ok([b"v", bounded(name, MAX_NAME)?].concat())
@@ -43,6 +45,24 @@ pub(super) fn journal() -> &'static [u8] {
 
 pub(super) fn journal_at(sequence: u64) -> Vec<u8> {
     [b"j", sequence.to_be_bytes().as_slice()].concat()
+}
+
+/// What the keys of all objects begin with that are in one collection with the object that has this key.
+pub(super) fn collection_of(key: &[u8]) -> Option<&[u8]> {
+    let length = usize::from(*key.get(1)?);
+    key.get(..2 + length)
+}
+
+/// The first key that begins with `prefix`, and the first key after all of them.
+pub(super) fn range(prefix: &[u8]) -> (Vec<u8>, Vec<u8>) {
+    let mut end = prefix.to_vec();
+    while let Some(last) = end.pop() {
+        if let Some(next) = last.checked_add(1) {
+            end.push(next);
+            break;
+        }
+    }
+    (prefix.to_vec(), end)
 }
 
 /// The sequence number at the end of a key.

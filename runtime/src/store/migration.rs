@@ -1,4 +1,11 @@
 //! Bringing a store that an older program wrote up to date.
+//!
+//! Up to version 0.1 of the program the store was a sled database. Its records have the same form as today's; only where they
+//! lie has changed.
+
+use std::path::Path;
+
+use durable::Commit;
 
 use super::sealing::Sealing;
 use super::{Result, StoreError, key};
@@ -8,7 +15,7 @@ struct Migration {
     /// The format the store has afterwards.
     to: u32,
     /// Collects the changes; they are applied together with the new format number.
-    collect: fn(&sled::Tree, &Sealing, &mut sled::Batch) -> Result<()>,
+    collect: fn(&durable::Store, &Sealing, &mut Commit) -> Result<()>,
 }
 
 /// All steps in order. A step is never changed once a program with it was released.
@@ -20,26 +27,53 @@ const FIRST: u32 = 1;
 /// The format this program writes.
 pub(super) const CURRENT: u32 = FIRST + MIGRATIONS.len() as u32;
 
+/// Bytes that are converted in one commit, about.
+const CONVERTED_BYTES: usize = 1024 * 1024;
+
 /// # Errors
 /// [`StoreError::Newer`] names both versions.
 pub(super) fn check_supported(found: u32) -> Result<()> {
     if (FIRST..=CURRENT).contains(&found) { Ok(()) } else { Err(StoreError::Newer { found, supported: CURRENT }) }
 }
 
-/// Runs the steps that the store has not seen. Each is one batch, so that a crash leaves the store between two steps.
-pub(super) fn migrate(tree: &sled::Tree, sealing: &Sealing, found: u32) -> Result<()> {
-    run(MIGRATIONS, tree, sealing, found)
+/// Runs the steps that the store has not seen. Each is one commit, so that a crash leaves the store between two steps.
+pub(super) fn migrate(store: &durable::Store, sealing: &Sealing, found: u32) -> Result<()> {
+    run(MIGRATIONS, store, sealing, found)
 }
 
-fn run(migrations: &[Migration], tree: &sled::Tree, sealing: &Sealing, found: u32) -> Result<()> {
+fn run(migrations: &[Migration], store: &durable::Store, sealing: &Sealing, found: u32) -> Result<()> {
     for migration in migrations.iter().filter(|migration| migration.to > found) {
-        let mut batch = sled::Batch::default();
-        (migration.collect)(tree, sealing, &mut batch)?;
-        batch.insert(key::FORMAT, &migration.to.to_be_bytes());
-        tree.apply_batch(batch)?;
-        tree.flush()?;
+        let mut commit = Commit::new();
+        (migration.collect)(store, sealing, &mut commit)?;
+        commit.put(key::FORMAT, &migration.to.to_be_bytes())?;
+        store.commit_blocking(commit)?;
         tracing::info!(format = migration.to, "the store was brought up to date");
     }
+    Ok(())
+}
+
+/// Copies everything from a sled database of version 0.1 into a new store, unless its key does not fit.
+pub(super) fn convert(older: &Path, sealing: &Sealing, store: &durable::Store) -> Result<()> {
+    let unreadable = |error: sled::Error| StoreError::Corrupt { path: older.to_owned(), detail: error.to_string() };
+    let database = sled::Config::new().path(older).flush_every_ms(None).open().map_err(unreadable)?;
+    let format = database.get(key::FORMAT).map_err(unreadable)?;
+    let canary = database.get(key::CANARY).map_err(unreadable)?;
+    let (Some(format), Some(canary)) = (format, canary) else {
+        return Err(StoreError::Corrupt { path: older.to_owned(), detail: "it is empty or incomplete".to_owned() });
+    };
+    let found = format.as_ref().try_into().map(u32::from_be_bytes).map_err(|_| StoreError::Damaged)?;
+    check_supported(found)?;
+    sealing.open(key::CANARY, &canary).map_err(|_| StoreError::WrongKey)?;
+    let mut commit = Commit::new();
+    for entry in database.iter() {
+        let (key, value) = entry.map_err(unreadable)?;
+        commit.put(&key, &value)?;
+        if commit.size() > CONVERTED_BYTES {
+            store.commit_blocking(std::mem::take(&mut commit))?;
+        }
+    }
+    store.commit_blocking(commit)?;
+    tracing::info!(store = %older.display(), "the store was converted");
     Ok(())
 }
 
@@ -48,26 +82,30 @@ mod tests {
     use super::*;
     use crate::store::sealing::StoreSecret;
 
-    fn rename(tree: &sled::Tree, sealing: &Sealing, batch: &mut sled::Batch) -> Result<()> {
+    fn rename(store: &durable::Store, sealing: &Sealing, commit: &mut Commit) -> Result<()> {
         let (from, to) = (key::value("old")?, key::value("new")?);
-        let Some(sealed) = tree.get(&from)? else { return Ok(()) };
-        batch.insert(to.as_slice(), sealing.seal(&to, &sealing.open(&from, &sealed)?));
-        batch.remove(from);
+        let Some(sealed) = store.get(&from)? else { return Ok(()) };
+        commit.put(&to, &sealing.seal(&to, &sealing.open(&from, &sealed)?))?;
+        commit.remove(&from)?;
         Ok(())
     }
 
     #[test]
     fn steps_run_once_and_in_order_and_leave_the_new_format_number() {
-        let database = sled::Config::new().temporary(true).open().unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let location = durable::Location::new(&directory.path().join("store"));
+        let store = location.begin().unwrap().publish().unwrap();
         let sealing = Sealing::new(StoreSecret::new([7; 32]));
         let (old, new) = (key::value("old").unwrap(), key::value("new").unwrap());
-        database.insert(&old, sealing.seal(&old, b"kept")).unwrap();
+        let mut commit = Commit::new();
+        commit.put(&old, &sealing.seal(&old, b"kept")).unwrap();
+        store.commit_blocking(commit).unwrap();
         let steps = [Migration { to: 2, collect: rename }, Migration { to: 3, collect: |_, _, _| Ok(()) }];
-        run(&steps, &database, &sealing, 1).unwrap();
-        assert_eq!(sealing.open(&new, &database.get(&new).unwrap().unwrap()).unwrap(), b"kept");
-        assert!(database.get(&old).unwrap().is_none());
-        assert_eq!(database.get(key::FORMAT).unwrap().unwrap().as_ref(), 3u32.to_be_bytes());
-        run(&steps, &database, &sealing, 3).unwrap();
+        run(&steps, &store, &sealing, 1).unwrap();
+        assert_eq!(sealing.open(&new, &store.get(&new).unwrap().unwrap()).unwrap(), b"kept");
+        assert!(store.get(&old).unwrap().is_none());
+        assert_eq!(store.get(key::FORMAT).unwrap().unwrap(), 3u32.to_be_bytes());
+        run(&steps, &store, &sealing, 3).unwrap();
     }
 
     #[test]

@@ -2,24 +2,25 @@
 //!
 //! # Contract
 //!
-//! - A [`Batch`] is applied as a whole or not at all, also when the process dies in between.
-//! - [`Store::commit`] returns after the batch is on disk. Commits that run at the same time share one flush.
+//! - A [`Batch`] is applied as a whole or not at all, also when the process dies or the power fails in between.
+//! - [`Store::commit`] returns after the batch is on disk. Commits that run at the same time share one synchronisation.
+//! - Readers see what is on disk. Only whoever makes a batch sees those before it that are still on their way ([`View`]).
 //! - Objects of a collection are listed in the order in which they were first stored; replacing one keeps its place.
 //! - Values on disk are sealed; a value that was moved to another key, altered or cut off is an error, never data.
 //! - Batches are applied one after the other, so that the order of the recorded changes is the order of the effects.
 //!
-//! Only this module touches the database (sled). Reads of one object are quick enough to be called in async code.
+//! Only this module touches the store on disk ([`durable::Store`]). Reads of one object are quick enough to be called in
+//! async code.
 
 mod batch;
 mod error;
-mod flush;
 mod key;
-mod lock;
 mod migration;
 mod object;
 mod open;
 mod projection;
 mod sealing;
+mod view;
 
 pub(crate) mod collection {
     //! Names of the synchronised collections, shared with every device of the identity.
@@ -39,8 +40,10 @@ pub(crate) mod collection {
 }
 
 use std::path::Path;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Mutex, PoisonError};
 
+use durable::{DirectoryLock, Submitted};
 use serde::de::DeserializeOwned;
 use transport::datawallet::PendingModification;
 
@@ -49,103 +52,94 @@ pub(crate) use self::error::StoreError;
 pub(crate) use self::key::{MAX_COLLECTION, MAX_NAME};
 pub(crate) use self::object::{Object, Properties};
 pub(crate) use self::sealing::StoreSecret;
+pub(crate) use self::view::View;
 
-use self::flush::{GroupFlush, Ticket};
-use self::lock::DirectoryLock;
-use self::object::StoredObject;
 use self::sealing::Sealing;
+use crate::vault::StoreKeySource;
 
 type Result<T, E = StoreError> = std::result::Result<T, E>;
 
 /// The store of one node. Share it behind an `Arc`.
 pub(crate) struct Store {
-    tree: sled::Tree,
-    database: sled::Db,
+    disk: durable::Store,
     sealing: Sealing,
-    flush: GroupFlush,
-    /// Held while a batch is made and applied, never across an await; see the contract about order.
+    /// Number of the next object or change.
+    next_sequence: AtomicU64,
+    /// Held while a batch is made and submitted, never across an await; see the contract about order.
     writer: Mutex<()>,
     record_modifications: bool,
-    /// Declared last: the directory is released after the database is closed.
+    /// Declared last: the directory is released after the store is closed.
     _lock: DirectoryLock,
 }
 
 impl Store {
     /// Opens the store under `data_dir`, creating it at the first start.
     ///
-    /// `secret` is called once the directory is ours, so that two first starts do not make two keys.
     /// `record_modifications` says whether `Batch::record_…` queues changes for the datawallet.
     ///
     /// # Errors
-    /// Another process holds the directory, the secret is the wrong one, the store is newer than this program, or it cannot
-    /// be read.
-    pub(crate) fn open(
-        data_dir: &Path,
-        secret: impl FnOnce() -> Result<StoreSecret>,
-        record_modifications: bool,
-    ) -> Result<Self> {
-        let lock = DirectoryLock::take(data_dir)?;
-        let secret = secret()?;
-        let database = open::open_database(&data_dir.join("store"))?;
-        let tree = sled::Tree::clone(&database);
-        let sealing = Sealing::new(secret);
-        open::check_header(&tree, &sealing)?;
-        let flush = GroupFlush::new(tree.clone());
-        Ok(Self { tree, database, sealing, flush, writer: Mutex::new(()), record_modifications, _lock: lock })
+    /// Another process holds the directory, the key is missing or the wrong one, the store is missing although there was one,
+    /// it is newer than this program, or it cannot be read.
+    pub(crate) fn open(data_dir: &Path, key: &StoreKeySource, record_modifications: bool) -> Result<Self> {
+        let lock = DirectoryLock::take(data_dir, open::LOCK_FILE)?;
+        let (disk, sealing) = open::open(data_dir, key)?;
+        let next_sequence = AtomicU64::new(open::next_sequence(&disk)?);
+        Ok(Self { disk, sealing, next_sequence, writer: Mutex::new(()), record_modifications, _lock: lock })
     }
 
     /// Applies a batch and waits until it is on disk.
     ///
     /// Cancelling the wait does not undo the batch.
     pub(crate) async fn commit(&self, batch: Batch) -> Result<()> {
-        self.change(|| Ok((batch, ()))).await
+        self.change(|_| Ok((batch, ()))).await
     }
 
     /// Applies the batch that `build` makes and waits until it is on disk. No other batch comes between what `build` reads
-    /// and what it changes. If it fails, or its batch is empty, nothing happens.
+    /// from the view and what it changes. If it fails, or its batch is empty, nothing happens.
     ///
     /// Cancelling the wait does not undo the batch.
     pub(crate) async fn change<T, E: From<StoreError>>(
         &self,
-        build: impl FnOnce() -> Result<(Batch, T), E>,
+        build: impl FnOnce(&View<'_>) -> Result<(Batch, T), E>,
     ) -> Result<T, E> {
-        let (ticket, outcome) = self.apply(build)?;
-        if let Some(ticket) = ticket {
-            self.flush.wait_for(ticket).await?;
-        }
+        let admission = self.disk.admit().await;
+        let (submitted, outcome) = self.submit(build, admission)?;
+        submitted.done().await.map_err(StoreError::from)?;
         Ok(outcome)
     }
 
-    /// The ticket for the wait until the change is on disk, if there was one.
-    fn apply<T, E: From<StoreError>>(
+    fn submit<T, E: From<StoreError>>(
         &self,
-        build: impl FnOnce() -> Result<(Batch, T), E>,
-    ) -> Result<(Option<Ticket>, T), E> {
+        build: impl FnOnce(&View<'_>) -> Result<(Batch, T), E>,
+        admission: durable::Admission,
+    ) -> Result<(Submitted, T), E> {
         let _writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
-        let (batch, outcome) = build()?;
-        if batch.is_empty() {
-            return Ok((None, outcome));
-        }
-        self.tree.apply_batch(batch.stage(self)?).map_err(StoreError::from)?;
-        Ok((Some(self.flush.ticket()), outcome))
+        let latest = self.disk.latest();
+        let view = View::latest(self, &latest);
+        let (batch, outcome) = build(&view)?;
+        let commit = batch.stage(self, &view)?;
+        let submitted = self.disk.submit_built_on(&latest, commit, admission).map_err(StoreError::from)?;
+        Ok((submitted, outcome))
+    }
+
+    /// What is on disk.
+    pub(crate) fn view(&self) -> View<'_> {
+        View::on_disk(self)
     }
 
     /// One object.
     pub(crate) fn object(&self, collection: &str, id: &str) -> Result<Option<Object>> {
-        let Some(place) = self.read(&key::object_index(collection, id)?)? else { return Ok(None) };
-        let place = key::object_at(collection, sealing::decode(&place)?)?;
-        let Some(record) = self.read(&place)? else { return Ok(None) };
-        Ok(Some(sealing::decode::<StoredObject>(&record)?.into_object(collection)))
+        self.view().object(collection, id)
     }
 
     /// Objects of a collection in the order in which they were first stored. Each is read when it is asked for.
     pub(crate) fn objects(&self, collection: &str) -> Result<impl Iterator<Item = Result<Object>> + use<'_>> {
+        let (from, until) = key::range(&key::objects(collection)?);
         let collection = collection.to_owned();
-        let records = self.tree.scan_prefix(key::objects(&collection)?);
-        Ok(records.map(move |record| {
-            let (key, sealed) = record?;
+        Ok(self.disk.range(&from, Some(&until)).map(move |pair| {
+            let (key, sealed) = pair?;
             let plain = self.sealing.open(&key, &sealed)?;
-            Ok(sealing::decode::<StoredObject>(&plain)?.into_object(&collection))
+            Ok(sealing::decode::<object::StoredObject>(&plain)?.into_object(&collection))
         }))
     }
 
@@ -158,41 +152,28 @@ impl Store {
         members: &[&str],
         matches: impl Fn(&Properties) -> bool,
     ) -> Result<Vec<Object>> {
-        let mut found = Vec::new();
-        for record in self.tree.scan_prefix(key::objects(collection)?) {
-            let (key, sealed) = record?;
-            let plain = self.sealing.open(&key, &sealed)?;
-            if matches(&projection::decode(&plain, members)?) {
-                found.push(sealing::decode::<StoredObject>(&plain)?.into_object(collection));
-            }
-        }
-        Ok(found)
+        self.view().objects_where(collection, members, matches)
     }
 
     /// The value under a name.
     pub(crate) fn value<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>> {
-        self.read(&key::value(name)?)?.map(|plain| sealing::decode(&plain)).transpose()
+        self.view().value(name)
     }
 
     /// The oldest changes that were not pushed, with their sequence numbers, at most `limit`.
     pub(crate) fn unpushed(&self, limit: usize) -> Result<Vec<(u64, PendingModification)>> {
-        let changes = self.tree.scan_prefix(key::journal()).take(limit);
-        changes
-            .map(|record| {
-                let (key, sealed) = record?;
-                let plain = self.sealing.open(&key, &sealed)?;
-                Ok((key::sequence_of(&key)?, sealing::decode(&plain)?))
-            })
-            .collect()
+        self.view().unpushed(limit)
     }
 
-    /// Waits until everything that was written is on disk.
-    pub(crate) async fn flush(&self) -> Result<()> {
-        self.flush.wait_for(self.flush.ticket()).await
+    /// Why nothing can be stored any more, if so.
+    pub(crate) fn failure(&self) -> Option<StoreError> {
+        self.disk.failure().map(StoreError::from)
     }
 
-    fn read(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
-        self.tree.get(key)?.map(|sealed| self.sealing.open(key, &sealed)).transpose()
+    /// Ends background work on the store, so that the next start is quick. Everything that was acknowledged is on disk
+    /// already. Blocks the thread.
+    pub(crate) fn close(&self) -> Result<()> {
+        Ok(self.disk.close()?)
     }
 }
 

@@ -1,101 +1,127 @@
-//! Opening the database, and getting over what is known to go wrong there.
+//! Opening the store: the first start, every later one, and the first one of this version.
+//!
+//! A directory that has had an identity never gets another one by itself. So a store is made only where there is no trace of
+//! an earlier one: neither its files nor its key. At the first start the store is complete before its key is written, and
+//! gets its place after; a loss of power at any instant leaves a first start to be repeated, or one that is done.
 
-use std::ffi::OsStr;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::path::Path;
+
+use durable::{Commit, Condition, Location, private};
 
 use super::migration;
-use super::sealing::Sealing;
+use super::sealing::{Sealing, StoreSecret};
 use super::{Result, StoreError, key};
+use crate::vault::{FoundKey, StoreKeySource};
 
-/// Bytes of pages kept in memory. The database's own default is a gigabyte.
-const CACHE_BYTES: u64 = 32 * 1024 * 1024;
-
-/// What the database says when its file is locked; there is no error kind for it.
-const HELD: &str = "could not acquire lock";
-const LETTING_GO_ATTEMPTS: u32 = 40;
-const LETTING_GO_PAUSE: Duration = Duration::from_millis(50);
+/// Locked while a process works in the data directory.
+pub(super) const LOCK_FILE: &str = "node.lock";
+/// Name of the store in the data directory.
+pub(crate) const STORE: &str = "store";
+/// Notes that there has been a store, where the key is kept elsewhere.
+const MARKER: &str = "store.marker";
+const MARKER_TEXT: &[u8] = b"There is a store in this directory. If it is missing, restore it from a backup.\n";
 
 /// Sealed under [`key::CANARY`].
 const CANARY_TEXT: &[u8] = b"enlace store";
 
-/// Opens the database. A snapshot that was half-written when the process died is moved aside once: the log it was
-/// made from is still there.
-pub(super) fn open_database(path: &Path) -> Result<sled::Db> {
-    match open_when_let_go(path) {
-        Err(sled::Error::Corruption { .. } | sled::Error::Io(_)) if move_half_snapshots_aside(path) => {
-            tracing::warn!("a half-written snapshot of the store was moved aside");
-            try_open(path).map_err(|error| unreadable(path, &error))
+/// Opens the store, makes it at the first start, or converts one of an earlier version.
+pub(super) fn open(data_dir: &Path, source: &StoreKeySource) -> Result<(durable::Store, Sealing)> {
+    let location = Location::new(&data_dir.join(STORE));
+    let marker = data_dir.join(MARKER);
+    let found = source.find()?;
+    match (location.inspect()?, found) {
+        (Condition::Ready, FoundKey::Is(secret)) => {
+            let sealing = Sealing::new(secret);
+            let store = durable::Store::open(location.path())?;
+            check_header(&store, &sealing)?;
+            Ok((store, sealing))
         }
-        other => other.map_err(|error| unreadable(path, &error)),
+        (Condition::Older, FoundKey::Is(secret)) => {
+            let sealing = Sealing::new(secret);
+            let staged = location.begin()?;
+            migration::convert(location.path(), &sealing, staged.store())?;
+            mark(&marker, source)?;
+            Ok((staged.publish()?, sealing))
+        }
+        (Condition::Ready | Condition::Older, FoundKey::None(path)) => {
+            Err(StoreError::KeyLost { key: path, store: location.path().to_owned() })
+        }
+        // The key was written after the store was complete.
+        (Condition::Unpublished, FoundKey::Is(secret)) => {
+            let sealing = Sealing::new(secret);
+            mark(&marker, source)?;
+            let store = location.finish()?;
+            check_header(&store, &sealing)?;
+            Ok((store, sealing))
+        }
+        (Condition::Absent, FoundKey::Is(_)) if source.file_in(data_dir).is_some() || marker.exists() => {
+            let evidence = source.file_in(data_dir).unwrap_or(marker);
+            Err(durable::Error::StoreLost { store: location.path().to_owned(), evidence }.into())
+        }
+        (_, FoundKey::None(path)) if marker.exists() => {
+            Err(StoreError::KeyLost { key: path, store: location.path().to_owned() })
+        }
+        (Condition::Absent | Condition::Unpublished, found) => create(&location, &marker, source, found),
     }
 }
 
-/// The data directory is ours, so whoever still holds the database is a flush that this process began before it closed the
-/// store: it ends by itself.
-fn open_when_let_go(path: &Path) -> sled::Result<sled::Db> {
-    for _ in 0..LETTING_GO_ATTEMPTS {
-        match try_open(path) {
-            Err(sled::Error::Io(error)) if error.to_string().contains(HELD) => std::thread::sleep(LETTING_GO_PAUSE),
-            outcome => return outcome,
-        }
+fn create(
+    location: &Location,
+    marker: &Path,
+    source: &StoreKeySource,
+    found: FoundKey,
+) -> Result<(durable::Store, Sealing)> {
+    let (secret, is_new) = match found {
+        FoundKey::Is(secret) => (secret, false),
+        FoundKey::None(_) => (StoreSecret::generate(), true),
+    };
+    let sealing = Sealing::new(secret.clone());
+    let staged = location.begin()?;
+    let mut header = Commit::new();
+    header.put(key::FORMAT, &migration::CURRENT.to_be_bytes())?;
+    header.put(key::CANARY, &sealing.seal(key::CANARY, CANARY_TEXT))?;
+    staged.store().commit_blocking(header)?;
+    let location = staged.complete()?;
+    if is_new {
+        source.create(&secret)?;
     }
-    try_open(path)
+    mark(marker, source)?;
+    Ok((location.finish()?, sealing))
 }
 
-fn try_open(path: &Path) -> sled::Result<sled::Db> {
-    // Everything that is acknowledged is flushed explicitly; the periodic flush would only add disk traffic.
-    sled::Config::new().path(path).cache_capacity(CACHE_BYTES).flush_every_ms(None).open()
-}
-
-/// Returns whether there was one to move.
-fn move_half_snapshots_aside(path: &Path) -> bool {
-    let Ok(entries) = std::fs::read_dir(path) else { return false };
-    let half: Vec<PathBuf> =
-        entries.filter_map(|entry| Some(entry.ok()?.path())).filter(|file| is_half_snapshot(file)).collect();
-    half.iter().filter(|file| std::fs::rename(file, aside(file)).is_ok()).count() > 0
-}
-
-/// The database reads whatever begins with `snap.`, so the beginning has to change.
-fn aside(file: &Path) -> PathBuf {
-    let name = file.file_name().unwrap_or_default().to_string_lossy();
-    file.with_file_name(format!("aside.{name}"))
-}
-
-fn is_half_snapshot(file: &Path) -> bool {
-    let name = file.file_name().and_then(OsStr::to_str).unwrap_or_default();
-    name.starts_with("snap.") && name.ends_with(".generating")
-}
-
-fn unreadable(path: &Path, error: &sled::Error) -> StoreError {
-    match error {
-        sled::Error::Io(source) => {
-            StoreError::Io { path: path.to_owned(), source: std::io::Error::new(source.kind(), source.to_string()) }
-        }
-        other => StoreError::Corrupt { path: path.to_owned(), detail: other.to_string() },
+/// Notes that there is a store, unless its key beside it says so.
+fn mark(marker: &Path, source: &StoreKeySource) -> Result<()> {
+    if marker.exists() || source.file_in(private::parent_of(marker)).is_some() {
+        return Ok(());
     }
+    private::replace_file(marker, MARKER_TEXT).map_err(|error| durable::Error::io(marker, &error).into())
 }
 
-/// Checks that the store is one this program can read and that the secret is its secret; writes both into a new store.
-pub(super) fn check_header(tree: &sled::Tree, sealing: &Sealing) -> Result<()> {
-    match tree.get(key::FORMAT)? {
-        None if tree.is_empty() => write_header(tree, sealing),
-        None => Err(StoreError::Damaged),
-        Some(format) => {
-            let found = format.as_ref().try_into().map(u32::from_be_bytes).map_err(|_| StoreError::Damaged)?;
-            let canary = tree.get(key::CANARY)?.ok_or(StoreError::Damaged)?;
-            migration::check_supported(found)?;
-            sealing.open(key::CANARY, &canary).map_err(|_| StoreError::WrongKey)?;
-            migration::migrate(tree, sealing, found)
-        }
+/// Checks that the store is one this program can read and that the key is its key.
+fn check_header(store: &durable::Store, sealing: &Sealing) -> Result<()> {
+    let format = store.get(key::FORMAT)?.ok_or(StoreError::Damaged)?;
+    let found = format.as_slice().try_into().map(u32::from_be_bytes).map_err(|_| StoreError::Damaged)?;
+    let canary = store.get(key::CANARY)?.ok_or(StoreError::Damaged)?;
+    migration::check_supported(found)?;
+    sealing.open(key::CANARY, &canary).map_err(|_| StoreError::WrongKey)?;
+    migration::migrate(store, sealing, found)
+}
+
+/// The first number that no object and no change has.
+pub(super) fn next_sequence(store: &durable::Store) -> Result<u64> {
+    let mut next = after_last(store, key::journal())?;
+    let (mut from, until) = key::range(key::OBJECTS);
+    // One step for each collection, not for each object.
+    while let Some(first) = store.keys(&from, Some(&until)).next().transpose()? {
+        let collection = key::collection_of(&first).ok_or(StoreError::Damaged)?;
+        next = next.max(after_last(store, collection)?);
+        from = key::range(collection).1;
     }
+    Ok(next)
 }
 
-fn write_header(tree: &sled::Tree, sealing: &Sealing) -> Result<()> {
-    let mut batch = sled::Batch::default();
-    batch.insert(key::FORMAT, &migration::CURRENT.to_be_bytes());
-    batch.insert(key::CANARY, sealing.seal(key::CANARY, CANARY_TEXT));
-    tree.apply_batch(batch)?;
-    tree.flush()?;
-    Ok(())
+fn after_last(store: &durable::Store, prefix: &[u8]) -> Result<u64> {
+    let (from, until) = key::range(prefix);
+    let last = store.keys(&from, Some(&until)).next_back().transpose()?;
+    Ok(last.map(|key| key::sequence_of(&key)).transpose()?.map_or(1, |sequence| sequence.saturating_add(1)))
 }

@@ -3,10 +3,23 @@
 use super::*;
 use serde_json::json;
 
-const SECRET: [u8; 32] = [42; 32];
+fn key_file(directory: &Path) -> StoreKeySource {
+    StoreKeySource::File(directory.join("store.key"))
+}
 
 fn open(directory: &Path) -> Store {
-    Store::open(directory, || Ok(StoreSecret::new(SECRET)), true).unwrap()
+    Store::open(directory, &key_file(directory), true).unwrap()
+}
+
+fn refusal(directory: &Path) -> StoreError {
+    Store::open(directory, &key_file(directory), true).err().unwrap()
+}
+
+/// Writes to the disk below the store.
+fn put_raw(store: &Store, key: &[u8], value: &[u8]) {
+    let mut commit = durable::Commit::new();
+    commit.put(key, value).unwrap();
+    store.disk.commit_blocking(commit).unwrap();
 }
 
 fn object(collection: &str, id: &str, properties: serde_json::Value) -> Object {
@@ -90,7 +103,7 @@ async fn pushed_changes_are_forgotten_up_to_the_given_one() {
 #[tokio::test]
 async fn nothing_is_queued_when_changes_are_not_recorded() {
     let directory = tempfile::tempdir().unwrap();
-    let store = Store::open(directory.path(), || Ok(StoreSecret::new(SECRET)), false).unwrap();
+    let store = Store::open(directory.path(), &key_file(directory.path()), false).unwrap();
     let mut batch = Batch::new();
     batch.record_create(object("Tokens", "T", json!({"@type": "Token"})));
     store.commit(batch).await.unwrap();
@@ -114,8 +127,8 @@ async fn no_batch_comes_between_reading_and_changing() {
     let additions = (0..64).map(|_| {
         let store = store.clone();
         tokio::spawn(async move {
-            let add = || {
-                let number: u32 = store.value("number")?.unwrap_or_default();
+            let add = |view: &View<'_>| {
+                let number: u32 = view.value("number")?.unwrap_or_default();
                 let mut batch = Batch::new();
                 batch.put_value("number", &(number + 1))?;
                 Ok::<_, StoreError>((batch, ()))
@@ -163,7 +176,9 @@ async fn simultaneous_commits_all_take_effect() {
 async fn the_wrong_secret_is_named_as_such() {
     let directory = tempfile::tempdir().unwrap();
     drop(open(directory.path()));
-    let refusal = Store::open(directory.path(), || Ok(StoreSecret::new([1; 32])), true).err().unwrap();
+    std::fs::remove_file(directory.path().join("store.key")).unwrap();
+    key_file(directory.path()).create(&StoreSecret::new([1; 32])).unwrap();
+    let refusal = refusal(directory.path());
     assert!(matches!(refusal, StoreError::WrongKey), "{refusal}");
 }
 
@@ -171,9 +186,9 @@ async fn the_wrong_secret_is_named_as_such() {
 async fn a_store_of_a_newer_program_is_refused_and_left_alone() {
     let directory = tempfile::tempdir().unwrap();
     let store = open(directory.path());
-    store.tree.insert(key::FORMAT, &99u32.to_be_bytes()).unwrap();
+    put_raw(&store, key::FORMAT, &99u32.to_be_bytes());
     drop(store);
-    let refusal = Store::open(directory.path(), || Ok(StoreSecret::new(SECRET)), true).err().unwrap();
+    let refusal = refusal(directory.path());
     assert!(matches!(refusal, StoreError::Newer { found: 99, .. }), "{refusal}");
 }
 
@@ -181,13 +196,112 @@ async fn a_store_of_a_newer_program_is_refused_and_left_alone() {
 async fn a_store_that_lost_its_header_is_not_taken_for_a_new_one() {
     let directory = tempfile::tempdir().unwrap();
     let store = open(directory.path());
+    let mut commit = durable::Commit::new();
+    commit.remove(key::FORMAT).unwrap();
+    store.disk.commit_blocking(commit).unwrap();
+    drop(store);
+    let refusal = refusal(directory.path());
+    assert!(matches!(refusal, StoreError::Damaged), "{refusal}");
+}
+
+#[test]
+fn a_store_that_is_gone_is_not_replaced_and_the_way_back_is_named() {
+    let directory = tempfile::tempdir().unwrap();
+    drop(open(directory.path()));
+    let (store, gone) = (directory.path().join("store"), directory.path().join("gone"));
+    std::fs::rename(&store, &gone).unwrap();
+    for is_empty in [false, true] {
+        if is_empty {
+            std::fs::create_dir(&store).unwrap();
+        }
+        let refusal = refusal(directory.path()).to_string();
+        assert!(refusal.contains(store.to_str().unwrap()) && refusal.contains("restore it from a backup"), "{refusal}");
+        assert!(refusal.contains("store.key"), "{refusal}");
+    }
+    std::fs::remove_dir(&store).unwrap();
+    std::fs::rename(&gone, &store).unwrap();
+    drop(open(directory.path()));
+}
+
+#[test]
+fn a_store_that_is_gone_is_not_replaced_if_its_key_lies_elsewhere() {
+    let (directory, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let source = StoreKeySource::File(elsewhere.path().join("key"));
+    source.create(&StoreSecret::new([7; 32])).unwrap();
+    drop(Store::open(directory.path(), &source, true).unwrap());
+    std::fs::rename(directory.path().join("store"), directory.path().join("gone")).unwrap();
+    let refusal = Store::open(directory.path(), &source, true).err().unwrap().to_string();
+    assert!(refusal.contains("store.marker") && refusal.contains("restore it from a backup"), "{refusal}");
+}
+
+#[test]
+fn a_key_that_is_gone_is_not_replaced() {
+    let directory = tempfile::tempdir().unwrap();
+    drop(open(directory.path()));
+    std::fs::remove_file(directory.path().join("store.key")).unwrap();
+    assert!(matches!(refusal(directory.path()), StoreError::KeyLost { .. }));
+    assert!(!directory.path().join("store.key").exists());
+}
+
+#[test]
+fn a_first_start_that_was_interrupted_is_repeated_or_finished() {
+    let directory = tempfile::tempdir().unwrap();
+    drop(open(directory.path()));
+    let (store, new) = (directory.path().join("store"), directory.path().join("store.new"));
+    // Between the key and the move of the store to its place.
+    std::fs::rename(&store, &new).unwrap();
+    drop(open(directory.path()));
+    assert!(store.exists() && !new.exists());
+    // Between the completion of the store and the key.
+    std::fs::rename(&store, &new).unwrap();
+    std::fs::remove_file(directory.path().join("store.key")).unwrap();
+    drop(open(directory.path()));
+}
+
+#[tokio::test]
+async fn a_store_of_the_first_version_is_converted_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
     let mut batch = Batch::new();
     batch.put_value("kept", &1u8).unwrap();
+    batch.record_create(object("Tokens", "T", json!({"@type": "Token", "isOwn": true})));
     store.commit(batch).await.unwrap();
-    store.tree.remove(key::FORMAT).unwrap();
+    let path = directory.path().join("store");
+    {
+        let older = sled::Config::new().path(directory.path().join("older")).open().unwrap();
+        for pair in store.disk.range(b"", None) {
+            let (key, value) = pair.unwrap();
+            older.insert(key, value).unwrap();
+        }
+        older.flush().unwrap();
+    }
     drop(store);
-    let refusal = Store::open(directory.path(), || Ok(StoreSecret::new([1; 32])), true).err().unwrap();
-    assert!(matches!(refusal, StoreError::Damaged), "{refusal}");
+    std::fs::remove_dir_all(&path).unwrap();
+    std::fs::rename(directory.path().join("older"), &path).unwrap();
+    for _ in 0..2 {
+        let store = open(directory.path());
+        assert_eq!(store.value::<u8>("kept").unwrap(), Some(1));
+        assert_eq!(ids(&store, "Tokens"), ["T"]);
+        let queued = store.unpushed(10).unwrap().len();
+        let mut batch = Batch::new();
+        batch.record_create(object("Tokens", "T", json!({"@type": "Token", "isOwn": false})));
+        store.commit(batch).await.unwrap();
+        assert!(store.unpushed(10).unwrap().len() >= queued, "no number was given out twice");
+    }
+    assert!(!directory.path().join("store.old").exists() && !path.join("db").exists());
+}
+
+#[test]
+fn an_empty_store_of_the_first_version_is_not_taken_for_a_new_one() {
+    let directory = tempfile::tempdir().unwrap();
+    key_file(directory.path()).create(&StoreSecret::new([7; 32])).unwrap();
+    // As a loss of power left it: names, but nothing in the files.
+    let path = directory.path().join("store");
+    std::fs::create_dir(&path).unwrap();
+    std::fs::write(path.join("db"), "").unwrap();
+    let refusal = refusal(directory.path()).to_string();
+    assert!(refusal.contains("restore it from a backup"), "{refusal}");
+    assert!(path.join("db").exists());
 }
 
 #[tokio::test]
@@ -198,57 +312,9 @@ async fn values_cannot_be_exchanged_altered_or_cut() {
     batch.put_value("a", &"first").unwrap().put_value("b", &"second").unwrap();
     store.commit(batch).await.unwrap();
     let (a, b) = (key::value("a").unwrap(), key::value("b").unwrap());
-    let sealed = store.tree.get(&b).unwrap().unwrap();
+    let sealed = store.disk.get(&b).unwrap().unwrap();
     for forged in [sealed.to_vec(), sealed[..sealed.len() - 1].to_vec(), Vec::new()] {
-        store.tree.insert(&a, forged).unwrap();
+        put_raw(&store, &a, &forged);
         assert!(matches!(store.value::<String>("a"), Err(StoreError::Damaged)));
     }
-}
-
-#[tokio::test]
-async fn a_half_written_snapshot_is_moved_aside() {
-    let directory = tempfile::tempdir().unwrap();
-    let store = open(directory.path());
-    let mut batch = Batch::new();
-    batch.put_value("kept", &1u8).unwrap();
-    store.commit(batch).await.unwrap();
-    drop(store);
-    let half = directory.path().join("store/snap.00000000000FFFFF.generating");
-    std::fs::write(&half, "half a snap").unwrap();
-    assert_eq!(open(directory.path()).value::<u8>("kept").unwrap(), Some(1));
-    assert!(!half.exists());
-}
-
-#[tokio::test]
-async fn a_flush_that_outlives_its_store_does_not_keep_the_next_one_from_opening() {
-    let directory = tempfile::tempdir().unwrap();
-    let store = open(directory.path());
-    // A flush holds on to the database as this does.
-    let outlives = store.database.clone();
-    drop(store);
-    let (opening, opened) = std::sync::mpsc::channel::<()>();
-    let flush = std::thread::spawn(move || {
-        let timed_out = opened.recv_timeout(std::time::Duration::from_millis(200));
-        drop(outlives);
-        timed_out.is_err()
-    });
-    open(directory.path());
-    let _ = opening.send(());
-    assert!(flush.join().unwrap(), "opening waited for the flush");
-}
-
-#[tokio::test]
-async fn a_damaged_database_is_named_with_the_next_step() {
-    let directory = tempfile::tempdir().unwrap();
-    drop(open(directory.path()));
-    let path = directory.path().join("store");
-    for entry in std::fs::read_dir(&path).unwrap() {
-        let file = entry.unwrap().path();
-        if file.is_file() {
-            std::fs::write(file, "not a database").unwrap();
-        }
-    }
-    let refusal = Store::open(directory.path(), || Ok(StoreSecret::new(SECRET)), true).err().unwrap().to_string();
-    assert!(refusal.contains(path.to_str().unwrap()), "{refusal}");
-    assert!(refusal.contains("restore it from a backup") || refusal.contains("check that"), "{refusal}");
 }

@@ -8,13 +8,13 @@ use transport::datawallet::{Changes, PendingModification};
 use transport::wire::backbone::datawallet::{Modification, ModificationType};
 
 use crate::Result;
-use crate::store::{Batch, MAX_COLLECTION, MAX_NAME, Object, Properties, Store, collection};
+use crate::store::{Batch, MAX_COLLECTION, MAX_NAME, Object, Properties, View, collection};
 
 /// Adds what a stretch of the log amounts to to a batch. `unpushed` are the changes of this device that other devices will
 /// see after these, so their effect stays.
 pub(super) fn stage(
     batch: &mut Batch,
-    store: &Store,
+    view: &View<'_>,
     log: &[Modification],
     changes: Changes,
     unpushed: &[PendingModification],
@@ -27,7 +27,7 @@ pub(super) fn stage(
             warn!(bytes = change.id.len(), "passing over an object with an oversized name");
             continue;
         }
-        let stored = store.object(&change.collection, &change.id)?.map(|object| object.properties);
+        let stored = view.object(&change.collection, &change.id)?.map(|object| object.properties);
         let place = (change.collection.clone(), change.id.clone());
         let is_whole = histories.get(&(place.0.as_str(), place.1.as_str())).is_some_and(|history| {
             history.created && !damaged.contains(&place) || !history.deleted && stored.is_some()

@@ -12,7 +12,7 @@ use super::run::Context;
 use crate::dto;
 use crate::event::Event;
 use crate::file::FileRecord;
-use crate::store::{Batch, Object, Properties, collection};
+use crate::store::{Batch, Object, Properties, View, collection};
 use crate::{Error, Result};
 
 /// What the published clients report for events they do not know.
@@ -55,7 +55,7 @@ async fn ownership_locked(context: &Context, payload: Value) -> Result<()> {
 
 async fn ownership_claimed(context: &Context, payload: Value) -> Result<()> {
     let FilePayload { file_id } = read(payload)?;
-    if file(context, &file_id)?.is_none() {
+    if file(&context.store.view(), &file_id)?.is_none() {
         return Ok(());
     }
     let owner = context.account.session().file_metadata(&file_id).await?.owner;
@@ -77,8 +77,8 @@ fn token_locked(context: &Context, payload: Value) -> Result<()> {
     Ok(())
 }
 
-fn file(context: &Context, id: &FileId) -> Result<Option<Object>> {
-    Ok(context.store.object(collection::FILES, id.as_str())?)
+fn file(view: &View<'_>, id: &FileId) -> Result<Option<Object>> {
+    Ok(view.object(collection::FILES, id.as_str())?)
 }
 
 /// Changes a file and announces it, if it is known here.
@@ -88,9 +88,9 @@ async fn update(
     change: impl FnOnce(&mut Properties),
     event: fn(Box<dto::File>) -> Event,
 ) -> Result<()> {
-    let build = || -> Result<_> {
+    let build = |view: &View<'_>| -> Result<_> {
         let mut batch = Batch::new();
-        let Some(mut file) = file(context, id)? else { return Ok((batch, None)) };
+        let Some(mut file) = file(view, id)? else { return Ok((batch, None)) };
         change(&mut file.properties);
         let (id, record) = FileRecord::read(&file)?;
         let described = record.to_dto(id, &context.account.client().config().base_url)?;

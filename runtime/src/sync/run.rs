@@ -18,7 +18,7 @@ use crate::account::Account;
 use crate::clock::Clock;
 use crate::error::TransportError;
 use crate::event::{Event, EventBus};
-use crate::store::{Batch, Store, collection};
+use crate::store::{Batch, Store, View, collection};
 use crate::{Error, Result};
 
 /// Attempts while another device handles events; its run lasts ten seconds by default.
@@ -210,15 +210,15 @@ impl Context {
             return Err(Error::Unknown("nothing in the datawallet can be opened with this identity's key".to_owned()));
         }
         position.index = position.index.max(newest);
-        let stage = || -> Result<_> {
+        let stage = |view: &View<'_>| -> Result<_> {
             let mut batch = Batch::new();
             if let Some(end) = arrived {
                 batch.drop_unpushed(end);
             }
-            let waiting = self.store.unpushed(usize::MAX)?.into_iter();
+            let waiting = view.unpushed(usize::MAX)?.into_iter();
             let waiting = waiting.filter(|(sequence, _)| arrived.is_none_or(|end| *sequence > end));
             let unpushed: Vec<_> = waiting.map(|(_, change)| change).collect();
-            apply::stage(&mut batch, &self.store, &foreign, changes, &unpushed)?;
+            apply::stage(&mut batch, view, &foreign, changes, &unpushed)?;
             position.put(&mut batch)?;
             Ok((batch, ()))
         };
@@ -322,9 +322,9 @@ impl Context {
 
     /// Completes the entry of a device that was made by another one and has just learned of itself.
     async fn introduce_device(&self) -> Result<()> {
-        let complete = || {
+        let complete = |view: &View<'_>| {
             let mut batch = Batch::new();
-            let device = self.store.object(collection::DEVICES, self.account.device_id().as_str())?;
+            let device = view.object(collection::DEVICES, self.account.device_id().as_str())?;
             if let Some(mut device) = device.filter(|device| !device.properties.contains_key("publicKey")) {
                 self.account.describe_onboarded(&mut device.properties, self.clock.now());
                 batch.record_update(device);

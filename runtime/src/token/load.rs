@@ -11,7 +11,7 @@ use super::password::StoredPassword;
 use super::{TokenJson, TokenRecord};
 use crate::error::TransportError;
 use crate::runtime::Node;
-use crate::store::collection;
+use crate::store::{View, collection};
 use crate::{Error, Result};
 
 /// A token that was found.
@@ -28,7 +28,7 @@ pub(crate) struct Loaded {
 /// tokens that are known), then a reference that is for somebody else.
 pub(crate) async fn load(node: &Node, reference: &TokenReference, password: Option<&str>) -> Result<Loaded> {
     let password = chosen_password(node, reference, password)?;
-    if let Some(record) = stored(node, &reference.id)? {
+    if let Some(record) = stored(&node.store.view(), &reference.id)? {
         return Ok(Loaded { id: reference.id.clone(), record, was_known: true });
     }
     if !reference.is_for(Some(node.account.address())) {
@@ -42,8 +42,8 @@ pub(crate) async fn load(node: &Node, reference: &TokenReference, password: Opti
 }
 
 /// The stored token with this id.
-pub(crate) fn stored(node: &Node, id: &TokenId) -> Result<Option<TokenRecord>> {
-    let Some(object) = node.store.object(collection::TOKENS, id.as_str())? else { return Ok(None) };
+pub(crate) fn stored(view: &View<'_>, id: &TokenId) -> Result<Option<TokenRecord>> {
+    let Some(object) = view.object(collection::TOKENS, id.as_str())? else { return Ok(None) };
     Ok(TokenRecord::read(&object)?.map(|(_, record)| record))
 }
 

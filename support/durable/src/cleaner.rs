@@ -4,12 +4,11 @@
 //! anew, and removes it. Segments go in the order of their age, so that a removal of a key may be forgotten with its segment:
 //! everything that it removed was older and is gone.
 
-use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::task::{Context, Poll, Wake, Waker};
-use std::thread::{JoinHandle, Thread};
+use std::thread::JoinHandle;
 
+use crate::blocking::wait;
 use crate::commit::Commit;
 use crate::group::Group;
 use crate::journal::segment::{HEADER, Segment};
@@ -233,24 +232,5 @@ fn unreadable(group: &Group<Writer>, segment: &Segment, offset: u32) -> Error {
         file: group.work().journal.disk().path().join(crate::journal::segment::file_name(segment.header.number)),
         offset: u64::from(offset),
         detail: "a frame cannot be read".to_owned(),
-    }
-}
-
-/// Blocks the thread until a future resolves.
-fn wait<T>(future: impl Future<Output = T>) -> T {
-    struct Unpark(Thread);
-    impl Wake for Unpark {
-        fn wake(self: Arc<Self>) {
-            self.0.unpark();
-        }
-    }
-    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
-    let mut context = Context::from_waker(&waker);
-    let mut future = pin!(future);
-    loop {
-        match future.as_mut().poll(&mut context) {
-            Poll::Ready(outcome) => return outcome,
-            Poll::Pending => std::thread::park(),
-        }
     }
 }

@@ -34,6 +34,7 @@
 //!
 //! Beside the store: [`private`] files and directories, and a [`DirectoryLock`].
 
+mod blocking;
 mod boot;
 mod cleaner;
 mod commit;

@@ -8,6 +8,7 @@ use std::sync::{Arc, Weak};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::boot;
+use crate::blocking::wait;
 use crate::cleaner::Cleaner;
 use crate::commit::Commit;
 use crate::disk::{Disk, RealDisk};
@@ -250,6 +251,14 @@ impl Store {
     pub async fn commit(&self, commit: Commit) -> Result<()> {
         let admission = self.admit().await;
         self.submit(commit, admission, None)?.done().await
+    }
+
+    /// As [`commit`](Self::commit), blocking the thread.
+    ///
+    /// # Errors
+    /// As [`commit`](Self::commit).
+    pub fn commit_blocking(&self, commit: Commit) -> Result<()> {
+        wait(self.commit(commit))
     }
 
     /// Why nothing is acknowledged any more, if so.

@@ -20,7 +20,8 @@ use crate::account::Account;
 use crate::clock::{Clock, ManualClock};
 use crate::event::EventBus;
 use crate::fake_backbone::FakeBackbone;
-use crate::store::{Batch, Object, Store, StoreSecret, collection};
+use crate::store::{Batch, Object, Store, collection};
+use crate::vault::StoreKeySource;
 
 const OTHER_DEVICE: &str = "DVCotherotherother12";
 const TOKEN: &str = "TOKabcdefghijklmno12";
@@ -85,7 +86,7 @@ impl Place {
 }
 
 fn store(directory: &Path, record_modifications: bool) -> Store {
-    Store::open(directory, || Ok(StoreSecret::new([1; 32])), record_modifications).unwrap()
+    Store::open(directory, &StoreKeySource::File(directory.join("store.key")), record_modifications).unwrap()
 }
 
 fn members(properties: Value) -> Map<String, Value> {

@@ -1,0 +1,118 @@
+//! Reading the store: what is on disk, or also what is on its way there.
+
+use serde::de::DeserializeOwned;
+use transport::datawallet::PendingModification;
+
+use super::object::{Object, Properties, StoredObject};
+use super::{Result, Store, key, projection, sealing};
+
+/// Records that are read at a time from what is on its way.
+const PAGE: usize = 256;
+
+/// The store as it is on disk, or as the batches before the next one leave it.
+pub(crate) struct View<'a> {
+    store: &'a Store,
+    latest: Option<&'a durable::Latest<'a>>,
+}
+
+impl<'a> View<'a> {
+    pub(super) fn on_disk(store: &'a Store) -> Self {
+        Self { store, latest: None }
+    }
+
+    pub(super) fn latest(store: &'a Store, latest: &'a durable::Latest<'a>) -> Self {
+        Self { store, latest: Some(latest) }
+    }
+
+    /// One object.
+    pub(crate) fn object(&self, collection: &str, id: &str) -> Result<Option<Object>> {
+        let Some(place) = self.read(&key::object_index(collection, id)?)? else { return Ok(None) };
+        let place = key::object_at(collection, sealing::decode(&place)?)?;
+        let Some(record) = self.read(&place)? else { return Ok(None) };
+        Ok(Some(sealing::decode::<StoredObject>(&record)?.into_object(collection)))
+    }
+
+    /// Objects of a collection that match, in the order in which they were first stored.
+    ///
+    /// `matches` is shown the root members named by `members` only; everything else is decoded for objects that match.
+    pub(crate) fn objects_where(
+        &self,
+        collection: &str,
+        members: &[&str],
+        matches: impl Fn(&Properties) -> bool,
+    ) -> Result<Vec<Object>> {
+        let mut found = Vec::new();
+        self.scan(&key::objects(collection)?, |_, plain| {
+            if matches(&projection::decode(plain, members)?) {
+                found.push(sealing::decode::<StoredObject>(plain)?.into_object(collection));
+            }
+            Ok(true)
+        })?;
+        Ok(found)
+    }
+
+    /// The value under a name.
+    pub(crate) fn value<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>> {
+        self.read(&key::value(name)?)?.map(|plain| sealing::decode(&plain)).transpose()
+    }
+
+    /// The oldest changes that were not pushed, with their sequence numbers, at most `limit`.
+    pub(crate) fn unpushed(&self, limit: usize) -> Result<Vec<(u64, PendingModification)>> {
+        let mut changes = Vec::new();
+        self.scan(key::journal(), |key, plain| {
+            if changes.len() < limit {
+                changes.push((key::sequence_of(key)?, sealing::decode(plain)?));
+            }
+            Ok(changes.len() < limit)
+        })?;
+        Ok(changes)
+    }
+
+    /// Keys from `from` up to and including `last`.
+    pub(super) fn keys_through(&self, from: &[u8], last: &[u8]) -> Result<Vec<Vec<u8>>> {
+        let until = [last, &[0]].concat();
+        match self.latest {
+            Some(latest) => {
+                let pairs = latest.range(from, Some(&until), usize::MAX)?;
+                Ok(pairs.into_iter().map(|(key, _)| key).collect())
+            }
+            None => Ok(self.store.disk.keys(from, Some(&until)).collect::<durable::Result<_>>()?),
+        }
+    }
+
+    /// Opens the value of a key.
+    pub(super) fn read(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        let sealed = match self.latest {
+            Some(latest) => latest.get(key)?,
+            None => self.store.disk.get(key)?,
+        };
+        sealed.map(|sealed| self.store.sealing.open(key, &sealed)).transpose()
+    }
+
+    /// Shows keys that begin with `prefix`, in order, with their opened values, until `visit` says that it has enough.
+    fn scan(&self, prefix: &[u8], mut visit: impl FnMut(&[u8], &[u8]) -> Result<bool>) -> Result<()> {
+        let (mut from, until) = key::range(prefix);
+        let mut show = |key: &[u8], sealed: &[u8]| visit(key, &self.store.sealing.open(key, sealed)?);
+        let Some(latest) = self.latest else {
+            for pair in self.store.disk.range(&from, Some(&until)) {
+                let (key, sealed) = pair?;
+                if !show(&key, &sealed)? {
+                    break;
+                }
+            }
+            return Ok(());
+        };
+        loop {
+            let page = latest.range(&from, Some(&until), PAGE)?;
+            for (key, sealed) in &page {
+                if !show(key, sealed)? {
+                    return Ok(());
+                }
+            }
+            match page.last() {
+                Some((last, _)) if page.len() == PAGE => from = [last, [0].as_slice()].concat(),
+                _ => return Ok(()),
+            }
+        }
+    }
+}
