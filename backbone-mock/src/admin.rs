@@ -29,9 +29,7 @@ impl Admin<'_> {
     /// # Errors
     /// [`Error::Store`] if the store fails.
     pub async fn reset_token_access_failed_count(&self, token: &TokenId) -> Result<bool, Error> {
-        let was_there = tokens::reset_failed_attempts(&self.0.core, token).await?;
-        self.0.core.store.settle().await?;
-        Ok(was_there)
+        Ok(tokens::reset_failed_attempts(&self.0.core, token).await?)
     }
 
     /// Removes what has expired, now.
@@ -56,8 +54,6 @@ impl Admin<'_> {
     /// # Errors
     /// [`Error::Store`] if the store fails.
     pub async fn requeue_event(&self, owner: &Address, event: &ExternalEventId) -> Result<bool, Error> {
-        let was_dead = events::requeue(&self.0.core, owner, event).await?;
-        self.0.core.store.settle().await?;
-        Ok(was_dead)
+        Ok(events::requeue(&self.0.core, owner, event).await?)
     }
 }

@@ -9,7 +9,7 @@ use crate::config::Config;
 use crate::error::Error;
 use crate::notify::Hub;
 use crate::secrets::{PasswordHash, ServerKey, random_hex};
-use crate::store::{DataDir, Store};
+use crate::store::Store;
 
 /// Password hashes that are computed at one time; each takes 7 MiB and a processor.
 const CONCURRENT_PASSWORD_HASHES: usize = 2;
@@ -31,9 +31,7 @@ pub(crate) struct Core {
 impl Core {
     /// Takes the data directory and opens what is in it.
     pub(crate) async fn open(config: Config) -> Result<Self, Error> {
-        let data_dir = DataDir::acquire(&config.data_dir)?;
-        let key = data_dir.server_key()?;
-        let store = Store::open(data_dir).await?;
+        let (store, key) = Store::open(&config.data_dir).await?;
         Ok(Self {
             hub: Hub::new(),
             key,

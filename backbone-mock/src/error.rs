@@ -7,16 +7,22 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// Another process works on the data directory.
-    #[error(
-        "data directory {} is in use by process {holder}; stop that process or choose another data directory",
-        dir.display()
-    )]
-    InUse {
-        /// The directory.
-        dir: PathBuf,
-        /// Process id of the holder, or `unknown`.
-        holder: String,
+    /// The data directory, or what is in it, cannot be used. [`durable::Error::InUse`] if another process works on it.
+    #[error(transparent)]
+    DataDir(#[from] durable::Error),
+    /// There are records but not the key that belongs to them.
+    #[error("{} is missing but {} exists; restore the key file from a backup", key.display(), records.display())]
+    KeyLost {
+        /// Where the key should be.
+        key: PathBuf,
+        /// Where the records are.
+        records: PathBuf,
+    },
+    /// The key file does not hold a key.
+    #[error("{} does not hold a server key (32 bytes); restore it from a backup", key.display())]
+    UnreadableKey {
+        /// The file.
+        key: PathBuf,
     },
     /// The address to listen on cannot be had.
     #[error("cannot listen on {address}; choose another address or port 0 for a free port")]
@@ -26,17 +32,12 @@ pub enum Error {
         /// Why.
         source: std::io::Error,
     },
-    /// The data directory cannot be used.
-    #[error("cannot use data directory {}", dir.display())]
-    DataDir {
-        /// The directory.
-        dir: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// A newer version wrote the data directory.
-    #[error("data directory {} has schema version {found}, this program knows {known}; use a newer program", dir.display())]
-    NewerSchema {
+    /// The records are of another version.
+    #[error(
+        "the records in {} have schema version {found}, this program reads {known}; use the program that wrote them",
+        dir.display()
+    )]
+    Schema {
         /// The directory.
         dir: PathBuf,
         /// What the directory has.
@@ -61,11 +62,11 @@ pub enum Error {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
-    /// The database failed.
-    #[error("database error")]
-    Database(#[from] sled::Error),
-    /// The database is damaged.
-    #[error("database in {} is damaged; restore a backup or start with an empty data directory", dir.display())]
+    /// The disk, or what is on it.
+    #[error(transparent)]
+    Disk(#[from] durable::Error),
+    /// The database of the first version is damaged.
+    #[error("the database {} of an earlier version is damaged; restore it from a backup", dir.display())]
     Damaged {
         /// Where it is.
         dir: PathBuf,
@@ -73,17 +74,26 @@ pub enum StoreError {
         source: sled::Error,
     },
     /// A record cannot be read.
-    #[error("record of table {table} is damaged")]
+    #[error("a record of table {table} is damaged: {reason}")]
     Record {
         /// Which table.
         table: &'static str,
         /// What is wrong with it.
-        source: serde_json::Error,
+        reason: String,
     },
     /// Reading or writing a blob file failed.
     #[error("blob file error")]
     Blob(#[from] std::io::Error),
-    /// An earlier flush failed, so nothing can be acknowledged any more.
-    #[error("an earlier write did not reach the disk; free disk space and restart")]
-    Broken,
+}
+
+impl StoreError {
+    /// Whether there is no room on the disk. Then nothing was changed.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        match self {
+            Self::Disk(error) => error.is_full(),
+            Self::Blob(error) => error.kind() == std::io::ErrorKind::StorageFull,
+            Self::Damaged { .. } | Self::Record { .. } => false,
+        }
+    }
 }

@@ -52,7 +52,6 @@ pub(crate) async fn sweep(core: &Core) -> Result<Swept, StoreError> {
         orphans: core.store.sweep_orphans().await?,
     };
     core.store.tighten_permissions();
-    core.store.settle().await?;
     Ok(swept)
 }
 

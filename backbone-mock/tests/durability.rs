@@ -78,7 +78,7 @@ async fn a_second_backbone_on_the_same_directory_is_told_who_holds_it() {
     let world = World::new().await;
     let data = world.dir.path().join("data");
     let error = Backbone::start(Config::new(&data)).await.err().unwrap();
-    assert!(matches!(error, Error::InUse { .. }));
+    assert!(matches!(error, Error::DataDir(durable::Error::InUse { .. })));
     let text = error.to_string();
     assert!(text.contains(&std::process::id().to_string()) && text.contains(&data.display().to_string()), "{text}");
 }

@@ -1,4 +1,4 @@
-//! What happens around every request: correlation, faults, the wait for the disk, headers.
+//! What happens around every request: correlation, faults, headers.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -91,7 +91,7 @@ impl Exchange {
     }
 }
 
-/// The handler's answer. It is held back until what it may reveal is on disk.
+/// The handler's answer. Whatever it reveals is on disk: records are visible only then.
 async fn handled(core: &Core, router: Router, mut request: Request) -> Response {
     *request.uri_mut() = paths::canonical(request.uri());
     let leftover = Leftover::default();
@@ -110,15 +110,7 @@ async fn handled(core: &Core, router: Router, mut request: Request) -> Response 
     if is_sent_anyway {
         leftover.discard(core.config.limits.body_timeout).await;
     }
-    match core.store.settle().await {
-        Ok(()) => response,
-        // The health check's "unhealthy" acknowledges nothing and must get out.
-        Err(_) if response.status() == StatusCode::SERVICE_UNAVAILABLE => response,
-        Err(error) => {
-            tracing::error!(%error, "an answer is withheld");
-            problem::unexpected()
-        }
-    }
+    response
 }
 
 async fn with_faults(core: &Core, router: Router, request: Request) -> Result<Response, BrokenOff> {

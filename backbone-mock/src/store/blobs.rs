@@ -4,15 +4,15 @@
 //! folder.
 
 use std::collections::HashSet;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use bytes::{Bytes, BytesMut};
+use durable::private::{self, Existing, NewFile};
 use sha2::{Digest, Sha512};
 
-use super::data_dir::{create_private_dir, private_file_options};
 use crate::secrets::random_hex;
 
 /// Bytes that are gathered before they are hashed and written in one go.
@@ -40,14 +40,11 @@ impl Blobs {
     /// Opens a folder of blobs, creates what is missing and removes temporary files of an earlier process.
     pub(super) fn open(dir: &Path) -> io::Result<Self> {
         let temporary = dir.join(TEMPORARY_FOLDER);
-        create_private_dir(&temporary)?;
+        private::create_directory(&temporary)?;
         for entry in fs::read_dir(&temporary)? {
             fs::remove_file(entry?.path())?;
         }
-        for first in 0..=u8::MAX {
-            create_private_dir(&dir.join(format!("{first:02x}")))?;
-        }
-        sync_dir(dir)?;
+        private::create_directories(dir, (0..=u8::MAX).map(|first| format!("{first:02x}")))?;
         Ok(Self { dir: dir.to_owned(), in_flight: Arc::default() })
     }
 
@@ -57,9 +54,9 @@ impl Blobs {
         blocking(move || {
             let name = random_hex();
             let path = blobs.dir.join(TEMPORARY_FOLDER).join(&name);
-            let file = private_file_options().write(true).create_new(true).open(&path)?;
+            let file = NewFile::create_at(path, &blobs.path(&name))?;
             let sink = Sink { file, hash: Sha512::new(), size: 0 };
-            Ok(BlobWriter { blobs, name, path: Some(path), buffer: BytesMut::new(), sink: Some(sink) })
+            Ok(BlobWriter { blobs, name, buffer: BytesMut::new(), sink: Some(sink) })
         })
         .await
     }
@@ -118,13 +115,12 @@ impl Blobs {
 pub(crate) struct BlobWriter {
     blobs: Blobs,
     name: String,
-    path: Option<PathBuf>,
     buffer: BytesMut,
     sink: Option<Sink>,
 }
 
 struct Sink {
-    file: File,
+    file: NewFile,
     hash: Sha512,
     size: u64,
 }
@@ -133,7 +129,7 @@ impl Sink {
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.hash.update(bytes);
         self.size += bytes.len() as u64;
-        self.file.write_all(bytes)
+        self.file.file().write_all(bytes)
     }
 }
 
@@ -148,16 +144,12 @@ impl BlobWriter {
     pub(crate) async fn publish(mut self) -> io::Result<(PublishedBlob, Written)> {
         self.drain().await?;
         let sink = self.sink.take().ok_or_else(interrupted)?;
-        let temporary = self.path.take().ok_or_else(interrupted)?;
         let blob = PublishedBlob { blobs: self.blobs.clone(), name: self.name.clone(), kept: false };
         self.blobs.in_flight().insert(blob.name.clone());
-        let target = self.blobs.path(&blob.name);
         let written = blocking(move || {
-            let result = put_in_place(&sink.file, &temporary, &target);
-            if result.is_err() {
-                let _ = fs::remove_file(&temporary);
-            }
-            result.map(|()| Written { size: sink.size, sha512: sink.hash.finalize().to_vec() })
+            // The name is random: nothing is replaced.
+            sink.file.publish(Existing::Replace)?;
+            Ok(Written { size: sink.size, sha512: sink.hash.finalize().to_vec() })
         })
         .await?;
         Ok((blob, written))
@@ -169,14 +161,6 @@ impl BlobWriter {
         let sink = blocking(move || sink.write(&bytes).map(|()| sink)).await?;
         self.sink = Some(sink);
         Ok(())
-    }
-}
-
-impl Drop for BlobWriter {
-    fn drop(&mut self) {
-        if let Some(path) = self.path.take() {
-            let _ = fs::remove_file(path);
-        }
     }
 }
 
@@ -193,9 +177,10 @@ impl PublishedBlob {
         &self.name
     }
 
-    /// Says that a committed record names it.
-    pub(super) fn keep(mut self) {
+    /// Says that a record which names it was submitted. Drop the result when that is certain: until then no sweep removes it.
+    pub(super) fn keep(mut self) -> Self {
         self.kept = true;
+        self
     }
 }
 
@@ -206,17 +191,6 @@ impl Drop for PublishedBlob {
         }
         self.blobs.in_flight().remove(&self.name);
     }
-}
-
-fn put_in_place(file: &File, temporary: &Path, target: &Path) -> io::Result<()> {
-    file.sync_all()?;
-    fs::rename(temporary, target)?;
-    target.parent().map_or(Ok(()), sync_dir)
-}
-
-/// Makes the names in a folder durable.
-pub(super) fn sync_dir(dir: &Path) -> io::Result<()> {
-    if cfg!(unix) { File::open(dir)?.sync_all() } else { Ok(()) }
 }
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {

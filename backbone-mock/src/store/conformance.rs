@@ -2,13 +2,13 @@
 
 use std::path::Path;
 
-use super::{Content, DataDir, Store, Table};
+use super::{Content, Store, Table};
 use transport::wire::{Address, ByteText};
 
 const RECORDS: Table<u64> = Table::new("record");
 
 async fn open(dir: &Path) -> Store {
-    Store::open(DataDir::acquire(dir).unwrap()).await.unwrap()
+    Store::open(dir).await.unwrap().0
 }
 
 /// A store with these records.
@@ -74,13 +74,31 @@ async fn scans_keep_to_their_prefix_and_to_the_order_of_keys() {
 }
 
 #[tokio::test]
-async fn what_has_settled_is_there_after_opening_again() {
+async fn what_was_committed_is_there_after_opening_again() {
     let dir = tempfile::tempdir().unwrap();
-    let store = store_with(dir.path(), &[("a", 1)]).await;
-    store.settle().await.unwrap();
-    store.close().await.unwrap();
-    drop(store);
-    assert_eq!(value(&open(dir.path()).await, "a").await, Some(1));
+    for is_closed in [false, true] {
+        let store = store_with(dir.path(), &[("a", u64::from(is_closed))]).await;
+        if is_closed {
+            store.close().await.unwrap();
+        }
+        drop(store);
+        assert_eq!(value(&open(dir.path()).await, "a").await, Some(u64::from(is_closed)));
+    }
+}
+
+#[tokio::test]
+async fn a_transaction_holds_its_locks_until_it_took_effect_although_nobody_waits() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path()).await;
+    let mut abandoned = store.begin();
+    abandoned.lock_records(&["a"]).await;
+    abandoned.put(&RECORDS.key().text("a"), &1).unwrap();
+    let mut commit = Box::pin(abandoned.commit());
+    let _ = futures_util::poll!(&mut commit);
+    drop(commit);
+    let mut next = store.begin();
+    next.lock_records(&["a"]).await;
+    assert_eq!(next.get(&RECORDS.key().text("a")).await.unwrap(), Some(1));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

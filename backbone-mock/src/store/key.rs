@@ -61,6 +61,10 @@ impl<R> Key<R> {
         self.number(time.as_unix_milliseconds().cast_unsigned() ^ (1 << 63))
     }
 
+    fn failed(&self, error: &dyn std::fmt::Display) -> StoreError {
+        StoreError::Record { table: self.table, reason: error.to_string() }
+    }
+
     pub(super) fn bytes(&self) -> &[u8] {
         &self.bytes
     }
@@ -80,13 +84,15 @@ impl<R> Key<R> {
 
 impl<R: DeserializeOwned> Key<R> {
     pub(super) fn decode(&self, bytes: &[u8]) -> Result<R, StoreError> {
-        serde_json::from_slice(bytes).map_err(|source| StoreError::Record { table: self.table, source })
+        ciborium::from_reader(bytes).map_err(|error| self.failed(&error))
     }
 }
 
 impl<R: Serialize> Key<R> {
     pub(super) fn encode(&self, record: &R) -> Result<Vec<u8>, StoreError> {
-        serde_json::to_vec(record).map_err(|source| StoreError::Record { table: self.table, source })
+        let mut bytes = Vec::new();
+        ciborium::into_writer(record, &mut bytes).map_err(|error| self.failed(&error))?;
+        Ok(bytes)
     }
 }
 

@@ -5,29 +5,33 @@
 
 use std::collections::BTreeSet;
 use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
 
-use tokio::sync::{Mutex, MutexGuard};
+use tokio::sync::{Mutex, OwnedMutexGuard};
 
 const STRIPES: usize = 512;
 
+/// A lock that is held. Not tied to the store, because it outlives the request that took it: until its commit took effect.
+pub(super) type Guard = OwnedMutexGuard<()>;
+
 /// A set of locks.
 pub(super) struct Stripes {
-    locks: Vec<Mutex<()>>,
+    locks: Vec<Arc<Mutex<()>>>,
     // Seeded per process, so that nobody can choose names that fall together.
     hasher: RandomState,
 }
 
 impl Stripes {
     pub(super) fn new() -> Self {
-        Self { locks: (0..STRIPES).map(|_| Mutex::new(())).collect(), hasher: RandomState::new() }
+        Self { locks: (0..STRIPES).map(|_| Arc::default()).collect(), hasher: RandomState::new() }
     }
 
     /// Locks all `names`. Must not be called while holding locks of the same set.
-    pub(super) async fn lock(&self, names: &[&str]) -> Vec<MutexGuard<'_, ()>> {
+    pub(super) async fn lock(&self, names: &[&str]) -> Vec<Guard> {
         let stripes: BTreeSet<usize> = names.iter().map(|name| self.stripe(name)).collect();
         let mut guards = Vec::with_capacity(stripes.len());
         for stripe in stripes {
-            guards.push(self.locks[stripe].lock().await);
+            guards.push(self.locks[stripe].clone().lock_owned().await);
         }
         guards
     }

@@ -6,17 +6,17 @@
 //! - **Transactions.** A [`Transaction`] locks what it is about to change, reads it, and commits all its writes or none,
 //!   also across a crash. Locks are taken in two steps, records first and identities second, each step at once; that
 //!   order is what excludes deadlocks.
-//! - **Durability.** [`Store::settle`] returns when everything that was committed before it was called is on disk. The
-//!   server calls it before every answer, so no answer reveals something that a crash could take back. Concurrent
-//!   requests share one flush.
+//! - **Durability.** [`Transaction::commit`] returns when its writes are on disk, and they are visible only then. So no
+//!   answer acknowledges or reveals something that a loss of power could take back. Concurrent transactions share one
+//!   synchronisation.
+//! - **Failure.** A full disk refuses a commit, and nothing has changed. After a write that failed otherwise nothing is
+//!   committed any more until a restart ([`Store::is_healthy`]); reads go on.
 //! - **Blobs.** Bytes come first, the record that names them second. A crash in between leaves an orphan, which
 //!   [`Store::sweep_orphans`] removes; it never leaves a record without bytes.
 //! - **Reads** outside of a transaction see committed records, each by itself.
 
 mod blobs;
 mod content;
-mod data_dir;
-mod flush;
 mod key;
 mod locks;
 mod open;
@@ -25,32 +25,33 @@ mod transaction;
 #[cfg(test)]
 mod conformance;
 
-use std::path::PathBuf;
+use std::path::Path;
+use std::sync::Arc;
+
+use durable::{DirectoryLock, private};
 
 pub(crate) use blobs::{BlobWriter, PublishedBlob, Written};
 pub(crate) use content::{Content, NewContent};
-pub(crate) use data_dir::DataDir;
 pub(crate) use key::{Key, Table, split_number, split_text};
 pub(crate) use transaction::Transaction;
 
 use crate::error::{Error, StoreError};
+use crate::secrets::ServerKey;
 use blobs::Blobs;
-use flush::Flusher;
 use locks::Stripes;
 
 /// Which blobs have a record that names them.
 const BLOBS: Table<()> = Table::new("blob");
+const LOCK_FILE: &str = "lock";
 
 /// Records and blob files of one backbone.
 pub(crate) struct Store {
-    records: sled::Tree,
-    flusher: Flusher,
+    records: Arc<durable::Store>,
     record_locks: Stripes,
     identity_locks: Stripes,
     blobs: Blobs,
-    database_dir: PathBuf,
     // Last, so that the directory is released after everything in it is closed.
-    _data_dir: DataDir,
+    _lock: DirectoryLock,
 }
 
 /// One hit of a scan: what follows the prefix in the key, and the record.
@@ -62,40 +63,19 @@ pub(crate) struct Entry<R> {
 }
 
 impl Store {
-    /// Opens the store in a data directory, and removes what an interrupted upload left behind.
-    pub(crate) async fn open(data_dir: DataDir) -> Result<Self, Error> {
-        let database_dir = data_dir.path().join("records");
-        let blob_dir = data_dir.path().join("blobs");
-        let opened = {
-            let database_dir = database_dir.clone();
-            let dir = data_dir.path().to_owned();
-            tokio::task::spawn_blocking(move || -> Result<_, Error> {
-                let database = open::database(&database_dir)?;
-                let blobs = Blobs::open(&blob_dir).map_err(|source| Error::DataDir { dir, source })?;
-                Ok((database, blobs))
-            })
-        };
-        let (database, blobs) = opened.await.expect("opening does not panic")?;
-        let records = database.open_tree("records").map_err(StoreError::from)?;
-        open::check_schema(&records, data_dir.path())?;
-        let store = Self {
-            records,
-            flusher: Flusher::start(database),
-            record_locks: Stripes::new(),
-            identity_locks: Stripes::new(),
-            blobs,
-            database_dir,
-            _data_dir: data_dir,
-        };
+    /// Opens the store in a data directory, and removes what an interrupted upload left behind. Returns the key of the server
+    /// too, which is made with the store.
+    pub(crate) async fn open(data_dir: &Path) -> Result<(Self, ServerKey), Error> {
+        let dir = data_dir.to_owned();
+        let opening = tokio::task::spawn_blocking(move || open_now(&dir));
+        let (store, key) = opening.await.expect("opening does not panic")?;
         store.sweep_orphans().await?;
-        store.settle().await?;
-        store.tighten_permissions();
-        Ok(store)
+        Ok((store, key))
     }
 
     /// Makes the files of the database readable for their owner only.
     pub(crate) fn tighten_permissions(&self) {
-        data_dir::make_private(&self.database_dir);
+        private::tighten(self.records.directory());
     }
 
     /// Starts to change something.
@@ -105,12 +85,12 @@ impl Store {
 
     /// Reads one record.
     pub(crate) async fn get<R: serde::de::DeserializeOwned>(&self, key: &Key<R>) -> Result<Option<R>, StoreError> {
-        self.records.get(key.bytes())?.map(|bytes| key.decode(&bytes)).transpose()
+        Ok(self.records.get(key.bytes())?.map(|bytes| key.decode(&bytes)).transpose()?)
     }
 
     /// Whether there is a record.
     pub(crate) async fn contains<R>(&self, key: &Key<R>) -> Result<bool, StoreError> {
-        Ok(self.records.contains_key(key.bytes())?)
+        Ok(self.records.contains(key.bytes())?)
     }
 
     /// Reads up to `limit` records whose keys start with `prefix`, in key order, from the key `from` on.
@@ -120,7 +100,8 @@ impl Store {
         from: &Key<R>,
         limit: usize,
     ) -> Result<Vec<Entry<R>>, StoreError> {
-        self.keys_from(prefix, from)
+        self.records
+            .range(from.bytes(), Some(&prefix.end()))
             .take(limit)
             .map(|entry| {
                 let (key, value) = entry?;
@@ -131,26 +112,19 @@ impl Store {
 
     /// The rests of all keys that start with `prefix`, in key order, from the key `from` on.
     pub(crate) async fn keys<R>(&self, prefix: &Key<R>, from: &Key<R>) -> Result<Vec<Vec<u8>>, StoreError> {
-        self.keys_from(prefix, from).map(|entry| Ok(entry?.0[prefix.bytes().len()..].to_vec())).collect()
+        let keys = self.records.keys(from.bytes(), Some(&prefix.end()));
+        keys.map(|key| Ok(key?[prefix.bytes().len()..].to_vec())).collect()
     }
 
     /// The rests of all keys that start with `prefix` and lie before the key `until`, in key order.
     pub(crate) async fn keys_before<R>(&self, prefix: &Key<R>, until: &Key<R>) -> Result<Vec<Vec<u8>>, StoreError> {
-        let range = self.records.range(prefix.bytes().to_vec()..until.bytes().to_vec());
-        range.keys().map(|key| Ok(key?[prefix.bytes().len()..].to_vec())).collect()
-    }
-
-    /// Waits until everything that was committed so far is on disk.
-    ///
-    /// # Errors
-    /// [`StoreError::Broken`] once a flush failed; then nothing is acknowledged any more until a restart.
-    pub(crate) async fn settle(&self) -> Result<(), StoreError> {
-        self.flusher.settle().await
+        let keys = self.records.keys(prefix.bytes(), Some(until.bytes()));
+        keys.map(|key| Ok(key?[prefix.bytes().len()..].to_vec())).collect()
     }
 
     /// Whether the store can still acknowledge writes.
     pub(crate) fn is_healthy(&self) -> bool {
-        self.flusher.is_healthy()
+        self.records.failure().is_none()
     }
 
     /// A place to put the bytes of a new blob.
@@ -175,26 +149,19 @@ impl Store {
         Ok(removed)
     }
 
-    /// Ends the flush task. Everything committed before is on disk when this returns.
+    /// Ends background work, so that the next start is quick. Everything that was committed is on disk already.
     pub(crate) async fn close(&self) -> Result<(), StoreError> {
-        self.settle().await?;
-        self.flusher.stop().await;
-        Ok(())
+        let records = self.records.clone();
+        Ok(tokio::task::spawn_blocking(move || records.close()).await.expect("closing does not panic")?)
     }
+}
 
-    fn keys_from<R>(
-        &self,
-        prefix: &Key<R>,
-        from: &Key<R>,
-    ) -> impl Iterator<Item = sled::Result<(sled::IVec, sled::IVec)>> + use<R> {
-        let end = prefix.end();
-        self.records.range(from.bytes().to_vec()..end)
-    }
-
-    fn apply(&self, batch: sled::Batch) -> Result<(), StoreError> {
-        if !self.is_healthy() {
-            return Err(StoreError::Broken);
-        }
-        Ok(self.flusher.apply(|| self.records.apply_batch(batch))?)
-    }
+fn open_now(data_dir: &Path) -> Result<(Store, ServerKey), Error> {
+    private::create_directory(data_dir).map_err(|error| durable::Error::io(data_dir, &error))?;
+    let lock = DirectoryLock::take(data_dir, LOCK_FILE)?;
+    let (records, key) = open::open(data_dir)?;
+    let blob_dir = data_dir.join("blobs");
+    let blobs = Blobs::open(&blob_dir).map_err(|error| durable::Error::io(&blob_dir, &error))?;
+    let (record_locks, identity_locks) = (Stripes::new(), Stripes::new());
+    Ok((Store { records: Arc::new(records), record_locks, identity_locks, blobs, _lock: lock }, key))
 }

@@ -1,85 +1,158 @@
-//! Opening the database, also after a process was killed at a bad moment.
+//! Opening the records: the first start, every later one, and the first one of this version.
+//!
+//! A directory that has had records never starts anew by itself. So records are begun only where there is no trace of earlier
+//! ones: neither their files nor the server's key. At the first start the records are complete before the key is written, and
+//! get their place after; a loss of power at any instant leaves a first start to be repeated, or one that is done.
 
-use std::fs;
 use std::path::Path;
 
+use durable::{Commit, Condition, Location, private};
+
 use crate::error::{Error, StoreError};
+use crate::secrets::{ServerKey, random_bytes};
 
 const SCHEMA_KEY: &[u8] = b"meta\0schema";
-/// Version of the record formats this program writes.
-const SCHEMA_VERSION: u32 = 1;
-/// Bytes of pages the database may keep in memory.
-const CACHE_BYTES: u64 = 16 * 1024 * 1024;
+/// Version of the record formats this program writes: 1 was JSON, 2 is CBOR.
+const SCHEMA_VERSION: u32 = 2;
+/// What the first version of the program wrote.
+const JSON_SCHEMA: u32 = 1;
+/// Name of the records in the data directory.
+const RECORDS: &str = "records";
+const KEY_FILE: &str = "server.key";
+const KEY_BYTES: u64 = 32;
+/// Bytes that are converted in one commit, about.
+const CONVERTED_BYTES: usize = 1024 * 1024;
 
-/// Opens the database. A half-written snapshot, which a killed process can leave behind, is moved aside once: the
-/// database builds a new one from its log.
-pub(super) fn database(dir: &Path) -> Result<sled::Db, StoreError> {
-    match open(dir) {
-        Err(first) if is_damage(&first) && set_unfinished_snapshots_aside(dir) => {
-            tracing::warn!(error = %first, "moved an unfinished snapshot aside and try again");
-            open(dir)
+/// Opens the records and reads the server's key.
+pub(super) fn open(data_dir: &Path) -> Result<(durable::Store, ServerKey), Error> {
+    let location = Location::new(&data_dir.join(RECORDS));
+    let key_file = data_dir.join(KEY_FILE);
+    let key = read_key(&key_file)?;
+    let store = match (location.inspect()?, &key) {
+        (Condition::Ready, Some(_)) => durable::Store::open(location.path())?,
+        (Condition::Older, Some(_)) => {
+            let staged = location.begin()?;
+            convert(location.path(), data_dir, staged.store())?;
+            staged.publish()?
         }
-        other => other,
-    }
-    .map_err(
-        |source| {
-            if is_damage(&source) { StoreError::Damaged { dir: dir.to_owned(), source } } else { source.into() }
-        },
-    )
-}
-
-fn open(dir: &Path) -> sled::Result<sled::Db> {
-    // No timer: whoever needs durability asks for a flush.
-    sled::Config::new().path(dir).cache_capacity(CACHE_BYTES).flush_every_ms(None).open()
-}
-
-fn is_damage(error: &sled::Error) -> bool {
-    matches!(error, sled::Error::Corruption { .. } | sled::Error::ReportableBug(_) | sled::Error::Unsupported(_))
-}
-
-fn set_unfinished_snapshots_aside(dir: &Path) -> bool {
-    let mut moved = false;
-    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
-        let name = entry.file_name().to_string_lossy().into_owned();
-        if name.starts_with("snap.") && name.ends_with(".generating") {
-            moved |= fs::rename(entry.path(), dir.join(format!("unfinished.{name}"))).is_ok();
+        // The key was written after the records were complete.
+        (Condition::Unpublished, Some(_)) => location.finish()?,
+        (Condition::Absent, Some(_)) => {
+            return Err(durable::Error::StoreLost { store: location.path().to_owned(), evidence: key_file }.into());
         }
-    }
-    moved
+        (Condition::Ready | Condition::Older, None) => {
+            return Err(Error::KeyLost { key: key_file, records: location.path().to_owned() });
+        }
+        (Condition::Absent | Condition::Unpublished, None) => return create(&location, &key_file),
+    };
+    check_schema(&store, data_dir)?;
+    let key = key.expect("without a key nothing was opened");
+    Ok((store, ServerKey::from_bytes(key)))
+}
+
+/// The key is a file beside the records, so that a copy of the records alone gives no handle on what was hashed with it.
+fn read_key(path: &Path) -> Result<Option<[u8; KEY_BYTES as usize]>, Error> {
+    let Some(bytes) = private::read_file(path, KEY_BYTES)? else { return Ok(None) };
+    let unreadable = |_| Error::UnreadableKey { key: path.to_owned() };
+    bytes.try_into().map(Some).map_err(unreadable)
+}
+
+fn create(location: &Location, key_file: &Path) -> Result<(durable::Store, ServerKey), Error> {
+    let staged = location.begin()?;
+    let mut schema = Commit::new();
+    schema.put(SCHEMA_KEY, &SCHEMA_VERSION.to_be_bytes())?;
+    staged.store().commit_blocking(schema)?;
+    let location = staged.complete()?;
+    let key = random_bytes();
+    private::create_file(key_file, &key).map_err(|error| durable::Error::io(key_file, &error))?;
+    Ok((location.finish()?, ServerKey::from_bytes(key)))
 }
 
 /// Refuses records of a newer program.
-pub(super) fn check_schema(records: &sled::Tree, dir: &Path) -> Result<(), Error> {
-    let Some(stored) = records.get(SCHEMA_KEY).map_err(StoreError::from)? else {
-        records.insert(SCHEMA_KEY, &SCHEMA_VERSION.to_be_bytes()).map_err(StoreError::from)?;
-        records.flush().map_err(StoreError::from)?;
-        return Ok(());
-    };
-    let found = <[u8; 4]>::try_from(stored.as_ref()).map_or(u32::MAX, u32::from_be_bytes);
-    if found > SCHEMA_VERSION {
-        return Err(Error::NewerSchema { dir: dir.to_owned(), found, known: SCHEMA_VERSION });
+fn check_schema(records: &durable::Store, dir: &Path) -> Result<(), Error> {
+    match schema(records.get(SCHEMA_KEY)?.as_deref()) {
+        SCHEMA_VERSION => Ok(()),
+        found => Err(Error::Schema { dir: dir.to_owned(), found, known: SCHEMA_VERSION }),
     }
+}
+
+fn schema(stored: Option<&[u8]>) -> u32 {
+    stored.and_then(|stored| stored.try_into().ok()).map_or(0, u32::from_be_bytes)
+}
+
+/// Copies everything from the sled database of the first version, as CBOR. Both formats have the same members.
+fn convert(older: &Path, data_dir: &Path, records: &durable::Store) -> Result<(), Error> {
+    let unreadable = |source: sled::Error| StoreError::Damaged { dir: older.to_owned(), source };
+    let database = sled::Config::new().path(older).flush_every_ms(None).open().map_err(unreadable)?;
+    let tree = database.open_tree(RECORDS).map_err(unreadable)?;
+    let found = schema(tree.get(SCHEMA_KEY).map_err(unreadable)?.as_deref());
+    if found != JSON_SCHEMA {
+        return Err(Error::Schema { dir: data_dir.to_owned(), found, known: SCHEMA_VERSION });
+    }
+    let mut commit = Commit::new();
+    for entry in tree.iter() {
+        let (key, value) = entry.map_err(unreadable)?;
+        if key.as_ref() != SCHEMA_KEY {
+            commit.put(&key, &to_cbor(&value)?)?;
+        }
+        if commit.size() > CONVERTED_BYTES {
+            records.commit_blocking(std::mem::take(&mut commit))?;
+        }
+    }
+    commit.put(SCHEMA_KEY, &SCHEMA_VERSION.to_be_bytes())?;
+    records.commit_blocking(commit)?;
+    tracing::info!(records = %older.display(), "the records were converted");
     Ok(())
+}
+
+fn to_cbor(json: &[u8]) -> Result<Vec<u8>, StoreError> {
+    let record = |reason: String| StoreError::Record { table: "of the first version", reason };
+    let value: serde_json::Value = serde_json::from_slice(json).map_err(|error| record(error.to_string()))?;
+    let mut bytes = Vec::new();
+    ciborium::into_writer(&value, &mut bytes).map_err(|error| record(error.to_string()))?;
+    Ok(bytes)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_unfinished_snapshot_is_moved_aside() {
-        let dir = tempfile::tempdir().unwrap();
-        fs::write(dir.path().join("snap.00.generating"), b"x").unwrap();
-        assert!(set_unfinished_snapshots_aside(dir.path()));
-        assert!(dir.path().join("unfinished.snap.00.generating").exists());
-        assert!(!set_unfinished_snapshots_aside(dir.path()));
-    }
+    use std::fs;
 
     #[test]
     fn records_of_a_newer_program_are_refused() {
         let dir = tempfile::tempdir().unwrap();
-        let database = database(dir.path()).unwrap();
-        database.insert(SCHEMA_KEY, &9_u32.to_be_bytes()).unwrap();
-        assert!(matches!(check_schema(&database, dir.path()), Err(Error::NewerSchema { found: 9, .. })));
+        let (store, _) = open(dir.path()).unwrap();
+        let mut commit = Commit::new();
+        commit.put(SCHEMA_KEY, &9_u32.to_be_bytes()).unwrap();
+        store.commit_blocking(commit).unwrap();
+        drop(store);
+        assert!(matches!(open(dir.path()), Err(Error::Schema { found: 9, .. })));
+    }
+
+    #[test]
+    fn records_that_are_gone_are_not_begun_anew_and_the_way_back_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        drop(open(dir.path()).unwrap());
+        let records = dir.path().join(RECORDS);
+        fs::rename(&records, dir.path().join("gone")).unwrap();
+        let refusal = open(dir.path()).err().unwrap().to_string();
+        assert!(refusal.contains(records.to_str().unwrap()) && refusal.contains("restore it from a backup"), "{refusal}");
+        fs::rename(dir.path().join("gone"), &records).unwrap();
+        fs::remove_file(dir.path().join(KEY_FILE)).unwrap();
+        assert!(matches!(open(dir.path()), Err(Error::KeyLost { .. })));
+    }
+
+    #[test]
+    fn a_first_start_that_was_interrupted_is_repeated_or_finished() {
+        let dir = tempfile::tempdir().unwrap();
+        let (records, new) = (dir.path().join(RECORDS), dir.path().join("records.new"));
+        drop(open(dir.path()).unwrap());
+        // Between the key and the move of the records to their place.
+        fs::rename(&records, &new).unwrap();
+        drop(open(dir.path()).unwrap());
+        // Between the completion of the records and the key.
+        fs::rename(&records, &new).unwrap();
+        fs::remove_file(dir.path().join(KEY_FILE)).unwrap();
+        drop(open(dir.path()).unwrap());
     }
 }

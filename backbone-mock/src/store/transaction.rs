@@ -2,13 +2,14 @@
 
 use std::collections::HashMap;
 
+use durable::Commit;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio::sync::MutexGuard;
 use transport::wire::Address;
 
 use super::blobs::PublishedBlob;
 use super::content::Content;
+use super::locks::Guard;
 use super::{BLOBS, Key, Store};
 use crate::error::StoreError;
 
@@ -20,7 +21,7 @@ pub(crate) struct Transaction<'s> {
     store: &'s Store,
     writes: HashMap<Vec<u8>, Option<Vec<u8>>>,
     step: Step,
-    guards: Vec<MutexGuard<'s, ()>>,
+    guards: Vec<Guard>,
     published: Vec<PublishedBlob>,
     released: Vec<String>,
 }
@@ -105,24 +106,22 @@ impl<'s> Transaction<'s> {
         }
     }
 
-    /// Makes all writes visible. They are durable after the next [`Store::settle`].
+    /// Makes all writes durable, then visible, then gives up the locks.
+    ///
+    /// # Cancellation
+    /// Once it has been submitted, a transaction takes effect although nobody waits, and holds its locks until then.
     pub(crate) async fn commit(self) -> Result<(), StoreError> {
-        let mut batch = sled::Batch::default();
+        let mut commit = Commit::new();
         for (key, value) in self.writes {
             match value {
-                Some(value) => batch.insert(key, value),
-                None => batch.remove(key),
+                Some(value) => commit.put(&key, &value)?,
+                None => commit.remove(&key)?,
             }
         }
-        self.store.apply(batch)?;
-        drop(self.guards);
-        for blob in self.published {
-            blob.keep();
-        }
-        if !self.released.is_empty() {
-            // The file may only go once no crash can bring its record back.
-            self.store.settle().await?;
-        }
+        let admission = self.store.records.admit().await;
+        // If the commit is refused, nothing names these blobs, and the next sweep removes them.
+        let kept: Vec<_> = self.published.into_iter().map(PublishedBlob::keep).collect();
+        self.store.records.submit(commit, admission, Some(Box::new((self.guards, kept))))?.done().await?;
         for name in self.released {
             self.store.blobs.remove(&name).await?;
         }

@@ -72,6 +72,10 @@ fn refused(refusal: &Refusal) -> Response {
         Refusal::Forbidden => envelope(StatusCode::FORBIDDEN, "forbidden", message),
         // Clients read codes from 400 only, so even the wrong OAuth client is a bad request.
         Refusal::Rule { rule, .. } => envelope(StatusCode::BAD_REQUEST, rule.code(), message),
+        Refusal::Store(error) if error.is_full() => {
+            tracing::warn!(%error, "refused");
+            envelope(StatusCode::INSUFFICIENT_STORAGE, "insufficientStorage", "the disk of the server is full".to_owned())
+        }
         Refusal::Store(error) => {
             tracing::error!(%error, cause = ?std::error::Error::source(error), "the store failed");
             unexpected()

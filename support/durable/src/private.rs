@@ -34,15 +34,35 @@ pub fn create_directory(directory: &Path) -> io::Result<()> {
     if !parent.is_dir() {
         create_directory(parent)?;
     }
-    #[allow(unused_mut, reason = "there are no modes elsewhere")]
-    let mut builder = DirBuilder::new();
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, DIRECTORY_MODE);
-    match builder.create(directory) {
+    match directory_builder().create(directory) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists && directory.is_dir() => Ok(()),
         Err(error) => Err(error),
         Ok(()) => sync_directory(parent),
     }
+}
+
+/// Creates directories in one that exists, for this user alone. The new names are durable.
+///
+/// # Errors
+/// What the operating system says.
+pub fn create_directories(parent: &Path, names: impl IntoIterator<Item = String>) -> io::Result<()> {
+    let mut is_changed = false;
+    for name in names {
+        match directory_builder().create(parent.join(name)) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error),
+            Ok(()) => is_changed = true,
+        }
+    }
+    if is_changed { sync_directory(parent) } else { Ok(()) }
+}
+
+fn directory_builder() -> DirBuilder {
+    #[allow(unused_mut, reason = "there are no modes elsewhere")]
+    let mut builder = DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, DIRECTORY_MODE);
+    builder
 }
 
 /// Makes the names in a directory durable.
