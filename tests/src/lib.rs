@@ -27,6 +27,8 @@ mod http;
 mod line;
 mod node;
 mod outcome;
+#[cfg(target_os = "linux")]
+pub mod power;
 mod process;
 mod rest;
 mod search;

@@ -47,6 +47,25 @@ pub struct Process {
     talk: Option<JoinHandle<String>>,
 }
 
+/// A program that may not serve yet. Killed when dropped.
+pub(crate) struct Launch {
+    process: Process,
+    /// The first line of its output, or `None` at its end.
+    first: mpsc::Receiver<Option<String>>,
+}
+
+impl Launch {
+    /// Waits for its first line, which is `None` if it ended without one. Returns `None` if nothing of that happened.
+    pub(crate) fn wait(&self, longest: Duration) -> Option<Option<String>> {
+        self.first.recv_timeout(longest).ok()
+    }
+
+    /// Ends it without a chance to tidy up, and waits until it is gone.
+    pub(crate) fn kill(&mut self) {
+        self.process.kill();
+    }
+}
+
 /// A start that failed.
 #[derive(Debug)]
 pub struct ProcessError {
@@ -82,7 +101,26 @@ impl Process {
         tokio::task::spawn_blocking(|| Self::spawn_now(command)).await.expect("nothing cancels it")
     }
 
-    fn spawn_now(mut command: Command) -> Result<Self, ProcessError> {
+    fn spawn_now(command: Command) -> Result<Self, ProcessError> {
+        let mut launch = Self::launch(command);
+        match launch.wait(START_TIMEOUT) {
+            Some(Some(line)) => {
+                launch.process.announcement = serde_json::from_str(&line).expect("one line of JSON");
+                Ok(launch.process)
+            }
+            Some(None) => {
+                let code = launch.process.child.wait().ok().and_then(|status| status.code());
+                Err(ProcessError { code, talk: launch.process.talk() })
+            }
+            None => {
+                launch.kill();
+                panic!("no word from the program: {}", launch.process.talk());
+            }
+        }
+    }
+
+    /// Starts a prepared command and does not wait for it.
+    pub(crate) fn launch(mut command: Command) -> Launch {
         // Settings of whoever runs the tests are not part of a test.
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().to_uppercase().starts_with("ENLACE_") {
@@ -98,29 +136,15 @@ impl Process {
             String::from_utf8_lossy(&text).into_owned()
         });
         let stdout = child.stdout.take().expect("piped");
-        let (sender, receiver) = mpsc::channel();
+        let (sender, first) = mpsc::channel();
         std::thread::spawn(move || {
             let mut lines = BufReader::new(stdout).lines();
             let _ = sender.send(lines.next().and_then(Result::ok));
             // Reads on, so that the child never blocks on a full pipe.
             lines.for_each(drop);
         });
-        let first = receiver.recv_timeout(START_TIMEOUT);
-        let mut process = Self { child, announcement: serde_json::Value::Null, talk: Some(talk) };
-        match first {
-            Ok(Some(line)) => {
-                process.announcement = serde_json::from_str(&line).expect("one line of JSON");
-                Ok(process)
-            }
-            Ok(None) => {
-                let code = process.child.wait().ok().and_then(|status| status.code());
-                Err(ProcessError { code, talk: process.talk() })
-            }
-            Err(_) => {
-                process.kill();
-                panic!("no word from the program: {}", process.talk());
-            }
-        }
+        let process = Self { child, announcement: serde_json::Value::Null, talk: Some(talk) };
+        Launch { process, first }
     }
 
     /// Its process id.

@@ -1,0 +1,154 @@
+//! A program and its disk, from one power cut to the next.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use super::{Chance, Disk, Image, Omit, Shim, Tear, Trace};
+use crate::{Process, ProcessError, enlace};
+
+/// A machine that runs `enlace` and loses power now and then.
+pub struct Machine {
+    shim: Shim,
+    omit: Option<Omit>,
+    root: PathBuf,
+    trace: PathBuf,
+    boot_id: PathBuf,
+    boots: u64,
+    /// The disk as it was when the program started.
+    disk: Option<Disk>,
+    process: Option<Process>,
+}
+
+impl Machine {
+    /// A machine with an empty disk, which lives in a new directory.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn new(home: &Path, shim: Shim, omit: Option<Omit>) -> io::Result<Self> {
+        fs::create_dir_all(home)?;
+        // The shim compares with what the kernel says, which knows no symbolic links.
+        let home = home.canonicalize()?;
+        let root = home.join("disk");
+        fs::create_dir(&root)?;
+        let (trace, boot_id) = (home.join("trace"), home.join("boot-id"));
+        let mut machine = Self { shim, omit, root, trace, boot_id, boots: 0, disk: None, process: None };
+        machine.boot()?;
+        Ok(machine)
+    }
+
+    /// A directory on its disk that the program is to make.
+    #[must_use]
+    pub fn data_dir(&self) -> PathBuf {
+        self.root.join("data")
+    }
+
+    /// The running program.
+    #[must_use]
+    pub fn process(&self) -> Option<&Process> {
+        self.process.as_ref()
+    }
+
+    /// Starts `enlace` and waits until it serves.
+    ///
+    /// # Errors
+    /// If it ends instead.
+    ///
+    /// # Panics
+    /// If the disk of this machine cannot be read.
+    pub async fn start(&mut self, arguments: &[String]) -> Result<&Process, ProcessError> {
+        let command = self.switch_on(arguments).expect("a readable disk");
+        let process = Process::spawn(command).await?;
+        Ok(self.process.insert(process))
+    }
+
+    /// Starts `enlace` and kills it after a while, or when it serves. [`Machine::cut`] has to follow.
+    ///
+    /// # Panics
+    /// If the disk of this machine cannot be read.
+    pub async fn start_for(&mut self, arguments: &[String], while_: Duration) {
+        let command = self.switch_on(arguments).expect("a readable disk");
+        let trace = self.trace.clone();
+        let started = move || {
+            let mut launch = Process::launch(command);
+            launch.wait(while_);
+            let _agreement = lock(&trace);
+            launch.kill();
+        };
+        tokio::task::spawn_blocking(started).await.expect("nothing cancels it");
+    }
+
+    fn switch_on(&mut self, arguments: &[String]) -> io::Result<Command> {
+        File::create(&self.trace)?;
+        self.disk = Some(Disk::read(&self.root)?);
+        let mut command = Command::new(enlace());
+        command.args(arguments);
+        self.shim.preload(&mut command, &self.root, &self.trace, &self.boot_id, self.omit);
+        Ok(command)
+    }
+
+    /// Length of the trace so far, in bytes.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn trace_length(&self) -> io::Result<u64> {
+        Ok(fs::metadata(&self.trace)?.len())
+    }
+
+    /// What was recorded after a length of the trace.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn trace_since(&self, length: u64) -> io::Result<Trace> {
+        let bytes = {
+            let _agreement = lock(&self.trace);
+            fs::read(&self.trace)?
+        };
+        let since = bytes.get(length as usize..).unwrap_or_default();
+        Trace::parse(since).map_err(io::Error::other)
+    }
+
+    /// Cuts the power: the program is gone, and the disk holds what was durable, and perhaps more.
+    ///
+    /// # Errors
+    /// If the program did something that was not recorded, so that nothing can be said about its disk.
+    ///
+    /// # Panics
+    /// If the disk cannot be read or written.
+    pub fn cut(&mut self, tear: Tear, chance: &mut Chance) -> Result<(), String> {
+        if let Some(mut process) = self.process.take() {
+            let _agreement = lock(&self.trace);
+            process.kill();
+        }
+        let Some(mut disk) = self.disk.take() else { return Ok(()) };
+        let trace =
+            Trace::parse(&fs::read(&self.trace).expect("a readable trace")).map_err(|error| error.to_string())?;
+        for record in trace.0 {
+            disk.apply(record)?;
+        }
+        let found = Image::read(&self.root).expect("a readable disk").0;
+        let differences = disk.written().differences(&found);
+        if !differences.is_empty() {
+            return Err(format!("recorded and found changes differ: {}", differences.join("; ")));
+        }
+        fs::remove_dir_all(&self.root).expect("a directory of ours");
+        disk.after_power_cut(tear, chance).write(&self.root).expect("space for the disk");
+        self.boot().expect("space for a boot id");
+        Ok(())
+    }
+
+    /// Another start of the machine.
+    fn boot(&mut self) -> io::Result<()> {
+        self.boots += 1;
+        fs::write(&self.boot_id, format!("00000000-0000-4000-8000-{:012x}\n", self.boots))
+    }
+}
+
+/// While this file is open, the program makes no change: disk and trace agree.
+fn lock(trace: &Path) -> File {
+    let file = File::open(trace).expect("a trace");
+    file.lock().expect("a lock on a file of ours");
+    file
+}
