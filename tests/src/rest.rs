@@ -1,7 +1,7 @@
 //! The REST API of a node in another process, as an integrator calls it.
 
 use reqwest::multipart::{Form, Part};
-use reqwest::{Client, RequestBuilder};
+use reqwest::{Client, Method, RequestBuilder};
 
 use crate::{Process, http};
 
@@ -23,6 +23,17 @@ impl Rest {
         let text = |name: &str| node.announcement["rest"][name].as_str().expect("an address and a key file").to_owned();
         let key = std::fs::read_to_string(text("apiKeyFile")).expect("a key file").trim().to_owned();
         Self { client: http(), url: text("url").trim_end_matches('/').to_owned(), key }
+    }
+
+    /// A request with the key; the path starts behind the server's address.
+    pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.client.request(method, format!("{}{path}", self.url)).header("x-api-key", &self.key)
+    }
+
+    /// The key.
+    #[must_use]
+    pub fn key(&self) -> &str {
+        &self.key
     }
 
     /// A GET with the key; the path starts behind `/api/v2/`.

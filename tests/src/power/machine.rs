@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use serde_json::Value;
+
 use super::{Chance, Disk, Image, Omit, Shim, Tear, Trace};
 use crate::{Process, ProcessError, enlace};
 
@@ -64,20 +66,22 @@ impl Machine {
         Ok(self.process.insert(process))
     }
 
-    /// Starts `enlace` and kills it after a while, or when it serves. [`Machine::cut`] has to follow.
+    /// Starts `enlace` and kills it after a while, or when it serves; returns its announcement if it did. [`Machine::cut`]
+    /// has to follow.
     ///
     /// # Panics
     /// If the disk of this machine cannot be read.
-    pub async fn start_for(&mut self, arguments: &[String], while_: Duration) {
+    pub async fn start_for(&mut self, arguments: &[String], longest: Duration) -> Option<Value> {
         let command = self.switch_on(arguments).expect("a readable disk");
         let trace = self.trace.clone();
         let started = move || {
             let mut launch = Process::launch(command);
-            launch.wait(while_);
+            let line = launch.wait(longest).flatten();
             let _agreement = lock(&trace);
             launch.kill();
+            line.and_then(|line| serde_json::from_str(&line).ok())
         };
-        tokio::task::spawn_blocking(started).await.expect("nothing cancels it");
+        tokio::task::spawn_blocking(started).await.expect("nothing cancels it")
     }
 
     fn switch_on(&mut self, arguments: &[String]) -> io::Result<Command> {

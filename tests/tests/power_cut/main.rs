@@ -1,0 +1,106 @@
+//! Power cuts at random instants under load: everything acknowledged is there afterwards and equal, nothing half-visible,
+//! no counter goes back, and the programs start again by themselves (T17).
+//!
+//! What a cut leaves is computed as `enlace_tests::power` describes. `ENLACE_POWER_ROUNDS` says how many cuts,
+//! `ENLACE_POWER_SEED` repeats a run's choices as far as the machine does its part.
+#![allow(clippy::unwrap_used, reason = "a test")]
+#![cfg(target_os = "linux")]
+
+mod check;
+mod load;
+mod site;
+mod worker;
+
+use enlace_tests::World;
+use enlace_tests::power::{Chance, Omit, Shim};
+
+use crate::load::{Cut, Play};
+use crate::site::{Kind, Site};
+
+const SEED: &str = "ENLACE_POWER_SEED";
+/// Rounds without a setting.
+const FEW_ROUNDS: usize = 6;
+/// Rounds on the same disks, at most. Fresh ones keep rounds short, and repeat the first start.
+const ROUNDS_OF_A_SITE: usize = 12;
+/// Rounds within which the check notices that synchronisation is switched off.
+const ROUNDS_UNTIL_NOTICED: usize = 5;
+
+/// What was acknowledged and is not as it should be.
+#[derive(Debug)]
+struct Loss(String);
+
+/// What a run went through.
+#[derive(Debug, Default)]
+struct Summary {
+    acknowledged: usize,
+    cuts: usize,
+    start_up_cuts: usize,
+}
+
+/// Plays rounds until one loses something.
+async fn play(shim: &Shim, seed: u64, rounds: usize, omit: Option<Omit>) -> Result<Summary, Loss> {
+    let mut chance = Chance::new(seed);
+    let mut summary = Summary::default();
+    let rounds_of_a_site = ROUNDS_OF_A_SITE.min(rounds.div_ceil(2));
+    let mut done = 0;
+    for kind in Kind::ALL.into_iter().cycle() {
+        if done >= rounds {
+            break;
+        }
+        let world = World::new();
+        let mut site = Site::new(&world, kind, shim, omit).await;
+        let mut play = Play::new(&mut chance);
+        site.start(&mut chance, &mut summary).await?;
+        for _ in 0..rounds_of_a_site.min(rounds - done) {
+            let cut = Cut::random(kind, &mut chance);
+            let named = |Loss(what)| Loss(format!("round {done}, {kind:?}, {cut:?}: {what}"));
+            let acknowledged = play.round(&mut site, cut, &mut chance, &mut summary).await.map_err(named)?;
+            println!("round {done}, {kind:?}, {cut:?}: {acknowledged} acknowledged");
+            summary.acknowledged += acknowledged;
+            summary.cuts += 1;
+            done += 1;
+        }
+    }
+    Ok(summary)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn everything_acknowledged_survives_power_cuts() {
+    let Some(shim) = Shim::or_skip() else { return };
+    let rounds =
+        std::env::var("ENLACE_POWER_ROUNDS").map_or(FEW_ROUNDS, |text| text.parse().expect("a number of rounds"));
+    let seed = Chance::seed_from(SEED);
+    println!("seed {seed}");
+    match play(&shim, seed, rounds, None).await {
+        Ok(summary) => {
+            println!("{summary:?}");
+            assert_eq!(summary.cuts, rounds);
+            assert!(summary.acknowledged > 0, "the load was never acknowledged, so nothing was tested");
+        }
+        Err(Loss(what)) => panic!("repeat with {SEED}={seed}\n{what}"),
+    }
+}
+
+async fn a_loss_is_noticed(omit: Omit) {
+    let Some(shim) = Shim::or_skip() else { return };
+    let seed = Chance::seed_from(SEED);
+    match play(&shim, seed, ROUNDS_UNTIL_NOTICED, Some(omit)).await {
+        Err(Loss(what)) => println!("noticed: {what}"),
+        Ok(summary) => panic!("without synchronisation nothing was lost: {summary:?}; repeat with {SEED}={seed}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_program_that_synchronises_nothing_is_noticed() {
+    a_loss_is_noticed(Omit::All).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_program_that_synchronises_no_file_is_noticed() {
+    a_loss_is_noticed(Omit::Files).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_program_that_synchronises_no_directory_is_noticed() {
+    a_loss_is_noticed(Omit::Directories).await;
+}
