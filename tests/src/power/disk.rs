@@ -23,6 +23,8 @@ pub enum Tear {
     Strict,
     /// Some survive, whole or in sectors.
     Random,
+    /// They all survive, as when only the program is killed: what a positive control needs.
+    Nothing,
 }
 
 /// Index into `Disk::nodes`. Unlike an inode number it is never used twice.
@@ -197,6 +199,7 @@ impl Disk {
     /// What is there after a power cut now.
     pub fn after_power_cut(&self, tear: Tear, chance: &mut Chance) -> Image {
         match tear {
+            Tear::Nothing => self.written(),
             Tear::Strict => self.image(|_| false, |node| node.survivor(&Survival::Whole(0))),
             Tear::Random => {
                 let unsynchronised = self.name_changes.iter().filter(|change| !change.is_durable).count();

@@ -32,13 +32,13 @@ pub(crate) struct Cut {
 }
 
 impl Cut {
-    pub(crate) fn random(kind: Kind, chance: &mut Chance) -> Self {
+    pub(crate) fn random(kind: Kind, tear: Option<Tear>, chance: &mut Chance) -> Self {
         let choices = match kind {
             Kind::Apart => &[(true, false), (false, true), (true, true)][..],
             Kind::Embedded => &[(true, false)],
         };
         let (node, backbone) = choices[chance.index(choices.len())];
-        Self { node, backbone, tear: random_tear(chance) }
+        Self { node, backbone, tear: random_tear(tear, chance) }
     }
 }
 

@@ -12,7 +12,7 @@ mod site;
 mod worker;
 
 use enlace_tests::World;
-use enlace_tests::power::{Chance, Omit, Shim};
+use enlace_tests::power::{Chance, Omit, Shim, Tear};
 
 use crate::load::{Cut, Play};
 use crate::site::{Kind, Site};
@@ -29,6 +29,26 @@ const ROUNDS_UNTIL_NOTICED: usize = 5;
 #[derive(Debug)]
 struct Loss(String);
 
+/// What a run is about.
+struct Terms {
+    shim: Shim,
+    seed: u64,
+    rounds: usize,
+    /// Which synchronisations do nothing.
+    omit: Option<Omit>,
+    /// What a cut takes; by default either kind of loss at random.
+    tear: Option<Tear>,
+}
+
+impl Terms {
+    /// Those of this run of the tests, or nothing if it has to be skipped.
+    fn given() -> Option<Self> {
+        let rounds = std::env::var("ENLACE_POWER_ROUNDS");
+        let rounds = rounds.map_or(FEW_ROUNDS, |text| text.parse().expect("a number of rounds"));
+        Some(Self { shim: Shim::or_skip()?, seed: Chance::seed_from(SEED), rounds, omit: None, tear: None })
+    }
+}
+
 /// What a run went through.
 #[derive(Debug, Default)]
 struct Summary {
@@ -38,55 +58,62 @@ struct Summary {
 }
 
 /// Plays rounds until one loses something.
-async fn play(shim: &Shim, seed: u64, rounds: usize, omit: Option<Omit>) -> Result<Summary, Loss> {
-    let mut chance = Chance::new(seed);
+async fn play(terms: &Terms) -> Result<Summary, Loss> {
+    println!("seed {}", terms.seed);
+    let mut chance = Chance::new(terms.seed);
     let mut summary = Summary::default();
-    let rounds_of_a_site = ROUNDS_OF_A_SITE.min(rounds.div_ceil(2));
-    let mut done = 0;
+    let rounds_of_a_site = ROUNDS_OF_A_SITE.min(terms.rounds.div_ceil(2));
     for kind in Kind::ALL.into_iter().cycle() {
-        if done >= rounds {
+        if summary.cuts >= terms.rounds {
             break;
         }
         let world = World::new();
-        let mut site = Site::new(&world, kind, shim, omit).await;
+        let mut site = Site::new(&world, kind, terms).await;
         let mut play = Play::new(&mut chance);
         site.start(&mut chance, &mut summary).await?;
-        for _ in 0..rounds_of_a_site.min(rounds - done) {
-            let cut = Cut::random(kind, &mut chance);
-            let named = |Loss(what)| Loss(format!("round {done}, {kind:?}, {cut:?}: {what}"));
+        for _ in 0..rounds_of_a_site.min(terms.rounds - summary.cuts) {
+            let round = summary.cuts;
+            let cut = Cut::random(kind, terms.tear, &mut chance);
+            let named = |Loss(what)| Loss(format!("round {round}, {kind:?}, {cut:?}: {what}"));
             let acknowledged = play.round(&mut site, cut, &mut chance, &mut summary).await.map_err(named)?;
-            println!("round {done}, {kind:?}, {cut:?}: {acknowledged} acknowledged");
+            println!("round {round}, {kind:?}, {cut:?}: {acknowledged} acknowledged");
             summary.acknowledged += acknowledged;
             summary.cuts += 1;
-            done += 1;
         }
     }
     Ok(summary)
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn everything_acknowledged_survives_power_cuts() {
-    let Some(shim) = Shim::or_skip() else { return };
-    let rounds =
-        std::env::var("ENLACE_POWER_ROUNDS").map_or(FEW_ROUNDS, |text| text.parse().expect("a number of rounds"));
-    let seed = Chance::seed_from(SEED);
-    println!("seed {seed}");
-    match play(&shim, seed, rounds, None).await {
+async fn nothing_is_lost(terms: &Terms) {
+    match play(terms).await {
         Ok(summary) => {
             println!("{summary:?}");
-            assert_eq!(summary.cuts, rounds);
+            assert_eq!(summary.cuts, terms.rounds);
             assert!(summary.acknowledged > 0, "the load was never acknowledged, so nothing was tested");
         }
-        Err(Loss(what)) => panic!("repeat with {SEED}={seed}\n{what}"),
+        Err(Loss(what)) => panic!("repeat with {SEED}={}\n{what}", terms.seed),
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn everything_acknowledged_survives_power_cuts() {
+    let Some(terms) = Terms::given() else { return };
+    nothing_is_lost(&terms).await;
+}
+
+/// Shows that what the other tests notice is the loss, and not something else that the check holds against the programs.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn on_a_disk_that_loses_nothing_nothing_is_noticed() {
+    let Some(terms) = Terms::given() else { return };
+    nothing_is_lost(&Terms { rounds: FEW_ROUNDS, tear: Some(Tear::Nothing), ..terms }).await;
+}
+
 async fn a_loss_is_noticed(omit: Omit) {
-    let Some(shim) = Shim::or_skip() else { return };
-    let seed = Chance::seed_from(SEED);
-    match play(&shim, seed, ROUNDS_UNTIL_NOTICED, Some(omit)).await {
+    let Some(terms) = Terms::given() else { return };
+    let terms = Terms { rounds: ROUNDS_UNTIL_NOTICED, omit: Some(omit), ..terms };
+    match play(&terms).await {
         Err(Loss(what)) => println!("noticed: {what}"),
-        Ok(summary) => panic!("without synchronisation nothing was lost: {summary:?}; repeat with {SEED}={seed}"),
+        Ok(summary) => panic!("nothing was lost: {summary:?}; repeat with {SEED}={}", terms.seed),
     }
 }
 

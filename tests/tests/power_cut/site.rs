@@ -2,12 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use enlace_tests::power::{Chance, Machine, Omit, Shim, Tear};
+use enlace_tests::power::{Chance, Machine, Tear};
 use enlace_tests::{Line, OAUTH_CLIENT, ProcessError, Rest, World};
 use serde_json::Value;
 use tokio::net::TcpSocket;
 
-use crate::{Loss, Summary};
+use crate::{Loss, Summary, Terms};
 
 /// Starts that are cut before the one that may finish, at most.
 const INTERRUPTED_STARTS: u64 = 3;
@@ -32,6 +32,7 @@ struct Seat {
     machine: Machine,
     arguments: Vec<String>,
     start_takes: Duration,
+    what_is_lost: Option<Tear>,
 }
 
 /// Machines, and how clients reach them.
@@ -48,8 +49,8 @@ pub(crate) struct Site {
 
 impl Site {
     /// Machines with empty disks.
-    pub(crate) async fn new(world: &World, kind: Kind, shim: &Shim, omit: Option<Omit>) -> Self {
-        let machine = |name| Machine::new(&world.directory(name), shim.clone(), omit).unwrap();
+    pub(crate) async fn new(world: &World, kind: Kind, terms: &Terms) -> Self {
+        let machine = |name| Machine::new(&world.directory(name), terms.shim.clone(), terms.omit).unwrap();
         let port = TcpSocket::new_v4().unwrap();
         port.set_reuseaddr(true).unwrap();
         port.bind(([127, 0, 0, 1], 0).into()).unwrap();
@@ -63,13 +64,13 @@ impl Site {
                 let start = ["backbone", "--json", "--listen", "127.0.0.1:0", "--did-domain-name", "localhost"];
                 let client = ["--client", OAUTH_CLIENT];
                 let arguments = start.into_iter().chain(client).map(str::to_owned).collect();
-                backbone = Some((Seat::new(machine("backbone"), arguments), line));
+                backbone = Some((Seat::new(machine("backbone"), arguments, terms.tear), line));
             }
             Kind::Embedded => {
                 node.extend(["--backbone-listen".to_owned(), port.local_addr().unwrap().to_string()]);
             }
         }
-        Self { kind, node: Seat::new(machine("node"), node), backbone, port, identity: None }
+        Self { kind, node: Seat::new(machine("node"), node, terms.tear), backbone, port, identity: None }
     }
 
     /// The node's REST API.
@@ -83,6 +84,13 @@ impl Site {
             Some((_, line)) => line.url(),
             None => format!("http://localhost:{}", self.port.local_addr().unwrap().port()),
         }
+    }
+
+    /// The header by which the node logs in, if it was seen since the last start.
+    pub(crate) fn login(&self) -> Option<String> {
+        let (_, line) = self.backbone.as_ref()?;
+        let seen = line.recording().into_iter().rev();
+        seen.filter_map(|seen| seen.headers.get("authorization")?.to_str().ok().map(str::to_owned)).next()
     }
 
     /// Starts what does not run. Some starts are cut off before.
@@ -155,9 +163,9 @@ fn did_not_start(who: &str, error: &ProcessError) -> Loss {
 }
 
 impl Seat {
-    fn new(machine: Machine, mut arguments: Vec<String>) -> Self {
+    fn new(machine: Machine, mut arguments: Vec<String>, what_is_lost: Option<Tear>) -> Self {
         arguments.extend(["--data-dir".to_owned(), machine.data_dir().to_str().unwrap().to_owned()]);
-        Self { machine, arguments, start_takes: EXPECTED_START }
+        Self { machine, arguments, start_takes: EXPECTED_START, what_is_lost }
     }
 
     async fn start(&mut self) -> Result<Value, ProcessError> {
@@ -175,7 +183,7 @@ impl Seat {
             let longest = self.start_takes.as_micros() as u64 * 11 / 10;
             let after = Duration::from_micros(chance.below(longest));
             announced.extend(self.machine.start_for(&self.arguments, after).await);
-            let tear = random_tear(chance);
+            let tear = random_tear(self.what_is_lost, chance);
             self.machine.cut(tear, chance).expect("the shim sees everything");
             summary.start_up_cuts += 1;
         }
@@ -183,7 +191,7 @@ impl Seat {
     }
 }
 
-/// Either kind of loss.
-pub(crate) fn random_tear(chance: &mut Chance) -> Tear {
-    if chance.once_in(2) { Tear::Strict } else { Tear::Random }
+/// What is given, else either kind of loss.
+pub(crate) fn random_tear(given: Option<Tear>, chance: &mut Chance) -> Tear {
+    given.unwrap_or_else(|| if chance.once_in(2) { Tear::Strict } else { Tear::Random })
 }
