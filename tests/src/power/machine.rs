@@ -98,6 +98,7 @@ impl Machine {
     /// # Errors
     /// The system's.
     pub fn trace_length(&self) -> io::Result<u64> {
+        let _agreement = lock(&self.trace);
         Ok(fs::metadata(&self.trace)?.len())
     }
 
