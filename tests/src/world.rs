@@ -33,6 +33,12 @@ impl World {
         self.clock.advance(duration);
     }
 
+    /// Leaves its directories where they are, for somebody to look at.
+    #[must_use]
+    pub fn keep(self) -> PathBuf {
+        self.directory.keep()
+    }
+
     /// A directory in this world; it need not exist.
     #[must_use]
     pub fn directory(&self, name: &str) -> PathBuf {

@@ -22,6 +22,7 @@ pub struct Machine {
     /// The disk as it was when the program started.
     disk: Option<Disk>,
     process: Option<Process>,
+    keeps_copies: bool,
 }
 
 impl Machine {
@@ -36,9 +37,15 @@ impl Machine {
         let root = home.join("disk");
         fs::create_dir(&root)?;
         let (trace, boot_id) = (home.join("trace"), home.join("boot-id"));
-        let mut machine = Self { shim, omit, root, trace, boot_id, boots: 0, disk: None, process: None };
+        let mut machine =
+            Self { shim, omit, root, trace, boot_id, boots: 0, disk: None, process: None, keeps_copies: false };
         machine.boot()?;
         Ok(machine)
+    }
+
+    /// From now on, a cut leaves copies of the trace and of the disk beside the disk, as `trace-at-cut` and `disk-after-cut`.
+    pub fn keep_copies(&mut self, keeps_copies: bool) {
+        self.keeps_copies = keeps_copies;
     }
 
     /// A directory on its disk that the program is to make.
@@ -139,9 +146,22 @@ impl Machine {
             return Err(format!("recorded and found changes differ: {}", differences.join("; ")));
         }
         fs::remove_dir_all(&self.root).expect("a directory of ours");
-        disk.after_power_cut(tear, chance).write(&self.root).expect("space for the disk");
+        let image = disk.after_power_cut(tear, chance);
+        image.write(&self.root).expect("space for the disk");
+        if self.keeps_copies {
+            self.copy(&image).expect("space for copies");
+        }
         self.boot().expect("space for a boot id");
         Ok(())
+    }
+
+    fn copy(&self, image: &Image) -> io::Result<()> {
+        fs::copy(&self.trace, self.trace.with_file_name("trace-at-cut"))?;
+        let copy = self.root.with_file_name("disk-after-cut");
+        if copy.exists() {
+            fs::remove_dir_all(&copy)?;
+        }
+        image.write(&copy)
     }
 
     /// Another start of the machine.

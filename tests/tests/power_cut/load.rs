@@ -18,8 +18,12 @@ use crate::{Loss, Summary};
 const WORKERS: usize = 6;
 /// Acknowledgements before a cut, at most.
 const MOST_PROGRESS: u64 = 40;
+/// The same in long rounds, in which stores have to make room.
+const MOST_PROGRESS_OF_LONG_ROUNDS: u64 = 400;
+/// Every how many rounds is a long one.
+const LONG_ROUNDS: u64 = 8;
 /// If there is no progress at all, the cut comes anyway.
-const LONGEST_WAIT: Duration = Duration::from_secs(10);
+const LONGEST_WAIT: Duration = Duration::from_secs(15);
 /// Wrong passwords in a round, at most: fewer than lock the token.
 const MOST_GUESSES: usize = 60;
 
@@ -98,7 +102,8 @@ impl Play {
         let shift = &self.shift;
         shift.is_over.store(false, Ordering::Relaxed);
         shift.progress.0.forget_permits(usize::MAX);
-        let enough = chance.below(MOST_PROGRESS) as u32;
+        let most = if chance.once_in(LONG_ROUNDS) { MOST_PROGRESS_OF_LONG_ROUNDS } else { MOST_PROGRESS };
+        let enough = chance.below(most) as u32;
         let moment = Duration::from_micros(chance.below(20_000));
         let work = join_all(self.workers.iter_mut().map(|worker| worker.work(&rest, &address, shift, round)));
         let interruption = async {

@@ -2,7 +2,8 @@
 //! no counter goes back, and the programs start again by themselves (T17).
 //!
 //! What a cut leaves is computed as `enlace_tests::power` describes. `ENLACE_POWER_ROUNDS` says how many cuts,
-//! `ENLACE_POWER_SEED` repeats a run's choices as far as the machine does its part.
+//! `ENLACE_POWER_SEED` repeats a run's choices as far as the machine does its part, and `ENLACE_POWER_KEEP` keeps what a loss
+//! was seen on: of each machine the last trace and the disk as the cut left it.
 #![allow(clippy::unwrap_used, reason = "a test")]
 #![cfg(target_os = "linux")]
 
@@ -18,6 +19,7 @@ use crate::load::{Cut, Play};
 use crate::site::{Kind, Site};
 
 const SEED: &str = "ENLACE_POWER_SEED";
+const KEEP: &str = "ENLACE_POWER_KEEP";
 /// Rounds without a setting.
 const FEW_ROUNDS: usize = 6;
 /// Rounds on the same disks, at most. Fresh ones keep rounds short, and repeat the first start.
@@ -68,20 +70,38 @@ async fn play(terms: &Terms) -> Result<Summary, Loss> {
             break;
         }
         let world = World::new();
-        let mut site = Site::new(&world, kind, terms).await;
-        let mut play = Play::new(&mut chance);
-        site.start(&mut chance, &mut summary).await?;
-        for _ in 0..rounds_of_a_site.min(terms.rounds - summary.cuts) {
-            let round = summary.cuts;
-            let cut = Cut::random(kind, terms.tear, &mut chance);
-            let named = |Loss(what)| Loss(format!("round {round}, {kind:?}, {cut:?}: {what}"));
-            let acknowledged = play.round(&mut site, cut, &mut chance, &mut summary).await.map_err(named)?;
-            println!("round {round}, {kind:?}, {cut:?}: {acknowledged} acknowledged");
-            summary.acknowledged += acknowledged;
-            summary.cuts += 1;
+        let rounds = rounds_of_a_site.min(terms.rounds - summary.cuts);
+        let outcome = play_at(&world, kind, rounds, terms, &mut chance, &mut summary).await;
+        if outcome.is_err() && std::env::var_os(KEEP).is_some() {
+            println!("kept in {}", world.keep().display());
         }
+        outcome?;
     }
     Ok(summary)
+}
+
+/// Plays rounds on the same disks.
+async fn play_at(
+    world: &World,
+    kind: Kind,
+    rounds: usize,
+    terms: &Terms,
+    chance: &mut Chance,
+    summary: &mut Summary,
+) -> Result<(), Loss> {
+    let mut site = Site::new(world, kind, terms).await;
+    let mut play = Play::new(chance);
+    site.start(chance, summary).await?;
+    for _ in 0..rounds {
+        let round = summary.cuts;
+        let cut = Cut::random(kind, terms.tear, chance);
+        let named = |Loss(what)| Loss(format!("round {round}, {kind:?}, {cut:?}: {what}"));
+        let acknowledged = play.round(&mut site, cut, chance, summary).await.map_err(named)?;
+        println!("round {round}, {kind:?}, {cut:?}: {acknowledged} acknowledged");
+        summary.acknowledged += acknowledged;
+        summary.cuts += 1;
+    }
+    Ok(())
 }
 
 async fn nothing_is_lost(terms: &Terms) {
@@ -110,7 +130,7 @@ async fn on_a_disk_that_loses_nothing_nothing_is_noticed() {
 
 async fn a_loss_is_noticed(omit: Omit) {
     let Some(terms) = Terms::given() else { return };
-    let terms = Terms { rounds: ROUNDS_UNTIL_NOTICED, omit: Some(omit), ..terms };
+    let terms = Terms { rounds: ROUNDS_UNTIL_NOTICED, omit: Some(omit), tear: Some(Tear::Strict), ..terms };
     match play(&terms).await {
         Err(Loss(what)) => println!("noticed: {what}"),
         Ok(summary) => panic!("nothing was lost: {summary:?}; repeat with {SEED}={}", terms.seed),

@@ -7,7 +7,7 @@ use enlace_tests::{Line, OAUTH_CLIENT, ProcessError, Rest, World};
 use serde_json::Value;
 use tokio::net::TcpSocket;
 
-use crate::{Loss, Summary, Terms};
+use crate::{KEEP, Loss, Summary, Terms};
 
 /// Starts that are cut before the one that may finish, at most.
 const INTERRUPTED_STARTS: u64 = 3;
@@ -50,7 +50,11 @@ pub(crate) struct Site {
 impl Site {
     /// Machines with empty disks.
     pub(crate) async fn new(world: &World, kind: Kind, terms: &Terms) -> Self {
-        let machine = |name| Machine::new(&world.directory(name), terms.shim.clone(), terms.omit).unwrap();
+        let machine = |name| {
+            let mut machine = Machine::new(&world.directory(name), terms.shim.clone(), terms.omit).unwrap();
+            machine.keep_copies(std::env::var_os(KEEP).is_some());
+            machine
+        };
         let port = TcpSocket::new_v4().unwrap();
         port.set_reuseaddr(true).unwrap();
         port.bind(([127, 0, 0, 1], 0).into()).unwrap();
