@@ -13,13 +13,28 @@ const LATER: &str = "2099-01-01T00:00:00.000Z";
 const REQUESTS: usize = 14;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_node_answers_after_its_changes_are_durable() {
+async fn a_node_answers_after_its_changes_are_durable() {
     let Some(shim) = Shim::or_skip() else { return };
     let world = World::new();
     let mut observer = Observer::default();
     let backbone = observer.start(&world, &shim, "backbone", &["backbone", "--did-domain-name", "localhost"]).await;
-    let url = backbone["url"].as_str().unwrap().to_owned();
-    observer.start(&world, &shim, "node", &["serve", "--backbone", &url]).await;
+    let url = backbone["url"].as_str().unwrap();
+    observer.start(&world, &shim, "node", &["serve", "--backbone", url]).await;
+    use_every_route(&world, &mut observer, url).await;
+    observer.conclude(REQUESTS);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_with_its_own_backbone_answers_after_the_changes_of_both_are_durable() {
+    let Some(shim) = Shim::or_skip() else { return };
+    let world = World::new();
+    let mut observer = Observer::default();
+    let node = observer.start(&world, &shim, "node", &["serve", "--backbone-listen", "127.0.0.1:0"]).await;
+    use_every_route(&world, &mut observer, node["backbone"]["url"].as_str().unwrap()).await;
+    observer.conclude(REQUESTS);
+}
+
+async fn use_every_route(world: &World, observer: &mut Observer, url: &str) {
     let rest = Rest::of(observer.machine("node").process().unwrap());
     let address = rest.get("Account/IdentityInfo").send().await.unwrap().json::<Value>().await.unwrap();
     let address = &address["result"]["address"];
@@ -36,7 +51,7 @@ async fn the_node_answers_after_its_changes_are_durable() {
     let stored = observer.observe("POST Tokens/Own", 201, token(false), &[STORE, RECORDS]).await;
     observer.observe("POST Tokens/Own, ephemeral", 201, token(true), &[RECORDS]).await;
 
-    let peer = peer(&world, &url).await;
+    let peer = peer(world, url).await;
     let theirs = peer.upload("b", b"theirs").await.unwrap();
     let other = peer.upload("c", b"also theirs").await.unwrap();
     let (shared, kept) = (peer.share(&other).await.unwrap(), peer.share(&theirs).await.unwrap());
@@ -61,7 +76,6 @@ async fn the_node_answers_after_its_changes_are_durable() {
     let removal = delete("Tokens", stored["id"].as_str().unwrap());
     observer.observe("DELETE Tokens/{id}", 204, removal, &[STORE, RECORDS]).await;
     observer.observe("DELETE Files/{id}", 204, delete("Files", &file), &[STORE, RECORDS]).await;
-    observer.conclude(REQUESTS);
 }
 
 /// Somebody else at the same backbone.

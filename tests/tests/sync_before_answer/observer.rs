@@ -77,10 +77,14 @@ impl Observer {
         assert_eq!(found, status, "{route}: {body}");
         self.requests += 1;
         for Needed { machine, folder } in needed {
-            let (_, paths) = traces.iter().find(|(name, _)| name == machine).unwrap();
-            let root = self.machine(machine).data_dir();
-            if !paths.iter().any(|path| counts(path.strip_prefix(&root).unwrap_or(path), folder)) {
-                self.missing.push(format!("{route}: no write to {folder} of the {machine} was synchronised"));
+            // A node that embeds its backbone has the backbone's folders in its own.
+            let is_apart = traces.iter().any(|(name, _)| name == machine);
+            let (name, folder) =
+                if is_apart { (*machine, (*folder).to_owned()) } else { ("node", format!("{machine}/{folder}")) };
+            let (_, paths) = traces.iter().find(|(other, _)| *other == name).unwrap();
+            let root = self.machine(name).data_dir();
+            if !paths.iter().any(|path| counts(path.strip_prefix(&root).unwrap_or(path), &folder)) {
+                self.missing.push(format!("{route}: no write to {folder} of the {name} was synchronised"));
             }
         }
         serde_json::from_str::<Value>(&body).unwrap_or_default()["result"].take()
