@@ -22,15 +22,20 @@ pub fn file_options() -> OpenOptions {
     options
 }
 
-/// Creates a directory, and what is missing above it, for this user alone. The new names are durable.
+/// Creates a directory, and what is missing above it, for this user alone. Its name is durable when this returns, also if it
+/// exists already: a loss of power may have come between an earlier attempt and its end.
 ///
 /// # Errors
 /// What the operating system says.
 pub fn create_directory(directory: &Path) -> io::Result<()> {
-    if directory.is_dir() {
-        return Ok(());
-    }
     let parent = parent_of(directory);
+    if directory.is_dir() {
+        return match sync_directory(parent) {
+            // Somebody else made it, in a place that is not ours to look into.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+            outcome => outcome,
+        };
+    }
     if !parent.is_dir() {
         create_directory(parent)?;
     }
