@@ -1,0 +1,306 @@
+//! The programs under test as child processes, in directories of their own.
+
+use std::ffi::OsStr;
+use std::fs::{self, DirBuilder};
+use std::io::{BufRead as _, BufReader};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tokio::time::sleep;
+
+use crate::connection::{Answer, Connection, Request};
+use crate::usage::cpu_seconds;
+use crate::{Result, usage};
+
+/// How often a process is asked whether it is idle.
+const IDLE_INTERVAL: Duration = Duration::from_millis(100);
+/// Longest wait for a process to become idle.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
+/// Processor time in one interval that still counts as idle, in seconds.
+const IDLE_CPU_SECONDS: f64 = 0.015;
+
+/// A child process that announced itself with one line of JSON. Killed when dropped.
+#[derive(Debug)]
+pub struct Process {
+    child: Child,
+    /// The line.
+    pub announcement: Value,
+    /// From the start to the line.
+    pub started_in: Duration,
+}
+
+impl Process {
+    /// Starts a program and waits for its line.
+    ///
+    /// # Errors
+    /// If it cannot be started or says nothing readable.
+    pub fn start<S: AsRef<OsStr>>(program: &Path, arguments: &[S]) -> Result<Self> {
+        let mut command = Command::new(program);
+        // Settings of whoever measures are not part of a measurement.
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().to_uppercase().starts_with("ENLACE_") {
+                command.env_remove(name);
+            }
+        }
+        let began = Instant::now();
+        let mut child = command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().ok_or("a piped output")?).read_line(&mut line)?;
+        let started_in = began.elapsed();
+        // From here on the process is killed whatever happens.
+        let mut process = Self { child, announcement: Value::Null, started_in };
+        process.announcement = serde_json::from_str(&line)
+            .map_err(|error| format!("{} announced {line:?}: {error}", program.display()))?;
+        Ok(process)
+    }
+
+    /// Its process id.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Ends it as a crash would, and waits until it is gone.
+    pub fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// Waits until it does nothing, so that background work is not charged to whoever is measured next.
+    ///
+    /// # Errors
+    /// If it ended.
+    pub async fn settle(&self) -> Result<()> {
+        let give_up = Instant::now() + IDLE_TIMEOUT;
+        let mut before = cpu_seconds(self.id())?;
+        while Instant::now() < give_up {
+            sleep(IDLE_INTERVAL).await;
+            let now = cpu_seconds(self.id())?;
+            if now - before < IDLE_CPU_SECONDS {
+                return Ok(());
+            }
+            before = now;
+        }
+        Ok(())
+    }
+
+    fn text(&self, pointer: &str) -> Result<String> {
+        let text = self.announcement.pointer(pointer).and_then(Value::as_str);
+        Ok(text.ok_or_else(|| format!("the announcement has no {pointer}"))?.to_owned())
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// A backbone, a node that uses it, and a file at the node to make tokens for.
+#[derive(Debug)]
+pub struct Pair {
+    program: PathBuf,
+    dir: PathBuf,
+    backbone_port: String,
+    /// The backbone.
+    pub backbone: Process,
+    /// The node.
+    pub node: Process,
+    /// `host:port` of the node's REST API.
+    pub authority: String,
+    headers: Vec<String>,
+    file: String,
+}
+
+impl Pair {
+    /// Starts both below `dir` and uploads a small file.
+    ///
+    /// # Errors
+    /// If one does not start.
+    pub async fn start(program: &Path, dir: &Path) -> Result<Self> {
+        for side in ["backbone", "node"] {
+            DirBuilder::new().recursive(true).mode(0o700).create(dir.join(side))?;
+        }
+        let backbone = start_backbone(program, dir, "0")?;
+        let backbone_port = port(&backbone.text("/url")?)?;
+        let node = start_node(program, dir, &backbone.text("/url")?)?;
+        let (program, dir) = (program.to_owned(), dir.to_owned());
+        let authority = authority_of(&node)?;
+        let key = fs::read_to_string(node.text("/rest/apiKeyFile")?)?;
+        let headers = vec![format!("x-api-key: {}", key.trim())];
+        let mut pair = Self { program, dir, backbone_port, backbone, node, authority, headers, file: String::new() };
+        pair.file = pair.upload(b"what tokens are made for").await?;
+        Ok(pair)
+    }
+
+    /// Ends both as a crash would and starts them again. Returns how long the backbone and the node took.
+    ///
+    /// # Errors
+    /// If one does not start.
+    pub fn crash_and_restart(&mut self) -> Result<(Duration, Duration)> {
+        self.node.kill();
+        self.backbone.kill();
+        self.backbone = start_backbone(&self.program, &self.dir, &self.backbone_port)?;
+        self.node = start_node(&self.program, &self.dir, &self.backbone.text("/url")?)?;
+        self.authority = authority_of(&self.node)?;
+        Ok((self.backbone.started_in, self.node.started_in))
+    }
+
+    /// Waits until both do nothing.
+    ///
+    /// # Errors
+    /// If one ended.
+    pub async fn settle(&self) -> Result<()> {
+        self.node.settle().await?;
+        self.backbone.settle().await
+    }
+
+    /// The request for a token with these terms.
+    #[must_use]
+    pub fn token(&self, terms: &Value) -> Request {
+        Request::json(&format!("/api/v2/Files/{}/Token", self.file), &self.headers, terms.to_string().as_bytes())
+    }
+
+    /// A read.
+    #[must_use]
+    pub fn get(&self, path: &str) -> Request {
+        Request::new("GET", &format!("/api/v2/{path}"), &self.headers, b"")
+    }
+
+    /// The request for an upload.
+    #[must_use]
+    pub fn upload_of(&self, content: &[u8]) -> Request {
+        const BOUNDARY: &str = "----measure";
+        let head = format!(
+            "--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"file\"; filename=\"f.bin\"\r\n\
+             Content-Type: application/octet-stream\r\n\r\n"
+        );
+        let body = [head.as_bytes(), content, format!("\r\n--{BOUNDARY}--\r\n").as_bytes()].concat();
+        let headers =
+            [&self.headers[..], &[format!("content-type: multipart/form-data; boundary={BOUNDARY}")]].concat();
+        Request::new("POST", "/api/v2/Files/Own", &headers, &body)
+    }
+
+    /// Uploads a file and returns its id.
+    ///
+    /// # Errors
+    /// If the node refuses it.
+    pub async fn upload(&self, content: &[u8]) -> Result<String> {
+        let (_, body) = self.ask(&self.upload_of(content)).await?;
+        id_in(&body)
+    }
+
+    /// Makes a token and returns its id.
+    ///
+    /// # Errors
+    /// If the node refuses it.
+    pub async fn create(&self, terms: &Value) -> Result<String> {
+        let (_, body) = self.ask(&self.token(terms)).await?;
+        id_in(&body)
+    }
+
+    /// Sends a request over a new connection; the answer has to be a success.
+    ///
+    /// # Errors
+    /// If it is not.
+    pub async fn ask(&self, request: &Request) -> Result<(Answer, Vec<u8>)> {
+        let mut body = Vec::new();
+        let answer = Connection::open(&self.authority).await?.exchange(request, &mut body).await?;
+        match answer.status {
+            200..300 => Ok((answer, body)),
+            status => Err(format!("answered with {status}: {}", String::from_utf8_lossy(&body)).into()),
+        }
+    }
+
+    /// Bytes on disk of the backbone and of the node.
+    ///
+    /// # Errors
+    /// If a directory cannot be read.
+    pub fn disk_bytes(&self) -> Result<(u64, u64)> {
+        Ok((allocated(&self.dir.join("backbone"))?, allocated(&self.dir.join("node"))?))
+    }
+
+    /// What the backbone and the node have in memory.
+    ///
+    /// # Errors
+    /// If one ended.
+    pub fn memory(&self) -> Result<(usage::Memory, usage::Memory)> {
+        Ok((usage::Memory::of(self.backbone.id())?, usage::Memory::of(self.node.id())?))
+    }
+}
+
+/// The two processes of `limit`, as fronts with one and with two commits per request.
+#[derive(Debug)]
+pub struct Limit {
+    _processes: Vec<Process>,
+    /// `host:port` of the front with one commit.
+    pub once: String,
+    /// `host:port` of the front with two commits in sequence.
+    pub twice: String,
+}
+
+impl Limit {
+    /// Starts them from beside the running program.
+    ///
+    /// # Errors
+    /// If one does not start.
+    pub fn start(dir: &Path) -> Result<Self> {
+        fs::create_dir_all(dir)?;
+        let program = std::env::current_exe()?.with_file_name("limit");
+        let dir = dir.as_os_str();
+        let back = Process::start(&program, &["back".as_ref(), "--dir".as_ref(), dir])?;
+        let authority = back.text("/authority")?;
+        let front: [&OsStr; 3] = ["front".as_ref(), "--back".as_ref(), authority.as_ref()];
+        let once = Process::start(&program, &front)?;
+        let twice: [&OsStr; 4] = ["--commits".as_ref(), "2".as_ref(), "--dir".as_ref(), dir];
+        let twice = Process::start(&program, &[&front[..], &twice].concat())?;
+        let authorities = (once.text("/authority")?, twice.text("/authority")?);
+        Ok(Self { _processes: vec![back, once, twice], once: authorities.0, twice: authorities.1 })
+    }
+}
+
+fn start_backbone(program: &Path, dir: &Path, port: &str) -> Result<Process> {
+    let (listen, dir) = (format!("127.0.0.1:{port}"), dir.join("backbone"));
+    let fixed = ["backbone", "--json", "--client", "test:test", "--did-domain-name", "localhost"].map(OsStr::new);
+    let given: [&OsStr; 4] = ["--listen".as_ref(), listen.as_ref(), "--data-dir".as_ref(), dir.as_ref()];
+    Process::start(program, &[&fixed[..], &given].concat())
+}
+
+fn start_node(program: &Path, dir: &Path, backbone: &str) -> Result<Process> {
+    let dir = dir.join("node");
+    let fixed = ["serve", "--json", "--client", "test:test", "--listen", "127.0.0.1:0"].map(OsStr::new);
+    let given: [&OsStr; 4] = ["--backbone".as_ref(), backbone.as_ref(), "--data-dir".as_ref(), dir.as_ref()];
+    Process::start(program, &[&fixed[..], &given].concat())
+}
+
+fn authority_of(node: &Process) -> Result<String> {
+    let url = node.text("/rest/url")?;
+    Ok(url.trim_start_matches("http://").trim_end_matches('/').to_owned())
+}
+
+fn port(url: &str) -> Result<String> {
+    Ok(url.trim_end_matches('/').rsplit(':').next().ok_or("a URL with a port")?.to_owned())
+}
+
+/// The id in an answer of the REST API.
+///
+/// # Errors
+/// If there is none.
+pub fn id_in(body: &[u8]) -> Result<String> {
+    let answer: Value = serde_json::from_slice(body)?;
+    Ok(answer["result"]["id"].as_str().ok_or("an answer with an id")?.to_owned())
+}
+
+fn allocated(dir: &Path) -> Result<u64> {
+    let mut total = 0;
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        // A file may be removed in between.
+        let Ok(metadata) = entry.metadata() else { continue };
+        total += if metadata.is_dir() { allocated(&entry.path())? } else { metadata.blocks() * 512 };
+    }
+    Ok(total)
+}

@@ -1,0 +1,86 @@
+//! What a process used, as Linux tells under `/proc`.
+
+use std::fs;
+use std::io;
+
+/// Clock ticks per second that Linux reports to programs, on every architecture.
+const TICKS_PER_SECOND: f64 = 100.0;
+
+/// What a process used since its start.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Usage {
+    /// Seconds of processor time, of all threads that ever ran.
+    pub cpu_seconds: f64,
+    /// Context switches of the threads that live; a thread that ended takes its count along.
+    pub context_switches: u64,
+}
+
+/// Memory of a process in MiB.
+#[derive(Debug, Clone, Copy)]
+pub struct Memory {
+    /// Resident now.
+    pub resident: f64,
+    /// Most that was ever resident.
+    pub peak: f64,
+}
+
+impl Usage {
+    /// Reads the counters of a process.
+    ///
+    /// # Errors
+    /// If there is no such process.
+    pub fn of(pid: u32) -> io::Result<Self> {
+        let mut context_switches = 0;
+        for task in fs::read_dir(format!("/proc/{pid}/task"))? {
+            // A thread may end in between.
+            let status = fs::read_to_string(task?.path().join("status")).unwrap_or_default();
+            context_switches +=
+                number(&status, "voluntary_ctxt_switches:") + number(&status, "nonvoluntary_ctxt_switches:");
+        }
+        Ok(Self { cpu_seconds: cpu_seconds(pid)?, context_switches })
+    }
+
+    /// What was used since an earlier reading.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> Self {
+        Self {
+            cpu_seconds: self.cpu_seconds - earlier.cpu_seconds,
+            context_switches: self.context_switches.saturating_sub(earlier.context_switches),
+        }
+    }
+
+    /// Adds another use.
+    pub fn add(&mut self, other: Self) {
+        self.cpu_seconds += other.cpu_seconds;
+        self.context_switches += other.context_switches;
+    }
+}
+
+impl Memory {
+    /// Reads the memory of a process.
+    ///
+    /// # Errors
+    /// If there is no such process.
+    pub fn of(pid: u32) -> io::Result<Self> {
+        let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+        let mib = |name| number(&status, name) as f64 / 1024.0;
+        Ok(Self { resident: mib("VmRSS:"), peak: mib("VmHWM:") })
+    }
+}
+
+/// Seconds of processor time that a process used.
+///
+/// # Errors
+/// If there is no such process.
+pub fn cpu_seconds(pid: u32) -> io::Result<f64> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    // The name of the program, in parentheses, may contain anything.
+    let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+    let ticks = |index: usize| fields.get(index).and_then(|text| text.parse::<f64>().ok()).unwrap_or(0.0);
+    Ok((ticks(11) + ticks(12)) / TICKS_PER_SECOND)
+}
+
+fn number(status: &str, name: &str) -> u64 {
+    let line = status.lines().find_map(|line| line.strip_prefix(name));
+    line.and_then(|rest| rest.split_whitespace().next()?.parse().ok()).unwrap_or(0)
+}
