@@ -69,24 +69,6 @@ impl Process {
         let _ = self.child.wait();
     }
 
-    /// Waits until it does nothing, so that background work is not charged to whoever is measured next.
-    ///
-    /// # Errors
-    /// If it ended.
-    pub async fn settle(&self) -> Result<()> {
-        let give_up = Instant::now() + IDLE_TIMEOUT;
-        let mut before = cpu_seconds(self.id())?;
-        while Instant::now() < give_up {
-            sleep(IDLE_INTERVAL).await;
-            let now = cpu_seconds(self.id())?;
-            if now - before < IDLE_CPU_SECONDS {
-                return Ok(());
-            }
-            before = now;
-        }
-        Ok(())
-    }
-
     fn text(&self, pointer: &str) -> Result<String> {
         let text = self.announcement.pointer(pointer).and_then(Value::as_str);
         Ok(text.ok_or_else(|| format!("the announcement has no {pointer}"))?.to_owned())
@@ -154,8 +136,7 @@ impl Pair {
     /// # Errors
     /// If one ended.
     pub async fn settle(&self) -> Result<()> {
-        self.node.settle().await?;
-        self.backbone.settle().await
+        settle(std::iter::once(self)).await
     }
 
     /// The request for a token with these terms.
@@ -230,6 +211,28 @@ impl Pair {
     pub fn memory(&self) -> Result<(usage::Memory, usage::Memory)> {
         Ok((usage::Memory::of(self.backbone.id())?, usage::Memory::of(self.node.id())?))
     }
+}
+
+/// Waits until no process of these pairs does anything, so that background work is not charged to whoever is next.
+///
+/// # Errors
+/// If one ended.
+pub async fn settle(pairs: impl Iterator<Item = &Pair> + Clone) -> Result<()> {
+    let used = || -> Result<f64> {
+        let each = pairs.clone().flat_map(|pair| [&pair.node, &pair.backbone]);
+        each.map(|process| Ok(cpu_seconds(process.id())?)).sum()
+    };
+    let give_up = Instant::now() + IDLE_TIMEOUT;
+    let mut before = used()?;
+    while Instant::now() < give_up {
+        sleep(IDLE_INTERVAL).await;
+        let now = used()?;
+        if now - before < IDLE_CPU_SECONDS {
+            break;
+        }
+        before = now;
+    }
+    Ok(())
 }
 
 /// The two processes of `limit`, as fronts with one and with two commits per request.

@@ -55,7 +55,7 @@ pub(crate) async fn run(common: &Common, options: &Options) -> Result<()> {
     for target in readings(options.tokens) {
         let seen = clients.run(Until::Count(target - made)).await?;
         made = target;
-        if target % WINDOW != 0 && target != options.tokens {
+        if !target.is_multiple_of(WINDOW) && target != options.tokens {
             // Only there for the length of the list.
             lists.push(list(&pair, target).await?);
             continue;
@@ -120,7 +120,7 @@ fn readings(tokens: u64) -> Vec<u64> {
 /// The first two windows, the last two, and those at a tenth of the way each.
 fn is_printed(target: u64, tokens: u64) -> bool {
     let tenth = (tokens / 10 / WINDOW).max(1) * WINDOW;
-    target <= 2 * WINDOW || target % tenth == 0 || tokens - target <= WINDOW
+    target <= 2 * WINDOW || target.is_multiple_of(tenth) || tokens - target <= WINDOW
 }
 
 fn window(target: u64, seen: &Seen, limit: f64, pair: &Pair) -> Result<Vec<String>> {

@@ -6,7 +6,7 @@ use clap::Args;
 use enlace_benches::Result;
 use enlace_benches::connection::Request;
 use enlace_benches::load::{Clients, Seen, Until};
-use enlace_benches::process::{Limit, Pair};
+use enlace_benches::process::{Limit, Pair, settle};
 use enlace_benches::table::{self, figure, median};
 use enlace_benches::usage::Usage;
 use serde_json::json;
@@ -17,10 +17,10 @@ use crate::Common;
 #[derive(Args)]
 pub(crate) struct Options {
     /// Rounds; each has one slice of every job for every side.
-    #[arg(long, default_value_t = 10)]
+    #[arg(long, default_value_t = 30)]
     rounds: usize,
     /// Milliseconds of a slice.
-    #[arg(long, default_value_t = 500)]
+    #[arg(long, default_value_t = 250)]
     slice: u64,
 }
 
@@ -87,9 +87,7 @@ impl Lane {
 
     async fn measure(&mut self, until: Until, pairs: &[(&str, Pair)]) -> Result<()> {
         // The background work of everybody is over before anybody is measured.
-        for (_, pair) in pairs {
-            pair.settle().await?;
-        }
+        settle(pairs.iter().map(|(_, pair)| pair)).await?;
         let Some((_, pair)) = self.pair.map(|index| &pairs[index]) else {
             self.seen.push(self.clients.run(until).await?);
             return Ok(());
@@ -114,10 +112,20 @@ impl Lane {
         median(&self.seen.iter().map(figure).collect::<Vec<_>>())
     }
 
-    /// Median over the rounds of the ratio of two figures of the same round.
-    fn ratio(&self, other: &Self, figure: impl Fn(&Seen) -> f64) -> f64 {
-        let ratios = self.seen.iter().zip(&other.seen).map(|(ours, theirs)| figure(ours) / figure(theirs));
+    /// Median over the rounds of the ratio of both rates in the same round.
+    fn ratio(&self, other: &Self) -> f64 {
+        let ratios = self.seen.iter().zip(&other.seen).map(|(ours, theirs)| ours.rate / theirs.rate);
         median(&ratios.collect::<Vec<_>>())
+    }
+
+    /// The highest rate of a slice.
+    fn best(&self) -> f64 {
+        self.seen.iter().map(|seen| seen.rate).fold(0.0, f64::max)
+    }
+
+    /// Everybody is compared with the limit, the measured program with the baseline too.
+    fn is_compared_with(&self, other: &Self) -> bool {
+        self.pair != other.pair && (other.pair.is_none() || self.pair == Some(0))
     }
 }
 
@@ -131,26 +139,23 @@ fn print_rates(jobs: &[(String, Vec<Lane>)], pairs: &[(&str, Pair)]) {
         for lane in lanes {
             let side = lane.pair.map_or("limit", |index| pairs[index].0);
             let rate = |seen: &Seen| seen.rate;
-            let speed = |seen: &Seen| 1.0 / f64::from(seen.p50);
-            let against = |other: Option<&Lane>, figure_of: &dyn Fn(&Seen) -> f64| {
-                let other =
-                    other.filter(|other| other.pair != lane.pair && (lane.pair == Some(0) || other.pair.is_none()));
-                other.map_or_else(|| "-".to_owned(), |other| figure(lane.ratio(other, figure_of)))
-            };
-            let baseline = lanes.get(2);
+            let others = [lanes.first(), lanes.get(2)];
+            let others = others.map(|other| other.filter(|other| lane.is_compared_with(other)));
+            let shown = |ratio: Option<f64>| ratio.map_or_else(|| "-".to_owned(), figure);
             rows.push(vec![
                 format!("{name}: {side}"),
                 figure(lane.median_of(rate)),
-                against(lanes.first(), &rate),
-                against(baseline, &rate),
+                shown(others[0].map(|other| lane.ratio(other))),
+                shown(others[1].map(|other| lane.ratio(other))),
+                figure(lane.best()),
+                shown(others[0].map(|other| lane.best() / other.best())),
+                shown(others[1].map(|other| lane.best() / other.best())),
                 figure(lane.median_of(|seen| f64::from(seen.p50))),
-                against(lanes.first(), &speed),
-                against(baseline, &speed),
                 figure(lane.median_of(|seen| f64::from(seen.p99))),
             ]);
         }
     }
-    table::print(&["job: side", "tokens/s", "/limit", "/baseline", "p50", "/limit", "/baseline", "p99"], &rows);
+    table::print(&["job: side", "tokens/s", "/limit", "/baseline", "best", "/limit", "/baseline", "p50", "p99"], &rows);
 }
 
 fn print_usage(jobs: &[(String, Vec<Lane>)], pairs: &[(&str, Pair)]) {
