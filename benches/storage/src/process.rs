@@ -235,14 +235,24 @@ pub async fn settle(pairs: impl Iterator<Item = &Pair> + Clone) -> Result<()> {
     Ok(())
 }
 
-/// The two processes of `limit`, as fronts with one and with two commits per request.
+/// The processes of `limit`: a back, and fronts with one and with two commits per request.
 #[derive(Debug)]
 pub struct Limit {
-    _processes: Vec<Process>,
-    /// `host:port` of the front with one commit.
-    pub once: String,
-    /// `host:port` of the front with two commits in sequence.
-    pub twice: String,
+    /// Stands for a backbone.
+    pub back: Process,
+    /// Stands for a node that stores nothing.
+    pub once: Front,
+    /// Stands for a node that stores what it makes: it commits after the back.
+    pub twice: Front,
+}
+
+/// A front of the limit.
+#[derive(Debug)]
+pub struct Front {
+    /// The process.
+    pub process: Process,
+    /// `host:port`.
+    pub authority: String,
 }
 
 impl Limit {
@@ -257,11 +267,18 @@ impl Limit {
         let back = Process::start(&program, &["back".as_ref(), "--dir".as_ref(), dir])?;
         let authority = back.text("/authority")?;
         let front: [&OsStr; 3] = ["front".as_ref(), "--back".as_ref(), authority.as_ref()];
-        let once = Process::start(&program, &front)?;
+        let once = Front::start(&program, &front)?;
         let twice: [&OsStr; 4] = ["--commits".as_ref(), "2".as_ref(), "--dir".as_ref(), dir];
-        let twice = Process::start(&program, &[&front[..], &twice].concat())?;
-        let authorities = (once.text("/authority")?, twice.text("/authority")?);
-        Ok(Self { _processes: vec![back, once, twice], once: authorities.0, twice: authorities.1 })
+        let twice = Front::start(&program, &[&front[..], &twice].concat())?;
+        Ok(Self { back, once, twice })
+    }
+}
+
+impl Front {
+    fn start(program: &Path, arguments: &[&OsStr]) -> Result<Self> {
+        let process = Process::start(program, arguments)?;
+        let authority = process.text("/authority")?;
+        Ok(Self { process, authority })
     }
 }
 

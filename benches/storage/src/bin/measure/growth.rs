@@ -43,7 +43,7 @@ pub(crate) async fn run(common: &Common, options: &Options) -> Result<()> {
     let disk_before = pair.disk_bytes()?;
     let terms = json!({ "ephemeral": options.ephemeral });
     let mut clients = Clients::connect(&pair.authority, CLIENTS, pair.token(&terms)).await?;
-    let front = if options.ephemeral { &limit.once } else { &limit.twice };
+    let front = if options.ephemeral { &limit.once.authority } else { &limit.twice.authority };
     let request = Request::json("/", &[], terms.to_string().as_bytes());
     let mut at_limit = Clients::connect(front, CLIENTS, request).await?;
 

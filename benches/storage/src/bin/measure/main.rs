@@ -15,6 +15,11 @@ use clap::{Args, Parser, Subcommand};
 use enlace_benches::Result;
 use tempfile::TempDir;
 
+/// Name of the measured program in tables.
+const MEASURED: &str = "enlace";
+/// Name of the program it is compared with.
+const BASELINE: &str = "baseline";
+
 /// Measures a node and a backbone against the limit of the machine, and against another version.
 #[derive(Parser)]
 struct Arguments {
@@ -63,8 +68,8 @@ impl Common {
 
     /// The programs with their names in tables; the measured one comes first.
     fn programs(&self) -> Vec<(&'static str, &Path)> {
-        let baseline = self.baseline.as_deref().map(|program| ("baseline", program));
-        std::iter::once(("enlace", self.enlace.as_path())).chain(baseline).collect()
+        let baseline = self.baseline.as_deref().map(|program| (BASELINE, program));
+        std::iter::once((MEASURED, self.enlace.as_path())).chain(baseline).collect()
     }
 }
 

@@ -6,12 +6,15 @@ use clap::Args;
 use enlace_benches::Result;
 use enlace_benches::connection::Request;
 use enlace_benches::load::{Clients, Seen, Until};
-use enlace_benches::process::{Limit, Pair, settle};
+use enlace_benches::process::{Limit, Pair, Process, settle};
 use enlace_benches::table::{self, figure, median};
 use enlace_benches::usage::Usage;
 use serde_json::json;
 
-use crate::Common;
+use crate::{BASELINE, Common, MEASURED};
+
+/// Name of the limit in tables.
+const LIMIT: &str = "limit";
 
 /// How long it is measured.
 #[derive(Args)]
@@ -26,12 +29,12 @@ pub(crate) struct Options {
 
 /// One job at one side.
 struct Lane {
+    side: &'static str,
     clients: Clients,
-    /// Whose use is counted: backbone and node. Absent for the limit.
-    pair: Option<usize>,
+    /// Process ids of the backbone and of the node, or of what stands for them.
+    processes: [u32; 2],
     seen: Vec<Seen>,
-    backbone: Usage,
-    node: Usage,
+    used: [Usage; 2],
 }
 
 pub(crate) async fn run(common: &Common, options: &Options) -> Result<()> {
@@ -48,10 +51,11 @@ pub(crate) async fn run(common: &Common, options: &Options) -> Result<()> {
             let terms = json!({ "ephemeral": ephemeral });
             let front = if ephemeral { &limit.once } else { &limit.twice };
             let request = Request::json("/", &[], terms.to_string().as_bytes());
-            let mut lanes = vec![Lane::new(Clients::connect(front, clients, request).await?, None)];
-            for (index, (_, pair)) in pairs.iter().enumerate() {
+            let connected = Clients::connect(&front.authority, clients, request).await?;
+            let mut lanes = vec![Lane::new(LIMIT, connected, [&limit.back, &front.process])];
+            for (side, pair) in &pairs {
                 let connected = Clients::connect(&pair.authority, clients, pair.token(&terms)).await?;
-                lanes.push(Lane::new(connected, Some(index)));
+                lanes.push(Lane::new(side, connected, [&pair.backbone, &pair.node]));
             }
             jobs.push((name, lanes));
         }
@@ -71,8 +75,8 @@ pub(crate) async fn run(common: &Common, options: &Options) -> Result<()> {
             }
         }
     }
-    print_rates(&jobs, &pairs);
-    print_usage(&jobs, &pairs);
+    print_rates(&jobs);
+    print_usage(&jobs);
     print_memory(&pairs)
 }
 
@@ -81,27 +85,29 @@ fn kind(ephemeral: bool) -> &'static str {
 }
 
 impl Lane {
-    fn new(clients: Clients, pair: Option<usize>) -> Self {
-        Self { clients, pair, seen: Vec::new(), backbone: Usage::default(), node: Usage::default() }
+    fn new(side: &'static str, clients: Clients, processes: [&Process; 2]) -> Self {
+        let processes = processes.map(Process::id);
+        Self { side, clients, processes, seen: Vec::new(), used: Default::default() }
     }
 
     async fn measure(&mut self, until: Until, pairs: &[(&str, Pair)]) -> Result<()> {
         // The background work of everybody is over before anybody is measured.
         settle(pairs.iter().map(|(_, pair)| pair)).await?;
-        let Some((_, pair)) = self.pair.map(|index| &pairs[index]) else {
-            self.seen.push(self.clients.run(until).await?);
-            return Ok(());
-        };
-        let before = (Usage::of(pair.backbone.id())?, Usage::of(pair.node.id())?);
+        let before = self.usage()?;
         self.seen.push(self.clients.run(until).await?);
-        self.backbone.add(Usage::of(pair.backbone.id())?.since(before.0));
-        self.node.add(Usage::of(pair.node.id())?.since(before.1));
+        for (index, now) in self.usage()?.into_iter().enumerate() {
+            self.used[index].add(now.since(before[index]));
+        }
         Ok(())
+    }
+
+    fn usage(&self) -> Result<[Usage; 2]> {
+        Ok([Usage::of(self.processes[0])?, Usage::of(self.processes[1])?])
     }
 
     fn forget(&mut self) {
         self.seen.clear();
-        (self.backbone, self.node) = (Usage::default(), Usage::default());
+        self.used = Default::default();
     }
 
     fn count(&self) -> f64 {
@@ -124,27 +130,27 @@ impl Lane {
     }
 
     /// Everybody is compared with the limit, the measured program with the baseline too.
-    fn is_compared_with(&self, other: &Self) -> bool {
-        self.pair != other.pair && (other.pair.is_none() || self.pair == Some(0))
+    fn others<'a>(&self, lanes: &'a [Self]) -> [Option<&'a Self>; 2] {
+        let of_side = |side: &str| lanes.iter().find(|lane| lane.side == side && lane.side != self.side);
+        [of_side(LIMIT), of_side(BASELINE).filter(|_| self.side == MEASURED)]
     }
 }
 
-fn print_rates(jobs: &[(String, Vec<Lane>)], pairs: &[(&str, Pair)]) {
+fn print_rates(jobs: &[(String, Vec<Lane>)]) {
     println!(
-        "\nMedians over the rounds; a ratio is the median of the ratios of each round. The rate and its ratio suffer"
+        "\nMedians over the rounds (a ratio is the median of the ratios in each round), then the best slice of each side:"
     );
-    println!("from other work on the machine; the median latency (p50, microseconds) hardly does.\n");
+    println!(
+        "other work on the machine only ever takes away. Latencies are medians over the rounds in microseconds.\n"
+    );
     let mut rows = Vec::new();
     for (name, lanes) in jobs {
         for lane in lanes {
-            let side = lane.pair.map_or("limit", |index| pairs[index].0);
-            let rate = |seen: &Seen| seen.rate;
-            let others = [lanes.first(), lanes.get(2)];
-            let others = others.map(|other| other.filter(|other| lane.is_compared_with(other)));
+            let others = lane.others(lanes);
             let shown = |ratio: Option<f64>| ratio.map_or_else(|| "-".to_owned(), figure);
             rows.push(vec![
-                format!("{name}: {side}"),
-                figure(lane.median_of(rate)),
+                format!("{name}: {}", lane.side),
+                figure(lane.median_of(|seen| seen.rate)),
                 shown(others[0].map(|other| lane.ratio(other))),
                 shown(others[1].map(|other| lane.ratio(other))),
                 figure(lane.best()),
@@ -158,20 +164,17 @@ fn print_rates(jobs: &[(String, Vec<Lane>)], pairs: &[(&str, Pair)]) {
     table::print(&["job: side", "tokens/s", "/limit", "/baseline", "best", "/limit", "/baseline", "p50", "p99"], &rows);
 }
 
-fn print_usage(jobs: &[(String, Vec<Lane>)], pairs: &[(&str, Pair)]) {
-    println!("\nPer token:\n");
+fn print_usage(jobs: &[(String, Vec<Lane>)]) {
+    println!(
+        "\nPer token, while it is measured; of the limit, the back stands for the backbone and the front for the node:\n"
+    );
     let mut rows = Vec::new();
     for (name, lanes) in jobs {
         for lane in lanes {
-            let Some(index) = lane.pair else { continue };
             let each = |total: f64| figure(total / lane.count());
-            rows.push(vec![
-                format!("{name}: {}", pairs[index].0),
-                each(lane.backbone.context_switches as f64),
-                each(lane.node.context_switches as f64),
-                each(lane.backbone.cpu_seconds * 1e6),
-                each(lane.node.cpu_seconds * 1e6),
-            ]);
+            let switches = lane.used.map(|used| each(used.context_switches as f64));
+            let cpu = lane.used.map(|used| each(used.cpu_seconds * 1e6));
+            rows.push([vec![format!("{name}: {}", lane.side)], switches.to_vec(), cpu.to_vec()].concat());
         }
     }
     table::print(&["job: side", "switches: backbone", "node", "CPU µs: backbone", "node"], &rows);
