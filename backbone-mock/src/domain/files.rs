@@ -11,7 +11,7 @@ use super::{Caller, EXPIRIES, Record, Refusal, expiring};
 use crate::core::Core;
 use crate::error::StoreError;
 use crate::secrets::{new_id, new_ownership_token};
-use crate::store::{Key, PublishedBlob, Table, Transaction, Written, split_number, split_text};
+use crate::store::{Key, PublishedBlob, Table, Transaction, Written, packed, split_number, split_text};
 
 const MAX_CIPHER_HASH_BYTES: usize = 128;
 const MAX_OWNER_SIGNATURE_BYTES: usize = 512;
@@ -30,14 +30,18 @@ pub(crate) struct FileRecord {
     pub(crate) created_by: Address,
     pub(crate) created_by_device: DeviceId,
     pub(crate) owner: Address,
+    #[serde(with = "packed")]
     pub(crate) owner_signature: ByteText,
     /// Made from the ownership token with the server's key.
+    #[serde(with = "packed")]
     pub(crate) ownership_token: ByteText,
     pub(crate) ownership_is_locked: bool,
     pub(crate) claimed_at: Option<Timestamp>,
     pub(crate) cipher_size: u64,
+    #[serde(with = "packed")]
     pub(crate) cipher_hash: ByteText,
     pub(crate) expires_at: Timestamp,
+    #[serde(with = "packed")]
     pub(crate) encrypted_properties: ByteText,
     pub(crate) blob: String,
 }

@@ -18,7 +18,7 @@ const INLINE_BYTES: usize = 16 * 1024;
 #[serde(rename_all = "camelCase")]
 pub(crate) enum Content {
     /// Here.
-    Inline(ByteText),
+    Inline(#[serde(with = "super::packed")] ByteText),
     /// In a blob file.
     Blob {
         /// Name of the blob.

@@ -20,6 +20,7 @@ mod content;
 mod key;
 mod locks;
 mod open;
+pub(crate) mod packed;
 mod transaction;
 
 #[cfg(test)]

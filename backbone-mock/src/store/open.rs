@@ -136,7 +136,10 @@ mod tests {
         let records = dir.path().join(RECORDS);
         fs::rename(&records, dir.path().join("gone")).unwrap();
         let refusal = open(dir.path()).err().unwrap().to_string();
-        assert!(refusal.contains(records.to_str().unwrap()) && refusal.contains("restore it from a backup"), "{refusal}");
+        assert!(
+            refusal.contains(records.to_str().unwrap()) && refusal.contains("restore it from a backup"),
+            "{refusal}"
+        );
         fs::rename(dir.path().join("gone"), &records).unwrap();
         fs::remove_file(dir.path().join(KEY_FILE)).unwrap();
         assert!(matches!(open(dir.path()), Err(Error::KeyLost { .. })));

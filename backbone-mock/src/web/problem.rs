@@ -74,7 +74,11 @@ fn refused(refusal: &Refusal) -> Response {
         Refusal::Rule { rule, .. } => envelope(StatusCode::BAD_REQUEST, rule.code(), message),
         Refusal::Store(error) if error.is_full() => {
             tracing::warn!(%error, "refused");
-            envelope(StatusCode::INSUFFICIENT_STORAGE, "insufficientStorage", "the disk of the server is full".to_owned())
+            envelope(
+                StatusCode::INSUFFICIENT_STORAGE,
+                "insufficientStorage",
+                "the disk of the server is full".to_owned(),
+            )
         }
         Refusal::Store(error) => {
             tracing::error!(%error, cause = ?std::error::Error::source(error), "the store failed");

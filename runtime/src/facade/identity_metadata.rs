@@ -49,7 +49,10 @@ impl IdentityMetadataFacade {
     /// # Errors
     /// [`Error::IdentityMetadataNotFound`] if there is none.
     pub async fn find(&self, reference: &Address, key: Option<&str>) -> Result<IdentityMetadata> {
-        let object = entries(&self.node.store.view(), reference, key)?.into_iter().next().ok_or(Error::IdentityMetadataNotFound)?;
+        let object = entries(&self.node.store.view(), reference, key)?
+            .into_iter()
+            .next()
+            .ok_or(Error::IdentityMetadataNotFound)?;
         let entry = serde_json::from_value(Value::Object(object.properties));
         Ok(entry.map_err(|_| StoreError::Damaged)?)
     }

@@ -34,7 +34,9 @@ pub(crate) enum StoreError {
     )]
     Newer { found: u32, supported: u32 },
     /// The database of an earlier version cannot be read.
-    #[error("the store {path} of an earlier version is damaged ({detail}); restore it from a backup, or choose an empty directory to start anew")]
+    #[error(
+        "the store {path} of an earlier version is damaged ({detail}); restore it from a backup, or choose an empty directory to start anew"
+    )]
     Corrupt { path: PathBuf, detail: String },
     /// A record is not what was written.
     #[error("a record of the store is damaged; restore the store from a backup")]

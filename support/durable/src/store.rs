@@ -7,8 +7,8 @@ use std::sync::{Arc, Weak};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::boot;
 use crate::blocking::wait;
+use crate::boot;
 use crate::cleaner::Cleaner;
 use crate::commit::Commit;
 use crate::disk::{Disk, RealDisk};
