@@ -11,8 +11,8 @@
 //! segment(4)  offset(4)  length(4)  CRC-32C of the value(4)  [the value, if it is short]
 //! ```
 
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
 use crate::journal::{Place, Position};
@@ -27,8 +27,8 @@ const CACHE_BYTES: u64 = 16 * 1024 * 1024;
 const HELD: &str = "could not acquire lock";
 const RELEASE_ATTEMPTS: u32 = 100;
 const RELEASE_PAUSE: Duration = Duration::from_millis(20);
-/// Says how far the index is. Commits cannot have this key: keys are not empty.
-const STATE_KEY: &[u8] = b"";
+/// Says how far the index is. In a tree of its own, where writing it again and again costs little.
+const STATE: &str = "state";
 
 /// How far an index is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,8 +99,16 @@ pub(crate) struct Change {
 }
 
 /// The index of one store.
+///
+/// Changes are inserted one by one: a batch of sled would keep all of its threads busy for each commit. That a commit is seen
+/// as a whole is the gate's work; that it is recovered as a whole follows from the order. sled comes back with a prefix of
+/// what was inserted. The state is inserted last, so a state that comes back stands for everything before it, and changes that
+/// come back without it are applied once more.
 pub(crate) struct Index {
-    database: sled::Db,
+    entries: sled::Db,
+    state: sled::Tree,
+    /// Closed while a group of commits is applied.
+    gate: RwLock<()>,
     path: PathBuf,
 }
 
@@ -110,8 +118,9 @@ impl Index {
     /// # Errors
     /// [`Error::Index`] if it cannot be read.
     pub(crate) fn open(path: &Path) -> Result<Self> {
-        let database = open_when_released(path)?;
-        Ok(Self { database, path: path.to_owned() })
+        let entries = open_when_released(path)?;
+        let state = entries.open_tree(STATE).map_err(|error| failure(path, &error))?;
+        Ok(Self { entries, state, gate: RwLock::new(()), path: path.to_owned() })
     }
 
     /// How far it is; nothing if it is empty.
@@ -119,7 +128,7 @@ impl Index {
     /// # Errors
     /// [`Error::Index`] if it cannot be read.
     pub(crate) fn state(&self) -> Result<Option<State>> {
-        let Some(bytes) = self.database.get(STATE_KEY).map_err(|error| self.failed(&error))? else { return Ok(None) };
+        let Some(bytes) = self.state.get(STATE).map_err(|error| self.failed(&error))? else { return Ok(None) };
         decode_state(&bytes).map(Some).ok_or_else(|| self.unreadable())
     }
 
@@ -128,7 +137,12 @@ impl Index {
     /// # Errors
     /// [`Error::Index`] if it cannot be read.
     pub(crate) fn get(&self, key: &[u8]) -> Result<Option<Located>> {
-        match self.database.get(key).map_err(|error| self.failed(&error))? {
+        let _gate = self.gate.read().unwrap_or_else(PoisonError::into_inner);
+        self.look_up(key)
+    }
+
+    fn look_up(&self, key: &[u8]) -> Result<Option<Located>> {
+        match self.entries.get(key).map_err(|error| self.failed(&error))? {
             Some(bytes) => Located::decode(&bytes).map(Some).ok_or_else(|| self.unreadable()),
             None => Ok(None),
         }
@@ -139,7 +153,8 @@ impl Index {
     /// # Errors
     /// [`Error::Index`] if it cannot be read.
     pub(crate) fn contains(&self, key: &[u8]) -> Result<bool> {
-        self.database.contains_key(key).map_err(|error| self.failed(&error))
+        let _gate = self.gate.read().unwrap_or_else(PoisonError::into_inner);
+        self.entries.contains_key(key).map_err(|error| self.failed(&error))
     }
 
     /// Entries with keys from `from` up to but not including `until`, in order, from either end.
@@ -149,44 +164,36 @@ impl Index {
         until: Option<Vec<u8>>,
     ) -> impl DoubleEndedIterator<Item = Result<(Vec<u8>, Located)>> + use<'_> {
         let entries = match until {
-            Some(until) => self.database.range(from..until),
-            None => self.database.range(from..),
+            Some(until) => self.entries.range(from..until),
+            None => self.entries.range(from..),
         };
-        entries.filter_map(|entry| match entry {
-            Ok((key, _)) if key.is_empty() => None,
-            Ok((key, bytes)) => {
-                Some(Located::decode(&bytes).map(|located| (key.to_vec(), located)).ok_or_else(|| self.unreadable()))
-            }
-            Err(error) => Some(Err(self.failed(&error))),
+        entries.map(|entry| {
+            let (key, bytes) = entry.map_err(|error| self.failed(&error))?;
+            let located = Located::decode(&bytes).ok_or_else(|| self.unreadable())?;
+            Ok((key.to_vec(), located))
         })
     }
 
-    /// Applies changes in order, all or none, together with the state after them. Returns that state.
+    /// Applies changes in order, then notes the state after them and returns it. Readers see all or none.
     ///
     /// # Errors
-    /// [`Error::Index`] if they could not be applied.
+    /// [`Error::Index`] if they could not be applied. Some may have been.
     pub(crate) fn apply(&self, changes: Vec<Change>, position: Position, live_bytes: u64) -> Result<State> {
+        let _gate = self.gate.write().unwrap_or_else(PoisonError::into_inner);
         let mut live = i128::from(live_bytes);
-        let mut latest: HashMap<Vec<u8>, Option<Located>> = HashMap::with_capacity(changes.len());
         for Change { key, located } in changes {
-            let before = match latest.get(&key) {
-                Some(changed) => changed.clone(),
-                None => self.get(&key)?,
+            let before = match &located {
+                Some(located) => self.entries.insert(&key, located.encode()),
+                None => self.entries.remove(&key),
             };
+            let before = before.map_err(|error| self.failed(&error))?.and_then(|bytes| Located::decode(&bytes));
+            // A change that is applied once more was not counted yet.
+            let before = before.filter(|before| located.as_ref().is_none_or(|located| located.place != before.place));
             live -= i128::from(before.map_or(0, |before| before.cost(&key)));
-            live += i128::from(located.as_ref().map_or(0, |located| located.cost(&key)));
-            latest.insert(key, located);
+            live += i128::from(located.map_or(0, |located| located.cost(&key)));
         }
         let state = State { position, live_bytes: u64::try_from(live).unwrap_or_default() };
-        let mut batch = sled::Batch::default();
-        for (key, located) in latest {
-            match located {
-                Some(located) => batch.insert(key, located.encode()),
-                None => batch.remove(key),
-            }
-        }
-        batch.insert(STATE_KEY, encode_state(&state));
-        self.database.apply_batch(batch).map_err(|error| self.failed(&error))?;
+        self.state.insert(STATE, encode_state(&state)).map_err(|error| self.failed(&error))?;
         Ok(state)
     }
 
@@ -195,7 +202,7 @@ impl Index {
     /// # Errors
     /// [`Error::Index`] if that fails.
     pub(crate) fn flush(&self) -> Result<()> {
-        self.database.flush().map(|_| ()).map_err(|error| self.failed(&error))
+        self.entries.flush().map(|_| ()).map_err(|error| self.failed(&error))
     }
 
     fn failed(&self, error: &sled::Error) -> Error {
