@@ -20,6 +20,7 @@ mod object;
 mod open;
 mod projection;
 mod sealing;
+mod walk;
 
 pub(crate) mod collection {
     //! Names of the synchronised collections, shared with every device of the identity.
@@ -49,6 +50,7 @@ pub(crate) use self::error::StoreError;
 pub(crate) use self::key::{MAX_COLLECTION, MAX_NAME};
 pub(crate) use self::object::{Object, Properties};
 pub(crate) use self::sealing::StoreSecret;
+pub(crate) use self::walk::{Found, Walk};
 
 use self::flush::{GroupFlush, Ticket};
 use self::lock::DirectoryLock;

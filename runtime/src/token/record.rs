@@ -10,9 +10,6 @@ use crate::dto;
 use crate::store::{Object, StoreError, collection};
 use crate::{Error, Result};
 
-/// The value of `@type`.
-const TYPE: &str = "Token";
-
 /// Properties of a token in the collection of tokens.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -32,10 +29,12 @@ pub(crate) struct TokenRecord {
 }
 
 impl TokenRecord {
+    /// The value of `@type`. Tokens that wait for their content are kept in the same collection, under another type.
+    pub(crate) const TYPE: &str = "Token";
+
     /// Reads a stored object; none if it is something else that is kept among the tokens.
     pub(crate) fn read(object: &Object) -> Result<Option<(TokenId, Self)>> {
-        // Tokens that wait for their content are kept in the same collection.
-        if object.properties.get("@type").is_some_and(|kind| kind != TYPE) {
+        if object.properties.get("@type").is_some_and(|kind| kind != Self::TYPE) {
             return Ok(None);
         }
         let id = object.id.parse().map_err(|_| StoreError::Damaged)?;
@@ -44,26 +43,26 @@ impl TokenRecord {
     }
 
     pub(crate) fn to_object(&self, id: &TokenId) -> Object {
-        Object::typed(collection::TOKENS, id.as_str(), TYPE, self)
+        Object::typed(collection::TOKENS, id.as_str(), Self::TYPE, self)
     }
 
     /// The token as users see it, with references to the backbone at `base_url`.
     ///
     /// # Errors
     /// [`Error::Config`] if the URL cannot stand in references.
-    pub(crate) fn to_dto(&self, id: TokenId, base_url: &str, is_ephemeral: bool) -> Result<dto::Token> {
+    pub(crate) fn into_dto(self, id: TokenId, base_url: &str, is_ephemeral: bool) -> Result<dto::Token> {
         Ok(dto::Token {
+            reference: self.reference(id.clone(), base_url)?,
+            id,
             is_own: self.is_own,
-            created_by: self.created_by.clone(),
-            created_by_device: self.created_by_device.clone(),
-            content: self.content.clone(),
+            created_by: self.created_by,
+            created_by_device: self.created_by_device,
+            content: self.content,
             created_at: self.created_at,
             expires_at: self.expires_at,
-            for_identity: self.for_identity.clone(),
+            for_identity: self.for_identity,
             password_protection: self.password_protection.as_ref().map(StoredPassword::to_dto),
-            reference: self.reference(id.clone(), base_url)?,
             is_ephemeral,
-            id,
         })
     }
 
