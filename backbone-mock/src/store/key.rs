@@ -61,6 +61,12 @@ impl<R> Key<R> {
         self.number(time.as_unix_milliseconds().cast_unsigned() ^ (1 << 63))
     }
 
+    /// The first key after the one that is this prefix and `rest`.
+    pub(crate) fn after(&self, rest: &[u8]) -> Self {
+        let bytes = [&self.bytes, rest, &[0]].concat();
+        Self { table: self.table, bytes, record: PhantomData }
+    }
+
     pub(super) fn bytes(&self) -> &[u8] {
         &self.bytes
     }
@@ -75,6 +81,12 @@ impl<R> Key<R> {
             }
         }
         end
+    }
+}
+
+impl<R> Clone for Key<R> {
+    fn clone(&self) -> Self {
+        Self { table: self.table, bytes: self.bytes.clone(), record: PhantomData }
     }
 }
 
@@ -122,6 +134,14 @@ mod tests {
         let (text, rest) = split_text(&key.bytes()[2..]).unwrap();
         assert_eq!(text, "abc");
         assert_eq!(split_number(rest), Some((7, &[][..])));
+    }
+
+    #[test]
+    fn a_walk_goes_on_behind_its_last_key() {
+        let prefix = TABLE.key().text("a");
+        let next = prefix.after(&7_u64.to_be_bytes());
+        assert!(TABLE.key().text("a").number(7).bytes() < next.bytes());
+        assert!(next.bytes() < TABLE.key().text("a").number(8).bytes());
     }
 
     proptest! {
