@@ -36,8 +36,6 @@ impl Node {
     fn get() -> &'static Self {
         static NODE: OnceLock<Node> = OnceLock::new();
         NODE.get_or_init(|| {
-            // The client is built without a provider of its own; that another one is installed already is fine.
-            let _ = rustls::crypto::ring::default_provider().install_default();
             let tokio = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
             let (client, base, file, running, _) = tokio.block_on(Self::start());
             Self { tokio, client, base, file, _running: running }
@@ -55,6 +53,8 @@ impl Node {
     }
 
     async fn start() -> (reqwest::Client, String, String, (Backbone, Server, TempDir, TempDir), Runtime) {
+        // The client is built without a provider of its own; that another one is installed already is fine.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let (backbone_dir, data_dir) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let config = backbone_mock::Config::new(backbone_dir.path()).with_client("bench", "bench");
         let backbone = Backbone::start(config).await.unwrap();

@@ -37,7 +37,8 @@ where
     }
     if list.has_more() {
         let rest = Rest { list, writer }.into_stream();
-        let chunks = stream::once(std::future::ready(Ok(Bytes::from(text)))).chain(rest);
+        // Compression asks again after the end.
+        let chunks = stream::once(std::future::ready(Ok(Bytes::from(text)))).chain(rest).fuse();
         return Ok(Reply::json_stream(Body::from_stream(chunks)));
     }
     text.extend(END);
