@@ -123,3 +123,25 @@ async fn compact_datawallets(core: &Core, before: Timestamp) -> Result<usize, St
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+
+    #[tokio::test]
+    async fn a_sweep_removes_more_than_one_step() {
+        let dir = tempfile::tempdir().unwrap();
+        let core = Core::open(Config::new(dir.path())).await.unwrap();
+        let long_ago = core.now().saturating_sub(2 * RETENTION);
+        let mut transaction = core.store.begin();
+        for number in 0..=STEP {
+            let id = format!("CHL{number:017}");
+            transaction.put(&EXPIRIES.key().time(long_ago).text(expiring::CHALLENGE).text(id), &()).unwrap();
+        }
+        transaction.put(&EXPIRIES.key().time(core.now()).text(expiring::CHALLENGE).text("CHLlater"), &()).unwrap();
+        transaction.commit().await.unwrap();
+        assert_eq!(sweep(&core).await.unwrap().records, STEP + 1);
+        assert_eq!(sweep(&core).await.unwrap().records, 0);
+    }
+}

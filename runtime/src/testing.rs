@@ -41,7 +41,7 @@ pub fn list<T: Send + 'static>(
     let mut pages = 0..count;
     List::new(move || {
         let items = pages.next().map_or(Ok(Vec::new()), &mut page)?;
-        Ok(Page { items, has_more: !pages.is_empty() })
+        Ok(Page { items: Box::new(|| items), has_more: !pages.is_empty() })
     })
 }
 

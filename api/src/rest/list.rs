@@ -15,6 +15,8 @@ use crate::reply::Reply;
 
 const BEGINNING: &[u8] = b"{\"result\":[";
 const END: &[u8] = b"]}";
+/// Bytes to begin a chunk with. A page of tokens fits, and it is too little to be mapped and unmapped each time.
+const CHUNK: usize = 120 * 1024;
 
 /// Why a list was cut off. What happened is in the log.
 #[derive(Debug, thiserror::Error)]
@@ -96,7 +98,7 @@ where
     }
 
     async fn chunk(&mut self) -> Result<Bytes, Problem> {
-        let mut text = Vec::new();
+        let mut text = Vec::with_capacity(CHUNK);
         while text.is_empty() {
             if let Some(page) = self.list.next_page().await? {
                 self.writer.append(page, &mut text)?;

@@ -311,3 +311,68 @@ async fn find(
 fn index_of(rest: &[u8]) -> Option<u64> {
     split_number(rest).map(|(index, _)| index)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+
+    const RUN: &str = "SYRaaaaaaaaaaaaaaaaa";
+
+    async fn core_with_events(dir: &std::path::Path, owner: &Address, count: usize) -> Core {
+        let core = Core::open(Config::new(dir)).await.unwrap();
+        let mut transaction = core.store.begin();
+        transaction.lock_identities(&[owner]).await;
+        for _ in 0..count {
+            append(&mut transaction, owner, &Happening::TokenLocked(new_id()), core.now()).await.unwrap();
+        }
+        transaction.commit().await.unwrap();
+        core
+    }
+
+    fn owner() -> Address {
+        format!("did:e:localhost:dids:{}", "a".repeat(22)).parse().unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_run_gets_no_more_events_than_its_bound_and_the_next_one_gets_the_rest() {
+        let dir = tempfile::tempdir().unwrap();
+        let (owner, run) = (owner(), RUN.parse().unwrap());
+        let core = core_with_events(dir.path(), &owner, MAX_EVENTS_OF_RUN + 1).await;
+        let offered = deliverable(&core.store, &owner).await.unwrap();
+        assert_eq!(offered, (0..MAX_EVENTS_OF_RUN as u64).collect::<Vec<_>>());
+        let mut transaction = core.store.begin();
+        attach(&mut transaction, &owner, &run, &offered).unwrap();
+        transaction.commit().await.unwrap();
+        assert_eq!(deliverable(&core.store, &owner).await.unwrap(), [MAX_EVENTS_OF_RUN as u64]);
+        assert!(has_fresh(&core.store, &owner).await.unwrap(), "its device learns that there is more");
+        let page = attached_page(&core.store, &run, PageRequest::new(Some(2), Some(200)).unwrap()).await.unwrap();
+        assert_eq!(page.items, (200..400).collect::<Vec<_>>());
+        assert_eq!(page.pagination.unwrap().total_records, MAX_EVENTS_OF_RUN as u64);
+    }
+
+    #[tokio::test]
+    async fn a_search_goes_on_behind_its_first_step() {
+        let dir = tempfile::tempdir().unwrap();
+        let owner = owner();
+        let core = core_with_events(dir.path(), &owner, STEP + 1).await;
+        let last = |event: &EventRecord| event.index == STEP as u64;
+        assert!(find(&core.store, &owner, &DELIVERABLE, last).await.unwrap().is_some());
+        assert!(find(&core.store, &owner, &DELIVERABLE, |_| false).await.unwrap().is_none());
+    }
+
+    #[tokio::test]
+    async fn operators_are_shown_a_bounded_number_of_dead_events() {
+        let dir = tempfile::tempdir().unwrap();
+        let owner = owner();
+        let core = core_with_events(dir.path(), &owner, MAX_DEAD_SHOWN + 1).await;
+        let mut transaction = core.store.begin();
+        for index in 0..=MAX_DEAD_SHOWN as u64 {
+            transaction.put(&DEAD.key().text(&owner).number(index), &()).unwrap();
+        }
+        transaction.commit().await.unwrap();
+        assert_eq!(dead(&core.store, &owner).await.unwrap().len(), MAX_DEAD_SHOWN);
+        let last = read(&core.store, &owner, MAX_DEAD_SHOWN as u64).await.unwrap().unwrap();
+        assert!(requeue(&core, &owner, &last.id).await.unwrap(), "those that are not shown can be offered again, too");
+    }
+}

@@ -122,7 +122,8 @@ impl FilesFacade {
     /// [`Error::Unknown`] for unreadable regular expressions.
     pub fn files(&self, ownership: Ownership, parameters: &[(String, String)]) -> Result<List<File>> {
         let query = Query::parse(FILES, parameters, ownership)?;
-        let show = |node: &Node, id, record: FileRecord| record.into_dto(id, node.base_url());
+        let place = token::place(self.node.base_url())?;
+        let show = move |id, record: FileRecord| Ok(record.into_dto_at(id, &place));
         Ok(List::of_objects(self.node.clone(), collection::FILES, query, show))
     }
 

@@ -8,12 +8,12 @@ use tokio::task::{JoinHandle, spawn_blocking};
 use tracing::warn;
 use transport::wire::Id;
 
-use crate::Result;
 use crate::blocking::joined;
 use crate::logging::short;
 use crate::query::Query;
 use crate::runtime::Node;
-use crate::store::{Found, StoreError, Walk};
+use crate::store::{Record, Walk};
+use crate::{Error, Result};
 
 /// A list that is read page by page.
 ///
@@ -30,7 +30,8 @@ pub struct List<T> {
 
 /// Some of a list, and whether there is more.
 pub(crate) struct Page<T> {
-    pub(crate) items: Vec<T>,
+    /// Called by whoever gets the page, while the next one is read. Takes a fraction of a millisecond.
+    pub(crate) items: Box<dyn FnOnce() -> Vec<T> + Send>,
     pub(crate) has_more: bool,
 }
 
@@ -55,8 +56,9 @@ impl<T: Send + 'static> List<T> {
         node: Arc<Node>,
         collection: &'static str,
         query: Query,
-        show: impl Fn(&Node, I, R) -> Result<T> + Send + 'static,
+        show: impl Fn(I, R) -> Result<T> + Send + Sync + 'static,
     ) -> Self {
+        let show = Arc::new(show);
         let members = query.members();
         let mut walk: Option<Walk> = None;
         Self::new(move || {
@@ -64,13 +66,21 @@ impl<T: Send + 'static> List<T> {
                 Some(walk) => walk,
                 none => none.insert(node.store.walk(collection)?),
             };
-            let found = node.store.page(walk, &members, |object| query.matches(object))?;
-            let read = |Found { id, record }| show(&node, id.parse().map_err(|_| StoreError::Damaged)?, record?);
-            let shown = found.into_iter().filter_map(|found| {
-                let name = short(&found.id).to_owned();
-                read(found).inspect_err(|error| warn!(collection, id = name, %error, "left out of a list")).ok()
-            });
-            Ok(Page { items: shown.collect(), has_more: walk.has_more() })
+            let records = node.store.page(walk, &members, |object| query.matches(object))?;
+            let show = show.clone();
+            let read = move |record: &Record| {
+                let (id, properties) = record.read()?;
+                show(id, properties)
+            };
+            let shown = move |record: Record| {
+                let leave_out = |error: &Error| {
+                    let id = record.id().unwrap_or_default();
+                    warn!(collection, id = short(&id), %error, "left out of a list");
+                };
+                read(&record).inspect_err(leave_out).ok()
+            };
+            let items = Box::new(move || records.into_iter().filter_map(shown).collect());
+            Ok(Page { items, has_more: walk.has_more() })
         })
     }
 
@@ -90,7 +100,7 @@ impl<T: Send + 'static> List<T> {
             self.state = State::Idle(source);
             self.read_ahead();
         }
-        Ok(Some(items))
+        Ok(Some(items()))
     }
 
     /// Whether there is another page.
@@ -133,7 +143,6 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
-    use crate::Error;
 
     /// A list of `pages` pages of one number each, and how many of them were read.
     fn numbered(pages: usize) -> (List<usize>, Arc<AtomicUsize>) {
@@ -141,7 +150,7 @@ mod tests {
         let counter = read.clone();
         let list = List::new(move || {
             let number = counter.fetch_add(1, Ordering::SeqCst);
-            Ok(Page { items: vec![number], has_more: number + 1 < pages })
+            Ok(Page { items: Box::new(move || vec![number]), has_more: number + 1 < pages })
         });
         (list, read)
     }
@@ -175,7 +184,8 @@ mod tests {
         let mut list = List::new(move || {
             released.recv().expect("the test sends once for each page");
             number += 1;
-            Ok(Page { items: vec![number], has_more: number < 2 })
+            let items = vec![number];
+            Ok(Page { items: Box::new(|| items), has_more: number < 2 })
         });
         assert!(futures_util::FutureExt::now_or_never(list.next_page()).is_none());
         release.send(()).unwrap();

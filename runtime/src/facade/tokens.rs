@@ -121,7 +121,8 @@ impl TokensFacade {
     pub fn tokens(&self, ownership: Ownership, parameters: &[(String, String)]) -> Result<List<Token>> {
         // Tokens that wait for their content are kept in the same collection.
         let query = Query::parse(TOKENS, parameters, ownership)?.of_type(TokenRecord::TYPE);
-        let show = |node: &Node, id, record: TokenRecord| record.into_dto(id, node.base_url(), false);
+        let place = token::place(self.node.base_url())?;
+        let show = move |id, record: TokenRecord| Ok(record.into_dto_at(id, &place, false));
         Ok(List::of_objects(self.node.clone(), collection::TOKENS, query, show))
     }
 

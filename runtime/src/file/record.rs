@@ -5,11 +5,13 @@ use serde_json::Value;
 use transport::crypto::hash::Sha512Hash;
 use transport::crypto::{SecretKey, Signature, compact};
 use transport::file::FileMetadata;
+use transport::wire::reference::BaseUrl;
 use transport::wire::{Address, DeviceId, FileId, FileReference, Timestamp};
 
 use crate::Result;
 use crate::dto;
 use crate::store::{Object, StoreError, collection};
+use crate::token::place;
 
 /// The value of `@type`.
 const TYPE: &str = "File";
@@ -83,8 +85,13 @@ impl FileRecord {
     /// # Errors
     /// [`crate::Error::Config`] if the URL cannot stand in references.
     pub(crate) fn into_dto(self, id: FileId, base_url: &str) -> Result<dto::File> {
+        Ok(self.into_dto_at(id, &place(base_url)?))
+    }
+
+    /// The same for a URL that was checked before.
+    pub(crate) fn into_dto_at(self, id: FileId, place: &BaseUrl) -> dto::File {
         let reference = FileReference::new(id.clone(), (&self.secret_key).into());
-        Ok(dto::File {
+        dto::File {
             id,
             is_own: self.is_own,
             filename: self.filename,
@@ -97,10 +104,10 @@ impl FileRecord {
             mimetype: self.mimetype,
             title: self.title,
             description: self.description,
-            reference: dto::Reference::of(reference, base_url)?,
+            reference: dto::Reference::of(&reference, place),
             owner: self.owner,
             ownership_token: self.ownership_token.filter(|_| self.is_own),
             ownership_is_locked: self.ownership_is_locked.filter(|locked| *locked),
-        })
+        }
     }
 }

@@ -11,6 +11,7 @@
 //! Only this module touches the database (sled). Reads of one object are quick enough to be called in async code.
 
 mod batch;
+mod cbor;
 mod error;
 mod flush;
 mod key;
@@ -50,7 +51,7 @@ pub(crate) use self::error::StoreError;
 pub(crate) use self::key::{MAX_COLLECTION, MAX_NAME};
 pub(crate) use self::object::{Object, Properties};
 pub(crate) use self::sealing::StoreSecret;
-pub(crate) use self::walk::{Found, Walk};
+pub(crate) use self::walk::{Record, Walk};
 
 use self::flush::{GroupFlush, Ticket};
 use self::lock::DirectoryLock;

@@ -9,11 +9,14 @@
 //! - A page reads at most [`MAX_SCANNED`] records and ends with the record that brings what it holds to
 //!   [`MAX_PAGE_BYTES`] or more. No lock is held between pages.
 
+use std::borrow::Cow;
+use std::str::FromStr;
+
 use serde::Deserialize;
-use serde::de::{DeserializeOwned, IgnoredAny};
+use serde::de::IgnoredAny;
 
 use super::object::Properties;
-use super::{Result, Store, key, projection, sealing};
+use super::{Result, Store, StoreError, cbor, key, projection};
 
 /// Most records that are read for one page, whether they match or not.
 pub(crate) const MAX_SCANNED: usize = 512;
@@ -28,20 +31,34 @@ pub(crate) struct Walk {
     left: Option<(u64, u64)>,
 }
 
-/// An object that matched.
-pub(crate) struct Found<T> {
-    pub(crate) id: String,
-    /// An error if what is stored is not a `T`.
-    pub(crate) record: Result<T>,
+/// An object that matched, not read beyond what it took to know that.
+pub(crate) struct Record {
+    plain: Vec<u8>,
 }
 
 /// An object as it is on disk, see [`StoredObject`](super::object::StoredObject).
 #[derive(Deserialize)]
-struct Stored<T> {
-    #[serde(rename = "i")]
-    id: String,
+struct Stored<'a, T> {
+    #[serde(rename = "i", borrow)]
+    id: Cow<'a, str>,
     #[serde(rename = "p")]
-    record: T,
+    properties: T,
+}
+
+impl Record {
+    /// The id of the object.
+    pub(crate) fn id(&self) -> Result<String> {
+        Ok(cbor::from_slice::<Stored<'_, IgnoredAny>>(&self.plain)?.id.into_owned())
+    }
+
+    /// The object as an `I` and a `T`, read without a detour.
+    ///
+    /// # Errors
+    /// It is something else.
+    pub(crate) fn read<'a, I: FromStr, T: Deserialize<'a>>(&'a self) -> Result<(I, T)> {
+        let Stored { id, properties } = cbor::from_slice(&self.plain)?;
+        Ok((id.parse().map_err(|_| StoreError::Damaged)?, properties))
+    }
 }
 
 impl Walk {
@@ -59,18 +76,18 @@ impl Store {
         Ok(Walk { collection: collection.to_owned(), left: end.map(|end| (0, end)) })
     }
 
-    /// The next page of a walk: objects that match, read into `T` without a detour.
+    /// The next page of a walk: objects that match.
     ///
-    /// `matches` is shown the root members named by `members` only; everything else is decoded for objects that match.
+    /// `matches` is shown the root members named by `members` only.
     ///
     /// # Errors
     /// The store cannot be read. The walk stays where it was.
-    pub(crate) fn page<T: DeserializeOwned>(
+    pub(crate) fn page(
         &self,
         walk: &mut Walk,
         members: &[&str],
         matches: impl Fn(&Properties) -> bool,
-    ) -> Result<Vec<Found<T>>> {
+    ) -> Result<Vec<Record>> {
         let mut page = Vec::new();
         let Some((first, end)) = walk.left else { return Ok(page) };
         let range = key::object_at(&walk.collection, first)?..=key::object_at(&walk.collection, end)?;
@@ -79,8 +96,8 @@ impl Store {
             let (key, sealed) = record?;
             let plain = self.sealing.open(&key, &sealed)?;
             if matches(&projection::decode(&plain, members)?) {
-                page.push(found(&plain)?);
                 bytes += plain.len();
+                page.push(Record { plain });
             }
             scanned += 1;
             if scanned == MAX_SCANNED || bytes >= MAX_PAGE_BYTES {
@@ -91,13 +108,6 @@ impl Store {
         }
         walk.left = None;
         Ok(page)
-    }
-}
-
-fn found<T: DeserializeOwned>(plain: &[u8]) -> Result<Found<T>> {
-    match sealing::decode::<Stored<T>>(plain) {
-        Ok(Stored { id, record }) => Ok(Found { id, record: Ok(record) }),
-        Err(error) => Ok(Found { id: sealing::decode::<Stored<IgnoredAny>>(plain)?.id, record: Err(error) }),
     }
 }
 
@@ -156,8 +166,8 @@ mod tests {
         Object::new("Things", id, properties.as_object().unwrap().clone())
     }
 
-    fn numbers(page: Vec<Found<Thing>>) -> Vec<usize> {
-        page.into_iter().map(|found| found.record.unwrap().number).collect()
+    fn numbers(page: Vec<Record>) -> Vec<usize> {
+        page.iter().map(|record| record.read::<String, Thing>().unwrap().1.number).collect()
     }
 
     #[tokio::test]
@@ -177,7 +187,7 @@ mod tests {
         let mut walk = scene.store.walk("Things").unwrap();
         let (mut pages, looked_at) = (0, std::cell::Cell::new(0));
         while walk.has_more() {
-            let page: Vec<Found<Thing>> = scene
+            let page = scene
                 .store
                 .page(&mut walk, &["number"], |thing| {
                     looked_at.set(looked_at.get() + 1);
@@ -237,8 +247,9 @@ mod tests {
         batch.put_object(object("odd", json!({ "number": "three" }))).put_object(object("4", json!({ "number": 4 })));
         scene.store.commit(batch).await.unwrap();
         let mut walk = scene.store.walk("Things").unwrap();
-        let page: Vec<Found<Thing>> = scene.store.page(&mut walk, &[], |_| true).unwrap();
-        let read: Vec<_> = page.iter().map(|found| (found.id.as_str(), found.record.is_ok())).collect();
-        assert_eq!(read, [("0", true), ("odd", false), ("4", true)]);
+        let page = scene.store.page(&mut walk, &[], |_| true).unwrap();
+        let read: Vec<_> =
+            page.iter().map(|record| (record.id().unwrap(), record.read::<String, Thing>().is_ok())).collect();
+        assert_eq!(read, [("0", true), ("odd", false), ("4", true)].map(|(id, fits)| (id.to_owned(), fits)));
     }
 }

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use transport::crypto::{SecretKey, compact};
+use transport::wire::reference::{BaseUrl, Referable};
 use transport::wire::{Address, DeviceId, Timestamp, TokenId, TokenReference};
 
 use super::password::StoredPassword;
@@ -51,8 +52,13 @@ impl TokenRecord {
     /// # Errors
     /// [`Error::Config`] if the URL cannot stand in references.
     pub(crate) fn into_dto(self, id: TokenId, base_url: &str, is_ephemeral: bool) -> Result<dto::Token> {
-        Ok(dto::Token {
-            reference: self.reference(id.clone(), base_url)?,
+        Ok(self.into_dto_at(id, &place(base_url)?, is_ephemeral))
+    }
+
+    /// The same for a URL that was checked before.
+    pub(crate) fn into_dto_at(self, id: TokenId, place: &BaseUrl, is_ephemeral: bool) -> dto::Token {
+        dto::Token {
+            reference: self.reference(id.clone(), place),
             id,
             is_own: self.is_own,
             created_by: self.created_by,
@@ -63,25 +69,29 @@ impl TokenRecord {
             for_identity: self.for_identity,
             password_protection: self.password_protection.as_ref().map(StoredPassword::to_dto),
             is_ephemeral,
-        })
+        }
     }
 
-    fn reference(&self, id: TokenId, base_url: &str) -> Result<dto::Reference> {
+    fn reference(&self, id: TokenId, place: &BaseUrl) -> dto::Reference {
         let mut reference = TokenReference::new(id, (&self.secret_key).into());
         reference.for_identity_truncated = self.for_identity.as_ref().map(|address| address.truncated().to_owned());
         reference.password_protection = self.password_protection.as_ref().map(|password| password.shared.clone());
-        dto::Reference::of(reference, base_url)
+        dto::Reference::of(&reference, place)
     }
 }
 
 impl dto::Reference {
-    /// Both forms of a reference at a backbone.
-    pub(crate) fn of<I: transport::wire::reference::Referable>(
-        reference: transport::wire::Reference<I>,
-        base_url: &str,
-    ) -> Result<Self> {
-        let reference = reference.at(base_url).map_err(|error| Error::Config(format!("backbone URL: {error}")))?;
-        let url = reference.to_url(None).expect("a reference at a backbone has a URL form");
-        Ok(Self { truncated: reference.to_truncated(), url })
+    /// Both forms of a reference, at a backbone.
+    pub(crate) fn of<I: Referable>(reference: &transport::wire::Reference<I>, place: &BaseUrl) -> Self {
+        let (truncated, url) = reference.forms_at(place);
+        Self { truncated, url }
     }
+}
+
+/// The backbone that references lead to.
+///
+/// # Errors
+/// [`Error::Config`] if the URL cannot stand in references.
+pub(crate) fn place(base_url: &str) -> Result<BaseUrl> {
+    BaseUrl::parse(base_url).map_err(|error| Error::Config(format!("backbone URL: {error}")))
 }
