@@ -15,6 +15,13 @@ const TAG: u8 = 6;
 /// The named root members of a [`StoredObject`](super::object::StoredObject), as far as it has them.
 pub(super) fn decode(record: &[u8], members: &[&str]) -> Result<Properties> {
     let mut picked = Properties::new();
+    decode_into(&mut picked, record, members)?;
+    Ok(picked)
+}
+
+/// The same in the place of what was picked before: many records need one map.
+pub(super) fn decode_into(picked: &mut Properties, record: &[u8], members: &[&str]) -> Result<()> {
+    picked.clear();
     for entry in Entries::of(record)? {
         let (name, value) = entry?;
         if name == "p" {
@@ -26,7 +33,7 @@ pub(super) fn decode(record: &[u8], members: &[&str]) -> Result<Properties> {
             }
         }
     }
-    Ok(picked)
+    Ok(())
 }
 
 /// Names and encoded values of a map with text keys.

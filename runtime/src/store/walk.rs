@@ -91,11 +91,12 @@ impl Store {
         let mut page = Vec::new();
         let Some((first, end)) = walk.left else { return Ok(page) };
         let range = key::object_at(&walk.collection, first)?..=key::object_at(&walk.collection, end)?;
-        let (mut scanned, mut bytes) = (0, 0);
+        let (mut scanned, mut bytes, mut picked) = (0, 0, Properties::new());
         for record in self.tree.range(range) {
             let (key, sealed) = record?;
             let plain = self.sealing.open(&key, &sealed)?;
-            if matches(&projection::decode(&plain, members)?) {
+            projection::decode_into(&mut picked, &plain, members)?;
+            if matches(&picked) {
                 bytes += plain.len();
                 page.push(Record { plain });
             }
