@@ -45,11 +45,18 @@ pub(crate) enum Content {
     },
     Stream {
         media: HeaderValue,
-        length: u64,
-        /// Changes when the bytes do.
-        tag: String,
+        /// Known before the first byte is sent.
+        size: Option<Size>,
         body: Body,
     },
+}
+
+/// How long a stream is, and which one it is.
+#[derive(Debug)]
+pub(crate) struct Size {
+    pub(crate) length: u64,
+    /// Changes when the bytes do.
+    pub(crate) tag: String,
 }
 
 impl Content {
@@ -93,6 +100,16 @@ impl Reply {
         }
     }
 
+    /// 200 with a JSON text.
+    pub(crate) fn json_text(text: Vec<u8>) -> Self {
+        Self::bytes(StatusCode::OK, JSON, text.into())
+    }
+
+    /// 200 with a JSON text whose length nobody knows yet.
+    pub(crate) fn json_stream(body: Body) -> Self {
+        Self::new(StatusCode::OK, Content::Stream { media: JSON, size: None, body })
+    }
+
     /// A picture to be saved under a name.
     pub(crate) fn png(status: StatusCode, name: &str, bytes: Vec<u8>) -> Self {
         let media = HeaderValue::from_static("image/png");
@@ -102,7 +119,7 @@ impl Reply {
     /// A file as a stream of known length. An unusual media type is replaced by the general one.
     pub(crate) fn download(name: &str, mimetype: &str, length: u64, tag: String, body: Body) -> Self {
         let media = HeaderValue::from_str(mimetype).unwrap_or(HeaderValue::from_static("application/octet-stream"));
-        Self::new(StatusCode::OK, Content::Stream { media, length, tag, body })
+        Self::new(StatusCode::OK, Content::Stream { media, size: Some(Size { length, tag }), body })
             .with(header::CONTENT_DISPOSITION, attachment(name))
     }
 

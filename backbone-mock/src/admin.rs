@@ -40,7 +40,7 @@ impl Admin<'_> {
         Ok(sweep::sweep(&self.0.core).await?)
     }
 
-    /// The events of an identity that are not offered any more, oldest first.
+    /// The events of an identity that are not offered any more, the 1,000 oldest of them, oldest first.
     ///
     /// # Errors
     /// [`Error::Store`] if the store fails.

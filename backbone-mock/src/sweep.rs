@@ -12,7 +12,7 @@ use transport::wire::Timestamp;
 use crate::core::Core;
 use crate::domain::{EXPIRIES, challenges, datawallet, expiring, files, sync_runs, tokens};
 use crate::error::StoreError;
-use crate::store::{split_number, split_text};
+use crate::store::{STEP, split_number, split_text};
 
 /// How long expired records stay.
 const RETENTION: Duration = Duration::from_secs(30 * 24 * 60 * 60);
@@ -55,26 +55,28 @@ pub(crate) async fn sweep(core: &Core) -> Result<Swept, StoreError> {
     Ok(swept)
 }
 
+/// Step by step: each record is a transaction of its own, and [`STEP`] keys are in memory.
 async fn remove_expired(core: &Core, before: Timestamp) -> Result<usize, StoreError> {
-    let expired = expired(core, before).await?;
-    for (expired_at, kind, id) in &expired {
-        remove(core, *expired_at, kind, id).await?;
+    let (prefix, until) = (EXPIRIES.key(), EXPIRIES.key().time(before));
+    let (mut from, mut removed) = (prefix.clone(), 0);
+    loop {
+        let step = core.store.keys_before(&prefix, &from, &until, STEP).await?;
+        for (expired_at, kind, id) in step.iter().filter_map(|rest| expiry(rest)) {
+            remove(core, expired_at, kind, id).await?;
+            removed += 1;
+        }
+        match step.last() {
+            Some(last) => from = prefix.after(last),
+            None => return Ok(removed),
+        }
     }
-    Ok(expired.len())
 }
 
-type Expired = (u64, String, String);
-
-async fn expired(core: &Core, before: Timestamp) -> Result<Vec<Expired>, StoreError> {
-    let entries = core.store.keys_before(&EXPIRIES.key(), &EXPIRIES.key().time(before)).await?;
-    Ok(entries
-        .iter()
-        .filter_map(|rest| {
-            let (time, rest) = split_number(rest)?;
-            let (kind, rest) = split_text(rest)?;
-            Some((time, kind.to_owned(), split_text(rest)?.0.to_owned()))
-        })
-        .collect())
+/// Time, kind and id in the rest of a key of [`EXPIRIES`].
+fn expiry(rest: &[u8]) -> Option<(u64, &str, &str)> {
+    let (time, rest) = split_number(rest)?;
+    let (kind, rest) = split_text(rest)?;
+    Some((time, kind, split_text(rest)?.0))
 }
 
 async fn remove(core: &Core, expired_at: u64, kind: &str, id: &str) -> Result<(), StoreError> {
@@ -108,9 +110,37 @@ async fn remove(core: &Core, expired_at: u64, kind: &str, id: &str) -> Result<()
 }
 
 async fn compact_datawallets(core: &Core, before: Timestamp) -> Result<usize, StoreError> {
-    let mut removed = 0;
-    for owner in datawallet::owners(&core.store).await? {
-        removed += datawallet::compact(core, &owner, before).await?;
+    let (mut removed, mut last) = (0, None);
+    loop {
+        let owners = datawallet::owners(&core.store, last.as_ref()).await?;
+        for owner in &owners {
+            removed += datawallet::compact(core, owner, before).await?;
+        }
+        match owners.into_iter().next_back() {
+            Some(owner) => last = Some(owner),
+            None => return Ok(removed),
+        }
     }
-    Ok(removed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+
+    #[tokio::test]
+    async fn a_sweep_removes_more_than_one_step() {
+        let dir = tempfile::tempdir().unwrap();
+        let core = Core::open(Config::new(dir.path())).await.unwrap();
+        let long_ago = core.now().saturating_sub(2 * RETENTION);
+        let mut transaction = core.store.begin();
+        for number in 0..=STEP {
+            let id = format!("CHL{number:017}");
+            transaction.put(&EXPIRIES.key().time(long_ago).text(expiring::CHALLENGE).text(id), &()).unwrap();
+        }
+        transaction.put(&EXPIRIES.key().time(core.now()).text(expiring::CHALLENGE).text("CHLlater"), &()).unwrap();
+        transaction.commit().await.unwrap();
+        assert_eq!(sweep(&core).await.unwrap().records, STEP + 1);
+        assert_eq!(sweep(&core).await.unwrap().records, 0);
+    }
 }

@@ -185,3 +185,26 @@ async fn overtaken_entries_are_swept_and_the_rest_stays_listed() {
     assert_eq!(answer(person.push(4, &["next"]), 201).await["newIndex"], 5);
     assert_eq!(world.backbone().admin().sweep().await.unwrap().modifications, 0);
 }
+
+/// More entries than one step of a walk, and more pointless ones than one step of compaction.
+#[tokio::test]
+async fn long_logs_are_listed_and_swept_completely() {
+    let world = World::new().await;
+    let mut person = world.person_with_datawallet(1).await;
+    let objects = |numbers: std::ops::Range<u64>| numbers.map(|number| modification(&format!("object {number}")));
+    push(&person, 0, objects(0..1100).collect()).await;
+    let mut listed = Vec::new();
+    for number in 1..=6 {
+        let request = person.get(&format!("{ALL}?pageSize=200&pageNumber={number}"));
+        let page: Value = request.send().await.unwrap().json().await.unwrap();
+        assert_eq!((&page["pagination"]["totalPages"], &page["pagination"]["totalRecords"]), (&json!(6), &json!(1101)));
+        listed.extend(indices(&page["result"]));
+    }
+    assert_eq!(listed, (0..=1100).collect::<Vec<_>>());
+    push(&person, 1100, objects(0..1050).collect()).await;
+    world.advance(31 * 24 * 60 * 60);
+    assert_eq!(world.backbone().admin().sweep().await.unwrap().modifications, 1050);
+    person.log_in(PASSWORD).await;
+    let first = answer(person.get(ALL), 200).await;
+    assert_eq!(indices(&first)[..3], [0, 1051, 1052]);
+}

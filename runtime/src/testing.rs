@@ -5,6 +5,8 @@ use transport::crypto::SecretKey;
 use transport::wire::{Timestamp, TokenId};
 
 use crate::Result;
+use crate::facade::List;
+use crate::facade::list::Page;
 use crate::runtime::{Node, Runtime};
 use crate::store::Batch;
 use crate::token::{TokenJson, TokenRecord};
@@ -29,6 +31,18 @@ pub async fn remember_tokens(runtime: &Runtime, tokens: impl IntoIterator<Item =
         }
     }
     Ok(node.store.commit(batch).await?)
+}
+
+/// A list of `count` pages that `page` reads, numbered from 0.
+pub fn list<T: Send + 'static>(
+    count: usize,
+    mut page: impl FnMut(usize) -> Result<Vec<T>> + Send + 'static,
+) -> List<T> {
+    let mut pages = 0..count;
+    List::new(move || {
+        let items = pages.next().map_or(Ok(Vec::new()), &mut page)?;
+        Ok(Page { items: Box::new(|| items), has_more: !pages.is_empty() })
+    })
 }
 
 fn id(number: usize) -> TokenId {

@@ -157,7 +157,13 @@ impl Node {
     /// # Panics
     /// If the list cannot be read.
     pub async fn files(&self) -> Vec<File> {
-        self.runtime.files().files(Ownership::Any, &[]).await.expect("files can be listed")
+        self.runtime
+            .files()
+            .files(Ownership::Any, &[])
+            .expect("the query is valid")
+            .collect()
+            .await
+            .expect("files can be listed")
     }
 
     /// All tokens it keeps.
@@ -165,7 +171,13 @@ impl Node {
     /// # Panics
     /// If the list cannot be read.
     pub async fn tokens(&self) -> Vec<Token> {
-        self.runtime.tokens().tokens(Ownership::Any, &[]).await.expect("tokens can be listed")
+        self.runtime
+            .tokens()
+            .tokens(Ownership::Any, &[])
+            .expect("the query is valid")
+            .collect()
+            .await
+            .expect("tokens can be listed")
     }
 }
 

@@ -202,7 +202,7 @@ async fn everything_is_there_after_everything_was_restarted() {
     assert_eq!(bob.download(&file.id).await.unwrap(), b"content");
     let carol = world.node("carol", &backbone).await;
     assert_eq!(carol.fetch(&token.reference.url).await.unwrap(), b"content");
-    let peers = bob.runtime().files().files(Ownership::Peer, &[]).await.unwrap();
+    let peers = bob.runtime().files().files(Ownership::Peer, &[]).unwrap().collect().await.unwrap();
     assert_eq!(peers.len(), 1);
-    assert!(bob.runtime().files().files(Ownership::Own, &[]).await.unwrap().is_empty());
+    assert!(bob.runtime().files().files(Ownership::Own, &[]).unwrap().collect().await.unwrap().is_empty());
 }

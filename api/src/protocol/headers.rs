@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use crate::reply::{Content, Reply};
+use crate::reply::{Content, Reply, Size};
 
 /// Names a request across programs and logs.
 pub(crate) const CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlation-id");
@@ -69,15 +69,13 @@ impl Finish {
         let Reply { mut status, mut content, mut headers, negotiated, is_docs } = reply;
         let is_read = matches!(self.method, Method::GET | Method::HEAD);
         let tag = entity_tag(&content);
+        let is_known = |given| tag.as_ref().is_some_and(|tag| matches_tag(given, tag));
         set_vary(&mut headers, &content, status, negotiated && is_read);
-        if status == StatusCode::OK
-            && is_read
-            && self.if_none_match.as_ref().is_some_and(|given| matches_tag(given, &tag))
-        {
+        if status == StatusCode::OK && is_read && self.if_none_match.as_ref().is_some_and(is_known) {
             status = StatusCode::NOT_MODIFIED;
             content = Content::Empty;
         }
-        if let Ok(value) = HeaderValue::from_str(&tag) {
+        if let Some(value) = tag.and_then(|tag| HeaderValue::from_str(&tag).ok()) {
             headers.insert(header::ETAG, value);
         }
         self.add_common(&mut headers, is_docs);
@@ -92,13 +90,19 @@ impl Finish {
             Content::Empty => return Body::empty(),
             Content::Bytes { media, bytes } => {
                 let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-                (media, length, Body::from(bytes))
+                (media, Some(length), Body::from(bytes))
             }
-            Content::Stream { media, length, body, .. } => (media, length, body),
+            Content::Stream { media, size, body } => (media, size.map(|size| size.length), body),
         };
         headers.insert(header::CONTENT_TYPE, media);
-        headers.insert(header::CONTENT_LENGTH, length.into());
-        if self.method == Method::HEAD { Body::empty() } else { body }
+        match length {
+            Some(length) => {
+                headers.insert(header::CONTENT_LENGTH, length.into());
+                if self.method == Method::HEAD { Body::empty() } else { body }
+            }
+            // The router drops the body of an answer to HEAD. An empty one would be taken for the length of the answer.
+            None => body,
+        }
     }
 
     fn add_common(&self, headers: &mut HeaderMap, is_docs: bool) {
@@ -141,14 +145,15 @@ pub(crate) fn is_compressible(media: &HeaderValue) -> bool {
         || matches!(essence, "application/json" | "application/javascript" | "application/xml")
 }
 
-fn entity_tag(content: &Content) -> String {
+/// None for what is not known before it is sent.
+fn entity_tag(content: &Content) -> Option<String> {
     match content {
-        Content::Empty => "W/\"0\"".to_owned(),
+        Content::Empty => Some("W/\"0\"".to_owned()),
         Content::Bytes { bytes, .. } => {
             let digest = Sha256::digest(bytes);
-            format!("W/\"{:x}-{}\"", bytes.len(), URL_SAFE_NO_PAD.encode(&digest[..TAG_BYTES]))
+            Some(format!("W/\"{:x}-{}\"", bytes.len(), URL_SAFE_NO_PAD.encode(&digest[..TAG_BYTES])))
         }
-        Content::Stream { length, tag, .. } => format!("W/\"{length:x}-{tag}\""),
+        Content::Stream { size, .. } => size.as_ref().map(|Size { length, tag }| format!("W/\"{length:x}-{tag}\"")),
     }
 }
 

@@ -1,6 +1,6 @@
 //! A file as it is answered.
 
-use runtime::dto;
+use runtime::{Address, DeviceId, FileId, Timestamp, dto};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -11,7 +11,8 @@ use crate::dialect::Differences;
 #[serde(rename_all = "camelCase")]
 pub(crate) struct File {
     /// Its identifier.
-    id: String,
+    #[schema(value_type = String)]
+    id: FileId,
     /// Whether this identity owns it.
     is_own: bool,
     /// Last path segment only.
@@ -22,15 +23,17 @@ pub(crate) struct File {
     /// Plaintext bytes.
     filesize: u64,
     /// When it was uploaded.
-    #[schema(format = DateTime)]
-    created_at: String,
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Timestamp,
     /// By whom.
-    created_by: String,
+    #[schema(value_type = String)]
+    created_by: Address,
     /// With which device.
-    created_by_device: String,
+    #[schema(value_type = String)]
+    created_by_device: DeviceId,
     /// Until when it can be loaded.
-    #[schema(format = DateTime)]
-    expires_at: String,
+    #[schema(value_type = String, format = DateTime)]
+    expires_at: Timestamp,
     /// Media type without parameters.
     mimetype: String,
     /// For people. Always present in `/api/v2`.
@@ -45,7 +48,8 @@ pub(crate) struct File {
     /// Holds the key of the metadata: whoever has it reads the file.
     reference: Reference,
     /// Differs from the creator after a transfer.
-    owner: String,
+    #[schema(value_type = String)]
+    owner: Address,
     /// Whoever presents it becomes the owner; on own files only.
     #[serde(skip_serializing_if = "Option::is_none")]
     ownership_token: Option<String>,
@@ -67,21 +71,21 @@ impl File {
     /// A file as a dialect shows it.
     pub(crate) fn new(file: dto::File, differences: Differences) -> Self {
         Self {
-            id: file.id.to_string(),
+            id: file.id,
             is_own: file.is_own,
             filename: file.filename,
             tags: file.tags,
             filesize: file.filesize,
-            created_at: file.created_at.to_string(),
-            created_by: file.created_by.to_string(),
-            created_by_device: file.created_by_device.to_string(),
-            expires_at: file.expires_at.to_string(),
+            created_at: file.created_at,
+            created_by: file.created_by,
+            created_by_device: file.created_by_device,
+            expires_at: file.expires_at,
             mimetype: file.mimetype,
             title: file.title.or_else(|| differences.title_always.then(String::new)),
             description: file.description,
             truncated_reference: differences.truncated_reference.then(|| file.reference.truncated.clone()),
             reference: file.reference.into(),
-            owner: file.owner.to_string(),
+            owner: file.owner,
             ownership_token: file.ownership_token,
             ownership_is_locked: file.ownership_is_locked,
         }

@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 
 pub(crate) use super::download::download;
 use super::file::File;
+use super::list;
 use super::password::{self, GivenPassword};
 use super::qr_code;
 use super::token::Token;
@@ -74,17 +75,17 @@ pub(crate) fn sharing() -> Object {
 
 /// `GET Files`
 pub(crate) async fn list_all(call: Call) -> Result<Reply, Problem> {
-    list(call, Ownership::Any).await
+    list_of(call, Ownership::Any).await
 }
 
 /// `GET Files/Own`
 pub(crate) async fn list_own(call: Call) -> Result<Reply, Problem> {
-    list(call, Ownership::Own).await
+    list_of(call, Ownership::Own).await
 }
 
 /// `GET Files/Peer`
 pub(crate) async fn list_peer(call: Call) -> Result<Reply, Problem> {
-    list(call, Ownership::Peer).await
+    list_of(call, Ownership::Peer).await
 }
 
 /// `POST Files/Peer`
@@ -164,11 +165,10 @@ fn id_or_reference(text: &str) -> Result<FileId, Problem> {
     Ok(reference.map_err(|error| Error::InvalidTruncatedReference(error.to_string()))?.id)
 }
 
-async fn list(call: Call, ownership: Ownership) -> Result<Reply, Problem> {
-    let files = call.runtime().files().files(ownership, &call.query).await?;
+async fn list_of(call: Call, ownership: Ownership) -> Result<Reply, Problem> {
+    let files = call.runtime().files().files(ownership, &call.query)?;
     let differences = call.differences();
-    let shown: Vec<File> = files.into_iter().map(|file| File::new(file, differences)).collect();
-    Ok(Reply::ok(&shown))
+    list::list(files, move |file| File::new(file, differences)).await
 }
 
 #[cfg(test)]

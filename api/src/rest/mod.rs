@@ -6,6 +6,7 @@ mod download;
 pub(crate) mod file;
 pub(crate) mod files;
 pub(crate) mod identity_metadata;
+mod list;
 pub(crate) mod monitoring;
 mod password;
 mod qr_code;

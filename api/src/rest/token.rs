@@ -1,6 +1,6 @@
 //! A token as it is answered.
 
-use runtime::dto;
+use runtime::{Address, DeviceId, Timestamp, TokenId, dto};
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -13,25 +13,29 @@ use crate::dialect::Differences;
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Token {
     /// Its identifier.
-    id: String,
+    #[schema(value_type = String)]
+    id: TokenId,
     /// Whether this identity created it.
     is_own: bool,
     /// By whom.
-    created_by: String,
+    #[schema(value_type = String)]
+    created_by: Address,
     /// With which device.
-    created_by_device: String,
+    #[schema(value_type = String)]
+    created_by_device: DeviceId,
     /// What it holds; typed contents keep their `@type`.
     #[schema(value_type = Value)]
     content: Value,
     /// When it was created.
-    #[schema(format = DateTime)]
-    created_at: String,
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Timestamp,
     /// Until when it can be loaded.
-    #[schema(format = DateTime)]
-    expires_at: String,
+    #[schema(value_type = String, format = DateTime)]
+    expires_at: Timestamp,
     /// The only identity that may load it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    for_identity: Option<String>,
+    #[schema(value_type = Option<String>)]
+    for_identity: Option<Address>,
     /// The password that loading it takes, in clear.
     #[serde(skip_serializing_if = "Option::is_none")]
     password_protection: Option<PasswordProtection>,
@@ -69,14 +73,14 @@ impl Token {
     /// A token as a dialect shows it.
     pub(crate) fn new(token: dto::Token, differences: Differences) -> Self {
         Self {
-            id: token.id.to_string(),
+            id: token.id,
             is_own: token.is_own,
-            created_by: token.created_by.to_string(),
-            created_by_device: token.created_by_device.to_string(),
+            created_by: token.created_by,
+            created_by_device: token.created_by_device,
             content: token.content,
-            created_at: token.created_at.to_string(),
-            expires_at: token.expires_at.to_string(),
-            for_identity: token.for_identity.map(|address| address.to_string()),
+            created_at: token.created_at,
+            expires_at: token.expires_at,
+            for_identity: token.for_identity,
             password_protection: token.password_protection.map(Into::into),
             truncated_reference: differences.truncated_reference.then(|| token.reference.truncated.clone()),
             reference: token.reference.into(),

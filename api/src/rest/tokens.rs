@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::password::{self, GivenPassword};
 use super::token::Token;
-use super::{files::wants_url, qr_code};
+use super::{files::wants_url, list, qr_code};
 use crate::call::Call;
 use crate::problem::Problem;
 use crate::protocol::Media;
@@ -89,12 +89,12 @@ pub(crate) async fn load(mut call: Call) -> Result<Reply, Problem> {
 
 /// `GET Tokens/Own`
 pub(crate) async fn list_own(call: Call) -> Result<Reply, Problem> {
-    list(call, Ownership::Own).await
+    list_of(call, Ownership::Own).await
 }
 
 /// `GET Tokens/Peer`
 pub(crate) async fn list_peer(call: Call) -> Result<Reply, Problem> {
-    list(call, Ownership::Peer).await
+    list_of(call, Ownership::Peer).await
 }
 
 /// `GET Tokens/{id}`
@@ -115,9 +115,8 @@ pub(crate) async fn delete(call: Call) -> Result<Reply, Problem> {
     Ok(Reply::no_content())
 }
 
-async fn list(call: Call, ownership: Ownership) -> Result<Reply, Problem> {
-    let tokens = call.runtime().tokens().tokens(ownership, &call.query).await?;
+async fn list_of(call: Call, ownership: Ownership) -> Result<Reply, Problem> {
+    let tokens = call.runtime().tokens().tokens(ownership, &call.query)?;
     let differences = call.differences();
-    let shown: Vec<Token> = tokens.into_iter().map(|token| Token::new(token, differences)).collect();
-    Ok(Reply::ok(&shown))
+    list::list(tokens, move |token| Token::new(token, differences)).await
 }

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod garbage;
+mod lists;
 mod node;
 mod server;
 mod strangers;

@@ -4,7 +4,7 @@
 //! may be appended between a client's look at the log and its push: `localIndex`, or the sync run, is the proof that it
 //! has seen everything.
 
-use std::collections::{HashMap, HashSet};
+use std::ops::ControlFlow;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -21,11 +21,13 @@ use crate::core::Core;
 use crate::error::StoreError;
 use crate::notify::News;
 use crate::secrets::new_id;
-use crate::store::{Content, Key, NewContent, Store, Table, Transaction, split_number, split_text};
+use crate::store::{Content, Key, NewContent, STEP, Store, Table, Transaction, split_number, split_text};
 
 const MAX_OBJECT_IDENTIFIER: usize = 100;
 const MAX_COLLECTION: usize = 50;
 const MAX_CATEGORY: usize = 50;
+/// Entries that compaction looks at in one transaction. Each may hold a payload of 16 KiB.
+const COMPACTION_STEP: usize = 100;
 
 const WALLETS: Table<Wallet> = Table::new("datawallet");
 const MODIFICATIONS: Table<ModificationRecord> = Table::new("modification");
@@ -132,7 +134,7 @@ pub(crate) async fn list(
         check_supported(supported_version, &wallet)?;
     }
     let first = u64::try_from(local_index.saturating_add(1)).unwrap_or(0);
-    let page = page.cut(shown_from(&core.store, &caller.address, first).await?);
+    let page = shown_from(&core.store, &caller.address, first, page).await?;
     let mut modifications = Vec::with_capacity(page.items.len());
     for index in &page.items {
         let key = entry_key(&caller.address, *index);
@@ -234,54 +236,66 @@ pub(crate) fn notice(caller: &Caller) -> Notice {
 }
 
 /// Removes entries that are older than `before` and that a newer entry has made pointless. Returns how many.
+///
+/// Goes from the oldest entry to the first one that is not old enough, in steps: each is a transaction of its own, so that
+/// the devices of the identity wait for one step at most. A step that is not taken because of a crash is taken next time.
 pub(crate) async fn compact(core: &Core, address: &Address, before: Timestamp) -> Result<usize, StoreError> {
-    let mut transaction = core.store.begin();
-    transaction.lock_identities(&[address]).await;
     let prefix = MODIFICATIONS.key().text(address);
-    let entries = core.store.scan(&prefix, &prefix, usize::MAX).await?;
-    let mut newer = Newer::default();
-    let mut removed = 0;
-    for entry in entries.iter().rev() {
-        let Some((index, _)) = split_number(&entry.rest) else { continue };
-        if entry.record.created_at < before && newer.supersede(&entry.record) {
-            remove_entry(&mut transaction, address, index, &entry.record).await?;
-            removed += 1;
+    let (mut from, mut removed) = (prefix.clone(), 0);
+    loop {
+        let mut transaction = core.store.begin();
+        transaction.lock_identities(&[address]).await;
+        let step = core.store.scan(&prefix, &from, COMPACTION_STEP).await?;
+        let old = step.iter().take_while(|entry| entry.record.created_at < before);
+        let mut seen = 0;
+        for entry in old {
+            seen += 1;
+            let Some((index, _)) = split_number(&entry.rest) else { continue };
+            if is_pointless(&transaction, address, index, &entry.record).await? {
+                remove_entry(&mut transaction, address, index, &entry.record).await?;
+                removed += 1;
+            }
         }
-        newer.see(&entry.record);
+        transaction.commit().await?;
+        match step.last() {
+            Some(last) if seen == COMPACTION_STEP => from = prefix.after(&last.rest),
+            _ => return Ok(removed),
+        }
+        tokio::task::yield_now().await;
     }
-    transaction.commit().await?;
-    Ok(removed)
 }
 
-/// The addresses that have a datawallet.
-pub(crate) async fn owners(store: &Store) -> Result<Vec<Address>, StoreError> {
-    let keys = store.keys(&WALLETS.key(), &WALLETS.key()).await?;
+/// Up to [`STEP`] addresses that have a datawallet, in their order, behind the address `after`.
+pub(crate) async fn owners(store: &Store, after: Option<&Address>) -> Result<Vec<Address>, StoreError> {
+    let prefix = WALLETS.key();
+    let from = after.map_or_else(|| prefix.clone(), |address| wallet_key(address).after(&[]));
+    let keys = store.keys(&prefix, &from, STEP).await?;
     Ok(keys.iter().filter_map(|rest| split_text(rest)?.0.parse().ok()).collect())
 }
 
-/// What the entries after a given one do.
-#[derive(Default)]
-struct Newer<'e> {
-    deleted: HashSet<(&'e str, &'e str)>,
-    written: HashMap<(&'e str, &'e str), HashSet<Option<&'e str>>>,
-}
-
-impl<'e> Newer<'e> {
-    fn see(&mut self, entry: &'e ModificationRecord) {
-        let object = (entry.collection.as_str(), entry.object.as_str());
-        if entry.kind == ModificationType::Delete {
-            self.deleted.insert(object);
-        } else if entry.is_write() {
-            self.written.entry(object).or_default().insert(entry.category.as_deref());
+/// Whether a newer entry deletes the object, or writes the same category of it again.
+///
+/// The index of the newest entries knows objects by their id alone. Where the newest one is of another collection, an
+/// entry stays that might go: too much is kept, never too little.
+async fn is_pointless(
+    transaction: &Transaction<'_>,
+    address: &Address,
+    index: u64,
+    entry: &ModificationRecord,
+) -> Result<bool, StoreError> {
+    use ModificationType::{Create, Delete, Update};
+    let category = entry.category.as_deref();
+    let writes = [(Create, category), (Update, category)];
+    let writes = if entry.is_write() { writes.as_slice() } else { &[] };
+    for (kind, category) in [(Delete, None), (Delete, category)].iter().chain(writes) {
+        let newest = transaction.get(&newest_key(address, &entry.object, *kind, *category)).await?;
+        let Some(newest) = newest.filter(|newest| *newest > index) else { continue };
+        let newer = transaction.get(&entry_key(address, newest)).await?;
+        if newer.is_some_and(|newer| newer.collection == entry.collection) {
+            return Ok(true);
         }
     }
-
-    fn supersede(&self, entry: &ModificationRecord) -> bool {
-        let object = (entry.collection.as_str(), entry.object.as_str());
-        let category = entry.category.as_deref();
-        self.deleted.contains(&object)
-            || (entry.is_write() && self.written.get(&object).is_some_and(|written| written.contains(&category)))
-    }
+    Ok(false)
 }
 
 impl ModificationRecord {
@@ -322,9 +336,16 @@ async fn remove_entry(
     Ok(())
 }
 
-async fn shown_from(store: &Store, address: &Address, first: u64) -> Result<Vec<u64>, StoreError> {
-    let keys = store.keys(&SHOWN.key().text(address), &SHOWN.key().text(address).number(first)).await?;
-    Ok(keys.iter().filter_map(|rest| split_number(rest)).map(|(index, _)| index).collect())
+/// A page of the indices from `first` on that lists show. Takes a look at each of their keys, but reads no entry.
+async fn shown_from(store: &Store, address: &Address, first: u64, page: PageRequest) -> Result<Page<u64>, StoreError> {
+    let prefix = SHOWN.key().text(address);
+    let mut cut = page.cut();
+    let visit = |rest: &[u8]| {
+        cut.extend(split_number(rest).map(|(index, _)| index));
+        ControlFlow::Continue(())
+    };
+    store.walk_keys(&prefix, &prefix.clone().number(first), visit).await?;
+    Ok(cut.finish())
 }
 
 async fn to_wire(store: &Store, index: u64, record: ModificationRecord) -> Result<Modification, StoreError> {

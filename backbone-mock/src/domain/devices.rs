@@ -1,6 +1,7 @@
 //! Devices of an identity: how they are registered, changed and removed.
 
 use std::collections::HashSet;
+use std::ops::ControlFlow;
 
 use serde::{Deserialize, Serialize};
 use transport::wire::backbone::devices::{CreatedDevice, Device, LastLogin};
@@ -13,7 +14,7 @@ use super::{Caller, Record, Refusal, Rule, identities, language, push};
 use crate::core::Core;
 use crate::error::StoreError;
 use crate::secrets::{PasswordHash, new_id};
-use crate::store::{Key, Store, Table, Transaction, split_number, split_text};
+use crate::store::{Key, STEP, Store, Table, Transaction, split_number, split_text};
 
 const DEVICES: Table<DeviceRecord> = Table::new("device");
 const USERNAMES: Table<DeviceId> = Table::new("username");
@@ -139,11 +140,13 @@ pub(crate) async fn list(
     ids: Option<&HashSet<DeviceId>>,
     page: PageRequest,
 ) -> Result<Page<Device>, Refusal> {
-    let mut all = of_identity(&core.store, &caller.address).await?;
-    if let Some(ids) = ids {
-        all.retain(|id| ids.contains(id));
-    }
-    let page = page.cut(all);
+    let mut cut = page.cut();
+    let visit = |id: DeviceId| {
+        cut.extend(Some(id).filter(|id| ids.is_none_or(|ids| ids.contains(id))));
+        ControlFlow::Continue(())
+    };
+    for_each_of(&core.store, &caller.address, visit).await?;
+    let page = cut.finish();
     let mut devices = Vec::with_capacity(page.items.len());
     for id in &page.items {
         devices.extend(core.store.get(&key(id)).await?.map(|device| device.to_wire()));
@@ -228,18 +231,39 @@ fn by_identity(device: &DeviceRecord) -> Key<()> {
     BY_IDENTITY.key().text(&device.address).time(device.created_at).text(&device.id)
 }
 
-/// The devices of an identity by age.
-async fn of_identity(store: &Store, address: &Address) -> Result<Vec<DeviceId>, StoreError> {
+/// Shows `visit` the devices of an identity by age, until it breaks off.
+async fn for_each_of(
+    store: &Store,
+    address: &Address,
+    mut visit: impl FnMut(DeviceId) -> ControlFlow<()>,
+) -> Result<(), StoreError> {
     let prefix = BY_IDENTITY.key().text(address);
-    let keys = store.keys(&prefix, &prefix).await?;
-    Ok(keys.iter().filter_map(|rest| split_text(split_number(rest)?.1)?.0.parse().ok()).collect())
+    let visit = |rest: &[u8]| match device_of(rest) {
+        Some(id) => visit(id),
+        None => ControlFlow::Continue(()),
+    };
+    store.walk_keys(&prefix, &prefix, visit).await
 }
 
+/// Whether an identity has a backup device. Reads its devices one by one.
 async fn has_backup(store: &Store, address: &Address) -> Result<bool, StoreError> {
-    for id in of_identity(store, address).await? {
-        if store.get(&key(&id)).await?.is_some_and(|device| device.is_backup) {
-            return Ok(true);
+    let prefix = BY_IDENTITY.key().text(address);
+    let mut from = prefix.clone();
+    loop {
+        let step = store.keys(&prefix, &from, STEP).await?;
+        for id in step.iter().filter_map(|rest| device_of(rest)) {
+            if store.get(&key(&id)).await?.is_some_and(|device| device.is_backup) {
+                return Ok(true);
+            }
+        }
+        match step.last() {
+            Some(last) => from = prefix.after(last),
+            None => return Ok(false),
         }
     }
-    Ok(false)
+}
+
+/// The id in the rest of a key of [`BY_IDENTITY`].
+fn device_of(rest: &[u8]) -> Option<DeviceId> {
+    split_text(split_number(rest)?.1)?.0.parse().ok()
 }

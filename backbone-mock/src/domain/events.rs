@@ -3,15 +3,18 @@
 //! An event is in exactly one of four places: deliverable, attached to a sync run, done (attached to a finalised run) or
 //! dead (handling it failed too often). Whoever appends or moves one holds the lock of its owner.
 
+use std::ops::ControlFlow;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use transport::wire::{Address, ExternalEventId, FileId, SyncRunId, Timestamp, TokenId};
 
+use super::page::{Page, PageRequest};
 use crate::core::Core;
 use crate::error::StoreError;
 use crate::notify::News;
 use crate::secrets::new_id;
-use crate::store::{Key, Store, Table, Transaction};
+use crate::store::{Key, STEP, Store, Table, Transaction, split_number};
 
 /// Failures after which an event is not offered any more.
 pub(crate) const MAX_ERRORS: u32 = 3;
@@ -22,6 +25,10 @@ const CANCELLATIONS_PER_ERROR: u32 = 10;
 const NOT_PROCESSED: &str = "notProcessed";
 /// What is recorded for events of cancelled runs.
 const CANCELLED: &str = "syncRunCanceled";
+/// Most events that one run gets. The others stay for the next one, which its device learns when it finalises.
+pub(crate) const MAX_EVENTS_OF_RUN: usize = 1000;
+/// Most events that operators are shown at once.
+pub(crate) const MAX_DEAD_SHOWN: usize = 1000;
 
 const EVENTS: Table<EventRecord> = Table::new("event");
 const DELIVERABLE: Table<()> = Table::new("event-deliverable");
@@ -127,20 +134,17 @@ pub(crate) async fn append(
     Ok(Notice::to_all(owner, News::ExternalEventCreated))
 }
 
-/// The indices of the events that a run would get.
+/// The indices of the oldest events that a run would get, at most [`MAX_EVENTS_OF_RUN`].
 pub(crate) async fn deliverable(store: &Store, owner: &Address) -> Result<Vec<u64>, StoreError> {
-    indices(store, &DELIVERABLE.key().text(owner)).await
+    let prefix = DELIVERABLE.key().text(owner);
+    let keys = store.keys(&prefix, &prefix, MAX_EVENTS_OF_RUN).await?;
+    Ok(keys.iter().filter_map(|rest| index_of(rest)).collect())
 }
 
-/// Whether there are deliverable events that never failed.
+/// Whether there are deliverable events that never failed. Reads one event after the other until there is one.
 pub(crate) async fn has_fresh(store: &Store, owner: &Address) -> Result<bool, StoreError> {
-    for index in deliverable(store, owner).await? {
-        let event = store.get(&event_key(owner, index)).await?;
-        if event.is_some_and(|event| event.errors.is_empty()) {
-            return Ok(true);
-        }
-    }
-    Ok(false)
+    let is_fresh = |event: &EventRecord| event.errors.is_empty();
+    Ok(find(store, owner, &DELIVERABLE, is_fresh).await?.is_some())
 }
 
 /// Attaches events to a run.
@@ -157,9 +161,23 @@ pub(crate) fn attach(
     Ok(())
 }
 
-/// The indices of the events attached to a run, in order.
-pub(crate) async fn attached(store: &Store, run: &SyncRunId) -> Result<Vec<u64>, StoreError> {
-    indices(store, &ATTACHED.key().text(run)).await
+/// A page of the indices of the events attached to a run, in order.
+pub(crate) async fn attached_page(store: &Store, run: &SyncRunId, page: PageRequest) -> Result<Page<u64>, StoreError> {
+    let mut cut = page.cut();
+    cut.extend(attached(store, run).await?);
+    Ok(cut.finish())
+}
+
+/// The indices of the events attached to a run, in order: at most [`MAX_EVENTS_OF_RUN`].
+async fn attached(store: &Store, run: &SyncRunId) -> Result<Vec<u64>, StoreError> {
+    let prefix = ATTACHED.key().text(run);
+    let mut indices = Vec::new();
+    let visit = |rest: &[u8]| {
+        indices.extend(index_of(rest));
+        ControlFlow::Continue(())
+    };
+    store.walk_keys(&prefix, &prefix, visit).await?;
+    Ok(indices)
 }
 
 /// Reads an event.
@@ -237,11 +255,14 @@ pub(crate) async fn remove_handled(
     Ok(())
 }
 
-/// The events that are not offered any more.
+/// The oldest events that are not offered any more, at most [`MAX_DEAD_SHOWN`].
 pub(crate) async fn dead(store: &Store, owner: &Address) -> Result<Vec<EventRecord>, StoreError> {
+    let prefix = DEAD.key().text(owner);
     let mut events = Vec::new();
-    for index in indices(store, &DEAD.key().text(owner)).await? {
-        events.extend(read(store, owner, index).await?);
+    for rest in store.keys(&prefix, &prefix, MAX_DEAD_SHOWN).await? {
+        if let Some(index) = index_of(&rest) {
+            events.extend(read(store, owner, index).await?);
+        }
     }
     Ok(events)
 }
@@ -250,9 +271,7 @@ pub(crate) async fn dead(store: &Store, owner: &Address) -> Result<Vec<EventReco
 pub(crate) async fn requeue(core: &Core, owner: &Address, id: &ExternalEventId) -> Result<bool, StoreError> {
     let mut transaction = core.store.begin();
     transaction.lock_identities(&[owner]).await;
-    let Some(mut event) = dead(&core.store, owner).await?.into_iter().find(|event| event.id == *id) else {
-        return Ok(false);
-    };
+    let Some(mut event) = find(&core.store, owner, &DEAD, |event| event.id == *id).await? else { return Ok(false) };
     event.errors.clear();
     transaction.delete(&DEAD.key().text(owner).number(event.index));
     transaction.put(&DELIVERABLE.key().text(owner).number(event.index), &())?;
@@ -265,7 +284,95 @@ fn event_key(owner: &Address, index: u64) -> Key<EventRecord> {
     EVENTS.key().text(owner).number(index)
 }
 
-async fn indices(store: &Store, prefix: &Key<()>) -> Result<Vec<u64>, StoreError> {
-    let keys = store.keys(prefix, prefix).await?;
-    Ok(keys.iter().filter_map(|rest| crate::store::split_number(rest)).map(|(index, _)| index).collect())
+/// The oldest event of an index that fits. One is in memory at a time, and the keys of one step.
+async fn find(
+    store: &Store,
+    owner: &Address,
+    index: &Table<()>,
+    fits: impl Fn(&EventRecord) -> bool,
+) -> Result<Option<EventRecord>, StoreError> {
+    let prefix = index.key().text(owner);
+    let mut from = prefix.clone();
+    loop {
+        let step = store.keys(&prefix, &from, STEP).await?;
+        for index in step.iter().filter_map(|rest| index_of(rest)) {
+            if let Some(event) = read(store, owner, index).await?.filter(&fits) {
+                return Ok(Some(event));
+            }
+        }
+        match step.last() {
+            Some(last) => from = prefix.after(last),
+            None => return Ok(None),
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+fn index_of(rest: &[u8]) -> Option<u64> {
+    split_number(rest).map(|(index, _)| index)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+
+    const RUN: &str = "SYRaaaaaaaaaaaaaaaaa";
+
+    async fn core_with_events(dir: &std::path::Path, owner: &Address, count: usize) -> Core {
+        let core = Core::open(Config::new(dir)).await.unwrap();
+        let mut transaction = core.store.begin();
+        transaction.lock_identities(&[owner]).await;
+        for _ in 0..count {
+            append(&mut transaction, owner, &Happening::TokenLocked(new_id()), core.now()).await.unwrap();
+        }
+        transaction.commit().await.unwrap();
+        core
+    }
+
+    fn owner() -> Address {
+        format!("did:e:localhost:dids:{}", "a".repeat(22)).parse().unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_run_gets_no_more_events_than_its_bound_and_the_next_one_gets_the_rest() {
+        let dir = tempfile::tempdir().unwrap();
+        let (owner, run) = (owner(), RUN.parse().unwrap());
+        let core = core_with_events(dir.path(), &owner, MAX_EVENTS_OF_RUN + 1).await;
+        let offered = deliverable(&core.store, &owner).await.unwrap();
+        assert_eq!(offered, (0..MAX_EVENTS_OF_RUN as u64).collect::<Vec<_>>());
+        let mut transaction = core.store.begin();
+        attach(&mut transaction, &owner, &run, &offered).unwrap();
+        transaction.commit().await.unwrap();
+        assert_eq!(deliverable(&core.store, &owner).await.unwrap(), [MAX_EVENTS_OF_RUN as u64]);
+        assert!(has_fresh(&core.store, &owner).await.unwrap(), "its device learns that there is more");
+        let page = attached_page(&core.store, &run, PageRequest::new(Some(2), Some(200)).unwrap()).await.unwrap();
+        assert_eq!(page.items, (200..400).collect::<Vec<_>>());
+        assert_eq!(page.pagination.unwrap().total_records, MAX_EVENTS_OF_RUN as u64);
+    }
+
+    #[tokio::test]
+    async fn a_search_goes_on_behind_its_first_step() {
+        let dir = tempfile::tempdir().unwrap();
+        let owner = owner();
+        let core = core_with_events(dir.path(), &owner, STEP + 1).await;
+        let last = |event: &EventRecord| event.index == STEP as u64;
+        assert!(find(&core.store, &owner, &DELIVERABLE, last).await.unwrap().is_some());
+        assert!(find(&core.store, &owner, &DELIVERABLE, |_| false).await.unwrap().is_none());
+    }
+
+    #[tokio::test]
+    async fn operators_are_shown_a_bounded_number_of_dead_events() {
+        let dir = tempfile::tempdir().unwrap();
+        let owner = owner();
+        let core = core_with_events(dir.path(), &owner, MAX_DEAD_SHOWN + 1).await;
+        let mut transaction = core.store.begin();
+        for index in 0..=MAX_DEAD_SHOWN as u64 {
+            transaction.put(&DEAD.key().text(&owner).number(index), &()).unwrap();
+        }
+        transaction.commit().await.unwrap();
+        assert_eq!(dead(&core.store, &owner).await.unwrap().len(), MAX_DEAD_SHOWN);
+        let last = read(&core.store, &owner, MAX_DEAD_SHOWN as u64).await.unwrap().unwrap();
+        assert!(requeue(&core, &owner, &last.id).await.unwrap(), "those that are not shown can be offered again, too");
+    }
 }

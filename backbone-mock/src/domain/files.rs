@@ -1,6 +1,7 @@
 //! Files: encrypted bytes that everybody who is logged in and knows the id can read.
 
 use std::collections::HashSet;
+use std::ops::ControlFlow;
 
 use serde::{Deserialize, Serialize};
 use transport::wire::backbone::files::{CreatedFile, FileMetadata};
@@ -11,7 +12,7 @@ use super::{Caller, EXPIRIES, Record, Refusal, expiring};
 use crate::core::Core;
 use crate::error::StoreError;
 use crate::secrets::{new_id, new_ownership_token};
-use crate::store::{Key, PublishedBlob, Table, Transaction, Written, packed, split_number, split_text};
+use crate::store::{Entry, Key, PublishedBlob, Table, Transaction, Written, packed, split_number, split_text};
 
 const MAX_CIPHER_HASH_BYTES: usize = 128;
 const MAX_OWNER_SIGNATURE_BYTES: usize = 512;
@@ -132,7 +133,10 @@ pub(crate) async fn list(
     ids: Option<&HashSet<FileId>>,
     page: PageRequest,
 ) -> Result<Page<FileMetadata>, Refusal> {
-    let page = page.cut(made_by(core, &caller.address, ids).await?);
+    let page = match ids {
+        None => made_by(core, &caller.address, page).await?,
+        Some(ids) => named(core, &caller.address, ids, page).await?,
+    };
     let mut files = Vec::with_capacity(page.items.len());
     for id in &page.items {
         files.extend(core.store.get(&key(id)).await?.map(FileRecord::into_metadata));
@@ -202,16 +206,37 @@ fn remove_record(transaction: &mut Transaction<'_>, file: &FileRecord) {
     transaction.delete(&key(&file.id));
 }
 
-async fn made_by(core: &Core, creator: &Address, ids: Option<&HashSet<FileId>>) -> Result<Vec<FileId>, StoreError> {
+/// A page of the files that an identity made. Takes a look at each of them in the index, but reads none.
+async fn made_by(core: &Core, creator: &Address, page: PageRequest) -> Result<Page<FileId>, StoreError> {
     let now = core.now();
-    let prefix = BY_CREATOR.key().text(creator);
-    let entries = core.store.scan(&prefix, &prefix, usize::MAX).await?;
-    Ok(entries
-        .iter()
-        .filter(|entry| now < entry.record)
-        .filter_map(|entry| split_text(split_number(&entry.rest)?.1)?.0.parse().ok())
-        .filter(|id| ids.is_none_or(|ids| ids.contains(id)))
-        .collect())
+    let mut page = page.cut();
+    let visit = |entry: &Entry<Timestamp>| {
+        if now < entry.record {
+            page.extend(id_in_creator_key(&entry.rest));
+        }
+        ControlFlow::Continue(())
+    };
+    core.store.walk(&BY_CREATOR.key().text(creator), visit).await?;
+    Ok(page.finish())
+}
+
+/// A page of those files that an identity made and `ids` names. There are no more of them than fit into a request.
+async fn named(
+    core: &Core,
+    creator: &Address,
+    ids: &HashSet<FileId>,
+    page: PageRequest,
+) -> Result<Page<FileId>, StoreError> {
+    let now = core.now();
+    let mut found = Vec::new();
+    for id in ids {
+        let file = core.store.get(&key(id)).await?.filter(|file| file.created_by == *creator && now < file.expires_at);
+        found.extend(file.map(|file| (file.created_at, file.id)));
+    }
+    found.sort();
+    let mut page = page.cut();
+    page.extend(found.into_iter().map(|(_, id)| id));
+    Ok(page.finish())
 }
 
 fn check_length(property: &'static str, bytes: &ByteText, max: usize) -> Result<(), Refusal> {
@@ -224,6 +249,10 @@ fn check_length(property: &'static str, bytes: &ByteText, max: usize) -> Result<
 
 fn creator_key(file: &FileRecord) -> Key<Timestamp> {
     BY_CREATOR.key().text(&file.created_by).time(file.created_at).text(&file.id)
+}
+
+fn id_in_creator_key(rest: &[u8]) -> Option<FileId> {
+    split_text(split_number(rest)?.1)?.0.parse().ok()
 }
 
 fn expiry_key(file: &FileRecord) -> Key<()> {

@@ -34,19 +34,51 @@ impl PageRequest {
         Ok(Self { number, size })
     }
 
-    /// Cuts the page out of the keys of all matches.
-    pub(crate) fn cut<K>(self, keys: Vec<K>) -> Page<K> {
-        let total = keys.len() as u64;
-        let pages = total.div_ceil(self.size);
-        let skipped = usize::try_from((self.number - 1).saturating_mul(self.size)).unwrap_or(usize::MAX);
-        let taken = usize::try_from(self.size).unwrap_or(usize::MAX);
-        let pagination = (pages > 1).then_some(Pagination {
-            page_number: self.number,
-            page_size: self.size,
-            total_pages: pages,
-            total_records: total,
+    /// Cuts the page out of all matches, which come one by one.
+    pub(crate) fn cut<K>(self) -> Cut<K> {
+        Cut { request: self, seen: 0, items: Vec::new() }
+    }
+}
+
+/// A page under construction. It holds what is on the page and nothing else, however many matches there are.
+///
+/// The protocol pages by number and wants to know the total, so every page takes a look at every match: cheap if that is a
+/// key, and never more than one step of them at a time.
+#[derive(Debug)]
+pub(crate) struct Cut<K> {
+    request: PageRequest,
+    seen: u64,
+    items: Vec<K>,
+}
+
+impl<K> Cut<K> {
+    /// Counts the next match, and keeps it if it is on the page.
+    pub(crate) fn add(&mut self, item: K) {
+        let PageRequest { number, size } = self.request;
+        let first = (number - 1).saturating_mul(size);
+        if (first..first.saturating_add(size)).contains(&self.seen) {
+            self.items.push(item);
+        }
+        self.seen += 1;
+    }
+
+    /// The page, after the last match.
+    pub(crate) fn finish(self) -> Page<K> {
+        let Self { request: PageRequest { number, size }, seen, items } = self;
+        let total_pages = seen.div_ceil(size);
+        let pagination = (total_pages > 1).then_some(Pagination {
+            page_number: number,
+            page_size: size,
+            total_pages,
+            total_records: seen,
         });
-        Page { items: keys.into_iter().skip(skipped).take(taken).collect(), pagination }
+        Page { items, pagination }
+    }
+}
+
+impl<K> Extend<K> for Cut<K> {
+    fn extend<I: IntoIterator<Item = K>>(&mut self, matches: I) {
+        matches.into_iter().for_each(|item| self.add(item));
     }
 }
 
@@ -65,16 +97,32 @@ fn at_least_one(value: i64, property: &'static str) -> Result<u64, Refusal> {
 mod tests {
     use super::*;
 
+    fn cut(request: Result<PageRequest, Refusal>, matches: std::ops::Range<u64>) -> Page<u64> {
+        let mut page = request.unwrap().cut();
+        page.extend(matches);
+        page.finish()
+    }
+
+    #[test]
+    fn a_page_holds_no_more_than_itself() {
+        let mut page = PageRequest::new(Some(2), Some(200)).unwrap().cut();
+        for number in 0..100_000 {
+            page.add(number);
+            assert!(page.items.len() <= 200);
+        }
+        assert_eq!(page.finish().items, (200..400).collect::<Vec<_>>());
+    }
+
     #[test]
     fn a_single_page_carries_no_pagination() {
-        let page = PageRequest::new(None, None).unwrap().cut(vec![1, 2, 3]);
-        assert_eq!(page.items, [1, 2, 3]);
+        let page = cut(PageRequest::new(None, None), 0..50);
+        assert_eq!(page.items.len(), 50);
         assert_eq!(page.pagination, None);
     }
 
     #[test]
     fn pages_beyond_the_end_are_empty_and_know_the_total() {
-        let page = PageRequest::new(Some(i64::MAX), Some(2)).unwrap().cut(vec![1, 2, 3]);
+        let page = cut(PageRequest::new(Some(i64::MAX), Some(2)), 0..3);
         assert!(page.items.is_empty());
         let pagination = page.pagination.unwrap();
         assert_eq!((pagination.total_pages, pagination.total_records), (2, 3));

@@ -69,6 +69,7 @@ pub(crate) async fn start(
     if kind == SyncRunType::ExternalEventSync {
         events.append(&mut events::deliverable(&core.store, &caller.address).await?);
         events.sort_unstable();
+        events.truncate(events::MAX_EVENTS_OF_RUN);
     } else {
         events.clear();
     }
@@ -100,7 +101,7 @@ pub(crate) async fn events(
     if run.device != caller.device {
         return Err(Rule::EventsOfAnotherDevice.into());
     }
-    let page = page.cut(events::attached(&core.store, id).await?);
+    let page = events::attached_page(&core.store, id, page).await?;
     let mut events = Vec::with_capacity(page.items.len());
     for index in &page.items {
         events.extend(events::read(&core.store, &caller.address, *index).await?.map(to_wire));

@@ -1,5 +1,6 @@
 //! Tokens: opaque contents that whoever knows the id, and is meant, can read.
 
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -14,7 +15,7 @@ use crate::core::Core;
 use crate::error::StoreError;
 use crate::notify::News;
 use crate::secrets::new_id;
-use crate::store::{Content, Key, Table, Transaction};
+use crate::store::{Content, Key, Table, Transaction, split_text};
 
 /// Bytes of a password, which is a hash by the time it gets here.
 const MAX_PASSWORD_BYTES: usize = 200;
@@ -123,7 +124,7 @@ pub(crate) async fn read(
     to_wire(core, token).await
 }
 
-/// Those of the tokens in `ids` that the caller made or has read before.
+/// Those of the tokens in `ids` that the caller made or has read before. There are no more of them than fit into a request.
 pub(crate) async fn list(
     core: &Core,
     caller: &Caller,
@@ -139,7 +140,9 @@ pub(crate) async fn list(
     }
     visible.sort();
     visible.dedup();
-    let page = page.cut(visible);
+    let mut cut = page.cut();
+    cut.extend(visible);
+    let page = cut.finish();
     let mut tokens = Vec::with_capacity(page.items.len());
     for (_, id) in &page.items {
         let Some(token) = core.store.get(&key(id)).await? else { continue };
@@ -226,10 +229,15 @@ pub(crate) async fn remove(transaction: &mut Transaction<'_>, id: &TokenId) -> R
 
 async fn remove_record(transaction: &mut Transaction<'_>, token: &TokenRecord) -> Result<(), StoreError> {
     let allocations = ALLOCATIONS.key().text(&token.id);
-    for rest in transaction.committed().keys(&allocations, &allocations).await? {
-        if let Some((address, _)) = crate::store::split_text(&rest) {
-            transaction.delete(&ALLOCATIONS.key().text(&token.id).text(address));
-        }
+    let mut readers = Vec::new();
+    let visit = |rest: &[u8]| {
+        readers.extend(split_text(rest).map(|(address, _)| address.to_owned()));
+        ControlFlow::Continue(())
+    };
+    transaction.committed().walk_keys(&allocations, &allocations, visit).await?;
+    // All at once, because a token without some of its readers would be another token. Each has logged in to be one.
+    for address in readers {
+        transaction.delete(&ALLOCATIONS.key().text(&token.id).text(address));
     }
     if let Some(content) = &token.content {
         transaction.release(content);

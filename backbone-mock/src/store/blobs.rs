@@ -83,17 +83,15 @@ impl Blobs {
         .await
     }
 
-    /// The names of all blobs that are in place and not in flight.
-    pub(super) async fn idle_blobs(&self) -> io::Result<Vec<String>> {
+    /// The names of the blobs of a folder, by its number, that are in place and not in flight.
+    pub(super) async fn idle_blobs(&self, folder: u8) -> io::Result<Vec<String>> {
         let blobs = self.clone();
         blocking(move || {
             let mut names = Vec::new();
-            for first in 0..=u8::MAX {
-                for entry in fs::read_dir(blobs.dir.join(format!("{first:02x}")))? {
-                    names.extend(entry?.file_name().into_string().ok());
-                }
+            for entry in fs::read_dir(blobs.dir.join(format!("{folder:02x}")))? {
+                names.extend(entry?.file_name().into_string().ok());
             }
-            // A name that is neither in flight nor in a record now was not committed while the folders were read.
+            // A name that is neither in flight nor in a record now was not committed while the folder was read.
             let in_flight = blobs.in_flight();
             names.retain(|name| !in_flight.contains(name));
             Ok(names)

@@ -1,8 +1,9 @@
 //! What every store has to keep, as tests through its public face. An implementation is opened by [`open`] only.
 
+use std::ops::ControlFlow;
 use std::path::Path;
 
-use super::{Content, Store, Table};
+use super::{Content, Entry, STEP, Store, Table};
 use transport::wire::{Address, ByteText};
 
 const RECORDS: Table<u64> = Table::new("record");
@@ -69,8 +70,42 @@ async fn scans_keep_to_their_prefix_and_to_the_order_of_keys() {
     assert_eq!(all.iter().map(|entry| entry.record).collect::<Vec<_>>(), [2, 300, u64::MAX]);
     let from = store.scan(&prefix, &RECORDS.key().text("a").number(3), 1).await.unwrap();
     assert_eq!(from.iter().map(|entry| entry.record).collect::<Vec<_>>(), [300]);
-    let before = store.keys_before(&prefix, &RECORDS.key().text("a").number(300)).await.unwrap();
+    let before = store.keys_before(&prefix, &prefix, &RECORDS.key().text("a").number(300), 10).await.unwrap();
     assert_eq!(before, [2_u64.to_be_bytes().to_vec()]);
+    let limited = store.keys(&prefix, &prefix, 2).await.unwrap();
+    assert_eq!(limited, [2_u64, 300].map(|number| number.to_be_bytes().to_vec()));
+    let none = store.keys_before(&prefix, &prefix.after(&limited[1]), &RECORDS.key().text("a").number(300), 10).await;
+    assert!(none.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_walk_shows_everything_once_and_can_be_broken_off() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path()).await;
+    for count in [STEP - 1, STEP, STEP + 1, 2 * STEP] {
+        let count = count as u64;
+        let prefix = RECORDS.key().text(format!("of {count}"));
+        let mut transaction = store.begin();
+        for number in 0..count {
+            transaction.put(&prefix.clone().number(number), &number).unwrap();
+        }
+        transaction.commit().await.unwrap();
+        let mut seen = Vec::new();
+        let visit = |entry: &Entry<u64>| {
+            seen.push(entry.record);
+            ControlFlow::Continue(())
+        };
+        store.walk(&prefix, visit).await.unwrap();
+        assert_eq!(seen, (0..count).collect::<Vec<_>>());
+        let mut left = count - 5;
+        let visit = |rest: &[u8]| {
+            assert_eq!(rest, (count - left).to_be_bytes());
+            left -= 1;
+            if left == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        };
+        store.walk_keys(&prefix, &prefix.clone().number(5), visit).await.unwrap();
+        assert_eq!(left, 0);
+    }
 }
 
 #[tokio::test]

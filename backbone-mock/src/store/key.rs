@@ -65,6 +65,12 @@ impl<R> Key<R> {
         StoreError::Record { table: self.table, reason: error.to_string() }
     }
 
+    /// The first key after the one that is this prefix and `rest`.
+    pub(crate) fn after(&self, rest: &[u8]) -> Self {
+        let bytes = [&self.bytes, rest, &[0]].concat();
+        Self { table: self.table, bytes, record: PhantomData }
+    }
+
     pub(super) fn bytes(&self) -> &[u8] {
         &self.bytes
     }
@@ -79,6 +85,12 @@ impl<R> Key<R> {
             }
         }
         end
+    }
+}
+
+impl<R> Clone for Key<R> {
+    fn clone(&self) -> Self {
+        Self { table: self.table, bytes: self.bytes.clone(), record: PhantomData }
     }
 }
 
@@ -128,6 +140,14 @@ mod tests {
         let (text, rest) = split_text(&key.bytes()[2..]).unwrap();
         assert_eq!(text, "abc");
         assert_eq!(split_number(rest), Some((7, &[][..])));
+    }
+
+    #[test]
+    fn a_walk_goes_on_behind_its_last_key() {
+        let prefix = TABLE.key().text("a");
+        let next = prefix.after(&7_u64.to_be_bytes());
+        assert!(TABLE.key().text("a").number(7).bytes() < next.bytes());
+        assert!(next.bytes() < TABLE.key().text("a").number(8).bytes());
     }
 
     proptest! {

@@ -13,6 +13,7 @@
 //!   committed any more until a restart ([`Store::is_healthy`]); reads go on.
 //! - **Blobs.** Bytes come first, the record that names them second. A crash in between leaves an orphan, which
 //!   [`Store::sweep_orphans`] removes; it never leaves a record without bytes.
+//! - **Lists** name how much they read. What is longer is walked over in steps of [`STEP`], which other work comes between.
 //! - **Reads** outside of a transaction see committed records, each by itself.
 
 mod blobs;
@@ -22,6 +23,7 @@ mod locks;
 mod open;
 pub(crate) mod packed;
 mod transaction;
+mod walk;
 
 #[cfg(test)]
 mod conformance;
@@ -35,6 +37,7 @@ pub(crate) use blobs::{BlobWriter, PublishedBlob, Written};
 pub(crate) use content::{Content, NewContent};
 pub(crate) use key::{Key, Table, split_number, split_text};
 pub(crate) use transaction::Transaction;
+pub(crate) use walk::STEP;
 
 use crate::error::{Error, StoreError};
 use crate::secrets::ServerKey;
@@ -111,15 +114,26 @@ impl Store {
             .collect()
     }
 
-    /// The rests of all keys that start with `prefix`, in key order, from the key `from` on.
-    pub(crate) async fn keys<R>(&self, prefix: &Key<R>, from: &Key<R>) -> Result<Vec<Vec<u8>>, StoreError> {
-        let keys = self.records.keys(from.bytes(), Some(&prefix.end()));
+    /// The rests of up to `limit` keys that start with `prefix`, in key order, from the key `from` on.
+    pub(crate) async fn keys<R>(
+        &self,
+        prefix: &Key<R>,
+        from: &Key<R>,
+        limit: usize,
+    ) -> Result<Vec<Vec<u8>>, StoreError> {
+        let keys = self.records.keys(from.bytes(), Some(&prefix.end())).take(limit);
         keys.map(|key| Ok(key?[prefix.bytes().len()..].to_vec())).collect()
     }
 
-    /// The rests of all keys that start with `prefix` and lie before the key `until`, in key order.
-    pub(crate) async fn keys_before<R>(&self, prefix: &Key<R>, until: &Key<R>) -> Result<Vec<Vec<u8>>, StoreError> {
-        let keys = self.records.keys(prefix.bytes(), Some(until.bytes()));
+    /// The same for keys that lie before the key `until`.
+    pub(crate) async fn keys_before<R>(
+        &self,
+        prefix: &Key<R>,
+        from: &Key<R>,
+        until: &Key<R>,
+        limit: usize,
+    ) -> Result<Vec<Vec<u8>>, StoreError> {
+        let keys = self.records.keys(from.bytes(), Some(until.bytes())).take(limit);
         keys.map(|key| Ok(key?[prefix.bytes().len()..].to_vec())).collect()
     }
 
@@ -141,10 +155,13 @@ impl Store {
     /// Removes blobs that nothing refers to, and temporary files of uploads that are not running any more.
     pub(crate) async fn sweep_orphans(&self) -> Result<usize, StoreError> {
         let mut removed = 0;
-        for name in self.blobs.idle_blobs().await? {
-            if !self.contains(&BLOBS.key().text(&name)).await? {
-                self.blobs.remove(&name).await?;
-                removed += 1;
+        // Folder by folder, so that the names of all blobs are never in memory together.
+        for folder in 0..=u8::MAX {
+            for name in self.blobs.idle_blobs(folder).await? {
+                if !self.contains(&BLOBS.key().text(&name)).await? {
+                    self.blobs.remove(&name).await?;
+                    removed += 1;
+                }
             }
         }
         Ok(removed)

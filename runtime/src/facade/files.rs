@@ -4,19 +4,19 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use tokio::io::AsyncRead;
-use tracing::{info, instrument, warn};
+use tracing::{info, instrument};
 use transport::token::TokenContent;
 use transport::wire::{Address, AnyReference, FileId, Timestamp};
 
+use super::list::List;
 use super::transfer::{Observer, Ownership, VerifiedContent};
-use crate::blocking::blocking;
 use crate::dto::{File, PasswordProtection, Token};
 use crate::event::Event;
 use crate::file::{self, FileRecord, NewFile};
 use crate::logging::short;
 use crate::query::{FILES, Query};
 use crate::runtime::Node;
-use crate::store::{Batch, Object, View, collection};
+use crate::store::{Batch, View, collection};
 use crate::token::{self, NewPassword, NewToken, TokenJson, check_future};
 use crate::{Error, Result};
 
@@ -102,7 +102,7 @@ impl FilesFacade {
             tags: request.tags,
         };
         let (id, record) = new.upload(&self.node, request.observer.as_ref()).await?;
-        let file = record.to_dto(id, self.node.base_url())?;
+        let file = record.into_dto(id, self.node.base_url())?;
         self.node.events.publish(Event::FileUploaded(Box::new(file.clone())));
         Ok(file)
     }
@@ -112,22 +112,19 @@ impl FilesFacade {
     /// # Errors
     /// [`Error::RecordNotFound`] if it is not known here.
     pub async fn file(&self, id: &FileId) -> Result<File> {
-        self.record(id)?.to_dto(id.clone(), self.node.base_url())
+        self.record(id)?.into_dto(id.clone(), self.node.base_url())
     }
 
-    /// Files that match all parameters, in the order in which they became known.
+    /// Files that match all parameters, in the order in which they became known. They are read page by page.
     ///
     /// # Errors
     /// [`Error::InvalidPropertyValue`] for fields that files do not have and values that a field does not take,
     /// [`Error::Unknown`] for unreadable regular expressions.
-    pub async fn files(&self, ownership: Ownership, parameters: &[(String, String)]) -> Result<Vec<File>> {
+    pub fn files(&self, ownership: Ownership, parameters: &[(String, String)]) -> Result<List<File>> {
         let query = Query::parse(FILES, parameters, ownership)?;
-        let node = self.node.clone();
-        blocking(move || {
-            let objects = node.store.objects_where(collection::FILES, &query.members(), |file| query.matches(file))?;
-            Ok(objects.iter().filter_map(|object| listed(&node, object)).collect())
-        })
-        .await
+        let place = token::place(self.node.base_url())?;
+        let show = move |id, record: FileRecord| Ok(record.into_dto_at(id, &place));
+        Ok(List::of_objects(self.node.clone(), collection::FILES, query, show))
     }
 
     /// Loads a file by its reference, or by the reference of a token that holds one. A known file is not asked for again.
@@ -154,7 +151,7 @@ impl FilesFacade {
             }
         };
         let record = file::load(&self.node, &id, key, backbone.as_deref()).await?;
-        record.to_dto(id, self.node.base_url())
+        record.into_dto(id, self.node.base_url())
     }
 
     /// Fetches a file's bytes and verifies them before the first one is handed out.
@@ -166,7 +163,7 @@ impl FilesFacade {
     pub async fn download_file(&self, id: &FileId, observer: Option<Observer>) -> Result<Download> {
         let record = self.record(id)?;
         let content = file::download(&self.node, id, &record, observer.as_ref()).await?;
-        Ok(Download { file: record.to_dto(id.clone(), self.node.base_url())?, content })
+        Ok(Download { file: record.into_dto(id.clone(), self.node.base_url())?, content })
     }
 
     /// Creates a token by which others load the file. Each call makes a new one.
@@ -235,18 +232,12 @@ impl FilesFacade {
             Ok((batch, record))
         };
         let record = self.node.change(replace).await?;
-        record.to_dto(id.clone(), self.node.base_url())
+        record.into_dto(id.clone(), self.node.base_url())
     }
 
     fn record(&self, id: &FileId) -> Result<FileRecord> {
         file::stored(&self.node.store.view(), id)?.ok_or(Error::RecordNotFound("File"))
     }
-}
-
-/// One damaged record must not hide all others.
-fn listed(node: &Node, object: &Object) -> Option<File> {
-    let file = FileRecord::read(object).and_then(|(id, record)| record.to_dto(id, node.base_url()));
-    file.inspect_err(|error| warn!(file = short(&object.id), %error, "a file is not listed")).ok()
 }
 
 /// What is behind the last slash or backslash.

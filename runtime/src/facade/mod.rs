@@ -4,6 +4,7 @@ mod account;
 mod challenges;
 mod files;
 mod identity_metadata;
+pub(crate) mod list;
 mod tokens;
 mod transfer;
 
@@ -11,5 +12,6 @@ pub use account::{AccountFacade, Health};
 pub use challenges::{ChallengesFacade, CreateChallenge, ValidateChallenge};
 pub use files::{CreateTokenForFile, Download, FilesFacade, LoadFile, UploadOwnFile};
 pub use identity_metadata::IdentityMetadataFacade;
+pub use list::List;
 pub use tokens::{CreateOwnToken, LoadPeerToken, TokensFacade};
 pub use transfer::{Observer, Ownership, Parameters, Phase, Progress, VerifiedContent};

@@ -2,17 +2,17 @@
 
 use std::sync::Arc;
 
-use tracing::{info, instrument, warn};
+use tracing::{info, instrument};
 use transport::wire::{Address, ReferenceError, Timestamp, TokenId, TokenReference};
 
+use super::list::List;
 use super::transfer::Ownership;
-use crate::blocking::blocking;
 use crate::dto::{PasswordProtection, Token};
 use crate::event::Event;
 use crate::logging::short;
 use crate::query::{Query, TOKENS};
 use crate::runtime::Node;
-use crate::store::{Batch, Object, View, collection};
+use crate::store::{Batch, View, collection};
 use crate::token::{self, NewPassword, NewToken, TokenJson, TokenRecord, check_future};
 use crate::{Error, Result};
 
@@ -98,7 +98,7 @@ impl TokensFacade {
         }
         info!(token = short(&loaded.id), known = loaded.was_known, "token loaded");
         let is_ephemeral = request.ephemeral && !loaded.was_known;
-        let token = loaded.record.to_dto(loaded.id, self.node.base_url(), is_ephemeral)?;
+        let token = loaded.record.into_dto(loaded.id, self.node.base_url(), is_ephemeral)?;
         if !loaded.was_known {
             self.node.events.publish(Event::PeerTokenLoaded(Box::new(token.clone())));
         }
@@ -110,23 +110,20 @@ impl TokensFacade {
     /// # Errors
     /// [`Error::RecordNotFound`] if it is not known here, as ephemeral ones never are.
     pub async fn token(&self, id: &TokenId) -> Result<Token> {
-        self.record(id)?.to_dto(id.clone(), self.node.base_url(), false)
+        self.record(id)?.into_dto(id.clone(), self.node.base_url(), false)
     }
 
-    /// Stored tokens that match all parameters, in the order in which they became known.
+    /// Stored tokens that match all parameters, in the order in which they became known. They are read page by page.
     ///
     /// # Errors
     /// [`Error::InvalidPropertyValue`] for fields that tokens do not have and values that a field does not take,
     /// [`Error::Unknown`] for unreadable regular expressions.
-    pub async fn tokens(&self, ownership: Ownership, parameters: &[(String, String)]) -> Result<Vec<Token>> {
-        let query = Query::parse(TOKENS, parameters, ownership)?;
-        let node = self.node.clone();
-        blocking(move || {
-            let objects =
-                node.store.objects_where(collection::TOKENS, &query.members(), |token| query.matches(token))?;
-            Ok(objects.iter().filter_map(|object| listed(&node, object)).collect())
-        })
-        .await
+    pub fn tokens(&self, ownership: Ownership, parameters: &[(String, String)]) -> Result<List<Token>> {
+        // Tokens that wait for their content are kept in the same collection.
+        let query = Query::parse(TOKENS, parameters, ownership)?.of_type(TokenRecord::TYPE);
+        let place = token::place(self.node.base_url())?;
+        let show = move |id, record: TokenRecord| Ok(record.into_dto_at(id, &place, false));
+        Ok(List::of_objects(self.node.clone(), collection::TOKENS, query, show))
     }
 
     /// Deletes a token: at the backbone too if it is ours. One that is gone there already counts as deleted.
@@ -151,11 +148,4 @@ impl TokensFacade {
     fn record(&self, id: &TokenId) -> Result<TokenRecord> {
         token::stored(&self.node.store.view(), id)?.ok_or(Error::RecordNotFound("Token"))
     }
-}
-
-/// One damaged record must not hide all others.
-fn listed(node: &Node, object: &Object) -> Option<Token> {
-    let read = TokenRecord::read(object)
-        .and_then(|found| found.map(|(id, record)| record.to_dto(id, node.base_url(), false)).transpose());
-    read.inspect_err(|error| warn!(token = short(&object.id), %error, "a token is not listed")).ok().flatten()
 }

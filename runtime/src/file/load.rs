@@ -42,7 +42,7 @@ pub(crate) async fn load(
         return Ok(known);
     }
     info!(file = crate::logging::short(id), own = record.is_own, "file loaded");
-    let file = record.to_dto(id.clone(), node.base_url())?;
+    let file = record.clone().into_dto(id.clone(), node.base_url())?;
     node.events.publish(Event::PeerFileLoaded(Box::new(file)));
     Ok(record)
 }

@@ -5,11 +5,13 @@ use serde_json::Value;
 use transport::crypto::hash::Sha512Hash;
 use transport::crypto::{SecretKey, Signature, compact};
 use transport::file::FileMetadata;
+use transport::wire::reference::BaseUrl;
 use transport::wire::{Address, DeviceId, FileId, FileReference, Timestamp};
 
 use crate::Result;
 use crate::dto;
 use crate::store::{Object, StoreError, collection};
+use crate::token::place;
 
 /// The value of `@type`.
 const TYPE: &str = "File";
@@ -82,25 +84,30 @@ impl FileRecord {
     ///
     /// # Errors
     /// [`crate::Error::Config`] if the URL cannot stand in references.
-    pub(crate) fn to_dto(&self, id: FileId, base_url: &str) -> Result<dto::File> {
+    pub(crate) fn into_dto(self, id: FileId, base_url: &str) -> Result<dto::File> {
+        Ok(self.into_dto_at(id, &place(base_url)?))
+    }
+
+    /// The same for a URL that was checked before.
+    pub(crate) fn into_dto_at(self, id: FileId, place: &BaseUrl) -> dto::File {
         let reference = FileReference::new(id.clone(), (&self.secret_key).into());
-        Ok(dto::File {
+        dto::File {
             id,
             is_own: self.is_own,
-            filename: self.filename.clone(),
-            tags: self.tags.clone(),
+            filename: self.filename,
+            tags: self.tags,
             filesize: self.filesize,
             created_at: self.created_at,
-            created_by: self.created_by.clone(),
-            created_by_device: self.created_by_device.clone(),
+            created_by: self.created_by,
+            created_by_device: self.created_by_device,
             expires_at: self.expires_at,
-            mimetype: self.mimetype.clone(),
-            title: self.title.clone(),
-            description: self.description.clone(),
-            reference: dto::Reference::of(reference, base_url)?,
-            owner: self.owner.clone(),
-            ownership_token: self.ownership_token.clone().filter(|_| self.is_own),
+            mimetype: self.mimetype,
+            title: self.title,
+            description: self.description,
+            reference: dto::Reference::of(&reference, place),
+            owner: self.owner,
+            ownership_token: self.ownership_token.filter(|_| self.is_own),
             ownership_is_locked: self.ownership_is_locked.filter(|locked| *locked),
-        })
+        }
     }
 }

@@ -35,6 +35,8 @@ pub(crate) struct Query {
     /// Fields that are asked for, each with all it has to meet.
     filters: Vec<(&'static Field, Conditions)>,
     ownership: Ownership,
+    /// The value of `@type` that objects have, if they have one.
+    type_name: Option<&'static str>,
 }
 
 impl Query {
@@ -62,13 +64,19 @@ impl Query {
                 filters.push((field, field.conditions(&values)?));
             }
         }
-        Ok(Self { filters, ownership })
+        Ok(Self { filters, ownership, type_name: None })
+    }
+
+    /// The same filter, for objects of this type only. Those that do not say what they are count as of it.
+    pub(crate) fn of_type(self, type_name: &'static str) -> Self {
+        Self { type_name: Some(type_name), ..self }
     }
 
     /// The root members that [`Query::matches`] looks at.
     pub(crate) fn members(&self) -> Vec<&'static str> {
         let ownership = (self.ownership != Ownership::Any).then_some("isOwn");
-        ownership.into_iter().chain(self.filters.iter().map(|(field, _)| field.root())).collect()
+        let kind = self.type_name.and(Some("@type"));
+        ownership.into_iter().chain(kind).chain(self.filters.iter().map(|(field, _)| field.root())).collect()
     }
 
     /// Whether an object with these members matches.
@@ -79,7 +87,10 @@ impl Query {
             Ownership::Own => own,
             Ownership::Peer => !own,
         };
-        shown && self.filters.iter().all(|(field, conditions)| conditions.are_met_by(field.value(object).as_deref()))
+        let fits = self.type_name.is_none_or(|name| object.get("@type").is_none_or(|given| given == name));
+        shown
+            && fits
+            && self.filters.iter().all(|(field, conditions)| conditions.are_met_by(field.value(object).as_deref()))
     }
 }
 

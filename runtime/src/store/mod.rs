@@ -13,6 +13,7 @@
 //! async code.
 
 mod batch;
+mod cbor;
 mod error;
 mod key;
 mod migration;
@@ -21,6 +22,7 @@ mod open;
 mod projection;
 mod sealing;
 mod view;
+mod walk;
 
 pub(crate) mod collection {
     //! Names of the synchronised collections, shared with every device of the identity.
@@ -53,6 +55,7 @@ pub(crate) use self::key::{MAX_COLLECTION, MAX_NAME};
 pub(crate) use self::object::{Object, Properties};
 pub(crate) use self::sealing::StoreSecret;
 pub(crate) use self::view::View;
+pub(crate) use self::walk::{Record, Walk};
 
 use self::sealing::Sealing;
 use crate::vault::StoreKeySource;

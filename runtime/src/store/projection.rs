@@ -3,31 +3,37 @@
 //! Records are CBOR (RFC 8949). Members that nobody asked for are stepped over by their lengths.
 
 use super::object::Properties;
-use super::sealing;
-use super::{Result, StoreError};
+use super::{Result, StoreError, cbor};
 
 /// Major types of RFC 8949 section 3.1 that matter for stepping over an item.
 const BYTES: u8 = 2;
-const TEXT: u8 = 3;
-const ARRAY: u8 = 4;
-const MAP: u8 = 5;
+pub(super) const TEXT: u8 = 3;
+pub(super) const ARRAY: u8 = 4;
+pub(super) const MAP: u8 = 5;
 const TAG: u8 = 6;
 
 /// The named root members of a [`StoredObject`](super::object::StoredObject), as far as it has them.
 pub(super) fn decode(record: &[u8], members: &[&str]) -> Result<Properties> {
     let mut picked = Properties::new();
+    decode_into(&mut picked, record, members)?;
+    Ok(picked)
+}
+
+/// The same in the place of what was picked before: many records need one map.
+pub(super) fn decode_into(picked: &mut Properties, record: &[u8], members: &[&str]) -> Result<()> {
+    picked.clear();
     for entry in Entries::of(record)? {
         let (name, value) = entry?;
         if name == "p" {
             for entry in Entries::of(value)? {
                 let (name, value) = entry?;
                 if members.contains(&name) {
-                    picked.insert(name.to_owned(), sealing::decode(value)?);
+                    picked.insert(name.to_owned(), cbor::from_slice(value)?);
                 }
             }
         }
     }
-    Ok(picked)
+    Ok(())
 }
 
 /// Names and encoded values of a map with text keys.
@@ -64,7 +70,7 @@ impl<'a> Iterator for Entries<'a> {
 }
 
 /// What follows the first item.
-fn skip(bytes: &[u8]) -> Option<&[u8]> {
+pub(super) fn skip(bytes: &[u8]) -> Option<&[u8]> {
     let mut items: u64 = 1;
     let mut rest = bytes;
     while items > 0 {
@@ -84,7 +90,7 @@ fn skip(bytes: &[u8]) -> Option<&[u8]> {
 }
 
 /// Major type and argument of the first item, and what follows its head. Records have definite lengths only.
-fn head(bytes: &[u8]) -> Option<(u8, u64, &[u8])> {
+pub(super) fn head(bytes: &[u8]) -> Option<(u8, u64, &[u8])> {
     let (first, rest) = bytes.split_first()?;
     let length = match first & 0x1f {
         small @ 0..=23 => return Some((first >> 5, u64::from(small), rest)),
@@ -106,6 +112,7 @@ mod tests {
 
     use super::*;
     use crate::store::object::StoredObject;
+    use crate::store::sealing;
 
     fn record(properties: serde_json::Value) -> Vec<u8> {
         let properties = properties.as_object().unwrap().clone();

@@ -93,7 +93,7 @@ async fn update(
         let Some(mut file) = file(view, id)? else { return Ok((batch, None)) };
         change(&mut file.properties);
         let (id, record) = FileRecord::read(&file)?;
-        let described = record.to_dto(id, &context.account.client().config().base_url)?;
+        let described = record.into_dto(id, &context.account.client().config().base_url)?;
         batch.record_update(file);
         Ok((batch, Some(described)))
     };

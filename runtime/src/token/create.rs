@@ -60,7 +60,7 @@ impl NewToken {
             node.remember(record.to_object(&created.id)).await?;
         }
         info!(token = crate::logging::short(&created.id), ephemeral = self.ephemeral, "token created");
-        let token = record.to_dto(created.id, node.base_url(), self.ephemeral)?;
+        let token = record.into_dto(created.id, node.base_url(), self.ephemeral)?;
         node.events.publish(Event::TokenCreated(Box::new(token.clone())));
         Ok(token)
     }

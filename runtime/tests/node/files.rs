@@ -82,9 +82,9 @@ async fn an_ephemeral_token_works_but_is_not_remembered() {
     );
     assert_eq!(code(alice.tokens().token(&token.id).await), "error.runtime.recordNotFound");
     assert_eq!(code(alice.tokens().delete_token(&token.id).await), "error.runtime.recordNotFound");
-    assert!(alice.tokens().tokens(Ownership::Any, &[]).await.unwrap().is_empty());
+    assert!(alice.tokens().tokens(Ownership::Any, &[]).unwrap().collect().await.unwrap().is_empty());
     assert!(load_file(&bob, &token.reference, None).await.is_ok());
-    assert!(bob.tokens().tokens(Ownership::Any, &[]).await.unwrap().is_empty());
+    assert!(bob.tokens().tokens(Ownership::Any, &[]).unwrap().collect().await.unwrap().is_empty());
 }
 
 #[tokio::test]
@@ -95,7 +95,7 @@ async fn each_token_for_a_file_is_a_new_one() {
     let first = alice.files().create_token_for_file(&file.id, stored()).await.unwrap();
     let second = alice.files().create_token_for_file(&file.id, stored()).await.unwrap();
     assert_ne!(first.reference, second.reference);
-    let listed = alice.tokens().tokens(Ownership::Own, &[]).await.unwrap();
+    let listed = alice.tokens().tokens(Ownership::Own, &[]).unwrap().collect().await.unwrap();
     assert_eq!(listed, [first, second]);
 }
 
@@ -221,7 +221,7 @@ async fn bad_uploads_are_refused_and_leave_nothing_behind() {
         code(alice.files().upload_own_file(file("..", "a")).await),
         "error.runtime.validation.invalidPropertyValue"
     );
-    assert!(alice.files().files(Ownership::Any, &[]).await.unwrap().is_empty());
+    assert!(alice.files().files(Ownership::Any, &[]).unwrap().collect().await.unwrap().is_empty());
     assert_eq!(temporary_files(alice.config()), 0);
     assert!(alice.files().upload_own_file(file("a", vec![0; 1_500_000])).await.is_ok());
 }
@@ -384,14 +384,14 @@ async fn lists_are_filtered_and_in_order() {
     load_file(&alice, &bobs.reference, None).await.unwrap();
     let names = async |ownership, parameters: &[(&str, &str)]| {
         let parameters: Vec<_> = parameters.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
-        let files = alice.files().files(ownership, &parameters).await.unwrap();
+        let files = alice.files().files(ownership, &parameters).unwrap().collect().await.unwrap();
         files.into_iter().map(|file| file.filename).collect::<Vec<_>>()
     };
     assert_eq!(names(Ownership::Any, &[]).await, ["z.txt", "a.txt", "m.txt", "b.txt"]);
     assert_eq!(names(Ownership::Own, &[]).await, ["z.txt", "a.txt", "m.txt"]);
     assert_eq!(names(Ownership::Peer, &[("isOwn", "true")]).await, ["b.txt"]);
     assert_eq!(names(Ownership::Any, &[("filename", "~^[ab]")]).await, ["a.txt", "b.txt"]);
-    let unknown = alice.files().files(Ownership::Any, &[("owner".into(), "x".into())]).await;
+    let unknown = alice.files().files(Ownership::Any, &[("owner".into(), "x".into())]);
     assert_eq!(unknown.unwrap_err().to_string(), "query must NOT have additional properties");
 }
 

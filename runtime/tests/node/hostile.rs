@@ -81,7 +81,7 @@ async fn altered_file_metadata_are_refused() {
         });
         assert_ne!(code(load_file(&bob, &uploaded.reference, None).await), "no error", "change {number}");
     }
-    assert!(bob.files().files(Ownership::Any, &[]).await.unwrap().is_empty());
+    assert!(bob.files().files(Ownership::Any, &[]).unwrap().collect().await.unwrap().is_empty());
     assert!(load_file(&bob, &uploaded.reference, None).await.is_ok());
 }
 
@@ -107,6 +107,6 @@ async fn altered_and_exchanged_token_contents_are_refused() {
         answer.to_string().into()
     });
     assert_eq!(code(load_token(&bob, &token.reference, None).await), "error.runtime.unknown");
-    assert!(bob.tokens().tokens(Ownership::Any, &[]).await.unwrap().is_empty());
+    assert!(bob.tokens().tokens(Ownership::Any, &[]).unwrap().collect().await.unwrap().is_empty());
     assert!(load_token(&bob, &token.reference, None).await.is_ok());
 }

@@ -17,8 +17,11 @@ async fn a_restart_finds_the_identity_and_everything_that_was_acknowledged() {
     drop(alice);
     let alice = world.node("alice").await;
     assert_eq!(alice.account().identity_info().await.unwrap(), identity);
-    assert_eq!(alice.files().files(Ownership::Any, &[]).await.unwrap(), std::slice::from_ref(&uploaded));
-    assert_eq!(alice.tokens().tokens(Ownership::Any, &[]).await.unwrap(), [token]);
+    assert_eq!(
+        alice.files().files(Ownership::Any, &[]).unwrap().collect().await.unwrap(),
+        std::slice::from_ref(&uploaded)
+    );
+    assert_eq!(alice.tokens().tokens(Ownership::Any, &[]).unwrap().collect().await.unwrap(), [token]);
     assert_eq!(bytes_of(&alice, &uploaded).await.unwrap(), b"kept");
 }
 

@@ -132,11 +132,11 @@ async fn an_ephemeral_load_is_not_remembered() {
     let request = LoadPeerToken { reference: token.reference.url.clone(), ephemeral: true, password: None };
     let loaded = bob.tokens().load_peer_token(request.clone()).await.unwrap();
     assert!(loaded.is_ephemeral);
-    assert!(bob.tokens().tokens(Ownership::Any, &[]).await.unwrap().is_empty());
+    assert!(bob.tokens().tokens(Ownership::Any, &[]).unwrap().collect().await.unwrap().is_empty());
     assert!(!load_token(&bob, &token.reference, None).await.unwrap().is_ephemeral);
     let known = bob.tokens().load_peer_token(request).await.unwrap();
     assert!(!known.is_ephemeral, "it is stored now");
-    assert_eq!(bob.tokens().tokens(Ownership::Peer, &[]).await.unwrap(), [known]);
+    assert_eq!(bob.tokens().tokens(Ownership::Peer, &[]).unwrap().collect().await.unwrap(), [known]);
 }
 
 #[tokio::test]
@@ -146,7 +146,7 @@ async fn tokens_expire_for_others_and_stay_listed() {
     let token = alice.tokens().create_own_token(own_token(json!({}), world.at(60))).await.unwrap();
     world.clock.advance(Duration::from_secs(61));
     assert_eq!(code(load_token(&bob, &token.reference, None).await), "error.runtime.recordNotFound");
-    assert_eq!(alice.tokens().tokens(Ownership::Own, &[]).await.unwrap(), [token]);
+    assert_eq!(alice.tokens().tokens(Ownership::Own, &[]).unwrap().collect().await.unwrap(), [token]);
 }
 
 #[tokio::test]
@@ -175,7 +175,7 @@ async fn a_token_that_is_gone_at_the_backbone_counts_as_deleted() {
     assert_eq!(code(alice.tokens().delete_token(&token.id).await), "error.transport.request.network");
     assert!(alice.tokens().token(&token.id).await.is_ok());
     alice.tokens().delete_token(&token.id).await.unwrap();
-    assert!(alice.tokens().tokens(Ownership::Any, &[]).await.unwrap().is_empty());
+    assert!(alice.tokens().tokens(Ownership::Any, &[]).unwrap().collect().await.unwrap().is_empty());
 }
 
 #[tokio::test]
@@ -225,10 +225,10 @@ async fn a_backbone_that_is_away_is_named_and_nothing_is_kept() {
     world.faults.inject(Matching::path("/Tokens"), Fault::DropBefore);
     let refusal = alice.tokens().create_own_token(own_token(json!({}), world.at(60))).await;
     assert_eq!(code(refusal), "error.transport.request.network");
-    assert!(alice.tokens().tokens(Ownership::Any, &[]).await.unwrap().is_empty());
+    assert!(alice.tokens().tokens(Ownership::Any, &[]).unwrap().collect().await.unwrap().is_empty());
     world.faults.clear();
     alice.tokens().create_own_token(own_token(json!({}), world.at(60))).await.unwrap();
-    assert_eq!(alice.tokens().tokens(Ownership::Any, &[]).await.unwrap().len(), 1);
+    assert_eq!(alice.tokens().tokens(Ownership::Any, &[]).unwrap().collect().await.unwrap().len(), 1);
 }
 
 #[tokio::test]
@@ -239,7 +239,8 @@ async fn tokens_are_filtered_by_what_protects_them() {
     let request = CreateOwnToken { password_protection: protected("pw"), ..own_token(json!({}), world.at(90)) };
     let locked = alice.tokens().create_own_token(request).await.unwrap();
     let found = async |name: &str, value: &str| {
-        let tokens = alice.tokens().tokens(Ownership::Own, &[(name.into(), value.into())]).await.unwrap();
+        let tokens =
+            alice.tokens().tokens(Ownership::Own, &[(name.into(), value.into())]).unwrap().collect().await.unwrap();
         tokens.into_iter().map(|token| token.id).collect::<Vec<_>>()
     };
     let (plain, locked) = ([plain.id], [locked.id]);

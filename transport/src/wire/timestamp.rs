@@ -61,10 +61,47 @@ impl Timestamp {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
 
-    fn to_offset_date_time(self) -> OffsetDateTime {
-        OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.0) * 1_000_000)
-            .expect("construction keeps the value inside years 0 to 9999")
+    /// `YYYY-MM-DDTHH:mm:ss.SSSZ` in ASCII.
+    fn to_digits(self) -> [u8; 24] {
+        let (day, millisecond) = (self.0.div_euclid(DAY), self.0.rem_euclid(DAY));
+        let (year, month, day) = civil(day);
+        let mut text = *b"0000-00-00T00:00:00.000Z";
+        let mut put = |range: std::ops::Range<usize>, mut number: i64| {
+            for digit in text[range].iter_mut().rev() {
+                *digit += u8::try_from(number % 10).unwrap_or_default();
+                number /= 10;
+            }
+        };
+        put(0..4, year);
+        put(5..7, month);
+        put(8..10, day);
+        put(11..13, millisecond / 3_600_000);
+        put(14..16, millisecond / 60_000 % 60);
+        put(17..19, millisecond / 1000 % 60);
+        put(20..23, millisecond % 1000);
+        text
     }
+}
+
+/// Milliseconds of a day.
+const DAY: i64 = 86_400_000;
+
+/// Year, month and day of a day since 1970-01-01, in the proleptic Gregorian calendar.
+///
+/// Years begin in March here, so that the day that is not in every year is the last one of its year; 400 of them are an
+/// era of 146,097 days.
+fn civil(day: i64) -> (i64, i64, i64) {
+    const ERA: i64 = 146_097;
+    // From 0000-03-01.
+    let day = day + 719_468;
+    let (era, day) = (day.div_euclid(ERA), day.rem_euclid(ERA));
+    let year = (day - day / 1460 + day / 36_524 - day / (ERA - 1)) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    // Five months from March on have 153 days, and so do the next five.
+    let month = (5 * day + 2) / 153;
+    let day = day - (153 * month + 2) / 5 + 1;
+    let is_next_year = month >= 10;
+    (era * 400 + year + i64::from(is_next_year), if is_next_year { month - 9 } else { month + 3 }, day)
 }
 
 impl From<std::time::SystemTime> for Timestamp {
@@ -76,15 +113,7 @@ impl From<std::time::SystemTime> for Timestamp {
 
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let utc = self.to_offset_date_time();
-        let (hour, minute, second, millisecond) = utc.to_hms_milli();
-        write!(
-            f,
-            "{:04}-{:02}-{:02}T{hour:02}:{minute:02}:{second:02}.{millisecond:03}Z",
-            utc.year(),
-            u8::from(utc.month()),
-            utc.day()
-        )
+        f.write_str(std::str::from_utf8(&self.to_digits()).map_err(|_| fmt::Error)?)
     }
 }
 
@@ -132,6 +161,23 @@ mod tests {
         assert_eq!(Timestamp::MAX.to_string(), "9999-12-31T23:59:59.999Z");
         assert_eq!(Timestamp::MIN.to_string(), "0000-01-01T00:00:00.000Z");
         assert_eq!("9999-12-31T00:00:00.000Z".parse(), Ok(Timestamp::NEVER));
+    }
+
+    #[test]
+    fn every_day_of_the_calendar_is_printed() {
+        let mut date = time::Date::from_calendar_date(0, time::Month::January, 1).unwrap();
+        let mut milliseconds = Timestamp::MIN.0;
+        loop {
+            let text = Timestamp(milliseconds + milliseconds.rem_euclid(86_399_999)).to_string();
+            let expected = format!("{:04}-{:02}-{:02}T", date.year(), u8::from(date.month()), date.day());
+            assert!(text.starts_with(&expected), "{text}, not {expected}");
+            assert_eq!(text.parse(), Ok(Timestamp(milliseconds + milliseconds.rem_euclid(86_399_999))));
+            milliseconds += DAY;
+            match date.next_day().filter(|date| date.year() <= 9999) {
+                Some(next) => date = next,
+                None => return,
+            }
+        }
     }
 
     #[test]

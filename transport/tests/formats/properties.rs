@@ -9,6 +9,7 @@ use transport::crypto::{Cipher, CryptoObject, Form, SecretKey};
 use transport::file::{FileMetadata, Opener, sealed_length};
 use transport::token::{self, TokenContent};
 use transport::wire::password::{PasswordLocationIndicator, PasswordType, SharedPasswordProtection};
+use transport::wire::reference::BaseUrl;
 use transport::wire::{Address, AnyReference, ReferenceKey, Timestamp, TokenReference, json};
 
 use crate::file::{metadata, open, seal};
@@ -60,6 +61,13 @@ proptest! {
         if let Some(url) = reference.to_url(Some("a b&c")) {
             prop_assert_eq!(TokenReference::parse(&url).unwrap(), reference);
         }
+    }
+
+    #[test]
+    fn both_forms_at_once_are_those_one_by_one(reference in reference()) {
+        let place = BaseUrl::parse(reference.backbone_base_url.as_deref().unwrap_or("https://a.b/c/")).unwrap();
+        let placed = reference.clone().at(place.as_str()).unwrap();
+        prop_assert_eq!(reference.forms_at(&place), (placed.to_truncated(), placed.to_url(None).unwrap()));
     }
 
     #[test]

@@ -110,7 +110,7 @@ impl Access {
 
     pub(crate) async fn files(&self, ownership: Ownership, query: &[(String, String)]) -> Result<Vec<File>, Failure> {
         match self {
-            Self::Here(node) => Ok(node.runtime.files().files(ownership, query).await?),
+            Self::Here(node) => Ok(node.runtime.files().files(ownership, query)?.collect().await?),
             Self::There { client, .. } => client.files(ownership, query).await,
         }
     }
@@ -195,7 +195,7 @@ impl Access {
 
     pub(crate) async fn tokens(&self, ownership: Ownership, query: &[(String, String)]) -> Result<Vec<Token>, Failure> {
         match (self, ownership) {
-            (Self::Here(node), _) => Ok(node.runtime.tokens().tokens(ownership, query).await?),
+            (Self::Here(node), _) => Ok(node.runtime.tokens().tokens(ownership, query)?.collect().await?),
             (Self::There { client, .. }, Ownership::Any) => {
                 let mut tokens = client.tokens(Ownership::Own, query).await?;
                 tokens.extend(client.tokens(Ownership::Peer, query).await?);

@@ -7,6 +7,26 @@ use url::Url;
 
 use super::ReferenceError;
 
+/// The address of a backbone that can stand in references: an absolute http or https URL without a trailing slash.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BaseUrl(String);
+
+impl BaseUrl {
+    /// Checks an address. Trailing slashes are cut off.
+    ///
+    /// # Errors
+    /// [`ReferenceError::BaseUrl`] if it cannot stand in a reference.
+    pub fn parse(text: &str) -> Result<Self, ReferenceError> {
+        check(text).map(Self)
+    }
+
+    /// The address as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
 /// The URL as given, without trailing slashes.
 pub(super) fn check(text: &str) -> Result<String, ReferenceError> {
     let breaks_syntax =

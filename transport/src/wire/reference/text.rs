@@ -2,7 +2,9 @@
 
 use url::form_urlencoded::byte_serialize;
 
-use super::{KEY_ALGORITHM, MAX_REFERENCE_LENGTH, Referable, Reference, ReferenceError, ReferenceKey, base_url};
+use super::{
+    BaseUrl, KEY_ALGORITHM, MAX_REFERENCE_LENGTH, Referable, Reference, ReferenceError, ReferenceKey, base_url,
+};
 use crate::wire::bytes::{from_base64, from_base64url, to_base64, to_base64url};
 use crate::wire::password::{PasswordLocationIndicator, PasswordProtectionError, SharedPasswordProtection};
 
@@ -92,6 +94,13 @@ pub(super) fn url<I: Referable>(reference: &Reference<I>, app: Option<&str>) -> 
     let query = app.map(|app| format!("?app={}", byte_serialize(app.as_bytes()).collect::<String>()));
     let fragment = to_base64url(secret_parts(reference).as_bytes());
     Some(format!("{base_url}/r/{}{}#{fragment}", reference.id, query.unwrap_or_default()))
+}
+
+pub(super) fn forms<I: Referable>(reference: &Reference<I>, place: &BaseUrl) -> (String, String) {
+    let (id, base_url, parts) = (&reference.id, place.as_str(), secret_parts(reference));
+    let truncated = to_base64url([id.as_ref(), "@", base_url, "|", &parts].concat().as_bytes());
+    let url = [base_url, "/r/", id.as_ref(), "#", &to_base64url(parts.as_bytes())].concat();
+    (truncated, url)
 }
 
 fn secret_parts<I: Referable>(reference: &Reference<I>) -> String {

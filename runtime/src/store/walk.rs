@@ -1,0 +1,259 @@
+//! Reading a collection page by page: each page takes bounded time and bounded memory, however long the collection is.
+//!
+//! # Contract
+//!
+//! - Objects come in the order in which they were first stored.
+//! - An object that is stored during the whole walk is found exactly once, in the version of one moment during it. One that
+//!   is removed meanwhile is found once or not at all. One that is added after the walk began is not found, so that every
+//!   walk ends. This rests on sequence numbers that grow and are never used again.
+//! - A page reads at most [`MAX_SCANNED`] records and ends with the record that brings what it holds to
+//!   [`MAX_PAGE_BYTES`] or more. No lock is held between pages.
+
+use std::borrow::Cow;
+use std::str::FromStr;
+
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+
+use super::object::Properties;
+use super::{Result, Store, StoreError, cbor, key, projection};
+
+/// Most records that are read for one page, whether they match or not.
+pub(crate) const MAX_SCANNED: usize = 512;
+/// A page that holds records of this many bytes ends.
+pub(crate) const MAX_PAGE_BYTES: usize = 64 * 1024;
+
+/// How far a walk over a collection has come.
+#[derive(Debug)]
+pub(crate) struct Walk {
+    collection: String,
+    /// Sequence numbers that are left; none when the walk has ended.
+    left: Option<(u64, u64)>,
+}
+
+/// An object that matched, not read beyond what it took to know that.
+pub(crate) struct Record {
+    plain: Vec<u8>,
+}
+
+/// An object as it is on disk, see [`StoredObject`](super::object::StoredObject).
+#[derive(Deserialize)]
+struct Stored<'a, T> {
+    #[serde(rename = "i", borrow)]
+    id: Cow<'a, str>,
+    #[serde(rename = "p")]
+    properties: T,
+}
+
+impl Record {
+    /// The id of the object.
+    pub(crate) fn id(&self) -> Result<String> {
+        Ok(cbor::from_slice::<Stored<'_, IgnoredAny>>(&self.plain)?.id.into_owned())
+    }
+
+    /// The object as an `I` and a `T`, read without a detour.
+    ///
+    /// # Errors
+    /// It is something else.
+    pub(crate) fn read<'a, I: FromStr, T: Deserialize<'a>>(&'a self) -> Result<(I, T)> {
+        let Stored { id, properties } = cbor::from_slice(&self.plain)?;
+        Ok((id.parse().map_err(|_| StoreError::Damaged)?, properties))
+    }
+}
+
+impl Walk {
+    /// Whether there is another page. It may turn out to be empty.
+    pub(crate) fn has_more(&self) -> bool {
+        self.left.is_some()
+    }
+}
+
+impl Store {
+    /// Starts a walk over a collection as it is now.
+    pub(crate) fn walk(&self, collection: &str) -> Result<Walk> {
+        let (from, until) = key::range(&key::objects(collection)?);
+        let newest = self.disk.keys(&from, Some(&until)).next_back().transpose()?;
+        let end = newest.map(|key| key::sequence_of(&key)).transpose()?;
+        Ok(Walk { collection: collection.to_owned(), left: end.map(|end| (0, end)) })
+    }
+
+    /// The next page of a walk: objects that match.
+    ///
+    /// `matches` is shown the root members named by `members` only.
+    ///
+    /// # Errors
+    /// The store cannot be read. The walk stays where it was.
+    pub(crate) fn page(
+        &self,
+        walk: &mut Walk,
+        members: &[&str],
+        matches: impl Fn(&Properties) -> bool,
+    ) -> Result<Vec<Record>> {
+        let mut page = Vec::new();
+        let Some((first, end)) = walk.left else { return Ok(page) };
+        let from = key::object_at(&walk.collection, first)?;
+        let until = key::range(&key::object_at(&walk.collection, end)?).1;
+        let (mut scanned, mut bytes, mut picked) = (0, 0, Properties::new());
+        for record in self.disk.range(&from, Some(&until)) {
+            let (key, sealed) = record?;
+            let plain = self.sealing.open(&key, &sealed)?;
+            projection::decode_into(&mut picked, &plain, members)?;
+            if matches(&picked) {
+                bytes += plain.len();
+                page.push(Record { plain });
+            }
+            scanned += 1;
+            if scanned == MAX_SCANNED || bytes >= MAX_PAGE_BYTES {
+                let sequence = key::sequence_of(&key)?;
+                walk.left = (sequence < end).then(|| (sequence + 1, end));
+                return Ok(page);
+            }
+        }
+        walk.left = None;
+        Ok(page)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::{Batch, Object};
+    use crate::vault::StoreKeySource;
+    use super::*;
+
+    struct Scene {
+        store: Store,
+        _directory: tempfile::TempDir,
+    }
+
+    impl Scene {
+        fn new() -> Self {
+            let directory = tempfile::tempdir().unwrap();
+            let store = Store::open(directory.path(), &StoreKeySource::File(directory.path().join("store.key")), false).unwrap();
+            Self { store, _directory: directory }
+        }
+
+        async fn with(count: usize) -> Self {
+            let scene = Self::new();
+            scene.add(0..count).await;
+            scene
+        }
+
+        async fn add(&self, numbers: std::ops::Range<usize>) {
+            let mut batch = Batch::new();
+            for number in numbers {
+                batch.put_object(object(&number.to_string(), json!({ "number": number })));
+            }
+            self.store.commit(batch).await.unwrap();
+        }
+
+        async fn remove(&self, numbers: impl IntoIterator<Item = usize>) {
+            let mut batch = Batch::new();
+            for number in numbers {
+                batch.delete_object("Things", &number.to_string());
+            }
+            self.store.commit(batch).await.unwrap();
+        }
+
+        fn page(&self, walk: &mut Walk) -> Vec<usize> {
+            numbers(self.store.page(walk, &[], |_| true).unwrap())
+        }
+    }
+
+    #[derive(Deserialize)]
+    struct Thing {
+        number: usize,
+    }
+
+    fn object(id: &str, properties: serde_json::Value) -> Object {
+        Object::new("Things", id, properties.as_object().unwrap().clone())
+    }
+
+    fn numbers(page: Vec<Record>) -> Vec<usize> {
+        page.iter().map(|record| record.read::<String, Thing>().unwrap().1.number).collect()
+    }
+
+    #[tokio::test]
+    async fn a_page_reads_no_more_than_its_bound() {
+        let scene = Scene::with(2 * MAX_SCANNED).await;
+        let mut walk = scene.store.walk("Things").unwrap();
+        assert_eq!(scene.page(&mut walk).len(), MAX_SCANNED);
+        assert!(walk.has_more());
+        assert_eq!(scene.page(&mut walk), (MAX_SCANNED..2 * MAX_SCANNED).collect::<Vec<_>>());
+        assert!(!walk.has_more(), "the walk knows its end without an empty page");
+        assert!(scene.page(&mut walk).is_empty());
+    }
+
+    #[tokio::test]
+    async fn records_that_do_not_match_count_too() {
+        let scene = Scene::with(2 * MAX_SCANNED + 1).await;
+        let mut walk = scene.store.walk("Things").unwrap();
+        let (mut pages, looked_at) = (0, std::cell::Cell::new(0));
+        while walk.has_more() {
+            let page = scene
+                .store
+                .page(&mut walk, &["number"], |thing| {
+                    looked_at.set(looked_at.get() + 1);
+                    thing["number"] == -1
+                })
+                .unwrap();
+            assert!(page.is_empty() && looked_at.get() <= MAX_SCANNED * (pages + 1));
+            pages += 1;
+        }
+        assert_eq!((pages, looked_at.get()), (3, 2 * MAX_SCANNED + 1));
+    }
+
+    #[tokio::test]
+    async fn a_page_ends_with_the_record_that_fills_it() {
+        let scene = Scene::new();
+        let mut batch = Batch::new();
+        for (number, length) in [(0, MAX_PAGE_BYTES / 2), (1, MAX_PAGE_BYTES / 2), (2, 3 * MAX_PAGE_BYTES), (3, 1)] {
+            let properties = json!({ "number": number, "text": "x".repeat(length) });
+            batch.put_object(object(&number.to_string(), properties));
+        }
+        scene.store.commit(batch).await.unwrap();
+        let mut walk = scene.store.walk("Things").unwrap();
+        assert_eq!(
+            [scene.page(&mut walk), scene.page(&mut walk), scene.page(&mut walk)],
+            [vec![0, 1], vec![2], vec![3]]
+        );
+        assert!(!walk.has_more());
+    }
+
+    #[tokio::test]
+    async fn what_is_there_all_the_time_is_found_once_and_what_is_added_is_not() {
+        let scene = Scene::with(3 * MAX_SCANNED).await;
+        let mut walk = scene.store.walk("Things").unwrap();
+        let mut found = scene.page(&mut walk);
+        // Before and behind the place of the walk; one is stored again at once, and so gets a new place.
+        scene.remove([0, 1, 2 * MAX_SCANNED]).await;
+        scene.add(0..1).await;
+        scene.add(3 * MAX_SCANNED..4 * MAX_SCANNED).await;
+        while walk.has_more() {
+            found.extend(scene.page(&mut walk));
+        }
+        assert_eq!(found, (0..3 * MAX_SCANNED).filter(|number| *number != 2 * MAX_SCANNED).collect::<Vec<_>>());
+    }
+
+    #[tokio::test]
+    async fn an_empty_collection_has_no_page() {
+        let scene = Scene::with(1).await;
+        assert!(!scene.store.walk("Thing").unwrap().has_more());
+        scene.remove([0]).await;
+        assert!(!scene.store.walk("Things").unwrap().has_more());
+    }
+
+    #[tokio::test]
+    async fn a_record_of_another_form_is_named_and_does_not_hide_the_others() {
+        let scene = Scene::with(1).await;
+        let mut batch = Batch::new();
+        batch.put_object(object("odd", json!({ "number": "three" }))).put_object(object("4", json!({ "number": 4 })));
+        scene.store.commit(batch).await.unwrap();
+        let mut walk = scene.store.walk("Things").unwrap();
+        let page = scene.store.page(&mut walk, &[], |_| true).unwrap();
+        let read: Vec<_> =
+            page.iter().map(|record| (record.id().unwrap(), record.read::<String, Thing>().is_ok())).collect();
+        assert_eq!(read, [("0", true), ("odd", false), ("4", true)].map(|(id, fits)| (id.to_owned(), fits)));
+    }
+}
