@@ -49,8 +49,8 @@ pub(crate) async fn load(
 
 /// The stored file with this id.
 pub(crate) fn stored(view: &View<'_>, id: &FileId) -> Result<Option<FileRecord>> {
-    let Some(object) = view.object(collection::FILES, id.as_str())? else { return Ok(None) };
-    Ok(Some(FileRecord::read(&object)?.1))
+    let Some(record) = view.record(collection::FILES, id.as_str())? else { return Ok(None) };
+    Ok(Some(record.read::<FileId, FileRecord>()?.1))
 }
 
 fn open(node: &Node, id: &FileId, answer: &BackboneFile, metadata_key: SecretKey) -> Result<FileRecord> {

@@ -4,7 +4,7 @@ use serde::de::DeserializeOwned;
 use transport::datawallet::PendingModification;
 
 use super::object::{Object, Properties, StoredObject};
-use super::{Result, Store, key, projection, sealing};
+use super::{Record, Result, Store, key, projection, sealing};
 
 /// Records that are read at a time from what is on its way.
 const PAGE: usize = 256;
@@ -26,10 +26,18 @@ impl<'a> View<'a> {
 
     /// One object.
     pub(crate) fn object(&self, collection: &str, id: &str) -> Result<Option<Object>> {
+        let Some(plain) = self.plain(collection, id)? else { return Ok(None) };
+        Ok(Some(sealing::decode::<StoredObject>(&plain)?.into_object(collection)))
+    }
+
+    /// The same, not read yet.
+    pub(crate) fn record(&self, collection: &str, id: &str) -> Result<Option<Record>> {
+        Ok(self.plain(collection, id)?.map(Record::new))
+    }
+
+    fn plain(&self, collection: &str, id: &str) -> Result<Option<Vec<u8>>> {
         let Some(place) = self.read(&key::object_index(collection, id)?)? else { return Ok(None) };
-        let place = key::object_at(collection, sealing::decode(&place)?)?;
-        let Some(record) = self.read(&place)? else { return Ok(None) };
-        Ok(Some(sealing::decode::<StoredObject>(&record)?.into_object(collection)))
+        self.read(&key::object_at(collection, sealing::decode(&place)?)?)
     }
 
     /// Objects of a collection that match, in the order in which they were first stored.

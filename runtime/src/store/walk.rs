@@ -46,6 +46,11 @@ struct Stored<'a, T> {
 }
 
 impl Record {
+    /// From an opened record.
+    pub(super) fn new(plain: Vec<u8>) -> Self {
+        Self { plain }
+    }
+
     /// The id of the object.
     pub(crate) fn id(&self) -> Result<String> {
         Ok(cbor::from_slice::<Stored<'_, IgnoredAny>>(&self.plain)?.id.into_owned())

@@ -22,7 +22,7 @@ use crate::{Error, Result};
 const INLINE_BYTES: usize = 32;
 const PLACE_BYTES: usize = 16;
 /// Bytes of pages that sled keeps in memory.
-const CACHE_BYTES: u64 = 16 * 1024 * 1024;
+const CACHE_BYTES: u64 = 8 * 1024 * 1024;
 /// What sled says when its file is locked; there is no error kind for it.
 const HELD: &str = "could not acquire lock";
 const RELEASE_ATTEMPTS: u32 = 100;
