@@ -57,5 +57,5 @@ mod writer;
 pub use commit::{Commit, MAX_COMMIT_BYTES, MAX_KEY_BYTES};
 pub use error::{Error, Result};
 pub use location::{Condition, Location, Staged};
-pub use lock::{DirectoryLock, NOTICE_AFTER};
+pub use lock::DirectoryLock;
 pub use store::{Admission, Latest, MAX_PENDING_COMMITS, Pair, Store, Submitted};
