@@ -1,10 +1,10 @@
 //! Opening the store: the first start, every later one, and the first one of this version.
 //!
 //! A directory that has had an identity never gets another one by itself. So a store is made only where there is no trace of
-//! an earlier one: neither its files nor its key. At the first start the store is complete before its key is written, and
+//! an earlier one: neither its files, nor its key, nor what the app writes after a start. At the first start the store is complete before its key is written, and
 //! gets its place after; a loss of power at any instant leaves a first start to be repeated, or one that is done.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use durable::{Commit, Condition, Location, private};
 
@@ -13,8 +13,6 @@ use super::sealing::{Sealing, StoreSecret};
 use super::{Result, StoreError, key};
 use crate::vault::{FoundKey, StoreKeySource};
 
-/// Locked while a process works in the data directory.
-pub(super) const LOCK_FILE: &str = "node.lock";
 /// Name of the store in the data directory.
 pub(crate) const STORE: &str = "store";
 /// Notes that there has been a store, where the key is kept elsewhere.
@@ -25,7 +23,11 @@ const MARKER_TEXT: &[u8] = b"There is a store in this directory. If it is missin
 const CANARY_TEXT: &[u8] = b"enlace store";
 
 /// Opens the store, makes it at the first start, or converts one of an earlier version.
-pub(super) fn open(data_dir: &Path, source: &StoreKeySource) -> Result<(durable::Store, Sealing)> {
+pub(super) fn open(
+    data_dir: &Path,
+    source: &StoreKeySource,
+    evidence: Option<&Path>,
+) -> Result<(durable::Store, Sealing)> {
     let location = Location::new(&data_dir.join(STORE));
     let marker = data_dir.join(MARKER);
     let found = source.find()?;
@@ -54,14 +56,30 @@ pub(super) fn open(data_dir: &Path, source: &StoreKeySource) -> Result<(durable:
             check_header(&store, &sealing)?;
             Ok((store, sealing))
         }
-        (Condition::Absent, FoundKey::Is(_)) if source.file_in(data_dir).is_some() || marker.exists() => {
-            let evidence = source.file_in(data_dir).unwrap_or(marker);
-            Err(durable::Error::StoreLost { store: location.path().to_owned(), evidence }.into())
-        }
-        (_, FoundKey::None(path)) if marker.exists() => {
+        // The marker was written after the key.
+        (Condition::Unpublished, FoundKey::None(path)) if marker.exists() => {
             Err(StoreError::KeyLost { key: path, store: location.path().to_owned() })
         }
-        (Condition::Absent | Condition::Unpublished, found) => create(&location, &marker, source, found),
+        (Condition::Absent | Condition::Unpublished, found) => {
+            let marker_there = Some(&*marker).filter(|marker| marker.exists());
+            match trace(data_dir, source, &found).or(marker_there.or(evidence).map(Path::to_owned)) {
+                Some(evidence) => Err(lost(location.path(), found, evidence)),
+                None => create(&location, &marker, source, found),
+            }
+        }
+    }
+}
+
+/// A key that was made in this directory was made for a store in it.
+fn trace(data_dir: &Path, source: &StoreKeySource, found: &FoundKey) -> Option<PathBuf> {
+    matches!(found, FoundKey::Is(_)).then(|| source.file_in(data_dir)).flatten()
+}
+
+fn lost(store: &Path, found: FoundKey, evidence: PathBuf) -> StoreError {
+    let store = store.to_owned();
+    match found {
+        FoundKey::Is(_) => durable::Error::StoreLost { store, evidence }.into(),
+        FoundKey::None(key) => StoreError::StoreAndKeyLost { store, key, evidence },
     }
 }
 
