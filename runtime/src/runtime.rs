@@ -9,7 +9,7 @@ use transport::identity::DeviceSharedSecret;
 use crate::account::Account;
 use crate::blocking::blocking;
 use crate::clock::{Clock, SystemClock};
-use crate::config::Config;
+use crate::config::{Config, StoreKey};
 use crate::event::{EventBus, EventReceiver};
 use crate::facade::{AccountFacade, ChallengesFacade, FilesFacade, IdentityMetadataFacade, TokensFacade};
 use crate::store::{Store, StoreError};
@@ -55,6 +55,16 @@ impl Runtime {
     #[must_use]
     pub fn builder(config: Config) -> RuntimeBuilder {
         RuntimeBuilder { config, clock: Arc::new(SystemClock), shared_secret: None, lock: None, evidence: Vec::new() }
+    }
+
+    /// Whether a start in a data directory would be its first one. The caller holds the directory by [`LOCK_FILE`].
+    /// `written_after_start` is as for [`RuntimeBuilder::written_after_start`]. Blocks the thread for a moment.
+    ///
+    /// # Errors
+    /// [`crate::Error::Store`] if a store or its key is missing although there was one, as for [`RuntimeBuilder::start`].
+    pub fn is_first_start(data_dir: &Path, store_key: &StoreKey, written_after_start: &[PathBuf]) -> Result<bool> {
+        let key = StoreKeySource::of(data_dir, store_key);
+        Ok(Store::is_first_start(data_dir, &key, first_existing(written_after_start))?)
     }
 
     /// The settings it runs with.
@@ -199,13 +209,17 @@ async fn open_store(
             }
             None => Arc::new(DirectoryLock::take(&config.data_dir, LOCK_FILE).map_err(StoreError::from)?),
         };
-        let evidence = evidence.iter().find(|path| path.exists());
-        let key = StoreKeySource::of(&config);
-        let store = Store::open(lock, &key, evidence.map(PathBuf::as_path), config.datawallet_enabled)?;
+        let evidence = first_existing(&evidence);
+        let key = StoreKeySource::of(&config.data_dir, &config.store_key);
+        let store = Store::open(lock, &key, evidence, config.datawallet_enabled)?;
         let temporary_directory = vault::fresh_temporary_directory(&config.data_dir)?;
         Ok((config, store, temporary_directory))
     })
     .await
+}
+
+fn first_existing(paths: &[PathBuf]) -> Option<&Path> {
+    paths.iter().map(PathBuf::as_path).find(|path| path.exists())
 }
 
 fn is_same(one: &Path, other: &Path) -> bool {

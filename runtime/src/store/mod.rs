@@ -95,6 +95,14 @@ impl Store {
         Ok(Self { disk, sealing, next_sequence, writer: Mutex::new(()), record_modifications, _lock: lock })
     }
 
+    /// Whether [`open`](Self::open) would create the store. The caller holds the directory.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open), as far as it can be told without opening the store.
+    pub(crate) fn is_first_start(data_dir: &Path, key: &StoreKeySource, evidence: Option<&Path>) -> Result<bool> {
+        open::is_first_start(data_dir, key, evidence)
+    }
+
     /// As [`open`](Self::open), in a directory that nobody holds yet.
     #[cfg(test)]
     pub(crate) fn open_in(directory: &Path, key: &StoreKeySource, record_modifications: bool) -> Result<Self> {

@@ -22,6 +22,17 @@ const MARKER_TEXT: &[u8] = b"There is a store in this directory. If it is missin
 /// Sealed under [`key::CANARY`].
 const CANARY_TEXT: &[u8] = b"enlace store";
 
+/// What a start does with what it finds.
+enum Way {
+    Open(StoreSecret),
+    /// The store is one of an earlier version.
+    Convert(StoreSecret),
+    /// A first start wrote the key, but did not move the store to its place.
+    Finish(StoreSecret),
+    /// Here was nothing yet.
+    Create(FoundKey),
+}
+
 /// Opens the store, makes it at the first start, or converts one of an earlier version.
 pub(super) fn open(
     data_dir: &Path,
@@ -30,41 +41,50 @@ pub(super) fn open(
 ) -> Result<(durable::Store, Sealing)> {
     let location = Location::new(&data_dir.join(STORE));
     let marker = data_dir.join(MARKER);
-    let found = source.find()?;
-    match (location.inspect()?, found) {
-        (Condition::Ready, FoundKey::Is(secret)) => {
-            let sealing = Sealing::new(secret);
-            let store = durable::Store::open(location.path())?;
-            check_header(&store, &sealing)?;
-            Ok((store, sealing))
+    let (store, sealing) = match way(data_dir, source, evidence)? {
+        Way::Create(found) => return create(&location, &marker, source, found),
+        Way::Open(secret) => (durable::Store::open(location.path())?, Sealing::new(secret)),
+        Way::Finish(secret) => {
+            mark(&marker, source)?;
+            (location.finish()?, Sealing::new(secret))
         }
-        (Condition::Older, FoundKey::Is(secret)) => {
+        Way::Convert(secret) => {
             let sealing = Sealing::new(secret);
             let staged = location.begin()?;
             migration::convert(location.path(), &sealing, staged.store())?;
             mark(&marker, source)?;
-            Ok((staged.publish()?, sealing))
+            return Ok((staged.publish()?, sealing));
         }
-        (Condition::Ready | Condition::Older, FoundKey::None(path)) => {
-            Err(StoreError::KeyLost { key: path, store: location.path().to_owned() })
-        }
+    };
+    check_header(&store, &sealing)?;
+    Ok((store, sealing))
+}
+
+/// Whether [`open`] would make a store. Refuses what it would refuse, as far as that can be told without opening one.
+pub(super) fn is_first_start(data_dir: &Path, source: &StoreKeySource, evidence: Option<&Path>) -> Result<bool> {
+    way(data_dir, source, evidence).map(|way| matches!(way, Way::Create(_)))
+}
+
+fn way(data_dir: &Path, source: &StoreKeySource, evidence: Option<&Path>) -> Result<Way> {
+    let location = Location::new(&data_dir.join(STORE));
+    let store = location.path();
+    let marker = Some(data_dir.join(MARKER)).filter(|marker| marker.exists());
+    match (location.inspect()?, source.find()?) {
+        (Condition::Ready, FoundKey::Is(secret)) => Ok(Way::Open(secret)),
+        (Condition::Older, FoundKey::Is(secret)) => Ok(Way::Convert(secret)),
         // The key was written after the store was complete.
-        (Condition::Unpublished, FoundKey::Is(secret)) => {
-            let sealing = Sealing::new(secret);
-            mark(&marker, source)?;
-            let store = location.finish()?;
-            check_header(&store, &sealing)?;
-            Ok((store, sealing))
+        (Condition::Unpublished, FoundKey::Is(secret)) => Ok(Way::Finish(secret)),
+        (Condition::Ready | Condition::Older, FoundKey::None(key)) => {
+            Err(StoreError::KeyLost { key, store: store.to_owned() })
         }
         // The marker was written after the key.
-        (Condition::Unpublished, FoundKey::None(path)) if marker.exists() => {
-            Err(StoreError::KeyLost { key: path, store: location.path().to_owned() })
+        (Condition::Unpublished, FoundKey::None(key)) if marker.is_some() => {
+            Err(StoreError::KeyLost { key, store: store.to_owned() })
         }
         (Condition::Absent | Condition::Unpublished, found) => {
-            let marker_there = Some(&*marker).filter(|marker| marker.exists());
-            match trace(data_dir, source, &found).or(marker_there.or(evidence).map(Path::to_owned)) {
-                Some(evidence) => Err(lost(location.path(), found, evidence)),
-                None => create(&location, &marker, source, found),
+            match trace(data_dir, source, &found).or(marker).or(evidence.map(Path::to_owned)) {
+                Some(evidence) => Err(lost(store, found, evidence)),
+                None => Ok(Way::Create(found)),
             }
         }
     }
