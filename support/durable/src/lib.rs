@@ -33,6 +33,7 @@
 //! | a bit of the journal flips | reading the value, or opening the store, is an error that names the file; nothing is guessed |
 //!
 //! Beside the store: [`private`] files and directories, and a [`DirectoryLock`].
+#![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod blocking;
 mod boot;

@@ -102,8 +102,8 @@ impl Failure {
     /// From a stable code and its text, as the node's facades and its REST interface give them.
     pub(crate) fn from_code(code: &str, message: &str) -> Self {
         let (kind, hint) = classify(code);
-        let (message, next_step) = match kind {
-            Kind::Local => split_next_step(message),
+        let (message, next_step) = match code {
+            "error.runtime.store" | "error.runtime.storageFull" => split_next_step(message),
             _ => (message, None),
         };
         let hint = next_step.or(hint).map(str::to_owned);
