@@ -39,6 +39,7 @@ impl Spool {
 
     pub(super) fn append(&mut self, more: &[u8]) -> io::Result<()> {
         if self.writes_to_disk(more.len()) {
+            durable::check_room(&self.directory, more.len() + MEMORY_LIMIT)?;
             self.spill()?;
         }
         match &mut self.storage {

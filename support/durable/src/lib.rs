@@ -49,6 +49,7 @@ mod lock;
 mod overlay;
 pub mod private;
 mod queue;
+mod room;
 #[cfg(feature = "simulation")]
 pub mod simulation;
 mod store;
@@ -59,4 +60,5 @@ pub use commit::{Commit, MAX_COMMIT_BYTES, MAX_KEY_BYTES};
 pub use error::{Error, Result};
 pub use location::{Condition, Location, Staged};
 pub use lock::DirectoryLock;
+pub use room::check_room;
 pub use store::{Admission, Latest, MAX_PENDING_COMMITS, Pair, Store, Submitted};

@@ -187,6 +187,12 @@ impl NewFile {
         Ok(Self { file, temporary: Some(temporary), target: target.to_owned() })
     }
 
+    /// What it will be called.
+    #[must_use]
+    pub fn target(&self) -> &Path {
+        &self.target
+    }
+
     /// The open file.
     pub fn file(&mut self) -> &mut File {
         &mut self.file
