@@ -12,9 +12,13 @@ use std::process::Command;
 
 use enlace_tests::{OAUTH_CLIENT, Process, Rest, World, enlace};
 use serde_json::Value;
+use tokio::task::JoinSet;
 
 /// The dialects of the REST interface.
 const DIALECTS: [&str; 2] = ["api/v2", "api/core/v1"];
+
+/// Uploads at one time.
+const UPLOADERS: usize = 8;
 
 /// A file system that is gone with this value.
 struct TinyDisk(PathBuf);
@@ -179,7 +183,7 @@ async fn a_backbone_on_a_full_disk_refuses_clearly_and_goes_on_with_room() {
     let mut backbone = serve_backbone(disk.path("data"), "127.0.0.1:0").await;
     let url = backbone.announcement["url"].as_str().unwrap().to_owned();
     let data = world.directory("node");
-    let node = Process::spawn(serve(&data, &url)).await.unwrap();
+    let mut node = Process::spawn(serve(&data, &url)).await.unwrap();
     let mut acknowledged = Vec::new();
     let rest = Rest::of(&node);
     upload_some(&rest, &mut acknowledged, 3).await;
@@ -198,6 +202,11 @@ async fn a_backbone_on_a_full_disk_refuses_clearly_and_goes_on_with_room() {
     assert_eq!(code, Some(7), "{talk}");
     assert!(talk.contains("the disk of the backbone is full") && talk.contains("hint: free some space"), "{talk}");
     assert_eq!(health(&url).await.0, 200, "a full disk is no failure");
+    // Logging in is no reason to store anything.
+    node.kill();
+    let node = Process::spawn(serve(&data, &url)).await.unwrap();
+    let rest = Rest::of(&node);
+    assert_all_there(&rest, &acknowledged).await;
     disk.free();
     upload_some(&rest, &mut acknowledged, 2).await;
     assert_all_there(&rest, &acknowledged).await;
@@ -215,9 +224,25 @@ async fn a_backbone_that_fills_its_disk_itself_keeps_everything_it_acknowledged(
     let url = backbone.announcement["url"].as_str().unwrap().to_owned();
     let node = Process::spawn(serve(&world.directory("node"), &url)).await.unwrap();
     let (rest, mut acknowledged) = (Rest::of(&node), Vec::new());
-    let (status, refusal) = upload_until_refused(&rest, &mut acknowledged).await;
-    assert!(!acknowledged.is_empty(), "{refusal}");
-    assert_eq!(status, 507, "{refusal}");
+    let mut uploading = JoinSet::new();
+    for _ in 0..UPLOADERS {
+        let rest = rest.clone();
+        uploading.spawn(async move {
+            let mut acknowledged = Vec::new();
+            let refusal = upload_until_refused(&rest, &mut acknowledged).await;
+            (acknowledged, refusal)
+        });
+    }
+    while let Some(ended) = uploading.join_next().await {
+        let (some, (status, refusal)) = ended.unwrap();
+        acknowledged.extend(some);
+        assert_eq!(
+            (status, &refusal["error"]["code"]),
+            (507, &"error.platform.insufficientStorage".into()),
+            "{refusal}"
+        );
+    }
+    assert!(acknowledged.len() > UPLOADERS);
     assert_all_there(&rest, &acknowledged).await;
     backbone.kill();
     disk.grow("48m");
