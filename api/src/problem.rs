@@ -125,6 +125,12 @@ impl Problem {
         Self::new(StatusCode::NOT_ACCEPTABLE, "error.connector.http.notAcceptable", message)
     }
 
+    /// The disk has no room.
+    pub(crate) fn storage_full() -> Self {
+        let message = "The disk of this node is full.";
+        Self::new(StatusCode::INSUFFICIENT_STORAGE, "error.runtime.storageFull", message)
+    }
+
     /// A fault of ours.
     pub(crate) fn unexpected() -> Self {
         let message = "An unexpected error occurred.";
@@ -167,6 +173,9 @@ impl From<Error> for Problem {
             // Their texts name files of this machine: they are for the log.
             return Self::unexpected();
         }
+        if matches!(error, Error::StorageFull(_)) {
+            return Self::storage_full();
+        }
         let code = error.code().to_owned();
         Self::new(status, code, error.to_string())
     }
@@ -181,6 +190,7 @@ fn status_of(error: &Error) -> StatusCode {
         Error::Backbone { code, .. } if code == "error.platform.recordNotFound" => StatusCode::NOT_FOUND,
         Error::Backbone { status, .. } => foreign_status(*status),
         Error::Network { code, .. } => network_status(code),
+        Error::StorageFull(_) => StatusCode::INSUFFICIENT_STORAGE,
         Error::Store(_) | Error::Config(_) => StatusCode::INTERNAL_SERVER_ERROR,
         _ => StatusCode::BAD_REQUEST,
     }
@@ -235,7 +245,9 @@ mod tests {
             (backbone(200, "error.platform.unexpected"), 500),
             (Error::Network { code: "error.transport.request.network", message: String::new() }, 500),
             (Error::Network { code: "error.transport.request.bodyLengthExceeded", message: String::new() }, 413),
-            (Error::Store("full".to_owned()), 500),
+            (Error::Store("damaged".to_owned()), 500),
+            (Error::StorageFull("full".to_owned()), 507),
+            (backbone(507, "error.platform.insufficientStorage"), 507),
         ];
         for (error, status) in cases {
             assert_eq!(Problem::from(error).status().as_u16(), status);
@@ -246,6 +258,8 @@ mod tests {
     fn store_errors_do_not_show_paths() {
         let problem = Problem::from(Error::Store("/data/node is locked".to_owned()));
         assert_eq!((problem.code(), problem.message.contains("/data")), ("error.connector.unexpected", false));
+        let problem = Problem::from(Error::StorageFull("the disk with /data/node is full".to_owned()));
+        assert_eq!((problem.code(), problem.message.contains("/data")), ("error.runtime.storageFull", false));
     }
 
     #[test]

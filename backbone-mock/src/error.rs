@@ -92,7 +92,9 @@ impl StoreError {
     pub fn is_full(&self) -> bool {
         match self {
             Self::Disk(error) => error.is_full(),
-            Self::Blob(error) => error.kind() == std::io::ErrorKind::StorageFull,
+            Self::Blob(error) => {
+                matches!(error.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded)
+            }
             Self::Damaged { .. } | Self::Record { .. } => false,
         }
     }

@@ -83,6 +83,9 @@ pub enum Error {
     /// The local store failed; the text names the next step.
     #[error("{0}")]
     Store(String),
+    /// The disk with the data directory has no room. Nothing was changed here; the node goes on when there is room again.
+    #[error("{0}")]
+    StorageFull(String),
     /// The settings do not fit together; the text names the setting.
     #[error("{0}")]
     Config(String),
@@ -169,6 +172,7 @@ impl Error {
             Self::Network { code, .. } => code,
             Self::Unknown(_) => "error.runtime.unknown",
             Self::Store(_) => "error.runtime.store",
+            Self::StorageFull(_) => "error.runtime.storageFull",
             Self::Config(_) => "error.runtime.config",
         }
     }

@@ -60,9 +60,10 @@ mod vault;
 
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use config::{BackboneConfig, Config, DeviceProfile, Secret, StoreKey};
+pub use durable::DirectoryLock;
 pub use error::{Error, Result, TransportError};
 pub use event::{Event, EventReceiver};
-pub use runtime::{Runtime, RuntimeBuilder};
+pub use runtime::{LOCK_FILE, Runtime, RuntimeBuilder};
 pub use transport::backbone::with_correlation_id;
 pub use transport::identity::DeviceSharedSecret;
 pub use transport::wire::{

@@ -28,7 +28,8 @@ impl Node {
     ///
     /// # Errors
     /// [`Error::Unknown`] if the id stands for something here already. Ids are the backbone's to give, and a new record
-    /// under an old id would lose the old one's key. [`Error::Store`] says what is at the backbone but not here.
+    /// under an old id would lose the old one's key. [`Error::Store`] and
+    /// [`Error::StorageFull`] say what is at the backbone but not here.
     pub(crate) async fn remember(&self, object: Object) -> Result<()> {
         let id = object.id.clone();
         let create = |view: &View<'_>| match view.object(&object.collection, &object.id)? {
@@ -39,10 +40,10 @@ impl Node {
             }
             Some(_) => Err(Error::Unknown(format!("the backbone gave out the id {id}, which is in use already"))),
         };
+        let unremembered = |reason| format!("{id} exists at the backbone but could not be remembered: {reason}");
         self.change(create).await.map_err(|error| match error {
-            Error::Store(reason) => {
-                Error::Store(format!("{id} exists at the backbone but could not be remembered: {reason}"))
-            }
+            Error::Store(reason) => Error::Store(unremembered(reason)),
+            Error::StorageFull(reason) => Error::StorageFull(unremembered(reason)),
             other => other,
         })
     }

@@ -1,20 +1,24 @@
 //! Starting and stopping a node.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use durable::DirectoryLock;
 use transport::identity::DeviceSharedSecret;
 
-use crate::Result;
 use crate::account::Account;
 use crate::blocking::blocking;
 use crate::clock::{Clock, SystemClock};
-use crate::config::Config;
+use crate::config::{Config, StoreKey};
 use crate::event::{EventBus, EventReceiver};
 use crate::facade::{AccountFacade, ChallengesFacade, FilesFacade, IdentityMetadataFacade, TokensFacade};
 use crate::store::{Store, StoreError};
 use crate::sync::{self, Synchronizer};
 use crate::vault::{self, StoreKeySource};
+use crate::{Error, Result};
+
+/// Name of the file by which a process holds a data directory; see [`RuntimeBuilder::lock`].
+pub const LOCK_FILE: &str = "node.lock";
 
 /// A running node. Cheap to clone; the last clone does not stop it, [`Runtime::shutdown`] does.
 #[derive(Clone)]
@@ -42,13 +46,25 @@ pub struct RuntimeBuilder {
     config: Config,
     clock: Arc<dyn Clock>,
     shared_secret: Option<DeviceSharedSecret>,
+    lock: Option<Arc<DirectoryLock>>,
+    evidence: Vec<PathBuf>,
 }
 
 impl Runtime {
     /// Starts with settings.
     #[must_use]
     pub fn builder(config: Config) -> RuntimeBuilder {
-        RuntimeBuilder { config, clock: Arc::new(SystemClock), shared_secret: None }
+        RuntimeBuilder { config, clock: Arc::new(SystemClock), shared_secret: None, lock: None, evidence: Vec::new() }
+    }
+
+    /// Whether a start in a data directory would be its first one. The caller holds the directory by [`LOCK_FILE`].
+    /// `written_after_start` is as for [`RuntimeBuilder::written_after_start`]. Blocks the thread for a moment.
+    ///
+    /// # Errors
+    /// [`crate::Error::Store`] if a store or its key is missing although there was one, as for [`RuntimeBuilder::start`].
+    pub fn is_first_start(data_dir: &Path, store_key: &StoreKey, written_after_start: &[PathBuf]) -> Result<bool> {
+        let key = StoreKeySource::of(data_dir, store_key);
+        Ok(Store::is_first_start(data_dir, &key, first_existing(written_after_start))?)
     }
 
     /// The settings it runs with.
@@ -85,6 +101,12 @@ impl Runtime {
     #[must_use]
     pub fn identity_metadata(&self) -> IdentityMetadataFacade {
         IdentityMetadataFacade::new(self.node.clone())
+    }
+
+    /// Private directory for temporary files, emptied at each start.
+    #[must_use]
+    pub fn temporary_directory(&self) -> &Path {
+        &self.node.temporary_directory
     }
 
     /// Everything that happens from now on.
@@ -129,16 +151,33 @@ impl RuntimeBuilder {
         self
     }
 
+    /// Hands over a lock of the data directory that the app took by [`LOCK_FILE`], because it keeps files of its own there.
+    /// Without it the node takes the lock itself. The directory is held until the app and the node have dropped it.
+    #[must_use]
+    pub fn lock(mut self, lock: Arc<DirectoryLock>) -> Self {
+        self.lock = Some(lock);
+        self
+    }
+
+    /// Names files that the app writes only after a successful start of this node. Where one of them exists there has been
+    /// an identity, so a missing store is an error and not a first start.
+    #[must_use]
+    pub fn written_after_start(mut self, paths: impl IntoIterator<Item = PathBuf>) -> Self {
+        self.evidence.extend(paths);
+        self
+    }
+
     /// Opens the store and loads the identity; creates it at the first start.
     ///
     /// A node whose backbone cannot be reached still starts if it has an identity.
     ///
     /// # Errors
     /// [`crate::Error::Config`] for settings that cannot work, [`crate::Error::Store`] for a store that is held by another
-    /// process, unreadable or newer than this program, and the backbone's errors when an identity has to be created.
+    /// process, missing although there was one, unreadable or newer than this program, [`crate::Error::StorageFull`], and
+    /// the backbone's errors when an identity has to be created.
     pub async fn start(self) -> Result<Runtime> {
-        let Self { config, clock, shared_secret } = self;
-        let (config, store, temporary_directory) = open_store(config).await?;
+        let Self { config, clock, shared_secret, lock, evidence } = self;
+        let (config, store, temporary_directory) = open_store(config, lock, evidence).await?;
         let store = Arc::new(store);
         let events = EventBus::new();
         let account = Arc::new(Account::open(&config, &store, &*clock, shared_secret).await?);
@@ -154,14 +193,35 @@ impl RuntimeBuilder {
     }
 }
 
-/// Opening reads files and may replay the database's log, so it runs where blocking is allowed.
-async fn open_store(config: Config) -> Result<(Config, Store, PathBuf)> {
-    let opened: Result<_, StoreError> = blocking(move || {
+/// Opening reads files and may replay the journal, so it runs where blocking is allowed.
+async fn open_store(
+    config: Config,
+    lock: Option<Arc<DirectoryLock>>,
+    evidence: Vec<PathBuf>,
+) -> Result<(Config, Store, PathBuf)> {
+    blocking(move || {
         vault::prepare_directory(&config.data_dir)?;
-        let store = Store::open(&config.data_dir, &StoreKeySource::of(&config), config.datawallet_enabled)?;
+        let lock = match lock {
+            Some(lock) if is_same(lock.directory(), &config.data_dir) => lock,
+            Some(lock) => {
+                let (held, wanted) = (lock.directory().display(), config.data_dir.display());
+                return Err(Error::Config(format!("the lock holds {held}, not the data directory {wanted}")));
+            }
+            None => Arc::new(DirectoryLock::take(&config.data_dir, LOCK_FILE).map_err(StoreError::from)?),
+        };
+        let evidence = first_existing(&evidence);
+        let key = StoreKeySource::of(&config.data_dir, &config.store_key);
+        let store = Store::open(lock, &key, evidence, config.datawallet_enabled)?;
         let temporary_directory = vault::fresh_temporary_directory(&config.data_dir)?;
         Ok((config, store, temporary_directory))
     })
-    .await;
-    Ok(opened?)
+    .await
+}
+
+fn first_existing(paths: &[PathBuf]) -> Option<&Path> {
+    paths.iter().map(PathBuf::as_path).find(|path| path.exists())
+}
+
+fn is_same(one: &Path, other: &Path) -> bool {
+    one == other || matches!((one.canonicalize(), other.canonicalize()), (Ok(one), Ok(other)) if one == other)
 }

@@ -8,7 +8,7 @@ use durable::private::{self, DIRECTORY_MODE};
 use transport::crypto::SecretKey;
 use transport::wire::bytes::{from_base64url, to_base64url};
 
-use crate::config::{Config, StoreKey};
+use crate::config::StoreKey;
 use crate::store::{StoreError, StoreSecret};
 
 /// Name of the key file in the data directory.
@@ -58,9 +58,9 @@ pub(crate) enum FoundKey {
 
 impl StoreKeySource {
     /// As the settings say.
-    pub(crate) fn of(config: &Config) -> Self {
-        match &config.store_key {
-            StoreKey::File => Self::File(config.data_dir.join(KEY_FILE)),
+    pub(crate) fn of(data_dir: &Path, key: &StoreKey) -> Self {
+        match key {
+            StoreKey::File => Self::File(data_dir.join(KEY_FILE)),
             StoreKey::FileAt(path) => Self::File(path.clone()),
             StoreKey::Environment(name) => Self::Environment(name.clone()),
         }
@@ -119,10 +119,9 @@ fn parse(text: &str, place: impl Fn() -> String) -> Result<StoreSecret> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{BackboneConfig, Secret};
 
-    fn config(directory: &Path) -> Config {
-        Config::new(directory, BackboneConfig::new("http://localhost:1", "client", Secret::new("secret")))
+    fn key_in(directory: &Path) -> StoreKeySource {
+        StoreKeySource::of(directory, &StoreKey::File)
     }
 
     fn refusal(source: &StoreKeySource) -> String {
@@ -132,7 +131,7 @@ mod tests {
     #[test]
     fn a_key_is_read_as_it_was_made_and_never_replaced() {
         let directory = tempfile::tempdir().unwrap();
-        let source = StoreKeySource::of(&config(directory.path()));
+        let source = key_in(directory.path());
         assert!(matches!(source.find().unwrap(), FoundKey::None(path) if path.ends_with(KEY_FILE)));
         let secret = StoreSecret::generate();
         source.create(&secret).unwrap();
@@ -146,16 +145,15 @@ mod tests {
     fn a_text_that_is_no_key_is_refused_without_showing_it() {
         let directory = tempfile::tempdir().unwrap();
         private::create_file(&directory.path().join(KEY_FILE), b"planted-secret").unwrap();
-        let refusal = refusal(&StoreKeySource::of(&config(directory.path())));
+        let refusal = refusal(&key_in(directory.path()));
         assert!(refusal.contains("store.key does not hold a store key") && !refusal.contains("planted"), "{refusal}");
     }
 
     #[test]
     fn a_missing_environment_variable_is_named() {
         let directory = tempfile::tempdir().unwrap();
-        let mut config = config(directory.path());
-        config.store_key = StoreKey::Environment("ENLACE_NO_SUCH_KEY".into());
-        assert!(refusal(&StoreKeySource::of(&config)).contains("ENLACE_NO_SUCH_KEY"));
+        let key = StoreKey::Environment("ENLACE_NO_SUCH_KEY".into());
+        assert!(refusal(&StoreKeySource::of(directory.path(), &key)).contains("ENLACE_NO_SUCH_KEY"));
     }
 
     #[cfg(unix)]
@@ -163,7 +161,7 @@ mod tests {
     fn what_others_can_read_is_refused_and_the_remedy_named() {
         use std::os::unix::fs::PermissionsExt as _;
         let directory = tempfile::tempdir().unwrap();
-        let source = StoreKeySource::of(&config(directory.path()));
+        let source = key_in(directory.path());
         source.create(&StoreSecret::generate()).unwrap();
         fs::set_permissions(directory.path().join(KEY_FILE), fs::Permissions::from_mode(0o644)).unwrap();
         let of_the_key = refusal(&source);

@@ -11,6 +11,8 @@ pub struct Rest {
     client: Client,
     url: String,
     key: String,
+    /// Where the dialect's paths begin.
+    prefix: &'static str,
 }
 
 impl Rest {
@@ -22,7 +24,13 @@ impl Rest {
     pub fn of(node: &Process) -> Self {
         let text = |name: &str| node.announcement["rest"][name].as_str().expect("an address and a key file").to_owned();
         let key = std::fs::read_to_string(text("apiKeyFile")).expect("a key file").trim().to_owned();
-        Self { client: http(), url: text("url").trim_end_matches('/').to_owned(), key }
+        Self { client: http(), url: text("url").trim_end_matches('/').to_owned(), key, prefix: "api/v2" }
+    }
+
+    /// The same in another dialect, by where its paths begin: `api/core/v1`.
+    #[must_use]
+    pub fn speaking(&self, prefix: &'static str) -> Self {
+        Self { prefix, ..self.clone() }
     }
 
     /// A request with the key; the path starts behind the server's address.
@@ -36,14 +44,14 @@ impl Rest {
         &self.key
     }
 
-    /// A GET with the key; the path starts behind `/api/v2/`.
+    /// A GET with the key; the path starts behind the dialect's prefix, `/api/v2/` at first.
     pub fn get(&self, path: &str) -> RequestBuilder {
-        self.client.get(format!("{}/api/v2/{path}", self.url)).header("x-api-key", &self.key)
+        self.request(Method::GET, &format!("/{}/{path}", self.prefix))
     }
 
-    /// A POST with the key; the path starts behind `/api/v2/`.
+    /// A POST with the key; the path starts behind the dialect's prefix, `/api/v2/` at first.
     pub fn post(&self, path: &str) -> RequestBuilder {
-        self.client.post(format!("{}/api/v2/{path}", self.url)).header("x-api-key", &self.key)
+        self.request(Method::POST, &format!("/{}/{path}", self.prefix))
     }
 
     /// An upload.

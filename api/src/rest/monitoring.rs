@@ -22,6 +22,9 @@ const VERSION: Need = Need("monitoring:version");
 const REQUESTS: Need = Need("monitoring:requests");
 const SUPPORT: Need = Need("monitoring:support");
 
+const DATABASE_FAILURE: &str =
+    "the store cannot be read, or a write to it failed; check the disk and the log, then restart the node";
+
 /// What works and what does not.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -29,6 +32,9 @@ pub(crate) struct Health {
     /// Whether all of it works.
     is_healthy: bool,
     services: Services,
+    /// What is wrong with the database, if something is, and the next step.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    database_failure: Option<&'static str>,
 }
 
 /// Each `healthy` or `unhealthy`.
@@ -129,6 +135,8 @@ async fn check(api: &Api) -> Health {
             backbone_connection: word(found.backbone_connection),
             backbone_authentication: word(found.backbone_authentication),
         },
+        // Everybody may ask; what the failure says of this machine is for the log.
+        database_failure: (!found.database).then_some(DATABASE_FAILURE),
     }
 }
 

@@ -37,6 +37,7 @@ impl Spool {
                 return Ok(());
             }
             Self::Memory(memory) => {
+                durable::check_room(directory, memory.len())?;
                 let mut file = File::from_std(tempfile::tempfile_in(directory)?);
                 file.write_all(memory).await?;
                 *self = Self::Disk(file);
@@ -44,7 +45,10 @@ impl Spool {
             Self::Disk(_) => {}
         }
         match self {
-            Self::Disk(file) => file.write_all(bytes).await,
+            Self::Disk(file) => {
+                durable::check_room(directory, bytes.len())?;
+                file.write_all(bytes).await
+            }
             Self::Memory(_) => Ok(()),
         }
     }

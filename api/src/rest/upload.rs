@@ -1,10 +1,13 @@
 //! Uploads: a multipart form with one file and what is said about it, in any order.
 
+use std::io::ErrorKind;
+use std::path::Path;
+
 use axum::extract::multipart::{Field, Multipart, MultipartError};
 use axum::extract::{DefaultBodyLimit, FromRequest, Request};
 use http::{HeaderValue, StatusCode, header};
 use runtime::facade::UploadOwnFile;
-use runtime::{Config, Timestamp};
+use runtime::{Config, Runtime, Timestamp};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -63,7 +66,7 @@ pub(crate) fn form() -> Object {
 pub(crate) async fn upload(mut call: Call) -> Result<Reply, Problem> {
     let (runtime, differences) = (call.runtime().clone(), call.differences());
     let form = match call.take_body() {
-        Body::Multipart { content_type, body } => read_form(runtime.config(), content_type, body).await?,
+        Body::Multipart { content_type, body } => read_form(&runtime, content_type, body).await?,
         other => Form { fields: without_file(other.into_json()?), file: None },
     };
     let request = form.into_request(differences, runtime.clock().now()).await?;
@@ -105,7 +108,8 @@ impl Form {
     }
 }
 
-async fn read_form(settings: &Config, content_type: HeaderValue, body: axum::body::Body) -> Result<Form, Problem> {
+async fn read_form(runtime: &Runtime, content_type: HeaderValue, body: axum::body::Body) -> Result<Form, Problem> {
+    let (settings, directory) = (runtime.config(), runtime.temporary_directory());
     let mut request = Request::new(body);
     request.headers_mut().insert(header::CONTENT_TYPE, content_type);
     let limit = settings.max_file_size.saturating_add(MAX_BESIDES_FILE);
@@ -116,7 +120,7 @@ async fn read_form(settings: &Config, content_type: HeaderValue, body: axum::bod
         let Some(field) = in_time(multipart.next_field()).await? else { return Ok(form) };
         let name = field.name().ok_or_else(broken)?.to_owned();
         if field.file_name().is_some() {
-            read_file(settings, &mut form, &name, field).await?;
+            read_file(settings, directory, &mut form, &name, field).await?;
             continue;
         }
         let text = read_text(&name, field).await?;
@@ -136,7 +140,13 @@ fn push_tag(fields: &mut Map<String, Value>, tag: String) {
     }
 }
 
-async fn read_file(settings: &Config, form: &mut Form, name: &str, field: Field<'_>) -> Result<(), Problem> {
+async fn read_file(
+    settings: &Config,
+    directory: &Path,
+    form: &mut Form,
+    name: &str,
+    field: Field<'_>,
+) -> Result<(), Problem> {
     let filename = last_segment(field.file_name().unwrap_or_default()).to_owned();
     if matches!(filename.as_str(), "" | "." | "..") {
         // Browsers send such a part when no file was chosen.
@@ -149,18 +159,18 @@ async fn read_file(settings: &Config, form: &mut Form, name: &str, field: Field<
         return Err(Problem::invalid_property("file must NOT be sent more than once"));
     }
     let mimetype = media_type(field.content_type());
-    let (content, is_too_large) = spool(settings, field).await?;
+    let (content, is_too_large) = spool(settings, directory, field).await?;
     form.file = Some(FilePart { filename, mimetype, content, is_too_large });
     Ok(())
 }
 
 /// Puts the bytes aside, and whether they are more than a file may have.
-async fn spool(settings: &Config, mut field: Field<'_>) -> Result<(Spool, bool), Problem> {
+async fn spool(settings: &Config, directory: &Path, mut field: Field<'_>) -> Result<(Spool, bool), Problem> {
     let (mut content, mut length) = (Spool::new(), 0_u64);
     while let Some(bytes) = in_time(field.chunk()).await? {
         length = length.saturating_add(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
         if length <= settings.max_file_size {
-            content.write(&bytes, &settings.data_dir).await.map_err(|error| spool_failed(&error))?;
+            content.write(&bytes, directory).await.map_err(|error| spool_failed(&error))?;
         }
     }
     Ok((content, length > settings.max_file_size))
@@ -226,7 +236,10 @@ fn broken() -> Problem {
 
 fn spool_failed(error: &std::io::Error) -> Problem {
     tracing::error!(%error, "an upload could not be put aside; look at the space left in the data directory");
-    Problem::unexpected()
+    match error.kind() {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Problem::storage_full(),
+        _ => Problem::unexpected(),
+    }
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 
 mod broken_lines;
 mod configuration;
+mod lost_stores;
 mod node_commands;
 mod proxy;
 mod receiving;
@@ -11,3 +12,4 @@ mod sandbox;
 mod sharing;
 mod starting;
 mod transcripts;
+mod waiting;

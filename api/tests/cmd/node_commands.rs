@@ -108,5 +108,5 @@ fn doctor_finds_a_secret_that_others_can_read() {
     let ended = sandbox.run(&["doctor", "--data-dir", "d"]);
     assert_eq!(ended.code, 1, "{ended:?}");
     assert!(ended.stdout.contains("chmod"), "{ended:?}");
-    sandbox.run(&["serve", "--data-dir", "d"]).refused(7, &["api-key", "chmod 600"]);
+    sandbox.run(&["serve", "--data-dir", "d"]).refused(7, &["api-key", "chmod 0600"]);
 }

@@ -67,15 +67,20 @@ impl Sandbox {
 
     /// Starts a server with `--json` and waits for its line.
     pub(crate) fn serve(&self, args: &[&str]) -> Serving {
-        let mut command = self.command(args);
-        command.arg("--json").stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
-        match serde_json::from_str(&line) {
-            Ok(line) => Serving { child, line },
-            Err(_) => panic!("{args:?} did not serve: {line}{:?}", Ended::from(child.wait_with_output().unwrap())),
-        }
+        Serving::start(self.command(args))
+    }
+
+    /// The same, or how it ended without serving.
+    pub(crate) fn try_serve(&self, args: &[&str]) -> Result<Serving, Ended> {
+        Serving::try_start(&mut self.command(args))
+    }
+
+    /// The same by another program, which runs ours.
+    pub(crate) fn serve_command(&self, words: &[String]) -> Serving {
+        let mut command = Command::new(&words[0]);
+        command.args(&words[1..]).current_dir(self.dir.path()).env_clear().stdin(Stdio::null());
+        command.env("HOME", self.path("home")).env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        Serving::start(command)
     }
 
     /// `share`s a file from the data directory `sender`, everything on free ports.
@@ -132,6 +137,25 @@ impl From<Output> for Ended {
 }
 
 impl Serving {
+    fn start(mut command: Command) -> Self {
+        Self::try_start(&mut command).unwrap_or_else(|ended| panic!("{command:?} did not serve: {ended:?}"))
+    }
+
+    fn try_start(command: &mut Command) -> Result<Self, Ended> {
+        command.arg("--json").stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+        match serde_json::from_str(&line) {
+            Ok(line) => Ok(Self { child, line }),
+            Err(_) => Err(Ended::from(child.wait_with_output().unwrap())),
+        }
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// A member of the line, by path.
     #[track_caller]
     pub(crate) fn text(&self, pointer: &str) -> &str {
@@ -177,6 +201,16 @@ pub(crate) fn signal(child: &Child, name: &str) {
 /// Bytes that differ from place to place.
 pub(crate) fn bytes(count: usize) -> Vec<u8> {
     (0..count).map(|index| (index % 251) as u8 ^ (index / 251 % 256) as u8).collect()
+}
+
+/// A directory and everything below it.
+pub(crate) fn everything_below(path: &Path) -> Vec<PathBuf> {
+    let mut found = vec![path.to_owned()];
+    if path.is_dir() {
+        let entries = std::fs::read_dir(path).unwrap();
+        found.extend(entries.flat_map(|entry| everything_below(&entry.unwrap().path())));
+    }
+    found
 }
 
 /// Every file below a directory.

@@ -52,10 +52,15 @@ fn a_second_process_on_one_data_directory_is_refused_and_told_who_holds_it() {
     let sandbox = Sandbox::new();
     let serving =
         sandbox.serve(&["serve", "--data-dir", "d", "--listen", "127.0.0.1:0", "--backbone-listen", "127.0.0.1:0"]);
-    let note = std::fs::read_to_string(sandbox.path("d/running.json")).unwrap();
-    let pid = serde_json::from_str::<serde_json::Value>(&note).unwrap()["pid"].to_string();
+    let pid = serving.pid().to_string();
+    let began = std::time::Instant::now();
     sandbox.run(&["serve", "--data-dir", "d"]).refused(7, &["is in use by process", &pid, "--data-dir"]);
+    let file = sandbox.file("a.txt", "hello");
+    sandbox.run(&["share", &file, "--data-dir", "d"]).refused(7, &["is in use by process", &pid]);
+    sandbox.run(&["backbone", "--listen", "127.0.0.1:0", "--data-dir", "d/backbone"]).refused(7, &["process", &pid]);
+    assert!(began.elapsed() < std::time::Duration::from_secs(10), "nobody waits who wants to serve");
     serving.stop();
+    assert!(!sandbox.path("d/lock").exists(), "one lock file");
     assert!(!sandbox.path("d/running.json").exists());
 }
 
@@ -118,10 +123,31 @@ fn a_backbone_that_other_machines_reach_needs_a_client() {
 fn everything_in_the_data_directory_is_private() {
     use std::os::unix::fs::PermissionsExt;
     let sandbox = Sandbox::new();
-    sandbox.share(&sandbox.file("a.txt", "hello"), &[]).stop();
-    let mode = |path: &std::path::Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
-    assert_eq!(mode(&sandbox.path("sender")), 0o700);
-    for secret in ["api-key", "backbone-client", "store.key"] {
-        assert_eq!(mode(&sandbox.path("sender").join(secret)), 0o600, "{secret}");
-    }
+    let mut program = sandbox.command(&["share", &sandbox.file("a.bin", bytes(3_000_000)), "--data-dir", "sender"]);
+    program.args(["--listen", "127.0.0.1:0", "--backbone-listen", "127.0.0.1:0"]);
+    // Whatever the shell lets others read.
+    let shared = sandbox.serve_command(&without_umask(&program));
+    sandbox.receive(shared.reference(), &["--output", "x"]).json();
+    let assert_private = |name: &str| {
+        let mut checked = 0;
+        for path in crate::sandbox::everything_below(&sandbox.path(name)) {
+            let metadata = std::fs::symlink_metadata(&path).unwrap();
+            let wanted = if metadata.is_dir() { 0o700 } else { 0o600 };
+            assert_eq!(metadata.permissions().mode() & 0o777, wanted, "{}", path.display());
+            checked += 1;
+        }
+        assert!(checked > 10, "{name} has few files: {checked}");
+    };
+    assert_private("sender");
+    shared.stop();
+    assert_private("sender");
+    assert_private("receiver");
+}
+
+/// The same command where new files can be read by everybody unless the program says otherwise.
+#[cfg(unix)]
+fn without_umask(program: &std::process::Command) -> Vec<String> {
+    let words = std::iter::once(program.get_program()).chain(program.get_args());
+    let script = ["sh", "-c", "umask 0; exec \"$@\"", "sh"].map(str::to_owned);
+    script.into_iter().chain(words.map(|word| word.to_str().unwrap().to_owned())).collect()
 }

@@ -5,6 +5,7 @@ use super::events::Notice;
 use super::password_policy::MAX_FAILED_LOGINS;
 use super::{Caller, Refusal};
 use crate::core::Core;
+use crate::error::StoreError;
 use crate::notify::News;
 
 /// How an attempt to log in ended.
@@ -57,7 +58,12 @@ async fn judge(core: &Core, seen: &DeviceRecord, is_right: bool) -> Result<Outco
         count_failure(&mut device, core)
     };
     devices::update(&mut transaction, &device)?;
-    core.commit(transaction, notices).await?;
+    let is_only_noted = matches!(outcome, Outcome::LoggedIn(_)) && notices.is_empty();
+    match core.commit(transaction, notices).await {
+        // Reads go on when nothing can be stored. A wrong password must be counted, this one need not be noted.
+        Err(StoreError::Disk(error)) if is_only_noted => tracing::warn!(%error, "a login is not noted"),
+        noted => noted?,
+    }
     Ok(outcome)
 }
 

@@ -125,6 +125,7 @@ struct Sink {
 
 impl Sink {
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        durable::check_room(private::parent_of(self.file.target()), bytes.len())?;
         self.hash.update(bytes);
         self.size += bytes.len() as u64;
         self.file.file().write_all(bytes)

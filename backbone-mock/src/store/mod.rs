@@ -89,7 +89,7 @@ impl Store {
 
     /// Reads one record.
     pub(crate) async fn get<R: serde::de::DeserializeOwned>(&self, key: &Key<R>) -> Result<Option<R>, StoreError> {
-        Ok(self.records.get(key.bytes())?.map(|bytes| key.decode(&bytes)).transpose()?)
+        self.records.get(key.bytes())?.map(|bytes| key.decode(&bytes)).transpose()
     }
 
     /// Whether there is a record.

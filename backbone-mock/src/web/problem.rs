@@ -74,11 +74,8 @@ fn refused(refusal: &Refusal) -> Response {
         Refusal::Rule { rule, .. } => envelope(StatusCode::BAD_REQUEST, rule.code(), message),
         Refusal::Store(error) if error.is_full() => {
             tracing::warn!(%error, "refused");
-            envelope(
-                StatusCode::INSUFFICIENT_STORAGE,
-                "insufficientStorage",
-                "the disk of the server is full".to_owned(),
-            )
+            let message = "the disk of the backbone is full; nothing was changed".to_owned();
+            envelope(StatusCode::INSUFFICIENT_STORAGE, "insufficientStorage", message)
         }
         Refusal::Store(error) => {
             tracing::error!(%error, cause = ?std::error::Error::source(error), "the store failed");

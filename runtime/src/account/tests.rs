@@ -42,7 +42,7 @@ impl Place {
 }
 
 fn store(directory: &Path) -> Store {
-    Store::open(directory, &StoreKeySource::File(directory.join("store.key")), true).unwrap()
+    Store::open_in(directory, &StoreKeySource::File(directory.join("store.key")), true).unwrap()
 }
 
 #[tokio::test]

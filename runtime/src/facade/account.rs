@@ -84,8 +84,11 @@ impl AccountFacade {
     pub async fn health(&self) -> Health {
         let account = &self.node.account;
         let (version, login) = tokio::join!(account.client().version(), account.session().log_in());
+        let read = SyncTimes::load(&self.node.store).map(drop);
+        let database_failure = self.node.store.failure().map(crate::Error::from).or(read.err());
         Health {
-            database: SyncTimes::load(&self.node.store).is_ok(),
+            database: database_failure.is_none(),
+            database_failure: database_failure.map(|error| error.to_string()),
             backbone_connection: version.is_ok(),
             backbone_authentication: login.is_ok(),
         }
@@ -93,10 +96,12 @@ impl AccountFacade {
 }
 
 /// What a health check found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Health {
-    /// The local store answers.
+    /// The local store can be read, and none of its writes failed.
     pub database: bool,
+    /// If not, what is wrong with it, for whoever runs the node: it may name files of this machine.
+    pub database_failure: Option<String>,
     /// The backbone can be reached.
     pub backbone_connection: bool,
     /// The device can log in.

@@ -39,6 +39,7 @@ impl Spool {
 
     pub(super) fn append(&mut self, more: &[u8]) -> io::Result<()> {
         if self.writes_to_disk(more.len()) {
+            durable::check_room(&self.directory, more.len() + MEMORY_LIMIT)?;
             self.spill()?;
         }
         match &mut self.storage {
@@ -77,7 +78,14 @@ impl Spool {
 
 /// A temporary file failed: most likely the disk is full.
 pub(super) fn temporary_file_error(error: &io::Error) -> Error {
-    Error::Store(format!("a temporary file in the data directory cannot be used: {error}; check free space"))
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Error::StorageFull(
+            "the disk with the temporary files of the data directory is full; free some space and try again".to_owned(),
+        ),
+        _ => Error::Store(format!(
+            "a temporary file in the data directory cannot be used: {error}; check the disk and the permissions"
+        )),
+    }
 }
 
 /// Reads what was spooled; seek to the start first.

@@ -25,6 +25,12 @@ pub(crate) enum StoreError {
         "{key} is missing but {store} exists; restore the key file from a backup, or move the store away to start anew"
     )]
     KeyLost { key: PathBuf, store: PathBuf },
+    /// There is neither a store nor its key, although there were both.
+    #[error(
+        "{store} and {key} are missing although this directory has been in use ({evidence} is there); restore both from a \
+         backup, or choose an empty directory to start anew"
+    )]
+    StoreAndKeyLost { store: PathBuf, key: PathBuf, evidence: PathBuf },
     /// The key does not open the store.
     #[error("the store key does not open this store; use the key with which it was created")]
     WrongKey,
@@ -60,6 +66,9 @@ impl From<durable::Error> for StoreError {
 
 impl From<StoreError> for crate::Error {
     fn from(error: StoreError) -> Self {
-        Self::Store(error.to_string())
+        match &error {
+            StoreError::Disk(disk) if disk.is_full() => Self::StorageFull(error.to_string()),
+            _ => Self::Store(error.to_string()),
+        }
     }
 }

@@ -43,7 +43,7 @@ pub(crate) mod collection {
 
 use std::path::Path;
 use std::sync::atomic::AtomicU64;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use durable::{DirectoryLock, Submitted};
 use serde::de::DeserializeOwned;
@@ -72,22 +72,42 @@ pub(crate) struct Store {
     writer: Mutex<()>,
     record_modifications: bool,
     /// Declared last: the directory is released after the store is closed.
-    _lock: DirectoryLock,
+    _lock: Arc<DirectoryLock>,
 }
 
 impl Store {
-    /// Opens the store under `data_dir`, creating it at the first start.
+    /// Opens the store in the directory that is held, creating it at the first start.
     ///
-    /// `record_modifications` says whether `Batch::record_…` queues changes for the datawallet.
+    /// `evidence` is a file that is there because the node has been started before. `record_modifications` says whether
+    /// `Batch::record_…` queues changes for the datawallet.
     ///
     /// # Errors
-    /// Another process holds the directory, the key is missing or the wrong one, the store is missing although there was one,
-    /// it is newer than this program, or it cannot be read.
-    pub(crate) fn open(data_dir: &Path, key: &StoreKeySource, record_modifications: bool) -> Result<Self> {
-        let lock = DirectoryLock::take(data_dir, open::LOCK_FILE)?;
-        let (disk, sealing) = open::open(data_dir, key)?;
+    /// The key is missing or the wrong one, the store is missing although there was one, it is newer than this program, or it
+    /// cannot be read.
+    pub(crate) fn open(
+        lock: Arc<DirectoryLock>,
+        key: &StoreKeySource,
+        evidence: Option<&Path>,
+        record_modifications: bool,
+    ) -> Result<Self> {
+        let (disk, sealing) = open::open(lock.directory(), key, evidence)?;
         let next_sequence = AtomicU64::new(open::next_sequence(&disk)?);
         Ok(Self { disk, sealing, next_sequence, writer: Mutex::new(()), record_modifications, _lock: lock })
+    }
+
+    /// Whether [`open`](Self::open) would create the store. The caller holds the directory.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open), as far as it can be told without opening the store.
+    pub(crate) fn is_first_start(data_dir: &Path, key: &StoreKeySource, evidence: Option<&Path>) -> Result<bool> {
+        open::is_first_start(data_dir, key, evidence)
+    }
+
+    /// As [`open`](Self::open), in a directory that nobody holds yet.
+    #[cfg(test)]
+    pub(crate) fn open_in(directory: &Path, key: &StoreKeySource, record_modifications: bool) -> Result<Self> {
+        let lock = Arc::new(DirectoryLock::take(directory, crate::LOCK_FILE)?);
+        Self::open(lock, key, None, record_modifications)
     }
 
     /// Applies a batch and waits until it is on disk.

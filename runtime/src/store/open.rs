@@ -1,10 +1,10 @@
 //! Opening the store: the first start, every later one, and the first one of this version.
 //!
 //! A directory that has had an identity never gets another one by itself. So a store is made only where there is no trace of
-//! an earlier one: neither its files nor its key. At the first start the store is complete before its key is written, and
+//! an earlier one: neither its files, nor its key, nor what the app writes after a start. At the first start the store is complete before its key is written, and
 //! gets its place after; a loss of power at any instant leaves a first start to be repeated, or one that is done.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use durable::{Commit, Condition, Location, private};
 
@@ -13,8 +13,6 @@ use super::sealing::{Sealing, StoreSecret};
 use super::{Result, StoreError, key};
 use crate::vault::{FoundKey, StoreKeySource};
 
-/// Locked while a process works in the data directory.
-pub(super) const LOCK_FILE: &str = "node.lock";
 /// Name of the store in the data directory.
 pub(crate) const STORE: &str = "store";
 /// Notes that there has been a store, where the key is kept elsewhere.
@@ -24,44 +22,84 @@ const MARKER_TEXT: &[u8] = b"There is a store in this directory. If it is missin
 /// Sealed under [`key::CANARY`].
 const CANARY_TEXT: &[u8] = b"enlace store";
 
+/// What a start does with what it finds.
+enum Way {
+    Open(StoreSecret),
+    /// The store is one of an earlier version.
+    Convert(StoreSecret),
+    /// A first start wrote the key, but did not move the store to its place.
+    Finish(StoreSecret),
+    /// Here was nothing yet.
+    Create(FoundKey),
+}
+
 /// Opens the store, makes it at the first start, or converts one of an earlier version.
-pub(super) fn open(data_dir: &Path, source: &StoreKeySource) -> Result<(durable::Store, Sealing)> {
+pub(super) fn open(
+    data_dir: &Path,
+    source: &StoreKeySource,
+    evidence: Option<&Path>,
+) -> Result<(durable::Store, Sealing)> {
     let location = Location::new(&data_dir.join(STORE));
     let marker = data_dir.join(MARKER);
-    let found = source.find()?;
-    match (location.inspect()?, found) {
-        (Condition::Ready, FoundKey::Is(secret)) => {
-            let sealing = Sealing::new(secret);
-            let store = durable::Store::open(location.path())?;
-            check_header(&store, &sealing)?;
-            Ok((store, sealing))
+    let (store, sealing) = match way(data_dir, source, evidence)? {
+        Way::Create(found) => return create(&location, &marker, source, found),
+        Way::Open(secret) => (durable::Store::open(location.path())?, Sealing::new(secret)),
+        Way::Finish(secret) => {
+            mark(&marker, source)?;
+            (location.finish()?, Sealing::new(secret))
         }
-        (Condition::Older, FoundKey::Is(secret)) => {
+        Way::Convert(secret) => {
             let sealing = Sealing::new(secret);
             let staged = location.begin()?;
             migration::convert(location.path(), &sealing, staged.store())?;
             mark(&marker, source)?;
-            Ok((staged.publish()?, sealing))
+            return Ok((staged.publish()?, sealing));
         }
-        (Condition::Ready | Condition::Older, FoundKey::None(path)) => {
-            Err(StoreError::KeyLost { key: path, store: location.path().to_owned() })
-        }
+    };
+    check_header(&store, &sealing)?;
+    Ok((store, sealing))
+}
+
+/// Whether [`open`] would make a store. Refuses what it would refuse, as far as that can be told without opening one.
+pub(super) fn is_first_start(data_dir: &Path, source: &StoreKeySource, evidence: Option<&Path>) -> Result<bool> {
+    way(data_dir, source, evidence).map(|way| matches!(way, Way::Create(_)))
+}
+
+fn way(data_dir: &Path, source: &StoreKeySource, evidence: Option<&Path>) -> Result<Way> {
+    let location = Location::new(&data_dir.join(STORE));
+    let store = location.path();
+    let marker = Some(data_dir.join(MARKER)).filter(|marker| marker.exists());
+    match (location.inspect()?, source.find()?) {
+        (Condition::Ready, FoundKey::Is(secret)) => Ok(Way::Open(secret)),
+        (Condition::Older, FoundKey::Is(secret)) => Ok(Way::Convert(secret)),
         // The key was written after the store was complete.
-        (Condition::Unpublished, FoundKey::Is(secret)) => {
-            let sealing = Sealing::new(secret);
-            mark(&marker, source)?;
-            let store = location.finish()?;
-            check_header(&store, &sealing)?;
-            Ok((store, sealing))
+        (Condition::Unpublished, FoundKey::Is(secret)) => Ok(Way::Finish(secret)),
+        (Condition::Ready | Condition::Older, FoundKey::None(key)) => {
+            Err(StoreError::KeyLost { key, store: store.to_owned() })
         }
-        (Condition::Absent, FoundKey::Is(_)) if source.file_in(data_dir).is_some() || marker.exists() => {
-            let evidence = source.file_in(data_dir).unwrap_or(marker);
-            Err(durable::Error::StoreLost { store: location.path().to_owned(), evidence }.into())
+        // The marker was written after the key.
+        (Condition::Unpublished, FoundKey::None(key)) if marker.is_some() => {
+            Err(StoreError::KeyLost { key, store: store.to_owned() })
         }
-        (_, FoundKey::None(path)) if marker.exists() => {
-            Err(StoreError::KeyLost { key: path, store: location.path().to_owned() })
+        (Condition::Absent | Condition::Unpublished, found) => {
+            match trace(data_dir, source, &found).or(marker).or(evidence.map(Path::to_owned)) {
+                Some(evidence) => Err(lost(store, found, evidence)),
+                None => Ok(Way::Create(found)),
+            }
         }
-        (Condition::Absent | Condition::Unpublished, found) => create(&location, &marker, source, found),
+    }
+}
+
+/// A key that was made in this directory was made for a store in it.
+fn trace(data_dir: &Path, source: &StoreKeySource, found: &FoundKey) -> Option<PathBuf> {
+    matches!(found, FoundKey::Is(_)).then(|| source.file_in(data_dir)).flatten()
+}
+
+fn lost(store: &Path, found: FoundKey, evidence: PathBuf) -> StoreError {
+    let store = store.to_owned();
+    match found {
+        FoundKey::Is(_) => durable::Error::StoreLost { store, evidence }.into(),
+        FoundKey::None(key) => StoreError::StoreAndKeyLost { store, key, evidence },
     }
 }
 

@@ -8,11 +8,11 @@ fn key_file(directory: &Path) -> StoreKeySource {
 }
 
 fn open(directory: &Path) -> Store {
-    Store::open(directory, &key_file(directory), true).unwrap()
+    Store::open_in(directory, &key_file(directory), true).unwrap()
 }
 
 fn refusal(directory: &Path) -> StoreError {
-    Store::open(directory, &key_file(directory), true).err().unwrap()
+    Store::open_in(directory, &key_file(directory), true).err().unwrap()
 }
 
 /// Writes to the disk below the store.
@@ -103,7 +103,7 @@ async fn pushed_changes_are_forgotten_up_to_the_given_one() {
 #[tokio::test]
 async fn nothing_is_queued_when_changes_are_not_recorded() {
     let directory = tempfile::tempdir().unwrap();
-    let store = Store::open(directory.path(), &key_file(directory.path()), false).unwrap();
+    let store = Store::open_in(directory.path(), &key_file(directory.path()), false).unwrap();
     let mut batch = Batch::new();
     batch.record_create(object("Tokens", "T", json!({"@type": "Token"})));
     store.commit(batch).await.unwrap();
@@ -228,10 +228,25 @@ fn a_store_that_is_gone_is_not_replaced_if_its_key_lies_elsewhere() {
     let (directory, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let source = StoreKeySource::File(elsewhere.path().join("key"));
     source.create(&StoreSecret::new([7; 32])).unwrap();
-    drop(Store::open(directory.path(), &source, true).unwrap());
+    drop(Store::open_in(directory.path(), &source, true).unwrap());
     std::fs::rename(directory.path().join("store"), directory.path().join("gone")).unwrap();
-    let refusal = Store::open(directory.path(), &source, true).err().unwrap().to_string();
+    let refusal = Store::open_in(directory.path(), &source, true).err().unwrap().to_string();
     assert!(refusal.contains("store.marker") && refusal.contains("restore it from a backup"), "{refusal}");
+}
+
+#[test]
+fn what_an_app_writes_after_a_start_shows_that_there_was_a_store() {
+    let directory = tempfile::tempdir().unwrap();
+    let evidence = directory.path().join("start.json");
+    let lock = Arc::new(DirectoryLock::take(directory.path(), crate::LOCK_FILE).unwrap());
+    let open = |evidence| Store::open(lock.clone(), &key_file(directory.path()), evidence, true);
+    let refusal = open(Some(&evidence)).err().unwrap().to_string();
+    for word in ["store and", "store.key are missing", "start.json is there", "restore both from a backup"] {
+        assert!(refusal.contains(word), "{word} is missing in {refusal}");
+    }
+    assert!(!directory.path().join("store.key").exists() && !directory.path().join("store.new").exists());
+    drop(open(None).unwrap());
+    drop(open(Some(&evidence)).unwrap());
 }
 
 #[test]

@@ -124,8 +124,8 @@ mod tests {
     use serde_json::json;
 
     use super::super::{Batch, Object};
-    use crate::vault::StoreKeySource;
     use super::*;
+    use crate::vault::StoreKeySource;
 
     struct Scene {
         store: Store,
@@ -135,7 +135,9 @@ mod tests {
     impl Scene {
         fn new() -> Self {
             let directory = tempfile::tempdir().unwrap();
-            let store = Store::open(directory.path(), &StoreKeySource::File(directory.path().join("store.key")), false).unwrap();
+            let store =
+                Store::open_in(directory.path(), &StoreKeySource::File(directory.path().join("store.key")), false)
+                    .unwrap();
             Self { store, _directory: directory }
         }
 

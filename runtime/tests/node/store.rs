@@ -1,7 +1,9 @@
 //! The store of a running node: one process, restarts, keys.
 
+use std::sync::Arc;
+
 use runtime::facade::Ownership;
-use runtime::{Error, StoreKey};
+use runtime::{DirectoryLock, Error, LOCK_FILE, Runtime, StoreKey};
 use serde_json::json;
 
 use crate::world::{World, bytes_of, file, own_token};
@@ -34,6 +36,26 @@ async fn a_second_node_on_the_same_directory_is_told_who_has_it() {
     let text = refusal.to_string();
     assert!(text.contains(&format!("in use by process {}", std::process::id())), "{text}");
     assert!(text.contains("--data-dir"), "{text}");
+}
+
+#[tokio::test]
+async fn an_app_can_hand_over_its_lock_and_only_that_of_the_directory() {
+    let world = World::new().await;
+    let config = world.config("alice");
+    std::fs::create_dir(&config.data_dir).unwrap();
+    #[cfg(unix)]
+    std::fs::set_permissions(&config.data_dir, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+    let take = |directory| DirectoryLock::take(directory, LOCK_FILE).map(Arc::new);
+    let elsewhere = take(world.path()).unwrap();
+    let refusal = Runtime::builder(config.clone()).lock(elsewhere).start().await.err().unwrap();
+    assert!(matches!(refusal, Error::Config(_)), "{refusal}");
+    let lock = take(&config.data_dir).unwrap();
+    let alice = Runtime::builder(config.clone()).lock(lock.clone()).start().await.unwrap();
+    drop(lock);
+    assert!(take(&config.data_dir).is_err(), "the node holds it");
+    alice.shutdown().await.unwrap();
+    drop(alice);
+    take(&config.data_dir).unwrap();
 }
 
 #[tokio::test]

@@ -13,7 +13,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::private;
+use crate::{private, room};
 
 /// One directory of files.
 pub(crate) trait Disk: Send + Sync + Debug {
@@ -115,13 +115,7 @@ impl Disk for RealDisk {
     }
 
     fn free_bytes(&self) -> Option<u64> {
-        #[cfg(unix)]
-        {
-            let statistics = rustix::fs::statvfs(&self.0).ok()?;
-            Some(statistics.f_bavail.saturating_mul(statistics.f_frsize))
-        }
-        #[cfg(not(unix))]
-        None
+        room::free_bytes(&self.0)
     }
 
     fn path(&self) -> &Path {

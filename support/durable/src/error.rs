@@ -127,9 +127,9 @@ impl Error {
         }
     }
 
-    /// Whether the disk has no room.
+    /// Whether the disk has no room for the change, or had none for one that it was built on: nothing else is refused.
     #[must_use]
     pub fn is_full(&self) -> bool {
-        matches!(self, Self::Full { .. })
+        matches!(self, Self::Full { .. } | Self::Superseded)
     }
 }

@@ -33,6 +33,7 @@
 //! | a bit of the journal flips | reading the value, or opening the store, is an error that names the file; nothing is guessed |
 //!
 //! Beside the store: [`private`] files and directories, and a [`DirectoryLock`].
+#![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod blocking;
 mod boot;
@@ -48,6 +49,7 @@ mod lock;
 mod overlay;
 pub mod private;
 mod queue;
+mod room;
 #[cfg(feature = "simulation")]
 pub mod simulation;
 mod store;
@@ -57,5 +59,6 @@ mod writer;
 pub use commit::{Commit, MAX_COMMIT_BYTES, MAX_KEY_BYTES};
 pub use error::{Error, Result};
 pub use location::{Condition, Location, Staged};
-pub use lock::{DirectoryLock, NOTICE_AFTER};
+pub use lock::DirectoryLock;
+pub use room::check_room;
 pub use store::{Admission, Latest, MAX_PENDING_COMMITS, Pair, Store, Submitted};

@@ -2,25 +2,22 @@
 
 use std::fs::{File, TryLockError};
 use std::io::{self, Read as _, Seek as _, Write as _};
-use std::path::Path;
-use std::time::{Duration, Instant};
+use std::path::{Path, PathBuf};
 
 use crate::{Error, Result, private};
-
-/// Pause between two attempts to get a lock.
-const PAUSE: Duration = Duration::from_millis(20);
-/// After this long, whoever waits for a lock is told so.
-pub const NOTICE_AFTER: Duration = Duration::from_secs(1);
 
 /// Holds a directory until it is dropped, or until the process ends in any way.
 #[derive(Debug)]
 pub struct DirectoryLock {
+    directory: PathBuf,
     // The operating system releases the lock when the file is closed.
     _file: File,
 }
 
 impl DirectoryLock {
     /// Takes the directory by a lock file with this name. The file stays behind; what counts is whether it is locked.
+    ///
+    /// Does not wait for another process. Whoever wants to wait tries again after a pause.
     ///
     /// # Errors
     /// [`Error::InUse`] names the process that has the directory.
@@ -37,38 +34,22 @@ impl DirectoryLock {
             Err(TryLockError::Error(error)) => return Err(failed(error)),
         }
         note_holder(&mut file).map_err(failed)?;
-        Ok(Self { _file: file })
+        Ok(Self { directory: directory.to_owned(), _file: file })
     }
 
-    /// As [`take`](Self::take), but waits up to `patience` for another process to finish. Blocks the thread.
-    ///
-    /// `notice` is called once, with the holder's process id, when the wait exceeds [`NOTICE_AFTER`].
-    ///
-    /// # Errors
-    /// [`Error::InUse`] if the directory is still held after `patience`.
-    pub fn wait(directory: &Path, name: &str, patience: Duration, notice: impl FnOnce(&str)) -> Result<Self> {
-        let began = Instant::now();
-        let mut notice = Some(notice);
-        loop {
-            match Self::take(directory, name) {
-                Err(Error::InUse { holder, .. }) if began.elapsed() < patience => {
-                    if began.elapsed() >= NOTICE_AFTER
-                        && let Some(notice) = notice.take()
-                    {
-                        notice(&holder);
-                    }
-                    std::thread::sleep(PAUSE);
-                }
-                outcome => return outcome,
-            }
-        }
+    /// The directory that it holds.
+    #[must_use]
+    pub fn directory(&self) -> &Path {
+        &self.directory
     }
 }
 
 fn note_holder(file: &mut File) -> io::Result<()> {
-    file.set_len(0)?;
+    let line = format!("{}\n", std::process::id());
+    // Over the older line first: that needs no room on a full disk.
     file.rewind()?;
-    writeln!(file, "{}", std::process::id())
+    file.write_all(line.as_bytes())?;
+    file.set_len(line.len() as u64)
 }
 
 fn holder(file: &mut File) -> String {
@@ -95,32 +76,11 @@ mod tests {
     }
 
     #[test]
-    fn a_short_wait_ends_when_the_holder_does() {
+    fn a_longer_line_of_an_earlier_holder_is_replaced_as_a_whole() {
         let directory = tempfile::tempdir().unwrap();
-        let first = DirectoryLock::take(directory.path(), "lock").unwrap();
-        let (release, released) = std::sync::mpsc::channel::<()>();
-        let holder = std::thread::spawn(move || {
-            let _ = released.recv();
-            drop(first);
-        });
-        let mut told = String::new();
-        let patience = NOTICE_AFTER * 60;
-        // The holder lets go when the one who waits has been told.
-        DirectoryLock::wait(directory.path(), "lock", patience, |who| {
-            told = who.to_owned();
-            release.send(()).unwrap();
-        })
-        .unwrap();
-        holder.join().unwrap();
-        assert_eq!(told, std::process::id().to_string());
-    }
-
-    #[test]
-    fn a_wait_without_patience_is_a_refusal() {
-        let directory = tempfile::tempdir().unwrap();
+        std::fs::write(directory.path().join("lock"), "12345678901\n").unwrap();
         let _first = DirectoryLock::take(directory.path(), "lock").unwrap();
-        let refusal =
-            DirectoryLock::wait(directory.path(), "lock", Duration::ZERO, |_| panic!("not told")).unwrap_err();
-        assert!(matches!(refusal, Error::InUse { .. }));
+        let line = std::fs::read_to_string(directory.path().join("lock")).unwrap();
+        assert_eq!(line, format!("{}\n", std::process::id()));
     }
 }

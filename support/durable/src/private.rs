@@ -12,6 +12,13 @@ pub const DIRECTORY_MODE: u32 = 0o700;
 /// Permissions of a private file.
 pub const FILE_MODE: u32 = 0o600;
 
+/// Lets this process create only files and directories that their owner alone can read, whoever creates them: a database
+/// chooses its own permissions. For programs, before they start threads; it applies to the whole process.
+pub fn restrict_process() {
+    #[cfg(unix)]
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
+}
+
 /// Options that create files only their owner can read.
 #[must_use]
 pub fn file_options() -> OpenOptions {
@@ -167,9 +174,8 @@ impl NewFile {
     /// # Errors
     /// What the operating system says.
     pub fn create(target: &Path) -> io::Result<Self> {
-        let name = target.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_string_lossy();
-        let temporary = parent_of(target).join(format!(".{name}.{}", random_suffix()?));
-        Self::create_at(temporary, target)
+        // Without the name of the target, which may be as long as a name can be.
+        Self::create_at(parent_of(target).join(format!(".new-{}", random_suffix()?)), target)
     }
 
     /// Begins a private file at `temporary`, which must be on the same file system as `target`.
@@ -179,6 +185,12 @@ impl NewFile {
     pub fn create_at(temporary: PathBuf, target: &Path) -> io::Result<Self> {
         let file = file_options().read(true).write(true).create_new(true).open(&temporary)?;
         Ok(Self { file, temporary: Some(temporary), target: target.to_owned() })
+    }
+
+    /// What it will be called.
+    #[must_use]
+    pub fn target(&self) -> &Path {
+        &self.target
     }
 
     /// The open file.
@@ -217,9 +229,34 @@ fn give_name(temporary: &Path, target: &Path, existing: Existing) -> io::Result<
             Ok(()) => fs::remove_file(temporary),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(error),
             // Some file systems have no links.
-            Err(_) if !target.exists() => fs::rename(temporary, target),
-            Err(_) => Err(io::ErrorKind::AlreadyExists.into()),
+            Err(_) => rename_to_free_name(temporary, target),
         },
+    }
+}
+
+#[cfg(any(target_os = "linux", target_os = "macos"))]
+fn rename_to_free_name(temporary: &Path, target: &Path) -> io::Result<()> {
+    use rustix::fs::{CWD, RenameFlags, renameat_with};
+    match renameat_with(CWD, temporary, CWD, target, RenameFlags::NOREPLACE) {
+        Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS | rustix::io::Errno::NOTSUP) => {
+            rename_if_free(temporary, target)
+        }
+        outcome => Ok(outcome?),
+    }
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "macos")))]
+fn rename_to_free_name(temporary: &Path, target: &Path) -> io::Result<()> {
+    rename_if_free(temporary, target)
+}
+
+/// Where the system cannot do both at once.
+fn rename_if_free(temporary: &Path, target: &Path) -> io::Result<()> {
+    // Looks at the entry itself: a link to nowhere is something that is there, too.
+    match fs::symlink_metadata(target) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => fs::rename(temporary, target),
+        Err(error) => Err(error),
+        Ok(_) => Err(io::ErrorKind::AlreadyExists.into()),
     }
 }
 
@@ -272,6 +309,31 @@ mod tests {
         assert!(read_file(&path, 5).is_err(), "one byte over the limit");
         assert_eq!(read_file(&directory.path().join("other"), 5).unwrap(), None);
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_name_is_taken_only_if_it_is_free_also_without_links() {
+        let directory = tempfile::tempdir().unwrap();
+        let (temporary, target) = (directory.path().join("temporary"), directory.path().join("target"));
+        type Rename = fn(&Path, &Path) -> io::Result<()>;
+        for rename in [rename_to_free_name as Rename, rename_if_free] {
+            fs::write(&temporary, "new").unwrap();
+            std::os::unix::fs::symlink("nowhere", &target).unwrap();
+            assert_eq!(rename(&temporary, &target).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+            fs::remove_file(&target).unwrap();
+            rename(&temporary, &target).unwrap();
+            assert_eq!(fs::read(&target).unwrap(), b"new");
+            fs::remove_file(&target).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_name_may_be_as_long_as_the_file_system_takes() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("x".repeat(255));
+        create_file(&path, b"content").unwrap();
+        assert_eq!(fs::read(path).unwrap(), b"content");
     }
 
     #[test]

@@ -49,7 +49,7 @@ fn malformed(error: &serde_json::Error, request: &str) -> Error {
 /// Reads an answer whose status is not a success.
 ///
 /// Like the published clients this looks at error bodies of 400, 404 and 500 only; a proxy's 502 page or a 429 says
-/// nothing that could be relied on.
+/// nothing that could be relied on. A backbone without room on its disk says so with 507.
 pub(super) fn error(status: u16, trace_id: Option<String>, body: &[u8], request: &str) -> Error {
     #[derive(Deserialize)]
     struct Failure {
@@ -60,7 +60,7 @@ pub(super) fn error(status: u16, trace_id: Option<String>, body: &[u8], request:
     match status {
         401 => Error::Unauthorized { request },
         403 => Error::Forbidden { request },
-        400 | 404 | 500 => match failure() {
+        400 | 404 | 500 | 507 => match failure() {
             Some(Failure { error }) => Error::Api {
                 status,
                 code: printable(&error.code),
@@ -94,6 +94,7 @@ mod tests {
             (400, ERROR_BODY, "error.platform.recordNotFound"),
             (404, ERROR_BODY, "error.platform.recordNotFound"),
             (500, ERROR_BODY, "error.platform.recordNotFound"),
+            (507, ERROR_BODY, "error.platform.recordNotFound"),
             (401, ERROR_BODY, "error.platform.unauthorized"),
             (403, ERROR_BODY, "error.platform.forbidden"),
             (409, ERROR_BODY, "error.platform.unexpected"),
@@ -104,6 +105,7 @@ mod tests {
             (404, b"<html>", "error.transport.request.notFound"),
             (400, b"{}", "error.transport.request.badRequest"),
             (500, b"", "error.platform.unexpected"),
+            (507, b"", "error.platform.unexpected"),
         ];
         for (status, body, code) in rows {
             let error = error(*status, None, body, "GET /Tokens");

@@ -1,7 +1,7 @@
 //! One way to a node for the commands that ask it something: over REST if a process serves it, in this process if not.
 
 use runtime::dto::{File, IdentityInfo, Token};
-use runtime::facade::{CreateOwnToken, CreateTokenForFile, LoadPeerToken, Ownership, UploadOwnFile};
+use runtime::facade::{CreateOwnToken, CreateTokenForFile, LoadFile, LoadPeerToken, Ownership, UploadOwnFile};
 use runtime::{Secret, Timestamp};
 use serde_json::{Map, Value, json};
 use tokio::io::AsyncRead;
@@ -9,7 +9,9 @@ use tokio::io::AsyncRead;
 use crate::commands::terms::Terms;
 use crate::failure::Failure;
 use crate::node::{Node, Plan};
+use crate::output::Output;
 use crate::progress::Progress;
+use crate::reach::{Reached, reach};
 use crate::rest_client::{self, RestClient};
 use crate::running::Running;
 use crate::{api_key, source_file};
@@ -63,22 +65,18 @@ pub(crate) struct Content {
 }
 
 impl Access {
-    /// Finds the node of a data directory, or starts it.
+    /// Finds the node of a data directory, or starts it, after waiting for a process that uses the directory for something
+    /// short. Dropping the future ends the wait.
     ///
     /// # Errors
-    /// A failure if another process holds the directory without serving, or if the start fails.
-    pub(crate) async fn open(plan: Plan) -> Result<Self, Failure> {
-        if let Some(held) = plan.dir.try_hold()? {
-            return Ok(Self::Here(Box::new(Node::start_in(held, plan).await?)));
-        }
-        let running = Running::read(&plan.dir);
-        match running.and_then(|it| it.local_rest_url().map(str::to_owned).map(|url| (url, it))) {
-            Some((url, running)) => {
-                let key_file = plan.settings.api_key_file.clone().or_else(|| running.api_key_file.clone());
-                let key = api_key::load(&key_file.unwrap_or_else(|| plan.dir.join(api_key::FILE)))?;
-                Ok(Self::There { client: RestClient::new(&url, key)?, running })
+    /// A failure if another process keeps the directory without serving, or if the start fails.
+    pub(crate) async fn open(plan: Plan, output: Output) -> Result<Self, Failure> {
+        match reach(&plan.dir, output).await? {
+            Reached::Held(held) => Ok(Self::Here(Box::new(Node::start_in(held, plan).await?))),
+            Reached::Served(running) => {
+                let key = api_key::load(plan.settings.api_key_file.as_ref().unwrap_or(&running.api_key_file))?;
+                Ok(Self::There { client: RestClient::new(&running.rest_url, key)?, running })
             }
-            None => Err(plan.dir.held_by_another()),
         }
     }
 
@@ -102,8 +100,8 @@ impl Access {
             }),
             Self::There { client, running } => Ok(Who {
                 identity: client.identity_info().await?,
-                device_id: running.device_id.clone().unwrap_or_default(),
-                backbone_url: running.backbone_url.clone().unwrap_or_default(),
+                device_id: running.device_id.clone(),
+                backbone_url: running.backbone_url.clone(),
             }),
         }
     }
@@ -119,6 +117,25 @@ impl Access {
         match self {
             Self::Here(node) => Ok(node.runtime.files().file(&file_id(id)?).await?),
             Self::There { client, .. } => client.file(file_id(id)?.as_str()).await,
+        }
+    }
+
+    pub(crate) async fn load_file(&self, reference: &str, password: Option<&Secret>) -> Result<File, Failure> {
+        match self {
+            Self::Here(node) => {
+                let password = password.map(|password| password.expose().to_owned());
+                let request = LoadFile { reference: reference.to_owned(), password };
+                Ok(node.runtime.files().get_or_load_file(request).await?)
+            }
+            Self::There { client, .. } => client.load_peer_file(reference, password).await,
+        }
+    }
+
+    /// The backbone of the node.
+    pub(crate) fn backbone_url(&self) -> &str {
+        match self {
+            Self::Here(node) => &node.backbone_url,
+            Self::There { running, .. } => &running.backbone_url,
         }
     }
 

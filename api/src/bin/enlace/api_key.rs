@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use durable::private;
 use runtime::Secret;
 
 use crate::data_dir;
@@ -15,18 +16,19 @@ const ALPHABET: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwx
 /// Recognisable in a leak, and it holds the special character that the key policy wants.
 const PREFIX: &str = "enlace_";
 /// Longest key file that is read, in bytes.
-const MAX_FILE_SIZE: usize = 4096;
+const MAX_FILE_SIZE: u64 = 4096;
 
 /// Reads the key file; makes a key and the file (mode 0600) if there is none.
 ///
 /// # Errors
 /// A failure that names the file.
 pub(crate) fn load_or_create(path: &Path) -> Result<Secret, Failure> {
-    if path.exists() {
-        return load(path);
+    if let Some(key) = read(path)? {
+        return Ok(key);
     }
     let key = generate()?;
-    data_dir::write_private(path, format!("{key}\n").as_bytes())?;
+    let line = format!("{key}\n");
+    private::create_file(path, line.as_bytes()).map_err(|error| durable::Error::io(path, &error))?;
     Ok(Secret::new(key))
 }
 
@@ -35,13 +37,17 @@ pub(crate) fn load_or_create(path: &Path) -> Result<Secret, Failure> {
 /// # Errors
 /// A failure that names the file.
 pub(crate) fn load(path: &Path) -> Result<Secret, Failure> {
-    let text = data_dir::read_private(path, MAX_FILE_SIZE)?;
+    read(path)?.ok_or_else(|| Failure::local(format!("there is no API key file {}", path.display())))
+}
+
+fn read(path: &Path) -> Result<Option<Secret>, Failure> {
+    let Some(text) = data_dir::read_private(path, MAX_FILE_SIZE)? else { return Ok(None) };
     let key = text.trim();
     if key.is_empty() {
         let failure = Failure::local(format!("the API key file {} is empty", path.display()));
         return Err(failure.hint("delete it to get a new key"));
     }
-    Ok(Secret::new(key))
+    Ok(Some(Secret::new(key)))
 }
 
 fn generate() -> Result<String, Failure> {

@@ -1,10 +1,11 @@
 //! The data directory: private to its owner, held by one process at a time.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use crate::failure::{Failure, with_sources};
+use durable::{DirectoryLock, private};
+
+use crate::failure::Failure;
 use crate::running::Running;
 
 /// A data directory, not necessarily held.
@@ -13,11 +14,19 @@ pub(crate) struct DataDir {
     path: PathBuf,
 }
 
-/// Proof that this process holds a data directory; released on drop.
+/// Proof that this process holds a data directory; released on drop, once the node has dropped its part of the lock.
 #[derive(Debug)]
 pub(crate) struct Held {
     dir: DataDir,
-    _lock: File,
+    lock: Arc<DirectoryLock>,
+}
+
+/// Another process, which holds a data directory.
+#[derive(Debug)]
+pub(crate) struct Holder {
+    dir: PathBuf,
+    /// Its process id, unless the system does not let us read it.
+    pid: Option<u32>,
 }
 
 impl DataDir {
@@ -30,9 +39,7 @@ impl DataDir {
             Failure::local(format!("cannot use the data directory {}: {error}", path.display()))
                 .hint("choose another one with --data-dir DIR")
         };
-        if !path.exists() {
-            create_private(&path).map_err(unusable)?;
-        }
+        private::create_directory(&path).map_err(unusable)?;
         // Absolute, because other processes read the paths that we note down.
         Ok(Self { path: path.canonicalize().map_err(unusable)? })
     }
@@ -47,24 +54,21 @@ impl DataDir {
         self.path.join(name)
     }
 
-    /// Holds the directory until the result is dropped, or says that another process does.
+    /// Holds the directory until the result is dropped, or tells who does. Does not wait.
     ///
     /// # Errors
     /// A failure if the lock file cannot be made.
-    pub(crate) fn try_hold(&self) -> Result<Option<Held>, Failure> {
-        let path = self.join("lock");
-        let unusable = |error: &dyn std::error::Error| {
-            Failure::local(format!("cannot lock {}: {}", path.display(), with_sources(error)))
-        };
-        let file = private_options().create(true).truncate(false).open(&path).map_err(|error| unusable(&error))?;
-        match file.try_lock() {
-            Ok(()) => {
+    pub(crate) fn try_hold(&self) -> Result<Result<Held, Holder>, Failure> {
+        match DirectoryLock::take(&self.path, runtime::LOCK_FILE) {
+            Ok(lock) => {
                 // A killed holder's note would lead others, and their key, to whoever has its port now.
                 Running::forget(self);
-                Ok(Some(Held { dir: self.clone(), _lock: file }))
+                Ok(Ok(Held { dir: self.clone(), lock: Arc::new(lock) }))
             }
-            Err(TryLockError::WouldBlock) => Ok(None),
-            Err(TryLockError::Error(error)) => Err(unusable(&error)),
+            Err(durable::Error::InUse { holder, .. }) => {
+                Ok(Err(Holder { dir: self.path.clone(), pid: holder.parse().ok() }))
+            }
+            Err(error) => Err(error.into()),
         }
     }
 
@@ -73,15 +77,7 @@ impl DataDir {
     /// # Errors
     /// A failure that says which process holds it already.
     pub(crate) fn hold(&self) -> Result<Held, Failure> {
-        self.try_hold()?.ok_or_else(|| self.held_by_another())
-    }
-
-    /// The failure that says who holds the directory.
-    pub(crate) fn held_by_another(&self) -> Failure {
-        let holder =
-            Running::read(self).map_or_else(|| "another process".to_owned(), |it| format!("process {}", it.pid));
-        Failure::local(format!("the data directory {} is in use by {holder}", self.path.display()))
-            .hint("stop that process, use its REST API, or choose another directory with --data-dir DIR")
+        self.try_hold()?.map_err(|holder| holder.refusal())
     }
 }
 
@@ -89,6 +85,11 @@ impl Held {
     /// The directory.
     pub(crate) fn dir(&self) -> &DataDir {
         &self.dir
+    }
+
+    /// The lock, for the node.
+    pub(crate) fn lock(&self) -> Arc<DirectoryLock> {
+        self.lock.clone()
     }
 }
 
@@ -98,20 +99,41 @@ impl Drop for Held {
     }
 }
 
-/// Reads a small private file as text.
+impl Holder {
+    /// Whether it can be the process with this id.
+    pub(crate) fn can_be(&self, pid: u32) -> bool {
+        self.pid.is_none_or(|own| own == pid)
+    }
+
+    /// What whoever waits for it is told.
+    pub(crate) fn notice(&self) -> String {
+        format!("waiting for {self}, which uses {}", self.dir.display())
+    }
+
+    /// What whoever does not wait for it, or not any longer, is told.
+    pub(crate) fn refusal(&self) -> Failure {
+        Failure::local(format!("the data directory {} is in use by {self}", self.dir.display()))
+            .hint("stop that process, use its REST API, or choose another directory with --data-dir DIR")
+    }
+}
+
+impl std::fmt::Display for Holder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.pid {
+            Some(pid) => write!(f, "process {pid}"),
+            None => f.write_str("another process"),
+        }
+    }
+}
+
+/// Reads a small private file as text; nothing if it does not exist.
 ///
 /// # Errors
 /// A failure that names the file, also if others may read it.
-pub(crate) fn read_private(path: &Path, limit: usize) -> Result<String, Failure> {
-    let unreadable = |error: std::io::Error| Failure::local(format!("cannot read {}: {error}", path.display()));
-    let file = File::open(path).map_err(unreadable)?;
-    check_private(path, &file.metadata().map_err(unreadable)?)?;
-    let mut text = String::new();
-    file.take(limit as u64 + 1).read_to_string(&mut text).map_err(unreadable)?;
-    if text.len() > limit {
-        return Err(Failure::local(format!("{} is longer than {limit} bytes", path.display())));
-    }
-    Ok(text)
+pub(crate) fn read_private(path: &Path, limit: u64) -> Result<Option<String>, Failure> {
+    let Some(bytes) = private::read_file(path, limit)? else { return Ok(None) };
+    let text = String::from_utf8(bytes);
+    text.map(Some).map_err(|_| Failure::local(format!("{} is not a text", path.display())))
 }
 
 /// Writes a file with mode 0600 so that a crash leaves the old one or the new one.
@@ -119,62 +141,7 @@ pub(crate) fn read_private(path: &Path, limit: usize) -> Result<String, Failure>
 /// # Errors
 /// A failure that names the file.
 pub(crate) fn write_private(path: &Path, content: &[u8]) -> Result<(), Failure> {
-    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let write = || -> std::io::Result<()> {
-        // Temporary files of this crate have mode 0600.
-        let mut file = tempfile::NamedTempFile::new_in(parent)?;
-        file.write_all(content)?;
-        file.as_file().sync_all()?;
-        file.persist(path).map_err(|error| error.error)?;
-        sync_dir(parent)
-    };
-    write().map_err(|error| Failure::local(format!("cannot write {}: {error}", path.display())))
-}
-
-/// Makes a rename in a directory durable.
-pub(crate) fn sync_dir(path: &Path) -> std::io::Result<()> {
-    if cfg!(unix) { File::open(path)?.sync_all() } else { Ok(()) }
-}
-
-#[cfg(unix)]
-fn create_private(path: &Path) -> std::io::Result<()> {
-    use std::os::unix::fs::DirBuilderExt;
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
-}
-
-#[cfg(not(unix))]
-fn create_private(path: &Path) -> std::io::Result<()> {
-    fs::create_dir_all(path)
-}
-
-#[cfg(unix)]
-fn private_options() -> OpenOptions {
-    use std::os::unix::fs::OpenOptionsExt;
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).mode(0o600);
-    options
-}
-
-#[cfg(not(unix))]
-fn private_options() -> OpenOptions {
-    let mut options = OpenOptions::new();
-    options.read(true).write(true);
-    options
-}
-
-#[cfg(unix)]
-fn check_private(path: &Path, metadata: &fs::Metadata) -> Result<(), Failure> {
-    use std::os::unix::fs::PermissionsExt;
-    if metadata.permissions().mode() & 0o077 == 0 {
-        return Ok(());
-    }
-    let failure = Failure::local(format!("{} holds a secret and other users may read it", path.display()));
-    Err(failure.hint(format!("chmod 600 {}", path.display())))
-}
-
-#[cfg(not(unix))]
-fn check_private(_: &Path, _: &fs::Metadata) -> Result<(), Failure> {
-    Ok(())
+    private::replace_file(path, content).map_err(|error| durable::Error::io(path, &error).into())
 }
 
 #[cfg(test)]
@@ -187,7 +154,8 @@ mod tests {
         let dir = DataDir::open(root.path().join("a")).unwrap();
         let held = dir.hold().unwrap();
         let failure = dir.hold().unwrap_err();
-        assert!(failure.message.contains("is in use by"), "{failure}");
+        let holder = format!("is in use by process {}", std::process::id());
+        assert!(failure.message.contains(&holder), "{failure}");
         drop(held);
         assert!(dir.hold().is_ok());
     }
@@ -196,7 +164,7 @@ mod tests {
     fn a_killed_holders_note_is_gone_once_the_directory_is_held_again() {
         let root = tempfile::tempdir().unwrap();
         let dir = DataDir::open(root.path().join("a")).unwrap();
-        Running::this_process().note(&dir).unwrap();
+        Running::example().note(&dir).unwrap();
         let _held = dir.hold().unwrap();
         assert!(Running::read(&dir).is_none());
     }
@@ -204,17 +172,19 @@ mod tests {
     #[cfg(unix)]
     #[test]
     fn directory_and_files_are_private_and_open_ones_are_refused() {
+        use std::fs;
         use std::os::unix::fs::PermissionsExt;
         let root = tempfile::tempdir().unwrap();
         let dir = DataDir::open(root.path().join("a").join("b")).unwrap();
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!(mode(dir.path()), 0o700);
         let file = dir.join("secret");
+        assert_eq!(read_private(&file, 10).unwrap(), None);
         write_private(&file, b"x").unwrap();
         assert_eq!(mode(&file), 0o600);
-        assert_eq!(read_private(&file, 10).unwrap(), "x");
+        assert_eq!(read_private(&file, 10).unwrap().unwrap(), "x");
         fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
         let failure = read_private(&file, 10).unwrap_err();
-        assert!(failure.hint.unwrap().starts_with("chmod 600"));
+        assert_eq!(failure.hint.unwrap(), format!("run: chmod 0600 {}", file.display()));
     }
 }

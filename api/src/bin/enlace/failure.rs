@@ -35,7 +35,7 @@ impl Kind {
         (Self::Refused, "refused: password, identity, size or rights"),
         (Self::Network, "backbone, node or port cannot be reached or had"),
         (Self::Integrity, "what arrived is not what was sent; nothing was kept"),
-        (Self::Local, "data directory or destination cannot be used; nothing was overwritten"),
+        (Self::Local, "data directory, destination or a disk cannot be used; nothing was overwritten"),
         (Self::Interrupted, "stopped by Ctrl-C or SIGTERM before the end"),
     ];
 
@@ -102,7 +102,18 @@ impl Failure {
     /// From a stable code and its text, as the node's facades and its REST interface give them.
     pub(crate) fn from_code(code: &str, message: &str) -> Self {
         let (kind, hint) = classify(code);
-        Self { kind, code: Some(code.to_owned()), message: sentence(message), hint: hint.map(str::to_owned) }
+        let (message, next_step) = match code {
+            "error.runtime.store" | "error.runtime.storageFull" => split_next_step(message),
+            _ => (message, None),
+        };
+        let hint = next_step.or(hint).map(str::to_owned);
+        Self { kind, code: Some(code.to_owned()), message: sentence(message), hint }
+    }
+
+    /// From a text of the form "what happened; the next step".
+    fn with_next_step(kind: Kind, text: &str) -> Self {
+        let (message, next_step) = split_next_step(text);
+        Self { kind, code: None, message: message.to_owned(), hint: next_step.map(str::to_owned) }
     }
 }
 
@@ -125,7 +136,13 @@ impl From<backbone_mock::Error> for Failure {
             backbone_mock::Error::Config { .. } => Kind::Usage,
             _ => Kind::Local,
         };
-        Self::new(kind, with_sources(&error))
+        Self::with_next_step(kind, &with_sources(&error))
+    }
+}
+
+impl From<durable::Error> for Failure {
+    fn from(error: durable::Error) -> Self {
+        Self::with_next_step(Kind::Local, &error.to_string())
     }
 }
 
@@ -144,6 +161,11 @@ pub(crate) fn with_sources(error: &dyn std::error::Error) -> String {
         source = cause.source();
     }
     text
+}
+
+/// What happened, and the next step, which stands behind the last semicolon.
+fn split_next_step(text: &str) -> (&str, Option<&str>) {
+    text.rsplit_once("; ").map_or((text, None), |(message, next_step)| (message, Some(next_step)))
 }
 
 /// Texts of the interfaces start with a capital and end with a full stop; ours do not.
@@ -180,6 +202,10 @@ fn classify(code: &str) -> (Kind, Option<&'static str>) {
             (Kind::Integrity, Some("nothing was kept; the backbone or the network changed the data"))
         }
         "error.runtime.store" => (Kind::Local, None),
+        "error.runtime.storageFull" => (Kind::Local, Some("free some space and try again; nothing was changed")),
+        "error.platform.insufficientStorage" => {
+            (Kind::Local, Some("free some space there, or ask whoever runs the backbone, and try again"))
+        }
         "error.transport.general.noIdentityFound" => {
             (Kind::Local, Some("this data directory has no identity, and the configuration forbids to create one"))
         }
@@ -220,6 +246,8 @@ mod tests {
             ("error.transport.request.unknown", Kind::Network),
             ("error.runtime.validation.invalidPropertyValue", Kind::Usage),
             ("error.runtime.store", Kind::Local),
+            ("error.runtime.storageFull", Kind::Local),
+            ("error.platform.insufficientStorage", Kind::Local),
             ("error.something.new", Kind::General),
         ] {
             assert_eq!(Failure::from_code(code, "x").kind, kind, "{code}");
@@ -231,6 +259,24 @@ mod tests {
         assert_eq!(sentence("File not found. Make sure it exists."), "file not found. Make sure it exists");
         assert_eq!(sentence("'expiresAt' must be in the future"), "'expiresAt' must be in the future");
         assert_eq!(sentence("API key wrong."), "API key wrong");
+    }
+
+    #[test]
+    fn the_next_step_of_a_local_failure_is_its_hint() {
+        let failure = Failure::from_code("error.runtime.storageFull", "the disk with /d is full; free some space");
+        assert_eq!(
+            (failure.message.as_str(), failure.hint.as_deref()),
+            ("the disk with /d is full", Some("free some space"))
+        );
+        let failure = Failure::from_code("error.runtime.storageFull", "The disk of this node is full.");
+        assert_eq!(failure.message, "the disk of this node is full");
+        assert!(failure.hint.unwrap().starts_with("free some space"));
+        let lost =
+            durable::Error::StoreLost { store: "d/backbone/records".into(), evidence: "d/backbone/server.key".into() };
+        let failure = Failure::from(backbone_mock::Error::from(lost));
+        assert_eq!(failure.kind, Kind::Local);
+        assert_eq!(failure.message.matches("d/backbone/records").count(), 1, "{failure}");
+        assert!(failure.hint.unwrap().starts_with("restore it from a backup"));
     }
 
     #[test]

@@ -20,6 +20,7 @@ mod platform;
 mod port;
 mod progress;
 mod qr;
+mod reach;
 mod receive;
 mod rest_client;
 mod running;
@@ -37,6 +38,7 @@ use crate::failure::Failure;
 use crate::output::Output;
 
 fn main() -> ExitCode {
+    durable::private::restrict_process();
     let (arguments, overrides) = args::split_overrides(std::env::args_os());
     let cli = match Cli::try_parse_from(&arguments) {
         Ok(cli) => cli,

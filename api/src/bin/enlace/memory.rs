@@ -7,9 +7,10 @@ use serde::{Deserialize, Serialize};
 use crate::data_dir::{self, DataDir};
 use crate::failure::Failure;
 
-const FILE: &str = "start.json";
+/// Its name in a data directory; written after a start that succeeded, never before the store is on disk.
+pub(crate) const FILE: &str = "start.json";
 /// Longest file that is read, in bytes.
-const MAX_FILE_SIZE: usize = 64 * 1024;
+const MAX_FILE_SIZE: u64 = 64 * 1024;
 
 /// Remembered facts; all absent before the first start.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,6 +28,11 @@ pub(crate) struct Memory {
 }
 
 impl Memory {
+    /// Whether the identity lives at the embedded backbone.
+    pub(crate) fn lives_at_embedded_backbone(&self) -> bool {
+        self.backbone_url.is_none() && self.backbone_port.is_some()
+    }
+
     /// Where the identity lives; `None` before the first start.
     pub(crate) fn home(&self) -> Option<String> {
         let embedded = || self.backbone_port.map(|port| format!("http://localhost:{port}"));
@@ -39,10 +45,7 @@ impl Memory {
     /// A failure that names the file if it is there and cannot be read.
     pub(crate) fn recall(dir: &DataDir) -> Result<Self, Failure> {
         let path = dir.join(FILE);
-        if !path.exists() {
-            return Ok(Self::default());
-        }
-        let text = data_dir::read_private(&path, MAX_FILE_SIZE)?;
+        let Some(text) = data_dir::read_private(&path, MAX_FILE_SIZE)? else { return Ok(Self::default()) };
         serde_json::from_str(&text).map_err(|error| {
             Failure::local(format!("{} is damaged: {error}", path.display()))
                 .hint("delete it; the ports are then chosen anew, and references to the old ones stop working")

@@ -4,6 +4,7 @@ mod client;
 mod plan;
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use backbone_mock::{Backbone, Limits, OAuthClient};
 use runtime::{BackboneConfig, Config, Runtime};
@@ -14,9 +15,8 @@ pub(crate) use plan::{Plan, WhichBackbone, configuration};
 use crate::config::Settings;
 use crate::data_dir::{DataDir, Held};
 use crate::failure::{Failure, Kind};
-use crate::memory::Memory;
+use crate::memory::{self, Memory};
 use crate::port;
-use crate::running::Running;
 
 /// Where the embedded backbone keeps its data, in the data directory.
 const BACKBONE_DIR: &str = "backbone";
@@ -48,7 +48,7 @@ impl Node {
     /// # Errors
     /// As [`Node::start`].
     pub(crate) async fn start_in(held: Held, plan: Plan) -> Result<Self, Failure> {
-        Running::this_process().note(&plan.dir)?;
+        plan.is_first_start()?;
         let mut memory = Memory::recall(&plan.dir)?;
         let client = plan.client()?;
         let backbone = match &plan.backbone {
@@ -62,7 +62,7 @@ impl Node {
             (Some(backbone), _) => backbone.url(),
             (None, WhichBackbone::Embedded { .. }) => unreachable!("an embedded backbone was just started"),
         };
-        match start_runtime(&plan, &backbone_url, &client).await {
+        match start_runtime(&plan, &held, &backbone_url, &client).await {
             Ok(runtime) => {
                 let node = Self { runtime, backbone_url, backbone, held };
                 if let Err(failure) = remember(&plan, memory, &client, &node.runtime).await {
@@ -94,6 +94,31 @@ impl Node {
         stop_backbone(self.backbone).await;
         drop(self.held);
         result
+    }
+}
+
+impl Plan {
+    /// Whether nothing was started in the data directory before. The caller holds it.
+    ///
+    /// # Errors
+    /// A failure that names what to restore if something is missing that was there: nothing is made in its place.
+    pub(crate) fn is_first_start(&self) -> Result<bool, Failure> {
+        let is_first = Runtime::is_first_start(self.dir.path(), &self.settings.store_key, &self.written_after_start())?;
+        let backbone = self.dir.join(BACKBONE_DIR);
+        if matches!(self.backbone, WhichBackbone::Embedded { .. })
+            && Memory::recall(&self.dir)?.lives_at_embedded_backbone()
+            && std::fs::read_dir(&backbone).map_or(true, |mut entries| entries.next().is_none())
+        {
+            let evidence = self.dir.join(memory::FILE);
+            return Err(durable::Error::StoreLost { store: backbone, evidence }.into());
+        }
+        Ok(is_first)
+    }
+
+    /// Files that are there only if a start succeeded: the store was on disk before them. The API key is not one of them,
+    /// people may put it there beforehand.
+    fn written_after_start(&self) -> Vec<PathBuf> {
+        [memory::FILE, client::FILE].map(|name| self.dir.join(name)).into()
     }
 }
 
@@ -146,9 +171,9 @@ fn backbone_config(plan: &Plan, listen: SocketAddr, guests: bool, client: &Clien
     config
 }
 
-async fn start_runtime(plan: &Plan, backbone_url: &str, client: &Client) -> Result<Runtime, Failure> {
-    let config = runtime_config(plan, backbone_url, client);
-    Runtime::builder(config).start().await.map_err(|error| {
+async fn start_runtime(plan: &Plan, held: &Held, backbone_url: &str, client: &Client) -> Result<Runtime, Failure> {
+    let builder = Runtime::builder(runtime_config(plan, backbone_url, client)).lock(held.lock());
+    builder.written_after_start(plan.written_after_start()).start().await.map_err(|error| {
         let failure = Failure::from(error);
         match (failure.kind, &plan.backbone) {
             (Kind::Network, WhichBackbone::At(url)) if failure.hint.is_none() => {

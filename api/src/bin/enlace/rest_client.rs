@@ -105,6 +105,14 @@ impl RestClient {
         send(self.request(Method::GET, &format!("Files/{id}/Download"))).await
     }
 
+    pub(crate) async fn load_peer_file(&self, reference: &str, password: Option<&Secret>) -> Result<File, Failure> {
+        let mut body = json!({ "reference": reference });
+        if let Some(password) = password {
+            body["password"] = json!(password.expose());
+        }
+        result(self.request(Method::POST, "Files/Peer").json(&body)).await
+    }
+
     pub(crate) async fn delete_file(&self, id: &str) -> Result<(), Failure> {
         send(self.request(Method::DELETE, &format!("Files/{id}"))).await.map(drop)
     }

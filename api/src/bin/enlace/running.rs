@@ -1,6 +1,7 @@
 //! The note a serving process leaves in its data directory, so that other commands find it.
 //!
-//! It counts only while the directory's lock is held: a process that was killed leaves a note that means nothing.
+//! It counts only while the directory's lock is held by the process that it names: a process that was killed leaves a note
+//! that means nothing. A loss of power may take it, like the process that it tells of.
 
 use std::fs;
 use std::net::{SocketAddr, TcpListener};
@@ -13,41 +14,30 @@ use crate::failure::Failure;
 
 const FILE: &str = "running.json";
 /// Longest note that is read, in bytes.
-const MAX_FILE_SIZE: usize = 16 * 1024;
+const MAX_FILE_SIZE: u64 = 16 * 1024;
 
-/// Who holds a data directory and how to talk to it.
+/// Who serves a data directory and how to talk to it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Running {
     /// Its process id.
     pub(crate) pid: u32,
-    /// Where its REST interface is, without a path; absent while it does not serve.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) rest_url: Option<String>,
+    /// Where its REST interface is, without a path.
+    pub(crate) rest_url: String,
     /// Where the key to it lies.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) api_key_file: Option<PathBuf>,
+    pub(crate) api_key_file: PathBuf,
     /// Its backbone.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) backbone_url: Option<String>,
+    pub(crate) backbone_url: String,
     /// Its device, which the REST interface does not tell.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) device_id: Option<String>,
+    pub(crate) device_id: String,
 }
 
 impl Running {
-    /// Where its REST interface is, if that is on this machine: whatever a note says, the key to it stays here.
-    pub(crate) fn local_rest_url(&self) -> Option<&str> {
-        let url = self.rest_url.as_deref()?;
-        let address: SocketAddr = url.strip_prefix("http://")?.parse().ok()?;
+    /// Whether its REST interface is on this machine: whatever a note says, the key to it stays here.
+    pub(crate) fn is_local(&self) -> bool {
+        let address = self.rest_url.strip_prefix("http://").and_then(|rest| rest.parse::<SocketAddr>().ok());
         // Only an address of our own can be bound.
-        let ours = address.ip().is_loopback() || TcpListener::bind((address.ip(), 0)).is_ok();
-        ours.then_some(url)
-    }
-
-    /// A process that holds the directory without serving.
-    pub(crate) fn this_process() -> Self {
-        Self { pid: std::process::id(), rest_url: None, api_key_file: None, backbone_url: None, device_id: None }
+        address.is_some_and(|it| it.ip().is_loopback() || TcpListener::bind((it.ip(), 0)).is_ok())
     }
 
     /// Leaves the note. The caller holds the directory.
@@ -61,7 +51,7 @@ impl Running {
 
     /// Reads the note; `None` if there is none or it cannot be read.
     pub(crate) fn read(dir: &DataDir) -> Option<Self> {
-        let text = data_dir::read_private(&dir.join(FILE), MAX_FILE_SIZE).ok()?;
+        let text = data_dir::read_private(&dir.join(FILE), MAX_FILE_SIZE).ok()??;
         serde_json::from_str(&text).ok()
     }
 
@@ -69,6 +59,18 @@ impl Running {
     pub(crate) fn forget(dir: &DataDir) {
         // Without the lock a left-over note means nothing, so a failure here harms nobody.
         let _ = fs::remove_file(dir.join(FILE));
+    }
+
+    /// A note for tests.
+    #[cfg(test)]
+    pub(crate) fn example() -> Self {
+        Self {
+            pid: std::process::id(),
+            rest_url: "http://127.0.0.1:4711".to_owned(),
+            api_key_file: "api-key".into(),
+            backbone_url: "http://localhost:4710".to_owned(),
+            device_id: "DVC".to_owned(),
+        }
     }
 }
 
@@ -78,14 +80,14 @@ mod tests {
 
     #[test]
     fn a_note_leads_nowhere_but_to_this_machine() {
-        let at = |url: &str| Running { rest_url: Some(url.to_owned()), ..Running::this_process() };
+        let at = |url: &str| Running { rest_url: url.to_owned(), ..Running::example() };
         for url in ["http://127.0.0.1:4711", "http://[::1]:4711"] {
-            assert_eq!(at(url).local_rest_url(), Some(url));
+            assert!(at(url).is_local(), "{url}");
         }
         for url in
-            ["http://192.0.2.1:80", "http://example.org:80", "https://127.0.0.1:1", "http://127.0.0.1@192.0.2.1:80"]
+            ["http://192.0.2.1:80", "http://example.org:80", "https://127.0.0.1:1", "http://127.0.0.1@192.0.2.1:80", ""]
         {
-            assert_eq!(at(url).local_rest_url(), None, "{url}");
+            assert!(!at(url).is_local(), "{url}");
         }
     }
 }

@@ -31,9 +31,6 @@ impl Served {
     pub(crate) async fn start(node: &Node, settings: &Settings, shown: Value) -> Result<Self, Failure> {
         let dir = node.dir();
         let api_key_file = settings.api_key_file.clone().unwrap_or_else(|| dir.join(api_key::FILE));
-        let mut running = Running::this_process();
-        running.backbone_url = Some(node.backbone_url.clone());
-        running.device_id = Some(node.runtime.account().device_info().await?.id.to_string());
         if !settings.rest_enabled {
             return Ok(Self { server: None, url: None, api_key_file, dir: dir.clone() });
         }
@@ -48,8 +45,13 @@ impl Served {
             memory.keep(dir)?;
         }
         let url = reachable(address);
-        running.rest_url = Some(url.clone());
-        running.api_key_file = Some(api_key_file.clone());
+        let running = Running {
+            pid: std::process::id(),
+            rest_url: url.clone(),
+            api_key_file: api_key_file.clone(),
+            backbone_url: node.backbone_url.clone(),
+            device_id: node.runtime.account().device_info().await?.id.to_string(),
+        };
         running.note(dir)?;
         Ok(Self { server: Some(server), url: Some(url), api_key_file, dir: dir.clone() })
     }
@@ -75,9 +77,7 @@ impl Served {
     pub(crate) async fn stop(self) {
         if let Some(server) = self.server {
             // First the note: once the port is free, others must not be led to it with the key.
-            if let Err(failure) = Running::this_process().note(&self.dir) {
-                tracing::warn!(%failure, "other commands may look for the REST API until this process has ended");
-            }
+            Running::forget(&self.dir);
             server.shutdown().await;
         }
     }

@@ -86,7 +86,7 @@ impl Place {
 }
 
 fn store(directory: &Path, record_modifications: bool) -> Store {
-    Store::open(directory, &StoreKeySource::File(directory.join("store.key")), record_modifications).unwrap()
+    Store::open_in(directory, &StoreKeySource::File(directory.join("store.key")), record_modifications).unwrap()
 }
 
 fn members(properties: Value) -> Map<String, Value> {

@@ -18,6 +18,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use self::segment::{HEADER, Header, Segment, StoreId};
 use crate::commit::Commit;
 use crate::disk::Disk;
+use crate::room::RESERVED_BYTES;
 use crate::{Error, Result};
 
 /// Size of a segment while the journal is small.
@@ -30,8 +31,6 @@ const SEGMENTS: u64 = 32;
 const FIRST_STEP: u32 = 128 * 1024;
 /// Zeros that a busy store writes ahead at a time.
 const LAST_STEP: u32 = 8 * 1024 * 1024;
-/// Space that stays free for the index: unlike the journal, it cannot refuse a write and go on.
-pub(crate) const RESERVED_BYTES: u64 = 1024 * 1024;
 
 /// A place in the journal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -106,6 +105,10 @@ impl Journal {
     /// # Errors
     /// [`WriteError::Full`] if there is no room on the disk.
     pub(crate) fn reserve(&self, commits: &[&Commit]) -> std::result::Result<usize, WriteError> {
+        // Also where zeros were written ahead for it: each commit takes room in the index, too.
+        if !self.has_room(0) {
+            return Err(WriteError::Full);
+        }
         let mut tail = self.tail();
         let sizes = || commits.iter().map(|commit| frame::size(commit.size()) as u64);
         let first = sizes().next().unwrap_or_default();

@@ -132,7 +132,7 @@ impl Segment {
     /// # Errors
     /// What the operating system says. Frames are unharmed.
     pub(crate) fn write_ahead(&self, until: u32) -> io::Result<()> {
-        const ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
+        static ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
         let mut at = self.written_ahead();
         while at < until {
             let count = (until - at).min(ZEROS.len() as u32);

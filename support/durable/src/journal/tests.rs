@@ -163,6 +163,17 @@ fn a_full_disk_refuses_and_goes_on_when_there_is_room() {
 }
 
 #[test]
+fn a_disk_that_somebody_else_fills_refuses_also_where_zeros_were_written_ahead() {
+    let disk = SimulatedDisk::new(1, 64 * 1024 * 1024);
+    let journal = Journal::create(Arc::new(disk.clone()), STORE).unwrap();
+    write(&journal, &[commit(0, 10)]).unwrap();
+    disk.set_capacity(0);
+    assert!(matches!(write(&journal, &[commit(1, 10)]), Err(WriteError::Full)));
+    disk.set_capacity(64 * 1024 * 1024);
+    write(&journal, &[commit(1, 10)]).unwrap();
+}
+
+#[test]
 fn commits_of_the_largest_size_fit() {
     let disk = SimulatedDisk::new(1, usize::MAX);
     let journal = Journal::create(Arc::new(disk.clone()), STORE).unwrap();

@@ -30,7 +30,7 @@ pub(crate) struct DoctorArgs {
 /// Runs it.
 pub(crate) async fn run(mut context: Context, args: DoctorArgs) -> Result<(), Failure> {
     let plan = Plan::new(context.settings(&args.node, &args.server)?, Purpose::Node)?;
-    let findings = context.interrupt.or(checks::all(plan)).await?;
+    let findings = context.interrupt.or(checks::all(plan, context.output)).await?;
     let value: Vec<_> = findings.iter().map(finding_json).collect();
     context.output.data(&value, || table(&findings.iter().map(row).collect::<Vec<_>>()));
     match findings.iter().filter(|finding| finding.verdict == Verdict::Wrong).count() {

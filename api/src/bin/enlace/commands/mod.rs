@@ -71,7 +71,7 @@ impl Context {
         work: impl AsyncFnOnce(&Access) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
         let plan = Plan::new(self.settings(node, &ServerOptions::default())?, Purpose::Node)?;
-        let access = self.interrupt.or(Access::open(plan)).await?;
+        let access = self.interrupt.or(Access::open(plan, self.output)).await?;
         let result = self.interrupt.or(work(&access)).await;
         let closed = access.close().await;
         result.and_then(|value| closed.map(|()| value))

@@ -5,15 +5,15 @@ use std::path::PathBuf;
 use clap::Args;
 use runtime::Secret;
 use runtime::dto::File;
-use runtime::facade::LoadFile;
 use serde_json::json;
 
 use super::{Context, shape};
+use crate::access::Access;
 use crate::args::{ClientOptions, Global, NodeOptions, ServerOptions};
 use crate::data_dir::DataDir;
 use crate::failure::{Failure, Kind};
 use crate::memory::Memory;
-use crate::node::{Node, Plan, WhichBackbone, configuration};
+use crate::node::{Plan, WhichBackbone, configuration};
 use crate::output::{bytes, printable};
 use crate::passwords::KnownPassword;
 use crate::platform::Purpose;
@@ -67,18 +67,35 @@ pub(crate) async fn run(mut context: Context, args: ReceiveArgs) -> Result<(), F
     }
     let plan = plan(&context.global, &args, &incoming)?;
     let password = args.password.for_reference(incoming.password.as_deref())?;
-    let node = context.interrupt.or(Node::start(plan)).await?;
+    let dir = plan.dir.clone();
+    let access = context.interrupt.or(open(plan, context.output)).await?;
     let progress = Progress::new(context.output);
-    let result = context.interrupt.or(receive(&node, &args, &incoming, password, &progress, context.output)).await;
+    let result =
+        context.interrupt.or(receive(&access, &dir, &args, &incoming, password, &progress, context.output)).await;
     let result = result.map_err(|failure| match failure.kind {
         Kind::Interrupted => failure.hint("nothing was kept; the same command starts again"),
         _ => failure,
     });
     progress.finish();
-    node.stop().await?;
+    access.close().await?;
     let (file, saved) = result?;
     print(&context, &file, &saved);
     Ok(())
+}
+
+/// A process that serves the directory is asked, unless it has another backbone than the one that is asked for.
+async fn open(plan: Plan, output: crate::output::Output) -> Result<Access, Failure> {
+    let (dir, backbone) = (plan.dir.clone(), plan.backbone.clone());
+    let access = Access::open(plan, output).await?;
+    match backbone {
+        WhichBackbone::At(url) if url != access.backbone_url() => {
+            let home = access.backbone_url().to_owned();
+            access.close().await?;
+            Err(Failure::new(Kind::Refused, format!("the reference is for the backbone {url}, not for yours"))
+                .hint(home_hint(&dir, &home)))
+        }
+        _ => Ok(access),
+    }
 }
 
 /// The receiver's own plan: no configuration file, the backbone of the reference.
@@ -140,36 +157,33 @@ fn directory_name(url: &str) -> String {
 }
 
 async fn receive(
-    node: &Node,
+    access: &Access,
+    dir: &DataDir,
     args: &ReceiveArgs,
     incoming: &Incoming,
     password: Option<Secret>,
     progress: &Progress,
     output: crate::output::Output,
 ) -> Result<(File, Saved), Failure> {
-    let files = node.runtime.files();
-    let password = password.map(|password| password.expose().to_owned());
-    let request = LoadFile { reference: incoming.text.clone(), password };
-    let file = match files.get_or_load_file(request).await {
+    let file = match access.load_file(&incoming.text, password.as_ref()).await {
         Ok(file) => file,
-        Err(error) => return Err(explain(error.into(), incoming, node).await),
+        Err(failure) => return Err(explain(failure, incoming, access, dir).await),
     };
     announce(&file.filename, file.filesize, args.max_size, output)?;
     let destination = Destination::choose(args.output.as_deref(), &file.filename, args.force)?;
-    let download = files.download_file(&file.id, Some(progress.observer())).await?;
-    let length = download.content.length();
-    let saved = destination.write(download.content.into_reader(), length, progress).await?;
+    let content = access.download(file.id.as_str(), progress).await?;
+    let saved = destination.write(content.reader, content.length, progress).await?;
     Ok((file, saved))
 }
 
 /// The backbone says "not found" for a wrong password and for the wrong identity, too; here we know what was asked for.
-async fn explain(failure: Failure, incoming: &Incoming, node: &Node) -> Failure {
+async fn explain(failure: Failure, incoming: &Incoming, access: &Access, dir: &DataDir) -> Failure {
     if failure.code.as_deref() == Some("error.transport.request.noAuthGrant") {
-        let home = Memory::recall(node.dir()).ok().and_then(|memory| memory.home());
-        return failure.hint(home_hint(node.dir(), home.as_deref().unwrap_or("another backbone")));
+        let home = Memory::recall(dir).ok().and_then(|memory| memory.home());
+        return failure.hint(home_hint(dir, home.as_deref().unwrap_or("another backbone")));
     }
-    let ours = match node.runtime.account().identity_info().await {
-        Ok(info) => info.address.to_string(),
+    let ours = match access.who().await {
+        Ok(who) => who.identity.address.to_string(),
         Err(_) => "unknown".to_owned(),
     };
     let not_for_us = failure.code.as_deref() == Some("error.transport.general.notIntendedForYou");

@@ -17,9 +17,10 @@ pub(crate) const GUEST_SECRET: &str = "enlace-guest";
 /// Client of the node that owns an embedded backbone.
 const OWNER_ID: &str = "enlace-node";
 const SECRET_LENGTH: usize = 40;
-const FILE: &str = "backbone-client";
+/// Its name in a data directory; written after a start that succeeded, never before the store is on disk.
+pub(crate) const FILE: &str = "backbone-client";
 /// Longest client file that is read, in bytes.
-const MAX_FILE_SIZE: usize = 4096;
+const MAX_FILE_SIZE: u64 = 4096;
 
 /// Id and secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,11 +71,8 @@ impl Client {
     /// # Errors
     /// A failure that names the file if it is there and cannot be read.
     pub(crate) fn recall(dir: &DataDir) -> Result<Option<Self>, Failure> {
-        let path = dir.join(FILE);
-        if !path.exists() {
-            return Ok(None);
-        }
-        Self::parse(data_dir::read_private(&path, MAX_FILE_SIZE)?.trim()).map(Some)
+        let text = data_dir::read_private(&dir.join(FILE), MAX_FILE_SIZE)?;
+        text.map(|text| Self::parse(text.trim())).transpose()
     }
 
     /// Keeps the client for the next start, in a file with mode 0600.

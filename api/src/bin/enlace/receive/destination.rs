@@ -3,12 +3,11 @@
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+use durable::private::{Existing, NewFile};
 use sha2::{Digest, Sha256};
-use tempfile::NamedTempFile;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 
 use super::name::safe_name;
-use crate::data_dir;
 use crate::failure::{Failure, Kind};
 use crate::output;
 use crate::progress::Progress;
@@ -68,9 +67,8 @@ impl Destination {
         length: u64,
         progress: &Progress,
     ) -> Result<Saved, Failure> {
-        let directory = self.path.parent().filter(|path| !path.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let temporary = NamedTempFile::new_in(directory).map_err(|error| self.unwritable(&error))?;
-        let handle = temporary.as_file().try_clone().map_err(|error| self.unwritable(&error))?;
+        let mut temporary = NewFile::create(&self.path).map_err(|error| self.unwritable(&error))?;
+        let handle = temporary.file().try_clone().map_err(|error| self.unwritable(&error))?;
         let mut file = tokio::fs::File::from_std(handle);
         progress.step("writing", Some(length));
         let mut buffer = vec![0; BUFFER_SIZE];
@@ -87,24 +85,23 @@ impl Destination {
             progress.add(count as u64);
         }
         file.flush().await.map_err(|error| self.unwritable(&error))?;
+        // Here it keeps no thread of the runtime; publishing finds nothing left to synchronise.
         file.sync_all().await.map_err(|error| self.unwritable(&error))?;
         if bytes != length {
             return Err(Failure::new(Kind::Integrity, format!("{bytes} bytes arrived instead of {length}")));
         }
-        self.persist(temporary, directory)?;
+        self.publish(temporary)?;
         let path = self.path.canonicalize().unwrap_or(self.path);
         Ok(Saved { path, bytes, sha256: hex(&hash.finalize()) })
     }
 
-    fn persist(&self, temporary: NamedTempFile, directory: &Path) -> Result<(), Failure> {
-        let result =
-            if self.overwrite { temporary.persist(&self.path) } else { temporary.persist_noclobber(&self.path) };
-        match result {
-            Ok(_) => data_dir::sync_dir(directory).map_err(|error| self.unwritable(&error)),
+    fn publish(&self, temporary: NewFile) -> Result<(), Failure> {
+        let existing = if self.overwrite { Existing::Replace } else { Existing::Refuse };
+        temporary.publish(existing).map_err(|error| match error.kind() {
             // Somebody made it while we were downloading.
-            Err(error) if error.error.kind() == ErrorKind::AlreadyExists => Err(exists(&self.path)),
-            Err(error) => Err(self.unwritable(&error.error)),
-        }
+            ErrorKind::AlreadyExists => exists(&self.path),
+            _ => self.unwritable(&error),
+        })
     }
 
     fn unwritable(&self, error: &std::io::Error) -> Failure {

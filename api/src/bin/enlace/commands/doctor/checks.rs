@@ -1,9 +1,11 @@
 //! The checks, each independent of the others as far as it can be.
 
+use std::io::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use durable::private;
 use runtime::Timestamp;
 use runtime::facade::Health;
 use rustls_platform_verifier::BuilderVerifierExt;
@@ -12,12 +14,16 @@ use crate::data_dir::DataDir;
 use crate::failure::{Failure, with_sources};
 use crate::memory::Memory;
 use crate::node::{Node, Plan, WhichBackbone};
+use crate::output::Output;
+use crate::reach::{Reached, reach};
 use crate::running::Running;
 use crate::{port, time};
 
 /// Clock differences up to this are harmless.
 const TOLERATED_SKEW: Duration = Duration::from_secs(30);
 const TIMEOUT: Duration = Duration::from_secs(10);
+/// Bytes that are written to see whether the data directory can be written to.
+const WRITTEN: usize = 64 * 1024;
 
 /// What a check found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,16 +78,27 @@ impl Finding {
 }
 
 /// Does all checks.
-pub(super) async fn all(plan: Plan) -> Result<Vec<Finding>, Failure> {
+pub(super) async fn all(plan: Plan, output: Output) -> Result<Vec<Finding>, Failure> {
     let mut findings = vec![directory(&plan.dir), permissions(&plan.dir)];
-    let Some(held) = plan.dir.try_hold()? else {
-        findings.extend(running(&plan.dir).await);
-        return Ok(findings);
+    let held = match reach(&plan.dir, output).await {
+        Ok(Reached::Held(held)) => held,
+        Ok(Reached::Served(running)) => {
+            findings.extend(serving(&running).await);
+            return Ok(findings);
+        }
+        Err(failure) => {
+            findings.push(Finding::failed("process", &failure));
+            return Ok(findings);
+        }
     };
     findings.extend(ports(&plan)?);
-    let first_start = !plan.dir.join("store").exists();
-    if first_start {
-        findings.push(Finding::skipped("store", "nothing was started here yet"));
+    let unopened = match plan.is_first_start() {
+        Ok(false) => None,
+        Ok(true) => Some(Finding::skipped("store", "nothing was started here yet")),
+        Err(failure) => Some(Finding::failed("store", &failure)),
+    };
+    if let Some(finding) = unopened {
+        findings.push(finding);
         if let WhichBackbone::At(url) = &plan.backbone {
             findings.extend(backbone(url).await);
         }
@@ -100,9 +117,13 @@ pub(super) async fn all(plan: Plan) -> Result<Vec<Finding>, Failure> {
 }
 
 fn directory(dir: &DataDir) -> Finding {
-    match tempfile::NamedTempFile::new_in(dir.path()) {
-        Ok(_) => Finding::good("data directory", dir.path().display().to_string()),
-        Err(error) => Finding::wrong("data directory", format!("cannot write in {}: {error}", dir.path().display())),
+    let written = private::NewFile::create(&dir.join("doctor")).and_then(|mut file| {
+        file.file().write_all(&[0; WRITTEN])?;
+        file.file().sync_all()
+    });
+    match written {
+        Ok(()) => Finding::good("data directory", dir.path().display().to_string()),
+        Err(error) => Finding::failed("data directory", &durable::Error::io(dir.path(), &error).into()),
     }
 }
 
@@ -124,22 +145,26 @@ fn permissions(_: &DataDir) -> Finding {
     Finding::skipped("permissions", "not checked on this system")
 }
 
-async fn running(dir: &DataDir) -> Vec<Finding> {
-    let Some(running) = Running::read(dir) else {
-        return vec![Finding::wrong("process", "another process holds the data directory and does not say which one")];
-    };
+async fn serving(running: &Running) -> Vec<Finding> {
     let mut findings = vec![Finding::good("process", format!("process {} serves this data directory", running.pid))];
-    if let Some(url) = &running.rest_url {
-        findings.push(match get(&format!("{url}/health")).await {
-            Ok(response) if response.status().is_success() => Finding::good("REST API", url.clone()),
-            Ok(response) => Finding::wrong("REST API", format!("{url}/health says {}", response.status())),
-            Err(failure) => Finding::failed("REST API", &failure),
-        });
+    let url = &running.rest_url;
+    match get(&format!("{url}/health")).await {
+        Ok(response) if response.status().is_success() => findings.push(Finding::good("REST API", url)),
+        Ok(response) => findings.push(unhealthy(url, response).await),
+        Err(failure) => findings.push(Finding::failed("REST API", &failure)),
     }
-    if let Some(url) = &running.backbone_url {
-        findings.extend(backbone(url).await);
-    }
+    findings.extend(backbone(&running.backbone_url).await);
     findings
+}
+
+/// What a serving node says of itself.
+async fn unhealthy(url: &str, response: reqwest::Response) -> Finding {
+    let status = response.status();
+    let health: serde_json::Value = response.json().await.unwrap_or_default();
+    match health["databaseFailure"].as_str() {
+        Some(reason) => Finding::wrong("store", reason),
+        None => Finding::wrong("REST API", format!("{url}/health says {status}")),
+    }
 }
 
 fn ports(plan: &Plan) -> Result<Vec<Finding>, Failure> {
@@ -170,16 +195,27 @@ fn health(health: Health) -> Vec<Finding> {
         }
         (false, _) => Finding::skipped("login", "the backbone does not answer"),
     };
-    match health.database {
-        true => vec![login],
-        false => vec![Finding::wrong("store", "does not answer"), login],
+    match health.database_failure {
+        None => vec![login],
+        Some(reason) => vec![Finding::wrong("store", reason), login],
     }
 }
 
 async fn backbone(url: &str) -> Vec<Finding> {
     match get(url).await {
-        Ok(response) => vec![Finding::good("backbone", format!("{url} answers")), clock(&response)],
+        Ok(response) => vec![store_of_backbone(url).await, clock(&response)],
         Err(failure) => vec![Finding::failed("backbone", &failure)],
+    }
+}
+
+/// A backbone that cannot store anything any more says so.
+async fn store_of_backbone(url: &str) -> Finding {
+    match get(&format!("{}/health", url.trim_end_matches('/'))).await {
+        Ok(response) if response.status() == reqwest::StatusCode::SERVICE_UNAVAILABLE => {
+            Finding::wrong("backbone", format!("{url} is unhealthy; check its disk and its log, then restart it"))
+        }
+        // Not every backbone lets everybody ask.
+        _ => Finding::good("backbone", format!("{url} answers")),
     }
 }
 
