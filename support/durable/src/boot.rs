@@ -27,7 +27,13 @@ pub(crate) fn is_reliable(note: &Path) -> Result<bool> {
 /// # Errors
 /// What the operating system says.
 pub(crate) fn note_in_use(note: &Path) -> std::io::Result<()> {
-    private::replace_file(note, current().unwrap_or_else(|| "unknown".to_owned()).as_bytes())
+    let current = current().unwrap_or_else(|| "unknown".to_owned());
+    // A full disk must not keep a store from being opened, to free it.
+    match std::fs::read(note) {
+        // Its writer may have been killed before the name was durable.
+        Ok(noted) if noted == current.as_bytes() => private::sync_directory(private::parent_of(note)),
+        _ => private::replace_file(note, current.as_bytes()),
+    }
 }
 
 /// Notes, durably, that everything was synchronised.

@@ -1,4 +1,4 @@
-//! What happens beside commits: zeros are written ahead, and the journal is kept from growing without end.
+//! What happens beside commits: the journal is kept from growing without end.
 //!
 //! When more than half of the journal is garbage, the cleaner takes the oldest segment, commits what is still in use in it
 //! anew, and removes it. Segments go in the order of their age, so that a removal of a key may be forgotten with its segment:
@@ -7,9 +7,10 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use crate::blocking::wait;
-use crate::commit::Commit;
+use crate::commit::{Commit, MAX_COMMIT_BYTES};
 use crate::group::Group;
 use crate::journal::segment::{HEADER, Segment};
 use crate::journal::{Place, frame};
@@ -20,8 +21,10 @@ use crate::{Error, Result};
 
 /// Garbage up to this many bytes is left alone.
 const MIN_GARBAGE: u64 = 16 * 1024 * 1024;
+/// Pause after a failure.
+const PAUSE: Duration = Duration::from_secs(5);
 /// Bytes that one commit of the cleaner moves, about.
-const MOVED_BYTES: usize = 256 * 1024;
+const MOVED_BYTES: usize = 32 * 1024;
 
 /// The thread that cleans.
 pub(crate) struct Cleaner {
@@ -50,7 +53,7 @@ impl Cleaner {
         let theirs = shared.clone();
         let body = move || run(&theirs, &group, &overlay);
         let thread = std::thread::Builder::new().name("store-cleaner".to_owned()).spawn(body);
-        // Without a thread nothing is lost: commits write ahead by themselves, only garbage stays.
+        // Without a thread nothing is lost, only garbage stays.
         let thread = thread.inspect_err(|error| tracing::warn!(%error, "the journal is not cleaned")).ok();
         Self { shared, thread: Mutex::new(thread) }
     }
@@ -58,7 +61,7 @@ impl Cleaner {
     /// Wakes the thread if there is something to do.
     pub(crate) fn look(&self, writer: &Writer) {
         let asked = || self.shared.is_asked.load(Ordering::Relaxed);
-        if (writer.journal.wants_zeros() || wants_cleaning(writer)) && !asked() {
+        if wants_cleaning(writer) && !asked() {
             self.shared.is_asked.store(true, Ordering::Relaxed);
             self.shared.wanted.lock().unwrap_or_else(PoisonError::into_inner).look = true;
             self.shared.changed.notify_one();
@@ -87,6 +90,13 @@ impl Shared {
         self.wanted.lock().unwrap_or_else(PoisonError::into_inner).stop
     }
 
+    /// Waits after a failure, or until the thread has to end.
+    fn pause(&self) {
+        let wanted = self.wanted.lock().unwrap_or_else(PoisonError::into_inner);
+        // Whatever the wait ends with is looked at next.
+        drop(self.changed.wait_timeout_while(wanted, PAUSE, |wanted| !wanted.stop));
+    }
+
     /// Returns whether there is something to do; otherwise the thread ends.
     fn next(&self) -> bool {
         let wanted = self.wanted.lock().unwrap_or_else(PoisonError::into_inner);
@@ -101,13 +111,10 @@ impl Shared {
 fn run(shared: &Shared, group: &WeakGroup, overlay: &Arc<Overlay>) {
     while shared.next() {
         let Some(group) = group.upgrade() else { return };
-        if let Err(error) = group.work().journal.write_ahead() {
-            // The next commit meets the same disk and reports it.
-            tracing::warn!(%error, "zeros could not be written ahead");
-        }
         while wants_cleaning(group.work()) && !shared.is_stopped() {
             if let Err(error) = clean_oldest(&group, overlay) {
                 tracing::warn!(%error, "the journal could not be cleaned; this is tried again");
+                shared.pause();
                 break;
             }
         }
@@ -148,6 +155,12 @@ fn move_all(group: &Arc<Group<Writer>>, overlay: &Arc<Overlay>, segment: &Segmen
             let body_offset = at + frame::HEAD as u32;
             at = frame.next;
             let commit = Commit::decode(frame.body).ok_or_else(|| unreadable(group, segment, body_offset))?;
+            // What is moved together has to fit into one commit.
+            if bytes + commit.size() > MAX_COMMIT_BYTES {
+                in_use += move_some(group, overlay, number, &gathered)?;
+                gathered.clear();
+                bytes = 0;
+            }
             bytes += commit.size();
             gathered.push((body_offset, commit));
         }
@@ -174,7 +187,7 @@ fn move_some(
     let mut failure = None;
     // No commit comes between finding that a value is in use and submitting it again.
     let settled = submit(group, None, || {
-        let mut moved = Commit::new();
+        let mut moved = Commit::moving();
         for (body_offset, commit) in commits {
             match gather(group.work(), overlay, segment, *body_offset, commit, &mut moved) {
                 Ok(count) => in_use += count,
@@ -216,10 +229,13 @@ fn gather(
         let key = &commit.body()[entry.key.clone()];
         let offset = body_offset + u32::try_from(range.start).expect("commits are bounded");
         let length = u32::try_from(range.len()).expect("commits are bounded");
+        // Asked first: if nothing is under way now, everything that was submitted for the key is in the index. The other way
+        // round, a commit could leave between the two questions, and its effect would be undone.
+        let is_under_way = overlay.contains(key);
         let is_there = writer.index.get(key)?.is_some_and(|located| located.place == Place { segment, offset, length });
         if is_there {
             in_use += 1;
-            if !overlay.contains(key) {
+            if !is_under_way {
                 moved.put(key, &commit.body()[range])?;
             }
         }

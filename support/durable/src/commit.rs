@@ -27,6 +27,7 @@ const REMOVE: u8 = 2;
 pub struct Commit {
     body: Vec<u8>,
     entries: Vec<Entry>,
+    is_moving: bool,
 }
 
 /// Where a change stands in a body.
@@ -71,6 +72,16 @@ impl Commit {
     #[must_use]
     pub fn size(&self) -> usize {
         self.body.len()
+    }
+
+    /// Says that it moves what is there already.
+    pub(crate) fn moving() -> Self {
+        Self { is_moving: true, ..Self::default() }
+    }
+
+    /// Whether nothing takes more room for good afterwards.
+    pub(crate) fn makes_room(&self) -> bool {
+        self.is_moving || self.entries.iter().all(|entry| entry.value.is_none())
     }
 
     pub(crate) fn body(&self) -> &[u8] {
@@ -120,7 +131,7 @@ impl Commit {
             entries.push(Entry { key: key_start..key_end, value });
             at = value_end;
         }
-        Some(Self { body, entries })
+        Some(Self { body, entries, is_moving: false })
     }
 }
 

@@ -98,6 +98,9 @@ pub enum Error {
         /// The store.
         path: PathBuf,
     },
+    /// The store was closed.
+    #[error("the store is closed; nothing can be changed any more")]
+    Closed,
     /// A commit depended on one that was refused. Nothing was changed; try again.
     #[error("an earlier change was refused and took this one with it; try again")]
     Superseded,

@@ -10,6 +10,10 @@ use crate::queue::{Queue, Setback, Ticket, Turn};
 use crate::sync::{Mutex, MutexGuard};
 use crate::{Error, Result};
 
+/// Pause between two looks whether everything is done.
+#[cfg(not(feature = "loom"))]
+const CLOSING_PAUSE: std::time::Duration = std::time::Duration::from_millis(2);
+
 /// The work on a group.
 pub(crate) trait Work: Send + Sync + 'static {
     /// What is submitted.
@@ -20,7 +24,7 @@ pub(crate) trait Work: Send + Sync + 'static {
     fn run(&self, items: &[(Ticket, Self::Item)], before: Ticket) -> (Ticket, Option<Setback>);
 
     /// Whether the work takes so long that it should not keep a thread of the async runtime.
-    fn is_slow(&self) -> bool;
+    fn is_slow(&self, items: &[(Ticket, Self::Item)]) -> bool;
 }
 
 /// A queue with its work.
@@ -56,6 +60,26 @@ impl<W: Work> Group<W> {
         let ticket = queue.submit(item);
         Ok(Some(Settled { group: self.clone(), ticket: Some(ticket) }))
     }
+
+    /// Refuses everything from now on, and waits until nothing is under way. Blocks the thread.
+    #[cfg(not(feature = "loom"))]
+    pub(crate) fn close(&self) {
+        loop {
+            let (is_idle, items) = {
+                let mut queue = self.queue();
+                (queue.close(), queue.lead_if_idle())
+            };
+            match items {
+                // Nobody waits for these.
+                Some(items) => self.lead(items),
+                None if is_idle => return,
+                None => std::thread::sleep(CLOSING_PAUSE),
+            }
+        }
+    }
+
+    #[cfg(feature = "loom")]
+    pub(crate) fn close(&self) {}
 
     /// How often items were refused.
     pub(crate) fn refusals(&self) -> u64 {
@@ -126,16 +150,29 @@ impl<W: Work> Future for Settled<W> {
 /// A synchronisation of a fast disk is shorter than handing it to another thread and back. One of a slow disk would keep
 /// other tasks waiting.
 fn lead_here_or_elsewhere<W: Work>(group: &Arc<Group<W>>, items: Vec<(Ticket, W::Item)>) {
+    let lead = Lead { group: group.clone(), items };
     #[cfg(not(feature = "loom"))]
-    if group.work.is_slow()
+    if group.work.is_slow(&lead.items)
         && let Ok(runtime) = tokio::runtime::Handle::try_current()
     {
-        let group = group.clone();
         // It reports by itself; nobody has to join it.
-        drop(runtime.spawn_blocking(move || group.lead(items)));
+        drop(runtime.spawn_blocking(move || drop(lead)));
         return;
     }
-    group.lead(items);
+    drop(lead);
+}
+
+/// The work on a group, done when it is dropped: a runtime that shuts down drops what it was handed without running it, and
+/// then everybody would wait for ever.
+struct Lead<W: Work> {
+    group: Arc<Group<W>>,
+    items: Vec<(Ticket, W::Item)>,
+}
+
+impl<W: Work> Drop for Lead<W> {
+    fn drop(&mut self) {
+        self.group.lead(std::mem::take(&mut self.items));
+    }
 }
 
 impl<W: Work> Drop for Settled<W> {
@@ -184,7 +221,7 @@ mod interleavings {
             (settled, None)
         }
 
-        fn is_slow(&self) -> bool {
+        fn is_slow(&self, _: &[(Ticket, u32)]) -> bool {
             false
         }
     }

@@ -209,7 +209,8 @@ impl Index {
         failure(&self.path, error)
     }
 
-    fn unreadable(&self) -> Error {
+    /// An entry that cannot be right.
+    pub(crate) fn unreadable(&self) -> Error {
         Error::Index { path: self.path.clone(), reason: "an entry cannot be read".to_owned() }
     }
 }
@@ -235,7 +236,7 @@ fn open_when_released(path: &Path) -> Result<sled::Db> {
 
 fn failure(path: &Path, error: &sled::Error) -> Error {
     match error {
-        sled::Error::Io(source) if source.kind() == std::io::ErrorKind::StorageFull => {
+        sled::Error::Io(source) if matches!(source.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded) => {
             Error::Full { path: path.to_owned() }
         }
         other => Error::Index { path: path.to_owned(), reason: other.to_string() },

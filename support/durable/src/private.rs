@@ -58,15 +58,14 @@ pub fn create_directory(directory: &Path) -> io::Result<()> {
 /// # Errors
 /// What the operating system says.
 pub fn create_directories(parent: &Path, names: impl IntoIterator<Item = String>) -> io::Result<()> {
-    let mut is_changed = false;
     for name in names {
         match directory_builder().create(parent.join(name)) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            Err(error) => return Err(error),
-            Ok(()) => is_changed = true,
+            outcome => outcome?,
         }
     }
-    if is_changed { sync_directory(parent) } else { Ok(()) }
+    // Also if all exist: whoever made them may have been killed before this.
+    sync_directory(parent)
 }
 
 fn directory_builder() -> DirBuilder {

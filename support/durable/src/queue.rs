@@ -5,7 +5,7 @@
 //! gather for the next leader. So the number of synchronisations follows the speed of the disk, not the number of commits,
 //! and a commit that nobody else accompanies needs no other thread.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::task::Waker;
 
 use crate::Error;
@@ -28,6 +28,9 @@ pub(crate) struct Queue<T> {
     refusals: u64,
     is_led: bool,
     failure: Option<Error>,
+    is_closed: bool,
+    /// Items whose owners do not wait any more.
+    abandoned: BTreeSet<Ticket>,
 }
 
 /// What whoever waits for an item has to do.
@@ -63,7 +66,15 @@ impl<T> Queue<T> {
             refusals: 0,
             is_led: false,
             failure: None,
+            is_closed: false,
+            abandoned: BTreeSet::new(),
         }
+    }
+
+    /// Refuses everything from now on. Returns whether nothing is under way.
+    pub(crate) fn close(&mut self) -> bool {
+        self.is_closed = true;
+        !self.is_led && (self.pending.is_empty() || self.failure.is_some())
     }
 
     /// Whether something may be submitted.
@@ -73,6 +84,7 @@ impl<T> Queue<T> {
     pub(crate) fn check(&self, refusals: Option<u64>) -> Result<(), Error> {
         match &self.failure {
             Some(failure) => Err(failure.clone()),
+            None if self.is_closed => Err(Error::Closed),
             None if refusals.is_some_and(|seen| seen != self.refusals) => Err(Error::Superseded),
             None => Ok(()),
         }
@@ -142,7 +154,8 @@ impl<T> Queue<T> {
             None => {}
             Some(Setback::Refused(error)) => {
                 dropped = std::mem::take(&mut self.pending);
-                self.refused.extend((self.settled + 1..=self.last).map(|ticket| (ticket, error.clone())));
+                let refused = (self.settled + 1..=self.last).filter(|ticket| !self.abandoned.contains(ticket));
+                self.refused.extend(refused.map(|ticket| (ticket, error.clone())));
                 self.settled = self.last;
                 self.refusals += 1;
             }
@@ -151,6 +164,7 @@ impl<T> Queue<T> {
                 self.failure = Some(error);
             }
         }
+        self.abandoned = self.abandoned.split_off(&(self.settled + 1));
         let mut woken = if self.failure.is_some() {
             std::mem::take(&mut self.waiters)
         } else {
@@ -172,6 +186,9 @@ impl<T> Queue<T> {
     pub(crate) fn abandon(&mut self, ticket: Ticket) -> (Option<Waker>, bool) {
         self.refused.remove(&ticket);
         self.waiters.remove(&ticket);
+        if ticket > self.settled && self.failure.is_none() {
+            self.abandoned.insert(ticket);
+        }
         if self.is_led || self.pending.is_empty() {
             return (None, false);
         }

@@ -92,6 +92,11 @@ impl SimulatedDisk {
         self.state().fails_in = Some(operations);
     }
 
+    /// Lets nothing fail any more.
+    pub fn heal(&self) {
+        self.state().fails_in = None;
+    }
+
     /// Changes how much fits on the disk.
     pub fn set_capacity(&self, capacity: usize) {
         self.state().capacity = capacity;

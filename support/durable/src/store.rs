@@ -51,7 +51,7 @@ pub struct Admission(OwnedSemaphorePermit);
 
 /// A commit that was submitted. Await [`done`](Self::done) before anything is acknowledged.
 #[must_use = "nothing is durable before it is done"]
-pub struct Submitted(Option<Settled<Writer>>);
+pub struct Submitted(Settled<Writer>);
 
 impl Submitted {
     /// Returns when the commit is on disk and visible to everybody.
@@ -61,10 +61,7 @@ impl Submitted {
     /// # Errors
     /// [`Error::Full`] or [`Error::Superseded`] if it was refused: then it has no effect. [`Error::Failed`] if nobody knows.
     pub async fn done(self) -> Result<()> {
-        match self.0 {
-            Some(settled) => settled.await,
-            None => Ok(()),
-        }
+        self.0.await
     }
 }
 
@@ -115,12 +112,14 @@ impl Store {
         let found = found
             .ok_or_else(|| Error::StoreLost { store: directory.join(JOURNAL), evidence: directory.join(FORMAT) })?;
         let note = directory.join(INDEX_STATE);
-        let (index, state) = match reliable_index(directory, &note, &found)? {
+        let is_reliable = boot::is_reliable(&note)?;
+        // From here on the index may be ahead of what is on disk: opening it writes.
+        boot::note_in_use(&note).map_err(|error| Error::io(&note, &error))?;
+        let reliable = if is_reliable { reliable_index(directory, &found)? } else { None };
+        let (index, state) = match reliable {
             Some(indexed) => indexed,
             None => empty_index(directory, &found)?,
         };
-        // From here on the index may be ahead of what is on disk.
-        boot::note_in_use(&note).map_err(|error| Error::io(&note, &error))?;
         let (journal, state) = catch_up(found, &index, state)?;
         private::tighten(&directory.join(INDEX));
         Ok(Self::with(directory, journal, index, state))
@@ -145,11 +144,16 @@ impl Store {
     /// # Errors
     /// [`Error::Index`], [`Error::Io`], [`Error::Damaged`] if it cannot be read.
     pub fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        let mut before = None;
         while let Some(located) = self.index().get(key)? {
             if let Some(value) = self.value(&located)? {
                 return Ok(Some(value));
             }
-            // The cleaner moved it in between.
+            // The cleaner moved it in between; else the index names a segment that does not exist.
+            if before.as_ref() == Some(&located) {
+                return Err(self.index().unreadable());
+            }
+            before = Some(located);
         }
         Ok(None)
     }
@@ -234,14 +238,12 @@ impl Store {
         Admission(permit): Admission,
         held: Option<Box<dyn Any + Send>>,
     ) -> Result<Submitted> {
-        if commit.is_empty() {
-            return Ok(Submitted(None));
-        }
+        // An empty commit waits too: what it was built on may be under way, or refused.
         let overlay = self.overlay.clone();
         let submission = Submission { commit, _held: held, _permit: Some(permit), overlay, ticket: 0 };
         let settled = submit(&self.group, refusals, || Some(submission))?;
         self.cleaner.look(self.group.work());
-        Ok(Submitted(settled))
+        Ok(Submitted(settled.expect("there was something to submit")))
     }
 
     /// Submits a commit and waits until it is done.
@@ -282,13 +284,15 @@ impl Store {
         crate::cleaner::clean_oldest(&self.group, &self.overlay)
     }
 
-    /// Ends background work and synchronises the index, so that it can be relied on after a restart of the machine. Blocks
-    /// the thread. All commits must be done.
+    /// Ends background work, waits for what was submitted, and synchronises the index, so that it can be relied on after a
+    /// restart of the machine. Blocks the thread. Whatever is submitted later is refused with [`Error::Closed`]. Idempotent.
     ///
     /// # Errors
     /// What the operating system says. Nothing that was acknowledged is lost then; the next start takes longer.
     pub fn close(&self) -> Result<()> {
         self.cleaner.stop();
+        // What comes later is refused; what is under way is waited for.
+        self.group.close();
         self.index().flush()?;
         let index = self.directory.join(INDEX);
         sync_tree(&index).map_err(|error| Error::io(&index, &error))?;
@@ -421,15 +425,14 @@ fn read_format(directory: &Path) -> Result<StoreId> {
 }
 
 /// The index, if the machine is the one that it was written on, or it was synchronised; and if it belongs to the journal.
-fn reliable_index(directory: &Path, note: &Path, found: &recovery::Found) -> Result<Option<(Index, State)>> {
-    if !boot::is_reliable(note)? {
-        return Ok(None);
-    }
+fn reliable_index(directory: &Path, found: &recovery::Found) -> Result<Option<(Index, State)>> {
     // sled panics on some damage.
     let path = directory.join(INDEX);
     let opened = std::panic::catch_unwind(|| Index::open(&path).and_then(|index| Ok((index.state()?, index))));
     match opened {
         Ok(Ok((Some(state), index))) if found.has(state.position) => Ok(Some((index, state))),
+        // What the index has seen was acknowledged.
+        Ok(Ok((Some(state), _))) if found.is_behind(state.position) => Err(found.cut_off()),
         Ok(Ok(_)) => Ok(None),
         Ok(Err(error @ (Error::Full { .. } | Error::InUse { .. }))) => Err(error),
         Ok(Err(error)) => {

@@ -17,6 +17,8 @@ use crate::queue::{Setback, Ticket};
 
 /// From this average on, a synchronisation is handed to a thread that may block.
 const SLOW: Duration = Duration::from_micros(1500);
+/// Groups of more bytes are always handed over.
+const LARGE: usize = 1024 * 1024;
 /// Weight of the past in the average, of [`AVERAGED`].
 const KEPT: u64 = 7;
 const AVERAGED: u64 = 8;
@@ -84,6 +86,10 @@ impl Writer {
                 tracing::warn!(path = %path.display(), "the disk is full; changes are refused");
                 Setback::Refused(Error::Full { path: path.to_owned() })
             }
+            WriteError::Refused(error) => {
+                tracing::warn!(path = %path.display(), %error, "changes are refused");
+                Setback::Refused(Error::io(path, &error))
+            }
             WriteError::Failed(error) => {
                 tracing::error!(path = %path.display(), %error, "a write failed; nothing is acknowledged any more");
                 Setback::Failed(Error::Failed { reason: error.to_string() })
@@ -102,19 +108,26 @@ impl Work for Writer {
     type Item = Submission;
 
     fn run(&self, items: &[(Ticket, Submission)], before: Ticket) -> (Ticket, Option<Setback>) {
-        let commits: Vec<&Commit> = items.iter().map(|(_, submission)| &submission.commit).collect();
+        // Empty ones have nothing to write: each is done with the one before it.
+        let written: Vec<(Ticket, &Commit)> = items
+            .iter()
+            .map(|(ticket, submission)| (*ticket, &submission.commit))
+            .filter(|(_, commit)| !commit.is_empty())
+            .collect();
+        let commits: Vec<&Commit> = written.iter().map(|(_, commit)| *commit).collect();
         let mut done = 0;
         while done < commits.len() {
             match self.write(&commits[done..]) {
                 Ok(count) => done += count,
-                Err(setback) => return (before + done as u64, Some(setback)),
+                Err(setback) => return (written[done].0 - 1, Some(setback)),
             }
         }
-        (before + done as u64, None)
+        (items.last().map_or(before, |(ticket, _)| *ticket), None)
     }
 
-    fn is_slow(&self) -> bool {
-        self.average.load(Ordering::Relaxed) > SLOW.as_nanos() as u64
+    fn is_slow(&self, items: &[(Ticket, Submission)]) -> bool {
+        let bytes: usize = items.iter().map(|(_, submission)| submission.commit.size()).sum();
+        bytes > LARGE || self.average.load(Ordering::Relaxed) > SLOW.as_nanos() as u64
     }
 }
 

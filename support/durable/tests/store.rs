@@ -137,6 +137,57 @@ async fn a_commit_that_nobody_waits_for_takes_effect() {
 }
 
 #[tokio::test]
+async fn a_commit_that_changes_nothing_waits_for_what_it_was_built_on() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = create(directory.path());
+    let first = store.submit(puts([(b"a".as_slice(), b"1".as_slice())]), store.admit().await, None).unwrap();
+    let latest = store.latest();
+    assert!(latest.get(b"a").unwrap().is_some());
+    let admission = store.admit().await;
+    store.submit_built_on(&latest, Commit::new(), admission).unwrap().done().await.unwrap();
+    assert_eq!(store.get(b"a").unwrap().unwrap(), b"1", "what was seen is there");
+    first.done().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_closed_store_refuses_changes_and_is_read() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = create(directory.path());
+    let submitted = store.submit(puts([(b"a".as_slice(), b"1".as_slice())]), store.admit().await, None).unwrap();
+    store.close().unwrap();
+    submitted.done().await.unwrap();
+    let refusal = store.commit(puts([(b"a".as_slice(), b"2".as_slice())])).await.unwrap_err();
+    assert!(matches!(refusal, Error::Closed));
+    assert_eq!(store.get(b"a").unwrap().unwrap(), b"1");
+    store.close().unwrap();
+}
+
+#[test]
+fn work_that_a_runtime_drops_when_it_ends_is_done_all_the_same() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = std::sync::Arc::new(create(directory.path()));
+    // Large enough to be handed to a thread that may block.
+    let value = vec![1; 2 * 1024 * 1024];
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).max_blocking_threads(1).build().unwrap();
+    let (blocked, unblock) = std::sync::mpsc::channel::<()>();
+    runtime.spawn_blocking(move || unblock.recv());
+    let theirs = store.clone();
+    let (submitting, submitted) = std::sync::mpsc::channel();
+    runtime.spawn(async move {
+        let commit = theirs.submit(puts([(b"a".as_slice(), value.as_slice())]), theirs.admit().await, None).unwrap();
+        let mut done = Box::pin(commit.done());
+        let _ = std::future::poll_fn(|context| std::task::Poll::Ready(done.as_mut().poll(context).is_ready())).await;
+        submitting.send(()).unwrap();
+        done.await
+    });
+    submitted.recv().unwrap();
+    runtime.shutdown_background();
+    drop(blocked);
+    store.commit_blocking(puts([(b"b".as_slice(), b"1".as_slice())])).unwrap();
+    assert!(store.get(b"a").unwrap().is_some() && store.get(b"b").unwrap().is_some());
+}
+
+#[tokio::test]
 async fn commits_under_way_are_bounded() {
     let directory = tempfile::tempdir().unwrap();
     let store = create(directory.path());
@@ -204,13 +255,13 @@ async fn a_removed_key_stays_removed_when_the_journal_is_cleaned() {
             store.commit(removal(b"gone")).await.unwrap();
         }
     }
-    // Nothing else cleans from here on.
-    store.close().unwrap();
+    drop(store);
     for _ in 0..2 {
+        // Another life, whose cleaner has not been asked yet.
+        let store = reopen(directory.path());
         store.clean().unwrap();
         drop(reopen_as_after_a_cut(directory.path(), &store));
     }
-    drop(store);
     fs::write(directory.path().join("store").join(INDEX_STATE), "another start").unwrap();
     let store = reopen(directory.path());
     assert_eq!(store.get(b"kept").unwrap().unwrap(), [1; 50]);

@@ -12,7 +12,7 @@ mod tests;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use self::segment::{HEADER, Header, Segment, StoreId};
@@ -31,6 +31,11 @@ const SEGMENTS: u64 = 32;
 const FIRST_STEP: u32 = 128 * 1024;
 /// Zeros that a busy store writes ahead at a time.
 const LAST_STEP: u32 = 8 * 1024 * 1024;
+
+/// Bytes that are synchronised at a time, unless one commit alone is larger.
+const MAX_GROUP_BYTES: u64 = 4 * 1024 * 1024;
+/// How much the index may grow for each byte of the journal: measured up to 5 with short values.
+const INDEX_GROWTH: u64 = 8;
 
 /// A place in the journal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -56,6 +61,8 @@ pub(crate) struct Place {
 pub(crate) enum WriteError {
     /// There is no room; nothing was written.
     Full,
+    /// Something else was in the way; nothing was written.
+    Refused(io::Error),
     /// What is on disk is uncertain.
     Failed(io::Error),
 }
@@ -68,8 +75,6 @@ pub(crate) struct Journal {
     tail: Mutex<Tail>,
     /// Bytes of all segments up to where their frames end.
     used: AtomicU64,
-    /// Whether few zeros are left. Asked for each commit, so without a lock.
-    wants_zeros: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -96,8 +101,7 @@ impl Journal {
         let segment = segments.last_key_value().expect("a journal has a segment").1.clone();
         let used = segments.values().map(|segment| u64::from(segment.end())).sum();
         let tail = Mutex::new(Tail { segment, next_sequence, step: FIRST_STEP });
-        let (used, wants_zeros) = (AtomicU64::new(used), AtomicBool::new(false));
-        Self { disk, segments: RwLock::new(segments), tail, used, wants_zeros }
+        Self { disk, segments: RwLock::new(segments), tail, used: AtomicU64::new(used) }
     }
 
     /// Makes room for a group of commits in one segment, and says how many of them fit: at least one.
@@ -105,10 +109,8 @@ impl Journal {
     /// # Errors
     /// [`WriteError::Full`] if there is no room on the disk.
     pub(crate) fn reserve(&self, commits: &[&Commit]) -> std::result::Result<usize, WriteError> {
-        // Also where zeros were written ahead for it: each commit takes room in the index, too.
-        if !self.has_room(0) {
-            return Err(WriteError::Full);
-        }
+        // Also where the journal itself has room already: each commit takes room in the index, too.
+        self.check_room_for_index(commits)?;
         let mut tail = self.tail();
         let sizes = || commits.iter().map(|commit| frame::size(commit.size()) as u64);
         let first = sizes().next().unwrap_or_default();
@@ -120,7 +122,7 @@ impl Journal {
         }
         let mut needed = 0;
         let fitting = sizes().take_while(|size| {
-            let fits = needed == 0 || end + needed + size <= limit;
+            let fits = needed == 0 || (end + needed + size <= limit && needed + size <= MAX_GROUP_BYTES);
             needed += if fits { *size } else { 0 };
             fits
         });
@@ -153,9 +155,6 @@ impl Journal {
         let end = start + u32::try_from(bytes.len()).expect("reserved in one segment");
         segment.set_end(end);
         self.used.fetch_add(bytes.len() as u64, Ordering::Relaxed);
-        if segment.written_ahead() - end < tail.step / 2 {
-            self.wants_zeros.store(true, Ordering::Relaxed);
-        }
         Ok((places, self.position(&tail)))
     }
 
@@ -187,38 +186,15 @@ impl Journal {
     /// What the operating system says.
     pub(crate) fn remove_oldest(&self, number: u32) -> io::Result<()> {
         // A removal that is not durable must not be overtaken by the next one: the segments that remain have no gap.
-        self.disk.remove(&segment::file_name(number))?;
+        match self.disk.remove(&segment::file_name(number)) {
+            // An earlier attempt came as far as this.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            outcome => outcome?,
+        }
         self.disk.sync_names()?;
         let removed = self.segments.write().unwrap_or_else(PoisonError::into_inner).remove(&number);
         self.used.fetch_sub(removed.map_or(0, |segment| u64::from(segment.end())), Ordering::Relaxed);
         Ok(())
-    }
-
-    /// Whether [`write_ahead`](Self::write_ahead) should be called.
-    pub(crate) fn wants_zeros(&self) -> bool {
-        self.wants_zeros.load(Ordering::Relaxed)
-    }
-
-    /// Writes zeros ahead if few are left, so that no commit has to. Called between commits.
-    ///
-    /// # Errors
-    /// What the operating system says. A full disk is none: commits find out by themselves.
-    pub(crate) fn write_ahead(&self) -> io::Result<()> {
-        let (segment, step) = {
-            let mut tail = self.tail();
-            tail.step = tail.step.saturating_mul(2).min(LAST_STEP);
-            (tail.segment.clone(), tail.step)
-        };
-        self.wants_zeros.store(false, Ordering::Relaxed);
-        let limit = u32::try_from(self.segment_bytes()).unwrap_or(u32::MAX);
-        let until = segment.end().saturating_add(step).min(limit);
-        if until <= segment.written_ahead() || !self.has_room(u64::from(step)) {
-            return Ok(());
-        }
-        match segment.write_ahead(until) {
-            Err(error) if error.kind() == io::ErrorKind::StorageFull => Ok(()),
-            outcome => outcome,
-        }
     }
 
     pub(crate) fn disk(&self) -> &dyn Disk {
@@ -250,6 +226,17 @@ impl Journal {
         (self.used_bytes() / SEGMENTS).clamp(MIN_SEGMENT_BYTES, MAX_SEGMENT_BYTES)
     }
 
+    /// Commits that make room may use more of what is reserved: otherwise a full disk could not be freed.
+    fn check_room_for_index(&self, commits: &[&Commit]) -> std::result::Result<(), WriteError> {
+        let Some(free) = self.disk.free_bytes() else { return Ok(()) };
+        let makes_room = commits.iter().all(|commit| commit.makes_room());
+        let reserved = if makes_room { RESERVED_BYTES / 2 } else { RESERVED_BYTES };
+        let bytes: u64 = commits.iter().map(|commit| frame::size(commit.size()) as u64).sum();
+        let first = commits.first().map_or(0, |commit| frame::size(commit.size()) as u64);
+        let growth = bytes.min(MAX_GROUP_BYTES.max(first)) * INDEX_GROWTH;
+        if free >= reserved + if makes_room { 0 } else { growth } { Ok(()) } else { Err(WriteError::Full) }
+    }
+
     fn has_room(&self, bytes: u64) -> bool {
         self.disk.free_bytes().is_none_or(|free| free >= bytes + RESERVED_BYTES)
     }
@@ -276,11 +263,21 @@ impl Journal {
                 self.used.fetch_add(u64::from(HEADER), Ordering::Relaxed);
                 Ok(())
             }
-            Err(error) => {
-                // The name must be free for the next attempt; if it is not, that attempt fails.
-                let _ = self.disk.remove(&segment::file_name(header.number));
-                Err(refusal(error))
-            }
+            Err(error) => Err(self.give_up(header.number, error)),
+        }
+    }
+
+    /// Nothing relies on a segment that was not completed, but its file must not come back after a loss of power: its header
+    /// says where the segment before ends.
+    fn give_up(&self, number: u32, error: io::Error) -> WriteError {
+        let removed = match self.disk.remove(&segment::file_name(number)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            outcome => outcome.and_then(|()| self.disk.sync_names()),
+        };
+        match removed {
+            Err(error) => WriteError::Failed(error),
+            Ok(()) if is_full(&error) => WriteError::Full,
+            Ok(()) => WriteError::Refused(error),
         }
     }
 
@@ -307,7 +304,11 @@ impl Journal {
 }
 
 fn refusal(error: io::Error) -> WriteError {
-    if error.kind() == io::ErrorKind::StorageFull { WriteError::Full } else { WriteError::Failed(error) }
+    if is_full(&error) { WriteError::Full } else { WriteError::Failed(error) }
+}
+
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 fn create_segment(disk: &dyn Disk, header: Header, until: u32) -> io::Result<Segment> {

@@ -11,11 +11,16 @@ use std::sync::Arc;
 use super::segment::{self, Frame, HEADER, Header, Segment, StoreId, Unreadable};
 use super::{Journal, Position, frame};
 use crate::commit::Commit;
-use crate::disk::Disk;
+use crate::disk::{Disk, DiskFile};
 use crate::{Error, Result};
 
 /// Bytes that are read at a time while searching and clearing.
 const CHUNK: usize = 64 * 1024;
+/// Longest file of a segment: more than the largest segment and the largest commit.
+const MAX_FILE_BYTES: u32 = 0x5000_0000;
+/// Bytes that are checked at most in search of a frame. Contents that look like heads of frames may stand in commits, and
+/// whoever chose them must not choose how long a start takes.
+const SEARCHED_BYTES: usize = 256 * 1024 * 1024;
 /// How far apart the numbers of frames in one interrupted write can be.
 const MAX_GROUP: u64 = 1 << 20;
 
@@ -39,7 +44,9 @@ pub(crate) fn find(disk: Arc<dyn Disk>, store: StoreId) -> Result<Option<Found>>
     for (index, number) in numbers.iter().copied().enumerate() {
         let name = segment::file_name(number);
         let file = disk.open(&name).map_err(|error| Error::io(&disk.path().join(&name), &error))?;
-        let size = file.size().map_err(failed)?.min(u64::from(u32::MAX)) as u32;
+        let size = file.size().map_err(failed)?;
+        let size = u32::try_from(size).ok().filter(|size| *size <= MAX_FILE_BYTES);
+        let size = size.ok_or_else(|| damage(&*disk, number, u64::from(MAX_FILE_BYTES), "it is too long"))?;
         let mut bytes = [0; HEADER as usize];
         let header = match file.read_at(&mut bytes, 0) {
             Ok(()) => Header::decode(&bytes),
@@ -48,8 +55,11 @@ pub(crate) fn find(disk: Arc<dyn Disk>, store: StoreId) -> Result<Option<Found>>
         };
         let damaged = |detail: &str| damage(&*disk, number, 0, detail);
         match header {
-            // It was being created when the power failed, so no frame in it was acknowledged.
-            Err(Unreadable::NoHeader) if index > 0 && index + 1 == numbers.len() => {
+            // It was being created when the power failed. Frames come only after the header was synchronised, so there are none.
+            Err(Unreadable::NoHeader)
+                if index > 0 && index + 1 == numbers.len() && is_blank(&*file, size).map_err(failed)? =>
+            {
+                tracing::warn!(file = name, "a segment that was not completed is removed");
                 disk.remove(&name).and_then(|()| disk.sync_names()).map_err(failed)?;
             }
             Err(Unreadable::NoHeader) => return Err(damaged("its header cannot be read")),
@@ -71,7 +81,7 @@ pub(crate) fn find(disk: Arc<dyn Disk>, store: StoreId) -> Result<Option<Found>>
 fn settle_ends(disk: &dyn Disk, segments: &BTreeMap<u32, Arc<Segment>>) -> Result<()> {
     for (segment, next) in segments.values().zip(segments.values().skip(1)) {
         let number = segment.header.number;
-        if next.header.number != number + 1 {
+        if next.header.number - number != 1 {
             return Err(damage(disk, number + 1, 0, "it is missing"));
         }
         if next.header.previous_end > segment.written_ahead() {
@@ -84,6 +94,21 @@ fn settle_ends(disk: &dyn Disk, segments: &BTreeMap<u32, Arc<Segment>>) -> Resul
 
 fn damage(disk: &dyn Disk, segment: u32, offset: u64, detail: &str) -> Error {
     Error::Damaged { file: disk.path().join(segment::file_name(segment)), offset, detail: detail.to_owned() }
+}
+
+/// Whether nothing follows the header but zeros.
+fn is_blank(file: &dyn DiskFile, size: u32) -> io::Result<bool> {
+    let mut chunk = vec![0; CHUNK];
+    let mut at = HEADER;
+    while at < size {
+        let count = CHUNK.min((size - at) as usize);
+        file.read_at(&mut chunk[..count], u64::from(at))?;
+        if chunk[..count].iter().any(|byte| *byte != 0) {
+            return Ok(false);
+        }
+        at += count as u32;
+    }
+    Ok(true)
 }
 
 impl Found {
@@ -101,6 +126,18 @@ impl Found {
         })
     }
 
+    /// Whether a position lies after everything that is there.
+    pub(crate) fn is_behind(&self, position: Position) -> bool {
+        let (last, segment) = self.segments.last_key_value().expect("there is one");
+        position.segment > *last || (position.segment == *last && position.offset > segment.written_ahead())
+    }
+
+    /// The error that the end is missing.
+    pub(crate) fn cut_off(&self) -> Error {
+        let (last, segment) = self.segments.last_key_value().expect("there is one");
+        damage(&*self.disk, *last, u64::from(segment.written_ahead()), "what was acknowledged after this is missing")
+    }
+
     /// Shows all commits from `from` on to `visit`, with the segment, the offset of the body and the position after it;
     /// removes what an interrupted write left behind the last one; and opens the journal for writing.
     ///
@@ -108,6 +145,7 @@ impl Found {
     /// [`Error::Damaged`] if a commit that was acknowledged cannot be read, and what `visit` returns.
     pub(crate) fn replay(self, from: Position, mut visit: impl FnMut(&Replayed) -> Result<()>) -> Result<Journal> {
         let mut at = from;
+        let mut group = None;
         let last = *self.segments.last_key_value().expect("there is one").0;
         let segments: Vec<_> = self.segments.range(from.segment..).map(|(_, segment)| segment.clone()).collect();
         for segment in segments {
@@ -122,7 +160,10 @@ impl Found {
             }
             let limit = if number == last { segment.written_ahead() } else { segment.end() };
             while let Some(frame) = self.next(&segment, at, limit)? {
-                let next = Position { segment: number, offset: frame.next, sequence: at.sequence + 1 };
+                let next = Position { segment: number, offset: frame.next, sequence: at.sequence.saturating_add(1) };
+                if frame.head.durable.saturating_add(1) == at.sequence {
+                    group = Some(at);
+                }
                 let body_offset = at.offset + frame::HEAD as u32;
                 let commit = Commit::decode(frame.body)
                     .ok_or_else(|| damage(&*self.disk, number, u64::from(at.offset), "a commit cannot be read"))?;
@@ -130,11 +171,14 @@ impl Found {
                 at = next;
             }
             if number == last {
-                self.cut(&segment, at)?;
-            } else if at.offset != segment.end() {
+                let group = group.filter(|group: &Position| group.segment == number).map_or(at.offset, |group| group.offset);
+                self.cut(&segment, at, group)?;
+            } else if at.offset != segment.end() || self.next(&segment, at, segment.written_ahead())?.is_some() {
                 return Err(damage(&*self.disk, number, u64::from(at.offset), "a frame cannot be read"));
             }
         }
+        // Whoever created or removed a segment may have been killed before the names were durable.
+        self.disk.sync_names().map_err(|error| Error::io(self.disk.path(), &error))?;
         Ok(Journal::with(self.disk, self.segments, at.sequence))
     }
 
@@ -144,8 +188,8 @@ impl Found {
         Ok(frame.filter(|frame| frame.head.sequence == at.sequence))
     }
 
-    /// Makes the frames of the last segment end at `end`.
-    fn cut(&self, segment: &Segment, end: Position) -> Result<()> {
+    /// Makes the frames of the last segment end at `end`. The last group of them begins at `group`.
+    fn cut(&self, segment: &Segment, end: Position, group: u32) -> Result<()> {
         let failed = |error: io::Error| Error::io(&self.disk.path().join(segment::file_name(end.segment)), &error);
         if let Some(place) = acknowledged_after(segment, end).map_err(failed)? {
             let detail = format!("a frame cannot be read, but the one at byte {place} says that it was on disk");
@@ -160,7 +204,9 @@ impl Found {
                 "an interrupted write was removed; it had not been acknowledged"
             );
         }
-        // What a killed process wrote but did not synchronise was found in the system's cache: it will be shown, so it must last.
+        // What a killed process wrote but did not synchronise was found in the system's cache. It will be shown, so it must last.
+        // Written anew, because after a failed synchronisation the system takes its cache for what is on disk.
+        rewrite(segment, group, end.offset).map_err(failed)?;
         segment.file.sync().map_err(failed)
     }
 }
@@ -180,6 +226,7 @@ fn acknowledged_after(segment: &Segment, end: Position) -> io::Result<Option<u32
     let limit = segment.written_ahead();
     let mut at = end.offset;
     let mut chunk = vec![0; CHUNK + frame::HEAD];
+    let mut budget = SEARCHED_BYTES;
     while at + (frame::HEAD as u32) < limit {
         let count = chunk.len().min((limit - at) as usize);
         segment.file.read_at(&mut chunk[..count], u64::from(at))?;
@@ -191,13 +238,35 @@ fn acknowledged_after(segment: &Segment, end: Position) -> io::Result<Option<u32
             };
             let (sequence, durable) = (word(8), word(16));
             let plausible = sequence > end.sequence && sequence - end.sequence < MAX_GROUP && durable >= end.sequence;
-            if plausible && segment.frame(at + start as u32, limit)?.is_some() {
-                return Ok(Some(at + start as u32));
+            if !plausible {
+                continue;
+            }
+            let place = at + start as u32;
+            let head: &[u8; frame::HEAD] = chunk[start..].first_chunk().expect("a whole head");
+            budget = budget.saturating_sub(frame::body_length(head).unwrap_or_default().min((limit - place) as usize));
+            if budget == 0 {
+                return Ok(None);
+            }
+            if segment.frame(place, limit)?.is_some() {
+                return Ok(Some(place));
             }
         }
         at += CHUNK as u32;
     }
     Ok(None)
+}
+
+/// Writes what is there once more.
+fn rewrite(segment: &Segment, from: u32, until: u32) -> io::Result<()> {
+    let mut chunk = vec![0; CHUNK];
+    let mut at = from;
+    while at < until {
+        let count = CHUNK.min((until - at) as usize);
+        segment.file.read_at(&mut chunk[..count], u64::from(at))?;
+        segment.file.write_at(&chunk[..count], u64::from(at))?;
+        at += count as u32;
+    }
+    Ok(())
 }
 
 /// Overwrites everything after `end` with zeros where it is something else, durably. Returns how many chunks were not zero.
