@@ -12,7 +12,8 @@ use std::time::{Duration, Instant};
 /// Longest time a start may take. Only a hanging test ever waits for it.
 const START_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Path of the `enlace` program beside this test's executable; built if it is not there.
+/// Path of the `enlace` program: what `ENLACE_BIN` names, else the one beside this test's executable; built if it is not
+/// there.
 ///
 /// # Panics
 /// If there is none and it cannot be built.
@@ -23,6 +24,9 @@ pub fn enlace() -> PathBuf {
 }
 
 fn find_or_build() -> PathBuf {
+    if let Some(given) = std::env::var_os("ENLACE_BIN") {
+        return given.into();
+    }
     let test = std::env::current_exe().expect("a running test has a path");
     // target/<profile>/deps/<test> lies beside target/<profile>/enlace.
     let profile = test.parent().and_then(|deps| deps.parent()).expect("tests lie in target/<profile>/deps");
