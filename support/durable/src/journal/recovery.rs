@@ -185,12 +185,11 @@ fn acknowledged_after(segment: &Segment, end: Position) -> io::Result<Option<u32
         segment.file.read_at(&mut chunk[..count], u64::from(at))?;
         let starts = (0..count - frame::HEAD).step_by(frame::ALIGNMENT).take_while(|start| *start < CHUNK);
         for start in starts {
-            let word = |from: usize| {
-                let bytes: [u8; 8] = chunk[start + from..start + from + 8].try_into().expect("eight bytes");
-                u64::from_le_bytes(bytes)
-            };
-            let (sequence, durable) = (word(8), word(16));
-            let plausible = sequence > end.sequence && sequence - end.sequence < MAX_GROUP && durable >= end.sequence;
+            let head = chunk[start..].first_chunk().expect("chunks end with the room of a head");
+            let frame::Head { sequence, durable } = frame::numbers(head, segment.header.salt);
+            let plausible = sequence > end.sequence
+                && sequence - end.sequence < MAX_GROUP
+                && (end.sequence..sequence).contains(&durable);
             if plausible && segment.frame(at + start as u32, limit)?.is_some() {
                 return Ok(Some(at + start as u32));
             }
