@@ -7,12 +7,13 @@ use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::mpsc;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Longest time a start may take. Only a hanging test ever waits for it.
 const START_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Path of the `enlace` program beside this test's executable; built if it is not there.
+/// Path of the `enlace` program: what `ENLACE_BIN` names, else the one beside this test's executable; built if it is not
+/// there.
 ///
 /// # Panics
 /// If there is none and it cannot be built.
@@ -23,6 +24,9 @@ pub fn enlace() -> PathBuf {
 }
 
 fn find_or_build() -> PathBuf {
+    if let Some(given) = std::env::var_os("ENLACE_BIN") {
+        return given.into();
+    }
     let test = std::env::current_exe().expect("a running test has a path");
     // target/<profile>/deps/<test> lies beside target/<profile>/enlace.
     let profile = test.parent().and_then(|deps| deps.parent()).expect("tests lie in target/<profile>/deps");
@@ -117,6 +121,34 @@ impl Process {
                 panic!("no word from the program: {}", launch.process.talk());
             }
         }
+    }
+
+    /// Starts `enlace` with arguments and kills it when a condition holds, or when it serves. Returns whether it served.
+    ///
+    /// # Panics
+    /// If the program cannot be started, or neither comes about for a long time.
+    pub async fn kill_when<S: AsRef<OsStr>>(
+        arguments: impl IntoIterator<Item = S>,
+        mut condition: impl FnMut() -> bool + Send + 'static,
+    ) -> bool {
+        let mut command = Command::new(enlace());
+        command.args(arguments);
+        let watch = move || {
+            let mut launch = Self::launch(command);
+            let began = Instant::now();
+            let line = loop {
+                if condition() {
+                    break None;
+                }
+                if let Some(line) = launch.wait(Duration::ZERO) {
+                    break line;
+                }
+                assert!(began.elapsed() < START_TIMEOUT, "the condition never holds");
+            };
+            launch.kill();
+            line.is_some()
+        };
+        tokio::task::spawn_blocking(watch).await.expect("nothing cancels it")
     }
 
     /// Starts a prepared command and does not wait for it.

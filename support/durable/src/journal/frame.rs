@@ -7,7 +7,9 @@
 //! Numbers are little-endian. `length` is that of the body. `checksum` is the CRC-32C of the segment's salt and everything
 //! between it and the zeros. `sequence` counts frames over the life of the store. `durable` is the sequence of the last
 //! frame that was known to be on disk when this one was written: a frame that says so of one that cannot be read any more
-//! tells damage from a write that a loss of power interrupted.
+//! tells damage from a write that a loss of power interrupted. It is stored as exclusive or with a number that follows from
+//! the salt: otherwise bodies could be made that look like frames at every place, and the search for such a frame would
+//! calculate the checksum of each.
 
 /// Bytes before the body.
 pub(crate) const HEAD: usize = 24;
@@ -37,7 +39,7 @@ pub(crate) fn encode(bytes: &mut Vec<u8>, salt: u32, head: Head, body: &[u8]) {
     bytes.extend_from_slice(&length.to_le_bytes());
     bytes.extend_from_slice(&[0; 4]);
     bytes.extend_from_slice(&head.sequence.to_le_bytes());
-    bytes.extend_from_slice(&head.durable.to_le_bytes());
+    bytes.extend_from_slice(&(head.durable ^ mask(salt)).to_le_bytes());
     bytes.extend_from_slice(body);
     let checksum = checksum(salt, length, &bytes[start + CHECKED..]);
     bytes[start + 4..start + CHECKED].copy_from_slice(&checksum.to_le_bytes());
@@ -59,9 +61,19 @@ pub(crate) fn decode(bytes: &[u8], salt: u32) -> Option<(Head, &[u8])> {
     if checksum(salt, u32::try_from(length).ok()?, checked) != expected {
         return None;
     }
-    let (sequence, rest) = checked.split_first_chunk()?;
-    let (durable, body) = rest.split_first_chunk()?;
-    Some((Head { sequence: u64::from_le_bytes(*sequence), durable: u64::from_le_bytes(*durable) }, body))
+    Some((numbers(head, salt), &checked[HEAD - CHECKED..]))
+}
+
+/// The numbers in a head of which nothing was checked yet.
+pub(crate) fn numbers(head: &[u8; HEAD], salt: u32) -> Head {
+    let [.., s0, s1, s2, s3, s4, s5, s6, s7, d0, d1, d2, d3, d4, d5, d6, d7] = *head;
+    let sequence = u64::from_le_bytes([s0, s1, s2, s3, s4, s5, s6, s7]);
+    Head { sequence, durable: u64::from_le_bytes([d0, d1, d2, d3, d4, d5, d6, d7]) ^ mask(salt) }
+}
+
+/// Differs from segment to segment in all its bytes.
+fn mask(salt: u32) -> u64 {
+    u64::from(salt).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
 fn checksum(salt: u32, length: u32, checked: &[u8]) -> u32 {
@@ -87,8 +99,8 @@ mod tests {
         let bytes = encoded(b"body");
         assert_eq!(bytes.len(), size(4));
         assert_eq!(bytes[..4], 4u32.to_le_bytes());
-        assert_eq!(bytes[4..8], 0x4e09_bcc3_u32.to_le_bytes());
-        assert_eq!(bytes[8..], *b"\x09\0\0\0\0\0\0\0\x07\0\0\0\0\0\0\0body\0\0\0\0");
+        assert_eq!(bytes[4..8], 0xc516_a9c3_u32.to_le_bytes());
+        assert_eq!(bytes[8..], *b"\x09\0\0\0\0\0\0\0\x6e\x6c\x74\x7c\x9f\x60\x15\x17body\0\0\0\0");
     }
 
     #[test]

@@ -18,9 +18,6 @@ use crate::{Error, Result};
 const CHUNK: usize = 64 * 1024;
 /// Longest file of a segment: more than the largest segment and the largest commit.
 const MAX_FILE_BYTES: u32 = 0x5000_0000;
-/// Bytes that are checked at most in search of a frame. Contents that look like heads of frames may stand in commits, and
-/// whoever chose them must not choose how long a start takes.
-const SEARCHED_BYTES: usize = 256 * 1024 * 1024;
 /// How far apart the numbers of frames in one interrupted write can be.
 const MAX_GROUP: u64 = 1 << 20;
 
@@ -226,29 +223,18 @@ fn acknowledged_after(segment: &Segment, end: Position) -> io::Result<Option<u32
     let limit = segment.written_ahead();
     let mut at = end.offset;
     let mut chunk = vec![0; CHUNK + frame::HEAD];
-    let mut budget = SEARCHED_BYTES;
     while at + (frame::HEAD as u32) < limit {
         let count = chunk.len().min((limit - at) as usize);
         segment.file.read_at(&mut chunk[..count], u64::from(at))?;
         let starts = (0..count - frame::HEAD).step_by(frame::ALIGNMENT).take_while(|start| *start < CHUNK);
         for start in starts {
-            let word = |from: usize| {
-                let bytes: [u8; 8] = chunk[start + from..start + from + 8].try_into().expect("eight bytes");
-                u64::from_le_bytes(bytes)
-            };
-            let (sequence, durable) = (word(8), word(16));
-            let plausible = sequence > end.sequence && sequence - end.sequence < MAX_GROUP && durable >= end.sequence;
-            if !plausible {
-                continue;
-            }
-            let place = at + start as u32;
-            let head: &[u8; frame::HEAD] = chunk[start..].first_chunk().expect("a whole head");
-            budget = budget.saturating_sub(frame::body_length(head).unwrap_or_default().min((limit - place) as usize));
-            if budget == 0 {
-                return Ok(None);
-            }
-            if segment.frame(place, limit)?.is_some() {
-                return Ok(Some(place));
+            let head = chunk[start..].first_chunk().expect("chunks end with the room of a head");
+            let frame::Head { sequence, durable } = frame::numbers(head, segment.header.salt);
+            let plausible = sequence > end.sequence
+                && sequence - end.sequence < MAX_GROUP
+                && (end.sequence..sequence).contains(&durable);
+            if plausible && segment.frame(at + start as u32, limit)?.is_some() {
+                return Ok(Some(at + start as u32));
             }
         }
         at += CHUNK as u32;

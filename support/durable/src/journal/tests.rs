@@ -117,6 +117,24 @@ fn a_flipped_bit_before_the_end_is_refused_with_the_file_and_the_place() {
     assert_eq!(reopen(&disk).unwrap().1, [0, 1, 2], "nothing was changed");
 }
 
+/// The time grew with the square of the length: eleven seconds for one megabyte, a quarter of an hour for these four.
+#[test]
+fn an_interrupted_write_of_what_looks_like_frames_is_removed_at_once() {
+    let disk = SimulatedDisk::new(1, usize::MAX);
+    let journal = Journal::create(Arc::new(disk.clone()), STORE).unwrap();
+    write(&journal, &[commit(0, 100)]).unwrap();
+    // At every place: a length, and numbers of a frame that is about to come.
+    let start = HEADER as usize + frame::size(commit(0, 100).size());
+    let before = start + frame::HEAD + crate::commit::ENTRY_HEAD + 1;
+    let mut value = vec![0; before.next_multiple_of(frame::ALIGNMENT) - before];
+    (0..500_000).for_each(|_| value.extend_from_slice(&1_000_000_u64.to_le_bytes()));
+    let mut hostile = Commit::new();
+    hostile.put(b"k", &value).unwrap();
+    write(&journal, &[hostile]).unwrap();
+    disk.flip(&segment::file_name(1), (start + 4) * 8);
+    assert_eq!(reopen(&disk).unwrap().1, [0]);
+}
+
 #[test]
 fn a_flipped_bit_in_a_header_is_refused() {
     let disk = SimulatedDisk::new(1, usize::MAX);
