@@ -34,7 +34,7 @@ struct Member {
     name: &'static str,
 }
 
-/// Longest list whose texts have an entry each.
+/// Longest list whose texts have an entry each. Bounds the entries that an object of another device can cause.
 const MAX_LISTED: usize = 16;
 
 /// Members of files, the most selective first. An entry takes about 200 bytes on disk (30 in the journal, the rest in

@@ -282,6 +282,15 @@ async fn cost_of_the_index() {
                 println!("{collection}, {what}: {} found, {looked_at} read, {:?}", found.len(), began.elapsed());
             }
         }
+        let names: Vec<_> = (0..1000).map(|number| format!("none {number}")).collect();
+        let query = files_where(&names.iter().map(|name| ("filename", name.as_str())).collect::<Vec<_>>());
+        let began = std::time::Instant::now();
+        let walk = store.walk_where(collection, &query.required_texts()).unwrap();
+        let (found, looked_at) = walked(&store, walk, &query);
+        println!("{collection}, 1000 texts: {} found, {looked_at} read, {:?}", found.len(), began.elapsed());
+        let began = std::time::Instant::now();
+        build(&store.disk, &store.sealing).unwrap();
+        println!("{collection}: made anew in {:?}", began.elapsed());
         let (used, garbage) = store.disk.journal_bytes();
         store.close().unwrap();
         println!(
