@@ -64,7 +64,7 @@ impl<T: Send + 'static> List<T> {
         Self::new(move || {
             let walk = match &mut walk {
                 Some(walk) => walk,
-                none => none.insert(node.store.walk(collection)?),
+                none => none.insert(node.store.walk_where(collection, &query.required_texts())?),
             };
             let records = node.store.page(walk, &members, |object| query.matches(object))?;
             let show = show.clone();

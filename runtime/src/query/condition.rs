@@ -73,6 +73,11 @@ impl Conditions {
         present && equal && unequal && bounded && matched
     }
 
+    /// Texts of which a stored text has to equal one, if there are any such conditions.
+    pub(super) fn required_texts(&self) -> Option<Vec<&str>> {
+        self.equal.as_ref().map(|any| any.iter().map(Operand::text).collect())
+    }
+
     fn add(&mut self, value: &str) -> Result<()> {
         match value.chars().next() {
             None => self.require(true),

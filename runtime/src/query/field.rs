@@ -84,6 +84,11 @@ impl Field {
         self.name.split_once('.').map_or(self.name, |(root, _)| root)
     }
 
+    /// Whether the field is a root member as it is stored, not a part of one or what follows from it.
+    pub(super) fn is_whole_member(&self) -> bool {
+        self.name == self.root()
+    }
+
     /// The field's value in a stored object; null counts as absent.
     pub(super) fn value<'a>(&self, object: &'a Map<String, Value>) -> Option<Cow<'a, Value>> {
         let root = object.get(self.root()).filter(|value| !value.is_null())?;

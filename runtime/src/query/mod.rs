@@ -24,6 +24,7 @@ use serde_json::{Map, Value};
 use self::condition::Conditions;
 pub(crate) use self::field::{FILES, Field, TOKENS};
 use crate::facade::Ownership;
+use crate::store::RequiredTexts;
 use crate::{Error, Result};
 
 /// Most parameters a query may have.
@@ -77,6 +78,16 @@ impl Query {
         let ownership = (self.ownership != Ownership::Any).then_some("isOwn");
         let kind = self.type_name.and(Some("@type"));
         ownership.into_iter().chain(kind).chain(self.filters.iter().map(|(field, _)| field.root())).collect()
+    }
+
+    /// What the index of the store can use: each says that a member has to equal one of some texts.
+    pub(crate) fn required_texts(&self) -> Vec<RequiredTexts<'_>> {
+        let whole = self.filters.iter().filter(|(field, _)| field.is_whole_member());
+        whole
+            .filter_map(|(field, conditions)| {
+                Some(RequiredTexts { member: field.name, texts: conditions.required_texts()? })
+            })
+            .collect()
     }
 
     /// Whether an object with these members matches.

@@ -17,6 +17,11 @@ impl Operand {
         Self { text: text.to_owned(), number: number(text), boolean: boolean(text) }
     }
 
+    /// The reading as text.
+    pub(super) fn text(&self) -> &str {
+        &self.text
+    }
+
     /// Whether a stored value equals this one; a list does if one of its members does.
     pub(super) fn equals(&self, stored: &Value) -> bool {
         match stored {

@@ -1,6 +1,6 @@
 //! Changes that belong together.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::Ordering;
 
 use durable::Commit;
@@ -8,7 +8,7 @@ use serde::Serialize;
 use transport::datawallet::{Collection, PendingModification, create_modifications, update_modifications};
 
 use super::object::{Object, Properties, StoredObject};
-use super::{Result, Store, StoreError, View, key, sealing};
+use super::{Result, Store, StoreError, View, index, key, sealing};
 
 /// Collects changes for [`Store::commit`]. They take effect in the order in which they were added.
 #[derive(Default)]
@@ -88,7 +88,7 @@ impl Batch {
 
     /// Turns the changes into a commit. The caller holds the writer's lock; `view` shows what the batches before left.
     pub(super) fn stage(self, store: &Store, view: &View<'_>) -> Result<Commit> {
-        let mut staging = Staging { store, view, writes: BTreeMap::new() };
+        let mut staging = Staging { store, view, writes: BTreeMap::new(), entries: BTreeMap::new() };
         for change in self.changes {
             staging.apply(change)?;
         }
@@ -107,6 +107,8 @@ struct Staging<'a> {
     view: &'a View<'a>,
     /// Plaintext by key; none removes the key.
     writes: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
+    /// Entries of the index, and whether they are there afterwards.
+    entries: BTreeMap<Vec<u8>, bool>,
 }
 
 impl Staging<'_> {
@@ -129,10 +131,9 @@ impl Staging<'_> {
             (_, Recording::No) => Vec::new(),
             (existing, _) => modifications(existing.as_ref().map(|(_, before)| &before.properties), &object),
         };
-        let sequence = match existing {
-            Some((sequence, _)) => sequence,
-            None => self.next_sequence(),
-        };
+        let sequence = existing.as_ref().map_or_else(|| self.next_sequence(), |(sequence, _)| *sequence);
+        let before = existing.as_ref().map(|(_, before)| &before.properties);
+        self.index(&object.collection, sequence, before, Some(&object.properties))?;
         let place = key::object_at(&object.collection, sequence)?;
         let record = StoredObject { id: object.id, properties: object.properties };
         self.write(index, Some(sealing::encode(&sequence)?));
@@ -142,8 +143,9 @@ impl Staging<'_> {
 
     fn delete(&mut self, collection: &str, id: &str, recording: Recording) -> Result<()> {
         let index = key::object_index(collection, id)?;
-        let Some((sequence, _)) = self.stored(collection, &index)? else { return Ok(()) };
+        let Some((sequence, before)) = self.stored(collection, &index)? else { return Ok(()) };
         self.write(index, None);
+        self.index(collection, sequence, Some(&before.properties), None)?;
         self.write(key::object_at(collection, sequence)?, None);
         match recording {
             Recording::No => Ok(()),
@@ -188,6 +190,24 @@ impl Staging<'_> {
         self.writes.insert(key, plain);
     }
 
+    /// Changes what the index says of an object; nothing stands for no object.
+    fn index(
+        &mut self,
+        collection: &str,
+        sequence: u64,
+        before: Option<&Properties>,
+        after: Option<&Properties>,
+    ) -> Result<()> {
+        let entries = |properties: Option<&Properties>| match properties {
+            Some(properties) => index::entries(&self.store.sealing, collection, sequence, properties),
+            None => Ok(BTreeSet::new()),
+        };
+        let (before, after) = (entries(before)?, entries(after)?);
+        self.entries.extend(before.difference(&after).map(|entry| (entry.clone(), false)));
+        self.entries.extend(after.difference(&before).map(|entry| (entry.clone(), true)));
+        Ok(())
+    }
+
     fn next_sequence(&self) -> u64 {
         self.store.next_sequence.fetch_add(1, Ordering::Relaxed)
     }
@@ -198,6 +218,12 @@ impl Staging<'_> {
             match plain {
                 Some(plain) => commit.put(&key, &self.store.sealing.seal(&key, &plain))?,
                 None => commit.remove(&key)?,
+            }
+        }
+        for (entry, is_there) in self.entries {
+            match is_there {
+                true => commit.put(&entry, b"")?,
+                false => commit.remove(&entry)?,
             }
         }
         Ok(commit)

@@ -6,10 +6,13 @@
 //! 'v' name                                a named value
 //! 'o' length(1) collection sequence(8)    an object, in the order of insertion
 //! 'x' length(1) collection id             sequence of an object
+//! 'e' length(1) collection member(1) hash(8) sequence(8)
+//!                                         an object with a certain value in a member, see `index`; the value is empty
 //! 'j' sequence(8)                         a change that was not pushed
 //! ```
 //!
-//! Names, collections and ids are in clear; everything that was said about them is sealed.
+//! Names, collections and ids are in clear; everything that was said about them is sealed. Entries of the index
+//! show whoever reads the disk which objects have the same value in a member, but not which value.
 
 use super::{Result, StoreError};
 
@@ -22,6 +25,8 @@ pub(super) const FORMAT: &[u8] = b"f";
 pub(super) const CANARY: &[u8] = b"k";
 /// All objects of all collections begin with this.
 pub(super) const OBJECTS: &[u8] = b"o";
+/// All entries of the index begin with this.
+pub(super) const ENTRIES: &[u8] = b"e";
 
 pub(super) fn value(name: &str) -> Result<Vec<u8>> {
     Ok([b"v", bounded(name, MAX_NAME)?].concat())
@@ -37,6 +42,16 @@ pub(super) fn object_at(collection: &str, sequence: u64) -> Result<Vec<u8>> {
 
 pub(super) fn object_index(collection: &str, id: &str) -> Result<Vec<u8>> {
     Ok([&in_collection(b'x', collection)?, bounded(id, MAX_NAME)?].concat())
+}
+
+/// Entries of the index for objects with a certain value in a member.
+pub(super) fn entries(collection: &str, member: u8, hash: [u8; 8]) -> Result<Vec<u8>> {
+    Ok([in_collection(b'e', collection)?.as_slice(), &[member], &hash].concat())
+}
+
+/// One of the [`entries`] with this beginning.
+pub(super) fn entry_at(entries: &[u8], sequence: u64) -> Vec<u8> {
+    [entries, sequence.to_be_bytes().as_slice()].concat()
 }
 
 pub(super) fn journal() -> &'static [u8] {

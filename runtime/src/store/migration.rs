@@ -8,18 +8,19 @@ use std::path::Path;
 use durable::Commit;
 
 use super::sealing::Sealing;
-use super::{Result, StoreError, key};
+use super::{Result, StoreError, index, key};
 
 /// One step: from the format before it to `to`.
 struct Migration {
     /// The format the store has afterwards.
     to: u32,
-    /// Collects the changes; they are applied together with the new format number.
-    collect: fn(&durable::Store, &Sealing, &mut Commit) -> Result<()>,
+    /// Changes the store in commits of bounded size; the new format number follows. Until then the store has the old
+    /// format: after a crash the step is done again from the beginning, and an older program may have written in between.
+    run: fn(&durable::Store, &Sealing) -> Result<()>,
 }
 
 /// All steps in order. A step is never changed once a program with it was released.
-const MIGRATIONS: &[Migration] = &[];
+const MIGRATIONS: &[Migration] = &[Migration { to: 2, run: index::build }];
 
 /// The first format there was.
 const FIRST: u32 = 1;
@@ -27,8 +28,8 @@ const FIRST: u32 = 1;
 /// The format this program writes.
 pub(super) const CURRENT: u32 = FIRST + MIGRATIONS.len() as u32;
 
-/// Bytes that are converted in one commit, about.
-const CONVERTED_BYTES: usize = 1024 * 1024;
+/// Bytes that are written in one commit, about.
+pub(super) const COMMIT_BYTES: usize = 1024 * 1024;
 
 /// # Errors
 /// [`StoreError::Newer`] names both versions.
@@ -36,15 +37,15 @@ pub(super) fn check_supported(found: u32) -> Result<()> {
     if (FIRST..=CURRENT).contains(&found) { Ok(()) } else { Err(StoreError::Newer { found, supported: CURRENT }) }
 }
 
-/// Runs the steps that the store has not seen. Each is one commit, so that a crash leaves the store between two steps.
+/// Runs the steps that the store has not seen.
 pub(super) fn migrate(store: &durable::Store, sealing: &Sealing, found: u32) -> Result<()> {
     run(MIGRATIONS, store, sealing, found)
 }
 
 fn run(migrations: &[Migration], store: &durable::Store, sealing: &Sealing, found: u32) -> Result<()> {
     for migration in migrations.iter().filter(|migration| migration.to > found) {
+        (migration.run)(store, sealing)?;
         let mut commit = Commit::new();
-        (migration.collect)(store, sealing, &mut commit)?;
         commit.put(key::FORMAT, &migration.to.to_be_bytes())?;
         store.commit_blocking(commit)?;
         tracing::info!(format = migration.to, "the store was brought up to date");
@@ -52,7 +53,8 @@ fn run(migrations: &[Migration], store: &durable::Store, sealing: &Sealing, foun
     Ok(())
 }
 
-/// Copies everything from a sled database of version 0.1 into a new store, unless its key does not fit.
+/// Copies everything from a sled database of version 0.1 into a new store and brings it up to date, unless its key does not
+/// fit.
 pub(super) fn convert(older: &Path, sealing: &Sealing, store: &durable::Store) -> Result<()> {
     let unreadable = |error: sled::Error| StoreError::Corrupt { path: older.to_owned(), detail: error.to_string() };
     let database = sled::Config::new().path(older).flush_every_ms(None).open().map_err(unreadable)?;
@@ -68,11 +70,12 @@ pub(super) fn convert(older: &Path, sealing: &Sealing, store: &durable::Store) -
     for entry in database.iter() {
         let (key, value) = entry.map_err(unreadable)?;
         commit.put(&key, &value)?;
-        if commit.size() > CONVERTED_BYTES {
+        if commit.size() > COMMIT_BYTES {
             store.commit_blocking(std::mem::take(&mut commit))?;
         }
     }
     store.commit_blocking(commit)?;
+    migrate(store, sealing, found)?;
     tracing::info!(store = %older.display(), "the store was converted");
     Ok(())
 }
@@ -82,12 +85,13 @@ mod tests {
     use super::*;
     use crate::store::sealing::StoreSecret;
 
-    fn rename(store: &durable::Store, sealing: &Sealing, commit: &mut Commit) -> Result<()> {
+    fn rename(store: &durable::Store, sealing: &Sealing) -> Result<()> {
         let (from, to) = (key::value("old")?, key::value("new")?);
         let Some(sealed) = store.get(&from)? else { return Ok(()) };
+        let mut commit = Commit::new();
         commit.put(&to, &sealing.seal(&to, &sealing.open(&from, &sealed)?))?;
         commit.remove(&from)?;
-        Ok(())
+        Ok(store.commit_blocking(commit)?)
     }
 
     #[test]
@@ -100,7 +104,7 @@ mod tests {
         let mut commit = Commit::new();
         commit.put(&old, &sealing.seal(&old, b"kept")).unwrap();
         store.commit_blocking(commit).unwrap();
-        let steps = [Migration { to: 2, collect: rename }, Migration { to: 3, collect: |_, _, _| Ok(()) }];
+        let steps = [Migration { to: 2, run: rename }, Migration { to: 3, run: |_, _| Ok(()) }];
         run(&steps, &store, &sealing, 1).unwrap();
         assert_eq!(sealing.open(&new, &store.get(&new).unwrap().unwrap()).unwrap(), b"kept");
         assert!(store.get(&old).unwrap().is_none());

@@ -15,6 +15,7 @@
 mod batch;
 mod cbor;
 mod error;
+mod index;
 mod key;
 mod migration;
 mod object;
@@ -51,6 +52,7 @@ use transport::datawallet::PendingModification;
 
 pub(crate) use self::batch::Batch;
 pub(crate) use self::error::StoreError;
+pub(crate) use self::index::RequiredTexts;
 pub(crate) use self::key::{MAX_COLLECTION, MAX_NAME};
 pub(crate) use self::object::{Object, Properties};
 pub(crate) use self::sealing::StoreSecret;

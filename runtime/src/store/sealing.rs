@@ -9,14 +9,14 @@
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use transport::crypto::{Cipher, CipherNonce, NONCE_LENGTH, SecretKey};
+use transport::crypto::{Cipher, CipherNonce, KdfContext, NONCE_LENGTH, SecretKey};
 
 use super::{Result, StoreError};
 
 /// Version of the layout above.
 const VERSION: u8 = 1;
 
-/// The key of the store: XChaCha20-Poly1305, used for nothing else. Wiped when dropped.
+/// The key of the store: for XChaCha20-Poly1305, and for deriving the key of the index. Wiped when dropped.
 #[derive(Clone)]
 pub(crate) struct StoreSecret(SecretKey);
 
@@ -35,14 +35,16 @@ impl StoreSecret {
     }
 }
 
-/// Seals and opens values of the database.
+/// Seals and opens values of the database, and hashes what stands in keys.
 pub(super) struct Sealing {
     secret: StoreSecret,
+    index_key: SecretKey,
 }
 
 impl Sealing {
     pub(super) fn new(secret: StoreSecret) -> Self {
-        Self { secret }
+        let index_key = secret.0.derive(&KdfContext::StoreIndex, 1).expect("1 is a number that a sub key may have");
+        Self { secret, index_key }
     }
 
     /// Seals a value for this key of the database.
@@ -52,6 +54,12 @@ impl Sealing {
             CipherNonce::Random(nonce) => [&[VERSION], nonce.as_slice(), cipher.ciphertext()].concat(),
             CipherNonce::Counter(_) => unreachable!("`encrypt` takes a random nonce"),
         }
+    }
+
+    /// A keyed hash of a value for the index, cut short: different values may have the same one.
+    pub(super) fn short_hash(&self, value: &[u8]) -> [u8; 8] {
+        let [a, b, c, d, e, f, g, h, ..] = self.index_key.keyed_hash(value);
+        [a, b, c, d, e, f, g, h]
     }
 
     /// Opens what was sealed for this key of the database.

@@ -279,15 +279,22 @@ async fn a_store_of_the_first_version_is_converted_once() {
     let store = open(directory.path());
     let mut batch = Batch::new();
     batch.put_value("kept", &1u8).unwrap();
-    batch.record_create(object("Tokens", "T", json!({"@type": "Token", "isOwn": true})));
+    batch.record_create(object("Tokens", "T", json!({"@type": "Token", "isOwn": true, "forIdentity": "did:e:x"})));
     store.commit(batch).await.unwrap();
     let path = directory.path().join("store");
+    let entries =
+        |store: &Store| store.disk.range(key::ENTRIES, Some(b"f")).map(|pair| pair.unwrap().0).collect::<Vec<_>>();
+    let kept = entries(&store);
+    assert_eq!(kept.len(), 1);
     {
         let older = sled::Config::new().path(directory.path().join("older")).open().unwrap();
         for pair in store.disk.range(b"", None) {
             let (key, value) = pair.unwrap();
-            older.insert(key, value).unwrap();
+            if !key.starts_with(key::ENTRIES) {
+                older.insert(key, value).unwrap();
+            }
         }
+        older.insert(key::FORMAT, &1u32.to_be_bytes()).unwrap();
         older.flush().unwrap();
     }
     drop(store);
@@ -297,9 +304,12 @@ async fn a_store_of_the_first_version_is_converted_once() {
         let store = open(directory.path());
         assert_eq!(store.value::<u8>("kept").unwrap(), Some(1));
         assert_eq!(ids(&store, "Tokens"), ["T"]);
+        assert_eq!(store.disk.get(key::FORMAT).unwrap().unwrap(), migration::CURRENT.to_be_bytes());
+        assert_eq!(entries(&store), kept, "the index was made");
         let queued = store.unpushed(10).unwrap().len();
         let mut batch = Batch::new();
-        batch.record_create(object("Tokens", "T", json!({"@type": "Token", "isOwn": false})));
+        let again = json!({"@type": "Token", "isOwn": false, "forIdentity": "did:e:x"});
+        batch.record_create(object("Tokens", "T", again));
         store.commit(batch).await.unwrap();
         assert!(store.unpushed(10).unwrap().len() >= queued, "no number was given out twice");
     }

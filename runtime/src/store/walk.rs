@@ -6,17 +6,20 @@
 //! - An object that is stored during the whole walk is found exactly once, in the version of one moment during it. One that
 //!   is removed meanwhile is found once or not at all. One that is added after the walk began is not found, so that every
 //!   walk ends. This rests on sequence numbers that grow and are never used again.
+//! - A walk with required texts finds the same, but reads only objects that the index names, if it has one of the members.
 //! - A page reads at most [`MAX_SCANNED`] records and ends with the record that brings what it holds to
 //!   [`MAX_PAGE_BYTES`] or more. No lock is held between pages.
 
 use std::borrow::Cow;
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 use std::str::FromStr;
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use super::object::Properties;
-use super::{Result, Store, StoreError, cbor, key, projection};
+use super::{RequiredTexts, Result, Store, StoreError, cbor, index, key, projection};
 
 /// Most records that are read for one page, whether they match or not.
 pub(crate) const MAX_SCANNED: usize = 512;
@@ -29,6 +32,8 @@ pub(crate) struct Walk {
     collection: String,
     /// Sequence numbers that are left; none when the walk has ended.
     left: Option<(u64, u64)>,
+    /// Where the index lists the objects that may match; nothing if all objects have to be read.
+    entries: Option<Vec<Vec<u8>>>,
 }
 
 /// An object that matched, not read beyond what it took to know that.
@@ -79,7 +84,13 @@ impl Store {
         let (from, until) = key::range(&key::objects(collection)?);
         let newest = self.disk.keys(&from, Some(&until)).next_back().transpose()?;
         let end = newest.map(|key| key::sequence_of(&key)).transpose()?;
-        Ok(Walk { collection: collection.to_owned(), left: end.map(|end| (0, end)) })
+        Ok(Walk { collection: collection.to_owned(), left: end.map(|end| (0, end)), entries: None })
+    }
+
+    /// The same for a filter that no object meets without `required` texts.
+    pub(crate) fn walk_where(&self, collection: &str, required: &[RequiredTexts<'_>]) -> Result<Walk> {
+        let entries = index::entries_of(&self.sealing, collection, required)?;
+        Ok(Walk { entries, ..self.walk(collection)? })
     }
 
     /// The next page of a walk: objects that match.
@@ -96,10 +107,24 @@ impl Store {
     ) -> Result<Vec<Record>> {
         let mut page = Vec::new();
         let Some((first, end)) = walk.left else { return Ok(page) };
-        let from = key::object_at(&walk.collection, first)?;
-        let until = key::range(&key::object_at(&walk.collection, end)?).1;
+        let collection = walk.collection.as_str();
+        let mut unread = None;
+        let records: Box<dyn Iterator<Item = Result<durable::Pair>>> = match &walk.entries {
+            None => {
+                let from = key::object_at(collection, first)?;
+                let until = key::range(&key::object_at(collection, end)?).1;
+                Box::new(self.disk.range(&from, Some(&until)).map(|pair| Ok(pair?)))
+            }
+            Some(entries) => {
+                let sequences = self.candidates(entries, first, end)?;
+                unread = sequences.last().copied().filter(|last| sequences.len() == MAX_SCANNED && *last < end);
+                Box::new(
+                    sequences.into_iter().filter_map(move |sequence| self.candidate(collection, sequence).transpose()),
+                )
+            }
+        };
         let (mut scanned, mut bytes, mut picked) = (0, 0, Properties::new());
-        for record in self.disk.range(&from, Some(&until)) {
+        for record in records {
             let (key, sealed) = record?;
             let plain = self.sealing.open(&key, &sealed)?;
             projection::decode_into(&mut picked, &plain, members)?;
@@ -114,8 +139,42 @@ impl Store {
                 return Ok(page);
             }
         }
-        walk.left = None;
+        walk.left = unread.map(|last| (last + 1, end));
         Ok(page)
+    }
+
+    /// Sequence numbers that the index lists, of at most [`MAX_SCANNED`] objects, in order. They are of one moment: an object
+    /// whose text changes from one that is looked for to another is on one of the lists.
+    fn candidates(&self, entries: &[Vec<u8>], first: u64, end: u64) -> Result<Vec<u64>> {
+        let snapshot = self.disk.snapshot();
+        let (mut lists, mut next) = (Vec::new(), BinaryHeap::new());
+        for entries in entries {
+            let until = key::range(&key::entry_at(entries, end)).1;
+            let mut keys = snapshot.keys(&key::entry_at(entries, first), Some(&until));
+            if let Some(key) = keys.next() {
+                next.push(Reverse((key::sequence_of(&key?)?, lists.len())));
+                lists.push(keys);
+            }
+        }
+        let mut sequences = Vec::new();
+        while let Some(Reverse((sequence, list))) = next.pop() {
+            if sequences.last() != Some(&sequence) {
+                if sequences.len() == MAX_SCANNED {
+                    break;
+                }
+                sequences.push(sequence);
+            }
+            if let Some(key) = lists[list].next() {
+                next.push(Reverse((key::sequence_of(&key?)?, list)));
+            }
+        }
+        Ok(sequences)
+    }
+
+    /// The object with this number, unless it was removed, with its key.
+    fn candidate(&self, collection: &str, sequence: u64) -> Result<Option<durable::Pair>> {
+        let key = key::object_at(collection, sequence)?;
+        Ok(self.disk.get(&key)?.map(|sealed| (key, sealed)))
     }
 }
 

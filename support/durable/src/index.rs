@@ -12,7 +12,7 @@
 //! ```
 
 use std::path::{Path, PathBuf};
-use std::sync::{PoisonError, RwLock};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
 use crate::journal::{Place, Position};
@@ -172,6 +172,12 @@ impl Index {
             let located = Located::decode(&bytes).ok_or_else(|| self.unreadable())?;
             Ok((key.to_vec(), located))
         })
+    }
+
+    /// Keeps commits from being applied while it is held. [`get`](Self::get) and [`contains`](Self::contains) on the same
+    /// thread could wait forever.
+    pub(crate) fn close_gate(&self) -> RwLockReadGuard<'_, ()> {
+        self.gate.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Applies changes in order, then notes the state after them and returns it. Readers see all or none.

@@ -61,4 +61,4 @@ pub use error::{Error, Result};
 pub use location::{Condition, Location, Staged};
 pub use lock::DirectoryLock;
 pub use room::check_room;
-pub use store::{Admission, Latest, MAX_PENDING_COMMITS, Pair, Store, Submitted};
+pub use store::{Admission, Latest, MAX_PENDING_COMMITS, Pair, Snapshot, Store, Submitted};

@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, RwLockReadGuard, Weak};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -196,6 +196,13 @@ impl Store {
         self.located(from, until).map(|entry| Ok(entry?.0))
     }
 
+    /// The keys as they are at this moment. No commit takes effect until it is dropped, so drop it soon, and do not read
+    /// or commit on the same thread before: that could wait forever.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot<'_> {
+        Snapshot { store: self, _gate: self.index().close_gate() }
+    }
+
     /// What was submitted, on disk or not. For building commits; nobody else should see it.
     #[must_use]
     pub fn latest(&self) -> Latest<'_> {
@@ -333,6 +340,22 @@ impl Store {
 
     fn index(&self) -> &Index {
         &self.group.work().index
+    }
+}
+
+/// Keys of one moment. Ranges that are read one after the other fit together: each commit is in all of them or in none.
+pub struct Snapshot<'a> {
+    store: &'a Store,
+    _gate: RwLockReadGuard<'a, ()>,
+}
+
+impl Snapshot<'_> {
+    /// Keys from `from` up to but not including `until`, in order.
+    ///
+    /// # Errors
+    /// Of each item, [`Error::Index`].
+    pub fn keys(&self, from: &[u8], until: Option<&[u8]>) -> impl Iterator<Item = Result<Vec<u8>>> + use<'_> {
+        self.store.keys(from, until)
     }
 }
 

@@ -52,6 +52,27 @@ async fn what_was_committed_is_there_whether_the_store_was_closed_or_not() {
     assert_eq!(all(&reopen(directory.path())), expected);
 }
 
+#[test]
+fn a_snapshot_shows_each_commit_in_all_ranges_or_in_none() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = create(directory.path());
+    store.commit_blocking(puts([(b"a".as_slice(), b"".as_slice())])).unwrap();
+    std::thread::scope(|scope| {
+        let moving = scope.spawn(|| {
+            for (from, to) in [(b"a", b"b"), (b"b", b"a")].into_iter().cycle().take(200) {
+                let mut commit = removal(from);
+                commit.put(to, b"").unwrap();
+                store.commit_blocking(commit).unwrap();
+            }
+        });
+        while !moving.is_finished() {
+            let snapshot = store.snapshot();
+            let count = |key: &[u8]| snapshot.keys(key, Some(&[key, &[0]].concat())).count();
+            assert_eq!(count(b"a") + count(b"b"), 1);
+        }
+    });
+}
+
 #[tokio::test]
 async fn after_a_restart_of_the_machine_the_index_is_rebuilt_unless_it_was_synchronised() {
     let directory = tempfile::tempdir().unwrap();

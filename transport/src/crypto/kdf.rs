@@ -24,6 +24,8 @@ pub enum KdfContext {
     RequestorToTemplator,
     /// What the templator of a relationship sends; always number 1.
     TemplatorToRequestor,
+    /// Hashes in the index of a node's store, which stay on the device; always number 1.
+    StoreIndex,
 }
 
 impl KdfContext {
@@ -35,6 +37,7 @@ impl KdfContext {
             Self::RelationshipRequest => b"REQTMP01",
             Self::RequestorToTemplator => b"RELREQ01",
             Self::TemplatorToRequestor => b"RELTEM01",
+            Self::StoreIndex => b"STOREIDX",
         }
     }
 }
@@ -52,4 +55,24 @@ pub(super) fn derive(key: &[u8; 32], context: KdfContext, id: u64) -> Result<Sec
     let mac = Blake2bMac::<U32>::new_with_salt_and_personal(Some(key), &salt, &personalisation)
         .expect("BLAKE2b takes keys of up to 64 and salts of up to 16 bytes");
     Ok(SecretKey::from_bytes(mac.finalize().into_bytes().into()))
+}
+
+/// `BLAKE2b-256(key, message)`.
+pub(super) fn keyed_hash(key: &[u8; 32], message: &[u8]) -> [u8; 32] {
+    let mac = Blake2bMac::<U32>::new_with_salt_and_personal(Some(key), &[], &[])
+        .expect("BLAKE2b takes keys of up to 64 and salts of up to 16 bytes");
+    mac.chain_update(message).finalize().into_bytes().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Expected value: Python's `hashlib.blake2b(b"abc", key=bytes(range(32)), digest_size=32)`.
+    #[test]
+    fn a_keyed_hash_is_blake2b_256() {
+        let key = std::array::from_fn(|at| at as u8);
+        let hash = keyed_hash(&key, b"abc").iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        assert_eq!(hash, "d63a32d3e44738d7907f964316c241adaba0abfeabc32349677578a15a203f7f");
+    }
 }

@@ -87,6 +87,13 @@ impl SecretKey {
         kdf::derive(&self.0, *context, id)
     }
 
+    /// BLAKE2b-256 of a message under this key: nobody without the key can compute or check it. Use a key that was
+    /// [derived](Self::derive) for the purpose.
+    #[must_use]
+    pub fn keyed_hash(&self, message: &[u8]) -> [u8; 32] {
+        kdf::keyed_hash(&self.0, message)
+    }
+
     fn seal(&self, plaintext: &[u8], nonce: [u8; NONCE_LENGTH]) -> Vec<u8> {
         XChaCha20Poly1305::new(&self.0.into())
             .encrypt(&nonce.into(), plaintext)
