@@ -83,7 +83,10 @@ fn schema(stored: Option<&[u8]>) -> u32 {
 /// Copies everything from the sled database of the first version, as CBOR. Both formats have the same members.
 fn convert(older: &Path, data_dir: &Path, records: &durable::Store) -> Result<(), Error> {
     let unreadable = |source: sled::Error| StoreError::Damaged { dir: older.to_owned(), source };
-    let database = sled::Config::new().path(older).flush_every_ms(None).open().map_err(unreadable)?;
+    // sled panics on some damage.
+    let open = || sled::Config::new().path(older).flush_every_ms(None).open();
+    let panicked = |_| sled::Error::Corruption { at: None, bt: () };
+    let database = std::panic::catch_unwind(open).unwrap_or_else(|panic| Err(panicked(panic))).map_err(unreadable)?;
     let tree = database.open_tree(RECORDS).map_err(unreadable)?;
     let found = schema(tree.get(SCHEMA_KEY).map_err(unreadable)?.as_deref());
     if found != JSON_SCHEMA {

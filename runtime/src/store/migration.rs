@@ -57,7 +57,10 @@ fn run(migrations: &[Migration], store: &durable::Store, sealing: &Sealing, foun
 /// fit.
 pub(super) fn convert(older: &Path, sealing: &Sealing, store: &durable::Store) -> Result<()> {
     let unreadable = |error: sled::Error| StoreError::Corrupt { path: older.to_owned(), detail: error.to_string() };
-    let database = sled::Config::new().path(older).flush_every_ms(None).open().map_err(unreadable)?;
+    // sled panics on some damage.
+    let open = || sled::Config::new().path(older).flush_every_ms(None).open();
+    let damaged = |_| StoreError::Corrupt { path: older.to_owned(), detail: "it cannot be opened".to_owned() };
+    let database = std::panic::catch_unwind(open).map_err(damaged)?.map_err(unreadable)?;
     let format = database.get(key::FORMAT).map_err(unreadable)?;
     let canary = database.get(key::CANARY).map_err(unreadable)?;
     let (Some(format), Some(canary)) = (format, canary) else {

@@ -242,7 +242,9 @@ fn open_when_released(path: &Path) -> Result<sled::Db> {
 
 fn failure(path: &Path, error: &sled::Error) -> Error {
     match error {
-        sled::Error::Io(source) if matches!(source.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded) => {
+        sled::Error::Io(source)
+            if matches!(source.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded) =>
+        {
             Error::Full { path: path.to_owned() }
         }
         other => Error::Index { path: path.to_owned(), reason: other.to_string() },

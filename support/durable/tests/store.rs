@@ -189,7 +189,8 @@ fn work_that_a_runtime_drops_when_it_ends_is_done_all_the_same() {
     let store = std::sync::Arc::new(create(directory.path()));
     // Large enough to be handed to a thread that may block.
     let value = vec![1; 2 * 1024 * 1024];
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).max_blocking_threads(1).build().unwrap();
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(1).max_blocking_threads(1).build().unwrap();
     let (blocked, unblock) = std::sync::mpsc::channel::<()>();
     runtime.spawn_blocking(move || unblock.recv());
     let theirs = store.clone();

@@ -168,7 +168,8 @@ impl Found {
                 at = next;
             }
             if number == last {
-                let group = group.filter(|group: &Position| group.segment == number).map_or(at.offset, |group| group.offset);
+                let group =
+                    group.filter(|group: &Position| group.segment == number).map_or(at.offset, |group| group.offset);
                 self.cut(&segment, at, group)?;
             } else if at.offset != segment.end() || self.next(&segment, at, segment.written_ahead())?.is_some() {
                 return Err(damage(&*self.disk, number, u64::from(at.offset), "a frame cannot be read"));
