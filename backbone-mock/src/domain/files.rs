@@ -12,7 +12,9 @@ use super::{Caller, EXPIRIES, Record, Refusal, expiring};
 use crate::core::Core;
 use crate::error::StoreError;
 use crate::secrets::{new_id, new_ownership_token};
-use crate::store::{Entry, Key, PublishedBlob, Table, Transaction, Written, packed, split_number, split_text};
+use crate::store::{
+    BlobReader, Entry, Key, PublishedBlob, Table, Transaction, Written, packed, split_number, split_text,
+};
 
 const MAX_CIPHER_HASH_BYTES: usize = 128;
 const MAX_OWNER_SIGNATURE_BYTES: usize = 512;
@@ -116,8 +118,8 @@ pub(crate) async fn read(core: &Core, id: &FileId) -> Result<FileRecord, Refusal
     readable(core, core.store.get(&key(id)).await?)
 }
 
-/// Opens the bytes of a file, with their number.
-pub(crate) async fn open(core: &Core, id: &FileId) -> Result<(tokio::fs::File, u64), Refusal> {
+/// Opens the bytes of a file.
+pub(crate) async fn open(core: &Core, id: &FileId) -> Result<BlobReader, Refusal> {
     let file = read(core, id).await?;
     core.store.read_blob(&file.blob).await.map_err(|error| match error {
         // Deleted between the two steps.

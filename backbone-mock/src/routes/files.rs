@@ -5,7 +5,6 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use http::HeaderValue;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
-use tokio_util::io::ReaderStream;
 use transport::wire::FileId;
 use transport::wire::backbone::files::{
     CreatedFile, FileMetadata, NewOwnershipToken, OwnershipToken, OwnershipTokenValidity,
@@ -20,9 +19,6 @@ use crate::web::problem::Problem;
 use crate::web::query::Query;
 use crate::web::session::LoggedIn;
 use crate::web::upload;
-
-/// Bytes that are read from disk in one go.
-const READ_SIZE: usize = 256 * 1024;
 
 /// `POST /Files`: the bytes go to disk as they arrive.
 pub(super) async fn upload(
@@ -51,9 +47,9 @@ pub(super) async fn download(
     LoggedIn(_): LoggedIn,
     Identified(id): Identified<FileId>,
 ) -> Result<Response, Problem> {
-    let (mut file, size) = files::open(&core, &id).await?;
-    file.set_max_buf_size(READ_SIZE);
-    let mut response = Response::new(Body::from_stream(ReaderStream::with_capacity(file, READ_SIZE)));
+    let content = files::open(&core, &id).await?;
+    let size = content.size();
+    let mut response = Response::new(Body::from_stream(content.into_stream()));
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
     headers.insert(CONTENT_LENGTH, size.into());

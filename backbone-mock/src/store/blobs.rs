@@ -4,19 +4,23 @@
 //! folder.
 
 use std::collections::HashSet;
-use std::fs::{self, OpenOptions};
-use std::io::{self, Write};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use bytes::{Bytes, BytesMut};
 use durable::private::{self, Existing, NewFile};
+use futures_util::{Stream, StreamExt as _, stream};
 use sha2::{Digest, Sha512};
+use tokio::task::JoinHandle;
 
 use crate::secrets::random_hex;
 
 /// Bytes that are gathered before they are hashed and written in one go.
 const WRITE_SIZE: usize = 256 * 1024;
+/// Bytes that are read in one go. Memory for more is mapped and given back for each piece, which costs more than reading it.
+const READ_SIZE: usize = 120 * 1024;
 const TEMPORARY_FOLDER: &str = "tmp";
 
 /// A folder of blobs.
@@ -61,16 +65,16 @@ impl Blobs {
         .await
     }
 
-    /// Opens a blob, with its size in bytes.
-    pub(super) async fn open_blob(&self, name: &str) -> io::Result<(tokio::fs::File, u64)> {
+    /// Opens a blob and reads its first bytes.
+    pub(super) async fn open_blob(&self, name: &str) -> io::Result<BlobReader> {
         let path = self.path(name);
-        let (file, size) = blocking(move || {
+        blocking(move || {
             let file = OpenOptions::new().read(true).open(path)?;
             let size = file.metadata()?.len();
-            Ok((file, size))
+            let first = read_piece(&file)?;
+            Ok(BlobReader { file, size, first })
         })
-        .await?;
-        Ok((tokio::fs::File::from_std(file), size))
+        .await
     }
 
     /// Removes a blob. Readers that have it open read on.
@@ -107,6 +111,46 @@ impl Blobs {
     fn in_flight(&self) -> MutexGuard<'_, HashSet<String>> {
         self.in_flight.lock().expect("no code panics while it holds the lock")
     }
+}
+
+/// The bytes of a blob.
+pub(crate) struct BlobReader {
+    file: File,
+    size: u64,
+    first: Vec<u8>,
+}
+
+impl BlobReader {
+    /// Bytes.
+    pub(crate) fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// The bytes in pieces, each of which is read while the one before it is sent. Ends after an error.
+    pub(crate) fn into_stream(self) -> impl Stream<Item = io::Result<Bytes>> + Send + 'static {
+        let Self { file, first, .. } = self;
+        let second = following(&first, file);
+        let rest = stream::try_unfold(second, |reading| async {
+            let Some(reading) = reading else { return Ok(None) };
+            let (file, piece) = reading.await.map_err(io::Error::other)??;
+            let next = following(&piece, file);
+            Ok((!piece.is_empty()).then(|| (Bytes::from(piece), next)))
+        });
+        stream::iter((!first.is_empty()).then(|| Ok(first.into()))).chain(rest)
+    }
+}
+
+/// Starts to read on, unless this piece was the last one.
+fn following(piece: &[u8], file: File) -> Option<JoinHandle<io::Result<(File, Vec<u8>)>>> {
+    let read = move || read_piece(&file).map(|piece| (file, piece));
+    (piece.len() == READ_SIZE).then(|| tokio::task::spawn_blocking(read))
+}
+
+/// A full piece, or what is left; empty at the end.
+fn read_piece(file: &File) -> io::Result<Vec<u8>> {
+    let mut piece = Vec::with_capacity(READ_SIZE);
+    file.take(READ_SIZE as u64).read_to_end(&mut piece)?;
+    Ok(piece)
 }
 
 /// Takes the bytes of a new blob, in constant memory. Dropped before [`publish`](Self::publish), it leaves nothing.
@@ -198,4 +242,28 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send
 
 fn interrupted() -> io::Error {
     io::Error::other("an earlier write to this blob failed")
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::TryStreamExt as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn blobs_of_every_length_around_a_piece_are_read_as_they_were_written() {
+        let directory = tempfile::tempdir().unwrap();
+        let blobs = Blobs::open(directory.path()).unwrap();
+        for length in [0, 1, READ_SIZE - 1, READ_SIZE, READ_SIZE + 1, 3 * READ_SIZE, 3 * READ_SIZE + 7] {
+            let bytes: Vec<u8> = (0..length).map(|place| u8::try_from(place % 251).unwrap()).collect();
+            let mut writer = blobs.create().await.unwrap();
+            writer.write(bytes.clone().into()).await.unwrap();
+            let (blob, _) = writer.publish().await.unwrap();
+            let reader = blobs.open_blob(blob.name()).await.unwrap();
+            assert_eq!(reader.size(), length as u64);
+            let pieces: Vec<Bytes> = reader.into_stream().try_collect().await.unwrap();
+            assert!(pieces.iter().all(|piece| !piece.is_empty()), "{length}");
+            assert!(pieces.concat() == bytes, "{length}");
+        }
+    }
 }

@@ -2,8 +2,8 @@
 
 use std::io;
 
+use futures_util::TryStreamExt as _;
 use serde::{Deserialize, Serialize};
-use tokio::io::AsyncReadExt;
 use transport::wire::ByteText;
 
 use super::blobs::PublishedBlob;
@@ -62,10 +62,13 @@ impl Store {
         match content {
             Content::Inline(bytes) => Ok(bytes.clone()),
             Content::Blob { name, .. } => {
-                let (mut file, size) = self.read_blob(name).await?;
-                let capacity = usize::try_from(size).map_err(io::Error::other)?;
+                let blob = self.read_blob(name).await?;
+                let capacity = usize::try_from(blob.size()).map_err(io::Error::other)?;
                 let mut bytes = Vec::with_capacity(capacity);
-                file.read_to_end(&mut bytes).await?;
+                let mut pieces = std::pin::pin!(blob.into_stream());
+                while let Some(piece) = pieces.try_next().await? {
+                    bytes.extend_from_slice(&piece);
+                }
                 Ok(ByteText(bytes))
             }
         }

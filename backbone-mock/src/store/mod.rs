@@ -33,7 +33,7 @@ use std::sync::Arc;
 
 use durable::{DirectoryLock, private};
 
-pub(crate) use blobs::{BlobWriter, PublishedBlob, Written};
+pub(crate) use blobs::{BlobReader, BlobWriter, PublishedBlob, Written};
 pub(crate) use content::{Content, NewContent};
 pub(crate) use key::{Key, Table, split_number, split_text};
 pub(crate) use transaction::Transaction;
@@ -147,8 +147,8 @@ impl Store {
         Ok(self.blobs.create().await?)
     }
 
-    /// Opens a blob for reading, with its size in bytes.
-    pub(crate) async fn read_blob(&self, name: &str) -> Result<(tokio::fs::File, u64), StoreError> {
+    /// Opens a blob for reading.
+    pub(crate) async fn read_blob(&self, name: &str) -> Result<BlobReader, StoreError> {
         Ok(self.blobs.open_blob(name).await?)
     }
 

@@ -1,16 +1,19 @@
 //! Downloading: the whole ciphertext first, into private storage; then every check; only then the first byte of plaintext.
-//! What can be checked while the ciphertext arrives, its hash and its structure, is.
+//! What can be done while the ciphertext arrives is: it is hashed, understood and decoded on another thread, one piece
+//! behind the connection.
 
-use std::io::{self, Cursor, Read as _};
+use std::io::{self, Cursor};
 
+use tokio::task::JoinHandle;
 use transport::backbone;
+use transport::crypto::TAG_LENGTH;
 use transport::file::{FileError, Opener, ReceivingBody, sealed_length};
 use transport::wire::FileId;
 
 use super::FileRecord;
-use super::spool::{Spool, temporary_file_error};
+use super::spool::{Spool, Storage, temporary_file_error};
 use super::verified::VerifiedReader;
-use crate::blocking::blocking;
+use crate::blocking::{blocking, joined};
 use crate::error::TransportError;
 use crate::facade::{Observer, Phase, Progress, VerifiedContent};
 use crate::runtime::Node;
@@ -18,12 +21,11 @@ use crate::{Error, Result};
 
 /// What another writer's JSON text may be longer than ours: long member names, white space.
 const FRAME_SLACK: u64 = 64 * 1024;
-/// Ciphertext that is hashed and written in one go.
-const PIECE: usize = 256 * 1024;
-/// Ciphertext that is hashed without handing it to another thread.
+/// Bytes of the body that are hashed and decoded in one go: enough to be worth handing over, few enough for the
+/// processor's cache.
+const PIECE: usize = 128 * 1024;
+/// Bytes of the body that are hashed and decoded without handing them to another thread.
 const INLINE: usize = 32 * 1024;
-/// Plaintext up to here is decrypted at once, more of it while it is read.
-const AT_ONCE: u64 = 256 * 1024;
 
 /// Fetches and verifies the content of a file.
 pub(crate) async fn download(
@@ -35,7 +37,7 @@ pub(crate) async fn download(
     let arrived = fetch(node, id, record.filesize, observer).await?;
     report(observer, Phase::Verifying, 0, Some(record.filesize));
     let opener = Opener::new(&record.metadata(), record.cipher_hash);
-    let verified = blocking(move || verify(&opener, arrived)).await.map_err(|error| refused(node, error))?;
+    let verified = blocking(move || arrived.open(&opener)).await.map_err(|error| refused(node, error))?;
     report(observer, Phase::Verifying, record.filesize, Some(record.filesize));
     Ok(verified)
 }
@@ -45,56 +47,92 @@ async fn fetch(node: &Node, id: &FileId, filesize: u64, observer: Option<&Observ
     let unavailable = |error| fetch_error(node, error);
     let mut download = node.account.session().download_file(id, limit).await.map_err(unavailable)?;
     let total = download.length();
-    let mut arrival = Arrival::new(Spool::new(node.temporary_directory.clone()));
+    let spool = Spool::expecting(node.temporary_directory.clone(), filesize.saturating_add(TAG_LENGTH as u64));
+    let mut taking = Taking::Idle(Arrival::new(spool), Vec::new());
     let mut piece = Vec::new();
     while let Some(chunk) = download.chunk().await.map_err(unavailable)? {
-        piece.extend_from_slice(&chunk);
-        if piece.len() >= PIECE {
-            (arrival, piece) = take(arrival, piece).await?;
+        let mut rest = chunk.as_ref();
+        while !rest.is_empty() {
+            let (fitting, behind) = rest.split_at(rest.len().min(PIECE - piece.len()));
+            piece.extend_from_slice(fitting);
+            rest = behind;
+            if piece.len() == PIECE {
+                let (arrival, empty) = taking.finish().await?;
+                taking = Taking::start(arrival, std::mem::replace(&mut piece, empty));
+            }
         }
         report(observer, Phase::Downloading, download.received(), total);
     }
-    Ok(take(arrival, piece).await?.0)
+    let (mut arrival, _) = taking.finish().await?;
+    if piece.len() > INLINE || arrival.spool.writes_to_disk(piece.len()) {
+        return Ok(Taking::start(arrival, piece).finish().await?.0);
+    }
+    arrival.take(&piece).map_err(|error| temporary_file_error(&error))?;
+    Ok(arrival)
 }
 
-/// The ciphertext as far as it came.
+/// What came of a body so far.
 struct Arrival {
     spool: Spool,
     seen: ReceivingBody,
+    /// Ciphertext of one piece.
+    ciphertext: Vec<u8>,
 }
 
 impl Arrival {
     fn new(spool: Spool) -> Self {
-        Self { spool, seen: ReceivingBody::new() }
+        Self { spool, seen: ReceivingBody::new(), ciphertext: Vec::new() }
     }
 
     fn take(&mut self, piece: &[u8]) -> io::Result<()> {
-        self.seen.push(piece);
-        self.spool.append(piece)
+        self.ciphertext.clear();
+        self.seen.push(piece, &mut self.ciphertext);
+        self.spool.append(&self.ciphertext)
+    }
+
+    fn open(mut self, opener: &Opener) -> Result<VerifiedContent, FileError> {
+        self.ciphertext.clear();
+        let received = self.seen.finish(&mut self.ciphertext);
+        self.spool.append(&self.ciphertext)?;
+        match self.spool.into_storage() {
+            Storage::Memory(ciphertext) => {
+                let plaintext = opener.open_in_place(ciphertext, received)?;
+                let length = plaintext.len() as u64;
+                Ok(VerifiedContent::new(Cursor::new(plaintext), length))
+            }
+            Storage::File(ciphertext, _) => {
+                let file = opener.open_received(ciphertext, received)?;
+                let length = file.length();
+                Ok(VerifiedContent::new(VerifiedReader::new(file), length))
+            }
+        }
     }
 }
 
-/// Gives the buffer back, empty.
-async fn take(mut arrival: Arrival, mut piece: Vec<u8>) -> Result<(Arrival, Vec<u8>)> {
-    let outcome = if piece.len() > INLINE || arrival.spool.writes_to_disk(piece.len()) {
-        blocking(move || arrival.take(&piece).map(|()| (arrival, piece))).await
-    } else {
-        arrival.take(&piece).map(|()| (arrival, piece))
-    };
-    (arrival, piece) = outcome.map_err(|error| temporary_file_error(&error))?;
-    piece.clear();
-    Ok((arrival, piece))
+/// A piece on its way into an arrival. The connection goes on meanwhile, until the next piece is complete.
+enum Taking {
+    /// With a buffer that can be used again.
+    Idle(Arrival, Vec<u8>),
+    Busy(JoinHandle<io::Result<(Arrival, Vec<u8>)>>),
 }
 
-fn verify(opener: &Opener, arrival: Arrival) -> Result<VerifiedContent, FileError> {
-    let mut file = opener.open_received(arrival.spool.into_reader(), arrival.seen.finish())?;
-    let length = file.length();
-    if length > AT_ONCE {
-        return Ok(VerifiedContent::new(VerifiedReader::new(file), length));
+impl Taking {
+    fn start(mut arrival: Arrival, mut piece: Vec<u8>) -> Self {
+        let take = move || {
+            arrival.take(&piece)?;
+            piece.clear();
+            Ok((arrival, piece))
+        };
+        Self::Busy(tokio::task::spawn_blocking(take))
     }
-    let mut plaintext = Vec::new();
-    file.read_to_end(&mut plaintext)?;
-    Ok(VerifiedContent::new(Cursor::new(plaintext), length))
+
+    async fn finish(self) -> Result<(Arrival, Vec<u8>)> {
+        let outcome = match self {
+            Self::Idle(arrival, buffer) => Ok((arrival, buffer)),
+            Self::Busy(mut task) => joined(&mut task).await,
+        };
+        outcome.map_err(|error| temporary_file_error(&error))
+    }
 }
 
 fn fetch_error(node: &Node, error: backbone::Error) -> Error {

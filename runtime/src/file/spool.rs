@@ -1,7 +1,7 @@
 //! A ciphertext on its way: small ones in memory, larger ones in a private file that has no name.
 
 use std::fs::File;
-use std::io::{self, Cursor, Read, Seek, SeekFrom, Write as _};
+use std::io::{self, Write as _};
 use std::path::PathBuf;
 
 use bytes::Bytes;
@@ -10,29 +10,39 @@ use transport::backbone::UploadContent;
 use crate::Error;
 
 /// Most bytes that are kept in memory.
-const MEMORY_LIMIT: usize = 1024 * 1024;
+const MEMORY_LIMIT: usize = 2 * 1024 * 1024;
 
 /// Takes bytes at its end. Dropping it leaves nothing behind, and neither does a crash.
 pub(super) struct Spool {
     directory: PathBuf,
     storage: Storage,
+    memory_limit: usize,
 }
 
-enum Storage {
+/// Where bytes are.
+pub(super) enum Storage {
     Memory(Vec<u8>),
+    /// And how many.
     File(File, u64),
 }
 
 impl Spool {
     /// `directory` is where a file would be made.
     pub(super) fn new(directory: PathBuf) -> Self {
-        Self { directory, storage: Storage::Memory(Vec::new()) }
+        Self { directory, storage: Storage::Memory(Vec::new()), memory_limit: MEMORY_LIMIT }
+    }
+
+    /// For about that many bytes. If they are more than memory takes, all go to a file, the first ones too.
+    pub(super) fn expecting(directory: PathBuf, length: u64) -> Self {
+        let expected = usize::try_from(length).unwrap_or(usize::MAX);
+        let (capacity, memory_limit) = if expected <= MEMORY_LIMIT { (expected, MEMORY_LIMIT) } else { (0, 0) };
+        Self { directory, storage: Storage::Memory(Vec::with_capacity(capacity)), memory_limit }
     }
 
     /// Whether [`Spool::append`] would touch the disk for that many more bytes.
     pub(super) fn writes_to_disk(&self, more: usize) -> bool {
         match &self.storage {
-            Storage::Memory(bytes) => bytes.len() + more > MEMORY_LIMIT,
+            Storage::Memory(bytes) => bytes.len() + more > self.memory_limit,
             Storage::File(..) => true,
         }
     }
@@ -68,11 +78,8 @@ impl Spool {
         }
     }
 
-    pub(super) fn into_reader(self) -> SpoolReader {
-        match self.storage {
-            Storage::Memory(bytes) => SpoolReader::Memory(Cursor::new(bytes)),
-            Storage::File(file, _) => SpoolReader::File(file),
-        }
+    pub(super) fn into_storage(self) -> Storage {
+        self.storage
     }
 }
 
@@ -88,52 +95,50 @@ pub(super) fn temporary_file_error(error: &io::Error) -> Error {
     }
 }
 
-/// Reads what was spooled; seek to the start first.
-pub(super) enum SpoolReader {
-    Memory(Cursor<Vec<u8>>),
-    File(File),
-}
-
-impl Read for SpoolReader {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        match self {
-            Self::Memory(bytes) => bytes.read(buffer),
-            Self::File(file) => file.read(buffer),
-        }
-    }
-}
-
-impl Seek for SpoolReader {
-    fn seek(&mut self, position: SeekFrom) -> io::Result<u64> {
-        match self {
-            Self::Memory(bytes) => bytes.seek(position),
-            Self::File(file) => file.seek(position),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::io::{Read as _, Seek as _};
+
     use super::*;
+
+    const PIECE: usize = 100_000;
+
+    /// Whether the pieces went to a file.
+    fn spooled(mut spool: Spool, directory: &std::path::Path, pieces: u8) -> bool {
+        let mut expected = Vec::new();
+        for number in 0..pieces {
+            let piece = vec![number; PIECE];
+            spool.append(&piece).unwrap();
+            expected.extend_from_slice(&piece);
+        }
+        let (read, is_file) = match spool.into_storage() {
+            Storage::Memory(bytes) => (bytes, false),
+            Storage::File(mut file, length) => {
+                assert_eq!(length, expected.len() as u64);
+                let mut read = Vec::new();
+                file.rewind().unwrap();
+                file.read_to_end(&mut read).unwrap();
+                (read, true)
+            }
+        };
+        assert!(read == expected);
+        assert_eq!(std::fs::read_dir(directory).unwrap().count(), 0);
+        is_file
+    }
 
     #[test]
     fn what_goes_in_comes_out_in_memory_and_on_disk_and_leaves_no_file() {
         let directory = tempfile::tempdir().unwrap();
-        for pieces in [1, 3, 20] {
-            let mut spool = Spool::new(directory.path().to_owned());
-            let mut expected = Vec::new();
-            for number in 0..pieces {
-                let piece = vec![number; 100_000];
-                spool.append(&piece).unwrap();
-                expected.extend_from_slice(&piece);
-            }
-            assert_eq!(matches!(spool.storage, Storage::File(..)), expected.len() > MEMORY_LIMIT);
-            let mut reader = spool.into_reader();
-            reader.seek(SeekFrom::Start(0)).unwrap();
-            let mut read = Vec::new();
-            reader.read_to_end(&mut read).unwrap();
-            assert_eq!(read, expected);
-            assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0);
+        let path = directory.path();
+        let most = u8::try_from(MEMORY_LIMIT / PIECE).unwrap();
+        for (pieces, in_file) in [(1, false), (most, false), (most + 1, true), (2 * most, true)] {
+            assert_eq!(spooled(Spool::new(path.to_owned()), path, pieces), in_file, "{pieces}");
+        }
+        for (expected, pieces, in_file) in
+            [(MEMORY_LIMIT, most, false), (0, most + 1, true), (MEMORY_LIMIT + 1, 1, true), (usize::MAX, 1, true)]
+        {
+            let spool = Spool::expecting(path.to_owned(), expected as u64);
+            assert_eq!(spooled(spool, path, pieces), in_file, "{expected}");
         }
     }
 }

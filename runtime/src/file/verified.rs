@@ -1,6 +1,7 @@
-//! Verified plaintext as an async reader: decrypting is handed to threads that may be busy, one piece at a time, and no
-//! thread waits for a slow consumer.
+//! Verified plaintext as an async reader: decrypting is handed to threads that may be busy, one piece at a time and one
+//! piece ahead of the consumer, and no thread waits for a slow one.
 
+use std::fs::File;
 use std::io::{self, Read as _};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -9,54 +10,58 @@ use tokio::io::{AsyncRead, ReadBuf};
 use tokio::task::JoinHandle;
 use transport::file::VerifiedFile;
 
-use super::spool::SpoolReader;
-
 /// Plaintext that is decrypted in one go.
 const PIECE: usize = 256 * 1024;
 
-type File = Box<VerifiedFile<SpoolReader>>;
+type Verified = Box<VerifiedFile<File>>;
 
 pub(super) struct VerifiedReader {
-    state: State,
+    next: Next,
     /// Decrypted plaintext, of which `taken` bytes were handed out.
     piece: Vec<u8>,
     taken: usize,
 }
 
-enum State {
-    /// Nothing is decrypted; the buffer is for the next piece.
-    Idle(File, Vec<u8>),
-    Busy(JoinHandle<io::Result<(File, Vec<u8>)>>),
+/// The piece after the one that is handed out.
+enum Next {
+    Busy(JoinHandle<io::Result<(Verified, Vec<u8>)>>),
+    End,
     Failed,
 }
 
 impl VerifiedReader {
-    pub(super) fn new(file: VerifiedFile<SpoolReader>) -> Self {
-        Self { state: State::Idle(Box::new(file), Vec::new()), piece: Vec::new(), taken: 0 }
+    /// Starts to decrypt.
+    pub(super) fn new(file: VerifiedFile<File>) -> Self {
+        Self { next: Next::decrypting(Box::new(file), Vec::new()), piece: Vec::new(), taken: 0 }
     }
 
-    /// Replaces the spent piece by the next one, which is empty at the end.
+    /// Replaces the spent piece by the next one, unless there is none.
     fn poll_next_piece(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if let State::Idle(..) = self.state {
-            let State::Idle(file, buffer) = std::mem::replace(&mut self.state, State::Failed) else { unreachable!() };
-            self.state = State::Busy(tokio::task::spawn_blocking(move || decrypt(file, buffer)));
-        }
-        let State::Busy(work) = &mut self.state else {
-            return Poll::Ready(Err(io::Error::other("the content failed before")));
+        let work = match &mut self.next {
+            Next::Busy(work) => work,
+            Next::End => return Poll::Ready(Ok(())),
+            Next::Failed => return Poll::Ready(Err(io::Error::other("the content failed before"))),
         };
         let outcome = ready!(Pin::new(work).poll(context));
-        self.state = State::Failed;
-        let (file, next) = outcome.map_err(io::Error::other)??;
-        self.state = State::Idle(file, std::mem::replace(&mut self.piece, next));
+        self.next = Next::Failed;
+        let (file, piece) = outcome.map_err(io::Error::other)??;
+        let spent = std::mem::replace(&mut self.piece, piece);
         self.taken = 0;
+        self.next = if file.left() == 0 { Next::End } else { Next::decrypting(file, spent) };
         Poll::Ready(Ok(()))
     }
 }
 
-fn decrypt(mut file: File, mut piece: Vec<u8>) -> io::Result<(File, Vec<u8>)> {
-    piece.clear();
-    file.by_ref().take(PIECE as u64).read_to_end(&mut piece)?;
-    Ok((file, piece))
+impl Next {
+    /// The spent buffer takes the piece, so that no memory is taken and given back for each.
+    fn decrypting(mut file: Verified, mut piece: Vec<u8>) -> Self {
+        Self::Busy(tokio::task::spawn_blocking(move || {
+            piece.resize(PIECE, 0);
+            let length = file.read(&mut piece)?;
+            piece.truncate(length);
+            Ok((file, piece))
+        }))
+    }
 }
 
 impl AsyncRead for VerifiedReader {

@@ -1,24 +1,18 @@
 //! One pass over the ciphertext of a body.
 
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{Read, Seek, SeekFrom};
 
 use super::FileError;
 use super::layout::Layout;
 use crate::crypto::{MAX_STREAM_LENGTH, SecretKey, StreamOpener, TAG_LENGTH};
-use crate::wire::bytes::append_from_base64url;
 
-/// Characters of base64url that are decoded at a time: a multiple of four.
-const BLOCK_LENGTH: u64 = 32 * 1024;
-
-/// Decrypts block by block and checks the tag after the last one.
+/// Decrypts piece by piece and checks the tag after the last one.
 pub(super) struct Decryption<R> {
-    body: R,
+    /// Ciphertext, then the tag.
+    ciphertext: R,
+    /// Until the tag is checked.
     opener: Option<StreamOpener>,
-    encoded_left: u64,
-    ciphertext_left: u64,
-    encoded: Vec<u8>,
-    block: Vec<u8>,
-    tag: Vec<u8>,
+    left: u64,
 }
 
 /// The number of plaintext bytes in a body, if its ciphertext has a possible length.
@@ -30,57 +24,46 @@ pub(super) fn plaintext_length(layout: &Layout) -> Result<u64, FileError> {
 }
 
 impl<R: Read + Seek> Decryption<R> {
-    pub(super) fn start(mut body: R, layout: &Layout, key: &SecretKey) -> Result<Self, FileError> {
-        body.seek(SeekFrom::Start(layout.ciphertext.start))?;
-        Ok(Self {
-            body,
-            opener: Some(StreamOpener::new(key, &layout.nonce)),
-            encoded_left: layout.ciphertext.end - layout.ciphertext.start,
-            ciphertext_left: plaintext_length(layout)?,
-            encoded: Vec::new(),
-            block: Vec::new(),
-            tag: Vec::with_capacity(TAG_LENGTH),
-        })
+    pub(super) fn start(mut ciphertext: R, layout: &Layout, key: &SecretKey) -> Result<Self, FileError> {
+        ciphertext.seek(SeekFrom::Start(0))?;
+        let opener = Some(StreamOpener::new(key, &layout.nonce));
+        Ok(Self { ciphertext, opener, left: plaintext_length(layout)? })
     }
 
-    /// The next plaintext, empty at the end. It is authentic only if the end is reached without an error, on a first
-    /// pass; on a second one it already is.
-    pub(super) fn next_block(&mut self) -> Result<&[u8], FileError> {
-        self.block.clear();
-        while self.block.is_empty() && self.encoded_left > 0 {
-            self.decode_block()?;
-            let opener = self.opener.as_mut().ok_or(FileError::Decryption)?;
-            opener.decrypt(&mut self.block);
-            if self.encoded_left == 0 {
-                self.check_tag()?;
-            }
+    /// Bytes of plaintext that are still to come.
+    pub(super) fn left(&self) -> u64 {
+        self.left
+    }
+
+    /// The next plaintext: fills the buffer as far as there is any, and says how far. It is authentic only if the end is
+    /// reached without an error, on a first pass; on a second one it already is.
+    pub(super) fn next(&mut self, buffer: &mut [u8]) -> Result<usize, FileError> {
+        let length = usize::try_from(self.left).unwrap_or(usize::MAX).min(buffer.len());
+        let piece = &mut buffer[..length];
+        let outcome = self.decrypt(piece);
+        if outcome.is_err() {
+            piece.fill(0);
         }
-        Ok(&self.block)
+        outcome.map(|()| length)
     }
 
-    pub(super) fn into_body(self) -> R {
-        self.body
-    }
-
-    /// Reads ciphertext into the block, and what is behind it into the tag.
-    fn decode_block(&mut self) -> Result<(), FileError> {
-        let length = self.encoded_left.min(BLOCK_LENGTH);
-        self.encoded.clear();
-        (&mut self.body).take(length).read_to_end(&mut self.encoded)?;
-        if self.encoded.len() as u64 != length {
-            return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
-        }
-        self.encoded_left -= length;
-        append_from_base64url(&self.encoded, &mut self.block).map_err(|_| FileError::Malformed)?;
-        let ciphertext = usize::try_from(self.ciphertext_left).unwrap_or(usize::MAX).min(self.block.len());
-        self.ciphertext_left -= ciphertext as u64;
-        self.tag.extend(self.block.drain(ciphertext..));
-        Ok(())
+    fn decrypt(&mut self, piece: &mut [u8]) -> Result<(), FileError> {
+        // None only after the tag was accepted or refused, and then nothing is left.
+        let Some(opener) = &mut self.opener else { return Ok(()) };
+        self.ciphertext.read_exact(piece)?;
+        opener.decrypt(piece);
+        self.left -= piece.len() as u64;
+        if self.left == 0 { self.check_tag() } else { Ok(()) }
     }
 
     fn check_tag(&mut self) -> Result<(), FileError> {
+        let mut tag = [0; TAG_LENGTH];
+        self.ciphertext.read_exact(&mut tag)?;
         let opener = self.opener.take().ok_or(FileError::Decryption)?;
-        let tag = self.tag.as_slice().try_into().map_err(|_| FileError::Malformed)?;
-        Ok(opener.finish(tag)?)
+        Ok(opener.finish(&tag)?)
+    }
+
+    pub(super) fn into_ciphertext(self) -> R {
+        self.ciphertext
     }
 }

@@ -1,7 +1,7 @@
 //! Where things are in a body, found without keeping the body.
 //!
 //! The JSON object may have its members in any order, under short or long names, with white space and unknown members.
-//! The ciphertext is skipped over and its place noted; everything else must fit into [`MAX_FRAME_LENGTH`] and is parsed
+//! The ciphertext is passed on and its place noted; everything else must fit into [`MAX_FRAME_LENGTH`] and is parsed
 //! as JSON at the end, so a body passes exactly if the whole of it would have been valid.
 
 use std::ops::Range;
@@ -52,10 +52,15 @@ enum Place {
 }
 
 impl LayoutScanner {
-    pub(super) fn push(&mut self, mut piece: &[u8]) {
+    /// Takes the next piece, and hands on what it holds of the ciphertext, as base64url.
+    pub(super) fn push(&mut self, mut piece: &[u8], mut ciphertext: impl FnMut(&[u8])) {
         while !piece.is_empty() && !self.failed {
             let taken = match self.place {
-                Place::Ciphertext => self.skip_ciphertext(piece),
+                Place::Ciphertext => {
+                    let length = self.skip_ciphertext(piece);
+                    ciphertext(&piece[..length]);
+                    length
+                }
                 place => self.take_frame(place, piece),
             };
             self.offset += taken as u64;
@@ -76,7 +81,7 @@ impl LayoutScanner {
 
     /// Skips to the end of the ciphertext or of the piece.
     fn skip_ciphertext(&mut self, piece: &[u8]) -> usize {
-        let length = piece.iter().position(|byte| matches!(byte, b'"' | b'\\')).unwrap_or(piece.len());
+        let length = memchr::memchr2(b'"', b'\\', piece).unwrap_or(piece.len());
         if let Some(ciphertext) = &mut self.ciphertext {
             ciphertext.end += length as u64;
         }
@@ -160,7 +165,7 @@ mod tests {
     fn scan(body: &str) -> Result<String, FileError> {
         let mut layouts = [1, 2, 7, body.len()].map(|size| {
             let mut scanner = LayoutScanner::default();
-            body.as_bytes().chunks(size).for_each(|piece| scanner.push(piece));
+            body.as_bytes().chunks(size).for_each(|piece| scanner.push(piece, |_| ()));
             scanner.finish()
         });
         let texts = layouts.each_ref().map(|layout| format!("{:?}", layout.as_ref().ok().map(|l| &l.ciphertext)));

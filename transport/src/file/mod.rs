@@ -5,18 +5,21 @@
 //! metadata = name, type, size, SHA-512 of the plaintext, content key; sealed under the metadata key
 //! ```
 //!
-//! [`Sealer`] writes a body in constant memory. The tag that makes a body trustworthy is its last part, so [`Opener`]
-//! first goes over the whole body (hash, tag, plaintext hash, size) and only then hands out a [`VerifiedFile`], which
-//! decrypts again while it is read. Nothing unverified ever leaves this module.
+//! [`Sealer`] writes a body in constant memory. [`ReceivingBody`] hashes a body while it arrives and takes the
+//! ciphertext out of it. The nonce and the tag that makes a body trustworthy are its last parts, so [`Opener`] first goes
+//! over the whole ciphertext (body hash, size, tag, plaintext hash) and only then hands out a [`VerifiedFile`], which
+//! decrypts again while it is read. No unverified plaintext ever leaves this module.
 
 mod decryption;
 mod error;
 mod layout;
 mod metadata;
 mod open;
+mod receive;
 mod seal;
 
 pub use error::FileError;
 pub use metadata::{FileMetadata, MAX_SEALED_METADATA_LENGTH, sign_ownership};
-pub use open::{Opener, ReceivedBody, ReceivingBody, VerifiedFile};
+pub use open::{Opener, VerifiedFile};
+pub use receive::{ReceivedBody, ReceivingBody};
 pub use seal::{MAX_PLAINTEXT_LENGTH, SealedFile, Sealer, sealed_length};

@@ -1,50 +1,17 @@
 //! Opening a file that nobody vouches for yet.
 
 use std::fmt;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{self, Cursor, Read, Seek};
 
 use super::decryption::{Decryption, plaintext_length};
-use super::layout::{Layout, LayoutScanner};
+use super::layout::Layout;
+use super::receive::{ReceivedBody, ReceivingBody};
 use super::{FileError, FileMetadata};
-use crate::crypto::SecretKey;
 use crate::crypto::hash::{Sha512Hash, Sha512Stream};
+use crate::crypto::{SecretKey, StreamOpener, TAG_LENGTH};
 
-/// Bytes of the body that are read at a time.
-const READ_LENGTH: usize = 64 * 1024;
-
-/// A body on its way in: hashed and understood while it arrives, so that it need not be read once more for that.
-#[derive(Default)]
-pub struct ReceivingBody {
-    hash: Sha512Stream,
-    scanner: LayoutScanner,
-}
-
-impl ReceivingBody {
-    /// Before the first byte.
-    #[must_use]
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Takes the next piece.
-    pub fn push(&mut self, piece: &[u8]) {
-        self.hash.update(piece);
-        self.scanner.push(piece);
-    }
-
-    /// After the last byte. Nothing is checked yet; [`Opener::open_received`] does.
-    #[must_use]
-    pub fn finish(self) -> ReceivedBody {
-        ReceivedBody { hash: self.hash.finish_hash(), layout: self.scanner.finish() }
-    }
-}
-
-/// What is known of a body that arrived.
-#[derive(Debug)]
-pub struct ReceivedBody {
-    hash: Sha512Hash,
-    layout: Result<Layout, FileError>,
-}
+/// What is decrypted and hashed at a time; small enough for the processor's cache.
+const PIECE_LENGTH: usize = 32 * 1024;
 
 /// Checks bodies against what the backbone and the metadata say of them.
 pub struct Opener {
@@ -66,73 +33,91 @@ impl Opener {
         }
     }
 
-    /// Goes over the whole body three times, in constant memory: hash and structure, tag and plaintext, and once more
-    /// while the result is read. The body must not change in between, so give a private file or a buffer.
-    ///
-    /// Blocks for as long as that takes.
+    /// Reads a whole body and keeps its ciphertext in memory. For more than fits there, use [`ReceivingBody`] and
+    /// [`Opener::open_received`].
     ///
     /// # Errors
     /// [`FileError`] says which check failed; no plaintext has left until all have passed.
-    pub fn open<R: Read + Seek>(&self, mut body: R) -> Result<VerifiedFile<R>, FileError> {
-        let received = read_whole(&mut body)?;
-        self.open_received(body, received)
+    pub fn open(&self, mut body: impl Read) -> Result<VerifiedFile<Cursor<Vec<u8>>>, FileError> {
+        let (mut receiving, mut ciphertext) = (ReceivingBody::new(), Vec::new());
+        let mut buffer = vec![0; PIECE_LENGTH];
+        loop {
+            match body.read(&mut buffer) {
+                Ok(0) => break,
+                Ok(length) => receiving.push(&buffer[..length], &mut ciphertext),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        let received = receiving.finish(&mut ciphertext);
+        self.open_received(Cursor::new(ciphertext), received)
     }
 
-    /// The same for a body that was looked at while it arrived, which saves the first time.
+    /// Opens what a [`ReceivingBody`] made of a body, in constant memory. Goes over the ciphertext twice: for tag and
+    /// plaintext hash, and once more while the result is read. It must not change in between, so give a private file or
+    /// a buffer.
+    ///
+    /// Blocks for as long as the first pass takes.
     ///
     /// # Errors
     /// As [`Opener::open`].
     pub fn open_received<R: Read + Seek>(
         &self,
-        mut body: R,
+        mut ciphertext: R,
         received: ReceivedBody,
     ) -> Result<VerifiedFile<R>, FileError> {
+        let layout = self.accept(received)?;
+        let mut first_pass = Decryption::start(&mut ciphertext, &layout, &self.content_key)?;
+        let (mut hash, mut buffer) = (Sha512Stream::new(), vec![0; PIECE_LENGTH]);
+        loop {
+            match first_pass.next(&mut buffer)? {
+                0 => break,
+                length => hash.update(&buffer[..length]),
+            }
+        }
+        self.accept_plaintext(hash)?;
+        let decryption = Decryption::start(ciphertext, &layout, &self.content_key)?;
+        Ok(VerifiedFile { decryption, length: self.filesize })
+    }
+
+    /// The same for a ciphertext in memory, which becomes the plaintext in one pass.
+    ///
+    /// # Errors
+    /// As [`Opener::open`].
+    pub fn open_in_place(&self, mut ciphertext: Vec<u8>, received: ReceivedBody) -> Result<Vec<u8>, FileError> {
+        let layout = self.accept(received)?;
+        let (content, tag) = ciphertext.split_last_chunk_mut::<TAG_LENGTH>().ok_or(FileError::Malformed)?;
+        if content.len() as u64 != self.filesize {
+            return Err(FileError::Malformed);
+        }
+        let mut opener = StreamOpener::new(&self.content_key, &layout.nonce);
+        let mut hash = Sha512Stream::new();
+        for piece in content.chunks_mut(PIECE_LENGTH) {
+            opener.decrypt(piece);
+            hash.update(piece);
+        }
+        opener.finish(tag)?;
+        self.accept_plaintext(hash)?;
+        ciphertext.truncate(ciphertext.len() - TAG_LENGTH);
+        Ok(ciphertext)
+    }
+
+    fn accept(&self, received: ReceivedBody) -> Result<Layout, FileError> {
         if received.hash != self.cipher_hash {
             return Err(FileError::CipherMismatch);
         }
         let layout = received.layout?;
-        if plaintext_length(&layout)? != self.filesize {
-            return Err(FileError::InvalidMetadata);
-        }
-        self.check_plaintext(&mut body, &layout)?;
-        let decryption = Decryption::start(body, &layout, &self.content_key)?;
-        Ok(VerifiedFile { decryption, block: Vec::new(), taken: 0, length: self.filesize })
+        if plaintext_length(&layout)? == self.filesize { Ok(layout) } else { Err(FileError::InvalidMetadata) }
     }
 
-    fn check_plaintext(&self, body: &mut (impl Read + Seek), layout: &Layout) -> Result<(), FileError> {
-        let mut decryption = Decryption::start(body, layout, &self.content_key)?;
-        let mut hash = Sha512Stream::new();
-        loop {
-            let block = decryption.next_block()?;
-            if block.is_empty() {
-                break;
-            }
-            hash.update(block);
-        }
+    fn accept_plaintext(&self, hash: Sha512Stream) -> Result<(), FileError> {
         if hash.finish_hash() == self.plaintext_hash { Ok(()) } else { Err(FileError::PlaintextHashMismatch) }
-    }
-}
-
-fn read_whole(body: &mut (impl Read + Seek)) -> io::Result<ReceivedBody> {
-    body.seek(SeekFrom::Start(0))?;
-    let mut receiving = ReceivingBody::new();
-    let mut buffer = vec![0; READ_LENGTH];
-    loop {
-        match body.read(&mut buffer) {
-            Ok(0) => return Ok(receiving.finish()),
-            Ok(length) => receiving.push(&buffer[..length]),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
     }
 }
 
 /// A file that passed every check; reading it gives the plaintext.
 pub struct VerifiedFile<R> {
     decryption: Decryption<R>,
-    block: Vec<u8>,
-    /// How much of the block was read.
-    taken: usize,
     length: u64,
 }
 
@@ -145,29 +130,26 @@ impl<R> VerifiedFile<R> {
 }
 
 impl<R: Read + Seek> VerifiedFile<R> {
-    /// The body it was read from, at an unspecified position.
+    /// Bytes of plaintext that were not read yet.
     #[must_use]
-    pub fn into_body(self) -> R {
-        self.decryption.into_body()
+    pub fn left(&self) -> u64 {
+        self.decryption.left()
+    }
+
+    /// The ciphertext it was read from, at an unspecified position.
+    #[must_use]
+    pub fn into_ciphertext(self) -> R {
+        self.decryption.into_ciphertext()
     }
 }
 
-/// Fails if the body was changed or became unreadable since it was verified.
+/// Fails if the ciphertext was changed or became unreadable since it was verified.
 impl<R: Read + Seek> Read for VerifiedFile<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.taken == self.block.len() {
-            self.block.clear();
-            self.taken = 0;
-            let next = self.decryption.next_block().map_err(|error| match error {
-                FileError::Io(error) => error,
-                other => io::Error::new(io::ErrorKind::InvalidData, other),
-            })?;
-            self.block.extend_from_slice(next);
-        }
-        let length = buffer.len().min(self.block.len() - self.taken);
-        buffer[..length].copy_from_slice(&self.block[self.taken..self.taken + length]);
-        self.taken += length;
-        Ok(length)
+        self.decryption.next(buffer).map_err(|error| match error {
+            FileError::Io(error) => error,
+            other => io::Error::new(io::ErrorKind::InvalidData, other),
+        })
     }
 }
 

@@ -5,7 +5,7 @@ use std::io::{Cursor, Read};
 use transport::crypto::hash::Sha512Hash;
 use transport::crypto::{CryptoObject, Form, SecretKey, SignatureKeypair};
 use transport::file::{
-    FileError, FileMetadata, Opener, ReceivingBody, SealedFile, Sealer, sealed_length, sign_ownership,
+    FileError, FileMetadata, Opener, ReceivedBody, ReceivingBody, SealedFile, Sealer, sealed_length, sign_ownership,
 };
 use transport::wire::bytes::{from_base64url, to_base64url};
 
@@ -107,21 +107,50 @@ fn a_body_that_was_looked_at_while_it_arrived_opens_or_is_refused_alike() {
     let plaintext = vec![7; 100_000];
     let (body, sealed) = seal(&plaintext, &key, 4096);
     let opener = Opener::new(&metadata(&sealed, &key), sealed.cipher_hash);
-    let received = |body: &[u8]| {
-        let mut receiving = ReceivingBody::new();
-        body.chunks(1000).for_each(|piece| receiving.push(piece));
-        receiving.finish()
-    };
     let mut opened = Vec::new();
-    opener.open_received(Cursor::new(&body), received(&body)).unwrap().read_to_end(&mut opened).unwrap();
+    let (ciphertext, received) = receive(&body, 1000);
+    opener.open_received(Cursor::new(&ciphertext), received).unwrap().read_to_end(&mut opened).unwrap();
     assert_eq!(opened, plaintext);
+    let (ciphertext, received) = receive(&body, 777);
+    assert_eq!(opener.open_in_place(ciphertext.clone(), received).unwrap(), plaintext);
 
     let mut altered = body.clone();
     altered[50_000] ^= 1;
-    let refused = opener.open_received(Cursor::new(&body), received(&altered));
+    let refused = opener.open_received(Cursor::new(&ciphertext), receive(&altered, 1000).1);
     assert!(matches!(refused, Err(FileError::CipherMismatch)));
-    let changed_on_disk = opener.open_received(Cursor::new(&altered), received(&body));
-    assert!(matches!(changed_on_disk, Err(FileError::Decryption)));
+    let refused = opener.open_in_place(ciphertext.clone(), receive(&altered, 1000).1);
+    assert!(matches!(refused, Err(FileError::CipherMismatch)));
+}
+
+#[test]
+fn a_ciphertext_that_is_not_the_one_that_arrived_is_refused() {
+    let key = SecretKey::generate();
+    let (body, sealed) = seal(&[7; 100_000], &key, 4096);
+    let opener = Opener::new(&metadata(&sealed, &key), sealed.cipher_hash);
+    let (ciphertext, _) = receive(&body, 1000);
+    let received = || receive(&body, 1000).1;
+    for place in [0, 50_000, 99_999, 100_000, 100_015] {
+        let mut altered = ciphertext.clone();
+        altered[place] ^= 1;
+        let streamed = opener.open_received(Cursor::new(&altered), received());
+        assert!(matches!(streamed, Err(FileError::Decryption)), "{place}");
+        let in_place = opener.open_in_place(altered, received());
+        assert!(matches!(in_place, Err(FileError::Decryption)), "{place}");
+    }
+    for length in [0, 15, 16, 100_015] {
+        assert!(opener.open_received(Cursor::new(&ciphertext[..length]), received()).is_err(), "{length}");
+        assert!(opener.open_in_place(ciphertext[..length].to_vec(), received()).is_err(), "{length}");
+    }
+    let wrong_hash = FileMetadata { plaintext_hash: Sha512Hash::of(b"other"), ..metadata(&sealed, &key) };
+    let refused = Opener::new(&wrong_hash, sealed.cipher_hash).open_in_place(ciphertext, received());
+    assert!(matches!(refused, Err(FileError::PlaintextHashMismatch)));
+}
+
+fn receive(body: &[u8], piece: usize) -> (Vec<u8>, ReceivedBody) {
+    let (mut receiving, mut ciphertext) = (ReceivingBody::new(), Vec::new());
+    body.chunks(piece).for_each(|piece| receiving.push(piece, &mut ciphertext));
+    let received = receiving.finish(&mut ciphertext);
+    (ciphertext, received)
 }
 
 #[test]
@@ -168,16 +197,17 @@ fn metadata_that_do_not_fit_the_file_are_refused() {
 }
 
 #[test]
-fn a_body_that_changes_after_it_was_verified_is_not_read_to_its_end() {
+fn a_ciphertext_that_changes_after_it_was_verified_is_not_read_to_its_end() {
     let key = SecretKey::generate();
     let plaintext = vec![7; 200_000];
     let (body, sealed) = seal(&plaintext, &key, 4096);
     let opener = Opener::new(&metadata(&sealed, &key), sealed.cipher_hash);
     let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("body");
-    std::fs::write(&path, &body).unwrap();
-    let mut file = opener.open(std::fs::File::open(&path).unwrap()).unwrap();
-    let mut altered = body;
+    let path = directory.path().join("ciphertext");
+    let (ciphertext, received) = receive(&body, 4096);
+    std::fs::write(&path, &ciphertext).unwrap();
+    let mut file = opener.open_received(std::fs::File::open(&path).unwrap(), received).unwrap();
+    let mut altered = ciphertext;
     altered[150_000] ^= 1;
     std::fs::write(&path, altered).unwrap();
     let error = file.read_to_end(&mut Vec::new()).unwrap_err();

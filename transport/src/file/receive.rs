@@ -1,0 +1,113 @@
+//! A body on its way in.
+
+use super::FileError;
+use super::layout::{Layout, LayoutScanner};
+use crate::crypto::hash::{Sha512Hash, Sha512Stream};
+use crate::wire::bytes::append_from_base64url;
+
+/// Four characters are three bytes.
+const BASE64_GROUP: usize = 4;
+
+/// A body on its way in: hashed, understood and decoded while it arrives, so that it is gone over once. What is left of
+/// it, and has to be kept, is the ciphertext: three quarters of the body.
+#[derive(Default)]
+pub struct ReceivingBody {
+    hash: Sha512Stream,
+    scanner: LayoutScanner,
+    decoder: Decoder,
+}
+
+impl ReceivingBody {
+    /// Before the first byte.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Takes the next piece, and appends what it holds of ciphertext and tag, fewer bytes than it has itself and three.
+    pub fn push(&mut self, piece: &[u8], ciphertext: &mut Vec<u8>) {
+        let Self { hash, scanner, decoder } = self;
+        hash.update(piece);
+        scanner.push(piece, |text| decoder.push(text, ciphertext));
+    }
+
+    /// After the last byte; appends the end of the tag. Nothing is checked yet: [`Opener`](super::Opener) does that.
+    #[must_use]
+    pub fn finish(mut self, ciphertext: &mut Vec<u8>) -> ReceivedBody {
+        self.decoder.finish(ciphertext);
+        let layout = if self.decoder.failed { Err(FileError::Malformed) } else { self.scanner.finish() };
+        ReceivedBody { hash: self.hash.finish_hash(), layout }
+    }
+}
+
+/// What is known of a body that arrived.
+#[derive(Debug)]
+pub struct ReceivedBody {
+    pub(super) hash: Sha512Hash,
+    pub(super) layout: Result<Layout, FileError>,
+}
+
+/// Decodes base64url that arrives in pieces of any length. Stops at the first error.
+#[derive(Default)]
+struct Decoder {
+    /// The start of a group that is not complete yet: less than a group between calls.
+    partial: Vec<u8>,
+    failed: bool,
+}
+
+impl Decoder {
+    fn push(&mut self, mut text: &[u8], bytes: &mut Vec<u8>) {
+        if !self.partial.is_empty() {
+            let (head, rest) = text.split_at(text.len().min(BASE64_GROUP - self.partial.len()));
+            self.partial.extend_from_slice(head);
+            text = rest;
+            if self.partial.len() < BASE64_GROUP {
+                return;
+            }
+            self.finish(bytes);
+        }
+        let (groups, rest) = text.split_at(text.len() / BASE64_GROUP * BASE64_GROUP);
+        self.decode(groups, bytes);
+        self.partial.extend_from_slice(rest);
+    }
+
+    /// Decodes what waits for the rest of its group.
+    fn finish(&mut self, bytes: &mut Vec<u8>) {
+        let partial = std::mem::take(&mut self.partial);
+        self.decode(&partial, bytes);
+    }
+
+    fn decode(&mut self, text: &[u8], bytes: &mut Vec<u8>) {
+        self.failed = self.failed || append_from_base64url(text, bytes).is_err();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::wire::bytes::{from_base64url, to_base64url};
+
+    fn decode(text: &str, piece: usize) -> Option<Vec<u8>> {
+        let (mut decoder, mut bytes) = (Decoder::default(), Vec::new());
+        text.as_bytes().chunks(piece).for_each(|piece| decoder.push(piece, &mut bytes));
+        decoder.finish(&mut bytes);
+        (!decoder.failed).then_some(bytes)
+    }
+
+    proptest! {
+        #[test]
+        fn pieces_of_any_length_decode_like_the_whole(
+            bytes in proptest::collection::vec(any::<u8>(), 0..100),
+            piece in 1_usize..20,
+        ) {
+            prop_assert_eq!(decode(&to_base64url(&bytes), piece), Some(bytes));
+        }
+
+        #[test]
+        fn pieces_of_any_length_are_refused_like_the_whole(text in "[A-Da-d=+ ]{0,12}", piece in 1_usize..13) {
+            prop_assert_eq!(decode(&text, piece), from_base64url(&text).ok());
+        }
+    }
+}
