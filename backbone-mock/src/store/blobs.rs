@@ -140,8 +140,11 @@ impl BlobReader {
     }
 }
 
+/// A piece that is being read, and the file to read on.
+type Reading = JoinHandle<io::Result<(File, Vec<u8>)>>;
+
 /// Starts to read on, unless this piece was the last one.
-fn following(piece: &[u8], file: File) -> Option<JoinHandle<io::Result<(File, Vec<u8>)>>> {
+fn following(piece: &[u8], file: File) -> Option<Reading> {
     let read = move || read_piece(&file).map(|piece| (file, piece));
     (piece.len() == READ_SIZE).then(|| tokio::task::spawn_blocking(read))
 }

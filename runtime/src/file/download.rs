@@ -42,13 +42,13 @@ pub(crate) async fn download(
     Ok(verified)
 }
 
-async fn fetch(node: &Node, id: &FileId, filesize: u64, observer: Option<&Observer>) -> Result<Arrival> {
+async fn fetch(node: &Node, id: &FileId, filesize: u64, observer: Option<&Observer>) -> Result<Box<Arrival>> {
     let limit = sealed_length(filesize).saturating_add(FRAME_SLACK);
     let unavailable = |error| fetch_error(node, error);
     let mut download = node.account.session().download_file(id, limit).await.map_err(unavailable)?;
     let total = download.length();
     let spool = Spool::expecting(node.temporary_directory.clone(), filesize.saturating_add(TAG_LENGTH as u64));
-    let mut taking = Taking::Idle(Arrival::new(spool), Vec::new());
+    let mut taking = Taking::Idle(Box::new(Arrival::new(spool)), Vec::new());
     let mut piece = Vec::new();
     while let Some(chunk) = download.chunk().await.map_err(unavailable)? {
         let mut rest = chunk.as_ref();
@@ -112,12 +112,12 @@ impl Arrival {
 /// A piece on its way into an arrival. The connection goes on meanwhile, until the next piece is complete.
 enum Taking {
     /// With a buffer that can be used again.
-    Idle(Arrival, Vec<u8>),
-    Busy(JoinHandle<io::Result<(Arrival, Vec<u8>)>>),
+    Idle(Box<Arrival>, Vec<u8>),
+    Busy(JoinHandle<io::Result<(Box<Arrival>, Vec<u8>)>>),
 }
 
 impl Taking {
-    fn start(mut arrival: Arrival, mut piece: Vec<u8>) -> Self {
+    fn start(mut arrival: Box<Arrival>, mut piece: Vec<u8>) -> Self {
         let take = move || {
             arrival.take(&piece)?;
             piece.clear();
@@ -126,7 +126,7 @@ impl Taking {
         Self::Busy(tokio::task::spawn_blocking(take))
     }
 
-    async fn finish(self) -> Result<(Arrival, Vec<u8>)> {
+    async fn finish(self) -> Result<(Box<Arrival>, Vec<u8>)> {
         let outcome = match self {
             Self::Idle(arrival, buffer) => Ok((arrival, buffer)),
             Self::Busy(mut task) => joined(&mut task).await,
