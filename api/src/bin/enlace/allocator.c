@@ -4,9 +4,9 @@
 #include <malloc.h>
 
 /* From this size on memory is mapped for one allocation and given back with it. */
-#define MAPPED_FROM (128 * 1024)
+#define MAPPED_FROM (1024 * 1024)
 /* Free memory at the end of the heap that is kept. */
-#define KEPT (128 * 1024)
+#define KEPT (1024 * 1024)
 /* One arena for each processor of a small machine; more would each keep free memory of their own. */
 #define ARENAS 2
 
