@@ -26,7 +26,7 @@ impl Backbone {
     /// Opens the data directory and listens.
     ///
     /// # Errors
-    /// [`Error::InUse`] if another process works on the data directory, [`Error::Listen`] if the address is taken,
+    /// [`Error::DataDir`] if another process works on the data directory, [`Error::Listen`] if the address is taken,
     /// [`Error::Config`] for settings that make no sense, and the errors of an unusable data directory.
     pub async fn start(config: Config) -> Result<Self, Error> {
         check(&config)?;
