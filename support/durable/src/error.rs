@@ -111,7 +111,7 @@ pub enum Error {
         reason: String,
     },
     /// The index failed.
-    #[error("the index {} cannot be read or written: {reason}; restart to rebuild it", path.display())]
+    #[error("the index {} cannot be read or written: {reason}; stop the program, remove that directory and start again: it is rebuilt from the journal", path.display())]
     Index {
         /// Where it is.
         path: PathBuf,

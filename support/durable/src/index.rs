@@ -180,7 +180,8 @@ impl Index {
         self.gate.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Applies changes in order, then notes the state after them and returns it. Readers see all or none.
+    /// Applies changes in order, then notes the state after them and returns it. A look-up sees all or none of them; a range
+    /// may see some.
     ///
     /// # Errors
     /// [`Error::Index`] if they could not be applied. Some may have been.

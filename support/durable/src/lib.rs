@@ -30,7 +30,7 @@
 //! | power is lost | the same; the index is rebuilt from the journal, which takes about ten seconds for a million keys |
 //! | a write or a synchronisation fails | nothing is acknowledged any more until the store is opened anew; reads go on |
 //! | the disk is full | the commit is refused and has no effect; the store goes on when there is room |
-//! | a bit of the journal flips | reading the value, or opening the store, is an error that names the file; nothing is guessed |
+//! | a bit of the journal flips | reading the value, or opening the store, is an error that names the file; only in the very last group it cannot be told from an interrupted write |
 //!
 //! Beside the store: [`private`] files and directories, and a [`DirectoryLock`].
 #![cfg_attr(test, allow(clippy::unwrap_used))]

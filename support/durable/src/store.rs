@@ -46,7 +46,7 @@ pub struct Store {
     directory: PathBuf,
 }
 
-/// Lets one commit be submitted. Ask for it before taking locks.
+/// Lets one commit be submitted. Commits under way need no lock of the caller, so it may be asked for while locks are held.
 pub struct Admission(OwnedSemaphorePermit);
 
 /// A commit that was submitted. Await [`done`](Self::done) before anything is acknowledged.
@@ -210,9 +210,6 @@ impl Store {
     }
 
     /// Waits until a commit may be submitted.
-    ///
-    /// # Errors
-    /// None.
     ///
     /// # Cancellation
     /// Nothing happens.

@@ -329,3 +329,15 @@ fn a_store_without_its_journal_is_named_with_the_way_back() {
     let refusal = Store::open(&directory.path().join("store")).err().unwrap().to_string();
     assert!(refusal.contains(journal.to_str().unwrap()) && refusal.contains("restore it from a backup"), "{refusal}");
 }
+
+/// What the message of [`Error::Index`] tells people to do.
+#[tokio::test]
+async fn an_index_that_was_removed_is_rebuilt() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = create(directory.path());
+    store.commit(puts([(b"key".as_slice(), b"value".as_slice())])).await.unwrap();
+    store.close().unwrap();
+    drop(store);
+    fs::remove_dir_all(directory.path().join("store/index")).unwrap();
+    assert_eq!(reopen(directory.path()).get(b"key").unwrap().unwrap(), b"value");
+}

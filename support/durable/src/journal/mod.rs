@@ -1,6 +1,6 @@
 //! The journal: what acknowledges a commit, and where values live.
 //!
-//! Commits are appended to the last segment as frames and synchronised in groups. Segments are never written again; the
+//! Commits are appended to the last segment as frames and synchronised in groups. Complete segments are never written again; the
 //! [cleaner](crate::cleaner) moves what is still in use out of the oldest one and removes it.
 
 pub(crate) mod frame;
