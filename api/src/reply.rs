@@ -156,6 +156,7 @@ impl Reply {
 
 /// `attachment;filename=<name>`, without blank and quotes, percent-encoded: the form that clients parse.
 fn attachment(name: &str) -> HeaderValue {
+    let name = if name.is_empty() { runtime::file_name::FALLBACK } else { name };
     let text = format!("attachment;filename={}", utf8_percent_encode(name, URI_COMPONENT));
     HeaderValue::from_str(&text).expect("percent-encoded text is visible ASCII")
 }
@@ -175,6 +176,7 @@ mod tests {
             ("it's(1)[2]*!~.txt", "it's(1)%5B2%5D*!~.txt"),
             ("a\tb\r\nX: y", "a%09b%0D%0AX%3A%20y"),
             ("\"q\"", "%22q%22"),
+            ("", "file"),
         ] {
             assert_eq!(attachment(name), format!("attachment;filename={expected}").as_str(), "{name:?}");
         }

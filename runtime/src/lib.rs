@@ -47,6 +47,7 @@ pub mod facade;
 #[cfg(test)]
 mod fake_backbone;
 mod file;
+pub mod file_name;
 mod logging;
 mod node;
 mod query;

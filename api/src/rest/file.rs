@@ -15,7 +15,7 @@ pub(crate) struct File {
     id: FileId,
     /// Whether this identity owns it.
     is_own: bool,
-    /// Last path segment only.
+    /// Last path segment only; of a peer's file without control and direction characters and at most 255 bytes.
     filename: String,
     /// Free or controlled tags.
     #[serde(skip_serializing_if = "Option::is_none")]

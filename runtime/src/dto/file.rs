@@ -13,7 +13,8 @@ pub struct File {
     pub id: FileId,
     /// Whether this identity owns it.
     pub is_own: bool,
-    /// Last path segment only.
+    /// Last path segment only; of a peer's file as [`crate::file_name::shown`] makes it. Lists filter by the name as it was
+    /// sealed.
     pub filename: String,
     /// Free or controlled tags.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -10,6 +10,7 @@ use transport::wire::{Address, DeviceId, FileId, FileReference, Timestamp};
 
 use crate::Result;
 use crate::dto;
+use crate::file_name;
 use crate::store::{Object, StoreError, collection};
 use crate::token::place;
 
@@ -65,6 +66,15 @@ impl FileRecord {
         Object::typed(collection::FILES, id.as_str(), TYPE, self)
     }
 
+    /// The name as users see it. What this identity uploaded is named as it was asked for; a peer's name is made harmless,
+    /// also after the file has become ours. The record keeps the name as it was sealed.
+    fn shown_name(&self) -> String {
+        match self.is_own && self.owner == self.created_by {
+            true => self.filename.clone(),
+            false => file_name::shown(&self.filename).into_owned(),
+        }
+    }
+
     /// The metadata as the uploader sealed them.
     pub(super) fn metadata(&self) -> FileMetadata {
         FileMetadata {
@@ -91,10 +101,11 @@ impl FileRecord {
     /// The same for a URL that was checked before.
     pub(crate) fn into_dto_at(self, id: FileId, place: &BaseUrl) -> dto::File {
         let reference = FileReference::new(id.clone(), (&self.secret_key).into());
+        let filename = self.shown_name();
         dto::File {
             id,
             is_own: self.is_own,
-            filename: self.filename,
+            filename,
             tags: self.tags,
             filesize: self.filesize,
             created_at: self.created_at,

@@ -415,3 +415,22 @@ async fn events_tell_what_happened() {
     assert!(matches!(next(&mut at_alice).await, Event::FileDeleted(id) if id == uploaded.id));
     assert!(matches!(next(&mut at_bob).await, Event::PeerFileLoaded(file) if file.id == uploaded.id));
 }
+
+#[tokio::test]
+async fn a_peers_name_is_shown_without_what_misleads_and_an_own_one_as_it_was_given() {
+    let world = World::new().await;
+    let (alice, bob) = (world.node("alice").await, world.node("bob").await);
+    let name = format!("in\u{202e}fdp\u{1b}[31m\u{85}{}.exe", "x".repeat(300));
+    let uploaded = alice.files().upload_own_file(file(&name, "a")).await.unwrap();
+    assert_eq!(uploaded.filename, name);
+    let loaded = load_file(&bob, &uploaded.reference, None).await.unwrap();
+    assert_eq!(loaded.filename, runtime::file_name::shown(&name));
+    assert!(loaded.filename.starts_with("infdp[31mxxx") && loaded.filename.ends_with("x.exe"));
+    assert_eq!(loaded.filename.len(), runtime::file_name::MAX_LENGTH);
+    let shown = bob.files().download_file(&loaded.id, None).await.unwrap().file;
+    assert_eq!(shown.filename, loaded.filename);
+    // It is still found by the name under which it was sealed.
+    let query = [("filename".to_owned(), name)];
+    let found = bob.files().files(Ownership::Peer, &query).unwrap().collect().await.unwrap();
+    assert_eq!(found.iter().map(|file| file.filename.as_str()).collect::<Vec<_>>(), [loaded.filename]);
+}
