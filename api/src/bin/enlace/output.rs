@@ -26,7 +26,7 @@ impl Output {
 
     /// The result: `value` as one line of JSON, or the text for people.
     pub(crate) fn data(self, value: &impl Serialize, text: impl FnOnce() -> String) {
-        let line = if self.json { serde_json::to_string(value).unwrap_or_default() } else { text() };
+        let line = if self.json { json_line(value) } else { text() };
         write_line(io::stdout().lock(), line.trim_end_matches('\n'));
     }
 
@@ -37,10 +37,19 @@ impl Output {
         }
     }
 
+    /// Something that people and whoever runs scripts should know, with the next step.
+    pub(crate) fn warning(self, message: &str, hint: &str) {
+        if self.json {
+            let value = json!({ "warning": { "message": message, "hint": hint } });
+            return write_line(io::stderr().lock(), &json_line(&value));
+        }
+        write_line(io::stderr().lock(), &format!("warning: {}\nhint: {}", printable(message), printable(hint)));
+    }
+
     /// Why it did not work.
     pub(crate) fn failure(self, failure: &Failure) {
         if self.json {
-            return write_line(io::stderr().lock(), &failure_json(failure).to_string());
+            return write_line(io::stderr().lock(), &json_line(&failure_json(failure)));
         }
         write_line(io::stderr().lock(), &format!("error: {}", printable(&failure.message)));
         if let Some(hint) = &failure.hint {
@@ -65,6 +74,24 @@ fn failure_json(failure: &Failure) -> Value {
     }
     members.insert("exitCode".to_owned(), json!(failure.kind as u8));
     json!({ "error": members })
+}
+
+fn json_line(value: &impl Serialize) -> String {
+    escaped(&serde_json::to_string(value).unwrap_or_default())
+}
+
+/// A JSON text in which no character steers the terminal that shows it: what JSON lets stand as it is and is a control
+/// character, or changes how others are shown, is written as `\uXXXX`. Such characters occur inside of strings only, so the
+/// text means the same.
+pub(crate) fn escaped(json: &str) -> String {
+    let mut text = String::with_capacity(json.len());
+    for c in json.chars() {
+        match c >= '\u{7f}' && (c.is_control() || is_invisible(c)) {
+            true => c.encode_utf16(&mut [0; 2]).iter().for_each(|unit| text.push_str(&format!("\\u{unit:04x}"))),
+            false => text.push(c),
+        }
+    }
+    text
 }
 
 /// A text from elsewhere with everything that could steer a terminal replaced.
@@ -116,6 +143,15 @@ mod tests {
     fn control_and_direction_characters_do_not_reach_the_terminal() {
         assert_eq!(printable("a\u{1b}[31mb\u{202e}c\n"), "a\u{fffd}[31mb\u{fffd}c\u{fffd}");
         assert_eq!(printable("Grüße 日本"), "Grüße 日本");
+    }
+
+    #[test]
+    fn json_means_the_same_and_does_not_steer_a_terminal() {
+        let value = json!({"a\u{9b}31m": "\u{1b}[0m \u{7f}\u{85}\u{202e}\u{2066}\u{feff}\u{e0041} Grüße 日本 😀"});
+        let line = json_line(&value);
+        assert_eq!(line, r#"{"a\u009b31m":"\u001b[0m \u007f\u0085\u202e\u2066\ufeff\udb40\udc41 Grüße 日本 😀"}"#);
+        assert_eq!(serde_json::from_str::<Value>(&line).unwrap(), value);
+        assert_eq!(escaped("{\n  \"a\": 1\n}"), "{\n  \"a\": 1\n}");
     }
 
     #[test]
