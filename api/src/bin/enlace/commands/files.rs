@@ -188,6 +188,7 @@ async fn download(access: &Access, args: &DownloadArgs, output: Output) -> Resul
     let file = access.file(&args.id).await?;
     announce(&file.filename, file.filesize, u64::MAX, output)?;
     let destination = Destination::choose(args.output.as_deref(), &file.filename, args.force)?;
+    destination.explain(output);
     let progress = Progress::new(output);
     let saved = async {
         let content = access.download(&args.id, &progress).await?;

@@ -7,7 +7,7 @@ use durable::private::{Existing, NewFile};
 use sha2::{Digest, Sha256};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 
-use super::name::safe_name;
+use super::name::{SafeName, safe_name};
 use crate::failure::{Failure, Kind};
 use crate::output;
 use crate::progress::Progress;
@@ -19,6 +19,8 @@ const BUFFER_SIZE: usize = 256 * 1024;
 pub(crate) struct Destination {
     path: PathBuf,
     overwrite: bool,
+    /// The sender's name, if the file does not get it because programs act on files of that name.
+    acted_on: Option<String>,
 }
 
 /// A file that arrived.
@@ -39,10 +41,11 @@ impl Destination {
     /// # Errors
     /// A failure if something is there already and may not be overwritten, or if the directory does not exist.
     pub(crate) fn choose(output: Option<&Path>, name: &str, overwrite: bool) -> Result<Self, Failure> {
-        let path = match output {
-            Some(path) if path.is_dir() => path.join(safe_name(name)),
-            Some(path) => path.to_owned(),
-            None => PathBuf::from(safe_name(name)),
+        let SafeName { name, acted_on } = safe_name(name);
+        let (path, acted_on) = match output {
+            Some(path) if path.is_dir() => (path.join(name), acted_on),
+            Some(path) => (path.to_owned(), None),
+            None => (PathBuf::from(name), acted_on),
         };
         // Looks at the entry itself: a link to nowhere is something that is there, too.
         match std::fs::symlink_metadata(&path) {
@@ -52,7 +55,17 @@ impl Destination {
             Ok(metadata) if !metadata.is_file() && !metadata.is_symlink() => {
                 Err(Failure::local(format!("{} is not a plain file", path.display())))
             }
-            _ => Ok(Self { path, overwrite }),
+            _ => Ok(Self { path, overwrite, acted_on }),
+        }
+    }
+
+    /// Says why the file has another name than the sender's, if programs act on that one.
+    pub(crate) fn explain(&self, output: output::Output) {
+        if let (Some(name), Some(path)) = (&self.acted_on, self.path.file_name()) {
+            let path = path.to_string_lossy();
+            let message =
+                format!("the file is saved as {path}, because programs act on a file named {name} by themselves");
+            output.warning(&message, "if you want that name, say so with --output FILE");
         }
     }
 
@@ -210,10 +223,22 @@ mod tests {
         assert!(refused.message.contains("not a plain file"), "{refused}");
     }
 
+    #[test]
+    fn only_whoever_names_the_file_gets_a_name_that_programs_act_on() {
+        let dir = tempfile::tempdir().unwrap();
+        let chosen = Destination::choose(Some(dir.path()), "Makefile", false).unwrap();
+        assert_eq!(chosen.path, dir.path().join("Makefile.received"));
+        assert_eq!(chosen.acted_on.as_deref(), Some("Makefile"));
+        assert_eq!(Destination::choose(None, "config.json", true).unwrap().path, Path::new("config.json.received"));
+        let named = dir.path().join("Makefile");
+        let chosen = Destination::choose(Some(&named), "Makefile", false).unwrap();
+        assert_eq!((chosen.path, chosen.acted_on), (named, None));
+    }
+
     #[tokio::test]
     async fn a_full_disk_is_called_full() {
         let full = std::io::Error::from(ErrorKind::StorageFull);
-        let destination = Destination { path: "x".into(), overwrite: false };
+        let destination = Destination { path: "x".into(), overwrite: false, acted_on: None };
         assert!(destination.unwritable(&full).hint.unwrap().starts_with("free some space"));
     }
 

@@ -1,5 +1,6 @@
 //! Receiving: what a reference says, what the file may be called, and how it is written without harm.
 
+mod acted_on;
 mod destination;
 mod name;
 mod reference;

@@ -1,23 +1,33 @@
 //! Names for received files. The sender chose the name, so nothing in it may steer where or what is written.
 
+use runtime::file_name::{FALLBACK, shorten};
+
+use super::acted_on::{SUFFIX, is_acted_on};
 use crate::output::is_invisible;
 
-/// Longest name in bytes; what common file systems take.
-const MAX_LENGTH: usize = 255;
-/// Longest extension in bytes that survives shortening.
-const MAX_EXTENSION: usize = 20;
-/// Used when nothing is left.
-const FALLBACK: &str = "file";
+/// A name for a received file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct SafeName {
+    /// Without directory, control or direction characters, not hidden, not a device, nothing that programs act on by
+    /// itself, at most 255 bytes.
+    pub(super) name: String,
+    /// The name that a program would act on, if it was that.
+    pub(super) acted_on: Option<String>,
+}
 
-/// A name without directory, control or direction characters, not hidden, not a device, at most 255 bytes.
-pub(super) fn safe_name(given: &str) -> String {
+/// Makes the sender's name safe.
+pub(super) fn safe_name(given: &str) -> SafeName {
     let last = given.rsplit(['/', '\\']).next().unwrap_or_default();
     let shown: String = last.chars().filter(|c| !c.is_control() && !is_invisible(*c)).map(plain).collect();
     let trimmed = shown.trim().trim_end_matches(['.', ' ']);
     if trimmed.is_empty() {
-        return FALLBACK.to_owned();
+        return SafeName { name: FALLBACK.to_owned(), acted_on: None };
     }
-    shorten(&disarm(trimmed))
+    let name = shorten(&disarm(trimmed));
+    match is_acted_on(&name) {
+        true => SafeName { name: shorten(&format!("{name}{SUFFIX}")), acted_on: Some(name) },
+        false => SafeName { name, acted_on: None },
+    }
 }
 
 /// Characters that some file systems or shells treat as something else than text.
@@ -44,21 +54,10 @@ fn is_device(stem: &str) -> bool {
         || numbered("LPT")
 }
 
-/// Cuts the middle, so that the extension stays.
-fn shorten(name: &str) -> String {
-    if name.len() <= MAX_LENGTH {
-        return name.to_owned();
-    }
-    let extension = name.rfind('.').map(|at| &name[at..]).filter(|extension| extension.len() <= MAX_EXTENSION);
-    let extension = extension.unwrap_or_default();
-    let stem = &name[..name.len() - extension.len()];
-    let end = stem.floor_char_boundary(MAX_LENGTH - extension.len());
-    format!("{}{extension}", stem[..end].trim_end_matches([' ', '.']))
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use runtime::file_name::MAX_LENGTH;
 
     use super::*;
 
@@ -68,28 +67,33 @@ mod tests {
         let corpus: Vec<(String, String)> = serde_json::from_str(corpus).unwrap();
         assert!(corpus.len() > 40);
         for (given, expected) in corpus {
-            assert_eq!(safe_name(&given), expected, "{given:?}");
+            assert_eq!(safe_name(&given).name, expected, "{given:?}");
         }
     }
 
     #[test]
-    fn long_names_keep_their_extension() {
-        let name = safe_name(&format!("{}.tar", "ä".repeat(300)));
-        assert!(name.len() <= MAX_LENGTH && name.len() > MAX_LENGTH - 3, "{}", name.len());
-        assert!(name.ends_with("ä.tar"));
-        assert_eq!(safe_name(&"x".repeat(300)).len(), MAX_LENGTH);
-        assert_eq!(safe_name(&format!("a.{}", "x".repeat(300))).len(), MAX_LENGTH);
+    fn names_that_programs_act_on_get_a_suffix_whatever_their_case_and_length() {
+        let longest = format!("{}.desktop", "x".repeat(MAX_LENGTH - 8));
+        for given in ["Makefile", "CONFIG.JSON", "Autorun.inf.", "dir/desktop.ini", "evil.Desktop", &longest] {
+            let SafeName { name, acted_on } = safe_name(given);
+            assert!(name.ends_with(SUFFIX) && name.len() <= MAX_LENGTH && !is_acted_on(&name), "{name}");
+            assert!(is_acted_on(&acted_on.unwrap()), "{given}");
+        }
+        for given in ["config.json.txt", "myMakefile", "desktop", "package.jsonl", "a.json"] {
+            assert_eq!(safe_name(given), SafeName { name: given.to_owned(), acted_on: None });
+        }
     }
 
     proptest! {
         #[test]
         fn whatever_is_given_the_name_is_one_harmless_segment(given in any::<String>()) {
-            let name = safe_name(&given);
+            let name = safe_name(&given).name;
             prop_assert!(!name.is_empty() && name.len() <= MAX_LENGTH);
             prop_assert!(!name.contains(['/', '\\', '\0']));
             prop_assert!(!name.starts_with(['.', '-', ' ']) && !name.ends_with(['.', ' ']));
             prop_assert!(!name.chars().any(|c| c.is_control() || is_invisible(c)));
-            prop_assert_eq!(safe_name(&name), name);
+            prop_assert!(!is_acted_on(&name));
+            prop_assert_eq!(safe_name(&name).name, name);
         }
     }
 }
