@@ -112,6 +112,28 @@ fn a_lone_backbone_serves_nodes_with_its_clients_and_refuses_others() {
 }
 
 #[test]
+fn an_address_that_other_machines_reach_is_told_and_warned_of() {
+    let sandbox = Sandbox::new();
+    for (listen, is_warned) in [("0.0.0.0:0", true), ("[::]:0", true), ("127.0.0.1:0", false)] {
+        let serve = ["serve", "--data-dir", "d", "--backbone-listen", "127.0.0.1:0", "--listen", listen];
+        let serving = sandbox.serve(&serve);
+        let (bound, url) = (serving.text("/rest/listen").to_owned(), serving.text("/rest/url").to_owned());
+        assert!(
+            bound.starts_with(listen.trim_end_matches('0')) && url.starts_with("http://127.0.0.1:"),
+            "{bound} {url}"
+        );
+        let doctor = sandbox.run(&["doctor", "--data-dir", "d"]);
+        assert!(doctor.stdout.contains(&format!("listens on {bound}")), "{doctor:?}");
+        let talk = serving.stop().stderr;
+        assert_eq!(talk.contains(&format!("listens on {bound}: every machine")), is_warned, "{talk}");
+        assert_eq!(talk.contains("is not encrypted"), is_warned, "{talk}");
+    }
+    let client = ["--client", "me:secret", "--did-domain-name", "localhost"];
+    let backbone = sandbox.serve(&[&["backbone", "--listen", "0.0.0.0:0", "--data-dir", "b"], &client[..]].concat());
+    assert!(backbone.stop().stderr.contains("the backbone listens on 0.0.0.0:"));
+}
+
+#[test]
 fn a_backbone_that_other_machines_reach_needs_a_client() {
     let sandbox = Sandbox::new();
     let ended = sandbox.run(&["backbone", "--listen", "0.0.0.0:0", "--data-dir", "b"]);

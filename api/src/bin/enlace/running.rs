@@ -24,6 +24,9 @@ pub(crate) struct Running {
     pub(crate) pid: u32,
     /// Where its REST interface is, without a path.
     pub(crate) rest_url: String,
+    /// The address that it is bound to; earlier versions do not say.
+    #[serde(default)]
+    pub(crate) listen: Option<SocketAddr>,
     /// Where the key to it lies.
     pub(crate) api_key_file: PathBuf,
     /// Its backbone.
@@ -67,6 +70,7 @@ impl Running {
         Self {
             pid: std::process::id(),
             rest_url: "http://127.0.0.1:4711".to_owned(),
+            listen: None,
             api_key_file: "api-key".into(),
             backbone_url: "http://localhost:4710".to_owned(),
             device_id: "DVC".to_owned(),

@@ -12,6 +12,7 @@ use crate::data_dir::DataDir;
 use crate::failure::{Failure, Kind, with_sources};
 use crate::memory::Memory;
 use crate::node::Node;
+use crate::output::Output;
 use crate::running::Running;
 use crate::{api_key, port, time};
 
@@ -19,6 +20,7 @@ use crate::{api_key, port, time};
 pub(crate) struct Served {
     server: Option<Server>,
     url: Option<String>,
+    listen: Option<SocketAddr>,
     api_key_file: PathBuf,
     dir: DataDir,
 }
@@ -32,7 +34,7 @@ impl Served {
         let dir = node.dir();
         let api_key_file = settings.api_key_file.clone().unwrap_or_else(|| dir.join(api_key::FILE));
         if !settings.rest_enabled {
-            return Ok(Self { server: None, url: None, api_key_file, dir: dir.clone() });
+            return Ok(Self { server: None, url: None, listen: None, api_key_file, dir: dir.clone() });
         }
         let own_key = api_key::load_or_create(&api_key_file)?;
         let api_key_file = api_key_file.canonicalize().unwrap_or(api_key_file);
@@ -48,12 +50,13 @@ impl Served {
         let running = Running {
             pid: std::process::id(),
             rest_url: url.clone(),
+            listen: Some(address),
             api_key_file: api_key_file.clone(),
             backbone_url: node.backbone_url.clone(),
             device_id: node.runtime.account().device_info().await?.id.to_string(),
         };
         running.note(dir)?;
-        Ok(Self { server: Some(server), url: Some(url), api_key_file, dir: dir.clone() })
+        Ok(Self { server: Some(server), url: Some(url), listen: Some(address), api_key_file, dir: dir.clone() })
     }
 
     /// Where it is, without a path.
@@ -66,11 +69,17 @@ impl Served {
         &self.api_key_file
     }
 
-    /// `{"url", "apiKeyFile"}`, or nothing if it is off.
+    /// `{"url", "listen", "apiKeyFile"}`, or nothing if it is off.
     pub(crate) fn json(&self) -> Value {
-        self.url
-            .as_ref()
-            .map_or(Value::Null, |url| json!({ "url": url, "apiKeyFile": self.api_key_file.to_string_lossy() }))
+        let (Some(url), Some(listen)) = (&self.url, self.listen) else { return Value::Null };
+        json!({ "url": url, "listen": listen, "apiKeyFile": self.api_key_file.to_string_lossy() })
+    }
+
+    /// Warns if other machines can reach it.
+    pub(crate) fn warn(&self, output: Output) {
+        if let Some(address) = self.listen {
+            warn_of_exposure(address, "REST API", output);
+        }
     }
 
     /// Lets running requests end, then stops.
@@ -122,6 +131,25 @@ async fn start_server(
     result
 }
 
+/// Warns of an address that other machines can reach.
+pub(crate) fn warn_of_exposure(address: SocketAddr, what: &str, output: Output) {
+    if let Some(message) = exposure(address, what) {
+        output.warning(&message, "listen on 127.0.0.1, and put a proxy with TLS in front for other machines");
+    }
+}
+
+/// Who can reach an address, if that is not this machine alone.
+fn exposure(address: SocketAddr, what: &str) -> Option<String> {
+    let who = match address.ip() {
+        ip if ip.is_loopback() => return None,
+        ip if ip.is_unspecified() => "every machine that reaches this one on any network".to_owned(),
+        ip => format!("every machine that reaches {ip}"),
+    };
+    Some(format!(
+        "the {what} listens on {address}: {who} can use it, and what is sent, keys included, is not encrypted"
+    ))
+}
+
 /// An address that this machine can use for a listener that may listen everywhere.
 fn reachable(address: SocketAddr) -> String {
     let ip = match address.ip() {
@@ -129,4 +157,21 @@ fn reachable(address: SocketAddr) -> String {
         ip => ip,
     };
     format!("http://{}", SocketAddr::new(ip, address.port()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_address_that_other_machines_reach_is_warned_of() {
+        let warning = |text: &str| exposure(text.parse().unwrap(), "REST API");
+        for text in ["127.0.0.1:1", "127.1.2.3:1", "[::1]:1"] {
+            assert_eq!(warning(text), None, "{text}");
+        }
+        for text in ["0.0.0.0:4711", "[::]:4711", "192.168.0.2:4711", "[fe80::1]:4711"] {
+            let warning = warning(text).unwrap();
+            assert!(warning.contains(text) && warning.contains("every machine") && warning.contains("not encrypted"));
+        }
+    }
 }

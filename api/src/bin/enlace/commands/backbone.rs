@@ -11,7 +11,7 @@ use crate::data_dir::DataDir;
 use crate::failure::Failure;
 use crate::node::{Client, GUEST_ID, GUEST_SECRET};
 use crate::platform::{self, Purpose};
-use crate::{passwords, port};
+use crate::{passwords, port, server};
 
 /// Run a backbone alone.
 ///
@@ -66,6 +66,7 @@ pub(crate) async fn run(mut context: Context, args: BackboneArgs) -> Result<(), 
     let backbone = started?;
     let url = backbone.url();
     context.output.data(&json!({ "url": url }), || url.clone());
+    server::warn_of_exposure(backbone.local_addr(), "backbone", context.output);
     context.output.talk("serving until Ctrl-C");
     context.interrupt.asked().await;
     context.output.talk("stopping");

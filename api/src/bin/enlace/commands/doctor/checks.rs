@@ -149,7 +149,10 @@ async fn serving(running: &Running) -> Vec<Finding> {
     let mut findings = vec![Finding::good("process", format!("process {} serves this data directory", running.pid))];
     let url = &running.rest_url;
     match get(&format!("{url}/health")).await {
-        Ok(response) if response.status().is_success() => findings.push(Finding::good("REST API", url)),
+        Ok(response) if response.status().is_success() => {
+            let listens = running.listen.map(|address| format!("{url}, listens on {address}"));
+            findings.push(Finding::good("REST API", listens.as_ref().unwrap_or(url)));
+        }
         Ok(response) => findings.push(unhealthy(url, response).await),
         Err(failure) => findings.push(Finding::failed("REST API", &failure)),
     }
