@@ -52,25 +52,7 @@ impl RestClient {
     /// # Errors
     /// A failure if the client cannot be set up.
     pub(crate) fn new(url: &str, key: Secret) -> Result<Self, Failure> {
-        // Always this machine, so neither proxies nor authorities matter.
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let unusable =
-            |error: &dyn std::error::Error| Failure::general(format!("no HTTP client: {}", with_sources(error)));
-        let tls = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .map_err(|error| unusable(&error))?
-            .with_root_certificates(RootCertStore::empty())
-            .with_no_client_auth();
-        let http = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls)
-            .no_proxy()
-            // The key would go along.
-            .redirect(reqwest::redirect::Policy::none())
-            .connect_timeout(CONNECT_TIMEOUT)
-            .read_timeout(READ_TIMEOUT)
-            .build()
-            .map_err(|error| unusable(&error))?;
-        Ok(Self { http, url: url.trim_end_matches('/').to_owned(), key })
+        Ok(Self { http: on_this_machine(READ_TIMEOUT)?, url: url.trim_end_matches('/').to_owned(), key })
     }
 
     pub(crate) async fn identity_info(&self) -> Result<IdentityInfo, Failure> {
@@ -153,6 +135,29 @@ impl RestClient {
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
         self.http.request(method, format!("{}/{PREFIX}/{path}", self.url)).header("X-API-KEY", self.key.expose())
     }
+}
+
+/// An HTTP client for this machine, so neither proxies nor authorities matter.
+///
+/// # Errors
+/// A failure if the client cannot be set up.
+pub(crate) fn on_this_machine(read_timeout: Duration) -> Result<reqwest::Client, Failure> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let unusable = |error: &dyn std::error::Error| Failure::general(format!("no HTTP client: {}", with_sources(error)));
+    let tls = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| unusable(&error))?
+        .with_root_certificates(RootCertStore::empty())
+        .with_no_client_auth();
+    reqwest::Client::builder()
+        .tls_backend_preconfigured(tls)
+        .no_proxy()
+        // What is sent would go along.
+        .redirect(reqwest::redirect::Policy::none())
+        .connect_timeout(CONNECT_TIMEOUT)
+        .read_timeout(read_timeout)
+        .build()
+        .map_err(|error| unusable(&error))
 }
 
 /// A file on its way to a node.

@@ -3,6 +3,7 @@
 mod acted_on;
 mod destination;
 mod name;
+pub(crate) mod place;
 mod reference;
 
 pub(crate) use destination::{Destination, Saved, announce};
