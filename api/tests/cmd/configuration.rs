@@ -13,9 +13,10 @@ fn print_config(sandbox: &Sandbox, args: &[&str], environment: &[(&str, &str)]) 
 #[test]
 fn the_command_line_beats_the_environment_beats_the_file_beats_the_defaults() {
     let sandbox = Sandbox::new();
-    sandbox.file("config.json", r#"{"modules": {"sync": {"interval": 1, "enabled": true}}}"#);
+    let file = sandbox.file("config.json", r#"{"modules": {"sync": {"interval": 1, "enabled": true}}}"#);
     let sync = |args: &[&str], environment: &[(&str, &str)]| {
-        print_config(&sandbox, args, environment).json()["modules"]["sync"].clone()
+        let args = [&["--config", &file], args].concat();
+        print_config(&sandbox, &args, environment).json()["modules"]["sync"].clone()
     };
     assert_eq!(sync(&[], &[]), json!({"enabled": true, "interval": 1}));
     let environment = [("modules__sync__interval", "2"), ("SYNC_ENABLED", "false")];
@@ -26,7 +27,6 @@ fn the_command_line_beats_the_environment_beats_the_file_beats_the_defaults() {
 #[test]
 fn another_file_can_be_named_in_both_ways() {
     let sandbox = Sandbox::new();
-    sandbox.file("config.json", r#"{"unknown": 1}"#);
     sandbox.file("other.json", r#"{"enlace": {"listen": "127.0.0.1:7"}}"#);
     let listen = |ended: Ended| ended.json()["enlace"]["listen"].clone();
     assert_eq!(listen(print_config(&sandbox, &["--config", "other.json"], &[])), "127.0.0.1:7");
@@ -35,12 +35,50 @@ fn another_file_can_be_named_in_both_ways() {
 }
 
 #[test]
+fn a_file_in_the_working_directory_is_not_read_but_told_of() {
+    let sandbox = Sandbox::new();
+    let stranger = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    stranger.set_nonblocking(true).unwrap();
+    let url = format!("http://localhost:{}", stranger.local_addr().unwrap().port());
+    sandbox.file("config.json", format!(r#"{{"transportLibrary": {{"baseUrl": "{url}"}}}}"#));
+    let serve = ["serve", "--data-dir", "d", "--listen", "127.0.0.1:0", "--backbone-listen", "127.0.0.1:0"];
+    let serving = sandbox.serve(&serve);
+    assert_ne!(serving.text("/backbone/url"), url);
+    assert!(serving.line.get("configurationFile").is_none());
+    let talk = serving.stop().stderr;
+    let warning: Value = serde_json::from_str(talk.lines().next().unwrap()).unwrap();
+    assert_eq!(warning["warning"]["message"], "config.json in this directory is not read");
+    assert!(warning["warning"]["hint"].as_str().unwrap().contains("--config config.json"));
+    assert!(stranger.accept().is_err(), "the stranger was asked");
+    for args in [["files", "list"], ["tokens", "list"]] {
+        sandbox.run(&[&args[..], &["--data-dir", "d", "--json"]].concat()).json();
+    }
+    sandbox.file("config.json", "not even JSON");
+    sandbox.serve(&serve).stop();
+}
+
+#[test]
+fn the_file_that_was_read_is_told() {
+    let sandbox = Sandbox::new();
+    let file = sandbox.file("sub/other.json", r#"{"modules": {"sync": {"interval": 7}}}"#);
+    let told = std::path::Path::new(&file).canonicalize().unwrap().display().to_string();
+    let serve = ["serve", "--data-dir", "d", "--listen", "127.0.0.1:0", "--backbone-listen", "127.0.0.1:0"];
+    let serving = sandbox.serve(&[&serve[..], &["--config", "sub/other.json"]].concat());
+    assert_eq!(serving.text("/configurationFile"), told);
+    serving.stop();
+    let listed = sandbox.run(&["files", "list", "--data-dir", "d", "--config", "sub/other.json"]);
+    assert!(listed.stderr.contains(&format!("configuration from {told}")), "{listed:?}");
+    let doctor = sandbox.run(&["doctor", "--data-dir", "d", "--config", "sub/other.json"]);
+    assert!(doctor.stdout.contains(&told), "{doctor:?}");
+}
+
+#[test]
 fn secrets_are_masked_wherever_they_come_from() {
     let sandbox = Sandbox::new();
-    sandbox.file("config.json", r#"{"infrastructure": {"httpServer": {"apiKey": "planted-1"}}}"#);
+    let file = sandbox.file("config.json", r#"{"infrastructure": {"httpServer": {"apiKey": "planted-1"}}}"#);
     let environment = [("PLATFORM_CLIENT_SECRET", "planted-2"), ("PLATFORM_CLIENT_ID", "visible")];
     let key = "--infrastructure:httpServer:authentication:apiKey:keys:a:key=planted-3";
-    let ended = print_config(&sandbox, &[key], &environment);
+    let ended = print_config(&sandbox, &["--config", &file, key], &environment);
     let value: Value = ended.json();
     assert!(!ended.stdout.contains("planted"), "{}", ended.stdout);
     assert_eq!(value["transportLibrary"]["platformClientSecret"], "***");
@@ -53,7 +91,7 @@ fn secrets_are_masked_wherever_they_come_from() {
 fn an_unknown_key_is_refused_with_its_place_and_the_nearest_one() {
     let sandbox = Sandbox::new();
     sandbox.file("config.json", r#"{"transportLibrary": {"baseURL": "x"}}"#);
-    print_config(&sandbox, &[], &[])
+    print_config(&sandbox, &["--config", "config.json"], &[])
         .refused(2, &["transportLibrary.baseURL", "config.json", "transportLibrary.baseUrl"]);
     let sandbox = Sandbox::new();
     print_config(&sandbox, &["--enlace:lisen=1"], &[]).refused(2, &["on the command line", "enlace.listen"]);
@@ -65,8 +103,8 @@ fn a_key_from_the_configuration_opens_the_interface() {
     let sandbox = Sandbox::new();
     let key = "A-Good-Key-With-1234-Enough-Characters";
     sandbox.file("config.json", json!({"infrastructure": {"httpServer": {"apiKey": key}}}).to_string());
-    let serving =
-        sandbox.serve(&["serve", "--data-dir", "d", "--listen", "127.0.0.1:0", "--backbone-listen", "127.0.0.1:0"]);
+    let serve = ["serve", "--data-dir", "d", "--listen", "127.0.0.1:0", "--backbone-listen", "127.0.0.1:0"];
+    let serving = sandbox.serve(&[&serve[..], &["--config", "config.json"]].concat());
     let key_file = sandbox.file("key", key);
     #[cfg(unix)]
     {

@@ -3,10 +3,12 @@
 
 mod broken_lines;
 mod configuration;
+mod credentials;
 mod lost_stores;
 mod node_commands;
 mod proxy;
 mod receiving;
+mod recorder;
 mod refusals;
 mod sandbox;
 mod sharing;

@@ -31,12 +31,80 @@ fn names_that_try_tricks_are_written_inside_the_directory_and_cannot_be_run() {
         std::fs::create_dir(sandbox.path(&out)).unwrap();
         // Each start takes another port, and a receiver goes to another address only if told so.
         let backbone = shared.text("/backbone/url");
-        let received = sandbox.receive(shared.reference(), &["--output", &out, "--backbone", backbone]).json();
+        let options = ["--output", &out, "--backbone", backbone, "--change-backbone"];
+        let received = sandbox.receive(shared.reference(), &options).json();
         assert_eq!(sandbox.names(&out), [expected], "{name:?}");
         let mode = std::fs::metadata(received["savedTo"].as_str().unwrap()).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600, "{name:?}");
         shared.stop();
     }
+}
+
+#[test]
+fn names_that_programs_act_on_get_a_suffix_unless_the_receiver_asks_for_them() {
+    let sandbox = Sandbox::new();
+    let shared = sandbox.share(&sandbox.file("in/config.json", "{}"), &[]);
+    let received = sandbox.run(&["receive", shared.reference(), "--data-dir", "receiver"]);
+    assert_eq!(received.code, 0, "{received:?}");
+    let words = "saved as config.json.received, because programs act on a file named config.json";
+    assert!(received.stderr.contains(words) && received.stderr.contains("--output FILE"), "{received:?}");
+    assert!(sandbox.path("config.json.received").is_file() && !sandbox.path("config.json").exists());
+    let id = sandbox.run(&["files", "list", "--data-dir", "receiver", "--json"]).json()[0]["id"].clone();
+    std::fs::create_dir(sandbox.path("out")).unwrap();
+    let download = ["files", "download", id.as_str().unwrap(), "--data-dir", "receiver", "--output", "out", "--json"];
+    let saved = sandbox.run(&download).json();
+    assert!(saved["savedTo"].as_str().unwrap().ends_with("/out/config.json.received"), "{saved}");
+    sandbox.receive(shared.reference(), &["--output", "out/config.json"]).json();
+    assert_eq!(sandbox.names("out"), ["config.json", "config.json.received"]);
+}
+
+#[test]
+fn json_for_a_terminal_holds_no_character_that_steers_it() {
+    let sandbox = Sandbox::new();
+    let backbone = sandbox.serve(&["backbone", "--listen", "127.0.0.1:0", "--data-dir", "b"]);
+    let file = sandbox.file("in/x\u{202e}fdp\u{9b}31m.txt", "hello");
+    let at = ["--backbone", backbone.text("/url"), "--data-dir", "sender", "--json"];
+    let title = "a\u{85}\u{2066}b";
+    let uploaded = sandbox.run(&[&["files", "upload", &file, "--title", title][..], &at].concat());
+    assert_eq!((&uploaded.json()["title"], uploaded.stdout.contains("\\u2066")), (&title.into(), true));
+    let listed = sandbox.run(&[&["files", "list"][..], &at].concat());
+    let failed = sandbox.run(&["files", "delete", "x\u{202e}\u{9b}", "--data-dir", "sender", "--json"]);
+    for text in [&uploaded.stdout, &listed.stdout, &failed.stderr] {
+        let steers = |c: char| c.is_control() && c != '\n' || ('\u{202a}'..='\u{2069}').contains(&c);
+        assert!(!text.is_empty() && !text.contains(steers), "{text:?}");
+    }
+}
+
+#[test]
+fn addresses_that_only_this_network_reaches_are_asked_for() {
+    use std::io::{Read, Write};
+    let sandbox = Sandbox::new();
+    let shared = sandbox.share(&sandbox.file("a.txt", "hello"), &[]);
+    let (backbone, reference) = (shared.text("/backbone/url").to_owned(), shared.reference());
+    for place in ["https://10.0.0.1", "https://169.254.169.254", "https://[fd00::1]:8443", "https://[::ffff:7f00:1]"] {
+        let refused = sandbox.receive(&reference.replace(&backbone, place), &["--output", "x"]);
+        refused.refused(4, &[place, "private network", "--allow-private"]);
+    }
+    // Something on this machine that is not a backbone.
+    let other = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://localhost:{}", other.local_addr().unwrap().port());
+    let asked = std::thread::spawn(move || {
+        let mut request = [0; 4096];
+        let (mut connection, _) = other.accept().unwrap();
+        let count = connection.read(&mut request).unwrap();
+        connection.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nhi").unwrap();
+        other.set_nonblocking(true).unwrap();
+        (String::from_utf8_lossy(&request[..count]).into_owned(), other)
+    });
+    let refused = sandbox.receive(&reference.replace(&backbone, &url), &["--output", "x"]);
+    refused.refused(4, &[&url, "no backbone answers", "--allow-private"]);
+    let (request, other) = asked.join().unwrap();
+    assert!(request.starts_with("GET /api/v2/Version "), "{request}");
+    assert!(other.accept().is_err(), "it was asked once more");
+    let allowed = sandbox.receive(&reference.replace(&backbone, "https://127.0.0.1:1"), &["--allow-private"]);
+    allowed.refused(5, &["backbone"]);
+    // What `share` puts on this machine needs no permission.
+    sandbox.receive(reference, &["--output", "x"]).json();
 }
 
 #[test]
@@ -146,7 +214,11 @@ fn a_reference_cannot_lead_an_identity_and_its_secrets_to_another_backbone() {
     stranger.set_nonblocking(true).unwrap();
     let url = format!("http://localhost:{}", stranger.local_addr().unwrap().port());
     let lure = here.reference().replace(&home, &url);
-    sandbox.receive(&lure, &["--output", "y"]).refused(4, &["lives at", &home, "--backbone"]);
+    sandbox.receive(&lure, &["--output", "y"]).refused(4, &["lives at", &home, "--change-backbone"]);
+    // Naming the stranger is not yet a consent to send the login there.
+    sandbox
+        .receive(&lure, &["--output", "y", "--backbone", &url])
+        .refused(4, &["lives at", &home, "--change-backbone"]);
     assert!(stranger.accept().is_err(), "the stranger was asked");
     here.stop();
     // The sender's own directory, whose backbone is embedded.

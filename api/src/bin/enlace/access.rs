@@ -7,8 +7,9 @@ use serde_json::{Map, Value, json};
 use tokio::io::AsyncRead;
 
 use crate::commands::terms::Terms;
-use crate::failure::Failure;
-use crate::node::{Node, Plan};
+use crate::failure::{Failure, Kind};
+use crate::home::same;
+use crate::node::{Node, Plan, WhichBackbone};
 use crate::output::Output;
 use crate::progress::Progress;
 use crate::reach::{Reached, reach};
@@ -74,6 +75,11 @@ impl Access {
         match reach(&plan.dir, output).await? {
             Reached::Held(held) => Ok(Self::Here(Box::new(Node::start_in(held, plan).await?))),
             Reached::Served(running) => {
+                if let WhichBackbone::At(url) = &plan.backbone
+                    && !same(url, &running.backbone_url)
+                {
+                    return Err(serves_another(&plan, url, &running));
+                }
                 let key = api_key::load(plan.settings.api_key_file.as_ref().unwrap_or(&running.api_key_file))?;
                 Ok(Self::There { client: RestClient::new(&running.rest_url, key)?, running })
             }
@@ -128,14 +134,6 @@ impl Access {
                 Ok(node.runtime.files().get_or_load_file(request).await?)
             }
             Self::There { client, .. } => client.load_peer_file(reference, password).await,
-        }
-    }
-
-    /// The backbone of the node.
-    pub(crate) fn backbone_url(&self) -> &str {
-        match self {
-            Self::Here(node) => &node.backbone_url,
-            Self::There { running, .. } => &running.backbone_url,
         }
     }
 
@@ -310,6 +308,12 @@ fn rest_content(response: reqwest::Response) -> Result<Content, Failure> {
     let length = response.content_length().unwrap_or(0);
     let stream = response.bytes_stream().map_err(std::io::Error::other);
     Ok(Content { length, reader: Box::pin(tokio_util::io::StreamReader::new(stream)) })
+}
+
+fn serves_another(plan: &Plan, url: &str, running: &Running) -> Failure {
+    let (dir, pid, theirs) = (plan.dir.path().display(), running.pid, &running.backbone_url);
+    Failure::new(Kind::Refused, format!("process {pid} serves {dir} with the backbone {theirs}, not with {url}"))
+        .hint("leave the backbone out, stop that process, or use another directory with --data-dir DIR")
 }
 
 /// An id given on the command line.

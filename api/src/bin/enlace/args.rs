@@ -74,10 +74,10 @@ pub(crate) enum Command {
 /// Which configuration, and which backbone.
 #[derive(Debug, Default, Args)]
 pub(crate) struct NodeOptions {
-    /// Configuration file (JSON)
+    /// Configuration file (JSON); no other file is read
     #[arg(long, value_name = "FILE", env = "CUSTOM_CONFIG_LOCATION", help_heading = "Node")]
     pub(crate) config: Option<PathBuf>,
-    /// Backbone to use instead of an embedded one
+    /// Backbone to use instead of an embedded one; an identity stays at the one where it was created
     #[arg(long, value_name = "URL", env = "ENLACE_BACKBONE", help_heading = "Node")]
     pub(crate) backbone: Option<String>,
     /// OAuth client at the backbone
@@ -89,6 +89,10 @@ pub(crate) struct NodeOptions {
     /// Allow http to a backbone on another machine
     #[arg(long, help_heading = "Node")]
     pub(crate) allow_plain_http: bool,
+    /// Send the identity's login to the given backbone although the identity lives at another one, and use it from now on
+    // An option only: neither a file nor the environment may confirm what they ask for.
+    #[arg(long, help_heading = "Node")]
+    pub(crate) change_backbone: bool,
 }
 
 /// The OAuth client at a backbone.

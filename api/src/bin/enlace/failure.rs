@@ -209,9 +209,10 @@ fn classify(code: &str) -> (Kind, Option<&'static str>) {
         "error.transport.general.noIdentityFound" => {
             (Kind::Local, Some("this data directory has no identity, and the configuration forbids to create one"))
         }
-        "error.transport.general.platformClientInvalid" => {
-            (Kind::Refused, Some("the backbone does not know this OAuth client; give --client-file FILE"))
-        }
+        "error.transport.general.platformClientInvalid" => (
+            Kind::Refused,
+            Some("the backbone does not know this OAuth client; give --client-file FILE --backbone URL"),
+        ),
         "error.transport.request.noAuthGrant" => (
             Kind::Refused,
             Some("was this data directory made with another backbone? `enlace doctor` looks for the reason"),

@@ -2,10 +2,13 @@
 //!
 //! References carry the backbone's address, so an embedded backbone has to come back at the same port.
 
+use std::path::Path;
+
 use serde::{Deserialize, Serialize};
 
 use crate::data_dir::{self, DataDir};
 use crate::failure::Failure;
+use crate::home::Home;
 
 /// Its name in a data directory; written after a start that succeeded, never before the store is on disk.
 pub(crate) const FILE: &str = "start.json";
@@ -34,9 +37,9 @@ impl Memory {
     }
 
     /// Where the identity lives; `None` before the first start.
-    pub(crate) fn home(&self) -> Option<String> {
-        let embedded = || self.backbone_port.map(|port| format!("http://localhost:{port}"));
-        self.backbone_url.clone().or_else(embedded)
+    pub(crate) fn home(&self) -> Option<Home> {
+        let embedded = || self.backbone_port.map(Home::Embedded);
+        self.backbone_url.clone().map(Home::At).or_else(embedded)
     }
 
     /// What the directory remembers.
@@ -46,10 +49,7 @@ impl Memory {
     pub(crate) fn recall(dir: &DataDir) -> Result<Self, Failure> {
         let path = dir.join(FILE);
         let Some(text) = data_dir::read_private(&path, MAX_FILE_SIZE)? else { return Ok(Self::default()) };
-        serde_json::from_str(&text).map_err(|error| {
-            Failure::local(format!("{} is damaged: {error}", path.display()))
-                .hint("delete it; the ports are then chosen anew, and references to the old ones stop working")
-        })
+        parse(&path, &text)
     }
 
     /// Remembers.
@@ -60,6 +60,18 @@ impl Memory {
         let text = serde_json::to_vec_pretty(self).map_err(|error| Failure::general(error.to_string()))?;
         data_dir::write_private(&dir.join(FILE), &text)
     }
+}
+
+/// Reads the content of a file of this form.
+///
+/// # Errors
+/// A failure that names the file.
+pub(crate) fn parse(path: &Path, text: &str) -> Result<Memory, Failure> {
+    serde_json::from_str(text).map_err(|error| {
+        Failure::local(format!("{} is damaged: {error}", path.display())).hint(
+            "restore it from a backup; without it nobody knows at which backbone the identity lives and at which ports",
+        )
+    })
 }
 
 #[cfg(test)]

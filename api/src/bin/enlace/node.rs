@@ -15,6 +15,7 @@ pub(crate) use plan::{Plan, WhichBackbone, configuration};
 use crate::config::Settings;
 use crate::data_dir::{DataDir, Held};
 use crate::failure::{Failure, Kind};
+use crate::home::Home;
 use crate::memory::{self, Memory};
 use crate::port;
 
@@ -49,6 +50,7 @@ impl Node {
     /// As [`Node::start`].
     pub(crate) async fn start_in(held: Held, plan: Plan) -> Result<Self, Failure> {
         plan.is_first_start()?;
+        plan.check_home()?;
         let mut memory = Memory::recall(&plan.dir)?;
         let client = plan.client()?;
         let backbone = match &plan.backbone {
@@ -62,6 +64,11 @@ impl Node {
             (Some(backbone), _) => backbone.url(),
             (None, WhichBackbone::Embedded { .. }) => unreachable!("an embedded backbone was just started"),
         };
+        let is_begun = Home::of(&plan.dir)?.is_none();
+        if is_begun {
+            let home = backbone.as_ref().map(|backbone| Home::Embedded(backbone.local_addr().port()));
+            home.unwrap_or_else(|| Home::At(backbone_url.clone())).begin(&plan.dir)?;
+        }
         match start_runtime(&plan, &held, &backbone_url, &client).await {
             Ok(runtime) => {
                 let node = Self { runtime, backbone_url, backbone, held };
@@ -74,6 +81,10 @@ impl Node {
                 Ok(node)
             }
             Err(failure) => {
+                // With any other reason than the disk no identity was created, so another backbone may be asked next time.
+                if is_begun && failure.kind != Kind::Local {
+                    Home::settle(&plan.dir);
+                }
                 stop_backbone(backbone).await;
                 Err(failure)
             }
@@ -203,9 +214,8 @@ fn runtime_config(plan: &Plan, backbone_url: &str, client: &Client) -> Config {
 async fn remember(plan: &Plan, mut memory: Memory, client: &Client, runtime: &Runtime) -> Result<(), Failure> {
     match &plan.backbone {
         WhichBackbone::At(url) => {
-            let moved = memory.backbone_url.as_ref().is_some_and(|before| before != url);
             // A backbone that does not know the identity is not its home, and what works there stays remembered.
-            if moved && !runtime.account().health().await.backbone_authentication {
+            if plan.is_leaving() && !runtime.account().health().await.backbone_authentication {
                 return Ok(());
             }
             memory.backbone_url = Some(url.clone());
@@ -216,5 +226,6 @@ async fn remember(plan: &Plan, mut memory: Memory, client: &Client, runtime: &Ru
     if memory != Memory::recall(&plan.dir)? {
         memory.keep(&plan.dir)?;
     }
+    Home::settle(&plan.dir);
     Ok(())
 }

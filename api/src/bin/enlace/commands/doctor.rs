@@ -8,12 +8,10 @@ use serde_json::json;
 use super::Context;
 use crate::args::{NodeOptions, ServerOptions};
 use crate::failure::{Failure, Kind};
-use crate::node::Plan;
 use crate::output::{printable, table};
-use crate::platform::Purpose;
 pub(crate) use checks::{Finding, Verdict};
 
-/// Look for what is wrong: data directory, permissions, store, backbone, clock, ports.
+/// Look for what is wrong: configuration, data directory, permissions, store, backbone, clock, ports.
 ///
 /// Ends with exit code 1 if something is wrong.
 #[derive(Debug, Args)]
@@ -29,7 +27,7 @@ pub(crate) struct DoctorArgs {
 
 /// Runs it.
 pub(crate) async fn run(mut context: Context, args: DoctorArgs) -> Result<(), Failure> {
-    let plan = Plan::new(context.settings(&args.node, &args.server)?, Purpose::Node)?;
+    let plan = context.plan(context.configuration(&args.node, &args.server)?, &args.node)?;
     let findings = context.interrupt.or(checks::all(plan, context.output)).await?;
     let value: Vec<_> = findings.iter().map(finding_json).collect();
     context.output.data(&value, || table(&findings.iter().map(row).collect::<Vec<_>>()));

@@ -159,7 +159,7 @@ pub(crate) async fn run(mut context: Context, args: FilesArgs) -> Result<(), Fai
 }
 
 async fn upload(mut context: Context, args: UploadArgs) -> Result<(), Failure> {
-    let limit = context.settings(&args.node, &ServerOptions::default())?.max_file_size;
+    let limit = context.configuration(&args.node, &ServerOptions::default())?.settings()?.max_file_size;
     let new = NewFile {
         source: SourceFile::open(&args.file, limit)?,
         mimetype: args.mimetype,

@@ -14,11 +14,11 @@ pub(crate) mod tokens;
 
 use crate::access::Access;
 use crate::args::{Cli, Command, Global, NodeOptions, ServerOptions};
-use crate::config::Settings;
+use crate::config::Configuration;
 use crate::failure::Failure;
 use crate::interrupt::Interrupt;
 use crate::node::{Plan, configuration};
-use crate::output::Output;
+use crate::output::{Output, printable};
 use crate::platform::Purpose;
 
 /// What every command gets.
@@ -59,9 +59,19 @@ pub(crate) async fn run(cli: Cli, overrides: Vec<(String, String)>, output: Outp
 }
 
 impl Context {
-    /// The settings of a node from options and configuration.
-    pub(crate) fn settings(&self, node: &NodeOptions, server: &ServerOptions) -> Result<Settings, Failure> {
-        Ok(configuration(&self.global, node, server, &self.overrides, false)?.settings()?)
+    /// The configuration of a node from all sources.
+    pub(crate) fn configuration(&self, node: &NodeOptions, server: &ServerOptions) -> Result<Configuration, Failure> {
+        configuration(&self.global, node, server, &self.overrides)
+    }
+
+    /// What a command is going to do with a node. Says which file the configuration is from.
+    pub(crate) fn plan(&self, configuration: Configuration, node: &NodeOptions) -> Result<Plan, Failure> {
+        if let Some(file) = &configuration.file {
+            self.output.talk(format!("configuration from {}", printable(&file.display().to_string())));
+        }
+        let plan = Plan::new(configuration, Purpose::Node, node.change_backbone)?;
+        plan.warn_of_unused_client(self.output)?;
+        Ok(plan)
     }
 
     /// Finds or starts the node, does the work, and stops what was started, whatever came of it.
@@ -70,7 +80,7 @@ impl Context {
         node: &NodeOptions,
         work: impl AsyncFnOnce(&Access) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
-        let plan = Plan::new(self.settings(node, &ServerOptions::default())?, Purpose::Node)?;
+        let plan = self.plan(self.configuration(node, &ServerOptions::default())?, node)?;
         let access = self.interrupt.or(Access::open(plan, self.output)).await?;
         let result = self.interrupt.or(work(&access)).await;
         let closed = access.close().await;

@@ -12,21 +12,24 @@ use crate::access::Access;
 use crate::args::{ClientOptions, Global, NodeOptions, ServerOptions};
 use crate::data_dir::DataDir;
 use crate::failure::{Failure, Kind};
-use crate::memory::Memory;
+use crate::home::{Home, same};
 use crate::node::{Plan, WhichBackbone, configuration};
 use crate::output::{bytes, printable};
 use crate::passwords::KnownPassword;
 use crate::platform::Purpose;
 use crate::progress::Progress;
-use crate::receive::{Destination, Incoming, Saved, announce};
+use crate::receive::{Destination, Incoming, Saved, announce, place};
 
+/// Names the backbone of references that do not.
+const BACKBONE_VARIABLE: &str = "ENLACE_BACKBONE";
 /// Largest file that is fetched without --max-size.
 const DEFAULT_MAX_SIZE: u64 = 1024 * 1024 * 1024;
 
 /// Load a file by its reference, verify it, and write it here.
 ///
-/// The first use creates an identity of its own at the backbone that the reference names. The name is the sender's,
-/// made safe. Nothing is overwritten unless --force says so, and a file that does not arrive whole leaves nothing.
+/// The first use creates an identity of its own at the backbone that the reference names, as the public client unless
+/// --backbone or ENLACE_BACKBONE names the same backbone. The file gets the sender's name, made safe, unless --output names
+/// it. Nothing is overwritten unless --force says so, and a file that does not arrive whole leaves nothing.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
     enlace receive 'http://localhost:4710/r/TOK…#…'\n  \
@@ -48,14 +51,22 @@ pub(crate) struct ReceiveArgs {
     max_size: u64,
     #[command(flatten)]
     password: KnownPassword,
-    /// Backbone to ask, if the reference does not name one
-    #[arg(long, value_name = "URL", env = "ENLACE_BACKBONE", help_heading = "Node")]
+    /// Backbone to ask, whatever the reference names; ENLACE_BACKBONE is asked if the reference names none
+    #[arg(long, value_name = "URL", help_heading = "Node")]
     backbone: Option<String>,
     #[command(flatten)]
     client: ClientOptions,
     /// Allow http to a backbone on another machine
     #[arg(long, help_heading = "Node")]
     allow_plain_http: bool,
+    /// Go to an address of this machine or of a private network that only the reference names
+    ///
+    /// A backbone on this machine needs no permission.
+    #[arg(long, help_heading = "Node")]
+    allow_private: bool,
+    /// Send the identity's login to the given backbone although the identity lives at another one, and use it from now on
+    #[arg(long, help_heading = "Node")]
+    change_backbone: bool,
 }
 
 /// Runs it.
@@ -66,9 +77,18 @@ pub(crate) async fn run(mut context: Context, args: ReceiveArgs) -> Result<(), F
         Destination::choose(Some(output), "", args.force)?;
     }
     let plan = plan(&context.global, &args, &incoming)?;
+    if let WhichBackbone::At(url) = &plan.backbone
+        && !plan.backbone_is_configured
+        && !Home::of(&plan.dir)?.is_some_and(|home| home.is(url))
+    {
+        place::check(url, args.allow_private).await?;
+    }
+    plan.warn_of_unused_client(context.output)?;
     let password = args.password.for_reference(incoming.password.as_deref())?;
     let dir = plan.dir.clone();
-    let access = context.interrupt.or(open(plan, context.output)).await?;
+    let backbone = plan.backbone.clone();
+    let access = context.interrupt.or(Access::open(plan, context.output)).await;
+    let access = access.map_err(|failure| without_guests(failure, &backbone))?;
     let progress = Progress::new(context.output);
     let result =
         context.interrupt.or(receive(&access, &dir, &args, &incoming, password, &progress, context.output)).await;
@@ -83,59 +103,45 @@ pub(crate) async fn run(mut context: Context, args: ReceiveArgs) -> Result<(), F
     Ok(())
 }
 
-/// A process that serves the directory is asked, unless it has another backbone than the one that is asked for.
-async fn open(plan: Plan, output: crate::output::Output) -> Result<Access, Failure> {
-    let (dir, backbone) = (plan.dir.clone(), plan.backbone.clone());
-    let access = Access::open(plan, output).await?;
-    match backbone {
-        WhichBackbone::At(url) if url != access.backbone_url() => {
-            let home = access.backbone_url().to_owned();
-            access.close().await?;
-            Err(Failure::new(Kind::Refused, format!("the reference is for the backbone {url}, not for yours"))
-                .hint(home_hint(&dir, &home)))
-        }
-        _ => Ok(access),
-    }
-}
-
-/// The receiver's own plan: no configuration file, the backbone of the reference.
+/// The receiver's own plan: no configuration file, and the backbone of the reference unless an option names another one.
+///
+/// Environment and options may hold an OAuth client that was made for a certain backbone. Only a backbone that the user names
+/// gets it: the reference is the sender's, who would collect clients otherwise.
 fn plan(global: &Global, args: &ReceiveArgs, incoming: &Incoming) -> Result<Plan, Failure> {
     let mut node = NodeOptions {
-        backbone: args.backbone.clone(),
+        backbone: args.backbone.clone().or_else(|| std::env::var(BACKBONE_VARIABLE).ok()),
         client: ClientOptions { client: args.client.client.clone(), client_file: args.client.client_file.clone() },
         allow_plain_http: args.allow_plain_http,
         ..NodeOptions::default()
     };
-    let settings = |global: &Global, node: &NodeOptions| {
-        Ok::<_, Failure>(configuration(global, node, &ServerOptions::default(), &[], false)?.settings()?)
-    };
-    // What the user says of the backbone, in the environment too, comes before what the sender says.
-    node.backbone = settings(global, &node)?.backbone_url;
-    let chosen_by_sender = node.backbone.is_none();
-    node.backbone = node.backbone.or_else(|| incoming.backbone_url.clone());
+    let merged = |global: &Global, node: &NodeOptions| configuration(global, node, &ServerOptions::default(), &[]);
+    let configured = merged(global, &node)?.settings()?.backbone_url;
+    if args.backbone.is_none() {
+        node.backbone = incoming.backbone_url.clone().or_else(|| configured.clone());
+    }
     let global = receiver_global(global, node.backbone.as_deref())?;
-    let plan = Plan::new(settings(&global, &node)?, Purpose::Receiver)?;
+    let mut plan = Plan::new(merged(&global, &node)?, Purpose::Receiver, args.change_backbone)?;
     match &plan.backbone {
-        WhichBackbone::At(url) if chosen_by_sender => stay_at_home(&plan, url).map(|()| plan),
-        WhichBackbone::At(_) => Ok(plan),
+        WhichBackbone::At(url) => {
+            plan.backbone_is_configured = configured.is_some_and(|configured| same(&configured, url));
+            Ok(plan)
+        }
+        WhichBackbone::Embedded { .. } if node.backbone.is_some() => Ok(plan),
         WhichBackbone::Embedded { .. } => Err(Failure::usage("the reference does not say which backbone to ask")
             .hint("use its URL form, or say which with --backbone URL")),
     }
 }
 
-/// A login shows the device's secrets to the backbone, so a sender must not be able to lead an identity to another one
-/// than its own.
-fn stay_at_home(plan: &Plan, url: &str) -> Result<(), Failure> {
-    match Memory::recall(&plan.dir)?.home() {
-        Some(home) if home != url => {
-            Err(Failure::new(Kind::Refused, format!("the reference is for the backbone {url}, not for yours")).hint(
-                format!(
-                    "{}; if you know that both are one backbone, add --backbone {url}",
-                    home_hint(&plan.dir, &home)
-                ),
+/// A backbone that only the reference names is asked as the public client, which not every backbone knows.
+fn without_guests(failure: Failure, backbone: &WhichBackbone) -> Failure {
+    match backbone {
+        WhichBackbone::At(url) if failure.code.as_deref() == Some("error.transport.general.platformClientInvalid") => {
+            let message = format!("{url} does not know the OAuth client, or does not take guests");
+            Failure { message, ..failure }.hint(format!(
+                "ask whoever runs that backbone for an OAuth client, and add --client-file FILE --backbone {url}"
             ))
         }
-        _ => Ok(()),
+        _ => failure,
     }
 }
 
@@ -180,8 +186,8 @@ async fn receive(
 /// The backbone says "not found" for a wrong password and for the wrong identity, too; here we know what was asked for.
 async fn explain(failure: Failure, incoming: &Incoming, access: &Access, dir: &DataDir) -> Failure {
     if failure.code.as_deref() == Some("error.transport.request.noAuthGrant") {
-        let home = Memory::recall(dir).ok().and_then(|memory| memory.home());
-        return failure.hint(home_hint(dir, home.as_deref().unwrap_or("another backbone")));
+        let home = Home::of(dir).ok().flatten().map_or_else(|| "another backbone".to_owned(), |home| home.url());
+        return failure.hint(home_hint(dir, &home));
     }
     let ours = match access.who().await {
         Ok(who) => who.identity.address.to_string(),

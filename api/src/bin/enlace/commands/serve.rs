@@ -1,5 +1,6 @@
 //! `enlace serve`: a node with its REST API, until it is told to stop.
 
+use std::path::Path;
 use std::time::Duration;
 
 use clap::Args;
@@ -11,15 +12,14 @@ use tokio::task::JoinHandle;
 use super::{Context, shape};
 use crate::args::{NodeOptions, ServerOptions};
 use crate::failure::Failure;
-use crate::node::{Node, Plan, configuration};
-use crate::platform::Purpose;
+use crate::node::Node;
+use crate::output::escaped;
 use crate::server::Served;
 
 /// Run a node with its REST API.
 ///
 /// Without a configured backbone it starts one of its own on this machine. Configuration comes from the command line
-/// (`--a:b=c`), the environment (`a__b=c`), and a file (`--config`, else config.json if it is there), the strongest
-/// first.
+/// (`--a:b=c`), the environment (`a__b=c`), and the file that `--config` names, the strongest first.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
     enlace serve\n  \
@@ -36,24 +36,26 @@ pub(crate) struct ServeArgs {
     server: ServerOptions,
 }
 
+/// Earlier versions read this file from the working directory.
+const FORMER_CONFIG_FILE: &str = "config.json";
+
 /// Runs it.
 pub(crate) async fn run(mut context: Context, args: ServeArgs) -> Result<(), Failure> {
-    let configuration = configuration(&context.global, &args.node, &args.server, &context.overrides, true)?;
-    let settings = configuration.settings()?;
+    if args.node.config.is_none() && Path::new(FORMER_CONFIG_FILE).exists() {
+        let message = format!("{FORMER_CONFIG_FILE} in this directory is not read");
+        context.output.warning(&message, &format!("if it is yours, add --config {FORMER_CONFIG_FILE}"));
+    }
+    let configuration = context.configuration(&args.node, &args.server)?;
+    let masked = configuration.masked();
     if args.print_config {
-        let masked = configuration.masked();
-        context.output.data(&masked, || serde_json::to_string_pretty(&masked).unwrap_or_default());
+        context.output.data(&masked, || escaped(&serde_json::to_string_pretty(&masked).unwrap_or_default()));
         return Ok(());
     }
-    let plan = Plan::new(settings.clone(), Purpose::Node)?;
+    let plan = context.plan(configuration, &args.node)?;
+    let (settings, file) = (plan.settings.clone(), plan.configuration_file.clone());
     let node = context.interrupt.or(Node::start(plan)).await?;
-    let result = serve(
-        &mut context,
-        &node,
-        Served::start(&node, &settings, configuration.masked()).await,
-        settings.sync_interval,
-    )
-    .await;
+    let served = Served::start(&node, &settings, masked).await;
+    let result = serve(&mut context, &node, served, file.as_deref(), settings.sync_interval).await;
     node.stop().await?;
     result
 }
@@ -62,15 +64,19 @@ async fn serve(
     context: &mut Context,
     node: &Node,
     served: Result<Served, Failure>,
+    configuration_file: Option<&Path>,
     sync_interval: Option<Duration>,
 ) -> Result<(), Failure> {
     let served = served?;
     let address = node.runtime.account().identity_info().await?.address;
-    let value = json!({
+    let mut value = json!({
         "identity": { "address": address },
         "rest": served.json(),
         "backbone": { "url": node.backbone_url },
     });
+    if let Some(file) = configuration_file {
+        value["configurationFile"] = json!(file.to_string_lossy());
+    }
     context.output.data(&value, || {
         let rest = served.url().map_or_else(|| "off".to_owned(), |url| format!("{url}/api/v2"));
         shape::labelled(&[
@@ -80,6 +86,7 @@ async fn serve(
             ("Backbone", node.backbone_url.clone()),
         ])
     });
+    served.warn(context.output);
     context.output.talk("serving until Ctrl-C");
     let sync = sync_interval.map(|interval| Sync::start(node.runtime.clone(), interval));
     context.interrupt.asked().await;

@@ -15,9 +15,8 @@ use super::terms::{Terms, TermsOptions};
 use crate::access::{Access, NewFile};
 use crate::args::{NodeOptions, ServerOptions};
 use crate::failure::Failure;
-use crate::node::{Node, Plan};
+use crate::node::Node;
 use crate::output::{Output, bytes};
-use crate::platform::Purpose;
 use crate::progress::Progress;
 use crate::server::Served;
 use crate::source_file::{SourceFile, media_type};
@@ -50,10 +49,11 @@ pub(crate) struct ShareArgs {
 
 /// Runs it.
 pub(crate) async fn run(mut context: Context, args: ShareArgs) -> Result<(), Failure> {
-    let settings = context.settings(&args.node, &args.server)?;
-    let source = SourceFile::open(&args.file, settings.max_file_size)?;
+    let configuration = context.configuration(&args.node, &args.server)?;
+    let source = SourceFile::open(&args.file, configuration.settings()?.max_file_size)?;
     let terms = args.terms.read(time::now())?;
-    let plan = Plan::new(settings.clone(), Purpose::Node)?;
+    let plan = context.plan(configuration, &args.node)?;
+    let settings = plan.settings.clone();
     let output = context.output;
     let node = context.interrupt.or(Node::start(plan)).await?;
     let served = match Served::start(&node, &settings, json!({})).await {
@@ -68,6 +68,7 @@ pub(crate) async fn run(mut context: Context, args: ShareArgs) -> Result<(), Fai
     if let Ok((file, token)) = &shared {
         let Access::Here(node) = &access else { unreachable!("made just above") };
         print(&context, &args, file, token, &served, node);
+        served.warn(output);
         context.interrupt.asked().await;
         context.output.talk("stopping");
     }

@@ -41,6 +41,8 @@ pub(crate) enum ConfigError {
 #[derive(Debug, Clone)]
 pub(crate) struct Configuration {
     values: Value,
+    /// The file that was read, if any.
+    pub(crate) file: Option<PathBuf>,
 }
 
 impl Configuration {
@@ -50,11 +52,15 @@ impl Configuration {
     /// [`ConfigError`] for the first key that is unknown, unsupported or of the wrong form.
     pub(crate) fn merge(layers: &[Layer]) -> Result<Self, ConfigError> {
         let mut values = Layer::defaults();
+        let mut file = None;
         for layer in layers.iter().rev() {
             check(layer)?;
             tree::merge(&mut values, &layer.values);
+            if let Origin::File(path) = &layer.origin {
+                file = Some(path.canonicalize().unwrap_or_else(|_| path.clone()));
+            }
         }
-        Ok(Self { values })
+        Ok(Self { values, file })
     }
 
     /// The typed form.

@@ -1,20 +1,19 @@
 //! What a start is going to do: options, configuration and memory brought together, before anything is started.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde_json::Value;
 
 use super::client::Client;
 use crate::args::{Global, NodeOptions, ServerOptions};
 use crate::config::{Configuration, Layer, Settings};
+use crate::confirm;
 use crate::data_dir::DataDir;
-use crate::failure::Failure;
-use crate::memory::Memory;
+use crate::failure::{Failure, Kind};
+use crate::home::{Home, same};
+use crate::output::Output;
 use crate::platform::{self, Purpose};
-
-/// Read by `serve` if it is there and no other file is named.
-const DEFAULT_CONFIG_FILE: &str = "config.json";
 
 /// Which backbone a node uses.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,51 +34,155 @@ pub(crate) enum WhichBackbone {
 pub(crate) struct Plan {
     /// Settings from all sources.
     pub(crate) settings: Settings,
+    /// The configuration file among them.
+    pub(crate) configuration_file: Option<PathBuf>,
     /// Where everything lies.
     pub(crate) dir: DataDir,
     /// Which backbone.
     pub(crate) backbone: WhichBackbone,
+    /// Whether the settings of this start name that backbone. If not, it is remembered, or somebody's reference names it,
+    /// and the settings' OAuth client is not meant for it.
+    pub(crate) backbone_is_configured: bool,
+    /// The backbone that the identity may leave for this one.
+    leaves: Option<Home>,
 }
 
 impl Plan {
-    /// From settings, for a purpose that decides on the default data directory.
+    /// From a configuration, for a purpose that decides on the default data directory. `change_backbone` is the consent to
+    /// send the identity's login to another backbone than that of its creation; without it a person at a terminal is asked.
     ///
     /// # Errors
-    /// A failure if the data directory cannot be used.
-    pub(crate) fn new(settings: Settings, purpose: Purpose) -> Result<Self, Failure> {
+    /// A failure if the data directory cannot be used, and one that names both backbones without that consent.
+    pub(crate) fn new(configuration: Configuration, purpose: Purpose, change_backbone: bool) -> Result<Self, Failure> {
+        let settings = configuration.settings()?;
         let path = match &settings.data_dir {
             Some(path) => path.clone(),
             None => platform::default_data_dir(purpose)?,
         };
         let dir = DataDir::open(path)?;
-        let remembered = Memory::recall(&dir)?;
-        let backbone = match (&settings.backbone_url, settings.backbone_listen, remembered.backbone_url) {
-            (Some(url), ..) => WhichBackbone::At(url.clone()),
-            // The identity lives there; at an embedded backbone nobody would know it.
-            (None, None, Some(url)) => WhichBackbone::At(url),
-            (None, listen, _) => WhichBackbone::Embedded { listen, guests: settings.backbone_guests },
+        let home = Home::of(&dir)?;
+        let backbone = WhichBackbone::choose(&settings, home.as_ref());
+        let mut plan = Self {
+            backbone_is_configured: settings.backbone_url.is_some(),
+            settings,
+            configuration_file: configuration.file,
+            dir,
+            backbone,
+            leaves: None,
         };
-        Ok(Self { settings, dir, backbone })
+        if let Err(refusal) = plan.stays_at(home.as_ref()) {
+            let agreed = match (&plan.backbone, &home) {
+                (WhichBackbone::At(url), Some(home)) => {
+                    change_backbone || confirm::confirmed(&home.question(&plan.dir, url))
+                }
+                _ => false,
+            };
+            if !agreed {
+                return Err(refusal);
+            }
+            plan.leaves = home;
+        }
+        Ok(plan)
     }
 
-    /// As whom to log in: what is configured, else what the last start used, else a client of our own at an embedded
-    /// backbone and the guest elsewhere.
+    /// Whether the identity stays at its backbone, or may leave it. The caller holds the data directory.
+    ///
+    /// # Errors
+    /// A failure that names both backbones.
+    pub(crate) fn check_home(&self) -> Result<(), Failure> {
+        self.stays_at(Home::of(&self.dir)?.as_ref())
+    }
+
+    fn stays_at(&self, home: Option<&Home>) -> Result<(), Failure> {
+        match (&self.backbone, home) {
+            (WhichBackbone::At(url), Some(home)) if !home.is(url) && self.leaves.as_ref() != Some(home) => {
+                Err(home.refusal(&self.dir, url))
+            }
+            (WhichBackbone::Embedded { .. }, Some(Home::At(url))) => Err(no_embedded_backbone(&self.dir, url)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether the identity leaves the backbone of its creation.
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.leaves.is_some()
+    }
+
+    /// As whom to log in: what is configured for this backbone, else what the last start used, else a client of our own at
+    /// an embedded backbone and the guest elsewhere.
     ///
     /// # Errors
     /// A failure if the remembered client cannot be read.
     pub(crate) fn client(&self) -> Result<Client, Failure> {
-        if let Some((id, secret)) = &self.settings.client {
-            return Ok(Client { id: id.clone(), secret: secret.clone() });
+        let is_embedded = matches!(self.backbone, WhichBackbone::Embedded { .. });
+        if let Some(client) = self.configured_client()
+            && (is_embedded || self.backbone_is_configured)
+        {
+            return Ok(client);
         }
-        match (Client::recall(&self.dir)?, &self.backbone) {
-            (Some(client), _) => Ok(client),
-            (None, WhichBackbone::Embedded { .. }) => Client::generate(),
-            (None, WhichBackbone::At(_)) => Ok(Client::guest()),
+        // The client of an embedded backbone's owner opens only that.
+        let leaves_embedded = matches!(self.leaves, Some(Home::Embedded(_)));
+        match Client::recall(&self.dir)?.filter(|_| !leaves_embedded) {
+            Some(client) => Ok(client),
+            None if is_embedded => Client::generate(),
+            None => Ok(Client::guest()),
+        }
+    }
+
+    /// Tells whoever configured an OAuth client that this backbone does not get it.
+    ///
+    /// # Errors
+    /// As [`Plan::client`].
+    pub(crate) fn warn_of_unused_client(&self, output: Output) -> Result<(), Failure> {
+        let (WhichBackbone::At(url), Some(configured)) = (&self.backbone, self.configured_client()) else {
+            return Ok(());
+        };
+        let used = self.client()?;
+        if used != configured {
+            let instead = match used == Client::guest() {
+                true => "the public client enlace-guest is used",
+                false => "that of the last start is used",
+            };
+            let message =
+                format!("the configured OAuth client is not sent to {url}, because no setting names it; {instead}");
+            output.warning(&message, &format!("if the client is for that backbone, add --backbone {url}"));
+        }
+        Ok(())
+    }
+
+    fn configured_client(&self) -> Option<Client> {
+        self.settings.client.as_ref().map(|(id, secret)| Client { id: id.clone(), secret: secret.clone() })
+    }
+}
+
+impl WhichBackbone {
+    /// The one that is asked for, else the one where the identity lives, else an embedded one.
+    fn choose(settings: &Settings, home: Option<&Home>) -> Self {
+        let embedded = Self::Embedded { listen: settings.backbone_listen, guests: settings.backbone_guests };
+        match (&settings.backbone_url, home) {
+            // As it was spelt at first: references carry it.
+            (Some(url), Some(Home::At(home))) if same(url, home) => Self::At(home.clone()),
+            // Its own one is started, not asked: whoever has its port meanwhile would get the login.
+            (Some(url), Some(home @ Home::Embedded(_))) if home.is(url) => embedded,
+            (Some(url), _) => Self::At(url.clone()),
+            // The identity lives there; at an embedded backbone nobody would know it.
+            (None, Some(Home::At(url))) if settings.backbone_listen.is_none() => Self::At(url.clone()),
+            (None, _) => embedded,
         }
     }
 }
 
-/// Merges options, `--a:b=c` settings, environment and file.
+fn no_embedded_backbone(dir: &DataDir, url: &str) -> Failure {
+    let dir = dir.path().display();
+    Failure::new(
+        Kind::Refused,
+        format!("an embedded backbone does not know the identity in {dir}, which lives at {url}"),
+    )
+    .hint("leave out --backbone-listen, or use another directory with --data-dir DIR")
+}
+
+/// Merges options, `--a:b=c` settings, environment and the file that one of the first two names. No other file is read: one
+/// that lies in the working directory may be anybody's.
 ///
 /// # Errors
 /// A failure that names the wrong key and where it stands.
@@ -88,16 +191,14 @@ pub(crate) fn configuration(
     node: &NodeOptions,
     server: &ServerOptions,
     overrides: &[(String, String)],
-    implicit_file: bool,
 ) -> Result<Configuration, Failure> {
     let mut command_line = Layer::from_command_line(overrides);
     for (key, value) in options_as_settings(global, node, server)? {
         command_line.set(key, value);
     }
     let mut layers = vec![command_line, Layer::from_environment(crate::args::environment())];
-    let implicit = || Some(PathBuf::from(DEFAULT_CONFIG_FILE)).filter(|path| implicit_file && Path::new(path).exists());
-    if let Some(path) = node.config.clone().or_else(implicit) {
-        layers.push(Layer::from_file(&path)?);
+    if let Some(path) = &node.config {
+        layers.push(Layer::from_file(path)?);
     }
     Ok(Configuration::merge(&layers)?)
 }

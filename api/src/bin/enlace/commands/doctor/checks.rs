@@ -79,7 +79,7 @@ impl Finding {
 
 /// Does all checks.
 pub(super) async fn all(plan: Plan, output: Output) -> Result<Vec<Finding>, Failure> {
-    let mut findings = vec![directory(&plan.dir), permissions(&plan.dir)];
+    let mut findings = vec![configuration(&plan), directory(&plan.dir), permissions(&plan.dir)];
     let held = match reach(&plan.dir, output).await {
         Ok(Reached::Held(held)) => held,
         Ok(Reached::Served(running)) => {
@@ -114,6 +114,12 @@ pub(super) async fn all(plan: Plan, output: Output) -> Result<Vec<Finding>, Fail
         Err(failure) => findings.push(Finding::failed("node", &failure)),
     }
     Ok(findings)
+}
+
+/// Which file takes part in it; not a process that serves, which read its own when it started.
+fn configuration(plan: &Plan) -> Finding {
+    let file = plan.configuration_file.as_ref().map(|path| path.display().to_string());
+    Finding::good("configuration", file.unwrap_or_else(|| "no file, only options, environment and defaults".to_owned()))
 }
 
 fn directory(dir: &DataDir) -> Finding {
