@@ -122,6 +122,28 @@ fn no_start_leads_an_identity_of_an_embedded_backbone_to_another_one() {
 }
 
 #[test]
+fn an_identity_that_left_its_embedded_backbone_by_mistake_can_return() {
+    let sandbox = Sandbox::new();
+    let serve = ["serve", "--data-dir", "d", "--listen", "127.0.0.1:0"];
+    let embedded = ["--backbone-listen", "127.0.0.1:0"];
+    let first = sandbox.serve(&[&serve[..], &embedded].concat());
+    let address = first.text("/identity/address").to_owned();
+    first.stop();
+    // A backbone that takes everybody in: the file says what would be remembered then.
+    let memory: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(sandbox.path("d/start.json")).unwrap()).unwrap();
+    let mut left = memory.clone();
+    left["backboneUrl"] = Stranger::new().url.into();
+    std::fs::write(sandbox.path("d/start.json"), left.to_string()).unwrap();
+    sandbox.run(&[&serve[..], &embedded].concat()).refused(4, &["embedded backbone", "--change-backbone"]);
+    sandbox.serve(&[&serve[..], &embedded, &["--change-backbone"]].concat()).stop();
+    let again = sandbox.serve(&serve);
+    assert_eq!(again.text("/identity/address"), address);
+    let now: serde_json::Value = serde_json::from_slice(&std::fs::read(sandbox.path("d/start.json")).unwrap()).unwrap();
+    assert!(memory.get("backboneUrl").is_none() && now.get("backboneUrl").is_none(), "{now}");
+}
+
+#[test]
 fn an_identity_of_a_configured_backbone_moves_only_if_that_is_confirmed() {
     let sandbox = Sandbox::new();
     let backbone = sandbox.serve(&["backbone", "--listen", "127.0.0.1:0", "--data-dir", "b", "--client", "me:secret"]);

@@ -59,6 +59,34 @@ fn names_that_programs_act_on_get_a_suffix_unless_the_receiver_asks_for_them() {
 }
 
 #[test]
+fn a_peers_name_is_harmless_in_answers_and_headers_of_the_rest_interface() {
+    let sandbox = Sandbox::new();
+    let shared = sandbox.share(&sandbox.file("in/x\u{202e}fdp\u{1b}.txt", "hello"), &[]);
+    let received = sandbox.receive(shared.reference(), &["--output", "copy"]).json();
+    assert_eq!(received["file"]["filename"], "xfdp.txt");
+    let serving = sandbox.serve(&["serve", "--data-dir", "receiver", "--listen", "127.0.0.1:0"]);
+    let path = format!("/api/v2/Files/{}", received["file"]["id"].as_str().unwrap());
+    let answer = get(&serving, &path);
+    assert!(answer.contains(r#""filename":"xfdp.txt""#), "{answer}");
+    let answer = get(&serving, &format!("{path}/Download"));
+    assert!(answer.to_lowercase().contains("content-disposition: attachment;filename=xfdp.txt\r\n"), "{answer}");
+}
+
+/// An answer of the REST interface, with its headers.
+fn get(serving: &crate::sandbox::Serving, path: &str) -> String {
+    use std::io::{Read, Write};
+    let address = serving.text("/rest/url").strip_prefix("http://").unwrap();
+    let key = std::fs::read_to_string(serving.text("/rest/apiKeyFile")).unwrap();
+    let mut connection = std::net::TcpStream::connect(address).unwrap();
+    let key = key.trim();
+    write!(connection, "GET {path} HTTP/1.1\r\nhost: {address}\r\nx-api-key: {key}\r\nconnection: close\r\n\r\n")
+        .unwrap();
+    let mut answer = String::new();
+    connection.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+#[test]
 fn json_for_a_terminal_holds_no_character_that_steers_it() {
     let sandbox = Sandbox::new();
     let backbone = sandbox.serve(&["backbone", "--listen", "127.0.0.1:0", "--data-dir", "b"]);

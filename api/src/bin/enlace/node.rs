@@ -212,16 +212,14 @@ fn runtime_config(plan: &Plan, backbone_url: &str, client: &Client) -> Config {
 
 /// Keeps what the next start needs, now that this one is known to work.
 async fn remember(plan: &Plan, mut memory: Memory, client: &Client, runtime: &Runtime) -> Result<(), Failure> {
-    match &plan.backbone {
-        WhichBackbone::At(url) => {
-            // A backbone that does not know the identity is not its home, and what works there stays remembered.
-            if plan.is_leaving() && !runtime.account().health().await.backbone_authentication {
-                return Ok(());
-            }
-            memory.backbone_url = Some(url.clone());
-        }
-        WhichBackbone::Embedded { .. } => memory.backbone_url = None,
+    // A backbone that does not know the identity is not its home, and what works there stays remembered.
+    if plan.is_leaving() && !runtime.account().health().await.backbone_authentication {
+        return Ok(());
     }
+    memory.backbone_url = match &plan.backbone {
+        WhichBackbone::At(url) => Some(url.clone()),
+        WhichBackbone::Embedded { .. } => None,
+    };
     client.keep(&plan.dir)?;
     if memory != Memory::recall(&plan.dir)? {
         memory.keep(&plan.dir)?;

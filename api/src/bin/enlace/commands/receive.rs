@@ -35,6 +35,7 @@ const DEFAULT_MAX_SIZE: u64 = 1024 * 1024 * 1024;
     enlace receive 'http://localhost:4710/r/TOK…#…'\n  \
     enlace receive 'http://localhost:4710/r/TOK…#…' --output ~/Downloads\n  \
     enlace receive VE9L… --backbone http://localhost:4710 --password-file pw.txt\n  \
+    enlace receive 'https://backbone.example.org/r/TOK…#…' --backbone https://backbone.example.org --client-file client.txt\n  \
     enlace receive 'http://localhost:4710/r/TOK…#…' --json | jq -r .sha256")]
 pub(crate) struct ReceiveArgs {
     /// The reference, in URL form or truncated; quote it, or write - to give it on standard input

@@ -71,13 +71,12 @@ impl Plan {
             leaves: None,
         };
         if let Err(refusal) = plan.stays_at(home.as_ref()) {
-            let agreed = match (&plan.backbone, &home) {
-                (WhichBackbone::At(url), Some(home)) => {
-                    change_backbone || confirm::confirmed(&home.question(&plan.dir, url))
-                }
+            let asked = || match (&plan.backbone, &home) {
+                (WhichBackbone::At(url), Some(home)) => confirm::confirmed(&home.question(&plan.dir, url)),
+                // Nobody has a reason to say yes, except after a wrong yes to another backbone.
                 _ => false,
             };
-            if !agreed {
+            if !change_backbone && !asked() {
                 return Err(refusal);
             }
             plan.leaves = home;
@@ -95,9 +94,8 @@ impl Plan {
 
     fn stays_at(&self, home: Option<&Home>) -> Result<(), Failure> {
         match (&self.backbone, home) {
-            (WhichBackbone::At(url), Some(home)) if !home.is(url) && self.leaves.as_ref() != Some(home) => {
-                Err(home.refusal(&self.dir, url))
-            }
+            (_, home) if home == self.leaves.as_ref() => Ok(()),
+            (WhichBackbone::At(url), Some(home)) if !home.is(url) => Err(home.refusal(&self.dir, url)),
             (WhichBackbone::Embedded { .. }, Some(Home::At(url))) => Err(no_embedded_backbone(&self.dir, url)),
             _ => Ok(()),
         }
@@ -178,7 +176,10 @@ fn no_embedded_backbone(dir: &DataDir, url: &str) -> Failure {
         Kind::Refused,
         format!("an embedded backbone does not know the identity in {dir}, which lives at {url}"),
     )
-    .hint("leave out --backbone-listen, or use another directory with --data-dir DIR")
+    .hint(
+        "leave out --backbone-listen, or use another directory with --data-dir DIR; if the identity was created at the \
+         embedded backbone and left it by mistake, add --change-backbone",
+    )
 }
 
 /// Merges options, `--a:b=c` settings, environment and the file that one of the first two names. No other file is read: one

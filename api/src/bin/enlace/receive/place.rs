@@ -5,7 +5,8 @@
 //! machine is one is asked with a single read of a fixed path, which a web page in a browser here could send as well.
 //!
 //! The host name is resolved here and once more by the connection. A name server that answers differently in between gains
-//! a TLS handshake that fails: plain http to a name is refused, and the certificate has to be the name's.
+//! a TLS handshake that fails, because the certificate has to be the name's; plain http to a name needs
+//! `--allow-plain-http`, and who gives that trusts the network. A proxy resolves names by itself and is not judged.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
