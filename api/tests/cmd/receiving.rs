@@ -46,7 +46,7 @@ fn names_that_programs_act_on_get_a_suffix_unless_the_receiver_asks_for_them() {
     let shared = sandbox.share(&sandbox.file("in/config.json", "{}"), &[]);
     let received = sandbox.run(&["receive", shared.reference(), "--data-dir", "receiver"]);
     assert_eq!(received.code, 0, "{received:?}");
-    let words = "saved as config.json.received, because programs act on a file named config.json";
+    let words = "saved as config.json.received, because programs may act on a file named config.json";
     assert!(received.stderr.contains(words) && received.stderr.contains("--output FILE"), "{received:?}");
     assert!(sandbox.path("config.json.received").is_file() && !sandbox.path("config.json").exists());
     let id = sandbox.run(&["files", "list", "--data-dir", "receiver", "--json"]).json()[0]["id"].clone();

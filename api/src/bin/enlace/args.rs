@@ -98,7 +98,7 @@ pub(crate) struct NodeOptions {
 /// The OAuth client at a backbone.
 #[derive(Debug, Default, Args)]
 pub(crate) struct ClientOptions {
-    /// OAuth client at the backbone; others on this machine can read it, so prefer --client-file
+    /// OAuth client at the configured backbone; others on this machine can read it, so prefer --client-file
     #[arg(
         long,
         value_name = "ID:SECRET",
@@ -108,7 +108,7 @@ pub(crate) struct ClientOptions {
         help_heading = "Node"
     )]
     pub(crate) client: Option<String>,
-    /// File whose first line is ID:SECRET of the OAuth client
+    /// File whose first line is ID:SECRET of the OAuth client at the configured backbone
     #[arg(long, value_name = "FILE", help_heading = "Node")]
     pub(crate) client_file: Option<PathBuf>,
 }

@@ -64,7 +64,7 @@ impl Destination {
         if let (Some(name), Some(path)) = (&self.acted_on, self.path.file_name()) {
             let path = path.to_string_lossy();
             let message =
-                format!("the file is saved as {path}, because programs act on a file named {name} by themselves");
+                format!("the file is saved as {path}, because programs may act on a file named {name} by themselves");
             output.warning(&message, "if you want that name, say so with --output FILE");
         }
     }

@@ -26,7 +26,8 @@ pub(super) fn safe_name(given: &str) -> SafeName {
     let name = shorten(&disarm(trimmed));
     match is_acted_on(&name) {
         true => SafeName { name: shorten(&format!("{name}{SUFFIX}")), acted_on: Some(name) },
-        false => SafeName { name, acted_on: None },
+        // Shells, editors and version control read what they hide.
+        false => SafeName { name, acted_on: trimmed.starts_with('.').then(|| trimmed.to_owned()) },
     }
 }
 
@@ -79,6 +80,7 @@ mod tests {
             assert!(name.ends_with(SUFFIX) && name.len() <= MAX_LENGTH && !is_acted_on(&name), "{name}");
             assert!(is_acted_on(&acted_on.unwrap()), "{given}");
         }
+        assert_eq!(safe_name(".env"), SafeName { name: "_.env".to_owned(), acted_on: Some(".env".to_owned()) });
         for given in ["config.json.txt", "myMakefile", "desktop", "package.jsonl", "a.json"] {
             assert_eq!(safe_name(given), SafeName { name: given.to_owned(), acted_on: None });
         }
