@@ -14,7 +14,8 @@ use super::http::{Http, read_body, within};
 use super::{DeviceCredentials, Error, SecretText};
 use crate::wire::backbone::envelope::{AccessToken, OAuthError};
 
-const PATH: &str = "/connect/token";
+/// Where a device logs in.
+pub(super) const PATH: &str = "/connect/token";
 const LABEL: &str = "POST /connect/token";
 /// A token is renewed when less than this is left, so that it does not expire on the way.
 const RENEW_BEFORE: Duration = Duration::from_secs(10);
