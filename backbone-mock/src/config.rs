@@ -16,7 +16,8 @@ const MEBIBYTE: u64 = 1024 * 1024;
 /// Settings of a [`Backbone`](crate::Backbone).
 #[derive(Clone)]
 pub struct Config {
-    /// Where to listen. Port 0 takes a free one.
+    /// Where to listen. Port 0 takes a free one. 127.0.0.1 and ::1 come together, because clients that are told
+    /// `localhost` use either.
     pub listen: SocketAddr,
     /// Where records and files live. Created with mode 0700; one process at a time.
     pub data_dir: PathBuf,
