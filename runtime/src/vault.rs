@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use durable::private::{self, DIRECTORY_MODE};
+use durable::private;
 use transport::crypto::SecretKey;
 use transport::wire::bytes::{from_base64url, to_base64url};
 
@@ -23,10 +23,9 @@ type Result<T> = std::result::Result<T, StoreError>;
 /// Creates the data directory for this user alone, or checks that it is so.
 ///
 /// # Errors
-/// [`durable::Error::TooOpen`] names the `chmod` that helps.
+/// As [`private::prepare_directory`].
 pub(crate) fn prepare_directory(directory: &Path) -> Result<()> {
-    private::create_directory(directory).map_err(|error| durable::Error::io(directory, &error))?;
-    Ok(private::check(directory, DIRECTORY_MODE)?)
+    Ok(private::prepare_directory(directory)?)
 }
 
 /// An empty private directory for temporary files; what a crash left behind goes. Call it when the data directory is ours.

@@ -5,6 +5,8 @@ mod broken_lines;
 mod configuration;
 mod lost_stores;
 mod node_commands;
+#[cfg(unix)]
+mod other_users;
 mod proxy;
 mod receiving;
 mod refusals;

@@ -57,8 +57,9 @@ impl DataDir {
     /// Holds the directory until the result is dropped, or tells who does. Does not wait.
     ///
     /// # Errors
-    /// A failure if the lock file cannot be made.
+    /// A failure if the directory is not for this user alone, or the lock file cannot be made.
     pub(crate) fn try_hold(&self) -> Result<Result<Held, Holder>, Failure> {
+        private::check_directory(&self.path)?;
         match DirectoryLock::take(&self.path, runtime::LOCK_FILE) {
             Ok(lock) => {
                 // A killed holder's note would lead others, and their key, to whoever has its port now.

@@ -2,7 +2,6 @@
 
 use std::io::Write as _;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -128,22 +127,16 @@ fn directory(dir: &DataDir) -> Finding {
     }
 }
 
-#[cfg(unix)]
 fn permissions(dir: &DataDir) -> Finding {
-    use std::os::unix::fs::PermissionsExt;
-    let open = |path: &Path| std::fs::metadata(path).is_ok_and(|metadata| metadata.permissions().mode() & 0o077 != 0);
-    let secrets = ["api-key", "backbone-client", "store.key"].map(|name| dir.join(name));
-    match std::iter::once(dir.path()).chain(secrets.iter().map(std::path::PathBuf::as_path)).find(|path| open(path)) {
-        None => Finding::good("permissions", "only you can read it"),
-        Some(path) => {
-            Finding::wrong("permissions", format!("others can read {}; chmod go= {}", path.display(), path.display()))
-        }
+    if cfg!(not(unix)) {
+        return Finding::skipped("permissions", "not checked on this system");
     }
-}
-
-#[cfg(not(unix))]
-fn permissions(_: &DataDir) -> Finding {
-    Finding::skipped("permissions", "not checked on this system")
+    let secrets = ["api-key", "backbone-client", "store.key"].map(|name| dir.join(name)).into_iter();
+    let mut checks = secrets.filter(|path| path.exists()).map(|path| private::check(&path, private::FILE_MODE));
+    match private::check_directory(dir.path()).and_then(|()| checks.try_for_each(|outcome| outcome)) {
+        Ok(()) => Finding::good("permissions", "only you can read it"),
+        Err(error) => Finding::failed("permissions", &error.into()),
+    }
 }
 
 async fn serving(running: &Running) -> Vec<Finding> {
