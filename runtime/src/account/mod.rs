@@ -162,6 +162,6 @@ fn no_identity(clock: &dyn Clock) -> Error {
 
 impl AccountRecord {
     fn credentials(&self) -> DeviceCredentials {
-        DeviceCredentials { username: self.device.username.clone(), password: SecretText::new(&self.password) }
+        DeviceCredentials { username: self.device.username.clone(), password: SecretText::new(self.password.as_str()) }
     }
 }

@@ -5,6 +5,8 @@ use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
+use zeroize::Zeroizing;
+
 use crate::{Error, Result};
 
 /// Permissions of a private directory.
@@ -213,11 +215,12 @@ fn check_above(_: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Reads a private file of at most `limit` bytes; nothing if it does not exist.
+/// Reads a private file of at most `limit` bytes, which are wiped when they are dropped: most hold a key. Nothing if it does
+/// not exist.
 ///
 /// # Errors
 /// As [`check`]; [`Error::Io`] if it is longer than `limit` or cannot be read.
-pub fn read_file(path: &Path, limit: u64) -> Result<Option<Vec<u8>>> {
+pub fn read_file(path: &Path, limit: u64) -> Result<Option<Zeroizing<Vec<u8>>>> {
     let file = match File::open(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(Error::io(path, &error)),
@@ -226,7 +229,9 @@ pub fn read_file(path: &Path, limit: u64) -> Result<Option<Vec<u8>>> {
     // Of the file that is read, whatever has its name by now.
     let metadata = file.metadata().map_err(|error| Error::io(path, &error))?;
     check_metadata(path, &metadata, OPEN, FILE_MODE)?;
-    let mut bytes = Vec::new();
+    // Room for all of it: what grows leaves its beginning behind in memory.
+    let room = usize::try_from(metadata.len().min(limit)).unwrap_or_default() + 1;
+    let mut bytes = Zeroizing::new(Vec::with_capacity(room));
     file.take(limit + 1).read_to_end(&mut bytes).map_err(|error| Error::io(path, &error))?;
     if bytes.len() as u64 > limit {
         let error = io::Error::new(io::ErrorKind::InvalidData, format!("longer than {limit} bytes"));
@@ -407,9 +412,9 @@ mod tests {
         let path = directory.path().join("key");
         create_file(&path, b"first").unwrap();
         assert_eq!(create_file(&path, b"second").unwrap_err().kind(), io::ErrorKind::AlreadyExists);
-        assert_eq!(read_file(&path, 5).unwrap().unwrap(), b"first");
+        assert_eq!(*read_file(&path, 5).unwrap().unwrap(), b"first");
         replace_file(&path, b"third!").unwrap();
-        assert_eq!(read_file(&path, 6).unwrap().unwrap(), b"third!");
+        assert_eq!(*read_file(&path, 6).unwrap().unwrap(), b"third!");
         assert!(read_file(&path, 5).is_err(), "one byte over the limit");
         assert_eq!(read_file(&directory.path().join("other"), 5).unwrap(), None);
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);

@@ -10,6 +10,7 @@ use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tracing::{Instrument as _, debug, debug_span};
+use zeroize::Zeroizing;
 
 use super::config::BaseUrl;
 use super::correlation::correlation_id;
@@ -56,7 +57,8 @@ impl Request {
 
     pub(super) fn body(mut self, body: &impl Serialize) -> Self {
         let text = serde_json::to_vec(body).expect("request shapes have text keys only, so they always serialise");
-        self.body = Some(text.into());
+        // Bodies hold passwords and keys of devices.
+        self.body = Some(Bytes::from_owner(Zeroizing::new(text)));
         self
     }
 
