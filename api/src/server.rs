@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use backbone_mock::connection::{Busy, Impatient};
+use backbone_mock::connection::{Busy, Impatient, ListenError, Listener};
 use http::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -19,7 +19,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use runtime::Runtime;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinHandle;
 use tower::ServiceExt;
@@ -66,11 +66,17 @@ pub enum ServerError {
     /// Nothing can listen there.
     #[error("cannot listen on {address}: {source}; choose another address, or port 0 for a free one")]
     Listen {
-        /// Where it should have listened.
+        /// Where it should have listened, or the other loopback address with the same port.
         address: SocketAddr,
         /// What the system says.
         source: io::Error,
     },
+}
+
+impl From<ListenError> for ServerError {
+    fn from(ListenError { address, source }: ListenError) -> Self {
+        Self::Listen { address, source }
+    }
 }
 
 /// A listening REST interface. Dropping it stops it at once; [`Server::shutdown`] lets running requests end.
@@ -82,7 +88,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts listening. Port 0 means a free one; see [`Server::local_addr`].
+    /// Starts listening, on loopback at both of its addresses. Port 0 means a free one; see [`Server::local_addr`].
     ///
     /// # Errors
     /// [`ServerError::Listen`] if the address is taken or not ours.
@@ -100,9 +106,8 @@ impl Server {
         config: ApiConfig,
         limits: ServerLimits,
     ) -> Result<Self, ServerError> {
-        let failed = |source| ServerError::Listen { address: listen, source };
-        let listener = TcpListener::bind(listen).await.map_err(failed)?;
-        let local_addr = listener.local_addr().map_err(failed)?;
+        let listener = Listener::bind(listen).await?;
+        let local_addr = listener.local_addr().map_err(|source| ServerError::Listen { address: listen, source })?;
         let (stop, stopped) = watch::channel(false);
         let task = tokio::spawn(accept(listener, router(runtime, config), limits, stopped));
         Ok(Self { local_addr, stop, task: Some(task) })
@@ -138,7 +143,7 @@ impl Drop for Server {
     }
 }
 
-async fn accept(listener: TcpListener, router: Router, limits: ServerLimits, mut stopped: watch::Receiver<bool>) {
+async fn accept(listener: Listener, router: Router, limits: ServerLimits, mut stopped: watch::Receiver<bool>) {
     let slots = Arc::new(Semaphore::new(limits.max_connections));
     let graceful = GracefulShutdown::new();
     // Owned here, so that aborting this task closes every connection.
@@ -164,7 +169,7 @@ async fn accept(listener: TcpListener, router: Router, limits: ServerLimits, mut
 }
 
 /// The next connection, once there is room for it. Cancel-safe: a connection not accepted yet stays in the backlog.
-async fn next(listener: &TcpListener, slots: &Arc<Semaphore>) -> Option<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
+async fn next(listener: &Listener, slots: &Arc<Semaphore>) -> Option<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
     let slot = slots.clone().acquire_owned().await.ok()?;
     match listener.accept().await {
         Ok((stream, peer)) => Some((stream, peer, slot)),

@@ -3,7 +3,6 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -12,6 +11,7 @@ use crate::config::Config;
 use crate::core::Core;
 use crate::domain::address::is_domain_name;
 use crate::error::Error;
+use crate::server::{Listener, is_localhost};
 use crate::{routes, server, sweep};
 
 /// A running backbone. Dropping it stops it too, only without waiting for requests that are under way.
@@ -23,16 +23,15 @@ pub struct Backbone {
 }
 
 impl Backbone {
-    /// Opens the data directory and listens.
+    /// Opens the data directory and listens, on loopback at both of its addresses.
     ///
     /// # Errors
     /// [`Error::DataDir`] if another process works on the data directory, [`Error::Listen`] if the address is taken,
     /// [`Error::Config`] for settings that make no sense, and the errors of an unusable data directory.
     pub async fn start(config: Config) -> Result<Self, Error> {
         check(&config)?;
-        let address = config.listen;
-        let listener = TcpListener::bind(address).await.map_err(|source| Error::Listen { address, source })?;
-        let local_addr = listener.local_addr().map_err(|source| Error::Listen { address, source })?;
+        let listener = Listener::bind(config.listen).await?;
+        let local_addr = listener.local_addr().map_err(|source| Error::Listen { address: config.listen, source })?;
         let core = Arc::new(Core::open(config).await?);
         let (stop, stopped) = watch::channel(false);
         let mut tasks = JoinSet::new();
@@ -51,7 +50,7 @@ impl Backbone {
     pub fn url(&self) -> String {
         let port = self.local_addr.port();
         let ip = self.local_addr.ip();
-        if ip.is_loopback() && self.core.config.did_domain_name == "localhost" {
+        if is_localhost(ip) && self.core.config.did_domain_name == "localhost" {
             format!("http://localhost:{port}")
         } else {
             format!("http://{}", SocketAddr::new(ip, port))

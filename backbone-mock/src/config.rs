@@ -16,9 +16,11 @@ const MEBIBYTE: u64 = 1024 * 1024;
 /// Settings of a [`Backbone`](crate::Backbone).
 #[derive(Clone)]
 pub struct Config {
-    /// Where to listen. Port 0 takes a free one.
+    /// Where to listen. Port 0 takes a free one. 127.0.0.1 and ::1 come together, because clients that are told
+    /// `localhost` use either.
     pub listen: SocketAddr,
-    /// Where records and files live. Created with mode 0700; one process at a time.
+    /// Where records and files live. Created with mode 0700, refused if other users can write in it or replace it; one
+    /// process at a time.
     pub data_dir: PathBuf,
     /// Host name inside the addresses of identities. Clients recompute addresses with the host name of the base URL
     /// they use, so it must be that name.

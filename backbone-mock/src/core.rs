@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 use transport::wire::Timestamp;
+use zeroize::Zeroizing;
 
 use crate::config::Config;
 use crate::error::Error;
@@ -47,16 +48,18 @@ impl Core {
         self.config.clock.now()
     }
 
-    /// Hashes a new password without blocking other requests.
+    /// Hashes a new password without blocking other requests, and wipes it.
     pub(crate) async fn hash_password(&self, password: String) -> PasswordHash {
+        let password = Zeroizing::new(password);
         let _permit = self.password_hashing.acquire().await.expect("the semaphore is never closed");
         let hashing = tokio::task::spawn_blocking(move || PasswordHash::new(&password));
         hashing.await.expect("hashing does not panic")
     }
 
     /// Checks a password without blocking other requests. Without a hash it takes as long and says no, so that unknown
-    /// user names cannot be told by the time the answer takes.
+    /// user names cannot be told by the time the answer takes. Wipes it.
     pub(crate) async fn is_password(&self, hash: Option<PasswordHash>, password: String) -> bool {
+        let password = Zeroizing::new(password);
         let _permit = self.password_hashing.acquire().await.expect("the semaphore is never closed");
         let decoy = self.decoy.clone();
         let checking = tokio::task::spawn_blocking(move || hash.as_ref().unwrap_or(&decoy).matches(&password));

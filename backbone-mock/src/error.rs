@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use crate::server::ListenError;
+
 /// Why a backbone could not start or stop.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -27,7 +29,7 @@ pub enum Error {
     /// The address to listen on cannot be had.
     #[error("cannot listen on {address}; choose another address or port 0 for a free port")]
     Listen {
-        /// The address that was asked for.
+        /// The address that was asked for, or the other loopback address with the same port.
         address: SocketAddr,
         /// Why.
         source: std::io::Error,
@@ -97,5 +99,11 @@ impl StoreError {
             }
             Self::Damaged { .. } | Self::Record { .. } => false,
         }
+    }
+}
+
+impl From<ListenError> for Error {
+    fn from(ListenError { address, source }: ListenError) -> Self {
+        Self::Listen { address, source }
     }
 }

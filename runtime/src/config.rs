@@ -1,18 +1,21 @@
 //! Settings of a node, parsed. Defaults live here, each with its reason.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// A text that must not be printed: client secrets, passwords.
+use zeroize::Zeroizing;
+
+/// A text that must not be printed: client secrets, passwords. Wiped when dropped.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
+pub struct Secret(Zeroizing<String>);
 
 impl Secret {
     /// Wraps a secret text.
     #[must_use]
     pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
+        Self(Zeroizing::new(text.into()))
     }
 
     /// The text itself, for the one place that needs it.
@@ -79,6 +82,8 @@ pub struct BackboneConfig {
     pub client_secret: Secret,
     /// Host name inside new addresses; the host of the base URL if absent.
     pub address_hostname: Option<String>,
+    /// Where the host of the base URL is, for a backbone whose socket is known; the name is then not resolved.
+    pub host_address: Option<IpAddr>,
     /// Longest time one request may take.
     pub timeout: Duration,
     /// Redirects followed before giving up.
@@ -96,6 +101,7 @@ impl BackboneConfig {
             client_id: client_id.into(),
             client_secret,
             address_hostname: None,
+            host_address: None,
             timeout: Duration::from_secs(60),
             max_redirects: 10,
             allow_plain_http: false,

@@ -4,9 +4,10 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use durable::private::{self, DIRECTORY_MODE};
+use durable::private;
 use transport::crypto::SecretKey;
 use transport::wire::bytes::{from_base64url, to_base64url};
+use zeroize::Zeroizing;
 
 use crate::config::StoreKey;
 use crate::store::{StoreError, StoreSecret};
@@ -23,10 +24,9 @@ type Result<T> = std::result::Result<T, StoreError>;
 /// Creates the data directory for this user alone, or checks that it is so.
 ///
 /// # Errors
-/// [`durable::Error::TooOpen`] names the `chmod` that helps.
+/// As [`private::prepare_directory`].
 pub(crate) fn prepare_directory(directory: &Path) -> Result<()> {
-    private::create_directory(directory).map_err(|error| durable::Error::io(directory, &error))?;
-    Ok(private::check(directory, DIRECTORY_MODE)?)
+    Ok(private::prepare_directory(directory)?)
 }
 
 /// An empty private directory for temporary files; what a crash left behind goes. Call it when the data directory is ours.
@@ -75,13 +75,14 @@ impl StoreKeySource {
         match self {
             Self::Environment(name) => {
                 let text = std::env::var(name).map_err(|_| StoreError::NoKeyInEnvironment(name.clone()))?;
+                let text = Zeroizing::new(text);
                 parse(&text, || format!("the environment variable {name}")).map(FoundKey::Is)
             }
             Self::File(path) => match private::read_file(path, MAX_KEY_FILE)? {
                 None => Ok(FoundKey::None(path.clone())),
                 Some(bytes) => {
-                    let text = String::from_utf8_lossy(&bytes);
-                    parse(&text, || path.display().to_string()).map(FoundKey::Is)
+                    let text = std::str::from_utf8(&bytes).unwrap_or_default();
+                    parse(text, || path.display().to_string()).map(FoundKey::Is)
                 }
             },
         }
@@ -95,7 +96,7 @@ impl StoreKeySource {
         match self {
             Self::Environment(name) => Err(StoreError::NoKeyInEnvironment(name.clone())),
             Self::File(path) => {
-                let line = format!("{}\n", to_base64url(secret.expose()));
+                let line = Zeroizing::new(format!("{}\n", *Zeroizing::new(to_base64url(secret.expose()))));
                 private::create_file(path, line.as_bytes()).map_err(|error| durable::Error::io(path, &error).into())
             }
         }
@@ -111,8 +112,8 @@ impl StoreKeySource {
 }
 
 fn parse(text: &str, place: impl Fn() -> String) -> Result<StoreSecret> {
-    let bytes: Option<[u8; SecretKey::LENGTH]> =
-        from_base64url(text.trim()).ok().and_then(|bytes| bytes.try_into().ok());
+    let bytes = from_base64url(text.trim()).ok().map(Zeroizing::new);
+    let bytes = bytes.and_then(|bytes| <[u8; SecretKey::LENGTH]>::try_from(bytes.as_slice()).ok());
     bytes.map(StoreSecret::new).ok_or_else(|| StoreError::UnreadableKey { place: place() })
 }
 

@@ -4,6 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use zeroize::Zeroizing;
 
 use crate::Error;
 use crate::crypto::{Cipher, KdfContext, SecretKey, compact, random};
@@ -46,7 +47,8 @@ impl SecretContainer {
     /// # Errors
     /// [`Error::Crypto`] if the number is 2^31 or more.
     pub fn seal(name: &str, secret: &Value, base_key: &SecretKey, nonce: u64, now: Timestamp) -> Result<Self, Error> {
-        let cipher = base_key.derive(&KdfContext::Secret, nonce)?.encrypt(secret.to_string().as_bytes());
+        let cipher =
+            base_key.derive(&KdfContext::Secret, nonce)?.encrypt(Zeroizing::new(secret.to_string()).as_bytes());
         Ok(Self {
             active: true,
             cipher,
@@ -66,8 +68,8 @@ impl SecretContainer {
     /// [`Error::Decryption`] for the wrong key or an altered container, [`Error::Json`] if the secret is no JSON.
     pub fn open(&self, base_key: &SecretKey) -> Result<Value, Error> {
         let plaintext = base_key.derive(&KdfContext::Secret, self.nonce)?.decrypt(&self.cipher)?;
-        let text = String::from_utf8(plaintext).map_err(|_| json::InvalidJson)?;
-        Ok(json::from_text(&text)?)
+        let text = std::str::from_utf8(&plaintext).map_err(|_| json::InvalidJson)?;
+        Ok(json::from_text(text)?)
     }
 
     /// Ends its validity, because another takes its place.

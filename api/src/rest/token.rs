@@ -4,6 +4,7 @@ use runtime::{Address, DeviceId, Timestamp, TokenId, dto};
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
+use zeroize::Zeroizing;
 
 use super::file::Reference;
 use crate::dialect::Differences;
@@ -53,7 +54,8 @@ pub(crate) struct Token {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct PasswordProtection {
     /// In clear.
-    password: String,
+    #[schema(value_type = String)]
+    password: Zeroizing<String>,
     /// Only ever `true`.
     #[serde(skip_serializing_if = "Option::is_none")]
     password_is_pin: Option<bool>,
@@ -90,11 +92,11 @@ impl Token {
 }
 
 impl From<dto::PasswordProtection> for PasswordProtection {
-    fn from(protection: dto::PasswordProtection) -> Self {
+    fn from(mut protection: dto::PasswordProtection) -> Self {
         Self {
-            password: protection.password,
+            password: Zeroizing::new(std::mem::take(&mut protection.password)),
             password_is_pin: protection.password_is_pin,
-            password_location_indicator: protection.password_location_indicator,
+            password_location_indicator: protection.password_location_indicator.take(),
         }
     }
 }

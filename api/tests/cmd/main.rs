@@ -6,6 +6,8 @@ mod configuration;
 mod credentials;
 mod lost_stores;
 mod node_commands;
+#[cfg(unix)]
+mod other_users;
 mod proxy;
 mod receiving;
 mod recorder;

@@ -141,7 +141,7 @@ impl Serving {
         Self::try_start(&mut command).unwrap_or_else(|ended| panic!("{command:?} did not serve: {ended:?}"))
     }
 
-    fn try_start(command: &mut Command) -> Result<Self, Ended> {
+    pub(crate) fn try_start(command: &mut Command) -> Result<Self, Ended> {
         command.arg("--json").stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let mut line = String::new();

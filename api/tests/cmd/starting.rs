@@ -1,6 +1,6 @@
 //! Starting again, starting twice, starting where somebody else is.
 
-use std::net::TcpListener;
+use std::net::{Ipv4Addr, Ipv6Addr, TcpListener, TcpStream};
 
 use crate::sandbox::{Sandbox, bytes};
 
@@ -79,6 +79,33 @@ fn a_remembered_port_that_is_taken_is_said_with_the_option_that_helps() {
     let _guard = TcpListener::bind(("127.0.0.1", rest)).unwrap();
     sandbox.run(&["serve", "--data-dir", "d"]).refused(5, &["taken", &rest.to_string(), "--listen 127.0.0.1:0"]);
     sandbox.serve(&["serve", "--data-dir", "d", "--listen", "127.0.0.1:0"]).stop();
+}
+
+#[test]
+fn a_port_that_somebody_has_at_the_other_loopback_address_is_refused_and_nobody_connects_there() {
+    if TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_err() {
+        println!("skipped: this machine has no IPv6 loopback address");
+        return;
+    }
+    let sandbox = Sandbox::new();
+    let file = sandbox.file("a.txt", "hello");
+    let first = sandbox.share(&file, &[]);
+    let port_of = |url: &str| url.rsplit(':').next().unwrap().parse::<u16>().unwrap();
+    let (backbone, rest) = (port_of(first.text("/backbone/url")), port_of(first.text("/rest/url")));
+    for port in [backbone, rest] {
+        TcpStream::connect((Ipv6Addr::LOCALHOST, port)).expect("both loopback addresses are served");
+        TcpStream::connect((Ipv4Addr::LOCALHOST, port)).expect("both loopback addresses are served");
+    }
+    first.stop();
+    for (port, option) in [(backbone, "--backbone-listen"), (rest, "--listen")] {
+        let squatter = TcpListener::bind((Ipv6Addr::LOCALHOST, port)).unwrap();
+        squatter.set_nonblocking(true).unwrap();
+        let address = format!("[::1]:{port}");
+        sandbox.run(&["serve", "--data-dir", "sender"]).refused(5, &[&address, "taken", option]);
+        let doctor = sandbox.run(&["doctor", "--data-dir", "sender"]);
+        assert!(doctor.stdout.contains("is taken"), "{doctor:?}");
+        assert!(squatter.accept().is_err(), "somebody connects to the squatter");
+    }
 }
 
 #[test]

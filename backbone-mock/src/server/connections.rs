@@ -8,12 +8,12 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 
 use super::impatient::{Busy, Impatient};
-use super::pipeline;
+use super::{Listener, pipeline};
 use crate::core::Core;
 
 /// How long requests may go on after the server was told to stop.
@@ -22,7 +22,7 @@ const GRACE: Duration = Duration::from_secs(5);
 const PAUSE_AFTER_ACCEPT_ERROR: Duration = Duration::from_millis(50);
 
 /// Serves until `stop` turns true or its sender is dropped; then finishes what is under way.
-pub(crate) async fn serve(listener: TcpListener, core: Arc<Core>, router: Router, mut stop: watch::Receiver<bool>) {
+pub(crate) async fn serve(listener: Listener, core: Arc<Core>, router: Router, mut stop: watch::Receiver<bool>) {
     let places = Arc::new(Semaphore::new(core.config.limits.max_connections));
     let mut connections = JoinSet::new();
     loop {
@@ -51,7 +51,7 @@ pub(crate) async fn serve(listener: TcpListener, core: Arc<Core>, router: Router
 }
 
 /// Waits for a free place first, so that surplus connections queue in the operating system.
-async fn accept(listener: &TcpListener, places: &Arc<Semaphore>) -> std::io::Result<(TcpStream, OwnedSemaphorePermit)> {
+async fn accept(listener: &Listener, places: &Arc<Semaphore>) -> std::io::Result<(TcpStream, OwnedSemaphorePermit)> {
     let place = places.clone().acquire_owned().await.expect("the semaphore is never closed");
     let (stream, _) = listener.accept().await?;
     stream.set_nodelay(true)?;

@@ -175,7 +175,7 @@ impl Store {
 }
 
 fn open_now(data_dir: &Path) -> Result<(Store, ServerKey), Error> {
-    private::create_directory(data_dir).map_err(|error| durable::Error::io(data_dir, &error))?;
+    private::prepare_visible_directory(data_dir)?;
     let lock = DirectoryLock::take(data_dir, LOCK_FILE)?;
     let (records, key) = open::open(data_dir)?;
     let blob_dir = data_dir.join("blobs");

@@ -54,7 +54,7 @@ pub(super) fn open(data_dir: &Path) -> Result<(durable::Store, ServerKey), Error
 fn read_key(path: &Path) -> Result<Option<[u8; KEY_BYTES as usize]>, Error> {
     let Some(bytes) = private::read_file(path, KEY_BYTES)? else { return Ok(None) };
     let unreadable = |_| Error::UnreadableKey { key: path.to_owned() };
-    bytes.try_into().map(Some).map_err(unreadable)
+    bytes.as_slice().try_into().map(Some).map_err(unreadable)
 }
 
 fn create(location: &Location, key_file: &Path) -> Result<(durable::Store, ServerKey), Error> {

@@ -113,7 +113,7 @@ async fn register(client: &Client, identity: &NewIdentity, clock: &dyn Clock) ->
         client_id: config.client_id.clone(),
         client_secret: config.client_secret.expose().to_owned(),
         identity_public_key: identity.key.public_key().to_byte_text(),
-        device_password: identity.device.password.clone(),
+        device_password: identity.device.password.to_string(),
         device_communication_language: None,
         identity_version: IDENTITY_VERSION,
         signed_challenge: signed.to_wire(),

@@ -146,6 +146,7 @@ fn client(config: &BackboneConfig) -> Result<Client> {
         max_redirects: config.max_redirects,
         allow_plain_http: config.allow_plain_http,
         address_hostname: config.address_hostname.clone(),
+        host_address: config.host_address,
         ..ClientConfig::new(&config.base_url, &config.client_id, SecretText::new(config.client_secret.expose()))
     });
     client.map_err(|error| Error::Config(error.to_string()))
@@ -161,6 +162,6 @@ fn no_identity(clock: &dyn Clock) -> Error {
 
 impl AccountRecord {
     fn credentials(&self) -> DeviceCredentials {
-        DeviceCredentials { username: self.device.username.clone(), password: SecretText::new(&self.password) }
+        DeviceCredentials { username: self.device.username.clone(), password: SecretText::new(self.password.as_str()) }
     }
 }

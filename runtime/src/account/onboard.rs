@@ -85,7 +85,7 @@ async fn change_password(client: &Client, onboarding: &Onboarding) -> Result<()>
         password: SecretText::new(password),
     };
     let session = client.login(credentials(&onboarding.shared_secret.password));
-    match session.change_password(SecretText::new(&onboarding.device.password)).await {
+    match session.change_password(SecretText::new(onboarding.device.password.as_str())).await {
         // An earlier attempt may have succeeded without our hearing of it.
         Err(backbone::Error::NoAuthGrant { .. }) => {
             Ok(client.login(credentials(&onboarding.device.password)).log_in().await?)

@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 use transport::crypto::{CryptoObject as _, Form, SecretKey, SignatureKeypair, compact};
 use transport::identity::{Device, PublicIdentity, device_type, generate_device_password};
 use transport::wire::{DeviceId, Timestamp, Username};
+use zeroize::Zeroizing;
 
 use crate::store::{Object, Properties, collection};
 
@@ -26,7 +27,7 @@ pub(super) struct AccountRecord {
     pub(super) secret_counter_start: u64,
     #[serde(flatten)]
     pub(super) device: DeviceIdentity,
-    pub(super) password: String,
+    pub(super) password: Zeroizing<String>,
     #[serde(with = "compact")]
     pub(super) device_key: SignatureKeypair,
 }
@@ -54,7 +55,7 @@ impl AccountRecord {
 pub(super) struct NewDevice {
     #[serde(with = "compact")]
     pub(super) key: SignatureKeypair,
-    pub(super) password: String,
+    pub(super) password: Zeroizing<String>,
 }
 
 impl NewDevice {

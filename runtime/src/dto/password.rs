@@ -3,8 +3,9 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use zeroize::Zeroize as _;
 
-/// A password in clear with what is said about it. Facades check PINs and locations.
+/// A password in clear with what is said about it. Facades check PINs and locations. Wiped when dropped.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PasswordProtection {
@@ -16,6 +17,12 @@ pub struct PasswordProtection {
     /// Where the person will find the password.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub password_location_indicator: Option<PasswordLocation>,
+}
+
+impl Drop for PasswordProtection {
+    fn drop(&mut self) {
+        self.password.zeroize();
+    }
 }
 
 impl fmt::Debug for PasswordProtection {

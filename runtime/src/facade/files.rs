@@ -7,6 +7,7 @@ use tokio::io::AsyncRead;
 use tracing::{info, instrument};
 use transport::token::TokenContent;
 use transport::wire::{Address, AnyReference, FileId, Timestamp};
+use zeroize::Zeroizing;
 
 use super::list::List;
 use super::transfer::{Observer, Ownership, VerifiedContent};
@@ -138,7 +139,9 @@ impl FilesFacade {
         let (id, key, backbone) = match AnyReference::parse(&request.reference).map_err(token::unreadable_reference)? {
             AnyReference::File(reference) => (reference.id, (&reference.key).into(), reference.backbone_base_url),
             AnyReference::Token(reference) => {
-                let loaded = token::load(&self.node, &reference, request.password.as_deref()).await?;
+                let password = request.password.map(Zeroizing::new);
+                let password = password.as_ref().map(|text| text.as_str());
+                let loaded = token::load(&self.node, &reference, password).await?;
                 match TokenContent::from_json(loaded.record.content, true) {
                     Ok(TokenContent::File { file_id, secret_key }) => {
                         (file_id, secret_key, reference.backbone_base_url)

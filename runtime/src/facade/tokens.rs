@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tracing::{info, instrument};
 use transport::wire::{Address, ReferenceError, Timestamp, TokenId, TokenReference};
+use zeroize::Zeroizing;
 
 use super::list::List;
 use super::transfer::Ownership;
@@ -84,7 +85,9 @@ impl TokensFacade {
             ReferenceError::Kind { .. } => Error::InvalidPropertyValue("token reference invalid".to_owned()),
             other => token::unreadable_reference(other),
         })?;
-        let loaded = token::load(&self.node, &reference, request.password.as_deref()).await?;
+        let password = request.password.map(Zeroizing::new);
+        let password = password.as_ref().map(|text| text.as_str());
+        let loaded = token::load(&self.node, &reference, password).await?;
         if !loaded.was_known && !request.ephemeral {
             let remember = |view: &View<'_>| {
                 let mut batch = Batch::new();

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use durable::Commit;
 use serde::Serialize;
 use transport::datawallet::{Collection, PendingModification, create_modifications, update_modifications};
+use zeroize::Zeroizing;
 
 use super::object::{Object, Properties, StoredObject};
 use super::{Result, Store, StoreError, View, index, key, sealing};
@@ -19,7 +20,7 @@ pub(crate) struct Batch {
 enum Change {
     Put(Object, Recording),
     Delete { collection: String, id: String, recording: Recording },
-    PutValue { name: String, value: Vec<u8> },
+    PutValue { name: String, value: Zeroizing<Vec<u8>> },
     RemoveValue { name: String },
     DropUnpushed { up_to: u64 },
 }
@@ -106,7 +107,7 @@ struct Staging<'a> {
     store: &'a Store,
     view: &'a View<'a>,
     /// Plaintext by key; none removes the key.
-    writes: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
+    writes: BTreeMap<Vec<u8>, Option<Zeroizing<Vec<u8>>>>,
     /// Entries of the index, and whether they are there afterwards.
     entries: BTreeMap<Vec<u8>, bool>,
 }
@@ -179,14 +180,14 @@ impl Staging<'_> {
         Ok(Some((sequence, sealing::decode(&record)?)))
     }
 
-    fn read(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
+    fn read(&self, key: &[u8]) -> Result<Option<Zeroizing<Vec<u8>>>> {
         match self.writes.get(key) {
             Some(staged) => Ok(staged.clone()),
             None => self.view.read(key),
         }
     }
 
-    fn write(&mut self, key: Vec<u8>, plain: Option<Vec<u8>>) {
+    fn write(&mut self, key: Vec<u8>, plain: Option<Zeroizing<Vec<u8>>>) {
         self.writes.insert(key, plain);
     }
 

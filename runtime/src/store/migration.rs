@@ -109,7 +109,7 @@ mod tests {
         store.commit_blocking(commit).unwrap();
         let steps = [Migration { to: 2, run: rename }, Migration { to: 3, run: |_, _| Ok(()) }];
         run(&steps, &store, &sealing, 1).unwrap();
-        assert_eq!(sealing.open(&new, &store.get(&new).unwrap().unwrap()).unwrap(), b"kept");
+        assert_eq!(*sealing.open(&new, &store.get(&new).unwrap().unwrap()).unwrap(), b"kept");
         assert!(store.get(&old).unwrap().is_none());
         assert_eq!(store.get(key::FORMAT).unwrap().unwrap(), 3u32.to_be_bytes());
         run(&steps, &store, &sealing, 3).unwrap();

@@ -116,7 +116,7 @@ mod tests {
 
     fn record(properties: serde_json::Value) -> Vec<u8> {
         let properties = properties.as_object().unwrap().clone();
-        sealing::encode(&StoredObject { id: "id".into(), properties }).unwrap()
+        sealing::encode(&StoredObject { id: "id".into(), properties }).unwrap().to_vec()
     }
 
     #[test]

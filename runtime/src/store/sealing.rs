@@ -10,9 +10,12 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use transport::crypto::{Cipher, CipherNonce, KdfContext, NONCE_LENGTH, SecretKey};
+use zeroize::Zeroizing;
 
 use super::{Result, StoreError};
 
+/// Room for a usual record, in bytes: one that grows leaves its beginning behind in memory.
+const USUAL_RECORD: usize = 4096;
 /// Version of the layout above.
 const VERSION: u8 = 1;
 
@@ -49,7 +52,7 @@ impl Sealing {
 
     /// Seals a value for this key of the database.
     pub(super) fn seal(&self, key: &[u8], plain: &[u8]) -> Vec<u8> {
-        let cipher = self.secret.0.encrypt(&[&binding(key), plain].concat());
+        let cipher = self.secret.0.encrypt(&Zeroizing::new([&binding(key), plain].concat()));
         match cipher.nonce() {
             CipherNonce::Random(nonce) => [&[VERSION], nonce.as_slice(), cipher.ciphertext()].concat(),
             CipherNonce::Counter(_) => unreachable!("`encrypt` takes a random nonce"),
@@ -66,7 +69,7 @@ impl Sealing {
     ///
     /// # Errors
     /// [`StoreError::Damaged`] if it was not, whatever the reason.
-    pub(super) fn open(&self, key: &[u8], sealed: &[u8]) -> Result<Vec<u8>> {
+    pub(super) fn open(&self, key: &[u8], sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>> {
         let (version, sealed) = sealed.split_first().ok_or(StoreError::Damaged)?;
         let (nonce, ciphertext) = sealed.split_first_chunk::<NONCE_LENGTH>().ok_or(StoreError::Damaged)?;
         let cipher = Cipher::new(ciphertext.to_vec(), CipherNonce::Random(*nonce));
@@ -86,9 +89,9 @@ fn binding(key: &[u8]) -> Vec<u8> {
     [&[VERSION], length.to_be_bytes().as_slice(), key].concat()
 }
 
-pub(super) fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    ciborium::into_writer(value, &mut bytes).map_err(|error| StoreError::Encoding(error.to_string()))?;
+pub(super) fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Zeroizing<Vec<u8>>> {
+    let mut bytes = Zeroizing::new(Vec::with_capacity(USUAL_RECORD));
+    ciborium::into_writer(value, &mut *bytes).map_err(|error| StoreError::Encoding(error.to_string()))?;
     Ok(bytes)
 }
 
@@ -104,7 +107,7 @@ mod tests {
     fn a_sealed_value_opens_under_its_own_key_only() {
         let sealing = Sealing::new(StoreSecret::new([3; 32]));
         let sealed = sealing.seal(b"key", b"planted secret");
-        assert_eq!(sealing.open(b"key", &sealed).unwrap(), b"planted secret");
+        assert_eq!(*sealing.open(b"key", &sealed).unwrap(), b"planted secret");
         assert!(!sealed.windows(7).any(|window| window == b"planted"));
         for other in [b"keys".as_slice(), b"ke", b"kez", b""] {
             assert!(matches!(sealing.open(other, &sealed), Err(StoreError::Damaged)));

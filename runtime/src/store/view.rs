@@ -2,6 +2,7 @@
 
 use serde::de::DeserializeOwned;
 use transport::datawallet::PendingModification;
+use zeroize::Zeroizing;
 
 use super::object::{Object, Properties, StoredObject};
 use super::{Record, Result, Store, key, projection, sealing};
@@ -35,7 +36,7 @@ impl<'a> View<'a> {
         Ok(self.plain(collection, id)?.map(Record::new))
     }
 
-    fn plain(&self, collection: &str, id: &str) -> Result<Option<Vec<u8>>> {
+    fn plain(&self, collection: &str, id: &str) -> Result<Option<Zeroizing<Vec<u8>>>> {
         let Some(place) = self.read(&key::object_index(collection, id)?)? else { return Ok(None) };
         self.read(&key::object_at(collection, sealing::decode(&place)?)?)
     }
@@ -89,7 +90,7 @@ impl<'a> View<'a> {
     }
 
     /// Opens the value of a key.
-    pub(super) fn read(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
+    pub(super) fn read(&self, key: &[u8]) -> Result<Option<Zeroizing<Vec<u8>>>> {
         let sealed = match self.latest {
             Some(latest) => latest.get(key)?,
             None => self.store.disk.get(key)?,

@@ -17,6 +17,7 @@ use std::str::FromStr;
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
+use zeroize::Zeroizing;
 
 use super::object::Properties;
 use super::{RequiredTexts, Result, Store, StoreError, cbor, index, key, projection};
@@ -38,7 +39,7 @@ pub(crate) struct Walk {
 
 /// An object that matched, not read beyond what it took to know that.
 pub(crate) struct Record {
-    plain: Vec<u8>,
+    plain: Zeroizing<Vec<u8>>,
 }
 
 /// An object as it is on disk, see [`StoredObject`](super::object::StoredObject).
@@ -52,7 +53,7 @@ struct Stored<'a, T> {
 
 impl Record {
     /// From an opened record.
-    pub(super) fn new(plain: Vec<u8>) -> Self {
+    pub(super) fn new(plain: Zeroizing<Vec<u8>>) -> Self {
         Self { plain }
     }
 

@@ -4,6 +4,7 @@ use serde_json::Value;
 use transport::crypto::{Cipher, CryptoError, CryptoObject as _, SecretKey};
 use transport::token::TokenContent;
 use transport::wire::{ByteText, json};
+use zeroize::Zeroizing;
 
 use crate::{Error, Result};
 
@@ -38,7 +39,7 @@ impl TokenJson {
     }
 
     pub(crate) fn seal(&self, key: &SecretKey) -> ByteText {
-        key.encrypt(json::to_text(&self.0).as_bytes()).to_byte_text()
+        key.encrypt(Zeroizing::new(json::to_text(&self.0)).as_bytes()).to_byte_text()
     }
 
     /// Opens what the backbone stored. Types that are not known here are taken: a peer may know more than this node.

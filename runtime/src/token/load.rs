@@ -4,6 +4,7 @@ use transport::backbone;
 use transport::crypto::SecretKey;
 use transport::wire::backbone::tokens::Token as BackboneToken;
 use transport::wire::{ReferenceError, TokenId, TokenReference};
+use zeroize::Zeroizing;
 
 use super::content::UnreadableContent;
 use super::create::hash;
@@ -63,7 +64,7 @@ fn chosen_password(node: &Node, reference: &TokenReference, given: Option<&str>)
         let reason = "You need to provide a password to perform this operation.";
         node.transport_error(TransportError::NoPasswordProvided, reason)
     })?;
-    Ok(Some(StoredPassword { password: password.to_owned(), shared: shared.clone() }))
+    Ok(Some(StoredPassword { password: Zeroizing::new(password.to_owned()), shared: shared.clone() }))
 }
 
 fn open(

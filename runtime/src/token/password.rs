@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 use transport::crypto::password::{generate_salt, hash_password};
 use transport::wire::{PasswordLocationIndicator, PasswordType, SharedPasswordProtection};
+use zeroize::Zeroizing;
 
 use crate::blocking::blocking;
 use crate::dto::{PasswordLocation, PasswordProtection};
@@ -23,7 +24,7 @@ static HASHING: Semaphore = Semaphore::const_new(SIMULTANEOUS_HASHES);
 /// A password that somebody chose for a token, checked.
 #[derive(Clone)]
 pub(crate) struct NewPassword {
-    password: String,
+    password: Zeroizing<String>,
     kind: PasswordType,
     location: Option<PasswordLocationIndicator>,
 }
@@ -33,8 +34,9 @@ impl NewPassword {
     ///
     /// # Errors
     /// [`Error::InvalidPropertyValue`] with the text that clients know.
-    pub(crate) fn check(given: PasswordProtection) -> Result<Self> {
-        let PasswordProtection { password, password_is_pin, password_location_indicator } = given;
+    pub(crate) fn check(mut given: PasswordProtection) -> Result<Self> {
+        let password = Zeroizing::new(std::mem::take(&mut given.password));
+        let PasswordProtection { password_is_pin, password_location_indicator, .. } = &given;
         if password.is_empty() {
             return Err(invalid("passwordProtection/password must NOT have fewer than 1 characters"));
         }
@@ -43,7 +45,7 @@ impl NewPassword {
             Some(false) => return Err(invalid("passwordProtection/passwordIsPin must be equal to constant")),
             Some(true) => pin(&password).ok_or_else(|| invalid(PIN))?,
         };
-        let location = password_location_indicator.map(|location| read_location(&location)).transpose()?;
+        let location = password_location_indicator.as_ref().map(read_location).transpose()?;
         Ok(Self { password, kind, location })
     }
 
@@ -77,7 +79,7 @@ fn invalid(text: &str) -> Error {
 /// The password of a token as it is remembered, so that the token can be shown and shared again.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct StoredPassword {
-    pub(super) password: String,
+    pub(super) password: Zeroizing<String>,
     #[serde(flatten)]
     pub(super) shared: SharedPasswordProtection,
 }
@@ -101,7 +103,7 @@ impl StoredPassword {
             None => PasswordLocation::Number(indicator.value()),
         });
         PasswordProtection {
-            password: self.password.clone(),
+            password: self.password.to_string(),
             password_is_pin: matches!(self.shared.password_type, PasswordType::Pin(_)).then_some(true),
             password_location_indicator: location,
         }

@@ -15,11 +15,11 @@ pub(crate) async fn stranger(url: &str) -> Session {
         client_id: "test".to_owned(),
         client_secret: "test".to_owned(),
         identity_public_key: key.public_key().to_byte_text(),
-        device_password: password.clone(),
+        device_password: password.to_string(),
         device_communication_language: None,
         identity_version: 1,
         signed_challenge: signed.to_wire(),
     };
     let created = client.create_identity(&identity).await.unwrap();
-    client.login(DeviceCredentials { username: created.device.username, password: SecretText::new(password) })
+    client.login(DeviceCredentials { username: created.device.username, password: SecretText::new(password.as_str()) })
 }

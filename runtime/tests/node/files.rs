@@ -174,9 +174,10 @@ async fn what_is_asked_for_is_checked_in_the_documented_order() {
     let world = World::new().await;
     let alice = world.node("alice").await;
     let id: FileId = UNKNOWN.parse().unwrap();
-    let pin = |password: &str| runtime::dto::PasswordProtection {
-        password_is_pin: Some(true),
-        ..protected(password).unwrap()
+    let pin = |password: &str| {
+        let mut protection = protected(password).unwrap();
+        protection.password_is_pin = Some(true);
+        protection
     };
     let request = CreateTokenForFile {
         expires_at: Some(world.at(0)),

@@ -34,7 +34,7 @@ pub enum Error {
         kind: io::ErrorKind,
     },
     /// Other users can read what belongs to this user alone.
-    #[error("{} can be read by other users (mode {mode:04o}); run: chmod {wanted:04o} {}", path.display(), path.display())]
+    #[error("{} is open to other users (mode {mode:04o}); run: chmod {wanted:04o} {}", path.display(), path.display())]
     TooOpen {
         /// The file or directory.
         path: PathBuf,
@@ -43,11 +43,45 @@ pub enum Error {
         /// The permissions that it needs.
         wanted: u32,
     },
-    /// The directory belongs to another user.
-    #[error("{} belongs to another user; choose a directory of your own", path.display())]
+    /// A file or directory belongs to another user, who can read and change it.
+    #[error(
+        "{} belongs to user {owner}, and this program runs as user {me}; choose another directory, or run: chown {me} {}",
+        path.display(), path.display()
+    )]
     Foreign {
         /// The file or directory.
         path: PathBuf,
+        /// Id of the user who owns it.
+        owner: u32,
+        /// Id of the user who runs the program.
+        me: u32,
+    },
+    /// A directory above belongs to another user, who can put another directory in its place.
+    #[error(
+        "{} can be replaced by user {owner}, who owns {}; choose a directory below your own",
+        path.display(), parent.display()
+    )]
+    ForeignParent {
+        /// The directory.
+        path: PathBuf,
+        /// The one above it.
+        parent: PathBuf,
+        /// Id of the user who owns that.
+        owner: u32,
+    },
+    /// Other users may write in a directory above, so they can put another directory in its place.
+    #[error(
+        "{} can be replaced by other users, who may write in {} (mode {mode:04o}); choose another directory, or run: chmod \
+         go-w {}",
+        path.display(), parent.display(), parent.display()
+    )]
+    Replaceable {
+        /// The directory.
+        path: PathBuf,
+        /// The one above it.
+        parent: PathBuf,
+        /// Its permissions.
+        mode: u32,
     },
     /// There is no store although there was one.
     #[error(

@@ -5,18 +5,39 @@ use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
+use zeroize::Zeroizing;
+
 use crate::{Error, Result};
 
 /// Permissions of a private directory.
 pub const DIRECTORY_MODE: u32 = 0o700;
 /// Permissions of a private file.
 pub const FILE_MODE: u32 = 0o600;
+/// Permissions of others to do anything.
+const OPEN: u32 = 0o077;
+/// Permissions of others to change something.
+const WRITABLE: u32 = 0o022;
+/// The sticky bit: names in a directory can be changed by the owners of what they stand for only.
+#[cfg(unix)]
+const STICKY: u32 = 0o1000;
 
-/// Lets this process create only files and directories that their owner alone can read, whoever creates them: a database
-/// chooses its own permissions. For programs, before they start threads; it applies to the whole process.
+/// Keeps from other users what this process creates and holds. Files and directories are readable by their owner alone,
+/// whoever creates them: a database chooses its own permissions. The memory, which holds keys, goes into no core dump, and on
+/// Linux no other process of the user can read it. For programs, before they start threads; it applies to the whole process.
 pub fn restrict_process() {
     #[cfg(unix)]
-    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
+    {
+        use rustix::process::{Resource, Rlimit, setrlimit, umask};
+        umask(rustix::fs::Mode::from_raw_mode(0o077));
+        // Lowering a limit is always allowed.
+        let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
+    }
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    {
+        use rustix::process::{DumpableBehavior, set_dumpable_behavior};
+        // The limit does not count where the kernel pipes core dumps to a program. It cannot fail for this value.
+        let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
+    }
 }
 
 /// Options that create files only their owner can read.
@@ -85,43 +106,132 @@ pub fn sync_directory(directory: &Path) -> io::Result<()> {
     if cfg!(unix) { File::open(directory)?.sync_all() } else { Ok(()) }
 }
 
-/// Refuses files and directories that other users can read or that belong to another user.
+/// Creates a directory for this user alone, or checks one that is there with [`check_directory`].
 ///
 /// # Errors
-/// [`Error::TooOpen`] names the `chmod` that helps, [`Error::Foreign`] the path.
+/// As [`check_directory`]; [`Error::Io`] if it cannot be created.
+pub fn prepare_directory(directory: &Path) -> Result<()> {
+    create_directory(directory).map_err(|error| Error::io(directory, &error))?;
+    check_directory(directory)
+}
+
+/// Creates a directory for this user alone, or checks one that is there: other users may look at the names in it, for what
+/// is in it has permissions of its own, but they must not write in it or put another one in its place.
+///
+/// # Errors
+/// As [`prepare_directory`].
+pub fn prepare_visible_directory(directory: &Path) -> Result<()> {
+    create_directory(directory).map_err(|error| Error::io(directory, &error))?;
+    check_unchangeable(directory)?;
+    check_above(directory)
+}
+
+/// Refuses a directory that is not for this user alone, or that other users can put another one in the place of.
+///
+/// # Errors
+/// As [`check`]; [`Error::Replaceable`] and [`Error::ForeignParent`] for a directory above it.
+pub fn check_directory(directory: &Path) -> Result<()> {
+    check(directory, DIRECTORY_MODE)?;
+    check_above(directory)
+}
+
+/// Refuses a directory in which other users can write, or that belongs to another user.
+///
+/// # Errors
+/// As [`check`].
+pub(crate) fn check_unchangeable(directory: &Path) -> Result<()> {
+    check_metadata(directory, &metadata_of(directory)?, WRITABLE, DIRECTORY_MODE)
+}
+
+/// Refuses files and directories that other users can read or change, or that belong to another user: an owner can always
+/// change the permissions.
+///
+/// # Errors
+/// [`Error::TooOpen`] names the `chmod` that helps, [`Error::Foreign`] the `chown`.
 pub fn check(path: &Path, wanted: u32) -> Result<()> {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
-        let metadata = fs::metadata(path).map_err(|error| Error::io(path, &error))?;
-        let mode = metadata.permissions().mode() & 0o7777;
-        if mode & 0o077 != 0 {
-            return Err(Error::TooOpen { path: path.to_owned(), mode, wanted });
-        }
-        let me = rustix::process::geteuid().as_raw();
-        // The superuser may keep the directories of others, as service managers do.
-        if me != 0 && metadata.uid() != me {
-            return Err(Error::Foreign { path: path.to_owned() });
-        }
+    check_metadata(path, &metadata_of(path)?, OPEN, wanted)
+}
+
+fn metadata_of(path: &Path) -> Result<fs::Metadata> {
+    fs::metadata(path).map_err(|error| Error::io(path, &error))
+}
+
+#[cfg(unix)]
+fn check_metadata(path: &Path, metadata: &fs::Metadata, forbidden: u32, wanted: u32) -> Result<()> {
+    use std::os::unix::fs::MetadataExt as _;
+    let (owner, me) = (metadata.uid(), rustix::process::geteuid().as_raw());
+    if owner != me {
+        return Err(Error::Foreign { path: path.to_owned(), owner, me });
     }
-    // Access lists of other systems inherit from the user's profile, which is private.
-    #[cfg(not(unix))]
-    let _ = (path, wanted);
+    let mode = metadata.mode() & 0o7777;
+    if mode & forbidden != 0 {
+        return Err(Error::TooOpen { path: path.to_owned(), mode, wanted });
+    }
     Ok(())
 }
 
-/// Reads a private file of at most `limit` bytes; nothing if it does not exist.
+/// Access lists of other systems inherit from the user's profile, which is private.
+#[cfg(not(unix))]
+fn check_metadata(_: &Path, _: &fs::Metadata, _: u32, _: u32) -> Result<()> {
+    Ok(())
+}
+
+/// Whoever may write in a directory above can rename what leads to ours, and make something else of that name.
+#[cfg(unix)]
+fn check_above(directory: &Path) -> Result<()> {
+    use std::os::unix::fs::MetadataExt as _;
+    let failed = |error: io::Error| Error::io(directory, &error);
+    let me = rustix::process::geteuid().as_raw();
+    // In a user namespace the superuser of the machine has another number.
+    let superuser = fs::metadata("/").map_err(failed)?.uid();
+    for parent in directory.canonicalize().map_err(failed)?.ancestors().skip(1) {
+        let metadata = fs::metadata(parent).map_err(failed)?;
+        let (path, parent, owner) = (directory.to_owned(), parent.to_owned(), metadata.uid());
+        if ![0, superuser, me].contains(&owner) {
+            return Err(Error::ForeignParent { path, parent, owner });
+        }
+        if can_be_changed_by_others(&metadata) {
+            return Err(Error::Replaceable { path, parent, mode: metadata.mode() & 0o7777 });
+        }
+    }
+    Ok(())
+}
+
+/// Whether other users may rename what is in a directory: not where the sticky bit leaves that to the owners.
+#[cfg(unix)]
+fn can_be_changed_by_others(directory: &fs::Metadata) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    let (me, group) = (rustix::process::geteuid().as_raw(), directory.gid());
+    // Administrators, and the group of the same number that many systems give each user: its directories are group-writable
+    // by default.
+    let is_trusted = group == 0 || (group == me && group == rustix::process::getegid().as_raw());
+    let others = if is_trusted { WRITABLE & 0o007 } else { WRITABLE };
+    directory.mode() & others != 0 && directory.mode() & STICKY == 0
+}
+
+/// Access lists of other systems inherit from the user's profile, which is private.
+#[cfg(not(unix))]
+fn check_above(_: &Path) -> Result<()> {
+    Ok(())
+}
+
+/// Reads a private file of at most `limit` bytes, which are wiped when they are dropped: most hold a key. Nothing if it does
+/// not exist.
 ///
 /// # Errors
 /// As [`check`]; [`Error::Io`] if it is longer than `limit` or cannot be read.
-pub fn read_file(path: &Path, limit: u64) -> Result<Option<Vec<u8>>> {
+pub fn read_file(path: &Path, limit: u64) -> Result<Option<Zeroizing<Vec<u8>>>> {
     let file = match File::open(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(Error::io(path, &error)),
         Ok(file) => file,
     };
-    check(path, FILE_MODE)?;
-    let mut bytes = Vec::new();
+    // Of the file that is read, whatever has its name by now.
+    let metadata = file.metadata().map_err(|error| Error::io(path, &error))?;
+    check_metadata(path, &metadata, OPEN, FILE_MODE)?;
+    // Room for all of it: what grows leaves its beginning behind in memory.
+    let room = usize::try_from(metadata.len().min(limit)).unwrap_or_default() + 1;
+    let mut bytes = Zeroizing::new(Vec::with_capacity(room));
     file.take(limit + 1).read_to_end(&mut bytes).map_err(|error| Error::io(path, &error))?;
     if bytes.len() as u64 > limit {
         let error = io::Error::new(io::ErrorKind::InvalidData, format!("longer than {limit} bytes"));
@@ -302,9 +412,9 @@ mod tests {
         let path = directory.path().join("key");
         create_file(&path, b"first").unwrap();
         assert_eq!(create_file(&path, b"second").unwrap_err().kind(), io::ErrorKind::AlreadyExists);
-        assert_eq!(read_file(&path, 5).unwrap().unwrap(), b"first");
+        assert_eq!(*read_file(&path, 5).unwrap().unwrap(), b"first");
         replace_file(&path, b"third!").unwrap();
-        assert_eq!(read_file(&path, 6).unwrap().unwrap(), b"third!");
+        assert_eq!(*read_file(&path, 6).unwrap().unwrap(), b"third!");
         assert!(read_file(&path, 5).is_err(), "one byte over the limit");
         assert_eq!(read_file(&directory.path().join("other"), 5).unwrap(), None);
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
@@ -355,5 +465,50 @@ mod tests {
         assert!(refusal.contains(&format!("chmod 0700 {}", path.display())), "{refusal}");
         tighten(directory.path());
         check(&path, DIRECTORY_MODE).unwrap();
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_directory_that_others_can_replace_is_refused_with_the_command_that_helps() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let root = tempfile::tempdir().unwrap();
+        let (middle, path) = (root.path().join("a"), root.path().join("a/b/c"));
+        prepare_directory(&path).unwrap();
+        let set = |mode: u32| fs::set_permissions(&middle, fs::Permissions::from_mode(mode)).unwrap();
+        for mode in [0o777, 0o702] {
+            set(mode);
+            let refusal = check_directory(&path).unwrap_err().to_string();
+            let real = middle.canonicalize().unwrap();
+            assert!(refusal.contains(&format!("run: chmod go-w {}", real.display())), "{refusal}");
+        }
+        // What others may read, and what only owners may rename, as in a directory for everybody's temporary files.
+        for mode in [0o755, 0o1777] {
+            set(mode);
+            check_directory(&path).unwrap();
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_another_user_owns_is_refused_with_the_command_that_helps() {
+        let root = tempfile::tempdir().unwrap();
+        if !rustix::process::geteuid().is_root() {
+            println!("skipped: only the superuser can give files to somebody else");
+            return;
+        }
+        let (parent, path) = (root.path().join("a"), root.path().join("a/b"));
+        prepare_directory(&path).unwrap();
+        let key = path.join("key");
+        create_file(&key, b"secret").unwrap();
+        let give = |path: &Path, user: u32| std::os::unix::fs::chown(path, Some(user), None).unwrap();
+        for foreign in [&key, &path] {
+            give(foreign, 54321);
+            let outcome = if foreign == &key { read_file(&key, 6).map(drop) } else { check_directory(&path) };
+            let refusal = outcome.unwrap_err().to_string();
+            assert!(refusal.contains("54321") && refusal.contains("run: chown 0 "), "{refusal}");
+            give(foreign, 0);
+        }
+        give(&parent, 54321);
+        assert!(matches!(check_directory(&path), Err(Error::ForeignParent { owner: 54321, .. })));
     }
 }

@@ -105,8 +105,10 @@ impl Store {
     /// power.
     ///
     /// # Errors
-    /// [`Error::Damaged`] if something that was acknowledged cannot be read, [`Error::Newer`], [`Error::Io`].
+    /// [`Error::Damaged`] if something that was acknowledged cannot be read, [`Error::Newer`], [`Error::Io`], and
+    /// [`Error::TooOpen`] or [`Error::Foreign`] if other users can write in the directory.
     pub fn open(directory: &Path) -> Result<Self> {
+        private::check_unchangeable(directory)?;
         let id = read_format(directory)?;
         let found = recovery::find(disk(directory), id)?;
         let found = found
@@ -121,11 +123,12 @@ impl Store {
             None => empty_index(directory, &found)?,
         };
         let (journal, state) = catch_up(found, &index, state)?;
-        private::tighten(&directory.join(INDEX));
         Ok(Self::with(directory, journal, index, state))
     }
 
     fn with(directory: &Path, journal: Journal, index: Index, state: State) -> Self {
+        // The database chooses its own permissions.
+        private::tighten(&directory.join(INDEX));
         let overlay = Arc::new(Overlay::default());
         let group = Group::new(Writer::new(journal, index, state));
         let cleaner = Cleaner::start(Arc::downgrade(&group), overlay.clone());

@@ -3,18 +3,25 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, Shared};
+use reqwest::header::CONTENT_TYPE;
 use reqwest::{Method, StatusCode};
 use tokio::time::Instant;
 use tracing::debug;
+use zeroize::Zeroizing;
 
 use super::envelope::{self, MAX_ERROR_ANSWER};
 use super::http::{Http, read_body, within};
-use super::{DeviceCredentials, Error, SecretText};
+use super::{ClientConfig, DeviceCredentials, Error, SecretText};
 use crate::wire::backbone::envelope::{AccessToken, OAuthError};
 
-const PATH: &str = "/connect/token";
+/// Where a device logs in.
+pub(super) const PATH: &str = "/connect/token";
+const FORM: &str = "application/x-www-form-urlencoded";
+/// Room for a usual form: one that grows would leave its beginning behind in memory.
+const LOGIN_FORM_LENGTH: usize = 1024;
 const LABEL: &str = "POST /connect/token";
 /// A token is renewed when less than this is left, so that it does not expire on the way.
 const RENEW_BEFORE: Duration = Duration::from_secs(10);
@@ -107,17 +114,11 @@ enum Joined {
 
 async fn log_in(http: Arc<Http>, credentials: DeviceCredentials) -> Result<Token, Error> {
     let config = http.config();
-    let form = [
-        ("client_id", config.client_id.as_str()),
-        ("client_secret", config.client_secret.expose()),
-        ("grant_type", "password"),
-        ("username", credentials.username.as_str()),
-        ("password", credentials.password.expose()),
-    ];
+    let form = login_form(config, &credentials);
     debug!(username = %credentials.username, "logging in");
     within(config.timeout, LABEL, async {
         let asked_at = Instant::now();
-        let request = http.builder(Method::POST, http.root_url(PATH)).form(&form);
+        let request = http.builder(Method::POST, http.root_url(PATH)).header(CONTENT_TYPE, FORM).body(form);
         let response = request.send().await.map_err(|error| Error::network(error, LABEL))?;
         let status = response.status();
         if !status.is_success() {
@@ -131,6 +132,17 @@ async fn log_in(http: Arc<Http>, credentials: DeviceCredentials) -> Result<Token
         Ok(Token { text: SecretText::new(answer.access_token), renew_at })
     })
     .await
+}
+
+/// Wiped once it is sent.
+fn login_form(config: &ClientConfig, credentials: &DeviceCredentials) -> Bytes {
+    let mut form = url::form_urlencoded::Serializer::new(String::with_capacity(LOGIN_FORM_LENGTH));
+    form.append_pair("client_id", &config.client_id)
+        .append_pair("client_secret", config.client_secret.expose())
+        .append_pair("grant_type", "password")
+        .append_pair("username", credentials.username.as_str())
+        .append_pair("password", credentials.password.expose());
+    Bytes::from_owner(Zeroizing::new(form.finish()))
 }
 
 /// 400, 404 and 500 mean that the credentials were looked at; everything else that they were not.

@@ -1,11 +1,14 @@
 //! Settings of the client, checked once.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use url::Url;
 
 use super::SecretText;
+
+/// What `localhost` and the names below it stand for (RFC 6761 section 6.3), in the order in which they are tried.
+const LOOPBACK: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
 
 /// Settings of a [`super::Client`].
 #[derive(Debug, Clone)]
@@ -18,12 +21,16 @@ pub struct ClientConfig {
     pub client_secret: SecretText,
     /// Longest time a call may take; transfers of files get more in proportion to their size.
     pub timeout: Duration,
-    /// Redirects followed before giving up. They are only followed on the same host and never from https to http.
+    /// Redirects followed before giving up. They are only followed at the same origin (scheme, host and port), and a login
+    /// follows none.
     pub max_redirects: usize,
     /// Whether `http://` to a host that is not loopback is allowed.
     pub allow_plain_http: bool,
     /// Host name inside new addresses; the host of the base URL if absent.
     pub address_hostname: Option<String>,
+    /// Where the host of the base URL is, for a backbone whose socket is known: the name is then not resolved, so nobody
+    /// who listens at another address that the name stands for gets the login.
+    pub host_address: Option<IpAddr>,
     /// SHA-256 fingerprints of server certificates (DER). If there are any, the server must present one of them, on top
     /// of the usual verification.
     pub pinned_fingerprints: Vec<[u8; 32]>,
@@ -41,6 +48,7 @@ impl ClientConfig {
             max_redirects: 10,
             allow_plain_http: false,
             address_hostname: None,
+            host_address: None,
             pinned_fingerprints: Vec::new(),
         }
     }
@@ -105,11 +113,24 @@ impl BaseUrl {
 
     pub(super) fn is_loopback(&self) -> bool {
         match self.url.host() {
-            Some(url::Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+            Some(url::Host::Domain(_)) => self.names_this_machine(),
             Some(url::Host::Ipv4(address)) => IpAddr::from(address).is_loopback(),
             Some(url::Host::Ipv6(address)) => IpAddr::from(address).is_loopback(),
             None => false,
         }
+    }
+
+    /// The addresses behind the host name that hold whatever a resolver says; none if a resolver has to be asked.
+    pub(super) fn fixed_addresses(&self, known: Option<IpAddr>) -> Vec<IpAddr> {
+        match known {
+            Some(address) => vec![address],
+            None if self.names_this_machine() => LOOPBACK.to_vec(),
+            None => Vec::new(),
+        }
+    }
+
+    fn names_this_machine(&self) -> bool {
+        self.url.domain().is_some_and(|name| name == "localhost" || name.ends_with(".localhost"))
     }
 
     pub(super) fn join(&self, path: &str) -> String {

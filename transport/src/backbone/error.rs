@@ -128,8 +128,10 @@ pub enum NetworkError {
     /// The connection broke in the middle of a request or an answer.
     #[error("the connection to the backbone broke")]
     Broken,
-    /// More redirects than allowed, or a redirect to somewhere else.
-    #[error("the backbone redirected too often or to another host")]
+    /// More redirects than allowed, a redirect to another origin, or one of a login.
+    #[error(
+        "the backbone redirects too often, to another origin, or a login: check that the base URL is its final address"
+    )]
     Redirect,
 }
 

@@ -31,8 +31,8 @@ pub struct ReceivedRequest {
 pub enum FakeAnswer {
     /// Status and body.
     Body(u16, Vec<u8>),
-    /// Status 302 and the place to go.
-    Redirect(String),
+    /// Status (302, 307, …) and the place to go.
+    Redirect(u16, String),
     /// Announces as many bytes as said, sends fewer and closes.
     Truncated(u64, Vec<u8>),
     /// Closes the connection without an answer.
@@ -142,8 +142,9 @@ async fn converse(stream: TcpStream, requests: Arc<Mutex<Vec<ReceivedRequest>>>,
             FakeAnswer::Body(status, body) => {
                 (format!("HTTP/1.1 {status} Status\r\ncontent-length: {}\r\n\r\n", body.len()), body, true)
             }
-            FakeAnswer::Redirect(to) => {
-                (format!("HTTP/1.1 302 Found\r\nlocation: {to}\r\ncontent-length: 0\r\n\r\n"), Vec::new(), true)
+            FakeAnswer::Redirect(status, to) => {
+                let head = format!("HTTP/1.1 {status} Status\r\nlocation: {to}\r\ncontent-length: 0\r\n\r\n");
+                (head, Vec::new(), true)
             }
             FakeAnswer::Truncated(length, body) => {
                 (format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n"), body, false)

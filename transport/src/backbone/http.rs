@@ -10,12 +10,13 @@ use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tracing::{Instrument as _, debug, debug_span};
+use zeroize::Zeroizing;
 
 use super::config::BaseUrl;
 use super::correlation::correlation_id;
 use super::envelope::{self, MAX_ERROR_ANSWER, MAX_JSON_ANSWER, Page};
 use super::retry::{self, Budget};
-use super::{ClientConfig, ConfigError, Error, NetworkError, SecretText, tls};
+use super::{ClientConfig, ConfigError, Error, NetworkError, SecretText, auth, tls};
 use crate::crypto::random;
 use crate::wire::backbone::datawallet::SUPPORTED_VERSION_HEADER;
 
@@ -56,7 +57,8 @@ impl Request {
 
     pub(super) fn body(mut self, body: &impl Serialize) -> Self {
         let text = serde_json::to_vec(body).expect("request shapes have text keys only, so they always serialise");
-        self.body = Some(text.into());
+        // Bodies hold passwords and keys of devices.
+        self.body = Some(Bytes::from_owner(Zeroizing::new(text)));
         self
     }
 
@@ -96,10 +98,15 @@ impl Http {
             .tls_backend_preconfigured(tls)
             .user_agent(concat!("enlace/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(CONNECT_TIMEOUT.min(config.timeout))
-            .redirect(same_host_redirects(config.max_redirects))
+            .redirect(redirects_at_the_origin(config.max_redirects))
             .referer(false)
             .tcp_nodelay(true);
-        if base.is_loopback() {
+        // The port of these addresses counts for nothing: the URL's is taken.
+        let fixed: Vec<_> = base.fixed_addresses(config.host_address).into_iter().map(|ip| (ip, 0).into()).collect();
+        if !fixed.is_empty() {
+            builder = builder.resolve_to_addrs(base.host(), &fixed);
+        }
+        if base.is_loopback() || config.host_address.is_some() {
             // A proxy in the environment is not meant for a backbone in the same process.
             builder = builder.no_proxy();
         }
@@ -256,15 +263,15 @@ fn may_retry(request: &Request, error: &Error) -> bool {
     request.method == Method::GET && error.is_transient() && !timed_out && !overloaded
 }
 
-/// Follows redirects on the same host only, so that a token or a password never goes to another one, and never from
-/// https to http.
-fn same_host_redirects(limit: usize) -> redirect::Policy {
+/// Follows redirects at the same origin only, so that a token or a password never goes to another program, and none of a
+/// login: its form holds the password of the device and the secret of the client.
+fn redirects_at_the_origin(limit: usize) -> redirect::Policy {
     redirect::Policy::custom(move |attempt| {
-        let stays = attempt.previous().last().is_some_and(|from| {
-            let downgrade = from.scheme() == "https" && attempt.url().scheme() != "https";
-            from.host_str() == attempt.url().host_str() && !downgrade
-        });
-        match stays && attempt.previous().len() <= limit {
+        let follows = attempt
+            .previous()
+            .first()
+            .is_some_and(|asked| asked.origin() == attempt.url().origin() && !asked.path().ends_with(auth::PATH));
+        match follows && attempt.previous().len() <= limit {
             true => attempt.follow(),
             false => attempt.error("redirects end here"),
         }

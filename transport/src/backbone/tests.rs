@@ -263,15 +263,77 @@ async fn a_backbone_that_is_down_is_a_network_error() {
     assert!(error.is_transient());
 }
 
+fn is_redirect(error: &Error) -> bool {
+    matches!(error, Error::Network { kind: NetworkError::Redirect, .. })
+}
+
 #[tokio::test]
-async fn redirects_stay_on_the_host_and_end() {
-    let elsewhere = FakeServer::start(|_| FakeAnswer::Redirect("http://example.invalid/".to_owned())).await;
-    let around = FakeServer::start(|_| FakeAnswer::Redirect("/api/v2/Version".to_owned())).await;
+async fn redirects_stay_at_the_origin_and_end() {
+    let elsewhere = FakeServer::start(|_| FakeAnswer::Redirect(302, "http://example.invalid/".to_owned())).await;
+    let around = FakeServer::start(|_| FakeAnswer::Redirect(302, "/api/v2/Version".to_owned())).await;
     for server in [&elsewhere, &around] {
         let error = client(server.url()).version().await.unwrap_err();
-        assert!(matches!(error, Error::Network { kind: NetworkError::Redirect, .. }), "{error:?}");
+        assert!(is_redirect(&error), "{error:?}");
     }
     assert_eq!((elsewhere.requests().len(), around.requests().len()), (1, 11));
+}
+
+#[tokio::test]
+async fn a_redirect_at_the_origin_is_followed() {
+    let server = FakeServer::start(|request| match request.path() {
+        "/elsewhere" => version(),
+        _ => FakeAnswer::Redirect(302, "/elsewhere".to_owned()),
+    })
+    .await;
+    assert_eq!(client(server.url()).version().await.unwrap().major_version, "7");
+}
+
+#[tokio::test]
+async fn neither_a_token_nor_a_login_goes_to_another_port_of_the_host() {
+    let other = open_server(|_| FakeAnswer::result(&json!({ "version": 1 }))).await;
+    for status in [302, 307, 308] {
+        let to = format!("{}/api/v2/Datawallet", other.url());
+        let server = open_server(move |_| FakeAnswer::Redirect(status, to.clone())).await;
+        assert!(is_redirect(&session(&server).datawallet().await.unwrap_err()), "{status}");
+        let to = format!("{}/connect/token", other.url());
+        let server = FakeServer::start(move |_| FakeAnswer::Redirect(status, to.clone())).await;
+        assert!(is_redirect(&session(&server).log_in().await.unwrap_err()), "{status}");
+    }
+    assert_eq!(other.requests().len(), 0, "nothing goes to the other port");
+}
+
+#[tokio::test]
+async fn a_login_follows_no_redirect_not_even_at_the_origin() {
+    for status in [302, 307, 308] {
+        let server = FakeServer::start(move |request| match request.path() {
+            "/connect/token" => FakeAnswer::Redirect(status, "/elsewhere".to_owned()),
+            _ => FakeAnswer::access_token("token", 300),
+        })
+        .await;
+        assert!(is_redirect(&session(&server).log_in().await.unwrap_err()), "{status}");
+        assert_eq!(server.requests().len(), 1, "the form is sent once");
+    }
+}
+
+#[tokio::test]
+async fn names_of_the_local_host_are_loopback_addresses_whatever_the_resolver_says() {
+    let server = FakeServer::start(|_| version()).await;
+    let port = server.url().rsplit(':').next().unwrap();
+    // No resolver knows the second name.
+    for name in ["localhost", "bank.localhost"] {
+        let client = client(&format!("http://{name}:{port}"));
+        assert_eq!(client.version().await.unwrap().major_version, "7", "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_host_with_a_known_address_is_not_resolved() {
+    let server = FakeServer::start(|_| version()).await;
+    let port = server.url().rsplit(':').next().unwrap();
+    let mut config = ClientConfig::new(format!("http://a.invalid:{port}"), "test", SecretText::new("test"));
+    config.allow_plain_http = true;
+    config.host_address = Some([127, 0, 0, 1].into());
+    assert_eq!(Client::new(config).unwrap().version().await.unwrap().major_version, "7");
 }
 
 fn created_file() -> FakeAnswer {

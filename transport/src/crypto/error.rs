@@ -22,4 +22,7 @@ pub enum CryptoError {
     /// A public exchange key with which every exchange has the same result.
     #[error("exchange key of the peer is unusable")]
     WeakExchangeKey,
+    /// More bytes than one key may encrypt.
+    #[error("content is longer than what one key can encrypt")]
+    TooLong,
 }

@@ -31,6 +31,8 @@ mod secret_key;
 mod signature_keypair;
 #[cfg(feature = "client")]
 mod stream;
+#[cfg(feature = "client")]
+mod transient;
 
 #[cfg(feature = "client")]
 pub use cipher::{Cipher, CipherNonce, MAX_CIPHERTEXT_LENGTH, TAG_LENGTH};
@@ -51,3 +53,5 @@ pub use signature::{Signature, SignatureHash, SignaturePublicKey};
 pub use signature_keypair::SignatureKeypair;
 #[cfg(feature = "client")]
 pub(crate) use stream::{MAX_STREAM_LENGTH, StreamOpener, StreamSealer};
+#[cfg(feature = "client")]
+pub use transient::{TransientDecryptor, TransientEncryptor, transient_cipher};

@@ -6,7 +6,7 @@ use chacha20poly1305::aead::Aead;
 use chacha20poly1305::{KeyInit, XChaCha20Poly1305};
 use serde_json::Value;
 use subtle::ConstantTimeEq;
-use zeroize::ZeroizeOnDrop;
+use zeroize::{ZeroizeOnDrop, Zeroizing};
 
 use super::object::{ALGORITHM, CryptoObject, Fields, Form, Members};
 use super::{BaseNonce, Cipher, CipherNonce, CryptoError, KdfContext, NONCE_LENGTH, kdf, random};
@@ -61,7 +61,7 @@ impl SecretKey {
     ///
     /// # Errors
     /// [`CryptoError::Decryption`] for a wrong key, an altered cipher, or one in counter form.
-    pub fn decrypt(&self, cipher: &Cipher) -> Result<Vec<u8>, CryptoError> {
+    pub fn decrypt(&self, cipher: &Cipher) -> Result<Zeroizing<Vec<u8>>, CryptoError> {
         match cipher.nonce() {
             CipherNonce::Random(nonce) => self.open(cipher.ciphertext(), nonce),
             CipherNonce::Counter(_) => Err(CryptoError::Decryption),
@@ -72,7 +72,7 @@ impl SecretKey {
     ///
     /// # Errors
     /// [`CryptoError::Decryption`] for a wrong key, an altered cipher, or one with a nonce of its own.
-    pub fn decrypt_with_counter(&self, cipher: &Cipher, base: &BaseNonce) -> Result<Vec<u8>, CryptoError> {
+    pub fn decrypt_with_counter(&self, cipher: &Cipher, base: &BaseNonce) -> Result<Zeroizing<Vec<u8>>, CryptoError> {
         match cipher.nonce() {
             CipherNonce::Counter(counter) => self.open(cipher.ciphertext(), base.at(counter)),
             CipherNonce::Random(_) => Err(CryptoError::Decryption),
@@ -100,8 +100,10 @@ impl SecretKey {
             .expect("only plaintexts beyond 256 GiB are refused, and no slice that long fits in memory")
     }
 
-    fn open(&self, ciphertext: &[u8], nonce: [u8; NONCE_LENGTH]) -> Result<Vec<u8>, CryptoError> {
-        XChaCha20Poly1305::new(&self.0.into()).decrypt(&nonce.into(), ciphertext).map_err(|_| CryptoError::Decryption)
+    /// The plaintext is wiped when it is dropped: most of what is sealed holds further keys.
+    fn open(&self, ciphertext: &[u8], nonce: [u8; NONCE_LENGTH]) -> Result<Zeroizing<Vec<u8>>, CryptoError> {
+        let plaintext = XChaCha20Poly1305::new(&self.0.into()).decrypt(&nonce.into(), ciphertext);
+        plaintext.map(Zeroizing::new).map_err(|_| CryptoError::Decryption)
     }
 }
 

@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use zeroize::Zeroizing;
 
 use super::DatawalletError;
 use crate::Error;
@@ -68,7 +69,7 @@ pub fn seal_payload(
     index: u64,
     properties: &Map<String, Value>,
 ) -> Result<ByteText, Error> {
-    let text = json::to_text(&Value::Object(properties.clone()));
+    let text = Zeroizing::new(json::to_text(&Value::Object(properties.clone())));
     let key = synchronization_key.derive(&KdfContext::DataSync, index)?;
     Ok(key.encrypt(text.as_bytes()).to_byte_text())
 }

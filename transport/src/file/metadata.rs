@@ -3,6 +3,7 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
 
 use super::FileError;
 use crate::crypto::hash::Sha512Hash;
@@ -62,7 +63,7 @@ impl FileMetadata {
     /// Seals them as the backbone stores them.
     #[must_use]
     pub fn seal(&self, metadata_key: &SecretKey) -> ByteText {
-        metadata_key.encrypt(self.to_text().as_bytes()).to_byte_text()
+        metadata_key.encrypt(Zeroizing::new(self.to_text()).as_bytes()).to_byte_text()
     }
 
     /// Opens what the backbone stored.

@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use zeroize::Zeroizing;
+
 use super::{AddressMismatch, address_belongs_to};
 use crate::crypto::{SecretKey, SignatureKeypair, SignaturePublicKey, compact, private_key};
 use crate::wire::{Address, DeviceId, Timestamp, Username};
@@ -56,7 +58,7 @@ pub struct DeviceSharedSecret {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// The initial password; the device changes it at its first login.
-    pub password: String,
+    pub password: Zeroizing<String>,
     /// For people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub profile_name: Option<String>,

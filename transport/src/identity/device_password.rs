@@ -1,5 +1,7 @@
 //! Login passwords of devices, which no person ever types.
 
+use zeroize::Zeroizing;
+
 use crate::crypto::random::{below, choice};
 
 const SPECIAL: &[u8] = b"!?-_.:,;#+";
@@ -10,16 +12,17 @@ const MIN_LENGTH: u32 = 45;
 const MAX_LENGTH: u32 = 50;
 
 /// A fresh password of 45 to 50 characters with at least one special character, lower-case letter, upper-case letter
-/// and digit. Characters that look alike are left out.
+/// and digit. Characters that look alike are left out. Wiped when dropped.
 #[must_use]
-pub fn generate_device_password() -> String {
+pub fn generate_device_password() -> Zeroizing<String> {
     let kinds = [SPECIAL, LOWER, UPPER, DIGITS];
     let all = kinds.concat();
     let length = (MIN_LENGTH + below(MAX_LENGTH - MIN_LENGTH + 1)) as usize;
-    let mut characters: Vec<u8> = kinds.into_iter().map(choice).collect();
+    let mut characters = Zeroizing::new(Vec::with_capacity(length));
+    characters.extend(kinds.into_iter().map(choice));
     characters.resize_with(length, || choice(&all));
     shuffle(&mut characters);
-    characters.into_iter().map(char::from).collect()
+    Zeroizing::new(characters.iter().copied().map(char::from).collect())
 }
 
 /// Fisher and Yates: every order is equally likely.
@@ -35,7 +38,8 @@ mod tests {
 
     #[test]
     fn passwords_have_the_right_length_and_every_kind_of_character_and_differ() {
-        let passwords: std::collections::HashSet<_> = (0..200).map(|_| generate_device_password()).collect();
+        let passwords: std::collections::HashSet<_> =
+            (0..200).map(|_| generate_device_password().to_string()).collect();
         assert_eq!(passwords.len(), 200);
         for password in passwords {
             assert!((45..=50).contains(&password.len()), "{password}");

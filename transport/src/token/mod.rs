@@ -16,6 +16,8 @@
 
 mod content;
 
+use zeroize::Zeroizing;
+
 use crate::Error;
 use crate::crypto::{Cipher, CryptoObject, SecretKey};
 use crate::wire::ByteText;
@@ -24,7 +26,7 @@ pub use content::{TokenContent, TokenContentError};
 /// Seals a content as the backbone stores it.
 #[must_use]
 pub fn seal(content: &TokenContent, key: &SecretKey) -> ByteText {
-    key.encrypt(content.to_text().as_bytes()).to_byte_text()
+    key.encrypt(Zeroizing::new(content.to_text()).as_bytes()).to_byte_text()
 }
 
 /// Opens what the backbone stored. Contents of types that this crate does not know are refused.
@@ -42,6 +44,6 @@ pub fn open(sealed: &[u8], key: &SecretKey) -> Result<TokenContent, Error> {
 /// As [`open`].
 pub fn open_with(sealed: &[u8], key: &SecretKey, allow_unknown: bool) -> Result<TokenContent, Error> {
     let plaintext = key.decrypt(&Cipher::from_bytes(sealed)?)?;
-    let text = String::from_utf8(plaintext).map_err(|_| TokenContentError::Malformed)?;
-    Ok(TokenContent::parse_open(&text, allow_unknown)?)
+    let text = std::str::from_utf8(&plaintext).map_err(|_| TokenContentError::Malformed)?;
+    Ok(TokenContent::parse_open(text, allow_unknown)?)
 }

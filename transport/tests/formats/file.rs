@@ -91,7 +91,7 @@ fn files_of_every_length_around_a_block_survive_and_equal_the_one_shot_text() {
         assert_eq!(sealed.cipher_hash, Sha512Hash::of(&body));
         let cipher = transport::crypto::Cipher::from_bytes(&body).unwrap();
         assert_eq!(cipher.to_json(Form::Verbose).as_bytes(), body);
-        assert_eq!(key.decrypt(&cipher).unwrap(), plaintext);
+        assert_eq!(*key.decrypt(&cipher).unwrap(), plaintext);
         assert_eq!(open(&body, &metadata(&sealed, &key), sealed.cipher_hash).unwrap(), plaintext);
     }
 }

@@ -97,7 +97,7 @@ fn message_keys_travel_in_counter_form() {
         let message_key = SecretKey::from_json(plaintext).unwrap();
         assert_eq!(message_key.to_json(Form::Compact), plaintext);
         let body = Cipher::from_bytes(&from_base64url(message.text("bodyField")).unwrap()).unwrap();
-        assert_eq!(message_key.decrypt(&body).unwrap(), message.text("signedMessageText").as_bytes());
+        assert_eq!(*message_key.decrypt(&body).unwrap(), message.text("signedMessageText").as_bytes());
     }
     assert!(count > 0);
 }

@@ -36,7 +36,7 @@ fn device_secrets_open_under_their_sub_key() {
         let key = base.derive(&context(case.text("kdfContext")), case.number("keyId")).unwrap();
         assert_eq!(key.expose(), &case.hex_array("derivedKeyHex"));
         let cipher = Cipher::from_value(&case["container"]["cipher"]).unwrap();
-        assert_eq!(key.decrypt(&cipher).unwrap(), case.text("plaintext").as_bytes());
+        assert_eq!(*key.decrypt(&cipher).unwrap(), case.text("plaintext").as_bytes());
     }
 }
 

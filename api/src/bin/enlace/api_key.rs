@@ -4,6 +4,7 @@ use std::path::Path;
 
 use durable::private;
 use runtime::Secret;
+use zeroize::Zeroizing;
 
 use crate::data_dir;
 use crate::failure::Failure;
@@ -27,9 +28,9 @@ pub(crate) fn load_or_create(path: &Path) -> Result<Secret, Failure> {
         return Ok(key);
     }
     let key = generate()?;
-    let line = format!("{key}\n");
+    let line = Zeroizing::new(format!("{}\n", key.expose()));
     private::create_file(path, line.as_bytes()).map_err(|error| durable::Error::io(path, &error))?;
-    Ok(Secret::new(key))
+    Ok(key)
 }
 
 /// Reads the key file.
@@ -50,11 +51,12 @@ fn read(path: &Path) -> Result<Option<Secret>, Failure> {
     Ok(Some(Secret::new(key)))
 }
 
-fn generate() -> Result<String, Failure> {
+fn generate() -> Result<Secret, Failure> {
     loop {
-        let key = format!("{PREFIX}{}", random_text(RANDOM_LENGTH)?);
+        let random = Zeroizing::new(random_text(RANDOM_LENGTH)?);
+        let key = Secret::new(format!("{PREFIX}{}", *random));
         // Forty random characters all but always satisfy the policy; draw again when they do not.
-        if satisfies_policy(&key) {
+        if satisfies_policy(key.expose()) {
             return Ok(key);
         }
     }
@@ -94,7 +96,7 @@ mod tests {
 
     #[test]
     fn generated_keys_satisfy_the_policy_and_differ() {
-        let keys: Vec<String> = (0..50).map(|_| generate().unwrap()).collect();
+        let keys: Vec<String> = (0..50).map(|_| generate().unwrap().expose().to_owned()).collect();
         assert!(keys.iter().all(|key| satisfies_policy(key)));
         assert_eq!(keys.iter().collect::<std::collections::HashSet<_>>().len(), keys.len());
         assert!(!satisfies_policy("enlace_onlylowercaseletters1234567890"));

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use durable::{DirectoryLock, private};
+use zeroize::Zeroizing;
 
 use crate::failure::Failure;
 use crate::running::Running;
@@ -57,8 +58,9 @@ impl DataDir {
     /// Holds the directory until the result is dropped, or tells who does. Does not wait.
     ///
     /// # Errors
-    /// A failure if the lock file cannot be made.
+    /// A failure if the directory is not for this user alone, or the lock file cannot be made.
     pub(crate) fn try_hold(&self) -> Result<Result<Held, Holder>, Failure> {
+        private::check_directory(&self.path)?;
         match DirectoryLock::take(&self.path, runtime::LOCK_FILE) {
             Ok(lock) => {
                 // A killed holder's note would lead others, and their key, to whoever has its port now.
@@ -126,14 +128,16 @@ impl std::fmt::Display for Holder {
     }
 }
 
-/// Reads a small private file as text; nothing if it does not exist.
+/// Reads a small private file as text, which is wiped when it is dropped; nothing if it does not exist.
 ///
 /// # Errors
 /// A failure that names the file, also if others may read it.
-pub(crate) fn read_private(path: &Path, limit: u64) -> Result<Option<String>, Failure> {
+pub(crate) fn read_private(path: &Path, limit: u64) -> Result<Option<Zeroizing<String>>, Failure> {
     let Some(bytes) = private::read_file(path, limit)? else { return Ok(None) };
-    let text = String::from_utf8(bytes);
-    text.map(Some).map_err(|_| Failure::local(format!("{} is not a text", path.display())))
+    match std::str::from_utf8(&bytes) {
+        Ok(text) => Ok(Some(Zeroizing::new(text.to_owned()))),
+        Err(_) => Err(Failure::local(format!("{} is not a text", path.display()))),
+    }
 }
 
 /// Writes a file with mode 0600 so that a crash leaves the old one or the new one.
@@ -182,7 +186,7 @@ mod tests {
         assert_eq!(read_private(&file, 10).unwrap(), None);
         write_private(&file, b"x").unwrap();
         assert_eq!(mode(&file), 0o600);
-        assert_eq!(read_private(&file, 10).unwrap().unwrap(), "x");
+        assert_eq!(*read_private(&file, 10).unwrap().unwrap(), "x");
         fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
         let failure = read_private(&file, 10).unwrap_err();
         assert_eq!(failure.hint.unwrap(), format!("run: chmod 0600 {}", file.display()));

@@ -3,7 +3,7 @@
 mod client;
 mod plan;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
 use backbone_mock::{Backbone, Limits, OAuthClient};
@@ -69,7 +69,10 @@ impl Node {
             let home = backbone.as_ref().map(|backbone| Home::Embedded(backbone.local_addr().port()));
             home.unwrap_or_else(|| Home::At(backbone_url.clone())).begin(&plan.dir)?;
         }
-        match start_runtime(&plan, &held, &backbone_url, &client).await {
+        // The socket, not the name: others may listen where the name leads as well.
+        let backbone_address = backbone.as_ref().map(|backbone| backbone.local_addr().ip());
+        let config = runtime_config(&plan, &backbone_url, backbone_address, &client);
+        match start_runtime(&plan, &held, config).await {
             Ok(runtime) => {
                 let node = Self { runtime, backbone_url, backbone, held };
                 if let Err(failure) = remember(&plan, memory, &client, &node.runtime).await {
@@ -148,8 +151,10 @@ async fn start_backbone(
     client: &Client,
     memory: &mut Memory,
 ) -> Result<Backbone, Failure> {
-    if asked.is_some_and(|address| !address.ip().is_loopback()) {
-        return Err(Failure::usage("the embedded backbone listens on this machine only")
+    // References name it `localhost`, which stands for these two addresses and no other.
+    let is_localhost = |ip: IpAddr| ip == Ipv4Addr::LOCALHOST || ip == Ipv6Addr::LOCALHOST;
+    if asked.is_some_and(|address| !is_localhost(address.ip())) {
+        return Err(Failure::usage("the embedded backbone listens on this machine only, at 127.0.0.1 or [::1]")
             .hint("run `enlace backbone --listen ADDR …` for other machines, and give its URL with --backbone URL"));
     }
     let mut result = Err(Failure::general("no address to listen on"));
@@ -182,8 +187,8 @@ fn backbone_config(plan: &Plan, listen: SocketAddr, guests: bool, client: &Clien
     config
 }
 
-async fn start_runtime(plan: &Plan, held: &Held, backbone_url: &str, client: &Client) -> Result<Runtime, Failure> {
-    let builder = Runtime::builder(runtime_config(plan, backbone_url, client)).lock(held.lock());
+async fn start_runtime(plan: &Plan, held: &Held, config: Config) -> Result<Runtime, Failure> {
+    let builder = Runtime::builder(config).lock(held.lock());
     builder.written_after_start(plan.written_after_start()).start().await.map_err(|error| {
         let failure = Failure::from(error);
         match (failure.kind, &plan.backbone) {
@@ -195,10 +200,11 @@ async fn start_runtime(plan: &Plan, held: &Held, backbone_url: &str, client: &Cl
     })
 }
 
-fn runtime_config(plan: &Plan, backbone_url: &str, client: &Client) -> Config {
+fn runtime_config(plan: &Plan, backbone_url: &str, backbone_address: Option<IpAddr>, client: &Client) -> Config {
     let settings: &Settings = &plan.settings;
     let mut backbone = BackboneConfig::new(backbone_url, &client.id, client.secret.clone());
     backbone.address_hostname.clone_from(&settings.address_hostname);
+    backbone.host_address = backbone_address;
     backbone.timeout = settings.timeout;
     backbone.max_redirects = settings.max_redirects;
     backbone.allow_plain_http = settings.allow_plain_http;

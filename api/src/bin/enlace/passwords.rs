@@ -6,6 +6,7 @@ use std::path::Path;
 use clap::Args;
 use runtime::Secret;
 use runtime::dto::PasswordProtection;
+use zeroize::Zeroizing;
 
 use crate::failure::{Failure, Kind};
 
@@ -85,9 +86,10 @@ pub(crate) fn read(path: &Path) -> Result<Secret, Failure> {
     }
 }
 
-fn limited(reader: impl std::io::Read) -> std::io::Result<String> {
+fn limited(reader: impl std::io::Read) -> std::io::Result<Zeroizing<String>> {
     use std::io::Read;
-    let mut text = String::new();
+    // Room for all of it: a text that grows leaves its beginning behind in memory.
+    let mut text = Zeroizing::new(String::with_capacity(MAX_LENGTH as usize));
     reader.take(MAX_LENGTH).read_to_string(&mut text)?;
     Ok(text)
 }

@@ -1,6 +1,8 @@
 //! Which port to listen on: the one asked for, else the remembered one, else the usual one, else a free one.
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr};
+
+use backbone_mock::connection::Listener;
 
 use crate::failure::{Failure, Kind};
 
@@ -22,9 +24,9 @@ pub(crate) fn candidates(asked: Option<SocketAddr>, remembered: Option<u16>, usu
     }
 }
 
-/// Whether an address can be had right now.
-pub(crate) fn is_free(address: SocketAddr) -> bool {
-    TcpListener::bind(address).is_ok()
+/// Whether an address can be had right now; on loopback, the port of both addresses.
+pub(crate) async fn is_free(address: SocketAddr) -> bool {
+    Listener::bind(address).await.is_ok()
 }
 
 /// The failure for an address that cannot be had, naming the option that helps.

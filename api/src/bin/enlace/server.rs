@@ -1,7 +1,7 @@
 //! The REST interface of a node in this process.
 
 use std::collections::BTreeSet;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use api::{ApiConfig, ApiKey, ApiKeys, Server, ServerError};
@@ -153,7 +153,8 @@ fn exposure(address: SocketAddr, what: &str) -> Option<String> {
 /// An address that this machine can use for a listener that may listen everywhere.
 fn reachable(address: SocketAddr) -> String {
     let ip = match address.ip() {
-        ip if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V4(Ipv4Addr::UNSPECIFIED) => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(Ipv6Addr::UNSPECIFIED) => Ipv6Addr::LOCALHOST.into(),
         ip => ip,
     };
     format!("http://{}", SocketAddr::new(ip, address.port()))

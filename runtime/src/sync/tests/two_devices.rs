@@ -60,7 +60,7 @@ impl World {
         let challenge = account.session().create_challenge().await.unwrap();
         let signed = Challenge::new(challenge, ChallengeType::Identity).sign(account.identity_key().unwrap());
         let request = CreateDevice {
-            device_password: password.clone(),
+            device_password: password.to_string(),
             signed_challenge: signed.to_wire(),
             communication_language: None,
             is_backup_device: false,
@@ -72,7 +72,7 @@ impl World {
             datawallet_version: None,
             description: None,
             id: created.id.clone(),
-            initial_password: Some(password.clone()),
+            initial_password: Some(password.to_string()),
             is_admin: Some(true),
             is_backup_device: false,
             is_offboarded: None,

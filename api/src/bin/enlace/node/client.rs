@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use runtime::Secret;
+use zeroize::Zeroizing;
 
 use crate::data_dir::{self, DataDir};
 use crate::failure::Failure;
@@ -83,7 +84,8 @@ impl Client {
         if Self::recall(dir)?.as_ref() == Some(self) {
             return Ok(());
         }
-        data_dir::write_private(&dir.join(FILE), format!("{}:{}\n", self.id, self.secret.expose()).as_bytes())
+        let line = Zeroizing::new(format!("{}:{}\n", self.id, self.secret.expose()));
+        data_dir::write_private(&dir.join(FILE), line.as_bytes())
     }
 }
 

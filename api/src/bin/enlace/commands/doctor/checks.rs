@@ -1,7 +1,7 @@
 //! The checks, each independent of the others as far as it can be.
 
 use std::io::Write as _;
-use std::path::Path;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -91,7 +91,7 @@ pub(super) async fn all(plan: Plan, output: Output) -> Result<Vec<Finding>, Fail
             return Ok(findings);
         }
     };
-    findings.extend(ports(&plan)?);
+    findings.extend(ports(&plan).await?);
     let unopened = match plan.is_first_start() {
         Ok(false) => None,
         Ok(true) => Some(Finding::skipped("store", "nothing was started here yet")),
@@ -133,22 +133,16 @@ fn directory(dir: &DataDir) -> Finding {
     }
 }
 
-#[cfg(unix)]
 fn permissions(dir: &DataDir) -> Finding {
-    use std::os::unix::fs::PermissionsExt;
-    let open = |path: &Path| std::fs::metadata(path).is_ok_and(|metadata| metadata.permissions().mode() & 0o077 != 0);
-    let secrets = ["api-key", "backbone-client", "store.key"].map(|name| dir.join(name));
-    match std::iter::once(dir.path()).chain(secrets.iter().map(std::path::PathBuf::as_path)).find(|path| open(path)) {
-        None => Finding::good("permissions", "only you can read it"),
-        Some(path) => {
-            Finding::wrong("permissions", format!("others can read {}; chmod go= {}", path.display(), path.display()))
-        }
+    if cfg!(not(unix)) {
+        return Finding::skipped("permissions", "not checked on this system");
     }
-}
-
-#[cfg(not(unix))]
-fn permissions(_: &DataDir) -> Finding {
-    Finding::skipped("permissions", "not checked on this system")
+    let secrets = ["api-key", "backbone-client", "store.key"].map(|name| dir.join(name)).into_iter();
+    let mut checks = secrets.filter(|path| path.exists()).map(|path| private::check(&path, private::FILE_MODE));
+    match private::check_directory(dir.path()).and_then(|()| checks.try_for_each(|outcome| outcome)) {
+        Ok(()) => Finding::good("permissions", "only you can read it"),
+        Err(error) => Finding::failed("permissions", &error.into()),
+    }
 }
 
 async fn serving(running: &Running) -> Vec<Finding> {
@@ -176,24 +170,30 @@ async fn unhealthy(url: &str, response: reqwest::Response) -> Finding {
     }
 }
 
-fn ports(plan: &Plan) -> Result<Vec<Finding>, Failure> {
+async fn ports(plan: &Plan) -> Result<Vec<Finding>, Failure> {
     let memory = Memory::recall(&plan.dir)?;
     let mut wanted = vec![("REST port", plan.settings.listen, memory.rest_port, port::REST, "--listen")];
     if let WhichBackbone::Embedded { listen, .. } = &plan.backbone {
         wanted.push(("backbone port", *listen, memory.backbone_port, port::BACKBONE, "--backbone-listen"));
     }
-    Ok(wanted
-        .into_iter()
-        .map(|(check, asked, remembered, usual, option)| {
-            let addresses = port::candidates(asked, remembered, usual);
-            match addresses.iter().find(|address| port::is_free(**address)) {
-                Some(address) => Finding::good(check, format!("{address} is free")),
-                None => {
-                    Finding::wrong(check, format!("{} is taken; stop that program or use {option} ADDR", addresses[0]))
-                }
-            }
-        })
-        .collect())
+    let mut findings = Vec::new();
+    for (check, asked, remembered, usual, option) in wanted {
+        let addresses = port::candidates(asked, remembered, usual);
+        findings.push(match first_free(&addresses).await {
+            Some(address) => Finding::good(check, format!("{address} is free")),
+            None => Finding::wrong(check, format!("{} is taken; stop that program or use {option} ADDR", addresses[0])),
+        });
+    }
+    Ok(findings)
+}
+
+async fn first_free(addresses: &[SocketAddr]) -> Option<SocketAddr> {
+    for address in addresses {
+        if port::is_free(*address).await {
+            return Some(*address);
+        }
+    }
+    None
 }
 
 fn health(health: Health) -> Vec<Finding> {
@@ -263,7 +263,10 @@ async fn get(url: &str) -> Result<reqwest::Response, Failure> {
         .with_platform_verifier()
         .map_err(|error| unusable(&error))?
         .with_no_client_auth();
-    let client = reqwest::Client::builder().tls_backend_preconfigured(tls).timeout(TIMEOUT).build();
+    // As the node does: whoever answers elsewhere for this name is not its backbone.
+    let loopback = [(Ipv4Addr::LOCALHOST, 0).into(), (Ipv6Addr::LOCALHOST, 0).into()];
+    let builder = reqwest::Client::builder().tls_backend_preconfigured(tls).resolve_to_addrs("localhost", &loopback);
+    let client = builder.timeout(TIMEOUT).build();
     let response = client.map_err(|error| unusable(&error))?.get(url).send().await;
     response.map_err(|error| Failure::general(with_sources(&error)).hint("is it running, and is the address right?"))
 }

@@ -1,0 +1,154 @@
+//! Listening, on loopback at both of its addresses.
+//!
+//! Clients that are told `localhost` choose between 127.0.0.1 and ::1 themselves. If only one of them were ours, another
+//! user of the machine could listen on the other and be sent the clients' logins and keys.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+
+use tokio::net::{TcpListener, TcpStream};
+
+/// Free ports that are tried until one is free on both loopback addresses. Each is taken on the other one by chance only,
+/// so more than a few in a row mean that somebody takes them on purpose.
+const FREE_PORT_ATTEMPTS: usize = 16;
+
+/// Accepts connections at one address, and at the same port of the other loopback address if it is one.
+#[derive(Debug)]
+pub struct Listener {
+    asked: TcpListener,
+    other: Option<TcpListener>,
+}
+
+/// Nothing can listen at an address.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {address}: {source}")]
+pub struct ListenError {
+    /// The address: the one that was asked for, or the other loopback address with the same port.
+    pub address: SocketAddr,
+    /// What the operating system says.
+    pub source: io::Error,
+}
+
+impl Listener {
+    /// Listens at an address. 127.0.0.1 and ::1 come together, if the machine has both, and 0.0.0.0 comes with ::1. Port 0
+    /// takes a free one.
+    ///
+    /// # Errors
+    /// [`ListenError`] if an address is taken or not ours, also if it is the other loopback address.
+    pub async fn bind(address: SocketAddr) -> Result<Self, ListenError> {
+        let attempts = if address.port() == 0 { FREE_PORT_ATTEMPTS } else { 1 };
+        let mut outcome = Self::bind_once(address).await;
+        for _ in 1..attempts {
+            match &outcome {
+                Err(error) if error.source.kind() == io::ErrorKind::AddrInUse => {}
+                _ => break,
+            }
+            outcome = Self::bind_once(address).await;
+        }
+        outcome
+    }
+
+    async fn bind_once(address: SocketAddr) -> Result<Self, ListenError> {
+        let at = |address| move |source| ListenError { address, source };
+        let asked = TcpListener::bind(address).await.map_err(at(address))?;
+        let port = asked.local_addr().map_err(at(address))?.port();
+        let Some(other) = companion(address.ip()) else { return Ok(Self { asked, other: None }) };
+        let address = SocketAddr::new(other, port);
+        match TcpListener::bind(address).await {
+            Ok(other) => Ok(Self { asked, other: Some(other) }),
+            Err(error) if is_absent(other, &error) => Ok(Self { asked, other: None }),
+            Err(source) => Err(ListenError { address, source }),
+        }
+    }
+
+    /// The address that was asked for, with the port that was taken.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.asked.local_addr()
+    }
+
+    /// The next connection. Cancel-safe: a connection that is not accepted yet stays in the backlog.
+    ///
+    /// # Errors
+    /// What the operating system says, for instance that there are too many open files.
+    pub async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
+        match &self.other {
+            None => self.asked.accept().await,
+            Some(other) => tokio::select! {
+                accepted = self.asked.accept() => accepted,
+                accepted = other.accept() => accepted,
+            },
+        }
+    }
+}
+
+/// Whether `localhost` may stand for this address.
+pub(crate) fn is_localhost(ip: IpAddr) -> bool {
+    ip == Ipv4Addr::LOCALHOST || ip == Ipv6Addr::LOCALHOST
+}
+
+/// The loopback address that an address leaves to others. `[::]` leaves none: systems take it for all IPv4 addresses, too.
+fn companion(ip: IpAddr) -> Option<IpAddr> {
+    match ip {
+        IpAddr::V4(Ipv4Addr::LOCALHOST | Ipv4Addr::UNSPECIFIED) => Some(Ipv6Addr::LOCALHOST.into()),
+        IpAddr::V6(Ipv6Addr::LOCALHOST) => Some(Ipv4Addr::LOCALHOST.into()),
+        _ => None,
+    }
+}
+
+/// Whether the machine does not have the address at all, so that nobody else can listen there either. Systems without IPv6
+/// have several errors for it; what all have in common is that no socket can be bound to it.
+fn is_absent(ip: IpAddr, error: &io::Error) -> bool {
+    error.kind() != io::ErrorKind::AddrInUse && UdpSocket::bind((ip, 0)).is_err()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn has_ipv6() -> bool {
+        UdpSocket::bind((Ipv6Addr::LOCALHOST, 0)).is_ok()
+    }
+
+    #[tokio::test]
+    async fn both_loopback_addresses_lead_to_one_listener() {
+        for ip in [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into(), Ipv4Addr::UNSPECIFIED.into()] {
+            let ip: IpAddr = ip;
+            if ip.is_ipv6() && !has_ipv6() {
+                continue;
+            }
+            let listener = Listener::bind((ip, 0).into()).await.unwrap();
+            let address = listener.local_addr().unwrap();
+            assert_eq!(address.ip(), ip);
+            let other = companion(ip).filter(|ip| ip.is_ipv4() || has_ipv6());
+            for ip in [Some(ip), other].into_iter().flatten() {
+                let client = TcpStream::connect((ip, address.port())).await.unwrap();
+                assert_eq!(listener.accept().await.unwrap().1, client.local_addr().unwrap());
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_port_that_somebody_has_at_the_other_address_is_refused_by_that_address() {
+        if !has_ipv6() {
+            println!("skipped: this machine has no IPv6 loopback address");
+            return;
+        }
+        let squatter = std::net::TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).unwrap();
+        let taken = squatter.local_addr().unwrap();
+        let error = Listener::bind((Ipv4Addr::LOCALHOST, taken.port()).into()).await.unwrap_err();
+        assert_eq!((error.address, error.source.kind()), (taken, io::ErrorKind::AddrInUse));
+    }
+
+    #[tokio::test]
+    async fn an_address_that_is_not_loopback_stands_alone() {
+        if !has_ipv6() {
+            println!("skipped: this machine has no IPv6 loopback address");
+            return;
+        }
+        let listener = Listener::bind((Ipv6Addr::UNSPECIFIED, 0).into()).await.unwrap();
+        assert!(listener.other.is_none());
+    }
+}

@@ -1,0 +1,99 @@
+//! Encryption of what a process puts on disk and reads back itself.
+//!
+//! The key is made for one piece of data and stays in memory, so nobody can read what a crash leaves on the disk, or what is
+//! left in the blocks of a removed file. There is no tag: this is for files that nobody else can open for writing.
+
+use chacha20::cipher::StreamCipher as _;
+use chacha20::{KeyIvInit as _, XChaCha20};
+
+use super::{CryptoError, NONCE_LENGTH, SecretKey};
+
+/// Encrypts one piece of data, from its start on. Its key is wiped when it is dropped.
+pub struct TransientEncryptor(XChaCha20);
+
+/// Decrypts what its [`TransientEncryptor`] encrypted, from the start on. Its key is wiped when it is dropped.
+pub struct TransientDecryptor(XChaCha20);
+
+/// Both ends of XChaCha20 under a fresh key.
+#[must_use]
+pub fn transient_cipher() -> (TransientEncryptor, TransientDecryptor) {
+    let key = SecretKey::generate();
+    // One key encrypts one stream, so the nonce has nothing to tell apart.
+    let start = || XChaCha20::new(key.expose().into(), &[0; NONCE_LENGTH].into());
+    (TransientEncryptor(start()), TransientDecryptor(start()))
+}
+
+impl TransientEncryptor {
+    /// Encrypts the next bytes in place.
+    ///
+    /// # Errors
+    /// [`CryptoError::TooLong`] beyond 256 GiB, where the keystream ends; then nothing is changed.
+    pub fn encrypt(&mut self, bytes: &mut [u8]) -> Result<(), CryptoError> {
+        self.0.try_apply_keystream(bytes).map_err(|_| CryptoError::TooLong)
+    }
+}
+
+impl TransientDecryptor {
+    /// Decrypts the next bytes in place.
+    ///
+    /// # Errors
+    /// [`CryptoError::TooLong`] beyond 256 GiB, where the keystream ends; then nothing is changed.
+    pub fn decrypt(&mut self, bytes: &mut [u8]) -> Result<(), CryptoError> {
+        self.0.try_apply_keystream(bytes).map_err(|_| CryptoError::TooLong)
+    }
+}
+
+impl std::fmt::Debug for TransientEncryptor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("TransientEncryptor(…)")
+    }
+}
+
+impl std::fmt::Debug for TransientDecryptor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("TransientDecryptor(…)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chacha20::cipher::StreamCipherSeek as _;
+
+    use super::super::stream::MAX_STREAM_LENGTH;
+    use super::*;
+
+    #[test]
+    fn what_is_encrypted_in_pieces_is_decrypted_in_others() {
+        let (mut encryptor, mut decryptor) = transient_cipher();
+        let mut bytes = [7; 1000];
+        bytes.chunks_mut(33).for_each(|piece| encryptor.encrypt(piece).unwrap());
+        assert!(bytes.windows(8).all(|window| window != [7; 8]));
+        bytes.chunks_mut(70).for_each(|piece| decryptor.decrypt(piece).unwrap());
+        assert_eq!(bytes, [7; 1000]);
+    }
+
+    #[test]
+    fn keys_are_wiped_when_they_are_dropped() {
+        fn is_wiped<T: zeroize::ZeroizeOnDrop>() {}
+        // Depends on a feature of the crate.
+        is_wiped::<chacha20::ChaChaCore<chacha20::R20, chacha20::variants::Ietf>>();
+    }
+
+    #[test]
+    fn each_key_is_used_once() {
+        let encrypted = || {
+            let mut bytes = [0; 32];
+            transient_cipher().0.encrypt(&mut bytes).unwrap();
+            bytes
+        };
+        assert_ne!(encrypted(), encrypted());
+    }
+
+    #[test]
+    fn the_end_of_the_keystream_is_an_error_and_no_byte_stays_in_clear() {
+        let (mut encryptor, _) = transient_cipher();
+        encryptor.0.seek(MAX_STREAM_LENGTH - 64);
+        encryptor.encrypt(&mut [0; 64]).unwrap();
+        assert_eq!(encryptor.encrypt(&mut [0; 129]), Err(CryptoError::TooLong));
+    }
+}
