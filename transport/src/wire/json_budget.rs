@@ -12,6 +12,10 @@ pub struct JsonBudget {
     pub max_depth: usize,
 }
 
+/// What a text may hold that somebody else wrote and whose shape is free: contents of tokens, payloads, secrets. Decoded
+/// it takes 10 MiB at most beside its texts; what people and applications keep there has some hundred values.
+pub const MAX_FREE_JSON: JsonBudget = JsonBudget { max_nodes: 64 * 1024, max_depth: 127 };
+
 /// Why a text is beyond its budget.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum JsonBudgetError {
@@ -37,6 +41,14 @@ pub enum JsonBudgetError {
 /// # Errors
 /// [`JsonBudgetError`] as soon as the text is beyond the budget.
 pub fn check(text: &[u8], budget: &JsonBudget) -> Result<(), JsonBudgetError> {
+    count(text, budget).map(drop)
+}
+
+/// The same, and how many nodes there are.
+///
+/// # Errors
+/// [`JsonBudgetError`] as soon as the text is beyond the budget.
+pub fn count(text: &[u8], budget: &JsonBudget) -> Result<usize, JsonBudgetError> {
     let mut count = Count { budget, nodes: 0, depth: 0 };
     let mut position = 0;
     while let Some(&byte) = text.get(position) {
@@ -58,7 +70,7 @@ pub fn check(text: &[u8], budget: &JsonBudget) -> Result<(), JsonBudgetError> {
             }
         }
     }
-    Ok(())
+    Ok(count.nodes)
 }
 
 struct Count<'a> {
@@ -248,7 +260,7 @@ mod tests {
 
     fn passes_exactly_at_its_own_size(text: &[u8], found: Found) {
         let own = found.as_budget();
-        assert_eq!(check(text, &own), Ok(()));
+        assert_eq!(count(text, &own), Ok(found.nodes));
         let fewer = JsonBudget { max_nodes: own.max_nodes - 1, ..own };
         assert_eq!(check(text, &fewer), Err(JsonBudgetError::TooManyNodes { max: fewer.max_nodes }));
         if own.max_depth > 0 {
