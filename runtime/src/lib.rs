@@ -66,6 +66,7 @@ pub use event::{Event, EventReceiver};
 pub use runtime::{LOCK_FILE, Runtime, RuntimeBuilder};
 pub use transport::backbone::with_correlation_id;
 pub use transport::identity::DeviceSharedSecret;
+pub use transport::wire::json_budget;
 pub use transport::wire::{
     Address, AnyReference, ChallengeId, DeviceId, FileId, FileReference, Id, PasswordType, RelationshipId, Timestamp,
     TokenId,
