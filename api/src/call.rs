@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::dialect::{Dialect, Differences};
 use crate::problem::Problem;
-use crate::protocol::{Body, Media};
+use crate::protocol::{Admission, Body, Media};
 use crate::reply::Reply;
 use crate::service::Api;
 use crate::validation::{Object, id_pattern};
@@ -24,6 +24,8 @@ pub(crate) struct Call {
     pub(crate) parameters: Vec<String>,
     pub(crate) query: Parameters,
     pub(crate) body: Body,
+    /// What the body takes of the memory for large ones, until the handler is done with it.
+    pub(crate) _admission: Admission,
     /// What the client prefers of that which the route makes.
     pub(crate) media: Media,
 }

@@ -88,6 +88,19 @@ impl Problem {
         Self::new(StatusCode::REQUEST_TIMEOUT, "error.connector.http.requestTimeout", message)
     }
 
+    /// Other large bodies take all the memory there is for them.
+    pub(crate) fn busy() -> Self {
+        let message = "Too many large payloads arrive at the same time. Wait, then send it again.";
+        let problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, "error.connector.http.serviceUnavailable", message);
+        Self { hint: Some(Hint::RetryAfter(1)), ..problem }
+    }
+
+    /// More than `limit` values.
+    pub(crate) fn too_many_values(limit: usize) -> Self {
+        let message = format!("The payload holds more than {limit} values.");
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "error.connector.http.payloadTooLarge", message)
+    }
+
     /// No key, or a wrong one.
     pub(crate) fn unauthorized() -> Self {
         Self::new(StatusCode::UNAUTHORIZED, "error.connector.unauthorized", "Unauthorized.")

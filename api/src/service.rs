@@ -31,7 +31,9 @@ use crate::call::Call;
 use crate::config::ApiConfig;
 use crate::openapi::Docs;
 use crate::problem::Problem;
-use crate::protocol::{Body, Finish, Guard, Media, correlation_id, negotiate, parse_query, read_body, segments};
+use crate::protocol::{
+    Admission, Body, BodyBounds, Finish, Guard, Media, correlation_id, negotiate, parse_query, read_body, segments,
+};
 use crate::reply::Reply;
 use crate::rest::monitoring::{self, Counters, HealthCheck};
 use crate::routes;
@@ -116,12 +118,14 @@ async fn answer(api: &Arc<Api>, parts: &Parts, body: axum::body::Body) -> (Optio
 
 async fn process(api: &Arc<Api>, parts: &Parts, body: axum::body::Body) -> Result<Reply, Problem> {
     let roles = authenticate(api, parts);
-    let body = read_body(parts, body, roles.is_ok()).await?;
     let path = parts.uri.path();
+    let segments = segments(path);
+    let matched = routes::find(&api.config.dialects, &segments, &parts.method);
+    let bounds = matched.map_or(BodyBounds::KNOWN, |matched| matched.operation.body_bounds());
+    let body = read_body(parts, body, roles.is_ok(), bounds).await?;
     if let Some(reply) = api.docs.as_ref().and_then(|docs| docs.answer(&parts.method, path)) {
         return Ok(reply);
     }
-    let segments = segments(path);
     if is_read(&parts.method) && matches_one(&segments, "health") {
         return Ok(monitoring::health(api).await);
     }
@@ -137,7 +141,7 @@ async fn dispatch(
     parts: &Parts,
     segments: &[&str],
     roles: &Roles,
-    body: Body,
+    (body, admission): (Body, Admission),
 ) -> Result<Reply, Problem> {
     let matched = routes::find(&api.config.dialects, segments, &parts.method)?;
     if !roles.satisfy(matched.need) {
@@ -150,7 +154,8 @@ async fn dispatch(
         offered => negotiate(accept, offered).ok_or_else(Problem::not_acceptable)?,
     };
     let query = parse_query(parts.uri.query().unwrap_or_default())?;
-    let call = Call { api: api.clone(), dialect: matched.dialect, parameters: matched.parameters, query, body, media };
+    let (dialect, parameters) = (matched.dialect, matched.parameters);
+    let call = Call { api: api.clone(), dialect, parameters, query, body, _admission: admission, media };
     let mut reply = (matched.operation.handler)(call).await?;
     reply.negotiated = !offered.is_empty();
     Ok(reply)

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use transport::backbone::ClientConfig;
 use zeroize::Zeroizing;
 
 /// A text that must not be printed: client secrets, passwords. Wiped when dropped.
@@ -42,8 +43,11 @@ pub struct Config {
     pub store_key: StoreKey,
     /// Whether the first start may create an identity.
     pub allow_identity_creation: bool,
-    /// Largest file in bytes of plaintext.
+    /// Largest file in bytes of plaintext that is uploaded.
     pub max_file_size: u64,
+    /// Largest file of somebody else in bytes of plaintext. Files of this identity may have [`max_file_size`](Self::max_file_size)
+    /// if that is more.
+    pub max_received_file_size: u64,
     /// Whether changes are recorded and pushed to the datawallet. What was changed while it was off is never pushed: other
     /// devices do not learn of it, and it does not survive the loss of this device.
     pub datawallet_enabled: bool,
@@ -54,6 +58,8 @@ pub struct Config {
 impl Config {
     /// Most plaintext bytes the official client takes: a larger file could not be read by it.
     pub const DEFAULT_MAX_FILE_SIZE: u64 = 10 * 1024 * 1024;
+    /// More than what people send one another, less than what a disk has: who announces more wants to fill it.
+    pub const DEFAULT_MAX_RECEIVED_FILE_SIZE: u64 = 10 * 1024 * 1024 * 1024;
 
     /// Settings with defaults for everything but the place and the backbone.
     #[must_use]
@@ -64,6 +70,7 @@ impl Config {
             store_key: StoreKey::File,
             allow_identity_creation: true,
             max_file_size: Self::DEFAULT_MAX_FILE_SIZE,
+            max_received_file_size: Self::DEFAULT_MAX_RECEIVED_FILE_SIZE,
             // On, unlike the original: the log is what lets another device recover everything.
             datawallet_enabled: true,
             device: DeviceProfile::default(),
@@ -90,9 +97,14 @@ pub struct BackboneConfig {
     pub max_redirects: usize,
     /// Whether `http://` to a host that is not loopback is allowed.
     pub allow_plain_http: bool,
+    /// Largest content of a token in bytes of JSON. Larger ones are neither made nor loaded.
+    pub max_token_content: usize,
 }
 
 impl BackboneConfig {
+    /// Contents are references, keys and a few values of applications; the protocol would allow 10 MiB.
+    pub const DEFAULT_MAX_TOKEN_CONTENT: usize = ClientConfig::DEFAULT_MAX_TOKEN_CONTENT;
+
     /// Settings with the protocol's usual time-outs.
     #[must_use]
     pub fn new(base_url: impl Into<String>, client_id: impl Into<String>, client_secret: Secret) -> Self {
@@ -105,6 +117,7 @@ impl BackboneConfig {
             timeout: Duration::from_secs(60),
             max_redirects: 10,
             allow_plain_http: false,
+            max_token_content: Self::DEFAULT_MAX_TOKEN_CONTENT,
         }
     }
 }

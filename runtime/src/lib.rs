@@ -68,6 +68,7 @@ pub use runtime::{LOCK_FILE, Runtime, RuntimeBuilder};
 pub use transport::backbone::with_correlation_id;
 pub use transport::crypto::{TransientDecryptor, TransientEncryptor, transient_cipher};
 pub use transport::identity::DeviceSharedSecret;
+pub use transport::wire::json_budget;
 pub use transport::wire::{
     Address, AnyReference, ChallengeId, DeviceId, FileId, FileReference, Id, PasswordType, RelationshipId, Timestamp,
     TokenId,

@@ -5,6 +5,7 @@ use transport::crypto::SecretKey;
 use transport::wire::{Timestamp, TokenId};
 
 use crate::Result;
+use crate::dto::JsonText;
 use crate::facade::List;
 use crate::facade::list::Page;
 use crate::runtime::{Node, Runtime};
@@ -24,7 +25,7 @@ pub async fn remember_tokens(runtime: &Runtime, tokens: impl IntoIterator<Item =
     let node = &runtime.node;
     let mut batch = Batch::new();
     for (number, (content, expires_at)) in tokens.into_iter().enumerate() {
-        let record = record(node, TokenJson::check(content)?, expires_at);
+        let record = record(node, TokenJson::check(content, usize::MAX)?, expires_at);
         batch.put_object(record.to_object(&id(number)));
         if (number + 1).is_multiple_of(AT_ONCE) {
             node.store.commit(std::mem::take(&mut batch)).await?;
@@ -58,7 +59,7 @@ fn record(node: &Node, content: TokenJson, expires_at: Timestamp) -> TokenRecord
         expires_at,
         created_by_device: node.account.device_id().clone(),
         for_identity: None,
-        content: content.value().clone(),
+        content: JsonText::from(content.value()),
         password_protection: None,
     }
 }

@@ -185,6 +185,19 @@ impl Process {
         self.child.id()
     }
 
+    /// Most bytes of memory it ever had resident, as Linux tells.
+    ///
+    /// # Panics
+    /// If it does not run, or the system does not tell.
+    #[cfg(target_os = "linux")]
+    #[must_use]
+    pub fn peak_memory(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).expect("a running process");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("the peak is told");
+        let kibibytes = line.split_whitespace().next().and_then(|text| text.parse::<u64>().ok());
+        kibibytes.expect("a number of KiB") * 1024
+    }
+
     /// Ends it without a chance to tidy up, and waits until it is gone.
     pub fn kill(&mut self) {
         let _ = self.child.kill();

@@ -93,14 +93,14 @@ fn parameters(dialect: Dialect, path: &str, input: &Input) -> Vec<ParameterBuild
             let flag = ObjectBuilder::new().schema_type(Type::Boolean);
             all.push(parameter("newQRCodeFormat", ParameterIn::Query, flag));
         }
-        Input::None | Input::Json(_) | Input::Upload | Input::QrCode => {}
+        Input::None | Input::Json(_) | Input::FreeJson(_) | Input::Upload | Input::QrCode => {}
     }
     all
 }
 
 fn request_body(input: &Input) -> Option<RequestBody> {
     match input {
-        Input::Json(shape) => {
+        Input::Json(shape) | Input::FreeJson(shape) => {
             let shape = shape();
             let required = shape.properties.iter().any(|property| property.required);
             let content = ContentBuilder::new().schema(Some(shape.describe())).build();

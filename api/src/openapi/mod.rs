@@ -20,6 +20,8 @@ pub(crate) enum Input {
     None,
     /// A JSON body of this shape.
     Json(fn() -> Object),
+    /// The same, with a member that takes any JSON.
+    FreeJson(fn() -> Object),
     /// A form with a file.
     Upload,
     /// Parameters of the query.

@@ -1,7 +1,7 @@
 //! Request bodies: what is read, how much of it, and what counts as none.
 //!
-//! Bodies are read before a key is looked at, so everything here is bounded: size, nesting (the parser's 128 levels) and
-//! time. Multipart bodies are left unread for the one route that takes them.
+//! Bodies are read before a key is looked at, so everything here is bounded: bytes, values, nesting and time, and what of
+//! large ones is in memory at the same time. Multipart bodies are left unread for the one route that takes them.
 
 use std::time::Duration;
 
@@ -9,17 +9,32 @@ use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
+use runtime::json_budget::{self, JsonBudget, JsonBudgetError};
 use serde_json::{Map, Value};
 
+use super::admission::{Admission, UNCOUNTED_BYTES, UNCOUNTED_VALUES};
 use super::query;
 use crate::problem::Problem;
 
-/// Largest JSON body in bytes.
-pub(crate) const MAX_JSON: usize = 2 * 1024 * 1024;
+/// What the JSON body of a route may hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct BodyBounds {
+    bytes: usize,
+    values: usize,
+}
+
+impl BodyBounds {
+    /// For bodies whose shape the route knows: a reference, dates, a password, tags.
+    pub(crate) const KNOWN: Self = Self { bytes: UNCOUNTED_BYTES, values: UNCOUNTED_VALUES };
+    /// For bodies with JSON of the caller's own. Clients know the limit of bytes; the values are as many as the node keeps
+    /// in one record, and those around them.
+    pub(crate) const FREE: Self = Self { bytes: 2 * 1024 * 1024, values: json_budget::MAX_FREE_JSON.max_nodes + 64 };
+}
+
+/// Deepest nesting that is read; the parser has the same bound.
+const MAX_DEPTH: usize = 127;
 /// Largest form body in bytes.
 pub(crate) const MAX_FORM: usize = 100 * 1024;
-/// Largest body in bytes whose sender has no key: it is kept in memory for anybody, on every connection.
-const MAX_ANONYMOUS: usize = 64 * 1024;
 /// Longest time a JSON or form body may take.
 const READ_TIMEOUT: Duration = Duration::from_secs(30);
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
@@ -58,24 +73,57 @@ enum Format {
     Other,
 }
 
-/// Reads what the headers announce, and little of it if the sender has no key.
-pub(crate) async fn read(parts: &Parts, body: axum::body::Body, has_key: bool) -> Result<Body, Problem> {
-    let format = format_of(&parts.headers);
+/// Reads what the headers announce, with the shares that a large body needs. `bounds` are the route's; whoever has no key
+/// gets nothing large read.
+pub(crate) async fn read(
+    parts: &Parts,
+    body: axum::body::Body,
+    has_key: bool,
+    bounds: BodyBounds,
+) -> Result<(Body, Admission), Problem> {
+    let mut admission = Admission::default();
     if is_encoded(&parts.headers) {
-        return Ok(Body::Unreadable);
+        return Ok((Body::Unreadable, admission));
     }
-    match format {
-        Format::Json => parse_json(&collect(body, MAX_JSON, has_key).await?).map(Body::Json),
-        Format::Form => parse_form(&collect(body, MAX_FORM, has_key).await?).map(Body::Json),
-        Format::Multipart => Ok(multipart(&parts.headers, body)),
-        Format::Absent if is_empty(&parts.headers) => Ok(Body::Json(Value::Object(Map::new()))),
-        Format::Absent | Format::Other => Ok(Body::Unreadable),
-    }
+    let read = match format_of(&parts.headers) {
+        Format::Json => {
+            let bounds = if has_key { bounds } else { BodyBounds::KNOWN };
+            let text = collect(parts, body, bounds.bytes, has_key, &mut admission).await?;
+            let values = count_values(&text, bounds.values, has_key)?;
+            admission.admit_values(values).await?;
+            Body::Json(parse_json(&text)?)
+        }
+        Format::Form => Body::Json(parse_form(&collect(parts, body, MAX_FORM, has_key, &mut admission).await?)?),
+        Format::Multipart => multipart(&parts.headers, body),
+        Format::Absent if is_empty(&parts.headers) => Body::Json(Value::Object(Map::new())),
+        Format::Absent | Format::Other => Body::Unreadable,
+    };
+    Ok((read, admission))
 }
 
-/// Reads a body up to a limit, without a key up to a lower one.
-async fn collect(body: axum::body::Body, limit: usize, has_key: bool) -> Result<Bytes, Problem> {
-    let read = Limited::new(body, if has_key { limit } else { limit.min(MAX_ANONYMOUS) }).collect();
+/// How many values a text holds, if they are not too many to be decoded.
+fn count_values(text: &[u8], limit: usize, has_key: bool) -> Result<usize, Problem> {
+    let budget = JsonBudget { max_nodes: limit, max_depth: MAX_DEPTH };
+    json_budget::count(text, &budget).map_err(|error| match error {
+        JsonBudgetError::TooManyNodes { .. } if !has_key => Problem::unauthorized(),
+        JsonBudgetError::TooManyNodes { max } => Problem::too_many_values(max),
+        JsonBudgetError::TooDeep { .. } => Problem::invalid_json(),
+    })
+}
+
+/// Reads a body up to a limit, without a key up to a lower one. One that may become large waits for its share first.
+async fn collect(
+    parts: &Parts,
+    body: axum::body::Body,
+    limit: usize,
+    has_key: bool,
+    admission: &mut Admission,
+) -> Result<Bytes, Problem> {
+    let announced = announced_length(&parts.headers).unwrap_or(limit);
+    if has_key && announced <= limit {
+        admission.admit_bytes(announced).await?;
+    }
+    let read = Limited::new(body, if has_key { limit } else { limit.min(UNCOUNTED_BYTES) }).collect();
     match tokio::time::timeout(READ_TIMEOUT, read).await {
         Ok(Ok(collected)) => Ok(collected.to_bytes()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => {
@@ -108,6 +156,11 @@ fn format_of(headers: &HeaderMap) -> Format {
 
 fn is_encoded(headers: &HeaderMap) -> bool {
     headers.get_all(header::CONTENT_ENCODING).iter().any(|value| !value.as_bytes().eq_ignore_ascii_case(b"identity"))
+}
+
+/// How long the body is, if the headers say so: the server lets through no more than that.
+fn announced_length(headers: &HeaderMap) -> Option<usize> {
+    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 /// Whether the headers say that nothing follows.
@@ -164,7 +217,11 @@ mod tests {
         }
         let length = body.len();
         let request = request.header(header::CONTENT_LENGTH, length).body(()).unwrap();
-        read(&request.into_parts().0, axum::body::Body::from(body.to_vec()), true).await
+        read_within(BodyBounds::FREE, &request.into_parts().0, axum::body::Body::from(body.to_vec())).await
+    }
+
+    async fn read_within(bounds: BodyBounds, parts: &Parts, body: axum::body::Body) -> Result<Body, Problem> {
+        Ok(read(parts, body, true, bounds).await?.0)
     }
 
     async fn json_of(content_type: &str, body: &[u8]) -> Result<Value, Problem> {
@@ -218,19 +275,33 @@ mod tests {
 
     #[tokio::test]
     async fn without_a_key_only_small_bodies_are_read() {
-        for (body, status) in [("{".to_owned(), 400), (" ".repeat(MAX_ANONYMOUS + 1), 401)] {
+        let many = format!("[{}0]", "0,".repeat(UNCOUNTED_VALUES));
+        for (body, status) in [("{".to_owned(), 400), (" ".repeat(UNCOUNTED_BYTES + 1), 401), (many, 401)] {
             let request = Request::builder().header(header::CONTENT_TYPE, "application/json").body(()).unwrap();
-            let read = read(&request.into_parts().0, axum::body::Body::from(body), false).await;
+            let read = read(&request.into_parts().0, axum::body::Body::from(body), false, BodyBounds::FREE).await;
             assert_eq!(read.unwrap_err().status().as_u16(), status);
         }
     }
 
+    async fn status_within(bounds: BodyBounds, text: String) -> u16 {
+        let request = Request::builder().header(header::CONTENT_TYPE, "application/json").body(()).unwrap();
+        let read = read_within(bounds, &request.into_parts().0, axum::body::Body::from(text)).await;
+        read.map_or_else(|problem| problem.status().as_u16(), |_| 200)
+    }
+
     #[tokio::test]
     async fn sizes_are_limited() {
-        let just_fits = format!("{{\"a\":\"{}\"}}", "x".repeat(MAX_JSON - 8));
-        assert!(json_of("application/json", just_fits.as_bytes()).await.is_ok());
-        let too_long = format!("{{\"a\":\"{}\"}}", "x".repeat(MAX_JSON - 7));
-        assert_eq!(json_of("application/json", too_long.as_bytes()).await.unwrap_err().status().as_u16(), 413);
+        for bounds in [BodyBounds::FREE, BodyBounds::KNOWN] {
+            for (length, status) in [(bounds.bytes, 200), (bounds.bytes + 1, 413)] {
+                let text = format!("{{\"a\":\"{}\"}}", "x".repeat(length - 8));
+                assert_eq!(status_within(bounds, text).await, status, "{bounds:?}");
+            }
+            // The list is a value, too.
+            for (values, status) in [(bounds.values - 1, 200), (bounds.values, 413)] {
+                let text = format!("[{}0]", "0,".repeat(values - 1));
+                assert_eq!(status_within(bounds, text).await, status, "{bounds:?}");
+            }
+        }
         let form = vec![b'a'; MAX_FORM + 1];
         assert_eq!(json_of("application/x-www-form-urlencoded", &form).await.unwrap_err().status().as_u16(), 413);
     }
@@ -239,7 +310,7 @@ mod tests {
     async fn a_body_that_does_not_end_is_given_up() {
         let never = axum::body::Body::from_stream(futures_util::stream::pending::<Result<Bytes, std::io::Error>>());
         let request = Request::builder().header(header::CONTENT_TYPE, "application/json").body(()).unwrap();
-        let problem = read(&request.into_parts().0, never, true).await.unwrap_err();
+        let problem = read_within(BodyBounds::KNOWN, &request.into_parts().0, never).await.unwrap_err();
         assert_eq!(problem.status().as_u16(), 408);
     }
 

@@ -1,6 +1,7 @@
 //! The parts of HTTP that the interface treats in its own way. Everything here reads what strangers send.
 
 mod accept;
+mod admission;
 mod body;
 mod guard;
 mod headers;
@@ -8,7 +9,8 @@ mod path;
 mod query;
 
 pub(crate) use accept::{Media, negotiate};
-pub(crate) use body::{Body, append, read as read_body};
+pub(crate) use admission::Admission;
+pub(crate) use body::{Body, BodyBounds, append, read as read_body};
 pub(crate) use guard::Guard;
 pub(crate) use headers::{Finish, correlation_id, is_compressible};
 pub(crate) use path::{match_pattern, segments};

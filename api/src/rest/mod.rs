@@ -8,6 +8,7 @@ pub(crate) mod files;
 pub(crate) mod identity_metadata;
 mod list;
 pub(crate) mod monitoring;
+mod paced;
 mod password;
 mod qr_code;
 mod spool;

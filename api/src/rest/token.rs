@@ -2,7 +2,6 @@
 
 use runtime::{Address, DeviceId, Timestamp, TokenId, dto};
 use serde::Serialize;
-use serde_json::Value;
 use utoipa::ToSchema;
 use zeroize::Zeroizing;
 
@@ -25,8 +24,8 @@ pub(crate) struct Token {
     #[schema(value_type = String)]
     created_by_device: DeviceId,
     /// What it holds; typed contents keep their `@type`.
-    #[schema(value_type = Value)]
-    content: Value,
+    #[schema(value_type = serde_json::Value)]
+    content: dto::JsonText,
     /// When it was created.
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
@@ -61,7 +60,7 @@ pub(crate) struct PasswordProtection {
     password_is_pin: Option<bool>,
     /// Where the person will find the password: a name, or a number from 50 to 99.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<Value>)]
+    #[schema(value_type = Option<serde_json::Value>)]
     password_location_indicator: Option<dto::PasswordLocation>,
 }
 

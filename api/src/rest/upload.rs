@@ -12,6 +12,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::file::File;
+use super::paced::{Allowance, PIECE, paced};
 use super::spool::Spool;
 use super::tags;
 use crate::call::{Call, read_checked};
@@ -23,11 +24,16 @@ use crate::validation::{Object, Rule};
 
 /// Most bytes of one text field.
 const MAX_TEXT: usize = 64 * 1024;
+/// Most bytes of all text fields of one form, which are kept in memory: title, description and tags fit many times.
+const MAX_TEXTS: usize = 512 * 1024;
 /// Most fields of one form.
 const MAX_FIELDS: usize = 256;
 /// Bytes of a form besides a file of the largest size: its fields, and what is read in vain of files that are too large,
 /// so that all is checked and the client gets to see the answer.
 const MAX_BESIDES_FILE: u64 = 64 * 1024 * 1024;
+/// Most bytes that are read in search of the next part: the parser keeps them until a part's head is complete. Some belong
+/// to the part itself, which comes in the same pieces.
+const MAX_HEAD: usize = 4 * PIECE;
 /// Longest time between two pieces of a body.
 const PIECE_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(60);
 const DEFAULT_MEDIA_TYPE: &str = "text/plain";
@@ -110,20 +116,29 @@ impl Form {
 
 async fn read_form(runtime: &Runtime, content_type: HeaderValue, body: axum::body::Body) -> Result<Form, Problem> {
     let (settings, directory) = (runtime.config(), runtime.temporary_directory());
-    let mut request = Request::new(body);
+    let allowance = Allowance::default();
+    let mut request = Request::new(paced(body, allowance.clone()));
     request.headers_mut().insert(header::CONTENT_TYPE, content_type);
     let limit = settings.max_file_size.saturating_add(MAX_BESIDES_FILE);
     DefaultBodyLimit::max(usize::try_from(limit).unwrap_or(usize::MAX)).apply(&mut request);
     let mut multipart = Multipart::from_request(request, &()).await.map_err(|_| broken())?;
-    let mut form = Form::default();
+    let (mut form, mut texts) = (Form::default(), 0);
     for _ in 0..MAX_FIELDS {
+        allowance.set(MAX_HEAD);
         let Some(field) = in_time(multipart.next_field()).await? else { return Ok(form) };
+        allowance.set(usize::MAX);
         let name = field.name().ok_or_else(broken)?.to_owned();
         if field.file_name().is_some() {
             read_file(settings, directory, &mut form, &name, field).await?;
             continue;
         }
         let text = read_text(&name, field).await?;
+        texts += text.len();
+        if texts > MAX_TEXTS {
+            return Err(Problem::invalid_property(format!(
+                "the form must NOT have more than {MAX_TEXTS} bytes of text"
+            )));
+        }
         match name.as_str() {
             "tags" | "tags[]" => push_tag(&mut form.fields, text),
             "expiresAt" | "title" | "description" => append(&mut form.fields, name, text),

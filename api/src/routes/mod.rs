@@ -12,9 +12,9 @@ pub(crate) use table::RESOURCES;
 use crate::auth::Need;
 use crate::call::Handler;
 use crate::dialect::{Dialect, Differences};
-use crate::openapi::Description;
+use crate::openapi::{Description, Input};
 use crate::problem::Problem;
-use crate::protocol::{Media, match_pattern};
+use crate::protocol::{BodyBounds, Media, match_pattern};
 
 /// A path and what can be done there.
 pub(crate) struct Resource {
@@ -63,6 +63,16 @@ pub(crate) fn find(dialects: &[Dialect], segments: &[&str], method: &Method) -> 
     }
     Err(first
         .map_or_else(Problem::route_does_not_exist, |resource| Problem::method_not_allowed(resource.allow(dialect))))
+}
+
+impl Operation {
+    /// How large a JSON body may be.
+    pub(crate) fn body_bounds(&self) -> BodyBounds {
+        match self.description.input {
+            Input::FreeJson(_) => BodyBounds::FREE,
+            Input::None | Input::Json(_) | Input::Upload | Input::Query(_) | Input::QrCode => BodyBounds::KNOWN,
+        }
+    }
 }
 
 impl Resource {

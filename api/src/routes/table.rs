@@ -204,7 +204,7 @@ pub(crate) static RESOURCES: &[Resource] = &[
                 PUT,
                 JSON,
                 identity_metadata::upsert,
-                Input::Json(identity_metadata::entry),
+                Input::FreeJson(identity_metadata::entry),
                 Output::One("IdentityMetadata"),
                 "Keeps a value about an identity"
             ),
@@ -234,7 +234,7 @@ pub(crate) static RESOURCES: &[Resource] = &[
                 POST,
                 JSON,
                 tokens::create,
-                Input::Json(tokens::creation),
+                Input::FreeJson(tokens::creation),
                 Output::New("Token"),
                 "Creates a token with any content"
             ),

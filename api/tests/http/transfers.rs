@@ -1,5 +1,8 @@
 //! Uploads and downloads: forms in any order, limits, what is left behind (threats T8, T12).
 use crate::node::{Answer, TestNode, form, get, send};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use axum::body::Body;
 use bytes::Bytes;
 use http::{Request, StatusCode, header};
@@ -92,14 +95,21 @@ async fn a_date_in_the_past_is_told_before_tags_that_are_none() {
 async fn a_form_that_does_not_end_is_given_up() {
     let node = TestNode::start().await;
     let start = Bytes::from("--frontier\r\nX: ");
-    let endless = std::iter::once(start).chain(std::iter::repeat(Bytes::from(vec![b'x'; 1024 * 1024])));
+    let read = Arc::new(AtomicUsize::new(0));
+    let counter = read.clone();
+    let endless = std::iter::once(start).chain(std::iter::repeat_with(move || {
+        counter.fetch_add(1, Ordering::Relaxed);
+        Bytes::from(vec![b'x'; 64 * 1024])
+    }));
     let request = Request::post(UPLOAD)
         .header(header::CONTENT_TYPE, "multipart/form-data; boundary=frontier")
         .header(header::EXPECT, "100-continue")
         .body(Body::from_stream(futures_util::stream::iter(endless.map(Ok::<_, std::io::Error>))))
         .unwrap();
     let answer = send(&node.router(), request).await;
-    assert_eq!((answer.status.as_u16(), message(&answer).as_str()), (400, "'content' is too large"));
+    let expected = "The given payload is not a complete multipart form.";
+    assert_eq!((answer.status.as_u16(), message(&answer).as_str()), (400, expected));
+    assert!(read.load(Ordering::Relaxed) <= 20, "the parser keeps the head of a part in memory");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -125,6 +135,13 @@ async fn names_that_cannot_be_read_and_oversized_fields_are_refused() {
     let long = vec![b'x'; 70 * 1024];
     let answer = send(&router, form(UPLOAD, &[(&file("a"), b"x"), (b"name=\"title\"", &long)])).await;
     assert_eq!(answer.status, StatusCode::BAD_REQUEST, "a title of 70 KiB");
+    let text = vec![b'x'; 64 * 1024];
+    let name = file("a");
+    for (tags, status) in [(8, StatusCode::CREATED), (9, StatusCode::BAD_REQUEST)] {
+        let mut parts: Vec<(&[u8], &[u8])> = vec![(&name, b"x")];
+        parts.extend(std::iter::repeat_n::<(&[u8], &[u8])>((b"name=\"other\"", &text), tags));
+        assert_eq!(send(&router, form(UPLOAD, &parts)).await.status, status, "{tags} fields of 64 KiB");
+    }
     let many: Vec<(&[u8], &[u8])> = std::iter::repeat_n((b"name=\"x\"".as_slice(), b"".as_slice()), 1000).collect();
     let answer = send(&router, form(UPLOAD, &many)).await;
     assert_eq!(answer.status, StatusCode::BAD_REQUEST, "a thousand fields");

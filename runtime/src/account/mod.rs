@@ -147,6 +147,7 @@ fn client(config: &BackboneConfig) -> Result<Client> {
         allow_plain_http: config.allow_plain_http,
         address_hostname: config.address_hostname.clone(),
         host_address: config.host_address,
+        max_token_content: config.max_token_content,
         ..ClientConfig::new(&config.base_url, &config.client_id, SecretText::new(config.client_secret.expose()))
     });
     client.map_err(|error| Error::Config(error.to_string()))

@@ -3,6 +3,7 @@
 mod challenge;
 mod file;
 mod identity;
+mod json_text;
 mod metadata;
 mod password;
 mod token;
@@ -10,6 +11,7 @@ mod token;
 pub use challenge::{Challenge, ChallengeType, ChallengeValidation};
 pub use file::{File, Reference};
 pub use identity::{DeviceInfo, IdentityInfo, SyncInfo, SyncTime};
+pub use json_text::JsonText;
 pub use metadata::IdentityMetadata;
 pub use password::{PasswordLocation, PasswordProtection};
 pub use token::Token;

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use transport::wire::{Address, DeviceId, Timestamp, TokenId};
 
-use super::{PasswordProtection, Reference};
+use super::{JsonText, PasswordProtection, Reference};
 
 /// A token, own or a peer's.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
@@ -20,7 +20,7 @@ pub struct Token {
     /// With which device.
     pub created_by_device: DeviceId,
     /// What it holds; typed contents keep their `@type`.
-    pub content: serde_json::Value,
+    pub content: JsonText,
     /// When it was created.
     pub created_at: Timestamp,
     /// Until when it can be loaded.

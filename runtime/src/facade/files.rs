@@ -133,7 +133,8 @@ impl FilesFacade {
     /// # Errors
     /// [`Error::InvalidPropertyValue`] for references to something else, [`Error::InvalidTruncatedReference`] for
     /// unreadable ones, [`Error::InvalidTokenContent`] if the token holds no file, `notIntendedForYou` and
-    /// `noPasswordProvided` where the reference tells, and the backbone's errors.
+    /// `noPasswordProvided` where the reference tells, `maxFileSizeExceeded` for files that are larger than this node takes,
+    /// and the backbone's errors.
     #[instrument(skip_all)]
     pub async fn get_or_load_file(&self, request: LoadFile) -> Result<File> {
         let (id, key, backbone) = match AnyReference::parse(&request.reference).map_err(token::unreadable_reference)? {
@@ -142,7 +143,7 @@ impl FilesFacade {
                 let password = request.password.map(Zeroizing::new);
                 let password = password.as_ref().map(|text| text.as_str());
                 let loaded = token::load(&self.node, &reference, password).await?;
-                match TokenContent::from_json(loaded.record.content, true) {
+                match TokenContent::parse_open(loaded.record.content.as_str(), true) {
                     Ok(TokenContent::File { file_id, secret_key }) => {
                         (file_id, secret_key, reference.backbone_base_url)
                     }
@@ -161,7 +162,7 @@ impl FilesFacade {
     ///
     /// # Errors
     /// [`Error::RecordNotFound`] if the file is not known here, [`Error::RecordNotFoundAtBackbone`] if it expired or was
-    /// deleted there, `cipherMismatch` and `plaintextHashMismatch` if the bytes are not those that were uploaded.
+    /// deleted there, `maxFileSizeExceeded` and [`Error::StorageFull`] if there is no room for it, `cipherMismatch` and `plaintextHashMismatch` if the bytes are not those that were uploaded.
     #[instrument(skip_all, fields(file = short(id)))]
     pub async fn download_file(&self, id: &FileId, observer: Option<Observer>) -> Result<Download> {
         let record = self.record(id)?;

@@ -58,14 +58,15 @@ impl TokensFacade {
     ///
     /// # Errors
     /// [`Error::InvalidPropertyValue`] for an expiry that is not in the future, a PIN that is none and a password location
-    /// that is none, in this order; [`Error::InvalidTokenContent`]; the backbone's errors; [`Error::Store`] if the token
+    /// that is none, in this order; [`Error::InvalidTokenContent`]; [`Error::InvalidPropertyValue`] for a content that is too
+    /// large; the backbone's errors; [`Error::Store`] if the token
     /// exists but could not be remembered here.
     #[instrument(skip_all)]
     pub async fn create_own_token(&self, request: CreateOwnToken) -> Result<Token> {
         check_future(request.expires_at, &*self.node.clock)?;
         let new = NewToken {
             password: request.password_protection.map(NewPassword::check).transpose()?,
-            content: TokenJson::check(request.content)?,
+            content: TokenJson::check(request.content, self.node.config.backbone.max_token_content)?,
             expires_at: request.expires_at,
             ephemeral: request.ephemeral,
             for_identity: request.for_identity,

@@ -7,7 +7,7 @@ use std::io::{self, Cursor};
 use tokio::task::JoinHandle;
 use transport::backbone;
 use transport::crypto::TAG_LENGTH;
-use transport::file::{FileError, Opener, ReceivingBody, sealed_length};
+use transport::file::{FileError, MAX_PLAINTEXT_LENGTH, Opener, ReceivingBody, max_body_length};
 use transport::wire::FileId;
 
 use super::FileRecord;
@@ -19,8 +19,6 @@ use crate::facade::{Observer, Phase, Progress, VerifiedContent};
 use crate::runtime::Node;
 use crate::{Error, Result};
 
-/// What another writer's JSON text may be longer than ours: long member names, white space.
-const FRAME_SLACK: u64 = 64 * 1024;
 /// Bytes of the body that are hashed and decoded in one go: enough to be worth handing over, few enough for the
 /// processor's cache.
 const PIECE: usize = 128 * 1024;
@@ -34,6 +32,7 @@ pub(crate) async fn download(
     record: &FileRecord,
     observer: Option<&Observer>,
 ) -> Result<VerifiedContent> {
+    check_size(node, record.is_own, record.filesize)?;
     let arrived = fetch(node, id, record.filesize, observer).await?;
     report(observer, Phase::Verifying, 0, Some(record.filesize));
     let opener = Opener::new(&record.metadata(), record.cipher_hash);
@@ -42,12 +41,38 @@ pub(crate) async fn download(
     Ok(verified)
 }
 
+/// Refuses a file that is announced as larger than this node takes.
+pub(super) fn check_size(node: &Node, is_own: bool, filesize: u64) -> Result<()> {
+    let received = node.config.max_received_file_size;
+    let allowed = if is_own { received.max(node.config.max_file_size) } else { received };
+    let allowed = allowed.min(MAX_PLAINTEXT_LENGTH);
+    if filesize <= allowed {
+        return Ok(());
+    }
+    let reason = format!(
+        "The file is said to have {filesize} bytes; this node takes {allowed}. If whoever sent it is trusted, raise the \
+         setting enlace.maxReceivedFileSize."
+    );
+    Err(node.transport_error(TransportError::MaxFileSizeExceeded, reason))
+}
+
+/// A place for a file, unless it needs a disk that has no room for it.
+fn spool_for(node: &Node, filesize: u64) -> Result<Spool> {
+    let (directory, length) = (&node.temporary_directory, filesize.saturating_add(TAG_LENGTH as u64));
+    let spool = Spool::expecting(directory.clone(), length);
+    let bytes = usize::try_from(length).unwrap_or(usize::MAX);
+    if spool.writes_to_disk(bytes) {
+        durable::check_room(directory, bytes).map_err(|error| temporary_file_error(&error))?;
+    }
+    Ok(spool)
+}
+
 async fn fetch(node: &Node, id: &FileId, filesize: u64, observer: Option<&Observer>) -> Result<Box<Arrival>> {
-    let limit = sealed_length(filesize).saturating_add(FRAME_SLACK);
+    let limit = max_body_length(filesize);
+    let spool = spool_for(node, filesize)?;
     let unavailable = |error| fetch_error(node, error);
     let mut download = node.account.session().download_file(id, limit).await.map_err(unavailable)?;
     let total = download.length();
-    let spool = Spool::expecting(node.temporary_directory.clone(), filesize.saturating_add(TAG_LENGTH as u64));
     let mut taking = Taking::Idle(Box::new(Arrival::new(spool)), Vec::new());
     let mut piece = Vec::new();
     while let Some(chunk) = download.chunk().await.map_err(unavailable)? {

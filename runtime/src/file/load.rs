@@ -8,6 +8,7 @@ use transport::wire::FileId;
 use transport::wire::backbone::files::FileMetadata as BackboneFile;
 
 use super::FileRecord;
+use super::download::check_size;
 use crate::error::TransportError;
 use crate::event::Event;
 use crate::runtime::Node;
@@ -69,6 +70,7 @@ fn open(node: &Node, id: &FileId, answer: &BackboneFile, metadata_key: SecretKey
     let cipher_hash = Sha512Hash::try_from(&answer.cipher_hash).map_err(|_| invalid())?;
     let owner_signature = Signature::from_bytes(&answer.owner_signature.0).map_err(|_| invalid())?;
     let is_own = answer.owner == *node.account.address();
+    check_size(node, is_own, metadata.filesize)?;
     Ok(FileRecord {
         secret_key: metadata_key,
         is_own,

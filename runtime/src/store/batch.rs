@@ -9,7 +9,7 @@ use transport::datawallet::{Collection, PendingModification, create_modification
 use zeroize::Zeroizing;
 
 use super::object::{Object, Properties, StoredObject};
-use super::{Result, Store, StoreError, View, index, key, sealing};
+use super::{Result, Store, StoreError, View, index, key, projection, sealing};
 
 /// Collects changes for [`Store::commit`]. They take effect in the order in which they were added.
 #[derive(Default)]
@@ -144,9 +144,11 @@ impl Staging<'_> {
 
     fn delete(&mut self, collection: &str, id: &str, recording: Recording) -> Result<()> {
         let index = key::object_index(collection, id)?;
-        let Some((sequence, before)) = self.stored(collection, &index)? else { return Ok(()) };
+        let Some((sequence, record)) = self.stored_record(collection, &index)? else { return Ok(()) };
+        // The rest of what goes away need not be decoded.
+        let before = projection::decode(&record, &index::names(collection))?;
         self.write(index, None);
-        self.index(collection, sequence, Some(&before.properties), None)?;
+        self.index(collection, sequence, Some(&before), None)?;
         self.write(key::object_at(collection, sequence)?, None);
         match recording {
             Recording::No => Ok(()),
@@ -174,10 +176,16 @@ impl Staging<'_> {
 
     /// The object whose index entry has this key, with its sequence number.
     fn stored(&self, collection: &str, index: &[u8]) -> Result<Option<(u64, StoredObject)>> {
+        let Some((sequence, record)) = self.stored_record(collection, index)? else { return Ok(None) };
+        Ok(Some((sequence, sealing::decode(&record)?)))
+    }
+
+    /// The same, not decoded.
+    fn stored_record(&self, collection: &str, index: &[u8]) -> Result<Option<(u64, Zeroizing<Vec<u8>>)>> {
         let Some(sequence) = self.read(index)? else { return Ok(None) };
         let sequence = sealing::decode(&sequence)?;
         let record = self.read(&key::object_at(collection, sequence)?)?.ok_or(StoreError::Damaged)?;
-        Ok(Some((sequence, sealing::decode(&record)?)))
+        Ok(Some((sequence, record)))
     }
 
     fn read(&self, key: &[u8]) -> Result<Option<Zeroizing<Vec<u8>>>> {

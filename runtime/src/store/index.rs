@@ -62,6 +62,11 @@ fn members(collection: &str) -> &'static [Member] {
     COLLECTIONS.into_iter().find(|(name, _)| *name == collection).map_or(&[], |(_, members)| members)
 }
 
+/// Names of the members that the index covers.
+pub(super) fn names(collection: &str) -> Vec<&'static str> {
+    members(collection).iter().map(|member| member.name).collect()
+}
+
 /// Keys of all entries that an object has.
 pub(super) fn entries(
     sealing: &Sealing,

@@ -3,6 +3,7 @@
 use serde_json::Value;
 use transport::crypto::{Cipher, CryptoError, CryptoObject as _, SecretKey};
 use transport::token::TokenContent;
+use transport::wire::json_budget::{self, MAX_FREE_JSON};
 use transport::wire::{ByteText, json};
 use zeroize::Zeroizing;
 
@@ -22,6 +23,8 @@ pub(crate) enum UnreadableContent {
     Decryption,
     /// What is inside is no content.
     Malformed,
+    /// It has more bytes or values than this node takes.
+    TooLarge,
 }
 
 impl TokenJson {
@@ -29,9 +32,16 @@ impl TokenJson {
     ///
     /// # Errors
     /// [`Error::InvalidTokenContent`] for null, for an object whose `@type` is not a text or not known here, and for a
-    /// known type with missing or wrong members.
-    pub(crate) fn check(value: Value) -> Result<Self> {
-        Self::read(value, false).map_err(|_| Error::InvalidTokenContent)
+    /// known type with missing or wrong members; [`Error::InvalidPropertyValue`] for a content of more than `max_length`
+    /// bytes, or of more values than anybody reads.
+    pub(crate) fn check(value: Value, max_length: usize) -> Result<Self> {
+        let content = Self::read(value, false).map_err(|_| Error::InvalidTokenContent)?;
+        check_size(&json::to_text(&content.0), max_length).map_err(|_| {
+            let max_values = MAX_FREE_JSON.max_nodes;
+            let rule = format!("'content' must NOT have more than {max_length} bytes or {max_values} values as JSON");
+            Error::InvalidPropertyValue(rule)
+        })?;
+        Ok(content)
     }
 
     pub(crate) fn value(&self) -> &Value {
@@ -43,10 +53,11 @@ impl TokenJson {
     }
 
     /// Opens what the backbone stored. Types that are not known here are taken: a peer may know more than this node.
-    pub(crate) fn open(sealed: &[u8], key: &SecretKey) -> Result<Self, UnreadableContent> {
+    pub(crate) fn open(sealed: &[u8], key: &SecretKey, max_length: usize) -> Result<Self, UnreadableContent> {
         let cipher = Cipher::from_bytes(sealed).map_err(|_| UnreadableContent::Malformed)?;
         let plaintext = key.decrypt(&cipher).map_err(|_: CryptoError| UnreadableContent::Decryption)?;
         let text = std::str::from_utf8(&plaintext).map_err(|_| UnreadableContent::Malformed)?;
+        check_size(text, max_length)?;
         Self::read(json::from_text(text).map_err(|_| UnreadableContent::Malformed)?, true)
     }
 
@@ -62,6 +73,12 @@ impl TokenJson {
     }
 }
 
+/// Decoding takes many times the memory of the text, so its size is looked at first.
+fn check_size(text: &str, max_length: usize) -> Result<(), UnreadableContent> {
+    let fits = text.len() <= max_length && json_budget::check(text.as_bytes(), &MAX_FREE_JSON).is_ok();
+    if fits { Ok(()) } else { Err(UnreadableContent::TooLarge) }
+}
+
 impl From<&TokenContent> for TokenJson {
     fn from(content: &TokenContent) -> Self {
         Self(content.to_json())
@@ -74,14 +91,44 @@ mod tests {
 
     use super::*;
 
+    const MAX: usize = 1000;
+
+    #[test]
+    fn a_content_may_be_as_long_as_it_is_allowed_to_be_and_no_longer() {
+        let key = SecretKey::generate();
+        for (length, fits) in [(MAX, true), (MAX + 1, false)] {
+            let value = json!("x".repeat(length - 2));
+            let made = TokenJson::check(value.clone(), MAX);
+            assert_eq!(made.is_ok(), fits);
+            if let Err(refusal) = made {
+                let rule = "'content' must NOT have more than 1000 bytes or 65536 values as JSON";
+                assert_eq!(refusal.to_string(), rule);
+            }
+            let sealed = key.encrypt(value.to_string().as_bytes()).to_byte_text();
+            let opened = TokenJson::open(&sealed.0, &key, MAX).map(|content| content.value().clone());
+            assert_eq!(opened, if fits { Ok(value) } else { Err(UnreadableContent::TooLarge) });
+        }
+    }
+
+    #[test]
+    fn a_content_may_hold_as_many_values_as_free_json() {
+        let key = SecretKey::generate();
+        for (values, fits) in [(MAX_FREE_JSON.max_nodes - 1, true), (MAX_FREE_JSON.max_nodes, false)] {
+            let value = Value::from(vec![0; values]);
+            assert_eq!(TokenJson::check(value.clone(), usize::MAX).is_ok(), fits);
+            let sealed = key.encrypt(value.to_string().as_bytes()).to_byte_text();
+            assert_eq!(TokenJson::open(&sealed.0, &key, usize::MAX).is_ok(), fits);
+        }
+    }
+
     #[test]
     fn any_json_but_null_survives_a_round_trip() {
         let key = SecretKey::generate();
         for value in
             [json!({}), json!({"a": {"b": [1, null, "x"]}}), json!("abc"), json!(1), json!(true), json!([1, 2])]
         {
-            let content = TokenJson::check(value.clone()).unwrap();
-            let opened = TokenJson::open(&content.seal(&key).0, &key).unwrap_or_else(|_| panic!("{value}"));
+            let content = TokenJson::check(value.clone(), MAX).unwrap();
+            let opened = TokenJson::open(&content.seal(&key).0, &key, MAX).unwrap_or_else(|_| panic!("{value}"));
             assert_eq!(opened.value(), &value);
         }
     }
@@ -96,9 +143,9 @@ mod tests {
             json!({"@type": "TokenContentFile"}),
             json!({"@type": "TokenContentFile", "fileId": "FIL00000000000000000", "secretKey": {"key": "x", "alg": 3}}),
         ] {
-            assert!(matches!(TokenJson::check(value.clone()), Err(Error::InvalidTokenContent)), "{value}");
+            assert!(matches!(TokenJson::check(value.clone(), MAX), Err(Error::InvalidTokenContent)), "{value}");
         }
-        assert!(TokenJson::check(json!({"a": {"@type": "Nope"}})).is_ok());
+        assert!(TokenJson::check(json!({"a": {"@type": "Nope"}}), MAX).is_ok());
     }
 
     #[test]
@@ -112,16 +159,16 @@ mod tests {
         let expected = json!({
             "@type": "TokenContentFile", "fileId": "FIL00000000000000000", "secretKey": {"key": text, "alg": 3}
         });
-        assert_eq!(TokenJson::check(given).unwrap().value(), &expected);
+        assert_eq!(TokenJson::check(given, MAX).unwrap().value(), &expected);
     }
 
     #[test]
     fn a_wrong_key_and_an_altered_content_are_refused() {
         let key = SecretKey::generate();
-        let sealed = TokenJson::check(json!({"a": 1})).unwrap().seal(&key);
-        assert!(matches!(TokenJson::open(&sealed.0, &SecretKey::generate()), Err(UnreadableContent::Decryption)));
-        assert!(matches!(TokenJson::open(b"{}", &key), Err(UnreadableContent::Malformed)));
+        let sealed = TokenJson::check(json!({"a": 1}), MAX).unwrap().seal(&key);
+        assert!(matches!(TokenJson::open(&sealed.0, &SecretKey::generate(), MAX), Err(UnreadableContent::Decryption)));
+        assert!(matches!(TokenJson::open(b"{}", &key, MAX), Err(UnreadableContent::Malformed)));
         let null = key.encrypt(b"null").to_byte_text();
-        assert!(matches!(TokenJson::open(&null.0, &key), Err(UnreadableContent::Malformed)));
+        assert!(matches!(TokenJson::open(&null.0, &key, MAX), Err(UnreadableContent::Malformed)));
     }
 }

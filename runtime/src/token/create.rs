@@ -8,7 +8,7 @@ use transport::wire::{Address, Timestamp};
 use super::password::{NewPassword, StoredPassword};
 use super::{TokenJson, TokenRecord};
 use crate::clock::Clock;
-use crate::dto;
+use crate::dto::{self, JsonText};
 use crate::event::Event;
 use crate::runtime::Node;
 use crate::{Error, Result};
@@ -53,7 +53,7 @@ impl NewToken {
             expires_at: self.expires_at,
             created_by_device: node.account.device_id().clone(),
             for_identity: self.for_identity,
-            content: self.content.value().clone(),
+            content: JsonText::from(self.content.value()),
             password_protection: password,
         };
         if !self.ephemeral {

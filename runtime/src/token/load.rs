@@ -3,6 +3,7 @@
 use transport::backbone;
 use transport::crypto::SecretKey;
 use transport::wire::backbone::tokens::Token as BackboneToken;
+use transport::wire::json_budget::MAX_FREE_JSON;
 use transport::wire::{ReferenceError, TokenId, TokenReference};
 use zeroize::Zeroizing;
 
@@ -10,6 +11,7 @@ use super::content::UnreadableContent;
 use super::create::hash;
 use super::password::StoredPassword;
 use super::{TokenJson, TokenRecord};
+use crate::dto::JsonText;
 use crate::error::TransportError;
 use crate::runtime::Node;
 use crate::store::{View, collection};
@@ -37,15 +39,18 @@ pub(crate) async fn load(node: &Node, reference: &TokenReference, password: Opti
     }
     let hash = hash(password.as_ref()).await;
     let token = node.account.session().token(&reference.id, hash.as_deref()).await;
-    let token = token.map_err(|error| unavailable(node, reference, error))?;
+    let token = token.map_err(|error| match error {
+        backbone::Error::AnswerTooLarge { .. } => unreadable(node, UnreadableContent::TooLarge),
+        error => unavailable(node, reference, error),
+    })?;
     let record = open(node, reference, token, password)?;
     Ok(Loaded { id: reference.id.clone(), record, was_known: false })
 }
 
 /// The stored token with this id.
 pub(crate) fn stored(view: &View<'_>, id: &TokenId) -> Result<Option<TokenRecord>> {
-    let Some(object) = view.object(collection::TOKENS, id.as_str())? else { return Ok(None) };
-    Ok(TokenRecord::read(&object)?.map(|(_, record)| record))
+    let Some(record) = view.record(collection::TOKENS, id.as_str())? else { return Ok(None) };
+    TokenRecord::read(&record)
 }
 
 /// What users see of a reference that cannot be read.
@@ -85,7 +90,8 @@ fn open(
         return Err(node.transport_error(TransportError::EmptyToken, "The token has no content yet."));
     };
     let secret_key = SecretKey::from(&reference.key);
-    let content = TokenJson::open(&content.0, &secret_key).map_err(|error| unreadable(node, error))?;
+    let max_length = node.config.backbone.max_token_content;
+    let content = TokenJson::open(&content.0, &secret_key, max_length).map_err(|error| unreadable(node, error))?;
     Ok(TokenRecord {
         secret_key,
         is_own: created_by == *node.account.address(),
@@ -94,7 +100,7 @@ fn open(
         expires_at: token.expires_at,
         created_by_device,
         for_identity: token.for_identity,
-        content: content.value().clone(),
+        content: JsonText::from(content.value()),
         password_protection,
     })
 }
@@ -108,6 +114,15 @@ fn unreadable(node: &Node, error: UnreadableContent) -> Error {
         ),
         UnreadableContent::Malformed => {
             node.transport_error(TransportError::InvalidTokenContent, "What is inside the token cannot be read.")
+        }
+        UnreadableContent::TooLarge => {
+            let max = node.config.backbone.max_token_content;
+            let reason = format!(
+                "The content of the token is larger than the {max} bytes or {} values that this node takes; whoever made \
+                 it can share it as a file.",
+                MAX_FREE_JSON.max_nodes
+            );
+            node.transport_error(TransportError::InvalidTokenContent, reason)
         }
     }
 }

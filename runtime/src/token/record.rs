@@ -1,14 +1,13 @@
 //! A token as it is remembered, and as every device of the identity knows it.
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use transport::crypto::{SecretKey, compact};
 use transport::wire::reference::{BaseUrl, Referable};
 use transport::wire::{Address, DeviceId, Timestamp, TokenId, TokenReference};
 
 use super::password::StoredPassword;
-use crate::dto;
-use crate::store::{Object, StoreError, collection};
+use crate::dto::{self, JsonText};
+use crate::store::{Object, Record, collection};
 use crate::{Error, Result};
 
 /// Properties of a token in the collection of tokens.
@@ -24,9 +23,16 @@ pub(crate) struct TokenRecord {
     pub(crate) created_by_device: DeviceId,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) for_identity: Option<Address>,
-    pub(crate) content: Value,
+    pub(crate) content: JsonText,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) password_protection: Option<StoredPassword>,
+}
+
+/// What tells tokens from other things that are kept among them.
+#[derive(Deserialize)]
+struct Kind {
+    #[serde(rename = "@type")]
+    name: Option<String>,
 }
 
 impl TokenRecord {
@@ -34,13 +40,12 @@ impl TokenRecord {
     pub(crate) const TYPE: &str = "Token";
 
     /// Reads a stored object; none if it is something else that is kept among the tokens.
-    pub(crate) fn read(object: &Object) -> Result<Option<(TokenId, Self)>> {
-        if object.properties.get("@type").is_some_and(|kind| kind != Self::TYPE) {
+    pub(crate) fn read(record: &Record) -> Result<Option<Self>> {
+        let (_, kind) = record.read::<String, Kind>()?;
+        if kind.name.is_some_and(|name| name != Self::TYPE) {
             return Ok(None);
         }
-        let id = object.id.parse().map_err(|_| StoreError::Damaged)?;
-        let record = Self::deserialize(&Value::Object(object.properties.clone())).map_err(|_| StoreError::Damaged)?;
-        Ok(Some((id, record)))
+        Ok(Some(record.read::<TokenId, Self>()?.1))
     }
 
     pub(crate) fn to_object(&self, id: &TokenId) -> Object {
@@ -94,4 +99,59 @@ impl dto::Reference {
 /// [`Error::Config`] if the URL cannot stand in references.
 pub(crate) fn place(base_url: &str) -> Result<BaseUrl> {
     BaseUrl::parse(base_url).map_err(|error| Error::Config(format!("backbone URL: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+    use transport::wire::json_budget::MAX_FREE_JSON;
+
+    use super::*;
+    use crate::store::{Batch, Store};
+    use crate::vault::StoreKeySource;
+
+    /// A store with a token as earlier versions stored it: with any content.
+    async fn store_with(content: &Value) -> (Store, TokenId, tempfile::TempDir) {
+        let directory = tempfile::tempdir().unwrap();
+        let key = StoreKeySource::File(directory.path().join("store.key"));
+        let store = Store::open_in(directory.path(), &key, true).unwrap();
+        let id: TokenId = "TOKabcdefghijklmno12".parse().unwrap();
+        let properties = json!({
+            "@type": "Token", "secretKey": { "key": "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", "alg": 3 },
+            "isOwn": false, "createdBy": "did:e:localhost:dids:c5b454f4a8133c3d2cf2ef",
+            "createdAt": "2026-01-01T00:00:00.000Z", "expiresAt": "2027-01-01T00:00:00.000Z",
+            "createdByDevice": "DVCabcdefghijklmno12", "content": content
+        });
+        let object = Object::new(collection::TOKENS, id.as_str(), properties.as_object().unwrap().clone());
+        let mut batch = Batch::new();
+        batch.put_object(object);
+        store.commit(batch).await.unwrap();
+        (store, id, directory)
+    }
+
+    #[tokio::test]
+    async fn a_token_that_is_larger_than_today_is_still_read_and_deleted() {
+        let values = 4 * MAX_FREE_JSON.max_nodes;
+        let content = json!({ "b": vec![1.5; values], "a": "x".repeat(1_000_000), "n": [u64::MAX, -1, null, 1.0] });
+        let (store, id, _directory) = store_with(&content).await;
+        let record = store.view().record(collection::TOKENS, id.as_str()).unwrap().unwrap();
+        let read = TokenRecord::read(&record).unwrap().unwrap();
+        assert_eq!(read.content.as_str(), content.to_string(), "every number and the order of members stay");
+        let mut batch = Batch::new();
+        batch.record_delete(collection::TOKENS, id.as_str());
+        store.commit(batch).await.unwrap();
+        assert!(store.view().record(collection::TOKENS, id.as_str()).unwrap().is_none());
+    }
+
+    #[tokio::test]
+    async fn what_is_kept_among_tokens_and_is_none_is_told_apart() {
+        let (store, id, _directory) = store_with(&json!({})).await;
+        let mut object = store.object(collection::TOKENS, id.as_str()).unwrap().unwrap();
+        object.properties.insert("@type".to_owned(), "EmptyToken".into());
+        let mut batch = Batch::new();
+        batch.put_object(object);
+        store.commit(batch).await.unwrap();
+        let record = store.view().record(collection::TOKENS, id.as_str()).unwrap().unwrap();
+        assert!(TokenRecord::read(&record).unwrap().is_none());
+    }
 }

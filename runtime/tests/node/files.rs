@@ -77,8 +77,8 @@ async fn an_ephemeral_token_works_but_is_not_remembered() {
     let token = alice.files().create_token_for_file(&file.id, ephemeral).await.unwrap();
     assert!(token.is_ephemeral);
     assert_eq!(
-        token.content,
-        json!({"@type": "TokenContentFile", "fileId": file.id, "secretKey": token.content["secretKey"]})
+        token.content.to_value(),
+        json!({"@type": "TokenContentFile", "fileId": file.id, "secretKey": token.content.to_value()["secretKey"]})
     );
     assert_eq!(code(alice.tokens().token(&token.id).await), "error.runtime.recordNotFound");
     assert_eq!(code(alice.tokens().delete_token(&token.id).await), "error.runtime.recordNotFound");

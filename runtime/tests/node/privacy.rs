@@ -28,7 +28,7 @@ async fn neither_the_node_nor_the_backbone_keeps_plaintext_on_disk() {
     let token = alice.files().create_token_for_file(&uploaded.id, request).await.unwrap();
     alice.tokens().create_own_token(own_token(json!({"a": "planted-json"}), world.at(60))).await.unwrap();
     alice.account().sync_datawallet().await.unwrap();
-    let key = token.content["secretKey"]["key"].as_str().unwrap().to_owned();
+    let key = token.content.to_value()["secretKey"]["key"].as_str().unwrap().to_owned();
     alice.shutdown().await.unwrap();
     let mut searched = 0;
     for path in all_files(world.path()) {
@@ -70,7 +70,8 @@ async fn debug_forms_and_errors_tell_no_secrets() {
     }
     assert!(announced.len() >= 2, "the upload and the token: {announced:?}");
     let shown = format!("{:?}{request:?}{uploaded:?}{token:?}{announced:?}", alice.config());
-    let key = token.content["secretKey"]["key"].as_str().unwrap();
+    let content = token.content.to_value();
+    let key = content["secretKey"]["key"].as_str().unwrap();
     let ownership_token = uploaded.ownership_token.as_deref().unwrap();
     let references = [token.reference.truncated.as_str(), uploaded.reference.truncated.as_str()];
     for secret in

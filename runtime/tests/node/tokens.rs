@@ -33,9 +33,9 @@ async fn any_json_but_null_reaches_another_node_unchanged() {
         json!(true),
     ] {
         let token = alice.tokens().create_own_token(own_token(content.clone(), world.at(60))).await.unwrap();
-        assert_eq!((token.content.clone(), token.is_own, token.is_ephemeral), (content.clone(), true, false));
+        assert_eq!((token.content.to_value(), token.is_own, token.is_ephemeral), (content.clone(), true, false));
         let loaded = load_token(&bob, &token.reference, None).await.unwrap();
-        assert_eq!((loaded.content, loaded.is_own, loaded.reference), (content, false, token.reference));
+        assert_eq!((loaded.content.to_value(), loaded.is_own, loaded.reference), (content, false, token.reference));
     }
 }
 

@@ -123,10 +123,10 @@ async fn log_in(http: Arc<Http>, credentials: DeviceCredentials) -> Result<Token
         let status = response.status();
         if !status.is_success() {
             let body = read_body(response, MAX_ERROR_ANSWER, LABEL).await.unwrap_or_default();
-            return Err(refusal(status, &body));
+            return Err(refusal(status, &body.bytes));
         }
         let body = read_body(response, MAX_TOKEN_ANSWER, LABEL).await?;
-        let answer: AccessToken = serde_json::from_slice(&body).map_err(|_| unreadable())?;
+        let answer: AccessToken = serde_json::from_slice(&body.bytes).map_err(|_| unreadable())?;
         let valid_for = Duration::from_secs(answer.expires_in).saturating_sub(RENEW_BEFORE);
         let renew_at = asked_at.checked_add(valid_for).ok_or_else(unreadable)?;
         Ok(Token { text: SecretText::new(answer.access_token), renew_at })

@@ -88,7 +88,7 @@ impl Client {
     /// # Errors
     /// [`Error`]; unknown, expired, personalised and wrong password all look the same.
     pub async fn token(&self, id: &TokenId, password: Option<&str>) -> Result<Token, Error> {
-        self.json(tokens::read(id, password)).await
+        self.json(tokens::read(id, password, self.config().max_token_content)).await
     }
 
     async fn json<T: serde::de::DeserializeOwned>(&self, request: Request) -> Result<T, Error> {

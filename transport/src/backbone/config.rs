@@ -34,9 +34,14 @@ pub struct ClientConfig {
     /// SHA-256 fingerprints of server certificates (DER). If there are any, the server must present one of them, on top
     /// of the usual verification.
     pub pinned_fingerprints: Vec<[u8; 32]>,
+    /// Largest content of a token in bytes of plaintext. An answer that could only hold a larger one is refused.
+    pub max_token_content: usize,
 }
 
 impl ClientConfig {
+    /// Contents of tokens are references, keys and a few values of applications; the protocol would allow 10 MiB.
+    pub const DEFAULT_MAX_TOKEN_CONTENT: usize = 256 * 1024;
+
     /// Settings with the protocol's usual limits.
     #[must_use]
     pub fn new(base_url: impl Into<String>, client_id: impl Into<String>, client_secret: SecretText) -> Self {
@@ -50,6 +55,7 @@ impl ClientConfig {
             address_hostname: None,
             host_address: None,
             pinned_fingerprints: Vec::new(),
+            max_token_content: Self::DEFAULT_MAX_TOKEN_CONTENT,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! `/Datawallet`.
 
+use super::bounds::AnswerBounds;
 use super::http::Request;
 use super::session::ListBounds;
 use super::{Error, Session};
@@ -38,6 +39,7 @@ impl Session {
     /// # Errors
     /// [`Error`]; `…datawalletNotUpToDate` if another device was faster, `…DuringActiveSyncRun` while one handles events.
     pub async fn push_modifications(&self, push: &PushModifications) -> Result<PushedModifications, Error> {
-        self.json(Request::post("/Datawallet/Modifications", push).datawallet()).await
+        let request = Request::post("/Datawallet/Modifications", push).datawallet();
+        self.json(request.answered_within(AnswerBounds::ASSIGNMENTS)).await
     }
 }

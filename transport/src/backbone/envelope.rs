@@ -4,10 +4,10 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::Error;
-use crate::wire::backbone::envelope::{ErrorBody, Pagination};
+use super::bounds::AnswerBounds;
+use crate::wire::backbone::envelope::Pagination;
+use crate::wire::json_budget::{self, JsonBudgetError};
 
-/// Most bytes of a successful JSON answer: a token's content may have 10 MiB, which base64 and JSON enlarge.
-pub(super) const MAX_JSON_ANSWER: usize = 32 * 1024 * 1024;
 /// Most bytes of an error answer.
 pub(super) const MAX_ERROR_ANSWER: usize = 64 * 1024;
 
@@ -24,16 +24,25 @@ pub(super) struct Page<T> {
 }
 
 /// Reads a successful answer.
-pub(super) fn read<T: DeserializeOwned>(body: &[u8], request: &str) -> Result<Page<T>, Error> {
+pub(super) fn read<T: DeserializeOwned>(body: &[u8], bounds: AnswerBounds, request: &str) -> Result<Page<T>, Error> {
     #[derive(Deserialize)]
     struct Success<T> {
         result: Option<T>,
         #[serde(default)]
         pagination: Option<Pagination>,
     }
+    json_budget::check(body, &bounds.json()).map_err(|error| too_much(error, request))?;
     let success: Success<T> = serde_json::from_slice(body).map_err(|error| malformed(&error, request))?;
     let value = success.result.ok_or_else(|| Error::ResultUndefined { request: request.to_owned() })?;
     Ok(Page { value, pagination: success.pagination, length: body.len() as u64 })
+}
+
+fn too_much(error: JsonBudgetError, request: &str) -> Error {
+    let (limit, unit) = match error {
+        JsonBudgetError::TooManyNodes { max } => (max as u64, "values"),
+        JsonBudgetError::TooDeep { max } => (max as u64, "levels"),
+    };
+    Error::AnswerTooLarge { request: request.to_owned(), limit, unit }
 }
 
 /// `serde_json`'s own text may quote the value, so only the place is told.
@@ -51,9 +60,16 @@ fn malformed(error: &serde_json::Error, request: &str) -> Error {
 /// Like the published clients this looks at error bodies of 400, 404 and 500 only; a proxy's 502 page or a 429 says
 /// nothing that could be relied on. A backbone without room on its disk says so with 507.
 pub(super) fn error(status: u16, trace_id: Option<String>, body: &[u8], request: &str) -> Error {
+    // Only what is told to people: the details that a backbone adds may be of any shape.
     #[derive(Deserialize)]
     struct Failure {
-        error: ErrorBody,
+        error: FailureText,
+    }
+    #[derive(Deserialize)]
+    struct FailureText {
+        code: String,
+        #[serde(default)]
+        message: String,
     }
     let request = request.to_owned();
     let failure = || serde_json::from_slice::<Failure>(body).ok().filter(|failure| !failure.error.code.is_empty());
@@ -132,18 +148,30 @@ mod tests {
     #[test]
     fn an_absent_or_null_result_is_an_error_of_its_own() {
         for body in ["{}", r#"{"result":null}"#] {
-            let error = read::<Vec<u8>>(body.as_bytes(), "GET /Version").unwrap_err();
+            let error = read::<Vec<u8>>(body.as_bytes(), AnswerBounds::RECORD, "GET /Version").unwrap_err();
             assert_eq!(error.code(), "error.transport.request.resultUndefined", "{body}");
         }
-        assert!(read::<Vec<u8>>(br#"{"result":[]}"#, "").unwrap().value.is_empty());
+        assert!(read::<Vec<u8>>(br#"{"result":[]}"#, AnswerBounds::RECORD, "").unwrap().value.is_empty());
     }
 
     #[test]
     fn unreadable_answers_are_reported_without_their_content() {
         for body in [r#"{"result":"hunter2"}"#, r#"{"result":["hunter2"#, "hunter2"] {
-            let error = read::<Vec<u8>>(body.as_bytes(), "GET /Version").unwrap_err();
+            let error = read::<Vec<u8>>(body.as_bytes(), AnswerBounds::RECORD, "GET /Version").unwrap_err();
             assert!(matches!(error, Error::Malformed { .. }), "{body}");
             assert!(!format!("{error} {error:?}").contains("hunter2"), "{error}");
         }
+    }
+
+    #[test]
+    fn an_answer_may_hold_as_many_values_as_its_kind() {
+        // The object, the key, the list.
+        let most = AnswerBounds::RECORD.json().max_nodes - 3;
+        let answer = |values: usize| format!("{{\"result\":[{}0]}}", "0,".repeat(values - 1));
+        let read = |text: String| read::<Vec<u8>>(text.as_bytes(), AnswerBounds::RECORD, "GET /Version");
+        assert_eq!(read(answer(most)).unwrap().value.len(), most);
+        assert!(matches!(read(answer(most + 1)), Err(Error::AnswerTooLarge { unit: "values", .. })));
+        let deep = format!("{{\"result\":{}{}}}", "[".repeat(200), "]".repeat(200));
+        assert!(matches!(read(deep), Err(Error::AnswerTooLarge { unit: "levels", .. })));
     }
 }

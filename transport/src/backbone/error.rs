@@ -83,14 +83,14 @@ pub enum Error {
         /// Where it went wrong.
         reason: String,
     },
-    /// More bytes or pages than the call allows.
+    /// More bytes, values or pages than the call allows.
     #[error("the backbone's answer to {request} is larger than {limit} {unit}")]
     AnswerTooLarge {
         /// Method and path.
         request: String,
         /// The bound.
         limit: u64,
-        /// What is counted: `bytes`, `pages`.
+        /// What is counted: `bytes`, `values`, `levels`, `pages`.
         unit: &'static str,
     },
     /// No answer.

@@ -2,6 +2,7 @@
 
 use reqwest::Method;
 
+use super::bounds::AnswerBounds;
 use super::http::Request;
 use super::{Error, Session};
 use crate::wire::FileId;
@@ -13,7 +14,7 @@ impl Session {
     /// # Errors
     /// [`Error`]; see [`Error::is_record_not_found`] for unknown and expired ones.
     pub async fn file_metadata(&self, id: &FileId) -> Result<FileMetadata, Error> {
-        self.json(Request::get(format!("/Files/{id}/metadata"))).await
+        self.json(Request::get(format!("/Files/{id}/metadata")).answered_within(AnswerBounds::FILE_METADATA)).await
     }
 
     /// Deletes an own file.

@@ -9,12 +9,14 @@ use reqwest::redirect;
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio::sync::SemaphorePermit;
 use tracing::{Instrument as _, debug, debug_span};
 use zeroize::Zeroizing;
 
+use super::bounds::{self, AnswerBounds};
 use super::config::BaseUrl;
 use super::correlation::correlation_id;
-use super::envelope::{self, MAX_ERROR_ANSWER, MAX_JSON_ANSWER, Page};
+use super::envelope::{self, MAX_ERROR_ANSWER, Page};
 use super::retry::{self, Budget};
 use super::{ClientConfig, ConfigError, Error, NetworkError, SecretText, auth, tls};
 use crate::crypto::random;
@@ -36,11 +38,13 @@ pub(super) struct Request {
     query: Vec<(&'static str, String)>,
     body: Option<Bytes>,
     datawallet: bool,
+    bounds: AnswerBounds,
 }
 
 impl Request {
     pub(super) fn new(method: Method, path: impl Into<String>) -> Self {
-        Self { method, path: path.into(), query: Vec::new(), body: None, datawallet: false }
+        let (path, bounds) = (path.into(), AnswerBounds::RECORD);
+        Self { method, path, query: Vec::new(), body: None, datawallet: false, bounds }
     }
 
     pub(super) fn get(path: impl Into<String>) -> Self {
@@ -64,6 +68,12 @@ impl Request {
 
     pub(super) fn query(mut self, name: &'static str, value: impl ToString) -> Self {
         self.query.push((name, value.to_string()));
+        self
+    }
+
+    /// Takes an answer that holds more than one record of a known shape.
+    pub(super) fn answered_within(mut self, bounds: AnswerBounds) -> Self {
+        self.bounds = bounds;
         self
     }
 
@@ -147,9 +157,9 @@ impl Http {
         request: &Request,
         bearer: Option<&SecretText>,
     ) -> Result<Page<T>, Error> {
-        let label = request.label();
-        let body = self.with_retries(request, bearer, |response| read_body(response, MAX_JSON_ANSWER, &label)).await?;
-        envelope::read(&body, &label)
+        let (label, bounds) = (request.label(), request.bounds);
+        let body = self.with_retries(request, bearer, |response| read_body(response, bounds.bytes, &label)).await?;
+        envelope::read(&body.bytes, bounds, &label)
     }
 
     /// Sends and ignores what a successful answer holds.
@@ -236,23 +246,39 @@ pub(super) async fn accepted(response: Response, label: &str) -> Result<Response
     let trace_id = response.headers().get(TRACE_HEADER).and_then(|id| id.to_str().ok()).map(str::to_owned);
     // An error answer that is too long or breaks off still has a status to report.
     let body = read_body(response, MAX_ERROR_ANSWER, label).await.unwrap_or_default();
-    Err(envelope::error(status.as_u16(), trace_id, &body, label))
+    Err(envelope::error(status.as_u16(), trace_id, &body.bytes, label))
 }
 
-/// Reads a body of at most `limit` bytes.
-pub(super) async fn read_body(mut response: Response, limit: usize, label: &str) -> Result<Bytes, Error> {
+/// The body of an answer, with its share of the memory for large ones.
+#[derive(Default)]
+pub(super) struct Body {
+    pub(super) bytes: Bytes,
+    /// Given back when the body is gone: after it was decoded.
+    _share: Option<SemaphorePermit<'static>>,
+}
+
+/// Reads a body of at most `limit` bytes. A large one waits for its turn.
+pub(super) async fn read_body(mut response: Response, limit: usize, label: &str) -> Result<Body, Error> {
     let too_large = || Error::AnswerTooLarge { request: label.to_owned(), limit: limit as u64, unit: "bytes" };
-    if response.content_length().is_some_and(|length| length > limit as u64) {
-        return Err(too_large());
-    }
-    let mut body = BytesMut::new();
+    let announced = match response.content_length().map(usize::try_from) {
+        Some(Ok(length)) if length <= limit => Some(length),
+        Some(_) => return Err(too_large()),
+        None => None,
+    };
+    // Without a length it may become as large as it is allowed to be.
+    let most = announced.unwrap_or(limit);
+    let (mut body, mut share) = (BytesMut::new(), None);
     while let Some(chunk) = response.chunk().await.map_err(|error| Error::network(error, label))? {
         if body.len() + chunk.len() > limit {
             return Err(too_large());
         }
+        if share.is_none() && body.len() + chunk.len() > bounds::UNCOUNTED {
+            share = Some(bounds::share(most).await);
+            body.reserve(announced.unwrap_or(0).saturating_sub(body.len()));
+        }
         body.extend_from_slice(&chunk);
     }
-    Ok(body.freeze())
+    Ok(Body { bytes: body.freeze(), _share: share })
 }
 
 /// Only requests that change nothing, and only failures that time heals. A time-out is not tried again: the caller has

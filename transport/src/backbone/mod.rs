@@ -10,6 +10,7 @@
 //! This module seals, opens and verifies nothing, and it never puts secrets, bodies or queries into logs or errors.
 
 mod auth;
+mod bounds;
 mod client;
 mod config;
 mod correlation;

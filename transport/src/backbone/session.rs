@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde::de::DeserializeOwned;
 
 use super::auth::Auth;
+use super::bounds::AnswerBounds;
 use super::envelope::Page;
 use super::http::{Http, Request};
 use super::{ClientConfig, DeviceCredentials, Error, SecretText};
@@ -135,6 +136,7 @@ impl Session {
         bounds: ListBounds,
     ) -> Result<Vec<T>, Error> {
         let too_large = |limit, unit| Error::AnswerTooLarge { request: request().label(), limit, unit };
+        let request = || request().answered_within(AnswerBounds::PAGE);
         let first: Page<Vec<T>> = self.page(&request()).await?;
         let pages = first.pagination.map_or(1, |pagination| pagination.total_pages);
         if pages > bounds.pages {

@@ -1,5 +1,6 @@
 //! `/SyncRuns`.
 
+use super::bounds::AnswerBounds;
 use super::http::Request;
 use super::session::ListBounds;
 use super::{Error, Session};
@@ -10,8 +11,8 @@ use crate::wire::backbone::sync_runs::{
     FinalizedExternalEventSync, StartSyncRun, StartedSyncRun,
 };
 
-/// Most events that are fetched in one go.
-const BOUNDS: ListBounds = ListBounds { pages: 2_000, bytes: 512 * 1024 * 1024 };
+/// Most events that are fetched in one go: some 60,000, of 250 bytes each.
+const BOUNDS: ListBounds = ListBounds { pages: 2_000, bytes: 16 * 1024 * 1024 };
 
 impl Session {
     /// Starts a sync run, which keeps the other devices of the identity from pushing until it ends or expires.
@@ -40,7 +41,8 @@ impl Session {
         run: &SyncRunId,
         outcome: &FinalizeExternalEventSync,
     ) -> Result<FinalizedExternalEventSync, Error> {
-        self.json(Request::put(format!("/SyncRuns/{run}/FinalizeExternalEventSync"), outcome).datawallet()).await
+        let request = Request::put(format!("/SyncRuns/{run}/FinalizeExternalEventSync"), outcome).datawallet();
+        self.json(request.answered_within(AnswerBounds::ASSIGNMENTS)).await
     }
 
     /// Ends a run that created or migrated the datawallet.
@@ -52,6 +54,7 @@ impl Session {
         run: &SyncRunId,
         upgrade: &FinalizeDatawalletVersionUpgrade,
     ) -> Result<FinalizedDatawalletVersionUpgrade, Error> {
-        self.json(Request::put(format!("/SyncRuns/{run}/FinalizeDatawalletVersionUpgrade"), upgrade).datawallet()).await
+        let request = Request::put(format!("/SyncRuns/{run}/FinalizeDatawalletVersionUpgrade"), upgrade).datawallet();
+        self.json(request.answered_within(AnswerBounds::ASSIGNMENTS)).await
     }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde_json::json;
 
+use super::bounds::AnswerBounds;
 use super::fake::{FakeAnswer, FakeServer, ReceivedRequest};
 use super::http::Request;
 use super::session::ListBounds;
@@ -241,6 +242,49 @@ async fn an_answer_that_is_too_large_is_not_read() {
     let server = FakeServer::start(|_| FakeAnswer::Truncated(33 * 1024 * 1024, b"{".to_vec())).await;
     let error = client(server.url()).version().await.unwrap_err();
     assert_eq!(error.code(), "error.transport.request.bodyLengthExceeded");
+}
+
+#[tokio::test]
+async fn each_kind_of_answer_has_its_own_bound() {
+    const MAX_CONTENT: usize = 1000;
+    let most = std::cmp::max(AnswerBounds::token(MAX_CONTENT).bytes, AnswerBounds::RECORD.bytes);
+    // White space behind the result counts like everything else.
+    for (length, fits) in [(most, true), (most + 1, false)] {
+        let server = open_server(move |request| {
+            let token = json!({
+                "id": TOKEN, "createdBy": null, "createdByDevice": null, "createdAt": "2026-01-01T00:00:00.000Z",
+                "expiresAt": "2026-01-01T00:00:00.000Z"
+            });
+            let mut text = json!({ "result": token }).to_string();
+            let version = json!({ "result": { "majorVersion": "7" } }).to_string();
+            if request.path().ends_with("/Version") {
+                text = version;
+            }
+            text.push_str(&" ".repeat(length - text.len()));
+            FakeAnswer::Body(200, text.into_bytes())
+        })
+        .await;
+        let config = ClientConfig::new(server.url(), "test", SecretText::new("client-secret"));
+        let client = Client::new(ClientConfig { max_token_content: MAX_CONTENT, ..config }).unwrap();
+        let outcome = client.token(&TOKEN.parse().unwrap(), None).await;
+        assert_eq!(outcome.is_ok(), fits, "{outcome:?}");
+        let error = client.version().await.unwrap_err();
+        assert!(
+            matches!(error, Error::AnswerTooLarge { limit, unit: "bytes", .. } if limit == AnswerBounds::RECORD.bytes as u64),
+            "{error}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_event_of_many_values_is_refused() {
+    let server = open_server(|_| {
+        let list = format!("{{\"result\":[[{}0]]}}", "0,".repeat(64 * 1024));
+        FakeAnswer::Body(200, list.into_bytes())
+    })
+    .await;
+    let error = session(&server).external_events(&"SYRabcdefghijklmno12".parse().unwrap()).await.unwrap_err();
+    assert!(matches!(error, Error::AnswerTooLarge { unit: "values", .. }), "{error}");
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 use reqwest::Method;
 
+use super::bounds::AnswerBounds;
 use super::http::Request;
 use super::{Error, Session};
 use crate::wire::TokenId;
@@ -21,7 +22,7 @@ impl Session {
     /// # Errors
     /// [`Error`]; unknown, expired, personalised for others and wrong password all look the same.
     pub async fn token(&self, id: &TokenId, password: Option<&str>) -> Result<Token, Error> {
-        self.json(read(id, password)).await
+        self.json(read(id, password, self.config().max_token_content)).await
     }
 
     /// Deletes an own token.
@@ -45,8 +46,9 @@ pub(super) fn create(token: &CreateToken) -> Request {
     Request::post("/Tokens", token)
 }
 
-pub(super) fn read(id: &TokenId, password: Option<&str>) -> Request {
-    let request = Request::get(format!("/Tokens/{id}"));
+/// `max_content` is the largest plaintext in bytes.
+pub(super) fn read(id: &TokenId, password: Option<&str>, max_content: usize) -> Request {
+    let request = Request::get(format!("/Tokens/{id}")).answered_within(AnswerBounds::token(max_content));
     match password {
         Some(password) => request.query("password", password),
         None => request,

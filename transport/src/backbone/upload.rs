@@ -8,7 +8,8 @@ use futures_util::{Stream, StreamExt as _, stream};
 use reqwest::multipart::{Form, Part};
 use reqwest::{Body, Method};
 
-use super::envelope::{self, MAX_JSON_ANSWER};
+use super::bounds::AnswerBounds;
+use super::envelope;
 use super::http::{accepted, read_body, within};
 use super::{Error, SecretText, Session};
 use crate::wire::backbone::files::{CreatedFile, part};
@@ -149,8 +150,9 @@ impl Session {
             let request =
                 http.builder(Method::POST, http.api_url("/Files")).bearer_auth(token.expose()).multipart(form);
             let response = request.send().await.map_err(|error| Error::network(error, LABEL))?;
-            let body = read_body(accepted(response, LABEL).await?, MAX_JSON_ANSWER, LABEL).await?;
-            Ok(envelope::read(&body, LABEL)?.value)
+            let bounds = AnswerBounds::RECORD;
+            let body = read_body(accepted(response, LABEL).await?, bounds.bytes, LABEL).await?;
+            Ok(envelope::read(&body.bytes, bounds, LABEL)?.value)
         })
         .await
     }

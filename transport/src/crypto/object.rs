@@ -8,6 +8,11 @@ use serde_json::{Map, Value};
 use super::CryptoError;
 use crate::wire::ByteText;
 use crate::wire::bytes::{from_base64url, to_base64url};
+use crate::wire::json_budget::{self, JsonBudget};
+
+/// What an object's text may hold: a key pair has nested keys of a few members each. Texts come from peers and
+/// backbones, and are decoded into values first.
+const BUDGET: JsonBudget = JsonBudget { max_nodes: 64, max_depth: 8 };
 
 /// Number of the only algorithm of each kind in use: XChaCha20-Poly1305, Ed25519, X25519.
 pub(super) const ALGORITHM: u8 = 3;
@@ -43,9 +48,9 @@ pub trait CryptoObject: Sized {
     /// Reads a text in either form.
     ///
     /// # Errors
-    /// [`CryptoError::Malformed`] if the text is not this object.
+    /// [`CryptoError::Malformed`] if the text is not this object, or holds far more than one has.
     fn from_json(text: &str) -> Result<Self, CryptoError> {
-        serde_json::from_str(text).map_or(Err(malformed::<Self>()), |value| Self::from_value(&value))
+        Self::from_bytes(text.as_bytes())
     }
 
     /// base64url of the verbose text.
@@ -69,9 +74,31 @@ pub trait CryptoObject: Sized {
     /// Reads the UTF-8 bytes of a text in either form.
     ///
     /// # Errors
-    /// [`CryptoError::Malformed`] if they are not this object.
+    /// [`CryptoError::Malformed`] if they are not this object, or hold far more than one has.
     fn from_bytes(bytes: &[u8]) -> Result<Self, CryptoError> {
+        json_budget::check(bytes, &BUDGET).map_err(|_| malformed::<Self>())?;
         serde_json::from_slice(bytes).map_or(Err(malformed::<Self>()), |value| Self::from_value(&value))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crypto::SecretKey;
+
+    #[test]
+    fn an_object_may_have_as_many_members_as_its_budget_says() {
+        let key = SecretKey::generate();
+        let Value::Object(members) = key.to_value(Form::Verbose) else { panic!("an object") };
+        // The object, its keys and values, and the list that takes up the rest.
+        let left = BUDGET.max_nodes - 1 - 2 * members.len() - 2;
+        for (more, fits) in [(left, true), (left + 1, false)] {
+            let mut members = members.clone();
+            members.insert("more".to_owned(), Value::from(vec![0; more]));
+            let text = Value::Object(members).to_string();
+            assert_eq!(SecretKey::from_json(&text).is_ok(), fits);
+            assert_eq!(<SecretKey as CryptoObject>::from_bytes(text.as_bytes()).is_ok(), fits);
+        }
     }
 }
 

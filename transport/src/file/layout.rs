@@ -9,13 +9,21 @@ use std::ops::Range;
 use serde::Deserialize;
 
 use super::FileError;
-use crate::crypto::NONCE_LENGTH;
+use super::seal::base64_length;
+use crate::crypto::{NONCE_LENGTH, TAG_LENGTH};
 use crate::wire::bytes::from_base64url;
 
 /// Most bytes a body may have beside the ciphertext.
 const MAX_FRAME_LENGTH: usize = 4096;
 
 const ALGORITHM: u8 = 3;
+
+/// The most bytes of any body, whoever wrote it, with so many bytes of plaintext, which must not be more than
+/// [`MAX_PLAINTEXT_LENGTH`](super::MAX_PLAINTEXT_LENGTH).
+#[must_use]
+pub const fn max_body_length(plaintext_length: u64) -> u64 {
+    base64_length(plaintext_length + TAG_LENGTH as u64) + MAX_FRAME_LENGTH as u64
+}
 
 /// What a reader needs to decrypt a body.
 #[derive(Debug, Clone)]
@@ -187,6 +195,20 @@ mod tests {
             assert_eq!(scan(&body).unwrap(), "AAAA", "{body}");
         }
         assert_eq!(scan(&format!(r#"{{"cph":"","alg":3,"nnc":"{NONCE}"}}"#)).unwrap(), "");
+    }
+
+    #[test]
+    fn no_body_is_longer_than_its_ciphertext_and_the_longest_frame() {
+        let ciphertext = "A".repeat(usize::try_from(base64_length(5 + TAG_LENGTH as u64)).unwrap());
+        let body = |frame: usize| {
+            let text = format!(r#"{{"cph":"{ciphertext}","alg":3,"nnc":"{NONCE}"}}"#);
+            let padding = frame - (text.len() - ciphertext.len());
+            text + &" ".repeat(padding)
+        };
+        let longest = body(MAX_FRAME_LENGTH);
+        assert_eq!(longest.len() as u64, max_body_length(5));
+        assert_eq!(scan(&longest).unwrap(), ciphertext);
+        assert!(scan(&body(MAX_FRAME_LENGTH + 1)).is_err());
     }
 
     #[test]

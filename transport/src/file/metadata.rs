@@ -8,6 +8,7 @@ use zeroize::Zeroizing;
 use super::FileError;
 use crate::crypto::hash::Sha512Hash;
 use crate::crypto::{Cipher, CryptoObject, SecretKey, Signature, SignatureHash, SignatureKeypair, compact};
+use crate::wire::json_budget::{self, MAX_FREE_JSON};
 use crate::wire::{ByteText, Timestamp};
 
 /// Most bytes of sealed metadata that the backbone takes.
@@ -55,8 +56,9 @@ impl FileMetadata {
     /// Reads a text.
     ///
     /// # Errors
-    /// [`FileError::InvalidMetadata`] if it is not one of metadata.
+    /// [`FileError::InvalidMetadata`] if it is not one of metadata, or holds more than [`MAX_FREE_JSON`].
     pub fn parse(text: &str) -> Result<Self, FileError> {
+        json_budget::check(text.as_bytes(), &MAX_FREE_JSON).map_err(|_| FileError::InvalidMetadata)?;
         serde_json::from_str(text).map_err(|_| FileError::InvalidMetadata)
     }
 

@@ -19,6 +19,7 @@ mod receive;
 mod seal;
 
 pub use error::FileError;
+pub use layout::max_body_length;
 pub use metadata::{FileMetadata, MAX_SEALED_METADATA_LENGTH, sign_ownership};
 pub use open::{Opener, VerifiedFile};
 pub use receive::{ReceivedBody, ReceivingBody};

@@ -25,7 +25,7 @@ pub const fn sealed_length(plaintext_length: u64) -> u64 {
     frame as u64 + base64_length(plaintext_length + TAG_LENGTH as u64)
 }
 
-const fn base64_length(bytes: u64) -> u64 {
+pub(super) const fn base64_length(bytes: u64) -> u64 {
     bytes / 3 * 4 + (bytes % 3 * 4).div_ceil(3)
 }
 

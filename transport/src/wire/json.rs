@@ -6,9 +6,11 @@
 
 use serde_json::{Map, Value};
 
-/// A text that is not JSON. Position and content are left out: such texts hold secrets.
+use super::json_budget::{self, MAX_FREE_JSON};
+
+/// A text that is not JSON, or beyond [`MAX_FREE_JSON`]. Position and content are left out: such texts hold secrets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("text is not valid JSON")]
+#[error("text is not valid JSON, or holds too many values")]
 pub struct InvalidJson;
 
 /// Writes a value as ECMAScript's `JSON.stringify` would after reading it.
@@ -23,8 +25,9 @@ pub fn to_text(value: &Value) -> String {
 /// ECMAScript allows and Rust strings cannot hold, become U+FFFD.
 ///
 /// # Errors
-/// [`InvalidJson`] if the text is not JSON, has anything after it, or nests deeper than 127 levels.
+/// [`InvalidJson`] if the text is not JSON, has anything after it, or is beyond [`MAX_FREE_JSON`].
 pub fn from_text(text: &str) -> Result<Value, InvalidJson> {
+    json_budget::check(text.as_bytes(), &MAX_FREE_JSON).map_err(|_| InvalidJson)?;
     serde_json::from_str(text).or_else(|_| {
         let repaired = replace_lone_surrogates(text).ok_or(InvalidJson)?;
         serde_json::from_str(&repaired).map_err(|_| InvalidJson)
@@ -222,5 +225,22 @@ mod tests {
             assert_eq!(from_text(text), Err(InvalidJson), "{text:?}");
         }
         assert_eq!(from_text(&"[".repeat(100_000)), Err(InvalidJson));
+    }
+
+    #[test]
+    fn a_text_may_hold_as_many_values_as_its_budget_says() {
+        let list = |values: usize| format!("[{}0]", "0,".repeat(values - 1));
+        assert!(from_text(&list(MAX_FREE_JSON.max_nodes - 1)).is_ok(), "the list counts as well");
+        assert_eq!(from_text(&list(MAX_FREE_JSON.max_nodes)), Err(InvalidJson));
+        let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+        assert!(from_text(&nested(MAX_FREE_JSON.max_depth)).is_ok());
+        assert_eq!(from_text(&nested(MAX_FREE_JSON.max_depth + 1)), Err(InvalidJson));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn texts_within_the_budget_are_read_as_the_decoder_reads_them(text in r#"[\[\]{}",: a1\\]{0,24}"#) {
+            proptest::prop_assert_eq!(from_text(&text).ok(), serde_json::from_str::<Value>(&text).ok());
+        }
     }
 }

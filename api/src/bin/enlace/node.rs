@@ -208,10 +208,12 @@ fn runtime_config(plan: &Plan, backbone_url: &str, backbone_address: Option<IpAd
     backbone.timeout = settings.timeout;
     backbone.max_redirects = settings.max_redirects;
     backbone.allow_plain_http = settings.allow_plain_http;
+    backbone.max_token_content = settings.max_token_content;
     let mut config = Config::new(plan.dir.path(), backbone);
     config.store_key = settings.store_key.clone();
     config.allow_identity_creation = settings.allow_identity_creation;
     config.max_file_size = settings.max_file_size;
+    config.max_received_file_size = settings.max_received_file_size;
     config.datawallet_enabled = settings.datawallet_enabled;
     config
 }

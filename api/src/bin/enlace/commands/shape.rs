@@ -1,6 +1,7 @@
 //! Files and tokens as `/api/v2` shows them, which is what `--json` promises.
 
 use runtime::dto::{File, Token};
+use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::output::{bytes, printable, table};
@@ -93,10 +94,22 @@ pub(crate) fn labelled(rows: &[(&str, String)]) -> String {
     table(&rows)
 }
 
+/// Members that tell what a token holds.
+#[derive(Deserialize, Default)]
+struct Known {
+    #[serde(rename = "@type")]
+    kind: Option<String>,
+    #[serde(rename = "fileId")]
+    file_id: Option<String>,
+}
+
 /// What a token holds in a few words; never keys.
 fn content(token: &Token) -> String {
-    let text = |name: &str| token.content.get(name).and_then(Value::as_str).map(printable);
-    match (text("@type").as_deref(), text("fileId")) {
+    // Lists would pass for members in their order.
+    let object = Some(token.content.as_str()).filter(|text| text.starts_with('{'));
+    let members: Known = object.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
+    let text = |member: &Option<String>| member.as_deref().map(printable);
+    match (text(&members.kind).as_deref(), text(&members.file_id)) {
         (Some("TokenContentFile"), Some(id)) => format!("file {id}"),
         (Some(kind), _) => kind.to_owned(),
         (None, _) => "JSON".to_owned(),

@@ -113,6 +113,18 @@ pub(crate) const KEYS: &[Key] = &[
     key("enlace.listen", Form::Text, "", "REST address; port 0 takes a free one"),
     key("enlace.apiKeyFile", Form::Text, "", "where the API key lies; default `api-key` in the data directory"),
     key("enlace.allowedHosts", Form::Texts, "[]", "further host names by which the REST API may be called"),
+    key(
+        "enlace.maxReceivedFileSize",
+        Form::Number,
+        "10737418240",
+        "largest file of somebody else, bytes; no room on the disk refuses it earlier",
+    ),
+    key(
+        "enlace.maxTokenContentSize",
+        Form::Number,
+        "262144",
+        "largest content of a token, bytes of JSON; larger ones are neither made nor loaded",
+    ),
     key("enlace.allowPlainHttp", Form::Flag, "false", "allow http to a backbone that is not on this machine"),
     key("enlace.storeKey.file", Form::Text, "", "key of the local store; default `store.key` in the data directory"),
     key("enlace.storeKey.environment", Form::Text, "", "environment variable that holds the key of the local store"),

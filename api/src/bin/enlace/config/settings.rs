@@ -28,6 +28,10 @@ pub(crate) struct Settings {
     pub(crate) max_redirects: usize,
     /// Largest file in bytes.
     pub(crate) max_file_size: u64,
+    /// Largest file of somebody else in bytes.
+    pub(crate) max_received_file_size: u64,
+    /// Largest content of a token in bytes of JSON.
+    pub(crate) max_token_content: usize,
     /// Whether changes go to the datawallet.
     pub(crate) datawallet_enabled: bool,
     /// Whether http to a distant backbone is allowed.
@@ -161,6 +165,8 @@ struct Enlace {
     api_key_file: Option<PathBuf>,
     allowed_hosts: Vec<String>,
     allow_plain_http: bool,
+    max_received_file_size: u64,
+    max_token_content_size: usize,
     #[serde(default)]
     store_key: StoreKeyTree,
     backbone: EmbeddedBackbone,
@@ -193,6 +199,8 @@ impl Settings {
             max_redirects: transport.platform_max_redirects,
             max_file_size: transport.platform_max_unencrypted_file_size,
             datawallet_enabled: transport.datawallet_enabled,
+            max_received_file_size: enlace.max_received_file_size,
+            max_token_content: enlace.max_token_content_size,
             allow_plain_http: enlace.allow_plain_http,
             store_key: store_key(enlace.store_key)?,
             data_dir: enlace.data_dir,
