@@ -8,6 +8,7 @@ pub mod bytes;
 pub mod id;
 mod iso8601;
 pub mod json;
+pub mod json_budget;
 pub mod password;
 pub mod reference;
 mod timestamp;
