@@ -9,6 +9,7 @@ use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
+use listener::pace::is_too_slow;
 use serde_json::{Map, Value};
 
 use super::query;
@@ -81,6 +82,7 @@ async fn collect(body: axum::body::Body, limit: usize, has_key: bool) -> Result<
         Ok(Err(error)) if error.is::<LengthLimitError>() => {
             Err(if has_key { Problem::payload_too_large(limit) } else { Problem::unauthorized() })
         }
+        Ok(Err(error)) if is_too_slow(error.as_ref()) => Err(Problem::timeout()),
         Ok(Err(_)) => Err(Problem::invalid_json()),
         Err(_) => Err(Problem::timeout()),
     }

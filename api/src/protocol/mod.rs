@@ -2,14 +2,12 @@
 
 mod accept;
 mod body;
-mod guard;
 mod headers;
 mod path;
 mod query;
 
 pub(crate) use accept::{Media, negotiate};
 pub(crate) use body::{Body, append, read as read_body};
-pub(crate) use guard::Guard;
 pub(crate) use headers::{Finish, correlation_id, is_compressible};
 pub(crate) use path::{match_pattern, segments};
 pub(crate) use query::parse as parse_query;

@@ -2,10 +2,6 @@
 
 mod connections;
 mod cors;
-mod impatient;
-mod leftover;
 mod pipeline;
 
 pub(crate) use connections::serve;
-pub use impatient::{Busy, BusyGuard, Impatient};
-pub use leftover::Leftover;
