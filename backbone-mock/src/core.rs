@@ -16,8 +16,8 @@ use crate::secrets::{PasswordHash, ServerKey, random_hex};
 use crate::store::Store;
 use crate::web::budget::Bodies;
 
-/// Password hashes: computed at one time, waiting of one source, and waiting in total. Computing takes some milliseconds of
-/// a processor, so that the last of one source waits for less than a second.
+/// Password hashes: computed at one time, waiting of one source and purpose, and waiting in total. Computing takes some
+/// milliseconds of a processor, so that the last of one source waits for less than a second.
 const PASSWORD_HASHES: TurnLimits = TurnLimits { at_once: 2, waiting_of_one: 128, waiting: 1024 };
 /// Large bodies that are decoded at one time: each takes almost as much memory again while both forms of it exist.
 const CONCURRENT_DECODINGS: usize = 1;
@@ -28,6 +28,16 @@ fn guard(config: &Config) -> Option<Guard> {
     let hosts = BTreeSet::from([config.did_domain_name.clone()]);
     let origins = config.cors_origins.iter().cloned().collect();
     config.listen.ip().is_loopback().then(|| Guard::new(&hosts, &origins))
+}
+
+/// What a password is hashed for. Those of one source take turns too: everybody behind a proxy is one source, and whoever
+/// makes up user names there would delay those who have one. (So it shows under load whether a user name exists. They are
+/// random, with 100 bits.)
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Purpose {
+    New,
+    Login,
+    LoginOfNobody,
 }
 
 /// The parts of a running backbone.
@@ -46,7 +56,7 @@ pub(crate) struct Core {
     pub(crate) bodies: Bodies,
     /// Large bodies that are decoded.
     pub(crate) decoding: Semaphore,
-    password_hashing: Turns<Source>,
+    password_hashing: Turns<(Source, Purpose)>,
     decoy: Arc<PasswordHash>,
 }
 
@@ -77,7 +87,7 @@ impl Core {
     /// # Errors
     /// [`TooMany`] if too many hashes are waited for.
     pub(crate) async fn hash_password(&self, source: Source, password: String) -> Result<PasswordHash, TooMany> {
-        self.in_turn(source, move || PasswordHash::new(&password)).await
+        self.in_turn((source, Purpose::New), move || PasswordHash::new(&password)).await
     }
 
     /// Checks a password without blocking other requests. Without a hash it takes as long and says no, so that unknown
@@ -91,16 +101,17 @@ impl Core {
         hash: Option<PasswordHash>,
         password: String,
     ) -> Result<bool, TooMany> {
+        let purpose = if hash.is_some() { Purpose::Login } else { Purpose::LoginOfNobody };
         let decoy = self.decoy.clone();
-        self.in_turn(source, move || hash.as_ref().unwrap_or(&decoy).matches(&password)).await
+        self.in_turn((source, purpose), move || hash.as_ref().unwrap_or(&decoy).matches(&password)).await
     }
 
     async fn in_turn<T: Send + 'static>(
         &self,
-        source: Source,
+        whose: (Source, Purpose),
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, TooMany> {
-        let turn = self.password_hashing.take(source).await?;
+        let turn = self.password_hashing.take(whose).await?;
         // The turn lasts as long as the work, also if nobody waits for it any more.
         let working = tokio::task::spawn_blocking(move || {
             let done = work();
@@ -113,5 +124,49 @@ impl Core {
     /// A text that names one request in logs.
     pub(crate) fn trace_id() -> String {
         random_hex()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn made_up_user_names_do_not_delay_a_login() {
+        let dir = tempfile::tempdir().unwrap();
+        let core = Arc::new(Core::open(Config::new(dir.path())).await.unwrap());
+        let done = Arc::new(AtomicUsize::new(0));
+        let guesses: Vec<_> = (0..100)
+            .map(|_| {
+                let (core, done) = (core.clone(), done.clone());
+                tokio::spawn(async move {
+                    let is_right = core.is_password(Source::Loopback, None, "guess".to_owned()).await;
+                    done.fetch_add(1, Ordering::AcqRel);
+                    is_right
+                })
+            })
+            .collect();
+        tokio::task::yield_now().await;
+        let hash = PasswordHash::new("right");
+        let before = done.load(Ordering::Acquire);
+        assert_eq!(core.is_password(Source::Loopback, Some(hash), "right".to_owned()).await, Ok(true));
+        // Two were being computed, and each purpose is served in its turn.
+        assert!(done.load(Ordering::Acquire) - before <= 2 * PASSWORD_HASHES.at_once + 2);
+        for guess in guesses {
+            assert_eq!(guess.await.unwrap(), Ok(false));
+        }
+    }
+
+    #[tokio::test]
+    async fn logins_of_one_source_beyond_the_queue_are_told_to_come_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let core = Core::open(Config::new(dir.path())).await.unwrap();
+        let most = PASSWORD_HASHES.at_once + PASSWORD_HASHES.waiting_of_one;
+        let logins = (0..=most).map(|_| core.is_password(Source::Loopback, None, String::new()));
+        let outcomes = futures_util::future::join_all(logins).await;
+        assert_eq!(outcomes.iter().filter(|outcome| **outcome == Ok(false)).count(), most);
+        assert_eq!(outcomes.last(), Some(&Err(TooMany::OfOne)));
     }
 }

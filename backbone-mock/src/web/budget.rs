@@ -91,9 +91,19 @@ impl Kept {
 
 #[cfg(test)]
 mod tests {
+    use std::convert::Infallible;
     use std::net::Ipv4Addr;
 
+    use axum::body::Body;
+    use bytes::{Bytes, BytesMut};
+    use futures_util::{FutureExt, StreamExt, stream};
+    use listener::budget::Exhausted;
+
     use super::*;
+    use crate::config::Config;
+    use crate::core::Core;
+    use crate::web::body::read_all;
+    use crate::web::problem::Problem;
 
     fn caller(number: u8) -> Caller {
         Caller {
@@ -123,5 +133,29 @@ mod tests {
     fn identities_on_this_machine_and_addresses_elsewhere_share_room() {
         assert_ne!(Sender::of_identity(&caller(1)), Sender::of_identity(&caller(2)));
         assert_eq!(Sender::of_identity(&caller(1)), Sender::of_identity(&caller(1)));
+    }
+
+    /// Receives a body of 64 KiB that is never finished.
+    async fn receive_unfinished(core: &Core) -> Result<BytesMut, Problem> {
+        let first = stream::iter([Ok::<_, Infallible>(Bytes::from(vec![b' '; 64 * 1024]))]);
+        let body = Body::from_stream(first.chain(stream::pending()));
+        let (parts, ()) = http::Request::new(()).into_parts();
+        read_all(core, &parts, body, SMALL_BODY).await
+    }
+
+    #[tokio::test]
+    async fn unfinished_bodies_of_strangers_do_not_take_more_than_their_share() {
+        let dir = tempfile::tempdir().unwrap();
+        let core = Core::open(Config::new(dir.path())).await.unwrap();
+        let mut bodies: Vec<_> = (0..100).map(|_| Box::pin(receive_unfinished(&core))).collect();
+        let outcomes: Vec<_> = bodies.iter_mut().map(|body| body.now_or_never()).collect();
+        assert_eq!(core.bodies.anonymous.used(), ANONYMOUS_POOL / 2);
+        let is_refused = |outcome: &Option<_>| matches!(outcome, Some(Err(Problem::NoRoom(Exhausted::OfOne))));
+        assert_eq!(
+            outcomes.iter().filter(|outcome| is_refused(outcome)).count(),
+            100 - ANONYMOUS_POOL / 2 / (64 * 1024)
+        );
+        drop(bodies);
+        assert_eq!(core.bodies.anonymous.used(), 0);
     }
 }

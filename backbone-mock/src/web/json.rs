@@ -1,4 +1,4 @@
-//! JSON bodies: member names in any case, unknown members ignored, no attention to the content type.
+//! JSON bodies: member names in any case, none of them twice, unknown members ignored, no attention to the content type.
 //!
 //! They are decoded straight into what the route needs. In between, as a tree of values, a body of 20 MiB would take more
 //! than a gigabyte.
@@ -169,8 +169,9 @@ mod tests {
 
     #[test]
     fn missing_null_and_broken_members_are_unreadable() {
-        for text in ["", "{}", r#"{"forIdentity":null}"#, r#"{"forIdentity":1}"#, "{", "[]", r#"{"forIdentity":"x"}}"#]
-        {
+        let twice = r#"{"forIdentity":"x","FORIDENTITY":"y"}"#;
+        let more = r#"{"forIdentity":"x"}}"#;
+        for text in ["", "{}", r#"{"forIdentity":null}"#, r#"{"forIdentity":1}"#, "{", "[]", more, twice] {
             assert!(read(text).is_err(), "{text}");
         }
     }

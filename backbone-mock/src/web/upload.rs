@@ -29,6 +29,7 @@ const MAX_PROPERTIES_LENGTH: usize = MAX_PROPERTIES_BYTES / 3 * 4 + 16;
 const MAX_TEXT_LENGTH: usize = 4 * 1024;
 /// Bytes that the parser of the form may gather before it hands out any: the head of a part, and a piece behind it.
 const MAX_GATHERED: usize = 128 * 1024;
+const HEAD_TOO_LARGE: &str = "the head of a part of the form is too large";
 /// The form has six parts; there is no reason to send many more.
 const MAX_PARTS: usize = 32;
 
@@ -45,8 +46,8 @@ pub(crate) async fn receive(core: &Core, caller: &Caller, request: Request) -> R
     // The extractor's own limit is for bodies in memory; this one is bounded already and streamed.
     DefaultBodyLimit::disable().apply(&mut request);
     let form = Multipart::from_request(request, &()).await.map_err(Problem::unreadable)?;
-    let reader = Reader { core, room: &room, gathered };
-    let form = reader.read(form).await.map_err(|problem| bounds.problem_or(problem))?;
+    let reader = Reader { core, room: &room, gathered: &gathered };
+    let form = reader.read(form).await.map_err(|problem| bounds.problem_or(gathered.problem_or(problem)))?;
     room.complete();
     kept.keep(room);
     form.into_new_file()
@@ -77,7 +78,13 @@ impl Gathered {
 
     fn add(&self, piece: Bytes) -> Result<Bytes, BoxError> {
         let gathered = self.0.fetch_add(piece.len(), Ordering::AcqRel) + piece.len();
-        if gathered <= MAX_GATHERED { Ok(piece) } else { Err("the head of a part is too large".into()) }
+        if gathered <= MAX_GATHERED { Ok(piece) } else { Err(HEAD_TOO_LARGE.into()) }
+    }
+
+    /// The problem if too much has gathered, `otherwise` if not: the parser does not tell why the stream ended.
+    fn problem_or(&self, otherwise: Problem) -> Problem {
+        let is_too_much = self.0.load(Ordering::Acquire) > MAX_GATHERED;
+        if is_too_much { Problem::unreadable(HEAD_TOO_LARGE) } else { otherwise }
     }
 
     fn handed_out(&self) {
@@ -89,7 +96,7 @@ impl Gathered {
 struct Reader<'r> {
     core: &'r Core,
     room: &'r Room,
-    gathered: Gathered,
+    gathered: &'r Gathered,
 }
 
 /// The parts of an upload, as far as they came.

@@ -11,6 +11,7 @@
 //! Otherwise it is refused. A source that has its share already takes places of its own only, by rules 2 and 3. Sources
 //! other than loopback never take the places reserved for loopback, so that whoever sits at the machine gets in.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -150,7 +151,7 @@ impl Admission {
         let may_give_way = |other: &Connection| !only_strangers || other.source != Source::Loopback;
         self.patient(now, may_give_way).or_else(|| {
             let candidates = self.counts.iter().filter(|(other, _)| !only_strangers || **other != Source::Loopback);
-            let (heaviest, count) = candidates.max_by_key(|(_, count)| **count)?;
+            let (heaviest, count) = candidates.max_by_key(|(source, count)| (**count, Reverse(**source)))?;
             let is_fair = *count > self.count(source) + 1;
             is_fair.then(|| self.longest(|other| other.source == *heaviest)).flatten()
         })

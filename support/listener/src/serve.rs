@@ -1,6 +1,7 @@
 //! The accept loop, and one task per connection.
 
 use std::future::Future;
+use std::io::Write;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -26,6 +27,9 @@ use crate::source::Source;
 
 /// After an error such as too many open files, trying again at once is pointless.
 const PAUSE_AFTER_ACCEPT_ERROR: Duration = Duration::from_millis(50);
+/// The answer to a connection for which there is no place.
+const REFUSAL: &[u8] =
+    b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 5\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
 /// Least that the HTTP library takes for a buffer.
 const MIN_BUFFER: usize = 8 * 1024;
 
@@ -90,7 +94,10 @@ where
                     let conversation = Conversation { stream, peer: Peer(peer), place, settings };
                     connections.spawn(conversation.run(service.clone(), stop.clone()));
                 }
-                None => tracing::debug!(%peer, "no place for a connection"),
+                None => {
+                    tracing::debug!(%peer, "no place for a connection");
+                    refuse(stream);
+                }
             },
             Err(error) => {
                 tracing::warn!(%error, "a connection cannot be accepted");
@@ -103,6 +110,14 @@ where
     if tokio::time::timeout(settings.grace, finished).await.is_err() {
         tracing::warn!("requests were still running, they are cut off");
         connections.shutdown().await;
+    }
+}
+
+/// Says that there is no place, as far as the socket takes it without waiting: a client that has sent its request already
+/// may see a reset instead.
+fn refuse(stream: TcpStream) {
+    if let Ok(mut stream) = stream.into_std() {
+        let _ = stream.write_all(REFUSAL);
     }
 }
 
@@ -285,6 +300,27 @@ mod tests {
         assert_eq!(answer_on(&mut idle[0]).await, "", "the one that was idle the longest gave way");
         idle[1].write_all(GET).await.unwrap();
         assert!(answer_on(&mut idle[1]).await.starts_with("HTTP/1.1 200"));
+    }
+
+    #[tokio::test]
+    async fn a_newcomer_without_a_place_is_told_so() {
+        let server = Server::start(settings()).await;
+        let mut working = Vec::new();
+        for _ in 0..3 {
+            let mut stream = server.send(b"POST / HTTP/1.1\r\nhost: localhost\r\nexpect: 100-continue\r\n").await;
+            stream.write_all(b"content-length: 1000\r\nauthorization: x\r\n\r\n").await.unwrap();
+            // The service reads the body, so it has seen the head.
+            assert!(answer_on(&mut stream).await.starts_with("HTTP/1.1 100"));
+            working.push(stream);
+        }
+        let mut newcomer = server.connect().await;
+        let answer = answer_on(&mut newcomer).await;
+        assert!(answer.starts_with("HTTP/1.1 503") && answer.contains("retry-after"), "{answer}");
+        working.remove(0);
+        let started = Instant::now();
+        while !answer_on(&mut server.send(GET).await).await.starts_with("HTTP/1.1 200") {
+            assert!(started.elapsed() < Duration::from_secs(10), "the place is free again");
+        }
     }
 
     #[tokio::test(start_paused = true)]
