@@ -126,9 +126,9 @@ fn busy(is_senders_doing: bool, reason: &dyn std::error::Error) -> Response {
 fn strange_page(refusal: guard::Refusal) -> &'static str {
     match refusal {
         guard::Refusal::Host => {
-            "the Host header names a host that this backbone does not answer for; use its address or its DID domain"
+            "the Host header names a host that this backbone does not answer for; use its address, or the name that is its DID domain"
         }
-        guard::Refusal::Origin => "pages of this origin may not call this backbone; allow it with cors_origins",
+        guard::Refusal::Origin => "web pages of other sites may not call this backbone; call it from a program",
     }
 }
 

@@ -118,6 +118,13 @@ impl Admission {
         }
     }
 
+    /// Takes the place of the connection that has been idle the longest. It has to be closed.
+    pub fn evict_idle(&mut self) -> Option<Id> {
+        let evicted = self.longest(|other| other.phase == Phase::Idle)?;
+        self.close(evicted);
+        Some(evicted)
+    }
+
     /// Notes what a connection is doing from now on. One that was evicted is passed over.
     pub fn enter_phase(&mut self, id: Id, phase: Phase, now: Instant) {
         if let Some(connection) = self.connections.get_mut(&id) {
@@ -305,6 +312,17 @@ mod tests {
         hall.admission.close(Id(6));
         hall.enter(stranger(4), Phase::Authenticated);
         assert_eq!(hall.admit(stranger(3)), Decision::Refused);
+    }
+
+    #[test]
+    fn only_idle_connections_are_evicted_for_nobody() {
+        let mut hall = Hall::new();
+        hall.enter(stranger(1), Phase::Anonymous);
+        let idle = hall.enter(stranger(2), Phase::Idle);
+        hall.enter(stranger(3), Phase::Idle);
+        assert_eq!(hall.admission.evict_idle(), Some(idle));
+        assert_eq!(hall.admission.evict_idle(), Some(Id(2)));
+        assert_eq!(hall.admission.evict_idle(), None);
     }
 
     #[test]

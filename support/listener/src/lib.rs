@@ -20,6 +20,7 @@
 pub mod admission;
 pub mod budget;
 mod close;
+mod descriptors;
 pub mod guard;
 mod impatient;
 pub mod leftover;
@@ -31,6 +32,7 @@ mod source;
 pub mod turns;
 
 pub use close::RequestBody;
+pub use descriptors::raise_limit as raise_descriptor_limit;
 pub use registry::RequestHandle;
 pub use serve::{Peer, Settings, serve};
 pub use source::Source;

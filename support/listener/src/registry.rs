@@ -37,6 +37,15 @@ impl Registry {
         Some(Place { registry: self.clone(), id, eviction })
     }
 
+    /// Closes the connection that has been idle the longest, if one is idle.
+    pub(crate) fn evict_one(&self) {
+        let mut inner = self.lock();
+        let evicted = inner.admission.evict_idle();
+        if let Some(eviction) = evicted.and_then(|evicted| inner.evictions.remove(&evicted)) {
+            eviction.notify_one();
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -20,6 +20,7 @@ use tokio::task::JoinSet;
 use crate::BoxError;
 use crate::admission::Places;
 use crate::close::RequestBody;
+use crate::descriptors::affordable;
 use crate::impatient::{Busy, BusyGuard, Impatient};
 use crate::pace::{PaceLimits, Paced};
 use crate::registry::{Place, Registry, Working};
@@ -36,7 +37,7 @@ const MIN_BUFFER: usize = 8 * 1024;
 /// What a server allows.
 #[derive(Debug, Clone, Copy)]
 pub struct Settings {
-    /// How many connections there may be.
+    /// How many connections there may be; fewer if the process may open fewer files.
     pub places: Places,
     /// From the first byte of a request to the end of its head.
     pub head_timeout: Duration,
@@ -80,7 +81,7 @@ where
     B::Error: Into<BoxError>,
     E: Into<BoxError> + 'static,
 {
-    let registry = Registry::new(settings.places);
+    let registry = Registry::new(affordable(settings.places));
     let mut connections = JoinSet::new();
     loop {
         while connections.try_join_next().is_some() {}
@@ -101,6 +102,8 @@ where
             },
             Err(error) => {
                 tracing::warn!(%error, "a connection cannot be accepted");
+                // Out of descriptors, most likely: whoever waits for nothing gives one back.
+                registry.evict_one();
                 tokio::time::sleep(PAUSE_AFTER_ACCEPT_ERROR).await;
             }
         }
