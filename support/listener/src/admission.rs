@@ -6,9 +6,10 @@
 //! 1. a free place;
 //! 2. the place of the connection that has been idle the longest;
 //! 3. the place of the anonymous request that has been running the longest, if that is more than [`ANONYMOUS_PATIENCE`];
-//! 4. a place of the source that has the most, if the newcomer's source has at least two fewer.
+//! 4. a place of the source that has the most, if the newcomer's source has at least two fewer;
+//! 5. the place of the authenticated request that has been running the longest, if that is more than [`PATIENCE`].
 //!
-//! Otherwise it is refused. A source that has its share already takes places of its own only, by rules 2 and 3. Sources
+//! Otherwise it is refused. A source that has its share already takes places of its own only, by rules 2, 3 and 5. Sources
 //! other than loopback never take the places reserved for loopback, so that whoever sits at the machine gets in.
 
 use std::cmp::Reverse;
@@ -21,6 +22,10 @@ use crate::source::Source;
 
 /// How long an anonymous request keeps its place when all are taken. Logging in takes less, dripping a body does not.
 pub const ANONYMOUS_PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long an authenticated request keeps its place when all are taken. Event streams and large transfers take longer; their
+/// clients can begin anew, and others would not get in at all.
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How many connections there may be at one time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,7 +108,8 @@ impl Admission {
     /// Decides about a new connection.
     pub fn admit(&mut self, source: Source, now: Instant) -> Decision {
         let evicted = if self.count(source) >= self.places.share(source) {
-            self.patient(now, |other| other.source == source)
+            let is_own = |other: &Connection| other.source == source;
+            self.patient(now, is_own).or_else(|| self.overlong(now, is_own))
         } else if self.is_full_for(source) {
             self.who_gives_way_to(source, now)
         } else {
@@ -156,12 +162,19 @@ impl Admission {
         // Where only the places outside the reserve are taken, giving up one of loopback's would not help.
         let only_strangers = source != Source::Loopback && self.strangers_are_full();
         let may_give_way = |other: &Connection| !only_strangers || other.source != Source::Loopback;
-        self.patient(now, may_give_way).or_else(|| {
-            let candidates = self.counts.iter().filter(|(other, _)| !only_strangers || **other != Source::Loopback);
-            let (heaviest, count) = candidates.max_by_key(|(source, count)| (**count, Reverse(**source)))?;
-            let is_fair = *count > self.count(source) + 1;
-            is_fair.then(|| self.longest(|other| other.source == *heaviest)).flatten()
-        })
+        let patient = self.patient(now, may_give_way).or_else(|| self.of_the_heaviest(source, may_give_way));
+        patient.or_else(|| self.overlong(now, may_give_way))
+    }
+
+    fn of_the_heaviest(&self, newcomer: Source, may_give_way: impl Fn(&Connection) -> bool) -> Option<Id> {
+        let candidates = self.connections.values().filter(|other| may_give_way(other)).map(|other| other.source);
+        let heaviest = candidates.max_by_key(|source| (self.count(*source), Reverse(*source)))?;
+        let is_fair = self.count(heaviest) > self.count(newcomer) + 1;
+        is_fair.then(|| self.longest(|other| other.source == heaviest)).flatten()
+    }
+
+    fn overlong(&self, now: Instant, may_give_way: impl Fn(&Connection) -> bool) -> Option<Id> {
+        self.longest(|other| now.saturating_duration_since(other.since) > PATIENCE && may_give_way(other))
     }
 
     /// A connection whose eviction costs nobody much: idle, or long anonymous.
@@ -265,6 +278,17 @@ mod tests {
         hall.pass(ANONYMOUS_PATIENCE.as_secs() - 3);
         assert_eq!(hall.admit(stranger(1)), Decision::Refused);
         assert_eq!(hall.evicts(stranger(1)), Some(dripping));
+    }
+
+    #[test]
+    fn a_request_that_lasts_gives_way_only_after_its_time() {
+        let mut hall = Hall::new();
+        let stream = hall.enter(stranger(1), Phase::Authenticated);
+        hall.enter(stranger(1), Phase::Authenticated);
+        hall.enter(stranger(1), Phase::Authenticated);
+        hall.pass(PATIENCE.as_secs() - 3);
+        assert_eq!(hall.admit(stranger(1)), Decision::Refused);
+        assert_eq!(hall.evicts(stranger(1)), Some(stream));
     }
 
     #[test]
