@@ -131,7 +131,8 @@ pub struct Limits {
     /// Connections at one time. When all are taken, a newcomer takes the place of one that waits for its next request, see
     /// [`listener::admission`]; [`Places::of`](listener::admission::Places::of) says how the total is shared.
     pub max_connections: usize,
-    /// Bytes of the head of a request; at least 8 KiB. A connection buffers as much of a body.
+    /// Bytes of the head of a request; at least 8 KiB. Older clients name records in the URI, which may have 64 KiB. A
+    /// connection buffers as much of a body.
     pub max_header_bytes: usize,
     /// From the first byte of a request to the end of its headers.
     pub header_timeout: Duration,
@@ -175,7 +176,7 @@ impl Default for Limits {
             max_body_bytes: 20 * MEBIBYTE,
             max_content_bytes: 10 * MEBIBYTE,
             max_connections: 1024,
-            max_header_bytes: 64 * 1024,
+            max_header_bytes: 96 * 1024,
             header_timeout: Duration::from_secs(30),
             body_timeout: Duration::from_secs(60),
             anonymous_body_timeout: Duration::from_secs(30),

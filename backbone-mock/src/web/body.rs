@@ -14,6 +14,7 @@ use super::budget::{Kept, Room, SMALL_BODY};
 use super::problem::Problem;
 use super::session;
 use crate::core::Core;
+use crate::domain::Caller;
 
 /// Capacity that a declared length may reserve up front.
 const MAX_RESERVATION: usize = 64 * 1024;
@@ -79,12 +80,23 @@ impl BoundedBody {
 /// for anybody.
 pub(crate) async fn read_all(core: &Core, parts: &Parts, body: Body, limit: u64) -> Result<BytesMut, Problem> {
     let caller = session::caller(parts, core).await?;
+    receive(core, parts, caller.as_ref(), body, limit).await
+}
+
+/// Reads a whole body of a caller.
+pub(super) async fn receive(
+    core: &Core,
+    parts: &Parts,
+    caller: Option<&Caller>,
+    body: Body,
+    limit: u64,
+) -> Result<BytesMut, Problem> {
     let limit = core.config.limits.max_body_bytes.min(if caller.is_none() { limit.min(SMALL_BODY) } else { limit });
     let declared = declared_length(parts);
     if declared.is_some_and(|declared| declared > limit) {
         return Err(Problem::BodyTooLarge { limit });
     }
-    let room = core.bodies.open(session::source(parts), caller.as_ref(), limit);
+    let room = core.bodies.open(session::source(parts), caller, limit);
     let (bounds, stream) = BoundedBody::new(body, limit);
     let mut stream = std::pin::pin!(stream);
     let declared = declared.and_then(|declared| usize::try_from(declared).ok()).unwrap_or(0);

@@ -102,7 +102,7 @@ mod tests {
     use super::*;
     use crate::config::Config;
     use crate::core::Core;
-    use crate::web::body::read_all;
+    use crate::web::body::receive;
     use crate::web::problem::Problem;
 
     fn caller(number: u8) -> Caller {
@@ -135,27 +135,52 @@ mod tests {
         assert_eq!(Sender::of_identity(&caller(1)), Sender::of_identity(&caller(1)));
     }
 
-    /// Receives a body of 64 KiB that is never finished.
-    async fn receive_unfinished(core: &Core) -> Result<BytesMut, Problem> {
-        let first = stream::iter([Ok::<_, Infallible>(Bytes::from(vec![b' '; 64 * 1024]))]);
-        let body = Body::from_stream(first.chain(stream::pending()));
+    const MEBIBYTE: usize = 1024 * 1024;
+
+    async fn core() -> (tempfile::TempDir, Core) {
+        let dir = tempfile::tempdir().unwrap();
+        let core = Core::open(Config::new(dir.path())).await.unwrap();
+        (dir, core)
+    }
+
+    /// Receives a body that goes on for `pieces` pieces and is never finished.
+    async fn receive_unfinished(
+        core: &Core,
+        caller: Option<Caller>,
+        piece: usize,
+        pieces: usize,
+    ) -> Result<BytesMut, Problem> {
+        let sent = stream::iter(vec![Ok::<_, Infallible>(Bytes::from(vec![b' '; piece])); pieces]);
+        let body = Body::from_stream(sent.chain(stream::pending()));
         let (parts, ()) = http::Request::new(()).into_parts();
-        read_all(core, &parts, body, SMALL_BODY).await
+        receive(core, &parts, caller.as_ref(), body, core.config.limits.max_body_bytes).await
     }
 
     #[tokio::test]
     async fn unfinished_bodies_of_strangers_do_not_take_more_than_their_share() {
-        let dir = tempfile::tempdir().unwrap();
-        let core = Core::open(Config::new(dir.path())).await.unwrap();
-        let mut bodies: Vec<_> = (0..100).map(|_| Box::pin(receive_unfinished(&core))).collect();
+        let (_dir, core) = core().await;
+        let size = 64 * 1024;
+        let mut bodies: Vec<_> = (0..100).map(|_| Box::pin(receive_unfinished(&core, None, size, 1))).collect();
         let outcomes: Vec<_> = bodies.iter_mut().map(|body| body.now_or_never()).collect();
         assert_eq!(core.bodies.anonymous.used(), ANONYMOUS_POOL / 2);
-        let is_refused = |outcome: &Option<_>| matches!(outcome, Some(Err(Problem::NoRoom(Exhausted::OfOne))));
-        assert_eq!(
-            outcomes.iter().filter(|outcome| is_refused(outcome)).count(),
-            100 - ANONYMOUS_POOL / 2 / (64 * 1024)
-        );
+        let is_refused = |outcome: &&Option<_>| matches!(outcome, Some(Err(Problem::NoRoom(Exhausted::OfOne))));
+        assert_eq!(outcomes.iter().filter(is_refused).count(), 100 - ANONYMOUS_POOL / 2 / size);
         drop(bodies);
         assert_eq!(core.bodies.anonymous.used(), 0);
+    }
+
+    #[tokio::test]
+    async fn unfinished_bodies_of_callers_do_not_take_more_than_the_pool_and_the_reserve() {
+        let (_dir, core) = core().await;
+        let unfinished = |number| receive_unfinished(&core, Some(caller(number)), MEBIBYTE, 20);
+        let mut bodies: Vec<_> = (0..60).map(|number| Box::pin(unfinished(number % 4))).collect();
+        let outcomes: Vec<_> = bodies.iter_mut().map(|body| body.now_or_never()).collect();
+        assert!(outcomes.iter().all(Option::is_none), "all of them wait");
+        // The first one that waited was made the finisher, and takes the rest of its body from the reserve.
+        let _ = bodies.iter_mut().map(|body| body.now_or_never()).collect::<Vec<_>>();
+        let used = core.bodies.large.used();
+        assert!((LARGE_POOL + 1..=LARGE_POOL + 20 * MEBIBYTE).contains(&used), "{used}");
+        drop(bodies);
+        assert_eq!(core.bodies.large.used(), 0);
     }
 }

@@ -27,8 +27,9 @@ use crate::store::{PublishedBlob, Written};
 const MAX_PROPERTIES_LENGTH: usize = MAX_PROPERTIES_BYTES / 3 * 4 + 16;
 /// Characters of the other text parts.
 const MAX_TEXT_LENGTH: usize = 4 * 1024;
-/// Bytes that the parser of the form may gather before it hands out any: the head of a part, and a piece behind it.
-const MAX_GATHERED: usize = 128 * 1024;
+/// Bytes that the parser of the form may gather before it hands out any: the head of a part, with what else is in the two
+/// pieces that it may be in.
+const MAX_GATHERED: usize = 192 * 1024;
 const HEAD_TOO_LARGE: &str = "the head of a part of the form is too large";
 /// The form has six parts; there is no reason to send many more.
 const MAX_PARTS: usize = 32;
