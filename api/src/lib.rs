@@ -31,7 +31,6 @@ mod router;
 mod routes;
 mod server;
 mod service;
-mod unread;
 mod validation;
 
 pub use auth::{ApiKey, ApiKeyError, ApiKeys};

@@ -5,6 +5,7 @@
 use std::borrow::Cow;
 
 use http::{HeaderName, HeaderValue, StatusCode, header};
+use listener::guard::Refusal;
 use runtime::{Error, Timestamp};
 use serde::Serialize;
 
@@ -232,6 +233,22 @@ fn instance_id() -> String {
     let _ = getrandom::fill(&mut bytes);
     let letters = bytes.iter().map(|byte| char::from(INSTANCE_ALPHABET[usize::from(byte % 32)]));
     "ERR".chars().chain(letters).collect()
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        let (code, message) = match refusal {
+            Refusal::Host => (
+                "error.connector.http.hostNotAllowed",
+                "The Host header names a host that this node does not answer for. Use its address, or allow the name in the configuration.",
+            ),
+            Refusal::Origin => (
+                "error.connector.http.originNotAllowed",
+                "The page's origin may not call this node. Allow it in the configuration.",
+            ),
+        };
+        Self::new(StatusCode::FORBIDDEN, code, message)
+    }
 }
 
 #[cfg(test)]

@@ -18,10 +18,12 @@ use std::time::Duration;
 
 use axum::extract::{Request, State};
 use axum::response::Response;
-use backbone_mock::connection::Leftover;
 use futures_util::FutureExt;
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Method, header};
+use listener::guard::Guard;
+use listener::leftover::Leftover;
+use listener::{Peer, RequestHandle};
 use runtime::{Runtime, Timestamp, with_correlation_id};
 use tokio::time::Instant;
 use tracing::Instrument;
@@ -32,7 +34,7 @@ use crate::config::ApiConfig;
 use crate::openapi::Docs;
 use crate::problem::Problem;
 use crate::protocol::{
-    Admission, Body, BodyBounds, Finish, Guard, Media, correlation_id, negotiate, parse_query, read_body, segments,
+    Admission, Body, BodyBounds, Finish, Media, correlation_id, negotiate, parse_query, read_body, segments,
 };
 use crate::reply::Reply;
 use crate::rest::monitoring::{self, Counters, HealthCheck};
@@ -55,10 +57,6 @@ pub(crate) struct Api {
     docs: Option<Docs>,
 }
 
-/// Where a request came from; put into its extensions by the server.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Peer(pub(crate) IpAddr);
-
 impl Api {
     pub(crate) fn new(runtime: Runtime, config: ApiConfig) -> Self {
         let guard = Guard::new(&config.allowed_hosts, &config.allowed_origins);
@@ -79,11 +77,12 @@ pub(crate) async fn handle(State(api): State<Arc<Api>>, request: Request) -> Res
     let id = correlation_id(&parts.headers);
     let span = tracing::info_span!("request", method = %parts.method, correlation_id = ?id);
     let leftover = Leftover::default();
-    let work = answer(&api, &parts, leftover.lend(body)).instrument(span.clone());
+    let work = answer(&api, &parts, axum::body::Body::new(leftover.lend(body))).instrument(span.clone());
     let (origin, outcome) = with_correlation_id(id.to_str().unwrap_or_default().to_owned(), work).await;
     // A client that waits for permission to send its body needs nobody to read it.
     if !parts.headers.contains_key(header::EXPECT) {
-        leftover.discard(DISCARD_TIMEOUT).await;
+        // Whether all of it came does not matter any more.
+        let _ = tokio::time::timeout(DISCARD_TIMEOUT, leftover.discard()).await;
     }
     let reply = outcome.unwrap_or_else(|problem| {
         span.in_scope(|| tracing::debug!(code = problem.code(), "refused"));
@@ -118,6 +117,9 @@ async fn answer(api: &Arc<Api>, parts: &Parts, body: axum::body::Body) -> (Optio
 
 async fn process(api: &Arc<Api>, parts: &Parts, body: axum::body::Body) -> Result<Reply, Problem> {
     let roles = authenticate(api, parts);
+    if let (Ok(_), Some(request)) = (&roles, parts.extensions.get::<RequestHandle>()) {
+        request.authenticated();
+    }
     let path = parts.uri.path();
     let segments = segments(path);
     let matched = routes::find(&api.config.dialects, &segments, &parts.method);
@@ -164,7 +166,7 @@ async fn dispatch(
 /// The roles of the key that the request presents.
 fn authenticate<'a>(api: &'a Api, parts: &Parts) -> Result<&'a Roles, Problem> {
     let presented = parts.headers.get(API_KEY).filter(|key| !key.is_empty()).ok_or_else(Problem::unauthorized)?;
-    let place = parts.extensions.get::<Peer>().map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |peer| peer.0);
+    let place = parts.extensions.get::<Peer>().map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |peer| peer.0.ip());
     let may_guess = api.throttle.admits(place, Instant::now());
     let found = api.config.keys.authenticate(presented.as_bytes(), api.now());
     match found.filter(|key| key.is_strong || may_guess) {

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use listener::{Listener, is_localhost};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -11,7 +12,6 @@ use crate::config::Config;
 use crate::core::Core;
 use crate::domain::address::is_domain_name;
 use crate::error::Error;
-use crate::server::{Listener, is_localhost};
 use crate::{routes, server, sweep};
 
 /// A running backbone. Dropping it stops it too, only without waiting for requests that are under way.

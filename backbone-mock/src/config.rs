@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use listener::pace::PaceLimits;
 use zeroize::Zeroizing;
 
 use crate::clock::{Clock, SystemClock};
@@ -129,12 +130,21 @@ pub struct Limits {
     pub max_body_bytes: u64,
     /// Bytes of a token's content.
     pub max_content_bytes: u64,
-    /// Connections at one time; further ones wait to be accepted.
+    /// Connections at one time. When all are taken, a newcomer takes the place of one that waits for its next request, see
+    /// [`listener::admission`]; [`Places::of`](listener::admission::Places::of) says how the total is shared.
     pub max_connections: usize,
+    /// Bytes of the head of a request; at least 8 KiB. Older clients name records in the URI, which may have 64 KiB. A
+    /// connection buffers as much of a body.
+    pub max_header_bytes: usize,
     /// From the first byte of a request to the end of its headers.
     pub header_timeout: Duration,
     /// Between two pieces of a request body, and between two pieces that a client takes of an answer.
     pub body_timeout: Duration,
+    /// The whole body of a request whose sender is not logged in.
+    pub anonymous_body_timeout: Duration,
+    /// Bytes in a second that a body has to bring after [`body_timeout`](Self::body_timeout): a mobile connection that
+    /// hardly works is as fast.
+    pub min_body_rate: u64,
     /// How long an unused connection stays open. Official clients reuse connections without retry after more than a
     /// minute of silence, so well above that.
     pub idle_timeout: Duration,
@@ -154,6 +164,11 @@ impl Limits {
     pub(crate) fn max_upload_bytes(&self) -> u64 {
         self.max_body_bytes.max(self.max_file_bytes.saturating_add(5 * MEBIBYTE))
     }
+
+    /// The time that request bodies may take.
+    pub(crate) fn pace(&self) -> PaceLimits {
+        PaceLimits { anonymous: self.anonymous_body_timeout, patience: self.body_timeout, rate: self.min_body_rate }
+    }
 }
 
 impl Default for Limits {
@@ -163,8 +178,11 @@ impl Default for Limits {
             max_body_bytes: 20 * MEBIBYTE,
             max_content_bytes: 10 * MEBIBYTE,
             max_connections: 1024,
+            max_header_bytes: 96 * 1024,
             header_timeout: Duration::from_secs(30),
             body_timeout: Duration::from_secs(60),
+            anonymous_body_timeout: Duration::from_secs(30),
+            min_body_rate: 16 * 1024,
             idle_timeout: Duration::from_secs(150),
         }
     }

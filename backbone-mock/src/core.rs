@@ -1,7 +1,11 @@
 //! What all requests share.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use listener::Source;
+use listener::guard::Guard;
+use listener::turns::{TooMany, TurnLimits, Turns};
 use tokio::sync::Semaphore;
 use transport::wire::Timestamp;
 use zeroize::Zeroizing;
@@ -11,9 +15,31 @@ use crate::error::Error;
 use crate::notify::Hub;
 use crate::secrets::{PasswordHash, ServerKey, random_hex};
 use crate::store::Store;
+use crate::web::budget::Bodies;
 
-/// Password hashes that are computed at one time; each takes 7 MiB and a processor.
-const CONCURRENT_PASSWORD_HASHES: usize = 2;
+/// Password hashes: computed at one time, waiting of one source and purpose, and waiting in total. Computing takes some
+/// milliseconds of a processor, so that the last of one source waits for less than a second.
+const PASSWORD_HASHES: TurnLimits = TurnLimits { at_once: 2, waiting_of_one: 128, waiting: 1024 };
+/// Large bodies that are decoded at one time: each takes almost as much memory again while both forms of it exist.
+const CONCURRENT_DECODINGS: usize = 1;
+
+/// A page that a browser here shows reaches what listens on loopback, and would be no stranger to it. Its clients use the DID
+/// domain as the host name, or an address. A backbone that others reach has whatever names its operator gave it.
+fn guard(config: &Config) -> Option<Guard> {
+    let hosts = BTreeSet::from([config.did_domain_name.clone()]);
+    let origins = config.cors_origins.iter().cloned().collect();
+    config.listen.ip().is_loopback().then(|| Guard::new(&hosts, &origins))
+}
+
+/// What a password is hashed for. Those of one source take turns too: everybody behind a proxy is one source, and whoever
+/// makes up user names there would delay those who have one. (So it shows under load whether a user name exists. They are
+/// random, with 100 bits.)
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Purpose {
+    New,
+    Login,
+    LoginOfNobody,
+}
 
 /// The parts of a running backbone.
 pub(crate) struct Core {
@@ -25,7 +51,13 @@ pub(crate) struct Core {
     pub(crate) hub: Hub,
     /// Key of what clients have to repeat later: token passwords, ownership tokens, access tokens.
     pub(crate) key: ServerKey,
-    password_hashing: Semaphore,
+    /// Keeps web pages out of a backbone that only this machine reaches.
+    pub(crate) guard: Option<Guard>,
+    /// Request bodies in memory.
+    pub(crate) bodies: Bodies,
+    /// Large bodies that are decoded.
+    pub(crate) decoding: Semaphore,
+    password_hashing: Turns<(Source, Purpose)>,
     decoy: Arc<PasswordHash>,
 }
 
@@ -36,9 +68,12 @@ impl Core {
         Ok(Self {
             hub: Hub::new(),
             key,
+            guard: guard(&config),
+            bodies: Bodies::new(&config.limits),
+            decoding: Semaphore::new(CONCURRENT_DECODINGS),
             store,
             config,
-            password_hashing: Semaphore::new(CONCURRENT_PASSWORD_HASHES),
+            password_hashing: Turns::new(PASSWORD_HASHES),
             decoy: Arc::new(PasswordHash::unmatchable()),
         })
     }
@@ -48,26 +83,92 @@ impl Core {
         self.config.clock.now()
     }
 
-    /// Hashes a new password without blocking other requests, and wipes it.
-    pub(crate) async fn hash_password(&self, password: String) -> PasswordHash {
+    /// Hashes a new password without blocking other requests, and wipes it. Sources take turns.
+    ///
+    /// # Errors
+    /// [`TooMany`] if too many hashes are waited for.
+    pub(crate) async fn hash_password(&self, source: Source, password: String) -> Result<PasswordHash, TooMany> {
         let password = Zeroizing::new(password);
-        let _permit = self.password_hashing.acquire().await.expect("the semaphore is never closed");
-        let hashing = tokio::task::spawn_blocking(move || PasswordHash::new(&password));
-        hashing.await.expect("hashing does not panic")
+        self.in_turn((source, Purpose::New), move || PasswordHash::new(&password)).await
     }
 
     /// Checks a password without blocking other requests. Without a hash it takes as long and says no, so that unknown
-    /// user names cannot be told by the time the answer takes. Wipes it.
-    pub(crate) async fn is_password(&self, hash: Option<PasswordHash>, password: String) -> bool {
-        let password = Zeroizing::new(password);
-        let _permit = self.password_hashing.acquire().await.expect("the semaphore is never closed");
-        let decoy = self.decoy.clone();
-        let checking = tokio::task::spawn_blocking(move || hash.as_ref().unwrap_or(&decoy).matches(&password));
-        checking.await.expect("hashing does not panic")
+    /// user names cannot be told by the time the answer takes. Wipes it. Sources take turns.
+    ///
+    /// # Errors
+    /// [`TooMany`] if too many hashes are waited for.
+    pub(crate) async fn is_password(
+        &self,
+        source: Source,
+        hash: Option<PasswordHash>,
+        password: String,
+    ) -> Result<bool, TooMany> {
+        let purpose = if hash.is_some() { Purpose::Login } else { Purpose::LoginOfNobody };
+        let (password, decoy) = (Zeroizing::new(password), self.decoy.clone());
+        self.in_turn((source, purpose), move || hash.as_ref().unwrap_or(&decoy).matches(&password)).await
+    }
+
+    async fn in_turn<T: Send + 'static>(
+        &self,
+        whose: (Source, Purpose),
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, TooMany> {
+        let turn = self.password_hashing.take(whose).await?;
+        // The turn lasts as long as the work, also if nobody waits for it any more.
+        let working = tokio::task::spawn_blocking(move || {
+            let done = work();
+            drop(turn);
+            done
+        });
+        Ok(working.await.expect("hashing does not panic"))
     }
 
     /// A text that names one request in logs.
     pub(crate) fn trace_id() -> String {
         random_hex()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn made_up_user_names_do_not_delay_a_login() {
+        let dir = tempfile::tempdir().unwrap();
+        let core = Arc::new(Core::open(Config::new(dir.path())).await.unwrap());
+        let done = Arc::new(AtomicUsize::new(0));
+        let guesses: Vec<_> = (0..100)
+            .map(|_| {
+                let (core, done) = (core.clone(), done.clone());
+                tokio::spawn(async move {
+                    let is_right = core.is_password(Source::Loopback, None, "guess".to_owned()).await;
+                    done.fetch_add(1, Ordering::AcqRel);
+                    is_right
+                })
+            })
+            .collect();
+        tokio::task::yield_now().await;
+        let hash = PasswordHash::new("right");
+        let before = done.load(Ordering::Acquire);
+        assert_eq!(core.is_password(Source::Loopback, Some(hash), "right".to_owned()).await, Ok(true));
+        // Two were being computed, and each purpose is served in its turn.
+        assert!(done.load(Ordering::Acquire) - before <= 2 * PASSWORD_HASHES.at_once + 2);
+        for guess in guesses {
+            assert_eq!(guess.await.unwrap(), Ok(false));
+        }
+    }
+
+    #[tokio::test]
+    async fn logins_of_one_source_beyond_the_queue_are_told_to_come_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let core = Core::open(Config::new(dir.path())).await.unwrap();
+        let most = PASSWORD_HASHES.at_once + PASSWORD_HASHES.waiting_of_one;
+        let logins = (0..=most).map(|_| core.is_password(Source::Loopback, None, String::new()));
+        let outcomes = futures_util::future::join_all(logins).await;
+        assert_eq!(outcomes.iter().filter(|outcome| **outcome == Ok(false)).count(), most);
+        assert_eq!(outcomes.last(), Some(&Err(TooMany::OfOne)));
     }
 }

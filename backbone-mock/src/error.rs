@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use crate::server::ListenError;
+use listener::ListenError;
 
 /// Why a backbone could not start or stop.
 #[derive(Debug, thiserror::Error)]

@@ -23,7 +23,6 @@
 //! | `domain` | the rules of each resource, without HTTP |
 //! | `store` | records and blob files, durable before anything is acknowledged |
 //! | `server` | connections, and what happens around every request |
-//! | [`connection`] | what any HTTP server needs against peers that dawdle |
 //! | [`fault`] | failures on request, for tests of clients |
 //! | [`admin`] | what operators do |
 
@@ -34,7 +33,6 @@ pub mod admin;
 mod backbone;
 mod clock;
 mod config;
-pub mod connection;
 mod core;
 mod domain;
 mod error;

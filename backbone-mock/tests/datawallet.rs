@@ -150,6 +150,7 @@ async fn each_broken_part_of_a_push_is_refused_and_nothing_is_stored() {
     assert_eq!(indices(&answer(person.get(ALL), 200).await), [0]);
     let mut lenient = modification("ä".repeat(100).as_str());
     lenient["type"] = json!(1);
+    lenient.as_object_mut().unwrap().remove("datawalletVersion");
     lenient["DATAWALLETVERSION"] = json!("1");
     push(&person, 0, vec![lenient]).await;
 }

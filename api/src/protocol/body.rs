@@ -9,6 +9,7 @@ use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
+use listener::pace::is_too_slow;
 use runtime::json_budget::{self, JsonBudget, JsonBudgetError};
 use serde_json::{Map, Value};
 
@@ -129,6 +130,7 @@ async fn collect(
         Ok(Err(error)) if error.is::<LengthLimitError>() => {
             Err(if has_key { Problem::payload_too_large(limit) } else { Problem::unauthorized() })
         }
+        Ok(Err(error)) if is_too_slow(error.as_ref()) => Err(Problem::timeout()),
         Ok(Err(_)) => Err(Problem::invalid_json()),
         Err(_) => Err(Problem::timeout()),
     }

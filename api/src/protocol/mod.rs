@@ -3,7 +3,6 @@
 mod accept;
 mod admission;
 mod body;
-mod guard;
 mod headers;
 mod path;
 mod query;
@@ -11,7 +10,6 @@ mod query;
 pub(crate) use accept::{Media, negotiate};
 pub(crate) use admission::Admission;
 pub(crate) use body::{Body, BodyBounds, append, read as read_body};
-pub(crate) use guard::Guard;
 pub(crate) use headers::{Finish, correlation_id, is_compressible};
 pub(crate) use path::{match_pattern, segments};
 pub(crate) use query::parse as parse_query;

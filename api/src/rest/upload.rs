@@ -210,6 +210,7 @@ async fn drain(mut field: Field<'_>) -> Result<(), Problem> {
 async fn in_time<T>(piece: impl Future<Output = Result<T, MultipartError>>) -> Result<T, Problem> {
     match tokio::time::timeout(PIECE_TIMEOUT, piece).await {
         Ok(Err(error)) if error.status() == StatusCode::PAYLOAD_TOO_LARGE => Err(too_large()),
+        Ok(Err(error)) if listener::pace::is_too_slow(&error) => Err(Problem::timeout()),
         Ok(read) => read.map_err(|_| broken()),
         Err(_) => Err(Problem::timeout()),
     }

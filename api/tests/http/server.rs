@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::node::TestNode;
 use api::{Server, ServerLimits};
+use listener::pace::PaceLimits;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -86,20 +87,29 @@ async fn a_client_that_stops_reading_is_given_up() {
     let mut silent = TcpStream::connect(server.local_addr()).await.unwrap();
     let page = b"GET /docs/swagger/swagger-ui-bundle.js HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(20);
     silent.write_all(&page).await.unwrap();
-    // The only slot is free again once the first client was given up.
-    assert!(exchange(server.local_addr(), HEALTH).await.starts_with("HTTP/1.1 200"));
+    // The only place is free again once the first client was given up; until then nobody else gets in.
+    let answered = async { while !exchange(server.local_addr(), HEALTH).await.starts_with("HTTP/1.1 200") {} };
+    tokio::time::timeout(Duration::from_secs(30), answered).await.expect("the place is free again");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn more_connections_than_allowed_wait_for_their_turn() {
+async fn a_connection_over_the_limit_takes_the_place_of_an_idle_one() {
     let node = TestNode::start().await;
-    let limits =
-        ServerLimits { max_connections: 1, header_timeout: Duration::from_millis(100), ..ServerLimits::default() };
-    let server = server(&node, limits).await;
-    let holder = TcpStream::connect(server.local_addr()).await.unwrap();
-    // The only slot is held until the idle connection times out; then the waiting one is served.
+    let server = server(&node, ServerLimits { max_connections: 1, ..ServerLimits::default() }).await;
+    let mut idle = TcpStream::connect(server.local_addr()).await.unwrap();
     assert!(exchange(server.local_addr(), HEALTH).await.starts_with("HTTP/1.1 200"));
-    drop(holder);
+    assert_eq!(idle.read(&mut [0]).await.unwrap_or(0), 0, "the idle connection is closed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_drips_is_answered_408() {
+    let node = TestNode::start().await;
+    let pace = PaceLimits { anonymous: Duration::from_millis(100), ..PaceLimits::default() };
+    let server = server(&node, ServerLimits { pace, ..ServerLimits::default() }).await;
+    let start = b"POST /api/v2/Tokens/Peer HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
+                  Content-Length: 1000\r\n\r\n{";
+    let answer = exchange(server.local_addr(), start).await;
+    assert!(answer.starts_with("HTTP/1.1 408") && answer.contains("connection: close"), "{answer}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

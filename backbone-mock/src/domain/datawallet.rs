@@ -23,6 +23,11 @@ use crate::notify::News;
 use crate::secrets::new_id;
 use crate::store::{Content, Key, NewContent, STEP, Store, Table, Transaction, split_number, split_text};
 
+/// Entries of one push. The official client pushes all it has at once, some ten entries for each file or token; a client
+/// that was offline for long has thousands.
+pub(crate) const MAX_ENTRIES: usize = 10_000;
+/// Entries that are appended before other requests get their turn: some hundred microseconds of work.
+const ENTRIES_PER_STEP: usize = 32;
 const MAX_OBJECT_IDENTIFIER: usize = 100;
 const MAX_COLLECTION: usize = 50;
 const MAX_CATEGORY: usize = 50;
@@ -106,7 +111,8 @@ pub(crate) struct Prepared(Vec<(NewEntry, Option<NewContent>)>);
 pub(crate) async fn prepare(core: &Core, entries: Vec<NewEntry>) -> Result<Prepared, Refusal> {
     entries.iter().try_for_each(NewEntry::check)?;
     let mut prepared = Vec::with_capacity(entries.len());
-    for mut entry in entries {
+    for (number, mut entry) in entries.into_iter().enumerate() {
+        pause_between_steps(number).await;
         let payload = match entry.payload.take() {
             Some(bytes) => Some(core.store.keep(bytes).await?),
             None => None,
@@ -191,7 +197,8 @@ pub(crate) async fn append(
         return Err(Rule::ModificationVersionTooHigh.into());
     }
     let mut assigned = Vec::with_capacity(entries.0.len());
-    for (entry, payload) in entries.0 {
+    for (number, (entry, payload)) in entries.0.into_iter().enumerate() {
+        pause_between_steps(number).await;
         let index = wallet.next_index;
         wallet.next_index += 1;
         show_instead_of_older(transaction, &caller.address, &entry, index).await?;
@@ -211,6 +218,13 @@ pub(crate) async fn append(
     }
     transaction.put(&wallet_key(&caller.address), wallet)?;
     Ok(assigned)
+}
+
+/// Reading what is in memory never waits, so a long list would keep its thread to itself.
+async fn pause_between_steps(number: usize) {
+    if number % ENTRIES_PER_STEP == ENTRIES_PER_STEP - 1 {
+        tokio::task::yield_now().await;
+    }
 }
 
 /// Reads the head of a datawallet.

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::ops::ControlFlow;
 
+use listener::Source;
 use serde::{Deserialize, Serialize};
 use transport::wire::backbone::devices::{CreatedDevice, Device, LastLogin};
 use transport::wire::{Address, ByteText, DeviceId, Timestamp, Username};
@@ -84,10 +85,15 @@ impl DeviceRecord {
 }
 
 /// Registers a further device. The identity's key has to have signed the challenge.
-pub(crate) async fn register(core: &Core, caller: &Caller, new: NewDevice) -> Result<CreatedDevice, Refusal> {
+pub(crate) async fn register(
+    core: &Core,
+    caller: &Caller,
+    source: Source,
+    new: NewDevice,
+) -> Result<CreatedDevice, Refusal> {
     let challenge = SignedChallenge::parse(new.challenge, &new.signature)?;
     let language = language::parse(new.language)?;
-    let password = core.hash_password(new.password.clone()).await;
+    let password = core.hash_password(source, new.password.clone()).await?;
     let now = core.now();
 
     let mut transaction = core.store.begin();
@@ -166,16 +172,22 @@ pub(crate) async fn set_language(core: &Core, caller: &Caller, language: String)
 }
 
 /// Sets the password of the caller's device. Its logins go on.
-pub(crate) async fn change_password(core: &Core, caller: &Caller, old: String, new: String) -> Result<(), Refusal> {
+pub(crate) async fn change_password(
+    core: &Core,
+    caller: &Caller,
+    source: Source,
+    old: String,
+    new: String,
+) -> Result<(), Refusal> {
     let failed = |reason: &str| Refusal::rule(Rule::ChangePasswordFailed, reason);
     let before = existing(core.store.get(&key(&caller.device)).await?)?;
-    if !core.is_password(Some(before.password.clone()), old).await {
+    if !core.is_password(source, Some(before.password.clone()), old).await? {
         return Err(failed("the old password is wrong"));
     }
     if let Some(objection) = core.config.password_policy.objection(&new) {
         return Err(failed(objection));
     }
-    let hash = core.hash_password(new).await;
+    let hash = core.hash_password(source, new).await?;
     let mut transaction = core.store.begin();
     transaction.lock_records(&[caller.device.as_str()]).await;
     let mut device = existing(transaction.get(&key(&caller.device)).await?)?;

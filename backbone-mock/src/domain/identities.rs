@@ -1,5 +1,6 @@
 //! Identities: created once, by whoever holds the key.
 
+use listener::Source;
 use serde::{Deserialize, Serialize};
 use transport::wire::backbone::envelope::IsDeleted;
 use transport::wire::backbone::identities::{CreatedIdentity, FirstDevice};
@@ -50,7 +51,7 @@ pub(crate) struct NewIdentity {
 }
 
 /// Creates an identity with its first device.
-pub(crate) async fn create(core: &Core, new: NewIdentity) -> Result<CreatedIdentity, Refusal> {
+pub(crate) async fn create(core: &Core, source: Source, new: NewIdentity) -> Result<CreatedIdentity, Refusal> {
     let client = client(core, &new.client_id, &new.client_secret).ok_or(Rule::UnknownClient)?;
     let key = IdentityKey::parse(&new.public_key.0)
         .ok_or_else(|| Refusal::invalid("identityPublicKey", "not the JSON text of an Ed25519 key"))?;
@@ -63,7 +64,7 @@ pub(crate) async fn create(core: &Core, new: NewIdentity) -> Result<CreatedIdent
     let address = key
         .address(&core.config.did_domain_name)
         .ok_or_else(|| Refusal::invalid("identityPublicKey", "gives no address under the configured domain"))?;
-    let password = core.hash_password(new.password.clone()).await;
+    let password = core.hash_password(source, new.password.clone()).await?;
     let now = core.now();
 
     let mut transaction = core.store.begin();

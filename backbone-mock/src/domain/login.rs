@@ -1,5 +1,7 @@
 //! Logging a device in with its password.
 
+use listener::Source;
+
 use super::devices::{self, DeviceRecord};
 use super::events::Notice;
 use super::password_policy::MAX_FAILED_LOGINS;
@@ -22,13 +24,13 @@ pub(crate) enum Outcome {
 ///
 /// The slow check runs without a lock. What it found is judged under the lock, one attempt after the other, so attempts
 /// in parallel gain nothing: after the third failure the rest is refused unseen.
-pub(crate) async fn log_in(core: &Core, username: &str, password: String) -> Result<Outcome, Refusal> {
+pub(crate) async fn log_in(core: &Core, source: Source, username: &str, password: String) -> Result<Outcome, Refusal> {
     let device = devices::by_username(&core.store, username).await?;
     if device.as_ref().is_some_and(|device| is_locked(device, core)) {
         return Ok(Outcome::LockedOut);
     }
     let hash = device.as_ref().map(|device| device.password.clone());
-    let is_right = core.is_password(hash, password).await;
+    let is_right = core.is_password(source, hash, password).await?;
     match device {
         Some(device) => judge(core, &device, is_right).await,
         None => Ok(Outcome::WrongCredentials),

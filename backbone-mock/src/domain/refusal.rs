@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use listener::turns::TooMany;
+
 use crate::error::StoreError;
 
 /// Why a request is refused.
@@ -32,6 +34,9 @@ pub(crate) enum Refusal {
         /// Figures or names that help to understand it.
         detail: String,
     },
+    /// Too many wait for what this takes.
+    #[error(transparent)]
+    TooManyWaiting(#[from] TooMany),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),

@@ -24,6 +24,8 @@ const DEFAULT_DURATION: Duration = Duration::from_secs(10);
 /// How long after its expiry a run still keeps pushes away. Until then its device may finalise it, and that device has
 /// encrypted its entries for the indices a push would take.
 const PATIENCE_OF_PUSHES: Duration = Duration::from_secs(60);
+/// Results of events in one finalisation: those of all events that a run may have.
+pub(crate) const MAX_RESULTS: usize = events::MAX_EVENTS_OF_RUN;
 const MAX_ERROR_CODE: usize = 100;
 
 const RUNS: Table<RunRecord> = Table::new("sync-run");

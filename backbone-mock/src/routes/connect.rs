@@ -4,7 +4,6 @@ use std::collections::HashMap;
 
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
-use bytes::Bytes;
 use http::HeaderValue;
 use http::StatusCode;
 use http::header::CACHE_CONTROL;
@@ -18,15 +17,21 @@ use crate::domain::login::{self, Outcome};
 use crate::web::AppState;
 use crate::web::answer::json;
 use crate::web::body::read_all;
+use crate::web::budget::SMALL_BODY;
 use crate::web::problem::Problem;
+use crate::web::session::SentFrom;
 
 /// Logs a device in.
-pub(super) async fn token(State(core): State<AppState>, request: Request) -> Result<Response, Problem> {
+pub(super) async fn token(
+    State(core): State<AppState>,
+    SentFrom(source): SentFrom,
+    request: Request,
+) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
-    let body = read_all(&core, &parts.headers, body).await?;
+    let body = read_all(&core, &parts, body, SMALL_BODY).await?;
     let form = Form::parse(&body);
     let mut response = match check(&core, &form) {
-        Ok((username, password)) => answer(&core, login::log_in(&core, username, password).await?),
+        Ok((username, password)) => answer(&core, login::log_in(&core, source, username, password).await?),
         Err(refused) => refused.into_response(),
     };
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -81,7 +86,7 @@ fn answer(core: &Core, outcome: Outcome) -> Response {
 struct Form(HashMap<String, Zeroizing<String>>);
 
 impl Form {
-    fn parse(body: &Bytes) -> Self {
+    fn parse(body: &[u8]) -> Self {
         let text = String::from_utf8_lossy(body);
         let decode = |text: &str| percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned();
         let fields = text.split('&').filter_map(|field| field.split_once('='));

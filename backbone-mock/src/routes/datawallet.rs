@@ -11,8 +11,8 @@ use transport::wire::backbone::datawallet::{
 use crate::domain::datawallet::{self, NewEntry};
 use crate::web::AppState;
 use crate::web::answer::Answer;
-use crate::web::json::JsonBody;
-use crate::web::lenient::{Choice, Number};
+use crate::web::json::LargeJsonBody;
+use crate::web::lenient::{AtMost, Choice, Number};
 use crate::web::problem::Problem;
 use crate::web::query::Query;
 use crate::web::session::LoggedIn;
@@ -45,8 +45,11 @@ pub(super) struct NewModification {
     datawallet_version: Number<u16>,
 }
 
+/// A list of modifications.
+pub(super) type NewModifications = AtMost<NewModification, { datawallet::MAX_ENTRIES }>;
+
 /// What a list of modifications asks for.
-pub(super) fn entries(modifications: Vec<NewModification>) -> Vec<NewEntry> {
+pub(super) fn entries(modifications: NewModifications) -> Vec<NewEntry> {
     let entry = |modification: NewModification| NewEntry {
         kind: modification.kind.0,
         object: modification.object_identifier,
@@ -55,7 +58,7 @@ pub(super) fn entries(modifications: Vec<NewModification>) -> Vec<NewEntry> {
         payload: modification.encrypted_payload,
         version: modification.datawallet_version.0,
     };
-    modifications.into_iter().map(entry).collect()
+    modifications.0.into_iter().map(entry).collect()
 }
 
 /// `GET /Datawallet`.
@@ -82,7 +85,7 @@ pub(super) async fn list(
 #[serde(rename_all = "camelCase")]
 pub(super) struct Push {
     local_index: Number<i64>,
-    modifications: Vec<NewModification>,
+    modifications: NewModifications,
 }
 
 /// `POST /Datawallet/Modifications`.
@@ -90,7 +93,7 @@ pub(super) async fn push(
     State(core): State<AppState>,
     LoggedIn(caller): LoggedIn,
     SupportedVersion(version): SupportedVersion,
-    JsonBody(body): JsonBody<Push>,
+    LargeJsonBody(body): LargeJsonBody<Push>,
 ) -> Result<Answer<PushedModifications>, Problem> {
     let entries = entries(body.modifications);
     Ok(Answer::created(datawallet::push(&core, &caller, body.local_index.0, entries, version).await?))

@@ -15,7 +15,7 @@ use crate::web::identified::Identified;
 use crate::web::json::JsonBody;
 use crate::web::problem::Problem;
 use crate::web::query::Query;
-use crate::web::session::LoggedIn;
+use crate::web::session::{LoggedIn, SentFrom};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -30,6 +30,7 @@ pub(super) struct RegisterDevice {
 pub(super) async fn register(
     State(core): State<AppState>,
     LoggedIn(caller): LoggedIn,
+    SentFrom(source): SentFrom,
     JsonBody(body): JsonBody<RegisterDevice>,
 ) -> Result<Answer<CreatedDevice>, Problem> {
     if body.device_password.is_empty() {
@@ -42,7 +43,7 @@ pub(super) async fn register(
         challenge: body.signed_challenge.challenge,
         signature: body.signed_challenge.signature,
     };
-    Ok(Answer::created(devices::register(&core, &caller, new).await?))
+    Ok(Answer::created(devices::register(&core, &caller, source, new).await?))
 }
 
 /// `GET /Devices`.
@@ -81,6 +82,7 @@ pub(super) async fn change(
 pub(super) async fn change_password(
     State(core): State<AppState>,
     LoggedIn(caller): LoggedIn,
+    SentFrom(source): SentFrom,
     JsonBody(body): JsonBody<ChangePassword>,
 ) -> Result<NoContent, Problem> {
     for (property, password) in [("oldPassword", &body.old_password), ("newPassword", &body.new_password)] {
@@ -88,7 +90,7 @@ pub(super) async fn change_password(
             return Err(Refusal::invalid(property, "must not be empty").into());
         }
     }
-    devices::change_password(&core, &caller, body.old_password, body.new_password).await?;
+    devices::change_password(&core, &caller, source, body.old_password, body.new_password).await?;
     Ok(NoContent)
 }
 

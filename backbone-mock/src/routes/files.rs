@@ -26,7 +26,7 @@ pub(super) async fn upload(
     LoggedIn(caller): LoggedIn,
     request: Request,
 ) -> Result<Answer<CreatedFile>, Problem> {
-    let new = upload::receive(&core, request).await?;
+    let new = upload::receive(&core, &caller, request).await?;
     Ok(Answer::created(files::create(&core, caller, new).await?))
 }
 

@@ -13,6 +13,7 @@ use crate::web::json::JsonBody;
 use crate::web::lenient::Number;
 use crate::web::problem::Problem;
 use crate::web::query::Query;
+use crate::web::session::SentFrom;
 use crate::web::{AppState, identified};
 
 #[derive(Deserialize)]
@@ -30,6 +31,7 @@ pub(super) struct CreateIdentity {
 /// `POST /Identities`.
 pub(super) async fn create(
     State(core): State<AppState>,
+    SentFrom(source): SentFrom,
     JsonBody(body): JsonBody<CreateIdentity>,
 ) -> Result<Answer<CreatedIdentity>, Problem> {
     let new = NewIdentity {
@@ -42,7 +44,7 @@ pub(super) async fn create(
         challenge: body.signed_challenge.challenge,
         signature: body.signed_challenge.signature,
     };
-    Ok(Answer::created(identities::create(&core, new).await?))
+    Ok(Answer::created(identities::create(&core, source, new).await?))
 }
 
 /// `GET /Identities/IsDeleted?username=`.

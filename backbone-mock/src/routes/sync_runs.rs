@@ -9,12 +9,12 @@ use transport::wire::backbone::sync_runs::{
     FinalizedDatawalletVersionUpgrade, FinalizedExternalEventSync, SyncRunType,
 };
 
-use super::datawallet::{NewModification, SupportedVersion, entries};
+use super::datawallet::{NewModifications, SupportedVersion, entries};
 use crate::domain::sync_runs;
 use crate::web::answer::Answer;
 use crate::web::identified::Identified;
-use crate::web::json::JsonBody;
-use crate::web::lenient::{Choice, Number};
+use crate::web::json::{JsonBody, LargeJsonBody};
+use crate::web::lenient::{AtMost, Choice, Number};
 use crate::web::problem::Problem;
 use crate::web::query::Query;
 use crate::web::session::LoggedIn;
@@ -55,8 +55,8 @@ pub(super) async fn events(
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct FinalizeEventSync {
-    external_event_results: Option<Vec<EventResult>>,
-    datawallet_modifications: Option<Vec<NewModification>>,
+    external_event_results: Option<AtMost<EventResult, { sync_runs::MAX_RESULTS }>>,
+    datawallet_modifications: Option<NewModifications>,
 }
 
 #[derive(Deserialize)]
@@ -71,9 +71,9 @@ pub(super) async fn finalize_event_sync(
     State(core): State<AppState>,
     LoggedIn(caller): LoggedIn,
     Identified(id): Identified<SyncRunId>,
-    JsonBody(body): JsonBody<FinalizeEventSync>,
+    LargeJsonBody(body): LargeJsonBody<FinalizeEventSync>,
 ) -> Result<Answer<FinalizedExternalEventSync>, Problem> {
-    let results = body.external_event_results.unwrap_or_default().into_iter();
+    let results = body.external_event_results.unwrap_or_default().0.into_iter();
     let results = results
         .map(|result| Ok((identified::parse("externalEventId", &result.external_event_id)?, result.error_code)))
         .collect::<Result<_, Problem>>()?;
@@ -85,7 +85,7 @@ pub(super) async fn finalize_event_sync(
 #[serde(rename_all = "camelCase")]
 pub(super) struct FinalizeUpgrade {
     new_datawallet_version: Option<Number<u16>>,
-    datawallet_modifications: Option<Vec<NewModification>>,
+    datawallet_modifications: Option<NewModifications>,
 }
 
 /// `PUT /SyncRuns/{id}/FinalizeDatawalletVersionUpgrade`.
@@ -93,7 +93,7 @@ pub(super) async fn finalize_upgrade(
     State(core): State<AppState>,
     LoggedIn(caller): LoggedIn,
     Identified(id): Identified<SyncRunId>,
-    JsonBody(body): JsonBody<FinalizeUpgrade>,
+    LargeJsonBody(body): LargeJsonBody<FinalizeUpgrade>,
 ) -> Result<Answer<FinalizedDatawalletVersionUpgrade>, Problem> {
     // A missing version breaks the same rule as 0.
     let version = body.new_datawallet_version.map_or(0, |version| version.0);

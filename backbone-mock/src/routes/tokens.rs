@@ -10,7 +10,7 @@ use crate::domain::tokens::{self, NewToken};
 use crate::web::AppState;
 use crate::web::answer::{Answer, NoContent};
 use crate::web::identified::Identified;
-use crate::web::json::JsonBody;
+use crate::web::json::LargeJsonBody;
 use crate::web::problem::Problem;
 use crate::web::query::Query;
 use crate::web::session::{Anybody, LoggedIn};
@@ -28,7 +28,7 @@ pub(super) struct CreateToken {
 pub(super) async fn create(
     State(core): State<AppState>,
     Anybody(caller): Anybody,
-    JsonBody(body): JsonBody<CreateToken>,
+    LargeJsonBody(body): LargeJsonBody<CreateToken>,
 ) -> Result<Answer<CreatedToken>, Problem> {
     let new = NewToken {
         content: body.content,
@@ -90,7 +90,7 @@ pub(super) async fn update_content(
     State(core): State<AppState>,
     LoggedIn(caller): LoggedIn,
     Identified(id): Identified<TokenId>,
-    JsonBody(body): JsonBody<UpdateContent>,
+    LargeJsonBody(body): LargeJsonBody<UpdateContent>,
 ) -> Result<Answer<UpdatedToken>, Problem> {
     let updated = tokens::update_content(&core, &caller, &id, body.new_content, body.password.as_ref());
     Ok(Answer::ok(updated.await?))

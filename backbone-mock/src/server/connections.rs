@@ -1,89 +1,45 @@
-//! Accepting connections, and letting go of them.
+//! Listening: the settings of the accept loop, and its end.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::TcpStream;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
-use tokio::task::JoinSet;
+use axum::body::Body;
+use listener::admission::Places;
+use listener::{Listener, RequestBody, Settings};
+use tokio::sync::watch;
 
-use super::impatient::{Busy, Impatient};
-use super::{Listener, pipeline};
+use super::pipeline;
+use crate::config::Limits;
 use crate::core::Core;
 
 /// How long requests may go on after the server was told to stop.
 const GRACE: Duration = Duration::from_secs(5);
-/// After an error such as too many open files, trying again at once is pointless.
-const PAUSE_AFTER_ACCEPT_ERROR: Duration = Duration::from_millis(50);
 
 /// Serves until `stop` turns true or its sender is dropped; then finishes what is under way.
-pub(crate) async fn serve(listener: Listener, core: Arc<Core>, router: Router, mut stop: watch::Receiver<bool>) {
-    let places = Arc::new(Semaphore::new(core.config.limits.max_connections));
-    let mut connections = JoinSet::new();
-    loop {
-        let accepted = tokio::select! {
-            _ = stop.wait_for(|stop| *stop) => break,
-            accepted = accept(&listener, &places) => accepted,
-        };
-        match accepted {
-            Ok((stream, place)) => {
-                connections.spawn(converse(stream, place, core.clone(), router.clone(), stop.clone()));
-            }
-            Err(error) => {
-                tracing::warn!(%error, "cannot accept a connection");
-                tokio::time::sleep(PAUSE_AFTER_ACCEPT_ERROR).await;
-            }
-        }
-        while connections.try_join_next().is_some() {}
-    }
-    drop(listener);
-    core.hub.close();
-    let finished = async { while connections.join_next().await.is_some() {} };
-    if tokio::time::timeout(GRACE, finished).await.is_err() {
-        tracing::warn!("requests were still running, they are cut off");
-        connections.shutdown().await;
-    }
+pub(crate) async fn serve(socket: Listener, core: Arc<Core>, router: Router, mut stop: watch::Receiver<bool>) {
+    let settings = settings(&core.config.limits);
+    let shared = core.clone();
+    let answer = move |request: http::Request<RequestBody>| {
+        pipeline::answer(shared.clone(), router.clone(), request.map(Body::new))
+    };
+    let serving = listener::serve(socket, settings, answer, stop.clone());
+    // Event streams are requests that never finish by themselves.
+    let closing = async {
+        let _ = stop.wait_for(|stop| *stop).await;
+        core.hub.close();
+    };
+    tokio::join!(serving, closing);
 }
 
-/// Waits for a free place first, so that surplus connections queue in the operating system.
-async fn accept(listener: &Listener, places: &Arc<Semaphore>) -> std::io::Result<(TcpStream, OwnedSemaphorePermit)> {
-    let place = places.clone().acquire_owned().await.expect("the semaphore is never closed");
-    let (stream, _) = listener.accept().await?;
-    stream.set_nodelay(true)?;
-    Ok((stream, place))
-}
-
-async fn converse(
-    stream: TcpStream,
-    _place: OwnedSemaphorePermit,
-    core: Arc<Core>,
-    router: Router,
-    mut stop: watch::Receiver<bool>,
-) {
-    let limits = &core.config.limits;
-    let busy = Busy::default();
-    let io = TokioIo::new(Impatient::new(stream, busy.clone(), limits.header_timeout, limits.body_timeout));
-    let mut builder = http1::Builder::new();
-    builder.timer(TokioTimer::new()).header_read_timeout(limits.idle_timeout);
-    let service = service_fn(|request: http::Request<Incoming>| {
-        let (core, router, guard) = (core.clone(), router.clone(), busy.begin());
-        async move {
-            let answer = pipeline::answer(core, router, request.map(axum::body::Body::new)).await;
-            drop(guard);
-            answer
-        }
-    });
-    let mut connection = std::pin::pin!(builder.serve_connection(io, service));
-    // Errors are the peer's: it broke off, or spoke no HTTP.
-    tokio::select! {
-        _ = connection.as_mut() => return,
-        _ = stop.wait_for(|stop| *stop) => {}
+fn settings(limits: &Limits) -> Settings {
+    Settings {
+        places: Places::of(limits.max_connections),
+        head_timeout: limits.header_timeout,
+        idle_timeout: limits.idle_timeout,
+        stall_timeout: limits.body_timeout,
+        max_head_bytes: limits.max_header_bytes,
+        pace: limits.pace(),
+        grace: GRACE,
     }
-    connection.as_mut().graceful_shutdown();
-    let _ = connection.await;
 }

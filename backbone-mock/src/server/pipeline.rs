@@ -12,16 +12,18 @@ use futures_util::FutureExt;
 use http::header::{CONTENT_LENGTH, EXPECT, STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use http_body_util::BodyExt;
+use listener::leftover::Leftover;
 use tower::ServiceExt;
 use tracing::Instrument;
 use transport::wire::Timestamp;
 use transport::wire::id::ID_LENGTH;
 
 use super::cors::CrossOrigin;
-use super::leftover::Leftover;
 use crate::core::Core;
 use crate::fault::{Fault, RequestInfo, Tamper};
-use crate::web::{paths, problem};
+use crate::web::budget::Kept;
+use crate::web::paths;
+use crate::web::problem::{self, Problem};
 
 const CORRELATION_ID: &str = "x-correlation-id";
 /// Characters of a correlation id that are kept.
@@ -67,9 +69,12 @@ impl Exchange {
     }
 
     async fn run(self, core: &Arc<Core>, router: Router, request: Request) -> Result<Response, BrokenOff> {
-        let mut response = match self.cross_origin.as_ref().and_then(CrossOrigin::preflight_answer) {
-            Some(preflight) => preflight,
-            None => with_faults(core, router, request).await?,
+        let strange = core.guard.as_ref().and_then(|guard| guard.check(request.headers()).err());
+        let preflight = self.cross_origin.as_ref().and_then(CrossOrigin::preflight_answer);
+        let mut response = match (strange, preflight) {
+            (Some(refusal), _) => Problem::StrangePage(refusal).into_response(),
+            (None, Some(preflight)) => preflight,
+            (None, None) => with_faults(core, router, request).await?,
         };
         self.finish(core, response.headers_mut());
         tracing::debug!(status = response.status().as_u16(), duration = ?self.started.elapsed(), "answered");
@@ -97,7 +102,9 @@ async fn handled(core: &Core, router: Router, mut request: Request) -> Response 
     let leftover = Leftover::default();
     // A client that waits for permission to send its body needs nobody to read it.
     let is_sent_anyway = !request.headers().contains_key(EXPECT);
-    let request = request.map(|body| leftover.lend(body));
+    let mut request = request.map(|body| Body::new(leftover.lend(body)));
+    let kept = Kept::default();
+    request.extensions_mut().insert(kept.clone());
     let answering = AssertUnwindSafe(router.oneshot(request)).catch_unwind();
     let response = match answering.await {
         Ok(Ok(response)) => response,
@@ -108,7 +115,8 @@ async fn handled(core: &Core, router: Router, mut request: Request) -> Response 
         }
     };
     if is_sent_anyway {
-        leftover.discard(core.config.limits.body_timeout).await;
+        // Whether all of it came does not matter any more.
+        let _ = tokio::time::timeout(core.config.limits.body_timeout, leftover.discard()).await;
     }
     response
 }

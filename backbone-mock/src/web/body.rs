@@ -1,23 +1,21 @@
-//! Request bodies: bounded in size and in time.
+//! Request bodies: bounded in size, and in memory together with all others. Time is the listener's business.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use axum::body::{Body, BodyDataStream};
 use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, StreamExt};
-use http::HeaderMap;
 use http::header::CONTENT_LENGTH;
+use http::request::Parts;
+use listener::pace::is_too_slow;
 
+use super::budget::{Kept, Room, SMALL_BODY};
 use super::problem::Problem;
 use super::session;
 use crate::core::Core;
+use crate::domain::Caller;
 
-/// Longer than any honest upload of the largest body takes.
-const MAX_BODY_DURATION: Duration = Duration::from_secs(15 * 60);
-/// Bytes of a body whose sender is not logged in.
-const MAX_ANONYMOUS_BODY: u64 = 64 * 1024;
 /// Capacity that a declared length may reserve up front.
 const MAX_RESERVATION: usize = 64 * 1024;
 
@@ -35,83 +33,118 @@ pub(crate) enum BodyError {
     Broken(#[source] axum::Error),
 }
 
-/// A body that ends with an error when it grows too large or arrives too slowly.
+impl From<axum::Error> for BodyError {
+    fn from(error: axum::Error) -> Self {
+        if is_too_slow(&error) { Self::TooSlow } else { Self::Broken(error) }
+    }
+}
+
+/// A body that ends with an error when it grows too large.
 pub(crate) struct BoundedBody {
     limit: u64,
-    too_large: Arc<AtomicBool>,
+    outcome: Arc<Outcome>,
+}
+
+/// What readers that hide the cause of an error do not tell.
+#[derive(Default)]
+struct Outcome {
+    is_too_large: AtomicBool,
+    is_too_slow: AtomicBool,
 }
 
 impl BoundedBody {
-    /// Bounds a body. The stream yields its pieces; `self` tells afterwards whether it was too large.
-    pub(crate) fn new(
-        body: Body,
-        limit: u64,
-        patience: Duration,
-    ) -> (Self, impl Stream<Item = Result<Bytes, BodyError>> + Send + use<>) {
-        let too_large = Arc::new(AtomicBool::new(false));
-        let state = Reading {
-            pieces: body.into_data_stream(),
-            left: limit,
-            patience,
-            deadline: tokio::time::Instant::now() + MAX_BODY_DURATION,
-            too_large: too_large.clone(),
-        };
+    /// Bounds a body. The stream yields its pieces; `self` tells afterwards how it ended.
+    pub(crate) fn new(body: Body, limit: u64) -> (Self, impl Stream<Item = Result<Bytes, BodyError>> + Send + use<>) {
+        let outcome = Arc::new(Outcome::default());
+        let state = Reading { pieces: body.into_data_stream(), left: limit, outcome: outcome.clone() };
         let stream = futures_util::stream::unfold(state, |mut state| async {
             let piece = state.next().await?;
             Some((piece, state))
         });
-        (Self { limit, too_large }, stream)
+        (Self { limit, outcome }, stream)
     }
 
-    /// The problem, if the body was too large; `otherwise` if not.
+    /// The problem with the body, if there was one; `otherwise` if not.
     pub(crate) fn problem_or(&self, otherwise: Problem) -> Problem {
-        if self.too_large.load(Ordering::Acquire) { Problem::BodyTooLarge { limit: self.limit } } else { otherwise }
+        if self.outcome.is_too_large.load(Ordering::Acquire) {
+            Problem::BodyTooLarge { limit: self.limit }
+        } else if self.outcome.is_too_slow.load(Ordering::Acquire) {
+            Problem::BodyTooSlow
+        } else {
+            otherwise
+        }
     }
 }
 
 /// Reads a whole body. Without a login it has to be small: there is no use for a large one, and it would be kept in memory
 /// for anybody.
-pub(crate) async fn read_all(core: &Core, headers: &HeaderMap, body: Body) -> Result<Bytes, Problem> {
-    let limits = &core.config.limits;
-    let is_anonymous = session::caller(headers, core).await?.is_none();
-    let limit = if is_anonymous { limits.max_body_bytes.min(MAX_ANONYMOUS_BODY) } else { limits.max_body_bytes };
-    let (bounds, stream) = BoundedBody::new(body, limit, limits.body_timeout);
-    let mut stream = std::pin::pin!(stream);
-    let declared = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok()).unwrap_or(0);
-    let mut whole = BytesMut::with_capacity(MAX_RESERVATION.min(declared));
-    while let Some(piece) = stream.next().await {
-        whole.extend_from_slice(&piece.map_err(|error| bounds.problem_or(Problem::unreadable(error)))?);
+pub(crate) async fn read_all(core: &Core, parts: &Parts, body: Body, limit: u64) -> Result<BytesMut, Problem> {
+    let caller = session::caller(parts, core).await?;
+    receive(core, parts, caller.as_ref(), body, limit).await
+}
+
+/// Reads a whole body of a caller.
+pub(super) async fn receive(
+    core: &Core,
+    parts: &Parts,
+    caller: Option<&Caller>,
+    body: Body,
+    limit: u64,
+) -> Result<BytesMut, Problem> {
+    let limit = core.config.limits.max_body_bytes.min(if caller.is_none() { limit.min(SMALL_BODY) } else { limit });
+    let declared = declared_length(parts);
+    if declared.is_some_and(|declared| declared > limit) {
+        return Err(Problem::BodyTooLarge { limit });
     }
-    Ok(whole.freeze())
+    let room = core.bodies.open(session::source(parts), caller, limit);
+    let (bounds, stream) = BoundedBody::new(body, limit);
+    let mut stream = std::pin::pin!(stream);
+    let declared = declared.and_then(|declared| usize::try_from(declared).ok()).unwrap_or(0);
+    let mut whole = BytesMut::with_capacity(MAX_RESERVATION.min(declared));
+    while let Some(piece) = next_piece(&room, &mut stream).await? {
+        let piece = piece.map_err(|error| bounds.problem_or(Problem::unreadable(error)))?;
+        room.add(piece.len()).await?;
+        whole.extend_from_slice(&piece);
+    }
+    room.complete();
+    if let Some(kept) = parts.extensions.get::<Kept>() {
+        kept.keep(room);
+    }
+    Ok(whole)
+}
+
+/// The next piece, unless the body has to give up its room before.
+async fn next_piece<S: Stream + Unpin>(room: &Room, stream: &mut S) -> Result<Option<S::Item>, Problem> {
+    tokio::select! {
+        biased;
+        () = room.revoked() => Err(listener::budget::Exhausted::InTotal.into()),
+        piece = stream.next() => Ok(piece),
+    }
+}
+
+fn declared_length(parts: &Parts) -> Option<u64> {
+    parts.headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 struct Reading {
     pieces: BodyDataStream,
     left: u64,
-    patience: Duration,
-    deadline: tokio::time::Instant,
-    too_large: Arc<AtomicBool>,
+    outcome: Arc<Outcome>,
 }
 
 impl Reading {
     async fn next(&mut self) -> Option<Result<Bytes, BodyError>> {
-        let piece = self.piece().await?;
-        let Ok(bytes) = &piece else { return Some(piece) };
-        match self.left.checked_sub(bytes.len() as u64) {
-            Some(left) => self.left = left,
-            None => {
-                self.too_large.store(true, Ordering::Release);
-                return Some(Err(BodyError::TooLarge));
-            }
+        let piece = self.pieces.next().await?.map_err(BodyError::from).and_then(|piece| self.take(piece));
+        match &piece {
+            Err(BodyError::TooLarge) => self.outcome.is_too_large.store(true, Ordering::Release),
+            Err(BodyError::TooSlow) => self.outcome.is_too_slow.store(true, Ordering::Release),
+            Ok(_) | Err(BodyError::Broken(_)) => {}
         }
         Some(piece)
     }
 
-    async fn piece(&mut self) -> Option<Result<Bytes, BodyError>> {
-        let until = self.deadline.min(tokio::time::Instant::now() + self.patience);
-        match tokio::time::timeout_at(until, self.pieces.next()).await {
-            Ok(piece) => piece.map(|piece| piece.map_err(BodyError::Broken)),
-            Err(_) => Some(Err(BodyError::TooSlow)),
-        }
+    fn take(&mut self, piece: Bytes) -> Result<Bytes, BodyError> {
+        self.left = self.left.checked_sub(piece.len() as u64).ok_or(BodyError::TooLarge)?;
+        Ok(piece)
     }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::str::FromStr;
 
-use serde::de::{Deserialize, Deserializer, Error, Visitor};
+use serde::de::{Deserialize, Deserializer, Error, SeqAccess, Visitor};
 use transport::wire::backbone::datawallet::ModificationType;
 use transport::wire::backbone::sync_runs::SyncRunType;
 
@@ -91,6 +91,43 @@ impl<C: Choices> Visitor<'_> for ChoiceVisitor<C> {
     }
 }
 
+/// A list of at most `N` items. Reading stops at the first one too many.
+#[derive(Debug)]
+pub(crate) struct AtMost<T, const N: usize>(pub(crate) Vec<T>);
+
+impl<T, const N: usize> Default for AtMost<T, N> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<'de, T: Deserialize<'de>, const N: usize> Deserialize<'de> for AtMost<T, N> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_seq(AtMostVisitor::<T, N>(PhantomData)).map(Self)
+    }
+}
+
+struct AtMostVisitor<T, const N: usize>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>, const N: usize> Visitor<'de> for AtMostVisitor<T, N> {
+    type Value = Vec<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a list of at most {N} items; send more in several requests")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<Vec<T>, A::Error> {
+        let mut items = Vec::new();
+        while let Some(item) = sequence.next_element()? {
+            if items.len() == N {
+                return Err(A::Error::invalid_length(N + 1, &self));
+            }
+            items.push(item);
+        }
+        Ok(items)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -103,6 +140,14 @@ mod tests {
         for text in ["-1", "70000", "\"x\"", "1.5", "null"] {
             assert!(serde_json::from_str::<Number<u16>>(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_list_has_no_more_items_than_it_may() {
+        let read = |text: &str| serde_json::from_str::<AtMost<u8, 3>>(text);
+        assert_eq!(read("[1,2,3]").unwrap().0, [1, 2, 3]);
+        let error = read("[1,2,3,4]").unwrap_err().to_string();
+        assert!(error.contains("at most 3 items"), "{error}");
     }
 
     #[test]

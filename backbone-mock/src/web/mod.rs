@@ -2,6 +2,7 @@
 
 pub(crate) mod answer;
 pub(crate) mod body;
+pub(crate) mod budget;
 pub(crate) mod identified;
 pub(crate) mod json;
 pub(crate) mod lenient;

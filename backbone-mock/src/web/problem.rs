@@ -1,8 +1,11 @@
 //! Refusals as HTTP answers.
 
 use axum::response::{IntoResponse, Response};
-use http::header::WWW_AUTHENTICATE;
+use http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
+use listener::budget::Exhausted;
+use listener::guard;
+use listener::turns::TooMany;
 use transport::wire::Timestamp;
 use transport::wire::backbone::envelope::{ErrorBody, ErrorEnvelope};
 
@@ -10,6 +13,9 @@ use super::answer::json;
 use crate::clock::{Clock, SystemClock};
 use crate::domain::Refusal;
 use crate::secrets::new_error_id;
+
+/// After how long it is worth trying again when there is no capacity: most of what uses it takes less.
+const RETRY_SECONDS: u16 = 5;
 
 /// Why a request gets no successful answer.
 #[derive(Debug)]
@@ -23,6 +29,12 @@ pub(crate) enum Problem {
         /// Bytes it takes.
         limit: u64,
     },
+    /// The body takes longer than it may.
+    BodyTooSlow,
+    /// There is no room for the body now.
+    NoRoom(Exhausted),
+    /// A web page of somebody else sent it.
+    StrangePage(guard::Refusal),
     /// A path or identifier that no route knows.
     NoSuchRoute,
 }
@@ -30,6 +42,12 @@ pub(crate) enum Problem {
 impl<T: Into<Refusal>> From<T> for Problem {
     fn from(refusal: T) -> Self {
         Self::Refused(refusal.into())
+    }
+}
+
+impl From<Exhausted> for Problem {
+    fn from(exhausted: Exhausted) -> Self {
+        Self::NoRoom(exhausted)
     }
 }
 
@@ -53,6 +71,14 @@ impl IntoResponse for Problem {
                 let message = format!("the request body is larger than {limit} bytes");
                 envelope(StatusCode::BAD_REQUEST, "requestBodyTooLarge", message)
             }
+            Self::BodyTooSlow => {
+                let message = "the request body arrives too slowly; send it again over a faster connection".to_owned();
+                envelope(StatusCode::REQUEST_TIMEOUT, "requestBodyTooSlow", message)
+            }
+            Self::NoRoom(exhausted) => busy(exhausted == Exhausted::OfOne, &exhausted),
+            Self::StrangePage(refusal) => {
+                envelope(StatusCode::FORBIDDEN, "forbidden", strange_page(refusal).to_owned())
+            }
             Self::NoSuchRoute => StatusCode::NOT_FOUND.into_response(),
         }
     }
@@ -72,6 +98,7 @@ fn refused(refusal: &Refusal) -> Response {
         Refusal::Forbidden => envelope(StatusCode::FORBIDDEN, "forbidden", message),
         // Clients read codes from 400 only, so even the wrong OAuth client is a bad request.
         Refusal::Rule { rule, .. } => envelope(StatusCode::BAD_REQUEST, rule.code(), message),
+        Refusal::TooManyWaiting(excess) => busy(*excess == TooMany::OfOne, excess),
         Refusal::Store(error) if error.is_full() => {
             tracing::warn!(%error, "refused");
             let message = "the disk of the backbone is full; nothing was changed".to_owned();
@@ -81,6 +108,27 @@ fn refused(refusal: &Refusal) -> Response {
             tracing::error!(%error, cause = ?std::error::Error::source(error), "the store failed");
             unexpected()
         }
+    }
+}
+
+/// The answer to a request for which there is no capacity: because its sender uses much of it, or because others do.
+fn busy(is_senders_doing: bool, reason: &dyn std::error::Error) -> Response {
+    let (status, code) = if is_senders_doing {
+        (StatusCode::TOO_MANY_REQUESTS, "tooManyRequests")
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "overloaded")
+    };
+    let mut response = envelope(status, code, format!("{reason}; try again in {RETRY_SECONDS} seconds"));
+    response.headers_mut().insert(RETRY_AFTER, RETRY_SECONDS.into());
+    response
+}
+
+fn strange_page(refusal: guard::Refusal) -> &'static str {
+    match refusal {
+        guard::Refusal::Host => {
+            "the Host header names a host that this backbone does not answer for; use its address, or the name that is its DID domain"
+        }
+        guard::Refusal::Origin => "web pages of other sites may not call this backbone; call it from a program",
     }
 }
 

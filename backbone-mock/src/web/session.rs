@@ -1,9 +1,12 @@
 //! Who is asking.
 
+use std::convert::Infallible;
+
 use axum::extract::FromRequestParts;
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use http::request::Parts;
+use listener::{Peer, RequestHandle, Source};
 
 use super::AppState;
 use super::problem::Problem;
@@ -17,7 +20,7 @@ impl FromRequestParts<AppState> for LoggedIn {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, core: &AppState) -> Result<Self, Problem> {
-        caller(&parts.headers, core).await?.map(Self).ok_or(Problem::NotLoggedIn)
+        caller(parts, core).await?.map(Self).ok_or(Problem::NotLoggedIn)
     }
 }
 
@@ -28,16 +31,34 @@ impl FromRequestParts<AppState> for Anybody {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, core: &AppState) -> Result<Self, Problem> {
-        caller(&parts.headers, core).await.map(Self)
+        caller(parts, core).await.map(Self)
     }
 }
 
-/// Who sent a request with these headers.
-pub(super) async fn caller(headers: &HeaderMap, core: &Core) -> Result<Option<Caller>, Problem> {
-    match bearer_token(headers) {
-        Some(token) => Ok(core.caller(token).await?),
-        None => Ok(None),
+/// Where a request comes from.
+pub(crate) struct SentFrom(pub(crate) Source);
+
+impl FromRequestParts<AppState> for SentFrom {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &AppState) -> Result<Self, Infallible> {
+        Ok(Self(source(parts)))
     }
+}
+
+/// Where a request comes from; without a connection, from this process.
+pub(super) fn source(parts: &Parts) -> Source {
+    parts.extensions.get::<Peer>().map_or(Source::Loopback, Peer::source)
+}
+
+/// Who sent a request. Whoever is known has more time for the body.
+pub(super) async fn caller(parts: &Parts, core: &Core) -> Result<Option<Caller>, Problem> {
+    let Some(token) = bearer_token(&parts.headers) else { return Ok(None) };
+    let caller = core.caller(token).await?;
+    if let (Some(_), Some(request)) = (&caller, parts.extensions.get::<RequestHandle>()) {
+        request.authenticated();
+    }
+    Ok(caller)
 }
 
 fn bearer_token(headers: &HeaderMap) -> Option<&str> {

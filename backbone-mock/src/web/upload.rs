@@ -1,37 +1,103 @@
 //! Uploads: a multipart form (RFC 7578) whose file part goes to disk as it arrives.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Poll, ready};
+
+use axum::BoxError;
 use axum::body::Body;
 use axum::extract::multipart::{Field, MultipartError};
 use axum::extract::{DefaultBodyLimit, FromRequest, Multipart, Request};
+use bytes::Bytes;
+use futures_util::Stream;
 use transport::wire::backbone::files::part;
 use transport::wire::bytes::from_any_base64;
 use transport::wire::{ByteText, Timestamp};
 
-use super::body::BoundedBody;
+use super::body::{BodyError, BoundedBody};
+use super::budget::{Kept, Room};
 use super::problem::Problem;
+use super::session;
 use crate::core::Core;
-use crate::domain::Refusal;
 use crate::domain::files::{MAX_PROPERTIES_BYTES, NewFile};
+use crate::domain::{Caller, Refusal};
 use crate::store::{PublishedBlob, Written};
 
-/// Characters of a text part; the longest is the sealed metadata in base64.
-const MAX_TEXT_LENGTH: usize = MAX_PROPERTIES_BYTES / 3 * 4 + 16;
+/// Characters of the longest text part, the sealed metadata in base64.
+const MAX_PROPERTIES_LENGTH: usize = MAX_PROPERTIES_BYTES / 3 * 4 + 16;
+/// Characters of the other text parts.
+const MAX_TEXT_LENGTH: usize = 4 * 1024;
+/// Bytes that the parser of the form may gather before it hands out any: the head of a part, with what else is in the two
+/// pieces that it may be in.
+const MAX_GATHERED: usize = 192 * 1024;
+const HEAD_TOO_LARGE: &str = "the head of a part of the form is too large";
 /// The form has six parts; there is no reason to send many more.
 const MAX_PARTS: usize = 32;
 
 /// Reads an upload and puts its bytes in place.
-pub(crate) async fn receive(core: &Core, request: Request) -> Result<NewFile, Problem> {
+pub(crate) async fn receive(core: &Core, caller: &Caller, request: Request) -> Result<NewFile, Problem> {
     let (parts, body) = request.into_parts();
     let limits = &core.config.limits;
-    let (bounds, stream) = BoundedBody::new(body, limits.max_upload_bytes(), limits.body_timeout);
-    let mut request = Request::from_parts(parts, Body::from_stream(stream));
+    // For the texts: the bytes of the file are not kept in memory.
+    let room = core.bodies.open(session::source(&parts), Some(caller), limits.max_body_bytes);
+    let gathered = Gathered::default();
+    let kept = parts.extensions.get::<Kept>().cloned().unwrap_or_default();
+    let (bounds, stream) = BoundedBody::new(body, limits.max_upload_bytes());
+    let mut request = Request::from_parts(parts, Body::from_stream(gathered.count(stream)));
     // The extractor's own limit is for bodies in memory; this one is bounded already and streamed.
     DefaultBodyLimit::disable().apply(&mut request);
     let form = Multipart::from_request(request, &()).await.map_err(Problem::unreadable)?;
-    match Form::read(core, form).await {
-        Ok(form) => form.into_new_file(),
-        Err(problem) => Err(bounds.problem_or(problem)),
+    let reader = Reader { core, room: &room, gathered: &gathered };
+    let form = reader.read(form).await.map_err(|problem| bounds.problem_or(gathered.problem_or(problem)))?;
+    room.complete();
+    kept.keep(room);
+    form.into_new_file()
+}
+
+/// Counts what the parser of a form took and did not hand out yet. Left alone, it takes all there is, so the stream pauses
+/// after each piece, and ends when too much has gathered.
+#[derive(Clone, Default)]
+struct Gathered(Arc<AtomicUsize>);
+
+impl Gathered {
+    fn count<S>(&self, stream: S) -> impl Stream<Item = Result<Bytes, BoxError>> + Send + use<S>
+    where
+        S: Stream<Item = Result<Bytes, BodyError>> + Send,
+    {
+        let gathered = self.clone();
+        let (mut stream, mut is_paused) = (Box::pin(stream), false);
+        futures_util::stream::poll_fn(move |context| {
+            if std::mem::take(&mut is_paused) {
+                context.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            let polled = ready!(stream.as_mut().poll_next(context));
+            is_paused = true;
+            Poll::Ready(polled.map(|piece| gathered.add(piece?)))
+        })
     }
+
+    fn add(&self, piece: Bytes) -> Result<Bytes, BoxError> {
+        let gathered = self.0.fetch_add(piece.len(), Ordering::AcqRel) + piece.len();
+        if gathered <= MAX_GATHERED { Ok(piece) } else { Err(HEAD_TOO_LARGE.into()) }
+    }
+
+    /// The problem if too much has gathered, `otherwise` if not: the parser does not tell why the stream ended.
+    fn problem_or(&self, otherwise: Problem) -> Problem {
+        let is_too_much = self.0.load(Ordering::Acquire) > MAX_GATHERED;
+        if is_too_much { Problem::unreadable(HEAD_TOO_LARGE) } else { otherwise }
+    }
+
+    fn handed_out(&self) {
+        self.0.store(0, Ordering::Release);
+    }
+}
+
+/// Reads the parts of a form.
+struct Reader<'r> {
+    core: &'r Core,
+    room: &'r Room,
+    gathered: &'r Gathered,
 }
 
 /// The parts of an upload, as far as they came.
@@ -49,42 +115,87 @@ enum Content {
     WrongSize(Refusal),
 }
 
-impl Form {
-    async fn read(core: &Core, mut multipart: Multipart) -> Result<Self, Problem> {
-        let mut form = Self::default();
+impl Reader<'_> {
+    async fn read(&self, mut multipart: Multipart) -> Result<Form, Problem> {
+        let mut form = Form::default();
         let mut count = 0;
         while let Some(field) = multipart.next_field().await.map_err(unreadable)? {
+            self.gathered.handed_out();
             count += 1;
             if count > MAX_PARTS {
                 return Err(Problem::unreadable("the form has too many parts"));
             }
-            form.take(core, field).await?;
+            self.take(&mut form, field).await?;
         }
         Ok(form)
     }
 
     /// Takes one part. Names are matched in any case, parts that nobody knows are passed over.
-    async fn take(&mut self, core: &Core, field: Field<'_>) -> Result<(), Problem> {
+    async fn take(&self, form: &mut Form, field: Field<'_>) -> Result<(), Problem> {
         let name = field.name().unwrap_or_default().to_ascii_lowercase();
         let is = |part: &str| part.eq_ignore_ascii_case(&name);
-        let text = if is(part::CONTENT) && field.file_name().is_some() {
-            self.content = Some(store(core, field).await?);
+        let (text, limit) = if is(part::CONTENT) && field.file_name().is_some() {
+            form.content = Some(self.store(field).await?);
             return Ok(());
         } else if is(part::CIPHER_HASH) {
-            &mut self.cipher_hash
+            (&mut form.cipher_hash, MAX_TEXT_LENGTH)
         } else if is(part::OWNER_SIGNATURE) {
-            &mut self.owner_signature
+            (&mut form.owner_signature, MAX_TEXT_LENGTH)
         } else if is(part::ENCRYPTED_PROPERTIES) {
-            &mut self.encrypted_properties
+            (&mut form.encrypted_properties, MAX_PROPERTIES_LENGTH)
         } else if is(part::EXPIRES_AT) {
-            &mut self.expires_at
+            (&mut form.expires_at, MAX_TEXT_LENGTH)
         } else {
+            self.read_text(field, 0).await?;
             return Ok(());
         };
-        *text = Some(read_text(field).await?).filter(|text| !text.is_empty());
+        *text = Some(self.read_text(field, limit).await?).filter(|text| !text.is_empty());
         Ok(())
     }
 
+    async fn chunk(&self, field: &mut Field<'_>) -> Result<Option<Bytes>, Problem> {
+        let chunk = field.chunk().await.map_err(unreadable)?;
+        self.gathered.handed_out();
+        Ok(chunk)
+    }
+
+    /// Writes a file part to disk. One that turns out too large is read to its end, so that its sender sees the answer.
+    async fn store(&self, mut field: Field<'_>) -> Result<Content, Problem> {
+        let max = self.core.config.limits.max_file_bytes;
+        let wrong_size = || Content::WrongSize(Refusal::invalid("content", format!("must have 1 to {max} bytes")));
+        let mut writer = Some(self.core.store.new_blob().await?);
+        let mut size = 0_u64;
+        while let Some(piece) = self.chunk(&mut field).await? {
+            size += piece.len() as u64;
+            if size > max {
+                writer = None;
+            }
+            if let Some(writer) = &mut writer {
+                writer.write(piece).await?;
+            }
+        }
+        match writer {
+            Some(writer) if size > 0 => {
+                let (blob, written) = writer.publish().await?;
+                Ok(Content::InPlace(blob, written))
+            }
+            _ => Ok(wrong_size()),
+        }
+    }
+
+    async fn read_text(&self, mut field: Field<'_>, limit: usize) -> Result<String, Problem> {
+        let mut bytes = Vec::new();
+        while let Some(piece) = self.chunk(&mut field).await? {
+            // What is beyond the limit breaks the length rule of the part anyway.
+            let kept = piece.len().min((limit + 4).saturating_sub(bytes.len()));
+            self.room.add(kept).await?;
+            bytes.extend_from_slice(&piece[..kept]);
+        }
+        String::from_utf8(bytes).map_err(Problem::unreadable)
+    }
+}
+
+impl Form {
     fn into_new_file(self) -> Result<NewFile, Problem> {
         let missing = |name: &str| Problem::unreadable(format!("'{name}': is missing"));
         let content = self.content.ok_or_else(|| missing(part::CONTENT))?;
@@ -108,40 +219,6 @@ impl Form {
             expires_at,
         })
     }
-}
-
-/// Writes a file part to disk. One that turns out too large is read to its end, so that its sender sees the answer.
-async fn store(core: &Core, mut field: Field<'_>) -> Result<Content, Problem> {
-    let max = core.config.limits.max_file_bytes;
-    let wrong_size = || Content::WrongSize(Refusal::invalid("content", format!("must have 1 to {max} bytes")));
-    let mut writer = Some(core.store.new_blob().await?);
-    let mut size = 0_u64;
-    while let Some(piece) = field.chunk().await.map_err(unreadable)? {
-        size += piece.len() as u64;
-        if size > max {
-            writer = None;
-        }
-        if let Some(writer) = &mut writer {
-            writer.write(piece).await?;
-        }
-    }
-    match writer {
-        Some(writer) if size > 0 => {
-            let (blob, written) = writer.publish().await?;
-            Ok(Content::InPlace(blob, written))
-        }
-        _ => Ok(wrong_size()),
-    }
-}
-
-async fn read_text(mut field: Field<'_>) -> Result<String, Problem> {
-    let mut bytes = Vec::new();
-    while let Some(piece) = field.chunk().await.map_err(unreadable)? {
-        // What is beyond the limit breaks the length rule of the part anyway.
-        let room = (MAX_TEXT_LENGTH + 4).saturating_sub(bytes.len());
-        bytes.extend_from_slice(&piece[..piece.len().min(room)]);
-    }
-    String::from_utf8(bytes).map_err(Problem::unreadable)
 }
 
 fn decode(name: &str, text: &str) -> Result<ByteText, Problem> {

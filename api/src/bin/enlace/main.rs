@@ -41,6 +41,7 @@ use crate::output::Output;
 
 fn main() -> ExitCode {
     durable::private::restrict_process();
+    listener::raise_descriptor_limit();
     let (arguments, overrides) = args::split_overrides(std::env::args_os());
     let cli = match Cli::try_parse_from(&arguments) {
         Ok(cli) => cli,

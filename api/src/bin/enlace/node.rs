@@ -3,7 +3,7 @@
 mod client;
 mod plan;
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use backbone_mock::{Backbone, Limits, OAuthClient};
@@ -152,8 +152,7 @@ async fn start_backbone(
     memory: &mut Memory,
 ) -> Result<Backbone, Failure> {
     // References name it `localhost`, which stands for these two addresses and no other.
-    let is_localhost = |ip: IpAddr| ip == Ipv4Addr::LOCALHOST || ip == Ipv6Addr::LOCALHOST;
-    if asked.is_some_and(|address| !is_localhost(address.ip())) {
+    if asked.is_some_and(|address| !listener::is_localhost(address.ip())) {
         return Err(Failure::usage("the embedded backbone listens on this machine only, at 127.0.0.1 or [::1]")
             .hint("run `enlace backbone --listen ADDR …` for other machines, and give its URL with --backbone URL"));
     }

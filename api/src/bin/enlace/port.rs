@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 
-use backbone_mock::connection::Listener;
+use listener::Listener;
 
 use crate::failure::{Failure, Kind};
 

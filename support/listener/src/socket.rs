@@ -85,7 +85,8 @@ impl Listener {
 }
 
 /// Whether `localhost` may stand for this address.
-pub(crate) fn is_localhost(ip: IpAddr) -> bool {
+#[must_use]
+pub fn is_localhost(ip: IpAddr) -> bool {
     ip == Ipv4Addr::LOCALHOST || ip == Ipv6Addr::LOCALHOST
 }
 

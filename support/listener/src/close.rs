@@ -13,19 +13,21 @@ use http::header::CONNECTION;
 use http::{HeaderValue, Response};
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 
-/// A request body that tells whether it was read to its end.
-pub(crate) struct WatchedBody {
-    body: Incoming,
+use crate::pace::{Paced, PacedError};
+
+/// The body of a request: paced, and known to the connection.
+#[derive(Debug)]
+pub struct RequestBody {
+    body: Paced<Incoming>,
     progress: Progress,
 }
 
 /// Whether a body was read to its end.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub(crate) struct Progress(Arc<AtomicBool>);
 
-impl WatchedBody {
-    /// Watches a body.
-    pub(crate) fn new(body: Incoming) -> (Self, Progress) {
+impl RequestBody {
+    pub(crate) fn new(body: Paced<Incoming>) -> (Self, Progress) {
         let progress = Progress(Arc::new(AtomicBool::new(body.is_end_stream())));
         (Self { body, progress: progress.clone() }, progress)
     }
@@ -42,16 +44,18 @@ impl Progress {
     }
 }
 
-impl Body for WatchedBody {
+impl Body for RequestBody {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = PacedError;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, PacedError>>> {
         let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
-        if frame.is_none() || self.body.is_end_stream() {
+        // What ends with an error did not end.
+        let is_whole = frame.as_ref().is_none_or(|frame| frame.is_ok() && self.body.is_end_stream());
+        if is_whole {
             self.progress.0.store(true, Ordering::Relaxed);
         }
         Poll::Ready(frame)

@@ -7,20 +7,18 @@
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use http::{HeaderMap, StatusCode, header};
-
-use crate::problem::Problem;
+use http::{HeaderMap, header};
 
 /// Which host names and origins may call.
 #[derive(Debug)]
-pub(crate) struct Guard {
+pub struct Guard {
     hosts: BTreeSet<String>,
     origins: BTreeSet<String>,
 }
 
 /// Why a request is turned away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Refusal {
+pub enum Refusal {
     /// The `Host` header names a host that is not ours.
     Host,
     /// The `Origin` header names a site that may not call.
@@ -28,7 +26,10 @@ pub(crate) enum Refusal {
 }
 
 impl Guard {
-    pub(crate) fn new(hosts: &BTreeSet<String>, origins: &BTreeSet<String>) -> Self {
+    /// Answers for these host names, without port, besides `localhost` and literal addresses, and to pages of these
+    /// origins, `https://app.example.org`.
+    #[must_use]
+    pub fn new(hosts: &BTreeSet<String>, origins: &BTreeSet<String>) -> Self {
         let lower = |set: &BTreeSet<String>| set.iter().map(|text| text.to_ascii_lowercase()).collect();
         Self { hosts: lower(hosts), origins: lower(origins) }
     }
@@ -37,7 +38,7 @@ impl Guard {
     ///
     /// # Errors
     /// [`Refusal`] names the header.
-    pub(crate) fn check(&self, headers: &HeaderMap) -> Result<Option<String>, Refusal> {
+    pub fn check(&self, headers: &HeaderMap) -> Result<Option<String>, Refusal> {
         let host = self.check_host(headers)?;
         let mut origins = headers.get_all(header::ORIGIN).iter();
         let Some(origin) = origins.next() else { return Ok(None) };
@@ -63,22 +64,6 @@ impl Guard {
         let name = without_port(&host).ok_or(Refusal::Host)?;
         let allowed = is_local_name(name) || is_literal_address(name) || self.hosts.contains(name);
         if allowed && hosts.next().is_none() { Ok(Some(host)) } else { Err(Refusal::Host) }
-    }
-}
-
-impl From<Refusal> for Problem {
-    fn from(refusal: Refusal) -> Self {
-        let (code, message) = match refusal {
-            Refusal::Host => (
-                "error.connector.http.hostNotAllowed",
-                "The Host header names a host that this node does not answer for. Use its address, or allow the name in the configuration.",
-            ),
-            Refusal::Origin => (
-                "error.connector.http.originNotAllowed",
-                "The page's origin may not call this node. Allow it in the configuration.",
-            ),
-        };
-        Self::new(StatusCode::FORBIDDEN, code, message)
     }
 }
 

@@ -19,20 +19,19 @@ use tokio::time::{Instant, Sleep};
 
 /// Whether a request is being worked on. Shared between the socket and the service.
 #[derive(Debug, Clone, Default)]
-pub struct Busy(Arc<AtomicBool>);
+pub(crate) struct Busy(Arc<AtomicBool>);
 
 impl Busy {
     /// Says that the head of a request is complete. The connection is busy until the guard is dropped.
-    #[must_use]
-    pub fn begin(&self) -> BusyGuard {
+    pub(crate) fn begin(&self) -> BusyGuard {
         self.0.store(true, Ordering::Release);
         BusyGuard(self.clone())
     }
 }
 
-/// Ends with the answer.
+/// Ends with the last byte of the answer.
 #[derive(Debug)]
-pub struct BusyGuard(Busy);
+pub(crate) struct BusyGuard(Busy);
 
 impl Drop for BusyGuard {
     fn drop(&mut self) {
@@ -42,7 +41,7 @@ impl Drop for BusyGuard {
 
 /// A socket that loses patience.
 #[derive(Debug)]
-pub struct Impatient {
+pub(crate) struct Impatient {
     stream: TcpStream,
     busy: Busy,
     head: Patience,
@@ -51,8 +50,7 @@ pub struct Impatient {
 
 impl Impatient {
     /// Gives the peer `head` to send each head, and `stall` to take some of what is written.
-    #[must_use]
-    pub fn new(stream: TcpStream, busy: Busy, head: Duration, stall: Duration) -> Self {
+    pub(crate) fn new(stream: TcpStream, busy: Busy, head: Duration, stall: Duration) -> Self {
         Self { stream, busy, head: Patience::new(head), stall: Patience::new(stall) }
     }
 

@@ -1,0 +1,186 @@
+//! How many bytes of request bodies are in memory at one time, by kind of request.
+
+use std::collections::hash_map::DefaultHasher;
+use std::hash::{Hash, Hasher};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use listener::Source;
+use listener::budget::{BodyBudget, BudgetLimits, Held};
+
+use crate::config::Limits;
+use crate::domain::Caller;
+
+/// Bytes of a body, unless its route has a use for more.
+pub(crate) const SMALL_BODY: u64 = 64 * 1024;
+
+/// All bodies that do not bring megabytes, of callers who are logged in.
+const SMALL_POOL: usize = 8 * 1024 * 1024;
+/// All bodies of strangers. There is room for 64 of the largest from two sources, so nobody has to wait.
+const ANONYMOUS_POOL: usize = 8 * 1024 * 1024;
+/// All bodies that may bring megabytes. With the reserve for the largest body and the other pools that makes 64 MiB.
+const LARGE_POOL: usize = 28 * 1024 * 1024;
+/// How long a body may be incomplete while others wait: the largest at 1 MiB a second.
+const HOLD: Duration = Duration::from_secs(20);
+/// How long a body waits for room. Official clients give up after 60 seconds.
+const WAIT: Duration = Duration::from_secs(40);
+
+/// The bytes of all bodies.
+pub(crate) struct Bodies {
+    anonymous: BodyBudget<Sender>,
+    small: BodyBudget<Sender>,
+    large: BodyBudget<Sender>,
+}
+
+/// Between whom room is shared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Sender {
+    /// Everybody at a network address.
+    Source(Source),
+    /// One identity on this machine, by a digest: a reverse proxy brings all of them.
+    Identity(u64),
+}
+
+/// The room that a body has.
+pub(crate) type Room = Held<Sender>;
+
+impl Bodies {
+    pub(crate) fn new(limits: &Limits) -> Self {
+        let largest = usize::try_from(limits.max_body_bytes).unwrap_or(usize::MAX);
+        let small = usize::try_from(SMALL_BODY).unwrap_or(usize::MAX);
+        let budget = |pool: usize, of_one: usize, reserve: usize| {
+            BodyBudget::new(BudgetLimits { pool, of_one, reserve, hold: HOLD, wait: WAIT })
+        };
+        Self {
+            anonymous: budget(ANONYMOUS_POOL, ANONYMOUS_POOL / 2, 0),
+            small: budget(SMALL_POOL, SMALL_POOL / 2, small),
+            large: budget(LARGE_POOL, largest.min(LARGE_POOL), largest),
+        }
+    }
+
+    /// Room for a body of at most `limit` bytes, none of which has arrived yet.
+    pub(crate) fn open(&self, source: Source, caller: Option<&Caller>, limit: u64) -> Room {
+        let Some(caller) = caller else { return self.anonymous.open(Sender::Source(source)) };
+        let sender = match source {
+            Source::Loopback => Sender::of_identity(caller),
+            source => Sender::Source(source),
+        };
+        if limit <= SMALL_BODY { self.small.open(sender) } else { self.large.open(sender) }
+    }
+}
+
+impl Sender {
+    fn of_identity(caller: &Caller) -> Self {
+        let mut hasher = DefaultHasher::new();
+        caller.address.as_str().hash(&mut hasher);
+        Self::Identity(hasher.finish())
+    }
+}
+
+/// An extension of each request: keeps the room of its body until it is answered, because what was decoded from the body is
+/// in memory until then.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Kept(Arc<Mutex<Option<Room>>>);
+
+impl Kept {
+    /// Keeps a room.
+    pub(crate) fn keep(&self, room: Room) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(room);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::net::Ipv4Addr;
+
+    use axum::body::Body;
+    use bytes::{Bytes, BytesMut};
+    use futures_util::{FutureExt, StreamExt, stream};
+    use listener::budget::Exhausted;
+
+    use super::*;
+    use crate::config::Config;
+    use crate::core::Core;
+    use crate::web::body::receive;
+    use crate::web::problem::Problem;
+
+    fn caller(number: u8) -> Caller {
+        Caller {
+            address: format!("did:e:localhost:dids:c5b454f4a8133c3d2cf2e{number}").parse().unwrap(),
+            device: "DVCaaaaaaaaaaaaaaaa1".parse().unwrap(),
+        }
+    }
+
+    #[test]
+    fn all_pools_and_reserves_together_are_64_mebibytes() {
+        let largest = usize::try_from(Limits::default().max_body_bytes).unwrap();
+        let reserves = largest + usize::try_from(SMALL_BODY).unwrap();
+        assert_eq!((SMALL_POOL + ANONYMOUS_POOL + LARGE_POOL + reserves) / (1024 * 1024), 64);
+    }
+
+    #[tokio::test]
+    async fn strangers_of_one_source_leave_room_for_others() {
+        let bodies = Bodies::new(&Limits::default());
+        let open = |last| bodies.open(Source::V4(Ipv4Addr::new(192, 0, 2, last)), None, SMALL_BODY);
+        let first = open(1);
+        first.add(ANONYMOUS_POOL / 2).await.unwrap();
+        assert_eq!(open(1).add(1).await, Err(listener::budget::Exhausted::OfOne));
+        open(2).add(ANONYMOUS_POOL / 2).await.unwrap();
+    }
+
+    #[test]
+    fn identities_on_this_machine_and_addresses_elsewhere_share_room() {
+        assert_ne!(Sender::of_identity(&caller(1)), Sender::of_identity(&caller(2)));
+        assert_eq!(Sender::of_identity(&caller(1)), Sender::of_identity(&caller(1)));
+    }
+
+    const MEBIBYTE: usize = 1024 * 1024;
+
+    async fn core() -> (tempfile::TempDir, Core) {
+        let dir = tempfile::tempdir().unwrap();
+        let core = Core::open(Config::new(dir.path())).await.unwrap();
+        (dir, core)
+    }
+
+    /// Receives a body that goes on for `pieces` pieces and is never finished.
+    async fn receive_unfinished(
+        core: &Core,
+        caller: Option<Caller>,
+        piece: usize,
+        pieces: usize,
+    ) -> Result<BytesMut, Problem> {
+        let sent = stream::iter(vec![Ok::<_, Infallible>(Bytes::from(vec![b' '; piece])); pieces]);
+        let body = Body::from_stream(sent.chain(stream::pending()));
+        let (parts, ()) = http::Request::new(()).into_parts();
+        receive(core, &parts, caller.as_ref(), body, core.config.limits.max_body_bytes).await
+    }
+
+    #[tokio::test]
+    async fn unfinished_bodies_of_strangers_do_not_take_more_than_their_share() {
+        let (_dir, core) = core().await;
+        let size = 64 * 1024;
+        let mut bodies: Vec<_> = (0..100).map(|_| Box::pin(receive_unfinished(&core, None, size, 1))).collect();
+        let outcomes: Vec<_> = bodies.iter_mut().map(|body| body.now_or_never()).collect();
+        assert_eq!(core.bodies.anonymous.used(), ANONYMOUS_POOL / 2);
+        let is_refused = |outcome: &&Option<_>| matches!(outcome, Some(Err(Problem::NoRoom(Exhausted::OfOne))));
+        assert_eq!(outcomes.iter().filter(is_refused).count(), 100 - ANONYMOUS_POOL / 2 / size);
+        drop(bodies);
+        assert_eq!(core.bodies.anonymous.used(), 0);
+    }
+
+    #[tokio::test]
+    async fn unfinished_bodies_of_callers_do_not_take_more_than_the_pool_and_the_reserve() {
+        let (_dir, core) = core().await;
+        let unfinished = |number| receive_unfinished(&core, Some(caller(number)), MEBIBYTE, 20);
+        let mut bodies: Vec<_> = (0..60).map(|number| Box::pin(unfinished(number % 4))).collect();
+        let outcomes: Vec<_> = bodies.iter_mut().map(|body| body.now_or_never()).collect();
+        assert!(outcomes.iter().all(Option::is_none), "all of them wait");
+        // The first one that waited was made the finisher, and takes the rest of its body from the reserve.
+        let _ = bodies.iter_mut().map(|body| body.now_or_never()).collect::<Vec<_>>();
+        let used = core.bodies.large.used();
+        assert!((LARGE_POOL + 1..=LARGE_POOL + 20 * MEBIBYTE).contains(&used), "{used}");
+        drop(bodies);
+        assert_eq!(core.bodies.large.used(), 0);
+    }
+}

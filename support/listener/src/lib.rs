@@ -1,0 +1,43 @@
+//! Accepting HTTP connections from anybody, so that nobody keeps the others out.
+//!
+//! Both servers of the workspace, the backbone and the REST interface, listen with this crate. It knows connections,
+//! requests and bytes, but no route, no format and no identity.
+//!
+//! | Module | Bounds |
+//! |---|---|
+//! | [`admission`] | connections, in total and per source; who gives way when all places are taken |
+//! | [`pace`] | the time that a request body may take |
+//! | [`budget`] | bytes of request bodies that are in memory at one time |
+//! | [`turns`] | expensive work, in turns between sources |
+//! | [`guard`] | web pages: the `Host` and `Origin` headers |
+//! | [`leftover`] | what a handler leaves of a body |
+//!
+//! [`serve`] is the accept loop. It gives each request two extensions: [`Peer`], who sent it, and [`RequestHandle`], to
+//! say that its sender is authenticated.
+
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+pub mod admission;
+pub mod budget;
+mod close;
+mod descriptors;
+pub mod guard;
+mod impatient;
+pub mod leftover;
+pub mod pace;
+mod registry;
+mod rotation;
+mod serve;
+mod socket;
+mod source;
+pub mod turns;
+
+pub use close::RequestBody;
+pub use descriptors::raise_limit as raise_descriptor_limit;
+pub use registry::RequestHandle;
+pub use serve::{Peer, Settings, serve};
+pub use socket::{ListenError, Listener, is_localhost};
+pub use source::Source;
+
+/// Any error, as bodies report them.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;

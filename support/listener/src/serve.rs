@@ -1,0 +1,377 @@
+//! The accept loop, and one task per connection.
+
+use std::future::Future;
+use std::io::Write;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Buf;
+use http::{Request, Response};
+use hyper::body::{Body, Frame, Incoming, SizeHint};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::BoxError;
+use crate::admission::Places;
+use crate::close::RequestBody;
+use crate::descriptors::affordable;
+use crate::impatient::{Busy, BusyGuard, Impatient};
+use crate::pace::{PaceLimits, Paced};
+use crate::registry::{Place, Registry, Working};
+use crate::socket::Listener;
+use crate::source::Source;
+
+/// After an error such as too many open files, trying again at once is pointless.
+const PAUSE_AFTER_ACCEPT_ERROR: Duration = Duration::from_millis(50);
+/// The answer to a connection for which there is no place.
+const REFUSAL: &[u8] =
+    b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 5\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+/// Least that the HTTP library takes for a buffer.
+const MIN_BUFFER: usize = 8 * 1024;
+
+/// What a server allows.
+#[derive(Debug, Clone, Copy)]
+pub struct Settings {
+    /// How many connections there may be; fewer if the process may open fewer files.
+    pub places: Places,
+    /// From the first byte of a request to the end of its head.
+    pub head_timeout: Duration,
+    /// How long a connection may wait for its next request.
+    pub idle_timeout: Duration,
+    /// How long a client may take none of what is written to it.
+    pub stall_timeout: Duration,
+    /// Bytes of the head of a request; at least 8 KiB. A connection buffers as much of a body.
+    pub max_head_bytes: usize,
+    /// The time that bodies may take.
+    pub pace: PaceLimits,
+    /// How long requests may go on after the server was told to stop.
+    pub grace: Duration,
+}
+
+/// An extension of each request: who sent it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Peer(pub SocketAddr);
+
+impl Peer {
+    /// What the peer counts as.
+    #[must_use]
+    pub fn source(&self) -> Source {
+        self.0.ip().into()
+    }
+}
+
+/// Serves until `stop` turns true or its sender is dropped; then finishes what is under way, within the grace.
+///
+/// The service finds [`Peer`] and [`RequestHandle`](crate::RequestHandle) among the extensions of a request. An error of
+/// the service breaks the connection off.
+///
+/// # Cancellation
+/// Dropping the future closes all connections at once.
+pub async fn serve<S, F, B, E>(listener: Listener, settings: Settings, service: S, mut stop: watch::Receiver<bool>)
+where
+    S: Fn(Request<RequestBody>) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = Result<Response<B>, E>> + Send + 'static,
+    B: Body + Unpin + Send + 'static,
+    B::Data: Buf + Send,
+    B::Error: Into<BoxError>,
+    E: Into<BoxError> + 'static,
+{
+    let registry = Registry::new(affordable(settings.places));
+    let mut connections = JoinSet::new();
+    loop {
+        while connections.try_join_next().is_some() {}
+        let accepted = tokio::select! {
+            _ = stop.wait_for(|stop| *stop) => break,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, peer)) => match registry.admit(peer.ip().into()) {
+                Some(place) => {
+                    let conversation = Conversation { stream, peer: Peer(peer), place, settings };
+                    connections.spawn(conversation.run(service.clone(), stop.clone()));
+                }
+                None => {
+                    tracing::debug!(%peer, "no place for a connection");
+                    refuse(stream);
+                }
+            },
+            Err(error) => {
+                tracing::warn!(%error, "a connection cannot be accepted");
+                // Out of descriptors, most likely: whoever waits for nothing gives one back.
+                registry.evict_one();
+                tokio::time::sleep(PAUSE_AFTER_ACCEPT_ERROR).await;
+            }
+        }
+    }
+    drop(listener);
+    let finished = async { while connections.join_next().await.is_some() {} };
+    if tokio::time::timeout(settings.grace, finished).await.is_err() {
+        tracing::warn!("requests were still running, they are cut off");
+        connections.shutdown().await;
+    }
+}
+
+/// Says that there is no place, as far as the socket takes it without waiting: a client that has sent its request already
+/// may see a reset instead.
+fn refuse(stream: TcpStream) {
+    if let Ok(mut stream) = stream.into_std() {
+        let _ = stream.write_all(REFUSAL);
+    }
+}
+
+struct Conversation {
+    stream: TcpStream,
+    peer: Peer,
+    place: Place,
+    settings: Settings,
+}
+
+impl Conversation {
+    async fn run<S, F, B, E>(self, service: S, mut stop: watch::Receiver<bool>)
+    where
+        S: Fn(Request<RequestBody>) -> F,
+        F: Future<Output = Result<Response<B>, E>>,
+        B: Body + Unpin + 'static,
+        B::Error: Into<BoxError>,
+        E: Into<BoxError>,
+    {
+        let Self { stream, peer, place, settings } = self;
+        // Small answers should not wait for more to send; a socket that refuses the option works all the same.
+        let _ = stream.set_nodelay(true);
+        let busy = Busy::default();
+        let io = Impatient::new(stream, busy.clone(), settings.head_timeout, settings.stall_timeout);
+        let service = service_fn(|request: Request<Incoming>| {
+            let (handle, working) = place.begin();
+            let occupied = Occupied { _busy: busy.begin(), _working: working };
+            let (mut head, body) = request.into_parts();
+            head.extensions.insert(peer);
+            head.extensions.insert(handle.clone());
+            let (body, progress) = RequestBody::new(Paced::new(body, settings.pace, handle));
+            let answer = service(Request::from_parts(head, body));
+            async move {
+                let mut answer = answer.await?;
+                progress.announce_close(&mut answer);
+                Ok::<_, E>(answer.map(|body| AnswerBody { body, _occupied: occupied }))
+            }
+        });
+        let mut connection = std::pin::pin!(
+            http1::Builder::new()
+                .timer(TokioTimer::new())
+                .header_read_timeout(settings.idle_timeout)
+                .max_buf_size(settings.max_head_bytes.max(MIN_BUFFER))
+                .serve_connection(TokioIo::new(io), service)
+        );
+        // Errors are the peer's: it broke off, or spoke no HTTP.
+        tokio::select! {
+            _ = connection.as_mut() => return,
+            () = place.evicted() => return,
+            _ = stop.wait_for(|stop| *stop) => {}
+        }
+        connection.as_mut().graceful_shutdown();
+        let _ = connection.await;
+    }
+}
+
+/// While this exists, the connection does not wait for a request.
+struct Occupied {
+    _busy: BusyGuard,
+    _working: Working,
+}
+
+/// An answer: the connection is occupied until all of it is handed over.
+struct AnswerBody<B> {
+    body: B,
+    _occupied: Occupied,
+}
+
+impl<B: Body + Unpin> Body for AnswerBody<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use bytes::Bytes;
+    use http::StatusCode;
+    use http_body_util::{BodyExt, Full};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::task::JoinHandle;
+    use tokio::time::Instant;
+
+    use super::*;
+    use crate::RequestHandle;
+    use crate::pace::is_too_slow;
+
+    const GET: &[u8] = b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n";
+    /// The head of a request whose body is never finished.
+    const POST: &[u8] = b"POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1000\r\n\r\nx";
+
+    fn settings() -> Settings {
+        Settings {
+            places: Places { total: 4, per_source: 2, loopback: 3, reserve: 1 },
+            head_timeout: Duration::from_secs(30),
+            idle_timeout: Duration::from_secs(150),
+            stall_timeout: Duration::from_secs(60),
+            max_head_bytes: 16 * 1024,
+            pace: PaceLimits::default(),
+            grace: Duration::from_secs(5),
+        }
+    }
+
+    /// Reads the body and says how much it was.
+    async fn answer(request: Request<RequestBody>) -> Result<Response<Full<Bytes>>, Infallible> {
+        let handle = request.extensions().get::<RequestHandle>().unwrap().clone();
+        if request.headers().contains_key("authorization") {
+            handle.authenticated();
+        }
+        let (status, text) = match request.into_body().collect().await {
+            Ok(body) => (StatusCode::OK, body.to_bytes().len().to_string()),
+            Err(error) if is_too_slow(&error) => (StatusCode::REQUEST_TIMEOUT, error.to_string()),
+            Err(error) => (StatusCode::BAD_REQUEST, error.to_string()),
+        };
+        let mut answer = Response::new(Full::from(text));
+        *answer.status_mut() = status;
+        Ok(answer)
+    }
+
+    struct Server {
+        address: SocketAddr,
+        stop: watch::Sender<bool>,
+        task: JoinHandle<()>,
+    }
+
+    impl Server {
+        async fn start(settings: Settings) -> Self {
+            let listener = Listener::bind(([127, 0, 0, 1], 0).into()).await.unwrap();
+            let address = listener.local_addr().unwrap();
+            let (stop, stopped) = watch::channel(false);
+            Self { address, stop, task: tokio::spawn(serve(listener, settings, answer, stopped)) }
+        }
+
+        async fn connect(&self) -> TcpStream {
+            TcpStream::connect(self.address).await.unwrap()
+        }
+
+        /// A connection on which one request was sent.
+        async fn send(&self, request: &[u8]) -> TcpStream {
+            let mut stream = self.connect().await;
+            stream.write_all(request).await.unwrap();
+            stream
+        }
+    }
+
+    /// Reads one answer of at most a kilobyte; empty if the server closed the connection.
+    async fn answer_on(stream: &mut TcpStream) -> String {
+        let mut buffer = [0; 1024];
+        let read = stream.read(&mut buffer).await.unwrap_or(0);
+        String::from_utf8_lossy(&buffer[..read]).into_owned()
+    }
+
+    #[tokio::test]
+    async fn idle_connections_keep_nobody_out() {
+        let server = Server::start(settings()).await;
+        let mut idle = Vec::new();
+        for _ in 0..3 {
+            let mut stream = server.send(GET).await;
+            assert!(answer_on(&mut stream).await.starts_with("HTTP/1.1 200"));
+            idle.push(stream);
+        }
+        let mut newcomer = server.send(GET).await;
+        assert!(answer_on(&mut newcomer).await.starts_with("HTTP/1.1 200"));
+        assert_eq!(answer_on(&mut idle[0]).await, "", "the one that was idle the longest gave way");
+        idle[1].write_all(GET).await.unwrap();
+        assert!(answer_on(&mut idle[1]).await.starts_with("HTTP/1.1 200"));
+    }
+
+    #[tokio::test]
+    async fn a_newcomer_without_a_place_is_told_so() {
+        let server = Server::start(settings()).await;
+        let mut working = Vec::new();
+        for _ in 0..3 {
+            let mut stream = server.send(b"POST / HTTP/1.1\r\nhost: localhost\r\nexpect: 100-continue\r\n").await;
+            stream.write_all(b"content-length: 1000\r\nauthorization: x\r\n\r\n").await.unwrap();
+            // The service reads the body, so it has seen the head.
+            assert!(answer_on(&mut stream).await.starts_with("HTTP/1.1 100"));
+            working.push(stream);
+        }
+        let mut newcomer = server.connect().await;
+        let answer = answer_on(&mut newcomer).await;
+        assert!(answer.starts_with("HTTP/1.1 503") && answer.contains("retry-after"), "{answer}");
+        working.remove(0);
+        let started = Instant::now();
+        while !answer_on(&mut server.send(GET).await).await.starts_with("HTTP/1.1 200") {
+            assert!(started.elapsed() < Duration::from_secs(10), "the place is free again");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_drips_is_answered_408_and_closed() {
+        let server = Server::start(settings()).await;
+        let started = Instant::now();
+        let mut stream = server.send(POST).await;
+        let answer = answer_on(&mut stream).await;
+        assert!(answer.starts_with("HTTP/1.1 408") && answer.contains("connection: close"), "{answer}");
+        assert!(started.elapsed() >= PaceLimits::default().anonymous);
+        assert_eq!(answer_on(&mut stream).await, "");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_head_that_is_not_finished_is_closed_and_an_idle_connection_is_not() {
+        let server = Server::start(settings()).await;
+        let mut idle = server.connect().await;
+        let mut slow = server.send(&GET[..20]).await;
+        let started = Instant::now();
+        assert_eq!(answer_on(&mut slow).await, "");
+        assert!(started.elapsed() >= settings().head_timeout);
+        idle.write_all(GET).await.unwrap();
+        assert!(answer_on(&mut idle).await.starts_with("HTTP/1.1 200"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn stopping_ends_idle_connections_at_once_and_requests_after_the_grace() {
+        let server = Server::start(settings()).await;
+        let mut idle = server.send(GET).await;
+        answer_on(&mut idle).await;
+        let mut working = server.send(POST).await;
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        let started = Instant::now();
+        server.stop.send_replace(true);
+        assert_eq!(answer_on(&mut idle).await, "");
+        assert_eq!(started.elapsed(), Duration::ZERO);
+        assert_eq!(answer_on(&mut working).await, "");
+        server.task.await.unwrap();
+        assert!(started.elapsed().abs_diff(settings().grace) < Duration::from_millis(10));
+        assert!(TcpStream::connect(server.address).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_head_that_is_too_large_is_refused() {
+        let server = Server::start(settings()).await;
+        let large = format!("GET / HTTP/1.1\r\nx: {}\r\n\r\n", "x".repeat(settings().max_head_bytes));
+        let mut stream = server.send(large.as_bytes()).await;
+        assert!(answer_on(&mut stream).await.starts_with("HTTP/1.1 431"));
+    }
+}
