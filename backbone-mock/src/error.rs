@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use crate::quota::Metric;
+
 /// Why a backbone could not start or stop.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -84,6 +86,9 @@ pub enum StoreError {
     /// Reading or writing a blob file failed.
     #[error("blob file error")]
     Blob(#[from] std::io::Error),
+    /// A quota is used up. Nothing was changed.
+    #[error("the quota for {0} is used up; delete some, or ask the operator for more")]
+    Quota(Metric),
 }
 
 impl StoreError {
@@ -95,7 +100,7 @@ impl StoreError {
             Self::Blob(error) => {
                 matches!(error.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded)
             }
-            Self::Damaged { .. } | Self::Record { .. } => false,
+            Self::Damaged { .. } | Self::Record { .. } | Self::Quota(_) => false,
         }
     }
 }

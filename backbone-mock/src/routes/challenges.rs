@@ -5,18 +5,19 @@ use transport::wire::ChallengeId;
 use transport::wire::backbone::challenges::Challenge;
 
 use crate::domain::challenges::{self, ChallengeRecord};
-use crate::web::AppState;
 use crate::web::answer::Answer;
 use crate::web::identified::Identified;
 use crate::web::problem::Problem;
 use crate::web::session::{Anybody, LoggedIn};
+use crate::web::{AppState, peer};
 
 /// `POST /Challenges`. Whatever the body is, it is ignored.
 pub(super) async fn create(
     State(core): State<AppState>,
+    peer::Peer(place): peer::Peer,
     Anybody(caller): Anybody,
 ) -> Result<Answer<Challenge>, Problem> {
-    Ok(Answer::created(to_wire(challenges::create(&core, caller).await?)))
+    Ok(Answer::created(to_wire(challenges::create(&core, caller, place).await?)))
 }
 
 /// `GET /Challenges/{id}`.

@@ -13,7 +13,7 @@ use crate::web::json::JsonBody;
 use crate::web::lenient::Number;
 use crate::web::problem::Problem;
 use crate::web::query::Query;
-use crate::web::{AppState, identified};
+use crate::web::{AppState, identified, peer};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -30,6 +30,7 @@ pub(super) struct CreateIdentity {
 /// `POST /Identities`.
 pub(super) async fn create(
     State(core): State<AppState>,
+    peer::Peer(place): peer::Peer,
     JsonBody(body): JsonBody<CreateIdentity>,
 ) -> Result<Answer<CreatedIdentity>, Problem> {
     let new = NewIdentity {
@@ -42,7 +43,7 @@ pub(super) async fn create(
         challenge: body.signed_challenge.challenge,
         signature: body.signed_challenge.signature,
     };
-    Ok(Answer::created(identities::create(&core, new).await?))
+    Ok(Answer::created(identities::create(&core, new, place).await?))
 }
 
 /// `GET /Identities/IsDeleted?username=`.

@@ -1,5 +1,6 @@
 //! Accepting connections, and letting go of them.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use tokio::task::JoinSet;
 use super::impatient::{Busy, Impatient};
 use super::pipeline;
 use crate::core::Core;
+use crate::web::peer::PeerAddress;
 
 /// How long requests may go on after the server was told to stop.
 const GRACE: Duration = Duration::from_secs(5);
@@ -31,8 +33,9 @@ pub(crate) async fn serve(listener: TcpListener, core: Arc<Core>, router: Router
             accepted = accept(&listener, &places) => accepted,
         };
         match accepted {
-            Ok((stream, place)) => {
-                connections.spawn(converse(stream, place, core.clone(), router.clone(), stop.clone()));
+            Ok((stream, peer, place)) => {
+                let peer = PeerAddress(peer.ip());
+                connections.spawn(converse(stream, peer, place, core.clone(), router.clone(), stop.clone()));
             }
             Err(error) => {
                 tracing::warn!(%error, "cannot accept a connection");
@@ -51,15 +54,19 @@ pub(crate) async fn serve(listener: TcpListener, core: Arc<Core>, router: Router
 }
 
 /// Waits for a free place first, so that surplus connections queue in the operating system.
-async fn accept(listener: &TcpListener, places: &Arc<Semaphore>) -> std::io::Result<(TcpStream, OwnedSemaphorePermit)> {
+async fn accept(
+    listener: &TcpListener,
+    places: &Arc<Semaphore>,
+) -> std::io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
     let place = places.clone().acquire_owned().await.expect("the semaphore is never closed");
-    let (stream, _) = listener.accept().await?;
+    let (stream, peer) = listener.accept().await?;
     stream.set_nodelay(true)?;
-    Ok((stream, place))
+    Ok((stream, peer, place))
 }
 
 async fn converse(
     stream: TcpStream,
+    peer: PeerAddress,
     _place: OwnedSemaphorePermit,
     core: Arc<Core>,
     router: Router,
@@ -70,7 +77,8 @@ async fn converse(
     let io = TokioIo::new(Impatient::new(stream, busy.clone(), limits.header_timeout, limits.body_timeout));
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(limits.idle_timeout);
-    let service = service_fn(|request: http::Request<Incoming>| {
+    let service = service_fn(|mut request: http::Request<Incoming>| {
+        request.extensions_mut().insert(peer);
         let (core, router, guard) = (core.clone(), router.clone(), busy.begin());
         async move {
             let answer = pipeline::answer(core, router, request.map(axum::body::Body::new)).await;

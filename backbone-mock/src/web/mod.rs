@@ -6,6 +6,7 @@ pub(crate) mod identified;
 pub(crate) mod json;
 pub(crate) mod lenient;
 pub(crate) mod paths;
+pub(crate) mod peer;
 pub(crate) mod problem;
 pub(crate) mod query;
 pub(crate) mod session;
