@@ -157,4 +157,40 @@ mod tests {
         assert_eq!(sweep(&core).await.unwrap().records, STEP + 1);
         assert_eq!(sweep(&core).await.unwrap().records, 0);
     }
+
+    async fn expired_records(core: &Core) -> usize {
+        core.store
+            .keys_before(&EXPIRIES.key(), &EXPIRIES.key(), &EXPIRIES.key().time(core.now()), 10)
+            .await
+            .unwrap()
+            .len()
+    }
+
+    async fn leave_something_expired(core: &Core) {
+        let long_ago = core.now().saturating_sub(2 * RETENTION);
+        let mut transaction = core.store.begin();
+        transaction.put(&EXPIRIES.key().time(long_ago).text(expiring::FILE).text("FILgone"), &()).unwrap();
+        transaction.commit().await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn sweeps_happen_at_the_start_and_at_each_interval() {
+        let dir = tempfile::tempdir().unwrap();
+        let core = Arc::new(Core::open(Config::new(dir.path())).await.unwrap());
+        let interval = core.config.sweep_interval.unwrap();
+        assert_eq!(interval, Duration::from_secs(60 * 60));
+        let (stop, stopped) = watch::channel(false);
+        leave_something_expired(&core).await;
+        let sweeping = tokio::spawn(run(core.clone(), interval, stopped));
+        for _ in 0..2 {
+            // Time stands still while this goes round.
+            while expired_records(&core).await > 0 {
+                tokio::task::yield_now().await;
+            }
+            leave_something_expired(&core).await;
+            tokio::time::advance(interval).await;
+        }
+        stop.send_replace(true);
+        sweeping.await.unwrap();
+    }
 }
