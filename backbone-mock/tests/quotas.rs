@@ -1,4 +1,5 @@
 //! Quotas, rates, and what becomes of guests.
+#![allow(clippy::unwrap_used)]
 
 mod common;
 

@@ -155,18 +155,16 @@ impl<'s> Transaction<'s> {
         }
         let _turn = self.store.counting.lock().expect("no code panics while it holds the lock");
         let latest = records.latest();
-        for (key, value) in self.charges.apply(&latest)? {
-            put_or_remove(&mut commit, key, value.as_deref())?;
-        }
+        self.charges.apply(&latest, |key, value| put_or_remove(&mut commit, key, value))?;
         Ok(records.submit_built_on(&latest, commit, admission, Some(held(self.guards, self.published)))?)
     }
 }
 
-fn put_or_remove(commit: &mut Commit, key: &[u8], value: Option<&[u8]>) -> Result<(), StoreError> {
-    Ok(match value {
-        Some(value) => commit.put(key, value)?,
-        None => commit.remove(key)?,
-    })
+fn put_or_remove(commit: &mut Commit, key: &[u8], value: Option<&[u8]>) -> durable::Result<()> {
+    match value {
+        Some(value) => commit.put(key, value),
+        None => commit.remove(key),
+    }
 }
 
 /// What is released when the commit took effect or was refused. If it is refused, nothing names these blobs, and the next

@@ -121,16 +121,19 @@ impl Charges {
         self.0.values().all(|(_, change, _)| change.is_nothing())
     }
 
-    /// The counts to be written, by their keys; those that are all zero go.
-    pub(super) fn apply(&self, latest: &Latest<'_>) -> Result<Vec<(&[u8], Option<Vec<u8>>)>, StoreError> {
-        let changed = self.0.iter().filter(|(_, (_, change, _))| !change.is_nothing());
-        let counts = changed.map(|(bytes, (key, change, quota))| {
+    /// Writes the counts after the changes; those that are all zero go.
+    pub(super) fn apply(
+        &self,
+        latest: &Latest<'_>,
+        mut write: impl FnMut(&[u8], Option<&[u8]>) -> durable::Result<()>,
+    ) -> Result<(), StoreError> {
+        for (bytes, (key, change, quota)) in self.0.iter().filter(|(_, (_, change, _))| !change.is_nothing()) {
             let before = latest.get(bytes)?.map(|stored| key.decode(&stored)).transpose()?.unwrap_or_default();
             let after = change.applied(before, quota)?;
             let value = (after != Amounts::default()).then(|| key.encode(&after)).transpose()?;
-            Ok((bytes.as_slice(), value))
-        });
-        counts.collect()
+            write(bytes, value.as_deref())?;
+        }
+        Ok(())
     }
 }
 
