@@ -24,6 +24,8 @@ pub(crate) struct Differences {
     pub(crate) tags_checked: bool,
     /// Tokens can be deleted.
     pub(crate) delete_tokens: bool,
+    /// Tokens can be unlocked: not an operation of the published connectors.
+    pub(crate) unlock_tokens: bool,
     /// QR codes hold `nmshd://tr#<truncated>` unless the client asks for the URL.
     pub(crate) truncated_qr_codes: bool,
 }
@@ -41,6 +43,7 @@ impl Dialect {
                 title_always: true,
                 tags_checked: false,
                 delete_tokens: false,
+                unlock_tokens: false,
                 truncated_qr_codes: true,
             },
             Self::CoreV1 => Differences {
@@ -49,6 +52,7 @@ impl Dialect {
                 title_always: false,
                 tags_checked: true,
                 delete_tokens: true,
+                unlock_tokens: true,
                 truncated_qr_codes: false,
             },
         }

@@ -7,6 +7,8 @@ use transport::wire::{Address, ExternalEventId, TokenId};
 use crate::backbone::Backbone;
 use crate::domain::{events, tokens};
 use crate::error::Error;
+use crate::quota::Amounts;
+use crate::store::Holder;
 use crate::sweep::{self, Swept};
 
 /// The operator's functions of a running [`Backbone`].
@@ -38,6 +40,23 @@ impl Admin<'_> {
     /// [`Error::Store`] if the store fails.
     pub async fn sweep(&self) -> Result<Swept, Error> {
         Ok(sweep::sweep(&self.0.core).await?)
+    }
+
+    /// What the identities of a client store together. Devices, challenges and
+    /// [`Metric::OtherBytes`](crate::Metric::OtherBytes) are counted for each identity only.
+    ///
+    /// # Errors
+    /// [`Error::Store`] if the store fails.
+    pub async fn usage_of_client(&self, id: &str) -> Result<Amounts, Error> {
+        Ok(self.0.core.store.usage(Holder::Client(id)).await?)
+    }
+
+    /// What an identity stores.
+    ///
+    /// # Errors
+    /// [`Error::Store`] if the store fails.
+    pub async fn usage_of_identity(&self, address: &Address) -> Result<Amounts, Error> {
+        Ok(self.0.core.store.usage(Holder::Identity(address)).await?)
     }
 
     /// The events of an identity that are not offered any more, the 1,000 oldest of them, oldest first.

@@ -11,6 +11,7 @@ use zeroize::Zeroizing;
 
 use crate::clock::{Clock, SystemClock};
 use crate::fault::Faults;
+use crate::quota::Terms;
 
 const MEBIBYTE: u64 = 1024 * 1024;
 
@@ -36,7 +37,7 @@ pub struct Config {
     pub access_token_lifetime: Duration,
     /// Origins of web pages that may call the server from a browser. Empty: no cross-origin access.
     pub cors_origins: Vec<String>,
-    /// How often expired records are removed. `None` leaves that to [`admin`](crate::admin).
+    /// How often expired records are removed, beside once at the start. `None` leaves that to [`admin`](crate::admin).
     pub sweep_interval: Option<Duration>,
     /// The source of time.
     pub clock: Arc<dyn Clock>,
@@ -57,7 +58,7 @@ impl Config {
             password_policy: PasswordPolicy::Production,
             access_token_lifetime: Duration::from_secs(300),
             cors_origins: Vec::new(),
-            sweep_interval: Some(Duration::from_secs(24 * 60 * 60)),
+            sweep_interval: Some(Duration::from_secs(60 * 60)),
             clock: Arc::new(SystemClock),
             faults: None,
         }
@@ -99,25 +100,28 @@ pub struct OAuthClient {
     pub id: String,
     /// Its secret.
     pub secret: Zeroizing<String>,
-    /// How many identities it may create; `None` for any number.
-    pub max_identities: Option<u64>,
+    /// What its identities may do. The quota of the client says how many there may be.
+    pub terms: Terms,
 }
 
 impl OAuthClient {
     /// A client that may create any number of identities.
     #[must_use]
     pub fn new(id: impl Into<String>, secret: impl Into<String>) -> Self {
-        Self { id: id.into(), secret: Zeroizing::new(secret.into()), max_identities: None }
+        Self { id: id.into(), secret: Zeroizing::new(secret.into()), terms: Terms::ordinary() }
+    }
+
+    /// A client that everybody knows.
+    #[must_use]
+    pub fn guest(id: impl Into<String>, secret: impl Into<String>) -> Self {
+        Self { terms: Terms::guest(), ..Self::new(id, secret) }
     }
 }
 
 /// Leaves the secret out.
 impl fmt::Debug for OAuthClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("OAuthClient")
-            .field("id", &self.id)
-            .field("max_identities", &self.max_identities)
-            .finish_non_exhaustive()
+        f.debug_struct("OAuthClient").field("id", &self.id).field("terms", &self.terms).finish_non_exhaustive()
     }
 }
 
@@ -148,6 +152,54 @@ pub struct Limits {
     /// How long an unused connection stays open. Official clients reuse connections without retry after more than a
     /// minute of silence, so well above that.
     pub idle_timeout: Duration,
+    /// How often one network address may do what needs no login.
+    pub rates: Rates,
+    /// Wrong passwords for one token that one network address may try in 15 minutes. Further attempts of it are refused
+    /// without being counted, so that one address cannot lock a token. Zero for any number.
+    pub wrong_passwords: u32,
+    /// Tokens that nobody owns: made without a login and not filled yet.
+    pub max_anonymous_tokens: u64,
+}
+
+/// How often one network address may do what needs no login: so many at once, and one more after each interval.
+///
+/// An address is an IPv4 address, the /64 network of an IPv6 address, or this machine, whatever its address is.
+#[derive(Debug, Clone)]
+pub struct Rates {
+    /// Challenges.
+    pub challenges: Rate,
+    /// Identities of clients with [`Terms::idle`], which are those that everybody knows.
+    pub guest_identities: Rate,
+    /// Empty tokens.
+    pub anonymous_tokens: Rate,
+    /// Tokens that are read.
+    pub anonymous_reads: Rate,
+    /// How many times as much this machine may do: all its users, and whatever a proxy forwards, share one address.
+    pub loopback_factor: u32,
+}
+
+/// So many at once, and one more after each interval.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rate {
+    /// At once; at least 1.
+    pub burst: u32,
+    /// Until one more is allowed.
+    pub interval: Duration,
+}
+
+impl Default for Rates {
+    fn default() -> Self {
+        let rate = |burst, milliseconds| Rate { burst, interval: Duration::from_millis(milliseconds) };
+        Self {
+            challenges: rate(100, 500),
+            // On this machine 200 at once and 8,640 a day: fewer than there are places, and those that go unused for a day
+            // are free again.
+            guest_identities: rate(10, 200_000),
+            anonymous_tokens: rate(20, 5_000),
+            anonymous_reads: rate(200, 100),
+            loopback_factor: 20,
+        }
+    }
 }
 
 impl Limits {
@@ -184,6 +236,9 @@ impl Default for Limits {
             anonymous_body_timeout: Duration::from_secs(30),
             min_body_rate: 16 * 1024,
             idle_timeout: Duration::from_secs(150),
+            rates: Rates::default(),
+            wrong_passwords: 10,
+            max_anonymous_tokens: 20_000,
         }
     }
 }

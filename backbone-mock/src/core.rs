@@ -11,8 +11,12 @@ use transport::wire::Timestamp;
 use zeroize::Zeroizing;
 
 use crate::config::Config;
+use crate::domain::account;
+use crate::domain::challenge_id::Serials;
+use crate::domain::uploads::Uploads;
 use crate::error::Error;
 use crate::notify::Hub;
+use crate::rates::{Allowances, Guesses};
 use crate::secrets::{PasswordHash, ServerKey, random_hex};
 use crate::store::Store;
 use crate::web::budget::Bodies;
@@ -57,6 +61,14 @@ pub(crate) struct Core {
     pub(crate) bodies: Bodies,
     /// Large bodies that are decoded.
     pub(crate) decoding: Semaphore,
+    /// Numbers of challenges.
+    pub(crate) serials: Serials,
+    /// How often places may do what needs no login.
+    pub(crate) allowances: Allowances,
+    /// Wrong passwords of places.
+    pub(crate) guesses: Guesses,
+    /// Bytes that are on their way.
+    pub(crate) uploads: Uploads,
     password_hashing: Turns<(Source, Purpose)>,
     decoy: Arc<PasswordHash>,
 }
@@ -65,17 +77,25 @@ impl Core {
     /// Takes the data directory and opens what is in it.
     pub(crate) async fn open(config: Config) -> Result<Self, Error> {
         let (store, key) = Store::open(&config.data_dir).await?;
-        Ok(Self {
+        let core = Self {
             hub: Hub::new(),
             key,
             guard: guard(&config),
             bodies: Bodies::new(&config.limits),
             decoding: Semaphore::new(CONCURRENT_DECODINGS),
+            serials: Serials::new(),
+            allowances: Allowances::new(&config.limits.rates),
+            guesses: Guesses::new(config.limits.wrong_passwords),
+            uploads: Uploads::default(),
             store,
             config,
             password_hashing: Turns::new(PASSWORD_HASHES),
             decoy: Arc::new(PasswordHash::unmatchable()),
-        })
+        };
+        if core.store.is_uncounted() {
+            account::count_all(&core).await?;
+        }
+        Ok(core)
     }
 
     /// The current time.

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use listener::ListenError;
 
+use crate::quota::Metric;
+
 /// Why a backbone could not start or stop.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -86,6 +88,9 @@ pub enum StoreError {
     /// Reading or writing a blob file failed.
     #[error("blob file error")]
     Blob(#[from] std::io::Error),
+    /// A quota is used up. Nothing was changed.
+    #[error("the quota for {0} is used up; delete some, or ask the operator for more")]
+    Quota(Metric),
 }
 
 impl StoreError {
@@ -97,7 +102,7 @@ impl StoreError {
             Self::Blob(error) => {
                 matches!(error.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded)
             }
-            Self::Damaged { .. } | Self::Record { .. } => false,
+            Self::Damaged { .. } | Self::Record { .. } | Self::Quota(_) => false,
         }
     }
 }

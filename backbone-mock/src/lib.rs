@@ -38,6 +38,8 @@ mod domain;
 mod error;
 pub mod fault;
 mod notify;
+mod quota;
+mod rates;
 mod routes;
 mod secrets;
 mod server;
@@ -47,6 +49,7 @@ mod web;
 
 pub use backbone::Backbone;
 pub use clock::{Clock, ManualClock, SystemClock};
-pub use config::{Config, Limits, OAuthClient, PasswordPolicy};
+pub use config::{Config, Limits, OAuthClient, PasswordPolicy, Rate, Rates};
 pub use error::{Error, StoreError};
+pub use quota::{Amounts, Idle, Metric, Terms};
 pub use sweep::Swept;

@@ -107,6 +107,13 @@ impl ServerKey {
         self.access_token(claims).0.ct_eq(mac).into()
     }
 
+    /// The MAC of what the id of a challenge claims.
+    pub(crate) fn challenge(&self, claims: u64) -> u64 {
+        let mac = self.digest(b"enlace backbone challenge", "", &claims.to_be_bytes());
+        let first = mac.0.first_chunk().expect("a digest has 32 bytes");
+        u64::from_be_bytes(*first)
+    }
+
     /// The record's id is part of the digest, so that equal secrets of two records cannot be seen to be equal.
     fn digest(&self, purpose: &[u8], record: &str, secret: &[u8]) -> ByteText {
         let mut mac = blake2::Blake2bMac::<U32>::new_from_slice(self.0.as_ref()).expect("32 bytes are a valid key");

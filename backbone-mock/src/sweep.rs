@@ -1,4 +1,4 @@
-//! Removing what nobody can ask for any more.
+//! Removing what nobody can ask for any more: once at the start, and then at intervals.
 //!
 //! Expired records stay for a while: their holders may still read some of them, and errors stay the same. The index of
 //! expiries leads straight to those whose time is over, so a sweep costs what it removes.
@@ -10,9 +10,9 @@ use tokio::sync::watch;
 use transport::wire::Timestamp;
 
 use crate::core::Core;
-use crate::domain::{EXPIRIES, challenges, datawallet, expiring, files, sync_runs, tokens};
+use crate::domain::{EXPIRIES, REMOVALS, challenges, datawallet, expiring, files, idle, sync_runs, tokens};
 use crate::error::StoreError;
-use crate::store::{STEP, split_number, split_text};
+use crate::store::{STEP, Table, split_number, split_text};
 
 /// How long expired records stay.
 const RETENTION: Duration = Duration::from_secs(30 * 24 * 60 * 60);
@@ -26,29 +26,33 @@ pub struct Swept {
     pub modifications: usize,
     /// Blob files that no record named.
     pub orphans: usize,
+    /// Identities of guests that owned nothing and were not used.
+    pub identities: usize,
 }
 
 /// Sweeps at intervals until `stop` turns true or its sender is dropped.
 pub(crate) async fn run(core: Arc<Core>, interval: Duration, mut stop: watch::Receiver<bool>) {
     loop {
-        tokio::select! {
-            _ = stop.wait_for(|stop| *stop) => return,
-            () = tokio::time::sleep(interval) => {}
-        }
         match sweep(&core).await {
             Ok(swept) => tracing::info!(?swept, "removed what had expired"),
             Err(error) => tracing::error!(%error, "the sweep failed"),
+        }
+        tokio::select! {
+            _ = stop.wait_for(|stop| *stop) => return,
+            () = tokio::time::sleep(interval) => {}
         }
     }
 }
 
 /// Removes everything whose time is over.
 pub(crate) async fn sweep(core: &Core) -> Result<Swept, StoreError> {
-    let now = core.now();
+    // What is due at this very millisecond goes, too.
+    let now = core.now().saturating_add(Duration::from_millis(1));
     let before = now.saturating_sub(RETENTION);
     let swept = Swept {
-        records: remove_expired(core, before).await?,
+        records: remove_before(core, &REMOVALS, now).await? + remove_before(core, &EXPIRIES, before).await?,
         modifications: compact_datawallets(core, before).await?,
+        identities: idle::remove_unused(core).await?,
         orphans: core.store.sweep_orphans().await?,
     };
     core.store.tighten_permissions();
@@ -56,13 +60,13 @@ pub(crate) async fn sweep(core: &Core) -> Result<Swept, StoreError> {
 }
 
 /// Step by step: each record is a transaction of its own, and [`STEP`] keys are in memory.
-async fn remove_expired(core: &Core, before: Timestamp) -> Result<usize, StoreError> {
-    let (prefix, until) = (EXPIRIES.key(), EXPIRIES.key().time(before));
+async fn remove_before(core: &Core, index: &Table<()>, before: Timestamp) -> Result<usize, StoreError> {
+    let (prefix, until) = (index.key(), index.key().time(before));
     let (mut from, mut removed) = (prefix.clone(), 0);
     loop {
         let step = core.store.keys_before(&prefix, &from, &until, STEP).await?;
         for (expired_at, kind, id) in step.iter().filter_map(|rest| expiry(rest)) {
-            remove(core, expired_at, kind, id).await?;
+            remove(core, index, expired_at, kind, id).await?;
             removed += 1;
         }
         match step.last() {
@@ -72,21 +76,31 @@ async fn remove_expired(core: &Core, before: Timestamp) -> Result<usize, StoreEr
     }
 }
 
-/// Time, kind and id in the rest of a key of [`EXPIRIES`].
+/// Time, kind and id in the rest of a key of [`EXPIRIES`] or [`REMOVALS`].
 fn expiry(rest: &[u8]) -> Option<(u64, &str, &str)> {
     let (time, rest) = split_number(rest)?;
     let (kind, rest) = split_text(rest)?;
     Some((time, kind, split_text(rest)?.0))
 }
 
-async fn remove(core: &Core, expired_at: u64, kind: &str, id: &str) -> Result<(), StoreError> {
+async fn remove(core: &Core, index: &Table<()>, expired_at: u64, kind: &str, id: &str) -> Result<(), StoreError> {
     let mut transaction = core.store.begin();
     transaction.lock_records(&[id]).await;
-    transaction.delete(&EXPIRIES.key().number(expired_at).text(kind).text(id));
+    transaction.delete(&index.key().number(expired_at).text(kind).text(id));
     match kind {
         expiring::CHALLENGE => {
             if let Ok(id) = id.parse() {
-                challenges::remove(&mut transaction, &id);
+                challenges::remove(&mut transaction, &id).await?;
+            }
+        }
+        expiring::USED_CHALLENGE => {
+            if let Ok(id) = id.parse() {
+                challenges::forget_use(&mut transaction, &id);
+            }
+        }
+        expiring::EMPTY_TOKEN => {
+            if let Ok(id) = id.parse() {
+                tokens::remove_empty(&mut transaction, &id).await?;
             }
         }
         expiring::FILE => {
@@ -142,5 +156,41 @@ mod tests {
         transaction.commit().await.unwrap();
         assert_eq!(sweep(&core).await.unwrap().records, STEP + 1);
         assert_eq!(sweep(&core).await.unwrap().records, 0);
+    }
+
+    async fn expired_records(core: &Core) -> usize {
+        core.store
+            .keys_before(&EXPIRIES.key(), &EXPIRIES.key(), &EXPIRIES.key().time(core.now()), 10)
+            .await
+            .unwrap()
+            .len()
+    }
+
+    async fn leave_something_expired(core: &Core) {
+        let long_ago = core.now().saturating_sub(2 * RETENTION);
+        let mut transaction = core.store.begin();
+        transaction.put(&EXPIRIES.key().time(long_ago).text(expiring::FILE).text("FILgone"), &()).unwrap();
+        transaction.commit().await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn sweeps_happen_at_the_start_and_at_each_interval() {
+        let dir = tempfile::tempdir().unwrap();
+        let core = Arc::new(Core::open(Config::new(dir.path())).await.unwrap());
+        let interval = core.config.sweep_interval.unwrap();
+        assert_eq!(interval, Duration::from_secs(60 * 60));
+        let (stop, stopped) = watch::channel(false);
+        leave_something_expired(&core).await;
+        let sweeping = tokio::spawn(run(core.clone(), interval, stopped));
+        for _ in 0..2 {
+            // Time stands still while this goes round.
+            while expired_records(&core).await > 0 {
+                tokio::task::yield_now().await;
+            }
+            leave_something_expired(&core).await;
+            tokio::time::advance(interval).await;
+        }
+        stop.send_replace(true);
+        sweeping.await.unwrap();
     }
 }

@@ -154,7 +154,8 @@ async fn a_challenge_is_readable_for_seventy_minutes() {
 #[tokio::test]
 async fn a_client_creates_no_more_identities_than_it_may() {
     let world = World::with(|config| {
-        config.clients = vec![OAuthClient { max_identities: Some(1), ..OAuthClient::new(CLIENT, CLIENT_SECRET) }];
+        config.clients = vec![OAuthClient::new(CLIENT, CLIENT_SECRET)];
+        config.clients[0].terms.client.identities = 1;
     })
     .await;
     world.person(1).await;

@@ -75,7 +75,7 @@ async fn after_its_expiry_only_the_creator_and_earlier_readers_see_a_token() {
 /// C10.
 #[tokio::test]
 async fn a_hundred_parallel_wrong_passwords_lock_once_and_none_is_lost() {
-    let world = World::new().await;
+    let world = World::with(|config| config.limits.wrong_passwords = 0).await;
     let creator = world.person_with_datawallet(1).await;
     let reader = world.person(2).await;
     let body = json!({ "content": "AAAA", "expiresAt": NEVER, "password": password("right") });
@@ -102,7 +102,7 @@ async fn a_hundred_parallel_wrong_passwords_lock_once_and_none_is_lost() {
 /// Q16: the lock and its reset are durable.
 #[tokio::test]
 async fn failed_attempts_survive_a_restart() {
-    let mut world = World::new().await;
+    let mut world = World::with(|config| config.limits.wrong_passwords = 0).await;
     let creator = world.person(1).await;
     let body = json!({ "content": "AAAA", "expiresAt": NEVER, "password": password("right") });
     let path = format!("/Tokens/{}", creator.token(body).await);

@@ -53,7 +53,9 @@ impl Older {
 
     fn arguments(&self) -> Vec<String> {
         let start = ["serve", "--json", "--listen", "127.0.0.1:0", "--backbone-listen", "127.0.0.1:0", "--data-dir"];
-        start.into_iter().chain(self.data.to_str()).map(str::to_owned).collect()
+        // A token is locked from this machine.
+        let limit = "--enlace:backbone:limits:wrongPasswords=0";
+        start.into_iter().chain(self.data.to_str()).chain([limit]).map(str::to_owned).collect()
     }
 
     async fn start(&self) -> Process {

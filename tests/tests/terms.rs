@@ -178,7 +178,7 @@ async fn a_pin_opens_and_says_that_it_is_one() {
 #[tokio::test]
 async fn too_many_wrong_passwords_lock_a_token_for_strangers_only() {
     let world = World::new();
-    let backbone = world.backbone().await;
+    let backbone = world.backbone_with("backbone", |config| config.limits.wrong_passwords = 0).await;
     let (bob, carol) = (world.node("bob", &backbone).await, world.node("carol", &backbone).await);
     let (alice, token) = shared(&world, &backbone, protected(password("right"))).await;
     bob.receive_with(&token.reference.url, "right").await.unwrap();
@@ -198,7 +198,7 @@ async fn too_many_wrong_passwords_lock_a_token_for_strangers_only() {
 #[tokio::test]
 async fn a_locked_token_is_announced_to_its_creator_and_can_be_unlocked_by_the_operator() {
     let world = World::new();
-    let backbone = world.backbone().await;
+    let backbone = world.backbone_with("backbone", |config| config.limits.wrong_passwords = 0).await;
     let bob = world.node("bob", &backbone).await;
     let (alice, token) = shared(&world, &backbone, protected(password("right"))).await;
     let client = http();

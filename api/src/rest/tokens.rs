@@ -115,6 +115,13 @@ pub(crate) async fn delete(call: Call) -> Result<Reply, Problem> {
     Ok(Reply::no_content())
 }
 
+/// `POST Tokens/{id}/Unlock`
+pub(crate) async fn unlock(call: Call) -> Result<Reply, Problem> {
+    let id: TokenId = call.id("tokenId", "Token")?;
+    call.runtime().tokens().unlock_token(&id).await?;
+    Ok(Reply::no_content())
+}
+
 async fn list_of(call: Call, ownership: Ownership) -> Result<Reply, Problem> {
     let tokens = call.runtime().tokens().tokens(ownership, &call.query)?;
     let differences = call.differences();

@@ -293,4 +293,17 @@ pub(crate) static RESOURCES: &[Resource] = &[
             ),
         ],
     },
+    Resource {
+        path: "Tokens/{id}/Unlock",
+        need: TOKENS,
+        operations: &[operation!(
+            POST,
+            ANYTHING,
+            tokens::unlock,
+            Input::None,
+            Output::Nothing,
+            "Unlocks an own token that too many wrong passwords have locked",
+            |differences| differences.unlock_tokens
+        )],
+    },
 ];

@@ -37,6 +37,10 @@ fn exercise(sandbox: &Sandbox) {
     let loaded = enlace(&["tokens", "load", own["reference"]["url"].as_str().unwrap()]).json();
     assert_eq!(loaded["content"], own["content"]);
 
+    assert_eq!(enlace(&["tokens", "unlock", token_id]).json()["unlocked"], token_id);
+    enlace(&["tokens", "unlock", "TOKabcdefghijklmno12"]).refused(3, &["not found"]);
+    enlace(&["tokens", "unlock", "x"]).refused(2, &["TOK"]);
+
     // Not a way around the kind of the record.
     enlace(&["files", "delete", &format!("../Tokens/{token_id}")]).refused(2, &["files list"]);
     for id in [token_id, own["id"].as_str().unwrap()] {

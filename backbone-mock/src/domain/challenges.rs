@@ -1,23 +1,34 @@
 //! Challenges: fresh texts that are signed to prove possession of a key.
 //!
 //! A challenge serves once. It is consumed by the success it serves, so a refused attempt can be repeated with it.
+//!
+//! Nothing is stored of challenges that nobody asked for by name: their [ids](challenge_id) say it all, and only those that
+//! were used are remembered, until they expire. Challenges of logged-in devices are stored, because everybody may ask who
+//! they are of, and count on the quota of their identity.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use transport::wire::{Address, ByteText, ChallengeId, DeviceId, Timestamp};
 
+use super::account::{self, Account};
 use super::proof::{IdentityKey, SignedBytes};
-use super::{Caller, EXPIRIES, Record, Refusal, Rule, expiring};
+use super::{Caller, EXPIRIES, REMOVALS, Record, Refusal, Rule, challenge_id, expiring};
 use crate::core::Core;
+use crate::error::StoreError;
+use crate::quota::Metric;
+use crate::rates::Operation;
 use crate::secrets::new_id;
-use crate::store::{Key, Table, Transaction};
+use crate::store::{Change, Key, Table, Transaction};
+use listener::Source;
 
 const LIFETIME: Duration = Duration::from_secs(10 * 60);
 /// How long after its expiry a challenge can still be read.
 const READABLE_AFTER_EXPIRY: Duration = Duration::from_secs(60 * 60);
 
 const CHALLENGES: Table<ChallengeRecord> = Table::new("challenge");
+/// Challenges of strangers that were used.
+const USED: Table<()> = Table::new("challenge-used");
 
 /// A challenge as it is stored.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -29,31 +40,79 @@ pub(crate) struct ChallengeRecord {
     consumed: bool,
 }
 
+impl ChallengeRecord {
+    fn of_nobody(id: ChallengeId, expires_at: Timestamp) -> Self {
+        Self { id, expires_at, created_by: None, created_by_device: None, consumed: false }
+    }
+
+    fn removal(&self) -> Key<()> {
+        let gone_at = self.expires_at.saturating_add(READABLE_AFTER_EXPIRY);
+        REMOVALS.key().time(gone_at).text(expiring::CHALLENGE).text(&self.id)
+    }
+}
+
 /// Hands out a challenge.
-pub(crate) async fn create(core: &Core, caller: Option<Caller>) -> Result<ChallengeRecord, Refusal> {
-    let (created_by, created_by_device) = caller.map(|caller| (caller.address, caller.device)).unzip();
+pub(crate) async fn create(core: &Core, caller: Option<Caller>, source: Source) -> Result<ChallengeRecord, Refusal> {
     let expires_at = core.now().saturating_add(LIFETIME);
-    let challenge = ChallengeRecord { id: new_id(), expires_at, created_by, created_by_device, consumed: false };
+    let Some(Caller { address, device }) = caller else {
+        core.allowances.take(Operation::Challenge, source)?;
+        let (id, expires_at) = challenge_id::issue(&core.key, &core.serials, expires_at);
+        return Ok(ChallengeRecord::of_nobody(id, expires_at));
+    };
+    let account = Account::of(core, &address).await?;
+    let challenge = ChallengeRecord {
+        id: new_id(),
+        expires_at,
+        created_by: Some(address),
+        created_by_device: Some(device),
+        consumed: false,
+    };
     let mut transaction = core.store.begin();
+    account.charge(&mut transaction, &cost())?;
     transaction.put(&key(&challenge.id), &challenge)?;
-    transaction.put(&EXPIRIES.key().time(expires_at).text(expiring::CHALLENGE).text(&challenge.id), &())?;
+    transaction.put(&challenge.removal(), &())?;
     transaction.commit().await?;
     Ok(challenge)
+}
+
+/// What a stored challenge counts.
+pub(crate) fn cost() -> Change {
+    Change::more(Metric::Challenges, 1)
+}
+
+/// The key that all stored challenges start with.
+pub(crate) fn table() -> Key<ChallengeRecord> {
+    CHALLENGES.key()
 }
 
 /// Reads a challenge; anybody who is logged in may.
 pub(crate) async fn read(core: &Core, id: &ChallengeId) -> Result<ChallengeRecord, Refusal> {
     let now = core.now();
+    let of_nobody = || Some(ChallengeRecord::of_nobody(id.clone(), challenge_id::expiry(&core.key, id)?));
     core.store
         .get(&key(id))
         .await?
+        .or_else(of_nobody)
         .filter(|challenge| now < challenge.expires_at.saturating_add(READABLE_AFTER_EXPIRY))
         .ok_or(Refusal::NotFound(Record::Challenge))
 }
 
 /// Removes a challenge that expired long ago.
-pub(crate) fn remove(transaction: &mut Transaction<'_>, id: &ChallengeId) {
+pub(crate) async fn remove(transaction: &mut Transaction<'_>, id: &ChallengeId) -> Result<(), StoreError> {
+    let Some(challenge) = transaction.get(&key(id)).await? else { return Ok(()) };
+    if let Some(creator) = &challenge.created_by {
+        account::release(transaction, creator, cost()).await?;
+    }
+    // Earlier programs kept challenges for a month.
+    transaction.delete(&EXPIRIES.key().time(challenge.expires_at).text(expiring::CHALLENGE).text(id));
+    transaction.delete(&challenge.removal());
     transaction.delete(&key(id));
+    Ok(())
+}
+
+/// Forgets that a challenge was used that cannot be used any more.
+pub(crate) fn forget_use(transaction: &mut Transaction<'_>, id: &ChallengeId) {
+    transaction.delete(&USED.key().text(id));
 }
 
 /// A signed challenge whose parts have been understood, but not checked.
@@ -98,13 +157,15 @@ impl SignedBy {
     /// device's identity only.
     pub(crate) async fn spend(
         &self,
+        core: &Core,
         transaction: &mut Transaction<'_>,
         identity: &Address,
         now: Timestamp,
     ) -> Result<(), Refusal> {
-        let mut challenge = transaction
-            .get(&key(&self.id))
-            .await?
+        let Some(challenge) = transaction.get(&key(&self.id)).await? else {
+            return self.spend_of_nobody(core, transaction, now).await;
+        };
+        let mut challenge = Some(challenge)
             .filter(|challenge| challenge.created_by.as_ref().is_none_or(|creator| creator == identity))
             .ok_or(Refusal::NotFound(Record::Challenge))?;
         if challenge.consumed || challenge.expires_at <= now {
@@ -113,6 +174,23 @@ impl SignedBy {
         challenge.consumed = true;
         transaction.put(&key(&self.id), &challenge)?;
         Ok(())
+    }
+
+    async fn spend_of_nobody(
+        &self,
+        core: &Core,
+        transaction: &mut Transaction<'_>,
+        now: Timestamp,
+    ) -> Result<(), Refusal> {
+        let expires_at = challenge_id::expiry(&core.key, &self.id)
+            .filter(|expires_at| now < expires_at.saturating_add(READABLE_AFTER_EXPIRY))
+            .ok_or(Refusal::NotFound(Record::Challenge))?;
+        let used = USED.key().text(&self.id);
+        if expires_at <= now || transaction.get(&used).await?.is_some() {
+            return Err(Rule::ChallengeHasExpired.into());
+        }
+        transaction.put(&used, &())?;
+        Ok(transaction.put(&REMOVALS.key().time(expires_at).text(expiring::USED_CHALLENGE).text(&self.id), &())?)
     }
 }
 
@@ -125,4 +203,54 @@ fn challenge_id(text: &str) -> Option<ChallengeId> {
     let members: serde_json::Map<String, serde_json::Value> = serde_json::from_str(text).ok()?;
     let (_, id) = members.iter().find(|(name, _)| name.eq_ignore_ascii_case("id"))?;
     id.as_str()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+
+    async fn rows(core: &Core) -> usize {
+        let keys = core.store.keys(&CHALLENGES.key(), &CHALLENGES.key(), 10).await.unwrap().len();
+        let used = core.store.keys(&USED.key(), &USED.key(), 10).await.unwrap().len();
+        keys + used + core.store.keys(&REMOVALS.key(), &REMOVALS.key(), 10).await.unwrap().len()
+    }
+
+    #[tokio::test]
+    async fn strangers_leave_nothing_behind_and_a_use_is_remembered_until_the_challenge_expires() {
+        let dir = tempfile::tempdir().unwrap();
+        let core = Core::open(Config::new(dir.path())).await.unwrap();
+        let mut challenge = create(&core, None, Source::Loopback).await.unwrap();
+        for _ in 0..100 {
+            challenge = create(&core, None, Source::Loopback).await.unwrap();
+        }
+        assert_eq!(rows(&core).await, 0);
+        let identity = format!("did:e:localhost:dids:{}", "a".repeat(22)).parse().unwrap();
+        let proof = SignedBy { id: challenge.id.clone() };
+        let spend = async |now| {
+            let mut transaction = core.store.begin();
+            let spent = proof.spend(&core, &mut transaction, &identity, now).await;
+            transaction.commit().await.unwrap();
+            spent
+        };
+        let expired = |refused| matches!(refused, Err(Refusal::Rule { rule: Rule::ChallengeHasExpired, .. }));
+        assert!(expired(spend(challenge.expires_at).await));
+        spend(core.now()).await.unwrap();
+        assert!(expired(spend(core.now()).await), "it serves once");
+        assert_eq!(rows(&core).await, 2);
+        forget_use_when(&core, challenge.expires_at).await;
+        assert!(expired(spend(challenge.expires_at).await), "what is forgotten has expired");
+    }
+
+    async fn forget_use_when(core: &Core, expires_at: Timestamp) {
+        let until = REMOVALS.key().time(expires_at.saturating_add(Duration::from_secs(1)));
+        let due = core.store.keys_before(&REMOVALS.key(), &REMOVALS.key(), &until, 10).await.unwrap();
+        assert_eq!(due.len(), 1, "it can be forgotten as soon as it expires");
+        let used = core.store.keys(&USED.key(), &USED.key(), 10).await.unwrap();
+        let mut transaction = core.store.begin();
+        for rest in used {
+            transaction.delete(&USED.key().with_rest(&rest));
+        }
+        transaction.commit().await.unwrap();
+    }
 }

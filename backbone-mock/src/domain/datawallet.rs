@@ -14,6 +14,7 @@ use transport::wire::backbone::datawallet::{
 use transport::wire::bytes::to_base64url;
 use transport::wire::{Address, ByteText, DatawalletId, DatawalletModificationId, DeviceId, Timestamp};
 
+use super::account::{self, Account};
 use super::events::Notice;
 use super::page::{Page, PageRequest};
 use super::{Caller, Record, Refusal, Rule, sync_runs};
@@ -21,7 +22,7 @@ use crate::core::Core;
 use crate::error::StoreError;
 use crate::notify::News;
 use crate::secrets::new_id;
-use crate::store::{Content, Key, NewContent, STEP, Store, Table, Transaction, split_number, split_text};
+use crate::store::{Change, Content, Key, NewContent, STEP, Store, Table, Transaction, split_number, split_text};
 
 /// Entries of one push. The official client pushes all it has at once, some ten entries for each file or token; a client
 /// that was offline for long has thousands.
@@ -67,7 +68,7 @@ impl Wallet {
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
-struct ModificationRecord {
+pub(crate) struct ModificationRecord {
     id: DatawalletModificationId,
     version: u16,
     object: String,
@@ -180,13 +181,14 @@ pub(crate) async fn push(
         let detail = format!("local index {local_index}, newest index {newest}");
         return Err(Refusal::rule(Rule::DatawalletNotUpToDate, detail));
     }
-    let modifications = append(&mut transaction, caller, &mut wallet, entries, now).await?;
+    let modifications = append(core, &mut transaction, caller, &mut wallet, entries, now).await?;
     core.commit(transaction, vec![notice(caller)]).await?;
     Ok(PushedModifications { new_index: wallet.newest_index().unwrap_or(-1), modifications })
 }
 
 /// Appends entries and writes the head. The transaction holds the identity's lock.
 pub(crate) async fn append(
+    core: &Core,
     transaction: &mut Transaction<'_>,
     caller: &Caller,
     wallet: &mut Wallet,
@@ -196,6 +198,7 @@ pub(crate) async fn append(
     if entries.0.iter().any(|(entry, _)| entry.version > wallet.version) {
         return Err(Rule::ModificationVersionTooHigh.into());
     }
+    let account = Account::of(core, &caller.address).await?;
     let mut assigned = Vec::with_capacity(entries.0.len());
     for (number, (entry, payload)) in entries.0.into_iter().enumerate() {
         pause_between_steps(number).await;
@@ -213,6 +216,7 @@ pub(crate) async fn append(
             kind: entry.kind,
             payload: payload.map(|payload| payload.attach(transaction)).transpose()?,
         };
+        account.charge(transaction, &record.cost())?;
         transaction.put(&entry_key(&caller.address, index), &record)?;
         assigned.push(AssignedModification { id: record.id, index, created_at: now });
     }
@@ -225,6 +229,16 @@ async fn pause_between_steps(number: usize) {
     if number % ENTRIES_PER_STEP == ENTRIES_PER_STEP - 1 {
         tokio::task::yield_now().await;
     }
+}
+
+/// The key that all entries start with.
+pub(crate) fn table() -> Key<ModificationRecord> {
+    MODIFICATIONS.key()
+}
+
+/// Whose entry it is, by the rest of its key behind that of [`table`].
+pub(crate) fn owner_of(rest: &[u8]) -> Option<Address> {
+    split_text(rest)?.0.parse().ok()
 }
 
 /// Reads the head of a datawallet.
@@ -313,6 +327,11 @@ async fn is_pointless(
 }
 
 impl ModificationRecord {
+    /// What it counts.
+    pub(crate) fn cost(&self) -> Change {
+        account::other(self.payload.as_ref().map_or(0, Content::size))
+    }
+
     fn is_write(&self) -> bool {
         matches!(self.kind, ModificationType::Create | ModificationType::Update)
     }
@@ -345,8 +364,38 @@ async fn remove_entry(
     if let Some(payload) = &entry.payload {
         transaction.release(payload);
     }
+    account::release(transaction, address, entry.cost()).await?;
     transaction.delete(&SHOWN.key().text(address).number(index));
     transaction.delete(&entry_key(address, index));
+    Ok(())
+}
+
+/// Removes the datawallet of an identity that is removed, whose lock the transaction holds.
+pub(crate) async fn remove_all(transaction: &mut Transaction<'_>, address: &Address) -> Result<(), StoreError> {
+    let prefix = MODIFICATIONS.key().text(address);
+    let mut from = prefix.clone();
+    loop {
+        let step = transaction.committed().scan(&prefix, &from, COMPACTION_STEP).await?;
+        for entry in &step {
+            let Some((index, _)) = split_number(&entry.rest) else { continue };
+            remove_entry(transaction, address, index, &entry.record).await?;
+        }
+        match step.last() {
+            Some(last) => from = prefix.after(&last.rest),
+            None => break,
+        }
+    }
+    let newest = NEWEST.key().text(address);
+    let mut rests = Vec::new();
+    let visit = |rest: &[u8]| {
+        rests.push(rest.to_vec());
+        ControlFlow::Continue(())
+    };
+    transaction.committed().walk_keys(&newest, &newest, visit).await?;
+    for rest in rests {
+        transaction.delete(&newest.with_rest(&rest));
+    }
+    transaction.delete(&wallet_key(address));
     Ok(())
 }
 

@@ -8,14 +8,16 @@ use serde::{Deserialize, Serialize};
 use transport::wire::backbone::devices::{CreatedDevice, Device, LastLogin};
 use transport::wire::{Address, ByteText, DeviceId, Timestamp, Username};
 
+use super::account::{self, Account};
 use super::challenges::SignedChallenge;
 use super::page::{Page, PageRequest};
 use super::proof::IdentityKey;
 use super::{Caller, Record, Refusal, Rule, identities, language, push};
 use crate::core::Core;
 use crate::error::StoreError;
+use crate::quota::Metric;
 use crate::secrets::{PasswordHash, new_id};
-use crate::store::{Key, STEP, Store, Table, Transaction, split_number, split_text};
+use crate::store::{Change, Key, STEP, Store, Table, Transaction, split_number, split_text};
 
 const DEVICES: Table<DeviceRecord> = Table::new("device");
 const USERNAMES: Table<DeviceId> = Table::new("username");
@@ -104,13 +106,14 @@ pub(crate) async fn register(
         return Err(Rule::OnlyOneBackupDevice.into());
     }
     let key = IdentityKey::from_bytes(&identity.public_key.0).ok_or(Rule::InvalidSignature)?;
-    challenge.verify(&key)?.spend(&mut transaction, &caller.address, now).await?;
+    challenge.verify(&key)?.spend(core, &mut transaction, &caller.address, now).await?;
     if let Some(objection) = core.config.password_policy.objection(&new.password) {
         return Err(Refusal::rule(Rule::RegistrationFailed, objection));
     }
     let mut device = DeviceRecord::new(&caller.address, Some(&caller.device), password, now);
     device.language = language;
     device.is_backup = new.is_backup;
+    Account::of(core, &caller.address).await?.charge(&mut transaction, &cost())?;
     insert(&mut transaction, &device)?;
     transaction.commit().await?;
     Ok(CreatedDevice {
@@ -207,11 +210,43 @@ pub(crate) async fn remove(core: &Core, caller: &Caller, id: &DeviceId) -> Resul
     if device.last_login.is_some() || device.address != caller.address {
         return Err(Rule::DeviceCannotBeDeleted.into());
     }
-    transaction.delete(&key(id));
-    transaction.delete(&username_key(device.username.as_str()));
-    transaction.delete(&by_identity(&device));
-    push::forget(&mut transaction, id);
+    remove_record(&mut transaction, &device);
+    account::release(&mut transaction, &device.address, cost()).await?;
     Ok(transaction.commit().await?)
+}
+
+/// Removes all devices of an identity that is removed, and their counts with those of the identity.
+pub(crate) async fn remove_all(transaction: &mut Transaction<'_>, address: &Address) -> Result<(), StoreError> {
+    let mut ids = Vec::new();
+    let visit = |id: DeviceId| {
+        ids.push(id);
+        ControlFlow::Continue(())
+    };
+    for_each_of(transaction.committed(), address, visit).await?;
+    for id in ids {
+        if let Some(device) = transaction.get(&key(&id)).await? {
+            remove_record(transaction, &device);
+            account::release(transaction, address, cost()).await?;
+        }
+    }
+    Ok(())
+}
+
+fn remove_record(transaction: &mut Transaction<'_>, device: &DeviceRecord) {
+    transaction.delete(&key(&device.id));
+    transaction.delete(&username_key(device.username.as_str()));
+    transaction.delete(&by_identity(device));
+    push::forget(transaction, &device.id);
+}
+
+/// What a device counts.
+pub(crate) fn cost() -> Change {
+    Change::more(Metric::Devices, 1)
+}
+
+/// The key that all devices start with.
+pub(crate) fn table() -> Key<DeviceRecord> {
+    DEVICES.key()
 }
 
 /// The device with a login name. Case and surrounding blanks do not matter.

@@ -280,6 +280,24 @@ pub(crate) async fn requeue(core: &Core, owner: &Address, id: &ExternalEventId) 
     Ok(true)
 }
 
+/// Removes the events of an identity that is removed, whose lock the transaction holds.
+pub(crate) async fn remove_all(transaction: &mut Transaction<'_>, owner: &Address) -> Result<(), StoreError> {
+    let mut indices = Vec::new();
+    let prefix = EVENTS.key().text(owner);
+    let visit = |rest: &[u8]| {
+        indices.extend(index_of(rest));
+        ControlFlow::Continue(())
+    };
+    transaction.committed().walk_keys(&prefix, &prefix, visit).await?;
+    for index in indices {
+        transaction.delete(&event_key(owner, index));
+        transaction.delete(&DELIVERABLE.key().text(owner).number(index));
+        transaction.delete(&DEAD.key().text(owner).number(index));
+    }
+    transaction.delete(&NEXT_INDEX.key().text(owner));
+    Ok(())
+}
+
 fn event_key(owner: &Address, index: u64) -> Key<EventRecord> {
     EVENTS.key().text(owner).number(index)
 }

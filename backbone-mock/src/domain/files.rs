@@ -7,19 +7,25 @@ use serde::{Deserialize, Serialize};
 use transport::wire::backbone::files::{CreatedFile, FileMetadata};
 use transport::wire::{Address, ByteText, DeviceId, FileId, Timestamp};
 
+use super::account::{self, Account};
 use super::page::{Page, PageRequest};
+use super::uploads::Reservation;
 use super::{Caller, EXPIRIES, Record, Refusal, expiring};
 use crate::core::Core;
 use crate::error::StoreError;
+use crate::quota::Metric;
 use crate::secrets::{new_id, new_ownership_token};
 use crate::store::{
-    BlobReader, Entry, Key, PublishedBlob, Table, Transaction, Written, packed, split_number, split_text,
+    BlobReader, Change, Entry, Key, PublishedBlob, Table, Transaction, Written, packed, split_number, split_text,
 };
 
 const MAX_CIPHER_HASH_BYTES: usize = 128;
 const MAX_OWNER_SIGNATURE_BYTES: usize = 512;
 /// Bytes of the sealed metadata.
 pub(crate) const MAX_PROPERTIES_BYTES: usize = 1024 * 1024;
+
+/// Bytes of an upload that need not be counted: the frame of the form, and what is longer in it than stored.
+const UPLOAD_FRAME: u64 = 4096;
 
 const FILES: Table<FileRecord> = Table::new("file");
 /// Values are the dates of expiry, so that lists need not read the files.
@@ -59,6 +65,18 @@ pub(crate) struct NewFile {
     pub(crate) expires_at: Timestamp,
 }
 
+/// Reserves room for an upload of so many bytes with its frame, or of any size.
+///
+/// # Errors
+/// [`StoreError::Quota`] if there is not so much left, before a byte is sent.
+pub(crate) async fn reserve_room(core: &Core, caller: &Caller, length: Option<u64>) -> Result<Reservation, Refusal> {
+    let length = length.unwrap_or_else(|| core.config.limits.max_upload_bytes()).saturating_sub(UPLOAD_FRAME);
+    let account = Account::of(core, &caller.address).await?;
+    let (reservation, under_way) = core.uploads.reserve(account.names(), length);
+    account.check_room(&core.store, under_way.map(cost)).await?;
+    Ok(reservation)
+}
+
 /// Stores a file. The uploader is its creator and its owner.
 pub(crate) async fn create(core: &Core, caller: Caller, new: NewFile) -> Result<CreatedFile, Refusal> {
     let now = core.now();
@@ -68,6 +86,8 @@ pub(crate) async fn create(core: &Core, caller: Caller, new: NewFile) -> Result<
     if new.expires_at <= now {
         return Err(Refusal::invalid("expiresAt", "must be in the future"));
     }
+    let account = Account::of(core, &caller.address).await?;
+    account.check_expiry(new.expires_at, now)?;
     if new.cipher_hash.0 != new.written.sha512 {
         tracing::warn!("the hash of an uploaded file is not the SHA-512 of its bytes");
     }
@@ -90,6 +110,7 @@ pub(crate) async fn create(core: &Core, caller: Caller, new: NewFile) -> Result<
         blob: new.blob.name().to_owned(),
     };
     let mut transaction = core.store.begin();
+    account.charge(&mut transaction, &file.cost())?;
     transaction.take_blob(new.blob)?;
     transaction.put(&key(&file.id), &file)?;
     transaction.put(&creator_key(&file), &file.expires_at)?;
@@ -154,14 +175,14 @@ pub(crate) async fn delete(core: &Core, caller: &Caller, id: &FileId) -> Result<
     if caller.address != file.created_by && caller.address != file.owner {
         return Err(Refusal::Forbidden);
     }
-    remove_record(&mut transaction, &file);
+    remove_record(&mut transaction, &file).await?;
     Ok(transaction.commit().await?)
 }
 
 /// Removes a file that expired long ago.
 pub(crate) async fn remove(transaction: &mut Transaction<'_>, id: &FileId) -> Result<(), StoreError> {
     if let Some(file) = transaction.get(&key(id)).await? {
-        remove_record(transaction, &file);
+        remove_record(transaction, &file).await?;
     }
     Ok(())
 }
@@ -176,7 +197,17 @@ pub(crate) fn key(id: &FileId) -> Key<FileRecord> {
     FILES.key().text(id)
 }
 
+/// What a file of so many sealed bytes counts.
+pub(crate) fn cost(sealed_bytes: u64) -> Change {
+    account::content(Metric::Files, sealed_bytes)
+}
+
 impl FileRecord {
+    /// What it counts on the quota of its creator, whoever owns it later.
+    pub(crate) fn cost(&self) -> Change {
+        cost(self.cipher_size.saturating_add(self.encrypted_properties.0.len() as u64))
+    }
+
     /// What everybody who is logged in may know.
     pub(crate) fn into_metadata(self) -> FileMetadata {
         FileMetadata {
@@ -201,11 +232,18 @@ impl FileRecord {
     }
 }
 
-fn remove_record(transaction: &mut Transaction<'_>, file: &FileRecord) {
+/// The key that all files start with.
+pub(crate) fn table() -> Key<FileRecord> {
+    FILES.key()
+}
+
+async fn remove_record(transaction: &mut Transaction<'_>, file: &FileRecord) -> Result<(), StoreError> {
+    account::release(transaction, &file.created_by, file.cost()).await?;
     transaction.release_blob(&file.blob);
     transaction.delete(&creator_key(file));
     transaction.delete(&expiry_key(file));
     transaction.delete(&key(&file.id));
+    Ok(())
 }
 
 /// A page of the files that an identity made. Takes a look at each of them in the index, but reads none.

@@ -9,14 +9,16 @@ use transport::wire::{Address, ByteText, Timestamp};
 use super::challenges::SignedChallenge;
 use super::devices::{self, DeviceRecord};
 use super::proof::IdentityKey;
-use super::{Record, Refusal, Rule, language};
+use super::{Record, Refusal, Rule, idle, language};
 use crate::config::OAuthClient;
 use crate::core::Core;
+use crate::error::StoreError;
+use crate::quota::Metric;
+use crate::rates::Operation;
 use crate::secrets::equal;
-use crate::store::{Key, Store, Table, Transaction};
+use crate::store::{Change, Holder, Key, Store, Table};
 
 const IDENTITIES: Table<IdentityRecord> = Table::new("identity");
-const CREATED_BY_CLIENT: Table<u64> = Table::new("client-identities");
 
 /// An identity as it is stored.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -27,6 +29,9 @@ pub(crate) struct IdentityRecord {
     pub(crate) client_id: String,
     pub(crate) identity_version: u8,
     pub(crate) status: Status,
+    /// About when a device logged in last; kept for clients with [`Terms::idle`](crate::Terms::idle).
+    #[serde(default)]
+    pub(crate) last_used: Option<Timestamp>,
 }
 
 /// Where an identity is in its life.
@@ -64,17 +69,20 @@ pub(crate) async fn create(core: &Core, source: Source, new: NewIdentity) -> Res
     let address = key
         .address(&core.config.did_domain_name)
         .ok_or_else(|| Refusal::invalid("identityPublicKey", "gives no address under the configured domain"))?;
+    if client.terms.idle.is_some() {
+        core.allowances.take(Operation::GuestIdentity, source)?;
+        core.store.check_free(client.terms.disk_reserve)?;
+    }
     let password = core.hash_password(source, new.password.clone()).await?;
     let now = core.now();
 
     let mut transaction = core.store.begin();
-    let client_lock = client_lock(client);
-    transaction.lock_records(&[challenge.lock_name(), address.as_str(), &client_lock]).await;
-    proof.spend(&mut transaction, &address, now).await?;
+    transaction.lock_records(&[challenge.lock_name(), address.as_str()]).await;
+    proof.spend(core, &mut transaction, &address, now).await?;
     if core.store.contains(&identity_key(&address)).await? {
         return Err(Rule::AddressAlreadyExists.into());
     }
-    count_identity(&mut transaction, client).await?;
+    check_places(core, client).await?;
     if let Some(objection) = core.config.password_policy.objection(&new.password) {
         return Err(Refusal::rule(Rule::RegistrationFailed, objection));
     }
@@ -88,9 +96,16 @@ pub(crate) async fn create(core: &Core, source: Source, new: NewIdentity) -> Res
         client_id: client.id.clone(),
         identity_version: new.identity_version,
         status: Status::Active,
+        last_used: None,
     };
     transaction.put(&identity_key(&address), &identity)?;
-    transaction.commit().await?;
+    idle::note_use(client, &mut transaction, identity, now)?;
+    transaction.charge(Holder::Client(&client.id), &cost(), Some(&client.terms.client));
+    transaction.charge(Holder::Identity(&address), &devices::cost(), Some(&client.terms.identity));
+    transaction.commit().await.map_err(|error| match error {
+        StoreError::Quota(Metric::Identities) => Rule::ClientReachedIdentitiesLimit.into(),
+        other => Refusal::from(other),
+    })?;
     let device = FirstDevice { id: device.id, username: device.username, created_at: device.created_at };
     Ok(CreatedIdentity { address, created_at: now, device })
 }
@@ -110,21 +125,28 @@ pub(crate) fn is_deleted() -> IsDeleted {
     IsDeleted { is_deleted: false, deletion_date: None }
 }
 
-fn identity_key(address: &Address) -> Key<IdentityRecord> {
+/// The key that all identities start with.
+pub(crate) fn table() -> Key<IdentityRecord> {
+    IDENTITIES.key()
+}
+
+/// What an identity counts.
+pub(crate) fn cost() -> Change {
+    Change::more(Metric::Identities, 1)
+}
+
+/// The client that an identity was created with.
+pub(crate) async fn client_of(store: &Store, address: &Address) -> Result<Option<String>, StoreError> {
+    Ok(store.get(&identity_key(address)).await?.map(|identity| identity.client_id))
+}
+
+/// The key of an identity.
+pub(crate) fn identity_key(address: &Address) -> Key<IdentityRecord> {
     IDENTITIES.key().text(address)
 }
 
-fn client_lock(client: &OAuthClient) -> String {
-    // Without a limit nothing is counted, so creations need not wait for each other.
-    if client.max_identities.is_some() { format!("client {}", client.id) } else { String::new() }
-}
-
-async fn count_identity(transaction: &mut Transaction<'_>, client: &OAuthClient) -> Result<(), Refusal> {
-    let Some(limit) = client.max_identities else { return Ok(()) };
-    let key = CREATED_BY_CLIENT.key().text(&client.id);
-    let count = transaction.get(&key).await?.unwrap_or(0);
-    if count >= limit {
-        return Err(Rule::ClientReachedIdentitiesLimit.into());
-    }
-    Ok(transaction.put(&key, &(count + 1))?)
+/// Refuses before anything else is checked; those who come at the same time are counted by their commits.
+async fn check_places(core: &Core, client: &OAuthClient) -> Result<(), Refusal> {
+    let taken = core.store.usage(Holder::Client(&client.id)).await?.identities;
+    if taken < client.terms.client.identities { Ok(()) } else { Err(Rule::ClientReachedIdentitiesLimit.into()) }
 }

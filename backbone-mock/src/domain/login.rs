@@ -5,7 +5,7 @@ use listener::Source;
 use super::devices::{self, DeviceRecord};
 use super::events::Notice;
 use super::password_policy::MAX_FAILED_LOGINS;
-use super::{Caller, Refusal};
+use super::{Caller, Refusal, idle};
 use crate::core::Core;
 use crate::error::StoreError;
 use crate::notify::News;
@@ -39,7 +39,7 @@ pub(crate) async fn log_in(core: &Core, source: Source, username: &str, password
 
 async fn judge(core: &Core, seen: &DeviceRecord, is_right: bool) -> Result<Outcome, Refusal> {
     let mut transaction = core.store.begin();
-    transaction.lock_records(&[seen.id.as_str()]).await;
+    transaction.lock_records(&[seen.id.as_str(), seen.address.as_str()]).await;
     let Some(mut device) = transaction.get(&devices::key(&seen.id)).await? else {
         return Ok(Outcome::WrongCredentials);
     };
@@ -54,6 +54,7 @@ async fn judge(core: &Core, seen: &DeviceRecord, is_right: bool) -> Result<Outco
         if std::mem::take(&mut device.is_backup) {
             notices.push(Notice::to_all(&device.address, News::BackupDeviceUsed));
         }
+        idle::note_use_of(core, &mut transaction, &device.address, core.now()).await?;
         let caller = Caller { address: device.address.clone(), device: device.id.clone() };
         Outcome::LoggedIn(core.issue_access_token(&caller))
     } else {

@@ -3,13 +3,16 @@
 //! A function here takes who is asking and what they ask for, decides, and commits what follows from the decision, also
 //! when the decision is a refusal: a counted failure must not be lost because the answer is an error.
 
+pub(crate) mod account;
 pub(crate) mod address;
+pub(crate) mod challenge_id;
 pub(crate) mod challenges;
 pub(crate) mod datawallet;
 pub(crate) mod devices;
 pub(crate) mod events;
 pub(crate) mod files;
 pub(crate) mod identities;
+pub(crate) mod idle;
 pub(crate) mod language;
 pub(crate) mod login;
 pub(crate) mod ownership;
@@ -21,6 +24,7 @@ pub(crate) mod refusal;
 pub(crate) mod sync_runs;
 pub(crate) mod token_access;
 pub(crate) mod tokens;
+pub(crate) mod uploads;
 
 use transport::wire::{Address, DeviceId};
 
@@ -37,12 +41,18 @@ pub(crate) struct Caller {
     pub(crate) device: DeviceId,
 }
 
-/// When records expire: time, kind, id.
+/// When records expire: time, kind, id. They are removed some time later.
 pub(crate) const EXPIRIES: Table<()> = Table::new("expiry");
+/// When records are removed: time, kind, id.
+pub(crate) const REMOVALS: Table<()> = Table::new("removal");
 
-/// The kinds of records in [`EXPIRIES`].
+/// The kinds of records in [`EXPIRIES`] and [`REMOVALS`].
 pub(crate) mod expiring {
     pub(crate) const CHALLENGE: &str = "challenge";
+    /// A token that was made without a login, if nobody has filled it.
+    pub(crate) const EMPTY_TOKEN: &str = "emptytoken";
+    /// That a challenge of [`challenge_id`](super::challenge_id) was used.
+    pub(crate) const USED_CHALLENGE: &str = "usedchallenge";
     pub(crate) const FILE: &str = "file";
     pub(crate) const SYNC_RUN: &str = "syncrun";
     pub(crate) const TOKEN: &str = "token";

@@ -1,6 +1,7 @@
 //! Why a request is refused.
 
 use std::fmt;
+use std::time::Duration;
 
 use listener::turns::TooMany;
 
@@ -26,6 +27,12 @@ pub(crate) enum Refusal {
     /// The record exists, the caller may see it, but not do this.
     #[error("this is for the creator or owner only")]
     Forbidden,
+    /// Its source has asked too often.
+    #[error("too many requests from this address, try again in {} s", wait.as_secs() + 1)]
+    TooMany {
+        /// Until it may ask again.
+        wait: Duration,
+    },
     /// A rule of the resource.
     #[error("{rule}{}", detail_text(.detail))]
     Rule {

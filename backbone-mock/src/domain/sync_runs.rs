@@ -10,6 +10,7 @@ use transport::wire::backbone::sync_runs::{
 };
 use transport::wire::{Address, DeviceId, ExternalEventId, SyncRunId, Timestamp};
 
+use super::account::{self, Account};
 use super::datawallet::{self, NewEntry, Wallet};
 use super::events::{self, Ending, EventRecord};
 use super::identities::{self, Status};
@@ -33,11 +34,11 @@ const LEASES: Table<Lease> = Table::new("sync-lease");
 
 /// A run as it is stored.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-struct RunRecord {
+pub(crate) struct RunRecord {
     id: SyncRunId,
     kind: SyncRunType,
     index: u64,
-    owner: Address,
+    pub(crate) owner: Address,
     device: DeviceId,
     created_at: Timestamp,
     expires_at: Timestamp,
@@ -79,6 +80,7 @@ pub(crate) async fn start(
         None
     } else {
         let duration = duration.map_or(DEFAULT_DURATION, |seconds| Duration::from_secs(seconds.into()));
+        Account::of(core, &caller.address).await?.charge(&mut transaction, &account::other(0))?;
         let run = open(&mut transaction, caller, &mut lease, kind, now, duration, events.len() as u64)?;
         events::attach(&mut transaction, &caller.address, &run.id, &events)?;
         Some(run.into_wire())
@@ -127,7 +129,7 @@ pub(crate) async fn finalize_event_sync(
     let run = check_may_finalize(&transaction, caller, id, SyncRunType::ExternalEventSync).await?;
     let mut wallet =
         datawallet::read_wallet(&transaction, &caller.address).await?.ok_or(Refusal::NotFound(Record::Datawallet))?;
-    let modifications = datawallet::append(&mut transaction, caller, &mut wallet, entries, now).await?;
+    let modifications = datawallet::append(core, &mut transaction, caller, &mut wallet, entries, now).await?;
     let result_of = |event: &ExternalEventId| results.get(event).cloned();
     events::detach_unhandled(&mut transaction, &caller.address, id, Ending::Results(&result_of)).await?;
     end(&mut transaction, run, now).await?;
@@ -162,7 +164,7 @@ pub(crate) async fn finalize_upgrade(
         Some(wallet) => wallet.with_version(version),
         None => Wallet::new(version),
     };
-    let modifications = datawallet::append(&mut transaction, caller, &mut wallet, entries, now).await?;
+    let modifications = datawallet::append(core, &mut transaction, caller, &mut wallet, entries, now).await?;
     end(&mut transaction, run, now).await?;
     let notices = if modifications.is_empty() { Vec::new() } else { vec![datawallet::notice(caller)] };
     core.commit(transaction, notices).await?;
@@ -193,8 +195,23 @@ pub(crate) async fn make_way_for_push(
 pub(crate) async fn remove(transaction: &mut Transaction<'_>, id: &SyncRunId) -> Result<(), StoreError> {
     if let Some(run) = transaction.get(&run_key(id)).await? {
         events::remove_handled(transaction, &run.owner, id).await?;
+        account::release(transaction, &run.owner, account::other(0)).await?;
         transaction.delete(&run_key(id));
     }
+    Ok(())
+}
+
+/// The key that all runs start with.
+pub(crate) fn table() -> Key<RunRecord> {
+    RUNS.key()
+}
+
+/// Removes the lease of an identity that is removed, with the run that is open.
+pub(crate) async fn remove_lease(transaction: &mut Transaction<'_>, address: &Address) -> Result<(), StoreError> {
+    if let Some(open) = read_lease(transaction, address).await?.open {
+        remove(transaction, &open).await?;
+    }
+    transaction.delete(&lease_key(address));
     Ok(())
 }
 

@@ -44,13 +44,18 @@ pub(crate) enum Verdict {
 impl Attempt<'_> {
     /// Decides a read. The first condition that holds wins.
     pub(crate) fn judge(&self) -> Verdict {
-        if self.caller == self.creator || (self.caller.is_some() && self.is_allocated) {
+        if self.is_exempt() {
             return Verdict::Show;
         }
         if let Some(refused) = self.judge_stranger(self.for_identity.is_some() && self.caller != self.for_identity) {
             return refused;
         }
         if self.caller.is_none() { Verdict::Show } else { Verdict::ShowAndAllocate }
+    }
+
+    /// Whether the caller is shown the token whatever the password and the number of failures are.
+    pub(crate) fn is_exempt(&self) -> bool {
+        self.caller == self.creator || (self.caller.is_some() && self.is_allocated)
     }
 
     /// Decides whether the content may be set. Neither the creator nor those who read the token are exempt from

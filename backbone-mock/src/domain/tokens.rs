@@ -7,29 +7,36 @@ use serde::{Deserialize, Serialize};
 use transport::wire::backbone::tokens::{Token, UpdatedToken};
 use transport::wire::{Address, ByteText, DeviceId, Timestamp, TokenId};
 
+use super::account::{self, Account};
 use super::events::{self, Happening, Notice};
 use super::page::{Page, PageRequest};
 use super::token_access::{Attempt, MAX_FAILED_ATTEMPTS, Verdict};
-use super::{Caller, EXPIRIES, Record, Refusal, Rule, address, expiring};
+use super::{Caller, EXPIRIES, REMOVALS, Record, Refusal, Rule, address, expiring};
 use crate::core::Core;
 use crate::error::StoreError;
 use crate::notify::News;
+use crate::quota::{Amounts, Metric};
+use crate::rates::Operation;
 use crate::secrets::new_id;
-use crate::store::{Content, Key, Table, Transaction, split_text};
+use crate::store::{Change, Content, Holder, Key, Table, Transaction, split_text};
+use listener::Source;
 
 /// Bytes of a password, which is a hash by the time it gets here.
 const MAX_PASSWORD_BYTES: usize = 200;
 /// Tokens made by somebody who is not logged in end before this.
 const ANONYMOUS_LIFETIME: Duration = Duration::from_secs(5 * 60);
+/// How long after its expiry an empty token that nobody owns is kept. Nobody can fill it any more, and strangers make as many
+/// as they are let.
+const ANONYMOUS_RETENTION: Duration = Duration::from_secs(60 * 60);
 
 const TOKENS: Table<TokenRecord> = Table::new("token");
 const ALLOCATIONS: Table<Allocation> = Table::new("token-allocation");
 
 /// A token as it is stored.
 #[derive(Clone, Serialize, Deserialize)]
-struct TokenRecord {
+pub(crate) struct TokenRecord {
     id: TokenId,
-    created_by: Option<Address>,
+    pub(crate) created_by: Option<Address>,
     created_by_device: Option<DeviceId>,
     for_identity: Option<Address>,
     created_at: Timestamp,
@@ -42,7 +49,7 @@ struct TokenRecord {
 
 /// That an identity has read a token.
 #[derive(Clone, Serialize, Deserialize)]
-struct Allocation {
+pub(crate) struct Allocation {
     device: DeviceId,
     at: Timestamp,
 }
@@ -55,18 +62,26 @@ pub(crate) struct NewToken {
     pub(crate) password: Option<ByteText>,
 }
 
+/// Who asks, and from where.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Asking<'a> {
+    /// `None` for somebody who is not logged in.
+    pub(crate) caller: Option<&'a Caller>,
+    pub(crate) source: Source,
+}
+
 /// Makes a token. Without a login it has to be empty and short-lived.
-pub(crate) async fn create(
-    core: &Core,
-    caller: Option<Caller>,
-    new: NewToken,
-) -> Result<(TokenId, Timestamp), Refusal> {
-    let now = core.now();
+pub(crate) async fn create(core: &Core, who: Asking<'_>, new: NewToken) -> Result<(TokenId, Timestamp), Refusal> {
+    let (now, caller) = (core.now(), who.caller);
     let domain = &core.config.did_domain_name;
     let for_identity = new.for_identity.map(|text| address::parse(&text, "forIdentity", domain)).transpose()?;
     new.password.as_ref().map_or(Ok(()), check_password_length)?;
     check_expiry(new.expires_at, now, caller.is_none())?;
     check_content(new.content.as_ref(), caller.is_none(), core.config.limits.max_content_bytes)?;
+    match caller {
+        Some(caller) => Account::of(core, &caller.address).await?.check_expiry(new.expires_at, now)?,
+        None => core.allowances.take(Operation::AnonymousToken, who.source)?,
+    }
 
     let mut transaction = core.store.begin();
     let content = match new.content {
@@ -75,7 +90,7 @@ pub(crate) async fn create(
     };
     let id: TokenId = new_id();
     let password = new.password.map(|password| core.key.token_password(id.as_str(), &password.0));
-    let (created_by, created_by_device) = caller.map(|caller| (caller.address, caller.device)).unzip();
+    let (created_by, created_by_device) = caller.map(|caller| (caller.address.clone(), caller.device.clone())).unzip();
     let token = TokenRecord {
         id: id.clone(),
         created_by,
@@ -87,8 +102,12 @@ pub(crate) async fn create(
         password,
         failed_attempts: 0,
     };
+    charge(core, &mut transaction, &token).await?;
     transaction.put(&key(&id), &token)?;
     transaction.put(&expiry_key(&token), &())?;
+    if token.created_by.is_none() {
+        transaction.put(&removal_key(&token), &())?;
+    }
     transaction.commit().await?;
     Ok((id, now))
 }
@@ -96,15 +115,21 @@ pub(crate) async fn create(
 /// Shows a token to whoever may read it, and remembers the first time an identity does.
 pub(crate) async fn read(
     core: &Core,
-    caller: Option<&Caller>,
+    who: Asking<'_>,
     id: &TokenId,
     password: Option<&ByteText>,
 ) -> Result<Token, Refusal> {
+    let caller = who.caller;
     password.map_or(Ok(()), check_password_length)?;
-    // Most reads change nothing, so they need no lock.
+    if caller.is_none() {
+        core.allowances.take(Operation::AnonymousRead, who.source)?;
+    }
+    // Most reads change nothing, so they need no lock. Passwords are judged under the lock only: others that are judged
+    // meanwhile count.
     let token = existing(core.store.get(&key(id)).await?)?;
     let is_allocated = is_allocated(core, caller, id).await?;
-    if attempt(core, &token, caller, is_allocated, password).judge() == Verdict::Show {
+    let unlocked = attempt(core, &token, caller, is_allocated, None);
+    if (token.password.is_none() || unlocked.is_exempt()) && unlocked.judge() == Verdict::Show {
         return to_wire(core, token).await;
     }
 
@@ -112,16 +137,39 @@ pub(crate) async fn read(
     transaction.lock_records(&[id.as_str()]).await;
     let token = existing(transaction.get(&key(id)).await?)?;
     let is_allocated = self::is_allocated(core, caller, id).await?;
-    match (attempt(core, &token, caller, is_allocated, password).judge(), caller) {
-        (Verdict::Show, _) => {}
-        (Verdict::ShowAndAllocate, Some(caller)) => {
-            let allocation = Allocation { device: caller.device.clone(), at: core.now() };
-            transaction.put(&allocation_key(id, &caller.address), &allocation)?;
-            transaction.commit().await?;
-        }
-        (verdict, _) => return Err(refuse(core, transaction, token, verdict).await),
+    let attempt = attempt(core, &token, caller, is_allocated, password);
+    let verdict = attempt.judge();
+    if !attempt.is_exempt() {
+        check_guesses(core, who.source, &token, verdict)?;
+    }
+    match (verdict, caller) {
+        (Verdict::Show, _) => drop(transaction),
+        (Verdict::ShowAndAllocate, Some(caller)) => allocate(core, transaction, caller, id).await?,
+        (verdict, _) => return Err(refuse(core, transaction, token, verdict, who.source).await),
     }
     to_wire(core, token).await
+}
+
+/// Remembers that an identity has read a token. One that has no room for that is shown the token all the same, and needs the
+/// password again the next time.
+async fn allocate(core: &Core, mut transaction: Transaction<'_>, caller: &Caller, id: &TokenId) -> Result<(), Refusal> {
+    let allocation = Allocation { device: caller.device.clone(), at: core.now() };
+    Account::of(core, &caller.address).await?.charge(&mut transaction, &account::other(0))?;
+    transaction.put(&allocation_key(id, &caller.address), &allocation)?;
+    match transaction.commit().await {
+        Err(StoreError::Quota(_)) => Ok(()),
+        outcome => Ok(outcome?),
+    }
+}
+
+/// Refuses, without counting it, a password from a place that has tried too many wrong ones: whether it is right or wrong.
+fn check_guesses(core: &Core, source: Source, token: &TokenRecord, verdict: Verdict) -> Result<(), Refusal> {
+    match verdict {
+        Verdict::Show | Verdict::ShowAndAllocate | Verdict::WrongPassword if token.password.is_some() => {
+            core.guesses.check(source, &token.id)
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Those of the tokens in `ids` that the caller made or has read before. There are no more of them than fit into a request.
@@ -170,7 +218,7 @@ pub(crate) async fn delete(core: &Core, caller: &Caller, id: &TokenId) -> Result
 /// Fills an empty token. The caller becomes its creator.
 pub(crate) async fn update_content(
     core: &Core,
-    caller: &Caller,
+    (caller, source): (&Caller, Source),
     id: &TokenId,
     content: ByteText,
     password: Option<&ByteText>,
@@ -185,16 +233,21 @@ pub(crate) async fn update_content(
     let mut transaction = core.store.begin();
     transaction.lock_records(&[id.as_str()]).await;
     let mut token = existing(transaction.get(&key(id)).await?)?;
-    match attempt(core, &token, Some(caller), false, password).judge_update() {
+    let verdict = attempt(core, &token, Some(caller), false, password).judge_update();
+    check_guesses(core, source, &token, verdict)?;
+    match verdict {
         Verdict::Show => {}
-        verdict => return Err(refuse(core, transaction, token, verdict).await),
+        verdict => return Err(refuse(core, transaction, token, verdict, source).await),
     }
     if token.content.is_some() {
         return Err(Rule::ContentAlreadyExists.into());
     }
+    Account::of(core, &caller.address).await?.check_expiry(token.expires_at, core.now())?;
+    release(&mut transaction, &token).await?;
     token.content = Some(content.attach(&mut transaction)?);
     token.created_by = Some(caller.address.clone());
     token.created_by_device = Some(caller.device.clone());
+    charge(core, &mut transaction, &token).await?;
     transaction.put(&key(id), &token)?;
     transaction.commit().await?;
     Ok(UpdatedToken {
@@ -206,6 +259,18 @@ pub(crate) async fn update_content(
         expires_at: token.expires_at,
         is_password_protected: token.password.is_some(),
     })
+}
+
+/// Unlocks a token. Only its creator may.
+pub(crate) async fn unlock(core: &Core, caller: &Caller, id: &TokenId) -> Result<(), Refusal> {
+    let token = existing(core.store.get(&key(id)).await?)?;
+    if token.created_by.as_ref() != Some(&caller.address) {
+        return Err(Refusal::Forbidden);
+    }
+    match reset_failed_attempts(core, id).await? {
+        true => Ok(()),
+        false => Err(Refusal::NotFound(Record::Token)),
+    }
 }
 
 /// Unlocks a token. Returns whether there is such a token.
@@ -227,6 +292,59 @@ pub(crate) async fn remove(transaction: &mut Transaction<'_>, id: &TokenId) -> R
     }
 }
 
+/// Removes an empty token that nobody has filled in time.
+pub(crate) async fn remove_empty(transaction: &mut Transaction<'_>, id: &TokenId) -> Result<(), StoreError> {
+    match transaction.get(&key(id)).await? {
+        Some(token) if token.created_by.is_none() => remove_record(transaction, &token).await,
+        _ => Ok(()),
+    }
+}
+
+/// The key that all tokens start with.
+pub(crate) fn table() -> Key<TokenRecord> {
+    TOKENS.key()
+}
+
+/// The key that all notes of readers start with.
+pub(crate) fn allocations() -> Key<Allocation> {
+    ALLOCATIONS.key()
+}
+
+/// Who read a token, by the rest of the key of the note behind that of [`allocations`].
+pub(crate) fn reader(rest: &[u8]) -> Option<Address> {
+    split_text(split_text(rest)?.1)?.0.parse().ok()
+}
+
+impl TokenRecord {
+    /// What it counts.
+    pub(crate) fn cost(&self) -> Change {
+        account::content(Metric::Tokens, self.content.as_ref().map_or(0, Content::size))
+    }
+}
+
+/// Counts a token on the quota of its creator, or of those that nobody owns.
+async fn charge(core: &Core, transaction: &mut Transaction<'_>, token: &TokenRecord) -> Result<(), Refusal> {
+    match &token.created_by {
+        Some(creator) => Ok(Account::of(core, creator).await?.charge(transaction, &token.cost())?),
+        None => {
+            let quota = Amounts { tokens: core.config.limits.max_anonymous_tokens, ..Amounts::UNLIMITED };
+            transaction.charge(Holder::Nobody, &token.cost(), Some(&quota));
+            Ok(())
+        }
+    }
+}
+
+async fn release(transaction: &mut Transaction<'_>, token: &TokenRecord) -> Result<(), StoreError> {
+    match &token.created_by {
+        Some(creator) => account::release(transaction, creator, token.cost()).await,
+        None => {
+            transaction.charge(Holder::Nobody, &token.cost().undone(), None);
+            transaction.delete(&removal_key(token));
+            Ok(())
+        }
+    }
+}
+
 async fn remove_record(transaction: &mut Transaction<'_>, token: &TokenRecord) -> Result<(), StoreError> {
     let allocations = ALLOCATIONS.key().text(&token.id);
     let mut readers = Vec::new();
@@ -237,8 +355,12 @@ async fn remove_record(transaction: &mut Transaction<'_>, token: &TokenRecord) -
     transaction.committed().walk_keys(&allocations, &allocations, visit).await?;
     // All at once, because a token without some of its readers would be another token. Each has logged in to be one.
     for address in readers {
+        if let Ok(reader) = address.parse() {
+            account::release(transaction, &reader, account::other(0)).await?;
+        }
         transaction.delete(&ALLOCATIONS.key().text(&token.id).text(address));
     }
+    release(transaction, token).await?;
     if let Some(content) = &token.content {
         transaction.release(content);
     }
@@ -248,10 +370,17 @@ async fn remove_record(transaction: &mut Transaction<'_>, token: &TokenRecord) -
 }
 
 /// Turns a verdict into its answer, and counts a wrong password.
-async fn refuse(core: &Core, mut transaction: Transaction<'_>, mut token: TokenRecord, verdict: Verdict) -> Refusal {
+async fn refuse(
+    core: &Core,
+    mut transaction: Transaction<'_>,
+    mut token: TokenRecord,
+    verdict: Verdict,
+    source: Source,
+) -> Refusal {
     match verdict {
         Verdict::Locked => Rule::TooManyFailedPasswordAttempts.into(),
         Verdict::WrongPassword => {
+            core.guesses.note_wrong(source, &token.id);
             token.failed_attempts += 1;
             let is_locked_now = token.failed_attempts == MAX_FAILED_ATTEMPTS;
             let counted = async {
@@ -368,6 +497,79 @@ fn allocation_key(id: &TokenId, address: &Address) -> Key<Allocation> {
     ALLOCATIONS.key().text(id).text(address)
 }
 
+fn removal_key(token: &TokenRecord) -> Key<()> {
+    let gone_at = token.expires_at.saturating_add(ANONYMOUS_RETENTION);
+    REMOVALS.key().time(gone_at).text(expiring::EMPTY_TOKEN).text(&token.id)
+}
+
 fn expiry_key(token: &TokenRecord) -> Key<()> {
     EXPIRIES.key().time(token.expires_at).text(expiring::TOKEN).text(&token.id)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::Poll;
+
+    use futures_util::future::join_all;
+    use futures_util::poll;
+
+    use super::*;
+    use crate::config::Config;
+
+    const RIGHT: &[u8] = b"right";
+    const STRANGER: Asking<'_> = Asking { caller: None, source: Source::Loopback };
+
+    async fn core_with_protected_token(dir: &std::path::Path) -> (Core, TokenId) {
+        let mut config = Config::new(dir);
+        config.limits.wrong_passwords = 0;
+        let core = Core::open(config).await.unwrap();
+        let id: TokenId = new_id();
+        let token = TokenRecord {
+            id: id.clone(),
+            created_by: Some(format!("did:e:localhost:dids:{}", "a".repeat(22)).parse().unwrap()),
+            created_by_device: Some(new_id()),
+            for_identity: None,
+            created_at: core.now(),
+            expires_at: Timestamp::NEVER,
+            content: Some(Content::Inline(ByteText(b"content".to_vec()))),
+            password: Some(core.key.token_password(id.as_str(), RIGHT)),
+            failed_attempts: 0,
+        };
+        let mut transaction = core.store.begin();
+        transaction.put(&key(&id), &token).unwrap();
+        transaction.commit().await.unwrap();
+        (core, id)
+    }
+
+    #[tokio::test]
+    async fn no_password_is_judged_by_a_count_that_others_are_raising() {
+        let dir = tempfile::tempdir().unwrap();
+        let (core, id) = core_with_protected_token(dir.path()).await;
+        let mut others = core.store.begin();
+        others.lock_records(&[id.as_str()]).await;
+        let right = ByteText(RIGHT.to_vec());
+        let mut guess = std::pin::pin!(read(&core, STRANGER, &id, Some(&right)));
+        assert!(matches!(poll!(&mut guess), Poll::Pending), "the right password is judged beside the lock");
+        let mut token = others.get(&key(&id)).await.unwrap().unwrap();
+        token.failed_attempts = MAX_FAILED_ATTEMPTS;
+        others.put(&key(&id), &token).unwrap();
+        others.commit().await.unwrap();
+        let refusal = guess.await.unwrap_err();
+        assert!(matches!(refusal, Refusal::Rule { rule: Rule::TooManyFailedPasswordAttempts, .. }), "{refusal}");
+    }
+
+    #[tokio::test]
+    async fn of_400_parallel_guesses_exactly_100_are_judged() {
+        let dir = tempfile::tempdir().unwrap();
+        let (core, id) = core_with_protected_token(dir.path()).await;
+        let wrong = ByteText(b"wrong".to_vec());
+        let outcomes = join_all((0..400).map(|_| read(&core, STRANGER, &id, Some(&wrong)))).await;
+        let is_locked = |outcome: &Result<Token, Refusal>| {
+            matches!(outcome, Err(Refusal::Rule { rule: Rule::TooManyFailedPasswordAttempts, .. }))
+        };
+        // The hundredth wrong password is judged, and told that it locked the token.
+        assert_eq!(outcomes.iter().filter(|outcome| !is_locked(outcome)).count(), 99);
+        let stored = core.store.get(&key(&id)).await.unwrap().unwrap();
+        assert_eq!(stored.failed_attempts, MAX_FAILED_ATTEMPTS);
+    }
 }

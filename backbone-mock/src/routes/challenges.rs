@@ -9,14 +9,16 @@ use crate::web::AppState;
 use crate::web::answer::Answer;
 use crate::web::identified::Identified;
 use crate::web::problem::Problem;
+use crate::web::session::SentFrom;
 use crate::web::session::{Anybody, LoggedIn};
 
 /// `POST /Challenges`. Whatever the body is, it is ignored.
 pub(super) async fn create(
     State(core): State<AppState>,
+    SentFrom(source): SentFrom,
     Anybody(caller): Anybody,
 ) -> Result<Answer<Challenge>, Problem> {
-    Ok(Answer::created(to_wire(challenges::create(&core, caller).await?)))
+    Ok(Answer::created(to_wire(challenges::create(&core, caller, source).await?)))
 }
 
 /// `GET /Challenges/{id}`.

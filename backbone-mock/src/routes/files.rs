@@ -26,6 +26,8 @@ pub(super) async fn upload(
     LoggedIn(caller): LoggedIn,
     request: Request,
 ) -> Result<Answer<CreatedFile>, Problem> {
+    let length = request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    let _room = files::reserve_room(&core, &caller, length).await?;
     let new = upload::receive(&core, &caller, request).await?;
     Ok(Answer::created(files::create(&core, caller, new).await?))
 }

@@ -9,6 +9,7 @@ mod files;
 mod health;
 mod identities;
 mod landing;
+mod quotas;
 mod sync_runs;
 mod tags;
 mod tokens;
@@ -49,6 +50,8 @@ fn api() -> Router<AppState> {
         .route("/Tokens", post(tokens::create).get(tokens::list))
         .route("/Tokens/{id}", get(tokens::read).delete(tokens::remove))
         .route("/Tokens/{id}/UpdateContent", post(tokens::update_content))
+        .route("/Tokens/{id}/ResetAccessFailedCount", post(tokens::unlock))
+        .route("/Quotas", get(quotas::list))
         .route("/Files", post(files::upload).get(files::list))
         .route("/Files/{id}", get(files::download).delete(files::remove))
         .route("/Files/{id}/Metadata", get(files::metadata))

@@ -6,13 +6,14 @@ use transport::wire::backbone::tokens::{CreatedToken, Token, UpdatedToken};
 use transport::wire::{ByteText, Timestamp, TokenId};
 
 use crate::domain::Refusal;
-use crate::domain::tokens::{self, NewToken};
+use crate::domain::tokens::{self, Asking, NewToken};
 use crate::web::AppState;
 use crate::web::answer::{Answer, NoContent};
 use crate::web::identified::Identified;
 use crate::web::json::LargeJsonBody;
 use crate::web::problem::Problem;
 use crate::web::query::Query;
+use crate::web::session::SentFrom;
 use crate::web::session::{Anybody, LoggedIn};
 
 #[derive(Deserialize)]
@@ -27,6 +28,7 @@ pub(super) struct CreateToken {
 /// `POST /Tokens`.
 pub(super) async fn create(
     State(core): State<AppState>,
+    SentFrom(source): SentFrom,
     Anybody(caller): Anybody,
     LargeJsonBody(body): LargeJsonBody<CreateToken>,
 ) -> Result<Answer<CreatedToken>, Problem> {
@@ -36,19 +38,21 @@ pub(super) async fn create(
         for_identity: body.for_identity,
         password: body.password,
     };
-    let (id, created_at) = tokens::create(&core, caller, new).await?;
+    let (id, created_at) = tokens::create(&core, Asking { caller: caller.as_ref(), source }, new).await?;
     Ok(Answer::created(CreatedToken { id, created_at }))
 }
 
 /// `GET /Tokens/{id}?password=`.
 pub(super) async fn read(
     State(core): State<AppState>,
+    SentFrom(source): SentFrom,
     Anybody(caller): Anybody,
     Identified(id): Identified<TokenId>,
     query: Query,
 ) -> Result<Answer<Token>, Problem> {
     let password = query.bytes("password")?;
-    Ok(Answer::ok(tokens::read(&core, caller.as_ref(), &id, password.as_ref()).await?))
+    let who = Asking { caller: caller.as_ref(), source };
+    Ok(Answer::ok(tokens::read(&core, who, &id, password.as_ref()).await?))
 }
 
 /// `GET /Tokens?ids=` or, in the form of older clients, `GET /Tokens?tokens.0.id=`.
@@ -78,6 +82,16 @@ pub(super) async fn remove(
     Ok(NoContent)
 }
 
+/// `POST /Tokens/{id}/ResetAccessFailedCount`. Not an operation of the vendor's consumer interface.
+pub(super) async fn unlock(
+    State(core): State<AppState>,
+    LoggedIn(caller): LoggedIn,
+    Identified(id): Identified<TokenId>,
+) -> Result<NoContent, Problem> {
+    tokens::unlock(&core, &caller, &id).await?;
+    Ok(NoContent)
+}
+
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct UpdateContent {
@@ -88,10 +102,11 @@ pub(super) struct UpdateContent {
 /// `POST /Tokens/{id}/UpdateContent`.
 pub(super) async fn update_content(
     State(core): State<AppState>,
+    SentFrom(source): SentFrom,
     LoggedIn(caller): LoggedIn,
     Identified(id): Identified<TokenId>,
     LargeJsonBody(body): LargeJsonBody<UpdateContent>,
 ) -> Result<Answer<UpdatedToken>, Problem> {
-    let updated = tokens::update_content(&core, &caller, &id, body.new_content, body.password.as_ref());
+    let updated = tokens::update_content(&core, (&caller, source), &id, body.new_content, body.password.as_ref());
     Ok(Answer::ok(updated.await?))
 }

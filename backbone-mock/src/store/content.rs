@@ -28,6 +28,16 @@ pub(crate) enum Content {
     },
 }
 
+impl Content {
+    /// Bytes.
+    pub(crate) fn size(&self) -> u64 {
+        match self {
+            Self::Inline(bytes) => bytes.0.len() as u64,
+            Self::Blob { size, .. } => *size,
+        }
+    }
+}
+
 /// A content whose bytes are in place, but which no record names yet.
 pub(crate) struct NewContent {
     content: Content,

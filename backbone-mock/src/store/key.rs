@@ -71,6 +71,11 @@ impl<R> Key<R> {
         Self { table: self.table, bytes, record: PhantomData }
     }
 
+    /// The key that is this prefix and `rest`.
+    pub(crate) fn with_rest(&self, rest: &[u8]) -> Self {
+        Self { table: self.table, bytes: [&self.bytes, rest].concat(), record: PhantomData }
+    }
+
     pub(super) fn bytes(&self) -> &[u8] {
         &self.bytes
     }

@@ -11,6 +11,8 @@
 //!   synchronisation.
 //! - **Failure.** A full disk refuses a commit, and nothing has changed. After a write that failed otherwise nothing is
 //!   committed any more until a restart ([`Store::is_healthy`]); reads go on.
+//! - **Counts.** What a transaction [charges](Transaction::charge) is counted by its commit, exactly, and the commit is refused
+//!   if that exceeds a quota.
 //! - **Blobs.** Bytes come first, the record that names them second. A crash in between leaves an orphan, which
 //!   [`Store::sweep_orphans`] removes; it never leaves a record without bytes.
 //! - **Lists** name how much they read. What is longer is walked over in steps of [`STEP`], which other work comes between.
@@ -23,13 +25,14 @@ mod locks;
 mod open;
 pub(crate) mod packed;
 mod transaction;
+mod usage;
 mod walk;
 
 #[cfg(test)]
 mod conformance;
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use durable::{DirectoryLock, private};
 
@@ -37,9 +40,11 @@ pub(crate) use blobs::{BlobReader, BlobWriter, PublishedBlob, Written};
 pub(crate) use content::{Content, NewContent};
 pub(crate) use key::{Key, Table, split_number, split_text};
 pub(crate) use transaction::Transaction;
+pub(crate) use usage::{Change, Holder};
 pub(crate) use walk::STEP;
 
 use crate::error::{Error, StoreError};
+use crate::quota::Amounts;
 use crate::secrets::ServerKey;
 use blobs::Blobs;
 use locks::Stripes;
@@ -47,6 +52,8 @@ use locks::Stripes;
 /// Which blobs have a record that names them.
 const BLOBS: Table<()> = Table::new("blob");
 const LOCK_FILE: &str = "lock";
+/// Writes that the first counting puts into one commit.
+const MAX_PART: usize = 1000;
 
 /// Records and blob files of one backbone.
 pub(crate) struct Store {
@@ -54,6 +61,9 @@ pub(crate) struct Store {
     record_locks: Stripes,
     identity_locks: Stripes,
     blobs: Blobs,
+    /// Held while a commit that counts is submitted, so that no other one comes between its reading and its writing.
+    counting: Mutex<()>,
+    is_uncounted: bool,
     // Last, so that the directory is released after everything in it is closed.
     _lock: DirectoryLock,
 }
@@ -75,6 +85,44 @@ impl Store {
         let (store, key) = opening.await.expect("opening does not panic")?;
         store.sweep_orphans().await?;
         Ok((store, key))
+    }
+
+    /// Whether the records were written by a program that did not count them. Then [`write_counts`](Self::write_counts) is
+    /// called before anything else is changed.
+    pub(crate) fn is_uncounted(&self) -> bool {
+        self.is_uncounted
+    }
+
+    /// Writes the counts of records that were not counted, with what else has to be there, and marks them as counted.
+    pub(crate) async fn write_counts<'h>(
+        &self,
+        counts: impl Iterator<Item = (Holder<'h>, Amounts)>,
+        mut others: Transaction<'_>,
+    ) -> Result<(), StoreError> {
+        for (holder, amounts) in counts {
+            others.put(&holder.key(), &amounts)?;
+            // In parts, because there may be many. What an interruption leaves is written again.
+            others = others.commit_part(MAX_PART).await?;
+        }
+        others.commit().await?;
+        Ok(self.records.commit(open::counted()?).await?)
+    }
+
+    /// Makes the store one that an earlier program wrote.
+    #[cfg(test)]
+    pub(crate) async fn forget_counts(&self) {
+        let prefix = Holder::prefix();
+        let mut commit = open::uncounted();
+        for rest in self.keys(&prefix, &prefix, 100).await.unwrap() {
+            commit.remove(prefix.with_rest(&rest).bytes()).unwrap();
+        }
+        self.records.commit(commit).await.unwrap();
+    }
+
+    /// Checks that so many bytes of the disk are free.
+    pub(crate) fn check_free(&self, bytes: u64) -> Result<(), StoreError> {
+        let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
+        Ok(durable::check_room(self.records.directory(), bytes)?)
     }
 
     /// Makes the files of the database readable for their owner only.
@@ -177,9 +225,10 @@ impl Store {
 fn open_now(data_dir: &Path) -> Result<(Store, ServerKey), Error> {
     private::prepare_visible_directory(data_dir)?;
     let lock = DirectoryLock::take(data_dir, LOCK_FILE)?;
-    let (records, key) = open::open(data_dir)?;
+    let open::Opened { records, key, is_uncounted } = open::open(data_dir)?;
     let blob_dir = data_dir.join("blobs");
     let blobs = Blobs::open(&blob_dir).map_err(|error| durable::Error::io(&blob_dir, &error))?;
     let (record_locks, identity_locks) = (Stripes::new(), Stripes::new());
-    Ok((Store { records: Arc::new(records), record_locks, identity_locks, blobs, _lock: lock }, key))
+    let (records, counting) = (Arc::new(records), Mutex::new(()));
+    Ok((Store { records, record_locks, identity_locks, blobs, counting, is_uncounted, _lock: lock }, key))
 }

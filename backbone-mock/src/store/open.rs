@@ -12,8 +12,10 @@ use crate::error::{Error, StoreError};
 use crate::secrets::{ServerKey, random_bytes};
 
 const SCHEMA_KEY: &[u8] = b"meta\0schema";
-/// Version of the record formats this program writes: 1 was JSON, 2 is CBOR.
-const SCHEMA_VERSION: u32 = 2;
+/// Version of the record formats this program writes: 1 was JSON, 2 is CBOR, 3 counts what everybody stores.
+const SCHEMA_VERSION: u32 = 3;
+/// What programs wrote that did not count.
+const UNCOUNTED_SCHEMA: u32 = 2;
 /// What the first version of the program wrote.
 const JSON_SCHEMA: u32 = 1;
 /// Name of the records in the data directory.
@@ -23,8 +25,30 @@ const KEY_BYTES: u64 = 32;
 /// Bytes that are converted in one commit, about.
 const CONVERTED_BYTES: usize = 1024 * 1024;
 
+/// Records that are open.
+pub(super) struct Opened {
+    pub(super) records: durable::Store,
+    pub(super) key: ServerKey,
+    /// Whether nobody has counted yet what is in them.
+    pub(super) is_uncounted: bool,
+}
+
+/// What marks records as counted.
+pub(super) fn counted() -> Result<Commit, StoreError> {
+    let mut schema = Commit::new();
+    schema.put(SCHEMA_KEY, &SCHEMA_VERSION.to_be_bytes())?;
+    Ok(schema)
+}
+
+#[cfg(test)]
+pub(super) fn uncounted() -> Commit {
+    let mut schema = Commit::new();
+    schema.put(SCHEMA_KEY, &UNCOUNTED_SCHEMA.to_be_bytes()).unwrap();
+    schema
+}
+
 /// Opens the records and reads the server's key.
-pub(super) fn open(data_dir: &Path) -> Result<(durable::Store, ServerKey), Error> {
+pub(super) fn open(data_dir: &Path) -> Result<Opened, Error> {
     let location = Location::new(&data_dir.join(RECORDS));
     let key_file = data_dir.join(KEY_FILE);
     let key = read_key(&key_file)?;
@@ -45,9 +69,9 @@ pub(super) fn open(data_dir: &Path) -> Result<(durable::Store, ServerKey), Error
         }
         (Condition::Absent | Condition::Unpublished, None) => return create(&location, &key_file),
     };
-    check_schema(&store, data_dir)?;
-    let key = key.expect("without a key nothing was opened");
-    Ok((store, ServerKey::from_bytes(key)))
+    let is_uncounted = check_schema(&store, data_dir)? == UNCOUNTED_SCHEMA;
+    let key = ServerKey::from_bytes(key.expect("without a key nothing was opened"));
+    Ok(Opened { records: store, key, is_uncounted })
 }
 
 /// The key is a file beside the records, so that a copy of the records alone gives no handle on what was hashed with it.
@@ -57,21 +81,19 @@ fn read_key(path: &Path) -> Result<Option<[u8; KEY_BYTES as usize]>, Error> {
     bytes.as_slice().try_into().map(Some).map_err(unreadable)
 }
 
-fn create(location: &Location, key_file: &Path) -> Result<(durable::Store, ServerKey), Error> {
+fn create(location: &Location, key_file: &Path) -> Result<Opened, Error> {
     let staged = location.begin()?;
-    let mut schema = Commit::new();
-    schema.put(SCHEMA_KEY, &SCHEMA_VERSION.to_be_bytes())?;
-    staged.store().commit_blocking(schema)?;
+    staged.store().commit_blocking(counted()?)?;
     let location = staged.complete()?;
     let key = random_bytes();
     private::create_file(key_file, &key).map_err(|error| durable::Error::io(key_file, &error))?;
-    Ok((location.finish()?, ServerKey::from_bytes(key)))
+    Ok(Opened { records: location.finish()?, key: ServerKey::from_bytes(key), is_uncounted: false })
 }
 
 /// Refuses records of a newer program.
-fn check_schema(records: &durable::Store, dir: &Path) -> Result<(), Error> {
+fn check_schema(records: &durable::Store, dir: &Path) -> Result<u32, Error> {
     match schema(records.get(SCHEMA_KEY)?.as_deref()) {
-        SCHEMA_VERSION => Ok(()),
+        known @ (UNCOUNTED_SCHEMA | SCHEMA_VERSION) => Ok(known),
         found => Err(Error::Schema { dir: dir.to_owned(), found, known: SCHEMA_VERSION }),
     }
 }
@@ -102,7 +124,7 @@ fn convert(older: &Path, data_dir: &Path, records: &durable::Store) -> Result<()
             records.commit_blocking(std::mem::take(&mut commit))?;
         }
     }
-    commit.put(SCHEMA_KEY, &SCHEMA_VERSION.to_be_bytes())?;
+    commit.put(SCHEMA_KEY, &UNCOUNTED_SCHEMA.to_be_bytes())?;
     records.commit_blocking(commit)?;
     tracing::info!(records = %older.display(), "the records were converted");
     Ok(())
@@ -124,7 +146,7 @@ mod tests {
     #[test]
     fn records_of_a_newer_program_are_refused() {
         let dir = tempfile::tempdir().unwrap();
-        let (store, _) = open(dir.path()).unwrap();
+        let Opened { records: store, .. } = open(dir.path()).unwrap();
         let mut commit = Commit::new();
         commit.put(SCHEMA_KEY, &9_u32.to_be_bytes()).unwrap();
         store.commit_blocking(commit).unwrap();

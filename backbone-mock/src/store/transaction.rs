@@ -1,8 +1,9 @@
 //! Changing several records at once.
 
+use std::any::Any;
 use std::collections::HashMap;
 
-use durable::Commit;
+use durable::{Admission, Commit, Submitted};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use transport::wire::Address;
@@ -10,8 +11,10 @@ use transport::wire::Address;
 use super::blobs::PublishedBlob;
 use super::content::Content;
 use super::locks::Guard;
+use super::usage::{Change, Charges, Holder};
 use super::{BLOBS, Key, Store};
 use crate::error::StoreError;
+use crate::quota::Amounts;
 
 /// Locks, reads and writes that take effect together.
 ///
@@ -24,6 +27,7 @@ pub(crate) struct Transaction<'s> {
     guards: Vec<Guard>,
     published: Vec<PublishedBlob>,
     released: Vec<String>,
+    charges: Charges,
 }
 
 /// How far locking has come.
@@ -43,6 +47,7 @@ impl<'s> Transaction<'s> {
             guards: Vec::new(),
             published: Vec::new(),
             released: Vec::new(),
+            charges: Charges::default(),
         }
     }
 
@@ -106,25 +111,65 @@ impl<'s> Transaction<'s> {
         }
     }
 
+    /// Counts what is stored by or for somebody, who may have as much as `quota` says. Charges for one holder add up, whatever
+    /// their order.
+    pub(crate) fn charge(&mut self, holder: Holder<'_>, change: &Change, quota: Option<&Amounts>) {
+        self.charges.add(holder, change, quota);
+    }
+
     /// Makes all writes durable, then visible, then gives up the locks.
+    ///
+    /// # Errors
+    /// [`StoreError::Quota`] if a charge exceeds its quota: then nothing has changed.
     ///
     /// # Cancellation
     /// Once it has been submitted, a transaction takes effect although nobody waits, and holds its locks until then.
-    pub(crate) async fn commit(self) -> Result<(), StoreError> {
-        let mut commit = Commit::new();
-        for (key, value) in self.writes {
-            match value {
-                Some(value) => commit.put(&key, &value)?,
-                None => commit.remove(&key)?,
-            }
-        }
-        let admission = self.store.records.admit().await;
-        // If the commit is refused, nothing names these blobs, and the next sweep removes them.
-        let kept: Vec<_> = self.published.into_iter().map(PublishedBlob::keep).collect();
-        self.store.records.submit(commit, admission, Some(Box::new((self.guards, kept))))?.done().await?;
-        for name in self.released {
-            self.store.blobs.remove(&name).await?;
+    pub(crate) async fn commit(mut self) -> Result<(), StoreError> {
+        let (store, released) = (self.store, std::mem::take(&mut self.released));
+        let admission = store.records.admit().await;
+        self.submit(admission)?.done().await?;
+        for name in released {
+            store.blobs.remove(&name).await?;
         }
         Ok(())
     }
+
+    /// Commits if there are as many writes, and goes on without locks and without the rest.
+    pub(super) async fn commit_part(self, writes: usize) -> Result<Self, StoreError> {
+        if self.writes.len() < writes {
+            return Ok(self);
+        }
+        let store = self.store;
+        self.commit().await?;
+        Ok(Self::new(store))
+    }
+
+    fn submit(self, admission: Admission) -> Result<Submitted, StoreError> {
+        let mut commit = Commit::new();
+        for (key, value) in &self.writes {
+            put_or_remove(&mut commit, key, value.as_deref())?;
+        }
+        let records = &self.store.records;
+        if self.charges.is_empty() {
+            return Ok(records.submit(commit, admission, Some(held(self.guards, self.published)))?);
+        }
+        let _turn = self.store.counting.lock().expect("no code panics while it holds the lock");
+        let latest = records.latest();
+        self.charges.apply(&latest, |key, value| put_or_remove(&mut commit, key, value))?;
+        Ok(records.submit_built_on(&latest, commit, admission, Some(held(self.guards, self.published)))?)
+    }
+}
+
+fn put_or_remove(commit: &mut Commit, key: &[u8], value: Option<&[u8]>) -> durable::Result<()> {
+    match value {
+        Some(value) => commit.put(key, value),
+        None => commit.remove(key),
+    }
+}
+
+/// What is released when the commit took effect or was refused. If it is refused, nothing names these blobs, and the next
+/// sweep removes them.
+fn held(guards: Vec<Guard>, published: Vec<PublishedBlob>) -> Box<dyn Any + Send> {
+    let kept: Vec<_> = published.into_iter().map(PublishedBlob::keep).collect();
+    Box::new((guards, kept))
 }

@@ -6,12 +6,14 @@ use http::{HeaderValue, StatusCode};
 use listener::budget::Exhausted;
 use listener::guard;
 use listener::turns::TooMany;
+use serde_json::{Value, json};
 use transport::wire::Timestamp;
 use transport::wire::backbone::envelope::{ErrorBody, ErrorEnvelope};
 
-use super::answer::json;
+use super::answer;
 use crate::clock::{Clock, SystemClock};
 use crate::domain::Refusal;
+use crate::error::StoreError;
 use crate::secrets::new_error_id;
 
 /// After how long it is worth trying again when there is no capacity: most of what uses it takes less.
@@ -99,6 +101,16 @@ fn refused(refusal: &Refusal) -> Response {
         // Clients read codes from 400 only, so even the wrong OAuth client is a bad request.
         Refusal::Rule { rule, .. } => envelope(StatusCode::BAD_REQUEST, rule.code(), message),
         Refusal::TooManyWaiting(excess) => busy(*excess == TooMany::OfOne, excess),
+        Refusal::TooMany { wait } => {
+            let mut response = envelope(StatusCode::TOO_MANY_REQUESTS, "tooManyRequests", message);
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(wait.as_secs() + 1));
+            response
+        }
+        Refusal::Store(StoreError::Quota(metric)) => {
+            // Quotas are no matter of time.
+            let data = json!([{ "metricKey": metric.key(), "isExhaustedUntil": Timestamp::NEVER }]);
+            envelope_with(StatusCode::TOO_MANY_REQUESTS, "quotaExhausted", message, Some(data))
+        }
         Refusal::Store(error) if error.is_full() => {
             tracing::warn!(%error, "refused");
             let message = "the disk of the backbone is full; nothing was changed".to_owned();
@@ -133,15 +145,19 @@ fn strange_page(refusal: guard::Refusal) -> &'static str {
 }
 
 fn envelope(status: StatusCode, code: &str, message: String) -> Response {
+    envelope_with(status, code, message, None)
+}
+
+fn envelope_with(status: StatusCode, code: &str, message: String, data: Option<Value>) -> Response {
     let error = ErrorBody {
         id: new_error_id(),
         code: format!("error.platform.{code}"),
         message,
         docs: String::new(),
         time: now().to_string(),
-        data: None,
+        data,
     };
-    json(status, &ErrorEnvelope { error })
+    answer::json(status, &ErrorEnvelope { error })
 }
 
 /// The time in errors is for people who compare it with logs, so it is the machine's.

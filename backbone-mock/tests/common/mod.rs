@@ -60,6 +60,12 @@ impl World {
         self.start().await;
     }
 
+    /// Stops the backbone and starts it again on the same data with other settings.
+    pub async fn change(&mut self, change: impl FnOnce(&mut Config)) {
+        change(&mut self.config);
+        self.restart().await;
+    }
+
     /// Starts a backbone that was stopped.
     pub async fn start(&mut self) {
         self.backbone = Some(Backbone::start(self.config.clone()).await.unwrap());
@@ -120,9 +126,15 @@ impl World {
 
     /// Creates an identity from a seed and logs its device in.
     pub async fn person(&self, seed: u8) -> Person {
-        let key = SigningKey::from_bytes(&[seed; 32]);
+        self.person_of(seed, CLIENT, CLIENT_SECRET).await
+    }
+
+    /// The same with another client.
+    pub async fn person_of(&self, seed: u8, client: &str, secret: &str) -> Person {
+        let key = signing_key(seed);
         let text = challenge_text(&self.challenge().await);
-        let body = self.identity_body(&key, &text);
+        let mut body = self.identity_body(&key, &text);
+        (body["clientId"], body["clientSecret"]) = (json!(client), json!(secret));
         let created = answer(self.anonymous(Method::POST, "/Identities").json(&body), 201).await;
         let username = text_of(&created["device"]["username"]);
         let mut person = Person {
@@ -166,13 +178,8 @@ pub struct Person {
 
 impl Person {
     pub async fn log_in(&mut self, password: &str) {
-        let fields = [
-            ("grant_type", "password"),
-            ("client_id", CLIENT),
-            ("client_secret", CLIENT_SECRET),
-            ("username", &self.username),
-            ("password", password),
-        ];
+        let mut fields = login_fields(&self.username);
+        fields[4].1 = password;
         let url = self.url.replace("/api/v2", "/connect/token");
         let response = self.http.post(url).form(&fields).send().await.unwrap();
         assert_eq!(response.status(), StatusCode::OK);
@@ -255,6 +262,22 @@ impl Person {
         let modifications: Vec<Value> = objects.iter().map(|object| modification(object)).collect();
         self.post("/Datawallet/Modifications", &json!({ "localIndex": local_index, "modifications": modifications }))
     }
+}
+
+/// The key of an identity.
+pub fn signing_key(seed: u8) -> SigningKey {
+    SigningKey::from_bytes(&[seed; 32])
+}
+
+/// The fields of a login with the password that everybody has.
+pub fn login_fields(username: &str) -> [(&str, &str); 5] {
+    [
+        ("grant_type", "password"),
+        ("client_id", CLIENT),
+        ("client_secret", CLIENT_SECRET),
+        ("username", username),
+        ("password", PASSWORD),
+    ]
 }
 
 /// The parts of an upload.

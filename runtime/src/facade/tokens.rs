@@ -149,6 +149,17 @@ impl TokensFacade {
         Ok(())
     }
 
+    /// Unlocks an own token that too many wrong passwords have locked.
+    ///
+    /// # Errors
+    /// [`Error::RecordNotFound`] if it is not known here, `error.platform.forbidden` if it is somebody else's, and the
+    /// backbone's errors: those of other vendors cannot do it.
+    #[instrument(skip_all, fields(token = short(id)))]
+    pub async fn unlock_token(&self, id: &TokenId) -> Result<()> {
+        self.record(id)?;
+        Ok(self.node.account.session().unlock_token(id).await?)
+    }
+
     fn record(&self, id: &TokenId) -> Result<TokenRecord> {
         token::stored(&self.node.store.view(), id)?.ok_or(Error::RecordNotFound("Token"))
     }

@@ -143,7 +143,7 @@ impl Store {
         let view = View::latest(self, &latest);
         let (batch, outcome) = build(&view)?;
         let commit = batch.stage(self, &view)?;
-        let submitted = self.disk.submit_built_on(&latest, commit, admission).map_err(StoreError::from)?;
+        let submitted = self.disk.submit_built_on(&latest, commit, admission, None).map_err(StoreError::from)?;
         Ok((submitted, outcome))
     }
 

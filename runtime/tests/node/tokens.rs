@@ -166,6 +166,24 @@ async fn deleting_an_own_token_takes_it_from_everybody() {
 }
 
 #[tokio::test]
+async fn the_creator_of_a_locked_token_unlocks_it() {
+    let world = World::new().await;
+    let (alice, bob) = (world.node("alice").await, world.node("bob").await);
+    let protection = Some(PasswordProtection {
+        password: "right".to_owned(),
+        password_is_pin: None,
+        password_location_indicator: None,
+    });
+    let request = CreateOwnToken { password_protection: protection, ..own_token(json!({}), world.at(60)) };
+    let token = alice.tokens().create_own_token(request).await.unwrap();
+    load_token(&bob, &token.reference, Some("right")).await.unwrap();
+    alice.tokens().unlock_token(&token.id).await.unwrap();
+    assert_eq!(code(bob.tokens().unlock_token(&token.id).await), "error.platform.forbidden");
+    let unknown = "TOKaaaaaaaaaaaaaaaa1".parse().unwrap();
+    assert_eq!(code(alice.tokens().unlock_token(&unknown).await), "error.runtime.recordNotFound");
+}
+
+#[tokio::test]
 async fn a_token_that_is_gone_at_the_backbone_counts_as_deleted() {
     let world = World::new().await;
     let alice = world.node("alice").await;

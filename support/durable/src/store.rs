@@ -230,12 +230,18 @@ impl Store {
         self.submit_after(None, commit, admission, held)
     }
 
-    /// Submits a commit that was built on what `latest` showed.
+    /// Submits a commit that was built on what `latest` showed. `held` is as for [`submit`](Self::submit).
     ///
     /// # Errors
     /// As [`submit`](Self::submit); [`Error::Superseded`] if a commit was refused that `latest` may have shown.
-    pub fn submit_built_on(&self, latest: &Latest<'_>, commit: Commit, admission: Admission) -> Result<Submitted> {
-        self.submit_after(Some(latest.refusals), commit, admission, None)
+    pub fn submit_built_on(
+        &self,
+        latest: &Latest<'_>,
+        commit: Commit,
+        admission: Admission,
+        held: Option<Box<dyn Any + Send>>,
+    ) -> Result<Submitted> {
+        self.submit_after(Some(latest.refusals), commit, admission, held)
     }
 
     fn submit_after(

@@ -165,7 +165,7 @@ async fn a_commit_that_changes_nothing_waits_for_what_it_was_built_on() {
     let latest = store.latest();
     assert!(latest.get(b"a").unwrap().is_some());
     let admission = store.admit().await;
-    store.submit_built_on(&latest, Commit::new(), admission).unwrap().done().await.unwrap();
+    store.submit_built_on(&latest, Commit::new(), admission, None).unwrap().done().await.unwrap();
     assert_eq!(store.get(b"a").unwrap().unwrap(), b"1", "what was seen is there");
     first.done().await.unwrap();
 }

@@ -55,10 +55,14 @@ fn malformed(error: &serde_json::Error, request: &str) -> Error {
     Error::Malformed { request: request.to_owned(), reason }
 }
 
+/// The codes that a 429 may have.
+const TOO_MUCH: [&str; 2] = ["error.platform.quotaExhausted", "error.platform.tooManyRequests"];
+
 /// Reads an answer whose status is not a success.
 ///
-/// Like the published clients this looks at error bodies of 400, 404 and 500 only; a proxy's 502 page or a 429 says
-/// nothing that could be relied on. A backbone without room on its disk says so with 507.
+/// Like the published clients this looks at error bodies of 400, 404 and 500 only; a proxy's 502 page says nothing that could
+/// be relied on. A backbone without room on its disk says so with 507, and one whose quota is used up, or that was asked too
+/// often, with 429: then the codes that stand for it are known.
 pub(super) fn error(status: u16, trace_id: Option<String>, body: &[u8], request: &str) -> Error {
     // Only what is told to people: the details that a backbone adds may be of any shape.
     #[derive(Deserialize)]
@@ -72,11 +76,13 @@ pub(super) fn error(status: u16, trace_id: Option<String>, body: &[u8], request:
         message: String,
     }
     let request = request.to_owned();
-    let failure = || serde_json::from_slice::<Failure>(body).ok().filter(|failure| !failure.error.code.is_empty());
+    let means_something = |code: &str| !code.is_empty() && (status != 429 || TOO_MUCH.contains(&code));
+    let failure =
+        || serde_json::from_slice::<Failure>(body).ok().filter(|failure| means_something(&failure.error.code));
     match status {
         401 => Error::Unauthorized { request },
         403 => Error::Forbidden { request },
-        400 | 404 | 500 | 507 => match failure() {
+        400 | 404 | 429 | 500 | 507 => match failure() {
             Some(Failure { error }) => Error::Api {
                 status,
                 code: printable(&error.code),
@@ -101,6 +107,8 @@ pub(super) fn printable(text: &str) -> String {
 mod tests {
     use super::*;
 
+    const QUOTA_BODY: &[u8] = br#"{"error":{"id":"ERRABCDEFGHJKLMNPQRS","code":"error.platform.quotaExhausted",
+        "message":"full","docs":"","time":"2026-01-01T00:00:00.1234567Z","data":[{"metricKey":"NumberOfFiles"}]}}"#;
     const ERROR_BODY: &[u8] = br#"{"error":{"id":"ERRABCDEFGHJKLMNPQRS","code":"error.platform.recordNotFound",
         "message":"Token not found.","docs":"","time":"2026-01-01T00:00:00.1234567Z","data":null}}"#;
 
@@ -116,6 +124,8 @@ mod tests {
             (409, ERROR_BODY, "error.platform.unexpected"),
             (413, ERROR_BODY, "error.platform.unexpected"),
             (429, ERROR_BODY, "error.platform.unexpected"),
+            (429, QUOTA_BODY, "error.platform.quotaExhausted"),
+            (429, b"<html>", "error.platform.unexpected"),
             (503, ERROR_BODY, "error.platform.unexpected"),
             (404, b"", "error.transport.request.notFound"),
             (404, b"<html>", "error.transport.request.notFound"),

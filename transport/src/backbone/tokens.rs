@@ -33,6 +33,15 @@ impl Session {
         self.no_content(Request::new(Method::DELETE, format!("/Tokens/{id}"))).await
     }
 
+    /// Forgets the wrong passwords that were tried for an own token, so that it is not locked any more. The backbones of enlace
+    /// can do that; for other ones it is a matter of their operator.
+    ///
+    /// # Errors
+    /// [`Error`]; [`Error::Forbidden`] for somebody else's token, [`Error::NotFound`] if the backbone cannot do it.
+    pub async fn unlock_token(&self, id: &TokenId) -> Result<(), Error> {
+        self.no_content(Request::new(Method::POST, format!("/Tokens/{id}/ResetAccessFailedCount"))).await
+    }
+
     /// Fills an empty token.
     ///
     /// # Errors

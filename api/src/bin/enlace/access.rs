@@ -227,6 +227,13 @@ impl Access {
         }
     }
 
+    pub(crate) async fn unlock_token(&self, id: &str) -> Result<(), Failure> {
+        match self {
+            Self::Here(node) => Ok(node.runtime.tokens().unlock_token(&token_id(id)?).await?),
+            Self::There { client, .. } => client.unlock_token(token_id(id)?.as_str()).await,
+        }
+    }
+
     pub(crate) async fn delete_token(&self, id: &str) -> Result<(), Failure> {
         match self {
             Self::Here(node) => Ok(node.runtime.tokens().delete_token(&token_id(id)?).await?),

@@ -192,7 +192,11 @@ fn classify(code: &str) -> (Kind, Option<&'static str>) {
             (Kind::Refused, Some("give it with --password-file FILE or at a prompt"))
         }
         "error.platform.token.tooManyFailedPasswordAttempts" => {
-            (Kind::Refused, Some("the token is locked; ask for a new reference"))
+            (Kind::Refused, Some("the token is locked; its sender can unlock it with `enlace tokens unlock ID`"))
+        }
+        "error.platform.tooManyRequests" => (Kind::Refused, Some("wait that long before you try again")),
+        "error.platform.quotaExhausted" => {
+            (Kind::Refused, Some("delete what is not needed any more, or ask whoever runs the backbone for more"))
         }
         "error.transport.files.cipherMismatch"
         | "error.transport.files.plaintextHashMismatch"

@@ -1,15 +1,17 @@
 //! A node in this process: settings in, a running [`Runtime`] out, with an embedded backbone if none is configured.
 
 mod client;
+mod limits;
 mod plan;
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
-use backbone_mock::{Backbone, Limits, OAuthClient};
+use backbone_mock::{Backbone, Limits};
 use runtime::{BackboneConfig, Config, Runtime};
 
 pub(crate) use client::{Client, GUEST_ID, GUEST_SECRET};
+pub(crate) use limits::BackboneLimits;
 pub(crate) use plan::{Plan, WhichBackbone, configuration};
 
 use crate::config::Settings;
@@ -21,8 +23,6 @@ use crate::port;
 
 /// Where the embedded backbone keeps its data, in the data directory.
 const BACKBONE_DIR: &str = "backbone";
-/// Identities that guests may create at an embedded backbone.
-const MAX_GUESTS: u64 = 10_000;
 
 /// A running node.
 pub(crate) struct Node {
@@ -30,7 +30,10 @@ pub(crate) struct Node {
     pub(crate) runtime: Runtime,
     /// Its backbone.
     pub(crate) backbone_url: String,
-    backbone: Option<Backbone>,
+    /// The embedded one.
+    pub(crate) backbone: Option<Backbone>,
+    /// What others may do there.
+    pub(crate) limits: BackboneLimits,
     held: Held,
 }
 
@@ -74,7 +77,8 @@ impl Node {
         let config = runtime_config(&plan, &backbone_url, backbone_address, &client);
         match start_runtime(&plan, &held, config).await {
             Ok(runtime) => {
-                let node = Self { runtime, backbone_url, backbone, held };
+                let limits = plan.settings.backbone_limits.clone();
+                let node = Self { runtime, backbone_url, backbone, limits, held };
                 if let Err(failure) = remember(&plan, memory, &client, &node.runtime).await {
                     if let Err(error) = node.stop().await {
                         tracing::error!(%error, "the node did not stop cleanly");
@@ -177,11 +181,11 @@ fn backbone_config(plan: &Plan, listen: SocketAddr, guests: bool, client: &Clien
     let mut config = backbone_mock::Config::new(plan.dir.join(BACKBONE_DIR));
     config.listen = listen;
     config.limits = Limits::for_files_of(plan.settings.max_file_size);
-    config.clients.push(OAuthClient::new(&client.id, client.secret.expose()));
+    let limits = &plan.settings.backbone_limits;
+    limits.apply(&mut config.limits);
+    config.clients.push(limits.client(&client.id, client.secret.expose()));
     if guests && client.id != GUEST_ID {
-        let mut guest = OAuthClient::new(GUEST_ID, GUEST_SECRET);
-        guest.max_identities = Some(MAX_GUESTS);
-        config.clients.push(guest);
+        config.clients.push(limits.guest());
     }
     config
 }

@@ -128,6 +128,10 @@ impl RestClient {
         result(self.request(Method::POST, "Tokens/Peer").json(&body)).await
     }
 
+    pub(crate) async fn unlock_token(&self, id: &str) -> Result<(), Failure> {
+        send(self.request(Method::POST, &format!("Tokens/{id}/Unlock"))).await.map(drop)
+    }
+
     pub(crate) async fn delete_token(&self, id: &str) -> Result<(), Failure> {
         send(self.request(Method::DELETE, &format!("Tokens/{id}"))).await.map(drop)
     }

@@ -9,7 +9,7 @@ use serde_json::json;
 use super::Context;
 use crate::data_dir::DataDir;
 use crate::failure::Failure;
-use crate::node::{Client, GUEST_ID, GUEST_SECRET};
+use crate::node::{BackboneLimits, Client, GUEST_ID, GUEST_SECRET};
 use crate::platform::{self, Purpose};
 use crate::{passwords, port, server};
 
@@ -46,6 +46,11 @@ pub(crate) struct BackboneArgs {
     /// Nodes have a limit of their own: the configuration key transportLibrary.platformMaxUnencryptedFileSize.
     #[arg(long, value_name = "BYTES", default_value_t = runtime::Config::DEFAULT_MAX_FILE_SIZE)]
     max_file_size: u64,
+    /// What others may do, as NAME=NUMBER; can be given several times
+    ///
+    /// The names are those below `enlace.backbone.limits` in the configuration of a node.
+    #[arg(long, value_name = "NAME=NUMBER")]
+    limit: Vec<String>,
 }
 
 /// Runs it.
@@ -57,8 +62,11 @@ pub(crate) async fn run(mut context: Context, args: BackboneArgs) -> Result<(), 
     let mut config = Config::new(DataDir::open(path)?.path());
     config.listen = args.listen;
     config.did_domain_name.clone_from(&args.did_domain_name);
-    config.clients = clients(&args)?;
+    let mut limits = BackboneLimits::default();
+    args.limit.iter().try_for_each(|limit| limits.set(limit))?;
+    config.clients = clients(&args, &limits)?;
     config.limits = Limits::for_files_of(args.max_file_size);
+    limits.apply(&mut config.limits);
     let started = Backbone::start(config).await.map_err(|error| match error {
         backbone_mock::Error::Listen { address, source } => port::unavailable(address, &source, "backbone", "--listen"),
         other => Failure::from(other),
@@ -73,7 +81,7 @@ pub(crate) async fn run(mut context: Context, args: BackboneArgs) -> Result<(), 
     Ok(backbone.shutdown().await?)
 }
 
-fn clients(args: &BackboneArgs) -> Result<Vec<OAuthClient>, Failure> {
+fn clients(args: &BackboneArgs, limits: &BackboneLimits) -> Result<Vec<OAuthClient>, Failure> {
     let mut clients = Vec::new();
     for text in &args.client {
         clients.push(Client::parse(text)?);
@@ -85,10 +93,12 @@ fn clients(args: &BackboneArgs) -> Result<Vec<OAuthClient>, Failure> {
         return Err(Failure::usage("no OAuth client is given, and other machines can reach this address")
             .hint("say who may use it with --client-file FILE, or let everybody with --guests"));
     }
-    let mut clients: Vec<_> =
-        clients.iter().map(|client| OAuthClient::new(&client.id, client.secret.expose())).collect();
-    if clients.is_empty() || args.guests {
-        clients.push(OAuthClient::new(GUEST_ID, GUEST_SECRET));
+    let mut clients: Vec<_> = clients.iter().map(|client| limits.client(&client.id, client.secret.expose())).collect();
+    if args.guests {
+        clients.push(limits.guest());
+    } else if clients.is_empty() {
+        // On this machine only, and nobody else owns it.
+        clients.push(limits.client(GUEST_ID, GUEST_SECRET));
     }
     Ok(clients)
 }

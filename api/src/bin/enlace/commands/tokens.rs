@@ -1,4 +1,4 @@
-//! `enlace tokens`: create, load, list, show, delete.
+//! `enlace tokens`: create, load, list, show, unlock, delete.
 
 use std::path::PathBuf;
 
@@ -17,7 +17,7 @@ use crate::qr;
 use crate::receive::Incoming;
 use crate::time;
 
-/// Create, load, list, show and delete tokens.
+/// Create, load, list, show, unlock and delete tokens.
 ///
 /// If a process serves this data directory it is asked over its REST API, otherwise the node is started for the moment.
 #[derive(Debug, Args)]
@@ -46,6 +46,9 @@ enum TokensCommand {
         after_help = "Examples:\n  enlace tokens show TOK0123456789abcdefg\n  enlace tokens show TOK0123456789abcdefg --json"
     )]
     Show(IdArgs),
+    /// Unlock an own token that too many wrong passwords have locked
+    #[command(after_help = "Examples:\n  enlace tokens unlock TOK0123456789abcdefg")]
+    Unlock(IdArgs),
     /// Delete a token; an own one at the backbone, too
     #[command(after_help = "Examples:\n  enlace tokens delete TOK0123456789abcdefg")]
     Delete(IdArgs),
@@ -107,6 +110,11 @@ pub(crate) async fn run(mut context: Context, args: TokensArgs) -> Result<(), Fa
         TokensCommand::Show(args) => {
             let token = context.with_access(&args.node, async |access| access.token(&args.id).await).await?;
             print(output, &token);
+            Ok(())
+        }
+        TokensCommand::Unlock(args) => {
+            context.with_access(&args.node, async |access| access.unlock_token(&args.id).await).await?;
+            output.data(&json!({ "unlocked": args.id }), || format!("{} unlocked", args.id));
             Ok(())
         }
         TokensCommand::Delete(args) => {

@@ -135,6 +135,44 @@ pub(crate) const KEYS: &[Key] = &[
         "true",
         "let `enlace receive` create identities at the embedded backbone",
     ),
+    key("enlace.backbone.limits.guests", Form::Number, "10000", "identities that guests may have"),
+    key(
+        "enlace.backbone.limits.guestBytes",
+        Form::Number,
+        "67108864",
+        "bytes that one guest may store in tokens and files",
+    ),
+    key(
+        "enlace.backbone.limits.allGuestsBytes",
+        Form::Number,
+        "1073741824",
+        "bytes that all guests may store in them together",
+    ),
+    key("enlace.backbone.limits.guestDays", Form::Number, "30", "days that tokens and files of guests may last"),
+    key(
+        "enlace.backbone.limits.guestIdleHours",
+        Form::Number,
+        "24",
+        "hours without a login after which a guest that owns nothing makes way, when places run out",
+    ),
+    key(
+        "enlace.backbone.limits.guestDiskReserve",
+        Form::Number,
+        "268435456",
+        "bytes of the disk that guests leave free",
+    ),
+    key(
+        "enlace.backbone.limits.identityBytes",
+        Form::Number,
+        "1099511627776",
+        "bytes that any other identity may store in tokens and files",
+    ),
+    key(
+        "enlace.backbone.limits.wrongPasswords",
+        Form::Number,
+        "10",
+        "wrong passwords for one token that one network address may try in 15 minutes; 0 for any number",
+    ),
 ];
 
 /// Keys of the published connectors that mean nothing here, with what to do instead.

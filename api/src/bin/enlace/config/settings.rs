@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::ConfigError;
+use crate::node::BackboneLimits;
 
 /// What a node needs to know, with addresses, times and paths already read.
 #[derive(Debug, Clone)]
@@ -58,6 +59,8 @@ pub(crate) struct Settings {
     pub(crate) backbone_listen: Option<SocketAddr>,
     /// Whether strangers may create identities at the embedded backbone.
     pub(crate) backbone_guests: bool,
+    /// What others may do at the embedded backbone.
+    pub(crate) backbone_limits: BackboneLimits,
 }
 
 /// A key that opens the REST API.
@@ -182,6 +185,7 @@ struct StoreKeyTree {
 struct EmbeddedBackbone {
     listen: Option<String>,
     guests: bool,
+    limits: BackboneLimits,
 }
 
 impl Settings {
@@ -213,6 +217,7 @@ impl Settings {
             sync_interval: sync_interval(&tree.modules.sync)?,
             backbone_listen: enlace.backbone.listen.map(|text| address("enlace.backbone.listen", &text)).transpose()?,
             backbone_guests: enlace.backbone.guests,
+            backbone_limits: enlace.backbone.limits,
         })
     }
 }

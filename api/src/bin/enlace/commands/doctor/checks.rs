@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use backbone_mock::{Amounts, Metric};
 use durable::private;
 use runtime::Timestamp;
 use runtime::facade::Health;
@@ -13,7 +14,7 @@ use rustls_platform_verifier::BuilderVerifierExt;
 use crate::data_dir::DataDir;
 use crate::failure::{Failure, with_sources};
 use crate::memory::Memory;
-use crate::node::{Node, Plan, WhichBackbone};
+use crate::node::{GUEST_ID, Node, Plan, WhichBackbone};
 use crate::output::Output;
 use crate::reach::{Reached, reach};
 use crate::running::Running;
@@ -109,6 +110,7 @@ pub(super) async fn all(plan: Plan, output: Output) -> Result<Vec<Finding>, Fail
             findings.push(Finding::good("store", "can be opened and read"));
             findings.extend(health(node.runtime.account().health().await));
             findings.extend(backbone(&node.backbone_url).await);
+            findings.extend(quotas(&node).await?);
             node.stop().await?;
         }
         Err(failure) => findings.push(Finding::failed("node", &failure)),
@@ -157,7 +159,32 @@ async fn serving(running: &Running) -> Vec<Finding> {
         Err(failure) => findings.push(Finding::failed("REST API", &failure)),
     }
     findings.extend(backbone(&running.backbone_url).await);
+    findings.push(Finding::skipped("quotas", "seen while no process serves this data directory"));
     findings
+}
+
+/// How much of its quotas is used at the embedded backbone, if there is one: by this node, and by its guests.
+async fn quotas(node: &Node) -> Result<Vec<Finding>, Failure> {
+    let Some(backbone) = &node.backbone else { return Ok(Vec::new()) };
+    let limits = &node.limits;
+    let address = node.runtime.account().identity_info().await?.address;
+    let own = backbone.admin().usage_of_identity(&address).await?;
+    let guests = backbone.admin().usage_of_client(GUEST_ID).await?;
+    Ok(vec![
+        judge_quota("quota", &limits.client("", "").terms.identity, &own),
+        judge_quota("guests", &limits.guest().terms.client, &guests),
+    ])
+}
+
+/// Nine tenths of a quota are a reason to do something.
+fn judge_quota(check: &'static str, quota: &Amounts, used: &Amounts) -> Finding {
+    let limited = || Metric::ALL.into_iter().filter(|metric| quota.of(*metric) < u64::MAX);
+    let parts = limited().map(|metric| format!("{} of {} {metric}", used.of(metric), quota.of(metric)));
+    let detail = parts.collect::<Vec<_>>().join(", ");
+    match limited().find(|metric| used.of(*metric) > quota.of(*metric) / 10 * 9) {
+        None => Finding::good(check, detail),
+        Some(_) => Finding::wrong(check, format!("{detail}; see enlace.backbone.limits")),
+    }
 }
 
 /// What a serving node says of itself.
@@ -280,6 +307,14 @@ mod tests {
         let read = |text| parse_http_date(text).map(|time| time.to_string());
         assert_eq!(read("Sat, 21 Nov 2026 21:04:03 GMT").as_deref(), Some("2026-11-21T21:04:03.000Z"));
         assert_eq!(read("yesterday"), None);
+    }
+
+    #[test]
+    fn a_quota_of_which_more_than_nine_tenths_are_used_is_wrong() {
+        let quota = Amounts { tokens: 100, files: 10, ..Amounts::UNLIMITED };
+        let used = |tokens| judge_quota("quota", &quota, &Amounts { tokens, files: 1, ..Amounts::default() });
+        assert_eq!((used(90).verdict, used(91).verdict), (Verdict::Good, Verdict::Wrong));
+        assert_eq!(used(90).detail, "90 of 100 tokens, 1 of 10 files");
     }
 
     #[test]

@@ -1,0 +1,123 @@
+//! What the backbone of a node lets others do: `enlace.backbone.limits` in a configuration, `--limit` of `enlace backbone`.
+
+use std::time::Duration;
+
+use backbone_mock::{Idle, Limits, OAuthClient, Terms};
+use serde::{Deserialize, Serialize};
+
+use super::client::{GUEST_ID, GUEST_SECRET};
+use crate::failure::Failure;
+
+const HOUR: Duration = Duration::from_secs(60 * 60);
+
+/// Bounds that operators can move. The others are those of [`Limits`] and [`Terms`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct BackboneLimits {
+    /// Identities of guests.
+    guests: u64,
+    /// Bytes that one guest may store in tokens and files.
+    guest_bytes: u64,
+    /// Bytes that all guests may store in them together.
+    all_guests_bytes: u64,
+    /// Days that tokens and files of guests may last.
+    guest_days: u32,
+    /// Hours without a login after which a guest that owns nothing makes way, when places run out.
+    guest_idle_hours: u32,
+    /// Bytes of the disk that guests leave free.
+    guest_disk_reserve: u64,
+    /// Bytes that any other identity may store in tokens and files.
+    identity_bytes: u64,
+    /// Wrong passwords for one token that one network address may try in 15 minutes.
+    wrong_passwords: u32,
+}
+
+impl Default for BackboneLimits {
+    fn default() -> Self {
+        let (guest, ordinary) = (Terms::guest(), Terms::ordinary());
+        let in_hours = |duration: Duration| u32::try_from(duration.as_secs() / HOUR.as_secs()).unwrap_or(u32::MAX);
+        Self {
+            guests: guest.client.identities,
+            guest_bytes: guest.identity.content_bytes,
+            all_guests_bytes: guest.client.content_bytes,
+            guest_days: in_hours(guest.max_lifetime.unwrap_or_default()) / 24,
+            guest_idle_hours: in_hours(guest.idle.map_or(Duration::ZERO, |idle| idle.when_crowded)),
+            guest_disk_reserve: guest.disk_reserve,
+            identity_bytes: ordinary.identity.content_bytes,
+            wrong_passwords: Limits::default().wrong_passwords,
+        }
+    }
+}
+
+impl BackboneLimits {
+    /// Sets one of them, written `NAME=NUMBER`.
+    ///
+    /// # Errors
+    /// A failure that lists the names, or says what is wrong with the number.
+    pub(crate) fn set(&mut self, text: &str) -> Result<(), Failure> {
+        let mut values = serde_json::to_value(&*self).unwrap_or_default();
+        let names = values.as_object().map(|all| all.keys().cloned().collect::<Vec<_>>().join(", "));
+        let unknown = || {
+            Failure::usage(format!("--limit {text} sets nothing"))
+                .hint(format!("write NAME=NUMBER; the names are {}", names.unwrap_or_default()))
+        };
+        let Some((name, number)) = text.split_once('=') else { return Err(unknown()) };
+        let Some(value) = values.get_mut(name) else { return Err(unknown()) };
+        let unreadable = || Failure::usage(format!("--limit {text} is not a number that fits"));
+        *value = number.parse::<u64>().map_err(|_| unreadable())?.into();
+        *self = serde_json::from_value(values).map_err(|_| unreadable())?;
+        Ok(())
+    }
+
+    /// The client that everybody knows.
+    pub(crate) fn guest(&self) -> OAuthClient {
+        let mut client = OAuthClient::guest(GUEST_ID, GUEST_SECRET);
+        let terms = &mut client.terms;
+        terms.client.identities = self.guests;
+        terms.client.content_bytes = self.all_guests_bytes;
+        terms.identity.content_bytes = self.guest_bytes;
+        terms.max_lifetime = Some(HOUR * 24 * self.guest_days);
+        let when_crowded = HOUR * self.guest_idle_hours;
+        terms.idle = terms.idle.map(|idle| Idle { after: idle.after.max(when_crowded), when_crowded });
+        terms.disk_reserve = self.guest_disk_reserve;
+        client
+    }
+
+    /// A client of whoever may use the backbone as its own.
+    pub(crate) fn client(&self, id: &str, secret: &str) -> OAuthClient {
+        let mut client = OAuthClient::new(id, secret);
+        client.terms.identity.content_bytes = self.identity_bytes;
+        client
+    }
+
+    /// What does not depend on the client.
+    pub(crate) fn apply(&self, limits: &mut Limits) {
+        limits.wrong_passwords = self.wrong_passwords;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_is_set_by_its_name() {
+        let mut limits = BackboneLimits::default();
+        limits.set("guestBytes=5").unwrap();
+        assert_eq!(limits, BackboneLimits { guest_bytes: 5, ..BackboneLimits::default() });
+        assert_eq!(limits.guest().terms.identity.content_bytes, 5);
+        for text in ["guestbytes=5", "guestBytes", "=", ""] {
+            let failure = limits.set(text).unwrap_err();
+            assert!(failure.hint.unwrap().contains("guestDays"), "{text}");
+        }
+        for text in ["guestBytes=-1", "guestBytes=", "guestDays=4294967296"] {
+            assert!(limits.set(text).unwrap_err().message.contains("number"), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_defaults_are_those_of_guests() {
+        assert_eq!(BackboneLimits::default().guest().terms, Terms::guest());
+        assert_eq!(BackboneLimits::default().client("a", "b").terms, Terms::ordinary());
+    }
+}

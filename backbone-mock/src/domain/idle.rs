@@ -1,0 +1,123 @@
+//! Identities of guests that own nothing and are not used: they go, so that their places are free again.
+
+use std::time::Duration;
+
+use transport::wire::{Address, Timestamp};
+
+use super::identities::{self, IdentityRecord};
+use super::{datawallet, devices, events, sync_runs};
+use crate::config::OAuthClient;
+use crate::core::Core;
+use crate::error::StoreError;
+use crate::store::{Holder, Key, STEP, Table, Transaction, split_number, split_text};
+
+/// Uses that come sooner after each other are noted once.
+const NOTED_EVERY: Duration = Duration::from_secs(60 * 60);
+
+/// When identities were used last: client, time, address.
+const LAST_USED: Table<()> = Table::new("identity-last-used");
+
+/// Notes that an identity is used, if its client forgets those that are not.
+pub(crate) fn note_use(
+    client: &OAuthClient,
+    transaction: &mut Transaction<'_>,
+    mut identity: IdentityRecord,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    if client.terms.idle.is_none() {
+        return Ok(());
+    }
+    if let Some(before) = identity.last_used {
+        if now < before.saturating_add(NOTED_EVERY) {
+            return Ok(());
+        }
+        transaction.delete(&last_used_key(&identity, before));
+    }
+    identity.last_used = Some(now);
+    transaction.put(&last_used_key(&identity, now), &())?;
+    transaction.put(&identities::identity_key(&identity.address), &identity)
+}
+
+/// The same for the identity with an address, whose lock the transaction holds.
+pub(crate) async fn note_use_of(
+    core: &Core,
+    transaction: &mut Transaction<'_>,
+    address: &Address,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let Some(identity) = transaction.get(&identities::identity_key(address)).await? else { return Ok(()) };
+    match core.config.clients.iter().find(|client| client.id == identity.client_id) {
+        Some(client) => note_use(client, transaction, identity, now),
+        None => Ok(()),
+    }
+}
+
+/// Removes identities that own nothing and have not been used for as long as the terms of their client say. Returns how many.
+pub(crate) async fn remove_unused(core: &Core) -> Result<usize, StoreError> {
+    let mut removed = 0;
+    for client in &core.config.clients {
+        removed += remove_unused_of(core, client).await?;
+    }
+    Ok(removed)
+}
+
+async fn remove_unused_of(core: &Core, client: &OAuthClient) -> Result<usize, StoreError> {
+    let Some(idle) = client.terms.idle else { return Ok(0) };
+    let now = core.now();
+    let places = client.terms.client.identities;
+    let taken = core.store.usage(Holder::Client(&client.id)).await?.identities;
+    // More than nine of ten places.
+    let mut too_many = taken.saturating_sub(places / 10 * 9);
+    let prefix = LAST_USED.key().text(&client.id);
+    let latest = now.saturating_sub(idle.after.min(idle.when_crowded));
+    let until = prefix.clone().time(latest.saturating_add(Duration::from_millis(1)));
+    let (mut from, mut removed) = (prefix.clone(), 0);
+    loop {
+        let step = core.store.keys_before(&prefix, &from, &until, STEP).await?;
+        for (used_at, address) in step.iter().filter_map(|rest| last_use(rest)) {
+            let patience = if too_many > 0 { idle.when_crowded } else { idle.after };
+            if used_at.saturating_add(patience) <= now && remove(core, &address, used_at).await? {
+                too_many = too_many.saturating_sub(1);
+                removed += 1;
+            }
+        }
+        match step.last() {
+            Some(last) => from = prefix.after(last),
+            None => return Ok(removed),
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Removes an identity with everything that it has, unless it owns tokens or files, or was used meanwhile.
+async fn remove(core: &Core, address: &Address, used_at: Timestamp) -> Result<bool, StoreError> {
+    let mut transaction = core.store.begin();
+    transaction.lock_records(&[address.as_str()]).await;
+    transaction.lock_identities(&[address]).await;
+    let key = identities::identity_key(address);
+    let Some(identity) = transaction.get(&key).await? else { return Ok(false) };
+    let owned = core.store.usage(Holder::Identity(address)).await?;
+    if identity.last_used != Some(used_at) || owned.tokens > 0 || owned.files > 0 {
+        return Ok(false);
+    }
+    devices::remove_all(&mut transaction, address).await?;
+    datawallet::remove_all(&mut transaction, address).await?;
+    sync_runs::remove_lease(&mut transaction, address).await?;
+    events::remove_all(&mut transaction, address).await?;
+    transaction.charge(Holder::Client(&identity.client_id), &identities::cost().undone(), None);
+    transaction.delete(&last_used_key(&identity, used_at));
+    transaction.delete(&key);
+    transaction.commit().await?;
+    Ok(true)
+}
+
+fn last_used_key(identity: &IdentityRecord, at: Timestamp) -> Key<()> {
+    LAST_USED.key().text(&identity.client_id).time(at).text(&identity.address)
+}
+
+/// Time and address in the rest of a key of [`LAST_USED`] behind the client.
+fn last_use(rest: &[u8]) -> Option<(Timestamp, Address)> {
+    let (time, rest) = split_number(rest)?;
+    let milliseconds = (time ^ (1 << 63)).cast_signed();
+    Some((Timestamp::from_unix_milliseconds(milliseconds), split_text(rest)?.0.parse().ok()?))
+}

@@ -1,0 +1,213 @@
+//! Quotas: how much identities, and all identities of a client together, may store.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+const MEBIBYTE: u64 = 1024 * 1024;
+const GIBIBYTE: u64 = 1024 * MEBIBYTE;
+const HOUR: Duration = Duration::from_secs(60 * 60);
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Bytes that a record counts beside its content: key, index and what is known of it.
+pub(crate) const RECORD_BYTES: u64 = 512;
+
+/// What is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Metric {
+    /// Identities of a client.
+    Identities,
+    /// Devices of an identity.
+    Devices,
+    /// Challenges that a logged-in device asked for and that can still be read.
+    Challenges,
+    /// Tokens, by creator.
+    Tokens,
+    /// Files, by creator.
+    Files,
+    /// Bytes of tokens and files as they are sealed, and 512 for each of them.
+    ContentBytes,
+    /// Bytes of datawallet entries, sync runs and notes of tokens that were read, and 512 for each of them.
+    OtherBytes,
+}
+
+impl Metric {
+    /// All of them.
+    pub const ALL: [Self; 7] = [
+        Self::Identities,
+        Self::Devices,
+        Self::Challenges,
+        Self::Tokens,
+        Self::Files,
+        Self::ContentBytes,
+        Self::OtherBytes,
+    ];
+
+    /// The key by which clients know it.
+    #[must_use]
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::Identities => "NumberOfIdentities",
+            Self::Devices => "NumberOfCreatedDevices",
+            Self::Challenges => "NumberOfCreatedChallenges",
+            Self::Tokens => "NumberOfTokens",
+            Self::Files => "NumberOfFiles",
+            Self::ContentBytes => "UsedFileStorageSpace",
+            Self::OtherBytes => "NumberOfCreatedDatawalletModifications",
+        }
+    }
+}
+
+impl fmt::Display for Metric {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Identities => "identities",
+            Self::Devices => "devices",
+            Self::Challenges => "challenges",
+            Self::Tokens => "tokens",
+            Self::Files => "files",
+            Self::ContentBytes => "bytes of tokens and files",
+            Self::OtherBytes => "bytes of datawallet entries",
+        })
+    }
+}
+
+/// A number for everything that is counted: what is used, or what is allowed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Amounts {
+    /// See [`Metric::Identities`].
+    #[serde(rename = "i")]
+    pub identities: u64,
+    /// See [`Metric::Devices`].
+    #[serde(rename = "d")]
+    pub devices: u64,
+    /// See [`Metric::Challenges`].
+    #[serde(rename = "c")]
+    pub challenges: u64,
+    /// See [`Metric::Tokens`].
+    #[serde(rename = "t")]
+    pub tokens: u64,
+    /// See [`Metric::Files`].
+    #[serde(rename = "f")]
+    pub files: u64,
+    /// See [`Metric::ContentBytes`].
+    #[serde(rename = "b")]
+    pub content_bytes: u64,
+    /// See [`Metric::OtherBytes`].
+    #[serde(rename = "o")]
+    pub other_bytes: u64,
+}
+
+impl Amounts {
+    /// No limit at all.
+    pub const UNLIMITED: Self = Self {
+        identities: u64::MAX,
+        devices: u64::MAX,
+        challenges: u64::MAX,
+        tokens: u64::MAX,
+        files: u64::MAX,
+        content_bytes: u64::MAX,
+        other_bytes: u64::MAX,
+    };
+
+    /// The amount of one thing.
+    #[must_use]
+    pub fn of(&self, metric: Metric) -> u64 {
+        match metric {
+            Metric::Identities => self.identities,
+            Metric::Devices => self.devices,
+            Metric::Challenges => self.challenges,
+            Metric::Tokens => self.tokens,
+            Metric::Files => self.files,
+            Metric::ContentBytes => self.content_bytes,
+            Metric::OtherBytes => self.other_bytes,
+        }
+    }
+
+    pub(crate) fn of_mut(&mut self, metric: Metric) -> &mut u64 {
+        match metric {
+            Metric::Identities => &mut self.identities,
+            Metric::Devices => &mut self.devices,
+            Metric::Challenges => &mut self.challenges,
+            Metric::Tokens => &mut self.tokens,
+            Metric::Files => &mut self.files,
+            Metric::ContentBytes => &mut self.content_bytes,
+            Metric::OtherBytes => &mut self.other_bytes,
+        }
+    }
+}
+
+/// What the identities of a client may do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Terms {
+    /// What each identity may store. Identities are not counted here.
+    pub identity: Amounts,
+    /// What all identities of the client may store together. Devices, challenges and [`Metric::OtherBytes`] are not
+    /// counted here: what one identity stores of them must not keep another one from working.
+    pub client: Amounts,
+    /// How far in the future tokens and files may expire; `None` for any time.
+    pub max_lifetime: Option<Duration>,
+    /// When identities that own no token and no file are removed; `None` for never.
+    pub idle: Option<Idle>,
+    /// Bytes of the disk that are left to the others: what would be written when less is free is refused.
+    pub disk_reserve: u64,
+}
+
+/// When identities that own nothing are removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Idle {
+    /// Time without a login after which they go.
+    pub after: Duration,
+    /// The same while more than nine of ten places of the client are taken.
+    pub when_crowded: Duration,
+}
+
+impl Terms {
+    /// For applications that are known: bounds that no honest use reaches.
+    #[must_use]
+    pub fn ordinary() -> Self {
+        Self {
+            identity: Amounts {
+                identities: u64::MAX,
+                devices: 1_000,
+                challenges: 10_000,
+                tokens: 10_000_000,
+                files: 1_000_000,
+                content_bytes: 1024 * GIBIBYTE,
+                other_bytes: 16 * GIBIBYTE,
+            },
+            client: Amounts::UNLIMITED,
+            max_lifetime: None,
+            idle: None,
+            disk_reserve: 0,
+        }
+    }
+
+    /// For everybody who knows a public client: enough to receive files and to share some.
+    #[must_use]
+    pub fn guest() -> Self {
+        Self {
+            identity: Amounts {
+                identities: u64::MAX,
+                devices: 10,
+                challenges: 20,
+                tokens: 1_000,
+                files: 100,
+                content_bytes: 64 * MEBIBYTE,
+                other_bytes: 4 * MEBIBYTE,
+            },
+            client: Amounts {
+                identities: 10_000,
+                tokens: 20_000,
+                files: 5_000,
+                content_bytes: GIBIBYTE,
+                ..Amounts::UNLIMITED
+            },
+            max_lifetime: Some(30 * DAY),
+            idle: Some(Idle { after: 30 * DAY, when_crowded: 24 * HOUR }),
+            disk_reserve: 256 * MEBIBYTE,
+        }
+    }
+}

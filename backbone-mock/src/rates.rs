@@ -1,0 +1,312 @@
+//! How often one source may do what needs no login.
+//!
+//! What is kept is bounded: when there are too many sources, those that cannot be told apart any more share allowances by
+//! the large networks they are in, so that a crowd takes nothing from the rest of the world.
+
+use std::collections::HashMap;
+use std::num::NonZeroU32;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use governor::clock::Clock;
+use governor::middleware::NoOpMiddleware;
+use governor::state::keyed::HashMapStateStore;
+use governor::state::{InMemoryState, NotKeyed};
+use governor::{NotUntil, Quota, RateLimiter};
+use listener::Source;
+use tokio::time::Instant;
+use transport::wire::TokenId;
+
+use crate::config::{Rate, Rates};
+use crate::domain::Refusal;
+
+/// Sources whose allowance is remembered, for each operation. An entry has about 60 bytes.
+const MAX_SOURCES: usize = 16_384;
+/// Allowances that further sources share.
+const CROWDS: u16 = 1_024;
+/// How often entries are looked through for those that can be forgotten.
+const FORGETTING_INTERVAL: Duration = Duration::from_secs(1);
+/// How long wrong passwords of a source are remembered.
+const GUESSING_WINDOW: Duration = Duration::from_secs(15 * 60);
+/// Tokens for which the wrong passwords of one source are counted. At more, it may not try any until some are forgotten: else
+/// it could make its guesses for another one forgotten.
+const MAX_GUESSED_TOKENS: usize = 100;
+/// Sources whose wrong passwords are counted. With the tokens of each this bounds the memory, to some 40 MB.
+const MAX_GUESSING_SOURCES: usize = 4_096;
+
+/// Whose allowance it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Share {
+    /// One source.
+    Of(Source),
+    /// Some of the sources for which there was no room.
+    Crowd(u16),
+}
+
+impl Share {
+    /// The one that the large network of a source has: 16 bits of an IPv4 address, 32 of an IPv6 address.
+    fn of_network(source: Source) -> Self {
+        let network = match source {
+            Source::V4(address) => u32::from(address) >> 16,
+            Source::V6Network(network) => u32::try_from(network >> 32).expect("32 of 64 bits"),
+            Source::Loopback => return Self::Of(source),
+        };
+        // Spreads neighbours (Knuth, TAOCP 6.4).
+        let spread = network.wrapping_mul(2_654_435_761) >> 16;
+        Self::Crowd(u16::try_from(spread % u32::from(CROWDS)).expect("below the number of crowds"))
+    }
+}
+
+/// What needs no login.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Operation {
+    Challenge,
+    GuestIdentity,
+    AnonymousToken,
+    AnonymousRead,
+}
+
+/// The allowances of all sources.
+pub(crate) struct Allowances {
+    challenges: Limiter,
+    guest_identities: Limiter,
+    anonymous_tokens: Limiter,
+    anonymous_reads: Limiter,
+}
+
+impl Allowances {
+    pub(crate) fn new(rates: &Rates) -> Self {
+        let limiter = |rate| Limiter::new(rate, rates.loopback_factor);
+        Self {
+            challenges: limiter(rates.challenges),
+            guest_identities: limiter(rates.guest_identities),
+            anonymous_tokens: limiter(rates.anonymous_tokens),
+            anonymous_reads: limiter(rates.anonymous_reads),
+        }
+    }
+
+    /// Takes one from the allowance of a source.
+    ///
+    /// # Errors
+    /// [`Refusal::TooMany`] if it has none left.
+    pub(crate) fn take(&self, operation: Operation, source: Source) -> Result<(), Refusal> {
+        let limiter = match operation {
+            Operation::Challenge => &self.challenges,
+            Operation::GuestIdentity => &self.guest_identities,
+            Operation::AnonymousToken => &self.anonymous_tokens,
+            Operation::AnonymousRead => &self.anonymous_reads,
+        };
+        limiter.take(source).map_err(|wait| Refusal::TooMany { wait })
+    }
+}
+
+type Middleware = NoOpMiddleware<Duration>;
+
+struct Limiter {
+    shares: RateLimiter<Share, HashMapStateStore<Share>, Monotonic, Middleware>,
+    loopback: RateLimiter<NotKeyed, InMemoryState, Monotonic, Middleware>,
+    clock: Monotonic,
+    forgot_at: Mutex<Instant>,
+}
+
+impl Limiter {
+    fn new(rate: Rate, loopback_factor: u32) -> Self {
+        let clock = Monotonic(Instant::now());
+        let factor = loopback_factor.max(1);
+        Self {
+            shares: RateLimiter::hashmap_with_clock(quota(rate.burst, rate.interval), clock),
+            loopback: RateLimiter::direct_with_clock(
+                quota(rate.burst.saturating_mul(factor), rate.interval / factor),
+                clock,
+            ),
+            clock,
+            forgot_at: Mutex::new(Instant::now()),
+        }
+    }
+
+    fn take(&self, source: Source) -> Result<(), Duration> {
+        let wait = |refused: NotUntil<Duration>| refused.wait_time_from(self.clock.now());
+        if source == Source::Loopback {
+            return self.loopback.check().map_err(wait);
+        }
+        let share = if self.has_room() { Share::Of(source) } else { Share::of_network(source) };
+        self.shares.check_key(&share).map_err(wait)
+    }
+
+    fn has_room(&self) -> bool {
+        if self.shares.len() < MAX_SOURCES {
+            return true;
+        }
+        let mut forgot_at = self.forgot_at.lock().unwrap_or_else(PoisonError::into_inner);
+        if forgot_at.elapsed() >= FORGETTING_INTERVAL {
+            *forgot_at = Instant::now();
+            self.shares.retain_recent();
+        }
+        self.shares.len() < MAX_SOURCES
+    }
+}
+
+fn quota(burst: u32, interval: Duration) -> Quota {
+    let burst = NonZeroU32::new(burst).unwrap_or(NonZeroU32::MIN);
+    let quota = Quota::with_period(interval.max(Duration::from_nanos(1))).expect("the period is not zero");
+    quota.allow_burst(burst)
+}
+
+/// Time that nobody sets, and that tests can pause.
+#[derive(Debug, Clone, Copy)]
+struct Monotonic(Instant);
+
+impl Clock for Monotonic {
+    type Instant = Duration;
+
+    fn now(&self) -> Duration {
+        self.0.elapsed()
+    }
+}
+
+/// Wrong passwords by source and token.
+///
+/// The allowances above cannot do it: a right password costs nothing, and whether it is right must not be said to a source
+/// that has none left.
+pub(crate) struct Guesses {
+    allowed: u32,
+    shares: Mutex<HashMap<Share, HashMap<TokenId, Guessed>>>,
+}
+
+struct Guessed {
+    wrong: u32,
+    since: Instant,
+}
+
+impl Guessed {
+    fn left(&self) -> Option<Duration> {
+        GUESSING_WINDOW.checked_sub(self.since.elapsed()).filter(|left| !left.is_zero())
+    }
+}
+
+impl Guesses {
+    /// Counts up to `allowed` for each source and token; zero allows any number.
+    pub(crate) fn new(allowed: u32) -> Self {
+        Self { allowed, shares: Mutex::default() }
+    }
+
+    /// Whether a source may try a password for a token.
+    ///
+    /// # Errors
+    /// [`Refusal::TooMany`] if it has tried too many wrong ones.
+    pub(crate) fn check(&self, source: Source, token: &TokenId) -> Result<(), Refusal> {
+        let shares = self.shares.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(tokens) = shares.get(&Share::Of(source)).or_else(|| shares.get(&Share::of_network(source))) else {
+            return Ok(());
+        };
+        let wait = match tokens.get(token) {
+            Some(guessed) if guessed.wrong >= self.allowed => guessed.left(),
+            None if tokens.len() >= MAX_GUESSED_TOKENS => tokens.values().filter_map(Guessed::left).min(),
+            _ => None,
+        };
+        match wait {
+            Some(wait) if self.allowed > 0 => Err(Refusal::TooMany { wait }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Notes a wrong password.
+    pub(crate) fn note_wrong(&self, source: Source, token: &TokenId) {
+        let mut shares = self.shares.lock().unwrap_or_else(PoisonError::into_inner);
+        let own = Share::Of(source);
+        if shares.len() >= MAX_GUESSING_SOURCES && !shares.contains_key(&own) {
+            shares.values_mut().for_each(|tokens| tokens.retain(|_, guessed| guessed.left().is_some()));
+            shares.retain(|_, tokens| !tokens.is_empty());
+        }
+        let is_full = shares.len() >= MAX_GUESSING_SOURCES && !shares.contains_key(&own);
+        let tokens = shares.entry(if is_full { Share::of_network(source) } else { own }).or_default();
+        tokens.retain(|_, guessed| guessed.left().is_some());
+        // A guess that was under way when the last entry was taken is not counted here, only by its token.
+        if tokens.len() < MAX_GUESSED_TOKENS || tokens.contains_key(token) {
+            let guessed = tokens.entry(token.clone()).or_insert_with(|| Guessed { wrong: 0, since: Instant::now() });
+            guessed.wrong = guessed.wrong.saturating_add(1);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::secrets::new_id;
+
+    const RATE: Rate = Rate { burst: 3, interval: Duration::from_secs(10) };
+
+    fn v4(number: u32) -> Source {
+        Source::V4(number.into())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_burst_is_allowed_and_then_one_after_each_interval() {
+        let limiter = Limiter::new(RATE, 2);
+        assert_eq!((0..5).filter(|_| limiter.take(v4(1)).is_ok()).count(), 3);
+        assert_eq!((0..9).filter(|_| limiter.take(Source::Loopback).is_ok()).count(), 6, "this machine may do more");
+        assert!(limiter.take(v4(2)).is_ok(), "another source is not affected");
+        let wait = limiter.take(v4(1)).unwrap_err();
+        assert!(wait <= RATE.interval && wait > Duration::from_secs(9), "{wait:?}");
+        tokio::time::advance(RATE.interval).await;
+        assert_eq!((0..5).filter(|_| limiter.take(v4(1)).is_ok()).count(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn sources_are_remembered_up_to_a_bound_and_the_others_share_by_network() {
+        let limiter = Limiter::new(RATE, 1);
+        let max = u32::try_from(MAX_SOURCES).unwrap();
+        for number in 0..max {
+            limiter.take(v4(number)).unwrap();
+        }
+        // A crowd from one network uses up what that network shares, and nothing else.
+        let taken = (0..1000).filter(|number| limiter.take(v4(0xc000_0000 + number)).is_ok()).count();
+        assert_eq!(taken, 3);
+        limiter.take(v4(0x0808_0808)).unwrap();
+        assert!(limiter.shares.len() <= MAX_SOURCES + usize::from(CROWDS));
+        tokio::time::advance(RATE.interval * 4).await;
+        limiter.take(v4(0xc000_0000)).unwrap();
+        assert!(limiter.shares.len() <= 2, "those that have not come for a while are forgotten");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_source_may_guess_so_often_in_a_window() {
+        let (guesses, token) = (Guesses::new(2), new_id());
+        for _ in 0..2 {
+            guesses.check(v4(1), &token).unwrap();
+            guesses.note_wrong(v4(1), &token);
+        }
+        assert!(guesses.check(v4(1), &token).is_err());
+        guesses.check(v4(2), &token).unwrap();
+        guesses.check(v4(1), &new_id()).unwrap();
+        tokio::time::advance(GUESSING_WINDOW).await;
+        guesses.check(v4(1), &token).unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn wrong_passwords_are_not_forgotten_for_those_at_many_other_tokens() {
+        let (guesses, token) = (Guesses::new(1), new_id());
+        guesses.note_wrong(v4(1), &token);
+        for _ in 1..MAX_GUESSED_TOKENS {
+            guesses.note_wrong(v4(1), &new_id());
+        }
+        assert!(guesses.check(v4(1), &token).is_err());
+        assert!(guesses.check(v4(1), &new_id()).is_err(), "there is no room to count for another one");
+        guesses.note_wrong(v4(1), &new_id());
+        assert_eq!(guesses.shares.lock().unwrap()[&Share::Of(v4(1))].len(), MAX_GUESSED_TOKENS);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn guessing_sources_are_remembered_up_to_a_bound() {
+        let (guesses, token) = (Guesses::new(1), new_id());
+        for number in 0..u32::try_from(MAX_GUESSING_SOURCES).unwrap() {
+            guesses.note_wrong(v4(number), &token);
+        }
+        guesses.note_wrong(v4(0xc000_0001), &token);
+        assert!(
+            guesses.check(v4(0xc000_0002), &token).is_err(),
+            "neighbours of those without a count of their own share one"
+        );
+        assert_eq!(guesses.shares.lock().unwrap().len(), MAX_GUESSING_SOURCES + 1);
+    }
+}

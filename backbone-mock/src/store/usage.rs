@@ -1,0 +1,170 @@
+//! Counting what identities and clients store, exactly: the counts change in the commit that changes what is counted.
+//!
+//! A commit that counts is built on the counts of all that were submitted before it, on disk or not. So those who store
+//! something at the same time share a synchronisation and still cannot exceed a quota together; and if an earlier commit is
+//! refused, those that were built on it are refused with it.
+
+use std::collections::HashMap;
+
+use durable::Latest;
+use transport::wire::Address;
+
+use super::{Key, Store, Table};
+use crate::error::StoreError;
+use crate::quota::{Amounts, Metric};
+
+const USAGE: Table<Amounts> = Table::new("usage");
+
+/// Whose things are counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Holder<'a> {
+    /// An identity.
+    Identity(&'a Address),
+    /// All identities of a client.
+    Client(&'a str),
+    /// Nobody: tokens that were made without a login.
+    Nobody,
+}
+
+impl Holder<'_> {
+    #[cfg(test)]
+    pub(super) fn prefix() -> Key<Amounts> {
+        USAGE.key()
+    }
+
+    pub(super) fn key(self) -> Key<Amounts> {
+        match self {
+            Self::Identity(address) => USAGE.key().text("identity").text(address),
+            Self::Client(id) => USAGE.key().text("client").text(id),
+            Self::Nobody => USAGE.key().text("nobody"),
+        }
+    }
+}
+
+/// How much more is stored, or less.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Change([i64; Metric::ALL.len()]);
+
+impl Change {
+    /// So much more of one thing.
+    pub(crate) fn more(metric: Metric, amount: u64) -> Self {
+        Self::default().and(metric, amount)
+    }
+
+    /// And so much more of another.
+    pub(crate) fn and(mut self, metric: Metric, amount: u64) -> Self {
+        let place = &mut self.0[metric as usize];
+        *place = place.saturating_add_unsigned(amount);
+        self
+    }
+
+    /// As much less.
+    pub(crate) fn undone(self) -> Self {
+        Self(self.0.map(i64::saturating_neg))
+    }
+
+    /// The change of one thing.
+    pub(crate) fn of(&self, metric: Metric) -> i64 {
+        self.0[metric as usize]
+    }
+
+    /// Without what a client is not asked about.
+    pub(crate) fn of_client(mut self) -> Self {
+        for metric in [Metric::Devices, Metric::Challenges, Metric::OtherBytes] {
+            self.0[metric as usize] = 0;
+        }
+        self
+    }
+
+    fn is_nothing(&self) -> bool {
+        self.0.iter().all(|amount| *amount == 0)
+    }
+
+    fn add(&mut self, other: &Self) {
+        for (mine, theirs) in self.0.iter_mut().zip(other.0) {
+            *mine = mine.saturating_add(theirs);
+        }
+    }
+
+    /// The amounts after the change.
+    ///
+    /// # Errors
+    /// [`StoreError::Quota`] for the first thing of which there is more than before and than the quota allows.
+    pub(crate) fn applied(&self, before: Amounts, quota: &Amounts) -> Result<Amounts, StoreError> {
+        let mut after = before;
+        for metric in Metric::ALL {
+            let amount = before.of(metric).saturating_add_signed(self.of(metric));
+            if self.of(metric) > 0 && amount > quota.of(metric) {
+                return Err(StoreError::Quota(metric));
+            }
+            *after.of_mut(metric) = amount;
+        }
+        Ok(after)
+    }
+}
+
+/// The changes of one transaction, by whose things they are.
+#[derive(Default)]
+pub(super) struct Charges(HashMap<Vec<u8>, (Key<Amounts>, Change, Amounts)>);
+
+impl Charges {
+    /// Adds a change, and a quota that the sum of all changes must keep to.
+    pub(super) fn add(&mut self, holder: Holder<'_>, change: &Change, quota: Option<&Amounts>) {
+        let key = holder.key();
+        let (_, sum, limit) =
+            self.0.entry(key.bytes().to_vec()).or_insert_with(|| (key, Change::default(), Amounts::UNLIMITED));
+        sum.add(change);
+        *limit = quota.copied().unwrap_or(*limit);
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.values().all(|(_, change, _)| change.is_nothing())
+    }
+
+    /// Writes the counts after the changes; those that are all zero go.
+    pub(super) fn apply(
+        &self,
+        latest: &Latest<'_>,
+        mut write: impl FnMut(&[u8], Option<&[u8]>) -> durable::Result<()>,
+    ) -> Result<(), StoreError> {
+        for (bytes, (key, change, quota)) in self.0.iter().filter(|(_, (_, change, _))| !change.is_nothing()) {
+            let before = latest.get(bytes)?.map(|stored| key.decode(&stored)).transpose()?.unwrap_or_default();
+            let after = change.applied(before, quota)?;
+            let value = (after != Amounts::default()).then(|| key.encode(&after)).transpose()?;
+            write(bytes, value.as_deref())?;
+        }
+        Ok(())
+    }
+}
+
+impl Store {
+    /// What is stored by or for somebody.
+    pub(crate) async fn usage(&self, holder: Holder<'_>) -> Result<Amounts, StoreError> {
+        Ok(self.get(&holder.key()).await?.unwrap_or_default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FULL: Amounts = Amounts { tokens: 2, content_bytes: 100, ..Amounts::UNLIMITED };
+
+    #[test]
+    fn a_quota_can_be_used_up_and_not_exceeded() {
+        let token = Change::more(Metric::Tokens, 1).and(Metric::ContentBytes, 50);
+        let one = token.applied(Amounts::default(), &FULL).unwrap();
+        let two = token.applied(one, &FULL).unwrap();
+        assert_eq!((two.tokens, two.content_bytes), (2, 100));
+        assert!(matches!(token.applied(two, &FULL), Err(StoreError::Quota(Metric::Tokens))));
+        let empty = token.undone().applied(one, &FULL).unwrap();
+        assert_eq!(empty, Amounts::default());
+    }
+
+    #[test]
+    fn what_is_above_a_quota_that_was_lowered_can_still_be_given_back() {
+        let before = Amounts { tokens: 10, content_bytes: 1_000, ..Amounts::default() };
+        let after = Change::more(Metric::Tokens, 1).undone().applied(before, &FULL).unwrap();
+        assert_eq!(after.tokens, 9);
+    }
+}
