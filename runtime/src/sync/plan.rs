@@ -306,11 +306,11 @@ mod tests {
         let (entry, other) = (found(5, OWN, "a"), found(5, OTHER, "b"));
         let known = Known { index: Some(5), mark: Some(mark_of(&entry)) };
         let later = found(7, OTHER, "c");
-        assert!(!known.is_missing(&[entry.clone()], Some(5), true));
+        assert!(!known.is_missing(std::slice::from_ref(&entry), Some(5), true));
         assert!(!known.is_missing(&[later], Some(7), true), "superseded");
         assert!(!known.is_missing(&[], Some(4), false), "more may follow");
         assert!(known.is_missing(&[], None, true) && known.is_missing(&[found(4, OWN, "x")], Some(4), true));
-        assert!(known.is_missing(&[other.clone()], Some(5), true));
+        assert!(known.is_missing(std::slice::from_ref(&other), Some(5), true));
         assert!(!Known { mark: None, ..known }.is_missing(&[other], Some(5), true), "from a store of version 0.1");
         assert!(!Known { index: None, mark: None }.is_missing(&[], None, true));
     }

@@ -153,9 +153,8 @@ impl Context {
         let Some(run) = created(started) else {
             return Err(Error::Unknown("the backbone refused to create the datawallet without a reason".to_owned()));
         };
-        let was_there = Position::load(&self.store)?.index.is_some();
-        let (position, in_flight) =
-            if was_there { (Position::load(&self.store)?, None) } else { self.take_off().await? };
+        let position = Position::load(&self.store)?;
+        let (position, in_flight) = if position.datawallet_exists { (position, None) } else { self.take_off().await? };
         let finalize = FinalizeDatawalletVersionUpgrade {
             new_datawallet_version: DATAWALLET_VERSION,
             datawallet_modifications: modifications(in_flight.as_ref()),
@@ -288,19 +287,8 @@ impl Context {
         if foreign.is_empty() && position == Position::load(&self.store)? {
             return Ok(None);
         }
-        let stage = |view: &View<'_>| -> Result<_> {
-            let mut batch = Batch::new();
-            if let Some(end) = arrived {
-                batch.drop_unpushed(end);
-            }
-            let waiting = view.unpushed(usize::MAX)?.into_iter();
-            let waiting = waiting.filter(|(sequence, _)| arrived.is_none_or(|end| *sequence > end));
-            let unpushed: Vec<_> = waiting.map(|(_, change)| change).collect();
-            let outcome = apply::stage(&mut batch, view, &foreign, changes, &unpushed)?;
-            position.put(&mut batch)?;
-            Ok((batch, outcome))
-        };
         // Reading and changing are one step: what a facade changes meanwhile must not be overwritten by an older state.
+        let stage = |view: &View<'_>| staged(view, &position, arrived, &foreign, changes);
         let Outcome { refused, incomplete } = self.store.change(stage).await?;
         debug!(count, newest = position.listed, "took over the datawallet");
         self.report(refused, unreadable);
@@ -492,6 +480,26 @@ impl Context {
             at: self.clock.now(),
         }
     }
+}
+
+/// The batch for a stretch of the log, in which the journal up to `arrived` is.
+fn staged(
+    view: &View<'_>,
+    position: &Position,
+    arrived: Option<u64>,
+    foreign: &[Modification],
+    changes: Changes,
+) -> Result<(Batch, Outcome)> {
+    let mut batch = Batch::new();
+    if let Some(end) = arrived {
+        batch.drop_unpushed(end);
+    }
+    let waiting = view.unpushed(usize::MAX)?.into_iter();
+    let waiting = waiting.filter(|(sequence, _)| arrived.is_none_or(|end| *sequence > end));
+    let unpushed: Vec<_> = waiting.map(|(_, change)| change).collect();
+    let outcome = apply::stage(&mut batch, view, foreign, changes, &unpushed)?;
+    position.put(&mut batch)?;
+    Ok((batch, outcome))
 }
 
 fn created(started: StartedSyncRun) -> Option<SyncRun> {

@@ -12,6 +12,8 @@ const ALL: &str = "ENLACE_ALL_MUTATIONS";
 /// Longer than any text that an honest answer has.
 const LONG: usize = 70_000;
 
+/// What is done to the items of a list.
+type Rearrange = fn(&mut Vec<Value>);
 type Change = Arc<dyn Fn(&mut Vec<u8>) -> bool + Send + Sync>;
 
 /// One falsification of an answer.
@@ -191,7 +193,7 @@ fn replacements(value: &Value, path: &[Step], known: &[&str]) -> Vec<Mutation> {
 }
 
 fn lists(path: &[Step]) -> Vec<Mutation> {
-    let changes: [(&str, fn(&mut Vec<Value>)); 8] = [
+    let changes: [(&str, Rearrange); 8] = [
         ("reversed", |items| items.reverse()),
         ("without the first", |items| drop(items.drain(..items.len().min(1)))),
         ("without the last", |items| drop(items.pop())),
@@ -205,7 +207,7 @@ fn lists(path: &[Step]) -> Vec<Mutation> {
             }
         }),
     ];
-    let mutation = |(what, change): (&str, fn(&mut Vec<Value>))| {
+    let mutation = |(what, change): (&str, Rearrange)| {
         let path = path.to_vec();
         Mutation::json(format!("{} {what}", shown(&path)), move |body| {
             change(at(body, &path)?.as_array_mut()?);

@@ -10,8 +10,8 @@ use crate::wire::backbone::sync_runs::{
     FinalizedExternalEventSync, StartSyncRun, StartedSyncRun,
 };
 
-/// Most events that are fetched in one go.
-const BOUNDS: ListBounds = ListBounds { pages: 2_000, bytes: 512 * 1024 * 1024 };
+/// Most events that are fetched in one go. They are small, and all of them are held at once.
+const BOUNDS: ListBounds = ListBounds { pages: 2_000, bytes: 64 * 1024 * 1024 };
 
 impl Session {
     /// Starts a sync run, which keeps the other devices of the identity from pushing until it ends or expires.

@@ -327,7 +327,11 @@ mod tests {
         for lie in lies {
             let mut entry = genuine.clone();
             lie(&mut entry);
-            assert_eq!(Changes::read(&[entry.clone()], None, &key), Err(DatawalletError::Relabelled(4)), "{entry:?}");
+            assert_eq!(
+                Changes::read(std::slice::from_ref(&entry), None, &key),
+                Err(DatawalletError::Relabelled(4)),
+                "{entry:?}"
+            );
         }
     }
 
@@ -363,7 +367,7 @@ mod tests {
     fn the_highest_index_is_the_highest_that_keys_are_derived_from() {
         let key = SecretKey::generate();
         let last = modification(&key, MAX_INDEX, MAX_INDEX, json!({ "a": 1 }));
-        assert_eq!(Changes::read(&[last.clone()], None, &key).unwrap().last_opened, Some(MAX_INDEX));
+        assert_eq!(Changes::read(std::slice::from_ref(&last), None, &key).unwrap().last_opened, Some(MAX_INDEX));
         for index in [MAX_INDEX + 1, 1 << 40, u64::MAX] {
             let beyond = Modification { index, ..last.clone() };
             assert_eq!(Changes::read(&[beyond], None, &key), Err(DatawalletError::Index(index)));

@@ -8,6 +8,9 @@ use crate::fake_backbone::{State, listed};
 use crate::sync::plan::{MAX_ATTEMPTS, MAX_ROUNDS};
 use crate::sync::state::Position;
 
+/// What a liar does to an entry.
+type Change = fn(&mut Value);
+
 const OWN_DEVICE: &str = "DVC00000000000000001";
 const FILE_A: &str = "FILaaaaaaaaaaaaaaaaa";
 const FILE_B: &str = "FILbbbbbbbbbbbbbbbbb";
@@ -113,7 +116,7 @@ impl Place {
 
 #[tokio::test]
 async fn a_key_that_was_sealed_here_is_not_taken_for_that_of_another_file() {
-    let lies: [(&str, &str, fn(&mut Value)); 5] = [
+    let lies: [(&str, &str, Change); 5] = [
         ("another object of another device", OTHER_DEVICE, |entry| {
             entry["objectIdentifier"] = FILE_B.into();
             entry["type"] = "Update".into();
