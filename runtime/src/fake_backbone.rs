@@ -43,6 +43,8 @@ pub(crate) struct State {
     pub(crate) refuses: bool,
     /// What pushes that were refused or swallowed carried.
     pub(crate) captured: Vec<Value>,
+    /// Whether new identities are told another user name than the one that can log in.
+    pub(crate) misnames: bool,
     /// Makes what lists answer from all this and the index that was asked for, instead of telling the truth.
     pub(crate) lists: Option<Lists>,
     /// Most modifications that a list answers at a time; the rest counts as more pages.
@@ -157,6 +159,7 @@ impl State {
         let number = self.identities.len();
         let username = format!("USR{number:017}");
         self.passwords.insert(username.clone(), body["devicePassword"].as_str().unwrap().to_owned());
+        let username = if self.misnames { "USRfalsefalsefalse12".to_owned() } else { username };
         FakeAnswer::result(&json!({
             "address": derive_address(&public_key, HOST).unwrap(), "createdAt": "2026-01-01T00:00:00.000Z",
             "device": {
