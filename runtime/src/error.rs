@@ -123,6 +123,8 @@ pub enum TransportError {
     SignatureNotValid,
     /// `error.transport.datawallet.insufficientSupportedDatawalletVersion`
     InsufficientSupportedDatawalletVersion,
+    /// `error.transport.datawallet.invalid`
+    InvalidDatawallet,
 }
 
 impl TransportError {
@@ -148,6 +150,7 @@ impl TransportError {
             Self::InsufficientSupportedDatawalletVersion => {
                 "error.transport.datawallet.insufficientSupportedDatawalletVersion"
             }
+            Self::InvalidDatawallet => "error.transport.datawallet.invalid",
         }
     }
 }

@@ -30,6 +30,19 @@ pub enum Event {
     /// That many changes by other devices could not be read, because they are damaged or the backbone put them in another
     /// place; they are missing here. The log names them.
     DatawalletUnreadable(usize),
+    /// A change by another device was refused, because it contradicts what never changes: the backbone put it under the label
+    /// of this object, or that device is broken. The object stays as it is.
+    DatawalletChangeRefused {
+        /// The collection of the object.
+        collection: String,
+        /// The object.
+        id: String,
+        /// The property that would have got another value.
+        property: &'static str,
+    },
+    /// The backbone does not have what this device knows to be in the datawallet: it was set back to an older state, or lost
+    /// or withholds modifications. The datawallet is read from its start.
+    DatawalletBehind,
     /// The datawallet was synchronized.
     DatawalletSynchronized,
 }

@@ -21,6 +21,9 @@ pub(crate) struct FakeBackbone {
     state: Arc<Mutex<State>>,
 }
 
+/// Makes a list of modifications from what the backbone knows and the index behind which it was asked for.
+pub(crate) type Lists = Box<dyn Fn(&State, i64) -> Vec<Value> + Send>;
+
 /// What it keeps and how it misbehaves.
 #[derive(Default)]
 pub(crate) struct State {
@@ -34,6 +37,18 @@ pub(crate) struct State {
     pub(crate) endless_events: bool,
     /// Whether pushes are answered with other indices than those that were asked for.
     pub(crate) misplaces: bool,
+    /// Whether pushes are answered as if they had been taken, while nothing of them is kept.
+    pub(crate) swallows: bool,
+    /// Whether pushes are refused as out of date; what they carried is known then.
+    pub(crate) refuses: bool,
+    /// What pushes that were refused or swallowed carried.
+    pub(crate) captured: Vec<Value>,
+    /// Whether new identities are told another user name than the one that can log in.
+    pub(crate) misnames: bool,
+    /// Makes what lists answer from all this and the index that was asked for, instead of telling the truth.
+    pub(crate) lists: Option<Lists>,
+    /// Most modifications that a list answers at a time; the rest counts as more pages.
+    pub(crate) page_size: Option<usize>,
     /// Results that were reported for events: id and error code.
     pub(crate) results: Vec<(String, Option<String>)>,
     /// Metadata of files by id.
@@ -95,18 +110,7 @@ impl FakeBackbone {
 impl State {
     /// Adds what another device did.
     pub(crate) fn append(&mut self, device: &str, modification: Value) {
-        let index = self.log.len();
-        let mut entry = modification;
-        entry["id"] = format!("DWM{index:017}").into();
-        entry["index"] = index.into();
-        entry["createdAt"] = "2026-01-01T00:00:00.000Z".into();
-        entry["createdByDevice"] = device.into();
-        for name in ["payloadCategory", "encryptedPayload"] {
-            if entry.get(name).is_none() {
-                entry[name] = Value::Null;
-            }
-        }
-        self.log.push(entry);
+        self.log.push(listed(self.log.len() as u64, device, modification));
     }
 
     fn answer(&mut self, request: &ReceivedRequest) -> FakeAnswer {
@@ -155,6 +159,7 @@ impl State {
         let number = self.identities.len();
         let username = format!("USR{number:017}");
         self.passwords.insert(username.clone(), body["devicePassword"].as_str().unwrap().to_owned());
+        let username = if self.misnames { "USRfalsefalsefalse12".to_owned() } else { username };
         FakeAnswer::result(&json!({
             "address": derive_address(&public_key, HOST).unwrap(), "createdAt": "2026-01-01T00:00:00.000Z",
             "device": {
@@ -184,15 +189,39 @@ impl State {
         FakeAnswer::Body(204, Vec::new())
     }
 
+    /// The log behind an index.
+    pub(crate) fn behind(&self, known: i64) -> Vec<Value> {
+        self.log.iter().filter(|entry| entry["index"].as_i64() > Some(known)).cloned().collect()
+    }
+
     fn modifications(&self, request: &ReceivedRequest) -> FakeAnswer {
         let known = request.target.split_once("localIndex=").map(|(_, index)| index.parse::<i64>().unwrap());
-        let newer = self.log.iter().filter(|entry| entry["index"].as_i64() > known.or(Some(-1)));
-        FakeAnswer::result(&newer.cloned().collect())
+        let known = known.unwrap_or(-1);
+        let mut listed = match &self.lists {
+            Some(lists) => lists(self, known),
+            None => self.behind(known),
+        };
+        let page_size = self.page_size.unwrap_or(usize::MAX);
+        let pages = listed.len().div_ceil(page_size);
+        listed.truncate(page_size);
+        if pages <= 1 {
+            return FakeAnswer::result(&listed.into());
+        }
+        let pagination = json!({
+            "pageNumber": 1, "pageSize": page_size, "totalPages": pages, "totalRecords": pages * page_size
+        });
+        FakeAnswer::Body(200, json!({ "result": listed, "pagination": pagination }).to_string().into_bytes())
     }
 
     fn push(&mut self, request: &ReceivedRequest) -> FakeAnswer {
         let body = request.json();
-        if body["localIndex"].as_i64() != Some(self.log.len() as i64 - 1) {
+        if self.swallows || self.refuses {
+            self.captured = body["modifications"].as_array().unwrap().clone();
+        }
+        if self.swallows {
+            return swallowed(&body);
+        }
+        if self.refuses || body["localIndex"].as_i64() != Some(self.log.len() as i64 - 1) {
             let code = "error.platform.validation.datawallet.datawalletNotUpToDate";
             return FakeAnswer::error(400, code, "pull first");
         }
@@ -241,6 +270,32 @@ impl State {
             "newUnsyncedExternalEventsExist": self.endless_events
         }))
     }
+}
+
+/// A modification as lists show it.
+pub(crate) fn listed(index: u64, device: &str, modification: Value) -> Value {
+    let mut entry = modification;
+    entry["id"] = format!("DWM{:017}", index % 100_000_000_000_000_000).into();
+    entry["index"] = index.into();
+    entry["createdAt"] = "2026-01-01T00:00:00.000Z".into();
+    entry["createdByDevice"] = device.into();
+    for name in ["payloadCategory", "encryptedPayload"] {
+        if entry.get(name).is_none() {
+            entry[name] = Value::Null;
+        }
+    }
+    entry
+}
+
+/// The answer to a push, as the one who pushes expects it.
+fn swallowed(body: &Value) -> FakeAnswer {
+    let first = body["localIndex"].as_i64().unwrap() + 1;
+    let count = body["modifications"].as_array().unwrap().len() as i64;
+    let assigned = (first..first + count).map(
+        |index| json!({ "id": format!("DWM{index:017}"), "index": index, "createdAt": "2026-01-01T00:00:00.000Z" }),
+    );
+    let assigned: Vec<_> = assigned.collect();
+    FakeAnswer::result(&json!({ "newIndex": first + count - 1, "modifications": assigned }))
 }
 
 fn device_of(request: &ReceivedRequest) -> String {

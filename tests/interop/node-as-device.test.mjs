@@ -1,9 +1,11 @@
 // Our node and the published transport 7.0.0 as two devices of one identity: each pulls the datawallet that the other pushed.
 
 import assert from "node:assert/strict";
+import { createRequire } from "node:module";
 import path from "node:path";
 import { after, before, test } from "node:test";
 
+import { App, value } from "./lib/app.mjs";
 import { onboard, startNode } from "./lib/enlace.mjs";
 import { Library } from "./lib/library.mjs";
 import { RestNode } from "./lib/rest.mjs";
@@ -11,6 +13,9 @@ import { AWKWARD_NAME, inHours, sampleBytes, strangerTo } from "./lib/samples.mj
 import { openWorld } from "./lib/world.mjs";
 
 const bytes = sampleBytes(20_000, "one identity");
+
+const require = createRequire(import.meta.url);
+const { CoreId } = require("@nmshd/core-types");
 
 let world;
 let library;
@@ -135,4 +140,51 @@ test("a device that is added later pulls what both of them pushed", async () => 
     const own = (records) => records.map((record) => record.id.toString()).sort();
     assert.deepEqual(own(await third.controller.files.getFiles()), await ids("/Files"));
     assert.deepEqual(own(await third.controller.tokens.getTokens()), await ids("/Tokens/Own"));
+});
+
+test("what the node seals into its changes besides the object is nothing to the library", async () => {
+    const made = await node.upload(bytes, { filename: "labelled.txt" });
+    await node.call("POST", "/Account/Sync", { expected: 204 });
+    await first.controller.syncDatawallet();
+    const document = await first.controller.files.files.read(made.id);
+    assert.equal(document["@datawallet"].id, made.id, "it came along");
+    const pulled = await first.controller.files.getFile(CoreId.from(made.id));
+    const names = Object.keys(pulled.toJSON());
+    assert.deepEqual(names.filter((name) => name.startsWith("@")), ["@type"]);
+
+    // What the library changes and pushes afterwards, the node takes over.
+    await first.controller.files.setFileMetadata(pulled.id, { note: "by the library" });
+    await first.controller.syncDatawallet();
+    await node.call("POST", "/Account/Sync", { expected: 204 });
+    const known = await node.call("GET", `/Files/${made.id}`);
+    assert.deepEqual({ ...known, ownershipToken: "" }, { ...made, ownershipToken: "" });
+    const answers = [known, ...(await node.call("GET", "/Files")), ...(await node.call("GET", "/Tokens/Own"))];
+    assert.ok(!JSON.stringify(answers).includes("@datawallet"));
+});
+
+test("a published runtime that becomes another device has everything that the node pushed", async () => {
+    const reference = first.address;
+    await node.call("PUT", "/IdentityMetadata", { body: { reference, key: "note", value: { by: "the node" } } });
+    await node.call("POST", "/Account/Sync", { expected: 204 });
+    const app = await App.open(world.backbone, await first.secretForNewDevice("app"));
+    try {
+        const { transportServices, consumptionServices } = app.getServices();
+        const files = value(await transportServices.files.getFiles({}));
+        const ofNode = await node.call("GET", "/Files");
+        const shown = (file) => [file.id, file.filename, file.filesize, file.reference.truncated];
+        assert.deepEqual(files.map(shown).sort(), ofNode.map(shown).sort());
+        const tokens = value(await transportServices.tokens.getTokens({}));
+        assert.deepEqual(tokens.map(({ id }) => id).sort(), (await node.call("GET", "/Tokens/Own")).map(({ id }) => id).sort());
+        const note = value(await consumptionServices.identityMetadata.getIdentityMetadata({ reference, key: "note" }));
+        assert.deepEqual(note.value, { by: "the node" });
+
+        // The runtime changes what the node made, and the node follows.
+        value(await consumptionServices.identityMetadata.upsertIdentityMetadata({ reference, key: "note", value: "by the app" }));
+        value(await transportServices.account.syncDatawallet());
+        await node.call("POST", "/Account/Sync", { expected: 204 });
+        const followed = await node.call("GET", `/IdentityMetadata?reference=${encodeURIComponent(reference)}&key=note`);
+        assert.equal(followed.value, "by the app");
+    } finally {
+        await app.close();
+    }
 });

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use runtime::dto::{File, PasswordProtection, Token};
 use runtime::facade::{CreateTokenForFile, LoadFile, LoadPeerToken, Ownership, UploadOwnFile};
-use runtime::{Address, Config, FileId, Result, Runtime};
+use runtime::{Address, Config, DeviceSharedSecret, FileId, Result, Runtime};
 use tokio::io::AsyncReadExt as _;
 
 use crate::WorldClock;
@@ -26,6 +26,17 @@ impl Node {
     /// As for [`runtime::RuntimeBuilder::start`].
     pub async fn start(config: Config, clock: WorldClock) -> Result<Self> {
         let runtime = Runtime::builder(config.clone()).clock(Arc::new(clock.clone())).start().await?;
+        let address = runtime.account().identity_info().await?.address;
+        Ok(Self { config, clock, runtime, address })
+    }
+
+    /// Starts a node that is another device of an identity.
+    ///
+    /// # Errors
+    /// As for [`runtime::RuntimeBuilder::start`].
+    pub async fn onboard(config: Config, clock: WorldClock, secret: DeviceSharedSecret) -> Result<Self> {
+        let builder = Runtime::builder(config.clone()).clock(Arc::new(clock.clone())).onboard(secret);
+        let runtime = builder.start().await?;
         let address = runtime.account().identity_info().await?.address;
         Ok(Self { config, clock, runtime, address })
     }

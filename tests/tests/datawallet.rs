@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use enlace_tests::{Answer, Fate, Line, Node, World, copy_tree, refusal};
 use hyper::Method;
+use runtime::Event;
 use runtime::facade::CreateTokenForFile;
 use serde_json::{Value, json};
 
@@ -68,13 +69,12 @@ async fn replayed_moved_and_invented_modifications_change_nothing() {
     let next = genuine.len();
     let own_name = |change: &Value| change["objectIdentifier"].as_str().unwrap().to_owned();
     let replayed: Vec<_> = genuine.iter().enumerate().map(|(i, m)| entry(next + i, m, &own_name(m))).collect();
-    let moved: Vec<_> =
-        genuine.iter().rev().enumerate().map(|(i, m)| entry(next + i, m, "FILaaaaaaaaaaaaaaaaa")).collect();
+    let moved: Vec<_> = genuine.iter().rev().enumerate().map(|(i, m)| entry(next + i, m, &own_name(m))).collect();
     let garbage = json!({"type": "Update", "payloadCategory": "Content", "collection": "Files",
         "encryptedPayload": "eyJjcGgiOiJBQUFBIiwiYWxnIjozLCJubmMiOiJBQUFBIn0"});
     let lies = [
         ("replayed", json!(replayed)),
-        ("moved to another object", json!(moved)),
+        ("moved to another place", json!(moved)),
         ("invented", json!([entry(next, &garbage, file.id.as_str())])),
         ("without end", json!([entry(usize::MAX >> 12, &garbage, file.id.as_str())])),
         ("of the wrong shape", json!([{"index": "first"}])),
@@ -97,6 +97,51 @@ async fn replayed_moved_and_invented_modifications_change_nothing() {
 }
 
 #[tokio::test]
+async fn what_was_sealed_for_one_file_is_not_taken_for_another() {
+    let world = World::new();
+    let backbone = world.backbone().await;
+    let alice = world.node("alice", &backbone).await;
+    let kept = alice.upload("kept", b"kept").await.unwrap();
+    alice.runtime().account().sync_everything().await.unwrap();
+    let refusal_of_push = json!({ "error": {
+        "id": "ERR", "code": "error.platform.validation.datawallet.datawalletNotUpToDate", "message": "pull first",
+        "docs": "", "time": "2030-01-01T00:00:00.000Z"
+    }});
+    let refused = Fate::Answered(hyper::StatusCode::BAD_REQUEST, refusal_of_push.to_string());
+    backbone.line().always(Method::POST, MODIFICATIONS, refused);
+    let (line, other) = (backbone.line().clone(), kept.id.clone());
+    // The payloads of the refused push, each in its own place, but under the name of the other file.
+    let relabel = move |answer: Answer| {
+        let pushes = line.recording().into_iter().filter(|seen| seen.method == Method::POST);
+        let bodies = pushes.filter_map(|seen| serde_json::from_slice::<Value>(&seen.body).ok());
+        let Some(push) = bodies.filter(|body| body["modifications"].is_array()).last() else { return answer };
+        let first = push["localIndex"].as_i64().unwrap() + 1;
+        let entries = (first..).zip(push["modifications"].as_array().unwrap()).map(|(index, sent)| {
+            let mut entry = sent.clone();
+            entry["id"] = json!(format!("DWM{index:0>17}"));
+            entry["index"] = json!(index);
+            entry["objectIdentifier"] = json!(other);
+            entry["type"] = json!("Update");
+            entry["createdAt"] = json!("2030-01-01T00:00:00.000Z");
+            entry["createdByDevice"] = json!("DVCotherotherother12");
+            entry
+        });
+        answer.with_json(&json!({ "result": entries.collect::<Vec<_>>() }))
+    };
+    backbone.line().always(Method::GET, MODIFICATIONS, Fate::changed(relabel));
+    let other = alice.upload("other", b"other").await.unwrap();
+    let before = visible(&alice).await;
+    let code = refusal(alice.runtime().account().sync_everything().await);
+    assert_eq!(code, "error.transport.datawallet.invalid");
+    assert_eq!(visible(&alice).await, before);
+    backbone.line().behave();
+    alice.runtime().account().sync_everything().await.unwrap();
+    assert_eq!(visible(&alice).await, before);
+    assert_eq!(alice.download(&kept.id).await.unwrap(), b"kept");
+    assert_eq!(alice.download(&other.id).await.unwrap(), b"other");
+}
+
+#[tokio::test]
 async fn a_backbone_that_was_set_back_to_an_old_backup_costs_nobody_a_local_record() {
     let world = World::new();
     let mut backbone = world.backbone().await;
@@ -116,7 +161,10 @@ async fn a_backbone_that_was_set_back_to_an_old_backup_costs_nobody_a_local_reco
     backbone.resume().await;
 
     let before = visible(&alice).await;
-    let _ = alice.runtime().account().sync_everything().await;
+    let mut events = alice.runtime().events();
+    alice.runtime().account().sync_everything().await.unwrap();
+    let events: Vec<_> = std::iter::from_fn(|| events.try_recv().ok()).collect();
+    assert!(events.iter().any(|event| matches!(event, Event::DatawalletBehind)), "{events:?}");
     assert_eq!(visible(&alice).await, before, "what is known here is not the backbone's to take");
     assert_eq!(alice.download(&kept.id).await.unwrap(), b"kept");
     assert_eq!(refusal(alice.download(&lost.id).await), "error.runtime.recordNotFound");

@@ -7,7 +7,7 @@
 
 use serde::{Deserialize, Serialize};
 use tracing::{info, warn};
-use transport::backbone::{self, Client};
+use transport::backbone::{self, Client, Session};
 use transport::challenge::{Challenge, ChallengeType};
 use transport::crypto::{CryptoObject as _, SecretKey, SignatureKeypair, compact};
 use transport::identity::{Device, PublicIdentity, derive_address};
@@ -56,7 +56,7 @@ pub(super) async fn create(
     profile: &DeviceProfile,
     store: &Store,
     clock: &dyn Clock,
-) -> Result<AccountRecord> {
+) -> Result<(AccountRecord, Session)> {
     let (identity, created) = match store.value::<NewIdentity>(NewIdentity::NAME)? {
         Some(identity) => match register(client, &identity, clock).await {
             Err(Refusal::AddressTaken) => {
@@ -71,12 +71,23 @@ pub(super) async fn create(
         None => register_fresh(client, store, clock).await?,
     };
     let record = record(identity, &created, client)?;
+    let session = first_login(client, &record).await?;
     let mut batch = Batch::new();
     batch.put_value(AccountRecord::NAME, &record)?.remove_value(NewIdentity::NAME);
     batch.record_create(device_object(&first_device(&record, profile, clock)));
     store.commit(batch).await?;
     info!(address = %record.identity.address, device = %record.device.id, "identity created");
-    Ok(record)
+    Ok((record, session))
+}
+
+/// Logs in before anything relies on the user name, which is the backbone's word: with a false one nobody could ever log in. The
+/// next start begins anew then. A backbone that cannot be reached just now has refused nothing.
+async fn first_login(client: &Client, record: &AccountRecord) -> Result<Session> {
+    let session = client.login(record.credentials());
+    match session.log_in().await {
+        Err(error @ backbone::Error::NoAuthGrant { .. }) => Err(error.into()),
+        _ => Ok(session),
+    }
 }
 
 async fn register_fresh(client: &Client, store: &Store, clock: &dyn Clock) -> Result<(NewIdentity, CreatedIdentity)> {

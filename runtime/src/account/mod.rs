@@ -63,7 +63,10 @@ impl Account {
             Some(record) => record,
             None => match onboard::resume(&client, store).await? {
                 Some(record) => record,
-                None if config.allow_identity_creation => create::create(&client, &config.device, store, clock).await?,
+                None if config.allow_identity_creation => {
+                    let (record, session) = create::create(&client, &config.device, store, clock).await?;
+                    return Ok(Self { record, client, session });
+                }
                 None => return Err(no_identity(clock)),
             },
         };

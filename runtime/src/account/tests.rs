@@ -49,13 +49,32 @@ fn store(directory: &Path) -> Store {
 async fn the_first_start_creates_an_identity_and_the_next_one_needs_no_backbone() {
     let place = Place::new().await;
     let first = place.start().await.unwrap();
-    assert_eq!(place.backbone.calls(), ["POST /Challenges", "POST /Identities"]);
+    assert_eq!(place.backbone.calls(), ["POST /Challenges", "POST /Identities", "POST /connect/token"]);
     let second = place.start().await.unwrap();
-    assert_eq!(place.backbone.calls().len(), 2);
+    assert_eq!(place.backbone.calls().len(), 3);
     assert_eq!((first.address(), first.device_id()), (second.address(), second.device_id()));
     assert_eq!(first.identity_key().unwrap().public_key(), *second.public_key());
     assert_eq!(first.device_key().public_key(), second.device_key().public_key());
     second.session().log_in().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_first_start_that_was_given_a_false_user_name_keeps_nothing_of_it() {
+    let place = Place::new().await;
+    place.backbone.state().misnames = true;
+    assert_eq!(place.start().await.err().unwrap().code(), "error.transport.request.noAuthGrant");
+    place.backbone.state().misnames = false;
+    place.start().await.unwrap().session().log_in().await.unwrap();
+    assert_eq!(place.backbone.state().identities.len(), 2, "the next start begins anew");
+}
+
+#[tokio::test]
+async fn a_first_start_whose_login_is_not_answered_keeps_the_identity() {
+    let place = Place::new().await;
+    place.backbone.state().lose_answer_to = Some("/connect/token");
+    let first = place.start().await.unwrap();
+    assert_eq!(place.start().await.unwrap().address(), first.address());
+    assert_eq!(place.backbone.state().identities.len(), 1);
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use serde_json::Value;
 use tracing::warn;
-use transport::datawallet::{Changes, PendingModification};
+use transport::datawallet::{Changes, Collection, ObjectChange, PendingModification, Refused};
 use transport::wire::backbone::datawallet::{Modification, ModificationType};
 
 use crate::Result;
@@ -18,7 +18,8 @@ pub(super) fn stage(
     log: &[Modification],
     changes: Changes,
     unpushed: &[PendingModification],
-) -> Result<()> {
+) -> Result<Outcome> {
+    let mut outcome = Outcome::default();
     let damaged = report_unreadable(&changes);
     let histories = histories(log);
     let unpushed = by_object(unpushed);
@@ -27,36 +28,91 @@ pub(super) fn stage(
             warn!(bytes = change.id.len(), "passing over an object with an oversized name");
             continue;
         }
-        let stored = view.object(&change.collection, &change.id)?.map(|object| object.properties);
         let place = (change.collection.clone(), change.id.clone());
-        let is_whole = histories.get(&(place.0.as_str(), place.1.as_str())).is_some_and(|history| {
-            history.created && !damaged.contains(&place) || !history.deleted && stored.is_some()
-        });
-        // Half an object would only puzzle those who read it.
-        let theirs = change.apply(stored).filter(|_| is_whole);
-        let (collection, id) = place;
-        let own = unpushed.get(&(collection.as_str(), id.as_str())).map(Vec::as_slice).unwrap_or_default();
-        match replay(theirs, own) {
-            Some(mut properties) => {
-                properties.remove("id");
-                let mut object = Object::new(&collection, id, properties);
-                drop_what_is_over(&mut object);
-                batch.put_object(object);
-            }
-            None => {
-                batch.delete_object(&collection, &id);
-            }
-        }
+        let stored = view.object(&place.0, &place.1)?.map(|object| object.properties);
+        let name = (place.0.as_str(), place.1.as_str());
+        let history = histories.get(&name).copied().unwrap_or_default();
+        let theirs = outcome.apply(change, stored, history.damaged_if(damaged.contains(&place)));
+        let own = unpushed.get(&name).map(Vec::as_slice).unwrap_or_default();
+        put(batch, name, replay(theirs, own));
     }
-    Ok(())
+    Ok(outcome)
+}
+
+fn put(batch: &mut Batch, (collection, id): (&str, &str), properties: Option<Properties>) {
+    let Some(mut properties) = properties else {
+        batch.delete_object(collection, id);
+        return;
+    };
+    properties.remove("id");
+    let mut object = Object::new(collection, id, properties);
+    drop_what_is_over(&mut object);
+    batch.put_object(object);
+}
+
+/// What could not be applied.
+#[derive(Default)]
+pub(super) struct Outcome {
+    /// What contradicts what never changes.
+    pub(super) refused: Vec<RefusedChange>,
+    /// The first modification of an object that was not made, because parts of it are unreadable or not there.
+    pub(super) incomplete: Option<u64>,
+}
+
+impl Outcome {
+    /// The object as the other devices have it.
+    fn apply(&mut self, change: ObjectChange, stored: Option<Properties>, history: History) -> Option<Properties> {
+        let place = (change.collection.clone(), change.id.clone());
+        let first_index = change.first_index;
+        let is_there = !history.deleted && stored.is_some();
+        let applied = change.apply(stored);
+        self.refused.extend(applied.refused.into_iter().map(|refused| RefusedChange::of(&place, refused)));
+        let object = applied.object?;
+        if is_there || history.created && !history.damaged && has_type(&place.0, &object) {
+            return Some(object);
+        }
+        // Half an object would only puzzle those who read it.
+        if history.created {
+            self.incomplete = Some(self.incomplete.map_or(first_index, |least| least.min(first_index)));
+        }
+        None
+    }
+}
+
+/// Whether an object has its technical data, or is of a collection of which nobody here knows what that is. Without it a backbone
+/// withholds a part of the object.
+fn has_type(collection: &str, object: &Properties) -> bool {
+    Collection::named(collection).is_none() || object.contains_key("@type")
+}
+
+/// A modification that was not applied, because it contradicts what never changes.
+pub(super) struct RefusedChange {
+    pub(super) collection: String,
+    pub(super) id: String,
+    pub(super) index: u64,
+    pub(super) property: &'static str,
+}
+
+impl RefusedChange {
+    fn of((collection, id): &(String, String), Refused { index, property }: Refused) -> Self {
+        Self { collection: collection.clone(), id: id.clone(), index, property }
+    }
 }
 
 /// What happened to an object in a stretch of the log.
-#[derive(Default)]
+#[derive(Clone, Copy, Default)]
 struct History {
     deleted: bool,
     /// After the last deletion.
     created: bool,
+    /// Whether a part of it could not be read.
+    damaged: bool,
+}
+
+impl History {
+    fn damaged_if(self, damaged: bool) -> Self {
+        Self { damaged, ..self }
+    }
 }
 
 /// Updates alone make no object: they are what remains when another device changed something that was deleted meanwhile.
@@ -66,7 +122,7 @@ fn histories(log: &[Modification]) -> HashMap<(&str, &str), History> {
         let history = histories.entry((entry.collection.as_str(), entry.object_identifier.as_str())).or_default();
         match entry.kind {
             ModificationType::Create => history.created = true,
-            ModificationType::Delete => *history = History { deleted: true, created: false },
+            ModificationType::Delete => *history = History { deleted: true, ..History::default() },
             ModificationType::Update | ModificationType::CacheChanged => {}
         }
     }

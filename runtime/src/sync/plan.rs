@@ -1,17 +1,22 @@
 //! Decisions of a synchronization, without I/O.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use transport::backbone::Error;
-use transport::wire::DeviceId;
-use transport::wire::backbone::datawallet::{Modification, NewModification};
+use transport::crypto::hash::Sha512Hash;
+use transport::wire::backbone::datawallet::{AssignedModification, Modification, ModificationType, NewModification};
+use transport::wire::{ByteText, DeviceId};
 
-use super::state::InFlight;
+use super::state::{InFlight, Missed, Position};
 
 /// Rounds of pull and push before a synchronization gives up against other devices that are always faster.
 pub(super) const MAX_ROUNDS: u32 = 5;
 /// Runs of external events in one go: a backbone that always claims to have more must not keep us for ever.
 pub(super) const MAX_EVENT_RUNS: u32 = 50;
+
+/// Pulls in which a modification that could not be read is asked for again.
+pub(super) const MAX_ATTEMPTS: u32 = 3;
 
 const NOT_UP_TO_DATE: &str = "error.platform.validation.datawallet.datawalletNotUpToDate";
 const DURING_SYNC_RUN: &str =
@@ -31,23 +36,69 @@ pub(super) enum Fate {
     Open,
 }
 
-/// Looks for sent modifications in the log that follows what was known when they were sent.
+/// Looks for sent modifications in a stretch of the log that follows what was known when they were sent. `newest` is the last
+/// index of the stretch, or the one before it if it is empty; `is_last` says whether the log ends there.
 ///
 /// The backbone takes all or none and gives every index to somebody, so one foreign entry in their place proves that they
 /// did not arrive. It leaves out entries that later ones supersede; whether such an entry was ours cannot be told, but then
-/// nothing is lost by not sending it again.
-pub(super) fn fate(sent: &InFlight, log: &[Modification], own_device: &DeviceId) -> Fate {
-    if log.last().is_none_or(|last| last.index < sent.first_index) {
-        return Fate::Open;
+/// nothing is lost by not sending it again. The newest entry of all is never left out, so what is sealed for another place
+/// than the one after it will never get there.
+pub(super) fn fate(
+    sent: &InFlight,
+    stretch: &[Modification],
+    newest: Option<u64>,
+    is_last: bool,
+    own_device: &DeviceId,
+) -> Fate {
+    if newest.is_none_or(|newest| newest < sent.first_index) {
+        let next = newest.map_or(0, |newest| newest + 1);
+        return if is_last && next != sent.first_index { Fate::Displaced } else { Fate::Open };
     }
-    let accounted_for = |(index, sent): (u64, &NewModification)| match log.iter().find(|entry| entry.index == index) {
+    let accounted_for = |(index, sent): (u64, &NewModification)| match stretch.iter().find(|entry| entry.index == index)
+    {
         Some(entry) => entry.created_by_device == *own_device && is_same(entry, sent),
-        None => log.iter().any(|entry| entry.index > index && supersedes(entry, sent)),
+        None => stretch.iter().any(|entry| entry.index > index && supersedes(entry, sent)),
     };
     match (sent.first_index..).zip(&sent.modifications).all(accounted_for) {
         true => Fate::Arrived,
         false => Fate::Displaced,
     }
+}
+
+/// The index of an entry that has a payload of ours but not the labels that we gave it, or not us as its device. Only the
+/// backbone knew the payload, so it lies.
+pub(super) fn relabelled(sent: &InFlight, stretch: &[Modification], own_device: &DeviceId) -> Option<u64> {
+    let own: HashMap<_, _> = sent.modifications.iter().map(|sent| (sent.encrypted_payload.as_ref(), sent)).collect();
+    let is_lie = |entry: &&Modification| {
+        let payload = entry.encrypted_payload.as_ref().filter(|payload| !payload.0.is_empty());
+        let sent = payload.and_then(|payload| own.get(&Some(payload)));
+        sent.is_some_and(|sent| entry.created_by_device != *own_device || !has_labels_of(entry, sent))
+    };
+    stretch.iter().find(is_lie).map(|entry| entry.index)
+}
+
+/// What a modification is known by: its labels and its payload, as both the pushing and the pulling side have them.
+fn mark(
+    kind: ModificationType,
+    collection: &str,
+    object: &str,
+    category: Option<&str>,
+    payload: Option<&ByteText>,
+) -> Sha512Hash {
+    let text = serde_json::to_vec(&(kind, collection, object, category, payload));
+    Sha512Hash::of(&text.expect("texts can be written as JSON"))
+}
+
+/// [`mark`] of a modification in the log.
+pub(super) fn mark_of(entry: &Modification) -> Sha512Hash {
+    let (category, payload) = (entry.payload_category.as_deref(), entry.encrypted_payload.as_ref());
+    mark(entry.kind, &entry.collection, &entry.object_identifier, category, payload)
+}
+
+/// [`mark`] of a modification as it was sent.
+fn mark_of_sent(sent: &NewModification) -> Sha512Hash {
+    let (category, payload) = (sent.payload_category.as_deref(), sent.encrypted_payload.as_ref());
+    mark(sent.kind, &sent.collection, &sent.object_identifier, category, payload)
 }
 
 fn supersedes(entry: &Modification, sent: &NewModification) -> bool {
@@ -56,8 +107,44 @@ fn supersedes(entry: &Modification, sent: &NewModification) -> bool {
         && entry.payload_category == sent.payload_category
 }
 
+fn has_labels_of(entry: &Modification, sent: &NewModification) -> bool {
+    supersedes(entry, sent) && entry.collection == sent.collection
+}
+
 fn is_same(found: &Modification, sent: &NewModification) -> bool {
-    supersedes(found, sent) && found.encrypted_payload == sent.encrypted_payload
+    has_labels_of(found, sent) && found.encrypted_payload == sent.encrypted_payload
+}
+
+/// What the backbone must still have: the newest modification that a device knows to be in the log.
+#[derive(Clone, Copy)]
+pub(super) struct Known {
+    index: Option<u64>,
+    mark: Option<Sha512Hash>,
+}
+
+impl Known {
+    pub(super) fn at(position: &Position) -> Self {
+        Self { index: position.index, mark: position.mark }
+    }
+
+    /// Whether a stretch of the log shows that the backbone has another log than the device has seen: it ends before the known
+    /// modification, or has another one in its place. `newest` is the last index up to the end of the stretch.
+    pub(super) fn is_missing(self, stretch: &[Modification], newest: Option<u64>, is_last: bool) -> bool {
+        let Some(index) = self.index else { return false };
+        let is_other =
+            |entry: &Modification| entry.index == index && self.mark.is_some_and(|mark| mark != mark_of(entry));
+        is_last && newest.is_none_or(|newest| newest < index) || stretch.iter().any(is_other)
+    }
+}
+
+/// What is missed after a pull in which `unreadable` was the first modification that could not be read.
+///
+/// A modification that is damaged on the way once must not be lost, but one that is damaged for good must not make every
+/// synchronization read what follows it.
+pub(super) fn missed(before: Option<Missed>, unreadable: Option<u64>) -> Option<Missed> {
+    let index = unreadable?;
+    let attempts = before.filter(|before| before.index == index).map_or(1, |before| before.attempts + 1);
+    (attempts <= MAX_ATTEMPTS).then_some(Missed { index, attempts })
 }
 
 impl InFlight {
@@ -66,9 +153,25 @@ impl InFlight {
         (self.first_index..=self.last_index()).contains(&index)
     }
 
+    /// Whether a stretch of the log that ends at this index has a part of them only.
+    pub(super) fn is_cut_at(&self, index: u64) -> bool {
+        (self.first_index..self.last_index()).contains(&index)
+    }
+
     /// The index of the last modification.
     pub(super) fn last_index(&self) -> u64 {
         self.first_index + (self.modifications.len() as u64).saturating_sub(1)
+    }
+
+    /// What the last modification is known by.
+    pub(super) fn last_mark(&self) -> Option<Sha512Hash> {
+        self.modifications.last().map(mark_of_sent)
+    }
+
+    /// Whether the indices that were given out are those that the modifications were sealed for.
+    pub(super) fn got(&self, assigned: &[AssignedModification]) -> bool {
+        assigned.len() == self.modifications.len()
+            && assigned.iter().map(|assigned| assigned.index).eq(self.first_index..=self.last_index())
     }
 }
 
@@ -112,8 +215,7 @@ pub(super) fn background_delay(failures: u32) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use transport::wire::backbone::datawallet::ModificationType;
-    use transport::wire::{ByteText, Timestamp};
+    use transport::wire::Timestamp;
 
     const OWN: &str = "DVCownownownownow123";
     const OTHER: &str = "DVCotherotherothe123";
@@ -146,7 +248,8 @@ mod tests {
     }
 
     fn fate_in(log: &[Modification]) -> Fate {
-        fate(&sent(&["a", "b"]), log, &OWN.parse().unwrap())
+        let newest = log.last().map_or(Some(4), |last| Some(last.index));
+        fate(&sent(&["a", "b"]), log, newest, true, &OWN.parse().unwrap())
     }
 
     #[test]
@@ -174,6 +277,78 @@ mod tests {
     fn a_push_whose_place_is_free_is_open() {
         assert_eq!(fate_in(&[]), Fate::Open);
         assert_eq!(fate_in(&[found(4, OTHER, "x")]), Fate::Open);
+    }
+
+    #[test]
+    fn a_push_for_a_place_that_the_log_never_reaches_is_displaced() {
+        let own: DeviceId = OWN.parse().unwrap();
+        let sent = sent(&["a", "b"]);
+        assert_eq!(fate(&sent, &[], Some(3), true, &own), Fate::Displaced, "the log is shorter than it was");
+        assert_eq!(fate(&sent, &[], None, true, &own), Fate::Displaced);
+        assert_eq!(fate(&sent, &[found(3, OTHER, "x")], Some(3), false, &own), Fate::Open, "more may follow");
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_asked_for_again_a_few_times() {
+        let mut state = missed(None, Some(7));
+        for attempts in 1..=MAX_ATTEMPTS {
+            assert_eq!(state, Some(Missed { index: 7, attempts }));
+            state = missed(state, Some(7));
+        }
+        assert_eq!(state, None);
+        let other = Some(Missed { index: 9, attempts: 1 });
+        assert_eq!(missed(Some(Missed { index: 7, attempts: MAX_ATTEMPTS }), Some(9)), other, "the next one");
+        assert_eq!(missed(other, None), None, "it came");
+    }
+
+    #[test]
+    fn a_log_without_the_known_modification_is_behind() {
+        let (entry, other) = (found(5, OWN, "a"), found(5, OTHER, "b"));
+        let known = Known { index: Some(5), mark: Some(mark_of(&entry)) };
+        let later = found(7, OTHER, "c");
+        assert!(!known.is_missing(std::slice::from_ref(&entry), Some(5), true));
+        assert!(!known.is_missing(&[later], Some(7), true), "superseded");
+        assert!(!known.is_missing(&[], Some(4), false), "more may follow");
+        assert!(known.is_missing(&[], None, true) && known.is_missing(&[found(4, OWN, "x")], Some(4), true));
+        assert!(known.is_missing(std::slice::from_ref(&other), Some(5), true));
+        assert!(!Known { mark: None, ..known }.is_missing(&[other], Some(5), true), "from a store of version 0.1");
+        assert!(!Known { index: None, mark: None }.is_missing(&[], None, true));
+    }
+
+    #[test]
+    fn a_payload_of_ours_under_other_labels_is_a_lie() {
+        let (own, sent) = (OWN.parse().unwrap(), sent(&["a", "b"]));
+        assert_eq!(relabelled(&sent, &[found(5, OWN, "a"), found(6, OWN, "b")], &own), None);
+        assert_eq!(relabelled(&sent, &[found(5, OTHER, "c")], &own), None, "another device's");
+        assert_eq!(relabelled(&sent, &[found(5, OTHER, "a")], &own), Some(5));
+        let lies: [fn(&mut Modification); 4] = [
+            |entry| entry.object_identifier = "another".to_owned(),
+            |entry| entry.collection = "Tokens".to_owned(),
+            |entry| entry.payload_category = None,
+            |entry| entry.kind = ModificationType::Create,
+        ];
+        for lie in lies {
+            let mut entry = found(6, OWN, "b");
+            lie(&mut entry);
+            assert_eq!(relabelled(&sent, &[entry], &own), Some(6));
+        }
+    }
+
+    #[test]
+    fn an_acknowledgement_of_other_indices_or_of_fewer_modifications_is_none() {
+        let assigned = |indices: &[u64]| -> Vec<AssignedModification> {
+            let one = |index: &u64| AssignedModification {
+                id: "DWMabcdefghijklmno12".parse().unwrap(),
+                index: *index,
+                created_at: Timestamp::MIN,
+            };
+            indices.iter().map(one).collect()
+        };
+        let sent = sent(&["a", "b"]);
+        assert!(sent.got(&assigned(&[5, 6])));
+        for indices in [&[][..], &[5], &[6, 7], &[5, 7], &[6, 5], &[5, 6, 7], &[1 << 40, (1 << 40) + 1]] {
+            assert!(!sent.got(&assigned(indices)), "{indices:?}");
+        }
     }
 
     #[test]

@@ -4,15 +4,17 @@ use std::sync::Arc;
 
 use tracing::{debug, info, warn};
 use transport::backbone;
-use transport::datawallet::Changes;
+use transport::datawallet::{Changes, DatawalletError};
 use transport::wire::backbone::datawallet::{AssignedModification, Modification, NewModification, PushModifications};
 use transport::wire::backbone::sync_runs::{
     FinalizeDatawalletVersionUpgrade, FinalizeExternalEventSync, StartSyncRun, StartedSyncRun, SyncRun, SyncRunStatus,
     SyncRunType,
 };
 
-use super::plan::{self, Fate, Refusal};
-use super::state::{InFlight, Position, SyncTimes};
+use super::apply::{Outcome, RefusedChange};
+use super::log::{LogReader, ReadError, Stretch};
+use super::plan::{self, Fate, Known, Refusal};
+use super::state::{InFlight, Missed, Position, SyncTimes};
 use super::{DATAWALLET_VERSION, apply, events, journal};
 use crate::account::Account;
 use crate::clock::Clock;
@@ -34,6 +36,21 @@ pub(crate) struct Context {
     pub(crate) datawallet_enabled: bool,
 }
 
+/// One synchronization, from its request to its end.
+#[derive(Default)]
+struct Visit {
+    /// Whether the datawallet was read from its start, because the backbone is behind: once is enough for an honest one.
+    started_over: bool,
+}
+
+/// What a pull came to.
+#[derive(Debug, PartialEq, Eq)]
+enum Pull {
+    Done,
+    /// The backbone does not have what this device knows.
+    Behind,
+}
+
 /// What a push came to.
 #[derive(Debug, PartialEq, Eq)]
 enum Push {
@@ -46,12 +63,16 @@ enum Push {
 impl Context {
     /// Pulls what other devices changed and pushes what this one did.
     pub(super) async fn datawallet(&self) -> Result<()> {
+        self.datawallet_during(&mut Visit::default()).await
+    }
+
+    async fn datawallet_during(&self, visit: &mut Visit) -> Result<()> {
         self.ensure_datawallet().await?;
         if !self.datawallet_enabled {
             return Ok(());
         }
         self.check_version().await?;
-        self.converge().await?;
+        self.converge(visit).await?;
         self.note_times(SyncTimes { datawallet: Some(self.clock.now()), ..SyncTimes::load(&self.store)? }).await?;
         self.events.publish(Event::DatawalletSynchronized);
         Ok(())
@@ -66,22 +87,23 @@ impl Context {
             return self.datawallet().await;
         }
         match self.push_all().await? {
-            Push::OutOfDate => self.converge().await,
+            Push::OutOfDate => self.converge(&mut Visit::default()).await,
             Push::Nothing | Push::Done => Ok(()),
         }
     }
 
     /// Handles external events, then synchronizes the datawallet.
     pub(super) async fn everything(&self) -> Result<()> {
+        let visit = &mut Visit::default();
         self.ensure_datawallet().await?;
         for _ in 0..plan::MAX_EVENT_RUNS {
             let started = self.start_run(SyncRunType::ExternalEventSync).await?;
             let Some(run) = created(started) else { break };
-            if !self.handle_events(&run).await? {
+            if !self.handle_events(&run, visit).await? {
                 break;
             }
         }
-        self.datawallet().await?;
+        self.datawallet_during(visit).await?;
         self.note_times(SyncTimes { everything: Some(self.clock.now()), ..SyncTimes::load(&self.store)? }).await
     }
 
@@ -124,13 +146,15 @@ impl Context {
         }
     }
 
-    /// Creates the datawallet with what the journal holds, normally the entry of this device.
+    /// Creates the datawallet with what the journal holds, normally the entry of this device. If the backbone lost it, what the
+    /// journal holds is sealed for places that a new one does not have, and is pushed when it was read.
     async fn upgrade(&self) -> Result<()> {
         let started = self.start_run(SyncRunType::DatawalletVersionUpgrade).await?;
         let Some(run) = created(started) else {
             return Err(Error::Unknown("the backbone refused to create the datawallet without a reason".to_owned()));
         };
-        let (position, in_flight) = self.take_off().await?;
+        let position = Position::load(&self.store)?;
+        let (position, in_flight) = if position.datawallet_exists { (position, None) } else { self.take_off().await? };
         let finalize = FinalizeDatawalletVersionUpgrade {
             new_datawallet_version: DATAWALLET_VERSION,
             datawallet_modifications: modifications(in_flight.as_ref()),
@@ -143,9 +167,9 @@ impl Context {
     }
 
     /// Handles the events of a run; whether another run is worth it.
-    async fn handle_events(&self, run: &SyncRun) -> Result<bool> {
+    async fn handle_events(&self, run: &SyncRun, visit: &mut Visit) -> Result<bool> {
         if self.datawallet_enabled {
-            self.pull().await?;
+            self.pull(visit).await?;
         }
         let session = self.account.session();
         let received = session.external_events(&run.id).await.map_err(|error| self.refused(error))?;
@@ -177,9 +201,9 @@ impl Context {
     }
 
     /// Pull and push until nobody was faster.
-    async fn converge(&self) -> Result<()> {
+    async fn converge(&self, visit: &mut Visit) -> Result<()> {
         for _ in 0..plan::MAX_ROUNDS {
-            self.pull().await?;
+            self.pull(visit).await?;
             self.introduce_device().await?;
             match self.push_all().await? {
                 Push::OutOfDate => debug!("another device was faster"),
@@ -189,62 +213,128 @@ impl Context {
         Err(Error::Unknown("other devices change the datawallet all the time; synchronize again later".to_owned()))
     }
 
-    async fn pull(&self) -> Result<()> {
-        let position = Position::load(&self.store)?;
-        let log = self.account.session().modifications(position.index).await.map_err(|error| self.refused(error))?;
-        if log.is_empty() {
+    /// Takes over what is new in the log. If the backbone is behind, the whole log is read once more.
+    async fn pull(&self, visit: &mut Visit) -> Result<()> {
+        if self.pull_behind_position().await? == Pull::Done {
             return Ok(());
         }
-        self.take_over(position, log).await
+        if std::mem::replace(&mut visit.started_over, true) {
+            return Err(self.invalid("it lost modifications again while it was read from its start"));
+        }
+        warn!("the backbone is behind what this device knows of the datawallet; reading it from its start");
+        self.events.publish(Event::DatawalletBehind);
+        self.save(Position::load(&self.store)?.start_over(), Batch::new()).await?;
+        self.pull_behind_position().await.map(drop)
     }
 
-    /// Stores what a stretch of the log changes here.
-    async fn take_over(&self, mut position: Position, log: Vec<Modification>) -> Result<()> {
-        let newest = log.last().map(|modification| modification.index);
-        let (arrived, foreign) = self.settle(&mut position, log);
-        let count = foreign.len();
-        let changes = Changes::read(&foreign, position.index, self.account.synchronization_key());
-        let changes = changes.map_err(|error| Error::Unknown(error.to_string()))?;
-        let unreadable = changes.unreadable.len();
-        if position.index.is_none() && count > 0 && unreadable == count {
+    /// Takes over the log behind the position of this device, stretch by stretch.
+    ///
+    /// The newest modification of a log is never left out of lists, so asking from the one before the position has an answer,
+    /// unless the backbone has less than it had.
+    async fn pull_behind_position(&self) -> Result<Pull> {
+        let start = Position::load(&self.store)?;
+        let (known, settled) = (Known::at(&start), start.settled());
+        let mut reader = LogReader::new(self.account.session(), start.asks_behind());
+        let (mut newest, mut unreadable) = (None, None);
+        loop {
+            let position = Position::load(&self.store)?;
+            let sent = position.in_flight.as_ref();
+            let stretch = reader.next(|index| sent.is_some_and(|sent| sent.is_cut_at(index))).await;
+            let Stretch { mut modifications, is_last } = stretch.map_err(|error| self.unreadable(error))?;
+            newest = modifications.last().map(|entry| entry.index).or(newest);
+            if known.is_missing(&modifications, newest, is_last) {
+                return Ok(Pull::Behind);
+            }
+            modifications.retain(|entry| settled.is_none_or(|settled| entry.index > settled));
+            let taken = self.take_over(Position { listed: newest, ..position }, modifications, is_last).await?;
+            unreadable = unreadable.or(taken);
+            if is_last {
+                self.note_missed(plan::missed(start.missed, unreadable)).await?;
+                return Ok(Pull::Done);
+            }
+        }
+    }
+
+    async fn note_missed(&self, missed: Option<Missed>) -> Result<()> {
+        let position = Position::load(&self.store)?;
+        if position.missed == missed {
+            return Ok(());
+        }
+        self.save(Position { missed, ..position }, Batch::new()).await
+    }
+
+    /// Stores what a stretch of the log changes here. Returns the index of the first modification that could not be
+    /// read or used.
+    async fn take_over(
+        &self,
+        mut position: Position,
+        stretch: Vec<Modification>,
+        is_last: bool,
+    ) -> Result<Option<u64>> {
+        let is_new = position.index.is_none();
+        let (arrived, foreign) = self.settle(&mut position, stretch, is_last)?;
+        let changes = Changes::read(&foreign, None, self.account.synchronization_key());
+        let changes = changes.map_err(|error| self.invalid(error))?;
+        let (count, unreadable) = (foreign.len(), changes.unreadable.len());
+        let first_unreadable = changes.unreadable.first().map(|damage| damage.index);
+        if is_new && count > 0 && unreadable == count {
             return Err(Error::Unknown("nothing in the datawallet can be opened with this identity's key".to_owned()));
         }
-        position.index = position.index.max(newest);
-        let stage = |view: &View<'_>| -> Result<_> {
-            let mut batch = Batch::new();
-            if let Some(end) = arrived {
-                batch.drop_unpushed(end);
-            }
-            let waiting = view.unpushed(usize::MAX)?.into_iter();
-            let waiting = waiting.filter(|(sequence, _)| arrived.is_none_or(|end| *sequence > end));
-            let unpushed: Vec<_> = waiting.map(|(_, change)| change).collect();
-            apply::stage(&mut batch, view, &foreign, changes, &unpushed)?;
-            position.put(&mut batch)?;
-            Ok((batch, ()))
-        };
+        let opened = changes.last_opened.and_then(|index| foreign.iter().find(|entry| entry.index == index));
+        if let Some(entry) = opened {
+            position.advance(entry.index, plan::mark_of(entry));
+        }
+        if foreign.is_empty() && position == Position::load(&self.store)? {
+            return Ok(None);
+        }
         // Reading and changing are one step: what a facade changes meanwhile must not be overwritten by an older state.
-        self.store.change(stage).await?;
-        debug!(count, newest, "took over the datawallet");
+        let stage = |view: &View<'_>| staged(view, &position, arrived, &foreign, changes);
+        let Outcome { refused, incomplete } = self.store.change(stage).await?;
+        debug!(count, newest = position.listed, "took over the datawallet");
+        self.report(refused, unreadable);
+        Ok(first_unreadable.into_iter().chain(incomplete).min())
+    }
+
+    fn report(&self, refused: Vec<RefusedChange>, unreadable: usize) {
+        for RefusedChange { collection, id, index, property } in refused {
+            warn!(
+                index,
+                collection, id, property, "a datawallet modification would change what never changes; refused"
+            );
+            self.events.publish(Event::DatawalletChangeRefused { collection, id, property });
+        }
         if unreadable > 0 {
             self.events.publish(Event::DatawalletUnreadable(unreadable));
         }
-        Ok(())
     }
 
     /// Learns from the log what became of a push that was not answered: the end of the journal's part that arrived, and
     /// what others did.
-    fn settle(&self, position: &mut Position, mut log: Vec<Modification>) -> (Option<u64>, Vec<Modification>) {
-        let Some(sent) = position.in_flight.take() else { return (None, log) };
-        match plan::fate(&sent, &log, self.account.device_id()) {
+    fn settle(
+        &self,
+        position: &mut Position,
+        mut stretch: Vec<Modification>,
+        is_last: bool,
+    ) -> Result<(Option<u64>, Vec<Modification>)> {
+        let Some(sent) = position.in_flight.take() else { return Ok((None, stretch)) };
+        let own_device = self.account.device_id();
+        if let Some(index) = plan::relabelled(&sent, &stretch, own_device) {
+            return Err(self.invalid(DatawalletError::Relabelled(index)));
+        }
+        match plan::fate(&sent, &stretch, position.listed, is_last, own_device) {
             Fate::Arrived => {
                 info!(first = sent.first_index, count = sent.modifications.len(), "an unanswered push had arrived");
-                log.retain(|modification| !sent.covers(modification.index));
-                (Some(sent.journal_end), log)
+                let own = stretch.iter().rev().find(|entry| sent.covers(entry.index));
+                if let Some(own) = own.filter(|own| own.encrypted_payload.is_some()) {
+                    position.advance(own.index, plan::mark_of(own));
+                }
+                stretch.retain(|modification| !sent.covers(modification.index));
+                Ok((Some(sent.journal_end), stretch))
             }
-            Fate::Displaced => (None, log),
+            Fate::Displaced => Ok((None, stretch)),
             Fate::Open => {
                 position.in_flight = Some(sent);
-                (None, log)
+                Ok((None, stretch))
             }
         }
     }
@@ -289,29 +379,33 @@ impl Context {
         Ok((position, in_flight))
     }
 
-    /// Stores that what was sent arrived, if it got the indices it was sealed for; whether it did. (A run that took too long
-    /// can be overtaken; what landed elsewhere then is unreadable for everybody and has to be pushed once more.)
+    /// Stores that what was sent arrived, if it got the indices it was sealed for; whether it did. If not, it stays in flight,
+    /// and the log tells: a run that took too long can be overtaken, and what landed elsewhere then is unreadable for
+    /// everybody and has to be pushed once more.
     async fn land(
         &self,
-        position: Position,
+        mut position: Position,
         in_flight: Option<InFlight>,
         assigned: &[AssignedModification],
     ) -> Result<bool> {
-        if in_flight.is_none() && position == Position::load(&self.store)? {
-            return Ok(true);
-        }
         let mut batch = Batch::new();
-        let (mut index, mut landed) = (position.index, true);
+        let mut landed = true;
         if let Some(sent) = in_flight {
-            landed = assigned.first().is_none_or(|first| first.index == sent.first_index);
-            if landed {
+            landed = sent.got(assigned);
+            if let Some(mark) = sent.last_mark().filter(|_| landed) {
                 batch.drop_unpushed(sent.journal_end);
-                index = Some(sent.last_index());
+                position.advance(sent.last_index(), mark);
+                (position.listed, position.in_flight) = (Some(sent.last_index()), None);
             } else {
-                warn!(expected = sent.first_index, "the backbone gave out other indices than announced; pushing again");
+                warn!(
+                    expected = sent.first_index,
+                    "the backbone gave out other indices than announced; looking for them"
+                );
             }
         }
-        self.save(Position { index, in_flight: None, ..position }, batch).await?;
+        if position != Position::load(&self.store)? {
+            self.save(position, batch).await?;
+        }
         Ok(landed)
     }
 
@@ -358,6 +452,27 @@ impl Context {
         }
     }
 
+    fn unreadable(&self, error: ReadError) -> Error {
+        match error {
+            ReadError::Backbone(error) => self.refused(error),
+            ReadError::Invalid(DatawalletError::UnsupportedVersion(_)) => self.too_old(),
+            ReadError::Invalid(error) => self.invalid(error),
+            ReadError::TooLong => Error::Unknown(
+                "the datawallet is too long to be read in one go; synchronize again to read on".to_owned(),
+            ),
+        }
+    }
+
+    /// The backbone says of the log what cannot be.
+    fn invalid(&self, what: impl std::fmt::Display) -> Error {
+        let next = "Nothing of it was taken over. Synchronize again; if it stays so, the backbone cannot be trusted";
+        Error::Transport {
+            kind: TransportError::InvalidDatawallet,
+            reason: format!("The backbone lists changes that cannot be: {what}. {next}"),
+            at: self.clock.now(),
+        }
+    }
+
     fn too_old(&self) -> Error {
         Error::Transport {
             kind: TransportError::InsufficientSupportedDatawalletVersion,
@@ -365,6 +480,26 @@ impl Context {
             at: self.clock.now(),
         }
     }
+}
+
+/// The batch for a stretch of the log, in which the journal up to `arrived` is.
+fn staged(
+    view: &View<'_>,
+    position: &Position,
+    arrived: Option<u64>,
+    foreign: &[Modification],
+    changes: Changes,
+) -> Result<(Batch, Outcome)> {
+    let mut batch = Batch::new();
+    if let Some(end) = arrived {
+        batch.drop_unpushed(end);
+    }
+    let waiting = view.unpushed(usize::MAX)?.into_iter();
+    let waiting = waiting.filter(|(sequence, _)| arrived.is_none_or(|end| *sequence > end));
+    let unpushed: Vec<_> = waiting.map(|(_, change)| change).collect();
+    let outcome = apply::stage(&mut batch, view, foreign, changes, &unpushed)?;
+    position.put(&mut batch)?;
+    Ok((batch, outcome))
 }
 
 fn created(started: StartedSyncRun) -> Option<SyncRun> {

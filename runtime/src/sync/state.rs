@@ -1,6 +1,7 @@
 //! How far this device is, kept in the store.
 
 use serde::{Deserialize, Serialize};
+use transport::crypto::hash::Sha512Hash;
 use transport::wire::Timestamp;
 use transport::wire::backbone::datawallet::NewModification;
 
@@ -10,12 +11,32 @@ use crate::store::{Batch, Store};
 /// Position in the datawallet.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Position {
-    /// Newest index that was taken over or pushed; none before the first one.
+    /// Newest index whose payload opened, or that a push of this device was acknowledged for; none before the first one. What
+    /// follows it is asked for again. An index that nobody with the key sealed anything for is only the backbone's word: were
+    /// it believed, a far-off one would end synchronization.
     pub(super) index: Option<u64>,
+    /// What the modification there is known by, so that another one in its place is noticed; none in stores of version 0.1.
+    #[serde(default)]
+    pub(super) mark: Option<Sha512Hash>,
+    /// The first modification that could not be read, while it may still come in a readable form.
+    #[serde(default)]
+    pub(super) missed: Option<Missed>,
+    /// Newest index that the backbone named. The next push continues there; nothing else relies on it.
+    #[serde(default)]
+    pub(super) listed: Option<u64>,
     /// Whether the identity is known to have a datawallet.
     pub(super) datawallet_exists: bool,
     /// What is being pushed; its fate is unknown until an answer or the log tells.
     pub(super) in_flight: Option<InFlight>,
+}
+
+/// A modification that could not be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Missed {
+    /// Its index.
+    pub(super) index: u64,
+    /// How often it was read in vain.
+    pub(super) attempts: u32,
 }
 
 /// Modifications as they are sent.
@@ -43,12 +64,41 @@ impl Position {
 
     /// The index that the next modification of this device will get.
     pub(super) fn next_index(&self) -> u64 {
-        self.index.map_or(0, |index| index.saturating_add(1))
+        self.newest().map_or(0, |index| index.saturating_add(1))
     }
 
     /// As the backbone wants it told: -1 for none.
     pub(super) fn local_index(&self) -> i64 {
-        self.index.and_then(|index| i64::try_from(index).ok()).unwrap_or(-1)
+        self.newest().and_then(|index| i64::try_from(index).ok()).unwrap_or(-1)
+    }
+
+    fn newest(&self) -> Option<u64> {
+        self.listed.or(self.index)
+    }
+
+    /// Notes a modification that is known to be in the log; older ones than the newest say nothing new.
+    pub(super) fn advance(&mut self, index: u64, mark: Sha512Hash) {
+        if self.index.is_none_or(|known| known <= index) {
+            (self.index, self.mark) = (Some(index), Some(mark));
+        }
+    }
+
+    /// Up to where nothing in the log is new or worth another attempt.
+    pub(super) fn settled(&self) -> Option<u64> {
+        match self.missed {
+            Some(missed) => missed.index.checked_sub(1).min(self.index),
+            None => self.index,
+        }
+    }
+
+    /// Behind which index to ask for the log, so that the modification at the position is in the answer, or later ones instead.
+    pub(super) fn asks_behind(&self) -> Option<u64> {
+        self.settled().min(self.index.and_then(|index| index.checked_sub(1)))
+    }
+
+    /// The position of a device that knows nothing of the log yet.
+    pub(super) fn start_over(self) -> Self {
+        Self { index: None, mark: None, missed: None, listed: None, ..self }
     }
 }
 

@@ -13,8 +13,10 @@ const { AccountController } = require("@nmshd/transport");
 
 /** A runtime with one account, in memory and without modules. The library allows one per process at a time. */
 export class App extends Runtime {
-    static async open(backbone) {
+    /** With the secret that a device handed out, the account becomes another device of that one's identity. */
+    static async open(backbone, deviceSharedSecret) {
         const app = new App({ transportLibrary: configurationFor(backbone), modules: {} }, quietLoggers);
+        app.deviceSharedSecret = deviceSharedSecret;
         await app.init();
         await app.start();
         return app;
@@ -27,7 +29,7 @@ export class App extends Runtime {
 
     async initAccount() {
         const database = await this.databaseConnection.getDatabase("account");
-        const account = await new AccountController(this.transport, database, this.transport.config).init();
+        const account = await new AccountController(this.transport, database, this.transport.config).init(this.deviceSharedSecret);
         const consumption = await new ConsumptionController(this.transport, account, { setDefaultOwnIdentityAttributes: false }).init();
         this.services = await this.login(account, consumption);
     }

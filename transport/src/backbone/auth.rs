@@ -27,6 +27,8 @@ const LABEL: &str = "POST /connect/token";
 const RENEW_BEFORE: Duration = Duration::from_secs(10);
 /// Most bytes of an access token's answer.
 const MAX_TOKEN_ANSWER: usize = 64 * 1024;
+/// Longest access token in bytes. It travels in a header, and a longer one makes servers refuse every request before they read it.
+const MAX_TOKEN: usize = 8 * 1024;
 
 type Login = Shared<BoxFuture<'static, Result<Token, Error>>>;
 
@@ -127,6 +129,9 @@ async fn log_in(http: Arc<Http>, credentials: DeviceCredentials) -> Result<Token
         }
         let body = read_body(response, MAX_TOKEN_ANSWER, LABEL).await?;
         let answer: AccessToken = serde_json::from_slice(&body.bytes).map_err(|_| unreadable())?;
+        if !is_usable(&answer.access_token) {
+            return Err(unreadable());
+        }
         let valid_for = Duration::from_secs(answer.expires_in).saturating_sub(RENEW_BEFORE);
         let renew_at = asked_at.checked_add(valid_for).ok_or_else(unreadable)?;
         Ok(Token { text: SecretText::new(answer.access_token), renew_at })
@@ -157,6 +162,11 @@ fn refusal(status: StatusCode, body: &[u8]) -> Error {
     }
 }
 
+/// Whether a text can be sent as a token. One that cannot would be kept until it expires, and keep every call from being made.
+fn is_usable(token: &str) -> bool {
+    (1..=MAX_TOKEN).contains(&token.len()) && token.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
 fn unreadable() -> Error {
     Error::Malformed { request: LABEL.to_owned(), reason: "it is not an access token".to_owned() }
 }
@@ -164,6 +174,15 @@ fn unreadable() -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_token_that_no_header_can_hold_is_none() {
+        assert!(is_usable("eyJhbGciOi.J9-_~+/="));
+        assert!(is_usable(&"a".repeat(MAX_TOKEN)) && !is_usable(&"a".repeat(MAX_TOKEN + 1)));
+        for token in ["", " ", "a b", "a\n", "ä"] {
+            assert!(!is_usable(token), "{token:?}");
+        }
+    }
 
     #[test]
     fn refusals_tell_bad_credentials_from_other_trouble() {

@@ -6,6 +6,17 @@ use super::session::ListBounds;
 use super::{Error, Session};
 use crate::wire::backbone::datawallet::{Datawallet, Modification, PushModifications, PushedModifications};
 
+/// A part of the log, from its oldest modification on.
+#[derive(Debug)]
+pub struct ModificationsPage {
+    /// In the order of the log.
+    pub modifications: Vec<Modification>,
+    /// Whether the backbone says that there are more. Ask for those behind the last one to get them.
+    pub has_more: bool,
+    /// Bytes of the answer.
+    pub bytes: u64,
+}
+
 /// Most modifications that are fetched in one go.
 const BOUNDS: ListBounds = ListBounds { pages: 20_000, bytes: 512 * 1024 * 1024 };
 
@@ -24,14 +35,18 @@ impl Session {
     /// # Errors
     /// [`Error`], as for every call.
     pub async fn modifications(&self, local_index: Option<u64>) -> Result<Vec<Modification>, Error> {
-        let request = || {
-            let request = Request::get("/Datawallet/Modifications").datawallet();
-            match local_index {
-                Some(index) => request.query("localIndex", index),
-                None => request,
-            }
-        };
-        self.all_pages(request, BOUNDS).await
+        self.all_pages(|| after(local_index), BOUNDS).await
+    }
+
+    /// The oldest modifications with a greater index, the oldest of all if there is none: as many as the backbone puts on a
+    /// page. Reading on behind the last one misses nothing, while the numbers of pages shift when modifications are superseded.
+    ///
+    /// # Errors
+    /// [`Error`], as for every call.
+    pub async fn modifications_page(&self, local_index: Option<u64>) -> Result<ModificationsPage, Error> {
+        let page = self.page::<Vec<Modification>>(&after(local_index)).await?;
+        let has_more = page.pagination.is_some_and(|pagination| pagination.total_pages > 1);
+        Ok(ModificationsPage { modifications: page.value, has_more, bytes: page.length })
     }
 
     /// Appends modifications; all of them or none.
@@ -41,5 +56,13 @@ impl Session {
     pub async fn push_modifications(&self, push: &PushModifications) -> Result<PushedModifications, Error> {
         let request = Request::post("/Datawallet/Modifications", push).datawallet();
         self.json(request.answered_within(AnswerBounds::ASSIGNMENTS)).await
+    }
+}
+
+fn after(local_index: Option<u64>) -> Request {
+    let request = Request::get("/Datawallet/Modifications").datawallet();
+    match local_index {
+        Some(index) => request.query("localIndex", index),
+        None => request,
     }
 }

@@ -35,6 +35,7 @@ mod upload;
 pub use client::Client;
 pub use config::{ClientConfig, ConfigError};
 pub use correlation::with_correlation_id;
+pub use datawallet::ModificationsPage;
 pub use download::Download;
 pub use error::{Error, NetworkError};
 pub use secret::{DeviceCredentials, SecretText};

@@ -214,6 +214,21 @@ async fn lists_are_fetched_page_by_page() {
 }
 
 #[tokio::test]
+async fn a_page_of_modifications_says_whether_there_are_more() {
+    for (pages, has_more) in [(0, false), (1, false), (2, true), (u64::MAX, true)] {
+        let server = open_server(move |_| {
+            let pagination = json!({ "pageNumber": 1, "pageSize": 1, "totalPages": pages, "totalRecords": pages });
+            FakeAnswer::Body(200, json!({ "result": [], "pagination": pagination }).to_string().into_bytes())
+        })
+        .await;
+        let page = session(&server).modifications_page(Some(4)).await.unwrap();
+        assert_eq!((page.has_more, page.modifications.len()), (has_more, 0), "{pages}");
+        assert!(page.bytes > 50, "{}", page.bytes);
+        assert_eq!(server.calls()[1..], ["GET /Datawallet/Modifications?localIndex=4"]);
+    }
+}
+
+#[tokio::test]
 async fn a_list_that_claims_too_many_pages_is_refused() {
     let server = open_server(|_| {
         let pagination = json!({ "pageNumber": 1, "pageSize": 1, "totalPages": u64::MAX, "totalRecords": 3 });

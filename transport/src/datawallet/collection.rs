@@ -5,6 +5,7 @@
 use serde_json::{Map, Value};
 
 use super::{PayloadCategory, PendingModification};
+use crate::wire::Timestamp;
 use crate::wire::backbone::datawallet::ModificationType;
 
 /// A collection whose objects this program makes or reads, with the properties of its objects in the order in which updates list them.
@@ -12,6 +13,9 @@ use crate::wire::backbone::datawallet::ModificationType;
 pub struct Collection {
     /// Its name.
     pub name: &'static str,
+    /// Properties that never change once they are there: keys, hashes, and what else says which thing the object is about. No
+    /// client changes them, so a modification that would is one that a backbone put under the label of another object.
+    immutable: &'static [&'static str],
     categories: [(PayloadCategory, &'static [&'static str]); 4],
 }
 
@@ -25,6 +29,18 @@ impl Collection {
     /// Uploaded and received files.
     pub const FILES: Self = Self {
         name: "Files",
+        immutable: &[
+            "secretKey",
+            "cipherKey",
+            "cipherHash",
+            "plaintextHash",
+            "filesize",
+            "mimetype",
+            "filename",
+            "title",
+            "description",
+            "tags",
+        ],
         categories: [
             (
                 TechnicalData,
@@ -59,6 +75,7 @@ impl Collection {
     /// Made and received tokens.
     pub const TOKENS: Self = Self {
         name: "Tokens",
+        immutable: &["secretKey", "forIdentity", "content"],
         categories: [
             (
                 TechnicalData,
@@ -81,6 +98,7 @@ impl Collection {
     /// Relationships to other identities.
     pub const RELATIONSHIPS: Self = Self {
         name: "Relationships",
+        immutable: &["relationshipSecretId", "peer", "templateId", "creationContent"],
         categories: [
             (TechnicalData, &["@type", "relationshipSecretId", "peer", "status", "peerDeletionInfo", "auditLog"]),
             (Content, &["templateId", "creationContent", "lastMessageSentAt", "lastMessageReceivedAt"]),
@@ -91,6 +109,7 @@ impl Collection {
     /// Made and received relationship templates.
     pub const TEMPLATES: Self = Self {
         name: "Templates",
+        immutable: &["secretKey", "templateKey", "identity", "forIdentity", "content"],
         categories: [
             (
                 TechnicalData,
@@ -116,6 +135,7 @@ impl Collection {
     /// Sent and received messages.
     pub const MESSAGES: Self = Self {
         name: "Messages",
+        immutable: &["secretKey", "attachments", "content"],
         categories: [
             (
                 TechnicalData,
@@ -139,6 +159,7 @@ impl Collection {
     /// Devices of the identity.
     pub const DEVICES: Self = Self {
         name: "Devices",
+        immutable: &["publicKey", "username"],
         categories: [
             (
                 TechnicalData,
@@ -166,6 +187,7 @@ impl Collection {
     /// Synchronised secrets.
     pub const SECRETS: Self = Self {
         name: "Secrets",
+        immutable: &["name", "cipher"],
         categories: [
             (
                 TechnicalData,
@@ -179,6 +201,7 @@ impl Collection {
     /// Notes of applications about identities; the published runtime's, where the others are the protocol's.
     pub const IDENTITY_METADATA: Self = Self {
         name: "IdentityMetadata",
+        immutable: &["reference", "key"],
         categories: [
             (TechnicalData, &["@type", "reference", "key"]),
             (Content, &[]),
@@ -198,6 +221,19 @@ impl Collection {
         Self::SECRETS,
         Self::IDENTITY_METADATA,
     ];
+
+    /// The first immutable property to which `new` gives another value than `known` has.
+    ///
+    /// Values count as equal if they mean the same to every client: members that only name types, and the way in which a
+    /// number or a time is written, do not matter. A property that is not known yet may be set.
+    #[must_use]
+    pub fn contradiction(&self, known: &Map<String, Value>, new: &Map<String, Value>) -> Option<&'static str> {
+        let contradicts = |name: &&str| match (present(known, name), new.get(*name)) {
+            (Some(known), Some(new)) => !means_the_same(known, new),
+            _ => false,
+        };
+        self.immutable.iter().copied().find(|name| contradicts(name))
+    }
 
     /// The collection with a name, if it is in the table.
     #[must_use]
@@ -240,6 +276,32 @@ pub fn update_modifications(
         .collect()
 }
 
+/// Depth is bounded: both values come from JSON texts, whose depth is.
+fn means_the_same(one: &Value, other: &Value) -> bool {
+    match (one, other) {
+        (Value::Object(one), Value::Object(other)) => {
+            let (named, others) = (significant(one), significant(other));
+            named.clone().count() == others.count()
+                && named.clone().all(|(name, value)| present(other, name).is_some_and(|b| means_the_same(value, b)))
+        }
+        (Value::Array(one), Value::Array(other)) => {
+            one.len() == other.len() && one.iter().zip(other).all(|(a, b)| means_the_same(a, b))
+        }
+        (Value::Number(one), Value::Number(other)) => one == other || one.as_f64() == other.as_f64(),
+        (Value::String(one), Value::String(other)) => one == other || is_same_time(one, other),
+        (one, other) => one == other,
+    }
+}
+
+/// Members with a value, without those that name types and versions.
+fn significant(object: &Map<String, Value>) -> impl Iterator<Item = (&String, &Value)> + Clone {
+    object.iter().filter(|(name, value)| !name.starts_with('@') && !value.is_null())
+}
+
+fn is_same_time(one: &str, other: &str) -> bool {
+    matches!((one.parse::<Timestamp>(), other.parse::<Timestamp>()), (Ok(one), Ok(other)) if one == other)
+}
+
 fn pick(object: &Map<String, Value>, names: &[&str]) -> Map<String, Value> {
     names.iter().filter_map(|name| present(object, name).map(|value| ((*name).to_owned(), value.clone()))).collect()
 }
@@ -260,5 +322,65 @@ fn pending(
         collection: collection.name.to_owned(),
         object_identifier: id.to_owned(),
         payload: Some(payload),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn contradiction(collection: &Collection, known: Value, new: Value) -> Option<&'static str> {
+        collection.contradiction(known.as_object().unwrap(), new.as_object().unwrap())
+    }
+
+    #[test]
+    fn keys_hashes_and_contents_may_be_set_once() {
+        let key = |text: &str| json!({ "key": text, "alg": 3 });
+        let rows = [
+            (Collection::FILES, "secretKey", key("a"), key("b")),
+            (Collection::FILES, "cipherHash", json!("a"), json!("b")),
+            (Collection::FILES, "filesize", json!(1), json!(2)),
+            (Collection::FILES, "filename", json!("a"), json!(null)),
+            (Collection::TOKENS, "content", json!({ "list": [1, 2] }), json!({ "list": [1] })),
+            (Collection::TOKENS, "content", json!({ "a": 1 }), json!({ "a": 1, "b": 1 })),
+            (Collection::DEVICES, "publicKey", json!({ "pub": "a" }), json!({ "pub": "b" })),
+            (Collection::SECRETS, "cipher", json!({ "cph": "a" }), json!({ "cph": "b" })),
+            (Collection::IDENTITY_METADATA, "reference", json!("a"), json!("b")),
+        ];
+        for (collection, name, known, new) in rows {
+            let object = |value: &Value| json!({ name: value });
+            assert_eq!(contradiction(&collection, object(&known), object(&new)), Some(name), "{name}");
+            assert_eq!(contradiction(&collection, object(&known), object(&known)), None, "{name}");
+            assert_eq!(contradiction(&collection, json!({}), object(&new)), None, "{name} set for the first time");
+            assert_eq!(contradiction(&collection, object(&known), json!({})), None, "{name} not mentioned");
+        }
+    }
+
+    #[test]
+    fn other_ways_to_write_the_same_are_no_contradiction() {
+        let known =
+            json!({ "content": { "at": "2030-01-01T00:00:00.000Z", "n": 1, "of": { "key": "a" }, "none": null } });
+        let new = json!({ "content": { "n": 1.0, "@type": "X", "of": { "@type": "Key", "key": "a" }, "at": "2030-01-01T00:00:00Z" } });
+        assert_eq!(contradiction(&Collection::TOKENS, known, new), None);
+    }
+
+    #[test]
+    fn a_transfer_of_ownership_is_no_contradiction() {
+        let before = json!({ "isOwn": true, "owner": "a", "ownershipToken": "x", "secretKey": { "key": "k" } });
+        let after = json!({ "isOwn": false, "owner": "b", "ownershipIsLocked": true, "secretKey": { "key": "k" } });
+        assert_eq!(contradiction(&Collection::FILES, before, after), None);
+    }
+
+    #[test]
+    fn immutable_properties_are_properties_of_their_collection() {
+        for collection in Collection::ALL {
+            assert!(!collection.immutable.is_empty(), "{}", collection.name);
+            let all: Vec<_> = collection.categories.iter().flat_map(|(_, names)| *names).collect();
+            for name in collection.immutable {
+                assert!(all.contains(&name), "{}: {name}", collection.name);
+            }
+        }
     }
 }

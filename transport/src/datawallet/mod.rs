@@ -5,23 +5,30 @@
 //! that a backbone moves, swaps or repeats does not open. Reading a stretch of the log gives the final state of every
 //! object in it.
 //!
-//! What the protocol leaves to the backbone: which object and category a modification is said to be about, deletions,
-//! which have no payload, and what it leaves out. It can withhold, delete and relabel, but neither read nor write contents.
+//! What the protocol leaves to the backbone: deletions, which have no payload, and what it leaves out. It can withhold and
+//! delete, but neither read nor write contents. Which object and category a modification is about stands beside the payload
+//! in clear; this client seals it with the payload as well, and refuses a log that says otherwise. For payloads of clients that
+//! do not, [`Collection::contradiction`] keeps a relabelled one from replacing keys, hashes and contents.
 //!
 //! This module decides nothing about storing or sending; it maps modifications to objects and back.
 
 mod changes;
 mod collection;
+mod label;
 mod payload;
 mod pending;
 
-pub use changes::{Changes, ObjectChange, ObjectState, Unreadable};
+pub use changes::{Applied, Changes, ObjectChange, Refused, Unreadable, check_order};
 pub use collection::{Collection, create_modifications, update_modifications};
+pub use label::LABEL_MEMBER;
 pub use payload::{PayloadCategory, open_payload, seal_payload};
 pub use pending::PendingModification;
 
 /// Version of the datawallet that this crate reads and writes.
 pub const SUPPORTED_VERSION: u16 = 1;
+
+/// The highest index a modification may have: keys are derived from indices, and the derivation takes no higher number.
+pub const MAX_INDEX: u64 = crate::crypto::MAX_KEY_ID;
 
 /// A stretch of the log that cannot be taken over. None of it may be, then.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -35,6 +42,12 @@ pub enum DatawalletError {
         /// The index that came.
         found: u64,
     },
+    /// No modification can have this index: nobody could seal a payload for it.
+    #[error("datawallet has modification {0}, which is more than {max}", max = MAX_INDEX)]
+    Index(u64),
+    /// A payload was sealed for another object, collection, category or type than the backbone says.
+    #[error("datawallet modification {0} is listed under a label that it was not sealed with")]
+    Relabelled(u64),
     /// Written by newer software.
     #[error("datawallet has version {0}; update this program to read it")]
     UnsupportedVersion(u16),

@@ -5,6 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::label::Label;
 use super::{PayloadCategory, SUPPORTED_VERSION, seal_payload};
 use crate::Error;
 use crate::crypto::SecretKey;
@@ -35,12 +36,13 @@ impl PendingModification {
         }
     }
 
-    /// Seals it for the index it will get: the last known one plus one for the first of a push, then counting up.
+    /// Seals it, together with its labels, for the index it will get: the last known one plus one for the first of a push, then
+    /// counting up.
     ///
     /// # Errors
     /// [`Error::Crypto`] if the index is 2^31 or more.
     pub fn seal(&self, synchronization_key: &SecretKey, index: u64) -> Result<NewModification, Error> {
-        let sealed = self.payload.as_ref().map(|(_, properties)| seal_payload(synchronization_key, index, properties));
+        let sealed = self.labelled().map(|properties| seal_payload(synchronization_key, index, &properties));
         Ok(NewModification {
             kind: self.kind,
             object_identifier: self.object_identifier.clone(),
@@ -49,6 +51,20 @@ impl PendingModification {
             encrypted_payload: sealed.transpose()?,
             datawallet_version: SUPPORTED_VERSION,
         })
+    }
+
+    /// The properties together with the label that binds them to this modification.
+    fn labelled(&self) -> Option<Map<String, Value>> {
+        let (category, properties) = self.payload.as_ref()?;
+        let label = Label {
+            collection: self.collection.clone(),
+            id: self.object_identifier.clone(),
+            kind: self.kind,
+            category: *category,
+        };
+        let mut properties = properties.clone();
+        label.put(&mut properties);
+        Some(properties)
     }
 }
 

@@ -202,6 +202,7 @@ fn classify(code: &str) -> (Kind, Option<&'static str>) {
         | "error.transport.files.plaintextHashMismatch"
         | "error.transport.files.invalidMetadata"
         | "error.transport.signatureNotValid"
+        | "error.transport.datawallet.invalid"
         | "error.transport.tokens.invalidTokenContent" => {
             (Kind::Integrity, Some("nothing was kept; the backbone or the network changed the data"))
         }

@@ -2,6 +2,7 @@
 
 mod datawallet;
 mod events;
+mod hostile;
 mod onboarding;
 mod two_devices;
 mod worker;
@@ -11,7 +12,8 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 use transport::crypto::SecretKey;
-use transport::datawallet::{PayloadCategory, PendingModification, open_payload};
+use transport::datawallet::{LABEL_MEMBER, PayloadCategory, PendingModification, open_payload};
+use transport::wire::ByteText;
 use transport::wire::backbone::datawallet::ModificationType;
 
 use super::Context;
@@ -76,13 +78,20 @@ impl Place {
         let entries = state.log.iter().enumerate();
         let opened = entries.map(|(index, entry)| {
             let payload = match serde_json::from_value(entry["encryptedPayload"].clone()) {
-                Ok(payload) => Value::Object(open_payload(key, index as u64, &payload).unwrap()),
+                Ok(payload) => Value::Object(opened(key, index as u64, &payload)),
                 Err(_) => Value::Null,
             };
             (text(&entry["type"]), text(&entry["objectIdentifier"]), payload)
         });
         opened.collect()
     }
+}
+
+/// The properties in a payload, without its label.
+fn opened(key: &SecretKey, index: u64, payload: &ByteText) -> Map<String, Value> {
+    let mut properties = open_payload(key, index, payload).unwrap();
+    properties.remove(LABEL_MEMBER);
+    properties
 }
 
 fn store(directory: &Path, record_modifications: bool) -> Store {

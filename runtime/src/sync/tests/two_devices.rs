@@ -113,7 +113,7 @@ fn everything(device: &Context) -> std::collections::BTreeMap<(String, String), 
 }
 
 fn numbered(number: u32, value: u32) -> Object {
-    let properties = json!({ "@type": "Token", "isOwn": true, "secretKey": {}, "content": { "value": value } });
+    let properties = json!({ "@type": "Token", "isOwn": true, "secretKey": {}, "metadata": { "value": value } });
     Object::new(collection::TOKENS, format!("TOK{number:017}"), members(properties))
 }
 

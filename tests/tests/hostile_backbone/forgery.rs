@@ -1,6 +1,4 @@
-//! A backbone that lies: one mutation per field and per class of bytes (T2, T3). What cannot be authenticated is refused,
-//! the error says what happened, and nothing half-accepted is kept.
-#![allow(clippy::unwrap_used, reason = "a test")]
+//! Forged contents of tokens and files, and what they are called: one case per class of forgery.
 
 use enlace_tests::{Answer, Backbone, Fate, Node, World, assert_mentions, refusal};
 use hyper::Method;

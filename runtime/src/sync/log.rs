@@ -1,0 +1,114 @@
+//! Reading the log of the datawallet, in stretches of bounded size.
+
+use transport::backbone::{self, Session};
+use transport::datawallet::{DatawalletError, check_order};
+use transport::wire::backbone::datawallet::Modification;
+
+/// A stretch is taken over when it has so many modifications: a device that is new to a long log holds a part of it only.
+const STRETCH_COUNT: usize = 1000;
+/// A stretch is taken over when its answers have so many bytes. Its last page may exceed it by the size of one answer.
+const STRETCH_BYTES: u64 = 16 * 1024 * 1024;
+/// Most pages of one pull; a page of the published backbone has 50 modifications. What was read by then is kept, and the next
+/// synchronization goes on behind it, so an honest log of any length is read in the end and an endless one keeps nobody busy.
+const MAX_PAGES: u64 = 20_000;
+/// Most bytes of one pull, for the same reason.
+const MAX_BYTES: u64 = 512 * 1024 * 1024;
+
+/// Where reading stands.
+pub(super) struct LogReader<'a> {
+    session: &'a Session,
+    extent: Extent,
+    /// Index of the last modification that was listed, or the one that was asked for.
+    cursor: Option<u64>,
+    is_at_end: bool,
+}
+
+/// A part of the log, in order and with possible indices.
+pub(super) struct Stretch {
+    pub(super) modifications: Vec<Modification>,
+    /// Whether the log ends with it.
+    pub(super) is_last: bool,
+}
+
+/// Why reading stopped.
+#[derive(Debug)]
+pub(super) enum ReadError {
+    Backbone(backbone::Error),
+    /// The list cannot be a log.
+    Invalid(DatawalletError),
+    /// There is more than is read in one go.
+    TooLong,
+}
+
+impl<'a> LogReader<'a> {
+    /// Reads what has a greater index than `known`; everything if there is none.
+    pub(super) fn new(session: &'a Session, known: Option<u64>) -> Self {
+        Self { session, extent: Extent::default(), cursor: known, is_at_end: false }
+    }
+
+    /// The next stretch. It does not end between two indices of `together`.
+    pub(super) async fn next(&mut self, together: impl Fn(u64) -> bool) -> Result<Stretch, ReadError> {
+        let (mut modifications, mut bytes) = (Vec::new(), 0);
+        while !self.is_at_end {
+            let page = self.session.modifications_page(self.cursor).await.map_err(ReadError::Backbone)?;
+            self.extent.add_page(page.bytes)?;
+            // A page without modifications is the end, whatever the backbone says of more.
+            self.is_at_end = !page.has_more || page.modifications.is_empty();
+            self.cursor = check_order(&page.modifications, self.cursor).map_err(ReadError::Invalid)?;
+            modifications.extend(page.modifications);
+            bytes += page.bytes;
+            let may_end = !self.cursor.is_some_and(&together);
+            if may_end && is_enough(modifications.len(), bytes) {
+                break;
+            }
+        }
+        Ok(Stretch { modifications, is_last: self.is_at_end })
+    }
+}
+
+fn is_enough(count: usize, bytes: u64) -> bool {
+    count >= STRETCH_COUNT || bytes >= STRETCH_BYTES
+}
+
+/// How much of the log was read in one pull.
+#[derive(Default)]
+struct Extent {
+    pages: u64,
+    bytes: u64,
+}
+
+impl Extent {
+    fn add_page(&mut self, bytes: u64) -> Result<(), ReadError> {
+        self.pages += 1;
+        self.bytes = self.bytes.saturating_add(bytes);
+        if self.pages > MAX_PAGES || self.bytes > MAX_BYTES { Err(ReadError::TooLong) } else { Ok(()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pull_may_have_so_many_pages_and_no_more() {
+        let mut extent = Extent::default();
+        for _ in 0..MAX_PAGES {
+            extent.add_page(1).unwrap();
+        }
+        assert!(matches!(extent.add_page(1), Err(ReadError::TooLong)));
+    }
+
+    #[test]
+    fn a_pull_may_have_so_many_bytes_and_no_more() {
+        let mut extent = Extent::default();
+        extent.add_page(MAX_BYTES).unwrap();
+        assert!(matches!(extent.add_page(1), Err(ReadError::TooLong)));
+        assert!(matches!(Extent::default().add_page(u64::MAX), Err(ReadError::TooLong)));
+    }
+
+    #[test]
+    fn a_stretch_ends_at_its_bounds() {
+        assert!(!is_enough(STRETCH_COUNT - 1, STRETCH_BYTES - 1));
+        assert!(is_enough(STRETCH_COUNT, 0) && is_enough(1, STRETCH_BYTES));
+    }
+}

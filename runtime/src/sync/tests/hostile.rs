@@ -1,0 +1,485 @@
+//! A backbone that lies about the datawallet, and is honest afterwards.
+
+use transport::datawallet::{MAX_INDEX, seal_payload};
+
+use super::*;
+use crate::event::{Event, EventReceiver};
+use crate::fake_backbone::{State, listed};
+use crate::sync::plan::{MAX_ATTEMPTS, MAX_ROUNDS};
+use crate::sync::state::Position;
+
+/// What a liar does to an entry.
+type Change = fn(&mut Value);
+
+const OWN_DEVICE: &str = "DVC00000000000000001";
+const FILE_A: &str = "FILaaaaaaaaaaaaaaaaa";
+const FILE_B: &str = "FILbbbbbbbbbbbbbbbbb";
+const INVALID: &str = "error.transport.datawallet.invalid";
+
+fn file(id: &str) -> Object {
+    Object::new(collection::FILES, id, members(technical(id)))
+}
+
+/// The technical data of a file.
+fn technical(id: &str) -> Value {
+    json!({ "@type": "File", "isOwn": true, "secretKey": { "alg": 3, "key": format!("key of {id}") } })
+}
+
+fn stored(context: &Context, id: &str) -> Option<Value> {
+    let object = context.store.object(collection::FILES, id).unwrap();
+    object.map(|object| Value::Object(object.properties))
+}
+
+/// Up to where the log is believed, and up to where the backbone says it goes.
+fn reached(context: &Context) -> (Option<u64>, Option<u64>) {
+    let position = Position::load(&context.store).unwrap();
+    (position.index, position.listed)
+}
+
+fn happened(events: &mut EventReceiver) -> Vec<Event> {
+    std::iter::from_fn(|| events.try_recv().ok()).collect()
+}
+
+fn was_behind(events: &mut EventReceiver) -> usize {
+    happened(events).iter().filter(|event| matches!(event, Event::DatawalletBehind)).count()
+}
+
+fn code(outcome: crate::Result<()>) -> String {
+    outcome.unwrap_err().code().to_owned()
+}
+
+/// A modification without a label in its payload, as other clients and older versions of this one seal it.
+fn unlabelled(key: &SecretKey, index: u64, id: &str, kind: &str, properties: Value) -> Value {
+    let payload = seal_payload(key, index, &members(properties)).unwrap();
+    json!({
+        "objectIdentifier": id, "collection": "Files", "type": kind, "payloadCategory": "TechnicalData",
+        "encryptedPayload": payload, "datawalletVersion": 1
+    })
+}
+
+fn deletion(index: u64, id: &str) -> Value {
+    let entry = json!({ "objectIdentifier": id, "collection": "Files", "type": "Delete", "datawalletVersion": 1 });
+    listed(index, OTHER_DEVICE, entry)
+}
+
+impl Place {
+    /// A node that has pushed its device and file B: two modifications.
+    async fn with_file_b(&self) -> Context {
+        let node = self.start().await;
+        create(&node, file(FILE_B)).await;
+        node.datawallet().await.unwrap();
+        assert_eq!(reached(&node), (Some(1), Some(1)));
+        node
+    }
+
+    fn lists(&self, lists: impl Fn(&State, i64) -> Vec<Value> + Send + 'static) {
+        self.backbone.state().lists = Some(Box::new(lists));
+    }
+
+    /// From now on lists end with an entry that is not in the log.
+    fn invents(&self, entry: Value) {
+        self.lists(move |state, known| {
+            let is_behind = known < 0 || entry["index"].as_u64() > known.try_into().ok();
+            let invented = Some(entry.clone()).filter(|_| is_behind);
+            state.behind(known).into_iter().chain(invented).collect()
+        });
+    }
+
+    /// From now on lists show no payload at an index.
+    fn damages(&self, index: u64) {
+        self.lists(move |state, known| {
+            let mut listed = state.behind(known);
+            let damaged = listed.iter_mut().filter(|entry| entry["index"] == index);
+            damaged.for_each(|entry| entry["encryptedPayload"] = Value::Null);
+            listed
+        });
+    }
+
+    fn is_honest_again(&self) {
+        let mut state = self.backbone.state();
+        (state.lists, state.swallows, state.refuses) = (None, false, false);
+    }
+
+    /// The node is in step with the honest log, and what it does reaches it.
+    async fn goes_on(&self, node: &Context) {
+        self.is_honest_again();
+        node.everything().await.unwrap();
+        create(node, Object { id: "TOKafterafterafter12".to_owned(), ..token(plain_token()) }).await;
+        node.push().await.unwrap();
+        assert_eq!(unpushed(node), 0);
+        let log = self.log(node.account.synchronization_key());
+        assert_eq!(log.last().unwrap().1, "TOKafterafterafter12");
+        let newest = Some(log.len() as u64 - 1);
+        assert_eq!(reached(node), (newest, newest));
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_was_sealed_here_is_not_taken_for_that_of_another_file() {
+    let lies: [(&str, &str, Change); 5] = [
+        ("another object of another device", OTHER_DEVICE, |entry| {
+            entry["objectIdentifier"] = FILE_B.into();
+            entry["type"] = "Update".into();
+        }),
+        ("another device", OTHER_DEVICE, |_| ()),
+        ("another object", OWN_DEVICE, |entry| entry["objectIdentifier"] = FILE_B.into()),
+        ("another collection", OWN_DEVICE, |entry| entry["collection"] = "Tokens".into()),
+        ("another category", OWN_DEVICE, |entry| entry["payloadCategory"] = "Content".into()),
+    ];
+    for (lie, device, change) in lies {
+        let place = Place::new().await;
+        let node = place.with_file_b().await;
+        let before = stored(&node, FILE_B);
+        create(&node, file(FILE_A)).await;
+        place.backbone.state().refuses = true;
+        place.lists(move |state, known| {
+            let relabelled = (2..).zip(&state.captured).map(|(index, sent)| {
+                let mut entry = listed(index, device, sent.clone());
+                change(&mut entry);
+                entry
+            });
+            state.behind(known).into_iter().chain(relabelled).collect()
+        });
+        assert_eq!(code(node.push().await), INVALID, "{lie}");
+        assert_eq!(stored(&node, FILE_B), before, "{lie}");
+        assert_eq!((reached(&node), unpushed(&node)), ((Some(1), Some(1)), 1), "{lie}");
+        place.goes_on(&node).await;
+        assert_eq!((stored(&node, FILE_B), stored(&node, FILE_A)), (before, Some(technical(FILE_A))), "{lie}");
+        assert_eq!(place.log(node.account.synchronization_key()).len(), 5, "{lie}: everything arrived once");
+    }
+}
+
+#[tokio::test]
+async fn what_another_device_sealed_with_a_label_is_not_taken_for_something_else() {
+    let place = Place::new().await;
+    let node = place.with_file_b().await;
+    let before = (stored(&node, FILE_B), reached(&node));
+    let change = PendingModification {
+        kind: ModificationType::Update,
+        collection: collection::FILES.to_owned(),
+        object_identifier: FILE_A.to_owned(),
+        payload: Some((PayloadCategory::TechnicalData, members(json!({ "isOwn": false })))),
+    };
+    let sealed = change.seal(node.account.synchronization_key(), 2).unwrap();
+    let mut relabelled = listed(2, OTHER_DEVICE, serde_json::to_value(sealed).unwrap());
+    relabelled["objectIdentifier"] = FILE_B.into();
+    place.invents(relabelled);
+    assert_eq!(code(node.everything().await), INVALID);
+    assert_eq!((stored(&node, FILE_B), reached(&node)), before);
+    place.goes_on(&node).await;
+}
+
+#[tokio::test]
+async fn a_key_of_another_device_is_not_taken_for_that_of_another_file() {
+    let place = Place::new().await;
+    let node = place.with_file_b().await;
+    let mut events = node.events.subscribe();
+    let key = node.account.synchronization_key();
+    let before = stored(&node, FILE_B);
+    place.backbone.state().append(OTHER_DEVICE, unlabelled(key, 2, FILE_B, "Update", technical(FILE_A)));
+    let handed_over =
+        json!({ "@type": "File", "isOwn": false, "secretKey": { "key": "key of FILbbbbbbbbbbbbbbbbb", "alg": 3 } });
+    place.backbone.state().append(OTHER_DEVICE, unlabelled(key, 3, FILE_B, "Update", handed_over.clone()));
+    node.datawallet().await.unwrap();
+    let refused = happened(&mut events).into_iter().find_map(|event| match event {
+        Event::DatawalletChangeRefused { collection, id, property } => Some((collection, id, property)),
+        _ => None,
+    });
+    assert_eq!(refused, Some(("Files".to_owned(), FILE_B.to_owned(), "secretKey")));
+    assert_ne!(stored(&node, FILE_B), before);
+    assert_eq!(stored(&node, FILE_B), Some(handed_over), "an honest change in the same log is applied");
+    place.goes_on(&node).await;
+}
+
+#[tokio::test]
+async fn an_impossible_index_is_refused_whole_and_synchronization_goes_on() {
+    for index in [MAX_INDEX + 1, 1 << 40, u64::MAX] {
+        let place = Place::new().await;
+        let node = place.with_file_b().await;
+        let before = (stored(&node, FILE_B), reached(&node));
+        place.invents(deletion(index, FILE_B));
+        assert_eq!(code(node.datawallet().await), INVALID, "{index}");
+        assert_eq!((stored(&node, FILE_B), reached(&node)), before, "{index}");
+        place.goes_on(&node).await;
+    }
+}
+
+#[tokio::test]
+async fn a_far_off_index_without_a_payload_of_ours_does_not_end_synchronization() {
+    for index in [2, 1 << 20, MAX_INDEX - 1, MAX_INDEX] {
+        let place = Place::new().await;
+        let node = place.with_file_b().await;
+        place.invents(deletion(index, FILE_A));
+        node.datawallet().await.unwrap();
+        assert_eq!(reached(&node), (Some(1), Some(index)), "only what opened counts");
+        create(&node, token(plain_token())).await;
+        // Honest or not, it is sealed for a place that does not exist.
+        let _ = node.push().await;
+        place.goes_on(&node).await;
+        assert!(stored_token(&node).is_some() && stored(&node, FILE_B).is_some());
+        assert_eq!(place.log(node.account.synchronization_key()).len(), 6, "{index}: everything arrived once");
+    }
+}
+
+#[tokio::test]
+async fn garbage_at_a_far_off_index_does_not_end_synchronization() {
+    let place = Place::new().await;
+    let node = place.with_file_b().await;
+    let wrong = SecretKey::generate();
+    place.invents(listed(1 << 30, OTHER_DEVICE, unlabelled(&wrong, 1 << 30, FILE_B, "Update", technical(FILE_A))));
+    let before = stored(&node, FILE_B);
+    node.datawallet().await.unwrap();
+    assert_eq!((reached(&node).0, stored(&node, FILE_B)), (Some(1), before));
+    place.goes_on(&node).await;
+}
+
+#[tokio::test]
+async fn an_acknowledgement_at_a_far_off_index_does_not_end_synchronization() {
+    let place = Place::new().await;
+    let node = place.with_file_b().await;
+    place.invents(deletion(1 << 30, FILE_A));
+    place.backbone.state().swallows = true;
+    create(&node, token(plain_token())).await;
+    node.datawallet().await.unwrap();
+    let far = Some((1 << 30) + 2);
+    assert_eq!((reached(&node), unpushed(&node)), ((far, far), 0), "the lie was believed");
+    let mut events = node.events.subscribe();
+    place.is_honest_again();
+    node.datawallet().await.unwrap();
+    assert_eq!(was_behind(&mut events), 1);
+    place.goes_on(&node).await;
+    assert!(stored_token(&node).is_some(), "what was swallowed stays here");
+}
+
+#[tokio::test]
+async fn what_others_did_in_place_of_a_swallowed_push_is_taken_over() {
+    let place = Place::new().await;
+    let node = place.with_file_b().await;
+    place.backbone.state().swallows = true;
+    create(&node, token(plain_token())).await;
+    node.push().await.unwrap();
+    assert_eq!(reached(&node), (Some(3), Some(3)));
+    place.is_honest_again();
+    let key = node.account.synchronization_key();
+    for index in 2..5 {
+        let id = format!("FIL{index:017}");
+        place.backbone.state().append(OTHER_DEVICE, unlabelled(key, index, &id, "Create", technical(&id)));
+    }
+    let mut events = node.events.subscribe();
+    node.datawallet().await.unwrap();
+    assert_eq!(was_behind(&mut events), 1, "another modification is where the own one was");
+    for index in 2..5 {
+        assert!(stored(&node, &format!("FIL{index:017}")).is_some(), "{index}");
+    }
+    place.goes_on(&node).await;
+}
+
+#[tokio::test]
+async fn a_backbone_that_was_set_back_is_noticed_and_followed() {
+    let place = Place::new().await;
+    let node = place.with_file_b().await;
+    create(&node, file(FILE_A)).await;
+    node.datawallet().await.unwrap();
+    let before = (stored(&node, FILE_A), stored(&node, FILE_B));
+    place.backbone.state().log.truncate(2);
+    let mut events = node.events.subscribe();
+    node.datawallet().await.unwrap();
+    assert_eq!(was_behind(&mut events), 1);
+    assert_eq!((stored(&node, FILE_A), stored(&node, FILE_B)), before);
+    assert_eq!(reached(&node), (Some(1), Some(1)));
+    node.datawallet().await.unwrap();
+    assert_eq!(was_behind(&mut events), 0, "it is noticed once");
+    place.goes_on(&node).await;
+}
+
+#[tokio::test]
+async fn reading_from_the_start_gives_the_same_state() {
+    let place = Place::new().await;
+    let node = place.with_file_b().await;
+    let key = node.account.synchronization_key();
+    let handed_over =
+        json!({ "@type": "File", "isOwn": false, "secretKey": { "alg": 3, "key": "key of FILbbbbbbbbbbbbbbbbb" } });
+    place.backbone.state().append(OTHER_DEVICE, unlabelled(key, 2, FILE_B, "Update", handed_over));
+    node.datawallet().await.unwrap();
+    create(&node, file(FILE_A)).await;
+    create(&node, token(plain_token())).await;
+    let mut batch = Batch::new();
+    batch.record_delete(collection::FILES, FILE_A);
+    node.store.commit(batch).await.unwrap();
+    node.datawallet().await.unwrap();
+    update(&node, token(json!({ "@type": "Token", "isOwn": true, "passwordProtection": 1, "content": { "a": 1 } })))
+        .await;
+    let state = || (stored(&node, FILE_A), stored(&node, FILE_B), stored_token(&node));
+    let before = state();
+    // One lie, then the truth.
+    let asked = std::sync::atomic::AtomicBool::new(false);
+    place.lists(move |state, known| match asked.swap(true, std::sync::atomic::Ordering::SeqCst) {
+        false => Vec::new(),
+        true => state.behind(known),
+    });
+    let mut events = node.events.subscribe();
+    node.datawallet().await.unwrap();
+    assert_eq!((was_behind(&mut events), state()), (1, before));
+    place.goes_on(&node).await;
+}
+
+#[tokio::test]
+async fn a_backbone_that_is_always_behind_is_read_from_the_start_once_per_synchronization() {
+    let place = Place::new().await;
+    let node = place.with_file_b().await;
+    create(&node, file(FILE_A)).await;
+    place.backbone.state().refuses = true;
+    place.lists(|state, known| if known < 0 { state.log.clone() } else { Vec::new() });
+    create(&node, token(plain_token())).await;
+    let mut events = node.events.subscribe();
+    for _ in 0..2 {
+        assert_eq!(code(node.datawallet().await), INVALID);
+        assert_eq!((was_behind(&mut events), unpushed(&node)), (1, 3));
+    }
+    place.goes_on(&node).await;
+}
+
+#[tokio::test]
+async fn a_backbone_that_never_is_up_to_date_does_not_keep_the_node_busy() {
+    let place = Place::new().await;
+    let node = place.with_file_b().await;
+    create(&node, token(plain_token())).await;
+    place.backbone.state().refuses = true;
+    let calls = place.backbone.calls().len();
+    node.push().await.unwrap_err();
+    let pushes = place.backbone.calls().len() - calls;
+    assert_eq!(pushes, 1 + 2 * MAX_ROUNDS as usize, "a push, then pull and push");
+    assert!(unpushed(&node) > 0, "the next attempt finds them");
+    place.goes_on(&node).await;
+}
+
+#[tokio::test]
+async fn deletions_at_the_end_of_the_log_are_applied_and_come_again() {
+    let place = Place::new().await;
+    let node = place.with_file_b().await;
+    place.backbone.state().append(OTHER_DEVICE, deletion(2, FILE_B));
+    for _ in 0..2 {
+        node.datawallet().await.unwrap();
+        assert_eq!((reached(&node), stored(&node, FILE_B)), ((Some(1), Some(2)), None));
+    }
+    create(&node, file(FILE_B)).await;
+    node.push().await.unwrap();
+    assert_eq!(place.backbone.calls().last().unwrap(), "POST /Datawallet/Modifications", "the first attempt fits");
+    node.datawallet().await.unwrap();
+    assert_eq!(stored(&node, FILE_B), Some(technical(FILE_B)), "made anew after the deletion");
+    place.goes_on(&node).await;
+}
+
+/// A node, and two files that another device made.
+async fn two_files(place: &Place) -> Context {
+    let node = place.with_file_b().await;
+    let key = node.account.synchronization_key();
+    for (index, id) in [(2, FILE_A), (3, "FILccccccccccccccccc")] {
+        place.backbone.state().append(OTHER_DEVICE, unlabelled(key, index, id, "Create", technical(id)));
+    }
+    node
+}
+
+#[tokio::test]
+async fn what_was_damaged_on_the_way_comes_again() {
+    let place = Place::new().await;
+    let node = two_files(&place).await;
+    place.damages(2);
+    node.datawallet().await.unwrap();
+    assert_eq!((reached(&node).0, stored(&node, FILE_A)), (Some(3), None), "the rest goes on");
+    create(&node, token(plain_token())).await;
+    node.push().await.unwrap();
+    place.goes_on(&node).await;
+    assert_eq!(stored(&node, FILE_A), Some(technical(FILE_A)));
+}
+
+#[tokio::test]
+async fn an_object_that_is_damaged_in_part_comes_again_as_a_whole() {
+    let place = Place::new().await;
+    let node = place.with_file_b().await;
+    let key = node.account.synchronization_key();
+    place.backbone.state().append(OTHER_DEVICE, unlabelled(key, 2, FILE_A, "Create", technical(FILE_A)));
+    let mut content = unlabelled(key, 3, FILE_A, "Create", json!({ "filename": "a" }));
+    content["payloadCategory"] = "Content".into();
+    place.backbone.state().append(OTHER_DEVICE, content);
+    for damaged in [2, 3] {
+        place.damages(damaged);
+        node.datawallet().await.unwrap();
+        assert_eq!(stored(&node, FILE_A), None, "{damaged}");
+    }
+    place.goes_on(&node).await;
+    let mut whole = technical(FILE_A);
+    whole["filename"] = "a".into();
+    assert_eq!(stored(&node, FILE_A), Some(whole));
+}
+
+#[tokio::test]
+async fn what_is_damaged_for_good_is_asked_for_a_few_times() {
+    let place = Place::new().await;
+    let node = two_files(&place).await;
+    place.damages(2);
+    let mut events = node.events.subscribe();
+    for _ in 0..=MAX_ATTEMPTS {
+        node.datawallet().await.unwrap();
+    }
+    let events = happened(&mut events);
+    let reports = events.iter().filter(|event| matches!(event, Event::DatawalletUnreadable(1))).count();
+    assert_eq!(reports, 1 + MAX_ATTEMPTS as usize);
+    node.datawallet().await.unwrap();
+    let last = place.backbone.calls().pop().unwrap();
+    assert!(last.ends_with("localIndex=2"), "{last}: only the newest one");
+}
+
+#[tokio::test]
+async fn a_part_of_an_object_makes_none() {
+    let place = Place::new().await;
+    let node = place.with_file_b().await;
+    let key = node.account.synchronization_key();
+    let mut content = unlabelled(key, 3, FILE_A, "Create", json!({ "filename": "a" }));
+    content["payloadCategory"] = "Content".into();
+    place.invents(listed(3, OTHER_DEVICE, content));
+    node.datawallet().await.unwrap();
+    assert_eq!(stored(&node, FILE_A), None);
+    place.goes_on(&node).await;
+}
+
+#[tokio::test]
+async fn a_long_log_is_taken_over_in_parts() {
+    let place = Place::new().await;
+    let node = place.with_file_b().await;
+    let key = node.account.synchronization_key().clone();
+    let count = 2200;
+    for index in 2..2 + count {
+        let id = format!("FIL{index:017}");
+        let entry = unlabelled(&key, index, &id, "Create", technical(&id));
+        place.backbone.state().append(OTHER_DEVICE, entry);
+    }
+    place.backbone.state().page_size = Some(50);
+    // The connection breaks after more than one part was read.
+    let asked = std::sync::atomic::AtomicUsize::new(0);
+    place.lists(move |state, known| match asked.fetch_add(1, std::sync::atomic::Ordering::SeqCst) {
+        30 => vec![json!("broken")],
+        _ => state.behind(known),
+    });
+    node.datawallet().await.unwrap_err();
+    assert_eq!(reached(&node).0, Some(1000), "the first part: the known modification and 999 new ones");
+    place.is_honest_again();
+    node.datawallet().await.unwrap();
+    assert_eq!(node.store.objects(collection::FILES).unwrap().count() as u64, 1 + count);
+    place.goes_on(&node).await;
+}
+
+#[tokio::test]
+async fn a_datawallet_that_the_backbone_lost_is_made_anew() {
+    let place = Place::new().await;
+    let node = place.with_file_b().await;
+    {
+        let mut state = place.backbone.state();
+        state.log.clear();
+        state.version = None;
+    }
+    create(&node, token(plain_token())).await;
+    node.datawallet().await.unwrap();
+    assert_eq!(place.log(node.account.synchronization_key()).len(), 2, "what was not pushed yet, for the first places");
+    place.goes_on(&node).await;
+}

@@ -1,0 +1,100 @@
+//! An identity without a node, whose other devices are nodes.
+
+use enlace_tests::{Backbone, Node, OAUTH_CLIENT, World};
+use transport::backbone::{Client, ClientConfig, DeviceCredentials, SecretText, Session};
+use transport::challenge::{Challenge, ChallengeType};
+use transport::crypto::{CryptoObject as _, SecretKey, SignatureKeypair};
+use transport::identity::{DeviceSharedSecret, PublicIdentity, generate_device_password};
+use transport::wire::FileId;
+use transport::wire::backbone::devices::CreateDevice;
+use transport::wire::backbone::files::OwnershipToken;
+use transport::wire::backbone::identities::{CreateIdentity, CreatedIdentity};
+use transport::wire::backbone::sync_runs::{FinalizeDatawalletVersionUpgrade, StartSyncRun, SyncRunType};
+
+/// An identity; its first device talks to the backbone directly.
+pub(crate) struct Owner {
+    key: SignatureKeypair,
+    synchronization_key: SecretKey,
+    created: CreatedIdentity,
+    session: Session,
+}
+
+impl Owner {
+    /// A new identity.
+    pub(crate) async fn create(backbone: &Backbone) -> Self {
+        let client = client(backbone);
+        let (key, password) = (SignatureKeypair::generate(), generate_device_password());
+        let challenge = client.create_challenge().await.unwrap();
+        let config = client.config();
+        let request = CreateIdentity {
+            client_id: config.client_id.clone(),
+            client_secret: config.client_secret.expose().to_owned(),
+            identity_public_key: key.public_key().to_byte_text(),
+            device_password: password.to_string(),
+            device_communication_language: None,
+            identity_version: 1,
+            signed_challenge: Challenge::new(challenge, ChallengeType::Identity).sign(&key).to_wire(),
+        };
+        let created = client.create_identity(&request).await.unwrap();
+        let username = created.device.username.clone();
+        let session = client.login(DeviceCredentials { username, password: SecretText::new(password.as_str()) });
+        Self { key, synchronization_key: SecretKey::generate(), created, session }
+    }
+
+    /// Makes the datawallet, as a first device does.
+    pub(crate) async fn create_datawallet(&self) {
+        let start = StartSyncRun { kind: SyncRunType::DatawalletVersionUpgrade, duration: None };
+        let run = self.session.start_sync_run(start).await.unwrap().sync_run.unwrap();
+        let upgrade =
+            FinalizeDatawalletVersionUpgrade { new_datawallet_version: 1, datawallet_modifications: Vec::new() };
+        self.session.finalize_datawallet_version_upgrade(&run.id, &upgrade).await.unwrap();
+    }
+
+    /// A node that is another device of the identity.
+    pub(crate) async fn device(&self, world: &World, backbone: &Backbone, name: &str) -> Node {
+        let config = runtime::Config::new(world.directory(name), backbone.as_seen_by_nodes());
+        let secret = self.secret_for_new_device().await;
+        Node::onboard(config, world.clock().clone(), secret).await.unwrap()
+    }
+
+    async fn secret_for_new_device(&self) -> DeviceSharedSecret {
+        let password = generate_device_password();
+        let challenge = self.session.create_challenge().await.unwrap();
+        let request = CreateDevice {
+            device_password: password.to_string(),
+            signed_challenge: Challenge::new(challenge, ChallengeType::Identity).sign(&self.key).to_wire(),
+            communication_language: None,
+            is_backup_device: false,
+        };
+        let created = self.session.create_device(&request).await.unwrap();
+        DeviceSharedSecret {
+            created_at: created.created_at,
+            created_by_device: created.created_by_device,
+            description: None,
+            device_index: 1,
+            id: created.id,
+            identity: PublicIdentity { address: self.created.address.clone(), public_key: self.key.public_key() },
+            identity_private_key: Some(self.key.clone()),
+            is_backup_device: false,
+            name: None,
+            password,
+            profile_name: None,
+            secret_base_key: SecretKey::generate(),
+            synchronization_key: self.synchronization_key.clone(),
+            username: created.username,
+        }
+    }
+
+    /// Presents a wrong ownership token, which locks the file and tells its owner.
+    pub(crate) async fn lock(&self, file: &FileId) {
+        let wrong = OwnershipToken { ownership_token: "wrongwrongwrongwrong".to_owned() };
+        assert!(self.session.claim_ownership(file, &wrong).await.is_err());
+    }
+}
+
+/// Past the line: what the harness does is not tampered with.
+fn client(backbone: &Backbone) -> Client {
+    let (id, secret) = OAUTH_CLIENT.split_once(':').unwrap();
+    let url = format!("http://localhost:{}", backbone.server().local_addr().port());
+    Client::new(ClientConfig::new(url, id, SecretText::new(secret))).unwrap()
+}
