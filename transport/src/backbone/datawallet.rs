@@ -44,7 +44,7 @@ impl Session {
     /// # Errors
     /// [`Error`], as for every call.
     pub async fn modifications_page(&self, local_index: Option<u64>) -> Result<ModificationsPage, Error> {
-        let page = self.page::<Vec<Modification>>(&after(local_index)).await?;
+        let page = self.page::<Vec<Modification>>(&after(local_index).answered_within(AnswerBounds::PAGE)).await?;
         let has_more = page.pagination.is_some_and(|pagination| pagination.total_pages > 1);
         Ok(ModificationsPage { modifications: page.value, has_more, bytes: page.length })
     }

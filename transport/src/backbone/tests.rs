@@ -182,16 +182,17 @@ async fn errors_that_time_does_not_heal_are_not_tried_again() {
     assert!(!format!("{error} {error:?}").contains("a%2B"), "{error:?}");
 }
 
+fn modification(index: u64) -> serde_json::Value {
+    json!({
+        "id": "DWMabcdefghijklmno12", "index": index, "objectIdentifier": "x", "payloadCategory": null,
+        "createdAt": "2026-01-01T00:00:00Z", "createdByDevice": "DVCabcdefghijklmno12", "collection": "Files",
+        "type": "Delete", "encryptedPayload": null, "datawalletVersion": 1
+    })
+}
+
 #[tokio::test]
 async fn lists_are_fetched_page_by_page() {
-    let modification = |index: u64| {
-        json!({
-            "id": "DWMabcdefghijklmno12", "index": index, "objectIdentifier": "x", "payloadCategory": null,
-            "createdAt": "2026-01-01T00:00:00Z", "createdByDevice": "DVCabcdefghijklmno12", "collection": "Files",
-            "type": "Delete", "encryptedPayload": null, "datawalletVersion": 1
-        })
-    };
-    let server = open_server(move |request| {
+    let server = open_server(|request| {
         let number = match request.target.rsplit_once("pageNumber=") {
             Some((_, number)) => number.parse::<u64>().unwrap(),
             None => 1,
@@ -226,6 +227,18 @@ async fn a_page_of_modifications_says_whether_there_are_more() {
         assert!(page.bytes > 50, "{}", page.bytes);
         assert_eq!(server.calls()[1..], ["GET /Datawallet/Modifications?localIndex=4"]);
     }
+}
+
+#[tokio::test]
+async fn a_page_of_modifications_may_be_larger_than_one_record() {
+    let server = open_server(|_| {
+        let many: Vec<_> = (0..1_000).map(modification).collect();
+        FakeAnswer::Body(200, json!({ "result": many }).to_string().into_bytes())
+    })
+    .await;
+    let page = session(&server).modifications_page(None).await.unwrap();
+    assert_eq!(page.modifications.len(), 1_000);
+    assert!(page.bytes > 64 * 1024, "{}", page.bytes);
 }
 
 #[tokio::test]
