@@ -11,7 +11,6 @@
 //! So an unknown path without a key is 401, and 405 needs a key but no role.
 
 use std::any::Any;
-use std::net::{IpAddr, Ipv4Addr};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,7 +22,7 @@ use http::request::Parts;
 use http::{HeaderName, HeaderValue, Method, header};
 use listener::guard::Guard;
 use listener::leftover::Leftover;
-use listener::{Peer, RequestHandle};
+use listener::{Peer, RequestHandle, Source};
 use runtime::{Runtime, Timestamp, with_correlation_id};
 use tokio::time::Instant;
 use tracing::Instrument;
@@ -166,14 +165,14 @@ async fn dispatch(
 /// The roles of the key that the request presents.
 fn authenticate<'a>(api: &'a Api, parts: &Parts) -> Result<&'a Roles, Problem> {
     let presented = parts.headers.get(API_KEY).filter(|key| !key.is_empty()).ok_or_else(Problem::unauthorized)?;
-    let place = parts.extensions.get::<Peer>().map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |peer| peer.0.ip());
-    let may_guess = api.throttle.admits(place, Instant::now());
+    let source = parts.extensions.get::<Peer>().map_or(Source::Loopback, Peer::source);
+    let may_guess = api.throttle.admits(source, Instant::now());
     let found = api.config.keys.authenticate(presented.as_bytes(), api.now());
     match found.filter(|key| key.is_strong || may_guess) {
         Some(key) => Ok(&key.roles),
         None if may_guess => {
-            api.throttle.record_failure(place, Instant::now());
-            tracing::warn!(%place, "a request presented a wrong key");
+            api.throttle.record_failure(source, Instant::now());
+            tracing::warn!(?source, "a request presented a wrong key");
             Err(Problem::unauthorized())
         }
         None => Err(Problem::too_many_failures()),

@@ -1,25 +1,25 @@
-//! Limits how fast one place can try keys.
+//! Limits how fast one source can try keys.
 //!
-//! Only wrong keys cost anything. To a place that tried too many, wrong keys and keys that can be guessed look the same
-//! until its allowance has grown again. Strong keys go on working there: many programs share a place (this machine, a
+//! Only wrong keys cost anything. To a source that tried too many, wrong keys and keys that can be guessed look the same
+//! until its allowance has grown again. Strong keys go on working there: many programs share a source (this machine, a
 //! proxy), and one of them must not lock the others out.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 
+use listener::Source;
 use tokio::time::Instant;
 
-/// Wrong keys that one place may present at once.
+/// Wrong keys that one source may present at once.
 const BURST: u32 = 50;
 /// How long until one more is allowed, in milliseconds.
 const REFILL_MILLISECONDS: u64 = 100;
-/// Places that are remembered. When there are more, all allowances start anew: memory stays bounded.
-const MAX_PLACES: usize = 4096;
+/// Sources that are remembered. When there are more, all allowances start anew: memory stays bounded.
+const MAX_SOURCES: usize = 4096;
 
-/// Remembers wrong keys by place.
+/// Remembers wrong keys by source.
 #[derive(Debug, Default)]
-pub(crate) struct Throttle(Mutex<HashMap<IpAddr, Failures>>);
+pub(crate) struct Throttle(Mutex<HashMap<Source, Failures>>);
 
 #[derive(Debug, Clone, Copy)]
 struct Failures {
@@ -28,19 +28,19 @@ struct Failures {
 }
 
 impl Throttle {
-    /// Whether this place may try keys now.
-    pub(crate) fn admits(&self, place: IpAddr, now: Instant) -> bool {
-        let places = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        places.get(&place).is_none_or(|failures| failures.decayed(now).count < BURST)
+    /// Whether this source may try keys now.
+    pub(crate) fn admits(&self, source: Source, now: Instant) -> bool {
+        let sources = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        sources.get(&source).is_none_or(|failures| failures.decayed(now).count < BURST)
     }
 
     /// Remembers a wrong key.
-    pub(crate) fn record_failure(&self, place: IpAddr, now: Instant) {
-        let mut places = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if places.len() >= MAX_PLACES && !places.contains_key(&place) {
-            places.clear();
+    pub(crate) fn record_failure(&self, source: Source, now: Instant) {
+        let mut sources = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if sources.len() >= MAX_SOURCES && !sources.contains_key(&source) {
+            sources.clear();
         }
-        let failures = places.entry(place).or_insert(Failures { count: 0, since: now });
+        let failures = sources.entry(source).or_insert(Failures { count: 0, since: now });
         *failures = failures.decayed(now);
         failures.count = failures.count.saturating_add(1);
     }
@@ -63,19 +63,19 @@ mod tests {
 
     use super::*;
 
-    const PLACE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    const SOURCE: Source = Source::Loopback;
 
     #[test]
     fn a_burst_is_refused_until_the_allowance_has_grown_again() {
         let throttle = Throttle::default();
         let start = Instant::now();
         for _ in 0..BURST {
-            assert!(throttle.admits(PLACE, start));
-            throttle.record_failure(PLACE, start);
+            assert!(throttle.admits(SOURCE, start));
+            throttle.record_failure(SOURCE, start);
         }
-        assert!(!throttle.admits(PLACE, start));
-        assert!(throttle.admits(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), start), "another place is not affected");
-        assert!(throttle.admits(PLACE, start + Duration::from_millis(REFILL_MILLISECONDS)));
+        assert!(!throttle.admits(SOURCE, start));
+        assert!(throttle.admits(Source::V4(Ipv4Addr::new(192, 0, 2, 1)), start), "another source is not affected");
+        assert!(throttle.admits(SOURCE, start + Duration::from_millis(REFILL_MILLISECONDS)));
     }
 
     #[test]
@@ -83,8 +83,8 @@ mod tests {
         let throttle = Throttle::default();
         let mut now = Instant::now();
         for _ in 0..1000 {
-            assert!(throttle.admits(PLACE, now));
-            throttle.record_failure(PLACE, now);
+            assert!(throttle.admits(SOURCE, now));
+            throttle.record_failure(SOURCE, now);
             now += Duration::from_secs(1);
         }
     }
@@ -93,9 +93,9 @@ mod tests {
     fn memory_is_bounded() {
         let throttle = Throttle::default();
         let now = Instant::now();
-        for place in 0..=u32::try_from(MAX_PLACES).unwrap() {
-            throttle.record_failure(IpAddr::V4(Ipv4Addr::from_bits(place)), now);
+        for number in 0..=u32::try_from(MAX_SOURCES).unwrap() {
+            throttle.record_failure(Source::V4(Ipv4Addr::from_bits(number)), now);
         }
-        assert!(throttle.0.lock().unwrap().len() <= MAX_PLACES);
+        assert!(throttle.0.lock().unwrap().len() <= MAX_SOURCES);
     }
 }

@@ -13,7 +13,6 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
-use crate::SERVER_DEFENDS_CONNECTIONS;
 use crate::guest::{CLIENT, Guest};
 
 /// Bytes of each upload.
@@ -21,10 +20,10 @@ const UPLOAD_BYTES: usize = 5_000_000;
 /// Bytes of token contents that are sent but for the last one.
 const UNFINISHED_BYTES: usize = 10_000_000;
 /// Connections that say nothing, and as many that never finish a request.
-const HELD_CONNECTIONS: usize = if SERVER_DEFENDS_CONNECTIONS { 1_000 } else { 150 };
+const HELD_CONNECTIONS: usize = 1_000;
 /// Bodies of a logged-in guest that never end.
-const LARGE_BODIES: usize = if SERVER_DEFENDS_CONNECTIONS { 50 } else { 2 };
-const LOGINS_AT_ONCE: usize = if SERVER_DEFENDS_CONNECTIONS { 20 } else { 2 };
+const LARGE_BODIES: usize = 50;
+const LOGINS_AT_ONCE: usize = 20;
 
 /// What came of it.
 #[derive(Debug, Clone, Default)]

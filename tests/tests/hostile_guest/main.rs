@@ -17,10 +17,6 @@ use enlace_tests::{Process, Rest, World, files_below, http};
 use guest::Guest;
 use serde_json::{Value, json};
 
-/// Whether the server defends connections, bodies in memory and the places of logins against each other. Without that the
-/// attacks on them are limited to what it bears.
-pub(crate) const SERVER_DEFENDS_CONNECTIONS: bool = false;
-
 const DEFAULT_SECONDS: u64 = 5;
 /// Bytes of the files that are shared meanwhile.
 const SHARED_BYTES: u32 = 2_000_000;
@@ -59,11 +55,9 @@ async fn owner_and_receiver_get_on_beside_a_guest_that_tries_everything() {
         tokio::time::timeout(PATIENCE, round).await.expect("a transfer hangs beside the attacks");
         rounds += 1;
     }
-    if SERVER_DEFENDS_CONNECTIONS {
-        let (dir, arguments) = (world.directory("latecomer"), [&ports[..], &["--backbone", &backbone]].concat());
-        let start = tokio::time::timeout(PATIENCE, serve(&dir, &arguments)).await;
-        start.expect("another guest finds a place and can log in");
-    }
+    let (dir, arguments) = (world.directory("latecomer"), [&ports[..], &["--backbone", &backbone]].concat());
+    let start = tokio::time::timeout(PATIENCE, serve(&dir, &arguments)).await;
+    start.expect("another guest finds a place and can log in");
     let lasted = began.elapsed().as_secs() + 1;
     let found = attacks.stop().await;
     println!("{rounds} transfers in {lasted} s beside {found:?}");
