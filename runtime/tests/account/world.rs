@@ -16,7 +16,9 @@ pub(crate) struct World {
 impl World {
     pub(crate) async fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let config = backbone_mock::Config::new(directory.path().join("backbone")).with_client("test", "test");
+        let mut config = backbone_mock::Config::new(directory.path().join("backbone")).with_client("test", "test");
+        // Tests lock tokens from this machine.
+        config.limits.wrong_passwords = 0;
         let backbone = Backbone::start(config).await.unwrap();
         let (address, url) = (backbone.local_addr(), backbone.url());
         Self { directory, backbone: Some(backbone), address, url }

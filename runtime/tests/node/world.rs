@@ -36,6 +36,8 @@ impl World {
         let faults = Faults::new();
         let mut config =
             backbone_mock::Config::new(directory.path().join("backbone")).with_client("test", "test-secret");
+        // Tests lock tokens from this machine.
+        config.limits.wrong_passwords = 0;
         config.clock = Arc::new(SharedClock(clock.clone()));
         config.faults = Some(faults.clone());
         let backbone = Backbone::start(config).await.unwrap();
