@@ -1,15 +1,17 @@
 //! Who gets a place, and who gives way when there is none. No I/O and no clock: the caller passes the time.
 //!
 //! A connection is *idle* while it waits for a request, *anonymous* while a request of nobody in particular is worked on,
-//! and *authenticated* once the sender of the request is known. A newcomer takes, in this order:
+//! *authenticated* once the sender of the request is known, and *returning* while it waits for a request after that: its
+//! client is about to reuse it, and may lose what it sends at the moment of an eviction. A newcomer takes, in this order:
 //!
 //! 1. a free place;
 //! 2. the place of the connection that has been idle the longest;
 //! 3. the place of the anonymous request that has been running the longest, if that is more than [`ANONYMOUS_PATIENCE`];
-//! 4. a place of the source that has the most, if the newcomer's source has at least two fewer;
-//! 5. the place of the authenticated request that has been running the longest, if that is more than [`PATIENCE`].
+//! 4. the place of the returning connection that has been waiting the longest;
+//! 5. a place of the source that has the most, if the newcomer's source has at least two fewer;
+//! 6. the place of the authenticated request that has been running the longest, if that is more than [`PATIENCE`].
 //!
-//! Otherwise it is refused. A source that has its share already takes places of its own only, by rules 2, 3 and 5. Sources
+//! Otherwise it is refused. A source that has its share already takes places of its own only, by rules 2, 3, 4 and 6. Sources
 //! other than loopback never take the places reserved for loopback, so that whoever sits at the machine gets in.
 
 use std::cmp::Reverse;
@@ -60,6 +62,8 @@ pub enum Phase {
     Idle,
     /// A request is worked on whose sender is not known.
     Anonymous,
+    /// It waits for a request after one whose sender was known.
+    Returning,
     /// A request is worked on whose sender is known.
     Authenticated,
 }
@@ -126,7 +130,7 @@ impl Admission {
 
     /// Takes the place of the connection that has been idle the longest. It has to be closed.
     pub fn evict_idle(&mut self) -> Option<Id> {
-        let evicted = self.longest(|other| other.phase == Phase::Idle)?;
+        let evicted = self.longest(|other| matches!(other.phase, Phase::Idle | Phase::Returning))?;
         self.close(evicted);
         Some(evicted)
     }
@@ -177,11 +181,11 @@ impl Admission {
         self.longest(|other| now.saturating_duration_since(other.since) > PATIENCE && may_give_way(other))
     }
 
-    /// A connection whose eviction costs nobody much: idle, or long anonymous.
+    /// A connection whose eviction costs nobody much: idle, long anonymous, or returning.
     fn patient(&self, now: Instant, may_give_way: impl Fn(&Connection) -> bool) -> Option<Id> {
         self.longest(|other| {
             let gives_way = match other.phase {
-                Phase::Idle => true,
+                Phase::Idle | Phase::Returning => true,
                 Phase::Anonymous => now.saturating_duration_since(other.since) > ANONYMOUS_PATIENCE,
                 Phase::Authenticated => false,
             };
@@ -300,6 +304,20 @@ mod tests {
         }
         // Six of eight are taken, and two are reserved.
         assert_eq!(hall.evicts(stranger(7)), Some(idle));
+    }
+
+    #[test]
+    fn a_client_that_was_known_keeps_its_connection_longer_than_one_that_never_was() {
+        let mut hall = Hall::new();
+        let known = hall.enter(stranger(1), Phase::Returning);
+        let idle = hall.enter(stranger(1), Phase::Idle);
+        let dripping = hall.enter(stranger(1), Phase::Anonymous);
+        assert_eq!(hall.evicts(stranger(1)), Some(idle));
+        hall.admission.enter_phase(Id(3), Phase::Authenticated, hall.now);
+        hall.pass(ANONYMOUS_PATIENCE.as_secs());
+        assert_eq!(hall.evicts(stranger(1)), Some(dripping));
+        hall.admission.enter_phase(Id(4), Phase::Authenticated, hall.now);
+        assert_eq!(hall.evicts(stranger(1)), Some(known));
     }
 
     #[test]

@@ -126,6 +126,7 @@ impl Drop for Working {
     fn drop(&mut self) {
         let mut inner = self.0.registry.lock();
         self.0.is_over.store(true, Ordering::Release);
-        inner.admission.enter_phase(self.0.id, Phase::Idle, Instant::now());
+        let phase = if self.0.is_authenticated.load(Ordering::Acquire) { Phase::Returning } else { Phase::Idle };
+        inner.admission.enter_phase(self.0.id, phase, Instant::now());
     }
 }
