@@ -20,10 +20,10 @@ const UPLOAD_BYTES: usize = 5_000_000;
 /// Bytes of token contents that are sent but for the last one.
 const UNFINISHED_BYTES: usize = 10_000_000;
 /// Connections that say nothing, and as many that never finish a request.
-const HELD_CONNECTIONS: usize = 1_000;
+const HELD_CONNECTIONS: usize = 150;
 /// Bodies of a logged-in guest that never end.
-const LARGE_BODIES: usize = 50;
-const LOGINS_AT_ONCE: usize = 20;
+const LARGE_BODIES: usize = 10;
+const LOGINS_AT_ONCE: usize = 4;
 
 /// What came of it.
 #[derive(Debug, Clone, Default)]
