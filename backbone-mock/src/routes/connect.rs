@@ -17,9 +17,11 @@ use crate::domain::login::{self, Outcome};
 use crate::web::AppState;
 use crate::web::answer::json;
 use crate::web::body::read_all;
-use crate::web::budget::SMALL_BODY;
 use crate::web::problem::Problem;
 use crate::web::session::SentFrom;
+
+/// Bytes of a login: names and secrets have some hundred.
+const MAX_LOGIN: u64 = 8 * 1024;
 
 /// Logs a device in.
 pub(super) async fn token(
@@ -28,7 +30,7 @@ pub(super) async fn token(
     request: Request,
 ) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
-    let body = read_all(&core, &parts, body, SMALL_BODY).await?;
+    let body = read_all(&core, &parts, body, MAX_LOGIN).await?;
     let form = Form::parse(&body);
     let mut response = match check(&core, &form) {
         Ok((username, password)) => answer(&core, login::log_in(&core, source, username, password).await?),

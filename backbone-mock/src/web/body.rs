@@ -10,7 +10,7 @@ use http::header::CONTENT_LENGTH;
 use http::request::Parts;
 use listener::pace::is_too_slow;
 
-use super::budget::{Kept, Room, SMALL_BODY};
+use super::budget::{ANONYMOUS_BODY, Kept, Room};
 use super::problem::Problem;
 use super::session;
 use crate::core::Core;
@@ -91,7 +91,7 @@ pub(super) async fn receive(
     body: Body,
     limit: u64,
 ) -> Result<BytesMut, Problem> {
-    let limit = core.config.limits.max_body_bytes.min(if caller.is_none() { limit.min(SMALL_BODY) } else { limit });
+    let limit = core.config.limits.max_body_bytes.min(if caller.is_none() { limit.min(ANONYMOUS_BODY) } else { limit });
     let declared = declared_length(parts);
     if declared.is_some_and(|declared| declared > limit) {
         return Err(Problem::BodyTooLarge { limit });

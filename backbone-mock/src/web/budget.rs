@@ -13,11 +13,15 @@ use crate::domain::Caller;
 
 /// Bytes of a body, unless its route has a use for more.
 pub(crate) const SMALL_BODY: u64 = 64 * 1024;
+/// Bytes of a body without a login: identities, tokens without content, logins.
+pub(crate) const ANONYMOUS_BODY: u64 = 16 * 1024;
 
 /// All bodies that do not bring megabytes, of callers who are logged in.
 const SMALL_POOL: usize = 8 * 1024 * 1024;
-/// All bodies of strangers. There is room for 64 of the largest from two sources, so nobody has to wait.
+/// All bodies of strangers. One source has half of it, twice what its connections can hold unless it is loopback.
 const ANONYMOUS_POOL: usize = 8 * 1024 * 1024;
+/// How long the body of a stranger may be incomplete while others wait. Logins come in one piece.
+const ANONYMOUS_HOLD: Duration = Duration::from_secs(2);
 /// All bodies that may bring megabytes. With the reserve for the largest body and the other pools that makes 64 MiB.
 const LARGE_POOL: usize = 28 * 1024 * 1024;
 /// How long a body may be incomplete while others wait: the largest at 1 MiB a second.
@@ -48,13 +52,13 @@ impl Bodies {
     pub(crate) fn new(limits: &Limits) -> Self {
         let largest = usize::try_from(limits.max_body_bytes).unwrap_or(usize::MAX);
         let small = usize::try_from(SMALL_BODY).unwrap_or(usize::MAX);
-        let budget = |pool: usize, of_one: usize, reserve: usize| {
-            BodyBudget::new(BudgetLimits { pool, of_one, reserve, hold: HOLD, wait: WAIT })
+        let budget = |pool: usize, of_one: usize, reserve: usize, hold: Duration| {
+            BodyBudget::new(BudgetLimits { pool, of_one, reserve, hold, wait: WAIT })
         };
         Self {
-            anonymous: budget(ANONYMOUS_POOL, ANONYMOUS_POOL / 2, 0),
-            small: budget(SMALL_POOL, SMALL_POOL / 2, small),
-            large: budget(LARGE_POOL, largest.min(LARGE_POOL), largest),
+            anonymous: budget(ANONYMOUS_POOL, ANONYMOUS_POOL / 2, small, ANONYMOUS_HOLD),
+            small: budget(SMALL_POOL, SMALL_POOL / 2, small, HOLD),
+            large: budget(LARGE_POOL, largest.min(LARGE_POOL), largest, HOLD),
         }
     }
 
@@ -62,19 +66,18 @@ impl Bodies {
     pub(crate) fn open(&self, source: Source, caller: Option<&Caller>, limit: u64) -> Room {
         let Some(caller) = caller else { return self.anonymous.open(Sender::Source(source)) };
         let sender = match source {
-            Source::Loopback => Sender::of_identity(caller),
+            Source::Loopback => Sender::Identity(digest(caller)),
             source => Sender::Source(source),
         };
         if limit <= SMALL_BODY { self.small.open(sender) } else { self.large.open(sender) }
     }
 }
 
-impl Sender {
-    fn of_identity(caller: &Caller) -> Self {
-        let mut hasher = DefaultHasher::new();
-        caller.address.as_str().hash(&mut hasher);
-        Self::Identity(hasher.finish())
-    }
+/// What identities are told apart by where their addresses would be too long.
+pub(super) fn digest(caller: &Caller) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    caller.address.as_str().hash(&mut hasher);
+    hasher.finish()
 }
 
 /// An extension of each request: keeps the room of its body until it is answered, because what was decoded from the body is
@@ -97,7 +100,6 @@ mod tests {
     use axum::body::Body;
     use bytes::{Bytes, BytesMut};
     use futures_util::{FutureExt, StreamExt, stream};
-    use listener::budget::Exhausted;
 
     use super::*;
     use crate::config::Config;
@@ -115,7 +117,7 @@ mod tests {
     #[test]
     fn all_pools_and_reserves_together_are_64_mebibytes() {
         let largest = usize::try_from(Limits::default().max_body_bytes).unwrap();
-        let reserves = largest + usize::try_from(SMALL_BODY).unwrap();
+        let reserves = largest + 2 * usize::try_from(SMALL_BODY).unwrap();
         assert_eq!((SMALL_POOL + ANONYMOUS_POOL + LARGE_POOL + reserves) / (1024 * 1024), 64);
     }
 
@@ -123,16 +125,17 @@ mod tests {
     async fn strangers_of_one_source_leave_room_for_others() {
         let bodies = Bodies::new(&Limits::default());
         let open = |last| bodies.open(Source::V4(Ipv4Addr::new(192, 0, 2, last)), None, SMALL_BODY);
-        let first = open(1);
+        let (first, second) = (open(1), open(1));
         first.add(ANONYMOUS_POOL / 2).await.unwrap();
-        assert_eq!(open(1).add(1).await, Err(listener::budget::Exhausted::OfOne));
+        second.add(1).await.unwrap();
+        assert!(open(1).add(1).now_or_never().is_none(), "another one waits until the second is done");
         open(2).add(ANONYMOUS_POOL / 2).await.unwrap();
     }
 
     #[test]
     fn identities_on_this_machine_and_addresses_elsewhere_share_room() {
-        assert_ne!(Sender::of_identity(&caller(1)), Sender::of_identity(&caller(2)));
-        assert_eq!(Sender::of_identity(&caller(1)), Sender::of_identity(&caller(1)));
+        assert_ne!(digest(&caller(1)), digest(&caller(2)));
+        assert_eq!(digest(&caller(1)), digest(&caller(1)));
     }
 
     const MEBIBYTE: usize = 1024 * 1024;
@@ -159,12 +162,13 @@ mod tests {
     #[tokio::test]
     async fn unfinished_bodies_of_strangers_do_not_take_more_than_their_share() {
         let (_dir, core) = core().await;
-        let size = 64 * 1024;
-        let mut bodies: Vec<_> = (0..100).map(|_| Box::pin(receive_unfinished(&core, None, size, 1))).collect();
-        let outcomes: Vec<_> = bodies.iter_mut().map(|body| body.now_or_never()).collect();
-        assert_eq!(core.bodies.anonymous.used(), ANONYMOUS_POOL / 2);
-        let is_refused = |outcome: &&Option<_>| matches!(outcome, Some(Err(Problem::NoRoom(Exhausted::OfOne))));
-        assert_eq!(outcomes.iter().filter(is_refused).count(), 100 - ANONYMOUS_POOL / 2 / size);
+        let size = usize::try_from(ANONYMOUS_BODY).unwrap();
+        let mut bodies: Vec<_> = (0..300).map(|_| Box::pin(receive_unfinished(&core, None, size, 1))).collect();
+        for _ in 0..2 {
+            let outcomes: Vec<_> = bodies.iter_mut().map(|body| body.now_or_never()).collect();
+            assert!(outcomes.iter().all(Option::is_none), "all of them wait");
+        }
+        assert_eq!(core.bodies.anonymous.used(), ANONYMOUS_POOL / 2 + size, "its share, and one from the reserve");
         drop(bodies);
         assert_eq!(core.bodies.anonymous.used(), 0);
     }

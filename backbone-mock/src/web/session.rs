@@ -8,8 +8,8 @@ use http::header::AUTHORIZATION;
 use http::request::Parts;
 use listener::{Peer, RequestHandle, Source};
 
-use super::AppState;
 use super::problem::Problem;
+use super::{AppState, budget};
 use crate::core::Core;
 use crate::domain::Caller;
 
@@ -55,8 +55,8 @@ pub(super) fn source(parts: &Parts) -> Source {
 pub(super) async fn caller(parts: &Parts, core: &Core) -> Result<Option<Caller>, Problem> {
     let Some(token) = bearer_token(&parts.headers) else { return Ok(None) };
     let caller = core.caller(token).await?;
-    if let (Some(_), Some(request)) = (&caller, parts.extensions.get::<RequestHandle>()) {
-        request.authenticated();
+    if let (Some(caller), Some(request)) = (&caller, parts.extensions.get::<RequestHandle>()) {
+        request.authenticated_as(budget::digest(caller));
     }
     Ok(caller)
 }

@@ -9,10 +9,15 @@
 //! 3. the place of the anonymous request that has been running the longest, if that is more than [`ANONYMOUS_PATIENCE`];
 //! 4. the place of the returning connection that has been waiting the longest;
 //! 5. a place of the source that has the most, if the newcomer's source has at least two fewer;
-//! 6. the place of the authenticated request that has been running the longest, if that is more than [`PATIENCE`].
+//! 6. at its share, the place of the longest request of the sender that has the most, if that are more than [`FEW`];
+//! 7. the place of the authenticated request that has been running the longest, if that is more than [`PATIENCE`].
 //!
-//! Otherwise it is refused. A source that has its share already takes places of its own only, by rules 2, 3, 4 and 6. Sources
+//! Otherwise it is refused. A source that has its share already takes places of its own only, by all rules but 1 and 5. Sources
 //! other than loopback never take the places reserved for loopback, so that whoever sits at the machine gets in.
+//!
+//! All programs of a machine and all clients of a proxy on it are one source, loopback. One that opens connections as fast as it
+//! can would take each place before its new owner has sent anything. So a newcomer from there waits until somebody has had the place for
+//! [`IDLE_PATIENCE`], or until another rule holds.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -23,7 +28,13 @@ use tokio::time::Instant;
 use crate::source::Source;
 
 /// How long an anonymous request keeps its place when all are taken. Logging in takes less, dripping a body does not.
-pub const ANONYMOUS_PATIENCE: Duration = Duration::from_secs(5);
+pub const ANONYMOUS_PATIENCE: Duration = Duration::from_secs(2);
+
+/// How long a connection of loopback that waits for a request keeps its place from other connections of loopback.
+pub const IDLE_PATIENCE: Duration = Duration::from_millis(250);
+
+/// Requests of one sender that never give way to a newcomer of the same source before their time.
+pub const FEW: usize = 8;
 
 /// How long an authenticated request keeps its place when all are taken. Event streams and large transfers take longer; their
 /// clients can begin anew, and others would not get in at all.
@@ -82,6 +93,8 @@ pub enum Decision {
         /// Who gave way.
         evicted: Option<Id>,
     },
+    /// It has to wait this long, and may be decided about again then.
+    Later(Duration),
     /// It has to be closed.
     Refused,
 }
@@ -100,6 +113,24 @@ struct Connection {
     source: Source,
     phase: Phase,
     since: Instant,
+    /// Who sent the request that is worked on, by a digest, if the server says so.
+    sender: Option<u64>,
+}
+
+impl Connection {
+    fn has_been(&self, now: Instant, patience: Duration) -> bool {
+        patience.is_zero() || now.saturating_duration_since(self.since) > patience
+    }
+
+    /// How long it keeps its place from a newcomer.
+    fn patience(&self, newcomer: Source) -> Duration {
+        match self.phase {
+            Phase::Idle | Phase::Returning if newcomer == Source::Loopback => IDLE_PATIENCE,
+            Phase::Idle | Phase::Returning => Duration::ZERO,
+            Phase::Anonymous => ANONYMOUS_PATIENCE,
+            Phase::Authenticated => PATIENCE,
+        }
+    }
 }
 
 impl Admission {
@@ -112,8 +143,7 @@ impl Admission {
     /// Decides about a new connection.
     pub fn admit(&mut self, source: Source, now: Instant) -> Decision {
         let evicted = if self.count(source) >= self.places.share(source) {
-            let is_own = |other: &Connection| other.source == source;
-            self.patient(now, is_own).or_else(|| self.overlong(now, is_own))
+            self.own_that_gives_way(source, now)
         } else if self.is_full_for(source) {
             self.who_gives_way_to(source, now)
         } else {
@@ -124,6 +154,7 @@ impl Admission {
                 self.close(evicted);
                 self.enter(source, now, Some(evicted))
             }
+            None if source == Source::Loopback => self.wait(source, now),
             None => Decision::Refused,
         }
     }
@@ -140,6 +171,14 @@ impl Admission {
         if let Some(connection) = self.connections.get_mut(&id) {
             connection.phase = phase;
             connection.since = now;
+            connection.sender = None;
+        }
+    }
+
+    /// Notes whose request a connection brought, by a digest.
+    pub fn note_sender(&mut self, id: Id, sender: u64) {
+        if let Some(connection) = self.connections.get_mut(&id) {
+            connection.sender = Some(sender);
         }
     }
 
@@ -157,16 +196,35 @@ impl Admission {
     fn enter(&mut self, source: Source, now: Instant, evicted: Option<Id>) -> Decision {
         let id = Id(self.next);
         self.next += 1;
-        self.connections.insert(id, Connection { source, phase: Phase::Idle, since: now });
+        self.connections.insert(id, Connection { source, phase: Phase::Idle, since: now, sender: None });
         *self.counts.entry(source).or_default() += 1;
         Decision::Admitted { id, evicted }
+    }
+
+    fn own_that_gives_way(&self, source: Source, now: Instant) -> Option<Id> {
+        let is_own = |other: &Connection| other.source == source;
+        let patient = self.patient(source, now, is_own).or_else(|| self.of_heaviest_sender(source, now));
+        patient.or_else(|| self.overlong(now, is_own))
+    }
+
+    /// Until the first of its own connections gives way.
+    fn wait(&self, source: Source, now: Instant) -> Decision {
+        let own = self.connections.values().filter(|other| other.source == source);
+        let heaviest = self.heaviest_sender(source);
+        let patience = |other: &Connection| match other.sender {
+            Some(_) if other.sender == heaviest => ANONYMOUS_PATIENCE,
+            _ => other.patience(source),
+        };
+        let wait = own.map(|other| patience(other).saturating_sub(now.saturating_duration_since(other.since))).min();
+        // A moment more: a wait that ends too early would only be followed by another one.
+        wait.map_or(Decision::Refused, |wait| Decision::Later(wait + Duration::from_millis(1)))
     }
 
     fn who_gives_way_to(&self, source: Source, now: Instant) -> Option<Id> {
         // Where only the places outside the reserve are taken, giving up one of loopback's would not help.
         let only_strangers = source != Source::Loopback && self.strangers_are_full();
         let may_give_way = |other: &Connection| !only_strangers || other.source != Source::Loopback;
-        let patient = self.patient(now, may_give_way).or_else(|| self.of_the_heaviest(source, may_give_way));
+        let patient = self.patient(source, now, may_give_way).or_else(|| self.of_the_heaviest(source, may_give_way));
         patient.or_else(|| self.overlong(now, may_give_way))
     }
 
@@ -177,19 +235,31 @@ impl Admission {
         is_fair.then(|| self.longest(|other| other.source == heaviest)).flatten()
     }
 
+    /// A request of the sender that has the most at a source, if that are many.
+    fn of_heaviest_sender(&self, source: Source, now: Instant) -> Option<Id> {
+        let sender = self.heaviest_sender(source)?;
+        let is_its = |other: &Connection| other.source == source && other.sender == Some(sender);
+        self.longest(|other| is_its(other) && other.has_been(now, ANONYMOUS_PATIENCE))
+    }
+
+    fn heaviest_sender(&self, source: Source) -> Option<u64> {
+        let mut counts: HashMap<u64, usize> = HashMap::new();
+        for sender in self.connections.values().filter(|other| other.source == source).filter_map(|other| other.sender)
+        {
+            *counts.entry(sender).or_default() += 1;
+        }
+        let many = counts.into_iter().filter(|(_, count)| *count > FEW);
+        many.max_by_key(|(sender, count)| (*count, *sender)).map(|(sender, _)| sender)
+    }
+
     fn overlong(&self, now: Instant, may_give_way: impl Fn(&Connection) -> bool) -> Option<Id> {
-        self.longest(|other| now.saturating_duration_since(other.since) > PATIENCE && may_give_way(other))
+        self.longest(|other| other.has_been(now, PATIENCE) && may_give_way(other))
     }
 
     /// A connection whose eviction costs nobody much: idle, long anonymous, or returning.
-    fn patient(&self, now: Instant, may_give_way: impl Fn(&Connection) -> bool) -> Option<Id> {
+    fn patient(&self, newcomer: Source, now: Instant, may_give_way: impl Fn(&Connection) -> bool) -> Option<Id> {
         self.longest(|other| {
-            let gives_way = match other.phase {
-                Phase::Idle | Phase::Returning => true,
-                Phase::Anonymous => now.saturating_duration_since(other.since) > ANONYMOUS_PATIENCE,
-                Phase::Authenticated => false,
-            };
-            gives_way && may_give_way(other)
+            other.phase != Phase::Authenticated && other.has_been(now, other.patience(newcomer)) && may_give_way(other)
         })
     }
 
@@ -256,7 +326,7 @@ mod tests {
         fn evicts(&mut self, source: Source) -> Option<Id> {
             match self.admit(source) {
                 Decision::Admitted { evicted, .. } => evicted,
-                Decision::Refused => None,
+                Decision::Later(_) | Decision::Refused => None,
             }
         }
     }
@@ -276,10 +346,10 @@ mod tests {
     #[test]
     fn a_source_at_its_share_without_idle_places_is_refused_until_an_anonymous_request_took_too_long() {
         let mut hall = Hall::new();
+        hall.enter(stranger(1), Phase::Authenticated);
+        hall.enter(stranger(1), Phase::Authenticated);
         let dripping = hall.enter(stranger(1), Phase::Anonymous);
-        hall.enter(stranger(1), Phase::Authenticated);
-        hall.enter(stranger(1), Phase::Authenticated);
-        hall.pass(ANONYMOUS_PATIENCE.as_secs() - 3);
+        hall.pass(ANONYMOUS_PATIENCE.as_secs() - 1);
         assert_eq!(hall.admit(stranger(1)), Decision::Refused);
         assert_eq!(hall.evicts(stranger(1)), Some(dripping));
     }
@@ -318,6 +388,36 @@ mod tests {
         assert_eq!(hall.evicts(stranger(1)), Some(dripping));
         hall.admission.enter_phase(Id(4), Phase::Authenticated, hall.now);
         assert_eq!(hall.evicts(stranger(1)), Some(known));
+    }
+
+    #[test]
+    fn a_newcomer_of_loopback_waits_until_somebody_had_time_to_send_a_request() {
+        let mut hall = Hall::new();
+        let first = hall.enter(Source::Loopback, Phase::Authenticated);
+        for _ in 1..PLACES.loopback {
+            hall.enter(Source::Loopback, Phase::Authenticated);
+        }
+        hall.pass(1);
+        hall.admission.enter_phase(first, Phase::Idle, hall.now);
+        let wait = IDLE_PATIENCE + Duration::from_millis(1);
+        assert_eq!(hall.admission.admit(Source::Loopback, hall.now), Decision::Later(wait));
+        let evicted = Some(first);
+        let admitted = Decision::Admitted { id: Id(PLACES.loopback as u64), evicted };
+        assert_eq!(hall.admission.admit(Source::Loopback, hall.now + wait), admitted);
+    }
+
+    #[test]
+    fn the_sender_with_most_requests_gives_up_one_if_that_are_many() {
+        let places = Places { total: 32, per_source: FEW + 2, loopback: 24, reserve: 2 };
+        let mut hall = Hall { admission: Admission::new(places), now: Instant::now() };
+        let other = hall.enter(stranger(1), Phase::Authenticated);
+        hall.admission.note_sender(other, 1);
+        let heavy: Vec<_> = (0..=FEW).map(|_| hall.enter(stranger(1), Phase::Authenticated)).collect();
+        assert_eq!(hall.admit(stranger(1)), Decision::Refused, "the senders are not known");
+        heavy[..FEW].iter().for_each(|id| hall.admission.note_sender(*id, 2));
+        assert_eq!(hall.admit(stranger(1)), Decision::Refused, "they are few");
+        hall.admission.note_sender(heavy[FEW], 2);
+        assert_eq!(hall.evicts(stranger(1)), Some(heavy[0]));
     }
 
     #[test]
@@ -372,7 +472,8 @@ mod tests {
         let mut admission = Admission::new(Places::of(1));
         let now = Instant::now();
         assert!(matches!(admission.admit(Source::Loopback, now), Decision::Admitted { evicted: None, .. }));
-        assert!(matches!(admission.admit(Source::Loopback, now), Decision::Admitted { evicted: Some(Id(0)), .. }));
+        let later = now + Duration::from_secs(1);
+        assert!(matches!(admission.admit(Source::Loopback, later), Decision::Admitted { evicted: Some(Id(0)), .. }));
     }
 
     #[derive(Debug, Clone)]
@@ -437,6 +538,9 @@ mod tests {
                                     let idles = |other: &Connection| other.source == lost.source && other.phase == Phase::Idle;
                                     prop_assert!(lost.phase == Phase::Idle || !before.values().any(idles));
                                 }
+                            }
+                            Decision::Later(wait) => {
+                                prop_assert!(source == Source::Loopback && !has_idle && !is_reserved && wait > Duration::ZERO);
                             }
                             Decision::Refused => prop_assert!(!has_idle && !is_reserved),
                         }

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -26,15 +27,22 @@ impl Registry {
     }
 
     /// A place for a new connection, if there is one.
-    pub(crate) fn admit(&self, source: Source) -> Option<Place> {
+    ///
+    /// # Errors
+    /// [`NoPlace`], with the time to wait if there will be one.
+    pub(crate) fn admit(&self, source: Source) -> Result<Place, NoPlace> {
         let mut inner = self.lock();
-        let Decision::Admitted { id, evicted } = inner.admission.admit(source, Instant::now()) else { return None };
+        let (id, evicted) = match inner.admission.admit(source, Instant::now()) {
+            Decision::Admitted { id, evicted } => (id, evicted),
+            Decision::Later(wait) => return Err(NoPlace::For(wait)),
+            Decision::Refused => return Err(NoPlace::Now),
+        };
         if let Some(eviction) = evicted.and_then(|evicted| inner.evictions.remove(&evicted)) {
             eviction.notify_one();
         }
         let eviction = Arc::new(Notify::new());
         inner.evictions.insert(id, eviction.clone());
-        Some(Place { registry: self.clone(), id, eviction })
+        Ok(Place { registry: self.clone(), id, eviction })
     }
 
     /// Closes the connection that has been idle the longest, if one is idle.
@@ -49,6 +57,15 @@ impl Registry {
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Why a connection has no place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NoPlace {
+    /// There may be one after this time.
+    For(Duration),
+    /// It has to be refused.
+    Now,
 }
 
 /// The place of a connection; free again when it is dropped.
@@ -102,6 +119,16 @@ impl RequestHandle {
     /// Says that the sender is known. From now on the body may take as long as its size explains, and the connection keeps
     /// its place.
     pub fn authenticated(&self) {
+        self.know(None);
+    }
+
+    /// The same, and who the sender is, by a digest: when there are too few places, those of whoever has the most are given up
+    /// first.
+    pub fn authenticated_as(&self, sender: u64) {
+        self.know(Some(sender));
+    }
+
+    fn know(&self, sender: Option<u64>) {
         let request = &self.0;
         if request.is_authenticated.swap(true, Ordering::AcqRel) {
             return;
@@ -110,6 +137,9 @@ impl RequestHandle {
         let mut inner = request.registry.lock();
         if !request.is_over.load(Ordering::Acquire) {
             inner.admission.enter_phase(request.id, Phase::Authenticated, Instant::now());
+            if let Some(sender) = sender {
+                inner.admission.note_sender(request.id, sender);
+            }
         }
     }
 

@@ -1,7 +1,7 @@
 //! The accept loop, and one task per connection.
 
 use std::future::Future;
-use std::io::Write;
+use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -16,6 +16,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use crate::BoxError;
 use crate::admission::Places;
@@ -23,10 +24,12 @@ use crate::close::RequestBody;
 use crate::descriptors::affordable;
 use crate::impatient::{Busy, BusyGuard, Impatient};
 use crate::pace::{PaceLimits, Paced};
-use crate::registry::{Place, Registry, Working};
+use crate::registry::{NoPlace, Place, Registry, Working};
 use crate::socket::Listener;
 use crate::source::Source;
 
+/// How long a newcomer may keep the others waiting.
+const PATIENCE_OF_NEWCOMERS: Duration = Duration::from_secs(3);
 /// After an error such as too many open files, trying again at once is pointless.
 const PAUSE_AFTER_ACCEPT_ERROR: Duration = Duration::from_millis(50);
 /// The answer to a connection for which there is no place.
@@ -91,21 +94,30 @@ where
             accepted = listener.accept() => accepted,
         };
         match accepted {
-            Ok((stream, peer)) => match registry.admit(peer.ip().into()) {
-                Some(place) => {
-                    let conversation = Conversation { stream, peer: Peer(peer), place, settings };
-                    connections.spawn(conversation.run(service.clone(), stop.clone()));
+            Ok((stream, peer)) => {
+                // Whoever comes meanwhile waits in the backlog of the operating system.
+                let place = tokio::select! {
+                    _ = stop.wait_for(|stop| *stop) => break,
+                    place = place_for(&registry, peer.ip().into()) => place,
+                };
+                match place {
+                    Some(place) => {
+                        let conversation = Conversation { stream, peer: Peer(peer), place, settings };
+                        connections.spawn(conversation.run(service.clone(), stop.clone()));
+                    }
+                    None => {
+                        tracing::debug!(%peer, "no place for a connection");
+                        refuse(stream);
+                    }
                 }
-                None => {
-                    tracing::debug!(%peer, "no place for a connection");
-                    refuse(stream);
-                }
-            },
+            }
             Err(error) => {
                 tracing::warn!(%error, "a connection cannot be accepted");
-                // Out of descriptors, most likely: whoever waits for nothing gives one back.
-                registry.evict_one();
-                tokio::time::sleep(PAUSE_AFTER_ACCEPT_ERROR).await;
+                if is_out_of_resources(&error) {
+                    // Whoever waits for nothing gives a descriptor back.
+                    registry.evict_one();
+                    tokio::time::sleep(PAUSE_AFTER_ACCEPT_ERROR).await;
+                }
             }
         }
     }
@@ -115,6 +127,29 @@ where
         tracing::warn!("requests were still running, they are cut off");
         connections.shutdown().await;
     }
+}
+
+/// A place, as soon as there is one; none if that takes too long.
+async fn place_for(registry: &Registry, source: Source) -> Option<Place> {
+    let deadline = Instant::now() + PATIENCE_OF_NEWCOMERS;
+    loop {
+        match registry.admit(source) {
+            Ok(place) => return Some(place),
+            Err(NoPlace::For(wait)) if Instant::now() + wait < deadline => tokio::time::sleep(wait).await,
+            Err(_) => return None,
+        }
+    }
+}
+
+/// Whether the process or the machine has too many open files, or too little memory. Other errors are those of one connection.
+fn is_out_of_resources(error: &io::Error) -> bool {
+    const OF_ONE: [io::ErrorKind; 4] = [
+        io::ErrorKind::ConnectionAborted,
+        io::ErrorKind::ConnectionReset,
+        io::ErrorKind::ConnectionRefused,
+        io::ErrorKind::Interrupted,
+    ];
+    !OF_ONE.contains(&error.kind())
 }
 
 /// Says that there is no place, as far as the socket takes it without waiting: a client that has sent its request already
@@ -214,16 +249,14 @@ impl<B: Body + Unpin> Body for AnswerBody<B> {
 mod tests {
     use std::convert::Infallible;
 
+    use super::*;
+    use crate::RequestHandle;
+    use crate::pace::is_too_slow;
     use bytes::Bytes;
     use http::StatusCode;
     use http_body_util::{BodyExt, Full};
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::task::JoinHandle;
-    use tokio::time::Instant;
-
-    use super::*;
-    use crate::RequestHandle;
-    use crate::pace::is_too_slow;
 
     const GET: &[u8] = b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n";
     /// The head of a request whose body is never finished.
