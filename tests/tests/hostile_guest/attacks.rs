@@ -20,10 +20,10 @@ const UPLOAD_BYTES: usize = 5_000_000;
 /// Bytes of token contents that are sent but for the last one.
 const UNFINISHED_BYTES: usize = 10_000_000;
 /// Connections that say nothing, and as many that never finish a request.
-const HELD_CONNECTIONS: usize = 150;
+const HELD_CONNECTIONS: usize = 1_000;
 /// Bodies of a logged-in guest that never end.
-const LARGE_BODIES: usize = 10;
-const LOGINS_AT_ONCE: usize = 4;
+const LARGE_BODIES: usize = 50;
+const LOGINS_AT_ONCE: usize = 20;
 
 /// What came of it.
 #[derive(Debug, Clone, Default)]
@@ -75,7 +75,7 @@ impl Attacks {
         let port = backbone.rsplit(':').next().unwrap().trim_end_matches('/').parse().unwrap();
         let server = SocketAddr::from(([127, 0, 0, 1], port));
         attacks.hold(server, HELD_CONNECTIONS, Vec::new());
-        attacks.hold(server, HELD_CONNECTIONS, unfinished("/api/v2/Challenges", "", 60_000, 100));
+        attacks.hold(server, HELD_CONNECTIONS, unfinished("/connect/token", "", 8_000, 7_999));
         let bearer = format!("authorization: Bearer {}\r\n", guest.token());
         attacks.hold(
             server,
