@@ -65,7 +65,7 @@ pub use durable::DirectoryLock;
 pub use error::{Error, Result, TransportError};
 pub use event::{Event, EventReceiver};
 pub use runtime::{LOCK_FILE, Runtime, RuntimeBuilder};
-pub use transport::backbone::with_correlation_id;
+pub use transport::backbone::{names_this_machine, with_correlation_id};
 pub use transport::crypto::{TransientDecryptor, TransientEncryptor, transient_cipher};
 pub use transport::identity::DeviceSharedSecret;
 pub use transport::wire::json_budget;

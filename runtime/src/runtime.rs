@@ -67,6 +67,23 @@ impl Runtime {
         Ok(Store::is_first_start(data_dir, &key, first_existing(written_after_start))?)
     }
 
+    /// Whether the store in a data directory holds an identity, or has asked a backbone to create one and was not refused: then
+    /// its login, if there is one, belongs to that backbone. Not if there is no store yet. The caller holds the directory by
+    /// `lock`, and no node runs there. Blocks the thread while it opens the store.
+    ///
+    /// # Errors
+    /// [`crate::Error::Store`] if the store cannot be opened.
+    pub fn holds_identity(lock: Arc<DirectoryLock>, data_dir: &Path, store_key: &StoreKey) -> Result<bool> {
+        let key = StoreKeySource::of(data_dir, store_key);
+        if Store::is_first_start(data_dir, &key, None)? {
+            return Ok(false);
+        }
+        let store = Store::open(lock, &key, None, false)?;
+        let is_begun = Account::is_begun(&store)?;
+        store.close()?;
+        Ok(is_begun)
+    }
+
     /// The settings it runs with.
     #[must_use]
     pub fn config(&self) -> &Config {

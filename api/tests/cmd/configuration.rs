@@ -68,6 +68,9 @@ fn the_file_that_was_read_is_told() {
     serving.stop();
     let listed = sandbox.run(&["files", "list", "--data-dir", "d", "--config", "sub/other.json"]);
     assert!(listed.stderr.contains(&format!("configuration from {told}")), "{listed:?}");
+    let scripted = sandbox.run(&["files", "list", "--data-dir", "d", "--config", "sub/other.json", "--json"]);
+    let line: serde_json::Value = serde_json::from_str(scripted.stderr.lines().next().unwrap()).unwrap();
+    assert_eq!(line, serde_json::json!({"configurationFile": told}));
     let doctor = sandbox.run(&["doctor", "--data-dir", "d", "--config", "sub/other.json"]);
     assert!(doctor.stdout.contains(&told), "{doctor:?}");
 }

@@ -1,6 +1,6 @@
 //! Which backbone gets the OAuth client, and which gets the login of an identity.
 
-use std::io::Read as _;
+use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::process::Stdio;
 
@@ -175,22 +175,109 @@ fn a_process_that_serves_is_not_asked_in_the_name_of_another_backbone() {
 }
 
 #[test]
-fn a_first_start_that_was_killed_stays_with_the_backbone_it_had_asked() {
+fn a_first_start_that_was_killed_stays_with_the_backbone_that_may_have_created_the_identity() {
     let sandbox = Sandbox::new();
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://localhost:{}", silent.local_addr().unwrap().port());
     let serve = ["serve", "--data-dir", "d", "--listen", "127.0.0.1:0"];
     let args = [&serve[..], &["--backbone", &url]].concat();
     let mut child = sandbox.command(&args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    // It has asked, so the identity may exist.
     let (mut connection, _) = silent.accept().unwrap();
-    assert_ne!(connection.read(&mut [0; 16]).unwrap(), 0);
+    assert!(request(&mut connection).starts_with("POST /api/v2/Challenges "));
+    let challenge = r#"{"result":{"id":"CHLabcdefghijklmno12","expiresAt":"2099-01-01T00:00:00.000Z"}}"#;
+    let head =
+        format!("HTTP/1.1 201 x\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n", challenge.len());
+    connection.write_all(format!("{head}{challenge}").as_bytes()).unwrap();
+    assert!(request(&mut connection).starts_with("POST /api/v2/Identities "));
     child.kill().unwrap();
     child.wait().unwrap();
     let stranger = Stranger::new();
     let other = [&serve[..], &["--backbone", &stranger.url]].concat();
-    sandbox.run(&other).refused(4, &[&stranger.url, "lives at", &url, "--change-backbone"]);
+    sandbox.run(&other).refused(4, &[&stranger.url, "a first start was begun at", &url, "--change-backbone"]);
     stranger.was_not_asked();
+}
+
+fn request(connection: &mut std::net::TcpStream) -> String {
+    let mut buffer = [0; 4096];
+    let count = connection.read(&mut buffer).unwrap();
+    String::from_utf8_lossy(&buffer[..count]).into_owned()
+}
+
+#[test]
+fn a_first_start_that_created_nothing_binds_the_directory_to_no_backbone() {
+    let sandbox = Sandbox::new();
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://localhost:{}", silent.local_addr().unwrap().port());
+    for (name, setting) in [("INT", "true"), ("KILL", "true"), ("", "false")] {
+        let dir = format!("d{name}");
+        let serve = ["serve", "--data-dir", &dir, "--listen", "127.0.0.1:0"];
+        let creation = format!("--transportLibrary:allowIdentityCreation={setting}");
+        let args = [&serve[..], &["--backbone", &url, &creation]].concat();
+        let child = sandbox.command(&args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let waiting = (setting == "true").then(|| silent.accept().unwrap());
+        if waiting.is_some() {
+            crate::sandbox::signal(&child, name);
+        }
+        child.wait_with_output().unwrap();
+        drop(waiting);
+        // Without options it makes a backbone of its own, as a first start does.
+        let again = sandbox.serve(&[&serve[..], &["--backbone-listen", "127.0.0.1:0"]].concat());
+        assert_ne!(again.text("/backbone/url"), url);
+        again.stop();
+    }
+}
+
+#[test]
+fn a_full_backbone_does_not_bind_the_directory() {
+    let sandbox = Sandbox::new();
+    let full = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://localhost:{}", full.local_addr().unwrap().port());
+    let answering = std::thread::spawn(move || {
+        let (mut connection, _) = full.accept().unwrap();
+        request(&mut connection);
+        let body = r#"{"error":{"id":"ERR00000000000000000","code":"error.platform.insufficientStorage","message":"full","docs":"","time":"2026-01-01T00:00:00.000Z"}}"#;
+        let head = format!(
+            "HTTP/1.1 507 x\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+            body.len()
+        );
+        connection.write_all(format!("{head}{body}").as_bytes()).unwrap();
+    });
+    let serve = ["serve", "--data-dir", "d", "--listen", "127.0.0.1:0"];
+    assert_ne!(sandbox.run(&[&serve[..], &["--backbone", &url]].concat()).code, 0);
+    answering.join().unwrap();
+    assert!(!sandbox.path("d/begun.json").exists());
+    sandbox.serve(&[&serve[..], &["--backbone-listen", "127.0.0.1:0"]].concat()).stop();
+}
+
+#[test]
+fn a_store_without_its_start_file_gives_its_login_to_no_backbone_unasked() {
+    let sandbox = Sandbox::new();
+    let backbone = sandbox.serve(&["backbone", "--listen", "127.0.0.1:0", "--data-dir", "b", "--client", "me:secret"]);
+    let home = ["--backbone", backbone.text("/url"), "--client", "me:secret"];
+    let serve = ["serve", "--data-dir", "d", "--listen", "127.0.0.1:0"];
+    sandbox.serve(&[&serve[..], &home].concat()).stop();
+    std::fs::remove_file(sandbox.path("d/start.json")).unwrap();
+    let stranger = Stranger::new();
+    let words = ["start.json is missing", "--change-backbone"];
+    sandbox.run(&[&serve[..], &["--backbone", &stranger.url]].concat()).refused(4, &words);
+    // A new embedded backbone would not know the identity.
+    sandbox.run(&[&serve[..], &["--backbone-listen", "127.0.0.1:0"]].concat()).refused(4, &words);
+    stranger.was_not_asked();
+    sandbox.serve(&[&serve[..], &home, &["--change-backbone"]].concat()).stop();
+    assert_eq!(sandbox.serve(&serve).text("/backbone/url"), home[1]);
+}
+
+#[test]
+fn an_embedded_backbone_does_not_take_the_public_client_for_its_owners() {
+    let sandbox = Sandbox::new();
+    let serve = [&["serve", "--data-dir", "d"], &PORTS[..]].concat();
+    sandbox.run(&[&serve[..], &["--client", "enlace-guest:enlace-guest"]].concat()).refused(2, &["public client"]);
+    sandbox.serve(&serve).stop();
+    let path = sandbox.path("d/backbone-client");
+    // As after a visit to another backbone as its guest.
+    std::fs::write(&path, "enlace-guest:enlace-guest\n").unwrap();
+    sandbox.serve(&serve).stop();
+    assert!(std::fs::read_to_string(&path).unwrap().starts_with("enlace-node:"));
 }
 
 #[test]

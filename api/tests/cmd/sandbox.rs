@@ -222,3 +222,8 @@ pub(crate) fn files_below(directory: &Path) -> Vec<PathBuf> {
     }
     found
 }
+
+/// Tells of a check that cannot be done on this machine, past the capture of test output: a skipped test must be seen.
+pub(crate) fn skipped(reason: &str) {
+    std::io::stderr().write_all(format!("skipped: {reason}\n").as_bytes()).unwrap();
+}

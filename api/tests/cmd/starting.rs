@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr, TcpListener, TcpStream};
 
-use crate::sandbox::{Sandbox, bytes};
+use crate::sandbox::{Sandbox, bytes, skipped};
 
 #[test]
 fn a_second_start_has_the_same_identity_files_and_addresses() {
@@ -84,7 +84,7 @@ fn a_remembered_port_that_is_taken_is_said_with_the_option_that_helps() {
 #[test]
 fn a_port_that_somebody_has_at_the_other_loopback_address_is_refused_and_nobody_connects_there() {
     if TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_err() {
-        println!("skipped: this machine has no IPv6 loopback address");
+        skipped("this machine has no IPv6 loopback address");
         return;
     }
     let sandbox = Sandbox::new();
@@ -147,7 +147,7 @@ fn an_address_that_other_machines_reach_is_told_and_warned_of() {
         ("127.0.0.1:0", "http://127.0.0.1:", false),
     ] {
         if listen.starts_with('[') && TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_err() {
-            println!("skipped: this machine has no IPv6 loopback address");
+            skipped("this machine has no IPv6 loopback address");
             continue;
         }
         let serve = ["serve", "--data-dir", "d", "--backbone-listen", "127.0.0.1:0", "--listen", listen];

@@ -22,6 +22,9 @@ use crate::{Error, Result};
 
 /// Stored by the backbone, without a meaning yet.
 const IDENTITY_VERSION: u8 = 1;
+/// Name of a value that is there from before the backbone is asked to create the identity until it has refused, or the
+/// identity is stored: the backbone may know the new keys.
+const REQUESTED: &str = "NewIdentityRequested";
 const ADDRESS_TAKEN: &str = "error.platform.validation.device.addressAlreadyExists";
 const CLIENT_REFUSED: &str = "error.platform.unauthorized";
 
@@ -58,7 +61,7 @@ pub(super) async fn create(
     clock: &dyn Clock,
 ) -> Result<(AccountRecord, Session)> {
     let (identity, created) = match store.value::<NewIdentity>(NewIdentity::NAME)? {
-        Some(identity) => match register(client, &identity, clock).await {
+        Some(identity) => match register(client, &identity, store, clock).await {
             Err(Refusal::AddressTaken) => {
                 warn!("an earlier first start was interrupted after the backbone created the identity; starting anew");
                 register_fresh(client, store, clock).await?
@@ -71,9 +74,9 @@ pub(super) async fn create(
         None => register_fresh(client, store, clock).await?,
     };
     let record = record(identity, &created, client)?;
-    let session = first_login(client, &record).await?;
+    let session = first_login(client, &record, store).await?;
     let mut batch = Batch::new();
-    batch.put_value(AccountRecord::NAME, &record)?.remove_value(NewIdentity::NAME);
+    batch.put_value(AccountRecord::NAME, &record)?.remove_value(NewIdentity::NAME).remove_value(REQUESTED);
     batch.record_create(device_object(&first_device(&record, profile, clock)));
     store.commit(batch).await?;
     info!(address = %record.identity.address, device = %record.device.id, "identity created");
@@ -82,10 +85,13 @@ pub(super) async fn create(
 
 /// Logs in before anything relies on the user name, which is the backbone's word: with a false one nobody could ever log in. The
 /// next start begins anew then. A backbone that cannot be reached just now has refused nothing.
-async fn first_login(client: &Client, record: &AccountRecord) -> Result<Session> {
+async fn first_login(client: &Client, record: &AccountRecord, store: &Store) -> Result<Session> {
     let session = client.login(record.credentials());
     match session.log_in().await {
-        Err(error @ backbone::Error::NoAuthGrant { .. }) => Err(error.into()),
+        Err(error @ backbone::Error::NoAuthGrant { .. }) => {
+            forget_request(store).await?;
+            Err(error.into())
+        }
         _ => Ok(session),
     }
 }
@@ -95,8 +101,42 @@ async fn register_fresh(client: &Client, store: &Store, clock: &dyn Clock) -> Re
     let mut batch = Batch::new();
     batch.put_value(NewIdentity::NAME, &identity)?;
     store.commit(batch).await?;
-    let created = register(client, &identity, clock).await.map_err(Refusal::into_error)?;
+    let created = register(client, &identity, store, clock).await.map_err(Refusal::into_error)?;
     Ok((identity, created))
+}
+
+/// Whether a backbone may know an identity of this store although the store does not hold it yet.
+pub(super) fn is_requested(store: &Store) -> Result<bool> {
+    Ok(store.value::<bool>(REQUESTED)?.is_some())
+}
+
+async fn forget_request(store: &Store) -> Result<()> {
+    let mut batch = Batch::new();
+    batch.remove_value(REQUESTED);
+    Ok(store.commit(batch).await?)
+}
+
+async fn note_request(store: &Store) -> Result<()> {
+    let mut batch = Batch::new();
+    batch.put_value(REQUESTED, &true)?;
+    Ok(store.commit(batch).await?)
+}
+
+/// Whether nothing was created: nobody was reached, or the answer says so. A broken connection and most answers of a server
+/// that failed leave it open.
+fn is_refusal(error: &backbone::Error) -> bool {
+    use backbone::{Error, NetworkError};
+    match error {
+        Error::Api { code, .. } if code == ADDRESS_TAKEN => false,
+        Error::Api { status, .. } | Error::UnexpectedStatus { status, .. } => matches!(status, 400..=499 | 507),
+        Error::Unauthorized { .. } | Error::Forbidden { .. } | Error::NotFound { .. } | Error::BadRequest { .. } => {
+            true
+        }
+        Error::Network { kind, .. } => {
+            matches!(kind, NetworkError::AddressNotFound | NetworkError::Connect | NetworkError::Tls)
+        }
+        _ => false,
+    }
 }
 
 enum Refusal {
@@ -116,7 +156,12 @@ impl Refusal {
     }
 }
 
-async fn register(client: &Client, identity: &NewIdentity, clock: &dyn Clock) -> Result<CreatedIdentity, Refusal> {
+async fn register(
+    client: &Client,
+    identity: &NewIdentity,
+    store: &Store,
+    clock: &dyn Clock,
+) -> Result<CreatedIdentity, Refusal> {
     let challenge = client.create_challenge().await.map_err(|error| Refusal::Other(error.into()))?;
     let signed = Challenge::new(challenge, ChallengeType::Identity).sign(&identity.key);
     let config = client.config();
@@ -129,7 +174,12 @@ async fn register(client: &Client, identity: &NewIdentity, clock: &dyn Clock) ->
         identity_version: IDENTITY_VERSION,
         signed_challenge: signed.to_wire(),
     };
-    client.create_identity(&request).await.map_err(|error| match &error {
+    note_request(store).await.map_err(Refusal::Other)?;
+    let outcome = client.create_identity(&request).await;
+    if outcome.as_ref().is_err_and(is_refusal) {
+        forget_request(store).await.map_err(Refusal::Other)?;
+    }
+    outcome.map_err(|error| match &error {
         backbone::Error::Api { code, .. } if code == ADDRESS_TAKEN => Refusal::AddressTaken,
         error if error.code() == CLIENT_REFUSED => Refusal::Other(Error::Transport {
             kind: TransportError::PlatformClientInvalid,

@@ -51,6 +51,14 @@ impl Account {
         }
     }
 
+    /// Whether the store holds an identity, has begun to take one over, or has asked a backbone to create one and was not
+    /// refused.
+    pub(crate) fn is_begun(store: &Store) -> Result<bool> {
+        Ok(store.value::<AccountRecord>(AccountRecord::NAME)?.is_some()
+            || onboard::is_under_way(store)?
+            || create::is_requested(store)?)
+    }
+
     /// Loads the identity; finishes a first start that was interrupted; creates the identity if there is none and that
     /// is allowed.
     ///

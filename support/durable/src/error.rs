@@ -71,8 +71,8 @@ pub enum Error {
     },
     /// Other users may write in a directory above, so they can put another directory in its place.
     #[error(
-        "{} can be replaced by other users, who may write in {} (mode {mode:04o}); choose another directory, or run: chmod \
-         go-w {}",
+        "{} can be replaced by other users, who may write in {} (mode {mode:04o}); choose a directory below one in which only \
+         you may write, or let the owner of that directory run: chmod go-w {}",
         path.display(), parent.display(), parent.display()
     )]
     Replaceable {

@@ -136,12 +136,20 @@ impl BaseUrl {
     }
 
     fn names_this_machine(&self) -> bool {
-        self.url.domain().is_some_and(|name| name == "localhost" || name.ends_with(".localhost"))
+        self.url.domain().is_some_and(names_this_machine)
     }
 
     pub(super) fn join(&self, path: &str) -> String {
         format!("{}{path}", self.text)
     }
+}
+
+/// Whether a host name is `localhost` or below it (RFC 6761 section 6.3), also with the dot of the root at its end. No
+/// resolver is asked for such a name: connections to it stay on this machine.
+#[must_use]
+pub fn names_this_machine(host: &str) -> bool {
+    let name = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
+    name == "localhost" || name.ends_with(".localhost")
 }
 
 #[cfg(test)]
@@ -150,11 +158,19 @@ mod tests {
 
     #[test]
     fn plain_http_is_for_loopback_or_by_explicit_permission() {
-        for text in ["http://localhost:1", "http://127.0.0.1", "http://[::1]:80/", "http://a.localhost", "https://a.b"]
-        {
+        for text in [
+            "http://localhost:1",
+            "http://127.0.0.1",
+            "http://[::1]:80/",
+            "http://a.localhost",
+            "http://LOCALHOST.",
+            "http://a.localhost.",
+            "https://a.b",
+        ] {
             assert!(BaseUrl::parse(text, false).is_ok(), "{text}");
         }
-        for text in ["http://example.com", "http://10.0.0.1:8080", "http://localhost.example.com"] {
+        for text in ["http://example.com", "http://10.0.0.1:8080", "http://localhost.example.com", "http://xlocalhost"]
+        {
             assert!(matches!(BaseUrl::parse(text, false), Err(ConfigError::PlainHttp(_))), "{text}");
             assert!(BaseUrl::parse(text, true).is_ok(), "{text}");
         }

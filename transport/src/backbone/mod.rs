@@ -33,7 +33,7 @@ mod tokens;
 mod upload;
 
 pub use client::Client;
-pub use config::{ClientConfig, ConfigError};
+pub use config::{ClientConfig, ConfigError, names_this_machine};
 pub use correlation::with_correlation_id;
 pub use datawallet::ModificationsPage;
 pub use download::Download;

@@ -4,8 +4,9 @@
 use std::path::PathBuf;
 
 use reqwest::Url;
+use runtime::{Runtime, StoreKey};
 
-use crate::data_dir::{self, DataDir};
+use crate::data_dir::{self, DataDir, Held};
 use crate::failure::{Failure, Kind};
 use crate::memory::{self, Memory};
 
@@ -22,10 +23,29 @@ pub(crate) enum Home {
     Embedded(u16),
     /// Another one.
     At(String),
+    /// One that nothing names: there is an identity, and `start.json` is missing.
+    Unknown,
 }
 
 impl Home {
-    /// Where the identity of a directory lives; `None` before a first start.
+    /// Where the identity of a directory that this process holds lives; `None` before a first start, and after one that has
+    /// created nothing, whose note is removed.
+    ///
+    /// # Errors
+    /// A failure that names the file that cannot be read, or the store.
+    pub(crate) fn of_held(held: &Held, store_key: &StoreKey) -> Result<Option<Self>, Failure> {
+        let dir = held.dir();
+        if let Some(home) = Memory::recall(dir)?.home() {
+            return Ok(Some(home));
+        }
+        if Runtime::holds_identity(held.lock(), dir.path(), store_key)? {
+            return Ok(Some(Self::of(dir)?.unwrap_or(Self::Unknown)));
+        }
+        Self::settle(dir);
+        Ok(None)
+    }
+
+    /// What the files say of where the identity of a directory lives, if they do. Without `start.json` that may be wrong.
     ///
     /// # Errors
     /// A failure that names the file that cannot be read.
@@ -46,6 +66,7 @@ impl Home {
         let memory = match self {
             Self::Embedded(port) => Memory { backbone_port: Some(*port), ..Memory::default() },
             Self::At(url) => Memory { backbone_url: Some(url.clone()), ..Memory::default() },
+            Self::Unknown => return Ok(()),
         };
         let text = serde_json::to_vec(&memory).map_err(|error| Failure::general(error.to_string()))?;
         data_dir::write_private(&begun(dir), &text)
@@ -62,6 +83,7 @@ impl Home {
         match self {
             Self::Embedded(port) => format!("http://localhost:{port}"),
             Self::At(url) => url.clone(),
+            Self::Unknown => "a backbone that is not known".to_owned(),
         }
     }
 
@@ -72,13 +94,17 @@ impl Home {
                 ["localhost", "127.0.0.1", "[::1]"].iter().any(|host| same(url, &format!("http://{host}:{port}")))
             }
             Self::At(home) => same(url, home),
+            Self::Unknown => false,
         }
     }
 
     /// What is said to whoever wants to lead the identity to another backbone.
     pub(crate) fn refusal(&self, dir: &DataDir, url: &str) -> Failure {
-        let (home, dir) = (self.url(), dir.path().display());
-        let message = format!("{url} is not the backbone of the identity in {dir}, which lives at {home}");
+        let (home, dir) = (self.sentence(dir), dir.path().display());
+        let message = match self {
+            Self::Unknown => format!("{url} may not be the backbone of the identity in {dir}: {home}"),
+            _ => format!("{url} is not the backbone of the identity in {dir}: {home}"),
+        };
         Failure::new(Kind::Refused, message).hint(format!(
             "use another directory with --data-dir DIR for {url}; if it is the same backbone under a new address, or the \
              identity's login may go there, add --change-backbone"
@@ -87,8 +113,19 @@ impl Home {
 
     /// The same as a question.
     pub(crate) fn question(&self, dir: &DataDir, url: &str) -> String {
-        let (home, dir) = (self.url(), dir.path().display());
-        format!("The identity in {dir} lives at {home}. Send its login to {url} and use that backbone from now on?")
+        let (home, dir) = (self.sentence(dir), dir.path().display());
+        format!("The identity in {dir}: {home}. Send its login to {url} and use that backbone from now on?")
+    }
+
+    /// What is known of where the identity lives.
+    pub(crate) fn sentence(&self, dir: &DataDir) -> String {
+        match self {
+            Self::Unknown => "nothing says where it lives, because start.json is missing".to_owned(),
+            _ if Memory::recall(dir).is_ok_and(|memory| memory.home().is_some()) => {
+                format!("it lives at {}", self.url())
+            }
+            _ => format!("a first start was begun at {} and may have created it there", self.url()),
+        }
     }
 }
 
@@ -102,6 +139,15 @@ pub(crate) fn same(one: &str, other: &str) -> bool {
         (Ok(one), Ok(other)) => place(&one) == place(&other),
         _ => one == other,
     }
+}
+
+/// The same text for every spelling of the address of a backbone.
+pub(crate) fn place_of(url: &str) -> String {
+    let normal = |url: Url| {
+        let (scheme, host, port, path) = place(&url);
+        format!("{scheme}://{}:{}{path}", host.unwrap_or_default(), port.unwrap_or_default())
+    };
+    Url::parse(url).map_or_else(|_| url.to_owned(), normal)
 }
 
 fn place(url: &Url) -> (&str, Option<&str>, Option<u16>, &str) {
@@ -146,6 +192,7 @@ mod tests {
         assert_eq!(Home::of(&dir).unwrap(), None);
         for home in [Home::Embedded(4710), Home::At("https://b.example.org".to_owned())] {
             home.begin(&dir).unwrap();
+            assert!(home.sentence(&dir).contains("a first start was begun at"));
             assert_eq!(Home::of(&dir).unwrap(), Some(home));
         }
         let known = Memory { backbone_url: Some("https://c.example.org".to_owned()), ..Memory::default() };

@@ -53,7 +53,8 @@ impl Node {
     /// As [`Node::start`].
     pub(crate) async fn start_in(held: Held, plan: Plan) -> Result<Self, Failure> {
         plan.is_first_start()?;
-        plan.check_home()?;
+        let home = Home::of_held(&held, &plan.settings.store_key)?;
+        plan.stays_at(home.as_ref())?;
         let mut memory = Memory::recall(&plan.dir)?;
         let client = plan.client()?;
         let backbone = match &plan.backbone {
@@ -67,7 +68,7 @@ impl Node {
             (Some(backbone), _) => backbone.url(),
             (None, WhichBackbone::Embedded { .. }) => unreachable!("an embedded backbone was just started"),
         };
-        let is_begun = Home::of(&plan.dir)?.is_none();
+        let is_begun = home.is_none();
         if is_begun {
             let home = backbone.as_ref().map(|backbone| Home::Embedded(backbone.local_addr().port()));
             home.unwrap_or_else(|| Home::At(backbone_url.clone())).begin(&plan.dir)?;
@@ -79,7 +80,7 @@ impl Node {
             Ok(runtime) => {
                 let limits = plan.settings.backbone_limits.clone();
                 let node = Self { runtime, backbone_url, backbone, limits, held };
-                if let Err(failure) = remember(&plan, memory, &client, &node.runtime).await {
+                if let Err(failure) = remember(&plan, home.as_ref(), memory, &client, &node.runtime).await {
                     if let Err(error) = node.stop().await {
                         tracing::error!(%error, "the node did not stop cleanly");
                     }
@@ -88,9 +89,9 @@ impl Node {
                 Ok(node)
             }
             Err(failure) => {
-                // With any other reason than the disk no identity was created, so another backbone may be asked next time.
-                if is_begun && failure.kind != Kind::Local {
-                    Home::settle(&plan.dir);
+                // If no identity was created, another backbone may be asked next time; the next start looks again.
+                if is_begun && let Err(error) = Home::of_held(&held, &plan.settings.store_key) {
+                    tracing::warn!(%error, "whether an identity was created is not known");
                 }
                 stop_backbone(backbone).await;
                 Err(failure)
@@ -125,12 +126,17 @@ impl Plan {
         let backbone = self.dir.join(BACKBONE_DIR);
         if matches!(self.backbone, WhichBackbone::Embedded { .. })
             && Memory::recall(&self.dir)?.lives_at_embedded_backbone()
-            && std::fs::read_dir(&backbone).map_or(true, |mut entries| entries.next().is_none())
+            && !self.has_embedded_backbone()
         {
             let evidence = self.dir.join(memory::FILE);
             return Err(durable::Error::StoreLost { store: backbone, evidence }.into());
         }
         Ok(is_first)
+    }
+
+    /// Whether there are records of an embedded backbone.
+    fn has_embedded_backbone(&self) -> bool {
+        std::fs::read_dir(self.dir.join(BACKBONE_DIR)).is_ok_and(|mut entries| entries.next().is_some())
     }
 
     /// Files that are there only if a start succeeded: the store was on disk before them. The API key is not one of them,
@@ -222,9 +228,16 @@ fn runtime_config(plan: &Plan, backbone_url: &str, backbone_address: Option<IpAd
 }
 
 /// Keeps what the next start needs, now that this one is known to work.
-async fn remember(plan: &Plan, mut memory: Memory, client: &Client, runtime: &Runtime) -> Result<(), Failure> {
+async fn remember(
+    plan: &Plan,
+    home: Option<&Home>,
+    mut memory: Memory,
+    client: &Client,
+    runtime: &Runtime,
+) -> Result<(), Failure> {
     // A backbone that does not know the identity is not its home, and what works there stays remembered.
-    if plan.is_leaving() && !runtime.account().health().await.backbone_authentication {
+    if (plan.is_leaving() || home == Some(&Home::Unknown)) && !runtime.account().health().await.backbone_authentication
+    {
         return Ok(());
     }
     memory.backbone_url = match &plan.backbone {

@@ -1,6 +1,7 @@
 //! Data on stdout, talk on stderr; with `--json` both are one JSON value a line.
 
 use std::io::{self, Write};
+use std::path::Path;
 
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -35,6 +36,15 @@ impl Output {
         if !self.json {
             write_line(io::stderr().lock(), text.as_ref());
         }
+    }
+
+    /// Which file the configuration is from.
+    pub(crate) fn configuration_file(self, file: &Path) {
+        let file = file.display().to_string();
+        if self.json {
+            return write_line(io::stderr().lock(), &json_line(&json!({ "configurationFile": file })));
+        }
+        write_line(io::stderr().lock(), &format!("configuration from {}", printable(&file)));
     }
 
     /// Something that people and whoever runs scripts should know, with the next step.

@@ -1,5 +1,6 @@
 //! Calls to a node that runs in another process, over its REST interface.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -141,7 +142,18 @@ impl RestClient {
     }
 }
 
-/// An HTTP client for this machine, so neither proxies nor authorities matter.
+/// Whatever name is asked for: this machine. A resolver could lead away from it.
+struct ThisMachine;
+
+impl reqwest::dns::Resolve for ThisMachine {
+    fn resolve(&self, _: reqwest::dns::Name) -> reqwest::dns::Resolving {
+        let addresses = [IpAddr::from(Ipv4Addr::LOCALHOST), Ipv6Addr::LOCALHOST.into()];
+        let addresses: reqwest::dns::Addrs = Box::new(addresses.into_iter().map(|ip| SocketAddr::new(ip, 0)));
+        Box::pin(std::future::ready(Ok(addresses)))
+    }
+}
+
+/// An HTTP client for this machine, so neither proxies, authorities nor name servers matter.
 ///
 /// # Errors
 /// A failure if the client cannot be set up.
@@ -156,6 +168,7 @@ pub(crate) fn on_this_machine(read_timeout: Duration) -> Result<reqwest::Client,
     reqwest::Client::builder()
         .tls_backend_preconfigured(tls)
         .no_proxy()
+        .dns_resolver(Arc::new(ThisMachine))
         // What is sent would go along.
         .redirect(reqwest::redirect::Policy::none())
         .connect_timeout(CONNECT_TIMEOUT)

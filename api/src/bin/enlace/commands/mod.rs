@@ -18,7 +18,7 @@ use crate::config::Configuration;
 use crate::failure::Failure;
 use crate::interrupt::Interrupt;
 use crate::node::{Plan, configuration};
-use crate::output::{Output, printable};
+use crate::output::Output;
 use crate::platform::Purpose;
 
 /// What every command gets.
@@ -67,7 +67,7 @@ impl Context {
     /// What a command is going to do with a node. Says which file the configuration is from.
     pub(crate) fn plan(&self, configuration: Configuration, node: &NodeOptions) -> Result<Plan, Failure> {
         if let Some(file) = &configuration.file {
-            self.output.talk(format!("configuration from {}", printable(&file.display().to_string())));
+            self.output.configuration_file(file);
         }
         let plan = Plan::new(configuration, Purpose::Node, node.change_backbone)?;
         plan.warn_of_unused_client(self.output)?;

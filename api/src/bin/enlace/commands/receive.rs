@@ -1,18 +1,19 @@
 //! `enlace receive REFERENCE`: load, verify, write.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use runtime::Secret;
 use runtime::dto::File;
 use serde_json::json;
+use sha2::{Digest as _, Sha256};
 
 use super::{Context, shape};
 use crate::access::Access;
 use crate::args::{ClientOptions, Global, NodeOptions, ServerOptions};
 use crate::data_dir::DataDir;
 use crate::failure::{Failure, Kind};
-use crate::home::{Home, same};
+use crate::home::{Home, place_of, same};
 use crate::node::{Plan, WhichBackbone, configuration};
 use crate::output::{bytes, printable};
 use crate::passwords::KnownPassword;
@@ -150,14 +151,33 @@ fn without_guests(failure: Failure, backbone: &WhichBackbone) -> Failure {
 pub(crate) fn receiver_global(global: &Global, backbone: Option<&str>) -> Result<Global, Failure> {
     let data_dir = match (&global.data_dir, backbone) {
         (Some(path), _) => Some(path.clone()),
-        (None, Some(url)) => Some(crate::platform::default_data_dir(Purpose::Receiver)?.join(directory_name(url))),
+        (None, Some(url)) => Some(receiver_directory(&crate::platform::default_data_dir(Purpose::Receiver)?, url)),
         (None, None) => None,
     };
     Ok(Global { data_dir, ..*global })
 }
 
-/// `http://localhost:4710/x` → `localhost_4710_x`.
+/// The directory of the receiver at a backbone. One that an earlier version made for it goes on being used.
+fn receiver_directory(parent: &Path, url: &str) -> PathBuf {
+    let former = parent.join(readable_name(url));
+    let is_its_own = || {
+        let home = DataDir::open(former.clone()).ok().and_then(|dir| Home::of(&dir).ok().flatten());
+        home.is_some_and(|home| home.is(url))
+    };
+    if former.is_dir() && is_its_own() { former } else { parent.join(directory_name(url)) }
+}
+
+/// `http://localhost:4710/x` → `localhost_4710_x-` and a hash of the address, because several addresses have one readable name.
 fn directory_name(url: &str) -> String {
+    /// Bytes of the hash: enough that nobody finds an address for a name that is taken.
+    const HASH_LENGTH: usize = 16;
+    let hash = Sha256::digest(place_of(url).as_bytes());
+    let hash: String = hash[..HASH_LENGTH].iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("{}-{hash}", readable_name(url))
+}
+
+/// `http://localhost:4710/x` → `localhost_4710_x`.
+fn readable_name(url: &str) -> String {
     const MAX_LENGTH: usize = 100;
     let plain = url.split_once("://").map_or(url, |(_, rest)| rest).trim_end_matches('/');
     plain.chars().map(|c| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' }).take(MAX_LENGTH).collect()
@@ -241,11 +261,38 @@ fn print(context: &Context, file: &File, saved: &Saved) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::memory::Memory;
 
     #[test]
     fn each_backbone_has_its_own_directory() {
-        assert_eq!(directory_name("http://localhost:4710"), "localhost_4710");
-        assert_eq!(directory_name("https://b.example.org/x/"), "b_example_org_x");
-        assert_eq!(directory_name("http://../../x"), "______x");
+        assert_eq!(readable_name("http://localhost:4710"), "localhost_4710");
+        assert_eq!(readable_name("https://b.example.org/x/"), "b_example_org_x");
+        assert_eq!(readable_name("http://../../x"), "______x");
+        assert!(directory_name("http://localhost:4710").starts_with("localhost_4710-"));
+        let one = directory_name("https://b.example.org/x");
+        for same in ["https://B.example.org:443/x/", "https://b.example.org/x"] {
+            assert_eq!(directory_name(same).rsplit_once('-').unwrap().1, one.rsplit_once('-').unwrap().1, "{same}");
+        }
+        for other in [
+            "http://b.example.org/x",
+            "https://b.example.org:444/x",
+            "https://b_example.org/x",
+            "https://b.example.org.x",
+        ] {
+            assert_ne!(directory_name(other), one, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_directory_of_an_earlier_version_is_used_by_its_own_backbone_only() {
+        let root = tempfile::tempdir().unwrap();
+        let parent = root.path().canonicalize().unwrap();
+        let former = DataDir::open(parent.join("b_example_org_x")).unwrap();
+        let memory = Memory { backbone_url: Some("https://b.example.org/x".to_owned()), ..Memory::default() };
+        memory.keep(&former).unwrap();
+        assert_eq!(receiver_directory(&parent, "https://b.example.org/x/"), former.path());
+        for other in ["http://b.example.org/x", "https://b.example.org:x", "https://b_example.org/x"] {
+            assert_eq!(receiver_directory(&parent, other), parent.join(directory_name(other)), "{other}");
+        }
     }
 }

@@ -3,15 +3,17 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use runtime::Runtime;
 use serde_json::Value;
 
-use super::client::Client;
+use super::client::{Client, GUEST_ID};
 use crate::args::{Global, NodeOptions, ServerOptions};
 use crate::config::{Configuration, Layer, Settings};
 use crate::confirm;
 use crate::data_dir::DataDir;
 use crate::failure::{Failure, Kind};
 use crate::home::{Home, same};
+use crate::memory::Memory;
 use crate::output::Output;
 use crate::platform::{self, Purpose};
 
@@ -60,7 +62,7 @@ impl Plan {
             None => platform::default_data_dir(purpose)?,
         };
         let dir = DataDir::open(path)?;
-        let home = Home::of(&dir)?;
+        let home = home(&dir, &settings)?;
         let backbone = WhichBackbone::choose(&settings, home.as_ref());
         let mut plan = Self {
             backbone_is_configured: settings.backbone_url.is_some(),
@@ -84,19 +86,19 @@ impl Plan {
         Ok(plan)
     }
 
-    /// Whether the identity stays at its backbone, or may leave it. The caller holds the data directory.
+    /// Whether the identity stays at its backbone, or may leave it.
     ///
     /// # Errors
     /// A failure that names both backbones.
-    pub(crate) fn check_home(&self) -> Result<(), Failure> {
-        self.stays_at(Home::of(&self.dir)?.as_ref())
-    }
-
-    fn stays_at(&self, home: Option<&Home>) -> Result<(), Failure> {
+    pub(crate) fn stays_at(&self, home: Option<&Home>) -> Result<(), Failure> {
         match (&self.backbone, home) {
             (_, home) if home == self.leaves.as_ref() => Ok(()),
             (WhichBackbone::At(url), Some(home)) if !home.is(url) => Err(home.refusal(&self.dir, url)),
-            (WhichBackbone::Embedded { .. }, Some(Home::At(url))) => Err(no_embedded_backbone(&self.dir, url)),
+            (WhichBackbone::Embedded { .. }, Some(home @ Home::At(_))) => Err(no_embedded_backbone(&self.dir, home)),
+            // With records of an embedded backbone it lives there, unless that says that it does not know it.
+            (WhichBackbone::Embedded { .. }, Some(home @ Home::Unknown)) if !self.has_embedded_backbone() => {
+                Err(no_embedded_backbone(&self.dir, home))
+            }
             _ => Ok(()),
         }
     }
@@ -113,14 +115,24 @@ impl Plan {
     /// A failure if the remembered client cannot be read.
     pub(crate) fn client(&self) -> Result<Client, Failure> {
         let is_embedded = matches!(self.backbone, WhichBackbone::Embedded { .. });
+        if is_embedded && self.configured_client().is_some_and(|client| client.id == GUEST_ID) {
+            return Err(Failure::usage(format!(
+                "{GUEST_ID} is the public client, and cannot be its owner's at an embedded backbone"
+            ))
+            .hint("leave out the OAuth client; an embedded backbone gets one of its own"));
+        }
         if let Some(client) = self.configured_client()
             && (is_embedded || self.backbone_is_configured)
         {
             return Ok(client);
         }
-        // The client of an embedded backbone's owner opens only that.
+        // The client of an embedded backbone's owner opens only that, and everybody knows the public one.
         let leaves_embedded = matches!(self.leaves, Some(Home::Embedded(_)));
-        match Client::recall(&self.dir)?.filter(|_| !leaves_embedded) {
+        let is_of_here = |client: &Client| match is_embedded {
+            true => !self.is_leaving() && client.id != GUEST_ID,
+            false => !leaves_embedded,
+        };
+        match Client::recall(&self.dir)?.filter(is_of_here) {
             Some(client) => Ok(client),
             None if is_embedded => Client::generate(),
             None => Ok(Client::guest()),
@@ -170,14 +182,25 @@ impl WhichBackbone {
     }
 }
 
-fn no_embedded_backbone(dir: &DataDir, url: &str) -> Failure {
-    let dir = dir.path().display();
-    Failure::new(
-        Kind::Refused,
-        format!("an embedded backbone does not know the identity in {dir}, which lives at {url}"),
-    )
+/// Where the identity lives. A store has to be opened to tell that only if a first start ended early, or `start.json` is missing;
+/// while another process holds the directory, its files have to do.
+fn home(dir: &DataDir, settings: &Settings) -> Result<Option<Home>, Failure> {
+    let known = Home::of(dir)?;
+    let is_used = || Runtime::is_first_start(dir.path(), &settings.store_key, &[]).is_ok_and(|is_first| !is_first);
+    if Memory::recall(dir)?.home().is_some() || (known.is_none() && !is_used()) {
+        return Ok(known);
+    }
+    match dir.try_hold() {
+        Ok(Ok(held)) => Home::of_held(&held, &settings.store_key).or(Ok(known)),
+        _ => Ok(known),
+    }
+}
+
+fn no_embedded_backbone(dir: &DataDir, home: &Home) -> Failure {
+    let (home, dir) = (home.sentence(dir), dir.path().display());
+    Failure::new(Kind::Refused, format!("an embedded backbone does not know the identity in {dir}: {home}"))
     .hint(
-        "leave out --backbone-listen, or use another directory with --data-dir DIR; if the identity was created at the \
+        "restore start.json from a backup if it is missing; else leave out --backbone-listen, or use another directory with --data-dir DIR; if the identity was created at the \
          embedded backbone and left it by mistake, add --change-backbone",
     )
 }

@@ -73,7 +73,7 @@ async fn objection(url: &str) -> Option<String> {
             false => is_private(address).then(|| "an address in a private network".to_owned()),
         };
     }
-    if host == "localhost" {
+    if runtime::names_this_machine(host) {
         return not_a_backbone(&parsed).await;
     }
     let found = tokio::time::timeout(TIMEOUT, tokio::net::lookup_host((bare, 0))).await;
@@ -261,10 +261,26 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
         let port = listener.local_addr().unwrap().port();
-        for url in [format!("http://localhost:{port}/admin/stop"), format!("https://127.0.0.1:{port}")] {
+        for url in [
+            format!("http://localhost:{port}/admin/stop"),
+            format!("http://x.localhost:{port}/admin/stop"),
+            format!("https://127.0.0.1:{port}"),
+            format!("https://x.localhost:{port}"),
+        ] {
             assert!(objection(&url).await.is_some(), "{url}");
         }
         assert!(listener.accept().is_err(), "it was asked");
+    }
+
+    #[tokio::test]
+    async fn every_name_below_localhost_is_this_machine_and_judged_by_what_answers_there() {
+        for host in ["localhost", "LocalHost", "localhost.", "x.localhost", "a.b.LOCALHOST", "x.localhost."] {
+            for (body, passes) in [("hi", false), (r#"{"result":{"majorVersion":"7"}}"#, true)] {
+                let (url, asked) = answering(body.to_owned());
+                assert_eq!(objection(&url.replace("127.0.0.1", host)).await.is_none(), passes, "{host}");
+                assert_eq!(asked.join().unwrap(), "GET /api/v2/Version HTTP/1.1", "{host}");
+            }
+        }
     }
 
     #[tokio::test]
