@@ -6,7 +6,7 @@
 
 use std::path::Path;
 
-use durable::{Commit, Condition, Location, private};
+use durable::{Commit, Condition, Location, WorkingCopy, private};
 
 use crate::error::{Error, StoreError};
 use crate::secrets::{ServerKey, random_bytes};
@@ -105,8 +105,10 @@ fn schema(stored: Option<&[u8]>) -> u32 {
 /// Copies everything from the sled database of the first version, as CBOR. Both formats have the same members.
 fn convert(older: &Path, data_dir: &Path, records: &durable::Store) -> Result<(), Error> {
     let unreadable = |source: sled::Error| StoreError::Damaged { dir: older.to_owned(), source };
+    // sled writes when it opens, and is not certain to open again if this process is killed then.
+    let copy = WorkingCopy::of(older)?;
     // sled panics on some damage.
-    let open = || sled::Config::new().path(older).flush_every_ms(None).open();
+    let open = || sled::Config::new().path(copy.path()).flush_every_ms(None).open();
     let panicked = |_| sled::Error::Corruption { at: None, bt: () };
     let database = std::panic::catch_unwind(open).unwrap_or_else(|panic| Err(panicked(panic))).map_err(unreadable)?;
     let tree = database.open_tree(RECORDS).map_err(unreadable)?;

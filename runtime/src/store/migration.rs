@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use durable::Commit;
+use durable::{Commit, WorkingCopy};
 
 use super::sealing::Sealing;
 use super::{Result, StoreError, index, key};
@@ -57,8 +57,10 @@ fn run(migrations: &[Migration], store: &durable::Store, sealing: &Sealing, foun
 /// fit.
 pub(super) fn convert(older: &Path, sealing: &Sealing, store: &durable::Store) -> Result<()> {
     let unreadable = |error: sled::Error| StoreError::Corrupt { path: older.to_owned(), detail: error.to_string() };
+    // sled writes when it opens, and is not certain to open again if this process is killed then.
+    let copy = WorkingCopy::of(older)?;
     // sled panics on some damage.
-    let open = || sled::Config::new().path(older).flush_every_ms(None).open();
+    let open = || sled::Config::new().path(copy.path()).flush_every_ms(None).open();
     let damaged = |_| StoreError::Corrupt { path: older.to_owned(), detail: "it cannot be opened".to_owned() };
     let database = std::panic::catch_unwind(open).map_err(damaged)?.map_err(unreadable)?;
     let format = database.get(key::FORMAT).map_err(unreadable)?;

@@ -54,6 +54,7 @@ mod room;
 pub mod simulation;
 mod store;
 mod sync;
+mod working_copy;
 mod writer;
 
 pub use commit::{Commit, MAX_COMMIT_BYTES, MAX_KEY_BYTES};
@@ -62,3 +63,4 @@ pub use location::{Condition, Location, Staged};
 pub use lock::DirectoryLock;
 pub use room::check_room;
 pub use store::{Admission, Latest, MAX_PENDING_COMMITS, Pair, Snapshot, Store, Submitted};
+pub use working_copy::WorkingCopy;

@@ -6,11 +6,15 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 /// Free ports that are tried until one is free on both loopback addresses. Each is taken on the other one by chance only,
 /// so more than a few in a row mean that somebody takes them on purpose.
 const FREE_PORT_ATTEMPTS: usize = 16;
+
+/// Connections that wait to be accepted; the operating system may allow fewer. One that finds no room there has to try again, and does so
+/// after seconds only.
+const BACKLOG: u32 = 4096;
 
 /// Accepts connections at one address, and at the same port of the other loopback address if it is one.
 #[derive(Debug)]
@@ -37,24 +41,24 @@ impl Listener {
     /// [`ListenError`] if an address is taken or not ours, also if it is the other loopback address.
     pub async fn bind(address: SocketAddr) -> Result<Self, ListenError> {
         let attempts = if address.port() == 0 { FREE_PORT_ATTEMPTS } else { 1 };
-        let mut outcome = Self::bind_once(address).await;
+        let mut outcome = Self::bind_once(address);
         for _ in 1..attempts {
             match &outcome {
                 Err(error) if error.source.kind() == io::ErrorKind::AddrInUse => {}
                 _ => break,
             }
-            outcome = Self::bind_once(address).await;
+            outcome = Self::bind_once(address);
         }
         outcome
     }
 
-    async fn bind_once(address: SocketAddr) -> Result<Self, ListenError> {
+    fn bind_once(address: SocketAddr) -> Result<Self, ListenError> {
         let at = |address| move |source| ListenError { address, source };
-        let asked = TcpListener::bind(address).await.map_err(at(address))?;
+        let asked = listen(address).map_err(at(address))?;
         let port = asked.local_addr().map_err(at(address))?.port();
         let Some(other) = companion(address.ip()) else { return Ok(Self { asked, other: None }) };
         let address = SocketAddr::new(other, port);
-        match TcpListener::bind(address).await {
+        match listen(address) {
             Ok(other) => Ok(Self { asked, other: Some(other) }),
             Err(error) if is_absent(other, &error) => Ok(Self { asked, other: None }),
             Err(source) => Err(ListenError { address, source }),
@@ -82,6 +86,16 @@ impl Listener {
             },
         }
     }
+}
+
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // As the standard library does: a port whose last connections are about to end is free, but on Windows another program could
+    // take it over.
+    #[cfg(unix)]
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 /// Whether `localhost` may stand for this address.
