@@ -40,7 +40,8 @@ before(async () => {
     await onboard(dataDir, world.backbone.url, secret);
     // A store that has an identity keeps it, whatever secret it is given.
     await onboard(dataDir, world.backbone.url, secret);
-    const started = await startNode(dataDir, world.backbone.url);
+    // The program did not make this store, so it does not know where its identity lives.
+    const started = await startNode(dataDir, world.backbone.url, ["--change-backbone"]);
     running = started.running;
     node = new RestNode(started.url, started.apiKey);
 });
