@@ -585,3 +585,27 @@ async fn names_may_be_as_long_as_the_protocol_allows_and_no_longer() {
         place.goes_on(&node).await;
     }
 }
+
+#[tokio::test]
+async fn a_push_on_its_way_does_not_make_a_stretch_endless() {
+    let place = Place::new().await;
+    let node = place.with_file_b().await;
+    for number in 0..30 {
+        create(&node, file(&format!("FIL{number:017}"))).await;
+    }
+    place.backbone.state().refuses = true;
+    place.backbone.state().page_size = Some(1);
+    let padding = "x".repeat(20 << 20);
+    place.lists(move |state, known| {
+        let mut listed = state.behind(known);
+        let next = (known + 1).max(2) as u64;
+        listed.extend([deletion(next, FILE_A), deletion(next + 1, FILE_A)]);
+        listed[0]["pad"] = padding.clone().into();
+        listed
+    });
+    let calls = place.backbone.calls().len();
+    assert_eq!(code(node.push().await), INVALID);
+    assert_eq!(place.backbone.calls().len() - calls, 1 + 1 + 3, "a push, what is known, then pages up to the bound");
+    place.goes_on(&node).await;
+    assert_eq!(node.store.objects(collection::FILES).unwrap().count(), 31);
+}
