@@ -135,12 +135,23 @@ async fn large_answers_of_the_backbone_are_refused_in_little_memory() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn events_and_modifications_of_many_values_are_refused_in_little_memory() {
+    refuses_events("an event of 31 MiB", 1, &zeros(31 << 20)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn events_of_many_values_on_many_pages_are_refused_in_little_memory() {
+    refuses_events("events on 128 pages", 128, &format!("[{}[0]]", "[0],".repeat(32_000))).await;
+}
+
+/// Lists an event with this payload on every page.
+async fn refuses_events(attack: &str, pages: u32, payload: &str) {
     let scene = Scene::new().await;
     let event = json!({
         "id": "SYIabcdefghijklmno12", "type": "TokenLocked", "index": 0, "createdAt": "2026-01-01T00:00:00.000Z",
         "syncErrorCount": 0, "payload": "here"
     });
-    let body = json!({ "result": [event] }).to_string().replace("\"here\"", &zeros(31 << 20));
+    let pagination = json!({ "pageNumber": 1, "pageSize": 1, "totalPages": pages, "totalRecords": pages });
+    let body = json!({ "result": [event], "pagination": pagination }).to_string().replace("\"here\"", payload);
     let fate = Fate::changed(move |mut answer| {
         answer.body = body.clone().into();
         answer.status = StatusCode::OK;
@@ -156,7 +167,7 @@ async fn events_and_modifications_of_many_values_are_refused_in_little_memory() 
     scene.backbone.line().always(Method::POST, "/api/v2/SyncRuns", start);
     let (status, answer) = answered(scene.rest.post("Account/Sync").json(&json!({}))).await;
     assert!(!status.is_success(), "{}", answer["error"]);
-    scene.assert_modest("an event of 31 MiB").await;
+    scene.assert_modest(attack).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use durable::Commit;
 use serde::Serialize;
-use transport::datawallet::{Collection, PendingModification, create_modifications, update_modifications};
+use transport::datawallet::{Collection, PendingModification, Tombstone, create_modifications, update_modifications};
 use zeroize::Zeroizing;
 
 use super::object::{Object, Properties, StoredObject};
@@ -135,6 +135,7 @@ impl Staging<'_> {
         let sequence = existing.as_ref().map_or_else(|| self.next_sequence(), |(sequence, _)| *sequence);
         let before = existing.as_ref().map(|(_, before)| &before.properties);
         self.index(&object.collection, sequence, before, Some(&object.properties))?;
+        self.remember((&object.collection, &object.id), before, Some(&object.properties))?;
         let place = key::object_at(&object.collection, sequence)?;
         let record = StoredObject { id: object.id, properties: object.properties };
         self.write(index, Some(sealing::encode(&sequence)?));
@@ -146,14 +147,40 @@ impl Staging<'_> {
         let index = key::object_index(collection, id)?;
         let Some((sequence, record)) = self.stored_record(collection, &index)? else { return Ok(()) };
         // The rest of what goes away need not be decoded.
-        let before = projection::decode(&record, &index::names(collection))?;
+        let immutable = Collection::named(collection).map_or(&[][..], |rules| rules.immutable());
+        let before = projection::decode(&record, &[index::names(collection).as_slice(), immutable].concat())?;
         self.write(index, None);
         self.index(collection, sequence, Some(&before), None)?;
+        self.remember((collection, id), Some(&before), None)?;
         self.write(key::object_at(collection, sequence)?, None);
         match recording {
             Recording::No => Ok(()),
             _ => self.record(Collection::named(collection).map(|_| PendingModification::delete(collection, id))),
         }
+    }
+
+    /// Keeps a tombstone of what never changes in an object and goes away, whoever removes it: a later creation of the object
+    /// in the log must not give it the key of another one.
+    fn remember(
+        &mut self,
+        (collection, id): (&str, &str),
+        before: Option<&Properties>,
+        after: Option<&Properties>,
+    ) -> Result<()> {
+        let (Some(rules), Some(before)) = (Collection::named(collection), before) else { return Ok(()) };
+        let mut lost = Tombstone::default();
+        lost.bury(&rules, before, after);
+        if lost.is_empty() {
+            return Ok(());
+        }
+        let key = key::tombstone(collection, id)?;
+        let mut tombstone = match self.read(&key)? {
+            Some(plain) => sealing::decode::<Tombstone>(&plain)?,
+            None => Tombstone::default(),
+        };
+        tombstone.bury(&rules, before, after);
+        self.write(key, Some(sealing::encode(&tombstone)?));
+        Ok(())
     }
 
     fn drop_unpushed(&mut self, up_to: u64) -> Result<()> {

@@ -9,6 +9,7 @@
 //! 'e' length(1) collection member(1) hash(8) sequence(8)
 //!                                         an object with a certain value in a member, see `index`; the value is empty
 //! 'j' sequence(8)                         a change that was not pushed
+//! 't' length(1) collection id             what is remembered of an object that is gone
 //! ```
 //!
 //! Names, collections and ids are in clear; everything that was said about them is sealed. Entries of the index
@@ -42,6 +43,11 @@ pub(super) fn object_at(collection: &str, sequence: u64) -> Result<Vec<u8>> {
 
 pub(super) fn object_index(collection: &str, id: &str) -> Result<Vec<u8>> {
     Ok([&in_collection(b'x', collection)?, bounded(id, MAX_NAME)?].concat())
+}
+
+/// What is remembered of an object that is gone.
+pub(super) fn tombstone(collection: &str, id: &str) -> Result<Vec<u8>> {
+    Ok([&in_collection(b't', collection)?, bounded(id, MAX_NAME)?].concat())
 }
 
 /// Entries of the index for objects with a certain value in a member.

@@ -53,7 +53,6 @@ use transport::datawallet::PendingModification;
 pub(crate) use self::batch::Batch;
 pub(crate) use self::error::StoreError;
 pub(crate) use self::index::RequiredTexts;
-pub(crate) use self::key::{MAX_COLLECTION, MAX_NAME};
 pub(crate) use self::object::{Object, Properties};
 pub(crate) use self::sealing::StoreSecret;
 pub(crate) use self::view::View;

@@ -1,7 +1,7 @@
 //! Reading the store: what is on disk, or also what is on its way there.
 
 use serde::de::DeserializeOwned;
-use transport::datawallet::PendingModification;
+use transport::datawallet::{PendingModification, Tombstone};
 use zeroize::Zeroizing;
 
 use super::object::{Object, Properties, StoredObject};
@@ -63,6 +63,12 @@ impl<'a> View<'a> {
     /// The value under a name.
     pub(crate) fn value<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>> {
         self.read(&key::value(name)?)?.map(|plain| sealing::decode(&plain)).transpose()
+    }
+
+    /// What is remembered of an object that was removed, even if it is there again; empty if it never was.
+    pub(crate) fn tombstone(&self, collection: &str, id: &str) -> Result<Tombstone> {
+        let remembered = self.read(&key::tombstone(collection, id)?)?;
+        Ok(remembered.map(|plain| sealing::decode(&plain)).transpose()?.unwrap_or_default())
     }
 
     /// The oldest changes that were not pushed, with their sequence numbers, at most `limit`.

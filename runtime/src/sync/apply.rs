@@ -4,11 +4,11 @@ use std::collections::{HashMap, HashSet};
 
 use serde_json::Value;
 use tracing::warn;
-use transport::datawallet::{Changes, Collection, ObjectChange, PendingModification, Refused};
+use transport::datawallet::{Changes, Collection, ObjectChange, PendingModification, Refused, Tombstone};
 use transport::wire::backbone::datawallet::{Modification, ModificationType};
 
 use crate::Result;
-use crate::store::{Batch, MAX_COLLECTION, MAX_NAME, Object, Properties, View, collection};
+use crate::store::{Batch, Object, Properties, View, collection};
 
 /// Adds what a stretch of the log amounts to to a batch. `unpushed` are the changes of this device that other devices will
 /// see after these, so their effect stays.
@@ -24,15 +24,12 @@ pub(super) fn stage(
     let histories = histories(log);
     let unpushed = by_object(unpushed);
     for change in changes.objects {
-        if change.collection.len() > MAX_COLLECTION || change.id.len() > MAX_NAME {
-            warn!(bytes = change.id.len(), "passing over an object with an oversized name");
-            continue;
-        }
         let place = (change.collection.clone(), change.id.clone());
         let stored = view.object(&place.0, &place.1)?.map(|object| object.properties);
         let name = (place.0.as_str(), place.1.as_str());
+        let tombstone = view.tombstone(name.0, name.1)?;
         let history = histories.get(&name).copied().unwrap_or_default();
-        let theirs = outcome.apply(change, stored, history.damaged_if(damaged.contains(&place)));
+        let theirs = outcome.apply(change, (stored, tombstone), history.damaged_if(damaged.contains(&place)));
         let own = unpushed.get(&name).map(Vec::as_slice).unwrap_or_default();
         put(batch, name, replay(theirs, own));
     }
@@ -61,11 +58,16 @@ pub(super) struct Outcome {
 
 impl Outcome {
     /// The object as the other devices have it.
-    fn apply(&mut self, change: ObjectChange, stored: Option<Properties>, history: History) -> Option<Properties> {
+    fn apply(
+        &mut self,
+        change: ObjectChange,
+        (stored, tombstone): (Option<Properties>, Tombstone),
+        history: History,
+    ) -> Option<Properties> {
         let place = (change.collection.clone(), change.id.clone());
         let first_index = change.first_index;
         let is_there = !history.deleted && stored.is_some();
-        let applied = change.apply(stored);
+        let applied = change.apply(stored, &tombstone);
         self.refused.extend(applied.refused.into_iter().map(|refused| RefusedChange::of(&place, refused)));
         let object = applied.object?;
         if is_there || history.created && !history.damaged && has_type(&place.0, &object) {

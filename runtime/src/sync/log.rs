@@ -8,6 +8,9 @@ use transport::wire::backbone::datawallet::Modification;
 const STRETCH_COUNT: usize = 1000;
 /// A stretch is taken over when its answers have so many bytes. Its last page may exceed it by the size of one answer.
 const STRETCH_BYTES: u64 = 16 * 1024 * 1024;
+/// Most bytes of answers that are read for the sake of one push that is on its way: the push has 8 MiB and a payload, an answer
+/// up to 32 MiB. A backbone that needs more of them in its midst pads.
+const MAX_STRETCH_BYTES: u64 = 48 * 1024 * 1024;
 /// Most pages of one pull; a page of the published backbone has 50 modifications. What was read by then is kept, and the next
 /// synchronization goes on behind it, so an honest log of any length is read in the end and an endless one keeps nobody busy.
 const MAX_PAGES: u64 = 20_000;
@@ -36,6 +39,8 @@ pub(super) enum ReadError {
     Backbone(backbone::Error),
     /// The list cannot be a log.
     Invalid(DatawalletError),
+    /// A push that is on its way does not end within what it can have.
+    Padded,
     /// There is more than is read in one go.
     TooLong,
 }
@@ -58,7 +63,7 @@ impl<'a> LogReader<'a> {
             modifications.extend(page.modifications);
             bytes += page.bytes;
             let may_end = !self.cursor.is_some_and(&together);
-            if may_end && is_enough(modifications.len(), bytes) {
+            if is_enough(modifications.len(), bytes, may_end)? {
                 break;
             }
         }
@@ -66,8 +71,12 @@ impl<'a> LogReader<'a> {
     }
 }
 
-fn is_enough(count: usize, bytes: u64) -> bool {
-    count >= STRETCH_COUNT || bytes >= STRETCH_BYTES
+fn is_enough(count: usize, bytes: u64, may_end: bool) -> Result<bool, ReadError> {
+    match may_end {
+        true => Ok(count >= STRETCH_COUNT || bytes >= STRETCH_BYTES),
+        false if bytes > MAX_STRETCH_BYTES => Err(ReadError::Padded),
+        false => Ok(false),
+    }
 }
 
 /// How much of the log was read in one pull.
@@ -108,7 +117,13 @@ mod tests {
 
     #[test]
     fn a_stretch_ends_at_its_bounds() {
-        assert!(!is_enough(STRETCH_COUNT - 1, STRETCH_BYTES - 1));
-        assert!(is_enough(STRETCH_COUNT, 0) && is_enough(1, STRETCH_BYTES));
+        assert!(!is_enough(STRETCH_COUNT - 1, STRETCH_BYTES - 1, true).unwrap());
+        assert!(is_enough(STRETCH_COUNT, 0, true).unwrap() && is_enough(1, STRETCH_BYTES, true).unwrap());
+    }
+
+    #[test]
+    fn a_stretch_that_must_not_end_has_a_bound_as_well() {
+        assert!(!is_enough(STRETCH_COUNT, MAX_STRETCH_BYTES, false).unwrap());
+        assert!(matches!(is_enough(1, MAX_STRETCH_BYTES + 1, false), Err(ReadError::Padded)));
     }
 }

@@ -457,6 +457,7 @@ impl Context {
             ReadError::Backbone(error) => self.refused(error),
             ReadError::Invalid(DatawalletError::UnsupportedVersion(_)) => self.too_old(),
             ReadError::Invalid(error) => self.invalid(error),
+            ReadError::Padded => self.invalid("between those that this device pushes there is more than they can have"),
             ReadError::TooLong => Error::Unknown(
                 "the datawallet is too long to be read in one go; synchronize again to read on".to_owned(),
             ),

@@ -18,7 +18,7 @@ pub struct ModificationsPage {
 }
 
 /// Most modifications that are fetched in one go.
-const BOUNDS: ListBounds = ListBounds { pages: 20_000, bytes: 512 * 1024 * 1024 };
+const BOUNDS: ListBounds = ListBounds { pages: 20_000, bytes: 512 * 1024 * 1024, values: 16 * 1024 * 1024 };
 
 impl Session {
     /// The datawallet of the identity.

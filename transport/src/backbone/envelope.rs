@@ -21,6 +21,8 @@ pub(super) struct Page<T> {
     pub(super) pagination: Option<Pagination>,
     /// Bytes of the answer.
     pub(super) length: u64,
+    /// Values and keys in the answer.
+    pub(super) values: u64,
 }
 
 /// Reads a successful answer.
@@ -31,10 +33,10 @@ pub(super) fn read<T: DeserializeOwned>(body: &[u8], bounds: AnswerBounds, reque
         #[serde(default)]
         pagination: Option<Pagination>,
     }
-    json_budget::check(body, &bounds.json()).map_err(|error| too_much(error, request))?;
+    let values = json_budget::count(body, &bounds.json()).map_err(|error| too_much(error, request))?;
     let success: Success<T> = serde_json::from_slice(body).map_err(|error| malformed(&error, request))?;
     let value = success.result.ok_or_else(|| Error::ResultUndefined { request: request.to_owned() })?;
-    Ok(Page { value, pagination: success.pagination, length: body.len() as u64 })
+    Ok(Page { value, pagination: success.pagination, length: body.len() as u64, values: values as u64 })
 }
 
 fn too_much(error: JsonBudgetError, request: &str) -> Error {

@@ -25,6 +25,8 @@ pub struct Session {
 pub(super) struct ListBounds {
     pub(super) pages: u64,
     pub(super) bytes: u64,
+    /// Values and keys, of which each takes up to some 100 bytes in memory however short it is on the wire.
+    pub(super) values: u64,
 }
 
 impl Session {
@@ -87,7 +89,7 @@ impl Session {
     /// # Errors
     /// [`Error`], as for every call.
     pub async fn tags(&self) -> Result<serde_json::Value, Error> {
-        self.json(Request::get("/Tags")).await
+        self.json(Request::get("/Tags").answered_within(AnswerBounds::PAGE)).await
     }
 
     pub(super) fn http(&self) -> &Http {
@@ -142,12 +144,16 @@ impl Session {
         if pages > bounds.pages {
             return Err(too_large(bounds.pages, "pages"));
         }
-        let (mut items, mut length) = (first.value, first.length);
+        let (mut items, mut length, mut values) = (first.value, first.length, first.values);
         for number in 2..=pages {
             let mut page: Page<Vec<T>> = self.page(&request().query("pageNumber", number)).await?;
             length += page.length;
             if length > bounds.bytes {
                 return Err(too_large(bounds.bytes, "bytes"));
+            }
+            values += page.values;
+            if values > bounds.values {
+                return Err(too_large(bounds.values, "values"));
             }
             items.append(&mut page.value);
         }

@@ -11,8 +11,9 @@ use crate::wire::backbone::sync_runs::{
     FinalizedExternalEventSync, StartSyncRun, StartedSyncRun,
 };
 
-/// Most events that are fetched in one go: some 60,000, of 250 bytes each.
-const BOUNDS: ListBounds = ListBounds { pages: 2_000, bytes: 16 * 1024 * 1024 };
+/// Most events that are fetched in one go: some 30,000, of 250 bytes and 16 values each. Decoded they take 64 MiB at most beside
+/// their texts.
+const BOUNDS: ListBounds = ListBounds { pages: 2_000, bytes: 16 * 1024 * 1024, values: 512 * 1024 };
 
 impl Session {
     /// Starts a sync run, which keeps the other devices of the identity from pushing until it ends or expires.

@@ -13,6 +13,7 @@ use super::http::Request;
 use super::session::ListBounds;
 use super::*;
 use crate::wire::backbone::datawallet::PushModifications;
+use crate::wire::json_budget;
 
 const FILE: &str = "FILabcdefghijklmno12";
 const TOKEN: &str = "TOKabcdefghijklmno12";
@@ -259,10 +260,28 @@ async fn a_list_whose_pages_add_up_to_too_much_is_given_up() {
         FakeAnswer::Body(200, json!({ "result": ["x".repeat(100)], "pagination": pagination }).to_string().into_bytes())
     })
     .await;
-    let bounds = ListBounds { pages: 1000, bytes: 1000 };
+    let bounds = ListBounds { pages: 1000, bytes: 1000, values: u64::MAX };
     let list = session(&server).all_pages::<String>(|| Request::get("/Datawallet/Modifications"), bounds).await;
     assert!(matches!(list, Err(Error::AnswerTooLarge { limit: 1000, unit: "bytes", .. })), "{list:?}");
     assert!(server.calls().len() < 10, "the rest is not asked for");
+}
+
+#[tokio::test]
+async fn a_list_may_have_so_many_values_on_all_pages_and_no_more() {
+    let pages = 3;
+    let page = json!({ "result": [["x"]], "pagination": { "pageNumber": 1, "pageSize": 1, "totalPages": pages, "totalRecords": pages } });
+    let text = page.to_string();
+    let in_page = json_budget::count(text.as_bytes(), &json_budget::MAX_FREE_JSON).unwrap() as u64;
+    let server = open_server(move |_| FakeAnswer::Body(200, text.clone().into_bytes())).await;
+    for (values, fits) in [(pages * in_page, true), (pages * in_page - 1, false)] {
+        let bounds = ListBounds { pages, bytes: u64::MAX, values };
+        let request = || Request::get("/Datawallet/Modifications");
+        match session(&server).all_pages::<Vec<String>>(request, bounds).await {
+            Ok(list) => assert!(fits && list.len() as u64 == pages),
+            Err(Error::AnswerTooLarge { limit, unit: "values", .. }) => assert!(!fits && limit == values),
+            Err(error) => panic!("{error}"),
+        }
+    }
 }
 
 #[tokio::test]

@@ -5,7 +5,10 @@ use std::collections::HashMap;
 use serde_json::{Map, Value};
 
 use super::label::Label;
-use super::{Collection, DatawalletError, MAX_INDEX, PayloadCategory, SUPPORTED_VERSION, open_payload};
+use super::{
+    Collection, DatawalletError, MAX_COLLECTION, MAX_INDEX, MAX_OBJECT, PayloadCategory, SUPPORTED_VERSION, Tombstone,
+    open_payload,
+};
 use crate::Error;
 use crate::crypto::SecretKey;
 use crate::wire::backbone::datawallet::{Modification, ModificationType};
@@ -81,7 +84,8 @@ pub struct Refused {
 /// Returns the last index.
 ///
 /// # Errors
-/// [`DatawalletError`] if the modifications are out of order, of a newer version, or in places that cannot be.
+/// [`DatawalletError`] if the modifications are out of order, of a newer version, in places that cannot be, or about names that
+/// are too long.
 pub fn check_order(modifications: &[Modification], known: Option<u64>) -> Result<Option<u64>, DatawalletError> {
     let mut last = known;
     for modification in modifications {
@@ -92,12 +96,20 @@ pub fn check_order(modifications: &[Modification], known: Option<u64>) -> Result
         if index > MAX_INDEX {
             return Err(DatawalletError::Index(index));
         }
+        if is_longer(&modification.collection, MAX_COLLECTION) || is_longer(&modification.object_identifier, MAX_OBJECT)
+        {
+            return Err(DatawalletError::Name(index));
+        }
         if modification.datawallet_version > SUPPORTED_VERSION {
             return Err(DatawalletError::UnsupportedVersion(modification.datawallet_version));
         }
         last = Some(index);
     }
     Ok(last)
+}
+
+fn is_longer(name: &str, characters: usize) -> bool {
+    name.chars().nth(characters).is_some()
 }
 
 impl Changes {
@@ -162,14 +174,14 @@ impl ObjectChange {
         Self { collection, id, first_index: modification.index, steps: Vec::new() }
     }
 
-    /// Applies the change to the stored object, if there is one.
+    /// Applies the change to the stored object, if there is one. `tombstone` is what is remembered of what it once was.
     ///
-    /// A modification that gives an immutable property another value than the stored object or an earlier modification is
-    /// refused as a whole; if it was to make the object anew, the object is gone.
+    /// A modification that gives an immutable property another value than the stored object, the tombstone or an earlier
+    /// modification is refused as a whole; if it was to make the object anew, the object is gone.
     ///
     /// A property that vanished from an object is not in its payloads, so it survives: the protocol cannot remove one.
     #[must_use]
-    pub fn apply(self, stored: Option<Map<String, Value>>) -> Applied {
+    pub fn apply(self, stored: Option<Map<String, Value>>, tombstone: &Tombstone) -> Applied {
         let collection = Collection::named(&self.collection);
         let mut known = stored.clone().unwrap_or_default();
         let (mut object, mut refused, mut is_half) = (stored, Vec::new(), false);
@@ -177,8 +189,11 @@ impl ObjectChange {
             match step {
                 Step::Delete => (object, is_half) = (None, false),
                 Step::Set { index, properties } => {
-                    let contradiction = collection.as_ref().and_then(|rules| rules.contradiction(&known, &properties));
-                    if let Some(property) = contradiction {
+                    let contradiction = |rules: &Collection| {
+                        let with_known = rules.contradiction(&known, &properties);
+                        with_known.or_else(|| tombstone.contradiction(rules, &properties))
+                    };
+                    if let Some(property) = collection.as_ref().and_then(contradiction) {
                         is_half |= object.is_none();
                         refused.push(Refused { index, property });
                         continue;
@@ -290,7 +305,7 @@ mod tests {
         let changes = Changes::read(&log, None, &key).unwrap();
         let unreadable: Vec<_> = changes.unreadable.iter().map(|item| (item.index, item.id.as_str())).collect();
         assert_eq!(unreadable, [(2, "object 0")]);
-        let object = changes.objects.into_iter().next().unwrap().apply(None).object.unwrap();
+        let object = changes.objects.into_iter().next().unwrap().apply(None, &Tombstone::default()).object.unwrap();
         assert_eq!(Value::Object(object), json!({ "a": 1, "b": 4, "id": "object 0" }));
     }
     /// A modification as this client seals it, with its label.
@@ -340,7 +355,7 @@ mod tests {
         let key = SecretKey::generate();
         let genuine = labelled(&key, 4, "A", json!({ "isOwn": true }));
         let changes = Changes::read(&[genuine], None, &key).unwrap();
-        let object = changes.objects.into_iter().next().unwrap().apply(None).object.unwrap();
+        let object = changes.objects.into_iter().next().unwrap().apply(None, &Tombstone::default()).object.unwrap();
         assert_eq!(Value::Object(object), json!({ "isOwn": true, "id": "A" }));
     }
 
@@ -396,7 +411,7 @@ mod tests {
     fn a_modification_that_contradicts_is_refused_as_a_whole_and_the_others_are_applied() {
         let stored = json!({ "secretKey": "a", "isOwn": true }).as_object().cloned();
         let relabelled = json!({ "secretKey": "b", "isOwn": false, "filename": "b" });
-        let applied = change([Some(relabelled), Some(json!({ "metadata": 1 }))]).apply(stored);
+        let applied = change([Some(relabelled), Some(json!({ "metadata": 1 }))]).apply(stored, &Tombstone::default());
         assert_eq!(applied.refused, [Refused { index: 0, property: "secretKey" }]);
         let expected = json!({ "secretKey": "a", "isOwn": true, "metadata": 1, "id": "A" });
         assert_eq!(applied.object.map(Value::Object), Some(expected));
@@ -406,14 +421,14 @@ mod tests {
     fn a_deletion_in_between_does_not_let_another_key_in() {
         let stored = json!({ "secretKey": "a" }).as_object().cloned();
         let steps = [None, Some(json!({ "secretKey": "b" })), Some(json!({ "filename": "b" }))];
-        let applied = change(steps).apply(stored);
+        let applied = change(steps).apply(stored, &Tombstone::default());
         assert_eq!((applied.object, applied.refused.len()), (None, 1));
     }
 
     #[test]
     fn a_new_object_keeps_the_first_key_that_the_log_gives_it() {
         let steps = [Some(json!({ "secretKey": "a" })), Some(json!({ "secretKey": "b" }))];
-        let applied = change(steps).apply(None);
+        let applied = change(steps).apply(None, &Tombstone::default());
         assert_eq!(applied.object.unwrap()["secretKey"], "a");
         assert_eq!(applied.refused, [Refused { index: 1, property: "secretKey" }]);
     }

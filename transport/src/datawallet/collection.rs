@@ -235,6 +235,12 @@ impl Collection {
         self.immutable.iter().copied().find(|name| contradicts(name))
     }
 
+    /// Names of the properties that never change.
+    #[must_use]
+    pub fn immutable(&self) -> &'static [&'static str] {
+        self.immutable
+    }
+
     /// The collection with a name, if it is in the table.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {

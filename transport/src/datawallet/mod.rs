@@ -17,18 +17,26 @@ mod collection;
 mod label;
 mod payload;
 mod pending;
+mod tombstone;
 
 pub use changes::{Applied, Changes, ObjectChange, Refused, Unreadable, check_order};
 pub use collection::{Collection, create_modifications, update_modifications};
 pub use label::LABEL_MEMBER;
 pub use payload::{PayloadCategory, open_payload, seal_payload};
 pub use pending::PendingModification;
+pub use tombstone::Tombstone;
 
 /// Version of the datawallet that this crate reads and writes.
 pub const SUPPORTED_VERSION: u16 = 1;
 
 /// The highest index a modification may have: keys are derived from indices, and the derivation takes no higher number.
 pub const MAX_INDEX: u64 = crate::crypto::MAX_KEY_ID;
+
+/// Longest name of a collection, in characters; the published backbone has the same bound.
+pub const MAX_COLLECTION: usize = 50;
+
+/// Longest identifier of an object, in characters; the published backbone has the same bound.
+pub const MAX_OBJECT: usize = 100;
 
 /// A stretch of the log that cannot be taken over. None of it may be, then.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -45,6 +53,9 @@ pub enum DatawalletError {
     /// No modification can have this index: nobody could seal a payload for it.
     #[error("datawallet has modification {0}, which is more than {max}", max = MAX_INDEX)]
     Index(u64),
+    /// The name of a collection or an object is longer than the protocol allows.
+    #[error("datawallet modification {0} has a name of more than {MAX_COLLECTION} or {MAX_OBJECT} characters")]
+    Name(u64),
     /// A payload was sealed for another object, collection, category or type than the backbone says.
     #[error("datawallet modification {0} is listed under a label that it was not sealed with")]
     Relabelled(u64),

@@ -483,3 +483,129 @@ async fn a_datawallet_that_the_backbone_lost_is_made_anew() {
     assert_eq!(place.log(node.account.synchronization_key()).len(), 2, "what was not pushed yet, for the first places");
     place.goes_on(&node).await;
 }
+
+/// What the node refused to change.
+fn refused(events: &mut EventReceiver) -> Vec<(String, &'static str)> {
+    let refused = |event| match event {
+        Event::DatawalletChangeRefused { id, property, .. } => Some((id, property)),
+        _ => None,
+    };
+    happened(events).into_iter().filter_map(refused).collect()
+}
+
+#[tokio::test]
+async fn a_deletion_does_not_make_room_for_the_key_of_another_file() {
+    for (by, is_own) in [("another device", false), ("this device", true)] {
+        let place = Place::new().await;
+        let node = place.with_file_b().await;
+        let key = node.account.synchronization_key();
+        if is_own {
+            let mut batch = Batch::new();
+            batch.record_delete(collection::FILES, FILE_B);
+            node.store.commit(batch).await.unwrap();
+        } else {
+            place.backbone.state().append(OTHER_DEVICE, deletion(2, FILE_B));
+        }
+        node.datawallet().await.unwrap();
+        assert_eq!(stored(&node, FILE_B), None, "{by}");
+        let mut events = node.events.subscribe();
+        place.backbone.state().append(OTHER_DEVICE, unlabelled(key, 3, FILE_B, "Create", technical(FILE_A)));
+        node.datawallet().await.unwrap();
+        assert_eq!(stored(&node, FILE_B), None, "{by}");
+        assert_eq!(refused(&mut events), [(FILE_B.to_owned(), "secretKey")], "{by}");
+        place.backbone.state().append(OTHER_DEVICE, unlabelled(key, 4, FILE_B, "Create", technical(FILE_B)));
+        node.datawallet().await.unwrap();
+        assert_eq!(stored(&node, FILE_B), Some(technical(FILE_B)), "{by}: the same file may come back");
+    }
+}
+
+#[tokio::test]
+async fn a_deletion_in_one_stretch_makes_no_room_in_the_next_one() {
+    let place = Place::new().await;
+    let node = place.with_file_b().await;
+    let key = node.account.synchronization_key();
+    place.backbone.state().append(OTHER_DEVICE, unlabelled(key, 2, FILE_A, "Create", technical(FILE_A)));
+    node.datawallet().await.unwrap();
+    place.backbone.state().page_size = Some(1);
+    place.lists(|state, known| match known {
+        1 => Vec::new(),
+        -1 => {
+            let mut first = deletion(0, FILE_B);
+            first["pad"] = "x".repeat(17 << 20).into();
+            vec![first, state.log[2].clone()]
+        }
+        _ => {
+            let mut relabelled = state.log[2].clone();
+            relabelled["objectIdentifier"] = FILE_B.into();
+            vec![relabelled]
+        }
+    });
+    let mut events = node.events.subscribe();
+    node.datawallet().await.unwrap();
+    assert_eq!(refused(&mut events), [(FILE_B.to_owned(), "secretKey")]);
+    assert_eq!(stored(&node, FILE_B), None);
+    assert_eq!(stored(&node, FILE_A), Some(technical(FILE_A)));
+}
+
+#[tokio::test]
+async fn what_a_new_creation_leaves_out_cannot_be_set_anew() {
+    let place = Place::new().await;
+    let node = place.with_file_b().await;
+    let key = node.account.synchronization_key();
+    let content = |index, name: &str, kind| {
+        let mut entry = unlabelled(key, index, FILE_B, kind, json!({ "filename": name }));
+        entry["payloadCategory"] = "Content".into();
+        entry
+    };
+    place.backbone.state().append(OTHER_DEVICE, content(2, "b", "Create"));
+    node.datawallet().await.unwrap();
+    place.backbone.state().append(OTHER_DEVICE, deletion(3, FILE_B));
+    place.backbone.state().append(OTHER_DEVICE, unlabelled(key, 4, FILE_B, "Create", technical(FILE_B)));
+    node.datawallet().await.unwrap();
+    assert_eq!(stored(&node, FILE_B), Some(technical(FILE_B)));
+    let mut events = node.events.subscribe();
+    place.backbone.state().append(OTHER_DEVICE, content(5, "a", "Create"));
+    node.datawallet().await.unwrap();
+    assert_eq!(refused(&mut events), [(FILE_B.to_owned(), "filename")]);
+    assert_eq!(stored(&node, FILE_B), Some(technical(FILE_B)));
+}
+
+#[tokio::test]
+async fn names_may_be_as_long_as_the_protocol_allows_and_no_longer() {
+    for (id, collection, is_taken) in [(100, 50, true), (101, 50, false), (100, 51, false)] {
+        let place = Place::new().await;
+        let node = place.with_file_b().await;
+        let mut entry = unlabelled(node.account.synchronization_key(), 2, &"é".repeat(id), "Create", technical("x"));
+        entry["collection"] = "é".repeat(collection).into();
+        place.invents(listed(2, OTHER_DEVICE, entry));
+        let outcome = node.datawallet().await;
+        assert_eq!(outcome.is_ok(), is_taken, "{id} {collection}");
+        let stored = node.store.object(&"é".repeat(collection), &"é".repeat(id));
+        assert_eq!(stored.is_ok_and(|object| object.is_some()), is_taken, "{id} {collection}");
+        place.goes_on(&node).await;
+    }
+}
+
+#[tokio::test]
+async fn a_push_on_its_way_does_not_make_a_stretch_endless() {
+    let place = Place::new().await;
+    let node = place.with_file_b().await;
+    for number in 0..30 {
+        create(&node, file(&format!("FIL{number:017}"))).await;
+    }
+    place.backbone.state().refuses = true;
+    place.backbone.state().page_size = Some(1);
+    let padding = "x".repeat(20 << 20);
+    place.lists(move |state, known| {
+        let mut listed = state.behind(known);
+        let next = (known + 1).max(2) as u64;
+        listed.extend([deletion(next, FILE_A), deletion(next + 1, FILE_A)]);
+        listed[0]["pad"] = padding.clone().into();
+        listed
+    });
+    let calls = place.backbone.calls().len();
+    assert_eq!(code(node.push().await), INVALID);
+    assert_eq!(place.backbone.calls().len() - calls, 1 + 1 + 3, "a push, what is known, then pages up to the bound");
+    place.goes_on(&node).await;
+    assert_eq!(node.store.objects(collection::FILES).unwrap().count(), 31);
+}

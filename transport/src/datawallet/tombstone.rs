@@ -1,0 +1,133 @@
+//! What is remembered of objects that are gone.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::Collection;
+use crate::crypto::hash::Sha512Hash;
+use crate::wire::{ByteText, Timestamp};
+
+/// Bytes of a hash that are kept: enough that nobody finds another value with the same ones.
+const HASH_LENGTH: usize = 16;
+
+/// Hashes of the immutable properties of a removed object, so that a backbone that lists its deletion cannot have another
+/// one made under its identifier.
+///
+/// Each property takes 40 bytes or so, an object 400 at most. There is one for every object that was removed, for ever: only
+/// objects that a device had leave one.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Tombstone {
+    hashes: BTreeMap<String, ByteText>,
+}
+
+impl Tombstone {
+    /// Remembers the immutable properties that `before` has and `after` has not. What is remembered already stays.
+    pub fn bury(&mut self, collection: &Collection, before: &Map<String, Value>, after: Option<&Map<String, Value>>) {
+        for name in collection.immutable() {
+            let is_kept = after.is_some_and(|after| present(after, name).is_some());
+            if let Some(value) = present(before, name).filter(|_| !is_kept) {
+                self.hashes.entry((*name).to_owned()).or_insert_with(|| hash(value));
+            }
+        }
+    }
+
+    /// The first immutable property to which `new` gives another value than the removed object had.
+    #[must_use]
+    pub fn contradiction(&self, collection: &Collection, new: &Map<String, Value>) -> Option<&'static str> {
+        let contradicts = |name: &&str| match (self.hashes.get(*name), present(new, name)) {
+            (Some(known), Some(value)) => *known != hash(value),
+            _ => false,
+        };
+        collection.immutable().iter().copied().find(|name| contradicts(name))
+    }
+
+    /// Whether nothing is remembered.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.hashes.is_empty()
+    }
+}
+
+fn present<'a>(object: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
+    object.get(name).filter(|value| !value.is_null())
+}
+
+fn hash(value: &Value) -> ByteText {
+    let text = normal(value).to_string();
+    ByteText(Sha512Hash::of(text.as_bytes()).as_bytes()[..HASH_LENGTH].to_vec())
+}
+
+/// The same for all values that mean the same, see [`Collection::contradiction`]. Depth is bounded as there.
+fn normal(value: &Value) -> Value {
+    match value {
+        Value::Object(members) => {
+            let named = members.iter().filter(|(name, value)| !name.starts_with('@') && !value.is_null());
+            let mut members: Map<_, _> = named.map(|(name, value)| (name.clone(), normal(value))).collect();
+            members.sort_keys();
+            Value::Object(members)
+        }
+        Value::Array(items) => items.iter().map(normal).collect(),
+        Value::Number(number) => number.as_f64().map_or_else(|| value.clone(), Value::from),
+        Value::String(text) => text.parse::<Timestamp>().map_or_else(|_| value.clone(), |time| time.to_string().into()),
+        other => other.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn members(value: Value) -> Map<String, Value> {
+        value.as_object().unwrap().clone()
+    }
+
+    fn of(collection: &Collection, object: Value) -> Tombstone {
+        let mut tombstone = Tombstone::default();
+        tombstone.bury(collection, &members(object), None);
+        tombstone
+    }
+
+    #[test]
+    fn other_values_contradict_and_the_same_in_other_writing_do_not() {
+        let tokens = Collection::TOKENS;
+        let known = json!({ "content": { "at": "2030-01-01T00:00:00.000Z", "n": 1, "none": null }, "isOwn": true });
+        let tombstone = of(&tokens, known);
+        let same = json!({ "content": { "n": 1.0, "@type": "X", "at": "2030-01-01T00:00:00Z" }, "isOwn": false });
+        assert_eq!(tombstone.contradiction(&tokens, &members(same)), None);
+        for other in [json!(1), json!({ "n": 1 }), json!({ "at": "2030-01-01T00:00:00.001Z", "n": 1 })] {
+            let object = members(json!({ "content": other }));
+            assert_eq!(tombstone.contradiction(&tokens, &object), Some("content"));
+        }
+        assert_eq!(tombstone.contradiction(&tokens, &members(json!({ "content": null }))), None);
+        assert_eq!(tombstone.contradiction(&tokens, &members(json!({ "secretKey": 1 }))), None, "not known");
+    }
+
+    #[test]
+    fn what_is_remembered_first_stays_and_what_the_object_keeps_needs_no_hash() {
+        let files = Collection::FILES;
+        let mut tombstone = of(&files, json!({ "secretKey": "a" }));
+        tombstone.bury(&files, &members(json!({ "secretKey": "b" })), None);
+        assert_eq!(tombstone.contradiction(&files, &members(json!({ "secretKey": "b" }))), Some("secretKey"));
+        let mut tombstone = Tombstone::default();
+        let object = members(json!({ "secretKey": "a", "filesize": 1 }));
+        tombstone.bury(&files, &object, Some(&object));
+        assert!(tombstone.is_empty());
+        tombstone.bury(&files, &object, Some(&members(json!({ "secretKey": "a" }))));
+        assert_eq!(tombstone.contradiction(&files, &members(json!({ "filesize": 2 }))), Some("filesize"));
+    }
+
+    #[test]
+    fn a_tombstone_is_small() {
+        let mut object = Map::new();
+        for name in Collection::FILES.immutable() {
+            object.insert((*name).to_owned(), "x".repeat(10_000).into());
+        }
+        let text = serde_json::to_string(&of(&Collection::FILES, Value::Object(object))).unwrap();
+        assert!(text.len() <= 400, "{}: {text}", text.len());
+    }
+}
