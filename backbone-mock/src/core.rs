@@ -11,9 +11,9 @@ use transport::wire::Timestamp;
 use zeroize::Zeroizing;
 
 use crate::config::Config;
-use crate::domain::account;
 use crate::domain::challenge_id::Serials;
 use crate::domain::uploads::Uploads;
+use crate::domain::{account, digest};
 use crate::error::Error;
 use crate::notify::Hub;
 use crate::rates::{Allowances, Guesses};
@@ -36,12 +36,12 @@ fn guard(config: &Config) -> Option<Guard> {
 }
 
 /// What a password is hashed for. Those of one source take turns too: everybody behind a proxy is one source, and whoever
-/// makes up user names there would delay those who have one. (So it shows under load whether a user name exists. They are
+/// makes up user names there, or logs in all the time, would delay the others. (So it shows under load whether a user name exists. They are
 /// random, with 100 bits.)
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Purpose {
     New,
-    Login,
+    Login(u64),
     LoginOfNobody,
 }
 
@@ -120,10 +120,11 @@ impl Core {
     pub(crate) async fn is_password(
         &self,
         source: Source,
-        hash: Option<PasswordHash>,
+        whose: Option<(&str, PasswordHash)>,
         password: String,
     ) -> Result<bool, TooMany> {
-        let purpose = if hash.is_some() { Purpose::Login } else { Purpose::LoginOfNobody };
+        let purpose = whose.as_ref().map_or(Purpose::LoginOfNobody, |(device, _)| Purpose::Login(digest(device)));
+        let hash = whose.map(|(_, hash)| hash);
         let (password, decoy) = (Zeroizing::new(password), self.decoy.clone());
         self.in_turn((source, purpose), move || hash.as_ref().unwrap_or(&decoy).matches(&password)).await
     }
@@ -173,7 +174,7 @@ mod tests {
         tokio::task::yield_now().await;
         let hash = PasswordHash::new("right");
         let before = done.load(Ordering::Acquire);
-        assert_eq!(core.is_password(Source::Loopback, Some(hash), "right".to_owned()).await, Ok(true));
+        assert_eq!(core.is_password(Source::Loopback, Some(("DVC", hash)), "right".to_owned()).await, Ok(true));
         // Two were being computed, and each purpose is served in its turn.
         assert!(done.load(Ordering::Acquire) - before <= 2 * PASSWORD_HASHES.at_once + 2);
         for guess in guesses {

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::num::NonZeroU32;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use governor::clock::Clock;
@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use transport::wire::TokenId;
 
 use crate::config::{Rate, Rates};
-use crate::domain::Refusal;
+use crate::domain::{Caller, Refusal};
 
 /// Sources whose allowance is remembered, for each operation. An entry has about 60 bytes.
 const MAX_SOURCES: usize = 16_384;
@@ -28,8 +28,7 @@ const CROWDS: u16 = 1_024;
 const FORGETTING_INTERVAL: Duration = Duration::from_secs(1);
 /// How long wrong passwords of a source are remembered.
 const GUESSING_WINDOW: Duration = Duration::from_secs(15 * 60);
-/// Tokens for which the wrong passwords of one source are counted. At more, it may not try any until some are forgotten: else
-/// it could make its guesses for another one forgotten.
+/// Tokens for which the wrong passwords of one of them are counted.
 const MAX_GUESSED_TOKENS: usize = 100;
 /// Sources whose wrong passwords are counted. With the tokens of each this bounds the memory, to some 40 MB.
 const MAX_GUESSING_SOURCES: usize = 4_096;
@@ -39,6 +38,8 @@ const MAX_GUESSING_SOURCES: usize = 4_096;
 enum Share {
     /// One source.
     Of(Source),
+    /// One identity on this machine, by a digest.
+    Identity(u64),
     /// Some of the sources for which there was no room.
     Crowd(u16),
 }
@@ -164,10 +165,31 @@ impl Clock for Monotonic {
     }
 }
 
-/// Wrong passwords by source and token.
+/// Who tries passwords.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Guesser {
+    share: Share,
+    /// What it counts as when there are too many.
+    network: Share,
+}
+
+impl Guesser {
+    /// Somebody at a source. All programs of this machine and all clients of a proxy are one source, so those of them who are
+    /// logged in count for themselves.
+    pub(crate) fn new(source: Source, caller: Option<&Caller>) -> Self {
+        match (source, caller.map(Caller::digest)) {
+            (Source::Loopback, Some(identity)) => {
+                Self { share: Share::Identity(identity), network: Share::Crowd((identity % u64::from(CROWDS)) as u16) }
+            }
+            _ => Self { share: Share::Of(source), network: Share::of_network(source) },
+        }
+    }
+}
+
+/// Wrong passwords by who tried them and token.
 ///
-/// The allowances above cannot do it: a right password costs nothing, and whether it is right must not be said to a source
-/// that has none left.
+/// The allowances above cannot do it: a right password costs nothing, and whether it is right must not be said to somebody
+/// who has none left.
 pub(crate) struct Guesses {
     allowed: u32,
     shares: Mutex<HashMap<Share, HashMap<TokenId, Guessed>>>,
@@ -190,42 +212,53 @@ impl Guesses {
         Self { allowed, shares: Mutex::default() }
     }
 
-    /// Whether a source may try a password for a token.
+    /// Whether somebody may try a password for a token.
     ///
     /// # Errors
-    /// [`Refusal::TooMany`] if it has tried too many wrong ones.
-    pub(crate) fn check(&self, source: Source, token: &TokenId) -> Result<(), Refusal> {
-        let shares = self.shares.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(tokens) = shares.get(&Share::Of(source)).or_else(|| shares.get(&Share::of_network(source))) else {
-            return Ok(());
-        };
-        let wait = match tokens.get(token) {
-            Some(guessed) if guessed.wrong >= self.allowed => guessed.left(),
-            None if tokens.len() >= MAX_GUESSED_TOKENS => tokens.values().filter_map(Guessed::left).min(),
-            _ => None,
-        };
-        match wait {
+    /// [`Refusal::TooMany`] after too many wrong ones.
+    pub(crate) fn check(&self, guesser: Guesser, token: &TokenId) -> Result<(), Refusal> {
+        let shares = self.lock();
+        let tokens = shares.get(&guesser.share).or_else(|| shares.get(&guesser.network));
+        let guessed = tokens.and_then(|tokens| tokens.get(token)).filter(|guessed| guessed.wrong >= self.allowed);
+        match guessed.and_then(Guessed::left) {
             Some(wait) if self.allowed > 0 => Err(Refusal::TooMany { wait }),
             _ => Ok(()),
         }
     }
 
     /// Notes a wrong password.
-    pub(crate) fn note_wrong(&self, source: Source, token: &TokenId) {
-        let mut shares = self.shares.lock().unwrap_or_else(PoisonError::into_inner);
-        let own = Share::Of(source);
+    pub(crate) fn note_wrong(&self, guesser: Guesser, token: &TokenId) {
+        let mut shares = self.lock();
+        let own = guesser.share;
         if shares.len() >= MAX_GUESSING_SOURCES && !shares.contains_key(&own) {
             shares.values_mut().for_each(|tokens| tokens.retain(|_, guessed| guessed.left().is_some()));
             shares.retain(|_, tokens| !tokens.is_empty());
         }
         let is_full = shares.len() >= MAX_GUESSING_SOURCES && !shares.contains_key(&own);
-        let tokens = shares.entry(if is_full { Share::of_network(source) } else { own }).or_default();
+        let tokens = shares.entry(if is_full { guesser.network } else { own }).or_default();
         tokens.retain(|_, guessed| guessed.left().is_some());
-        // A guess that was under way when the last entry was taken is not counted here, only by its token.
-        if tokens.len() < MAX_GUESSED_TOKENS || tokens.contains_key(token) {
-            let guessed = tokens.entry(token.clone()).or_insert_with(|| Guessed { wrong: 0, since: Instant::now() });
-            guessed.wrong = guessed.wrong.saturating_add(1);
+        if tokens.len() >= MAX_GUESSED_TOKENS && !tokens.contains_key(token) {
+            forget_least(tokens);
         }
+        let guessed = tokens.entry(token.clone()).or_insert_with(|| Guessed { wrong: 0, since: Instant::now() });
+        guessed.wrong = guessed.wrong.saturating_add(1);
+    }
+
+    /// Forgets the wrong passwords for a token: its creator unlocked it.
+    pub(crate) fn forget(&self, token: &TokenId) {
+        self.lock().values_mut().for_each(|tokens| _ = tokens.remove(token));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Share, HashMap<TokenId, Guessed>>> {
+        self.shares.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Makes room by what tells least. So a count is lost only to as many wrong passwords for each of the other tokens.
+fn forget_least(tokens: &mut HashMap<TokenId, Guessed>) {
+    let least = tokens.iter().min_by_key(|(_, guessed)| (guessed.wrong, guessed.since)).map(|(token, _)| token.clone());
+    if let Some(least) = least {
+        tokens.remove(&least);
     }
 }
 
@@ -238,6 +271,10 @@ mod tests {
 
     fn v4(number: u32) -> Source {
         Source::V4(number.into())
+    }
+
+    fn at(number: u32) -> Guesser {
+        Guesser::new(v4(number), None)
     }
 
     #[tokio::test(start_paused = true)]
@@ -273,38 +310,57 @@ mod tests {
     async fn a_source_may_guess_so_often_in_a_window() {
         let (guesses, token) = (Guesses::new(2), new_id());
         for _ in 0..2 {
-            guesses.check(v4(1), &token).unwrap();
-            guesses.note_wrong(v4(1), &token);
+            guesses.check(at(1), &token).unwrap();
+            guesses.note_wrong(at(1), &token);
         }
-        assert!(guesses.check(v4(1), &token).is_err());
-        guesses.check(v4(2), &token).unwrap();
-        guesses.check(v4(1), &new_id()).unwrap();
+        assert!(guesses.check(at(1), &token).is_err());
+        guesses.check(at(2), &token).unwrap();
+        guesses.check(at(1), &new_id()).unwrap();
         tokio::time::advance(GUESSING_WINDOW).await;
-        guesses.check(v4(1), &token).unwrap();
+        guesses.check(at(1), &token).unwrap();
     }
 
     #[tokio::test(start_paused = true)]
-    async fn wrong_passwords_are_not_forgotten_for_those_at_many_other_tokens() {
-        let (guesses, token) = (Guesses::new(1), new_id());
-        guesses.note_wrong(v4(1), &token);
-        for _ in 1..MAX_GUESSED_TOKENS {
-            guesses.note_wrong(v4(1), &new_id());
+    async fn wrong_passwords_are_forgotten_only_for_as_many_at_each_of_many_other_tokens() {
+        let (guesses, token) = (Guesses::new(2), new_id());
+        for _ in 0..2 {
+            guesses.note_wrong(at(1), &token);
         }
-        assert!(guesses.check(v4(1), &token).is_err());
-        assert!(guesses.check(v4(1), &new_id()).is_err(), "there is no room to count for another one");
-        guesses.note_wrong(v4(1), &new_id());
-        assert_eq!(guesses.shares.lock().unwrap()[&Share::Of(v4(1))].len(), MAX_GUESSED_TOKENS);
+        for _ in 0..2 * MAX_GUESSED_TOKENS {
+            guesses.note_wrong(at(1), &new_id());
+        }
+        assert!(guesses.check(at(1), &token).is_err());
+        guesses.check(at(1), &new_id()).unwrap();
+        assert_eq!(guesses.lock()[&Share::Of(v4(1))].len(), MAX_GUESSED_TOKENS);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_is_logged_in_on_this_machine_does_not_pay_for_others_there() {
+        let (guesses, token) = (Guesses::new(1), new_id());
+        let caller = |number: u8| Caller {
+            address: format!("did:e:localhost:dids:c5b454f4a8133c3d2cf2e{number}").parse().unwrap(),
+            device: new_id(),
+        };
+        guesses.note_wrong(Guesser::new(Source::Loopback, None), &token);
+        guesses.note_wrong(Guesser::new(Source::Loopback, Some(&caller(1))), &token);
+        guesses.check(Guesser::new(Source::Loopback, Some(&caller(2))), &token).unwrap();
+        assert!(guesses.check(Guesser::new(Source::Loopback, Some(&caller(1))), &token).is_err());
+        guesses.note_wrong(at(1), &token);
+        assert!(guesses.check(Guesser::new(v4(1), Some(&caller(2))), &token).is_err(), "elsewhere the address counts");
+        guesses.forget(&token);
+        guesses.check(at(1), &token).unwrap();
+        guesses.check(Guesser::new(Source::Loopback, None), &token).unwrap();
     }
 
     #[tokio::test(start_paused = true)]
     async fn guessing_sources_are_remembered_up_to_a_bound() {
         let (guesses, token) = (Guesses::new(1), new_id());
         for number in 0..u32::try_from(MAX_GUESSING_SOURCES).unwrap() {
-            guesses.note_wrong(v4(number), &token);
+            guesses.note_wrong(at(number), &token);
         }
-        guesses.note_wrong(v4(0xc000_0001), &token);
+        guesses.note_wrong(at(0xc000_0001), &token);
         assert!(
-            guesses.check(v4(0xc000_0002), &token).is_err(),
+            guesses.check(at(0xc000_0002), &token).is_err(),
             "neighbours of those without a count of their own share one"
         );
         assert_eq!(guesses.shares.lock().unwrap().len(), MAX_GUESSING_SOURCES + 1);

@@ -41,7 +41,8 @@ impl<'c> Account<'c> {
     /// As a full disk, if less of it is free than is left to others.
     pub(crate) fn charge(&self, transaction: &mut Transaction<'_>, change: &Change) -> Result<(), StoreError> {
         let terms = self.terms();
-        if terms.disk_reserve > 0 {
+        // What guests read and receive is small, and goes on.
+        if terms.disk_reserve > 0 && change.of(Metric::ContentBytes) > 0 {
             transaction.committed().check_free(terms.disk_reserve)?;
         }
         transaction.charge(Holder::Identity(&self.address), change, Some(&terms.identity));

@@ -153,6 +153,16 @@ impl SignedChallenge {
 }
 
 impl SignedBy {
+    /// Whether the challenge could be spent now, by whomever it is for.
+    ///
+    /// # Errors
+    /// As [`SignedBy::spend`].
+    pub(crate) async fn check(&self, core: &Core, now: Timestamp) -> Result<(), Refusal> {
+        let challenge = read(core, &self.id).await?;
+        let is_used = challenge.consumed || core.store.contains(&USED.key().text(&self.id)).await?;
+        if is_used || challenge.expires_at <= now { Err(Rule::ChallengeHasExpired.into()) } else { Ok(()) }
+    }
+
     /// Consumes the challenge, as part of what it is for. A challenge that was made by a logged-in device serves that
     /// device's identity only.
     pub(crate) async fn spend(

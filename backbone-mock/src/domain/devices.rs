@@ -95,18 +95,18 @@ pub(crate) async fn register(
 ) -> Result<CreatedDevice, Refusal> {
     let challenge = SignedChallenge::parse(new.challenge, &new.signature)?;
     let language = language::parse(new.language)?;
+    // Once more under the lock; here it keeps those who may not from having passwords hashed.
+    challenge.verify(&key_of(core, caller).await?)?.check(core, core.now()).await?;
     let password = core.hash_password(source, new.password.clone()).await?;
     let now = core.now();
 
     let mut transaction = core.store.begin();
     transaction.lock_records(&[challenge.lock_name()]).await;
     transaction.lock_identities(&[&caller.address]).await;
-    let identity = identities::read(&core.store, &caller.address).await?;
     if new.is_backup && has_backup(&core.store, &caller.address).await? {
         return Err(Rule::OnlyOneBackupDevice.into());
     }
-    let key = IdentityKey::from_bytes(&identity.public_key.0).ok_or(Rule::InvalidSignature)?;
-    challenge.verify(&key)?.spend(core, &mut transaction, &caller.address, now).await?;
+    challenge.verify(&key_of(core, caller).await?)?.spend(core, &mut transaction, &caller.address, now).await?;
     if let Some(objection) = core.config.password_policy.objection(&new.password) {
         return Err(Refusal::rule(Rule::RegistrationFailed, objection));
     }
@@ -123,6 +123,11 @@ pub(crate) async fn register(
         created_by_device: device.created_by_device,
         is_backup_device: device.is_backup,
     })
+}
+
+async fn key_of(core: &Core, caller: &Caller) -> Result<IdentityKey, Refusal> {
+    let identity = identities::read(&core.store, &caller.address).await?;
+    IdentityKey::from_bytes(&identity.public_key.0).ok_or_else(|| Rule::InvalidSignature.into())
 }
 
 /// Writes a new device.
@@ -184,7 +189,7 @@ pub(crate) async fn change_password(
 ) -> Result<(), Refusal> {
     let failed = |reason: &str| Refusal::rule(Rule::ChangePasswordFailed, reason);
     let before = existing(core.store.get(&key(&caller.device)).await?)?;
-    if !core.is_password(source, Some(before.password.clone()), old).await? {
+    if !core.is_password(source, Some((caller.device.as_str(), before.password.clone())), old).await? {
         return Err(failed("the old password is wrong"));
     }
     if let Some(objection) = core.config.password_policy.objection(&new) {

@@ -69,6 +69,8 @@ pub(crate) async fn create(core: &Core, source: Source, new: NewIdentity) -> Res
     let address = key
         .address(&core.config.did_domain_name)
         .ok_or_else(|| Refusal::invalid("identityPublicKey", "gives no address under the configured domain"))?;
+    // Once more under the lock; here it keeps those without a challenge from using up what others may do.
+    proof.check(core, core.now()).await?;
     if client.terms.idle.is_some() {
         core.allowances.take(Operation::GuestIdentity, source)?;
         core.store.check_free(client.terms.disk_reserve)?;

@@ -29,8 +29,8 @@ pub(crate) async fn log_in(core: &Core, source: Source, username: &str, password
     if device.as_ref().is_some_and(|device| is_locked(device, core)) {
         return Ok(Outcome::LockedOut);
     }
-    let hash = device.as_ref().map(|device| device.password.clone());
-    let is_right = core.is_password(source, hash, password).await?;
+    let whose = device.as_ref().map(|device| (device.id.as_str(), device.password.clone()));
+    let is_right = core.is_password(source, whose, password).await?;
     match device {
         Some(device) => judge(core, &device, is_right).await,
         None => Ok(Outcome::WrongCredentials),

@@ -26,6 +26,9 @@ pub(crate) mod token_access;
 pub(crate) mod tokens;
 pub(crate) mod uploads;
 
+use std::collections::hash_map::DefaultHasher;
+use std::hash::{Hash, Hasher};
+
 use transport::wire::{Address, DeviceId};
 
 use crate::store::Table;
@@ -39,6 +42,20 @@ pub(crate) struct Caller {
     pub(crate) address: Address,
     /// The device.
     pub(crate) device: DeviceId,
+}
+
+impl Caller {
+    /// Tells identities apart where their addresses would be too long.
+    pub(crate) fn digest(&self) -> u64 {
+        digest(self.address.as_str())
+    }
+}
+
+/// Tells texts apart in this process.
+pub(crate) fn digest(text: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    text.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// When records expire: time, kind, id. They are removed some time later.

@@ -16,7 +16,7 @@ use crate::core::Core;
 use crate::error::StoreError;
 use crate::notify::News;
 use crate::quota::{Amounts, Metric};
-use crate::rates::Operation;
+use crate::rates::{Guesser, Operation};
 use crate::secrets::new_id;
 use crate::store::{Change, Content, Holder, Key, Table, Transaction, split_text};
 use listener::Source;
@@ -68,6 +68,12 @@ pub(crate) struct Asking<'a> {
     /// `None` for somebody who is not logged in.
     pub(crate) caller: Option<&'a Caller>,
     pub(crate) source: Source,
+}
+
+impl Asking<'_> {
+    fn guesser(&self) -> Guesser {
+        Guesser::new(self.source, self.caller)
+    }
 }
 
 /// Makes a token. Without a login it has to be empty and short-lived.
@@ -140,12 +146,12 @@ pub(crate) async fn read(
     let attempt = attempt(core, &token, caller, is_allocated, password);
     let verdict = attempt.judge();
     if !attempt.is_exempt() {
-        check_guesses(core, who.source, &token, verdict)?;
+        check_guesses(core, who.guesser(), &token, verdict)?;
     }
     match (verdict, caller) {
         (Verdict::Show, _) => drop(transaction),
         (Verdict::ShowAndAllocate, Some(caller)) => allocate(core, transaction, caller, id).await?,
-        (verdict, _) => return Err(refuse(core, transaction, token, verdict, who.source).await),
+        (verdict, _) => return Err(refuse(core, transaction, token, verdict, who.guesser()).await),
     }
     to_wire(core, token).await
 }
@@ -157,16 +163,16 @@ async fn allocate(core: &Core, mut transaction: Transaction<'_>, caller: &Caller
     Account::of(core, &caller.address).await?.charge(&mut transaction, &account::other(0))?;
     transaction.put(&allocation_key(id, &caller.address), &allocation)?;
     match transaction.commit().await {
-        Err(StoreError::Quota(_)) => Ok(()),
+        Err(error) if matches!(error, StoreError::Quota(_)) || error.is_full() => Ok(()),
         outcome => Ok(outcome?),
     }
 }
 
-/// Refuses, without counting it, a password from a place that has tried too many wrong ones: whether it is right or wrong.
-fn check_guesses(core: &Core, source: Source, token: &TokenRecord, verdict: Verdict) -> Result<(), Refusal> {
+/// Refuses, without counting it, a password from somebody who has tried too many wrong ones: whether it is right or wrong.
+fn check_guesses(core: &Core, guesser: Guesser, token: &TokenRecord, verdict: Verdict) -> Result<(), Refusal> {
     match verdict {
         Verdict::Show | Verdict::ShowAndAllocate | Verdict::WrongPassword if token.password.is_some() => {
-            core.guesses.check(source, &token.id)
+            core.guesses.check(guesser, &token.id)
         }
         _ => Ok(()),
     }
@@ -234,10 +240,11 @@ pub(crate) async fn update_content(
     transaction.lock_records(&[id.as_str()]).await;
     let mut token = existing(transaction.get(&key(id)).await?)?;
     let verdict = attempt(core, &token, Some(caller), false, password).judge_update();
-    check_guesses(core, source, &token, verdict)?;
+    let guesser = Guesser::new(source, Some(caller));
+    check_guesses(core, guesser, &token, verdict)?;
     match verdict {
         Verdict::Show => {}
-        verdict => return Err(refuse(core, transaction, token, verdict, source).await),
+        verdict => return Err(refuse(core, transaction, token, verdict, guesser).await),
     }
     if token.content.is_some() {
         return Err(Rule::ContentAlreadyExists.into());
@@ -281,6 +288,7 @@ pub(crate) async fn reset_failed_attempts(core: &Core, id: &TokenId) -> Result<b
     token.failed_attempts = 0;
     transaction.put(&key(id), &token)?;
     transaction.commit().await?;
+    core.guesses.forget(id);
     Ok(true)
 }
 
@@ -375,12 +383,12 @@ async fn refuse(
     mut transaction: Transaction<'_>,
     mut token: TokenRecord,
     verdict: Verdict,
-    source: Source,
+    guesser: Guesser,
 ) -> Refusal {
     match verdict {
         Verdict::Locked => Rule::TooManyFailedPasswordAttempts.into(),
         Verdict::WrongPassword => {
-            core.guesses.note_wrong(source, &token.id);
+            core.guesses.note_wrong(guesser, &token.id);
             token.failed_attempts += 1;
             let is_locked_now = token.failed_attempts == MAX_FAILED_ATTEMPTS;
             let counted = async {

@@ -1,7 +1,5 @@
 //! How many bytes of request bodies are in memory at one time, by kind of request.
 
-use std::collections::hash_map::DefaultHasher;
-use std::hash::{Hash, Hasher};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -66,18 +64,11 @@ impl Bodies {
     pub(crate) fn open(&self, source: Source, caller: Option<&Caller>, limit: u64) -> Room {
         let Some(caller) = caller else { return self.anonymous.open(Sender::Source(source)) };
         let sender = match source {
-            Source::Loopback => Sender::Identity(digest(caller)),
+            Source::Loopback => Sender::Identity(caller.digest()),
             source => Sender::Source(source),
         };
         if limit <= SMALL_BODY { self.small.open(sender) } else { self.large.open(sender) }
     }
-}
-
-/// What identities are told apart by where their addresses would be too long.
-pub(super) fn digest(caller: &Caller) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    caller.address.as_str().hash(&mut hasher);
-    hasher.finish()
 }
 
 /// An extension of each request: keeps the room of its body until it is answered, because what was decoded from the body is
@@ -134,8 +125,8 @@ mod tests {
 
     #[test]
     fn identities_on_this_machine_and_addresses_elsewhere_share_room() {
-        assert_ne!(digest(&caller(1)), digest(&caller(2)));
-        assert_eq!(digest(&caller(1)), digest(&caller(1)));
+        assert_ne!(caller(1).digest(), caller(2).digest());
+        assert_eq!(caller(1).digest(), caller(1).digest());
     }
 
     const MEBIBYTE: usize = 1024 * 1024;

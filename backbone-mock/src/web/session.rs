@@ -8,8 +8,8 @@ use http::header::AUTHORIZATION;
 use http::request::Parts;
 use listener::{Peer, RequestHandle, Source};
 
+use super::AppState;
 use super::problem::Problem;
-use super::{AppState, budget};
 use crate::core::Core;
 use crate::domain::Caller;
 
@@ -56,7 +56,7 @@ pub(super) async fn caller(parts: &Parts, core: &Core) -> Result<Option<Caller>,
     let Some(token) = bearer_token(&parts.headers) else { return Ok(None) };
     let caller = core.caller(token).await?;
     if let (Some(caller), Some(request)) = (&caller, parts.extensions.get::<RequestHandle>()) {
-        request.authenticated_as(budget::digest(caller));
+        request.authenticated_as(caller.digest());
     }
     Ok(caller)
 }
