@@ -4,8 +4,8 @@ use serde_json::{Map, Value, json};
 use transport::Error;
 use transport::crypto::{KdfContext, SecretKey};
 use transport::datawallet::{
-    Changes, Collection, DatawalletError, PayloadCategory, PendingModification, create_modifications, open_payload,
-    seal_payload, update_modifications,
+    Changes, Collection, DatawalletError, PayloadCategory, PendingModification, Tombstone, create_modifications,
+    open_payload, seal_payload, update_modifications,
 };
 use transport::wire::backbone::datawallet::{Modification, ModificationType};
 use transport::wire::{ByteText, json as json_text};
@@ -68,7 +68,7 @@ fn the_log_of_a_client_amounts_to_its_objects() {
     let id = file.text("id").to_owned();
     let change = changes.objects.iter().find(|object| object.id == id).unwrap().clone();
     assert_eq!(change.collection, "Files");
-    let object = change.apply(None).object.unwrap();
+    let object = change.apply(None, &Tombstone::default()).object.unwrap();
     file.sort_all_objects();
     let mut object = Value::Object(object);
     object.sort_all_objects();
@@ -133,7 +133,13 @@ fn objects_are_split_into_the_payloads_that_other_clients_write() {
             .collect();
         let until = &log[..=usize::try_from(created.last().unwrap().index).unwrap()];
         let objects = Changes::read(until, None, &key).unwrap().objects;
-        let object = objects.into_iter().find(|object| object.id == change.id).unwrap().apply(None).object.unwrap();
+        let object = objects
+            .into_iter()
+            .find(|object| object.id == change.id)
+            .unwrap()
+            .apply(None, &Tombstone::default())
+            .object
+            .unwrap();
         let collection = Collection::named(&change.collection).unwrap();
         let ours = create_modifications(&collection, &change.id, &object);
         assert_eq!(ours.len(), created.len(), "{}", change.id);
@@ -158,7 +164,7 @@ fn updates_list_what_other_clients_list() {
                 .into_iter()
                 .find(|object| object.id == update.object_identifier)
                 .unwrap()
-                .apply(None)
+                .apply(None, &Tombstone::default())
                 .object
                 .unwrap()
         };
@@ -200,7 +206,11 @@ fn what_we_seal_reads_back_as_the_final_states() {
     let ids: Vec<_> = changes.objects.iter().map(|object| object.id.as_str()).collect();
     assert_eq!(ids, ["a", "b", "c"]);
     let stored = properties(json!({"text": 0, "old": true}));
-    let applied: Vec<_> = changes.objects.into_iter().map(|object| object.apply(Some(stored.clone())).object).collect();
+    let applied: Vec<_> = changes
+        .objects
+        .into_iter()
+        .map(|object| object.apply(Some(stored.clone()), &Tombstone::default()).object)
+        .collect();
     assert_eq!(
         applied,
         [
