@@ -28,8 +28,8 @@ impl BodyBounds {
     /// For bodies whose shape the route knows: a reference, dates, a password, tags.
     pub(crate) const KNOWN: Self = Self { bytes: UNCOUNTED_BYTES, values: UNCOUNTED_VALUES };
     /// For bodies with JSON of the caller's own. Clients know the limit of bytes; the values are as many as the node keeps
-    /// in one record, and those around them.
-    pub(crate) const FREE: Self = Self { bytes: 2 * 1024 * 1024, values: json_budget::MAX_FREE_JSON.max_nodes + 64 };
+    /// in one member of a record, and those around them.
+    pub(crate) const FREE: Self = Self { bytes: 2 * 1024 * 1024, values: json_budget::MAX_CONTENT.max_nodes + 64 };
 }
 
 /// Deepest nesting that is read; the parser has the same bound.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde_json::Value;
 use transport::crypto::random;
 use transport::wire::Address;
+use transport::wire::json_budget::{self, MAX_CONTENT};
 
 use crate::dto::IdentityMetadata;
 use crate::runtime::Node;
@@ -31,12 +32,14 @@ impl IdentityMetadataFacade {
     /// Stores a value, replacing the one under the same address and key.
     ///
     /// # Errors
-    /// [`Error::Unknown`] for null, [`Error::UnfamiliarReferencedIdentity`] unless the address is the own one
+    /// [`Error::Unknown`] for null, [`Error::InvalidPropertyValue`] for a value that other devices could not read, which is one
+    /// beyond [`MAX_CONTENT`], [`Error::UnfamiliarReferencedIdentity`] unless the address is the own one
     /// or a peer's.
     pub async fn upsert(&self, entry: IdentityMetadata) -> Result<IdentityMetadata> {
         if entry.value.is_null() {
             return Err(Error::Unknown("value must not be null; delete the entry instead".to_owned()));
         }
+        check_size(&entry.value)?;
         if !self.is_familiar(&entry.reference)? {
             return Err(Error::UnfamiliarReferencedIdentity);
         }
@@ -84,6 +87,11 @@ impl IdentityMetadataFacade {
     }
 }
 
+fn check_size(value: &Value) -> Result<()> {
+    let too_large = |error| Error::InvalidPropertyValue(format!("'value' is too large: {error}"));
+    json_budget::check(value.to_string().as_bytes(), &MAX_CONTENT).map_err(too_large)
+}
+
 /// Puts an entry in the place of those under the same address and key.
 fn replacement(view: &View<'_>, entry: &IdentityMetadata) -> Result<Batch> {
     let mut existing = entries(view, &entry.reference, entry.key.as_deref())?.into_iter();
@@ -112,4 +120,24 @@ fn entries(view: &View<'_>, reference: &Address, key: Option<&str>) -> Result<Ve
         text("reference") == Some(reference.as_str()) && text("key") == key
     });
     Ok(found?)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_value_may_be_as_large_as_other_devices_can_read_and_no_larger() {
+        let nested = |depth| (0..depth).fold(json!(0), |inner, _| json!([inner]));
+        for (value, fits) in [
+            (Value::from(vec![0; MAX_CONTENT.max_nodes - 1]), true),
+            (Value::from(vec![0; MAX_CONTENT.max_nodes]), false),
+            (nested(MAX_CONTENT.max_depth), true),
+            (nested(MAX_CONTENT.max_depth + 1), false),
+        ] {
+            assert_eq!(check_size(&value).is_ok(), fits);
+        }
+    }
 }

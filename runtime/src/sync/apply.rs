@@ -7,6 +7,7 @@ use tracing::warn;
 use transport::datawallet::{Changes, Collection, ObjectChange, PendingModification, Refused, Tombstone};
 use transport::wire::backbone::datawallet::{Modification, ModificationType};
 
+use super::plan::Misses;
 use crate::Result;
 use crate::store::{Batch, Object, Properties, View, collection};
 
@@ -18,9 +19,10 @@ pub(super) fn stage(
     log: &[Modification],
     changes: Changes,
     unpushed: &[PendingModification],
+    misses: Misses,
 ) -> Result<Outcome> {
     let mut outcome = Outcome::default();
-    let damaged = report_unreadable(&changes);
+    let damaged = report_unreadable(&changes, misses);
     let histories = histories(log);
     let unpushed = by_object(unpushed);
     for change in changes.objects {
@@ -52,8 +54,8 @@ fn put(batch: &mut Batch, (collection, id): (&str, &str), properties: Option<Pro
 pub(super) struct Outcome {
     /// What contradicts what never changes.
     pub(super) refused: Vec<RefusedChange>,
-    /// The first modification of an object that was not made, because parts of it are unreadable or not there.
-    pub(super) incomplete: Option<u64>,
+    /// The first modification of each object that was not made, because parts of it are unreadable or not there.
+    pub(super) incomplete: Vec<u64>,
 }
 
 impl Outcome {
@@ -75,7 +77,7 @@ impl Outcome {
         }
         // Half an object would only puzzle those who read it.
         if history.created {
-            self.incomplete = Some(self.incomplete.map_or(first_index, |least| least.min(first_index)));
+            self.incomplete.push(first_index);
         }
         None
     }
@@ -131,8 +133,8 @@ fn histories(log: &[Modification]) -> HashMap<(&str, &str), History> {
     histories
 }
 
-fn report_unreadable(changes: &Changes) -> HashSet<(String, String)> {
-    for damage in &changes.unreadable {
+fn report_unreadable(changes: &Changes, misses: Misses) -> HashSet<(String, String)> {
+    for damage in changes.unreadable.iter().filter(|damage| !misses.is_given_up(damage.index)) {
         warn!(
             index = damage.index,
             collection = damage.collection,

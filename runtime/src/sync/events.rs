@@ -19,6 +19,8 @@ use crate::{Error, Result};
 const UNKNOWN: &str = "error.transport.unknown";
 /// Longest error code the backbone takes.
 const MAX_CODE: usize = 100;
+/// Characters of a type of event that go to the log: the backbone may send any text. Known ones have some 20.
+const MAX_KIND: usize = 50;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -38,10 +40,10 @@ pub(super) async fn handle(context: &Context, event: ExternalEvent) -> ExternalE
         "FileOwnershipLocked" => ownership_locked(context, event.payload).await,
         "FileOwnershipClaimed" => ownership_claimed(context, event.payload).await,
         "TokenLocked" => token_locked(context, event.payload),
-        other => Err(unknown(other)),
+        _ => Err(unknown(&shown(&event.kind))),
     };
     let error_code = outcome.err().map(|error| {
-        warn!(id = %event.id, kind = event.kind, code = error.code(), "an external event could not be handled");
+        warn!(id = %event.id, kind = shown(&event.kind), code = error.code(), "an external event could not be handled");
         error.code().chars().take(MAX_CODE).collect()
     });
     ExternalEventResult { external_event_id: event.id, error_code }
@@ -107,7 +109,24 @@ fn read<T: DeserializeOwned>(payload: Value) -> Result<T> {
     serde_json::from_value(payload).map_err(|_| unknown("an unreadable payload"))
 }
 
+/// A type of event as the log has it.
+fn shown(kind: &str) -> String {
+    kind.chars().take(MAX_KIND).collect()
+}
+
 fn unknown(what: &str) -> Error {
     debug!(what, "not known here");
     Error::Network { code: UNKNOWN, message: "the event is not known to this program".to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_type_of_event_is_logged_up_to_its_bound() {
+        for (length, shown_length) in [(MAX_KIND, MAX_KIND), (MAX_KIND + 1, MAX_KIND), (1 << 20, MAX_KIND)] {
+            assert_eq!(shown(&"é".repeat(length)).chars().count(), shown_length);
+        }
+    }
 }

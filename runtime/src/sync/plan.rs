@@ -137,14 +137,57 @@ impl Known {
     }
 }
 
-/// What is missed after a pull in which `unreadable` was the first modification that could not be read.
+/// What could not be read in a pull, stored with every stretch: a pull may break off at any time, and what was read in vain
+/// before must not be lost then.
 ///
 /// A modification that is damaged on the way once must not be lost, but one that is damaged for good must not make every
 /// synchronization read what follows it.
-pub(super) fn missed(before: Option<Missed>, unreadable: Option<u64>) -> Option<Missed> {
-    let index = unreadable?;
-    let attempts = before.filter(|before| before.index == index).map_or(1, |before| before.attempts + 1);
-    (attempts <= MAX_ATTEMPTS).then_some(Missed { index, attempts })
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Misses {
+    /// What was missed before the pull.
+    before: Option<Missed>,
+    given_up: Option<u64>,
+    current: Option<Missed>,
+}
+
+impl Misses {
+    pub(super) fn at(position: &Position) -> Self {
+        Self { before: position.missed, given_up: position.given_up, current: None }
+    }
+
+    /// Whether a modification that cannot be read was given up.
+    pub(super) fn is_given_up(&self, index: u64) -> bool {
+        self.given_up.is_some_and(|given_up| index <= given_up)
+    }
+
+    /// Takes in a stretch in which the modifications at `damaged` could not be read or used, and notes the outcome in the
+    /// position behind the stretch. If the log ends before what was given up, it never was in the log.
+    pub(super) fn note(&mut self, mut damaged: Vec<u64>, position: &mut Position, is_last: bool) {
+        damaged.sort_unstable();
+        damaged.into_iter().for_each(|index| self.miss(index));
+        let newest = position.listed;
+        if let (Some(Missed { attempts: 1, upto, .. }), Some(newest)) = (&mut self.current, newest) {
+            *upto = newest.max(*upto);
+        }
+        if is_last && self.given_up > newest {
+            self.given_up = None;
+        }
+        let ahead = self.before.filter(|before| !is_last && Some(before.index) > newest);
+        (position.missed, position.given_up) = (self.current.or(ahead), self.given_up);
+    }
+
+    fn miss(&mut self, index: u64) {
+        if self.current.is_some() || self.is_given_up(index) {
+            return;
+        }
+        let first = Missed { index, attempts: 0, upto: index };
+        let missed = self.before.filter(|before| before.index == index).unwrap_or(first);
+        if missed.attempts >= MAX_ATTEMPTS {
+            self.given_up = Some(missed.upto.max(index));
+        } else {
+            self.current = Some(Missed { attempts: missed.attempts + 1, ..missed });
+        }
+    }
 }
 
 impl InFlight {
@@ -288,17 +331,50 @@ mod tests {
         assert_eq!(fate(&sent, &[found(3, OTHER, "x")], Some(3), false, &own), Fate::Open, "more may follow");
     }
 
+    /// The position after a pull of one stretch.
+    fn pulled(position: &Position, damaged: &[u64], newest: u64, is_last: bool) -> Position {
+        let mut after = Position { listed: Some(newest), ..position.clone() };
+        Misses::at(position).note(damaged.to_vec(), &mut after, is_last);
+        after
+    }
+
     #[test]
     fn what_cannot_be_read_is_asked_for_again_a_few_times() {
-        let mut state = missed(None, Some(7));
+        let mut position = pulled(&Position::default(), &[9, 7], 20, true);
         for attempts in 1..=MAX_ATTEMPTS {
-            assert_eq!(state, Some(Missed { index: 7, attempts }));
-            state = missed(state, Some(7));
+            assert_eq!(position.missed, Some(Missed { index: 7, attempts, upto: 20 }));
+            position = pulled(&position, &[7, 9], 20 + u64::from(attempts), true);
         }
-        assert_eq!(state, None);
-        let other = Some(Missed { index: 9, attempts: 1 });
-        assert_eq!(missed(Some(Missed { index: 7, attempts: MAX_ATTEMPTS }), Some(9)), other, "the next one");
-        assert_eq!(missed(other, None), None, "it came");
+        assert_eq!((position.missed, position.given_up), (None, Some(20)), "9 was read in vain as often");
+        let other = pulled(&position, &[7, 9, 21], 30, true);
+        assert_eq!(other.missed, Some(Missed { index: 21, attempts: 1, upto: 30 }), "the next one");
+        assert_eq!(pulled(&other, &[], 30, true).missed, None, "it came");
+        assert_eq!(pulled(&other, &[], 19, true).given_up, None, "the log never had what was given up");
+    }
+
+    #[test]
+    fn pulls_that_break_off_count_as_attempts_and_lose_nothing() {
+        let mut position = Position::default();
+        for attempts in 1..=MAX_ATTEMPTS {
+            position = pulled(&position, &[7], 10, false);
+            assert_eq!(position.missed, Some(Missed { index: 7, attempts, upto: 10 }));
+            assert_eq!(pulled(&position, &[], 6, false).missed, position.missed, "not reached yet");
+        }
+        assert_eq!(
+            pulled(&position, &[7], 10, false).given_up,
+            Some(10),
+            "so a log that is too long for one pull is read on"
+        );
+    }
+
+    #[test]
+    fn stretches_of_one_pull_are_one_attempt() {
+        let mut position = Position { listed: Some(10), ..Position::default() };
+        let mut misses = Misses::at(&position);
+        misses.note(vec![7], &mut position, false);
+        position.listed = Some(20);
+        misses.note(vec![15], &mut position, true);
+        assert_eq!(position.missed, Some(Missed { index: 7, attempts: 1, upto: 20 }));
     }
 
     #[test]

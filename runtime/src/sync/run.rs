@@ -13,8 +13,8 @@ use transport::wire::backbone::sync_runs::{
 
 use super::apply::{Outcome, RefusedChange};
 use super::log::{LogReader, ReadError, Stretch};
-use super::plan::{self, Fate, Known, Refusal};
-use super::state::{InFlight, Missed, Position, SyncTimes};
+use super::plan::{self, Fate, Known, Misses, Refusal};
+use super::state::{InFlight, Position, SyncTimes};
 use super::{DATAWALLET_VERSION, apply, events, journal};
 use crate::account::Account;
 use crate::clock::Clock;
@@ -235,7 +235,7 @@ impl Context {
         let start = Position::load(&self.store)?;
         let (known, settled) = (Known::at(&start), start.settled());
         let mut reader = LogReader::new(self.account.session(), start.asks_behind());
-        let (mut newest, mut unreadable) = (None, None);
+        let (mut newest, mut misses) = (None, Misses::at(&start));
         loop {
             let position = Position::load(&self.store)?;
             let sent = position.in_flight.as_ref();
@@ -246,53 +246,52 @@ impl Context {
                 return Ok(Pull::Behind);
             }
             modifications.retain(|entry| settled.is_none_or(|settled| entry.index > settled));
-            let taken = self.take_over(Position { listed: newest, ..position }, modifications, is_last).await?;
-            unreadable = unreadable.or(taken);
+            misses = self.take_over(Position { listed: newest, ..position }, modifications, is_last, misses).await?;
             if is_last {
-                self.note_missed(plan::missed(start.missed, unreadable)).await?;
                 return Ok(Pull::Done);
             }
         }
     }
 
-    async fn note_missed(&self, missed: Option<Missed>) -> Result<()> {
-        let position = Position::load(&self.store)?;
-        if position.missed == missed {
-            return Ok(());
-        }
-        self.save(Position { missed, ..position }, Batch::new()).await
-    }
-
-    /// Stores what a stretch of the log changes here. Returns the index of the first modification that could not be
-    /// read or used.
+    /// Stores what a stretch of the log changes here, and what of it could not be read or used.
     async fn take_over(
         &self,
         mut position: Position,
         stretch: Vec<Modification>,
         is_last: bool,
-    ) -> Result<Option<u64>> {
+        mut misses: Misses,
+    ) -> Result<Misses> {
         let is_new = position.index.is_none();
         let (arrived, foreign) = self.settle(&mut position, stretch, is_last)?;
         let changes = Changes::read(&foreign, None, self.account.synchronization_key());
         let changes = changes.map_err(|error| self.invalid(error))?;
-        let (count, unreadable) = (foreign.len(), changes.unreadable.len());
-        let first_unreadable = changes.unreadable.first().map(|damage| damage.index);
-        if is_new && count > 0 && unreadable == count {
+        let count = foreign.len();
+        let unreadable = changes.unreadable.iter().filter(|damage| !misses.is_given_up(damage.index)).count();
+        if is_new && count > 0 && changes.unreadable.len() == count {
             return Err(Error::Unknown("nothing in the datawallet can be opened with this identity's key".to_owned()));
         }
         let opened = changes.last_opened.and_then(|index| foreign.iter().find(|entry| entry.index == index));
         if let Some(entry) = opened {
             position.advance(entry.index, plan::mark_of(entry));
         }
-        if foreign.is_empty() && position == Position::load(&self.store)? {
-            return Ok(None);
+        if foreign.is_empty() {
+            misses.note(Vec::new(), &mut position, is_last);
+            if position == Position::load(&self.store)? {
+                return Ok(misses);
+            }
         }
         // Reading and changing are one step: what a facade changes meanwhile must not be overwritten by an older state.
-        let stage = |view: &View<'_>| staged(view, &position, arrived, &foreign, changes);
-        let Outcome { refused, incomplete } = self.store.change(stage).await?;
-        debug!(count, newest = position.listed, "took over the datawallet");
+        let newest = position.listed;
+        let stage = |view: &View<'_>| {
+            let (mut batch, damaged, outcome) = staged(view, arrived, &foreign, changes, misses)?;
+            misses.note(damaged, &mut position, is_last);
+            position.put(&mut batch)?;
+            Ok::<_, Error>((batch, (outcome, misses)))
+        };
+        let (Outcome { refused, .. }, misses) = self.store.change(stage).await?;
+        debug!(count, newest, "took over the datawallet");
         self.report(refused, unreadable);
-        Ok(first_unreadable.into_iter().chain(incomplete).min())
+        Ok(misses)
     }
 
     fn report(&self, refused: Vec<RefusedChange>, unreadable: usize) {
@@ -483,14 +482,15 @@ impl Context {
     }
 }
 
-/// The batch for a stretch of the log, in which the journal up to `arrived` is.
+/// The batch for a stretch of the log, in which the journal up to `arrived` is, and the indices of what could not be read or
+/// used.
 fn staged(
     view: &View<'_>,
-    position: &Position,
     arrived: Option<u64>,
     foreign: &[Modification],
     changes: Changes,
-) -> Result<(Batch, Outcome)> {
+    misses: Misses,
+) -> Result<(Batch, Vec<u64>, Outcome)> {
     let mut batch = Batch::new();
     if let Some(end) = arrived {
         batch.drop_unpushed(end);
@@ -498,9 +498,10 @@ fn staged(
     let waiting = view.unpushed(usize::MAX)?.into_iter();
     let waiting = waiting.filter(|(sequence, _)| arrived.is_none_or(|end| *sequence > end));
     let unpushed: Vec<_> = waiting.map(|(_, change)| change).collect();
-    let outcome = apply::stage(&mut batch, view, foreign, changes, &unpushed)?;
-    position.put(&mut batch)?;
-    Ok((batch, outcome))
+    let mut damaged: Vec<_> = changes.unreadable.iter().map(|damage| damage.index).collect();
+    let outcome = apply::stage(&mut batch, view, foreign, changes, &unpushed, misses)?;
+    damaged.extend(&outcome.incomplete);
+    Ok((batch, damaged, outcome))
 }
 
 fn created(started: StartedSyncRun) -> Option<SyncRun> {

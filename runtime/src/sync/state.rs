@@ -21,6 +21,9 @@ pub(super) struct Position {
     /// The first modification that could not be read, while it may still come in a readable form.
     #[serde(default)]
     pub(super) missed: Option<Missed>,
+    /// Up to where modifications that cannot be read are not waited for any more, nor reported.
+    #[serde(default)]
+    pub(super) given_up: Option<u64>,
     /// Newest index that the backbone named. The next push continues there; nothing else relies on it.
     #[serde(default)]
     pub(super) listed: Option<u64>,
@@ -37,6 +40,9 @@ pub(super) struct Missed {
     pub(super) index: u64,
     /// How often it was read in vain.
     pub(super) attempts: u32,
+    /// How far the log was read when it was missed first: what is missed up to there is given up together with it.
+    #[serde(default)]
+    pub(super) upto: u64,
 }
 
 /// Modifications as they are sent.
@@ -98,7 +104,7 @@ impl Position {
 
     /// The position of a device that knows nothing of the log yet.
     pub(super) fn start_over(self) -> Self {
-        Self { index: None, mark: None, missed: None, listed: None, ..self }
+        Self { index: None, mark: None, missed: None, given_up: None, listed: None, ..self }
     }
 }
 

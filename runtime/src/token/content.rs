@@ -3,7 +3,7 @@
 use serde_json::Value;
 use transport::crypto::{Cipher, CryptoError, CryptoObject as _, SecretKey};
 use transport::token::TokenContent;
-use transport::wire::json_budget::{self, MAX_FREE_JSON};
+use transport::wire::json_budget::{self, MAX_CONTENT};
 use transport::wire::{ByteText, json};
 use zeroize::Zeroizing;
 
@@ -37,7 +37,7 @@ impl TokenJson {
     pub(crate) fn check(value: Value, max_length: usize) -> Result<Self> {
         let content = Self::read(value, false).map_err(|_| Error::InvalidTokenContent)?;
         check_size(&json::to_text(&content.0), max_length).map_err(|_| {
-            let max_values = MAX_FREE_JSON.max_nodes;
+            let max_values = MAX_CONTENT.max_nodes;
             let rule = format!("'content' must NOT have more than {max_length} bytes or {max_values} values as JSON");
             Error::InvalidPropertyValue(rule)
         })?;
@@ -75,7 +75,7 @@ impl TokenJson {
 
 /// Decoding takes many times the memory of the text, so its size is looked at first.
 fn check_size(text: &str, max_length: usize) -> Result<(), UnreadableContent> {
-    let fits = text.len() <= max_length && json_budget::check(text.as_bytes(), &MAX_FREE_JSON).is_ok();
+    let fits = text.len() <= max_length && json_budget::check(text.as_bytes(), &MAX_CONTENT).is_ok();
     if fits { Ok(()) } else { Err(UnreadableContent::TooLarge) }
 }
 
@@ -101,7 +101,7 @@ mod tests {
             let made = TokenJson::check(value.clone(), MAX);
             assert_eq!(made.is_ok(), fits);
             if let Err(refusal) = made {
-                let rule = "'content' must NOT have more than 1000 bytes or 65536 values as JSON";
+                let rule = "'content' must NOT have more than 1000 bytes or 32768 values as JSON";
                 assert_eq!(refusal.to_string(), rule);
             }
             let sealed = key.encrypt(value.to_string().as_bytes()).to_byte_text();
@@ -111,10 +111,16 @@ mod tests {
     }
 
     #[test]
-    fn a_content_may_hold_as_many_values_as_free_json() {
+    fn a_content_may_hold_so_many_values_and_no_more() {
         let key = SecretKey::generate();
-        for (values, fits) in [(MAX_FREE_JSON.max_nodes - 1, true), (MAX_FREE_JSON.max_nodes, false)] {
-            let value = Value::from(vec![0; values]);
+        let flat = |values| Value::from(vec![0; values]);
+        let nested = |depth| (0..depth).fold(json!(0), |inner, _| json!([inner]));
+        for (value, fits) in [
+            (flat(MAX_CONTENT.max_nodes - 1), true),
+            (flat(MAX_CONTENT.max_nodes), false),
+            (nested(MAX_CONTENT.max_depth), true),
+            (nested(MAX_CONTENT.max_depth + 1), false),
+        ] {
             assert_eq!(TokenJson::check(value.clone(), usize::MAX).is_ok(), fits);
             let sealed = key.encrypt(value.to_string().as_bytes()).to_byte_text();
             assert_eq!(TokenJson::open(&sealed.0, &key, usize::MAX).is_ok(), fits);

@@ -3,7 +3,7 @@
 use transport::backbone;
 use transport::crypto::SecretKey;
 use transport::wire::backbone::tokens::Token as BackboneToken;
-use transport::wire::json_budget::MAX_FREE_JSON;
+use transport::wire::json_budget::MAX_CONTENT;
 use transport::wire::{ReferenceError, TokenId, TokenReference};
 use zeroize::Zeroizing;
 
@@ -120,7 +120,7 @@ fn unreadable(node: &Node, error: UnreadableContent) -> Error {
             let reason = format!(
                 "The content of the token is larger than the {max} bytes or {} values that this node takes; whoever made \
                  it can share it as a file.",
-                MAX_FREE_JSON.max_nodes
+                MAX_CONTENT.max_nodes
             );
             node.transport_error(TransportError::InvalidTokenContent, reason)
         }

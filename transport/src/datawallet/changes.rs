@@ -247,6 +247,7 @@ mod tests {
 
     use super::*;
     use crate::datawallet::{LABEL_MEMBER, PendingModification, seal_payload};
+    use crate::wire::json_budget::MAX_CONTENT;
 
     fn modification(key: &SecretKey, index: u64, sealed_for: u64, properties: Value) -> Modification {
         let Value::Object(properties) = properties else { panic!("an object") };
@@ -347,6 +348,16 @@ mod tests {
                 Err(DatawalletError::Relabelled(4)),
                 "{entry:?}"
             );
+        }
+    }
+
+    #[test]
+    fn a_content_at_its_bound_is_read_by_other_devices() {
+        let key = SecretKey::generate();
+        let nested = (0..MAX_CONTENT.max_depth).fold(json!(0), |inner, _| json!([inner]));
+        for content in [Value::from(vec![0; MAX_CONTENT.max_nodes - 1]), nested] {
+            let entry = labelled(&key, 4, "A", json!({ "content": content }));
+            assert_eq!(Changes::read(&[entry], None, &key).unwrap().unreadable, []);
         }
     }
 

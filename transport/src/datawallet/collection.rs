@@ -75,7 +75,7 @@ impl Collection {
     /// Made and received tokens.
     pub const TOKENS: Self = Self {
         name: "Tokens",
-        immutable: &["secretKey", "forIdentity", "content"],
+        immutable: &["secretKey", "forIdentity", "content", "passwordProtection"],
         categories: [
             (
                 TechnicalData,
@@ -109,7 +109,7 @@ impl Collection {
     /// Made and received relationship templates.
     pub const TEMPLATES: Self = Self {
         name: "Templates",
-        immutable: &["secretKey", "templateKey", "identity", "forIdentity", "content"],
+        immutable: &["secretKey", "templateKey", "identity", "forIdentity", "content", "passwordProtection"],
         categories: [
             (
                 TechnicalData,
@@ -351,6 +351,8 @@ mod tests {
             (Collection::FILES, "filename", json!("a"), json!(null)),
             (Collection::TOKENS, "content", json!({ "list": [1, 2] }), json!({ "list": [1] })),
             (Collection::TOKENS, "content", json!({ "a": 1 }), json!({ "a": 1, "b": 1 })),
+            (Collection::TOKENS, "passwordProtection", json!({ "password": "a" }), json!({ "password": "b" })),
+            (Collection::TEMPLATES, "passwordProtection", json!({ "password": "a" }), json!({ "password": "b" })),
             (Collection::DEVICES, "publicKey", json!({ "pub": "a" }), json!({ "pub": "b" })),
             (Collection::SECRETS, "cipher", json!({ "cph": "a" }), json!({ "cph": "b" })),
             (Collection::IDENTITY_METADATA, "reference", json!("a"), json!("b")),

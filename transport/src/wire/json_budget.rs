@@ -16,6 +16,10 @@ pub struct JsonBudget {
 /// it takes 10 MiB at most beside its texts; what people and applications keep there has some hundred values.
 pub const MAX_FREE_JSON: JsonBudget = JsonBudget { max_nodes: 64 * 1024, max_depth: 127 };
 
+/// What applications may hand over for one member of a record: the content of a token, the value of identity metadata. It is
+/// less than [`MAX_FREE_JSON`], because the payload in which it reaches the other devices holds more than that member.
+pub const MAX_CONTENT: JsonBudget = JsonBudget { max_nodes: 32 * 1024, max_depth: 64 };
+
 /// Why a text is beyond its budget.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum JsonBudgetError {

@@ -609,3 +609,56 @@ async fn a_push_on_its_way_does_not_make_a_stretch_endless() {
     place.goes_on(&node).await;
     assert_eq!(node.store.objects(collection::FILES).unwrap().count(), 31);
 }
+
+#[tokio::test]
+async fn what_was_damaged_before_the_connection_broke_comes_again() {
+    let place = Place::new().await;
+    let node = place.with_file_b().await;
+    let key = node.account.synchronization_key().clone();
+    for index in 2..1500u64 {
+        let id = format!("FIL{index:017}");
+        place.backbone.state().append(OTHER_DEVICE, unlabelled(&key, index, &id, "Create", technical(&id)));
+    }
+    place.backbone.state().page_size = Some(50);
+    let asked = std::sync::atomic::AtomicUsize::new(0);
+    place.lists(move |state, known| match asked.fetch_add(1, std::sync::atomic::Ordering::SeqCst) {
+        25 => vec![json!("broken")],
+        _ => {
+            let mut listed = state.behind(known);
+            let damaged = listed.iter_mut().filter(|entry| entry["index"] == 7);
+            damaged.for_each(|entry| entry["encryptedPayload"] = Value::Null);
+            listed
+        }
+    });
+    node.datawallet().await.unwrap_err();
+    assert_eq!(reached(&node).0, Some(1000), "the first stretch was taken over");
+    place.goes_on(&node).await;
+    for index in 2..1500 {
+        assert!(stored(&node, &format!("FIL{index:017}")).is_some(), "{index}");
+    }
+}
+
+#[tokio::test]
+async fn garbage_at_the_end_of_the_log_is_given_up_and_not_reported_for_ever() {
+    let place = Place::new().await;
+    let node = place.with_file_b().await;
+    let wrong = SecretKey::generate();
+    for index in 2..5 {
+        place.backbone.state().append(OTHER_DEVICE, unlabelled(&wrong, index, FILE_A, "Create", technical(FILE_A)));
+    }
+    let reports = |events: &mut EventReceiver| {
+        happened(events).iter().filter(|event| matches!(event, Event::DatawalletUnreadable(3))).count()
+    };
+    let mut events = node.events.subscribe();
+    for _ in 0..=MAX_ATTEMPTS {
+        node.datawallet().await.unwrap();
+    }
+    assert_eq!(reports(&mut events), 1 + MAX_ATTEMPTS as usize);
+    for _ in 0..3 {
+        node.datawallet().await.unwrap();
+    }
+    assert!(!happened(&mut events).iter().any(|event| matches!(event, Event::DatawalletUnreadable(_))));
+    create(&node, token(plain_token())).await;
+    node.push().await.unwrap();
+    assert_eq!((unpushed(&node), reached(&node).0), (0, Some(6)), "what this device does goes on behind it");
+}
