@@ -147,7 +147,8 @@ pub struct Terms {
     /// What all identities of the client may store together. Devices, challenges and [`Metric::OtherBytes`] are not
     /// counted here: what one identity stores of them must not keep another one from working.
     pub client: Amounts,
-    /// How far in the future tokens and files may expire; `None` for any time.
+    /// How far in the future tokens and files may expire; `None` for any time. [`Timestamp::NEVER`](transport::wire::Timestamp::NEVER)
+    /// is shortened to it, later times are refused otherwise.
     pub max_lifetime: Option<Duration>,
     /// When identities that own no token and no file are removed; `None` for never.
     pub idle: Option<Idle>,

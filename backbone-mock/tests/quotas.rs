@@ -149,10 +149,47 @@ async fn guests_store_nothing_for_longer_than_thirty_days() {
     let file = |expires_at: String| guest.upload(Upload::new(b"bytes").set("expiresAt", &expires_at));
     answer(token(world.in_seconds(30 * DAY)), 201).await;
     answer(file(world.in_seconds(30 * DAY)), 201).await;
-    for late in [world.in_seconds(30 * DAY + 1), NEVER.to_owned()] {
+    for late in [world.in_seconds(30 * DAY + 1), "9999-12-30T23:59:59.999Z".to_owned()] {
         assert_eq!(refusal(token(late.clone()), 400).await, "validation.invalidPropertyValue");
         assert_eq!(refusal(file(late), 400).await, "validation.invalidPropertyValue");
     }
+}
+
+#[tokio::test]
+async fn an_expiry_that_nobody_chose_is_shortened_for_guests_and_they_are_told() {
+    let world = World::with(|config| {
+        as_guests(config);
+        config.clients.push(OAuthClient::new("owner", "owner-secret"));
+    })
+    .await;
+    let (guest, owner) = (world.person(1).await, world.person_of(2, "owner", "owner-secret").await);
+    let month = json!(world.in_seconds(30 * DAY));
+    let token = |person: &Person, expires_at: &str| {
+        person.post("/Tokens", &json!({ "content": "AAAA", "expiresAt": expires_at }))
+    };
+    let file = |person: &Person| person.upload(Upload::new(b"bytes").set("expiresAt", NEVER));
+    let shortened = answer(token(&guest, NEVER), 201).await;
+    assert_eq!(shortened["expiresAt"], month);
+    let stored = answer(guest.get(&format!("/Tokens/{}", text_of(&shortened["id"]))), 200).await;
+    assert_eq!(stored["expiresAt"], month);
+    let uploaded = answer(file(&guest), 201).await;
+    assert_eq!(uploaded["expiresAt"], month);
+    let stored = answer(guest.get(&format!("/Files/{}/Metadata", text_of(&uploaded["id"]))), 200).await;
+    assert_eq!(stored["expiresAt"], month);
+
+    assert_eq!(answer(file(&owner), 201).await["expiresAt"], NEVER);
+    for kept in [answer(token(&owner, NEVER), 201).await, answer(token(&guest, &world.in_seconds(DAY)), 201).await] {
+        let members: Vec<_> = kept.as_object().unwrap().keys().collect();
+        assert_eq!(members, ["id", "createdAt"], "what is kept is not told");
+    }
+}
+
+#[tokio::test]
+async fn guests_that_may_store_nothing_are_refused_also_without_an_expiry() {
+    let world = World::with(|config| as_guests(config).max_lifetime = Some(Duration::ZERO)).await;
+    let guest = world.person(1).await;
+    assert_eq!(refusal(guest.post("/Tokens", &body_of_token()), 400).await, "validation.invalidPropertyValue");
+    assert_eq!(refusal(guest.upload(Upload::new(b"bytes")), 400).await, "validation.invalidPropertyValue");
 }
 
 #[tokio::test]

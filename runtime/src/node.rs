@@ -1,5 +1,7 @@
 //! What operations on files and tokens have in common.
 
+use std::time::Duration;
+
 use transport::wire::Timestamp;
 
 use crate::Result;
@@ -9,6 +11,10 @@ use crate::store::{Batch, Object, View};
 
 /// How the backbone refuses a value.
 const INVALID_VALUE: &str = "error.platform.validation.invalidPropertyValue";
+
+/// How far the clocks of node and backbone may differ before what the backbone grants looks wrong: nodes whose clock is a
+/// day off work.
+const CLOCK_TOLERANCE: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl Node {
     /// Applies changes, waits until they are on disk, and has them pushed to the other devices in the background.
@@ -58,12 +64,19 @@ impl Node {
         Error::Transport { kind, reason: reason.into(), at: self.clock.now() }
     }
 
-    /// Adds to a refused expiry that lies in the future here what explains it: one of the clocks is wrong.
+    /// When something expires for which the backbone said `told` although `asked` was sent. A backbone shortens what its
+    /// guests store; it cannot lengthen anything, and what it says has ended long ago is not believed.
+    pub(crate) fn granted_expiry(&self, asked: Timestamp, told: Timestamp) -> Timestamp {
+        let is_over = told < self.clock.now().saturating_sub(CLOCK_TOLERANCE);
+        if told < asked && !is_over { told } else { asked }
+    }
+
+    /// Adds to an expiry that the backbone takes for the past but that lies in the future here what explains it: one of the clocks is wrong.
     pub(crate) fn expiry_refused(&self, expires_at: Timestamp, error: Error) -> Error {
         let now = self.clock.now();
         match error {
             Error::Backbone { status, code, message, request, trace_id }
-                if code == INVALID_VALUE && message.to_ascii_lowercase().contains("expires") && expires_at > now =>
+                if code == INVALID_VALUE && is_about_a_past_expiry(&message) && expires_at > now =>
             {
                 let message = format!(
                     "{message} By this node's clock it is {now} and {expires_at} lies ahead, so this machine's clock or \
@@ -87,6 +100,12 @@ impl Node {
             (error, _) => error,
         }
     }
+}
+
+/// Backbones write "must be in the future" for an expiry that has passed, and something else for one that is too late.
+fn is_about_a_past_expiry(message: &str) -> bool {
+    let message = message.to_ascii_lowercase();
+    message.contains("expires") && message.contains("in the future")
 }
 
 fn same_place(left: &str, right: &str) -> bool {

@@ -167,3 +167,34 @@ fn people_see_reference_expiry_address_key_file_and_a_qr_code() {
     assert!(talk.contains('\u{2580}') && talk.contains("enlace receive 'http://localhost:"), "{talk}");
     assert!(child.wait().unwrap().success());
 }
+
+#[test]
+fn a_guest_at_a_foreign_backbone_shares_for_as_long_as_guests_may() {
+    let sandbox = Sandbox::new();
+    let args = ["backbone", "--listen", "127.0.0.1:0", "--data-dir", "server", "--guests", "--limit", "guestDays=7"];
+    let backbone = sandbox.serve(&args);
+    let at = ["--backbone", backbone.text("/url"), "--client", "enlace-guest:enlace-guest"];
+    let file = sandbox.file("a.txt", "from a guest");
+    let shared = sandbox.share(&file, &at);
+    let expires_at = shared.text("/token/expiresAt").to_owned();
+    assert!(!expires_at.starts_with("9999"), "{expires_at}");
+    assert_eq!(shared.text("/file/expiresAt"), expires_at, "as long as the file");
+    let received = sandbox.receive(shared.reference(), &["--output", "copy"]).json();
+    assert_eq!(received["file"]["expiresAt"], expires_at);
+    assert_eq!(std::fs::read_to_string(sandbox.path("copy")).unwrap(), "from a guest");
+    let id = shared.text("/file/id").to_owned();
+    assert_eq!(shared.stop().code, 0);
+
+    let again = sandbox.share(&file, &at);
+    assert_eq!((again.text("/file/id"), again.text("/token/expiresAt")), (&*id, &*expires_at), "uploaded only once");
+    again.stop();
+    let short = sandbox.share(&file, &[&["--expires-in", "6d"][..], &at].concat());
+    assert_eq!(short.text("/file/id"), id);
+    assert!(short.text("/token/expiresAt") < &*expires_at);
+    short.stop();
+
+    let args = ["share", &file, "--data-dir", "sender", "--listen", "127.0.0.1:0", "--expires-in", "8d"];
+    let refused = sandbox.run(&[&args[..], &at].concat());
+    refused.refused(5, &["at most 7 days"]);
+    assert!(!refused.stderr.contains("clock"), "{refused:?}");
+}

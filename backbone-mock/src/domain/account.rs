@@ -50,6 +50,19 @@ impl<'c> Account<'c> {
         Ok(())
     }
 
+    /// The expiry of something new for which `asked` was sent. Clients send [`Timestamp::NEVER`] when nobody chose an
+    /// expiry, so that one becomes the latest that its terms allow.
+    ///
+    /// # Errors
+    /// As [`Account::check_expiry`].
+    pub(crate) fn allowed_expiry(&self, asked: Timestamp, now: Timestamp) -> Result<Timestamp, Refusal> {
+        let latest = self.terms().max_lifetime.map_or(Timestamp::MAX, |lifetime| now.saturating_add(lifetime));
+        if asked >= Timestamp::NEVER && latest > now {
+            return Ok(asked.min(latest));
+        }
+        self.check_expiry(asked, now).map(|()| asked)
+    }
+
     /// Refuses an expiry that is later than its terms allow.
     pub(crate) fn check_expiry(&self, expires_at: Timestamp, now: Timestamp) -> Result<(), Refusal> {
         match self.terms().max_lifetime {
@@ -269,7 +282,7 @@ mod tests {
             for_identity: None,
             password: None,
         };
-        tokens::create(core, Asking { caller, source: Source::Loopback }, new).await.unwrap().0
+        tokens::create(core, Asking { caller, source: Source::Loopback }, new).await.unwrap().id
     }
 
     async fn file(core: &Core, caller: &Caller, bytes: usize) {

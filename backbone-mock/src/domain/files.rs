@@ -87,7 +87,7 @@ pub(crate) async fn create(core: &Core, caller: Caller, new: NewFile) -> Result<
         return Err(Refusal::invalid("expiresAt", "must be in the future"));
     }
     let account = Account::of(core, &caller.address).await?;
-    account.check_expiry(new.expires_at, now)?;
+    let expires_at = account.allowed_expiry(new.expires_at, now)?;
     if new.cipher_hash.0 != new.written.sha512 {
         tracing::warn!("the hash of an uploaded file is not the SHA-512 of its bytes");
     }
@@ -105,7 +105,7 @@ pub(crate) async fn create(core: &Core, caller: Caller, new: NewFile) -> Result<
         claimed_at: None,
         cipher_size: new.written.size,
         cipher_hash: new.cipher_hash,
-        expires_at: new.expires_at,
+        expires_at,
         encrypted_properties: new.encrypted_properties,
         blob: new.blob.name().to_owned(),
     };

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use transport::wire::backbone::tokens::{Token, UpdatedToken};
+use transport::wire::backbone::tokens::{CreatedToken, Token, UpdatedToken};
 use transport::wire::{Address, ByteText, DeviceId, Timestamp, TokenId};
 
 use super::account::{self, Account};
@@ -77,17 +77,20 @@ impl Asking<'_> {
 }
 
 /// Makes a token. Without a login it has to be empty and short-lived.
-pub(crate) async fn create(core: &Core, who: Asking<'_>, new: NewToken) -> Result<(TokenId, Timestamp), Refusal> {
+pub(crate) async fn create(core: &Core, who: Asking<'_>, new: NewToken) -> Result<CreatedToken, Refusal> {
     let (now, caller) = (core.now(), who.caller);
     let domain = &core.config.did_domain_name;
     let for_identity = new.for_identity.map(|text| address::parse(&text, "forIdentity", domain)).transpose()?;
     new.password.as_ref().map_or(Ok(()), check_password_length)?;
     check_expiry(new.expires_at, now, caller.is_none())?;
     check_content(new.content.as_ref(), caller.is_none(), core.config.limits.max_content_bytes)?;
-    match caller {
-        Some(caller) => Account::of(core, &caller.address).await?.check_expiry(new.expires_at, now)?,
-        None => core.allowances.take(Operation::AnonymousToken, who.source)?,
-    }
+    let expires_at = match caller {
+        Some(caller) => Account::of(core, &caller.address).await?.allowed_expiry(new.expires_at, now)?,
+        None => {
+            core.allowances.take(Operation::AnonymousToken, who.source)?;
+            new.expires_at
+        }
+    };
 
     let mut transaction = core.store.begin();
     let content = match new.content {
@@ -103,7 +106,7 @@ pub(crate) async fn create(core: &Core, who: Asking<'_>, new: NewToken) -> Resul
         created_by_device,
         for_identity,
         created_at: now,
-        expires_at: new.expires_at,
+        expires_at,
         content,
         password,
         failed_attempts: 0,
@@ -115,7 +118,7 @@ pub(crate) async fn create(core: &Core, who: Asking<'_>, new: NewToken) -> Resul
         transaction.put(&removal_key(&token), &())?;
     }
     transaction.commit().await?;
-    Ok((id, now))
+    Ok(CreatedToken { id, created_at: now, expires_at: Some(expires_at).filter(|time| *time != new.expires_at) })
 }
 
 /// Shows a token to whoever may read it, and remembers the first time an identity does.

@@ -38,8 +38,7 @@ pub(super) async fn create(
         for_identity: body.for_identity,
         password: body.password,
     };
-    let (id, created_at) = tokens::create(&core, Asking { caller: caller.as_ref(), source }, new).await?;
-    Ok(Answer::created(CreatedToken { id, created_at }))
+    Ok(Answer::created(tokens::create(&core, Asking { caller: caller.as_ref(), source }, new).await?))
 }
 
 /// `GET /Tokens/{id}?password=`.

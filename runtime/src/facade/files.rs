@@ -29,7 +29,8 @@ pub struct UploadOwnFile {
     pub filename: String,
     /// Media type without parameters.
     pub mimetype: String,
-    /// `9999-12-31T00:00:00.000Z` if absent; must lie in the future.
+    /// `9999-12-31T00:00:00.000Z` if absent; must lie in the future. Backbones shorten the former for guests, and the file
+    /// that comes back has the expiry that holds.
     pub expires_at: Option<Timestamp>,
     /// For people.
     pub title: Option<String>,

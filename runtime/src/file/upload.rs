@@ -61,7 +61,7 @@ impl NewFile {
         let created = node.account.session().upload_file(&upload, &content, progress).await;
         let created = created.map_err(|error| node.expiry_refused(self.expires_at, error.into()))?;
         info!(file = crate::logging::short(&created.id), bytes = metadata.filesize, "file uploaded");
-        // Of the answer only what nobody else knows is taken; all else is what was sent.
+        // Of the answer only what nobody else knows is taken, and a shorter life; all else is what was sent.
         let record = FileRecord {
             secret_key: metadata_key,
             is_own: true,
@@ -72,7 +72,7 @@ impl NewFile {
             mimetype: metadata.mimetype,
             cipher_hash: file.cipher_hash,
             created_at: created.created_at,
-            expires_at: self.expires_at,
+            expires_at: node.granted_expiry(self.expires_at, created.expires_at),
             cipher_key: metadata.secret_key,
             owner: node.account.address().clone(),
             owner_signature,

@@ -50,7 +50,7 @@ impl NewToken {
             is_own: true,
             created_by: node.account.address().clone(),
             created_at: created.created_at,
-            expires_at: self.expires_at,
+            expires_at: node.granted_expiry(self.expires_at, created.expires_at.unwrap_or(self.expires_at)),
             created_by_device: node.account.device_id().clone(),
             for_identity: self.for_identity,
             content: JsonText::from(self.content.value()),

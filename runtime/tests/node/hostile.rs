@@ -1,12 +1,18 @@
 //! A backbone that lies: every altered answer is refused, and nothing of it is kept.
 
+use std::time::Duration;
+
 use backbone_mock::fault::Matching;
 use http::Method;
-use runtime::facade::Ownership;
+use runtime::Timestamp;
+use runtime::facade::{Ownership, UploadOwnFile};
 use serde_json::{Value, json};
 use transport::wire::bytes::{from_base64url, to_base64url};
 
 use crate::world::{World, bytes_of, code, file, load_file, load_token, own_token, temporary_files};
+
+/// In seconds.
+const DAY: u64 = 24 * 60 * 60;
 
 /// What the backbone does to a record before it hands it out.
 type Change = Box<dyn Fn(&mut Value) + Send + Sync>;
@@ -109,4 +115,37 @@ async fn altered_and_exchanged_token_contents_are_refused() {
     assert_eq!(code(load_token(&bob, &token.reference, None).await), "error.runtime.unknown");
     assert!(bob.tokens().tokens(Ownership::Any, &[]).unwrap().collect().await.unwrap().is_empty());
     assert!(load_token(&bob, &token.reference, None).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_backbone_can_only_shorten_an_expiry_and_not_into_the_past() {
+    let world = World::new().await;
+    world.clock.advance(Duration::from_secs(10 * DAY));
+    let alice = world.node("alice").await;
+    let asked = world.at(100 * DAY);
+    let cases = [
+        (world.at(99 * DAY), world.at(99 * DAY)),
+        // A day of the past may be the clock's.
+        (world.at(9 * DAY), world.at(9 * DAY)),
+        (world.at(9 * DAY - 1), asked),
+        (Timestamp::MIN, asked),
+        (asked, asked),
+        (world.at(100 * DAY + 1), asked),
+        (Timestamp::MAX, asked),
+    ];
+    for (told, believed) in cases {
+        for path in ["/Files", "/Tokens"] {
+            world.faults.tamper(Matching::path(path).method(Method::POST).times(1), move |_, body| {
+                let mut answer: Value = serde_json::from_slice(&body).unwrap();
+                answer["result"]["expiresAt"] = json!(told);
+                answer.to_string().into()
+            });
+        }
+        let upload = UploadOwnFile { expires_at: Some(asked), ..file("a", "a") };
+        let uploaded = alice.files().upload_own_file(upload).await.unwrap();
+        let token = alice.tokens().create_own_token(own_token(json!({}), asked)).await.unwrap();
+        assert_eq!((uploaded.expires_at, token.expires_at), (believed, believed), "{told}");
+        assert_eq!(alice.files().file(&uploaded.id).await.unwrap().expires_at, believed);
+        assert_eq!(alice.tokens().token(&token.id).await.unwrap().expires_at, believed);
+    }
 }

@@ -7,7 +7,7 @@ use backbone_mock::fault::{Fault, Matching};
 use http::Method;
 use runtime::dto::{PasswordLocation, PasswordProtection};
 use runtime::facade::{CreateOwnToken, LoadPeerToken, Ownership, UploadOwnFile};
-use runtime::{Event, ManualClock, Runtime, TokenId};
+use runtime::{Event, ManualClock, Runtime, Timestamp, TokenId};
 use serde_json::{Value, json};
 use transport::backbone::{Client, ClientConfig, SecretText};
 use transport::crypto::SecretKey;
@@ -15,7 +15,10 @@ use transport::wire::TokenReference;
 use transport::wire::backbone::tokens::CreateToken;
 use transport::wire::bytes::to_base64;
 
-use crate::world::{World, code, file, load_token, own_token, protected};
+use crate::world::{World, code, file, load_token, own_token, protected, stored};
+
+/// In seconds.
+const DAY: u64 = 24 * 60 * 60;
 
 /// Wrong passwords after which the backbone locks a token.
 const ALLOWED_FAILURES: usize = 100;
@@ -69,6 +72,38 @@ async fn a_node_whose_clock_is_behind_is_told_so() {
     }
     let other = late.tokens().create_own_token(own_token(json!({}), world.at(7200))).await;
     assert!(other.is_ok(), "the backbone's time decides");
+}
+
+#[tokio::test]
+async fn a_guest_sees_for_how_long_its_tokens_and_files_really_last() {
+    let world = World::of_guests().await;
+    let (alice, bob) = (world.node("alice").await, world.node("bob").await);
+    let month = world.at(30 * DAY);
+    let uploaded = alice.files().upload_own_file(file("a", "a")).await.unwrap();
+    let token = alice.tokens().create_own_token(own_token(json!({}), Timestamp::NEVER)).await.unwrap();
+    assert_eq!((uploaded.expires_at, token.expires_at), (month, month));
+    assert_eq!(alice.files().file(&uploaded.id).await.unwrap().expires_at, month);
+    assert_eq!(alice.tokens().token(&token.id).await.unwrap().expires_at, month);
+    assert_eq!(load_token(&bob, &token.reference, None).await.unwrap().expires_at, month);
+    world.clock.advance(Duration::from_secs(60));
+    let for_file = alice.files().create_token_for_file(&uploaded.id, stored()).await.unwrap();
+    assert_eq!(for_file.expires_at, month, "as long as the file");
+}
+
+#[tokio::test]
+async fn an_expiry_that_is_too_late_for_a_guest_is_not_blamed_on_the_clock() {
+    let world = World::of_guests().await;
+    let alice = world.node("alice").await;
+    let late = world.at(30 * DAY + 1);
+    let refusals = [
+        alice.tokens().create_own_token(own_token(json!({}), late)).await.err().unwrap(),
+        alice.files().upload_own_file(UploadOwnFile { expires_at: Some(late), ..file("a", "b") }).await.err().unwrap(),
+    ];
+    for refusal in refusals {
+        assert_eq!(refusal.code(), "error.platform.validation.invalidPropertyValue");
+        let text = refusal.to_string();
+        assert!(text.contains("at most 30 days") && !text.contains("clock"), "{text}");
+    }
 }
 
 #[tokio::test]

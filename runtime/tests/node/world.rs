@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use backbone_mock::Backbone;
 use backbone_mock::fault::Faults;
+use backbone_mock::{Backbone, OAuthClient};
 use runtime::facade::{CreateOwnToken, CreateTokenForFile, LoadFile, LoadPeerToken, UploadOwnFile};
 use runtime::{BackboneConfig, Clock, Config, Error, ManualClock, Result, Runtime, Secret, Timestamp, dto};
 use tempfile::TempDir;
@@ -31,6 +31,15 @@ impl backbone_mock::Clock for SharedClock {
 
 impl World {
     pub(crate) async fn new() -> Self {
+        Self::with(|_| ()).await
+    }
+
+    /// A world whose nodes are guests at the backbone.
+    pub(crate) async fn of_guests() -> Self {
+        Self::with(|config| config.clients = vec![OAuthClient::guest("test", "test-secret")]).await
+    }
+
+    async fn with(settings: impl FnOnce(&mut backbone_mock::Config)) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let clock = Arc::new(ManualClock::new(START.parse().unwrap()));
         let faults = Faults::new();
@@ -40,6 +49,7 @@ impl World {
         config.limits.wrong_passwords = 0;
         config.clock = Arc::new(SharedClock(clock.clone()));
         config.faults = Some(faults.clone());
+        settings(&mut config);
         let backbone = Backbone::start(config).await.unwrap();
         Self { backbone, clock, faults, directory }
     }

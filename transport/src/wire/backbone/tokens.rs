@@ -29,6 +29,10 @@ pub struct CreatedToken {
     pub id: TokenId,
     /// When.
     pub created_at: Timestamp,
+    /// Until when it can be read, only if that is not what was asked for. Backbones of enlace shorten what guests store;
+    /// others do not know this member.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Timestamp>,
 }
 
 /// A token as the backbone shows it.

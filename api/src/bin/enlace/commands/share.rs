@@ -1,6 +1,7 @@
 //! `enlace share FILE`: the whole way from a file to a reference in one command.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
 use runtime::Timestamp;
@@ -25,7 +26,8 @@ use crate::{qr, time};
 /// Encrypt and upload a file, print a reference to it, and serve until Ctrl-C.
 ///
 /// Whoever has the reference can load the file; --for and the password options narrow that down. The same file is
-/// uploaded only once. The terms are those of the reference: the file itself stays until it is deleted.
+/// uploaded only once. The terms are those of the reference: the file itself stays until it is deleted, or for as long as
+/// the backbone keeps files of guests.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
     enlace share report.pdf\n  \
@@ -85,7 +87,7 @@ async fn share(
     output: Output,
 ) -> Result<(File, Token), Failure> {
     let progress = Progress::new(output);
-    let file = match uploaded_before(access, &source, path, &progress).await {
+    let file = match uploaded_before(access, &source, path, terms.expires_at, &progress).await {
         Some(file) => {
             progress.finish();
             output.talk(format!("{} is at the backbone already", file.id));
@@ -103,20 +105,22 @@ async fn share(
     Ok((file, token))
 }
 
-/// An own file with the same name and the same bytes that does not expire. Anything doubtful counts as none: uploading
-/// once more is always right.
+/// An own file with the same name and the same bytes that lives long enough for a token until `wanted`. Anything doubtful
+/// counts as none: uploading once more is always right.
 async fn uploaded_before(
     access: &Access,
     source: &SourceFile,
     path: &std::path::Path,
+    wanted: Option<Timestamp>,
     progress: &Progress,
 ) -> Option<File> {
+    let now = time::now();
     let files = access.files(Ownership::Own, &[]).await.ok()?;
     let candidates = files.into_iter().rev().filter(|file| {
         file.filename == source.name
             && file.filesize == source.length
             && file.mimetype == media_type(&source.name)
-            && file.expires_at >= Timestamp::NEVER
+            && lives_long_enough((file.created_at, file.expires_at), wanted, now)
     });
     for file in candidates.take(MAX_COMPARISONS) {
         if same_bytes(access, &file, path, progress).await.unwrap_or(false) {
@@ -125,6 +129,33 @@ async fn uploaded_before(
     }
     None
 }
+
+/// Whether a file that was created and expires at these times outlives a token until `wanted`.
+///
+/// Without a wish the token lasts as long as the file. Then the file must never expire, or the backbone must have shortened
+/// its life and at least half of it must be left: a new upload would get no more than twice that.
+fn lives_long_enough(
+    (created_at, expires_at): (Timestamp, Timestamp),
+    wanted: Option<Timestamp>,
+    now: Timestamp,
+) -> bool {
+    match wanted {
+        Some(wanted) => expires_at >= wanted,
+        None if expires_at >= Timestamp::NEVER => true,
+        None => {
+            let life = expires_at.saturating_duration_since(created_at);
+            is_shortened(life) && expires_at.saturating_duration_since(now) >= life / 2
+        }
+    }
+}
+
+/// Whether a life is one that a backbone gives to guests: whole days from the creation by its own clock. One that somebody
+/// chose begins before the upload, so it is not a whole number of days to the millisecond.
+fn is_shortened(life: Duration) -> bool {
+    !life.is_zero() && life.as_millis().is_multiple_of(MILLISECONDS_PER_DAY)
+}
+
+const MILLISECONDS_PER_DAY: u128 = 24 * 60 * 60 * 1000;
 
 /// Files that are fetched and compared before a file is simply uploaded again.
 const MAX_COMPARISONS: usize = 2;
@@ -176,4 +207,34 @@ fn print(context: &Context, args: &ShareArgs, file: &File, token: &Token, served
     });
     context.output.talk("serving until Ctrl-C; to receive it in another terminal:");
     context.output.talk(format!("  enlace receive '{}'", token.reference.url));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_shared_again_while_it_outlives_the_token() {
+        let day = |number: u32| "2030-01-01".parse::<Timestamp>().unwrap().saturating_add(number * DAY);
+        let millisecond = Duration::from_millis(1);
+        let guests = (day(0), day(30));
+        let chosen = (day(0), day(30).saturating_sub(millisecond));
+        let cases = [
+            ((day(0), Timestamp::NEVER), None, day(1000), true),
+            ((day(0), Timestamp::NEVER), Some(day(50)), day(40), true),
+            (guests, Some(day(30)), day(1), true),
+            (guests, Some(day(30).saturating_add(millisecond)), day(1), false),
+            (guests, None, day(15), true),
+            (guests, None, day(15).saturating_add(millisecond), false),
+            (guests, None, day(31), false),
+            (chosen, Some(day(29)), day(1), true),
+            (chosen, None, day(1), false),
+            ((day(1), day(1)), None, day(1), false),
+        ];
+        for (file, wanted, now, expected) in cases {
+            assert_eq!(lives_long_enough(file, wanted, now), expected, "{file:?} {wanted:?} {now}");
+        }
+    }
+
+    const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 }
