@@ -161,7 +161,7 @@ pub struct Terms {
 pub struct Idle {
     /// Time without a login after which they go.
     pub after: Duration,
-    /// The same while more than nine of ten places of the client are taken.
+    /// The same while more than nine of ten places of the client are taken, for identities that never stored anything.
     pub when_crowded: Duration,
 }
 

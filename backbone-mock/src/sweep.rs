@@ -44,34 +44,62 @@ pub(crate) async fn run(core: Arc<Core>, interval: Duration, mut stop: watch::Re
     }
 }
 
-/// Removes everything whose time is over.
+/// Removes everything whose time is over. What cannot be removed does not keep the rest.
+///
+/// # Errors
+/// The first error.
 pub(crate) async fn sweep(core: &Core) -> Result<Swept, StoreError> {
     // What is due at this very millisecond goes, too.
     let now = core.now().saturating_add(Duration::from_millis(1));
     let before = now.saturating_sub(RETENTION);
-    let swept = Swept {
-        records: remove_before(core, &REMOVALS, now).await? + remove_before(core, &EXPIRIES, before).await?,
-        modifications: compact_datawallets(core, before).await?,
-        identities: idle::remove_unused(core).await?,
-        orphans: core.store.sweep_orphans().await?,
-    };
+    let removed = remove_before(core, &REMOVALS, now).await;
+    let expired = remove_before(core, &EXPIRIES, before).await;
+    let modifications = compact_datawallets(core, before).await;
+    let identities = idle::remove_unused(core).await;
+    let orphans = core.store.sweep_orphans().await;
     core.store.tighten_permissions();
-    Ok(swept)
+    Ok(Swept {
+        records: removed? + expired?,
+        modifications: modifications?,
+        identities: identities?,
+        orphans: orphans?,
+    })
+}
+
+/// Remembers the first error; all of them are in the log.
+#[derive(Default)]
+struct FirstError(Option<StoreError>);
+
+impl FirstError {
+    /// The value of a success.
+    fn note<T>(&mut self, result: Result<T, StoreError>, what: impl std::fmt::Display) -> Option<T> {
+        let error = match result {
+            Ok(value) => return Some(value),
+            Err(error) => error,
+        };
+        tracing::error!(%error, "{what} cannot be removed");
+        self.0.get_or_insert(error);
+        None
+    }
+
+    fn or<T>(self, value: T) -> Result<T, StoreError> {
+        self.0.map_or(Ok(value), Err)
+    }
 }
 
 /// Step by step: each record is a transaction of its own, and [`STEP`] keys are in memory.
 async fn remove_before(core: &Core, index: &Table<()>, before: Timestamp) -> Result<usize, StoreError> {
     let (prefix, until) = (index.key(), index.key().time(before));
-    let (mut from, mut removed) = (prefix.clone(), 0);
+    let (mut from, mut removed, mut errors) = (prefix.clone(), 0, FirstError::default());
     loop {
         let step = core.store.keys_before(&prefix, &from, &until, STEP).await?;
         for (expired_at, kind, id) in step.iter().filter_map(|rest| expiry(rest)) {
-            remove(core, index, expired_at, kind, id).await?;
-            removed += 1;
+            let result = remove(core, index, expired_at, kind, id).await;
+            removed += usize::from(errors.note(result, format_args!("the {kind} {id}")).is_some());
         }
         match step.last() {
             Some(last) => from = prefix.after(last),
-            None => return Ok(removed),
+            None => return errors.or(removed),
         }
     }
 }
@@ -124,15 +152,16 @@ async fn remove(core: &Core, index: &Table<()>, expired_at: u64, kind: &str, id:
 }
 
 async fn compact_datawallets(core: &Core, before: Timestamp) -> Result<usize, StoreError> {
-    let (mut removed, mut last) = (0, None);
+    let (mut removed, mut last, mut errors) = (0, None, FirstError::default());
     loop {
         let owners = datawallet::owners(&core.store, last.as_ref()).await?;
         for owner in &owners {
-            removed += datawallet::compact(core, owner, before).await?;
+            let compacted = datawallet::compact(core, owner, before).await;
+            removed += errors.note(compacted, format_args!("what is obsolete of {owner}")).unwrap_or(0);
         }
         match owners.into_iter().next_back() {
             Some(owner) => last = Some(owner),
-            None => return Ok(removed),
+            None => return errors.or(removed),
         }
     }
 }
@@ -156,6 +185,25 @@ mod tests {
         transaction.commit().await.unwrap();
         assert_eq!(sweep(&core).await.unwrap().records, STEP + 1);
         assert_eq!(sweep(&core).await.unwrap().records, 0);
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_removed_does_not_keep_the_rest() {
+        let dir = tempfile::tempdir().unwrap();
+        let core = Core::open(Config::new(dir.path())).await.unwrap();
+        let long_ago = core.now().saturating_sub(2 * RETENTION);
+        let (damaged, other) = ("CHLaaaaaaaaaaaaaaaaa", "CHLbbbbbbbbbbbbbbbbb");
+        let mut transaction = core.store.begin();
+        transaction.put(&Table::<u8>::new("challenge").key().text(damaged), &1).unwrap();
+        for id in [damaged, other] {
+            transaction.put(&EXPIRIES.key().time(long_ago).text(expiring::CHALLENGE).text(id), &()).unwrap();
+        }
+        transaction.put(&REMOVALS.key().time(long_ago).text(expiring::FILE).text("FILgone"), &()).unwrap();
+        transaction.commit().await.unwrap();
+        sweep(&core).await.unwrap_err();
+        assert_eq!(expired_records(&core).await, 1, "the damaged one stays");
+        let removals = core.store.keys(&REMOVALS.key(), &REMOVALS.key(), 10).await.unwrap();
+        assert_eq!(removals.len(), 0);
     }
 
     async fn expired_records(core: &Core) -> usize {

@@ -220,6 +220,23 @@ async fn guests_that_own_nothing_and_are_not_used_make_way_for_others() {
 }
 
 #[tokio::test]
+async fn guests_that_stored_or_read_something_do_not_make_way_in_a_crowd() {
+    let world = World::with(|config| as_guests(config).client.identities = 3).await;
+    let (reader, owner) = (world.person_with_datawallet(1).await, world.person(2).await);
+    for _ in 0..4 {
+        let token = owner.token(json!({ "content": "AAAA", "expiresAt": world.in_seconds(DAY / 2) })).await;
+        answer(reader.get(&format!("/Tokens/{token}")), 200).await;
+    }
+    owner.second_device().await;
+    world.person(3).await;
+    world.advance(24 * HOUR);
+    assert_eq!(world.backbone().admin().sweep().await.unwrap().identities, 1);
+    for person in [&reader, &owner] {
+        assert_eq!(world.login(&login_fields(&person.username)).await.0, StatusCode::OK);
+    }
+}
+
+#[tokio::test]
 async fn guests_stay_for_a_month_while_there_are_places() {
     let world = World::with(|config| _ = as_guests(config)).await;
     world.person(1).await;

@@ -165,6 +165,7 @@ pub(crate) async fn count_all(core: &Core) -> Result<(), StoreError> {
         idle::note_use_of(core, &mut others, address, now).await?;
     }
     each(store, &devices::table(), |e| counts.add(Some(&e.record.address), Change::more(Metric::Devices, 1))).await?;
+    challenges::remove_uncounted(store, now).await?;
     each(store, &challenges::table(), |e| counts.add_owned(e.record.created_by.as_ref(), challenges::cost())).await?;
     each(store, &tokens::table(), |e| counts.add(e.record.created_by.as_ref(), e.record.cost())).await?;
     each(store, &tokens::allocations(), |e| counts.add_owned(tokens::reader(&e.rest).as_ref(), other(0))).await?;
@@ -339,6 +340,8 @@ mod tests {
         file(&core, &alice, 3_000).await;
         datawallet_entry(&core, &guest, 700).await;
         challenges::create(&core, Some(alice.clone()), Source::Loopback).await.unwrap();
+        let long_ago = core.now().saturating_sub(std::time::Duration::from_secs(24 * 60 * 60));
+        challenges::keep_for_a_month(&core, &alice, long_ago).await;
         let who = Asking { caller: Some(&guest), source: Source::Loopback };
         tokens::read(&core, who, &read, None).await.unwrap();
         let counted = counts(&core, &[&alice, &guest]).await;
@@ -359,6 +362,7 @@ mod tests {
 
         let core = Core::open(config(dir.path())).await.unwrap();
         assert_eq!(counts(&core, &[&alice, &guest]).await, counted);
+        assert_eq!(crate::sweep::sweep(&core).await.unwrap().records, 0, "what is not counted is removed");
         drop(core);
         let core = Core::open(config(dir.path())).await.unwrap();
         assert!(!core.store.is_uncounted(), "it is done once");

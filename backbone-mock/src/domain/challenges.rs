@@ -19,7 +19,7 @@ use crate::error::StoreError;
 use crate::quota::Metric;
 use crate::rates::Operation;
 use crate::secrets::new_id;
-use crate::store::{Change, Key, Table, Transaction};
+use crate::store::{Change, Key, STEP, Store, Table, Transaction};
 use listener::Source;
 
 const LIFETIME: Duration = Duration::from_secs(10 * 60);
@@ -45,9 +45,17 @@ impl ChallengeRecord {
         Self { id, expires_at, created_by: None, created_by_device: None, consumed: false }
     }
 
+    fn gone_at(&self) -> Timestamp {
+        self.expires_at.saturating_add(READABLE_AFTER_EXPIRY)
+    }
+
+    /// Whether nobody can read it any more: the next sweep removes it.
+    fn is_gone(&self, now: Timestamp) -> bool {
+        self.gone_at() <= now
+    }
+
     fn removal(&self) -> Key<()> {
-        let gone_at = self.expires_at.saturating_add(READABLE_AFTER_EXPIRY);
-        REMOVALS.key().time(gone_at).text(expiring::CHALLENGE).text(&self.id)
+        REMOVALS.key().time(self.gone_at()).text(expiring::CHALLENGE).text(&self.id)
     }
 }
 
@@ -103,11 +111,43 @@ pub(crate) async fn remove(transaction: &mut Transaction<'_>, id: &ChallengeId) 
     if let Some(creator) = &challenge.created_by {
         account::release(transaction, creator, cost()).await?;
     }
-    // Earlier programs kept challenges for a month.
-    transaction.delete(&EXPIRIES.key().time(challenge.expires_at).text(expiring::CHALLENGE).text(id));
-    transaction.delete(&challenge.removal());
-    transaction.delete(&key(id));
+    delete(transaction, &challenge);
     Ok(())
+}
+
+/// Removes those that nobody can read any more from a store whose records have not been counted yet: earlier programs kept
+/// them for a month, and they must not use up the quota of their identity for as long.
+pub(crate) async fn remove_uncounted(store: &Store, now: Timestamp) -> Result<(), StoreError> {
+    let mut from = CHALLENGES.key();
+    loop {
+        let step = store.scan(&CHALLENGES.key(), &from, STEP).await?;
+        let Some(last) = step.last() else { return Ok(()) };
+        from = CHALLENGES.key().after(&last.rest);
+        let mut transaction = store.begin();
+        for challenge in step.iter().map(|entry| &entry.record).filter(|challenge| challenge.is_gone(now)) {
+            delete(&mut transaction, challenge);
+        }
+        transaction.commit().await?;
+    }
+}
+
+/// Stores a challenge as earlier programs did.
+#[cfg(test)]
+pub(crate) async fn keep_for_a_month(core: &Core, caller: &Caller, expires_at: Timestamp) {
+    let Caller { address, device } = caller.clone();
+    let (created_by, created_by_device) = (Some(address), Some(device));
+    let challenge = ChallengeRecord { id: new_id(), expires_at, created_by, created_by_device, consumed: false };
+    let mut transaction = core.store.begin();
+    transaction.put(&key(&challenge.id), &challenge).unwrap();
+    transaction.put(&EXPIRIES.key().time(expires_at).text(expiring::CHALLENGE).text(&challenge.id), &()).unwrap();
+    transaction.commit().await.unwrap();
+}
+
+fn delete(transaction: &mut Transaction<'_>, challenge: &ChallengeRecord) {
+    // Earlier programs kept challenges for a month.
+    transaction.delete(&EXPIRIES.key().time(challenge.expires_at).text(expiring::CHALLENGE).text(&challenge.id));
+    transaction.delete(&challenge.removal());
+    transaction.delete(&key(&challenge.id));
 }
 
 /// Forgets that a challenge was used that cannot be used any more.

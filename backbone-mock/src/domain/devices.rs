@@ -95,7 +95,8 @@ pub(crate) async fn register(
 ) -> Result<CreatedDevice, Refusal> {
     let challenge = SignedChallenge::parse(new.challenge, &new.signature)?;
     let language = language::parse(new.language)?;
-    // Once more under the lock; here it keeps those who may not from having passwords hashed.
+    // Both once more under the lock; here they keep those who may not from having passwords hashed.
+    check_backup(core, caller, new.is_backup).await?;
     challenge.verify(&key_of(core, caller).await?)?.check(core, core.now()).await?;
     let password = core.hash_password(source, new.password.clone()).await?;
     let now = core.now();
@@ -103,9 +104,7 @@ pub(crate) async fn register(
     let mut transaction = core.store.begin();
     transaction.lock_records(&[challenge.lock_name()]).await;
     transaction.lock_identities(&[&caller.address]).await;
-    if new.is_backup && has_backup(&core.store, &caller.address).await? {
-        return Err(Rule::OnlyOneBackupDevice.into());
-    }
+    check_backup(core, caller, new.is_backup).await?;
     challenge.verify(&key_of(core, caller).await?)?.spend(core, &mut transaction, &caller.address, now).await?;
     if let Some(objection) = core.config.password_policy.objection(&new.password) {
         return Err(Refusal::rule(Rule::RegistrationFailed, objection));
@@ -123,6 +122,11 @@ pub(crate) async fn register(
         created_by_device: device.created_by_device,
         is_backup_device: device.is_backup,
     })
+}
+
+async fn check_backup(core: &Core, caller: &Caller, is_backup: bool) -> Result<(), Refusal> {
+    let is_second = is_backup && has_backup(&core.store, &caller.address).await?;
+    if is_second { Err(Rule::OnlyOneBackupDevice.into()) } else { Ok(()) }
 }
 
 async fn key_of(core: &Core, caller: &Caller) -> Result<IdentityKey, Refusal> {

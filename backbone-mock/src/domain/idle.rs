@@ -9,10 +9,14 @@ use super::{datawallet, devices, events, sync_runs};
 use crate::config::OAuthClient;
 use crate::core::Core;
 use crate::error::StoreError;
+use crate::quota::RECORD_BYTES;
 use crate::store::{Holder, Key, STEP, Table, Transaction, split_number, split_text};
 
 /// Uses that come sooner after each other are noted once.
 const NOTED_EVERY: Duration = Duration::from_secs(60 * 60);
+
+/// What an identity has stored that only began: the sync runs that create its datawallet.
+const BYTES_OF_A_START: u64 = 4 * RECORD_BYTES;
 
 /// When identities were used last: client, time, address.
 const LAST_USED: Table<()> = Table::new("identity-last-used");
@@ -75,8 +79,9 @@ async fn remove_unused_of(core: &Core, client: &OAuthClient) -> Result<usize, St
     loop {
         let step = core.store.keys_before(&prefix, &from, &until, STEP).await?;
         for (used_at, address) in step.iter().filter_map(|rest| last_use(rest)) {
-            let patience = if too_many > 0 { idle.when_crowded } else { idle.after };
-            if used_at.saturating_add(patience) <= now && remove(core, &address, used_at).await? {
+            let is_old = used_at.saturating_add(idle.after) <= now;
+            let is_idle = used_at.saturating_add(idle.when_crowded) <= now;
+            if (is_old || (is_idle && too_many > 0)) && remove(core, &address, used_at, is_old).await? {
                 too_many = too_many.saturating_sub(1);
                 removed += 1;
             }
@@ -89,15 +94,17 @@ async fn remove_unused_of(core: &Core, client: &OAuthClient) -> Result<usize, St
     }
 }
 
-/// Removes an identity with everything that it has, unless it owns tokens or files, or was used meanwhile.
-async fn remove(core: &Core, address: &Address, used_at: Timestamp) -> Result<bool, StoreError> {
+/// Removes an identity with everything that it has, unless it owns tokens or files, or was used meanwhile. One that is not
+/// old has to have nothing at all: in a crowd those go first that were made to fill it.
+async fn remove(core: &Core, address: &Address, used_at: Timestamp, is_old: bool) -> Result<bool, StoreError> {
     let mut transaction = core.store.begin();
     transaction.lock_records(&[address.as_str()]).await;
     transaction.lock_identities(&[address]).await;
     let key = identities::identity_key(address);
     let Some(identity) = transaction.get(&key).await? else { return Ok(false) };
     let owned = core.store.usage(Holder::Identity(address)).await?;
-    if identity.last_used != Some(used_at) || owned.tokens > 0 || owned.files > 0 {
+    let has_more = owned.devices > 1 || owned.other_bytes > BYTES_OF_A_START;
+    if identity.last_used != Some(used_at) || owned.tokens > 0 || owned.files > 0 || (has_more && !is_old) {
         return Ok(false);
     }
     devices::remove_all(&mut transaction, address).await?;

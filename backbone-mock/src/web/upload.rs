@@ -1,5 +1,6 @@
 //! Uploads: a multipart form (RFC 7578) whose file part goes to disk as it arrives.
 
+use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Poll, ready};
@@ -10,6 +11,7 @@ use axum::extract::multipart::{Field, MultipartError};
 use axum::extract::{DefaultBodyLimit, FromRequest, Multipart, Request};
 use bytes::Bytes;
 use futures_util::Stream;
+use listener::budget::Exhausted;
 use transport::wire::backbone::files::part;
 use transport::wire::bytes::from_any_base64;
 use transport::wire::{ByteText, Timestamp};
@@ -119,7 +121,7 @@ impl Reader<'_> {
     async fn read(&self, mut multipart: Multipart) -> Result<Form, Problem> {
         let mut form = Form::default();
         let mut count = 0;
-        while let Some(field) = multipart.next_field().await.map_err(unreadable)? {
+        while let Some(field) = self.unless_revoked(multipart.next_field()).await? {
             self.gathered.handed_out();
             count += 1;
             if count > MAX_PARTS {
@@ -153,10 +155,19 @@ impl Reader<'_> {
         Ok(())
     }
 
+    /// The next piece of a part, unless the form has to give up its room before.
     async fn chunk(&self, field: &mut Field<'_>) -> Result<Option<Bytes>, Problem> {
-        let chunk = field.chunk().await.map_err(unreadable)?;
+        let chunk = self.unless_revoked(field.chunk()).await?;
         self.gathered.handed_out();
         Ok(chunk)
+    }
+
+    async fn unless_revoked<T>(&self, next: impl Future<Output = Result<T, MultipartError>>) -> Result<T, Problem> {
+        tokio::select! {
+            biased;
+            () = self.room.revoked() => Err(Exhausted::InTotal.into()),
+            next = next => next.map_err(unreadable),
+        }
     }
 
     /// Writes a file part to disk. One that turns out too large is read to its end, so that its sender sees the answer.

@@ -153,10 +153,10 @@ async fn a_token_of_many_values_is_refused_and_one_at_the_bound_is_listed() {
         });
         content
     };
-    hand_out(65_536);
+    hand_out(32_768);
     let refusal = load_token(&bob, &token.reference, None).await.unwrap_err();
     assert_eq!(refusal.code(), "error.transport.tokens.invalidTokenContent");
-    let content = hand_out(65_535);
+    let content = hand_out(32_767);
     load_token(&bob, &token.reference, None).await.unwrap();
     let listed = bob.tokens().tokens(Ownership::Any, &[]).unwrap().collect().await.unwrap();
     assert_eq!(listed.len(), 1);

@@ -4,8 +4,9 @@
 //! are halfway in can use up the pool together. They would wait for each other for ever, were it not for two rules:
 //!
 //! - When bodies wait, one of them, the *finisher*, goes on from a reserve that is as large as the largest body. When it is
-//!   done, the next one finishes. Senders take turns.
-//! - While anybody waits, a body that was not complete after [`BudgetLimits::hold`] gives up what it holds.
+//!   done, or what it holds fits into the pool, the next one finishes. Senders take turns.
+//! - While anybody waits, bodies that were not complete after [`BudgetLimits::hold`] give up what they hold, those of the
+//!   sender that holds most first.
 //!
 //! So a body that its sender delivers in that time gets in, unless more senders wait than finish within
 //! [`BudgetLimits::wait`].
@@ -75,9 +76,10 @@ struct Holder<K> {
     key: K,
     pooled: usize,
     reserved: usize,
-    /// When it began, plus the time it waited.
+    /// When it began to hold something, plus the time it waited after that.
     since: Instant,
     is_complete: bool,
+    is_revoked: bool,
     revocation: Arc<Notify>,
 }
 
@@ -119,8 +121,7 @@ impl<K: Copy + Eq + Hash> BodyBudget<K> {
         let mut state = self.lock();
         let id = state.next;
         state.next += 1;
-        let (since, held) = (Instant::now(), revocation.clone());
-        state.holders.insert(id, Holder { key, pooled: 0, reserved: 0, since, is_complete: false, revocation: held });
+        state.holders.insert(id, Holder::new(key, revocation.clone()));
         Held { budget: self.clone(), id, revocation }
     }
 
@@ -133,6 +134,25 @@ impl<K: Copy + Eq + Hash> BodyBudget<K> {
 
     fn lock(&self) -> MutexGuard<'_, State<K>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<K> Holder<K> {
+    fn new(key: K, revocation: Arc<Notify>) -> Self {
+        let (is_complete, is_revoked) = (false, false);
+        Self { key, pooled: 0, reserved: 0, since: Instant::now(), is_complete, is_revoked, revocation }
+    }
+
+    fn held(&self) -> usize {
+        self.pooled + self.reserved
+    }
+
+    /// Counts further bytes.
+    fn count(&mut self, bytes: usize, is_pooled: bool) {
+        if self.held() == 0 {
+            self.since = Instant::now();
+        }
+        *(if is_pooled { &mut self.pooled } else { &mut self.reserved }) += bytes;
     }
 }
 
@@ -182,7 +202,10 @@ impl<K: Copy + Eq + Hash> Drop for Held<K> {
 
 impl<K: Copy + Eq + Hash> State<K> {
     fn add(&mut self, id: u64, bytes: usize) -> Result<Option<oneshot::Receiver<()>>, Exhausted> {
-        let Some(key) = self.holders.get(&id).map(|holder| holder.key) else { return Err(Exhausted::InTotal) };
+        let Some(holder) = self.holders.get(&id).filter(|holder| !holder.is_revoked) else {
+            return Err(Exhausted::InTotal);
+        };
+        let key = holder.key;
         if self.finisher == Some(id) {
             self.lend(id, bytes);
             return Ok(None);
@@ -210,6 +233,7 @@ impl<K: Copy + Eq + Hash> State<K> {
 
     /// Lets those go on for whom there is room, and makes one of the others the finisher if there is none.
     fn serve(&mut self) {
+        self.return_reserve();
         loop {
             let (limits, used, used_by) = (self.limits, self.used, &self.used_by);
             let fits = |key: K, waiting: &Waiting| {
@@ -232,6 +256,21 @@ impl<K: Copy + Eq + Hash> State<K> {
         }
     }
 
+    /// Moves what the finisher holds into the pool if it fits: a body whose sender takes its time, or most of which goes to
+    /// disk, does not keep the others from the reserve.
+    fn return_reserve(&mut self) {
+        let Some(id) = self.finisher else { return };
+        let Some((key, reserved)) = self.holders.get(&id).map(|holder| (holder.key, holder.reserved)) else { return };
+        if !self.fits(key, reserved) {
+            return;
+        }
+        if let Some(holder) = self.holders.get_mut(&id) {
+            holder.reserved = 0;
+        }
+        self.charge(id, reserved);
+        self.finisher = None;
+    }
+
     /// Whether a body still waits; if so, the time it waited is not counted as time it held something.
     fn grant(&mut self, waiting: &Waiting) -> bool {
         let Some(holder) = self.holders.get_mut(&waiting.holder) else { return false };
@@ -241,26 +280,32 @@ impl<K: Copy + Eq + Hash> State<K> {
 
     fn charge(&mut self, id: u64, bytes: usize) {
         let Some(holder) = self.holders.get_mut(&id) else { return };
-        holder.pooled += bytes;
+        holder.count(bytes, true);
         self.used += bytes;
         *self.used_by.entry(holder.key).or_default() += bytes;
     }
 
     fn lend(&mut self, id: u64, bytes: usize) {
         if let Some(holder) = self.holders.get_mut(&id) {
-            holder.reserved += bytes;
+            holder.count(bytes, false);
         }
     }
 
-    /// Revokes the largest body that has been incomplete for too long.
+    /// Revokes the bodies of one sender that have been incomplete for too long: of the sender that holds most in such bodies.
     fn reclaim(&mut self, now: Instant) {
-        let limit = self.limits.hold;
-        let held_too_long = self.holders.values().filter(|holder| {
-            !holder.is_complete
-                && holder.pooled + holder.reserved > 0
-                && now.saturating_duration_since(holder.since) > limit
-        });
-        if let Some(holder) = held_too_long.max_by_key(|holder| holder.pooled + holder.reserved) {
+        let hold = self.limits.hold;
+        let is_overdue = |holder: &Holder<K>| {
+            let is_open = !holder.is_complete && !holder.is_revoked && holder.held() > 0;
+            is_open && now.saturating_duration_since(holder.since) > hold
+        };
+        let mut overdue = HashMap::<K, usize>::new();
+        for holder in self.holders.values().filter(|holder| is_overdue(holder)) {
+            *overdue.entry(holder.key).or_default() += holder.held();
+        }
+        let Some((heaviest, _)) = overdue.into_iter().max_by_key(|(_, bytes)| *bytes) else { return };
+        let of_heaviest = |holder: &&mut Holder<K>| holder.key == heaviest && is_overdue(holder);
+        for holder in self.holders.values_mut().filter(of_heaviest) {
+            holder.is_revoked = true;
             holder.revocation.notify_one();
         }
     }
@@ -362,6 +407,87 @@ mod tests {
         }
         drop(unfinished);
         newcomer.add(10).await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn bodies_that_do_not_notice_do_not_shield_those_of_others() {
+        let budget = BodyBudget::new(LIMITS);
+        let deaf = budget.open('a');
+        deaf.add(60).await.unwrap();
+        let noticing = budget.open('b');
+        noticing.add(40).await.unwrap();
+        let finisher = budget.open('c');
+        finisher.add(50).await.unwrap();
+        tokio::time::sleep(2 * HOLD).await;
+        let newcomer = budget.open('d');
+        let newcomer = tokio::spawn(async move { newcomer.add(10).await });
+        noticing.revoked().await;
+        assert_eq!(finisher.add(1).await, Err(Exhausted::InTotal), "the finisher is revoked as well");
+        drop(noticing);
+        assert_eq!(newcomer.await.unwrap(), Ok(()));
+        assert_eq!(deaf.add(0).await, Err(Exhausted::InTotal), "what is revoked gets nothing more");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn all_overdue_bodies_of_the_sender_that_holds_most_are_revoked_together() {
+        let budget = BodyBudget::new(BudgetLimits { of_one: 80, ..LIMITS });
+        let many: Vec<_> = (0..8).map(|_| budget.open('a')).collect();
+        for held in &many {
+            held.add(10).await.unwrap();
+        }
+        let one = budget.open('b');
+        one.add(20).await.unwrap();
+        let finisher = budget.open('c');
+        finisher.add(1).await.unwrap();
+        finisher.complete();
+        tokio::time::sleep(HOLD + Duration::from_millis(1)).await;
+        let newcomer = budget.open('d');
+        tokio::select! {
+            biased;
+            _ = newcomer.add(20) => panic!("the pool is used up"),
+            () = one.revoked() => panic!("holds less"),
+            () = async { for held in &many { held.revoked().await } } => {}
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_finisher_returns_the_reserve_as_soon_as_the_pool_has_room() {
+        let budget = BodyBudget::new(LIMITS);
+        let (first, second) = (budget.open('a'), budget.open('b'));
+        first.add(60).await.unwrap();
+        second.add(40).await.unwrap();
+        let slow = budget.open('c');
+        slow.add(1).await.unwrap();
+        let next = budget.open('d');
+        let next = tokio::spawn(async move { next.add(50).await.map(|()| next) });
+        tokio::task::yield_now().await;
+        assert!(!next.is_finished(), "the reserve is lent");
+        drop(second);
+        let next = next.await.unwrap().unwrap();
+        assert_eq!(budget.used(), 60 + 1 + 50);
+        drop((first, slow, next));
+        assert_eq!(budget.used(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn time_before_a_body_holds_anything_does_not_count() {
+        let budget = BodyBudget::new(LIMITS);
+        let late = budget.open('a');
+        tokio::time::sleep(10 * HOLD).await;
+        late.add(60).await.unwrap();
+        let other = budget.open('b');
+        other.add(40).await.unwrap();
+        other.complete();
+        let finisher = budget.open('c');
+        finisher.add(50).await.unwrap();
+        finisher.complete();
+        let newcomer = budget.open('d');
+        let waiting = tokio::time::timeout(HOLD / 2, newcomer.add(10)).await;
+        assert!(waiting.is_err(), "the pool is used up");
+        assert!(
+            tokio::time::timeout(Duration::ZERO, late.revoked()).await.is_err(),
+            "it has held something only since"
+        );
     }
 
     #[tokio::test(start_paused = true)]

@@ -94,11 +94,9 @@ fn clients(args: &BackboneArgs, limits: &BackboneLimits) -> Result<Vec<OAuthClie
             .hint("say who may use it with --client-file FILE, or let everybody with --guests"));
     }
     let mut clients: Vec<_> = clients.iter().map(|client| limits.client(&client.id, client.secret.expose())).collect();
-    if args.guests {
+    // Without any client it serves this machine only, of which everybody is a guest.
+    if args.guests || clients.is_empty() {
         clients.push(limits.guest());
-    } else if clients.is_empty() {
-        // On this machine only, and nobody else owns it.
-        clients.push(limits.client(GUEST_ID, GUEST_SECRET));
     }
     Ok(clients)
 }
