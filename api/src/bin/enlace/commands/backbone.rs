@@ -9,7 +9,7 @@ use serde_json::json;
 use super::Context;
 use crate::data_dir::DataDir;
 use crate::failure::Failure;
-use crate::node::{BackboneLimits, Client, GUEST_ID, GUEST_SECRET};
+use crate::node::{BackboneLimits, Client};
 use crate::platform::{self, Purpose};
 use crate::{passwords, port, server};
 
@@ -67,18 +67,21 @@ pub(crate) async fn run(mut context: Context, args: BackboneArgs) -> Result<(), 
     config.clients = clients(&args, &limits)?;
     config.limits = Limits::for_files_of(args.max_file_size);
     limits.apply(&mut config.limits);
-    let started = Backbone::start(config).await.map_err(|error| match error {
-        backbone_mock::Error::Listen { address, source } => port::unavailable(address, &source, "backbone", "--listen"),
-        other => Failure::from(other),
-    });
-    let backbone = started?;
+    let backbone = context.interrupt.or(start(config)).await?;
     let url = backbone.url();
-    context.output.data(&json!({ "url": url }), || url.clone());
     server::warn_of_exposure(backbone.local_addr(), "backbone", context.output);
+    context.output.data(&json!({ "url": url }), || url.clone());
     context.output.talk("serving until Ctrl-C");
     context.interrupt.asked().await;
     context.output.talk("stopping");
     Ok(backbone.shutdown().await?)
+}
+
+async fn start(config: Config) -> Result<Backbone, Failure> {
+    Backbone::start(config).await.map_err(|error| match error {
+        backbone_mock::Error::Listen { address, source } => port::unavailable(address, &source, "backbone", "--listen"),
+        other => Failure::from(other),
+    })
 }
 
 fn clients(args: &BackboneArgs, limits: &BackboneLimits) -> Result<Vec<OAuthClient>, Failure> {
