@@ -147,12 +147,14 @@ pub(super) struct Misses {
     /// What was missed before the pull.
     before: Option<Missed>,
     given_up: Option<u64>,
+    first_given_up: Option<u64>,
     current: Option<Missed>,
 }
 
 impl Misses {
     pub(super) fn at(position: &Position) -> Self {
-        Self { before: position.missed, given_up: position.given_up, current: None }
+        let first_given_up = position.unreadable.first_given_up;
+        Self { before: position.missed, given_up: position.given_up, first_given_up, current: None }
     }
 
     /// Whether a modification that cannot be read was given up.
@@ -174,6 +176,8 @@ impl Misses {
         }
         let ahead = self.before.filter(|before| !is_last && Some(before.index) > newest);
         (position.missed, position.given_up) = (self.current.or(ahead), self.given_up);
+        position.unreadable.first_given_up = self.first_given_up;
+        position.unreadable.prune(position.settled(), newest.filter(|_| is_last));
     }
 
     fn miss(&mut self, index: u64) {
@@ -184,6 +188,7 @@ impl Misses {
         let missed = self.before.filter(|before| before.index == index).unwrap_or(first);
         if missed.attempts >= MAX_ATTEMPTS {
             self.given_up = Some(missed.upto.max(index));
+            self.first_given_up = self.first_given_up.or(Some(index)).min(Some(index));
         } else {
             self.current = Some(Missed { attempts: missed.attempts + 1, ..missed });
         }
@@ -350,6 +355,36 @@ mod tests {
         assert_eq!(other.missed, Some(Missed { index: 21, attempts: 1, upto: 30 }), "the next one");
         assert_eq!(pulled(&other, &[], 30, true).missed, None, "it came");
         assert_eq!(pulled(&other, &[], 19, true).given_up, None, "the log never had what was given up");
+    }
+
+    #[test]
+    fn what_was_given_up_is_not_opened_again_while_nothing_else_comes() {
+        let garbage = [found(7, OTHER, "a"), found(9, OTHER, "b")];
+        let mut position = Position::default();
+        for _ in 0..=MAX_ATTEMPTS {
+            assert!(!position.is_settled(&garbage));
+            garbage.iter().for_each(|entry| position.unreadable.note(entry));
+            position = pulled(&position, &[7, 9], 9, true);
+        }
+        assert!(position.is_settled(&garbage) && position.is_settled(&garbage[1..]));
+        assert!(!position.is_settled(&[found(7, OTHER, "another form")]));
+        assert!(!position.is_settled(&[garbage[0].clone(), garbage[1].clone(), found(10, OTHER, "c")]));
+        assert_eq!(pulled(&position, &[], 9, true), position, "nothing new to store");
+    }
+
+    #[test]
+    fn another_version_misses_what_was_given_up_again() {
+        let mut position = Position::default();
+        for _ in 0..=MAX_ATTEMPTS {
+            position = pulled(&position, &[7], 20, true);
+        }
+        assert_eq!((position.given_up, position.unreadable.first_given_up), (Some(20), Some(7)));
+        assert_eq!(position.clone().taken_up(), position, "the same version");
+        position.unreadable.program = Some("0.0.1".to_owned());
+        position.missed = Some(Missed { index: 30, attempts: 2, upto: 30 });
+        let again = position.taken_up();
+        assert_eq!(again.missed, Some(Missed { index: 7, attempts: 0, upto: 20 }));
+        assert_eq!((again.given_up, again.clone().taken_up()), (None, again), "once");
     }
 
     #[test]
