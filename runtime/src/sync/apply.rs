@@ -53,6 +53,8 @@ pub(super) struct Outcome {
     pub(super) refused: Vec<RefusedChange>,
     /// The first modification of each object that was not made, because parts of it are unreadable or not there.
     pub(super) incomplete: Vec<u64>,
+    /// Those of them whose other parts are not there at all.
+    pub(super) parts: Vec<u64>,
 }
 
 impl Outcome {
@@ -75,6 +77,7 @@ impl Outcome {
         // Half an object would only puzzle those who read it.
         if history.created {
             self.incomplete.push(first_index);
+            self.parts.extend(Some(first_index).filter(|_| !history.damaged));
         }
         None
     }

@@ -232,10 +232,10 @@ impl Context {
     /// The newest modification of a log is never left out of lists, so asking from the one before the position has an answer,
     /// unless the backbone has less than it had.
     async fn pull_behind_position(&self) -> Result<Pull> {
-        let start = self.take_up().await?;
+        let (start, mut misses) = self.take_up().await?;
         let (known, settled) = (Known::at(&start), start.settled());
         let mut reader = LogReader::new(self.account.session(), start.asks_behind());
-        let (mut newest, mut misses) = (None, Misses::at(&start));
+        let mut newest = None;
         loop {
             let position = Position::load(&self.store)?;
             let sent = position.in_flight.as_ref();
@@ -253,15 +253,16 @@ impl Context {
         }
     }
 
-    /// Where this program goes on.
-    async fn take_up(&self) -> Result<Position> {
+    /// Where a pull goes on, and what is known to be missing during it.
+    async fn take_up(&self) -> Result<(Position, Misses)> {
         let stored = Position::load(&self.store)?;
         let position = stored.clone().taken_up();
-        if position != stored {
-            info!("another version of the program could not read a part of the datawallet; reading it again");
-            self.save(position.clone(), Batch::new()).await?;
+        let begun = position.clone().begun();
+        let misses = Misses::at(&begun);
+        if begun != stored {
+            self.save(begun, Batch::new()).await?;
         }
-        Ok(position)
+        Ok((position, misses))
     }
 
     /// Stores what a stretch of the log changes here, and what of it could not be read or used.
@@ -298,6 +299,7 @@ impl Context {
         let newest = position.listed;
         let stage = |view: &View<'_>| {
             let (mut batch, damaged, outcome) = staged(view, arrived, &foreign, changes)?;
+            misses.note_parts(&outcome.parts);
             misses.note(damaged, &mut position, is_last);
             position.put(&mut batch)?;
             Ok::<_, Error>((batch, (outcome, misses)))

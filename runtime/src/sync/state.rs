@@ -47,6 +47,10 @@ pub(super) struct Missed {
     /// How far the log was read when it was missed first: what is missed up to there is given up together with it.
     #[serde(default)]
     pub(super) upto: u64,
+    /// How many pulls are still to read the log from its start for it: it makes an object of which another part is missing, and
+    /// that part may be anywhere before it, under another label if the device that sealed it used none.
+    #[serde(default)]
+    pub(super) from_start: u32,
 }
 
 /// Modifications as they are sent.
@@ -96,6 +100,7 @@ impl Position {
     /// Up to where nothing in the log is new or worth another attempt.
     pub(super) fn settled(&self) -> Option<u64> {
         match self.missed {
+            Some(missed) if missed.from_start > 0 => None,
             Some(missed) => missed.index.checked_sub(1).min(self.index),
             None => self.index,
         }
@@ -119,6 +124,14 @@ impl Position {
         Self { index: None, mark: None, missed: None, given_up: None, unreadable, listed: None, ..self }
     }
 
+    /// The position while a pull is under way. A pull from the start of a log that never reaches its end counts as well.
+    pub(super) fn begun(mut self) -> Self {
+        if let Some(missed) = &mut self.missed {
+            missed.from_start = missed.from_start.saturating_sub(1);
+        }
+        self
+    }
+
     /// The position as this program goes on from it: what another version of it gave up is missed again.
     pub(super) fn taken_up(self) -> Self {
         let given_up = self.unreadable.first_given_up;
@@ -127,7 +140,7 @@ impl Position {
             return self;
         }
         let upto = |index| self.given_up.unwrap_or(index);
-        let again = given_up.map(|index| Missed { index, attempts: 0, upto: upto(index) });
+        let again = given_up.map(|index| Missed { index, attempts: 0, upto: upto(index), from_start: 0 });
         let missed = [again, self.missed].into_iter().flatten().min_by_key(|missed| missed.index);
         Self { missed, given_up: None, unreadable: Unreadable::of_this_program(), ..self }
     }

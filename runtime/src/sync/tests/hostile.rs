@@ -451,6 +451,36 @@ async fn a_part_of_an_object_makes_none() {
 }
 
 #[tokio::test]
+async fn a_part_that_was_listed_under_another_object_before_comes_back() {
+    let lies: [Change; 2] = [
+        |entry| entry["objectIdentifier"] = "FILccccccccccccccccc".into(),
+        |entry| entry["collection"] = "Anything".into(),
+    ];
+    for lie in lies {
+        let place = Place::new().await;
+        let node = place.with_file_b().await;
+        let key = node.account.synchronization_key();
+        place.backbone.state().append(OTHER_DEVICE, unlabelled(key, 2, FILE_A, "Create", technical(FILE_A)));
+        let mut content = unlabelled(key, 3, FILE_A, "Create", json!({ "filename": "a" }));
+        content["payloadCategory"] = "Content".into();
+        place.backbone.state().append(OTHER_DEVICE, content);
+        place.lists(move |state, known| {
+            let mut listed = state.behind(known);
+            listed.iter_mut().filter(|entry| entry["index"] == 2).for_each(lie);
+            listed
+        });
+        node.datawallet().await.unwrap();
+        assert_eq!((stored(&node, FILE_A), reached(&node).0), (None, Some(3)));
+        place.is_honest_again();
+        node.datawallet().await.unwrap();
+        let mut whole = technical(FILE_A);
+        whole["filename"] = "a".into();
+        assert_eq!(stored(&node, FILE_A), Some(whole));
+        place.goes_on(&node).await;
+    }
+}
+
+#[tokio::test]
 async fn a_long_log_is_taken_over_in_parts() {
     let place = Place::new().await;
     let node = place.with_file_b().await;
