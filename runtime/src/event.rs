@@ -28,7 +28,7 @@ pub enum Event {
     /// Too many wrong passwords were tried on a token of ours.
     TokenLocked(TokenId),
     /// That many changes by other devices could not be read, because they are damaged or the backbone put them in another
-    /// place; they are missing here. The log names them.
+    /// place; they are missing here. The log names them. Each is reported once, and once more after an update of the program.
     DatawalletUnreadable(usize),
     /// A change by another device was refused, because it contradicts what never changes: the backbone put it under the label
     /// of this object, or that device is broken. The object stays as it is.

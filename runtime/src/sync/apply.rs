@@ -3,11 +3,9 @@
 use std::collections::{HashMap, HashSet};
 
 use serde_json::Value;
-use tracing::warn;
 use transport::datawallet::{Changes, Collection, ObjectChange, PendingModification, Refused, Tombstone};
 use transport::wire::backbone::datawallet::{Modification, ModificationType};
 
-use super::plan::Misses;
 use crate::Result;
 use crate::store::{Batch, Object, Properties, View, collection};
 
@@ -19,10 +17,9 @@ pub(super) fn stage(
     log: &[Modification],
     changes: Changes,
     unpushed: &[PendingModification],
-    misses: Misses,
 ) -> Result<Outcome> {
     let mut outcome = Outcome::default();
-    let damaged = report_unreadable(&changes, misses);
+    let damaged = damaged_objects(&changes);
     let histories = histories(log);
     let unpushed = by_object(unpushed);
     for change in changes.objects {
@@ -56,6 +53,8 @@ pub(super) struct Outcome {
     pub(super) refused: Vec<RefusedChange>,
     /// The first modification of each object that was not made, because parts of it are unreadable or not there.
     pub(super) incomplete: Vec<u64>,
+    /// Those of them whose other parts are not there at all.
+    pub(super) parts: Vec<u64>,
 }
 
 impl Outcome {
@@ -78,6 +77,7 @@ impl Outcome {
         // Half an object would only puzzle those who read it.
         if history.created {
             self.incomplete.push(first_index);
+            self.parts.extend(Some(first_index).filter(|_| !history.damaged));
         }
         None
     }
@@ -133,16 +133,7 @@ fn histories(log: &[Modification]) -> HashMap<(&str, &str), History> {
     histories
 }
 
-fn report_unreadable(changes: &Changes, misses: Misses) -> HashSet<(String, String)> {
-    for damage in changes.unreadable.iter().filter(|damage| !misses.is_given_up(damage.index)) {
-        warn!(
-            index = damage.index,
-            collection = damage.collection,
-            id = damage.id,
-            reason = damage.reason,
-            "a datawallet modification cannot be read and is passed over"
-        );
-    }
+fn damaged_objects(changes: &Changes) -> HashSet<(String, String)> {
     changes.unreadable.iter().map(|damage| (damage.collection.clone(), damage.id.clone())).collect()
 }
 

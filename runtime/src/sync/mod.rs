@@ -19,6 +19,7 @@ mod run;
 mod state;
 #[cfg(test)]
 mod tests;
+mod unreadable;
 mod worker;
 
 pub(crate) use run::Context;

@@ -147,12 +147,14 @@ pub(super) struct Misses {
     /// What was missed before the pull.
     before: Option<Missed>,
     given_up: Option<u64>,
+    first_given_up: Option<u64>,
     current: Option<Missed>,
 }
 
 impl Misses {
     pub(super) fn at(position: &Position) -> Self {
-        Self { before: position.missed, given_up: position.given_up, current: None }
+        let first_given_up = position.unreadable.first_given_up;
+        Self { before: position.missed, given_up: position.given_up, first_given_up, current: None }
     }
 
     /// Whether a modification that cannot be read was given up.
@@ -174,16 +176,31 @@ impl Misses {
         }
         let ahead = self.before.filter(|before| !is_last && Some(before.index) > newest);
         (position.missed, position.given_up) = (self.current.or(ahead), self.given_up);
+        position.unreadable.first_given_up = self.first_given_up;
+        position.unreadable.prune(position.settled(), newest.filter(|_| is_last));
+    }
+
+    /// Takes in modifications of a stretch that make objects of which other parts are not there; before [`Misses::note`].
+    pub(super) fn note_parts(&mut self, parts: &[u64]) {
+        for &index in parts {
+            self.miss(index);
+            if !self.is_given_up(index)
+                && let Some(Missed { attempts: 1, from_start, .. }) = &mut self.current
+            {
+                *from_start = MAX_ATTEMPTS;
+            }
+        }
     }
 
     fn miss(&mut self, index: u64) {
         if self.current.is_some() || self.is_given_up(index) {
             return;
         }
-        let first = Missed { index, attempts: 0, upto: index };
+        let first = Missed { index, attempts: 0, upto: index, from_start: 0 };
         let missed = self.before.filter(|before| before.index == index).unwrap_or(first);
         if missed.attempts >= MAX_ATTEMPTS {
             self.given_up = Some(missed.upto.max(index));
+            self.first_given_up = self.first_given_up.or(Some(index)).min(Some(index));
         } else {
             self.current = Some(Missed { attempts: missed.attempts + 1, ..missed });
         }
@@ -342,14 +359,77 @@ mod tests {
     fn what_cannot_be_read_is_asked_for_again_a_few_times() {
         let mut position = pulled(&Position::default(), &[9, 7], 20, true);
         for attempts in 1..=MAX_ATTEMPTS {
-            assert_eq!(position.missed, Some(Missed { index: 7, attempts, upto: 20 }));
+            assert_eq!(position.missed, Some(Missed { index: 7, attempts, upto: 20, from_start: 0 }));
             position = pulled(&position, &[7, 9], 20 + u64::from(attempts), true);
         }
         assert_eq!((position.missed, position.given_up), (None, Some(20)), "9 was read in vain as often");
         let other = pulled(&position, &[7, 9, 21], 30, true);
-        assert_eq!(other.missed, Some(Missed { index: 21, attempts: 1, upto: 30 }), "the next one");
+        assert_eq!(other.missed, Some(Missed { index: 21, attempts: 1, upto: 30, from_start: 0 }), "the next one");
         assert_eq!(pulled(&other, &[], 30, true).missed, None, "it came");
         assert_eq!(pulled(&other, &[], 19, true).given_up, None, "the log never had what was given up");
+    }
+
+    #[test]
+    fn a_log_with_a_part_of_an_object_is_read_from_its_start() {
+        let pulled = |position: Position| {
+            let mut after = Position { listed: Some(20), ..position.begun() };
+            let mut misses = Misses::at(&after);
+            misses.note_parts(&[8, 12]);
+            misses.note(vec![5], &mut after, true);
+            after
+        };
+        let mut position = pulled(Position { index: Some(9), ..Position::default() });
+        for attempts in 1..=MAX_ATTEMPTS {
+            let from_start = MAX_ATTEMPTS + 1 - attempts;
+            assert_eq!(position.missed, Some(Missed { index: 8, attempts, upto: 20, from_start }));
+            assert_eq!((position.settled(), position.asks_behind()), (None, None));
+            position = pulled(position);
+        }
+        assert_eq!((position.missed, position.given_up, position.settled()), (None, Some(20), Some(9)));
+    }
+
+    #[test]
+    fn a_log_that_is_never_read_to_its_end_is_not_read_from_its_start_for_ever() {
+        let missed = Missed { index: 8, attempts: 1, upto: 20, from_start: MAX_ATTEMPTS };
+        let mut position = Position { index: Some(9), missed: Some(missed), ..Position::default() };
+        for _ in 0..MAX_ATTEMPTS {
+            assert_eq!(position.settled(), None);
+            // It breaks off before it reaches what is missed.
+            let mut after = Position { listed: Some(3), ..position.begun() };
+            Misses::at(&after).note(vec![], &mut after, false);
+            position = after;
+        }
+        assert_eq!(position.settled(), Some(7));
+    }
+
+    #[test]
+    fn what_was_given_up_is_not_opened_again_while_nothing_else_comes() {
+        let garbage = [found(7, OTHER, "a"), found(9, OTHER, "b")];
+        let mut position = Position::default();
+        for _ in 0..=MAX_ATTEMPTS {
+            assert!(!position.is_settled(&garbage));
+            garbage.iter().for_each(|entry| position.unreadable.note(entry));
+            position = pulled(&position, &[7, 9], 9, true);
+        }
+        assert!(position.is_settled(&garbage) && position.is_settled(&garbage[1..]));
+        assert!(!position.is_settled(&[found(7, OTHER, "another form")]));
+        assert!(!position.is_settled(&[garbage[0].clone(), garbage[1].clone(), found(10, OTHER, "c")]));
+        assert_eq!(pulled(&position, &[], 9, true), position, "nothing new to store");
+    }
+
+    #[test]
+    fn another_version_misses_what_was_given_up_again() {
+        let mut position = Position::default();
+        for _ in 0..=MAX_ATTEMPTS {
+            position = pulled(&position, &[7], 20, true);
+        }
+        assert_eq!((position.given_up, position.unreadable.first_given_up), (Some(20), Some(7)));
+        assert_eq!(position.clone().taken_up(), position, "the same version");
+        position.unreadable.program = Some("0.0.1".to_owned());
+        position.missed = Some(Missed { index: 30, attempts: 2, upto: 30, from_start: 0 });
+        let again = position.taken_up();
+        assert_eq!(again.missed, Some(Missed { index: 7, attempts: 0, upto: 20, from_start: 0 }));
+        assert_eq!((again.given_up, again.clone().taken_up()), (None, again), "once");
     }
 
     #[test]
@@ -357,7 +437,7 @@ mod tests {
         let mut position = Position::default();
         for attempts in 1..=MAX_ATTEMPTS {
             position = pulled(&position, &[7], 10, false);
-            assert_eq!(position.missed, Some(Missed { index: 7, attempts, upto: 10 }));
+            assert_eq!(position.missed, Some(Missed { index: 7, attempts, upto: 10, from_start: 0 }));
             assert_eq!(pulled(&position, &[], 6, false).missed, position.missed, "not reached yet");
         }
         assert_eq!(
@@ -374,7 +454,7 @@ mod tests {
         misses.note(vec![7], &mut position, false);
         position.listed = Some(20);
         misses.note(vec![15], &mut position, true);
-        assert_eq!(position.missed, Some(Missed { index: 7, attempts: 1, upto: 20 }));
+        assert_eq!(position.missed, Some(Missed { index: 7, attempts: 1, upto: 20, from_start: 0 }));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tracing::{debug, info, warn};
 use transport::backbone;
-use transport::datawallet::{Changes, DatawalletError};
+use transport::datawallet::{Changes, DatawalletError, Unreadable};
 use transport::wire::backbone::datawallet::{AssignedModification, Modification, NewModification, PushModifications};
 use transport::wire::backbone::sync_runs::{
     FinalizeDatawalletVersionUpgrade, FinalizeExternalEventSync, StartSyncRun, StartedSyncRun, SyncRun, SyncRunStatus,
@@ -232,10 +232,10 @@ impl Context {
     /// The newest modification of a log is never left out of lists, so asking from the one before the position has an answer,
     /// unless the backbone has less than it had.
     async fn pull_behind_position(&self) -> Result<Pull> {
-        let start = Position::load(&self.store)?;
+        let (start, mut misses) = self.take_up().await?;
         let (known, settled) = (Known::at(&start), start.settled());
         let mut reader = LogReader::new(self.account.session(), start.asks_behind());
-        let (mut newest, mut misses) = (None, Misses::at(&start));
+        let mut newest = None;
         loop {
             let position = Position::load(&self.store)?;
             let sent = position.in_flight.as_ref();
@@ -253,6 +253,18 @@ impl Context {
         }
     }
 
+    /// Where a pull goes on, and what is known to be missing during it.
+    async fn take_up(&self) -> Result<(Position, Misses)> {
+        let stored = Position::load(&self.store)?;
+        let position = stored.clone().taken_up();
+        let begun = position.clone().begun();
+        let misses = Misses::at(&begun);
+        if begun != stored {
+            self.save(begun, Batch::new()).await?;
+        }
+        Ok((position, misses))
+    }
+
     /// Stores what a stretch of the log changes here, and what of it could not be read or used.
     async fn take_over(
         &self,
@@ -262,14 +274,17 @@ impl Context {
         mut misses: Misses,
     ) -> Result<Misses> {
         let is_new = position.index.is_none();
-        let (arrived, foreign) = self.settle(&mut position, stretch, is_last)?;
+        let (arrived, mut foreign) = self.settle(&mut position, stretch, is_last)?;
+        if position.is_settled(&foreign) {
+            foreign.clear();
+        }
         let changes = Changes::read(&foreign, None, self.account.synchronization_key());
         let changes = changes.map_err(|error| self.invalid(error))?;
         let count = foreign.len();
-        let unreadable = changes.unreadable.iter().filter(|damage| !misses.is_given_up(damage.index)).count();
         if is_new && count > 0 && changes.unreadable.len() == count {
             return Err(Error::Unknown("nothing in the datawallet can be opened with this identity's key".to_owned()));
         }
+        let unreadable = note_unreadable(&mut position, &foreign, &changes, misses);
         let opened = changes.last_opened.and_then(|index| foreign.iter().find(|entry| entry.index == index));
         if let Some(entry) = opened {
             position.advance(entry.index, plan::mark_of(entry));
@@ -283,18 +298,19 @@ impl Context {
         // Reading and changing are one step: what a facade changes meanwhile must not be overwritten by an older state.
         let newest = position.listed;
         let stage = |view: &View<'_>| {
-            let (mut batch, damaged, outcome) = staged(view, arrived, &foreign, changes, misses)?;
+            let (mut batch, damaged, outcome) = staged(view, arrived, &foreign, changes)?;
+            misses.note_parts(&outcome.parts);
             misses.note(damaged, &mut position, is_last);
             position.put(&mut batch)?;
             Ok::<_, Error>((batch, (outcome, misses)))
         };
         let (Outcome { refused, .. }, misses) = self.store.change(stage).await?;
         debug!(count, newest, "took over the datawallet");
-        self.report(refused, unreadable);
+        self.report(refused, &unreadable);
         Ok(misses)
     }
 
-    fn report(&self, refused: Vec<RefusedChange>, unreadable: usize) {
+    fn report(&self, refused: Vec<RefusedChange>, unreadable: &[Unreadable]) {
         for RefusedChange { collection, id, index, property } in refused {
             warn!(
                 index,
@@ -302,8 +318,11 @@ impl Context {
             );
             self.events.publish(Event::DatawalletChangeRefused { collection, id, property });
         }
-        if unreadable > 0 {
-            self.events.publish(Event::DatawalletUnreadable(unreadable));
+        for Unreadable { index, collection, id, reason } in unreadable {
+            warn!(index, collection, id, reason, "a datawallet modification cannot be read and is passed over");
+        }
+        if !unreadable.is_empty() {
+            self.events.publish(Event::DatawalletUnreadable(unreadable.len()));
         }
     }
 
@@ -482,6 +501,25 @@ impl Context {
     }
 }
 
+/// Remembers in the position what of a stretch could not be read; returns what was not reported before.
+fn note_unreadable(
+    position: &mut Position,
+    stretch: &[Modification],
+    changes: &Changes,
+    misses: Misses,
+) -> Vec<Unreadable> {
+    let mut fresh = Vec::new();
+    let seen = position.unreadable.clone();
+    for damage in &changes.unreadable {
+        let Ok(place) = stretch.binary_search_by_key(&damage.index, |entry| entry.index) else { continue };
+        if !misses.is_given_up(damage.index) && !seen.is_reported(&stretch[place]) {
+            fresh.push(damage.clone());
+        }
+        position.unreadable.note(&stretch[place]);
+    }
+    fresh
+}
+
 /// The batch for a stretch of the log, in which the journal up to `arrived` is, and the indices of what could not be read or
 /// used.
 fn staged(
@@ -489,7 +527,6 @@ fn staged(
     arrived: Option<u64>,
     foreign: &[Modification],
     changes: Changes,
-    misses: Misses,
 ) -> Result<(Batch, Vec<u64>, Outcome)> {
     let mut batch = Batch::new();
     if let Some(end) = arrived {
@@ -499,7 +536,7 @@ fn staged(
     let waiting = waiting.filter(|(sequence, _)| arrived.is_none_or(|end| *sequence > end));
     let unpushed: Vec<_> = waiting.map(|(_, change)| change).collect();
     let mut damaged: Vec<_> = changes.unreadable.iter().map(|damage| damage.index).collect();
-    let outcome = apply::stage(&mut batch, view, foreign, changes, &unpushed, misses)?;
+    let outcome = apply::stage(&mut batch, view, foreign, changes, &unpushed)?;
     damaged.extend(&outcome.incomplete);
     Ok((batch, damaged, outcome))
 }

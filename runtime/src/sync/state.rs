@@ -3,8 +3,9 @@
 use serde::{Deserialize, Serialize};
 use transport::crypto::hash::Sha512Hash;
 use transport::wire::Timestamp;
-use transport::wire::backbone::datawallet::NewModification;
+use transport::wire::backbone::datawallet::{Modification, NewModification};
 
+use super::unreadable::{PROGRAM, Unreadable};
 use crate::Result;
 use crate::store::{Batch, Store};
 
@@ -24,6 +25,9 @@ pub(super) struct Position {
     /// Up to where modifications that cannot be read are not waited for any more, nor reported.
     #[serde(default)]
     pub(super) given_up: Option<u64>,
+    /// What could not be read, so that it is reported once.
+    #[serde(default)]
+    pub(super) unreadable: Unreadable,
     /// Newest index that the backbone named. The next push continues there; nothing else relies on it.
     #[serde(default)]
     pub(super) listed: Option<u64>,
@@ -43,6 +47,10 @@ pub(super) struct Missed {
     /// How far the log was read when it was missed first: what is missed up to there is given up together with it.
     #[serde(default)]
     pub(super) upto: u64,
+    /// How many pulls are still to read the log from its start for it: it makes an object of which another part is missing, and
+    /// that part may be anywhere before it, under another label if the device that sealed it used none.
+    #[serde(default)]
+    pub(super) from_start: u32,
 }
 
 /// Modifications as they are sent.
@@ -92,9 +100,17 @@ impl Position {
     /// Up to where nothing in the log is new or worth another attempt.
     pub(super) fn settled(&self) -> Option<u64> {
         match self.missed {
+            Some(missed) if missed.from_start > 0 => None,
             Some(missed) => missed.index.checked_sub(1).min(self.index),
             None => self.index,
         }
+    }
+
+    /// Whether a stretch has nothing but what was given up, in the same form. With anything else in it, all of it is read: an
+    /// object of which a part is damaged must not be taken for complete.
+    pub(super) fn is_settled(&self, stretch: &[Modification]) -> bool {
+        let is_given_up = |entry: &Modification| self.given_up.is_some_and(|given_up| entry.index <= given_up);
+        stretch.iter().all(|entry| is_given_up(entry) && self.unreadable.has(entry))
     }
 
     /// Behind which index to ask for the log, so that the modification at the position is in the answer, or later ones instead.
@@ -104,7 +120,29 @@ impl Position {
 
     /// The position of a device that knows nothing of the log yet.
     pub(super) fn start_over(self) -> Self {
-        Self { index: None, mark: None, missed: None, given_up: None, listed: None, ..self }
+        let unreadable = Unreadable::default();
+        Self { index: None, mark: None, missed: None, given_up: None, unreadable, listed: None, ..self }
+    }
+
+    /// The position while a pull is under way. A pull from the start of a log that never reaches its end counts as well.
+    pub(super) fn begun(mut self) -> Self {
+        if let Some(missed) = &mut self.missed {
+            missed.from_start = missed.from_start.saturating_sub(1);
+        }
+        self
+    }
+
+    /// The position as this program goes on from it: what another version of it gave up is missed again.
+    pub(super) fn taken_up(self) -> Self {
+        let given_up = self.unreadable.first_given_up;
+        let is_own = self.unreadable.program.as_deref() == Some(PROGRAM);
+        if is_own || self.given_up.is_none() && self.unreadable.is_empty() {
+            return self;
+        }
+        let upto = |index| self.given_up.unwrap_or(index);
+        let again = given_up.map(|index| Missed { index, attempts: 0, upto: upto(index), from_start: 0 });
+        let missed = [again, self.missed].into_iter().flatten().min_by_key(|missed| missed.index);
+        Self { missed, given_up: None, unreadable: Unreadable::of_this_program(), ..self }
     }
 }
 

@@ -6,3 +6,4 @@ mod every_answer;
 mod forgery;
 mod mutation;
 mod owner;
+mod unlabelled;

@@ -1,15 +1,32 @@
 //! An identity without a node, whose other devices are nodes.
 
 use enlace_tests::{Backbone, Node, OAUTH_CLIENT, World};
+use serde_json::{Map, Value};
 use transport::backbone::{Client, ClientConfig, DeviceCredentials, SecretText, Session};
 use transport::challenge::{Challenge, ChallengeType};
 use transport::crypto::{CryptoObject as _, SecretKey, SignatureKeypair};
+use transport::datawallet::{LABEL_MEMBER, open_payload, seal_payload};
 use transport::identity::{DeviceSharedSecret, PublicIdentity, generate_device_password};
 use transport::wire::FileId;
+use transport::wire::backbone::datawallet::{Modification, NewModification, PushModifications};
 use transport::wire::backbone::devices::CreateDevice;
 use transport::wire::backbone::files::OwnershipToken;
 use transport::wire::backbone::identities::{CreateIdentity, CreatedIdentity};
 use transport::wire::backbone::sync_runs::{FinalizeDatawalletVersionUpgrade, StartSyncRun, SyncRunType};
+
+/// A modification in clear.
+#[derive(Clone)]
+pub(crate) struct Change {
+    listed: Modification,
+    properties: Map<String, Value>,
+}
+
+impl Change {
+    /// The category of its payload.
+    pub(crate) fn category(&self) -> Option<&str> {
+        self.listed.payload_category.as_deref()
+    }
+}
 
 /// An identity; its first device talks to the backbone directly.
 pub(crate) struct Owner {
@@ -83,6 +100,35 @@ impl Owner {
             synchronization_key: self.synchronization_key.clone(),
             username: created.username,
         }
+    }
+
+    /// What the datawallet says of an object, without labels.
+    pub(crate) async fn changes_of(&self, object: &str) -> Vec<Change> {
+        let log = self.session.modifications(None).await.unwrap();
+        let open = |listed: Modification| {
+            let payload = listed.encrypted_payload.as_ref().unwrap();
+            let mut properties = open_payload(&self.synchronization_key, listed.index, payload).unwrap();
+            properties.remove(LABEL_MEMBER);
+            Change { listed, properties }
+        };
+        log.into_iter().filter(|listed| listed.object_identifier == object).map(open).collect()
+    }
+
+    /// Pushes changes as official clients do: payloads have no labels.
+    pub(crate) async fn push_unlabelled(&self, changes: &[Change]) {
+        let log = self.session.modifications(None).await.unwrap();
+        let newest = log.last().map(|listed| listed.index);
+        let seal = |(index, Change { listed, properties }): (u64, &Change)| NewModification {
+            kind: listed.kind,
+            object_identifier: listed.object_identifier.clone(),
+            payload_category: listed.payload_category.clone(),
+            collection: listed.collection.clone(),
+            encrypted_payload: Some(seal_payload(&self.synchronization_key, index, properties).unwrap()),
+            datawallet_version: 1,
+        };
+        let modifications = (newest.map_or(0, |index| index + 1)..).zip(changes).map(seal).collect();
+        let local_index = newest.map_or(-1, |index| index.try_into().unwrap());
+        self.session.push_modifications(&PushModifications { local_index, modifications }).await.unwrap();
     }
 
     /// Presents a wrong ownership token, which locks the file and tells its owner.

@@ -1,0 +1,141 @@
+//! What of the log this device cannot read, remembered so that it is reported once and settles.
+//!
+//! A modification that cannot be read is reported when it is seen first. It is asked for again a few times
+//! ([`super::plan::Misses`]) and then given up. Most are behind the position of this device by then and never listed again.
+//! At the end of the log they are listed for ever, because the position follows only what opens; there they are not opened
+//! again while nothing but them follows the position and each is listed as it was.
+//!
+//! Another version of the program may know more, so it reads what was given up once more, from the first of it on. The key of an
+//! identity never changes, so there is no newer key to try.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use transport::wire::backbone::datawallet::Modification;
+
+use super::plan;
+
+/// The version of this program.
+pub(super) const PROGRAM: &str = env!("CARGO_PKG_VERSION");
+
+/// Modifications that are remembered, some twenty bytes each. While there are so many, further ones are not reported, and
+/// those at the end of the log are opened in vain by each synchronization.
+const MAX_SEEN: usize = 1000;
+
+/// What could not be read.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Unreadable {
+    /// The version of the program that could not read it; none while there is nothing.
+    pub(super) program: Option<String>,
+    /// The first index that was given up.
+    pub(super) first_given_up: Option<u64>,
+    /// What is still listed, by index: what it looks like. At most [`MAX_SEEN`].
+    seen: BTreeMap<u64, u64>,
+}
+
+impl Unreadable {
+    /// Nothing yet, and by this program.
+    pub(super) fn of_this_program() -> Self {
+        Self { program: Some(PROGRAM.to_owned()), ..Self::default() }
+    }
+
+    /// Whether a modification is known to be unreadable in the form in which it is listed.
+    pub(super) fn has(&self, entry: &Modification) -> bool {
+        self.seen.get(&entry.index) == Some(&fingerprint(entry))
+    }
+
+    /// Whether the user was told of a modification.
+    pub(super) fn is_reported(&self, entry: &Modification) -> bool {
+        self.has(entry) || self.seen.len() >= MAX_SEEN
+    }
+
+    /// Remembers a modification that could not be read.
+    pub(super) fn note(&mut self, entry: &Modification) {
+        if self.seen.len() < MAX_SEEN || self.seen.contains_key(&entry.index) {
+            self.seen.insert(entry.index, fingerprint(entry));
+        }
+    }
+
+    /// Forgets what is not asked for again, because it is not behind `settled`, and what is not in the log, which ends at
+    /// `end` if that is known.
+    pub(super) fn prune(&mut self, settled: Option<u64>, end: Option<u64>) {
+        let is_in_log = |index: u64| end.is_none_or(|end| index <= end);
+        self.seen.retain(|index, _| settled.is_none_or(|settled| *index > settled) && is_in_log(*index));
+        self.first_given_up = self.first_given_up.filter(|first| is_in_log(*first));
+        self.program = Some(PROGRAM.to_owned()).filter(|_| !self.is_empty());
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.first_given_up.is_none() && self.seen.is_empty()
+    }
+}
+
+/// Tells forms of a modification apart. Who finds another one with the same fingerprint only keeps it from being tried, which
+/// a backbone can do to any modification.
+fn fingerprint(entry: &Modification) -> u64 {
+    let mark = plan::mark_of(entry);
+    mark.as_bytes().iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte))
+}
+
+#[cfg(test)]
+mod tests {
+    use transport::wire::backbone::datawallet::ModificationType;
+    use transport::wire::{ByteText, Timestamp};
+
+    use super::*;
+
+    fn entry(index: u64, payload: &str) -> Modification {
+        Modification {
+            id: "DWMabcdefghijklmno12".parse().unwrap(),
+            datawallet_version: 1,
+            index,
+            object_identifier: "object".to_owned(),
+            payload_category: Some("Content".to_owned()),
+            created_at: Timestamp::MIN,
+            created_by_device: "DVCabcdefghijklmno12".parse().unwrap(),
+            collection: "Files".to_owned(),
+            kind: ModificationType::Update,
+            encrypted_payload: Some(ByteText::from_text(payload)),
+        }
+    }
+
+    #[test]
+    fn another_form_of_a_modification_is_not_known() {
+        let mut unreadable = Unreadable::default();
+        unreadable.note(&entry(5, "a"));
+        assert!(unreadable.has(&entry(5, "a")));
+        assert!(!unreadable.has(&entry(5, "b")) && !unreadable.has(&entry(6, "a")));
+        unreadable.note(&entry(5, "b"));
+        assert!(unreadable.has(&entry(5, "b")) && !unreadable.has(&entry(5, "a")));
+    }
+
+    #[test]
+    fn so_many_are_remembered_and_no_more() {
+        let mut unreadable = Unreadable::default();
+        let count = MAX_SEEN as u64;
+        for index in 1..count {
+            unreadable.note(&entry(index, "a"));
+        }
+        assert!(!unreadable.is_reported(&entry(count, "a")));
+        unreadable.note(&entry(count, "a"));
+        unreadable.note(&entry(count + 1, "a"));
+        assert_eq!(unreadable.seen.len(), MAX_SEEN);
+        assert!(unreadable.has(&entry(count, "a")) && !unreadable.has(&entry(count + 1, "a")));
+        assert!(unreadable.is_reported(&entry(count + 1, "a")), "so events do not repeat");
+        unreadable.note(&entry(1, "b"));
+        assert!(unreadable.has(&entry(1, "b")), "its place is there already");
+    }
+
+    #[test]
+    fn what_is_never_listed_again_is_forgotten() {
+        let mut unreadable = Unreadable { first_given_up: Some(2), ..Unreadable::default() };
+        (2..7).for_each(|index| unreadable.note(&entry(index, "a")));
+        unreadable.prune(Some(3), None);
+        assert_eq!(unreadable.seen.keys().copied().collect::<Vec<_>>(), [4, 5, 6]);
+        unreadable.prune(Some(3), Some(5));
+        assert_eq!(unreadable.seen.keys().copied().collect::<Vec<_>>(), [4, 5]);
+        assert_eq!((unreadable.first_given_up, unreadable.program.as_deref()), (Some(2), Some(PROGRAM)));
+        unreadable.prune(Some(0), Some(1));
+        assert_eq!(unreadable, Unreadable::default(), "a log that never had it");
+    }
+}
