@@ -57,14 +57,14 @@ mod sync;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod token;
-mod vault;
 
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use config::{BackboneConfig, Config, DeviceProfile, Secret, StoreKey};
 pub use durable::DirectoryLock;
 pub use error::{Error, Result, TransportError};
 pub use event::{Event, EventReceiver};
-pub use runtime::{LOCK_FILE, Runtime, RuntimeBuilder};
+pub use runtime::{Runtime, RuntimeBuilder};
+pub use store::LOCK_FILE;
 pub use transport::backbone::{names_this_machine, with_correlation_id};
 pub use transport::crypto::{TransientDecryptor, TransientEncryptor, transient_cipher};
 pub use transport::identity::DeviceSharedSecret;

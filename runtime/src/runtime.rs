@@ -12,13 +12,9 @@ use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, StoreKey};
 use crate::event::{EventBus, EventReceiver};
 use crate::facade::{AccountFacade, ChallengesFacade, FilesFacade, IdentityMetadataFacade, TokensFacade};
-use crate::store::{Store, StoreError};
+use crate::store::{LOCK_FILE, Store, StoreError, StoreKeySource, vault};
 use crate::sync::{self, Synchronizer};
-use crate::vault::{self, StoreKeySource};
 use crate::{Error, Result};
-
-/// Name of the file by which a process holds a data directory; see [`RuntimeBuilder::lock`].
-pub const LOCK_FILE: &str = "node.lock";
 
 /// A running node. Cheap to clone; the last clone does not stop it, [`Runtime::shutdown`] does.
 #[derive(Clone)]

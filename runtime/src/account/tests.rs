@@ -7,8 +7,7 @@ use serde_json::Value;
 use super::*;
 use crate::clock::ManualClock;
 use crate::fake_backbone::FakeBackbone;
-use crate::store::collection;
-use crate::vault::StoreKeySource;
+use crate::store::{StoreKeySource, collection};
 
 struct Place {
     directory: tempfile::TempDir,

@@ -10,12 +10,11 @@ use transport::wire::{Address, AnyReference, FileId, Timestamp};
 use zeroize::Zeroizing;
 
 use super::list::List;
-use super::transfer::{Observer, Ownership, VerifiedContent};
 use crate::dto::{File, PasswordProtection, Token};
 use crate::event::Event;
-use crate::file::{self, FileRecord, NewFile};
+use crate::file::{self, FileRecord, NewFile, Observer, VerifiedContent};
 use crate::logging::short;
-use crate::query::{FILES, Query};
+use crate::query::{FILES, Ownership, Query};
 use crate::runtime::Node;
 use crate::store::{Batch, View, collection};
 use crate::token::{self, NewPassword, NewToken, TokenJson, check_future};

@@ -6,7 +6,6 @@ mod files;
 mod identity_metadata;
 pub(crate) mod list;
 mod tokens;
-mod transfer;
 
 pub use account::{AccountFacade, Health};
 pub use challenges::{ChallengesFacade, CreateChallenge, ValidateChallenge};
@@ -14,4 +13,6 @@ pub use files::{CreateTokenForFile, Download, FilesFacade, LoadFile, UploadOwnFi
 pub use identity_metadata::IdentityMetadataFacade;
 pub use list::List;
 pub use tokens::{CreateOwnToken, LoadPeerToken, TokensFacade};
-pub use transfer::{Observer, Ownership, Parameters, Phase, Progress, VerifiedContent};
+
+pub use crate::file::{Observer, Phase, Progress, VerifiedContent};
+pub use crate::query::{Ownership, Parameters};

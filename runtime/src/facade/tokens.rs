@@ -7,11 +7,10 @@ use transport::wire::{Address, ReferenceError, Timestamp, TokenId, TokenReferenc
 use zeroize::Zeroizing;
 
 use super::list::List;
-use super::transfer::Ownership;
 use crate::dto::{PasswordProtection, Token};
 use crate::event::Event;
 use crate::logging::short;
-use crate::query::{Query, TOKENS};
+use crate::query::{Ownership, Query, TOKENS};
 use crate::runtime::Node;
 use crate::store::{Batch, View, collection};
 use crate::token::{self, NewPassword, NewToken, TokenJson, TokenRecord, check_future};

@@ -11,11 +11,11 @@ use transport::file::{FileError, MAX_PLAINTEXT_LENGTH, Opener, ReceivingBody, ma
 use transport::wire::FileId;
 
 use super::FileRecord;
+use super::progress::{Observer, Phase, Progress};
 use super::spool::{Spool, Storage, temporary_file_error};
-use super::verified::VerifiedReader;
+use super::verified::{VerifiedContent, VerifiedReader};
 use crate::blocking::{blocking, joined};
 use crate::error::TransportError;
-use crate::facade::{Observer, Phase, Progress, VerifiedContent};
 use crate::runtime::Node;
 use crate::{Error, Result};
 

@@ -11,9 +11,9 @@ use transport::file::{FileError, FileMetadata, MAX_SEALED_METADATA_LENGTH, Seale
 use transport::wire::{ByteText, FileId, Timestamp};
 
 use super::FileRecord;
+use super::progress::{Observer, Phase, Progress};
 use super::spool::{Spool, temporary_file_error};
 use crate::blocking::blocking;
-use crate::facade::{Observer, Phase, Progress};
 use crate::runtime::Node;
 use crate::{Error, Result};
 

@@ -107,8 +107,7 @@ mod tests {
     use transport::wire::json_budget::MAX_FREE_JSON;
 
     use super::*;
-    use crate::store::{Batch, Store};
-    use crate::vault::StoreKeySource;
+    use crate::store::{Batch, Store, StoreKeySource};
 
     /// A store with a token as earlier versions stored it: with any content.
     async fn store_with(content: &Value) -> (Store, TokenId, tempfile::TempDir) {

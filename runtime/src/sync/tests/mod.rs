@@ -22,8 +22,7 @@ use crate::account::Account;
 use crate::clock::{Clock, ManualClock};
 use crate::event::EventBus;
 use crate::fake_backbone::FakeBackbone;
-use crate::store::{Batch, Object, Store, collection};
-use crate::vault::StoreKeySource;
+use crate::store::{Batch, Object, Store, StoreKeySource, collection};
 
 const OTHER_DEVICE: &str = "DVCotherotherother12";
 const TOKEN: &str = "TOKabcdefghijklmno12";
