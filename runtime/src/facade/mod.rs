@@ -7,6 +7,11 @@ mod identity_metadata;
 pub(crate) mod list;
 mod tokens;
 
+use std::sync::Arc;
+
+use crate::core::Core;
+use crate::sync::Synchronizer;
+
 pub use account::{AccountFacade, Health};
 pub use challenges::{ChallengesFacade, CreateChallenge, ValidateChallenge};
 pub use files::{CreateTokenForFile, Download, FilesFacade, LoadFile, UploadOwnFile};
@@ -16,3 +21,10 @@ pub use tokens::{CreateOwnToken, LoadPeerToken, TokensFacade};
 
 pub use crate::file::{Observer, Phase, Progress, VerifiedContent};
 pub use crate::query::{Ownership, Parameters};
+
+/// What facades share: the core, and what runs above it. Nothing below the facades knows it.
+pub(crate) struct Node {
+    pub(crate) core: Arc<Core>,
+    /// Pushes what facades changed and learns what others did.
+    pub(crate) sync: Synchronizer,
+}

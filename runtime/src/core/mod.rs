@@ -1,13 +1,29 @@
-//! What operations on files and tokens have in common.
+//! What everything that a node does stands on: its store, its identity, its clock, its settings, and who is told of what happens.
+//!
+//! Files, tokens and synchronization take a [`Core`] and import neither each other's callers nor the facades:
+//!
+//! ```text
+//! facade -> file, token, account, sync -> core -> store
+//! ```
 
+pub(crate) mod account;
+mod reference;
+
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Notify;
 use transport::wire::Timestamp;
 
-use crate::Result;
-use crate::error::{Error, TransportError};
-use crate::runtime::Node;
-use crate::store::{Batch, Object, View};
+pub(crate) use self::reference::place;
+
+use self::account::Account;
+use crate::clock::Clock;
+use crate::error::TransportError;
+use crate::event::EventBus;
+use crate::store::{Batch, Object, Store, View};
+use crate::{Config, Error, Result};
 
 /// How the backbone refuses a value.
 const INVALID_VALUE: &str = "error.platform.validation.invalidPropertyValue";
@@ -16,17 +32,32 @@ const INVALID_VALUE: &str = "error.platform.validation.invalidPropertyValue";
 /// day off work.
 const CLOCK_TOLERANCE: Duration = Duration::from_secs(24 * 60 * 60);
 
-impl Node {
+/// What a node is made of, below everything that it does.
+pub(crate) struct Core {
+    pub(crate) config: Config,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) events: EventBus,
+    /// What is remembered; [`crate::Runtime::shutdown`] closes it.
+    pub(crate) store: Arc<Store>,
+    /// Identity, device, and their connection to the backbone.
+    pub(crate) account: Account,
+    /// Private directory for temporary files, emptied at each start.
+    pub(crate) temporary_directory: PathBuf,
+    /// Notified of changes that other devices have not seen yet. Changes that come shortly after each other become one push.
+    pub(crate) unpushed: Notify,
+}
+
+impl Core {
     /// Applies changes, waits until they are on disk, and has them pushed to the other devices in the background.
     pub(crate) async fn commit(&self, batch: Batch) -> Result<()> {
         self.change(|_| Ok((batch, ()))).await
     }
 
-    /// As [`Node::commit`] for a batch that depends on what is stored: nothing else changes between its making and its
+    /// As [`Core::commit`] for a batch that depends on what is stored: nothing else changes between its making and its
     /// taking effect.
     pub(crate) async fn change<T>(&self, build: impl FnOnce(&View<'_>) -> Result<(Batch, T)>) -> Result<T> {
         let outcome = self.store.change(build).await?;
-        self.sync.changed();
+        self.unpushed.notify_one();
         Ok(outcome)
     }
 
