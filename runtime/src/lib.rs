@@ -41,6 +41,7 @@ mod blocking;
 mod clock;
 mod config;
 mod core;
+mod delivery;
 pub mod dto;
 mod error;
 mod event;

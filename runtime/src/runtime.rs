@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use durable::DirectoryLock;
-use tokio::sync::Notify;
 use transport::identity::DeviceSharedSecret;
 
 use crate::account;
@@ -12,7 +11,7 @@ use crate::blocking::blocking;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, StoreKey};
 use crate::core::Core;
-use crate::event::{EventBus, EventReceiver};
+use crate::event::EventReceiver;
 use crate::facade::{AccountFacade, ChallengesFacade, FilesFacade, IdentityMetadataFacade, Node, TokensFacade};
 use crate::store::{LOCK_FILE, Store, StoreError, StoreKeySource, vault};
 use crate::sync::Synchronizer;
@@ -178,10 +177,8 @@ impl RuntimeBuilder {
     pub async fn start(self) -> Result<Runtime> {
         let Self { config, clock, shared_secret, lock, evidence } = self;
         let (config, store, temporary_directory) = open_store(config, lock, evidence).await?;
-        let store = Arc::new(store);
         let account = account::open(&config, &store, &*clock, shared_secret).await?;
-        let (events, unpushed) = (EventBus::new(), Notify::new());
-        let core = Arc::new(Core { config, clock, events, store, account, temporary_directory, unpushed });
+        let core = Core::new(config, clock, Arc::new(store), account, temporary_directory);
         let node = Node { sync: Synchronizer::start(core.clone()), core };
         Ok(Runtime { node: Arc::new(node) })
     }

@@ -3,7 +3,7 @@
 //! Files, tokens and synchronization take a [`Core`] and import neither each other's callers nor the facades:
 //!
 //! ```text
-//! facade -> file, token, account, sync -> core -> store
+//! facade -> file, token, account, sync -> delivery -> core -> store
 //! ```
 
 pub(crate) mod account;
@@ -11,10 +11,8 @@ mod reference;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::Notify;
-use transport::wire::Timestamp;
 
 pub(crate) use self::reference::place;
 
@@ -24,13 +22,6 @@ use crate::error::TransportError;
 use crate::event::EventBus;
 use crate::store::{Batch, Object, Store, View};
 use crate::{Config, Error, Result};
-
-/// How the backbone refuses a value.
-const INVALID_VALUE: &str = "error.platform.validation.invalidPropertyValue";
-
-/// How far the clocks of node and backbone may differ before what the backbone grants looks wrong: nodes whose clock is a
-/// day off work.
-const CLOCK_TOLERANCE: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// What a node is made of, below everything that it does.
 pub(crate) struct Core {
@@ -48,6 +39,17 @@ pub(crate) struct Core {
 }
 
 impl Core {
+    pub(crate) fn new(
+        config: Config,
+        clock: Arc<dyn Clock>,
+        store: Arc<Store>,
+        account: Account,
+        temporary_directory: PathBuf,
+    ) -> Arc<Self> {
+        let (events, unpushed) = (EventBus::new(), Notify::new());
+        Arc::new(Self { config, clock, events, store, account, temporary_directory, unpushed })
+    }
+
     /// Applies changes, waits until they are on disk, and has them pushed to the other devices in the background.
     pub(crate) async fn commit(&self, batch: Batch) -> Result<()> {
         self.change(|_| Ok((batch, ()))).await
@@ -94,51 +96,4 @@ impl Core {
     pub(crate) fn transport_error(&self, kind: TransportError, reason: impl Into<String>) -> Error {
         Error::Transport { kind, reason: reason.into(), at: self.clock.now() }
     }
-
-    /// When something expires for which the backbone said `told` although `asked` was sent. A backbone shortens what its
-    /// guests store; it cannot lengthen anything, and what it says has ended long ago is not believed.
-    pub(crate) fn granted_expiry(&self, asked: Timestamp, told: Timestamp) -> Timestamp {
-        let is_over = told < self.clock.now().saturating_sub(CLOCK_TOLERANCE);
-        if told < asked && !is_over { told } else { asked }
-    }
-
-    /// Adds to an expiry that the backbone takes for the past but that lies in the future here what explains it: one of the clocks is wrong.
-    pub(crate) fn expiry_refused(&self, expires_at: Timestamp, error: Error) -> Error {
-        let now = self.clock.now();
-        match error {
-            Error::Backbone { status, code, message, request, trace_id }
-                if code == INVALID_VALUE && is_about_a_past_expiry(&message) && expires_at > now =>
-            {
-                let message = format!(
-                    "{message} By this node's clock it is {now} and {expires_at} lies ahead, so this machine's clock or \
-                     the backbone's is wrong: check both."
-                );
-                Error::Backbone { status, code, message, request, trace_id }
-            }
-            other => other,
-        }
-    }
-
-    /// Adds to "not found" what most often explains it: the reference names another backbone than this node's.
-    pub(crate) fn not_found_elsewhere(&self, named: Option<&str>, error: Error) -> Error {
-        match (error, named) {
-            (Error::RecordNotFoundAtBackbone(text), Some(named)) if !same_place(named, self.base_url()) => {
-                Error::RecordNotFoundAtBackbone(format!(
-                    "{text} The reference names the backbone {named}, but this node uses {}.",
-                    self.base_url()
-                ))
-            }
-            (error, _) => error,
-        }
-    }
-}
-
-/// Backbones write "must be in the future" for an expiry that has passed, and something else for one that is too late.
-fn is_about_a_past_expiry(message: &str) -> bool {
-    let message = message.to_ascii_lowercase();
-    message.contains("expires") && message.contains("in the future")
-}
-
-fn same_place(left: &str, right: &str) -> bool {
-    left.trim_end_matches('/').eq_ignore_ascii_case(right.trim_end_matches('/'))
 }

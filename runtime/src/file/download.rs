@@ -5,7 +5,6 @@
 use std::io::{self, Cursor};
 
 use tokio::task::JoinHandle;
-use transport::backbone;
 use transport::crypto::TAG_LENGTH;
 use transport::file::{FileError, MAX_PLAINTEXT_LENGTH, Opener, ReceivingBody, max_body_length};
 use transport::wire::FileId;
@@ -16,6 +15,7 @@ use super::spool::{Spool, Storage, temporary_file_error};
 use super::verified::{VerifiedContent, VerifiedReader};
 use crate::blocking::{blocking, joined};
 use crate::core::Core;
+use crate::delivery::{self, Delivery as _, Failure, Incoming as _};
 use crate::error::TransportError;
 use crate::{Error, Result};
 
@@ -70,8 +70,8 @@ fn spool_for(core: &Core, filesize: u64) -> Result<Spool> {
 async fn fetch(core: &Core, id: &FileId, filesize: u64, observer: Option<&Observer>) -> Result<Box<Arrival>> {
     let limit = max_body_length(filesize);
     let spool = spool_for(core, filesize)?;
-    let unavailable = |error| fetch_error(core, error);
-    let mut download = core.account.session().download_file(id, limit).await.map_err(unavailable)?;
+    let unavailable = |failure| fetch_error(core, failure);
+    let mut download = delivery::of(core).file_content(id, limit).await.map_err(unavailable)?;
     let total = download.length();
     let mut taking = Taking::Idle(Box::new(Arrival::new(spool)), Vec::new());
     let mut piece = Vec::new();
@@ -160,9 +160,9 @@ impl Taking {
     }
 }
 
-fn fetch_error(core: &Core, error: backbone::Error) -> Error {
-    match error {
-        backbone::Error::AnswerTooLarge { .. } => core.transport_error(
+fn fetch_error(core: &Core, failure: Failure) -> Error {
+    match failure {
+        Failure::TooLarge(_) => core.transport_error(
             TransportError::CipherMismatch,
             "The backbone sends more bytes than the file has; it is not the one that was uploaded.",
         ),

@@ -10,6 +10,7 @@ use transport::wire::backbone::files::FileMetadata as BackboneFile;
 use super::FileRecord;
 use super::download::check_size;
 use crate::core::Core;
+use crate::delivery::{self, Delivery as _};
 use crate::error::TransportError;
 use crate::event::Event;
 use crate::store::{Batch, View, collection};
@@ -27,8 +28,7 @@ pub(crate) async fn load(
     if let Some(record) = stored(&core.store.view(), id)? {
         return Ok(record);
     }
-    let answer = core.account.session().file_metadata(id).await;
-    let answer = answer.map_err(|error| core.not_found_elsewhere(backbone, error.into()))?;
+    let answer = delivery::of(core).file_metadata(id, backbone).await?;
     let record = open(core, id, &answer, metadata_key)?;
     let remember = |view: &View<'_>| {
         let mut batch = Batch::new();

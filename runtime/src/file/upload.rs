@@ -15,6 +15,7 @@ use super::progress::{Observer, Phase, Progress};
 use super::spool::{Spool, temporary_file_error};
 use crate::blocking::blocking;
 use crate::core::Core;
+use crate::delivery::{self, Delivery as _};
 use crate::{Error, Result};
 
 /// Plaintext that is read, and sealed in one go.
@@ -58,8 +59,7 @@ impl NewFile {
             encrypted_properties: seal_metadata(&metadata, &metadata_key)?,
         };
         let progress = observer.map(|observer| uploading(observer.clone(), file.body_length));
-        let created = core.account.session().upload_file(&upload, &content, progress).await;
-        let created = created.map_err(|error| core.expiry_refused(self.expires_at, error.into()))?;
+        let created = delivery::of(core).upload_file(&upload, &content, progress).await?;
         info!(file = crate::logging::short(&created.id), bytes = metadata.filesize, "file uploaded");
         // Of the answer only what nobody else knows is taken, and a shorter life; all else is what was sent.
         let record = FileRecord {
@@ -72,7 +72,7 @@ impl NewFile {
             mimetype: metadata.mimetype,
             cipher_hash: file.cipher_hash,
             created_at: created.created_at,
-            expires_at: core.granted_expiry(self.expires_at, created.expires_at),
+            expires_at: created.expires_at,
             cipher_key: metadata.secret_key,
             owner: core.account.address().clone(),
             owner_signature,

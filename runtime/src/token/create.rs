@@ -9,6 +9,7 @@ use super::password::{NewPassword, StoredPassword};
 use super::{TokenJson, TokenRecord};
 use crate::clock::Clock;
 use crate::core::Core;
+use crate::delivery::{self, Delivery as _};
 use crate::dto::{self, JsonText};
 use crate::event::Event;
 use crate::{Error, Result};
@@ -43,14 +44,13 @@ impl NewToken {
             for_identity: self.for_identity.clone(),
             password: hash(password.as_ref()).await,
         };
-        let created = core.account.session().create_token(&request).await;
-        let created = created.map_err(|error| core.expiry_refused(self.expires_at, error.into()))?;
+        let created = delivery::of(core).create_token(&request).await?;
         let record = TokenRecord {
             secret_key,
             is_own: true,
             created_by: core.account.address().clone(),
             created_at: created.created_at,
-            expires_at: core.granted_expiry(self.expires_at, created.expires_at.unwrap_or(self.expires_at)),
+            expires_at: created.expires_at.unwrap_or(self.expires_at),
             created_by_device: core.account.device_id().clone(),
             for_identity: self.for_identity,
             content: JsonText::from(self.content.value()),

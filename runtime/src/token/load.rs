@@ -1,6 +1,5 @@
 //! Loading a token by its reference.
 
-use transport::backbone;
 use transport::crypto::SecretKey;
 use transport::wire::backbone::tokens::Token as BackboneToken;
 use transport::wire::json_budget::MAX_CONTENT;
@@ -12,6 +11,7 @@ use super::create::hash;
 use super::password::StoredPassword;
 use super::{TokenJson, TokenRecord};
 use crate::core::Core;
+use crate::delivery::{self, Delivery as _, Failure};
 use crate::dto::JsonText;
 use crate::error::TransportError;
 use crate::store::{View, collection};
@@ -38,10 +38,11 @@ pub(crate) async fn load(core: &Core, reference: &TokenReference, password: Opti
         return Err(not_for_you(core, reference));
     }
     let hash = hash(password.as_ref()).await;
-    let token = core.account.session().token(&reference.id, hash.as_deref()).await;
-    let token = token.map_err(|error| match error {
-        backbone::Error::AnswerTooLarge { .. } => unreadable(core, UnreadableContent::TooLarge),
-        error => unavailable(core, reference, error),
+    let named = reference.backbone_base_url.as_deref();
+    let token = delivery::of(core).token(&reference.id, hash.as_deref(), named).await;
+    let token = token.map_err(|failure| match failure {
+        Failure::TooLarge(_) => unreadable(core, UnreadableContent::TooLarge),
+        other => other.into(),
     })?;
     let record = open(core, reference, token, password)?;
     Ok(Loaded { id: reference.id.clone(), record, was_known: false })
@@ -134,9 +135,4 @@ fn not_for_you(core: &Core, reference: &TokenReference) -> Error {
         reference.id
     );
     core.transport_error(TransportError::NotIntendedForYou, reason)
-}
-
-/// Adds what explains most cases of "not found": the reference names another backbone.
-fn unavailable(core: &Core, reference: &TokenReference, error: backbone::Error) -> Error {
-    core.not_found_elsewhere(reference.backbone_base_url.as_deref(), error.into())
 }

@@ -11,7 +11,6 @@ use std::path::Path;
 use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
-use tokio::sync::Notify;
 use transport::crypto::SecretKey;
 use transport::datawallet::{LABEL_MEMBER, PayloadCategory, PendingModification, open_payload};
 use transport::wire::ByteText;
@@ -23,7 +22,6 @@ use crate::account;
 use crate::clock::{Clock, ManualClock};
 use crate::core::Core;
 use crate::core::account::Account;
-use crate::event::EventBus;
 use crate::fake_backbone::FakeBackbone;
 use crate::store::{Batch, Object, Store, StoreKeySource, collection};
 
@@ -92,8 +90,8 @@ impl Place {
 }
 
 fn core(config: Config, store: Arc<Store>, account: Account, clock: Arc<dyn Clock>) -> Arc<Core> {
-    let (temporary_directory, unpushed) = (config.data_dir.join("tmp"), Notify::new());
-    Arc::new(Core { config, clock, events: EventBus::new(), store, account, temporary_directory, unpushed })
+    let temporary_directory = config.data_dir.join("tmp");
+    Core::new(config, clock, store, account, temporary_directory)
 }
 
 /// Short names for what the background task does.
