@@ -54,6 +54,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod access;
 #[cfg(feature = "client")]
 pub mod backbone;
 #[cfg(feature = "verify")]

@@ -4,13 +4,13 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use transport::access::{Attempt, MAX_FAILED_ATTEMPTS, Verdict};
 use transport::wire::backbone::tokens::{CreatedToken, Token, UpdatedToken};
 use transport::wire::{Address, ByteText, DeviceId, Timestamp, TokenId};
 
 use super::account::{self, Account};
 use super::events::{self, Happening, Notice};
 use super::page::{Page, PageRequest};
-use super::token_access::{Attempt, MAX_FAILED_ATTEMPTS, Verdict};
 use super::{Caller, EXPIRIES, REMOVALS, Record, Refusal, Rule, address, expiring};
 use crate::core::Core;
 use crate::error::StoreError;
