@@ -1,4 +1,11 @@
-//! Who may read a token: the decision alone, without storage.
+//! Who may read a token, and what an attempt counts.
+//!
+//! [`Attempt::judge`] decides, without storage; [`Verdict::settle`] has a [`Ledger`] store what follows from the decision before it
+//! is answered. Whoever holds tokens decides by these rules: the backbone, and a node that serves its own.
+
+mod ledger;
+
+pub use ledger::{FailedAttempt, Ledger, Outcome};
 
 use crate::wire::{Address, Timestamp};
 
