@@ -6,39 +6,21 @@ use std::sync::Arc;
 use durable::DirectoryLock;
 use transport::identity::DeviceSharedSecret;
 
-use crate::account::Account;
+use crate::account;
 use crate::blocking::blocking;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, StoreKey};
-use crate::event::{EventBus, EventReceiver};
-use crate::facade::{AccountFacade, ChallengesFacade, FilesFacade, IdentityMetadataFacade, TokensFacade};
-use crate::store::{Store, StoreError};
-use crate::sync::{self, Synchronizer};
-use crate::vault::{self, StoreKeySource};
+use crate::core::Core;
+use crate::event::EventReceiver;
+use crate::facade::{AccountFacade, ChallengesFacade, FilesFacade, IdentityMetadataFacade, Node, TokensFacade};
+use crate::store::{LOCK_FILE, Store, StoreError, StoreKeySource, vault};
+use crate::sync::Synchronizer;
 use crate::{Error, Result};
-
-/// Name of the file by which a process holds a data directory; see [`RuntimeBuilder::lock`].
-pub const LOCK_FILE: &str = "node.lock";
 
 /// A running node. Cheap to clone; the last clone does not stop it, [`Runtime::shutdown`] does.
 #[derive(Clone)]
 pub struct Runtime {
     pub(crate) node: Arc<Node>,
-}
-
-/// What the facades share.
-pub(crate) struct Node {
-    pub(crate) config: Config,
-    pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) events: EventBus,
-    /// What is remembered; [`Runtime::shutdown`] closes it.
-    pub(crate) store: Arc<Store>,
-    /// Identity, device, and their connection to the backbone.
-    pub(crate) account: Arc<Account>,
-    /// Pushes what facades changed and learns what others did.
-    pub(crate) sync: Synchronizer,
-    /// Private directory for temporary files, emptied at each start.
-    pub(crate) temporary_directory: PathBuf,
 }
 
 /// Collects what a node needs before it starts.
@@ -79,7 +61,7 @@ impl Runtime {
             return Ok(false);
         }
         let store = Store::open(lock, &key, None, false)?;
-        let is_begun = Account::is_begun(&store)?;
+        let is_begun = account::is_begun(&store)?;
         store.close()?;
         Ok(is_begun)
     }
@@ -87,7 +69,7 @@ impl Runtime {
     /// The settings it runs with.
     #[must_use]
     pub fn config(&self) -> &Config {
-        &self.node.config
+        &self.node.core.config
     }
 
     /// The identity and its synchronization.
@@ -123,19 +105,19 @@ impl Runtime {
     /// Private directory for temporary files, emptied at each start.
     #[must_use]
     pub fn temporary_directory(&self) -> &Path {
-        &self.node.temporary_directory
+        &self.node.core.temporary_directory
     }
 
     /// Everything that happens from now on.
     #[must_use]
     pub fn events(&self) -> EventReceiver {
-        self.node.events.subscribe()
+        self.node.core.events.subscribe()
     }
 
     /// The clock the node runs on.
     #[must_use]
     pub fn clock(&self) -> Arc<dyn Clock> {
-        self.node.clock.clone()
+        self.node.core.clock.clone()
     }
 
     /// Stops background work, pushes nothing more, then closes the store. Idempotent.
@@ -148,7 +130,7 @@ impl Runtime {
     pub async fn shutdown(&self) -> Result<()> {
         self.node.sync.stop().await;
         let node = self.node.clone();
-        Ok(blocking(move || node.store.close()).await?)
+        Ok(blocking(move || node.core.store.close()).await?)
     }
 }
 
@@ -195,17 +177,9 @@ impl RuntimeBuilder {
     pub async fn start(self) -> Result<Runtime> {
         let Self { config, clock, shared_secret, lock, evidence } = self;
         let (config, store, temporary_directory) = open_store(config, lock, evidence).await?;
-        let store = Arc::new(store);
-        let events = EventBus::new();
-        let account = Arc::new(Account::open(&config, &store, &*clock, shared_secret).await?);
-        let sync = Synchronizer::start(sync::Context {
-            store: store.clone(),
-            account: account.clone(),
-            clock: clock.clone(),
-            events: events.clone(),
-            datawallet_enabled: config.datawallet_enabled,
-        });
-        let node = Node { config, clock, events, store, account, sync, temporary_directory };
+        let account = account::open(&config, &store, &*clock, shared_secret).await?;
+        let core = Core::new(config, clock, Arc::new(store), account, temporary_directory);
+        let node = Node { sync: Synchronizer::start(core.clone()), core };
         Ok(Runtime { node: Arc::new(node) })
     }
 }

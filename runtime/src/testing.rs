@@ -5,10 +5,11 @@ use transport::crypto::SecretKey;
 use transport::wire::{Timestamp, TokenId};
 
 use crate::Result;
+use crate::core::Core;
 use crate::dto::JsonText;
 use crate::facade::List;
 use crate::facade::list::Page;
-use crate::runtime::{Node, Runtime};
+use crate::runtime::Runtime;
 use crate::store::Batch;
 use crate::token::{TokenJson, TokenRecord};
 
@@ -22,16 +23,16 @@ const AT_ONCE: usize = 1000;
 /// [`crate::Error::InvalidTokenContent`] for contents that no token has, [`crate::Error::Store`] if the store cannot be
 /// written.
 pub async fn remember_tokens(runtime: &Runtime, tokens: impl IntoIterator<Item = (Value, Timestamp)>) -> Result<()> {
-    let node = &runtime.node;
+    let core = &runtime.node.core;
     let mut batch = Batch::new();
     for (number, (content, expires_at)) in tokens.into_iter().enumerate() {
-        let record = record(node, TokenJson::check(content, usize::MAX)?, expires_at);
+        let record = record(core, TokenJson::check(content, usize::MAX)?, expires_at);
         batch.put_object(record.to_object(&id(number)));
         if (number + 1).is_multiple_of(AT_ONCE) {
-            node.store.commit(std::mem::take(&mut batch)).await?;
+            core.store.commit(std::mem::take(&mut batch)).await?;
         }
     }
-    Ok(node.store.commit(batch).await?)
+    Ok(core.store.commit(batch).await?)
 }
 
 /// A list of `count` pages that `page` reads, numbered from 0.
@@ -50,14 +51,14 @@ fn id(number: usize) -> TokenId {
     format!("TOK{number:017}").parse().expect("a prefix and 17 digits")
 }
 
-fn record(node: &Node, content: TokenJson, expires_at: Timestamp) -> TokenRecord {
+fn record(core: &Core, content: TokenJson, expires_at: Timestamp) -> TokenRecord {
     TokenRecord {
         secret_key: SecretKey::generate(),
         is_own: true,
-        created_by: node.account.address().clone(),
-        created_at: node.clock.now(),
+        created_by: core.account.address().clone(),
+        created_at: core.clock.now(),
         expires_at,
-        created_by_device: node.account.device_id().clone(),
+        created_by_device: core.account.device_id().clone(),
         for_identity: None,
         content: JsonText::from(content.value()),
         password_protection: None,

@@ -4,7 +4,7 @@
 //!
 //! | Feature | Adds |
 //! |---|---|
-//! | none | [`wire`]: identifiers, dates, references, and the shapes of the backbone's HTTP messages; pure data |
+//! | none | [`wire`]: identifiers, dates, references, and the shapes of the backbone's HTTP messages; [`access`]: who may read a token; pure data and decisions |
 //! | `verify` | [`identity`]'s address derivation and signature verification: what a server needs |
 //! | `client` (default) | sealing and opening, keys, and the [`backbone`] client |
 //!
@@ -54,6 +54,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod access;
 #[cfg(feature = "client")]
 pub mod backbone;
 #[cfg(feature = "verify")]

@@ -22,7 +22,7 @@ pub(crate) mod proof;
 pub(crate) mod push;
 pub(crate) mod refusal;
 pub(crate) mod sync_runs;
-pub(crate) mod token_access;
+mod token_ledger;
 pub(crate) mod tokens;
 pub(crate) mod uploads;
 

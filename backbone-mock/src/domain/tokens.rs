@@ -4,17 +4,16 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use transport::access::{Attempt, Outcome, Verdict};
 use transport::wire::backbone::tokens::{CreatedToken, Token, UpdatedToken};
 use transport::wire::{Address, ByteText, DeviceId, Timestamp, TokenId};
 
 use super::account::{self, Account};
-use super::events::{self, Happening, Notice};
 use super::page::{Page, PageRequest};
-use super::token_access::{Attempt, MAX_FAILED_ATTEMPTS, Verdict};
+use super::token_ledger::TokenLedger;
 use super::{Caller, EXPIRIES, REMOVALS, Record, Refusal, Rule, address, expiring};
 use crate::core::Core;
 use crate::error::StoreError;
-use crate::notify::News;
 use crate::quota::{Amounts, Metric};
 use crate::rates::{Guesser, Operation};
 use crate::secrets::new_id;
@@ -35,7 +34,7 @@ const ALLOCATIONS: Table<Allocation> = Table::new("token-allocation");
 /// A token as it is stored.
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct TokenRecord {
-    id: TokenId,
+    pub(super) id: TokenId,
     pub(crate) created_by: Option<Address>,
     created_by_device: Option<DeviceId>,
     for_identity: Option<Address>,
@@ -44,14 +43,14 @@ pub(crate) struct TokenRecord {
     content: Option<Content>,
     /// Made from the password with the server's key.
     password: Option<ByteText>,
-    failed_attempts: u32,
+    pub(super) failed_attempts: u32,
 }
 
 /// That an identity has read a token.
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Allocation {
-    device: DeviceId,
-    at: Timestamp,
+    pub(super) device: DeviceId,
+    pub(super) at: Timestamp,
 }
 
 /// A token to be made.
@@ -151,23 +150,10 @@ pub(crate) async fn read(
     if !attempt.is_exempt() {
         check_guesses(core, who.guesser(), &token, verdict)?;
     }
-    match (verdict, caller) {
-        (Verdict::Show, _) => drop(transaction),
-        (Verdict::ShowAndAllocate, Some(caller)) => allocate(core, transaction, caller, id).await?,
-        (verdict, _) => return Err(refuse(core, transaction, token, verdict, who.guesser()).await),
-    }
-    to_wire(core, token).await
-}
-
-/// Remembers that an identity has read a token. One that has no room for that is shown the token all the same, and needs the
-/// password again the next time.
-async fn allocate(core: &Core, mut transaction: Transaction<'_>, caller: &Caller, id: &TokenId) -> Result<(), Refusal> {
-    let allocation = Allocation { device: caller.device.clone(), at: core.now() };
-    Account::of(core, &caller.address).await?.charge(&mut transaction, &account::other(0))?;
-    transaction.put(&allocation_key(id, &caller.address), &allocation)?;
-    match transaction.commit().await {
-        Err(error) if matches!(error, StoreError::Quota(_)) || error.is_full() => Ok(()),
-        outcome => Ok(outcome?),
+    let ledger = TokenLedger { core, transaction, token: &token, caller, guesser: who.guesser() };
+    match verdict.settle(&attempt, ledger).await? {
+        Outcome::Granted => to_wire(core, token).await,
+        outcome => Err(refused(outcome)),
     }
 }
 
@@ -242,12 +228,13 @@ pub(crate) async fn update_content(
     let mut transaction = core.store.begin();
     transaction.lock_records(&[id.as_str()]).await;
     let mut token = existing(transaction.get(&key(id)).await?)?;
-    let verdict = attempt(core, &token, Some(caller), false, password).judge_update();
+    let attempt = attempt(core, &token, Some(caller), false, password);
+    let verdict = attempt.judge_update();
     let guesser = Guesser::new(source, Some(caller));
     check_guesses(core, guesser, &token, verdict)?;
-    match verdict {
-        Verdict::Show => {}
-        verdict => return Err(refuse(core, transaction, token, verdict, guesser).await),
+    if verdict != Verdict::Show {
+        let ledger = TokenLedger { core, transaction, token: &token, caller: Some(caller), guesser };
+        return Err(refused(verdict.settle(&attempt, ledger).await?));
     }
     if token.content.is_some() {
         return Err(Rule::ContentAlreadyExists.into());
@@ -380,38 +367,11 @@ async fn remove_record(transaction: &mut Transaction<'_>, token: &TokenRecord) -
     Ok(())
 }
 
-/// Turns a verdict into its answer, and counts a wrong password.
-async fn refuse(
-    core: &Core,
-    mut transaction: Transaction<'_>,
-    mut token: TokenRecord,
-    verdict: Verdict,
-    guesser: Guesser,
-) -> Refusal {
-    match verdict {
-        Verdict::Locked => Rule::TooManyFailedPasswordAttempts.into(),
-        Verdict::WrongPassword => {
-            core.guesses.note_wrong(guesser, &token.id);
-            token.failed_attempts += 1;
-            let is_locked_now = token.failed_attempts == MAX_FAILED_ATTEMPTS;
-            let counted = async {
-                let mut notices = Vec::new();
-                if let Some(creator) = token.created_by.as_ref().filter(|_| is_locked_now) {
-                    transaction.lock_identities(&[creator]).await;
-                    let locked = Happening::TokenLocked(token.id.clone());
-                    notices.push(events::append(&mut transaction, creator, &locked, core.now()).await?);
-                    notices.push(Notice::to_all(creator, News::TokenLocked));
-                }
-                transaction.put(&key(&token.id), &token)?;
-                core.commit(transaction, notices).await
-            };
-            match counted.await {
-                Err(error) => error.into(),
-                Ok(()) if is_locked_now => Rule::TooManyFailedPasswordAttempts.into(),
-                Ok(()) => Refusal::NotFound(Record::Token),
-            }
-        }
-        Verdict::Hide | Verdict::Show | Verdict::ShowAndAllocate => Refusal::NotFound(Record::Token),
+/// The answer to an attempt that is not granted.
+fn refused(outcome: Outcome) -> Refusal {
+    match outcome {
+        Outcome::Locked => Rule::TooManyFailedPasswordAttempts.into(),
+        Outcome::NotFound | Outcome::Granted => Refusal::NotFound(Record::Token),
     }
 }
 
@@ -500,11 +460,11 @@ fn existing(token: Option<TokenRecord>) -> Result<TokenRecord, Refusal> {
     token.ok_or(Refusal::NotFound(Record::Token))
 }
 
-fn key(id: &TokenId) -> Key<TokenRecord> {
+pub(super) fn key(id: &TokenId) -> Key<TokenRecord> {
     TOKENS.key().text(id)
 }
 
-fn allocation_key(id: &TokenId, address: &Address) -> Key<Allocation> {
+pub(super) fn allocation_key(id: &TokenId, address: &Address) -> Key<Allocation> {
     ALLOCATIONS.key().text(id).text(address)
 }
 
@@ -523,6 +483,7 @@ mod tests {
 
     use futures_util::future::join_all;
     use futures_util::poll;
+    use transport::access::MAX_FAILED_ATTEMPTS;
 
     use super::*;
     use crate::config::Config;

@@ -10,12 +10,14 @@ use tracing::{info, warn};
 use transport::backbone::{self, Client, Session};
 use transport::challenge::{Challenge, ChallengeType};
 use transport::crypto::{CryptoObject as _, SecretKey, SignatureKeypair, compact};
+use transport::datawallet;
 use transport::identity::{Device, PublicIdentity, derive_address};
 use transport::wire::backbone::identities::{CreateIdentity, CreatedIdentity};
 
-use super::record::{AccountRecord, DEVICE_TYPE, DeviceIdentity, NewDevice, device_object};
+use super::device::{NewDevice, device_object};
 use crate::clock::Clock;
 use crate::config::DeviceProfile;
+use crate::core::account::{AccountRecord, DEVICE_TYPE, DeviceIdentity};
 use crate::error::TransportError;
 use crate::store::{Batch, Store};
 use crate::{Error, Result};
@@ -225,7 +227,7 @@ fn first_device(record: &AccountRecord, profile: &DeviceProfile, clock: &dyn Clo
     Device {
         created_at: device.created_at,
         created_by_device: device.created_by_device.clone(),
-        datawallet_version: Some(crate::sync::DATAWALLET_VERSION),
+        datawallet_version: Some(datawallet::SUPPORTED_VERSION),
         description: profile.description.clone(),
         id: device.id.clone(),
         initial_password: None,

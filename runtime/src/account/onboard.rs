@@ -8,7 +8,8 @@ use tracing::info;
 use transport::backbone::{self, Client, DeviceCredentials, SecretText};
 use transport::identity::DeviceSharedSecret;
 
-use super::record::{AccountRecord, DeviceIdentity, NewDevice};
+use super::device::NewDevice;
+use crate::core::account::{AccountRecord, DeviceIdentity};
 use crate::store::{Batch, Store};
 use crate::{Error, Result};
 

@@ -7,8 +7,7 @@ use serde_json::Value;
 use super::*;
 use crate::clock::ManualClock;
 use crate::fake_backbone::FakeBackbone;
-use crate::store::collection;
-use crate::vault::StoreKeySource;
+use crate::store::{StoreKeySource, collection};
 
 struct Place {
     directory: tempfile::TempDir,
@@ -27,7 +26,7 @@ impl Place {
     }
 
     async fn start_with(&self, config: &Config) -> Result<Account> {
-        Account::load_or_create(config, &store(self.directory.path()), &self.clock).await
+        load_or_create(config, &store(self.directory.path()), &self.clock).await
     }
 
     async fn start(&self) -> Result<Account> {
@@ -147,29 +146,29 @@ async fn a_backbone_with_another_domain_is_refused_with_its_name() {
     assert!(store(place.directory.path()).value::<AccountRecord>(AccountRecord::NAME).unwrap().is_none());
 }
 
-fn is_begun(place: &Place) -> bool {
-    Account::is_begun(&store(place.directory.path())).unwrap()
+fn has_begun(place: &Place) -> bool {
+    is_begun(&store(place.directory.path())).unwrap()
 }
 
 #[tokio::test]
 async fn a_first_start_has_begun_from_the_request_for_an_identity_until_it_is_refused() {
     let place = Place::new().await;
-    assert!(!is_begun(&place));
+    assert!(!has_begun(&place));
     for path in ["/Challenges", "/Identities"] {
         place.backbone.state().refuse = Some((path, "error.platform.unexpected"));
         assert!(place.start().await.is_err());
-        assert!(!is_begun(&place), "{path}");
+        assert!(!has_begun(&place), "{path}");
     }
     place.backbone.state().lose_answer_to = Some("/Challenges");
     assert!(place.start().await.is_err());
-    assert!(!is_begun(&place), "nothing was asked for");
+    assert!(!has_begun(&place), "nothing was asked for");
     place.backbone.state().misnames = true;
     assert!(place.start().await.is_err());
-    assert!(!is_begun(&place), "nobody can log in");
+    assert!(!has_begun(&place), "nobody can log in");
     place.backbone.state().misnames = false;
     place.backbone.state().lose_answer_to = Some("/Identities");
     assert!(place.start().await.is_err());
-    assert!(is_begun(&place), "the backbone may know it");
+    assert!(has_begun(&place), "the backbone may know it");
     place.start().await.unwrap();
-    assert!(is_begun(&place));
+    assert!(has_begun(&place));
 }

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use transport::crypto::CryptoObject as _;
 use transport::wire::Timestamp;
 
+use super::Node;
 use crate::Result;
 use crate::dto::{DeviceInfo, IdentityInfo, SyncInfo, SyncTime};
-use crate::runtime::Node;
 use crate::store::collection;
 use crate::sync::SyncTimes;
 
@@ -27,7 +27,7 @@ impl AccountFacade {
     /// # Errors
     /// None today; the identity is known since the start.
     pub async fn identity_info(&self) -> Result<IdentityInfo> {
-        let account = &self.node.account;
+        let account = &self.node.core.account;
         Ok(IdentityInfo { address: account.address().clone(), public_key: account.public_key().to_base64() })
     }
 
@@ -36,8 +36,8 @@ impl AccountFacade {
     /// # Errors
     /// [`crate::Error::Store`] if the store cannot be read.
     pub async fn device_info(&self) -> Result<DeviceInfo> {
-        let account = &self.node.account;
-        let entry = self.node.store.object(collection::DEVICES, account.device_id().as_str())?;
+        let account = &self.node.core.account;
+        let entry = self.node.core.store.object(collection::DEVICES, account.device_id().as_str())?;
         let text = |name: &str| Some(entry.as_ref()?.properties.get(name)?.as_str()?.to_owned());
         let device = account.device();
         Ok(DeviceInfo {
@@ -75,17 +75,17 @@ impl AccountFacade {
     /// # Errors
     /// [`crate::Error::Store`] if the store cannot be read.
     pub async fn sync_info(&self) -> Result<SyncInfo> {
-        let times = SyncTimes::load(&self.node.store)?;
+        let times = SyncTimes::load(&self.node.core.store)?;
         let at = |time: Option<Timestamp>| time.map(|completed_at| SyncTime { completed_at });
         Ok(SyncInfo { last_sync_run: at(times.everything), last_datawallet_sync: at(times.datawallet) })
     }
 
     /// Whether store, backbone and login work, for health checks. Never fails; says what is wrong instead.
     pub async fn health(&self) -> Health {
-        let account = &self.node.account;
+        let account = &self.node.core.account;
         let (version, login) = tokio::join!(account.client().version(), account.session().log_in());
-        let read = SyncTimes::load(&self.node.store).map(drop);
-        let database_failure = self.node.store.failure().map(crate::Error::from).or(read.err());
+        let read = SyncTimes::load(&self.node.core.store).map(drop);
+        let database_failure = self.node.core.store.failure().map(crate::Error::from).or(read.err());
         Health {
             database: database_failure.is_none(),
             database_failure: database_failure.map(|error| error.to_string()),

@@ -8,9 +8,9 @@ use transport::crypto::{CryptoObject as _, Signature, SignaturePublicKey};
 use transport::identity::PublicIdentity;
 use transport::wire::{Address, RelationshipId};
 
+use super::Node;
 use crate::dto::{self, ChallengeValidation};
 use crate::error::TransportError;
-use crate::runtime::Node;
 use crate::store::{Object, collection};
 use crate::{Error, Result};
 
@@ -52,7 +52,7 @@ impl ChallengesFacade {
     /// `error.transport.challenges.challengeTypeRequiresActiveRelationship` for one that is not active,
     /// [`Error::NotSupported`] if this device does not hold the key, and the backbone's errors.
     pub async fn create_challenge(&self, request: CreateChallenge) -> Result<dto::Challenge> {
-        let account = &self.node.account;
+        let account = &self.node.core.account;
         let (kind, key) = match request {
             CreateChallenge::Identity => (ChallengeType::Identity, account.identity_key().ok_or_else(no_identity_key)?),
             CreateChallenge::Device => (ChallengeType::Device, account.device_key()),
@@ -89,10 +89,10 @@ impl ChallengesFacade {
             )));
         }
         let signed = ChallengeSigned::from_parts(request.challenge_string, signature);
-        if signed.verify(&relationship.peer_key, self.node.clock.now()).is_err() {
+        if signed.verify(&relationship.peer_key, self.node.core.clock.now()).is_err() {
             return Ok(NOT_VALID);
         }
-        match self.node.account.session().challenge(&challenge.id).await {
+        match self.node.core.account.session().challenge(&challenge.id).await {
             Ok(known) if known.created_by.as_ref() == Some(creator) => {
                 let corresponding_relationship = Some(relationship.description);
                 Ok(ChallengeValidation { is_valid: true, corresponding_relationship })
@@ -105,7 +105,7 @@ impl ChallengesFacade {
 
     /// Why no challenge can be signed for a relationship. The keys of relationships come with relationships themselves.
     fn relationship_key(&self, id: &RelationshipId) -> Result<Error> {
-        let Some(relationship) = self.node.store.object(collection::RELATIONSHIPS, id.as_str())? else {
+        let Some(relationship) = self.node.core.store.object(collection::RELATIONSHIPS, id.as_str())? else {
             return Ok(Error::RecordNotFound("Relationship"));
         };
         if is_active(&relationship) {
@@ -114,14 +114,14 @@ impl ChallengesFacade {
         Ok(Error::Transport {
             kind: TransportError::ChallengeTypeRequiresActiveRelationship,
             reason: "The challenge type Relationship requires an active Relationship.".to_owned(),
-            at: self.node.clock.now(),
+            at: self.node.core.clock.now(),
         })
     }
 
     /// The newest active relationship to a peer, as another device of the identity left it in the datawallet.
     fn active_relationship(&self, peer: &Address) -> Result<Option<Relationship>> {
         let mut newest = None;
-        for object in self.node.store.objects(collection::RELATIONSHIPS)? {
+        for object in self.node.core.store.objects(collection::RELATIONSHIPS)? {
             let object = object?;
             if is_active(&object) && has_peer(&object, peer) {
                 newest = Relationship::of(&object);
@@ -134,7 +134,7 @@ impl ChallengesFacade {
         Error::Transport {
             kind: TransportError::RecordNotFound,
             reason: "'Relationship' not found.".to_owned(),
-            at: self.node.clock.now(),
+            at: self.node.core.clock.now(),
         }
     }
 }

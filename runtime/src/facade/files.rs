@@ -9,14 +9,14 @@ use transport::token::TokenContent;
 use transport::wire::{Address, AnyReference, FileId, Timestamp};
 use zeroize::Zeroizing;
 
+use super::Node;
 use super::list::List;
-use super::transfer::{Observer, Ownership, VerifiedContent};
+use crate::core::place;
 use crate::dto::{File, PasswordProtection, Token};
 use crate::event::Event;
-use crate::file::{self, FileRecord, NewFile};
+use crate::file::{self, FileRecord, NewFile, Observer, VerifiedContent};
 use crate::logging::short;
-use crate::query::{FILES, Query};
-use crate::runtime::Node;
+use crate::query::{FILES, Ownership, Query};
 use crate::store::{Batch, View, collection};
 use crate::token::{self, NewPassword, NewToken, TokenJson, check_future};
 use crate::{Error, Result};
@@ -93,7 +93,7 @@ impl FilesFacade {
     #[instrument(skip_all)]
     pub async fn upload_own_file(&self, request: UploadOwnFile) -> Result<File> {
         let expires_at = request.expires_at.unwrap_or(Timestamp::NEVER);
-        check_future(expires_at, &*self.node.clock)?;
+        check_future(expires_at, &*self.node.core.clock)?;
         let new = NewFile {
             content: request.content,
             filename: last_segment(&request.filename)?,
@@ -103,9 +103,9 @@ impl FilesFacade {
             description: request.description,
             tags: request.tags,
         };
-        let (id, record) = new.upload(&self.node, request.observer.as_ref()).await?;
-        let file = record.into_dto(id, self.node.base_url())?;
-        self.node.events.publish(Event::FileUploaded(Box::new(file.clone())));
+        let (id, record) = new.upload(&self.node.core, request.observer.as_ref()).await?;
+        let file = record.into_dto(id, self.node.core.base_url())?;
+        self.node.core.events.publish(Event::FileUploaded(Box::new(file.clone())));
         Ok(file)
     }
 
@@ -114,7 +114,7 @@ impl FilesFacade {
     /// # Errors
     /// [`Error::RecordNotFound`] if it is not known here.
     pub async fn file(&self, id: &FileId) -> Result<File> {
-        self.record(id)?.into_dto(id.clone(), self.node.base_url())
+        self.record(id)?.into_dto(id.clone(), self.node.core.base_url())
     }
 
     /// Files that match all parameters, in the order in which they became known. They are read page by page.
@@ -124,9 +124,9 @@ impl FilesFacade {
     /// [`Error::Unknown`] for unreadable regular expressions.
     pub fn files(&self, ownership: Ownership, parameters: &[(String, String)]) -> Result<List<File>> {
         let query = Query::parse(FILES, parameters, ownership)?;
-        let place = token::place(self.node.base_url())?;
+        let place = place(self.node.core.base_url())?;
         let show = move |id, record: FileRecord| Ok(record.into_dto_at(id, &place));
-        Ok(List::of_objects(self.node.clone(), collection::FILES, query, show))
+        Ok(List::of_objects(self.node.core.clone(), collection::FILES, query, show))
     }
 
     /// Loads a file by its reference, or by the reference of a token that holds one. A known file is not asked for again.
@@ -143,7 +143,7 @@ impl FilesFacade {
             AnyReference::Token(reference) => {
                 let password = request.password.map(Zeroizing::new);
                 let password = password.as_ref().map(|text| text.as_str());
-                let loaded = token::load(&self.node, &reference, password).await?;
+                let loaded = token::load(&self.node.core, &reference, password).await?;
                 match TokenContent::parse_open(loaded.record.content.as_str(), true) {
                     Ok(TokenContent::File { file_id, secret_key }) => {
                         (file_id, secret_key, reference.backbone_base_url)
@@ -155,8 +155,8 @@ impl FilesFacade {
                 return Err(Error::InvalidPropertyValue("token / file reference invalid".to_owned()));
             }
         };
-        let record = file::load(&self.node, &id, key, backbone.as_deref()).await?;
-        record.into_dto(id, self.node.base_url())
+        let record = file::load(&self.node.core, &id, key, backbone.as_deref()).await?;
+        record.into_dto(id, self.node.core.base_url())
     }
 
     /// Fetches a file's bytes and verifies them before the first one is handed out.
@@ -167,8 +167,8 @@ impl FilesFacade {
     #[instrument(skip_all, fields(file = short(id)))]
     pub async fn download_file(&self, id: &FileId, observer: Option<Observer>) -> Result<Download> {
         let record = self.record(id)?;
-        let content = file::download(&self.node, id, &record, observer.as_ref()).await?;
-        Ok(Download { file: record.into_dto(id.clone(), self.node.base_url())?, content })
+        let content = file::download(&self.node.core, id, &record, observer.as_ref()).await?;
+        Ok(Download { file: record.into_dto(id.clone(), self.node.core.base_url())?, content })
     }
 
     /// Creates a token by which others load the file. Each call makes a new one.
@@ -179,7 +179,7 @@ impl FilesFacade {
     #[instrument(skip_all, fields(file = short(id)))]
     pub async fn create_token_for_file(&self, id: &FileId, request: CreateTokenForFile) -> Result<Token> {
         if let Some(expires_at) = request.expires_at {
-            check_future(expires_at, &*self.node.clock)?;
+            check_future(expires_at, &*self.node.core.clock)?;
         }
         let password = request.password_protection.map(NewPassword::check).transpose()?;
         let record = self.record(id)?;
@@ -191,7 +191,7 @@ impl FilesFacade {
             for_identity: request.for_identity,
             password,
         };
-        new.create(&self.node).await
+        new.create(&self.node.core).await
     }
 
     /// Deletes a file: at the backbone too if it is ours. One that is gone there already counts as deleted.
@@ -203,15 +203,15 @@ impl FilesFacade {
     #[instrument(skip_all, fields(file = short(id)))]
     pub async fn delete_file(&self, id: &FileId) -> Result<()> {
         if self.record(id)?.is_own {
-            match self.node.account.session().delete_file(id).await {
+            match self.node.core.account.session().delete_file(id).await {
                 Err(error) if error.is_record_not_found() => info!("the file was gone at the backbone already"),
                 outcome => outcome?,
             }
         }
         let mut batch = Batch::new();
         batch.record_delete(collection::FILES, id.as_str());
-        self.node.commit(batch).await?;
-        self.node.events.publish(Event::FileDeleted(id.clone()));
+        self.node.core.commit(batch).await?;
+        self.node.core.events.publish(Event::FileDeleted(id.clone()));
         Ok(())
     }
 
@@ -225,7 +225,7 @@ impl FilesFacade {
         if !self.record(id)?.is_own {
             return Err(Error::FileNotOwnedByYou);
         }
-        let token = self.node.account.session().regenerate_ownership_token(id).await?.new_ownership_token;
+        let token = self.node.core.account.session().regenerate_ownership_token(id).await?.new_ownership_token;
         let replace = |view: &View<'_>| {
             let object = view.object(collection::FILES, id.as_str())?;
             let mut object = object.ok_or(Error::RecordNotFound("File"))?;
@@ -236,12 +236,12 @@ impl FilesFacade {
             batch.record_update(object);
             Ok((batch, record))
         };
-        let record = self.node.change(replace).await?;
-        record.into_dto(id.clone(), self.node.base_url())
+        let record = self.node.core.change(replace).await?;
+        record.into_dto(id.clone(), self.node.core.base_url())
     }
 
     fn record(&self, id: &FileId) -> Result<FileRecord> {
-        file::stored(&self.node.store.view(), id)?.ok_or(Error::RecordNotFound("File"))
+        file::stored(&self.node.core.store.view(), id)?.ok_or(Error::RecordNotFound("File"))
     }
 }
 

@@ -7,8 +7,8 @@ use transport::crypto::random;
 use transport::wire::Address;
 use transport::wire::json_budget::{self, MAX_CONTENT};
 
+use super::Node;
 use crate::dto::IdentityMetadata;
-use crate::runtime::Node;
 use crate::store::{Batch, Object, StoreError, View, collection};
 use crate::{Error, Result};
 
@@ -43,7 +43,7 @@ impl IdentityMetadataFacade {
         if !self.is_familiar(&entry.reference)? {
             return Err(Error::UnfamiliarReferencedIdentity);
         }
-        self.node.change(|view| Ok((replacement(view, &entry)?, ()))).await?;
+        self.node.core.change(|view| Ok((replacement(view, &entry)?, ()))).await?;
         Ok(entry)
     }
 
@@ -52,7 +52,7 @@ impl IdentityMetadataFacade {
     /// # Errors
     /// [`Error::IdentityMetadataNotFound`] if there is none.
     pub async fn find(&self, reference: &Address, key: Option<&str>) -> Result<IdentityMetadata> {
-        let object = entries(&self.node.store.view(), reference, key)?
+        let object = entries(&self.node.core.store.view(), reference, key)?
             .into_iter()
             .next()
             .ok_or(Error::IdentityMetadataNotFound)?;
@@ -72,14 +72,14 @@ impl IdentityMetadataFacade {
             }
             if batch.is_empty() { Err(Error::IdentityMetadataNotFound) } else { Ok((batch, ())) }
         };
-        self.node.change(delete).await
+        self.node.core.change(delete).await
     }
 
     fn is_familiar(&self, address: &Address) -> Result<bool> {
-        if address == self.node.account.address() {
+        if address == self.node.core.account.address() {
             return Ok(true);
         }
-        let relationships = self.node.store.objects_where(collection::RELATIONSHIPS, &["peer"], |relationship| {
+        let relationships = self.node.core.store.objects_where(collection::RELATIONSHIPS, &["peer"], |relationship| {
             let peer = relationship.get("peer").and_then(|peer| peer.get("address"));
             peer.and_then(Value::as_str) == Some(address.as_str())
         });

@@ -9,9 +9,9 @@ use tracing::warn;
 use transport::wire::Id;
 
 use crate::blocking::joined;
+use crate::core::Core;
 use crate::logging::short;
 use crate::query::Query;
-use crate::runtime::Node;
 use crate::store::{Record, Walk};
 use crate::{Error, Result};
 
@@ -53,7 +53,7 @@ impl<T: Send + 'static> List<T> {
     ///
     /// One damaged record does not hide all others: it is left out, with a warning.
     pub(crate) fn of_objects<I: Id, R: DeserializeOwned>(
-        node: Arc<Node>,
+        core: Arc<Core>,
         collection: &'static str,
         query: Query,
         show: impl Fn(I, R) -> Result<T> + Send + Sync + 'static,
@@ -64,9 +64,9 @@ impl<T: Send + 'static> List<T> {
         Self::new(move || {
             let walk = match &mut walk {
                 Some(walk) => walk,
-                none => none.insert(node.store.walk_where(collection, &query.required_texts())?),
+                none => none.insert(core.store.walk_where(collection, &query.required_texts())?),
             };
-            let records = node.store.page(walk, &members, |object| query.matches(object))?;
+            let records = core.store.page(walk, &members, |object| query.matches(object))?;
             let show = show.clone();
             let read = move |record: &Record| {
                 let (id, properties) = record.read()?;

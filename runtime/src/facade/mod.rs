@@ -6,7 +6,11 @@ mod files;
 mod identity_metadata;
 pub(crate) mod list;
 mod tokens;
-mod transfer;
+
+use std::sync::Arc;
+
+use crate::core::Core;
+use crate::sync::Synchronizer;
 
 pub use account::{AccountFacade, Health};
 pub use challenges::{ChallengesFacade, CreateChallenge, ValidateChallenge};
@@ -14,4 +18,13 @@ pub use files::{CreateTokenForFile, Download, FilesFacade, LoadFile, UploadOwnFi
 pub use identity_metadata::IdentityMetadataFacade;
 pub use list::List;
 pub use tokens::{CreateOwnToken, LoadPeerToken, TokensFacade};
-pub use transfer::{Observer, Ownership, Parameters, Phase, Progress, VerifiedContent};
+
+pub use crate::file::{Observer, Phase, Progress, VerifiedContent};
+pub use crate::query::{Ownership, Parameters};
+
+/// What facades share: the core, and what runs above it. Nothing below the facades knows it.
+pub(crate) struct Node {
+    pub(crate) core: Arc<Core>,
+    /// Pushes what facades changed and learns what others did.
+    pub(crate) sync: Synchronizer,
+}

@@ -6,13 +6,13 @@ use tracing::{info, instrument};
 use transport::wire::{Address, ReferenceError, Timestamp, TokenId, TokenReference};
 use zeroize::Zeroizing;
 
+use super::Node;
 use super::list::List;
-use super::transfer::Ownership;
+use crate::core::place;
 use crate::dto::{PasswordProtection, Token};
 use crate::event::Event;
 use crate::logging::short;
-use crate::query::{Query, TOKENS};
-use crate::runtime::Node;
+use crate::query::{Ownership, Query, TOKENS};
 use crate::store::{Batch, View, collection};
 use crate::token::{self, NewPassword, NewToken, TokenJson, TokenRecord, check_future};
 use crate::{Error, Result};
@@ -63,15 +63,15 @@ impl TokensFacade {
     /// exists but could not be remembered here.
     #[instrument(skip_all)]
     pub async fn create_own_token(&self, request: CreateOwnToken) -> Result<Token> {
-        check_future(request.expires_at, &*self.node.clock)?;
+        check_future(request.expires_at, &*self.node.core.clock)?;
         let new = NewToken {
             password: request.password_protection.map(NewPassword::check).transpose()?,
-            content: TokenJson::check(request.content, self.node.config.backbone.max_token_content)?,
+            content: TokenJson::check(request.content, self.node.core.config.backbone.max_token_content)?,
             expires_at: request.expires_at,
             ephemeral: request.ephemeral,
             for_identity: request.for_identity,
         };
-        new.create(&self.node).await
+        new.create(&self.node.core).await
     }
 
     /// Loads a token by its reference. A known token is not asked for again.
@@ -88,7 +88,7 @@ impl TokensFacade {
         })?;
         let password = request.password.map(Zeroizing::new);
         let password = password.as_ref().map(|text| text.as_str());
-        let loaded = token::load(&self.node, &reference, password).await?;
+        let loaded = token::load(&self.node.core, &reference, password).await?;
         if !loaded.was_known && !request.ephemeral {
             let remember = |view: &View<'_>| {
                 let mut batch = Batch::new();
@@ -98,13 +98,13 @@ impl TokensFacade {
                 }
                 Ok((batch, ()))
             };
-            self.node.change(remember).await?;
+            self.node.core.change(remember).await?;
         }
         info!(token = short(&loaded.id), known = loaded.was_known, "token loaded");
         let is_ephemeral = request.ephemeral && !loaded.was_known;
-        let token = loaded.record.into_dto(loaded.id, self.node.base_url(), is_ephemeral)?;
+        let token = loaded.record.into_dto(loaded.id, self.node.core.base_url(), is_ephemeral)?;
         if !loaded.was_known {
-            self.node.events.publish(Event::PeerTokenLoaded(Box::new(token.clone())));
+            self.node.core.events.publish(Event::PeerTokenLoaded(Box::new(token.clone())));
         }
         Ok(token)
     }
@@ -114,7 +114,7 @@ impl TokensFacade {
     /// # Errors
     /// [`Error::RecordNotFound`] if it is not known here, as ephemeral ones never are.
     pub async fn token(&self, id: &TokenId) -> Result<Token> {
-        self.record(id)?.into_dto(id.clone(), self.node.base_url(), false)
+        self.record(id)?.into_dto(id.clone(), self.node.core.base_url(), false)
     }
 
     /// Stored tokens that match all parameters, in the order in which they became known. They are read page by page.
@@ -125,9 +125,9 @@ impl TokensFacade {
     pub fn tokens(&self, ownership: Ownership, parameters: &[(String, String)]) -> Result<List<Token>> {
         // Tokens that wait for their content are kept in the same collection.
         let query = Query::parse(TOKENS, parameters, ownership)?.of_type(TokenRecord::TYPE);
-        let place = token::place(self.node.base_url())?;
+        let place = place(self.node.core.base_url())?;
         let show = move |id, record: TokenRecord| Ok(record.into_dto_at(id, &place, false));
-        Ok(List::of_objects(self.node.clone(), collection::TOKENS, query, show))
+        Ok(List::of_objects(self.node.core.clone(), collection::TOKENS, query, show))
     }
 
     /// Deletes a token: at the backbone too if it is ours. One that is gone there already counts as deleted.
@@ -137,15 +137,15 @@ impl TokensFacade {
     #[instrument(skip_all, fields(token = short(id)))]
     pub async fn delete_token(&self, id: &TokenId) -> Result<()> {
         if self.record(id)?.is_own {
-            match self.node.account.session().delete_token(id).await {
+            match self.node.core.account.session().delete_token(id).await {
                 Err(error) if error.is_record_not_found() => info!("the token was gone at the backbone already"),
                 outcome => outcome?,
             }
         }
         let mut batch = Batch::new();
         batch.record_delete(collection::TOKENS, id.as_str());
-        self.node.commit(batch).await?;
-        self.node.events.publish(Event::TokenDeleted(id.clone()));
+        self.node.core.commit(batch).await?;
+        self.node.core.events.publish(Event::TokenDeleted(id.clone()));
         Ok(())
     }
 
@@ -157,10 +157,10 @@ impl TokensFacade {
     #[instrument(skip_all, fields(token = short(id)))]
     pub async fn unlock_token(&self, id: &TokenId) -> Result<()> {
         self.record(id)?;
-        Ok(self.node.account.session().unlock_token(id).await?)
+        Ok(self.node.core.account.session().unlock_token(id).await?)
     }
 
     fn record(&self, id: &TokenId) -> Result<TokenRecord> {
-        token::stored(&self.node.store.view(), id)?.ok_or(Error::RecordNotFound("Token"))
+        token::stored(&self.node.core.store.view(), id)?.ok_or(Error::RecordNotFound("Token"))
     }
 }

@@ -5,18 +5,18 @@
 use std::io::{self, Cursor};
 
 use tokio::task::JoinHandle;
-use transport::backbone;
 use transport::crypto::TAG_LENGTH;
 use transport::file::{FileError, MAX_PLAINTEXT_LENGTH, Opener, ReceivingBody, max_body_length};
 use transport::wire::FileId;
 
 use super::FileRecord;
+use super::progress::{Observer, Phase, Progress};
 use super::spool::{Spool, Storage, temporary_file_error};
-use super::verified::VerifiedReader;
+use super::verified::{VerifiedContent, VerifiedReader};
 use crate::blocking::{blocking, joined};
+use crate::core::Core;
+use crate::delivery::{self, Delivery as _, Failure, Incoming as _};
 use crate::error::TransportError;
-use crate::facade::{Observer, Phase, Progress, VerifiedContent};
-use crate::runtime::Node;
 use crate::{Error, Result};
 
 /// Bytes of the body that are hashed and decoded in one go: enough to be worth handing over, few enough for the
@@ -27,24 +27,24 @@ const INLINE: usize = 32 * 1024;
 
 /// Fetches and verifies the content of a file.
 pub(crate) async fn download(
-    node: &Node,
+    core: &Core,
     id: &FileId,
     record: &FileRecord,
     observer: Option<&Observer>,
 ) -> Result<VerifiedContent> {
-    check_size(node, record.is_own, record.filesize)?;
-    let arrived = fetch(node, id, record.filesize, observer).await?;
+    check_size(core, record.is_own, record.filesize)?;
+    let arrived = fetch(core, id, record.filesize, observer).await?;
     report(observer, Phase::Verifying, 0, Some(record.filesize));
     let opener = Opener::new(&record.metadata(), record.cipher_hash);
-    let verified = blocking(move || arrived.open(&opener)).await.map_err(|error| refused(node, error))?;
+    let verified = blocking(move || arrived.open(&opener)).await.map_err(|error| refused(core, error))?;
     report(observer, Phase::Verifying, record.filesize, Some(record.filesize));
     Ok(verified)
 }
 
 /// Refuses a file that is announced as larger than this node takes.
-pub(super) fn check_size(node: &Node, is_own: bool, filesize: u64) -> Result<()> {
-    let received = node.config.max_received_file_size;
-    let allowed = if is_own { received.max(node.config.max_file_size) } else { received };
+pub(super) fn check_size(core: &Core, is_own: bool, filesize: u64) -> Result<()> {
+    let received = core.config.max_received_file_size;
+    let allowed = if is_own { received.max(core.config.max_file_size) } else { received };
     let allowed = allowed.min(MAX_PLAINTEXT_LENGTH);
     if filesize <= allowed {
         return Ok(());
@@ -53,12 +53,12 @@ pub(super) fn check_size(node: &Node, is_own: bool, filesize: u64) -> Result<()>
         "The file is said to have {filesize} bytes; this node takes {allowed}. If whoever sent it is trusted, raise the \
          setting enlace.maxReceivedFileSize."
     );
-    Err(node.transport_error(TransportError::MaxFileSizeExceeded, reason))
+    Err(core.transport_error(TransportError::MaxFileSizeExceeded, reason))
 }
 
 /// A place for a file, unless it needs a disk that has no room for it.
-fn spool_for(node: &Node, filesize: u64) -> Result<Spool> {
-    let (directory, length) = (&node.temporary_directory, filesize.saturating_add(TAG_LENGTH as u64));
+fn spool_for(core: &Core, filesize: u64) -> Result<Spool> {
+    let (directory, length) = (&core.temporary_directory, filesize.saturating_add(TAG_LENGTH as u64));
     let spool = Spool::expecting(directory.clone(), length);
     let bytes = usize::try_from(length).unwrap_or(usize::MAX);
     if spool.writes_to_disk(bytes) {
@@ -67,11 +67,11 @@ fn spool_for(node: &Node, filesize: u64) -> Result<Spool> {
     Ok(spool)
 }
 
-async fn fetch(node: &Node, id: &FileId, filesize: u64, observer: Option<&Observer>) -> Result<Box<Arrival>> {
+async fn fetch(core: &Core, id: &FileId, filesize: u64, observer: Option<&Observer>) -> Result<Box<Arrival>> {
     let limit = max_body_length(filesize);
-    let spool = spool_for(node, filesize)?;
-    let unavailable = |error| fetch_error(node, error);
-    let mut download = node.account.session().download_file(id, limit).await.map_err(unavailable)?;
+    let spool = spool_for(core, filesize)?;
+    let unavailable = |failure| fetch_error(core, failure);
+    let mut download = delivery::of(core).file_content(id, limit).await.map_err(unavailable)?;
     let total = download.length();
     let mut taking = Taking::Idle(Box::new(Arrival::new(spool)), Vec::new());
     let mut piece = Vec::new();
@@ -160,9 +160,9 @@ impl Taking {
     }
 }
 
-fn fetch_error(node: &Node, error: backbone::Error) -> Error {
-    match error {
-        backbone::Error::AnswerTooLarge { .. } => node.transport_error(
+fn fetch_error(core: &Core, failure: Failure) -> Error {
+    match failure {
+        Failure::TooLarge(_) => core.transport_error(
             TransportError::CipherMismatch,
             "The backbone sends more bytes than the file has; it is not the one that was uploaded.",
         ),
@@ -170,14 +170,14 @@ fn fetch_error(node: &Node, error: backbone::Error) -> Error {
     }
 }
 
-fn refused(node: &Node, error: FileError) -> Error {
+fn refused(core: &Core, error: FileError) -> Error {
     let kind = match &error {
         FileError::Io(error) => return temporary_file_error(error),
         FileError::PlaintextHashMismatch => TransportError::PlaintextHashMismatch,
         FileError::InvalidMetadata => TransportError::InvalidFileMetadata,
         _ => TransportError::CipherMismatch,
     };
-    node.transport_error(kind, error.to_string())
+    core.transport_error(kind, error.to_string())
 }
 
 fn report(observer: Option<&Observer>, phase: Phase, bytes: u64, total: Option<u64>) {

@@ -9,9 +9,10 @@ use transport::wire::backbone::files::FileMetadata as BackboneFile;
 
 use super::FileRecord;
 use super::download::check_size;
+use crate::core::Core;
+use crate::delivery::{self, Delivery as _};
 use crate::error::TransportError;
 use crate::event::Event;
-use crate::runtime::Node;
 use crate::store::{Batch, View, collection};
 use crate::{Error, Result};
 
@@ -19,17 +20,16 @@ use crate::{Error, Result};
 ///
 /// `backbone` is the one that the reference names, for the error text only: this node asks its own.
 pub(crate) async fn load(
-    node: &Node,
+    core: &Core,
     id: &FileId,
     metadata_key: SecretKey,
     backbone: Option<&str>,
 ) -> Result<FileRecord> {
-    if let Some(record) = stored(&node.store.view(), id)? {
+    if let Some(record) = stored(&core.store.view(), id)? {
         return Ok(record);
     }
-    let answer = node.account.session().file_metadata(id).await;
-    let answer = answer.map_err(|error| node.not_found_elsewhere(backbone, error.into()))?;
-    let record = open(node, id, &answer, metadata_key)?;
+    let answer = delivery::of(core).file_metadata(id, backbone).await?;
+    let record = open(core, id, &answer, metadata_key)?;
     let remember = |view: &View<'_>| {
         let mut batch = Batch::new();
         let known = stored(view, id)?;
@@ -38,13 +38,13 @@ pub(crate) async fn load(
         }
         Ok((batch, known))
     };
-    if let Some(known) = node.change(remember).await? {
+    if let Some(known) = core.change(remember).await? {
         // Another call or another device was faster; what it remembered may be more than what a reference tells.
         return Ok(known);
     }
     info!(file = crate::logging::short(id), own = record.is_own, "file loaded");
-    let file = record.clone().into_dto(id.clone(), node.base_url())?;
-    node.events.publish(Event::PeerFileLoaded(Box::new(file)));
+    let file = record.clone().into_dto(id.clone(), core.base_url())?;
+    core.events.publish(Event::PeerFileLoaded(Box::new(file)));
     Ok(record)
 }
 
@@ -54,11 +54,11 @@ pub(crate) fn stored(view: &View<'_>, id: &FileId) -> Result<Option<FileRecord>>
     Ok(Some(record.read::<FileId, FileRecord>()?.1))
 }
 
-fn open(node: &Node, id: &FileId, answer: &BackboneFile, metadata_key: SecretKey) -> Result<FileRecord> {
+fn open(core: &Core, id: &FileId, answer: &BackboneFile, metadata_key: SecretKey) -> Result<FileRecord> {
     if answer.id != *id {
         return Err(Error::Unknown("the backbone answered with another file than the one asked for".to_owned()));
     }
-    let invalid = || node.transport_error(TransportError::InvalidFileMetadata, "The file's metadata cannot be read.");
+    let invalid = || core.transport_error(TransportError::InvalidFileMetadata, "The file's metadata cannot be read.");
     let metadata = FileMetadata::open(&answer.encrypted_properties.0, &metadata_key).map_err(|error| match error {
         FileError::Decryption => Error::InvalidTruncatedReference(
             "its key does not open what the backbone sent: the reference is damaged, then copy it again and completely, \
@@ -69,8 +69,8 @@ fn open(node: &Node, id: &FileId, answer: &BackboneFile, metadata_key: SecretKey
     })?;
     let cipher_hash = Sha512Hash::try_from(&answer.cipher_hash).map_err(|_| invalid())?;
     let owner_signature = Signature::from_bytes(&answer.owner_signature.0).map_err(|_| invalid())?;
-    let is_own = answer.owner == *node.account.address();
-    check_size(node, is_own, metadata.filesize)?;
+    let is_own = answer.owner == *core.account.address();
+    check_size(core, is_own, metadata.filesize)?;
     Ok(FileRecord {
         secret_key: metadata_key,
         is_own,

@@ -9,10 +9,10 @@ use transport::wire::reference::BaseUrl;
 use transport::wire::{Address, DeviceId, FileId, FileReference, Timestamp};
 
 use crate::Result;
+use crate::core::place;
 use crate::dto;
 use crate::file_name;
 use crate::store::{Object, StoreError, collection};
-use crate::token::place;
 
 /// The value of `@type`.
 const TYPE: &str = "File";

@@ -11,10 +11,11 @@ use transport::file::{FileError, FileMetadata, MAX_SEALED_METADATA_LENGTH, Seale
 use transport::wire::{ByteText, FileId, Timestamp};
 
 use super::FileRecord;
+use super::progress::{Observer, Phase, Progress};
 use super::spool::{Spool, temporary_file_error};
 use crate::blocking::blocking;
-use crate::facade::{Observer, Phase, Progress};
-use crate::runtime::Node;
+use crate::core::Core;
+use crate::delivery::{self, Delivery as _};
 use crate::{Error, Result};
 
 /// Plaintext that is read, and sealed in one go.
@@ -35,8 +36,8 @@ pub(crate) struct NewFile {
 
 impl NewFile {
     /// Uploads and remembers it. Nothing is left behind if that fails before the backbone has the file.
-    pub(crate) async fn upload(self, node: &Node, observer: Option<&Observer>) -> Result<(FileId, FileRecord)> {
-        let Sealed { content, content_key, file } = seal(node, self.content, observer).await?;
+    pub(crate) async fn upload(self, core: &Core, observer: Option<&Observer>) -> Result<(FileId, FileRecord)> {
+        let Sealed { content, content_key, file } = seal(core, self.content, observer).await?;
         let metadata_key = SecretKey::generate();
         let metadata = FileMetadata {
             description: self.description,
@@ -49,17 +50,16 @@ impl NewFile {
             tags: self.tags,
             title: self.title,
         };
-        let owner_signature = sign_ownership(&file.plaintext_hash, node.account.device_key());
+        let owner_signature = sign_ownership(&file.plaintext_hash, core.account.device_key());
         let upload = UploadFile {
             cipher_hash: file.cipher_hash.into(),
-            owner: node.account.address().clone(),
+            owner: core.account.address().clone(),
             owner_signature: owner_signature.to_byte_text(),
             expires_at: self.expires_at,
             encrypted_properties: seal_metadata(&metadata, &metadata_key)?,
         };
         let progress = observer.map(|observer| uploading(observer.clone(), file.body_length));
-        let created = node.account.session().upload_file(&upload, &content, progress).await;
-        let created = created.map_err(|error| node.expiry_refused(self.expires_at, error.into()))?;
+        let created = delivery::of(core).upload_file(&upload, &content, progress).await?;
         info!(file = crate::logging::short(&created.id), bytes = metadata.filesize, "file uploaded");
         // Of the answer only what nobody else knows is taken, and a shorter life; all else is what was sent.
         let record = FileRecord {
@@ -72,19 +72,19 @@ impl NewFile {
             mimetype: metadata.mimetype,
             cipher_hash: file.cipher_hash,
             created_at: created.created_at,
-            expires_at: node.granted_expiry(self.expires_at, created.expires_at),
+            expires_at: created.expires_at,
             cipher_key: metadata.secret_key,
-            owner: node.account.address().clone(),
+            owner: core.account.address().clone(),
             owner_signature,
             plaintext_hash: metadata.plaintext_hash,
-            created_by: node.account.address().clone(),
-            created_by_device: node.account.device_id().clone(),
+            created_by: core.account.address().clone(),
+            created_by_device: core.account.device_id().clone(),
             title: metadata.title,
             description: metadata.description,
             filename: metadata.filename,
             tags: metadata.tags,
         };
-        node.remember(record.to_object(&created.id)).await?;
+        core.remember(record.to_object(&created.id)).await?;
         Ok((created.id, record))
     }
 }
@@ -109,8 +109,8 @@ struct Sealed {
     file: SealedFile,
 }
 
-async fn seal(node: &Node, mut content: Pin<Box<dyn AsyncRead + Send>>, observer: Option<&Observer>) -> Result<Sealed> {
-    let mut sealing = Sealing::new(node);
+async fn seal(core: &Core, mut content: Pin<Box<dyn AsyncRead + Send>>, observer: Option<&Observer>) -> Result<Sealed> {
+    let mut sealing = Sealing::new(core);
     let mut length = 0;
     loop {
         let piece = read_piece(&mut content).await?;
@@ -118,7 +118,7 @@ async fn seal(node: &Node, mut content: Pin<Box<dyn AsyncRead + Send>>, observer
             return sealing.finish();
         }
         length += piece.len() as u64;
-        if length > node.config.max_file_size {
+        if length > core.config.max_file_size {
             return Err(too_large());
         }
         sealing = sealing.push(piece).await?;
@@ -150,11 +150,11 @@ struct Sealing {
 }
 
 impl Sealing {
-    fn new(node: &Node) -> Self {
+    fn new(core: &Core) -> Self {
         let content_key = SecretKey::generate();
         let mut out = Vec::new();
         let sealer = Sealer::new(&content_key, &mut out);
-        Self { content_key, sealer, spool: Spool::new(node.temporary_directory.clone()), out }
+        Self { content_key, sealer, spool: Spool::new(core.temporary_directory.clone()), out }
     }
 
     async fn push(mut self, piece: Vec<u8>) -> Result<Self> {

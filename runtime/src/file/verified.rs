@@ -15,6 +15,36 @@ const PIECE: usize = 256 * 1024;
 
 type Verified = Box<VerifiedFile<File>>;
 
+/// Plaintext whose hashes and authentication tag have all been checked. Reading decrypts it once more on the fly.
+pub struct VerifiedContent {
+    reader: Pin<Box<dyn AsyncRead + Send + Sync>>,
+    length: u64,
+}
+
+impl VerifiedContent {
+    pub(crate) fn new(reader: impl AsyncRead + Send + Sync + 'static, length: u64) -> Self {
+        Self { reader: Box::pin(reader), length }
+    }
+
+    /// Plaintext bytes.
+    #[must_use]
+    pub fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// The plaintext as a reader.
+    #[must_use]
+    pub fn into_reader(self) -> Pin<Box<dyn AsyncRead + Send + Sync>> {
+        self.reader
+    }
+}
+
+impl std::fmt::Debug for VerifiedContent {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "VerifiedContent({} bytes)", self.length)
+    }
+}
+
 pub(super) struct VerifiedReader {
     next: Next,
     /// Decrypted plaintext, of which `taken` bytes were handed out.

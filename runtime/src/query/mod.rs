@@ -23,12 +23,26 @@ use serde_json::{Map, Value};
 
 use self::condition::Conditions;
 pub(crate) use self::field::{FILES, Field, TOKENS};
-use crate::facade::Ownership;
 use crate::store::RequiredTexts;
 use crate::{Error, Result};
 
 /// Most parameters a query may have.
 const MAX_PARAMETERS: usize = 1000;
+
+/// Which records a list shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Ownership {
+    /// Own and peers'.
+    #[default]
+    Any,
+    /// Own only.
+    Own,
+    /// Peers' only.
+    Peer,
+}
+
+/// Parameters of a list in the connectors' filter language, decoded, in the order they were given.
+pub type Parameters = Vec<(String, String)>;
 
 /// A checked filter.
 #[derive(Debug)]

@@ -22,6 +22,7 @@ mod object;
 mod open;
 mod projection;
 mod sealing;
+pub(crate) mod vault;
 mod view;
 mod walk;
 
@@ -55,11 +56,12 @@ pub(crate) use self::error::StoreError;
 pub(crate) use self::index::RequiredTexts;
 pub(crate) use self::object::{Object, Properties};
 pub(crate) use self::sealing::StoreSecret;
+pub use self::vault::LOCK_FILE;
+pub(crate) use self::vault::StoreKeySource;
 pub(crate) use self::view::View;
 pub(crate) use self::walk::{Record, Walk};
 
 use self::sealing::Sealing;
-use crate::vault::StoreKeySource;
 
 type Result<T, E = StoreError> = std::result::Result<T, E>;
 
@@ -107,7 +109,7 @@ impl Store {
     /// As [`open`](Self::open), in a directory that nobody holds yet.
     #[cfg(test)]
     pub(crate) fn open_in(directory: &Path, key: &StoreKeySource, record_modifications: bool) -> Result<Self> {
-        let lock = Arc::new(DirectoryLock::take(directory, crate::LOCK_FILE)?);
+        let lock = Arc::new(DirectoryLock::take(directory, LOCK_FILE)?);
         Self::open(lock, key, None, record_modifications)
     }
 

@@ -10,8 +10,8 @@ use durable::{Commit, Condition, Location, private};
 
 use super::migration;
 use super::sealing::{Sealing, StoreSecret};
+use super::vault::{FoundKey, StoreKeySource};
 use super::{Result, StoreError, key};
-use crate::vault::{FoundKey, StoreKeySource};
 
 /// Name of the store in the data directory.
 pub(crate) const STORE: &str = "store";

@@ -185,7 +185,7 @@ mod tests {
 
     use super::super::{Batch, Object};
     use super::*;
-    use crate::vault::StoreKeySource;
+    use crate::store::StoreKeySource;
 
     struct Scene {
         store: Store,

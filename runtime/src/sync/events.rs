@@ -8,7 +8,7 @@ use transport::wire::backbone::events::ExternalEvent;
 use transport::wire::backbone::sync_runs::ExternalEventResult;
 use transport::wire::{FileId, TokenId};
 
-use super::run::Context;
+use crate::core::Core;
 use crate::dto;
 use crate::event::Event;
 use crate::file::FileRecord;
@@ -35,11 +35,11 @@ struct TokenPayload {
 }
 
 /// Handles an event. A failure is reported to the backbone, which offers the event again; it does not stop the others.
-pub(super) async fn handle(context: &Context, event: ExternalEvent) -> ExternalEventResult {
+pub(super) async fn handle(core: &Core, event: ExternalEvent) -> ExternalEventResult {
     let outcome = match event.kind.as_str() {
-        "FileOwnershipLocked" => ownership_locked(context, event.payload).await,
-        "FileOwnershipClaimed" => ownership_claimed(context, event.payload).await,
-        "TokenLocked" => token_locked(context, event.payload),
+        "FileOwnershipLocked" => ownership_locked(core, event.payload).await,
+        "FileOwnershipClaimed" => ownership_claimed(core, event.payload).await,
+        "TokenLocked" => token_locked(core, event.payload),
         _ => Err(unknown(&shown(&event.kind))),
     };
     let error_code = outcome.err().map(|error| {
@@ -49,19 +49,19 @@ pub(super) async fn handle(context: &Context, event: ExternalEvent) -> ExternalE
     ExternalEventResult { external_event_id: event.id, error_code }
 }
 
-async fn ownership_locked(context: &Context, payload: Value) -> Result<()> {
+async fn ownership_locked(core: &Core, payload: Value) -> Result<()> {
     let FilePayload { file_id } = read(payload)?;
     let lock = |members: &mut Properties| drop(members.insert("ownershipIsLocked".to_owned(), Value::Bool(true)));
-    update(context, &file_id, lock, Event::FileOwnershipLocked).await
+    update(core, &file_id, lock, Event::FileOwnershipLocked).await
 }
 
-async fn ownership_claimed(context: &Context, payload: Value) -> Result<()> {
+async fn ownership_claimed(core: &Core, payload: Value) -> Result<()> {
     let FilePayload { file_id } = read(payload)?;
-    if file(&context.store.view(), &file_id)?.is_none() {
+    if file(&core.store.view(), &file_id)?.is_none() {
         return Ok(());
     }
-    let owner = context.account.session().file_metadata(&file_id).await?.owner;
-    let is_own = owner == *context.account.address();
+    let owner = core.account.session().file_metadata(&file_id).await?.owner;
+    let is_own = owner == *core.account.address();
     let hand_over = |members: &mut Properties| {
         members.insert("owner".to_owned(), Value::from(owner.as_str()));
         members.insert("isOwn".to_owned(), Value::Bool(is_own));
@@ -70,12 +70,12 @@ async fn ownership_claimed(context: &Context, payload: Value) -> Result<()> {
             members.remove("ownershipIsLocked");
         }
     };
-    update(context, &file_id, hand_over, Event::FileOwnershipClaimed).await
+    update(core, &file_id, hand_over, Event::FileOwnershipClaimed).await
 }
 
-fn token_locked(context: &Context, payload: Value) -> Result<()> {
+fn token_locked(core: &Core, payload: Value) -> Result<()> {
     let TokenPayload { token_id } = read(payload)?;
-    context.events.publish(Event::TokenLocked(token_id));
+    core.events.publish(Event::TokenLocked(token_id));
     Ok(())
 }
 
@@ -85,7 +85,7 @@ fn file(view: &View<'_>, id: &FileId) -> Result<Option<Object>> {
 
 /// Changes a file and announces it, if it is known here.
 async fn update(
-    context: &Context,
+    core: &Core,
     id: &FileId,
     change: impl FnOnce(&mut Properties),
     event: fn(Box<dto::File>) -> Event,
@@ -95,12 +95,12 @@ async fn update(
         let Some(mut file) = file(view, id)? else { return Ok((batch, None)) };
         change(&mut file.properties);
         let (id, record) = FileRecord::read(&file)?;
-        let described = record.into_dto(id, &context.account.client().config().base_url)?;
+        let described = record.into_dto(id, &core.account.client().config().base_url)?;
         batch.record_update(file);
         Ok((batch, Some(described)))
     };
-    if let Some(described) = context.store.change(build).await? {
-        context.events.publish(event(Box::new(described)));
+    if let Some(described) = core.store.change(build).await? {
+        core.events.publish(event(Box::new(described)));
     }
     Ok(())
 }

@@ -1,8 +1,8 @@
 //! Keeping the devices of an identity in step, and learning what others did to its tokens and files.
 //!
 //! [`Synchronizer`] is the handle: facades tell it that something changed, users ask it to synchronize. One background
-//! task ([`worker`]) does the work, one thing at a time, so nothing here needs a lock across a network call. It drives a
-//! [`run::Context`], which does what [`plan`] decides. What was not pushed yet is the store's journal ([`journal`]).
+//! task ([`worker`]) does the work, one thing at a time, so nothing here needs a lock across a network call. It drives
+//! [`run`], which does what [`plan`] decides. What was not pushed yet is the store's journal ([`journal`]).
 //!
 //! The log is the backbone's word until a payload in it opens: what it says beyond that never moves the position of this device,
 //! never changes what is immutable, and is read again from the start when it contradicts what this device knows.
@@ -22,9 +22,5 @@ mod tests;
 mod unreadable;
 mod worker;
 
-pub(crate) use run::Context;
 pub(crate) use state::{SyncTimes, expect_datawallet};
 pub(crate) use worker::Synchronizer;
-
-/// The datawallet format this program reads and writes.
-pub(crate) const DATAWALLET_VERSION: u16 = transport::datawallet::SUPPORTED_VERSION;

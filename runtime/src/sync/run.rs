@@ -1,10 +1,8 @@
 //! One synchronization, driven step by step. Everything it learns is stored before the next step.
 
-use std::sync::Arc;
-
 use tracing::{debug, info, warn};
 use transport::backbone;
-use transport::datawallet::{Changes, DatawalletError, Unreadable};
+use transport::datawallet::{Changes, DatawalletError, SUPPORTED_VERSION, Unreadable};
 use transport::wire::backbone::datawallet::{AssignedModification, Modification, NewModification, PushModifications};
 use transport::wire::backbone::sync_runs::{
     FinalizeDatawalletVersionUpgrade, FinalizeExternalEventSync, StartSyncRun, StartedSyncRun, SyncRun, SyncRunStatus,
@@ -15,30 +13,34 @@ use super::apply::{Outcome, RefusedChange};
 use super::log::{LogReader, ReadError, Stretch};
 use super::plan::{self, Fate, Known, Misses, Refusal};
 use super::state::{InFlight, Position, SyncTimes};
-use super::{DATAWALLET_VERSION, apply, events, journal};
-use crate::account::Account;
-use crate::clock::Clock;
+use super::{apply, events, journal};
+use crate::core::Core;
 use crate::error::TransportError;
-use crate::event::{Event, EventBus};
-use crate::store::{Batch, Store, View, collection};
+use crate::event::Event;
+use crate::store::{Batch, View, collection};
 use crate::{Error, Result};
 
 /// Attempts while another device handles events; its run lasts ten seconds by default.
 const BUSY_ATTEMPTS: u32 = 5;
 
-/// What a synchronization works with.
-pub(crate) struct Context {
-    pub(crate) store: Arc<Store>,
-    pub(crate) account: Arc<Account>,
-    pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) events: EventBus,
-    /// Whether changes are exchanged with other devices; external events are handled in any case.
-    pub(crate) datawallet_enabled: bool,
+/// Pulls what other devices changed and pushes what this one did.
+pub(super) async fn datawallet(core: &Core) -> Result<()> {
+    Run::of(core).datawallet().await
+}
+
+/// Pushes what this device did, in the hope that nobody else did anything.
+pub(super) async fn push(core: &Core) -> Result<()> {
+    Run::of(core).push().await
+}
+
+/// Handles external events, then synchronizes the datawallet.
+pub(super) async fn everything(core: &Core) -> Result<()> {
+    Run::of(core).everything().await
 }
 
 /// One synchronization, from its request to its end.
-#[derive(Default)]
-struct Visit {
+struct Run<'a> {
+    core: &'a Core,
     /// Whether the datawallet was read from its start, because the backbone is behind: once is enough for an honest one.
     started_over: bool,
 }
@@ -60,62 +62,60 @@ enum Push {
     OutOfDate,
 }
 
-impl Context {
-    /// Pulls what other devices changed and pushes what this one did.
-    pub(super) async fn datawallet(&self) -> Result<()> {
-        self.datawallet_during(&mut Visit::default()).await
+impl<'a> Run<'a> {
+    fn of(core: &'a Core) -> Self {
+        Self { core, started_over: false }
     }
 
-    async fn datawallet_during(&self, visit: &mut Visit) -> Result<()> {
+    async fn datawallet(&mut self) -> Result<()> {
         self.ensure_datawallet().await?;
-        if !self.datawallet_enabled {
+        if !self.core.config.datawallet_enabled {
             return Ok(());
         }
         self.check_version().await?;
-        self.converge(visit).await?;
-        self.note_times(SyncTimes { datawallet: Some(self.clock.now()), ..SyncTimes::load(&self.store)? }).await?;
-        self.events.publish(Event::DatawalletSynchronized);
+        self.converge().await?;
+        let times = SyncTimes { datawallet: Some(self.core.clock.now()), ..SyncTimes::load(&self.core.store)? };
+        self.note_times(times).await?;
+        self.core.events.publish(Event::DatawalletSynchronized);
         Ok(())
     }
 
-    /// Pushes what this device did, in the hope that nobody else did anything.
-    pub(super) async fn push(&self) -> Result<()> {
-        if !self.datawallet_enabled {
+    async fn push(&mut self) -> Result<()> {
+        if !self.core.config.datawallet_enabled {
             return Ok(());
         }
-        if !Position::load(&self.store)?.datawallet_exists {
+        if !Position::load(&self.core.store)?.datawallet_exists {
             return self.datawallet().await;
         }
         match self.push_all().await? {
-            Push::OutOfDate => self.converge(&mut Visit::default()).await,
+            Push::OutOfDate => self.converge().await,
             Push::Nothing | Push::Done => Ok(()),
         }
     }
 
-    /// Handles external events, then synchronizes the datawallet.
-    pub(super) async fn everything(&self) -> Result<()> {
-        let visit = &mut Visit::default();
+    async fn everything(&mut self) -> Result<()> {
         self.ensure_datawallet().await?;
         for _ in 0..plan::MAX_EVENT_RUNS {
             let started = self.start_run(SyncRunType::ExternalEventSync).await?;
             let Some(run) = created(started) else { break };
-            if !self.handle_events(&run, visit).await? {
+            if !self.handle_events(&run).await? {
                 break;
             }
         }
-        self.datawallet_during(visit).await?;
-        self.note_times(SyncTimes { everything: Some(self.clock.now()), ..SyncTimes::load(&self.store)? }).await
+        self.datawallet().await?;
+        let times = SyncTimes { everything: Some(self.core.clock.now()), ..SyncTimes::load(&self.core.store)? };
+        self.note_times(times).await
     }
 
     async fn note_times(&self, times: SyncTimes) -> Result<()> {
         let mut batch = Batch::new();
         times.put(&mut batch)?;
-        Ok(self.store.commit(batch).await?)
+        Ok(self.core.store.commit(batch).await?)
     }
 
     /// Makes sure that there is a datawallet: events need one even if it stays empty.
     async fn ensure_datawallet(&self) -> Result<()> {
-        let position = Position::load(&self.store)?;
+        let position = Position::load(&self.core.store)?;
         if position.datawallet_exists {
             return Ok(());
         }
@@ -131,7 +131,7 @@ impl Context {
     }
 
     async fn datawallet_version(&self) -> Result<Option<u16>> {
-        match self.account.session().datawallet().await {
+        match self.core.account.session().datawallet().await {
             Ok(datawallet) => Ok(Some(datawallet.version)),
             Err(error) if error.is_record_not_found() => Ok(None),
             Err(error) => Err(self.refused(error)),
@@ -140,7 +140,7 @@ impl Context {
 
     async fn check_version(&self) -> Result<()> {
         match self.datawallet_version().await? {
-            Some(version) if version > DATAWALLET_VERSION => Err(self.too_old()),
+            Some(version) if version > SUPPORTED_VERSION => Err(self.too_old()),
             Some(_) => Ok(()),
             None => self.upgrade().await,
         }
@@ -153,13 +153,13 @@ impl Context {
         let Some(run) = created(started) else {
             return Err(Error::Unknown("the backbone refused to create the datawallet without a reason".to_owned()));
         };
-        let position = Position::load(&self.store)?;
+        let position = Position::load(&self.core.store)?;
         let (position, in_flight) = if position.datawallet_exists { (position, None) } else { self.take_off().await? };
         let finalize = FinalizeDatawalletVersionUpgrade {
-            new_datawallet_version: DATAWALLET_VERSION,
+            new_datawallet_version: SUPPORTED_VERSION,
             datawallet_modifications: modifications(in_flight.as_ref()),
         };
-        let session = self.account.session();
+        let session = self.core.account.session();
         let answer = session.finalize_datawallet_version_upgrade(&run.id, &finalize).await;
         let answer = answer.map_err(|error| self.refused(error))?;
         let position = Position { datawallet_exists: true, ..position };
@@ -167,19 +167,22 @@ impl Context {
     }
 
     /// Handles the events of a run; whether another run is worth it.
-    async fn handle_events(&self, run: &SyncRun, visit: &mut Visit) -> Result<bool> {
-        if self.datawallet_enabled {
-            self.pull(visit).await?;
+    async fn handle_events(&mut self, run: &SyncRun) -> Result<bool> {
+        if self.core.config.datawallet_enabled {
+            self.pull().await?;
         }
-        let session = self.account.session();
+        let session = self.core.account.session();
         let received = session.external_events(&run.id).await.map_err(|error| self.refused(error))?;
         info!(run = %run.id, count = received.len(), "handling external events");
         let mut external_event_results = Vec::with_capacity(received.len());
         for event in received {
-            external_event_results.push(events::handle(self, event).await);
+            external_event_results.push(events::handle(self.core, event).await);
         }
-        let (position, in_flight) =
-            if self.datawallet_enabled { self.take_off().await? } else { (Position::load(&self.store)?, None) };
+        let (position, in_flight) = if self.core.config.datawallet_enabled {
+            self.take_off().await?
+        } else {
+            (Position::load(&self.core.store)?, None)
+        };
         let outcome = FinalizeExternalEventSync {
             datawallet_modifications: modifications(in_flight.as_ref()),
             external_event_results,
@@ -197,13 +200,13 @@ impl Context {
 
     async fn start_run(&self, kind: SyncRunType) -> Result<StartedSyncRun> {
         let start = StartSyncRun { kind, duration: None };
-        self.patiently(|| self.account.session().start_sync_run(start)).await.map_err(|error| self.refused(error))
+        self.patiently(|| self.core.account.session().start_sync_run(start)).await.map_err(|error| self.refused(error))
     }
 
     /// Pull and push until nobody was faster.
-    async fn converge(&self, visit: &mut Visit) -> Result<()> {
+    async fn converge(&mut self) -> Result<()> {
         for _ in 0..plan::MAX_ROUNDS {
-            self.pull(visit).await?;
+            self.pull().await?;
             self.introduce_device().await?;
             match self.push_all().await? {
                 Push::OutOfDate => debug!("another device was faster"),
@@ -214,16 +217,16 @@ impl Context {
     }
 
     /// Takes over what is new in the log. If the backbone is behind, the whole log is read once more.
-    async fn pull(&self, visit: &mut Visit) -> Result<()> {
+    async fn pull(&mut self) -> Result<()> {
         if self.pull_behind_position().await? == Pull::Done {
             return Ok(());
         }
-        if std::mem::replace(&mut visit.started_over, true) {
+        if std::mem::replace(&mut self.started_over, true) {
             return Err(self.invalid("it lost modifications again while it was read from its start"));
         }
         warn!("the backbone is behind what this device knows of the datawallet; reading it from its start");
-        self.events.publish(Event::DatawalletBehind);
-        self.save(Position::load(&self.store)?.start_over(), Batch::new()).await?;
+        self.core.events.publish(Event::DatawalletBehind);
+        self.save(Position::load(&self.core.store)?.start_over(), Batch::new()).await?;
         self.pull_behind_position().await.map(drop)
     }
 
@@ -234,10 +237,10 @@ impl Context {
     async fn pull_behind_position(&self) -> Result<Pull> {
         let (start, mut misses) = self.take_up().await?;
         let (known, settled) = (Known::at(&start), start.settled());
-        let mut reader = LogReader::new(self.account.session(), start.asks_behind());
+        let mut reader = LogReader::new(self.core.account.session(), start.asks_behind());
         let mut newest = None;
         loop {
-            let position = Position::load(&self.store)?;
+            let position = Position::load(&self.core.store)?;
             let sent = position.in_flight.as_ref();
             let stretch = reader.next(|index| sent.is_some_and(|sent| sent.is_cut_at(index))).await;
             let Stretch { mut modifications, is_last } = stretch.map_err(|error| self.unreadable(error))?;
@@ -255,7 +258,7 @@ impl Context {
 
     /// Where a pull goes on, and what is known to be missing during it.
     async fn take_up(&self) -> Result<(Position, Misses)> {
-        let stored = Position::load(&self.store)?;
+        let stored = Position::load(&self.core.store)?;
         let position = stored.clone().taken_up();
         let begun = position.clone().begun();
         let misses = Misses::at(&begun);
@@ -278,7 +281,7 @@ impl Context {
         if position.is_settled(&foreign) {
             foreign.clear();
         }
-        let changes = Changes::read(&foreign, None, self.account.synchronization_key());
+        let changes = Changes::read(&foreign, None, self.core.account.synchronization_key());
         let changes = changes.map_err(|error| self.invalid(error))?;
         let count = foreign.len();
         if is_new && count > 0 && changes.unreadable.len() == count {
@@ -291,7 +294,7 @@ impl Context {
         }
         if foreign.is_empty() {
             misses.note(Vec::new(), &mut position, is_last);
-            if position == Position::load(&self.store)? {
+            if position == Position::load(&self.core.store)? {
                 return Ok(misses);
             }
         }
@@ -304,7 +307,7 @@ impl Context {
             position.put(&mut batch)?;
             Ok::<_, Error>((batch, (outcome, misses)))
         };
-        let (Outcome { refused, .. }, misses) = self.store.change(stage).await?;
+        let (Outcome { refused, .. }, misses) = self.core.store.change(stage).await?;
         debug!(count, newest, "took over the datawallet");
         self.report(refused, &unreadable);
         Ok(misses)
@@ -316,13 +319,13 @@ impl Context {
                 index,
                 collection, id, property, "a datawallet modification would change what never changes; refused"
             );
-            self.events.publish(Event::DatawalletChangeRefused { collection, id, property });
+            self.core.events.publish(Event::DatawalletChangeRefused { collection, id, property });
         }
         for Unreadable { index, collection, id, reason } in unreadable {
             warn!(index, collection, id, reason, "a datawallet modification cannot be read and is passed over");
         }
         if !unreadable.is_empty() {
-            self.events.publish(Event::DatawalletUnreadable(unreadable.len()));
+            self.core.events.publish(Event::DatawalletUnreadable(unreadable.len()));
         }
     }
 
@@ -335,7 +338,7 @@ impl Context {
         is_last: bool,
     ) -> Result<(Option<u64>, Vec<Modification>)> {
         let Some(sent) = position.in_flight.take() else { return Ok((None, stretch)) };
-        let own_device = self.account.device_id();
+        let own_device = self.core.account.device_id();
         if let Some(index) = plan::relabelled(&sent, &stretch, own_device) {
             return Err(self.invalid(DatawalletError::Relabelled(index)));
         }
@@ -372,7 +375,7 @@ impl Context {
         let (position, Some(in_flight)) = self.take_off().await? else { return Ok(Push::Nothing) };
         let push =
             PushModifications { local_index: position.local_index(), modifications: in_flight.modifications.clone() };
-        match self.patiently(|| self.account.session().push_modifications(&push)).await {
+        match self.patiently(|| self.core.account.session().push_modifications(&push)).await {
             Ok(pushed) => {
                 debug!(count = push.modifications.len(), index = pushed.new_index, "pushed");
                 let landed = self.land(position, Some(in_flight), &pushed.modifications).await?;
@@ -385,11 +388,12 @@ impl Context {
 
     /// Stores what is about to be sent. What is in flight already is sent again as it was.
     async fn take_off(&self) -> Result<(Position, Option<InFlight>)> {
-        let mut position = Position::load(&self.store)?;
+        let mut position = Position::load(&self.core.store)?;
         if let Some(in_flight) = position.in_flight.clone() {
             return Ok((position, Some(in_flight)));
         }
-        let in_flight = journal::seal_next(&self.store, self.account.synchronization_key(), position.next_index())?;
+        let in_flight =
+            journal::seal_next(&self.core.store, self.core.account.synchronization_key(), position.next_index())?;
         if in_flight.is_some() {
             position.in_flight = in_flight.clone();
             self.save(position.clone(), Batch::new()).await?;
@@ -421,7 +425,7 @@ impl Context {
                 );
             }
         }
-        if position != Position::load(&self.store)? {
+        if position != Position::load(&self.core.store)? {
             self.save(position, batch).await?;
         }
         Ok(landed)
@@ -429,21 +433,21 @@ impl Context {
 
     async fn save(&self, position: Position, mut batch: Batch) -> Result<()> {
         position.put(&mut batch)?;
-        Ok(self.store.commit(batch).await?)
+        Ok(self.core.store.commit(batch).await?)
     }
 
     /// Completes the entry of a device that was made by another one and has just learned of itself.
     async fn introduce_device(&self) -> Result<()> {
         let complete = |view: &View<'_>| {
             let mut batch = Batch::new();
-            let device = view.object(collection::DEVICES, self.account.device_id().as_str())?;
+            let device = view.object(collection::DEVICES, self.core.account.device_id().as_str())?;
             if let Some(mut device) = device.filter(|device| !device.properties.contains_key("publicKey")) {
-                self.account.describe_onboarded(&mut device.properties, self.clock.now());
+                self.core.account.describe_onboarded(&mut device.properties, self.core.clock.now());
                 batch.record_update(device);
             }
             Ok((batch, ()))
         };
-        self.store.change(complete).await
+        self.core.store.change(complete).await
     }
 
     /// Waits for a device that handles events, within reason.
@@ -488,7 +492,7 @@ impl Context {
         Error::Transport {
             kind: TransportError::InvalidDatawallet,
             reason: format!("The backbone lists changes that cannot be: {what}. {next}"),
-            at: self.clock.now(),
+            at: self.core.clock.now(),
         }
     }
 
@@ -496,7 +500,7 @@ impl Context {
         Error::Transport {
             kind: TransportError::InsufficientSupportedDatawalletVersion,
             reason: "This program is too old for the datawallet of the identity; update it".to_owned(),
-            at: self.clock.now(),
+            at: self.core.clock.now(),
         }
     }
 }

@@ -4,14 +4,14 @@ use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, debug_span, warn};
 
-use super::plan;
-use super::run::Context;
+use super::{plan, run};
+use crate::core::Core;
 use crate::{Error, Result};
 
 /// Requests that wait for the task; more than that wait to be queued.
@@ -23,7 +23,6 @@ const GATHER: Duration = Duration::from_millis(50);
 /// Asks the background task to synchronize. Dropping it stops the task without waiting.
 pub(crate) struct Synchronizer {
     requests: mpsc::Sender<Request>,
-    changed: Arc<Notify>,
     stop: CancellationToken,
     task: Mutex<Option<JoinHandle<()>>>,
 }
@@ -43,17 +42,12 @@ enum Work {
 
 impl Synchronizer {
     /// Starts the task, which begins with a synchronization of the datawallet.
-    pub(crate) fn start(context: Context) -> Self {
+    pub(crate) fn start(core: Arc<Core>) -> Self {
         let (requests, queue) = mpsc::channel(QUEUE);
-        let (changed, stop) = (Arc::new(Notify::new()), CancellationToken::new());
-        let worker = Worker { context, queue, changed: changed.clone(), stop: stop.clone() };
+        let stop = CancellationToken::new();
+        let worker = Worker { core, queue, stop: stop.clone() };
         let task = tokio::spawn(worker.work().instrument(debug_span!("sync")));
-        Self { requests, changed, stop, task: Mutex::new(Some(task)) }
-    }
-
-    /// Says that there is something to push. Returns at once; changes that come shortly after each other become one push.
-    pub(crate) fn changed(&self) {
-        self.changed.notify_one();
+        Self { requests, stop, task: Mutex::new(Some(task)) }
     }
 
     /// Synchronizes the datawallet. Callers that wait at the same time share one synchronization.
@@ -95,9 +89,8 @@ fn stopped() -> Error {
 }
 
 struct Worker {
-    context: Context,
+    core: Arc<Core>,
     queue: mpsc::Receiver<Request>,
-    changed: Arc<Notify>,
     stop: CancellationToken,
 }
 
@@ -144,7 +137,7 @@ impl Worker {
                 request = self.queue.recv() => return Some(self.collect(request?)),
                 () = due => return Some((schedule.work, Vec::new())),
                 // While an attempt is scheduled, changes wait for it in the journal.
-                () = self.changed.notified(), if schedule.at.is_none() => schedule.gather(),
+                () = self.core.unpushed.notified(), if schedule.at.is_none() => schedule.gather(),
             }
         }
     }
@@ -160,12 +153,12 @@ impl Worker {
     }
 
     fn perform(&self, work: Work) -> impl Future<Output = Result<()>> + Send {
-        let context = &self.context;
+        let core = &*self.core;
         async move {
             match work {
-                Work::Push => context.push().await,
-                Work::Datawallet => context.datawallet().await,
-                Work::Everything => context.everything().await,
+                Work::Push => run::push(core).await,
+                Work::Datawallet => run::datawallet(core).await,
+                Work::Everything => run::everything(core).await,
             }
         }
     }

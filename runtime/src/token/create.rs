@@ -8,9 +8,10 @@ use transport::wire::{Address, Timestamp};
 use super::password::{NewPassword, StoredPassword};
 use super::{TokenJson, TokenRecord};
 use crate::clock::Clock;
+use crate::core::Core;
+use crate::delivery::{self, Delivery as _};
 use crate::dto::{self, JsonText};
 use crate::event::Event;
-use crate::runtime::Node;
 use crate::{Error, Result};
 
 /// A token whose values have all been checked.
@@ -34,7 +35,7 @@ pub(crate) fn check_future(expires_at: Timestamp, clock: &dyn Clock) -> Result<(
 
 impl NewToken {
     /// Each call makes a token of its own, with its own key.
-    pub(crate) async fn create(self, node: &Node) -> Result<dto::Token> {
+    pub(crate) async fn create(self, core: &Core) -> Result<dto::Token> {
         let secret_key = SecretKey::generate();
         let password = self.password.map(NewPassword::protect);
         let request = CreateToken {
@@ -43,25 +44,24 @@ impl NewToken {
             for_identity: self.for_identity.clone(),
             password: hash(password.as_ref()).await,
         };
-        let created = node.account.session().create_token(&request).await;
-        let created = created.map_err(|error| node.expiry_refused(self.expires_at, error.into()))?;
+        let created = delivery::of(core).create_token(&request).await?;
         let record = TokenRecord {
             secret_key,
             is_own: true,
-            created_by: node.account.address().clone(),
+            created_by: core.account.address().clone(),
             created_at: created.created_at,
-            expires_at: node.granted_expiry(self.expires_at, created.expires_at.unwrap_or(self.expires_at)),
-            created_by_device: node.account.device_id().clone(),
+            expires_at: created.expires_at.unwrap_or(self.expires_at),
+            created_by_device: core.account.device_id().clone(),
             for_identity: self.for_identity,
             content: JsonText::from(self.content.value()),
             password_protection: password,
         };
         if !self.ephemeral {
-            node.remember(record.to_object(&created.id)).await?;
+            core.remember(record.to_object(&created.id)).await?;
         }
         info!(token = crate::logging::short(&created.id), ephemeral = self.ephemeral, "token created");
-        let token = record.into_dto(created.id, node.base_url(), self.ephemeral)?;
-        node.events.publish(Event::TokenCreated(Box::new(token.clone())));
+        let token = record.into_dto(created.id, core.base_url(), self.ephemeral)?;
+        core.events.publish(Event::TokenCreated(Box::new(token.clone())));
         Ok(token)
     }
 }

@@ -1,6 +1,5 @@
 //! Loading a token by its reference.
 
-use transport::backbone;
 use transport::crypto::SecretKey;
 use transport::wire::backbone::tokens::Token as BackboneToken;
 use transport::wire::json_budget::MAX_CONTENT;
@@ -11,9 +10,10 @@ use super::content::UnreadableContent;
 use super::create::hash;
 use super::password::StoredPassword;
 use super::{TokenJson, TokenRecord};
+use crate::core::Core;
+use crate::delivery::{self, Delivery as _, Failure};
 use crate::dto::JsonText;
 use crate::error::TransportError;
-use crate::runtime::Node;
 use crate::store::{View, collection};
 use crate::{Error, Result};
 
@@ -29,21 +29,22 @@ pub(crate) struct Loaded {
 ///
 /// What the reference alone can refuse is refused before the backbone hears of it: a missing password first (also for
 /// tokens that are known), then a reference that is for somebody else.
-pub(crate) async fn load(node: &Node, reference: &TokenReference, password: Option<&str>) -> Result<Loaded> {
-    let password = chosen_password(node, reference, password)?;
-    if let Some(record) = stored(&node.store.view(), &reference.id)? {
+pub(crate) async fn load(core: &Core, reference: &TokenReference, password: Option<&str>) -> Result<Loaded> {
+    let password = chosen_password(core, reference, password)?;
+    if let Some(record) = stored(&core.store.view(), &reference.id)? {
         return Ok(Loaded { id: reference.id.clone(), record, was_known: true });
     }
-    if !reference.is_for(Some(node.account.address())) {
-        return Err(not_for_you(node, reference));
+    if !reference.is_for(Some(core.account.address())) {
+        return Err(not_for_you(core, reference));
     }
     let hash = hash(password.as_ref()).await;
-    let token = node.account.session().token(&reference.id, hash.as_deref()).await;
-    let token = token.map_err(|error| match error {
-        backbone::Error::AnswerTooLarge { .. } => unreadable(node, UnreadableContent::TooLarge),
-        error => unavailable(node, reference, error),
+    let named = reference.backbone_base_url.as_deref();
+    let token = delivery::of(core).token(&reference.id, hash.as_deref(), named).await;
+    let token = token.map_err(|failure| match failure {
+        Failure::TooLarge(_) => unreadable(core, UnreadableContent::TooLarge),
+        other => other.into(),
     })?;
-    let record = open(node, reference, token, password)?;
+    let record = open(core, reference, token, password)?;
     Ok(Loaded { id: reference.id.clone(), record, was_known: false })
 }
 
@@ -62,18 +63,18 @@ pub(crate) fn unreadable_reference(error: ReferenceError) -> Error {
 }
 
 /// The password to show, if the reference asks for one. One that nobody asks for is left out.
-fn chosen_password(node: &Node, reference: &TokenReference, given: Option<&str>) -> Result<Option<StoredPassword>> {
+fn chosen_password(core: &Core, reference: &TokenReference, given: Option<&str>) -> Result<Option<StoredPassword>> {
     let Some(shared) = &reference.password_protection else { return Ok(None) };
     let password = given.filter(|password| !password.is_empty()).or(reference.password.as_deref());
     let password = password.ok_or_else(|| {
         let reason = "You need to provide a password to perform this operation.";
-        node.transport_error(TransportError::NoPasswordProvided, reason)
+        core.transport_error(TransportError::NoPasswordProvided, reason)
     })?;
     Ok(Some(StoredPassword { password: Zeroizing::new(password.to_owned()), shared: shared.clone() }))
 }
 
 fn open(
-    node: &Node,
+    core: &Core,
     reference: &TokenReference,
     token: BackboneToken,
     password_protection: Option<StoredPassword>,
@@ -81,20 +82,20 @@ fn open(
     if token.id != reference.id {
         return Err(Error::Unknown("the backbone answered with another token than the one asked for".to_owned()));
     }
-    if token.for_identity.as_ref().is_some_and(|address| address != node.account.address()) {
-        return Err(not_for_you(node, reference));
+    if token.for_identity.as_ref().is_some_and(|address| address != core.account.address()) {
+        return Err(not_for_you(core, reference));
     }
     let (Some(content), Some(created_by), Some(created_by_device)) =
         (token.content, token.created_by, token.created_by_device)
     else {
-        return Err(node.transport_error(TransportError::EmptyToken, "The token has no content yet."));
+        return Err(core.transport_error(TransportError::EmptyToken, "The token has no content yet."));
     };
     let secret_key = SecretKey::from(&reference.key);
-    let max_length = node.config.backbone.max_token_content;
-    let content = TokenJson::open(&content.0, &secret_key, max_length).map_err(|error| unreadable(node, error))?;
+    let max_length = core.config.backbone.max_token_content;
+    let content = TokenJson::open(&content.0, &secret_key, max_length).map_err(|error| unreadable(core, error))?;
     Ok(TokenRecord {
         secret_key,
-        is_own: created_by == *node.account.address(),
+        is_own: created_by == *core.account.address(),
         created_by,
         created_at: token.created_at,
         expires_at: token.expires_at,
@@ -105,7 +106,7 @@ fn open(
     })
 }
 
-fn unreadable(node: &Node, error: UnreadableContent) -> Error {
+fn unreadable(core: &Core, error: UnreadableContent) -> Error {
     match error {
         UnreadableContent::Decryption => Error::InvalidTruncatedReference(
             "its key does not open what the backbone sent: the reference is damaged, then copy it again and completely, \
@@ -113,30 +114,25 @@ fn unreadable(node: &Node, error: UnreadableContent) -> Error {
                 .to_owned(),
         ),
         UnreadableContent::Malformed => {
-            node.transport_error(TransportError::InvalidTokenContent, "What is inside the token cannot be read.")
+            core.transport_error(TransportError::InvalidTokenContent, "What is inside the token cannot be read.")
         }
         UnreadableContent::TooLarge => {
-            let max = node.config.backbone.max_token_content;
+            let max = core.config.backbone.max_token_content;
             let reason = format!(
                 "The content of the token is larger than the {max} bytes, {} values or {} levels that this node takes; \
                  whoever made it can share it as a file.",
                 MAX_CONTENT.max_nodes, MAX_CONTENT.max_depth
             );
-            node.transport_error(TransportError::InvalidTokenContent, reason)
+            core.transport_error(TransportError::InvalidTokenContent, reason)
         }
     }
 }
 
-fn not_for_you(node: &Node, reference: &TokenReference) -> Error {
+fn not_for_you(core: &Core, reference: &TokenReference) -> Error {
     let reason = format!(
         "You tried to access personalized content '{}'. You are either not logged in or the content is not intended for \
          you.",
         reference.id
     );
-    node.transport_error(TransportError::NotIntendedForYou, reason)
-}
-
-/// Adds what explains most cases of "not found": the reference names another backbone.
-fn unavailable(node: &Node, reference: &TokenReference, error: backbone::Error) -> Error {
-    node.not_found_elsewhere(reference.backbone_base_url.as_deref(), error.into())
+    core.transport_error(TransportError::NotIntendedForYou, reason)
 }

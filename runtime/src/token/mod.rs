@@ -10,4 +10,4 @@ pub(crate) use self::content::TokenJson;
 pub(crate) use self::create::{NewToken, check_future};
 pub(crate) use self::load::{load, stored, unreadable_reference};
 pub(crate) use self::password::NewPassword;
-pub(crate) use self::record::{TokenRecord, place};
+pub(crate) use self::record::TokenRecord;

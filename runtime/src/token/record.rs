@@ -2,13 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 use transport::crypto::{SecretKey, compact};
-use transport::wire::reference::{BaseUrl, Referable};
+use transport::wire::reference::BaseUrl;
 use transport::wire::{Address, DeviceId, Timestamp, TokenId, TokenReference};
 
 use super::password::StoredPassword;
+use crate::Result;
+use crate::core::place;
 use crate::dto::{self, JsonText};
 use crate::store::{Object, Record, collection};
-use crate::{Error, Result};
 
 /// Properties of a token in the collection of tokens.
 #[derive(Clone, Serialize, Deserialize)]
@@ -55,7 +56,7 @@ impl TokenRecord {
     /// The token as users see it, with references to the backbone at `base_url`.
     ///
     /// # Errors
-    /// [`Error::Config`] if the URL cannot stand in references.
+    /// [`crate::Error::Config`] if the URL cannot stand in references.
     pub(crate) fn into_dto(self, id: TokenId, base_url: &str, is_ephemeral: bool) -> Result<dto::Token> {
         Ok(self.into_dto_at(id, &place(base_url)?, is_ephemeral))
     }
@@ -85,30 +86,13 @@ impl TokenRecord {
     }
 }
 
-impl dto::Reference {
-    /// Both forms of a reference, at a backbone.
-    pub(crate) fn of<I: Referable>(reference: &transport::wire::Reference<I>, place: &BaseUrl) -> Self {
-        let (truncated, url) = reference.forms_at(place);
-        Self { truncated, url }
-    }
-}
-
-/// The backbone that references lead to.
-///
-/// # Errors
-/// [`Error::Config`] if the URL cannot stand in references.
-pub(crate) fn place(base_url: &str) -> Result<BaseUrl> {
-    BaseUrl::parse(base_url).map_err(|error| Error::Config(format!("backbone URL: {error}")))
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};
     use transport::wire::json_budget::MAX_FREE_JSON;
 
     use super::*;
-    use crate::store::{Batch, Store};
-    use crate::vault::StoreKeySource;
+    use crate::store::{Batch, Store, StoreKeySource};
 
     /// A store with a token as earlier versions stored it: with any content.
     async fn store_with(content: &Value) -> (Store, TokenId, tempfile::TempDir) {

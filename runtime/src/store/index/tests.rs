@@ -11,10 +11,9 @@ use serde_json::json;
 use super::super::walk::MAX_SCANNED;
 use super::super::{Batch, Object, Store, Walk, migration};
 use super::*;
-use crate::facade::Ownership;
-use crate::query::{self, Query};
+use crate::query::{self, Ownership, Query};
+use crate::store::StoreKeySource;
 use crate::store::StoreSecret;
-use crate::vault::StoreKeySource;
 
 fn open(directory: &Path) -> Store {
     Store::open_in(directory, &StoreKeySource::File(directory.join("store.key")), false).unwrap()

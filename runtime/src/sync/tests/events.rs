@@ -11,7 +11,7 @@ fn event(number: u64, kind: &str, payload: Value) -> Value {
     })
 }
 
-async fn node_with_file(place: &Place) -> Context {
+async fn node_with_file(place: &Place) -> Arc<Core> {
     let node = place.start().await;
     node.datawallet().await.unwrap();
     let session = include_str!("../../../../transport/tests/vectors/session-v7.0.0.json");
@@ -23,7 +23,7 @@ async fn node_with_file(place: &Place) -> Context {
     node
 }
 
-fn file(node: &Context) -> Map<String, Value> {
+fn file(node: &Core) -> Map<String, Value> {
     node.store.object(collection::FILES, FILE).unwrap().unwrap().properties
 }
 

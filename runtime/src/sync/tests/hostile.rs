@@ -25,14 +25,14 @@ fn technical(id: &str) -> Value {
     json!({ "@type": "File", "isOwn": true, "secretKey": { "alg": 3, "key": format!("key of {id}") } })
 }
 
-fn stored(context: &Context, id: &str) -> Option<Value> {
-    let object = context.store.object(collection::FILES, id).unwrap();
+fn stored(core: &Core, id: &str) -> Option<Value> {
+    let object = core.store.object(collection::FILES, id).unwrap();
     object.map(|object| Value::Object(object.properties))
 }
 
 /// Up to where the log is believed, and up to where the backbone says it goes.
-fn reached(context: &Context) -> (Option<u64>, Option<u64>) {
-    let position = Position::load(&context.store).unwrap();
+fn reached(core: &Core) -> (Option<u64>, Option<u64>) {
+    let position = Position::load(&core.store).unwrap();
     (position.index, position.listed)
 }
 
@@ -64,7 +64,7 @@ fn deletion(index: u64, id: &str) -> Value {
 
 impl Place {
     /// A node that has pushed its device and file B: two modifications.
-    async fn with_file_b(&self) -> Context {
+    async fn with_file_b(&self) -> Arc<Core> {
         let node = self.start().await;
         create(&node, file(FILE_B)).await;
         node.datawallet().await.unwrap();
@@ -101,7 +101,7 @@ impl Place {
     }
 
     /// The node is in step with the honest log, and what it does reaches it.
-    async fn goes_on(&self, node: &Context) {
+    async fn goes_on(&self, node: &Core) {
         self.is_honest_again();
         node.everything().await.unwrap();
         create(node, Object { id: "TOKafterafterafter12".to_owned(), ..token(plain_token()) }).await;
@@ -380,7 +380,7 @@ fn unreadable(events: &mut EventReceiver) -> Vec<usize> {
 }
 
 /// A node, and two files that another device made.
-async fn two_files(place: &Place) -> Context {
+async fn two_files(place: &Place) -> Arc<Core> {
     let node = place.with_file_b().await;
     let key = node.account.synchronization_key();
     for (index, id) in [(2, FILE_A), (3, "FILccccccccccccccccc")] {

@@ -16,14 +16,14 @@ use transport::datawallet::{LABEL_MEMBER, PayloadCategory, PendingModification, 
 use transport::wire::ByteText;
 use transport::wire::backbone::datawallet::ModificationType;
 
-use super::Context;
+use super::run;
 use crate::Config;
-use crate::account::Account;
+use crate::account;
 use crate::clock::{Clock, ManualClock};
-use crate::event::EventBus;
+use crate::core::Core;
+use crate::core::account::Account;
 use crate::fake_backbone::FakeBackbone;
-use crate::store::{Batch, Object, Store, collection};
-use crate::vault::StoreKeySource;
+use crate::store::{Batch, Object, Store, StoreKeySource, collection};
 
 const OTHER_DEVICE: &str = "DVCotherotherother12";
 const TOKEN: &str = "TOKabcdefghijklmno12";
@@ -42,20 +42,22 @@ impl Place {
     }
 
     /// Starts the node as far as synchronization is concerned; drop what it returns to stop it.
-    async fn start(&self) -> Context {
+    async fn start(&self) -> Arc<Core> {
         self.start_with_datawallet(true).await
     }
 
-    async fn start_with_datawallet(&self, datawallet_enabled: bool) -> Context {
-        let config = Config::new(self.directory.path(), self.backbone.config());
+    async fn start_with_datawallet(&self, datawallet_enabled: bool) -> Arc<Core> {
         let store = Arc::new(store(self.directory.path(), datawallet_enabled));
-        let account = Account::load_or_create(&config, &store, &*self.clock).await.unwrap();
-        self.context(store, account, datawallet_enabled)
+        let account = account::load_or_create(&self.config(), &store, &*self.clock).await.unwrap();
+        self.core(store, account, datawallet_enabled)
     }
 
-    fn context(&self, store: Arc<Store>, account: Account, datawallet_enabled: bool) -> Context {
-        let (account, clock): (_, Arc<dyn Clock>) = (Arc::new(account), self.clock.clone());
-        Context { store, account, clock, events: EventBus::new(), datawallet_enabled }
+    fn config(&self) -> Config {
+        Config::new(self.directory.path(), self.backbone.config())
+    }
+
+    fn core(&self, store: Arc<Store>, account: Account, datawallet_enabled: bool) -> Arc<Core> {
+        core(Config { datawallet_enabled, ..self.config() }, store, account, self.clock.clone())
     }
 
     /// Another device of the identity changes a token.
@@ -87,6 +89,26 @@ impl Place {
     }
 }
 
+fn core(config: Config, store: Arc<Store>, account: Account, clock: Arc<dyn Clock>) -> Arc<Core> {
+    let temporary_directory = config.data_dir.join("tmp");
+    Core::new(config, clock, store, account, temporary_directory)
+}
+
+/// Short names for what the background task does.
+impl Core {
+    async fn datawallet(&self) -> crate::Result<()> {
+        run::datawallet(self).await
+    }
+
+    async fn push(&self) -> crate::Result<()> {
+        run::push(self).await
+    }
+
+    async fn everything(&self) -> crate::Result<()> {
+        run::everything(self).await
+    }
+}
+
 /// The properties in a payload, without its label.
 fn opened(key: &SecretKey, index: u64, payload: &ByteText) -> Map<String, Value> {
     let mut properties = open_payload(key, index, payload).unwrap();
@@ -109,25 +131,25 @@ fn token(properties: Value) -> Object {
     Object::new(collection::TOKENS, TOKEN, members(properties))
 }
 
-async fn create(context: &Context, object: Object) {
+async fn create(core: &Core, object: Object) {
     let mut batch = Batch::new();
     batch.record_create(object);
-    context.store.commit(batch).await.unwrap();
+    core.store.commit(batch).await.unwrap();
 }
 
-async fn update(context: &Context, object: Object) {
+async fn update(core: &Core, object: Object) {
     let mut batch = Batch::new();
     batch.record_update(object);
-    context.store.commit(batch).await.unwrap();
+    core.store.commit(batch).await.unwrap();
 }
 
-fn stored_token(context: &Context) -> Option<Value> {
-    let object = context.store.object(collection::TOKENS, TOKEN).unwrap();
+fn stored_token(core: &Core) -> Option<Value> {
+    let object = core.store.object(collection::TOKENS, TOKEN).unwrap();
     object.map(|object| Value::Object(object.properties))
 }
 
-fn unpushed(context: &Context) -> usize {
-    context.store.unpushed(1000).unwrap().len()
+fn unpushed(core: &Core) -> usize {
+    core.store.unpushed(1000).unwrap().len()
 }
 
 fn plain_token() -> Value {

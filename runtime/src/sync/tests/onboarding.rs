@@ -27,7 +27,7 @@ fn recorded_log(session: &Value) -> Vec<Value> {
     all["response"]["result"].as_array().unwrap().clone()
 }
 
-async fn onboard(place: &Place, session: &Value) -> crate::Result<Context> {
+async fn onboard(place: &Place, session: &Value) -> crate::Result<Arc<Core>> {
     {
         let mut backbone = place.backbone.state();
         backbone.version = Some(1);
@@ -35,8 +35,8 @@ async fn onboard(place: &Place, session: &Value) -> crate::Result<Context> {
         backbone.passwords.entry(SECOND_USER.to_owned()).or_insert(INITIAL_PASSWORD.to_owned());
     }
     let store = Arc::new(store(place.directory.path(), true));
-    let account = Account::onboard(&place.backbone.config(), &store, shared_secret(session)).await?;
-    Ok(place.context(store, account, true))
+    let account = account::onboard(&place.backbone.config(), &store, shared_secret(session)).await?;
+    Ok(place.core(store, account, true))
 }
 
 #[tokio::test]
@@ -96,7 +96,7 @@ async fn a_shared_secret_whose_address_is_not_its_keys_is_refused() {
     let store = store(place.directory.path(), true);
     let mut secret = shared_secret(&session);
     secret.identity.public_key = SignatureKeypair::generate().public_key();
-    let outcome = Account::onboard(&place.backbone.config(), &store, secret).await;
+    let outcome = account::onboard(&place.backbone.config(), &store, secret).await;
     assert_eq!(outcome.err().unwrap().code(), "error.runtime.validation.invalidPropertyValue");
     assert!(place.backbone.calls().is_empty());
 }
@@ -108,10 +108,10 @@ async fn a_datawallet_under_another_key_is_refused_as_a_whole() {
     let mut secret = shared_secret(&session);
     secret.synchronization_key = SecretKey::generate();
     place.backbone.state().passwords.insert(SECOND_USER.to_owned(), INITIAL_PASSWORD.to_owned());
-    let account = Account::onboard(&place.backbone.config(), &store, secret).await.unwrap();
+    let account = account::onboard(&place.backbone.config(), &store, secret).await.unwrap();
     place.backbone.state().version = Some(1);
     place.backbone.state().log = recorded_log(&session);
-    let node = place.context(store, account, true);
+    let node = place.core(store, account, true);
     assert!(node.datawallet().await.is_err());
     assert_eq!(node.store.objects(collection::FILES).unwrap().count(), 0);
 }

@@ -30,32 +30,27 @@ impl World {
         Config::new(data_dir, backbone)
     }
 
-    fn context(&self, store: Arc<Store>, account: Account) -> Context {
-        let (account, clock): (_, Arc<dyn Clock>) = (Arc::new(account), self.clock.clone());
-        Context { store, account, clock, events: EventBus::new(), datawallet_enabled: true }
-    }
-
-    async fn first_device(&self) -> Context {
+    async fn first_device(&self) -> Arc<Core> {
         let config = self.config("first");
         let store = Arc::new(store(&config.data_dir, true));
-        let account = Account::load_or_create(&config, &store, &*self.clock).await.unwrap();
-        let first = self.context(store, account);
+        let account = account::load_or_create(&config, &store, &*self.clock).await.unwrap();
+        let first = core(config, store, account, self.clock.clone());
         first.datawallet().await.unwrap();
         first
     }
 
     /// Registers a device with the first one and onboards it.
-    async fn second_device(&self, first: &Context) -> Context {
+    async fn second_device(&self, first: &Core) -> Arc<Core> {
         let secret = self.register_device(first).await;
         let config = self.config("second");
         let store = Arc::new(store(&config.data_dir, true));
-        let account = Account::onboard(&config.backbone, &store, secret).await.unwrap();
-        let second = self.context(store, account);
+        let account = account::onboard(&config.backbone, &store, secret).await.unwrap();
+        let second = core(config, store, account, self.clock.clone());
         second.datawallet().await.unwrap();
         second
     }
 
-    async fn register_device(&self, first: &Context) -> DeviceSharedSecret {
+    async fn register_device(&self, first: &Core) -> DeviceSharedSecret {
         let (account, password) = (&first.account, generate_device_password());
         let challenge = account.session().create_challenge().await.unwrap();
         let signed = Challenge::new(challenge, ChallengeType::Identity).sign(account.identity_key().unwrap());
@@ -105,7 +100,7 @@ impl World {
 }
 
 /// Every object of a device by collection and id.
-fn everything(device: &Context) -> std::collections::BTreeMap<(String, String), Value> {
+fn everything(device: &Core) -> std::collections::BTreeMap<(String, String), Value> {
     let collections = [collection::DEVICES, collection::TOKENS, collection::FILES];
     let objects = collections.into_iter().flat_map(|name| device.store.objects(name).unwrap());
     let named = objects.map(Result::unwrap).map(|object| ((object.collection, object.id), object.properties.into()));

@@ -2,24 +2,22 @@ use super::*;
 use crate::Event;
 use crate::sync::Synchronizer;
 
-async fn started(place: &Place) -> (Arc<Store>, SecretKey, Synchronizer) {
-    let node = place.start().await;
-    let (store, key, mut events) =
-        (node.store.clone(), node.account.synchronization_key().clone(), node.events.subscribe());
-    let synchronizer = Synchronizer::start(node);
+async fn started(place: &Place) -> (Arc<Core>, SecretKey, Synchronizer) {
+    let core = place.start().await;
+    let (key, mut events) = (core.account.synchronization_key().clone(), core.events.subscribe());
+    let synchronizer = Synchronizer::start(core.clone());
     assert!(matches!(events.recv().await.unwrap(), Event::DatawalletSynchronized), "a start synchronizes by itself");
-    (store, key, synchronizer)
+    (core, key, synchronizer)
 }
 
 #[tokio::test]
 async fn a_change_is_pushed_without_being_asked_for() {
     let place = Place::new().await;
-    let (store, key, synchronizer) = started(&place).await;
+    let (core, key, _synchronizer) = started(&place).await;
     let mut batch = Batch::new();
     batch.record_create(token(plain_token()));
-    store.commit(batch).await.unwrap();
-    synchronizer.changed();
-    while !store.unpushed(1).unwrap().is_empty() {
+    core.commit(batch).await.unwrap();
+    while !core.store.unpushed(1).unwrap().is_empty() {
         tokio::task::yield_now().await;
     }
     assert_eq!(place.log(&key).len(), 3);
@@ -28,7 +26,7 @@ async fn a_change_is_pushed_without_being_asked_for() {
 #[tokio::test]
 async fn callers_that_wait_together_share_one_run() {
     let place = Place::new().await;
-    let (_store, _key, synchronizer) = started(&place).await;
+    let (_core, _key, synchronizer) = started(&place).await;
     let before = place.backbone.calls().len();
     let callers = (0..20).map(|_| synchronizer.everything());
     for outcome in futures_util::future::join_all(callers).await {
@@ -42,7 +40,7 @@ async fn callers_that_wait_together_share_one_run() {
 #[tokio::test]
 async fn a_failure_reaches_everybody_who_waits() {
     let place = Place::new().await;
-    let (_store, _key, synchronizer) = started(&place).await;
+    let (_core, _key, synchronizer) = started(&place).await;
     place.backbone.state().version = Some(9);
     let (first, second) = tokio::join!(synchronizer.datawallet(), synchronizer.datawallet());
     for outcome in [first, second] {
@@ -53,7 +51,7 @@ async fn a_failure_reaches_everybody_who_waits() {
 #[tokio::test]
 async fn stopping_is_idempotent_and_refuses_what_comes_after() {
     let place = Place::new().await;
-    let (_store, _key, synchronizer) = started(&place).await;
+    let (_core, _key, synchronizer) = started(&place).await;
     synchronizer.stop().await;
     synchronizer.stop().await;
     assert_eq!(synchronizer.datawallet().await.unwrap_err().code(), "error.transport.request.aborted");
@@ -62,18 +60,17 @@ async fn stopping_is_idempotent_and_refuses_what_comes_after() {
 #[tokio::test]
 async fn stopping_while_a_push_is_on_its_way_does_not_wait_for_it_and_the_next_start_does_not_double_it() {
     let place = Place::new().await;
-    let (store, key, synchronizer) = started(&place).await;
+    let (core, key, synchronizer) = started(&place).await;
     place.backbone.state().hang_after = Some("/Datawallet/Modifications");
     let mut batch = Batch::new();
     batch.record_create(token(plain_token()));
-    store.commit(batch).await.unwrap();
-    synchronizer.changed();
+    core.commit(batch).await.unwrap();
     while place.log(&key).len() < 3 {
         tokio::task::yield_now().await;
     }
     synchronizer.stop().await;
-    assert_eq!(store.unpushed(10).unwrap().len(), 2, "nobody said that it arrived");
-    drop((store, synchronizer));
+    assert_eq!(core.store.unpushed(10).unwrap().len(), 2, "nobody said that it arrived");
+    drop((core, synchronizer));
     let node = place.start().await;
     node.push().await.unwrap();
     assert_eq!((place.log(&key).len(), unpushed(&node)), (3, 0));

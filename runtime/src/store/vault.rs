@@ -9,9 +9,11 @@ use transport::crypto::SecretKey;
 use transport::wire::bytes::{from_base64url, to_base64url};
 use zeroize::Zeroizing;
 
+use super::{StoreError, StoreSecret};
 use crate::config::StoreKey;
-use crate::store::{StoreError, StoreSecret};
 
+/// Name of the file by which a process holds a data directory; see [`RuntimeBuilder::lock`](crate::RuntimeBuilder::lock).
+pub const LOCK_FILE: &str = "node.lock";
 /// Name of the key file in the data directory.
 const KEY_FILE: &str = "store.key";
 /// Name of the directory for temporary files in the data directory.

@@ -1,34 +1,41 @@
-//! Who may read a token: the decision alone, without storage.
+//! Who may read a token, and what an attempt counts.
+//!
+//! [`Attempt::judge`] decides, without storage; [`Verdict::settle`] has a [`Ledger`] store what follows from the decision before it
+//! is answered. Whoever holds tokens decides by these rules: the backbone, and a node that serves its own.
 
-use transport::wire::{Address, Timestamp};
+mod ledger;
+
+pub use ledger::{FailedAttempt, Ledger, Outcome};
+
+use crate::wire::{Address, Timestamp};
 
 /// Wrong passwords that lock a token.
-pub(crate) const MAX_FAILED_ATTEMPTS: u32 = 100;
+pub const MAX_FAILED_ATTEMPTS: u32 = 100;
 
 /// What is known of a token and of who asks for it.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Attempt<'a> {
+pub struct Attempt<'a> {
     /// Who asks; `None` for somebody who is not logged in.
-    pub(crate) caller: Option<&'a Address>,
+    pub caller: Option<&'a Address>,
     /// Who made the token; `None` while a token made anonymously has no owner.
-    pub(crate) creator: Option<&'a Address>,
+    pub creator: Option<&'a Address>,
     /// Whether the caller's identity has read the token before.
-    pub(crate) is_allocated: bool,
+    pub is_allocated: bool,
     /// The only identity it is for.
-    pub(crate) for_identity: Option<&'a Address>,
+    pub for_identity: Option<&'a Address>,
     /// Whether the password fits; true if there is none.
-    pub(crate) password_fits: bool,
+    pub password_fits: bool,
     /// Wrong passwords so far.
-    pub(crate) failed_attempts: u32,
+    pub failed_attempts: u32,
     /// Until when it can be read.
-    pub(crate) expires_at: Timestamp,
+    pub expires_at: Timestamp,
     /// The current time.
-    pub(crate) now: Timestamp,
+    pub now: Timestamp,
 }
 
 /// What follows from an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub enum Verdict {
     /// The token is shown, nothing is recorded.
     Show,
     /// The token is shown, and the identity may read it again without password and after its expiry.
@@ -43,7 +50,8 @@ pub(crate) enum Verdict {
 
 impl Attempt<'_> {
     /// Decides a read. The first condition that holds wins.
-    pub(crate) fn judge(&self) -> Verdict {
+    #[must_use]
+    pub fn judge(&self) -> Verdict {
         if self.is_exempt() {
             return Verdict::Show;
         }
@@ -54,13 +62,15 @@ impl Attempt<'_> {
     }
 
     /// Whether the caller is shown the token whatever the password and the number of failures are.
-    pub(crate) fn is_exempt(&self) -> bool {
+    #[must_use]
+    pub fn is_exempt(&self) -> bool {
         self.caller == self.creator || (self.caller.is_some() && self.is_allocated)
     }
 
     /// Decides whether the content may be set. Neither the creator nor those who read the token are exempt from
     /// anything but `forIdentity`.
-    pub(crate) fn judge_update(&self) -> Verdict {
+    #[must_use]
+    pub fn judge_update(&self) -> Verdict {
         let is_for_other =
             self.for_identity.is_some() && self.caller != self.for_identity && self.caller != self.creator;
         self.judge_stranger(is_for_other).unwrap_or(Verdict::Show)

@@ -1,0 +1,55 @@
+//! Where attempts to read a token leave what they count: in the record of the token, under its lock.
+
+use transport::access::{FailedAttempt, Ledger};
+
+use super::account::{self, Account};
+use super::events::{self, Happening, Notice};
+use super::tokens::{Allocation, TokenRecord, allocation_key, key};
+use super::{Caller, Refusal};
+use crate::core::Core;
+use crate::error::StoreError;
+use crate::notify::News;
+use crate::rates::Guesser;
+use crate::store::Transaction;
+
+/// One attempt on a token. `transaction` holds the lock of the token since `token` was read.
+pub(super) struct TokenLedger<'a> {
+    pub(super) core: &'a Core,
+    pub(super) transaction: Transaction<'a>,
+    pub(super) token: &'a TokenRecord,
+    pub(super) caller: Option<&'a Caller>,
+    pub(super) guesser: Guesser,
+}
+
+impl Ledger for TokenLedger<'_> {
+    type Error = Refusal;
+
+    /// An identity that has no room for the allocation is shown the token all the same.
+    async fn allocate(mut self) -> Result<(), Refusal> {
+        let Some(caller) = self.caller else { return Ok(()) };
+        let allocation = Allocation { device: caller.device.clone(), at: self.core.now() };
+        let account = Account::of(self.core, &caller.address).await?;
+        account.charge(&mut self.transaction, &account::other(0))?;
+        self.transaction.put(&allocation_key(&self.token.id, &caller.address), &allocation)?;
+        match self.transaction.commit().await {
+            Err(error) if matches!(error, StoreError::Quota(_)) || error.is_full() => Ok(()),
+            outcome => Ok(outcome?),
+        }
+    }
+
+    async fn count(self, failed: FailedAttempt) -> Result<(), Refusal> {
+        let Self { core, mut transaction, token, guesser, .. } = self;
+        core.guesses.note_wrong(guesser, &token.id);
+        let mut token = token.clone();
+        token.failed_attempts = failed.number;
+        let mut notices = Vec::new();
+        if let Some(creator) = token.created_by.as_ref().filter(|_| failed.locks()) {
+            transaction.lock_identities(&[creator]).await;
+            let locked = Happening::TokenLocked(token.id.clone());
+            notices.push(events::append(&mut transaction, creator, &locked, core.now()).await?);
+            notices.push(Notice::to_all(creator, News::TokenLocked));
+        }
+        transaction.put(&key(&token.id), &token)?;
+        Ok(core.commit(transaction, notices).await?)
+    }
+}

@@ -1,0 +1,138 @@
+//! Who this node is, once it is known: identity, device, their secrets and their connection to the backbone.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use transport::backbone::{Client, DeviceCredentials, SecretText, Session};
+use transport::crypto::{CryptoObject as _, Form, SecretKey, SignatureKeypair, SignaturePublicKey, compact};
+use transport::datawallet;
+use transport::identity::{PublicIdentity, device_type};
+use transport::wire::{Address, DeviceId, Timestamp, Username};
+use zeroize::Zeroizing;
+
+use crate::store::Properties;
+
+/// What kind of device a node says it is.
+pub(crate) const DEVICE_TYPE: u8 = device_type::CONNECTOR;
+
+/// The identity and the device of a running node.
+pub(crate) struct Account {
+    record: AccountRecord,
+    client: Client,
+    session: Session,
+}
+
+impl Account {
+    /// Logs in with the first call in the name of the device.
+    pub(crate) fn new(record: AccountRecord, client: Client) -> Self {
+        let session = client.login(record.credentials());
+        Self { record, client, session }
+    }
+
+    /// With a session that has logged in already.
+    pub(crate) fn with_session(record: AccountRecord, client: Client, session: Session) -> Self {
+        Self { record, client, session }
+    }
+
+    /// Address of the identity.
+    pub(crate) fn address(&self) -> &Address {
+        &self.record.identity.address
+    }
+
+    /// Public key of the identity.
+    pub(crate) fn public_key(&self) -> &SignaturePublicKey {
+        &self.record.identity.public_key
+    }
+
+    /// Identity key; admin devices only.
+    pub(crate) fn identity_key(&self) -> Option<&SignatureKeypair> {
+        self.record.identity_key.as_ref()
+    }
+
+    /// This device.
+    pub(crate) fn device_id(&self) -> &DeviceId {
+        &self.record.device.id
+    }
+
+    /// What never changes about this device.
+    pub(crate) fn device(&self) -> DeviceIdentity {
+        self.record.device.clone()
+    }
+
+    /// Signs in the name of this device.
+    pub(crate) fn device_key(&self) -> &SignatureKeypair {
+        &self.record.device_key
+    }
+
+    /// Opens the datawallet.
+    pub(crate) fn synchronization_key(&self) -> &SecretKey {
+        &self.record.synchronization_key
+    }
+
+    /// Completes the `Devices` entry that another device made for this one: it has logged in and has a key of its own.
+    pub(crate) fn describe_onboarded(&self, entry: &mut Properties, now: Timestamp) {
+        entry.remove("initialPassword");
+        for (name, value) in [
+            ("publicKey", self.record.device_key.public_key().to_value(Form::Compact)),
+            ("operatingSystem", Value::from(std::env::consts::OS)),
+            ("type", Value::from(DEVICE_TYPE)),
+            ("lastLoginAt", Value::from(now.to_string())),
+            ("datawalletVersion", Value::from(datawallet::SUPPORTED_VERSION)),
+            ("isBackupDevice", Value::from(false)),
+        ] {
+            entry.insert(name.to_owned(), value);
+        }
+    }
+
+    /// Calls that need no login.
+    pub(crate) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// Calls in the name of this device.
+    pub(crate) fn session(&self) -> &Session {
+        &self.session
+    }
+}
+
+/// Everything a start without the backbone needs.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct AccountRecord {
+    pub(crate) identity: PublicIdentity,
+    /// Admin devices only.
+    #[serde(default, with = "compact::option")]
+    pub(crate) identity_key: Option<SignatureKeypair>,
+    #[serde(with = "compact")]
+    pub(crate) synchronization_key: SecretKey,
+    #[serde(with = "compact")]
+    pub(crate) secret_base_key: SecretKey,
+    /// Where this device starts to count synchronised secrets, so that devices do not collide.
+    pub(crate) secret_counter_start: u64,
+    #[serde(flatten)]
+    pub(crate) device: DeviceIdentity,
+    pub(crate) password: Zeroizing<String>,
+    #[serde(with = "compact")]
+    pub(crate) device_key: SignatureKeypair,
+}
+
+/// What never changes about a device.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct DeviceIdentity {
+    /// Its identifier.
+    #[serde(rename = "device_id")]
+    pub(crate) id: DeviceId,
+    /// Its login name.
+    pub(crate) username: Username,
+    /// When it was made.
+    pub(crate) created_at: Timestamp,
+    /// By which device; by itself for the first one.
+    pub(crate) created_by_device: DeviceId,
+}
+
+impl AccountRecord {
+    /// Name of the value in the store.
+    pub(crate) const NAME: &str = "AccountInfo";
+
+    pub(crate) fn credentials(&self) -> DeviceCredentials {
+        DeviceCredentials { username: self.device.username.clone(), password: SecretText::new(self.password.as_str()) }
+    }
+}

@@ -1,0 +1,133 @@
+//! How tokens and files reach this node and leave it.
+//!
+//! Everything that is shared passes through [`Delivery`]: three reads (a token, the metadata of a file, the bytes of a file)
+//! and two writes (a new token, a new file). [`of`] chooses the implementation. Today there is one, [`Backbone`]; direct
+//! delivery between nodes becomes the second one, beside it, without a change in `token/`, `file/` or the facades.
+//!
+//! What only the backbone can say is not delivery and asks the session of the account: login, challenges, the datawallet,
+//! external events, who owns a file, deleting, unlocking.
+//!
+//! # Contract
+//!
+//! The other side of a delivery is not trusted. An implementation moves sealed bytes; it opens, hashes and stores nothing.
+//!
+//! | Who | Verifies |
+//! |---|---|
+//! | the side that holds a token | who may load it: expiry, lock, addressee, password, in the order of [`transport::access`]; it counts wrong passwords |
+//! | the implementation | that an answer has the form of its type and fits into its bounds, and that the expiry in it is not later than the one that was asked for |
+//! | the caller of a read | that the answer is about the id it asked for; that a token is for this identity; that the key of the reference opens it; sizes, hashes and the authentication tag of a file, before the first byte of plaintext is handed out |
+//! | the caller of a write | that the id is new here ([`Core::remember`]); it keeps keys, hashes and sizes as it made them, whatever the answer says |
+//!
+//! **Sizes.** Each answer has a bound that holds before it is decoded: the content of a token the setting for it, metadata
+//! and answers to writes those of the wire format, the bytes of a file the limit that the caller gives. What is larger fails
+//! with [`Failure::TooLarge`], as soon as it is announced or seen. An implementation holds at most one chunk of a file in
+//! memory.
+//!
+//! **Streaming.** The bytes of a file come in order, in chunks of any size, once ([`Incoming`]). A stream that ends early is
+//! an error, not a short file. The content of an upload can be read again from its start, so a write may be sent twice if the
+//! first one certainly had no effect (a refused access token).
+//!
+//! **Cancellation.** Every future can be dropped. A read that is dropped has no effect here; at the other side it may have
+//! counted a wrong password or an allocation. A write that is dropped or fails leaves at most something whose id nobody
+//! knows. [`Incoming::chunk`] is cancel-safe: what was not handed out comes with the next call.
+//!
+//! **Time.** A call ends by itself: each has a time-out, and so does a stream from which nothing comes.
+//!
+//! **Errors.** [`Failure`] separates what callers treat differently. It carries the error that users see, with the next step,
+//! without secrets, bodies or queries.
+
+mod backbone;
+#[cfg(test)]
+mod conformance;
+
+use std::future::Future;
+
+use bytes::Bytes;
+use transport::backbone::{UploadContent, UploadFile, UploadProgress};
+use transport::wire::backbone::files::{CreatedFile, FileMetadata};
+use transport::wire::backbone::tokens::{CreateToken, CreatedToken, Token};
+use transport::wire::{FileId, TokenId};
+
+use self::backbone::Backbone;
+use crate::Error;
+use crate::core::Core;
+
+/// The way by which a node delivers and receives.
+pub(crate) fn of(core: &Core) -> impl Delivery {
+    Backbone::of(core)
+}
+
+/// A way by which tokens and files come and go; see the [module](self) for the contract.
+pub(crate) trait Delivery: Send + Sync {
+    /// The bytes of a file on their way.
+    type Content: Incoming;
+
+    /// Reads a token, by the hash of its password if it has one. An identity that has read it before needs none.
+    ///
+    /// `named` is the backbone that the reference names; it is for the text of [`Failure::NotFound`] only.
+    fn token(
+        &self,
+        id: &TokenId,
+        password_hash: Option<&str>,
+        named: Option<&str>,
+    ) -> impl Future<Output = Result<Token, Failure>> + Send;
+
+    /// Reads what is known of a file without its content. `named` as for [`token`](Self::token).
+    fn file_metadata(
+        &self,
+        id: &FileId,
+        named: Option<&str>,
+    ) -> impl Future<Output = Result<FileMetadata, Failure>> + Send;
+
+    /// Starts to read the bytes of a file: at most `limit` bytes of ciphertext.
+    fn file_content(&self, id: &FileId, limit: u64) -> impl Future<Output = Result<Self::Content, Failure>> + Send;
+
+    /// Creates a token. The answer says which expiry holds: the one that was asked for if it says nothing, else one that is
+    /// not later.
+    fn create_token(&self, token: &CreateToken) -> impl Future<Output = Result<CreatedToken, Failure>> + Send;
+
+    /// Uploads a file. The answer says which expiry holds, which is not later than the one that was asked for.
+    ///
+    /// `progress` is told of the bytes that are on their way, which may exceed the length if the content is sent twice.
+    fn upload_file(
+        &self,
+        file: &UploadFile,
+        content: &UploadContent,
+        progress: Option<UploadProgress>,
+    ) -> impl Future<Output = Result<CreatedFile, Failure>> + Send;
+}
+
+/// The bytes of a file on their way. Nothing of them has been verified.
+pub(crate) trait Incoming: Send {
+    /// How many bytes there will be, if the other side says so.
+    fn length(&self) -> Option<u64>;
+
+    /// How many bytes were handed out.
+    fn received(&self) -> u64;
+
+    /// The next bytes; none at the end. Cancel-safe.
+    ///
+    /// # Errors
+    /// [`Failure::TooLarge`] beyond the limit of the call, [`Failure::Failed`] if the stream ends early or nothing comes.
+    fn chunk(&mut self) -> impl Future<Output = Result<Option<Bytes>, Failure>> + Send;
+}
+
+/// Why nothing was delivered.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// There is nothing under this id for this node. Whether it is unknown, expired, deleted, for somebody else, or needs
+    /// another password is not told.
+    NotFound(Error),
+    /// The answer is larger than its bound.
+    TooLarge(Error),
+    /// The other side refused for another reason, or could not be asked or understood.
+    Failed(Error),
+}
+
+impl From<Failure> for Error {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::NotFound(error) | Failure::TooLarge(error) | Failure::Failed(error) => error,
+        }
+    }
+}
