@@ -12,13 +12,13 @@ use zeroize::Zeroizing;
 
 use crate::config::Config;
 use crate::domain::challenge_id::Serials;
-use crate::domain::uploads::Uploads;
 use crate::domain::{account, digest};
 use crate::error::Error;
 use crate::notify::Hub;
 use crate::rates::{Allowances, Guesses};
 use crate::secrets::{PasswordHash, ServerKey, random_hex};
 use crate::store::Store;
+use crate::uploads::Uploads;
 use crate::web::budget::Bodies;
 
 /// Password hashes: computed at one time, waiting of one source and purpose, and waiting in total. Computing takes some

@@ -9,7 +9,6 @@ use transport::wire::{Address, ByteText, DeviceId, FileId, Timestamp};
 
 use super::account::{self, Account};
 use super::page::{Page, PageRequest};
-use super::uploads::Reservation;
 use super::{Caller, EXPIRIES, Record, Refusal, expiring};
 use crate::core::Core;
 use crate::error::StoreError;
@@ -18,6 +17,7 @@ use crate::secrets::{new_id, new_ownership_token};
 use crate::store::{
     BlobReader, Change, Entry, Key, PublishedBlob, Table, Transaction, Written, packed, split_number, split_text,
 };
+use crate::uploads::Reservation;
 
 const MAX_CIPHER_HASH_BYTES: usize = 128;
 const MAX_OWNER_SIGNATURE_BYTES: usize = 512;

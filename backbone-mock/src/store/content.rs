@@ -6,7 +6,7 @@ use futures_util::TryStreamExt as _;
 use serde::{Deserialize, Serialize};
 use transport::wire::ByteText;
 
-use super::blobs::PublishedBlob;
+use super::embedded::blobs::PublishedBlob;
 use super::{Store, Transaction};
 use crate::error::StoreError;
 

@@ -18,11 +18,10 @@
 //! - **Lists** name how much they read. What is longer is walked over in steps of [`STEP`], which other work comes between.
 //! - **Reads** outside of a transaction see committed records, each by itself.
 
-mod blobs;
 mod content;
+mod embedded;
 mod key;
 mod locks;
-mod open;
 pub(crate) mod packed;
 mod transaction;
 mod usage;
@@ -36,8 +35,8 @@ use std::sync::{Arc, Mutex};
 
 use durable::{DirectoryLock, private};
 
-pub(crate) use blobs::{BlobReader, BlobWriter, PublishedBlob, Written};
 pub(crate) use content::{Content, NewContent};
+pub(crate) use embedded::blobs::{BlobReader, BlobWriter, PublishedBlob, Written};
 pub(crate) use key::{Key, Table, split_number, split_text};
 pub(crate) use transaction::Transaction;
 pub(crate) use usage::{Change, Holder};
@@ -46,7 +45,8 @@ pub(crate) use walk::STEP;
 use crate::error::{Error, StoreError};
 use crate::quota::Amounts;
 use crate::secrets::ServerKey;
-use blobs::Blobs;
+use embedded::blobs::Blobs;
+use embedded::open;
 use locks::Stripes;
 
 /// Which blobs have a record that names them.

@@ -8,8 +8,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use transport::wire::Address;
 
-use super::blobs::PublishedBlob;
 use super::content::Content;
+use super::embedded::blobs::PublishedBlob;
 use super::locks::Guard;
 use super::usage::{Change, Charges, Holder};
 use super::{BLOBS, Key, Store};

@@ -25,7 +25,7 @@ const TEMPORARY_FOLDER: &str = "tmp";
 
 /// A folder of blobs.
 #[derive(Clone)]
-pub(super) struct Blobs {
+pub(in crate::store) struct Blobs {
     dir: PathBuf,
     /// Blobs in place whose record is not committed yet; the orphan sweep leaves them alone.
     in_flight: Arc<Mutex<HashSet<String>>>,
@@ -42,7 +42,7 @@ pub(crate) struct Written {
 
 impl Blobs {
     /// Opens a folder of blobs, creates what is missing and removes temporary files of an earlier process.
-    pub(super) fn open(dir: &Path) -> io::Result<Self> {
+    pub(in crate::store) fn open(dir: &Path) -> io::Result<Self> {
         let temporary = dir.join(TEMPORARY_FOLDER);
         private::create_directory(&temporary)?;
         for entry in fs::read_dir(&temporary)? {
@@ -53,7 +53,7 @@ impl Blobs {
     }
 
     /// Starts a blob.
-    pub(super) async fn create(&self) -> io::Result<BlobWriter> {
+    pub(in crate::store) async fn create(&self) -> io::Result<BlobWriter> {
         let blobs = self.clone();
         blocking(move || {
             let name = random_hex();
@@ -66,7 +66,7 @@ impl Blobs {
     }
 
     /// Opens a blob and reads its first bytes.
-    pub(super) async fn open_blob(&self, name: &str) -> io::Result<BlobReader> {
+    pub(in crate::store) async fn open_blob(&self, name: &str) -> io::Result<BlobReader> {
         let path = self.path(name);
         blocking(move || {
             let file = OpenOptions::new().read(true).open(path)?;
@@ -78,7 +78,7 @@ impl Blobs {
     }
 
     /// Removes a blob. Readers that have it open read on.
-    pub(super) async fn remove(&self, name: &str) -> io::Result<()> {
+    pub(in crate::store) async fn remove(&self, name: &str) -> io::Result<()> {
         let path = self.path(name);
         blocking(move || match fs::remove_file(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
@@ -88,7 +88,7 @@ impl Blobs {
     }
 
     /// The names of the blobs of a folder, by its number, that are in place and not in flight.
-    pub(super) async fn idle_blobs(&self, folder: u8) -> io::Result<Vec<String>> {
+    pub(in crate::store) async fn idle_blobs(&self, folder: u8) -> io::Result<Vec<String>> {
         let blobs = self.clone();
         blocking(move || {
             let mut names = Vec::new();
@@ -224,7 +224,7 @@ impl PublishedBlob {
     }
 
     /// Says that a record which names it was submitted. Drop the result when that is certain: until then no sweep removes it.
-    pub(super) fn keep(mut self) -> Self {
+    pub(in crate::store) fn keep(mut self) -> Self {
         self.kept = true;
         self
     }

@@ -26,29 +26,29 @@ const KEY_BYTES: u64 = 32;
 const CONVERTED_BYTES: usize = 1024 * 1024;
 
 /// Records that are open.
-pub(super) struct Opened {
-    pub(super) records: durable::Store,
-    pub(super) key: ServerKey,
+pub(in crate::store) struct Opened {
+    pub(in crate::store) records: durable::Store,
+    pub(in crate::store) key: ServerKey,
     /// Whether nobody has counted yet what is in them.
-    pub(super) is_uncounted: bool,
+    pub(in crate::store) is_uncounted: bool,
 }
 
 /// What marks records as counted.
-pub(super) fn counted() -> Result<Commit, StoreError> {
+pub(in crate::store) fn counted() -> Result<Commit, StoreError> {
     let mut schema = Commit::new();
     schema.put(SCHEMA_KEY, &SCHEMA_VERSION.to_be_bytes())?;
     Ok(schema)
 }
 
 #[cfg(test)]
-pub(super) fn uncounted() -> Commit {
+pub(in crate::store) fn uncounted() -> Commit {
     let mut schema = Commit::new();
     schema.put(SCHEMA_KEY, &UNCOUNTED_SCHEMA.to_be_bytes()).unwrap();
     schema
 }
 
 /// Opens the records and reads the server's key.
-pub(super) fn open(data_dir: &Path) -> Result<Opened, Error> {
+pub(in crate::store) fn open(data_dir: &Path) -> Result<Opened, Error> {
     let location = Location::new(&data_dir.join(RECORDS));
     let key_file = data_dir.join(KEY_FILE);
     let key = read_key(&key_file)?;
