@@ -22,8 +22,9 @@ use crate::uploads::Uploads;
 use crate::web::budget::Bodies;
 
 /// Password hashes: computed at one time, waiting of one source and purpose, and waiting in total. Computing takes some
-/// milliseconds of a processor, so that the last of one source waits for less than a second.
-const PASSWORD_HASHES: TurnLimits = TurnLimits { at_once: 2, waiting_of_one: 128, waiting: 1024 };
+/// milliseconds of a processor, so that the last of one source waits for less than a second. One at a time, because they share
+/// their memory ([`PasswordHash`]): a second one would occupy a thread only to wait.
+const PASSWORD_HASHES: TurnLimits = TurnLimits { at_once: 1, waiting_of_one: 128, waiting: 1024 };
 /// Large bodies that are decoded at one time: each takes almost as much memory again while both forms of it exist.
 const CONCURRENT_DECODINGS: usize = 1;
 
@@ -175,7 +176,7 @@ mod tests {
         let hash = PasswordHash::new("right");
         let before = done.load(Ordering::Acquire);
         assert_eq!(core.is_password(Source::Loopback, Some(("DVC", hash)), "right".to_owned()).await, Ok(true));
-        // Two were being computed, and each purpose is served in its turn.
+        // One was being computed, and each purpose is served in its turn.
         assert!(done.load(Ordering::Acquire) - before <= 2 * PASSWORD_HASHES.at_once + 2);
         for guess in guesses {
             assert_eq!(guess.await.unwrap(), Ok(false));
