@@ -17,7 +17,10 @@ use crate::error::Error;
 use crate::notify::Hub;
 use crate::rates::{Allowances, Guesses};
 use crate::secrets::{PasswordHash, ServerKey, random_hex};
-use crate::store::Store;
+use crate::store::contract::Backend;
+#[cfg(test)]
+use crate::store::memory::Memory;
+use crate::store::{Store, embedded};
 use crate::uploads::Uploads;
 use crate::web::budget::Bodies;
 
@@ -53,7 +56,7 @@ pub(crate) struct Core {
     /// Records and files.
     pub(crate) store: Store,
     /// Open event streams.
-    pub(crate) hub: Hub,
+    pub(crate) hub: Arc<Hub>,
     /// Key of what clients have to repeat later: token passwords, ownership tokens, access tokens.
     pub(crate) key: ServerKey,
     /// Keeps web pages out of a backbone that only this machine reaches.
@@ -77,9 +80,24 @@ pub(crate) struct Core {
 impl Core {
     /// Takes the data directory and opens what is in it.
     pub(crate) async fn open(config: Config) -> Result<Self, Error> {
-        let (store, key) = Store::open(&config.data_dir).await?;
+        let backend = embedded::open(&config.data_dir).await?;
+        Self::on(backend, config).await
+    }
+
+    /// A backbone that keeps nothing, for tests of rules. The data directory does not matter.
+    #[cfg(test)]
+    pub(crate) async fn in_memory(config: Config) -> Self {
+        Self::on(Memory::default().open(), config).await.expect("memory can be opened")
+    }
+
+    /// A backbone on what keeps its records.
+    pub(crate) async fn on(backend: Backend, config: Config) -> Result<Self, Error> {
+        let (store, key) = Store::on(backend).await?;
+        let hub = Arc::new(Hub::new());
+        let streams = hub.clone();
+        store.subscribe(move |notice| streams.tell(notice));
         let core = Self {
-            hub: Hub::new(),
+            hub,
             key,
             guard: guard(&config),
             bodies: Bodies::new(&config.limits),
@@ -93,7 +111,7 @@ impl Core {
             password_hashing: Turns::new(PASSWORD_HASHES),
             decoy: Arc::new(PasswordHash::unmatchable()),
         };
-        if core.store.is_uncounted() {
+        if core.store.is_uncounted().await? {
             account::count_all(&core).await?;
         }
         Ok(core)
@@ -159,8 +177,7 @@ mod tests {
 
     #[tokio::test]
     async fn made_up_user_names_do_not_delay_a_login() {
-        let dir = tempfile::tempdir().unwrap();
-        let core = Arc::new(Core::open(Config::new(dir.path())).await.unwrap());
+        let core = Arc::new(Core::in_memory(Config::new("")).await);
         let done = Arc::new(AtomicUsize::new(0));
         let guesses: Vec<_> = (0..100)
             .map(|_| {
@@ -185,8 +202,7 @@ mod tests {
 
     #[tokio::test]
     async fn logins_of_one_source_beyond_the_queue_are_told_to_come_back() {
-        let dir = tempfile::tempdir().unwrap();
-        let core = Core::open(Config::new(dir.path())).await.unwrap();
+        let core = Core::in_memory(Config::new("")).await;
         let most = PASSWORD_HASHES.at_once + PASSWORD_HASHES.waiting_of_one;
         let logins = (0..=most).map(|_| core.is_password(Source::Loopback, None, String::new()));
         let outcomes = futures_util::future::join_all(logins).await;
