@@ -5,9 +5,14 @@ mod blobs;
 mod records;
 mod typed;
 
+use std::time::Duration;
+
 use super::contract::Backend;
 use super::embedded;
 use super::memory::Memory;
+
+/// After this long a test has hung.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Where a test keeps something.
 trait Place {
@@ -48,7 +53,9 @@ macro_rules! conforms {
 
             $($(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $claim() {
-                super::$of::$claim(&<$place>::new()).await;
+                let place = <$place>::new();
+                let outcome = tokio::time::timeout(PATIENCE, super::$of::$claim(&place)).await;
+                outcome.expect("nothing waits for ever");
             })*)*
         }
     };
@@ -71,6 +78,7 @@ macro_rules! implementations {
                 a_commit_that_nobody_waits_for_is_decided_when_its_locks_are_free
                 a_commit_that_was_never_polled_has_no_effect
                 long_keys_of_any_bytes_are_kept
+                a_commit_of_the_largest_size_is_taken
                 closed_records_refuse_commits
                 all_receivers_are_told_once_after_the_commit_is_visible
                 the_key_of_the_server_stays

@@ -1,11 +1,12 @@
-//! The seam: what a place that keeps records and blobs, and carries notifications, has to promise. The rest of the crate knows these traits only.
+//! The seam: what keeps records and blobs and carries notifications has to promise. The rest of the crate knows these traits
+//! only.
 //!
 //! The embedded implementation serves one process. The traits ask for nothing that a database server with an object store
 //! cannot give to several: a [`Session`] is a database transaction with advisory locks, an [`Update`] a row that is locked,
 //! read and written, a [`Notice`] what `NOTIFY` sends at the commit, a [`Claim`] an upload that has no row yet.
 //!
-//! Each sentence of the contract that begins with a bold word is a test in `conformance`, which runs against every
-//! implementation.
+//! Each point of the contract is a test in `conformance`, which runs against every implementation; what only a loss of power
+//! shows is tested with the whole server (`tests/tests/power_cut`, `backbone-mock/tests/durability.rs`).
 //!
 //! # Records
 //!
@@ -30,7 +31,8 @@
 //! - **Exact.** An [`Update`] sees what all commits before it wrote, although no lock is held on its key.
 //! - **Cancelled** commits, whose future is dropped, are decided all the same: by the time their locks are free, they have
 //!   taken effect or never will. A commit that was never polled has no effect.
-//! - **Wide enough.** Keys may have up to [`MAX_KEY_BYTES`], and hold any bytes.
+//! - **Wide enough.** Keys of any bytes are taken up to [`MAX_KEY_BYTES`], and commits up to [`MAX_COMMIT_BYTES`]. Larger ones
+//!   may be refused. The rules keep to it: the largest commit is that of a request body with the records it becomes.
 //! - **Closed** records refuse commits. Closing twice does nothing more.
 //!
 //! # Blobs
@@ -40,8 +42,8 @@
 //!
 //! - **Published** blobs are complete, durable and readable by the time [`BlobWriter::publish`] returns; their names were
 //!   never used before. Blobs that are not published leave nothing.
-//! - **Claimed** blobs are not listed by [`Blobs::unclaimed`]. A [`Claim`] that is dropped before it is kept removes its blob;
-//!   one that was kept leaves it.
+//! - **Claimed** blobs, by whichever process, are not listed by [`Blobs::unclaimed`]. A [`Claim`] that is dropped before it
+//!   is kept removes its blob; one that was kept leaves it.
 //! - **Read** to the end, a blob gives what was written. A missing one is `None`. Who has opened a blob may read it to its
 //!   end, although it is deleted meanwhile.
 //! - **Deleted** blobs are gone; deleting what is not there does nothing.
@@ -71,8 +73,9 @@ use crate::notify::Notice;
 use crate::secrets::ServerKey;
 
 /// Bytes of the longest key that every implementation takes.
-#[cfg(test)]
 pub(crate) const MAX_KEY_BYTES: usize = 1024;
+/// Bytes of the keys and values of the largest commit that every implementation takes.
+pub(crate) const MAX_COMMIT_BYTES: usize = 32 * 1024 * 1024;
 /// Bytes of a blob that a reader asks for at a time.
 pub(super) const READ_SIZE: usize = 120 * 1024;
 

@@ -11,7 +11,7 @@ use super::Place;
 use crate::error::StoreError;
 use crate::notify::{News, Notice};
 use crate::quota::Metric;
-use crate::store::contract::{Backend, Changes, KeyRange, LockSpace, MAX_KEY_BYTES, Session, Update};
+use crate::store::contract::{Backend, Changes, KeyRange, LockSpace, MAX_COMMIT_BYTES, MAX_KEY_BYTES, Session, Update};
 
 /// What these tests write; the version of the records lies behind it.
 const EVERYTHING: KeyRange<'_> = KeyRange { from: b"", until: b"m" };
@@ -227,6 +227,17 @@ pub(super) async fn long_keys_of_any_bytes_are_kept(place: &impl Place) {
     for key in keys {
         assert_eq!(backend.records.get(&key).await.unwrap().as_ref(), Some(&key));
     }
+}
+
+pub(super) async fn a_commit_of_the_largest_size_is_taken(place: &impl Place) {
+    const VALUE: usize = 16 * 1024;
+    let backend = place.open().await;
+    let count = MAX_COMMIT_BYTES / (VALUE + 4);
+    let key = |number: usize| u32::try_from(number).unwrap().to_be_bytes().to_vec();
+    let writes = (0..count).map(|number| (key(number), Some(vec![7; VALUE]))).collect();
+    commit(&backend, Changes { writes, ..Changes::default() }).await.unwrap();
+    assert_eq!(backend.records.keys(EVERYTHING, usize::MAX).await.unwrap().len(), count);
+    assert_eq!(backend.records.get(&key(count - 1)).await.unwrap(), Some(vec![7; VALUE]));
 }
 
 pub(super) async fn closed_records_refuse_commits(place: &impl Place) {

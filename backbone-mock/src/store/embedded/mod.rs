@@ -9,12 +9,16 @@ use std::sync::{Arc, Mutex};
 
 use durable::{Admission, Commit, DirectoryLock, Submitted, private};
 
-use super::contract::{Backend, Changes, Claim, KeyRange, LockSpace, Pending, Records, Session};
+use super::contract::{
+    Backend, Changes, Claim, KeyRange, LockSpace, MAX_COMMIT_BYTES, MAX_KEY_BYTES, Pending, Records, Session,
+};
 use super::local::{Guard, LocalNotifications, Locks};
 use crate::error::{Error, StoreError};
 use crate::notify::Notice;
 use blobs::BlobFiles;
 use open::Opened;
+
+const _: () = assert!(MAX_KEY_BYTES <= durable::MAX_KEY_BYTES && MAX_COMMIT_BYTES < durable::MAX_COMMIT_BYTES);
 
 const LOCK_FILE: &str = "lock";
 /// Name of the blobs in the data directory.
