@@ -12,7 +12,7 @@ use super::embedded;
 use super::memory::Memory;
 
 /// After this long a test has hung.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Where a test keeps something.
 trait Place {
@@ -75,12 +75,13 @@ macro_rules! implementations {
                 whoever_waits_for_a_lock_and_gives_up_leaves_it_free
                 sessions_that_hold_locks_can_read
                 updates_are_exact_without_a_lock
-                a_commit_that_nobody_waits_for_is_decided_when_its_locks_are_free
+                commits_that_nobody_waits_for_are_decided_when_their_locks_are_free
                 a_commit_that_was_never_polled_has_no_effect
                 long_keys_of_any_bytes_are_kept
                 a_commit_of_the_largest_size_is_taken
                 closed_records_refuse_commits
                 all_receivers_are_told_once_after_the_commit_is_visible
+                receivers_are_told_of_commits_that_nobody_waits_for
                 the_key_of_the_server_stays
             }
             blobs {

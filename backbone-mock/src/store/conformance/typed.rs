@@ -1,6 +1,7 @@
 //! What the types above the contract keep.
 
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use futures_util::future::join_all;
 use transport::wire::{Address, ByteText};
@@ -109,23 +110,27 @@ pub(super) async fn a_walk_shows_everything_once_and_can_be_broken_off(place: &i
 }
 
 pub(super) async fn increments_under_a_lock_are_not_lost(place: &impl Place) {
-    let store = store_with(place, &[("a", 0)]).await;
-    let increment = async |by_identity: bool| {
-        let mut transaction = store.begin();
-        if by_identity {
-            transaction.lock_identities(&[&address('a')]).await.unwrap();
-        } else {
-            transaction.lock_records(&["a", "b"]).await.unwrap();
-            transaction.lock_identities(&[&address('b'), &address('a')]).await.unwrap();
-        }
-        let key = RECORDS.key().text("a");
-        let count = transaction.get(&key).await.unwrap().unwrap();
-        tokio::task::yield_now().await;
-        transaction.put(&key, &(count + 1)).unwrap();
-        transaction.commit().await.unwrap();
-    };
-    join_all((0..100).map(|number| increment(number % 2 == 0))).await;
+    let store = Arc::new(store_with(place, &[("a", 0)]).await);
+    let increments = (0..100).map(|number| tokio::spawn(increment(store.clone(), number % 2 == 0)));
+    for increment in join_all(increments).await {
+        increment.unwrap();
+    }
     assert_eq!(value(&store, "a").await, Some(100));
+}
+
+async fn increment(store: Arc<Store>, by_identity: bool) {
+    let mut transaction = store.begin();
+    if by_identity {
+        transaction.lock_identities(&[&address('a')]).await.unwrap();
+    } else {
+        transaction.lock_records(&["a", "b"]).await.unwrap();
+        transaction.lock_identities(&[&address('b'), &address('a')]).await.unwrap();
+    }
+    let key = RECORDS.key().text("a");
+    let count = transaction.get(&key).await.unwrap().unwrap();
+    tokio::task::yield_now().await;
+    transaction.put(&key, &(count + 1)).unwrap();
+    transaction.commit().await.unwrap();
 }
 
 pub(super) async fn contents_of_any_size_come_back_and_leave_nothing_when_released(place: &impl Place) {
