@@ -45,6 +45,7 @@ mod secrets;
 mod server;
 mod store;
 mod sweep;
+mod uploads;
 mod web;
 
 pub use backbone::Backbone;

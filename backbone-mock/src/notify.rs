@@ -42,7 +42,22 @@ impl News {
     }
 }
 
-/// All open streams.
+/// Somebody to be told after a commit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Notice {
+    pub(crate) to: Address,
+    pub(crate) news: News,
+    pub(crate) except: Option<DeviceId>,
+}
+
+impl Notice {
+    /// For all devices of an identity.
+    pub(crate) fn to_all(to: &Address, news: News) -> Self {
+        Self { to: to.clone(), news, except: None }
+    }
+}
+
+/// The open streams of this process.
 pub(crate) struct Hub(Mutex<HashMap<Address, Vec<Stream>>>);
 
 struct Stream {
@@ -74,15 +89,16 @@ impl Hub {
     }
 
     /// Tells all devices of an identity, except one.
-    pub(crate) fn tell(&self, address: &Address, news: News, except: Option<&DeviceId>) {
+    pub(crate) fn tell(&self, notice: &Notice) {
+        let Notice { to, news, except } = notice;
         let mut streams = self.streams();
-        let Some(own) = streams.get_mut(address) else { return };
+        let Some(own) = streams.get_mut(to) else { return };
         own.retain(|stream| !stream.sender.is_closed());
-        for stream in own.iter().filter(|stream| except != Some(&stream.device)) {
-            let _ = stream.sender.try_send(news);
+        for stream in own.iter().filter(|stream| except.as_ref() != Some(&stream.device)) {
+            let _ = stream.sender.try_send(*news);
         }
         if own.is_empty() {
-            streams.remove(address);
+            streams.remove(to);
         }
     }
 
@@ -112,7 +128,8 @@ mod tests {
     fn the_device_that_caused_the_news_is_left_out() {
         let hub = Hub::new();
         let (mut first, mut second) = (hub.open(&address(), &device(1)), hub.open(&address(), &device(2)));
-        hub.tell(&address(), News::DatawalletModificationsCreated, Some(&device(1)));
+        let news = News::DatawalletModificationsCreated;
+        hub.tell(&Notice { to: address(), news, except: Some(device(1)) });
         assert_eq!(first.try_recv(), Ok(News::ConnectionOpened));
         assert!(first.try_recv().is_err());
         assert_eq!(second.try_recv(), Ok(News::ConnectionOpened));
@@ -125,7 +142,7 @@ mod tests {
         let streams: Vec<_> = (0..=MAX_PER_DEVICE).map(|_| hub.open(&address(), &device(1))).collect();
         assert_eq!(hub.streams()[&address()].len(), MAX_PER_DEVICE);
         drop(streams);
-        hub.tell(&address(), News::TokenLocked, None);
+        hub.tell(&Notice::to_all(&address(), News::TokenLocked));
         assert!(hub.streams().is_empty());
     }
 }

@@ -12,7 +12,7 @@ use transport::wire::Timestamp;
 use crate::core::Core;
 use crate::domain::{EXPIRIES, REMOVALS, challenges, datawallet, expiring, files, idle, sync_runs, tokens};
 use crate::error::StoreError;
-use crate::store::{STEP, Table, split_number, split_text};
+use crate::store::{Rest, STEP, Table};
 
 /// How long expired records stay.
 const RETENTION: Duration = Duration::from_secs(30 * 24 * 60 * 60);
@@ -57,7 +57,7 @@ pub(crate) async fn sweep(core: &Core) -> Result<Swept, StoreError> {
     let modifications = compact_datawallets(core, before).await;
     let identities = idle::remove_unused(core).await;
     let orphans = core.store.sweep_orphans().await;
-    core.store.tighten_permissions();
+    core.store.maintain();
     Ok(Swept {
         records: removed? + expired?,
         modifications: modifications?,
@@ -94,7 +94,7 @@ async fn remove_before(core: &Core, index: &Table<()>, before: Timestamp) -> Res
     let (mut from, mut removed, mut errors) = (prefix.clone(), 0, FirstError::default());
     loop {
         let step = core.store.keys_before(&prefix, &from, &until, STEP).await?;
-        for (expired_at, kind, id) in step.iter().filter_map(|rest| expiry(rest)) {
+        for (expired_at, kind, id) in step.iter().filter_map(expiry) {
             let result = remove(core, index, expired_at, kind, id).await;
             removed += usize::from(errors.note(result, format_args!("the {kind} {id}")).is_some());
         }
@@ -106,16 +106,15 @@ async fn remove_before(core: &Core, index: &Table<()>, before: Timestamp) -> Res
 }
 
 /// Time, kind and id in the rest of a key of [`EXPIRIES`] or [`REMOVALS`].
-fn expiry(rest: &[u8]) -> Option<(u64, &str, &str)> {
-    let (time, rest) = split_number(rest)?;
-    let (kind, rest) = split_text(rest)?;
-    Some((time, kind, split_text(rest)?.0))
+fn expiry(rest: &Rest) -> Option<(Timestamp, &str, &str)> {
+    let mut parts = rest.parts();
+    Some((parts.time()?, parts.text()?, parts.text()?))
 }
 
-async fn remove(core: &Core, index: &Table<()>, expired_at: u64, kind: &str, id: &str) -> Result<(), StoreError> {
+async fn remove(core: &Core, index: &Table<()>, expired_at: Timestamp, kind: &str, id: &str) -> Result<(), StoreError> {
     let mut transaction = core.store.begin();
-    transaction.lock_records(&[id]).await;
-    transaction.delete(&index.key().number(expired_at).text(kind).text(id));
+    transaction.lock_records(&[id]).await?;
+    transaction.delete(&index.key().time(expired_at).text(kind).text(id));
     match kind {
         expiring::CHALLENGE => {
             if let Ok(id) = id.parse() {
@@ -174,8 +173,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_sweep_removes_more_than_one_step() {
-        let dir = tempfile::tempdir().unwrap();
-        let core = Core::open(Config::new(dir.path())).await.unwrap();
+        let core = Core::in_memory(Config::new("")).await;
         let long_ago = core.now().saturating_sub(2 * RETENTION);
         let mut transaction = core.store.begin();
         for number in 0..=STEP {
@@ -190,8 +188,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_cannot_be_removed_does_not_keep_the_rest() {
-        let dir = tempfile::tempdir().unwrap();
-        let core = Core::open(Config::new(dir.path())).await.unwrap();
+        let core = Core::in_memory(Config::new("")).await;
         let long_ago = core.now().saturating_sub(2 * RETENTION);
         let (damaged, other) = ("CHLaaaaaaaaaaaaaaaaa", "CHLbbbbbbbbbbbbbbbbb");
         let mut transaction = core.store.begin();
@@ -224,8 +221,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn sweeps_happen_at_the_start_and_at_each_interval() {
-        let dir = tempfile::tempdir().unwrap();
-        let core = Arc::new(Core::open(Config::new(dir.path())).await.unwrap());
+        let core = Arc::new(Core::in_memory(Config::new("")).await);
         let interval = core.config.sweep_interval.unwrap();
         assert_eq!(interval, Duration::from_secs(60 * 60));
         let (stop, stopped) = watch::channel(false);

@@ -246,12 +246,13 @@ mod tests {
     use crate::domain::identities::{IdentityRecord, Status};
     use crate::domain::tokens::{Asking, NewToken};
     use crate::secrets::PasswordHash;
+    use crate::store::memory::Memory;
     use listener::Source;
     use transport::wire::ByteText;
     use transport::wire::backbone::datawallet::ModificationType;
 
-    fn config(dir: &std::path::Path) -> Config {
-        let mut config = Config::new(dir).with_client("owner", "secret");
+    fn config() -> Config {
+        let mut config = Config::new("").with_client("owner", "secret");
         config.clients.push(OAuthClient::guest("guest", "guest"));
         config
     }
@@ -314,7 +315,7 @@ mod tests {
         };
         let entries = datawallet::prepare(core, vec![entry]).await.unwrap();
         let mut transaction = core.store.begin();
-        transaction.lock_identities(&[&caller.address]).await;
+        transaction.lock_identities(&[&caller.address]).await.unwrap();
         let mut wallet = Wallet::new(1);
         datawallet::append(core, &mut transaction, caller, &mut wallet, entries, core.now()).await.unwrap();
         transaction.commit().await.unwrap();
@@ -333,8 +334,8 @@ mod tests {
 
     #[tokio::test]
     async fn what_an_earlier_program_stored_is_counted_as_if_it_had_been_counted_at_once() {
-        let dir = tempfile::tempdir().unwrap();
-        let core = Core::open(config(dir.path())).await.unwrap();
+        let memory = Memory::default();
+        let core = Core::on(memory.open(), config()).await.unwrap();
         let (alice, guest) = (identity(&core, 'a', "owner").await, identity(&core, 'b', "guest").await);
         let read = token(&core, Some(&alice), 100).await;
         token(&core, Some(&guest), 20_000).await;
@@ -362,19 +363,18 @@ mod tests {
         assert_eq!(counts(&core, &[&alice, &guest]).await, [Amounts::default(); 5]);
         drop(core);
 
-        let core = Core::open(config(dir.path())).await.unwrap();
+        let core = Core::on(memory.open(), config()).await.unwrap();
         assert_eq!(counts(&core, &[&alice, &guest]).await, counted);
         assert_eq!(crate::sweep::sweep(&core).await.unwrap().records, 0, "what is not counted is removed");
         drop(core);
-        let core = Core::open(config(dir.path())).await.unwrap();
-        assert!(!core.store.is_uncounted(), "it is done once");
+        let core = Core::on(memory.open(), config()).await.unwrap();
+        assert!(!core.store.is_uncounted().await.unwrap(), "it is done once");
     }
 
     #[tokio::test]
     async fn what_is_removed_is_given_back_to_the_last_byte() {
-        let dir = tempfile::tempdir().unwrap();
         let clock = std::sync::Arc::new(crate::ManualClock::new("2030-01-01T12:00:00Z".parse().unwrap()));
-        let core = Core::open(config(dir.path()).with_clock(clock.clone())).await.unwrap();
+        let core = Core::in_memory(config().with_clock(clock.clone())).await;
         let (alice, guest) = (identity(&core, 'a', "owner").await, identity(&core, 'b', "guest").await);
         let before = counts(&core, &[&alice, &guest]).await;
         let read = token(&core, Some(&alice), 100).await;

@@ -268,8 +268,7 @@ mod tests {
 
     #[tokio::test]
     async fn strangers_leave_nothing_behind_and_a_use_is_remembered_until_the_challenge_expires() {
-        let dir = tempfile::tempdir().unwrap();
-        let core = Core::open(Config::new(dir.path())).await.unwrap();
+        let core = Core::in_memory(Config::new("")).await;
         let mut challenge = create(&core, None, Source::Loopback).await.unwrap();
         for _ in 0..100 {
             challenge = create(&core, None, Source::Loopback).await.unwrap();

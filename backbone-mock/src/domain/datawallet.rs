@@ -15,14 +15,13 @@ use transport::wire::bytes::to_base64url;
 use transport::wire::{Address, ByteText, DatawalletId, DatawalletModificationId, DeviceId, Timestamp};
 
 use super::account::{self, Account};
-use super::events::Notice;
 use super::page::{Page, PageRequest};
 use super::{Caller, Record, Refusal, Rule, sync_runs};
 use crate::core::Core;
 use crate::error::StoreError;
-use crate::notify::News;
+use crate::notify::{News, Notice};
 use crate::secrets::new_id;
-use crate::store::{Change, Content, Key, NewContent, STEP, Store, Table, Transaction, split_number, split_text};
+use crate::store::{Change, Content, Key, NewContent, Rest, STEP, Store, Table, Transaction};
 
 /// Entries of one push. The official client pushes all it has at once, some ten entries for each file or token; a client
 /// that was offline for long has thousands.
@@ -173,7 +172,7 @@ pub(crate) async fn push(
     let entries = prepare(core, entries).await?;
     let now = core.now();
     let mut transaction = core.store.begin();
-    transaction.lock_identities(&[&caller.address]).await;
+    transaction.lock_identities(&[&caller.address]).await?;
     sync_runs::make_way_for_push(&mut transaction, &caller.address, now).await?;
     let mut wallet = read_wallet(&transaction, &caller.address).await?.ok_or(Refusal::NotFound(Record::Datawallet))?;
     check_supported(supported_version, &wallet)?;
@@ -182,7 +181,8 @@ pub(crate) async fn push(
         return Err(Refusal::rule(Rule::DatawalletNotUpToDate, detail));
     }
     let modifications = append(core, &mut transaction, caller, &mut wallet, entries, now).await?;
-    core.commit(transaction, vec![notice(caller)]).await?;
+    transaction.notify(notice(caller));
+    transaction.commit().await?;
     Ok(PushedModifications { new_index: wallet.newest_index().unwrap_or(-1), modifications })
 }
 
@@ -237,8 +237,8 @@ pub(crate) fn table() -> Key<ModificationRecord> {
 }
 
 /// Whose entry it is, by the rest of its key behind that of [`table`].
-pub(crate) fn owner_of(rest: &[u8]) -> Option<Address> {
-    split_text(rest)?.0.parse().ok()
+pub(crate) fn owner_of(rest: &Rest) -> Option<Address> {
+    rest.parts().text()?.parse().ok()
 }
 
 /// Reads the head of a datawallet.
@@ -272,13 +272,13 @@ pub(crate) async fn compact(core: &Core, address: &Address, before: Timestamp) -
     let (mut from, mut removed) = (prefix.clone(), 0);
     loop {
         let mut transaction = core.store.begin();
-        transaction.lock_identities(&[address]).await;
+        transaction.lock_identities(&[address]).await?;
         let step = core.store.scan(&prefix, &from, COMPACTION_STEP).await?;
         let old = step.iter().take_while(|entry| entry.record.created_at < before);
         let mut seen = 0;
         for entry in old {
             seen += 1;
-            let Some((index, _)) = split_number(&entry.rest) else { continue };
+            let Some(index) = entry.rest.parts().number() else { continue };
             if is_pointless(&transaction, address, index, &entry.record).await? {
                 remove_entry(&mut transaction, address, index, &entry.record).await?;
                 removed += 1;
@@ -296,9 +296,9 @@ pub(crate) async fn compact(core: &Core, address: &Address, before: Timestamp) -
 /// Up to [`STEP`] addresses that have a datawallet, in their order, behind the address `after`.
 pub(crate) async fn owners(store: &Store, after: Option<&Address>) -> Result<Vec<Address>, StoreError> {
     let prefix = WALLETS.key();
-    let from = after.map_or_else(|| prefix.clone(), |address| wallet_key(address).after(&[]));
+    let from = after.map_or_else(|| prefix.clone(), |address| wallet_key(address).next());
     let keys = store.keys(&prefix, &from, STEP).await?;
-    Ok(keys.iter().filter_map(|rest| split_text(rest)?.0.parse().ok()).collect())
+    Ok(keys.iter().filter_map(owner_of).collect())
 }
 
 /// Whether a newer entry deletes the object, or writes the same category of it again.
@@ -377,7 +377,7 @@ pub(crate) async fn remove_all(transaction: &mut Transaction<'_>, address: &Addr
     loop {
         let step = transaction.committed().scan(&prefix, &from, COMPACTION_STEP).await?;
         for entry in &step {
-            let Some((index, _)) = split_number(&entry.rest) else { continue };
+            let Some(index) = entry.rest.parts().number() else { continue };
             remove_entry(transaction, address, index, &entry.record).await?;
         }
         match step.last() {
@@ -387,8 +387,8 @@ pub(crate) async fn remove_all(transaction: &mut Transaction<'_>, address: &Addr
     }
     let newest = NEWEST.key().text(address);
     let mut rests = Vec::new();
-    let visit = |rest: &[u8]| {
-        rests.push(rest.to_vec());
+    let visit = |rest: &Rest| {
+        rests.push(rest.clone());
         ControlFlow::Continue(())
     };
     transaction.committed().walk_keys(&newest, &newest, visit).await?;
@@ -403,8 +403,8 @@ pub(crate) async fn remove_all(transaction: &mut Transaction<'_>, address: &Addr
 async fn shown_from(store: &Store, address: &Address, first: u64, page: PageRequest) -> Result<Page<u64>, StoreError> {
     let prefix = SHOWN.key().text(address);
     let mut cut = page.cut();
-    let visit = |rest: &[u8]| {
-        cut.extend(split_number(rest).map(|(index, _)| index));
+    let visit = |rest: &Rest| {
+        cut.extend(rest.parts().number());
         ControlFlow::Continue(())
     };
     store.walk_keys(&prefix, &prefix.clone().number(first), visit).await?;

@@ -17,7 +17,7 @@ use crate::core::Core;
 use crate::error::StoreError;
 use crate::quota::Metric;
 use crate::secrets::{PasswordHash, new_id};
-use crate::store::{Change, Key, STEP, Store, Table, Transaction, split_number, split_text};
+use crate::store::{Change, Key, Rest, STEP, Store, Table, Transaction};
 
 const DEVICES: Table<DeviceRecord> = Table::new("device");
 const USERNAMES: Table<DeviceId> = Table::new("username");
@@ -102,8 +102,8 @@ pub(crate) async fn register(
     let now = core.now();
 
     let mut transaction = core.store.begin();
-    transaction.lock_records(&[challenge.lock_name()]).await;
-    transaction.lock_identities(&[&caller.address]).await;
+    transaction.lock_records(&[challenge.lock_name()]).await?;
+    transaction.lock_identities(&[&caller.address]).await?;
     check_backup(core, caller, new.is_backup).await?;
     challenge.verify(&key_of(core, caller).await?)?.spend(core, &mut transaction, &caller.address, now).await?;
     if let Some(objection) = core.config.password_policy.objection(&new.password) {
@@ -176,7 +176,7 @@ pub(crate) async fn list(
 pub(crate) async fn set_language(core: &Core, caller: &Caller, language: String) -> Result<(), Refusal> {
     let language = language::parse(Some(language))?;
     let mut transaction = core.store.begin();
-    transaction.lock_records(&[caller.device.as_str()]).await;
+    transaction.lock_records(&[caller.device.as_str()]).await?;
     let mut device = existing(transaction.get(&key(&caller.device)).await?)?;
     device.language = language;
     update(&mut transaction, &device)?;
@@ -201,7 +201,7 @@ pub(crate) async fn change_password(
     }
     let hash = core.hash_password(source, new).await?;
     let mut transaction = core.store.begin();
-    transaction.lock_records(&[caller.device.as_str()]).await;
+    transaction.lock_records(&[caller.device.as_str()]).await?;
     let mut device = existing(transaction.get(&key(&caller.device)).await?)?;
     if device.password != before.password {
         return Err(failed("the password was changed at the same time"));
@@ -214,7 +214,7 @@ pub(crate) async fn change_password(
 /// Removes a device of the caller's identity that never logged in.
 pub(crate) async fn remove(core: &Core, caller: &Caller, id: &DeviceId) -> Result<(), Refusal> {
     let mut transaction = core.store.begin();
-    transaction.lock_records(&[id.as_str()]).await;
+    transaction.lock_records(&[id.as_str()]).await?;
     let device = existing(transaction.get(&key(id)).await?)?;
     if device.last_login.is_some() || device.address != caller.address {
         return Err(Rule::DeviceCannotBeDeleted.into());
@@ -294,7 +294,7 @@ async fn for_each_of(
     mut visit: impl FnMut(DeviceId) -> ControlFlow<()>,
 ) -> Result<(), StoreError> {
     let prefix = BY_IDENTITY.key().text(address);
-    let visit = |rest: &[u8]| match device_of(rest) {
+    let visit = |rest: &Rest| match device_of(rest) {
         Some(id) => visit(id),
         None => ControlFlow::Continue(()),
     };
@@ -307,7 +307,7 @@ async fn has_backup(store: &Store, address: &Address) -> Result<bool, StoreError
     let mut from = prefix.clone();
     loop {
         let step = store.keys(&prefix, &from, STEP).await?;
-        for id in step.iter().filter_map(|rest| device_of(rest)) {
+        for id in step.iter().filter_map(device_of) {
             if store.get(&key(&id)).await?.is_some_and(|device| device.is_backup) {
                 return Ok(true);
             }
@@ -320,6 +320,8 @@ async fn has_backup(store: &Store, address: &Address) -> Result<bool, StoreError
 }
 
 /// The id in the rest of a key of [`BY_IDENTITY`].
-fn device_of(rest: &[u8]) -> Option<DeviceId> {
-    split_text(split_number(rest)?.1)?.0.parse().ok()
+fn device_of(rest: &Rest) -> Option<DeviceId> {
+    let mut parts = rest.parts();
+    parts.time()?;
+    parts.text()?.parse().ok()
 }

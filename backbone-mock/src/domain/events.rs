@@ -12,9 +12,9 @@ use transport::wire::{Address, ExternalEventId, FileId, SyncRunId, Timestamp, To
 use super::page::{Page, PageRequest};
 use crate::core::Core;
 use crate::error::StoreError;
-use crate::notify::News;
+use crate::notify::{News, Notice};
 use crate::secrets::new_id;
-use crate::store::{Key, STEP, Store, Table, Transaction, split_number};
+use crate::store::{Key, Rest, STEP, Store, Table, Transaction};
 
 /// Failures after which an event is not offered any more.
 pub(crate) const MAX_ERRORS: u32 = 3;
@@ -85,38 +85,13 @@ impl Happening {
     }
 }
 
-/// Somebody to be told after a commit.
-pub(crate) struct Notice {
-    pub(crate) to: Address,
-    pub(crate) news: News,
-    pub(crate) except: Option<transport::wire::DeviceId>,
-}
-
-impl Notice {
-    /// For all devices of an identity.
-    pub(crate) fn to_all(to: &Address, news: News) -> Self {
-        Self { to: to.clone(), news, except: None }
-    }
-}
-
-impl Core {
-    /// Commits, then tells whom it concerns. Told devices ask, and no answer leaves before the commit is durable.
-    pub(crate) async fn commit(&self, transaction: Transaction<'_>, notices: Vec<Notice>) -> Result<(), StoreError> {
-        transaction.commit().await?;
-        for notice in notices {
-            self.hub.tell(&notice.to, notice.news, notice.except.as_ref());
-        }
-        Ok(())
-    }
-}
-
-/// Appends an event to the log of its owner, whose lock the transaction holds.
+/// Appends an event to the log of its owner, whose lock the transaction holds, and tells the owner's devices.
 pub(crate) async fn append(
     transaction: &mut Transaction<'_>,
     owner: &Address,
     happening: &Happening,
     now: Timestamp,
-) -> Result<Notice, StoreError> {
+) -> Result<(), StoreError> {
     let counter = NEXT_INDEX.key().text(owner);
     let index = transaction.get(&counter).await?.unwrap_or(0);
     let event = EventRecord {
@@ -131,14 +106,15 @@ pub(crate) async fn append(
     transaction.put(&counter, &(index + 1))?;
     transaction.put(&event_key(owner, index), &event)?;
     transaction.put(&DELIVERABLE.key().text(owner).number(index), &())?;
-    Ok(Notice::to_all(owner, News::ExternalEventCreated))
+    transaction.notify(Notice::to_all(owner, News::ExternalEventCreated));
+    Ok(())
 }
 
 /// The indices of the oldest events that a run would get, at most [`MAX_EVENTS_OF_RUN`].
 pub(crate) async fn deliverable(store: &Store, owner: &Address) -> Result<Vec<u64>, StoreError> {
     let prefix = DELIVERABLE.key().text(owner);
     let keys = store.keys(&prefix, &prefix, MAX_EVENTS_OF_RUN).await?;
-    Ok(keys.iter().filter_map(|rest| index_of(rest)).collect())
+    Ok(keys.iter().filter_map(index_of).collect())
 }
 
 /// Whether there are deliverable events that never failed. Reads one event after the other until there is one.
@@ -172,7 +148,7 @@ pub(crate) async fn attached_page(store: &Store, run: &SyncRunId, page: PageRequ
 async fn attached(store: &Store, run: &SyncRunId) -> Result<Vec<u64>, StoreError> {
     let prefix = ATTACHED.key().text(run);
     let mut indices = Vec::new();
-    let visit = |rest: &[u8]| {
+    let visit = |rest: &Rest| {
         indices.extend(index_of(rest));
         ControlFlow::Continue(())
     };
@@ -270,13 +246,14 @@ pub(crate) async fn dead(store: &Store, owner: &Address) -> Result<Vec<EventReco
 /// Offers a dead event again, with its failures forgotten. Returns whether it was dead.
 pub(crate) async fn requeue(core: &Core, owner: &Address, id: &ExternalEventId) -> Result<bool, StoreError> {
     let mut transaction = core.store.begin();
-    transaction.lock_identities(&[owner]).await;
+    transaction.lock_identities(&[owner]).await?;
     let Some(mut event) = find(&core.store, owner, &DEAD, |event| event.id == *id).await? else { return Ok(false) };
     event.errors.clear();
     transaction.delete(&DEAD.key().text(owner).number(event.index));
     transaction.put(&DELIVERABLE.key().text(owner).number(event.index), &())?;
     transaction.put(&event_key(owner, event.index), &event)?;
-    core.commit(transaction, vec![Notice::to_all(owner, News::ExternalEventCreated)]).await?;
+    transaction.notify(Notice::to_all(owner, News::ExternalEventCreated));
+    transaction.commit().await?;
     Ok(true)
 }
 
@@ -284,7 +261,7 @@ pub(crate) async fn requeue(core: &Core, owner: &Address, id: &ExternalEventId) 
 pub(crate) async fn remove_all(transaction: &mut Transaction<'_>, owner: &Address) -> Result<(), StoreError> {
     let mut indices = Vec::new();
     let prefix = EVENTS.key().text(owner);
-    let visit = |rest: &[u8]| {
+    let visit = |rest: &Rest| {
         indices.extend(index_of(rest));
         ControlFlow::Continue(())
     };
@@ -313,7 +290,7 @@ async fn find(
     let mut from = prefix.clone();
     loop {
         let step = store.keys(&prefix, &from, STEP).await?;
-        for index in step.iter().filter_map(|rest| index_of(rest)) {
+        for index in step.iter().filter_map(index_of) {
             if let Some(event) = read(store, owner, index).await?.filter(&fits) {
                 return Ok(Some(event));
             }
@@ -326,8 +303,8 @@ async fn find(
     }
 }
 
-fn index_of(rest: &[u8]) -> Option<u64> {
-    split_number(rest).map(|(index, _)| index)
+fn index_of(rest: &Rest) -> Option<u64> {
+    rest.parts().number()
 }
 
 #[cfg(test)]
@@ -337,10 +314,10 @@ mod tests {
 
     const RUN: &str = "SYRaaaaaaaaaaaaaaaaa";
 
-    async fn core_with_events(dir: &std::path::Path, owner: &Address, count: usize) -> Core {
-        let core = Core::open(Config::new(dir)).await.unwrap();
+    async fn core_with_events(owner: &Address, count: usize) -> Core {
+        let core = Core::in_memory(Config::new("")).await;
         let mut transaction = core.store.begin();
-        transaction.lock_identities(&[owner]).await;
+        transaction.lock_identities(&[owner]).await.unwrap();
         for _ in 0..count {
             append(&mut transaction, owner, &Happening::TokenLocked(new_id()), core.now()).await.unwrap();
         }
@@ -354,9 +331,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_run_gets_no_more_events_than_its_bound_and_the_next_one_gets_the_rest() {
-        let dir = tempfile::tempdir().unwrap();
         let (owner, run) = (owner(), RUN.parse().unwrap());
-        let core = core_with_events(dir.path(), &owner, MAX_EVENTS_OF_RUN + 1).await;
+        let core = core_with_events(&owner, MAX_EVENTS_OF_RUN + 1).await;
         let offered = deliverable(&core.store, &owner).await.unwrap();
         assert_eq!(offered, (0..MAX_EVENTS_OF_RUN as u64).collect::<Vec<_>>());
         let mut transaction = core.store.begin();
@@ -371,9 +347,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_search_goes_on_behind_its_first_step() {
-        let dir = tempfile::tempdir().unwrap();
         let owner = owner();
-        let core = core_with_events(dir.path(), &owner, STEP + 1).await;
+        let core = core_with_events(&owner, STEP + 1).await;
         let last = |event: &EventRecord| event.index == STEP as u64;
         assert!(find(&core.store, &owner, &DELIVERABLE, last).await.unwrap().is_some());
         assert!(find(&core.store, &owner, &DELIVERABLE, |_| false).await.unwrap().is_none());
@@ -381,9 +356,8 @@ mod tests {
 
     #[tokio::test]
     async fn operators_are_shown_a_bounded_number_of_dead_events() {
-        let dir = tempfile::tempdir().unwrap();
         let owner = owner();
-        let core = core_with_events(dir.path(), &owner, MAX_DEAD_SHOWN + 1).await;
+        let core = core_with_events(&owner, MAX_DEAD_SHOWN + 1).await;
         let mut transaction = core.store.begin();
         for index in 0..=MAX_DEAD_SHOWN as u64 {
             transaction.put(&DEAD.key().text(&owner).number(index), &()).unwrap();

@@ -9,15 +9,13 @@ use transport::wire::{Address, ByteText, DeviceId, FileId, Timestamp};
 
 use super::account::{self, Account};
 use super::page::{Page, PageRequest};
-use super::uploads::Reservation;
 use super::{Caller, EXPIRIES, Record, Refusal, expiring};
 use crate::core::Core;
 use crate::error::StoreError;
 use crate::quota::Metric;
 use crate::secrets::{new_id, new_ownership_token};
-use crate::store::{
-    BlobReader, Change, Entry, Key, PublishedBlob, Table, Transaction, Written, packed, split_number, split_text,
-};
+use crate::store::{BlobReader, Change, Entry, Key, PublishedBlob, Rest, Table, Transaction, Written, packed};
+use crate::uploads::Reservation;
 
 const MAX_CIPHER_HASH_BYTES: usize = 128;
 const MAX_OWNER_SIGNATURE_BYTES: usize = 512;
@@ -142,11 +140,8 @@ pub(crate) async fn read(core: &Core, id: &FileId) -> Result<FileRecord, Refusal
 /// Opens the bytes of a file.
 pub(crate) async fn open(core: &Core, id: &FileId) -> Result<BlobReader, Refusal> {
     let file = read(core, id).await?;
-    core.store.read_blob(&file.blob).await.map_err(|error| match error {
-        // Deleted between the two steps.
-        StoreError::Blob(error) if error.kind() == std::io::ErrorKind::NotFound => Refusal::NotFound(Record::File),
-        other => other.into(),
-    })
+    // It may have been deleted between the two steps.
+    core.store.read_blob(&file.blob).await?.ok_or(Refusal::NotFound(Record::File))
 }
 
 /// The files the caller made that have not expired, or those of them that `ids` names.
@@ -170,7 +165,7 @@ pub(crate) async fn list(
 /// Removes a file with its bytes. Its creator and its owner may.
 pub(crate) async fn delete(core: &Core, caller: &Caller, id: &FileId) -> Result<(), Refusal> {
     let mut transaction = core.store.begin();
-    transaction.lock_records(&[id.as_str()]).await;
+    transaction.lock_records(&[id.as_str()]).await?;
     let file = readable(core, transaction.get(&key(id)).await?)?;
     if caller.address != file.created_by && caller.address != file.owner {
         return Err(Refusal::Forbidden);
@@ -291,8 +286,10 @@ fn creator_key(file: &FileRecord) -> Key<Timestamp> {
     BY_CREATOR.key().text(&file.created_by).time(file.created_at).text(&file.id)
 }
 
-fn id_in_creator_key(rest: &[u8]) -> Option<FileId> {
-    split_text(split_number(rest)?.1)?.0.parse().ok()
+fn id_in_creator_key(rest: &Rest) -> Option<FileId> {
+    let mut parts = rest.parts();
+    parts.time()?;
+    parts.text()?.parse().ok()
 }
 
 fn expiry_key(file: &FileRecord) -> Key<()> {

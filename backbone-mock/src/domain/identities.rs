@@ -79,7 +79,7 @@ pub(crate) async fn create(core: &Core, source: Source, new: NewIdentity) -> Res
     let now = core.now();
 
     let mut transaction = core.store.begin();
-    transaction.lock_records(&[challenge.lock_name(), address.as_str()]).await;
+    transaction.lock_records(&[challenge.lock_name(), address.as_str()]).await?;
     proof.spend(core, &mut transaction, &address, now).await?;
     if core.store.contains(&identity_key(&address)).await? {
         return Err(Rule::AddressAlreadyExists.into());

@@ -10,7 +10,7 @@ use crate::config::OAuthClient;
 use crate::core::Core;
 use crate::error::StoreError;
 use crate::quota::RECORD_BYTES;
-use crate::store::{Holder, Key, STEP, Table, Transaction, split_number, split_text};
+use crate::store::{Holder, Key, Rest, STEP, Table, Transaction};
 use crate::sweep::FirstError;
 
 /// Uses that come sooner after each other are noted once.
@@ -80,7 +80,7 @@ async fn remove_unused_of(core: &Core, client: &OAuthClient) -> Result<usize, St
     let (mut from, mut removed, mut errors) = (prefix.clone(), 0, FirstError::default());
     loop {
         let step = core.store.keys_before(&prefix, &from, &until, STEP).await?;
-        for (used_at, address) in step.iter().filter_map(|rest| last_use(rest)) {
+        for (used_at, address) in step.iter().filter_map(last_use) {
             let is_old = used_at.saturating_add(idle.after) <= now;
             let is_idle = used_at.saturating_add(idle.when_crowded) <= now;
             if !is_old && !(is_idle && too_many > 0) {
@@ -104,8 +104,8 @@ async fn remove_unused_of(core: &Core, client: &OAuthClient) -> Result<usize, St
 /// old has to have nothing at all: in a crowd those go first that were made to fill it.
 async fn remove(core: &Core, address: &Address, used_at: Timestamp, is_old: bool) -> Result<bool, StoreError> {
     let mut transaction = core.store.begin();
-    transaction.lock_records(&[address.as_str()]).await;
-    transaction.lock_identities(&[address]).await;
+    transaction.lock_records(&[address.as_str()]).await?;
+    transaction.lock_identities(&[address]).await?;
     let key = identities::identity_key(address);
     let Some(identity) = transaction.get(&key).await? else { return Ok(false) };
     let owned = core.store.usage(Holder::Identity(address)).await?;
@@ -129,8 +129,7 @@ fn last_used_key(identity: &IdentityRecord, at: Timestamp) -> Key<()> {
 }
 
 /// Time and address in the rest of a key of [`LAST_USED`] behind the client.
-fn last_use(rest: &[u8]) -> Option<(Timestamp, Address)> {
-    let (time, rest) = split_number(rest)?;
-    let milliseconds = (time ^ (1 << 63)).cast_signed();
-    Some((Timestamp::from_unix_milliseconds(milliseconds), split_text(rest)?.0.parse().ok()?))
+fn last_use(rest: &Rest) -> Option<(Timestamp, Address)> {
+    let mut parts = rest.parts();
+    Some((parts.time()?, parts.text()?.parse().ok()?))
 }

@@ -3,12 +3,10 @@
 use listener::Source;
 
 use super::devices::{self, DeviceRecord};
-use super::events::Notice;
 use super::password_policy::MAX_FAILED_LOGINS;
 use super::{Caller, Refusal, idle};
 use crate::core::Core;
-use crate::error::StoreError;
-use crate::notify::News;
+use crate::notify::{News, Notice};
 
 /// How an attempt to log in ended.
 pub(crate) enum Outcome {
@@ -39,20 +37,21 @@ pub(crate) async fn log_in(core: &Core, source: Source, username: &str, password
 
 async fn judge(core: &Core, seen: &DeviceRecord, is_right: bool) -> Result<Outcome, Refusal> {
     let mut transaction = core.store.begin();
-    transaction.lock_records(&[seen.id.as_str(), seen.address.as_str()]).await;
+    transaction.lock_records(&[seen.id.as_str(), seen.address.as_str()]).await?;
     let Some(mut device) = transaction.get(&devices::key(&seen.id)).await? else {
         return Ok(Outcome::WrongCredentials);
     };
     if is_locked(&device, core) {
         return Ok(Outcome::LockedOut);
     }
-    let mut notices = Vec::new();
+    let mut is_only_noted = false;
     let outcome = if is_right && device.password == seen.password {
         device.failed_logins = 0;
         device.locked_until = None;
         device.last_login = Some(core.now());
+        is_only_noted = !device.is_backup;
         if std::mem::take(&mut device.is_backup) {
-            notices.push(Notice::to_all(&device.address, News::BackupDeviceUsed));
+            transaction.notify(Notice::to_all(&device.address, News::BackupDeviceUsed));
         }
         idle::note_use_of(core, &mut transaction, &device.address, core.now()).await?;
         let caller = Caller { address: device.address.clone(), device: device.id.clone() };
@@ -61,10 +60,9 @@ async fn judge(core: &Core, seen: &DeviceRecord, is_right: bool) -> Result<Outco
         count_failure(&mut device, core)
     };
     devices::update(&mut transaction, &device)?;
-    let is_only_noted = matches!(outcome, Outcome::LoggedIn(_)) && notices.is_empty();
-    match core.commit(transaction, notices).await {
+    match transaction.commit().await {
         // Reads go on when nothing can be stored. A wrong password must be counted, this one need not be noted.
-        Err(StoreError::Disk(error)) if is_only_noted => tracing::warn!(%error, "a login is not noted"),
+        Err(error) if is_only_noted => tracing::warn!(%error, "a login is not noted"),
         noted => noted?,
     }
     Ok(outcome)

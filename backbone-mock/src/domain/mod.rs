@@ -24,7 +24,6 @@ pub(crate) mod refusal;
 pub(crate) mod sync_runs;
 mod token_ledger;
 pub(crate) mod tokens;
-pub(crate) mod uploads;
 
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};

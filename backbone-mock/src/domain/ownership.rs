@@ -53,7 +53,7 @@ pub(crate) async fn regenerate(core: &Core, caller: &Caller, id: &FileId) -> Res
 
 async fn begin<'c>(core: &'c Core, id: &FileId) -> Result<(Transaction<'c>, FileRecord), Refusal> {
     let mut transaction = core.store.begin();
-    transaction.lock_records(&[id.as_str()]).await;
+    transaction.lock_records(&[id.as_str()]).await?;
     let file = files::readable(core, transaction.get(&files::key(id)).await?)?;
     Ok((transaction, file))
 }
@@ -67,21 +67,21 @@ async fn hand_over(
     let token = renew_token(core, &mut file);
     let previous = std::mem::replace(&mut file.owner, new_owner.clone());
     file.claimed_at = Some(core.now());
-    transaction.lock_identities(&[&previous]).await;
+    transaction.lock_identities(&[&previous]).await?;
     let claimed = Happening::FileOwnershipClaimed(file.id.clone(), new_owner.clone());
-    let notice = events::append(&mut transaction, &previous, &claimed, core.now()).await?;
+    events::append(&mut transaction, &previous, &claimed, core.now()).await?;
     transaction.put(&files::key(&file.id), &file)?;
-    core.commit(transaction, vec![notice]).await?;
+    transaction.commit().await?;
     Ok(token)
 }
 
 async fn lock(core: &Core, mut transaction: Transaction<'_>, mut file: FileRecord) -> Result<(), Refusal> {
     file.ownership_is_locked = true;
-    transaction.lock_identities(&[&file.owner]).await;
+    transaction.lock_identities(&[&file.owner]).await?;
     let locked = Happening::FileOwnershipLocked(file.id.clone());
-    let notice = events::append(&mut transaction, &file.owner, &locked, core.now()).await?;
+    events::append(&mut transaction, &file.owner, &locked, core.now()).await?;
     transaction.put(&files::key(&file.id), &file)?;
-    Ok(core.commit(transaction, vec![notice]).await?)
+    Ok(transaction.commit().await?)
 }
 
 fn renew_token(core: &Core, file: &mut FileRecord) -> String {

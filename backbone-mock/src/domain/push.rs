@@ -49,7 +49,7 @@ pub(crate) async fn register(core: &Core, caller: &Caller, wish: Wish) -> Result
     wish.check()?;
     let key = REGISTRATIONS.key().text(&caller.device);
     let mut transaction = core.store.begin();
-    transaction.lock_records(&[caller.device.as_str()]).await;
+    transaction.lock_records(&[caller.device.as_str()]).await?;
     let id = transaction.get(&key).await?.map_or_else(new_id, |registration| registration.id);
     transaction.put(&key, &Registration { id: id.clone(), wish })?;
     transaction.commit().await?;
@@ -59,7 +59,7 @@ pub(crate) async fn register(core: &Core, caller: &Caller, wish: Wish) -> Result
 /// Ends the registration of the caller's device, if there is one.
 pub(crate) async fn unregister(core: &Core, caller: &Caller) -> Result<(), Refusal> {
     let mut transaction = core.store.begin();
-    transaction.lock_records(&[caller.device.as_str()]).await;
+    transaction.lock_records(&[caller.device.as_str()]).await?;
     forget(&mut transaction, &caller.device);
     Ok(transaction.commit().await?)
 }

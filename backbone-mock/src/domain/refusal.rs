@@ -71,12 +71,6 @@ impl From<Rule> for Refusal {
     }
 }
 
-impl From<std::io::Error> for Refusal {
-    fn from(error: std::io::Error) -> Self {
-        Self::Store(error.into())
-    }
-}
-
 /// Records by the names that clients know; some of them read the first words of the message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Record {

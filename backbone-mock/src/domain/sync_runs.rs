@@ -65,7 +65,7 @@ pub(crate) async fn start(
 ) -> Result<StartedSyncRun, Refusal> {
     let now = core.now();
     let mut transaction = core.store.begin();
-    transaction.lock_identities(&[&caller.address]).await;
+    transaction.lock_identities(&[&caller.address]).await?;
     check_may_start(core, &transaction, caller, kind, supported_version).await?;
     let mut lease = read_lease(&transaction, &caller.address).await?;
     let mut events = end_expired(&mut transaction, &mut lease, now).await?;
@@ -125,7 +125,7 @@ pub(crate) async fn finalize_event_sync(
     let entries = datawallet::prepare(core, entries).await?;
     let now = core.now();
     let mut transaction = core.store.begin();
-    transaction.lock_identities(&[&caller.address]).await;
+    transaction.lock_identities(&[&caller.address]).await?;
     let run = check_may_finalize(&transaction, caller, id, SyncRunType::ExternalEventSync).await?;
     let mut wallet =
         datawallet::read_wallet(&transaction, &caller.address).await?.ok_or(Refusal::NotFound(Record::Datawallet))?;
@@ -134,8 +134,10 @@ pub(crate) async fn finalize_event_sync(
     events::detach_unhandled(&mut transaction, &caller.address, id, Ending::Results(&result_of)).await?;
     end(&mut transaction, run, now).await?;
     let new_unsynced_external_events_exist = events::has_fresh(&core.store, &caller.address).await?;
-    let notices = if modifications.is_empty() { Vec::new() } else { vec![datawallet::notice(caller)] };
-    core.commit(transaction, notices).await?;
+    if !modifications.is_empty() {
+        transaction.notify(datawallet::notice(caller));
+    }
+    transaction.commit().await?;
     Ok(FinalizedExternalEventSync {
         new_datawallet_modification_index: wallet.newest_index(),
         datawallet_modifications: modifications,
@@ -157,7 +159,7 @@ pub(crate) async fn finalize_upgrade(
     let entries = datawallet::prepare(core, entries).await?;
     let now = core.now();
     let mut transaction = core.store.begin();
-    transaction.lock_identities(&[&caller.address]).await;
+    transaction.lock_identities(&[&caller.address]).await?;
     let run = check_may_finalize(&transaction, caller, id, SyncRunType::DatawalletVersionUpgrade).await?;
     let mut wallet = match datawallet::read_wallet(&transaction, &caller.address).await? {
         Some(wallet) if version < wallet.version => return Err(Rule::CannotDowngrade.into()),
@@ -166,8 +168,10 @@ pub(crate) async fn finalize_upgrade(
     };
     let modifications = datawallet::append(core, &mut transaction, caller, &mut wallet, entries, now).await?;
     end(&mut transaction, run, now).await?;
-    let notices = if modifications.is_empty() { Vec::new() } else { vec![datawallet::notice(caller)] };
-    core.commit(transaction, notices).await?;
+    if !modifications.is_empty() {
+        transaction.notify(datawallet::notice(caller));
+    }
+    transaction.commit().await?;
     Ok(FinalizedDatawalletVersionUpgrade {
         new_datawallet_modification_index: wallet.newest_index(),
         datawallet_modifications: modifications,

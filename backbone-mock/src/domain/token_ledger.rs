@@ -3,12 +3,12 @@
 use transport::access::{FailedAttempt, Ledger};
 
 use super::account::{self, Account};
-use super::events::{self, Happening, Notice};
+use super::events::{self, Happening};
 use super::tokens::{Allocation, TokenRecord, allocation_key, key};
 use super::{Caller, Refusal};
 use crate::core::Core;
 use crate::error::StoreError;
-use crate::notify::News;
+use crate::notify::{News, Notice};
 use crate::rates::Guesser;
 use crate::store::Transaction;
 
@@ -29,9 +29,12 @@ impl Ledger for TokenLedger<'_> {
         let Some(caller) = self.caller else { return Ok(()) };
         let allocation = Allocation { device: caller.device.clone(), at: self.core.now() };
         let account = Account::of(self.core, &caller.address).await?;
-        account.charge(&mut self.transaction, &account::other(0))?;
-        self.transaction.put(&allocation_key(&self.token.id, &caller.address), &allocation)?;
-        match self.transaction.commit().await {
+        let stored = async {
+            account.charge(&mut self.transaction, &account::other(0))?;
+            self.transaction.put(&allocation_key(&self.token.id, &caller.address), &allocation)?;
+            self.transaction.commit().await
+        };
+        match stored.await {
             Err(error) if matches!(error, StoreError::Quota(_)) || error.is_full() => Ok(()),
             outcome => Ok(outcome?),
         }
@@ -42,14 +45,13 @@ impl Ledger for TokenLedger<'_> {
         core.guesses.note_wrong(guesser, &token.id);
         let mut token = token.clone();
         token.failed_attempts = failed.number;
-        let mut notices = Vec::new();
         if let Some(creator) = token.created_by.as_ref().filter(|_| failed.locks()) {
-            transaction.lock_identities(&[creator]).await;
+            transaction.lock_identities(&[creator]).await?;
             let locked = Happening::TokenLocked(token.id.clone());
-            notices.push(events::append(&mut transaction, creator, &locked, core.now()).await?);
-            notices.push(Notice::to_all(creator, News::TokenLocked));
+            events::append(&mut transaction, creator, &locked, core.now()).await?;
+            transaction.notify(Notice::to_all(creator, News::TokenLocked));
         }
         transaction.put(&key(&token.id), &token)?;
-        Ok(core.commit(transaction, notices).await?)
+        Ok(transaction.commit().await?)
     }
 }

@@ -17,7 +17,7 @@ use crate::error::StoreError;
 use crate::quota::{Amounts, Metric};
 use crate::rates::{Guesser, Operation};
 use crate::secrets::new_id;
-use crate::store::{Change, Content, Holder, Key, Table, Transaction, split_text};
+use crate::store::{Change, Content, Holder, Key, Rest, Table, Transaction};
 use listener::Source;
 
 /// Bytes of a password, which is a hash by the time it gets here.
@@ -142,7 +142,7 @@ pub(crate) async fn read(
     }
 
     let mut transaction = core.store.begin();
-    transaction.lock_records(&[id.as_str()]).await;
+    transaction.lock_records(&[id.as_str()]).await?;
     let token = existing(transaction.get(&key(id)).await?)?;
     let is_allocated = self::is_allocated(core, caller, id).await?;
     let attempt = attempt(core, &token, caller, is_allocated, password);
@@ -201,7 +201,7 @@ pub(crate) async fn list(
 /// Removes a token. Only its creator may.
 pub(crate) async fn delete(core: &Core, caller: &Caller, id: &TokenId) -> Result<(), Refusal> {
     let mut transaction = core.store.begin();
-    transaction.lock_records(&[id.as_str()]).await;
+    transaction.lock_records(&[id.as_str()]).await?;
     let token = existing(transaction.get(&key(id)).await?)?;
     if token.created_by.as_ref() != Some(&caller.address) {
         return Err(Refusal::Forbidden);
@@ -226,7 +226,7 @@ pub(crate) async fn update_content(
     let content = core.store.keep(content).await?;
 
     let mut transaction = core.store.begin();
-    transaction.lock_records(&[id.as_str()]).await;
+    transaction.lock_records(&[id.as_str()]).await?;
     let mut token = existing(transaction.get(&key(id)).await?)?;
     let attempt = attempt(core, &token, Some(caller), false, password);
     let verdict = attempt.judge_update();
@@ -273,7 +273,7 @@ pub(crate) async fn unlock(core: &Core, caller: &Caller, id: &TokenId) -> Result
 /// Unlocks a token. Returns whether there is such a token.
 pub(crate) async fn reset_failed_attempts(core: &Core, id: &TokenId) -> Result<bool, StoreError> {
     let mut transaction = core.store.begin();
-    transaction.lock_records(&[id.as_str()]).await;
+    transaction.lock_records(&[id.as_str()]).await?;
     let Some(mut token) = transaction.get(&key(id)).await? else { return Ok(false) };
     token.failed_attempts = 0;
     transaction.put(&key(id), &token)?;
@@ -309,8 +309,10 @@ pub(crate) fn allocations() -> Key<Allocation> {
 }
 
 /// Who read a token, by the rest of the key of the note behind that of [`allocations`].
-pub(crate) fn reader(rest: &[u8]) -> Option<Address> {
-    split_text(split_text(rest)?.1)?.0.parse().ok()
+pub(crate) fn reader(rest: &Rest) -> Option<Address> {
+    let mut parts = rest.parts();
+    parts.text()?;
+    parts.text()?.parse().ok()
 }
 
 impl TokenRecord {
@@ -346,8 +348,8 @@ async fn release(transaction: &mut Transaction<'_>, token: &TokenRecord) -> Resu
 async fn remove_record(transaction: &mut Transaction<'_>, token: &TokenRecord) -> Result<(), StoreError> {
     let allocations = ALLOCATIONS.key().text(&token.id);
     let mut readers = Vec::new();
-    let visit = |rest: &[u8]| {
-        readers.extend(split_text(rest).map(|(address, _)| address.to_owned()));
+    let visit = |rest: &Rest| {
+        readers.extend(rest.parts().text().map(str::to_owned));
         ControlFlow::Continue(())
     };
     transaction.committed().walk_keys(&allocations, &allocations, visit).await?;
@@ -491,10 +493,10 @@ mod tests {
     const RIGHT: &[u8] = b"right";
     const STRANGER: Asking<'_> = Asking { caller: None, source: Source::Loopback };
 
-    async fn core_with_protected_token(dir: &std::path::Path) -> (Core, TokenId) {
-        let mut config = Config::new(dir);
+    async fn core_with_protected_token() -> (Core, TokenId) {
+        let mut config = Config::new("");
         config.limits.wrong_passwords = 0;
-        let core = Core::open(config).await.unwrap();
+        let core = Core::in_memory(config).await;
         let id: TokenId = new_id();
         let token = TokenRecord {
             id: id.clone(),
@@ -515,10 +517,9 @@ mod tests {
 
     #[tokio::test]
     async fn no_password_is_judged_by_a_count_that_others_are_raising() {
-        let dir = tempfile::tempdir().unwrap();
-        let (core, id) = core_with_protected_token(dir.path()).await;
+        let (core, id) = core_with_protected_token().await;
         let mut others = core.store.begin();
-        others.lock_records(&[id.as_str()]).await;
+        others.lock_records(&[id.as_str()]).await.unwrap();
         let right = ByteText(RIGHT.to_vec());
         let mut guess = std::pin::pin!(read(&core, STRANGER, &id, Some(&right)));
         assert!(matches!(poll!(&mut guess), Poll::Pending), "the right password is judged beside the lock");
@@ -532,8 +533,7 @@ mod tests {
 
     #[tokio::test]
     async fn of_400_parallel_guesses_exactly_100_are_judged() {
-        let dir = tempfile::tempdir().unwrap();
-        let (core, id) = core_with_protected_token(dir.path()).await;
+        let (core, id) = core_with_protected_token().await;
         let wrong = ByteText(b"wrong".to_vec());
         let outcomes = join_all((0..400).map(|_| read(&core, STRANGER, &id, Some(&wrong)))).await;
         let is_locked = |outcome: &Result<Token, Refusal>| {

@@ -1,199 +1,113 @@
-//! What every store has to keep, as tests through its public face. An implementation is opened by [`open`] only.
+//! The contract of [`contract`](super::contract) as tests, which run against every implementation. A further one needs a
+//! [`Place`] and a line at the end of this file.
 
-use std::ops::ControlFlow;
-use std::path::Path;
+mod blobs;
+mod records;
+mod typed;
 
-use super::{Content, Entry, STEP, Store, Table};
-use transport::wire::{Address, ByteText};
+use std::time::Duration;
 
-const RECORDS: Table<u64> = Table::new("record");
+use super::contract::Backend;
+use super::embedded;
+use super::memory::Memory;
 
-async fn open(dir: &Path) -> Store {
-    Store::open(dir).await.unwrap().0
+/// After this long a test has hung.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Where a test keeps something.
+trait Place {
+    /// A place that nothing was kept in yet.
+    fn new() -> Self;
+
+    /// Opens what is kept there. What was opened before is closed, or dropped, by then.
+    async fn open(&self) -> Backend;
 }
 
-/// A store with these records.
-async fn store_with(dir: &Path, records: &[(&str, u64)]) -> Store {
-    let store = open(dir).await;
-    let mut transaction = store.begin();
-    for (name, value) in records {
-        transaction.put(&RECORDS.key().text(name), value).unwrap();
+impl Place for Memory {
+    fn new() -> Self {
+        Self::default()
     }
-    transaction.commit().await.unwrap();
-    store
-}
 
-async fn value(store: &Store, name: &str) -> Option<u64> {
-    store.get(&RECORDS.key().text(name)).await.unwrap()
-}
-
-fn address(digit: char) -> Address {
-    format!("did:e:localhost:dids:{}", digit.to_string().repeat(22)).parse().unwrap()
-}
-
-#[tokio::test]
-async fn a_transaction_that_is_dropped_changes_nothing() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = store_with(dir.path(), &[("a", 1)]).await;
-    let mut transaction = store.begin();
-    transaction.put(&RECORDS.key().text("a"), &2).unwrap();
-    transaction.delete(&RECORDS.key().text("b"));
-    assert_eq!(value(&store, "a").await, Some(1));
-    drop(transaction);
-    assert_eq!(value(&store, "a").await, Some(1));
-}
-
-#[tokio::test]
-async fn a_transaction_reads_what_it_wrote() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = store_with(dir.path(), &[("a", 1), ("b", 1)]).await;
-    let mut transaction = store.begin();
-    transaction.put(&RECORDS.key().text("a"), &2).unwrap();
-    transaction.delete(&RECORDS.key().text("b"));
-    assert_eq!(transaction.get(&RECORDS.key().text("a")).await.unwrap(), Some(2));
-    assert_eq!(transaction.get(&RECORDS.key().text("b")).await.unwrap(), None);
-    transaction.commit().await.unwrap();
-    assert_eq!((value(&store, "a").await, value(&store, "b").await), (Some(2), None));
-}
-
-#[tokio::test]
-async fn scans_keep_to_their_prefix_and_to_the_order_of_keys() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = open(dir.path()).await;
-    let mut transaction = store.begin();
-    for (name, number) in [("a", 300), ("a", 2), ("ab", 1), ("b", 1), ("a", u64::MAX)] {
-        transaction.put(&RECORDS.key().text(name).number(number), &number).unwrap();
+    async fn open(&self) -> Backend {
+        Self::open(self)
     }
-    transaction.commit().await.unwrap();
-    let prefix = RECORDS.key().text("a");
-    let all = store.scan(&prefix, &prefix, usize::MAX).await.unwrap();
-    assert_eq!(all.iter().map(|entry| entry.record).collect::<Vec<_>>(), [2, 300, u64::MAX]);
-    let from = store.scan(&prefix, &RECORDS.key().text("a").number(3), 1).await.unwrap();
-    assert_eq!(from.iter().map(|entry| entry.record).collect::<Vec<_>>(), [300]);
-    let before = store.keys_before(&prefix, &prefix, &RECORDS.key().text("a").number(300), 10).await.unwrap();
-    assert_eq!(before, [2_u64.to_be_bytes().to_vec()]);
-    let limited = store.keys(&prefix, &prefix, 2).await.unwrap();
-    assert_eq!(limited, [2_u64, 300].map(|number| number.to_be_bytes().to_vec()));
-    let none = store.keys_before(&prefix, &prefix.after(&limited[1]), &RECORDS.key().text("a").number(300), 10).await;
-    assert!(none.unwrap().is_empty());
 }
 
-#[tokio::test]
-async fn a_walk_shows_everything_once_and_can_be_broken_off() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = open(dir.path()).await;
-    for count in [STEP - 1, STEP, STEP + 1, 2 * STEP] {
-        let count = count as u64;
-        let prefix = RECORDS.key().text(format!("of {count}"));
-        let mut transaction = store.begin();
-        for number in 0..count {
-            transaction.put(&prefix.clone().number(number), &number).unwrap();
+/// A data directory.
+struct Directory(tempfile::TempDir);
+
+impl Place for Directory {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    async fn open(&self) -> Backend {
+        embedded::open(self.0.path()).await.unwrap()
+    }
+}
+
+macro_rules! conforms {
+    ($implementation:ident is $place:ty: $($of:ident { $($claim:ident)* })*) => {
+        mod $implementation {
+            use super::*;
+
+            $($(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $claim() {
+                let place = <$place>::new();
+                let outcome = tokio::time::timeout(PATIENCE, super::$of::$claim(&place)).await;
+                outcome.expect("nothing waits for ever");
+            })*)*
         }
-        transaction.commit().await.unwrap();
-        let mut seen = Vec::new();
-        let visit = |entry: &Entry<u64>| {
-            seen.push(entry.record);
-            ControlFlow::Continue(())
-        };
-        store.walk(&prefix, visit).await.unwrap();
-        assert_eq!(seen, (0..count).collect::<Vec<_>>());
-        let mut left = count - 5;
-        let visit = |rest: &[u8]| {
-            assert_eq!(rest, (count - left).to_be_bytes());
-            left -= 1;
-            if left == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-        };
-        store.walk_keys(&prefix, &prefix.clone().number(5), visit).await.unwrap();
-        assert_eq!(left, 0);
-    }
-}
-
-#[tokio::test]
-async fn what_was_committed_is_there_after_opening_again() {
-    let dir = tempfile::tempdir().unwrap();
-    for is_closed in [false, true] {
-        let store = store_with(dir.path(), &[("a", u64::from(is_closed))]).await;
-        if is_closed {
-            store.close().await.unwrap();
-        }
-        drop(store);
-        assert_eq!(value(&open(dir.path()).await, "a").await, Some(u64::from(is_closed)));
-    }
-}
-
-#[tokio::test]
-async fn a_transaction_holds_its_locks_until_it_took_effect_although_nobody_waits() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = open(dir.path()).await;
-    let mut abandoned = store.begin();
-    abandoned.lock_records(&["a"]).await;
-    abandoned.put(&RECORDS.key().text("a"), &1).unwrap();
-    let mut commit = Box::pin(abandoned.commit());
-    let _ = futures_util::poll!(&mut commit);
-    drop(commit);
-    let mut next = store.begin();
-    next.lock_records(&["a"]).await;
-    assert_eq!(next.get(&RECORDS.key().text("a")).await.unwrap(), Some(1));
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn increments_under_a_lock_are_not_lost() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = store_with(dir.path(), &[("a", 0)]).await;
-    let increment = async |by_identity: bool| {
-        let mut transaction = store.begin();
-        if by_identity {
-            transaction.lock_identities(&[&address('a')]).await;
-        } else {
-            transaction.lock_records(&["a", "b"]).await;
-            transaction.lock_identities(&[&address('b'), &address('a')]).await;
-        }
-        let key = RECORDS.key().text("a");
-        let count = transaction.get(&key).await.unwrap().unwrap();
-        tokio::task::yield_now().await;
-        transaction.put(&key, &(count + 1)).unwrap();
-        transaction.commit().await.unwrap();
     };
-    futures_util::future::join_all((0..100).map(|number| increment(number % 2 == 0))).await;
-    assert_eq!(value(&store, "a").await, Some(100));
 }
 
-#[tokio::test]
-async fn contents_of_any_size_come_back_and_leave_nothing_when_released() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = open(dir.path()).await;
-    for size in [0, 1, 16 * 1024, 16 * 1024 + 1, 700_000] {
-        let bytes = ByteText((0..size).map(|index: usize| (index % 251) as u8).collect());
-        let mut transaction = store.begin();
-        let content = store.keep(bytes.clone()).await.unwrap().attach(&mut transaction).unwrap();
-        transaction.commit().await.unwrap();
-        assert_eq!(store.load(&content).await.unwrap(), bytes);
-        assert_eq!(store.sweep_orphans().await.unwrap(), 0);
-        let mut transaction = store.begin();
-        transaction.release(&content);
-        transaction.commit().await.unwrap();
-        if let Content::Blob { name, .. } = content {
-            assert!(store.read_blob(&name).await.is_err());
-        }
-    }
+macro_rules! implementations {
+    ($($implementation:ident = $place:ty)*) => {
+        $(conforms! { $implementation is $place:
+            records {
+                refused_commits_change_nothing_tell_nobody_and_give_their_claims_back
+                what_was_committed_is_there_after_opening_again
+                scans_are_ordered_and_bounded
+                a_name_is_locked_by_one_session_at_a_time
+                names_of_different_spaces_have_nothing_to_do_with_each_other
+                locks_in_any_order_do_not_wait_for_each_other_for_ever
+                a_session_that_is_dropped_changes_nothing_and_frees_its_locks
+                whoever_waits_for_a_lock_and_gives_up_leaves_it_free
+                sessions_that_hold_locks_can_read
+                updates_are_exact_without_a_lock
+                commits_that_nobody_waits_for_are_decided_when_their_locks_are_free
+                a_commit_that_was_never_polled_has_no_effect
+                long_keys_of_any_bytes_are_kept
+                a_commit_of_the_largest_size_is_taken
+                closed_records_refuse_commits
+                all_receivers_are_told_once_after_the_commit_is_visible
+                receivers_are_told_of_commits_that_nobody_waits_for
+                the_key_of_the_server_stays
+            }
+            blobs {
+                blobs_of_every_length_around_a_piece_are_read_as_they_were_written
+                blobs_that_are_not_published_leave_nothing
+                published_blobs_are_claimed_until_their_commit_is_decided
+                a_reader_reads_on_although_the_blob_is_deleted
+                deleting_what_is_not_there_does_nothing
+                every_unclaimed_blob_is_listed_once
+                blobs_of_records_are_there_after_opening_again
+            }
+            typed {
+                a_transaction_that_is_dropped_changes_nothing
+                a_transaction_reads_what_it_wrote
+                scans_keep_to_their_prefix
+                a_walk_shows_everything_once_and_can_be_broken_off
+                increments_under_a_lock_are_not_lost
+                contents_of_any_size_come_back_and_leave_nothing_when_released
+                a_blob_that_no_record_names_is_swept_but_not_while_it_is_claimed
+                a_quota_is_kept_by_those_who_store_at_the_same_time
+            }
+        })*
+    };
 }
 
-#[tokio::test]
-async fn a_blob_that_no_record_names_is_swept_but_not_while_it_is_in_flight() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = open(dir.path()).await;
-    let mut writer = store.new_blob().await.unwrap();
-    writer.write("bytes".into()).await.unwrap();
-    let (blob, written) = writer.publish().await.unwrap();
-    assert_eq!(written.size, 5);
-    let name = blob.name().to_owned();
-    assert_eq!(store.sweep_orphans().await.unwrap(), 0);
-    assert!(store.read_blob(&name).await.is_ok());
-    drop(blob);
-    assert!(store.read_blob(&name).await.is_err());
-
-    let orphan = dir.path().join("blobs/00/00000000000000000000000000000000");
-    std::fs::write(&orphan, b"left behind").unwrap();
-    assert_eq!(store.sweep_orphans().await.unwrap(), 1);
-    assert!(!orphan.exists());
+implementations! {
+    in_a_directory = Directory
+    in_memory = Memory
 }

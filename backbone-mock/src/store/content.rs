@@ -2,12 +2,11 @@
 
 use std::io;
 
-use futures_util::TryStreamExt as _;
 use serde::{Deserialize, Serialize};
+use tokio::io::AsyncReadExt as _;
 use transport::wire::ByteText;
 
-use super::blobs::PublishedBlob;
-use super::{Store, Transaction};
+use super::{PublishedBlob, Store, Transaction};
 use crate::error::StoreError;
 
 /// Above this many bytes a content goes to a file; the database is not made for large values.
@@ -72,13 +71,9 @@ impl Store {
         match content {
             Content::Inline(bytes) => Ok(bytes.clone()),
             Content::Blob { name, .. } => {
-                let blob = self.read_blob(name).await?;
-                let capacity = usize::try_from(blob.size()).map_err(io::Error::other)?;
-                let mut bytes = Vec::with_capacity(capacity);
-                let mut pieces = std::pin::pin!(blob.into_stream());
-                while let Some(piece) = pieces.try_next().await? {
-                    bytes.extend_from_slice(&piece);
-                }
+                let blob = self.read_blob(name).await?.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
+                let mut bytes = Vec::with_capacity(usize::try_from(blob.size()).map_err(io::Error::other)?);
+                blob.into_bytes().read_to_end(&mut bytes).await?;
                 Ok(ByteText(bytes))
             }
         }

@@ -10,6 +10,8 @@ use crate::error::StoreError;
 
 /// Separates texts inside a key. No identifier, address or digest contains it.
 const SEPARATOR: u8 = 0;
+/// Flipping the sign bit makes the order of unsigned numbers that of signed ones.
+const SIGN: u64 = 1 << 63;
 
 /// A kind of record.
 pub(crate) struct Table<R> {
@@ -57,23 +59,35 @@ impl<R> Key<R> {
 
     /// Appends a point in time; earlier ones sort first.
     pub(crate) fn time(self, time: Timestamp) -> Self {
-        // Flipping the sign bit makes the order of the unsigned numbers that of the signed ones.
-        self.number(time.as_unix_milliseconds().cast_unsigned() ^ (1 << 63))
+        self.number(time.as_unix_milliseconds().cast_unsigned() ^ SIGN)
     }
 
     fn failed(&self, error: &dyn std::fmt::Display) -> StoreError {
         StoreError::Record { table: self.table, reason: error.to_string() }
     }
 
-    /// The first key after the one that is this prefix and `rest`.
-    pub(crate) fn after(&self, rest: &[u8]) -> Self {
-        let bytes = [&self.bytes, rest, &[0]].concat();
-        Self { table: self.table, bytes, record: PhantomData }
+    /// The first key behind this one.
+    pub(crate) fn next(&self) -> Self {
+        self.with(&[0])
+    }
+
+    /// The first key behind the one that is this prefix and `rest`.
+    pub(crate) fn after(&self, rest: &Rest) -> Self {
+        self.with_rest(rest).next()
     }
 
     /// The key that is this prefix and `rest`.
-    pub(crate) fn with_rest(&self, rest: &[u8]) -> Self {
-        Self { table: self.table, bytes: [&self.bytes, rest].concat(), record: PhantomData }
+    pub(crate) fn with_rest(&self, rest: &Rest) -> Self {
+        self.with(&rest.0)
+    }
+
+    fn with(&self, bytes: &[u8]) -> Self {
+        Self { table: self.table, bytes: [&self.bytes, bytes].concat(), record: PhantomData }
+    }
+
+    /// What follows this prefix in a key that starts with it.
+    pub(super) fn rest_of(&self, key: &[u8]) -> Rest {
+        Rest(key[self.bytes.len()..].to_vec())
     }
 
     pub(super) fn bytes(&self) -> &[u8] {
@@ -113,16 +127,40 @@ impl<R: Serialize> Key<R> {
     }
 }
 
-/// Splits a text off the front of the rest of a key.
-pub(crate) fn split_text(rest: &[u8]) -> Option<(&str, &[u8])> {
-    let end = rest.iter().position(|byte| *byte == SEPARATOR)?;
-    Some((std::str::from_utf8(&rest[..end]).ok()?, &rest[end + 1..]))
+/// What follows a prefix in a key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Rest(Vec<u8>);
+
+impl Rest {
+    /// Its parts, which are read in the order in which they were appended.
+    pub(crate) fn parts(&self) -> Parts<'_> {
+        Parts(&self.0)
+    }
 }
 
-/// Splits a number off the front of the rest of a key.
-pub(crate) fn split_number(rest: &[u8]) -> Option<(u64, &[u8])> {
-    let (number, rest) = rest.split_first_chunk::<8>()?;
-    Some((u64::from_be_bytes(*number), rest))
+/// The parts of a key that were not read yet. `None` where a key has no such part.
+pub(crate) struct Parts<'r>(&'r [u8]);
+
+impl<'r> Parts<'r> {
+    /// Reads a text.
+    pub(crate) fn text(&mut self) -> Option<&'r str> {
+        let end = self.0.iter().position(|byte| *byte == SEPARATOR)?;
+        let text = std::str::from_utf8(&self.0[..end]).ok()?;
+        self.0 = &self.0[end + 1..];
+        Some(text)
+    }
+
+    /// Reads a number.
+    pub(crate) fn number(&mut self) -> Option<u64> {
+        let (number, rest) = self.0.split_first_chunk::<8>()?;
+        self.0 = rest;
+        Some(u64::from_be_bytes(*number))
+    }
+
+    /// Reads a point in time.
+    pub(crate) fn time(&mut self) -> Option<Timestamp> {
+        self.number().map(|number| Timestamp::from_unix_milliseconds((number ^ SIGN).cast_signed()))
+    }
 }
 
 #[cfg(test)]
@@ -141,16 +179,18 @@ mod tests {
 
     #[test]
     fn parts_can_be_split_off_again() {
-        let key = TABLE.key().text("abc").number(7);
-        let (text, rest) = split_text(&key.bytes()[2..]).unwrap();
-        assert_eq!(text, "abc");
-        assert_eq!(split_number(rest), Some((7, &[][..])));
+        let time = Timestamp::from_unix_milliseconds(-5);
+        let key = TABLE.key().text("abc").number(7).time(time);
+        let rest = TABLE.key().rest_of(key.bytes());
+        let mut parts = rest.parts();
+        assert_eq!((parts.text(), parts.number(), parts.time()), (Some("abc"), Some(7), Some(time)));
+        assert_eq!((parts.text(), parts.number(), parts.time()), (None, None, None));
     }
 
     #[test]
     fn a_walk_goes_on_behind_its_last_key() {
         let prefix = TABLE.key().text("a");
-        let next = prefix.after(&7_u64.to_be_bytes());
+        let next = prefix.after(&prefix.rest_of(prefix.clone().number(7).bytes()));
         assert!(TABLE.key().text("a").number(7).bytes() < next.bytes());
         assert!(next.bytes() < TABLE.key().text("a").number(8).bytes());
     }

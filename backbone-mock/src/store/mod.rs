@@ -1,14 +1,21 @@
-//! Where records and files are kept: the contract, and the embedded implementation of it.
+//! Where records and blobs are kept, as the rules in `domain` see it.
 //!
-//! What the rules in `domain` may rely on, and what another implementation (a database server and an object store) has
-//! to keep:
+//! [`contract`] is the seam: what an implementation has to promise, in bytes. The rest of this module gives that types, for all
+//! implementations alike: [`Table`]s and [`Key`]s of records, [`Transaction`]s, [`Content`]s that lie in a record or in a
+//! blob, and counts that are exact.
+//!
+//! | Implementation | Is |
+//! |---|---|
+//! | `embedded` | the records of `durable` and blob files in a data directory, for one process |
+//! | `memory` | for tests |
+//!
+//! What the rules rely on:
 //!
 //! - **Transactions.** A [`Transaction`] locks what it is about to change, reads it, and commits all its writes or none,
 //!   also across a crash. Locks are taken in two steps, records first and identities second, each step at once; that
 //!   order is what excludes deadlocks.
-//! - **Durability.** [`Transaction::commit`] returns when its writes are on disk, and they are visible only then. So no
-//!   answer acknowledges or reveals something that a loss of power could take back. Concurrent transactions share one
-//!   synchronisation.
+//! - **Durability.** [`Transaction::commit`] returns when its writes are durable, and they are visible only then. So no
+//!   answer acknowledges or reveals something that a loss of power could take back.
 //! - **Failure.** A full disk refuses a commit, and nothing has changed. After a write that failed otherwise nothing is
 //!   committed any more until a restart ([`Store::is_healthy`]); reads go on.
 //! - **Counts.** What a transaction [charges](Transaction::charge) is counted by its commit, exactly, and the commit is refused
@@ -17,13 +24,17 @@
 //!   [`Store::sweep_orphans`] removes; it never leaves a record without bytes.
 //! - **Lists** name how much they read. What is longer is walked over in steps of [`STEP`], which other work comes between.
 //! - **Reads** outside of a transaction see committed records, each by itself.
+//! - **Notifications** of a transaction go out once it has taken effect, also if nobody waits for it.
 
-mod blobs;
 mod content;
+pub(crate) mod contract;
+pub(crate) mod embedded;
 mod key;
-mod locks;
-mod open;
+mod local;
+#[cfg(test)]
+pub(crate) mod memory;
 pub(crate) mod packed;
+mod schema;
 mod transaction;
 mod usage;
 mod walk;
@@ -31,66 +42,57 @@ mod walk;
 #[cfg(test)]
 mod conformance;
 
-use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
-use durable::{DirectoryLock, private};
+use serde::de::DeserializeOwned;
 
-pub(crate) use blobs::{BlobReader, BlobWriter, PublishedBlob, Written};
 pub(crate) use content::{Content, NewContent};
-pub(crate) use key::{Key, Table, split_number, split_text};
+pub(crate) use contract::{BlobReader, PublishedBlob, Written};
+pub(crate) use key::{Key, Rest, Table};
 pub(crate) use transaction::Transaction;
 pub(crate) use usage::{Change, Holder};
 pub(crate) use walk::STEP;
 
-use crate::error::{Error, StoreError};
+use crate::error::StoreError;
+use crate::notify::Notice;
 use crate::quota::Amounts;
 use crate::secrets::ServerKey;
-use blobs::Blobs;
-use locks::Stripes;
+use contract::{Backend, BlobWriter, Blobs, KeyRange, Notifications, Records};
 
 /// Which blobs have a record that names them.
 const BLOBS: Table<()> = Table::new("blob");
-const LOCK_FILE: &str = "lock";
 /// Writes that the first counting puts into one commit.
 const MAX_PART: usize = 1000;
 
-/// Records and blob files of one backbone.
+/// Records and blobs of one backbone.
 pub(crate) struct Store {
-    records: Arc<durable::Store>,
-    record_locks: Stripes,
-    identity_locks: Stripes,
-    blobs: Blobs,
-    /// Held while a commit that counts is submitted, so that no other one comes between its reading and its writing.
-    counting: Mutex<()>,
-    is_uncounted: bool,
-    // Last, so that the directory is released after everything in it is closed.
-    _lock: DirectoryLock,
+    records: Arc<dyn Records>,
+    blobs: Arc<dyn Blobs>,
+    notifications: Arc<dyn Notifications>,
 }
 
 /// One hit of a scan: what follows the prefix in the key, and the record.
 pub(crate) struct Entry<R> {
     /// The rest of the key.
-    pub(crate) rest: Vec<u8>,
+    pub(crate) rest: Rest,
     /// The record.
     pub(crate) record: R,
 }
 
 impl Store {
-    /// Opens the store in a data directory, and removes what an interrupted upload left behind. Returns the key of the server
-    /// too, which is made with the store.
-    pub(crate) async fn open(data_dir: &Path) -> Result<(Self, ServerKey), Error> {
-        let dir = data_dir.to_owned();
-        let opening = tokio::task::spawn_blocking(move || open_now(&dir));
-        let (store, key) = opening.await.expect("opening does not panic")?;
+    /// A store on an implementation. Returns the key of the server too. Removes what interrupted uploads left behind.
+    pub(crate) async fn on(backend: Backend) -> Result<(Self, ServerKey), StoreError> {
+        let Backend { records, blobs, notifications, server_key } = backend;
+        let store = Self { records, blobs, notifications };
         store.sweep_orphans().await?;
-        Ok((store, key))
+        Ok((store, server_key))
     }
 
     /// Whether the records were written by a program that did not count them. Then [`write_counts`](Self::write_counts) is
     /// called before anything else is changed.
-    pub(crate) fn is_uncounted(&self) -> bool {
-        self.is_uncounted
+    pub(crate) async fn is_uncounted(&self) -> Result<bool, StoreError> {
+        let stored = self.records.get(schema::KEY).await?;
+        Ok(schema::version(stored.as_deref()) == schema::UNCOUNTED)
     }
 
     /// Writes the counts of records that were not counted, with what else has to be there, and marks them as counted.
@@ -105,29 +107,36 @@ impl Store {
             others = others.commit_part(MAX_PART).await?;
         }
         others.commit().await?;
-        Ok(self.records.commit(open::counted()?).await?)
+        let mut last = self.begin();
+        last.set_version(schema::VERSION);
+        last.commit().await
     }
 
     /// Makes the store one that an earlier program wrote.
     #[cfg(test)]
     pub(crate) async fn forget_counts(&self) {
         let prefix = Holder::prefix();
-        let mut commit = open::uncounted();
+        let mut transaction = self.begin();
+        transaction.set_version(schema::UNCOUNTED);
         for rest in self.keys(&prefix, &prefix, 100).await.unwrap() {
-            commit.remove(prefix.with_rest(&rest).bytes()).unwrap();
+            transaction.delete(&prefix.with_rest(&rest));
         }
-        self.records.commit(commit).await.unwrap();
+        transaction.commit().await.unwrap();
     }
 
     /// Checks that so many bytes of the disk are free.
     pub(crate) fn check_free(&self, bytes: u64) -> Result<(), StoreError> {
-        let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
-        Ok(durable::check_room(self.records.directory(), bytes)?)
+        self.records.check_room(bytes)
     }
 
-    /// Makes the files of the database readable for their owner only.
-    pub(crate) fn tighten_permissions(&self) {
-        private::tighten(self.records.directory());
+    /// Does what is due at times.
+    pub(crate) fn maintain(&self) {
+        self.records.maintain();
+    }
+
+    /// Shows `receiver` the notifications of all transactions from now on, those of other processes too.
+    pub(crate) fn subscribe(&self, receiver: impl Fn(&Notice) + Send + Sync + 'static) {
+        self.notifications.subscribe(Box::new(receiver));
     }
 
     /// Starts to change something.
@@ -136,41 +145,31 @@ impl Store {
     }
 
     /// Reads one record.
-    pub(crate) async fn get<R: serde::de::DeserializeOwned>(&self, key: &Key<R>) -> Result<Option<R>, StoreError> {
-        self.records.get(key.bytes())?.map(|bytes| key.decode(&bytes)).transpose()
+    pub(crate) async fn get<R: DeserializeOwned>(&self, key: &Key<R>) -> Result<Option<R>, StoreError> {
+        self.records.get(key.bytes()).await?.map(|bytes| key.decode(&bytes)).transpose()
     }
 
     /// Whether there is a record.
     pub(crate) async fn contains<R>(&self, key: &Key<R>) -> Result<bool, StoreError> {
-        Ok(self.records.contains(key.bytes())?)
+        self.records.contains(key.bytes()).await
     }
 
     /// Reads up to `limit` records whose keys start with `prefix`, in key order, from the key `from` on.
-    pub(crate) async fn scan<R: serde::de::DeserializeOwned>(
+    pub(crate) async fn scan<R: DeserializeOwned>(
         &self,
         prefix: &Key<R>,
         from: &Key<R>,
         limit: usize,
     ) -> Result<Vec<Entry<R>>, StoreError> {
-        self.records
-            .range(from.bytes(), Some(&prefix.end()))
-            .take(limit)
-            .map(|entry| {
-                let (key, value) = entry?;
-                Ok(Entry { rest: key[prefix.bytes().len()..].to_vec(), record: prefix.decode(&value)? })
-            })
-            .collect()
+        let range = KeyRange { from: from.bytes(), until: &prefix.end() };
+        let entry =
+            |(key, value): (Vec<u8>, Vec<u8>)| Ok(Entry { rest: prefix.rest_of(&key), record: prefix.decode(&value)? });
+        self.records.scan(range, limit).await?.into_iter().map(entry).collect()
     }
 
     /// The rests of up to `limit` keys that start with `prefix`, in key order, from the key `from` on.
-    pub(crate) async fn keys<R>(
-        &self,
-        prefix: &Key<R>,
-        from: &Key<R>,
-        limit: usize,
-    ) -> Result<Vec<Vec<u8>>, StoreError> {
-        let keys = self.records.keys(from.bytes(), Some(&prefix.end())).take(limit);
-        keys.map(|key| Ok(key?[prefix.bytes().len()..].to_vec())).collect()
+    pub(crate) async fn keys<R>(&self, prefix: &Key<R>, from: &Key<R>, limit: usize) -> Result<Vec<Rest>, StoreError> {
+        self.rests(prefix, KeyRange { from: from.bytes(), until: &prefix.end() }, limit).await
     }
 
     /// The same for keys that lie before the key `until`.
@@ -180,55 +179,50 @@ impl Store {
         from: &Key<R>,
         until: &Key<R>,
         limit: usize,
-    ) -> Result<Vec<Vec<u8>>, StoreError> {
-        let keys = self.records.keys(from.bytes(), Some(until.bytes())).take(limit);
-        keys.map(|key| Ok(key?[prefix.bytes().len()..].to_vec())).collect()
+    ) -> Result<Vec<Rest>, StoreError> {
+        self.rests(prefix, KeyRange { from: from.bytes(), until: until.bytes() }, limit).await
+    }
+
+    async fn rests<R>(&self, prefix: &Key<R>, range: KeyRange<'_>, limit: usize) -> Result<Vec<Rest>, StoreError> {
+        Ok(self.records.keys(range, limit).await?.iter().map(|key| prefix.rest_of(key)).collect())
     }
 
     /// Whether the store can still acknowledge writes.
     pub(crate) fn is_healthy(&self) -> bool {
-        self.records.failure().is_none()
+        self.records.is_healthy()
     }
 
     /// A place to put the bytes of a new blob.
-    pub(crate) async fn new_blob(&self) -> Result<BlobWriter, StoreError> {
-        Ok(self.blobs.create().await?)
+    pub(crate) async fn new_blob(&self) -> Result<Box<dyn BlobWriter>, StoreError> {
+        self.blobs.create().await
     }
 
-    /// Opens a blob for reading.
-    pub(crate) async fn read_blob(&self, name: &str) -> Result<BlobReader, StoreError> {
-        Ok(self.blobs.open_blob(name).await?)
+    /// Opens a blob for reading, if it is there.
+    pub(crate) async fn read_blob(&self, name: &str) -> Result<Option<BlobReader>, StoreError> {
+        self.blobs.open(name).await
     }
 
-    /// Removes blobs that nothing refers to, and temporary files of uploads that are not running any more.
+    /// Removes blobs that neither a record names nor an upload will name. Returns how many.
     pub(crate) async fn sweep_orphans(&self) -> Result<usize, StoreError> {
-        let mut removed = 0;
-        // Folder by folder, so that the names of all blobs are never in memory together.
-        for folder in 0..=u8::MAX {
-            for name in self.blobs.idle_blobs(folder).await? {
+        let (mut removed, mut cursor) = (0, None);
+        loop {
+            // Step by step, so that the names of all blobs are never in memory together.
+            let step = self.blobs.unclaimed(cursor.as_deref()).await?;
+            for name in step.names {
                 if !self.contains(&BLOBS.key().text(&name)).await? {
-                    self.blobs.remove(&name).await?;
+                    self.blobs.delete(&name).await?;
                     removed += 1;
                 }
             }
+            cursor = match step.next {
+                Some(next) => Some(next),
+                None => return Ok(removed),
+            };
         }
-        Ok(removed)
     }
 
-    /// Ends background work, so that the next start is quick. Everything that was committed is on disk already.
+    /// Ends background work, so that the next start is quick. Everything that was committed is durable already.
     pub(crate) async fn close(&self) -> Result<(), StoreError> {
-        let records = self.records.clone();
-        Ok(tokio::task::spawn_blocking(move || records.close()).await.expect("closing does not panic")?)
+        self.records.close().await
     }
-}
-
-fn open_now(data_dir: &Path) -> Result<(Store, ServerKey), Error> {
-    private::prepare_visible_directory(data_dir)?;
-    let lock = DirectoryLock::take(data_dir, LOCK_FILE)?;
-    let open::Opened { records, key, is_uncounted } = open::open(data_dir)?;
-    let blob_dir = data_dir.join("blobs");
-    let blobs = Blobs::open(&blob_dir).map_err(|error| durable::Error::io(&blob_dir, &error))?;
-    let (record_locks, identity_locks) = (Stripes::new(), Stripes::new());
-    let (records, counting) = (Arc::new(records), Mutex::new(()));
-    Ok((Store { records, record_locks, identity_locks, blobs, counting, is_uncounted, _lock: lock }, key))
 }

@@ -1,19 +1,15 @@
 //! Changing several records at once.
 
-use std::any::Any;
-use std::collections::HashMap;
-
-use durable::{Admission, Commit, Submitted};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use transport::wire::Address;
 
-use super::blobs::PublishedBlob;
 use super::content::Content;
-use super::locks::Guard;
+use super::contract::{Changes, LockSpace, PublishedBlob, Session};
 use super::usage::{Change, Charges, Holder};
-use super::{BLOBS, Key, Store};
+use super::{BLOBS, Key, Store, schema};
 use crate::error::StoreError;
+use crate::notify::Notice;
 use crate::quota::Amounts;
 
 /// Locks, reads and writes that take effect together.
@@ -22,48 +18,40 @@ use crate::quota::Amounts;
 /// each at most once. Dropping a transaction without [`commit`](Self::commit) changes nothing.
 pub(crate) struct Transaction<'s> {
     store: &'s Store,
-    writes: HashMap<Vec<u8>, Option<Vec<u8>>>,
-    step: Step,
-    guards: Vec<Guard>,
-    published: Vec<PublishedBlob>,
-    released: Vec<String>,
+    session: Box<dyn Session>,
+    locked: Option<LockSpace>,
+    changes: Changes,
     charges: Charges,
-}
-
-/// How far locking has come.
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
-enum Step {
-    Nothing,
-    Records,
-    Identities,
+    released: Vec<String>,
 }
 
 impl<'s> Transaction<'s> {
     pub(super) fn new(store: &'s Store) -> Self {
         Self {
             store,
-            writes: HashMap::new(),
-            step: Step::Nothing,
-            guards: Vec::new(),
-            published: Vec::new(),
-            released: Vec::new(),
+            session: store.records.begin(),
+            locked: None,
+            changes: Changes::default(),
             charges: Charges::default(),
+            released: Vec::new(),
         }
     }
 
     /// Locks records by name until the end of the transaction.
-    pub(crate) async fn lock_records(&mut self, names: &[&str]) {
-        assert!(self.step < Step::Records, "records are locked once and before identities");
-        self.step = Step::Records;
-        self.guards.append(&mut self.store.record_locks.lock(names).await);
+    pub(crate) async fn lock_records(&mut self, names: &[&str]) -> Result<(), StoreError> {
+        self.lock(LockSpace::Records, names).await
     }
 
     /// Locks what belongs to identities (event log, sync runs, datawallet) until the end of the transaction.
-    pub(crate) async fn lock_identities(&mut self, addresses: &[&Address]) {
-        assert!(self.step < Step::Identities, "identities are locked once");
-        self.step = Step::Identities;
+    pub(crate) async fn lock_identities(&mut self, addresses: &[&Address]) -> Result<(), StoreError> {
         let names: Vec<&str> = addresses.iter().map(|address| address.as_str()).collect();
-        self.guards.append(&mut self.store.identity_locks.lock(&names).await);
+        self.lock(LockSpace::Identities, &names).await
+    }
+
+    async fn lock(&mut self, space: LockSpace, names: &[&str]) -> Result<(), StoreError> {
+        assert!(self.locked < Some(space), "spaces are locked once each, and in their order");
+        self.locked = Some(space);
+        self.session.lock(space, names).await
     }
 
     /// The store underneath, for scans. They do not see what this transaction wrote.
@@ -73,7 +61,7 @@ impl<'s> Transaction<'s> {
 
     /// Reads a record, as this transaction left it.
     pub(crate) async fn get<R: DeserializeOwned>(&self, key: &Key<R>) -> Result<Option<R>, StoreError> {
-        match self.writes.get(key.bytes()) {
+        match self.changes.writes.get(key.bytes()) {
             Some(Some(bytes)) => key.decode(bytes).map(Some),
             Some(None) => Ok(None),
             None => self.store.get(key).await,
@@ -82,19 +70,19 @@ impl<'s> Transaction<'s> {
 
     /// Writes a record.
     pub(crate) fn put<R: Serialize>(&mut self, key: &Key<R>, record: &R) -> Result<(), StoreError> {
-        self.writes.insert(key.bytes().to_vec(), Some(key.encode(record)?));
+        self.changes.writes.insert(key.bytes().to_vec(), Some(key.encode(record)?));
         Ok(())
     }
 
     /// Removes a record, if it is there.
     pub(crate) fn delete<R>(&mut self, key: &Key<R>) {
-        self.writes.insert(key.bytes().to_vec(), None);
+        self.changes.writes.insert(key.bytes().to_vec(), None);
     }
 
     /// Takes over a blob: from the commit on it belongs to a record that this transaction writes.
     pub(crate) fn take_blob(&mut self, blob: PublishedBlob) -> Result<(), StoreError> {
         self.put(&BLOBS.key().text(blob.name()), &())?;
-        self.published.push(blob);
+        self.changes.claims.push(blob.into_claim());
         Ok(())
     }
 
@@ -111,32 +99,37 @@ impl<'s> Transaction<'s> {
         }
     }
 
+    /// Tells somebody, once the transaction has taken effect.
+    pub(crate) fn notify(&mut self, notice: Notice) {
+        self.changes.notices.push(notice);
+    }
+
     /// Counts what is stored by or for somebody, who may have as much as `quota` says. Charges for one holder add up, whatever
     /// their order.
     pub(crate) fn charge(&mut self, holder: Holder<'_>, change: &Change, quota: Option<&Amounts>) {
         self.charges.add(holder, change, quota);
     }
 
-    /// Makes all writes durable, then visible, then gives up the locks.
+    /// Makes all writes durable, then visible, then gives up the locks and tells whom it concerns.
     ///
     /// # Errors
     /// [`StoreError::Quota`] if a charge exceeds its quota: then nothing has changed.
     ///
     /// # Cancellation
-    /// Once it has been submitted, a transaction takes effect although nobody waits, and holds its locks until then.
-    pub(crate) async fn commit(mut self) -> Result<(), StoreError> {
-        let (store, released) = (self.store, std::mem::take(&mut self.released));
-        let admission = store.records.admit().await;
-        self.submit(admission)?.done().await?;
+    /// The transaction takes effect as a whole or not at all, and holds its locks until that is decided.
+    pub(crate) async fn commit(self) -> Result<(), StoreError> {
+        let Self { store, session, locked: _, mut changes, charges, released } = self;
+        changes.updates = charges.into_updates();
+        session.commit(changes).await?;
         for name in released {
-            store.blobs.remove(&name).await?;
+            store.blobs.delete(&name).await?;
         }
         Ok(())
     }
 
     /// Commits if there are as many writes, and goes on without locks and without the rest.
     pub(super) async fn commit_part(self, writes: usize) -> Result<Self, StoreError> {
-        if self.writes.len() < writes {
+        if self.changes.writes.len() < writes {
             return Ok(self);
         }
         let store = self.store;
@@ -144,32 +137,8 @@ impl<'s> Transaction<'s> {
         Ok(Self::new(store))
     }
 
-    fn submit(self, admission: Admission) -> Result<Submitted, StoreError> {
-        let mut commit = Commit::new();
-        for (key, value) in &self.writes {
-            put_or_remove(&mut commit, key, value.as_deref())?;
-        }
-        let records = &self.store.records;
-        if self.charges.is_empty() {
-            return Ok(records.submit(commit, admission, Some(held(self.guards, self.published)))?);
-        }
-        let _turn = self.store.counting.lock().expect("no code panics while it holds the lock");
-        let latest = records.latest();
-        self.charges.apply(&latest, |key, value| put_or_remove(&mut commit, key, value))?;
-        Ok(records.submit_built_on(&latest, commit, admission, Some(held(self.guards, self.published)))?)
+    /// Marks the records as those of a version.
+    pub(super) fn set_version(&mut self, version: u32) {
+        self.changes.writes.insert(schema::KEY.to_vec(), Some(version.to_be_bytes().to_vec()));
     }
-}
-
-fn put_or_remove(commit: &mut Commit, key: &[u8], value: Option<&[u8]>) -> durable::Result<()> {
-    match value {
-        Some(value) => commit.put(key, value),
-        None => commit.remove(key),
-    }
-}
-
-/// What is released when the commit took effect or was refused. If it is refused, nothing names these blobs, and the next
-/// sweep removes them.
-fn held(guards: Vec<Guard>, published: Vec<PublishedBlob>) -> Box<dyn Any + Send> {
-    let kept: Vec<_> = published.into_iter().map(PublishedBlob::keep).collect();
-    Box::new((guards, kept))
 }

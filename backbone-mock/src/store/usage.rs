@@ -1,14 +1,13 @@
 //! Counting what identities and clients store, exactly: the counts change in the commit that changes what is counted.
 //!
-//! A commit that counts is built on the counts of all that were submitted before it, on disk or not. So those who store
-//! something at the same time share a synchronisation and still cannot exceed a quota together; and if an earlier commit is
-//! refused, those that were built on it are refused with it.
+//! Counts are [updates](Update): a commit computes them from what all commits before it counted. So those who store something
+//! at the same time need no common lock and still cannot exceed a quota together.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
-use durable::Latest;
 use transport::wire::Address;
 
+use super::contract::Update;
 use super::{Key, Store, Table};
 use crate::error::StoreError;
 use crate::quota::{Amounts, Metric};
@@ -117,24 +116,19 @@ impl Charges {
         *limit = quota.copied().unwrap_or(*limit);
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.0.values().all(|(_, change, _)| change.is_nothing())
+    /// The counts after the changes; those that are all zero go.
+    pub(super) fn into_updates(self) -> BTreeMap<Vec<u8>, Update> {
+        let changed = self.0.into_iter().filter(|(_, (_, change, _))| !change.is_nothing());
+        changed.map(|(bytes, (key, change, quota))| (bytes, update(key, change, quota))).collect()
     }
+}
 
-    /// Writes the counts after the changes; those that are all zero go.
-    pub(super) fn apply(
-        &self,
-        latest: &Latest<'_>,
-        mut write: impl FnMut(&[u8], Option<&[u8]>) -> durable::Result<()>,
-    ) -> Result<(), StoreError> {
-        for (bytes, (key, change, quota)) in self.0.iter().filter(|(_, (_, change, _))| !change.is_nothing()) {
-            let before = latest.get(bytes)?.map(|stored| key.decode(&stored)).transpose()?.unwrap_or_default();
-            let after = change.applied(before, quota)?;
-            let value = (after != Amounts::default()).then(|| key.encode(&after)).transpose()?;
-            write(bytes, value.as_deref())?;
-        }
-        Ok(())
-    }
+fn update(key: Key<Amounts>, change: Change, quota: Amounts) -> Update {
+    Box::new(move |stored| {
+        let before = stored.map(|stored| key.decode(&stored)).transpose()?.unwrap_or_default();
+        let after = change.applied(before, &quota)?;
+        (after != Amounts::default()).then(|| key.encode(&after)).transpose()
+    })
 }
 
 impl Store {

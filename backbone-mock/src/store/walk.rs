@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use serde::de::DeserializeOwned;
 
-use super::{Entry, Key, Store};
+use super::{Entry, Key, Rest, Store};
 use crate::error::StoreError;
 
 /// Keys, or small records, that are read before other work gets its turn.
@@ -17,12 +17,12 @@ impl Store {
         &self,
         prefix: &Key<R>,
         from: &Key<R>,
-        mut visit: impl FnMut(&[u8]) -> ControlFlow<()>,
+        mut visit: impl FnMut(&Rest) -> ControlFlow<()>,
     ) -> Result<(), StoreError> {
         let mut from = from.clone();
         loop {
             let step = self.keys(prefix, &from, STEP).await?;
-            if step.iter().try_for_each(|rest| visit(rest)).is_break() {
+            if step.iter().try_for_each(&mut visit).is_break() {
                 return Ok(());
             }
             match step.last() {

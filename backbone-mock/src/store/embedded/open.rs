@@ -10,14 +10,8 @@ use durable::{Commit, Condition, Location, WorkingCopy, private};
 
 use crate::error::{Error, StoreError};
 use crate::secrets::{ServerKey, random_bytes};
+use crate::store::schema;
 
-const SCHEMA_KEY: &[u8] = b"meta\0schema";
-/// Version of the record formats this program writes: 1 was JSON, 2 is CBOR, 3 counts what everybody stores.
-const SCHEMA_VERSION: u32 = 3;
-/// What programs wrote that did not count.
-const UNCOUNTED_SCHEMA: u32 = 2;
-/// What the first version of the program wrote.
-const JSON_SCHEMA: u32 = 1;
 /// Name of the records in the data directory.
 const RECORDS: &str = "records";
 const KEY_FILE: &str = "server.key";
@@ -29,22 +23,6 @@ const CONVERTED_BYTES: usize = 1024 * 1024;
 pub(super) struct Opened {
     pub(super) records: durable::Store,
     pub(super) key: ServerKey,
-    /// Whether nobody has counted yet what is in them.
-    pub(super) is_uncounted: bool,
-}
-
-/// What marks records as counted.
-pub(super) fn counted() -> Result<Commit, StoreError> {
-    let mut schema = Commit::new();
-    schema.put(SCHEMA_KEY, &SCHEMA_VERSION.to_be_bytes())?;
-    Ok(schema)
-}
-
-#[cfg(test)]
-pub(super) fn uncounted() -> Commit {
-    let mut schema = Commit::new();
-    schema.put(SCHEMA_KEY, &UNCOUNTED_SCHEMA.to_be_bytes()).unwrap();
-    schema
 }
 
 /// Opens the records and reads the server's key.
@@ -69,9 +47,9 @@ pub(super) fn open(data_dir: &Path) -> Result<Opened, Error> {
         }
         (Condition::Absent | Condition::Unpublished, None) => return create(&location, &key_file),
     };
-    let is_uncounted = check_schema(&store, data_dir)? == UNCOUNTED_SCHEMA;
+    check_schema(&store, data_dir)?;
     let key = ServerKey::from_bytes(key.expect("without a key nothing was opened"));
-    Ok(Opened { records: store, key, is_uncounted })
+    Ok(Opened { records: store, key })
 }
 
 /// The key is a file beside the records, so that a copy of the records alone gives no handle on what was hashed with it.
@@ -83,23 +61,21 @@ fn read_key(path: &Path) -> Result<Option<[u8; KEY_BYTES as usize]>, Error> {
 
 fn create(location: &Location, key_file: &Path) -> Result<Opened, Error> {
     let staged = location.begin()?;
-    staged.store().commit_blocking(counted()?)?;
+    let mut first = Commit::new();
+    first.put(schema::KEY, &schema::VERSION.to_be_bytes())?;
+    staged.store().commit_blocking(first)?;
     let location = staged.complete()?;
     let key = random_bytes();
     private::create_file(key_file, &key).map_err(|error| durable::Error::io(key_file, &error))?;
-    Ok(Opened { records: location.finish()?, key: ServerKey::from_bytes(key), is_uncounted: false })
+    Ok(Opened { records: location.finish()?, key: ServerKey::from_bytes(key) })
 }
 
 /// Refuses records of a newer program.
-fn check_schema(records: &durable::Store, dir: &Path) -> Result<u32, Error> {
-    match schema(records.get(SCHEMA_KEY)?.as_deref()) {
-        known @ (UNCOUNTED_SCHEMA | SCHEMA_VERSION) => Ok(known),
-        found => Err(Error::Schema { dir: dir.to_owned(), found, known: SCHEMA_VERSION }),
+fn check_schema(records: &durable::Store, dir: &Path) -> Result<(), Error> {
+    match schema::version(records.get(schema::KEY)?.as_deref()) {
+        schema::UNCOUNTED | schema::VERSION => Ok(()),
+        found => Err(Error::Schema { dir: dir.to_owned(), found, known: schema::VERSION }),
     }
-}
-
-fn schema(stored: Option<&[u8]>) -> u32 {
-    stored.and_then(|stored| stored.try_into().ok()).map_or(0, u32::from_be_bytes)
 }
 
 /// Copies everything from the sled database of the first version, as CBOR. Both formats have the same members.
@@ -112,21 +88,21 @@ fn convert(older: &Path, data_dir: &Path, records: &durable::Store) -> Result<()
     let panicked = |_| sled::Error::Corruption { at: None, bt: () };
     let database = std::panic::catch_unwind(open).unwrap_or_else(|panic| Err(panicked(panic))).map_err(unreadable)?;
     let tree = database.open_tree(RECORDS).map_err(unreadable)?;
-    let found = schema(tree.get(SCHEMA_KEY).map_err(unreadable)?.as_deref());
-    if found != JSON_SCHEMA {
-        return Err(Error::Schema { dir: data_dir.to_owned(), found, known: SCHEMA_VERSION });
+    let found = schema::version(tree.get(schema::KEY).map_err(unreadable)?.as_deref());
+    if found != schema::JSON {
+        return Err(Error::Schema { dir: data_dir.to_owned(), found, known: schema::VERSION });
     }
     let mut commit = Commit::new();
     for entry in tree.iter() {
         let (key, value) = entry.map_err(unreadable)?;
-        if key.as_ref() != SCHEMA_KEY {
+        if key.as_ref() != schema::KEY {
             commit.put(&key, &to_cbor(&value)?)?;
         }
         if commit.size() > CONVERTED_BYTES {
             records.commit_blocking(std::mem::take(&mut commit))?;
         }
     }
-    commit.put(SCHEMA_KEY, &UNCOUNTED_SCHEMA.to_be_bytes())?;
+    commit.put(schema::KEY, &schema::UNCOUNTED.to_be_bytes())?;
     records.commit_blocking(commit)?;
     tracing::info!(records = %older.display(), "the records were converted");
     Ok(())
@@ -150,7 +126,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let Opened { records: store, .. } = open(dir.path()).unwrap();
         let mut commit = Commit::new();
-        commit.put(SCHEMA_KEY, &9_u32.to_be_bytes()).unwrap();
+        commit.put(schema::KEY, &9_u32.to_be_bytes()).unwrap();
         store.commit_blocking(commit).unwrap();
         drop(store);
         assert!(matches!(open(dir.path()), Err(Error::Schema { found: 9, .. })));

@@ -1,0 +1,220 @@
+//! The embedded implementation: records in a store of `durable`, blobs in files, one process for each data directory.
+
+mod blobs;
+mod open;
+
+use std::any::Any;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use durable::{Admission, Commit, DirectoryLock, Submitted, private};
+
+use super::contract::{
+    Backend, Changes, Claim, KeyRange, LockSpace, MAX_COMMIT_BYTES, MAX_KEY_BYTES, Pending, Records, Session,
+};
+use super::local::{Guard, LocalNotifications, Locks};
+use crate::error::{Error, StoreError};
+use crate::notify::Notice;
+use blobs::BlobFiles;
+use open::Opened;
+
+const _: () = assert!(MAX_KEY_BYTES <= durable::MAX_KEY_BYTES && MAX_COMMIT_BYTES < durable::MAX_COMMIT_BYTES);
+
+const LOCK_FILE: &str = "lock";
+/// Name of the blobs in the data directory.
+const BLOBS: &str = "blobs";
+
+/// Opens what is in a data directory, or begins it at a first start.
+///
+/// # Errors
+/// [`durable::Error::InUse`] if another process works on it, and those of an unusable data directory.
+pub(crate) async fn open(data_dir: &Path) -> Result<Backend, Error> {
+    let dir = data_dir.to_owned();
+    tokio::task::spawn_blocking(move || open_now(&dir)).await.expect("opening does not panic")
+}
+
+fn open_now(data_dir: &Path) -> Result<Backend, Error> {
+    private::prepare_visible_directory(data_dir)?;
+    let lock = DirectoryLock::take(data_dir, LOCK_FILE)?;
+    let Opened { records, key } = open::open(data_dir)?;
+    let blob_dir = data_dir.join(BLOBS);
+    let blobs = BlobFiles::open(&blob_dir).map_err(|error| durable::Error::io(&blob_dir, &error))?;
+    let notifications = Arc::<LocalNotifications>::default();
+    let journal = Journal {
+        records,
+        locks: Locks::new(),
+        counting: Mutex::new(()),
+        notifications: notifications.clone(),
+        _lock: lock,
+    };
+    let records = Arc::new(JournalRecords(Arc::new(journal)));
+    Ok(Backend { records, blobs: Arc::new(blobs), notifications, server_key: key })
+}
+
+struct JournalRecords(Arc<Journal>);
+
+struct Journal {
+    records: durable::Store,
+    locks: Locks,
+    /// Held while a commit with updates is submitted, so that no other one comes between its reading and its writing.
+    counting: Mutex<()>,
+    notifications: Arc<LocalNotifications>,
+    // Last, so that the directory is released after everything in it is closed.
+    _lock: DirectoryLock,
+}
+
+/// Reading never waits for longer than the disk takes.
+fn ready<'a, T: Send + 'a>(outcome: Result<T, StoreError>) -> Pending<'a, T> {
+    Box::pin(std::future::ready(outcome))
+}
+
+impl Records for JournalRecords {
+    fn get<'a>(&'a self, key: &'a [u8]) -> Pending<'a, Option<Vec<u8>>> {
+        ready(self.0.records.get(key).map_err(Into::into))
+    }
+
+    fn contains<'a>(&'a self, key: &'a [u8]) -> Pending<'a, bool> {
+        ready(self.0.records.contains(key).map_err(Into::into))
+    }
+
+    fn scan<'a>(&'a self, range: KeyRange<'a>, limit: usize) -> Pending<'a, Vec<(Vec<u8>, Vec<u8>)>> {
+        let pairs = self.0.records.range(range.from, Some(range.until)).take(limit);
+        ready(pairs.collect::<durable::Result<_>>().map_err(Into::into))
+    }
+
+    fn keys<'a>(&'a self, range: KeyRange<'a>, limit: usize) -> Pending<'a, Vec<Vec<u8>>> {
+        let keys = self.0.records.keys(range.from, Some(range.until)).take(limit);
+        ready(keys.collect::<durable::Result<_>>().map_err(Into::into))
+    }
+
+    fn begin(&self) -> Box<dyn Session> {
+        Box::new(JournalSession { journal: self.0.clone(), guards: Vec::new() })
+    }
+
+    fn check_room(&self, bytes: u64) -> Result<(), StoreError> {
+        let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
+        Ok(durable::check_room(self.0.records.directory(), bytes)?)
+    }
+
+    fn is_healthy(&self) -> bool {
+        self.0.records.failure().is_none()
+    }
+
+    /// The index makes new files now and then, which everybody could read if the directory were open.
+    fn maintain(&self) {
+        private::tighten(self.0.records.directory());
+    }
+
+    fn close(&self) -> Pending<'_, ()> {
+        let journal = self.0.clone();
+        Box::pin(async {
+            let closing = tokio::task::spawn_blocking(move || journal.records.close());
+            Ok(closing.await.expect("closing does not panic")?)
+        })
+    }
+}
+
+struct JournalSession {
+    journal: Arc<Journal>,
+    guards: Vec<Guard>,
+}
+
+impl Session for JournalSession {
+    fn lock<'a>(&'a mut self, space: LockSpace, names: &'a [&'a str]) -> Pending<'a, ()> {
+        Box::pin(async move {
+            self.guards.append(&mut self.journal.locks.lock(space, names).await);
+            Ok(())
+        })
+    }
+
+    fn commit(self: Box<Self>, mut changes: Changes) -> Pending<'static, ()> {
+        Box::pin(async move {
+            let admission = self.journal.records.admit().await;
+            let notices = std::mem::take(&mut changes.notices);
+            let notifications = self.journal.notifications.clone();
+            let submitted = self.submit(changes, admission)?;
+            if notices.is_empty() { Ok(submitted.done().await?) } else { tell(notifications, submitted, notices).await }
+        })
+    }
+}
+
+/// Waits for a commit and tells of it, although nobody waits for the answer.
+async fn tell(
+    notifications: Arc<LocalNotifications>,
+    submitted: Submitted,
+    notices: Vec<Notice>,
+) -> Result<(), StoreError> {
+    let telling = tokio::spawn(async move {
+        submitted.done().await?;
+        notifications.tell(&notices);
+        Ok(())
+    });
+    telling.await.expect("telling does not panic")
+}
+
+impl JournalSession {
+    fn submit(self, changes: Changes, admission: Admission) -> Result<Submitted, StoreError> {
+        let Self { journal, guards } = self;
+        let mut commit = Commit::new();
+        for (key, value) in &changes.writes {
+            put_or_remove(&mut commit, key, value.as_deref())?;
+        }
+        if changes.updates.is_empty() {
+            return Ok(journal.records.submit(commit, admission, Some(held(guards, changes.claims)))?);
+        }
+        let _turn = journal.counting.lock().expect("no code panics while it holds the lock");
+        let latest = journal.records.latest();
+        for (key, update) in &changes.updates {
+            let value = update(latest.get(key)?)?;
+            put_or_remove(&mut commit, key, value.as_deref())?;
+        }
+        Ok(journal.records.submit_built_on(&latest, commit, admission, Some(held(guards, changes.claims)))?)
+    }
+}
+
+fn put_or_remove(commit: &mut Commit, key: &[u8], value: Option<&[u8]>) -> durable::Result<()> {
+    match value {
+        Some(value) => commit.put(key, value),
+        None => commit.remove(key),
+    }
+}
+
+/// What is released when the commit took effect or was refused. If it is refused, nothing names these blobs, and the next
+/// sweep removes them.
+fn held(guards: Vec<Guard>, mut claims: Vec<Box<dyn Claim>>) -> Box<dyn Any + Send> {
+    claims.iter_mut().for_each(|claim| claim.keep());
+    Box::new((guards, claims))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_commit_that_was_submitted_takes_effect_although_nobody_waits() {
+        let dir = tempfile::tempdir().unwrap();
+        let records = open(dir.path()).await.unwrap().records;
+        let mut session = records.begin();
+        session.lock(LockSpace::Records, &["a"]).await.unwrap();
+        let writes = [(b"a".to_vec(), Some(vec![1]))].into();
+        let mut abandoned = session.commit(Changes { writes, ..Changes::default() });
+        let _ = futures_util::poll!(&mut abandoned);
+        drop(abandoned);
+        let mut next = records.begin();
+        next.lock(LockSpace::Records, &["a"]).await.unwrap();
+        assert_eq!(records.get(b"a").await.unwrap(), Some(vec![1]));
+    }
+
+    #[tokio::test]
+    async fn files_that_an_interrupted_upload_left_are_listed_or_removed() {
+        let dir = tempfile::tempdir().unwrap();
+        drop(open(dir.path()).await.unwrap());
+        let orphan = "ff000000000000000000000000000000";
+        let files = dir.path().join(BLOBS);
+        std::fs::write(files.join("ff").join(orphan), b"in place").unwrap();
+        std::fs::write(files.join("tmp").join(orphan), b"half written").unwrap();
+        let blobs = open(dir.path()).await.unwrap().blobs;
+        assert_eq!(blobs.unclaimed(Some("fe")).await.unwrap().names, [orphan]);
+        assert!(!files.join("tmp").join(orphan).exists());
+    }
+}

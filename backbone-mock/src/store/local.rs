@@ -1,0 +1,82 @@
+//! What implementations share that serve a single process: locks and notifications.
+
+use std::collections::BTreeSet;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use tokio::sync::{Mutex, OwnedMutexGuard};
+
+use super::contract::{LockSpace, Notifications, Receiver};
+use crate::notify::Notice;
+
+const STRIPES: usize = 512;
+
+/// A lock that is held. Not tied to the store, because it outlives the request that took it: until its commit took effect.
+pub(super) type Guard = OwnedMutexGuard<()>;
+
+/// Locks by name, in bounded memory, for each space.
+pub(super) struct Locks {
+    records: Stripes,
+    identities: Stripes,
+}
+
+impl Locks {
+    pub(super) fn new() -> Self {
+        Self { records: Stripes::new(), identities: Stripes::new() }
+    }
+
+    /// Locks all `names`. Must not be called while holding locks of the same space.
+    pub(super) async fn lock(&self, space: LockSpace, names: &[&str]) -> Vec<Guard> {
+        match space {
+            LockSpace::Records => self.records.lock(names).await,
+            LockSpace::Identities => self.identities.lock(names).await,
+        }
+    }
+}
+
+/// A fixed number of mutexes over which names are spread. Two names may share one; that costs waiting, never correctness,
+/// because everything one step needs is taken at once and in one order.
+struct Stripes {
+    locks: Vec<Arc<Mutex<()>>>,
+    // Seeded per process, so that nobody can choose names that fall together.
+    hasher: RandomState,
+}
+
+impl Stripes {
+    fn new() -> Self {
+        Self { locks: (0..STRIPES).map(|_| Arc::default()).collect(), hasher: RandomState::new() }
+    }
+
+    async fn lock(&self, names: &[&str]) -> Vec<Guard> {
+        let stripes: BTreeSet<usize> = names.iter().map(|name| self.stripe(name)).collect();
+        let mut guards = Vec::with_capacity(stripes.len());
+        for stripe in stripes {
+            guards.push(self.locks[stripe].clone().lock_owned().await);
+        }
+        guards
+    }
+
+    fn stripe(&self, name: &str) -> usize {
+        usize::try_from(self.hasher.hash_one(name) % STRIPES as u64).expect("smaller than the number of stripes")
+    }
+}
+
+/// Notifications within this process.
+#[derive(Default)]
+pub(super) struct LocalNotifications(RwLock<Vec<Receiver>>);
+
+impl LocalNotifications {
+    /// Tells all receivers.
+    pub(super) fn tell(&self, notices: &[Notice]) {
+        let receivers = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        for notice in notices {
+            receivers.iter().for_each(|receive| receive(notice));
+        }
+    }
+}
+
+impl Notifications for LocalNotifications {
+    fn subscribe(&self, receiver: Receiver) {
+        self.0.write().unwrap_or_else(PoisonError::into_inner).push(receiver);
+    }
+}
