@@ -15,5 +15,6 @@ mod refusals;
 mod sandbox;
 mod sharing;
 mod starting;
+mod streams;
 mod transcripts;
 mod waiting;

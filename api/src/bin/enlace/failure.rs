@@ -35,7 +35,7 @@ impl Kind {
         (Self::Refused, "refused: password, identity, size or rights"),
         (Self::Network, "backbone, node or port cannot be reached or had"),
         (Self::Integrity, "what arrived is not what was sent; nothing was kept"),
-        (Self::Local, "data directory, destination or a disk cannot be used; nothing was overwritten"),
+        (Self::Local, "data directory, destination, standard output or a disk cannot be used; nothing was overwritten"),
         (Self::Interrupted, "stopped by Ctrl-C or SIGTERM before the end"),
     ];
 
@@ -163,6 +163,19 @@ pub(crate) fn with_sources(error: &dyn std::error::Error) -> String {
     text
 }
 
+/// What the operating system says, in our form: lower case, without the number of the error.
+pub(crate) fn reason(error: &std::io::Error) -> String {
+    without_number(&sentence(&error.to_string())).to_owned()
+}
+
+/// A text of the operating system without `(os error 28)` at its end.
+fn without_number(text: &str) -> &str {
+    match text.rsplit_once(" (os error ") {
+        Some((text, number)) if number.trim_end_matches(')').parse::<i32>().is_ok() => text,
+        _ => text,
+    }
+}
+
 /// What happened, and the next step, which stands behind the last semicolon.
 fn split_next_step(text: &str) -> (&str, Option<&str>) {
     text.rsplit_once("; ").map_or((text, None), |(message, next_step)| (message, Some(next_step)))
@@ -258,6 +271,13 @@ mod tests {
         ] {
             assert_eq!(Failure::from_code(code, "x").kind, kind, "{code}");
         }
+    }
+
+    #[test]
+    fn reasons_of_the_system_have_no_number() {
+        let reason_of = |number| reason(&std::io::Error::from_raw_os_error(number));
+        assert_eq!(reason_of(2), "no such file or directory");
+        assert_eq!(reason(&std::io::Error::other("x (os error y)")), "x (os error y)");
     }
 
     #[test]

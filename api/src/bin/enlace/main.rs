@@ -36,7 +36,7 @@ use clap::Parser;
 use clap::error::ErrorKind;
 
 use crate::args::Cli;
-use crate::failure::Failure;
+use crate::failure::{Failure, Kind};
 use crate::output::Output;
 
 fn main() -> ExitCode {
@@ -61,7 +61,10 @@ fn main() -> ExitCode {
 /// Help, the version, or what is wrong with the command line; the latter as JSON for scripts.
 fn refuse(error: &clap::Error, json: bool) -> ExitCode {
     let asks_for_help = error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand || !error.use_stderr();
-    if !json || asks_for_help {
+    if asks_for_help {
+        return help(error, json);
+    }
+    if !json {
         error.exit();
     }
     let text = error.to_string();
@@ -70,6 +73,18 @@ fn refuse(error: &clap::Error, json: bool) -> ExitCode {
     let failure = Failure::usage(words.join(" ")).hint("`enlace COMMAND --help` shows the options and examples");
     Output::new(true).failure(&failure);
     failure.exit_code()
+}
+
+/// Help or the version. Where it was not asked for, clap writes it to standard error and says with which code to end.
+fn help(error: &clap::Error, json: bool) -> ExitCode {
+    match error.print() {
+        Err(why) if !error.use_stderr() => {
+            let failure = output::unwritable(&why);
+            Output::new(json).failure(&failure);
+            failure.exit_code()
+        }
+        _ => ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(Kind::Usage as u8)),
+    }
 }
 
 fn run(cli: Cli, overrides: Vec<(String, String)>, output: Output) -> Result<(), Failure> {

@@ -70,11 +70,14 @@ pub(crate) async fn run(mut context: Context, args: BackboneArgs) -> Result<(), 
     let backbone = context.interrupt.or(start(config)).await?;
     let url = backbone.url();
     server::warn_of_exposure(backbone.local_addr(), "backbone", context.output);
-    context.output.data(&json!({ "url": url }), || url.clone());
-    context.output.talk("serving until Ctrl-C");
-    context.interrupt.asked().await;
-    context.output.talk("stopping");
-    Ok(backbone.shutdown().await?)
+    let told = context.output.data(&json!({ "url": url }), || url.clone());
+    if told.is_ok() {
+        context.output.talk("serving until Ctrl-C");
+        context.interrupt.asked().await;
+        context.output.talk("stopping");
+    }
+    backbone.shutdown().await?;
+    told
 }
 
 async fn start(config: Config) -> Result<Backbone, Failure> {

@@ -30,7 +30,7 @@ pub(crate) async fn run(mut context: Context, args: DoctorArgs) -> Result<(), Fa
     let plan = context.plan(context.configuration(&args.node, &args.server)?, &args.node)?;
     let findings = context.interrupt.or(checks::all(plan, context.output)).await?;
     let value: Vec<_> = findings.iter().map(finding_json).collect();
-    context.output.data(&value, || table(&findings.iter().map(row).collect::<Vec<_>>()));
+    context.output.data(&value, || table(&findings.iter().map(row).collect::<Vec<_>>()))?;
     match findings.iter().filter(|finding| finding.verdict == Verdict::Wrong).count() {
         0 => Ok(()),
         count => {

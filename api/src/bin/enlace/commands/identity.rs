@@ -44,6 +44,5 @@ pub(crate) async fn run(mut context: Context, args: IdentityArgs) -> Result<(), 
             ("Public key", who.identity.public_key.clone()),
             ("Backbone", who.backbone_url.clone()),
         ])
-    });
-    Ok(())
+    })
 }

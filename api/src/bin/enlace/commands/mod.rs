@@ -54,7 +54,7 @@ pub(crate) async fn run(cli: Cli, overrides: Vec<(String, String)>, output: Outp
         Command::Files(args) => files::run(context, args).await,
         Command::Tokens(args) => tokens::run(context, args).await,
         Command::Doctor(args) => doctor::run(context, args).await,
-        Command::Completions(args) => completions::run(&args),
+        Command::Completions(args) => completions::run(&args, output),
     }
 }
 

@@ -104,23 +104,19 @@ pub(crate) async fn run(mut context: Context, args: TokensArgs) -> Result<(), Fa
             let (ownership, query) = (args.ownership(), args.query().to_vec());
             let tokens = context.with_access(&args.node, async |access| access.tokens(ownership, &query).await).await?;
             let value: Vec<_> = tokens.iter().map(shape::token).collect();
-            output.data(&value, || shape::token_table(&tokens));
-            Ok(())
+            output.data(&value, || shape::token_table(&tokens))
         }
         TokensCommand::Show(args) => {
             let token = context.with_access(&args.node, async |access| access.token(&args.id).await).await?;
-            print(output, &token);
-            Ok(())
+            print(output, &token)
         }
         TokensCommand::Unlock(args) => {
             context.with_access(&args.node, async |access| access.unlock_token(&args.id).await).await?;
-            output.data(&json!({ "unlocked": args.id }), || format!("{} unlocked", args.id));
-            Ok(())
+            output.data(&json!({ "unlocked": args.id }), || format!("{} unlocked", args.id))
         }
         TokensCommand::Delete(args) => {
             context.with_access(&args.node, async |access| access.delete_token(&args.id).await).await?;
-            output.data(&json!({ "deleted": args.id }), || format!("{} deleted", args.id));
-            Ok(())
+            output.data(&json!({ "deleted": args.id }), || format!("{} deleted", args.id))
         }
     }
 }
@@ -137,8 +133,7 @@ async fn create(mut context: Context, args: CreateArgs) -> Result<(), Failure> {
             (None, file, _) => access.create_token_for_file(file.as_deref().unwrap_or_default(), terms).await,
         })
         .await?;
-    print(context.output, &token);
-    Ok(())
+    print(context.output, &token)
 }
 
 async fn load(mut context: Context, args: LoadArgs) -> Result<(), Failure> {
@@ -149,8 +144,7 @@ async fn load(mut context: Context, args: LoadArgs) -> Result<(), Failure> {
             access.load_peer_token(&incoming.text, password.as_ref(), args.ephemeral).await
         })
         .await?;
-    print(context.output, &token);
-    Ok(())
+    print(context.output, &token)
 }
 
 fn read_content(path: &std::path::Path) -> Result<Value, Failure> {
@@ -169,9 +163,9 @@ fn read_content(path: &std::path::Path) -> Result<Value, Failure> {
     }
 }
 
-fn print(output: Output, token: &Token) {
+fn print(output: Output, token: &Token) -> Result<(), Failure> {
     if let Some(code) = qr::terminal(&token.reference.url) {
         output.talk(code);
     }
-    output.data(&shape::token(token), || shape::token_text(token));
+    output.data(&shape::token(token), || shape::token_text(token))
 }
