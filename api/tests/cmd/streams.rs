@@ -18,8 +18,8 @@ const WRITING: [&[&str]; 6] = [
     &["--help"],
     &["--version"],
     &["serve", "--print-config"],
-    &["identity", "--data-dir", "d"],
-    &["files", "list", "--data-dir", "d"],
+    &["identity", "--data-dir", "d", "--backbone-listen", "127.0.0.1:0"],
+    &["files", "list", "--data-dir", "d", "--backbone-listen", "127.0.0.1:0"],
 ];
 
 const SERVING: [&[&str]; 3] = [
@@ -89,6 +89,27 @@ fn standard_input_is_uploaded_like_a_file() {
     sandbox
         .run_with_input(&["files", "upload", "-", "--data-dir", "d", limit], "from a pipe")
         .refused(4, &["standard input has more than 10 bytes", "platformMaxUnencryptedFileSize"]);
+}
+
+#[test]
+fn text_files_and_references_may_have_a_byte_order_mark() {
+    let sandbox = Sandbox::new();
+    let marked = |text: &str| format!("\u{feff}{text}\r\n");
+    let password = sandbox.file("pw.txt", marked("secret"));
+    let config = sandbox.file("c.json", marked(r#"{"modules": {"sync": {"interval": 7}}}"#));
+    let shared = sandbox.share(&sandbox.file("a.txt", "hello"), &["--password-file", &password, "--config", &config]);
+    let plain = sandbox.file("plain.txt", "secret");
+    let receive = ["receive", "-", "--data-dir", "receiver", "--output", "-", "--password-file", &plain];
+    let received = sandbox.run_with_input(&receive, &marked(shared.reference()));
+    assert_eq!(received.stdout, "hello", "{received:?}");
+    let content = sandbox.file("content.json", marked(r#"{"a": 1}"#));
+    let create = ["tokens", "create", "--content", &content, "--expires-in", "1h", "--data-dir", "receiver", "--json"];
+    sandbox.run(&create).json();
+    // What Windows PowerShell writes by default.
+    let utf_16 = sandbox.file("utf16.txt", b"\xff\xfes\0e\0c\0\r\0\n\0");
+    sandbox
+        .run(&["share", "a.txt", "--data-dir", "x", "--pin-file", &utf_16])
+        .refused(2, &["utf16.txt is UTF-16", "save it as UTF-8"]);
 }
 
 #[cfg(unix)]

@@ -8,6 +8,7 @@ use zeroize::Zeroizing;
 
 use crate::failure::Failure;
 use crate::running::Running;
+use crate::text_file;
 
 /// A data directory, not necessarily held.
 #[derive(Debug, Clone)]
@@ -128,16 +129,14 @@ impl std::fmt::Display for Holder {
     }
 }
 
-/// Reads a small private file as text, which is wiped when it is dropped; nothing if it does not exist.
+/// Reads a small private file as text without its byte order mark, which is wiped when it is dropped; nothing if it does not exist.
 ///
 /// # Errors
 /// A failure that names the file, also if others may read it.
 pub(crate) fn read_private(path: &Path, limit: u64) -> Result<Option<Zeroizing<String>>, Failure> {
     let Some(bytes) = private::read_file(path, limit)? else { return Ok(None) };
-    match std::str::from_utf8(&bytes) {
-        Ok(text) => Ok(Some(Zeroizing::new(text.to_owned()))),
-        Err(_) => Err(Failure::local(format!("{} is not a text", path.display()))),
-    }
+    let text = text_file::decode(&path.display().to_string(), &bytes)?;
+    Ok(Some(Zeroizing::new(text.to_owned())))
 }
 
 /// Writes a file with mode 0600 so that a crash leaves the old one or the new one.

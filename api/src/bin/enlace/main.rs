@@ -28,6 +28,7 @@ mod rest_client;
 mod running;
 mod server;
 mod source_file;
+mod text_file;
 mod time;
 
 use std::process::ExitCode;

@@ -10,11 +10,12 @@ use super::files::ListArgs;
 use super::terms::TermsOptions;
 use super::{Context, shape};
 use crate::args::NodeOptions;
-use crate::failure::Failure;
+use crate::failure::{Failure, Kind, reason};
 use crate::output::Output;
 use crate::passwords::KnownPassword;
 use crate::qr;
 use crate::receive::Incoming;
+use crate::text_file;
 use crate::time;
 
 /// Create, load, list, show, unlock and delete tokens.
@@ -149,17 +150,24 @@ async fn load(mut context: Context, args: LoadArgs) -> Result<(), Failure> {
 
 fn read_content(path: &std::path::Path) -> Result<Value, Failure> {
     use std::io::Read;
-    let unreadable = |error: std::io::Error| Failure::local(format!("cannot read {}: {error}", path.display()));
-    let mut text = String::new();
-    let read = match path.to_str() {
-        Some("-") => std::io::stdin().lock().take(MAX_CONTENT_SIZE).read_to_string(&mut text),
-        _ => std::fs::File::open(path).and_then(|file| file.take(MAX_CONTENT_SIZE).read_to_string(&mut text)),
+    let mut bytes = Vec::new();
+    let (name, read) = match path.to_str() {
+        Some("-") => {
+            ("standard input".to_owned(), std::io::stdin().lock().take(MAX_CONTENT_SIZE + 1).read_to_end(&mut bytes))
+        }
+        _ => {
+            let file = std::fs::File::open(path);
+            (path.display().to_string(), file.and_then(|file| file.take(MAX_CONTENT_SIZE + 1).read_to_end(&mut bytes)))
+        }
     };
-    read.map_err(unreadable)?;
-    match serde_json::from_str(&text) {
+    read.map_err(|error| Failure::local(format!("cannot read {name}: {}", reason(&error))))?;
+    if bytes.len() as u64 > MAX_CONTENT_SIZE {
+        return Err(Failure::new(Kind::Refused, format!("{name} has more than {MAX_CONTENT_SIZE} bytes")));
+    }
+    match serde_json::from_str(text_file::decode(&name, &bytes)?) {
         Ok(value @ Value::Object(_)) => Ok(value),
-        Ok(_) => Err(Failure::usage(format!("{} is not a JSON object", path.display()))),
-        Err(error) => Err(Failure::usage(format!("{} is not JSON: {error}", path.display()))),
+        Ok(_) => Err(Failure::usage(format!("{name} is not a JSON object"))),
+        Err(error) => Err(Failure::usage(format!("{name} is not JSON: {error}"))),
     }
 }
 

@@ -7,6 +7,8 @@ use serde_json::{Map, Value};
 
 use super::keys::KEYS;
 use super::{ConfigError, tree};
+use crate::failure::reason;
+use crate::text_file;
 
 /// Where a value was found; errors name it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,12 +81,13 @@ impl Layer {
     /// A JSON file.
     pub(crate) fn from_file(path: &Path) -> Result<Self, ConfigError> {
         let unreadable = |reason: String| ConfigError::File { path: path.to_owned(), reason };
-        let size = std::fs::metadata(path).map_err(|error| unreadable(error.to_string()))?.len();
+        let size = std::fs::metadata(path).map_err(|error| unreadable(reason(&error)))?.len();
         if size > MAX_FILE_SIZE {
             return Err(unreadable(format!("larger than {MAX_FILE_SIZE} bytes")));
         }
-        let text = std::fs::read_to_string(path).map_err(|error| unreadable(error.to_string()))?;
-        match serde_json::from_str(&text) {
+        let bytes = std::fs::read(path).map_err(|error| unreadable(reason(&error)))?;
+        let text = text_file::decode("it", &bytes).map_err(|failure| unreadable(failure.message))?;
+        match serde_json::from_str(text) {
             Ok(values @ Value::Object(_)) => Ok(Self { origin: Origin::File(path.to_owned()), values }),
             Ok(_) => Err(unreadable("not a JSON object".to_owned())),
             Err(error) => Err(unreadable(format!("not JSON: {error}"))),
@@ -150,6 +153,16 @@ mod tests {
                 "modules": {"sync": {"enabled": true}},
             })
         );
+    }
+
+    #[test]
+    fn a_file_may_have_a_byte_order_mark() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("config.json");
+        std::fs::write(&path, "\u{feff}{\"a\": 1}\r\n").unwrap();
+        assert_eq!(Layer::from_file(&path).unwrap().values, json!({"a": 1}));
+        std::fs::write(&path, b"\xff\xfe{\0}\0").unwrap();
+        assert!(Layer::from_file(&path).unwrap_err().to_string().contains("UTF-16"));
     }
 
     #[test]
