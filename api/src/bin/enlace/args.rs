@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 use crate::commands::{backbone, completions, doctor, files, identity, receive, serve, share, tokens};
 use crate::failure::Kind;
@@ -142,6 +142,23 @@ pub(crate) fn split_overrides(arguments: impl Iterator<Item = OsString>) -> (Vec
 fn setting(argument: &str) -> Option<(String, String)> {
     let (name, value) = argument.strip_prefix("--")?.split_once('=')?;
     name.contains(':').then(|| (name.to_owned(), value.to_owned()))
+}
+
+/// Reads the command line, and the environment where an option has a variable.
+///
+/// # Errors
+/// What clap says, also to whoever asks for help.
+pub(crate) fn parse(arguments: &[OsString]) -> Result<Cli, clap::Error> {
+    let matches = without_empty_variables(Cli::command()).try_get_matches_from(arguments)?;
+    Cli::from_arg_matches(&matches)
+}
+
+/// An empty variable counts as not set: scripts and containers cannot always leave one out.
+fn without_empty_variables(command: clap::Command) -> clap::Command {
+    let is_empty = |arg: &clap::Arg| arg.get_env().and_then(std::env::var_os).is_some_and(|value| value.is_empty());
+    command
+        .mut_args(|arg| if is_empty(&arg) { arg.env(clap::builder::Resettable::Reset) } else { arg })
+        .mut_subcommands(without_empty_variables)
 }
 
 /// The environment as text; variables that are not text cannot be ours.

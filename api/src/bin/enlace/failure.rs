@@ -55,6 +55,8 @@ pub(crate) struct Failure {
     pub(crate) code: Option<String>,
     /// One sentence, lower case.
     pub(crate) message: String,
+    /// What else is wrong, if several things were looked at; one sentence each.
+    pub(crate) others: Vec<String>,
     /// The next step.
     pub(crate) hint: Option<String>,
 }
@@ -62,7 +64,7 @@ pub(crate) struct Failure {
 impl Failure {
     /// A failure of a kind.
     pub(crate) fn new(kind: Kind, message: impl Into<String>) -> Self {
-        Self { kind, code: None, message: message.into(), hint: None }
+        Self { kind, code: None, message: message.into(), others: Vec::new(), hint: None }
     }
 
     /// A failure without a kind of its own.
@@ -107,13 +109,13 @@ impl Failure {
             _ => (message, None),
         };
         let hint = next_step.or(hint).map(str::to_owned);
-        Self { kind, code: Some(code.to_owned()), message: sentence(message), hint }
+        Self { code: Some(code.to_owned()), hint, ..Self::new(kind, sentence(message)) }
     }
 
     /// From a text of the form "what happened; the next step".
     fn with_next_step(kind: Kind, text: &str) -> Self {
         let (message, next_step) = split_next_step(text);
-        Self { kind, code: None, message: message.to_owned(), hint: next_step.map(str::to_owned) }
+        Self { hint: next_step.map(str::to_owned), ..Self::new(kind, message) }
     }
 }
 
@@ -148,7 +150,15 @@ impl From<durable::Error> for Failure {
 
 impl From<crate::config::ConfigError> for Failure {
     fn from(error: crate::config::ConfigError) -> Self {
-        Self::usage(error.to_string()).hint("`enlace serve --print-config` shows all keys that are set")
+        Self::usage(error.to_string())
+    }
+}
+
+impl From<crate::config::ConfigErrors> for Failure {
+    fn from(errors: crate::config::ConfigErrors) -> Self {
+        let mut messages = errors.0.iter().map(ToString::to_string);
+        let first = messages.next().unwrap_or_default();
+        Self { others: messages.collect(), ..Self::usage(first) }
     }
 }
 

@@ -33,7 +33,6 @@ mod time;
 
 use std::process::ExitCode;
 
-use clap::Parser;
 use clap::error::ErrorKind;
 
 use crate::args::Cli;
@@ -44,7 +43,7 @@ fn main() -> ExitCode {
     durable::private::restrict_process();
     listener::raise_descriptor_limit();
     let (arguments, overrides) = args::split_overrides(std::env::args_os());
-    let cli = match Cli::try_parse_from(&arguments) {
+    let cli = match args::parse(&arguments) {
         Ok(cli) => cli,
         Err(error) => return refuse(&error, arguments.iter().any(|argument| argument == "--json")),
     };

@@ -85,7 +85,9 @@ impl Output {
         if self.json {
             return write_line(io::stderr().lock(), &json_line(&failure_json(failure)));
         }
-        write_line(io::stderr().lock(), &format!("error: {}", printable(&failure.message)));
+        for message in std::iter::once(&failure.message).chain(&failure.others) {
+            write_line(io::stderr().lock(), &format!("error: {}", printable(message)));
+        }
         if let Some(hint) = &failure.hint {
             write_line(io::stderr().lock(), &format!("hint: {}", printable(hint)));
         }
@@ -118,7 +120,8 @@ fn failure_json(failure: &Failure) -> Value {
     if let Some(code) = &failure.code {
         members.insert("code".to_owned(), json!(code));
     }
-    members.insert("message".to_owned(), json!(failure.message));
+    let messages: Vec<&str> = std::iter::once(&failure.message).chain(&failure.others).map(String::as_str).collect();
+    members.insert("message".to_owned(), json!(messages.join("; ")));
     if let Some(hint) = &failure.hint {
         members.insert("hint".to_owned(), json!(hint));
     }

@@ -110,7 +110,7 @@ pub(crate) async fn run(mut context: Context, args: ReceiveArgs) -> Result<(), F
 /// gets it: the reference is the sender's, who would collect clients otherwise.
 fn plan(global: &Global, args: &ReceiveArgs, incoming: &Incoming) -> Result<Plan, Failure> {
     let mut node = NodeOptions {
-        backbone: args.backbone.clone().or_else(|| std::env::var(BACKBONE_VARIABLE).ok()),
+        backbone: args.backbone.clone().or_else(|| std::env::var(BACKBONE_VARIABLE).ok().filter(|url| !url.is_empty())),
         client: ClientOptions { client: args.client.client.clone(), client_file: args.client.client_file.clone() },
         allow_plain_http: args.allow_plain_http,
         ..NodeOptions::default()
