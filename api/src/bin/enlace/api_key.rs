@@ -41,7 +41,11 @@ pub(crate) fn load(path: &Path) -> Result<Secret, Failure> {
     read(path)?.ok_or_else(|| Failure::local(format!("there is no API key file {}", path.display())))
 }
 
-fn read(path: &Path) -> Result<Option<Secret>, Failure> {
+/// Reads the key file, if there is one.
+///
+/// # Errors
+/// A failure that names the file.
+pub(crate) fn read(path: &Path) -> Result<Option<Secret>, Failure> {
     let Some(text) = data_dir::read_private(path, MAX_FILE_SIZE)? else { return Ok(None) };
     let key = text.trim();
     if key.is_empty() {

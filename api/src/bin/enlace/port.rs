@@ -2,8 +2,6 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 
-use listener::Listener;
-
 use crate::failure::{Failure, Kind};
 
 /// Usual port of the embedded backbone.
@@ -22,11 +20,6 @@ pub(crate) fn candidates(asked: Option<SocketAddr>, remembered: Option<u16>, usu
         (None, Some(port)) => vec![loopback(port)],
         (None, None) => vec![loopback(usual), loopback(0)],
     }
-}
-
-/// Whether an address can be had right now; on loopback, the port of both addresses.
-pub(crate) async fn is_free(address: SocketAddr) -> bool {
-    Listener::bind(address).await.is_ok()
 }
 
 /// The failure for an address that cannot be had, naming the option that helps.
