@@ -1,12 +1,14 @@
 //! The command line: what can be said, with examples.
 
 use std::ffi::OsString;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 use crate::commands::{backbone, completions, doctor, files, identity, receive, serve, share, tokens};
 use crate::failure::Kind;
+use crate::port;
 
 /// Share files end-to-end encrypted by short references, and receive them.
 ///
@@ -83,9 +85,9 @@ pub(crate) struct NodeOptions {
     /// OAuth client at the backbone
     #[command(flatten)]
     pub(crate) client: ClientOptions,
-    /// Address of the embedded backbone; port 0 takes a free one
-    #[arg(long, value_name = "ADDR", help_heading = "Node")]
-    pub(crate) backbone_listen: Option<String>,
+    /// Address of the embedded backbone, as 127.0.0.1:PORT; port 0 picks a free port
+    #[arg(long, value_name = "ADDR", value_parser = port::parse_address, help_heading = "Node")]
+    pub(crate) backbone_listen: Option<SocketAddr>,
     /// Allow http to a backbone on another machine
     #[arg(long, help_heading = "Node")]
     pub(crate) allow_plain_http: bool,
@@ -116,9 +118,9 @@ pub(crate) struct ClientOptions {
 /// How a node serves.
 #[derive(Debug, Default, Args)]
 pub(crate) struct ServerOptions {
-    /// REST address; port 0 takes a free one
-    #[arg(long, value_name = "ADDR", help_heading = "Server")]
-    pub(crate) listen: Option<String>,
+    /// Address of the REST API, as IP:PORT; port 0 picks a free port
+    #[arg(long, value_name = "ADDR", value_parser = port::parse_address, help_heading = "Server")]
+    pub(crate) listen: Option<SocketAddr>,
     /// Where the API key lies; made at the first start (default: api-key in the data directory)
     #[arg(long, value_name = "FILE", help_heading = "Server")]
     pub(crate) api_key_file: Option<PathBuf>,

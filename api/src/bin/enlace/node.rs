@@ -52,6 +52,7 @@ impl Node {
     /// # Errors
     /// As [`Node::start`].
     pub(crate) async fn start_in(held: Held, plan: Plan) -> Result<Self, Failure> {
+        plan.check_encryption()?;
         plan.is_first_start()?;
         let home = Home::of_held(&held, &plan.settings.store_key)?;
         plan.stays_at(home.as_ref())?;

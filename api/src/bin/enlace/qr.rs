@@ -1,11 +1,10 @@
 //! QR codes for terminals.
 
-use std::net::IpAddr;
-
 use qrcode::render::unicode::Dense1x2;
 use qrcode::{EcLevel, QrCode};
-use reqwest::Url;
 use terminal_size::{Height, Width, terminal_size_of};
+
+use crate::home::leads_to_this_machine;
 
 /// Colours 16 and 231 of the 256: black and white in every theme, where the first sixteen are whatever the user chose.
 const BLACK_ON_WHITE: &str = "\u{1b}[38;5;16;48;5;231m";
@@ -18,17 +17,7 @@ pub(crate) fn terminal(url: &str) -> Option<String> {
         return None;
     }
     let (Width(columns), Height(rows)) = terminal_size_of(std::io::stderr())?;
-    if is_of_this_machine(url) { None } else { code(url, columns, rows) }
-}
-
-/// Whether only this machine can open a URL.
-fn is_of_this_machine(url: &str) -> bool {
-    let Ok(url) = Url::parse(url) else { return true };
-    let Some(host) = url.host_str() else { return true };
-    match host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>() {
-        Ok(address) => address.is_loopback(),
-        Err(_) => runtime::names_this_machine(host),
-    }
+    if leads_to_this_machine(url) { None } else { code(url, columns, rows) }
 }
 
 /// Two modules a character, black on white; `None` if that has more columns or rows than there are.
@@ -69,18 +58,6 @@ mod tests {
         assert!(code(URL, columns, rows).is_some());
         assert!(code(URL, columns - 1, rows).is_none() && code(URL, columns, rows - 1).is_none());
         assert_eq!(code(&"x".repeat(4000), u16::MAX, u16::MAX), None);
-    }
-
-    #[test]
-    fn references_that_only_this_machine_can_open_have_no_code() {
-        for url in
-            ["http://localhost:4710/r/x", "http://a.localhost/r/x", "http://127.0.0.2:1/r/x", "http://[::1]:1/x", "x"]
-        {
-            assert!(is_of_this_machine(url), "{url}");
-        }
-        for url in [URL, "http://192.168.1.2:4710/r/x", "http://[fd00::1]:4710/r/x"] {
-            assert!(!is_of_this_machine(url), "{url}");
-        }
     }
 
     #[test]

@@ -46,10 +46,11 @@ impl Served {
             memory.rest_port = Some(address.port());
             memory.keep(dir)?;
         }
-        let url = reachable(address);
+        let url = port::url(address);
         let running = Running {
             pid: std::process::id(),
-            rest_url: url.clone(),
+            // Commands on this machine do not depend on its network.
+            rest_url: local_url(address),
             listen: Some(address),
             api_key_file: api_key_file.clone(),
             backbone_url: node.backbone_url.clone(),
@@ -173,7 +174,7 @@ fn exposure(address: SocketAddr, what: &str) -> Option<String> {
 }
 
 /// An address that this machine can use for a listener that may listen everywhere.
-fn reachable(address: SocketAddr) -> String {
+fn local_url(address: SocketAddr) -> String {
     let ip = match address.ip() {
         IpAddr::V4(Ipv4Addr::UNSPECIFIED) => Ipv4Addr::LOCALHOST.into(),
         IpAddr::V6(Ipv6Addr::UNSPECIFIED) => Ipv6Addr::LOCALHOST.into(),

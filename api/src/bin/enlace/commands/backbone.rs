@@ -23,8 +23,8 @@ use crate::{passwords, port, server};
     enlace backbone --listen 127.0.0.1:4710 --data-dir ./backbone --client-file client.txt\n  \
     enlace backbone --listen 127.0.0.1:0 --did-domain-name localhost --json")]
 pub(crate) struct BackboneArgs {
-    /// Address; port 0 takes a free one
-    #[arg(long, value_name = "ADDR", default_value_t = SocketAddr::from(([127, 0, 0, 1], port::BACKBONE)))]
+    /// Address, as IP:PORT; port 0 picks a free port
+    #[arg(long, value_name = "ADDR", value_parser = port::parse_address, default_value_t = SocketAddr::from(([127, 0, 0, 1], port::BACKBONE)))]
     listen: SocketAddr,
     /// Host name inside the addresses of identities; the one by which nodes reach this backbone
     #[arg(long, value_name = "NAME", default_value = "localhost")]
@@ -68,7 +68,10 @@ pub(crate) async fn run(mut context: Context, args: BackboneArgs) -> Result<(), 
     config.limits = Limits::for_files_of(args.max_file_size);
     limits.apply(&mut config.limits);
     let backbone = context.interrupt.or(start(config)).await?;
-    let url = backbone.url();
+    let url = match backbone.local_addr() {
+        address if address.ip().is_unspecified() => port::url(address),
+        _ => backbone.url(),
+    };
     server::warn_of_exposure(backbone.local_addr(), "backbone", context.output);
     let told = context.output.data(&json!({ "url": url }), || url.clone());
     if told.is_ok() {

@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use super::{ConfigError, ConfigErrors};
 use crate::node::BackboneLimits;
+use crate::port;
 
 /// What a node needs to know, with addresses, times and paths already read.
 #[derive(Debug, Clone)]
@@ -298,11 +299,8 @@ fn listen(listen: Option<String>, port: Option<u64>) -> Result<Option<SocketAddr
     }
 }
 
-/// Reads `host:port`; `localhost` counts as the loopback address.
 fn address(key: &'static str, text: &str) -> Result<SocketAddr, ConfigError> {
-    text.replace("localhost", "127.0.0.1")
-        .parse()
-        .map_err(|_| problem(key, format!("{text:?} is not an address of the form 127.0.0.1:8080")))
+    port::parse_address(text).map_err(|reason| problem(key, reason))
 }
 
 fn sync_interval(sync: &Sync) -> Result<Option<Duration>, ConfigError> {
