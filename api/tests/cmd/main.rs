@@ -5,6 +5,7 @@ mod broken_lines;
 mod configuration;
 mod credentials;
 mod lost_stores;
+mod messages;
 mod node_commands;
 #[cfg(unix)]
 mod other_users;

@@ -84,7 +84,8 @@ pub(crate) fn random_text(length: usize) -> Result<String, Failure> {
     let mut text = String::with_capacity(length);
     while text.len() < length {
         let mut byte = [0];
-        getrandom::fill(&mut byte).map_err(|error| Failure::general(format!("no randomness: {error}")))?;
+        getrandom::fill(&mut byte)
+            .map_err(|error| Failure::general(format!("the system provides no random numbers: {error}")))?;
         if byte[0] < LIMIT {
             text.push(char::from(ALPHABET[usize::from(byte[0]) % ALPHABET.len()]));
         }

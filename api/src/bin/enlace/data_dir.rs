@@ -6,7 +6,7 @@ use std::sync::Arc;
 use durable::{DirectoryLock, private};
 use zeroize::Zeroizing;
 
-use crate::failure::Failure;
+use crate::failure::{Failure, reason};
 use crate::running::Running;
 use crate::text_file;
 
@@ -38,7 +38,7 @@ impl DataDir {
     /// A failure that names the directory.
     pub(crate) fn open(path: PathBuf) -> Result<Self, Failure> {
         let unusable = |error: std::io::Error| {
-            Failure::local(format!("cannot use the data directory {}: {error}", path.display()))
+            Failure::local(format!("cannot use the data directory {}: {}", path.display(), reason(&error)))
                 .hint("choose another one with --data-dir DIR")
         };
         private::create_directory(&path).map_err(unusable)?;

@@ -5,6 +5,8 @@ use std::process::ExitCode;
 
 use runtime::Error;
 
+use crate::wording;
+
 /// Kinds of failure that scripts can tell apart; the number is the exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
@@ -102,11 +104,17 @@ impl Failure {
     }
 
     /// From a stable code and its text, as the node's facades and its REST interface give them.
-    pub(crate) fn from_code(code: &str, message: &str) -> Self {
+    pub(crate) fn from_code(code: &str, text: &str) -> Self {
         let (kind, hint) = classify(code);
-        let (message, next_step) = match code {
-            "error.runtime.store" | "error.runtime.storageFull" => split_next_step(message),
-            _ => (message, None),
+        let plain = without_numbers(&wording::plain(code, text));
+        let (message, next_step) = match (code, wording::message_of(code)) {
+            (_, Some(message)) => (message, None),
+            // Their texts end with the next step.
+            ("error.runtime.store" | "error.runtime.storageFull", _) => split_next_step(&plain),
+            ("error.transport.request.network", _) => {
+                plain.split_once(": ").map_or((plain.as_str(), None), |(message, step)| (message, Some(step)))
+            }
+            _ => (plain.as_str(), None),
         };
         let hint = next_step.or(hint).map(str::to_owned);
         Self { code: Some(code.to_owned()), hint, ..Self::new(kind, sentence(message)) }
@@ -114,7 +122,8 @@ impl Failure {
 
     /// From a text of the form "what happened; the next step".
     fn with_next_step(kind: Kind, text: &str) -> Self {
-        let (message, next_step) = split_next_step(text);
+        let text = without_numbers(text);
+        let (message, next_step) = split_next_step(&text);
         Self { hint: next_step.map(str::to_owned), ..Self::new(kind, message) }
     }
 }
@@ -127,7 +136,14 @@ impl fmt::Display for Failure {
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        Self::from_code(error.code(), &error.to_string())
+        let failure = Self::from_code(error.code(), &error.to_string());
+        match error {
+            Error::Backbone { status, code, .. } if code == "error.platform.unexpected" => {
+                let message = format!("the backbone answered with the unexpected status {status}");
+                Self { message, ..failure }
+            }
+            _ => failure,
+        }
     }
 }
 
@@ -175,15 +191,20 @@ pub(crate) fn with_sources(error: &dyn std::error::Error) -> String {
 
 /// What the operating system says, in our form: lower case, without the number of the error.
 pub(crate) fn reason(error: &std::io::Error) -> String {
-    without_number(&sentence(&error.to_string())).to_owned()
+    sentence(&without_numbers(&error.to_string()))
 }
 
-/// A text of the operating system without `(os error 28)` at its end.
-fn without_number(text: &str) -> &str {
-    match text.rsplit_once(" (os error ") {
-        Some((text, number)) if number.trim_end_matches(')').parse::<i32>().is_ok() => text,
-        _ => text,
+/// A text without what the operating system adds to its reasons, such as ` (os error 28)`.
+fn without_numbers(text: &str) -> String {
+    let mut parts = text.split(" (os error ");
+    let mut plain = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        match part.split_once(')').filter(|(number, _)| number.parse::<i32>().is_ok()) {
+            Some((_, rest)) => plain.push_str(rest),
+            None => plain.extend([" (os error ", part]),
+        }
     }
+    plain
 }
 
 /// What happened, and the next step, which stands behind the last semicolon.
@@ -204,9 +225,13 @@ fn sentence(text: &str) -> String {
 }
 
 fn classify(code: &str) -> (Kind, Option<&'static str>) {
+    const LOOK: &str = "check that the backbone is running and that its URL is right; `enlace doctor` finds the reason";
     match code {
-        "error.runtime.recordNotFound" | "error.transport.recordNotFound" => {
-            (Kind::NotFound, Some("it may have expired or been deleted; ask for a new reference"))
+        "error.runtime.recordNotFound"
+        | "error.transport.recordNotFound"
+        | "error.platform.recordNotFound"
+        | "error.transport.tokens.emptyToken" => {
+            (Kind::NotFound, Some("check the ID or the reference; what it names may have expired or been deleted"))
         }
         "error.transport.general.notIntendedForYou" => {
             (Kind::Refused, Some("`enlace identity` shows an address; the sender can share again with --for ADDRESS"))
@@ -218,9 +243,14 @@ fn classify(code: &str) -> (Kind, Option<&'static str>) {
             (Kind::Refused, Some("the token is locked; its sender can unlock it with `enlace tokens unlock ID`"))
         }
         "error.platform.tooManyRequests" => (Kind::Refused, Some("wait that long before you try again")),
+        "error.connector.tooManyUnauthorizedRequests" => (Kind::Refused, Some("wait before you try again")),
         "error.platform.quotaExhausted" => {
-            (Kind::Refused, Some("delete what is not needed any more, or ask whoever runs the backbone for more"))
+            (Kind::Refused, Some("delete what is not needed, or ask the operator of the backbone for more"))
         }
+        "error.platform.unauthorized" | "error.platform.forbidden" => {
+            (Kind::Refused, Some("`enlace doctor` looks for the reason"))
+        }
+        "error.runtime.files.notOwnedByYou" => (Kind::Refused, None),
         "error.transport.files.cipherMismatch"
         | "error.transport.files.plaintextHashMismatch"
         | "error.transport.files.invalidMetadata"
@@ -232,12 +262,13 @@ fn classify(code: &str) -> (Kind, Option<&'static str>) {
         "error.runtime.store" => (Kind::Local, None),
         "error.runtime.storageFull" => (Kind::Local, Some("free some space and try again; nothing was changed")),
         "error.platform.insufficientStorage" => {
-            (Kind::Local, Some("free some space there, or ask whoever runs the backbone, and try again"))
+            (Kind::Local, Some("free some space there, or ask the operator of the backbone, and try again"))
         }
-        "error.transport.general.noIdentityFound" => {
-            (Kind::Local, Some("this data directory has no identity, and the configuration forbids to create one"))
-        }
-        "error.transport.general.platformClientInvalid" => (
+        "error.transport.general.noIdentityFound" => (
+            Kind::Local,
+            Some("set transportLibrary.allowIdentityCreation to true, or use another directory with --data-dir DIR"),
+        ),
+        "error.transport.general.platformClientInvalid" | "error.transport.request.noAuthPossible" => (
             Kind::Refused,
             Some("the backbone does not know this OAuth client; give --client-file FILE --backbone URL"),
         ),
@@ -248,15 +279,23 @@ fn classify(code: &str) -> (Kind, Option<&'static str>) {
         "error.runtime.config"
         | "error.runtime.invalidReference"
         | "error.runtime.invalidTokenContent"
+        | "error.runtime.notSupported"
+        | "error.consumption.attributes.invalidTags"
         | "error.core-types.invalidTruncatedReference" => (Kind::Usage, None),
-        "error.transport.files.maxFileSizeExceeded" => (Kind::Refused, None),
+        "error.transport.files.maxFileSizeExceeded" | "error.connector.http.payloadTooLarge" => (Kind::Refused, None),
         "error.connector.unauthorized" | "error.connector.forbidden" => {
             (Kind::Refused, Some("check the API key given with --api-key-file"))
         }
-        _ if code.starts_with("error.runtime.validation.") => (Kind::Usage, None),
-        _ if code.starts_with("error.transport.request.") => {
-            (Kind::Network, Some("is the backbone running and reachable? `enlace doctor` looks for the reason"))
+        "error.connector.http.serviceUnavailable" | "error.connector.http.requestTimeout" => {
+            (Kind::Network, Some("try again later"))
         }
+        _ if code.starts_with("error.runtime.validation.")
+            || code.starts_with("error.platform.validation.")
+            || code.starts_with("error.connector.validation.") =>
+        {
+            (Kind::Usage, None)
+        }
+        _ if code.starts_with("error.transport.request.") => (Kind::Network, Some(LOOK)),
         _ if code.starts_with("error.platform.") => (Kind::Network, None),
         _ => (Kind::General, None),
     }
@@ -277,6 +316,11 @@ mod tests {
             ("error.runtime.store", Kind::Local),
             ("error.runtime.storageFull", Kind::Local),
             ("error.platform.insufficientStorage", Kind::Local),
+            ("error.platform.validation.invalidPropertyValue", Kind::Usage),
+            ("error.platform.forbidden", Kind::Refused),
+            ("error.platform.unexpected", Kind::Network),
+            ("error.platform.recordNotFound", Kind::NotFound),
+            ("error.runtime.files.notOwnedByYou", Kind::Refused),
             ("error.something.new", Kind::General),
         ] {
             assert_eq!(Failure::from_code(code, "x").kind, kind, "{code}");
@@ -284,10 +328,23 @@ mod tests {
     }
 
     #[test]
+    fn a_failure_says_what_happened_and_then_the_next_step_once() {
+        let text = "the backbone cannot be reached: is it running, and is the base URL right? (POST /connect/token)";
+        let failure = Failure::from_code("error.transport.request.network", text);
+        assert_eq!(failure.message, "the backbone cannot be reached");
+        assert_eq!(failure.hint.unwrap(), "is it running, and is the base URL right?");
+        let text = "error.transport.general.noIdentityFound: 'No identity found' at 2030-01-01T00:00:00.000Z";
+        let failure = Failure::from_code("error.transport.general.noIdentityFound", text);
+        assert_eq!(failure.message, "there is no identity in this data directory");
+        assert!(failure.hint.unwrap().contains("allowIdentityCreation"));
+    }
+
+    #[test]
     fn reasons_of_the_system_have_no_number() {
         let reason_of = |number| reason(&std::io::Error::from_raw_os_error(number));
         assert_eq!(reason_of(2), "no such file or directory");
         assert_eq!(reason(&std::io::Error::other("x (os error y)")), "x (os error y)");
+        assert_eq!(without_numbers("/a: No (os error 2); check (os error 13) it"), "/a: No; check it");
     }
 
     #[test]

@@ -30,6 +30,7 @@ mod server;
 mod source_file;
 mod text_file;
 mod time;
+mod wording;
 
 use std::process::ExitCode;
 
@@ -91,7 +92,7 @@ fn run(cli: Cli, overrides: Vec<(String, String)>, output: Output) -> Result<(),
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
-        .map_err(|error| Failure::general(format!("cannot start worker threads: {error}")))?;
+        .map_err(|error| Failure::general(format!("cannot start worker threads: {}", failure::reason(&error))))?;
     let result = runtime.block_on(commands::run(cli, overrides, output));
     // Blocking work that is still under way (a terminal prompt, a file read) must not hold up the exit.
     runtime.shutdown_background();

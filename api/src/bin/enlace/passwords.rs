@@ -120,7 +120,8 @@ fn ask_twice() -> Result<Secret, Failure> {
 }
 
 fn prompt(text: &str) -> Result<Secret, Failure> {
-    let entered = rpassword::prompt_password(text).map_err(|error| Failure::general(format!("no prompt: {error}")))?;
+    let entered = rpassword::prompt_password(text)
+        .map_err(|error| Failure::general(format!("cannot ask for a password: {}", reason(&error))))?;
     if entered.is_empty() { Err(Failure::usage("the password is empty")) } else { Ok(Secret::new(entered)) }
 }
 

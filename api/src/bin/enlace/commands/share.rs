@@ -174,7 +174,7 @@ async fn same_bytes(
 ) -> Result<bool, Failure> {
     let mut remote = access.download(file.id.as_str(), progress).await?.reader;
     let mut local = SourceFile::open(path, u64::MAX)?.content;
-    let unreadable = |error: std::io::Error| Failure::local(error.to_string());
+    let unreadable = |error: std::io::Error| Failure::local(crate::failure::reason(&error));
     let (mut ours, mut theirs) = (vec![0; 64 * 1024], vec![0; 64 * 1024]);
     loop {
         let count = local.read(&mut ours).await.map_err(unreadable)?;

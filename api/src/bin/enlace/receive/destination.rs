@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use super::name::{SafeName, safe_name};
-use crate::failure::{Failure, Kind};
+use crate::failure::{Failure, Kind, reason};
 use crate::output;
 use crate::progress::Progress;
 
@@ -117,7 +117,7 @@ impl Destination {
     }
 
     fn unwritable(&self, error: &std::io::Error) -> Failure {
-        let failure = Failure::local(format!("cannot write {}: {error}", self.path.display()));
+        let failure = Failure::local(format!("cannot write {}: {}", self.path.display(), reason(error)));
         match error.kind() {
             ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
                 failure.hint("free some space, or write to another disk with --output PATH; nothing was kept")
@@ -180,7 +180,7 @@ fn exists(path: &Path) -> Failure {
 }
 
 fn interrupted(error: &std::io::Error) -> Failure {
-    Failure::new(Kind::Network, format!("the file did not arrive completely: {error}"))
+    Failure::new(Kind::Network, format!("the file did not arrive completely: {}", reason(error)))
         .hint("nothing was kept; try again")
 }
 
