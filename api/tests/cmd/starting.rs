@@ -74,10 +74,10 @@ fn a_remembered_port_that_is_taken_is_said_with_the_option_that_helps() {
     let rest = port_of(first.text("/rest/url"));
     first.stop();
     let guard = TcpListener::bind(("127.0.0.1", backbone)).unwrap();
-    sandbox.run(&["serve", "--data-dir", "d"]).refused(5, &["taken", &backbone.to_string(), "--backbone-listen"]);
+    sandbox.run(&["serve", "--data-dir", "d"]).refused(5, &["in use", &backbone.to_string(), "--backbone-listen"]);
     drop(guard);
     let _guard = TcpListener::bind(("127.0.0.1", rest)).unwrap();
-    sandbox.run(&["serve", "--data-dir", "d"]).refused(5, &["taken", &rest.to_string(), "--listen 127.0.0.1:0"]);
+    sandbox.run(&["serve", "--data-dir", "d"]).refused(5, &["in use", &rest.to_string(), "--listen 127.0.0.1:0"]);
     sandbox.serve(&["serve", "--data-dir", "d", "--listen", "127.0.0.1:0"]).stop();
 }
 
@@ -101,9 +101,9 @@ fn a_port_that_somebody_has_at_the_other_loopback_address_is_refused_and_nobody_
         let squatter = TcpListener::bind((Ipv6Addr::LOCALHOST, port)).unwrap();
         squatter.set_nonblocking(true).unwrap();
         let address = format!("[::1]:{port}");
-        sandbox.run(&["serve", "--data-dir", "sender"]).refused(5, &[&address, "taken", option]);
+        sandbox.run(&["serve", "--data-dir", "sender"]).refused(5, &[&address, "in use", option]);
         let doctor = sandbox.run(&["doctor", "--data-dir", "sender"]);
-        assert!(doctor.stdout.contains("is taken"), "{doctor:?}");
+        assert!(doctor.stdout.contains("is in use"), "{doctor:?}");
         assert!(squatter.accept().is_err(), "somebody connects to the squatter");
     }
 }

@@ -31,20 +31,20 @@ pub(crate) enum Kind {
 
 impl Kind {
     const ALL: [(Self, &str); 8] = [
-        (Self::General, "anything else"),
-        (Self::Usage, "command line, configuration or a value on it is wrong"),
-        (Self::NotFound, "no such file, token or reference (any more)"),
-        (Self::Refused, "refused: password, identity, size or rights"),
-        (Self::Network, "backbone, node or port cannot be reached or had"),
-        (Self::Integrity, "what arrived is not what was sent; nothing was kept"),
-        (Self::Local, "data directory, destination, standard output or a disk cannot be used; nothing was overwritten"),
-        (Self::Interrupted, "stopped by Ctrl-C or SIGTERM before the end"),
+        (Self::General, "any other failure"),
+        (Self::Usage, "invalid command line, configuration or value"),
+        (Self::NotFound, "no such file, token or reference, or not any more"),
+        (Self::Refused, "refused because of password, identity, size or permissions"),
+        (Self::Network, "backbone or node not reachable, or port not available"),
+        (Self::Integrity, "received data is corrupt; nothing was kept"),
+        (Self::Local, "data directory, destination, standard output or disk not usable; nothing was overwritten"),
+        (Self::Interrupted, "interrupted by Ctrl-C or SIGTERM"),
     ];
 
     /// The table of exit codes, for `--help`.
     pub(crate) fn table() -> String {
         let row = |(kind, meaning): &(Self, &str)| format!("\n  {:<4} {meaning}", *kind as u8);
-        format!("Exit codes:\n  0    done{}", Self::ALL.iter().map(row).collect::<String>())
+        format!("Exit codes:\n  0    success{}", Self::ALL.iter().map(row).collect::<String>())
     }
 }
 

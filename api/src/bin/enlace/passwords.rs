@@ -17,13 +17,13 @@ const MAX_LENGTH: u64 = 8192;
 /// Options for a password that protects a new token.
 #[derive(Debug, Args)]
 pub(crate) struct NewPassword {
-    /// Protect with the password in the first line of FILE (- reads standard input)
+    /// Protect the token with the password in the first line of FILE (- reads standard input)
     #[arg(long, value_name = "FILE", conflicts_with_all = ["pin_file", "password"])]
     pub(crate) password_file: Option<std::path::PathBuf>,
-    /// Protect with the PIN (4 to 16 digits) in the first line of FILE (- reads standard input)
+    /// Protect the token with the PIN (4 to 16 digits) in the first line of FILE (- reads standard input)
     #[arg(long, value_name = "FILE", conflicts_with = "password")]
     pub(crate) pin_file: Option<std::path::PathBuf>,
-    /// Protect with a password that is asked for
+    /// Ask for a password to protect the token with
     #[arg(long)]
     pub(crate) password: bool,
 }
@@ -51,7 +51,7 @@ impl NewPassword {
 /// Options for the password of somebody's token.
 #[derive(Debug, Args)]
 pub(crate) struct KnownPassword {
-    /// Password or PIN in the first line of FILE (- reads standard input); asked for if needed
+    /// Read the password or PIN from the first line of FILE (- reads standard input); asked for if required
     #[arg(long, visible_alias = "pin-file", value_name = "FILE")]
     pub(crate) password_file: Option<std::path::PathBuf>,
 }
@@ -110,11 +110,11 @@ fn ask(what: &str) -> Result<Secret, Failure> {
 
 fn ask_twice() -> Result<Secret, Failure> {
     if !std::io::stdin().is_terminal() {
-        return Err(Failure::usage("nobody is here to be asked for a password").hint("use --password-file FILE"));
+        return Err(Failure::usage("cannot ask for a password without a terminal").hint("use --password-file FILE"));
     }
     let first = prompt("new password: ")?;
-    if first != prompt("once more: ")? {
-        return Err(Failure::usage("the two passwords differ"));
+    if first != prompt("repeat the password: ")? {
+        return Err(Failure::usage("the passwords do not match"));
     }
     Ok(first)
 }

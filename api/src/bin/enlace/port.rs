@@ -68,7 +68,7 @@ fn own_address(unspecified: IpAddr) -> IpAddr {
 /// The failure for an address that cannot be had, naming the option that helps.
 pub(crate) fn unavailable(address: SocketAddr, why: &std::io::Error, what: &str, option: &str) -> Failure {
     let reason = match why.kind() {
-        std::io::ErrorKind::AddrInUse => "the port is taken".to_owned(),
+        std::io::ErrorKind::AddrInUse => "the port is in use".to_owned(),
         _ => reason(why),
     };
     Failure::new(Kind::Network, format!("cannot listen on {address} for the {what}: {reason}"))

@@ -219,7 +219,7 @@ async fn result<T: DeserializeOwned>(request: RequestBuilder) -> Result<T, Failu
 
 pub(crate) fn unreachable_node(error: reqwest::Error) -> Failure {
     Failure::new(Kind::Network, format!("the running node does not answer: {}", with_sources(&error.without_url())))
-        .hint("look at the terminal in which it runs, or stop it and try again")
+        .hint("check the output of that process, or stop it and try again")
 }
 
 #[cfg(test)]

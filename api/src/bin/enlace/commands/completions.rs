@@ -13,7 +13,7 @@ use crate::output::Output;
     enlace completions zsh > ~/.zfunc/_enlace\n  \
     enlace completions fish > ~/.config/fish/completions/enlace.fish")]
 pub(crate) struct CompletionsArgs {
-    /// Which shell
+    /// Shell for which to print the script
     #[arg(value_enum)]
     shell: Shell,
 }

@@ -18,8 +18,8 @@ use crate::server::Served;
 
 /// Run a node with its REST API.
 ///
-/// Without a configured backbone it starts one of its own on this machine. Configuration comes from the command line
-/// (`--a:b=c`), the environment (`a__b=c`), and the file that `--config` names, the strongest first.
+/// Without a configured backbone it starts its own on this machine. The command line (`--a:b=c`) takes precedence over the
+/// environment (`a__b=c`), which takes precedence over the file given with `--config`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
     enlace serve\n  \
@@ -27,7 +27,7 @@ use crate::server::Served;
     enlace serve --backbone https://backbone.example.org --client-file client.txt\n  \
     enlace serve --modules:sync:enabled=true --print-config")]
 pub(crate) struct ServeArgs {
-    /// Print the configuration that would be used, with secrets masked, and end
+    /// Print the effective configuration with secrets masked, and exit
     #[arg(long)]
     print_config: bool,
     #[command(flatten)]

@@ -20,7 +20,7 @@ use crate::time;
 
 /// Create, load, list, show, unlock and delete tokens.
 ///
-/// If a process serves this data directory it is asked over its REST API, otherwise the node is started for the moment.
+/// Uses the REST API of the process that serves this data directory, or starts the node for the duration of the command.
 #[derive(Debug, Args)]
 pub(crate) struct TokensArgs {
     #[command(subcommand)]
@@ -29,12 +29,12 @@ pub(crate) struct TokensArgs {
 
 #[derive(Debug, Subcommand)]
 enum TokensCommand {
-    /// Create a token for an uploaded file, or with JSON of your own
+    /// Create a token for an uploaded file, or with a JSON object as content
     #[command(
         after_help = "Examples:\n  enlace tokens create FIL0123456789abcdefg --expires-in 7d\n  enlace tokens create --content data.json --expires-in 1h"
     )]
     Create(CreateArgs),
-    /// Load somebody's token by its reference
+    /// Load a token by its reference
     #[command(
         after_help = "Examples:\n  enlace tokens load 'http://localhost:4710/r/TOK…#…'\n  enlace tokens load VE9L… --password-file pw.txt"
     )]
@@ -42,25 +42,25 @@ enum TokensCommand {
     /// List tokens
     #[command(after_help = "Examples:\n  enlace tokens list\n  enlace tokens list --own --json")]
     List(ListArgs),
-    /// Show one token, with its QR code
+    /// Show a token, with a QR code of its reference
     #[command(
         after_help = "Examples:\n  enlace tokens show TOK0123456789abcdefg\n  enlace tokens show TOK0123456789abcdefg --json"
     )]
     Show(IdArgs),
-    /// Unlock an own token that too many wrong passwords have locked
+    /// Unlock an own token that was locked after too many wrong passwords
     #[command(after_help = "Examples:\n  enlace tokens unlock TOK0123456789abcdefg")]
     Unlock(IdArgs),
-    /// Delete a token; an own one at the backbone, too
+    /// Delete a token; an own token also at the backbone
     #[command(after_help = "Examples:\n  enlace tokens delete TOK0123456789abcdefg")]
     Delete(IdArgs),
 }
 
 #[derive(Debug, Args)]
 struct CreateArgs {
-    /// Id of the file that the token leads to
+    /// ID of the file that the token refers to
     #[arg(value_name = "FILE-ID", required_unless_present = "content", conflicts_with = "content")]
     file: Option<String>,
-    /// File with a JSON object to be the content (- reads standard input); needs an expiry
+    /// File with a JSON object as content (- reads standard input); requires an expiry
     #[arg(long, value_name = "FILE")]
     content: Option<PathBuf>,
     #[command(flatten)]
@@ -71,12 +71,12 @@ struct CreateArgs {
 
 #[derive(Debug, Args)]
 struct LoadArgs {
-    /// The reference, in URL form or truncated; quote it, or write - to give it on standard input
+    /// Reference, as URL or truncated; quote it, or use - to read it from standard input
     #[arg(value_name = "REFERENCE")]
     reference: String,
     #[command(flatten)]
     password: KnownPassword,
-    /// Do not remember the token on this node
+    /// Do not store the token on this node
     #[arg(long)]
     ephemeral: bool,
     #[command(flatten)]
@@ -85,7 +85,7 @@ struct LoadArgs {
 
 #[derive(Debug, Args)]
 struct IdArgs {
-    /// The token's id
+    /// ID of the token
     #[arg(value_name = "ID")]
     id: String,
     #[command(flatten)]
@@ -129,7 +129,7 @@ async fn create(mut context: Context, args: CreateArgs) -> Result<(), Failure> {
     let token = context
         .with_access(&args.node, async |access| match (content, &args.file, expires_at) {
             (Some(content), _, Some(expires_at)) => access.create_own_token(content, expires_at, terms).await,
-            (Some(_), _, None) => Err(Failure::usage("a token with a content of your own needs an expiry")
+            (Some(_), _, None) => Err(Failure::usage("a token with a JSON object as content requires an expiry")
                 .hint("add --expires-in 7d or --expires-at TIME")),
             (None, file, _) => access.create_token_for_file(file.as_deref().unwrap_or_default(), terms).await,
         })

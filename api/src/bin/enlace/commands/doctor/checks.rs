@@ -302,10 +302,10 @@ impl Port {
         for address in addresses {
             match (Listener::bind(*address).await, &refusal, address.port()) {
                 (Ok(_), None, 0) => {
-                    return Finding::good(self.check, format!("a free port of {} is taken", address.ip()));
+                    return Finding::good(self.check, format!("a free port of {} will be used", address.ip()));
                 }
                 (Ok(_), Some(ListenError { address: taken, .. }), _) => {
-                    return Finding::good(self.check, format!("{taken} is in use, so a free port is taken"));
+                    return Finding::good(self.check, format!("{taken} is in use, so a free port will be used"));
                 }
                 (Ok(_), None, _) => return Finding::good(self.check, format!("{address} is free")),
                 (Err(error), None, _) => refusal = Some(error),
