@@ -87,7 +87,7 @@ pub struct BackboneConfig {
     pub client_id: String,
     /// Secret of the OAuth client.
     pub client_secret: Secret,
-    /// Host name inside new addresses; the host of the base URL if absent.
+    /// Domain inside new addresses; the one that the backbone answers with if absent.
     pub address_hostname: Option<String>,
     /// Where the host of the base URL is, for a backbone whose socket is known; the name is then not resolved.
     pub host_address: Option<IpAddr>,

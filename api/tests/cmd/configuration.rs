@@ -128,14 +128,31 @@ fn a_weak_key_is_refused() {
 }
 
 #[test]
-fn every_key_stands_in_the_readme() {
-    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md")).unwrap();
-    let keys = include_str!("../../src/bin/enlace/config/keys.rs");
-    let table = keys.split("const KEYS").nth(1).unwrap().split("];").next().unwrap();
-    let paths = table.split('"').filter(|text| text.contains('.') && !text.contains(' ') && !text.contains('`'));
-    let paths: Vec<&str> = paths.collect();
-    assert!(paths.len() > 20, "{paths:?}");
-    for path in paths {
-        assert!(readme.contains(&format!("`{path}`")), "{path} is missing in README.md");
-    }
+fn all_refused_keys_are_told_at_once_wherever_they_are_from() {
+    let sandbox = Sandbox::new();
+    sandbox.file("c.json", r#"{"database": {"dbName": "x"}, "transportLibrary": {"baseURL": "x"}}"#);
+    let keys =
+        ["database.dbName in c.json", "transportLibrary.baseURL in c.json", "modules.sync.enabled in the environment"];
+    let environment = [("SYNC_ENABLED", "perhaps"), ("database__driver", "lokijs")];
+    let text = print_config_as_text(&sandbox, &["--config", "c.json"], &environment);
+    text.refused(2, &keys);
+    text.refused(2, &["database.driver in the environment"]);
+    assert_eq!(text.stderr.lines().filter(|line| line.starts_with("error: ")).count(), 4, "{text:?}");
+    print_config(&sandbox, &["--config", "c.json"], &environment).refused(2, &keys);
+}
+
+#[test]
+fn empty_variables_count_as_not_set() {
+    let sandbox = Sandbox::new();
+    let names =
+        ["ENLACE_DATA_DIR", "ENLACE_BACKBONE", "ENLACE_CLIENT", "CUSTOM_CONFIG_LOCATION", "transportLibrary__baseUrl"];
+    let empty = names.map(|name| (name, ""));
+    let value = print_config(&sandbox, &[], &empty).json();
+    assert_eq!(value, print_config(&sandbox, &[], &[]).json());
+}
+
+fn print_config_as_text(sandbox: &Sandbox, args: &[&str], environment: &[(&str, &str)]) -> Ended {
+    let mut command = sandbox.command(&[&["serve", "--print-config"], args].concat());
+    command.envs(environment.iter().copied());
+    Ended::from(command.output().unwrap())
 }

@@ -5,6 +5,7 @@ mod broken_lines;
 mod configuration;
 mod credentials;
 mod lost_stores;
+mod messages;
 mod node_commands;
 #[cfg(unix)]
 mod other_users;
@@ -15,5 +16,6 @@ mod refusals;
 mod sandbox;
 mod sharing;
 mod starting;
+mod streams;
 mod transcripts;
 mod waiting;

@@ -1,6 +1,6 @@
 //! Starting again, starting twice, starting where somebody else is.
 
-use std::net::{Ipv4Addr, Ipv6Addr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 
 use crate::sandbox::{Sandbox, bytes, skipped};
 
@@ -74,10 +74,10 @@ fn a_remembered_port_that_is_taken_is_said_with_the_option_that_helps() {
     let rest = port_of(first.text("/rest/url"));
     first.stop();
     let guard = TcpListener::bind(("127.0.0.1", backbone)).unwrap();
-    sandbox.run(&["serve", "--data-dir", "d"]).refused(5, &["taken", &backbone.to_string(), "--backbone-listen"]);
+    sandbox.run(&["serve", "--data-dir", "d"]).refused(5, &["in use", &backbone.to_string(), "--backbone-listen"]);
     drop(guard);
     let _guard = TcpListener::bind(("127.0.0.1", rest)).unwrap();
-    sandbox.run(&["serve", "--data-dir", "d"]).refused(5, &["taken", &rest.to_string(), "--listen 127.0.0.1:0"]);
+    sandbox.run(&["serve", "--data-dir", "d"]).refused(5, &["in use", &rest.to_string(), "--listen 127.0.0.1:0"]);
     sandbox.serve(&["serve", "--data-dir", "d", "--listen", "127.0.0.1:0"]).stop();
 }
 
@@ -101,9 +101,9 @@ fn a_port_that_somebody_has_at_the_other_loopback_address_is_refused_and_nobody_
         let squatter = TcpListener::bind((Ipv6Addr::LOCALHOST, port)).unwrap();
         squatter.set_nonblocking(true).unwrap();
         let address = format!("[::1]:{port}");
-        sandbox.run(&["serve", "--data-dir", "sender"]).refused(5, &[&address, "taken", option]);
+        sandbox.run(&["serve", "--data-dir", "sender"]).refused(5, &[&address, "in use", option]);
         let doctor = sandbox.run(&["doctor", "--data-dir", "sender"]);
-        assert!(doctor.stdout.contains("is taken"), "{doctor:?}");
+        assert!(doctor.stdout.contains("is in use"), "{doctor:?}");
         assert!(squatter.accept().is_err(), "somebody connects to the squatter");
     }
 }
@@ -142,9 +142,12 @@ fn a_lone_backbone_serves_nodes_with_its_clients_and_refuses_others() {
 fn an_address_that_other_machines_reach_is_told_and_warned_of() {
     let sandbox = Sandbox::new();
     for (listen, reachable, is_warned) in [
-        ("0.0.0.0:0", "http://127.0.0.1:", true),
-        ("[::]:0", "http://[::1]:", true),
+        ("0.0.0.0:0", "http://", true),
+        ("[::]:0", "http://", true),
         ("127.0.0.1:0", "http://127.0.0.1:", false),
+        ("localhost:0", "http://127.0.0.1:", false),
+        ("127.0.0.2:0", "http://127.0.0.2:", false),
+        ("[::1]:0", "http://[::1]:", false),
     ] {
         if listen.starts_with('[') && TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_err() {
             skipped("this machine has no IPv6 loopback address");
@@ -153,7 +156,11 @@ fn an_address_that_other_machines_reach_is_told_and_warned_of() {
         let serve = ["serve", "--data-dir", "d", "--backbone-listen", "127.0.0.1:0", "--listen", listen];
         let serving = sandbox.serve(&serve);
         let (bound, url) = (serving.text("/rest/listen").to_owned(), serving.text("/rest/url").to_owned());
-        assert!(bound.starts_with(listen.trim_end_matches('0')) && url.starts_with(reachable), "{bound} {url}");
+        let asked = listen.replace("localhost", "127.0.0.1");
+        assert!(bound.starts_with(asked.trim_end_matches('0')) && url.starts_with(reachable), "{bound} {url}");
+        let socket = url.strip_prefix("http://").unwrap();
+        assert!(!socket.starts_with("0.0.0.0") && !socket.starts_with("[::]"), "{url}");
+        TcpStream::connect(socket).unwrap_or_else(|error| panic!("{url}: {error}"));
         let doctor = sandbox.run(&["doctor", "--data-dir", "d"]);
         assert!(doctor.stdout.contains(&format!("listens on {bound}")), "{doctor:?}");
         let talk = serving.stop().stderr;
@@ -163,6 +170,28 @@ fn an_address_that_other_machines_reach_is_told_and_warned_of() {
     let client = ["--client", "me:secret", "--did-domain-name", "localhost"];
     let backbone = sandbox.serve(&[&["backbone", "--listen", "0.0.0.0:0", "--data-dir", "b"], &client[..]].concat());
     assert!(backbone.stop().stderr.contains("the backbone listens on 0.0.0.0:"));
+}
+
+#[test]
+fn a_backbone_on_a_network_works_with_what_its_messages_say() {
+    let sandbox = Sandbox::new();
+    let backbone = sandbox.serve(&["backbone", "--listen", "0.0.0.0:0", "--guests", "--data-dir", "b"]);
+    let url = backbone.text("/url").to_owned();
+    let address: SocketAddr = url.strip_prefix("http://").unwrap().parse().unwrap();
+    if address.ip().is_loopback() {
+        skipped("this machine has no network");
+        return;
+    }
+    sandbox.file("a.txt", "hello");
+    let share = ["share", "a.txt", "--data-dir", "sender", "--listen", "127.0.0.1:0", "--backbone", &url];
+    let refused = sandbox.run(&share);
+    refused.refused(2, &["plain http", "--allow-plain-http"]);
+    assert!(!refused.stderr.contains("error.") && !refused.stderr.contains("Name"), "{refused:?}");
+    let shared = sandbox.serve(&[&share[..], &["--allow-plain-http"]].concat());
+    assert!(shared.reference().starts_with(&url), "{}", shared.reference());
+    sandbox.receive(shared.reference(), &["--allow-private"]).refused(2, &["--allow-plain-http"]);
+    let received = sandbox.receive(shared.reference(), &["--allow-private", "--allow-plain-http", "--output", "copy"]);
+    assert_eq!(received.json()["bytes"], 5);
 }
 
 #[test]

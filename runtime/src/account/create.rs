@@ -192,18 +192,23 @@ async fn register(
     })
 }
 
-/// Takes the backbone's word for nothing: the address must follow from our key and our host name.
+/// The address must follow from our key. The domain in it is the backbone's to choose, unless the settings name one: a
+/// backbone can be reached under other names than its domain, and only it knows that.
 fn record(identity: NewIdentity, created: &CreatedIdentity, client: &Client) -> Result<AccountRecord> {
     let public_key = identity.key.public_key();
-    let expected =
-        derive_address(&public_key, client.address_hostname()).map_err(|error| Error::Config(error.to_string()))?;
+    let theirs = created.address.host();
+    let domain = client.config().address_hostname.as_deref().unwrap_or(theirs);
+    let expected = derive_address(&public_key, domain).map_err(|error| Error::Config(error.to_string()))?;
     if created.address != expected {
-        return Err(Error::Config(format!(
-            "the backbone made the address {} where this node expects {expected}; set the address host name to the \
-             domain the backbone uses ('{}')",
-            created.address,
-            created.address.host()
-        )));
+        return Err(Error::Config(match domain == theirs {
+            true => {
+                format!("the backbone made the address {}, which does not belong to this identity", created.address)
+            }
+            false => format!(
+                "the domain of new addresses is set to '{domain}', but the backbone's is '{theirs}'; correct or remove \
+                 the setting"
+            ),
+        }));
     }
     Ok(AccountRecord {
         identity: PublicIdentity { address: expected, public_key },

@@ -146,6 +146,16 @@ async fn a_backbone_with_another_domain_is_refused_with_its_name() {
     assert!(store(place.directory.path()).value::<AccountRecord>(AccountRecord::NAME).unwrap().is_none());
 }
 
+#[tokio::test]
+async fn without_a_setting_the_backbone_tells_its_domain() {
+    let place = Place::new().await;
+    let mut config = place.config();
+    // The fake backbone is reached as 127.0.0.1.
+    config.backbone.address_hostname = None;
+    let account = place.start_with(&config).await.unwrap();
+    assert_eq!(account.address().host(), "localhost");
+}
+
 fn has_begun(place: &Place) -> bool {
     is_begun(&store(place.directory.path())).unwrap()
 }

@@ -114,7 +114,9 @@ impl StoreKeySource {
 }
 
 fn parse(text: &str, place: impl Fn() -> String) -> Result<StoreSecret> {
-    let bytes = from_base64url(text.trim()).ok().map(Zeroizing::new);
+    // Editors on Windows put a byte order mark in front.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text).trim();
+    let bytes = from_base64url(text).ok().map(Zeroizing::new);
     let bytes = bytes.and_then(|bytes| <[u8; SecretKey::LENGTH]>::try_from(bytes.as_slice()).ok());
     bytes.map(StoreSecret::new).ok_or_else(|| StoreError::UnreadableKey { place: place() })
 }
@@ -142,6 +144,16 @@ mod tests {
         assert_eq!(found.expose(), secret.expose());
         assert!(source.create(&StoreSecret::generate()).is_err());
         private::check(&directory.path().join(KEY_FILE), private::FILE_MODE).unwrap();
+    }
+
+    #[test]
+    fn a_key_that_was_saved_by_an_editor_on_windows_is_the_same_key() {
+        let directory = tempfile::tempdir().unwrap();
+        let secret = StoreSecret::generate();
+        let text = format!("\u{feff}{}\r\n", to_base64url(secret.expose()));
+        private::create_file(&directory.path().join(KEY_FILE), text.as_bytes()).unwrap();
+        let FoundKey::Is(found) = key_in(directory.path()).find().unwrap() else { panic!("there is a key") };
+        assert_eq!(found.expose(), secret.expose());
     }
 
     #[test]

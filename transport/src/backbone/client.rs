@@ -37,12 +37,6 @@ impl Client {
         self.http.config()
     }
 
-    /// The host name inside new addresses.
-    #[must_use]
-    pub fn address_hostname(&self) -> &str {
-        self.config().address_hostname.as_deref().unwrap_or_else(|| self.http.host())
-    }
-
     /// Which major version the backbone speaks.
     ///
     /// # Errors

@@ -26,7 +26,7 @@ pub struct ClientConfig {
     pub max_redirects: usize,
     /// Whether `http://` to a host that is not loopback is allowed.
     pub allow_plain_http: bool,
-    /// Host name inside new addresses; the host of the base URL if absent.
+    /// Domain inside new addresses; the one that the backbone answers with if absent.
     pub address_hostname: Option<String>,
     /// Where the host of the base URL is, for a backbone whose socket is known: the name is then not resolved, so nobody
     /// who listens at another address that the name stands for gets the login.

@@ -128,10 +128,6 @@ impl Http {
         &self.config
     }
 
-    pub(super) fn host(&self) -> &str {
-        self.base.host()
-    }
-
     /// The URL of a path below the API prefix.
     pub(super) fn api_url(&self, path: &str) -> String {
         self.base.join(&format!("{API_PREFIX}{path}"))

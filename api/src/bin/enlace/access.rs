@@ -247,7 +247,7 @@ impl NewFile {
     pub(crate) fn for_facade(self, progress: &Progress) -> UploadOwnFile {
         UploadOwnFile {
             mimetype: self.media_type(),
-            content: Box::pin(self.source.content),
+            content: self.source.content,
             filename: self.source.name,
             expires_at: self.expires_at,
             title: self.title,

@@ -41,12 +41,24 @@ pub(crate) fn load(path: &Path) -> Result<Secret, Failure> {
     read(path)?.ok_or_else(|| Failure::local(format!("there is no API key file {}", path.display())))
 }
 
-fn read(path: &Path) -> Result<Option<Secret>, Failure> {
+/// Reads the key file, if there is one.
+///
+/// # Errors
+/// A failure that names the file.
+pub(crate) fn read(path: &Path) -> Result<Option<Secret>, Failure> {
     let Some(text) = data_dir::read_private(path, MAX_FILE_SIZE)? else { return Ok(None) };
     let key = text.trim();
     if key.is_empty() {
         let failure = Failure::local(format!("the API key file {} is empty", path.display()));
         return Err(failure.hint("delete it to get a new key"));
+    }
+    if key.lines().nth(1).is_some() {
+        let failure = Failure::local(format!("the API key file {} has more than one line", path.display()));
+        return Err(failure.hint("leave only the key in it, or delete it to get a new key"));
+    }
+    if !key.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ') {
+        let message = format!("the API key in {} has characters that HTTP does not transmit", path.display());
+        return Err(Failure::local(message).hint("use letters, digits and punctuation of ASCII only"));
     }
     Ok(Some(Secret::new(key)))
 }
@@ -72,7 +84,8 @@ pub(crate) fn random_text(length: usize) -> Result<String, Failure> {
     let mut text = String::with_capacity(length);
     while text.len() < length {
         let mut byte = [0];
-        getrandom::fill(&mut byte).map_err(|error| Failure::general(format!("no randomness: {error}")))?;
+        getrandom::fill(&mut byte)
+            .map_err(|error| Failure::general(format!("the system provides no random numbers: {error}")))?;
         if byte[0] < LIMIT {
             text.push(char::from(ALPHABET[usize::from(byte[0]) % ALPHABET.len()]));
         }
@@ -100,6 +113,27 @@ mod tests {
         assert!(keys.iter().all(|key| satisfies_policy(key)));
         assert_eq!(keys.iter().collect::<std::collections::HashSet<_>>().len(), keys.len());
         assert!(!satisfies_policy("enlace_onlylowercaseletters1234567890"));
+    }
+
+    #[test]
+    fn a_key_file_may_have_a_mark_and_line_ends_but_no_second_line() {
+        let dir = tempfile::tempdir().unwrap();
+        let read = |content: &str| {
+            let path = dir.path().join("api-key");
+            private::replace_file(&path, content.as_bytes()).unwrap();
+            load(&path)
+        };
+        assert_eq!(read("\u{feff}key\r\n\r\n").unwrap().expose(), "key");
+        for (content, words) in [
+            ("key\nother\n", "has more than one line"),
+            ("key\r\n\r\nother", "has more than one line"),
+            ("schl\u{fc}ssel", "has characters that HTTP does not transmit"),
+            ("\u{feff}\r\n", "is empty"),
+        ] {
+            let failure = read(content).unwrap_err();
+            assert!(failure.message.contains(words) && !failure.message.contains("other"), "{failure}");
+            assert!(failure.hint.is_some());
+        }
     }
 
     #[test]

@@ -1,17 +1,19 @@
 //! The command line: what can be said, with examples.
 
 use std::ffi::OsString;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 use crate::commands::{backbone, completions, doctor, files, identity, receive, serve, share, tokens};
 use crate::failure::Kind;
+use crate::port;
 
 /// Share files end-to-end encrypted by short references, and receive them.
 ///
-/// Without any configuration, `share` and `serve` start a backbone of their own on this machine. Results go to standard
-/// output, everything said about them to standard error.
+/// Without configuration, `share` and `serve` start their own backbone on this machine. Results are written to standard
+/// output, messages to standard error.
 #[derive(Debug, Parser)]
 #[command(
     name = "enlace",
@@ -33,16 +35,16 @@ pub(crate) struct Cli {
 /// Options of every command.
 #[derive(Debug, Args)]
 pub(crate) struct Global {
-    /// Where identity, keys and files lie (default: the platform's data directory)
+    /// Directory for identity, keys and files (default: the platform's data directory)
     #[arg(long, global = true, env = "ENLACE_DATA_DIR", value_name = "DIR", help_heading = "General")]
     pub(crate) data_dir: Option<PathBuf>,
-    /// Write results, and errors, as one JSON value a line
+    /// Write results and errors as JSON, one value per line
     #[arg(long, global = true, help_heading = "General")]
     pub(crate) json: bool,
-    /// Say more on standard error; twice or three times for still more
+    /// Log more; repeat up to three times for more detail
     #[arg(short, long, global = true, action = ArgAction::Count, help_heading = "General")]
     pub(crate) verbose: u8,
-    /// Form of the logs on standard error (default: json with --json, else text)
+    /// Format of the logs on standard error (default: json with --json, otherwise text)
     #[arg(long, global = true, value_enum, help_heading = "General")]
     pub(crate) log_format: Option<LogFormat>,
 }
@@ -50,14 +52,14 @@ pub(crate) struct Global {
 /// Form of the logs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum LogFormat {
-    /// For people.
+    /// Plain text.
     Text,
-    /// For programs.
+    /// One JSON object per line.
     Json,
 }
 
-// Each command's words for people are at its arguments' type; words here would replace them.
-/// What can be done.
+// The help text of each command is at the type of its arguments; a doc comment here would replace it.
+/// The subcommands.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Share(share::ShareArgs),
@@ -74,22 +76,22 @@ pub(crate) enum Command {
 /// Which configuration, and which backbone.
 #[derive(Debug, Default, Args)]
 pub(crate) struct NodeOptions {
-    /// Configuration file (JSON); no other file is read
+    /// Configuration file in JSON; no other file is read
     #[arg(long, value_name = "FILE", env = "CUSTOM_CONFIG_LOCATION", help_heading = "Node")]
     pub(crate) config: Option<PathBuf>,
-    /// Backbone to use instead of an embedded one; an identity stays at the one where it was created
+    /// URL of the backbone to use instead of an embedded one; an identity stays at the backbone where it was created
     #[arg(long, value_name = "URL", env = "ENLACE_BACKBONE", help_heading = "Node")]
     pub(crate) backbone: Option<String>,
     /// OAuth client at the backbone
     #[command(flatten)]
     pub(crate) client: ClientOptions,
-    /// Address of the embedded backbone; port 0 takes a free one
-    #[arg(long, value_name = "ADDR", help_heading = "Node")]
-    pub(crate) backbone_listen: Option<String>,
+    /// Address of the embedded backbone, as 127.0.0.1:PORT; port 0 picks a free port
+    #[arg(long, value_name = "ADDR", value_parser = port::parse_address, help_heading = "Node")]
+    pub(crate) backbone_listen: Option<SocketAddr>,
     /// Allow http to a backbone on another machine
     #[arg(long, help_heading = "Node")]
     pub(crate) allow_plain_http: bool,
-    /// Send the identity's login to the given backbone although the identity lives at another one, and use it from now on
+    /// Log in at the given backbone although the identity was created at another one, and use it from now on
     // An option only: neither a file nor the environment may confirm what they ask for.
     #[arg(long, help_heading = "Node")]
     pub(crate) change_backbone: bool,
@@ -98,7 +100,7 @@ pub(crate) struct NodeOptions {
 /// The OAuth client at a backbone.
 #[derive(Debug, Default, Args)]
 pub(crate) struct ClientOptions {
-    /// OAuth client at the configured backbone; others on this machine can read it, so prefer --client-file
+    /// OAuth client at the backbone; other users of this machine can see it, so prefer --client-file
     #[arg(
         long,
         value_name = "ID:SECRET",
@@ -108,7 +110,7 @@ pub(crate) struct ClientOptions {
         help_heading = "Node"
     )]
     pub(crate) client: Option<String>,
-    /// File whose first line is ID:SECRET of the OAuth client at the configured backbone
+    /// File with ID:SECRET of the OAuth client at the backbone in its first line
     #[arg(long, value_name = "FILE", help_heading = "Node")]
     pub(crate) client_file: Option<PathBuf>,
 }
@@ -116,10 +118,10 @@ pub(crate) struct ClientOptions {
 /// How a node serves.
 #[derive(Debug, Default, Args)]
 pub(crate) struct ServerOptions {
-    /// REST address; port 0 takes a free one
-    #[arg(long, value_name = "ADDR", help_heading = "Server")]
-    pub(crate) listen: Option<String>,
-    /// Where the API key lies; made at the first start (default: api-key in the data directory)
+    /// Address of the REST API, as IP:PORT; port 0 picks a free port
+    #[arg(long, value_name = "ADDR", value_parser = port::parse_address, help_heading = "Server")]
+    pub(crate) listen: Option<SocketAddr>,
+    /// File with the API key, created at the first start (default: api-key in the data directory)
     #[arg(long, value_name = "FILE", help_heading = "Server")]
     pub(crate) api_key_file: Option<PathBuf>,
 }
@@ -144,6 +146,23 @@ fn setting(argument: &str) -> Option<(String, String)> {
     name.contains(':').then(|| (name.to_owned(), value.to_owned()))
 }
 
+/// Reads the command line, and the environment where an option has a variable.
+///
+/// # Errors
+/// What clap says, also to whoever asks for help.
+pub(crate) fn parse(arguments: &[OsString]) -> Result<Cli, clap::Error> {
+    let matches = without_empty_variables(Cli::command()).try_get_matches_from(arguments)?;
+    Cli::from_arg_matches(&matches)
+}
+
+/// An empty variable counts as not set: scripts and containers cannot always leave one out.
+fn without_empty_variables(command: clap::Command) -> clap::Command {
+    let is_empty = |arg: &clap::Arg| arg.get_env().and_then(std::env::var_os).is_some_and(|value| value.is_empty());
+    command
+        .mut_args(|arg| if is_empty(&arg) { arg.env(clap::builder::Resettable::Reset) } else { arg })
+        .mut_subcommands(without_empty_variables)
+}
+
 /// The environment as text; variables that are not text cannot be ours.
 pub(crate) fn environment() -> impl Iterator<Item = (String, String)> {
     std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
@@ -160,7 +179,7 @@ fn after_help() -> String {
            enlace share report.pdf                      share a file until Ctrl-C\n  \
            enlace receive 'http://localhost:4710/r/…'   receive it in another terminal\n  \
            enlace serve --data-dir ./node               run a node with its REST API\n  \
-           enlace files list --json                     what this node has\n\n{}",
+           enlace files list --json                     list the files of this node\n\n{}",
         Kind::table()
     )
 }

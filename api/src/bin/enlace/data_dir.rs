@@ -6,8 +6,9 @@ use std::sync::Arc;
 use durable::{DirectoryLock, private};
 use zeroize::Zeroizing;
 
-use crate::failure::Failure;
+use crate::failure::{Failure, reason};
 use crate::running::Running;
+use crate::text_file;
 
 /// A data directory, not necessarily held.
 #[derive(Debug, Clone)]
@@ -37,7 +38,7 @@ impl DataDir {
     /// A failure that names the directory.
     pub(crate) fn open(path: PathBuf) -> Result<Self, Failure> {
         let unusable = |error: std::io::Error| {
-            Failure::local(format!("cannot use the data directory {}: {error}", path.display()))
+            Failure::local(format!("cannot use the data directory {}: {}", path.display(), reason(&error)))
                 .hint("choose another one with --data-dir DIR")
         };
         private::create_directory(&path).map_err(unusable)?;
@@ -128,16 +129,14 @@ impl std::fmt::Display for Holder {
     }
 }
 
-/// Reads a small private file as text, which is wiped when it is dropped; nothing if it does not exist.
+/// Reads a small private file as text without its byte order mark, which is wiped when it is dropped; nothing if it does not exist.
 ///
 /// # Errors
 /// A failure that names the file, also if others may read it.
 pub(crate) fn read_private(path: &Path, limit: u64) -> Result<Option<Zeroizing<String>>, Failure> {
     let Some(bytes) = private::read_file(path, limit)? else { return Ok(None) };
-    match std::str::from_utf8(&bytes) {
-        Ok(text) => Ok(Some(Zeroizing::new(text.to_owned()))),
-        Err(_) => Err(Failure::local(format!("{} is not a text", path.display()))),
-    }
+    let text = text_file::decode(&path.display().to_string(), &bytes)?;
+    Ok(Some(Zeroizing::new(text.to_owned())))
 }
 
 /// Writes a file with mode 0600 so that a crash leaves the old one or the new one.

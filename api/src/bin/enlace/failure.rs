@@ -5,6 +5,8 @@ use std::process::ExitCode;
 
 use runtime::Error;
 
+use crate::wording;
+
 /// Kinds of failure that scripts can tell apart; the number is the exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
@@ -29,20 +31,20 @@ pub(crate) enum Kind {
 
 impl Kind {
     const ALL: [(Self, &str); 8] = [
-        (Self::General, "anything else"),
-        (Self::Usage, "command line, configuration or a value on it is wrong"),
-        (Self::NotFound, "no such file, token or reference (any more)"),
-        (Self::Refused, "refused: password, identity, size or rights"),
-        (Self::Network, "backbone, node or port cannot be reached or had"),
-        (Self::Integrity, "what arrived is not what was sent; nothing was kept"),
-        (Self::Local, "data directory, destination or a disk cannot be used; nothing was overwritten"),
-        (Self::Interrupted, "stopped by Ctrl-C or SIGTERM before the end"),
+        (Self::General, "any other failure"),
+        (Self::Usage, "invalid command line, configuration or value"),
+        (Self::NotFound, "no such file, token or reference, or not any more"),
+        (Self::Refused, "refused because of password, identity, size or permissions"),
+        (Self::Network, "backbone or node not reachable, or port not available"),
+        (Self::Integrity, "received data is corrupt; nothing was kept"),
+        (Self::Local, "data directory, destination, standard output or disk not usable; nothing was overwritten"),
+        (Self::Interrupted, "interrupted by Ctrl-C or SIGTERM"),
     ];
 
     /// The table of exit codes, for `--help`.
     pub(crate) fn table() -> String {
         let row = |(kind, meaning): &(Self, &str)| format!("\n  {:<4} {meaning}", *kind as u8);
-        format!("Exit codes:\n  0    done{}", Self::ALL.iter().map(row).collect::<String>())
+        format!("Exit codes:\n  0    success{}", Self::ALL.iter().map(row).collect::<String>())
     }
 }
 
@@ -55,6 +57,8 @@ pub(crate) struct Failure {
     pub(crate) code: Option<String>,
     /// One sentence, lower case.
     pub(crate) message: String,
+    /// What else is wrong, if several things were looked at; one sentence each.
+    pub(crate) others: Vec<String>,
     /// The next step.
     pub(crate) hint: Option<String>,
 }
@@ -62,7 +66,7 @@ pub(crate) struct Failure {
 impl Failure {
     /// A failure of a kind.
     pub(crate) fn new(kind: Kind, message: impl Into<String>) -> Self {
-        Self { kind, code: None, message: message.into(), hint: None }
+        Self { kind, code: None, message: message.into(), others: Vec::new(), hint: None }
     }
 
     /// A failure without a kind of its own.
@@ -100,20 +104,27 @@ impl Failure {
     }
 
     /// From a stable code and its text, as the node's facades and its REST interface give them.
-    pub(crate) fn from_code(code: &str, message: &str) -> Self {
+    pub(crate) fn from_code(code: &str, text: &str) -> Self {
         let (kind, hint) = classify(code);
-        let (message, next_step) = match code {
-            "error.runtime.store" | "error.runtime.storageFull" => split_next_step(message),
-            _ => (message, None),
+        let plain = without_numbers(&wording::plain(code, text));
+        let (message, next_step) = match (code, wording::message_of(code)) {
+            (_, Some(message)) => (message, None),
+            // Their texts end with the next step.
+            ("error.runtime.store" | "error.runtime.storageFull", _) => split_next_step(&plain),
+            ("error.transport.request.network", _) => {
+                plain.split_once(": ").map_or((plain.as_str(), None), |(message, step)| (message, Some(step)))
+            }
+            _ => (plain.as_str(), None),
         };
         let hint = next_step.or(hint).map(str::to_owned);
-        Self { kind, code: Some(code.to_owned()), message: sentence(message), hint }
+        Self { code: Some(code.to_owned()), hint, ..Self::new(kind, sentence(message)) }
     }
 
     /// From a text of the form "what happened; the next step".
     fn with_next_step(kind: Kind, text: &str) -> Self {
-        let (message, next_step) = split_next_step(text);
-        Self { kind, code: None, message: message.to_owned(), hint: next_step.map(str::to_owned) }
+        let text = without_numbers(text);
+        let (message, next_step) = split_next_step(&text);
+        Self { hint: next_step.map(str::to_owned), ..Self::new(kind, message) }
     }
 }
 
@@ -125,7 +136,14 @@ impl fmt::Display for Failure {
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        Self::from_code(error.code(), &error.to_string())
+        let failure = Self::from_code(error.code(), &error.to_string());
+        match error {
+            Error::Backbone { status, code, .. } if code == "error.platform.unexpected" => {
+                let message = format!("the backbone answered with the unexpected status {status}");
+                Self { message, ..failure }
+            }
+            _ => failure,
+        }
     }
 }
 
@@ -148,7 +166,15 @@ impl From<durable::Error> for Failure {
 
 impl From<crate::config::ConfigError> for Failure {
     fn from(error: crate::config::ConfigError) -> Self {
-        Self::usage(error.to_string()).hint("`enlace serve --print-config` shows all keys that are set")
+        Self::usage(error.to_string())
+    }
+}
+
+impl From<crate::config::ConfigErrors> for Failure {
+    fn from(errors: crate::config::ConfigErrors) -> Self {
+        let mut messages = errors.0.iter().map(ToString::to_string);
+        let first = messages.next().unwrap_or_default();
+        Self { others: messages.collect(), ..Self::usage(first) }
     }
 }
 
@@ -161,6 +187,24 @@ pub(crate) fn with_sources(error: &dyn std::error::Error) -> String {
         source = cause.source();
     }
     text
+}
+
+/// What the operating system says, in our form: lower case, without the number of the error.
+pub(crate) fn reason(error: &std::io::Error) -> String {
+    sentence(&without_numbers(&error.to_string()))
+}
+
+/// A text without what the operating system adds to its reasons, such as ` (os error 28)`.
+fn without_numbers(text: &str) -> String {
+    let mut parts = text.split(" (os error ");
+    let mut plain = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        match part.split_once(')').filter(|(number, _)| number.parse::<i32>().is_ok()) {
+            Some((_, rest)) => plain.push_str(rest),
+            None => plain.extend([" (os error ", part]),
+        }
+    }
+    plain
 }
 
 /// What happened, and the next step, which stands behind the last semicolon.
@@ -181,9 +225,13 @@ fn sentence(text: &str) -> String {
 }
 
 fn classify(code: &str) -> (Kind, Option<&'static str>) {
+    const LOOK: &str = "check that the backbone is running and that its URL is right; `enlace doctor` finds the reason";
     match code {
-        "error.runtime.recordNotFound" | "error.transport.recordNotFound" => {
-            (Kind::NotFound, Some("it may have expired or been deleted; ask for a new reference"))
+        "error.runtime.recordNotFound"
+        | "error.transport.recordNotFound"
+        | "error.platform.recordNotFound"
+        | "error.transport.tokens.emptyToken" => {
+            (Kind::NotFound, Some("check the ID or the reference; what it names may have expired or been deleted"))
         }
         "error.transport.general.notIntendedForYou" => {
             (Kind::Refused, Some("`enlace identity` shows an address; the sender can share again with --for ADDRESS"))
@@ -195,9 +243,14 @@ fn classify(code: &str) -> (Kind, Option<&'static str>) {
             (Kind::Refused, Some("the token is locked; its sender can unlock it with `enlace tokens unlock ID`"))
         }
         "error.platform.tooManyRequests" => (Kind::Refused, Some("wait that long before you try again")),
+        "error.connector.tooManyUnauthorizedRequests" => (Kind::Refused, Some("wait before you try again")),
         "error.platform.quotaExhausted" => {
-            (Kind::Refused, Some("delete what is not needed any more, or ask whoever runs the backbone for more"))
+            (Kind::Refused, Some("delete what is not needed, or ask the operator of the backbone for more"))
         }
+        "error.platform.unauthorized" | "error.platform.forbidden" => {
+            (Kind::Refused, Some("`enlace doctor` looks for the reason"))
+        }
+        "error.runtime.files.notOwnedByYou" => (Kind::Refused, None),
         "error.transport.files.cipherMismatch"
         | "error.transport.files.plaintextHashMismatch"
         | "error.transport.files.invalidMetadata"
@@ -209,12 +262,13 @@ fn classify(code: &str) -> (Kind, Option<&'static str>) {
         "error.runtime.store" => (Kind::Local, None),
         "error.runtime.storageFull" => (Kind::Local, Some("free some space and try again; nothing was changed")),
         "error.platform.insufficientStorage" => {
-            (Kind::Local, Some("free some space there, or ask whoever runs the backbone, and try again"))
+            (Kind::Local, Some("free some space there, or ask the operator of the backbone, and try again"))
         }
-        "error.transport.general.noIdentityFound" => {
-            (Kind::Local, Some("this data directory has no identity, and the configuration forbids to create one"))
-        }
-        "error.transport.general.platformClientInvalid" => (
+        "error.transport.general.noIdentityFound" => (
+            Kind::Local,
+            Some("set transportLibrary.allowIdentityCreation to true, or use another directory with --data-dir DIR"),
+        ),
+        "error.transport.general.platformClientInvalid" | "error.transport.request.noAuthPossible" => (
             Kind::Refused,
             Some("the backbone does not know this OAuth client; give --client-file FILE --backbone URL"),
         ),
@@ -225,15 +279,23 @@ fn classify(code: &str) -> (Kind, Option<&'static str>) {
         "error.runtime.config"
         | "error.runtime.invalidReference"
         | "error.runtime.invalidTokenContent"
+        | "error.runtime.notSupported"
+        | "error.consumption.attributes.invalidTags"
         | "error.core-types.invalidTruncatedReference" => (Kind::Usage, None),
-        "error.transport.files.maxFileSizeExceeded" => (Kind::Refused, None),
+        "error.transport.files.maxFileSizeExceeded" | "error.connector.http.payloadTooLarge" => (Kind::Refused, None),
         "error.connector.unauthorized" | "error.connector.forbidden" => {
             (Kind::Refused, Some("check the API key given with --api-key-file"))
         }
-        _ if code.starts_with("error.runtime.validation.") => (Kind::Usage, None),
-        _ if code.starts_with("error.transport.request.") => {
-            (Kind::Network, Some("is the backbone running and reachable? `enlace doctor` looks for the reason"))
+        "error.connector.http.serviceUnavailable" | "error.connector.http.requestTimeout" => {
+            (Kind::Network, Some("try again later"))
         }
+        _ if code.starts_with("error.runtime.validation.")
+            || code.starts_with("error.platform.validation.")
+            || code.starts_with("error.connector.validation.") =>
+        {
+            (Kind::Usage, None)
+        }
+        _ if code.starts_with("error.transport.request.") => (Kind::Network, Some(LOOK)),
         _ if code.starts_with("error.platform.") => (Kind::Network, None),
         _ => (Kind::General, None),
     }
@@ -254,10 +316,35 @@ mod tests {
             ("error.runtime.store", Kind::Local),
             ("error.runtime.storageFull", Kind::Local),
             ("error.platform.insufficientStorage", Kind::Local),
+            ("error.platform.validation.invalidPropertyValue", Kind::Usage),
+            ("error.platform.forbidden", Kind::Refused),
+            ("error.platform.unexpected", Kind::Network),
+            ("error.platform.recordNotFound", Kind::NotFound),
+            ("error.runtime.files.notOwnedByYou", Kind::Refused),
             ("error.something.new", Kind::General),
         ] {
             assert_eq!(Failure::from_code(code, "x").kind, kind, "{code}");
         }
+    }
+
+    #[test]
+    fn a_failure_says_what_happened_and_then_the_next_step_once() {
+        let text = "the backbone cannot be reached: is it running, and is the base URL right? (POST /connect/token)";
+        let failure = Failure::from_code("error.transport.request.network", text);
+        assert_eq!(failure.message, "the backbone cannot be reached");
+        assert_eq!(failure.hint.unwrap(), "is it running, and is the base URL right?");
+        let text = "error.transport.general.noIdentityFound: 'No identity found' at 2030-01-01T00:00:00.000Z";
+        let failure = Failure::from_code("error.transport.general.noIdentityFound", text);
+        assert_eq!(failure.message, "there is no identity in this data directory");
+        assert!(failure.hint.unwrap().contains("allowIdentityCreation"));
+    }
+
+    #[test]
+    fn reasons_of_the_system_have_no_number() {
+        let reason_of = |number| reason(&std::io::Error::from_raw_os_error(number));
+        assert_eq!(reason_of(2), "no such file or directory");
+        assert_eq!(reason(&std::io::Error::other("x (os error y)")), "x (os error y)");
+        assert_eq!(without_numbers("/a: No (os error 2); check (os error 13) it"), "/a: No; check it");
     }
 
     #[test]

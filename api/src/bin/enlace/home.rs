@@ -1,6 +1,7 @@
 //! The backbone at which the identity of a data directory was created. Its login goes to no other one by itself: whoever
 //! gets it can act as this device there.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use reqwest::Url;
@@ -141,6 +142,16 @@ pub(crate) fn same(one: &str, other: &str) -> bool {
     }
 }
 
+/// Whether a URL leads to the machine that opens it, whichever that is.
+pub(crate) fn leads_to_this_machine(url: &str) -> bool {
+    let Ok(url) = Url::parse(url) else { return true };
+    let Some(host) = url.host_str() else { return true };
+    match host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>() {
+        Ok(address) => address.is_loopback(),
+        Err(_) => runtime::names_this_machine(host),
+    }
+}
+
 /// The same text for every spelling of the address of a backbone.
 pub(crate) fn place_of(url: &str) -> String {
     let normal = |url: Url| {
@@ -171,6 +182,18 @@ mod tests {
             "nonsense",
         ] {
             assert!(!same(url, "https://b.example.org"), "{url}");
+        }
+    }
+
+    #[test]
+    fn urls_with_a_loopback_host_lead_to_the_machine_that_opens_them() {
+        for url in
+            ["http://localhost:4710/r/x", "http://a.localhost/r", "http://127.0.0.2:1/r", "http://[::1]:1/x", "x"]
+        {
+            assert!(leads_to_this_machine(url), "{url}");
+        }
+        for url in ["https://b.example.org/r/x", "http://192.168.1.2:4710/r/x", "http://[fd00::1]:4710/r/x"] {
+            assert!(!leads_to_this_machine(url), "{url}");
         }
     }
 

@@ -28,22 +28,23 @@ mod rest_client;
 mod running;
 mod server;
 mod source_file;
+mod text_file;
 mod time;
+mod wording;
 
 use std::process::ExitCode;
 
-use clap::Parser;
 use clap::error::ErrorKind;
 
 use crate::args::Cli;
-use crate::failure::Failure;
+use crate::failure::{Failure, Kind};
 use crate::output::Output;
 
 fn main() -> ExitCode {
     durable::private::restrict_process();
     listener::raise_descriptor_limit();
     let (arguments, overrides) = args::split_overrides(std::env::args_os());
-    let cli = match Cli::try_parse_from(&arguments) {
+    let cli = match args::parse(&arguments) {
         Ok(cli) => cli,
         Err(error) => return refuse(&error, arguments.iter().any(|argument| argument == "--json")),
     };
@@ -61,7 +62,10 @@ fn main() -> ExitCode {
 /// Help, the version, or what is wrong with the command line; the latter as JSON for scripts.
 fn refuse(error: &clap::Error, json: bool) -> ExitCode {
     let asks_for_help = error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand || !error.use_stderr();
-    if !json || asks_for_help {
+    if asks_for_help {
+        return help(error, json);
+    }
+    if !json {
         error.exit();
     }
     let text = error.to_string();
@@ -72,11 +76,23 @@ fn refuse(error: &clap::Error, json: bool) -> ExitCode {
     failure.exit_code()
 }
 
+/// Help or the version. Where it was not asked for, clap writes it to standard error and says with which code to end.
+fn help(error: &clap::Error, json: bool) -> ExitCode {
+    match error.print() {
+        Err(why) if !error.use_stderr() => {
+            let failure = output::unwritable(&why);
+            Output::new(json).failure(&failure);
+            failure.exit_code()
+        }
+        _ => ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(Kind::Usage as u8)),
+    }
+}
+
 fn run(cli: Cli, overrides: Vec<(String, String)>, output: Output) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
-        .map_err(|error| Failure::general(format!("cannot start worker threads: {error}")))?;
+        .map_err(|error| Failure::general(format!("cannot start worker threads: {}", failure::reason(&error))))?;
     let result = runtime.block_on(commands::run(cli, overrides, output));
     // Blocking work that is still under way (a terminal prompt, a file read) must not hold up the exit.
     runtime.shutdown_background();

@@ -68,9 +68,8 @@ impl Memory {
 /// A failure that names the file.
 pub(crate) fn parse(path: &Path, text: &str) -> Result<Memory, Failure> {
     serde_json::from_str(text).map_err(|error| {
-        Failure::local(format!("{} is damaged: {error}", path.display())).hint(
-            "restore it from a backup; without it nobody knows at which backbone the identity lives and at which ports",
-        )
+        Failure::local(format!("{} is damaged: {error}", path.display()))
+            .hint("restore it from a backup; it records the backbone of the identity and the ports")
     })
 }
 

@@ -52,6 +52,7 @@ impl Node {
     /// # Errors
     /// As [`Node::start`].
     pub(crate) async fn start_in(held: Held, plan: Plan) -> Result<Self, Failure> {
+        plan.check_encryption()?;
         plan.is_first_start()?;
         let home = Home::of_held(&held, &plan.settings.store_key)?;
         plan.stays_at(home.as_ref())?;
@@ -161,11 +162,7 @@ async fn start_backbone(
     client: &Client,
     memory: &mut Memory,
 ) -> Result<Backbone, Failure> {
-    // References name it `localhost`, which stands for these two addresses and no other.
-    if asked.is_some_and(|address| !listener::is_localhost(address.ip())) {
-        return Err(Failure::usage("the embedded backbone listens on this machine only, at 127.0.0.1 or [::1]")
-            .hint("run `enlace backbone --listen ADDR …` for other machines, and give its URL with --backbone URL"));
-    }
+    let asked = embedded_address(asked)?;
     let mut result = Err(Failure::general("no address to listen on"));
     for listen in port::candidates(asked, memory.backbone_port, port::BACKBONE) {
         result = Backbone::start(backbone_config(plan, listen, guests, client)).await.map_err(|error| match error {
@@ -181,6 +178,18 @@ async fn start_backbone(
     let backbone = result?;
     memory.backbone_port = Some(backbone.local_addr().port());
     Ok(backbone)
+}
+
+/// The address that was asked for the embedded backbone.
+///
+/// # Errors
+/// A failure if it is not a loopback address: references name it `localhost`, which stands for these two and no other.
+pub(crate) fn embedded_address(asked: Option<SocketAddr>) -> Result<Option<SocketAddr>, Failure> {
+    if asked.is_some_and(|address| !listener::is_localhost(address.ip())) {
+        return Err(Failure::usage("the embedded backbone listens on this machine only, at 127.0.0.1 or [::1]")
+            .hint("run `enlace backbone --listen ADDR …` for other machines, and give its URL with --backbone URL"));
+    }
+    Ok(asked)
 }
 
 fn backbone_config(plan: &Plan, listen: SocketAddr, guests: bool, client: &Client) -> backbone_mock::Config {

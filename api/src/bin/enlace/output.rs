@@ -1,4 +1,4 @@
-//! Data on stdout, talk on stderr; with `--json` both are one JSON value a line.
+//! Results on standard output, everything else on standard error; with `--json` both are one JSON value per line.
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -6,18 +6,20 @@ use std::path::Path;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use crate::failure::Failure;
+use crate::failure::{Failure, reason};
 
 /// How results and messages are written.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Output {
     json: bool,
+    /// Whether standard output carries a file, so that results go to standard error.
+    carries_file: bool,
 }
 
 impl Output {
     /// Text for people, or JSON for scripts.
     pub(crate) fn new(json: bool) -> Self {
-        Self { json }
+        Self { json, carries_file: false }
     }
 
     /// Whether scripts are reading.
@@ -25,10 +27,32 @@ impl Output {
         self.json
     }
 
+    /// The same, with results on standard error if standard output carries a file.
+    #[must_use]
+    pub(crate) fn beside_file(self, carries_file: bool) -> Self {
+        Self { carries_file, ..self }
+    }
+
     /// The result: `value` as one line of JSON, or the text for people.
-    pub(crate) fn data(self, value: &impl Serialize, text: impl FnOnce() -> String) {
+    ///
+    /// # Errors
+    /// A failure if standard output does not take it: a result that nobody gets is not a success.
+    pub(crate) fn data(self, value: &impl Serialize, text: impl FnOnce() -> String) -> Result<(), Failure> {
         let line = if self.json { json_line(value) } else { text() };
-        write_line(io::stdout().lock(), line.trim_end_matches('\n'));
+        let line = line.trim_end_matches('\n');
+        if self.carries_file {
+            write_line(io::stderr().lock(), line);
+            return Ok(());
+        }
+        try_write_line(io::stdout().lock(), line).map_err(|error| unwritable(&error))
+    }
+
+    /// A result that has one form only, whoever reads it.
+    ///
+    /// # Errors
+    /// As [`Output::data`].
+    pub(crate) fn text(self, text: &str) -> Result<(), Failure> {
+        try_write_line(io::stdout().lock(), text.trim_end_matches('\n')).map_err(|error| unwritable(&error))
     }
 
     /// Something for people only.
@@ -61,16 +85,34 @@ impl Output {
         if self.json {
             return write_line(io::stderr().lock(), &json_line(&failure_json(failure)));
         }
-        write_line(io::stderr().lock(), &format!("error: {}", printable(&failure.message)));
+        for message in std::iter::once(&failure.message).chain(&failure.others) {
+            write_line(io::stderr().lock(), &format!("error: {}", printable(message)));
+        }
         if let Some(hint) = &failure.hint {
             write_line(io::stderr().lock(), &format!("hint: {}", printable(hint)));
         }
     }
 }
 
-/// A closed pipe is the reader's choice, not our failure.
-fn write_line(mut stream: impl Write, line: &str) {
-    let _ = writeln!(stream, "{line}").and_then(|()| stream.flush());
+/// A message that standard error does not take has nowhere else to go.
+fn write_line(stream: impl Write, line: &str) {
+    let _ = try_write_line(stream, line);
+}
+
+fn try_write_line(mut stream: impl Write, line: &str) -> io::Result<()> {
+    writeln!(stream, "{line}").and_then(|()| stream.flush())
+}
+
+/// The failure for a result that standard output does not take.
+pub(crate) fn unwritable(error: &io::Error) -> Failure {
+    let failure = Failure::local(format!("cannot write the result to standard output: {}", reason(error)));
+    match error.kind() {
+        io::ErrorKind::BrokenPipe => failure.hint("the program that reads the output ended first"),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            failure.hint("free some space, or write the output to another disk")
+        }
+        _ => failure.hint("check where standard output goes"),
+    }
 }
 
 fn failure_json(failure: &Failure) -> Value {
@@ -78,7 +120,8 @@ fn failure_json(failure: &Failure) -> Value {
     if let Some(code) = &failure.code {
         members.insert("code".to_owned(), json!(code));
     }
-    members.insert("message".to_owned(), json!(failure.message));
+    let messages: Vec<&str> = std::iter::once(&failure.message).chain(&failure.others).map(String::as_str).collect();
+    members.insert("message".to_owned(), json!(messages.join("; ")));
     if let Some(hint) = &failure.hint {
         members.insert("hint".to_owned(), json!(hint));
     }
@@ -148,6 +191,23 @@ pub(crate) fn table(rows: &[Vec<String>]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_result_that_standard_output_does_not_take_is_a_failure() {
+        struct Full;
+        impl Write for Full {
+            fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+                Err(io::Error::from_raw_os_error(28))
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let failure = unwritable(&try_write_line(Full, "x").unwrap_err());
+        assert_eq!(failure.kind, crate::failure::Kind::Local);
+        assert_eq!(failure.message, "cannot write the result to standard output: no space left on device");
+        assert!(failure.hint.unwrap().starts_with("free some space"));
+    }
 
     #[test]
     fn control_and_direction_characters_do_not_reach_the_terminal() {

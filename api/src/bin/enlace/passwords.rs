@@ -8,7 +8,8 @@ use runtime::Secret;
 use runtime::dto::PasswordProtection;
 use zeroize::Zeroizing;
 
-use crate::failure::{Failure, Kind};
+use crate::failure::{Failure, Kind, reason};
+use crate::text_file;
 
 /// Most bytes that are read for a secret; references are the longest.
 const MAX_LENGTH: u64 = 8192;
@@ -16,13 +17,13 @@ const MAX_LENGTH: u64 = 8192;
 /// Options for a password that protects a new token.
 #[derive(Debug, Args)]
 pub(crate) struct NewPassword {
-    /// Protect with the password in the first line of FILE (- reads standard input)
+    /// Protect the token with the password in the first line of FILE (- reads standard input)
     #[arg(long, value_name = "FILE", conflicts_with_all = ["pin_file", "password"])]
     pub(crate) password_file: Option<std::path::PathBuf>,
-    /// Protect with the PIN (4 to 16 digits) in the first line of FILE (- reads standard input)
+    /// Protect the token with the PIN (4 to 16 digits) in the first line of FILE (- reads standard input)
     #[arg(long, value_name = "FILE", conflicts_with = "password")]
     pub(crate) pin_file: Option<std::path::PathBuf>,
-    /// Protect with a password that is asked for
+    /// Ask for a password to protect the token with
     #[arg(long)]
     pub(crate) password: bool,
 }
@@ -50,7 +51,7 @@ impl NewPassword {
 /// Options for the password of somebody's token.
 #[derive(Debug, Args)]
 pub(crate) struct KnownPassword {
-    /// Password or PIN in the first line of FILE (- reads standard input); asked for if needed
+    /// Read the password or PIN from the first line of FILE (- reads standard input); asked for if required
     #[arg(long, visible_alias = "pin-file", value_name = "FILE")]
     pub(crate) password_file: Option<std::path::PathBuf>,
 }
@@ -69,29 +70,34 @@ impl KnownPassword {
     }
 }
 
-/// The first line of a file.
+/// The first line of a file; `-` is standard input.
 ///
 /// # Errors
-/// A failure that names the file.
+/// A failure that names the file, also if the line has more than [`MAX_LENGTH`] bytes.
 pub(crate) fn read(path: &Path) -> Result<Secret, Failure> {
-    let unreadable = |error: std::io::Error| Failure::local(format!("cannot read {}: {error}", path.display()));
-    let text = match path.to_str() {
-        Some("-") => limited(std::io::stdin().lock()),
-        _ => std::fs::File::open(path).and_then(limited),
+    let (name, bytes) = match path.to_str() {
+        Some("-") => ("standard input".to_owned(), limited(std::io::stdin().lock())),
+        _ => (path.display().to_string(), std::fs::File::open(path).and_then(limited)),
     };
-    let text = text.map_err(unreadable)?;
-    match text.lines().next() {
+    let bytes = bytes.map_err(|error| Failure::local(format!("cannot read {name}: {}", reason(&error))))?;
+    // What follows the first line is nobody's business, and may have been cut within a character.
+    let line = bytes.split_inclusive(|byte| *byte == b'\n').next().unwrap_or_default();
+    if line.len() as u64 > MAX_LENGTH {
+        return Err(Failure::usage(format!("the first line of {name} has more than {MAX_LENGTH} bytes")));
+    }
+    match text_file::decode(&name, line)?.lines().next() {
         Some(line) if !line.is_empty() => Ok(Secret::new(line)),
-        _ => Err(Failure::usage(format!("the first line of {} is empty", path.display()))),
+        _ => Err(Failure::usage(format!("the first line of {name} is empty"))),
     }
 }
 
-fn limited(reader: impl std::io::Read) -> std::io::Result<Zeroizing<String>> {
+/// The bytes of a text up to one more than [`MAX_LENGTH`].
+fn limited(reader: impl std::io::Read) -> std::io::Result<Zeroizing<Vec<u8>>> {
     use std::io::Read;
     // Room for all of it: a text that grows leaves its beginning behind in memory.
-    let mut text = Zeroizing::new(String::with_capacity(MAX_LENGTH as usize));
-    reader.take(MAX_LENGTH).read_to_string(&mut text)?;
-    Ok(text)
+    let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_LENGTH as usize + 1));
+    reader.take(MAX_LENGTH + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 fn ask(what: &str) -> Result<Secret, Failure> {
@@ -104,17 +110,18 @@ fn ask(what: &str) -> Result<Secret, Failure> {
 
 fn ask_twice() -> Result<Secret, Failure> {
     if !std::io::stdin().is_terminal() {
-        return Err(Failure::usage("nobody is here to be asked for a password").hint("use --password-file FILE"));
+        return Err(Failure::usage("cannot ask for a password without a terminal").hint("use --password-file FILE"));
     }
     let first = prompt("new password: ")?;
-    if first != prompt("once more: ")? {
-        return Err(Failure::usage("the two passwords differ"));
+    if first != prompt("repeat the password: ")? {
+        return Err(Failure::usage("the passwords do not match"));
     }
     Ok(first)
 }
 
 fn prompt(text: &str) -> Result<Secret, Failure> {
-    let entered = rpassword::prompt_password(text).map_err(|error| Failure::general(format!("no prompt: {error}")))?;
+    let entered = rpassword::prompt_password(text)
+        .map_err(|error| Failure::general(format!("cannot ask for a password: {}", reason(&error))))?;
     if entered.is_empty() { Err(Failure::usage("the password is empty")) } else { Ok(Secret::new(entered)) }
 }
 
@@ -132,7 +139,22 @@ mod tests {
         };
         assert_eq!(file("pass word \r\nmore").unwrap().expose(), "pass word ");
         assert_eq!(file("pw").unwrap().expose(), "pw");
-        assert!(file("").is_err());
-        assert!(file("\npw").is_err());
+        assert_eq!(file("\u{feff}pw\r\n").unwrap().expose(), "pw");
+        for empty in ["", "\npw", "\r\npw", "\u{feff}", "\u{feff}\r\npw"] {
+            assert!(file(empty).unwrap_err().message.ends_with("is empty"), "{empty:?}");
+        }
+    }
+
+    #[test]
+    fn a_line_may_be_as_long_as_the_limit_and_no_longer() {
+        let read = |text: String| {
+            let file = tempfile::NamedTempFile::new().unwrap();
+            std::fs::write(file.path(), text).unwrap();
+            read(file.path())
+        };
+        let line = "x".repeat(MAX_LENGTH as usize);
+        assert_eq!(read(line.clone()).unwrap().expose(), line);
+        assert_eq!(read(format!("pw\n{}", "\u{e4}".repeat(2 * MAX_LENGTH as usize))).unwrap().expose(), "pw");
+        assert!(read(format!("{line}x")).unwrap_err().message.contains("more than 8192 bytes"));
     }
 }

@@ -2,31 +2,69 @@
 
 use qrcode::render::unicode::Dense1x2;
 use qrcode::{EcLevel, QrCode};
+use terminal_size::{Height, Width, terminal_size_of};
 
-/// The code of a text in half blocks, two modules a character; `None` if the text is too long for a code.
-///
-/// Dark modules are drawn as blanks, so that it is readable on the usual dark background.
-pub(crate) fn terminal(text: &str) -> Option<String> {
+use crate::home::leads_to_this_machine;
+
+/// Colours 16 and 231 of the 256: black and white in every theme, where the first sixteen are whatever the user chose.
+const BLACK_ON_WHITE: &str = "\u{1b}[38;5;16;48;5;231m";
+const RESET: &str = "\u{1b}[0m";
+
+/// The code of a URL for the terminal at standard error. `None` where no terminal is, where the code does not fit, and for a
+/// URL that leads to the machine that opens it: whoever scans the code does so with another one.
+pub(crate) fn terminal(url: &str) -> Option<String> {
+    if std::env::var_os("TERM").is_some_and(|terminal| terminal == "dumb") {
+        return None;
+    }
+    let (Width(columns), Height(rows)) = terminal_size_of(std::io::stderr())?;
+    if leads_to_this_machine(url) { None } else { code(url, columns, rows) }
+}
+
+/// Two modules a character, black on white; `None` if that has more columns or rows than there are.
+fn code(text: &str, columns: u16, rows: u16) -> Option<String> {
     let code = QrCode::with_error_correction_level(text, EcLevel::L).ok()?;
-    Some(code.render::<Dense1x2>().dark_color(Dense1x2::Light).light_color(Dense1x2::Dark).quiet_zone(true).build())
+    let drawn = code.render::<Dense1x2>().quiet_zone(true).build();
+    let lines: Vec<&str> = drawn.lines().collect();
+    let width = lines.first().map_or(0, |line| line.chars().count());
+    let fits = width <= usize::from(columns) && lines.len() <= usize::from(rows);
+    fits.then(|| lines.iter().map(|line| format!("{BLACK_ON_WHITE}{line}{RESET}")).collect::<Vec<_>>().join("\n"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_code_is_a_square_of_half_blocks_with_a_margin() {
-        let code = terminal("http://localhost:4710/r/TOKabcdefghijklmno12#M3xrZXk").unwrap();
-        let lines: Vec<&str> = code.lines().collect();
-        let width = lines[0].chars().count();
-        assert!(lines.iter().all(|line| line.chars().count() == width));
-        assert_eq!(lines.len(), width.div_ceil(2));
-        assert!(lines[0].chars().all(|c| c == '\u{2588}'));
+    const URL: &str = "https://backbone.example.org/r/TOKabcdefghijklmno12#M3xrZXk";
+
+    /// The characters of a code without its colours.
+    fn drawn(code: &str) -> Vec<String> {
+        let plain = |line: &str| line.strip_prefix(BLACK_ON_WHITE)?.strip_suffix(RESET).map(str::to_owned);
+        code.lines().map(|line| plain(line).expect("each line sets and resets its colours")).collect()
     }
 
     #[test]
-    fn a_text_too_long_for_a_code_has_none() {
-        assert_eq!(terminal(&"x".repeat(4000)), None);
+    fn a_code_is_a_square_of_half_blocks_with_a_white_margin() {
+        let lines = drawn(&code(URL, u16::MAX, u16::MAX).unwrap());
+        let width = lines[0].chars().count();
+        assert!(lines.iter().all(|line| line.chars().count() == width));
+        assert_eq!(lines.len(), width.div_ceil(2));
+        assert!(lines[0].chars().all(|c| c == ' '));
+    }
+
+    #[test]
+    fn a_code_is_drawn_only_where_it_fits() {
+        let lines = drawn(&code(URL, u16::MAX, u16::MAX).unwrap());
+        let (columns, rows) = (lines[0].chars().count() as u16, lines.len() as u16);
+        assert!(code(URL, columns, rows).is_some());
+        assert!(code(URL, columns - 1, rows).is_none() && code(URL, columns, rows - 1).is_none());
+        assert_eq!(code(&"x".repeat(4000), u16::MAX, u16::MAX), None);
+    }
+
+    #[test]
+    fn there_is_no_code_without_a_terminal() {
+        // Tests have none, wherever they run.
+        if terminal_size_of(std::io::stderr()).is_none() {
+            assert_eq!(terminal(URL), None);
+        }
     }
 }

@@ -180,7 +180,7 @@ pub(crate) fn on_this_machine(read_timeout: Duration) -> Result<reqwest::Client,
 /// A file on its way to a node.
 pub(crate) struct Upload {
     /// The plaintext.
-    pub(crate) content: tokio::fs::File,
+    pub(crate) content: std::pin::Pin<Box<dyn tokio::io::AsyncRead + Send>>,
     /// Its length in bytes.
     pub(crate) length: u64,
     /// Its name.
@@ -219,7 +219,7 @@ async fn result<T: DeserializeOwned>(request: RequestBuilder) -> Result<T, Failu
 
 pub(crate) fn unreachable_node(error: reqwest::Error) -> Failure {
     Failure::new(Kind::Network, format!("the running node does not answer: {}", with_sources(&error.without_url())))
-        .hint("look at the terminal in which it runs, or stop it and try again")
+        .hint("check the output of that process, or stop it and try again")
 }
 
 #[cfg(test)]

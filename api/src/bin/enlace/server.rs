@@ -38,7 +38,7 @@ impl Served {
         }
         let own_key = api_key::load_or_create(&api_key_file)?;
         let api_key_file = api_key_file.canonicalize().unwrap_or(api_key_file);
-        let config = config(settings, ApiKey::new("key file", own_key), shown)?;
+        let config = config(settings, ApiKey::new(KEY_FILE_NAME, own_key), shown)?;
         let mut memory = Memory::recall(dir)?;
         let server = start_server(settings, memory.rest_port, node, &config).await?;
         let address = server.local_addr();
@@ -46,10 +46,11 @@ impl Served {
             memory.rest_port = Some(address.port());
             memory.keep(dir)?;
         }
-        let url = reachable(address);
+        let url = port::url(address);
         let running = Running {
             pid: std::process::id(),
-            rest_url: url.clone(),
+            // Commands on this machine do not depend on its network.
+            rest_url: local_url(address),
             listen: Some(address),
             api_key_file: api_key_file.clone(),
             backbone_url: node.backbone_url.clone(),
@@ -92,11 +93,33 @@ impl Served {
     }
 }
 
-fn config(settings: &Settings, own_key: ApiKey, shown: Value) -> Result<ApiConfig, Failure> {
+/// Checks the keys that a start will accept, without making one. Returns where the key of the key file comes from.
+///
+/// # Errors
+/// A failure for a file that cannot be read and for keys that are not good enough.
+pub(crate) fn check_keys(settings: &Settings, dir: &DataDir) -> Result<String, Failure> {
+    let path = settings.api_key_file.clone().unwrap_or_else(|| dir.join(api_key::FILE));
+    let own_key = api_key::read(&path)?;
+    let is_made = own_key.is_some();
+    let own_key = own_key.map(|key| ApiKey::new(KEY_FILE_NAME, key));
+    if own_key.is_some() || !settings.api_keys.is_empty() {
+        keys(settings, own_key)?;
+    }
+    let what = if is_made { "the key file is" } else { "the first start makes the key file" };
+    Ok(format!("{what} {}", path.display()))
+}
+
+/// What messages call the key of the key file.
+const KEY_FILE_NAME: &str = "key file";
+
+fn keys(settings: &Settings, own_key: Option<ApiKey>) -> Result<ApiKeys, Failure> {
     let configured = settings.api_keys.iter().map(api_key_of);
-    let keys = ApiKeys::named(&configured.chain([own_key]).collect::<Vec<_>>(), time::now())
-        .map_err(|error| Failure::usage(error.to_string()))?;
-    let mut config = ApiConfig::new(keys);
+    ApiKeys::named(&configured.chain(own_key).collect::<Vec<_>>(), time::now())
+        .map_err(|error| Failure::usage(error.to_string()))
+}
+
+fn config(settings: &Settings, own_key: ApiKey, shown: Value) -> Result<ApiConfig, Failure> {
+    let mut config = ApiConfig::new(keys(settings, Some(own_key))?);
     config.allowed_hosts = settings.allowed_hosts.iter().cloned().collect::<BTreeSet<_>>();
     config.docs = settings.docs_enabled;
     config.shown_configuration = shown;
@@ -151,7 +174,7 @@ fn exposure(address: SocketAddr, what: &str) -> Option<String> {
 }
 
 /// An address that this machine can use for a listener that may listen everywhere.
-fn reachable(address: SocketAddr) -> String {
+fn local_url(address: SocketAddr) -> String {
     let ip = match address.ip() {
         IpAddr::V4(Ipv4Addr::UNSPECIFIED) => Ipv4Addr::LOCALHOST.into(),
         IpAddr::V6(Ipv6Addr::UNSPECIFIED) => Ipv6Addr::LOCALHOST.into(),

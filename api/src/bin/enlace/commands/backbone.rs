@@ -13,40 +13,40 @@ use crate::node::{BackboneLimits, Client};
 use crate::platform::{self, Purpose};
 use crate::{passwords, port, server};
 
-/// Run a backbone alone.
+/// Run a standalone backbone.
 ///
-/// It stores what nodes seal and hands it to whom the seals allow; it cannot read it. Put a TLS proxy in front before
-/// other machines use it.
+/// It stores the encrypted data of nodes and serves it to authorised clients, but cannot decrypt it. Put a TLS proxy in
+/// front before other machines use it.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
     enlace backbone\n  \
     enlace backbone --listen 127.0.0.1:4710 --data-dir ./backbone --client-file client.txt\n  \
     enlace backbone --listen 127.0.0.1:0 --did-domain-name localhost --json")]
 pub(crate) struct BackboneArgs {
-    /// Address; port 0 takes a free one
-    #[arg(long, value_name = "ADDR", default_value_t = SocketAddr::from(([127, 0, 0, 1], port::BACKBONE)))]
+    /// Address, as IP:PORT; port 0 picks a free port
+    #[arg(long, value_name = "ADDR", value_parser = port::parse_address, default_value_t = SocketAddr::from(([127, 0, 0, 1], port::BACKBONE)))]
     listen: SocketAddr,
-    /// Host name inside the addresses of identities; the one by which nodes reach this backbone
+    /// Domain in the addresses of identities; published clients need the host name under which they reach this backbone
     #[arg(long, value_name = "NAME", default_value = "localhost")]
     did_domain_name: String,
-    /// OAuth client that may use it; can be given several times
+    /// OAuth client that may use this backbone; can be given several times
     ///
-    /// Others on this machine can read it, so prefer --client-file. Without any client, and on loopback only, the
-    /// public client `enlace-guest` is known.
+    /// Other users of this machine can see it, so prefer --client-file. Without any client, and on loopback only, the
+    /// public client `enlace-guest` is accepted.
     #[arg(long, value_name = "ID:SECRET", env = "ENLACE_CLIENT", hide_env_values = true)]
     client: Vec<String>,
-    /// File whose first line is ID:SECRET of an OAuth client; can be given several times
+    /// File with ID:SECRET of an OAuth client in its first line; can be given several times
     #[arg(long, value_name = "FILE")]
     client_file: Vec<std::path::PathBuf>,
-    /// Know the public client of `enlace receive` as well
+    /// Accept the public client of `enlace receive` as well
     #[arg(long)]
     guests: bool,
-    /// Largest file of a node, in bytes before it is sealed
+    /// Maximum size of a file in bytes, before encryption
     ///
-    /// Nodes have a limit of their own: the configuration key transportLibrary.platformMaxUnencryptedFileSize.
+    /// Nodes have their own limit: the configuration key transportLibrary.platformMaxUnencryptedFileSize.
     #[arg(long, value_name = "BYTES", default_value_t = runtime::Config::DEFAULT_MAX_FILE_SIZE)]
     max_file_size: u64,
-    /// What others may do, as NAME=NUMBER; can be given several times
+    /// Limit for the clients of this backbone, as NAME=NUMBER; can be given several times
     ///
     /// The names are those below `enlace.backbone.limits` in the configuration of a node.
     #[arg(long, value_name = "NAME=NUMBER")]
@@ -68,13 +68,19 @@ pub(crate) async fn run(mut context: Context, args: BackboneArgs) -> Result<(), 
     config.limits = Limits::for_files_of(args.max_file_size);
     limits.apply(&mut config.limits);
     let backbone = context.interrupt.or(start(config)).await?;
-    let url = backbone.url();
+    let url = match backbone.local_addr() {
+        address if address.ip().is_unspecified() => port::url(address),
+        _ => backbone.url(),
+    };
     server::warn_of_exposure(backbone.local_addr(), "backbone", context.output);
-    context.output.data(&json!({ "url": url }), || url.clone());
-    context.output.talk("serving until Ctrl-C");
-    context.interrupt.asked().await;
-    context.output.talk("stopping");
-    Ok(backbone.shutdown().await?)
+    let told = context.output.data(&json!({ "url": url }), || url.clone());
+    if told.is_ok() {
+        context.output.talk("serving until Ctrl-C");
+        context.interrupt.asked().await;
+        context.output.talk("stopping");
+    }
+    backbone.shutdown().await?;
+    told
 }
 
 async fn start(config: Config) -> Result<Backbone, Failure> {
@@ -93,8 +99,8 @@ fn clients(args: &BackboneArgs, limits: &BackboneLimits) -> Result<Vec<OAuthClie
         clients.push(Client::parse(passwords::read(path)?.expose())?);
     }
     if clients.is_empty() && !args.guests && !args.listen.ip().is_loopback() {
-        return Err(Failure::usage("no OAuth client is given, and other machines can reach this address")
-            .hint("say who may use it with --client-file FILE, or let everybody with --guests"));
+        return Err(Failure::usage("other machines can reach this address, and no OAuth client is given")
+            .hint("give an OAuth client with --client-file FILE, or accept everybody with --guests"));
     }
     let mut clients: Vec<_> = clients.iter().map(|client| limits.client(&client.id, client.secret.expose())).collect();
     // Without any client it serves this machine only, of which everybody is a guest.

@@ -4,6 +4,7 @@ use clap::Args;
 use clap_complete::Shell;
 
 use crate::failure::Failure;
+use crate::output::Output;
 
 /// Print a completion script for a shell.
 #[derive(Debug, Args)]
@@ -12,16 +13,15 @@ use crate::failure::Failure;
     enlace completions zsh > ~/.zfunc/_enlace\n  \
     enlace completions fish > ~/.config/fish/completions/enlace.fish")]
 pub(crate) struct CompletionsArgs {
-    /// Which shell
+    /// Shell for which to print the script
     #[arg(value_enum)]
     shell: Shell,
 }
 
 /// Runs it.
-pub(crate) fn run(args: &CompletionsArgs) -> Result<(), Failure> {
+pub(crate) fn run(args: &CompletionsArgs, output: Output) -> Result<(), Failure> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut crate::args::command(), "enlace", &mut script);
     let text = String::from_utf8(script).map_err(|error| Failure::general(error.to_string()))?;
-    print!("{text}");
-    Ok(())
+    output.text(&text)
 }

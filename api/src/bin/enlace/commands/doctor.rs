@@ -1,4 +1,4 @@
-//! `enlace doctor`: looks for what is wrong, and says what to do about it.
+//! `enlace doctor`: checks what a node needs, and says what to do about what is wrong.
 
 mod checks;
 
@@ -11,9 +11,9 @@ use crate::failure::{Failure, Kind};
 use crate::output::{printable, table};
 pub(crate) use checks::{Finding, Verdict};
 
-/// Look for what is wrong: configuration, data directory, permissions, store, backbone, clock, ports.
+/// Check configuration, data directory, permissions, keys, ports, store, backbone and clock.
 ///
-/// Ends with exit code 1 if something is wrong.
+/// Ends with exit code 1 if a check fails.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
     enlace doctor\n  \
@@ -27,15 +27,20 @@ pub(crate) struct DoctorArgs {
 
 /// Runs it.
 pub(crate) async fn run(mut context: Context, args: DoctorArgs) -> Result<(), Failure> {
-    let plan = context.plan(context.configuration(&args.node, &args.server)?, &args.node)?;
-    let findings = context.interrupt.or(checks::all(plan, context.output)).await?;
+    let findings = match context.configuration(&args.node, &args.server) {
+        Err(failure) => Finding::failed_all("configuration", &failure),
+        Ok(configuration) => match context.plan(configuration, &args.node) {
+            Ok(plan) => context.interrupt.or(async { Ok(checks::all(plan, context.output).await) }).await?,
+            // Which directory, and so everything else, is not known.
+            Err(failure) if failure.kind == Kind::Local => Finding::failed_all("data directory", &failure),
+            Err(failure) => return Err(failure),
+        },
+    };
     let value: Vec<_> = findings.iter().map(finding_json).collect();
-    context.output.data(&value, || table(&findings.iter().map(row).collect::<Vec<_>>()));
+    context.output.data(&value, || table(&findings.iter().map(row).collect::<Vec<_>>()))?;
     match findings.iter().filter(|finding| finding.verdict == Verdict::Wrong).count() {
         0 => Ok(()),
-        count => {
-            Err(Failure::new(Kind::General, format!("{count} of {} checks found something wrong", findings.len())))
-        }
+        count => Err(Failure::new(Kind::General, format!("{count} of {} checks failed", findings.len()))),
     }
 }
 

@@ -82,7 +82,7 @@ impl ListArgs {
 
 #[derive(Debug, Args)]
 struct UploadArgs {
-    /// The file
+    /// The file; - reads standard input
     #[arg(value_name = "FILE")]
     file: PathBuf,
     /// For people
@@ -109,7 +109,7 @@ struct DownloadArgs {
     /// The file's id
     #[arg(value_name = "ID")]
     id: String,
-    /// File or directory to write (default: the file's name, here)
+    /// File or directory to write (default: the file's name, here); - writes to standard output
     #[arg(short, long, value_name = "PATH")]
     output: Option<PathBuf>,
     /// Write over a file that is there
@@ -142,8 +142,7 @@ pub(crate) async fn run(mut context: Context, args: FilesArgs) -> Result<(), Fai
             let (ownership, query) = (args.ownership(), args.query().to_vec());
             let files = context.with_access(&args.node, async |access| access.files(ownership, &query).await).await?;
             let value: Vec<_> = files.iter().map(shape::file).collect();
-            output.data(&value, || shape::file_table(&files));
-            Ok(())
+            output.data(&value, || shape::file_table(&files))
         }
         FilesCommand::Upload(args) => upload(context, args).await,
         FilesCommand::Download(args) => {
@@ -152,8 +151,7 @@ pub(crate) async fn run(mut context: Context, args: FilesArgs) -> Result<(), Fai
         }
         FilesCommand::Delete(args) => {
             context.with_access(&args.node, async |access| access.delete_file(&args.id).await).await?;
-            output.data(&json!({ "deleted": args.id }), || format!("{} deleted", args.id));
-            Ok(())
+            output.data(&json!({ "deleted": args.id }), || format!("{} deleted", args.id))
         }
     }
 }
@@ -180,8 +178,7 @@ async fn upload(mut context: Context, args: UploadArgs) -> Result<(), Failure> {
             ("Expires", time::expiry(file.expires_at)),
             ("Reference", file.reference.url.clone()),
         ])
-    });
-    Ok(())
+    })
 }
 
 async fn download(access: &Access, args: &DownloadArgs, output: Output) -> Result<(), Failure> {
@@ -198,12 +195,11 @@ async fn download(access: &Access, args: &DownloadArgs, output: Output) -> Resul
     progress.finish();
     let saved = saved?;
     let value = json!({ "file": shape::file(&file), "savedTo": saved.path.to_string_lossy(), "bytes": saved.bytes, "sha256": saved.sha256 });
-    output.data(&value, || {
+    output.beside_file(saved.is_on_standard_output()).data(&value, || {
         shape::labelled(&[
             ("Saved to", printable(&saved.path.display().to_string())),
             ("Size", bytes(saved.bytes)),
             ("SHA-256", saved.sha256.clone()),
         ])
-    });
-    Ok(())
+    })
 }

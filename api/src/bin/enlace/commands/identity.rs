@@ -8,17 +8,17 @@ use super::{Context, shape};
 use crate::args::NodeOptions;
 use crate::failure::Failure;
 
-/// Show who this node is: address, device, public key.
+/// Show the identity of this node: address, device, public key.
 ///
-/// The address is what others give to `share --for`. `share` and `receive` have different identities; --receiver shows
-/// the one that receives from a backbone.
+/// Others give the address to `share --for`. `share` and `receive` have different identities; --receiver shows the one
+/// that receives.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
     enlace identity\n  \
     enlace identity --json | jq -r .address\n  \
     enlace identity --receiver --backbone http://localhost:4710")]
 pub(crate) struct IdentityArgs {
-    /// The identity that `enlace receive` uses at the backbone given with --backbone
+    /// Show the identity that `enlace receive` uses at the backbone given with --backbone
     #[arg(long, requires = "backbone")]
     receiver: bool,
     #[command(flatten)]
@@ -44,6 +44,5 @@ pub(crate) async fn run(mut context: Context, args: IdentityArgs) -> Result<(), 
             ("Public key", who.identity.public_key.clone()),
             ("Backbone", who.backbone_url.clone()),
         ])
-    });
-    Ok(())
+    })
 }

@@ -41,8 +41,11 @@ pub(crate) async fn run(cli: Cli, overrides: Vec<(String, String)>, output: Outp
     let Cli { global, command } = cli;
     if !overrides.is_empty() && matches!(command, Command::Receive(_) | Command::Backbone(_) | Command::Completions(_))
     {
-        return Err(Failure::usage(format!("--{}=… is not an option of this command", overrides[0].0))
-            .hint("settings with levels belong to share, serve, identity, files, tokens and doctor"));
+        return Err(Failure::usage(format!(
+            "this command does not accept the configuration key --{}=…",
+            overrides[0].0
+        ))
+        .hint("share, serve, identity, files, tokens and doctor accept configuration keys"));
     }
     let context = Context { global, overrides, output, interrupt: Interrupt::default() };
     match command {
@@ -54,7 +57,7 @@ pub(crate) async fn run(cli: Cli, overrides: Vec<(String, String)>, output: Outp
         Command::Files(args) => files::run(context, args).await,
         Command::Tokens(args) => tokens::run(context, args).await,
         Command::Doctor(args) => doctor::run(context, args).await,
-        Command::Completions(args) => completions::run(&args),
+        Command::Completions(args) => completions::run(&args, output),
     }
 }
 

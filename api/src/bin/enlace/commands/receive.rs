@@ -42,7 +42,7 @@ pub(crate) struct ReceiveArgs {
     /// The reference, in URL form or truncated; quote it, or write - to give it on standard input
     #[arg(value_name = "REFERENCE")]
     reference: String,
-    /// File or directory to write (default: the sender's name, here)
+    /// File or directory to write (default: the sender's name, here); - writes to standard output
     #[arg(short, long, value_name = "PATH")]
     output: Option<PathBuf>,
     /// Write over a file that is there
@@ -101,8 +101,7 @@ pub(crate) async fn run(mut context: Context, args: ReceiveArgs) -> Result<(), F
     progress.finish();
     access.close().await?;
     let (file, saved) = result?;
-    print(&context, &file, &saved);
-    Ok(())
+    print(&context, &file, &saved)
 }
 
 /// The receiver's own plan: no configuration file, and the backbone of the reference unless an option names another one.
@@ -111,7 +110,7 @@ pub(crate) async fn run(mut context: Context, args: ReceiveArgs) -> Result<(), F
 /// gets it: the reference is the sender's, who would collect clients otherwise.
 fn plan(global: &Global, args: &ReceiveArgs, incoming: &Incoming) -> Result<Plan, Failure> {
     let mut node = NodeOptions {
-        backbone: args.backbone.clone().or_else(|| std::env::var(BACKBONE_VARIABLE).ok()),
+        backbone: args.backbone.clone().or_else(|| std::env::var(BACKBONE_VARIABLE).ok().filter(|url| !url.is_empty())),
         client: ClientOptions { client: args.client.client.clone(), client_file: args.client.client_file.clone() },
         allow_plain_http: args.allow_plain_http,
         ..NodeOptions::default()
@@ -241,21 +240,21 @@ fn home_hint(dir: &DataDir, home: &str) -> String {
     format!("the identity in {dir} lives at {home}; use another directory with --data-dir DIR for this backbone")
 }
 
-fn print(context: &Context, file: &File, saved: &Saved) {
+fn print(context: &Context, file: &File, saved: &Saved) -> Result<(), Failure> {
     let value = json!({
         "file": shape::file(file),
         "savedTo": saved.path.to_string_lossy(),
         "bytes": saved.bytes,
         "sha256": saved.sha256,
     });
-    context.output.data(&value, || {
+    context.output.beside_file(saved.is_on_standard_output()).data(&value, || {
         shape::labelled(&[
             ("Saved to", printable(&saved.path.display().to_string())),
             ("Size", bytes(saved.bytes)),
             ("SHA-256", saved.sha256.clone()),
             ("From", file.created_by.to_string()),
         ])
-    });
+    })
 }
 
 #[cfg(test)]

@@ -18,8 +18,8 @@ use crate::server::Served;
 
 /// Run a node with its REST API.
 ///
-/// Without a configured backbone it starts one of its own on this machine. Configuration comes from the command line
-/// (`--a:b=c`), the environment (`a__b=c`), and the file that `--config` names, the strongest first.
+/// Without a configured backbone it starts its own on this machine. The command line (`--a:b=c`) takes precedence over the
+/// environment (`a__b=c`), which takes precedence over the file given with `--config`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
     enlace serve\n  \
@@ -27,7 +27,7 @@ use crate::server::Served;
     enlace serve --backbone https://backbone.example.org --client-file client.txt\n  \
     enlace serve --modules:sync:enabled=true --print-config")]
 pub(crate) struct ServeArgs {
-    /// Print the configuration that would be used, with secrets masked, and end
+    /// Print the effective configuration with secrets masked, and exit
     #[arg(long)]
     print_config: bool,
     #[command(flatten)]
@@ -48,8 +48,7 @@ pub(crate) async fn run(mut context: Context, args: ServeArgs) -> Result<(), Fai
     let configuration = context.configuration(&args.node, &args.server)?;
     let masked = configuration.masked();
     if args.print_config {
-        context.output.data(&masked, || escaped(&serde_json::to_string_pretty(&masked).unwrap_or_default()));
-        return Ok(());
+        return context.output.data(&masked, || escaped(&serde_json::to_string_pretty(&masked).unwrap_or_default()));
     }
     let plan = context.plan(configuration, &args.node)?;
     let (settings, file) = (plan.settings.clone(), plan.configuration_file.clone());
@@ -77,7 +76,7 @@ async fn serve(
     if let Some(file) = configuration_file {
         value["configurationFile"] = json!(file.to_string_lossy());
     }
-    context.output.data(&value, || {
+    let told = context.output.data(&value, || {
         let rest = served.url().map_or_else(|| "off".to_owned(), |url| format!("{url}/api/v2"));
         shape::labelled(&[
             ("Identity", address.to_string()),
@@ -86,6 +85,10 @@ async fn serve(
             ("Backbone", node.backbone_url.clone()),
         ])
     });
+    if told.is_err() {
+        served.stop().await;
+        return told;
+    }
     served.warn(context.output);
     context.output.talk("serving until Ctrl-C");
     let sync = sync_interval.map(|interval| Sync::start(node.runtime.clone(), interval));

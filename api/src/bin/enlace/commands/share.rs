@@ -35,7 +35,7 @@ use crate::{qr, time};
     enlace share report.pdf --for did:e:localhost:dids:0123456789abcdef012345\n  \
     enlace share report.pdf --json | jq -r .token.reference.url")]
 pub(crate) struct ShareArgs {
-    /// The file
+    /// The file; - reads standard input
     #[arg(value_name = "FILE")]
     file: PathBuf,
     #[command(flatten)]
@@ -67,16 +67,18 @@ pub(crate) async fn run(mut context: Context, args: ShareArgs) -> Result<(), Fai
     };
     let access = Access::Here(Box::new(node));
     let shared = context.interrupt.or(share(&access, source, &args.file, terms, output)).await;
-    if let Ok((file, token)) = &shared {
+    let told = shared.and_then(|(file, token)| {
         let Access::Here(node) = &access else { unreachable!("made just above") };
-        print(&context, &args, file, token, &served, node);
+        print(&context, &args, &file, &token, &served, node)
+    });
+    if told.is_ok() {
         served.warn(output);
         context.interrupt.asked().await;
         context.output.talk("stopping");
     }
     served.stop().await;
     access.close().await?;
-    shared.map(drop)
+    told
 }
 
 async fn share(
@@ -114,6 +116,10 @@ async fn uploaded_before(
     wanted: Option<Timestamp>,
     progress: &Progress,
 ) -> Option<File> {
+    // A stream can be read once only.
+    if !path.is_file() {
+        return None;
+    }
     let now = time::now();
     let files = access.files(Ownership::Own, &[]).await.ok()?;
     let candidates = files.into_iter().rev().filter(|file| {
@@ -168,7 +174,7 @@ async fn same_bytes(
 ) -> Result<bool, Failure> {
     let mut remote = access.download(file.id.as_str(), progress).await?.reader;
     let mut local = SourceFile::open(path, u64::MAX)?.content;
-    let unreadable = |error: std::io::Error| Failure::local(error.to_string());
+    let unreadable = |error: std::io::Error| Failure::local(crate::failure::reason(&error));
     let (mut ours, mut theirs) = (vec![0; 64 * 1024], vec![0; 64 * 1024]);
     loop {
         let count = local.read(&mut ours).await.map_err(unreadable)?;
@@ -182,7 +188,14 @@ async fn same_bytes(
     }
 }
 
-fn print(context: &Context, args: &ShareArgs, file: &File, token: &Token, served: &Served, node: &Node) {
+fn print(
+    context: &Context,
+    args: &ShareArgs,
+    file: &File,
+    token: &Token,
+    served: &Served,
+    node: &Node,
+) -> Result<(), Failure> {
     let value = json!({
         "token": shape::token(token),
         "file": shape::file(file),
@@ -204,9 +217,10 @@ fn print(context: &Context, args: &ShareArgs, file: &File, token: &Token, served
             ("REST API", rest),
             ("API key", served.api_key_file().display().to_string()),
         ])
-    });
+    })?;
     context.output.talk("serving until Ctrl-C; to receive it in another terminal:");
     context.output.talk(format!("  enlace receive '{}'", token.reference.url));
+    Ok(())
 }
 
 #[cfg(test)]

@@ -14,19 +14,19 @@ use crate::time;
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Terms")]
 pub(crate) struct TermsOptions {
-    /// Only the identity with this address can load it
+    /// Only the identity with this address can load the token
     #[arg(long = "for", value_name = "ADDRESS")]
     pub(crate) for_identity: Option<Address>,
-    /// It can be loaded for this long: 90s, 15m, 12h, 7d, 2w (default: as long as the file)
+    /// Time until the token expires: 90s, 15m, 12h, 7d, 2w (default: as long as the file)
     #[arg(long, value_name = "SPAN", value_parser = time::parse_duration, conflicts_with = "expires_at")]
     pub(crate) expires_in: Option<Duration>,
-    /// It can be loaded until this ISO 8601 time
+    /// ISO 8601 time at which the token expires
     #[arg(long, value_name = "TIME", value_parser = time::parse_timestamp)]
     pub(crate) expires_at: Option<Timestamp>,
     /// Which password loading takes
     #[command(flatten)]
     pub(crate) password: NewPassword,
-    /// Do not remember the token on this node; it cannot be listed or deleted afterwards
+    /// Do not store the token on this node; it cannot be listed or deleted afterwards
     #[arg(long)]
     pub(crate) ephemeral: bool,
 }
@@ -52,7 +52,7 @@ impl TermsOptions {
     pub(crate) fn read(&self, now: Timestamp) -> Result<Terms, Failure> {
         let expires_at = self.expires_at.or_else(|| self.expires_in.map(|span| now.saturating_add(span)));
         if expires_at.is_some_and(|time| time <= now) {
-            return Err(Failure::usage("the time of expiry has passed already")
+            return Err(Failure::usage("the expiry has passed already")
                 .hint("give a later one with --expires-at, or a span with --expires-in 7d")
                 .code("error.runtime.validation.invalidPropertyValue"));
         }

@@ -10,16 +10,17 @@ use super::files::ListArgs;
 use super::terms::TermsOptions;
 use super::{Context, shape};
 use crate::args::NodeOptions;
-use crate::failure::Failure;
+use crate::failure::{Failure, Kind, reason};
 use crate::output::Output;
 use crate::passwords::KnownPassword;
 use crate::qr;
 use crate::receive::Incoming;
+use crate::text_file;
 use crate::time;
 
 /// Create, load, list, show, unlock and delete tokens.
 ///
-/// If a process serves this data directory it is asked over its REST API, otherwise the node is started for the moment.
+/// Uses the REST API of the process that serves this data directory, or starts the node for the duration of the command.
 #[derive(Debug, Args)]
 pub(crate) struct TokensArgs {
     #[command(subcommand)]
@@ -28,12 +29,12 @@ pub(crate) struct TokensArgs {
 
 #[derive(Debug, Subcommand)]
 enum TokensCommand {
-    /// Create a token for an uploaded file, or with JSON of your own
+    /// Create a token for an uploaded file, or with a JSON object as content
     #[command(
         after_help = "Examples:\n  enlace tokens create FIL0123456789abcdefg --expires-in 7d\n  enlace tokens create --content data.json --expires-in 1h"
     )]
     Create(CreateArgs),
-    /// Load somebody's token by its reference
+    /// Load a token by its reference
     #[command(
         after_help = "Examples:\n  enlace tokens load 'http://localhost:4710/r/TOK…#…'\n  enlace tokens load VE9L… --password-file pw.txt"
     )]
@@ -41,25 +42,25 @@ enum TokensCommand {
     /// List tokens
     #[command(after_help = "Examples:\n  enlace tokens list\n  enlace tokens list --own --json")]
     List(ListArgs),
-    /// Show one token, with its QR code
+    /// Show a token, with a QR code of its reference
     #[command(
         after_help = "Examples:\n  enlace tokens show TOK0123456789abcdefg\n  enlace tokens show TOK0123456789abcdefg --json"
     )]
     Show(IdArgs),
-    /// Unlock an own token that too many wrong passwords have locked
+    /// Unlock an own token that was locked after too many wrong passwords
     #[command(after_help = "Examples:\n  enlace tokens unlock TOK0123456789abcdefg")]
     Unlock(IdArgs),
-    /// Delete a token; an own one at the backbone, too
+    /// Delete a token; an own token also at the backbone
     #[command(after_help = "Examples:\n  enlace tokens delete TOK0123456789abcdefg")]
     Delete(IdArgs),
 }
 
 #[derive(Debug, Args)]
 struct CreateArgs {
-    /// Id of the file that the token leads to
+    /// ID of the file that the token refers to
     #[arg(value_name = "FILE-ID", required_unless_present = "content", conflicts_with = "content")]
     file: Option<String>,
-    /// File with a JSON object to be the content (- reads standard input); needs an expiry
+    /// File with a JSON object as content (- reads standard input); requires an expiry
     #[arg(long, value_name = "FILE")]
     content: Option<PathBuf>,
     #[command(flatten)]
@@ -70,12 +71,12 @@ struct CreateArgs {
 
 #[derive(Debug, Args)]
 struct LoadArgs {
-    /// The reference, in URL form or truncated; quote it, or write - to give it on standard input
+    /// Reference, as URL or truncated; quote it, or use - to read it from standard input
     #[arg(value_name = "REFERENCE")]
     reference: String,
     #[command(flatten)]
     password: KnownPassword,
-    /// Do not remember the token on this node
+    /// Do not store the token on this node
     #[arg(long)]
     ephemeral: bool,
     #[command(flatten)]
@@ -84,7 +85,7 @@ struct LoadArgs {
 
 #[derive(Debug, Args)]
 struct IdArgs {
-    /// The token's id
+    /// ID of the token
     #[arg(value_name = "ID")]
     id: String,
     #[command(flatten)]
@@ -104,23 +105,19 @@ pub(crate) async fn run(mut context: Context, args: TokensArgs) -> Result<(), Fa
             let (ownership, query) = (args.ownership(), args.query().to_vec());
             let tokens = context.with_access(&args.node, async |access| access.tokens(ownership, &query).await).await?;
             let value: Vec<_> = tokens.iter().map(shape::token).collect();
-            output.data(&value, || shape::token_table(&tokens));
-            Ok(())
+            output.data(&value, || shape::token_table(&tokens))
         }
         TokensCommand::Show(args) => {
             let token = context.with_access(&args.node, async |access| access.token(&args.id).await).await?;
-            print(output, &token);
-            Ok(())
+            print(output, &token)
         }
         TokensCommand::Unlock(args) => {
             context.with_access(&args.node, async |access| access.unlock_token(&args.id).await).await?;
-            output.data(&json!({ "unlocked": args.id }), || format!("{} unlocked", args.id));
-            Ok(())
+            output.data(&json!({ "unlocked": args.id }), || format!("{} unlocked", args.id))
         }
         TokensCommand::Delete(args) => {
             context.with_access(&args.node, async |access| access.delete_token(&args.id).await).await?;
-            output.data(&json!({ "deleted": args.id }), || format!("{} deleted", args.id));
-            Ok(())
+            output.data(&json!({ "deleted": args.id }), || format!("{} deleted", args.id))
         }
     }
 }
@@ -132,13 +129,12 @@ async fn create(mut context: Context, args: CreateArgs) -> Result<(), Failure> {
     let token = context
         .with_access(&args.node, async |access| match (content, &args.file, expires_at) {
             (Some(content), _, Some(expires_at)) => access.create_own_token(content, expires_at, terms).await,
-            (Some(_), _, None) => Err(Failure::usage("a token with a content of your own needs an expiry")
+            (Some(_), _, None) => Err(Failure::usage("a token with a JSON object as content requires an expiry")
                 .hint("add --expires-in 7d or --expires-at TIME")),
             (None, file, _) => access.create_token_for_file(file.as_deref().unwrap_or_default(), terms).await,
         })
         .await?;
-    print(context.output, &token);
-    Ok(())
+    print(context.output, &token)
 }
 
 async fn load(mut context: Context, args: LoadArgs) -> Result<(), Failure> {
@@ -149,29 +145,35 @@ async fn load(mut context: Context, args: LoadArgs) -> Result<(), Failure> {
             access.load_peer_token(&incoming.text, password.as_ref(), args.ephemeral).await
         })
         .await?;
-    print(context.output, &token);
-    Ok(())
+    print(context.output, &token)
 }
 
 fn read_content(path: &std::path::Path) -> Result<Value, Failure> {
     use std::io::Read;
-    let unreadable = |error: std::io::Error| Failure::local(format!("cannot read {}: {error}", path.display()));
-    let mut text = String::new();
-    let read = match path.to_str() {
-        Some("-") => std::io::stdin().lock().take(MAX_CONTENT_SIZE).read_to_string(&mut text),
-        _ => std::fs::File::open(path).and_then(|file| file.take(MAX_CONTENT_SIZE).read_to_string(&mut text)),
+    let mut bytes = Vec::new();
+    let (name, read) = match path.to_str() {
+        Some("-") => {
+            ("standard input".to_owned(), std::io::stdin().lock().take(MAX_CONTENT_SIZE + 1).read_to_end(&mut bytes))
+        }
+        _ => {
+            let file = std::fs::File::open(path);
+            (path.display().to_string(), file.and_then(|file| file.take(MAX_CONTENT_SIZE + 1).read_to_end(&mut bytes)))
+        }
     };
-    read.map_err(unreadable)?;
-    match serde_json::from_str(&text) {
+    read.map_err(|error| Failure::local(format!("cannot read {name}: {}", reason(&error))))?;
+    if bytes.len() as u64 > MAX_CONTENT_SIZE {
+        return Err(Failure::new(Kind::Refused, format!("{name} has more than {MAX_CONTENT_SIZE} bytes")));
+    }
+    match serde_json::from_str(text_file::decode(&name, &bytes)?) {
         Ok(value @ Value::Object(_)) => Ok(value),
-        Ok(_) => Err(Failure::usage(format!("{} is not a JSON object", path.display()))),
-        Err(error) => Err(Failure::usage(format!("{} is not JSON: {error}", path.display()))),
+        Ok(_) => Err(Failure::usage(format!("{name} is not a JSON object"))),
+        Err(error) => Err(Failure::usage(format!("{name} is not JSON: {error}"))),
     }
 }
 
-fn print(output: Output, token: &Token) {
+fn print(output: Output, token: &Token) -> Result<(), Failure> {
     if let Some(code) = qr::terminal(&token.reference.url) {
         output.talk(code);
     }
-    output.data(&shape::token(token), || shape::token_text(token));
+    output.data(&shape::token(token), || shape::token_text(token))
 }

@@ -11,6 +11,8 @@ pub(crate) enum Form {
     Flag,
     /// A whole number, zero or more.
     Number,
+    /// The same, of at most 32 bits.
+    SmallNumber,
     /// A text.
     Text,
     /// A text that is never printed.
@@ -25,6 +27,7 @@ impl Form {
         match self {
             Self::Flag => value.is_boolean(),
             Self::Number => value.is_u64(),
+            Self::SmallNumber => value.as_u64().is_some_and(|number| u32::try_from(number).is_ok()),
             Self::Text | Self::Secret => value.is_string(),
             Self::Texts => value.as_array().is_some_and(|list| list.iter().all(Value::is_string)),
         }
@@ -34,9 +37,10 @@ impl Form {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Flag => "true or false",
-            Self::Number => "a whole number",
-            Self::Text | Self::Secret => "a text",
-            Self::Texts => "a list of texts",
+            Self::Number => "a whole number, zero or more",
+            Self::SmallNumber => "a whole number from 0 to 4294967295",
+            Self::Text | Self::Secret => "a string",
+            Self::Texts => "a list of strings",
         }
     }
 }
@@ -50,7 +54,7 @@ pub(crate) struct Key {
     pub(crate) form: Form,
     /// Default as JSON text; empty if there is none.
     pub(crate) default: &'static str,
-    /// For people; also the row of the README's table.
+    /// What it is for: in messages and in the README's table.
     pub(crate) meaning: &'static str,
 }
 
@@ -74,131 +78,214 @@ const fn key(path: &'static str, form: Form, default: &'static str, meaning: &'s
 
 /// All keys.
 pub(crate) const KEYS: &[Key] = &[
-    key("transportLibrary.baseUrl", Form::Text, "", "backbone; without it an embedded one is started"),
-    key("transportLibrary.platformClientId", Form::Text, "", "OAuth client at the backbone"),
-    key("transportLibrary.platformClientSecret", Form::Secret, "", "its secret"),
+    key(
+        "transportLibrary.baseUrl",
+        Form::Text,
+        "",
+        "URL of the backbone; an embedded backbone is started if it is not set",
+    ),
+    key("transportLibrary.platformClientId", Form::Text, "", "ID of the OAuth client at the backbone"),
+    key("transportLibrary.platformClientSecret", Form::Secret, "", "secret of the OAuth client"),
     key("transportLibrary.allowIdentityCreation", Form::Flag, "true", "create an identity at the first start"),
-    key("transportLibrary.addressGenerationHostnameOverride", Form::Text, "", "host name inside a new address"),
-    key("transportLibrary.platformTimeout", Form::Number, "60000", "longest backbone request, milliseconds"),
-    key("transportLibrary.platformMaxRedirects", Form::Number, "10", "redirects followed at the backbone"),
-    key("transportLibrary.platformMaxUnencryptedFileSize", Form::Number, "10485760", "largest file, bytes"),
-    key("transportLibrary.datawalletEnabled", Form::Flag, "true", "keep changes recoverable by other devices"),
+    key(
+        "transportLibrary.addressGenerationHostnameOverride",
+        Form::Text,
+        "",
+        "domain in the address of a new identity; the backbone is asked if it is not set",
+    ),
+    key(
+        "transportLibrary.platformTimeout",
+        Form::Number,
+        "60000",
+        "timeout of a request to the backbone in milliseconds",
+    ),
+    key(
+        "transportLibrary.platformMaxRedirects",
+        Form::Number,
+        "10",
+        "maximum number of redirects to follow at the backbone",
+    ),
+    key(
+        "transportLibrary.platformMaxUnencryptedFileSize",
+        Form::Number,
+        "10485760",
+        "maximum size of an uploaded file in bytes",
+    ),
+    key(
+        "transportLibrary.datawalletEnabled",
+        Form::Flag,
+        "true",
+        "write changes to the datawallet, from which other devices of the identity read them",
+    ),
     key("infrastructure.httpServer.enabled", Form::Flag, "true", "serve the REST API"),
-    key("infrastructure.httpServer.port", Form::Number, "", "REST port on loopback; `enlace.listen` is stronger"),
-    key("infrastructure.httpServer.apiKey", Form::Secret, "", "API key with all rights; else the key file's"),
+    key(
+        "infrastructure.httpServer.port",
+        Form::Number,
+        "",
+        "port of the REST API on loopback; `enlace.listen` takes precedence",
+    ),
+    key(
+        "infrastructure.httpServer.apiKey",
+        Form::Secret,
+        "",
+        "API key with full access, in addition to the one in the key file",
+    ),
     key(
         "infrastructure.httpServer.authentication.apiKey.keys.<name>.enabled",
         Form::Flag,
         "",
-        "whether this key counts (default true)",
+        "whether the key is accepted (default true)",
     ),
-    key("infrastructure.httpServer.authentication.apiKey.keys.<name>.key", Form::Secret, "", "the key itself"),
-    key("infrastructure.httpServer.authentication.apiKey.keys.<name>.description", Form::Text, "", "for people"),
+    key("infrastructure.httpServer.authentication.apiKey.keys.<name>.key", Form::Secret, "", "the API key"),
+    key(
+        "infrastructure.httpServer.authentication.apiKey.keys.<name>.description",
+        Form::Text,
+        "",
+        "description of the key",
+    ),
     key(
         "infrastructure.httpServer.authentication.apiKey.keys.<name>.expiresAt",
         Form::Text,
         "",
-        "ISO 8601 time from which it is refused",
+        "ISO 8601 time at which the key expires",
     ),
     key(
         "infrastructure.httpServer.authentication.apiKey.keys.<name>.scopes",
         Form::Texts,
         "",
-        "what it may do, for example `core:files` or `core:*` (default `**`)",
+        "permissions, for example `core:files` or `core:*` (default `**`)",
     ),
-    key("modules.coreHttpApi.docs.enabled", Form::Flag, "true", "serve the API's description and its viewer"),
-    key("modules.sync.enabled", Form::Flag, "false", "look for news at the backbone regularly"),
-    key("modules.sync.interval", Form::Number, "60", "seconds between two looks"),
-    key("enlace.dataDir", Form::Text, "", "identity, keys, files; see `--data-dir`"),
-    key("enlace.listen", Form::Text, "", "REST address; port 0 takes a free one"),
-    key("enlace.apiKeyFile", Form::Text, "", "where the API key lies; default `api-key` in the data directory"),
-    key("enlace.allowedHosts", Form::Texts, "[]", "further host names by which the REST API may be called"),
+    key(
+        "modules.coreHttpApi.enabled",
+        Form::Flag,
+        "true",
+        "serve the REST API; `infrastructure.httpServer.enabled` must be true, too",
+    ),
+    key("modules.coreHttpApi.docs.enabled", Form::Flag, "true", "serve the API description and its viewer at `/docs`"),
+    key("modules.sync.enabled", Form::Flag, "false", "synchronize with the backbone periodically"),
+    key("modules.sync.interval", Form::Number, "60", "sync interval in seconds"),
+    key("enlace.dataDir", Form::Text, "", "data directory; see `--data-dir`"),
+    key("enlace.listen", Form::Text, "", "address of the REST API; port 0 picks a free port"),
+    key("enlace.apiKeyFile", Form::Text, "", "file with the API key (default: `api-key` in the data directory)"),
+    key("enlace.allowedHosts", Form::Texts, "[]", "additional host names under which the REST API accepts requests"),
     key(
         "enlace.maxReceivedFileSize",
         Form::Number,
         "10737418240",
-        "largest file of somebody else, bytes; no room on the disk refuses it earlier",
+        "maximum size of a file from another identity in bytes",
     ),
     key(
         "enlace.maxTokenContentSize",
         Form::Number,
         "262144",
-        "largest content of a token, bytes of JSON; larger ones are neither made nor loaded",
+        "maximum size of the content of a token in bytes of JSON",
     ),
-    key("enlace.allowPlainHttp", Form::Flag, "false", "allow http to a backbone that is not on this machine"),
-    key("enlace.storeKey.file", Form::Text, "", "key of the local store; default `store.key` in the data directory"),
-    key("enlace.storeKey.environment", Form::Text, "", "environment variable that holds the key of the local store"),
-    key("enlace.backbone.listen", Form::Text, "", "address of the embedded backbone; port 0 takes a free one"),
+    key("enlace.allowPlainHttp", Form::Flag, "false", "allow http to a backbone on another machine"),
+    key(
+        "enlace.storeKey.file",
+        Form::Text,
+        "",
+        "file with the key of the local store (default: `store.key` in the data directory)",
+    ),
+    key("enlace.storeKey.environment", Form::Text, "", "environment variable with the key of the local store"),
+    key("enlace.backbone.listen", Form::Text, "", "address of the embedded backbone; port 0 picks a free port"),
     key(
         "enlace.backbone.guests",
         Form::Flag,
         "true",
-        "let `enlace receive` create identities at the embedded backbone",
+        "let `enlace receive` create guest identities at the embedded backbone",
     ),
-    key("enlace.backbone.limits.guests", Form::Number, "10000", "identities that guests may have"),
-    key(
-        "enlace.backbone.limits.guestBytes",
-        Form::Number,
-        "67108864",
-        "bytes that one guest may store in tokens and files",
-    ),
+    key("enlace.backbone.limits.guests", Form::Number, "10000", "maximum number of guest identities"),
+    key("enlace.backbone.limits.guestBytes", Form::Number, "67108864", "maximum bytes of tokens and files per guest"),
     key(
         "enlace.backbone.limits.allGuestsBytes",
         Form::Number,
         "1073741824",
-        "bytes that all guests may store in them together",
+        "maximum bytes of tokens and files of all guests together",
     ),
-    key("enlace.backbone.limits.guestDays", Form::Number, "30", "days that tokens and files of guests may last"),
+    key(
+        "enlace.backbone.limits.guestDays",
+        Form::SmallNumber,
+        "30",
+        "maximum lifetime of the tokens and files of guests in days",
+    ),
     key(
         "enlace.backbone.limits.guestIdleHours",
-        Form::Number,
+        Form::SmallNumber,
         "24",
-        "hours without a login after which a guest that owns nothing makes way, when places run out",
+        "hours without a login after which a guest without tokens and files is removed when the maximum number is reached",
     ),
     key(
         "enlace.backbone.limits.guestDiskReserve",
         Form::Number,
         "268435456",
-        "bytes of the disk that guests leave free",
+        "bytes of disk space that guests cannot use",
     ),
     key(
         "enlace.backbone.limits.identityBytes",
         Form::Number,
         "1099511627776",
-        "bytes that any other identity may store in tokens and files",
+        "maximum bytes of tokens and files per identity that is not a guest",
     ),
     key(
         "enlace.backbone.limits.wrongPasswords",
-        Form::Number,
+        Form::SmallNumber,
         "10",
-        "wrong passwords for one token that one network address may try in 15 minutes; 0 for any number",
+        "wrong passwords per token and network address in 15 minutes; 0 means no limit",
     ),
 ];
 
 /// Keys of the published connectors that mean nothing here, with what to do instead.
 pub(crate) const ELSEWHERE: &[(&str, &str)] = &[
-    ("debug", "there is no debug mode; see -v and RUST_LOG"),
-    ("database", "the store is embedded: set enlace.dataDir"),
-    ("logging", "set -v, --log-format or the environment variable RUST_LOG"),
-    ("infrastructure.httpServer.cors", "no other origin may call the API; put a reverse proxy in front"),
-    ("infrastructure.httpServer.helmetOptions", "the safe headers are always sent"),
+    ("debug", "use -v or the environment variable RUST_LOG"),
+    ("database", "the database is embedded; set enlace.dataDir"),
+    ("logging", "use -v, --log-format or the environment variable RUST_LOG"),
+    ("infrastructure.httpServer.cors", "the API allows no other origins; use a reverse proxy"),
+    ("infrastructure.httpServer.helmetOptions", "security headers are always sent"),
     ("infrastructure.httpServer.jwtBearer", "use API keys"),
     ("infrastructure.httpServer.oidc", "use API keys"),
     ("infrastructure.httpServer.authentication.jwtBearer", "use API keys"),
     ("infrastructure.httpServer.authentication.oidc", "use API keys"),
     ("modules", "this module is not part of enlace"),
-    ("enforceCertificatePinning", "certificates are checked against the system's authorities"),
-    ("pinnedTLSCertificateSHA256Fingerprints", "certificates are checked against the system's authorities"),
+    ("enforceCertificatePinning", "certificates are verified with the certificate authorities of the system"),
+    (
+        "pinnedTLSCertificateSHA256Fingerprints",
+        "certificates are verified with the certificate authorities of the system",
+    ),
 ];
 
-/// The key nearest to a path that does not exist.
-pub(crate) fn nearest(path: &str) -> &'static Key {
-    let distance = |key: &&Key| {
-        let last = |text: &str| text.rsplit('.').next().unwrap_or_default().to_lowercase();
-        strsim::damerau_levenshtein(&key.path.to_lowercase(), &path.to_lowercase())
-            + 2 * strsim::damerau_levenshtein(&last(key.path), &last(path))
+/// Whether a module of the published connectors is part of enlace.
+pub(crate) fn has_module(name: &str) -> bool {
+    KEYS.iter().any(|key| {
+        let mut levels = key.path.split('.');
+        levels.next() == Some("modules") && levels.next() == Some(name)
+    })
+}
+
+/// What to do instead of using a key of the published connectors that means nothing here.
+pub(crate) fn elsewhere(path: &[String]) -> Option<&'static str> {
+    if let [root, module, ..] = path
+        && root == "modules"
+        && has_module(module)
+    {
+        return None;
+    }
+    let is_below = |root: &str| {
+        let levels: Vec<&str> = root.split('.').collect();
+        path.len() >= levels.len() && levels.iter().zip(path).all(|(level, given)| level == given)
     };
-    KEYS.iter().min_by_key(distance).unwrap_or(&KEYS[0])
+    ELSEWHERE.iter().find(|(root, _)| is_below(root)).map(|(_, instead)| *instead)
+}
+
+/// The key nearest to a path that does not exist, if one is near at all.
+pub(crate) fn nearest(path: &str) -> Option<&'static Key> {
+    let last = |text: &str| text.rsplit('.').next().unwrap_or_default().to_lowercase();
+    let distance_of_last = |key: &Key| strsim::damerau_levenshtein(&last(key.path), &last(path));
+    let distance = |key: &&Key| {
+        strsim::damerau_levenshtein(&key.path.to_lowercase(), &path.to_lowercase()) + 2 * distance_of_last(key)
+    };
+    let nearest = KEYS.iter().min_by_key(distance)?;
+    (2 * distance_of_last(nearest) <= last(nearest.path).len().max(last(path).len())).then_some(nearest)
 }
 
 #[cfg(test)]
@@ -222,7 +309,35 @@ mod tests {
             ("enlace.dataDirectory", "enlace.dataDir"),
             ("infrastructure.httpServer.prot", "infrastructure.httpServer.port"),
         ] {
-            assert_eq!(nearest(given).path, meant, "{given}");
+            assert_eq!(nearest(given).unwrap().path, meant, "{given}");
         }
+        for far in ["colour", "my.own.setting", "x"] {
+            assert!(nearest(far).is_none(), "{far}");
+        }
+    }
+
+    #[test]
+    fn the_readme_has_the_table_of_all_keys() {
+        let readme = include_str!("../../../../../README.md");
+        let rows: Vec<&str> = readme
+            .lines()
+            .skip_while(|line| *line != "| Key | Form | Default | Meaning |")
+            .skip(2)
+            .take_while(|line| line.starts_with('|'))
+            .collect();
+        let expected: Vec<String> = KEYS.iter().map(row).collect();
+        assert_eq!(rows, expected, "replace the table by:\n{}", expected.join("\n"));
+    }
+
+    fn row(key: &Key) -> String {
+        let form = match key.form {
+            Form::Flag => "yes/no",
+            Form::Number | Form::SmallNumber => "number",
+            Form::Text => "text",
+            Form::Secret => "secret",
+            Form::Texts => "list",
+        };
+        let default = if key.default.is_empty() { " ".to_owned() } else { format!(" `{}`", key.default) };
+        format!("| `{}` | {form} |{default} | {} |", key.path, key.meaning)
     }
 }

@@ -21,8 +21,8 @@ pub(crate) use source::{Layer, Origin};
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ConfigError {
     /// A key that does not exist.
-    #[error("unknown configuration key {key} {origin}; the nearest known key is {} ({})", nearest.path, nearest.meaning)]
-    UnknownKey { key: String, origin: Origin, nearest: &'static keys::Key },
+    #[error("unknown configuration key {key} {origin}{}", suggestion(*nearest))]
+    UnknownKey { key: String, origin: Origin, nearest: Option<&'static keys::Key> },
     /// A key of the published connectors that means nothing here.
     #[error("configuration key {key} {origin} is not supported: {instead}")]
     Unsupported { key: String, origin: Origin, instead: &'static str },
@@ -32,9 +32,20 @@ pub(crate) enum ConfigError {
     /// A value that has the right form and still cannot be.
     #[error("configuration key {key}: {problem}")]
     Value { key: &'static str, problem: String },
+    /// Values that do not fit together in a way that no key is to blame for.
+    #[error("cannot read the configuration: {reason}")]
+    Unreadable { reason: String },
     /// A file that cannot be read.
     #[error("cannot read the configuration file {}: {reason}", path.display())]
     File { path: PathBuf, reason: String },
+}
+
+/// Everything that is wrong with a configuration; at least one thing.
+#[derive(Debug)]
+pub(crate) struct ConfigErrors(pub(crate) Vec<ConfigError>);
+
+fn suggestion(nearest: Option<&keys::Key>) -> String {
+    nearest.map(|key| format!("; the nearest known key is {} ({})", key.path, key.meaning)).unwrap_or_default()
 }
 
 /// All sources of one start, merged.
@@ -49,25 +60,38 @@ impl Configuration {
     /// Checks and merges layers, the strongest first, over the defaults.
     ///
     /// # Errors
-    /// [`ConfigError`] for the first key that is unknown, unsupported or of the wrong form.
-    pub(crate) fn merge(layers: &[Layer]) -> Result<Self, ConfigError> {
+    /// [`ConfigErrors`] for all keys that are unknown, unsupported or of the wrong form, and for all values that cannot be.
+    pub(crate) fn merge(layers: &[Layer]) -> Result<Self, ConfigErrors> {
         let mut values = Layer::defaults();
+        let mut errors = Vec::new();
         let mut file = None;
+        let is_off = modules_that_are_off(layers);
         for layer in layers.iter().rev() {
-            check(layer)?;
-            tree::merge(&mut values, &layer.values);
+            let mut accepted = layer.values.clone();
+            tree::leaves(&layer.values, &mut |path, value| {
+                if is_off(path) {
+                    tree::remove(&mut accepted, path);
+                } else if let Err(error) = check_leaf(path, value, &layer.origin) {
+                    errors.push(error);
+                    tree::remove(&mut accepted, path);
+                }
+            });
+            tree::merge(&mut values, &accepted);
             if let Origin::File(path) = &layer.origin {
                 file = Some(path.canonicalize().unwrap_or_else(|_| path.clone()));
             }
         }
-        Ok(Self { values, file })
+        if let Err(ConfigErrors(more)) = Settings::read(&values) {
+            errors.extend(more);
+        }
+        if errors.is_empty() { Ok(Self { values, file }) } else { Err(ConfigErrors(errors)) }
     }
 
     /// The typed form.
     ///
     /// # Errors
-    /// [`ConfigError::Value`] for values that cannot be.
-    pub(crate) fn settings(&self) -> Result<Settings, ConfigError> {
+    /// [`ConfigErrors`] for values that cannot be, of which there are none after [`Configuration::merge`].
+    pub(crate) fn settings(&self) -> Result<Settings, ConfigErrors> {
         Settings::read(&self.values)
     }
 
@@ -77,14 +101,20 @@ impl Configuration {
     }
 }
 
-fn check(layer: &Layer) -> Result<(), ConfigError> {
-    let mut problem = None;
-    tree::leaves(&layer.values, &mut |path, value| {
-        if problem.is_none() {
-            problem = check_leaf(path, value, &layer.origin).err();
+/// Tells the keys of modules that are not part of enlace and that the strongest source that names them switches off. Their
+/// settings mean nothing, as at the published connectors.
+fn modules_that_are_off(layers: &[Layer]) -> impl Fn(&[String]) -> bool {
+    let mut raw = Value::Null;
+    layers.iter().rev().for_each(|layer| tree::merge(&mut raw, &layer.values));
+    let modules = raw["modules"].as_object().cloned().unwrap_or_default();
+    move |path| match path {
+        [root, module, ..] => {
+            root == "modules"
+                && !keys::has_module(module)
+                && modules.get(module).is_some_and(|it| it["enabled"] == false)
         }
-    });
-    problem.map_or(Ok(()), Err)
+        _ => false,
+    }
 }
 
 fn check_leaf(path: &[String], value: &Value, origin: &Origin) -> Result<(), ConfigError> {
@@ -100,9 +130,8 @@ fn check_leaf(path: &[String], value: &Value, origin: &Origin) -> Result<(), Con
         let empty = value.as_object().is_some_and(serde_json::Map::is_empty);
         return if empty { Ok(()) } else { Err(ConfigError::Form { key, origin, expected: "an object" }) };
     }
-    let below = |root: &str| key.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
-    match keys::ELSEWHERE.iter().find(|(root, _)| below(root)) {
-        Some((_, instead)) => Err(ConfigError::Unsupported { key, origin, instead }),
+    match keys::elsewhere(path) {
+        Some(instead) => Err(ConfigError::Unsupported { key, origin, instead }),
         None => Err(ConfigError::UnknownKey { nearest: keys::nearest(&key), key, origin }),
     }
 }
@@ -118,7 +147,7 @@ mod tests {
     }
 
     fn refusal(values: Value) -> String {
-        Configuration::merge(&[layer(Origin::File("config.json".into()), values)]).unwrap_err().to_string()
+        Configuration::merge(&[layer(Origin::File("config.json".into()), values)]).unwrap_err().0[0].to_string()
     }
 
     #[test]
@@ -143,7 +172,7 @@ mod tests {
         assert_eq!(
             refusal(json!({"transportLibrary": {"baseURL": "http://x"}})),
             "unknown configuration key transportLibrary.baseURL in config.json; the nearest known key is \
-             transportLibrary.baseUrl (backbone; without it an embedded one is started)"
+             transportLibrary.baseUrl (URL of the backbone; an embedded backbone is started if it is not set)"
         );
     }
 
@@ -151,15 +180,62 @@ mod tests {
     fn keys_of_connectors_without_meaning_here_say_what_to_do_instead() {
         assert_eq!(
             refusal(json!({"database": {"connectionString": "mongodb://u:p@h"}})),
-            "configuration key database.connectionString in config.json is not supported: the store is embedded: set \
+            "configuration key database.connectionString in config.json is not supported: the database is embedded; set \
              enlace.dataDir"
+        );
+    }
+
+    #[test]
+    fn everything_that_is_wrong_is_told_at_once() {
+        let refused = Configuration::merge(&[
+            layer(Origin::CommandLine, json!({"enlace": {"listen": "8080x"}})),
+            layer(Origin::Environment, json!({"modules": {"sync": {"enabled": "yes"}}, "database": {"dbName": "x"}})),
+            layer(
+                Origin::File("c.json".into()),
+                json!({"enlace": {"lisen": "x"}, "transportLibrary": {"baseUrl": "ftp://x", "platformClientId": "y"}}),
+            ),
+        ]);
+        let messages: Vec<String> = refused.unwrap_err().0.iter().map(ToString::to_string).collect();
+        for key in [
+            "enlace.lisen in c.json",
+            "modules.sync.enabled in the environment",
+            "database.dbName in the environment",
+            "enlace.listen",
+            "transportLibrary.baseUrl",
+            "transportLibrary.platformClientSecret",
+        ] {
+            assert_eq!(messages.iter().filter(|text| text.contains(&format!("key {key}"))).count(), 1, "{messages:#?}");
+        }
+        assert_eq!(messages.len(), 6, "{messages:#?}");
+    }
+
+    #[test]
+    fn a_module_that_is_off_may_have_any_settings_and_shows_none() {
+        let off = json!({"modules": {"decider": {"enabled": false, "apiKey": "planted"}, "sync": {"enabled": false}}});
+        let configuration = Configuration::merge(&[layer(Origin::File("f".into()), off)]).unwrap();
+        assert!(!configuration.masked().to_string().contains("planted"));
+        let on = json!({"modules": {"decider": {"enabled": true}}});
+        assert!(refusal(on.clone()).contains("modules.decider.enabled in config.json is not supported: this module"));
+        let switched =
+            |enabled: bool| layer(Origin::Environment, json!({"modules": {"decider": {"enabled": enabled}}}));
+        let file = layer(Origin::File("f".into()), on);
+        assert!(Configuration::merge(&[switched(false), file.clone()]).is_ok());
+        assert!(Configuration::merge(&[file, switched(false)]).is_err());
+        assert!(Configuration::merge(&[switched(true)]).is_err());
+    }
+
+    #[test]
+    fn a_module_that_is_part_of_enlace_is_not_said_to_be_missing() {
+        let text = refusal(json!({"modules": {"sync": {"intervall": 5}}}));
+        assert!(
+            text.starts_with("unknown configuration key modules.sync.intervall") && text.contains("sync.interval ")
         );
     }
 
     #[test]
     fn values_of_the_wrong_form_are_refused_without_printing_them() {
         let text = refusal(json!({"transportLibrary": {"platformClientSecret": ["hunter2"]}}));
-        assert_eq!(text, "configuration key transportLibrary.platformClientSecret in config.json must be a text");
+        assert_eq!(text, "configuration key transportLibrary.platformClientSecret in config.json must be a string");
         assert_eq!(refusal(json!({"enlace": 1})), "configuration key enlace in config.json must be an object");
         assert_eq!(
             refusal(json!({"modules": {"sync": {"enabled": "yes"}}})),

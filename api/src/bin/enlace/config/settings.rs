@@ -9,8 +9,9 @@ use runtime::{Secret, StoreKey, Timestamp};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::ConfigError;
+use super::{ConfigError, ConfigErrors};
 use crate::node::BackboneLimits;
+use crate::port;
 
 /// What a node needs to know, with addresses, times and paths already read.
 #[derive(Debug, Clone)]
@@ -146,6 +147,7 @@ struct Modules {
 
 #[derive(Deserialize)]
 struct CoreHttpApi {
+    enabled: bool,
     docs: Docs,
 }
 
@@ -190,13 +192,17 @@ struct EmbeddedBackbone {
 
 impl Settings {
     /// Reads a tree whose keys and forms have been checked.
-    pub(super) fn read(values: &Value) -> Result<Self, ConfigError> {
+    ///
+    /// # Errors
+    /// Everything that is wrong with the values.
+    pub(super) fn read(values: &Value) -> Result<Self, ConfigErrors> {
         let tree = Tree::deserialize(values)
-            .map_err(|error| ConfigError::Value { key: "(all)", problem: error.to_string() })?;
+            .map_err(|error| ConfigErrors(vec![ConfigError::Unreadable { reason: error.to_string() }]))?;
         let (transport, http, enlace) = (tree.transport_library, tree.infrastructure.http_server, tree.enlace);
-        Ok(Self {
-            backbone_url: transport.base_url.map(backbone_url).transpose()?,
-            client: client(transport.platform_client_id, transport.platform_client_secret)?,
+        let mut problems = Problems::default();
+        let settings = Self {
+            backbone_url: problems.note(transport.base_url.map(|text| backbone_url(&text)).transpose()),
+            client: problems.note(client(transport.platform_client_id, transport.platform_client_secret)),
             allow_identity_creation: transport.allow_identity_creation,
             address_hostname: transport.address_generation_hostname_override,
             timeout: Duration::from_millis(transport.platform_timeout),
@@ -206,18 +212,34 @@ impl Settings {
             max_received_file_size: enlace.max_received_file_size,
             max_token_content: enlace.max_token_content_size,
             allow_plain_http: enlace.allow_plain_http,
-            store_key: store_key(enlace.store_key)?,
+            store_key: problems.note(store_key(enlace.store_key)),
             data_dir: enlace.data_dir,
-            rest_enabled: http.enabled,
-            listen: listen(enlace.listen, http.port)?,
+            rest_enabled: http.enabled && tree.modules.core_http_api.enabled,
+            listen: problems.note(listen(enlace.listen, http.port)),
             api_key_file: enlace.api_key_file,
-            api_keys: api_keys(http.api_key, http.authentication.api_key.keys)?,
+            api_keys: api_keys(http.api_key, http.authentication.api_key.keys, &mut problems),
             allowed_hosts: enlace.allowed_hosts,
             docs_enabled: tree.modules.core_http_api.docs.enabled,
-            sync_interval: sync_interval(&tree.modules.sync)?,
-            backbone_listen: enlace.backbone.listen.map(|text| address("enlace.backbone.listen", &text)).transpose()?,
+            sync_interval: problems.note(sync_interval(&tree.modules.sync)),
+            backbone_listen: problems
+                .note(enlace.backbone.listen.map(|text| address("enlace.backbone.listen", &text)).transpose()),
             backbone_guests: enlace.backbone.guests,
             backbone_limits: enlace.backbone.limits,
+        };
+        if problems.0.is_empty() { Ok(settings) } else { Err(ConfigErrors(problems.0)) }
+    }
+}
+
+/// What is wrong so far.
+#[derive(Default)]
+struct Problems(Vec<ConfigError>);
+
+impl Problems {
+    /// The value; if it cannot be, something in its place until all others have been read.
+    fn note<T: Default>(&mut self, result: Result<T, ConfigError>) -> T {
+        result.unwrap_or_else(|error| {
+            self.0.push(error);
+            T::default()
         })
     }
 }
@@ -226,15 +248,25 @@ fn problem(key: &'static str, problem: impl Into<String>) -> ConfigError {
     ConfigError::Value { key, problem: problem.into() }
 }
 
-fn backbone_url(text: String) -> Result<String, ConfigError> {
+/// Reads a URL as people write it, with blanks around it and a scheme in any case.
+fn backbone_url(text: &str) -> Result<String, ConfigError> {
     const KEY: &str = "transportLibrary.baseUrl";
-    if !text.starts_with("http://") && !text.starts_with("https://") {
-        return Err(problem(KEY, "must start with http:// or https://"));
+    let text = text.trim();
+    let (scheme, rest) = text.split_once("://").map_or(("", text), |(scheme, rest)| (scheme, rest));
+    let scheme = scheme.to_ascii_lowercase();
+    if scheme != "http" && scheme != "https" {
+        return Err(problem(KEY, format!("{text:?} must start with http:// or https://")));
     }
-    if text.contains(['|', '@', '?', '#']) {
-        return Err(problem(KEY, "must be a plain address, because references carry it: none of | @ ? #"));
+    if rest.contains(['|', '@', '?', '#']) || rest.contains(char::is_whitespace) {
+        return Err(problem(
+            KEY,
+            "must be an address without user, query, fragment, blanks and |, because references carry it",
+        ));
     }
-    Ok(text.trim_end_matches('/').to_owned())
+    if reqwest::Url::parse(&format!("{scheme}://{rest}")).is_err() {
+        return Err(problem(KEY, format!("{text:?} is not a URL such as https://backbone.example.org")));
+    }
+    Ok(format!("{scheme}://{}", rest.trim_end_matches('/')))
 }
 
 fn client(id: Option<String>, secret: Option<String>) -> Result<Option<(String, Secret)>, ConfigError> {
@@ -267,11 +299,8 @@ fn listen(listen: Option<String>, port: Option<u64>) -> Result<Option<SocketAddr
     }
 }
 
-/// Reads `host:port`; `localhost` counts as the loopback address.
 fn address(key: &'static str, text: &str) -> Result<SocketAddr, ConfigError> {
-    text.replace("localhost", "127.0.0.1")
-        .parse()
-        .map_err(|_| problem(key, format!("{text:?} is not an address of the form 127.0.0.1:8080")))
+    port::parse_address(text).map_err(|reason| problem(key, reason))
 }
 
 fn sync_interval(sync: &Sync) -> Result<Option<Duration>, ConfigError> {
@@ -282,15 +311,16 @@ fn sync_interval(sync: &Sync) -> Result<Option<Duration>, ConfigError> {
     }
 }
 
-fn api_keys(single: Option<String>, named: BTreeMap<String, ApiKey>) -> Result<Vec<ApiKeySettings>, ConfigError> {
+fn api_keys(single: Option<String>, named: BTreeMap<String, ApiKey>, problems: &mut Problems) -> Vec<ApiKeySettings> {
     let single = single.map(|key| ApiKeySettings {
         name: "apiKey".to_owned(),
         key: Secret::new(key),
         expires_at: None,
         scopes: None,
     });
-    let named = named.into_iter().filter(|(_, key)| key.enabled.unwrap_or(true)).map(|(name, key)| api_key(name, key));
-    single.into_iter().map(Ok).chain(named).collect()
+    let named = named.into_iter().filter(|(_, key)| key.enabled.unwrap_or(true));
+    let named = named.filter_map(|(name, key)| problems.note(api_key(name, key).map(Some)));
+    single.into_iter().chain(named).collect()
 }
 
 fn api_key(name: String, given: ApiKey) -> Result<ApiKeySettings, ConfigError> {
@@ -311,7 +341,32 @@ mod tests {
     use super::*;
 
     fn settings(values: Value) -> Result<Settings, ConfigError> {
-        Configuration::merge(&[Layer { origin: Origin::CommandLine, values }])?.settings()
+        let merged = Configuration::merge(&[Layer { origin: Origin::CommandLine, values }]);
+        merged.and_then(|merged| merged.settings()).map_err(|mut errors| errors.0.remove(0))
+    }
+
+    #[test]
+    fn a_backbone_is_read_with_blanks_around_it_and_a_scheme_in_any_case() {
+        let read =
+            |text: &str| settings(json!({"transportLibrary": {"baseUrl": text}})).map(|it| it.backbone_url.unwrap());
+        for text in ["https://b.example.org", " HTTPS://b.example.org/ ", "Https://b.example.org\n"] {
+            assert_eq!(read(text).unwrap(), "https://b.example.org", "{text:?}");
+        }
+        for text in ["b.example.org", "ftp://x", "http://u@x", "http://x?y", "http://a b", "http://", "://x", ""] {
+            assert!(read(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn the_api_is_off_if_either_switch_is() {
+        let is_on = |server: bool, module: bool| {
+            let values = json!({
+                "infrastructure": {"httpServer": {"enabled": server}},
+                "modules": {"coreHttpApi": {"enabled": module}},
+            });
+            settings(values).unwrap().rest_enabled
+        };
+        assert!(is_on(true, true) && !is_on(false, true) && !is_on(true, false));
     }
 
     #[test]
@@ -342,6 +397,10 @@ mod tests {
             (json!({"enlace": {"listen": "8080"}}), "enlace.listen"),
             (json!({"infrastructure": {"httpServer": {"port": 70000}}}), "infrastructure.httpServer.port"),
             (json!({"modules": {"sync": {"enabled": true, "interval": 0}}}), "modules.sync.interval"),
+            (
+                json!({"enlace": {"backbone": {"limits": {"guestDays": 4294967296_u64}}}}),
+                "enlace.backbone.limits.guestDays",
+            ),
         ] {
             let text = settings(values).unwrap_err().to_string();
             assert!(text.contains(key), "{text}");

@@ -1,12 +1,16 @@
 //! Where configuration comes from: command line, environment, file, defaults.
 
 use std::fmt;
+use std::fs::File;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
-use super::keys::KEYS;
+use super::keys::{ELSEWHERE, KEYS};
 use super::{ConfigError, tree};
+use crate::failure::reason;
+use crate::text_file;
 
 /// Where a value was found; errors name it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,10 +69,11 @@ impl Layer {
         tree::set(&mut self.values, &levels(key), value);
     }
 
-    /// Variables that belong to us: aliases, and names with levels whose first one is a known key's.
+    /// Variables that belong to us: aliases, and names with levels whose first one is that of a key, of the published
+    /// connectors or in another case too: both are refused like in a file. Empty variables count as not set.
     pub(crate) fn from_environment(variables: impl Iterator<Item = (String, String)>) -> Self {
         let mut values = Value::Object(Map::new());
-        for (name, text) in variables {
+        for (name, text) in variables.filter(|(_, text)| !text.is_empty()) {
             if let Some(path) = variable_path(&name) {
                 set_text(&mut values, &path, &text);
             }
@@ -79,15 +84,17 @@ impl Layer {
     /// A JSON file.
     pub(crate) fn from_file(path: &Path) -> Result<Self, ConfigError> {
         let unreadable = |reason: String| ConfigError::File { path: path.to_owned(), reason };
-        let size = std::fs::metadata(path).map_err(|error| unreadable(error.to_string()))?.len();
-        if size > MAX_FILE_SIZE {
-            return Err(unreadable(format!("larger than {MAX_FILE_SIZE} bytes")));
+        let mut bytes = Vec::new();
+        let read = File::open(path).and_then(|file| file.take(MAX_FILE_SIZE + 1).read_to_end(&mut bytes));
+        read.map_err(|error| unreadable(reason(&error)))?;
+        if bytes.len() as u64 > MAX_FILE_SIZE {
+            return Err(unreadable(format!("it has more than {MAX_FILE_SIZE} bytes")));
         }
-        let text = std::fs::read_to_string(path).map_err(|error| unreadable(error.to_string()))?;
-        match serde_json::from_str(&text) {
+        let text = text_file::decode("it", &bytes).map_err(|failure| unreadable(failure.message))?;
+        match serde_json::from_str(text) {
             Ok(values @ Value::Object(_)) => Ok(Self { origin: Origin::File(path.to_owned()), values }),
-            Ok(_) => Err(unreadable("not a JSON object".to_owned())),
-            Err(error) => Err(unreadable(format!("not JSON: {error}"))),
+            Ok(_) => Err(unreadable("it is not a JSON object".to_owned())),
+            Err(error) => Err(unreadable(format!("it is not JSON: {error}"))),
         }
     }
 
@@ -110,8 +117,10 @@ fn variable_path(name: &str) -> Option<Vec<String>> {
         return Some(levels(path));
     }
     let path: Vec<String> = name.split("__").flat_map(|part| part.split(':')).map(str::to_owned).collect();
-    let known_root = KEYS.iter().any(|key| key.path.split('.').next() == path.first().map(String::as_str));
-    (path.len() > 1 && known_root).then_some(path)
+    let roots = KEYS.iter().map(|key| key.path).chain(ELSEWHERE.iter().map(|(path, _)| *path));
+    let mut roots = roots.filter_map(|path| path.split('.').next());
+    let is_ours = path.len() > 1 && roots.any(|root| root.eq_ignore_ascii_case(&path[0]));
+    is_ours.then_some(path)
 }
 
 /// A value that reads as JSON is taken as JSON, unless the key wants a text; anything else is a text.
@@ -150,6 +159,38 @@ mod tests {
                 "modules": {"sync": {"enabled": true}},
             })
         );
+    }
+
+    #[test]
+    fn a_file_may_have_a_byte_order_mark() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("config.json");
+        std::fs::write(&path, "\u{feff}{\"a\": 1}\r\n").unwrap();
+        assert_eq!(Layer::from_file(&path).unwrap().values, json!({"a": 1}));
+        std::fs::write(&path, b"\xff\xfe{\0}\0").unwrap();
+        assert!(Layer::from_file(&path).unwrap_err().to_string().contains("UTF-16"));
+    }
+
+    #[test]
+    fn empty_variables_count_as_not_set() {
+        assert_eq!(environment(&[("transportLibrary__baseUrl", ""), ("API_KEY", ""), ("SYNC_ENABLED", "")]), json!({}));
+    }
+
+    #[test]
+    fn variables_of_the_published_connectors_and_in_another_case_are_not_ignored() {
+        let values =
+            environment(&[("database__dbName", "x"), ("ENLACE__LISTEN", "y"), ("Logging:level", "z"), ("debug", "1")]);
+        assert_eq!(values, json!({"database": {"dbName": "x"}, "ENLACE": {"LISTEN": "y"}, "Logging": {"level": "z"}}));
+    }
+
+    #[test]
+    fn a_file_may_be_as_long_as_the_limit_and_no_longer() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let padded = |length: u64| format!("{{}}{}", " ".repeat(length as usize - 2));
+        std::fs::write(file.path(), padded(MAX_FILE_SIZE)).unwrap();
+        assert!(Layer::from_file(file.path()).is_ok());
+        std::fs::write(file.path(), padded(MAX_FILE_SIZE + 1)).unwrap();
+        assert!(Layer::from_file(file.path()).unwrap_err().to_string().contains("more than 1048576 bytes"));
     }
 
     #[test]

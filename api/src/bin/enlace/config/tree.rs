@@ -12,6 +12,15 @@ pub(crate) fn set(tree: &mut Value, path: &[String], value: Value) {
     object(place).insert(last.clone(), value);
 }
 
+/// Removes what is at a path, if there is something.
+pub(crate) fn remove(tree: &mut Value, path: &[String]) {
+    let Some((last, parents)) = path.split_last() else { return };
+    let place = parents.iter().try_fold(tree, |place, level| place.get_mut(level));
+    if let Some(Value::Object(members)) = place {
+        members.remove(last);
+    }
+}
+
 /// Lays `stronger` over `weaker`, object by object and key by key.
 pub(crate) fn merge(weaker: &mut Value, stronger: &Value) {
     match (weaker, stronger) {
@@ -60,6 +69,15 @@ mod tests {
         let mut tree = json!({"a": {"b": 1, "c": [1, 2]}, "d": 1});
         merge(&mut tree, &json!({"a": {"c": [3], "e": true}, "d": {"f": 2}}));
         assert_eq!(tree, json!({"a": {"b": 1, "c": [3], "e": true}, "d": {"f": 2}}));
+    }
+
+    #[test]
+    fn removing_leaves_everything_else() {
+        let mut tree = json!({"a": {"b": 1, "c": 2}});
+        for path in [["a", "b"], ["a", "x"], ["x", "y"]] {
+            remove(&mut tree, &path.map(str::to_owned));
+        }
+        assert_eq!(tree, json!({"a": {"c": 2}}));
     }
 
     #[test]

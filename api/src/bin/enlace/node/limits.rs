@@ -58,12 +58,12 @@ impl BackboneLimits {
         let mut values = serde_json::to_value(&*self).unwrap_or_default();
         let names = values.as_object().map(|all| all.keys().cloned().collect::<Vec<_>>().join(", "));
         let unknown = || {
-            Failure::usage(format!("--limit {text} sets nothing"))
+            Failure::usage(format!("--limit {text} names no limit"))
                 .hint(format!("write NAME=NUMBER; the names are {}", names.unwrap_or_default()))
         };
         let Some((name, number)) = text.split_once('=') else { return Err(unknown()) };
         let Some(value) = values.get_mut(name) else { return Err(unknown()) };
-        let unreadable = || Failure::usage(format!("--limit {text} is not a number that fits"));
+        let unreadable = || Failure::usage(format!("the number in --limit {text} is invalid or too large"));
         *value = number.parse::<u64>().map_err(|_| unreadable())?.into();
         *self = serde_json::from_value(values).map_err(|_| unreadable())?;
         Ok(())

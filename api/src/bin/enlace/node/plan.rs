@@ -12,7 +12,7 @@ use crate::config::{Configuration, Layer, Settings};
 use crate::confirm;
 use crate::data_dir::DataDir;
 use crate::failure::{Failure, Kind};
-use crate::home::{Home, same};
+use crate::home::{Home, leads_to_this_machine, same};
 use crate::memory::Memory;
 use crate::output::Output;
 use crate::platform::{self, Purpose};
@@ -98,6 +98,22 @@ impl Plan {
             // With records of an embedded backbone it lives there, unless that says that it does not know it.
             (WhichBackbone::Embedded { .. }, Some(home @ Home::Unknown)) if !self.has_embedded_backbone() => {
                 Err(no_embedded_backbone(&self.dir, home))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Refuses http to another machine, unless that is allowed.
+    ///
+    /// # Errors
+    /// A failure that names the option.
+    pub(crate) fn check_encryption(&self) -> Result<(), Failure> {
+        match &self.backbone {
+            WhichBackbone::At(url)
+                if url.starts_with("http://") && !self.settings.allow_plain_http && !leads_to_this_machine(url) =>
+            {
+                Err(Failure::usage(format!("{url} is plain http, which does not encrypt the login"))
+                    .hint("use https, or add --allow-plain-http if you trust the network"))
             }
             _ => Ok(()),
         }
@@ -236,9 +252,9 @@ fn options_as_settings(
     let path = |path: &Option<PathBuf>| path.as_ref().map(|path| path.to_string_lossy().into_owned());
     let settings = [
         ("enlace.dataDir", path(&global.data_dir)),
-        ("enlace.listen", server.listen.clone()),
+        ("enlace.listen", server.listen.map(|address| address.to_string())),
         ("enlace.apiKeyFile", path(&server.api_key_file)),
-        ("enlace.backbone.listen", node.backbone_listen.clone()),
+        ("enlace.backbone.listen", node.backbone_listen.map(|address| address.to_string())),
         ("transportLibrary.baseUrl", node.backbone.clone()),
         ("transportLibrary.platformClientId", client.as_ref().map(|client| client.id.clone())),
         ("transportLibrary.platformClientSecret", client.map(|client| client.secret.expose().to_owned())),

@@ -1,17 +1,19 @@
-//! Where a received file goes: never over another file unasked, never half, never executable.
+//! Where a received file goes: never over another file unasked, never half, never executable. `-` is standard output.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use durable::private::{Existing, NewFile};
 use sha2::{Digest, Sha256};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use super::name::{SafeName, safe_name};
-use crate::failure::{Failure, Kind};
+use crate::failure::{Failure, Kind, reason};
 use crate::output;
 use crate::progress::Progress;
 
+/// The path that means standard output.
+const STANDARD_OUTPUT: &str = "-";
 const BUFFER_SIZE: usize = 256 * 1024;
 
 /// A path that may be written.
@@ -34,6 +36,13 @@ pub(crate) struct Saved {
     pub(crate) sha256: String,
 }
 
+impl Saved {
+    /// Whether the bytes went to standard output, so that the line about them must not.
+    pub(crate) fn is_on_standard_output(&self) -> bool {
+        self.path.as_os_str() == STANDARD_OUTPUT
+    }
+}
+
 impl Destination {
     /// Decides on the path: `output` if it names a file, else the sender's name made safe, in `output` if that is a
     /// directory and in the current directory if nothing was said.
@@ -41,6 +50,9 @@ impl Destination {
     /// # Errors
     /// A failure if something is there already and may not be overwritten, or if the directory does not exist.
     pub(crate) fn choose(output: Option<&Path>, name: &str, overwrite: bool) -> Result<Self, Failure> {
+        if let Some(path) = output.filter(|path| path.as_os_str() == STANDARD_OUTPUT) {
+            return Ok(Self { path: path.to_owned(), overwrite, acted_on: None });
+        }
         let SafeName { name, acted_on } = safe_name(name);
         let (path, acted_on) = match output {
             Some(path) if path.is_dir() => (path.join(name), acted_on),
@@ -76,36 +88,23 @@ impl Destination {
     /// A failure if reading or writing fails, or if fewer or more bytes than `length` come.
     pub(crate) async fn write(
         self,
-        mut reader: impl AsyncRead + Unpin,
+        reader: impl AsyncRead + Unpin,
         length: u64,
         progress: &Progress,
     ) -> Result<Saved, Failure> {
+        if self.path.as_os_str() == STANDARD_OUTPUT {
+            let sha256 = copy(reader, tokio::io::stdout(), length, progress, output::unwritable).await?;
+            return Ok(Saved { path: self.path, bytes: length, sha256 });
+        }
         let mut temporary = NewFile::create(&self.path).map_err(|error| self.unwritable(&error))?;
         let handle = temporary.file().try_clone().map_err(|error| self.unwritable(&error))?;
         let mut file = tokio::fs::File::from_std(handle);
-        progress.step("writing", Some(length));
-        let mut buffer = vec![0; BUFFER_SIZE];
-        let mut hash = Sha256::new();
-        let mut bytes = 0u64;
-        loop {
-            let count = reader.read(&mut buffer).await.map_err(|error| interrupted(&error))?;
-            if count == 0 {
-                break;
-            }
-            file.write_all(&buffer[..count]).await.map_err(|error| self.unwritable(&error))?;
-            hash.update(&buffer[..count]);
-            bytes += count as u64;
-            progress.add(count as u64);
-        }
-        file.flush().await.map_err(|error| self.unwritable(&error))?;
+        let sha256 = copy(reader, &mut file, length, progress, |error| self.unwritable(error)).await?;
         // Here it keeps no thread of the runtime; publishing finds nothing left to synchronise.
         file.sync_all().await.map_err(|error| self.unwritable(&error))?;
-        if bytes != length {
-            return Err(Failure::new(Kind::Integrity, format!("{bytes} bytes arrived instead of {length}")));
-        }
         self.publish(temporary)?;
         let path = self.path.canonicalize().unwrap_or(self.path);
-        Ok(Saved { path, bytes, sha256: hex(&hash.finalize()) })
+        Ok(Saved { path, bytes: length, sha256 })
     }
 
     fn publish(&self, temporary: NewFile) -> Result<(), Failure> {
@@ -118,7 +117,7 @@ impl Destination {
     }
 
     fn unwritable(&self, error: &std::io::Error) -> Failure {
-        let failure = Failure::local(format!("cannot write {}: {error}", self.path.display()));
+        let failure = Failure::local(format!("cannot write {}: {}", self.path.display(), reason(error)));
         match error.kind() {
             ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
                 failure.hint("free some space, or write to another disk with --output PATH; nothing was kept")
@@ -128,6 +127,35 @@ impl Destination {
             }
             _ => failure.hint("choose another place with --output PATH; nothing was kept"),
         }
+    }
+}
+
+/// Copies `length` bytes and returns their SHA-256 in lower-case hex.
+async fn copy(
+    mut reader: impl AsyncRead + Unpin,
+    mut writer: impl AsyncWrite + Unpin,
+    length: u64,
+    progress: &Progress,
+    unwritable: impl Fn(&std::io::Error) -> Failure,
+) -> Result<String, Failure> {
+    progress.step("writing", Some(length));
+    let mut buffer = vec![0; BUFFER_SIZE];
+    let mut hash = Sha256::new();
+    let mut bytes = 0u64;
+    loop {
+        let count = reader.read(&mut buffer).await.map_err(|error| interrupted(&error))?;
+        if count == 0 {
+            break;
+        }
+        writer.write_all(&buffer[..count]).await.map_err(|error| unwritable(&error))?;
+        hash.update(&buffer[..count]);
+        bytes += count as u64;
+        progress.add(count as u64);
+    }
+    writer.flush().await.map_err(|error| unwritable(&error))?;
+    match bytes == length {
+        true => Ok(hex(&hash.finalize())),
+        false => Err(Failure::new(Kind::Integrity, format!("{bytes} bytes arrived instead of {length}"))),
     }
 }
 
@@ -152,7 +180,7 @@ fn exists(path: &Path) -> Failure {
 }
 
 fn interrupted(error: &std::io::Error) -> Failure {
-    Failure::new(Kind::Network, format!("the file did not arrive completely: {error}"))
+    Failure::new(Kind::Network, format!("the file did not arrive completely: {}", reason(error)))
         .hint("nothing was kept; try again")
 }
 

@@ -7,18 +7,20 @@ use std::time::Duration;
 
 use backbone_mock::{Amounts, Metric};
 use durable::private;
-use runtime::Timestamp;
+use listener::{ListenError, Listener};
 use runtime::facade::Health;
+use runtime::{StoreKey, Timestamp};
 use rustls_platform_verifier::BuilderVerifierExt;
 
-use crate::data_dir::DataDir;
-use crate::failure::{Failure, with_sources};
+use crate::api_key;
+use crate::data_dir::{DataDir, Held};
+use crate::failure::{Failure, Kind, with_sources};
 use crate::memory::Memory;
-use crate::node::{GUEST_ID, Node, Plan, WhichBackbone};
+use crate::node::{self, GUEST_ID, Node, Plan, WhichBackbone};
 use crate::output::Output;
 use crate::reach::{Reached, reach};
 use crate::running::Running;
-use crate::{port, time};
+use crate::{port, server, time};
 
 /// Clock differences up to this are harmless.
 const TOLERATED_SKEW: Duration = Duration::from_secs(30);
@@ -72,56 +74,100 @@ impl Finding {
         Self { check, verdict: Verdict::Wrong, detail: detail.into() }
     }
 
+    /// A line for each thing that a failure tells.
+    pub(crate) fn failed_all(check: &'static str, failure: &Failure) -> Vec<Self> {
+        let first = Self::failed(check, failure);
+        std::iter::once(first).chain(failure.others.iter().map(|other| Self::wrong(check, other))).collect()
+    }
+
     fn failed(check: &'static str, failure: &Failure) -> Self {
         let hint = failure.hint.as_ref().map(|hint| format!("; {hint}")).unwrap_or_default();
         Self::wrong(check, format!("{}{hint}", failure.message))
     }
 }
 
-/// Does all checks.
-pub(super) async fn all(plan: Plan, output: Output) -> Result<Vec<Finding>, Failure> {
-    let mut findings = vec![configuration(&plan), directory(&plan.dir), permissions(&plan.dir)];
-    let held = match reach(&plan.dir, output).await {
-        Ok(Reached::Held(held)) => held,
-        Ok(Reached::Served(running)) => {
-            findings.extend(serving(&running).await);
-            return Ok(findings);
+/// Does all checks. What one of them finds wrong does not keep the others from being done, and is told once.
+pub(super) async fn all(plan: Plan, output: Output) -> Vec<Finding> {
+    let mut findings = vec![configuration(&plan), directory(&plan.dir), permissions(&plan), api_keys(&plan)];
+    let is_private = findings[2].verdict != Verdict::Wrong;
+    match reach(&plan.dir, output).await {
+        Ok(Reached::Held(held)) => {
+            findings.push(Finding::good("process", "no process serves this data directory; `enlace serve` starts one"));
+            findings.extend(stopped(held, plan, is_private).await);
         }
+        Ok(Reached::Served(running)) => findings.extend(serving(&running).await),
         Err(failure) => {
-            findings.push(Finding::failed("process", &failure));
-            return Ok(findings);
+            findings.push(match is_private {
+                true => Finding::failed("process", &failure),
+                false => Finding::skipped("process", "the permissions have to be corrected first"),
+            });
+            findings.extend(distant_backbone(&plan).await);
         }
-    };
-    findings.extend(ports(&plan).await?);
+    }
+    findings
+}
+
+/// The backbone, if it is not an embedded one.
+async fn distant_backbone(plan: &Plan) -> Vec<Finding> {
+    match &plan.backbone {
+        WhichBackbone::At(url) => backbone(url).await,
+        WhichBackbone::Embedded { .. } => Vec::new(),
+    }
+}
+
+/// A node that does not run: what it will need, and what a start for the moment tells.
+async fn stopped(held: Held, plan: Plan, is_private: bool) -> Vec<Finding> {
+    let mut findings = ports(&plan).await;
+    let is_blocked = findings.iter().any(|finding| finding.check == BACKBONE_PORT && finding.verdict == Verdict::Wrong);
     let unopened = match plan.is_first_start() {
-        Ok(false) => None,
+        _ if !is_private => Some(Finding::skipped("store", "the permissions have to be corrected first")),
         Ok(true) => Some(Finding::skipped("store", "nothing was started here yet")),
+        Ok(false) if is_blocked => Some(Finding::skipped("store", "the embedded backbone needs its port first")),
+        Ok(false) => None,
         Err(failure) => Some(Finding::failed("store", &failure)),
     };
     if let Some(finding) = unopened {
         findings.push(finding);
-        if let WhichBackbone::At(url) = &plan.backbone {
-            findings.extend(backbone(url).await);
-        }
-        return Ok(findings);
+        findings.extend(distant_backbone(&plan).await);
+        return findings;
     }
+    let distant = match &plan.backbone {
+        WhichBackbone::At(url) => Some(url.clone()),
+        WhichBackbone::Embedded { .. } => None,
+    };
     match Node::start_in(held, plan).await {
-        Ok(node) => {
-            findings.push(Finding::good("store", "can be opened and read"));
-            findings.extend(health(node.runtime.account().health().await));
-            findings.extend(backbone(&node.backbone_url).await);
-            findings.extend(quotas(&node).await?);
-            node.stop().await?;
+        Ok(node) => findings.extend(opened(node).await),
+        Err(failure) => {
+            let backbone = match distant {
+                Some(url) => backbone(&url).await,
+                None => Vec::new(),
+            };
+            // A backbone that does not answer is the reason already.
+            let is_told = failure.kind == Kind::Network && backbone.iter().any(|it| it.verdict == Verdict::Wrong);
+            if !is_told {
+                findings.push(Finding::failed("node", &failure));
+            }
+            findings.extend(backbone);
         }
-        Err(failure) => findings.push(Finding::failed("node", &failure)),
     }
-    Ok(findings)
+    findings
+}
+
+async fn opened(node: Node) -> Vec<Finding> {
+    let mut findings = vec![Finding::good("store", "can be opened and read")];
+    findings.extend(health(node.runtime.account().health().await));
+    findings.extend(backbone(&node.backbone_url).await);
+    findings.extend(quotas(&node).await.unwrap_or_else(|failure| vec![Finding::failed("quota", &failure)]));
+    if let Err(failure) = node.stop().await {
+        findings.push(Finding::failed("store", &failure));
+    }
+    findings
 }
 
 /// Which file takes part in it; not a process that serves, which read its own when it started.
 fn configuration(plan: &Plan) -> Finding {
     let file = plan.configuration_file.as_ref().map(|path| path.display().to_string());
-    Finding::good("configuration", file.unwrap_or_else(|| "no file, only options, environment and defaults".to_owned()))
+    Finding::good("configuration", file.unwrap_or_else(|| "no file; options, environment and defaults".to_owned()))
 }
 
 fn directory(dir: &DataDir) -> Finding {
@@ -135,15 +181,37 @@ fn directory(dir: &DataDir) -> Finding {
     }
 }
 
-fn permissions(dir: &DataDir) -> Finding {
+fn permissions(plan: &Plan) -> Finding {
     if cfg!(not(unix)) {
         return Finding::skipped("permissions", "not checked on this system");
     }
-    let secrets = ["api-key", "backbone-client", "store.key"].map(|name| dir.join(name)).into_iter();
-    let mut checks = secrets.filter(|path| path.exists()).map(|path| private::check(&path, private::FILE_MODE));
-    match private::check_directory(dir.path()).and_then(|()| checks.try_for_each(|outcome| outcome)) {
+    let settings = &plan.settings;
+    let mut secrets = vec![plan.dir.join("backbone-client")];
+    secrets.push(settings.api_key_file.clone().unwrap_or_else(|| plan.dir.join(api_key::FILE)));
+    match &settings.store_key {
+        StoreKey::File => secrets.push(plan.dir.join("store.key")),
+        StoreKey::FileAt(path) => secrets.push(path.clone()),
+        StoreKey::Environment(_) => {}
+    }
+    let mut checks = secrets.iter().filter(|path| path.exists()).map(|path| private::check(path, private::FILE_MODE));
+    match private::check_directory(plan.dir.path()).and_then(|()| checks.try_for_each(|outcome| outcome)) {
         Ok(()) => Finding::good("permissions", "only you can read it"),
         Err(error) => Finding::failed("permissions", &error.into()),
+    }
+}
+
+/// The keys that `serve` will accept, if it can read them; a file that others can read is found by its permissions.
+fn api_keys(plan: &Plan) -> Finding {
+    const CHECK: &str = "API keys";
+    if !plan.settings.rest_enabled {
+        return Finding::skipped(CHECK, "the REST API is switched off");
+    }
+    match server::check_keys(&plan.settings, &plan.dir) {
+        Ok(file) => Finding::good(CHECK, file),
+        Err(failure) if failure.hint.as_ref().is_some_and(|hint| hint.contains("chmod")) => {
+            Finding::skipped(CHECK, "the permissions have to be corrected first")
+        }
+        Err(failure) => Finding::failed(CHECK, &failure),
     }
 }
 
@@ -159,7 +227,7 @@ async fn serving(running: &Running) -> Vec<Finding> {
         Err(failure) => findings.push(Finding::failed("REST API", &failure)),
     }
     findings.extend(backbone(&running.backbone_url).await);
-    findings.push(Finding::skipped("quotas", "seen while no process serves this data directory"));
+    findings.push(Finding::skipped("quotas", "only checked while no process serves this data directory"));
     findings
 }
 
@@ -197,38 +265,69 @@ async fn unhealthy(url: &str, response: reqwest::Response) -> Finding {
     }
 }
 
-async fn ports(plan: &Plan) -> Result<Vec<Finding>, Failure> {
-    let memory = Memory::recall(&plan.dir)?;
-    let mut wanted = vec![("REST port", plan.settings.listen, memory.rest_port, port::REST, "--listen")];
+/// The ports that `serve` will take.
+async fn ports(plan: &Plan) -> Vec<Finding> {
+    let memory = match Memory::recall(&plan.dir) {
+        Ok(memory) => memory,
+        Err(failure) => return vec![Finding::failed("ports", &failure)],
+    };
+    let rest = Port { check: "REST port", what: "REST API", option: "--listen" };
+    let mut findings = vec![match plan.settings.rest_enabled {
+        true => rest.look(&port::candidates(plan.settings.listen, memory.rest_port, port::REST)).await,
+        false => Finding::skipped(rest.check, "the REST API is switched off"),
+    }];
     if let WhichBackbone::Embedded { listen, .. } = &plan.backbone {
-        wanted.push(("backbone port", *listen, memory.backbone_port, port::BACKBONE, "--backbone-listen"));
-    }
-    let mut findings = Vec::new();
-    for (check, asked, remembered, usual, option) in wanted {
-        let addresses = port::candidates(asked, remembered, usual);
-        findings.push(match first_free(&addresses).await {
-            Some(address) => Finding::good(check, format!("{address} is free")),
-            None => Finding::wrong(check, format!("{} is taken; stop that program or use {option} ADDR", addresses[0])),
+        let port = Port { check: BACKBONE_PORT, what: "embedded backbone", option: "--backbone-listen" };
+        findings.push(match node::embedded_address(*listen) {
+            Ok(listen) => port.look(&port::candidates(listen, memory.backbone_port, port::BACKBONE)).await,
+            Err(failure) => Finding::failed(port.check, &failure),
         });
     }
-    Ok(findings)
+    findings
 }
 
-async fn first_free(addresses: &[SocketAddr]) -> Option<SocketAddr> {
-    for address in addresses {
-        if port::is_free(*address).await {
-            return Some(*address);
+const BACKBONE_PORT: &str = "backbone port";
+
+/// A port that is going to be listened on.
+struct Port {
+    check: &'static str,
+    what: &'static str,
+    option: &'static str,
+}
+
+impl Port {
+    /// Takes the first of these addresses that can be had, as a start will, and lets go of it.
+    async fn look(&self, addresses: &[SocketAddr]) -> Finding {
+        let mut refusal = None;
+        for address in addresses {
+            match (Listener::bind(*address).await, &refusal, address.port()) {
+                (Ok(_), None, 0) => {
+                    return Finding::good(self.check, format!("a free port of {} will be used", address.ip()));
+                }
+                (Ok(_), Some(ListenError { address: taken, .. }), _) => {
+                    return Finding::good(self.check, format!("{taken} is in use, so a free port will be used"));
+                }
+                (Ok(_), None, _) => return Finding::good(self.check, format!("{address} is free")),
+                (Err(error), None, _) => refusal = Some(error),
+                (Err(_), Some(_), _) => {}
+            }
+        }
+        match refusal {
+            Some(error) => {
+                Finding::failed(self.check, &port::unavailable(error.address, &error.source, self.what, self.option))
+            }
+            None => Finding::skipped(self.check, "there is no address to listen on"),
         }
     }
-    None
 }
 
 fn health(health: Health) -> Vec<Finding> {
     let login = match (health.backbone_connection, health.backbone_authentication) {
         (true, true) => Finding::good("login", "the backbone knows this device"),
-        (true, false) => {
-            Finding::wrong("login", "the backbone refuses this device; is it the backbone of its first start?")
-        }
+        (true, false) => Finding::wrong(
+            "login",
+            "the backbone refuses this device; check that it is the backbone of the first start",
+        ),
         (false, _) => Finding::skipped("login", "the backbone does not answer"),
     };
     match health.database_failure {
@@ -259,7 +358,7 @@ async fn store_of_backbone(url: &str) -> Finding {
 fn clock(response: &reqwest::Response) -> Finding {
     let date = response.headers().get(reqwest::header::DATE).and_then(|value| value.to_str().ok());
     let Some(theirs) = date.and_then(parse_http_date) else {
-        return Finding::skipped("clock", "the backbone does not say what time it is");
+        return Finding::skipped("clock", "the backbone does not send its time");
     };
     judge_clock(time::now(), theirs)
 }

@@ -1,0 +1,129 @@
+//! Standard input, standard output and pipes in place of files.
+
+use std::fs::File;
+use std::process::{Command, Stdio};
+
+use crate::sandbox::{Ended, Sandbox, bytes};
+
+/// A program whose standard output nobody reads.
+fn into_closed_pipe(mut command: Command) -> Ended {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    Ended::from(command.stdout(writer).stderr(Stdio::piped()).output().unwrap())
+}
+
+/// The commands that write a result, each of which can run in a directory without a node of its own.
+const WRITING: [&[&str]; 6] = [
+    &["completions", "bash"],
+    &["--help"],
+    &["--version"],
+    &["serve", "--print-config"],
+    &["identity", "--data-dir", "d", "--backbone-listen", "127.0.0.1:0"],
+    &["files", "list", "--data-dir", "d", "--backbone-listen", "127.0.0.1:0"],
+];
+
+const SERVING: [&[&str]; 3] = [
+    &["share", "a.txt", "--data-dir", "d", "--listen", "127.0.0.1:0", "--backbone-listen", "127.0.0.1:0"],
+    &["serve", "--data-dir", "d", "--listen", "127.0.0.1:0", "--backbone-listen", "127.0.0.1:0"],
+    &["backbone", "--data-dir", "b", "--listen", "127.0.0.1:0"],
+];
+
+#[test]
+fn a_result_that_nobody_reads_is_a_failure_and_ends_even_what_serves() {
+    let sandbox = Sandbox::new();
+    sandbox.file("a.txt", "hello");
+    for args in WRITING.iter().chain(&SERVING) {
+        for json in [&[][..], &["--json"]] {
+            let ended = into_closed_pipe(sandbox.command(&[args, json].concat()));
+            assert_eq!(ended.code, 7, "{args:?}: {ended:?}");
+            assert!(ended.stderr.contains("standard output: broken pipe"), "{args:?}: {ended:?}");
+            assert!(!ended.stderr.contains("os error"), "{ended:?}");
+        }
+    }
+    assert!(!sandbox.path("d/running.json").exists());
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_result_on_a_full_disk_is_a_failure_and_ends_even_what_serves() {
+    let sandbox = Sandbox::new();
+    sandbox.file("a.txt", "hello");
+    for args in WRITING.iter().chain(&SERVING) {
+        let full = File::options().write(true).open("/dev/full").unwrap();
+        let ended = Ended::from(sandbox.command(args).stdout(full).stderr(Stdio::piped()).output().unwrap());
+        assert_eq!(ended.code, 7, "{args:?}: {ended:?}");
+        assert!(ended.stderr.contains("standard output: no space left on device"), "{args:?}: {ended:?}");
+        assert!(ended.stderr.contains("free some space"), "{args:?}: {ended:?}");
+    }
+}
+
+#[test]
+fn a_file_goes_to_standard_output_and_the_line_about_it_to_standard_error() {
+    let sandbox = Sandbox::new();
+    let shared = sandbox.share(&sandbox.file("a.txt", "hello\n"), &[]);
+    let received = sandbox.receive(shared.reference(), &["--output", "-"]);
+    assert_eq!((received.code, received.stdout.as_str()), (0, "hello\n"), "{received:?}");
+    let line: serde_json::Value = serde_json::from_str(received.stderr.lines().last().unwrap()).unwrap();
+    assert_eq!((&line["bytes"], &line["savedTo"]), (&6.into(), &"-".into()), "{line}");
+    let id = line["file"]["id"].as_str().unwrap();
+    let downloaded = sandbox.run(&["files", "download", id, "--data-dir", "receiver", "--output", "-"]);
+    assert_eq!((downloaded.code, downloaded.stdout.as_str()), (0, "hello\n"), "{downloaded:?}");
+    assert!(!sandbox.path("-").exists());
+    let command = sandbox.command(&["files", "download", id, "--data-dir", "receiver", "--output", "-"]);
+    let lost = into_closed_pipe(command);
+    assert_eq!(lost.code, 7, "{lost:?}");
+}
+
+#[test]
+fn standard_input_is_uploaded_like_a_file() {
+    let sandbox = Sandbox::new();
+    for word in ["-", "/dev/stdin"] {
+        let uploaded =
+            sandbox.run_with_input(&["files", "upload", word, "--data-dir", "d", "--json"], "from a pipe").json();
+        assert_eq!((&uploaded["filename"], &uploaded["filesize"]), (&"stdin".into(), &11.into()), "{uploaded}");
+        let id = uploaded["id"].as_str().unwrap();
+        let read = sandbox.run(&["files", "download", id, "--data-dir", "d", "--output", "-"]);
+        assert_eq!(read.stdout, "from a pipe", "{read:?}");
+    }
+    let limit = "--transportLibrary:platformMaxUnencryptedFileSize=10";
+    sandbox
+        .run_with_input(&["files", "upload", "-", "--data-dir", "d", limit], "from a pipe")
+        .refused(4, &["standard input has more than 10 bytes", "platformMaxUnencryptedFileSize"]);
+}
+
+#[test]
+fn text_files_and_references_may_have_a_byte_order_mark() {
+    let sandbox = Sandbox::new();
+    let marked = |text: &str| format!("\u{feff}{text}\r\n");
+    let password = sandbox.file("pw.txt", marked("secret"));
+    let config = sandbox.file("c.json", marked(r#"{"modules": {"sync": {"interval": 7}}}"#));
+    let shared = sandbox.share(&sandbox.file("a.txt", "hello"), &["--password-file", &password, "--config", &config]);
+    let plain = sandbox.file("plain.txt", "secret");
+    let receive = ["receive", "-", "--data-dir", "receiver", "--output", "-", "--password-file", &plain];
+    let received = sandbox.run_with_input(&receive, &marked(shared.reference()));
+    assert_eq!(received.stdout, "hello", "{received:?}");
+    let content = sandbox.file("content.json", marked(r#"{"a": 1}"#));
+    let create = ["tokens", "create", "--content", &content, "--expires-in", "1h", "--data-dir", "receiver", "--json"];
+    sandbox.run(&create).json();
+    // What Windows PowerShell writes by default.
+    let utf_16 = sandbox.file("utf16.txt", b"\xff\xfes\0e\0c\0\r\0\n\0");
+    sandbox
+        .run(&["share", "a.txt", "--data-dir", "x", "--pin-file", &utf_16])
+        .refused(2, &["utf16.txt is UTF-16", "save it as UTF-8"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_pipe_with_a_name_is_shared_like_a_file() {
+    let sandbox = Sandbox::new();
+    let pipe = sandbox.path("pipe");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let content = bytes(200_000);
+    let (written, path) = (content.clone(), pipe.clone());
+    let writer = std::thread::spawn(move || std::fs::write(path, written).unwrap());
+    let shared = sandbox.share(pipe.to_str().unwrap(), &[]);
+    writer.join().unwrap();
+    sandbox.receive(shared.reference(), &["--output", "copy"]).json();
+    assert!(std::fs::read(sandbox.path("copy")).unwrap() == content);
+    assert_eq!(shared.line["file"]["filename"], "pipe");
+}
