@@ -9,11 +9,11 @@ use runtime::{Error, Id, Runtime};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::dialect::{Dialect, Differences};
+use crate::connector::{Dialect, Differences};
+use crate::pipeline::Api;
 use crate::problem::Problem;
 use crate::protocol::{Admission, Body, Media};
 use crate::reply::Reply;
-use crate::service::Api;
 use crate::validation::{Object, id_pattern};
 
 /// What a handler gets.

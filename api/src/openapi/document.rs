@@ -14,11 +14,12 @@ use utoipa::openapi::{
 use utoipa::{PartialSchema, ToSchema};
 
 use super::{Input, Output};
-use crate::dialect::Dialect;
+use crate::connector::Dialect;
+use crate::connector::RESOURCES;
+use crate::face::{self, Resource};
 use crate::problem::ErrorBody;
 use crate::protocol::Media;
 use crate::rest::{account, challenges, file, identity_metadata, monitoring, token, upload_form};
-use crate::routes::{self, RESOURCES, Resource};
 
 const SECURITY: &str = "apiKey";
 
@@ -58,7 +59,7 @@ fn paths() -> Paths {
     paths.path("/health", utoipa::openapi::PathItem::new(HttpMethod::Get, health)).build()
 }
 
-fn describe(dialect: Dialect, resource: &Resource, operation: &routes::Operation) -> Operation {
+fn describe(dialect: Dialect, resource: &Resource, operation: &face::Operation) -> Operation {
     let description = &operation.description;
     let area = resource.path.split('/').next().unwrap_or_default();
     let mut builder = OperationBuilder::new()
@@ -127,7 +128,7 @@ fn status(output: &Output) -> &'static str {
     }
 }
 
-fn success(operation: &routes::Operation) -> ResponseBuilder {
+fn success(operation: &face::Operation) -> ResponseBuilder {
     let response = match operation.description.output {
         Output::Nothing => ResponseBuilder::new().description("Done"),
         Output::One(name) => json_response("Found", enveloped(reference(name))),

@@ -16,7 +16,7 @@ use super::paced::{Allowance, PIECE, paced};
 use super::spool::Spool;
 use super::tags;
 use crate::call::{Call, read_checked};
-use crate::dialect::Differences;
+use crate::connector::Differences;
 use crate::problem::Problem;
 use crate::protocol::{Body, append};
 use crate::reply::Reply;

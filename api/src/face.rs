@@ -3,15 +3,11 @@
 //! A path is looked up in the table from top to bottom; the first one that matches and knows the method answers. If none knows the
 //! method, the first that matches says in `Allow` which ones it has.
 
-mod table;
-
 use http::Method;
-
-pub(crate) use table::RESOURCES;
 
 use crate::auth::Need;
 use crate::call::Handler;
-use crate::dialect::{Dialect, Differences};
+use crate::connector::{Dialect, Differences, RESOURCES};
 use crate::openapi::{Description, Input};
 use crate::problem::Problem;
 use crate::protocol::{BodyBounds, Media, match_pattern};

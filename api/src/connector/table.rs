@@ -2,8 +2,8 @@
 
 use http::Method;
 
-use super::{Operation, Resource};
 use crate::auth::Need;
+use crate::face::{Operation, Resource};
 use crate::openapi::{Description, Input, Output};
 use crate::protocol::Media;
 use crate::rest::{account, challenges, files, identity_metadata, tokens};

@@ -30,6 +30,7 @@ use tracing::Instrument;
 use crate::auth::{Roles, Throttle};
 use crate::call::Call;
 use crate::config::ApiConfig;
+use crate::face;
 use crate::openapi::Docs;
 use crate::problem::Problem;
 use crate::protocol::{
@@ -37,7 +38,6 @@ use crate::protocol::{
 };
 use crate::reply::Reply;
 use crate::rest::monitoring::{self, Counters, HealthCheck};
-use crate::routes;
 
 /// How long what nobody read of a body is still taken in.
 const DISCARD_TIMEOUT: Duration = Duration::from_secs(10);
@@ -121,7 +121,7 @@ async fn process(api: &Arc<Api>, parts: &Parts, body: axum::body::Body) -> Resul
     }
     let path = parts.uri.path();
     let segments = segments(path);
-    let matched = routes::find(&api.config.dialects, &segments, &parts.method);
+    let matched = face::find(&api.config.dialects, &segments, &parts.method);
     let bounds = matched.map_or(BodyBounds::KNOWN, |matched| matched.operation.body_bounds());
     let body = read_body(parts, body, roles.is_ok(), bounds).await?;
     if let Some(reply) = api.docs.as_ref().and_then(|docs| docs.answer(&parts.method, path)) {
@@ -144,7 +144,7 @@ async fn dispatch(
     roles: &Roles,
     (body, admission): (Body, Admission),
 ) -> Result<Reply, Problem> {
-    let matched = routes::find(&api.config.dialects, segments, &parts.method)?;
+    let matched = face::find(&api.config.dialects, segments, &parts.method)?;
     if !roles.satisfy(matched.need) {
         return Err(Problem::forbidden());
     }
