@@ -22,6 +22,7 @@ mod call;
 mod config;
 mod connector;
 mod face;
+mod faces;
 mod openapi;
 mod pipeline;
 mod problem;

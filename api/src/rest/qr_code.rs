@@ -3,8 +3,7 @@
 use qrcode::{Color, EcLevel, QrCode};
 use runtime::dto::Reference;
 
-use crate::call::Call;
-use crate::connector::Differences;
+use crate::connector::{Call, Differences};
 use crate::problem::Problem;
 
 /// Starts the truncated form in pictures, so that apps know what they see.
