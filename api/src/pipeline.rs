@@ -11,14 +11,11 @@
 //!
 //! So an unknown path without a key is 401, and 405 needs a key but no role.
 
-use std::any::Any;
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{Request, State};
 use axum::response::Response;
-use futures_util::FutureExt;
 use http::request::Parts;
 use http::{HeaderValue, Method, header};
 use listener::RequestHandle;
@@ -137,8 +134,8 @@ impl Target<'_> {
         if origin.is_some() && is_preflight(parts) {
             return (origin, Ok(preflight(self.face)));
         }
-        let processed = AssertUnwindSafe(self.process(parts, body)).catch_unwind().await;
-        (origin, processed.unwrap_or_else(|panic| Err(unexpected(panic.as_ref()))))
+        let processed = listener::unwind::caught(self.process(parts, body)).await;
+        (origin, processed.unwrap_or_else(|_panicked| Err(Problem::unexpected())))
     }
 
     async fn process(&self, parts: &Parts, body: axum::body::Body) -> Result<Reply, Problem> {
@@ -203,11 +200,4 @@ fn preflight(face: &Face) -> Reply {
     Reply::no_content()
         .with(header::ACCESS_CONTROL_ALLOW_METHODS, CORS_METHODS)
         .with(header::ACCESS_CONTROL_ALLOW_HEADERS, face.request_headers.clone())
-}
-
-/// A handler that panicked is a fault of ours; the others go on.
-fn unexpected(panic: &(dyn Any + Send)) -> Problem {
-    let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    tracing::error!(panic = text.unwrap_or("no text"), "a handler panicked");
-    Problem::unexpected()
 }
