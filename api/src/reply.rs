@@ -4,7 +4,7 @@ use std::future;
 
 use axum::body::Body;
 use bytes::Bytes;
-use futures_util::stream::{self, StreamExt as _};
+use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
@@ -175,10 +175,15 @@ impl Reply {
     }
 }
 
-/// A body between two texts. The second one is left out if the body breaks off.
+/// A body, which is not empty, between two texts. The second one is left out if the body breaks off.
 fn surrounded(body: Body, before: &'static str, after: &'static str) -> Body {
-    let text = |text: &'static str| stream::once(future::ready(Ok(Bytes::from_static(text.as_bytes()))));
-    let all = text(before).chain(body.into_data_stream()).chain(text(after));
+    let mut before = Some(before);
+    // In one piece with what follows, so that readers get something with the first one.
+    let begun = body.into_data_stream().map_ok(move |piece| match before.take() {
+        Some(before) => [before.as_bytes(), &piece].concat().into(),
+        None => piece,
+    });
+    let all = begun.chain(stream::once(future::ready(Ok(Bytes::from_static(after.as_bytes())))));
     let until_broken = all.scan(false, |is_broken, piece| {
         let is_over = std::mem::replace(is_broken, piece.is_err());
         future::ready((!is_over).then_some(piece))
@@ -234,7 +239,7 @@ mod tests {
     #[tokio::test]
     async fn a_stream_that_breaks_off_is_not_completed() {
         for (pieces, expected) in
-            [(vec![Ok("1"), Ok("2")], "<|1|2|>"), (vec![Ok("1"), Err(std::io::Error::other("x"))], "<|1|x")]
+            [(vec![Ok("1"), Ok("2")], "<1|2|>"), (vec![Ok("1"), Err(std::io::Error::other("x"))], "<1|x")]
         {
             let reply = Reply::json_stream(Body::from_stream(stream::iter(pieces))).wrapped("<", ">");
             let Content::Stream { size: None, body, .. } = reply.content else { panic!("no stream") };
