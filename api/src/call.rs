@@ -1,7 +1,5 @@
 //! One authenticated request on its way to a handler.
 
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 
 use runtime::facade::Parameters;
@@ -9,39 +7,37 @@ use runtime::{Error, Id, Runtime};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::dialect::{Dialect, Differences};
+use crate::pipeline::Api;
 use crate::problem::Problem;
 use crate::protocol::{Admission, Body, Media};
-use crate::reply::Reply;
-use crate::service::Api;
 use crate::validation::{Object, id_pattern};
 
-/// What a handler gets.
-pub(crate) struct Call {
+/// What a handler gets. `C` is what its face adds.
+pub(crate) struct Call<C> {
     pub(crate) api: Arc<Api>,
-    pub(crate) dialect: Dialect,
     /// Decoded, in the order of the pattern.
     pub(crate) parameters: Vec<String>,
     pub(crate) query: Parameters,
     pub(crate) body: Body,
     /// What the body takes of the memory for large ones, until the handler is done with it.
-    pub(crate) _admission: Admission,
+    pub(crate) admission: Admission,
     /// What the client prefers of that which the route makes.
     pub(crate) media: Media,
+    pub(crate) context: C,
 }
 
-/// What a handler is.
-pub(crate) type Handler = fn(Call) -> Pin<Box<dyn Future<Output = Result<Reply, Problem>> + Send>>;
+impl Call<()> {
+    /// The same request with what a face adds.
+    pub(crate) fn with<C>(self, context: C) -> Call<C> {
+        let Self { api, parameters, query, body, admission, media, context: () } = self;
+        Call { api, parameters, query, body, admission, media, context }
+    }
+}
 
-impl Call {
+impl<C> Call<C> {
     /// The node.
     pub(crate) fn runtime(&self) -> &Runtime {
         &self.api.runtime
-    }
-
-    /// In what this dialect differs.
-    pub(crate) fn differences(&self) -> Differences {
-        self.dialect.differences()
     }
 
     /// The path's parameter, as it came.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use crate::auth::ApiKeys;
-use crate::dialect::Dialect;
+use crate::connector::Dialect;
 
 /// Settings of the REST interface.
 #[derive(Debug, Clone)]

@@ -20,22 +20,22 @@
 mod auth;
 mod call;
 mod config;
-mod dialect;
-
+mod connector;
+mod face;
+mod faces;
 mod openapi;
+mod pipeline;
 mod problem;
 mod protocol;
 mod reply;
 mod rest;
 mod router;
-mod routes;
 mod server;
-mod service;
 mod validation;
 
 pub use auth::{ApiKey, ApiKeyError, ApiKeys};
 pub use config::ApiConfig;
-pub use dialect::Dialect;
+pub use connector::Dialect;
 pub use openapi::openapi_json;
 pub use router::router;
 pub use server::{Server, ServerError, ServerLimits};

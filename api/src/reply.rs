@@ -1,7 +1,10 @@
 //! What a handler answers, before headers.
 
+use std::future;
+
 use axum::body::Body;
 use bytes::Bytes;
+use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
@@ -9,8 +12,6 @@ use serde::Serialize;
 use crate::problem::Problem;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
-/// Creations say where the new thing is; clients expect this placeholder.
-const NOWHERE: HeaderValue = HeaderValue::from_static("_");
 /// What ECMAScript's `encodeURIComponent` leaves as it is.
 const URI_COMPONENT: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
@@ -31,8 +32,10 @@ pub(crate) struct Reply {
     pub(crate) headers: HeaderMap,
     /// The route chose between media types.
     pub(crate) negotiated: bool,
-    /// A documentation page, which needs scripts.
-    pub(crate) is_docs: bool,
+    /// The content is a result, which the face puts into its envelope.
+    pub(crate) is_result: bool,
+    /// Instead of the face's `Content-Security-Policy`.
+    pub(crate) content_policy: Option<&'static str>,
 }
 
 /// The bytes of an answer.
@@ -66,22 +69,30 @@ impl Content {
             Self::Bytes { media, .. } | Self::Stream { media, .. } => Some(media),
         }
     }
-}
 
-#[derive(Serialize)]
-struct Envelope<'a, T: Serialize + ?Sized> {
-    result: &'a T,
+    fn wrapped(self, before: &'static str, after: &'static str) -> Self {
+        match self {
+            Self::Empty => Self::Empty,
+            Self::Bytes { media, bytes } => {
+                let bytes = [before.as_bytes(), &bytes, after.as_bytes()].concat().into();
+                Self::Bytes { media, bytes }
+            }
+            Self::Stream { media, body, .. } => {
+                Self::Stream { media, size: None, body: surrounded(body, before, after) }
+            }
+        }
+    }
 }
 
 impl Reply {
     /// 200 with a result.
     pub(crate) fn ok<T: Serialize + ?Sized>(result: &T) -> Self {
-        Self::json(StatusCode::OK, &Envelope { result })
+        Self { is_result: true, ..Self::json(StatusCode::OK, result) }
     }
 
     /// 201 with the new thing.
     pub(crate) fn created<T: Serialize + ?Sized>(result: &T) -> Self {
-        Self::json(StatusCode::CREATED, &Envelope { result }).with(header::LOCATION, NOWHERE)
+        Self { is_result: true, ..Self::json(StatusCode::CREATED, result) }
     }
 
     /// 204.
@@ -100,14 +111,23 @@ impl Reply {
         }
     }
 
-    /// 200 with a JSON text.
+    /// 200 with a result that is JSON text already.
     pub(crate) fn json_text(text: Vec<u8>) -> Self {
-        Self::bytes(StatusCode::OK, JSON, text.into())
+        Self { is_result: true, ..Self::bytes(StatusCode::OK, JSON, text.into()) }
     }
 
-    /// 200 with a JSON text whose length nobody knows yet.
+    /// 200 with a result that is JSON text whose length nobody knows yet.
     pub(crate) fn json_stream(body: Body) -> Self {
-        Self::new(StatusCode::OK, Content::Stream { media: JSON, size: None, body })
+        let content = Content::Stream { media: JSON, size: None, body };
+        Self { is_result: true, ..Self::new(StatusCode::OK, content) }
+    }
+
+    /// With text around the result, if there is one.
+    pub(crate) fn wrapped(mut self, before: &'static str, after: &'static str) -> Self {
+        if std::mem::take(&mut self.is_result) {
+            self.content = self.content.wrapped(before, after);
+        }
+        self
     }
 
     /// A picture to be saved under a name.
@@ -134,9 +154,9 @@ impl Reply {
         reply.with(header::LOCATION, HeaderValue::from_static(location))
     }
 
-    /// The text of a failure.
-    pub(crate) fn problem(problem: &Problem, now: runtime::Timestamp) -> Self {
-        let reply = Self::json(problem.status(), &problem.body(now));
+    /// A failure, with its headers and the body that a face gives it.
+    pub(crate) fn problem<T: Serialize + ?Sized>(problem: &Problem, body: &T) -> Self {
+        let reply = Self::json(problem.status(), body);
         match problem.header() {
             Some((name, value)) => reply.with(name, value),
             None => reply,
@@ -150,8 +170,26 @@ impl Reply {
     }
 
     fn new(status: StatusCode, content: Content) -> Self {
-        Self { status, content, headers: HeaderMap::new(), negotiated: false, is_docs: false }
+        let (negotiated, is_result, content_policy) = (false, false, None);
+        Self { status, content, headers: HeaderMap::new(), negotiated, is_result, content_policy }
     }
+}
+
+/// A body, which is not empty, between two texts. The second one is left out if the body breaks off.
+fn surrounded(body: Body, before: &'static str, after: &'static str) -> Body {
+    let mut before = Some(before);
+    // In one piece with what follows, so that readers get something with the first one.
+    let begun = body.into_data_stream().map_ok(move |piece| match before.take() {
+        Some(before) => [before.as_bytes(), &piece].concat().into(),
+        None => piece,
+    });
+    let all = begun.chain(stream::once(future::ready(Ok(Bytes::from_static(after.as_bytes())))));
+    let until_broken = all.scan(false, |is_broken, piece| {
+        let is_over = std::mem::replace(is_broken, piece.is_err());
+        future::ready((!is_over).then_some(piece))
+    });
+    // Compression asks again after the end.
+    Body::from_stream(until_broken.fuse())
 }
 
 /// `attachment;filename=<name>`, without blank and quotes, percent-encoded: the form that clients parse.
@@ -186,6 +224,31 @@ mod tests {
     fn a_media_type_that_is_no_header_value_becomes_the_general_one() {
         let reply = Reply::download("a", "text/plain\r\nx: y", 0, String::new(), Body::empty());
         assert_eq!(reply.content.media().unwrap(), "application/octet-stream");
+    }
+
+    #[test]
+    fn only_results_are_wrapped_and_only_once() {
+        let text = |reply: Reply| match reply.content {
+            Content::Bytes { bytes, .. } => String::from_utf8(bytes.to_vec()).unwrap(),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(text(Reply::ok(&1).wrapped("<", ">").wrapped("<", ">")), "<1>");
+        assert_eq!(text(Reply::json(StatusCode::OK, &1).wrapped("<", ">")), "1");
+    }
+
+    #[tokio::test]
+    async fn a_stream_that_breaks_off_is_not_completed() {
+        for (pieces, expected) in
+            [(vec![Ok("1"), Ok("2")], "<1|2|>"), (vec![Ok("1"), Err(std::io::Error::other("x"))], "<1|x")]
+        {
+            let reply = Reply::json_stream(Body::from_stream(stream::iter(pieces))).wrapped("<", ">");
+            let Content::Stream { size: None, body, .. } = reply.content else { panic!("no stream") };
+            let pieces = body.into_data_stream().map(|piece| match piece {
+                Ok(piece) => String::from_utf8(piece.to_vec()).unwrap(),
+                Err(error) => error.to_string(),
+            });
+            assert_eq!(pieces.collect::<Vec<_>>().await.join("|"), expected);
+        }
     }
 
     proptest! {

@@ -9,8 +9,8 @@ use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{Predicate, SizeAbove};
 
 use crate::config::ApiConfig;
+use crate::pipeline::{Api, handle};
 use crate::protocol::is_compressible;
-use crate::service::{Api, handle};
 
 /// Smaller answers would not shrink.
 const MIN_COMPRESSED: u64 = 1024;
@@ -19,8 +19,12 @@ const MIN_COMPRESSED: u64 = 1024;
 ///
 /// Limits on connections, headers and time are [`Server`](crate::Server)'s; bodies are limited here.
 pub fn router(runtime: Runtime, config: ApiConfig) -> Router {
+    serving(Api::new(runtime, config))
+}
+
+pub(crate) fn serving(api: Api) -> Router {
     let compression = CompressionLayer::new().compress_when(SizeAbove::new(MIN_COMPRESSED).and(shrinks));
-    Router::new().fallback(handle).layer(compression).with_state(Arc::new(Api::new(runtime, config)))
+    Router::new().fallback(handle).layer(compression).with_state(Arc::new(api))
 }
 
 fn shrinks(_: StatusCode, _: Version, headers: &HeaderMap, _: &Extensions) -> bool {

@@ -35,8 +35,8 @@ impl Backbone {
         let core = Arc::new(Core::open(config).await?);
         let (stop, stopped) = watch::channel(false);
         let mut tasks = JoinSet::new();
-        let router = routes::router(core.clone());
-        tasks.spawn(server::serve(listener, core.clone(), router, stopped.clone()));
+        let served = routes::served(core.clone());
+        tasks.spawn(server::serve(listener, core.clone(), served, stopped.clone()));
         if let Some(interval) = core.config.sweep_interval {
             tasks.spawn(sweep::run(core.clone(), interval, stopped));
         }

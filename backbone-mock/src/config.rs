@@ -10,6 +10,7 @@ use listener::pace::PaceLimits;
 use zeroize::Zeroizing;
 
 use crate::clock::{Clock, SystemClock};
+#[cfg(feature = "testing")]
 use crate::fault::Faults;
 use crate::quota::Terms;
 
@@ -35,13 +36,12 @@ pub struct Config {
     pub password_policy: PasswordPolicy,
     /// How long a login lasts.
     pub access_token_lifetime: Duration,
-    /// Origins of web pages that may call the server from a browser. Empty: no cross-origin access.
-    pub cors_origins: Vec<String>,
     /// How often expired records are removed, beside once at the start. `None` leaves that to [`admin`](crate::admin).
     pub sweep_interval: Option<Duration>,
     /// The source of time.
     pub clock: Arc<dyn Clock>,
-    /// Failures to inject; for tests.
+    /// Failures to inject.
+    #[cfg(feature = "testing")]
     pub faults: Option<Faults>,
 }
 
@@ -57,9 +57,9 @@ impl Config {
             limits: Limits::default(),
             password_policy: PasswordPolicy::Production,
             access_token_lifetime: Duration::from_secs(300),
-            cors_origins: Vec::new(),
             sweep_interval: Some(Duration::from_secs(60 * 60)),
             clock: Arc::new(SystemClock),
+            #[cfg(feature = "testing")]
             faults: None,
         }
     }

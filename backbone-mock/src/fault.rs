@@ -1,13 +1,20 @@
-//! Failures on request, for tests of clients: refuse, break off, delay, and lie.
+//! Failures on request, for tests of clients: refuse, break off, delay, and lie. Only with the feature `testing`.
 //!
 //! A [`Faults`] handle is shared between a test and the [`Config`](crate::Config) of its backbone.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use axum::body::Body;
+use axum::extract::Request;
+use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use http::header::CONTENT_LENGTH;
 use http::{Method, StatusCode};
+use http_body_util::BodyExt;
 use tokio::sync::watch;
+
+use crate::server::BrokenOff;
 
 /// The failures a backbone shall produce.
 #[derive(Clone, Default)]
@@ -83,8 +90,40 @@ impl Faults {
         self.rules().clear();
     }
 
+    /// Answers a request, with the failures that hit it.
+    pub(crate) async fn around<F>(
+        &self,
+        request: Request,
+        handle: impl FnOnce(Request) -> F,
+    ) -> Result<Response, BrokenOff>
+    where
+        F: Future<Output = Response>,
+    {
+        let info = RequestInfo { method: request.method().clone(), path: request.uri().path().to_owned() };
+        let hits = self.hits(&info);
+        for fault in &hits {
+            match fault {
+                Fault::RefuseBefore(status) => return Ok(status.into_response()),
+                Fault::DropBefore => return Err(BrokenOff),
+                Fault::HoldBefore(gate) => gate.pass().await,
+                Fault::RefuseAfter(_) | Fault::DropAfter | Fault::HoldAfter(_) | Fault::Tamper(_) => {}
+            }
+        }
+        let mut response = handle(request).await;
+        for fault in &hits {
+            match fault {
+                Fault::RefuseAfter(status) => return Ok(status.into_response()),
+                Fault::DropAfter => return Err(BrokenOff),
+                Fault::HoldAfter(gate) => gate.pass().await,
+                Fault::Tamper(tamper) => response = tampered(&info, response, tamper).await,
+                Fault::RefuseBefore(_) | Fault::DropBefore | Fault::HoldBefore(_) => {}
+            }
+        }
+        Ok(response)
+    }
+
     /// The failures that hit a request, each counted as used.
-    pub(crate) fn hits(&self, request: &RequestInfo) -> Vec<Fault> {
+    fn hits(&self, request: &RequestInfo) -> Vec<Fault> {
         let mut rules = self.rules();
         let mut hits = Vec::new();
         for rule in rules.iter_mut().filter(|rule| rule.matching.fits(request)) {
@@ -98,6 +137,14 @@ impl Faults {
     fn rules(&self) -> MutexGuard<'_, Vec<Rule>> {
         self.0.lock().expect("no code panics while it holds the lock")
     }
+}
+
+async fn tampered(info: &RequestInfo, response: Response, tamper: &Tamper) -> Response {
+    let (mut parts, body) = response.into_parts();
+    let Ok(body) = body.collect().await else { return StatusCode::INTERNAL_SERVER_ERROR.into_response() };
+    let body = tamper(info, body.to_bytes());
+    parts.headers.remove(CONTENT_LENGTH);
+    Response::from_parts(parts, Body::from(body))
 }
 
 impl fmt::Debug for Faults {
@@ -160,7 +207,7 @@ impl Gate {
         }
     }
 
-    pub(crate) async fn pass(&self) {
+    async fn pass(&self) {
         // The sender lives in `self`, so waiting cannot fail.
         let _ = self.0.subscribe().wait_for(|open| *open).await;
     }

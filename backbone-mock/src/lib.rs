@@ -23,7 +23,7 @@
 //! | `domain` | the rules of each resource, without HTTP |
 //! | `store` | records and blob files, durable before anything is acknowledged |
 //! | `server` | connections, and what happens around every request |
-//! | [`fault`] | failures on request, for tests of clients |
+//! | `fault` | failures on request, for tests of clients; only with the feature `testing` |
 //! | [`admin`] | what operators do |
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
@@ -36,6 +36,7 @@ mod config;
 mod core;
 mod domain;
 mod error;
+#[cfg(feature = "testing")]
 pub mod fault;
 mod notify;
 mod quota;

@@ -175,14 +175,13 @@ async fn status(request: reqwest::RequestBuilder) -> u16 {
 /// T6: DNS rebinding gives a page's own name as host, and another page's request carries its origin.
 #[tokio::test]
 async fn pages_of_strangers_do_not_reach_a_backbone_on_loopback() {
-    let world = World::with(|config| config.cors_origins = vec!["https://app.example".to_owned()]).await;
+    let world = World::new().await;
     for host in ["localhost:4710", "127.0.0.1", "[::1]:4710", "bb.example.org"] {
         assert_eq!(status(from_page(&world, host, None)).await, 200, "{host}");
     }
     assert_eq!(refusal(from_page(&world, "evil.example", None), 403).await, "forbidden");
     assert_eq!(refusal(from_page(&world, "localhost", Some("https://evil.example")), 403).await, "forbidden");
     assert_eq!(refusal(from_page(&world, "localhost", Some("null")), 403).await, "forbidden");
-    assert_eq!(status(from_page(&world, "localhost", Some("https://app.example"))).await, 200);
     let rebound = world.anonymous(Method::GET, "/health").header("host", "evil.example");
     assert_eq!(status(rebound).await, 403);
     let landing = world.anonymous(Method::GET, "/r/TOKaaaaaaaaaaaaaaaa1");

@@ -8,7 +8,12 @@ use http::{HeaderValue, Method, StatusCode};
 
 use super::yaml::to_yaml;
 use super::{document, openapi_json};
+use crate::faces;
 use crate::reply::Reply;
+
+/// The viewer needs its own scripts and styles, and calls this node.
+const CONTENT_POLICY: &str = "default-src 'none';base-uri 'none';form-action 'none';frame-ancestors 'none';\
+     connect-src 'self';font-src 'self' data:;img-src 'self' data:;script-src 'self';style-src 'self' 'unsafe-inline'";
 
 /// `/docs` and what lies below.
 pub(crate) struct Docs {
@@ -19,7 +24,7 @@ pub(crate) struct Docs {
 
 impl Docs {
     pub(crate) fn new() -> Self {
-        let value = serde_json::to_value(document::document()).unwrap_or_default();
+        let value = serde_json::to_value(document::document(&faces::all())).unwrap_or_default();
         let viewer = utoipa_swagger_ui::Config::from("/docs/json").validator_url("none");
         Self { json: openapi_json().into(), yaml: to_yaml(&value).into(), viewer: Arc::new(viewer) }
     }
@@ -39,7 +44,7 @@ impl Docs {
             other if other.starts_with("/api-docs/") => Reply::moved("/docs/swagger"),
             other => self.asset(other.strip_prefix("/docs/swagger/")?)?,
         };
-        Some(Reply { is_docs: true, ..reply })
+        Some(Reply { content_policy: Some(CONTENT_POLICY), ..reply })
     }
 
     fn asset(&self, name: &str) -> Option<Reply> {

@@ -11,39 +11,41 @@ use utoipa::openapi::{
     ContentBuilder, InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder, Paths, Ref, RefOr, Required, ResponseBuilder,
     ResponsesBuilder,
 };
-use utoipa::{PartialSchema, ToSchema};
 
-use super::{Input, Output};
-use crate::dialect::Dialect;
-use crate::problem::ErrorBody;
+use super::{Components, Input, Output};
+use crate::face::{self, Face, Resource, Schemas};
 use crate::protocol::Media;
-use crate::rest::{account, challenges, file, identity_metadata, monitoring, token, upload_form};
-use crate::routes::{self, RESOURCES, Resource};
+use crate::rest::monitoring;
 
-const SECURITY: &str = "apiKey";
-
-pub(super) fn document() -> OpenApi {
+pub(crate) fn document(faces: &[Face]) -> OpenApi {
     let info = InfoBuilder::new()
         .title("enlace")
         .version(env!("CARGO_PKG_VERSION"))
         .description(Some("Share files end-to-end encrypted: files, tokens, and the identity that owns them."))
         .license(Some(LicenseBuilder::new().name("MIT OR Apache-2.0").build()));
-    let key = SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::new("X-API-KEY")));
-    OpenApiBuilder::new()
-        .info(info)
-        .paths(paths())
-        .components(Some(components().security_scheme(SECURITY, key).build()))
-        .security(Some([SecurityRequirement::new::<_, [&str; 0], &str>(SECURITY, [])]))
-        .build()
+    let mut components = components(faces);
+    for Schemas { security, key_header, .. } in faces.iter().map(|face| &face.schemas) {
+        let key = SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::new(*key_header)));
+        components = components.security_scheme(*security, key);
+    }
+    let default = faces.first().map(|face| vec![requirement(face)]);
+    OpenApiBuilder::new().info(info).paths(paths(faces)).components(Some(components.build())).security(default).build()
 }
 
-fn paths() -> Paths {
+fn requirement(face: &Face) -> SecurityRequirement {
+    SecurityRequirement::new::<_, [&str; 0], &str>(face.schemas.security, [])
+}
+
+fn paths(faces: &[Face]) -> Paths {
     let mut paths = PathsBuilder::new();
-    for dialect in Dialect::ALL {
-        for resource in RESOURCES {
-            let path = format!("{}/{}", dialect.path_prefix(), resource.path);
-            for operation in resource.offered(dialect) {
-                let described = describe(dialect, resource, operation);
+    for face in faces {
+        for resource in &face.resources {
+            let path = format!("{}/{}", face.path_prefix(), resource.path);
+            for operation in &resource.operations {
+                let mut described = describe(face, resource, operation);
+                if face.schemas.security != faces[0].schemas.security {
+                    described.security = Some(vec![requirement(face)]);
+                }
                 let item = utoipa::openapi::PathItem::new(http_method(&operation.method), described);
                 paths = paths.path(&path, item);
             }
@@ -58,26 +60,26 @@ fn paths() -> Paths {
     paths.path("/health", utoipa::openapi::PathItem::new(HttpMethod::Get, health)).build()
 }
 
-fn describe(dialect: Dialect, resource: &Resource, operation: &routes::Operation) -> Operation {
+fn describe(face: &Face, resource: &Resource, operation: &face::Operation) -> Operation {
     let description = &operation.description;
     let area = resource.path.split('/').next().unwrap_or_default();
     let mut builder = OperationBuilder::new()
-        .operation_id(Some(operation_id(dialect, resource.path, &operation.method)))
+        .operation_id(Some(operation_id(face, resource.path, &operation.method)))
         .summary(Some(description.summary))
-        .tag(format!("{area} ({})", dialect.path_prefix()));
-    for parameter in parameters(dialect, resource.path, &description.input) {
+        .tag(format!("{area} ({})", face.path_prefix()));
+    for parameter in parameters(resource.path, &description.input) {
         builder = builder.parameter(parameter);
     }
     if let Some(body) = request_body(&description.input) {
         builder = builder.request_body(Some(body));
     }
     let responses = ResponsesBuilder::new()
-        .responses_from_iter([(status(&description.output), success(operation))])
-        .response("default", json_response("A failure", reference("ErrorBody")));
+        .responses_from_iter([(status(&description.output), success(face, operation))])
+        .response("default", json_response("A failure", reference(face.schemas.problem)));
     builder.responses(responses).build()
 }
 
-fn parameters(dialect: Dialect, path: &str, input: &Input) -> Vec<ParameterBuilder> {
+fn parameters(path: &str, input: &Input) -> Vec<ParameterBuilder> {
     let text = || ObjectBuilder::new().schema_type(Type::String);
     let parameter = |name: &str, place, schema: ObjectBuilder| {
         let required = if place == ParameterIn::Path { Required::True } else { Required::False };
@@ -89,11 +91,11 @@ fn parameters(dialect: Dialect, path: &str, input: &Input) -> Vec<ParameterBuild
     }
     match input {
         Input::Query(fields) => all.extend(fields.iter().map(|field| parameter(field, ParameterIn::Query, text()))),
-        Input::QrCode if dialect.differences().truncated_qr_codes => {
-            let flag = ObjectBuilder::new().schema_type(Type::Boolean);
-            all.push(parameter("newQRCodeFormat", ParameterIn::Query, flag));
+        Input::Flags(names) => {
+            let flag = || ObjectBuilder::new().schema_type(Type::Boolean);
+            all.extend(names.iter().map(|name| parameter(name, ParameterIn::Query, flag())));
         }
-        Input::None | Input::Json(_) | Input::FreeJson(_) | Input::Upload | Input::QrCode => {}
+        Input::None | Input::Json(_) | Input::FreeJson(_) | Input::Upload(_) => {}
     }
     all
 }
@@ -107,15 +109,15 @@ fn request_body(input: &Input) -> Option<RequestBody> {
             let required = if required { Required::True } else { Required::False };
             Some(RequestBodyBuilder::new().content("application/json", content).required(Some(required)).build())
         }
-        Input::Upload => {
-            let Schema::Object(mut form) = upload_form().describe() else { return None };
+        Input::Upload(form) => {
+            let Schema::Object(mut form) = form().describe() else { return None };
             form.properties.insert("file".to_owned(), binary("The file.").into());
             form.required.push("file".to_owned());
             let content = ContentBuilder::new().schema(Some(Schema::Object(form))).build();
             let body = RequestBodyBuilder::new().content("multipart/form-data", content);
             Some(body.required(Some(Required::True)).build())
         }
-        Input::None | Input::Query(_) | Input::QrCode => None,
+        Input::None | Input::Query(_) | Input::Flags(_) => None,
     }
 }
 
@@ -127,7 +129,8 @@ fn status(output: &Output) -> &'static str {
     }
 }
 
-fn success(operation: &routes::Operation) -> ResponseBuilder {
+fn success(face: &Face, operation: &face::Operation) -> ResponseBuilder {
+    let enveloped = face.schemas.enveloped;
     let response = match operation.description.output {
         Output::Nothing => ResponseBuilder::new().description("Done"),
         Output::One(name) => json_response("Found", enveloped(reference(name))),
@@ -141,7 +144,7 @@ fn success(operation: &routes::Operation) -> ResponseBuilder {
             ResponseBuilder::new().description("The bytes, verified").content("*/*", content)
         }
     };
-    if operation.produces.contains(&Media::Png) {
+    if operation.produces.contains(&Media::PNG) {
         let picture = ContentBuilder::new().schema(Some(binary("The QR code of the reference."))).build();
         return response.content("image/png", picture);
     }
@@ -151,11 +154,6 @@ fn success(operation: &routes::Operation) -> ResponseBuilder {
 fn json_response(description: &str, schema: RefOr<Schema>) -> ResponseBuilder {
     let content = ContentBuilder::new().schema(Some(schema)).build();
     ResponseBuilder::new().description(description).content("application/json", content)
-}
-
-fn enveloped(schema: RefOr<Schema>) -> RefOr<Schema> {
-    let object = ObjectBuilder::new().schema_type(Type::Object).property("result", schema).required("result");
-    Schema::Object(object.build()).into()
 }
 
 fn binary(description: &str) -> Schema {
@@ -168,28 +166,13 @@ fn reference(name: &str) -> RefOr<Schema> {
     RefOr::Ref(Ref::from_schema_name(name))
 }
 
-fn components() -> ComponentsBuilder {
+fn components(faces: &[Face]) -> ComponentsBuilder {
     let mut components = ComponentsBuilder::new();
-    let mut all: Vec<(String, RefOr<Schema>)> = Vec::new();
-    collect::<account::IdentityInfo>(&mut all);
-    collect::<account::SyncInfo>(&mut all);
-    collect::<challenges::Challenge>(&mut all);
-    collect::<challenges::ChallengeValidation>(&mut all);
-    collect::<file::File>(&mut all);
-    collect::<identity_metadata::IdentityMetadata>(&mut all);
-    collect::<token::Token>(&mut all);
-    collect::<monitoring::Health>(&mut all);
-    collect::<ErrorBody>(&mut all);
-    for (name, schema) in all {
+    let shared = Components::default().with::<monitoring::Health>().into_vec();
+    for (name, schema) in faces.iter().flat_map(|face| (face.schemas.components)()).chain(shared) {
         components = components.schema(name, schema);
     }
     components
-}
-
-/// A type and everything it is made of.
-fn collect<T: ToSchema + PartialSchema>(all: &mut Vec<(String, RefOr<Schema>)>) {
-    all.push((T::name().into_owned(), T::schema()));
-    T::schemas(all);
 }
 
 fn http_method(method: &Method) -> HttpMethod {
@@ -203,14 +186,10 @@ fn http_method(method: &Method) -> HttpMethod {
 }
 
 /// `coreV1_post_files_id_token`
-fn operation_id(dialect: Dialect, path: &str, method: &Method) -> String {
-    let dialect = match dialect {
-        Dialect::V2 => "v2",
-        Dialect::CoreV1 => "coreV1",
-    };
+fn operation_id(face: &Face, path: &str, method: &Method) -> String {
     let words = path.split('/').map(|word| word.trim_matches(['{', '}']).to_ascii_lowercase());
     let words = words.collect::<Vec<_>>().join("_");
-    format!("{dialect}_{}_{words}", method.as_str().to_ascii_lowercase())
+    format!("{}_{}_{words}", face.name, method.as_str().to_ascii_lowercase())
 }
 
 #[cfg(test)]
@@ -218,18 +197,19 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
+    use crate::faces;
 
     fn as_json() -> Value {
-        serde_json::to_value(document()).unwrap()
+        serde_json::to_value(document(&faces::all())).unwrap()
     }
 
     #[test]
     fn every_offered_operation_is_described() {
         let document = as_json();
-        for dialect in Dialect::ALL {
-            for resource in RESOURCES {
-                let path = format!("{}/{}", dialect.path_prefix(), resource.path);
-                for operation in resource.offered(dialect) {
+        for face in faces::all() {
+            for resource in &face.resources {
+                let path = format!("{}/{}", face.path_prefix(), resource.path);
+                for operation in &resource.operations {
                     let method = operation.method.as_str().to_ascii_lowercase();
                     assert!(document["paths"][&path][&method].is_object(), "{method} {path}");
                 }

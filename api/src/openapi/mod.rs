@@ -1,11 +1,16 @@
 //! The OpenAPI document, made from the route table, the shapes of bodies and the types of answers.
 
+mod components;
 mod docs;
 mod document;
 mod yaml;
 
+pub(crate) use components::Components;
 pub(crate) use docs::Docs;
+#[cfg(test)]
+pub(crate) use document::document;
 
+use crate::faces;
 use crate::validation::Object;
 
 /// What the document says of an operation.
@@ -22,12 +27,12 @@ pub(crate) enum Input {
     Json(fn() -> Object),
     /// The same, with a member that takes any JSON.
     FreeJson(fn() -> Object),
-    /// A form with a file.
-    Upload,
+    /// A form with a file, and with fields of this shape.
+    Upload(fn() -> Object),
     /// Parameters of the query.
     Query(&'static [&'static str]),
-    /// Which form of the reference a picture shows.
-    QrCode,
+    /// Parameters of the query that are true or false.
+    Flags(&'static [&'static str]),
 }
 
 /// What an operation answers; the names are those of components.
@@ -44,10 +49,10 @@ pub(crate) enum Output {
     Content,
 }
 
-/// The OpenAPI document of both dialects as indented JSON, the same on every machine.
+/// The OpenAPI document of all faces as indented JSON, the same on every machine.
 #[must_use]
 pub fn openapi_json() -> String {
-    let mut text = document::document().to_pretty_json().unwrap_or_default();
+    let mut text = document::document(&faces::all()).to_pretty_json().unwrap_or_default();
     text.push('\n');
     text
 }

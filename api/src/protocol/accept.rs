@@ -12,19 +12,18 @@ const MAX_RANGES: usize = 64;
 
 /// A media type that routes make.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Media {
-    /// `application/json`
-    Json,
-    /// `image/png`
-    Png,
+pub(crate) struct Media {
+    kind: &'static str,
+    subtype: &'static str,
 }
 
 impl Media {
-    fn parts(self) -> (&'static str, &'static str) {
-        match self {
-            Self::Json => ("application", "json"),
-            Self::Png => ("image", "png"),
-        }
+    pub(crate) const JSON: Self = Self::new("application", "json");
+    pub(crate) const PNG: Self = Self::new("image", "png");
+
+    /// `kind/subtype`.
+    pub(crate) const fn new(kind: &'static str, subtype: &'static str) -> Self {
+        Self { kind, subtype }
     }
 }
 
@@ -55,7 +54,7 @@ pub(crate) fn negotiate(header: Option<&[u8]>, offered: &[Media]) -> Option<Medi
 
 /// The range that decides about a media type: the most specific one, the first among equals.
 fn most_specific<'a>(ranges: &[Range<'a>], media: Media) -> Option<(usize, Range<'a>, u8)> {
-    let (kind, subtype) = media.parts();
+    let Media { kind, subtype } = media;
     let matching = ranges.iter().enumerate().filter_map(|(order, range)| {
         let exact = range.kind.eq_ignore_ascii_case(kind);
         let specificity = match (range.kind, range.subtype) {
@@ -103,7 +102,7 @@ mod tests {
 
     use super::*;
 
-    const BOTH: &[Media] = &[Media::Json, Media::Png];
+    const BOTH: &[Media] = &[Media::JSON, Media::PNG];
 
     fn choose(header: &str, offered: &[Media]) -> Option<Media> {
         negotiate(Some(header.as_bytes()), offered)
@@ -120,29 +119,29 @@ mod tests {
             "image/png, application/json",
             "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
         ] {
-            assert_eq!(choose(header, &[Media::Json]), Some(Media::Json), "{header}");
+            assert_eq!(choose(header, &[Media::JSON]), Some(Media::JSON), "{header}");
         }
         for header in
             ["text/html", "image/png", "application/json;q=0", "application/vnd.api+json", ";;;", "json", "a/b/c"]
         {
-            assert_eq!(choose(header, &[Media::Json]), None, "{header}");
+            assert_eq!(choose(header, &[Media::JSON]), None, "{header}");
         }
-        assert_eq!(negotiate(None, &[Media::Json]), Some(Media::Json));
+        assert_eq!(negotiate(None, &[Media::JSON]), Some(Media::JSON));
     }
 
     #[test]
     fn the_better_match_wins_where_both_are_offered() {
         for (header, expected) in [
-            ("*/*", Some(Media::Json)),
-            ("image/png", Some(Media::Png)),
-            ("image/*", Some(Media::Png)),
-            ("image/png;q=0.9, application/json;q=0.8", Some(Media::Png)),
-            ("image/png;q=0.5, application/json", Some(Media::Json)),
-            ("image/png, application/json", Some(Media::Png)),
-            ("application/json, image/png", Some(Media::Json)),
-            ("image/*, application/json", Some(Media::Json)),
-            ("*/*, image/png;q=0", Some(Media::Json)),
-            ("application/json;q=0, */*", Some(Media::Png)),
+            ("*/*", Some(Media::JSON)),
+            ("image/png", Some(Media::PNG)),
+            ("image/*", Some(Media::PNG)),
+            ("image/png;q=0.9, application/json;q=0.8", Some(Media::PNG)),
+            ("image/png;q=0.5, application/json", Some(Media::JSON)),
+            ("image/png, application/json", Some(Media::PNG)),
+            ("application/json, image/png", Some(Media::JSON)),
+            ("image/*, application/json", Some(Media::JSON)),
+            ("*/*, image/png;q=0", Some(Media::JSON)),
+            ("application/json;q=0, */*", Some(Media::PNG)),
             ("text/html", None),
         ] {
             assert_eq!(choose(header, BOTH), expected, "{header}");
@@ -151,15 +150,15 @@ mod tests {
 
     #[test]
     fn malformed_qualities_drop_their_range_only() {
-        assert_eq!(choose("image/png;q=2, application/json;q=0.001", BOTH), Some(Media::Json));
+        assert_eq!(choose("image/png;q=2, application/json;q=0.001", BOTH), Some(Media::JSON));
         assert_eq!(choose("application/json;q=0.0001", BOTH), None);
     }
 
     proptest! {
         #[test]
         fn any_header_gives_an_answer_that_was_offered(header in proptest::collection::vec(any::<u8>(), 0..200)) {
-            if let Some(media) = negotiate(Some(&header), &[Media::Json]) {
-                prop_assert_eq!(media, Media::Json);
+            if let Some(media) = negotiate(Some(&header), &[Media::JSON]) {
+                prop_assert_eq!(media, Media::JSON);
             }
         }
 

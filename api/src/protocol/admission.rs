@@ -1,13 +1,16 @@
 //! How much of large bodies may be in memory at the same time.
 //!
-//! A large body holds shares from its first byte to the end of its request: of bytes, and of values once it is known how
-//! many there are. Shares of bytes are taken first, each kind once, and none is larger than all there are: so whoever holds
-//! shares of values waits for nobody, and everybody gets a turn. Whoever waits too long is told to come again.
+//! A large body has room in two budgets from its first byte to the end of its request: for its bytes, and for its values once
+//! it is known how many there are. Both are asked for at once, so nobody holds room for a part of a body, and bytes come
+//! first: so whoever has room for values waits for nobody, and everybody gets a turn. Whoever waits too long is told to
+//! come again.
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, SemaphorePermit};
+use listener::budget::{BodyBudget, BudgetLimits, Held};
 
+use super::body::BodyBounds;
 use crate::problem::Problem;
 
 /// Bodies of so many bytes are not counted: there are no more of them than connections.
@@ -19,19 +22,20 @@ const MAX_BYTES: usize = 16 * 1024 * 1024;
 /// Most values of bodies with more of them at the same time. A value takes some 100 bytes, and is there three times while
 /// it is stored.
 const MAX_VALUES: usize = 128 * 1024;
-/// What a permit for bytes stands for.
-const PERMIT: usize = 1024;
 /// Longest time to wait for a share.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-static BYTES: Semaphore = Semaphore::const_new(MAX_BYTES / PERMIT);
-static VALUES: Semaphore = Semaphore::const_new(MAX_VALUES);
+static BYTES: LazyLock<Budget> = LazyLock::new(|| Budget::new(limits(MAX_BYTES, BodyBounds::FREE.bytes())));
+static VALUES: LazyLock<Budget> = LazyLock::new(|| Budget::new(limits(MAX_VALUES, BodyBounds::FREE.values())));
 
-/// The shares of a request. Given back when it is dropped.
+/// Holders of keys trust each other, so all of them are one sender.
+type Budget = BodyBudget<()>;
+
+/// The room of a request. Given back when it is dropped.
 #[derive(Debug, Default)]
 pub(crate) struct Admission {
-    bytes: Option<SemaphorePermit<'static>>,
-    values: Option<SemaphorePermit<'static>>,
+    bytes: Option<Held<()>>,
+    values: Option<Held<()>>,
 }
 
 impl Admission {
@@ -41,7 +45,7 @@ impl Admission {
     /// 503 if it takes too long.
     pub(crate) async fn admit_bytes(&mut self, bytes: usize) -> Result<(), Problem> {
         if self.bytes.is_none() && bytes > UNCOUNTED_BYTES {
-            self.bytes = Some(share(&BYTES, bytes.div_ceil(PERMIT).min(MAX_BYTES / PERMIT)).await?);
+            self.bytes = Some(room(&BYTES, bytes).await?);
         }
         Ok(())
     }
@@ -52,18 +56,24 @@ impl Admission {
     /// 503 if it takes too long.
     pub(crate) async fn admit_values(&mut self, values: usize) -> Result<(), Problem> {
         if self.values.is_none() && values > UNCOUNTED_VALUES {
-            self.values = Some(share(&VALUES, values.min(MAX_VALUES)).await?);
+            self.values = Some(room(&VALUES, values).await?);
         }
         Ok(())
     }
 }
 
-async fn share(budget: &Semaphore, permits: usize) -> Result<SemaphorePermit<'_>, Problem> {
-    let permits = u32::try_from(permits).map_err(|_| Problem::unexpected())?;
-    match tokio::time::timeout(PATIENCE, budget.acquire_many(permits)).await {
-        Ok(permit) => permit.map_err(|_| Problem::unexpected()),
-        Err(_) => Err(Problem::busy()),
-    }
+/// `most` in total, of which the reserve goes to the body that has waited longest.
+fn limits(most: usize, reserve: usize) -> BudgetLimits {
+    let pool = most - reserve;
+    // What is asked for at once is never incomplete, so nobody has to give up anything.
+    BudgetLimits { pool, of_one: pool, reserve, hold: Duration::MAX, wait: PATIENCE }
+}
+
+async fn room(budget: &Budget, amount: usize) -> Result<Held<()>, Problem> {
+    let held = budget.open(());
+    held.add(amount).await.map_err(|_exhausted| Problem::busy())?;
+    held.complete();
+    Ok(held)
 }
 
 #[cfg(test)]
@@ -74,15 +84,25 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn who_waits_too_long_is_told_to_come_again() {
-        let budget = Semaphore::new(10);
-        let first = share(&budget, 6).await.unwrap();
-        assert!(share(&budget, 4).now_or_never().is_some(), "exactly what is left");
+        let budget = Budget::new(limits(10, 4));
+        let first = room(&budget, 6).await.unwrap();
+        let second = room(&budget, 4).now_or_never().expect("exactly what is left, the reserve").unwrap();
         let began = tokio::time::Instant::now();
-        let refusal = share(&budget, 5).await.unwrap_err();
+        let refusal = room(&budget, 1).await.unwrap_err();
         assert_eq!((refusal.status().as_u16(), began.elapsed()), (503, PATIENCE));
         assert_eq!(refusal.header().unwrap().0, http::header::RETRY_AFTER);
-        drop(first);
-        assert!(share(&budget, 10).now_or_never().is_some());
+        drop((first, second));
+        assert!(room(&budget, 6).now_or_never().is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_held_is_never_more_than_there_may_be() {
+        let budget = Budget::new(limits(MAX_BYTES, BodyBounds::FREE.bytes()));
+        let mut held = Vec::new();
+        while let Some(Ok(more)) = room(&budget, BodyBounds::FREE.bytes()).now_or_never() {
+            held.push(more);
+        }
+        assert_eq!((held.len(), budget.used()), (8, MAX_BYTES));
     }
 
     #[tokio::test]

@@ -30,6 +30,16 @@ impl BodyBounds {
     /// For bodies with JSON of the caller's own. Clients know the limit of bytes; the values are as many as the node keeps
     /// in one member of a record, and those around them.
     pub(crate) const FREE: Self = Self { bytes: 2 * 1024 * 1024, values: json_budget::MAX_CONTENT.max_nodes + 64 };
+
+    /// Most bytes.
+    pub(super) fn bytes(self) -> usize {
+        self.bytes
+    }
+
+    /// Most values.
+    pub(super) fn values(self) -> usize {
+        self.values
+    }
 }
 
 /// Deepest nesting that is read; the parser has the same bound.

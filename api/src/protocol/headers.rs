@@ -21,12 +21,6 @@ const MAX_CORRELATION_ID: usize = 128;
 /// Bytes of the digest in an entity tag.
 const TAG_BYTES: usize = 15;
 
-/// Answers are data, never pages: nothing may be loaded by them, and nobody may frame them.
-const POLICY: &str = "default-src 'none';base-uri 'none';form-action 'none';frame-ancestors 'none';sandbox";
-/// The documentation viewer needs its own scripts and styles, and calls this node.
-const DOCS_POLICY: &str = "default-src 'none';base-uri 'none';form-action 'none';frame-ancestors 'none';\
-     connect-src 'self';font-src 'self' data:;img-src 'self' data:;script-src 'self';style-src 'self' 'unsafe-inline'";
-
 const SECURITY: [(&str, &str); 11] = [
     ("cross-origin-opener-policy", "same-origin"),
     ("cross-origin-resource-policy", "same-origin"),
@@ -55,6 +49,8 @@ pub(crate) fn correlation_id(headers: &HeaderMap) -> HeaderValue {
 /// What a request contributes to the headers of its answer.
 pub(crate) struct Finish {
     pub(crate) method: Method,
+    /// Unless the reply brings its own.
+    pub(crate) content_policy: &'static str,
     pub(crate) if_none_match: Option<HeaderValue>,
     pub(crate) correlation_id: HeaderValue,
     /// A configured site that calls.
@@ -66,7 +62,7 @@ pub(crate) struct Finish {
 impl Finish {
     /// Turns a reply into an HTTP answer.
     pub(crate) fn apply(self, reply: Reply) -> Response {
-        let Reply { mut status, mut content, mut headers, negotiated, is_docs } = reply;
+        let Reply { mut status, mut content, mut headers, negotiated, is_result: _, content_policy } = reply;
         let is_read = matches!(self.method, Method::GET | Method::HEAD);
         let tag = entity_tag(&content);
         let is_known = |given| tag.as_ref().is_some_and(|tag| matches_tag(given, tag));
@@ -78,7 +74,7 @@ impl Finish {
         if let Some(value) = tag.and_then(|tag| HeaderValue::from_str(&tag).ok()) {
             headers.insert(header::ETAG, value);
         }
-        self.add_common(&mut headers, is_docs);
+        self.add_common(&mut headers, content_policy.unwrap_or(self.content_policy));
         let mut response = Response::new(self.body(content, &mut headers));
         *response.status_mut() = status;
         *response.headers_mut() = headers;
@@ -105,12 +101,11 @@ impl Finish {
         }
     }
 
-    fn add_common(&self, headers: &mut HeaderMap, is_docs: bool) {
+    fn add_common(&self, headers: &mut HeaderMap, content_policy: &'static str) {
         for (name, value) in SECURITY {
             headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
         }
-        let policy = if is_docs { DOCS_POLICY } else { POLICY };
-        headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
+        headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(content_policy));
         headers.insert(CORRELATION_ID, self.correlation_id.clone());
         let milliseconds = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
         headers.insert(RESPONSE_DURATION, milliseconds.into());
@@ -172,6 +167,7 @@ mod tests {
     fn finish(method: Method, if_none_match: Option<&str>) -> Finish {
         Finish {
             method,
+            content_policy: "default-src 'none'",
             if_none_match: if_none_match.map(|text| HeaderValue::from_str(text).unwrap()),
             correlation_id: HeaderValue::from_static("c"),
             origin: None,
@@ -205,11 +201,12 @@ mod tests {
     }
 
     #[test]
-    fn every_answer_forbids_sniffing_framing_and_scripts() {
+    fn every_answer_forbids_sniffing_and_has_the_policy_of_its_face_or_its_own() {
         let response = finish(Method::GET, None).apply(Reply::no_content());
         assert_eq!(response.headers()["x-content-type-options"], "nosniff");
-        let policy = response.headers()[header::CONTENT_SECURITY_POLICY].to_str().unwrap();
-        assert!(policy.contains("frame-ancestors 'none'") && policy.contains("default-src 'none'"));
+        assert_eq!(response.headers()[header::CONTENT_SECURITY_POLICY], "default-src 'none'");
+        let own = Reply { content_policy: Some("sandbox"), ..Reply::no_content() };
+        assert_eq!(finish(Method::GET, None).apply(own).headers()[header::CONTENT_SECURITY_POLICY], "sandbox");
         assert!(!response.headers().contains_key(header::ACCESS_CONTROL_ALLOW_ORIGIN));
     }
 

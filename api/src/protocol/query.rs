@@ -1,6 +1,6 @@
 //! Query strings as flat lists of names and values, in the order given. Brackets mean nothing.
 
-use percent_encoding::percent_decode_str;
+use listener::query;
 use runtime::facade::Parameters;
 
 use crate::problem::Problem;
@@ -13,21 +13,11 @@ const MAX_PARAMETERS: usize = 256;
 /// # Errors
 /// 400 for too many.
 pub(crate) fn parse(text: &str) -> Result<Parameters, Problem> {
-    let pairs = || text.split('&').filter(|pair| !pair.is_empty());
-    if pairs().nth(MAX_PARAMETERS).is_some() {
+    if query::pairs(text).nth(MAX_PARAMETERS).is_some() {
         return Err(Problem::invalid_property(format!("must NOT have more than {MAX_PARAMETERS} parameters")));
     }
-    Ok(pairs().map(parse_pair).collect())
-}
-
-fn parse_pair(pair: &str) -> (String, String) {
-    let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-    (decode(name), decode(value))
-}
-
-fn decode(text: &str) -> String {
-    let blanks = text.replace('+', " ");
-    percent_decode_str(&blanks).decode_utf8().map_or_else(|_| blanks.clone(), Into::into)
+    let decode = query::decode_leniently;
+    Ok(query::pairs(text).map(|(name, value)| (decode(name), decode(value))).collect())
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use runtime::dto;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::call::Call;
+use crate::connector::Call;
 use crate::problem::Problem;
 use crate::reply::Reply;
 

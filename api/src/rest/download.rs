@@ -4,7 +4,7 @@ use axum::body::Body;
 use runtime::FileId;
 use tokio_util::io::ReaderStream;
 
-use crate::call::Call;
+use crate::connector::Call;
 use crate::problem::Problem;
 use crate::reply::Reply;
 

@@ -4,7 +4,7 @@ use runtime::{Address, DeviceId, FileId, Timestamp, dto};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::dialect::Differences;
+use crate::connector::Differences;
 
 /// A file, own or a peer's.
 #[derive(Debug, Serialize, ToSchema)]

@@ -13,7 +13,8 @@ use super::password::{self, GivenPassword};
 use super::qr_code;
 use super::token::Token;
 pub(crate) use super::upload::upload;
-use crate::call::{Call, parse_id, read_checked};
+use crate::call::{parse_id, read_checked};
+use crate::connector::Call;
 use crate::problem::Problem;
 use crate::protocol::Media;
 use crate::reply::Reply;
@@ -99,7 +100,7 @@ pub(crate) async fn load(mut call: Call) -> Result<Reply, Problem> {
 pub(crate) async fn get(call: Call) -> Result<Reply, Problem> {
     let id = id_or_reference(call.parameter())?;
     let file = call.runtime().files().file(&id).await?;
-    if call.media == Media::Png {
+    if call.media == Media::PNG {
         let picture = qr_code::of_reference(&call, &file.reference, wants_url(&call))?;
         return Ok(Reply::png(StatusCode::OK, &format!("{id}.png"), picture));
     }
@@ -125,7 +126,7 @@ pub(crate) async fn create_token(mut call: Call) -> Result<Reply, Problem> {
     let id: FileId = call.id("fileId", "File")?;
     let body = object_or_empty(call.take_json()?);
     let wants_url = body.get("newQRCodeFormat") == Some(&Value::Bool(true));
-    let is_picture = call.media == Media::Png;
+    let is_picture = call.media == Media::PNG;
     let request = read_sharing(body, is_picture)?;
     let token = call.runtime().files().create_token_for_file(&id, request).await?;
     if is_picture {

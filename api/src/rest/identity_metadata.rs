@@ -5,7 +5,8 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use crate::call::{Call, read_checked};
+use crate::call::read_checked;
+use crate::connector::Call;
 use crate::problem::Problem;
 use crate::reply::Reply;
 use crate::validation::{Object, Rule};

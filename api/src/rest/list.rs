@@ -13,8 +13,8 @@ use serde::Serialize;
 use crate::problem::Problem;
 use crate::reply::Reply;
 
-const BEGINNING: &[u8] = b"{\"result\":[";
-const END: &[u8] = b"]}";
+const BEGINNING: &[u8] = b"[";
+const END: &[u8] = b"]";
 /// Bytes to begin a chunk with. A page of tokens fits, and it is too little to be mapped and unmapped each time.
 const CHUNK: usize = 120 * 1024;
 
@@ -147,8 +147,8 @@ mod tests {
     #[tokio::test]
     async fn one_page_is_an_answer_of_known_length() {
         for (list, expected) in [
-            (runtime::testing::list(1, |_| Ok(vec![1, 2])), "{\"result\":[1,2]}"),
-            (runtime::testing::list(1, |_| Ok(Vec::new())), "{\"result\":[]}"),
+            (runtime::testing::list(1, |_| Ok(vec![1, 2])), "[1,2]"),
+            (runtime::testing::list(1, |_| Ok(Vec::new())), "[]"),
         ] {
             match super::list(list, |number: i32| number).await.unwrap().content {
                 Content::Bytes { bytes, .. } => assert_eq!(bytes, expected),
@@ -161,10 +161,10 @@ mod tests {
     async fn chunks_follow_the_reader_with_at_most_two_pages_ahead() {
         let (list, read) = numbered(100);
         let mut body = body_of(list).await;
-        assert_eq!(next(&mut body).await.unwrap(), "{\"result\":[0");
+        assert_eq!(next(&mut body).await.unwrap(), "[0");
         for number in 1..100 {
             assert!(read.load(Ordering::SeqCst) <= number + 2);
-            let end = if number == 99 { "]}" } else { "" };
+            let end = if number == 99 { "]" } else { "" };
             assert_eq!(next(&mut body).await.unwrap(), format!(",{number}{end}"));
         }
         assert!(body.frame().await.is_none());
@@ -178,7 +178,7 @@ mod tests {
         while let Some(frame) = body.frame().await {
             chunks.push(frame.unwrap().into_data().unwrap());
         }
-        assert_eq!(chunks, ["{\"result\":[", "5", "]}"]);
+        assert_eq!(chunks, ["[", "5", "]"]);
     }
 
     #[tokio::test]
@@ -188,7 +188,7 @@ mod tests {
         };
         assert_eq!(super::list(failing_at(0), |number| number).await.unwrap_err().status(), 400);
         let mut body = body_of(failing_at(1)).await;
-        assert_eq!(next(&mut body).await.unwrap(), "{\"result\":[0");
+        assert_eq!(next(&mut body).await.unwrap(), "[0");
         assert_eq!(next(&mut body).await.unwrap_err().to_string(), "the list could not be completed");
         assert!(body.frame().await.is_none());
     }

@@ -14,9 +14,9 @@ use utoipa::ToSchema;
 
 use super::account::IdentityInfo;
 use crate::auth::{Need, Roles};
+use crate::pipeline::Api;
 use crate::problem::Problem;
 use crate::reply::Reply;
-use crate::service::Api;
 
 const VERSION: Need = Need("monitoring:version");
 const REQUESTS: Need = Need("monitoring:requests");

@@ -3,8 +3,7 @@
 use qrcode::{Color, EcLevel, QrCode};
 use runtime::dto::Reference;
 
-use crate::call::Call;
-use crate::dialect::Differences;
+use crate::connector::{Call, Differences};
 use crate::problem::Problem;
 
 /// Starts the truncated form in pictures, so that apps know what they see.
@@ -69,7 +68,7 @@ fn encode(width: usize, pixels: &[u8]) -> Option<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dialect::Dialect;
+    use crate::connector::Dialect;
 
     #[test]
     fn pictures_hold_the_url_unless_the_older_dialect_is_asked_for_nothing_else() {

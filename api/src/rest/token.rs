@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 use zeroize::Zeroizing;
 
 use super::file::Reference;
-use crate::dialect::Differences;
+use crate::connector::Differences;
 
 /// A token, own or a peer's.
 #[derive(Debug, Serialize, ToSchema)]

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::password::{self, GivenPassword};
 use super::token::Token;
 use super::{files::wants_url, list, qr_code};
-use crate::call::Call;
+use crate::connector::Call;
 use crate::problem::Problem;
 use crate::protocol::Media;
 use crate::reply::Reply;
@@ -101,7 +101,7 @@ pub(crate) async fn list_peer(call: Call) -> Result<Reply, Problem> {
 pub(crate) async fn get(call: Call) -> Result<Reply, Problem> {
     let id: TokenId = call.id("id", "Token")?;
     let token = call.runtime().tokens().token(&id).await?;
-    if call.media == Media::Png {
+    if call.media == Media::PNG {
         let picture = qr_code::of_reference(&call, &token.reference, wants_url(&call))?;
         return Ok(Reply::png(StatusCode::OK, &format!("{id}.png"), picture));
     }

@@ -15,29 +15,36 @@ mod tags;
 mod tokens;
 mod version;
 
-use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::routing::{delete, get, patch, post, put};
 
+use crate::server::Served;
 use crate::web::AppState;
+use crate::web::paths::Routes;
 use crate::web::problem::Problem;
 
 /// All routes. Version 1 is what clients of major version 6 use: the same routes and shapes.
-pub(crate) fn router(core: AppState) -> Router {
-    Router::new()
+pub(crate) fn served(core: AppState) -> Served {
+    let (router, words) = routes().into_parts();
+    let router = router
+        .fallback(async || Problem::NoSuchRoute)
+        // `web::body` bounds every body by our own limits; axum's default of 2 MB would refuse files.
+        .layer(DefaultBodyLimit::disable())
+        .with_state(core);
+    Served { router, words }
+}
+
+fn routes() -> Routes {
+    Routes::new()
         .nest("/api/v1", api().route("/Version", get(version::six)))
         .nest("/api/v2", api().route("/Version", get(version::seven)))
         .route("/connect/token", post(connect::token))
         .route("/health", get(health::health))
         .route("/r/{id}", get(landing::page))
-        .fallback(async || Problem::NoSuchRoute)
-        // `web::body` bounds every body by our own limits; axum's default of 2 MB would refuse files.
-        .layer(DefaultBodyLimit::disable())
-        .with_state(core)
 }
 
-fn api() -> Router<AppState> {
-    Router::new()
+fn api() -> Routes {
+    Routes::new()
         .route("/Challenges", post(challenges::create))
         .route("/Challenges/{id}", get(challenges::read))
         .route("/Identities", post(identities::create))
@@ -66,4 +73,49 @@ fn api() -> Router<AppState> {
         .route("/SyncRuns/{id}/FinalizeDatawalletVersionUpgrade", put(sync_runs::finalize_upgrade))
         .route("/Tags", get(tags::tags))
         .route("/sse", get(events::stream))
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+    use http::{Request, StatusCode};
+    use std::sync::Arc;
+    use tower::ServiceExt as _;
+
+    use super::*;
+    use crate::config::Config;
+    use crate::core::Core;
+
+    #[tokio::test]
+    async fn every_path_is_known_in_any_case() {
+        let dir = tempfile::tempdir().unwrap();
+        let core = Arc::new(Core::open(Config::new(dir.path())).await.unwrap());
+        let Served { router, words } = served(core);
+        let paths = routes().paths().to_vec();
+        assert!(paths.len() > 50);
+        for path in paths {
+            for path in [path.to_ascii_uppercase(), path.to_ascii_lowercase()] {
+                let uri = words.canonical(&path.replace("{ID}", "1").replace("{id}", "1").parse().unwrap());
+                // No route has this method, so one that is known says which ones it has.
+                let request = Request::builder().method("TRACE").uri(uri).body(Body::empty()).unwrap();
+                let status = router.clone().oneshot(request).await.unwrap().status();
+                assert_eq!(status, StatusCode::METHOD_NOT_ALLOWED, "{path}");
+            }
+        }
+    }
+
+    #[test]
+    fn no_fixed_segment_looks_like_an_identifier_or_like_another_one() {
+        let words = routes().into_parts().1;
+        for word in words.iter() {
+            assert!(word.len() != transport::wire::id::ID_LENGTH, "{word}");
+        }
+        let fixed: std::collections::BTreeSet<_> = routes()
+            .paths()
+            .iter()
+            .flat_map(|path| path.split('/').map(str::to_owned).collect::<Vec<_>>())
+            .filter(|segment| !segment.is_empty() && !segment.starts_with('{'))
+            .collect();
+        assert_eq!(words.iter().count(), fixed.len(), "two of them differ in case only");
+    }
 }

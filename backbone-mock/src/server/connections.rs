@@ -3,13 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::Body;
 use listener::admission::Places;
 use listener::{Listener, RequestBody, Settings};
 use tokio::sync::watch;
 
-use super::pipeline;
+use super::pipeline::{self, Served};
 use crate::config::Limits;
 use crate::core::Core;
 
@@ -17,11 +16,11 @@ use crate::core::Core;
 const GRACE: Duration = Duration::from_secs(5);
 
 /// Serves until `stop` turns true or its sender is dropped; then finishes what is under way.
-pub(crate) async fn serve(socket: Listener, core: Arc<Core>, router: Router, mut stop: watch::Receiver<bool>) {
+pub(crate) async fn serve(socket: Listener, core: Arc<Core>, served: Served, mut stop: watch::Receiver<bool>) {
     let settings = settings(&core.config.limits);
-    let shared = core.clone();
+    let (shared, served) = (core.clone(), Arc::new(served));
     let answer = move |request: http::Request<RequestBody>| {
-        pipeline::answer(shared.clone(), router.clone(), request.map(Body::new))
+        pipeline::answer(shared.clone(), served.clone(), request.map(Body::new))
     };
     let serving = listener::serve(socket, settings, answer, stop.clone());
     // Event streams are requests that never finish by themselves.

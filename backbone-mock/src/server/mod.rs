@@ -1,7 +1,9 @@
 //! The HTTP server: connections, and what happens around every request.
 
 mod connections;
-mod cors;
 mod pipeline;
 
 pub(crate) use connections::serve;
+#[cfg(feature = "testing")]
+pub(crate) use pipeline::BrokenOff;
+pub(crate) use pipeline::Served;

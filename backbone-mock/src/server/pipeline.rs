@@ -1,6 +1,5 @@
-//! What happens around every request: correlation, faults, headers.
+//! What happens around every request: correlation, headers, what a handler leaves behind.
 
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -8,21 +7,17 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
-use futures_util::FutureExt;
-use http::header::{CONTENT_LENGTH, EXPECT, STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS};
-use http::{HeaderMap, HeaderValue, StatusCode};
-use http_body_util::BodyExt;
+use http::header::{EXPECT, STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS};
+use http::{HeaderMap, HeaderValue};
 use listener::leftover::Leftover;
 use tower::ServiceExt;
 use tracing::Instrument;
 use transport::wire::Timestamp;
 use transport::wire::id::ID_LENGTH;
 
-use super::cors::CrossOrigin;
 use crate::core::Core;
-use crate::fault::{Fault, RequestInfo, Tamper};
 use crate::web::budget::Kept;
-use crate::web::paths;
+use crate::web::paths::Words;
 use crate::web::problem::{self, Problem};
 
 const CORRELATION_ID: &str = "x-correlation-id";
@@ -31,13 +26,13 @@ const MAX_CORRELATION_ID: usize = 100;
 /// Characters of an identifier in logs.
 const LOGGED_ID_LENGTH: usize = 7;
 
-/// The connection is broken off on request of a test.
+/// Why a connection ends without an answer: a test asked for it, which only builds for tests let it do.
 #[derive(Debug, thiserror::Error)]
 #[error("the connection is broken off as injected")]
-pub(super) struct BrokenOff;
+pub(crate) struct BrokenOff;
 
 /// Answers one request.
-pub(super) async fn answer(core: Arc<Core>, router: Router, request: Request) -> Result<Response, BrokenOff> {
+pub(super) async fn answer(core: Arc<Core>, routes: Arc<Served>, request: Request) -> Result<Response, BrokenOff> {
     let exchange = Exchange::begin(&core, &request);
     let span = tracing::info_span!(
         "request",
@@ -45,7 +40,14 @@ pub(super) async fn answer(core: Arc<Core>, router: Router, request: Request) ->
         path = %logged_path(request.uri().path()),
         correlation = exchange.correlation_id.to_str().unwrap_or_default(),
     );
-    exchange.run(&core, router, request).instrument(span).await
+    exchange.run(&core, &routes, request).instrument(span).await
+}
+
+/// What answers.
+pub(crate) struct Served {
+    pub(crate) router: Router,
+    /// Fixed segments of its paths.
+    pub(crate) words: Words,
 }
 
 struct Exchange {
@@ -53,7 +55,6 @@ struct Exchange {
     received_at: Timestamp,
     correlation_id: HeaderValue,
     trace_id: String,
-    cross_origin: Option<CrossOrigin>,
 }
 
 impl Exchange {
@@ -64,17 +65,14 @@ impl Exchange {
             received_at: core.now(),
             correlation_id: correlation_id(request.headers(), &trace_id),
             trace_id,
-            cross_origin: CrossOrigin::of(request.method(), request.headers(), &core.config.cors_origins),
         }
     }
 
-    async fn run(self, core: &Arc<Core>, router: Router, request: Request) -> Result<Response, BrokenOff> {
+    async fn run(self, core: &Core, routes: &Served, request: Request) -> Result<Response, BrokenOff> {
         let strange = core.guard.as_ref().and_then(|guard| guard.check(request.headers()).err());
-        let preflight = self.cross_origin.as_ref().and_then(CrossOrigin::preflight_answer);
-        let mut response = match (strange, preflight) {
-            (Some(refusal), _) => Problem::StrangePage(refusal).into_response(),
-            (None, Some(preflight)) => preflight,
-            (None, None) => with_faults(core, router, request).await?,
+        let mut response = match strange {
+            Some(refusal) => Problem::StrangePage(refusal).into_response(),
+            None => handled(core, routes, request).await?,
         };
         self.finish(core, response.headers_mut());
         tracing::debug!(status = response.status().as_u16(), duration = ?self.started.elapsed(), "answered");
@@ -90,68 +88,44 @@ impl Exchange {
         headers.insert(STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=5184000; includeSubDomains"));
         headers.insert(X_FRAME_OPTIONS, HeaderValue::from_static("Deny"));
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-        if let Some(cross_origin) = &self.cross_origin {
-            cross_origin.allow(headers);
-        }
+    }
+}
+
+/// The handler's answer.
+#[cfg(not(feature = "testing"))]
+async fn handled(core: &Core, routes: &Served, request: Request) -> Result<Response, BrokenOff> {
+    Ok(routed(core, routes, request).await)
+}
+
+/// The handler's answer, or what a test wants instead.
+#[cfg(feature = "testing")]
+async fn handled(core: &Core, routes: &Served, request: Request) -> Result<Response, BrokenOff> {
+    match &core.config.faults {
+        Some(faults) => faults.around(request, |request| routed(core, routes, request)).await,
+        None => Ok(routed(core, routes, request).await),
     }
 }
 
 /// The handler's answer. Whatever it reveals is on disk: records are visible only then.
-async fn handled(core: &Core, router: Router, mut request: Request) -> Response {
-    *request.uri_mut() = paths::canonical(request.uri());
+async fn routed(core: &Core, routes: &Served, mut request: Request) -> Response {
+    *request.uri_mut() = routes.words.canonical(request.uri());
     let leftover = Leftover::default();
     // A client that waits for permission to send its body needs nobody to read it.
     let is_sent_anyway = !request.headers().contains_key(EXPECT);
     let mut request = request.map(|body| Body::new(leftover.lend(body)));
     let kept = Kept::default();
     request.extensions_mut().insert(kept.clone());
-    let answering = AssertUnwindSafe(router.oneshot(request)).catch_unwind();
+    let answering = listener::unwind::caught(routes.router.clone().oneshot(request));
     let response = match answering.await {
         Ok(Ok(response)) => response,
         Ok(Err(never)) => match never {},
-        Err(_panic) => {
-            tracing::error!("a handler panicked");
-            problem::unexpected()
-        }
+        Err(_panicked) => problem::unexpected(),
     };
     if is_sent_anyway {
         // Whether all of it came does not matter any more.
         let _ = tokio::time::timeout(core.config.limits.body_timeout, leftover.discard()).await;
     }
     response
-}
-
-async fn with_faults(core: &Core, router: Router, request: Request) -> Result<Response, BrokenOff> {
-    let Some(faults) = &core.config.faults else { return Ok(handled(core, router, request).await) };
-    let info = RequestInfo { method: request.method().clone(), path: request.uri().path().to_owned() };
-    let hits = faults.hits(&info);
-    for fault in &hits {
-        match fault {
-            Fault::RefuseBefore(status) => return Ok(status.into_response()),
-            Fault::DropBefore => return Err(BrokenOff),
-            Fault::HoldBefore(gate) => gate.pass().await,
-            Fault::RefuseAfter(_) | Fault::DropAfter | Fault::HoldAfter(_) | Fault::Tamper(_) => {}
-        }
-    }
-    let mut response = handled(core, router, request).await;
-    for fault in &hits {
-        match fault {
-            Fault::RefuseAfter(status) => return Ok(status.into_response()),
-            Fault::DropAfter => return Err(BrokenOff),
-            Fault::HoldAfter(gate) => gate.pass().await,
-            Fault::Tamper(tamper) => response = tampered(&info, response, tamper).await,
-            Fault::RefuseBefore(_) | Fault::DropBefore | Fault::HoldBefore(_) => {}
-        }
-    }
-    Ok(response)
-}
-
-async fn tampered(info: &RequestInfo, response: Response, tamper: &Tamper) -> Response {
-    let (mut parts, body) = response.into_parts();
-    let Ok(body) = body.collect().await else { return StatusCode::INTERNAL_SERVER_ERROR.into_response() };
-    let body = tamper(info, body.to_bytes());
-    parts.headers.remove(CONTENT_LENGTH);
-    Response::from_parts(parts, Body::from(body))
 }
 
 /// What the client sent, cut to size, or something of our own.
@@ -176,6 +150,9 @@ fn ascii(text: &str) -> HeaderValue {
 
 #[cfg(test)]
 mod tests {
+    use http::StatusCode;
+    use http_body_util::BodyExt;
+
     use super::*;
     use crate::config::Config;
 
@@ -190,7 +167,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let core = Core::open(Config::new(dir.path())).await.unwrap();
         let router = Router::new().fallback(async || -> StatusCode { panic!("defect") });
-        let response = handled(&core, router, Request::new(Body::from("left"))).await;
+        let served = Served { router, words: Words::default() };
+        let response = routed(&core, &served, Request::new(Body::from("left"))).await;
         assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
         let body = response.into_body().collect().await.unwrap().to_bytes();
         assert!(String::from_utf8(body.to_vec()).unwrap().contains("error.platform.unexpected"));

@@ -1,6 +1,7 @@
 //! What all routes share: reading requests the way clients write them, and answering in the envelope.
 
 pub(crate) mod answer;
+mod any_case;
 pub(crate) mod body;
 pub(crate) mod budget;
 pub(crate) mod identified;

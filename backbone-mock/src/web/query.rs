@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use axum::extract::FromRequestParts;
 use http::request::Parts;
-use percent_encoding::percent_decode_str;
+use listener::query;
 use transport::wire::bytes::from_any_base64;
 use transport::wire::{ByteText, Id};
 
@@ -26,11 +26,8 @@ impl FromRequestParts<AppState> for Query {
 
 impl Query {
     fn parse(text: &str) -> Result<Self, Problem> {
-        let pairs = text.split('&').filter(|pair| !pair.is_empty()).map(|pair| {
-            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            Ok((decode(name)?.to_ascii_lowercase(), decode(value)?))
-        });
-        pairs.collect::<Result<_, Problem>>().map(Self)
+        let decoded = |(name, value)| Ok((decode(name)?.to_ascii_lowercase(), decode(value)?));
+        query::pairs(text).map(decoded).collect::<Result<_, Problem>>().map(Self)
     }
 
     /// The first value with this name. An empty value counts as absent.
@@ -86,9 +83,7 @@ impl Query {
 }
 
 fn decode(text: &str) -> Result<String, Problem> {
-    let spaced = text.replace('+', " ");
-    let decoded = percent_decode_str(&spaced).decode_utf8();
-    decoded.map(std::borrow::Cow::into_owned).map_err(|_| Problem::unreadable("query: not UTF-8"))
+    query::decode(text).map_err(|_| Problem::unreadable("query: not UTF-8"))
 }
 
 #[cfg(test)]

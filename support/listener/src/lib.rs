@@ -11,6 +11,8 @@
 //! | [`turns`] | expensive work, in turns between sources |
 //! | [`guard`] | web pages: the `Host` and `Origin` headers |
 //! | [`leftover`] | what a handler leaves of a body |
+//! | [`unwind`] | what a handler that panics takes with it |
+//! | [`query`] | nothing: the encoding of query strings, which both read |
 //!
 //! [`serve`] is the accept loop. It gives each request two extensions: [`Peer`], who sent it, and [`RequestHandle`], to
 //! say that its sender is authenticated.
@@ -25,12 +27,14 @@ pub mod guard;
 mod impatient;
 pub mod leftover;
 pub mod pace;
+pub mod query;
 mod registry;
 mod rotation;
 mod serve;
 mod socket;
 mod source;
 pub mod turns;
+pub mod unwind;
 
 pub use close::RequestBody;
 pub use descriptors::raise_limit as raise_descriptor_limit;

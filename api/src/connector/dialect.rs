@@ -14,6 +14,8 @@ pub enum Dialect {
 /// What a dialect does in its own way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Differences {
+    /// Begins operation ids.
+    pub(crate) name: &'static str,
     /// First segments of every path.
     pub(crate) prefix: &'static [&'static str],
     /// Files and tokens repeat the truncated reference at their top level.
@@ -38,6 +40,7 @@ impl Dialect {
     pub(crate) const fn differences(self) -> Differences {
         match self {
             Self::V2 => Differences {
+                name: "v2",
                 prefix: &["api", "v2"],
                 truncated_reference: true,
                 title_always: true,
@@ -47,6 +50,7 @@ impl Dialect {
                 truncated_qr_codes: true,
             },
             Self::CoreV1 => Differences {
+                name: "coreV1",
                 prefix: &["api", "core", "v1"],
                 truncated_reference: false,
                 title_always: false,

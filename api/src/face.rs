@@ -1,0 +1,144 @@
+//! A face: one published form of the interface, such as a connector's dialect, over the pipeline that all of them share.
+//!
+//! The pipeline does what is the same for everybody; what a face says about itself is data and small functions. A new face
+//! is a module that makes a [`Face`], and a line in [`crate::faces`].
+//!
+//! A path is looked up in the face's resources from first to last; the first one that matches and knows the method answers. If
+//! none knows the method, the first that matches says in `Allow` which ones it has.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use http::request::Parts;
+use http::{HeaderValue, Method};
+use runtime::Timestamp;
+use utoipa::openapi::{RefOr, Schema};
+
+use crate::auth::{Gate, Need, Roles};
+use crate::call::Call;
+use crate::openapi::{Description, Input};
+use crate::problem::Problem;
+use crate::protocol::{BodyBounds, Media, match_pattern};
+use crate::reply::Reply;
+
+/// A published form of the interface.
+pub(crate) struct Face {
+    /// Unique among faces; operation ids of the OpenAPI document begin with it.
+    pub(crate) name: &'static str,
+    /// First segments of every path. No face's prefix begins another's.
+    pub(crate) prefix: &'static [&'static str],
+    /// What can be done, in the order in which paths are tried.
+    pub(crate) resources: Vec<Resource>,
+    /// What the sender of a request may do.
+    pub(crate) authenticate: Authenticate,
+    /// Wraps the result of a handler, see [`Reply::ok`].
+    pub(crate) envelope: fn(Reply) -> Reply,
+    /// The answer to a request that failed.
+    pub(crate) problem: fn(&Problem, Timestamp) -> Reply,
+    /// The `Content-Security-Policy` of answers that do not bring their own.
+    pub(crate) content_policy: &'static str,
+    /// `Access-Control-Allow-Headers` for configured sites: what requests carry besides simple headers.
+    pub(crate) request_headers: HeaderValue,
+    /// What the OpenAPI document says of answers.
+    pub(crate) schemas: Schemas,
+}
+
+/// Finds the roles of whoever sent a request.
+pub(crate) type Authenticate = for<'a> fn(&'a Gate, &Parts, Timestamp) -> Result<&'a Roles, Problem>;
+
+/// The types of a face's answers.
+pub(crate) struct Schemas {
+    /// All types by name; faces may share some.
+    pub(crate) components: fn() -> Vec<(String, RefOr<Schema>)>,
+    /// A result in the envelope.
+    pub(crate) enveloped: fn(RefOr<Schema>) -> RefOr<Schema>,
+    /// The component that failures have.
+    pub(crate) problem: &'static str,
+    /// What the document calls the way in which a sender is authenticated.
+    pub(crate) security: &'static str,
+    /// The header that holds the key.
+    pub(crate) key_header: &'static str,
+}
+
+/// A path and what can be done there.
+pub(crate) struct Resource {
+    /// Below the face's prefix.
+    pub(crate) path: &'static str,
+    pub(crate) need: Need,
+    pub(crate) operations: Vec<Operation>,
+}
+
+/// A method of a path.
+pub(crate) struct Operation {
+    pub(crate) method: Method,
+    /// The media types between which the client chooses. None: whatever it accepts is fine.
+    pub(crate) produces: &'static [Media],
+    pub(crate) handler: Handler,
+    pub(crate) description: Description,
+}
+
+/// Answers a request.
+pub(crate) type Handler = Box<dyn Fn(Call<()>) -> Answering + Send + Sync>;
+
+/// A handler at work.
+pub(crate) type Answering = Pin<Box<dyn Future<Output = Result<Reply, Problem>> + Send>>;
+
+/// A route that a request was matched to.
+pub(crate) struct Matched<'f> {
+    pub(crate) need: Need,
+    pub(crate) operation: &'f Operation,
+    pub(crate) parameters: Vec<String>,
+}
+
+impl Face {
+    /// Whether a path is one of this face, known or not.
+    pub(crate) fn covers(&self, segments: &[&str]) -> bool {
+        self.below_prefix(segments).is_some()
+    }
+
+    /// Finds the operation for a path and a method. `HEAD` finds what `GET` does.
+    ///
+    /// # Errors
+    /// 404 for an unknown path, 405 for a method that it does not have, 400 for a parameter that cannot be decoded.
+    pub(crate) fn find(&self, segments: &[&str], method: &Method) -> Result<Matched<'_>, Problem> {
+        let method = if *method == Method::HEAD { &Method::GET } else { method };
+        let rest = self.below_prefix(segments).ok_or_else(Problem::route_does_not_exist)?;
+        let mut first = None;
+        for resource in &self.resources {
+            let Some(parameters) = match_pattern(resource.path, rest) else { continue };
+            if let Some(operation) = resource.operations.iter().find(|operation| operation.method == *method) {
+                let parameters =
+                    parameters.map_err(|_| Problem::invalid_property("the path must be percent-encoded UTF-8"))?;
+                return Ok(Matched { need: resource.need, operation, parameters });
+            }
+            first = first.or(Some(resource));
+        }
+        Err(first.map_or_else(Problem::route_does_not_exist, |first| Problem::method_not_allowed(first.allow())))
+    }
+
+    /// `/api/v2`; empty for the face without a prefix.
+    pub(crate) fn path_prefix(&self) -> String {
+        self.prefix.iter().flat_map(|segment| ["/", segment]).collect()
+    }
+
+    fn below_prefix<'a, 's>(&self, segments: &'a [&'s str]) -> Option<&'a [&'s str]> {
+        let (start, rest) = segments.split_at_checked(self.prefix.len())?;
+        start.iter().zip(self.prefix).all(|(given, expected)| given.eq_ignore_ascii_case(expected)).then_some(rest)
+    }
+}
+
+impl Operation {
+    /// How large a JSON body may be.
+    pub(crate) fn body_bounds(&self) -> BodyBounds {
+        match self.description.input {
+            Input::FreeJson(_) => BodyBounds::FREE,
+            Input::None | Input::Json(_) | Input::Upload(_) | Input::Query(_) | Input::Flags(_) => BodyBounds::KNOWN,
+        }
+    }
+}
+
+impl Resource {
+    fn allow(&self) -> String {
+        self.operations.iter().map(|operation| operation.method.as_str()).collect::<Vec<_>>().join(", ")
+    }
+}

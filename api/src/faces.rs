@@ -1,0 +1,18 @@
+//! Which faces there are.
+
+use crate::connector::{self, Dialect};
+use crate::face::Face;
+
+/// The faces that a node with these dialects has, in the order in which paths are tried. A new face is a line here.
+pub(crate) fn mounted(dialects: &[Dialect]) -> Vec<Face> {
+    dialects.iter().map(|dialect| connector::face(*dialect)).collect()
+}
+
+/// All faces, as the OpenAPI document describes them.
+pub(crate) fn all() -> Vec<Face> {
+    mounted(&Dialect::ALL)
+}
+
+#[cfg(test)]
+#[path = "faces/third.rs"]
+mod third;

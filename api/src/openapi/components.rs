@@ -1,0 +1,22 @@
+//! The types that a document refers to.
+
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
+
+/// Types by name, in the order in which they were added.
+#[derive(Default)]
+pub(crate) struct Components(Vec<(String, RefOr<Schema>)>);
+
+impl Components {
+    /// With a type and everything it is made of.
+    pub(crate) fn with<T: ToSchema + PartialSchema>(mut self) -> Self {
+        self.0.push((T::name().into_owned(), T::schema()));
+        T::schemas(&mut self.0);
+        self
+    }
+
+    /// All of them.
+    pub(crate) fn into_vec(self) -> Vec<(String, RefOr<Schema>)> {
+        self.0
+    }
+}

@@ -1,0 +1,203 @@
+//! What happens to a request, in order.
+//!
+//! 1. Web pages of strangers are turned away.
+//! 2. The path's first segments say which [`Face`] it belongs to; what belongs to none has the form of the connectors.
+//! 3. The body is read, so malformed JSON is 400 whoever sends it. Without a key only small bodies are read.
+//! 4. The documentation and `/health` answer: they need no key.
+//! 5. The face authenticates the sender.
+//! 6. `/Monitoring` answers.
+//! 7. The route answers: first its role, then `Accept`, then the handler.
+//! 8. A known path without this method is 405, everything else 404.
+//!
+//! So an unknown path without a key is 401, and 405 needs a key but no role.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::{Request, State};
+use axum::response::Response;
+use http::request::Parts;
+use http::{HeaderValue, Method, header};
+use listener::RequestHandle;
+use listener::guard::Guard;
+use listener::leftover::Leftover;
+use runtime::{Runtime, Timestamp, with_correlation_id};
+use tokio::time::Instant;
+use tracing::Instrument;
+
+use crate::auth::{Gate, Roles};
+use crate::call::Call;
+use crate::config::ApiConfig;
+use crate::face::Face;
+use crate::openapi::Docs;
+use crate::problem::Problem;
+use crate::protocol::{
+    Admission, Body, BodyBounds, Finish, Media, correlation_id, negotiate, parse_query, read_body, segments,
+};
+use crate::reply::Reply;
+use crate::rest::monitoring::{self, Counters, HealthCheck};
+use crate::{connector, faces};
+
+/// How long what nobody read of a body is still taken in.
+const DISCARD_TIMEOUT: Duration = Duration::from_secs(10);
+const CORS_METHODS: HeaderValue = HeaderValue::from_static("GET, POST, PUT, PATCH, DELETE");
+
+/// What all requests share.
+pub(crate) struct Api {
+    pub(crate) runtime: Runtime,
+    pub(crate) config: ApiConfig,
+    pub(crate) counters: Counters,
+    pub(crate) health: HealthCheck,
+    faces: Vec<Face>,
+    /// For paths that belong to none of them.
+    root: Face,
+    guard: Guard,
+    gate: Gate,
+    docs: Option<Docs>,
+}
+
+impl Api {
+    pub(crate) fn new(runtime: Runtime, config: ApiConfig) -> Self {
+        let faces = faces::mounted(&config.dialects);
+        Self::with_faces(runtime, config, faces)
+    }
+
+    pub(crate) fn with_faces(runtime: Runtime, config: ApiConfig, faces: Vec<Face>) -> Self {
+        let guard = Guard::new(&config.allowed_hosts, &config.allowed_origins);
+        let gate = Gate::new(config.keys.clone());
+        let counters = Counters::new(runtime.clock().now());
+        let docs = config.docs.then(Docs::new);
+        let (health, root) = (HealthCheck::default(), connector::root());
+        Self { runtime, config, counters, health, faces, root, guard, gate, docs }
+    }
+
+    /// The face that a path belongs to.
+    fn face(&self, segments: &[&str]) -> &Face {
+        self.faces.iter().find(|face| face.covers(segments)).unwrap_or(&self.root)
+    }
+
+    fn now(&self) -> Timestamp {
+        self.runtime.clock().now()
+    }
+}
+
+/// Answers one request.
+pub(crate) async fn handle(State(api): State<Arc<Api>>, request: Request) -> Response {
+    let started = Instant::now();
+    let (parts, body) = request.into_parts();
+    let id = correlation_id(&parts.headers);
+    let span = tracing::info_span!("request", method = %parts.method, correlation_id = ?id);
+    let leftover = Leftover::default();
+    let segments = segments(parts.uri.path());
+    let face = api.face(&segments);
+    let target = Target { api: &api, face, segments };
+    let work = target.answer(&parts, axum::body::Body::new(leftover.lend(body))).instrument(span.clone());
+    let (origin, outcome) = with_correlation_id(id.to_str().unwrap_or_default().to_owned(), work).await;
+    // A client that waits for permission to send its body needs nobody to read it.
+    if !parts.headers.contains_key(header::EXPECT) {
+        // Whether all of it came does not matter any more.
+        let _ = tokio::time::timeout(DISCARD_TIMEOUT, leftover.discard()).await;
+    }
+    let reply = outcome.unwrap_or_else(|problem| {
+        span.in_scope(|| tracing::debug!(code = problem.code(), "refused"));
+        (face.problem)(&problem, api.now())
+    });
+    let finish = Finish {
+        method: parts.method.clone(),
+        content_policy: face.content_policy,
+        if_none_match: parts.headers.get(header::IF_NONE_MATCH).cloned(),
+        correlation_id: id,
+        origin,
+        started,
+        now: api.now(),
+    };
+    let response = finish.apply(reply);
+    api.counters.count(response.status());
+    span.in_scope(|| tracing::debug!(status = response.status().as_u16(), "answered"));
+    response
+}
+
+/// Where a request goes.
+struct Target<'a> {
+    api: &'a Arc<Api>,
+    face: &'a Face,
+    segments: Vec<&'a str>,
+}
+
+impl Target<'_> {
+    /// The configured site that calls, if any, and the reply to it.
+    async fn answer(&self, parts: &Parts, body: axum::body::Body) -> (Option<String>, Result<Reply, Problem>) {
+        let origin = match self.api.guard.check(&parts.headers) {
+            Ok(origin) => origin,
+            Err(refusal) => return (None, Err(refusal.into())),
+        };
+        if origin.is_some() && is_preflight(parts) {
+            return (origin, Ok(preflight(self.face)));
+        }
+        let processed = listener::unwind::caught(self.process(parts, body)).await;
+        (origin, processed.unwrap_or_else(|_panicked| Err(Problem::unexpected())))
+    }
+
+    async fn process(&self, parts: &Parts, body: axum::body::Body) -> Result<Reply, Problem> {
+        let Self { api, face, segments } = self;
+        let roles = (face.authenticate)(&api.gate, parts, api.now());
+        if let (Ok(_), Some(request)) = (&roles, parts.extensions.get::<RequestHandle>()) {
+            request.authenticated();
+        }
+        let matched = face.find(segments, &parts.method);
+        let bounds = matched.map_or(BodyBounds::KNOWN, |matched| matched.operation.body_bounds());
+        let body = read_body(parts, body, roles.is_ok(), bounds).await?;
+        if let Some(reply) = api.docs.as_ref().and_then(|docs| docs.answer(&parts.method, parts.uri.path())) {
+            return Ok(reply);
+        }
+        if is_read(&parts.method) && matches_one(segments, "health") {
+            return Ok(monitoring::health(api).await);
+        }
+        let roles = roles?;
+        if let Some(reply) = monitoring::answer(api, &parts.method, segments, roles).await {
+            return reply;
+        }
+        self.dispatch(parts, roles, body).await
+    }
+
+    async fn dispatch(
+        &self,
+        parts: &Parts,
+        roles: &Roles,
+        (body, admission): (Body, Admission),
+    ) -> Result<Reply, Problem> {
+        let matched = self.face.find(&self.segments, &parts.method)?;
+        if !roles.satisfy(matched.need) {
+            return Err(Problem::forbidden());
+        }
+        let offered = matched.operation.produces;
+        let accept = parts.headers.get(header::ACCEPT).map(HeaderValue::as_bytes);
+        let media = match offered {
+            [] => Media::JSON,
+            offered => negotiate(accept, offered).ok_or_else(Problem::not_acceptable)?,
+        };
+        let query = parse_query(parts.uri.query().unwrap_or_default())?;
+        let (api, parameters) = (self.api.clone(), matched.parameters);
+        let call = Call { api, parameters, query, body, admission, media, context: () };
+        let reply = (matched.operation.handler)(call).await?;
+        Ok(Reply { negotiated: !offered.is_empty(), ..(self.face.envelope)(reply) })
+    }
+}
+
+fn is_read(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD)
+}
+
+fn matches_one(segments: &[&str], word: &str) -> bool {
+    matches!(segments, [segment] if segment.eq_ignore_ascii_case(word))
+}
+
+fn is_preflight(parts: &Parts) -> bool {
+    parts.method == Method::OPTIONS && parts.headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD)
+}
+
+fn preflight(face: &Face) -> Reply {
+    Reply::no_content()
+        .with(header::ACCESS_CONTROL_ALLOW_METHODS, CORS_METHODS)
+        .with(header::ACCESS_CONTROL_ALLOW_HEADERS, face.request_headers.clone())
+}
