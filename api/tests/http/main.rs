@@ -4,6 +4,7 @@
 mod garbage;
 mod lists;
 mod node;
+mod numbers;
 mod server;
 mod strangers;
 mod transfers;
