@@ -148,6 +148,8 @@ static DEVIATIONS: &[Deviation] = &[
         Answer(201, None),
         "a blank instead of the T is a common form",
     ),
+    both("file token expiresAt \"2099-01-31T24:00:00Z\"", Answer(201, None), "the end of a day is a time of it"),
+    both("file token expiresAt \"2099-01-31t12:00:00z\"", Answer(201, None), "RFC 3339 allows lower case"),
     both("file token expiresAt \"2099-02-30\"", Answer(400, PROPERTY), "names the property that is wrong"),
     both("file token expiresAt \"-2099-01-01\"", Answer(400, PROPERTY), "names the property that is wrong"),
     both("file token expiresAt value true", Answer(400, PROPERTY), "the client's mistake, not a fault"),

@@ -145,9 +145,11 @@ mod tests {
     #[test]
     fn creator_and_reader_see_the_same_text() {
         let key = SecretKey::generate();
-        let given = r#"{"b":9007199254740993,"c":1.0,"d":-0.0,"e":[18446744073709551615,1e20,1.10],"1":"x","a":5e-324}"#;
+        let given =
+            r#"{"b":9007199254740993,"c":1.0,"d":-0.0,"e":[18446744073709551615,1e20,1.10],"1":"x","a":5e-324}"#;
         let content = TokenJson::check(serde_json::from_str(given).unwrap(), MAX).unwrap();
-        let expected = r#"{"1":"x","b":9007199254740992,"c":1,"d":0,"e":[1.8446744073709552e+19,1e+20,1.1],"a":5e-324}"#;
+        let expected =
+            r#"{"1":"x","b":9007199254740992,"c":1,"d":0,"e":[1.8446744073709552e+19,1e+20,1.1],"a":5e-324}"#;
         assert_eq!(content.value().to_string(), expected);
         let opened = TokenJson::open(&content.seal(&key).0, &key, MAX);
         assert_eq!(opened.map(|opened| opened.value().to_string()), Ok(expected.to_owned()));
