@@ -3,6 +3,7 @@
 mod accept;
 mod admission;
 mod body;
+mod encoding;
 mod headers;
 mod path;
 mod query;

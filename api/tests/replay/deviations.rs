@@ -77,6 +77,7 @@ use Expected::{Answer, Header, Member, Names, OneMore};
 
 const PROPERTY: Option<&str> = Some("error.runtime.validation.invalidPropertyValue");
 const JSON: Option<&str> = Some("error.connector.validation.invalidJsonInPayload");
+const ENCODING: Option<&str> = Some("error.connector.http.unsupportedContentEncoding");
 const TOO_LARGE: Option<&str> = Some("error.connector.http.payloadTooLarge");
 const REFERENCE: Option<&str> = Some("error.core-types.invalidTruncatedReference");
 const PAYLOAD: Option<&str> = Some("error.runtime.validation.invalidPayload");
@@ -97,7 +98,7 @@ static DEVIATIONS: &[Deviation] = &[
     both("http POST on Files/{id}", Header("allow", "GET, DELETE"), "DELETE exists there and Allow says so"),
     // bodies
     only(Dialect::CoreV1, "body json with charset *", Answer(400, PROPERTY), "JSON is UTF-8; it has no charset"),
-    both("body json with unknown content-encoding", Answer(400, JSON), "the client's mistake, not a fault"),
+    both("body json with unknown content-encoding", Answer(415, ENCODING), "says what is wrong"),
     both("body json over 2 MB", Answer(413, TOO_LARGE), "says what is wrong, and that a repetition cannot help"),
     both("body form-urlencoded over 100 kB", Answer(413, TOO_LARGE), "says what is wrong"),
     both("body text/plain", Answer(400, JSON), "the client's mistake, not a fault"),
