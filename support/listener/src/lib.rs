@@ -30,6 +30,7 @@ mod rotation;
 mod serve;
 mod socket;
 mod source;
+mod target;
 pub mod turns;
 
 pub use close::RequestBody;
