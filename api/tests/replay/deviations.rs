@@ -2,7 +2,7 @@
 
 use api::Dialect;
 
-use crate::recording::Response;
+use crate::recording::{Recording, Response};
 
 /// What is answered instead.
 #[derive(Debug, Clone, Copy)]
@@ -65,6 +65,37 @@ pub(crate) fn find(dialect: Dialect, name: &str) -> Option<Expected> {
     DEVIATIONS.iter().find(matches).map(|deviation| deviation.expected)
 }
 
+/// Our answers are data, never pages: nothing may be loaded by them, and nobody may frame them.
+const POLICY: &str = "default-src 'none';base-uri 'none';form-action 'none';frame-ancestors 'none';sandbox";
+
+/// Whether a header differs on purpose, wherever it stands.
+pub(crate) fn is_deliberate(header: &str, recorded: Option<&str>, given: Option<&str>) -> bool {
+    match (header, recorded, given) {
+        ("content-security-policy", Some(_), Some(given)) => given == POLICY,
+        // Ours says what the answer depends on: errors and answers about nothing new are compressed as well, and whether a
+        // picture comes is a matter of `Accept`.
+        ("vary", None, Some("accept" | "accept-encoding"))
+        | ("vary", Some("accept"), Some("accept, accept-encoding")) => true,
+        // What does not shrink is not compressed.
+        ("vary", Some("accept-encoding"), None) => true,
+        // Redirects have no text, and lead everybody to the same place.
+        ("vary", Some("accept, accept-encoding"), None) => true,
+        ("content-type", Some("text/plain; charset=utf-8" | "text/html; charset=utf-8"), None) => true,
+        _ => false,
+    }
+}
+
+/// Every row is about an entry of the recording.
+pub(crate) fn assert_all_used(dialect: Dialect, recording: &Recording) {
+    for deviation in DEVIATIONS.iter().filter(|deviation| deviation.dialect.is_none_or(|only| only == dialect)) {
+        let is_meant = |name: &str| match deviation.name.strip_suffix('*') {
+            Some(start) => name.starts_with(start),
+            None => name == deviation.name,
+        };
+        assert!(recording.entries.iter().any(|entry| is_meant(&entry.name)), "no entry is called {}", deviation.name);
+    }
+}
+
 const fn both(name: &'static str, expected: Expected, reason: &'static str) -> Deviation {
     Deviation { name, dialect: None, expected, reason }
 }
@@ -86,6 +117,7 @@ const MULTIPART: Option<&str> = Some("error.connector.validation.invalidMultipar
 
 static DEVIATIONS: &[Deviation] = &[
     // HTTP
+    both("http other prefix", Answer(200, None), "a node serves both generations"),
     both("http bad percent encoding", Answer(400, PROPERTY), "a broken request is not a fault of the node"),
     both("http accept json with parameter on list", Answer(200, None), "parameters do not make JSON something else"),
     both(
