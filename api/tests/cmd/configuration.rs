@@ -126,16 +126,3 @@ fn a_weak_key_is_refused() {
     let ended = sandbox.run(&[&args[..], &["--infrastructure:httpServer:apiKey=weak"]].concat());
     ended.refused(2, &["weak", "30 characters"]);
 }
-
-#[test]
-fn every_key_stands_in_the_readme() {
-    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md")).unwrap();
-    let keys = include_str!("../../src/bin/enlace/config/keys.rs");
-    let table = keys.split("const KEYS").nth(1).unwrap().split("];").next().unwrap();
-    let paths = table.split('"').filter(|text| text.contains('.') && !text.contains(' ') && !text.contains('`'));
-    let paths: Vec<&str> = paths.collect();
-    assert!(paths.len() > 20, "{paths:?}");
-    for path in paths {
-        assert!(readme.contains(&format!("`{path}`")), "{path} is missing in README.md");
-    }
-}

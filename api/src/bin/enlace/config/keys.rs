@@ -214,6 +214,25 @@ mod tests {
     }
 
     #[test]
+    fn the_table_of_the_readme_is_this_one() {
+        let readme = include_str!("../../../../../README.md");
+        let told: Vec<&str> = readme.lines().skip_while(|line| !line.starts_with("| Key | Form |")).collect();
+        let told: Vec<&str> = told.into_iter().skip(2).take_while(|line| line.starts_with('|')).collect();
+        let row = |key: &Key| {
+            let form = match key.form {
+                Form::Flag => "yes/no",
+                Form::Number => "number",
+                Form::Text => "text",
+                Form::Secret => "secret",
+                Form::Texts => "list",
+            };
+            let default = if key.default.is_empty() { String::new() } else { format!("`{}`", key.default) };
+            format!("| `{}` | {form} | {default} | {} |", key.path, key.meaning)
+        };
+        assert_eq!(told, KEYS.iter().map(row).collect::<Vec<_>>());
+    }
+
+    #[test]
     fn a_misspelt_key_leads_to_the_one_that_was_meant() {
         for (given, meant) in [
             ("transportLibrary.baseURL", "transportLibrary.baseUrl"),
