@@ -9,7 +9,7 @@ use serde_json::json;
 use super::Context;
 use crate::data_dir::DataDir;
 use crate::failure::Failure;
-use crate::node::{BackboneLimits, Client, GUEST_ID, GUEST_SECRET};
+use crate::node::{BackboneLimits, Client};
 use crate::platform::{self, Purpose};
 use crate::{passwords, port, server};
 
