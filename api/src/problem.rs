@@ -77,6 +77,13 @@ impl Problem {
         Self::new(StatusCode::BAD_REQUEST, "error.connector.validation.invalidJsonInPayload", message)
     }
 
+    /// The body has a `Content-Encoding` that is not read, at least not for this kind of body.
+    pub(crate) fn unsupported_encoding() -> Self {
+        let message = "The payload has a Content-Encoding that is not supported. Send JSON with gzip, deflate, br or none, \
+             and forms with parts without one.";
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "error.connector.http.unsupportedContentEncoding", message)
+    }
+
     /// Larger than `limit` bytes.
     pub(crate) fn payload_too_large(limit: usize) -> Self {
         let message = format!("The payload is larger than {limit} bytes.");

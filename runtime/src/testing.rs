@@ -1,20 +1,34 @@
 //! For benchmarks and tests: a node in a state that would take minutes to reach in earnest. With the feature `testing`.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 use transport::crypto::SecretKey;
 use transport::wire::{Timestamp, TokenId};
 
 use crate::Result;
 use crate::core::Core;
 use crate::dto::JsonText;
-use crate::facade::List;
 use crate::facade::list::Page;
+use crate::facade::{List, Ownership};
+use crate::query::{FILES, Query, TOKENS};
 use crate::runtime::Runtime;
 use crate::store::Batch;
 use crate::token::{TokenJson, TokenRecord};
 
 /// Tokens that are written in one go.
 const AT_ONCE: usize = 1000;
+
+/// Whether the filter language finds an object among files, and among tokens.
+///
+/// # Errors
+/// What lists of files say of the parameters, or what lists of tokens say.
+pub fn query_matches(parameters: &[(String, String)], object: &Map<String, Value>) -> Result<bool> {
+    let matches = |fields| Ok(Query::parse(fields, parameters, Ownership::Any)?.matches(object));
+    match (matches(FILES), matches(TOKENS)) {
+        (Ok(file), Ok(token)) => Ok(file || token),
+        (Ok(found), Err(_)) | (Err(_), Ok(found)) => Ok(found),
+        (Err(error), Err(_)) => Err(error),
+    }
+}
 
 /// Makes a node remember own tokens with these contents and expiries, as if it had created them. No backbone knows them,
 /// and other devices do not learn of them.

@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::io::{BufRead as _, BufReader, Read as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::mpsc;
@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 const START_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Path of the `enlace` program: what `ENLACE_BIN` names, else the one beside this test's executable; built if it is not
-/// there.
+/// there, or older than what it is made from.
 ///
 /// # Panics
 /// If there is none and it cannot be built.
@@ -31,7 +31,7 @@ fn find_or_build() -> PathBuf {
     // target/<profile>/deps/<test> lies beside target/<profile>/enlace.
     let profile = test.parent().and_then(|deps| deps.parent()).expect("tests lie in target/<profile>/deps");
     let program = profile.join(format!("enlace{}", std::env::consts::EXE_SUFFIX));
-    if !program.exists() {
+    if !is_current(&program) {
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let status = Command::new(cargo)
             .args(["build", "--quiet", "--package", "enlace", "--bin", "enlace"])
@@ -41,6 +41,19 @@ fn find_or_build() -> PathBuf {
         assert!(status.success() && program.exists(), "{} is missing and cannot be built", program.display());
     }
     program
+}
+
+/// Whether no source is newer than the program. Beside it cargo says what it was made from.
+fn is_current(program: &Path) -> bool {
+    let changed = |path: &Path| path.metadata().and_then(|metadata| metadata.modified()).ok();
+    let (Some(built), Ok(rule)) = (changed(program), std::fs::read_to_string(program.with_extension("d"))) else {
+        return false;
+    };
+    let sources = rule.split_once(": ").map_or("", |(_, sources)| sources).trim_end();
+    // Blanks in names are written with a backslash before them.
+    let sources = sources.replace("\\ ", "\0");
+    let is_older = |source: &str| changed(Path::new(&source.replace("\0", " "))).is_some_and(|at| at <= built);
+    !sources.is_empty() && sources.split(' ').all(is_older)
 }
 
 /// A running `enlace`. Killed when dropped.

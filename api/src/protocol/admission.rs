@@ -39,6 +39,11 @@ pub(crate) struct Admission {
 }
 
 impl Admission {
+    #[cfg(test)]
+    pub(super) fn counts_bytes(&self) -> bool {
+        self.bytes.is_some()
+    }
+
     /// Waits until that many bytes may be in memory beside those of others. Only the first call counts.
     ///
     /// # Errors

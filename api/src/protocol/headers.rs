@@ -64,7 +64,8 @@ impl Finish {
     pub(crate) fn apply(self, reply: Reply) -> Response {
         let Reply { mut status, mut content, mut headers, negotiated, is_result: _, content_policy } = reply;
         let is_read = matches!(self.method, Method::GET | Method::HEAD);
-        let tag = entity_tag(&content);
+        // A redirect is nothing that a client keeps.
+        let tag = entity_tag(&content).filter(|_| !status.is_redirection());
         let is_known = |given| tag.as_ref().is_some_and(|tag| matches_tag(given, tag));
         set_vary(&mut headers, &content, status, negotiated && is_read);
         if status == StatusCode::OK && is_read && self.if_none_match.as_ref().is_some_and(is_known) {

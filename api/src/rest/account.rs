@@ -19,16 +19,13 @@ pub(crate) struct IdentityInfo {
     public_key: String,
 }
 
-/// When this node synchronized last.
+/// When this node synchronized last. When it synchronized its datawallet is not said: the published clients' types forbid it.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct SyncInfo {
     /// Everything, external events included.
     #[serde(skip_serializing_if = "Option::is_none")]
     last_sync_run: Option<SyncTime>,
-    /// The datawallet alone.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    last_datawallet_sync: Option<SyncTime>,
 }
 
 /// When a synchronization ended.
@@ -54,10 +51,9 @@ pub(crate) async fn sync(call: Call) -> Result<Reply, Problem> {
 
 /// `GET Account/SyncInfo`
 pub(crate) async fn sync_info(call: Call) -> Result<Reply, Problem> {
-    let dto::SyncInfo { last_sync_run, last_datawallet_sync } = call.runtime().account().sync_info().await?;
+    let info = call.runtime().account().sync_info().await?;
     let time = |time: dto::SyncTime| SyncTime { completed_at: time.completed_at.to_string() };
-    let (last_sync_run, last_datawallet_sync) = (last_sync_run.map(time), last_datawallet_sync.map(time));
-    Ok(Reply::ok(&SyncInfo { last_sync_run, last_datawallet_sync }))
+    Ok(Reply::ok(&SyncInfo { last_sync_run: info.last_sync_run.map(time) }))
 }
 
 impl From<dto::IdentityInfo> for IdentityInfo {

@@ -18,7 +18,7 @@ use super::tags;
 use crate::call::read_checked;
 use crate::connector::{Call, Differences};
 use crate::problem::Problem;
-use crate::protocol::{Body, append};
+use crate::protocol::{Body, append, part_names};
 use crate::reply::Reply;
 use crate::validation::{Object, Rule};
 
@@ -127,9 +127,10 @@ async fn read_form(runtime: &Runtime, content_type: HeaderValue, body: axum::bod
         allowance.set(MAX_HEAD);
         let Some(field) = in_time(multipart.next_field()).await? else { return Ok(form) };
         allowance.set(usize::MAX);
-        let name = field.name().ok_or_else(broken)?.to_owned();
-        if field.file_name().is_some() {
-            read_file(settings, directory, &mut form, &name, field).await?;
+        let names = part_names(field.headers());
+        let name = names.field.ok_or_else(broken)?;
+        if let Some(file) = names.file {
+            read_file(settings, directory, &mut form, (&name, &file), field).await?;
             continue;
         }
         let text = read_text(&name, field).await?;
@@ -159,10 +160,10 @@ async fn read_file(
     settings: &Config,
     directory: &Path,
     form: &mut Form,
-    name: &str,
+    (name, file_name): (&str, &str),
     field: Field<'_>,
 ) -> Result<(), Problem> {
-    let filename = last_segment(field.file_name().unwrap_or_default()).to_owned();
+    let filename = last_segment(file_name).to_owned();
     if matches!(filename.as_str(), "" | "." | "..") {
         // Browsers send such a part when no file was chosen.
         return drain(field).await;

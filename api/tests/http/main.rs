@@ -1,9 +1,11 @@
 //! The interface over HTTP: who may call, what a connection may do, how bytes travel.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod encodings;
 mod garbage;
 mod lists;
 mod node;
+mod numbers;
 mod server;
 mod strangers;
 mod transfers;

@@ -1,5 +1,7 @@
 //! One node on its own backbone, and requests to it.
 
+use std::sync::Arc;
+
 use api::{ApiConfig, ApiKeys};
 use axum::Router;
 use axum::body::Body;
@@ -17,9 +19,9 @@ pub(crate) const KEY: &str = "This_is_a_test_APIKEY_with_30_chars+";
 /// A node that forgets everything when it is dropped.
 pub(crate) struct TestNode {
     pub(crate) runtime: Runtime,
-    _backbone: Backbone,
+    backbone: Arc<Backbone>,
     pub(crate) data_dir: TempDir,
-    _backbone_dir: TempDir,
+    backbone_dir: Arc<TempDir>,
 }
 
 /// What was answered.
@@ -43,13 +45,25 @@ impl Answer {
 
 impl TestNode {
     pub(crate) async fn start() -> Self {
-        let (data_dir, backbone_dir) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let backbone_dir = Arc::new(tempfile::tempdir().unwrap());
         let config = backbone_mock::Config::new(backbone_dir.path()).with_client("test", "test");
-        let backbone = Backbone::start(config).await.unwrap();
+        let backbone = Arc::new(Backbone::start(config).await.unwrap());
+        Self::start_at(backbone, backbone_dir).await
+    }
+
+    /// Two nodes on one backbone.
+    pub(crate) async fn pair() -> (Self, Self) {
+        let first = Self::start().await;
+        let second = Self::start_at(first.backbone.clone(), first.backbone_dir.clone()).await;
+        (first, second)
+    }
+
+    async fn start_at(backbone: Arc<Backbone>, backbone_dir: Arc<TempDir>) -> Self {
+        let data_dir = tempfile::tempdir().unwrap();
         let config =
             Config::new(data_dir.path().join("node"), BackboneConfig::new(backbone.url(), "test", Secret::new("test")));
         let runtime = Runtime::builder(config).start().await.unwrap();
-        Self { runtime, _backbone: backbone, data_dir, _backbone_dir: backbone_dir }
+        Self { runtime, backbone, data_dir, backbone_dir }
     }
 
     pub(crate) fn config() -> ApiConfig {

@@ -2,7 +2,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::node::TestNode;
+use crate::node::{KEY, TestNode};
 use api::{Server, ServerLimits};
 use listener::pace::PaceLimits;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -52,6 +52,28 @@ async fn a_request_that_never_ends_is_closed_while_others_are_answered() {
 /// The first half of a request, and no more.
 async fn exchange_slowly(address: SocketAddr) -> String {
     exchange(address, b"GET /health HTTP/1.1\r\nHost: local").await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn queries_are_read_as_command_lines_send_them() {
+    let node = TestNode::start().await;
+    let server = server(&node, ServerLimits::default()).await;
+    for (target, status) in [
+        ("Files/Own?createdAt=>2026-01-01", 200),
+        ("Files/Own?createdAt=<2026-01-01&title=\"x\"", 200),
+        ("Files/Own?title=a`{|}[]\\^", 200),
+        ("Files/Own?title=\u{1f600}\t\u{7f}", 200),
+        ("Files/Own?no\"such<field", 400),
+        ("Files/<FIL>", 400),
+        ("\"Files\"", 404),
+    ] {
+        let head = format!("GET /api/core/v1/{target} HTTP/1.1\r\nHost: localhost\r\nX-API-KEY: {KEY}\r\n");
+        let answer = exchange(server.local_addr(), format!("{head}Connection: close\r\n\r\n").as_bytes()).await;
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{target}: {answer}");
+        let body: serde_json::Value = serde_json::from_str(body).unwrap();
+        assert!(body["result"].is_array() || body["error"]["code"].is_string(), "{target}: {answer}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

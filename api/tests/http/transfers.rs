@@ -50,6 +50,26 @@ async fn active_content_comes_back_as_an_attachment_that_nothing_runs() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_file_may_be_named_in_either_form_and_is_downloaded_with_both() {
+    let node = TestNode::start().await;
+    let router = node.router();
+    for names in [
+        "filename*=UTF-8''Gr%C3%BC%C3%9Fe%20%3B.txt; name=\"file\"",
+        "name=\"file\"; filename*=UTF-8''Gr%C3%BC%C3%9Fe%20%3B.txt",
+        "filename=\"Gr??e.txt\"; filename*=UTF-8''Gr%C3%BC%C3%9Fe%20%3B.txt; name=\"file\"",
+        "filename=\"Grüße ;.txt\"; name=\"file\"",
+    ] {
+        let uploaded = send(&router, form(UPLOAD, &[(names.as_bytes(), b"x")])).await;
+        assert_eq!(uploaded.status, StatusCode::CREATED, "{names}: {}", message(&uploaded));
+        let file = &uploaded.json()["result"];
+        assert_eq!(file["filename"], "Grüße ;.txt", "{names}");
+        let answer = send(&router, get(&format!("/api/v2/Files/{}/Download", file["id"].as_str().unwrap()))).await;
+        let expected = "attachment;filename=Gr%C3%BC%C3%9Fe%20%3B.txt;filename*=UTF-8''Gr%C3%BC%C3%9Fe%20%3B.txt";
+        assert_eq!(answer.headers[header::CONTENT_DISPOSITION], expected);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn large_and_empty_files_come_back_as_they_went() {
     let node = TestNode::start().await;
     let router = node.router();

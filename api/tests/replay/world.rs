@@ -60,8 +60,8 @@ impl World {
         let config =
             backbone_mock::Config::new(dirs[0].path()).with_client("test", "test").with_clock(backbone_clock.clone());
         let backbone = Backbone::start(config).await.unwrap();
-        let a = Peer::start(&dirs[1], &backbone.url(), now.clone(), dialect).await;
-        let b = Peer::start(&dirs[2], &backbone.url(), now.clone(), dialect).await;
+        let a = Peer::start(&dirs[1], &backbone.url(), now.clone()).await;
+        let b = Peer::start(&dirs[2], &backbone.url(), now.clone()).await;
         Self { dialect, now, backbone_clock, backbone, a, b, answers: HashMap::new(), _dirs: dirs }
     }
 
@@ -210,16 +210,16 @@ impl World {
 }
 
 impl Peer {
-    async fn start(dir: &TempDir, backbone: &str, clock: Arc<ManualClock>, dialect: Dialect) -> Self {
+    async fn start(dir: &TempDir, backbone: &str, clock: Arc<ManualClock>) -> Self {
         let backbone = BackboneConfig::new(backbone, "test", Secret::new("test"));
-        // As in the recordings.
-        let config = Config { datawallet_enabled: false, ..Config::new(dir.path().join("node"), backbone) };
+        // The recorded nodes had no datawallet; what it adds must not be seen.
+        let config = Config::new(dir.path().join("node"), backbone);
         let runtime = Runtime::builder(config).clock(clock).start().await.unwrap();
         let address = runtime.account().identity_info().await.unwrap().address.to_string();
         let other =
             ApiKey { scopes: vec!["core:relationships".to_owned()], ..ApiKey::new("other", Secret::new(OTHER_KEY)) };
         let keys = ApiKeys::named(&[ApiKey::new("all", Secret::new(KEY)), other], Timestamp::MIN).unwrap();
-        let config = ApiConfig { dialects: vec![dialect], ..ApiConfig::new(keys) };
-        Self { router: api::router(runtime.clone(), config), runtime, address }
+        // Both dialects, as the program serves them.
+        Self { router: api::router(runtime.clone(), ApiConfig::new(keys)), runtime, address }
     }
 }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use serde_json::Value;
 use transport::crypto::random;
-use transport::wire::Address;
 use transport::wire::json_budget::{self, MAX_CONTENT};
+use transport::wire::{Address, json};
 
 use super::Node;
 use crate::dto::IdentityMetadata;
@@ -29,17 +29,19 @@ impl IdentityMetadataFacade {
         Self { node }
     }
 
-    /// Stores a value, replacing the one under the same address and key.
+    /// Stores a value, replacing the one under the same address and key, as other devices of the identity read it: numbers
+    /// are doubles, and keys that are array indices come first.
     ///
     /// # Errors
     /// [`Error::Unknown`] for null, [`Error::InvalidPropertyValue`] for a value that other devices could not read, which is one
     /// beyond [`MAX_CONTENT`], [`Error::UnfamiliarReferencedIdentity`] unless the address is the own one
     /// or a peer's.
-    pub async fn upsert(&self, entry: IdentityMetadata) -> Result<IdentityMetadata> {
+    pub async fn upsert(&self, mut entry: IdentityMetadata) -> Result<IdentityMetadata> {
         if entry.value.is_null() {
             return Err(Error::Unknown("value must not be null; delete the entry instead".to_owned()));
         }
         check_size(&entry.value)?;
+        entry.value = as_sealed(&entry.value)?;
         if !self.is_familiar(&entry.reference)? {
             return Err(Error::UnfamiliarReferencedIdentity);
         }
@@ -90,6 +92,12 @@ impl IdentityMetadataFacade {
 fn check_size(value: &Value) -> Result<()> {
     let too_large = |error| Error::InvalidPropertyValue(format!("'value' is too large: {error}"));
     json_budget::check(value.to_string().as_bytes(), &MAX_CONTENT).map_err(too_large)
+}
+
+/// The value that other devices read from what is sealed for them.
+fn as_sealed(value: &Value) -> Result<Value> {
+    let too_large = |_| Error::InvalidPropertyValue("'value' is too large".to_owned());
+    json::from_text(&json::to_text(value)).map_err(too_large)
 }
 
 /// Puts an entry in the place of those under the same address and key.

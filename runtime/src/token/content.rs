@@ -9,7 +9,8 @@ use zeroize::Zeroizing;
 
 use crate::{Error, Result};
 
-/// A content that was checked. Typed contents are in their normal form, all others are as they were given.
+/// A content that was checked, as everybody sees it who opens the token. Typed contents are in their normal form, all others
+/// as ECMAScript reads and writes them: numbers are doubles, keys that are array indices come first.
 ///
 /// The protocol knows objects only. Texts, numbers, booleans and lists are sealed as they are: a node like this one reads
 /// them back unchanged, the published clients turn them into objects.
@@ -36,13 +37,15 @@ impl TokenJson {
     /// bytes, or of more values than anybody reads.
     pub(crate) fn check(value: Value, max_length: usize) -> Result<Self> {
         let content = Self::read(value, false).map_err(|_| Error::InvalidTokenContent)?;
-        check_size(&json::to_text(&content.0), max_length).map_err(|_| {
+        let text = Zeroizing::new(json::to_text(&content.0));
+        check_size(&text, max_length).map_err(|_| {
             let JsonBudget { max_nodes, max_depth } = MAX_CONTENT;
             let bounds = format!("{max_length} bytes, {max_nodes} values or {max_depth} levels");
             let rule = format!("'content' must NOT have more than {bounds} as JSON");
             Error::InvalidPropertyValue(rule)
         })?;
-        Ok(content)
+        // Whoever creates a token sees what is sealed, not digits that nobody else will see.
+        json::from_text(&text).map(Self).map_err(|_| Error::InvalidTokenContent)
     }
 
     pub(crate) fn value(&self) -> &Value {
@@ -137,6 +140,30 @@ mod tests {
             let content = TokenJson::check(value.clone(), MAX).unwrap();
             let opened = TokenJson::open(&content.seal(&key).0, &key, MAX).unwrap_or_else(|_| panic!("{value}"));
             assert_eq!(opened.value(), &value);
+        }
+    }
+
+    #[test]
+    fn creator_and_reader_see_the_same_text() {
+        let key = SecretKey::generate();
+        let given =
+            r#"{"b":9007199254740993,"c":1.0,"d":-0.0,"e":[18446744073709551615,1e20,1.10],"1":"x","a":5e-324}"#;
+        let content = TokenJson::check(serde_json::from_str(given).unwrap(), MAX).unwrap();
+        let expected =
+            r#"{"1":"x","b":9007199254740992,"c":1,"d":0,"e":[1.8446744073709552e+19,1e+20,1.1],"a":5e-324}"#;
+        assert_eq!(content.value().to_string(), expected);
+        let opened = TokenJson::open(&content.seal(&key).0, &key, MAX);
+        assert_eq!(opened.map(|opened| opened.value().to_string()), Ok(expected.to_owned()));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_number_is_the_same_for_creator_and_reader(integer: i64, unsigned: u64, double in proptest::num::f64::ANY) {
+            let key = SecretKey::generate();
+            let content = TokenJson::check(json!([integer, unsigned, double]), MAX).unwrap();
+            let opened = TokenJson::open(&content.seal(&key).0, &key, MAX);
+            let opened = opened.map(|opened| opened.value().to_string());
+            proptest::prop_assert_eq!(opened, Ok(content.value().to_string()));
         }
     }
 

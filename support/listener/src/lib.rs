@@ -33,6 +33,7 @@ mod rotation;
 mod serve;
 mod socket;
 mod source;
+mod target;
 pub mod turns;
 pub mod unwind;
 

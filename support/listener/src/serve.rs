@@ -27,6 +27,7 @@ use crate::pace::{PaceLimits, Paced};
 use crate::registry::{NoPlace, Place, Registry, Working};
 use crate::socket::Listener;
 use crate::source::Source;
+use crate::target::EncodedTargets;
 
 /// How long a newcomer may keep the others waiting.
 const PATIENCE_OF_NEWCOMERS: Duration = Duration::from_secs(3);
@@ -200,7 +201,7 @@ impl Conversation {
                 .timer(TokioTimer::new())
                 .header_read_timeout(settings.idle_timeout)
                 .max_buf_size(settings.max_head_bytes.max(MIN_BUFFER))
-                .serve_connection(TokioIo::new(io), service)
+                .serve_connection(TokioIo::new(EncodedTargets::new(io)), service)
         );
         // Errors are the peer's: it broke off, or spoke no HTTP.
         tokio::select! {

@@ -1,7 +1,8 @@
-//! Reading ISO 8601 dates and date-times, in every form that the protocol's clients accept.
+//! Reading ISO 8601 dates and date-times, in every form that the protocol's clients accept, and in those that others write.
 //!
-//! Calendar, week and ordinal dates, basic or extended, with `T` or a blank before an optional time. Refused: hour 24,
-//! second 60, lower-case `t` and `z`, years that are not four digits, dates that do not exist.
+//! Calendar, week and ordinal dates, basic or extended, with `T` or a blank before an optional time. `t` and `z` may be in
+//! lower case (RFC 3339, section 5.6), and 24:00 is the end of the day (ISO 8601:2004, section 4.2.3). Refused: second 60,
+//! years that are not four digits, dates that do not exist.
 
 use time::{Date, Month, Time, UtcOffset, Weekday};
 
@@ -12,11 +13,12 @@ pub(super) type Parts = (Date, Time, UtcOffset);
 pub(super) fn parse(text: &str) -> Option<Parts> {
     let mut cursor = Cursor { rest: text.as_bytes() };
     let date = date(&mut cursor)?;
-    let (time, offset) = if cursor.rest.is_empty() {
-        (Time::MIDNIGHT, UtcOffset::UTC)
+    let (date, time, offset) = if cursor.rest.is_empty() {
+        (date, Time::MIDNIGHT, UtcOffset::UTC)
     } else {
-        cursor.take(|byte| matches!(byte, b'T' | b' '))?;
-        (time_of_day(&mut cursor)?, zone(&mut cursor)?)
+        cursor.take(|byte| matches!(byte, b'T' | b't' | b' '))?;
+        let (date, time) = time_of(date, &mut cursor)?;
+        (date, time, zone(&mut cursor)?)
     };
     cursor.rest.is_empty().then_some((date, time, offset))
 }
@@ -49,8 +51,18 @@ fn week_date(cursor: &mut Cursor<'_>, year: i32) -> Option<Date> {
     Date::from_iso_week_date(year, week, Weekday::Monday.nth_next(from_monday)).ok()
 }
 
-fn time_of_day(cursor: &mut Cursor<'_>) -> Option<Time> {
-    let hour = cursor.pair()?;
+/// A time of that day, or the end of it, which is the beginning of the next one.
+fn time_of(date: Date, cursor: &mut Cursor<'_>) -> Option<(Date, Time)> {
+    match cursor.pair()? {
+        24 => {
+            let time = time_of_day(0, cursor)?;
+            Some((date.next_day().filter(|_| time == Time::MIDNIGHT)?, time))
+        }
+        hour => Some((date, time_of_day(hour, cursor)?)),
+    }
+}
+
+fn time_of_day(hour: u8, cursor: &mut Cursor<'_>) -> Option<Time> {
     let minute = next_clock_part(cursor)?;
     let second = if minute.is_some() { next_clock_part(cursor)? } else { None };
     let millisecond = if second.is_some() { fraction(cursor)? } else { 0 };
@@ -75,8 +87,8 @@ fn fraction(cursor: &mut Cursor<'_>) -> Option<u16> {
 }
 
 fn zone(cursor: &mut Cursor<'_>) -> Option<UtcOffset> {
-    let sign = match cursor.take(|byte| matches!(byte, b'Z' | b'+' | b'-')) {
-        None | Some(b'Z') => return Some(UtcOffset::UTC),
+    let sign = match cursor.take(|byte| matches!(byte, b'Z' | b'z' | b'+' | b'-')) {
+        None | Some(b'Z' | b'z') => return Some(UtcOffset::UTC),
         Some(b'-') => -1,
         Some(_) => 1,
     };

@@ -15,6 +15,7 @@ mod hash;
 mod ids;
 mod key_derivation;
 mod password_hash;
+mod pins;
 mod properties;
 mod references;
 mod relationship;

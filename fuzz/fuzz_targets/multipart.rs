@@ -1,0 +1,21 @@
+//! Names of the parts of a form, and of downloads.
+#![no_main]
+
+// The REST interface keeps it to itself, and building all of that would take minutes.
+#[path = "../../api/src/protocol/disposition.rs"]
+mod disposition;
+
+use disposition::{attachment, part_names};
+use http::{HeaderMap, HeaderValue, header};
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|data: (&[u8], &str)| {
+    let (value, name) = data;
+    if let Ok(value) = HeaderValue::from_bytes(value) {
+        let _ = part_names(&HeaderMap::from_iter([(header::CONTENT_DISPOSITION, value)]));
+    }
+    if !name.is_empty() {
+        let read = part_names(&HeaderMap::from_iter([(header::CONTENT_DISPOSITION, attachment(name))]));
+        assert_eq!(read.file.as_deref(), Some(name));
+    }
+});

@@ -1,0 +1,261 @@
+//! One hash per format over 1,024 seeded encodings: a byte that changes anywhere is a visible change of `tests/vectors/pins.json`.
+//!
+//! The vectors show that single encodings equal those of other clients; these hashes show that no other encoding moves
+//! unnoticed. `UPDATE_PINS=1 cargo test -p enlace-transport --test formats pins` writes the file anew: a change of it needs the
+//! reason in its commit, and a vector that shows that the other side agrees.
+
+use serde_json::{Map, Value, json};
+use transport::challenge::{Challenge, ChallengeType};
+use transport::crypto::hash::{Sha512Hash, sha256};
+use transport::crypto::{CryptoObject, ExchangeKeypair, Form, SecretKey, SignatureHash, SignatureKeypair};
+use transport::file::FileMetadata;
+use transport::identity::derive_address;
+use transport::token::TokenContent;
+use transport::wire::backbone::datawallet::{ModificationType, NewModification};
+use transport::wire::backbone::tokens::CreateToken;
+use transport::wire::password::{PasswordLocationIndicator, PasswordType, SharedPasswordProtection};
+use transport::wire::reference::Referable;
+use transport::wire::{Address, Reference, ReferenceKey, Timestamp, json as json_text};
+
+use crate::vectors::load;
+
+/// Encodings per format.
+const ENCODINGS: usize = 1024;
+
+/// Random numbers that are the same for ever: SplitMix64, not a generator of some crate that may change.
+struct Seeded(u64);
+
+impl Seeded {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    fn below(&mut self, bound: u64) -> usize {
+        usize::try_from(self.next() % bound).unwrap()
+    }
+
+    fn flag(&mut self) -> bool {
+        self.next().is_multiple_of(2)
+    }
+
+    fn bytes<const N: usize>(&mut self) -> [u8; N] {
+        std::array::from_fn(|_| self.next().to_le_bytes()[0])
+    }
+
+    fn pick(&mut self, alphabet: &str, count: usize) -> String {
+        let letters: Vec<char> = alphabet.chars().collect();
+        (0..count).map(|_| letters[self.below(letters.len() as u64)]).collect()
+    }
+
+    /// Letters that are written in different ways.
+    fn text(&mut self) -> String {
+        let count = self.below(12);
+        self.pick("aZ0 \"\\/\n\t\u{8}\u{c}\u{1f}\u{7f}ä€\u{2028}\u{fffd}\u{1f600}<>&'", count)
+    }
+
+    fn optional<T>(&mut self, make: impl FnOnce(&mut Self) -> T) -> Option<T> {
+        self.flag().then(|| make(self))
+    }
+
+    fn id<I: std::str::FromStr<Err: std::fmt::Debug>>(&mut self, prefix: &str) -> I {
+        let rest = self.pick("ABCXYZabcxyz0189", 17);
+        format!("{prefix}{rest}").parse().unwrap()
+    }
+
+    fn timestamp(&mut self) -> Timestamp {
+        let span = (Timestamp::MAX.as_unix_milliseconds() - Timestamp::MIN.as_unix_milliseconds()).unsigned_abs();
+        let offset = i64::try_from(self.next() % (span + 1)).unwrap();
+        Timestamp::from_unix_milliseconds(Timestamp::MIN.as_unix_milliseconds() + offset)
+    }
+
+    fn key(&mut self) -> SecretKey {
+        SecretKey::from_bytes(self.bytes())
+    }
+
+    fn signer(&mut self) -> SignatureKeypair {
+        SignatureKeypair::from_seed(&self.bytes())
+    }
+
+    fn address(&mut self) -> Address {
+        let host = ["localhost", "example.org", "a-b.c3.example"][self.below(3)];
+        derive_address(&self.signer().public_key(), host).unwrap()
+    }
+
+    fn protection(&mut self) -> SharedPasswordProtection {
+        let digits = u8::try_from(4 + self.below(13)).unwrap();
+        let place = u8::try_from(self.below(100)).unwrap();
+        SharedPasswordProtection {
+            password_type: if self.flag() { PasswordType::Pw } else { PasswordType::Pin(digits) },
+            location: self.optional(|_| PasswordLocationIndicator::new(place).unwrap()),
+            salt: self.bytes(),
+        }
+    }
+
+    fn reference<I: Referable>(&mut self, id: I) -> String {
+        let mut reference = Reference::new(id, ReferenceKey::from_bytes(self.bytes()));
+        let place = ["http://localhost:8090", "https://a.b/c/d", "https://example.org"][self.below(3)];
+        reference = if self.flag() { reference.at(place).unwrap() } else { reference };
+        reference.for_identity_truncated = self.optional(|seeded| seeded.pick("0123456789abcdef", 4));
+        reference.password_protection = self.optional(Self::protection);
+        let app = self.optional(Self::text);
+        format!("{}\n{:?}", reference.to_truncated(), reference.to_url(app.as_deref()))
+    }
+
+    fn members(&mut self, depth: u64) -> Map<String, Value> {
+        let name = |seeded: &mut Self| if seeded.flag() { seeded.text() } else { seeded.below(40).to_string() };
+        (0..self.below(5)).map(|_| (name(self), self.value(depth))).collect()
+    }
+
+    fn value(&mut self, depth: u64) -> Value {
+        match self.below(if depth == 0 { 6 } else { 8 }) {
+            0 => Value::Null,
+            1 => self.flag().into(),
+            2 => self.next().into(),
+            3 => i64::from_le_bytes(self.bytes()).into(),
+            4 => f64::from_bits(self.next()).into(),
+            5 => self.text().into(),
+            6 => (0..self.below(5)).map(|_| self.value(depth - 1)).collect(),
+            _ => self.members(depth - 1).into(),
+        }
+    }
+}
+
+fn metadata(seeded: &mut Seeded) -> String {
+    let metadata = FileMetadata {
+        description: seeded.optional(Seeded::text),
+        modified_at: seeded.optional(Seeded::timestamp),
+        filename: seeded.text(),
+        filesize: seeded.next() >> 11,
+        mimetype: seeded.text(),
+        plaintext_hash: Sha512Hash::from_bytes(seeded.bytes()),
+        secret_key: seeded.key(),
+        tags: seeded.optional(|seeded| (0..seeded.below(4)).map(|_| seeded.text()).collect()),
+        title: seeded.optional(Seeded::text),
+    };
+    metadata.to_text()
+}
+
+fn challenge(seeded: &mut Seeded) -> String {
+    let kinds = [ChallengeType::Identity, ChallengeType::Device, ChallengeType::Relationship];
+    let challenge = Challenge {
+        created_by: seeded.optional(Seeded::address),
+        created_by_device: seeded.optional(|seeded| seeded.id("DVC")),
+        expires_at: seeded.timestamp(),
+        id: seeded.id("CHL"),
+        kind: kinds[seeded.below(3)],
+    };
+    challenge.sign(&seeded.signer()).to_json()
+}
+
+fn content(seeded: &mut Seeded) -> String {
+    let content = match seeded.below(3) {
+        0 => TokenContent::File { file_id: seeded.id("FIL"), secret_key: seeded.key() },
+        1 => TokenContent::RelationshipTemplate {
+            for_identity: seeded.optional(Seeded::address),
+            password_protection: seeded.optional(Seeded::protection),
+            secret_key: seeded.key(),
+            template_id: seeded.id("RLT"),
+        },
+        _ => TokenContent::Json(seeded.members(2)),
+    };
+    content.to_text()
+}
+
+/// All text forms of a cryptographic object.
+fn forms(object: &impl CryptoObject) -> String {
+    [object.to_json(Form::Verbose), object.to_json(Form::Compact), object.to_base64()].join("\n")
+}
+
+fn signature(seeded: &mut Seeded) -> String {
+    let signer = seeded.signer();
+    let hash = if seeded.flag() { SignatureHash::Sha256 } else { SignatureHash::Sha512 };
+    let signature = signer.sign(seeded.text().as_bytes(), hash);
+    [forms(&signature), forms(&signer.public_key()), signer.expose_private_key(Form::Verbose).to_string()].join("\n")
+}
+
+fn exchange(seeded: &mut Seeded) -> String {
+    let keypair = ExchangeKeypair::from_private_bytes(seeded.bytes());
+    forms(&keypair.public_key()) + &keypair.expose_private_key(Form::Verbose).to_string()
+}
+
+fn created_token(seeded: &mut Seeded) -> String {
+    let sealed = seeded.key().encrypt_with_nonce(seeded.text().as_bytes(), seeded.bytes());
+    let token = CreateToken {
+        content: seeded.optional(|_| sealed.to_byte_text()),
+        expires_at: seeded.timestamp(),
+        for_identity: seeded.optional(Seeded::address),
+        password: seeded.optional(Seeded::text),
+    };
+    serde_json::to_string(&token).unwrap()
+}
+
+fn modification(seeded: &mut Seeded) -> String {
+    let kinds = [ModificationType::Create, ModificationType::Update, ModificationType::Delete];
+    let sealed = seeded.key().encrypt_with_nonce(seeded.text().as_bytes(), seeded.bytes());
+    let modification = NewModification {
+        kind: kinds[seeded.below(3)],
+        object_identifier: seeded.text(),
+        payload_category: seeded.optional(Seeded::text),
+        collection: seeded.text(),
+        encrypted_payload: seeded.optional(|_| sealed.to_byte_text()),
+        datawallet_version: 1,
+    };
+    serde_json::to_string(&modification).unwrap()
+}
+
+type Encode = fn(&mut Seeded) -> String;
+
+const FORMATS: &[(&str, Encode)] = &[
+    ("address", |seeded| seeded.address().to_string()),
+    ("challenge", challenge),
+    ("cipher", |seeded| forms(&seeded.key().encrypt_with_nonce(seeded.text().as_bytes(), seeded.bytes()))),
+    ("createToken", created_token),
+    ("exchangeKeypair", exchange),
+    ("fileMetadata", metadata),
+    ("fileReference", |seeded| {
+        let id: transport::wire::FileId = seeded.id("FIL");
+        seeded.reference(id)
+    }),
+    ("jsonText", |seeded| json_text::to_text(&seeded.value(3))),
+    ("newModification", modification),
+    ("secretKey", |seeded| forms(&seeded.key())),
+    ("signature", signature),
+    ("timestamp", |seeded| seeded.timestamp().to_string()),
+    ("tokenContent", content),
+    ("tokenReference", |seeded| {
+        let id: transport::wire::TokenId = seeded.id("TOK");
+        seeded.reference(id)
+    }),
+];
+
+/// Of each encoding, with its length before it.
+fn pin(encode: Encode) -> String {
+    let mut seeded = Seeded(1024);
+    let mut encodings = Vec::new();
+    for _ in 0..ENCODINGS {
+        let encoding = encode(&mut seeded);
+        encodings.extend(u64::try_from(encoding.len()).unwrap().to_le_bytes());
+        encodings.extend(encoding.bytes());
+    }
+    sha256(&encodings).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[test]
+fn no_byte_of_a_format_changed() {
+    let current: Value = FORMATS.iter().map(|(name, encode)| ((*name).to_owned(), json!(pin(*encode)))).collect();
+    if std::env::var_os("UPDATE_PINS").is_some() {
+        let path = format!("{}/tests/vectors/pins.json", env!("CARGO_MANIFEST_DIR"));
+        std::fs::write(path, format!("{current:#}\n")).unwrap();
+    }
+    assert_eq!(load("pins"), current, "see the head of this file");
+}
+
+#[test]
+fn a_changed_byte_is_a_changed_pin() {
+    let plain = pin(|seeded| seeded.timestamp().to_string());
+    assert_eq!(pin(|seeded| seeded.timestamp().to_string()), plain);
+    assert_ne!(pin(|seeded| seeded.timestamp().to_string().replacen("99", "98", 1)), plain);
+}
