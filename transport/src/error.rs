@@ -20,10 +20,6 @@ pub enum Error {
     #[cfg(feature = "verify")]
     #[error(transparent)]
     Challenge(#[from] crate::challenge::ChallengeError),
-    /// What a token holds is not a token content.
-    #[cfg(feature = "client")]
-    #[error(transparent)]
-    TokenContent(#[from] crate::token::TokenContentError),
     /// A file cannot be sealed or opened.
     #[cfg(feature = "client")]
     #[error(transparent)]

@@ -13,9 +13,9 @@
 //! ```
 //! # #[cfg(feature = "client")] {
 //! # use std::io::{Cursor, Read};
-//! use transport::crypto::SecretKey;
+//! use transport::crypto::{Cipher, CryptoObject as _, SecretKey};
 //! use transport::file::{FileMetadata, Opener, Sealer};
-//! use transport::token::{self, TokenContent};
+//! use transport::token::TokenContent;
 //! use transport::wire::TokenReference;
 //!
 //! // the sender seals the file and its metadata, and a token that points to it; a backbone stores all three
@@ -34,7 +34,7 @@
 //! };
 //! let properties = metadata.seal(&metadata_key);
 //! let content = TokenContent::File { file_id: "FILabcDEF123ghiJKL45".parse()?, secret_key: metadata_key };
-//! let token = token::seal(&content, &token_key);
+//! let token = token_key.encrypt(content.to_text().as_bytes()).to_byte_text();
 //!
 //! // the sender hands over a reference, out of band
 //! let reference = TokenReference::new("TOKabcDEF123ghiJKL45".parse()?, token_key.into()).at("https://example.com")?;
@@ -42,7 +42,8 @@
 //!
 //! // the receiver fetches what it names, and opens it
 //! let key = SecretKey::from(TokenReference::parse(&text)?.key);
-//! let TokenContent::File { secret_key, .. } = token::open(&token.0, &key)? else { panic!("a file") };
+//! let text = key.decrypt(&Cipher::from_bytes(&token.0)?)?;
+//! let TokenContent::File { secret_key, .. } = TokenContent::parse(std::str::from_utf8(&text)?)? else { panic!("a file") };
 //! let metadata = FileMetadata::open(&properties.0, &secret_key)?;
 //! let mut file = Opener::new(&metadata, sealed.cipher_hash).open(Cursor::new(body))?;
 //! let mut plaintext = String::new();

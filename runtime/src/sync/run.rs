@@ -154,7 +154,8 @@ impl<'a> Run<'a> {
             return Err(Error::Unknown("the backbone refused to create the datawallet without a reason".to_owned()));
         };
         let position = Position::load(&self.core.store)?;
-        let (position, in_flight) = if position.datawallet_exists { (position, None) } else { self.take_off().await? };
+        let (position, in_flight) =
+            if position.datawallet_exists { (position, None) } else { self.store_next_push().await? };
         let finalize = FinalizeDatawalletVersionUpgrade {
             new_datawallet_version: SUPPORTED_VERSION,
             datawallet_modifications: modifications(in_flight.as_ref()),
@@ -163,7 +164,7 @@ impl<'a> Run<'a> {
         let answer = session.finalize_datawallet_version_upgrade(&run.id, &finalize).await;
         let answer = answer.map_err(|error| self.refused(error))?;
         let position = Position { datawallet_exists: true, ..position };
-        self.land(position, in_flight, &answer.datawallet_modifications).await.map(drop)
+        self.acknowledge_push(position, in_flight, &answer.datawallet_modifications).await.map(drop)
     }
 
     /// Handles the events of a run; whether another run is worth it.
@@ -179,7 +180,7 @@ impl<'a> Run<'a> {
             external_event_results.push(events::handle(self.core, event).await);
         }
         let (position, in_flight) = if self.core.config.datawallet_enabled {
-            self.take_off().await?
+            self.store_next_push().await?
         } else {
             (Position::load(&self.core.store)?, None)
         };
@@ -189,7 +190,7 @@ impl<'a> Run<'a> {
         };
         match session.finalize_external_event_sync(&run.id, &outcome).await {
             Ok(answer) => {
-                self.land(position, in_flight, &answer.datawallet_modifications).await?;
+                self.acknowledge_push(position, in_flight, &answer.datawallet_modifications).await?;
                 Ok(answer.new_unsynced_external_events_exist)
             }
             // It took too long and somebody else has the events now; what was sent did not count.
@@ -372,14 +373,14 @@ impl<'a> Run<'a> {
     }
 
     async fn push_next(&self) -> Result<Push> {
-        let (position, Some(in_flight)) = self.take_off().await? else { return Ok(Push::Nothing) };
+        let (position, Some(in_flight)) = self.store_next_push().await? else { return Ok(Push::Nothing) };
         let push =
             PushModifications { local_index: position.local_index(), modifications: in_flight.modifications.clone() };
         match self.patiently(|| self.core.account.session().push_modifications(&push)).await {
             Ok(pushed) => {
                 debug!(count = push.modifications.len(), index = pushed.new_index, "pushed");
-                let landed = self.land(position, Some(in_flight), &pushed.modifications).await?;
-                Ok(if landed { Push::Done } else { Push::OutOfDate })
+                let is_taken = self.acknowledge_push(position, Some(in_flight), &pushed.modifications).await?;
+                Ok(if is_taken { Push::Done } else { Push::OutOfDate })
             }
             Err(error) if Refusal::of(&error) == Refusal::OutOfDate => Ok(Push::OutOfDate),
             Err(error) => Err(self.refused(error)),
@@ -387,7 +388,7 @@ impl<'a> Run<'a> {
     }
 
     /// Stores what is about to be sent. What is in flight already is sent again as it was.
-    async fn take_off(&self) -> Result<(Position, Option<InFlight>)> {
+    async fn store_next_push(&self) -> Result<(Position, Option<InFlight>)> {
         let mut position = Position::load(&self.core.store)?;
         if let Some(in_flight) = position.in_flight.clone() {
             return Ok((position, Some(in_flight)));
@@ -402,19 +403,19 @@ impl<'a> Run<'a> {
     }
 
     /// Stores that what was sent arrived, if it got the indices it was sealed for; whether it did. If not, it stays in flight,
-    /// and the log tells: a run that took too long can be overtaken, and what landed elsewhere then is unreadable for
+    /// and the log tells: a run that took too long can be overtaken, and what was stored elsewhere then is unreadable for
     /// everybody and has to be pushed once more.
-    async fn land(
+    async fn acknowledge_push(
         &self,
         mut position: Position,
         in_flight: Option<InFlight>,
         assigned: &[AssignedModification],
     ) -> Result<bool> {
         let mut batch = Batch::new();
-        let mut landed = true;
+        let mut is_taken = true;
         if let Some(sent) = in_flight {
-            landed = sent.got(assigned);
-            if let Some(mark) = sent.last_mark().filter(|_| landed) {
+            is_taken = sent.got(assigned);
+            if let Some(mark) = sent.last_mark().filter(|_| is_taken) {
                 batch.drop_unpushed(sent.journal_end);
                 position.advance(sent.last_index(), mark);
                 (position.listed, position.in_flight) = (Some(sent.last_index()), None);
@@ -428,7 +429,7 @@ impl<'a> Run<'a> {
         if position != Position::load(&self.core.store)? {
             self.save(position, batch).await?;
         }
-        Ok(landed)
+        Ok(is_taken)
     }
 
     async fn save(&self, position: Position, mut batch: Batch) -> Result<()> {

@@ -102,9 +102,20 @@ impl Owner {
         }
     }
 
+    async fn log(&self) -> Vec<Modification> {
+        let mut log = Vec::<Modification>::new();
+        loop {
+            let page = self.session.modifications_page(log.last().map(|last| last.index)).await.unwrap();
+            log.extend(page.modifications);
+            if !page.has_more {
+                return log;
+            }
+        }
+    }
+
     /// What the datawallet says of an object, without labels.
     pub(crate) async fn changes_of(&self, object: &str) -> Vec<Change> {
-        let log = self.session.modifications(None).await.unwrap();
+        let log = self.log().await;
         let open = |listed: Modification| {
             let payload = listed.encrypted_payload.as_ref().unwrap();
             let mut properties = open_payload(&self.synchronization_key, listed.index, payload).unwrap();
@@ -116,7 +127,7 @@ impl Owner {
 
     /// Pushes changes as official clients do: payloads have no labels.
     pub(crate) async fn push_unlabelled(&self, changes: &[Change]) {
-        let log = self.session.modifications(None).await.unwrap();
+        let log = self.log().await;
         let newest = log.last().map(|listed| listed.index);
         let seal = |(index, Change { listed, properties }): (u64, &Change)| NewModification {
             kind: listed.kind,

@@ -31,9 +31,6 @@ pub struct ClientConfig {
     /// Where the host of the base URL is, for a backbone whose socket is known: the name is then not resolved, so nobody
     /// who listens at another address that the name stands for gets the login.
     pub host_address: Option<IpAddr>,
-    /// SHA-256 fingerprints of server certificates (DER). If there are any, the server must present one of them, on top
-    /// of the usual verification.
-    pub pinned_fingerprints: Vec<[u8; 32]>,
     /// Largest content of a token in bytes of plaintext. An answer that could only hold a larger one is refused.
     pub max_token_content: usize,
 }
@@ -54,7 +51,6 @@ impl ClientConfig {
             allow_plain_http: false,
             address_hostname: None,
             host_address: None,
-            pinned_fingerprints: Vec::new(),
             max_token_content: Self::DEFAULT_MAX_TOKEN_CONTENT,
         }
     }

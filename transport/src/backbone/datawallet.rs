@@ -2,7 +2,6 @@
 
 use super::bounds::AnswerBounds;
 use super::http::Request;
-use super::session::ListBounds;
 use super::{Error, Session};
 use crate::wire::backbone::datawallet::{Datawallet, Modification, PushModifications, PushedModifications};
 
@@ -17,9 +16,6 @@ pub struct ModificationsPage {
     pub bytes: u64,
 }
 
-/// Most modifications that are fetched in one go.
-const BOUNDS: ListBounds = ListBounds { pages: 20_000, bytes: 512 * 1024 * 1024, values: 16 * 1024 * 1024 };
-
 impl Session {
     /// The datawallet of the identity.
     ///
@@ -29,17 +25,8 @@ impl Session {
         self.json(Request::get("/Datawallet").datawallet()).await
     }
 
-    /// All modifications with a greater index, all of them if there is none. Own ones are included, superseded ones may
-    /// be left out.
-    ///
-    /// # Errors
-    /// [`Error`], as for every call.
-    pub async fn modifications(&self, local_index: Option<u64>) -> Result<Vec<Modification>, Error> {
-        self.all_pages(|| after(local_index), BOUNDS).await
-    }
-
     /// The oldest modifications with a greater index, the oldest of all if there is none: as many as the backbone puts on a
-    /// page. Reading on behind the last one misses nothing, while the numbers of pages shift when modifications are superseded.
+    /// page. Own ones are included, superseded ones may be left out. Reading on behind the last one misses nothing, while the numbers of pages shift when modifications are superseded.
     ///
     /// # Errors
     /// [`Error`], as for every call.

@@ -102,7 +102,7 @@ impl Http {
         let base = BaseUrl::parse(&config.base_url, config.allow_plain_http)?;
         let tls = match base.is_plain() {
             true => tls::trusting_nobody()?,
-            false => tls::verified_by_platform(&config.pinned_fingerprints)?,
+            false => tls::verified_by_platform()?,
         };
         let mut builder = reqwest::Client::builder()
             .tls_backend_preconfigured(tls)

@@ -183,7 +183,7 @@ mod tests {
         let id = "FILabcdefghijklmno12".parse().unwrap();
         spawnable(session.upload_file(file, content, None));
         spawnable(session.download_file(&id, 1));
-        spawnable(session.modifications(None));
+        spawnable(session.modifications_page(None));
         spawnable(session.delete_file(&id));
         spawnable(client.version());
     }

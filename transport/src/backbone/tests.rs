@@ -12,7 +12,7 @@ use super::fake::{FakeAnswer, FakeServer, ReceivedRequest};
 use super::http::Request;
 use super::session::ListBounds;
 use super::*;
-use crate::wire::backbone::datawallet::PushModifications;
+use crate::wire::backbone::datawallet::{Modification, PushModifications};
 use crate::wire::json_budget;
 
 const FILE: &str = "FILabcdefghijklmno12";
@@ -203,14 +203,16 @@ async fn lists_are_fetched_page_by_page() {
         FakeAnswer::Body(200, body.to_string().into_bytes())
     })
     .await;
-    let modifications = session(&server).modifications(Some(4)).await.unwrap();
+    let bounds = ListBounds { pages: 3, bytes: u64::MAX, values: u64::MAX };
+    let request = || Request::get("/SyncRuns/SYRabcdefghijklmno12/ExternalEvents");
+    let modifications = session(&server).all_pages::<Modification>(request, bounds).await.unwrap();
     assert_eq!(modifications.iter().map(|item| item.index).collect::<Vec<_>>(), [5, 6, 7]);
     assert_eq!(
         server.calls()[1..],
         [
-            "GET /Datawallet/Modifications?localIndex=4",
-            "GET /Datawallet/Modifications?localIndex=4&pageNumber=2",
-            "GET /Datawallet/Modifications?localIndex=4&pageNumber=3"
+            "GET /SyncRuns/SYRabcdefghijklmno12/ExternalEvents",
+            "GET /SyncRuns/SYRabcdefghijklmno12/ExternalEvents?pageNumber=2",
+            "GET /SyncRuns/SYRabcdefghijklmno12/ExternalEvents?pageNumber=3"
         ]
     );
 }
@@ -249,7 +251,8 @@ async fn a_list_that_claims_too_many_pages_is_refused() {
         FakeAnswer::Body(200, json!({ "result": [], "pagination": pagination }).to_string().into_bytes())
     })
     .await;
-    let error = session(&server).modifications(None).await.unwrap_err();
+    let run = "SYRabcdefghijklmno12".parse().unwrap();
+    let error = session(&server).external_events(&run).await.unwrap_err();
     assert!(matches!(error, Error::AnswerTooLarge { unit: "pages", .. }), "{error}");
 }
 

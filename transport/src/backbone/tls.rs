@@ -2,25 +2,17 @@
 
 use std::sync::Arc;
 
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::CryptoProvider;
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::{ClientConfig, RootCertStore};
 use rustls_platform_verifier::Verifier;
 
 use super::ConfigError;
-use crate::crypto::hash::sha256;
 
-/// Certificates are checked by the platform's rules, and against the fingerprints if there are any.
-pub(super) fn verified_by_platform(fingerprints: &[[u8; 32]]) -> Result<ClientConfig, ConfigError> {
+/// Certificates are checked by the platform's rules.
+pub(super) fn verified_by_platform() -> Result<ClientConfig, ConfigError> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let platform = Verifier::new(provider.clone()).map_err(tls_error)?;
-    let verifier: Arc<dyn ServerCertVerifier> = if fingerprints.is_empty() {
-        Arc::new(platform)
-    } else {
-        Arc::new(Pinned { inner: Arc::new(platform), fingerprints: fingerprints.to_vec() })
-    };
-    Ok(builder(provider)?.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth())
+    let platform = Arc::new(Verifier::new(provider.clone()).map_err(tls_error)?);
+    Ok(builder(provider)?.dangerous().with_custom_certificate_verifier(platform).with_no_client_auth())
 }
 
 /// For plain-http backbones, which never lead to https: trusts nobody and spares loading the platform's certificates.
@@ -39,94 +31,19 @@ fn tls_error(error: rustls::Error) -> ConfigError {
     ConfigError::Tls(error.to_string())
 }
 
-/// Accepts what `inner` accepts if the certificate is also one of those named.
-#[derive(Debug)]
-struct Pinned {
-    inner: Arc<dyn ServerCertVerifier>,
-    fingerprints: Vec<[u8; 32]>,
-}
-
-impl ServerCertVerifier for Pinned {
-    fn verify_server_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        server_name: &ServerName<'_>,
-        ocsp_response: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        let verified = self.inner.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)?;
-        if self.fingerprints.contains(&fingerprint(end_entity)) {
-            Ok(verified)
-        } else {
-            Err(CertificateError::ApplicationVerificationFailure.into())
-        }
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.inner.verify_tls12_signature(message, certificate, signature)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.inner.verify_tls13_signature(message, certificate, signature)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.inner.supported_verify_schemes()
-    }
-}
-
-fn fingerprint(certificate: &CertificateDer<'_>) -> [u8; 32] {
-    sha256(certificate.as_ref())
-}
-
 #[cfg(test)]
 mod tests {
     use std::io::Read as _;
     use std::net::TcpListener;
 
-    use rustls::client::WebPkiServerVerifier;
-    use rustls::pki_types::PrivateKeyDer;
     use rustls::pki_types::pem::PemObject as _;
+    use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
     use super::*;
     use crate::backbone::{Client, Error, NetworkError, SecretText};
 
     fn certificate() -> CertificateDer<'static> {
         CertificateDer::from_pem_slice(include_bytes!("testdata/untrusted.cert.pem")).unwrap()
-    }
-
-    fn pinned_to(fingerprint: [u8; 32]) -> Pinned {
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let mut roots = RootCertStore::empty();
-        roots.add(certificate()).unwrap();
-        let inner = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build().unwrap();
-        Pinned { inner, fingerprints: vec![[7; 32], fingerprint] }
-    }
-
-    #[test]
-    fn a_pinned_client_accepts_only_the_named_certificates() {
-        let (name, now) = (ServerName::try_from("localhost").unwrap(), UnixTime::now());
-        let verify = |pinned: &Pinned| pinned.verify_server_cert(&certificate(), &[], &name, &[], now);
-        assert!(verify(&pinned_to(fingerprint(&certificate()))).is_ok());
-        assert!(verify(&pinned_to([8; 32])).is_err());
-    }
-
-    #[test]
-    fn pinning_does_not_replace_the_usual_verification() {
-        let (name, now) = (ServerName::try_from("other.example").unwrap(), UnixTime::now());
-        let pinned = pinned_to(fingerprint(&certificate()));
-        assert!(pinned.verify_server_cert(&certificate(), &[], &name, &[], now).is_err());
     }
 
     #[tokio::test]

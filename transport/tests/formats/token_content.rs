@@ -1,11 +1,16 @@
 //! token-content.json
 
-use transport::Error;
-use transport::crypto::{CryptoObject, SecretKey};
-use transport::token::{self, TokenContent};
+use transport::crypto::{Cipher, CryptoObject, SecretKey};
+use transport::token::TokenContent;
 use transport::wire::bytes::from_base64url;
 
 use crate::vectors::{Vector, load};
+
+/// The content that a backbone stored.
+pub(crate) fn open(sealed: &[u8], key: &SecretKey) -> TokenContent {
+    let plaintext = key.decrypt(&Cipher::from_bytes(sealed).unwrap()).unwrap();
+    TokenContent::parse(std::str::from_utf8(&plaintext).unwrap()).unwrap()
+}
 
 #[test]
 fn contents_are_sealed_as_by_other_clients() {
@@ -23,7 +28,7 @@ fn contents_of_other_clients_open_as_what_they_are() {
     for case in load("token-content").list("deterministic") {
         let key = SecretKey::from_bytes(case.hex_array("keyHex"));
         let sealed = from_base64url(case.text("backboneContentField")).unwrap();
-        let content = token::open(&sealed, &key).unwrap();
+        let content = open(&sealed, &key);
         let kind = match &content {
             TokenContent::File { .. } => "TokenContentFile",
             TokenContent::RelationshipTemplate { .. } => "TokenContentRelationshipTemplate",
@@ -45,25 +50,4 @@ fn a_device_secret_fits_its_own_identity() {
     assert_eq!(secret.identity.check(), Ok(()));
     assert_eq!(secret.identity_private_key.unwrap().public_key(), secret.identity.public_key);
     assert_eq!(secret.identity.address.as_str(), vectors["fixtures"].text("address"));
-}
-
-#[test]
-fn wrong_keys_and_altered_contents_are_refused_alike() {
-    let key = SecretKey::generate();
-    let content = TokenContent::parse(r#"{"text":"x"}"#).unwrap();
-    let sealed = token::seal(&content, &key);
-    assert_eq!(token::open(&sealed.0, &key).unwrap(), content);
-    assert!(matches!(token::open(&sealed.0, &SecretKey::generate()), Err(Error::Decryption)));
-    let altered = String::from_utf8(sealed.0.clone()).unwrap().replacen("\"cph\":\"", "\"cph\":\"AAAA", 1);
-    assert!(matches!(token::open(altered.as_bytes(), &key), Err(Error::Decryption)));
-    assert!(matches!(token::open(&sealed.0[1..], &key), Err(Error::Crypto(_))));
-}
-
-#[test]
-fn sealed_texts_that_are_no_contents_are_refused() {
-    let key = SecretKey::generate();
-    for text in [b"\xff".as_slice(), b"[]", b"{\"@type\":\"Unknown\"}"] {
-        let sealed = key.encrypt(text).to_byte_text();
-        assert!(matches!(token::open(&sealed.0, &key), Err(Error::TokenContent(_))), "{text:?}");
-    }
 }
