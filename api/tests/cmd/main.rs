@@ -5,6 +5,7 @@ mod broken_lines;
 mod configuration;
 mod credentials;
 mod lost_stores;
+mod moving_files;
 mod node_commands;
 #[cfg(unix)]
 mod other_users;

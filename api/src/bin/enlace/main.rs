@@ -27,6 +27,7 @@ mod receive;
 mod rest_client;
 mod running;
 mod server;
+mod size;
 mod source_file;
 mod time;
 

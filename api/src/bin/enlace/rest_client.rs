@@ -180,7 +180,7 @@ pub(crate) fn on_this_machine(read_timeout: Duration) -> Result<reqwest::Client,
 /// A file on its way to a node.
 pub(crate) struct Upload {
     /// The plaintext.
-    pub(crate) content: tokio::fs::File,
+    pub(crate) content: std::pin::Pin<Box<dyn tokio::io::AsyncRead + Send>>,
     /// Its length in bytes.
     pub(crate) length: u64,
     /// Its name.

@@ -8,7 +8,6 @@ use runtime::Timestamp;
 use runtime::dto::{File, Token};
 use runtime::facade::Ownership;
 use serde_json::json;
-use tokio::io::AsyncReadExt;
 
 use super::Context;
 use super::shape;
@@ -54,6 +53,7 @@ pub(crate) async fn run(mut context: Context, args: ShareArgs) -> Result<(), Fai
     let configuration = context.configuration(&args.node, &args.server)?;
     let source = SourceFile::open(&args.file, configuration.settings()?.max_file_size)?;
     let terms = args.terms.read(time::now())?;
+    source.explain_name(context.output);
     let plan = context.plan(configuration, &args.node)?;
     let settings = plan.settings.clone();
     let output = context.output;
@@ -66,7 +66,7 @@ pub(crate) async fn run(mut context: Context, args: ShareArgs) -> Result<(), Fai
         }
     };
     let access = Access::Here(Box::new(node));
-    let shared = context.interrupt.or(share(&access, source, &args.file, terms, output)).await;
+    let shared = context.interrupt.or(share(&access, source, terms, output)).await;
     if let Ok((file, token)) = &shared {
         let Access::Here(node) = &access else { unreachable!("made just above") };
         print(&context, &args, file, token, &served, node);
@@ -81,21 +81,19 @@ pub(crate) async fn run(mut context: Context, args: ShareArgs) -> Result<(), Fai
 
 async fn share(
     access: &Access,
-    source: SourceFile,
-    path: &std::path::Path,
+    mut source: SourceFile,
     terms: Terms,
     output: Output,
 ) -> Result<(File, Token), Failure> {
-    let progress = Progress::new(output);
-    let file = match uploaded_before(access, &source, path, terms.expires_at, &progress).await {
+    let file = match uploaded_before(access, &mut source, terms.expires_at).await? {
         Some(file) => {
-            progress.finish();
-            output.talk(format!("{} is at the backbone already", file.id));
+            output.talk(format!("the backbone has the file already, as {}", file.id));
             file
         }
         None => {
             let new =
                 NewFile { source, mimetype: None, expires_at: None, title: None, description: None, tags: Vec::new() };
+            let progress = Progress::new(output);
             let file = access.upload(new, &progress).await;
             progress.finish();
             file?
@@ -105,29 +103,34 @@ async fn share(
     Ok((file, token))
 }
 
-/// An own file with the same name and the same bytes that lives long enough for a token until `wanted`. Anything doubtful
-/// counts as none: uploading once more is always right.
+/// An own file with the same name and the same bytes that lives long enough for a token until `wanted`. A node that cannot
+/// tell has none: uploading once more is always right.
+///
+/// # Errors
+/// A failure if the file here cannot be read.
 async fn uploaded_before(
     access: &Access,
-    source: &SourceFile,
-    path: &std::path::Path,
+    source: &mut SourceFile,
     wanted: Option<Timestamp>,
-    progress: &Progress,
-) -> Option<File> {
+) -> Result<Option<File>, Failure> {
     let now = time::now();
-    let files = access.files(Ownership::Own, &[]).await.ok()?;
-    let candidates = files.into_iter().rev().filter(|file| {
-        file.filename == source.name
-            && file.filesize == source.length
-            && file.mimetype == media_type(&source.name)
+    let mimetype = media_type(&source.name);
+    let (name, length) = (source.name.clone(), source.length);
+    let fits = |file: &File| {
+        file.filename == name
+            && file.filesize == length
+            && file.mimetype == mimetype
             && lives_long_enough((file.created_at, file.expires_at), wanted, now)
-    });
-    for file in candidates.take(MAX_COMPARISONS) {
-        if same_bytes(access, &file, path, progress).await.unwrap_or(false) {
-            return Some(file);
-        }
+    };
+    let find = async |field: &str, value: String| {
+        let files = access.files(Ownership::Own, &[(field.to_owned(), value)]).await;
+        files.unwrap_or_default().into_iter().rev().find(&fits)
+    };
+    // Only a file that may be the same is worth reading twice.
+    if find("filesize", length.to_string()).await.is_none() {
+        return Ok(None);
     }
-    None
+    Ok(find("plaintextHash", source.plaintext_hash().await?).await)
 }
 
 /// Whether a file that was created and expires at these times outlives a token until `wanted`.
@@ -156,31 +159,6 @@ fn is_shortened(life: Duration) -> bool {
 }
 
 const MILLISECONDS_PER_DAY: u128 = 24 * 60 * 60 * 1000;
-
-/// Files that are fetched and compared before a file is simply uploaded again.
-const MAX_COMPARISONS: usize = 2;
-
-async fn same_bytes(
-    access: &Access,
-    file: &File,
-    path: &std::path::Path,
-    progress: &Progress,
-) -> Result<bool, Failure> {
-    let mut remote = access.download(file.id.as_str(), progress).await?.reader;
-    let mut local = SourceFile::open(path, u64::MAX)?.content;
-    let unreadable = |error: std::io::Error| Failure::local(error.to_string());
-    let (mut ours, mut theirs) = (vec![0; 64 * 1024], vec![0; 64 * 1024]);
-    loop {
-        let count = local.read(&mut ours).await.map_err(unreadable)?;
-        if count == 0 {
-            return Ok(remote.read(&mut theirs[..1]).await.map_err(unreadable)? == 0);
-        }
-        match remote.read_exact(&mut theirs[..count]).await {
-            Ok(_) if ours[..count] == theirs[..count] => {}
-            _ => return Ok(false),
-        }
-    }
-}
 
 fn print(context: &Context, args: &ShareArgs, file: &File, token: &Token, served: &Served, node: &Node) {
     let value = json!({
