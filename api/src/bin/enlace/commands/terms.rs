@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 use runtime::dto::PasswordProtection;
-use runtime::{Address, Timestamp};
+use runtime::{Address, PasswordType, Timestamp};
 
 use crate::failure::Failure;
 use crate::passwords::NewPassword;
@@ -45,22 +45,80 @@ pub(crate) struct Terms {
 }
 
 impl TermsOptions {
-    /// Reads files, asks at prompts, checks times.
+    /// Reads files, asks at prompts, checks times and PINs: everything that can be wrong before something is sent.
     ///
     /// # Errors
-    /// A failure for an unreadable password or a time that has passed.
+    /// A failure for an unreadable password, an invalid PIN or a time that has passed.
     pub(crate) fn read(&self, now: Timestamp) -> Result<Terms, Failure> {
         let expires_at = self.expires_at.or_else(|| self.expires_in.map(|span| now.saturating_add(span)));
-        if expires_at.is_some_and(|time| time <= now) {
-            return Err(Failure::usage("the time of expiry has passed already")
-                .hint("give a later one with --expires-at, or a span with --expires-in 7d")
-                .code("error.runtime.validation.invalidPropertyValue"));
+        if let Some(expires_at) = expires_at {
+            check_future(expires_at, now)?;
         }
+        let password_protection = self.password.protection()?;
+        password_protection.as_ref().map_or(Ok(()), check_pin)?;
         Ok(Terms {
             expires_at,
             for_identity: self.for_identity.clone(),
-            password_protection: self.password.protection()?,
+            password_protection,
             ephemeral: self.ephemeral,
         })
+    }
+}
+
+/// The code of values that the interfaces below refuse as well.
+pub(crate) const INVALID_VALUE: &str = "error.runtime.validation.invalidPropertyValue";
+
+/// Refuses a time of expiry that has passed.
+///
+/// # Errors
+/// A failure that names the options.
+pub(crate) fn check_future(expires_at: Timestamp, now: Timestamp) -> Result<(), Failure> {
+    if expires_at > now {
+        return Ok(());
+    }
+    Err(Failure::usage("the time of expiry has passed already")
+        .hint("give a later one with --expires-at, or a span with --expires-in 7d")
+        .code(INVALID_VALUE))
+}
+
+fn check_pin(protection: &PasswordProtection) -> Result<(), Failure> {
+    let password = &protection.password;
+    let is_pin = || PasswordType::pin(password.len()).is_ok_and(|kind| kind.fits(password));
+    if protection.password_is_pin != Some(true) || is_pin() {
+        return Ok(());
+    }
+    Err(Failure::usage("a PIN has 4 to 16 digits and nothing else")
+        .hint("correct the first line of the file, or use --password-file for a password")
+        .code(INVALID_VALUE))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pin_has_4_to_16_digits() {
+        let check = |password: &str, is_pin| {
+            let protection = PasswordProtection {
+                password: password.to_owned(),
+                password_is_pin: is_pin,
+                password_location_indicator: None,
+            };
+            check_pin(&protection)
+        };
+        for pin in ["1234", "0000000000000000"] {
+            assert!(check(pin, Some(true)).is_ok(), "{pin}");
+        }
+        for pin in ["123", "12345678901234567", "12ab", " 1234", "\u{661}\u{662}"] {
+            assert_eq!(check(pin, Some(true)).unwrap_err().kind, crate::failure::Kind::Usage, "{pin}");
+            assert!(check(pin, None).is_ok(), "{pin} is a password");
+        }
+    }
+
+    #[test]
+    fn a_time_that_is_now_has_passed() {
+        let now = time::now();
+        let later = now.saturating_add(Duration::from_millis(1));
+        assert!(check_future(later, now).is_ok() && check_future(now, now).is_err());
     }
 }
