@@ -7,15 +7,15 @@ use clap::Args;
 use runtime::Timestamp;
 use runtime::dto::{File, Token};
 use runtime::facade::Ownership;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::Context;
 use super::shape;
 use super::terms::{Terms, TermsOptions};
 use crate::access::{Access, NewFile};
 use crate::args::{NodeOptions, ServerOptions};
+use crate::config::Settings;
 use crate::failure::Failure;
-use crate::node::Node;
 use crate::output::{Output, bytes};
 use crate::progress::Progress;
 use crate::server::Served;
@@ -23,6 +23,8 @@ use crate::source_file::{SourceFile, media_type};
 use crate::{qr, time};
 
 /// Encrypt and upload a file, print a reference to it, and serve until Ctrl-C.
+///
+/// If a process serves the data directory already, it takes the file, and this command ends at once.
 ///
 /// Whoever has the reference can load the file; --for and the password options narrow that down. The same file is
 /// uploaded only once. The terms are those of the reference: the file itself stays until it is deleted, or for as long as
@@ -57,26 +59,61 @@ pub(crate) async fn run(mut context: Context, args: ShareArgs) -> Result<(), Fai
     let plan = context.plan(configuration, &args.node)?;
     let settings = plan.settings.clone();
     let output = context.output;
-    let node = context.interrupt.or(Node::start(plan)).await?;
-    let served = match Served::start(&node, &settings, json!({})).await {
+    // A second `share` uses the process that serves the directory; only one can have it.
+    let access = context.interrupt.or(Access::open(plan, output)).await?;
+    let served = match serve(&access, &settings).await {
         Ok(served) => served,
         Err(failure) => {
-            node.stop().await?;
+            access.close().await?;
             return Err(failure);
         }
     };
-    let access = Access::Here(Box::new(node));
     let shared = context.interrupt.or(share(&access, source, terms, output)).await;
     if let Ok((file, token)) = &shared {
-        let Access::Here(node) = &access else { unreachable!("made just above") };
-        print(&context, &args, file, token, &served, node);
-        served.warn(output);
-        context.interrupt.asked().await;
-        context.output.talk("stopping");
+        print(&context, &args, file, token, &Interface::new(&access, served.as_ref()));
+        if let Some(served) = &served {
+            served.warn(output);
+            context.interrupt.asked().await;
+            output.talk("stopping");
+        }
     }
-    served.stop().await;
+    if let Some(served) = served {
+        served.stop().await;
+    }
     access.close().await?;
     shared.map(drop)
+}
+
+/// Starts the REST interface of a node in this process; one in another process has it already.
+async fn serve(access: &Access, settings: &Settings) -> Result<Option<Served>, Failure> {
+    match access {
+        Access::Here(node) => Served::start(node, settings, json!({})).await.map(Some),
+        Access::There { .. } => Ok(None),
+    }
+}
+
+/// Where the node that serves can be asked.
+struct Interface {
+    /// `{"url", "listen", "apiKeyFile"}`, or nothing if it is off.
+    rest: Value,
+    backbone_url: String,
+    /// The other process that serves, if one does.
+    pid: Option<u32>,
+}
+
+impl Interface {
+    fn new(access: &Access, served: Option<&Served>) -> Self {
+        match access {
+            Access::Here(node) => Self {
+                rest: served.map_or(Value::Null, Served::json),
+                backbone_url: node.backbone_url.clone(),
+                pid: None,
+            },
+            Access::There { running, .. } => {
+                Self { rest: running.json(), backbone_url: running.backbone_url.clone(), pid: Some(running.pid) }
+            }
+        }
+    }
 }
 
 async fn share(
@@ -160,12 +197,12 @@ fn is_shortened(life: Duration) -> bool {
 
 const MILLISECONDS_PER_DAY: u128 = 24 * 60 * 60 * 1000;
 
-fn print(context: &Context, args: &ShareArgs, file: &File, token: &Token, served: &Served, node: &Node) {
+fn print(context: &Context, args: &ShareArgs, file: &File, token: &Token, interface: &Interface) {
     let value = json!({
         "token": shape::token(token),
         "file": shape::file(file),
-        "rest": served.json(),
-        "backbone": { "url": node.backbone_url },
+        "rest": interface.rest,
+        "backbone": { "url": interface.backbone_url },
     });
     if !args.no_qr
         && let Some(code) = qr::terminal(&token.reference.url)
@@ -173,17 +210,20 @@ fn print(context: &Context, args: &ShareArgs, file: &File, token: &Token, served
         context.output.talk(code);
     }
     context.output.data(&value, || {
-        let rest = served.url().map_or_else(|| "off".to_owned(), |url| format!("{url}/api/v2"));
+        let text = |member: &str| interface.rest[member].as_str().map(str::to_owned);
         shape::labelled(&[
             ("Reference", token.reference.url.clone()),
             ("Truncated", token.reference.truncated.clone()),
             ("Expires", time::expiry(token.expires_at)),
             ("File", format!("{} ({})", file.id, bytes(file.filesize))),
-            ("REST API", rest),
-            ("API key", served.api_key_file().display().to_string()),
+            ("REST API", text("url").map_or_else(|| "off".to_owned(), |url| format!("{url}/api/v2"))),
+            ("API key", text("apiKeyFile").unwrap_or_default()),
         ])
     });
-    context.output.talk("serving until Ctrl-C; to receive it in another terminal:");
+    context.output.talk(match interface.pid {
+        Some(pid) => format!("process {pid} serves it for as long as it runs; to receive it:"),
+        None => "serving until Ctrl-C; to receive it in another terminal:".to_owned(),
+    });
     context.output.talk(format!("  enlace receive '{}'", token.reference.url));
 }
 
