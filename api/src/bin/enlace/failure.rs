@@ -226,7 +226,9 @@ fn classify(code: &str) -> (Kind, Option<&'static str>) {
         | "error.runtime.invalidReference"
         | "error.runtime.invalidTokenContent"
         | "error.core-types.invalidTruncatedReference" => (Kind::Usage, None),
-        "error.transport.files.maxFileSizeExceeded" => (Kind::Refused, None),
+        "error.transport.files.maxFileSizeExceeded" => {
+            (Kind::Refused, Some("raise the limit with --enlace:maxReceivedFileSize=BYTES where the node runs"))
+        }
         "error.connector.unauthorized" | "error.connector.forbidden" => {
             (Kind::Refused, Some("check the API key given with --api-key-file"))
         }

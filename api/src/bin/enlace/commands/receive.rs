@@ -20,11 +20,12 @@ use crate::passwords::KnownPassword;
 use crate::platform::Purpose;
 use crate::progress::Progress;
 use crate::receive::{Destination, Incoming, Saved, announce, place};
+use crate::size;
 
 /// Names the backbone of references that do not.
 const BACKBONE_VARIABLE: &str = "ENLACE_BACKBONE";
 /// Largest file that is fetched without --max-size.
-const DEFAULT_MAX_SIZE: u64 = 1024 * 1024 * 1024;
+const DEFAULT_MAX_SIZE: &str = "1G";
 
 /// Load a file by its reference, verify it, and write it here.
 ///
@@ -48,8 +49,8 @@ pub(crate) struct ReceiveArgs {
     /// Write over a file that is there
     #[arg(long)]
     force: bool,
-    /// Largest file to fetch, in bytes
-    #[arg(long, value_name = "BYTES", default_value_t = DEFAULT_MAX_SIZE)]
+    /// Largest file to fetch: bytes, or a size such as 10M or 2G
+    #[arg(long, value_name = "SIZE", default_value = DEFAULT_MAX_SIZE, value_parser = size::parse)]
     max_size: u64,
     #[command(flatten)]
     password: KnownPassword,
@@ -123,6 +124,8 @@ fn plan(global: &Global, args: &ReceiveArgs, incoming: &Incoming) -> Result<Plan
     }
     let global = receiver_global(global, node.backbone.as_deref())?;
     let mut plan = Plan::new(merged(&global, &node)?, Purpose::Receiver, args.change_backbone)?;
+    // Whoever allows more with the option need not know the setting.
+    plan.settings.max_received_file_size = plan.settings.max_received_file_size.max(args.max_size);
     match &plan.backbone {
         WhichBackbone::At(url) => {
             plan.backbone_is_configured = configured.is_some_and(|configured| same(&configured, url));
