@@ -10,13 +10,14 @@ use runtime::facade::Ownership;
 use serde_json::{Value, json};
 
 use super::Context;
+use super::next_steps::{Keeper, NextSteps, options_of};
 use super::shape;
 use super::terms::{Terms, TermsOptions};
 use crate::access::{Access, NewFile};
 use crate::args::{NodeOptions, ServerOptions};
 use crate::config::Settings;
 use crate::failure::Failure;
-use crate::output::{Output, bytes};
+use crate::output::{Output, bytes, printable};
 use crate::progress::Progress;
 use crate::server::Served;
 use crate::source_file::{SourceFile, media_type};
@@ -26,13 +27,14 @@ use crate::{qr, time};
 ///
 /// If a process serves the data directory already, it takes the file, and this command ends at once.
 ///
-/// Whoever has the reference can load the file; --for and the password options narrow that down. The same file is
-/// uploaded only once. The terms are those of the reference: the file itself stays until it is deleted, or for as long as
-/// the backbone keeps files of guests.
+/// Whoever has the reference can load the file for 7 days; --expires-in, --for and the password options change that. The
+/// same file is uploaded only once. The terms are those of the reference: the file itself stays until it is deleted, or for
+/// as long as the backbone keeps files of guests.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
     enlace share report.pdf\n  \
-    enlace share report.pdf --expires-in 7d --password-file pw.txt\n  \
+    enlace share report.pdf --expires-in never\n  \
+    enlace share report.pdf --expires-in 12h --password-file pw.txt\n  \
     enlace share report.pdf --for did:e:localhost:dids:0123456789abcdef012345\n  \
     enlace share report.pdf --json | jq -r .token.reference.url")]
 pub(crate) struct ShareArgs {
@@ -97,8 +99,7 @@ struct Interface {
     /// `{"url", "listen", "apiKeyFile"}`, or nothing if it is off.
     rest: Value,
     backbone_url: String,
-    /// The other process that serves, if one does.
-    pid: Option<u32>,
+    keeper: Keeper,
 }
 
 impl Interface {
@@ -107,11 +108,13 @@ impl Interface {
             Access::Here(node) => Self {
                 rest: served.map_or(Value::Null, Served::json),
                 backbone_url: node.backbone_url.clone(),
-                pid: None,
+                keeper: if node.backbone.is_some() { Keeper::This } else { Keeper::Backbone },
             },
-            Access::There { running, .. } => {
-                Self { rest: running.json(), backbone_url: running.backbone_url.clone(), pid: Some(running.pid) }
-            }
+            Access::There { running, .. } => Self {
+                rest: running.json(),
+                backbone_url: running.backbone_url.clone(),
+                keeper: Keeper::Other(running.pid),
+            },
         }
     }
 }
@@ -122,7 +125,8 @@ async fn share(
     terms: Terms,
     output: Output,
 ) -> Result<(File, Token), Failure> {
-    let file = match uploaded_before(access, &mut source, terms.expires_at).await? {
+    let wanted = Wanted::new(&terms, time::now());
+    let file = match uploaded_before(access, &mut source, wanted).await? {
         Some(file) => {
             output.talk(format!("the backbone has the file already, as {}", file.id));
             file
@@ -136,20 +140,17 @@ async fn share(
             file?
         }
     };
+    let terms = Terms { expires_at: wanted.of_token(&file), ..terms };
     let token = access.create_token_for_file(file.id.as_str(), terms).await?;
     Ok((file, token))
 }
 
-/// An own file with the same name and the same bytes that lives long enough for a token until `wanted`. A node that cannot
+/// An own file with the same name and the same bytes that lives long enough for the token. A node that cannot
 /// tell has none: uploading once more is always right.
 ///
 /// # Errors
 /// A failure if the file here cannot be read.
-async fn uploaded_before(
-    access: &Access,
-    source: &mut SourceFile,
-    wanted: Option<Timestamp>,
-) -> Result<Option<File>, Failure> {
+async fn uploaded_before(access: &Access, source: &mut SourceFile, wanted: Wanted) -> Result<Option<File>, Failure> {
     let now = time::now();
     let mimetype = media_type(&source.name);
     let (name, length) = (source.name.clone(), source.length);
@@ -157,7 +158,7 @@ async fn uploaded_before(
         file.filename == name
             && file.filesize == length
             && file.mimetype == mimetype
-            && lives_long_enough((file.created_at, file.expires_at), wanted, now)
+            && wanted.is_met_by((file.created_at, file.expires_at), now)
     };
     let find = async |field: &str, value: String| {
         let files = access.files(Ownership::Own, &[(field.to_owned(), value)]).await;
@@ -170,21 +171,47 @@ async fn uploaded_before(
     Ok(find("plaintextHash", source.plaintext_hash().await?).await)
 }
 
-/// Whether a file that was created and expires at these times outlives a token until `wanted`.
-///
-/// Without a wish the token lasts as long as the file. Then the file must never expire, or the backbone must have shortened
-/// its life and at least half of it must be left: a new upload would get no more than twice that.
-fn lives_long_enough(
-    (created_at, expires_at): (Timestamp, Timestamp),
-    wanted: Option<Timestamp>,
-    now: Timestamp,
-) -> bool {
-    match wanted {
-        Some(wanted) => expires_at >= wanted,
-        None if expires_at >= Timestamp::NEVER => true,
-        None => {
-            let life = expires_at.saturating_duration_since(created_at);
-            is_shortened(life) && expires_at.saturating_duration_since(now) >= life / 2
+/// Until when a reference can be used.
+#[derive(Debug, Clone, Copy)]
+enum Wanted {
+    /// Until then.
+    At(Timestamp),
+    /// Until then, or as long as the file if that is shorter.
+    AtMost(Timestamp),
+    /// As long as the file.
+    AsFile,
+}
+
+impl Wanted {
+    fn new(terms: &Terms, now: Timestamp) -> Self {
+        match (terms.expires_at, terms.never) {
+            (Some(time), _) => Self::At(time),
+            (None, true) => Self::AsFile,
+            (None, false) => Self::AtMost(now.saturating_add(DEFAULT_LIFE)),
+        }
+    }
+
+    /// When the token expires; with the file if nothing is said.
+    fn of_token(self, file: &File) -> Option<Timestamp> {
+        match self {
+            Self::At(time) => Some(time),
+            Self::AtMost(time) => Some(time.min(file.expires_at)),
+            Self::AsFile => None,
+        }
+    }
+
+    /// Whether a file that was created and expires at these times lives long enough.
+    ///
+    /// A token that lasts as long as the file needs one that never expires, or one whose life the backbone has shortened and
+    /// of which at least half is left: a new upload would get no more than twice that.
+    fn is_met_by(self, (created_at, expires_at): (Timestamp, Timestamp), now: Timestamp) -> bool {
+        let life = expires_at.saturating_duration_since(created_at);
+        let is_longest = expires_at >= Timestamp::NEVER
+            || is_shortened(life) && expires_at.saturating_duration_since(now) >= life / 2;
+        match self {
+            Self::At(time) => expires_at >= time,
+            Self::AtMost(time) => expires_at >= time || is_longest,
+            Self::AsFile => is_longest,
         }
     }
 }
@@ -195,6 +222,8 @@ fn is_shortened(life: Duration) -> bool {
     !life.is_zero() && life.as_millis().is_multiple_of(MILLISECONDS_PER_DAY)
 }
 
+/// How long a reference can be used if nothing is said.
+const DEFAULT_LIFE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 const MILLISECONDS_PER_DAY: u128 = 24 * 60 * 60 * 1000;
 
 fn print(context: &Context, args: &ShareArgs, file: &File, token: &Token, interface: &Interface) {
@@ -209,22 +238,32 @@ fn print(context: &Context, args: &ShareArgs, file: &File, token: &Token, interf
     {
         context.output.talk(code);
     }
-    context.output.data(&value, || {
-        let text = |member: &str| interface.rest[member].as_str().map(str::to_owned);
-        shape::labelled(&[
-            ("Reference", token.reference.url.clone()),
-            ("Truncated", token.reference.truncated.clone()),
-            ("Expires", time::expiry(token.expires_at)),
-            ("File", format!("{} ({})", file.id, bytes(file.filesize))),
-            ("REST API", text("url").map_or_else(|| "off".to_owned(), |url| format!("{url}/api/v2"))),
-            ("API key", text("apiKeyFile").unwrap_or_default()),
-        ])
-    });
-    context.output.talk(match interface.pid {
-        Some(pid) => format!("process {pid} serves it for as long as it runs; to receive it:"),
-        None => "serving until Ctrl-C; to receive it in another terminal:".to_owned(),
-    });
-    context.output.talk(format!("  enlace receive '{}'", token.reference.url));
+    context.output.data(&value, || shape::labelled(&rows(file, token, &interface.rest)));
+    let steps = NextSteps {
+        token,
+        file: file.id.as_str(),
+        is_ephemeral: args.terms.ephemeral,
+        keeper: interface.keeper,
+        options: options_of(context, &args.node),
+    };
+    steps.lines().iter().for_each(|line| context.output.talk(printable(line)));
+}
+
+fn rows(file: &File, token: &Token, rest: &Value) -> Vec<(&'static str, String)> {
+    let rest = |member: &str| rest[member].as_str().map(str::to_owned);
+    let mut rows = vec![
+        ("Reference", token.reference.url.clone()),
+        ("Truncated", token.reference.truncated.clone()),
+        ("Expires", time::expiry(token.expires_at)),
+    ];
+    rows.extend(token.for_identity.as_ref().map(|address| ("Only for", address.to_string())));
+    rows.extend(token.password_protection.as_ref().map(|_| ("Password", "needed".to_owned())));
+    rows.extend([
+        ("File", format!("{} ({})", file.id, bytes(file.filesize))),
+        ("REST API", rest("url").map_or_else(|| "off".to_owned(), |url| format!("{url}/api/v2"))),
+        ("API key", rest("apiKeyFile").unwrap_or_default()),
+    ]);
+    rows
 }
 
 #[cfg(test)]
@@ -238,19 +277,23 @@ mod tests {
         let guests = (day(0), day(30));
         let chosen = (day(0), day(30).saturating_sub(millisecond));
         let cases = [
-            ((day(0), Timestamp::NEVER), None, day(1000), true),
-            ((day(0), Timestamp::NEVER), Some(day(50)), day(40), true),
-            (guests, Some(day(30)), day(1), true),
-            (guests, Some(day(30).saturating_add(millisecond)), day(1), false),
-            (guests, None, day(15), true),
-            (guests, None, day(15).saturating_add(millisecond), false),
-            (guests, None, day(31), false),
-            (chosen, Some(day(29)), day(1), true),
-            (chosen, None, day(1), false),
-            ((day(1), day(1)), None, day(1), false),
+            ((day(0), Timestamp::NEVER), Wanted::AsFile, day(1000), true),
+            ((day(0), Timestamp::NEVER), Wanted::At(day(50)), day(40), true),
+            (guests, Wanted::At(day(30)), day(1), true),
+            (guests, Wanted::At(day(30).saturating_add(millisecond)), day(1), false),
+            (guests, Wanted::AsFile, day(15), true),
+            (guests, Wanted::AsFile, day(15).saturating_add(millisecond), false),
+            (guests, Wanted::AsFile, day(31), false),
+            (guests, Wanted::AtMost(day(30)), day(23), true),
+            (guests, Wanted::AtMost(day(31)), day(24), false),
+            (guests, Wanted::AtMost(day(31)), day(15), true),
+            (chosen, Wanted::At(day(29)), day(1), true),
+            (chosen, Wanted::AsFile, day(1), false),
+            (chosen, Wanted::AtMost(day(30)), day(23), false),
+            ((day(1), day(1)), Wanted::AsFile, day(1), false),
         ];
         for (file, wanted, now, expected) in cases {
-            assert_eq!(lives_long_enough(file, wanted, now), expected, "{file:?} {wanted:?} {now}");
+            assert_eq!(wanted.is_met_by(file, now), expected, "{file:?} {wanted:?} {now}");
         }
     }
 

@@ -1,14 +1,12 @@
 //! On which terms something is shared: for whom, until when, with which password.
 
-use std::time::Duration;
-
 use clap::Args;
 use runtime::dto::PasswordProtection;
 use runtime::{Address, PasswordType, Timestamp};
 
 use crate::failure::Failure;
 use crate::passwords::NewPassword;
-use crate::time;
+use crate::time::{self, Span};
 
 /// Options of commands that create a token.
 #[derive(Debug, Args)]
@@ -17,9 +15,9 @@ pub(crate) struct TermsOptions {
     /// Only the identity with this address can load it
     #[arg(long = "for", value_name = "ADDRESS")]
     pub(crate) for_identity: Option<Address>,
-    /// It can be loaded for this long: 90s, 15m, 12h, 7d, 2w (default: as long as the file)
-    #[arg(long, value_name = "SPAN", value_parser = time::parse_duration, conflicts_with = "expires_at")]
-    pub(crate) expires_in: Option<Duration>,
+    /// It can be loaded for this long: 90s, 15m, 12h, 7d, 2w, or never: as long as the file (default: 7d for share, else never)
+    #[arg(long, value_name = "SPAN", value_parser = time::parse_span, conflicts_with = "expires_at")]
+    pub(crate) expires_in: Option<Span>,
     /// It can be loaded until this ISO 8601 time
     #[arg(long, value_name = "TIME", value_parser = time::parse_timestamp)]
     pub(crate) expires_at: Option<Timestamp>,
@@ -34,8 +32,10 @@ pub(crate) struct TermsOptions {
 /// Options, with passwords read and spans turned into times.
 #[derive(Debug, Clone)]
 pub(crate) struct Terms {
-    /// Until when.
+    /// Until when; as long as the file if nothing is said.
     pub(crate) expires_at: Option<Timestamp>,
+    /// Whether that was said.
+    pub(crate) never: bool,
     /// For whom.
     pub(crate) for_identity: Option<Address>,
     /// With which password.
@@ -50,18 +50,18 @@ impl TermsOptions {
     /// # Errors
     /// A failure for an unreadable password, an invalid PIN or a time that has passed.
     pub(crate) fn read(&self, now: Timestamp) -> Result<Terms, Failure> {
-        let expires_at = self.expires_at.or_else(|| self.expires_in.map(|span| now.saturating_add(span)));
+        let (expires_at, never) = match self.expires_in {
+            Some(Span::For(span)) => (Some(now.saturating_add(span)), false),
+            Some(Span::Never) => (None, true),
+            None => (self.expires_at, false),
+        };
         if let Some(expires_at) = expires_at {
             check_future(expires_at, now)?;
         }
         let password_protection = self.password.protection()?;
         password_protection.as_ref().map_or(Ok(()), check_pin)?;
-        Ok(Terms {
-            expires_at,
-            for_identity: self.for_identity.clone(),
-            password_protection,
-            ephemeral: self.ephemeral,
-        })
+        let for_identity = self.for_identity.clone();
+        Ok(Terms { expires_at, never, for_identity, password_protection, ephemeral: self.ephemeral })
     }
 }
 
@@ -94,6 +94,8 @@ fn check_pin(protection: &PasswordProtection) -> Result<(), Failure> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]

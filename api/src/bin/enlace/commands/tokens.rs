@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use runtime::Timestamp;
 use runtime::dto::Token;
 use serde_json::{Value, json};
 
@@ -128,7 +129,8 @@ pub(crate) async fn run(mut context: Context, args: TokensArgs) -> Result<(), Fa
 async fn create(mut context: Context, args: CreateArgs) -> Result<(), Failure> {
     let content = args.content.as_deref().map(read_content).transpose()?;
     let terms = args.terms.read(time::now())?;
-    let content = match (content, terms.expires_at) {
+    let expires_at = terms.expires_at.or(terms.never.then_some(Timestamp::NEVER));
+    let content = match (content, expires_at) {
         (Some(content), Some(expires_at)) => Some((content, expires_at)),
         (Some(_), None) => {
             return Err(Failure::usage("a token with a content of your own needs an expiry")
