@@ -206,7 +206,8 @@ fn a_deleted_token_is_not_found() {
     let sandbox = Sandbox::new();
     let shared = sandbox.share(&sandbox.file("a.txt", "hello"), &[]);
     sandbox.run(&["tokens", "delete", shared.text("/token/id"), "--data-dir", "sender", "--json"]).json();
-    sandbox.receive(shared.reference(), &[]).refused(3, &["not found"]);
+    let refused = sandbox.receive(shared.reference(), &[]);
+    refused.refused(3, &["the sender has deleted it or the file", "ask the sender for a new reference"]);
 }
 
 #[test]

@@ -16,10 +16,10 @@ use crate::failure::{Failure, Kind};
 use crate::home::{Home, place_of, same};
 use crate::node::{Plan, WhichBackbone, configuration};
 use crate::output::{bytes, printable};
-use crate::passwords::KnownPassword;
+use crate::passwords::{KnownPassword, ask_again};
 use crate::platform::Purpose;
 use crate::progress::Progress;
-use crate::receive::{Destination, Incoming, Saved, announce, place};
+use crate::receive::{Destination, Incoming, Saved, announce, place, with_attempts};
 use crate::size;
 
 /// Names the backbone of references that do not.
@@ -195,10 +195,20 @@ async fn receive(
     progress: &Progress,
     output: crate::output::Output,
 ) -> Result<(File, Saved), Failure> {
-    let file = match access.load_file(&incoming.text, password.as_ref()).await {
-        Ok(file) => file,
-        Err(failure) => return Err(explain(failure, incoming, access, dir).await),
-    };
+    let file = with_attempts(
+        password,
+        async |password| match access.load_file(&incoming.text, password).await {
+            Ok(file) => Ok(file),
+            Err(failure) => Err(explain(failure, incoming, access, dir).await),
+        },
+        async |failure| {
+            let what =
+                incoming.password.clone().filter(|_| args.password.is_asked_for() && is_wrong_password(failure))?;
+            output.talk(format!("{failure}; try again"));
+            Some(ask_again(what).await)
+        },
+    )
+    .await?;
     announce(&file.filename, file.filesize, args.max_size, output)?;
     let destination = Destination::choose(args.output.as_deref(), &file.filename, args.force)?;
     destination.explain(output);
@@ -207,35 +217,57 @@ async fn receive(
     Ok((file, saved))
 }
 
-/// The backbone says "not found" for a wrong password and for the wrong identity, too; here we know what was asked for.
+/// Says it in the receiver's words. The backbone answers "not found" to a wrong password and to the wrong identity, too; here
+/// it is known what was asked for.
 async fn explain(failure: Failure, incoming: &Incoming, access: &Access, dir: &DataDir) -> Failure {
-    if failure.code.as_deref() == Some("error.transport.request.noAuthGrant") {
-        let home = Home::of(dir).ok().flatten().map_or_else(|| "another backbone".to_owned(), |home| home.url());
-        return failure.hint(home_hint(dir, &home));
-    }
-    let ours = match access.who().await {
+    let ours = async || match access.who().await {
         Ok(who) => who.identity.address.to_string(),
-        Err(_) => "unknown".to_owned(),
+        Err(_) => "not known".to_owned(),
     };
-    let not_for_us = failure.code.as_deref() == Some("error.transport.general.notIntendedForYou");
-    match failure.kind {
-        Kind::Refused if not_for_us => {
-            failure.hint(format!("you are {ours}; the sender can share again with --for {ours}"))
+    let refused = |message: &str| Failure {
+        kind: Kind::Refused,
+        message: message.to_owned(),
+        code: failure.code.clone(),
+        hint: None,
+    };
+    match (failure.code.as_deref(), failure.kind) {
+        (Some("error.transport.request.noAuthGrant"), _) => {
+            let home = Home::of(dir).ok().flatten().map_or_else(|| "another backbone".to_owned(), |home| home.url());
+            failure.hint(home_hint(dir, &home))
         }
-        Kind::NotFound if incoming.password.is_some() => Failure {
-            kind: Kind::Refused,
-            message: "the password is wrong, or the reference has expired or been deleted".to_owned(),
+        (Some("error.transport.general.notIntendedForYou"), _) => {
+            let ours = ours().await;
+            refused("the sender shared this with another identity")
+                .hint(format!("your address is {ours}; ask the sender to share it again with --for {ours}"))
+        }
+        (Some("error.platform.token.tooManyFailedPasswordAttempts"), _) => {
+            refused("the reference is locked after too many wrong passwords")
+                .hint("ask the sender to unlock it with `enlace tokens unlock ID`")
+        }
+        (Some("error.transport.files.maxFileSizeExceeded"), _) => {
+            failure.hint("allow it with --max-size SIZE, for example --max-size 20G")
+        }
+        (_, Kind::NotFound) if incoming.password.is_some() => {
+            refused("the password is wrong, or the sender has deleted the reference, or it has expired")
+                .hint("check the password: too many wrong ones lock the reference")
+        }
+        (_, Kind::NotFound) if incoming.for_identity.is_some() => {
+            refused("the sender shared this with another identity, or has deleted the reference, or it has expired")
+                .hint(format!("your address is {}", ours().await))
+        }
+        (_, Kind::NotFound) => Failure {
+            message: "the reference has expired, or the sender has deleted it or the file".to_owned(),
             ..failure
         }
-        .hint("check the password; too many wrong ones lock the reference"),
-        Kind::NotFound if incoming.for_identity.is_some() => Failure {
-            kind: Kind::Refused,
-            message: "the reference is for another identity, or has expired or been deleted".to_owned(),
-            ..failure
-        }
-        .hint(format!("you are {ours}")),
+        .hint("ask the sender for a new reference"),
         _ => failure,
     }
+}
+
+/// Whether another password may help.
+fn is_wrong_password(failure: &Failure) -> bool {
+    let not_found = ["error.runtime.recordNotFound", "error.transport.recordNotFound"];
+    failure.kind == Kind::Refused && failure.code.as_deref().is_some_and(|code| not_found.contains(&code))
 }
 
 /// An identity lives at one backbone; another one does not know it.
@@ -256,7 +288,7 @@ fn print(context: &Context, file: &File, saved: &Saved) {
             ("Saved to", printable(&saved.path.display().to_string())),
             ("Size", bytes(saved.bytes)),
             ("SHA-256", saved.sha256.clone()),
-            ("From", file.created_by.to_string()),
+            ("Sender", file.created_by.to_string()),
         ])
     });
 }
