@@ -55,6 +55,7 @@ mod query;
 mod runtime;
 mod store;
 mod sync;
+pub mod tag;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod token;

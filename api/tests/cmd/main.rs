@@ -6,6 +6,7 @@ mod configuration;
 mod credentials;
 mod lost_stores;
 mod messages;
+mod moving_files;
 mod node_commands;
 #[cfg(unix)]
 mod other_users;

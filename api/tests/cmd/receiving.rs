@@ -22,7 +22,7 @@ fn names_that_try_tricks_are_written_inside_the_directory_and_cannot_be_run() {
     use std::os::unix::fs::PermissionsExt;
     let sandbox = Sandbox::new();
     for (name, expected) in
-        [("CON.txt", "_CON.txt"), (".bashrc", "_.bashrc"), ("a\\..\\b", "b"), ("x\u{202e}fdp", "xfdp")]
+        [("CON.txt", "_CON.txt"), (".bashrc", "_.bashrc"), ("a\\..\\b", "a_.._b"), ("x\u{202e}fdp", "xfdp")]
     {
         let path = sandbox.file(&format!("in/{name}"), "#!/bin/sh\n");
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
@@ -35,7 +35,7 @@ fn names_that_try_tricks_are_written_inside_the_directory_and_cannot_be_run() {
         let received = sandbox.receive(shared.reference(), &options).json();
         assert_eq!(sandbox.names(&out), [expected], "{name:?}");
         let mode = std::fs::metadata(received["savedTo"].as_str().unwrap()).unwrap().permissions().mode();
-        assert_eq!(mode & 0o777, 0o600, "{name:?}");
+        assert_eq!(mode & 0o111, 0, "{name:?}");
         shared.stop();
     }
 }
@@ -63,13 +63,13 @@ fn a_peers_name_is_harmless_in_answers_and_headers_of_the_rest_interface() {
     let sandbox = Sandbox::new();
     let shared = sandbox.share(&sandbox.file("in/x\u{202e}fdp\u{1b}.txt", "hello"), &[]);
     let received = sandbox.receive(shared.reference(), &["--output", "copy"]).json();
-    assert_eq!(received["file"]["filename"], "xfdp.txt");
+    assert_eq!(received["file"]["filename"], "xfdp_.txt");
     let serving = sandbox.serve(&["serve", "--data-dir", "receiver", "--listen", "127.0.0.1:0"]);
     let path = format!("/api/v2/Files/{}", received["file"]["id"].as_str().unwrap());
     let answer = get(&serving, &path);
-    assert!(answer.contains(r#""filename":"xfdp.txt""#), "{answer}");
+    assert!(answer.contains(r#""filename":"xfdp_.txt""#), "{answer}");
     let answer = get(&serving, &format!("{path}/Download"));
-    assert!(answer.to_lowercase().contains("content-disposition: attachment;filename=xfdp.txt\r\n"), "{answer}");
+    assert!(answer.to_lowercase().contains("content-disposition: attachment;filename=xfdp_.txt\r\n"), "{answer}");
 }
 
 /// An answer of the REST interface, with its headers.
@@ -140,15 +140,43 @@ fn a_file_larger_than_allowed_is_announced_and_not_fetched() {
     let sandbox = Sandbox::new();
     let shared = sandbox.share(&sandbox.file("a.txt", "12345"), &[]);
     let refused = sandbox.receive(shared.reference(), &["--max-size", "4", "--output", "x"]);
-    refused.refused(4, &["5 bytes", "--max-size"]);
+    refused.refused(4, &["5 bytes", "--max-size 5"]);
     assert!(!sandbox.path("x").exists());
+    sandbox.receive(shared.reference(), &["--max-size", "1K", "--output", "x"]).json();
+    sandbox.receive(shared.reference(), &["--max-size", "1X", "--output", "y"]).refused(2, &["10M"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_received_file_has_the_mode_of_the_users_mask_and_keeps_it_when_it_is_replaced() {
+    use std::os::unix::fs::PermissionsExt;
+    let sandbox = Sandbox::new();
+    let shared = sandbox.share(&sandbox.file("a.txt", "hello"), &[]);
+    let receive = |mask: &str, more: &str| {
+        let (program, reference) = (env!("CARGO_BIN_EXE_enlace"), shared.reference());
+        let line = format!("umask {mask}; exec {program} receive '{reference}' --data-dir receiver --output x {more}");
+        let mut command = std::process::Command::new("sh");
+        command.args(["-c", &line]).current_dir(sandbox.path("")).env_clear().env("HOME", sandbox.path("home"));
+        assert!(command.status().unwrap().success());
+        std::fs::metadata(sandbox.path("x")).unwrap().permissions().mode() & 0o7777
+    };
+    for (mask, mode) in [("022", 0o644), ("027", 0o640), ("077", 0o600), ("000", 0o666)] {
+        let _ = std::fs::remove_file(sandbox.path("x"));
+        assert_eq!(receive(mask, ""), mode);
+        assert_eq!(receive("007", "--force"), mode, "kept");
+    }
 }
 
 #[test]
 fn a_directory_that_does_not_exist_is_said_and_nothing_is_left() {
     let sandbox = Sandbox::new();
     let shared = sandbox.share(&sandbox.file("a.txt", "hello"), &[]);
-    sandbox.receive(shared.reference(), &["--output", "no/such/x"]).refused(7, &["cannot write", "does not exist"]);
+    sandbox
+        .receive(shared.reference(), &["--output", "no/such/x"])
+        .refused(7, &["the directory no/such does not exist", "--output"]);
+    sandbox.receive(shared.reference(), &["--output", "no/"]).refused(7, &["the directory no/ does not exist"]);
+    let download = ["files", "download", shared.text("/file/id"), "--data-dir", "sender", "--output", "no/x"];
+    sandbox.run(&download).refused(7, &["the directory no does not exist"]);
 }
 
 #[test]
@@ -178,7 +206,8 @@ fn a_deleted_token_is_not_found() {
     let sandbox = Sandbox::new();
     let shared = sandbox.share(&sandbox.file("a.txt", "hello"), &[]);
     sandbox.run(&["tokens", "delete", shared.text("/token/id"), "--data-dir", "sender", "--json"]).json();
-    sandbox.receive(shared.reference(), &[]).refused(3, &["not found"]);
+    let refused = sandbox.receive(shared.reference(), &[]);
+    refused.refused(3, &["the sender has deleted it or the file", "ask the sender for a new reference"]);
 }
 
 #[test]

@@ -13,13 +13,22 @@ pub(crate) struct Recorder {
 impl Recorder {
     /// Forwards to a backbone on this machine.
     pub(crate) fn start(backbone: &str) -> Self {
+        Self::start_after(backbone, || {})
+    }
+
+    /// The same, with something that happens between the first connection and its first byte.
+    pub(crate) fn start_after(backbone: &str, happens: impl FnOnce() + Send + 'static) -> Self {
         let to: u16 = backbone.rsplit(':').next().unwrap().parse().unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut happens = Some(happens);
         let url = format!("http://localhost:{}", listener.local_addr().unwrap().port());
         let sent = Arc::new(Mutex::new(Vec::new()));
         let record = sent.clone();
         std::thread::spawn(move || {
             for client in listener.incoming().map_while(Result::ok) {
+                if let Some(happens) = happens.take() {
+                    happens();
+                }
                 let Ok(server) = TcpStream::connect(("127.0.0.1", to)) else { break };
                 let (requests, answers) = (client.try_clone().unwrap(), server.try_clone().unwrap());
                 let record = record.clone();

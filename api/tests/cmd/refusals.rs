@@ -11,14 +11,45 @@ fn what_cannot_be_shared_is_said_before_anything_starts() {
     let share = |args: &[&str]| sandbox.run(&[&["share", "--data-dir", "d"], args].concat());
     share(&["missing"]).refused(7, &["missing"]);
     share(&["dir"]).refused(2, &["is a directory"]);
-    share(&["large"]).refused(4, &["10.0 MiB", "platformMaxUnencryptedFileSize"]);
+    share(&["large"]).refused(
+        4,
+        &["10485761 bytes", "10485760 bytes", "--transportLibrary:platformMaxUnencryptedFileSize=10485761"],
+    );
     share(&["a.txt", "--expires-at", "2020-01-01"]).refused(2, &["has passed", "--expires-in"]);
     share(&["a.txt", "--expires-in", "soon"]).refused(2, &["7d"]);
     share(&["a.txt", "--for", "bob"]).refused(2, &["did:e:"]);
     share(&["a.txt", "--password-file", "missing"]).refused(7, &["missing"]);
     share(&["a.txt", "--password"]).refused(2, &["--password-file"]);
+    share(&["a.txt", "--pin-file", &sandbox.file("pin", "12ab")]).refused(2, &["a PIN has 4 to 16 digits"]);
+    assert!(!sandbox.path("d").exists(), "nothing was started");
     share(&["a.txt", "--client", "nocolon"]).refused(2, &["ID:SECRET"]);
     share(&["a.txt", "--backbone-listen", "0.0.0.0:0"]).refused(2, &["this machine only", "enlace backbone"]);
+}
+
+#[test]
+fn what_cannot_be_uploaded_is_said_before_anything_starts_and_with_a_server_as_without() {
+    let sandbox = Sandbox::new();
+    let file = sandbox.file("a.txt", "hello");
+    let refused = || {
+        let upload = |args: &[&str]| sandbox.run(&[&["files", "upload", &file, "--data-dir", "sender"], args].concat());
+        upload(&["--tag", "foo"]).refused(2, &["--tag", "x:WORD"]);
+        upload(&["--tag", "x:a", "--tag", "language:xx"]).refused(2, &["language:xx"]);
+        upload(&["--mimetype", "pdf"]).refused(2, &["--mimetype", "application/pdf"]);
+        upload(&["--expires-at", "2020-01-01"]).refused(2, &["has passed", "--expires-in"]);
+        let content = sandbox.file("content.json", "{}");
+        let create = ["tokens", "create", "--content", &content, "--data-dir", "sender"];
+        sandbox.run(&create).refused(2, &["needs an expiry", "--expires-in 7d"]);
+    };
+    refused();
+    assert!(!sandbox.path("sender").exists(), "nothing was started");
+    let serve = ["serve", "--data-dir", "sender", "--listen", "127.0.0.1:0", "--backbone-listen", "127.0.0.1:0"];
+    let serving = sandbox.serve(&serve);
+    refused();
+    let upload = ["files", "upload", &file, "--data-dir", "sender", "--json", "--tag", "x:foo"];
+    assert_eq!(sandbox.run(&upload).json()["tags"], serde_json::json!(["x:foo"]));
+    serving.stop();
+    let upload = ["files", "upload", &file, "--data-dir", "sender", "--json", "--expires-in", "7d"];
+    assert!(sandbox.run(&upload).json()["expiresAt"].as_str().unwrap().starts_with("20"));
 }
 
 #[test]

@@ -157,15 +157,48 @@ fn people_see_reference_expiry_address_and_key_file_and_no_qr_code_without_a_ter
     while !text.contains("API key") {
         assert_ne!(stdout.read_line(&mut text).unwrap(), 0, "{text}");
     }
-    for label in ["Reference  http://localhost:", "Truncated  VE9L", "Expires    never", "REST API   http://127.0.0.1:"]
-    {
+    // The environment of the tests names no time zone; the machine's may be any.
+    for label in ["Reference  http://localhost:", "Truncated  VE9L", "Expires    20", "REST API   http://127.0.0.1:"] {
         assert!(text.contains(label), "{label} in {text}");
     }
     crate::sandbox::signal(&child, "INT");
     let mut talk = String::new();
     child.stderr.take().unwrap().read_to_string(&mut talk).unwrap();
     assert!(!talk.contains('\u{2580}') && talk.contains("enlace receive 'http://localhost:"), "{talk}");
+    for step in ["to go on later: enlace serve --data-dir d", "take it back: enlace tokens delete TOK"] {
+        assert!(talk.contains(step), "{step} in {talk}");
+    }
     assert!(child.wait().unwrap().success());
+}
+
+#[test]
+fn a_reference_lasts_seven_days_unless_something_else_is_said() {
+    let sandbox = Sandbox::new();
+    let file = sandbox.file("a.txt", "hello");
+    let shared = sandbox.share(&file, &[]);
+    let in_days = |days: u32| {
+        let now = runtime::Timestamp::from(std::time::SystemTime::now());
+        now.saturating_add(std::time::Duration::from_secs(24 * 60 * 60) * days).to_string()
+    };
+    let expires_at = shared.text("/token/expiresAt");
+    assert!(expires_at <= &*in_days(7) && expires_at > &*in_days(6), "{expires_at}");
+    let forever = "9999-12-31T00:00:00.000Z";
+    assert_eq!(shared.text("/file/expiresAt"), forever, "the terms are the reference's");
+    let never = sandbox.share(&file, &["--expires-in", "never"]);
+    assert_eq!((never.text("/token/expiresAt"), never.text("/file/id")), (forever, shared.text("/file/id")));
+    let create = ["tokens", "create", shared.text("/file/id"), "--data-dir", "sender", "--json"];
+    assert_eq!(sandbox.run(&create).json()["expiresAt"], forever);
+}
+
+#[test]
+fn times_are_shown_by_the_local_clock() {
+    let sandbox = Sandbox::new();
+    let file = sandbox.file("a.txt", "hello");
+    let upload = ["files", "upload", &file, "--expires-at", "2099-07-01T12:00:00Z", "--data-dir", "d"];
+    for (zone, shown) in [("CET-1CEST,M3.5.0,M10.5.0/3", "2099-07-01 14:00:00 CEST"), ("UTC0", "12:00:00 UTC")] {
+        let uploaded = crate::sandbox::Ended::from(sandbox.command(&upload).env("TZ", zone).output().unwrap());
+        assert!(uploaded.stdout.contains(shown), "{uploaded:?}");
+    }
 }
 
 #[test]
@@ -175,7 +208,8 @@ fn a_guest_at_a_foreign_backbone_shares_for_as_long_as_guests_may() {
     let backbone = sandbox.serve(&args);
     let at = ["--backbone", backbone.text("/url"), "--client", "enlace-guest:enlace-guest"];
     let file = sandbox.file("a.txt", "from a guest");
-    let shared = sandbox.share(&file, &at);
+    let never = [&["--expires-in", "never"][..], &at].concat();
+    let shared = sandbox.share(&file, &never);
     let expires_at = shared.text("/token/expiresAt").to_owned();
     assert!(!expires_at.starts_with("9999"), "{expires_at}");
     assert_eq!(shared.text("/file/expiresAt"), expires_at, "as long as the file");
@@ -185,7 +219,10 @@ fn a_guest_at_a_foreign_backbone_shares_for_as_long_as_guests_may() {
     let id = shared.text("/file/id").to_owned();
     assert_eq!(shared.stop().code, 0);
 
-    let again = sandbox.share(&file, &at);
+    let default = sandbox.share(&file, &at);
+    assert_eq!((default.text("/file/id"), default.text("/token/expiresAt")), (&*id, &*expires_at), "less than 7 days");
+    default.stop();
+    let again = sandbox.share(&file, &never);
     assert_eq!((again.text("/file/id"), again.text("/token/expiresAt")), (&*id, &*expires_at), "uploaded only once");
     again.stop();
     let short = sandbox.share(&file, &[&["--expires-in", "6d"][..], &at].concat());

@@ -55,8 +55,6 @@ fn a_second_process_on_one_data_directory_is_refused_and_told_who_holds_it() {
     let pid = serving.pid().to_string();
     let began = std::time::Instant::now();
     sandbox.run(&["serve", "--data-dir", "d"]).refused(7, &["is in use by process", &pid, "--data-dir"]);
-    let file = sandbox.file("a.txt", "hello");
-    sandbox.run(&["share", &file, "--data-dir", "d"]).refused(7, &["is in use by process", &pid]);
     sandbox.run(&["backbone", "--listen", "127.0.0.1:0", "--data-dir", "d/backbone"]).refused(7, &["process", &pid]);
     assert!(began.elapsed() < std::time::Duration::from_secs(10), "nobody waits who wants to serve");
     serving.stop();

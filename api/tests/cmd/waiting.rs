@@ -1,8 +1,7 @@
-//! A second process on a data directory: short work waits, serving does not.
+//! Several processes on one data directory: whoever can waits, or asks the one that serves.
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Stdio};
-use std::time::{Duration, Instant};
 
 use crate::sandbox::{Ended, Sandbox, signal};
 
@@ -63,7 +62,7 @@ fn short_work_asks_a_process_that_begins_to_serve_meanwhile() {
 }
 
 #[test]
-fn a_wait_ends_with_ctrl_c_and_in_any_case_with_the_name_of_the_holder() {
+fn a_wait_ends_with_ctrl_c() {
     let sandbox = Sandbox::new();
     sandbox.serve(&SERVE).stop();
     let _lock = hold(&sandbox);
@@ -71,12 +70,53 @@ fn a_wait_ends_with_ctrl_c_and_in_any_case_with_the_name_of_the_holder() {
     notice(&mut stopped);
     signal(&stopped, "INT");
     assert_eq!(stopped.wait().unwrap().code(), Some(130));
-    let began = Instant::now();
-    let refused = sandbox.run(&["files", "list", "--data-dir", "d", "--json"]);
-    let pid = std::process::id().to_string();
-    refused.refused(7, &["is in use by process", &pid]);
-    assert!(began.elapsed() > Duration::from_secs(10), "it waited for a while");
-    assert_eq!(refused.stderr.lines().count(), 1, "scripts get one line of JSON: {refused:?}");
+}
+
+#[test]
+fn several_shares_and_lists_on_one_new_directory_all_do_their_work() {
+    let sandbox = Sandbox::new();
+    let files = ["a", "b", "c"].map(|name| sandbox.file(name, name));
+    let shared = std::thread::scope(|scope| {
+        let shares = files.each_ref().map(|file| scope.spawn(|| sandbox.share(file, &[])));
+        let lists = [(); 2].map(|()| spawn(&sandbox, &["files", "list", "--data-dir", "sender", "--json"]));
+        for list in lists {
+            let ended = Ended::from(list.wait_with_output().unwrap());
+            assert_eq!(ended.code, 0, "{ended:?}");
+        }
+        shares.map(|share| share.join().unwrap())
+    });
+    let receives = shared.each_ref().map(|shared| {
+        let name = shared.text("/file/filename");
+        spawn(&sandbox, &["receive", shared.reference(), "--data-dir", "receiver", "--output", &format!("got-{name}")])
+    });
+    for (receive, name) in receives.into_iter().zip(["a", "b", "c"]) {
+        let ended = Ended::from(receive.wait_with_output().unwrap());
+        assert_eq!(ended.code, 0, "{ended:?}");
+        assert_eq!(std::fs::read_to_string(sandbox.path(&format!("got-{name}"))).unwrap(), name);
+    }
+    let urls: Vec<&str> = shared.iter().map(|shared| shared.text("/rest/url")).collect();
+    assert!(urls.iter().all(|url| *url == urls[0]), "one process serves: {urls:?}");
+}
+
+#[test]
+fn a_second_share_uses_the_process_that_serves_and_ends() {
+    let sandbox = Sandbox::new();
+    let first = sandbox.share(&sandbox.file("a.txt", "hello"), &[]);
+    let second = sandbox.share(&sandbox.file("b.txt", "world"), &["--expires-in", "1h"]);
+    for member in ["/rest/url", "/rest/listen", "/rest/apiKeyFile", "/backbone/url"] {
+        assert_eq!(second.text(member), first.text(member));
+    }
+    let again = sandbox.share(&sandbox.file("a.txt", "hello"), &[]);
+    assert_eq!(again.text("/file/id"), first.text("/file/id"), "by its stored hash");
+    sandbox.receive(second.reference(), &["--output", "copy"]).json();
+    assert_eq!(std::fs::read(sandbox.path("copy")).unwrap(), b"world");
+    let args = ["share", "b.txt", "--data-dir", "sender"];
+    let third = sandbox.run(&args);
+    assert_eq!(third.code, 0, "{third:?}");
+    assert!(third.stderr.contains(&format!("process {} serves it", first.pid())), "{third:?}");
+    let elsewhere = sandbox.run(&[&args[..], &["--backbone", "https://b.example.org"]].concat());
+    elsewhere.refused(4, &[first.text("/backbone/url"), "https://b.example.org"]);
+    first.stop();
 }
 
 #[test]

@@ -90,9 +90,15 @@ pub(super) fn temporary_file_error(error: &io::Error) -> Error {
             "the disk with the temporary files of the data directory is full; free some space and try again".to_owned(),
         ),
         _ => Error::Store(format!(
-            "a temporary file in the data directory cannot be used: {error}; check the disk and the permissions"
+            "a temporary file in the data directory cannot be used: {}; check the disk and the permissions",
+            without_path(error)
         )),
     }
+}
+
+/// What the system said, without the random name that nobody can find afterwards.
+fn without_path(error: &io::Error) -> String {
+    if error.get_ref().is_some() { error.kind().to_string() } else { error.to_string() }
 }
 
 #[cfg(test)]
@@ -100,6 +106,16 @@ mod tests {
     use std::io::{Read as _, Seek as _};
 
     use super::*;
+
+    #[test]
+    fn a_temporary_file_that_cannot_be_made_is_told_without_its_name() {
+        let directory = tempfile::tempdir().unwrap();
+        let missing = directory.path().join("no");
+        let error = tempfile::NamedTempFile::new_in(&missing).unwrap_err();
+        assert!(error.to_string().contains(".tmp"), "{error}");
+        let text = temporary_file_error(&error).to_string();
+        assert!(text.contains("not found") && !text.contains(".tmp"), "{text}");
+    }
 
     const PIECE: usize = 100_000;
 

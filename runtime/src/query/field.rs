@@ -58,6 +58,8 @@ pub(crate) static FILES: &[Field] = &[
     field("tags", Rule::Tags),
     field("ownershipToken", Rule::Literal),
     field("ownershipIsLocked", Rule::Single),
+    // For whoever is about to upload the same bytes again; not a field of the published connectors.
+    field("plaintextHash", Rule::Literal),
 ];
 
 /// Fields of tokens.

@@ -4,6 +4,7 @@
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use zeroize::Zeroizing;
 
@@ -28,7 +29,8 @@ pub fn restrict_process() {
     #[cfg(unix)]
     {
         use rustix::process::{Resource, Rlimit, setrlimit, umask};
-        umask(rustix::fs::Mode::from_raw_mode(0o077));
+        let former = umask(rustix::fs::Mode::from_raw_mode(OPEN));
+        let _ = FORMER_UMASK.set(former.as_raw_mode());
         // Lowering a limit is always allowed.
         let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
     }
@@ -38,6 +40,16 @@ pub fn restrict_process() {
         // The limit does not count where the kernel pipes core dumps to a program. It cannot fail for this value.
         let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
     }
+}
+
+/// The mask of the process before [`restrict_process`].
+static FORMER_UMASK: OnceLock<u32> = OnceLock::new();
+
+/// Permissions of a new file that a program writes for its user, not for itself: readable and writable for whom the user's
+/// mask says, executable for nobody. Before [`restrict_process`], those of a private file.
+#[must_use]
+pub fn user_file_mode() -> u32 {
+    FORMER_UMASK.get().map_or(FILE_MODE, |mask| 0o666 & !mask)
 }
 
 /// Options that create files only their owner can read.
@@ -305,6 +317,18 @@ impl NewFile {
     /// The open file.
     pub fn file(&mut self) -> &mut File {
         &mut self.file
+    }
+
+    /// Lets others read it, or more, once it has its name. Nothing happens where there are no modes.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    pub fn set_mode(&mut self, mode: u32) -> io::Result<()> {
+        #[cfg(unix)]
+        self.file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(mode))?;
+        #[cfg(not(unix))]
+        let _ = mode;
+        Ok(())
     }
 
     /// Synchronises the content, gives the file its name, and synchronises the name.

@@ -138,14 +138,16 @@ impl Access {
     }
 
     pub(crate) async fn upload(&self, file: NewFile, progress: &Progress) -> Result<File, Failure> {
-        match self {
+        let trouble = file.source.trouble();
+        let uploaded = match self {
             Self::Here(node) => {
                 // The facade reads a stream and cannot know its length; we do.
                 progress.step("encrypting", Some(file.source.length));
-                Ok(node.runtime.files().upload_own_file(file.for_facade(progress)).await?)
+                node.runtime.files().upload_own_file(file.for_facade(progress)).await.map_err(Failure::from)
             }
             Self::There { client, .. } => client.upload(file.for_rest(), progress).await,
-        }
+        };
+        uploaded.map_err(|failure| trouble.explain(failure))
     }
 
     pub(crate) async fn download(&self, id: &str, progress: &Progress) -> Result<Content, Failure> {
@@ -247,8 +249,8 @@ impl NewFile {
     pub(crate) fn for_facade(self, progress: &Progress) -> UploadOwnFile {
         UploadOwnFile {
             mimetype: self.media_type(),
-            content: self.source.content,
-            filename: self.source.name,
+            filename: self.source.name.clone(),
+            content: self.source.into_reader(),
             expires_at: self.expires_at,
             title: self.title,
             description: self.description,
@@ -267,15 +269,15 @@ impl NewFile {
         fields.extend(self.tags.iter().map(|tag| ("tags[]", tag.clone())));
         rest_client::Upload {
             mimetype: self.media_type(),
-            content: self.source.content,
             length: self.source.length,
-            filename: self.source.name,
+            filename: self.source.name.clone(),
+            content: self.source.into_reader(),
             fields,
         }
     }
 
     fn media_type(&self) -> String {
-        self.mimetype.clone().unwrap_or_else(|| source_file::media_type(&self.source.name).to_owned())
+        self.mimetype.clone().unwrap_or_else(|| source_file::media_type(&self.source.name))
     }
 }
 

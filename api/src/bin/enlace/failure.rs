@@ -282,7 +282,10 @@ fn classify(code: &str) -> (Kind, Option<&'static str>) {
         | "error.runtime.notSupported"
         | "error.consumption.attributes.invalidTags"
         | "error.core-types.invalidTruncatedReference" => (Kind::Usage, None),
-        "error.transport.files.maxFileSizeExceeded" | "error.connector.http.payloadTooLarge" => (Kind::Refused, None),
+        "error.transport.files.maxFileSizeExceeded" => {
+            (Kind::Refused, Some("raise the limit with --enlace:maxReceivedFileSize=BYTES where the node runs"))
+        }
+        "error.connector.http.payloadTooLarge" => (Kind::Refused, None),
         "error.connector.unauthorized" | "error.connector.forbidden" => {
             (Kind::Refused, Some("check the API key given with --api-key-file"))
         }

@@ -27,11 +27,15 @@ mod receive;
 mod rest_client;
 mod running;
 mod server;
+mod similar;
+mod size;
 mod source_file;
+mod source_stream;
 mod text_file;
 mod time;
 mod wording;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
@@ -46,7 +50,7 @@ fn main() -> ExitCode {
     let (arguments, overrides) = args::split_overrides(std::env::args_os());
     let cli = match args::parse(&arguments) {
         Ok(cli) => cli,
-        Err(error) => return refuse(&error, arguments.iter().any(|argument| argument == "--json")),
+        Err(error) => return refuse(&error, &arguments),
     };
     let output = Output::new(cli.global.json);
     logging::start(&cli.global);
@@ -60,7 +64,13 @@ fn main() -> ExitCode {
 }
 
 /// Help, the version, or what is wrong with the command line; the latter as JSON for scripts.
-fn refuse(error: &clap::Error, json: bool) -> ExitCode {
+fn refuse(error: &clap::Error, arguments: &[OsString]) -> ExitCode {
+    let arguments: Vec<String> = arguments.iter().map(|argument| argument.to_string_lossy().into_owned()).collect();
+    let json = arguments.iter().any(|argument| argument == "--json");
+    if let Some(failure) = similar::failure(error, &arguments) {
+        Output::new(json).failure(&failure);
+        return failure.exit_code();
+    }
     let asks_for_help = error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand || !error.use_stderr();
     if asks_for_help {
         return help(error, json);

@@ -70,6 +70,22 @@ impl KnownPassword {
     }
 }
 
+impl KnownPassword {
+    /// Whether a person gives the password at a prompt, and may have mistyped it.
+    pub(crate) fn is_asked_for(&self) -> bool {
+        self.password_file.is_none() && std::io::stdin().is_terminal()
+    }
+}
+
+/// Asks a person at a terminal. Dropping the future leaves the prompt behind, so that whoever waits can end.
+///
+/// # Errors
+/// As at every prompt.
+pub(crate) async fn ask_again(what: String) -> Result<Secret, Failure> {
+    let asked = tokio::task::spawn_blocking(move || ask(&what)).await;
+    asked.unwrap_or_else(|error| Err(Failure::general(format!("no prompt: {error}"))))
+}
+
 /// The first line of a file; `-` is standard input.
 ///
 /// # Errors

@@ -1,6 +1,6 @@
 //! The way to a data directory that another process may use: hold it when that process is done, or ask that process.
 //!
-//! Waiting is for commands that only read or do one short thing. Whoever wants to serve is refused at once; see
+//! Whoever wants to serve and has no use for another process that does is refused at once; see
 //! [`DataDir::hold`](crate::data_dir::DataDir::hold).
 
 use std::time::Duration;
@@ -12,8 +12,8 @@ use crate::failure::Failure;
 use crate::output::Output;
 use crate::running::Running;
 
-/// Longest wait for another process.
-const PATIENCE: Duration = Duration::from_secs(15);
+/// Longest wait for another process, which may have a file to fetch.
+const PATIENCE: Duration = Duration::from_secs(60);
 /// After this long, whoever waits is told for whom.
 const NOTICE_AFTER: Duration = Duration::from_secs(1);
 /// Pause between two attempts.

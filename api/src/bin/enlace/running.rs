@@ -8,6 +8,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 use crate::data_dir::{self, DataDir};
 use crate::failure::Failure;
@@ -41,6 +42,11 @@ impl Running {
         let address = self.rest_url.strip_prefix("http://").and_then(|rest| rest.parse::<SocketAddr>().ok());
         // Only an address of our own can be bound.
         address.is_some_and(|it| it.ip().is_loopback() || TcpListener::bind((it.ip(), 0)).is_ok())
+    }
+
+    /// `{"url", "listen", "apiKeyFile"}`, as the process itself shows it.
+    pub(crate) fn json(&self) -> Value {
+        json!({ "url": self.rest_url, "listen": self.listen, "apiKeyFile": self.api_key_file.to_string_lossy() })
     }
 
     /// Leaves the note. The caller holds the directory.

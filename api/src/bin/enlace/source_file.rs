@@ -1,35 +1,70 @@
-//! What is to be uploaded: a file on this machine, or what standard input or a pipe gives.
-//!
-//! A stream is put aside first, because its length has to be known. Its bytes may never have been on a disk before, so the
-//! temporary file holds them encrypted, under a key that is in memory only, and has no name.
+//! A file on this machine that is to be uploaded: exactly the bytes that it has when it is opened, or a failure that names it.
+//! Or what standard input or a pipe gives, which is read to its end first.
 
-use std::fs::File;
-use std::io::{self, IsTerminal, Read, Seek, Write};
-use std::path::Path;
+use std::io::{Error, SeekFrom};
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 
-use runtime::{TransientDecryptor, transient_cipher};
-use tokio::io::{AsyncRead, ReadBuf};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use mime::Mime;
+use runtime::file_name::shorten;
+use sha2::{Digest as _, Sha512};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncSeekExt as _, ReadBuf};
 
-use crate::failure::{Failure, Kind, reason};
-use crate::output;
+use crate::failure::{Failure, reason};
+use crate::output::{self, Output};
+use crate::size;
+use crate::source_stream::{self, Decrypting};
 
+/// Most bytes of a file that does not tell its size, as in `/proc`; they are kept in memory.
+const MAX_UNSIZED: u64 = 16 * 1024 * 1024;
 /// Paths that mean standard input. The second cannot be opened if it is a socket.
 const STANDARD_INPUT: [&str; 2] = ["-", "/dev/stdin"];
 /// The name of what comes from standard input.
 const STREAM_NAME: &str = "stdin";
-/// Bytes that are put aside at a time.
-const PIECE: usize = 64 * 1024;
+/// Bytes that are hashed at a time.
+const PIECE: usize = 256 * 1024;
 
 /// An open file with what its path and its directory entry tell.
+#[derive(Debug)]
 pub(crate) struct SourceFile {
-    /// The bytes.
-    pub(crate) content: Pin<Box<dyn AsyncRead + Send>>,
-    /// How many.
+    content: Content,
+    /// How many bytes are sent.
     pub(crate) length: u64,
-    /// Last segment of the path; what is not UTF-8 in it is replaced.
+    /// The name that is sent: the last segment of the path without what other systems do not take in a name.
     pub(crate) name: String,
+    path: PathBuf,
+    trouble: Trouble,
+}
+
+#[derive(Debug)]
+enum Content {
+    File(tokio::fs::File),
+    Memory(Vec<u8>),
+    Stream(Decrypting),
+}
+
+/// What went wrong with the file while it was sent, whatever the other side made of it. Clones share it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Trouble(Arc<OnceLock<Failure>>);
+
+impl Trouble {
+    /// The failure of an upload: the file's own, if there is one, since the other one only follows from it.
+    pub(crate) fn explain(&self, failure: Failure) -> Failure {
+        match self.0.get() {
+            Some(own) => Failure { hint: own.hint.clone(), ..Failure::new(own.kind, &own.message) },
+            None => failure,
+        }
+    }
+
+    fn set(&self, failure: Failure) -> Error {
+        let error = Error::other(failure.message.clone());
+        let _ = self.0.set(failure);
+        error
+    }
 }
 
 impl SourceFile {
@@ -39,173 +74,302 @@ impl SourceFile {
     /// A failure if it cannot be read, is a directory, or has more than `limit` bytes.
     pub(crate) fn open(path: &Path, limit: u64) -> Result<Self, Failure> {
         let shown = path.display();
-        let unreadable = |error: io::Error| Failure::local(format!("cannot read {shown}: {}", reason(&error)));
+        let unreadable = |error: Error| unreadable(path, &error);
         if path.to_str().is_some_and(|path| STANDARD_INPUT.contains(&path)) {
-            return Self::from_standard_input(limit);
+            return Ok(Self::of_stream(source_stream::standard_input(limit)?, path, STREAM_NAME.to_owned()));
         }
         let metadata = std::fs::metadata(path).map_err(unreadable)?;
         if metadata.is_dir() {
             return Err(Failure::usage(format!("{shown} is a directory"))
                 .hint("pack it into one file first, for example with tar"));
         }
-        let name = path.file_name().map_or_else(|| "file".to_owned(), |name| name.to_string_lossy().into_owned());
-        let file = File::open(path).map_err(unreadable)?;
         if !metadata.is_file() {
-            let (content, length) = put_aside(file, &shown.to_string(), limit)?;
-            return Ok(Self { content: Box::pin(content), length, name });
+            let stream = std::fs::File::open(path).map_err(unreadable)?;
+            let put_aside = source_stream::put_aside(stream, &shown.to_string(), limit)?;
+            return Ok(Self::of_stream(put_aside, path, sent_name(path)));
         }
-        if metadata.len() > limit {
-            return Err(too_large(&format!("{shown} has {}", output::bytes(metadata.len())), limit));
+        let mut file = std::fs::File::open(path).map_err(unreadable)?;
+        let (content, length) = match file.metadata().map_err(unreadable)?.len() {
+            0 => unsized_content(&mut file, path)?.map(|bytes| (bytes.len() as u64, bytes)),
+            _ => None,
         }
-        Ok(Self { content: Box::pin(tokio::fs::File::from_std(file)), length: metadata.len(), name })
-    }
-
-    fn from_standard_input(limit: u64) -> Result<Self, Failure> {
-        if io::stdin().is_terminal() {
-            return Err(Failure::usage("standard input is a terminal")
-                .hint("give a file, or lead the output of another program here with |"));
-        }
-        let (content, length) = put_aside(io::stdin().lock(), "standard input", limit)?;
-        Ok(Self { content: Box::pin(content), length, name: STREAM_NAME.to_owned() })
-    }
-}
-
-/// Reads a stream of at most `limit` bytes to its end, and returns what gives its bytes again, and how many they are.
-fn put_aside(mut stream: impl Read, name: &str, limit: u64) -> Result<(Decrypting, u64), Failure> {
-    let unreadable = |error: io::Error| Failure::local(format!("cannot read {name}: {}", reason(&error)));
-    let unusable = |error: &io::Error| {
-        Failure::local(format!("cannot put {name} aside in a temporary file: {}", reason(error)))
-            .hint("free some space, or set the environment variable TMPDIR to a directory on another disk")
-    };
-    let mut file = tempfile::tempfile().map_err(|error| unusable(&error))?;
-    let (mut encryptor, decryptor) = transient_cipher();
-    let mut piece = vec![0; PIECE];
-    let mut length = 0;
-    loop {
-        let count = match stream.read(&mut piece) {
-            Ok(0) => break,
-            Ok(count) => count,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) => return Err(unreadable(error)),
-        };
-        length += count as u64;
+        .map_or_else(
+            || (Content::File(tokio::fs::File::from_std(file)), metadata.len()),
+            |(length, bytes)| (Content::Memory(bytes), length),
+        );
         if length > limit {
-            return Err(too_large(&format!("{name} has more than {}", output::bytes(limit)), limit));
+            return Err(too_large(path, length, limit));
         }
-        encryptor.encrypt(&mut piece[..count]).map_err(|error| unusable(&io::Error::other(error)))?;
-        file.write_all(&piece[..count]).map_err(|error| unusable(&error))?;
+        Ok(Self { content, length, name: sent_name(path), path: path.to_owned(), trouble: Trouble::default() })
     }
-    file.rewind().map_err(|error| unusable(&error))?;
-    Ok((Decrypting { file: tokio::fs::File::from_std(file), decryptor }, length))
+
+    fn of_stream((stream, length): (Decrypting, u64), path: &Path, name: String) -> Self {
+        Self { content: Content::Stream(stream), length, name, path: path.to_owned(), trouble: Trouble::default() }
+    }
+
+    /// Whether its bytes can be read once only.
+    pub(crate) fn is_stream(&self) -> bool {
+        matches!(self.content, Content::Stream(_))
+    }
+
+    /// Says that the file is sent under another name than its own.
+    pub(crate) fn explain_name(&self, output: Output) {
+        let is_standard_input = self.path.to_str().is_some_and(|path| STANDARD_INPUT.contains(&path));
+        if !is_standard_input && self.path.file_name().is_some_and(|name| name != self.name.as_str()) {
+            let message = format!("the file is sent as {}, because its own name cannot be used everywhere", self.name);
+            output.warning(&message, "rename it first if you want another name");
+        }
+    }
+
+    /// SHA-512 of the bytes as nodes note it: base64url without padding. The file is read once more when it is sent; a stream
+    /// cannot be, see [`SourceFile::is_stream`].
+    ///
+    /// # Errors
+    /// A failure if it cannot be read, or has another length than when it was opened.
+    pub(crate) async fn plaintext_hash(&mut self) -> Result<String, Failure> {
+        let mut hash = Sha512::new();
+        match &mut self.content {
+            Content::Memory(bytes) => hash.update(bytes),
+            Content::Stream(_) => return Err(Failure::general("a stream can be read only once")),
+            Content::File(file) => {
+                let mut reader =
+                    Exact { inner: &mut *file, left: self.length, path: &self.path, trouble: &self.trouble };
+                let mut piece = vec![0; PIECE];
+                loop {
+                    let count = reader.read(&mut piece).await;
+                    match count.map_err(|error| self.trouble.explain(unreadable(&self.path, &error)))? {
+                        0 => break,
+                        count => hash.update(&piece[..count]),
+                    }
+                }
+                file.seek(SeekFrom::Start(0)).await.map_err(|error| unreadable(&self.path, &error))?;
+            }
+        }
+        Ok(URL_SAFE_NO_PAD.encode(hash.finalize()))
+    }
+
+    /// What to ask when the upload has failed.
+    pub(crate) fn trouble(&self) -> Trouble {
+        self.trouble.clone()
+    }
+
+    /// Exactly [`length`](Self::length) bytes. A file that has become shorter or longer is an error at its end.
+    pub(crate) fn into_reader(self) -> Pin<Box<dyn AsyncRead + Send>> {
+        match self.content {
+            Content::Memory(bytes) => Box::pin(std::io::Cursor::new(bytes)),
+            Content::Stream(stream) => Box::pin(stream),
+            Content::File(inner) => {
+                Box::pin(Exact { inner, left: self.length, path: self.path, trouble: self.trouble })
+            }
+        }
+    }
 }
 
-fn too_large(what: &str, limit: u64) -> Failure {
-    Failure::new(Kind::Refused, format!("{what}; the limit is {}", output::bytes(limit)))
-        .hint(format!("raise it with --transportLibrary:platformMaxUnencryptedFileSize=BYTES (now {limit})"))
+/// Reads as many bytes as were announced, and then makes sure that there are no more.
+struct Exact<R, P, T> {
+    inner: R,
+    left: u64,
+    path: P,
+    trouble: T,
 }
 
-/// Reads the temporary file and decrypts what it holds.
-struct Decrypting {
-    file: tokio::fs::File,
-    decryptor: TransientDecryptor,
-}
-
-impl AsyncRead for Decrypting {
+impl<R: AsyncRead + Unpin, P: AsRef<Path> + Unpin, T: std::borrow::Borrow<Trouble> + Unpin> AsyncRead
+    for Exact<R, P, T>
+{
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let before = buffer.filled().len();
-        ready!(Pin::new(&mut self.file).poll_read(context, buffer))?;
-        Poll::Ready(self.decryptor.decrypt(&mut buffer.filled_mut()[before..]).map_err(io::Error::other))
+    ) -> Poll<Result<(), Error>> {
+        let this = &mut *self;
+        let (path, trouble) = (this.path.as_ref(), this.trouble.borrow());
+        let mut probe = [0; 1];
+        let is_end = this.left == 0;
+        let room = usize::try_from(this.left).unwrap_or(usize::MAX);
+        let mut part = if is_end {
+            ReadBuf::new(&mut probe)
+        } else {
+            ReadBuf::new(buffer.initialize_unfilled_to(room.min(buffer.remaining())))
+        };
+        if let Err(error) = ready!(Pin::new(&mut this.inner).poll_read(context, &mut part)) {
+            return Poll::Ready(Err(trouble.set(unreadable(path, &error))));
+        }
+        match (part.filled().len(), is_end) {
+            (0, true) => Poll::Ready(Ok(())),
+            (_, true) => Poll::Ready(Err(trouble.set(changed(path, "longer")))),
+            (0, false) => Poll::Ready(Err(trouble.set(changed(path, "shorter")))),
+            (count, false) => {
+                buffer.advance(count);
+                this.left -= count as u64;
+                Poll::Ready(Ok(()))
+            }
+        }
     }
 }
 
-/// The media type that goes with a name's extension.
-pub(crate) fn media_type(name: &str) -> &'static str {
-    let extension = Path::new(name).extension().and_then(|extension| extension.to_str()).map(str::to_ascii_lowercase);
-    let known = |extension: &str| MEDIA_TYPES.iter().find(|(known, _)| known.contains(&extension));
-    extension.as_deref().and_then(known).map_or("application/octet-stream", |(_, media_type)| media_type)
+fn unreadable(path: &Path, error: &Error) -> Failure {
+    Failure::local(format!("cannot read {}: {}", path.display(), reason(error)))
 }
 
-const MEDIA_TYPES: &[(&[&str], &str)] = &[
-    (&["txt", "log", "text"], "text/plain"),
-    (&["md", "markdown"], "text/markdown"),
-    (&["html", "htm"], "text/html"),
-    (&["css"], "text/css"),
-    (&["csv"], "text/csv"),
-    (&["js", "mjs"], "text/javascript"),
-    (&["json"], "application/json"),
-    (&["xml"], "application/xml"),
-    (&["pdf"], "application/pdf"),
-    (&["zip"], "application/zip"),
-    (&["gz", "tgz"], "application/gzip"),
-    (&["tar"], "application/x-tar"),
-    (&["doc"], "application/msword"),
-    (&["docx"], "application/vnd.openxmlformats-officedocument.wordprocessingml.document"),
-    (&["xls"], "application/vnd.ms-excel"),
-    (&["xlsx"], "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"),
-    (&["odt"], "application/vnd.oasis.opendocument.text"),
-    (&["ods"], "application/vnd.oasis.opendocument.spreadsheet"),
-    (&["png"], "image/png"),
-    (&["jpg", "jpeg"], "image/jpeg"),
-    (&["gif"], "image/gif"),
-    (&["webp"], "image/webp"),
-    (&["svg"], "image/svg+xml"),
-    (&["mp3"], "audio/mpeg"),
-    (&["ogg", "oga"], "audio/ogg"),
-    (&["wav"], "audio/wav"),
-    (&["mp4"], "video/mp4"),
-    (&["webm"], "video/webm"),
-];
+fn changed(path: &Path, how: &str) -> Failure {
+    Failure::local(format!("{} became {how} while it was sent; nothing was shared", path.display()))
+        .hint("try again when no program writes to the file, or share a copy of it")
+}
+
+fn too_large(path: &Path, length: u64, limit: u64) -> Failure {
+    let (length_text, limit_text) = size::different(length, limit);
+    let shown = path.display();
+    source_stream::beyond_limit(format!("{shown} has {length_text}, more than the limit of {limit_text}"), length)
+}
+
+/// The bytes of a file that says that it is empty and is not.
+fn unsized_content(file: &mut std::fs::File, path: &Path) -> Result<Option<Vec<u8>>, Failure> {
+    use std::io::Read as _;
+    let mut bytes = Vec::new();
+    file.take(MAX_UNSIZED + 1).read_to_end(&mut bytes).map_err(|error| unreadable(path, &error))?;
+    if bytes.len() as u64 > MAX_UNSIZED {
+        let limit = output::bytes(MAX_UNSIZED);
+        return Err(Failure::local(format!("{} does not tell its size and has more than {limit}", path.display()))
+            .hint("copy it to a plain file first, and share the copy"));
+    }
+    Ok(Some(bytes).filter(|bytes| !bytes.is_empty()))
+}
+
+/// The last segment of a path, as it can be a name on every system: what is not UTF-8 is replaced, a backslash, which would
+/// be the end of a directory's name elsewhere, and control characters become underscores.
+fn sent_name(path: &Path) -> String {
+    let name = path.file_name().map_or_else(|| runtime::file_name::FALLBACK.into(), |name| name.to_string_lossy());
+    shorten(&name.replace(|c: char| c.is_control() || c == '\\', "_"))
+}
+
+/// The media type that goes with a name's extension.
+pub(crate) fn media_type(name: &str) -> String {
+    mime_guess::from_path(name).first_or_octet_stream().essence_str().to_owned()
+}
+
+/// A media type that was given on the command line: type and subtype, in lower case.
+///
+/// # Errors
+/// A text for the command line's error.
+pub(crate) fn parse_media_type(text: &str) -> Result<String, String> {
+    match text.parse::<Mime>() {
+        Ok(media_type) if media_type.subtype() != "" && media_type.params().next().is_none() => {
+            Ok(media_type.essence_str().to_ascii_lowercase())
+        }
+        _ => Err(format!("{text:?} is not a media type such as text/plain or application/pdf")),
+    }
+}
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write as _;
+
     use super::*;
+
+    fn file(content: &[u8]) -> (tempfile::TempDir, PathBuf) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x");
+        std::fs::write(&path, content).unwrap();
+        (dir, path)
+    }
+
+    async fn read(source: SourceFile) -> Result<Vec<u8>, Error> {
+        let mut bytes = Vec::new();
+        source.into_reader().read_to_end(&mut bytes).await.map(|_| bytes)
+    }
 
     #[test]
     fn extensions_tell_the_media_type_whatever_their_case() {
-        assert_eq!(media_type("a.PDF"), "application/pdf");
-        assert_eq!(media_type("README.md"), "text/markdown");
-        assert_eq!(media_type("archive.tar.gz"), "application/gzip");
-        assert_eq!(media_type("noextension"), "application/octet-stream");
-        assert_eq!(media_type(".png"), "application/octet-stream");
+        for (name, expected) in [
+            ("a.PDF", "application/pdf"),
+            ("README.md", "text/markdown"),
+            ("archive.tar.gz", "application/gzip"),
+            ("x.js", "text/javascript"),
+            ("x.docx", "application/vnd.openxmlformats-officedocument.wordprocessingml.document"),
+            ("x.wav", "audio/wav"),
+            ("noextension", "application/octet-stream"),
+            (".png", "application/octet-stream"),
+        ] {
+            assert_eq!(media_type(name), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_media_type_has_two_parts_and_no_parameters() {
+        assert_eq!(parse_media_type("Image/PNG").as_deref(), Ok("image/png"));
+        for text in ["", "image", "image/", "a b/c", "text/plain; charset=utf-8", "text/plain\n"] {
+            assert!(parse_media_type(text).is_err(), "{text:?}");
+        }
     }
 
     #[tokio::test]
     async fn directories_and_large_files_are_refused_before_anything_starts() {
-        let dir = tempfile::tempdir().unwrap();
-        let refused = |path: &Path, limit| SourceFile::open(path, limit).err().unwrap();
-        assert!(refused(dir.path(), 10).message.contains("is a directory"));
-        let path = dir.path().join("x");
-        std::fs::write(&path, [0; 11]).unwrap();
-        assert!(refused(&path, 10).message.contains("has 11 bytes; the limit is 10 bytes"));
+        let (dir, path) = file(&[0; 11]);
+        assert!(SourceFile::open(dir.path(), 10).unwrap_err().message.contains("is a directory"));
+        let refused = SourceFile::open(&path, 10).unwrap_err();
+        assert!(refused.message.ends_with("x has 11 bytes, more than the limit of 10 bytes"), "{refused}");
+        assert!(refused.hint.unwrap().ends_with("--transportLibrary:platformMaxUnencryptedFileSize=11"));
         assert_eq!(SourceFile::open(&path, 11).unwrap().length, 11);
     }
 
     #[tokio::test]
-    async fn a_stream_is_read_to_its_end_and_no_further_than_the_limit() {
-        use tokio::io::AsyncReadExt;
-        for length in [0, 1, PIECE, 3 * PIECE + 7] {
-            let bytes: Vec<u8> = (0..length).map(|index| (index % 251) as u8).collect();
-            let (mut content, told) = put_aside(bytes.as_slice(), "x", length as u64).unwrap();
-            let mut read = Vec::new();
-            content.read_to_end(&mut read).await.unwrap();
-            assert!(read == bytes && told == length as u64, "{length}");
+    async fn a_file_that_changes_its_length_is_named() {
+        let (_dir, path) = file(b"hello");
+        for (content, word) in [("hello!", "longer"), ("hell", "shorter"), ("", "shorter")] {
+            std::fs::write(&path, "hello").unwrap();
+            let source = SourceFile::open(&path, 10).unwrap();
+            let trouble = source.trouble();
+            std::fs::File::create(&path).unwrap().write_all(content.as_bytes()).unwrap();
+            assert!(read(source).await.is_err());
+            let failure = trouble.explain(Failure::general("the node does not answer"));
+            assert!(failure.message.contains(&format!("x became {word}")), "{failure}");
         }
-        let refused = put_aside(io::repeat(0), "x", 10).err().unwrap();
-        assert_eq!(refused.kind, Kind::Refused);
-        assert!(refused.message.contains("x has more than 10 bytes"), "{refused}");
     }
 
     #[tokio::test]
-    async fn a_stream_is_put_aside_encrypted() {
-        use tokio::io::AsyncReadExt;
-        const MARKER: &[u8] = b"planted plaintext";
-        let (mut content, _) = put_aside(MARKER, "x", 100).unwrap();
-        let mut stored = Vec::new();
-        content.file.read_to_end(&mut stored).await.unwrap();
-        assert!(stored.len() == MARKER.len() && stored != MARKER);
+    async fn a_file_is_hashed_and_then_read_from_its_start() {
+        let (_dir, path) = file(b"abc");
+        let mut source = SourceFile::open(&path, 10).unwrap();
+        let hash = source.plaintext_hash().await.unwrap();
+        assert!(hash.starts_with("3a81oZNherrMQXNJriBBMRLm-k6JqX6iCp7u5ktV05ohkpkqJ0_BqDa6PCOj") && hash.len() == 86);
+        assert_eq!(read(source).await.unwrap(), b"abc");
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn a_file_that_does_not_tell_its_size_is_read_up_to_a_bound() {
+        let path = Path::new("/proc/self/status");
+        let source = SourceFile::open(path, 1 << 20).unwrap();
+        let length = source.length;
+        let bytes = read(source).await.unwrap();
+        assert!(length > 0 && bytes.len() as u64 == length && bytes.starts_with(b"Name:"));
+        assert_eq!(SourceFile::open(path, length / 2).unwrap_err().kind, crate::failure::Kind::Refused);
+        let empty = SourceFile::open(Path::new("/dev/null"), 10).unwrap();
+        assert!(empty.is_stream() && empty.length == 0);
+    }
+
+    #[test]
+    fn what_does_not_tell_its_size_may_have_as_many_bytes_as_the_bound_says() {
+        for (more, fits) in [(0, true), (1, false)] {
+            let mut large = tempfile::tempfile().unwrap();
+            large.set_len(MAX_UNSIZED + more).unwrap();
+            assert_eq!(unsized_content(&mut large, Path::new("x")).is_ok(), fits);
+        }
+    }
+
+    #[test]
+    fn a_sent_name_is_one_on_every_system() {
+        for (path, name) in [
+            ("dir/a.txt", "a.txt"),
+            ("a\\b.txt", "a_b.txt"),
+            ("a\\", "a_"),
+            ("a\nb\u{1b}[1m", "a_b_[1m"),
+            ("Grüße.txt", "Grüße.txt"),
+            ("..", "file"),
+        ] {
+            if cfg!(unix) {
+                assert_eq!(sent_name(Path::new(path)), name, "{path:?}");
+            }
+        }
     }
 }

@@ -1,8 +1,26 @@
-//! Times as people give them: `7d`, or an ISO 8601 date.
+//! Times as people give them: `7d`, or an ISO 8601 date. Times as people read them: by the clock of where they are.
 
 use std::time::{Duration, SystemTime};
 
+use jiff::tz::TimeZone;
 use runtime::Timestamp;
+
+/// How long something lasts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Span {
+    /// So long.
+    For(Duration),
+    /// For as long as it can.
+    Never,
+}
+
+/// As [`parse_duration`], or `never`.
+///
+/// # Errors
+/// A text for the command line's error.
+pub(crate) fn parse_span(text: &str) -> Result<Span, String> {
+    if text == "never" { Ok(Span::Never) } else { parse_duration(text).map(Span::For) }
+}
 
 /// `90s`, `15m`, `12h`, `7d` or `2w`.
 ///
@@ -39,9 +57,21 @@ pub(crate) fn now() -> Timestamp {
     SystemTime::now().into()
 }
 
-/// A time of expiry for people.
+/// A time of expiry for people, in the time zone of this machine.
 pub(crate) fn expiry(time: Timestamp) -> String {
-    if time >= Timestamp::NEVER { "never".to_owned() } else { time.to_string() }
+    match time >= Timestamp::NEVER {
+        true => "never".to_owned(),
+        false => in_zone(time, TimeZone::try_system().unwrap_or(TimeZone::UTC)),
+    }
+}
+
+/// A time with the zone's abbreviation, or its distance from UTC where it has none.
+fn in_zone(time: Timestamp, zone: TimeZone) -> String {
+    match jiff::Timestamp::from_millisecond(time.as_unix_milliseconds()) {
+        Ok(instant) => instant.to_zoned_datetime(zone).strftime("%Y-%m-%d %H:%M:%S %Z").to_string(),
+        // No time that a file has.
+        Err(_) => time.to_string(),
+    }
 }
 
 #[cfg(test)]
@@ -61,6 +91,21 @@ mod tests {
     #[test]
     fn never_is_called_never() {
         assert_eq!(expiry(Timestamp::NEVER), "never");
-        assert_eq!(expiry("2030-01-01".parse().unwrap()), "2030-01-01T00:00:00.000Z");
+        assert_eq!(parse_span("never"), Ok(Span::Never));
+        assert_eq!(parse_span("7d"), Ok(Span::For(Duration::from_secs(604_800))));
+        assert!(parse_span("Never ").is_err());
+    }
+
+    #[test]
+    fn a_time_is_shown_by_the_clock_of_its_zone_at_that_time() {
+        let shown = |time: &str, zone: &TimeZone| in_zone(time.parse().unwrap(), zone.clone());
+        let berlin = TimeZone::posix("CET-1CEST,M3.5.0,M10.5.0/3").unwrap();
+        assert_eq!(shown("2030-01-01T23:30:15.999Z", &berlin), "2030-01-02 00:30:15 CET");
+        assert_eq!(shown("2030-07-01T12:00:00Z", &berlin), "2030-07-01 14:00:00 CEST");
+        assert_eq!(shown("2030-01-01", &TimeZone::UTC), "2030-01-01 00:00:00 UTC");
+        assert_eq!(shown("2030-01-01", &TimeZone::posix("<-03>3").unwrap()), "2029-12-31 21:00:00 -03");
+        for bound in [Timestamp::MIN, Timestamp::MAX] {
+            assert!(!in_zone(bound, berlin.clone()).is_empty());
+        }
     }
 }

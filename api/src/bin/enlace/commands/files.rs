@@ -1,20 +1,21 @@
 //! `enlace files`: list, upload, download, delete.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use runtime::Timestamp;
 use runtime::facade::Ownership;
+use runtime::{Timestamp, tag};
 use serde_json::json;
 
-use super::{Context, shape};
+use super::{Context, shape, terms};
 use crate::access::{Access, NewFile};
 use crate::args::{NodeOptions, ServerOptions};
 use crate::failure::Failure;
 use crate::output::{Output, bytes, printable};
 use crate::progress::Progress;
 use crate::receive::{Destination, announce};
-use crate::source_file::SourceFile;
+use crate::source_file::{SourceFile, parse_media_type};
 use crate::time;
 
 /// List, upload, download and delete files.
@@ -91,13 +92,16 @@ struct UploadArgs {
     /// For people
     #[arg(long)]
     description: Option<String>,
-    /// A tag; can be given several times
-    #[arg(long)]
+    /// A tag such as x:invoice; can be given several times
+    #[arg(long, value_parser = parse_tag)]
     tag: Vec<String>,
     /// Media type (default: by the name)
-    #[arg(long, value_name = "TYPE")]
+    #[arg(long, value_name = "TYPE", value_parser = parse_media_type)]
     mimetype: Option<String>,
-    /// Kept until this ISO 8601 time (default: for ever)
+    /// Kept for this long: 90s, 15m, 12h, 7d, 2w (default: for ever)
+    #[arg(long, value_name = "SPAN", value_parser = time::parse_duration, conflicts_with = "expires_at")]
+    expires_in: Option<Duration>,
+    /// Kept until this ISO 8601 time
     #[arg(long, value_name = "TIME", value_parser = time::parse_timestamp)]
     expires_at: Option<Timestamp>,
     #[command(flatten)]
@@ -134,6 +138,13 @@ pub(crate) fn parse_pair(text: &str) -> Result<(String, String), String> {
     pair.ok_or_else(|| format!("{text:?} is not of the form KEY=VALUE"))
 }
 
+/// A tag of a kind that every node takes.
+fn parse_tag(text: &str) -> Result<String, String> {
+    let kinds = tag::KINDS.join(", ");
+    let valid = tag::is_valid(text).then(|| text.to_owned());
+    valid.ok_or_else(|| format!("a tag begins with its kind ({kinds}); a word of your own is written x:WORD"))
+}
+
 /// Runs it.
 pub(crate) async fn run(mut context: Context, args: FilesArgs) -> Result<(), Failure> {
     let output = context.output;
@@ -158,14 +169,18 @@ pub(crate) async fn run(mut context: Context, args: FilesArgs) -> Result<(), Fai
 
 async fn upload(mut context: Context, args: UploadArgs) -> Result<(), Failure> {
     let limit = context.configuration(&args.node, &ServerOptions::default())?.settings()?.max_file_size;
+    let now = time::now();
+    let expires_at = args.expires_at.or_else(|| args.expires_in.map(|span| now.saturating_add(span)));
+    expires_at.map_or(Ok(()), |expires_at| terms::check_future(expires_at, now))?;
     let new = NewFile {
         source: SourceFile::open(&args.file, limit)?,
         mimetype: args.mimetype,
-        expires_at: args.expires_at,
+        expires_at,
         title: args.title,
         description: args.description,
         tags: args.tag,
     };
+    new.source.explain_name(context.output);
     let progress = Progress::new(context.output);
     let result = context.with_access(&args.node, async |access| access.upload(new, &progress).await).await;
     progress.finish();

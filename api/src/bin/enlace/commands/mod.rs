@@ -5,6 +5,7 @@ pub(crate) mod completions;
 pub(crate) mod doctor;
 pub(crate) mod files;
 pub(crate) mod identity;
+pub(crate) mod next_steps;
 pub(crate) mod receive;
 pub(crate) mod serve;
 pub(crate) mod shape;

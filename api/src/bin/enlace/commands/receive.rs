@@ -16,15 +16,16 @@ use crate::failure::{Failure, Kind};
 use crate::home::{Home, place_of, same};
 use crate::node::{Plan, WhichBackbone, configuration};
 use crate::output::{bytes, printable};
-use crate::passwords::KnownPassword;
+use crate::passwords::{KnownPassword, ask_again};
 use crate::platform::Purpose;
 use crate::progress::Progress;
-use crate::receive::{Destination, Incoming, Saved, announce, place};
+use crate::receive::{Destination, Incoming, Saved, announce, place, with_attempts};
+use crate::size;
 
 /// Names the backbone of references that do not.
 const BACKBONE_VARIABLE: &str = "ENLACE_BACKBONE";
 /// Largest file that is fetched without --max-size.
-const DEFAULT_MAX_SIZE: u64 = 1024 * 1024 * 1024;
+const DEFAULT_MAX_SIZE: &str = "1G";
 
 /// Load a file by its reference, verify it, and write it here.
 ///
@@ -48,8 +49,8 @@ pub(crate) struct ReceiveArgs {
     /// Write over a file that is there
     #[arg(long)]
     force: bool,
-    /// Largest file to fetch, in bytes
-    #[arg(long, value_name = "BYTES", default_value_t = DEFAULT_MAX_SIZE)]
+    /// Largest file to fetch: bytes, or a size such as 10M or 2G
+    #[arg(long, value_name = "SIZE", default_value = DEFAULT_MAX_SIZE, value_parser = size::parse)]
     max_size: u64,
     #[command(flatten)]
     password: KnownPassword,
@@ -122,6 +123,8 @@ fn plan(global: &Global, args: &ReceiveArgs, incoming: &Incoming) -> Result<Plan
     }
     let global = receiver_global(global, node.backbone.as_deref())?;
     let mut plan = Plan::new(merged(&global, &node)?, Purpose::Receiver, args.change_backbone)?;
+    // Whoever allows more with the option need not know the setting.
+    plan.settings.max_received_file_size = plan.settings.max_received_file_size.max(args.max_size);
     match &plan.backbone {
         WhichBackbone::At(url) => {
             plan.backbone_is_configured = configured.is_some_and(|configured| same(&configured, url));
@@ -191,10 +194,20 @@ async fn receive(
     progress: &Progress,
     output: crate::output::Output,
 ) -> Result<(File, Saved), Failure> {
-    let file = match access.load_file(&incoming.text, password.as_ref()).await {
-        Ok(file) => file,
-        Err(failure) => return Err(explain(failure, incoming, access, dir).await),
-    };
+    let file = with_attempts(
+        password,
+        async |password| match access.load_file(&incoming.text, password).await {
+            Ok(file) => Ok(file),
+            Err(failure) => Err(explain(failure, incoming, access, dir).await),
+        },
+        async |failure| {
+            let what =
+                incoming.password.clone().filter(|_| args.password.is_asked_for() && is_wrong_password(failure))?;
+            output.talk(format!("{failure}; try again"));
+            Some(ask_again(what).await)
+        },
+    )
+    .await?;
     announce(&file.filename, file.filesize, args.max_size, output)?;
     let destination = Destination::choose(args.output.as_deref(), &file.filename, args.force)?;
     destination.explain(output);
@@ -203,35 +216,53 @@ async fn receive(
     Ok((file, saved))
 }
 
-/// The backbone says "not found" for a wrong password and for the wrong identity, too; here we know what was asked for.
+/// Says it in the receiver's words. The backbone answers "not found" to a wrong password and to the wrong identity, too; here
+/// it is known what was asked for.
 async fn explain(failure: Failure, incoming: &Incoming, access: &Access, dir: &DataDir) -> Failure {
-    if failure.code.as_deref() == Some("error.transport.request.noAuthGrant") {
-        let home = Home::of(dir).ok().flatten().map_or_else(|| "another backbone".to_owned(), |home| home.url());
-        return failure.hint(home_hint(dir, &home));
-    }
-    let ours = match access.who().await {
+    let ours = async || match access.who().await {
         Ok(who) => who.identity.address.to_string(),
-        Err(_) => "unknown".to_owned(),
+        Err(_) => "not known".to_owned(),
     };
-    let not_for_us = failure.code.as_deref() == Some("error.transport.general.notIntendedForYou");
-    match failure.kind {
-        Kind::Refused if not_for_us => {
-            failure.hint(format!("you are {ours}; the sender can share again with --for {ours}"))
+    let code = failure.code.clone();
+    let refused = |message: &str| Failure { code: code.clone(), ..Failure::new(Kind::Refused, message) };
+    match (failure.code.as_deref(), failure.kind) {
+        (Some("error.transport.request.noAuthGrant"), _) => {
+            let home = Home::of(dir).ok().flatten().map_or_else(|| "another backbone".to_owned(), |home| home.url());
+            failure.hint(home_hint(dir, &home))
         }
-        Kind::NotFound if incoming.password.is_some() => Failure {
-            kind: Kind::Refused,
-            message: "the password is wrong, or the reference has expired or been deleted".to_owned(),
+        (Some("error.transport.general.notIntendedForYou"), _) => {
+            let ours = ours().await;
+            refused("the sender shared this with another identity")
+                .hint(format!("your address is {ours}; ask the sender to share it again with --for {ours}"))
+        }
+        (Some("error.platform.token.tooManyFailedPasswordAttempts"), _) => {
+            refused("the reference is locked after too many wrong passwords")
+                .hint("ask the sender to unlock it with `enlace tokens unlock ID`")
+        }
+        (Some("error.transport.files.maxFileSizeExceeded"), _) => {
+            failure.hint("allow it with --max-size SIZE, for example --max-size 20G")
+        }
+        (_, Kind::NotFound) if incoming.password.is_some() => {
+            refused("the password is wrong, or the sender has deleted the reference, or it has expired")
+                .hint("check the password: too many wrong ones lock the reference")
+        }
+        (_, Kind::NotFound) if incoming.for_identity.is_some() => {
+            refused("the sender shared this with another identity, or has deleted the reference, or it has expired")
+                .hint(format!("your address is {}", ours().await))
+        }
+        (_, Kind::NotFound) => Failure {
+            message: "the reference has expired, or the sender has deleted it or the file".to_owned(),
             ..failure
         }
-        .hint("check the password; too many wrong ones lock the reference"),
-        Kind::NotFound if incoming.for_identity.is_some() => Failure {
-            kind: Kind::Refused,
-            message: "the reference is for another identity, or has expired or been deleted".to_owned(),
-            ..failure
-        }
-        .hint(format!("you are {ours}")),
+        .hint("ask the sender for a new reference"),
         _ => failure,
     }
+}
+
+/// Whether another password may help.
+fn is_wrong_password(failure: &Failure) -> bool {
+    let not_found = ["error.runtime.recordNotFound", "error.transport.recordNotFound"];
+    failure.kind == Kind::Refused && failure.code.as_deref().is_some_and(|code| not_found.contains(&code))
 }
 
 /// An identity lives at one backbone; another one does not know it.
@@ -252,7 +283,7 @@ fn print(context: &Context, file: &File, saved: &Saved) -> Result<(), Failure> {
             ("Saved to", printable(&saved.path.display().to_string())),
             ("Size", bytes(saved.bytes)),
             ("SHA-256", saved.sha256.clone()),
-            ("From", file.created_by.to_string()),
+            ("Sender", file.created_by.to_string()),
         ])
     })
 }

@@ -7,17 +7,17 @@ use clap::Args;
 use runtime::Timestamp;
 use runtime::dto::{File, Token};
 use runtime::facade::Ownership;
-use serde_json::json;
-use tokio::io::AsyncReadExt;
+use serde_json::{Value, json};
 
 use super::Context;
+use super::next_steps::{Keeper, NextSteps, options_of};
 use super::shape;
 use super::terms::{Terms, TermsOptions};
 use crate::access::{Access, NewFile};
 use crate::args::{NodeOptions, ServerOptions};
+use crate::config::Settings;
 use crate::failure::Failure;
-use crate::node::Node;
-use crate::output::{Output, bytes};
+use crate::output::{Output, bytes, printable};
 use crate::progress::Progress;
 use crate::server::Served;
 use crate::source_file::{SourceFile, media_type};
@@ -25,13 +25,16 @@ use crate::{qr, time};
 
 /// Encrypt and upload a file, print a reference to it, and serve until Ctrl-C.
 ///
-/// Whoever has the reference can load the file; --for and the password options narrow that down. The same file is
-/// uploaded only once. The terms are those of the reference: the file itself stays until it is deleted, or for as long as
-/// the backbone keeps files of guests.
+/// If a process serves the data directory already, it takes the file, and this command ends at once.
+///
+/// Whoever has the reference can load the file for 7 days; --expires-in, --for and the password options change that. The
+/// same file is uploaded only once. The terms are those of the reference: the file itself stays until it is deleted, or for
+/// as long as the backbone keeps files of guests.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
     enlace share report.pdf\n  \
-    enlace share report.pdf --expires-in 7d --password-file pw.txt\n  \
+    enlace share report.pdf --expires-in never\n  \
+    enlace share report.pdf --expires-in 12h --password-file pw.txt\n  \
     enlace share report.pdf --for did:e:localhost:dids:0123456789abcdef012345\n  \
     enlace share report.pdf --json | jq -r .token.reference.url")]
 pub(crate) struct ShareArgs {
@@ -54,103 +57,163 @@ pub(crate) async fn run(mut context: Context, args: ShareArgs) -> Result<(), Fai
     let configuration = context.configuration(&args.node, &args.server)?;
     let source = SourceFile::open(&args.file, configuration.settings()?.max_file_size)?;
     let terms = args.terms.read(time::now())?;
+    source.explain_name(context.output);
     let plan = context.plan(configuration, &args.node)?;
     let settings = plan.settings.clone();
     let output = context.output;
-    let node = context.interrupt.or(Node::start(plan)).await?;
-    let served = match Served::start(&node, &settings, json!({})).await {
+    // A second `share` uses the process that serves the directory; only one can have it.
+    let access = context.interrupt.or(Access::open(plan, output)).await?;
+    let served = match serve(&access, &settings).await {
         Ok(served) => served,
         Err(failure) => {
-            node.stop().await?;
+            access.close().await?;
             return Err(failure);
         }
     };
-    let access = Access::Here(Box::new(node));
-    let shared = context.interrupt.or(share(&access, source, &args.file, terms, output)).await;
-    let told = shared.and_then(|(file, token)| {
-        let Access::Here(node) = &access else { unreachable!("made just above") };
-        print(&context, &args, &file, &token, &served, node)
-    });
-    if told.is_ok() {
-        served.warn(output);
-        context.interrupt.asked().await;
-        context.output.talk("stopping");
+    let shared = context.interrupt.or(share(&access, source, terms, output)).await;
+    let told = shared
+        .and_then(|(file, token)| print(&context, &args, &file, &token, &Interface::new(&access, served.as_ref())));
+    if let Some(served) = served {
+        if told.is_ok() {
+            served.warn(output);
+            context.interrupt.asked().await;
+            output.talk("stopping");
+        }
+        served.stop().await;
     }
-    served.stop().await;
     access.close().await?;
     told
 }
 
+/// Starts the REST interface of a node in this process; one in another process has it already.
+async fn serve(access: &Access, settings: &Settings) -> Result<Option<Served>, Failure> {
+    match access {
+        Access::Here(node) => Served::start(node, settings, json!({})).await.map(Some),
+        Access::There { .. } => Ok(None),
+    }
+}
+
+/// Where the node that serves can be asked.
+struct Interface {
+    /// `{"url", "listen", "apiKeyFile"}`, or nothing if it is off.
+    rest: Value,
+    backbone_url: String,
+    keeper: Keeper,
+}
+
+impl Interface {
+    fn new(access: &Access, served: Option<&Served>) -> Self {
+        match access {
+            Access::Here(node) => Self {
+                rest: served.map_or(Value::Null, Served::json),
+                backbone_url: node.backbone_url.clone(),
+                keeper: if node.backbone.is_some() { Keeper::This } else { Keeper::Backbone },
+            },
+            Access::There { running, .. } => Self {
+                rest: running.json(),
+                backbone_url: running.backbone_url.clone(),
+                keeper: Keeper::Other(running.pid),
+            },
+        }
+    }
+}
+
 async fn share(
     access: &Access,
-    source: SourceFile,
-    path: &std::path::Path,
+    mut source: SourceFile,
     terms: Terms,
     output: Output,
 ) -> Result<(File, Token), Failure> {
-    let progress = Progress::new(output);
-    let file = match uploaded_before(access, &source, path, terms.expires_at, &progress).await {
+    let wanted = Wanted::new(&terms, time::now());
+    let file = match uploaded_before(access, &mut source, wanted).await? {
         Some(file) => {
-            progress.finish();
-            output.talk(format!("{} is at the backbone already", file.id));
+            output.talk(format!("the backbone has the file already, as {}", file.id));
             file
         }
         None => {
             let new =
                 NewFile { source, mimetype: None, expires_at: None, title: None, description: None, tags: Vec::new() };
+            let progress = Progress::new(output);
             let file = access.upload(new, &progress).await;
             progress.finish();
             file?
         }
     };
+    let terms = Terms { expires_at: wanted.of_token(&file), ..terms };
     let token = access.create_token_for_file(file.id.as_str(), terms).await?;
     Ok((file, token))
 }
 
-/// An own file with the same name and the same bytes that lives long enough for a token until `wanted`. Anything doubtful
-/// counts as none: uploading once more is always right.
-async fn uploaded_before(
-    access: &Access,
-    source: &SourceFile,
-    path: &std::path::Path,
-    wanted: Option<Timestamp>,
-    progress: &Progress,
-) -> Option<File> {
-    // A stream can be read once only.
-    if !path.is_file() {
-        return None;
+/// An own file with the same name and the same bytes that lives long enough for the token. A node that cannot
+/// tell has none: uploading once more is always right.
+///
+/// # Errors
+/// A failure if the file here cannot be read.
+async fn uploaded_before(access: &Access, source: &mut SourceFile, wanted: Wanted) -> Result<Option<File>, Failure> {
+    if source.is_stream() {
+        return Ok(None);
     }
     let now = time::now();
-    let files = access.files(Ownership::Own, &[]).await.ok()?;
-    let candidates = files.into_iter().rev().filter(|file| {
-        file.filename == source.name
-            && file.filesize == source.length
-            && file.mimetype == media_type(&source.name)
-            && lives_long_enough((file.created_at, file.expires_at), wanted, now)
-    });
-    for file in candidates.take(MAX_COMPARISONS) {
-        if same_bytes(access, &file, path, progress).await.unwrap_or(false) {
-            return Some(file);
-        }
+    let mimetype = media_type(&source.name);
+    let (name, length) = (source.name.clone(), source.length);
+    let fits = |file: &File| {
+        file.filename == name
+            && file.filesize == length
+            && file.mimetype == mimetype
+            && wanted.is_met_by((file.created_at, file.expires_at), now)
+    };
+    let find = async |field: &str, value: String| {
+        let files = access.files(Ownership::Own, &[(field.to_owned(), value)]).await;
+        files.unwrap_or_default().into_iter().rev().find(&fits)
+    };
+    // Only a file that may be the same is worth reading twice.
+    if find("filesize", length.to_string()).await.is_none() {
+        return Ok(None);
     }
-    None
+    Ok(find("plaintextHash", source.plaintext_hash().await?).await)
 }
 
-/// Whether a file that was created and expires at these times outlives a token until `wanted`.
-///
-/// Without a wish the token lasts as long as the file. Then the file must never expire, or the backbone must have shortened
-/// its life and at least half of it must be left: a new upload would get no more than twice that.
-fn lives_long_enough(
-    (created_at, expires_at): (Timestamp, Timestamp),
-    wanted: Option<Timestamp>,
-    now: Timestamp,
-) -> bool {
-    match wanted {
-        Some(wanted) => expires_at >= wanted,
-        None if expires_at >= Timestamp::NEVER => true,
-        None => {
-            let life = expires_at.saturating_duration_since(created_at);
-            is_shortened(life) && expires_at.saturating_duration_since(now) >= life / 2
+/// Until when a reference can be used.
+#[derive(Debug, Clone, Copy)]
+enum Wanted {
+    /// Until then.
+    At(Timestamp),
+    /// Until then, or as long as the file if that is shorter.
+    AtMost(Timestamp),
+    /// As long as the file.
+    AsFile,
+}
+
+impl Wanted {
+    fn new(terms: &Terms, now: Timestamp) -> Self {
+        match (terms.expires_at, terms.never) {
+            (Some(time), _) => Self::At(time),
+            (None, true) => Self::AsFile,
+            (None, false) => Self::AtMost(now.saturating_add(DEFAULT_LIFE)),
+        }
+    }
+
+    /// When the token expires; with the file if nothing is said.
+    fn of_token(self, file: &File) -> Option<Timestamp> {
+        match self {
+            Self::At(time) => Some(time),
+            Self::AtMost(time) => Some(time.min(file.expires_at)),
+            Self::AsFile => None,
+        }
+    }
+
+    /// Whether a file that was created and expires at these times lives long enough.
+    ///
+    /// A token that lasts as long as the file needs one that never expires, or one whose life the backbone has shortened and
+    /// of which at least half is left: a new upload would get no more than twice that.
+    fn is_met_by(self, (created_at, expires_at): (Timestamp, Timestamp), now: Timestamp) -> bool {
+        let life = expires_at.saturating_duration_since(created_at);
+        let is_longest = expires_at >= Timestamp::NEVER
+            || is_shortened(life) && expires_at.saturating_duration_since(now) >= life / 2;
+        match self {
+            Self::At(time) => expires_at >= time,
+            Self::AtMost(time) => expires_at >= time || is_longest,
+            Self::AsFile => is_longest,
         }
     }
 }
@@ -161,66 +224,55 @@ fn is_shortened(life: Duration) -> bool {
     !life.is_zero() && life.as_millis().is_multiple_of(MILLISECONDS_PER_DAY)
 }
 
+/// How long a reference can be used if nothing is said.
+const DEFAULT_LIFE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 const MILLISECONDS_PER_DAY: u128 = 24 * 60 * 60 * 1000;
-
-/// Files that are fetched and compared before a file is simply uploaded again.
-const MAX_COMPARISONS: usize = 2;
-
-async fn same_bytes(
-    access: &Access,
-    file: &File,
-    path: &std::path::Path,
-    progress: &Progress,
-) -> Result<bool, Failure> {
-    let mut remote = access.download(file.id.as_str(), progress).await?.reader;
-    let mut local = SourceFile::open(path, u64::MAX)?.content;
-    let unreadable = |error: std::io::Error| Failure::local(crate::failure::reason(&error));
-    let (mut ours, mut theirs) = (vec![0; 64 * 1024], vec![0; 64 * 1024]);
-    loop {
-        let count = local.read(&mut ours).await.map_err(unreadable)?;
-        if count == 0 {
-            return Ok(remote.read(&mut theirs[..1]).await.map_err(unreadable)? == 0);
-        }
-        match remote.read_exact(&mut theirs[..count]).await {
-            Ok(_) if ours[..count] == theirs[..count] => {}
-            _ => return Ok(false),
-        }
-    }
-}
 
 fn print(
     context: &Context,
     args: &ShareArgs,
     file: &File,
     token: &Token,
-    served: &Served,
-    node: &Node,
+    interface: &Interface,
 ) -> Result<(), Failure> {
     let value = json!({
         "token": shape::token(token),
         "file": shape::file(file),
-        "rest": served.json(),
-        "backbone": { "url": node.backbone_url },
+        "rest": interface.rest,
+        "backbone": { "url": interface.backbone_url },
     });
     if !args.no_qr
         && let Some(code) = qr::terminal(&token.reference.url)
     {
         context.output.talk(code);
     }
-    context.output.data(&value, || {
-        let rest = served.url().map_or_else(|| "off".to_owned(), |url| format!("{url}/api/v2"));
-        shape::labelled(&[
-            ("Reference", token.reference.url.clone()),
-            ("Truncated", token.reference.truncated.clone()),
-            ("Expires", time::expiry(token.expires_at)),
-            ("File", format!("{} ({})", file.id, bytes(file.filesize))),
-            ("REST API", rest),
-            ("API key", served.api_key_file().display().to_string()),
-        ])
-    })?;
-    context.output.talk("serving until Ctrl-C; to receive it in another terminal:");
-    context.output.talk(format!("  enlace receive '{}'", token.reference.url));
+    context.output.data(&value, || shape::labelled(&rows(file, token, &interface.rest)))?;
+    let steps = NextSteps {
+        token,
+        file: file.id.as_str(),
+        is_ephemeral: args.terms.ephemeral,
+        keeper: interface.keeper,
+        options: options_of(context, &args.node),
+    };
+    steps.lines().iter().for_each(|line| context.output.talk(printable(line)));
     Ok(())
+}
+
+fn rows(file: &File, token: &Token, rest: &Value) -> Vec<(&'static str, String)> {
+    let rest = |member: &str| rest[member].as_str().map(str::to_owned);
+    let mut rows = vec![
+        ("Reference", token.reference.url.clone()),
+        ("Truncated", token.reference.truncated.clone()),
+        ("Expires", time::expiry(token.expires_at)),
+    ];
+    rows.extend(token.for_identity.as_ref().map(|address| ("Only for", address.to_string())));
+    rows.extend(token.password_protection.as_ref().map(|_| ("Password", "needed".to_owned())));
+    rows.extend([
+        ("File", format!("{} ({})", file.id, bytes(file.filesize))),
+        ("REST API", rest("url").map_or_else(|| "off".to_owned(), |url| format!("{url}/api/v2"))),
+        ("API key", rest("apiKeyFile").unwrap_or_default()),
+    ]);
+    rows
 }
 
 #[cfg(test)]
@@ -234,19 +286,23 @@ mod tests {
         let guests = (day(0), day(30));
         let chosen = (day(0), day(30).saturating_sub(millisecond));
         let cases = [
-            ((day(0), Timestamp::NEVER), None, day(1000), true),
-            ((day(0), Timestamp::NEVER), Some(day(50)), day(40), true),
-            (guests, Some(day(30)), day(1), true),
-            (guests, Some(day(30).saturating_add(millisecond)), day(1), false),
-            (guests, None, day(15), true),
-            (guests, None, day(15).saturating_add(millisecond), false),
-            (guests, None, day(31), false),
-            (chosen, Some(day(29)), day(1), true),
-            (chosen, None, day(1), false),
-            ((day(1), day(1)), None, day(1), false),
+            ((day(0), Timestamp::NEVER), Wanted::AsFile, day(1000), true),
+            ((day(0), Timestamp::NEVER), Wanted::At(day(50)), day(40), true),
+            (guests, Wanted::At(day(30)), day(1), true),
+            (guests, Wanted::At(day(30).saturating_add(millisecond)), day(1), false),
+            (guests, Wanted::AsFile, day(15), true),
+            (guests, Wanted::AsFile, day(15).saturating_add(millisecond), false),
+            (guests, Wanted::AsFile, day(31), false),
+            (guests, Wanted::AtMost(day(30)), day(23), true),
+            (guests, Wanted::AtMost(day(31)), day(24), false),
+            (guests, Wanted::AtMost(day(31)), day(15), true),
+            (chosen, Wanted::At(day(29)), day(1), true),
+            (chosen, Wanted::AsFile, day(1), false),
+            (chosen, Wanted::AtMost(day(30)), day(23), false),
+            ((day(1), day(1)), Wanted::AsFile, day(1), false),
         ];
         for (file, wanted, now, expected) in cases {
-            assert_eq!(lives_long_enough(file, wanted, now), expected, "{file:?} {wanted:?} {now}");
+            assert_eq!(wanted.is_met_by(file, now), expected, "{file:?} {wanted:?} {now}");
         }
     }
 

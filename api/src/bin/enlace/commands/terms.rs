@@ -1,14 +1,12 @@
 //! On which terms something is shared: for whom, until when, with which password.
 
-use std::time::Duration;
-
 use clap::Args;
 use runtime::dto::PasswordProtection;
-use runtime::{Address, Timestamp};
+use runtime::{Address, PasswordType, Timestamp};
 
 use crate::failure::Failure;
 use crate::passwords::NewPassword;
-use crate::time;
+use crate::time::{self, Span};
 
 /// Options of commands that create a token.
 #[derive(Debug, Args)]
@@ -17,9 +15,9 @@ pub(crate) struct TermsOptions {
     /// Only the identity with this address can load the token
     #[arg(long = "for", value_name = "ADDRESS")]
     pub(crate) for_identity: Option<Address>,
-    /// Time until the token expires: 90s, 15m, 12h, 7d, 2w (default: as long as the file)
-    #[arg(long, value_name = "SPAN", value_parser = time::parse_duration, conflicts_with = "expires_at")]
-    pub(crate) expires_in: Option<Duration>,
+    /// Time until the token expires: 90s, 15m, 12h, 7d, 2w, or never: as long as the file (default: 7d for share, else never)
+    #[arg(long, value_name = "SPAN", value_parser = time::parse_span, conflicts_with = "expires_at")]
+    pub(crate) expires_in: Option<Span>,
     /// ISO 8601 time at which the token expires
     #[arg(long, value_name = "TIME", value_parser = time::parse_timestamp)]
     pub(crate) expires_at: Option<Timestamp>,
@@ -34,8 +32,10 @@ pub(crate) struct TermsOptions {
 /// Options, with passwords read and spans turned into times.
 #[derive(Debug, Clone)]
 pub(crate) struct Terms {
-    /// Until when.
+    /// Until when; as long as the file if nothing is said.
     pub(crate) expires_at: Option<Timestamp>,
+    /// Whether that was said.
+    pub(crate) never: bool,
     /// For whom.
     pub(crate) for_identity: Option<Address>,
     /// With which password.
@@ -45,22 +45,82 @@ pub(crate) struct Terms {
 }
 
 impl TermsOptions {
-    /// Reads files, asks at prompts, checks times.
+    /// Reads files, asks at prompts, checks times and PINs: everything that can be wrong before something is sent.
     ///
     /// # Errors
-    /// A failure for an unreadable password or a time that has passed.
+    /// A failure for an unreadable password, an invalid PIN or a time that has passed.
     pub(crate) fn read(&self, now: Timestamp) -> Result<Terms, Failure> {
-        let expires_at = self.expires_at.or_else(|| self.expires_in.map(|span| now.saturating_add(span)));
-        if expires_at.is_some_and(|time| time <= now) {
-            return Err(Failure::usage("the expiry has passed already")
-                .hint("give a later one with --expires-at, or a span with --expires-in 7d")
-                .code("error.runtime.validation.invalidPropertyValue"));
+        let (expires_at, never) = match self.expires_in {
+            Some(Span::For(span)) => (Some(now.saturating_add(span)), false),
+            Some(Span::Never) => (None, true),
+            None => (self.expires_at, false),
+        };
+        if let Some(expires_at) = expires_at {
+            check_future(expires_at, now)?;
         }
-        Ok(Terms {
-            expires_at,
-            for_identity: self.for_identity.clone(),
-            password_protection: self.password.protection()?,
-            ephemeral: self.ephemeral,
-        })
+        let password_protection = self.password.protection()?;
+        password_protection.as_ref().map_or(Ok(()), check_pin)?;
+        let for_identity = self.for_identity.clone();
+        Ok(Terms { expires_at, never, for_identity, password_protection, ephemeral: self.ephemeral })
+    }
+}
+
+/// The code of values that the interfaces below refuse as well.
+pub(crate) const INVALID_VALUE: &str = "error.runtime.validation.invalidPropertyValue";
+
+/// Refuses a time of expiry that has passed.
+///
+/// # Errors
+/// A failure that names the options.
+pub(crate) fn check_future(expires_at: Timestamp, now: Timestamp) -> Result<(), Failure> {
+    if expires_at > now {
+        return Ok(());
+    }
+    Err(Failure::usage("the expiry has passed already")
+        .hint("give a later one with --expires-at, or a span with --expires-in 7d")
+        .code(INVALID_VALUE))
+}
+
+fn check_pin(protection: &PasswordProtection) -> Result<(), Failure> {
+    let password = &protection.password;
+    let is_pin = || PasswordType::pin(password.len()).is_ok_and(|kind| kind.fits(password));
+    if protection.password_is_pin != Some(true) || is_pin() {
+        return Ok(());
+    }
+    Err(Failure::usage("an invalid PIN: it must have 4 to 16 digits from 0 to 9")
+        .hint("correct the first line of the file, or use --password-file for a password")
+        .code(INVALID_VALUE))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_pin_has_4_to_16_digits() {
+        let check = |password: &str, is_pin| {
+            let protection = PasswordProtection {
+                password: password.to_owned(),
+                password_is_pin: is_pin,
+                password_location_indicator: None,
+            };
+            check_pin(&protection)
+        };
+        for pin in ["1234", "0000000000000000"] {
+            assert!(check(pin, Some(true)).is_ok(), "{pin}");
+        }
+        for pin in ["123", "12345678901234567", "12ab", " 1234", "\u{661}\u{662}"] {
+            assert_eq!(check(pin, Some(true)).unwrap_err().kind, crate::failure::Kind::Usage, "{pin}");
+            assert!(check(pin, None).is_ok(), "{pin} is a password");
+        }
+    }
+
+    #[test]
+    fn a_time_that_is_now_has_passed() {
+        let now = time::now();
+        let later = now.saturating_add(Duration::from_millis(1));
+        assert!(check_future(later, now).is_ok() && check_future(now, now).is_err());
     }
 }

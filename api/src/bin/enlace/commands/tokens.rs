@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use runtime::Timestamp;
 use runtime::dto::Token;
 use serde_json::{Value, json};
 
@@ -125,13 +126,19 @@ pub(crate) async fn run(mut context: Context, args: TokensArgs) -> Result<(), Fa
 async fn create(mut context: Context, args: CreateArgs) -> Result<(), Failure> {
     let content = args.content.as_deref().map(read_content).transpose()?;
     let terms = args.terms.read(time::now())?;
-    let expires_at = terms.expires_at;
+    let expires_at = terms.expires_at.or(terms.never.then_some(Timestamp::NEVER));
+    let content = match (content, expires_at) {
+        (Some(content), Some(expires_at)) => Some((content, expires_at)),
+        (Some(_), None) => {
+            return Err(Failure::usage("a token with a JSON object as content requires an expiry")
+                .hint("add --expires-in 7d or --expires-at TIME"));
+        }
+        (None, _) => None,
+    };
     let token = context
-        .with_access(&args.node, async |access| match (content, &args.file, expires_at) {
-            (Some(content), _, Some(expires_at)) => access.create_own_token(content, expires_at, terms).await,
-            (Some(_), _, None) => Err(Failure::usage("a token with a JSON object as content requires an expiry")
-                .hint("add --expires-in 7d or --expires-at TIME")),
-            (None, file, _) => access.create_token_for_file(file.as_deref().unwrap_or_default(), terms).await,
+        .with_access(&args.node, async |access| match content {
+            Some((content, expires_at)) => access.create_own_token(content, expires_at, terms).await,
+            None => access.create_token_for_file(args.file.as_deref().unwrap_or_default(), terms).await,
         })
         .await?;
     print(context.output, &token)

@@ -1,9 +1,10 @@
-//! Where a received file goes: never over another file unasked, never half, never executable. `-` is standard output.
+//! Where a received file goes: never over another file unasked, never half, never executable unless the file was that it
+//! replaces. `-` is standard output.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use durable::private::{Existing, NewFile};
+use durable::private::{Existing, NewFile, user_file_mode};
 use sha2::{Digest, Sha256};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
@@ -11,6 +12,7 @@ use super::name::{SafeName, safe_name};
 use crate::failure::{Failure, Kind, reason};
 use crate::output;
 use crate::progress::Progress;
+use crate::size;
 
 /// The path that means standard output.
 const STANDARD_OUTPUT: &str = "-";
@@ -21,6 +23,8 @@ const BUFFER_SIZE: usize = 256 * 1024;
 pub(crate) struct Destination {
     path: PathBuf,
     overwrite: bool,
+    /// Permissions of the file that is replaced; else those that the user's mask gives.
+    mode: Option<u32>,
     /// The sender's name, if the file does not get it because programs act on files of that name.
     acted_on: Option<String>,
 }
@@ -51,7 +55,7 @@ impl Destination {
     /// A failure if something is there already and may not be overwritten, or if the directory does not exist.
     pub(crate) fn choose(output: Option<&Path>, name: &str, overwrite: bool) -> Result<Self, Failure> {
         if let Some(path) = output.filter(|path| path.as_os_str() == STANDARD_OUTPUT) {
-            return Ok(Self { path: path.to_owned(), overwrite, acted_on: None });
+            return Ok(Self { path: path.to_owned(), overwrite, acted_on: None, mode: None });
         }
         let SafeName { name, acted_on } = safe_name(name);
         let (path, acted_on) = match output {
@@ -59,16 +63,21 @@ impl Destination {
             Some(path) => (path.to_owned(), None),
             None => (PathBuf::from(name), acted_on),
         };
+        check_directory(&path)?;
         // Looks at the entry itself: a link to nowhere is something that is there, too.
-        match std::fs::symlink_metadata(&path) {
-            Ok(metadata) if metadata.is_dir() => Err(Failure::local(format!("{} is a directory", path.display()))),
-            Ok(_) if !overwrite => Err(exists(&path)),
+        let mode = match std::fs::symlink_metadata(&path) {
+            Ok(metadata) if metadata.is_dir() => {
+                return Err(Failure::local(format!("{} is a directory", path.display())));
+            }
+            Ok(_) if !overwrite => return Err(exists(&path)),
             // Writing renames; that must not put a file in a device's or pipe's place.
             Ok(metadata) if !metadata.is_file() && !metadata.is_symlink() => {
-                Err(Failure::local(format!("{} is not a plain file", path.display())))
+                return Err(Failure::local(format!("{} is not a plain file", path.display())));
             }
-            _ => Ok(Self { path, overwrite, acted_on }),
-        }
+            Ok(metadata) if metadata.is_file() => permissions(&metadata),
+            _ => None,
+        };
+        Ok(Self { path, overwrite, mode, acted_on })
     }
 
     /// Says why the file has another name than the sender's, if programs act on that one.
@@ -107,7 +116,9 @@ impl Destination {
         Ok(Saved { path, bytes: length, sha256 })
     }
 
-    fn publish(&self, temporary: NewFile) -> Result<(), Failure> {
+    fn publish(&self, mut temporary: NewFile) -> Result<(), Failure> {
+        // Private until it is whole.
+        temporary.set_mode(self.mode.unwrap_or_else(user_file_mode)).map_err(|error| self.unwritable(&error))?;
         let existing = if self.overwrite { Existing::Replace } else { Existing::Refuse };
         temporary.publish(existing).map_err(|error| match error.kind() {
             // Somebody made it while we were downloading.
@@ -117,13 +128,14 @@ impl Destination {
     }
 
     fn unwritable(&self, error: &std::io::Error) -> Failure {
+        // The folder was removed meanwhile.
+        if let Err(failure) = check_directory(&self.path) {
+            return failure;
+        }
         let failure = Failure::local(format!("cannot write {}: {}", self.path.display(), reason(error)));
         match error.kind() {
             ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
                 failure.hint("free some space, or write to another disk with --output PATH; nothing was kept")
-            }
-            ErrorKind::NotFound => {
-                failure.hint("the directory does not exist; make it, or choose another with --output PATH")
             }
             _ => failure.hint("choose another place with --output PATH; nothing was kept"),
         }
@@ -159,19 +171,47 @@ async fn copy(
     }
 }
 
+/// Whether the directory of a path exists.
+///
+/// # Errors
+/// A failure that names it.
+fn check_directory(path: &Path) -> Result<(), Failure> {
+    let names_directory = path.as_os_str().as_encoded_bytes().ends_with(b"/");
+    let directory = if names_directory { path } else { path.parent().unwrap_or(path) };
+    if directory.as_os_str().is_empty() || directory.is_dir() {
+        return Ok(());
+    }
+    let shown = directory.display();
+    let failure = match directory.exists() {
+        true => Failure::local(format!("{shown} is not a directory")),
+        false => Failure::local(format!("the directory {shown} does not exist")),
+    };
+    Err(failure.hint("make it, or choose another place with --output PATH; nothing was kept"))
+}
+
+#[cfg(unix)]
+fn permissions(metadata: &std::fs::Metadata) -> Option<u32> {
+    use std::os::unix::fs::PermissionsExt as _;
+    Some(metadata.permissions().mode() & 0o777)
+}
+
+#[cfg(not(unix))]
+fn permissions(_: &std::fs::Metadata) -> Option<u32> {
+    None
+}
+
 /// Says how large a file is before it is fetched, and stops if that is too much.
 ///
 /// # Errors
 /// A failure if it is larger than `limit` bytes.
 pub(crate) fn announce(name: &str, size: u64, limit: u64, output: output::Output) -> Result<(), Failure> {
-    let size_text = output::bytes(size);
-    output.talk(format!("{} ({size_text})", output::printable(name)));
+    output.talk(format!("{} ({})", output::printable(name), output::bytes(size)));
     if size <= limit {
         return Ok(());
     }
-    let limit = output::bytes(limit);
+    let (size_text, limit) = size::different(size, limit);
     Err(Failure::new(Kind::Refused, format!("the file has {size_text}, more than the limit of {limit}"))
-        .hint("allow it with --max-size BYTES"))
+        .hint(format!("allow it with --max-size {size}")))
 }
 
 fn exists(path: &Path) -> Failure {
@@ -236,6 +276,38 @@ mod tests {
     }
 
     #[cfg(unix)]
+    #[tokio::test]
+    async fn a_file_that_is_replaced_keeps_its_mode() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a");
+        for mode in [0o400, 0o664, 0o755] {
+            let _ = std::fs::remove_file(&path);
+            std::fs::write(&path, "mine").unwrap();
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+            write(Destination::choose(Some(&path), "x", true).unwrap(), b"abc", 3).await.unwrap();
+            assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o7777, mode);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_missing_directory_is_named_before_and_after() {
+        let dir = tempfile::tempdir().unwrap();
+        for missing in ["no/x", "no/such/x", "no/"] {
+            let refused = Destination::choose(Some(&dir.path().join(missing)), "a", false).unwrap_err();
+            assert!(refused.message.starts_with("the directory ") && refused.message.contains("/no"), "{refused}");
+        }
+        std::fs::write(dir.path().join("file"), "").unwrap();
+        let refused = Destination::choose(Some(&dir.path().join("file/x")), "a", false).unwrap_err();
+        assert!(refused.message.ends_with("file is not a directory"), "{refused}");
+        std::fs::create_dir(dir.path().join("out")).unwrap();
+        let destination = Destination::choose(Some(&dir.path().join("out")), "a", false).unwrap();
+        std::fs::remove_dir(dir.path().join("out")).unwrap();
+        let refused = write(destination, b"abc", 3).await.unwrap_err();
+        assert!(refused.message.ends_with("out does not exist") && !refused.message.contains(".new-"), "{refused}");
+    }
+
+    #[cfg(unix)]
     #[test]
     fn a_link_to_nowhere_is_not_written_through() {
         let dir = tempfile::tempdir().unwrap();
@@ -266,7 +338,7 @@ mod tests {
     #[tokio::test]
     async fn a_full_disk_is_called_full() {
         let full = std::io::Error::from(ErrorKind::StorageFull);
-        let destination = Destination { path: "x".into(), overwrite: false, acted_on: None };
+        let destination = Destination { path: "x".into(), overwrite: false, mode: None, acted_on: None };
         assert!(destination.unwritable(&full).hint.unwrap().starts_with("free some space"));
     }
 
@@ -274,6 +346,9 @@ mod tests {
     fn files_larger_than_the_limit_are_refused_before_they_are_fetched() {
         let output = Output::new(true);
         assert!(announce("a", 10, 10, output).is_ok());
-        assert_eq!(announce("a", 11, 10, output).unwrap_err().kind, Kind::Refused);
+        let refused = announce("a", 1_048_577, 1_048_576, output).unwrap_err();
+        assert_eq!(refused.kind, Kind::Refused);
+        assert_eq!(refused.message, "the file has 1048577 bytes, more than the limit of 1048576 bytes");
+        assert_eq!(refused.hint.as_deref(), Some("allow it with --max-size 1048577"));
     }
 }

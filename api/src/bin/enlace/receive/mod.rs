@@ -1,10 +1,12 @@
 //! Receiving: what a reference says, what the file may be called, and how it is written without harm.
 
 mod acted_on;
+mod attempts;
 mod destination;
 mod name;
 pub(crate) mod place;
 mod reference;
 
+pub(crate) use attempts::with_attempts;
 pub(crate) use destination::{Destination, Saved, announce};
 pub(crate) use reference::Incoming;

@@ -1,0 +1,174 @@
+//! What whoever has just shared a file can do next, in commands that can be pasted.
+
+use std::path::Path;
+
+use reqwest::Url;
+use runtime::dto::Token;
+
+use super::Context;
+use crate::args::NodeOptions;
+
+/// Who keeps a reference usable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Keeper {
+    /// This process, with the backbone in it.
+    This,
+    /// Another process of this machine, with this id.
+    Other(u32),
+    /// A backbone that runs by itself.
+    Backbone,
+}
+
+/// What the steps depend on.
+pub(crate) struct NextSteps<'a> {
+    /// The token of the reference.
+    pub(crate) token: &'a Token,
+    /// The file that it leads to.
+    pub(crate) file: &'a str,
+    /// Whether the node does not remember the token.
+    pub(crate) is_ephemeral: bool,
+    /// Who keeps it usable.
+    pub(crate) keeper: Keeper,
+    /// Options that lead another command to the same node, each after a blank.
+    pub(crate) options: String,
+}
+
+impl NextSteps<'_> {
+    /// Lines for people: how long it works, what the receiver needs, and how to take it back.
+    pub(crate) fn lines(&self) -> Vec<String> {
+        let Self { token, file, options, .. } = self;
+        let keeper = match self.keeper {
+            Keeper::This => format!("serving until Ctrl-C; to go on later: enlace serve{options}"),
+            Keeper::Other(pid) => {
+                format!("process {pid} serves it for as long as it runs; to go on later: enlace serve{options}")
+            }
+            Keeper::Backbone => "the backbone keeps it: the reference also works after Ctrl-C".to_owned(),
+        };
+        let take_back = match self.is_ephemeral {
+            true => format!("to take it back, delete the file: enlace files delete {file}{options}"),
+            false => format!("to take it back: enlace tokens delete {}{options}", token.id),
+        };
+        vec![keeper, self.receiver(), format!("  enlace receive '{}'", token.reference.url), take_back]
+    }
+
+    fn receiver(&self) -> String {
+        let place = if is_on_this_machine(&self.token.reference.url) { " on this machine" } else { "" };
+        let who = match &self.token.for_identity {
+            Some(address) => format!("only {address} can receive it"),
+            None => "to receive it".to_owned(),
+        };
+        let kind = self.token.password_protection.as_ref().map(|protection| match protection.password_is_pin {
+            Some(true) => "PIN",
+            _ => "password",
+        });
+        match kind {
+            Some(kind) => {
+                format!("{who}{place} with enlace and the {kind}; send the {kind} by another way than the reference:")
+            }
+            None => format!("{who}{place} with enlace:"),
+        }
+    }
+}
+
+/// The options that name a node, each after a blank.
+pub(crate) fn options_of(context: &Context, node: &NodeOptions) -> String {
+    let paths = [("--data-dir", &context.global.data_dir), ("--config", &node.config)];
+    let options = paths.iter().filter_map(|(name, path)| Some(format!(" {name} {}", shell_word(path.as_deref()?))));
+    options.collect()
+}
+
+/// A path as one word of a shell.
+fn shell_word(path: &Path) -> String {
+    let text = path.display().to_string();
+    let is_plain = |c: char| c.is_alphanumeric() || matches!(c, '/' | '.' | '_' | '-' | ':');
+    match !text.is_empty() && text.chars().all(is_plain) {
+        true => text,
+        false => format!("'{}'", text.replace('\'', r"'\''")),
+    }
+}
+
+/// Whether only this machine can open an address.
+fn is_on_this_machine(url: &str) -> bool {
+    let url = Url::parse(url).ok();
+    let host = url.as_ref().and_then(Url::host_str).unwrap_or_default();
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    runtime::names_this_machine(host) || bare.parse().is_ok_and(|address: std::net::IpAddr| address.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use runtime::dto::PasswordProtection;
+    use serde_json::json;
+
+    use super::*;
+
+    fn token(url: &str) -> Token {
+        let address = "did:e:localhost:dids:0123456789abcdef012345";
+        serde_json::from_value(json!({
+            "id": "TOKabcdefghijklmno12", "isOwn": true, "createdBy": address, "createdByDevice": "DVCabcdefghijklmno12",
+            "createdAt": "2030-01-01", "expiresAt": "2030-01-08", "content": {}, "isEphemeral": false,
+            "reference": { "truncated": "x", "url": url },
+        }))
+        .unwrap()
+    }
+
+    fn lines(token: &Token, is_ephemeral: bool, keeper: Keeper) -> String {
+        let file = "FILabcdefghijklmno12";
+        NextSteps { token, file, is_ephemeral, keeper, options: " --data-dir d".to_owned() }.lines().join("\n")
+    }
+
+    #[test]
+    fn whoever_has_shared_is_told_how_to_go_on_and_how_to_take_it_back() {
+        let mut token = token("http://localhost:4710/r/x#y");
+        assert_eq!(
+            lines(&token, false, Keeper::This),
+            "serving until Ctrl-C; to go on later: enlace serve --data-dir d\n\
+             to receive it on this machine with enlace:\n  \
+               enlace receive 'http://localhost:4710/r/x#y'\n\
+             to take it back: enlace tokens delete TOKabcdefghijklmno12 --data-dir d"
+        );
+        assert!(lines(&token, false, Keeper::Other(7)).starts_with("process 7 serves it"));
+        assert!(lines(&token, true, Keeper::This).ends_with("enlace files delete FILabcdefghijklmno12 --data-dir d"));
+        let protection = |is_pin| PasswordProtection {
+            password: "9753".to_owned(),
+            password_is_pin: is_pin,
+            password_location_indicator: None,
+        };
+        token.password_protection = Some(protection(None));
+        assert!(
+            lines(&token, false, Keeper::This)
+                .contains("with enlace and the password; send the password by another way")
+        );
+        token.password_protection = Some(protection(Some(true)));
+        token.for_identity = Some("did:e:localhost:dids:0123456789abcdef012345".parse().unwrap());
+        let text = lines(&token, false, Keeper::This);
+        assert!(
+            text.contains("only did:e:localhost:dids:0123456789abcdef012345 can receive it on this machine"),
+            "{text}"
+        );
+        assert!(text.contains("the PIN;") && !text.contains("9753"), "{text}");
+    }
+
+    #[test]
+    fn a_backbone_elsewhere_keeps_the_reference() {
+        let text = lines(&token("https://b.example.org/r/x#y"), false, Keeper::Backbone);
+        assert!(text.contains("after Ctrl-C") && text.contains("to receive it with enlace:"), "{text}");
+    }
+
+    #[test]
+    fn paths_can_be_pasted() {
+        for (path, word) in [("a/b-c.d", "a/b-c.d"), ("a b", "'a b'"), ("it's", r"'it'\''s'"), ("$(x)", "'$(x)'")] {
+            assert_eq!(shell_word(Path::new(path)), word);
+        }
+    }
+
+    #[test]
+    fn addresses_of_this_machine_are_known() {
+        for url in ["http://localhost:1/x", "http://127.0.0.1:1", "http://[::1]:1"] {
+            assert!(is_on_this_machine(url), "{url}");
+        }
+        for url in ["https://b.example.org", "http://192.168.0.1", "nonsense"] {
+            assert!(!is_on_this_machine(url), "{url}");
+        }
+    }
+}
