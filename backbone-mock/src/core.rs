@@ -41,8 +41,17 @@ fn guard(config: &Config) -> Option<Guard> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Purpose {
     New,
-    Login(u64),
+    Login,
+    /// A login on this machine, by a digest of the device.
+    LoginOf(u64),
     LoginOfNobody,
+}
+
+impl Purpose {
+    /// Elsewhere an address has one turn, however many devices it logs in.
+    fn login(source: Source, device: &str) -> Self {
+        if source == Source::Loopback { Self::LoginOf(digest(device)) } else { Self::Login }
+    }
 }
 
 /// The parts of a running backbone.
@@ -123,7 +132,7 @@ impl Core {
         whose: Option<(&str, PasswordHash)>,
         password: String,
     ) -> Result<bool, TooMany> {
-        let purpose = whose.as_ref().map_or(Purpose::LoginOfNobody, |(device, _)| Purpose::Login(digest(device)));
+        let purpose = whose.as_ref().map_or(Purpose::LoginOfNobody, |(device, _)| Purpose::login(source, device));
         let hash = whose.map(|(_, hash)| hash);
         let (password, decoy) = (Zeroizing::new(password), self.decoy.clone());
         self.in_turn((source, purpose), move || hash.as_ref().unwrap_or(&decoy).matches(&password)).await

@@ -192,24 +192,18 @@ impl Guesser {
 /// who has none left.
 pub(crate) struct Guesses {
     allowed: u32,
-    shares: Mutex<HashMap<Share, HashMap<TokenId, Guessed>>>,
+    state: Mutex<State>,
 }
 
-struct Guessed {
-    wrong: u32,
-    since: Instant,
-}
-
-impl Guessed {
-    fn left(&self) -> Option<Duration> {
-        GUESSING_WINDOW.checked_sub(self.since.elapsed()).filter(|left| !left.is_zero())
-    }
+struct State {
+    shares: HashMap<Share, Guessed>,
+    forgot_at: Instant,
 }
 
 impl Guesses {
     /// Counts up to `allowed` for each source and token; zero allows any number.
     pub(crate) fn new(allowed: u32) -> Self {
-        Self { allowed, shares: Mutex::default() }
+        Self { allowed, state: Mutex::new(State { shares: HashMap::new(), forgot_at: Instant::now() }) }
     }
 
     /// Whether somebody may try a password for a token.
@@ -217,48 +211,95 @@ impl Guesses {
     /// # Errors
     /// [`Refusal::TooMany`] after too many wrong ones.
     pub(crate) fn check(&self, guesser: Guesser, token: &TokenId) -> Result<(), Refusal> {
-        let shares = self.lock();
-        let tokens = shares.get(&guesser.share).or_else(|| shares.get(&guesser.network));
-        let guessed = tokens.and_then(|tokens| tokens.get(token)).filter(|guessed| guessed.wrong >= self.allowed);
-        match guessed.and_then(Guessed::left) {
-            Some(wait) if self.allowed > 0 => Err(Refusal::TooMany { wait }),
-            _ => Ok(()),
+        if self.allowed == 0 {
+            return Ok(());
+        }
+        let state = self.lock();
+        let counts = [guesser.share, guesser.network].map(|share| state.shares.get(&share)?.of(token));
+        match counts.into_iter().flatten().find(|count| count.wrong >= self.allowed).and_then(Count::left) {
+            Some(wait) => Err(Refusal::TooMany { wait }),
+            None => Ok(()),
         }
     }
 
     /// Notes a wrong password.
     pub(crate) fn note_wrong(&self, guesser: Guesser, token: &TokenId) {
-        let mut shares = self.lock();
-        let own = guesser.share;
-        if shares.len() >= MAX_GUESSING_SOURCES && !shares.contains_key(&own) {
-            shares.values_mut().for_each(|tokens| tokens.retain(|_, guessed| guessed.left().is_some()));
-            shares.retain(|_, tokens| !tokens.is_empty());
-        }
-        let is_full = shares.len() >= MAX_GUESSING_SOURCES && !shares.contains_key(&own);
-        let tokens = shares.entry(if is_full { guesser.network } else { own }).or_default();
-        tokens.retain(|_, guessed| guessed.left().is_some());
-        if tokens.len() >= MAX_GUESSED_TOKENS && !tokens.contains_key(token) {
-            forget_least(tokens);
-        }
-        let guessed = tokens.entry(token.clone()).or_insert_with(|| Guessed { wrong: 0, since: Instant::now() });
-        guessed.wrong = guessed.wrong.saturating_add(1);
+        let mut state = self.lock();
+        let share = if state.has_room_for(guesser.share) { guesser.share } else { guesser.network };
+        state.shares.entry(share).or_default().add(token);
     }
 
     /// Forgets the wrong passwords for a token: its creator unlocked it.
     pub(crate) fn forget(&self, token: &TokenId) {
-        self.lock().values_mut().for_each(|tokens| _ = tokens.remove(token));
+        self.lock().shares.values_mut().for_each(|guessed| _ = guessed.0.remove(token));
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Share, HashMap<TokenId, Guessed>>> {
-        self.shares.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Makes room by what tells least. So a count is lost only to as many wrong passwords for each of the other tokens.
-fn forget_least(tokens: &mut HashMap<TokenId, Guessed>) {
-    let least = tokens.iter().min_by_key(|(_, guessed)| (guessed.wrong, guessed.since)).map(|(token, _)| token.clone());
-    if let Some(least) = least {
-        tokens.remove(&least);
+impl State {
+    fn has_room_for(&mut self, share: Share) -> bool {
+        if self.shares.len() < MAX_GUESSING_SOURCES || self.shares.contains_key(&share) {
+            return true;
+        }
+        if self.forgot_at.elapsed() >= FORGETTING_INTERVAL {
+            self.forgot_at = Instant::now();
+            self.shares.retain(|_, guessed| guessed.is_used());
+        }
+        self.shares.len() < MAX_GUESSING_SOURCES
+    }
+}
+
+/// The wrong passwords of one share, by token.
+///
+/// At most [`MAX_GUESSED_TOKENS`] are counted. A further one takes the place of the one with the least, and *its count*:
+/// so a count is never too low, and nobody can have one forgotten with wrong passwords for other tokens (the space-saving
+/// algorithm of Metwally, Agrawal and El Abbadi, 2005).
+#[derive(Default)]
+struct Guessed(HashMap<TokenId, Count>);
+
+#[derive(Clone, Copy)]
+struct Count {
+    wrong: u32,
+    since: Instant,
+}
+
+impl Count {
+    fn left(self) -> Option<Duration> {
+        GUESSING_WINDOW.checked_sub(self.since.elapsed()).filter(|left| !left.is_zero())
+    }
+}
+
+impl Guessed {
+    fn of(&self, token: &TokenId) -> Option<Count> {
+        self.0.get(token).copied().or_else(|| self.least().map(|(_, count)| count))
+    }
+
+    fn add(&mut self, token: &TokenId) {
+        self.0.retain(|_, count| count.left().is_some());
+        let known = self.0.get(token).copied();
+        let taken = known.is_none().then(|| self.least()).flatten();
+        if let Some((least, _)) = &taken {
+            self.0.remove(least);
+        }
+        let now = Instant::now();
+        let before = known.unwrap_or(Count { wrong: taken.map_or(0, |(_, count)| count.wrong), since: now });
+        self.0.insert(token.clone(), Count { wrong: before.wrong.saturating_add(1), ..before });
+    }
+
+    /// The token with the least wrong passwords, if no further one fits beside those that are counted.
+    fn least(&self) -> Option<(TokenId, Count)> {
+        let current = self.0.iter().filter(|(_, count)| count.left().is_some());
+        if current.clone().count() < MAX_GUESSED_TOKENS {
+            return None;
+        }
+        current.min_by_key(|(_, count)| (count.wrong, count.since)).map(|(token, count)| (token.clone(), *count))
+    }
+
+    fn is_used(&self) -> bool {
+        self.0.values().any(|count| count.left().is_some())
     }
 }
 
@@ -321,17 +362,23 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn wrong_passwords_are_forgotten_only_for_as_many_at_each_of_many_other_tokens() {
+    async fn wrong_passwords_for_other_tokens_do_not_have_a_count_forgotten() {
         let (guesses, token) = (Guesses::new(2), new_id());
-        for _ in 0..2 {
-            guesses.note_wrong(at(1), &token);
-        }
-        for _ in 0..2 * MAX_GUESSED_TOKENS {
+        guesses.note_wrong(at(1), &token);
+        for _ in 0..MAX_GUESSED_TOKENS {
             guesses.note_wrong(at(1), &new_id());
         }
-        assert!(guesses.check(at(1), &token).is_err());
+        assert_eq!(guesses.lock().shares[&Share::Of(v4(1))].0.len(), MAX_GUESSED_TOKENS);
+        guesses.check(at(1), &token).unwrap();
+        guesses.note_wrong(at(1), &token);
+        assert!(guesses.check(at(1), &token).is_err(), "two wrong ones in a window are two");
         guesses.check(at(1), &new_id()).unwrap();
-        assert_eq!(guesses.lock()[&Share::Of(v4(1))].len(), MAX_GUESSED_TOKENS);
+        for _ in 0..MAX_GUESSED_TOKENS {
+            guesses.note_wrong(at(1), &new_id());
+        }
+        assert!(guesses.check(at(1), &new_id()).is_err(), "too many to tell them apart");
+        tokio::time::advance(GUESSING_WINDOW).await;
+        guesses.check(at(1), &token).unwrap();
     }
 
     #[tokio::test(start_paused = true)]
@@ -363,6 +410,10 @@ mod tests {
             guesses.check(at(0xc000_0002), &token).is_err(),
             "neighbours of those without a count of their own share one"
         );
-        assert_eq!(guesses.shares.lock().unwrap().len(), MAX_GUESSING_SOURCES + 1);
+        assert_eq!(guesses.lock().shares.len(), MAX_GUESSING_SOURCES + 1);
+        guesses.check(at(0xd000_0001), &token).unwrap();
+        tokio::time::advance(GUESSING_WINDOW).await;
+        guesses.note_wrong(at(0xc000_0001), &token);
+        assert!(guesses.lock().shares.contains_key(&Share::Of(v4(0xc000_0001))), "there is room again");
     }
 }

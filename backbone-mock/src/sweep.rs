@@ -68,11 +68,11 @@ pub(crate) async fn sweep(core: &Core) -> Result<Swept, StoreError> {
 
 /// Remembers the first error; all of them are in the log.
 #[derive(Default)]
-struct FirstError(Option<StoreError>);
+pub(crate) struct FirstError(Option<StoreError>);
 
 impl FirstError {
     /// The value of a success.
-    fn note<T>(&mut self, result: Result<T, StoreError>, what: impl std::fmt::Display) -> Option<T> {
+    pub(crate) fn note<T>(&mut self, result: Result<T, StoreError>, what: impl std::fmt::Display) -> Option<T> {
         let error = match result {
             Ok(value) => return Some(value),
             Err(error) => error,
@@ -82,7 +82,8 @@ impl FirstError {
         None
     }
 
-    fn or<T>(self, value: T) -> Result<T, StoreError> {
+    /// The first error, or the value if there was none.
+    pub(crate) fn or<T>(self, value: T) -> Result<T, StoreError> {
         self.0.map_or(Ok(value), Err)
     }
 }

@@ -41,9 +41,11 @@ impl<'c> Account<'c> {
     /// As a full disk, if less of it is free than is left to others.
     pub(crate) fn charge(&self, transaction: &mut Transaction<'_>, change: &Change) -> Result<(), StoreError> {
         let terms = self.terms();
-        // What guests read and receive is small, and goes on.
-        if terms.disk_reserve > 0 && change.of(Metric::ContentBytes) > 0 {
-            transaction.committed().check_free(terms.disk_reserve)?;
+        // What guests read and receive is small, and goes on for longer than what they upload.
+        let is_content = change.of(Metric::ContentBytes) > 0;
+        let reserve = if is_content { terms.disk_reserve } else { terms.disk_reserve / 2 };
+        if reserve > 0 {
+            transaction.committed().check_free(reserve)?;
         }
         transaction.charge(Holder::Identity(&self.address), change, Some(&terms.identity));
         transaction.charge(Holder::Client(&self.client_id), &change.of_client(), Some(&terms.client));

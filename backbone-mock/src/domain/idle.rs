@@ -11,6 +11,7 @@ use crate::core::Core;
 use crate::error::StoreError;
 use crate::quota::RECORD_BYTES;
 use crate::store::{Holder, Key, STEP, Table, Transaction, split_number, split_text};
+use crate::sweep::FirstError;
 
 /// Uses that come sooner after each other are noted once.
 const NOTED_EVERY: Duration = Duration::from_secs(60 * 60);
@@ -58,11 +59,12 @@ pub(crate) async fn note_use_of(
 
 /// Removes identities that own nothing and have not been used for as long as the terms of their client say. Returns how many.
 pub(crate) async fn remove_unused(core: &Core) -> Result<usize, StoreError> {
-    let mut removed = 0;
+    let (mut removed, mut errors) = (0, FirstError::default());
     for client in &core.config.clients {
-        removed += remove_unused_of(core, client).await?;
+        let unused = remove_unused_of(core, client).await;
+        removed += errors.note(unused, format_args!("what is unused of {}", client.id)).unwrap_or(0);
     }
-    Ok(removed)
+    errors.or(removed)
 }
 
 async fn remove_unused_of(core: &Core, client: &OAuthClient) -> Result<usize, StoreError> {
@@ -75,20 +77,24 @@ async fn remove_unused_of(core: &Core, client: &OAuthClient) -> Result<usize, St
     let prefix = LAST_USED.key().text(&client.id);
     let latest = now.saturating_sub(idle.after.min(idle.when_crowded));
     let until = prefix.clone().time(latest.saturating_add(Duration::from_millis(1)));
-    let (mut from, mut removed) = (prefix.clone(), 0);
+    let (mut from, mut removed, mut errors) = (prefix.clone(), 0, FirstError::default());
     loop {
         let step = core.store.keys_before(&prefix, &from, &until, STEP).await?;
         for (used_at, address) in step.iter().filter_map(|rest| last_use(rest)) {
             let is_old = used_at.saturating_add(idle.after) <= now;
             let is_idle = used_at.saturating_add(idle.when_crowded) <= now;
-            if (is_old || (is_idle && too_many > 0)) && remove(core, &address, used_at, is_old).await? {
+            if !is_old && !(is_idle && too_many > 0) {
+                continue;
+            }
+            let result = remove(core, &address, used_at, is_old).await;
+            if errors.note(result, format_args!("the unused identity {address}")) == Some(true) {
                 too_many = too_many.saturating_sub(1);
                 removed += 1;
             }
         }
         match step.last() {
             Some(last) => from = prefix.after(last),
-            None => return Ok(removed),
+            None => return errors.or(removed),
         }
         tokio::task::yield_now().await;
     }

@@ -8,9 +8,9 @@ use transport::wire::backbone::datawallet::Modification;
 const STRETCH_COUNT: usize = 1000;
 /// A stretch is taken over when its answers have so many bytes. Its last page may exceed it by the size of one answer.
 const STRETCH_BYTES: u64 = 16 * 1024 * 1024;
-/// Most bytes of answers that are read for the sake of one push that is on its way: the push has 8 MiB and a payload, an answer
-/// up to 32 MiB. A backbone that needs more of them in its midst pads.
-const MAX_STRETCH_BYTES: u64 = 48 * 1024 * 1024;
+/// Most bytes of answers that are read for the sake of one push that is on its way: what a stretch may have before it, an answer
+/// of up to 32 MiB in which it begins, and the push, which has 8 MiB and a payload. A backbone that needs more pads.
+const MAX_STRETCH_BYTES: u64 = STRETCH_BYTES + 48 * 1024 * 1024;
 /// Most pages of one pull; a page of the published backbone has 50 modifications. What was read by then is kept, and the next
 /// synchronization goes on behind it, so an honest log of any length is read in the end and an endless one keeps nobody busy.
 const MAX_PAGES: u64 = 20_000;

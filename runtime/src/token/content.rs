@@ -3,7 +3,7 @@
 use serde_json::Value;
 use transport::crypto::{Cipher, CryptoError, CryptoObject as _, SecretKey};
 use transport::token::TokenContent;
-use transport::wire::json_budget::{self, MAX_CONTENT};
+use transport::wire::json_budget::{self, JsonBudget, MAX_CONTENT};
 use transport::wire::{ByteText, json};
 use zeroize::Zeroizing;
 
@@ -37,8 +37,9 @@ impl TokenJson {
     pub(crate) fn check(value: Value, max_length: usize) -> Result<Self> {
         let content = Self::read(value, false).map_err(|_| Error::InvalidTokenContent)?;
         check_size(&json::to_text(&content.0), max_length).map_err(|_| {
-            let max_values = MAX_CONTENT.max_nodes;
-            let rule = format!("'content' must NOT have more than {max_length} bytes or {max_values} values as JSON");
+            let JsonBudget { max_nodes, max_depth } = MAX_CONTENT;
+            let bounds = format!("{max_length} bytes, {max_nodes} values or {max_depth} levels");
+            let rule = format!("'content' must NOT have more than {bounds} as JSON");
             Error::InvalidPropertyValue(rule)
         })?;
         Ok(content)
@@ -101,7 +102,7 @@ mod tests {
             let made = TokenJson::check(value.clone(), MAX);
             assert_eq!(made.is_ok(), fits);
             if let Err(refusal) = made {
-                let rule = "'content' must NOT have more than 1000 bytes or 32768 values as JSON";
+                let rule = "'content' must NOT have more than 1000 bytes, 32768 values or 64 levels as JSON";
                 assert_eq!(refusal.to_string(), rule);
             }
             let sealed = key.encrypt(value.to_string().as_bytes()).to_byte_text();

@@ -118,9 +118,9 @@ fn unreadable(node: &Node, error: UnreadableContent) -> Error {
         UnreadableContent::TooLarge => {
             let max = node.config.backbone.max_token_content;
             let reason = format!(
-                "The content of the token is larger than the {max} bytes or {} values that this node takes; whoever made \
-                 it can share it as a file.",
-                MAX_CONTENT.max_nodes
+                "The content of the token is larger than the {max} bytes, {} values or {} levels that this node takes; \
+                 whoever made it can share it as a file.",
+                MAX_CONTENT.max_nodes, MAX_CONTENT.max_depth
             );
             node.transport_error(TransportError::InvalidTokenContent, reason)
         }

@@ -225,6 +225,8 @@ impl Admission {
         let only_strangers = source != Source::Loopback && self.strangers_are_full();
         let may_give_way = |other: &Connection| !only_strangers || other.source != Source::Loopback;
         let patient = self.patient(source, now, may_give_way).or_else(|| self.of_the_heaviest(source, may_give_way));
+        let is_loopback = source == Source::Loopback;
+        let patient = patient.or_else(|| is_loopback.then(|| self.of_heaviest_sender(source, now)).flatten());
         patient.or_else(|| self.overlong(now, may_give_way))
     }
 

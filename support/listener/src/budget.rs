@@ -68,6 +68,7 @@ struct State<K> {
     holders: HashMap<u64, Holder<K>>,
     next: u64,
     finisher: Option<u64>,
+    reclaimed_at: Option<Instant>,
     waiting: Rotation<K, Waiting>,
 }
 
@@ -80,6 +81,7 @@ struct Holder<K> {
     since: Instant,
     is_complete: bool,
     is_revoked: bool,
+    is_waiting: bool,
     revocation: Arc<Notify>,
 }
 
@@ -110,6 +112,7 @@ impl<K: Copy + Eq + Hash> BodyBudget<K> {
             holders: HashMap::new(),
             next: 0,
             finisher: None,
+            reclaimed_at: None,
             waiting: Rotation::default(),
         })))
     }
@@ -139,12 +142,26 @@ impl<K: Copy + Eq + Hash> BodyBudget<K> {
 
 impl<K> Holder<K> {
     fn new(key: K, revocation: Arc<Notify>) -> Self {
-        let (is_complete, is_revoked) = (false, false);
-        Self { key, pooled: 0, reserved: 0, since: Instant::now(), is_complete, is_revoked, revocation }
+        Self {
+            key,
+            pooled: 0,
+            reserved: 0,
+            since: Instant::now(),
+            is_complete: false,
+            is_revoked: false,
+            is_waiting: false,
+            revocation,
+        }
     }
 
     fn held(&self) -> usize {
         self.pooled + self.reserved
+    }
+
+    /// Whether its sender, and not the wait for room, keeps it incomplete for too long.
+    fn is_overdue(&self, now: Instant, hold: Duration) -> bool {
+        let is_open = !self.is_complete && !self.is_revoked && !self.is_waiting && self.held() > 0;
+        is_open && now.saturating_duration_since(self.since) > hold
     }
 
     /// Counts further bytes.
@@ -175,7 +192,7 @@ impl<K: Copy + Eq + Hash> Held<K> {
             if Instant::now() >= deadline {
                 return Err(Exhausted::InTotal);
             }
-            self.budget.lock().reclaim(Instant::now());
+            self.budget.lock().reclaim(self.id, bytes, Instant::now());
         }
     }
 
@@ -218,6 +235,9 @@ impl<K: Copy + Eq + Hash> State<K> {
             return Err(if self.fits_in_share(key, bytes) { Exhausted::InTotal } else { Exhausted::OfOne });
         }
         let (granted, receiver) = oneshot::channel();
+        if let Some(holder) = self.holders.get_mut(&id) {
+            holder.is_waiting = true;
+        }
         self.waiting.push(key, Waiting { holder: id, bytes, since: Instant::now(), granted });
         self.serve();
         Ok(Some(receiver))
@@ -274,6 +294,7 @@ impl<K: Copy + Eq + Hash> State<K> {
     /// Whether a body still waits; if so, the time it waited is not counted as time it held something.
     fn grant(&mut self, waiting: &Waiting) -> bool {
         let Some(holder) = self.holders.get_mut(&waiting.holder) else { return false };
+        holder.is_waiting = false;
         holder.since += waiting.since.elapsed();
         !waiting.granted.is_closed()
     }
@@ -292,22 +313,32 @@ impl<K: Copy + Eq + Hash> State<K> {
     }
 
     /// Revokes the bodies of one sender that have been incomplete for too long: of the sender that holds most in such bodies.
-    fn reclaim(&mut self, now: Instant) {
-        let hold = self.limits.hold;
-        let is_overdue = |holder: &Holder<K>| {
-            let is_open = !holder.is_complete && !holder.is_revoked && holder.held() > 0;
-            is_open && now.saturating_duration_since(holder.since) > hold
-        };
-        let mut overdue = HashMap::<K, usize>::new();
-        for holder in self.holders.values().filter(|holder| is_overdue(holder)) {
-            *overdue.entry(holder.key).or_default() += holder.held();
+    /// Not more often than [`RECLAIM_INTERVAL`], so that what is revoked is free before more is.
+    fn reclaim(&mut self, waiter: u64, bytes: usize, now: Instant) {
+        if self.reclaimed_at.is_some_and(|at| now.saturating_duration_since(at) < RECLAIM_INTERVAL) {
+            return;
         }
-        let Some((heaviest, _)) = overdue.into_iter().max_by_key(|(_, bytes)| *bytes) else { return };
-        let of_heaviest = |holder: &&mut Holder<K>| holder.key == heaviest && is_overdue(holder);
+        let Some(heaviest) = self.heaviest_overdue(waiter, bytes, now) else { return };
+        self.reclaimed_at = Some(now);
+        let hold = self.limits.hold;
+        let of_heaviest = |holder: &&mut Holder<K>| holder.key == heaviest && holder.is_overdue(now, hold);
         for holder in self.holders.values_mut().filter(of_heaviest) {
             holder.is_revoked = true;
             holder.revocation.notify_one();
         }
+    }
+
+    /// Whoever waits although the pool has room waits for its own bodies, and costs others nothing.
+    fn heaviest_overdue(&self, waiter: u64, bytes: usize, now: Instant) -> Option<K> {
+        let own = self.holders.get(&waiter)?.key;
+        let has_room = self.used.saturating_add(bytes) <= self.limits.pool;
+        let mut overdue = HashMap::<K, usize>::new();
+        for holder in self.holders.values().filter(|holder| holder.is_overdue(now, self.limits.hold)) {
+            if !has_room || holder.key == own {
+                *overdue.entry(holder.key).or_default() += holder.held();
+            }
+        }
+        overdue.into_iter().max_by_key(|(_, bytes)| *bytes).map(|(key, _)| key)
     }
 
     fn release(&mut self, id: u64) {
@@ -448,6 +479,60 @@ mod tests {
             () = one.revoked() => panic!("holds less"),
             () = async { for held in &many { held.revoked().await } } => {}
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn waiting_for_room_is_no_reason_to_give_up_what_is_held() {
+        let budget = BodyBudget::new(LIMITS);
+        let complete = budget.open('a');
+        complete.add(60).await.unwrap();
+        complete.complete();
+        let (first, second, third) = (budget.open('b'), budget.open('c'), budget.open('d'));
+        for held in [&first, &second] {
+            held.add(20).await.unwrap();
+        }
+        third.add(50).await.unwrap();
+        third.complete();
+        let waiting = async { tokio::join!(first.add(10), second.add(10)) };
+        assert!(tokio::time::timeout(WAIT - Duration::from_secs(1), waiting).await.is_err());
+        for held in [&first, &second] {
+            assert!(tokio::time::timeout(Duration::ZERO, held.revoked()).await.is_err());
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn many_that_wait_revoke_one_sender_at_a_time() {
+        let budget = BodyBudget::new(LIMITS);
+        let overdue: Vec<_> = "abcdefghij".chars().map(|key| budget.open(key)).collect();
+        for held in &overdue {
+            held.add(10).await.unwrap();
+        }
+        let finisher = budget.open('k');
+        finisher.add(1).await.unwrap();
+        finisher.complete();
+        tokio::time::sleep(2 * HOLD).await;
+        let newcomers: Vec<_> = "lmnop".chars().map(|key| receive(&budget, key, 1)).collect();
+        tokio::time::sleep(RECLAIM_INTERVAL + Duration::from_millis(10)).await;
+        let mut revoked = 0;
+        for held in &overdue {
+            revoked += usize::from(tokio::time::timeout(Duration::ZERO, held.revoked()).await.is_ok());
+        }
+        assert_eq!(revoked, 1);
+        newcomers.iter().for_each(JoinHandle::abort);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_waits_for_its_own_bodies_costs_others_nothing() {
+        let budget = BodyBudget::new(LIMITS);
+        let slow = budget.open('a');
+        slow.add(10).await.unwrap();
+        tokio::time::sleep(2 * HOLD).await;
+        let (first, second, third) = (budget.open('b'), budget.open('b'), budget.open('b'));
+        first.add(60).await.unwrap();
+        second.add(1).await.unwrap();
+        second.complete();
+        assert!(tokio::time::timeout(HOLD / 2, third.add(1)).await.is_err(), "its share is used up");
+        assert!(tokio::time::timeout(Duration::ZERO, slow.revoked()).await.is_err());
     }
 
     #[tokio::test(start_paused = true)]

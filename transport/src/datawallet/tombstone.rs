@@ -12,6 +12,9 @@ use crate::wire::{ByteText, Timestamp};
 /// Bytes of a hash that are kept: enough that nobody finds another value with the same ones.
 const HASH_LENGTH: usize = 16;
 
+/// Immutable, but not remembered: whoever loads a token again after removing it may have typed another password.
+const TYPED: &str = "passwordProtection";
+
 /// Hashes of the immutable properties of a removed object, so that a backbone that lists its deletion cannot have another
 /// one made under its identifier.
 ///
@@ -26,7 +29,7 @@ pub struct Tombstone {
 impl Tombstone {
     /// Remembers the immutable properties that `before` has and `after` has not. What is remembered already stays.
     pub fn bury(&mut self, collection: &Collection, before: &Map<String, Value>, after: Option<&Map<String, Value>>) {
-        for name in collection.immutable() {
+        for name in collection.immutable().iter().filter(|name| **name != TYPED) {
             let is_kept = after.is_some_and(|after| present(after, name).is_some());
             if let Some(value) = present(before, name).filter(|_| !is_kept) {
                 self.hashes.entry((*name).to_owned()).or_insert_with(|| hash(value));
@@ -90,6 +93,14 @@ mod tests {
         let mut tombstone = Tombstone::default();
         tombstone.bury(collection, &members(object), None);
         tombstone
+    }
+
+    #[test]
+    fn a_removed_token_may_come_back_with_another_password() {
+        let tokens = Collection::TOKENS;
+        let tombstone = of(&tokens, json!({ "content": {}, "passwordProtection": { "password": "right" } }));
+        let again = json!({ "content": {}, "passwordProtection": { "password": "wrong" } });
+        assert_eq!(tombstone.contradiction(&tokens, &members(again)), None);
     }
 
     #[test]

@@ -605,7 +605,7 @@ async fn a_push_on_its_way_does_not_make_a_stretch_endless() {
     });
     let calls = place.backbone.calls().len();
     assert_eq!(code(node.push().await), INVALID);
-    assert_eq!(place.backbone.calls().len() - calls, 1 + 1 + 3, "a push, what is known, then pages up to the bound");
+    assert_eq!(place.backbone.calls().len() - calls, 1 + 1 + 4, "a push, what is known, then pages up to the bound");
     place.goes_on(&node).await;
     assert_eq!(node.store.objects(collection::FILES).unwrap().count(), 31);
 }
