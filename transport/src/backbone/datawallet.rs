@@ -6,18 +6,18 @@ use super::session::ListBounds;
 use super::{Error, Session};
 use crate::wire::backbone::datawallet::{Datawallet, Modification, PushModifications, PushedModifications};
 
-/// A part of the log, from its oldest modification on.
+/// A page of the log, oldest modification first.
 #[derive(Debug)]
 pub struct ModificationsPage {
     /// In the order of the log.
     pub modifications: Vec<Modification>,
-    /// Whether the backbone says that there are more. Ask for those behind the last one to get them.
+    /// Whether there are more according to the backbone. To get them, ask for those after the last one.
     pub has_more: bool,
     /// Bytes of the answer.
     pub bytes: u64,
 }
 
-/// Most modifications that are fetched in one go.
+/// Bounds of one fetch of modifications.
 const BOUNDS: ListBounds = ListBounds { pages: 20_000, bytes: 512 * 1024 * 1024, values: 16 * 1024 * 1024 };
 
 impl Session {
@@ -38,8 +38,8 @@ impl Session {
         self.all_pages(|| after(local_index), BOUNDS).await
     }
 
-    /// The oldest modifications with a greater index, the oldest of all if there is none: as many as the backbone puts on a
-    /// page. Reading on behind the last one misses nothing, while the numbers of pages shift when modifications are superseded.
+    /// One page of the oldest modifications with a greater index, or of the oldest of all without an index. Continues by index
+    /// and not by page number, because page numbers shift when modifications are superseded.
     ///
     /// # Errors
     /// [`Error`], as for every call.
@@ -49,7 +49,7 @@ impl Session {
         Ok(ModificationsPage { modifications: page.value, has_more, bytes: page.length })
     }
 
-    /// Appends modifications; all of them or none.
+    /// Appends modifications atomically.
     ///
     /// # Errors
     /// [`Error`]; `…datawalletNotUpToDate` if another device was faster, `…DuringActiveSyncRun` while one handles events.

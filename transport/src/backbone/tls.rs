@@ -11,7 +11,7 @@ use rustls_platform_verifier::Verifier;
 use super::ConfigError;
 use crate::crypto::hash::sha256;
 
-/// Certificates are checked by the platform's rules, and against the fingerprints if there are any.
+/// Verifies certificates by the platform's rules and, if not empty, against the fingerprints.
 pub(super) fn verified_by_platform(fingerprints: &[[u8; 32]]) -> Result<ClientConfig, ConfigError> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let platform = Verifier::new(provider.clone()).map_err(tls_error)?;
@@ -23,8 +23,8 @@ pub(super) fn verified_by_platform(fingerprints: &[[u8; 32]]) -> Result<ClientCo
     Ok(builder(provider)?.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth())
 }
 
-/// For plain-http backbones, which never lead to https: trusts nobody and spares loading the platform's certificates.
-pub(super) fn trusting_nobody() -> Result<ClientConfig, ConfigError> {
+/// For plain-http backbones, which never redirect to https: has no roots, to avoid loading the platform's certificates.
+pub(super) fn without_roots() -> Result<ClientConfig, ConfigError> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     Ok(builder(provider)?.with_root_certificates(RootCertStore::empty()).with_no_client_auth())
 }
@@ -39,7 +39,7 @@ fn tls_error(error: rustls::Error) -> ConfigError {
     ConfigError::Tls(error.to_string())
 }
 
-/// Accepts what `inner` accepts if the certificate is also one of those named.
+/// Accepts a certificate if `inner` accepts it and its fingerprint is listed.
 #[derive(Debug)]
 struct Pinned {
     inner: Arc<dyn ServerCertVerifier>,
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_certificate_that_nobody_vouches_for_is_refused() {
+    async fn an_untrusted_certificate_is_refused() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("https://localhost:{}", listener.local_addr().unwrap().port());
         let server = std::thread::spawn(move || handshake(&listener));
@@ -141,7 +141,7 @@ mod tests {
         server.join().unwrap();
     }
 
-    /// Plays the server's part of one handshake, which the client breaks off.
+    /// The server side of one handshake, which the client aborts.
     fn handshake(listener: &TcpListener) {
         let key = PrivateKeyDer::from_pem_slice(include_bytes!("testdata/untrusted.key.pem")).unwrap();
         let provider = Arc::new(rustls::crypto::ring::default_provider());

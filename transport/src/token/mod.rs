@@ -1,6 +1,6 @@
-//! Tokens: a small sealed content that whoever holds the reference can open.
+//! Tokens: small sealed contents that the holder of the reference can open.
 //!
-//! What a token may hold is [`TokenContent`]. [`seal`] makes of it what the backbone stores, [`open`] reads that back.
+//! [`seal`] turns a [`TokenContent`] into the form that the backbone stores, and [`open`] turns that back.
 //!
 //! ```
 //! # #![cfg(feature = "client")]
@@ -23,25 +23,25 @@ use crate::crypto::{Cipher, CryptoObject, SecretKey};
 use crate::wire::ByteText;
 pub use content::{TokenContent, TokenContentError};
 
-/// Seals a content as the backbone stores it.
+/// Seals a content in the form that the backbone stores.
 #[must_use]
 pub fn seal(content: &TokenContent, key: &SecretKey) -> ByteText {
     key.encrypt(Zeroizing::new(content.to_text()).as_bytes()).to_byte_text()
 }
 
-/// Opens what the backbone stored. Contents of types that this crate does not know are refused.
+/// Opens a sealed content from the backbone. Contents of unknown type are refused.
 ///
 /// # Errors
-/// [`Error::Decryption`] for a wrong key or altered content, [`Error::Crypto`] if it is no cipher at all,
-/// [`Error::TokenContent`] if what is inside is not a content.
+/// [`Error::Decryption`] for a wrong key or altered content, [`Error::Crypto`] if it is not a ciphertext,
+/// [`Error::TokenContent`] if the plaintext is not a token content.
 pub fn open(sealed: &[u8], key: &SecretKey) -> Result<TokenContent, Error> {
     open_with(sealed, key, false)
 }
 
-/// The same, but if `allow_unknown` is set, contents of unknown types come as [`TokenContent::Json`] with their `@type`.
+/// Like [`open`], but with `allow_unknown`, contents of unknown type are returned as [`TokenContent::Json`].
 ///
 /// # Errors
-/// As [`open`].
+/// Like [`open`].
 pub fn open_with(sealed: &[u8], key: &SecretKey, allow_unknown: bool) -> Result<TokenContent, Error> {
     let plaintext = key.decrypt(&Cipher::from_bytes(sealed)?)?;
     let text = std::str::from_utf8(&plaintext).map_err(|_| TokenContentError::Malformed)?;

@@ -19,7 +19,7 @@ fn contents_are_sealed_as_by_other_clients() {
 }
 
 #[test]
-fn contents_of_other_clients_open_as_what_they_are() {
+fn contents_of_other_clients_open_with_their_types() {
     for case in load("token-content").list("deterministic") {
         let key = SecretKey::from_bytes(case.hex_array("keyHex"));
         let sealed = from_base64url(case.text("backboneContentField")).unwrap();
@@ -36,7 +36,7 @@ fn contents_of_other_clients_open_as_what_they_are() {
 }
 
 #[test]
-fn a_device_secret_fits_its_own_identity() {
+fn a_device_secret_matches_its_identity() {
     let vectors = load("token-content");
     let case =
         vectors.list("deterministic").iter().find(|case| case.text("content") == "TokenContentDeviceSharedSecret");
@@ -60,7 +60,7 @@ fn wrong_keys_and_altered_contents_are_refused_alike() {
 }
 
 #[test]
-fn sealed_texts_that_are_no_contents_are_refused() {
+fn sealed_texts_that_are_not_token_contents_are_refused() {
     let key = SecretKey::generate();
     for text in [b"\xff".as_slice(), b"[]", b"{\"@type\":\"Unknown\"}"] {
         let sealed = key.encrypt(text).to_byte_text();
