@@ -37,7 +37,7 @@ impl Session {
     /// has to do it.
     ///
     /// # Errors
-    /// [`Error`]; [`Error::Forbidden`] for somebody else's token, [`Error::NotFound`] if the backbone does not support it.
+    /// [`Error`]; [`Error::Forbidden`] for a token of another identity, [`Error::NotFound`] if the backbone does not support it.
     pub async fn unlock_token(&self, id: &TokenId) -> Result<(), Error> {
         self.no_content(Request::new(Method::POST, format!("/Tokens/{id}/ResetAccessFailedCount"))).await
     }

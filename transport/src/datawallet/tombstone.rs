@@ -12,7 +12,7 @@ use crate::wire::{ByteText, Timestamp};
 /// Length of a truncated hash in bytes: enough to prevent collisions.
 const HASH_LENGTH: usize = 16;
 
-/// Immutable, but not remembered: whoever loads a token again after removing it may have typed another password.
+/// Immutable, but without a hash: a user who loads a removed token again may type another password.
 const TYPED: &str = "passwordProtection";
 
 /// Hashes of the immutable properties of a removed object, so that a backbone that forges its deletion cannot replace it by

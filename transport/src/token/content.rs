@@ -70,7 +70,7 @@ impl TokenContent {
         Self::from_json(json::from_text(text).map_err(|_| TokenContentError::Malformed)?, allow_unknown)
     }
 
-    /// Like [`parse`](Self::parse) for a JSON value, for example from an application.
+    /// Like [`parse_open`](Self::parse_open) for a JSON value, for example from an application.
     ///
     /// # Errors
     /// [`TokenContentError`] if it is not a content.
