@@ -1,9 +1,9 @@
-// Runs the same jobs with the published TypeScript transport and with our node, on one backbone, turn by turn, and prints ratios.
+// Runs the same jobs with the published TypeScript transport and with our node, alternating on one backbone, and prints ratios.
 //
 //   ENLACE_BIN=target/release/enlace node benches/compare/compare.mjs [--rounds N] [--quick] [--json]
 //
-// The library is measured by calling it, our node through its REST API, so ours pays for one HTTP round trip more. Each figure is the
-// median over the rounds; a round runs a job with one and then with the other, so that both see the same machine.
+// The library is called directly and our node through its REST API, so ours includes one more HTTP round trip. Each figure is the
+// median over the rounds. A round runs a job on one side and then on the other, so that other load affects both equally.
 
 import path from "node:path";
 import { parseArgs } from "node:util";
@@ -60,7 +60,7 @@ async function measure(job, ours, theirs) {
     return row(job.name, job.unit, median(rates.theirs), median(rates.ours));
 }
 
-/** Units per second that `side` reached over `count` repetitions of a job. */
+/** The rate of `side` in units per second, over `count` repetitions of a job. */
 async function rate(job, side, count) {
     const prepared = await job.prepare?.(side, count);
     const began = performance.now();

@@ -1,4 +1,4 @@
-// What merely being there costs: time from start to ready over existing data, and memory while idle.
+// Idle cost: time from start to ready with existing data, and memory while idle.
 
 import { spawn } from "node:child_process";
 import { readFileSync } from "node:fs";

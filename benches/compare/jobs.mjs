@@ -1,11 +1,11 @@
-// The jobs that both sides do. `run(side, count)` repeats one `count` times; a side offers the same verbs whichever it is.
+// The jobs of both sides. `run(side, count)` repeats a job `count` times; both sides have the same methods.
 
 const MIB = 1024 * 1024;
 
 /** Requests in flight in the concurrent job. */
 const CONCURRENT = 16;
 
-/** All jobs; `quick` trades precision for a run of seconds. */
+/** All jobs; `quick` reduces precision for a run of a few seconds. */
 export function jobs(quick) {
     const scale = quick ? 0.1 : 1;
     return [

@@ -1,4 +1,4 @@
-// A small HTTP/1.1 client. Node's own costs more time per request than our node needs to answer it, so it would measure itself.
+// A minimal HTTP/1.1 client. Node.js's own takes more time per request than our node needs to answer, so it would measure itself.
 
 import net from "node:net";
 

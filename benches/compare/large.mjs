@@ -1,4 +1,4 @@
-// Sends one large file through a node and its backbone and back, checks the bytes, and prints how fast that was and the most memory each held.
+// Uploads and downloads one large file through a node and its backbone, checks the bytes, and prints rates and peak memory.
 //
 //   ENLACE_BIN=target/release/enlace node benches/compare/large.mjs [--mib 1024]
 

@@ -1,4 +1,4 @@
-// The jobs done by our node through its REST API: one node makes, another one loads.
+// The jobs on our node through its REST API: one node creates, another one loads.
 
 import { sampleBytes } from "../../tests/interop/lib/samples.mjs";
 import { Lanes } from "./lane.mjs";

@@ -1,4 +1,4 @@
-// One account of the published library, kept in files, that is opened and then idles: what an app that embeds it costs.
+// Opens one account of the published library with its data in files, then idles: the cost of an app that embeds it.
 
 import { mkdirSync } from "node:fs";
 

@@ -1,4 +1,4 @@
-// The jobs done by the published transport: one account makes, another one loads.
+// The jobs on the published transport: one account creates, another one loads.
 
 import { Library } from "../../tests/interop/lib/library.mjs";
 import { sampleBytes } from "../../tests/interop/lib/samples.mjs";

@@ -1,4 +1,4 @@
-//! A backbone at the end of a line.
+//! A backbone behind a [`Line`].
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,10 +9,10 @@ use crate::{Line, WorldClock};
 
 const CLIENT_ID: &str = "test";
 const CLIENT_SECRET: &str = "SUY3cxZhRJDJmRNb4cAfDLqAY7qJz";
-/// OAuth client of every node, as the command line wants it.
+/// OAuth client of every node, in the form of the command line.
 pub const OAUTH_CLIENT: &str = "test:SUY3cxZhRJDJmRNb4cAfDLqAY7qJz";
 
-/// A backbone that can be stopped and started again on the same data.
+/// A backbone that can be stopped and started again with the same data.
 pub struct Backbone {
     config: Config,
     line: Line,
@@ -22,7 +22,7 @@ pub struct Backbone {
 impl Backbone {
     pub(crate) async fn start(data_dir: PathBuf, clock: WorldClock, settings: impl FnOnce(&mut Config)) -> Self {
         let mut config = Config::new(data_dir).with_client(CLIENT_ID, CLIENT_SECRET).with_clock(Arc::new(clock));
-        // Housekeeping happens when a test asks for it.
+        // Tests run the sweep themselves.
         config.sweep_interval = None;
         settings(&mut config);
         let mut backbone = Self { config, line: Line::new().await, running: None };
@@ -30,19 +30,19 @@ impl Backbone {
         backbone
     }
 
-    /// The line that leads to it.
+    /// The line to it.
     #[must_use]
     pub fn line(&self) -> &Line {
         &self.line
     }
 
-    /// Where it keeps its data.
+    /// Its data directory.
     #[must_use]
     pub fn data_dir(&self) -> &Path {
         &self.config.data_dir
     }
 
-    /// How nodes are told to reach it.
+    /// The configuration by which nodes reach it.
     #[must_use]
     pub fn as_seen_by_nodes(&self) -> runtime::BackboneConfig {
         runtime::BackboneConfig::new(self.line.url(), CLIENT_ID, runtime::Secret::new(CLIENT_SECRET))
@@ -57,21 +57,21 @@ impl Backbone {
         self.running.as_ref().expect("the backbone runs")
     }
 
-    /// Stops it in an orderly manner. The line stays and leads to nowhere.
+    /// Shuts it down. The line stays up, without a destination.
     pub async fn stop(&mut self) {
         if let Some(running) = self.running.take() {
             running.shutdown().await.expect("an orderly end");
         }
     }
 
-    /// Starts it again on the same data.
+    /// Starts it again with the same data.
     pub async fn resume(&mut self) {
         let running = backbone_mock::Backbone::start(self.config.clone()).await.expect("a backbone starts");
         self.line.lead_to(running.local_addr());
         self.running = Some(running);
     }
 
-    /// Stops and starts it.
+    /// Restarts it.
     pub async fn restart(&mut self) {
         self.stop().await;
         self.resume().await;

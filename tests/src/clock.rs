@@ -1,4 +1,4 @@
-//! One clock for everybody in a world.
+//! The clock of all nodes and backbones in a world.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -6,42 +6,42 @@ use std::time::{Duration, SystemTime};
 
 use transport::wire::Timestamp;
 
-/// A clock that stands still until it is moved. Clones move together.
+/// A clock that stands still until a test advances it. Clones advance together.
 ///
-/// It starts at the machine's time, because log-ins are timed by the machine's monotonic clock.
+/// It starts at the system time, because the expiry of logins follows the system's monotonic clock.
 #[derive(Debug, Clone)]
 pub struct WorldClock {
     milliseconds: Arc<AtomicI64>,
-    /// Milliseconds by which this clone is ahead of the others.
+    /// Milliseconds by which this clone is ahead of the others; negative if behind.
     ahead: i64,
 }
 
 impl WorldClock {
-    /// A clock that shows the machine's time of now.
+    /// A clock that is set to the system time.
     #[must_use]
     pub fn starting_now() -> Self {
         let now = Timestamp::from(SystemTime::now()).as_unix_milliseconds();
         Self { milliseconds: Arc::new(AtomicI64::new(now)), ahead: 0 }
     }
 
-    /// What it shows.
+    /// Its current time.
     #[must_use]
     pub fn time(&self) -> Timestamp {
         Timestamp::from_unix_milliseconds(self.milliseconds.load(Ordering::SeqCst) + self.ahead)
     }
 
-    /// Moves all clones forward.
+    /// Advances all clones.
     pub fn advance(&self, duration: Duration) {
         self.milliseconds.fetch_add(milliseconds(duration), Ordering::SeqCst);
     }
 
-    /// The same clock, read by somebody whose watch is ahead.
+    /// A clone that is ahead by a duration.
     #[must_use]
     pub fn ahead_by(&self, duration: Duration) -> Self {
         Self { milliseconds: self.milliseconds.clone(), ahead: self.ahead + milliseconds(duration) }
     }
 
-    /// The same clock, read by somebody whose watch is behind.
+    /// A clone that is behind by a duration.
     #[must_use]
     pub fn behind_by(&self, duration: Duration) -> Self {
         Self { milliseconds: self.milliseconds.clone(), ahead: self.ahead - milliseconds(duration) }
@@ -49,7 +49,7 @@ impl WorldClock {
 }
 
 fn milliseconds(duration: Duration) -> i64 {
-    i64::try_from(duration.as_millis()).expect("tests do not move the clock by 292 million years")
+    i64::try_from(duration.as_millis()).expect("tests do not advance the clock by 292 million years")
 }
 
 impl runtime::Clock for WorldClock {

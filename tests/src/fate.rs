@@ -1,4 +1,4 @@
-//! What goes over a line, and what can happen to it.
+//! Requests over a line, and the faults that tests inject.
 
 use std::sync::Arc;
 
@@ -6,10 +6,10 @@ use bytes::Bytes;
 use hyper::{HeaderMap, Method, StatusCode};
 use tokio::sync::Semaphore;
 
-/// A request that went over the line, with the answer that came back from the far end.
+/// A recorded request with the backbone's answer.
 #[derive(Debug, Clone)]
 pub struct Exchange {
-    /// `GET` and the like.
+    /// HTTP method.
     pub method: Method,
     /// Path and query.
     pub target: String,
@@ -17,11 +17,11 @@ pub struct Exchange {
     pub headers: HeaderMap,
     /// Body of the request.
     pub body: Bytes,
-    /// What the far end answered; nothing if it was not asked.
+    /// The backbone's answer; `None` if the request was not forwarded.
     pub answer: Option<Answer>,
 }
 
-/// What the far end says.
+/// An answer of the backbone.
 #[derive(Debug, Clone)]
 pub struct Answer {
     /// Its status.
@@ -39,7 +39,7 @@ impl Answer {
         serde_json::from_slice(&self.body).unwrap_or_default()
     }
 
-    /// The same answer with another JSON body.
+    /// The same answer with a different JSON body.
     #[must_use]
     pub fn with_json(mut self, body: &serde_json::Value) -> Self {
         self.body = body.to_string().into();
@@ -49,31 +49,31 @@ impl Answer {
 
 type Change = Arc<dyn Fn(Answer) -> Answer + Send + Sync>;
 
-/// What happens to a request.
+/// The fault that affects a request.
 #[derive(Clone)]
 pub enum Fate {
-    /// The connection breaks before the far end hears of it.
+    /// The connection breaks before the request reaches the backbone.
     LostRequest,
-    /// The far end does it, then the connection breaks.
+    /// The backbone executes the request, then the connection breaks.
     LostAnswer,
-    /// So many bytes of the body arrive, then the connection breaks.
+    /// This many bytes of the answer's body arrive, then the connection breaks.
     BrokenAnswer(usize),
-    /// Something else answers.
+    /// The line answers in place of the backbone.
     Answered(StatusCode, String),
-    /// The answer is changed on the way.
+    /// The backbone's answer is modified.
     Changed(Change),
-    /// It is held back until the gate opens.
+    /// The request is held until the gate opens.
     Held(Gate),
 }
 
 impl Fate {
-    /// The answer is changed on the way.
+    /// The backbone's answer is modified.
     pub fn changed(change: impl Fn(Answer) -> Answer + Send + Sync + 'static) -> Self {
         Self::Changed(Arc::new(change))
     }
 }
 
-/// Holds requests back until it is opened.
+/// Holds requests until it is opened.
 #[derive(Clone)]
 pub struct Gate {
     arrived: Arc<Semaphore>,
@@ -87,12 +87,12 @@ impl Gate {
         Self { arrived: Arc::new(Semaphore::new(0)), open: Arc::new(Semaphore::new(0)) }
     }
 
-    /// Waits until a request stands before the gate.
+    /// Waits until a request is held at the gate.
     pub async fn arrival(&self) {
         self.arrived.acquire().await.expect("never closed").forget();
     }
 
-    /// Lets everything pass from now on.
+    /// Lets all held and later requests pass.
     pub fn open(&self) {
         self.open.add_permits(Semaphore::MAX_PERMITS / 2);
     }

@@ -1,4 +1,4 @@
-//! Worlds of nodes and backbones, built from small verbs, for scenarios that assert what users observe.
+//! A test harness: builds worlds of nodes and backbones, for scenarios that assert what users observe.
 //!
 //! ```no_run
 //! # async fn story() {
@@ -16,8 +16,8 @@
 //! # }
 //! ```
 //!
-//! Every port is free, every directory temporary, and time moves only when a test moves it. Nodes reach their backbone
-//! over a [`Line`], which can be cut and keeps its port when the backbone restarts.
+//! Ports are free ones, directories temporary, and time advances only when a test advances it. Nodes reach their backbone
+//! through a [`Line`], a proxy that can be cut and keeps its port when the backbone restarts.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod backbone;

@@ -1,7 +1,7 @@
-//! The line between nodes and a backbone: it can be cut, can lose answers, hold them back and change them, and it
-//! remembers everything that went over it.
+//! The line between nodes and a backbone: a proxy that can be cut, can drop, delay and modify answers, and records all
+//! requests.
 //!
-//! A line keeps its port while the backbone behind it comes and goes, so references stay valid over restarts.
+//! A line keeps its port while its backbone restarts, so references stay valid.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -20,17 +20,17 @@ use tokio::task::{JoinHandle, JoinSet};
 
 use crate::{Answer, Exchange, Fate};
 
-/// Connections that wait to be accepted.
+/// Maximum number of connections that wait to be accepted.
 const BACKLOG: u32 = 128;
 
-/// A line. Clones are the same line.
+/// A line. Clones share its state.
 #[derive(Clone)]
 pub struct Line {
     address: SocketAddr,
     wiring: Arc<Wiring>,
     /// Accepts connections while the line is up.
     accepting: Arc<tokio::sync::Mutex<Option<JoinHandle<()>>>>,
-    /// Bound but never listening: keeps the port ours while the line is cut.
+    /// Bound but not listening: reserves the port while the line is cut.
     _reservation: Arc<TcpSocket>,
 }
 
@@ -41,17 +41,17 @@ struct Wiring {
     recording: Mutex<Vec<Exchange>>,
 }
 
-/// Which requests are meant.
+/// A fault and the requests that it affects.
 type Matcher = Box<dyn Fn(&Method, &str) -> bool + Send>;
 struct Mischief {
     matches: Matcher,
     fate: Fate,
-    /// How many requests are still to suffer it.
+    /// Number of further requests that it affects.
     times: usize,
 }
 
 impl Line {
-    /// A line on a free port, to nowhere yet.
+    /// A line on a free port, without a destination yet.
     pub async fn new() -> Self {
         let (reservation, address) = reserve(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
         let line =
@@ -60,34 +60,34 @@ impl Line {
         line
     }
 
-    /// What nodes use as the backbone's base URL.
+    /// The backbone's base URL for nodes.
     #[must_use]
     pub fn url(&self) -> String {
         format!("http://localhost:{}", self.address.port())
     }
 
-    /// Where the near end listens.
+    /// The address that nodes connect to.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Leads the line to a backbone.
+    /// Connects the line to a backbone.
     pub fn lead_to(&self, far_end: SocketAddr) {
         *lock(&self.wiring.far_end) = Some(far_end);
     }
 
-    /// Where it leads to.
+    /// Address of the backbone.
     #[must_use]
     pub fn far_end(&self) -> Option<SocketAddr> {
         *lock(&self.wiring.far_end)
     }
 
-    /// Breaks all connections; new ones are refused.
+    /// Closes all connections and refuses new ones.
     pub async fn cut(&self) {
         if let Some(task) = self.accepting.lock().await.take() {
             task.abort();
-            // Waiting for its end is waiting for the listener to be closed.
+            // The listener is closed once the task has ended.
             let _ = task.await;
         }
     }
@@ -102,38 +102,38 @@ impl Line {
         }
     }
 
-    /// Makes the next requests that match suffer a fate. `path` is compared without letter case, with `*` for anything
-    /// up to the next slash; the query does not count.
+    /// Injects a fault into the next `times` matching requests. `path` is compared without case and query; `*` matches anything
+    /// up to the next slash.
     pub fn next(&self, times: usize, method: Method, path: &str, fate: Fate) {
         let pattern = path.to_owned();
         let matches: Matcher = Box::new(move |m, path| *m == method && path_matches(&pattern, path));
         lock(&self.wiring.mischief).push_back(Mischief { matches, fate, times });
     }
 
-    /// Makes all matching requests suffer a fate from now on.
+    /// Injects a fault into all matching requests from now on.
     pub fn always(&self, method: Method, path: &str, fate: Fate) {
         self.next(usize::MAX, method, path, fate);
     }
 
-    /// Behaves from now on.
+    /// Removes all faults.
     pub fn behave(&self) {
         lock(&self.wiring.mischief).clear();
     }
 
-    /// Everything that went over the line so far.
+    /// All recorded requests.
     #[must_use]
     pub fn recording(&self) -> Vec<Exchange> {
         lock(&self.wiring.recording).clone()
     }
 
-    /// How many requests of a kind went over the line.
+    /// Number of recorded requests with this method and path.
     #[must_use]
     pub fn count(&self, method: &Method, path: &str) -> usize {
         self.recording().iter().filter(|seen| seen.method == *method && path_matches(path, &seen.target)).count()
     }
 
-    /// How many requests about files or tokens went over the line. Nodes synchronize in the background at any time, so
-    /// silence on the line proves nothing, but silence about contents does.
+    /// Number of recorded requests for files or tokens. Unlike other requests, background synchronization never makes them, so
+    /// tests can assert that there are none.
     #[must_use]
     pub fn content_requests(&self) -> usize {
         let about_contents =
@@ -141,13 +141,13 @@ impl Line {
         self.recording().iter().filter(|seen| about_contents(&seen.target.to_lowercase())).count()
     }
 
-    /// Forgets what went over the line so far.
+    /// Discards the recording.
     pub fn forget(&self) {
         lock(&self.wiring.recording).clear();
     }
 }
 
-/// A bound socket that shares its port with other sockets of ours, but with nobody else.
+/// A bound socket with `SO_REUSEADDR`, so that the listening socket can use the same port.
 fn reserve(address: SocketAddr) -> (TcpSocket, SocketAddr) {
     let socket = TcpSocket::new_v4().expect("a socket");
     socket.set_reuseaddr(true).expect("a socket option");
@@ -166,7 +166,7 @@ fn path_matches(pattern: &str, target: &str) -> bool {
     pattern.len() == path.len() && pattern.iter().zip(path).all(|(p, s)| *p == "*" || p.eq_ignore_ascii_case(s))
 }
 
-/// Owns its connections: they end with it.
+/// Owns its connections: they are closed when it ends.
 async fn accept(listener: TcpListener, wiring: Arc<Wiring>) {
     let mut connections = JoinSet::new();
     while let Ok((stream, _)) = listener.accept().await {
@@ -174,7 +174,7 @@ async fn accept(listener: TcpListener, wiring: Arc<Wiring>) {
         let wiring = wiring.clone();
         connections.spawn(async move {
             let service = service_fn(move |request| carry(request, wiring.clone()));
-            // A broken connection is what many tests are about.
+            // Errors are ignored, because many tests break connections on purpose.
             let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
         });
     }
@@ -182,7 +182,7 @@ async fn accept(listener: TcpListener, wiring: Arc<Wiring>) {
 
 type Carried = Response<http_body_util::combinators::BoxBody<Bytes, Broken>>;
 
-/// Breaks the connection when it is returned to the server half.
+/// Breaks the connection when the server half receives it.
 #[derive(Debug)]
 struct Broken;
 
@@ -229,7 +229,7 @@ fn whole(status: StatusCode, headers: HeaderMap, body: Bytes) -> Carried {
     let mut response = Response::new(Full::new(body).map_err(|never: Infallible| match never {}).boxed());
     *response.status_mut() = status;
     *response.headers_mut() = headers;
-    // Bodies may have another length by now; the server half writes the right one.
+    // The body may have another length by now; the server half sets the header.
     response.headers_mut().remove(hyper::header::CONTENT_LENGTH);
     response.headers_mut().remove(hyper::header::TRANSFER_ENCODING);
     response

@@ -1,4 +1,4 @@
-//! A node and what its user does with it.
+//! A node, with the actions of its user.
 
 use std::io::Cursor;
 use std::path::Path;
@@ -11,7 +11,7 @@ use tokio::io::AsyncReadExt as _;
 
 use crate::WorldClock;
 
-/// A node that can be stopped and started again on the same data.
+/// A node that can be stopped and started again with the same data.
 pub struct Node {
     config: Config,
     clock: WorldClock,
@@ -20,7 +20,7 @@ pub struct Node {
 }
 
 impl Node {
-    /// Starts a node; creates its identity at the first start.
+    /// Starts a node. The first start creates its identity.
     ///
     /// # Errors
     /// As for [`runtime::RuntimeBuilder::start`].
@@ -30,7 +30,7 @@ impl Node {
         Ok(Self { config, clock, runtime, address })
     }
 
-    /// Starts a node that is another device of an identity.
+    /// Starts a node as another device of an identity.
     ///
     /// # Errors
     /// As for [`runtime::RuntimeBuilder::start`].
@@ -47,25 +47,25 @@ impl Node {
         &self.runtime
     }
 
-    /// Whose node it is.
+    /// Address of its identity.
     #[must_use]
     pub fn address(&self) -> &Address {
         &self.address
     }
 
-    /// Where it keeps its data.
+    /// Its data directory.
     #[must_use]
     pub fn data_dir(&self) -> &Path {
         &self.config.data_dir
     }
 
-    /// Stops it in an orderly manner and hands back what is needed to start it again.
+    /// Shuts it down, and returns what is needed to start it again.
     pub async fn stop(self) -> (Config, WorldClock) {
         self.runtime.shutdown().await.expect("an orderly end");
         (self.config, self.clock)
     }
 
-    /// Stops and starts it.
+    /// Restarts it.
     pub async fn restart(self) -> Self {
         let (config, clock) = self.stop().await;
         Self::start(config, clock).await.expect("a node starts again")
@@ -89,7 +89,7 @@ impl Node {
         .await
     }
 
-    /// Uploads a file with more said about it.
+    /// Uploads a file with further metadata.
     ///
     /// # Errors
     /// As for [`runtime::facade::FilesFacade::upload_own_file`].
@@ -97,7 +97,7 @@ impl Node {
         self.runtime.files().upload_own_file(request).await
     }
 
-    /// Makes a token for a file and keeps it.
+    /// Creates and stores a token for a file.
     ///
     /// # Errors
     /// As for [`runtime::facade::FilesFacade::create_token_for_file`].
@@ -105,7 +105,7 @@ impl Node {
         self.share_as(file, CreateTokenForFile::default()).await
     }
 
-    /// Makes a token for a file on terms.
+    /// Creates a token for a file with these terms.
     ///
     /// # Errors
     /// As for [`runtime::facade::FilesFacade::create_token_for_file`].
@@ -121,7 +121,7 @@ impl Node {
         self.runtime.files().get_or_load_file(LoadFile { reference: reference.to_owned(), password: None }).await
     }
 
-    /// Loads a file by the reference of a protected token.
+    /// Loads a file by the reference of a password-protected token.
     ///
     /// # Errors
     /// As for [`runtime::facade::FilesFacade::get_or_load_file`].
@@ -130,7 +130,7 @@ impl Node {
         self.runtime.files().get_or_load_file(request).await
     }
 
-    /// Loads a token by its reference and keeps it.
+    /// Loads a token by its reference, and stores it.
     ///
     /// # Errors
     /// As for [`runtime::facade::TokensFacade::load_peer_token`].
@@ -139,13 +139,13 @@ impl Node {
         self.runtime.tokens().load_peer_token(request).await
     }
 
-    /// The bytes of a known file.
+    /// Downloads a stored file.
     ///
     /// # Errors
     /// As for [`runtime::facade::FilesFacade::download_file`].
     ///
     /// # Panics
-    /// If verified content cannot be read to its end.
+    /// If verified content cannot be read.
     pub async fn download(&self, id: &FileId) -> Result<Vec<u8>> {
         let content = self.runtime.files().download_file(id, None).await?.content;
         let length = content.length();
@@ -155,7 +155,7 @@ impl Node {
         Ok(bytes)
     }
 
-    /// Loads a file by a reference and downloads it.
+    /// Loads a file by a reference, and downloads it.
     ///
     /// # Errors
     /// Those of [`Node::receive`] and [`Node::download`].
@@ -163,7 +163,7 @@ impl Node {
         self.download(&self.receive(reference).await?.id).await
     }
 
-    /// All files it knows.
+    /// All stored files.
     ///
     /// # Panics
     /// If the list cannot be read.
@@ -177,7 +177,7 @@ impl Node {
             .expect("files can be listed")
     }
 
-    /// All tokens it keeps.
+    /// All stored tokens.
     ///
     /// # Panics
     /// If the list cannot be read.

@@ -4,10 +4,10 @@ use std::fmt::Debug;
 
 use runtime::Error;
 
-/// The code of the error that must have happened.
+/// The code of the expected error.
 ///
 /// # Panics
-/// If nothing was refused.
+/// If the outcome is a success.
 #[track_caller]
 pub fn refusal<T: Debug>(outcome: Result<T, Error>) -> String {
     match outcome {
@@ -16,10 +16,10 @@ pub fn refusal<T: Debug>(outcome: Result<T, Error>) -> String {
     }
 }
 
-/// Asserts that something was refused with a text that mentions all of `words`, without regard to letter case.
+/// Asserts that the outcome is an error whose message contains all of `words`, ignoring case.
 ///
 /// # Panics
-/// If it was not refused, or in other words.
+/// If it is a success, or a word is missing.
 #[track_caller]
 pub fn assert_mentions<T: Debug>(outcome: Result<T, Error>, words: &[&str]) {
     let error = outcome.expect_err("expected a refusal");

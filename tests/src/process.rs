@@ -1,4 +1,4 @@
-//! The real program as a child process, to be killed at will.
+//! The `enlace` program as a child process, which tests can kill at any time.
 
 use std::ffi::OsStr;
 use std::io::{BufRead as _, BufReader, Read as _};
@@ -9,7 +9,7 @@ use std::sync::mpsc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// Longest time a start may take. Only a hanging test ever waits for it.
+/// Time-out of a start. Reached only if the program hangs.
 const START_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Path of the `enlace` program: what `ENLACE_BIN` names, else the one beside this test's executable; built if it is not
@@ -28,7 +28,7 @@ fn find_or_build() -> PathBuf {
         return given.into();
     }
     let test = std::env::current_exe().expect("a running test has a path");
-    // target/<profile>/deps/<test> lies beside target/<profile>/enlace.
+    // The test is target/<profile>/deps/<test>, the program target/<profile>/enlace.
     let profile = test.parent().and_then(|deps| deps.parent()).expect("tests lie in target/<profile>/deps");
     let program = profile.join(format!("enlace{}", std::env::consts::EXE_SUFFIX));
     if !is_current(&program) {
@@ -59,12 +59,12 @@ fn is_current(program: &Path) -> bool {
 /// A running `enlace`. Killed when dropped.
 pub struct Process {
     child: Child,
-    /// The JSON line it printed once it served.
+    /// The JSON line that it printed when it began to serve.
     pub announcement: serde_json::Value,
     talk: Option<JoinHandle<String>>,
 }
 
-/// A program that may not serve yet. Killed when dropped.
+/// A program that may not serve yet. Killed on drop.
 pub(crate) struct Launch {
     process: Process,
     /// The first line of its output, or `None` at its end.
@@ -72,12 +72,12 @@ pub(crate) struct Launch {
 }
 
 impl Launch {
-    /// Waits for its first line, which is `None` if it ended without one. Returns `None` if nothing of that happened.
+    /// Waits for its first line, which is `None` if it ended without one. Returns `None` after the time-out.
     pub(crate) fn wait(&self, longest: Duration) -> Option<Option<String>> {
         self.first.recv_timeout(longest).ok()
     }
 
-    /// Ends it without a chance to tidy up, and waits until it is gone.
+    /// Kills it, and waits for its end.
     pub(crate) fn kill(&mut self) {
         self.process.kill();
     }
@@ -88,33 +88,33 @@ impl Launch {
 pub struct ProcessError {
     /// Exit code, if it ended by itself.
     pub code: Option<i32>,
-    /// What it said on stderr.
+    /// Its output on stderr.
     pub talk: String,
 }
 
 impl Process {
-    /// Starts `enlace` with arguments and waits for the line that says that it serves.
+    /// Starts `enlace` with arguments, and waits for the line that announces that it serves.
     ///
     /// # Errors
     /// If it ends without such a line.
     ///
     /// # Panics
-    /// If the program cannot be started, or says nothing for a long time.
+    /// If the program cannot be started, or prints no line in time.
     pub async fn start<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Result<Self, ProcessError> {
         let mut command = Command::new(enlace());
         command.args(arguments);
         Self::spawn(command).await
     }
 
-    /// Starts a prepared command and waits for the line that says that it serves.
+    /// Starts a prepared command, and waits for the line that announces that it serves.
     ///
     /// # Errors
     /// If it ends without such a line.
     ///
     /// # Panics
-    /// If the program cannot be started, or says nothing for a long time.
+    /// If the program cannot be started, or prints no line in time.
     pub async fn spawn(command: Command) -> Result<Self, ProcessError> {
-        // What it talks to may live in this very process, and must not be blocked.
+        // Not on this thread: the backbone that it talks to may run in this process and must not be blocked.
         tokio::task::spawn_blocking(|| Self::spawn_now(command)).await.expect("nothing cancels it")
     }
 
@@ -131,7 +131,7 @@ impl Process {
             }
             None => {
                 launch.kill();
-                panic!("no word from the program: {}", launch.process.talk());
+                panic!("the program printed no line in time: {}", launch.process.talk());
             }
         }
     }
@@ -139,7 +139,7 @@ impl Process {
     /// Starts `enlace` with arguments and kills it when a condition holds, or when it serves. Returns whether it served.
     ///
     /// # Panics
-    /// If the program cannot be started, or neither comes about for a long time.
+    /// If the program cannot be started, or neither happens in time.
     pub async fn kill_when<S: AsRef<OsStr>>(
         arguments: impl IntoIterator<Item = S>,
         mut condition: impl FnMut() -> bool + Send + 'static,
@@ -166,7 +166,7 @@ impl Process {
 
     /// Starts a prepared command and does not wait for it.
     pub(crate) fn launch(mut command: Command) -> Launch {
-        // Settings of whoever runs the tests are not part of a test.
+        // Environment variables of the user must not affect a test.
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().to_uppercase().starts_with("ENLACE_") {
                 command.env_remove(name);
@@ -185,7 +185,7 @@ impl Process {
         std::thread::spawn(move || {
             let mut lines = BufReader::new(stdout).lines();
             let _ = sender.send(lines.next().and_then(Result::ok));
-            // Reads on, so that the child never blocks on a full pipe.
+            // Keeps reading, so that the child never blocks on a full pipe.
             lines.for_each(drop);
         });
         let process = Self { child, announcement: serde_json::Value::Null, talk: Some(talk) };
@@ -198,10 +198,10 @@ impl Process {
         self.child.id()
     }
 
-    /// Most bytes of memory it ever had resident, as Linux tells.
+    /// Its peak resident memory in bytes; Linux only.
     ///
     /// # Panics
-    /// If it does not run, or the system does not tell.
+    /// If it is not running, or the system does not report it.
     #[cfg(target_os = "linux")]
     #[must_use]
     pub fn peak_memory(&self) -> u64 {
@@ -211,13 +211,13 @@ impl Process {
         kibibytes.expect("a number of KiB") * 1024
     }
 
-    /// Ends it without a chance to tidy up, and waits until it is gone.
+    /// Kills it, and waits for its end.
     pub fn kill(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 
-    /// What it said on stderr; to be asked after its end.
+    /// Its output on stderr. Call it after the end of the process.
     pub fn talk(&mut self) -> String {
         self.talk.take().and_then(|talk| talk.join().ok()).unwrap_or_default()
     }

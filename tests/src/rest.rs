@@ -1,25 +1,25 @@
-//! The REST API of a node in another process, as an integrator calls it.
+//! A client of a node's REST API in another process.
 
 use reqwest::multipart::{Form, Part};
 use reqwest::{Client, Method, RequestBuilder};
 
 use crate::{Process, http};
 
-/// Where a node's REST API is, and the key to it.
+/// Address and key of a node's REST API.
 #[derive(Clone)]
 pub struct Rest {
     client: Client,
     url: String,
     key: String,
-    /// Where the dialect's paths begin.
+    /// Path prefix of the dialect.
     prefix: &'static str,
 }
 
 impl Rest {
-    /// The API that a node announced.
+    /// The API in a node's announcement.
     ///
     /// # Panics
-    /// If the announcement does not name one.
+    /// If the announcement has none.
     #[must_use]
     pub fn of(node: &Process) -> Self {
         let text = |name: &str| node.announcement["rest"][name].as_str().expect("an address and a key file").to_owned();
@@ -27,13 +27,13 @@ impl Rest {
         Self { client: http(), url: text("url").trim_end_matches('/').to_owned(), key, prefix: "api/v2" }
     }
 
-    /// The same in another dialect, by where its paths begin: `api/core/v1`.
+    /// The same API in another dialect, given by its path prefix: `api/core/v1`.
     #[must_use]
     pub fn speaking(&self, prefix: &'static str) -> Self {
         Self { prefix, ..self.clone() }
     }
 
-    /// A request with the key; the path starts behind the server's address.
+    /// A request with the key; `path` follows the server's address.
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
         self.client.request(method, format!("{}{path}", self.url)).header("x-api-key", &self.key)
     }
@@ -44,12 +44,12 @@ impl Rest {
         &self.key
     }
 
-    /// A GET with the key; the path starts behind the dialect's prefix, `/api/v2/` at first.
+    /// A GET with the key; `path` follows the dialect's prefix, by default `/api/v2/`.
     pub fn get(&self, path: &str) -> RequestBuilder {
         self.request(Method::GET, &format!("/{}/{path}", self.prefix))
     }
 
-    /// A POST with the key; the path starts behind the dialect's prefix, `/api/v2/` at first.
+    /// A POST with the key; `path` follows the dialect's prefix, by default `/api/v2/`.
     pub fn post(&self, path: &str) -> RequestBuilder {
         self.request(Method::POST, &format!("/{}/{path}", self.prefix))
     }

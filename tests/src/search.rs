@@ -1,7 +1,7 @@
-//! Finding planted secrets in places where they must not be.
+//! Searches for secrets in places where they must not be.
 //!
-//! Binary stores rarely hold a secret verbatim, so every encoding the program uses is searched for: the bytes
-//! themselves, hex, and base64 in both alphabets at each of the three alignments a text can have inside a longer one.
+//! A store rarely contains a secret verbatim, so this searches for every encoding that the program uses: the bytes themselves,
+//! hex, and base64 in both alphabets at each of the three alignments that a secret can have inside a longer text.
 
 use std::fmt;
 use std::path::Path;
@@ -11,7 +11,7 @@ use crate::files_below;
 const STANDARD: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 const URL_SAFE: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
-/// Where planted secrets were found.
+/// The places where secrets were found.
 #[derive(Default, PartialEq, Eq)]
 pub struct Traces(Vec<String>);
 
@@ -29,10 +29,10 @@ impl Traces {
     }
 }
 
-/// Searches all files below a directory for secrets, each with a name for the report.
+/// Searches all files below a directory for secrets; each has a name for the report.
 ///
 /// # Panics
-/// If the directory cannot be read, or is empty and thus proves nothing.
+/// If the directory cannot be read, or is empty, so that the search would prove nothing.
 #[must_use]
 pub fn traces(directory: &Path, secrets: &[(&str, &[u8])]) -> Traces {
     let files = files_below(directory);
@@ -78,7 +78,7 @@ fn forms(secret: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
     forms
 }
 
-/// The characters that only depend on the secret when `offset` bytes precede it.
+/// The base64 characters that depend only on the secret if `offset` bytes precede it.
 fn base64_inside(secret: &[u8], offset: usize, alphabet: &[u8; 64]) -> Vec<u8> {
     let skip = (3 - offset) % 3;
     secret[skip..]

@@ -1,8 +1,8 @@
-//! Directory trees: what nodes and backbones leave on disk.
+//! Directory trees on disk.
 
 use std::path::{Path, PathBuf};
 
-/// All files in a directory and below.
+/// All files below a directory.
 ///
 /// # Panics
 /// If a directory cannot be read.
@@ -16,10 +16,10 @@ pub fn files_below(directory: &Path) -> Vec<PathBuf> {
     files
 }
 
-/// Copies a directory with everything in it and all permissions, as a backup does.
+/// Copies a directory recursively with all permissions, like a backup.
 ///
 /// # Panics
-/// If something cannot be read or written.
+/// If an entry cannot be read or written.
 pub fn copy_tree(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).expect("a writable place");
     let permissions = std::fs::metadata(from).expect("a readable directory").permissions();

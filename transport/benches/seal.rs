@@ -1,5 +1,5 @@
-//! How fast contents are sealed and opened: `cargo bench -p enlace-transport`.
-#![allow(clippy::unwrap_used, missing_docs)] // a benchmark that cannot go on should stop; it has no readers but people
+//! Throughput of sealing and opening: `cargo bench -p enlace-transport`.
+#![allow(clippy::unwrap_used, missing_docs)] // in a benchmark, a panic is the failure, and there is no public API
 
 use std::io::{Cursor, copy, sink};
 

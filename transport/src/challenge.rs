@@ -1,8 +1,8 @@
-//! Challenges: proof that somebody holds a key, now.
+//! Challenges: proof of possession of a key, with an expiry.
 //!
-//! The backbone hands out a challenge, its holder signs the challenge's text, and a verifier checks the signature over
-//! exactly that text, its expiry, and at the backbone that the challenge exists. The text, not its meaning, is what is
-//! signed: verifiers never write it again.
+//! The backbone issues a challenge, the holder of the key signs its text, and a verifier checks the signature over
+//! exactly that text, its expiry, and with the backbone that the challenge exists. The signature covers the bytes of
+//! the text: verifiers never re-serialize it.
 
 use serde::{Deserialize, Serialize};
 
@@ -12,7 +12,7 @@ use crate::crypto::{SignatureHash, SignatureKeypair};
 use crate::wire::backbone::challenges::SignedChallenge;
 use crate::wire::{Address, ChallengeId, DeviceId, Timestamp};
 
-/// Most bytes the text of a challenge may have; the longest one that follows the rules has 281.
+/// Maximum length of the text of a challenge in bytes; the longest valid one has 281.
 pub const MAX_CHALLENGE_TEXT_LENGTH: usize = 1024;
 
 /// Which key signs.
@@ -26,18 +26,18 @@ pub enum ChallengeType {
     Relationship,
 }
 
-/// What the text of a challenge says.
+/// The members of a challenge's text.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Challenge {
     // the order of the members is the order in the signed text
-    /// Who asked for it; absent for anonymous callers.
+    /// The identity that requested it; absent for anonymous requests.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub created_by: Option<Address>,
-    /// With which device.
+    /// The device that requested it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub created_by_device: Option<DeviceId>,
-    /// Until when it may be shown.
+    /// When it expires.
     pub expires_at: Timestamp,
     /// Its identifier at the backbone.
     pub id: ChallengeId,
@@ -65,7 +65,7 @@ impl Challenge {
         serde_json::to_string(self).expect("a challenge has text keys only")
     }
 
-    /// Reads a text that somebody claims to have signed.
+    /// Parses a text that a peer claims to have signed.
     ///
     /// # Errors
     /// [`ChallengeError::Malformed`] if it is too long or not a challenge.
@@ -76,7 +76,7 @@ impl Challenge {
         serde_json::from_str(text).map_err(|_| ChallengeError::Malformed)
     }
 
-    /// Signs it. Relationship keys name SHA-256 in the signature, the others SHA-512.
+    /// Signs it. Signatures with relationship keys name SHA-256, all others SHA-512.
     #[cfg(feature = "client")]
     #[must_use]
     pub fn sign(&self, key: &SignatureKeypair) -> ChallengeSigned {
@@ -90,17 +90,17 @@ impl Challenge {
     }
 }
 
-/// A challenge that cannot be accepted.
+/// Why a signed challenge was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ChallengeError {
-    /// Not the text of a challenge, or not one of a signature.
+    /// The challenge or the signature cannot be parsed.
     #[error("signed challenge is malformed")]
     Malformed,
-    /// Signed with another key, or another text.
+    /// The signature was made with another key or over another text.
     #[error("signature of the challenge is not valid")]
     Signature,
-    /// Too late.
+    /// The challenge has expired.
     #[error("challenge has expired; ask for a new one")]
     Expired,
 }
@@ -115,7 +115,7 @@ pub struct ChallengeSigned {
 impl ChallengeSigned {
     const TYPE: &'static str = "ChallengeSigned";
 
-    /// Puts together what a peer sent.
+    /// Combines a text and a signature received from a peer. Nothing is verified yet.
     #[must_use]
     pub fn from_parts(text: String, signature: Signature) -> Self {
         Self { text, signature }
@@ -133,7 +133,7 @@ impl ChallengeSigned {
         &self.signature
     }
 
-    /// Checks signature and expiry, and only then says what was signed.
+    /// Verifies signature and expiry, and returns the challenge.
     ///
     /// # Errors
     /// [`ChallengeError`] says which check failed.
@@ -143,7 +143,7 @@ impl ChallengeSigned {
         if challenge.expires_at > now { Ok(challenge) } else { Err(ChallengeError::Expired) }
     }
 
-    /// The JSON form that is shown to peers, with its type.
+    /// The JSON form that is sent to peers, with `@type`.
     #[must_use]
     pub fn to_json(&self) -> String {
         let members = SignedText {
@@ -164,7 +164,7 @@ impl ChallengeSigned {
         Ok(Self { text: members.challenge, signature })
     }
 
-    /// As it stands in requests to the backbone.
+    /// The form used in requests to the backbone.
     #[must_use]
     pub fn to_wire(&self) -> SignedChallenge {
         SignedChallenge { challenge: self.text.clone(), signature: self.signature.to_byte_text() }

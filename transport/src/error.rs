@@ -1,22 +1,22 @@
 //! The crate's error.
 
-/// Anything that can go wrong in this crate. Detail is in the variants' own types.
+/// Any error of this crate. Details are in the types of the variants.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// Wrong key, or not authentic; which of the two, and where, stays open.
+    /// The key is wrong or the content was altered; deliberately not told apart.
     #[cfg(feature = "verify")]
     #[error("content could not be decrypted: the key is wrong or the content was altered")]
     Decryption,
-    /// A key, cipher or signature is wrong.
+    /// A key, ciphertext or signature is invalid.
     #[cfg(feature = "verify")]
     #[error(transparent)]
     Crypto(crate::crypto::CryptoError),
-    /// An address does not belong to its key, or contradicts itself.
+    /// An address does not match its key or its checksum.
     #[cfg(feature = "verify")]
     #[error(transparent)]
     Address(#[from] crate::identity::AddressMismatch),
-    /// A signed challenge cannot be accepted.
+    /// A signed challenge is invalid.
     #[cfg(feature = "verify")]
     #[error(transparent)]
     Challenge(#[from] crate::challenge::ChallengeError),
@@ -24,14 +24,14 @@ pub enum Error {
     #[cfg(feature = "client")]
     #[error(transparent)]
     File(#[from] crate::file::FileError),
-    /// A stretch of the datawallet cannot be taken over.
+    /// Part of the datawallet's log is invalid.
     #[cfg(feature = "client")]
     #[error(transparent)]
     Datawallet(#[from] crate::datawallet::DatawalletError),
     /// A decrypted text is not JSON.
     #[error(transparent)]
     Json(#[from] crate::wire::json::InvalidJson),
-    /// A reference cannot be read.
+    /// A reference is invalid.
     #[error(transparent)]
     Reference(#[from] crate::wire::ReferenceError),
 }

@@ -8,7 +8,7 @@
 //! | `verify` | [`identity`]'s address derivation and signature verification: what a server needs |
 //! | `client` (default) | sealing and opening, keys, and the [`backbone`] client |
 //!
-//! What a file goes through from one person to another:
+//! Sharing a file, end to end:
 //!
 //! ```
 //! # #[cfg(feature = "client")] {

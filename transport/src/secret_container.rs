@@ -1,6 +1,6 @@
 //! Secrets that devices of one identity share through the datawallet, each encrypted under a key of its own.
 //!
-//! The containers are records of the synchronised collection `Secrets`. Several may have one name; the active one counts.
+//! Containers are objects of the datawallet's collection `Secrets`. Several may share a name; only one of them is active.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -14,29 +14,30 @@ const ID_PREFIX: &str = "TRPSEC";
 const ID_RANDOM_LENGTH: usize = 14;
 const ID_ALPHABET: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
 
-/// A secret under the shared secret base key. All members are technical data of the datawallet.
+/// A secret, encrypted under a sub key of the shared secret base key. All members are technical data in the datawallet.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SecretContainer {
-    /// Whether this one counts among those of its name.
+    /// Whether it is the one in use among those with its name.
     pub active: bool,
     /// The secret's JSON text, sealed.
     #[serde(with = "compact")]
     pub cipher: Cipher,
-    /// When it was made.
+    /// Time of creation.
     pub created_at: Timestamp,
-    /// For people; usually empty.
+    /// Description shown to users; usually empty.
     #[serde(default)]
     pub description: String,
     /// `TRPSEC` and 14 letters or digits.
     pub id: String,
     /// What the secret is for: the id of a template key or of a relationship's secrets.
     pub name: String,
-    /// Number of the sub key, below 2^31. Devices count in ranges of their own; repetitions are harmless.
+    /// Number of the sub key, below 2^31. Each device counts in its own range. Reuse is harmless, because ciphers have random
+    /// nonces.
     pub nonce: u64,
-    /// From when it counts.
+    /// Start of its validity.
     pub valid_from: Timestamp,
-    /// Until when it counted.
+    /// End of its validity, once it was replaced.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub valid_to: Option<Timestamp>,
 }
@@ -62,17 +63,17 @@ impl SecretContainer {
         })
     }
 
-    /// The secret, as the JSON object whose `@type` tells what it is.
+    /// Opens the secret: a JSON object with its type in `@type`.
     ///
     /// # Errors
-    /// [`Error::Decryption`] for the wrong key or an altered container, [`Error::Json`] if the secret is no JSON.
+    /// [`Error::Decryption`] for the wrong key or an altered container, [`Error::Json`] if the secret is not JSON.
     pub fn open(&self, base_key: &SecretKey) -> Result<Value, Error> {
         let plaintext = base_key.derive(&KdfContext::Secret, self.nonce)?.decrypt(&self.cipher)?;
         let text = std::str::from_utf8(&plaintext).map_err(|_| json::InvalidJson)?;
         Ok(json::from_text(text)?)
     }
 
-    /// Ends its validity, because another takes its place.
+    /// Deactivates it, because another container replaces it.
     pub fn retire(&mut self, now: Timestamp) {
         self.active = false;
         self.valid_to = Some(now);

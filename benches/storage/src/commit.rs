@@ -1,17 +1,17 @@
-//! Appends records to a file and synchronizes it. Concurrent commits share one write and one `fdatasync`.
+//! Group commit: appends records to a file and flushes it. Concurrent commits share one write and one `fdatasync`.
 //!
-//! The first request that finds nobody at it leads: it lets everybody else who is ready add a record, then writes and
-//! synchronizes on its own worker thread, and passes the lead on to one of those who came in the meantime. Measured in
-//! turns of one second on two shared cores, requests per second through both processes, lowest to highest of seven turns:
+//! The first request without a leader becomes the leader: it yields once so that other ready requests can add their records,
+//! writes and flushes on its own worker thread, and passes the lead to a request that arrived meanwhile. Measured in turns of
+//! one second on two shared cores, requests per second through both processes, lowest to highest of seven turns:
 //!
-//! | who synchronizes | 1 client | 16 clients |
+//! | flushed by | 1 client | 16 clients |
 //! |---|---|---|
 //! | the leader, after one yield | 2,764 to 3,735 | 7,102 to 12,028 |
 //! | the leader, at once | 1,580 to 3,200 | 6,359 to 10,881 |
-//! | a thread of its own | 1,932 to 2,905 | 4,136 to 12,137 |
-//! | the pool for blocking work (three turns) | 2,184 to 2,513 | 7,438 to 8,818 |
+//! | a dedicated thread | 1,932 to 2,905 | 4,136 to 12,137 |
+//! | the pool of blocking threads (three turns) | 2,184 to 2,513 | 7,438 to 8,818 |
 //!
-//! With one worker thread instead of one for each core, the median with one client was lower in every case.
+//! With a single worker thread instead of one per core, the median with one client was lower in every case.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
@@ -21,12 +21,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
 
-/// Bytes of one record.
+/// Size of a record in bytes.
 pub const RECORD_BYTES: usize = 800;
-/// Bytes that are written before the measurement. After the last one it goes on with the first: only the cost counts.
+/// Bytes preallocated before the measurement. At the end of the file, writing continues at its start: only the cost matters.
 const PREWRITTEN_BYTES: u64 = 64 * 1024 * 1024;
 
-/// A prewritten file to which records are committed. Cheap to clone.
+/// A preallocated file to which records are committed. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Log {
     shared: Arc<Shared>,
@@ -41,24 +41,24 @@ struct Shared {
 #[derive(Debug, Default)]
 struct State {
     offset: u64,
-    /// Records that nobody writes yet.
+    /// Records that are not being written yet.
     pending: Vec<u8>,
-    /// Whose records are pending, without the leader.
+    /// The requests with pending records, except the leader.
     waiting: Vec<oneshot::Sender<Turn>>,
     is_led: bool,
 }
 
-/// What a waiting request is told.
+/// The message to a waiting request.
 #[derive(Debug)]
 enum Turn {
     /// Its record is on disk.
     Durable,
-    /// It leads now, and its record is pending still.
+    /// It is the leader now, and its record is still pending.
     Lead,
 }
 
 impl Log {
-    /// Writes the file and synchronizes it.
+    /// Preallocates the file and flushes it.
     ///
     /// # Errors
     /// If it cannot be written.
@@ -75,7 +75,7 @@ impl Log {
     /// Returns when the record is on disk.
     ///
     /// # Panics
-    /// If the disk fails: there is nothing left to measure.
+    /// If the write or the flush fails.
     pub async fn commit(&self, record: &[u8]) {
         if let Some(turn) = self.shared.join(record)
             && let Turn::Durable = turn.await.expect("a leader tells everybody")
@@ -88,7 +88,7 @@ impl Log {
 }
 
 impl Shared {
-    /// Adds a record. Without a receiver the caller leads.
+    /// Adds a record. Returns no receiver if the caller is the leader.
     fn join(&self, record: &[u8]) -> Option<oneshot::Receiver<Turn>> {
         let mut state = self.state();
         state.pending.extend_from_slice(record);
@@ -101,7 +101,7 @@ impl Shared {
         Some(receiver)
     }
 
-    /// Writes what is pending, synchronizes it, and passes the lead on.
+    /// Writes the pending records, flushes them, and passes the lead on.
     fn lead(&self) {
         for covered in self.write() {
             let _ = covered.send(Turn::Durable);
@@ -126,7 +126,7 @@ impl Shared {
 }
 
 impl State {
-    /// What is pending, whose it is, and where it goes.
+    /// The pending records, their requests, and their offset in the file.
     fn take(&mut self) -> (Vec<u8>, Vec<oneshot::Sender<Turn>>, u64) {
         let (records, covered) = (std::mem::take(&mut self.pending), std::mem::take(&mut self.waiting));
         if self.offset + records.len() as u64 > PREWRITTEN_BYTES {

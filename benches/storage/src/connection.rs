@@ -1,4 +1,4 @@
-//! A minimal HTTP/1.1 client: one connection, one request at a time, prepared bytes out.
+//! A minimal HTTP/1.1 client: one connection, one request at a time, prebuilt requests.
 
 use std::io;
 use std::time::Instant;
@@ -6,17 +6,17 @@ use std::time::Instant;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-/// Bytes that one read takes at most.
+/// Maximum number of bytes per read.
 const READ_BYTES: usize = 64 * 1024;
 
-/// A request, ready to be sent.
+/// A prebuilt request.
 #[derive(Debug, Clone)]
 pub struct Request {
     bytes: Vec<u8>,
 }
 
 impl Request {
-    /// Prepares a request. `headers` are complete lines without their ends.
+    /// Builds a request. `headers` are complete lines without line ends.
     #[must_use]
     pub fn new(method: &str, path: &str, headers: &[String], body: &[u8]) -> Self {
         let mut head = format!("{method} {path} HTTP/1.1\r\nhost: localhost\r\n");
@@ -33,7 +33,7 @@ impl Request {
         Self { bytes }
     }
 
-    /// Prepares a POST with a JSON body.
+    /// Builds a POST with a JSON body.
     #[must_use]
     pub fn json(path: &str, headers: &[String], body: &[u8]) -> Self {
         let headers = [headers, &["content-type: application/json".to_owned()]].concat();
@@ -41,22 +41,22 @@ impl Request {
     }
 }
 
-/// What came back, without the body.
+/// An answer without its body.
 #[derive(Debug, Clone, Copy)]
 pub struct Answer {
     /// Status code.
     pub status: u16,
     /// When the first byte arrived.
     pub first_byte: Instant,
-    /// Bytes of the body.
+    /// Length of the body in bytes.
     pub length: u64,
 }
 
-/// A connection that is kept open.
+/// A keep-alive connection.
 #[derive(Debug)]
 pub struct Connection {
     stream: TcpStream,
-    /// Received and not consumed yet.
+    /// Received bytes that are not consumed yet.
     buffer: Vec<u8>,
 }
 
@@ -69,7 +69,7 @@ impl Connection {
     /// Connects to `host:port`.
     ///
     /// # Errors
-    /// If nobody listens there.
+    /// If the connection fails.
     pub async fn open(authority: &str) -> io::Result<Self> {
         let stream = TcpStream::connect(authority).await?;
         stream.set_nodelay(true)?;
@@ -87,7 +87,7 @@ impl Connection {
     /// Sends a request and drops the body of the answer.
     ///
     /// # Errors
-    /// As for [`Connection::exchange`].
+    /// The errors of [`Connection::exchange`].
     pub async fn discard(&mut self, request: &Request) -> io::Result<Answer> {
         self.exchange_into(request, |_| ()).await
     }
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn bodies_of_both_framings_are_read_whole() {
+    async fn bodies_of_both_framings_are_read_completely() {
         let plain = b"HTTP/1.1 201 Created\r\nContent-Length: 5\r\n\r\nhello";
         assert_eq!(answered_with(plain).await, (201, b"hello".to_vec()));
         let chunked = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nhel\r\n2\r\nlo\r\n0\r\n\r\n";

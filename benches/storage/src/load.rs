@@ -1,4 +1,4 @@
-//! Clients that repeat one request, each on a connection of its own.
+//! Clients that repeat a request, each on its own connection.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,9 +12,9 @@ use crate::connection::{Connection, Request};
 /// When the clients stop.
 #[derive(Debug, Clone, Copy)]
 pub enum Until {
-    /// After this time; requests under way are finished and counted.
+    /// After this time; requests in flight are completed and counted.
     Elapsed(Duration),
-    /// After this many requests of all clients together.
+    /// After this total number of requests.
     Count(u64),
 }
 
@@ -25,11 +25,11 @@ pub struct Clients {
     request: Arc<Request>,
 }
 
-/// What the clients saw.
+/// Rate and latencies.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Seen {
-    /// Answered requests.
+    /// Number of answered requests.
     pub count: u64,
     /// From the first request to the last answer.
     pub seconds: f64,
@@ -37,9 +37,9 @@ pub struct Seen {
     pub rate: f64,
     /// Median latency in microseconds.
     pub p50: u32,
-    /// Latency that 90% stay below, in microseconds.
+    /// 90th percentile of the latency in microseconds.
     pub p90: u32,
-    /// Latency that 99% stay below, in microseconds.
+    /// 99th percentile of the latency in microseconds.
     pub p99: u32,
 }
 
@@ -47,7 +47,7 @@ impl Clients {
     /// Connects. `authority` is `host:port`.
     ///
     /// # Errors
-    /// If nobody listens there.
+    /// If a connection fails.
     pub async fn connect(authority: &str, count: usize, request: Request) -> Result<Self> {
         let mut connections = Vec::with_capacity(count);
         for _ in 0..count {

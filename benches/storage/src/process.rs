@@ -1,4 +1,4 @@
-//! The programs under test as child processes, in directories of their own.
+//! The measured programs as child processes, each with its own directory.
 
 use std::ffi::OsStr;
 use std::fs::{self, DirBuilder};
@@ -15,20 +15,20 @@ use crate::connection::{Answer, Connection, Request};
 use crate::usage::cpu_seconds;
 use crate::{Result, usage};
 
-/// How often a process is asked whether it is idle.
+/// Interval at which a process is checked for idleness.
 const IDLE_INTERVAL: Duration = Duration::from_millis(100);
-/// Longest wait for a process to become idle.
+/// Maximum wait for a process to become idle.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
-/// Processor time in one interval that still counts as idle, in seconds.
+/// Maximum CPU time per interval of an idle process, in seconds.
 const IDLE_CPU_SECONDS: f64 = 0.015;
 
-/// A child process that announced itself with one line of JSON. Killed when dropped.
+/// A running child process, which has printed one line of JSON. Killed on drop.
 #[derive(Debug)]
 pub struct Process {
     child: Child,
-    /// The line.
+    /// The parsed line.
     pub announcement: Value,
-    /// From the start to the line.
+    /// Time from the start to the line.
     pub started_in: Duration,
 }
 
@@ -36,10 +36,10 @@ impl Process {
     /// Starts a program and waits for its line.
     ///
     /// # Errors
-    /// If it cannot be started or says nothing readable.
+    /// If it cannot be started or its first line is not JSON.
     pub fn start<S: AsRef<OsStr>>(program: &Path, arguments: &[S]) -> Result<Self> {
         let mut command = Command::new(program);
-        // Settings of whoever measures are not part of a measurement.
+        // Environment variables of the user must not affect a measurement.
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().to_uppercase().starts_with("ENLACE_") {
                 command.env_remove(name);
@@ -50,7 +50,7 @@ impl Process {
         let mut line = String::new();
         BufReader::new(child.stdout.take().ok_or("a piped output")?).read_line(&mut line)?;
         let started_in = began.elapsed();
-        // From here on the process is killed whatever happens.
+        // From here on, the process is killed on every error.
         let mut process = Self { child, announcement: Value::Null, started_in };
         process.announcement = serde_json::from_str(&line)
             .map_err(|error| format!("{} announced {line:?}: {error}", program.display()))?;
@@ -63,7 +63,7 @@ impl Process {
         self.child.id()
     }
 
-    /// Ends it as a crash would, and waits until it is gone.
+    /// Kills it, and waits for its end.
     pub fn kill(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
@@ -81,7 +81,7 @@ impl Drop for Process {
     }
 }
 
-/// A backbone, a node that uses it, and a file at the node to make tokens for.
+/// A backbone, a node that uses it, and a file at the node for which tokens are created.
 #[derive(Debug)]
 pub struct Pair {
     program: PathBuf,
@@ -118,7 +118,7 @@ impl Pair {
         Ok(pair)
     }
 
-    /// Ends both as a crash would and starts them again. Returns how long the backbone and the node took.
+    /// Kills both and starts them again. Returns the start times of the backbone and the node.
     ///
     /// # Errors
     /// If one does not start.
@@ -131,10 +131,10 @@ impl Pair {
         Ok((self.backbone.started_in, self.node.started_in))
     }
 
-    /// Waits until both do nothing.
+    /// Waits until both are idle.
     ///
     /// # Errors
-    /// If one ended.
+    /// If one has ended.
     pub async fn settle(&self) -> Result<()> {
         settle(std::iter::once(self)).await
     }
@@ -174,7 +174,7 @@ impl Pair {
         id_in(&body)
     }
 
-    /// Makes a token and returns its id.
+    /// Creates a token and returns its id.
     ///
     /// # Errors
     /// If the node refuses it.
@@ -204,19 +204,19 @@ impl Pair {
         Ok((allocated(&self.dir.join("backbone"))?, allocated(&self.dir.join("node"))?))
     }
 
-    /// What the backbone and the node have in memory.
+    /// Memory of the backbone and of the node.
     ///
     /// # Errors
-    /// If one ended.
+    /// If one has ended.
     pub fn memory(&self) -> Result<(usage::Memory, usage::Memory)> {
         Ok((usage::Memory::of(self.backbone.id())?, usage::Memory::of(self.node.id())?))
     }
 }
 
-/// Waits until no process of these pairs does anything, so that background work is not charged to whoever is next.
+/// Waits until all processes of these pairs are idle, so that their background work does not affect the next measurement.
 ///
 /// # Errors
-/// If one ended.
+/// If one has ended.
 pub async fn settle(pairs: impl Iterator<Item = &Pair> + Clone) -> Result<()> {
     let used = || -> Result<f64> {
         let each = pairs.clone().flat_map(|pair| [&pair.node, &pair.backbone]);
@@ -238,11 +238,11 @@ pub async fn settle(pairs: impl Iterator<Item = &Pair> + Clone) -> Result<()> {
 /// The processes of `limit`: a back, and fronts with one and with two commits per request.
 #[derive(Debug)]
 pub struct Limit {
-    /// Stands for a backbone.
+    /// Replaces a backbone.
     pub back: Process,
-    /// Stands for a node that stores nothing.
+    /// Replaces a node that stores nothing.
     pub once: Front,
-    /// Stands for a node that stores what it makes: it commits after the back.
+    /// Replaces a node that stores the token: it commits after the back.
     pub twice: Front,
 }
 
@@ -256,7 +256,7 @@ pub struct Front {
 }
 
 impl Limit {
-    /// Starts them from beside the running program.
+    /// Starts them from the directory of the running program.
     ///
     /// # Errors
     /// If one does not start.
@@ -318,7 +318,7 @@ fn allocated(dir: &Path) -> Result<u64> {
     let mut total = 0;
     for entry in fs::read_dir(dir)? {
         let entry = entry?;
-        // A file may be removed in between.
+        // A file may be removed meanwhile.
         let Ok(metadata) = entry.metadata() else { continue };
         total += if metadata.is_dir() { allocated(&entry.path())? } else { metadata.blocks() * 512 };
     }

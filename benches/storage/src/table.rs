@@ -1,6 +1,6 @@
-//! Results for people.
+//! Prints results as tables.
 
-/// Prints rows under a heading; the first column is text, the others are figures.
+/// Prints rows under a heading; the first column is text, the others are numbers.
 pub fn print(heading: &[&str], rows: &[Vec<String>]) {
     let mut lines: Vec<Vec<String>> = vec![heading.iter().map(|text| (*text).to_owned()).collect()];
     lines.extend_from_slice(rows);
@@ -21,7 +21,7 @@ pub fn print(heading: &[&str], rows: &[Vec<String>]) {
     }
 }
 
-/// A figure with as many digits as mean something.
+/// Formats a number with its significant digits.
 #[must_use]
 pub fn figure(number: f64) -> String {
     match number.abs() {
@@ -31,7 +31,7 @@ pub fn figure(number: f64) -> String {
     }
 }
 
-/// The middle of some figures; NaN of none.
+/// The median; NaN without values.
 #[must_use]
 pub fn median(figures: &[f64]) -> f64 {
     let mut sorted = figures.to_vec();

@@ -1,4 +1,4 @@
-//! What a process used, as Linux tells under `/proc`.
+//! CPU time and memory of a process, from Linux's `/proc`.
 
 use std::fs;
 use std::io;
@@ -6,21 +6,21 @@ use std::io;
 /// Clock ticks per second that Linux reports to programs, on every architecture.
 const TICKS_PER_SECOND: f64 = 100.0;
 
-/// What a process used since its start.
+/// Resources used by a process since its start.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Usage {
-    /// Seconds of processor time, of all threads that ever ran.
+    /// CPU time in seconds, including ended threads.
     pub cpu_seconds: f64,
-    /// Context switches of the threads that live; a thread that ended takes its count along.
+    /// Context switches of the running threads; those of ended threads are not counted.
     pub context_switches: u64,
 }
 
 /// Memory of a process in MiB.
 #[derive(Debug, Clone, Copy)]
 pub struct Memory {
-    /// Resident now.
+    /// Resident memory.
     pub resident: f64,
-    /// Most that was ever resident.
+    /// Peak resident memory.
     pub peak: f64,
 }
 

@@ -1,4 +1,4 @@
-//! Waiting for a future where no async runtime runs.
+//! Waiting for a future outside an async runtime.
 
 use std::pin::pin;
 use std::sync::Arc;

@@ -1,8 +1,8 @@
-//! What happens beside commits: the journal is kept from growing without end.
+//! Background garbage collection of the journal.
 //!
-//! When more than half of the journal is garbage, the cleaner takes the oldest segment, commits what is still in use in it
-//! anew, and removes it. Segments go in the order of their age, so that a removal of a key may be forgotten with its segment:
-//! everything that it removed was older and is gone.
+//! When more than half of the journal is garbage, the cleaner rewrites the live entries of the oldest segment in a new commit
+//! and deletes the segment. Segments are deleted oldest first, so the removal of a key can be dropped with its segment: the
+//! values that it removed were older and are gone already.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -19,11 +19,11 @@ use crate::store::{WeakGroup, submit};
 use crate::writer::{Submission, Writer};
 use crate::{Error, Result};
 
-/// Garbage up to this many bytes is left alone.
+/// Up to this many bytes of garbage, the journal is not cleaned.
 const MIN_GARBAGE: u64 = 16 * 1024 * 1024;
 /// Pause after a failure.
 const PAUSE: Duration = Duration::from_secs(5);
-/// Bytes that one commit of the cleaner moves, about.
+/// Approximate number of bytes moved by one commit of the cleaner.
 const MOVED_BYTES: usize = 32 * 1024;
 
 /// The thread that cleans.
@@ -36,7 +36,7 @@ pub(crate) struct Cleaner {
 struct Shared {
     wanted: Mutex<Wanted>,
     changed: Condvar,
-    /// Whether somebody has asked already; saves taking the lock for each commit.
+    /// Whether a run is requested already; saves taking the lock for each commit.
     is_asked: AtomicBool,
 }
 
@@ -47,18 +47,20 @@ struct Wanted {
 }
 
 impl Cleaner {
-    /// Starts the thread. It ends with the store.
+    /// Starts the thread. It stops when the store is dropped.
     pub(crate) fn start(group: WeakGroup, overlay: Arc<Overlay>) -> Self {
         let shared = Arc::new(Shared::default());
         let theirs = shared.clone();
         let body = move || run(&theirs, &group, &overlay);
         let thread = std::thread::Builder::new().name("store-cleaner".to_owned()).spawn(body);
-        // Without a thread nothing is lost, only garbage stays.
-        let thread = thread.inspect_err(|error| tracing::warn!(%error, "the journal is not cleaned")).ok();
+        // Not fatal: without the thread, only garbage accumulates.
+        let thread = thread
+            .inspect_err(|error| tracing::warn!(%error, "cannot start the cleaner; the journal will keep its garbage"))
+            .ok();
         Self { shared, thread: Mutex::new(thread) }
     }
 
-    /// Wakes the thread if there is something to do.
+    /// Wakes the thread if the journal needs cleaning.
     pub(crate) fn look(&self, writer: &Writer) {
         let asked = || self.shared.is_asked.load(Ordering::Relaxed);
         if wants_cleaning(writer) && !asked() {
@@ -73,7 +75,7 @@ impl Cleaner {
         self.shared.wanted.lock().unwrap_or_else(PoisonError::into_inner).stop = true;
         self.shared.changed.notify_one();
         if let Some(thread) = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            // A panic of it has been reported already.
+            // A panic was reported by the panic hook already.
             let _ = thread.join();
         }
     }
@@ -90,14 +92,14 @@ impl Shared {
         self.wanted.lock().unwrap_or_else(PoisonError::into_inner).stop
     }
 
-    /// Waits after a failure, or until the thread has to end.
+    /// Waits for [`PAUSE`] after a failure, or until the thread has to stop.
     fn pause(&self) {
         let wanted = self.wanted.lock().unwrap_or_else(PoisonError::into_inner);
-        // Whatever the wait ends with is looked at next.
+        // The caller checks the state next, so the result does not matter.
         drop(self.changed.wait_timeout_while(wanted, PAUSE, |wanted| !wanted.stop));
     }
 
-    /// Returns whether there is something to do; otherwise the thread ends.
+    /// Waits for a request. Returns `false` if the thread has to stop.
     fn next(&self) -> bool {
         let wanted = self.wanted.lock().unwrap_or_else(PoisonError::into_inner);
         let idle = |wanted: &mut Wanted| !wanted.look && !wanted.stop;
@@ -113,7 +115,7 @@ fn run(shared: &Shared, group: &WeakGroup, overlay: &Arc<Overlay>) {
         let Some(group) = group.upgrade() else { return };
         while wants_cleaning(group.work()) && !shared.is_stopped() {
             if let Err(error) = clean_oldest(&group, overlay) {
-                tracing::warn!(%error, "the journal could not be cleaned; this is tried again");
+                tracing::warn!(%error, "cleaning the journal failed; retrying");
                 shared.pause();
                 break;
             }
@@ -126,21 +128,21 @@ fn wants_cleaning(writer: &Writer) -> bool {
     garbage > MIN_GARBAGE && garbage > writer.journal.used_bytes() / 2 && writer.journal.oldest_complete().is_some()
 }
 
-/// Removes the oldest segment, if it is complete, after committing anew what is in use in it.
+/// Removes the oldest segment, if it is complete, after moving its live entries.
 pub(crate) fn clean_oldest(group: &Arc<Group<Writer>>, overlay: &Arc<Overlay>) -> Result<()> {
     let writer = group.work();
     let Some(segment) = writer.journal.oldest_complete() else { return Ok(()) };
     let number = segment.header.number;
-    // A key that is being changed by somebody else is looked at again once that is certain: it may be refused.
+    // An entry with a pending change is checked again once that change has settled, because it may be refused.
     while move_all(group, overlay, &segment)? > 0 {}
-    // What refers to the removed segment in the index on disk must be gone from there, also after the end of the process.
+    // The index on disk must not refer to the removed segment, even if the process is killed right afterwards.
     writer.index.flush()?;
     writer.journal.remove_oldest(number).map_err(|error| writer.journal.error(number, &error))?;
-    tracing::debug!(segment = number, "a segment of the journal was removed");
+    tracing::debug!(segment = number, "removed a journal segment");
     Ok(())
 }
 
-/// Moves what is in use in a segment. Returns how many entries were in use or uncertain.
+/// Moves the live entries of a segment. Returns how many were live or have a pending change.
 fn move_all(group: &Arc<Group<Writer>>, overlay: &Arc<Overlay>, segment: &Segment) -> Result<usize> {
     let journal = &group.work().journal;
     let number = segment.header.number;
@@ -155,7 +157,7 @@ fn move_all(group: &Arc<Group<Writer>>, overlay: &Arc<Overlay>, segment: &Segmen
             let body_offset = at + frame::HEAD as u32;
             at = frame.next;
             let commit = Commit::decode(frame.body).ok_or_else(|| unreadable(group, segment, body_offset))?;
-            // What is moved together has to fit into one commit.
+            // Entries that are moved together have to fit into one commit.
             if bytes + commit.size() > MAX_COMMIT_BYTES {
                 in_use += move_some(group, overlay, number, &gathered)?;
                 gathered.clear();
@@ -176,7 +178,7 @@ fn move_all(group: &Arc<Group<Writer>>, overlay: &Arc<Overlay>, segment: &Segmen
     if at == segment.end() { Ok(in_use) } else { Err(unreadable(group, segment, at)) }
 }
 
-/// Commits anew what is in use of some commits of a segment.
+/// Moves the live entries of some commits of a segment.
 fn move_some(
     group: &Arc<Group<Writer>>,
     overlay: &Arc<Overlay>,
@@ -185,7 +187,7 @@ fn move_some(
 ) -> Result<usize> {
     let mut in_use = 0;
     let mut failure = None;
-    // No commit comes between finding that a value is in use and submitting it again.
+    // Under the queue's lock: no commit can come between the check that a value is live and its new submission.
     let settled = submit(group, None, || {
         let mut moved = Commit::moving();
         for (body_offset, commit) in commits {
@@ -205,7 +207,7 @@ fn move_some(
     }
     match settled {
         Some(settled) => wait(settled).map(|()| in_use),
-        // What is uncertain is settled after everything that was submitted before.
+        // All remaining entries have a pending change; let the leader finish it, then check again.
         None if in_use > 0 => {
             std::thread::yield_now();
             Ok(in_use)
@@ -214,7 +216,7 @@ fn move_some(
     }
 }
 
-/// Adds the entries of one commit that are in use to `moved`. Returns how many are in use or uncertain.
+/// Adds the live entries of one commit to `moved`. Returns how many are live or have a pending change.
 fn gather(
     writer: &Writer,
     overlay: &Overlay,
@@ -229,13 +231,13 @@ fn gather(
         let key = &commit.body()[entry.key.clone()];
         let offset = body_offset + u32::try_from(range.start).expect("commits are bounded");
         let length = u32::try_from(range.len()).expect("commits are bounded");
-        // Asked first: if nothing is under way now, everything that was submitted for the key is in the index. The other way
-        // round, a commit could leave between the two questions, and its effect would be undone.
-        let is_under_way = overlay.contains(key);
+        // Checked before the index: if no change is pending now, the index has all changes of the key. In the other order, a
+        // commit could complete between the two checks, and the move would undo it.
+        let is_pending = overlay.contains(key);
         let is_there = writer.index.get(key)?.is_some_and(|located| located.place == Place { segment, offset, length });
         if is_there {
             in_use += 1;
-            if !is_under_way {
+            if !is_pending {
                 moved.put(key, &commit.body()[range])?;
             }
         }

@@ -1,20 +1,20 @@
-//! A commit: puts and removals that take effect together.
+//! A commit: puts and removals that take effect atomically.
 //!
-//! Its encoding is the body of one frame of the journal. Each entry is
+//! Its encoding is the body of one journal frame, a sequence of entries:
 //!
 //! ```text
 //! kind(1)  key length(2)  value length(4)  key  value
 //! ```
 //!
-//! with numbers in little-endian order, kind 1 for a put and 2 for a removal, whose value is empty.
+//! Numbers are little-endian. Kind is 1 for a put and 2 for a removal, whose value is empty.
 
 use std::ops::Range;
 
 use crate::{Error, Result};
 
-/// Longest key in bytes.
+/// Maximum length of a key in bytes.
 pub const MAX_KEY_BYTES: usize = 4096;
-/// Largest commit in bytes, as it is encoded.
+/// Maximum size of an encoded commit in bytes.
 pub const MAX_COMMIT_BYTES: usize = 64 * 1024 * 1024;
 /// Bytes of an entry before its key.
 pub(crate) const ENTRY_HEAD: usize = 7;
@@ -22,7 +22,7 @@ pub(crate) const ENTRY_HEAD: usize = 7;
 const PUT: u8 = 1;
 const REMOVE: u8 = 2;
 
-/// Collects changes. They take effect in the order in which they were added; the last one for a key wins.
+/// A set of changes that take effect atomically; the last change added for a key wins.
 #[derive(Debug, Default)]
 pub struct Commit {
     body: Vec<u8>,
@@ -30,11 +30,11 @@ pub struct Commit {
     is_moving: bool,
 }
 
-/// Where a change stands in a body.
+/// The location of one change in an encoded commit.
 #[derive(Debug, Clone)]
 pub(crate) struct Entry {
     pub(crate) key: Range<usize>,
-    /// Nothing for a removal.
+    /// `None` for a removal.
     pub(crate) value: Option<Range<usize>>,
 }
 
@@ -49,15 +49,15 @@ impl Commit {
     ///
     /// # Errors
     /// [`Error::TooLarge`] if the key is empty or longer than [`MAX_KEY_BYTES`], or the commit would exceed
-    /// [`MAX_COMMIT_BYTES`]; then the commit is as it was.
+    /// [`MAX_COMMIT_BYTES`]. The commit is then unchanged.
     pub fn put(&mut self, key: &[u8], value: &[u8]) -> Result<()> {
         self.add(PUT, key, value)
     }
 
-    /// Removes `key`, if it is there.
+    /// Removes `key`, if it exists.
     ///
     /// # Errors
-    /// As [`put`](Self::put).
+    /// Like [`put`](Self::put).
     pub fn remove(&mut self, key: &[u8]) -> Result<()> {
         self.add(REMOVE, key, b"")
     }
@@ -68,18 +68,18 @@ impl Commit {
         self.entries.is_empty()
     }
 
-    /// Its size in bytes, as it is encoded.
+    /// Its encoded size in bytes.
     #[must_use]
     pub fn size(&self) -> usize {
         self.body.len()
     }
 
-    /// Says that it moves what is there already.
+    /// An empty commit that only moves existing entries, for the cleaner.
     pub(crate) fn moving() -> Self {
         Self { is_moving: true, ..Self::default() }
     }
 
-    /// Whether nothing takes more room for good afterwards.
+    /// Whether it does not increase the amount of live data.
     pub(crate) fn makes_room(&self) -> bool {
         self.is_moving || self.entries.iter().all(|entry| entry.value.is_none())
     }
@@ -109,7 +109,7 @@ impl Commit {
         Ok(())
     }
 
-    /// Reads a body; nothing if it is not one.
+    /// Decodes a body; `None` if it is invalid.
     pub(crate) fn decode(body: Vec<u8>) -> Option<Self> {
         let mut entries = Vec::new();
         let mut at = 0;
@@ -168,7 +168,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_was_encoded_is_decoded(changes in changes(), cut in any::<prop::sample::Index>()) {
+        fn commits_round_trip(changes in changes(), cut in any::<prop::sample::Index>()) {
             let mut commit = Commit::new();
             for (key, value) in &changes {
                 match value {
@@ -182,7 +182,7 @@ mod tests {
                 (bytes(&entry.key), entry.value.as_ref().map(bytes))
             }).collect();
             prop_assert_eq!(&read, &changes);
-            // A part is refused, unless it ends with an entry.
+            // A truncated body is refused, unless it ends with an entry.
             let part = commit.body()[..cut.index(commit.size() + 1)].to_vec();
             prop_assert!(Commit::decode(part.clone()).is_none_or(|decoded| decoded.body() == part));
         }

@@ -1,12 +1,11 @@
-//! The few file operations that a journal needs, so that tests can put a disk under it that loses what was not
-//! synchronised.
+//! The file operations that a journal needs, as a trait: tests replace the real disk by one that loses unflushed writes.
 //!
 //! # Contract
 //!
-//! - Bytes survive a loss of power once a [`DiskFile::sync`] that began after they were written has returned. Until then
-//!   any of their sectors may survive or not.
-//! - A name survives, or stays away, once a [`Disk::sync_names`] that began after the change has returned.
-//! - An operation that fails may have taken effect in part.
+//! - Bytes survive a power cut once a [`DiskFile::sync`] that began after they were written has returned. Until then
+//!   each of their sectors may or may not survive.
+//! - Creating or removing a name is durable once a [`Disk::sync_names`] that began afterwards has returned.
+//! - A failed operation may have taken effect in part.
 
 use std::fmt::Debug;
 use std::fs::{self, File, OpenOptions};
@@ -20,37 +19,37 @@ pub(crate) trait Disk: Send + Sync + Debug {
     /// Creates a file that must not exist.
     ///
     /// # Errors
-    /// What the operating system says.
+    /// The operating system's error.
     fn create(&self, name: &str) -> io::Result<Box<dyn DiskFile>>;
 
     /// Opens a file for reading and writing.
     ///
     /// # Errors
-    /// What the operating system says.
+    /// The operating system's error.
     fn open(&self, name: &str) -> io::Result<Box<dyn DiskFile>>;
 
-    /// The names of all files, in no order.
+    /// The names of all files, in arbitrary order.
     ///
     /// # Errors
-    /// What the operating system says.
+    /// The operating system's error.
     fn names(&self) -> io::Result<Vec<String>>;
 
-    /// Removes a file. Whoever has it open reads on.
+    /// Removes a file. Open handles can still read it.
     ///
     /// # Errors
-    /// What the operating system says.
+    /// The operating system's error.
     fn remove(&self, name: &str) -> io::Result<()>;
 
     /// Makes created and removed names durable.
     ///
     /// # Errors
-    /// What the operating system says.
+    /// The operating system's error.
     fn sync_names(&self) -> io::Result<()>;
 
-    /// Bytes that are free for new files; nothing if that cannot be told.
+    /// Free space in bytes; `None` if unknown.
     fn free_bytes(&self) -> Option<u64>;
 
-    /// Where it is, for messages.
+    /// Its path, for messages.
     fn path(&self) -> &Path;
 }
 
@@ -59,25 +58,25 @@ pub(crate) trait DiskFile: Send + Sync + Debug {
     /// Fills `buffer` from `offset` on.
     ///
     /// # Errors
-    /// [`io::ErrorKind::UnexpectedEof`] if the file ends before, else what the operating system says.
+    /// [`io::ErrorKind::UnexpectedEof`] if the file is too short, otherwise the operating system's error.
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()>;
 
     /// Writes all bytes at `offset`.
     ///
     /// # Errors
-    /// What the operating system says.
+    /// The operating system's error.
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
 
     /// Makes contents and size durable (`fdatasync`).
     ///
     /// # Errors
-    /// What the operating system says. What was written since the last success is lost or not, nobody can tell.
+    /// The operating system's error. It is then unknown which writes since the last success are on disk.
     fn sync(&self) -> io::Result<()>;
 
     /// Size in bytes.
     ///
     /// # Errors
-    /// What the operating system says.
+    /// The operating system's error.
     fn size(&self) -> io::Result<u64>;
 }
 
@@ -86,7 +85,7 @@ pub(crate) trait DiskFile: Send + Sync + Debug {
 pub(crate) struct RealDisk(PathBuf);
 
 impl RealDisk {
-    /// Takes a directory that exists.
+    /// A directory, which must exist.
     pub(crate) fn new(directory: PathBuf) -> Self {
         Self(directory)
     }

@@ -1,4 +1,4 @@
-//! What can go wrong with a store on disk. Every text names the next step.
+//! The errors of this crate. Every message names the next step.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -8,11 +8,11 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// A store or a file could not be used.
 ///
-/// Cheap to clone, because one failed write fails every commit that waits for it.
+/// Implements `Clone` because one failed write fails every commit that waits for it.
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// Another process works in the directory.
+    /// Another process uses the directory.
     #[error(
         "the directory {} is in use by process {holder}; stop that process or choose another directory",
         directory.display()
@@ -26,14 +26,14 @@ pub enum Error {
     /// A file or directory cannot be used.
     #[error("{}: {reason}; check that it exists, has free space and belongs to you", path.display())]
     Io {
-        /// Which one.
+        /// The file or directory.
         path: PathBuf,
-        /// What the operating system says.
+        /// The operating system's message.
         reason: String,
-        /// Its kind of error.
+        /// The operating system's kind of error.
         kind: io::ErrorKind,
     },
-    /// Other users can read what belongs to this user alone.
+    /// Other users can access a private file or directory.
     #[error("{} is open to other users (mode {mode:04o}); run: chmod {wanted:04o} {}", path.display(), path.display())]
     TooOpen {
         /// The file or directory.
@@ -56,7 +56,7 @@ pub enum Error {
         /// Id of the user who runs the program.
         me: u32,
     },
-    /// A directory above belongs to another user, who can put another directory in its place.
+    /// A parent directory belongs to another user, who can replace the directory.
     #[error(
         "{} can be replaced by user {owner}, who owns {}; choose a directory below your own",
         path.display(), parent.display()
@@ -64,12 +64,12 @@ pub enum Error {
     ForeignParent {
         /// The directory.
         path: PathBuf,
-        /// The one above it.
+        /// The parent directory.
         parent: PathBuf,
-        /// Id of the user who owns that.
+        /// Id of the parent directory's owner.
         owner: u32,
     },
-    /// Other users may write in a directory above, so they can put another directory in its place.
+    /// A parent directory is writable by other users, who can replace the directory.
     #[error(
         "{} can be replaced by other users, who may write in {} (mode {mode:04o}); choose a directory below one in which only \
          you may write, or let the owner of that directory run: chmod go-w {}",
@@ -78,12 +78,12 @@ pub enum Error {
     Replaceable {
         /// The directory.
         path: PathBuf,
-        /// The one above it.
+        /// The parent directory.
         parent: PathBuf,
         /// Its permissions.
         mode: u32,
     },
-    /// There is no store although there was one.
+    /// The store is missing, but the directory has been in use.
     #[error(
         "{} is missing or empty although this directory has been in use ({} is there); restore it from a backup, or choose \
          an empty directory to start anew",
@@ -92,20 +92,20 @@ pub enum Error {
     StoreLost {
         /// Where the store should be.
         store: PathBuf,
-        /// What shows that there was one.
+        /// The file that shows that the directory has been in use.
         evidence: PathBuf,
     },
-    /// The journal is not what was written.
+    /// The journal is damaged.
     #[error("the journal file {} is damaged at byte {offset} ({detail}); restore the store from a backup", file.display())]
     Damaged {
         /// The file.
         file: PathBuf,
         /// Where reading stopped.
         offset: u64,
-        /// What is wrong.
+        /// What is wrong with it.
         detail: String,
     },
-    /// A newer program wrote the store.
+    /// The store has a newer format than this program supports.
     #[error(
         "the store {} has format version {found}, this program reads up to {supported}; use the newer program that wrote it",
         store.display()
@@ -118,7 +118,7 @@ pub enum Error {
         /// The newest version that this program reads.
         supported: u32,
     },
-    /// One commit is larger than a commit may be.
+    /// A key or commit exceeds its size limit.
     #[error("a change of {bytes} bytes is larger than the limit of {limit}")]
     TooLarge {
         /// Its size.
@@ -126,36 +126,36 @@ pub enum Error {
         /// The limit.
         limit: usize,
     },
-    /// There is no room on the disk. Nothing was changed; the store goes on when there is room again.
+    /// The disk is full. Nothing was changed; commits succeed again once there is space.
     #[error("the disk with {} is full; free some space and try again", path.display())]
     Full {
         /// The store.
         path: PathBuf,
     },
     /// The store was closed.
-    #[error("the store is closed; nothing can be changed any more")]
+    #[error("the store is closed and accepts no more changes")]
     Closed,
     /// A commit depended on one that was refused. Nothing was changed; try again.
-    #[error("an earlier change was refused and took this one with it; try again")]
+    #[error("an earlier change that this one may depend on was refused; try again")]
     Superseded,
-    /// An earlier write failed, so nothing is acknowledged any more. Reads go on.
+    /// An earlier write failed, so no commit is acknowledged until a restart. Reads continue.
     #[error("an earlier write did not reach the disk ({reason}); check the disk, then restart")]
     Failed {
-        /// What happened.
+        /// The error of that write.
         reason: String,
     },
-    /// The index failed.
+    /// The index cannot be read or written.
     #[error("the index {} cannot be read or written: {reason}; stop the program, remove that directory and start again: it is rebuilt from the journal", path.display())]
     Index {
         /// Where it is.
         path: PathBuf,
-        /// What the database says.
+        /// sled's message.
         reason: String,
     },
 }
 
 impl Error {
-    /// An error of the operating system at a path.
+    /// Converts an I/O error at a path; a full disk or an exceeded quota becomes [`Error::Full`].
     #[must_use]
     pub fn io(path: &Path, error: &io::Error) -> Self {
         match error.kind() {
@@ -164,7 +164,7 @@ impl Error {
         }
     }
 
-    /// Whether the disk has no room for the change, or had none for one that it was built on: nothing else is refused.
+    /// Whether the change was refused for lack of disk space, its own or that of an earlier change it was built on.
     #[must_use]
     pub fn is_full(&self) -> bool {
         matches!(self, Self::Full { .. } | Self::Superseded)

@@ -1,4 +1,4 @@
-//! Group commit: runs the work of a [`Queue`] on behalf of those who wait.
+//! Group commit: one waiting task runs the work for all items in a [`Queue`].
 
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -10,7 +10,7 @@ use crate::queue::{Queue, Setback, Ticket, Turn};
 use crate::sync::{Mutex, MutexGuard};
 use crate::{Error, Result};
 
-/// Pause between two looks whether everything is done.
+/// Interval at which [`Group::close`] checks whether all work is done.
 #[cfg(not(feature = "loom"))]
 const CLOSING_PAUSE: std::time::Duration = std::time::Duration::from_millis(2);
 
@@ -19,11 +19,11 @@ pub(crate) trait Work: Send + Sync + 'static {
     /// What is submitted.
     type Item: Send;
 
-    /// Works through items in order. Returns the number of the last one that took effect, and why it was not all of them.
-    /// `before` stands for "none of them".
+    /// Processes items in order. Returns the ticket of the last one that took effect, and the reason if that is not the last item.
+    /// `before` is the ticket to return if none took effect.
     fn run(&self, items: &[(Ticket, Self::Item)], before: Ticket) -> (Ticket, Option<Setback>);
 
-    /// Whether the work takes so long that it should not keep a thread of the async runtime.
+    /// Whether the work takes too long to run on a thread of the async runtime.
     fn is_slow(&self, items: &[(Ticket, Self::Item)]) -> bool;
 }
 
@@ -42,11 +42,11 @@ impl<W: Work> Group<W> {
         &self.work
     }
 
-    /// Submits what `prepare` makes, if anything, after showing it to `accepted` with its number. No other item comes between what it sees and its submission; the work may go on
-    /// meanwhile.
+    /// Submits the item that `prepare` returns, if any, after calling `accepted` with it and its ticket. No other item is
+    /// submitted between the two calls; the leader may run meanwhile.
     ///
     /// # Errors
-    /// As [`Queue::check`]; then nothing was called.
+    /// Like [`Queue::check`]; neither function is called then.
     pub(crate) fn submit(
         self: &Arc<Self>,
         refusals: Option<u64>,
@@ -61,7 +61,7 @@ impl<W: Work> Group<W> {
         Ok(Some(Settled { group: self.clone(), ticket: Some(ticket) }))
     }
 
-    /// Refuses everything from now on, and waits until nothing is under way. Blocks the thread.
+    /// Refuses further items and waits for the pending ones. Blocks the thread.
     #[cfg(not(feature = "loom"))]
     pub(crate) fn close(&self) {
         loop {
@@ -70,7 +70,7 @@ impl<W: Work> Group<W> {
                 (queue.close(), queue.lead_if_idle())
             };
             match items {
-                // Nobody waits for these.
+                // Their waiters are gone.
                 Some(items) => self.lead(items),
                 None if is_idle => return,
                 None => std::thread::sleep(CLOSING_PAUSE),
@@ -86,23 +86,23 @@ impl<W: Work> Group<W> {
         self.queue().refusals()
     }
 
-    /// Why nothing can be done any more, if so.
+    /// The failure after which every item is refused, if any.
     pub(crate) fn failure(&self) -> Option<Error> {
         self.queue().failure().cloned()
     }
 
-    /// Works on a group, and on what nobody waits for.
+    /// Processes a group, then any items that have no waiter left to lead them.
     fn lead(&self, items: Vec<(Ticket, W::Item)>) {
         let mut next = Some(items);
         while let Some(items) = next {
             let before = items.first().map_or(0, |(ticket, _)| ticket - 1);
             let outcome = catch_unwind(AssertUnwindSafe(|| self.work.run(&items, before)));
-            // Locks that items hold are free before anybody is told.
+            // Items may hold locks: release those before waking the waiters.
             drop(items);
-            // After a panic nobody knows how far it came.
-            let panicked =
-                |_| (before, Some(Setback::Failed(Error::Failed { reason: "a defect, see the log".to_owned() })));
-            let (settled, setback) = outcome.unwrap_or_else(panicked);
+            // After a panic it is unknown which items took effect.
+            let after_panic =
+                |_| (before, Some(Setback::Failed(Error::Failed { reason: "internal error, see the log".to_owned() })));
+            let (settled, setback) = outcome.unwrap_or_else(after_panic);
             let (woken, orphans) = self.queue().report(settled, setback);
             woken.into_iter().for_each(Waker::wake);
             next = orphans;
@@ -114,13 +114,13 @@ impl<W: Work> Group<W> {
     }
 }
 
-/// Resolves when an item took effect, or was refused.
+/// Resolves when an item has taken effect or was refused.
 ///
-/// Dropping it does not take the item back.
-#[must_use = "nothing is certain before it resolves"]
+/// Dropping it does not withdraw the item.
+#[must_use = "the outcome is unknown until it resolves"]
 pub(crate) struct Settled<W: Work> {
     group: Arc<Group<W>>,
-    /// Nothing once it has resolved.
+    /// `None` once it has resolved.
     ticket: Option<Ticket>,
 }
 
@@ -147,23 +147,23 @@ impl<W: Work> Future for Settled<W> {
     }
 }
 
-/// A synchronisation of a fast disk is shorter than handing it to another thread and back. One of a slow disk would keep
-/// other tasks waiting.
+/// On a fast disk, a flush takes less time than switching to another thread and back. On a slow one, it would block other
+/// tasks of the runtime.
 fn lead_here_or_elsewhere<W: Work>(group: &Arc<Group<W>>, items: Vec<(Ticket, W::Item)>) {
     let lead = Lead { group: group.clone(), items };
     #[cfg(not(feature = "loom"))]
     if group.work.is_slow(&lead.items)
         && let Ok(runtime) = tokio::runtime::Handle::try_current()
     {
-        // It reports by itself; nobody has to join it.
+        // It reports through the queue, so nobody has to join it.
         drop(runtime.spawn_blocking(move || drop(lead)));
         return;
     }
     drop(lead);
 }
 
-/// The work on a group, done when it is dropped: a runtime that shuts down drops what it was handed without running it, and
-/// then everybody would wait for ever.
+/// The work on a group, done on drop: a runtime that shuts down drops blocking tasks without running them, and all waiters
+/// would wait forever.
 struct Lead<W: Work> {
     group: Arc<Group<W>>,
     items: Vec<(Ticket, W::Item)>,
@@ -178,11 +178,11 @@ impl<W: Work> Drop for Lead<W> {
 impl<W: Work> Drop for Settled<W> {
     fn drop(&mut self) {
         let Some(ticket) = self.ticket else { return };
-        let (next, nobody) = self.group.queue().abandon(ticket);
+        let (next, needs_leader) = self.group.queue().abandon(ticket);
         if let Some(waker) = next {
             waker.wake();
         }
-        if nobody {
+        if needs_leader {
             let items = self.group.queue().lead_if_idle();
             if let Some(items) = items {
                 lead_here_or_elsewhere(&self.group, items);
@@ -193,14 +193,14 @@ impl<W: Work> Drop for Settled<W> {
 
 #[cfg(all(test, feature = "loom"))]
 mod interleavings {
-    //! Every order in which threads can meet, up to loom's bounds.
+    //! All thread interleavings, up to loom's bounds.
 
     use loom::future::block_on;
     use loom::thread;
 
     use super::*;
 
-    /// Notes what took effect; refuses what is marked.
+    /// Records the items that took effect; refuses [`REFUSED`].
     struct Noted(Mutex<Vec<u32>>);
 
     const REFUSED: u32 = 100;
@@ -235,7 +235,7 @@ mod interleavings {
     }
 
     #[test]
-    fn whoever_is_told_that_a_commit_is_done_finds_it_done() {
+    fn an_acknowledged_commit_has_taken_effect() {
         loom::model(|| {
             let group = Group::new(Noted(Mutex::new(Vec::new())));
             let threads: Vec<_> = (0..2)
@@ -252,7 +252,7 @@ mod interleavings {
     }
 
     #[test]
-    fn a_wait_that_is_given_up_neither_loses_the_commit_nor_stops_others() {
+    fn a_cancelled_wait_neither_loses_the_commit_nor_blocks_others() {
         loom::model(|| {
             let group = Group::new(Noted(Mutex::new(Vec::new())));
             let theirs = group.clone();
@@ -265,7 +265,7 @@ mod interleavings {
     }
 
     #[test]
-    fn a_refusal_reaches_its_commit_and_what_is_told_done_is_done() {
+    fn a_refused_commit_is_reported_and_has_no_effect() {
         loom::model(|| {
             let group = Group::new(Noted(Mutex::new(Vec::new())));
             let theirs = group.clone();

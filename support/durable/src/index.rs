@@ -1,11 +1,11 @@
-//! The index: which value of the journal belongs to which key, in the order of the keys. Kept by sled.
+//! The index, a sled database: maps keys, in order, to the journal locations of their values.
 //!
-//! The journal is the truth and the index can be rebuilt from it, so it is never synchronised on the way of a commit. sled
-//! survives the end of its process: it comes back in the state of some earlier commit, and says of which. It does not
-//! survive a loss of power reliably, because it overwrites parts of its own files that a synchronised state needs, so after
-//! one it is rebuilt ([`crate::boot`] tells).
+//! The journal is authoritative and the index can be rebuilt from it, so no commit waits for the index to be flushed. After
+//! the end of its process, sled recovers the state of some earlier commit, and the index records which one. It does not
+//! survive a power cut reliably, because it overwrites parts of its files that a flushed state needs, so after a power cut
+//! it is rebuilt ([`crate::boot`] detects that).
 //!
-//! A value of the index is
+//! The layout of an index entry:
 //!
 //! ```text
 //! segment(4)  offset(4)  length(4)  CRC-32C of the value(4)  [the value, if it is short]
@@ -21,21 +21,21 @@ use crate::{Error, Result};
 /// Values up to this many bytes are kept in the index too, which saves reading the journal.
 const INLINE_BYTES: usize = 32;
 const PLACE_BYTES: usize = 16;
-/// Bytes of pages that sled keeps in memory.
+/// Size of sled's page cache in bytes.
 const CACHE_BYTES: u64 = 8 * 1024 * 1024;
-/// What sled says when its file is locked; there is no error kind for it.
+/// sled's message when its file is locked; it has no error kind for that.
 const HELD: &str = "could not acquire lock";
 const RELEASE_ATTEMPTS: u32 = 100;
 const RELEASE_PAUSE: Duration = Duration::from_millis(20);
-/// Says how far the index is. In a tree of its own, where writing it again and again costs little.
+/// Key and tree of the [`State`]. In a tree of its own, where frequent overwrites are cheap.
 const STATE: &str = "state";
 
-/// How far an index is.
+/// How much of the journal an index covers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct State {
-    /// Everything before this position is in it.
+    /// All commits before this position are in the index.
     pub(crate) position: Position,
-    /// Bytes of the journal that belong to entries in it.
+    /// Bytes of the journal that its entries refer to.
     pub(crate) live_bytes: u64,
 }
 
@@ -57,12 +57,12 @@ impl Located {
         self.inline.as_deref()
     }
 
-    /// Whether `value` is what was stored.
+    /// Whether `value` has the checksum of the stored value.
     pub(crate) fn is(&self, value: &[u8]) -> bool {
         crc32c::crc32c(value) == self.checksum
     }
 
-    /// Bytes that an entry with this key takes in the journal.
+    /// Size of the entry with this key in the journal, in bytes.
     fn cost(&self, key: &[u8]) -> u64 {
         (crate::commit::ENTRY_HEAD + key.len()) as u64 + u64::from(self.place.length)
     }
@@ -94,20 +94,19 @@ impl Located {
 #[derive(Debug)]
 pub(crate) struct Change {
     pub(crate) key: Vec<u8>,
-    /// Nothing for a removal.
+    /// `None` for a removal.
     pub(crate) located: Option<Located>,
 }
 
 /// The index of one store.
 ///
-/// Changes are inserted one by one: a batch of sled would keep all of its threads busy for each commit. That a commit is seen
-/// as a whole is the gate's work; that it is recovered as a whole follows from the order. sled comes back with a prefix of
-/// what was inserted. The state is inserted last, so a state that comes back stands for everything before it, and changes that
-/// come back without it are applied once more.
+/// Changes are inserted one by one, because a sled batch would block its other writers for each commit. The gate makes a commit
+/// visible atomically. The order makes it recoverable: sled recovers a prefix of the insertions and the state is inserted
+/// last, so a recovered state covers everything before it, and changes recovered without their state are applied again.
 pub(crate) struct Index {
     entries: sled::Db,
     state: sled::Tree,
-    /// Closed while a group of commits is applied.
+    /// Write-locked while a group of commits is applied.
     gate: RwLock<()>,
     path: PathBuf,
 }
@@ -123,7 +122,7 @@ impl Index {
         Ok(Self { entries, state, gate: RwLock::new(()), path: path.to_owned() })
     }
 
-    /// How far it is; nothing if it is empty.
+    /// How much of the journal it covers; `None` if it is empty.
     ///
     /// # Errors
     /// [`Error::Index`] if it cannot be read.
@@ -132,7 +131,7 @@ impl Index {
         decode_state(&bytes).map(Some).ok_or_else(|| self.unreadable())
     }
 
-    /// Looks a key up.
+    /// Looks up a key.
     ///
     /// # Errors
     /// [`Error::Index`] if it cannot be read.
@@ -148,7 +147,7 @@ impl Index {
         }
     }
 
-    /// Whether a key is there.
+    /// Whether it has an entry for a key.
     ///
     /// # Errors
     /// [`Error::Index`] if it cannot be read.
@@ -157,7 +156,7 @@ impl Index {
         self.entries.contains_key(key).map_err(|error| self.failed(&error))
     }
 
-    /// Entries with keys from `from` up to but not including `until`, in order, from either end.
+    /// The entries with keys in `from..until`, in order, iterable from either end.
     pub(crate) fn range(
         &self,
         from: Vec<u8>,
@@ -174,17 +173,17 @@ impl Index {
         })
     }
 
-    /// Keeps commits from being applied while it is held. [`get`](Self::get) and [`contains`](Self::contains) on the same
-    /// thread could wait forever.
+    /// No commit is applied while the guard is held. Calling [`get`](Self::get) or [`contains`](Self::contains) on the same
+    /// thread can deadlock.
     pub(crate) fn close_gate(&self) -> RwLockReadGuard<'_, ()> {
         self.gate.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Applies changes in order, then notes the state after them and returns it. A look-up sees all or none of them; a range
+    /// Applies changes in order, then stores the state after them and returns it. A look-up sees all or none of them; a range
     /// may see some.
     ///
     /// # Errors
-    /// [`Error::Index`] if they could not be applied. Some may have been.
+    /// [`Error::Index`] on failure; some changes may have been applied.
     pub(crate) fn apply(&self, changes: Vec<Change>, position: Position, live_bytes: u64) -> Result<State> {
         let _gate = self.gate.write().unwrap_or_else(PoisonError::into_inner);
         let mut live = i128::from(live_bytes);
@@ -194,7 +193,7 @@ impl Index {
                 None => self.entries.remove(&key),
             };
             let before = before.map_err(|error| self.failed(&error))?.and_then(|bytes| Located::decode(&bytes));
-            // A change that is applied once more was not counted yet.
+            // A change that is applied again is in the entries, but not in the count of the recovered state.
             let before = before.filter(|before| located.as_ref().is_none_or(|located| located.place != before.place));
             live -= i128::from(before.map_or(0, |before| before.cost(&key)));
             live += i128::from(located.map_or(0, |located| located.cost(&key)));
@@ -204,10 +203,10 @@ impl Index {
         Ok(state)
     }
 
-    /// Hands everything to the operating system, so that it survives the end of the process.
+    /// Writes everything to the operating system's cache (sled's `flush`): it then survives the end of the process, not a power cut.
     ///
     /// # Errors
-    /// [`Error::Index`] if that fails.
+    /// [`Error::Index`] if writing fails.
     pub(crate) fn flush(&self) -> Result<()> {
         self.entries.flush().map(|_| ()).map_err(|error| self.failed(&error))
     }
@@ -216,14 +215,14 @@ impl Index {
         failure(&self.path, error)
     }
 
-    /// An entry that cannot be right.
+    /// The error for an invalid entry.
     pub(crate) fn unreadable(&self) -> Error {
         Error::Index { path: self.path.clone(), reason: "an entry cannot be read".to_owned() }
     }
 }
 
-/// The directory belongs to this process, so whoever still holds the index is a commit of a store that was closed: it ends by
-/// itself.
+/// Opens sled, and waits for an earlier instance to release its file: the directory is locked for this process, so that can
+/// only be a store that was dropped with commits pending.
 fn open_when_released(path: &Path) -> Result<sled::Db> {
     let config = sled::Config::new().path(path).cache_capacity(CACHE_BYTES).flush_every_ms(None);
     let mut attempts = RELEASE_ATTEMPTS;

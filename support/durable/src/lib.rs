@@ -1,9 +1,9 @@
-//! Acknowledged means durable: storage that survives the loss of power, not only the end of its process.
+//! Durable storage: acknowledged commits survive a power cut, not only the end of the process.
 //!
-//! A [`Store`] keeps ordered keys with values. Changes are made by [`Commit`]s, each of which takes effect as a whole or not
-//! at all. [`Store::commit`] returns when the commit is on disk: appended to a journal and synchronised (`fdatasync`),
-//! together with all others that came at the same time. Values stay in the journal; an index (sled) says where, can be
-//! rebuilt from it, and is never synchronised on the way of a commit.
+//! A [`Store`] is an ordered key-value store. It is changed by atomic [`Commit`]s. [`Store::commit`] returns when the commit
+//! is on disk: appended to a journal and flushed (`fdatasync`) together with all commits that arrived at the same time.
+//! Values stay in the journal. An index (sled) maps keys to journal locations; it can be rebuilt from the journal, so no
+//! commit waits for it to be flushed.
 //!
 //! ```
 //! # async fn example() -> durable::Result<()> {
@@ -24,13 +24,13 @@
 //!
 //! # What survives
 //!
-//! | What happens | What is there afterwards |
+//! | Event | State afterwards |
 //! |---|---|
-//! | the process is killed | everything that was acknowledged; of the rest, whole commits only, in order |
-//! | power is lost | the same; the index is rebuilt from the journal, which takes about ten seconds for a million keys |
-//! | a write or a synchronisation fails | nothing is acknowledged any more until the store is opened anew; reads go on |
-//! | the disk is full | the commit is refused and has no effect; the store goes on when there is room |
-//! | a bit of the journal flips | reading the value, or opening the store, is an error that names the file; only in the very last group it cannot be told from an interrupted write |
+//! | the process is killed | all acknowledged commits, then possibly a prefix of the pending ones, each complete |
+//! | power cut | the same; the index is rebuilt from the journal, which takes about ten seconds for a million keys |
+//! | a write or a flush fails | no commit is acknowledged until the store is reopened; reads continue |
+//! | the disk is full | the commit is refused and has no effect; commits succeed again once there is space |
+//! | a bit of the journal flips | reading the value or opening the store fails with an error that names the file; in the last group, it cannot be distinguished from an interrupted write |
 //!
 //! Beside the store: [`private`] files and directories, and a [`DirectoryLock`].
 #![cfg_attr(test, allow(clippy::unwrap_used))]

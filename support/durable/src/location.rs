@@ -1,7 +1,7 @@
-//! Where a store lies, and how it gets there: a new one, or one that takes over from an older format, is built beside its
-//! place and moved there when it is complete. A loss of power leaves the old state or the new one.
+//! Creating and migrating a store atomically: a new store, or the migrated form of an older one, is built next to its final
+//! path and renamed when complete. A power cut leaves the old state or the new one.
 //!
-//! Beside `store` there can be `store.new`, under construction or complete, and `store.old`, which a new one replaced.
+//! Next to `store` there can be `store.new`, incomplete or complete, and `store.old`, which is being replaced.
 
 use std::fs;
 use std::io;
@@ -10,27 +10,27 @@ use std::path::{Path, PathBuf};
 use crate::store::Store;
 use crate::{Error, Result, private};
 
-/// The place of a store.
+/// The path of a store, which may not exist yet.
 #[derive(Debug, Clone)]
 pub struct Location {
     path: PathBuf,
 }
 
-/// What is at a place.
+/// The state of a location.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Condition {
     /// A store.
     Ready,
-    /// Files of something else: an older format.
+    /// Files in an older format.
     Older,
-    /// Nothing, but a complete store waits beside it to be [moved there](Location::finish).
+    /// No store, but a complete one next to it that [`Location::finish`] moves there.
     Unpublished,
-    /// Nothing.
+    /// No store.
     Absent,
 }
 
 impl Location {
-    /// The place with this path.
+    /// The location at this path.
     #[must_use]
     pub fn new(path: &Path) -> Self {
         Self { path: path.to_owned() }
@@ -42,10 +42,10 @@ impl Location {
         &self.path
     }
 
-    /// Finishes what a loss of power interrupted, and says what is there.
+    /// Completes a migration that was interrupted, and returns the state of the location.
     ///
     /// # Errors
-    /// What the operating system says.
+    /// The operating system's error.
     pub fn inspect(&self) -> Result<Condition> {
         let (new, old) = (self.beside("new"), self.beside("old"));
         if Store::is_in(&self.path) {
@@ -57,7 +57,7 @@ impl Location {
             return Ok(Condition::Older);
         }
         if has_entries(&old) {
-            // The new one was about to take its place.
+            // Interrupted between the two renames of `finish`.
             if Store::is_in(&new) {
                 self.rename(&new, &self.path)?;
                 self.remove(&old)?;
@@ -69,10 +69,10 @@ impl Location {
         Ok(if Store::is_in(&new) { Condition::Unpublished } else { Condition::Absent })
     }
 
-    /// Begins a store beside the place.
+    /// Creates a store next to the final path, to be filled.
     ///
     /// # Errors
-    /// What the operating system says.
+    /// The operating system's error.
     pub fn begin(&self) -> Result<Staged> {
         let path = self.beside("new");
         self.remove(&path)?;
@@ -80,10 +80,10 @@ impl Location {
         Ok(Staged { location: self.clone(), store: Some(store) })
     }
 
-    /// Moves the complete store beside the place there and opens it.
+    /// Moves the complete store to its final path and opens it.
     ///
     /// # Errors
-    /// What the operating system says, and what [`Store::open`] returns.
+    /// The operating system's error, and the errors of [`Store::open`].
     pub fn finish(&self) -> Result<Store> {
         let (new, old) = (self.beside("new"), self.beside("old"));
         if has_entries(&self.path) {
@@ -102,7 +102,7 @@ impl Location {
     }
 
     fn rename(&self, from: &Path, to: &Path) -> Result<()> {
-        // An empty directory in the way is what is left of one that was never synchronised.
+        // An empty directory at the target is left over from one whose contents were never flushed.
         let renamed = match fs::remove_dir(to) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             _ => fs::rename(from, to),
@@ -124,7 +124,7 @@ fn has_entries(directory: &Path) -> bool {
     fs::read_dir(directory).is_ok_and(|mut entries| entries.next().is_some())
 }
 
-/// A store under construction. Dropped before [`complete`](Self::complete), it counts for nothing.
+/// A store under construction. If it is dropped before [`complete`](Self::complete), it is ignored and later overwritten.
 pub struct Staged {
     location: Location,
     store: Option<Store>,
@@ -137,10 +137,10 @@ impl Staged {
         self.store.as_ref().expect("it is there until it is complete")
     }
 
-    /// Says that everything is in it. It still lies beside its place.
+    /// Durably marks it as complete. It stays next to its final path until [`Location::finish`].
     ///
     /// # Errors
-    /// What the operating system says.
+    /// The operating system's error.
     pub fn complete(mut self) -> Result<Location> {
         let store = self.store.take().expect("it is completed once");
         store.close()?;
@@ -150,10 +150,10 @@ impl Staged {
         Ok(self.location)
     }
 
-    /// Completes it, moves it to its place and opens it there.
+    /// Completes it, moves it to its final path and opens it.
     ///
     /// # Errors
-    /// What the operating system says, and what [`Store::open`] returns.
+    /// The operating system's error, and the errors of [`Store::open`].
     pub fn publish(self) -> Result<Store> {
         self.complete()?.finish()
     }
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn a_store_that_was_not_completed_counts_for_nothing() {
+    fn an_incomplete_store_is_ignored() {
         let (_directory, location) = fixture();
         assert_eq!(location.inspect().unwrap(), Condition::Absent);
         drop(location.begin().unwrap());
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn an_older_format_is_there_until_the_new_one_is() {
+    fn an_older_store_stays_until_the_new_one_replaces_it() {
         let (directory, location) = fixture();
         fs::create_dir(location.path()).unwrap();
         fs::write(location.path().join("db"), "older").unwrap();
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn an_older_format_comes_back_if_the_new_one_is_not_complete() {
+    fn an_older_store_is_restored_if_the_new_one_is_incomplete() {
         let (directory, location) = fixture();
         fs::create_dir(directory.path().join("store.old")).unwrap();
         fs::write(directory.path().join("store.old/db"), "older").unwrap();

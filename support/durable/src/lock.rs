@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::{Error, Result, private};
 
-/// Holds a directory until it is dropped, or until the process ends in any way.
+/// Exclusive use of a directory until it is dropped or the process ends, even by a crash.
 #[derive(Debug)]
 pub struct DirectoryLock {
     directory: PathBuf,
@@ -15,12 +15,12 @@ pub struct DirectoryLock {
 }
 
 impl DirectoryLock {
-    /// Takes the directory by a lock file with this name. The file stays behind; what counts is whether it is locked.
+    /// Locks the file `name` in the directory. The file is never removed; only the lock on it matters.
     ///
-    /// Does not wait for another process. Whoever wants to wait tries again after a pause.
+    /// Does not wait for another process; a caller that wants to wait retries.
     ///
     /// # Errors
-    /// [`Error::InUse`] names the process that has the directory.
+    /// [`Error::InUse`] with the id of the process that holds the lock.
     pub fn take(directory: &Path, name: &str) -> Result<Self> {
         let path = directory.join(name);
         let failed = |error: io::Error| Error::io(&path, &error);
@@ -37,7 +37,7 @@ impl DirectoryLock {
         Ok(Self { directory: directory.to_owned(), _file: file })
     }
 
-    /// The directory that it holds.
+    /// The locked directory.
     #[must_use]
     pub fn directory(&self) -> &Path {
         &self.directory
@@ -46,7 +46,7 @@ impl DirectoryLock {
 
 fn note_holder(file: &mut File) -> io::Result<()> {
     let line = format!("{}\n", std::process::id());
-    // Over the older line first: that needs no room on a full disk.
+    // Overwrites before truncating: on a full disk, a truncated file could not be written again.
     file.rewind()?;
     file.write_all(line.as_bytes())?;
     file.set_len(line.len() as u64)
@@ -54,7 +54,7 @@ fn note_holder(file: &mut File) -> io::Result<()> {
 
 fn holder(file: &mut File) -> String {
     let mut text = String::new();
-    // A process id has at most ten digits; the limit keeps a foreign file from being read whole.
+    // A process id has at most ten digits; the limit bounds what is read if the file is something else.
     let _ = file.take(32).read_to_string(&mut text);
     let digits: String = text.trim().chars().take_while(char::is_ascii_digit).collect();
     if digits.is_empty() { "(unknown)".to_owned() } else { digits }
@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_second_holder_is_told_who_holds_the_directory() {
+    fn a_second_process_is_told_which_process_holds_the_lock() {
         let directory = tempfile::tempdir().unwrap();
         let first = DirectoryLock::take(directory.path(), "lock").unwrap();
         let refusal = DirectoryLock::take(directory.path(), "lock").unwrap_err().to_string();

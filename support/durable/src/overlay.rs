@@ -1,4 +1,4 @@
-//! What was submitted but is not in the index yet: whoever builds a commit on earlier ones has to see them.
+//! The changes of pending commits, which are not in the index yet. A commit built on earlier ones has to see them.
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -7,19 +7,19 @@ use std::sync::{Arc, PoisonError, RwLock};
 use crate::commit::Commit;
 use crate::queue::Ticket;
 
-/// The latest submitted value of each key that is under way.
+/// The latest pending value of each key that pending commits change.
 #[derive(Debug, Default)]
 pub(crate) struct Overlay(RwLock<BTreeMap<Vec<u8>, Submitted>>);
 
 #[derive(Debug, Clone)]
 struct Submitted {
     ticket: Ticket,
-    /// Nothing for a removal.
+    /// `None` for a removal.
     value: Option<Arc<[u8]>>,
 }
 
 impl Overlay {
-    /// Adds the changes of a commit that was submitted with this number.
+    /// Adds the changes of the commit with this ticket.
     pub(crate) fn add(&self, commit: &Commit, ticket: Ticket) {
         let mut keys = self.0.write().unwrap_or_else(PoisonError::into_inner);
         for entry in commit.entries() {
@@ -28,7 +28,7 @@ impl Overlay {
         }
     }
 
-    /// Takes the changes of a commit out again, as far as no later one replaced them.
+    /// Removes the changes of a commit, except those that a later commit has replaced.
     pub(crate) fn remove(&self, commit: &Commit, ticket: Ticket) {
         let mut keys = self.0.write().unwrap_or_else(PoisonError::into_inner);
         for entry in commit.entries() {
@@ -39,7 +39,7 @@ impl Overlay {
         }
     }
 
-    /// The submitted value of a key, or its submitted removal; nothing if it is not under way.
+    /// The pending value of a key, or `Some(None)` for a pending removal; `None` if no change is pending.
     pub(crate) fn get(&self, key: &[u8]) -> Option<Option<Arc<[u8]>>> {
         self.0.read().unwrap_or_else(PoisonError::into_inner).get(key).map(|submitted| submitted.value.clone())
     }
@@ -48,7 +48,7 @@ impl Overlay {
         self.0.read().unwrap_or_else(PoisonError::into_inner).contains_key(key)
     }
 
-    /// All keys from `from` up to but not including `until` that are under way.
+    /// The pending changes to keys in `from..until`.
     pub(crate) fn range(&self, from: &[u8], until: Option<&[u8]>) -> BTreeMap<Vec<u8>, Option<Arc<[u8]>>> {
         let keys = self.0.read().unwrap_or_else(PoisonError::into_inner);
         let bounds = (Bound::Included(from), until.map_or(Bound::Unbounded, Bound::Excluded));
@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn an_earlier_commit_does_not_take_a_later_one_along() {
+    fn removing_an_earlier_commit_keeps_the_changes_of_a_later_one() {
         let overlay = Overlay::default();
         let (first, second) = (commit(&[(b"a", Some(b"1")), (b"b", Some(b"1"))]), commit(&[(b"a", None)]));
         overlay.add(&first, 1);
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn a_range_ends_before_its_end() {
+    fn a_range_excludes_its_end() {
         let overlay = Overlay::default();
         overlay.add(&commit(&[(b"a", Some(b"1")), (b"b", None), (b"c", Some(b"3"))]), 1);
         assert_eq!(overlay.range(b"a", Some(b"c")).into_keys().collect::<Vec<_>>(), [b"a", b"b"]);

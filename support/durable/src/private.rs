@@ -1,5 +1,5 @@
-//! Files and directories that only their owner can read, written such that a loss of power leaves the old or the new
-//! content, never a part.
+//! Files and directories that only their owner can read. Files are written atomically: a power cut leaves the old or the new
+//! content.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
@@ -14,17 +14,17 @@ use crate::{Error, Result};
 pub const DIRECTORY_MODE: u32 = 0o700;
 /// Permissions of a private file.
 pub const FILE_MODE: u32 = 0o600;
-/// Permissions of others to do anything.
+/// All permission bits of group and others.
 const OPEN: u32 = 0o077;
-/// Permissions of others to change something.
+/// Write permission bits of group and others.
 const WRITABLE: u32 = 0o022;
-/// The sticky bit: names in a directory can be changed by the owners of what they stand for only.
+/// The sticky bit: only the owner of an entry in a directory can rename or remove it.
 #[cfg(unix)]
 const STICKY: u32 = 0o1000;
 
-/// Keeps from other users what this process creates and holds. Files and directories are readable by their owner alone,
-/// whoever creates them: a database chooses its own permissions. The memory, which holds keys, goes into no core dump, and on
-/// Linux no other process of the user can read it. For programs, before they start threads; it applies to the whole process.
+/// Protects the files and the memory of this process. Sets the umask, so that files are private even if a library such as
+/// sled creates them. Disables core dumps, because the memory holds keys; on Linux no other process of the user can read the
+/// memory either. Affects the whole process: call it at the start of a program, before it starts threads.
 pub fn restrict_process() {
     #[cfg(unix)]
     {
@@ -37,7 +37,7 @@ pub fn restrict_process() {
     #[cfg(any(target_os = "linux", target_os = "android"))]
     {
         use rustix::process::{DumpableBehavior, set_dumpable_behavior};
-        // The limit does not count where the kernel pipes core dumps to a program. It cannot fail for this value.
+        // Needed because the limit has no effect if the kernel pipes core dumps to a program. Cannot fail for this value.
         let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
     }
 }
@@ -55,23 +55,23 @@ pub fn user_file_mode() -> u32 {
 /// Options that create files only their owner can read.
 #[must_use]
 pub fn file_options() -> OpenOptions {
-    #[allow(unused_mut, reason = "there are no modes elsewhere")]
+    #[allow(unused_mut, reason = "only Unix has file modes")]
     let mut options = OpenOptions::new();
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, FILE_MODE);
     options
 }
 
-/// Creates a directory, and what is missing above it, for this user alone. Its name is durable when this returns, also if it
-/// exists already: a loss of power may have come between an earlier attempt and its end.
+/// Creates a directory and its missing parents, for this user only. Its name is durable when this returns, even if it existed
+/// before: the process that created it may have been killed before it flushed the parent.
 ///
 /// # Errors
-/// What the operating system says.
+/// The operating system's error.
 pub fn create_directory(directory: &Path) -> io::Result<()> {
     let parent = parent_of(directory);
     if directory.is_dir() {
         return match sync_directory(parent) {
-            // Somebody else made it, in a place that is not ours to look into.
+            // It exists, in a parent directory that this user cannot open.
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
             outcome => outcome,
         };
@@ -86,10 +86,10 @@ pub fn create_directory(directory: &Path) -> io::Result<()> {
     }
 }
 
-/// Creates directories in one that exists, for this user alone. The new names are durable.
+/// Creates directories in an existing one, for this user only. The new names are durable.
 ///
 /// # Errors
-/// What the operating system says.
+/// The operating system's error.
 pub fn create_directories(parent: &Path, names: impl IntoIterator<Item = String>) -> io::Result<()> {
     for name in names {
         match directory_builder().create(parent.join(name)) {
@@ -97,12 +97,12 @@ pub fn create_directories(parent: &Path, names: impl IntoIterator<Item = String>
             outcome => outcome?,
         }
     }
-    // Also if all exist: whoever made them may have been killed before this.
+    // Even if all exist: the process that created them may have been killed before this.
     sync_directory(parent)
 }
 
 fn directory_builder() -> DirBuilder {
-    #[allow(unused_mut, reason = "there are no modes elsewhere")]
+    #[allow(unused_mut, reason = "only Unix has file modes")]
     let mut builder = DirBuilder::new();
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, DIRECTORY_MODE);
@@ -112,54 +112,54 @@ fn directory_builder() -> DirBuilder {
 /// Makes the names in a directory durable.
 ///
 /// # Errors
-/// What the operating system says.
+/// The operating system's error.
 pub fn sync_directory(directory: &Path) -> io::Result<()> {
-    // Elsewhere directories cannot be opened as files, and renames are journalled by the file system.
+    // On Windows, directories cannot be opened as files, and the file system journals renames.
     if cfg!(unix) { File::open(directory)?.sync_all() } else { Ok(()) }
 }
 
-/// Creates a directory for this user alone, or checks one that is there with [`check_directory`].
+/// Creates a directory for this user only, or checks an existing one with [`check_directory`].
 ///
 /// # Errors
-/// As [`check_directory`]; [`Error::Io`] if it cannot be created.
+/// Like [`check_directory`]; [`Error::Io`] if it cannot be created.
 pub fn prepare_directory(directory: &Path) -> Result<()> {
     create_directory(directory).map_err(|error| Error::io(directory, &error))?;
     check_directory(directory)
 }
 
-/// Creates a directory for this user alone, or checks one that is there: other users may look at the names in it, for what
-/// is in it has permissions of its own, but they must not write in it or put another one in its place.
+/// Creates a directory for this user only, or checks an existing one. Other users may list it, because its entries have their
+/// own permissions, but must not be able to write to it or replace it.
 ///
 /// # Errors
-/// As [`prepare_directory`].
+/// Like [`prepare_directory`].
 pub fn prepare_visible_directory(directory: &Path) -> Result<()> {
     create_directory(directory).map_err(|error| Error::io(directory, &error))?;
     check_unchangeable(directory)?;
     check_above(directory)
 }
 
-/// Refuses a directory that is not for this user alone, or that other users can put another one in the place of.
+/// Refuses a directory that other users can access or replace.
 ///
 /// # Errors
-/// As [`check`]; [`Error::Replaceable`] and [`Error::ForeignParent`] for a directory above it.
+/// Like [`check`]; [`Error::Replaceable`] and [`Error::ForeignParent`] for a directory above it.
 pub fn check_directory(directory: &Path) -> Result<()> {
     check(directory, DIRECTORY_MODE)?;
     check_above(directory)
 }
 
-/// Refuses a directory in which other users can write, or that belongs to another user.
+/// Refuses a directory that other users can write to, or that belongs to another user.
 ///
 /// # Errors
-/// As [`check`].
+/// Like [`check`].
 pub(crate) fn check_unchangeable(directory: &Path) -> Result<()> {
     check_metadata(directory, &metadata_of(directory)?, WRITABLE, DIRECTORY_MODE)
 }
 
-/// Refuses files and directories that other users can read or change, or that belong to another user: an owner can always
-/// change the permissions.
+/// Refuses a file or directory that other users can read or change, or that belongs to another user, who could change its
+/// permissions.
 ///
 /// # Errors
-/// [`Error::TooOpen`] names the `chmod` that helps, [`Error::Foreign`] the `chown`.
+/// [`Error::TooOpen`] with the `chmod` command to run, [`Error::Foreign`] with the `chown` command.
 pub fn check(path: &Path, wanted: u32) -> Result<()> {
     check_metadata(path, &metadata_of(path)?, OPEN, wanted)
 }
@@ -182,19 +182,19 @@ fn check_metadata(path: &Path, metadata: &fs::Metadata, forbidden: u32, wanted: 
     Ok(())
 }
 
-/// Access lists of other systems inherit from the user's profile, which is private.
+/// Not checked on Windows, where access control lists inherit from the user's private profile.
 #[cfg(not(unix))]
 fn check_metadata(_: &Path, _: &fs::Metadata, _: u32, _: u32) -> Result<()> {
     Ok(())
 }
 
-/// Whoever may write in a directory above can rename what leads to ours, and make something else of that name.
+/// A user who can write to a parent directory can rename the next component of the path and replace it.
 #[cfg(unix)]
 fn check_above(directory: &Path) -> Result<()> {
     use std::os::unix::fs::MetadataExt as _;
     let failed = |error: io::Error| Error::io(directory, &error);
     let me = rustix::process::geteuid().as_raw();
-    // In a user namespace the superuser of the machine has another number.
+    // In a user namespace, the machine's superuser has another id.
     let superuser = fs::metadata("/").map_err(failed)?.uid();
     for parent in directory.canonicalize().map_err(failed)?.ancestors().skip(1) {
         let metadata = fs::metadata(parent).map_err(failed)?;
@@ -209,39 +209,39 @@ fn check_above(directory: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Whether other users may rename what is in a directory: not where the sticky bit leaves that to the owners.
+/// Whether other users can rename the entries of a directory; the sticky bit prevents that.
 #[cfg(unix)]
 fn can_be_changed_by_others(directory: &fs::Metadata) -> bool {
     use std::os::unix::fs::MetadataExt as _;
     let (me, group) = (rustix::process::geteuid().as_raw(), directory.gid());
-    // Administrators, and the group of the same number that many systems give each user: its directories are group-writable
-    // by default.
+    // Exempt: the superuser's group, and the user's private group, whose directories are group-writable by default on many
+    // systems.
     let is_trusted = group == 0 || (group == me && group == rustix::process::getegid().as_raw());
     let others = if is_trusted { WRITABLE & 0o007 } else { WRITABLE };
     directory.mode() & others != 0 && directory.mode() & STICKY == 0
 }
 
-/// Access lists of other systems inherit from the user's profile, which is private.
+/// Not checked on Windows, where access control lists inherit from the user's private profile.
 #[cfg(not(unix))]
 fn check_above(_: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Reads a private file of at most `limit` bytes, which are wiped when they are dropped: most hold a key. Nothing if it does
-/// not exist.
+/// Reads a private file of at most `limit` bytes. The bytes are wiped on drop, because most of these files hold a key. `None`
+/// if the file does not exist.
 ///
 /// # Errors
-/// As [`check`]; [`Error::Io`] if it is longer than `limit` or cannot be read.
+/// Like [`check`]; [`Error::Io`] if it is longer than `limit` or cannot be read.
 pub fn read_file(path: &Path, limit: u64) -> Result<Option<Zeroizing<Vec<u8>>>> {
     let file = match File::open(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(Error::io(path, &error)),
         Ok(file) => file,
     };
-    // Of the file that is read, whatever has its name by now.
+    // Checks the open file, not the path, which may refer to another file by now.
     let metadata = file.metadata().map_err(|error| Error::io(path, &error))?;
     check_metadata(path, &metadata, OPEN, FILE_MODE)?;
-    // Room for all of it: what grows leaves its beginning behind in memory.
+    // Allocated up front: a growing vector would leave unwiped copies in memory.
     let room = usize::try_from(metadata.len().min(limit)).unwrap_or_default() + 1;
     let mut bytes = Zeroizing::new(Vec::with_capacity(room));
     file.take(limit + 1).read_to_end(&mut bytes).map_err(|error| Error::io(path, &error))?;
@@ -252,36 +252,36 @@ pub fn read_file(path: &Path, limit: u64) -> Result<Option<Zeroizing<Vec<u8>>>> 
     Ok(Some(bytes))
 }
 
-/// Writes a private file: after a loss of power it has the old or the new content. Durable when this returns.
+/// Replaces a private file atomically and durably: a power cut leaves the old or the new content.
 ///
 /// # Errors
-/// What the operating system says; then the old content is there.
+/// The operating system's error; the old content is then unchanged.
 pub fn replace_file(path: &Path, content: &[u8]) -> io::Result<()> {
     let mut file = NewFile::create(path)?;
     file.file().write_all(content)?;
     file.publish(Existing::Replace)
 }
 
-/// As [`replace_file`], for a file that must not exist yet.
+/// Like [`replace_file`], for a file that must not exist yet.
 ///
 /// # Errors
-/// [`io::ErrorKind::AlreadyExists`] if there is one, else what the operating system says.
+/// [`io::ErrorKind::AlreadyExists`] if it exists, otherwise the operating system's error.
 pub fn create_file(path: &Path, content: &[u8]) -> io::Result<()> {
     let mut file = NewFile::create(path)?;
     file.file().write_all(content)?;
     file.publish(Existing::Refuse)
 }
 
-/// What happens to a file that has the name already.
+/// What to do with an existing file of the same name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Existing {
-    /// It is replaced.
+    /// Replace it.
     Replace,
-    /// It stays, and publishing fails.
+    /// Keep it, and fail.
     Refuse,
 }
 
-/// A file that gets its name when it is complete. Dropped before [`publish`](Self::publish), it leaves nothing.
+/// A file that is renamed to its final name when it is complete. Removed if it is dropped before [`publish`](Self::publish).
 #[derive(Debug)]
 pub struct NewFile {
     file: File,
@@ -290,25 +290,25 @@ pub struct NewFile {
 }
 
 impl NewFile {
-    /// Begins a private file that will be called `target`, beside it.
+    /// Creates a private temporary file in the directory of `target`.
     ///
     /// # Errors
-    /// What the operating system says.
+    /// The operating system's error.
     pub fn create(target: &Path) -> io::Result<Self> {
-        // Without the name of the target, which may be as long as a name can be.
+        // Does not include the target's name, which may already have the maximum length.
         Self::create_at(parent_of(target).join(format!(".new-{}", random_suffix()?)), target)
     }
 
-    /// Begins a private file at `temporary`, which must be on the same file system as `target`.
+    /// Creates a private file at `temporary`, which must be on the same file system as `target`.
     ///
     /// # Errors
-    /// What the operating system says.
+    /// The operating system's error.
     pub fn create_at(temporary: PathBuf, target: &Path) -> io::Result<Self> {
         let file = file_options().read(true).write(true).create_new(true).open(&temporary)?;
         Ok(Self { file, temporary: Some(temporary), target: target.to_owned() })
     }
 
-    /// What it will be called.
+    /// Its final path.
     #[must_use]
     pub fn target(&self) -> &Path {
         &self.target
@@ -334,7 +334,7 @@ impl NewFile {
     /// Synchronises the content, gives the file its name, and synchronises the name.
     ///
     /// # Errors
-    /// What the operating system says; then the name stands for what it stood for before.
+    /// The operating system's error; the final name is then unchanged.
     pub fn publish(mut self, existing: Existing) -> io::Result<()> {
         self.file.sync_all()?;
         let Some(temporary) = self.temporary.take() else { return Ok(()) };
@@ -357,11 +357,11 @@ impl Drop for NewFile {
 fn give_name(temporary: &Path, target: &Path, existing: Existing) -> io::Result<()> {
     match existing {
         Existing::Replace => fs::rename(temporary, target),
-        // A link fails where a rename would replace.
+        // Unlike a rename, a hard link fails if the target exists.
         Existing::Refuse => match fs::hard_link(temporary, target) {
             Ok(()) => fs::remove_file(temporary),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(error),
-            // Some file systems have no links.
+            // Some file systems do not support hard links.
             Err(_) => rename_to_free_name(temporary, target),
         },
     }
@@ -383,9 +383,9 @@ fn rename_to_free_name(temporary: &Path, target: &Path) -> io::Result<()> {
     rename_if_free(temporary, target)
 }
 
-/// Where the system cannot do both at once.
+/// For systems without an atomic rename that does not replace.
 fn rename_if_free(temporary: &Path, target: &Path) -> io::Result<()> {
-    // Looks at the entry itself: a link to nowhere is something that is there, too.
+    // Does not follow symbolic links: a dangling link also occupies the name.
     match fs::symlink_metadata(target) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => fs::rename(temporary, target),
         Err(error) => Err(error),
@@ -399,14 +399,14 @@ fn random_suffix() -> io::Result<String> {
     Ok(format!("{:016x}", u64::from_ne_bytes(bytes)))
 }
 
-/// The directory that a path lies in.
+/// The parent directory of a path.
 #[must_use]
 pub fn parent_of(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// Takes the rights of everybody else from all files below a directory, as far as that is possible: a database creates its
-/// files itself.
+/// Removes the permissions of other users from everything below a directory, as far as possible. For the files of sled,
+/// which does not set permissions.
 pub fn tighten(directory: &Path) {
     #[cfg(unix)]
     {
@@ -415,7 +415,7 @@ pub fn tighten(directory: &Path) {
             let path = entry.path();
             let is_directory = entry.file_type().is_ok_and(|kind| kind.is_dir());
             let mode = if is_directory { DIRECTORY_MODE } else { FILE_MODE };
-            // A file that vanishes meanwhile needs no rights.
+            // Ignored: sled may have removed the file meanwhile.
             let _ = fs::set_permissions(&path, fs::Permissions::from_mode(mode));
             if is_directory {
                 tighten(&path);
@@ -431,7 +431,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_is_replaced_as_a_whole_and_leaves_nothing_beside_it() {
+    fn a_file_is_replaced_atomically_and_leaves_no_temporary_file() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("key");
         create_file(&path, b"first").unwrap();
@@ -446,7 +446,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn a_name_is_taken_only_if_it_is_free_also_without_links() {
+    fn an_existing_name_is_never_replaced_even_without_hard_links() {
         let directory = tempfile::tempdir().unwrap();
         let (temporary, target) = (directory.path().join("temporary"), directory.path().join("target"));
         type Rename = fn(&Path, &Path) -> io::Result<()>;
@@ -462,7 +462,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_may_be_as_long_as_the_file_system_takes() {
+    fn a_name_may_have_the_maximum_length_of_the_file_system() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("x".repeat(255));
         create_file(&path, b"content").unwrap();
@@ -470,7 +470,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_given_up_leaves_nothing() {
+    fn an_unpublished_file_is_removed() {
         let directory = tempfile::tempdir().unwrap();
         drop(NewFile::create(&directory.path().join("x")).unwrap());
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
@@ -478,7 +478,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn what_others_can_read_is_refused_with_the_command_that_helps() {
+    fn a_path_that_others_can_read_is_refused_with_the_command_to_run() {
         use std::os::unix::fs::PermissionsExt as _;
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("a/b");
@@ -493,7 +493,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn a_directory_that_others_can_replace_is_refused_with_the_command_that_helps() {
+    fn a_directory_that_others_can_replace_is_refused_with_the_command_to_run() {
         use std::os::unix::fs::PermissionsExt as _;
         let root = tempfile::tempdir().unwrap();
         let (middle, path) = (root.path().join("a"), root.path().join("a/b/c"));
@@ -505,7 +505,7 @@ mod tests {
             let real = middle.canonicalize().unwrap();
             assert!(refusal.contains(&format!("run: chmod go-w {}", real.display())), "{refusal}");
         }
-        // What others may read, and what only owners may rename, as in a directory for everybody's temporary files.
+        // Accepted: a parent that others can read, and one with the sticky bit, such as `/tmp`.
         for mode in [0o755, 0o1777] {
             set(mode);
             check_directory(&path).unwrap();
@@ -514,7 +514,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn what_another_user_owns_is_refused_with_the_command_that_helps() {
+    fn a_path_of_another_user_is_refused_with_the_command_to_run() {
         let root = tempfile::tempdir().unwrap();
         if !rustix::process::geteuid().is_root() {
             assert!(

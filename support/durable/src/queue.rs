@@ -1,9 +1,9 @@
-//! Who writes, who waits: the state of a commit group, without input or output.
+//! The state of group commit, without I/O: which task does the work, and which tasks wait.
 //!
-//! Items are numbered in the order in which they are submitted. Whoever waits for one and finds nobody at work *leads*: it
-//! takes all that was submitted so far, does the work for everybody, and reports how far it came. Meanwhile further items
-//! gather for the next leader. So the number of synchronisations follows the speed of the disk, not the number of commits,
-//! and a commit that nobody else accompanies needs no other thread.
+//! Items are numbered in the order of submission. A waiter that finds no work in progress becomes the *leader*: it takes all
+//! items submitted so far, does the work for every waiter, and reports the result. Items submitted meanwhile form the next
+//! group. So the number of flushes depends on the speed of the disk, not on the number of commits, and a single commit
+//! involves no other thread.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::task::Waker;
@@ -13,14 +13,14 @@ use crate::Error;
 /// Number of a submitted item.
 pub(crate) type Ticket = u64;
 
-/// Items that were submitted, and who waits for them.
+/// Submitted items and their waiters.
 #[derive(Debug)]
 pub(crate) struct Queue<T> {
     pending: Vec<(Ticket, T)>,
     waiters: BTreeMap<Ticket, Waker>,
-    /// Why items were refused, until their owners have been told.
+    /// Errors of refused items, until their waiters have collected them.
     refused: HashMap<Ticket, Error>,
-    /// The last number that was given out.
+    /// The last ticket assigned.
     last: Ticket,
     /// All items up to this one are settled or refused.
     settled: Ticket,
@@ -29,29 +29,29 @@ pub(crate) struct Queue<T> {
     is_led: bool,
     failure: Option<Error>,
     is_closed: bool,
-    /// Items whose owners do not wait any more.
+    /// Tickets of items whose waiters are gone.
     abandoned: BTreeSet<Ticket>,
 }
 
-/// What whoever waits for an item has to do.
+/// What the waiter for an item has to do.
 #[derive(Debug)]
 pub(crate) enum Turn<T> {
-    /// Nothing: it is settled.
+    /// Nothing: the item has taken effect.
     Settled,
-    /// Nothing: it was refused.
+    /// Nothing: the item was refused.
     Refused(Error),
-    /// Work through these items, in order, and [report](Queue::report).
+    /// Process these items in order, then call [`Queue::report`].
     Lead(Vec<(Ticket, T)>),
-    /// Wait to be woken.
+    /// Wait for the waker to be called.
     Wait,
 }
 
-/// How the work on a group ended early.
+/// Why the work on a group ended early.
 #[derive(Debug)]
 pub(crate) enum Setback {
-    /// The rest of the group was not begun. It is refused, with everything that was submitted in the meantime.
+    /// The rest of the group had no effect. It is refused, along with everything submitted in the meantime.
     Refused(Error),
-    /// Nothing can be done any more.
+    /// The outcome is unknown, so every further item is refused.
     Failed(Error),
 }
 
@@ -71,16 +71,17 @@ impl<T> Queue<T> {
         }
     }
 
-    /// Refuses everything from now on. Returns whether nothing is under way.
+    /// Refuses further items. Returns whether no work is pending.
     pub(crate) fn close(&mut self) -> bool {
         self.is_closed = true;
         !self.is_led && (self.pending.is_empty() || self.failure.is_some())
     }
 
-    /// Whether something may be submitted.
+    /// Checks whether an item may be submitted.
     ///
     /// # Errors
-    /// The failure, if there was one; [`Error::Superseded`] if something was refused since `refusals` was asked for.
+    /// The failure, if there was one; [`Error::Closed`]; [`Error::Superseded`] if an item was refused since
+    /// [`refusals`](Self::refusals) returned `refusals`.
     pub(crate) fn check(&self, refusals: Option<u64>) -> Result<(), Error> {
         match &self.failure {
             Some(failure) => Err(failure.clone()),
@@ -102,17 +103,17 @@ impl<T> Queue<T> {
         self.last
     }
 
-    /// How often items were refused. What was read from refused items is void.
+    /// The number of refusals. Values read from pending items are invalid if it has changed since.
     pub(crate) fn refusals(&self) -> u64 {
         self.refusals
     }
 
-    /// Why nothing can be done any more, if so.
+    /// The failure after which every item is refused, if any.
     pub(crate) fn failure(&self) -> Option<&Error> {
         self.failure.as_ref()
     }
 
-    /// What to do for the item with this number. `waker` is called when to ask again.
+    /// What the waiter for this ticket has to do. For [`Turn::Wait`], `waker` is called when to ask again.
     pub(crate) fn turn(&mut self, ticket: Ticket, waker: &Waker) -> Turn<T> {
         if let Some(refusal) = self.refused.remove(&ticket) {
             return Turn::Refused(refusal);
@@ -130,7 +131,7 @@ impl<T> Queue<T> {
         Turn::Wait
     }
 
-    /// Takes all pending items if nobody is at work on others.
+    /// Becomes the leader of all pending items, unless there is a leader already.
     pub(crate) fn lead_if_idle(&mut self) -> Option<Vec<(Ticket, T)>> {
         (!self.is_led && !self.pending.is_empty()).then(|| self.lead())
     }
@@ -140,8 +141,8 @@ impl<T> Queue<T> {
         std::mem::take(&mut self.pending)
     }
 
-    /// Ends the work on a group: everything up to `settled` took effect. Returns whom to wake without holding a lock, and what
-    /// to work on next if nobody waits who could lead.
+    /// Ends the work on a group: everything up to `settled` took effect. Returns the wakers, to be called without a lock held,
+    /// and the next group if no waiter is left that could lead it.
     pub(crate) fn report(
         &mut self,
         settled: Ticket,
@@ -171,18 +172,18 @@ impl<T> Queue<T> {
             let later = self.waiters.split_off(&(self.settled + 1));
             std::mem::replace(&mut self.waiters, later)
         };
-        // Somebody has to lead the next group.
+        // Pending items need a leader: this one, or a waiter that is woken for it.
         let next = self.waiters.first_key_value().is_none().then(|| self.lead_if_idle()).flatten();
         if next.is_none() && !self.pending.is_empty() {
             woken.extend(self.waiters.pop_first());
         }
-        // Under the lock, so that nobody sees traces of what was refused with the new number of refusals.
+        // Under the lock: refused changes must leave the overlay before a reader can see the new number of refusals.
         drop(dropped);
         (woken.into_values().collect(), next)
     }
 
-    /// Forgets whoever waited for an item. Returns who has to be woken instead, and whether somebody has to lead who does not
-    /// wait.
+    /// Removes the waiter for an item. Returns the waiter to wake in its place, and whether the caller has to lead because there
+    /// is none.
     pub(crate) fn abandon(&mut self, ticket: Ticket) -> (Option<Waker>, bool) {
         self.refused.remove(&ticket);
         self.waiters.remove(&ticket);
@@ -193,8 +194,8 @@ impl<T> Queue<T> {
             return (None, false);
         }
         let next = self.waiters.pop_first().map(|(_, waker)| waker);
-        let nobody = next.is_none();
-        (next, nobody)
+        let needs_leader = next.is_none();
+        (next, needs_leader)
     }
 }
 
@@ -223,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_to_wait_leads_everything_and_what_comes_later_waits_for_the_next_group() {
+    fn the_first_waiter_leads_all_pending_items_and_later_items_form_the_next_group() {
         let mut queue = Queue::new();
         let (a, b) = (queue.submit('a'), queue.submit('b'));
         assert_eq!(led(&mut queue, b), [(a, 'a'), (b, 'b')]);
@@ -237,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_takes_everything_along_that_may_build_on_what_was_refused() {
+    fn a_refusal_also_refuses_everything_submitted_meanwhile() {
         let mut queue = Queue::new();
         let (a, b) = (queue.submit('a'), queue.submit('b'));
         let seen = queue.refusals();
@@ -254,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn after_a_failure_nothing_is_settled_any_more() {
+    fn after_a_failure_no_item_is_settled() {
         let mut queue = Queue::new();
         let (a, b) = (queue.submit('a'), queue.submit('b'));
         led(&mut queue, a);
@@ -267,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_waits_for_is_led_by_whoever_leads_already() {
+    fn the_current_leader_also_takes_items_without_a_waiter() {
         let mut queue = Queue::new();
         let a = queue.submit('a');
         led(&mut queue, a);
@@ -276,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_gives_up_hands_the_lead_on() {
+    fn an_abandoned_wait_passes_the_lead_to_another_waiter() {
         let mut queue = Queue::new();
         let a = queue.submit('a');
         led(&mut queue, a);
@@ -284,10 +285,10 @@ mod tests {
         assert!(matches!(turn(&mut queue, b), Turn::Wait));
         assert!(matches!(turn(&mut queue, c), Turn::Wait));
         wake(queue.report(a, None));
-        let (next, nobody) = queue.abandon(b);
-        assert!(next.is_some() && !nobody, "the one who waits for c leads");
-        let (next, nobody) = queue.abandon(c);
-        assert!(next.is_none() && nobody, "nobody waits, but b and c were submitted");
+        let (next, needs_leader) = queue.abandon(b);
+        assert!(next.is_some() && !needs_leader, "the waiter for c leads");
+        let (next, needs_leader) = queue.abandon(c);
+        assert!(next.is_none() && needs_leader, "no waiter is left, but b and c are pending");
         assert_eq!(queue.lead_if_idle().unwrap(), [(b, 'b'), (c, 'c')]);
         assert!(queue.lead_if_idle().is_none());
     }

@@ -1,14 +1,14 @@
-//! Room on a disk. The index of a store cannot refuse a write and go on, so some space must never be used by anything else.
+//! Free disk space. The index cannot recover from a write that fails for lack of space, so some space is reserved for it.
 
 use std::io;
 use std::path::Path;
 
 /// Space that commits leave free for the index.
 pub(crate) const RESERVED_BYTES: u64 = 1024 * 1024;
-/// Space that other files leave free, so that commits still find some.
+/// Space that other files leave free, so that commits still succeed.
 const RESERVED_FROM_FILES: u64 = 2 * RESERVED_BYTES;
 
-/// Bytes that are free for new files; nothing if that cannot be told.
+/// Free space in bytes; `None` if unknown.
 pub(crate) fn free_bytes(directory: &Path) -> Option<u64> {
     #[cfg(unix)]
     {
@@ -22,7 +22,7 @@ pub(crate) fn free_bytes(directory: &Path) -> Option<u64> {
     }
 }
 
-/// Checks before bytes are written to a file on the disk of a store that they leave enough room for the store.
+/// Checks that a file of `bytes` bytes on the disk of a store would leave enough space for the store.
 ///
 /// # Errors
 /// [`io::ErrorKind::StorageFull`] if they do not.
@@ -40,7 +40,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn more_than_there_is_finds_no_room_and_little_does() {
+    fn a_file_larger_than_the_free_space_is_refused() {
         let directory = tempfile::tempdir().unwrap();
         check_room(directory.path(), 1).unwrap();
         #[cfg(unix)]

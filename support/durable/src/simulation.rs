@@ -1,4 +1,4 @@
-//! A disk in memory that fails, fills up, and loses what was not synchronised, repeatably.
+//! An in-memory disk that fails, fills up, and loses unflushed writes, deterministically from a seed.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -9,22 +9,22 @@ use crate::disk::{Disk, DiskFile};
 use crate::journal::recovery;
 use crate::{Commit, Result};
 
-/// Bytes that a disk writes as a whole or not at all.
+/// Number of bytes that a disk writes atomically.
 pub const SECTOR: usize = 512;
 
-/// A disk. Clones are the same disk.
+/// A simulated disk. Clones share its contents.
 #[derive(Debug, Clone)]
 pub struct SimulatedDisk(Arc<Mutex<State>>);
 
 #[derive(Debug)]
 struct State {
     chance: Chance,
-    /// Files by number: open ones stay when their name goes.
+    /// Files by number: open files remain when their name is removed.
     files: Vec<Contents>,
     names: BTreeMap<String, usize>,
     durable_names: BTreeMap<String, usize>,
     capacity: usize,
-    /// Operations until one fails; nothing if none does.
+    /// Number of operations until one fails; `None` if none does.
     fails_in: Option<u32>,
     is_off: bool,
 }
@@ -33,22 +33,22 @@ struct State {
 struct Contents {
     now: Vec<u8>,
     durable: Vec<u8>,
-    /// Changed since the last synchronisation.
+    /// Writes since the last flush.
     writes: Vec<(usize, Vec<u8>)>,
 }
 
-/// A xorshift generator.
+/// A xorshift random number generator.
 #[derive(Debug, Clone)]
 pub struct Chance(u64);
 
 impl Chance {
-    /// Begins with a seed.
+    /// Creates a generator from a seed.
     #[must_use]
     pub fn new(seed: u64) -> Self {
         Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
     }
 
-    /// A number below `bound`, which is not 0.
+    /// A number below `bound`, which must not be 0.
     pub fn below(&mut self, bound: u64) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
@@ -87,23 +87,23 @@ impl SimulatedDisk {
         disk
     }
 
-    /// Lets the operation after `operations` further ones fail, in part done or not at all.
+    /// Makes one operation fail, after `operations` more have succeeded. It may take effect in part.
     pub fn fail_in(&self, operations: u32) {
         self.state().fails_in = Some(operations);
     }
 
-    /// Lets nothing fail any more.
+    /// Cancels a pending [`fail_in`](Self::fail_in).
     pub fn heal(&self) {
         self.state().fails_in = None;
     }
 
-    /// Changes how much fits on the disk.
+    /// Sets the capacity of the disk in bytes.
     pub fn set_capacity(&self, capacity: usize) {
         self.state().capacity = capacity;
     }
 
-    /// Cuts the power: nothing works any more. Returns the disk as it is found afterwards: of what was not synchronised any
-    /// part survives, by sectors, and any of the names.
+    /// Cuts the power: every later operation on this disk fails. Returns the disk after the cut, with an arbitrary part of the
+    /// unflushed sectors and names.
     #[must_use]
     pub fn cut(&self) -> Self {
         let mut state = self.state();
@@ -151,7 +151,7 @@ impl Contents {
     fn after_cut(&self, chance: &mut Chance) -> Vec<u8> {
         let mut bytes = self.durable.clone();
         for (offset, write) in &self.writes {
-            // Sectors of one write survive each by itself.
+            // Each sector of a write survives independently.
             let mut at = 0;
             while at < write.len() {
                 let end = (at + SECTOR - (offset + at) % SECTOR).min(write.len());
@@ -196,7 +196,7 @@ impl State {
 }
 
 fn broken() -> io::Error {
-    io::Error::other("input or output failed")
+    io::Error::other("simulated I/O error")
 }
 
 impl Disk for SimulatedDisk {
@@ -278,7 +278,7 @@ impl DiskFile for SimulatedFile {
         let start = usize::try_from(offset).map_err(io::Error::other)?;
         let grown = (start + bytes.len()).saturating_sub(state.files[self.number].now.len());
         let is_full = state.used() + grown > state.capacity;
-        // A write that fails may have been done in part.
+        // A failed write may have taken effect in part.
         let done = if fails || is_full { state.chance.below(bytes.len() as u64 + 1) as usize } else { bytes.len() };
         let done = if is_full { done.min(state.files[self.number].now.len().saturating_sub(start)) } else { done };
         let contents = &mut state.files[self.number];
@@ -295,7 +295,7 @@ impl DiskFile for SimulatedFile {
     fn sync(&self) -> io::Result<()> {
         let mut state = self.disk.state();
         if state.fails()? {
-            // What was not written is forgotten, as Linux does, and the next synchronisation succeeds.
+            // As on Linux, a failed flush drops the unwritten data, and the next flush succeeds.
             let mut chance = state.chance.clone();
             let contents = &mut state.files[self.number];
             contents.durable = contents.after_cut(&mut chance);
@@ -317,11 +317,11 @@ impl DiskFile for SimulatedFile {
     }
 }
 
-/// Opens the journal that the files on a disk are, and returns how many commits are in it; nothing if there are no files. For
-/// fuzzing: any files must be read or refused.
+/// Opens the journal on a disk and returns its number of commits; `None` if there are no files. For fuzzing: arbitrary files
+/// must be read or refused.
 ///
 /// # Errors
-/// As [`crate::Store::open`].
+/// Like [`crate::Store::open`].
 pub fn recover(disk: &SimulatedDisk, store: [u8; 16]) -> Result<Option<u64>> {
     let Some(found) = recovery::find(Arc::new(disk.clone()), store)? else { return Ok(None) };
     let (mut count, from) = (0, found.beginning());
@@ -335,7 +335,7 @@ pub fn recover(disk: &SimulatedDisk, store: [u8; 16]) -> Result<Option<u64>> {
 /// The files of a journal with these commits, for fuzzing.
 ///
 /// # Errors
-/// None with commits in bounds.
+/// None if the commits are in bounds.
 pub fn journal_of(commits: &[Commit], store: [u8; 16]) -> Result<Vec<(String, Vec<u8>)>> {
     let disk = SimulatedDisk::new(1, usize::MAX);
     let journal = crate::journal::Journal::create(Arc::new(disk.clone()), store)?;

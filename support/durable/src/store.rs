@@ -1,4 +1,4 @@
-//! A store: ordered keys with values, changed by commits.
+//! The store: an ordered key-value map, changed by commits.
 
 use std::any::Any;
 use std::io;
@@ -20,10 +20,10 @@ use crate::overlay::Overlay;
 use crate::writer::{Submission, Writer, changes};
 use crate::{Error, Result, private};
 
-/// Commits that are under way at a time; further ones wait. With [`MAX_COMMIT_BYTES`](crate::MAX_COMMIT_BYTES) this bounds
+/// Maximum number of pending commits; further ones wait. With [`MAX_COMMIT_BYTES`](crate::MAX_COMMIT_BYTES) this bounds
 /// the memory they take.
 pub const MAX_PENDING_COMMITS: usize = 1024;
-/// Changes that a rebuild of the index applies at a time.
+/// Number of changes that a rebuild of the index applies at a time.
 const REBUILD_BATCH: usize = 4096;
 
 const FORMAT: &str = "format";
@@ -31,13 +31,14 @@ const JOURNAL: &str = "journal";
 const INDEX: &str = "index";
 const INDEX_STATE: &str = "index.state";
 const FORMAT_LINE: &str = "enlace store, format 1, ";
-/// A format file is 57 bytes.
+/// Size limit when reading the format file, which has 57 bytes.
 const MAX_FORMAT_BYTES: u64 = 256;
 
 /// A key with its value.
 pub type Pair = (Vec<u8>, Vec<u8>);
 
-/// A store that is open. Dropping it closes it, only without waiting for background work.
+/// An open store. Dropping it stops the cleaner but, unlike [`close`](Self::close), does not wait for pending commits or
+/// flush the index.
 pub struct Store {
     group: Arc<Group<Writer>>,
     overlay: Arc<Overlay>,
@@ -46,31 +47,31 @@ pub struct Store {
     directory: PathBuf,
 }
 
-/// Lets one commit be submitted. Commits under way need no lock of the caller, so it may be asked for while locks are held.
+/// Permission to submit one commit. Pending commits need no lock of the caller, so it may be awaited while holding locks.
 pub struct Admission(OwnedSemaphorePermit);
 
-/// A commit that was submitted. Await [`done`](Self::done) before anything is acknowledged.
-#[must_use = "nothing is durable before it is done"]
+/// A submitted commit. Await [`done`](Self::done) before acknowledging it.
+#[must_use = "the commit is not durable until `done` returns"]
 pub struct Submitted(Settled<Writer>);
 
 impl Submitted {
-    /// Returns when the commit is on disk and visible to everybody.
+    /// Returns when the commit is on disk and visible to readers.
     ///
-    /// Cancelling the wait does not take the commit back.
+    /// Cancelling the wait does not withdraw the commit.
     ///
     /// # Errors
-    /// [`Error::Full`] or [`Error::Superseded`] if it was refused: then it has no effect. [`Error::Failed`] if nobody knows.
+    /// [`Error::Full`] or [`Error::Superseded`] if it was refused and has no effect. [`Error::Failed`] if the outcome is unknown.
     pub async fn done(self) -> Result<()> {
         self.0.await
     }
 }
 
 impl Store {
-    /// Makes an empty store in a directory that must not have one. It is a store once [`complete`](Self::complete) has been
-    /// called; a directory that was left before is not.
+    /// Creates an empty store in a directory that must not have one. It does not count as a store until
+    /// [`complete`](Self::complete) is called.
     ///
     /// # Errors
-    /// What the operating system says.
+    /// The operating system's error.
     pub(crate) fn begin(directory: &Path) -> Result<Self> {
         let failed = |error: io::Error| Error::io(directory, &error);
         private::create_directory(&directory.join(JOURNAL)).map_err(failed)?;
@@ -86,7 +87,7 @@ impl Store {
         Ok(Self::with(directory, journal, index, state))
     }
 
-    /// Makes the directory a store, durably.
+    /// Durably marks the directory as a complete store.
     pub(crate) fn complete(directory: &Path) -> Result<()> {
         let (unfinished, format) = (directory.join(format!("{FORMAT}.new")), directory.join(FORMAT));
         std::fs::rename(unfinished, format)
@@ -99,13 +100,12 @@ impl Store {
         directory.join(FORMAT).is_file()
     }
 
-    /// Opens the store in a directory. Everything that was acknowledged is there afterwards.
+    /// Opens the store in a directory, with all acknowledged commits.
     ///
-    /// Blocks the thread: for milliseconds as a rule, and for as long as it takes to read the whole journal after a loss of
-    /// power.
+    /// Blocks the thread: usually for milliseconds; after a power cut, for as long as it takes to read the whole journal.
     ///
     /// # Errors
-    /// [`Error::Damaged`] if something that was acknowledged cannot be read, [`Error::Newer`], [`Error::Io`], and
+    /// [`Error::Damaged`] if an acknowledged commit cannot be read, [`Error::Newer`], [`Error::Io`], and
     /// [`Error::TooOpen`] or [`Error::Foreign`] if other users can write in the directory.
     pub fn open(directory: &Path) -> Result<Self> {
         private::check_unchangeable(directory)?;
@@ -115,7 +115,7 @@ impl Store {
             .ok_or_else(|| Error::StoreLost { store: directory.join(JOURNAL), evidence: directory.join(FORMAT) })?;
         let note = directory.join(INDEX_STATE);
         let is_reliable = boot::is_reliable(&note)?;
-        // From here on the index may be ahead of what is on disk: opening it writes.
+        // Before the index is opened: opening it writes, so from here on it has unflushed changes.
         boot::note_in_use(&note).map_err(|error| Error::io(&note, &error))?;
         let reliable = if is_reliable { reliable_index(directory, &found)? } else { None };
         let (index, state) = match reliable {
@@ -127,7 +127,7 @@ impl Store {
     }
 
     fn with(directory: &Path, journal: Journal, index: Index, state: State) -> Self {
-        // The database chooses its own permissions.
+        // sled creates files without restricting their permissions.
         private::tighten(&directory.join(INDEX));
         let overlay = Arc::new(Overlay::default());
         let group = Group::new(Writer::new(journal, index, state));
@@ -136,13 +136,13 @@ impl Store {
         Self { group, overlay, admission, cleaner, directory: directory.to_owned() }
     }
 
-    /// Where it is.
+    /// Its path.
     #[must_use]
     pub fn directory(&self) -> &Path {
         &self.directory
     }
 
-    /// The value of a key, as it is on disk.
+    /// The durable value of a key.
     ///
     /// # Errors
     /// [`Error::Index`], [`Error::Io`], [`Error::Damaged`] if it cannot be read.
@@ -152,7 +152,7 @@ impl Store {
             if let Some(value) = self.value(&located)? {
                 return Ok(Some(value));
             }
-            // The cleaner moved it in between; else the index names a segment that does not exist.
+            // The cleaner may have moved it in between. If the index has not changed, it refers to a missing segment.
             if before.as_ref() == Some(&located) {
                 return Err(self.index().unreadable());
             }
@@ -164,16 +164,16 @@ impl Store {
     /// Whether a key has a value.
     ///
     /// # Errors
-    /// [`Error::Index`] if that cannot be told.
+    /// [`Error::Index`] if the index cannot be read.
     pub fn contains(&self, key: &[u8]) -> Result<bool> {
         self.index().contains(key)
     }
 
-    /// Keys from `from` up to but not including `until`, with their values, in order. Each is read when it is asked for, so
-    /// changes made meanwhile show or not.
+    /// The keys in `from..until` with their values, in order. Each is read when the iterator reaches it, so concurrent changes
+    /// may or may not be seen.
     ///
     /// # Errors
-    /// Of each item, as [`get`](Self::get).
+    /// Each item fails like [`get`](Self::get).
     pub fn range(&self, from: &[u8], until: Option<&[u8]>) -> impl Iterator<Item = Result<Pair>> + use<'_> {
         self.located(from, until).filter_map(|entry| {
             let pair = entry.and_then(|(key, located)| {
@@ -187,10 +187,10 @@ impl Store {
         })
     }
 
-    /// As [`range`](Self::range) without the values.
+    /// Like [`range`](Self::range), without the values.
     ///
     /// # Errors
-    /// Of each item, [`Error::Index`].
+    /// Each item: [`Error::Index`].
     pub fn keys(
         &self,
         from: &[u8],
@@ -199,14 +199,14 @@ impl Store {
         self.located(from, until).map(|entry| Ok(entry?.0))
     }
 
-    /// The keys as they are at this moment. No commit takes effect until it is dropped, so drop it soon, and do not read
-    /// or commit on the same thread before: that could wait forever.
+    /// A consistent view of the keys. No commit takes effect until it is dropped, so drop it soon. Calling other methods of the
+    /// store on the same thread before that can deadlock.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot<'_> {
         Snapshot { store: self, _gate: self.index().close_gate() }
     }
 
-    /// What was submitted, on disk or not. For building commits; nobody else should see it.
+    /// A view that includes pending commits. Only for building commits: what it shows may not be durable yet.
     #[must_use]
     pub fn latest(&self) -> Latest<'_> {
         Latest { store: self, refusals: self.group.refusals() }
@@ -215,25 +215,25 @@ impl Store {
     /// Waits until a commit may be submitted.
     ///
     /// # Cancellation
-    /// Nothing happens.
+    /// Has no effect.
     pub async fn admit(&self) -> Admission {
         Admission(self.admission.clone().acquire_owned().await.expect("the semaphore is never closed"))
     }
 
-    /// Submits a commit. It takes effect after all that were submitted before.
+    /// Submits a commit. It takes effect after all earlier ones.
     ///
-    /// `held` is released once the commit took effect or was refused, also if nobody waits for it: a lock, for instance.
+    /// `held`, for instance a lock, is dropped once the commit has taken effect or was refused, even if nobody awaits it.
     ///
     /// # Errors
-    /// [`Error::Failed`] once a write has failed.
+    /// [`Error::Failed`] after a failed write, [`Error::Closed`] after [`close`](Self::close).
     pub fn submit(&self, commit: Commit, admission: Admission, held: Option<Box<dyn Any + Send>>) -> Result<Submitted> {
         self.submit_after(None, commit, admission, held)
     }
 
-    /// Submits a commit that was built on what `latest` showed. `held` is as for [`submit`](Self::submit).
+    /// Submits a commit that was built on values read from `latest`. `held` is as for [`submit`](Self::submit).
     ///
     /// # Errors
-    /// As [`submit`](Self::submit); [`Error::Superseded`] if a commit was refused that `latest` may have shown.
+    /// Like [`submit`](Self::submit); [`Error::Superseded`] if a commit that `latest` may have shown was refused.
     pub fn submit_built_on(
         &self,
         latest: &Latest<'_>,
@@ -251,7 +251,7 @@ impl Store {
         Admission(permit): Admission,
         held: Option<Box<dyn Any + Send>>,
     ) -> Result<Submitted> {
-        // An empty commit waits too: what it was built on may be under way, or refused.
+        // An empty commit waits too: the commits it was built on may be pending or refused.
         let overlay = self.overlay.clone();
         let submission = Submission { commit, _held: held, _permit: Some(permit), overlay, ticket: 0 };
         let settled = submit(&self.group, refusals, || Some(submission))?;
@@ -262,56 +262,56 @@ impl Store {
     /// Submits a commit and waits until it is done.
     ///
     /// # Errors
-    /// As [`submit`](Self::submit) and [`Submitted::done`].
+    /// The errors of [`submit`](Self::submit) and [`Submitted::done`].
     pub async fn commit(&self, commit: Commit) -> Result<()> {
         let admission = self.admit().await;
         self.submit(commit, admission, None)?.done().await
     }
 
-    /// As [`commit`](Self::commit), blocking the thread.
+    /// Like [`commit`](Self::commit), but blocks the thread.
     ///
     /// # Errors
-    /// As [`commit`](Self::commit).
+    /// Like [`commit`](Self::commit).
     pub fn commit_blocking(&self, commit: Commit) -> Result<()> {
         wait(self.commit(commit))
     }
 
-    /// Why nothing is acknowledged any more, if so.
+    /// The failed write after which no commit is acknowledged, if any.
     #[must_use]
     pub fn failure(&self) -> Option<Error> {
         self.group.failure()
     }
 
-    /// Bytes of the journal, and how many of them nothing refers to any more.
+    /// Bytes of the journal, and how many of them are garbage.
     #[must_use]
     pub fn journal_bytes(&self) -> (u64, u64) {
         (self.group.work().journal.used_bytes(), self.group.work().garbage_bytes())
     }
 
-    /// Removes what nothing refers to any more, as far as whole segments go. For tests and maintenance; it happens by itself.
-    /// Blocks the thread.
+    /// Cleans the oldest segment of the journal now, if it is complete. For tests and maintenance: the store also does so in the
+    /// background. Blocks the thread.
     ///
     /// # Errors
-    /// What reading and writing returns.
+    /// The errors of reading and committing.
     pub fn clean(&self) -> Result<()> {
         crate::cleaner::clean_oldest(&self.group, &self.overlay)
     }
 
-    /// Ends background work, waits for what was submitted, and synchronises the index, so that it can be relied on after a
-    /// restart of the machine. Blocks the thread. Whatever is submitted later is refused with [`Error::Closed`]. Idempotent.
+    /// Stops background work, waits for pending commits and flushes the index, so that it need not be rebuilt after a reboot.
+    /// Blocks the thread. Later commits are refused with [`Error::Closed`]. Idempotent.
     ///
     /// # Errors
-    /// What the operating system says. Nothing that was acknowledged is lost then; the next start takes longer.
+    /// The operating system's error. No acknowledged commit is lost then, but the next start may rebuild the index.
     pub fn close(&self) -> Result<()> {
         self.cleaner.stop();
-        // What comes later is refused; what is under way is waited for.
+        // Refuses new commits, and waits for the pending ones.
         self.group.close();
         self.index().flush()?;
         let index = self.directory.join(INDEX);
         sync_tree(&index).map_err(|error| Error::io(&index, &error))?;
         let note = self.directory.join(INDEX_STATE);
         match self.failure() {
-            None => boot::note_synchronised(&note).map_err(|error| Error::io(&note, &error)),
+            None => boot::note_flushed(&note).map_err(|error| Error::io(&note, &error)),
             Some(_) => Ok(()),
         }
     }
@@ -321,12 +321,12 @@ impl Store {
         from: &[u8],
         until: Option<&[u8]>,
     ) -> impl DoubleEndedIterator<Item = Result<(Vec<u8>, Located)>> + use<'_> {
-        // A range that ends before it begins is empty.
+        // sled panics on a range whose end is before its start.
         let from = until.filter(|until| *until < from).unwrap_or(from);
         self.index().range(from.to_vec(), until.map(<[u8]>::to_vec))
     }
 
-    /// The value that an entry of the index stands for; nothing if it was moved.
+    /// The value that an index entry refers to; `None` if the cleaner has moved it.
     fn value(&self, located: &Located) -> Result<Option<Vec<u8>>> {
         if let Some(inline) = located.inline() {
             return Ok(Some(inline.to_vec()));
@@ -338,7 +338,7 @@ impl Store {
             Some(value) if !located.is(&value) => Err(Error::Damaged {
                 file: journal.disk().path().join(crate::journal::segment::file_name(segment)),
                 offset: u64::from(offset),
-                detail: "a value is not what was written".to_owned(),
+                detail: "the checksum of a value does not match".to_owned(),
             }),
             value => Ok(value),
         }
@@ -349,23 +349,23 @@ impl Store {
     }
 }
 
-/// Keys of one moment. Ranges that are read one after the other fit together: each commit is in all of them or in none.
+/// A consistent view of the keys: each commit is visible in all ranges read from it, or in none.
 pub struct Snapshot<'a> {
     store: &'a Store,
     _gate: RwLockReadGuard<'a, ()>,
 }
 
 impl Snapshot<'_> {
-    /// Keys from `from` up to but not including `until`, in order.
+    /// The keys in `from..until`, in order.
     ///
     /// # Errors
-    /// Of each item, [`Error::Index`].
+    /// Each item: [`Error::Index`].
     pub fn keys(&self, from: &[u8], until: Option<&[u8]>) -> impl Iterator<Item = Result<Vec<u8>>> + use<'_> {
         self.store.keys(from, until)
     }
 }
 
-/// What was submitted, on disk or not.
+/// A view that includes pending commits.
 pub struct Latest<'a> {
     store: &'a Store,
     refusals: u64,
@@ -375,7 +375,7 @@ impl Latest<'_> {
     /// The value of a key.
     ///
     /// # Errors
-    /// As [`Store::get`].
+    /// Like [`Store::get`].
     pub fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
         match self.store.overlay.get(key) {
             Some(submitted) => Ok(submitted.map(|value| value.to_vec())),
@@ -383,10 +383,10 @@ impl Latest<'_> {
         }
     }
 
-    /// At most `limit` keys from `from` up to but not including `until`, with their values, in order.
+    /// At most `limit` keys in `from..until` with their values, in order.
     ///
     /// # Errors
-    /// As [`Store::get`].
+    /// Like [`Store::get`].
     pub fn range(&self, from: &[u8], until: Option<&[u8]>, limit: usize) -> Result<Vec<Pair>> {
         let submitted = self.store.overlay.range(from, until);
         let mut merged = Vec::new();
@@ -424,7 +424,7 @@ pub(crate) fn submit(
     })
 }
 
-/// What background work knows of a store, which may be gone.
+/// The cleaner's reference, which does not keep the store open.
 pub(crate) type WeakGroup = Weak<Group<Writer>>;
 
 fn disk(directory: &Path) -> Arc<dyn Disk> {
@@ -453,19 +453,19 @@ fn read_format(directory: &Path) -> Result<StoreId> {
     Ok(id.to_be_bytes())
 }
 
-/// The index, if the machine is the one that it was written on, or it was synchronised; and if it belongs to the journal.
+/// Opens the index on disk; `None` if it cannot be read or does not fit the journal.
 fn reliable_index(directory: &Path, found: &recovery::Found) -> Result<Option<(Index, State)>> {
-    // sled panics on some damage.
+    // sled panics on some kinds of damage.
     let path = directory.join(INDEX);
     let opened = std::panic::catch_unwind(|| Index::open(&path).and_then(|index| Ok((index.state()?, index))));
     match opened {
         Ok(Ok((Some(state), index))) if found.has(state.position) => Ok(Some((index, state))),
-        // What the index has seen was acknowledged.
+        // The index has only acknowledged commits, so the journal has lost some.
         Ok(Ok((Some(state), _))) if found.is_behind(state.position) => Err(found.cut_off()),
         Ok(Ok(_)) => Ok(None),
         Ok(Err(error @ (Error::Full { .. } | Error::InUse { .. }))) => Err(error),
         Ok(Err(error)) => {
-            tracing::warn!(%error, "the index cannot be opened");
+            tracing::warn!(%error, "the index cannot be opened and is rebuilt");
             Ok(None)
         }
         Err(_) => Ok(None),
@@ -484,7 +484,7 @@ fn empty_index(directory: &Path, found: &recovery::Found) -> Result<(Index, Stat
     Ok((index, state))
 }
 
-/// Applies what the index does not have yet.
+/// Applies the commits that the index does not have yet.
 fn catch_up(found: recovery::Found, index: &Index, mut state: State) -> Result<(Journal, State)> {
     let mut waiting = Vec::new();
     let mut position = state.position;
@@ -502,7 +502,7 @@ fn catch_up(found: recovery::Found, index: &Index, mut state: State) -> Result<(
     Ok((journal, state))
 }
 
-/// Synchronises all files and directories below a directory, and itself.
+/// Flushes a directory with all files and directories in it.
 fn sync_tree(directory: &Path) -> io::Result<()> {
     for entry in std::fs::read_dir(directory)? {
         let entry = entry?;

@@ -1,4 +1,4 @@
-//! The primitives that the commit group stands on; loom's when interleavings are explored.
+//! The locks of group commit; loom's in the interleaving tests.
 
 #[cfg(feature = "loom")]
 pub(crate) use loom::sync::{Mutex, MutexGuard};

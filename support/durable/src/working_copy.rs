@@ -1,4 +1,4 @@
-//! A copy of a directory whose reader writes in it.
+//! A private copy of a directory, for readers that modify the files they open.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,16 +6,16 @@ use std::path::{Path, PathBuf};
 use crate::private::{create_directory, file_options};
 use crate::{Error, Result};
 
-/// A copy of a directory, beside it, for this user alone. Removed when it is dropped, and if its process was killed, when the next
-/// one is made.
+/// A copy of a directory, next to it, accessible to this user only. Removed on drop, or, if the process was killed, when the
+/// next copy is made.
 ///
-/// Databases of other programs write in their files as soon as they are opened, and not all of them can be opened again when
-/// their process is killed at that moment. Who only wants to read from one opens a copy.
+/// Some databases write to their files as soon as they are opened, and cannot be reopened if the process is killed at that
+/// moment. To read from one safely, open a copy.
 #[derive(Debug)]
 pub struct WorkingCopy(PathBuf);
 
 impl WorkingCopy {
-    /// Copies files and directories; anything else is passed over.
+    /// Copies files and directories; skips everything else.
     ///
     /// # Errors
     /// [`Error::Io`] if something cannot be read or written.
@@ -26,14 +26,14 @@ impl WorkingCopy {
         Ok(copy)
     }
 
-    /// Where it is.
+    /// The path of the copy.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.0
     }
 
     fn remove(&self) {
-        // What cannot be removed is in the way of the next copy, which says so.
+        // If this fails, creating the next copy fails and reports it.
         let _ = fs::remove_dir_all(&self.0);
     }
 }
@@ -72,13 +72,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_copy_has_what_the_directory_has_and_leaves_nothing() {
+    fn a_copy_has_the_same_files_and_is_removed_on_drop() {
         let directory = tempfile::tempdir().unwrap();
         let original = directory.path().join("store");
         fs::create_dir_all(original.join("blobs")).unwrap();
         fs::write(original.join("db"), b"records").unwrap();
         fs::write(original.join("blobs/1"), b"blob").unwrap();
-        // What a killed process left.
+        // Left by a killed process.
         fs::create_dir(original.with_extension("copy")).unwrap();
         fs::write(original.with_extension("copy").join("db"), b"part").unwrap();
         let copy = WorkingCopy::of(&original).unwrap();

@@ -1,4 +1,4 @@
-//! The work on a group of commits: journal, then index.
+//! Writes a group of commits: to the journal, then to the index.
 
 use std::any::Any;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,18 +15,18 @@ use crate::journal::{Journal, Place, WriteError};
 use crate::overlay::Overlay;
 use crate::queue::{Setback, Ticket};
 
-/// From this average on, a synchronisation is handed to a thread that may block.
+/// Above this average duration, flushes run on a blocking thread.
 const SLOW: Duration = Duration::from_micros(1500);
-/// Groups of more bytes are always handed over.
+/// Groups of more bytes are always written on a blocking thread.
 const LARGE: usize = 1024 * 1024;
-/// Weight of the past in the average, of [`AVERAGED`].
+/// Weight of the previous average in the new one, out of [`AVERAGED`].
 const KEPT: u64 = 7;
 const AVERAGED: u64 = 8;
 
-/// A commit on its way.
+/// A submitted commit.
 pub(crate) struct Submission {
     pub(crate) commit: Commit,
-    /// Released once the commit took effect or was refused.
+    /// Dropped once the commit has taken effect or was refused; may hold a caller's lock.
     pub(crate) _held: Option<Box<dyn Any + Send>>,
     pub(crate) _permit: Option<OwnedSemaphorePermit>,
     pub(crate) overlay: Arc<Overlay>,
@@ -44,9 +44,9 @@ pub(crate) struct Writer {
     pub(crate) journal: Journal,
     pub(crate) index: Index,
     state: Mutex<State>,
-    /// That of the state, to be asked without its lock.
+    /// Copy of `state.live_bytes` that can be read without the lock.
     live_bytes: AtomicU64,
-    /// Average duration of a synchronisation, in nanoseconds.
+    /// Moving average of the duration of a flush, in nanoseconds.
     average: AtomicU64,
 }
 
@@ -56,12 +56,12 @@ impl Writer {
         Self { journal, index, state: Mutex::new(state), live_bytes, average: AtomicU64::new(0) }
     }
 
-    /// Bytes of the journal that nothing refers to any more.
+    /// Garbage in the journal, in bytes.
     pub(crate) fn garbage_bytes(&self) -> u64 {
         self.journal.used_bytes().saturating_sub(self.live_bytes.load(Ordering::Relaxed))
     }
 
-    /// Writes as many commits as fit in one segment. Returns how many.
+    /// Writes as many commits as fit in one segment, and returns their number.
     fn write(&self, commits: &[&Commit]) -> Result<usize, Setback> {
         let count = self.journal.reserve(commits).map_err(|error| self.setback(error))?;
         let commits = &commits[..count];
@@ -72,7 +72,7 @@ impl Writer {
         let changes = places.iter().zip(commits).flat_map(|(place, commit)| changes(*place, commit)).collect();
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         *state = self.index.apply(changes, position, state.live_bytes).map_err(|error| {
-            tracing::error!(%error, "a commit reached the journal but not the index; nothing is acknowledged any more");
+            tracing::error!(%error, "a commit reached the journal but not the index; no commit is acknowledged until a restart");
             Setback::Failed(Error::Failed { reason: error.to_string() })
         })?;
         self.live_bytes.store(state.live_bytes, Ordering::Relaxed);
@@ -91,7 +91,7 @@ impl Writer {
                 Setback::Refused(Error::io(path, &error))
             }
             WriteError::Failed(error) => {
-                tracing::error!(path = %path.display(), %error, "a write failed; nothing is acknowledged any more");
+                tracing::error!(path = %path.display(), %error, "a write failed; no commit is acknowledged until a restart");
                 Setback::Failed(Error::Failed { reason: error.to_string() })
             }
         }
@@ -108,7 +108,7 @@ impl Work for Writer {
     type Item = Submission;
 
     fn run(&self, items: &[(Ticket, Submission)], before: Ticket) -> (Ticket, Option<Setback>) {
-        // Empty ones have nothing to write: each is done with the one before it.
+        // Empty commits write nothing: each takes effect with the commit before it.
         let written: Vec<(Ticket, &Commit)> = items
             .iter()
             .map(|(ticket, submission)| (*ticket, &submission.commit))
@@ -131,7 +131,7 @@ impl Work for Writer {
     }
 }
 
-/// The changes to the index that a commit means whose body is at `body`.
+/// The index changes for a commit whose body is at `body` in the journal.
 pub(crate) fn changes(body: Place, commit: &Commit) -> impl Iterator<Item = Change> + use<'_> {
     commit.entries().iter().map(move |entry| {
         let located = entry.value.clone().map(|range| {

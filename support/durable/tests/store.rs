@@ -1,4 +1,4 @@
-//! The contract of the store, through its public face and on the real file system.
+//! The contract of the store, through its public API and on the real file system.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
 use std::collections::BTreeMap;
@@ -36,7 +36,7 @@ fn all(store: &Store) -> BTreeMap<Vec<u8>, Vec<u8>> {
 }
 
 #[tokio::test]
-async fn what_was_committed_is_there_whether_the_store_was_closed_or_not() {
+async fn commits_survive_with_and_without_an_orderly_close() {
     let directory = tempfile::tempdir().unwrap();
     let store = create(directory.path());
     let long = vec![7; 100_000];
@@ -74,7 +74,7 @@ fn a_snapshot_shows_each_commit_in_all_ranges_or_in_none() {
 }
 
 #[tokio::test]
-async fn after_a_restart_of_the_machine_the_index_is_rebuilt_unless_it_was_synchronised() {
+async fn after_a_reboot_the_index_is_rebuilt_unless_it_was_flushed() {
     let directory = tempfile::tempdir().unwrap();
     let store = create(directory.path());
     for number in 0..100u8 {
@@ -87,12 +87,12 @@ async fn after_a_restart_of_the_machine_the_index_is_rebuilt_unless_it_was_synch
     let expected = all(&store);
     let bytes = store.journal_bytes();
     drop(store);
-    // As after a loss of power: another start of the machine, and files of the index that were never synchronised.
-    fs::write(directory.path().join("store").join(INDEX_STATE), "another start").unwrap();
+    // As after a power cut: another boot id, and index files that were never flushed.
+    fs::write(directory.path().join("store").join(INDEX_STATE), "another boot").unwrap();
     fs::write(directory.path().join("store/index/db"), "").unwrap();
     let store = reopen(directory.path());
     assert_eq!(all(&store), expected);
-    assert_eq!(store.journal_bytes(), bytes, "what is in use was counted again");
+    assert_eq!(store.journal_bytes(), bytes, "live bytes are counted again");
 }
 
 #[tokio::test]
@@ -112,7 +112,7 @@ async fn an_index_that_does_not_open_is_rebuilt() {
 }
 
 #[tokio::test]
-async fn a_value_that_is_not_what_was_written_is_an_error() {
+async fn a_corrupt_value_is_an_error() {
     let directory = tempfile::tempdir().unwrap();
     let store = create(directory.path());
     store.commit(puts([(b"key".as_slice(), [1; 100].as_slice())])).await.unwrap();
@@ -126,7 +126,7 @@ async fn a_value_that_is_not_what_was_written_is_an_error() {
 }
 
 #[tokio::test]
-async fn whoever_builds_on_what_was_submitted_sees_it_and_nobody_else_does() {
+async fn pending_changes_are_visible_only_through_latest() {
     let directory = tempfile::tempdir().unwrap();
     let store = create(directory.path());
     store.commit(puts([(b"a".as_slice(), b"0".as_slice()), (b"b", b"0"), (b"d", b"0")])).await.unwrap();
@@ -158,7 +158,7 @@ async fn a_commit_that_nobody_waits_for_takes_effect() {
 }
 
 #[tokio::test]
-async fn a_commit_that_changes_nothing_waits_for_what_it_was_built_on() {
+async fn an_empty_commit_waits_for_the_commits_it_was_built_on() {
     let directory = tempfile::tempdir().unwrap();
     let store = create(directory.path());
     let first = store.submit(puts([(b"a".as_slice(), b"1".as_slice())]), store.admit().await, None).unwrap();
@@ -171,7 +171,7 @@ async fn a_commit_that_changes_nothing_waits_for_what_it_was_built_on() {
 }
 
 #[tokio::test]
-async fn a_closed_store_refuses_changes_and_is_read() {
+async fn a_closed_store_refuses_changes_and_stays_readable() {
     let directory = tempfile::tempdir().unwrap();
     let store = create(directory.path());
     let submitted = store.submit(puts([(b"a".as_slice(), b"1".as_slice())]), store.admit().await, None).unwrap();
@@ -184,10 +184,10 @@ async fn a_closed_store_refuses_changes_and_is_read() {
 }
 
 #[test]
-fn work_that_a_runtime_drops_when_it_ends_is_done_all_the_same() {
+fn work_dropped_by_a_stopping_runtime_is_still_done() {
     let directory = tempfile::tempdir().unwrap();
     let store = std::sync::Arc::new(create(directory.path()));
-    // Large enough to be handed to a thread that may block.
+    // Large enough to be written on a blocking thread.
     let value = vec![1; 2 * 1024 * 1024];
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(1).max_blocking_threads(1).build().unwrap();
@@ -210,7 +210,7 @@ fn work_that_a_runtime_drops_when_it_ends_is_done_all_the_same() {
 }
 
 #[tokio::test]
-async fn commits_under_way_are_bounded() {
+async fn pending_commits_are_bounded() {
     let directory = tempfile::tempdir().unwrap();
     let store = create(directory.path());
     let mut admitted = Vec::new();
@@ -261,7 +261,7 @@ async fn simultaneous_commits_all_take_effect_while_the_journal_is_cleaned() {
     };
     check(&store);
     drop(store);
-    fs::write(directory.path().join("store").join(INDEX_STATE), "another start").unwrap();
+    fs::write(directory.path().join("store").join(INDEX_STATE), "another boot").unwrap();
     check(&reopen(directory.path()));
 }
 
@@ -279,19 +279,19 @@ async fn a_removed_key_stays_removed_when_the_journal_is_cleaned() {
     }
     drop(store);
     for _ in 0..2 {
-        // Another life, whose cleaner has not been asked yet.
+        // Reopened, so that the cleaner has no request yet.
         let store = reopen(directory.path());
         store.clean().unwrap();
         drop(reopen_as_after_a_cut(directory.path(), &store));
     }
-    fs::write(directory.path().join("store").join(INDEX_STATE), "another start").unwrap();
+    fs::write(directory.path().join("store").join(INDEX_STATE), "another boot").unwrap();
     let store = reopen(directory.path());
     assert_eq!(store.get(b"kept").unwrap().unwrap(), [1; 50]);
     assert_eq!(store.get(b"gone").unwrap(), None);
     assert!(store.journal_bytes().0 < 20 * 1024 * 1024);
 }
 
-/// What a process would find that started on a copy of the files as they are now, with another start of the machine.
+/// Opens a copy of the files as they are now, with another boot id, as after a power cut.
 fn reopen_as_after_a_cut(directory: &Path, _running: &Store) -> Store {
     let copy = directory.join("copy");
     let _ = fs::remove_dir_all(&copy);
@@ -308,7 +308,7 @@ fn reopen_as_after_a_cut(directory: &Path, _running: &Store) -> Store {
 }
 
 #[tokio::test]
-async fn a_store_of_a_newer_program_is_refused_and_left_alone() {
+async fn a_store_of_a_newer_version_is_refused_and_unchanged() {
     let directory = tempfile::tempdir().unwrap();
     drop(create(directory.path()));
     let format = directory.path().join("store/format");
@@ -319,7 +319,7 @@ async fn a_store_of_a_newer_program_is_refused_and_left_alone() {
 }
 
 #[test]
-fn a_store_without_its_journal_is_named_with_the_way_back() {
+fn a_missing_journal_is_reported_with_the_next_step() {
     let directory = tempfile::tempdir().unwrap();
     drop(create(directory.path()));
     let journal = directory.path().join("store/journal");
@@ -330,7 +330,7 @@ fn a_store_without_its_journal_is_named_with_the_way_back() {
     assert!(refusal.contains(journal.to_str().unwrap()) && refusal.contains("restore it from a backup"), "{refusal}");
 }
 
-/// What the message of [`Error::Index`] tells people to do.
+/// The next step in the message of [`Error::Index`].
 #[tokio::test]
 async fn an_index_that_was_removed_is_rebuilt() {
     let directory = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! Repeatable chance.
+//! A seeded random number generator.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -9,10 +9,10 @@ pub struct Chance {
 }
 
 impl Chance {
-    /// The same seed makes the same choices.
+    /// Creates a generator. The same seed gives the same numbers.
     #[must_use]
     pub fn new(seed: u64) -> Self {
-        // Neighbouring seeds would start with similar choices.
+        // Mixed, because similar seeds would start with similar numbers.
         let mut chance = Self { state: seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1 };
         for _ in 0..8 {
             chance.number();
@@ -20,7 +20,7 @@ impl Chance {
         chance
     }
 
-    /// The seed in an environment variable, else one from the clock.
+    /// The seed from an environment variable, otherwise one from the clock.
     ///
     /// # Panics
     /// If the variable is not a number.
@@ -44,7 +44,7 @@ impl Chance {
         self.number().checked_rem(bound).unwrap_or(0)
     }
 
-    /// An index into something of this length, or 0 if it is empty.
+    /// An index into a list of this length, or 0 if it is empty.
     pub fn index(&mut self, length: usize) -> usize {
         self.below(length as u64) as usize
     }
@@ -54,7 +54,7 @@ impl Chance {
         self.below(times) == 0
     }
 
-    /// A generator for somebody else, which makes other choices.
+    /// An independent generator, seeded from this one.
     pub fn child(&mut self) -> Self {
         Self::new(self.number())
     }

@@ -1,4 +1,4 @@
-//! What a disk holds: durable, or lost when the power fails.
+//! A model of a disk: which changes are durable, and which a power cut may lose.
 
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsString;
@@ -8,22 +8,22 @@ use super::Chance;
 use super::image::{Entry, Image};
 use super::trace::Record;
 
-/// Bytes that a disk writes whole or not at all.
+/// Number of bytes that a disk writes atomically.
 const SECTOR: u64 = 512;
-/// Bits of `st_mode` that are permissions.
+/// Permission bits of `st_mode`.
 const PERMISSIONS: u32 = 0o7777;
-/// Those that say what it is, and the value for directories.
+/// File type bits of `st_mode`, and their value for directories.
 const TYPE: u32 = 0o170_000;
 const DIRECTORY: u32 = 0o040_000;
 
-/// What happens to changes that were not synchronised.
+/// What happens to unflushed changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tear {
     /// They are all lost.
     Strict,
-    /// Some survive, whole or in sectors.
+    /// Some survive, completely or in some sectors.
     Random,
-    /// They all survive, as when only the program is killed: what a positive control needs.
+    /// They all survive, as if only the program were killed; for a positive control.
     Nothing,
 }
 
@@ -31,23 +31,23 @@ pub enum Tear {
 type NodeId = usize;
 const ROOT: NodeId = 0;
 
-/// The state of a directory before a program runs, and what the program then did.
+/// The state of a directory before a program runs, and the changes by the program.
 pub struct Disk {
     nodes: Vec<Node>,
     by_inode: HashMap<u64, NodeId>,
-    /// Names at the beginning, all durable.
+    /// The initial names, all durable.
     names: Names,
-    /// What happened to names since.
+    /// Changes of names since then.
     name_changes: Vec<NameChange>,
-    /// Synchronisations that began.
-    running: HashMap<u64, Synchronisation>,
+    /// Flushes in progress.
+    running: HashMap<u64, Flush>,
 }
 
-struct Synchronisation {
+struct Flush {
     node: NodeId,
-    /// How many changes of the node it covers.
+    /// Number of changes of the node that it covers.
     changes: usize,
-    /// How many changes of names it covers, if it is that of a directory.
+    /// Number of changes of names that it covers, if the node is a directory.
     names: usize,
 }
 
@@ -59,11 +59,11 @@ struct Node {
     mode: u32,
     bytes: Vec<u8>,
     changes: Vec<Change>,
-    /// How many of `changes` a synchronisation covers.
+    /// Number of `changes` that are durable.
     durable: usize,
 }
 
-/// Of a file's content, or of anything's mode.
+/// A change of a file's content, or of a node's mode.
 enum Change {
     Write { offset: u64, bytes: Vec<u8> },
     Length(u64),
@@ -71,7 +71,7 @@ enum Change {
 }
 
 struct NameChange {
-    /// Whose synchronisation makes it durable.
+    /// The directory whose flush makes it durable.
     directory: NodeId,
     is_durable: bool,
     what: What,
@@ -84,7 +84,7 @@ enum What {
 }
 
 impl Disk {
-    /// A directory as it is: everything in it is durable.
+    /// Reads a directory, and takes everything in it as durable.
     ///
     /// # Errors
     /// The system's.
@@ -112,7 +112,7 @@ impl Disk {
                 Some(id) => *id,
                 None => disk.add(inode, Node { is_directory, mode, bytes, changes: vec![], durable: 0 }),
             };
-            // Paths come in order, so that the root is the first and every directory before what is in it.
+            // Paths are sorted, so the root comes first, and every directory before its entries.
             if let (Some(name), Some(parent)) = (path.file_name(), path.parent()) {
                 disk.names.insert((by_path[parent], name.to_owned()), id);
             }
@@ -131,10 +131,10 @@ impl Disk {
         self.by_inode.get(&inode).copied().ok_or_else(|| format!("the trace has no creation of inode {inode}"))
     }
 
-    /// Takes in what a program did.
+    /// Applies a recorded change.
     ///
     /// # Errors
-    /// If it concerns a file whose creation was never recorded.
+    /// If it changes a file whose creation was not recorded.
     pub fn apply(&mut self, record: Record) -> Result<(), String> {
         match record {
             Record::Create { node, parent, name, mode } => {
@@ -162,7 +162,7 @@ impl Disk {
             Record::SyncBegin { node, number, .. } => {
                 let node = self.node(node)?;
                 let (changes, names) = (self.nodes[node].changes.len(), self.name_changes.len());
-                self.running.insert(number, Synchronisation { node, changes, names });
+                self.running.insert(number, Flush { node, changes, names });
             }
             Record::SyncEnd { number, .. } => {
                 if let Some(done) = self.running.remove(&number) {
@@ -183,27 +183,27 @@ impl Disk {
         Ok(())
     }
 
-    fn becomes_durable(&mut self, done: &Synchronisation) {
+    fn becomes_durable(&mut self, done: &Flush) {
         let node = &mut self.nodes[done.node];
         node.durable = node.durable.max(done.changes);
         let covered = self.name_changes[..done.names].iter_mut();
         covered.filter(|change| change.directory == done.node).for_each(|change| change.is_durable = true);
     }
 
-    /// What is there while the power is on: everything.
+    /// The contents while the power is on: all changes.
     #[must_use]
     pub fn written(&self) -> Image {
         self.image(|_| true, |node| node.survivor(&Survival::Whole(node.pending())))
     }
 
-    /// What is there after a power cut now.
+    /// The contents after a power cut now.
     pub fn after_power_cut(&self, tear: Tear, chance: &mut Chance) -> Image {
         match tear {
             Tear::Nothing => self.written(),
             Tear::Strict => self.image(|_| false, |node| node.survivor(&Survival::Whole(0))),
             Tear::Random => {
-                let unsynchronised = self.name_changes.iter().filter(|change| !change.is_durable).count();
-                let mut left = chance.index(unsynchronised + 1);
+                let unflushed = self.name_changes.iter().filter(|change| !change.is_durable).count();
+                let mut left = chance.index(unflushed + 1);
                 let survives = |_: &NameChange| {
                     let survives = left > 0;
                     left = left.saturating_sub(1);
@@ -214,7 +214,7 @@ impl Disk {
         }
     }
 
-    /// `survives` is asked for each change of a name that is not durable, in order.
+    /// `survives` is called for each change of a name that is not durable, in order.
     fn image(
         &self,
         mut survives: impl FnMut(&NameChange) -> bool,
@@ -255,7 +255,7 @@ impl What {
                 names.remove(&(*parent, name.clone()));
             }
             Self::Moves { from, to, node } => {
-                // Its creation under the old name may be lost while the new name is durable.
+                // The creation of the old name may be lost, although the new name is durable.
                 if names.get(from) == Some(node) {
                     names.remove(from);
                 }
@@ -265,13 +265,13 @@ impl What {
     }
 }
 
-/// Which of a file's unsynchronised changes survive. They are counted in order, and the count is how many do.
+/// Which of a file's unflushed changes survive, as the number of first changes that do.
 enum Survival {
-    /// The first ones, everywhere.
+    /// The first ones, in all sectors.
     Whole(usize),
     /// The first ones, and in some sectors one more.
     Torn { count: usize, sectors: Vec<bool>, length: bool },
-    /// Another count for each sector, and one for the length. Sectors beyond the list have the last count.
+    /// A count for each sector, and one for the length. Sectors beyond the list have the last count.
     Scattered { sectors: Vec<usize>, length: usize },
 }
 
@@ -331,12 +331,12 @@ impl Survival {
 }
 
 impl Node {
-    /// How many changes are not durable.
+    /// Number of changes that are not durable.
     fn pending(&self) -> usize {
         self.changes.len() - self.durable
     }
 
-    /// The first byte that no state of it reaches.
+    /// The maximum length of all its states.
     fn extent(&self) -> u64 {
         let reach = self.changes.iter().map(|change| match change {
             Change::Write { offset, bytes } => offset + bytes.len() as u64,
@@ -371,11 +371,11 @@ impl Node {
 }
 
 impl Change {
-    /// Changes the bytes of those sectors in which it survives.
+    /// Applies the change in the sectors in which it survives.
     fn write(&self, bytes: &mut [u8], survives: impl Fn(usize) -> bool) {
         let (start, end, source) = match self {
             Self::Write { offset, bytes } => (*offset, offset + bytes.len() as u64, Some(bytes)),
-            // What is cut off reads as zeros if the file grows again.
+            // Truncated bytes read as zeros if the file grows again.
             Self::Length(length) => (*length, bytes.len() as u64, None),
             Self::Mode(_) => return,
         };

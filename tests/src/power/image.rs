@@ -1,4 +1,4 @@
-//! Everything in a directory: names, modes and bytes.
+//! A snapshot of a directory: names, modes and bytes.
 
 use std::collections::BTreeMap;
 use std::fs::{self, Permissions};
@@ -9,18 +9,18 @@ use std::path::{Path, PathBuf};
 /// A file or directory.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Entry {
-    /// A directory, with the bits of its mode.
+    /// A directory with its mode.
     Directory(u32),
-    /// A file, with the bits of its mode and its bytes.
+    /// A file with its mode and bytes.
     File(u32, Vec<u8>),
 }
 
-/// A directory with everything below it. Paths are relative to it; it is itself the empty path.
+/// A directory with everything below it. Paths are relative; the empty path is the directory itself.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Image(pub BTreeMap<PathBuf, Entry>);
 
 impl Image {
-    /// Reads a directory, and tells the inode number of each entry.
+    /// Reads a directory, and returns the inode number of each entry.
     ///
     /// # Errors
     /// The system's.
@@ -28,7 +28,7 @@ impl Image {
         let (mut image, mut inodes) = (Self::default(), BTreeMap::new());
         let mut left = vec![PathBuf::new()];
         while let Some(path) = left.pop() {
-            // An empty path would leave a slash at the end.
+            // Joining an empty path would append a slash.
             let place = if path.as_os_str().is_empty() { root.to_owned() } else { root.join(&path) };
             let status = fs::symlink_metadata(&place)?;
             inodes.insert(path.clone(), status.ino());
@@ -50,7 +50,7 @@ impl Image {
     /// # Errors
     /// The system's.
     pub fn write(&self, root: &Path) -> io::Result<()> {
-        // A directory comes before what is in it.
+        // Sorted: a directory comes before its entries.
         for (path, entry) in &self.0 {
             let place = if path.as_os_str().is_empty() { root.to_owned() } else { root.join(path) };
             let mode = match entry {
@@ -68,7 +68,7 @@ impl Image {
         Ok(())
     }
 
-    /// How another one differs, a line for each of the first few differences; nothing if it does not.
+    /// The first few differences from another image, one line each; empty if there are none.
     #[must_use]
     pub fn differences(&self, other: &Self) -> Vec<String> {
         let paths: std::collections::BTreeSet<_> = self.0.keys().chain(other.0.keys()).collect();
@@ -94,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_written_is_read_again() {
+    fn an_image_round_trips() {
         let place = tempfile::tempdir().unwrap();
         let file = |mode, bytes: &[u8]| Entry::File(mode, bytes.to_vec());
         let entries = [

@@ -1,4 +1,4 @@
-//! A program and its disk, from one power cut to the next.
+//! A machine with a program and a disk, which loses power.
 
 use std::fs::{self, File};
 use std::io;
@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::{Chance, Disk, Image, Omit, Shim, Tear, Trace};
 use crate::{Process, ProcessError, enlace};
 
-/// A machine that runs `enlace` and loses power now and then.
+/// A machine that runs `enlace`, and whose power tests cut.
 pub struct Machine {
     shim: Shim,
     omit: Option<Omit>,
@@ -26,13 +26,13 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// A machine with an empty disk, which lives in a new directory.
+    /// A machine with an empty disk in a new directory.
     ///
     /// # Errors
     /// The system's.
     pub fn new(home: &Path, shim: Shim, omit: Option<Omit>) -> io::Result<Self> {
         fs::create_dir_all(home)?;
-        // The shim compares with what the kernel says, which knows no symbolic links.
+        // The shim compares with paths from the kernel, which have no symbolic links.
         let home = home.canonicalize()?;
         let root = home.join("disk");
         fs::create_dir(&root)?;
@@ -43,12 +43,12 @@ impl Machine {
         Ok(machine)
     }
 
-    /// From now on, a cut leaves copies of the trace and of the disk beside the disk, as `trace-at-cut` and `disk-after-cut`.
+    /// Whether a cut keeps copies of the trace and of the disk next to the disk, as `trace-at-cut` and `disk-after-cut`.
     pub fn keep_copies(&mut self, keeps_copies: bool) {
         self.keeps_copies = keeps_copies;
     }
 
-    /// A directory on its disk that the program is to make.
+    /// The data directory on its disk, created by the program.
     #[must_use]
     pub fn data_dir(&self) -> PathBuf {
         self.root.join("data")
@@ -73,8 +73,8 @@ impl Machine {
         Ok(self.process.insert(process))
     }
 
-    /// Starts `enlace` and kills it after a while, or when it serves; returns its announcement if it did. [`Machine::cut`]
-    /// has to follow.
+    /// Starts `enlace`, and kills it after `longest` or when it serves. Returns its announcement if it served. Call
+    /// [`Machine::cut`] next.
     ///
     /// # Panics
     /// If the disk of this machine cannot be read.
@@ -109,7 +109,7 @@ impl Machine {
         Ok(fs::metadata(&self.trace)?.len())
     }
 
-    /// What was recorded after a length of the trace.
+    /// The records after the first `length` bytes of the trace.
     ///
     /// # Errors
     /// If it cannot be read.
@@ -122,10 +122,10 @@ impl Machine {
         Trace::parse(since).map_err(io::Error::other)
     }
 
-    /// Cuts the power: the program is gone, and the disk holds what was durable, and perhaps more.
+    /// Cuts the power: kills the program and replaces the disk by what survives.
     ///
     /// # Errors
-    /// If the program did something that was not recorded, so that nothing can be said about its disk.
+    /// If the trace is incomplete, so that the surviving state is unknown.
     ///
     /// # Panics
     /// If the disk cannot be read or written.
@@ -164,14 +164,14 @@ impl Machine {
         image.write(&copy)
     }
 
-    /// Another start of the machine.
+    /// Boots the machine: changes the boot id.
     fn boot(&mut self) -> io::Result<()> {
         self.boots += 1;
         fs::write(&self.boot_id, format!("00000000-0000-4000-8000-{:012x}\n", self.boots))
     }
 }
 
-/// While this file is open, the program makes no change: disk and trace agree.
+/// Locks the trace. While the file is open, the program makes no change, so disk and trace agree.
 fn lock(trace: &Path) -> File {
     let file = File::open(trace).expect("a trace");
     file.lock().expect("a lock on a file of ours");

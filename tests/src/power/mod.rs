@@ -1,21 +1,20 @@
-//! Power cuts: what a disk still holds when the power fails, for real programs.
+//! Power cuts for real programs: computes the possible contents of a disk after one.
 //!
-//! Killing a process loses nothing that it handed to the kernel, synchronised or not. Here the program runs with a small
-//! library preloaded (`shim.c`) that records each change below one directory and each completed `fsync` and `fdatasync`
-//! in a [`Trace`]. From that a [`Disk`] computes what may be left after a power cut, and a [`Machine`] starts the program
-//! again on it.
+//! Killing a process loses nothing that it handed to the kernel, flushed or not. So the program runs with a preloaded library
+//! (`shim.c`) that records each change below a directory and each completed `fsync` and `fdatasync` in a [`Trace`]. From
+//! that, a [`Disk`] computes what may be left after a power cut, and a [`Machine`] starts the program again with it.
 //!
 //! # What survives
 //!
 //! | Change | Is durable after |
 //! |---|---|
-//! | bytes, length and mode of a file | a synchronisation of this file that began after the change and succeeded |
-//! | a name: created, linked, removed | a synchronisation of its directory that did so; that of the file does not cover it |
-//! | a name: renamed | the same for the directory of the new name; both names change in one step |
+//! | bytes, length and mode of a file | a successful flush of this file that began after the change |
+//! | a name: created, linked, removed | the same for its directory; a flush of the file does not cover its name |
+//! | a name: renamed | the same for the directory of the new name; both names change atomically |
 //!
-//! `fdatasync` counts as `fsync`. `sync_file_range` counts as nothing. Everything else is lost in the [strict](Tear::Strict)
-//! image; in the [random](Tear::Random) one, parts of it survive: any sector of 512 bytes may hold any of its states since
-//! the last synchronisation, lengths are as independent, and names follow up to a random change. Sectors are atomic.
+//! `fdatasync` counts as `fsync`, and `sync_file_range` does not count as a flush. Everything else is lost in the
+//! [strict](Tear::Strict) image. In the [random](Tear::Random) one, parts of it survive: each sector of 512 bytes, and the length,
+//! independently has any of its states since the last flush, and names have all changes up to a random one. Sectors are atomic.
 
 mod chance;
 mod disk;

@@ -1,18 +1,18 @@
-/* Records every change that a program makes below one directory, and every synchronisation of it.
+/* Records every change that a program makes below a directory, and every flush (fsync, fdatasync) there.
  *
  * Preloaded into the program under test (LD_PRELOAD). Environment:
- *   POWER_CUT_ROOT     directory to watch, an absolute path without symbolic links
+ *   POWER_CUT_ROOT     directory to record, an absolute path without symbolic links
  *   POWER_CUT_TRACE    existing file to which records are appended; outside of that directory
- *   POWER_CUT_OMIT     "all", "files" or "directories": synchronisations that report success and do nothing
+ *   POWER_CUT_OMIT     "all", "files" or "directories": flushes that report success without effect
  *   POWER_CUT_BOOT_ID  file that the program reads instead of /proc/sys/kernel/random/boot_id
  *
- * A change and its record are one step: the shim holds a mutex and a lock (flock) on the trace over both. Who holds that
- * lock from outside and kills the program finds a trace that agrees with the directory. Synchronisations leave two records,
- * one before they begin and one after they succeeded, and hold no lock in between. sync_file_range and msync are not
- * synchronisations: the first covers no metadata, and the second concerns mappings, which are refused.
+ * A change and its record are atomic: the shim holds a mutex and a lock (flock) on the trace during both. A process that
+ * takes this lock before it kills the program finds a trace that agrees with the directory. A flush leaves two records, one
+ * before it begins and one after it succeeded, and holds no lock in between. sync_file_range and msync do not count as
+ * flushes: the first does not cover metadata, and the second is for mappings, which are refused.
  *
- * Some libraries enter the kernel without the C library. A seccomp filter turns such calls into SIGSYS, and the handler
- * sends them through the same functions. What the shim cannot record ends the program with a message. */
+ * Some libraries make system calls without the C library. A seccomp filter turns such calls into SIGSYS, and the handler
+ * passes them to the same functions. A call that the shim cannot record ends the program with a message. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -46,11 +46,11 @@
 #define WATCHED_BOOT_ID "/proc/sys/kernel/random/boot_id"
 #define EXPORT __attribute__((visibility("default")))
 
-/* Read by trace.rs. A name is in the payload; of two names, the first has `offset` bytes. */
+/* Parsed by trace.rs. Names are in the payload; if there are two, the first has `offset` bytes. */
 enum kind {
     CREATE = 1,      /* node, parent, mode in length, name */
     LINK = 2,        /* node, parent, name */
-    UNLINK = 3,      /* node, parent, name; of directories, too */
+    UNLINK = 3,      /* node, parent, name; also for directories */
     RENAME = 4,      /* node, parent, target, both names */
     WRITE = 5,       /* node, offset, bytes */
     TRUNCATE = 6,    /* node, length; also what extends a file */
@@ -76,12 +76,12 @@ static char boot_id[PATH_MAX];
 static int trace = -1;
 static int omit_files, omit_directories;
 static int ready;
-static uint64_t synchronisations;
+static uint64_t flushes;
 static pthread_mutex_t order = PTHREAD_MUTEX_INITIALIZER;
 
 static long (*kernel_entry)(long, ...);
 
-/* The C library's own `syscall`, whose address lies where the filter lets calls through. */
+/* The C library's own `syscall`: the filter allows calls from its address range. */
 static long kernel(long number, long a, long b, long c, long d, long e, long f) {
     if (!kernel_entry) kernel_entry = (long (*)(long, ...))dlsym(RTLD_NEXT, "syscall");
     return kernel_entry(number, a, b, c, d, e, f);
@@ -130,7 +130,7 @@ static void emit_text(struct record record, const char *text) {
     emit(record, &payload, 1);
 }
 
-/* --- what is watched --- */
+/* --- recorded files --- */
 
 static int is_below(const char *path) {
     return strncmp(path, root, root_length) == 0 && (path[root_length] == '/' || path[root_length] == '\0');
@@ -154,19 +154,19 @@ static int is_watched(int fd, struct stat *status, char path[PATH_MAX]) {
     return found;
 }
 
-/* A watched regular file that has a name. What is written to a nameless one is gone after a power cut anyway. */
+/* A recorded regular file that has a name. A file without a name is lost in a power cut anyway. */
 static int is_file(int fd, struct stat *status) {
     char path[PATH_MAX];
     return is_watched(fd, status, path) && S_ISREG(status->st_mode) && status->st_nlink > 0;
 }
 
-/* Where a name stands. */
+/* A name in a directory. */
 struct place {
     int directory; /* O_PATH descriptor, or -1 */
     uint64_t parent;
     char name[NAME_MAX + 1];
     int exists;
-    struct stat status; /* of what it names, if it exists */
+    struct stat status; /* of the node, if it exists */
 };
 
 static void leave(struct place *place) {
@@ -176,7 +176,7 @@ static void leave(struct place *place) {
     errno = before;
 }
 
-/* Finds the place of a name; returns whether it is watched. */
+/* Resolves a path to a name in a directory; returns whether it is below the root. */
 static int find(int at, const char *path, struct place *place) {
     char folder[PATH_MAX], where[PATH_MAX];
     struct stat status;
@@ -354,7 +354,7 @@ static void wrote(int fd, const struct iovec *parts, int count, size_t size, off
     }
     emit((struct record){.kind = WRITE, .node = status.st_ino, .offset = start}, written, used);
     if ((flags & O_DSYNC) && !omit_files) {
-        struct record record = {.kind = SYNC_BEGIN, .node = status.st_ino, .offset = ++synchronisations};
+        struct record record = {.kind = SYNC_BEGIN, .node = status.st_ino, .offset = ++flushes};
         emit(record, NULL, 0);
         record.kind = SYNC_END;
         emit(record, NULL, 0);
@@ -417,7 +417,7 @@ static int allocate(int fd, int mode, off_t offset, off_t length) {
     return result;
 }
 
-/* Calls that copy inside the kernel are refused for watched files; callers then read and write. */
+/* Copies inside the kernel are refused for recorded files; callers then fall back to read and write. */
 static int is_copy_target(int fd) {
     struct stat status;
     int refused = is_file(fd, &status);
@@ -425,14 +425,14 @@ static int is_copy_target(int fd) {
     return refused;
 }
 
-static int synchronise(long number, int fd) {
+static int flush_file(long number, int fd) {
     struct stat status;
     char path[PATH_MAX];
     if (!is_watched(fd, &status, path)) return (int)K(number, fd, 0, 0, 0, 0, 0);
     if (S_ISDIR(status.st_mode) ? omit_directories : omit_files) return 0;
     struct record record = {.kind = SYNC_BEGIN, .node = status.st_ino};
     lock();
-    record.offset = ++synchronisations;
+    record.offset = ++flushes;
     emit_text(record, path);
     unlock();
     int result = (int)K(number, fd, 0, 0, 0, 0, 0);
@@ -452,7 +452,7 @@ static void check_mapping(int protection, int flags, int fd) {
         fail("a shared writable mapping");
 }
 
-/* --- the C library's names --- */
+/* --- functions of the C library --- */
 
 #define MODE_ARGUMENT(flags)                                      \
     mode_t mode = 0;                                              \
@@ -520,8 +520,8 @@ EXPORT int fchmodat(int at, const char *path, mode_t mode, int flags) {
 }
 EXPORT int fchmod(int fd, mode_t mode) { return mode_of_file(fd, mode); }
 
-EXPORT int fsync(int fd) { return synchronise(SYS_fsync, fd); }
-EXPORT int fdatasync(int fd) { return synchronise(SYS_fdatasync, fd); }
+EXPORT int fsync(int fd) { return flush_file(SYS_fsync, fd); }
+EXPORT int fdatasync(int fd) { return flush_file(SYS_fdatasync, fd); }
 
 EXPORT ssize_t copy_file_range(int in, off64_t *from, int out, off64_t *to, size_t length, unsigned flags) {
     return is_copy_target(out) ? -1 : K(SYS_copy_file_range, in, from, out, to, length, flags);
@@ -541,9 +541,9 @@ EXPORT void *mmap64(void *at, size_t length, int protection, int flags, int fd, 
     return mmap(at, length, protection, flags, fd, offset);
 }
 
-/* --- calls by number --- */
+/* --- system calls by number --- */
 
-/* Every call by number that can change a file. */
+/* All system calls that can change a file. */
 static const int CHANGING[] = {
     SYS_openat, SYS_openat2, SYS_write, SYS_pwrite64, SYS_writev, SYS_pwritev, SYS_pwritev2, SYS_truncate,
     SYS_ftruncate, SYS_fallocate, SYS_renameat, SYS_renameat2, SYS_linkat, SYS_unlinkat, SYS_mkdirat, SYS_symlinkat,
@@ -560,7 +560,7 @@ static int fail_with(int code) {
     return -1;
 }
 
-/* Does what a system call does, recorded. */
+/* Executes a system call and records it. */
 static long dispatch(long number, const long a[6]) {
 #define TEXT(i) ((const char *)a[i])
 #define PARTS(i) ((const struct iovec *)a[i])
@@ -583,12 +583,12 @@ static long dispatch(long number, const long a[6]) {
     case SYS_mknodat: refuse_name((int)a[0], TEXT(1), "mknod"); break;
     case SYS_fchmod: return mode_of_file((int)a[0], (mode_t)a[1]);
     case SYS_fchmodat: return mode_of_name((int)a[0], TEXT(1), (mode_t)a[2]);
-    case SYS_fsync: return synchronise(SYS_fsync, (int)a[0]);
-    case SYS_fdatasync: return synchronise(SYS_fdatasync, (int)a[0]);
+    case SYS_fsync: return flush_file(SYS_fsync, (int)a[0]);
+    case SYS_fdatasync: return flush_file(SYS_fdatasync, (int)a[0]);
     case SYS_copy_file_range: if (is_copy_target((int)a[2])) return -1; break;
     case SYS_sendfile: if (is_copy_target((int)a[0])) return -1; break;
     case SYS_splice: if (is_copy_target((int)a[2])) return -1; break;
-    /* Callers fall back to what is recorded. */
+    /* Refused: callers fall back to calls that are recorded. */
     case SYS_openat2: case SYS_io_uring_setup: return fail_with(ENOSYS);
 #ifdef __x86_64__
     case SYS_open: return open_at(AT_FDCWD, TEXT(0), (int)a[1], (mode_t)a[2]);
@@ -616,7 +616,7 @@ EXPORT long syscall(long number, ...) {
     return ready ? dispatch(number, a) : kernel(number, a[0], a[1], a[2], a[3], a[4], a[5]);
 }
 
-/* A call that did not come from the C library. */
+/* Handles a system call from outside the C library. */
 static void on_direct_call(int signal, siginfo_t *info, void *context) {
     (void)signal;
     int before = errno;
@@ -655,7 +655,7 @@ static int find_c_library(struct dl_phdr_info *info, size_t size, void *found) {
     return 0;
 }
 
-/* Sends changing calls from outside the C library to `on_direct_call`. */
+/* Traps system calls from outside the C library that change files; `on_direct_call` handles them. */
 static void catch_direct_calls(void) {
     struct range library = {0};
     K(SYS_getpid, 0, 0, 0, 0, 0, 0);
@@ -679,7 +679,7 @@ static void catch_direct_calls(void) {
     for (size_t i = 0; i < CHANGING_COUNT; i++)
         code[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, CHANGING[i], CHANGING_COUNT - i, 0);
     code[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
-    /* A library that crosses 4 GiB has two upper halves; then everything in either counts as the library. */
+    /* A library that crosses a 4 GiB boundary has two upper halves; every address with either counts as the library. */
     uint32_t first = (uint32_t)(library.start >> 32), last = (uint32_t)((library.end - 1) >> 32);
     code[n++] = (struct sock_filter)UPPER;
     if (first == last) {

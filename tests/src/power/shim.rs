@@ -1,17 +1,17 @@
-//! The library that is preloaded into programs.
+//! Builds and preloads the shim, which records the changes of a program.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-/// Synchronisations that report success and do nothing: what a negative control leaves out.
+/// Flushes that report success without effect; for a negative control.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Omit {
-    /// All of them.
+    /// All flushes.
     All,
-    /// Those of files.
+    /// Flushes of files.
     Files,
-    /// Those of directories.
+    /// Flushes of directories.
     Directories,
 }
 
@@ -23,13 +23,13 @@ impl Shim {
     /// Compiles it, once in this process, into the target directory.
     ///
     /// # Errors
-    /// What the compiler said, or that there is none.
+    /// The compiler's output, or that there is no compiler.
     pub fn build() -> Result<Self, String> {
         static BUILD: OnceLock<Result<Shim, String>> = OnceLock::new();
         BUILD.get_or_init(compile).clone()
     }
 
-    /// Compiles it, or says why a test is skipped.
+    /// Compiles it, or prints why a test is skipped.
     ///
     /// # Panics
     /// If it cannot be compiled and the variable `CI` is set.
@@ -45,7 +45,7 @@ impl Shim {
         }
     }
 
-    /// Makes a program record what it does below `root` in `trace`.
+    /// Makes a program record its changes below `root` in `trace`.
     pub fn preload(&self, command: &mut Command, root: &Path, trace: &Path, boot_id: &Path, omit: Option<Omit>) {
         command.env("LD_PRELOAD", &self.0);
         command.env("POWER_CUT_ROOT", root).env("POWER_CUT_TRACE", trace).env("POWER_CUT_BOOT_ID", boot_id);

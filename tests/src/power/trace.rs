@@ -1,45 +1,45 @@
-//! What the shim records.
+//! The records of the shim.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt as _;
 use std::path::PathBuf;
 
-/// Bytes of a record before its payload; the layout of `struct record` in `shim.c`, in the byte order of this machine.
+/// Size of a record before its payload: the layout of `struct record` in `shim.c`, in native byte order.
 const HEADER: usize = 48;
 
-/// One change or synchronisation. Nodes are inode numbers: one number is another node after each [`Record::Create`].
+/// A change or flush. Nodes are inode numbers, which the file system reuses: each [`Record::Create`] begins a new node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Record {
     /// A new file or directory under a name.
     Create {
-        /// Which.
+        /// The new node.
         node: u64,
-        /// The directory of its name.
+        /// The directory of the name.
         parent: u64,
-        /// Its name.
+        /// The name.
         name: OsString,
-        /// Type and permissions, as in `st_mode`.
+        /// File type and permissions, as in `st_mode`.
         mode: u32,
     },
-    /// One more name.
+    /// A further name of a node.
     Link {
-        /// For which node.
+        /// The node.
         node: u64,
         /// The directory of the name.
         parent: u64,
         /// The name.
         name: OsString,
     },
-    /// One name less, of a file or directory.
+    /// A removed name of a file or directory.
     Unlink {
         /// The directory of the name.
         parent: u64,
         /// The name.
         name: OsString,
     },
-    /// Another name, in place of what had it before.
+    /// A renamed node, which replaces the previous node of the new name.
     Rename {
-        /// Of which node.
+        /// The node.
         node: u64,
         /// The directory of the old name.
         parent: u64,
@@ -50,43 +50,43 @@ pub enum Record {
         /// The new name.
         new_name: OsString,
     },
-    /// Bytes.
+    /// Written bytes.
     Write {
         /// The file.
         node: u64,
-        /// Where they start, in bytes.
+        /// Offset in bytes.
         offset: u64,
-        /// What they are.
+        /// The bytes.
         bytes: Vec<u8>,
     },
-    /// Another length, shorter or longer.
+    /// A changed length, shorter or longer.
     Truncate {
         /// The file.
         node: u64,
-        /// In bytes.
+        /// The length in bytes.
         length: u64,
     },
-    /// Other permissions.
+    /// Changed permissions.
     Mode {
-        /// Of which node.
+        /// The node.
         node: u64,
         /// As in `st_mode`.
         mode: u32,
     },
-    /// A synchronisation begins.
+    /// The start of a flush.
     SyncBegin {
-        /// Of which node.
+        /// The node.
         node: u64,
-        /// Says which end belongs to it.
+        /// Number that its end has, too.
         number: u64,
         /// The path of the node.
         path: PathBuf,
     },
-    /// A synchronisation succeeded.
+    /// The end of a successful flush.
     SyncEnd {
-        /// Of which node.
+        /// The node.
         node: u64,
-        /// That of its beginning.
+        /// The number of its start.
         number: u64,
     },
 }
@@ -94,7 +94,7 @@ pub enum Record {
 /// A trace that cannot be read.
 #[derive(Debug)]
 pub struct TraceError {
-    /// Where, in bytes.
+    /// Offset in bytes.
     pub offset: usize,
 }
 
@@ -111,10 +111,10 @@ impl std::error::Error for TraceError {}
 pub struct Trace(pub Vec<Record>);
 
 impl Trace {
-    /// Reads records until the end.
+    /// Parses all records.
     ///
     /// # Errors
-    /// If something else than whole records is found.
+    /// If there is anything but complete records.
     pub fn parse(bytes: &[u8]) -> Result<Self, TraceError> {
         let mut records = Vec::new();
         let mut rest = bytes;
@@ -126,8 +126,7 @@ impl Trace {
         Ok(Self(records))
     }
 
-    /// The synchronisations that succeeded and cover at least one earlier write of these records to the same file; the
-    /// paths of the files.
+    /// The paths of all files with a successful flush that covers at least one earlier write in this trace, once per flush.
     #[must_use]
     pub fn synchronised_writes(&self) -> Vec<PathBuf> {
         let mut found = Vec::new();
@@ -202,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn a_trace_with_a_part_of_a_record_is_refused() {
+    fn a_trace_with_an_incomplete_record_is_refused() {
         let whole = encoded(5, [7, 0, 0, 0, 0], b"bytes");
         for length in 1..whole.len() {
             assert_eq!(Trace::parse(&whole[..length]).unwrap_err().offset, 0, "{length}");
@@ -212,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_write_before_a_finished_synchronisation_of_its_file_counts() {
+    fn only_a_write_before_a_completed_flush_of_its_file_counts() {
         let write = |node| Record::Write { node, offset: 0, bytes: vec![1] };
         let begin = |node| Record::SyncBegin { node, number: node, path: format!("/{node}").into() };
         let end = |node| Record::SyncEnd { node, number: node };

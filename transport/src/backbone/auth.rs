@@ -1,4 +1,4 @@
-//! The access token: fetched when needed, renewed before it expires, one login for all who wait for it.
+//! The access token: fetched when needed, renewed before it expires, one login for all concurrent calls.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -17,17 +17,17 @@ use super::http::{Http, read_body, within};
 use super::{ClientConfig, DeviceCredentials, Error, SecretText};
 use crate::wire::backbone::envelope::{AccessToken, OAuthError};
 
-/// Where a device logs in.
+/// Path of the login.
 pub(super) const PATH: &str = "/connect/token";
 const FORM: &str = "application/x-www-form-urlencoded";
-/// Room for a usual form: one that grows would leave its beginning behind in memory.
+/// Initial capacity for the form, enough for usual ones: a growing buffer would leave unwiped copies in memory.
 const LOGIN_FORM_LENGTH: usize = 1024;
 const LABEL: &str = "POST /connect/token";
-/// A token is renewed when less than this is left, so that it does not expire on the way.
+/// A token is renewed when it expires within this time, so that it does not expire in transit.
 const RENEW_BEFORE: Duration = Duration::from_secs(10);
-/// Most bytes of an access token's answer.
+/// Maximum length in bytes of a login response.
 const MAX_TOKEN_ANSWER: usize = 64 * 1024;
-/// Longest access token in bytes. It travels in a header, and a longer one makes servers refuse every request before they read it.
+/// Maximum length in bytes of an access token. Servers refuse requests with longer headers before they read them.
 const MAX_TOKEN: usize = 8 * 1024;
 
 type Login = Shared<BoxFuture<'static, Result<Token, Error>>>;
@@ -41,7 +41,7 @@ pub(super) struct Auth {
 struct State {
     credentials: DeviceCredentials,
     token: Option<Token>,
-    /// The login under way. A failure is shared too: each attempt with a wrong password counts at the backbone.
+    /// The login in progress. A failure is shared too, because the backbone counts each attempt with a wrong password.
     login: Option<(u64, Login)>,
     logins: u64,
 }
@@ -57,7 +57,7 @@ impl Auth {
         Self { http, state: Mutex::new(State { credentials, token: None, login: None, logins: 0 }) }
     }
 
-    /// A token that is good for some seconds at least.
+    /// A token that stays valid for some seconds, from a new login if necessary.
     pub(super) async fn token(&self) -> Result<SecretText, Error> {
         let (number, login) = match self.join() {
             Joined::Token(token) => return Ok(token),
@@ -72,7 +72,7 @@ impl Auth {
         outcome.map(|token| token.text)
     }
 
-    /// Forgets a token that the backbone refused, unless it has been replaced already.
+    /// Discards a token that the backbone refused, unless it has been replaced already.
     pub(super) fn forget(&self, refused: &SecretText) {
         let mut state = self.lock();
         if state.token.as_ref().is_some_and(|token| token.text == *refused) {
@@ -80,7 +80,7 @@ impl Auth {
         }
     }
 
-    /// Takes another password for the next login. The present token stays good.
+    /// Uses another password for the next login. The current token stays valid.
     pub(super) fn replace_password(&self, password: SecretText) {
         self.lock().credentials.password = password;
     }
@@ -150,7 +150,7 @@ fn login_form(config: &ClientConfig, credentials: &DeviceCredentials) -> Bytes {
     Bytes::from_owner(Zeroizing::new(form.finish()))
 }
 
-/// 400, 404 and 500 mean that the credentials were looked at; everything else that they were not.
+/// The backbone answers 400, 404 and 500 after it has checked the credentials, and any other status without checking them.
 fn refusal(status: StatusCode, body: &[u8]) -> Error {
     match status.as_u16() {
         400 | 404 | 500 => {
@@ -162,7 +162,7 @@ fn refusal(status: StatusCode, body: &[u8]) -> Error {
     }
 }
 
-/// Whether a text can be sent as a token. One that cannot would be kept until it expires, and keep every call from being made.
+/// Whether a text can be sent in a header. Checked at login: an invalid token would otherwise fail every call until it expires.
 fn is_usable(token: &str) -> bool {
     (1..=MAX_TOKEN).contains(&token.len()) && token.bytes().all(|byte| byte.is_ascii_graphic())
 }

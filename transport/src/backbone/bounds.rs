@@ -1,24 +1,24 @@
-//! How large answers may be, and how much of large ones may be in memory at the same time.
+//! Bounds on the size of answers, and on the memory that concurrent large answers take.
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::file::MAX_SEALED_METADATA_LENGTH;
 use crate::wire::json_budget::JsonBudget;
 
-/// Deepest nesting that is read; the decoder has the same bound.
+/// Maximum nesting of an answer; the decoder has the same bound.
 const MAX_DEPTH: usize = 127;
-/// What an answer has beside one large text: ids, dates, hashes, pagination, names of members.
+/// Bytes of an answer besides its one large text: ids, dates, hashes, pagination, member names.
 const FRAME: usize = 64 * 1024;
-/// Answers of so many bytes are not counted: there are no more of them than connections.
+/// Answers up to this size are not counted: the number of connections bounds them.
 pub(super) const UNCOUNTED: usize = FRAME;
-/// Most bytes of larger answers that are being read or decoded at the same time, by all clients of the process.
+/// Total bytes of larger answers that all clients of the process may read or decode at the same time.
 const MAX_IN_FLIGHT: usize = 64 * 1024 * 1024;
-/// What a permit stands for.
+/// Bytes per permit.
 const PERMIT: usize = 1024;
 
 static IN_FLIGHT: Semaphore = Semaphore::const_new(MAX_IN_FLIGHT / PERMIT);
 
-/// What a successful JSON answer of one kind may hold. Checked before anything is decoded.
+/// Bounds of one kind of successful JSON answer. Checked before it is decoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct AnswerBounds {
     pub(super) bytes: usize,
@@ -46,15 +46,15 @@ impl AnswerBounds {
     }
 }
 
-/// Bytes of a text that holds that many, and those of a last group that is not full.
+/// Length of the base64 text of this many bytes, rounded up to a full group.
 const fn base64(bytes: usize) -> usize {
     (bytes / 3).saturating_mul(4).saturating_add(4)
 }
 
-/// Waits until that many bytes may be in memory beside those of other answers, in the order in which they came.
+/// Waits, in order of arrival, until this many bytes may be in memory besides those of other answers.
 ///
-/// Whoever holds a share never waits for a second one, and no answer is larger than all shares together: so every answer
-/// gets its turn, or its call times out.
+/// This cannot deadlock: a call that holds a share never waits for a second one, and no answer is larger than all shares
+/// together. So every answer gets its share, or its call times out.
 pub(super) async fn share(bytes: usize) -> SemaphorePermit<'static> {
     share_of(&IN_FLIGHT, bytes).await
 }

@@ -1,4 +1,4 @@
-//! Calls that need no login.
+//! Calls without login.
 
 use std::sync::Arc;
 
@@ -10,22 +10,22 @@ use crate::wire::backbone::identities::{CreateIdentity, CreatedIdentity};
 use crate::wire::backbone::tokens::{CreateToken, CreatedToken, Token};
 use crate::wire::{TokenId, Username};
 
-/// A backbone, seen without a login. Cheap to clone.
+/// A client of a backbone, without login. Cheap to clone.
 #[derive(Clone)]
 pub struct Client {
     http: Arc<Http>,
 }
 
 impl Client {
-    /// Prepares connections; nothing is sent yet.
+    /// Creates a client. Sends nothing yet.
     ///
     /// # Errors
-    /// [`ConfigError`] for settings that cannot work.
+    /// [`ConfigError`] for invalid settings.
     pub fn new(config: ClientConfig) -> Result<Self, ConfigError> {
         Ok(Self { http: Arc::new(Http::new(config)?) })
     }
 
-    /// Calls in the name of a device. Logging in happens with the first one.
+    /// A session of a device. It logs in with the first call.
     #[must_use]
     pub fn login(&self, credentials: DeviceCredentials) -> Session {
         Session::new(self.http.clone(), credentials)
@@ -45,7 +45,7 @@ impl Client {
         self.json(Request::get("/Version")).await
     }
 
-    /// A challenge nobody asked for by name.
+    /// Requests an anonymous challenge.
     ///
     /// # Errors
     /// [`Error`], as for every call.
@@ -61,7 +61,7 @@ impl Client {
         self.json(Request::post("/Identities", identity)).await
     }
 
-    /// Whether the identity of a device that cannot log in any more is gone.
+    /// Whether the identity of a device was deleted; for devices that can no longer log in.
     ///
     /// # Errors
     /// [`Error`], as for every call.
@@ -69,7 +69,7 @@ impl Client {
         self.json(Request::get("/Identities/IsDeleted").query("username", username)).await
     }
 
-    /// Creates an empty token, which another device will fill.
+    /// Creates an empty token, to be filled by another device.
     ///
     /// # Errors
     /// [`Error`], as for every call.
@@ -80,7 +80,7 @@ impl Client {
     /// Reads a token; `password` is the hash in standard base64.
     ///
     /// # Errors
-    /// [`Error`]; unknown, expired, personalised and wrong password all look the same.
+    /// [`Error`]; the same for an unknown or expired token, one for another identity, and a wrong password.
     pub async fn token(&self, id: &TokenId, password: Option<&str>) -> Result<Token, Error> {
         self.json(tokens::read(id, password, self.config().max_token_content)).await
     }

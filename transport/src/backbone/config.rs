@@ -1,4 +1,4 @@
-//! Settings of the client, checked once.
+//! Settings of the client, validated once.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
@@ -7,7 +7,7 @@ use url::Url;
 
 use super::SecretText;
 
-/// What `localhost` and the names below it stand for (RFC 6761 section 6.3), in the order in which they are tried.
+/// Addresses of `localhost` and its subdomains (RFC 6761 section 6.3), in the order in which they are tried.
 const LOOPBACK: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
 
 /// Settings of a [`super::Client`].
@@ -19,17 +19,17 @@ pub struct ClientConfig {
     pub client_id: String,
     /// Secret of the OAuth client.
     pub client_secret: SecretText,
-    /// Longest time a call may take; transfers of files get more in proportion to their size.
+    /// Time-out of a call; file transfers get more, in proportion to their size.
     pub timeout: Duration,
-    /// Redirects followed before giving up. They are only followed at the same origin (scheme, host and port), and a login
+    /// Maximum number of redirects. Only those within the same origin (scheme, host and port) are followed, and a login
     /// follows none.
     pub max_redirects: usize,
     /// Whether `http://` to a host that is not loopback is allowed.
     pub allow_plain_http: bool,
     /// Domain inside new addresses; the one that the backbone answers with if absent.
     pub address_hostname: Option<String>,
-    /// Where the host of the base URL is, for a backbone whose socket is known: the name is then not resolved, so nobody
-    /// who listens at another address that the name stands for gets the login.
+    /// IP address of the base URL's host, for a backbone whose socket is known. The name is then not resolved, so the login
+    /// cannot reach another program that listens at a different address of the same name.
     pub host_address: Option<IpAddr>,
     /// Largest content of a token in bytes of plaintext. An answer that could only hold a larger one is refused.
     pub max_token_content: usize,
@@ -56,17 +56,17 @@ impl ClientConfig {
     }
 }
 
-/// Settings that cannot work.
+/// Why settings are invalid.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
-    /// Not a URL at all.
+    /// The base URL cannot be parsed.
     #[error("the backbone's base URL cannot be read: {0}")]
     Url(#[from] url::ParseError),
-    /// A URL that cannot be the base of a backbone.
+    /// The base URL has the wrong form.
     #[error("the backbone's base URL must be http:// or https:// with a host, without user name, query or fragment")]
     NotABaseUrl,
-    /// A character that references use as a separator.
+    /// The base URL contains a separator of references.
     #[error("the backbone's base URL must contain neither '|' nor '@', because references carry it")]
     SeparatorInUrl,
     /// Unencrypted HTTP over a network.
@@ -122,7 +122,7 @@ impl BaseUrl {
         }
     }
 
-    /// The addresses behind the host name that hold whatever a resolver says; none if a resolver has to be asked.
+    /// The fixed addresses of the host name, which override the resolver; empty if the resolver has to be asked.
     pub(super) fn fixed_addresses(&self, known: Option<IpAddr>) -> Vec<IpAddr> {
         match known {
             Some(address) => vec![address],
@@ -140,7 +140,7 @@ impl BaseUrl {
     }
 }
 
-/// Whether a host name is `localhost` or below it (RFC 6761 section 6.3), also with the dot of the root at its end. No
+/// Whether a host name is `localhost` or a subdomain of it (RFC 6761 section 6.3), with or without a trailing dot. No
 /// resolver is asked for such a name: connections to it stay on this machine.
 #[must_use]
 pub fn names_this_machine(host: &str) -> bool {

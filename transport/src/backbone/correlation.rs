@@ -1,18 +1,17 @@
-//! Names one piece of work across programs and logs.
+//! Correlation ids, which connect the log lines of one operation across programs.
 //!
-//! Every call to the backbone carries an id. Whoever calls us may have given the work one already; then all calls that
-//! the work makes carry that one.
+//! Every call to the backbone carries an id. If the operation has one from its caller, all its calls carry that one.
 
 use crate::crypto::random;
 
-/// Longest id that is passed on, in bytes.
+/// Maximum length in bytes of an id that is passed on.
 const MAX_LENGTH: usize = 128;
 
 tokio::task_local! {
     static CURRENT: String;
 }
 
-/// Does some work whose calls to the backbone carry this id. Tasks that the work spawns have ids of their own.
+/// Runs an operation whose calls to the backbone carry this id. Tasks that it spawns have their own ids.
 ///
 /// An id that is empty, longer than 128 bytes or not visible ASCII is not passed on.
 pub async fn with_correlation_id<F: Future>(id: String, work: F) -> F::Output {
@@ -20,7 +19,7 @@ pub async fn with_correlation_id<F: Future>(id: String, work: F) -> F::Output {
     if passes { CURRENT.scope(id, work).await } else { work.await }
 }
 
-/// The id of the current work, or a fresh one.
+/// The id of the current operation, or a new one.
 pub(super) fn correlation_id() -> String {
     CURRENT
         .try_with(Clone::clone)

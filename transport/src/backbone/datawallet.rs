@@ -5,12 +5,12 @@ use super::http::Request;
 use super::{Error, Session};
 use crate::wire::backbone::datawallet::{Datawallet, Modification, PushModifications, PushedModifications};
 
-/// A part of the log, from its oldest modification on.
+/// A page of the log, oldest modification first.
 #[derive(Debug)]
 pub struct ModificationsPage {
     /// In the order of the log.
     pub modifications: Vec<Modification>,
-    /// Whether the backbone says that there are more. Ask for those behind the last one to get them.
+    /// Whether there are more according to the backbone. To get them, ask for those after the last one.
     pub has_more: bool,
     /// Bytes of the answer.
     pub bytes: u64,
@@ -36,7 +36,7 @@ impl Session {
         Ok(ModificationsPage { modifications: page.value, has_more, bytes: page.length })
     }
 
-    /// Appends modifications; all of them or none.
+    /// Appends modifications atomically.
     ///
     /// # Errors
     /// [`Error`]; `…datawalletNotUpToDate` if another device was faster, `…DuringActiveSyncRun` while one handles events.

@@ -9,7 +9,7 @@ use super::http::{Request, within};
 use super::{Error, Session};
 use crate::wire::FileId;
 
-/// A ciphertext on its way. Nothing of it has been verified.
+/// A running download of a ciphertext. Nothing of it is verified.
 #[derive(Debug)]
 pub struct Download {
     response: reqwest::Response,
@@ -37,7 +37,7 @@ impl Session {
 }
 
 impl Download {
-    /// Bytes of the ciphertext, if the backbone says so.
+    /// Length of the ciphertext in bytes, if the backbone announces it.
     #[must_use]
     pub fn length(&self) -> Option<u64> {
         self.response.content_length()
@@ -49,11 +49,11 @@ impl Download {
         self.received
     }
 
-    /// The next bytes; none at the end. Safe to cancel: what was not handed out yet is handed out next time.
+    /// The next bytes; `None` at the end. Cancel-safe: no bytes are lost.
     ///
     /// # Errors
-    /// [`Error::AnswerTooLarge`] beyond the limit, a time-out if nothing arrives for as long as a call may take, and
-    /// network errors; an answer that breaks off early is one.
+    /// [`Error::AnswerTooLarge`] beyond the limit, a time-out if nothing arrives for the time-out of a call, and network errors,
+    /// also for an answer that ends early.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, Error> {
         let Self { response, label, .. } = self;
         let next = async { response.chunk().await.map_err(|error| Error::network(error, label)) };

@@ -1,4 +1,4 @@
-//! From an HTTP answer to a value or an error. Pure.
+//! Decodes an HTTP answer into a value or an error. No I/O.
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -8,10 +8,10 @@ use super::bounds::AnswerBounds;
 use crate::wire::backbone::envelope::Pagination;
 use crate::wire::json_budget::{self, JsonBudgetError};
 
-/// Most bytes of an error answer.
+/// Maximum length of an error answer in bytes.
 pub(super) const MAX_ERROR_ANSWER: usize = 64 * 1024;
 
-/// Most characters of a code or message that are kept.
+/// Maximum length of a code or message in characters; the rest is cut off.
 const MAX_ERROR_TEXT: usize = 500;
 
 /// A value with its position in a longer list.
@@ -25,7 +25,7 @@ pub(super) struct Page<T> {
     pub(super) values: u64,
 }
 
-/// Reads a successful answer.
+/// Decodes a successful answer.
 pub(super) fn read<T: DeserializeOwned>(body: &[u8], bounds: AnswerBounds, request: &str) -> Result<Page<T>, Error> {
     #[derive(Deserialize)]
     struct Success<T> {
@@ -47,7 +47,7 @@ fn too_much(error: JsonBudgetError, request: &str) -> Error {
     Error::AnswerTooLarge { request: request.to_owned(), limit, unit }
 }
 
-/// `serde_json`'s own text may quote the value, so only the place is told.
+/// Reports the position only, because the message of `serde_json` may quote the value.
 fn malformed(error: &serde_json::Error, request: &str) -> Error {
     let what = match error.classify() {
         serde_json::error::Category::Data => "a member is missing or has an unexpected form",
@@ -57,16 +57,15 @@ fn malformed(error: &serde_json::Error, request: &str) -> Error {
     Error::Malformed { request: request.to_owned(), reason }
 }
 
-/// The codes that a 429 may have.
+/// The known codes of a 429.
 const TOO_MUCH: [&str; 2] = ["error.platform.quotaExhausted", "error.platform.tooManyRequests"];
 
-/// Reads an answer whose status is not a success.
+/// Decodes an answer with an error status.
 ///
-/// Like the published clients this looks at error bodies of 400, 404 and 500 only; a proxy's 502 page says nothing that could
-/// be relied on. A backbone without room on its disk says so with 507, and one whose quota is used up, or that was asked too
-/// often, with 429: then the codes that stand for it are known.
+/// Like the published clients, this reads error bodies of 400, 404 and 500 only: a 502 may be the page of a proxy. A full disk
+/// is reported with 507, an exhausted quota or rate with 429, each with known codes.
 pub(super) fn error(status: u16, trace_id: Option<String>, body: &[u8], request: &str) -> Error {
-    // Only what is told to people: the details that a backbone adds may be of any shape.
+    // Only the members shown to users: further ones may have any shape.
     #[derive(Deserialize)]
     struct Failure {
         error: FailureText,
@@ -100,7 +99,7 @@ pub(super) fn error(status: u16, trace_id: Option<String>, body: &[u8], request:
     }
 }
 
-/// A text of the backbone that people will see: without what a terminal would act on, and not longer than they read.
+/// A text of the backbone, made safe to show: without control characters, and truncated.
 pub(super) fn printable(text: &str) -> String {
     text.chars().filter(|character| !character.is_control()).take(MAX_ERROR_TEXT).collect()
 }

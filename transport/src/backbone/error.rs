@@ -1,7 +1,7 @@
-//! What can go wrong between here and the backbone.
+//! Errors of calls to the backbone.
 //!
-//! The codes are those the published clients raise in the same situations, so that an integrator finds what is already
-//! documented. Texts never hold bodies, queries or credentials.
+//! The codes are those of the published clients in the same situations, so that their documentation applies. Messages never
+//! contain bodies, queries or credentials.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use std::sync::Arc;
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The backbone answered with an error it has a code for.
+    /// The backbone answered with an error code.
     #[error("{code} ({status}): '{message}' for {request}")]
     Api {
         /// HTTP status.
@@ -20,22 +20,22 @@ pub enum Error {
         message: String,
         /// Method and path, without the query.
         request: String,
-        /// Names the request in the backbone's log.
+        /// Id of the request in the backbone's log.
         trace_id: Option<String>,
     },
-    /// The backbone does not accept the access token, also after a new login.
+    /// The backbone refused the access token, even after a new login.
     #[error("the backbone refused the login for {request}")]
     Unauthorized {
         /// Method and path.
         request: String,
     },
-    /// The backbone knows the device and refuses.
+    /// The device is logged in, but not allowed to do this.
     #[error("the backbone does not allow {request}")]
     Forbidden {
         /// Method and path.
         request: String,
     },
-    /// A status that says nothing more (409, 413, 429, 502, 503, …).
+    /// An error status without known details (409, 413, 429, 502, 503, …).
     #[error("the backbone answered {request} with the unexpected status {status}")]
     UnexpectedStatus {
         /// HTTP status.
@@ -43,7 +43,7 @@ pub enum Error {
         /// Method and path.
         request: String,
     },
-    /// 404 without an error body: something that is not a backbone, or an area it does not have.
+    /// 404 without an error body: the server is not a backbone, or does not have this route.
     #[error("{request} was not found: is this the base URL of a backbone?")]
     NotFound {
         /// Method and path.
@@ -57,14 +57,14 @@ pub enum Error {
         /// Method and path.
         request: String,
     },
-    /// The backbone does not accept user name and password of the device.
+    /// The backbone refused the user name or password of the device.
     #[error("the backbone refused the device's credentials: {reason}")]
     NoAuthGrant {
         /// `invalid_grant`, `access_denied`, …
         reason: String,
     },
-    /// Logging in failed for another reason than the device's credentials, for instance a wrong OAuth client.
-    #[error("logging in was not possible (status {status}): check client id and secret")]
+    /// The login failed for another reason than the device's credentials, for instance a wrong OAuth client.
+    #[error("the login failed (status {status}): check client id and secret")]
     NoAuthPossible {
         /// HTTP status.
         status: u16,
@@ -75,7 +75,7 @@ pub enum Error {
         /// Method and path.
         request: String,
     },
-    /// An answer that cannot be read. The text says where, not what: contents do not belong in logs.
+    /// An answer that cannot be decoded. The message has the position, not the content, which must not be logged.
     #[error("the backbone's answer to {request} cannot be read: {reason}")]
     Malformed {
         /// Method and path.
@@ -83,7 +83,7 @@ pub enum Error {
         /// Where it went wrong.
         reason: String,
     },
-    /// More bytes, values or pages than the call allows.
+    /// The answer exceeds the call's bounds on bytes, values, nesting or pages.
     #[error("the backbone's answer to {request} is larger than {limit} {unit}")]
     AnswerTooLarge {
         /// Method and path.
@@ -116,10 +116,10 @@ pub enum NetworkError {
     /// The host name does not resolve.
     #[error("the backbone's host name cannot be resolved: check the base URL and the network")]
     AddressNotFound,
-    /// Nobody answers at that address.
+    /// No connection could be established.
     #[error("the backbone cannot be reached: is it running, and is the base URL right?")]
     Connect,
-    /// The certificate or the handshake is not acceptable.
+    /// The TLS handshake failed, for instance because of the certificate.
     #[error("the TLS connection to the backbone failed: check its certificate")]
     Tls,
     /// The answer took too long.
@@ -181,13 +181,13 @@ impl Error {
         }
     }
 
-    /// Whether the backbone said that it does not have the record, or does not show it to us.
+    /// Whether the backbone does not have the record, or does not show it to this identity.
     #[must_use]
     pub fn is_record_not_found(&self) -> bool {
         matches!(self, Self::Api { status: 404, code, .. } if code == "error.platform.recordNotFound")
     }
 
-    /// Whether the same call may succeed later without anybody changing anything: nobody there, too slow, overloaded.
+    /// Whether the error is transient: the backbone is unreachable, too slow or overloaded.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
@@ -226,8 +226,8 @@ impl NetworkError {
     }
 }
 
-/// Whether there is an error of this type among the causes. An `io::Error` is looked into as well: its `source()` passes
-/// over what it wraps.
+/// Whether the chain of causes has an error of this type. Also checks the error inside an `io::Error`, which its `source()`
+/// skips.
 fn has_source<E: std::error::Error + 'static>(error: &reqwest::Error) -> bool {
     std::iter::successors(std::error::Error::source(error), |cause| inner(*cause)).any(|cause| cause.is::<E>())
 }

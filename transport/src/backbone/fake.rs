@@ -1,4 +1,4 @@
-//! A scripted HTTP server for tests: it answers what a function says and remembers what it was asked.
+//! A scripted HTTP server for tests: a function decides its answers, and it records all requests.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -33,7 +33,7 @@ pub enum FakeAnswer {
     Body(u16, Vec<u8>),
     /// Status (302, 307, …) and the place to go.
     Redirect(u16, String),
-    /// Announces as many bytes as said, sends fewer and closes.
+    /// Announces this many bytes, sends fewer and closes the connection.
     Truncated(u64, Vec<u8>),
     /// Closes the connection without an answer.
     Close,
@@ -102,13 +102,13 @@ impl FakeServer {
         &self.url
     }
 
-    /// Everything it was asked so far.
+    /// All requests so far.
     #[must_use]
     pub fn requests(&self) -> Vec<ReceivedRequest> {
         self.requests.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Method and path and query of everything it was asked so far, without the API prefix.
+    /// Method, path and query of all requests so far, without the API prefix.
     #[must_use]
     pub fn calls(&self) -> Vec<String> {
         let requests = self.requests();
@@ -132,7 +132,7 @@ async fn serve(listener: TcpListener, requests: Arc<Mutex<Vec<ReceivedRequest>>>
 }
 
 async fn converse(stream: TcpStream, requests: Arc<Mutex<Vec<ReceivedRequest>>>, script: Script) {
-    // Head and body are written one after the other; waiting for acknowledgements in between would cost 40 ms each.
+    // Head and body are separate writes: Nagle's algorithm and delayed acknowledgements would cost 40 ms each.
     let _ = stream.set_nodelay(true);
     let mut stream = BufReader::new(stream);
     while let Some(request) = receive(&mut stream).await {

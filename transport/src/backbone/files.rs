@@ -1,4 +1,4 @@
-//! `/Files` except for the transfers, which are in `upload` and `download`.
+//! `/Files`, except for the transfers in `upload` and `download`.
 
 use reqwest::Method;
 
@@ -9,7 +9,7 @@ use crate::wire::FileId;
 use crate::wire::backbone::files::{FileMetadata, NewOwnershipToken, OwnershipToken, OwnershipTokenValidity};
 
 impl Session {
-    /// What the backbone knows about a file.
+    /// Metadata of a file at the backbone.
     ///
     /// # Errors
     /// [`Error`]; see [`Error::is_record_not_found`] for unknown and expired ones.
@@ -41,7 +41,7 @@ impl Session {
         self.json(Request::new(Method::PATCH, format!("/Files/{id}/ClaimOwnership")).body(token)).await
     }
 
-    /// Whether an ownership token would be taken. A wrong one locks the file's ownership, except for its owner.
+    /// Whether an ownership token is valid. A wrong one locks the file's ownership, except for its owner.
     ///
     /// # Errors
     /// [`Error`], as for every call.

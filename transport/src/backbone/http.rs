@@ -26,12 +26,12 @@ const API_PREFIX: &str = "/api/v2";
 const CORRELATION_HEADER: &str = "x-correlation-id";
 const TRACE_HEADER: &str = "x-trace-id";
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
-/// Slowest transfer that is not given up, in bytes per second.
+/// Minimum rate of a transfer in bytes per second; slower ones time out.
 const SLOWEST_TRANSFER: u64 = 16 * 1024;
-/// The only datawallet format there is.
+/// The only existing version of the datawallet.
 const SUPPORTED_DATAWALLET_VERSION: &str = "1";
 
-/// A request with a JSON body or none, which can be sent more than once.
+/// A request with an optional JSON body, which can be sent more than once.
 pub(super) struct Request {
     method: Method,
     path: String,
@@ -61,7 +61,7 @@ impl Request {
 
     pub(super) fn body(mut self, body: &impl Serialize) -> Self {
         let text = serde_json::to_vec(body).expect("request shapes have text keys only, so they always serialise");
-        // Bodies hold passwords and keys of devices.
+        // wiped on drop, because bodies contain passwords and keys of devices
         self.body = Some(Bytes::from_owner(Zeroizing::new(text)));
         self
     }
@@ -71,25 +71,25 @@ impl Request {
         self
     }
 
-    /// Takes an answer that holds more than one record of a known shape.
+    /// Allows a larger answer than one record of a known shape.
     pub(super) fn answered_within(mut self, bounds: AnswerBounds) -> Self {
         self.bounds = bounds;
         self
     }
 
-    /// Says which datawallet version we understand, as all synchronization calls must.
+    /// Adds the header with the supported datawallet version, which all synchronization calls need.
     pub(super) fn datawallet(mut self) -> Self {
         self.datawallet = true;
         self
     }
 
-    /// Method and path, without the query: it may hold a password hash.
+    /// Method and path, for messages. Without the query, which may contain a password hash.
     pub(super) fn label(&self) -> String {
         format!("{} {API_PREFIX}{}", self.method, self.path)
     }
 }
 
-/// A connection pool to one backbone with everything a call needs.
+/// A connection pool to one backbone, with the settings and the retry budget.
 pub(super) struct Http {
     client: reqwest::Client,
     base: BaseUrl,
@@ -101,7 +101,7 @@ impl Http {
     pub(super) fn new(config: ClientConfig) -> Result<Self, ConfigError> {
         let base = BaseUrl::parse(&config.base_url, config.allow_plain_http)?;
         let tls = match base.is_plain() {
-            true => tls::trusting_nobody()?,
+            true => tls::without_roots()?,
             false => tls::verified_by_platform()?,
         };
         let mut builder = reqwest::Client::builder()
@@ -111,13 +111,13 @@ impl Http {
             .redirect(redirects_at_the_origin(config.max_redirects))
             .referer(false)
             .tcp_nodelay(true);
-        // The port of these addresses counts for nothing: the URL's is taken.
+        // reqwest ignores the port of these addresses and uses the URL's.
         let fixed: Vec<_> = base.fixed_addresses(config.host_address).into_iter().map(|ip| (ip, 0).into()).collect();
         if !fixed.is_empty() {
             builder = builder.resolve_to_addrs(base.host(), &fixed);
         }
         if base.is_loopback() || config.host_address.is_some() {
-            // A proxy in the environment is not meant for a backbone in the same process.
+            // A proxy from the environment must not be used for a backbone in the same process.
             builder = builder.no_proxy();
         }
         let client = builder.build().map_err(|error| ConfigError::Tls(error.to_string()))?;
@@ -142,12 +142,12 @@ impl Http {
         self.client.request(method, url)
     }
 
-    /// The longest a transfer of that many bytes may take.
+    /// Time-out of a transfer of this many bytes.
     pub(super) fn transfer_timeout(&self, bytes: u64) -> Duration {
         self.config.timeout + Duration::from_secs(bytes / SLOWEST_TRANSFER)
     }
 
-    /// Sends and reads the `result` of the answer.
+    /// Sends the request and decodes the `result` of the answer.
     pub(super) async fn json<T: DeserializeOwned>(
         &self,
         request: &Request,
@@ -158,12 +158,12 @@ impl Http {
         envelope::read(&body.bytes, bounds, &label)
     }
 
-    /// Sends and ignores what a successful answer holds.
+    /// Sends the request and ignores the body of a successful answer.
     pub(super) async fn no_content(&self, request: &Request, bearer: Option<&SecretText>) -> Result<(), Error> {
         self.with_retries(request, bearer, |_| std::future::ready(Ok(()))).await
     }
 
-    /// Sends and hands out the answer as soon as its head is there.
+    /// Sends the request and returns the answer once its headers have arrived.
     pub(super) async fn streamed(&self, request: &Request, bearer: Option<&SecretText>) -> Result<Response, Error> {
         self.with_retries(request, bearer, |response| std::future::ready(Ok(response))).await
     }
@@ -183,7 +183,7 @@ impl Http {
                 let outcome = self.attempt(request, bearer, &correlation, &read).await;
                 match outcome {
                     Err(error) if retries < retry::MAX_RETRIES && may_retry(request, &error) && self.budget.spend() => {
-                        debug!(code = error.code(), retries, "trying again");
+                        debug!(code = error.code(), retries, "retrying");
                         tokio::time::sleep(retry::delay(retries, random_u32())).await;
                         retries += 1;
                     }
@@ -224,7 +224,7 @@ impl Http {
     }
 }
 
-/// Gives up after `limit`.
+/// Fails with a time-out after `limit`.
 pub(super) async fn within<T>(
     limit: Duration,
     label: &str,
@@ -233,27 +233,27 @@ pub(super) async fn within<T>(
     tokio::time::timeout(limit, work).await.unwrap_or_else(|_| Err(Error::timeout(label)))
 }
 
-/// The answer if its status is a success, otherwise the error it stands for.
+/// Returns a successful answer, and converts any other into an error.
 pub(super) async fn accepted(response: Response, label: &str) -> Result<Response, Error> {
     let status = response.status();
     if status.is_success() || status == StatusCode::NOT_MODIFIED {
         return Ok(response);
     }
     let trace_id = response.headers().get(TRACE_HEADER).and_then(|id| id.to_str().ok()).map(str::to_owned);
-    // An error answer that is too long or breaks off still has a status to report.
+    // If the body of an error answer is too long or truncated, the status is still reported.
     let body = read_body(response, MAX_ERROR_ANSWER, label).await.unwrap_or_default();
     Err(envelope::error(status.as_u16(), trace_id, &body.bytes, label))
 }
 
-/// The body of an answer, with its share of the memory for large ones.
+/// The body of an answer, with its share of the memory budget for large answers.
 #[derive(Default)]
 pub(super) struct Body {
     pub(super) bytes: Bytes,
-    /// Given back when the body is gone: after it was decoded.
+    /// Released when the body is dropped, after decoding.
     _share: Option<SemaphorePermit<'static>>,
 }
 
-/// Reads a body of at most `limit` bytes. A large one waits for its turn.
+/// Reads a body of at most `limit` bytes. A large one first waits for its share of the memory budget.
 pub(super) async fn read_body(mut response: Response, limit: usize, label: &str) -> Result<Body, Error> {
     let too_large = || Error::AnswerTooLarge { request: label.to_owned(), limit: limit as u64, unit: "bytes" };
     let announced = match response.content_length().map(usize::try_from) {
@@ -261,7 +261,7 @@ pub(super) async fn read_body(mut response: Response, limit: usize, label: &str)
         Some(_) => return Err(too_large()),
         None => None,
     };
-    // Without a length it may become as large as it is allowed to be.
+    // Without a `Content-Length`, reserves the limit.
     let most = announced.unwrap_or(limit);
     let (mut body, mut share) = (BytesMut::new(), None);
     while let Some(chunk) = response.chunk().await.map_err(|error| Error::network(error, label))? {
@@ -277,16 +277,16 @@ pub(super) async fn read_body(mut response: Response, limit: usize, label: &str)
     Ok(Body { bytes: body.freeze(), _share: share })
 }
 
-/// Only requests that change nothing, and only failures that time heals. A time-out is not tried again: the caller has
-/// waited long enough.
+/// Whether to retry: only safe requests after transient failures. Not after a time-out, because the caller has already waited
+/// for the full time.
 fn may_retry(request: &Request, error: &Error) -> bool {
     let timed_out = matches!(error, Error::Network { kind: NetworkError::Timeout, .. });
     let overloaded = error.status() == Some(429);
     request.method == Method::GET && error.is_transient() && !timed_out && !overloaded
 }
 
-/// Follows redirects at the same origin only, so that a token or a password never goes to another program, and none of a
-/// login: its form holds the password of the device and the secret of the client.
+/// Follows redirects within the same origin only, so that no token or password reaches another server. A login follows none,
+/// because its form contains the device's password and the client secret.
 fn redirects_at_the_origin(limit: usize) -> redirect::Policy {
     redirect::Policy::custom(move |attempt| {
         let follows = attempt

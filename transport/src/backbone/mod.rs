@@ -3,9 +3,9 @@
 //! [`Client`] makes the calls that need no login, [`Session`] the ones that do. Both are typed with the shapes of
 //! [`crate::wire::backbone`] and cheap to clone; clones share connections, the retry budget and the access token.
 //!
-//! What every call gets, decided in one place each: a correlation id, a time-out, a bound on the size of the answer
-//! before it is parsed, retries of safe requests only (`retry`), a login that is renewed before it expires and shared by
-//! simultaneous calls (`auth`), and errors that carry the backbone's code ([`Error`]).
+//! Every call has a correlation id, a time-out, a bound on the answer that is checked before parsing, retries if the request
+//! is safe (`retry`), a login that is renewed before it expires and shared by concurrent calls (`auth`), and errors with the
+//! backbone's code ([`Error`]).
 //!
 //! This module seals, opens and verifies nothing, and it never puts secrets, bodies or queries into logs or errors.
 

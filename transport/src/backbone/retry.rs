@@ -1,4 +1,4 @@
-//! When to try again: safe requests only, a few times, with jitter, within a budget.
+//! Retries: safe requests only, a few times, with jitter, within a budget.
 //!
 //! The budget keeps many callers from multiplying the load on a backbone that is already in trouble: every request earns
 //! a tenth of a retry, so retries are at most a tenth of the traffic once the first reserve is spent.
@@ -6,7 +6,7 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-/// Retries of one request.
+/// Maximum number of retries of a request.
 pub(super) const MAX_RETRIES: u32 = 3;
 
 const BASE_DELAY: Duration = Duration::from_millis(100);
@@ -16,7 +16,7 @@ const MAX_DELAY: Duration = Duration::from_secs(2);
 const RETRY_COST: u32 = 10;
 const RESERVE: u32 = 100;
 
-/// What all clones of a client may spend on retries together.
+/// The retry budget, shared by all clones of a client.
 #[derive(Debug)]
 pub(super) struct Budget(AtomicU32);
 
@@ -25,12 +25,12 @@ impl Budget {
         Self(AtomicU32::new(RESERVE))
     }
 
-    /// To be called for every request that is not a retry.
+    /// Adds to the budget. Call it for every request that is not a retry.
     pub(super) fn earn(&self) {
         let _ = self.update(|tokens| Some((tokens + 1).min(RESERVE)));
     }
 
-    /// Whether a retry may be made; if so it is paid for.
+    /// Takes the cost of a retry from the budget. Returns whether there was enough.
     pub(super) fn spend(&self) -> bool {
         self.update(|tokens| tokens.checked_sub(RETRY_COST)).is_ok()
     }
@@ -40,8 +40,8 @@ impl Budget {
     }
 }
 
-/// How long to wait before retry number `retry` (from 0): anything from nothing to a bound that doubles, so that callers
-/// that failed together do not come back together. `random` is uniform.
+/// Delay before retry number `retry`, from 0: uniform between zero and a bound that doubles (full jitter), so that callers
+/// that failed at the same time do not retry at the same time. `random` is uniform.
 pub(super) fn delay(retry: u32, random: u32) -> Duration {
     let bound = BASE_DELAY.saturating_mul(1 << retry.min(10)).min(MAX_DELAY);
     bound.mul_f64(f64::from(random) / f64::from(u32::MAX))

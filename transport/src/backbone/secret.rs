@@ -1,4 +1,4 @@
-//! Texts that must not be printed.
+//! Secret texts, which are never printed.
 
 use std::fmt;
 
@@ -17,7 +17,7 @@ impl SecretText {
         Self(Zeroizing::new(text.into()))
     }
 
-    /// The text itself, for the place that sends or stores it.
+    /// The text itself, only for sending or storing it.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0
@@ -30,10 +30,10 @@ impl fmt::Debug for SecretText {
     }
 }
 
-/// With what a device logs in.
+/// The credentials of a device.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeviceCredentials {
-    /// Login name the backbone gave the device.
+    /// Login name, assigned by the backbone.
     pub username: Username,
     /// Password of the device.
     pub password: SecretText,

@@ -1,4 +1,4 @@
-//! Calls in the name of a device. One file per resource adds its calls to [`Session`].
+//! Calls with a device's login. One file per resource adds its calls to [`Session`].
 
 use std::sync::Arc;
 
@@ -13,19 +13,19 @@ use crate::wire::ChallengeId;
 use crate::wire::backbone::challenges::Challenge;
 use crate::wire::backbone::devices::{ChangePassword, CreateDevice, CreatedDevice};
 
-/// A backbone, seen by a device that logs in. Cheap to clone; clones share the login.
+/// A client of a backbone with the login of a device. Cheap to clone; clones share the login.
 #[derive(Clone)]
 pub struct Session {
     http: Arc<Http>,
     auth: Arc<Auth>,
 }
 
-/// How much of a list is collected in memory before it is taken for an attack.
+/// Bounds of a list that is collected in memory.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct ListBounds {
     pub(super) pages: u64,
     pub(super) bytes: u64,
-    /// Values and keys, of which each takes up to some 100 bytes in memory however short it is on the wire.
+    /// Values and keys. Each takes up to about 100 bytes in memory, however short its text is.
     pub(super) values: u64,
 }
 
@@ -40,7 +40,7 @@ impl Session {
         self.http.config()
     }
 
-    /// Logs in unless there is a token that is still good.
+    /// Logs in, unless there is a valid token.
     ///
     /// # Errors
     /// [`Error::NoAuthGrant`] for credentials the backbone refuses, and [`Error`] as for every call.
@@ -48,7 +48,7 @@ impl Session {
         self.auth.token().await.map(drop)
     }
 
-    /// A challenge in the name of this device.
+    /// Requests a challenge for this device.
     ///
     /// # Errors
     /// [`Error`], as for every call.
@@ -56,10 +56,10 @@ impl Session {
         self.json(Request::post("/Challenges", &serde_json::json!({}))).await
     }
 
-    /// What the backbone knows about a challenge.
+    /// Looks up a challenge at the backbone.
     ///
     /// # Errors
-    /// [`Error`]; see [`Error::is_record_not_found`] for unknown and long expired ones.
+    /// [`Error`]; see [`Error::is_record_not_found`] for unknown ones and those expired long ago.
     pub async fn challenge(&self, id: &ChallengeId) -> Result<Challenge, Error> {
         self.json(Request::get(format!("/Challenges/{id}"))).await
     }
@@ -72,7 +72,7 @@ impl Session {
         self.json(Request::post("/Devices", device)).await
     }
 
-    /// Changes the password of this device; later logins use the new one. The caller stores it.
+    /// Changes the password of this device, for later logins too. The caller has to store it.
     ///
     /// # Errors
     /// [`Error`], as for every call.
@@ -113,7 +113,7 @@ impl Session {
         self.authenticated(|token| async move { self.http.streamed(request, Some(&token)).await }).await
     }
 
-    /// Makes a call with a token; if the backbone refuses the token, logs in anew and makes it once more.
+    /// Makes a call with a token; if the backbone refuses the token, logs in again and repeats the call once.
     pub(super) async fn authenticated<T, F: Future<Output = Result<T, Error>>>(
         &self,
         call: impl Fn(SecretText) -> F,
@@ -130,8 +130,8 @@ impl Session {
 
     /// Fetches all pages of a list.
     ///
-    /// `request` is asked again with `pageNumber` while the backbone says that there is more. A backbone that gives no
-    /// pagination has everything on one page. One that never ends is given up at the bounds.
+    /// Repeats `request` with `pageNumber` while the backbone announces more pages. An answer without pagination is the only page.
+    /// A list that exceeds the bounds is an error.
     pub(super) async fn all_pages<T: DeserializeOwned>(
         &self,
         request: impl Fn() -> Request,

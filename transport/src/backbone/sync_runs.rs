@@ -11,7 +11,7 @@ use crate::wire::backbone::sync_runs::{
     FinalizedExternalEventSync, StartSyncRun, StartedSyncRun,
 };
 
-/// Most events that are fetched in one go: some 30,000, of 250 bytes and 16 values each. Decoded they take 64 MiB at most beside
+/// Bounds of one fetch of events: about 30,000, of 250 bytes and 16 values each. Decoded, they take at most 64 MiB besides
 /// their texts.
 const BOUNDS: ListBounds = ListBounds { pages: 2_000, bytes: 16 * 1024 * 1024, values: 512 * 1024 };
 
@@ -19,7 +19,7 @@ impl Session {
     /// Starts a sync run, which keeps the other devices of the identity from pushing until it ends or expires.
     ///
     /// # Errors
-    /// [`Error`]; `…cannotStartSyncRunWhenAnotherSyncRunIsRunning` while another one lasts.
+    /// [`Error`]; `…cannotStartSyncRunWhenAnotherSyncRunIsRunning` while there is another one.
     pub async fn start_sync_run(&self, start: StartSyncRun) -> Result<StartedSyncRun, Error> {
         self.json(Request::post("/SyncRuns", &start).datawallet()).await
     }

@@ -31,7 +31,7 @@ fn is_login(request: &ReceivedRequest) -> bool {
     request.target == "/connect/token"
 }
 
-/// A server that lets everybody in for five minutes.
+/// A server that accepts every login, for five minutes.
 async fn open_server(answer: impl Fn(&ReceivedRequest) -> FakeAnswer + Send + Sync + 'static) -> FakeServer {
     FakeServer::start(
         move |request| {
@@ -65,13 +65,13 @@ async fn a_login_is_shared_by_simultaneous_calls() {
 }
 
 #[tokio::test]
-async fn calls_carry_the_id_of_the_work_that_makes_them() {
+async fn calls_carry_the_correlation_id_of_their_operation() {
     let server = open_server(|_| FakeAnswer::result(&json!({ "version": 1 }))).await;
     let session = session(&server);
     super::with_correlation_id("probe-1".to_owned(), session.datawallet()).await.unwrap();
     let requests = server.requests();
     assert_eq!(requests[1].header("x-correlation-id"), Some("probe-1"));
-    assert_ne!(requests[0].header("x-correlation-id"), Some("probe-1"), "a login is shared by several pieces of work");
+    assert_ne!(requests[0].header("x-correlation-id"), Some("probe-1"), "a login is shared by several operations");
 }
 
 #[tokio::test]
@@ -109,7 +109,7 @@ async fn a_refused_token_leads_to_one_new_login() {
 }
 
 #[tokio::test]
-async fn a_token_that_is_always_refused_is_an_error_after_the_second_try() {
+async fn a_token_that_is_refused_twice_is_an_error() {
     let server = open_server(|_| FakeAnswer::Body(401, Vec::new())).await;
     let error = session(&server).datawallet().await.unwrap_err();
     assert_eq!(error.code(), "error.platform.unauthorized");
@@ -130,7 +130,7 @@ async fn a_token_is_renewed_ten_seconds_before_it_expires() {
     assert_eq!(logins(), 2);
 }
 
-/// Moves the clock while no request is under way.
+/// Advances the clock while no request is in flight.
 async fn pass(time: Duration) {
     tokio::time::pause();
     tokio::time::advance(time).await;
@@ -138,7 +138,7 @@ async fn pass(time: Duration) {
 }
 
 #[tokio::test]
-async fn reading_is_tried_again_and_writing_is_not() {
+async fn reads_are_retried_and_writes_are_not() {
     let server = open_server(|_| FakeAnswer::Body(503, Vec::new())).await;
     let session = session(&server);
     let error = session.datawallet().await.unwrap_err();
@@ -150,7 +150,7 @@ async fn reading_is_tried_again_and_writing_is_not() {
 }
 
 #[tokio::test]
-async fn a_reading_retry_that_works_is_a_success() {
+async fn a_successful_retry_is_a_success() {
     let asked = AtomicUsize::new(0);
     let server = FakeServer::start(move |_| match asked.fetch_add(1, Ordering::SeqCst) {
         0 => FakeAnswer::Close,
@@ -174,7 +174,7 @@ async fn retries_end_when_the_budget_is_spent() {
 }
 
 #[tokio::test]
-async fn errors_that_time_does_not_heal_are_not_tried_again() {
+async fn permanent_errors_are_not_retried() {
     let server =
         FakeServer::start(|_| FakeAnswer::error(404, "error.platform.recordNotFound", "Token not found.")).await;
     let error = client(server.url()).token(&TOKEN.parse().unwrap(), Some("a+/=")).await.unwrap_err();
@@ -218,7 +218,7 @@ async fn lists_are_fetched_page_by_page() {
 }
 
 #[tokio::test]
-async fn a_page_of_modifications_says_whether_there_are_more() {
+async fn a_page_of_modifications_reports_whether_there_are_more() {
     for (pages, has_more) in [(0, false), (1, false), (2, true), (u64::MAX, true)] {
         let server = open_server(move |_| {
             let pagination = json!({ "pageNumber": 1, "pageSize": 1, "totalPages": pages, "totalRecords": pages });
@@ -257,7 +257,7 @@ async fn a_list_that_claims_too_many_pages_is_refused() {
 }
 
 #[tokio::test]
-async fn a_list_whose_pages_add_up_to_too_much_is_given_up() {
+async fn a_list_is_abandoned_when_its_pages_exceed_the_bound() {
     let server = open_server(|_| {
         let pagination = json!({ "pageNumber": 1, "pageSize": 1, "totalPages": 1000, "totalRecords": 1000 });
         FakeAnswer::Body(200, json!({ "result": ["x".repeat(100)], "pagination": pagination }).to_string().into_bytes())
@@ -270,7 +270,7 @@ async fn a_list_whose_pages_add_up_to_too_much_is_given_up() {
 }
 
 #[tokio::test]
-async fn a_list_may_have_so_many_values_on_all_pages_and_no_more() {
+async fn the_number_of_values_on_all_pages_is_bounded() {
     let pages = 3;
     let page = json!({ "result": [["x"]], "pagination": { "pageNumber": 1, "pageSize": 1, "totalPages": pages, "totalRecords": pages } });
     let text = page.to_string();
@@ -298,7 +298,7 @@ async fn an_answer_that_is_too_large_is_not_read() {
 async fn each_kind_of_answer_has_its_own_bound() {
     const MAX_CONTENT: usize = 1000;
     let most = std::cmp::max(AnswerBounds::token(MAX_CONTENT).bytes, AnswerBounds::RECORD.bytes);
-    // White space behind the result counts like everything else.
+    // White space after the result counts, too.
     for (length, fits) in [(most, true), (most + 1, false)] {
         let server = open_server(move |request| {
             let token = json!({
@@ -338,7 +338,7 @@ async fn an_event_of_many_values_is_refused() {
 }
 
 #[tokio::test]
-async fn an_answer_that_never_comes_times_out() {
+async fn a_missing_answer_times_out() {
     let server = FakeServer::start(|_| FakeAnswer::Hang).await;
     let client = client(server.url());
     tokio::time::pause();
@@ -362,7 +362,7 @@ fn is_redirect(error: &Error) -> bool {
 }
 
 #[tokio::test]
-async fn redirects_stay_at_the_origin_and_end() {
+async fn redirects_to_other_origins_and_too_many_are_refused() {
     let elsewhere = FakeServer::start(|_| FakeAnswer::Redirect(302, "http://example.invalid/".to_owned())).await;
     let around = FakeServer::start(|_| FakeAnswer::Redirect(302, "/api/v2/Version".to_owned())).await;
     for server in [&elsewhere, &around] {
@@ -383,7 +383,7 @@ async fn a_redirect_at_the_origin_is_followed() {
 }
 
 #[tokio::test]
-async fn neither_a_token_nor_a_login_goes_to_another_port_of_the_host() {
+async fn no_token_or_login_is_sent_to_another_port_of_the_host() {
     let other = open_server(|_| FakeAnswer::result(&json!({ "version": 1 }))).await;
     for status in [302, 307, 308] {
         let to = format!("{}/api/v2/Datawallet", other.url());
@@ -397,7 +397,7 @@ async fn neither_a_token_nor_a_login_goes_to_another_port_of_the_host() {
 }
 
 #[tokio::test]
-async fn a_login_follows_no_redirect_not_even_at_the_origin() {
+async fn a_login_follows_no_redirect_even_within_the_origin() {
     for status in [302, 307, 308] {
         let server = FakeServer::start(move |request| match request.path() {
             "/connect/token" => FakeAnswer::Redirect(status, "/elsewhere".to_owned()),
@@ -410,7 +410,7 @@ async fn a_login_follows_no_redirect_not_even_at_the_origin() {
 }
 
 #[tokio::test]
-async fn names_of_the_local_host_are_loopback_addresses_whatever_the_resolver_says() {
+async fn localhost_names_are_never_resolved() {
     let server = FakeServer::start(|_| version()).await;
     let port = server.url().rsplit(':').next().unwrap();
     // No resolver knows the second name.
@@ -450,7 +450,7 @@ fn upload() -> UploadFile {
 }
 
 #[tokio::test]
-async fn uploads_have_a_length_the_official_order_and_are_sent_again_after_a_new_login() {
+async fn uploads_have_a_length_and_the_official_order_and_are_repeated_after_a_new_login() {
     let refused = AtomicUsize::new(0);
     let server = open_server(move |_| match refused.fetch_add(1, Ordering::SeqCst) {
         0 => FakeAnswer::Body(401, Vec::new()),
@@ -500,7 +500,7 @@ async fn a_download_is_bounded_and_must_be_complete() {
     let error = loop {
         match cut.chunk().await {
             Ok(Some(_)) => {}
-            Ok(None) => panic!("a truncated download looked complete"),
+            Ok(None) => panic!("a truncated download was reported as complete"),
             Err(error) => break error,
         }
     };
@@ -508,14 +508,14 @@ async fn a_download_is_bounded_and_must_be_complete() {
 }
 
 #[tokio::test]
-async fn an_error_answer_to_a_download_is_not_taken_for_content() {
+async fn an_error_answer_to_a_download_is_not_content() {
     let server = open_server(|_| FakeAnswer::error(404, "error.platform.recordNotFound", "File not found.")).await;
     let error = session(&server).download_file(&FILE.parse().unwrap(), 1000).await.unwrap_err();
     assert!(error.is_record_not_found());
 }
 
 #[tokio::test]
-async fn deleting_takes_an_empty_answer() {
+async fn a_deletion_accepts_an_empty_answer() {
     let server = open_server(|_| FakeAnswer::Body(204, Vec::new())).await;
     session(&server).delete_token(&TOKEN.parse().unwrap()).await.unwrap();
     assert_eq!(server.calls()[1], format!("DELETE /Tokens/{TOKEN}"));

@@ -15,8 +15,8 @@ pub(super) fn verified_by_platform() -> Result<ClientConfig, ConfigError> {
     Ok(builder(provider)?.dangerous().with_custom_certificate_verifier(platform).with_no_client_auth())
 }
 
-/// For plain-http backbones, which never lead to https: trusts nobody and spares loading the platform's certificates.
-pub(super) fn trusting_nobody() -> Result<ClientConfig, ConfigError> {
+/// For plain-http backbones, which never redirect to https: has no roots, to avoid loading the platform's certificates.
+pub(super) fn without_roots() -> Result<ClientConfig, ConfigError> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     Ok(builder(provider)?.with_root_certificates(RootCertStore::empty()).with_no_client_auth())
 }
@@ -47,7 +47,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_certificate_that_nobody_vouches_for_is_refused() {
+    async fn an_untrusted_certificate_is_refused() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("https://localhost:{}", listener.local_addr().unwrap().port());
         let server = std::thread::spawn(move || handshake(&listener));
@@ -58,7 +58,7 @@ mod tests {
         server.join().unwrap();
     }
 
-    /// Plays the server's part of one handshake, which the client breaks off.
+    /// The server side of one handshake, which the client aborts.
     fn handshake(listener: &TcpListener) {
         let key = PrivateKeyDer::from_pem_slice(include_bytes!("testdata/untrusted.key.pem")).unwrap();
         let provider = Arc::new(rustls::crypto::ring::default_provider());

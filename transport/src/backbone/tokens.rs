@@ -17,10 +17,10 @@ impl Session {
         self.json(create(token)).await
     }
 
-    /// Reads a token; `password` is the hash in standard base64. Who has read it once may do so again without.
+    /// Loads a token; `password` is the hash in standard base64. After the first success (an allocation) it is not needed again.
     ///
     /// # Errors
-    /// [`Error`]; unknown, expired, personalised for others and wrong password all look the same.
+    /// [`Error`]; the same for an unknown or expired token, one for another identity, and a wrong password.
     pub async fn token(&self, id: &TokenId, password: Option<&str>) -> Result<Token, Error> {
         self.json(read(id, password, self.config().max_token_content)).await
     }
@@ -33,11 +33,11 @@ impl Session {
         self.no_content(Request::new(Method::DELETE, format!("/Tokens/{id}"))).await
     }
 
-    /// Forgets the wrong passwords that were tried for an own token, so that it is not locked any more. The backbones of enlace
-    /// can do that; for other ones it is a matter of their operator.
+    /// Unlocks an own token: resets its count of wrong passwords. Only enlace's backbones support this; at others, the operator
+    /// has to do it.
     ///
     /// # Errors
-    /// [`Error`]; [`Error::Forbidden`] for somebody else's token, [`Error::NotFound`] if the backbone cannot do it.
+    /// [`Error`]; [`Error::Forbidden`] for a token of another identity, [`Error::NotFound`] if the backbone does not support it.
     pub async fn unlock_token(&self, id: &TokenId) -> Result<(), Error> {
         self.no_content(Request::new(Method::POST, format!("/Tokens/{id}/ResetAccessFailedCount"))).await
     }
@@ -45,7 +45,7 @@ impl Session {
     /// Fills an empty token.
     ///
     /// # Errors
-    /// [`Error`]; `…contentUpdateNotPossibleBecauseContentAlreadyExists` if somebody was faster.
+    /// [`Error`]; `…contentUpdateNotPossibleBecauseContentAlreadyExists` if it was filled already.
     pub async fn update_token_content(&self, id: &TokenId, update: &UpdateTokenContent) -> Result<UpdatedToken, Error> {
         self.json(Request::post(format!("/Tokens/{id}/UpdateContent"), update)).await
     }
@@ -55,7 +55,7 @@ pub(super) fn create(token: &CreateToken) -> Request {
     Request::post("/Tokens", token)
 }
 
-/// `max_content` is the largest plaintext in bytes.
+/// `max_content` is the maximum length of the plaintext in bytes.
 pub(super) fn read(id: &TokenId, password: Option<&str>, max_content: usize) -> Request {
     let request = Request::get(format!("/Tokens/{id}")).answered_within(AnswerBounds::token(max_content));
     match password {

@@ -16,10 +16,10 @@ use crate::wire::backbone::files::{CreatedFile, part};
 use crate::wire::{Address, ByteText, Timestamp};
 
 const LABEL: &str = "POST /api/v2/Files";
-/// What is read from a file and handed to the connection at a time.
+/// Number of bytes read from a file and sent at a time.
 const CHUNK: usize = 256 * 1024;
 
-/// Everything about a new file but its content.
+/// A new file, without its content.
 #[derive(Debug, Clone)]
 pub struct UploadFile {
     /// SHA-512 of the ciphertext.
@@ -28,13 +28,13 @@ pub struct UploadFile {
     pub owner: Address,
     /// Signature over the plaintext hash, as the UTF-8 bytes of its JSON text.
     pub owner_signature: ByteText,
-    /// Until when it can be read.
+    /// When it expires.
     pub expires_at: Timestamp,
     /// The sealed metadata, as the UTF-8 bytes of its JSON text.
     pub encrypted_properties: ByteText,
 }
 
-/// A ciphertext. It can be read more than once, because a refused access token means sending it again.
+/// A ciphertext. It must be readable more than once, because it is sent again if the access token is refused.
 #[derive(Debug)]
 pub enum UploadContent {
     /// In memory.
@@ -43,7 +43,7 @@ pub enum UploadContent {
     File(std::fs::File, u64),
 }
 
-/// Is told how many bytes of the ciphertext are on their way. Called often: it must be cheap.
+/// Called with the number of ciphertext bytes sent so far. Called often, so it must be cheap.
 pub type UploadProgress = Arc<dyn Fn(u64) + Send + Sync>;
 
 impl UploadContent {
@@ -72,8 +72,8 @@ impl UploadContent {
     }
 }
 
-/// The part of a file that is not read yet. Clones of a file share one cursor, and a read of an attempt that was given up
-/// may still move it, so each read says where.
+/// The rest of a file. Reads at explicit offsets: clones of a file handle share one cursor, and a cancelled attempt may still
+/// move it.
 struct Rest {
     file: Arc<std::fs::File>,
     from: u64,
@@ -123,7 +123,7 @@ fn read_at(file: &std::fs::File, mut from: u64, length: u64) -> std::io::Result<
 impl Session {
     /// Uploads a ciphertext.
     ///
-    /// Cancelling (dropping the future) leaves at most a file that nobody knows the id of.
+    /// If the future is dropped, the backbone may still store the file, under an id that nobody knows.
     ///
     /// # Errors
     /// [`Error::Content`] if the content cannot be read, and [`Error`] as for every call.
@@ -187,7 +187,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn attempts_do_not_disturb_each_others_place_in_the_file() {
+    async fn concurrent_attempts_do_not_share_a_file_position() {
         let bytes: Vec<u8> = (0..5 * CHUNK + 7).map(|place| u8::try_from(place / CHUNK).unwrap()).collect();
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(&bytes).unwrap();
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_file_that_became_shorter_is_an_error() {
+    async fn a_truncated_file_is_an_error() {
         let content = UploadContent::File(tempfile::tempfile().unwrap(), 1);
         let error = Box::pin(content.stream().unwrap()).next().await.unwrap().unwrap_err();
         assert_eq!(error.kind(), std::io::ErrorKind::UnexpectedEof);

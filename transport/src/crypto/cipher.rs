@@ -1,4 +1,4 @@
-//! A ciphertext with the nonce or counter to decrypt it.
+//! A ciphertext with its nonce or counter.
 
 use std::fmt;
 
@@ -10,17 +10,17 @@ use super::{CryptoError, NONCE_LENGTH};
 /// Length of the authentication tag at the end of every ciphertext, in bytes.
 pub const TAG_LENGTH: usize = 16;
 
-/// Most bytes a ciphertext in a JSON object may have, including the tag. Files, which stream, may be longer.
+/// Maximum length in bytes of a ciphertext in a JSON object, including the tag. Files are streamed and may be longer.
 pub const MAX_CIPHERTEXT_LENGTH: usize = 100 * 1024 * 1024;
 
 const MIN_CIPHERTEXT_LENGTH: usize = 2;
 
-/// What a ciphertext was made unique with.
+/// The nonce of a ciphertext.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum CipherNonce {
-    /// A random nonce of its own.
+    /// A random nonce.
     Random([u8; NONCE_LENGTH]),
-    /// A number to add to a base nonce that both sides know.
+    /// A counter, added to a base nonce that both sides know.
     Counter(u32),
 }
 
@@ -32,7 +32,7 @@ pub struct Cipher {
 }
 
 impl Cipher {
-    /// Puts a ciphertext (tag included) and what made it unique together.
+    /// Combines a ciphertext, tag included, with its nonce or counter.
     #[must_use]
     pub fn new(ciphertext: Vec<u8>, nonce: CipherNonce) -> Self {
         Self { ciphertext, nonce }

@@ -1,6 +1,6 @@
 //! Key agreement, as libsodium's `crypto_kx` does it.
 //!
-//! Both sides get a key per direction. In this protocol the requestor of a relationship is the *server* of `crypto_kx`
+//! Both sides derive one key per direction. In this protocol the requestor of a relationship is the *server* of `crypto_kx`
 //! and the templator is its *client*.
 
 use std::fmt;
@@ -18,7 +18,7 @@ use super::{CryptoError, SecretKey, random};
 pub struct ExchangePublicKey([u8; 32]);
 
 impl ExchangePublicKey {
-    /// Wraps the bytes of a key. Unusable keys are refused when agreeing.
+    /// Wraps the bytes of a key. Weak keys are refused during the exchange.
     #[must_use]
     pub fn from_raw(bytes: [u8; 32]) -> Self {
         Self(bytes)
@@ -35,7 +35,7 @@ impl CryptoObject for ExchangePublicKey {
     const TYPE: &'static str = "CryptoExchangePublicKey";
 
     fn to_value(&self, form: Form) -> Value {
-        // the one key whose type comes first
+        // the only key object in which `@type` comes first
         Members::new().with_type::<Self>(form).with_bytes("pub", &self.0).with("alg", ALGORITHM).build()
     }
 
@@ -68,7 +68,7 @@ impl ExchangeKeypair {
         Self::from_private_bytes(random::bytes())
     }
 
-    /// The pair that belongs to a private key.
+    /// The pair of a private key.
     #[must_use]
     pub fn from_private_bytes(bytes: [u8; 32]) -> Self {
         let private = StaticSecret::from(bytes);
@@ -162,9 +162,9 @@ impl fmt::Debug for ExchangeKeypair {
 /// One key per direction, as one side sees them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExchangeSecrets {
-    /// For what the peer sends.
+    /// Key for messages from the peer.
     pub receiving: SecretKey,
-    /// For what this side sends.
+    /// Key for messages to the peer.
     pub transmission: SecretKey,
 }
 

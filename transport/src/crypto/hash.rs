@@ -26,13 +26,13 @@ pub fn sha512(bytes: &[u8]) -> [u8; 64] {
 pub struct Sha512Stream(Sha512);
 
 impl Sha512Stream {
-    /// Before the first byte.
+    /// The state before the first byte.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Takes the next piece.
+    /// Adds the next piece.
     pub fn update(&mut self, bytes: &[u8]) {
         self.0.update(bytes);
     }
@@ -43,7 +43,7 @@ impl Sha512Stream {
         self.0.finalize().into()
     }
 
-    /// The same as a value that knows its text form.
+    /// The hash of all pieces as a [`Sha512Hash`].
     #[must_use]
     pub fn finish_hash(self) -> Sha512Hash {
         Sha512Hash(self.finish())

@@ -6,7 +6,7 @@ use blake2::digest::consts::U32;
 
 use super::{CryptoError, SecretKey};
 
-/// The highest number a sub key may have. The protocol's other clients refuse higher ones.
+/// The highest number of a sub key. Other clients of the protocol refuse higher ones.
 pub const MAX_KEY_ID: u64 = (1 << 31) - 1;
 
 /// What a sub key is for. One label per purpose, so that no key serves two.
@@ -14,7 +14,7 @@ pub const MAX_KEY_ID: u64 = (1 << 31) - 1;
 pub enum KdfContext {
     /// A datawallet payload; numbered by the index of the modification.
     DataSync,
-    /// A synchronised secret; numbered by the container's counter.
+    /// A secret in the datawallet; numbered by the container's counter.
     Secret,
     /// Secrets that stay on one device; always number 1.
     Device,

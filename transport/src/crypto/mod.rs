@@ -1,10 +1,10 @@
-//! The primitives that the protocol fixes, and nothing else: XChaCha20-Poly1305, Ed25519, X25519, BLAKE2b, Argon2id, SHA-2.
+//! Exactly the primitives that the protocol prescribes: XChaCha20-Poly1305, Ed25519, X25519, BLAKE2b, Argon2id, SHA-2.
 //!
-//! All come from reviewed crates, and only this module names them. Keys act through methods; their bytes leave only
+//! All come from reviewed crates, and only this module uses them. Keys are used through methods; their bytes leave only
 //! through functions called `expose` and through [`CryptoObject`], the JSON texts that the protocol prescribes. Every
 //! failure to decrypt or authenticate is the one opaque [`CryptoError::Decryption`].
 //!
-//! With feature `verify` alone there are hashes and signature verification; the rest needs `client`.
+//! Feature `verify` has hashes and signature verification only; the rest needs `client`.
 
 mod error;
 pub mod hash;

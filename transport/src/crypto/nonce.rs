@@ -1,16 +1,16 @@
-//! Nonces that two sides share and count up.
+//! Nonces that two sides derive from a shared base and a counter.
 
 use super::random;
 
 /// Length of a nonce in bytes.
 pub const NONCE_LENGTH: usize = 24;
 
-/// The nonce a counter is added to.
+/// The nonce to which counters are added.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct BaseNonce([u8; NONCE_LENGTH]);
 
 impl BaseNonce {
-    /// A fresh one.
+    /// A random base nonce.
     #[must_use]
     pub fn generate() -> Self {
         Self(random::bytes())

@@ -10,8 +10,8 @@ use crate::wire::ByteText;
 use crate::wire::bytes::{from_base64url, to_base64url};
 use crate::wire::json_budget::{self, JsonBudget};
 
-/// What an object's text may hold: a key pair has nested keys of a few members each. Texts come from peers and
-/// backbones, and are decoded into values first.
+/// Bounds of an object's text; the largest objects are key pairs, with a few members per nested key. Checked because texts
+/// come from peers and backbones, and are decoded into a generic value first.
 const BUDGET: JsonBudget = JsonBudget { max_nodes: 64, max_depth: 8 };
 
 /// Number of the only algorithm of each kind in use: XChaCha20-Poly1305, Ed25519, X25519.
@@ -26,7 +26,7 @@ pub enum Form {
     Compact,
 }
 
-/// A value with one of the protocol's JSON texts. For keys that text is secret.
+/// A value with a JSON representation defined by the protocol. For keys, that text is secret.
 pub trait CryptoObject: Sized {
     /// The value of `@type`.
     const TYPE: &'static str;
@@ -45,10 +45,10 @@ pub trait CryptoObject: Sized {
         self.to_value(form).to_string()
     }
 
-    /// Reads a text in either form.
+    /// Parses a text in either form.
     ///
     /// # Errors
-    /// [`CryptoError::Malformed`] if the text is not this object, or holds far more than one has.
+    /// [`CryptoError::Malformed`] if the text is not this object or exceeds its bounds.
     fn from_json(text: &str) -> Result<Self, CryptoError> {
         Self::from_bytes(text.as_bytes())
     }
@@ -74,7 +74,7 @@ pub trait CryptoObject: Sized {
     /// Reads the UTF-8 bytes of a text in either form.
     ///
     /// # Errors
-    /// [`CryptoError::Malformed`] if they are not this object, or hold far more than one has.
+    /// [`CryptoError::Malformed`] if they are not this object or exceed its bounds.
     fn from_bytes(bytes: &[u8]) -> Result<Self, CryptoError> {
         json_budget::check(bytes, &BUDGET).map_err(|_| malformed::<Self>())?;
         serde_json::from_slice(bytes).map_or(Err(malformed::<Self>()), |value| Self::from_value(&value))

@@ -1,4 +1,4 @@
-//! Password hashes: Argon2id, because the backbone sees them and must not learn the password.
+//! Password hashes. The backbone sees them and must not learn the password, so they are slow ones: Argon2id.
 
 use std::fmt;
 
@@ -14,12 +14,12 @@ const PASSES: u32 = 3;
 const LANES: u32 = 1;
 const OUTPUT_LENGTH: usize = 32;
 
-/// What a reader shows to the backbone in place of a password.
+/// The hash that a receiver sends to the backbone in place of a password.
 #[derive(Clone, PartialEq, Eq, ZeroizeOnDrop)]
 pub struct PasswordHash([u8; OUTPUT_LENGTH]);
 
 impl PasswordHash {
-    /// Standard base64 with padding, 44 characters, as the backbone compares it.
+    /// Standard base64 with padding, 44 characters, the form that the backbone compares.
     #[must_use]
     pub fn to_backbone_text(&self) -> String {
         to_base64(&self.0)
@@ -38,8 +38,8 @@ impl fmt::Debug for PasswordHash {
     }
 }
 
-/// Hashes a password as typed, without Unicode normalisation. Takes 20 MiB of memory and tens of milliseconds: call it
-/// where blocking is allowed.
+/// Hashes a password as typed, without Unicode normalisation. Blocks for tens of milliseconds and takes 20 MiB of memory:
+/// do not call it on a thread of the async runtime.
 #[must_use]
 pub fn hash_password(password: &str, salt: &[u8; SALT_LENGTH]) -> PasswordHash {
     let parameters = Params::new(MEMORY_KIB, PASSES, LANES, Some(OUTPUT_LENGTH)).expect("the parameters are constants");

@@ -1,5 +1,5 @@
-//! `#[serde(with = "…::private_key::option")]` for private signature keys nested in other objects, which is what makes a
-//! device an admin. Use it only for what is encrypted as a whole.
+//! `#[serde(with = "…::private_key::option")]` for private signature keys nested in other objects; such a key makes a device
+//! an admin. Use it only for what is encrypted as a whole.
 
 /// For optional members.
 pub mod option {

@@ -3,7 +3,7 @@
 /// Fresh random bytes.
 ///
 /// # Panics
-/// If the operating system cannot give any; nothing can be protected then.
+/// If the operating system provides no randomness.
 #[must_use]
 pub fn bytes<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
@@ -14,7 +14,7 @@ pub fn bytes<const N: usize>() -> [u8; N] {
 /// A uniformly distributed number below `bound`, which must not be 0.
 #[must_use]
 pub fn below(bound: u32) -> u32 {
-    // rejects the incomplete last range, which would make small numbers more likely
+    // rejection sampling: the incomplete last range would make small numbers more likely
     let limit = u32::MAX - u32::MAX % bound;
     loop {
         let candidate = u32::from_le_bytes(bytes());

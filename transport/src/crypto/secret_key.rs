@@ -20,7 +20,7 @@ impl SecretKey {
     /// Length in bytes.
     pub const LENGTH: usize = 32;
 
-    /// A fresh key.
+    /// A random key.
     #[must_use]
     pub fn generate() -> Self {
         Self(random::bytes())
@@ -44,14 +44,14 @@ impl SecretKey {
         self.encrypt_with_nonce(plaintext, random::bytes())
     }
 
-    /// Encrypts with a nonce that the caller vouches has never been used with this key before. Reuse gives away both
-    /// plaintexts and lets others forge; [`SecretKey::encrypt`] is what you want.
+    /// Encrypts with a given nonce, which must never have been used with this key before: reuse reveals both plaintexts and
+    /// allows forgeries. Prefer [`SecretKey::encrypt`].
     #[must_use]
     pub fn encrypt_with_nonce(&self, plaintext: &[u8], nonce: [u8; NONCE_LENGTH]) -> Cipher {
         Cipher::new(self.seal(plaintext, nonce), CipherNonce::Random(nonce))
     }
 
-    /// Encrypts in the counter form. The caller persists the counter before use; each may be used once.
+    /// Encrypts in the counter form. The caller must use each counter once and persist it before use.
     #[must_use]
     pub fn encrypt_with_counter(&self, plaintext: &[u8], base: &BaseNonce, counter: u32) -> Cipher {
         Cipher::new(self.seal(plaintext, base.at(counter)), CipherNonce::Counter(counter))
@@ -68,7 +68,7 @@ impl SecretKey {
         }
     }
 
-    /// Decrypts a cipher in the counter form. Any counter is taken, in any order, repeated ones too.
+    /// Decrypts a cipher in the counter form. Does not check the order of counters, nor detect repeated ones.
     ///
     /// # Errors
     /// [`CryptoError::Decryption`] for a wrong key, an altered cipher, or one with a nonce of its own.
@@ -87,7 +87,7 @@ impl SecretKey {
         kdf::derive(&self.0, *context, id)
     }
 
-    /// BLAKE2b-256 of a message under this key: nobody without the key can compute or check it. Use a key that was
+    /// Keyed BLAKE2b-256 of a message: computing or checking it needs the key. Use a key that was
     /// [derived](Self::derive) for the purpose.
     #[must_use]
     pub fn keyed_hash(&self, message: &[u8]) -> [u8; 32] {
@@ -100,7 +100,7 @@ impl SecretKey {
             .expect("only plaintexts beyond 256 GiB are refused, and no slice that long fits in memory")
     }
 
-    /// The plaintext is wiped when it is dropped: most of what is sealed holds further keys.
+    /// The plaintext is wiped on drop, because most plaintexts contain further keys.
     fn open(&self, ciphertext: &[u8], nonce: [u8; NONCE_LENGTH]) -> Result<Zeroizing<Vec<u8>>, CryptoError> {
         let plaintext = XChaCha20Poly1305::new(&self.0.into()).decrypt(&nonce.into(), ciphertext);
         plaintext.map(Zeroizing::new).map_err(|_| CryptoError::Decryption)
@@ -145,7 +145,7 @@ impl From<SecretKey> for ReferenceKey {
     }
 }
 
-/// Takes the same time wherever the keys differ.
+/// Compares in constant time.
 impl PartialEq for SecretKey {
     fn eq(&self, other: &Self) -> bool {
         self.0.ct_eq(&other.0).into()

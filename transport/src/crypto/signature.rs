@@ -16,7 +16,7 @@ impl SignaturePublicKey {
     /// Length in bytes.
     pub const LENGTH: usize = 32;
 
-    /// Wraps the bytes of a key. Unusable keys are refused when verifying.
+    /// Wraps the bytes of a key. Weak keys are refused during verification.
     #[must_use]
     pub fn from_raw(bytes: [u8; Self::LENGTH]) -> Self {
         Self(bytes)
@@ -59,12 +59,12 @@ impl fmt::Debug for SignaturePublicKey {
     }
 }
 
-/// The hash that a signature object names. It has no influence on the signature; texts must carry the right one.
+/// The hash that a signature object names. It does not affect the signature, but other clients expect the right one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum SignatureHash {
-    /// Written on signatures with relationship keys.
+    /// In signatures with relationship keys.
     Sha256 = 1,
-    /// Written on signatures with identity and device keys.
+    /// In signatures with identity and device keys.
     Sha512 = 2,
 }
 

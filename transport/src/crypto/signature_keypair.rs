@@ -40,7 +40,7 @@ impl SignatureKeypair {
         Signature::from_raw(self.0.sign(message).to_bytes(), hash)
     }
 
-    /// The 32 secret bytes everything follows from.
+    /// The 32-byte secret seed.
     #[must_use]
     pub fn expose_seed(&self) -> &[u8; 32] {
         self.0.as_bytes()
@@ -61,7 +61,7 @@ impl SignatureKeypair {
     /// Reads a `CryptoSignaturePrivateKey`, which contains the public key too.
     ///
     /// # Errors
-    /// [`CryptoError::Malformed`] if it is not one, or its halves do not fit.
+    /// [`CryptoError::Malformed`] if it cannot be parsed or its halves do not match.
     pub fn from_private_key(value: &Value) -> Result<Self, CryptoError> {
         let fields = Fields::<Self>::of(value)?;
         fields.check_algorithm()?;

@@ -1,7 +1,7 @@
 //! XChaCha20-Poly1305 piece by piece, equal to the one-shot construction (RFC 8439 section 2.8, empty associated data).
 //!
-//! The tag comes last, so nothing that [`StreamOpener`] decrypts may be used before `finish` has accepted it. Callers in
-//! this crate go over the ciphertext once to check and a second time to read.
+//! The tag comes last, so no plaintext of [`StreamOpener`] may be used before `finish` has succeeded. Callers in
+//! this crate process the ciphertext twice: once to verify it, once to read it.
 
 use chacha20::cipher::{StreamCipher, StreamCipherSeek};
 use chacha20::{KeyIvInit, XChaCha20};
@@ -13,7 +13,7 @@ use super::{CryptoError, NONCE_LENGTH, SecretKey, TAG_LENGTH};
 
 const BLOCK_LENGTH: usize = 16;
 
-/// Most bytes one nonce can encrypt: 2^32 - 1 blocks, because block 0 keys the authenticator.
+/// Maximum number of bytes that one nonce can encrypt: 2^32 - 1 blocks, because block 0 keys the authenticator.
 pub(crate) const MAX_STREAM_LENGTH: u64 = ((1 << 32) - 1) * 64;
 
 /// Encrypts.
@@ -28,7 +28,7 @@ impl StreamSealer {
         Self { keystream, authenticator }
     }
 
-    /// Encrypts the next piece in place. All pieces together must not exceed [`MAX_STREAM_LENGTH`].
+    /// Encrypts the next piece in place. The total must not exceed [`MAX_STREAM_LENGTH`].
     pub(crate) fn encrypt(&mut self, piece: &mut [u8]) {
         self.keystream.apply_keystream(piece);
         self.authenticator.update(piece);
@@ -51,14 +51,14 @@ impl StreamOpener {
         Self { keystream, authenticator }
     }
 
-    /// Decrypts the next piece in place; it is not authentic yet. All pieces together must not exceed
+    /// Decrypts the next piece in place; it is not authenticated yet. The total must not exceed
     /// [`MAX_STREAM_LENGTH`].
     pub(crate) fn decrypt(&mut self, piece: &mut [u8]) {
         self.authenticator.update(piece);
         self.keystream.apply_keystream(piece);
     }
 
-    /// Accepts or refuses everything decrypted so far.
+    /// Verifies the tag over everything decrypted so far.
     pub(crate) fn finish(self, tag: &[u8; TAG_LENGTH]) -> Result<(), CryptoError> {
         if self.authenticator.finish().ct_eq(tag).into() { Ok(()) } else { Err(CryptoError::Decryption) }
     }

@@ -1,24 +1,24 @@
-//! Encryption of what a process puts on disk and reads back itself.
+//! Encryption of temporary files that the same process reads back.
 //!
-//! The key is made for one piece of data and stays in memory, so nobody can read what a crash leaves on the disk, or what is
-//! left in the blocks of a removed file. There is no tag: this is for files that nobody else can open for writing.
+//! Each key encrypts one stream and never leaves memory, so nothing that a crash leaves on the disk or in freed blocks can be
+//! read. There is no authentication tag: this is only for files that no other user can write to.
 
 use chacha20::cipher::StreamCipher as _;
 use chacha20::{KeyIvInit as _, XChaCha20};
 
 use super::{CryptoError, NONCE_LENGTH, SecretKey};
 
-/// Encrypts one piece of data, from its start on. Its key is wiped when it is dropped.
+/// Encrypts one stream from its start. The key is wiped on drop.
 pub struct TransientEncryptor(XChaCha20);
 
-/// Decrypts what its [`TransientEncryptor`] encrypted, from the start on. Its key is wiped when it is dropped.
+/// Decrypts the stream of its [`TransientEncryptor`] from its start. The key is wiped on drop.
 pub struct TransientDecryptor(XChaCha20);
 
-/// Both ends of XChaCha20 under a fresh key.
+/// An encryptor and its decryptor: XChaCha20 under a random key.
 #[must_use]
 pub fn transient_cipher() -> (TransientEncryptor, TransientDecryptor) {
     let key = SecretKey::generate();
-    // One key encrypts one stream, so the nonce has nothing to tell apart.
+    // Each key encrypts a single stream, so a constant nonce is safe.
     let start = || XChaCha20::new(key.expose().into(), &[0; NONCE_LENGTH].into());
     (TransientEncryptor(start()), TransientDecryptor(start()))
 }
@@ -63,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_encrypted_in_pieces_is_decrypted_in_others() {
+    fn a_stream_decrypts_in_pieces_of_any_length() {
         let (mut encryptor, mut decryptor) = transient_cipher();
         let mut bytes = [7; 1000];
         bytes.chunks_mut(33).for_each(|piece| encryptor.encrypt(piece).unwrap());
@@ -75,7 +75,7 @@ mod tests {
     #[test]
     fn keys_are_wiped_when_they_are_dropped() {
         fn is_wiped<T: zeroize::ZeroizeOnDrop>() {}
-        // Depends on a feature of the crate.
+        // Compiles only with the `zeroize` feature of the cipher's crate.
         is_wiped::<chacha20::ChaChaCore<chacha20::R20, chacha20::variants::Ietf>>();
     }
 
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn the_end_of_the_keystream_is_an_error_and_no_byte_stays_in_clear() {
+    fn the_end_of_the_keystream_is_an_error_before_any_byte_is_changed() {
         let (mut encryptor, _) = transient_cipher();
         encryptor.0.seek(MAX_STREAM_LENGTH - 64);
         encryptor.encrypt(&mut [0; 64]).unwrap();

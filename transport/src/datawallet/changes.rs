@@ -1,4 +1,4 @@
-//! From a stretch of the log to what becomes of every object in it.
+//! Computes the changes of objects from part of the log.
 
 use std::collections::HashMap;
 
@@ -13,19 +13,18 @@ use crate::Error;
 use crate::crypto::SecretKey;
 use crate::wire::backbone::datawallet::{Modification, ModificationType};
 
-/// What a stretch of the log amounts to.
+/// The changes in part of the log.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Changes {
     /// One entry per object, in the order in which the objects first appear.
     pub objects: Vec<ObjectChange>,
-    /// Index of the last modification, whether it could be read or not. Only the backbone's word.
+    /// Index of the last modification, readable or not. Not authenticated.
     pub last_index: Option<u64>,
-    /// Index of the last modification whose payload opened: somebody who has the key sealed it for this place.
+    /// Index of the last modification whose payload opened. Authenticated: a device with the key sealed it for this index.
     pub last_opened: Option<u64>,
-    /// Modifications that could not be read. The rest is not affected; what they would have changed stays as it is.
+    /// Modifications that could not be read. Their changes are missing; all others are not affected.
     pub unreadable: Vec<Unreadable>,
-    /// How many notes of clients of major version 6 were passed over. They say that something cached changed and carry
-    /// no data; the objects themselves come with other modifications.
+    /// Number of skipped `CacheChanged` modifications, which clients of major version 6 write. They carry no data.
     pub passed_over: usize,
 }
 
@@ -38,18 +37,18 @@ pub struct Unreadable {
     pub collection: String,
     /// The object.
     pub id: String,
-    /// What is wrong with it.
+    /// Why it could not be read.
     pub reason: String,
 }
 
-/// What happens to one object.
+/// The changes of one object.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ObjectChange {
-    /// The collection it is in; not necessarily one that this crate knows.
+    /// Its collection, which may be unknown to this crate.
     pub collection: String,
     /// Its identifier.
     pub id: String,
-    /// Index of the first modification of it.
+    /// Index of its first modification.
     pub first_index: u64,
     /// In the order of the log.
     steps: Vec<Step>,
@@ -65,27 +64,26 @@ enum Step {
 /// An object after a change.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Applied {
-    /// The object, `id` included; none if it is gone.
+    /// The object, including `id`; `None` if it was deleted.
     pub object: Option<Map<String, Value>>,
-    /// Modifications that would have changed what never changes; nothing of them was applied.
+    /// Modifications that would have changed an immutable property. No part of them was applied.
     pub refused: Vec<Refused>,
 }
 
-/// A modification that contradicts what is known of its object.
+/// A modification that contradicts an immutable property.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Refused {
     /// Its index.
     pub index: u64,
-    /// The immutable property that it gives another value to.
+    /// The immutable property that it would have changed.
     pub property: &'static str,
 }
 
-/// Checks what can be checked without a key: indices ascend from `known` on, with gaps, and somebody can have sealed for them.
-/// Returns the last index.
+/// Checks everything that needs no key: indices ascend from `known` on, with gaps, and are in range. Returns the last index.
 ///
 /// # Errors
-/// [`DatawalletError`] if the modifications are out of order, of a newer version, in places that cannot be, or about names that
-/// are too long.
+/// [`DatawalletError`] if the modifications are out of order or of a newer version, or have an index out of range or a name
+/// that is too long.
 pub fn check_order(modifications: &[Modification], known: Option<u64>) -> Result<Option<u64>, DatawalletError> {
     let mut last = known;
     for modification in modifications {
@@ -113,16 +111,15 @@ fn is_longer(name: &str, characters: usize) -> bool {
 }
 
 impl Changes {
-    /// Opens modifications and collects them per object. `known` is the index up to which the log was read before.
-    /// Indices must ascend, with gaps: a backbone leaves modifications out that later ones of the same kind supersede.
+    /// Opens modifications and groups them by object. `known` is the index up to which the log was read before. Indices must
+    /// ascend but may have gaps, because a backbone omits modifications that later ones of the same kind supersede.
     ///
-    /// One that cannot be opened or understood is put aside, so that a single damaged payload does not keep a device from
-    /// everything else for ever. One that opens but was sealed for another object, collection, category or type is a lie of
-    /// the backbone, and then nothing is believed.
+    /// A modification that cannot be opened or parsed is set aside, so that a single damaged payload does not block
+    /// synchronization forever. One that opens but was sealed with another label proves that the backbone manipulates the log,
+    /// so the whole log is refused.
     ///
     /// # Errors
-    /// [`DatawalletError`] if the modifications are out of order, of a newer version, or under labels that they were not
-    /// sealed with.
+    /// [`DatawalletError`] if the modifications are out of order or of a newer version, or do not match their sealed labels.
     pub fn read(
         modifications: &[Modification],
         known: Option<u64>,
@@ -174,12 +171,12 @@ impl ObjectChange {
         Self { collection, id, first_index: modification.index, steps: Vec::new() }
     }
 
-    /// Applies the change to the stored object, if there is one. `tombstone` is what is remembered of what it once was.
+    /// Applies the changes to the stored object, if there is one. `tombstone` has the hashes of an earlier, removed one.
     ///
-    /// A modification that gives an immutable property another value than the stored object, the tombstone or an earlier
-    /// modification is refused as a whole; if it was to make the object anew, the object is gone.
+    /// A modification is refused as a whole if it gives an immutable property another value than the stored object, the tombstone
+    /// or an earlier modification. If it was a creation, the object does not exist afterwards.
     ///
-    /// A property that vanished from an object is not in its payloads, so it survives: the protocol cannot remove one.
+    /// A property that is missing from a payload is kept: the protocol has no way to remove one.
     #[must_use]
     pub fn apply(self, stored: Option<Map<String, Value>>, tombstone: &Tombstone) -> Applied {
         let collection = Collection::named(&self.collection);
@@ -212,7 +209,7 @@ impl ObjectChange {
 }
 
 impl Step {
-    /// `None` for modifications that are passed over.
+    /// `None` for skipped modifications.
     fn read(modification: &Modification, synchronization_key: &SecretKey) -> Result<Option<Self>, Error> {
         let index = modification.index;
         let malformed = || Error::from(DatawalletError::Malformed(index));
@@ -230,7 +227,7 @@ impl Step {
     }
 }
 
-/// Opens the payload, if there is one, and compares the label in it with the one it is listed under.
+/// Opens the payload, if there is one, and compares its label with the modification.
 fn open(modification: &Modification, key: &SecretKey) -> Result<Option<Map<String, Value>>, Error> {
     let Some(payload) = &modification.encrypted_payload else { return Ok(None) };
     let index = modification.index;
@@ -266,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn superseded_modifications_may_be_left_out_but_the_order_may_not_change() {
+    fn superseded_modifications_may_be_missing_but_the_order_must_not_change() {
         let key = SecretKey::generate();
         let log = [3, 4, 9].map(|index| modification(&key, index, index, json!({ "a": index })));
         let changes = Changes::read(&log, Some(1), &key).unwrap();
@@ -277,15 +274,15 @@ mod tests {
     }
 
     #[test]
-    fn moved_swapped_and_replayed_payloads_are_told_from_those_in_their_place() {
+    fn moved_swapped_and_replayed_payloads_are_detected() {
         let key = SecretKey::generate();
         let sealed = |index, sealed_for| modification(&key, index, sealed_for, json!({ "a": sealed_for }));
         for (log, expected) in [
-            // moved to a later place, as if what lay between had never been
+            // moved to a later index, hiding what was before it
             (vec![sealed(0, 0), sealed(1, 2)], vec![1]),
             // swapped
             (vec![sealed(0, 1), sealed(1, 0), sealed(2, 2)], vec![0, 1]),
-            // an old state once more, as the newest
+            // an old state, replayed as the newest
             (vec![sealed(0, 0), sealed(2, 2), sealed(3, 3), sealed(4, 0)], vec![4]),
         ] {
             let changes = Changes::read(&log, None, &key).unwrap();
@@ -296,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn a_payload_in_the_wrong_place_is_put_aside_and_the_rest_is_read() {
+    fn a_payload_at_the_wrong_index_is_set_aside_and_the_rest_is_read() {
         let key = SecretKey::generate();
         let log = [
             modification(&key, 0, 0, json!({ "a": 1, "b": 1 })),
@@ -328,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_sealed_under_one_label_is_not_read_under_another() {
+    fn a_payload_listed_under_another_label_is_refused() {
         let key = SecretKey::generate();
         let genuine = labelled(&key, 4, "A", json!({ "secretKey": "a" }));
         let lies: [fn(&mut Modification); 7] = [
@@ -352,7 +349,7 @@ mod tests {
     }
 
     #[test]
-    fn a_content_at_its_bound_is_read_by_other_devices() {
+    fn a_content_of_maximum_size_is_read_by_other_devices() {
         let key = SecretKey::generate();
         let nested = (0..MAX_CONTENT.max_depth).fold(json!(0), |inner, _| json!([inner]));
         for content in [Value::from(vec![0; MAX_CONTENT.max_nodes - 1]), nested] {
@@ -362,7 +359,7 @@ mod tests {
     }
 
     #[test]
-    fn the_label_is_no_property() {
+    fn the_label_is_not_a_property() {
         let key = SecretKey::generate();
         let genuine = labelled(&key, 4, "A", json!({ "isOwn": true }));
         let changes = Changes::read(&[genuine], None, &key).unwrap();
@@ -401,7 +398,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_opens_counts_as_opened() {
+    fn the_opened_index_follows_only_payloads_that_open() {
         let key = SecretKey::generate();
         let mut deletion = modification(&key, 9, 9, json!({}));
         (deletion.kind, deletion.encrypted_payload) = (ModificationType::Delete, None);
@@ -419,7 +416,7 @@ mod tests {
     }
 
     #[test]
-    fn a_modification_that_contradicts_is_refused_as_a_whole_and_the_others_are_applied() {
+    fn a_contradicting_modification_is_refused_as_a_whole_and_the_others_are_applied() {
         let stored = json!({ "secretKey": "a", "isOwn": true }).as_object().cloned();
         let relabelled = json!({ "secretKey": "b", "isOwn": false, "filename": "b" });
         let applied = change([Some(relabelled), Some(json!({ "metadata": 1 }))]).apply(stored, &Tombstone::default());
@@ -429,7 +426,7 @@ mod tests {
     }
 
     #[test]
-    fn a_deletion_in_between_does_not_let_another_key_in() {
+    fn a_deletion_in_between_does_not_allow_another_key() {
         let stored = json!({ "secretKey": "a" }).as_object().cloned();
         let steps = [None, Some(json!({ "secretKey": "b" })), Some(json!({ "filename": "b" }))];
         let applied = change(steps).apply(stored, &Tombstone::default());

@@ -1,6 +1,6 @@
-//! Which properties of synchronised objects belong to which category: the one table of it.
+//! The table of collections, with the category of each property of their objects.
 //!
-//! Objects of collections that are not in it travel the same way, but only those who made them know the categories.
+//! Objects of other collections are synchronized, too, but only the programs that create them know their categories.
 
 use serde_json::{Map, Value};
 
@@ -8,13 +8,13 @@ use super::{PayloadCategory, PendingModification};
 use crate::wire::Timestamp;
 use crate::wire::backbone::datawallet::ModificationType;
 
-/// A collection whose objects this program makes or reads, with the properties of its objects in the order in which updates list them.
+/// A collection that this program reads or writes, with the properties of its objects in the order used by updates.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Collection {
     /// Its name.
     pub name: &'static str,
-    /// Properties that never change once they are there: keys, hashes, and what else says which thing the object is about. No
-    /// client changes them, so a modification that would is one that a backbone put under the label of another object.
+    /// Properties that never change once they are set: keys, hashes, and others that identify the object. No client changes
+    /// them, so a modification that would change one was moved by the backbone from another object.
     immutable: &'static [&'static str],
     categories: [(PayloadCategory, &'static [&'static str]); 4],
 }
@@ -72,7 +72,7 @@ impl Collection {
             NO_USERDATA,
         ],
     };
-    /// Made and received tokens.
+    /// Created and received tokens.
     pub const TOKENS: Self = Self {
         name: "Tokens",
         immutable: &["secretKey", "forIdentity", "content", "passwordProtection"],
@@ -106,7 +106,7 @@ impl Collection {
             NO_USERDATA,
         ],
     };
-    /// Made and received relationship templates.
+    /// Created and received relationship templates.
     pub const TEMPLATES: Self = Self {
         name: "Templates",
         immutable: &["secretKey", "templateKey", "identity", "forIdentity", "content", "passwordProtection"],
@@ -184,7 +184,7 @@ impl Collection {
             (Userdata, &["name", "description"]),
         ],
     };
-    /// Synchronised secrets.
+    /// Secret containers.
     pub const SECRETS: Self = Self {
         name: "Secrets",
         immutable: &["name", "cipher"],
@@ -198,7 +198,7 @@ impl Collection {
             NO_USERDATA,
         ],
     };
-    /// Notes of applications about identities; the published runtime's, where the others are the protocol's.
+    /// Metadata that applications attach to identities. Defined by the published runtime, the others by the protocol.
     pub const IDENTITY_METADATA: Self = Self {
         name: "IdentityMetadata",
         immutable: &["reference", "key"],
@@ -210,7 +210,7 @@ impl Collection {
         ],
     };
 
-    /// All of them.
+    /// All collections of the table.
     pub const ALL: [Self; 8] = [
         Self::FILES,
         Self::TOKENS,
@@ -224,8 +224,8 @@ impl Collection {
 
     /// The first immutable property to which `new` gives another value than `known` has.
     ///
-    /// Values count as equal if they mean the same to every client: members that only name types, and the way in which a
-    /// number or a time is written, do not matter. A property that is not known yet may be set.
+    /// Values are equal if they mean the same to every client: type members and the notation of numbers and times do not matter. A
+    /// property that `known` does not have may be set.
     #[must_use]
     pub fn contradiction(&self, known: &Map<String, Value>, new: &Map<String, Value>) -> Option<&'static str> {
         let contradicts = |name: &&str| match (present(known, name), new.get(*name)) {
@@ -235,21 +235,20 @@ impl Collection {
         self.immutable.iter().copied().find(|name| contradicts(name))
     }
 
-    /// Names of the properties that never change.
+    /// Names of the immutable properties.
     #[must_use]
     pub fn immutable(&self) -> &'static [&'static str] {
         self.immutable
     }
 
-    /// The collection with a name, if it is in the table.
+    /// The collection with this name, if it is in the table.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|collection| collection.name == name)
     }
 }
 
-/// The modifications that make an object known to other devices: one per category with data. Properties that belong to
-/// no category stay on this device.
+/// The modifications for a new object: one per category with data. Properties without a category stay on this device.
 #[must_use]
 pub fn create_modifications(
     collection: &Collection,
@@ -265,7 +264,7 @@ pub fn create_modifications(
     with_data.map(|payload| pending(collection, id, ModificationType::Create, payload)).collect()
 }
 
-/// The modifications for a changed object: one per category in which a property changed, with all its properties.
+/// The modifications for a changed object: one per changed category, with all its properties.
 #[must_use]
 pub fn update_modifications(
     collection: &Collection,
@@ -282,7 +281,7 @@ pub fn update_modifications(
         .collect()
 }
 
-/// Depth is bounded: both values come from JSON texts, whose depth is.
+/// Recursive. The depth is bounded, because both values come from JSON texts of bounded depth.
 fn means_the_same(one: &Value, other: &Value) -> bool {
     match (one, other) {
         (Value::Object(one), Value::Object(other)) => {
@@ -299,7 +298,7 @@ fn means_the_same(one: &Value, other: &Value) -> bool {
     }
 }
 
-/// Members with a value, without those that name types and versions.
+/// Members with a value, without type and version members.
 fn significant(object: &Map<String, Value>) -> impl Iterator<Item = (&String, &Value)> + Clone {
     object.iter().filter(|(name, value)| !name.starts_with('@') && !value.is_null())
 }
@@ -312,7 +311,7 @@ fn pick(object: &Map<String, Value>, names: &[&str]) -> Map<String, Value> {
     names.iter().filter_map(|name| present(object, name).map(|value| ((*name).to_owned(), value.clone()))).collect()
 }
 
-/// A property with a value; `null` counts as absent.
+/// A property with a value; `null` is the same as absent.
 fn present<'a>(object: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
     object.get(name).filter(|value| !value.is_null())
 }
@@ -367,7 +366,7 @@ mod tests {
     }
 
     #[test]
-    fn other_ways_to_write_the_same_are_no_contradiction() {
+    fn equivalent_values_are_not_a_contradiction() {
         let known =
             json!({ "content": { "at": "2030-01-01T00:00:00.000Z", "n": 1, "of": { "key": "a" }, "none": null } });
         let new = json!({ "content": { "n": 1.0, "@type": "X", "of": { "@type": "Key", "key": "a" }, "at": "2030-01-01T00:00:00Z" } });
@@ -375,7 +374,7 @@ mod tests {
     }
 
     #[test]
-    fn a_transfer_of_ownership_is_no_contradiction() {
+    fn a_transfer_of_ownership_is_not_a_contradiction() {
         let before = json!({ "isOwn": true, "owner": "a", "ownershipToken": "x", "secretKey": { "key": "k" } });
         let after = json!({ "isOwn": false, "owner": "b", "ownershipIsLocked": true, "secretKey": { "key": "k" } });
         assert_eq!(contradiction(&Collection::FILES, before, after), None);

@@ -1,7 +1,7 @@
-//! What a payload says of its own place: the labels of a modification once more, where a backbone cannot change them.
+//! The label of a modification: a copy of its clear-text members inside the sealed payload, where a backbone cannot change them.
 //!
-//! The label is one member of the sealed JSON object. Other clients merge payloads into documents and read the members
-//! that they know from these, so they ignore it. Payloads of other clients, and older ones of this one, have no label.
+//! The label is one member of the sealed JSON object. Other clients merge payloads into documents and read the known
+//! members of these, so they ignore it. Payloads of other clients and of older versions of this one have no label.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -9,10 +9,10 @@ use serde_json::{Map, Value};
 use super::PayloadCategory;
 use crate::wire::backbone::datawallet::{Modification, ModificationType};
 
-/// The member of a sealed payload that holds its label.
+/// Name of the member with the label.
 pub const LABEL_MEMBER: &str = "@datawallet";
 
-/// The labels of a modification, apart from those that follow from its index.
+/// Object, collection, category and type of a modification. Its index is bound by the key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Label {
@@ -23,24 +23,24 @@ pub(super) struct Label {
     pub(super) category: PayloadCategory,
 }
 
-/// The member is there but is no label.
+/// The member exists but is not a label.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct InvalidLabel;
 
 impl Label {
-    /// Adds the label to the properties that will be sealed.
+    /// Adds the label to properties before they are sealed.
     pub(super) fn put(&self, properties: &mut Map<String, Value>) {
         let label = serde_json::to_value(self).expect("texts can be written as JSON");
         properties.insert(LABEL_MEMBER.to_owned(), label);
     }
 
-    /// Removes the label from opened properties: it is not a property of the object.
+    /// Removes the label from opened properties and returns it.
     pub(super) fn take(properties: &mut Map<String, Value>) -> Result<Option<Self>, InvalidLabel> {
         let label = properties.shift_remove(LABEL_MEMBER);
         label.map(serde_json::from_value).transpose().map_err(|_| InvalidLabel)
     }
 
-    /// Whether the backbone lists the payload under this label.
+    /// Whether it matches the modification as listed by the backbone.
     pub(super) fn is_of(&self, listed: &Modification) -> bool {
         self.collection == listed.collection
             && self.id == listed.object_identifier

@@ -1,4 +1,4 @@
-//! Payloads: the properties of one category of one object, sealed for one place in the log.
+//! Payloads: the properties of one category of one object, sealed for one index of the log.
 
 use std::fmt;
 use std::str::FromStr;
@@ -12,16 +12,16 @@ use crate::Error;
 use crate::crypto::{Cipher, CryptoObject, KdfContext, SecretKey};
 use crate::wire::{ByteText, json};
 
-/// Which of an object's properties a payload holds. Ordered as modifications of one change are.
+/// The category of an object's properties, in the order of the modifications of one change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum PayloadCategory {
-    /// What the protocol needs, `@type` included.
+    /// Properties that the protocol needs, including `@type`.
     TechnicalData,
-    /// What it is about.
+    /// The content of the object.
     Content,
-    /// What applications noted.
+    /// Properties set by applications.
     Metadata,
-    /// What the user set.
+    /// Properties set by the user.
     Userdata,
 }
 
@@ -44,7 +44,7 @@ impl fmt::Display for PayloadCategory {
     }
 }
 
-/// The text names no category.
+/// A text is not the name of a category.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("unknown payload category")]
 pub struct UnknownCategory;
@@ -77,8 +77,8 @@ pub fn seal_payload(
 /// Opens the payload of the modification that has `index`.
 ///
 /// # Errors
-/// [`Error::Decryption`] if it was made for another index or another identity, or altered; [`Error::Crypto`] if it is no
-/// cipher; [`Error::Datawallet`] if what is inside is no JSON object.
+/// [`Error::Decryption`] if it was sealed for another index or identity or altered; [`Error::Crypto`] if it is not a
+/// ciphertext; [`Error::Datawallet`] if the plaintext is not a JSON object.
 pub fn open_payload(
     synchronization_key: &SecretKey,
     index: u64,

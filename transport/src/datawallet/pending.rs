@@ -1,4 +1,4 @@
-//! Modifications that wait for their place in the log.
+//! Modifications that wait to be pushed.
 
 use std::fmt;
 
@@ -11,16 +11,16 @@ use crate::Error;
 use crate::crypto::SecretKey;
 use crate::wire::backbone::datawallet::{ModificationType, NewModification};
 
-/// A modification in clear. It is sealed when it is pushed, because only then its index is known.
+/// A modification in plaintext. It is sealed when it is pushed, because its key depends on its index.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PendingModification {
-    /// What happens.
+    /// Type of the change.
     pub kind: ModificationType,
-    /// The collection the object is in.
+    /// The object's collection.
     pub collection: String,
-    /// The object it is about.
+    /// The changed object.
     pub object_identifier: String,
-    /// Category and properties; none for a deletion.
+    /// Category and properties; `None` for a deletion.
     pub payload: Option<(PayloadCategory, Map<String, Value>)>,
 }
 
@@ -36,8 +36,7 @@ impl PendingModification {
         }
     }
 
-    /// Seals it, together with its labels, for the index it will get: the last known one plus one for the first of a push, then
-    /// counting up.
+    /// Seals it, including its label, for the index that it will get: the first of a push gets the last known index plus one.
     ///
     /// # Errors
     /// [`Error::Crypto`] if the index is 2^31 or more.
@@ -53,7 +52,7 @@ impl PendingModification {
         })
     }
 
-    /// The properties together with the label that binds them to this modification.
+    /// The properties, with the label that binds them to this modification.
     fn labelled(&self) -> Option<Map<String, Value>> {
         let (category, properties) = self.payload.as_ref()?;
         let label = Label {
@@ -68,7 +67,7 @@ impl PendingModification {
     }
 }
 
-/// Leaves the properties out.
+/// Omits the properties.
 impl fmt::Debug for PendingModification {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PendingModification")

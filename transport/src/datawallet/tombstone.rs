@@ -1,4 +1,4 @@
-//! What is remembered of objects that are gone.
+//! Tombstones: hashes that are kept of removed objects.
 
 use std::collections::BTreeMap;
 
@@ -9,17 +9,17 @@ use super::Collection;
 use crate::crypto::hash::Sha512Hash;
 use crate::wire::{ByteText, Timestamp};
 
-/// Bytes of a hash that are kept: enough that nobody finds another value with the same ones.
+/// Length of a truncated hash in bytes: enough to prevent collisions.
 const HASH_LENGTH: usize = 16;
 
-/// Immutable, but not remembered: whoever loads a token again after removing it may have typed another password.
+/// Immutable, but without a hash: a user who loads a removed token again may type another password.
 const TYPED: &str = "passwordProtection";
 
-/// Hashes of the immutable properties of a removed object, so that a backbone that lists its deletion cannot have another
-/// one made under its identifier.
+/// Hashes of the immutable properties of a removed object, so that a backbone that forges its deletion cannot replace it by
+/// another object with the same id.
 ///
-/// Each property takes 40 bytes or so, an object 400 at most. There is one for every object that was removed, for ever: only
-/// objects that a device had leave one.
+/// Takes about 40 bytes per property, at most 400 per object, and is kept forever. Their number is bounded by the number of
+/// objects that the device has had.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Tombstone {
@@ -27,7 +27,7 @@ pub struct Tombstone {
 }
 
 impl Tombstone {
-    /// Remembers the immutable properties that `before` has and `after` has not. What is remembered already stays.
+    /// Adds the hashes of the immutable properties that `before` has and `after` does not have. Existing hashes are kept.
     pub fn bury(&mut self, collection: &Collection, before: &Map<String, Value>, after: Option<&Map<String, Value>>) {
         for name in collection.immutable().iter().filter(|name| **name != TYPED) {
             let is_kept = after.is_some_and(|after| present(after, name).is_some());
@@ -47,7 +47,7 @@ impl Tombstone {
         collection.immutable().iter().copied().find(|name| contradicts(name))
     }
 
-    /// Whether nothing is remembered.
+    /// Whether it has no hashes.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.hashes.is_empty()
@@ -63,7 +63,7 @@ fn hash(value: &Value) -> ByteText {
     ByteText(Sha512Hash::of(text.as_bytes()).as_bytes()[..HASH_LENGTH].to_vec())
 }
 
-/// The same for all values that mean the same, see [`Collection::contradiction`]. Depth is bounded as there.
+/// A normal form, the same for equivalent values as defined at [`Collection::contradiction`]. The recursion is bounded as there.
 fn normal(value: &Value) -> Value {
     match value {
         Value::Object(members) => {
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn other_values_contradict_and_the_same_in_other_writing_do_not() {
+    fn different_values_contradict_and_equivalent_ones_do_not() {
         let tokens = Collection::TOKENS;
         let known = json!({ "content": { "at": "2030-01-01T00:00:00.000Z", "n": 1, "none": null }, "isOwn": true });
         let tombstone = of(&tokens, known);
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_remembered_first_stays_and_what_the_object_keeps_needs_no_hash() {
+    fn the_first_hash_is_kept_and_properties_that_the_object_still_has_need_none() {
         let files = Collection::FILES;
         let mut tombstone = of(&files, json!({ "secretKey": "a" }));
         tombstone.bury(&files, &members(json!({ "secretKey": "b" })), None);

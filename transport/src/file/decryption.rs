@@ -6,11 +6,11 @@ use super::FileError;
 use super::layout::Layout;
 use crate::crypto::{MAX_STREAM_LENGTH, SecretKey, StreamOpener, TAG_LENGTH};
 
-/// Decrypts piece by piece and checks the tag after the last one.
+/// Decrypts piece by piece and verifies the tag at the end.
 pub(super) struct Decryption<R> {
     /// Ciphertext, then the tag.
     ciphertext: R,
-    /// Until the tag is checked.
+    /// `None` once the tag has been checked.
     opener: Option<StreamOpener>,
     left: u64,
 }
@@ -30,13 +30,13 @@ impl<R: Read + Seek> Decryption<R> {
         Ok(Self { ciphertext, opener, left: plaintext_length(layout)? })
     }
 
-    /// Bytes of plaintext that are still to come.
+    /// Remaining bytes of plaintext.
     pub(super) fn left(&self) -> u64 {
         self.left
     }
 
-    /// The next plaintext: fills the buffer as far as there is any, and says how far. It is authentic only if the end is
-    /// reached without an error, on a first pass; on a second one it already is.
+    /// Fills the buffer with the next plaintext and returns its length. On the first pass, the plaintext is authentic only once
+    /// the end is reached without an error.
     pub(super) fn next(&mut self, buffer: &mut [u8]) -> Result<usize, FileError> {
         let length = usize::try_from(self.left).unwrap_or(usize::MAX).min(buffer.len());
         let piece = &mut buffer[..length];
@@ -48,7 +48,7 @@ impl<R: Read + Seek> Decryption<R> {
     }
 
     fn decrypt(&mut self, piece: &mut [u8]) -> Result<(), FileError> {
-        // None only after the tag was accepted or refused, and then nothing is left.
+        // `None` only after the tag was checked, when no plaintext remains.
         let Some(opener) = &mut self.opener else { return Ok(()) };
         self.ciphertext.read_exact(piece)?;
         opener.decrypt(piece);

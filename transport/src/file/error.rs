@@ -1,27 +1,27 @@
-//! What can be wrong with a file.
+//! Errors when sealing or opening a file.
 
 use crate::crypto::CryptoError;
 
-/// A file that cannot be sealed or opened.
+/// Why a file cannot be sealed or opened.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FileError {
-    /// The body is not the one that was uploaded.
+    /// The body does not have the hash stored by the backbone.
     #[error("file content does not have the hash that was announced for it; download it again")]
     CipherMismatch,
-    /// The plaintext is not the one the metadata describe.
+    /// The plaintext does not have the hash in the metadata.
     #[error("decrypted file does not have the hash in its metadata")]
     PlaintextHashMismatch,
-    /// The metadata contradict themselves or the file, or are none.
+    /// The metadata cannot be parsed, are inconsistent, or do not match the file.
     #[error("file metadata are invalid")]
     InvalidMetadata,
-    /// The body is not a cipher text of the protocol.
+    /// The body is not a `CryptoCipher` object.
     #[error("file content is malformed")]
     Malformed,
-    /// Wrong key, or not authentic; which of the two stays open.
+    /// The key is wrong or the content was altered; deliberately not told apart.
     #[error("file could not be decrypted: the key is wrong or the content was altered")]
     Decryption,
-    /// More than one key can encrypt.
+    /// The plaintext exceeds the length that one key can encrypt.
     #[error("file is larger than 256 GiB")]
     TooLarge,
     /// The body could not be read.

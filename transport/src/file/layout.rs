@@ -1,8 +1,8 @@
-//! Where things are in a body, found without keeping the body.
+//! Locates the members of a body while it streams past, without buffering it.
 //!
 //! The JSON object may have its members in any order, under short or long names, with white space and unknown members.
-//! The ciphertext is passed on and its place noted; everything else must fit into [`MAX_FRAME_LENGTH`] and is parsed
-//! as JSON at the end, so a body passes exactly if the whole of it would have been valid.
+//! The ciphertext is passed on and its position recorded. Everything else must fit into [`MAX_FRAME_LENGTH`] and is parsed
+//! as JSON at the end. So a body is accepted exactly if a full JSON parser would accept it.
 
 use std::ops::Range;
 
@@ -13,13 +13,13 @@ use super::seal::base64_length;
 use crate::crypto::{NONCE_LENGTH, TAG_LENGTH};
 use crate::wire::bytes::from_base64url;
 
-/// Most bytes a body may have beside the ciphertext.
+/// Maximum number of bytes in a body besides the ciphertext.
 const MAX_FRAME_LENGTH: usize = 4096;
 
 const ALGORITHM: u8 = 3;
 
-/// The most bytes of any body, whoever wrote it, with so many bytes of plaintext, which must not be more than
-/// [`MAX_PLAINTEXT_LENGTH`](super::MAX_PLAINTEXT_LENGTH).
+/// Maximum length in bytes of a body with this many bytes of plaintext, no matter which client wrote it. The plaintext must
+/// not exceed [`MAX_PLAINTEXT_LENGTH`](super::MAX_PLAINTEXT_LENGTH).
 #[must_use]
 pub const fn max_body_length(plaintext_length: u64) -> u64 {
     base64_length(plaintext_length + TAG_LENGTH as u64) + MAX_FRAME_LENGTH as u64
@@ -28,12 +28,12 @@ pub const fn max_body_length(plaintext_length: u64) -> u64 {
 /// What a reader needs to decrypt a body.
 #[derive(Debug, Clone)]
 pub(super) struct Layout {
-    /// Place of the base64url text of ciphertext and tag.
+    /// Position of the base64url text of ciphertext and tag.
     pub(super) ciphertext: Range<u64>,
     pub(super) nonce: [u8; NONCE_LENGTH],
 }
 
-/// Goes over a body piece by piece.
+/// Scans a body piece by piece.
 #[derive(Default)]
 pub(super) struct LayoutScanner {
     /// The body without the ciphertext.
@@ -42,9 +42,9 @@ pub(super) struct LayoutScanner {
     offset: u64,
     depth: u32,
     place: Place,
-    /// Inside the outermost object: after the colon.
+    /// Whether the scan is after a colon of the outermost object.
     in_value: bool,
-    /// The member name of the outermost object that was read last.
+    /// The last member name of the outermost object.
     name: Vec<u8>,
     ciphertext: Option<Range<u64>>,
     failed: bool,
@@ -60,7 +60,7 @@ enum Place {
 }
 
 impl LayoutScanner {
-    /// Takes the next piece, and hands on what it holds of the ciphertext, as base64url.
+    /// Scans the next piece, and passes on its part of the ciphertext, as base64url.
     pub(super) fn push(&mut self, mut piece: &[u8], mut ciphertext: impl FnMut(&[u8])) {
         while !piece.is_empty() && !self.failed {
             let taken = match self.place {
@@ -77,7 +77,7 @@ impl LayoutScanner {
     }
 
     pub(super) fn finish(self) -> Result<Layout, FileError> {
-        // checked here, because the parser skips over unknown members without looking
+        // checked here, because the parser skips unknown members without checking their UTF-8
         let text = std::str::from_utf8(&self.frame).map_err(|_| FileError::Malformed)?;
         let frame: Frame = serde_json::from_str(text).map_err(|_| FileError::Malformed)?;
         let nonce = from_base64url(&frame.nnc).ok().and_then(|nonce| nonce.try_into().ok());
@@ -101,7 +101,7 @@ impl LayoutScanner {
         length
     }
 
-    /// Takes one byte of everything else.
+    /// Scans one byte outside the ciphertext.
     fn take_frame(&mut self, place: Place, piece: &[u8]) -> usize {
         let byte = piece[0];
         self.frame.push(byte);
@@ -115,7 +115,7 @@ impl LayoutScanner {
         1
     }
 
-    /// Whether the quote that was just taken belongs to an escape: after an odd number of backslashes.
+    /// Whether the quote just scanned is escaped: it follows an odd number of backslashes.
     fn is_escaped(&self) -> bool {
         self.frame.iter().rev().skip(1).take_while(|byte| **byte == b'\\').count() % 2 == 1
     }
@@ -145,7 +145,7 @@ impl LayoutScanner {
 
 #[derive(Deserialize)]
 struct Frame {
-    /// Empty in a frame: must be there, but once, and spelled without escapes.
+    /// Empty, because the ciphertext is removed. It must occur exactly once, and its name must have no escapes.
     #[serde(rename = "cph", alias = "cipher", deserialize_with = "empty_text")]
     _ciphertext: (),
     #[serde(alias = "algorithm")]

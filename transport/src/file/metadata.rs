@@ -1,4 +1,4 @@
-//! What a file is called, what it is, and how to open it.
+//! Metadata of a file: name, type, and the key to its content.
 
 use std::fmt;
 
@@ -11,7 +11,7 @@ use crate::crypto::{Cipher, CryptoObject, SecretKey, Signature, SignatureHash, S
 use crate::wire::json_budget::{self, MAX_FREE_JSON};
 use crate::wire::{ByteText, Timestamp};
 
-/// Most bytes of sealed metadata that the backbone takes.
+/// Maximum length in bytes of sealed metadata at the backbone.
 pub const MAX_SEALED_METADATA_LENGTH: usize = 1024 * 1024;
 
 const TYPE: &str = "FileMetadata";
@@ -20,27 +20,27 @@ const TYPE: &str = "FileMetadata";
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct FileMetadata {
-    /// For people.
+    /// Description shown to recipients.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
     /// When the file was last changed before the upload.
     #[serde(rename = "filemodified", default, skip_serializing_if = "Option::is_none")]
     pub modified_at: Option<Timestamp>,
-    /// Its name; chosen by the sender, so not safe as a path.
+    /// File name; chosen by the sender, so not safe to use as a path.
     pub filename: String,
-    /// Bytes of the plaintext.
+    /// Length of the plaintext in bytes.
     pub filesize: u64,
-    /// Its media type; chosen by the sender.
+    /// Media type; chosen by the sender.
     pub mimetype: String,
     /// SHA-512 of the plaintext.
     pub plaintext_hash: Sha512Hash,
-    /// Opens the content.
+    /// Key to the content.
     #[serde(with = "compact")]
     pub secret_key: SecretKey,
-    /// For applications.
+    /// Tags, used by applications.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tags: Option<Vec<String>>,
-    /// For people.
+    /// Title shown to recipients.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub title: Option<String>,
 }
@@ -56,23 +56,23 @@ impl FileMetadata {
     /// Reads a text.
     ///
     /// # Errors
-    /// [`FileError::InvalidMetadata`] if it is not one of metadata, or holds more than [`MAX_FREE_JSON`].
+    /// [`FileError::InvalidMetadata`] if it cannot be parsed or exceeds [`MAX_FREE_JSON`].
     pub fn parse(text: &str) -> Result<Self, FileError> {
         json_budget::check(text.as_bytes(), &MAX_FREE_JSON).map_err(|_| FileError::InvalidMetadata)?;
         serde_json::from_str(text).map_err(|_| FileError::InvalidMetadata)
     }
 
-    /// Seals them as the backbone stores them.
+    /// Seals them in the form that the backbone stores.
     #[must_use]
     pub fn seal(&self, metadata_key: &SecretKey) -> ByteText {
         metadata_key.encrypt(Zeroizing::new(self.to_text()).as_bytes()).to_byte_text()
     }
 
-    /// Opens what the backbone stored.
+    /// Opens sealed metadata from the backbone.
     ///
     /// # Errors
-    /// [`FileError::Decryption`] for a wrong key or altered metadata, [`FileError::InvalidMetadata`] if they are too
-    /// long, no cipher, or no metadata inside.
+    /// [`FileError::Decryption`] for a wrong key or altered metadata, [`FileError::InvalidMetadata`] if they are too long or
+    /// cannot be parsed.
     pub fn open(sealed: &[u8], metadata_key: &SecretKey) -> Result<Self, FileError> {
         if sealed.len() > MAX_SEALED_METADATA_LENGTH {
             return Err(FileError::InvalidMetadata);

@@ -6,8 +6,8 @@
 //! ```
 //!
 //! [`Sealer`] writes a body in constant memory. [`ReceivingBody`] hashes a body while it arrives and takes the
-//! ciphertext out of it. The nonce and the tag that makes a body trustworthy are its last parts, so [`Opener`] first goes
-//! over the whole ciphertext (body hash, size, tag, plaintext hash) and only then hands out a [`VerifiedFile`], which
+//! ciphertext out of it. The nonce and the authentication tag come last in a body, so [`Opener`] first processes
+//! the whole ciphertext (body hash, size, tag, plaintext hash) and only then returns a [`VerifiedFile`], which
 //! decrypts again while it is read. No unverified plaintext ever leaves this module.
 
 mod decryption;

@@ -1,4 +1,4 @@
-//! Opening a file that nobody vouches for yet.
+//! Verifying and opening a file.
 
 use std::fmt;
 use std::io::{self, Cursor, Read, Seek};
@@ -10,10 +10,10 @@ use super::{FileError, FileMetadata};
 use crate::crypto::hash::{Sha512Hash, Sha512Stream};
 use crate::crypto::{SecretKey, StreamOpener, TAG_LENGTH};
 
-/// What is decrypted and hashed at a time; small enough for the processor's cache.
+/// Number of bytes decrypted and hashed at a time; fits the CPU cache.
 const PIECE_LENGTH: usize = 32 * 1024;
 
-/// Checks bodies against what the backbone and the metadata say of them.
+/// Verifies bodies against the hash from the backbone and the metadata.
 pub struct Opener {
     content_key: SecretKey,
     cipher_hash: Sha512Hash,
@@ -22,7 +22,7 @@ pub struct Opener {
 }
 
 impl Opener {
-    /// For the file with these metadata, whose body has this hash according to the backbone.
+    /// Creates an opener for the file with these metadata, whose body has this hash according to the backbone.
     #[must_use]
     pub fn new(metadata: &FileMetadata, cipher_hash: Sha512Hash) -> Self {
         Self {
@@ -33,11 +33,11 @@ impl Opener {
         }
     }
 
-    /// Reads a whole body and keeps its ciphertext in memory. For more than fits there, use [`ReceivingBody`] and
+    /// Reads a whole body and keeps its ciphertext in memory. For larger files, use [`ReceivingBody`] and
     /// [`Opener::open_received`].
     ///
     /// # Errors
-    /// [`FileError`] says which check failed; no plaintext has left until all have passed.
+    /// [`FileError`] names the check that failed. No plaintext is returned unless all pass.
     pub fn open(&self, mut body: impl Read) -> Result<VerifiedFile<Cursor<Vec<u8>>>, FileError> {
         let (mut receiving, mut ciphertext) = (ReceivingBody::new(), Vec::new());
         let mut buffer = vec![0; PIECE_LENGTH];
@@ -53,14 +53,13 @@ impl Opener {
         self.open_received(Cursor::new(ciphertext), received)
     }
 
-    /// Opens what a [`ReceivingBody`] made of a body, in constant memory. Goes over the ciphertext twice: for tag and
-    /// plaintext hash, and once more while the result is read. It must not change in between, so give a private file or
-    /// a buffer.
+    /// Opens the result of a [`ReceivingBody`] in constant memory. Reads the ciphertext twice: to verify tag and plaintext
+    /// hash, and again while the result is read. It must not change in between, so pass a private file or a buffer.
     ///
     /// Blocks for as long as the first pass takes.
     ///
     /// # Errors
-    /// As [`Opener::open`].
+    /// Like [`Opener::open`].
     pub fn open_received<R: Read + Seek>(
         &self,
         mut ciphertext: R,
@@ -80,10 +79,10 @@ impl Opener {
         Ok(VerifiedFile { decryption, length: self.filesize })
     }
 
-    /// The same for a ciphertext in memory, which becomes the plaintext in one pass.
+    /// Like [`open_received`](Self::open_received) for a ciphertext in memory, which is decrypted in place in one pass.
     ///
     /// # Errors
-    /// As [`Opener::open`].
+    /// Like [`Opener::open`].
     pub fn open_in_place(&self, mut ciphertext: Vec<u8>, received: ReceivedBody) -> Result<Vec<u8>, FileError> {
         let layout = self.accept(received)?;
         let (content, tag) = ciphertext.split_last_chunk_mut::<TAG_LENGTH>().ok_or(FileError::Malformed)?;
@@ -115,7 +114,7 @@ impl Opener {
     }
 }
 
-/// A file that passed every check; reading it gives the plaintext.
+/// A verified file. Reading it returns the plaintext.
 pub struct VerifiedFile<R> {
     decryption: Decryption<R>,
     length: u64,
@@ -130,20 +129,20 @@ impl<R> VerifiedFile<R> {
 }
 
 impl<R: Read + Seek> VerifiedFile<R> {
-    /// Bytes of plaintext that were not read yet.
+    /// Bytes of plaintext left to read.
     #[must_use]
     pub fn left(&self) -> u64 {
         self.decryption.left()
     }
 
-    /// The ciphertext it was read from, at an unspecified position.
+    /// The underlying reader of the ciphertext, at an unspecified position.
     #[must_use]
     pub fn into_ciphertext(self) -> R {
         self.decryption.into_ciphertext()
     }
 }
 
-/// Fails if the ciphertext was changed or became unreadable since it was verified.
+/// Fails if the ciphertext was changed or became unreadable after it was verified.
 impl<R: Read + Seek> Read for VerifiedFile<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.decryption.next(buffer).map_err(|error| match error {

@@ -1,4 +1,4 @@
-//! A body on its way in.
+//! Receiving a body.
 
 use super::FileError;
 use super::layout::{Layout, LayoutScanner};
@@ -8,8 +8,8 @@ use crate::wire::bytes::append_from_base64url;
 /// Four characters are three bytes.
 const BASE64_GROUP: usize = 4;
 
-/// A body on its way in: hashed, understood and decoded while it arrives, so that it is gone over once. What is left of
-/// it, and has to be kept, is the ciphertext: three quarters of the body.
+/// A body that is being received: hashed, scanned and decoded in one pass while it arrives. Only the ciphertext, three
+/// quarters of the body, has to be kept.
 #[derive(Default)]
 pub struct ReceivingBody {
     hash: Sha512Stream,
@@ -18,20 +18,20 @@ pub struct ReceivingBody {
 }
 
 impl ReceivingBody {
-    /// Before the first byte.
+    /// The state before the first byte.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Takes the next piece, and appends what it holds of ciphertext and tag, fewer bytes than it has itself and three.
+    /// Processes the next piece, and appends its part of ciphertext and tag: at most two bytes more than the piece has.
     pub fn push(&mut self, piece: &[u8], ciphertext: &mut Vec<u8>) {
         let Self { hash, scanner, decoder } = self;
         hash.update(piece);
         scanner.push(piece, |text| decoder.push(text, ciphertext));
     }
 
-    /// After the last byte; appends the end of the tag. Nothing is checked yet: [`Opener`](super::Opener) does that.
+    /// Ends the body, and appends the end of the tag. Nothing is verified yet: [`Opener`](super::Opener) does that.
     #[must_use]
     pub fn finish(mut self, ciphertext: &mut Vec<u8>) -> ReceivedBody {
         self.decoder.finish(ciphertext);
@@ -40,17 +40,17 @@ impl ReceivingBody {
     }
 }
 
-/// What is known of a body that arrived.
+/// Hash and layout of a received body.
 #[derive(Debug)]
 pub struct ReceivedBody {
     pub(super) hash: Sha512Hash,
     pub(super) layout: Result<Layout, FileError>,
 }
 
-/// Decodes base64url that arrives in pieces of any length. Stops at the first error.
+/// Decodes base64url in pieces of any length. Stops at the first error.
 #[derive(Default)]
 struct Decoder {
-    /// The start of a group that is not complete yet: less than a group between calls.
+    /// The incomplete last group: fewer than four characters between calls.
     partial: Vec<u8>,
     failed: bool,
 }
@@ -71,7 +71,7 @@ impl Decoder {
         self.partial.extend_from_slice(rest);
     }
 
-    /// Decodes what waits for the rest of its group.
+    /// Decodes the incomplete last group.
     fn finish(&mut self, bytes: &mut Vec<u8>) {
         let partial = std::mem::take(&mut self.partial);
         self.decode(&partial, bytes);

@@ -5,20 +5,20 @@ use crate::crypto::hash::{Sha512Hash, Sha512Stream};
 use crate::crypto::{MAX_STREAM_LENGTH, NONCE_LENGTH, SecretKey, StreamSealer, TAG_LENGTH, random};
 use crate::wire::bytes::{append_base64url, to_base64url};
 
-/// Most bytes of plaintext in one file.
+/// Maximum length of the plaintext of a file in bytes.
 pub const MAX_PLAINTEXT_LENGTH: u64 = MAX_STREAM_LENGTH;
 
 const HEAD: &str = r#"{"cph":""#;
 const BEFORE_NONCE: &str = r#"","alg":3,"nnc":""#;
 const TAIL: &str = r#"","@type":"CryptoCipher"}"#;
 
-/// Three bytes are four characters, so pieces are encoded in multiples of three and the rest waits for the next.
+/// Three bytes become four characters, so pieces are encoded in multiples of three and the rest is kept for the next piece.
 const BASE64_GROUP: usize = 3;
 
-/// How much is encrypted at a time; small enough for the processor's cache, a multiple of [`BASE64_GROUP`].
+/// Number of bytes encrypted at a time; fits the CPU cache, a multiple of [`BASE64_GROUP`].
 const PIECE_LENGTH: usize = 24 * 1024;
 
-/// The length of the body that a plaintext of `plaintext_length` bytes becomes, in bytes.
+/// The length in bytes of the body for a plaintext of `plaintext_length` bytes.
 #[must_use]
 pub const fn sealed_length(plaintext_length: u64) -> u64 {
     let frame = HEAD.len() + BEFORE_NONCE.len() + base64_length(NONCE_LENGTH as u64) as usize + TAIL.len();
@@ -29,18 +29,18 @@ pub(super) const fn base64_length(bytes: u64) -> u64 {
     bytes / 3 * 4 + (bytes % 3 * 4).div_ceil(3)
 }
 
-/// Turns plaintext into a body, piece by piece. What it appends to `out` is to be sent on in that order.
+/// Turns plaintext into a body, piece by piece. The bytes appended to `out`, in order, are the body.
 pub struct Sealer {
     cipher: StreamSealer,
     nonce: [u8; NONCE_LENGTH],
-    /// Ciphertext that is not encoded yet: less than a group between calls.
+    /// Ciphertext not encoded yet: less than a group between calls.
     pending: Vec<u8>,
     plaintext_hash: Sha512Stream,
     plaintext_length: u64,
     body: Body,
 }
 
-/// What is known of a file once all of it is sealed.
+/// Hashes and lengths of a sealed file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SealedFile {
     /// SHA-512 of the plaintext; goes into the metadata.
@@ -60,7 +60,7 @@ impl Sealer {
         Self::with_nonce(content_key, random::bytes(), out)
     }
 
-    /// Starts a body with a nonce that the caller vouches has never been used with this key before.
+    /// Starts a body with a given nonce, which must never have been used with this key before.
     #[must_use]
     pub fn with_nonce(content_key: &SecretKey, nonce: [u8; NONCE_LENGTH], out: &mut Vec<u8>) -> Self {
         let mut sealer = Self {
@@ -75,7 +75,7 @@ impl Sealer {
         sealer
     }
 
-    /// Takes the next piece of plaintext, of any length.
+    /// Seals the next piece of plaintext, of any length.
     ///
     /// # Errors
     /// [`FileError::TooLarge`] beyond [`MAX_PLAINTEXT_LENGTH`].
@@ -116,7 +116,7 @@ impl Sealer {
     }
 }
 
-/// What was emitted so far.
+/// The state of the body written so far.
 struct Body {
     hash: Sha512Stream,
     length: u64,

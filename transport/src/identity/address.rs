@@ -1,4 +1,4 @@
-//! Addresses follow from public keys, so nobody can claim another's.
+//! Addresses are derived from public keys, so an identity cannot claim the address of another.
 //!
 //! ```text
 //! h       = SHA-256(SHA-512(public key))[0..10]
@@ -13,11 +13,11 @@ use crate::wire::{Address, AddressError};
 const KEY_HASH_LENGTH: usize = 10;
 const CHECKSUM_LENGTH: usize = 1;
 
-/// An address that contradicts itself or a key.
+/// An address that does not match its checksum or a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum AddressMismatch {
-    /// The last two digits do not follow from the rest: it was mistyped or altered.
+    /// The checksum is wrong: the address was mistyped or altered.
     #[error("address has a wrong checksum")]
     Checksum,
     /// The address belongs to another public key.
@@ -25,24 +25,24 @@ pub enum AddressMismatch {
     Key,
 }
 
-/// The address of the identity with a public key at a backbone, which is named by its host name alone.
+/// Derives the address of the identity with a public key at a backbone with a host name.
 ///
 /// # Errors
-/// [`AddressError`] if the host name cannot stand in an address.
+/// [`AddressError`] if the host name is not allowed in an address.
 pub fn derive_address(public_key: &SignaturePublicKey, host: &str) -> Result<Address, AddressError> {
     address_of(public_key.as_raw(), host)
 }
 
-/// Checks the last two digits of an address against the rest.
+/// Verifies the checksum of an address, its last two digits.
 ///
 /// # Errors
-/// [`AddressMismatch::Checksum`] if they do not fit.
+/// [`AddressMismatch::Checksum`] if it is wrong.
 pub fn check_address(address: &Address) -> Result<(), AddressMismatch> {
     let expected = checksum(address.checked_part());
     if address.checksum_digits() == expected { Ok(()) } else { Err(AddressMismatch::Checksum) }
 }
 
-/// Checks that an address is the one that follows from a public key.
+/// Verifies that an address is derived from a public key.
 ///
 /// # Errors
 /// [`AddressMismatch`] if its checksum is wrong or it belongs to another key.
@@ -51,11 +51,11 @@ pub fn address_belongs_to(address: &Address, public_key: &SignaturePublicKey) ->
     if address.key_digits() == key_digits(public_key.as_raw()) { Ok(()) } else { Err(AddressMismatch::Key) }
 }
 
-/// What stands for an identity that was deleted. Clients hash a UTF-8 text in place of the key, backbones the same text
-/// in UTF-16, so there are two: the client's first.
+/// The pseudonyms that replace the address of a deleted identity. Clients hash a text in UTF-8 in place of the key,
+/// backbones the same text in UTF-16, so there are two: the client's comes first.
 ///
 /// # Errors
-/// [`AddressError`] if the host name cannot stand in an address.
+/// [`AddressError`] if the host name is not allowed in an address.
 pub fn deleted_identity_pseudonyms(host: &str) -> Result<[Address; 2], AddressError> {
     const TEXT: &str = "deleted identity";
     let utf16: Vec<u8> = TEXT.encode_utf16().flat_map(u16::to_le_bytes).collect();

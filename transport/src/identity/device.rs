@@ -1,4 +1,4 @@
-//! Devices of an identity, and the secret that makes a new device one of them.
+//! Devices of an identity, and the secret that adds a new one.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ use super::{AddressMismatch, address_belongs_to};
 use crate::crypto::{SecretKey, SignatureKeypair, SignaturePublicKey, compact, private_key};
 use crate::wire::{Address, DeviceId, Timestamp, Username};
 
-/// An address and the public key it follows from.
+/// An address and the public key it is derived from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PublicIdentity {
@@ -22,7 +22,7 @@ pub struct PublicIdentity {
 }
 
 impl PublicIdentity {
-    /// Checks that the address follows from the key. Whoever reads one from a peer must.
+    /// Verifies that the address is derived from the key. Required for values received from a peer.
     ///
     /// # Errors
     /// [`AddressMismatch`] if it does not.
@@ -31,48 +31,48 @@ impl PublicIdentity {
     }
 }
 
-/// Everything a new device needs to become part of an identity. JSON members sorted by name.
+/// Everything a new device needs to join an identity. JSON members sorted by name.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct DeviceSharedSecret {
-    /// When the device was made.
+    /// When the device was created.
     pub created_at: Timestamp,
-    /// By which device.
+    /// The device that created it.
     pub created_by_device: DeviceId,
-    /// For people.
+    /// Description shown to users.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
-    /// How many devices the identity had at that moment; decides the device's range of secret counters.
+    /// Number of devices that the identity had before; selects the device's range of secret counters.
     pub device_index: u64,
     /// The new device.
     pub id: DeviceId,
-    /// The identity it becomes part of.
+    /// The identity it joins.
     pub identity: PublicIdentity,
-    /// Makes the new device an admin, that is one that can add devices.
+    /// Present if the new device is an admin, which can add devices.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "private_key::option")]
     pub identity_private_key: Option<SignatureKeypair>,
-    /// Whether it waits in a recovery kit.
+    /// Whether it is a backup device, kept in a recovery kit.
     #[serde(default)]
     pub is_backup_device: bool,
-    /// For people.
+    /// Name of the device, shown to users.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// The initial password; the device changes it at its first login.
     pub password: Zeroizing<String>,
-    /// For people.
+    /// Name of the profile, shown to users.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub profile_name: Option<String>,
-    /// Opens synchronised secrets.
+    /// Key to the secrets in the datawallet.
     #[serde(with = "compact")]
     pub secret_base_key: SecretKey,
-    /// Opens the datawallet.
+    /// Key to the payloads of the datawallet.
     #[serde(with = "compact")]
     pub synchronization_key: SecretKey,
     /// The login name.
     pub username: Username,
 }
 
-/// Shows which device of which identity, nothing secret.
+/// Shows the device and its identity, no secrets.
 impl fmt::Debug for DeviceSharedSecret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("DeviceSharedSecret")
@@ -86,40 +86,40 @@ impl fmt::Debug for DeviceSharedSecret {
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Device {
-    /// When it was made.
+    /// When it was created.
     pub created_at: Timestamp,
-    /// By which device; by itself for the first one.
+    /// The device that created it; itself for the first one.
     pub created_by_device: DeviceId,
     /// Datawallet version of the software on it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub datawallet_version: Option<u16>,
-    /// For people.
+    /// Description shown to users.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
     /// Its identifier.
     pub id: DeviceId,
-    /// Present until it logs in for the first time.
+    /// Present until its first login.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub initial_password: Option<String>,
     /// Whether it holds the identity key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub is_admin: Option<bool>,
-    /// Whether it waits in a recovery kit.
+    /// Whether it is a backup device, kept in a recovery kit.
     #[serde(default)]
     pub is_backup_device: bool,
-    /// Whether it was removed.
+    /// Whether it was removed from the identity.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub is_offboarded: Option<bool>,
-    /// When it was last seen.
+    /// Its last login.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_login_at: Option<Timestamp>,
-    /// For people.
+    /// Name of the device, shown to users.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// For people.
+    /// Operating system, shown to users.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub operating_system: Option<String>,
-    /// Absent until it logs in for the first time.
+    /// Absent until its first login.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "compact::option")]
     pub public_key: Option<SignaturePublicKey>,
     /// See [`device_type`].
@@ -131,7 +131,7 @@ pub struct Device {
 
 /// Known values of [`Device::device_type`].
 pub mod device_type {
-    /// Not told.
+    /// Unknown.
     pub const UNKNOWN: u8 = 0;
     /// A phone.
     pub const PHONE: u8 = 1;
@@ -139,11 +139,11 @@ pub mod device_type {
     pub const TABLET: u8 = 2;
     /// A desktop computer.
     pub const DESKTOP: u8 = 3;
-    /// A node beside an application.
+    /// A connector: a node that runs as a service for an application.
     pub const CONNECTOR: u8 = 4;
 }
 
-/// Leaves the initial password out.
+/// Omits the initial password.
 impl fmt::Debug for Device {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Device").field("id", &self.id).field("name", &self.name).finish_non_exhaustive()

@@ -1,4 +1,4 @@
-//! Login passwords of devices, which no person ever types.
+//! Login passwords of devices: generated, never typed.
 
 use zeroize::Zeroizing;
 
@@ -12,7 +12,7 @@ const MIN_LENGTH: u32 = 45;
 const MAX_LENGTH: u32 = 50;
 
 /// A fresh password of 45 to 50 characters with at least one special character, lower-case letter, upper-case letter
-/// and digit. Characters that look alike are left out. Wiped when dropped.
+/// and digit, without characters that look alike. Wiped on drop.
 #[must_use]
 pub fn generate_device_password() -> Zeroizing<String> {
     let kinds = [SPECIAL, LOWER, UPPER, DIGITS];
@@ -25,7 +25,7 @@ pub fn generate_device_password() -> Zeroizing<String> {
     Zeroizing::new(characters.iter().copied().map(char::from).collect())
 }
 
-/// Fisher and Yates: every order is equally likely.
+/// Fisher-Yates shuffle: every order is equally likely.
 fn shuffle(items: &mut [u8]) {
     for last in (1..items.len()).rev() {
         items.swap(last, below(u32::try_from(last).unwrap_or(u32::MAX - 1) + 1) as usize);

@@ -1,4 +1,4 @@
-//! Who somebody is: addresses that follow from keys, and the secrets that make a device part of an identity.
+//! Identities: addresses derived from keys, and the secrets that add a device to an identity.
 
 mod address;
 #[cfg(feature = "client")]

@@ -1,4 +1,4 @@
-//! What tokens hold.
+//! The content of a token.
 
 use std::fmt;
 
@@ -10,14 +10,14 @@ use crate::crypto::{CryptoObject, Form, SecretKey, compact};
 use crate::identity::DeviceSharedSecret;
 use crate::wire::{Address, FileId, RelationshipTemplateId, SharedPasswordProtection, json};
 
-/// A text or JSON value that is not a token content.
+/// Why a text or JSON value is not a token content.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TokenContentError {
     /// Not a JSON object, or a known type without its members.
     #[error("token content is malformed")]
     Malformed,
-    /// Its `@type` is not known here.
+    /// The `@type` is unknown.
     #[error("token content is of the unknown type {0:?}")]
     UnknownType(String),
 }
@@ -27,23 +27,23 @@ pub enum TokenContentError {
 pub enum TokenContent {
     /// A file and the key to its metadata, which holds the key to its content.
     File {
-        /// Which file.
+        /// The file.
         file_id: FileId,
-        /// Opens the file's metadata.
+        /// Key to the file's metadata.
         secret_key: SecretKey,
     },
     /// A relationship template and the key to it.
     RelationshipTemplate {
-        /// The only identity it is for.
+        /// The only identity that may load the template.
         for_identity: Option<Address>,
-        /// What to ask the reader for.
+        /// How a password protects the template.
         password_protection: Option<SharedPasswordProtection>,
-        /// Opens the template.
+        /// Key to the template.
         secret_key: SecretKey,
-        /// Which template.
+        /// The template.
         template_id: RelationshipTemplateId,
     },
-    /// What makes a new device part of an identity.
+    /// The secret that adds a new device to an identity.
     DeviceSharedSecret(Box<DeviceSharedSecret>),
     /// Any other JSON object.
     Json(Map<String, Value>),
@@ -70,7 +70,7 @@ impl TokenContent {
         Self::from_json(json::from_text(text).map_err(|_| TokenContentError::Malformed)?, allow_unknown)
     }
 
-    /// The same for a JSON value, for example one that an application handed over.
+    /// Like [`parse_open`](Self::parse_open) for a JSON value, for example from an application.
     ///
     /// # Errors
     /// [`TokenContentError`] if it is not a content.
@@ -90,7 +90,7 @@ impl TokenContent {
         }
     }
 
-    /// The JSON value, keys of encryption included, with sorted members.
+    /// The JSON value with sorted members, including secret keys.
     #[must_use]
     pub fn to_json(&self) -> Value {
         match self {
@@ -122,14 +122,14 @@ impl TokenContent {
     }
 }
 
-/// Equal when their texts are; members of an open content in another order make no difference.
+/// Equal if the texts are equal; the member order of a content of unknown type does not matter.
 impl PartialEq for TokenContent {
     fn eq(&self, other: &Self) -> bool {
         self.to_json() == other.to_json()
     }
 }
 
-/// Shows what is named, no keys and nothing of an open content.
+/// Shows ids only: no keys, and nothing of a content of unknown type.
 impl fmt::Debug for TokenContent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -1,4 +1,4 @@
-//! Tokens: a small sealed content that whoever holds the reference can open.
+//! Tokens: small sealed contents that the holder of the reference can open.
 //!
 //! What a token may hold is [`TokenContent`]. Its text, sealed with the key of the token, is what the backbone stores:
 //!

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// Most characters an address may have.
+/// Maximum length of an address in characters.
 pub const MAX_ADDRESS_LENGTH: usize = 80;
 
 const SCHEME: &str = "did:e:";
@@ -13,14 +13,14 @@ const MIDDLE: &str = ":dids:";
 const TAIL_LENGTH: usize = 22;
 const CHECKSUM_LENGTH: usize = 2;
 
-/// A text that does not have the form of an address.
+/// A text is not an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not an address of the form did:e:<host>:dids:<22 lower-case hex digits>")]
 pub struct AddressError;
 
 /// The address of an identity.
 ///
-/// Parsing checks the form. Whether the checksum fits and whether the address belongs to a key is checked where a hash
+/// Parsing checks the form. Checksum and key are checked where a hash
 /// function is at hand: `transport::identity` (feature `verify`).
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Address(String);
@@ -38,25 +38,25 @@ impl Address {
         &self.0[SCHEME.len()..self.0.len() - TAIL_LENGTH - MIDDLE.len()]
     }
 
-    /// The 20 hex digits that come from the identity's public key.
+    /// The 20 hex digits derived from the identity's public key.
     #[must_use]
     pub fn key_digits(&self) -> &str {
         &self.0[self.0.len() - TAIL_LENGTH..self.0.len() - CHECKSUM_LENGTH]
     }
 
-    /// Everything the checksum is computed over.
+    /// The part that the checksum covers.
     #[must_use]
     pub fn checked_part(&self) -> &str {
         &self.0[..self.0.len() - CHECKSUM_LENGTH]
     }
 
-    /// The two hex digits at the end.
+    /// The checksum: the last two hex digits.
     #[must_use]
     pub fn checksum_digits(&self) -> &str {
         &self.0[self.0.len() - CHECKSUM_LENGTH..]
     }
 
-    /// The last four characters, by which references name the identity they are for.
+    /// The last four characters, which name the addressee in references.
     #[must_use]
     pub fn truncated(&self) -> &str {
         &self.0[self.0.len() - 4..]

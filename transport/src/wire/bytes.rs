@@ -1,7 +1,7 @@
 //! Base64 texts.
 //!
 //! The protocol writes bytes as base64url without padding everywhere, except for password hashes and the salt inside
-//! references, which are standard base64 with padding. A peer decodes strictly; the backbone reads every flavour.
+//! references, which are standard base64 with padding. Peers decode strictly; the backbone accepts every variant.
 
 use std::fmt;
 
@@ -11,7 +11,7 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// A text that is not the base64 it should be. The text itself is left out: it may hold a key.
+/// A text is not valid base64. The text itself is omitted, because it may contain a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("text is not valid base64")]
 pub struct ByteTextError;
@@ -30,7 +30,7 @@ pub fn from_base64url(text: &str) -> Result<Vec<u8>, ByteTextError> {
     URL_SAFE_NO_PAD.decode(text).map_err(|_| ByteTextError)
 }
 
-/// Appends base64url to a text that is being built.
+/// Encodes as base64url and appends to a text.
 pub fn append_base64url(bytes: &[u8], text: &mut Vec<u8>) {
     let start = text.len();
     text.resize(start + base64::encoded_len(bytes.len(), false).unwrap_or(0), 0);
@@ -38,7 +38,7 @@ pub fn append_base64url(bytes: &[u8], text: &mut Vec<u8>) {
     text.truncate(start + written);
 }
 
-/// Decodes base64url strictly and appends the bytes to others.
+/// Decodes base64url strictly and appends to a buffer.
 ///
 /// # Errors
 /// [`ByteTextError`] if the text is anything but canonical base64url without padding.
@@ -73,7 +73,7 @@ pub fn from_any_base64(text: &str) -> Result<Vec<u8>, ByteTextError> {
     GeneralPurpose::new(alphabet, LENIENT).decode(text).map_err(|_| ByteTextError)
 }
 
-/// Bytes that are base64url in JSON. Reading takes either flavour, because the protocol's clients mix them.
+/// Bytes that are base64url in JSON. Accepts both alphabets when reading, because the protocol's clients mix them.
 #[derive(Clone, PartialEq, Eq, Default, Hash)]
 pub struct ByteText(pub Vec<u8>);
 
@@ -84,7 +84,7 @@ impl ByteText {
         Self(text.as_bytes().to_vec())
     }
 
-    /// The bytes as UTF-8 text, if they are that.
+    /// The bytes as text, if they are UTF-8.
     #[must_use]
     pub fn as_text(&self) -> Option<&str> {
         std::str::from_utf8(&self.0).ok()
@@ -103,7 +103,7 @@ impl fmt::Display for ByteText {
     }
 }
 
-/// Shows the length only: contents and payloads do not belong in logs.
+/// Shows the length only, because contents and payloads must not be logged.
 impl fmt::Debug for ByteText {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "ByteText({} bytes)", self.0.len())
@@ -128,7 +128,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn strict_decoding_refuses_what_lenient_decoding_takes() {
+    fn strict_decoding_refuses_what_lenient_decoding_accepts() {
         for text in ["_-8=", "/+8=", "/+8"] {
             assert_eq!(from_base64url(text), Err(ByteTextError), "{text}");
             assert_eq!(from_any_base64(text), Ok(vec![0xff, 0xef]), "{text}");

@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 /// Length of every identifier in characters.
 pub const ID_LENGTH: usize = 20;
 
-/// A text that is not an identifier of the expected kind.
+/// A text is not an identifier of the expected kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not an id of the form {prefix} followed by 17 letters or digits")]
 pub struct InvalidId {
@@ -16,7 +16,7 @@ pub struct InvalidId {
     pub prefix: &'static str,
 }
 
-/// What all identifier types share, for code that is generic over the kind.
+/// Implemented by all identifier types, for code that is generic over the kind.
 pub trait Id: Sized + Clone + Eq + fmt::Display + fmt::Debug + AsRef<str> + FromStr<Err = InvalidId> {
     /// The three letters that start every identifier of this kind.
     const PREFIX: &'static str;

@@ -6,10 +6,10 @@
 
 use time::{Date, Month, Time, UtcOffset, Weekday};
 
-/// A date, a time of day with milliseconds, and how far that clock is ahead of UTC.
+/// A date, a time of day with milliseconds, and the offset from UTC.
 pub(super) type Parts = (Date, Time, UtcOffset);
 
-/// Takes a text apart; `None` if it is not a date-time or names a moment that does not exist.
+/// Parses a text; `None` if it is not a date-time or the date does not exist.
 pub(super) fn parse(text: &str) -> Option<Parts> {
     let mut cursor = Cursor { rest: text.as_bytes() };
     let date = date(&mut cursor)?;
@@ -69,13 +69,13 @@ fn time_of_day(hour: u8, cursor: &mut Cursor<'_>) -> Option<Time> {
     Time::from_hms_milli(hour, minute.unwrap_or(0), second.unwrap_or(0), millisecond).ok()
 }
 
-/// The next two digits of a clock, with or without a colon before them; the inner `None` says that the clock ends here.
+/// The next two digits of a time, with or without a colon before them; `Some(None)` at the end of the time.
 fn next_clock_part(cursor: &mut Cursor<'_>) -> Option<Option<u8>> {
     let separated = cursor.take(|byte| byte == b':').is_some();
     if separated || cursor.count_digits() > 0 { cursor.pair().map(Some) } else { Some(None) }
 }
 
-/// Milliseconds; further digits are cut off, not rounded.
+/// Milliseconds; further digits are truncated, not rounded.
 fn fraction(cursor: &mut Cursor<'_>) -> Option<u16> {
     if cursor.take(|byte| matches!(byte, b'.' | b',')).is_none() {
         return Some(0);

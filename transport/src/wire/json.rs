@@ -1,14 +1,14 @@
 //! JSON texts as ECMAScript writes them.
 //!
 //! Sealed and signed texts are produced by these rules so that they equal what the protocol's other clients write:
-//! no white space, array-index-like keys first in ascending order, numbers as doubles in shortest form. Readers never
-//! depend on it; they take the text they are given.
+//! no white space, array-index-like keys first in ascending order, numbers as doubles in shortest form. Verifiers never
+//! re-serialize; they use the text as received.
 
 use serde_json::{Map, Value};
 
 use super::json_budget::{self, MAX_FREE_JSON};
 
-/// A text that is not JSON, or beyond [`MAX_FREE_JSON`]. Position and content are left out: such texts hold secrets.
+/// A text is not JSON or exceeds [`MAX_FREE_JSON`]. Position and content are omitted, because such texts contain secrets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("text is not valid JSON, or holds too many values")]
 pub struct InvalidJson;
@@ -21,11 +21,11 @@ pub fn to_text(value: &Value) -> String {
     text
 }
 
-/// Reads a text. For duplicate keys the last value wins at the first position. Escaped lone surrogates, which
+/// Parses a text. For duplicate keys the last value wins at the first position. Escaped lone surrogates, which
 /// ECMAScript allows and Rust strings cannot hold, become U+FFFD.
 ///
 /// # Errors
-/// [`InvalidJson`] if the text is not JSON, has anything after it, or is beyond [`MAX_FREE_JSON`].
+/// [`InvalidJson`] if the text is not JSON, has trailing characters, or exceeds [`MAX_FREE_JSON`].
 pub fn from_text(text: &str) -> Result<Value, InvalidJson> {
     json_budget::check(text.as_bytes(), &MAX_FREE_JSON).map_err(|_| InvalidJson)?;
     serde_json::from_str(text).or_else(|_| {
@@ -137,7 +137,7 @@ fn write_string(text: &mut String, string: &str) {
     text.push('"');
 }
 
-/// Replaces `\uD800`..`\uDFFF` escapes without a partner by `\uFFFD`; `None` if there is none, so nothing to repair.
+/// Replaces `\uD800`..`\uDFFF` escapes of lone surrogates by `\uFFFD`; `None` if there are none.
 fn replace_lone_surrogates(text: &str) -> Option<String> {
     let mut repaired = String::with_capacity(text.len());
     let mut rest = text;
@@ -153,7 +153,7 @@ fn replace_lone_surrogates(text: &str) -> Option<String> {
                 rest = &escape[6..];
                 continue;
             }
-            // a backslash and the character after it, whichever it is
+            // a backslash and the character after it, which may be another backslash
             (None, _) => 1 + escape[1..].chars().next().map_or(0, char::len_utf8),
         };
         repaired.push_str(&escape[..length]);

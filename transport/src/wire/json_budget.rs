@@ -1,57 +1,57 @@
-//! A bound on what a JSON text becomes when it is decoded.
+//! A bound on the memory that a decoded JSON text takes.
 //!
-//! A decoded value takes up to some 100 bytes per node of the text, and `[0,0,0,…]` has a node every second byte. So a
-//! limit on bytes alone does not limit memory: foreign text is checked here before it is decoded into a free shape.
+//! A decoded value takes up to about 100 bytes per node, and `[0,0,0,…]` has a node every second byte. So a limit on bytes
+//! alone does not limit memory: texts from others are checked here before they are decoded into generic values.
 
-/// How much a JSON text may hold.
+/// Bounds of a JSON text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct JsonBudget {
-    /// Scalars, arrays, objects and keys of members, each counted once, keys that occur twice also twice.
+    /// Maximum number of nodes: scalars, arrays, objects and keys, counting repeated keys each time.
     pub max_nodes: usize,
-    /// Arrays and objects around one another: 0 for a scalar, 1 for `[]`.
+    /// Maximum nesting of arrays and objects: 0 for a scalar, 1 for `[]`.
     pub max_depth: usize,
 }
 
-/// What a text may hold that somebody else wrote and whose shape is free: contents of tokens, payloads, secrets. Decoded
-/// it takes 10 MiB at most beside its texts; what people and applications keep there has some hundred values.
+/// Budget of texts from others without a fixed schema: token contents, payloads, secrets. Decoded, they take at most 10 MiB
+/// besides their strings; real ones have some hundred values.
 pub const MAX_FREE_JSON: JsonBudget = JsonBudget { max_nodes: 64 * 1024, max_depth: 127 };
 
-/// What applications may hand over for one member of a record: the content of a token, the value of identity metadata. It is
-/// less than [`MAX_FREE_JSON`], because the payload in which it reaches the other devices holds more than that member.
+/// Budget of one member of a record set by an application: the content of a token, the value of identity metadata. Less than
+/// [`MAX_FREE_JSON`], because the payload that carries it to the other devices has further members.
 pub const MAX_CONTENT: JsonBudget = JsonBudget { max_nodes: 32 * 1024, max_depth: 64 };
 
-/// Why a text is beyond its budget.
+/// How a text exceeds its budget.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum JsonBudgetError {
-    /// More scalars, arrays, objects and keys than the budget allows.
+    /// Too many nodes.
     #[error("JSON has more than {max} values and keys")]
     TooManyNodes {
-        /// How many are allowed.
+        /// Maximum number of nodes.
         max: usize,
     },
-    /// More arrays and objects around one another than the budget allows.
+    /// Nested too deeply.
     #[error("JSON nests deeper than {max} levels")]
     TooDeep {
-        /// How many levels are allowed.
+        /// Maximum number of levels.
         max: usize,
     },
 }
 
-/// Counts what a text holds, in one pass and without allocation.
+/// Counts the nodes and levels of a text, in one pass and without allocation.
 ///
-/// The count is exact for valid JSON. Anything else may pass, for the decoder to refuse: a lenient or a strict one never
-/// finds more than what is counted here before it stops.
+/// The count is exact for valid JSON. Invalid JSON may pass and is left to the decoder: before it fails, no decoder finds more
+/// nodes than are counted here.
 ///
 /// # Errors
-/// [`JsonBudgetError`] as soon as the text is beyond the budget.
+/// [`JsonBudgetError`] as soon as the text exceeds the budget.
 pub fn check(text: &[u8], budget: &JsonBudget) -> Result<(), JsonBudgetError> {
     count(text, budget).map(drop)
 }
 
-/// The same, and how many nodes there are.
+/// Like [`check`], and returns the number of nodes.
 ///
 /// # Errors
-/// [`JsonBudgetError`] as soon as the text is beyond the budget.
+/// [`JsonBudgetError`] as soon as the text exceeds the budget.
 pub fn count(text: &[u8], budget: &JsonBudget) -> Result<usize, JsonBudgetError> {
     let mut count = Count { budget, nodes: 0, depth: 0 };
     let mut position = 0;
@@ -97,7 +97,7 @@ impl Count<'_> {
     }
 }
 
-/// Bytes up to and with the closing quote, or all of them if there is none.
+/// Number of bytes up to and including the closing quote, or all if there is none.
 fn string_length(text: &[u8]) -> usize {
     let mut position = 0;
     while let Some(byte) = text.get(position) {
@@ -110,7 +110,7 @@ fn string_length(text: &[u8]) -> usize {
     text.len()
 }
 
-/// Bytes up to what ends a number or a literal.
+/// Number of bytes up to the end of a number or literal.
 fn scalar_length(text: &[u8]) -> usize {
     let ends = |&byte: &u8| is_between(byte) || matches!(byte, b'"' | b'[' | b']' | b'{' | b'}');
     text.iter().position(ends).unwrap_or(text.len())
@@ -129,7 +129,7 @@ mod tests {
 
     use super::*;
 
-    /// What serde_json finds in a text: nodes, and the deepest nesting.
+    /// Nodes and nesting of a text according to serde_json.
     #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
     struct Found {
         nodes: usize,
@@ -250,7 +250,7 @@ mod tests {
         })
     }
 
-    /// Any bytes, most of them such as JSON is made of.
+    /// Random bytes, mostly from JSON's syntax.
     fn any_text() -> impl Strategy<Value = Vec<u8>> {
         let part = prop_oneof![
             prop::sample::select(vec![
@@ -318,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_that_ends_within_a_string_is_left_to_the_decoder() {
+    fn an_unterminated_string_is_left_to_the_decoder() {
         for text in ["\"", "\"\\", "\"abc", "[\"\\\""] {
             assert_eq!(check(text.as_bytes(), &JsonBudget { max_nodes: 2, max_depth: 1 }), Ok(()), "{text}");
         }

@@ -1,4 +1,4 @@
-//! What travels: identifiers, dates, byte texts, references and the shapes of HTTP messages.
+//! Wire formats: identifiers, dates, byte texts, references and the bodies of HTTP messages.
 //!
 //! Pure data. Nothing here encrypts, signs or opens a connection, so a server can depend on it alone.
 

@@ -1,6 +1,6 @@
-//! How a token or template is protected by a password, as far as that is told to its readers.
+//! The password protection of a token or template, as described to its receivers.
 //!
-//! The password itself never travels: readers hash it with the salt and show the hash to the backbone.
+//! The password itself is never sent: receivers hash it with the salt and send the hash to the backbone.
 
 use std::fmt;
 use std::str::FromStr;
@@ -12,7 +12,7 @@ use super::bytes::{from_base64url, to_base64url};
 /// Length of the salt in bytes.
 pub const SALT_LENGTH: usize = 16;
 
-/// A description of a password protection that breaks the protocol's rules.
+/// A description of a password protection is invalid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PasswordProtectionError {
@@ -30,12 +30,12 @@ pub enum PasswordProtectionError {
     Parts,
 }
 
-/// What a reader shall ask for.
+/// What a receiver has to ask for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum PasswordType {
     /// Any text.
     Pw,
-    /// That many digits, 4 to 16.
+    /// A PIN with this many digits, 4 to 16.
     Pin(u8),
 }
 
@@ -51,7 +51,7 @@ impl PasswordType {
         }
     }
 
-    /// Whether a password is of this type: not empty, and for a PIN that many ASCII digits.
+    /// Whether a password is of this type: not empty, or for a PIN, exactly this many ASCII digits.
     #[must_use]
     pub fn fits(self, password: &str) -> bool {
         match self {
@@ -96,13 +96,13 @@ impl<'de> Deserialize<'de> for PasswordType {
     }
 }
 
-/// Where a reader finds the password: 0 to 49 have or will get a common meaning, 50 to 99 are free for applications.
+/// Where a receiver finds the password: 0 to 49 are defined by or reserved for the protocol, 50 to 99 free for applications.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "u8", into = "u8")]
 pub struct PasswordLocationIndicator(u8);
 
 impl PasswordLocationIndicator {
-    /// In a recovery kit. Read from peers; not for applications to set.
+    /// In a recovery kit. Accepted from peers; applications cannot set it.
     pub const RECOVERY_KIT: Self = Self(0);
 
     const NAMES: [&str; 7] = ["RecoveryKit", "Self", "Letter", "RegistrationLetter", "Email", "SMS", "Website"];
@@ -154,16 +154,16 @@ impl From<PasswordLocationIndicator> for u8 {
     }
 }
 
-/// What a reference or a token content tells about the password of the thing it names.
+/// The description of a password protection in a reference or token content.
 ///
 /// JSON: `{"passwordLocationIndicator"?, "passwordType", "salt"}` with the salt as base64url.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SharedPasswordProtection {
-    /// Where the reader finds the password.
+    /// Where the receiver finds the password.
     #[serde(rename = "passwordLocationIndicator", default, skip_serializing_if = "Option::is_none")]
     pub location: Option<PasswordLocationIndicator>,
-    /// What the reader shall ask for.
+    /// What the receiver has to ask for.
     pub password_type: PasswordType,
     /// Salt of the password hash; public.
     #[serde(serialize_with = "write_salt", deserialize_with = "read_salt")]

@@ -1,7 +1,7 @@
 //! Points in time as the protocol writes them: `YYYY-MM-DDTHH:mm:ss.SSSZ`.
 //!
-//! Milliseconds since the Unix epoch inside, because that is all that travels. `9999-12-31T00:00:00.000Z` is in daily
-//! use as "never", so arithmetic saturates.
+//! Stored as milliseconds since the Unix epoch, the precision of the protocol. `9999-12-31T00:00:00.000Z` is in common use
+//! as "never", so arithmetic saturates.
 
 use std::fmt;
 use std::str::FromStr;
@@ -12,7 +12,7 @@ use time::{OffsetDateTime, PrimitiveDateTime};
 
 use super::iso8601;
 
-/// A text that is not an ISO 8601 date or date-time.
+/// A text is not an ISO 8601 date or date-time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not an ISO 8601 date-time")]
 pub struct ParseTimestampError;
@@ -55,7 +55,7 @@ impl Timestamp {
         Self::from_unix_milliseconds(self.0.saturating_sub(milliseconds))
     }
 
-    /// How long after `earlier` this is; zero if it is not.
+    /// The duration since `earlier`; zero if `earlier` is later.
     #[must_use]
     pub fn saturating_duration_since(self, earlier: Self) -> Duration {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
@@ -88,8 +88,8 @@ const DAY: i64 = 86_400_000;
 
 /// Year, month and day of a day since 1970-01-01, in the proleptic Gregorian calendar.
 ///
-/// Years begin in March here, so that the day that is not in every year is the last one of its year; 400 of them are an
-/// era of 146,097 days.
+/// Computes with years that begin in March, so that a leap day is the last day of its year. An era has 400 years and
+/// 146,097 days.
 fn civil(day: i64) -> (i64, i64, i64) {
     const ERA: i64 = 146_097;
     // From 0000-03-01.
@@ -97,7 +97,7 @@ fn civil(day: i64) -> (i64, i64, i64) {
     let (era, day) = (day.div_euclid(ERA), day.rem_euclid(ERA));
     let year = (day - day / 1460 + day / 36_524 - day / (ERA - 1)) / 365;
     let day = day - (365 * year + year / 4 - year / 100);
-    // Five months from March on have 153 days, and so do the next five.
+    // The five months from March on have 153 days, and so have the next five.
     let month = (5 * day + 2) / 153;
     let day = day - (153 * month + 2) / 5 + 1;
     let is_next_year = month >= 10;
@@ -127,10 +127,10 @@ impl FromStr for Timestamp {
     type Err = ParseTimestampError;
 
     /// Reads an ISO 8601 date or date-time: calendar, week or ordinal date, basic or extended form, `T` or a blank
-    /// before an optional time. A missing zone means UTC, offsets are converted, digits beyond milliseconds are cut off.
+    /// before an optional time. A missing zone means UTC, offsets are converted, digits beyond milliseconds are truncated.
     ///
     /// # Errors
-    /// [`ParseTimestampError`] for anything else, for dates that do not exist and for moments outside the years 0 to 9999.
+    /// [`ParseTimestampError`] for anything else, for dates that do not exist and for times outside the years 0 to 9999.
     fn from_str(text: &str) -> Result<Self, ParseTimestampError> {
         let (date, time, offset) = iso8601::parse(text).ok_or(ParseTimestampError)?;
         let local = PrimitiveDateTime::new(date, time).assume_utc().unix_timestamp_nanos() / 1_000_000;
@@ -156,7 +156,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn never_and_the_bounds_print_as_written() {
+    fn never_and_the_bounds_are_formatted_exactly() {
         assert_eq!(Timestamp::NEVER.to_string(), "9999-12-31T00:00:00.000Z");
         assert_eq!(Timestamp::MAX.to_string(), "9999-12-31T23:59:59.999Z");
         assert_eq!(Timestamp::MIN.to_string(), "0000-01-01T00:00:00.000Z");
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn every_day_of_the_calendar_is_printed() {
+    fn every_day_of_the_calendar_is_formatted() {
         let mut date = time::Date::from_calendar_date(0, time::Month::January, 1).unwrap();
         let mut milliseconds = Timestamp::MIN.0;
         loop {
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn digits_beyond_milliseconds_are_cut_and_offsets_converted() {
+    fn digits_beyond_milliseconds_are_truncated_and_offsets_converted() {
         let read = |text: &str| text.parse::<Timestamp>().unwrap().to_string();
         assert_eq!(read("2030-01-01T12:00:00.9999999Z"), "2030-01-01T12:00:00.999Z");
         assert_eq!(read("2030-01-01T12:00:00+02:00"), "2030-01-01T10:00:00.000Z");
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_a_date_or_does_not_exist_is_refused() {
+    fn invalid_and_nonexistent_dates_are_refused() {
         for text in [
             "",
             " 2025-01-01",

@@ -83,7 +83,7 @@ fn lengths_and_encodings_are_checked() {
 }
 
 #[test]
-fn every_altered_bit_is_noticed() {
+fn every_flipped_bit_is_detected() {
     let key = SecretKey::generate();
     let cipher = key.encrypt(b"text");
     for place in 0..cipher.ciphertext().len() * 8 {

@@ -40,7 +40,7 @@ fn log(version: &str) -> (Vec<Modification>, SecretKey) {
 }
 
 #[test]
-fn payloads_open_with_keys_that_follow_from_their_index() {
+fn payloads_open_with_keys_derived_from_their_index() {
     for version in VERSIONS {
         let vectors = load(version);
         let with_payload = vectors.list("modifications").iter().filter(|case| !case["encryptedPayload"].is_null());
@@ -57,7 +57,7 @@ fn payloads_open_with_keys_that_follow_from_their_index() {
 }
 
 #[test]
-fn the_log_of_a_client_amounts_to_its_objects() {
+fn the_log_of_a_client_yields_its_objects() {
     let (log, key) = log(VERSIONS[0]);
     let changes = Changes::read(&log, None, &key).unwrap();
     assert_eq!(changes.last_index, Some(log.len() as u64 - 1));
@@ -86,7 +86,7 @@ fn a_log_of_major_version_6_is_read_and_its_cache_notes_are_passed_over() {
 }
 
 #[test]
-fn disorder_and_newer_versions_are_refused() {
+fn modifications_out_of_order_and_newer_versions_are_refused() {
     let (log, key) = log(VERSIONS[0]);
     assert!(Changes::read(&log[3..], Some(0), &key).is_ok(), "superseded modifications may be missing");
     let repeated = Changes::read(&log[1..], Some(1), &key);
@@ -98,7 +98,7 @@ fn disorder_and_newer_versions_are_refused() {
 }
 
 #[test]
-fn swapped_unknown_and_missing_payloads_are_put_aside() {
+fn swapped_unknown_and_missing_payloads_are_set_aside() {
     let (log, key) = log(VERSIONS[0]);
     let unreadable = |log: &[Modification]| -> Vec<u64> {
         let changes = Changes::read(log, None, &key).unwrap();
@@ -122,7 +122,7 @@ fn swapped_unknown_and_missing_payloads_are_put_aside() {
 }
 
 #[test]
-fn objects_are_split_into_the_payloads_that_other_clients_write() {
+fn objects_are_split_into_the_same_payloads_as_by_other_clients() {
     let vectors = load(VERSIONS[0]);
     let (log, key) = log(VERSIONS[0]);
     let first_of = |id: &str| log.iter().position(|entry| entry.object_identifier == id).unwrap();
@@ -153,7 +153,7 @@ fn objects_are_split_into_the_payloads_that_other_clients_write() {
 }
 
 #[test]
-fn updates_list_what_other_clients_list() {
+fn updates_have_the_same_properties_as_those_of_other_clients() {
     let vectors = load(VERSIONS[0]);
     let (log, key) = log(VERSIONS[0]);
     let updates = log.iter().filter(|entry| entry.kind == ModificationType::Update);
@@ -172,7 +172,7 @@ fn updates_list_what_other_clients_list() {
         let (before, mut after) = (state(&log[..index]), state(&log[..=index]));
         let vector = &vectors.list("modifications")[index];
         let theirs: Map<String, Value> = serde_json::from_str(vector.text("payloadPlaintext")).unwrap();
-        // what the update no longer lists was removed from the object, which a log cannot tell
+        // a property missing from the update was removed from the object, which the log cannot express
         after.retain(|name, _| theirs.contains_key(name));
         let collection = Collection::named(&update.collection).unwrap();
         let category: PayloadCategory = update.payload_category.as_deref().unwrap().parse().unwrap();
@@ -183,7 +183,7 @@ fn updates_list_what_other_clients_list() {
 }
 
 #[test]
-fn what_we_seal_reads_back_as_the_final_states() {
+fn sealed_modifications_read_back_as_the_final_states() {
     let key = SecretKey::generate();
     let properties = |value: Value| value.as_object().unwrap().clone();
     let set = |kind, id: &str, value| PendingModification {

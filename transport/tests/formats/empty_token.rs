@@ -13,7 +13,7 @@ fn filled_content(version: &serde_json::Value) -> ByteText {
 }
 
 #[test]
-fn references_of_empty_tokens_read_and_write_in_both_forms() {
+fn references_of_empty_tokens_round_trip_in_both_forms() {
     for version in load("empty-token")["versions"].as_object().unwrap().values() {
         let reference = TokenReference::parse(version.text("reference")).unwrap();
         assert_eq!(reference.to_truncated(), version.text("reference"));
@@ -26,7 +26,7 @@ fn references_of_empty_tokens_read_and_write_in_both_forms() {
 }
 
 #[test]
-fn what_another_device_filled_in_opens_with_the_reference() {
+fn the_content_from_another_device_opens_with_the_reference() {
     for version in load("empty-token")["versions"].as_object().unwrap().values() {
         let reference = TokenReference::parse(version.text("reference")).unwrap();
         let content = open(&filled_content(version).0, &SecretKey::from(&reference.key));

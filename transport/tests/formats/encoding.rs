@@ -25,7 +25,7 @@ fn texts_are_encoded_as_utf_8() {
 }
 
 #[test]
-fn decoding_is_as_strict_as_elsewhere() {
+fn decoding_is_as_strict_as_in_other_clients() {
     let vectors = load("encoding");
     for case in vectors.list("base64UrlStrictness") {
         assert_eq!(from_base64url(case.text("input")).is_ok(), case.flag("accepted"), "{case}");
@@ -36,7 +36,7 @@ fn decoding_is_as_strict_as_elsewhere() {
 }
 
 #[test]
-fn counters_are_added_to_nonces_as_elsewhere() {
+fn counters_are_added_to_nonces_as_in_other_clients() {
     for case in load("encoding").list("nonceCounterAddition") {
         let base = BaseNonce::from_bytes(case.hex_array("nonceHex"));
         let counter = u32::try_from(case.number("counter")).unwrap();

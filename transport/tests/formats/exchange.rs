@@ -5,7 +5,7 @@ use transport::crypto::{CryptoObject, ExchangeKeypair, ExchangePublicKey, Exchan
 use crate::vectors::{Vector, load};
 
 #[test]
-fn both_sides_agree_on_the_keys_that_other_clients_get() {
+fn both_sides_derive_the_same_keys_as_other_clients() {
     for case in load("exchange").list("cases") {
         let requestor = ExchangeKeypair::from_private_bytes(case["requestor"].hex_array("privateKeyHex"));
         let templator = ExchangeKeypair::from_private_bytes(case["templator"].hex_array("privateKeyHex"));
@@ -37,7 +37,7 @@ fn exchange_keys_have_the_texts_of_other_clients() {
 }
 
 #[test]
-fn a_pair_of_halves_that_do_not_fit_is_refused() {
+fn a_key_pair_with_mismatched_halves_is_refused() {
     let (one, other) = (ExchangeKeypair::generate(), ExchangeKeypair::generate());
     let mut mixed = one.to_value(Form::Verbose);
     mixed["prv"] = other.expose_private_key(Form::Compact);

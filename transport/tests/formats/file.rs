@@ -102,7 +102,7 @@ fn the_largest_file_of_other_clients_has_the_body_length_they_state() {
 }
 
 #[test]
-fn a_body_that_was_looked_at_while_it_arrived_opens_or_is_refused_alike() {
+fn a_body_scanned_on_arrival_is_opened_or_refused_like_a_whole_one() {
     let key = SecretKey::generate();
     let plaintext = vec![7; 100_000];
     let (body, sealed) = seal(&plaintext, &key, 4096);
@@ -123,7 +123,7 @@ fn a_body_that_was_looked_at_while_it_arrived_opens_or_is_refused_alike() {
 }
 
 #[test]
-fn a_ciphertext_that_is_not_the_one_that_arrived_is_refused() {
+fn a_ciphertext_other_than_the_received_one_is_refused() {
     let key = SecretKey::generate();
     let (body, sealed) = seal(&[7; 100_000], &key, 4096);
     let opener = Opener::new(&metadata(&sealed, &key), sealed.cipher_hash);
@@ -184,7 +184,7 @@ fn a_body_altered_together_with_its_hash_is_refused_by_its_tag() {
 }
 
 #[test]
-fn metadata_that_do_not_fit_the_file_are_refused() {
+fn metadata_that_do_not_match_the_file_are_refused() {
     let key = SecretKey::generate();
     let (body, sealed) = seal(b"some text", &key, 9);
     let right = metadata(&sealed, &key);
@@ -215,7 +215,7 @@ fn a_ciphertext_that_changes_after_it_was_verified_is_not_read_to_its_end() {
 }
 
 #[test]
-fn metadata_that_are_none_are_refused() {
+fn malformed_metadata_are_refused() {
     let key = SecretKey::generate();
     for text in ["", "{}", "[]", r#"{"filename":"x","filesize":-1}"#] {
         let sealed = key.encrypt(text.as_bytes()).to_byte_text();

@@ -4,11 +4,11 @@ use transport::wire::{FileId, TokenId};
 
 use crate::vectors::{Vector, load};
 
-/// The clients' helper looks for an id anywhere in the text; an id here is the whole text, 20 characters.
+/// Other clients search for an id anywhere in the text; here an id must be the whole text, 20 characters.
 const STRICTER: [&str; 2] = ["xxTOKabcDEF123ghiJKL45yy", "FIL0OIl00000000000000"];
 
 #[test]
-fn ids_that_others_accept_are_accepted_if_they_are_nothing_but_an_id() {
+fn ids_of_other_clients_are_accepted_if_they_are_the_whole_text() {
     for case in load("ids").list("validate") {
         let id = case.text("id");
         let accepted = match case.text("prefix") {

@@ -1,7 +1,7 @@
 //! Every format of the protocol against vectors that the published clients produced: one file per format.
 //!
 //! `tests/vectors/` holds the vectors as data; `session-*.json` are whole recorded sessions of two identities.
-#![allow(clippy::unwrap_used)] // a test that cannot go on should stop there
+#![allow(clippy::unwrap_used)] // in a test, a panic is the failure
 
 mod address;
 mod challenge;

@@ -1,4 +1,4 @@
-//! What holds for all inputs, not only for those in the vectors.
+//! Properties that hold for all inputs, not only for the vectors.
 
 use proptest::collection::vec;
 use proptest::option;

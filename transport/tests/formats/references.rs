@@ -8,8 +8,8 @@ use transport::wire::{
 
 use crate::vectors::{Vector, load};
 
-/// Where we differ from what either major version accepts: the case, whether we accept it, why. None so far; what we
-/// refuse beyond them (addresses with credentials, other schemes) is not among the recorded cases.
+/// Deviations from both major versions: the case, whether it is accepted here, and why. None so far: what is refused only
+/// here (addresses with credentials, other schemes) is not among the recorded cases.
 const DEVIATIONS: [(&str, bool, &str); 0] = [];
 
 fn parse_all(kind: &str, text: &str) -> Result<(String, Option<String>, Option<String>, Value), ReferenceError> {
@@ -28,7 +28,7 @@ fn parse_all(kind: &str, text: &str) -> Result<(String, Option<String>, Option<S
 }
 
 #[test]
-fn references_of_other_clients_read_and_write_in_every_form() {
+fn references_of_other_clients_round_trip_in_every_form() {
     for case in load("references").list("cases") {
         let forms = ["truncated", "url", "urlWithAppId"].into_iter().filter_map(|form| case.optional_text(form));
         for form in forms {
@@ -42,7 +42,7 @@ fn references_of_other_clients_read_and_write_in_every_form() {
 }
 
 #[test]
-fn the_kind_is_told_from_the_reference_alone() {
+fn the_kind_is_determined_from_the_reference_alone() {
     for case in load("references").list("cases") {
         let any = AnyReference::parse(case.text("truncated")).unwrap();
         let kind = match &any {
@@ -56,7 +56,7 @@ fn the_kind_is_told_from_the_reference_alone() {
 }
 
 #[test]
-fn a_clear_text_password_is_kept() {
+fn a_plaintext_password_is_kept() {
     for case in load("references").list("v700ClearTextPassword") {
         let reference = TokenReference::parse(case.text("truncated")).unwrap();
         assert_eq!(reference.password.as_deref(), Some(case.text("clearTextPassword")));
@@ -85,20 +85,20 @@ fn what_either_major_version_accepts_is_accepted_and_nothing_else() {
 }
 
 #[test]
-fn a_reference_of_another_kind_is_named_as_such() {
+fn a_reference_of_another_kind_is_reported_as_such() {
     let cases = load("references");
     let file = cases.list("cases").iter().find(|case| case.text("kind") == "FIL").unwrap();
     assert_eq!(TokenReference::parse(file.text("truncated")), Err(ReferenceError::Kind { expected: "TOK" }));
 }
 
 #[test]
-fn a_reference_cut_short_is_refused_or_still_names_the_same_thing() {
+fn a_truncated_reference_is_refused_or_still_names_the_same_object() {
     let cases = load("references");
     let case = cases.list("cases").iter().find(|case| case.text("variant") == "all").unwrap();
     for form in ["truncated", "url"] {
         let whole = TokenReference::parse(case.text(form)).unwrap();
         for length in 0..case.text(form).len() {
-            // the format itself cannot tell a missing last part from one that never was
+            // the format cannot distinguish a cut-off last part from an absent one
             if let Ok(cut) = TokenReference::parse(&case.text(form)[..length]) {
                 assert_eq!((&cut.id, &cut.key), (&whole.id, &whole.key), "{length}");
                 assert_eq!(cut.backbone_base_url, whole.backbone_base_url, "{length}");
@@ -108,7 +108,7 @@ fn a_reference_cut_short_is_refused_or_still_names_the_same_thing() {
 }
 
 #[test]
-fn addresses_that_nobody_should_connect_to_are_refused() {
+fn unsafe_backbone_addresses_are_refused() {
     let key = "oe9DQRyocBgVaKkwNTCqxDvw06IrBSkz6jQnI9qGR4U";
     let fragment = transport::wire::bytes::to_base64url(format!("3|{key}||").as_bytes());
     for base_url in [

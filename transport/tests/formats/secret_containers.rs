@@ -9,7 +9,7 @@ use crate::key_derivation::context;
 use crate::vectors::{Vector, load};
 
 #[test]
-fn synchronised_containers_of_other_clients_open_and_write_back() {
+fn containers_of_other_clients_round_trip() {
     let vectors = load("secret-containers");
     let synchronised = vectors.list("cases").iter().filter(|case| case.text("kind") == "synchronized");
     let mut count = 0;
@@ -41,7 +41,7 @@ fn device_secrets_open_under_their_sub_key() {
 }
 
 #[test]
-fn a_sealed_secret_opens_and_can_be_retired() {
+fn a_sealed_secret_opens_and_can_be_deactivated() {
     let base = SecretKey::generate();
     let secret = SecretKey::generate().to_value(transport::crypto::Form::Verbose);
     let now: Timestamp = "2030-01-01".parse().unwrap();

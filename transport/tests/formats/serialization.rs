@@ -8,7 +8,7 @@ use crate::vectors::{Vector, load};
 const DIFFERENT: &str = "lone surrogate";
 
 #[test]
-fn untyped_texts_are_written_as_other_clients_write_them() {
+fn untyped_texts_are_written_as_by_other_clients() {
     let mut count = 0;
     for case in load("serialization").list("cases") {
         let Some(input) = case.optional_text("input") else { continue };

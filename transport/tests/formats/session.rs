@@ -16,7 +16,7 @@ use crate::vectors::{Vector, load};
 
 const VERSIONS: [&str; 2] = ["session-v7.0.0", "session-v6.60.5"];
 
-/// Requests with the name of their step.
+/// Requests, with the names of their steps.
 fn requests(session: &Value) -> impl Iterator<Item = (&str, &Value)> {
     let steps = session.list("steps").iter();
     steps.flat_map(|step| step["requests"].as_array().unwrap().iter().map(|request| (step.text("step"), request)))
@@ -34,7 +34,7 @@ fn identity_key(session: &Value, who: &str) -> SignaturePublicKey {
     SignatureKeypair::from_private_key(&session["secrets"][who]["identity_signature"]).unwrap().public_key()
 }
 
-/// What a client knows of an object it synchronised, from the payloads in the recorded datawallet of identity A.
+/// An object's properties, merged from the payloads in the recorded datawallet of identity A.
 fn synchronised<'a>(datawallet: &'a Value, id: &'a str) -> impl Iterator<Item = Value> + 'a {
     let of_object = datawallet.list("modifications").iter().filter(move |entry| entry.text("objectIdentifier") == id);
     of_object
@@ -192,7 +192,7 @@ fn references_of_the_session_name_its_objects() {
 }
 
 #[test]
-fn the_password_hash_in_the_query_is_ours() {
+fn the_recorded_password_hash_equals_ours() {
     for version in VERSIONS {
         let session = load(version);
         let reference = TokenReference::parse(session["objects"].text("tokenRef2")).unwrap();

@@ -51,7 +51,7 @@ fn signatures_are_those_of_other_clients_whatever_hash_they_name() {
 }
 
 #[test]
-fn private_keys_whose_halves_do_not_fit_are_refused() {
+fn private_keys_with_mismatched_halves_are_refused() {
     let (one, other) = (SignatureKeypair::generate(), SignatureKeypair::generate());
     let halves = [one.expose_seed().as_slice(), other.public_key().as_raw()].concat();
     let mixed = serde_json::json!({"prv": transport::wire::bytes::to_base64url(&halves), "alg": 3});

@@ -24,7 +24,7 @@ fn contents_are_sealed_as_by_other_clients() {
 }
 
 #[test]
-fn contents_of_other_clients_open_as_what_they_are() {
+fn contents_of_other_clients_open_with_their_types() {
     for case in load("token-content").list("deterministic") {
         let key = SecretKey::from_bytes(case.hex_array("keyHex"));
         let sealed = from_base64url(case.text("backboneContentField")).unwrap();
@@ -41,7 +41,7 @@ fn contents_of_other_clients_open_as_what_they_are() {
 }
 
 #[test]
-fn a_device_secret_fits_its_own_identity() {
+fn a_device_secret_matches_its_identity() {
     let vectors = load("token-content");
     let case =
         vectors.list("deterministic").iter().find(|case| case.text("content") == "TokenContentDeviceSharedSecret");

@@ -1,4 +1,4 @@
-//! Reading of vector files.
+//! Reads vector files.
 
 use serde_json::Value;
 
@@ -8,7 +8,7 @@ pub(crate) fn load(name: &str) -> Value {
     serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
 }
 
-/// Shorthand for what every test does with a vector.
+/// Shorthand for the members of a vector.
 pub(crate) trait Vector {
     fn list(&self, name: &str) -> &[Value];
     fn text(&self, name: &str) -> &str;

@@ -1,6 +1,6 @@
-//! What two processes can reach at best: JSON in, JSON on, one durable write, JSON back. No cryptography, no rules.
+//! An upper bound for two processes: receive JSON, forward it, make one durable write, answer JSON. No cryptography, no rules.
 //!
-//! `front` stands for a node and `back` for a backbone; bodies are as long as theirs.
+//! `front` replaces a node and `back` a backbone; bodies have the same lengths.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 use std::path::PathBuf;
@@ -31,7 +31,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Side {
-    /// Takes requests and passes them on.
+    /// Forwards requests to the back.
     Front {
         /// Authority of the back, `host:port`.
         #[arg(long)]
@@ -39,26 +39,26 @@ enum Side {
         /// Commits per request: 2 makes the front commit as well, after the back.
         #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=2))]
         commits: u8,
-        /// Where the front commits.
+        /// Directory to which the front commits.
         #[arg(long, required_if_eq("commits", "2"))]
         dir: Option<PathBuf>,
     },
-    /// Commits and answers.
+    /// Commits a record per request.
     Back {
-        /// Where it commits.
+        /// Directory to which it commits.
         #[arg(long)]
         dir: PathBuf,
     },
 }
 
-/// What a client asks of the front.
+/// A client's request to the front.
 #[derive(Deserialize)]
 struct Asked {
     #[serde(rename = "ephemeral")]
     _ephemeral: Option<bool>,
 }
 
-/// What the front asks of the back.
+/// The front's request to the back.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Creation {
@@ -66,7 +66,7 @@ struct Creation {
     expires_at: String,
 }
 
-/// What the back answers.
+/// The back's answer.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Created {
@@ -74,7 +74,7 @@ struct Created {
     created_at: String,
 }
 
-/// What the front answers.
+/// The front's answer.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Token {

@@ -1,4 +1,4 @@
-//! Repeats a request and prints rate and latencies as JSON.
+//! Repeats a request, and prints rate and latencies as JSON.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use enlace_benches::Result;
 use enlace_benches::connection::Request;
 use enlace_benches::load::{Clients, Until};
 
-/// Repeats a request over kept connections and prints what it saw as one line of JSON. Latencies are in microseconds.
+/// Repeats a request over keep-alive connections, and prints rate and latencies as one line of JSON. Latencies are in microseconds.
 #[derive(Parser)]
 struct Arguments {
     /// `http://host:port/path`
@@ -15,13 +15,13 @@ struct Arguments {
     /// Connections, each with one request at a time.
     #[arg(long, default_value_t = 1)]
     clients: usize,
-    /// How long, in seconds.
+    /// Duration in seconds.
     #[arg(long, default_value_t = 5.0, conflicts_with = "count")]
     seconds: f64,
-    /// How many requests.
+    /// Number of requests.
     #[arg(long)]
     count: Option<u64>,
-    /// Method of the request.
+    /// HTTP method.
     #[arg(long, default_value = "POST")]
     method: String,
     /// JSON body.
@@ -35,7 +35,7 @@ struct Arguments {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<()> {
     let arguments = Arguments::parse();
-    let rest = arguments.url.strip_prefix("http://").ok_or("the URL starts with http://")?;
+    let rest = arguments.url.strip_prefix("http://").ok_or("the URL must start with http://")?;
     let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
     let mut headers = arguments.header;
     headers.push("content-type: application/json".to_owned());

@@ -1,33 +1,32 @@
-//! Frames: how commits stand in a segment.
+//! Frames: the encoding of commits in a segment.
 //!
 //! ```text
 //! length(4)  checksum(4)  sequence(8)  durable(8)  body  zeros up to a multiple of 8
 //! ```
 //!
-//! Numbers are little-endian. `length` is that of the body. `checksum` is the CRC-32C of the segment's salt and everything
-//! between it and the zeros. `sequence` counts frames over the life of the store. `durable` is the sequence of the last
-//! frame that was known to be on disk when this one was written: a frame that says so of one that cannot be read any more
-//! tells damage from a write that a loss of power interrupted. It is stored as exclusive or with a number that follows from
-//! the salt: otherwise bodies could be made that look like frames at every place, and the search for such a frame would
-//! calculate the checksum of each.
+//! Numbers are little-endian. `length` is the length of the body. `checksum` is the CRC-32C of the segment's salt, `length`,
+//! and everything from `sequence` to the end of the body. `sequence` numbers the frames of the store. `durable` is the
+//! sequence number of the last frame known to be on disk when this one was written: if that frame cannot be read, it is
+//! damaged, not an interrupted write. `durable` is XORed with a mask derived from the salt. Otherwise a crafted body could
+//! look like a frame at every offset, and the search for frames would compute a checksum for each.
 
-/// Bytes before the body.
+/// Size of the head before the body, in bytes.
 pub(crate) const HEAD: usize = 24;
 /// Frames begin at multiples of this.
 pub(crate) const ALIGNMENT: usize = 8;
 
 const CHECKED: usize = 8;
 
-/// What stands before a body.
+/// The numbers in the head of a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Head {
-    /// Number of this frame.
+    /// Sequence number of this frame.
     pub(crate) sequence: u64,
-    /// Number of the last frame that was on disk when this one was written.
+    /// Sequence number of the last frame known to be on disk when this one was written.
     pub(crate) durable: u64,
 }
 
-/// Bytes that a frame takes with a body of this length.
+/// Size of a frame with a body of this length, in bytes.
 pub(crate) fn size(body_length: usize) -> usize {
     (HEAD + body_length).next_multiple_of(ALIGNMENT)
 }
@@ -46,13 +45,13 @@ pub(crate) fn encode(bytes: &mut Vec<u8>, salt: u32, head: Head, body: &[u8]) {
     bytes.resize(start + size(body.len()), 0);
 }
 
-/// The length of the body of the frame that begins with these bytes, if it can be one. Nothing was checked yet.
+/// The length of the body according to a head, if it is in bounds. The checksum is not verified.
 pub(crate) fn body_length(head: &[u8; HEAD]) -> Option<usize> {
     let length = u32::from_le_bytes([head[0], head[1], head[2], head[3]]);
     usize::try_from(length).ok().filter(|length| (1..=crate::commit::MAX_COMMIT_BYTES).contains(length))
 }
 
-/// Reads the frame that `bytes` begin with, and its body; nothing if it is not whole.
+/// Decodes the frame at the start of `bytes`; `None` if it is incomplete or its checksum is wrong.
 pub(crate) fn decode(bytes: &[u8], salt: u32) -> Option<(Head, &[u8])> {
     let head: &[u8; HEAD] = bytes.first_chunk()?;
     let length = body_length(head)?;
@@ -64,14 +63,14 @@ pub(crate) fn decode(bytes: &[u8], salt: u32) -> Option<(Head, &[u8])> {
     Some((numbers(head, salt), &checked[HEAD - CHECKED..]))
 }
 
-/// The numbers in a head of which nothing was checked yet.
+/// The numbers in a head, whose checksum is not verified.
 pub(crate) fn numbers(head: &[u8; HEAD], salt: u32) -> Head {
     let [.., s0, s1, s2, s3, s4, s5, s6, s7, d0, d1, d2, d3, d4, d5, d6, d7] = *head;
     let sequence = u64::from_le_bytes([s0, s1, s2, s3, s4, s5, s6, s7]);
     Head { sequence, durable: u64::from_le_bytes([d0, d1, d2, d3, d4, d5, d6, d7]) ^ mask(salt) }
 }
 
-/// Differs from segment to segment in all its bytes.
+/// The mask of `durable`. It differs in all bytes from segment to segment.
 fn mask(salt: u32) -> u64 {
     u64::from(salt).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
@@ -104,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn every_altered_bit_and_every_cut_is_noticed() {
+    fn every_flipped_bit_and_every_truncation_is_detected() {
         let bytes = encoded(b"some body");
         for bit in 0..(HEAD + 9) * 8 {
             let mut altered = bytes.clone();
@@ -119,7 +118,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_was_encoded_is_decoded(
+        fn frames_round_trip(
             sequence in any::<u64>(), durable in any::<u64>(), salt in any::<u32>(),
             body in prop::collection::vec(any::<u8>(), 1..200),
         ) {

@@ -1,7 +1,7 @@
-//! The journal: what acknowledges a commit, and where values live.
+//! The journal: a commit is acknowledged once it is flushed here, and values stay here.
 //!
-//! Commits are appended to the last segment as frames and synchronised in groups. Complete segments are never written again; the
-//! [cleaner](crate::cleaner) moves what is still in use out of the oldest one and removes it.
+//! Commits are appended to the last segment as frames and flushed in groups. Complete segments are never written again; the
+//! [cleaner](crate::cleaner) moves live entries out of the oldest one and removes it.
 
 pub(crate) mod frame;
 pub(crate) mod recovery;
@@ -21,34 +21,34 @@ use crate::disk::Disk;
 use crate::room::RESERVED_BYTES;
 use crate::{Error, Result};
 
-/// Size of a segment while the journal is small.
+/// Size of a segment of a small journal.
 const MIN_SEGMENT_BYTES: u64 = 16 * 1024 * 1024;
 /// Size of a segment of a large journal.
 const MAX_SEGMENT_BYTES: u64 = 1024 * 1024 * 1024;
-/// A large journal has about this many segments, all of which are open.
+/// Approximate number of segments of a large journal. All are kept open.
 const SEGMENTS: u64 = 32;
-/// Zeros that a new store writes ahead.
+/// Bytes that a new store preallocates.
 const FIRST_STEP: u32 = 128 * 1024;
-/// Zeros that a busy store writes ahead at a time.
+/// Maximum number of bytes that a store preallocates at a time.
 const LAST_STEP: u32 = 8 * 1024 * 1024;
 
-/// Bytes that are synchronised at a time, unless one commit alone is larger.
+/// Maximum size of a group of commits, unless a single commit is larger.
 const MAX_GROUP_BYTES: u64 = 4 * 1024 * 1024;
-/// How much the index may grow for each byte of the journal: measured up to 5 with short values.
+/// Upper bound of the bytes that the index grows by per byte of the journal: up to 5 measured, with short values.
 const INDEX_GROWTH: u64 = 8;
 
-/// A place in the journal.
+/// The position of a frame in the journal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Position {
     /// Number of the segment.
     pub(crate) segment: u32,
-    /// Bytes from its beginning.
+    /// Offset in the segment, in bytes.
     pub(crate) offset: u32,
-    /// Sequence of the frame that begins there, now or later.
+    /// Sequence number of the frame that begins there, or will.
     pub(crate) sequence: u64,
 }
 
-/// Where one value is.
+/// The location of a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Place {
     pub(crate) segment: u32,
@@ -59,11 +59,11 @@ pub(crate) struct Place {
 /// Why a group could not be written.
 #[derive(Debug)]
 pub(crate) enum WriteError {
-    /// There is no room; nothing was written.
+    /// There is no space; nothing was written.
     Full,
-    /// Something else was in the way; nothing was written.
+    /// Another error occurred before anything was written.
     Refused(io::Error),
-    /// What is on disk is uncertain.
+    /// The state on disk is unknown.
     Failed(io::Error),
 }
 
@@ -81,15 +81,15 @@ pub(crate) struct Journal {
 struct Tail {
     segment: Arc<Segment>,
     next_sequence: u64,
-    /// Zeros to write ahead at the next time.
+    /// Bytes to preallocate next time.
     step: u32,
 }
 
 impl Journal {
-    /// Begins the journal of a new store. Its first segment is durable when this returns.
+    /// Creates the journal of a new store. Its first segment is durable when this returns.
     ///
     /// # Errors
-    /// What the operating system says.
+    /// The operating system's error.
     pub(crate) fn create(disk: Arc<dyn Disk>, store: StoreId) -> Result<Self> {
         let header = Header { salt: random()?, store, number: 1, previous_end: 0, first_sequence: 1 };
         let segment = create_segment(&*disk, header, HEADER + FIRST_STEP).map_err(|error| disk_error(&*disk, error))?;
@@ -104,12 +104,12 @@ impl Journal {
         Self { disk, segments: RwLock::new(segments), tail, used: AtomicU64::new(used) }
     }
 
-    /// Makes room for a group of commits in one segment, and says how many of them fit: at least one.
+    /// Reserves space for a group of commits in one segment, and returns how many of them fit: at least one.
     ///
     /// # Errors
-    /// [`WriteError::Full`] if there is no room on the disk.
+    /// [`WriteError::Full`] if there is no space on the disk.
     pub(crate) fn reserve(&self, commits: &[&Commit]) -> std::result::Result<usize, WriteError> {
-        // Also where the journal itself has room already: each commit takes room in the index, too.
+        // Even if the journal has preallocated enough: each commit also takes space in the index.
         self.check_room_for_index(commits)?;
         let mut tail = self.tail();
         let sizes = || commits.iter().map(|commit| frame::size(commit.size()) as u64);
@@ -132,11 +132,11 @@ impl Journal {
         Ok(count)
     }
 
-    /// Writes a group that was [reserved](Self::reserve) and synchronises it. Returns where the body of each commit begins,
-    /// and the position after the group.
+    /// Writes a [reserved](Self::reserve) group and flushes it. Returns the location of each commit's body and the position after
+    /// the group.
     ///
     /// # Errors
-    /// What the operating system says. Then nobody knows what is on disk, and nothing may be written any more.
+    /// The operating system's error. The state on disk is then unknown, and nothing may be written until recovery.
     pub(crate) fn write(&self, commits: &[&Commit]) -> io::Result<(Vec<Place>, Position)> {
         let mut tail = self.tail();
         let segment = tail.segment.clone();
@@ -158,10 +158,10 @@ impl Journal {
         Ok((places, self.position(&tail)))
     }
 
-    /// Reads one value; nothing if its segment was removed.
+    /// Reads a value; `None` if its segment was removed.
     ///
     /// # Errors
-    /// What the operating system says.
+    /// The operating system's error.
     pub(crate) fn read(&self, place: Place) -> io::Result<Option<Vec<u8>>> {
         let Some(segment) = self.segment(place.segment) else { return Ok(None) };
         let mut bytes = vec![0; place.length as usize];
@@ -180,14 +180,14 @@ impl Journal {
         segments.first_key_value().filter(|_| segments.len() > 1).map(|(_, segment)| segment.clone())
     }
 
-    /// Removes the oldest segment, durably.
+    /// Durably removes the oldest segment.
     ///
     /// # Errors
-    /// What the operating system says.
+    /// The operating system's error.
     pub(crate) fn remove_oldest(&self, number: u32) -> io::Result<()> {
-        // A removal that is not durable must not be overtaken by the next one: the segments that remain have no gap.
+        // Flushed before the next removal: the remaining segments must never have a gap.
         match self.disk.remove(&segment::file_name(number)) {
-            // An earlier attempt came as far as this.
+            // An earlier attempt failed after this step.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             outcome => outcome?,
         }
@@ -226,7 +226,7 @@ impl Journal {
         (self.used_bytes() / SEGMENTS).clamp(MIN_SEGMENT_BYTES, MAX_SEGMENT_BYTES)
     }
 
-    /// Commits that make room may use more of what is reserved: otherwise a full disk could not be freed.
+    /// Commits that free space may use part of the reserve: otherwise nothing could be removed on a full disk.
     fn check_room_for_index(&self, commits: &[&Commit]) -> std::result::Result<(), WriteError> {
         let Some(free) = self.disk.free_bytes() else { return Ok(()) };
         let makes_room = commits.iter().all(|commit| commit.makes_room());
@@ -241,7 +241,7 @@ impl Journal {
         self.disk.free_bytes().is_none_or(|free| free >= bytes + RESERVED_BYTES)
     }
 
-    /// Begins the next segment, with room for a frame of `first` bytes.
+    /// Creates the next segment, with space for a frame of `first` bytes.
     fn rotate(&self, tail: &mut Tail, first: u64) -> std::result::Result<(), WriteError> {
         let header = Header {
             salt: random().map_err(|_| WriteError::Failed(io::Error::other("the system has no random numbers")))?,
@@ -267,8 +267,8 @@ impl Journal {
         }
     }
 
-    /// Nothing relies on a segment that was not completed, but its file must not come back after a loss of power: its header
-    /// says where the segment before ends.
+    /// Removes a segment whose creation failed. Its file must not reappear after a power cut: its header says where the previous
+    /// segment ends, which is not true once that one grows.
     fn give_up(&self, number: u32, error: io::Error) -> WriteError {
         let removed = match self.disk.remove(&segment::file_name(number)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
@@ -281,7 +281,7 @@ impl Journal {
         }
     }
 
-    /// Makes sure that zeros were written ahead up to `needed`.
+    /// Preallocates the segment up to `needed`.
     fn extend(&self, tail: &mut Tail, needed: u32) -> std::result::Result<(), WriteError> {
         let written_ahead = tail.segment.written_ahead();
         if needed <= written_ahead {
@@ -290,7 +290,7 @@ impl Journal {
         tail.step = tail.step.saturating_mul(2).min(LAST_STEP);
         let limit = u32::try_from(self.segment_bytes()).unwrap_or(u32::MAX);
         let generous = needed.saturating_add(tail.step).min(limit).max(needed);
-        // On a disk that is nearly full, what is needed may fit where more does not.
+        // On a nearly full disk, preallocates no more than needed.
         let until = if self.has_room(u64::from(generous - written_ahead)) { generous } else { needed };
         if !self.has_room(u64::from(until - written_ahead)) {
             return Err(WriteError::Full);

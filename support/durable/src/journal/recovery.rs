@@ -1,8 +1,8 @@
-//! Opening a journal: what a loss of power cut off is removed, damage is refused.
+//! Opening a journal: removes an interrupted write at the end, and refuses damage.
 //!
-//! A group of frames is written only after the one before it was synchronised, so an interrupted write can leave unreadable
-//! frames at the very end only. If a readable frame follows that knows an unreadable one to have been on disk, or if the
-//! index has seen it, the unreadable one had been acknowledged: that is damage, and nothing is thrown away.
+//! A group of frames is written only after the previous group was flushed, so an interrupted write can leave unreadable
+//! frames only in the last group. If a later readable frame records that an unreadable one was on disk, or if the index has
+//! its commit, the unreadable frame had been acknowledged: that is damage, and nothing is changed.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -14,21 +14,21 @@ use crate::commit::Commit;
 use crate::disk::{Disk, DiskFile};
 use crate::{Error, Result};
 
-/// Bytes that are read at a time while searching and clearing.
+/// Number of bytes read at a time when searching and clearing.
 const CHUNK: usize = 64 * 1024;
-/// Longest file of a segment: more than the largest segment and the largest commit.
+/// Maximum size of a segment file: more than the largest segment plus the largest commit.
 const MAX_FILE_BYTES: u32 = 0x5000_0000;
-/// How far apart the numbers of frames in one interrupted write can be.
+/// Maximum difference of sequence numbers within one interrupted write.
 const MAX_GROUP: u64 = 1 << 20;
 
-/// A journal whose segments were found, but whose end was not.
+/// A journal whose segments have been listed; its end is not known yet.
 #[derive(Debug)]
 pub(crate) struct Found {
     disk: Arc<dyn Disk>,
     segments: BTreeMap<u32, Arc<Segment>>,
 }
 
-/// Reads the headers of all segments. Nothing if there are none.
+/// Reads the headers of all segments. `None` if there are no segments.
 ///
 /// # Errors
 /// [`Error::Damaged`] and [`Error::Newer`] name the file.
@@ -52,11 +52,11 @@ pub(crate) fn find(disk: Arc<dyn Disk>, store: StoreId) -> Result<Option<Found>>
         };
         let damaged = |detail: &str| damage(&*disk, number, 0, detail);
         match header {
-            // It was being created when the power failed. Frames come only after the header was synchronised, so there are none.
+            // A power cut interrupted its creation. Frames are written only after the header is flushed, so it has none.
             Err(Unreadable::NoHeader)
                 if index > 0 && index + 1 == numbers.len() && is_blank(&*file, size).map_err(failed)? =>
             {
-                tracing::warn!(file = name, "a segment that was not completed is removed");
+                tracing::warn!(file = name, "removing an incomplete segment");
                 disk.remove(&name).and_then(|()| disk.sync_names()).map_err(failed)?;
             }
             Err(Unreadable::NoHeader) => return Err(damaged("its header cannot be read")),
@@ -74,7 +74,7 @@ pub(crate) fn find(disk: Arc<dyn Disk>, store: StoreId) -> Result<Option<Found>>
     Ok((!segments.is_empty()).then_some(Found { disk, segments }))
 }
 
-/// All segments but the last end where the next one says.
+/// Sets the end of all segments but the last, from the header of the next one.
 fn settle_ends(disk: &dyn Disk, segments: &BTreeMap<u32, Arc<Segment>>) -> Result<()> {
     for (segment, next) in segments.values().zip(segments.values().skip(1)) {
         let number = segment.header.number;
@@ -82,7 +82,7 @@ fn settle_ends(disk: &dyn Disk, segments: &BTreeMap<u32, Arc<Segment>>) -> Resul
             return Err(damage(disk, number + 1, 0, "it is missing"));
         }
         if next.header.previous_end > segment.written_ahead() {
-            return Err(damage(disk, number, u64::from(segment.written_ahead()), "it is cut off"));
+            return Err(damage(disk, number, u64::from(segment.written_ahead()), "it is truncated"));
         }
         segment.set_end(next.header.previous_end);
     }
@@ -93,7 +93,7 @@ fn damage(disk: &dyn Disk, segment: u32, offset: u64, detail: &str) -> Error {
     Error::Damaged { file: disk.path().join(segment::file_name(segment)), offset, detail: detail.to_owned() }
 }
 
-/// Whether nothing follows the header but zeros.
+/// Whether only zeros follow the header.
 fn is_blank(file: &dyn DiskFile, size: u32) -> io::Result<bool> {
     let mut chunk = vec![0; CHUNK];
     let mut at = HEADER;
@@ -109,13 +109,13 @@ fn is_blank(file: &dyn DiskFile, size: u32) -> io::Result<bool> {
 }
 
 impl Found {
-    /// Where the oldest segment begins.
+    /// The position of the first frame.
     pub(crate) fn beginning(&self) -> Position {
         let header = self.segments.first_key_value().expect("there is one").1.header;
         Position { segment: header.number, offset: HEADER, sequence: header.first_sequence }
     }
 
-    /// Whether frames from this position on could be in the journal.
+    /// Whether this position lies within the segments of the journal.
     pub(crate) fn has(&self, position: Position) -> bool {
         self.segments.get(&position.segment).is_some_and(|segment| {
             (HEADER..=segment.written_ahead()).contains(&position.offset)
@@ -123,23 +123,23 @@ impl Found {
         })
     }
 
-    /// Whether a position lies after everything that is there.
+    /// Whether a position lies after the end of the last segment.
     pub(crate) fn is_behind(&self, position: Position) -> bool {
         let (last, segment) = self.segments.last_key_value().expect("there is one");
         position.segment > *last || (position.segment == *last && position.offset > segment.written_ahead())
     }
 
-    /// The error that the end is missing.
+    /// The error for a journal whose end is missing.
     pub(crate) fn cut_off(&self) -> Error {
         let (last, segment) = self.segments.last_key_value().expect("there is one");
-        damage(&*self.disk, *last, u64::from(segment.written_ahead()), "what was acknowledged after this is missing")
+        damage(&*self.disk, *last, u64::from(segment.written_ahead()), "acknowledged commits after this are missing")
     }
 
-    /// Shows all commits from `from` on to `visit`, with the segment, the offset of the body and the position after it;
-    /// removes what an interrupted write left behind the last one; and opens the journal for writing.
+    /// Calls `visit` with all commits from `from` on, removes the remains of an interrupted write after the last one, and opens
+    /// the journal for writing.
     ///
     /// # Errors
-    /// [`Error::Damaged`] if a commit that was acknowledged cannot be read, and what `visit` returns.
+    /// [`Error::Damaged`] if an acknowledged commit cannot be read, and the errors of `visit`.
     pub(crate) fn replay(self, from: Position, mut visit: impl FnMut(&Replayed) -> Result<()>) -> Result<Journal> {
         let mut at = from;
         let mut group = None;
@@ -175,7 +175,7 @@ impl Found {
                 return Err(damage(&*self.disk, number, u64::from(at.offset), "a frame cannot be read"));
             }
         }
-        // Whoever created or removed a segment may have been killed before the names were durable.
+        // The process that created or removed a segment may have been killed before it flushed the directory.
         self.disk.sync_names().map_err(|error| Error::io(self.disk.path(), &error))?;
         Ok(Journal::with(self.disk, self.segments, at.sequence))
     }
@@ -186,7 +186,7 @@ impl Found {
         Ok(frame.filter(|frame| frame.head.sequence == at.sequence))
     }
 
-    /// Makes the frames of the last segment end at `end`. The last group of them begins at `group`.
+    /// Ends the last segment at `end`. Its last group of frames begins at `group`.
     fn cut(&self, segment: &Segment, end: Position, group: u32) -> Result<()> {
         let failed = |error: io::Error| Error::io(&self.disk.path().join(segment::file_name(end.segment)), &error);
         if let Some(place) = acknowledged_after(segment, end).map_err(failed)? {
@@ -199,17 +199,18 @@ impl Found {
             tracing::warn!(
                 file = segment::file_name(end.segment),
                 offset = end.offset,
-                "an interrupted write was removed; it had not been acknowledged"
+                "removed an interrupted write, which had not been acknowledged"
             );
         }
-        // What a killed process wrote but did not synchronise was found in the system's cache. It will be shown, so it must last.
-        // Written anew, because after a failed synchronisation the system takes its cache for what is on disk.
+        // The last group may come from the page cache, written but not flushed by a killed process. It becomes visible now, so it
+        // must be durable. It is rewritten because after a failed flush, Linux marks cached pages as clean and a flush alone would
+        // not write them.
         rewrite(segment, group, end.offset).map_err(failed)?;
         segment.file.sync().map_err(failed)
     }
 }
 
-/// A commit that is replayed.
+/// A replayed commit.
 #[derive(Debug)]
 pub(crate) struct Replayed {
     pub(crate) segment: u32,
@@ -219,7 +220,7 @@ pub(crate) struct Replayed {
     pub(crate) next: Position,
 }
 
-/// Where a frame after `end` stands that knows the one that should be at `end` to have been on disk.
+/// The offset of a frame after `end` which records that the frame missing at `end` was on disk.
 fn acknowledged_after(segment: &Segment, end: Position) -> io::Result<Option<u32>> {
     let limit = segment.written_ahead();
     let mut at = end.offset;
@@ -229,7 +230,7 @@ fn acknowledged_after(segment: &Segment, end: Position) -> io::Result<Option<u32
         segment.file.read_at(&mut chunk[..count], u64::from(at))?;
         let starts = (0..count - frame::HEAD).step_by(frame::ALIGNMENT).take_while(|start| *start < CHUNK);
         for start in starts {
-            let head = chunk[start..].first_chunk().expect("chunks end with the room of a head");
+            let head = chunk[start..].first_chunk().expect("a chunk is longer than a head");
             let frame::Head { sequence, durable } = frame::numbers(head, segment.header.salt);
             let plausible = sequence > end.sequence
                 && sequence - end.sequence < MAX_GROUP
@@ -243,7 +244,7 @@ fn acknowledged_after(segment: &Segment, end: Position) -> io::Result<Option<u32
     Ok(None)
 }
 
-/// Writes what is there once more.
+/// Reads a range and writes it back unchanged.
 fn rewrite(segment: &Segment, from: u32, until: u32) -> io::Result<()> {
     let mut chunk = vec![0; CHUNK];
     let mut at = from;
@@ -256,7 +257,7 @@ fn rewrite(segment: &Segment, from: u32, until: u32) -> io::Result<()> {
     Ok(())
 }
 
-/// Overwrites everything after `end` with zeros where it is something else, durably. Returns how many chunks were not zero.
+/// Durably overwrites everything after `end` with zeros. Returns how many chunks were not zero.
 fn clear(segment: &Segment, end: u32) -> io::Result<usize> {
     let limit = segment.written_ahead();
     let (mut at, mut cleared) = (end, 0);

@@ -7,8 +7,7 @@
 //! CRC-32C of all that(4)
 //! ```
 //!
-//! Frames follow, and zeros that were written ahead of them: a synchronisation then has contents to write, but no size and
-//! no allocation.
+//! Frames follow, then preallocated zeros: a flush then writes contents only, and no file size or block allocation.
 
 use std::io;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -16,7 +15,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use super::frame;
 use crate::disk::DiskFile;
 
-/// Bytes of the header.
+/// Size of the header in bytes.
 pub(crate) const HEADER: u32 = 64;
 /// Version of the layout of segments and frames.
 pub(crate) const VERSION: u32 = 1;
@@ -24,26 +23,26 @@ pub(crate) const VERSION: u32 = 1;
 const MAGIC: &[u8; 8] = b"enlacejl";
 const SUFFIX: &str = ".journal";
 
-/// Identifies a store, so that files of another one are not mistaken for its own.
+/// Identifies a store, so that the files of another store are detected.
 pub(crate) type StoreId = [u8; 16];
 
-/// What a header says.
+/// The header of a segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Header {
-    /// Goes into every checksum of the segment; random.
+    /// Random; part of every checksum in the segment.
     pub(crate) salt: u32,
-    /// The store it belongs to.
+    /// The store that the segment belongs to.
     pub(crate) store: StoreId,
-    /// Its number; that of the next one is one higher.
+    /// Number of the segment; consecutive.
     pub(crate) number: u32,
     /// Where the frames of the previous segment end.
     pub(crate) previous_end: u32,
-    /// Sequence of its first frame.
+    /// Sequence number of its first frame.
     pub(crate) first_sequence: u64,
 }
 
 impl Header {
-    /// The bytes of the header.
+    /// Encodes the header.
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(HEADER as usize);
         bytes.extend_from_slice(MAGIC);
@@ -58,10 +57,10 @@ impl Header {
         bytes
     }
 
-    /// Reads a header.
+    /// Decodes a header.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// Why it is invalid.
     pub(crate) fn decode(bytes: &[u8; HEADER as usize]) -> Result<Self, Unreadable> {
         let number = |at: usize| u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
         let end = HEADER as usize - 4;
@@ -82,18 +81,18 @@ impl Header {
 /// Why a header cannot be read.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Unreadable {
-    /// It was never completed, or is damaged.
+    /// It is incomplete or damaged.
     NoHeader,
-    /// Another version wrote it.
+    /// It has another version.
     Version(u32),
 }
 
-/// The name of the segment with this number.
+/// The file name of a segment.
 pub(crate) fn file_name(number: u32) -> String {
     format!("{number:010}{SUFFIX}")
 }
 
-/// The number of the segment with this name, if it is one.
+/// The number of the segment with this file name, if it is one.
 pub(crate) fn number_of(name: &str) -> Option<u32> {
     name.strip_suffix(SUFFIX).filter(|digits| digits.len() == 10)?.parse().ok()
 }
@@ -101,12 +100,12 @@ pub(crate) fn number_of(name: &str) -> Option<u32> {
 /// An open segment.
 #[derive(Debug)]
 pub(crate) struct Segment {
-    /// What its header says.
+    /// Its header.
     pub(crate) header: Header,
     pub(crate) file: Box<dyn DiskFile>,
     /// Where its frames end.
     end: AtomicU32,
-    /// Where the zeros that were written ahead end.
+    /// Where the preallocated zeros end.
     written_ahead: AtomicU32,
 }
 
@@ -127,10 +126,10 @@ impl Segment {
         self.written_ahead.load(Ordering::Acquire)
     }
 
-    /// Writes zeros up to `until` and synchronises them.
+    /// Preallocates up to `until`: writes zeros and flushes them.
     ///
     /// # Errors
-    /// What the operating system says. Frames are unharmed.
+    /// The operating system's error. Existing frames are unchanged.
     pub(crate) fn write_ahead(&self, until: u32) -> io::Result<()> {
         static ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
         let mut at = self.written_ahead();
@@ -144,10 +143,10 @@ impl Segment {
         Ok(())
     }
 
-    /// Reads the frame at `offset`, if there is a whole one that ends at `limit` or before.
+    /// Reads the frame at `offset`, if a complete one is there that ends at or before `limit`.
     ///
     /// # Errors
-    /// What the operating system says.
+    /// The operating system's error.
     pub(crate) fn frame(&self, offset: u32, limit: u32) -> io::Result<Option<Frame>> {
         let room = limit.saturating_sub(offset) as usize;
         if room < frame::HEAD {
@@ -166,12 +165,12 @@ impl Segment {
         let body_length = body.len();
         bytes.truncate(frame::HEAD + body_length);
         bytes.drain(..frame::HEAD);
-        let next = offset + u32::try_from(size).expect("no larger than the segment");
+        let next = offset + u32::try_from(size).expect("frames are smaller than their segment");
         Ok(Some(Frame { head, body: bytes, next }))
     }
 }
 
-/// A frame that was read and checked.
+/// A frame whose checksum is correct.
 #[derive(Debug)]
 pub(crate) struct Frame {
     pub(crate) head: frame::Head,
@@ -185,7 +184,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_header_is_read_as_it_was_written_and_refused_when_altered() {
+    fn a_header_round_trips_and_any_flipped_bit_is_detected() {
         let header = Header { salt: 1, store: [2; 16], number: 3, previous_end: 4, first_sequence: 5 << 40 };
         let bytes: [u8; HEADER as usize] = header.encode().try_into().unwrap();
         assert_eq!(Header::decode(&bytes), Ok(header));
@@ -197,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn a_header_of_another_version_says_so() {
+    fn a_header_of_another_version_is_refused_with_that_version() {
         let mut bytes = Header { salt: 1, store: [2; 16], number: 3, previous_end: 4, first_sequence: 5 }.encode();
         bytes[8] = 9;
         let end = bytes.len() - 4;
@@ -207,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn names_of_segments_are_told_from_others() {
+    fn only_file_names_of_segments_have_a_number() {
         assert_eq!(number_of(&file_name(4_000_000_000)), Some(4_000_000_000));
         for other in ["1.journal", "0000000001", "0000000001.journal.old", "000000000x.journal"] {
             assert_eq!(number_of(other), None, "{other}");

@@ -1,5 +1,5 @@
-//! The journal on a simulated disk: whatever is cut, torn, reordered or failing, what was acknowledged is recovered, and
-//! nothing is that was not sent.
+//! The journal on a simulated disk with power cuts, torn and reordered writes, and failures: recovery finds every acknowledged
+//! commit, and no commit that was not submitted.
 
 use proptest::prelude::*;
 
@@ -37,8 +37,8 @@ fn write(journal: &Journal, commits: &[Commit]) -> std::result::Result<usize, Wr
     Ok(count)
 }
 
-/// Writes random groups until something fails or `operations` were done. Returns the number of the first commit that was not
-/// acknowledged, and of the first that was not sent.
+/// Writes random groups until an operation fails or `operations` have succeeded. Returns the number of the first commit that
+/// was not acknowledged, and of the first that was not sent.
 fn work(journal: &Journal, chance: &mut Chance, first: u64, operations: u64) -> (u64, u64) {
     let mut next = first;
     for _ in 0..operations {
@@ -57,8 +57,8 @@ fn work(journal: &Journal, chance: &mut Chance, first: u64, operations: u64) -> 
     (next, next)
 }
 
-/// Several lives of a journal, each of which ends with a cut.
-fn lives(seed: u64) {
+/// Several runs on one journal, each of which ends with a power cut or a kill.
+fn crash_repeatedly(seed: u64) {
     let mut chance = Chance::new(seed);
     let mut disk = SimulatedDisk::new(seed, 40 * 1024 * 1024);
     let mut journal = Journal::create(Arc::new(disk.clone()), STORE).unwrap();
@@ -72,14 +72,14 @@ fn lives(seed: u64) {
         }
         let operations = chance.below(40);
         let (acknowledged, sent) = work(&journal, &mut chance, next, operations);
-        // In a third of all lives the process is killed, and the power goes on.
+        // In a third of the runs, the process is killed and the power stays on.
         disk.heal();
         if chance.below(3) > 0 {
             disk = disk.cut();
         }
         disk.set_capacity(usize::MAX);
         if chance.below(3) == 0 {
-            // The power fails again during recovery.
+            // Another power cut during recovery.
             disk.fail_in(chance.below(20) as u32);
             let _ = reopen(&disk);
             disk = disk.cut();
@@ -95,13 +95,13 @@ fn lives(seed: u64) {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
     #[test]
-    fn what_was_acknowledged_is_recovered_and_nothing_that_was_not_sent(seed in any::<u64>()) {
-        lives(seed);
+    fn recovery_finds_every_acknowledged_commit_and_none_that_was_not_sent(seed in any::<u64>()) {
+        crash_repeatedly(seed);
     }
 }
 
 #[test]
-fn a_flipped_bit_before_the_end_is_refused_with_the_file_and_the_place() {
+fn a_flipped_bit_before_the_end_is_reported_with_file_and_offset() {
     let disk = SimulatedDisk::new(1, usize::MAX);
     let journal = Journal::create(Arc::new(disk.clone()), STORE).unwrap();
     for number in 0..3 {
@@ -117,13 +117,13 @@ fn a_flipped_bit_before_the_end_is_refused_with_the_file_and_the_place() {
     assert_eq!(reopen(&disk).unwrap().1, [0, 1, 2], "nothing was changed");
 }
 
-/// The time grew with the square of the length: eleven seconds for one megabyte, a quarter of an hour for these four.
+/// Recovery time was quadratic in the length: 11 seconds for 1 MB, 15 minutes for these 4 MB.
 #[test]
-fn an_interrupted_write_of_what_looks_like_frames_is_removed_at_once() {
+fn an_interrupted_write_full_of_fake_frame_heads_is_removed_quickly() {
     let disk = SimulatedDisk::new(1, usize::MAX);
     let journal = Journal::create(Arc::new(disk.clone()), STORE).unwrap();
     write(&journal, &[commit(0, 100)]).unwrap();
-    // At every place: a length, and numbers of a frame that is about to come.
+    // At every offset: a plausible length and sequence numbers.
     let start = HEADER as usize + frame::size(commit(0, 100).size());
     let before = start + frame::HEAD + crate::commit::ENTRY_HEAD + 1;
     let mut value = vec![0; before.next_multiple_of(frame::ALIGNMENT) - before];
@@ -166,7 +166,7 @@ fn a_flipped_bit_in_the_header_of_the_last_segment_is_refused_and_nothing_is_rem
 }
 
 #[test]
-fn a_segment_that_was_not_completed_is_removed() {
+fn an_incomplete_segment_is_removed() {
     let disk = SimulatedDisk::new(1, usize::MAX);
     let journal = Journal::create(Arc::new(disk.clone()), STORE).unwrap();
     write(&journal, &[commit(0, 10)]).unwrap();
@@ -176,14 +176,14 @@ fn a_segment_that_was_not_completed_is_removed() {
 }
 
 #[test]
-fn names_that_a_killed_process_left_are_durable_once_the_journal_is_open() {
+fn opening_makes_file_names_left_by_a_killed_process_durable() {
     for step in 0..40 {
         let disk = SimulatedDisk::new(step, usize::MAX);
         let journal = Journal::create(Arc::new(disk.clone()), STORE).unwrap();
         for number in 0..15 {
             write(&journal, &[commit(number, 1_000_000)]).unwrap();
         }
-        // Killed somewhere while the second segment is made.
+        // Killed at any step of the creation of the second segment.
         disk.fail_in(step as u32 % 8);
         let _ = write(&journal, &[commit(15, 2_000_000)]);
         disk.heal();
@@ -196,14 +196,14 @@ fn names_that_a_killed_process_left_are_durable_once_the_journal_is_open() {
 }
 
 #[test]
-fn what_a_failed_synchronisation_left_in_the_cache_is_written_once_more() {
+fn opening_rewrites_what_a_failed_flush_left_in_the_cache() {
     for seed in 0..50 {
         let disk = SimulatedDisk::new(seed, usize::MAX);
         let journal = Journal::create(Arc::new(disk.clone()), STORE).unwrap();
         write(&journal, &[commit(0, 3000)]).unwrap();
         disk.fail_in(1);
         assert!(matches!(write(&journal, &[commit(1, 3000)]), Err(WriteError::Failed(_))));
-        // The process is started anew; the power stays on, and goes later.
+        // The process restarts with the power on; the power cut comes later.
         let (journal, numbers) = reopen(&disk).unwrap();
         let next = numbers.len() as u64;
         write(&journal, &[commit(next, 3000)]).unwrap();
@@ -227,7 +227,7 @@ fn a_missing_segment_is_refused() {
 }
 
 #[test]
-fn a_full_disk_refuses_and_goes_on_when_there_is_room() {
+fn a_full_disk_refuses_commits_until_there_is_space() {
     let disk = SimulatedDisk::new(1, 4 * 1024 * 1024);
     let journal = Journal::create(Arc::new(disk.clone()), STORE).unwrap();
     let mut count = 0;
@@ -242,7 +242,7 @@ fn a_full_disk_refuses_and_goes_on_when_there_is_room() {
 }
 
 #[test]
-fn a_disk_that_somebody_else_fills_refuses_also_where_zeros_were_written_ahead() {
+fn a_disk_filled_by_others_refuses_commits_despite_preallocation() {
     let disk = SimulatedDisk::new(1, 64 * 1024 * 1024);
     let journal = Journal::create(Arc::new(disk.clone()), STORE).unwrap();
     write(&journal, &[commit(0, 10)]).unwrap();

@@ -1,4 +1,4 @@
-//! The model against the rules at the head of `power`.
+//! The rules in the documentation of `power`.
 
 use proptest::prelude::*;
 
@@ -64,7 +64,7 @@ fn file(name: &str, bytes: &[u8]) -> (String, Vec<u8>) {
 }
 
 #[test]
-fn what_is_synchronised_with_its_name_survives() {
+fn a_file_that_is_flushed_with_its_name_survives() {
     let disk = after([create(FILE, "a"), write(FILE, 0, b"old")].into_iter().chain(sync(FILE)).chain(sync(DATA)));
     assert_eq!(strict(&disk), [file("a", b"old")]);
     let seeds = 0..50;
@@ -72,12 +72,12 @@ fn what_is_synchronised_with_its_name_survives() {
 }
 
 #[test]
-fn a_file_without_a_durable_name_is_gone_however_often_it_was_synchronised() {
+fn a_flushed_file_without_a_durable_name_is_lost() {
     assert_eq!(strict(&after([create(FILE, "a"), write(FILE, 0, b"bytes")].into_iter().chain(sync(FILE)))), []);
 }
 
 #[test]
-fn a_durable_name_without_synchronised_bytes_is_an_empty_file() {
+fn a_durable_name_without_flushed_bytes_is_an_empty_file() {
     assert_eq!(
         strict(&after([create(FILE, "a"), write(FILE, 0, b"bytes")].into_iter().chain(sync(DATA)))),
         [file("a", b"")]
@@ -85,7 +85,7 @@ fn a_durable_name_without_synchronised_bytes_is_an_empty_file() {
 }
 
 #[test]
-fn a_directory_that_is_not_synchronised_in_its_parent_is_gone_with_everything_in_it() {
+fn a_directory_whose_parent_is_not_flushed_is_lost_with_its_entries() {
     let make = Record::Create { node: 9, parent: DATA, name: "inner".into(), mode: 0o040_700 };
     let inside = Record::Create { node: FILE, parent: 9, name: "a".into(), mode: 0o100_600 };
     let mut disk = after([make, inside].into_iter().chain(sync(FILE)).chain(sync(9)));
@@ -95,13 +95,13 @@ fn a_directory_that_is_not_synchronised_in_its_parent_is_gone_with_everything_in
 }
 
 #[test]
-fn a_write_during_a_synchronisation_is_not_covered_by_it() {
+fn a_write_during_a_flush_is_not_covered_by_it() {
     let records = [create(FILE, "a"), write(FILE, 0, b"early"), begin(FILE), write(FILE, 5, b"late"), end(FILE)];
     assert_eq!(strict(&after(records.into_iter().chain(sync(DATA)))), [file("a", b"early")]);
 }
 
 #[test]
-fn a_synchronisation_that_did_not_end_covers_nothing() {
+fn an_unfinished_flush_covers_nothing() {
     let records = [create(FILE, "a"), write(FILE, 0, b"bytes")].into_iter().chain(sync(DATA)).chain([begin(FILE)]);
     assert_eq!(strict(&after(records)), [file("a", b"")]);
 }
@@ -135,7 +135,7 @@ fn a_file_that_reuses_an_inode_is_another_file() {
 }
 
 #[test]
-fn a_mode_that_is_not_synchronised_is_the_old_one() {
+fn an_unflushed_mode_change_is_lost() {
     let made = [create(FILE, "a")].into_iter().chain(sync(FILE)).chain(sync(DATA));
     let disk = after(made.chain([Record::Mode { node: FILE, mode: 0o100_644 }]));
     let mode = |image: Image| matches!(image.0.get(Path::new("data/a")), Some(Entry::File(0o600, _)));
@@ -143,7 +143,7 @@ fn a_mode_that_is_not_synchronised_is_the_old_one() {
 }
 
 #[test]
-fn a_file_that_was_shortened_and_grew_again_has_zeros() {
+fn a_truncated_file_that_grows_again_has_zeros() {
     let records = [create(FILE, "a"), write(FILE, 0, &[7; 1000]), Record::Truncate { node: FILE, length: 10 }];
     let disk = after(records.into_iter().chain([write(FILE, 20, b"x")]));
     assert_eq!(files(&disk.written()), [file("a", &[&[7; 10][..], &[0; 10], b"x"].concat())]);
@@ -154,14 +154,14 @@ fn a_change_of_an_unknown_file_is_an_error() {
     assert!(disk().apply(write(77, 0, b"x")).unwrap_err().contains("77"));
 }
 
-/// What images of `disk` have in the file `a`.
+/// The contents of the file `a` in many images of `disk`.
 fn outcomes(disk: &Disk) -> Vec<Option<Vec<u8>>> {
     let one = |seed| files(&disk.after_power_cut(Tear::Random, &mut Chance::new(seed))).pop().map(|(_, bytes)| bytes);
     (0..400).map(one).collect()
 }
 
 #[test]
-fn an_unsynchronised_write_tears_at_sectors_only_and_does_tear() {
+fn an_unflushed_write_tears_only_at_sector_boundaries() {
     let made = [create(FILE, "a"), write(FILE, 0, &[1; 2048])].into_iter().chain(sync(FILE)).chain(sync(DATA));
     let disk = after(made.chain([write(FILE, 100, &[2; 1500])]));
     let mut torn = 0;
@@ -197,7 +197,7 @@ fn any_change() -> impl Strategy<Value = Record> {
     ]
 }
 
-/// Each state that a sector of 512 bytes goes through, from the last synchronisation on.
+/// Each state of a sector of 512 bytes since the last flush.
 fn states(changes: &[Record], durable: usize, sector: usize) -> Vec<Vec<u8>> {
     let mut bytes = Vec::new();
     let mut found = Vec::new();
@@ -226,7 +226,7 @@ fn states(changes: &[Record], durable: usize, sector: usize) -> Vec<Vec<u8>> {
 
 proptest! {
     #[test]
-    fn each_sector_has_a_state_since_the_last_synchronisation(
+    fn each_sector_has_a_state_since_the_last_flush(
         changes in proptest::collection::vec(any_change(), 1..8),
         durable in 0..8_usize,
         seed: u64,

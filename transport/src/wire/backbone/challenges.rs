@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::wire::{Address, ByteText, ChallengeId, DeviceId, Timestamp};
 
-/// A challenge as the backbone hands it out.
+/// A challenge as the backbone issues it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Challenge {
@@ -12,9 +12,9 @@ pub struct Challenge {
     pub id: ChallengeId,
     /// Ten minutes after creation.
     pub expires_at: Timestamp,
-    /// Who asked for it; absent for anonymous callers.
+    /// The identity that requested it; absent for anonymous requests.
     pub created_by: Option<Address>,
-    /// With which device.
+    /// The device that requested it.
     pub created_by_device: Option<DeviceId>,
 }
 

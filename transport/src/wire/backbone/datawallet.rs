@@ -1,10 +1,10 @@
-//! `/Datawallet`: the append-only log that keeps the devices of an identity in step.
+//! `/Datawallet`: the append-only log that synchronizes the devices of an identity.
 
 use serde::{Deserialize, Serialize};
 
 use crate::wire::{ByteText, DatawalletModificationId, DeviceId, Timestamp};
 
-/// Header that says which datawallet version a client understands.
+/// Header with the datawallet version that a client supports.
 pub const SUPPORTED_VERSION_HEADER: &str = "x-supported-datawallet-version";
 
 /// What a modification does to its object.
@@ -14,17 +14,17 @@ pub enum ModificationType {
     Create,
     /// Properties of one category changed.
     Update,
-    /// The object is gone.
+    /// The object was deleted.
     Delete,
-    /// Made by clients of major version 6 only: something cached changed at the backbone.
+    /// Cached data at the backbone changed; only from clients of major version 6.
     CacheChanged,
 }
 
-/// A modification on its way to the backbone.
+/// A modification to be pushed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct NewModification {
-    /// What happens.
+    /// Type of the change.
     #[serde(rename = "type")]
     pub kind: ModificationType,
     /// Up to 100 characters.
@@ -34,7 +34,7 @@ pub struct NewModification {
     pub payload_category: Option<String>,
     /// Up to 50 characters.
     pub collection: String,
-    /// Encrypted under a key that depends on the index the modification will get.
+    /// Encrypted under a key that is derived from the index that the modification will get.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub encrypted_payload: Option<ByteText>,
     /// Format version of the payload.
@@ -51,17 +51,17 @@ pub struct Modification {
     pub datawallet_version: u16,
     /// Position in the log, from 0 without gaps.
     pub index: u64,
-    /// The object it is about.
+    /// The changed object.
     pub object_identifier: String,
     /// Must be written as explicit `null` when absent.
     pub payload_category: Option<String>,
-    /// When.
+    /// Time of creation.
     pub created_at: Timestamp,
-    /// By which device.
+    /// The device that pushed it.
     pub created_by_device: DeviceId,
-    /// The collection the object is in.
+    /// The object's collection.
     pub collection: String,
-    /// What happens.
+    /// Type of the change.
     #[serde(rename = "type")]
     pub kind: ModificationType,
     /// The sealed payload.
@@ -89,14 +89,14 @@ pub struct PushModifications {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PushedModifications {
-    /// The last index that was given out.
+    /// Index of the last pushed modification.
     pub new_index: i64,
     /// In the order in which they were sent.
     #[serde(default)]
     pub modifications: Vec<AssignedModification>,
 }
 
-/// What the backbone says of a modification it took.
+/// Id and index that the backbone assigned to a pushed modification.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AssignedModification {
@@ -104,6 +104,6 @@ pub struct AssignedModification {
     pub id: DatawalletModificationId,
     /// Its index.
     pub index: u64,
-    /// When.
+    /// Time of creation.
     pub created_at: Timestamp,
 }

@@ -11,7 +11,7 @@ use crate::wire::{DeviceId, DevicePushIdentifier, Timestamp, Username};
 pub struct CreateDevice {
     /// Login password of the new device.
     pub device_password: String,
-    /// Signed with the identity key.
+    /// Challenge signed with the identity key.
     pub signed_challenge: SignedChallenge,
     /// Two-letter language for push texts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -29,11 +29,11 @@ pub struct CreatedDevice {
     pub id: DeviceId,
     /// Its login name.
     pub username: Username,
-    /// When.
+    /// Time of creation.
     pub created_at: Timestamp,
-    /// The device that made it.
+    /// The device that created it.
     pub created_by_device: DeviceId,
-    /// Whether it waits for recovery.
+    /// Whether it is a backup device.
     pub is_backup_device: bool,
 }
 
@@ -45,22 +45,22 @@ pub struct Device {
     pub id: DeviceId,
     /// Its login name.
     pub username: Username,
-    /// When.
+    /// Time of creation.
     pub created_at: Timestamp,
-    /// The device that made it; itself for the first one.
+    /// The device that created it; itself for the first one.
     pub created_by_device: DeviceId,
-    /// Absent until it logged in once.
+    /// Absent until its first login.
     pub last_login: Option<LastLogin>,
     /// Two-letter language for push texts.
     pub communication_language: String,
-    /// Whether it waits for recovery.
+    /// Whether it is a backup device.
     pub is_backup_device: bool,
 }
 
-/// When a device logged in last.
+/// The last login of a device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LastLogin {
-    /// When.
+    /// Time of creation.
     pub time: Timestamp,
 }
 
@@ -68,9 +68,9 @@ pub struct LastLogin {
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ChangePassword {
-    /// The password in force.
+    /// The current password.
     pub old_password: String,
-    /// The one to take its place.
+    /// The new password.
     pub new_password: String,
 }
 

@@ -1,4 +1,4 @@
-//! External events: what happened to an identity through somebody else's doing.
+//! External events: what the backbone reports to an identity about the actions of others.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,14 +10,14 @@ use crate::wire::{ExternalEventId, Timestamp};
 pub struct ExternalEvent {
     /// Its identifier.
     pub id: ExternalEventId,
-    /// For instance `FileOwnershipClaimed`; a text, because newer backbones know more types than we do.
+    /// For instance `FileOwnershipClaimed`. A text, because newer backbones have further types.
     #[serde(rename = "type")]
     pub kind: String,
-    /// Counts the events of the identity from 0.
+    /// Number of the event, counted per identity from 0.
     pub index: u64,
-    /// When.
+    /// Time of creation.
     pub created_at: Timestamp,
-    /// How often handling it failed.
+    /// How many attempts to handle it have failed.
     pub sync_error_count: u32,
     /// Depends on the type; member names are camelCase.
     pub payload: serde_json::Value,

@@ -26,11 +26,11 @@ pub mod part {
 pub struct CreatedFile {
     /// Its identifier.
     pub id: FileId,
-    /// When.
+    /// Time of creation.
     pub created_at: Timestamp,
     /// The uploader.
     pub created_by: Address,
-    /// With which device.
+    /// The uploader's device.
     pub created_by_device: DeviceId,
     /// Equal to `created_at`.
     #[serde(default)]
@@ -44,17 +44,17 @@ pub struct CreatedFile {
     /// Never set in practice.
     #[serde(default)]
     pub deleted_by: Option<Address>,
-    /// Who may regenerate the ownership token.
+    /// The owner, who may regenerate the ownership token.
     pub owner: Address,
     /// Opaque to the server.
     pub owner_signature: ByteText,
-    /// Whoever presents it becomes the owner.
+    /// An identity that presents it becomes the owner.
     pub ownership_token: String,
-    /// Bytes of the ciphertext.
+    /// Length of the ciphertext in bytes.
     pub cipher_size: u64,
     /// SHA-512 of the ciphertext.
     pub cipher_hash: ByteText,
-    /// Until when it can be read.
+    /// When it expires.
     pub expires_at: Timestamp,
 }
 
@@ -64,11 +64,11 @@ pub struct CreatedFile {
 pub struct FileMetadata {
     /// Its identifier.
     pub id: FileId,
-    /// When.
+    /// Time of creation.
     pub created_at: Timestamp,
     /// The uploader.
     pub created_by: Address,
-    /// With which device.
+    /// The uploader's device.
     pub created_by_device: DeviceId,
     /// Equal to `created_at`.
     #[serde(default)]
@@ -92,15 +92,15 @@ pub struct FileMetadata {
     pub owner: Address,
     /// Opaque to the server.
     pub owner_signature: ByteText,
-    /// Set by a wrong ownership token.
+    /// Whether the ownership is locked after a wrong ownership token.
     #[serde(default)]
     pub ownership_is_locked: bool,
-    /// Bytes of the ciphertext.
+    /// Length of the ciphertext in bytes.
     #[serde(default)]
     pub cipher_size: u64,
     /// SHA-512 of the ciphertext.
     pub cipher_hash: ByteText,
-    /// Until when it can be read.
+    /// When it expires.
     pub expires_at: Timestamp,
     /// The sealed metadata.
     pub encrypted_properties: ByteText,
@@ -118,7 +118,7 @@ pub struct OwnershipToken {
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct NewOwnershipToken {
-    /// Takes the place of the old one.
+    /// The new token; the old one is invalid.
     pub new_ownership_token: String,
 }
 
@@ -126,6 +126,6 @@ pub struct NewOwnershipToken {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct OwnershipTokenValidity {
-    /// Whether the token would be taken.
+    /// Whether the token is valid.
     pub is_valid: bool,
 }

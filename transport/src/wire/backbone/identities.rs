@@ -20,7 +20,7 @@ pub struct CreateIdentity {
     /// Two-letter language for push texts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub device_communication_language: Option<String>,
-    /// Stored only.
+    /// Stored, but not interpreted.
     pub identity_version: u8,
     /// Proof that the sender holds the identity key.
     pub signed_challenge: SignedChallenge,
@@ -30,9 +30,9 @@ pub struct CreateIdentity {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CreatedIdentity {
-    /// Address of the identity; clients compare it with their own computation.
+    /// Address of the identity; clients verify it.
     pub address: Address,
-    /// When.
+    /// Time of creation.
     pub created_at: Timestamp,
     /// The first device.
     pub device: FirstDevice,
@@ -46,6 +46,6 @@ pub struct FirstDevice {
     pub id: DeviceId,
     /// Its login name.
     pub username: Username,
-    /// When.
+    /// Time of creation.
     pub created_at: Timestamp,
 }

@@ -1,7 +1,7 @@
-//! Shapes of the backbone's HTTP messages, for the client and the server alike.
+//! Bodies of the backbone's HTTP messages, for client and server.
 //!
-//! Member names are camelCase. Absent values are written as explicit `null`: the official client breaks on a missing
-//! `payloadCategory`, and the server it was made for writes nulls everywhere.
+//! Member names are camelCase. Absent values are written as explicit `null`: the official client fails on a missing
+//! `payloadCategory`, and the official server writes `null` everywhere.
 
 pub mod challenges;
 pub mod datawallet;

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::datawallet::{AssignedModification, NewModification};
 use crate::wire::{Address, DeviceId, ExternalEventId, SyncRunId, Timestamp};
 
-/// Why a run is held.
+/// Purpose of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum SyncRunType {
     /// To handle external events.
@@ -17,10 +17,10 @@ pub enum SyncRunType {
 /// `POST /SyncRuns`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StartSyncRun {
-    /// Why.
+    /// Purpose of the run.
     #[serde(rename = "type")]
     pub kind: SyncRunType,
-    /// Seconds; the server's default is 10.
+    /// Duration of the lease in seconds; the server's default is 10.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub duration: Option<u16>,
 }
@@ -38,7 +38,7 @@ pub struct StartedSyncRun {
 /// Outcome of starting a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum SyncRunStatus {
-    /// A run was created; finalise it.
+    /// A run was started; the device has to finalize it.
     Created,
     /// Nothing to do; there is no run.
     NoNewEvents,
@@ -50,20 +50,20 @@ pub enum SyncRunStatus {
 pub struct SyncRun {
     /// Its identifier.
     pub id: SyncRunId,
-    /// Why it is held.
+    /// Purpose of the run.
     #[serde(rename = "type")]
     pub kind: SyncRunType,
-    /// When others may take over.
+    /// End of the lease: afterwards other devices may start a run.
     pub expires_at: Timestamp,
-    /// Counts the runs of the identity from 0.
+    /// Number of the run, counted per identity from 0.
     pub index: u64,
-    /// When.
+    /// Time of creation.
     pub created_at: Timestamp,
-    /// The identity.
+    /// The identity that started it.
     pub created_by: Address,
-    /// The device that holds it.
+    /// The device that started it.
     pub created_by_device: DeviceId,
-    /// Events attached at the start.
+    /// Number of external events in the run.
     pub event_count: u64,
 }
 
@@ -71,7 +71,7 @@ pub struct SyncRun {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct FinalizeExternalEventSync {
-    /// What the device changed while handling the events.
+    /// Modifications that result from handling the events.
     #[serde(default)]
     pub datawallet_modifications: Vec<NewModification>,
     /// One entry for each event.
@@ -79,13 +79,13 @@ pub struct FinalizeExternalEventSync {
     pub external_event_results: Vec<ExternalEventResult>,
 }
 
-/// How handling an event went.
+/// Outcome of handling an event.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ExternalEventResult {
-    /// Which event.
+    /// The event.
     pub external_event_id: ExternalEventId,
-    /// Up to 100 characters; absent or empty means success.
+    /// Error code of up to 100 characters; absent or empty means success.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error_code: Option<String>,
 }
@@ -99,7 +99,7 @@ pub struct FinalizedExternalEventSync {
     /// In the order in which they were sent.
     #[serde(default)]
     pub datawallet_modifications: Vec<AssignedModification>,
-    /// Whether another run would find events that never failed.
+    /// Whether there are further events that have never failed.
     #[serde(default)]
     pub new_unsynced_external_events_exist: bool,
 }
@@ -110,7 +110,7 @@ pub struct FinalizedExternalEventSync {
 pub struct FinalizeDatawalletVersionUpgrade {
     /// Greater than 0 and not lower than the version in force.
     pub new_datawallet_version: u16,
-    /// What the migration changed.
+    /// Modifications that result from the migration.
     #[serde(default)]
     pub datawallet_modifications: Vec<NewModification>,
 }

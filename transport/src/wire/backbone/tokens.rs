@@ -13,10 +13,10 @@ pub struct CreateToken {
     pub content: Option<ByteText>,
     /// Must lie in the future.
     pub expires_at: Timestamp,
-    /// The only identity that may read it.
+    /// The addressee: the only other identity that may load it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub for_identity: Option<Address>,
-    /// Hash of the password, standard base64 with padding (a text here, because the client writes that flavour).
+    /// Hash of the password, standard base64 with padding. A text, because [`ByteText`] writes base64url.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub password: Option<String>,
 }
@@ -27,15 +27,15 @@ pub struct CreateToken {
 pub struct CreatedToken {
     /// Its identifier.
     pub id: TokenId,
-    /// When.
+    /// Time of creation.
     pub created_at: Timestamp,
-    /// Until when it can be read, only if that is not what was asked for. Backbones of enlace shorten what guests store;
-    /// others do not know this member.
+    /// When it expires, if that differs from the request: enlace's backbones limit the lifetime of what guests store. Other
+    /// backbones never send this member.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Timestamp>,
 }
 
-/// A token as the backbone shows it.
+/// Answer to `GET /Tokens/{id}`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Token {
@@ -45,17 +45,17 @@ pub struct Token {
     pub created_by: Option<Address>,
     /// Absent while an anonymous token has no owner.
     pub created_by_device: Option<DeviceId>,
-    /// The only identity that may read it.
+    /// The addressee: the only other identity that may load it.
     #[serde(default)]
     pub for_identity: Option<Address>,
-    /// When.
+    /// Time of creation.
     pub created_at: Timestamp,
-    /// Until when others may read it.
+    /// When it expires for others than its creator.
     pub expires_at: Timestamp,
     /// The sealed content; absent while the token is empty.
     #[serde(default)]
     pub content: Option<ByteText>,
-    /// Whether a password is asked for.
+    /// Whether loading it needs a password.
     #[serde(default)]
     pub is_password_protected: bool,
 }
@@ -79,16 +79,16 @@ pub struct UpdatedToken {
     pub id: TokenId,
     /// The first one to fill the token becomes its creator.
     pub created_by: Option<Address>,
-    /// With which device.
+    /// The creator's device.
     pub created_by_device: Option<DeviceId>,
-    /// The only identity that may read it.
+    /// The addressee: the only other identity that may load it.
     #[serde(default)]
     pub for_identity: Option<Address>,
-    /// When.
+    /// Time of creation.
     pub created_at: Timestamp,
-    /// Until when others may read it.
+    /// When it expires for others than its creator.
     pub expires_at: Timestamp,
-    /// Whether a password is asked for.
+    /// Whether loading it needs a password.
     #[serde(default)]
     pub is_password_protected: bool,
 }

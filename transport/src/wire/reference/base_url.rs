@@ -1,21 +1,21 @@
 //! Backbone addresses inside references.
 //!
-//! A reference comes from anybody, and its address is one that a reader will connect to, so only plain http and https
-//! URLs pass: no credentials, no query, no fragment, nothing that would break the reference's own syntax.
+//! References are untrusted, and a receiver connects to their address, so only plain http and https URLs are accepted: no
+//! credentials, query or fragment, and no separator of the reference's own syntax.
 
 use url::Url;
 
 use super::ReferenceError;
 
-/// The address of a backbone that can stand in references: an absolute http or https URL without a trailing slash.
+/// The address of a backbone in references: an absolute http or https URL without a trailing slash.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BaseUrl(String);
 
 impl BaseUrl {
-    /// Checks an address. Trailing slashes are cut off.
+    /// Validates an address. Trailing slashes are removed.
     ///
     /// # Errors
-    /// [`ReferenceError::BaseUrl`] if it cannot stand in a reference.
+    /// [`ReferenceError::BaseUrl`] if it is not allowed in references.
     pub fn parse(text: &str) -> Result<Self, ReferenceError> {
         check(text).map(Self)
     }
@@ -37,7 +37,7 @@ pub(super) fn check(text: &str) -> Result<String, ReferenceError> {
     Ok(text.trim_end_matches('/').to_owned())
 }
 
-/// Takes a reference URL apart: normalised base URL, id, fragment.
+/// Splits a reference URL into normalised base URL, id and fragment.
 pub(super) fn split(text: &str) -> Result<(String, String, String), ReferenceError> {
     let url = Url::parse(text).map_err(|_| ReferenceError::BaseUrl)?;
     if !is_plain(&url) {
@@ -57,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_plain_urls_without_anything_hidden_pass() {
+    fn only_plain_urls_are_accepted() {
         assert_eq!(check("https://example.com/sub/").as_deref(), Ok("https://example.com/sub"));
         for text in
             ["https://a.b/\u{1b}[2J", "https://a.b/\u{7f}", "https://a.b/\n", "https://a.b?c", "ftp://a.b", "a.b"]

@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::wire::bytes::{from_base64url, to_base64url};
 
-/// 32 secret bytes that a reference carries. `transport::crypto` (feature `client`) makes a usable key of them; with that
+/// The 32 bytes of the key in a reference. `transport::crypto` (feature `client`) converts them to a usable key; with that
 /// feature they are also wiped from memory when dropped.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ReferenceKey([u8; Self::LENGTH]);

@@ -1,8 +1,8 @@
-//! References: short texts that name a token, file or template at a backbone and carry the key to it.
+//! References: short texts that identify a token, file or template at a backbone and contain its key.
 //!
-//! Two forms hold the same facts. The truncated form is base64url of `id[@baseUrl]|3|key|forIdentity|password`; the URL
-//! form is `baseUrl/r/id[?app=…]#` and base64url of the parts after the id. Whoever holds a reference can read what it
-//! names unless a password or an identity is asked for, so references are secrets: nothing here prints a key.
+//! There are two equivalent forms. The truncated form is base64url of `id[@baseUrl]|3|key|forIdentity|password`; the URL
+//! form is `baseUrl/r/id[?app=…]#` and base64url of the parts after the id. The holder of a reference can read what it
+//! names unless there is a password or an addressee, so references are secrets: no key is ever printed here.
 
 mod base_url;
 mod key;
@@ -19,13 +19,13 @@ use super::{Address, FileId, RelationshipTemplateId, TokenId};
 pub use base_url::BaseUrl;
 pub use key::ReferenceKey;
 
-/// Most characters a reference may have in either form.
+/// Maximum length of a reference in characters, in either form.
 pub const MAX_REFERENCE_LENGTH: usize = 4096;
 
-/// Number of the only cipher in use (XChaCha20-Poly1305).
+/// Number of the only cipher, XChaCha20-Poly1305.
 pub(crate) const KEY_ALGORITHM: u8 = 3;
 
-/// A text that is not a reference.
+/// Why a text is not a reference.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReferenceError {
@@ -38,13 +38,13 @@ pub enum ReferenceError {
     /// The wrong number of parts.
     #[error("reference does not have the parts of a reference; was it copied completely?")]
     Parts,
-    /// An id of another kind than asked for, or none at all.
+    /// The id is missing or of another kind than expected.
     #[error("reference does not name an id that starts with {expected}")]
     Kind {
-        /// The prefix that was expected, `TOK`, `FIL` or `RLT`; all three if any would do.
+        /// The expected prefix, `TOK`, `FIL` or `RLT`; all three if any is accepted.
         expected: &'static str,
     },
-    /// A cipher that nobody uses.
+    /// The cipher is unknown.
     #[error("reference names an unknown cipher")]
     Algorithm,
     /// Not base64url of 32 bytes.
@@ -53,7 +53,7 @@ pub enum ReferenceError {
     /// Neither empty nor four lower-case hex digits.
     #[error("identity in the reference is not the last four characters of an address")]
     ForIdentity,
-    /// See the source.
+    /// The password part is invalid.
     #[error("password part of the reference is wrong: {0}")]
     Password(#[from] PasswordProtectionError),
     /// Not an absolute http or https URL, or one with credentials, query or fragment.
@@ -79,32 +79,32 @@ impl Referable for RelationshipTemplateId {
     const REFERENCE_TYPE: &'static str = "RelationshipTemplateReference";
 }
 
-/// A reference to the thing that `I` identifies.
+/// A reference to an object with an id of type `I`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Reference<I> {
-    /// What it names.
+    /// Id of the object.
     pub id: I,
-    /// Where: an absolute http or https URL without a trailing slash; absent in references of old clients.
+    /// The backbone: an absolute http or https URL without a trailing slash; absent in references of old clients.
     pub backbone_base_url: Option<String>,
-    /// Opens the token or template, or the metadata of the file.
+    /// Key to the token, template or metadata of the file.
     pub key: ReferenceKey,
-    /// The last four characters of the only address it is for.
+    /// The last four characters of the addressee's address.
     pub for_identity_truncated: Option<String>,
-    /// What a reader has to ask for.
+    /// Password protection, if any.
     pub password_protection: Option<SharedPasswordProtection>,
-    /// The password itself: only clients from 6.62 to 7.2 write it, into references of empty tokens.
+    /// The password itself, only in references of empty tokens by clients from 6.62 to 7.2.
     pub password: Option<String>,
 }
 
-/// Names a token and opens its content.
+/// Reference to a token with the key to its content.
 pub type TokenReference = Reference<TokenId>;
-/// Names a file and opens its metadata.
+/// Reference to a file with the key to its metadata.
 pub type FileReference = Reference<FileId>;
-/// Names a relationship template and opens its content.
+/// Reference to a relationship template with the key to its content.
 pub type RelationshipTemplateReference = Reference<RelationshipTemplateId>;
 
 impl<I: Referable> Reference<I> {
-    /// A reference for everybody, at no particular backbone.
+    /// A reference without addressee, password and backbone.
     #[must_use]
     pub fn new(id: I, key: ReferenceKey) -> Self {
         Self {
@@ -117,19 +117,19 @@ impl<I: Referable> Reference<I> {
         }
     }
 
-    /// The same at a backbone.
+    /// Sets the backbone.
     ///
     /// # Errors
-    /// [`ReferenceError::BaseUrl`] if the URL cannot stand in a reference.
+    /// [`ReferenceError::BaseUrl`] if the URL is not allowed in references.
     pub fn at(mut self, backbone_base_url: &str) -> Result<Self, ReferenceError> {
         self.backbone_base_url = Some(base_url::check(backbone_base_url)?);
         Ok(self)
     }
 
-    /// Reads the truncated form (with or without an `nmshd://tr#` or `nmshd://qr#` before it) or the URL form.
+    /// Parses the truncated form, with or without the prefix `nmshd://tr#` or `nmshd://qr#`, or the URL form.
     ///
     /// # Errors
-    /// [`ReferenceError`] says which part is wrong; [`ReferenceError::Kind`] if it names something else.
+    /// [`ReferenceError`] names the invalid part; [`ReferenceError::Kind`] for a reference to another kind of object.
     pub fn parse(text: &str) -> Result<Self, ReferenceError> {
         text::Parts::read(text)?.into_reference()
     }
@@ -140,19 +140,19 @@ impl<I: Referable> Reference<I> {
         text::truncated(self)
     }
 
-    /// The URL form, for the app named `app` if one is given; `None` without a backbone URL.
+    /// The URL form, with the query `app` if given; `None` without a backbone URL.
     #[must_use]
     pub fn to_url(&self, app: Option<&str>) -> Option<String> {
         text::url(self, app)
     }
 
-    /// The truncated form and the URL form of the same at a backbone. Costs less than asking for one after the other.
+    /// Truncated form and URL form at a backbone. Cheaper than creating them one after the other.
     #[must_use]
     pub fn forms_at(&self, place: &BaseUrl) -> (String, String) {
         text::forms(self, place)
     }
 
-    /// The JSON form, as it stands in message attachments, with `@type` or without.
+    /// The JSON form, as in message attachments, with or without `@type`.
     #[must_use]
     pub fn to_json(&self, verbose: bool) -> Value {
         let mut members = serde_json::Map::new();
@@ -173,8 +173,8 @@ impl<I: Referable> Reference<I> {
         Value::Object(members)
     }
 
-    /// Whether an identity may use it, as far as the reference itself tells. Without an address, only references for
-    /// everybody are.
+    /// Whether an identity may be the addressee, as far as the last four characters of its address tell. Without an address,
+    /// true only for references without an addressee.
     #[must_use]
     pub fn is_for(&self, address: Option<&Address>) -> bool {
         match (&self.for_identity_truncated, address) {
@@ -193,7 +193,7 @@ impl<I: Referable> FromStr for Reference<I> {
     }
 }
 
-/// Shows what is named, never the key or the password.
+/// Shows id and backbone, never the key or the password.
 impl<I: Referable> fmt::Debug for Reference<I> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct(I::REFERENCE_TYPE)
@@ -205,22 +205,22 @@ impl<I: Referable> fmt::Debug for Reference<I> {
     }
 }
 
-/// A reference whose kind is told by the id inside.
+/// A reference of any kind, distinguished by its id.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AnyReference {
-    /// Names a token.
+    /// A token.
     Token(TokenReference),
-    /// Names a file.
+    /// A file.
     File(FileReference),
-    /// Names a relationship template.
+    /// A relationship template.
     RelationshipTemplate(RelationshipTemplateReference),
 }
 
 impl AnyReference {
-    /// Reads a reference of any kind in either form.
+    /// Parses a reference of any kind in either form.
     ///
     /// # Errors
-    /// [`ReferenceError`] says which part is wrong.
+    /// [`ReferenceError`] names the invalid part.
     pub fn parse(text: &str) -> Result<Self, ReferenceError> {
         let parts = text::Parts::read(text)?;
         match parts.id.get(..3) {
@@ -231,7 +231,7 @@ impl AnyReference {
         }
     }
 
-    /// The backbone it names.
+    /// Its backbone.
     #[must_use]
     pub fn backbone_base_url(&self) -> Option<&str> {
         match self {

@@ -1,4 +1,4 @@
-//! Both text forms of references, taken apart and put together.
+//! Parsing and writing both text forms of references.
 
 use url::form_urlencoded::byte_serialize;
 
@@ -8,7 +8,7 @@ use super::{
 use crate::wire::bytes::{from_base64, from_base64url, to_base64, to_base64url};
 use crate::wire::password::{PasswordLocationIndicator, PasswordProtectionError, SharedPasswordProtection};
 
-/// What major version 6 put before truncated references in QR codes.
+/// Prefixes of truncated references in QR codes of major version 6.
 const QR_CODE_PREFIXES: [&str; 2] = ["nmshd://tr#", "nmshd://qr#"];
 
 /// A reference whose id has not been checked yet.

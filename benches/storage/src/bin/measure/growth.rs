@@ -1,4 +1,4 @@
-//! What many tokens do.
+//! Rate, lists, memory, disk and restart as tokens accumulate.
 
 use std::time::{Duration, Instant};
 
@@ -12,26 +12,26 @@ use serde_json::json;
 
 use crate::Common;
 
-/// Tokens between two readings.
+/// Number of tokens between two readings.
 const WINDOW: u64 = 10_000;
-/// Clients that make tokens.
+/// Number of clients that create tokens.
 const CLIENTS: usize = 16;
-/// How often a list is read; the median counts.
+/// Number of times a list is read; the median is reported.
 const LISTS: usize = 5;
-/// A list of more tokens than this is read once.
+/// Longer lists are read only once.
 const LARGE_LIST: u64 = 100_000;
-/// Time for the limit after each printed window.
+/// Duration of the limit's slice after each printed window.
 const SLICE: Duration = Duration::from_secs(1);
-/// Limit slices from which a window gets its ratio.
+/// Number of the limit's slices that a window is compared with.
 const LIMIT_SLICES: usize = 3;
 
-/// How far it grows.
+/// Options of `growth`.
 #[derive(Args)]
 pub(crate) struct Options {
-    /// Tokens in the end.
+    /// Final number of tokens.
     #[arg(long, default_value_t = 1_000_000)]
     tokens: u64,
-    /// Make tokens that the node does not store.
+    /// Create ephemeral tokens, which the node does not store.
     #[arg(long)]
     ephemeral: bool,
 }
@@ -56,7 +56,7 @@ pub(crate) async fn run(common: &Common, options: &Options) -> Result<()> {
         let seen = clients.run(Until::Count(target - made)).await?;
         made = target;
         if !target.is_multiple_of(WINDOW) && target != options.tokens {
-            // Only there for the length of the list.
+            // A reading only for the list of this length.
             lists.push(list(&pair, target).await?);
             continue;
         }
@@ -109,7 +109,7 @@ pub(crate) async fn run(common: &Common, options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// Counts at which there is something to read, in order: 1,000 tokens for the list, then every window.
+/// Numbers of tokens at which readings are taken, in order: 1,000 for the list, then every window.
 fn readings(tokens: u64) -> Vec<u64> {
     let windows = (1..).map(|window| window * WINDOW).take_while(|count| *count < tokens);
     let mut readings: Vec<u64> = [1_000].into_iter().filter(|count| *count < tokens).chain(windows).collect();
@@ -117,7 +117,7 @@ fn readings(tokens: u64) -> Vec<u64> {
     readings
 }
 
-/// The first two windows, the last two, and those at a tenth of the way each.
+/// Prints the first two windows, the last two, and every tenth of the way.
 fn is_printed(target: u64, tokens: u64) -> bool {
     let tenth = (tokens / 10 / WINDOW).max(1) * WINDOW;
     target <= 2 * WINDOW || target.is_multiple_of(tenth) || tokens - target <= WINDOW
@@ -130,7 +130,7 @@ fn window(target: u64, seen: &Seen, limit: f64, pair: &Pair) -> Result<Vec<Strin
     Ok([vec![target.to_string()], rates.map(figure).to_vec(), memory.map(figure).to_vec()].concat())
 }
 
-/// Reads the list of all tokens that the node keeps.
+/// Reads the list of all stored tokens.
 async fn list(pair: &Pair, count: u64) -> Result<Vec<String>> {
     let request = pair.get("Tokens/Own");
     let mut connection = Connection::open(&pair.authority).await?;

@@ -1,6 +1,6 @@
 //! Measures a node and a backbone against the limit of the machine, and against another version.
 //!
-//! Sides take turns in short slices, so that other work on the machine meets all of them alike.
+//! The sides alternate in short slices, so that other load on the machine affects all of them equally.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod growth;
@@ -29,36 +29,36 @@ struct Arguments {
     what: What,
 }
 
-/// What is measured, and where.
+/// Options of all measurements.
 #[derive(Args)]
 struct Common {
     /// Program to measure.
     #[arg(long, global = true, default_value = "target/release/enlace")]
     enlace: PathBuf,
-    /// Program to compare it with, for instance the version before.
+    /// Program to compare it with, for instance the previous version.
     #[arg(long, global = true)]
     baseline: Option<PathBuf>,
-    /// Where the data lies while it runs; its disk is part of what is measured. Default: the directory for temporary files.
+    /// Directory for the data, whose disk is part of the measurement. Default: the system's temporary directory.
     #[arg(long, global = true)]
     dir: Option<PathBuf>,
 }
 
 #[derive(Subcommand)]
 enum What {
-    /// Tokens per second as a ratio to the limit; processor time and context switches per token.
+    /// Tokens per second as a ratio to the limit; CPU time and context switches per token.
     Speed(speed::Options),
-    /// What many tokens do to rate, lists, memory, disk and restart.
+    /// Rate, lists, memory, disk and restart as tokens accumulate.
     Growth(growth::Options),
     /// Resident memory after a mixed load.
     Memory,
-    /// Tokens with a password, one client and many.
+    /// Tokens with a password, with one and several clients.
     Passwords(passwords::Options),
     /// Upload and download of 1 and 10 MiB.
     Transfer(transfer::Options),
 }
 
 impl Common {
-    /// A directory that is removed in the end.
+    /// A temporary directory, removed on drop.
     fn scratch(&self) -> Result<TempDir> {
         Ok(match &self.dir {
             Some(dir) => TempDir::new_in(dir)?,
@@ -66,14 +66,14 @@ impl Common {
         })
     }
 
-    /// The programs with their names in tables; the measured one comes first.
+    /// The programs with their names in tables, the measured one first.
     fn programs(&self) -> Vec<(&'static str, &Path)> {
         let baseline = self.baseline.as_deref().map(|program| (BASELINE, program));
         std::iter::once((MEASURED, self.enlace.as_path())).chain(baseline).collect()
     }
 }
 
-/// One thread: the client must not take the processor from what it measures.
+/// A single thread, so that the client takes as little CPU time as possible from the measured processes.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<()> {
     let Arguments { common, what } = Arguments::parse();

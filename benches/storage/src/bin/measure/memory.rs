@@ -10,15 +10,15 @@ use serde_json::json;
 use crate::Common;
 
 const MIB: usize = 1024 * 1024;
-/// Tokens of each kind; the stored ones are those that are listed.
+/// Number of tokens of each kind; the stored ones are listed.
 const TOKENS: u64 = 10_000;
-/// Tokens with a password.
+/// Number of tokens with a password.
 const PASSWORD_TOKENS: u64 = 120;
-/// Clients at once.
+/// Number of concurrent clients.
 const CLIENTS: usize = 16;
-/// Lists of all stored tokens.
+/// Number of times all stored tokens are listed.
 const LISTS: usize = 10;
-/// Files of each size from 1 to 5 MiB, up and down.
+/// Number of files of each size from 1 to 5 MiB, uploaded and downloaded.
 const FILES: usize = 4;
 
 pub(crate) async fn run(common: &Common) -> Result<()> {
@@ -49,7 +49,7 @@ pub(crate) async fn run(common: &Common) -> Result<()> {
     Ok(())
 }
 
-/// Terms that take a PIN to load.
+/// Terms of a token with a PIN.
 pub(crate) fn password() -> serde_json::Value {
     json!({ "passwordProtection": { "password": "271828", "passwordIsPin": true } })
 }

@@ -1,4 +1,4 @@
-//! Tokens with a password: a slow hash each, which only the cores should limit.
+//! Tokens with a password: each needs a slow hash, so only the CPU should limit the rate.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use enlace_benches::usage::cpu_seconds;
 use crate::Common;
 use crate::memory::password;
 
-/// How long it is measured.
+/// Options of `passwords`.
 #[derive(Args)]
 pub(crate) struct Options {
     /// Seconds for each number of clients.

@@ -16,13 +16,13 @@ use crate::{BASELINE, Common, MEASURED};
 /// Name of the limit in tables.
 const LIMIT: &str = "limit";
 
-/// How long it is measured.
+/// Options of `speed`.
 #[derive(Args)]
 pub(crate) struct Options {
     /// Rounds; each has one slice of every job for every side.
     #[arg(long, default_value_t = 30)]
     rounds: usize,
-    /// Milliseconds of a slice.
+    /// Duration of a slice in milliseconds.
     #[arg(long, default_value_t = 250)]
     slice: u64,
 }
@@ -31,7 +31,7 @@ pub(crate) struct Options {
 struct Lane {
     side: &'static str,
     clients: Clients,
-    /// Process ids of the backbone and of the node, or of what stands for them.
+    /// Process ids of the backbone and of the node, or of the limit's processes.
     processes: [u32; 2],
     seen: Vec<Seen>,
     used: [Usage; 2],
@@ -65,11 +65,11 @@ pub(crate) async fn run(common: &Common, options: &Options) -> Result<()> {
         for (name, lanes) in &mut jobs {
             let count = lanes.len();
             for turn in 0..count {
-                // Nobody always comes first.
+                // Rotates the order, so that no side is always first.
                 lanes[(turn + round) % count].measure(slice, &pairs).await?;
             }
             eprintln!("round {round} of {}: {name}", options.rounds);
-            // The first round warms up.
+            // The first round is a warm-up.
             if round == 0 {
                 lanes.iter_mut().for_each(Lane::forget);
             }
@@ -91,7 +91,7 @@ impl Lane {
     }
 
     async fn measure(&mut self, until: Until, pairs: &[(&str, Pair)]) -> Result<()> {
-        // The background work of everybody is over before anybody is measured.
+        // All processes are idle before a measurement starts.
         settle(pairs.iter().map(|(_, pair)| pair)).await?;
         let before = self.usage()?;
         self.seen.push(self.clients.run(until).await?);
@@ -118,7 +118,7 @@ impl Lane {
         median(&self.seen.iter().map(figure).collect::<Vec<_>>())
     }
 
-    /// Median over the rounds of the ratio of both rates in the same round.
+    /// Median of the ratios of both rates in each round.
     fn ratio(&self, other: &Self) -> f64 {
         let ratios = self.seen.iter().zip(&other.seen).map(|(ours, theirs)| ours.rate / theirs.rate);
         median(&ratios.collect::<Vec<_>>())
@@ -129,7 +129,7 @@ impl Lane {
         self.seen.iter().map(|seen| seen.rate).fold(0.0, f64::max)
     }
 
-    /// Everybody is compared with the limit, the measured program with the baseline too.
+    /// Compares every side with the limit, and the measured program also with the baseline.
     fn others<'a>(&self, lanes: &'a [Self]) -> [Option<&'a Self>; 2] {
         let of_side = |side: &str| lanes.iter().find(|lane| lane.side == side && lane.side != self.side);
         [of_side(LIMIT), of_side(BASELINE).filter(|_| self.side == MEASURED)]

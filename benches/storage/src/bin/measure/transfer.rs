@@ -12,10 +12,10 @@ use crate::Common;
 
 const MIB: usize = 1024 * 1024;
 
-/// How long it is measured.
+/// Options of `transfer`.
 #[derive(Args)]
 pub(crate) struct Options {
-    /// Rounds; in each, every side takes every size up and down once.
+    /// Rounds; in each, every side uploads and downloads every size once.
     #[arg(long, default_value_t = 15)]
     rounds: usize,
 }
@@ -41,7 +41,7 @@ pub(crate) async fn run(common: &Common, options: &Options) -> Result<()> {
             for turn in 0..pairs.len() {
                 let index = (turn + round) % pairs.len();
                 let (up, down) = once(&pairs[index].1, &content).await?;
-                // The first round warms up.
+                // The first round is a warm-up.
                 if round > 0 {
                     rates[index].up.push(up);
                     rates[index].down.push(down);
