@@ -20,7 +20,8 @@ fn what_cannot_be_shared_is_said_before_anything_starts() {
     share(&["a.txt", "--for", "bob"]).refused(2, &["did:e:"]);
     share(&["a.txt", "--password-file", "missing"]).refused(7, &["missing"]);
     share(&["a.txt", "--password"]).refused(2, &["--password-file"]);
-    share(&["a.txt", "--pin-file", &sandbox.file("pin", "12ab")]).refused(2, &["a PIN has 4 to 16 digits"]);
+    share(&["a.txt", "--pin-file", &sandbox.file("pin", "12ab")])
+        .refused(2, &["an invalid PIN: it must have 4 to 16 digits"]);
     assert!(!sandbox.path("d").exists(), "nothing was started");
     share(&["a.txt", "--client", "nocolon"]).refused(2, &["ID:SECRET"]);
     share(&["a.txt", "--backbone-listen", "0.0.0.0:0"]).refused(2, &["this machine only", "enlace backbone"]);
@@ -38,7 +39,7 @@ fn what_cannot_be_uploaded_is_said_before_anything_starts_and_with_a_server_as_w
         upload(&["--expires-at", "2020-01-01"]).refused(2, &["has passed", "--expires-in"]);
         let content = sandbox.file("content.json", "{}");
         let create = ["tokens", "create", "--content", &content, "--data-dir", "sender"];
-        sandbox.run(&create).refused(2, &["needs an expiry", "--expires-in 7d"]);
+        sandbox.run(&create).refused(2, &["requires an expiry", "--expires-in 7d"]);
     };
     refused();
     assert!(!sandbox.path("sender").exists(), "nothing was started");

@@ -88,7 +88,7 @@ fn standard_input_is_uploaded_like_a_file() {
     let limit = "--transportLibrary:platformMaxUnencryptedFileSize=10";
     sandbox
         .run_with_input(&["files", "upload", "-", "--data-dir", "d", limit], "from a pipe")
-        .refused(4, &["standard input has more than 10 bytes", "platformMaxUnencryptedFileSize"]);
+        .refused(4, &["standard input has more than the limit of 10 bytes", "platformMaxUnencryptedFileSize"]);
 }
 
 #[test]

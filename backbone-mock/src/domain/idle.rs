@@ -83,7 +83,8 @@ async fn remove_unused_of(core: &Core, client: &OAuthClient) -> Result<usize, St
         for (used_at, address) in step.iter().filter_map(last_use) {
             let is_old = used_at.saturating_add(idle.after) <= now;
             let is_idle = used_at.saturating_add(idle.when_crowded) <= now;
-            if !is_old && !(is_idle && too_many > 0) {
+            let may_go = is_old || (is_idle && too_many > 0);
+            if !may_go {
                 continue;
             }
             let result = remove(core, &address, used_at, is_old).await;
