@@ -79,7 +79,7 @@ impl Problem {
 
     /// The body has a `Content-Encoding` that is not read, at least not for this kind of body.
     pub(crate) fn unsupported_encoding() -> Self {
-        let message = "The payload has a Content-Encoding that is not supported. Send JSON with gzip, deflate, br or none, \
+        let message = "The payload has a Content-Encoding that is not supported. Send JSON with gzip, deflate or none, \
              and forms with parts without one.";
         Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "error.connector.http.unsupportedContentEncoding", message)
     }

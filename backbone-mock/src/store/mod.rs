@@ -202,7 +202,8 @@ impl Store {
         self.blobs.open(name).await
     }
 
-    /// Removes blobs that neither a record names nor an upload will name. Returns how many.
+    /// Removes blobs that neither a record names nor an upload will name. Returns how many. After a failed write none: a commit
+    /// that failed may have reached the disk, and then it names its blobs after a restart.
     pub(crate) async fn sweep_orphans(&self) -> Result<usize, StoreError> {
         let (mut removed, mut cursor) = (0, None);
         loop {
@@ -210,6 +211,9 @@ impl Store {
             let step = self.blobs.unclaimed(cursor.as_deref()).await?;
             for name in step.names {
                 if !self.contains(&BLOBS.key().text(&name)).await? {
+                    if !self.is_healthy() {
+                        return Ok(removed);
+                    }
                     self.blobs.delete(&name).await?;
                     removed += 1;
                 }

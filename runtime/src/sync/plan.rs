@@ -193,7 +193,12 @@ impl Misses {
     }
 
     fn miss(&mut self, index: u64) {
-        if self.current.is_some() || self.is_given_up(index) {
+        if self.is_given_up(index) {
+            // Parts are noted before what is damaged, which may lie before them.
+            self.first_given_up = self.first_given_up.map(|first| first.min(index));
+            return;
+        }
+        if self.current.is_some() {
             return;
         }
         let first = Missed { index, attempts: 0, upto: index, from_start: 0 };
@@ -386,6 +391,7 @@ mod tests {
             position = pulled(position);
         }
         assert_eq!((position.missed, position.given_up, position.settled()), (None, Some(20), Some(9)));
+        assert_eq!(position.unreadable.first_given_up, Some(5), "another version of the program asks for all of it");
     }
 
     #[test]

@@ -250,7 +250,9 @@ impl<'a> Run<'a> {
                 return Ok(Pull::Behind);
             }
             modifications.retain(|entry| settled.is_none_or(|settled| entry.index > settled));
-            misses = self.take_over(Position { listed: newest, ..position }, modifications, is_last, misses).await?;
+            let mut position = Position { listed: newest, ..position };
+            position.note_reread(settled, is_last);
+            misses = self.take_over(position, modifications, is_last, misses).await?;
             if is_last {
                 return Ok(Pull::Done);
             }

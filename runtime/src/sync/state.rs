@@ -31,6 +31,10 @@ pub(super) struct Position {
     /// Newest index that the backbone named. The next push continues there; nothing else relies on it.
     #[serde(default)]
     pub(super) listed: Option<u64>,
+    /// Up to where a pull that began before [`index`](Self::index) has applied the log again, while it has not reached what is newer:
+    /// older states are stored in place of newer ones until it does.
+    #[serde(default)]
+    pub(super) reread: Option<u64>,
     /// Whether the identity is known to have a datawallet.
     pub(super) datawallet_exists: bool,
     /// What is being pushed; its fate is unknown until an answer or the log tells.
@@ -99,11 +103,18 @@ impl Position {
 
     /// Up to where nothing in the log is new or worth another attempt.
     pub(super) fn settled(&self) -> Option<u64> {
-        match self.missed {
+        let settled = match self.missed {
             Some(missed) if missed.from_start > 0 => None,
             Some(missed) => missed.index.checked_sub(1).min(self.index),
             None => self.index,
-        }
+        };
+        if self.reread.is_some() { settled.min(self.reread) } else { settled }
+    }
+
+    /// Notes up to where a pull has applied the log again that began behind `settled`.
+    pub(super) fn note_reread(&mut self, settled: Option<u64>, is_last: bool) {
+        let is_reread = settled < self.index && self.listed < self.index && !is_last;
+        self.reread = self.listed.filter(|_| is_reread);
     }
 
     /// Whether a stretch has nothing but what was given up, in the same form. With anything else in it, all of it is read: an
@@ -121,7 +132,7 @@ impl Position {
     /// The position of a device that knows nothing of the log yet.
     pub(super) fn start_over(self) -> Self {
         let unreadable = Unreadable::default();
-        Self { index: None, mark: None, missed: None, given_up: None, unreadable, listed: None, ..self }
+        Self { index: None, mark: None, missed: None, given_up: None, unreadable, listed: None, reread: None, ..self }
     }
 
     /// The position while a pull is under way. A pull from the start of a log that never reaches its end counts as well.

@@ -253,6 +253,8 @@ impl<K: Copy + Eq + Hash> State<K> {
 
     /// Lets those go on for whom there is room, and makes one of the others the finisher if there is none.
     fn serve(&mut self) {
+        // Whoever went away would stand in front of the others of its sender.
+        self.waiting.retain(|waiting| !waiting.granted.is_closed());
         self.return_reserve();
         loop {
             let (limits, used, used_by) = (self.limits, self.used, &self.used_by);
@@ -602,6 +604,18 @@ mod tests {
         for body in large {
             body.await.unwrap().unwrap();
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_stops_waiting_does_not_stand_in_front_of_others() {
+        let budget = BodyBudget::new(LIMITS);
+        let complete = budget.open('a');
+        complete.add(60).await.unwrap();
+        let finisher = budget.open('b');
+        finisher.add(45).await.unwrap();
+        let (large, small) = (budget.open('b'), budget.open('b'));
+        assert!(tokio::time::timeout(Duration::from_secs(1), large.add(50)).await.is_err(), "nothing fits");
+        assert_eq!(tokio::time::timeout(Duration::from_secs(1), small.add(5)).await, Ok(Ok(())));
     }
 
     #[tokio::test(start_paused = true)]

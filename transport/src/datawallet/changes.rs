@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use serde_json::{Map, Value};
 
 use super::label::Label;
+use super::tombstone;
 use super::{
     Collection, DatawalletError, MAX_COLLECTION, MAX_INDEX, MAX_OBJECT, PayloadCategory, SUPPORTED_VERSION, Tombstone,
     open_payload,
@@ -184,7 +185,10 @@ impl ObjectChange {
         let (mut object, mut refused, mut is_half) = (stored, Vec::new(), false);
         for step in self.steps {
             match step {
-                Step::Delete => (object, is_half) = (None, false),
+                Step::Delete => {
+                    (object, is_half) = (None, false);
+                    known.remove(tombstone::TYPED);
+                }
                 Step::Set { index, properties } => {
                     let contradiction = |rules: &Collection| {
                         let with_known = rules.contradiction(&known, &properties);

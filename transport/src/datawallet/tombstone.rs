@@ -13,7 +13,7 @@ use crate::wire::{ByteText, Timestamp};
 const HASH_LENGTH: usize = 16;
 
 /// Immutable, but without a hash: a user who loads a removed token again may type another password.
-const TYPED: &str = "passwordProtection";
+pub(super) const TYPED: &str = "passwordProtection";
 
 /// Hashes of the immutable properties of a removed object, so that a backbone that forges its deletion cannot replace it by
 /// another object with the same id.

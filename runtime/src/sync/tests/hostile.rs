@@ -6,7 +6,7 @@ use super::*;
 use crate::event::{Event, EventReceiver};
 use crate::fake_backbone::{State, listed};
 use crate::sync::plan::{MAX_ATTEMPTS, MAX_ROUNDS};
-use crate::sync::state::Position;
+use crate::sync::state::{Missed, Position};
 
 /// What a liar does to an entry.
 type Change = fn(&mut Value);
@@ -673,6 +673,39 @@ async fn what_was_damaged_before_the_connection_broke_comes_again() {
     for index in 2..1500 {
         assert!(stored(&node, &format!("FIL{index:017}")).is_some(), "{index}");
     }
+}
+
+#[tokio::test]
+async fn reading_from_the_start_that_breaks_off_leaves_nothing_old_behind() {
+    let place = Place::new().await;
+    let node = place.with_file_b().await;
+    let key = node.account.synchronization_key().clone();
+    for index in 2..1400u64 {
+        let id = format!("FIL{index:017}");
+        place.backbone.state().append(OTHER_DEVICE, unlabelled(&key, index, &id, "Create", technical(&id)));
+    }
+    let removed = format!("FIL{:017}", 2);
+    place.backbone.state().append(OTHER_DEVICE, deletion(1400, &removed));
+    let last = format!("FIL{:017}", 1401);
+    place.backbone.state().append(OTHER_DEVICE, unlabelled(&key, 1401, &last, "Create", technical(&last)));
+    place.backbone.state().page_size = Some(50);
+    node.datawallet().await.unwrap();
+    assert_eq!((reached(&node).0, stored(&node, &removed)), (Some(1401), None));
+
+    let missed = Missed { index: 1401, attempts: 1, upto: 1401, from_start: MAX_ATTEMPTS };
+    let mut batch = Batch::new();
+    Position { missed: Some(missed), ..Position::load(&node.store).unwrap() }.put(&mut batch).unwrap();
+    node.store.commit(batch).await.unwrap();
+    place.lists(move |state, known| match known {
+        ..1200 => state.behind(known),
+        _ => vec![json!("broken")],
+    });
+    for _ in 0..=MAX_ATTEMPTS {
+        node.datawallet().await.unwrap_err();
+        assert!(stored(&node, &removed).is_some(), "the first stretch shows it again");
+    }
+    place.goes_on(&node).await;
+    assert_eq!(stored(&node, &removed), None);
 }
 
 /// Modifications that nobody with the key sealed.

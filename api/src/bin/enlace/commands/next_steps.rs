@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use reqwest::Url;
 use runtime::dto::Token;
 
 use super::Context;
 use crate::args::NodeOptions;
+use crate::home;
 
 /// Who keeps a reference usable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,7 +52,7 @@ impl NextSteps<'_> {
     }
 
     fn receiver(&self) -> String {
-        let place = if is_on_this_machine(&self.token.reference.url) { " on this machine" } else { "" };
+        let place = if home::leads_to_this_machine(&self.token.reference.url) { " on this machine" } else { "" };
         let who = match &self.token.for_identity {
             Some(address) => format!("only {address} can receive it"),
             None => "to receive it".to_owned(),
@@ -85,14 +85,6 @@ fn shell_word(path: &Path) -> String {
         true => text,
         false => format!("'{}'", text.replace('\'', r"'\''")),
     }
-}
-
-/// Whether only this machine can open an address.
-fn is_on_this_machine(url: &str) -> bool {
-    let url = Url::parse(url).ok();
-    let host = url.as_ref().and_then(Url::host_str).unwrap_or_default();
-    let bare = host.trim_start_matches('[').trim_end_matches(']');
-    runtime::names_this_machine(host) || bare.parse().is_ok_and(|address: std::net::IpAddr| address.is_loopback())
 }
 
 #[cfg(test)]
@@ -159,16 +151,6 @@ mod tests {
     fn paths_can_be_pasted() {
         for (path, word) in [("a/b-c.d", "a/b-c.d"), ("a b", "'a b'"), ("it's", r"'it'\''s'"), ("$(x)", "'$(x)'")] {
             assert_eq!(shell_word(Path::new(path)), word);
-        }
-    }
-
-    #[test]
-    fn addresses_of_this_machine_are_known() {
-        for url in ["http://localhost:1/x", "http://127.0.0.1:1", "http://[::1]:1"] {
-            assert!(is_on_this_machine(url), "{url}");
-        }
-        for url in ["https://b.example.org", "http://192.168.0.1", "nonsense"] {
-            assert!(!is_on_this_machine(url), "{url}");
         }
     }
 }

@@ -19,7 +19,9 @@ use crate::output::{bytes, printable};
 use crate::passwords::{KnownPassword, ask_again};
 use crate::platform::Purpose;
 use crate::progress::Progress;
-use crate::receive::{Destination, Incoming, Saved, announce, place, with_attempts};
+use crate::receive::{
+    Destination, INCOMPLETE_OUTPUT, Incoming, STANDARD_OUTPUT, Saved, announce, place, with_attempts,
+};
 use crate::size;
 
 /// Names the backbone of references that do not.
@@ -31,7 +33,7 @@ const DEFAULT_MAX_SIZE: &str = "1G";
 ///
 /// The first use creates an identity of its own at the backbone that the reference names, as the public client unless
 /// --backbone or ENLACE_BACKBONE names the same backbone. The file gets the sender's name, made safe, unless --output names
-/// it. Nothing is overwritten unless --force says so, and a file that does not arrive whole leaves nothing.
+/// it. Nothing is overwritten unless --force says so, and a file that does not arrive whole leaves nothing, except on standard output.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
     enlace receive 'http://localhost:4710/r/TOK…#…'\n  \
@@ -95,7 +97,9 @@ pub(crate) async fn run(mut context: Context, args: ReceiveArgs) -> Result<(), F
     let progress = Progress::new(context.output);
     let result =
         context.interrupt.or(receive(&access, &dir, &args, &incoming, password, &progress, context.output)).await;
+    let to_standard_output = args.output.as_deref().is_some_and(|path| path.as_os_str() == STANDARD_OUTPUT);
     let result = result.map_err(|failure| match failure.kind {
+        Kind::Interrupted if to_standard_output => failure.hint(INCOMPLETE_OUTPUT),
         Kind::Interrupted => failure.hint("nothing was kept; the same command starts again"),
         _ => failure,
     });

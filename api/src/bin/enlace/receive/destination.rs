@@ -15,7 +15,9 @@ use crate::progress::Progress;
 use crate::size;
 
 /// The path that means standard output.
-const STANDARD_OUTPUT: &str = "-";
+pub(crate) const STANDARD_OUTPUT: &str = "-";
+/// The hint after a failure that leaves a part of a file on standard output.
+pub(crate) const INCOMPLETE_OUTPUT: &str = "what was written to standard output is incomplete; discard it";
 const BUFFER_SIZE: usize = 256 * 1024;
 
 /// A path that may be written.
@@ -102,7 +104,11 @@ impl Destination {
         progress: &Progress,
     ) -> Result<Saved, Failure> {
         if self.path.as_os_str() == STANDARD_OUTPUT {
-            let sha256 = copy(reader, tokio::io::stdout(), length, progress, output::unwritable).await?;
+            let copied = copy(reader, tokio::io::stdout(), length, progress, output::unwritable).await;
+            let sha256 = copied.map_err(|failure| match failure.kind {
+                Kind::Network | Kind::Integrity => failure.hint(INCOMPLETE_OUTPUT),
+                _ => failure,
+            })?;
             return Ok(Saved { path: self.path, bytes: length, sha256 });
         }
         let mut temporary = NewFile::create(&self.path).map_err(|error| self.unwritable(&error))?;
