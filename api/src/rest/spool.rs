@@ -8,12 +8,11 @@
 use std::io::{self, SeekFrom};
 use std::path::Path;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use runtime::{TransientDecryptor, TransientEncryptor, transient_cipher};
+use runtime::{TransientDecryptor, TransientEncryptor, TransientReader, transient_cipher};
 use tokio::fs::File;
-use tokio::io::{AsyncRead, AsyncSeekExt, AsyncWriteExt, ReadBuf};
+use tokio::io::{AsyncRead, AsyncSeekExt, AsyncWriteExt};
 
 /// Most bytes that stay in memory.
 const MAX_IN_MEMORY: usize = 1024 * 1024;
@@ -85,28 +84,10 @@ impl Encrypted {
         self.file.write_all(&encrypted).await
     }
 
-    async fn into_reader(mut self) -> io::Result<Decrypting> {
+    async fn into_reader(mut self) -> io::Result<TransientReader<File>> {
         self.file.flush().await?;
         self.file.seek(SeekFrom::Start(0)).await?;
-        Ok(Decrypting { file: self.file, decryptor: self.decryptor })
-    }
-}
-
-/// Reads the file and decrypts what it holds.
-struct Decrypting {
-    file: File,
-    decryptor: TransientDecryptor,
-}
-
-impl AsyncRead for Decrypting {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let before = buffer.filled().len();
-        ready!(Pin::new(&mut self.file).poll_read(context, buffer))?;
-        Poll::Ready(self.decryptor.decrypt(&mut buffer.filled_mut()[before..]).map_err(io::Error::other))
+        Ok(self.decryptor.reading(self.file))
     }
 }
 

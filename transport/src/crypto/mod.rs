@@ -54,4 +54,4 @@ pub use signature_keypair::SignatureKeypair;
 #[cfg(feature = "client")]
 pub(crate) use stream::{MAX_STREAM_LENGTH, StreamOpener, StreamSealer};
 #[cfg(feature = "client")]
-pub use transient::{TransientDecryptor, TransientEncryptor, transient_cipher};
+pub use transient::{TransientDecryptor, TransientEncryptor, TransientReader, transient_cipher};

@@ -3,8 +3,13 @@
 //! Each key encrypts one stream and never leaves memory, so nothing that a crash leaves on the disk or in freed blocks can be
 //! read. There is no authentication tag: this is only for files that no other user can write to.
 
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
 use chacha20::cipher::StreamCipher as _;
 use chacha20::{KeyIvInit as _, XChaCha20};
+use tokio::io::{AsyncRead, ReadBuf};
 
 use super::{CryptoError, NONCE_LENGTH, SecretKey};
 
@@ -40,6 +45,38 @@ impl TransientDecryptor {
     /// [`CryptoError::TooLong`] beyond 256 GiB, where the keystream ends; then nothing is changed.
     pub fn decrypt(&mut self, bytes: &mut [u8]) -> Result<(), CryptoError> {
         self.0.try_apply_keystream(bytes).map_err(|_| CryptoError::TooLong)
+    }
+
+    /// Decrypts what a reader yields, which has to be at the start of the stream.
+    #[must_use]
+    pub fn reading<R>(self, encrypted: R) -> TransientReader<R> {
+        TransientReader { encrypted, decryptor: self }
+    }
+}
+
+/// Reads the plaintext of a stream. Beyond 256 GiB it is an error.
+#[derive(Debug)]
+pub struct TransientReader<R> {
+    encrypted: R,
+    decryptor: TransientDecryptor,
+}
+
+impl<R> TransientReader<R> {
+    /// The reader of the encrypted stream, wherever it is.
+    pub fn into_inner(self) -> R {
+        self.encrypted
+    }
+}
+
+impl<R: AsyncRead + Unpin> AsyncRead for TransientReader<R> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut self.encrypted).poll_read(context, buffer))?;
+        Poll::Ready(self.decryptor.decrypt(&mut buffer.filled_mut()[before..]).map_err(io::Error::other))
     }
 }
 

@@ -17,7 +17,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncSeekExt as _, ReadBuf};
 use crate::failure::{Failure, reason};
 use crate::output::{self, Output};
 use crate::size;
-use crate::source_stream::{self, Decrypting};
+use crate::source_stream::{self, PutAside};
 
 /// Most bytes of a file that does not tell its size, as in `/proc`; they are kept in memory.
 const MAX_UNSIZED: u64 = 16 * 1024 * 1024;
@@ -44,7 +44,7 @@ pub(crate) struct SourceFile {
 enum Content {
     File(tokio::fs::File),
     Memory(Vec<u8>),
-    Stream(Decrypting),
+    Stream(PutAside),
 }
 
 /// What went wrong with the file while it was sent, whatever the other side made of it. Clones share it.
@@ -103,7 +103,7 @@ impl SourceFile {
         Ok(Self { content, length, name: sent_name(path), path: path.to_owned(), trouble: Trouble::default() })
     }
 
-    fn of_stream((stream, length): (Decrypting, u64), path: &Path, name: String) -> Self {
+    fn of_stream((stream, length): (PutAside, u64), path: &Path, name: String) -> Self {
         Self { content: Content::Stream(stream), length, name, path: path.to_owned(), trouble: Trouble::default() }
     }
 

@@ -4,11 +4,9 @@
 //! temporary file holds them encrypted, under a key that is in memory only, and has no name.
 
 use std::io::{self, IsTerminal, Read, Seek, Write};
-use std::pin::Pin;
-use std::task::{Context, Poll, ready};
 
-use runtime::{TransientDecryptor, transient_cipher};
-use tokio::io::{AsyncRead, ReadBuf};
+use runtime::{TransientReader, transient_cipher};
+use tokio::fs::File;
 
 use crate::failure::{Failure, Kind, reason};
 use crate::output;
@@ -16,11 +14,14 @@ use crate::output;
 /// Bytes that are put aside at a time.
 const PIECE: usize = 64 * 1024;
 
+/// The bytes of a stream, decrypted as they are read.
+pub(crate) type PutAside = TransientReader<File>;
+
 /// Puts standard input aside.
 ///
 /// # Errors
 /// As [`put_aside`], and a failure if it is a terminal.
-pub(crate) fn standard_input(limit: u64) -> Result<(Decrypting, u64), Failure> {
+pub(crate) fn standard_input(limit: u64) -> Result<(PutAside, u64), Failure> {
     if io::stdin().is_terminal() {
         return Err(Failure::usage("standard input is a terminal")
             .hint("give a file, or pipe the output of another program into this command with |"));
@@ -32,7 +33,7 @@ pub(crate) fn standard_input(limit: u64) -> Result<(Decrypting, u64), Failure> {
 ///
 /// # Errors
 /// A failure if it cannot be read or put aside, or has more bytes.
-pub(crate) fn put_aside(mut stream: impl Read, name: &str, limit: u64) -> Result<(Decrypting, u64), Failure> {
+pub(crate) fn put_aside(mut stream: impl Read, name: &str, limit: u64) -> Result<(PutAside, u64), Failure> {
     let unreadable = |error: io::Error| Failure::local(format!("cannot read {name}: {}", reason(&error)));
     let unusable = |error: &io::Error| {
         Failure::local(format!("cannot put {name} aside in a temporary file: {}", reason(error)))
@@ -58,32 +59,13 @@ pub(crate) fn put_aside(mut stream: impl Read, name: &str, limit: u64) -> Result
         file.write_all(&piece[..count]).map_err(|error| unusable(&error))?;
     }
     file.rewind().map_err(|error| unusable(&error))?;
-    Ok((Decrypting { file: tokio::fs::File::from_std(file), decryptor }, length))
+    Ok((decryptor.reading(File::from_std(file)), length))
 }
 
 /// The failure for more bytes than a node sends, with the option that allows `length` of them.
 pub(crate) fn beyond_limit(message: String, length: u64) -> Failure {
     Failure::new(Kind::Refused, message)
         .hint(format!("raise the limit with --transportLibrary:platformMaxUnencryptedFileSize={length}"))
-}
-
-/// Reads the temporary file and decrypts what it holds.
-#[derive(Debug)]
-pub(crate) struct Decrypting {
-    file: tokio::fs::File,
-    decryptor: TransientDecryptor,
-}
-
-impl AsyncRead for Decrypting {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let before = buffer.filled().len();
-        ready!(Pin::new(&mut self.file).poll_read(context, buffer))?;
-        Poll::Ready(self.decryptor.decrypt(&mut buffer.filled_mut()[before..]).map_err(io::Error::other))
-    }
 }
 
 #[cfg(test)]
@@ -109,9 +91,9 @@ mod tests {
     async fn a_stream_is_put_aside_encrypted() {
         use tokio::io::AsyncReadExt;
         const MARKER: &[u8] = b"planted plaintext";
-        let (mut content, _) = put_aside(MARKER, "x", 100).unwrap();
+        let (content, _) = put_aside(MARKER, "x", 100).unwrap();
         let mut stored = Vec::new();
-        content.file.read_to_end(&mut stored).await.unwrap();
+        content.into_inner().read_to_end(&mut stored).await.unwrap();
         assert!(stored.len() == MARKER.len() && stored != MARKER);
     }
 }
