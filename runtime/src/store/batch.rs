@@ -178,7 +178,7 @@ impl Staging<'_> {
             Some(plain) => sealing::decode::<Tombstone>(&plain)?,
             None => Tombstone::default(),
         };
-        tombstone.bury(&rules, before, after);
+        tombstone.absorb(lost);
         self.write(key, Some(sealing::encode(&tombstone)?));
         Ok(())
     }

@@ -278,7 +278,7 @@ pub(super) fn background_delay(failures: u32) -> Duration {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use transport::wire::Timestamp;
 
@@ -297,7 +297,8 @@ mod tests {
         InFlight { first_index: 5, modifications: modifications.collect(), journal_end: 9 }
     }
 
-    fn found(index: u64, device: &str, payload: &str) -> Modification {
+    /// A modification of a log.
+    pub(in crate::sync) fn found(index: u64, device: &str, payload: &str) -> Modification {
         Modification {
             id: "DWMabcdefghijklmno12".parse().unwrap(),
             datawallet_version: 1,

@@ -492,19 +492,13 @@ impl<'a> Run<'a> {
     /// The backbone says of the log what cannot be.
     fn invalid(&self, what: impl std::fmt::Display) -> Error {
         let next = "Nothing of it was taken over. Synchronize again; if it stays so, the backbone cannot be trusted";
-        Error::Transport {
-            kind: TransportError::InvalidDatawallet,
-            reason: format!("The backbone lists changes that cannot be: {what}. {next}"),
-            at: self.core.clock.now(),
-        }
+        let reason = format!("The backbone lists changes that cannot be: {what}. {next}");
+        self.core.transport_error(TransportError::InvalidDatawallet, reason)
     }
 
     fn too_old(&self) -> Error {
-        Error::Transport {
-            kind: TransportError::InsufficientSupportedDatawalletVersion,
-            reason: "This program is too old for the datawallet of the identity; update it".to_owned(),
-            at: self.core.clock.now(),
-        }
+        let reason = "This program is too old for the datawallet of the identity; update it";
+        self.core.transport_error(TransportError::InsufficientSupportedDatawalletVersion, reason)
     }
 }
 
@@ -515,15 +509,15 @@ fn note_unreadable(
     changes: &Changes,
     misses: Misses,
 ) -> Vec<Unreadable> {
-    let mut fresh = Vec::new();
-    let seen = position.unreadable.clone();
-    for damage in &changes.unreadable {
-        let Ok(place) = stretch.binary_search_by_key(&damage.index, |entry| entry.index) else { continue };
-        if !misses.is_given_up(damage.index) && !seen.is_reported(&stretch[place]) {
-            fresh.push(damage.clone());
-        }
-        position.unreadable.note(&stretch[place]);
-    }
+    let place = |index: u64| stretch.binary_search_by_key(&index, |entry| entry.index).ok();
+    let found: Vec<_> =
+        changes.unreadable.iter().filter_map(|damage| Some((damage, &stretch[place(damage.index)?]))).collect();
+    let is_fresh = |(damage, entry): &&(&Unreadable, &Modification)| {
+        !misses.is_given_up(damage.index) && !position.unreadable.is_reported(entry)
+    };
+    let fresh = found.iter().filter(is_fresh).map(|(damage, _)| (*damage).clone()).collect();
+    // Only now: as many as are remembered are reported, however many one stretch has.
+    found.iter().for_each(|(_, entry)| position.unreadable.note(entry));
     fresh
 }
 
@@ -539,8 +533,9 @@ fn staged(
     if let Some(end) = arrived {
         batch.drop_unpushed(end);
     }
-    let waiting = view.unpushed(usize::MAX)?.into_iter();
-    let waiting = waiting.filter(|(sequence, _)| arrived.is_none_or(|end| *sequence > end));
+    // The writer is locked meanwhile, so the journal is read only if something is compared with it.
+    let waiting = if changes.objects.is_empty() { Vec::new() } else { view.unpushed(usize::MAX)? };
+    let waiting = waiting.into_iter().filter(|(sequence, _)| arrived.is_none_or(|end| *sequence > end));
     let unpushed: Vec<_> = waiting.map(|(_, change)| change).collect();
     let mut damaged: Vec<_> = changes.unreadable.iter().map(|damage| damage.index).collect();
     let outcome = apply::stage(&mut batch, view, foreign, changes, &unpushed)?;

@@ -79,24 +79,11 @@ fn fingerprint(entry: &Modification) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use transport::wire::backbone::datawallet::ModificationType;
-    use transport::wire::{ByteText, Timestamp};
-
     use super::*;
+    use crate::sync::plan::tests::found;
 
     fn entry(index: u64, payload: &str) -> Modification {
-        Modification {
-            id: "DWMabcdefghijklmno12".parse().unwrap(),
-            datawallet_version: 1,
-            index,
-            object_identifier: "object".to_owned(),
-            payload_category: Some("Content".to_owned()),
-            created_at: Timestamp::MIN,
-            created_by_device: "DVCabcdefghijklmno12".parse().unwrap(),
-            collection: "Files".to_owned(),
-            kind: ModificationType::Update,
-            encrypted_payload: Some(ByteText::from_text(payload)),
-        }
+        found(index, "DVCabcdefghijklmno12", payload)
     }
 
     #[test]

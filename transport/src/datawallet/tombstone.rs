@@ -37,6 +37,13 @@ impl Tombstone {
         }
     }
 
+    /// Remembers what another tombstone does. What is remembered already stays.
+    pub fn absorb(&mut self, other: Self) {
+        for (name, hash) in other.hashes {
+            self.hashes.entry(name).or_insert(hash);
+        }
+    }
+
     /// The first immutable property to which `new` gives another value than the removed object had.
     #[must_use]
     pub fn contradiction(&self, collection: &Collection, new: &Map<String, Value>) -> Option<&'static str> {
