@@ -5,8 +5,9 @@
 //! cannot give to several: a [`Session`] is a database transaction with advisory locks, an [`Update`] a row that is locked,
 //! read and written, a [`Notice`] what `NOTIFY` sends at the commit, a [`Claim`] an upload that has no row yet.
 //!
-//! Each point of the contract is a test in `conformance`, which runs against every implementation; what only a loss of power
-//! shows is tested with the whole server (`tests/tests/power_cut`, `backbone-mock/tests/durability.rs`).
+//! What one process can observe of the contract is a test in `conformance`, which runs against every implementation; what only
+//! a power cut or a full disk shows is tested with the whole server (`tests/tests/power_cut`, `tests/tests/full_disk.rs`,
+//! `backbone-mock/tests/durability.rs`).
 //!
 //! # Records
 //!

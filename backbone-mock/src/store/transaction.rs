@@ -122,7 +122,10 @@ impl<'s> Transaction<'s> {
         changes.updates = charges.into_updates();
         session.commit(changes).await?;
         for name in released {
-            store.blobs.delete(&name).await?;
+            // The commit has taken effect, so what stays is an orphan, which the next sweep removes.
+            if let Err(error) = store.blobs.delete(&name).await {
+                tracing::warn!(%error, "a blob that no record names any more cannot be removed");
+            }
         }
         Ok(())
     }

@@ -202,7 +202,8 @@ impl BlobWriter for FileWriter {
             let sink = self.sink.take().ok_or_else(interrupted)?;
             let claim = FileClaim { blobs: self.blobs.clone(), name: self.name.clone(), is_kept: false };
             self.blobs.claimed().insert(claim.name.clone());
-            let written = blocking(move || sink.publish()).await?;
+            // The thread has the claim until the file is in place: if nobody waits for it any more, the claim removes the file.
+            let (claim, written) = blocking(move || sink.publish().map(|written| (claim, written))).await?;
             Ok((PublishedBlob::new(self.name, claim), written))
         })
     }
@@ -236,4 +237,45 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send
 
 fn interrupted() -> io::Error {
     io::Error::other("an earlier write to this blob failed")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use futures_util::poll;
+
+    use super::*;
+
+    fn files_below(dir: &Path) -> usize {
+        let entries = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+        entries.map(|path| if path.is_dir() { files_below(&path) } else { 1 }).sum()
+    }
+
+    /// Returns when everything has run that was given to the only blocking thread before.
+    async fn all_has_run() {
+        blocking(|| Ok(())).await.unwrap();
+    }
+
+    #[test]
+    fn a_blob_whose_publisher_goes_away_leaves_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().max_blocking_threads(1).build().unwrap();
+        runtime.block_on(async {
+            let files = BlobFiles::open(dir.path()).unwrap();
+            let mut writer = files.create().await.unwrap();
+            writer.write(vec![1; 100].into()).await.unwrap();
+            let mut publishing = writer.publish();
+            assert!(poll!(&mut publishing).is_pending(), "it writes the rest");
+            all_has_run().await;
+            let (go_on, wait) = mpsc::channel::<()>();
+            let busy = tokio::task::spawn_blocking(move || wait.recv());
+            assert!(poll!(&mut publishing).is_pending(), "it waits for its turn to rename");
+            drop(publishing);
+            drop(go_on);
+            busy.await.unwrap().unwrap_err();
+            all_has_run().await;
+            assert_eq!((files_below(dir.path()), files.claimed().len()), (0, 0));
+        });
+    }
 }
