@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use transport::wire::TokenId;
 
 use crate::config::{Rate, Rates};
-use crate::domain::{Caller, Refusal};
+use crate::domain::{Caller, Refusal, Sender};
 
 /// Sources whose allowance is remembered, for each operation. An entry has about 60 bytes.
 const MAX_SOURCES: usize = 16_384;
@@ -174,14 +174,13 @@ pub(crate) struct Guesser {
 }
 
 impl Guesser {
-    /// Somebody at a source. All programs of this machine and all clients of a proxy are one source, so those of them who are
-    /// logged in count for themselves.
+    /// Somebody at a source.
     pub(crate) fn new(source: Source, caller: Option<&Caller>) -> Self {
-        match (source, caller.map(Caller::digest)) {
-            (Source::Loopback, Some(identity)) => {
+        match Sender::of(source, caller) {
+            Sender::Identity(identity) => {
                 Self { share: Share::Identity(identity), network: Share::Crowd((identity % u64::from(CROWDS)) as u16) }
             }
-            _ => Self { share: Share::Of(source), network: Share::of_network(source) },
+            Sender::Source(source) => Self { share: Share::Of(source), network: Share::of_network(source) },
         }
     }
 }

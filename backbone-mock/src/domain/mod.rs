@@ -28,6 +28,7 @@ pub(crate) mod tokens;
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
 
+use listener::Source;
 use transport::wire::{Address, DeviceId};
 
 use crate::store::Table;
@@ -47,6 +48,26 @@ impl Caller {
     /// Tells identities apart where their addresses would be too long.
     pub(crate) fn digest(&self) -> u64 {
         digest(self.address.as_str())
+    }
+}
+
+/// As whom a request counts where senders take turns or have shares.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Sender {
+    /// Everybody at a network address.
+    Source(Source),
+    /// One identity on this machine, by a digest: a reverse proxy brings all of them.
+    Identity(u64),
+}
+
+impl Sender {
+    /// All programs of this machine and all clients of a proxy are one source, so those of them who are logged in count for
+    /// themselves.
+    pub(crate) fn of(source: Source, caller: Option<&Caller>) -> Self {
+        match (source, caller) {
+            (Source::Loopback, Some(caller)) => Self::Identity(caller.digest()),
+            _ => Self::Source(source),
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use listener::Source;
 use listener::budget::{BodyBudget, BudgetLimits, Held};
 
 use crate::config::Limits;
-use crate::domain::Caller;
+use crate::domain::{Caller, Sender};
 
 /// Bytes of a body, unless its route has a use for more.
 pub(crate) const SMALL_BODY: u64 = 64 * 1024;
@@ -34,15 +34,6 @@ pub(crate) struct Bodies {
     large: BodyBudget<Sender>,
 }
 
-/// Between whom room is shared.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum Sender {
-    /// Everybody at a network address.
-    Source(Source),
-    /// One identity on this machine, by a digest: a reverse proxy brings all of them.
-    Identity(u64),
-}
-
 /// The room that a body has.
 pub(crate) type Room = Held<Sender>;
 
@@ -62,12 +53,12 @@ impl Bodies {
 
     /// Room for a body of at most `limit` bytes, none of which has arrived yet.
     pub(crate) fn open(&self, source: Source, caller: Option<&Caller>, limit: u64) -> Room {
-        let Some(caller) = caller else { return self.anonymous.open(Sender::Source(source)) };
-        let sender = match source {
-            Source::Loopback => Sender::Identity(caller.digest()),
-            source => Sender::Source(source),
-        };
-        if limit <= SMALL_BODY { self.small.open(sender) } else { self.large.open(sender) }
+        let sender = Sender::of(source, caller);
+        match caller {
+            None => self.anonymous.open(sender),
+            Some(_) if limit <= SMALL_BODY => self.small.open(sender),
+            Some(_) => self.large.open(sender),
+        }
     }
 }
 
