@@ -98,20 +98,22 @@ pub(crate) async fn read(
 ) -> Result<(Body, Admission), Problem> {
     let mut admission = Admission::default();
     let format = format_of(&parts.headers);
-    match Encoding::of(&parts.headers) {
-        Some(Encoding::Identity) => {}
-        Some(_) if format != Format::Multipart => {}
+    let encoding = match Encoding::of(&parts.headers) {
+        Some(Encoding::Identity) => Encoding::Identity,
+        Some(encoding) if format != Format::Multipart => encoding,
         _ => return Ok((Body::UnknownEncoding, admission)),
-    }
+    };
     let read = match format {
         Format::Json => {
             let bounds = if has_key { bounds } else { BodyBounds::KNOWN };
-            let text = collect(parts, body, bounds.bytes, has_key, &mut admission).await?;
+            let text = collect((parts, encoding), body, bounds.bytes, has_key, &mut admission).await?;
             let values = count_values(&text, bounds.values, has_key)?;
             admission.admit_values(values).await?;
             Body::Json(parse_json(&text)?)
         }
-        Format::Form => Body::Json(parse_form(&collect(parts, body, MAX_FORM, has_key, &mut admission).await?)?),
+        Format::Form => {
+            Body::Json(parse_form(&collect((parts, encoding), body, MAX_FORM, has_key, &mut admission).await?)?)
+        }
         Format::Multipart => multipart(&parts.headers, body),
         Format::Absent if is_empty(&parts.headers) => Body::Json(Value::Object(Map::new())),
         Format::Absent | Format::Other => Body::Unreadable,
@@ -131,13 +133,12 @@ fn count_values(text: &[u8], limit: usize, has_key: bool) -> Result<usize, Probl
 
 /// Reads a body up to a limit, without a key up to a lower one. One that may become large waits for its share first.
 async fn collect(
-    parts: &Parts,
+    (parts, encoding): (&Parts, Encoding),
     body: axum::body::Body,
     limit: usize,
     has_key: bool,
     admission: &mut Admission,
 ) -> Result<Bytes, Problem> {
-    let encoding = Encoding::of(&parts.headers).unwrap_or(Encoding::Identity);
     // Nobody knows what a compressed body becomes: it may become as long as is allowed.
     let announced = announced_length(&parts.headers).filter(|_| encoding == Encoding::Identity).unwrap_or(limit);
     if has_key && announced <= limit {

@@ -8,7 +8,7 @@ use futures_util::TryStreamExt as _;
 use http::{HeaderMap, header};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use listener::BoxError;
-use tokio::io::{AsyncBufRead, AsyncRead, AsyncReadExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio_util::io::StreamReader;
 
 /// How a body is compressed.
@@ -52,23 +52,17 @@ impl Encoding {
     /// missing.
     pub(super) async fn collect(self, body: axum::body::Body, limit: usize) -> Result<Bytes, BoxError> {
         let limited = Limited::new(body, limit);
-        if self == Self::Identity {
-            return Ok(limited.collect().await?.to_bytes());
-        }
-        let compressed = StreamReader::new(Box::pin(limited.into_data_stream().map_err(std::io::Error::other)));
-        self.inflate(compressed, limit).await
-    }
-
-    async fn inflate<R: AsyncBufRead + Unpin>(self, compressed: R, limit: usize) -> Result<Bytes, BoxError> {
+        let compressed =
+            |body: Limited<_>| StreamReader::new(Box::pin(body.into_data_stream().map_err(std::io::Error::other)));
         match self {
-            Self::Identity => take(compressed, limit).await,
+            Self::Identity => Ok(limited.collect().await?.to_bytes()),
             Self::Gzip => {
-                let mut decoder = GzipDecoder::new(compressed);
+                let mut decoder = GzipDecoder::new(compressed(limited));
                 // RFC 1952, section 2.2.
                 decoder.multiple_members(true);
                 take(decoder, limit).await
             }
-            Self::Deflate => take(ZlibDecoder::new(compressed), limit).await,
+            Self::Deflate => take(ZlibDecoder::new(compressed(limited)), limit).await,
         }
     }
 }
