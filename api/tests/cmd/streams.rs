@@ -92,6 +92,21 @@ fn standard_input_is_uploaded_like_a_file() {
 }
 
 #[test]
+fn an_oauth_client_may_come_from_standard_input() {
+    let sandbox = Sandbox::new();
+    let file = sandbox.file("a.txt", "hello");
+    let client = "me:secret\n";
+    let options = ["--client", "me:secret", "--did-domain-name", "localhost"];
+    let backbone = sandbox.serve(&[&["backbone", "--listen", "127.0.0.1:0", "--data-dir", "b"], &options[..]].concat());
+    let at = ["--backbone", backbone.text("/url"), "--client-file", "-", "--json"];
+    let upload = [&["files", "upload", &file, "--data-dir", "d"], &at[..]].concat();
+    let uploaded = sandbox.run_with_input(&upload, client).json();
+    let reference = uploaded["reference"]["url"].as_str().unwrap();
+    let receive = [&["receive", reference, "--data-dir", "r", "--output", "copy.txt"], &at[..]].concat();
+    assert_eq!(sandbox.run_with_input(&receive, client).json()["bytes"], 5);
+}
+
+#[test]
 fn text_files_and_references_may_have_a_byte_order_mark() {
     let sandbox = Sandbox::new();
     let marked = |text: &str| format!("\u{feff}{text}\r\n");

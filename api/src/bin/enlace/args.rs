@@ -3,11 +3,13 @@
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::OnceLock;
 
 use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 use crate::commands::{backbone, completions, doctor, files, identity, receive, serve, share, tokens};
 use crate::failure::Kind;
+use crate::node::Client;
 use crate::port;
 
 /// Share files end-to-end encrypted by short references, and receive them.
@@ -113,6 +115,9 @@ pub(crate) struct ClientOptions {
     /// File with ID:SECRET of the OAuth client at the backbone in its first line
     #[arg(long, value_name = "FILE", help_heading = "Node")]
     pub(crate) client_file: Option<PathBuf>,
+    /// The client, once it was read: a pipe can be read only once.
+    #[arg(skip)]
+    pub(crate) read: OnceLock<Client>,
 }
 
 /// How a node serves.

@@ -270,10 +270,14 @@ impl crate::args::ClientOptions {
     /// # Errors
     /// A failure for an unreadable file or a wrong form.
     pub(crate) fn read(&self) -> Result<Option<Client>, Failure> {
-        match (&self.client, &self.client_file) {
-            (Some(text), _) => Client::parse(text).map(Some),
-            (None, Some(path)) => Client::read(path).map(Some),
-            (None, None) => Ok(None),
+        if let Some(known) = self.read.get() {
+            return Ok(Some(known.clone()));
         }
+        let read = match (&self.client, &self.client_file) {
+            (Some(text), _) => Client::parse(text)?,
+            (None, Some(path)) => Client::read(path)?,
+            (None, None) => return Ok(None),
+        };
+        Ok(Some(self.read.get_or_init(|| read).clone()))
     }
 }
