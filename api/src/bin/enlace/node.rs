@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use backbone_mock::{Backbone, Limits};
 use runtime::{BackboneConfig, Config, Runtime};
 
-pub(crate) use client::{Client, GUEST_ID};
+pub(crate) use client::{Client, FILE as CLIENT_FILE, GUEST_ID};
 pub(crate) use limits::BackboneLimits;
 pub(crate) use plan::{Plan, WhichBackbone, configuration};
 

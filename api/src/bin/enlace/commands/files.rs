@@ -14,7 +14,7 @@ use crate::args::{NodeOptions, ServerOptions};
 use crate::failure::Failure;
 use crate::output::{Output, bytes, printable};
 use crate::progress::Progress;
-use crate::receive::{Destination, announce};
+use crate::receive::{Destination, announce, stopped};
 use crate::source_file::{SourceFile, parse_media_type};
 use crate::time;
 
@@ -157,8 +157,9 @@ pub(crate) async fn run(mut context: Context, args: FilesArgs) -> Result<(), Fai
         }
         FilesCommand::Upload(args) => upload(context, args).await,
         FilesCommand::Download(args) => {
-            let node = &args.node;
-            context.with_access(node, async |access| download(access, &args, output).await).await
+            let downloaded =
+                context.with_access(&args.node, async |access| download(access, &args, output).await).await;
+            downloaded.map_err(|failure| stopped(failure, args.output.as_deref()))
         }
         FilesCommand::Delete(args) => {
             context.with_access(&args.node, async |access| access.delete_file(&args.id).await).await?;
@@ -209,12 +210,6 @@ async fn download(access: &Access, args: &DownloadArgs, output: Output) -> Resul
     .await;
     progress.finish();
     let saved = saved?;
-    let value = json!({ "file": shape::file(&file), "savedTo": saved.path.to_string_lossy(), "bytes": saved.bytes, "sha256": saved.sha256 });
-    output.beside_file(saved.is_on_standard_output()).data(&value, || {
-        shape::labelled(&[
-            ("Saved to", printable(&saved.path.display().to_string())),
-            ("Size", bytes(saved.bytes)),
-            ("SHA-256", saved.sha256.clone()),
-        ])
-    })
+    let output = output.beside_file(saved.is_on_standard_output());
+    output.data(&shape::saved(&file, &saved), || shape::labelled(&shape::saved_rows(&saved)))
 }

@@ -25,8 +25,6 @@ pub(crate) struct NextSteps<'a> {
     pub(crate) token: &'a Token,
     /// The file that it leads to.
     pub(crate) file: &'a str,
-    /// Whether the node does not remember the token.
-    pub(crate) is_ephemeral: bool,
     /// Who keeps it usable.
     pub(crate) keeper: Keeper,
     /// Options that lead another command to the same node, each after a blank.
@@ -44,7 +42,7 @@ impl NextSteps<'_> {
             }
             Keeper::Backbone => "the backbone keeps it: the reference also works after Ctrl-C".to_owned(),
         };
-        let take_back = match self.is_ephemeral {
+        let take_back = match token.is_ephemeral {
             true => format!("to take it back, delete the file: enlace files delete {file}{options}"),
             false => format!("to take it back: enlace tokens delete {}{options}", token.id),
         };
@@ -104,36 +102,34 @@ mod tests {
         .unwrap()
     }
 
-    fn lines(token: &Token, is_ephemeral: bool, keeper: Keeper) -> String {
+    fn lines(token: &Token, keeper: Keeper) -> String {
         let file = "FILabcdefghijklmno12";
-        NextSteps { token, file, is_ephemeral, keeper, options: " --data-dir d".to_owned() }.lines().join("\n")
+        NextSteps { token, file, keeper, options: " --data-dir d".to_owned() }.lines().join("\n")
     }
 
     #[test]
     fn whoever_has_shared_is_told_how_to_go_on_and_how_to_take_it_back() {
         let mut token = token("http://localhost:4710/r/x#y");
         assert_eq!(
-            lines(&token, false, Keeper::This),
+            lines(&token, Keeper::This),
             "serving until Ctrl-C; to go on later: enlace serve --data-dir d\n\
              to receive it on this machine with enlace:\n  \
                enlace receive 'http://localhost:4710/r/x#y'\n\
              to take it back: enlace tokens delete TOKabcdefghijklmno12 --data-dir d"
         );
-        assert!(lines(&token, false, Keeper::Other(7)).starts_with("process 7 serves it"));
-        assert!(lines(&token, true, Keeper::This).ends_with("enlace files delete FILabcdefghijklmno12 --data-dir d"));
+        assert!(lines(&token, Keeper::Other(7)).starts_with("process 7 serves it"));
+        token.is_ephemeral = true;
+        assert!(lines(&token, Keeper::This).ends_with("enlace files delete FILabcdefghijklmno12 --data-dir d"));
         let protection = |is_pin| PasswordProtection {
             password: "9753".to_owned(),
             password_is_pin: is_pin,
             password_location_indicator: None,
         };
         token.password_protection = Some(protection(None));
-        assert!(
-            lines(&token, false, Keeper::This)
-                .contains("with enlace and the password; send the password by another way")
-        );
+        assert!(lines(&token, Keeper::This).contains("with enlace and the password; send the password by another way"));
         token.password_protection = Some(protection(Some(true)));
         token.for_identity = Some("did:e:localhost:dids:0123456789abcdef012345".parse().unwrap());
-        let text = lines(&token, false, Keeper::This);
+        let text = lines(&token, Keeper::This);
         assert!(
             text.contains("only did:e:localhost:dids:0123456789abcdef012345 can receive it on this machine"),
             "{text}"
@@ -143,7 +139,7 @@ mod tests {
 
     #[test]
     fn a_backbone_elsewhere_keeps_the_reference() {
-        let text = lines(&token("https://b.example.org/r/x#y"), false, Keeper::Backbone);
+        let text = lines(&token("https://b.example.org/r/x#y"), Keeper::Backbone);
         assert!(text.contains("after Ctrl-C") && text.contains("to receive it with enlace:"), "{text}");
     }
 

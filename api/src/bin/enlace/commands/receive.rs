@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use runtime::Secret;
 use runtime::dto::File;
-use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
 use super::{Context, shape};
@@ -15,13 +14,10 @@ use crate::data_dir::DataDir;
 use crate::failure::{Failure, Kind};
 use crate::home::{Home, place_of, same};
 use crate::node::{Plan, WhichBackbone, configuration};
-use crate::output::{bytes, printable};
 use crate::passwords::{KnownPassword, ask_again};
 use crate::platform::Purpose;
 use crate::progress::Progress;
-use crate::receive::{
-    Destination, INCOMPLETE_OUTPUT, Incoming, STANDARD_OUTPUT, Saved, announce, place, with_attempts,
-};
+use crate::receive::{Destination, Incoming, Saved, announce, hex, place, stopped, with_attempts};
 use crate::size;
 
 /// Names the backbone of references that do not.
@@ -97,12 +93,7 @@ pub(crate) async fn run(mut context: Context, args: ReceiveArgs) -> Result<(), F
     let progress = Progress::new(context.output);
     let result =
         context.interrupt.or(receive(&access, &dir, &args, &incoming, password, &progress, context.output)).await;
-    let to_standard_output = args.output.as_deref().is_some_and(|path| path.as_os_str() == STANDARD_OUTPUT);
-    let result = result.map_err(|failure| match failure.kind {
-        Kind::Interrupted if to_standard_output => failure.hint(INCOMPLETE_OUTPUT),
-        Kind::Interrupted => failure.hint("nothing was kept; the same command starts again"),
-        _ => failure,
-    });
+    let result = result.map_err(|failure| stopped(failure, args.output.as_deref()));
     progress.finish();
     access.close().await?;
     let (file, saved) = result?;
@@ -116,7 +107,11 @@ pub(crate) async fn run(mut context: Context, args: ReceiveArgs) -> Result<(), F
 fn plan(global: &Global, args: &ReceiveArgs, incoming: &Incoming) -> Result<Plan, Failure> {
     let mut node = NodeOptions {
         backbone: args.backbone.clone().or_else(|| std::env::var(BACKBONE_VARIABLE).ok().filter(|url| !url.is_empty())),
-        client: ClientOptions { client: args.client.client.clone(), client_file: args.client.client_file.clone() },
+        client: ClientOptions {
+            client: args.client.client.clone(),
+            client_file: args.client.client_file.clone(),
+            ..ClientOptions::default()
+        },
         allow_plain_http: args.allow_plain_http,
         ..NodeOptions::default()
     };
@@ -178,8 +173,7 @@ fn directory_name(url: &str) -> String {
     /// Bytes of the hash: enough that nobody finds an address for a name that is taken.
     const HASH_LENGTH: usize = 16;
     let hash = Sha256::digest(place_of(url).as_bytes());
-    let hash: String = hash[..HASH_LENGTH].iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("{}-{hash}", readable_name(url))
+    format!("{}-{}", readable_name(url), hex(&hash[..HASH_LENGTH]))
 }
 
 /// `http://localhost:4710/x` → `localhost_4710_x`.
@@ -276,19 +270,9 @@ fn home_hint(dir: &DataDir, home: &str) -> String {
 }
 
 fn print(context: &Context, file: &File, saved: &Saved) -> Result<(), Failure> {
-    let value = json!({
-        "file": shape::file(file),
-        "savedTo": saved.path.to_string_lossy(),
-        "bytes": saved.bytes,
-        "sha256": saved.sha256,
-    });
-    context.output.beside_file(saved.is_on_standard_output()).data(&value, || {
-        shape::labelled(&[
-            ("Saved to", printable(&saved.path.display().to_string())),
-            ("Size", bytes(saved.bytes)),
-            ("SHA-256", saved.sha256.clone()),
-            ("Sender", file.created_by.to_string()),
-        ])
+    context.output.beside_file(saved.is_on_standard_output()).data(&shape::saved(file, saved), || {
+        let sender = ("Sender", file.created_by.to_string());
+        shape::labelled(&[&shape::saved_rows(saved)[..], &[sender]].concat())
     })
 }
 

@@ -5,6 +5,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::output::{bytes, printable, table};
+use crate::receive::Saved;
 use crate::time;
 
 /// A file as in `/api/v2`.
@@ -28,6 +29,25 @@ fn with_truncated_reference(object: Value) -> Map<String, Value> {
         members.insert("truncatedReference".to_owned(), truncated);
     }
     members
+}
+
+/// A file that was written here: what commands print that fetch one.
+pub(crate) fn saved(fetched: &File, saved: &Saved) -> Value {
+    json!({
+        "file": file(fetched),
+        "savedTo": saved.path.to_string_lossy(),
+        "bytes": saved.bytes,
+        "sha256": saved.sha256,
+    })
+}
+
+/// The same as rows with labels.
+pub(crate) fn saved_rows(saved: &Saved) -> [(&'static str, String); 3] {
+    [
+        ("Saved to", printable(&saved.path.display().to_string())),
+        ("Size", bytes(saved.bytes)),
+        ("SHA-256", saved.sha256.clone()),
+    ]
 }
 
 /// Files for people.

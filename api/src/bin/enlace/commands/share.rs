@@ -247,13 +247,8 @@ fn print(
         context.output.talk(code);
     }
     context.output.data(&value, || shape::labelled(&rows(file, token, &interface.rest)))?;
-    let steps = NextSteps {
-        token,
-        file: file.id.as_str(),
-        is_ephemeral: args.terms.ephemeral,
-        keeper: interface.keeper,
-        options: options_of(context, &args.node),
-    };
+    let steps =
+        NextSteps { token, file: file.id.as_str(), keeper: interface.keeper, options: options_of(context, &args.node) };
     steps.lines().iter().for_each(|line| context.output.talk(printable(line)));
     Ok(())
 }

@@ -15,9 +15,9 @@ use crate::progress::Progress;
 use crate::size;
 
 /// The path that means standard output.
-pub(crate) const STANDARD_OUTPUT: &str = "-";
+const STANDARD_OUTPUT: &str = "-";
 /// The hint after a failure that leaves a part of a file on standard output.
-pub(crate) const INCOMPLETE_OUTPUT: &str = "what was written to standard output is incomplete; discard it";
+const INCOMPLETE_OUTPUT: &str = "what was written to standard output is incomplete; discard it";
 const BUFFER_SIZE: usize = 256 * 1024;
 
 /// A path that may be written.
@@ -45,7 +45,7 @@ pub(crate) struct Saved {
 impl Saved {
     /// Whether the bytes went to standard output, so that the line about them must not.
     pub(crate) fn is_on_standard_output(&self) -> bool {
-        self.path.as_os_str() == STANDARD_OUTPUT
+        is_standard_output(&self.path)
     }
 }
 
@@ -56,7 +56,7 @@ impl Destination {
     /// # Errors
     /// A failure if something is there already and may not be overwritten, or if the directory does not exist.
     pub(crate) fn choose(output: Option<&Path>, name: &str, overwrite: bool) -> Result<Self, Failure> {
-        if let Some(path) = output.filter(|path| path.as_os_str() == STANDARD_OUTPUT) {
+        if let Some(path) = output.filter(|path| is_standard_output(path)) {
             return Ok(Self { path: path.to_owned(), overwrite, acted_on: None, mode: None });
         }
         let SafeName { name, acted_on } = safe_name(name);
@@ -103,7 +103,7 @@ impl Destination {
         length: u64,
         progress: &Progress,
     ) -> Result<Saved, Failure> {
-        if self.path.as_os_str() == STANDARD_OUTPUT {
+        if is_standard_output(&self.path) {
             let copied = copy(reader, tokio::io::stdout(), length, progress, output::unwritable).await;
             let sha256 = copied.map_err(|failure| match failure.kind {
                 Kind::Network | Kind::Integrity => failure.hint(INCOMPLETE_OUTPUT),
@@ -220,6 +220,19 @@ pub(crate) fn announce(name: &str, size: u64, limit: u64, output: output::Output
         .hint(format!("allow it with --max-size {size}")))
 }
 
+fn is_standard_output(path: &Path) -> bool {
+    path.as_os_str() == STANDARD_OUTPUT
+}
+
+/// Says what a command leaves behind that was stopped while it wrote to `output`.
+pub(crate) fn stopped(failure: Failure, output: Option<&Path>) -> Failure {
+    match failure.kind {
+        Kind::Interrupted if output.is_some_and(is_standard_output) => failure.hint(INCOMPLETE_OUTPUT),
+        Kind::Interrupted => failure.hint("nothing was kept; the same command starts again"),
+        _ => failure,
+    }
+}
+
 fn exists(path: &Path) -> Failure {
     Failure::local(format!("{} exists already and was not touched", path.display()))
         .hint("write elsewhere with --output PATH, or over it with --force")
@@ -230,7 +243,8 @@ fn interrupted(error: &std::io::Error) -> Failure {
         .hint("nothing was kept; try again")
 }
 
-fn hex(bytes: &[u8]) -> String {
+/// Bytes in lower-case hexadecimal.
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

@@ -8,5 +8,5 @@ pub(crate) mod place;
 mod reference;
 
 pub(crate) use attempts::with_attempts;
-pub(crate) use destination::{Destination, INCOMPLETE_OUTPUT, STANDARD_OUTPUT, Saved, announce};
+pub(crate) use destination::{Destination, Saved, announce, hex, stopped};
 pub(crate) use reference::Incoming;

@@ -16,7 +16,7 @@ use crate::api_key;
 use crate::data_dir::{DataDir, Held};
 use crate::failure::{Failure, Kind, with_sources};
 use crate::memory::Memory;
-use crate::node::{self, GUEST_ID, Node, Plan, WhichBackbone};
+use crate::node::{self, CLIENT_FILE, GUEST_ID, Node, Plan, WhichBackbone};
 use crate::output::Output;
 use crate::reach::{Reached, reach};
 use crate::running::Running;
@@ -86,10 +86,15 @@ impl Finding {
     }
 }
 
+/// Why a check waits for another one.
+const CORRECT_FIRST: &str = "the permissions have to be corrected first";
+
 /// Does all checks. What one of them finds wrong does not keep the others from being done, and is told once.
 pub(super) async fn all(plan: Plan, output: Output) -> Vec<Finding> {
-    let mut findings = vec![configuration(&plan), directory(&plan.dir), permissions(&plan), api_keys(&plan)];
-    let is_private = findings[2].verdict != Verdict::Wrong;
+    let permissions = permissions(&plan);
+    let is_private = permissions.verdict != Verdict::Wrong;
+    let api_keys = api_keys(&plan, is_private);
+    let mut findings = vec![configuration(&plan), directory(&plan.dir), permissions, api_keys];
     match reach(&plan.dir, output).await {
         Ok(Reached::Held(held)) => {
             findings.push(Finding::good("process", "no process serves this data directory; `enlace serve` starts one"));
@@ -99,7 +104,7 @@ pub(super) async fn all(plan: Plan, output: Output) -> Vec<Finding> {
         Err(failure) => {
             findings.push(match is_private {
                 true => Finding::failed("process", &failure),
-                false => Finding::skipped("process", "the permissions have to be corrected first"),
+                false => Finding::skipped("process", CORRECT_FIRST),
             });
             findings.extend(distant_backbone(&plan).await);
         }
@@ -186,7 +191,7 @@ fn permissions(plan: &Plan) -> Finding {
         return Finding::skipped("permissions", "not checked on this system");
     }
     let settings = &plan.settings;
-    let mut secrets = vec![plan.dir.join("backbone-client")];
+    let mut secrets = vec![plan.dir.join(CLIENT_FILE)];
     secrets.push(settings.api_key_file.clone().unwrap_or_else(|| plan.dir.join(api_key::FILE)));
     match &settings.store_key {
         StoreKey::File => secrets.push(plan.dir.join("store.key")),
@@ -201,16 +206,16 @@ fn permissions(plan: &Plan) -> Finding {
 }
 
 /// The keys that `serve` will accept, if it can read them; a file that others can read is found by its permissions.
-fn api_keys(plan: &Plan) -> Finding {
+fn api_keys(plan: &Plan, is_private: bool) -> Finding {
     const CHECK: &str = "API keys";
     if !plan.settings.rest_enabled {
         return Finding::skipped(CHECK, "the REST API is switched off");
     }
+    if !is_private {
+        return Finding::skipped(CHECK, CORRECT_FIRST);
+    }
     match server::check_keys(&plan.settings, &plan.dir) {
         Ok(file) => Finding::good(CHECK, file),
-        Err(failure) if failure.hint.as_ref().is_some_and(|hint| hint.contains("chmod")) => {
-            Finding::skipped(CHECK, "the permissions have to be corrected first")
-        }
         Err(failure) => Finding::failed(CHECK, &failure),
     }
 }
