@@ -28,7 +28,7 @@ use tracing::Instrument;
 use crate::auth::{Gate, Roles};
 use crate::call::Call;
 use crate::config::ApiConfig;
-use crate::face::Face;
+use crate::face::{Face, Matched};
 use crate::openapi::Docs;
 use crate::problem::Problem;
 use crate::protocol::{
@@ -145,7 +145,7 @@ impl Target<'_> {
             request.authenticated();
         }
         let matched = face.find(segments, &parts.method);
-        let bounds = matched.map_or(BodyBounds::KNOWN, |matched| matched.operation.body_bounds());
+        let bounds = matched.as_ref().map_or(BodyBounds::KNOWN, |matched| matched.operation.body_bounds());
         let body = read_body(parts, body, roles.is_ok(), bounds).await?;
         if let Some(reply) = api.docs.as_ref().and_then(|docs| docs.answer(&parts.method, parts.uri.path())) {
             return Ok(reply);
@@ -157,16 +157,16 @@ impl Target<'_> {
         if let Some(reply) = monitoring::answer(api, &parts.method, segments, roles).await {
             return reply;
         }
-        self.dispatch(parts, roles, body).await
+        self.dispatch(parts, roles, matched?, body).await
     }
 
     async fn dispatch(
         &self,
         parts: &Parts,
         roles: &Roles,
+        matched: Matched<'_>,
         (body, admission): (Body, Admission),
     ) -> Result<Reply, Problem> {
-        let matched = self.face.find(&self.segments, &parts.method)?;
         if !roles.satisfy(matched.need) {
             return Err(Problem::forbidden());
         }
