@@ -71,25 +71,11 @@ fn is_route(text: &str) -> bool {
 
 /// Rules and properties of the API, and how they are called here. The longer ones come first.
 const OPTIONS: &[(&str, &str)] = &[
-    (
-        "'passwordProtection.passwordIsPin' is true, hence 'passwordProtection.password' must consist of 4 to 16 digits \
-         from 0 to 9",
-        "an invalid PIN: it must have 4 to 16 digits from 0 to 9",
-    ),
-    ("passwordProtection/password must NOT have fewer than 1 characters", "the password is empty"),
-    ("filename must NOT have fewer than 1 characters", "the file has no name"),
     ("query must NOT have additional properties", "the filter names a property that these records do not have"),
     (" must NOT have more than ", " must not have more than "),
-    ("'passwordProtection.password'", "the password"),
     ("'expiresAt'", "the expiry"),
     ("'forIdentity'", "the address given with --for"),
     ("'content'", "the content"),
-    ("'reference'", "the reference"),
-    ("'filename'", "the file name"),
-    ("'mimetype'", "the media type"),
-    ("'title'", "the title"),
-    ("'description'", "the description"),
-    ("'tags'", "the tags"),
 ];
 
 #[cfg(test)]
