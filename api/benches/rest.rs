@@ -1,6 +1,6 @@
 //! What a client of the REST interface waits for: tokens, lists, uploads and downloads over loopback, backbone included.
 //!
-//! `cargo bench -p enlace --bench rest`
+//! `cargo bench -p enlace-api --bench rest`
 #![allow(clippy::unwrap_used, missing_docs, reason = "a bench; the macros make items of their own")]
 
 use std::sync::OnceLock;

@@ -8,5 +8,8 @@ fn the_checked_in_document_is_current() {
         std::fs::write(path, &current).expect("openapi.json can be written");
     }
     let checked_in = std::fs::read_to_string(path).expect("openapi.json is there");
-    assert!(checked_in == current, "run `UPDATE_OPENAPI=1 cargo test -p enlace --test openapi` and look at the diff");
+    assert!(
+        checked_in == current,
+        "run `UPDATE_OPENAPI=1 cargo test -p enlace-api --test openapi` and look at the diff"
+    );
 }

@@ -64,7 +64,7 @@ mod tests {
 
     #[test]
     fn the_corpus_of_tricks_becomes_plain_names() {
-        let corpus = include_str!("../../../../tests/cmd/names.json");
+        let corpus = include_str!("../../tests/cmd/names.json");
         let corpus: Vec<(String, String)> = serde_json::from_str(corpus).unwrap();
         assert!(corpus.len() > 40);
         for (given, expected) in corpus {

@@ -318,7 +318,7 @@ mod tests {
 
     #[test]
     fn the_readme_has_the_table_of_all_keys() {
-        let readme = include_str!("../../../../../README.md");
+        let readme = include_str!("../../../README.md");
         let rows: Vec<&str> = readme
             .lines()
             .skip_while(|line| *line != "| Key | Form | Default | Meaning |")
