@@ -5,7 +5,7 @@
 use transport::wire::{Address, ExternalEventId, TokenId};
 
 use crate::backbone::Backbone;
-use crate::domain::{events, tokens};
+use crate::domain::{external_events, tokens};
 use crate::error::Error;
 use crate::quota::Amounts;
 use crate::store::Holder;
@@ -64,7 +64,7 @@ impl Admin<'_> {
     /// # Errors
     /// [`Error::Store`] if the store fails.
     pub async fn dead_events(&self, owner: &Address) -> Result<Vec<DeadEvent>, Error> {
-        let events = events::dead(&self.0.core.store, owner).await?.into_iter();
+        let events = external_events::dead(&self.0.core.store, owner).await?.into_iter();
         Ok(events.map(|event| DeadEvent { id: event.id, kind: event.kind, errors: event.errors }).collect())
     }
 
@@ -73,6 +73,6 @@ impl Admin<'_> {
     /// # Errors
     /// [`Error::Store`] if the store fails.
     pub async fn requeue_event(&self, owner: &Address, event: &ExternalEventId) -> Result<bool, Error> {
-        Ok(events::requeue(&self.0.core, owner, event).await?)
+        Ok(external_events::requeue(&self.0.core, owner, event).await?)
     }
 }

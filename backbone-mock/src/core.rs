@@ -14,7 +14,7 @@ use crate::config::Config;
 use crate::domain::challenge_id::Serials;
 use crate::domain::{account, digest};
 use crate::error::Error;
-use crate::notify::Hub;
+use crate::notifications::Hub;
 use crate::rates::{Allowances, Guesses};
 use crate::secrets::{PasswordHash, ServerKey, random_hex};
 use crate::store::contract::Backend;

@@ -38,7 +38,7 @@ mod domain;
 mod error;
 #[cfg(feature = "testing")]
 pub mod fault;
-mod notify;
+mod notifications;
 mod quota;
 mod rates;
 mod routes;

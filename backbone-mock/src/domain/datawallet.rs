@@ -19,7 +19,7 @@ use super::page::{Page, PageRequest};
 use super::{Caller, Record, Refusal, Rule, sync_runs};
 use crate::core::Core;
 use crate::error::StoreError;
-use crate::notify::{News, Notice};
+use crate::notifications::{News, Notice};
 use crate::secrets::new_id;
 use crate::store::{Change, Content, Key, NewContent, Rest, STEP, Store, Table, Transaction};
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use transport::wire::{Address, Timestamp};
 
 use super::identities::{self, IdentityRecord};
-use super::{datawallet, devices, events, sync_runs};
+use super::{datawallet, devices, external_events, sync_runs};
 use crate::config::OAuthClient;
 use crate::core::Core;
 use crate::error::StoreError;
@@ -117,7 +117,7 @@ async fn remove(core: &Core, address: &Address, used_at: Timestamp, is_old: bool
     devices::remove_all(&mut transaction, address).await?;
     datawallet::remove_all(&mut transaction, address).await?;
     sync_runs::remove_lease(&mut transaction, address).await?;
-    events::remove_all(&mut transaction, address).await?;
+    external_events::remove_all(&mut transaction, address).await?;
     transaction.charge(Holder::Client(&identity.client_id), &identities::cost().undone(), None);
     transaction.delete(&last_used_key(&identity, used_at));
     transaction.delete(&key);

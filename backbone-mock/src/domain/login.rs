@@ -6,7 +6,7 @@ use super::devices::{self, DeviceRecord};
 use super::password_policy::MAX_FAILED_LOGINS;
 use super::{Caller, Refusal, idle};
 use crate::core::Core;
-use crate::notify::{News, Notice};
+use crate::notifications::{News, Notice};
 
 /// How an attempt to log in ended.
 pub(crate) enum Outcome {

@@ -9,7 +9,7 @@ pub(crate) mod challenge_id;
 pub(crate) mod challenges;
 pub(crate) mod datawallet;
 pub(crate) mod devices;
-pub(crate) mod events;
+pub(crate) mod external_events;
 pub(crate) mod files;
 pub(crate) mod identities;
 pub(crate) mod idle;

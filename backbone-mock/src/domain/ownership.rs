@@ -4,7 +4,7 @@
 
 use transport::wire::{Address, FileId};
 
-use super::events::{self, Happening};
+use super::external_events::{self, Happening};
 use super::files::{self, FileRecord};
 use super::{Caller, Refusal, Rule};
 use crate::core::Core;
@@ -69,7 +69,7 @@ async fn hand_over(
     file.claimed_at = Some(core.now());
     transaction.lock_identities(&[&previous]).await?;
     let claimed = Happening::FileOwnershipClaimed(file.id.clone(), new_owner.clone());
-    events::append(&mut transaction, &previous, &claimed, core.now()).await?;
+    external_events::append(&mut transaction, &previous, &claimed, core.now()).await?;
     transaction.put(&files::key(&file.id), &file)?;
     transaction.commit().await?;
     Ok(token)
@@ -79,7 +79,7 @@ async fn lock(core: &Core, mut transaction: Transaction<'_>, mut file: FileRecor
     file.ownership_is_locked = true;
     transaction.lock_identities(&[&file.owner]).await?;
     let locked = Happening::FileOwnershipLocked(file.id.clone());
-    events::append(&mut transaction, &file.owner, &locked, core.now()).await?;
+    external_events::append(&mut transaction, &file.owner, &locked, core.now()).await?;
     transaction.put(&files::key(&file.id), &file)?;
     Ok(transaction.commit().await?)
 }

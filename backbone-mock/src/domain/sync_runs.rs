@@ -12,7 +12,7 @@ use transport::wire::{Address, DeviceId, ExternalEventId, SyncRunId, Timestamp};
 
 use super::account::{self, Account};
 use super::datawallet::{self, NewEntry, Wallet};
-use super::events::{self, Ending, EventRecord};
+use super::external_events::{self, Ending, EventRecord};
 use super::identities::{self, Status};
 use super::page::{Page, PageRequest};
 use super::{Caller, EXPIRIES, Record, Refusal, Rule, expiring};
@@ -26,7 +26,7 @@ const DEFAULT_DURATION: Duration = Duration::from_secs(10);
 /// encrypted its entries for the indices a push would take.
 const PATIENCE_OF_PUSHES: Duration = Duration::from_secs(60);
 /// Results of events in one finalisation: those of all events that a run may have.
-pub(crate) const MAX_RESULTS: usize = events::MAX_EVENTS_OF_RUN;
+pub(crate) const MAX_RESULTS: usize = external_events::MAX_EVENTS_OF_RUN;
 const MAX_ERROR_CODE: usize = 100;
 
 const RUNS: Table<RunRecord> = Table::new("sync-run");
@@ -70,9 +70,9 @@ pub(crate) async fn start(
     let mut lease = read_lease(&transaction, &caller.address).await?;
     let mut events = end_expired(&mut transaction, &mut lease, now).await?;
     if kind == SyncRunType::ExternalEventSync {
-        events.append(&mut events::deliverable(&core.store, &caller.address).await?);
+        events.append(&mut external_events::deliverable(&core.store, &caller.address).await?);
         events.sort_unstable();
-        events.truncate(events::MAX_EVENTS_OF_RUN);
+        events.truncate(external_events::MAX_EVENTS_OF_RUN);
     } else {
         events.clear();
     }
@@ -82,7 +82,7 @@ pub(crate) async fn start(
         let duration = duration.map_or(DEFAULT_DURATION, |seconds| Duration::from_secs(seconds.into()));
         Account::of(core, &caller.address).await?.charge(&mut transaction, &account::other(0))?;
         let run = open(&mut transaction, caller, &mut lease, kind, now, duration, events.len() as u64)?;
-        events::attach(&mut transaction, &caller.address, &run.id, &events)?;
+        external_events::attach(&mut transaction, &caller.address, &run.id, &events)?;
         Some(run.into_wire())
     };
     transaction.put(&lease_key(&caller.address), &lease)?;
@@ -105,10 +105,10 @@ pub(crate) async fn events(
     if run.device != caller.device {
         return Err(Rule::EventsOfAnotherDevice.into());
     }
-    let page = events::attached_page(&core.store, id, page).await?;
+    let page = external_events::attached_page(&core.store, id, page).await?;
     let mut events = Vec::with_capacity(page.items.len());
     for index in &page.items {
-        events.extend(events::read(&core.store, &caller.address, *index).await?.map(to_wire));
+        events.extend(external_events::read(&core.store, &caller.address, *index).await?.map(to_wire));
     }
     Ok(page.with(events))
 }
@@ -131,9 +131,9 @@ pub(crate) async fn finalize_event_sync(
         datawallet::read_wallet(&transaction, &caller.address).await?.ok_or(Refusal::NotFound(Record::Datawallet))?;
     let modifications = datawallet::append(core, &mut transaction, caller, &mut wallet, entries, now).await?;
     let result_of = |event: &ExternalEventId| results.get(event).cloned();
-    events::detach_unhandled(&mut transaction, &caller.address, id, Ending::Results(&result_of)).await?;
+    external_events::detach_unhandled(&mut transaction, &caller.address, id, Ending::Results(&result_of)).await?;
     end(&mut transaction, run, now).await?;
-    let new_unsynced_external_events_exist = events::has_fresh(&core.store, &caller.address).await?;
+    let new_unsynced_external_events_exist = external_events::has_fresh(&core.store, &caller.address).await?;
     if !modifications.is_empty() {
         transaction.notify(datawallet::notice(caller));
     }
@@ -198,7 +198,7 @@ pub(crate) async fn make_way_for_push(
 /// Removes a run that ended long ago, with the events that were handled in it.
 pub(crate) async fn remove(transaction: &mut Transaction<'_>, id: &SyncRunId) -> Result<(), StoreError> {
     if let Some(run) = transaction.get(&run_key(id)).await? {
-        events::remove_handled(transaction, &run.owner, id).await?;
+        external_events::remove_handled(transaction, &run.owner, id).await?;
         account::release(transaction, &run.owner, account::other(0)).await?;
         transaction.delete(&run_key(id));
     }
@@ -272,7 +272,7 @@ async fn cancel(
     now: Timestamp,
 ) -> Result<Vec<u64>, StoreError> {
     lease.open = None;
-    let offered_again = events::detach_unhandled(transaction, &run.owner, &run.id, Ending::Cancelled).await?;
+    let offered_again = external_events::detach_unhandled(transaction, &run.owner, &run.id, Ending::Cancelled).await?;
     note_end(transaction, run, now)?;
     Ok(offered_again)
 }

@@ -3,12 +3,12 @@
 use transport::access::{FailedAttempt, Ledger};
 
 use super::account::{self, Account};
-use super::events::{self, Happening};
+use super::external_events::{self, Happening};
 use super::tokens::{Allocation, TokenRecord, allocation_key, key};
 use super::{Caller, Refusal};
 use crate::core::Core;
 use crate::error::StoreError;
-use crate::notify::{News, Notice};
+use crate::notifications::{News, Notice};
 use crate::rates::Guesser;
 use crate::store::Transaction;
 
@@ -48,7 +48,7 @@ impl Ledger for TokenLedger<'_> {
         if let Some(creator) = token.created_by.as_ref().filter(|_| failed.locks()) {
             transaction.lock_identities(&[creator]).await?;
             let locked = Happening::TokenLocked(token.id.clone());
-            events::append(&mut transaction, creator, &locked, core.now()).await?;
+            external_events::append(&mut transaction, creator, &locked, core.now()).await?;
             transaction.notify(Notice::to_all(creator, News::TokenLocked));
         }
         transaction.put(&key(&token.id), &token)?;

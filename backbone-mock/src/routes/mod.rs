@@ -4,7 +4,7 @@ mod challenges;
 mod connect;
 mod datawallet;
 mod devices;
-mod events;
+mod event_stream;
 mod files;
 mod health;
 mod identities;
@@ -72,7 +72,7 @@ fn api() -> Routes {
         .route("/SyncRuns/{id}/FinalizeExternalEventSync", put(sync_runs::finalize_event_sync))
         .route("/SyncRuns/{id}/FinalizeDatawalletVersionUpgrade", put(sync_runs::finalize_upgrade))
         .route("/Tags", get(tags::tags))
-        .route("/sse", get(events::stream))
+        .route("/sse", get(event_stream::stream))
 }
 
 #[cfg(test)]

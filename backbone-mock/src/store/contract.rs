@@ -70,7 +70,7 @@ use tokio::io::AsyncRead;
 use tokio_util::io::ReaderStream;
 
 use crate::error::StoreError;
-use crate::notify::Notice;
+use crate::notifications::Notice;
 use crate::secrets::ServerKey;
 
 /// Bytes of the longest key that every implementation takes.

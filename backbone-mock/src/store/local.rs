@@ -7,7 +7,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use super::contract::{LockSpace, Notifications, Receiver};
-use crate::notify::Notice;
+use crate::notifications::Notice;
 
 const STRIPES: usize = 512;
 

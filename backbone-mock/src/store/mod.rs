@@ -54,7 +54,7 @@ pub(crate) use usage::{Change, Holder};
 pub(crate) use walk::STEP;
 
 use crate::error::StoreError;
-use crate::notify::Notice;
+use crate::notifications::Notice;
 use crate::quota::Amounts;
 use crate::secrets::ServerKey;
 use contract::{Backend, BlobWriter, Blobs, KeyRange, Notifications, Records};

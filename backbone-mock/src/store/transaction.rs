@@ -9,7 +9,7 @@ use super::contract::{Changes, LockSpace, PublishedBlob, Session};
 use super::usage::{Change, Charges, Holder};
 use super::{BLOBS, Key, Store, schema};
 use crate::error::StoreError;
-use crate::notify::Notice;
+use crate::notifications::Notice;
 use crate::quota::Amounts;
 
 /// Locks, reads and writes that take effect together.

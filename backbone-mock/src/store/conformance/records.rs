@@ -9,7 +9,7 @@ use futures_util::poll;
 
 use super::Place;
 use crate::error::StoreError;
-use crate::notify::{News, Notice};
+use crate::notifications::{News, Notice};
 use crate::quota::Metric;
 use crate::store::contract::{Backend, Changes, KeyRange, LockSpace, MAX_COMMIT_BYTES, MAX_KEY_BYTES, Session, Update};
 

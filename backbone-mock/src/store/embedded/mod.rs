@@ -14,7 +14,7 @@ use super::contract::{
 };
 use super::local::{Guard, LocalNotifications, Locks};
 use crate::error::{Error, StoreError};
-use crate::notify::Notice;
+use crate::notifications::Notice;
 use blobs::BlobFiles;
 use open::Opened;
 

@@ -10,7 +10,7 @@ use http::HeaderValue;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use tokio::sync::mpsc;
 
-use crate::notify::News;
+use crate::notifications::News;
 use crate::web::AppState;
 use crate::web::session::LoggedIn;
 

@@ -12,7 +12,7 @@ use transport::wire::{Address, ExternalEventId, FileId, SyncRunId, Timestamp, To
 use super::page::{Page, PageRequest};
 use crate::core::Core;
 use crate::error::StoreError;
-use crate::notify::{News, Notice};
+use crate::notifications::{News, Notice};
 use crate::secrets::new_id;
 use crate::store::{Key, Rest, STEP, Store, Table, Transaction};
 
