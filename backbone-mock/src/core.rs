@@ -14,7 +14,7 @@ use crate::config::Config;
 use crate::domain::challenge_id::Serials;
 use crate::domain::{account, digest};
 use crate::error::Error;
-use crate::notifications::Hub;
+use crate::notifications::EventStreams;
 use crate::rates::{Allowances, Guesses};
 use crate::secrets::{PasswordHash, ServerKey, random_hex};
 use crate::store::contract::Backend;
@@ -64,7 +64,7 @@ pub(crate) struct Core {
     /// Records and files.
     pub(crate) store: Store,
     /// Open event streams.
-    pub(crate) hub: Arc<Hub>,
+    pub(crate) event_streams: Arc<EventStreams>,
     /// Key of what clients have to repeat later: token passwords, ownership tokens, access tokens.
     pub(crate) key: ServerKey,
     /// Keeps web pages out of a backbone that only this machine reaches.
@@ -101,11 +101,11 @@ impl Core {
     /// A backbone on what keeps its records.
     pub(crate) async fn on(backend: Backend, config: Config) -> Result<Self, Error> {
         let (store, key) = Store::on(backend).await?;
-        let hub = Arc::new(Hub::new());
-        let streams = hub.clone();
-        store.subscribe(move |notice| streams.tell(notice));
+        let event_streams = Arc::new(EventStreams::new());
+        let streams = event_streams.clone();
+        store.subscribe(move |notification| streams.send(notification));
         let core = Self {
-            hub,
+            event_streams,
             key,
             guard: guard(&config),
             bodies: Bodies::new(&config.limits),

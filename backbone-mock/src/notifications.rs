@@ -1,7 +1,7 @@
-//! Telling connected devices that something happened: the open event streams.
+//! Notifications, and the event streams on which connected devices receive them.
 //!
-//! Streams carry names, never contents, and losing a name is harmless: the device that gets the next one finds
-//! everything. So queues are short, and a full one drops what comes.
+//! A notification says that there is something to fetch. It carries a name and no content, so losing one is harmless: the
+//! device that receives the next one fetches everything. Queues are therefore short, and a full queue drops what is added.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard};
@@ -9,15 +9,15 @@ use std::sync::{Mutex, MutexGuard};
 use tokio::sync::mpsc;
 use transport::wire::{Address, DeviceId};
 
-/// Names waiting to be sent on one stream.
+/// Notifications waiting to be sent on one stream.
 const QUEUE_LENGTH: usize = 16;
 /// Streams of one device; a further one ends the oldest.
 const MAX_PER_DEVICE: usize = 4;
 
-/// What a device is told.
+/// The name of a notification, which is all that a device receives of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum News {
-    /// The stream is open.
+pub(crate) enum NotificationName {
+    /// The event stream is open.
     ConnectionOpened,
     /// There is a new external event.
     ExternalEventCreated,
@@ -29,7 +29,7 @@ pub(crate) enum News {
     BackupDeviceUsed,
 }
 
-impl News {
+impl NotificationName {
     /// The name on the wire.
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -42,36 +42,37 @@ impl News {
     }
 }
 
-/// Somebody to be told after a commit.
+/// A notification to the devices of an identity, sent after a commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Notice {
-    pub(crate) to: Address,
-    pub(crate) news: News,
+pub(crate) struct Notification {
+    pub(crate) recipient: Address,
+    pub(crate) name: NotificationName,
+    /// The device that caused it, and knows already.
     pub(crate) except: Option<DeviceId>,
 }
 
-impl Notice {
+impl Notification {
     /// For all devices of an identity.
-    pub(crate) fn to_all(to: &Address, news: News) -> Self {
-        Self { to: to.clone(), news, except: None }
+    pub(crate) fn to_all(recipient: &Address, name: NotificationName) -> Self {
+        Self { recipient: recipient.clone(), name, except: None }
     }
 }
 
-/// The open streams of this process.
-pub(crate) struct Hub(Mutex<HashMap<Address, Vec<Stream>>>);
+/// The open event streams of this process.
+pub(crate) struct EventStreams(Mutex<HashMap<Address, Vec<Stream>>>);
 
 struct Stream {
     device: DeviceId,
-    sender: mpsc::Sender<News>,
+    sender: mpsc::Sender<NotificationName>,
 }
 
-impl Hub {
+impl EventStreams {
     pub(crate) fn new() -> Self {
         Self(Mutex::default())
     }
 
     /// Opens a stream. It ends when the receiver is dropped or the sender side is.
-    pub(crate) fn open(&self, address: &Address, device: &DeviceId) -> mpsc::Receiver<News> {
+    pub(crate) fn open(&self, address: &Address, device: &DeviceId) -> mpsc::Receiver<NotificationName> {
         let (sender, receiver) = mpsc::channel(QUEUE_LENGTH);
         let mut streams = self.streams();
         let streams = streams.entry(address.clone()).or_default();
@@ -82,23 +83,23 @@ impl Hub {
         {
             streams.remove(oldest);
         }
-        // The queue is empty and holds more than one name.
-        let _ = sender.try_send(News::ConnectionOpened);
+        // The queue is empty and holds more than one notification.
+        let _ = sender.try_send(NotificationName::ConnectionOpened);
         streams.push(Stream { device: device.clone(), sender });
         receiver
     }
 
-    /// Tells all devices of an identity, except one.
-    pub(crate) fn tell(&self, notice: &Notice) {
-        let Notice { to, news, except } = notice;
+    /// Sends a notification on the streams of its recipient.
+    pub(crate) fn send(&self, notification: &Notification) {
+        let Notification { recipient, name, except } = notification;
         let mut streams = self.streams();
-        let Some(own) = streams.get_mut(to) else { return };
+        let Some(own) = streams.get_mut(recipient) else { return };
         own.retain(|stream| !stream.sender.is_closed());
         for stream in own.iter().filter(|stream| except.as_ref() != Some(&stream.device)) {
-            let _ = stream.sender.try_send(*news);
+            let _ = stream.sender.try_send(*name);
         }
         if own.is_empty() {
-            streams.remove(to);
+            streams.remove(recipient);
         }
     }
 
@@ -125,24 +126,24 @@ mod tests {
     }
 
     #[test]
-    fn the_device_that_caused_the_news_is_left_out() {
-        let hub = Hub::new();
-        let (mut first, mut second) = (hub.open(&address(), &device(1)), hub.open(&address(), &device(2)));
-        let news = News::DatawalletModificationsCreated;
-        hub.tell(&Notice { to: address(), news, except: Some(device(1)) });
-        assert_eq!(first.try_recv(), Ok(News::ConnectionOpened));
+    fn the_device_that_caused_a_notification_does_not_receive_it() {
+        let streams = EventStreams::new();
+        let (mut first, mut second) = (streams.open(&address(), &device(1)), streams.open(&address(), &device(2)));
+        let name = NotificationName::DatawalletModificationsCreated;
+        streams.send(&Notification { recipient: address(), name, except: Some(device(1)) });
+        assert_eq!(first.try_recv(), Ok(NotificationName::ConnectionOpened));
         assert!(first.try_recv().is_err());
-        assert_eq!(second.try_recv(), Ok(News::ConnectionOpened));
-        assert_eq!(second.try_recv(), Ok(News::DatawalletModificationsCreated));
+        assert_eq!(second.try_recv(), Ok(NotificationName::ConnectionOpened));
+        assert_eq!(second.try_recv(), Ok(NotificationName::DatawalletModificationsCreated));
     }
 
     #[test]
     fn streams_of_one_device_are_bounded_and_closed_ones_forgotten() {
-        let hub = Hub::new();
-        let streams: Vec<_> = (0..=MAX_PER_DEVICE).map(|_| hub.open(&address(), &device(1))).collect();
-        assert_eq!(hub.streams()[&address()].len(), MAX_PER_DEVICE);
-        drop(streams);
-        hub.tell(&Notice::to_all(&address(), News::TokenLocked));
-        assert!(hub.streams().is_empty());
+        let streams = EventStreams::new();
+        let receivers: Vec<_> = (0..=MAX_PER_DEVICE).map(|_| streams.open(&address(), &device(1))).collect();
+        assert_eq!(streams.streams()[&address()].len(), MAX_PER_DEVICE);
+        drop(receivers);
+        streams.send(&Notification::to_all(&address(), NotificationName::TokenLocked));
+        assert!(streams.streams().is_empty());
     }
 }

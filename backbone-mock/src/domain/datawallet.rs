@@ -19,7 +19,7 @@ use super::page::{Page, PageRequest};
 use super::{Caller, Record, Refusal, Rule, sync_runs};
 use crate::core::Core;
 use crate::error::StoreError;
-use crate::notifications::{News, Notice};
+use crate::notifications::{Notification, NotificationName};
 use crate::secrets::new_id;
 use crate::store::{Change, Content, Key, NewContent, Rest, STEP, Store, Table, Transaction};
 
@@ -181,7 +181,7 @@ pub(crate) async fn push(
         return Err(Refusal::rule(Rule::DatawalletNotUpToDate, detail));
     }
     let modifications = append(core, &mut transaction, caller, &mut wallet, entries, now).await?;
-    transaction.notify(notice(caller));
+    transaction.notify(notification(caller));
     transaction.commit().await?;
     Ok(PushedModifications { new_index: wallet.newest_index().unwrap_or(-1), modifications })
 }
@@ -254,11 +254,11 @@ pub(crate) fn check_supported(supported: u16, wallet: &Wallet) -> Result<(), Ref
     if supported < wallet.version { Err(Rule::InsufficientDatawalletVersion.into()) } else { Ok(()) }
 }
 
-/// Tells the other devices of the caller that there are new entries.
-pub(crate) fn notice(caller: &Caller) -> Notice {
-    Notice {
-        to: caller.address.clone(),
-        news: News::DatawalletModificationsCreated,
+/// The notification to the other devices of the caller that there are new entries.
+pub(crate) fn notification(caller: &Caller) -> Notification {
+    Notification {
+        recipient: caller.address.clone(),
+        name: NotificationName::DatawalletModificationsCreated,
         except: Some(caller.device.clone()),
     }
 }

@@ -1,4 +1,4 @@
-//! External events: what happened to an identity through somebody else's doing.
+//! External events: what the backbone reports to an identity in a sync run, because somebody else caused it.
 //!
 //! An event is in exactly one of four places: deliverable, attached to a sync run, done (attached to a finalised run) or
 //! dead (handling it failed too often). Whoever appends or moves one holds the lock of its owner.
@@ -12,7 +12,7 @@ use transport::wire::{Address, ExternalEventId, FileId, SyncRunId, Timestamp, To
 use super::page::{Page, PageRequest};
 use crate::core::Core;
 use crate::error::StoreError;
-use crate::notifications::{News, Notice};
+use crate::notifications::{Notification, NotificationName};
 use crate::secrets::new_id;
 use crate::store::{Key, Rest, STEP, Store, Table, Transaction};
 
@@ -30,15 +30,15 @@ pub(crate) const MAX_EVENTS_OF_RUN: usize = 1000;
 /// Most events that operators are shown at once.
 pub(crate) const MAX_DEAD_SHOWN: usize = 1000;
 
-const EVENTS: Table<EventRecord> = Table::new("event");
+const EVENTS: Table<ExternalEventRecord> = Table::new("event");
 const DELIVERABLE: Table<()> = Table::new("event-deliverable");
 const ATTACHED: Table<()> = Table::new("event-attached");
 const DEAD: Table<()> = Table::new("event-dead");
 const NEXT_INDEX: Table<u64> = Table::new("event-next");
 
-/// An event as it is stored.
+/// An external event as it is stored.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct EventRecord {
+pub(crate) struct ExternalEventRecord {
     pub(crate) id: ExternalEventId,
     pub(crate) kind: String,
     pub(crate) index: u64,
@@ -49,16 +49,16 @@ pub(crate) struct EventRecord {
     cancellations: u32,
 }
 
-impl EventRecord {
+impl ExternalEventRecord {
     /// How often handling it failed.
     pub(crate) fn error_count(&self) -> u32 {
         u32::try_from(self.errors.len()).unwrap_or(u32::MAX)
     }
 }
 
-/// What can happen to an identity.
+/// An external event to be appended: its type and what its payload is made of.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Happening {
+pub(crate) enum NewExternalEvent {
     /// Somebody tried too many passwords.
     TokenLocked(TokenId),
     /// Somebody presented a wrong ownership token.
@@ -67,7 +67,7 @@ pub(crate) enum Happening {
     FileOwnershipClaimed(FileId, Address),
 }
 
-impl Happening {
+impl NewExternalEvent {
     fn kind(&self) -> &'static str {
         match self {
             Self::TokenLocked(_) => "TokenLocked",
@@ -85,28 +85,28 @@ impl Happening {
     }
 }
 
-/// Appends an event to the log of its owner, whose lock the transaction holds, and tells the owner's devices.
+/// Appends an event to the log of its owner, whose lock the transaction holds, and notifies the owner's devices.
 pub(crate) async fn append(
     transaction: &mut Transaction<'_>,
     owner: &Address,
-    happening: &Happening,
+    event: &NewExternalEvent,
     now: Timestamp,
 ) -> Result<(), StoreError> {
     let counter = NEXT_INDEX.key().text(owner);
     let index = transaction.get(&counter).await?.unwrap_or(0);
-    let event = EventRecord {
+    let event = ExternalEventRecord {
         id: new_id(),
-        kind: happening.kind().to_owned(),
+        kind: event.kind().to_owned(),
         index,
         created_at: now,
-        payload: happening.payload(),
+        payload: event.payload(),
         errors: Vec::new(),
         cancellations: 0,
     };
     transaction.put(&counter, &(index + 1))?;
     transaction.put(&event_key(owner, index), &event)?;
     transaction.put(&DELIVERABLE.key().text(owner).number(index), &())?;
-    transaction.notify(Notice::to_all(owner, News::ExternalEventCreated));
+    transaction.notify(Notification::to_all(owner, NotificationName::ExternalEventCreated));
     Ok(())
 }
 
@@ -119,7 +119,7 @@ pub(crate) async fn deliverable(store: &Store, owner: &Address) -> Result<Vec<u6
 
 /// Whether there are deliverable events that never failed. Reads one event after the other until there is one.
 pub(crate) async fn has_fresh(store: &Store, owner: &Address) -> Result<bool, StoreError> {
-    let is_fresh = |event: &EventRecord| event.errors.is_empty();
+    let is_fresh = |event: &ExternalEventRecord| event.errors.is_empty();
     Ok(find(store, owner, &DELIVERABLE, is_fresh).await?.is_some())
 }
 
@@ -157,7 +157,11 @@ async fn attached(store: &Store, run: &SyncRunId) -> Result<Vec<u64>, StoreError
 }
 
 /// Reads an event.
-pub(crate) async fn read(store: &Store, owner: &Address, index: u64) -> Result<Option<EventRecord>, StoreError> {
+pub(crate) async fn read(
+    store: &Store,
+    owner: &Address,
+    index: u64,
+) -> Result<Option<ExternalEventRecord>, StoreError> {
     store.get(&event_key(owner, index)).await
 }
 
@@ -197,7 +201,7 @@ pub(crate) async fn detach_unhandled(
 }
 
 /// Notes in the event how its run ended. Returns whether it has to leave the run.
-fn note_ending(event: &mut EventRecord, ending: &Ending<'_>) -> bool {
+fn note_ending(event: &mut ExternalEventRecord, ending: &Ending<'_>) -> bool {
     match ending {
         Ending::Results(result) => {
             let error = match result(&event.id) {
@@ -232,7 +236,7 @@ pub(crate) async fn remove_handled(
 }
 
 /// The oldest events that are not offered any more, at most [`MAX_DEAD_SHOWN`].
-pub(crate) async fn dead(store: &Store, owner: &Address) -> Result<Vec<EventRecord>, StoreError> {
+pub(crate) async fn dead(store: &Store, owner: &Address) -> Result<Vec<ExternalEventRecord>, StoreError> {
     let prefix = DEAD.key().text(owner);
     let mut events = Vec::new();
     for rest in store.keys(&prefix, &prefix, MAX_DEAD_SHOWN).await? {
@@ -252,7 +256,7 @@ pub(crate) async fn requeue(core: &Core, owner: &Address, id: &ExternalEventId) 
     transaction.delete(&DEAD.key().text(owner).number(event.index));
     transaction.put(&DELIVERABLE.key().text(owner).number(event.index), &())?;
     transaction.put(&event_key(owner, event.index), &event)?;
-    transaction.notify(Notice::to_all(owner, News::ExternalEventCreated));
+    transaction.notify(Notification::to_all(owner, NotificationName::ExternalEventCreated));
     transaction.commit().await?;
     Ok(true)
 }
@@ -275,7 +279,7 @@ pub(crate) async fn remove_all(transaction: &mut Transaction<'_>, owner: &Addres
     Ok(())
 }
 
-fn event_key(owner: &Address, index: u64) -> Key<EventRecord> {
+fn event_key(owner: &Address, index: u64) -> Key<ExternalEventRecord> {
     EVENTS.key().text(owner).number(index)
 }
 
@@ -284,8 +288,8 @@ async fn find(
     store: &Store,
     owner: &Address,
     index: &Table<()>,
-    fits: impl Fn(&EventRecord) -> bool,
-) -> Result<Option<EventRecord>, StoreError> {
+    fits: impl Fn(&ExternalEventRecord) -> bool,
+) -> Result<Option<ExternalEventRecord>, StoreError> {
     let prefix = index.key().text(owner);
     let mut from = prefix.clone();
     loop {
@@ -319,7 +323,7 @@ mod tests {
         let mut transaction = core.store.begin();
         transaction.lock_identities(&[owner]).await.unwrap();
         for _ in 0..count {
-            append(&mut transaction, owner, &Happening::TokenLocked(new_id()), core.now()).await.unwrap();
+            append(&mut transaction, owner, &NewExternalEvent::TokenLocked(new_id()), core.now()).await.unwrap();
         }
         transaction.commit().await.unwrap();
         core
@@ -349,7 +353,7 @@ mod tests {
     async fn a_search_goes_on_behind_its_first_step() {
         let owner = owner();
         let core = core_with_events(&owner, STEP + 1).await;
-        let last = |event: &EventRecord| event.index == STEP as u64;
+        let last = |event: &ExternalEventRecord| event.index == STEP as u64;
         assert!(find(&core.store, &owner, &DELIVERABLE, last).await.unwrap().is_some());
         assert!(find(&core.store, &owner, &DELIVERABLE, |_| false).await.unwrap().is_none());
     }

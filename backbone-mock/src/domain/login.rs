@@ -6,7 +6,7 @@ use super::devices::{self, DeviceRecord};
 use super::password_policy::MAX_FAILED_LOGINS;
 use super::{Caller, Refusal, idle};
 use crate::core::Core;
-use crate::notifications::{News, Notice};
+use crate::notifications::{Notification, NotificationName};
 
 /// How an attempt to log in ended.
 pub(crate) enum Outcome {
@@ -51,7 +51,7 @@ async fn judge(core: &Core, seen: &DeviceRecord, is_right: bool) -> Result<Outco
         device.last_login = Some(core.now());
         is_only_noted = !device.is_backup;
         if std::mem::take(&mut device.is_backup) {
-            transaction.notify(Notice::to_all(&device.address, News::BackupDeviceUsed));
+            transaction.notify(Notification::to_all(&device.address, NotificationName::BackupDeviceUsed));
         }
         idle::note_use_of(core, &mut transaction, &device.address, core.now()).await?;
         let caller = Caller { address: device.address.clone(), device: device.id.clone() };

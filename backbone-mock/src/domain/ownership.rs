@@ -1,10 +1,10 @@
 //! Handing a file over: whoever presents its ownership token becomes the owner.
 //!
-//! One wrong token by somebody else locks the file until its owner asks for a new token, and the owner is told.
+//! One wrong token by somebody else locks the file until its owner asks for a new token; the owner gets an external event.
 
 use transport::wire::{Address, FileId};
 
-use super::external_events::{self, Happening};
+use super::external_events::{self, NewExternalEvent};
 use super::files::{self, FileRecord};
 use super::{Caller, Refusal, Rule};
 use crate::core::Core;
@@ -68,7 +68,7 @@ async fn hand_over(
     let previous = std::mem::replace(&mut file.owner, new_owner.clone());
     file.claimed_at = Some(core.now());
     transaction.lock_identities(&[&previous]).await?;
-    let claimed = Happening::FileOwnershipClaimed(file.id.clone(), new_owner.clone());
+    let claimed = NewExternalEvent::FileOwnershipClaimed(file.id.clone(), new_owner.clone());
     external_events::append(&mut transaction, &previous, &claimed, core.now()).await?;
     transaction.put(&files::key(&file.id), &file)?;
     transaction.commit().await?;
@@ -78,7 +78,7 @@ async fn hand_over(
 async fn lock(core: &Core, mut transaction: Transaction<'_>, mut file: FileRecord) -> Result<(), Refusal> {
     file.ownership_is_locked = true;
     transaction.lock_identities(&[&file.owner]).await?;
-    let locked = Happening::FileOwnershipLocked(file.id.clone());
+    let locked = NewExternalEvent::FileOwnershipLocked(file.id.clone());
     external_events::append(&mut transaction, &file.owner, &locked, core.now()).await?;
     transaction.put(&files::key(&file.id), &file)?;
     Ok(transaction.commit().await?)

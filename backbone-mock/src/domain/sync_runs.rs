@@ -12,7 +12,7 @@ use transport::wire::{Address, DeviceId, ExternalEventId, SyncRunId, Timestamp};
 
 use super::account::{self, Account};
 use super::datawallet::{self, NewEntry, Wallet};
-use super::external_events::{self, Ending, EventRecord};
+use super::external_events::{self, Ending, ExternalEventRecord};
 use super::identities::{self, Status};
 use super::page::{Page, PageRequest};
 use super::{Caller, EXPIRIES, Record, Refusal, Rule, expiring};
@@ -135,7 +135,7 @@ pub(crate) async fn finalize_event_sync(
     end(&mut transaction, run, now).await?;
     let new_unsynced_external_events_exist = external_events::has_fresh(&core.store, &caller.address).await?;
     if !modifications.is_empty() {
-        transaction.notify(datawallet::notice(caller));
+        transaction.notify(datawallet::notification(caller));
     }
     transaction.commit().await?;
     Ok(FinalizedExternalEventSync {
@@ -169,7 +169,7 @@ pub(crate) async fn finalize_upgrade(
     let modifications = datawallet::append(core, &mut transaction, caller, &mut wallet, entries, now).await?;
     end(&mut transaction, run, now).await?;
     if !modifications.is_empty() {
-        transaction.notify(datawallet::notice(caller));
+        transaction.notify(datawallet::notification(caller));
     }
     transaction.commit().await?;
     Ok(FinalizedDatawalletVersionUpgrade {
@@ -365,7 +365,7 @@ async fn read_lease(transaction: &Transaction<'_>, address: &Address) -> Result<
     Ok(transaction.get(&lease_key(address)).await?.unwrap_or_default())
 }
 
-fn to_wire(event: EventRecord) -> ExternalEvent {
+fn to_wire(event: ExternalEventRecord) -> ExternalEvent {
     ExternalEvent {
         sync_error_count: event.error_count(),
         id: event.id,

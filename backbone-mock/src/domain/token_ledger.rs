@@ -3,12 +3,12 @@
 use transport::access::{FailedAttempt, Ledger};
 
 use super::account::{self, Account};
-use super::external_events::{self, Happening};
+use super::external_events::{self, NewExternalEvent};
 use super::tokens::{Allocation, TokenRecord, allocation_key, key};
 use super::{Caller, Refusal};
 use crate::core::Core;
 use crate::error::StoreError;
-use crate::notifications::{News, Notice};
+use crate::notifications::{Notification, NotificationName};
 use crate::rates::Guesser;
 use crate::store::Transaction;
 
@@ -47,9 +47,9 @@ impl Ledger for TokenLedger<'_> {
         token.failed_attempts = failed.number;
         if let Some(creator) = token.created_by.as_ref().filter(|_| failed.locks()) {
             transaction.lock_identities(&[creator]).await?;
-            let locked = Happening::TokenLocked(token.id.clone());
+            let locked = NewExternalEvent::TokenLocked(token.id.clone());
             external_events::append(&mut transaction, creator, &locked, core.now()).await?;
-            transaction.notify(Notice::to_all(creator, News::TokenLocked));
+            transaction.notify(Notification::to_all(creator, NotificationName::TokenLocked));
         }
         transaction.put(&key(&token.id), &token)?;
         Ok(transaction.commit().await?)

@@ -10,19 +10,19 @@ use http::HeaderValue;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use tokio::sync::mpsc;
 
-use crate::notifications::News;
+use crate::notifications::NotificationName;
 use crate::web::AppState;
 use crate::web::session::LoggedIn;
 
-/// Between two signs of life.
+/// Time without a notification after which a keep-alive frame is sent.
 const KEEP_ALIVE: Duration = Duration::from_secs(240);
 
-/// A stream of names. It ends when the server stops.
+/// Streams the names of notifications. Ends when the server stops.
 pub(super) async fn stream(State(core): State<AppState>, LoggedIn(caller): LoggedIn) -> Response {
-    let news = core.hub.open(&caller.address, &caller.device);
-    let frames = futures_util::stream::unfold(news, |mut news| async {
-        let name = next_name(&mut news).await?;
-        Some((Ok::<_, std::convert::Infallible>(frame(name)), news))
+    let notifications = core.event_streams.open(&caller.address, &caller.device);
+    let frames = futures_util::stream::unfold(notifications, |mut notifications| async {
+        let name = next_name(&mut notifications).await?;
+        Some((Ok::<_, std::convert::Infallible>(frame(name)), notifications))
     });
     let mut response = Response::new(Body::from_stream(frames));
     let headers = response.headers_mut();
@@ -31,9 +31,9 @@ pub(super) async fn stream(State(core): State<AppState>, LoggedIn(caller): Logge
     response
 }
 
-async fn next_name(news: &mut mpsc::Receiver<News>) -> Option<&'static str> {
-    match tokio::time::timeout(KEEP_ALIVE, news.recv()).await {
-        Ok(news) => news.map(News::name),
+async fn next_name(notifications: &mut mpsc::Receiver<NotificationName>) -> Option<&'static str> {
+    match tokio::time::timeout(KEEP_ALIVE, notifications.recv()).await {
+        Ok(name) => name.map(NotificationName::name),
         Err(_) => Some("keep-alive"),
     }
 }

@@ -26,7 +26,7 @@ pub(crate) async fn serve(socket: Listener, core: Arc<Core>, served: Served, mut
     // Event streams are requests that never finish by themselves.
     let closing = async {
         let _ = stop.wait_for(|stop| *stop).await;
-        core.hub.close();
+        core.event_streams.close();
     };
     tokio::join!(serving, closing);
 }

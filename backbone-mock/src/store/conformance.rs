@@ -65,7 +65,7 @@ macro_rules! implementations {
     ($($implementation:ident = $place:ty)*) => {
         $(conforms! { $implementation is $place:
             records {
-                refused_commits_change_nothing_tell_nobody_and_give_their_claims_back
+                refused_commits_change_nothing_notify_nobody_and_give_their_claims_back
                 what_was_committed_is_there_after_opening_again
                 scans_are_ordered_and_bounded
                 a_name_is_locked_by_one_session_at_a_time
@@ -80,8 +80,8 @@ macro_rules! implementations {
                 long_keys_of_any_bytes_are_kept
                 a_commit_of_the_largest_size_is_taken
                 closed_records_refuse_commits
-                all_receivers_are_told_once_after_the_commit_is_visible
-                receivers_are_told_of_commits_that_nobody_waits_for
+                every_receiver_gets_a_notification_once_after_the_commit_is_visible
+                notifications_of_commits_that_nobody_waits_for_are_sent
                 the_key_of_the_server_stays
             }
             blobs {

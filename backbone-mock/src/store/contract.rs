@@ -3,7 +3,7 @@
 //!
 //! The embedded implementation serves one process. The traits ask for nothing that a database server with an object store
 //! cannot give to several: a [`Session`] is a database transaction with advisory locks, an [`Update`] a row that is locked,
-//! read and written, a [`Notice`] what `NOTIFY` sends at the commit, a [`Claim`] an upload that has no row yet.
+//! read and written, a [`Notification`] what `NOTIFY` sends at the commit, a [`Claim`] an upload that has no row yet.
 //!
 //! What one process can observe of the contract is a test in `conformance`, which runs against every implementation; what only
 //! a power cut or a full disk shows is tested with the whole server (`tests/tests/power_cut`, `tests/tests/full_disk.rs`,
@@ -16,7 +16,7 @@
 //! - **Atomic.** A commit takes effect as a whole or not at all, also across a crash.
 //! - **Durable.** When [`Session::commit`] has returned, the changes survive a loss of power, and every read sees them. None
 //!   sees them before they are durable.
-//! - **Refused** commits change nothing, tell nobody and give their claims back. A full disk refuses a commit
+//! - **Refused** commits change nothing, send no notification and give their claims back. A full disk refuses a commit
 //!   ([`StoreError::is_full`]); so does an [`Update`] that fails.
 //! - **Ordered.** [`Records::scan`] and [`Records::keys`] return at most `limit` of what is in the range, the smallest keys
 //!   first. Keys that come or go meanwhile may or may not show; all others do. So whoever goes on behind the last key of
@@ -52,8 +52,8 @@
 //!
 //! # Notifications
 //!
-//! - **Told** to all receivers of all processes, this one too, after the commit has become visible, once, also if nobody
-//!   waits for the commit. They may be lost on the way: whoever gets the next ones finds everything in the records.
+//! - **Sent** once to all receivers of all processes, this one too, after the commit has become visible, also if nobody
+//!   waits for the commit. They may be lost on the way: whoever receives the next one finds everything in the records.
 //!
 //! # The server's key
 //!
@@ -70,7 +70,7 @@ use tokio::io::AsyncRead;
 use tokio_util::io::ReaderStream;
 
 use crate::error::StoreError;
-use crate::notifications::Notice;
+use crate::notifications::Notification;
 use crate::secrets::ServerKey;
 
 /// Bytes of the longest key that every implementation takes.
@@ -159,8 +159,8 @@ pub(crate) struct Changes {
     /// Blobs that records in `writes` name from now on. Kept from when the commit may take effect, and dropped when that is
     /// decided.
     pub(crate) claims: Vec<Box<dyn Claim>>,
-    /// Whom to tell of it.
-    pub(crate) notices: Vec<Notice>,
+    /// Notifications to send once the commit is visible.
+    pub(crate) notifications: Vec<Notification>,
 }
 
 /// Computes a record from what it was. May be called several times. Its error is that of the commit.
@@ -262,9 +262,9 @@ impl BlobReader {
 
 /// Notifications of commits. The contract is that of the [module](self).
 pub(crate) trait Notifications: Send + Sync {
-    /// Shows a receiver all notifications from now on, for as long as the store is open.
+    /// Passes all notifications from now on to a receiver, for as long as the store is open.
     fn subscribe(&self, receiver: Receiver);
 }
 
-/// Gets notifications. Must not wait.
-pub(crate) type Receiver = Box<dyn Fn(&Notice) + Send + Sync>;
+/// Receives notifications. Must not wait.
+pub(crate) type Receiver = Box<dyn Fn(&Notification) + Send + Sync>;

@@ -7,7 +7,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use super::contract::{LockSpace, Notifications, Receiver};
-use crate::notifications::Notice;
+use crate::notifications::Notification;
 
 const STRIPES: usize = 512;
 
@@ -66,11 +66,11 @@ impl Stripes {
 pub(super) struct LocalNotifications(RwLock<Vec<Receiver>>);
 
 impl LocalNotifications {
-    /// Tells all receivers.
-    pub(super) fn tell(&self, notices: &[Notice]) {
+    /// Sends notifications to all receivers.
+    pub(super) fn send(&self, notifications: &[Notification]) {
         let receivers = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        for notice in notices {
-            receivers.iter().for_each(|receive| receive(notice));
+        for notification in notifications {
+            receivers.iter().for_each(|receive| receive(notification));
         }
     }
 }

@@ -129,7 +129,7 @@ impl Session for MemorySession {
 
     fn commit(self: Box<Self>, changes: Changes) -> Pending<'static, ()> {
         Box::pin(async move {
-            let Changes { writes, updates, mut claims, notices } = changes;
+            let Changes { writes, updates, mut claims, notifications } = changes;
             let mut records = lock(&self.open.records);
             if self.open.is_closed.load(Ordering::Acquire) {
                 return Err(durable::Error::Closed.into());
@@ -147,7 +147,7 @@ impl Session for MemorySession {
                 }
             }
             drop(records);
-            self.open.notifications.tell(&notices);
+            self.open.notifications.send(&notifications);
             Ok(())
         })
     }

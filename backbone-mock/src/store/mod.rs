@@ -54,7 +54,7 @@ pub(crate) use usage::{Change, Holder};
 pub(crate) use walk::STEP;
 
 use crate::error::StoreError;
-use crate::notifications::Notice;
+use crate::notifications::Notification;
 use crate::quota::Amounts;
 use crate::secrets::ServerKey;
 use contract::{Backend, BlobWriter, Blobs, KeyRange, Notifications, Records};
@@ -134,8 +134,8 @@ impl Store {
         self.records.maintain();
     }
 
-    /// Shows `receiver` the notifications of all transactions from now on, those of other processes too.
-    pub(crate) fn subscribe(&self, receiver: impl Fn(&Notice) + Send + Sync + 'static) {
+    /// Passes the notifications of all transactions from now on to `receiver`, those of other processes too.
+    pub(crate) fn subscribe(&self, receiver: impl Fn(&Notification) + Send + Sync + 'static) {
         self.notifications.subscribe(Box::new(receiver));
     }
 

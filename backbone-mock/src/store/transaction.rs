@@ -9,7 +9,7 @@ use super::contract::{Changes, LockSpace, PublishedBlob, Session};
 use super::usage::{Change, Charges, Holder};
 use super::{BLOBS, Key, Store, schema};
 use crate::error::StoreError;
-use crate::notifications::Notice;
+use crate::notifications::Notification;
 use crate::quota::Amounts;
 
 /// Locks, reads and writes that take effect together.
@@ -99,9 +99,9 @@ impl<'s> Transaction<'s> {
         }
     }
 
-    /// Tells somebody, once the transaction has taken effect.
-    pub(crate) fn notify(&mut self, notice: Notice) {
-        self.changes.notices.push(notice);
+    /// Sends a notification, once the transaction has taken effect.
+    pub(crate) fn notify(&mut self, notification: Notification) {
+        self.changes.notifications.push(notification);
     }
 
     /// Counts what is stored by or for somebody, who may have as much as `quota` says. Charges for one holder add up, whatever
@@ -110,7 +110,7 @@ impl<'s> Transaction<'s> {
         self.charges.add(holder, change, quota);
     }
 
-    /// Makes all writes durable, then visible, then gives up the locks and tells whom it concerns.
+    /// Makes all writes durable, then visible, then gives up the locks and sends the notifications.
     ///
     /// # Errors
     /// [`StoreError::Quota`] if a charge exceeds its quota: then nothing has changed.

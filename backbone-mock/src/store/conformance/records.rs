@@ -9,7 +9,7 @@ use futures_util::poll;
 
 use super::Place;
 use crate::error::StoreError;
-use crate::notifications::{News, Notice};
+use crate::notifications::{Notification, NotificationName};
 use crate::quota::Metric;
 use crate::store::contract::{Backend, Changes, KeyRange, LockSpace, MAX_COMMIT_BYTES, MAX_KEY_BYTES, Session, Update};
 
@@ -30,8 +30,8 @@ fn increment(key: &str, limit: u8) -> Changes {
     Changes { updates: [(key.as_bytes().to_vec(), update)].into(), ..Changes::default() }
 }
 
-fn notice() -> Notice {
-    Notice::to_all(&"did:e:localhost:dids:c5b454f4a8133c3d2cf2ef".parse().unwrap(), News::TokenLocked)
+fn notification() -> Notification {
+    Notification::to_all(&"did:e:localhost:dids:c5b454f4a8133c3d2cf2ef".parse().unwrap(), NotificationName::TokenLocked)
 }
 
 async fn commit(backend: &Backend, changes: Changes) -> Result<(), StoreError> {
@@ -48,10 +48,10 @@ async fn locked(backend: &Backend, space: LockSpace, names: &[&str]) -> Box<dyn 
     session
 }
 
-pub(super) async fn refused_commits_change_nothing_tell_nobody_and_give_their_claims_back(place: &impl Place) {
+pub(super) async fn refused_commits_change_nothing_notify_nobody_and_give_their_claims_back(place: &impl Place) {
     let backend = place.open().await;
-    let told = Arc::new(AtomicUsize::new(0));
-    let counter = told.clone();
+    let received = Arc::new(AtomicUsize::new(0));
+    let counter = received.clone();
     backend.notifications.subscribe(Box::new(move |_| {
         counter.fetch_add(1, Ordering::AcqRel);
     }));
@@ -61,14 +61,14 @@ pub(super) async fn refused_commits_change_nothing_tell_nobody_and_give_their_cl
     let name = blob.name().to_owned();
     let mut refused = increment("count", 0);
     refused.writes = writes(&[("first", 1), ("again", 1)]).writes;
-    refused.notices.push(notice());
+    refused.notifications.push(notification());
     refused.claims.push(blob.into_claim());
     assert!(matches!(commit(&backend, refused).await, Err(StoreError::Quota(Metric::Tokens))));
     assert_eq!(backend.records.keys(EVERYTHING, 10).await.unwrap(), Vec::<Vec<u8>>::new());
     assert!(backend.blobs.open(&name).await.unwrap().is_none());
-    // The next one is told of, so the earlier one would have been.
-    commit(&backend, Changes { notices: vec![notice()], ..Changes::default() }).await.unwrap();
-    assert_eq!(told.load(Ordering::Acquire), 1);
+    // The notification of the next one arrives, so that of the earlier one would have.
+    commit(&backend, Changes { notifications: vec![notification()], ..Changes::default() }).await.unwrap();
+    assert_eq!(received.load(Ordering::Acquire), 1);
 }
 
 pub(super) async fn what_was_committed_is_there_after_opening_again(place: &impl Place) {
@@ -273,43 +273,43 @@ pub(super) async fn closed_records_refuse_commits(place: &impl Place) {
     assert_eq!((value(&backend, "a").await, value(&backend, "b").await), (Some(10), None));
 }
 
-pub(super) async fn all_receivers_are_told_once_after_the_commit_is_visible(place: &impl Place) {
+pub(super) async fn every_receiver_gets_a_notification_once_after_the_commit_is_visible(place: &impl Place) {
     let backend = place.open().await;
-    let told = Arc::new(Mutex::new(Vec::new()));
+    let received = Arc::new(Mutex::new(Vec::new()));
     for receiver in 0..2 {
-        let (told, records) = (told.clone(), backend.records.clone());
-        backend.notifications.subscribe(Box::new(move |notice| {
+        let (received, records) = (received.clone(), backend.records.clone());
+        backend.notifications.subscribe(Box::new(move |notification| {
             let is_visible = futures_util::FutureExt::now_or_never(records.contains(b"a"));
             // An implementation that has to wait cannot be asked here.
             assert!(is_visible.is_none_or(|seen| seen.unwrap()));
-            told.lock().unwrap().push((receiver, notice.clone()));
+            received.lock().unwrap().push((receiver, notification.clone()));
         }));
     }
     let mut changes = writes(&[("a", 1)]);
-    changes.notices.push(notice());
+    changes.notifications.push(notification());
     commit(&backend, changes).await.unwrap();
-    assert_eq!(*told.lock().unwrap(), [(0, notice()), (1, notice())]);
+    assert_eq!(*received.lock().unwrap(), [(0, notification()), (1, notification())]);
 }
 
-pub(super) async fn receivers_are_told_of_commits_that_nobody_waits_for(place: &impl Place) {
+pub(super) async fn notifications_of_commits_that_nobody_waits_for_are_sent(place: &impl Place) {
     let backend = place.open().await;
-    let told = Arc::new(AtomicUsize::new(0));
-    let counter = told.clone();
+    let received = Arc::new(AtomicUsize::new(0));
+    let counter = received.clone();
     backend.notifications.subscribe(Box::new(move |_| {
         counter.fetch_add(1, Ordering::AcqRel);
     }));
     for round in 0..10 {
         let keys = (0..20).map(|number| format!("{round} {number}"));
-        let commits = keys.map(|key| Changes { notices: vec![notice()], ..writes(&[(&key, 1)]) }).collect();
+        let commits = keys.map(|key| Changes { notifications: vec![notification()], ..writes(&[(&key, 1)]) }).collect();
         abandon(&backend, commits, 1).await;
     }
     let effective = backend.records.keys(EVERYTHING, 1000).await.unwrap().len();
-    let telling = async {
-        while told.load(Ordering::Acquire) < effective {
+    let receiving = async {
+        while received.load(Ordering::Acquire) < effective {
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(10), telling).await.expect("what took effect is told");
+    tokio::time::timeout(Duration::from_secs(10), receiving).await.expect("what took effect is notified");
 }
 
 pub(super) async fn the_key_of_the_server_stays(place: &impl Place) {

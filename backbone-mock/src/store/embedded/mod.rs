@@ -14,7 +14,7 @@ use super::contract::{
 };
 use super::local::{Guard, LocalNotifications, Locks};
 use crate::error::{Error, StoreError};
-use crate::notifications::Notice;
+use crate::notifications::Notification;
 use blobs::BlobFiles;
 use open::Opened;
 
@@ -130,26 +130,29 @@ impl Session for JournalSession {
     fn commit(self: Box<Self>, mut changes: Changes) -> Pending<'static, ()> {
         Box::pin(async move {
             let admission = self.journal.records.admit().await;
-            let notices = std::mem::take(&mut changes.notices);
-            let notifications = self.journal.notifications.clone();
+            let notifications = std::mem::take(&mut changes.notifications);
+            let receivers = self.journal.notifications.clone();
             let submitted = self.submit(changes, admission)?;
-            if notices.is_empty() { Ok(submitted.done().await?) } else { tell(notifications, submitted, notices).await }
+            match notifications.is_empty() {
+                true => Ok(submitted.done().await?),
+                false => send_after(submitted, notifications, receivers).await,
+            }
         })
     }
 }
 
-/// Waits for a commit and tells of it, although nobody waits for the answer.
-async fn tell(
-    notifications: Arc<LocalNotifications>,
+/// Waits for a commit and sends its notifications, also if the caller stops waiting.
+async fn send_after(
     submitted: Submitted,
-    notices: Vec<Notice>,
+    notifications: Vec<Notification>,
+    receivers: Arc<LocalNotifications>,
 ) -> Result<(), StoreError> {
-    let telling = tokio::spawn(async move {
+    let sending = tokio::spawn(async move {
         submitted.done().await?;
-        notifications.tell(&notices);
+        receivers.send(&notifications);
         Ok(())
     });
-    telling.await.expect("telling does not panic")
+    sending.await.expect("receivers do not panic")
 }
 
 impl JournalSession {
