@@ -1,5 +1,7 @@
 //! Why a backbone does not start, or stops working.
 
+use std::fmt;
+use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -34,7 +36,7 @@ pub enum Error {
         /// The address that was asked for, or the other loopback address with the same port.
         address: SocketAddr,
         /// Why.
-        source: std::io::Error,
+        source: io::Error,
     },
     /// The records are of another version.
     #[error(
@@ -58,57 +60,75 @@ pub enum Error {
         problem: String,
     },
     /// Reading or writing records failed.
-    #[error("the record store failed")]
+    #[error(transparent)]
     Store(#[from] StoreError),
 }
 
-/// Why the store failed. The operation took no effect, or its effect was not acknowledged.
+/// Why the store failed, by what a caller can do about it. The operation took no effect, or its effect was not acknowledged.
+///
+/// Implementations of the store sort their own errors into these kinds; the original error is the source.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
-    /// The disk, or what is on it.
-    #[error(transparent)]
-    Disk(#[from] durable::Error),
-    /// The database of the first version is damaged.
-    #[error("the database {} of an earlier version is damaged; restore it from a backup", dir.display())]
-    Damaged {
-        /// Where it is.
-        dir: PathBuf,
-        /// What the database says.
-        source: sled::Error,
-    },
-    /// A record cannot be read.
-    #[error("a record of table {table} is damaged: {reason}")]
-    Record {
-        /// Which table.
-        table: &'static str,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// Reading or writing a blob file failed.
-    #[error("blob file error")]
-    Blob(#[from] std::io::Error),
+    /// There is no room for the change. Nothing was changed; changes succeed again once there is room.
+    #[error("the change was refused")]
+    Full(#[source] Cause),
+    /// An earlier write failed, or the store is closed. No change is acknowledged until a restart; reads go on.
+    #[error("no more changes are accepted")]
+    Stopped(#[source] Cause),
+    /// What is stored cannot be read. The rest of the store can.
+    #[error("stored data is damaged")]
+    Damaged(#[source] Cause),
+    /// This operation failed. Others may succeed.
+    #[error("reading or writing stored data failed")]
+    Failed(#[source] Cause),
     /// A quota is used up. Nothing was changed.
     #[error("the quota for {0} is used up; delete some, or ask the operator for more")]
     Quota(Metric),
 }
 
-impl StoreError {
-    /// Whether there is no room on the disk. Then nothing was changed.
-    #[must_use]
-    pub fn is_full(&self) -> bool {
-        match self {
-            Self::Disk(error) => error.is_full(),
-            Self::Blob(error) => {
-                matches!(error.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded)
-            }
-            Self::Damaged { .. } | Self::Record { .. } | Self::Quota(_) => false,
+/// The error of an implementation, or of the operating system.
+pub type Cause = Box<dyn std::error::Error + Send + Sync>;
+
+impl From<io::Error> for StoreError {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::Full(error.into()),
+            _ => Self::Failed(error.into()),
         }
+    }
+}
+
+/// An error with its causes, as log lines show it.
+pub(crate) struct WithCauses<'e>(pub(crate) &'e dyn std::error::Error);
+
+impl fmt::Display for WithCauses<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)?;
+        let mut cause = self.0.source();
+        while let Some(error) = cause {
+            write!(f, ": {error}")?;
+            cause = error.source();
+        }
+        Ok(())
     }
 }
 
 impl From<ListenError> for Error {
     fn from(ListenError { address, source }: ListenError) -> Self {
         Self::Listen { address, source }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_line_has_the_error_and_its_causes() {
+        let error = StoreError::from(io::Error::from(io::ErrorKind::StorageFull));
+        assert!(matches!(error, StoreError::Full(_)));
+        assert_eq!(WithCauses(&error).to_string(), "the change was refused: no storage space");
+        assert!(matches!(io::Error::from(io::ErrorKind::NotFound).into(), StoreError::Failed(_)));
     }
 }

@@ -52,6 +52,6 @@ mod web;
 pub use backbone::Backbone;
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use config::{Config, Limits, OAuthClient, PasswordPolicy, Rate, Rates};
-pub use error::{Error, StoreError};
+pub use error::{Cause, Error, StoreError};
 pub use quota::{Amounts, Idle, Metric, Terms};
 pub use sweep::Swept;

@@ -11,7 +11,7 @@ use transport::wire::Timestamp;
 
 use crate::core::Core;
 use crate::domain::{EXPIRIES, REMOVALS, challenges, datawallet, expiring, files, idle, sync_runs, tokens};
-use crate::error::StoreError;
+use crate::error::{StoreError, WithCauses};
 use crate::store::{Rest, STEP, Table};
 
 /// How long expired records stay.
@@ -35,7 +35,7 @@ pub(crate) async fn run(core: Arc<Core>, interval: Duration, mut stop: watch::Re
     loop {
         match sweep(&core).await {
             Ok(swept) => tracing::info!(?swept, "removed what had expired"),
-            Err(error) => tracing::error!(%error, "the sweep failed"),
+            Err(error) => tracing::error!(error = %WithCauses(&error), "the sweep failed"),
         }
         tokio::select! {
             _ = stop.wait_for(|stop| *stop) => return,
@@ -77,7 +77,7 @@ impl FirstError {
             Ok(value) => return Some(value),
             Err(error) => error,
         };
-        tracing::error!(%error, "{what} cannot be removed");
+        tracing::error!(error = %WithCauses(&error), "{what} cannot be removed");
         self.0.get_or_insert(error);
         None
     }

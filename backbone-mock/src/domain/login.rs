@@ -6,6 +6,7 @@ use super::devices::{self, DeviceRecord};
 use super::password_policy::MAX_FAILED_LOGINS;
 use super::{Caller, Refusal, idle};
 use crate::core::Core;
+use crate::error::WithCauses;
 use crate::notifications::{Notification, NotificationName};
 
 /// How an attempt to log in ended.
@@ -62,7 +63,7 @@ async fn judge(core: &Core, seen: &DeviceRecord, is_right: bool) -> Result<Outco
     devices::update(&mut transaction, &device)?;
     match transaction.commit().await {
         // Reads go on when nothing can be stored. A wrong password must be counted, this one need not be noted.
-        Err(error) if is_only_noted => tracing::warn!(%error, "a login is not noted"),
+        Err(error) if is_only_noted => tracing::warn!(error = %WithCauses(&error), "a login is not noted"),
         noted => noted?,
     }
     Ok(outcome)

@@ -35,7 +35,7 @@ impl Ledger for TokenLedger<'_> {
             self.transaction.commit().await
         };
         match stored.await {
-            Err(error) if matches!(error, StoreError::Quota(_)) || error.is_full() => Ok(()),
+            Err(StoreError::Quota(_) | StoreError::Full(_)) => Ok(()),
             outcome => Ok(outcome?),
         }
     }

@@ -71,7 +71,10 @@ impl Store {
         match content {
             Content::Inline(bytes) => Ok(bytes.clone()),
             Content::Blob { name, .. } => {
-                let blob = self.read_blob(name).await?.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
+                let blob = self
+                    .read_blob(name)
+                    .await?
+                    .ok_or_else(|| StoreError::Damaged("the blob of a record is missing".into()))?;
                 let mut bytes = Vec::with_capacity(usize::try_from(blob.size()).map_err(io::Error::other)?);
                 blob.into_bytes().read_to_end(&mut bytes).await?;
                 Ok(ByteText(bytes))

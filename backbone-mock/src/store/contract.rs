@@ -17,7 +17,7 @@
 //! - **Durable.** When [`Session::commit`] has returned, the changes survive a loss of power, and every read sees them. None
 //!   sees them before they are durable.
 //! - **Refused** commits change nothing, send no notification and give their claims back. A full disk refuses a commit
-//!   ([`StoreError::is_full`]); so does an [`Update`] that fails.
+//!   ([`StoreError::Full`]); so does an [`Update`] that fails.
 //! - **Ordered.** [`Records::scan`] and [`Records::keys`] return at most `limit` of what is in the range, the smallest keys
 //!   first. Keys that come or go meanwhile may or may not show; all others do. So whoever goes on behind the last key of
 //!   each step sees each of the others once.
@@ -35,6 +35,17 @@
 //! - **Wide enough.** Keys of any bytes are taken up to [`MAX_KEY_BYTES`], and commits up to [`MAX_COMMIT_BYTES`]. Larger ones
 //!   may be refused. The rules keep to it: the largest commit is that of a request body with the records it becomes.
 //! - **Closed** records refuse commits. Closing twice does nothing more.
+//!
+//! # Errors
+//!
+//! Whoever calls knows the kinds of [`StoreError`] only; the error of the implementation is the source.
+//!
+//! - **Full**: there is no room. Nothing has changed, and later commits can succeed.
+//! - **Stopped**: no commit is acknowledged any more until the store is opened again; [`Records::is_healthy`] says so too. What
+//!   the failed commit wrote may be there then.
+//! - **Damaged**: what was asked for is there but cannot be read.
+//! - **Failed**: everything else. Other operations can succeed.
+//! - **Quota** comes from updates only, and passes through.
 //!
 //! # Blobs
 //!

@@ -62,10 +62,6 @@ impl<R> Key<R> {
         self.number(time.as_unix_milliseconds().cast_unsigned() ^ SIGN)
     }
 
-    fn failed(&self, error: &dyn std::fmt::Display) -> StoreError {
-        StoreError::Record { table: self.table, reason: error.to_string() }
-    }
-
     /// The first key behind this one.
     pub(crate) fn next(&self) -> Self {
         self.with(&[0])
@@ -115,15 +111,29 @@ impl<R> Clone for Key<R> {
 
 impl<R: DeserializeOwned> Key<R> {
     pub(super) fn decode(&self, bytes: &[u8]) -> Result<R, StoreError> {
-        ciborium::from_reader(bytes).map_err(|error| self.failed(&error))
+        ciborium::from_reader(bytes).map_err(|error| Undecodable::error(self.table, &error))
     }
 }
 
 impl<R: Serialize> Key<R> {
     pub(super) fn encode(&self, record: &R) -> Result<Vec<u8>, StoreError> {
         let mut bytes = Vec::new();
-        ciborium::into_writer(record, &mut bytes).map_err(|error| self.failed(&error))?;
+        ciborium::into_writer(record, &mut bytes).map_err(|error| StoreError::Failed(error.into()))?;
         Ok(bytes)
+    }
+}
+
+/// A record that is not what its table holds.
+#[derive(Debug, thiserror::Error)]
+#[error("a record of table {table} cannot be decoded ({reason})")]
+pub(super) struct Undecodable {
+    table: &'static str,
+    reason: String,
+}
+
+impl Undecodable {
+    pub(super) fn error(table: &'static str, reason: &dyn std::fmt::Display) -> StoreError {
+        StoreError::Damaged(Self { table, reason: reason.to_string() }.into())
     }
 }
 

@@ -132,7 +132,7 @@ impl Session for MemorySession {
             let Changes { writes, updates, mut claims, notifications } = changes;
             let mut records = lock(&self.open.records);
             if self.open.is_closed.load(Ordering::Acquire) {
-                return Err(durable::Error::Closed.into());
+                return Err(StoreError::Stopped("the store is closed".into()));
             }
             let mut changed = writes;
             for (key, update) in updates {

@@ -8,7 +8,7 @@ use super::content::Content;
 use super::contract::{Changes, LockSpace, PublishedBlob, Session};
 use super::usage::{Change, Charges, Holder};
 use super::{BLOBS, Key, Store, schema};
-use crate::error::StoreError;
+use crate::error::{StoreError, WithCauses};
 use crate::notifications::Notification;
 use crate::quota::Amounts;
 
@@ -124,7 +124,7 @@ impl<'s> Transaction<'s> {
         for name in released {
             // The commit has taken effect, so what stays is an orphan, which the next sweep removes.
             if let Err(error) = store.blobs.delete(&name).await {
-                tracing::warn!(%error, "a blob that no record names any more cannot be removed");
+                tracing::warn!(error = %WithCauses(&error), "a blob that no record names any more cannot be removed");
             }
         }
         Ok(())

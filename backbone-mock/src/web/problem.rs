@@ -13,7 +13,7 @@ use transport::wire::backbone::envelope::{ErrorBody, ErrorEnvelope};
 use super::answer;
 use crate::clock::{Clock, SystemClock};
 use crate::domain::Refusal;
-use crate::error::StoreError;
+use crate::error::{StoreError, WithCauses};
 use crate::secrets::new_error_id;
 
 /// After how long it is worth trying again when there is no capacity: most of what uses it takes less.
@@ -111,13 +111,13 @@ fn refused(refusal: &Refusal) -> Response {
             let data = json!([{ "metricKey": metric.key(), "isExhaustedUntil": Timestamp::NEVER }]);
             envelope_with(StatusCode::TOO_MANY_REQUESTS, "quotaExhausted", message, Some(data))
         }
-        Refusal::Store(error) if error.is_full() => {
-            tracing::warn!(%error, "refused");
+        Refusal::Store(error @ StoreError::Full(_)) => {
+            tracing::warn!(error = %WithCauses(error), "refused");
             let message = "the disk of the backbone is full; nothing was changed".to_owned();
             envelope(StatusCode::INSUFFICIENT_STORAGE, "insufficientStorage", message)
         }
         Refusal::Store(error) => {
-            tracing::error!(%error, cause = ?std::error::Error::source(error), "the store failed");
+            tracing::error!(error = %WithCauses(error), "the store failed");
             unexpected()
         }
     }

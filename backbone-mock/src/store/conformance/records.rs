@@ -267,7 +267,7 @@ pub(super) async fn closed_records_refuse_commits(place: &impl Place) {
     commits.await.unwrap();
     backend.records.close().await.unwrap();
     backend.records.close().await.unwrap();
-    commit(&backend, writes(&[("b", 1)])).await.unwrap_err();
+    assert!(matches!(commit(&backend, writes(&[("b", 1)])).await, Err(StoreError::Stopped(_))));
     drop(backend);
     let backend = place.open().await;
     assert_eq!((value(&backend, "a").await, value(&backend, "b").await), (Some(10), None));

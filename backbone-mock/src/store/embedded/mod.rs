@@ -51,6 +51,18 @@ fn open_now(data_dir: &Path) -> Result<Backend, Error> {
     Ok(Backend { records, blobs: Arc::new(blobs), notifications, server_key: key })
 }
 
+impl From<durable::Error> for StoreError {
+    fn from(error: durable::Error) -> Self {
+        let kind = match &error {
+            full if full.is_full() => Self::Full,
+            durable::Error::Failed { .. } | durable::Error::Closed => Self::Stopped,
+            durable::Error::Damaged { .. } => Self::Damaged,
+            _ => Self::Failed,
+        };
+        kind(error.into())
+    }
+}
+
 struct JournalRecords(Arc<Journal>);
 
 struct Journal {
@@ -191,6 +203,8 @@ fn held(guards: Vec<Guard>, mut claims: Vec<Box<dyn Claim>>) -> Box<dyn Any + Se
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use super::*;
 
     #[tokio::test]
@@ -206,6 +220,20 @@ mod tests {
         let mut next = records.begin();
         next.lock(LockSpace::Records, &["a"]).await.unwrap();
         assert_eq!(records.get(b"a").await.unwrap(), Some(vec![1]));
+    }
+
+    #[test]
+    fn errors_of_the_journal_are_sorted_by_what_a_caller_can_do() {
+        let sorted = |error: durable::Error| StoreError::from(error);
+        let (path, reason) = (PathBuf::from("records"), "reason".to_owned());
+        assert!(matches!(sorted(durable::Error::Full { path: path.clone() }), StoreError::Full(_)));
+        assert!(matches!(sorted(durable::Error::Superseded), StoreError::Full(_)));
+        assert!(matches!(sorted(durable::Error::Failed { reason: reason.clone() }), StoreError::Stopped(_)));
+        assert!(matches!(sorted(durable::Error::Closed), StoreError::Stopped(_)));
+        let damaged = durable::Error::Damaged { file: path.clone(), offset: 7, detail: reason.clone() };
+        assert!(matches!(sorted(damaged), StoreError::Damaged(_)));
+        let failed = sorted(durable::Error::Index { path, reason });
+        assert!(matches!(&failed, StoreError::Failed(cause) if cause.is::<durable::Error>()), "the cause is kept");
     }
 
     #[tokio::test]

@@ -4,7 +4,7 @@
 //! ones: neither their files nor the server's key. At the first start the records are complete before the key is written, and
 //! get their place after; a loss of power at any instant leaves a first start to be repeated, or one that is done.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use durable::{Commit, Condition, Location, WorkingCopy, private};
 
@@ -78,9 +78,18 @@ fn check_schema(records: &durable::Store, dir: &Path) -> Result<(), Error> {
     }
 }
 
+/// The database of the first version cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[error("the database {} of an earlier version cannot be read; restore it from a backup", dir.display())]
+struct UnreadableDatabase {
+    dir: PathBuf,
+    source: sled::Error,
+}
+
 /// Copies everything from the sled database of the first version, as CBOR. Both formats have the same members.
 fn convert(older: &Path, data_dir: &Path, records: &durable::Store) -> Result<(), Error> {
-    let unreadable = |source: sled::Error| StoreError::Damaged { dir: older.to_owned(), source };
+    let unreadable =
+        |source: sled::Error| StoreError::Damaged(UnreadableDatabase { dir: older.to_owned(), source }.into());
     // sled writes when it opens, and is not certain to open again if this process is killed then.
     let copy = WorkingCopy::of(older)?;
     // sled panics on some damage.
@@ -109,10 +118,9 @@ fn convert(older: &Path, data_dir: &Path, records: &durable::Store) -> Result<()
 }
 
 fn to_cbor(json: &[u8]) -> Result<Vec<u8>, StoreError> {
-    let record = |reason: String| StoreError::Record { table: "of the first version", reason };
-    let value: serde_json::Value = serde_json::from_slice(json).map_err(|error| record(error.to_string()))?;
+    let value: serde_json::Value = serde_json::from_slice(json).map_err(|error| StoreError::Damaged(error.into()))?;
     let mut bytes = Vec::new();
-    ciborium::into_writer(&value, &mut bytes).map_err(|error| record(error.to_string()))?;
+    ciborium::into_writer(&value, &mut bytes).map_err(|error| StoreError::Failed(error.into()))?;
     Ok(bytes)
 }
 
