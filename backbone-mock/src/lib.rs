@@ -38,6 +38,7 @@ mod domain;
 mod error;
 #[cfg(feature = "testing")]
 pub mod fault;
+mod lenient;
 mod notifications;
 mod quota;
 mod rates;

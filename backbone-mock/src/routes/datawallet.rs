@@ -9,10 +9,10 @@ use transport::wire::backbone::datawallet::{
 };
 
 use crate::domain::datawallet::{self, NewEntry};
+use crate::lenient::{AtMost, Choice, Number};
 use crate::web::AppState;
 use crate::web::answer::Answer;
 use crate::web::json::LargeJsonBody;
-use crate::web::lenient::{AtMost, Choice, Number};
 use crate::web::problem::Problem;
 use crate::web::query::Query;
 use crate::web::session::LoggedIn;

@@ -8,9 +8,9 @@ use transport::wire::backbone::identities::CreatedIdentity;
 use transport::wire::{ByteText, Username};
 
 use crate::domain::identities::{self, NewIdentity};
+use crate::lenient::Number;
 use crate::web::answer::Answer;
 use crate::web::json::JsonBody;
-use crate::web::lenient::Number;
 use crate::web::problem::Problem;
 use crate::web::query::Query;
 use crate::web::session::SentFrom;

@@ -11,10 +11,10 @@ use transport::wire::backbone::sync_runs::{
 
 use super::datawallet::{NewModifications, SupportedVersion, entries};
 use crate::domain::sync_runs;
+use crate::lenient::{AtMost, Choice, Number};
 use crate::web::answer::Answer;
 use crate::web::identified::Identified;
 use crate::web::json::{JsonBody, LargeJsonBody};
-use crate::web::lenient::{AtMost, Choice, Number};
 use crate::web::problem::Problem;
 use crate::web::query::Query;
 use crate::web::session::LoggedIn;

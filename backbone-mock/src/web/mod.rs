@@ -6,7 +6,6 @@ pub(crate) mod body;
 pub(crate) mod budget;
 pub(crate) mod identified;
 pub(crate) mod json;
-pub(crate) mod lenient;
 pub(crate) mod paths;
 pub(crate) mod problem;
 pub(crate) mod query;
