@@ -8,6 +8,23 @@ use serde::de::{Deserialize, Deserializer, Error, SeqAccess, Visitor};
 use transport::wire::backbone::datawallet::ModificationType;
 use transport::wire::backbone::sync_runs::SyncRunType;
 
+/// Reads a whole number; for `deserialize_with`.
+pub(crate) fn number<'de, D: Deserializer<'de>, T: FromStr + TryFrom<i64>>(deserializer: D) -> Result<T, D::Error> {
+    Number::deserialize(deserializer).map(|number| number.0)
+}
+
+/// Reads one of several names; for `deserialize_with`.
+pub(crate) fn choice<'de, D: Deserializer<'de>, C: Choices>(deserializer: D) -> Result<C, D::Error> {
+    Choice::deserialize(deserializer).map(|choice| choice.0)
+}
+
+/// Reads `null` as the default; for `deserialize_with`, beside `default` for what is missing.
+pub(crate) fn null_as_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
+    deserializer: D,
+) -> Result<T, D::Error> {
+    Option::deserialize(deserializer).map(Option::unwrap_or_default)
+}
+
 /// A whole number, written as a number or as a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Number<T>(pub(crate) T);
@@ -139,6 +156,18 @@ mod tests {
         }
         for text in ["-1", "70000", "\"x\"", "1.5", "null"] {
             assert!(serde_json::from_str::<Number<u16>>(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_member_that_is_null_or_missing_is_the_default() {
+        #[derive(serde::Deserialize)]
+        struct Body {
+            #[serde(default, deserialize_with = "null_as_default")]
+            list: AtMost<u8, 3>,
+        }
+        for text in ["{}", r#"{"list":null}"#, r#"{"list":[]}"#] {
+            assert_eq!(serde_json::from_str::<Body>(text).unwrap().list.0, [0; 0], "{text}");
         }
     }
 

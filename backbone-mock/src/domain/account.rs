@@ -241,10 +241,11 @@ mod tests {
     use super::*;
     use crate::config::Config;
     use crate::domain::Caller;
-    use crate::domain::datawallet::{NewEntry, Wallet};
+    use crate::domain::datawallet::{NewModification, Wallet};
     use crate::domain::devices::DeviceRecord;
     use crate::domain::identities::{IdentityRecord, Status};
     use crate::domain::tokens::{Asking, NewToken};
+    use crate::lenient::AtMost;
     use crate::secrets::PasswordHash;
     use crate::store::memory::Memory;
     use listener::Source;
@@ -305,15 +306,15 @@ mod tests {
     }
 
     async fn datawallet_entry(core: &Core, caller: &Caller, bytes: usize) {
-        let entry = NewEntry {
+        let entry = NewModification {
             kind: ModificationType::Create,
-            object: "object".to_owned(),
-            category: None,
+            object_identifier: "object".to_owned(),
+            payload_category: None,
             collection: "Files".to_owned(),
-            payload: Some(ByteText(vec![1; bytes])),
-            version: 1,
+            encrypted_payload: Some(ByteText(vec![1; bytes])),
+            datawallet_version: 1,
         };
-        let entries = datawallet::prepare(core, vec![entry]).await.unwrap();
+        let entries = datawallet::prepare(core, AtMost(vec![entry])).await.unwrap();
         let mut transaction = core.store.begin();
         transaction.lock_identities(&[&caller.address]).await.unwrap();
         let mut wallet = Wallet::new(1);

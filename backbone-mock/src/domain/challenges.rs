@@ -9,7 +9,8 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use transport::wire::{Address, ByteText, ChallengeId, DeviceId, Timestamp};
+use transport::wire::backbone::challenges as wire;
+use transport::wire::{Address, ChallengeId, DeviceId, Timestamp};
 
 use super::account::{self, Account};
 use super::proof::{IdentityKey, SignedBytes};
@@ -169,8 +170,9 @@ pub(crate) struct SignedBy {
 
 impl SignedChallenge {
     /// Reads the parts.
-    pub(crate) fn parse(text: String, signature: &ByteText) -> Result<Self, Refusal> {
-        let signature = SignedBytes::parse(&signature.0)
+    pub(crate) fn parse(sent: wire::SignedChallenge) -> Result<Self, Refusal> {
+        let text = sent.challenge;
+        let signature = SignedBytes::parse(&sent.signature.0)
             .ok_or_else(|| Refusal::invalid("signature", "not the JSON text of a signature"))?;
         let id = challenge_id(&text)
             .ok_or_else(|| Refusal::invalid("challenge", "not the JSON text of a challenge with an id"))?;

@@ -19,6 +19,7 @@ use super::page::{Page, PageRequest};
 use super::{Caller, Record, Refusal, Rule, sync_runs};
 use crate::core::Core;
 use crate::error::StoreError;
+use crate::lenient::{self, AtMost};
 use crate::notifications::{Notification, NotificationName};
 use crate::secrets::new_id;
 use crate::store::{Change, Content, Key, NewContent, Rest, STEP, Store, Table, Transaction};
@@ -80,20 +81,27 @@ pub(crate) struct ModificationRecord {
 }
 
 /// An entry to be appended.
-pub(crate) struct NewEntry {
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct NewModification {
+    #[serde(rename = "type", deserialize_with = "lenient::choice")]
     pub(crate) kind: ModificationType,
-    pub(crate) object: String,
-    pub(crate) category: Option<String>,
+    pub(crate) object_identifier: String,
+    pub(crate) payload_category: Option<String>,
     pub(crate) collection: String,
-    pub(crate) payload: Option<ByteText>,
-    pub(crate) version: u16,
+    pub(crate) encrypted_payload: Option<ByteText>,
+    #[serde(deserialize_with = "lenient::number")]
+    pub(crate) datawallet_version: u16,
 }
 
-impl NewEntry {
+/// The entries of one request.
+pub(crate) type NewModifications = AtMost<NewModification, MAX_ENTRIES>;
+
+impl NewModification {
     fn check(&self) -> Result<(), Refusal> {
-        let category = self.category.as_deref().unwrap_or_default();
+        let category = self.payload_category.as_deref().unwrap_or_default();
         let rules = [
-            ("objectIdentifier", self.object.as_str(), MAX_OBJECT_IDENTIFIER),
+            ("objectIdentifier", self.object_identifier.as_str(), MAX_OBJECT_IDENTIFIER),
             ("collection", self.collection.as_str(), MAX_COLLECTION),
             ("payloadCategory", category, MAX_CATEGORY),
         ];
@@ -105,15 +113,16 @@ impl NewEntry {
 }
 
 /// Entries that have passed their checks and whose payloads are in place.
-pub(crate) struct Prepared(Vec<(NewEntry, Option<NewContent>)>);
+pub(crate) struct Prepared(Vec<(NewModification, Option<NewContent>)>);
 
 /// Checks entries and puts their payloads in place. Needs no lock.
-pub(crate) async fn prepare(core: &Core, entries: Vec<NewEntry>) -> Result<Prepared, Refusal> {
-    entries.iter().try_for_each(NewEntry::check)?;
+pub(crate) async fn prepare(core: &Core, entries: NewModifications) -> Result<Prepared, Refusal> {
+    let entries = entries.0;
+    entries.iter().try_for_each(NewModification::check)?;
     let mut prepared = Vec::with_capacity(entries.len());
     for (number, mut entry) in entries.into_iter().enumerate() {
         pause_between_steps(number).await;
-        let payload = match entry.payload.take() {
+        let payload = match entry.encrypted_payload.take() {
             Some(bytes) => Some(core.store.keep(bytes).await?),
             None => None,
         };
@@ -160,10 +169,10 @@ pub(crate) async fn push(
     core: &Core,
     caller: &Caller,
     local_index: i64,
-    entries: Vec<NewEntry>,
+    entries: NewModifications,
     supported_version: u16,
 ) -> Result<PushedModifications, Refusal> {
-    if entries.is_empty() {
+    if entries.0.is_empty() {
         return Err(Refusal::invalid("modifications", "must not be empty"));
     }
     if supported_version == 0 {
@@ -195,7 +204,7 @@ pub(crate) async fn append(
     entries: Prepared,
     now: Timestamp,
 ) -> Result<Vec<AssignedModification>, Refusal> {
-    if entries.0.iter().any(|(entry, _)| entry.version > wallet.version) {
+    if entries.0.iter().any(|(entry, _)| entry.datawallet_version > wallet.version) {
         return Err(Rule::ModificationVersionTooHigh.into());
     }
     let account = Account::of(core, &caller.address).await?;
@@ -207,9 +216,9 @@ pub(crate) async fn append(
         show_instead_of_older(transaction, &caller.address, &entry, index).await?;
         let record = ModificationRecord {
             id: new_id(),
-            version: entry.version,
-            object: entry.object,
-            category: entry.category,
+            version: entry.datawallet_version,
+            object: entry.object_identifier,
+            category: entry.payload_category,
             created_at: now,
             device: caller.device.clone(),
             collection: entry.collection,
@@ -340,10 +349,10 @@ impl ModificationRecord {
 async fn show_instead_of_older(
     transaction: &mut Transaction<'_>,
     address: &Address,
-    entry: &NewEntry,
+    entry: &NewModification,
     index: u64,
 ) -> Result<(), StoreError> {
-    let newest = newest_key(address, &entry.object, entry.kind, entry.category.as_deref());
+    let newest = newest_key(address, &entry.object_identifier, entry.kind, entry.payload_category.as_deref());
     if let Some(older) = transaction.get(&newest).await? {
         transaction.delete(&SHOWN.key().text(address).number(older));
     }

@@ -5,8 +5,9 @@ use std::ops::ControlFlow;
 
 use listener::Source;
 use serde::{Deserialize, Serialize};
-use transport::wire::backbone::devices::{CreatedDevice, Device, LastLogin};
-use transport::wire::{Address, ByteText, DeviceId, Timestamp, Username};
+use transport::wire::backbone::challenges as wire;
+use transport::wire::backbone::devices::{ChangePassword, CreatedDevice, Device, LastLogin};
+use transport::wire::{Address, DeviceId, Timestamp, Username};
 
 use super::account::{self, Account};
 use super::challenges::SignedChallenge;
@@ -15,6 +16,7 @@ use super::proof::IdentityKey;
 use super::{Caller, Record, Refusal, Rule, identities, language, push};
 use crate::core::Core;
 use crate::error::StoreError;
+use crate::lenient;
 use crate::quota::Metric;
 use crate::secrets::{PasswordHash, new_id};
 use crate::store::{Change, Key, Rest, STEP, Store, Table, Transaction};
@@ -40,13 +42,15 @@ pub(crate) struct DeviceRecord {
     pub(crate) locked_until: Option<Timestamp>,
 }
 
-/// A registration that has been understood, but not checked.
+/// A device to be registered.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub(crate) struct NewDevice {
-    pub(crate) password: String,
-    pub(crate) language: Option<String>,
-    pub(crate) is_backup: bool,
-    pub(crate) challenge: String,
-    pub(crate) signature: ByteText,
+    device_password: String,
+    communication_language: Option<String>,
+    #[serde(default, deserialize_with = "lenient::null_as_default")]
+    is_backup_device: bool,
+    signed_challenge: wire::SignedChallenge,
 }
 
 impl DeviceRecord {
@@ -93,25 +97,28 @@ pub(crate) async fn register(
     source: Source,
     new: NewDevice,
 ) -> Result<CreatedDevice, Refusal> {
-    let challenge = SignedChallenge::parse(new.challenge, &new.signature)?;
-    let language = language::parse(new.language)?;
+    if new.device_password.is_empty() {
+        return Err(Refusal::invalid("devicePassword", "must not be empty"));
+    }
+    let challenge = SignedChallenge::parse(new.signed_challenge)?;
+    let language = language::parse(new.communication_language)?;
     // Both once more under the lock; here they keep those who may not from having passwords hashed.
-    check_backup(core, caller, new.is_backup).await?;
+    check_backup(core, caller, new.is_backup_device).await?;
     challenge.verify(&key_of(core, caller).await?)?.check(core, core.now()).await?;
-    let password = core.hash_password(source, new.password.clone()).await?;
+    let password = core.hash_password(source, new.device_password.clone()).await?;
     let now = core.now();
 
     let mut transaction = core.store.begin();
     transaction.lock_records(&[challenge.lock_name()]).await?;
     transaction.lock_identities(&[&caller.address]).await?;
-    check_backup(core, caller, new.is_backup).await?;
+    check_backup(core, caller, new.is_backup_device).await?;
     challenge.verify(&key_of(core, caller).await?)?.spend(core, &mut transaction, &caller.address, now).await?;
-    if let Some(objection) = core.config.password_policy.objection(&new.password) {
+    if let Some(objection) = core.config.password_policy.objection(&new.device_password) {
         return Err(Refusal::rule(Rule::RegistrationFailed, objection));
     }
     let mut device = DeviceRecord::new(&caller.address, Some(&caller.device), password, now);
     device.language = language;
-    device.is_backup = new.is_backup;
+    device.is_backup = new.is_backup_device;
     Account::of(core, &caller.address).await?.charge(&mut transaction, &cost())?;
     insert(&mut transaction, &device)?;
     transaction.commit().await?;
@@ -188,9 +195,14 @@ pub(crate) async fn change_password(
     core: &Core,
     caller: &Caller,
     source: Source,
-    old: String,
-    new: String,
+    passwords: ChangePassword,
 ) -> Result<(), Refusal> {
+    let ChangePassword { old_password: old, new_password: new } = passwords;
+    for (property, password) in [("oldPassword", &old), ("newPassword", &new)] {
+        if password.is_empty() {
+            return Err(Refusal::invalid(property, "must not be empty"));
+        }
+    }
     let failed = |reason: &str| Refusal::rule(Rule::ChangePasswordFailed, reason);
     let before = existing(core.store.get(&key(&caller.device)).await?)?;
     if !core.is_password(source, Some((caller.device.as_str(), before.password.clone())), old).await? {

@@ -2,6 +2,7 @@
 
 use listener::Source;
 use serde::{Deserialize, Serialize};
+use transport::wire::backbone::challenges as wire;
 use transport::wire::backbone::envelope::IsDeleted;
 use transport::wire::backbone::identities::{CreatedIdentity, FirstDevice};
 use transport::wire::{Address, ByteText, Timestamp};
@@ -13,6 +14,7 @@ use super::{Record, Refusal, Rule, idle, language};
 use crate::config::OAuthClient;
 use crate::core::Core;
 use crate::error::StoreError;
+use crate::lenient;
 use crate::quota::Metric;
 use crate::rates::Operation;
 use crate::secrets::equal;
@@ -43,28 +45,30 @@ pub(crate) enum Status {
     ToBeDeleted,
 }
 
-/// A request for an identity that has been understood, but not checked.
+/// An identity to be created, with its first device.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub(crate) struct NewIdentity {
-    pub(crate) client_id: String,
-    pub(crate) client_secret: String,
-    pub(crate) public_key: ByteText,
-    pub(crate) password: String,
-    pub(crate) language: Option<String>,
-    pub(crate) identity_version: u8,
-    pub(crate) challenge: String,
-    pub(crate) signature: ByteText,
+    client_id: String,
+    client_secret: String,
+    identity_public_key: ByteText,
+    device_password: String,
+    device_communication_language: Option<String>,
+    #[serde(deserialize_with = "lenient::number")]
+    identity_version: u8,
+    signed_challenge: wire::SignedChallenge,
 }
 
 /// Creates an identity with its first device.
 pub(crate) async fn create(core: &Core, source: Source, new: NewIdentity) -> Result<CreatedIdentity, Refusal> {
     let client = client(core, &new.client_id, &new.client_secret).ok_or(Rule::UnknownClient)?;
-    let key = IdentityKey::parse(&new.public_key.0)
+    let key = IdentityKey::parse(&new.identity_public_key.0)
         .ok_or_else(|| Refusal::invalid("identityPublicKey", "not the JSON text of an Ed25519 key"))?;
-    if new.password.is_empty() {
+    if new.device_password.is_empty() {
         return Err(Refusal::invalid("devicePassword", "must not be empty"));
     }
-    let challenge = SignedChallenge::parse(new.challenge, &new.signature)?;
-    let language = language::parse(new.language)?;
+    let challenge = SignedChallenge::parse(new.signed_challenge)?;
+    let language = language::parse(new.device_communication_language)?;
     let proof = challenge.verify(&key)?;
     let address = key
         .address(&core.config.did_domain_name)
@@ -75,7 +79,7 @@ pub(crate) async fn create(core: &Core, source: Source, new: NewIdentity) -> Res
         core.allowances.take(Operation::GuestIdentity, source)?;
         core.store.check_free(client.terms.disk_reserve)?;
     }
-    let password = core.hash_password(source, new.password.clone()).await?;
+    let password = core.hash_password(source, new.device_password.clone()).await?;
     let now = core.now();
 
     let mut transaction = core.store.begin();
@@ -85,7 +89,7 @@ pub(crate) async fn create(core: &Core, source: Source, new: NewIdentity) -> Res
         return Err(Rule::AddressAlreadyExists.into());
     }
     check_places(core, client).await?;
-    if let Some(objection) = core.config.password_policy.objection(&new.password) {
+    if let Some(objection) = core.config.password_policy.objection(&new.device_password) {
         return Err(Refusal::rule(Rule::RegistrationFailed, objection));
     }
     let mut device = DeviceRecord::new(&address, None, password, now);

@@ -29,7 +29,7 @@ use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
 
 use listener::Source;
-use transport::wire::{Address, DeviceId};
+use transport::wire::{Address, DeviceId, Id};
 
 use crate::store::Table;
 
@@ -69,6 +69,11 @@ impl Sender {
             _ => Self::Source(source),
         }
     }
+}
+
+/// Reads an identifier from anywhere in a request.
+pub(crate) fn parse_id<I: Id>(property: &'static str, text: &str) -> Result<I, Refusal> {
+    text.parse().map_err(|_| Refusal::invalid(property, format!("must be {} and 17 letters or digits", I::PREFIX)))
 }
 
 /// Tells texts apart in this process.

@@ -10,32 +10,39 @@ use crate::store::{Table, Transaction};
 
 const REGISTRATIONS: Table<Registration> = Table::new("push");
 const PLATFORMS: [&str; 4] = ["fcm", "apns", "dummy", "sse"];
-const ENVIRONMENTS: [&str; 2] = ["Development", "Production"];
+const PRODUCTION: &str = "Production";
+const ENVIRONMENTS: [&str; 2] = ["Development", PRODUCTION];
 /// More than any app has as its id.
 const MAX_APP_ID_LENGTH: usize = 500;
 
 #[derive(Serialize, Deserialize)]
 struct Registration {
     id: DevicePushIdentifier,
-    wish: Wish,
+    #[serde(rename = "wish")]
+    target: PushTarget,
 }
 
-/// Where a device wants its pushes.
+/// Where a device receives pushes.
 #[derive(Clone, Serialize, Deserialize)]
-pub(crate) struct Wish {
-    pub(crate) platform: String,
-    pub(crate) handle: String,
-    pub(crate) app_id: String,
-    pub(crate) environment: String,
+#[serde(rename_all = "camelCase")]
+pub(crate) struct PushTarget {
+    platform: String,
+    handle: String,
+    // Requests call it `appId`, records `app_id`.
+    #[serde(rename(serialize = "app_id"), alias = "app_id")]
+    app_id: String,
+    /// [`PRODUCTION`] if a request has none.
+    environment: Option<String>,
 }
 
-impl Wish {
+impl PushTarget {
     fn check(&self) -> Result<(), Refusal> {
+        let environment = self.environment.as_deref().unwrap_or(PRODUCTION);
         let rules = [
             (PLATFORMS.contains(&self.platform.as_str()), "platform", "must be one of fcm, apns, dummy, sse"),
             ((10..=500).contains(&self.handle.chars().count()), "handle", "must have 10 to 500 characters"),
             ((1..=MAX_APP_ID_LENGTH).contains(&self.app_id.len()), "appId", "must have 1 to 500 characters"),
-            (ENVIRONMENTS.contains(&self.environment.as_str()), "environment", "must be Development or Production"),
+            (ENVIRONMENTS.contains(&environment), "environment", "must be Development or Production"),
         ];
         match rules.into_iter().find(|(holds, ..)| !holds) {
             Some((_, property, problem)) => Err(Refusal::invalid(property, problem)),
@@ -45,13 +52,18 @@ impl Wish {
 }
 
 /// Registers the caller's device, or changes its registration. The identifier stays.
-pub(crate) async fn register(core: &Core, caller: &Caller, wish: Wish) -> Result<DevicePushIdentifier, Refusal> {
-    wish.check()?;
+pub(crate) async fn register(
+    core: &Core,
+    caller: &Caller,
+    mut target: PushTarget,
+) -> Result<DevicePushIdentifier, Refusal> {
+    target.check()?;
+    target.environment.get_or_insert_with(|| PRODUCTION.to_owned());
     let key = REGISTRATIONS.key().text(&caller.device);
     let mut transaction = core.store.begin();
     transaction.lock_records(&[caller.device.as_str()]).await?;
     let id = transaction.get(&key).await?.map_or_else(new_id, |registration| registration.id);
-    transaction.put(&key, &Registration { id: id.clone(), wish })?;
+    transaction.put(&key, &Registration { id: id.clone(), target })?;
     transaction.commit().await?;
     Ok(id)
 }
@@ -67,4 +79,24 @@ pub(crate) async fn unregister(core: &Core, caller: &Caller) -> Result<(), Refus
 /// Removes the registration of a device.
 pub(crate) fn forget(transaction: &mut Transaction<'_>, device: &DeviceId) {
     transaction.delete(&REGISTRATIONS.key().text(device));
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::config::Config;
+
+    #[tokio::test]
+    async fn a_registration_is_stored_as_earlier_versions_stored_it() {
+        let core = Core::in_memory(Config::new("")).await;
+        let address = format!("did:e:localhost:dids:{}", "a".repeat(22)).parse().unwrap();
+        let caller = Caller { address, device: new_id() };
+        let target = json!({ "platform": "dummy", "handle": "0123456789", "appId": "app", "environment": null });
+        let id = register(&core, &caller, serde_json::from_value(target).unwrap()).await.unwrap();
+        let stored = core.store.get(&REGISTRATIONS.key().text(&caller.device)).await.unwrap().unwrap();
+        let wish = json!({ "platform": "dummy", "handle": "0123456789", "app_id": "app", "environment": "Production" });
+        assert_eq!(serde_json::to_value(stored).unwrap(), json!({ "id": id, "wish": wish }));
+    }
 }

@@ -11,13 +11,14 @@ use transport::wire::backbone::sync_runs::{
 use transport::wire::{Address, DeviceId, ExternalEventId, SyncRunId, Timestamp};
 
 use super::account::{self, Account};
-use super::datawallet::{self, NewEntry, Wallet};
+use super::datawallet::{self, NewModifications, Wallet};
 use super::external_events::{self, Ending, ExternalEventRecord};
 use super::identities::{self, Status};
 use super::page::{Page, PageRequest};
-use super::{Caller, EXPIRIES, Record, Refusal, Rule, expiring};
+use super::{Caller, EXPIRIES, Record, Refusal, Rule, expiring, parse_id};
 use crate::core::Core;
 use crate::error::StoreError;
+use crate::lenient::AtMost;
 use crate::secrets::new_id;
 use crate::store::{Key, Table, Transaction};
 
@@ -25,8 +26,6 @@ const DEFAULT_DURATION: Duration = Duration::from_secs(10);
 /// How long after its expiry a run still keeps pushes away. Until then its device may finalise it, and that device has
 /// encrypted its entries for the indices a push would take.
 const PATIENCE_OF_PUSHES: Duration = Duration::from_secs(60);
-/// Results of events in one finalisation: those of all events that a run may have.
-pub(crate) const MAX_RESULTS: usize = external_events::MAX_EVENTS_OF_RUN;
 const MAX_ERROR_CODE: usize = 100;
 
 const RUNS: Table<RunRecord> = Table::new("sync-run");
@@ -46,6 +45,17 @@ pub(crate) struct RunRecord {
     /// Set when the run was finalised or cancelled.
     ended_at: Option<Timestamp>,
 }
+
+/// How handling an event ended.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct EventResult {
+    external_event_id: String,
+    error_code: Option<String>,
+}
+
+/// The results of one finalisation: at most those of all events that a run may have.
+pub(crate) type EventResults = AtMost<EventResult, { external_events::MAX_EVENTS_OF_RUN }>;
 
 /// What an identity's runs have in common.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -118,8 +128,8 @@ pub(crate) async fn finalize_event_sync(
     core: &Core,
     caller: &Caller,
     id: &SyncRunId,
-    results: Vec<(ExternalEventId, Option<String>)>,
-    entries: Vec<NewEntry>,
+    results: EventResults,
+    entries: NewModifications,
 ) -> Result<FinalizedExternalEventSync, Refusal> {
     let results = index_results(results)?;
     let entries = datawallet::prepare(core, entries).await?;
@@ -151,7 +161,7 @@ pub(crate) async fn finalize_upgrade(
     caller: &Caller,
     id: &SyncRunId,
     version: u16,
-    entries: Vec<NewEntry>,
+    entries: NewModifications,
 ) -> Result<FinalizedDatawalletVersionUpgrade, Refusal> {
     if version == 0 {
         return Err(Refusal::invalid("newDatawalletVersion", "must be greater than 0"));
@@ -336,12 +346,11 @@ fn note_end(transaction: &mut Transaction<'_>, mut run: RunRecord, now: Timestam
 }
 
 /// Of several results for one event the first counts; an empty code means success.
-fn index_results(
-    results: Vec<(ExternalEventId, Option<String>)>,
-) -> Result<HashMap<ExternalEventId, Option<String>>, Refusal> {
-    let mut by_event = HashMap::with_capacity(results.len());
-    for (event, code) in results {
-        let code = code.filter(|code| !code.is_empty());
+fn index_results(results: EventResults) -> Result<HashMap<ExternalEventId, Option<String>>, Refusal> {
+    let mut by_event = HashMap::with_capacity(results.0.len());
+    for EventResult { external_event_id, error_code } in results.0 {
+        let event = parse_id("externalEventId", &external_event_id)?;
+        let code = error_code.filter(|code| !code.is_empty());
         if code.as_ref().is_some_and(|code| code.chars().count() > MAX_ERROR_CODE) {
             return Err(Refusal::invalid("errorCode", format!("must have at most {MAX_ERROR_CODE} characters")));
         }

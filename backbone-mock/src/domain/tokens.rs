@@ -53,7 +53,9 @@ pub(crate) struct Allocation {
     pub(super) at: Timestamp,
 }
 
-/// A token to be made.
+/// A token to be created.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub(crate) struct NewToken {
     pub(crate) content: Option<ByteText>,
     pub(crate) expires_at: Timestamp,

@@ -3,13 +3,10 @@
 use axum::extract::{FromRequestParts, State};
 use http::request::Parts;
 use serde::Deserialize;
-use transport::wire::ByteText;
-use transport::wire::backbone::datawallet::{
-    Datawallet, Modification, ModificationType, PushedModifications, SUPPORTED_VERSION_HEADER,
-};
+use transport::wire::backbone::datawallet::{Datawallet, Modification, PushedModifications, SUPPORTED_VERSION_HEADER};
 
-use crate::domain::datawallet::{self, NewEntry};
-use crate::lenient::{AtMost, Choice, Number};
+use crate::domain::datawallet::{self, NewModifications};
+use crate::lenient;
 use crate::web::AppState;
 use crate::web::answer::Answer;
 use crate::web::json::LargeJsonBody;
@@ -31,34 +28,6 @@ impl FromRequestParts<AppState> for SupportedVersion {
         let version = value.to_str().ok().and_then(|text| text.trim().parse().ok());
         version.map(Self).ok_or_else(|| Problem::unreadable("'X-Supported-Datawallet-Version': not a number"))
     }
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct NewModification {
-    #[serde(rename = "type")]
-    kind: Choice<ModificationType>,
-    object_identifier: String,
-    payload_category: Option<String>,
-    collection: String,
-    encrypted_payload: Option<ByteText>,
-    datawallet_version: Number<u16>,
-}
-
-/// A list of modifications.
-pub(super) type NewModifications = AtMost<NewModification, { datawallet::MAX_ENTRIES }>;
-
-/// What a list of modifications asks for.
-pub(super) fn entries(modifications: NewModifications) -> Vec<NewEntry> {
-    let entry = |modification: NewModification| NewEntry {
-        kind: modification.kind.0,
-        object: modification.object_identifier,
-        category: modification.payload_category,
-        collection: modification.collection,
-        payload: modification.encrypted_payload,
-        version: modification.datawallet_version.0,
-    };
-    modifications.0.into_iter().map(entry).collect()
 }
 
 /// `GET /Datawallet`.
@@ -84,7 +53,8 @@ pub(super) async fn list(
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Push {
-    local_index: Number<i64>,
+    #[serde(deserialize_with = "lenient::number")]
+    local_index: i64,
     modifications: NewModifications,
 }
 
@@ -95,6 +65,5 @@ pub(super) async fn push(
     SupportedVersion(version): SupportedVersion,
     LargeJsonBody(body): LargeJsonBody<Push>,
 ) -> Result<Answer<PushedModifications>, Problem> {
-    let entries = entries(body.modifications);
-    Ok(Answer::created(datawallet::push(&core, &caller, body.local_index.0, entries, version).await?))
+    Ok(Answer::created(datawallet::push(&core, &caller, body.local_index, body.modifications, version).await?))
 }

@@ -3,12 +3,10 @@
 use axum::extract::State;
 use serde::Deserialize;
 use transport::wire::DeviceId;
-use transport::wire::backbone::challenges::SignedChallenge;
 use transport::wire::backbone::devices::{ChangePassword, CreatedDevice, Device, PushRegistration};
 
-use crate::domain::Refusal;
 use crate::domain::devices::{self, NewDevice};
-use crate::domain::push::{self, Wish};
+use crate::domain::push::{self, PushTarget};
 use crate::web::AppState;
 use crate::web::answer::{Answer, NoContent};
 use crate::web::identified::Identified;
@@ -17,32 +15,13 @@ use crate::web::problem::Problem;
 use crate::web::query::Query;
 use crate::web::session::{LoggedIn, SentFrom};
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct RegisterDevice {
-    device_password: String,
-    signed_challenge: SignedChallenge,
-    communication_language: Option<String>,
-    is_backup_device: Option<bool>,
-}
-
 /// `POST /Devices`.
 pub(super) async fn register(
     State(core): State<AppState>,
     LoggedIn(caller): LoggedIn,
     SentFrom(source): SentFrom,
-    JsonBody(body): JsonBody<RegisterDevice>,
+    JsonBody(new): JsonBody<NewDevice>,
 ) -> Result<Answer<CreatedDevice>, Problem> {
-    if body.device_password.is_empty() {
-        return Err(Refusal::invalid("devicePassword", "must not be empty").into());
-    }
-    let new = NewDevice {
-        password: body.device_password,
-        language: body.communication_language,
-        is_backup: body.is_backup_device.unwrap_or(false),
-        challenge: body.signed_challenge.challenge,
-        signature: body.signed_challenge.signature,
-    };
     Ok(Answer::created(devices::register(&core, &caller, source, new).await?))
 }
 
@@ -83,14 +62,9 @@ pub(super) async fn change_password(
     State(core): State<AppState>,
     LoggedIn(caller): LoggedIn,
     SentFrom(source): SentFrom,
-    JsonBody(body): JsonBody<ChangePassword>,
+    JsonBody(passwords): JsonBody<ChangePassword>,
 ) -> Result<NoContent, Problem> {
-    for (property, password) in [("oldPassword", &body.old_password), ("newPassword", &body.new_password)] {
-        if password.is_empty() {
-            return Err(Refusal::invalid(property, "must not be empty").into());
-        }
-    }
-    devices::change_password(&core, &caller, source, body.old_password, body.new_password).await?;
+    devices::change_password(&core, &caller, source, passwords).await?;
     Ok(NoContent)
 }
 
@@ -104,28 +78,13 @@ pub(super) async fn remove(
     Ok(NoContent)
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct RegisterPush {
-    platform: String,
-    handle: String,
-    app_id: String,
-    environment: Option<String>,
-}
-
 /// `PUT /Devices/Self/PushNotifications`.
 pub(super) async fn register_push(
     State(core): State<AppState>,
     LoggedIn(caller): LoggedIn,
-    JsonBody(body): JsonBody<RegisterPush>,
+    JsonBody(target): JsonBody<PushTarget>,
 ) -> Result<Answer<PushRegistration>, Problem> {
-    let wish = Wish {
-        platform: body.platform,
-        handle: body.handle,
-        app_id: body.app_id,
-        environment: body.environment.unwrap_or_else(|| "Production".to_owned()),
-    };
-    let device_push_identifier = push::register(&core, &caller, wish).await?;
+    let device_push_identifier = push::register(&core, &caller, target).await?;
     Ok(Answer::ok(PushRegistration { device_push_identifier }))
 }
 

@@ -9,16 +9,17 @@ use transport::wire::backbone::sync_runs::{
     FinalizedDatawalletVersionUpgrade, FinalizedExternalEventSync, SyncRunType,
 };
 
-use super::datawallet::{NewModifications, SupportedVersion, entries};
-use crate::domain::sync_runs;
-use crate::lenient::{AtMost, Choice, Number};
+use super::datawallet::SupportedVersion;
+use crate::domain::datawallet::NewModifications;
+use crate::domain::sync_runs::{self, EventResults};
+use crate::lenient::{self, Choice, Number};
+use crate::web::AppState;
 use crate::web::answer::Answer;
 use crate::web::identified::Identified;
 use crate::web::json::{JsonBody, LargeJsonBody};
 use crate::web::problem::Problem;
 use crate::web::query::Query;
 use crate::web::session::LoggedIn;
-use crate::web::{AppState, identified};
 
 #[derive(Deserialize)]
 pub(super) struct Start {
@@ -55,15 +56,10 @@ pub(super) async fn events(
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct FinalizeEventSync {
-    external_event_results: Option<AtMost<EventResult, { sync_runs::MAX_RESULTS }>>,
-    datawallet_modifications: Option<NewModifications>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct EventResult {
-    external_event_id: String,
-    error_code: Option<String>,
+    #[serde(default, deserialize_with = "lenient::null_as_default")]
+    external_event_results: EventResults,
+    #[serde(default, deserialize_with = "lenient::null_as_default")]
+    datawallet_modifications: NewModifications,
 }
 
 /// `PUT /SyncRuns/{id}/FinalizeExternalEventSync`.
@@ -73,19 +69,18 @@ pub(super) async fn finalize_event_sync(
     Identified(id): Identified<SyncRunId>,
     LargeJsonBody(body): LargeJsonBody<FinalizeEventSync>,
 ) -> Result<Answer<FinalizedExternalEventSync>, Problem> {
-    let results = body.external_event_results.unwrap_or_default().0.into_iter();
-    let results = results
-        .map(|result| Ok((identified::parse("externalEventId", &result.external_event_id)?, result.error_code)))
-        .collect::<Result<_, Problem>>()?;
-    let entries = entries(body.datawallet_modifications.unwrap_or_default());
-    Ok(Answer::ok(sync_runs::finalize_event_sync(&core, &caller, &id, results, entries).await?))
+    let FinalizeEventSync { external_event_results, datawallet_modifications } = body;
+    let finalized =
+        sync_runs::finalize_event_sync(&core, &caller, &id, external_event_results, datawallet_modifications).await?;
+    Ok(Answer::ok(finalized))
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct FinalizeUpgrade {
     new_datawallet_version: Option<Number<u16>>,
-    datawallet_modifications: Option<NewModifications>,
+    #[serde(default, deserialize_with = "lenient::null_as_default")]
+    datawallet_modifications: NewModifications,
 }
 
 /// `PUT /SyncRuns/{id}/FinalizeDatawalletVersionUpgrade`.
@@ -97,6 +92,5 @@ pub(super) async fn finalize_upgrade(
 ) -> Result<Answer<FinalizedDatawalletVersionUpgrade>, Problem> {
     // A missing version breaks the same rule as 0.
     let version = body.new_datawallet_version.map_or(0, |version| version.0);
-    let entries = entries(body.datawallet_modifications.unwrap_or_default());
-    Ok(Answer::ok(sync_runs::finalize_upgrade(&core, &caller, &id, version, entries).await?))
+    Ok(Answer::ok(sync_runs::finalize_upgrade(&core, &caller, &id, version, body.datawallet_modifications).await?))
 }

@@ -3,7 +3,7 @@
 use axum::extract::State;
 use serde::Deserialize;
 use transport::wire::backbone::tokens::{CreatedToken, Token, UpdatedToken};
-use transport::wire::{ByteText, Timestamp, TokenId};
+use transport::wire::{ByteText, TokenId};
 
 use crate::domain::Refusal;
 use crate::domain::tokens::{self, Asking, NewToken};
@@ -16,28 +16,13 @@ use crate::web::query::Query;
 use crate::web::session::SentFrom;
 use crate::web::session::{Anybody, LoggedIn};
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct CreateToken {
-    content: Option<ByteText>,
-    expires_at: Timestamp,
-    for_identity: Option<String>,
-    password: Option<ByteText>,
-}
-
 /// `POST /Tokens`.
 pub(super) async fn create(
     State(core): State<AppState>,
     SentFrom(source): SentFrom,
     Anybody(caller): Anybody,
-    LargeJsonBody(body): LargeJsonBody<CreateToken>,
+    LargeJsonBody(new): LargeJsonBody<NewToken>,
 ) -> Result<Answer<CreatedToken>, Problem> {
-    let new = NewToken {
-        content: body.content,
-        expires_at: body.expires_at,
-        for_identity: body.for_identity,
-        password: body.password,
-    };
     Ok(Answer::created(tokens::create(&core, Asking { caller: caller.as_ref(), source }, new).await?))
 }
 

@@ -9,9 +9,9 @@ use transport::wire::bytes::from_any_base64;
 use transport::wire::{ByteText, Id};
 
 use super::AppState;
-use super::identified;
 use super::problem::Problem;
 use crate::domain::page::PageRequest;
+use crate::domain::parse_id;
 
 /// The arguments of a request.
 pub(crate) struct Query(Vec<(String, String)>);
@@ -51,7 +51,7 @@ impl Query {
 
     /// Identifiers: `ids=A&ids=B`.
     pub(crate) fn ids<I: Id>(&self) -> Result<Option<Vec<I>>, Problem> {
-        let ids: Vec<I> = self.values("ids").map(|text| identified::parse("ids", text)).collect::<Result<_, _>>()?;
+        let ids: Vec<I> = self.values("ids").map(|text| parse_id("ids", text)).collect::<Result<_, _>>()?;
         Ok(Some(ids).filter(|ids| !ids.is_empty()))
     }
 
@@ -61,7 +61,7 @@ impl Query {
         let texts: HashMap<&str, &str> = self.given().collect();
         let mut ids = Vec::new();
         while let Some(text) = texts.get(format!("{list}.{}.id", ids.len()).as_str()) {
-            ids.push(identified::parse("ids", text)?);
+            ids.push(parse_id("ids", text)?);
         }
         Ok(ids)
     }
