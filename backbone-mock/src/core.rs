@@ -10,8 +10,9 @@ use tokio::sync::Semaphore;
 use transport::wire::Timestamp;
 use zeroize::Zeroizing;
 
+use crate::budget::Bodies;
+use crate::challenge_id::Serials;
 use crate::config::Config;
-use crate::domain::challenge_id::Serials;
 use crate::domain::{account, digest};
 use crate::error::Error;
 use crate::notifications::EventStreams;
@@ -22,7 +23,6 @@ use crate::store::contract::Backend;
 use crate::store::memory::Memory;
 use crate::store::{Store, embedded};
 use crate::uploads::Uploads;
-use crate::web::budget::Bodies;
 
 /// Password hashes: computed at one time, waiting of one source and purpose, and waiting in total. Computing takes some
 /// milliseconds of a processor, so that the last of one source waits for less than a second. One at a time, because they share

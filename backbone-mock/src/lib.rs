@@ -28,9 +28,10 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
-mod access_token;
 pub mod admin;
 mod backbone;
+mod budget;
+mod challenge_id;
 mod clock;
 mod config;
 mod core;

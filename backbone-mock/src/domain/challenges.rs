@@ -14,7 +14,8 @@ use transport::wire::{Address, ChallengeId, DeviceId, Timestamp};
 
 use super::account::{self, Account};
 use super::proof::{IdentityKey, SignedBytes};
-use super::{Caller, EXPIRIES, REMOVALS, Record, Refusal, Rule, challenge_id, expiring};
+use super::{Caller, EXPIRIES, REMOVALS, Record, Refusal, Rule, expiring};
+use crate::challenge_id;
 use crate::core::Core;
 use crate::error::StoreError;
 use crate::quota::Metric;

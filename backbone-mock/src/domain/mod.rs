@@ -3,9 +3,9 @@
 //! A function here takes who is asking and what they ask for, decides, and commits what follows from the decision, also
 //! when the decision is a refusal: a counted failure must not be lost because the answer is an error.
 
+mod access_token;
 pub(crate) mod account;
 pub(crate) mod address;
-pub(crate) mod challenge_id;
 pub(crate) mod challenges;
 pub(crate) mod datawallet;
 pub(crate) mod devices;
@@ -93,7 +93,7 @@ pub(crate) mod expiring {
     pub(crate) const CHALLENGE: &str = "challenge";
     /// A token that was made without a login, if nobody has filled it.
     pub(crate) const EMPTY_TOKEN: &str = "emptytoken";
-    /// That a challenge of [`challenge_id`](super::challenge_id) was used.
+    /// That a challenge of [`challenge_id`](crate::challenge_id) was used.
     pub(crate) const USED_CHALLENGE: &str = "usedchallenge";
     pub(crate) const FILE: &str = "file";
     pub(crate) const SYNC_RUN: &str = "syncrun";

@@ -15,8 +15,8 @@ use tracing::Instrument;
 use transport::wire::Timestamp;
 use transport::wire::id::ID_LENGTH;
 
+use crate::budget::Kept;
 use crate::core::Core;
-use crate::web::budget::Kept;
 use crate::web::paths::Words;
 use crate::web::problem::{self, Problem};
 

@@ -10,9 +10,9 @@ use http::header::CONTENT_LENGTH;
 use http::request::Parts;
 use listener::pace::is_too_slow;
 
-use super::budget::{ANONYMOUS_BODY, Kept, Room};
 use super::problem::Problem;
 use super::session;
+use crate::budget::{ANONYMOUS_BODY, Kept, Room};
 use crate::core::Core;
 use crate::domain::Caller;
 
@@ -84,7 +84,7 @@ pub(crate) async fn read_all(core: &Core, parts: &Parts, body: Body, limit: u64)
 }
 
 /// Reads a whole body of a caller.
-pub(super) async fn receive(
+pub(crate) async fn receive(
     core: &Core,
     parts: &Parts,
     caller: Option<&Caller>,

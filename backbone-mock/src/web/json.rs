@@ -11,8 +11,8 @@ use transport::wire::json_budget::{self, JsonBudget};
 use super::AppState;
 use super::any_case::AnyCase;
 use super::body::read_all;
-use super::budget::SMALL_BODY;
 use super::problem::Problem;
+use crate::budget::SMALL_BODY;
 use crate::core::Core;
 
 /// Values and keys of a body with a fixed number of members.

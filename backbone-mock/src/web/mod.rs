@@ -3,7 +3,6 @@
 pub(crate) mod answer;
 mod any_case;
 pub(crate) mod body;
-pub(crate) mod budget;
 pub(crate) mod identified;
 pub(crate) mod json;
 pub(crate) mod paths;

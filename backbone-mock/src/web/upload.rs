@@ -17,9 +17,9 @@ use transport::wire::bytes::from_any_base64;
 use transport::wire::{ByteText, Timestamp};
 
 use super::body::{BodyError, BoundedBody};
-use super::budget::{Kept, Room};
 use super::problem::Problem;
 use super::session;
+use crate::budget::{Kept, Room};
 use crate::core::Core;
 use crate::domain::files::{MAX_PROPERTIES_BYTES, NewFile};
 use crate::domain::{Caller, Refusal};

@@ -14,8 +14,8 @@ use serde::{Deserialize, Serialize};
 use transport::wire::bytes::{from_base64url, to_base64url};
 use transport::wire::{Address, DeviceId, Timestamp};
 
+use super::{Caller, devices};
 use crate::core::Core;
-use crate::domain::{Caller, devices};
 use crate::error::StoreError;
 use crate::secrets::ServerKey;
 
