@@ -6,8 +6,8 @@ use std::time::Duration;
 use listener::Source;
 use listener::budget::{BodyBudget, BudgetLimits, Held};
 
+use crate::caller::{Caller, Sender};
 use crate::config::Limits;
-use crate::domain::{Caller, Sender};
 
 /// Bytes of a body, unless its route has a use for more.
 pub(crate) const SMALL_BODY: u64 = 64 * 1024;

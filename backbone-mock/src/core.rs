@@ -11,9 +11,10 @@ use transport::wire::Timestamp;
 use zeroize::Zeroizing;
 
 use crate::budget::Bodies;
+use crate::caller::digest;
 use crate::challenge_id::Serials;
 use crate::config::Config;
-use crate::domain::{account, digest};
+use crate::domain::counting;
 use crate::error::Error;
 use crate::notifications::EventStreams;
 use crate::rates::{Allowances, Guesses};
@@ -120,7 +121,7 @@ impl Core {
             decoy: Arc::new(PasswordHash::unmatchable()),
         };
         if core.store.is_uncounted().await? {
-            account::count_all(&core).await?;
+            counting::count_all(&core).await?;
         }
         Ok(core)
     }

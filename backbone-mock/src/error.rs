@@ -99,6 +99,28 @@ impl From<io::Error> for StoreError {
     }
 }
 
+/// Remembers the first error; all of them are in the log.
+#[derive(Default)]
+pub(crate) struct FirstError(Option<StoreError>);
+
+impl FirstError {
+    /// The value of a success.
+    pub(crate) fn note<T>(&mut self, result: Result<T, StoreError>, what: impl std::fmt::Display) -> Option<T> {
+        let error = match result {
+            Ok(value) => return Some(value),
+            Err(error) => error,
+        };
+        tracing::error!(error = %WithCauses(&error), "{what} cannot be removed");
+        self.0.get_or_insert(error);
+        None
+    }
+
+    /// The first error, or the value if there was none.
+    pub(crate) fn or<T>(self, value: T) -> Result<T, StoreError> {
+        self.0.map_or(Ok(value), Err)
+    }
+}
+
 /// An error with its causes, as log lines show it.
 pub(crate) struct WithCauses<'e>(pub(crate) &'e dyn std::error::Error);
 
@@ -113,6 +135,11 @@ impl fmt::Display for WithCauses<'_> {
         Ok(())
     }
 }
+
+/// Why a connection ends without an answer: a test asked for it, which only builds for tests let it do.
+#[derive(Debug, thiserror::Error)]
+#[error("the connection is broken off as injected")]
+pub(crate) struct BrokenOff;
 
 impl From<ListenError> for Error {
     fn from(ListenError { address, source }: ListenError) -> Self {

@@ -14,7 +14,7 @@ use http::{Method, StatusCode};
 use http_body_util::BodyExt;
 use tokio::sync::watch;
 
-use crate::server::BrokenOff;
+use crate::error::BrokenOff;
 
 /// The failures a backbone shall produce.
 #[derive(Clone, Default)]

@@ -31,6 +31,7 @@
 pub mod admin;
 mod backbone;
 mod budget;
+mod caller;
 mod challenge_id;
 mod clock;
 mod config;

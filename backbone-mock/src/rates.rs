@@ -17,8 +17,9 @@ use listener::Source;
 use tokio::time::Instant;
 use transport::wire::TokenId;
 
+use crate::caller::{Caller, Sender};
 use crate::config::{Rate, Rates};
-use crate::domain::{Caller, Refusal, Sender};
+use crate::domain::Refusal;
 
 /// Sources whose allowance is remembered, for each operation. An entry has about 60 bytes.
 const MAX_SOURCES: usize = 16_384;

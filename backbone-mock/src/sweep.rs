@@ -11,7 +11,7 @@ use transport::wire::Timestamp;
 
 use crate::core::Core;
 use crate::domain::{EXPIRIES, REMOVALS, challenges, datawallet, expiring, files, idle, sync_runs, tokens};
-use crate::error::{StoreError, WithCauses};
+use crate::error::{FirstError, StoreError, WithCauses};
 use crate::store::{Rest, STEP, Table};
 
 /// How long expired records stay.
@@ -64,28 +64,6 @@ pub(crate) async fn sweep(core: &Core) -> Result<Swept, StoreError> {
         identities: identities?,
         orphans: orphans?,
     })
-}
-
-/// Remembers the first error; all of them are in the log.
-#[derive(Default)]
-pub(crate) struct FirstError(Option<StoreError>);
-
-impl FirstError {
-    /// The value of a success.
-    pub(crate) fn note<T>(&mut self, result: Result<T, StoreError>, what: impl std::fmt::Display) -> Option<T> {
-        let error = match result {
-            Ok(value) => return Some(value),
-            Err(error) => error,
-        };
-        tracing::error!(error = %WithCauses(&error), "{what} cannot be removed");
-        self.0.get_or_insert(error);
-        None
-    }
-
-    /// The first error, or the value if there was none.
-    pub(crate) fn or<T>(self, value: T) -> Result<T, StoreError> {
-        self.0.map_or(Ok(value), Err)
-    }
 }
 
 /// Step by step: each record is a transaction of its own, and [`STEP`] keys are in memory.

@@ -8,10 +8,9 @@ use super::identities::{self, IdentityRecord};
 use super::{datawallet, devices, external_events, sync_runs};
 use crate::config::OAuthClient;
 use crate::core::Core;
-use crate::error::StoreError;
+use crate::error::{FirstError, StoreError};
 use crate::quota::RECORD_BYTES;
 use crate::store::{Holder, Key, Rest, STEP, Table, Transaction};
-use crate::sweep::FirstError;
 
 /// Uses that come sooner after each other are noted once.
 const NOTED_EVERY: Duration = Duration::from_secs(60 * 60);

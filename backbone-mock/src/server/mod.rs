@@ -4,6 +4,4 @@ mod connections;
 mod pipeline;
 
 pub(crate) use connections::serve;
-#[cfg(feature = "testing")]
-pub(crate) use pipeline::BrokenOff;
 pub(crate) use pipeline::Served;

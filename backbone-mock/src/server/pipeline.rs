@@ -17,6 +17,7 @@ use transport::wire::id::ID_LENGTH;
 
 use crate::budget::Kept;
 use crate::core::Core;
+use crate::error::BrokenOff;
 use crate::web::paths::Words;
 use crate::web::problem::{self, Problem};
 
@@ -25,11 +26,6 @@ const CORRELATION_ID: &str = "x-correlation-id";
 const MAX_CORRELATION_ID: usize = 100;
 /// Characters of an identifier in logs.
 const LOGGED_ID_LENGTH: usize = 7;
-
-/// Why a connection ends without an answer: a test asked for it, which only builds for tests let it do.
-#[derive(Debug, thiserror::Error)]
-#[error("the connection is broken off as injected")]
-pub(crate) struct BrokenOff;
 
 /// Answers one request.
 pub(super) async fn answer(core: Arc<Core>, routes: Arc<Served>, request: Request) -> Result<Response, BrokenOff> {

@@ -13,8 +13,8 @@ use listener::pace::is_too_slow;
 use super::problem::Problem;
 use super::session;
 use crate::budget::{ANONYMOUS_BODY, Kept, Room};
+use crate::caller::Caller;
 use crate::core::Core;
-use crate::domain::Caller;
 
 /// Capacity that a declared length may reserve up front.
 const MAX_RESERVATION: usize = 64 * 1024;

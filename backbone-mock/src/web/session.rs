@@ -10,8 +10,8 @@ use listener::{Peer, RequestHandle, Source};
 
 use super::AppState;
 use super::problem::Problem;
+use crate::caller::Caller;
 use crate::core::Core;
-use crate::domain::Caller;
 
 /// Somebody who is logged in; everybody else is turned away with 401.
 pub(crate) struct LoggedIn(pub(crate) Caller);

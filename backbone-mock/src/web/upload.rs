@@ -20,9 +20,10 @@ use super::body::{BodyError, BoundedBody};
 use super::problem::Problem;
 use super::session;
 use crate::budget::{Kept, Room};
+use crate::caller::Caller;
 use crate::core::Core;
+use crate::domain::Refusal;
 use crate::domain::files::{MAX_PROPERTIES_BYTES, NewFile};
-use crate::domain::{Caller, Refusal};
 use crate::store::{PublishedBlob, Written};
 
 /// Characters of the longest text part, the sealed metadata in base64.
