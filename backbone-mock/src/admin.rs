@@ -4,15 +4,15 @@
 
 use transport::wire::{Address, ExternalEventId, TokenId};
 
-use crate::backbone::Backbone;
+use crate::core::Core;
 use crate::domain::{external_events, tokens};
 use crate::error::Error;
 use crate::quota::Amounts;
 use crate::store::Holder;
 use crate::sweep::{self, Swept};
 
-/// The operator's functions of a running [`Backbone`].
-pub struct Admin<'b>(pub(crate) &'b Backbone);
+/// The operator's functions of a running [`Backbone`](crate::Backbone).
+pub struct Admin<'b>(pub(crate) &'b Core);
 
 /// An event that is not offered any more, because handling it failed too often.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,7 +31,7 @@ impl Admin<'_> {
     /// # Errors
     /// [`Error::Store`] if the store fails.
     pub async fn reset_token_access_failed_count(&self, token: &TokenId) -> Result<bool, Error> {
-        Ok(tokens::reset_failed_attempts(&self.0.core, token).await?)
+        Ok(tokens::reset_failed_attempts(self.0, token).await?)
     }
 
     /// Removes what has expired, now.
@@ -39,7 +39,7 @@ impl Admin<'_> {
     /// # Errors
     /// [`Error::Store`] if the store fails.
     pub async fn sweep(&self) -> Result<Swept, Error> {
-        Ok(sweep::sweep(&self.0.core).await?)
+        Ok(sweep::sweep(self.0).await?)
     }
 
     /// What the identities of a client store together. Devices, challenges and
@@ -48,7 +48,7 @@ impl Admin<'_> {
     /// # Errors
     /// [`Error::Store`] if the store fails.
     pub async fn usage_of_client(&self, id: &str) -> Result<Amounts, Error> {
-        Ok(self.0.core.store.usage(Holder::Client(id)).await?)
+        Ok(self.0.store.usage(Holder::Client(id)).await?)
     }
 
     /// What an identity stores.
@@ -56,7 +56,7 @@ impl Admin<'_> {
     /// # Errors
     /// [`Error::Store`] if the store fails.
     pub async fn usage_of_identity(&self, address: &Address) -> Result<Amounts, Error> {
-        Ok(self.0.core.store.usage(Holder::Identity(address)).await?)
+        Ok(self.0.store.usage(Holder::Identity(address)).await?)
     }
 
     /// The events of an identity that are not offered any more, the 1,000 oldest of them, oldest first.
@@ -64,7 +64,7 @@ impl Admin<'_> {
     /// # Errors
     /// [`Error::Store`] if the store fails.
     pub async fn dead_events(&self, owner: &Address) -> Result<Vec<DeadEvent>, Error> {
-        let events = external_events::dead(&self.0.core.store, owner).await?.into_iter();
+        let events = external_events::dead(&self.0.store, owner).await?.into_iter();
         Ok(events.map(|event| DeadEvent { id: event.id, kind: event.kind, errors: event.errors }).collect())
     }
 
@@ -73,6 +73,6 @@ impl Admin<'_> {
     /// # Errors
     /// [`Error::Store`] if the store fails.
     pub async fn requeue_event(&self, owner: &Address, event: &ExternalEventId) -> Result<bool, Error> {
-        Ok(external_events::requeue(&self.0.core, owner, event).await?)
+        Ok(external_events::requeue(self.0, owner, event).await?)
     }
 }

@@ -11,12 +11,13 @@ use crate::admin::Admin;
 use crate::config::Config;
 use crate::core::Core;
 use crate::domain::address::is_domain_name;
+use crate::domain::counting;
 use crate::error::Error;
 use crate::{routes, server, sweep};
 
 /// A running backbone. Dropping it stops it too, only without waiting for requests that are under way.
 pub struct Backbone {
-    pub(crate) core: Arc<Core>,
+    core: Arc<Core>,
     local_addr: SocketAddr,
     stop: watch::Sender<bool>,
     tasks: JoinSet<()>,
@@ -33,6 +34,7 @@ impl Backbone {
         let listener = Listener::bind(config.listen).await?;
         let local_addr = listener.local_addr().map_err(|source| Error::Listen { address: config.listen, source })?;
         let core = Arc::new(Core::open(config).await?);
+        counting::count_uncounted(&core).await?;
         let (stop, stopped) = watch::channel(false);
         let mut tasks = JoinSet::new();
         let served = routes::served(core.clone());
@@ -66,7 +68,7 @@ impl Backbone {
     /// The operator's functions.
     #[must_use]
     pub fn admin(&self) -> Admin<'_> {
-        Admin(self)
+        Admin(&self.core)
     }
 
     /// Stops: no new connections, requests under way finish, event streams end, everything is on disk, and the data

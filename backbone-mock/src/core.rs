@@ -14,7 +14,6 @@ use crate::budget::Bodies;
 use crate::caller::digest;
 use crate::challenge_id::Serials;
 use crate::config::Config;
-use crate::domain::counting;
 use crate::error::Error;
 use crate::notifications::EventStreams;
 use crate::rates::{Allowances, Guesses};
@@ -105,7 +104,7 @@ impl Core {
         let event_streams = Arc::new(EventStreams::new());
         let streams = event_streams.clone();
         store.subscribe(move |notification| streams.send(notification));
-        let core = Self {
+        Ok(Self {
             event_streams,
             key,
             guard: guard(&config),
@@ -119,11 +118,7 @@ impl Core {
             config,
             password_hashing: Turns::new(PASSWORD_HASHES),
             decoy: Arc::new(PasswordHash::unmatchable()),
-        };
-        if core.store.is_uncounted().await? {
-            counting::count_all(&core).await?;
-        }
-        Ok(core)
+        })
     }
 
     /// The current time.

@@ -19,7 +19,6 @@ use transport::wire::TokenId;
 
 use crate::caller::{Caller, Sender};
 use crate::config::{Rate, Rates};
-use crate::domain::Refusal;
 
 /// Sources whose allowance is remembered, for each operation. An entry has about 60 bytes.
 const MAX_SOURCES: usize = 16_384;
@@ -59,6 +58,14 @@ impl Share {
     }
 }
 
+/// Somebody asked too often.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("too many requests from this address, try again in {} s", wait.as_secs() + 1)]
+pub(crate) struct TooOften {
+    /// Until they may ask again.
+    pub(crate) wait: Duration,
+}
+
 /// What needs no login.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Operation {
@@ -90,15 +97,15 @@ impl Allowances {
     /// Takes one from the allowance of a source.
     ///
     /// # Errors
-    /// [`Refusal::TooMany`] if it has none left.
-    pub(crate) fn take(&self, operation: Operation, source: Source) -> Result<(), Refusal> {
+    /// [`TooOften`] if it has none left.
+    pub(crate) fn take(&self, operation: Operation, source: Source) -> Result<(), TooOften> {
         let limiter = match operation {
             Operation::Challenge => &self.challenges,
             Operation::GuestIdentity => &self.guest_identities,
             Operation::AnonymousToken => &self.anonymous_tokens,
             Operation::AnonymousRead => &self.anonymous_reads,
         };
-        limiter.take(source).map_err(|wait| Refusal::TooMany { wait })
+        limiter.take(source).map_err(|wait| TooOften { wait })
     }
 }
 
@@ -209,15 +216,15 @@ impl Guesses {
     /// Whether somebody may try a password for a token.
     ///
     /// # Errors
-    /// [`Refusal::TooMany`] after too many wrong ones.
-    pub(crate) fn check(&self, guesser: Guesser, token: &TokenId) -> Result<(), Refusal> {
+    /// [`TooOften`] after too many wrong ones.
+    pub(crate) fn check(&self, guesser: Guesser, token: &TokenId) -> Result<(), TooOften> {
         if self.allowed == 0 {
             return Ok(());
         }
         let state = self.lock();
         let counts = [guesser.share, guesser.network].map(|share| state.shares.get(&share)?.of(token));
         match counts.into_iter().flatten().find(|count| count.wrong >= self.allowed).and_then(Count::left) {
-            Some(wait) => Err(Refusal::TooMany { wait }),
+            Some(wait) => Err(TooOften { wait }),
             None => Ok(()),
         }
     }

@@ -14,10 +14,15 @@ use crate::store::{Change, Entry, Holder, Key, Store};
 /// Records that the first counting reads at a time. Each may hold a megabyte.
 const COUNTING_STEP: usize = 16;
 
-/// Counts everything that a program stored that did not count. Idempotent, so an interruption does no harm.
+/// Counts everything that a program stored that did not count; called at the start, before anything is changed. Idempotent, so
+/// an interruption does no harm.
 ///
 /// Has one entry in memory for each identity.
-pub(crate) async fn count_all(core: &Core) -> Result<(), StoreError> {
+pub(crate) async fn count_uncounted(core: &Core) -> Result<(), StoreError> {
+    if core.store.is_uncounted().await? { count_all(core).await } else { Ok(()) }
+}
+
+async fn count_all(core: &Core) -> Result<(), StoreError> {
     let mut counts = Counts::default();
     let store = &core.store;
     let mut others = store.begin();
@@ -230,6 +235,7 @@ mod tests {
         drop(core);
 
         let core = Core::on(memory.open(), config()).await.unwrap();
+        count_uncounted(&core).await.unwrap();
         assert_eq!(counts(&core, &[&alice, &guest]).await, counted);
         assert_eq!(crate::sweep::sweep(&core).await.unwrap().records, 0, "what is not counted is removed");
         drop(core);

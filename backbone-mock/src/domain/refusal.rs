@@ -1,11 +1,11 @@
 //! Why a request is refused.
 
 use std::fmt;
-use std::time::Duration;
 
 use listener::turns::TooMany;
 
 use crate::error::StoreError;
+use crate::rates::TooOften;
 
 /// Why a request is refused.
 #[derive(Debug, thiserror::Error)]
@@ -28,11 +28,8 @@ pub(crate) enum Refusal {
     #[error("this is for the creator or owner only")]
     Forbidden,
     /// Its source has asked too often.
-    #[error("too many requests from this address, try again in {} s", wait.as_secs() + 1)]
-    TooMany {
-        /// Until it may ask again.
-        wait: Duration,
-    },
+    #[error(transparent)]
+    TooOften(#[from] TooOften),
     /// A rule of the resource.
     #[error("{rule}{}", detail_text(.detail))]
     Rule {

@@ -163,7 +163,7 @@ pub(crate) async fn read(
 fn check_guesses(core: &Core, guesser: Guesser, token: &TokenRecord, verdict: Verdict) -> Result<(), Refusal> {
     match verdict {
         Verdict::Show | Verdict::ShowAndAllocate | Verdict::WrongPassword if token.password.is_some() => {
-            core.guesses.check(guesser, &token.id)
+            Ok(core.guesses.check(guesser, &token.id)?)
         }
         _ => Ok(()),
     }

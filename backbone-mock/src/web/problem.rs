@@ -14,6 +14,7 @@ use super::answer;
 use crate::clock::{Clock, SystemClock};
 use crate::domain::Refusal;
 use crate::error::{StoreError, WithCauses};
+use crate::rates::TooOften;
 use crate::secrets::new_error_id;
 
 /// After how long it is worth trying again when there is no capacity: most of what uses it takes less.
@@ -101,7 +102,7 @@ fn refused(refusal: &Refusal) -> Response {
         // Clients read codes from 400 only, so even the wrong OAuth client is a bad request.
         Refusal::Rule { rule, .. } => envelope(StatusCode::BAD_REQUEST, rule.code(), message),
         Refusal::TooManyWaiting(excess) => busy(*excess == TooMany::OfOne, excess),
-        Refusal::TooMany { wait } => {
+        Refusal::TooOften(TooOften { wait }) => {
             let mut response = envelope(StatusCode::TOO_MANY_REQUESTS, "tooManyRequests", message);
             response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(wait.as_secs() + 1));
             response
