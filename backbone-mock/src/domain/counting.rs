@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use transport::wire::Address;
 
 use super::account::other;
-use super::{challenges, datawallet, devices, files, identities, idle, sync_runs, tokens};
+use super::{challenges, datawallet, devices, files, identities, sync_runs, tokens};
 use crate::core::Core;
 use crate::error::StoreError;
 use crate::quota::{Amounts, Metric};
@@ -33,7 +33,7 @@ async fn count_all(core: &Core) -> Result<(), StoreError> {
     })
     .await?;
     for address in counts.clients.keys() {
-        idle::note_use_of(core, &mut others, address, now).await?;
+        identities::note_use_of(core, &mut others, address, now).await?;
     }
     each(store, &devices::table(), |e| counts.add(Some(&e.record.address), Change::more(Metric::Devices, 1))).await?;
     challenges::remove_uncounted(store, now).await?;

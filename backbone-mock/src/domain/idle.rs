@@ -4,57 +4,16 @@ use std::time::Duration;
 
 use transport::wire::{Address, Timestamp};
 
-use super::identities::{self, IdentityRecord};
+use super::identities::{self, LAST_USED, last_used_key};
 use super::{datawallet, devices, external_events, sync_runs};
 use crate::config::OAuthClient;
 use crate::core::Core;
 use crate::error::{FirstError, StoreError};
 use crate::quota::RECORD_BYTES;
-use crate::store::{Holder, Key, Rest, STEP, Table, Transaction};
-
-/// Uses that come sooner after each other are noted once.
-const NOTED_EVERY: Duration = Duration::from_secs(60 * 60);
+use crate::store::{Holder, Rest, STEP};
 
 /// What an identity has stored that only began: the sync runs that create its datawallet.
 const BYTES_OF_A_START: u64 = 4 * RECORD_BYTES;
-
-/// When identities were used last: client, time, address.
-const LAST_USED: Table<()> = Table::new("identity-last-used");
-
-/// Notes that an identity is used, if its client forgets those that are not.
-pub(crate) fn note_use(
-    client: &OAuthClient,
-    transaction: &mut Transaction<'_>,
-    mut identity: IdentityRecord,
-    now: Timestamp,
-) -> Result<(), StoreError> {
-    if client.terms.idle.is_none() {
-        return Ok(());
-    }
-    if let Some(before) = identity.last_used {
-        if now < before.saturating_add(NOTED_EVERY) {
-            return Ok(());
-        }
-        transaction.delete(&last_used_key(&identity, before));
-    }
-    identity.last_used = Some(now);
-    transaction.put(&last_used_key(&identity, now), &())?;
-    transaction.put(&identities::identity_key(&identity.address), &identity)
-}
-
-/// The same for the identity with an address, whose lock the transaction holds.
-pub(crate) async fn note_use_of(
-    core: &Core,
-    transaction: &mut Transaction<'_>,
-    address: &Address,
-    now: Timestamp,
-) -> Result<(), StoreError> {
-    let Some(identity) = transaction.get(&identities::identity_key(address)).await? else { return Ok(()) };
-    match core.config.clients.iter().find(|client| client.id == identity.client_id) {
-        Some(client) => note_use(client, transaction, identity, now),
-        None => Ok(()),
-    }
-}
 
 /// Removes identities that own nothing and have not been used for as long as the terms of their client say. Returns how many.
 pub(crate) async fn remove_unused(core: &Core) -> Result<usize, StoreError> {
@@ -122,10 +81,6 @@ async fn remove(core: &Core, address: &Address, used_at: Timestamp, is_old: bool
     transaction.delete(&key);
     transaction.commit().await?;
     Ok(true)
-}
-
-fn last_used_key(identity: &IdentityRecord, at: Timestamp) -> Key<()> {
-    LAST_USED.key().text(&identity.client_id).time(at).text(&identity.address)
 }
 
 /// Time and address in the rest of a key of [`LAST_USED`] behind the client.

@@ -4,7 +4,7 @@ use listener::Source;
 
 use super::devices::{self, DeviceRecord};
 use super::password_policy::MAX_FAILED_LOGINS;
-use super::{Caller, Refusal, idle};
+use super::{Caller, Refusal, identities};
 use crate::core::Core;
 use crate::error::WithCauses;
 use crate::notifications::{Notification, NotificationName};
@@ -54,7 +54,7 @@ async fn judge(core: &Core, seen: &DeviceRecord, is_right: bool) -> Result<Outco
         if std::mem::take(&mut device.is_backup) {
             transaction.notify(Notification::to_all(&device.address, NotificationName::BackupDeviceUsed));
         }
-        idle::note_use_of(core, &mut transaction, &device.address, core.now()).await?;
+        identities::note_use_of(core, &mut transaction, &device.address, core.now()).await?;
         let caller = Caller { address: device.address.clone(), device: device.id.clone() };
         Outcome::LoggedIn(core.issue_access_token(&caller))
     } else {

@@ -13,6 +13,7 @@ pub(crate) mod devices;
 pub(crate) mod external_events;
 pub(crate) mod files;
 pub(crate) mod identities;
+pub(crate) mod identity_creation;
 pub(crate) mod idle;
 pub(crate) mod language;
 pub(crate) mod login;

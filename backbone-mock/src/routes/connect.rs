@@ -12,7 +12,7 @@ use transport::wire::backbone::envelope::{AccessToken, OAuthError};
 use zeroize::Zeroizing;
 
 use crate::core::Core;
-use crate::domain::identities;
+use crate::domain::identity_creation;
 use crate::domain::login::{self, Outcome};
 use crate::web::AppState;
 use crate::web::answer::json;
@@ -63,7 +63,7 @@ fn check<'f>(core: &Core, form: &'f Form) -> Result<(&'f str, String), Refused> 
     };
     let id = form.value("client_id").unwrap_or_default();
     let secret = form.value("client_secret").unwrap_or_default();
-    if identities::client(core, id, secret).is_none() {
+    if identity_creation::client(core, id, secret).is_none() {
         return Err(Refused(StatusCode::UNAUTHORIZED, "invalid_client", "client id or client secret is wrong"));
     }
     Ok((username, password.to_owned()))

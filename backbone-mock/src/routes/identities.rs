@@ -5,8 +5,8 @@ use transport::wire::Username;
 use transport::wire::backbone::envelope::IsDeleted;
 use transport::wire::backbone::identities::CreatedIdentity;
 
-use crate::domain::identities::{self, NewIdentity};
-use crate::domain::parse_id;
+use crate::domain::identity_creation::{self, NewIdentity};
+use crate::domain::{identities, parse_id};
 use crate::web::AppState;
 use crate::web::answer::Answer;
 use crate::web::json::JsonBody;
@@ -20,7 +20,7 @@ pub(super) async fn create(
     SentFrom(source): SentFrom,
     JsonBody(new): JsonBody<NewIdentity>,
 ) -> Result<Answer<CreatedIdentity>, Problem> {
-    Ok(Answer::created(identities::create(&core, source, new).await?))
+    Ok(Answer::created(identity_creation::create(&core, source, new).await?))
 }
 
 /// `GET /Identities/IsDeleted?username=`.
