@@ -10,8 +10,8 @@ use tokio::task::JoinSet;
 use crate::admin::Admin;
 use crate::config::Config;
 use crate::core::Core;
-use crate::domain::address::is_domain_name;
 use crate::domain::counting;
+use crate::domain::proof::is_domain_name;
 use crate::error::Error;
 use crate::{routes, server, sweep};
 

@@ -13,13 +13,23 @@ use super::account::{self, Account};
 use super::challenges::SignedChallenge;
 use super::page::{Page, PageRequest};
 use super::proof::IdentityKey;
-use super::{Caller, Record, Refusal, Rule, identities, language, push};
+use super::{Caller, Record, Refusal, Rule, identities, push};
 use crate::core::Core;
 use crate::error::StoreError;
 use crate::lenient;
 use crate::quota::Metric;
 use crate::secrets::{PasswordHash, new_id};
 use crate::store::{Change, Key, Rest, STEP, Store, Table, Transaction};
+
+/// What devices speak that do not say it.
+const DEFAULT_LANGUAGE: &str = "en";
+
+/// Two-letter language codes of ISO 639-1.
+const LANGUAGES: &str = "aa ab ae af ak am an ar as av ay az ba be bg bi bm bn bo br bs ca ce ch co cr cs cu cv cy da de dv \
+    dz ee el en eo es et eu fa ff fi fj fo fr fy ga gd gl gn gu gv ha he hi ho hr ht hu hy hz ia id ie ig ii ik io is it \
+    iu ja jv ka kg ki kj kk kl km kn ko kr ks ku kv kw ky la lb lg li ln lo lt lu lv mg mh mi mk ml mn mr ms mt my na nb \
+    nd ne ng nl nn no nr nv ny oc oj om or os pa pi pl ps pt qu rm rn ro ru rw sa sc sd se sg si sk sl sm sn so sq sr ss \
+    st su sv sw ta te tg th ti tk tl tn to tr ts tt tw ty ug uk ur uz ve vi vo wa wo xh yi yo za zh zu";
 
 const DEVICES: Table<DeviceRecord> = Table::new("device");
 const USERNAMES: Table<DeviceId> = Table::new("username");
@@ -69,7 +79,7 @@ impl DeviceRecord {
             address: address.clone(),
             created_at: now,
             last_login: None,
-            language: language::DEFAULT.to_owned(),
+            language: DEFAULT_LANGUAGE.to_owned(),
             is_backup: false,
             password,
             failed_logins: 0,
@@ -101,7 +111,7 @@ pub(crate) async fn register(
         return Err(Refusal::invalid("devicePassword", "must not be empty"));
     }
     let challenge = SignedChallenge::parse(new.signed_challenge)?;
-    let language = language::parse(new.communication_language)?;
+    let language = parse_language(new.communication_language)?;
     // Both once more under the lock; here they keep those who may not from having passwords hashed.
     check_backup(core, caller, new.is_backup_device).await?;
     challenge.verify(&key_of(core, caller).await?)?.check(core, core.now()).await?;
@@ -181,7 +191,7 @@ pub(crate) async fn list(
 
 /// Sets the language of the caller's device.
 pub(crate) async fn set_language(core: &Core, caller: &Caller, language: String) -> Result<(), Refusal> {
-    let language = language::parse(Some(language))?;
+    let language = parse_language(Some(language))?;
     let mut transaction = core.store.begin();
     transaction.lock_records(&[caller.device.as_str()]).await?;
     let mut device = existing(transaction.get(&key(&caller.device)).await?)?;
@@ -336,4 +346,29 @@ fn device_of(rest: &Rest) -> Option<DeviceId> {
     let mut parts = rest.parts();
     parts.time()?;
     parts.text()?.parse().ok()
+}
+
+/// Reads a language code; absent means [`DEFAULT_LANGUAGE`].
+pub(crate) fn parse_language(text: Option<String>) -> Result<String, Refusal> {
+    let text = text.unwrap_or_else(|| DEFAULT_LANGUAGE.to_owned());
+    if LANGUAGES.split_ascii_whitespace().any(|code| code == text) {
+        Ok(text)
+    } else {
+        Err(Rule::InvalidLanguage.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_are_183_codes() {
+        assert_eq!(LANGUAGES.split_ascii_whitespace().count(), 183);
+        assert!(parse_language(Some("de".to_owned())).is_ok());
+        assert_eq!(parse_language(None).unwrap(), "en");
+        for text in ["", "DE", "xx", "deu"] {
+            assert!(parse_language(Some(text.to_owned())).is_err(), "{text:?}");
+        }
+    }
 }

@@ -10,7 +10,7 @@ use super::challenges::SignedChallenge;
 use super::devices::{self, DeviceRecord};
 use super::identities::{IdentityRecord, Status, cost, identity_key, note_use};
 use super::proof::IdentityKey;
-use super::{Refusal, Rule, language};
+use super::{Refusal, Rule};
 use crate::config::OAuthClient;
 use crate::core::Core;
 use crate::error::StoreError;
@@ -43,7 +43,7 @@ pub(crate) async fn create(core: &Core, source: Source, new: NewIdentity) -> Res
         return Err(Refusal::invalid("devicePassword", "must not be empty"));
     }
     let challenge = SignedChallenge::parse(new.signed_challenge)?;
-    let language = language::parse(new.device_communication_language)?;
+    let language = devices::parse_language(new.device_communication_language)?;
     let proof = challenge.verify(&key)?;
     let address = key
         .address(&core.config.did_domain_name)

@@ -5,7 +5,6 @@
 
 mod access_token;
 pub(crate) mod account;
-pub(crate) mod address;
 pub(crate) mod challenges;
 pub(crate) mod counting;
 pub(crate) mod datawallet;
@@ -15,11 +14,9 @@ pub(crate) mod files;
 pub(crate) mod identities;
 pub(crate) mod identity_creation;
 pub(crate) mod idle;
-pub(crate) mod language;
 pub(crate) mod login;
 pub(crate) mod ownership;
 pub(crate) mod page;
-pub(crate) mod password_policy;
 pub(crate) mod proof;
 pub(crate) mod push;
 pub(crate) mod refusal;

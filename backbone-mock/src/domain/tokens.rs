@@ -11,7 +11,7 @@ use transport::wire::{Address, ByteText, DeviceId, Timestamp, TokenId};
 use super::account::{self, Account};
 use super::page::{Page, PageRequest};
 use super::token_ledger::TokenLedger;
-use super::{Caller, EXPIRIES, REMOVALS, Record, Refusal, Rule, address, expiring};
+use super::{Caller, EXPIRIES, REMOVALS, Record, Refusal, Rule, expiring, proof};
 use crate::core::Core;
 use crate::error::StoreError;
 use crate::quota::{Amounts, Metric};
@@ -81,7 +81,7 @@ impl Asking<'_> {
 pub(crate) async fn create(core: &Core, who: Asking<'_>, new: NewToken) -> Result<CreatedToken, Refusal> {
     let (now, caller) = (core.now(), who.caller);
     let domain = &core.config.did_domain_name;
-    let for_identity = new.for_identity.map(|text| address::parse(&text, "forIdentity", domain)).transpose()?;
+    let for_identity = new.for_identity.map(|text| proof::parse_address(&text, "forIdentity", domain)).transpose()?;
     new.password.as_ref().map_or(Ok(()), check_password_length)?;
     check_expiry(new.expires_at, now, caller.is_none())?;
     check_content(new.content.as_ref(), caller.is_none(), core.config.limits.max_content_bytes)?;

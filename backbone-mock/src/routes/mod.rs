@@ -1,19 +1,17 @@
 //! The routes, one file per resource. A handler reads the request, calls one rule, and answers.
 
+mod about;
 mod challenges;
 mod connect;
 mod datawallet;
 mod devices;
 mod event_stream;
 mod files;
-mod health;
 mod identities;
 mod landing;
 mod quotas;
 mod sync_runs;
-mod tags;
 mod tokens;
-mod version;
 
 use axum::extract::DefaultBodyLimit;
 use axum::routing::{delete, get, patch, post, put};
@@ -36,10 +34,10 @@ pub(crate) fn served(core: AppState) -> Served {
 
 fn routes() -> Routes {
     Routes::new()
-        .nest("/api/v1", api().route("/Version", get(version::six)))
-        .nest("/api/v2", api().route("/Version", get(version::seven)))
+        .nest("/api/v1", api().route("/Version", get(about::version_six)))
+        .nest("/api/v2", api().route("/Version", get(about::version_seven)))
         .route("/connect/token", post(connect::token))
-        .route("/health", get(health::health))
+        .route("/health", get(about::health))
         .route("/r/{id}", get(landing::page))
 }
 
@@ -71,7 +69,7 @@ fn api() -> Routes {
         .route("/SyncRuns/{id}/ExternalEvents", get(sync_runs::events))
         .route("/SyncRuns/{id}/FinalizeExternalEventSync", put(sync_runs::finalize_event_sync))
         .route("/SyncRuns/{id}/FinalizeDatawalletVersionUpgrade", put(sync_runs::finalize_upgrade))
-        .route("/Tags", get(tags::tags))
+        .route("/Tags", get(about::tags))
         .route("/sse", get(event_stream::stream))
 }
 

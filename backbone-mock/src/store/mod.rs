@@ -37,11 +37,11 @@ pub(crate) mod packed;
 mod schema;
 mod transaction;
 mod usage;
-mod walk;
 
 #[cfg(test)]
 mod conformance;
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
@@ -51,7 +51,6 @@ pub(crate) use contract::{BlobReader, PublishedBlob, Written};
 pub(crate) use key::{Key, Rest, Table};
 pub(crate) use transaction::Transaction;
 pub(crate) use usage::{Change, Holder};
-pub(crate) use walk::STEP;
 
 use crate::error::StoreError;
 use crate::notifications::Notification;
@@ -59,6 +58,8 @@ use crate::quota::Amounts;
 use crate::secrets::ServerKey;
 use contract::{Backend, BlobWriter, Blobs, KeyRange, Notifications, Records};
 
+/// Keys, or small records, that are read before other work gets its turn.
+pub(crate) const STEP: usize = 1000;
 /// Which blobs have a record that names them.
 const BLOBS: Table<()> = Table::new("blob");
 /// Writes that the first counting puts into one commit.
@@ -185,6 +186,48 @@ impl Store {
 
     async fn rests<R>(&self, prefix: &Key<R>, range: KeyRange<'_>, limit: usize) -> Result<Vec<Rest>, StoreError> {
         Ok(self.records.keys(range, limit).await?.iter().map(|key| prefix.rest_of(key)).collect())
+    }
+
+    /// Shows `visit` the rests of the keys that start with `prefix`, in key order, from the key `from` on, until it breaks
+    /// off. Keys that come or go meanwhile may or may not be shown; all others are, once.
+    pub(crate) async fn walk_keys<R>(
+        &self,
+        prefix: &Key<R>,
+        from: &Key<R>,
+        mut visit: impl FnMut(&Rest) -> ControlFlow<()>,
+    ) -> Result<(), StoreError> {
+        let mut from = from.clone();
+        loop {
+            let step = self.keys(prefix, &from, STEP).await?;
+            if step.iter().try_for_each(&mut visit).is_break() {
+                return Ok(());
+            }
+            match step.last() {
+                Some(last) if step.len() == STEP => from = prefix.after(last),
+                _ => return Ok(()),
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// The same with records, which have to be small: [`STEP`] of them are in memory.
+    pub(crate) async fn walk<R: DeserializeOwned>(
+        &self,
+        prefix: &Key<R>,
+        mut visit: impl FnMut(&Entry<R>) -> ControlFlow<()>,
+    ) -> Result<(), StoreError> {
+        let mut from = prefix.clone();
+        loop {
+            let step = self.scan(prefix, &from, STEP).await?;
+            if step.iter().try_for_each(&mut visit).is_break() {
+                return Ok(());
+            }
+            match step.last() {
+                Some(last) if step.len() == STEP => from = prefix.after(&last.rest),
+                _ => return Ok(()),
+            }
+            tokio::task::yield_now().await;
+        }
     }
 
     /// Whether the store can still acknowledge writes.

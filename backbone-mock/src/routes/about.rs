@@ -1,16 +1,38 @@
-//! `GET /Tags`: tags for attribute values. There are none; clients still ask.
+//! What the server says about itself: `GET /health`, `GET /Version`, and `GET /Tags`.
 
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::header::{ETAG, IF_NONE_MATCH};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use serde_json::json;
+use transport::wire::backbone::envelope::Version;
 
+use crate::web::AppState;
 use crate::web::answer::Answer;
 
 /// The answer never changes, so any fixed text will do.
 const ENTITY_TAG: &str = "\"no-tags\"";
 
-/// No tags in one language.
+/// Whether the server can still acknowledge writes.
+pub(super) async fn health(State(core): State<AppState>) -> (StatusCode, &'static str) {
+    if core.store.is_healthy() { (StatusCode::OK, "Healthy") } else { (StatusCode::SERVICE_UNAVAILABLE, "Unhealthy") }
+}
+
+/// For clients of major version 6, which accept nothing else.
+pub(super) async fn version_six() -> Answer<Version> {
+    version("6")
+}
+
+/// For everybody else.
+pub(super) async fn version_seven() -> Answer<Version> {
+    version("7")
+}
+
+fn version(major: &str) -> Answer<Version> {
+    Answer::ok(Version { major_version: major.to_owned() })
+}
+
+/// Tags for attribute values: there are none, in one language. Clients still ask.
 pub(super) async fn tags(headers: HeaderMap) -> Response {
     let mut response = if is_known(&headers) {
         StatusCode::NOT_MODIFIED.into_response()
