@@ -18,9 +18,10 @@ use crate::error::BrokenOff;
 
 /// The failures a backbone shall produce.
 #[derive(Clone, Default)]
-pub struct Faults(Arc<Mutex<Vec<Rule>>>);
+pub struct Faults(Arc<Mutex<Vec<InjectedFault>>>);
 
-struct Rule {
+/// A fault and the requests that it hits.
+struct InjectedFault {
     matching: Matching,
     fault: Fault,
 }
@@ -77,7 +78,7 @@ impl Faults {
 
     /// Adds a failure. Of several that match, each takes effect.
     pub fn inject(&self, matching: Matching, fault: Fault) {
-        self.rules().push(Rule { matching, fault });
+        self.injected().push(InjectedFault { matching, fault });
     }
 
     /// Adds a change of answers.
@@ -87,7 +88,7 @@ impl Faults {
 
     /// Forgets all failures.
     pub fn clear(&self) {
-        self.rules().clear();
+        self.injected().clear();
     }
 
     /// Answers a request, with the failures that hit it.
@@ -124,17 +125,17 @@ impl Faults {
 
     /// The failures that hit a request, each counted as used.
     fn hits(&self, request: &RequestInfo) -> Vec<Fault> {
-        let mut rules = self.rules();
+        let mut injected = self.injected();
         let mut hits = Vec::new();
-        for rule in rules.iter_mut().filter(|rule| rule.matching.fits(request)) {
-            rule.matching.left = rule.matching.left.map(|left| left - 1);
-            hits.push(rule.fault.clone());
+        for each in injected.iter_mut().filter(|each| each.matching.fits(request)) {
+            each.matching.left = each.matching.left.map(|left| left - 1);
+            hits.push(each.fault.clone());
         }
-        rules.retain(|rule| rule.matching.left != Some(0));
+        injected.retain(|each| each.matching.left != Some(0));
         hits
     }
 
-    fn rules(&self) -> MutexGuard<'_, Vec<Rule>> {
+    fn injected(&self) -> MutexGuard<'_, Vec<InjectedFault>> {
         self.0.lock().expect("no code panics while it holds the lock")
     }
 }
@@ -149,7 +150,7 @@ async fn tampered(info: &RequestInfo, response: Response, tamper: &Tamper) -> Re
 
 impl fmt::Debug for Faults {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Faults({})", self.rules().len())
+        write!(f, "Faults({})", self.injected().len())
     }
 }
 

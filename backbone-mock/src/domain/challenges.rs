@@ -158,7 +158,7 @@ pub(crate) fn forget_use(transaction: &mut Transaction<'_>, id: &ChallengeId) {
 }
 
 /// A signed challenge whose parts have been understood, but not checked.
-pub(crate) struct SignedChallenge {
+pub(crate) struct UnverifiedChallenge {
     text: String,
     id: ChallengeId,
     signature: SignedBytes,
@@ -169,7 +169,7 @@ pub(crate) struct SignedBy {
     id: ChallengeId,
 }
 
-impl SignedChallenge {
+impl UnverifiedChallenge {
     /// Reads the parts.
     pub(crate) fn parse(sent: wire::SignedChallenge) -> Result<Self, Refusal> {
         let text = sent.challenge;

@@ -10,7 +10,7 @@ use transport::wire::backbone::devices::{ChangePassword, CreatedDevice, Device, 
 use transport::wire::{Address, DeviceId, Timestamp, Username};
 
 use super::account::{self, Account};
-use super::challenges::SignedChallenge;
+use super::challenges::UnverifiedChallenge;
 use super::page::{Page, PageRequest};
 use super::proof::IdentityKey;
 use super::{Caller, Record, Refusal, Rule, identities, push};
@@ -110,7 +110,7 @@ pub(crate) async fn register(
     if new.device_password.is_empty() {
         return Err(Refusal::invalid("devicePassword", "must not be empty"));
     }
-    let challenge = SignedChallenge::parse(new.signed_challenge)?;
+    let challenge = UnverifiedChallenge::parse(new.signed_challenge)?;
     let language = parse_language(new.communication_language)?;
     // Both once more under the lock; here they keep those who may not from having passwords hashed.
     check_backup(core, caller, new.is_backup_device).await?;

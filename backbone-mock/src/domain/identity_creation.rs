@@ -6,7 +6,7 @@ use transport::wire::ByteText;
 use transport::wire::backbone::challenges as wire;
 use transport::wire::backbone::identities::{CreatedIdentity, FirstDevice};
 
-use super::challenges::SignedChallenge;
+use super::challenges::UnverifiedChallenge;
 use super::devices::{self, DeviceRecord};
 use super::identities::{IdentityRecord, Status, cost, identity_key, note_use};
 use super::proof::IdentityKey;
@@ -42,7 +42,7 @@ pub(crate) async fn create(core: &Core, source: Source, new: NewIdentity) -> Res
     if new.device_password.is_empty() {
         return Err(Refusal::invalid("devicePassword", "must not be empty"));
     }
-    let challenge = SignedChallenge::parse(new.signed_challenge)?;
+    let challenge = UnverifiedChallenge::parse(new.signed_challenge)?;
     let language = devices::parse_language(new.device_communication_language)?;
     let proof = challenge.verify(&key)?;
     let address = key

@@ -31,7 +31,7 @@ pub(super) async fn token(
 ) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
     let body = read_all(&core, &parts, body, MAX_LOGIN).await?;
-    let form = Form::parse(&body);
+    let form = LoginForm::parse(&body);
     let mut response = match check(&core, &form) {
         Ok((username, password)) => answer(&core, login::log_in(&core, source, username, password).await?),
         Err(refused) => refused.into_response(),
@@ -41,9 +41,9 @@ pub(super) async fn token(
 }
 
 /// An error answer (RFC 6749 section 5.2).
-struct Refused(StatusCode, &'static str, &'static str);
+struct ErrorResponse(StatusCode, &'static str, &'static str);
 
-impl IntoResponse for Refused {
+impl IntoResponse for ErrorResponse {
     fn into_response(self) -> Response {
         let Self(status, error, description) = self;
         json(status, &OAuthError { error: error.to_owned(), error_description: description.to_owned() })
@@ -51,20 +51,20 @@ impl IntoResponse for Refused {
 }
 
 /// Checks everything but the password.
-fn check<'f>(core: &Core, form: &'f Form) -> Result<(&'f str, String), Refused> {
+fn check<'f>(core: &Core, form: &'f LoginForm) -> Result<(&'f str, String), ErrorResponse> {
     const BAD: StatusCode = StatusCode::BAD_REQUEST;
     match form.value("grant_type") {
-        None => return Err(Refused(BAD, "invalid_request", "grant_type is missing")),
+        None => return Err(ErrorResponse(BAD, "invalid_request", "grant_type is missing")),
         Some("password") => {}
-        Some(_) => return Err(Refused(BAD, "unsupported_grant_type", "only password is supported")),
+        Some(_) => return Err(ErrorResponse(BAD, "unsupported_grant_type", "only password is supported")),
     }
     let (Some(username), Some(password)) = (form.value("username"), form.value("password")) else {
-        return Err(Refused(BAD, "invalid_request", "username or password is missing"));
+        return Err(ErrorResponse(BAD, "invalid_request", "username or password is missing"));
     };
     let id = form.value("client_id").unwrap_or_default();
     let secret = form.value("client_secret").unwrap_or_default();
     if identity_creation::client(core, id, secret).is_none() {
-        return Err(Refused(StatusCode::UNAUTHORIZED, "invalid_client", "client id or client secret is wrong"));
+        return Err(ErrorResponse(StatusCode::UNAUTHORIZED, "invalid_client", "client id or client secret is wrong"));
     }
     Ok((username, password.to_owned()))
 }
@@ -76,18 +76,20 @@ fn answer(core: &Core, outcome: Outcome) -> Response {
             let token = AccessToken { access_token, token_type: "Bearer".to_owned(), expires_in };
             return json(StatusCode::OK, &token);
         }
-        Outcome::WrongCredentials => Refused(StatusCode::BAD_REQUEST, "invalid_grant", "username or password is wrong"),
+        Outcome::WrongCredentials => {
+            ErrorResponse(StatusCode::BAD_REQUEST, "invalid_grant", "username or password is wrong")
+        }
         Outcome::LockedOut => {
-            Refused(StatusCode::BAD_REQUEST, "access_denied", "too many failed logins, try again in some minutes")
+            ErrorResponse(StatusCode::BAD_REQUEST, "access_denied", "too many failed logins, try again in some minutes")
         }
     };
     refused.into_response()
 }
 
 /// The fields of a form (`application/x-www-form-urlencoded`). Wiped when dropped: one of them is a password.
-struct Form(HashMap<String, Zeroizing<String>>);
+struct LoginForm(HashMap<String, Zeroizing<String>>);
 
-impl Form {
+impl LoginForm {
     fn parse(body: &[u8]) -> Self {
         let text = String::from_utf8_lossy(body);
         let decode = |text: &str| percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned();

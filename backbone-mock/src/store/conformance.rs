@@ -1,5 +1,5 @@
 //! The contract of [`contract`](super::contract) as tests, which run against every implementation. A further one needs a
-//! [`Place`] and a line at the end of this file.
+//! [`Storage`] and a line at the end of this file.
 
 mod blobs;
 mod records;
@@ -15,15 +15,15 @@ use super::memory::Memory;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Where a test keeps something.
-trait Place {
-    /// A place that nothing was kept in yet.
+trait Storage {
+    /// Storage in which nothing was kept yet.
     fn new() -> Self;
 
     /// Opens what is kept there. What was opened before is closed, or dropped, by then.
     async fn open(&self) -> Backend;
 }
 
-impl Place for Memory {
+impl Storage for Memory {
     fn new() -> Self {
         Self::default()
     }
@@ -36,7 +36,7 @@ impl Place for Memory {
 /// A data directory.
 struct Directory(tempfile::TempDir);
 
-impl Place for Directory {
+impl Storage for Directory {
     fn new() -> Self {
         Self(tempfile::tempdir().unwrap())
     }
@@ -47,14 +47,14 @@ impl Place for Directory {
 }
 
 macro_rules! conforms {
-    ($implementation:ident is $place:ty: $($of:ident { $($claim:ident)* })*) => {
+    ($implementation:ident is $storage:ty: $($of:ident { $($claim:ident)* })*) => {
         mod $implementation {
             use super::*;
 
             $($(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $claim() {
-                let place = <$place>::new();
-                let outcome = tokio::time::timeout(PATIENCE, super::$of::$claim(&place)).await;
+                let storage = <$storage>::new();
+                let outcome = tokio::time::timeout(PATIENCE, super::$of::$claim(&storage)).await;
                 outcome.expect("nothing waits for ever");
             })*)*
         }
@@ -62,8 +62,8 @@ macro_rules! conforms {
 }
 
 macro_rules! implementations {
-    ($($implementation:ident = $place:ty)*) => {
-        $(conforms! { $implementation is $place:
+    ($($implementation:ident = $storage:ty)*) => {
+        $(conforms! { $implementation is $storage:
             records {
                 refused_commits_change_nothing_notify_nobody_and_give_their_claims_back
                 what_was_committed_is_there_after_opening_again

@@ -105,22 +105,23 @@ struct Reader<'r> {
 
 /// The parts of an upload, as far as they came.
 #[derive(Default)]
-struct Form {
-    content: Option<Content>,
+struct UploadForm {
+    content: Option<FilePart>,
     cipher_hash: Option<String>,
     owner_signature: Option<String>,
     encrypted_properties: Option<String>,
     expires_at: Option<String>,
 }
 
-enum Content {
+/// The file part of an upload.
+enum FilePart {
     InPlace(PublishedBlob, Written),
     WrongSize(Refusal),
 }
 
 impl Reader<'_> {
-    async fn read(&self, mut multipart: Multipart) -> Result<Form, Problem> {
-        let mut form = Form::default();
+    async fn read(&self, mut multipart: Multipart) -> Result<UploadForm, Problem> {
+        let mut form = UploadForm::default();
         let mut count = 0;
         while let Some(field) = self.unless_revoked(multipart.next_field()).await? {
             self.gathered.handed_out();
@@ -134,7 +135,7 @@ impl Reader<'_> {
     }
 
     /// Takes one part. Names are matched in any case, parts that nobody knows are passed over.
-    async fn take(&self, form: &mut Form, field: Field<'_>) -> Result<(), Problem> {
+    async fn take(&self, form: &mut UploadForm, field: Field<'_>) -> Result<(), Problem> {
         let name = field.name().unwrap_or_default().to_ascii_lowercase();
         let is = |part: &str| part.eq_ignore_ascii_case(&name);
         let (text, limit) = if is(part::CONTENT) && field.file_name().is_some() {
@@ -172,9 +173,9 @@ impl Reader<'_> {
     }
 
     /// Writes a file part to disk. One that turns out too large is read to its end, so that its sender sees the answer.
-    async fn store(&self, mut field: Field<'_>) -> Result<Content, Problem> {
+    async fn store(&self, mut field: Field<'_>) -> Result<FilePart, Problem> {
         let max = self.core.config.limits.max_file_bytes;
-        let wrong_size = || Content::WrongSize(Refusal::invalid("content", format!("must have 1 to {max} bytes")));
+        let wrong_size = || FilePart::WrongSize(Refusal::invalid("content", format!("must have 1 to {max} bytes")));
         let mut writer = Some(self.core.store.new_blob().await?);
         let mut size = 0_u64;
         while let Some(piece) = self.chunk(&mut field).await? {
@@ -189,7 +190,7 @@ impl Reader<'_> {
         match writer {
             Some(writer) if size > 0 => {
                 let (blob, written) = writer.publish().await?;
-                Ok(Content::InPlace(blob, written))
+                Ok(FilePart::InPlace(blob, written))
             }
             _ => Ok(wrong_size()),
         }
@@ -207,7 +208,7 @@ impl Reader<'_> {
     }
 }
 
-impl Form {
+impl UploadForm {
     fn into_new_file(self) -> Result<NewFile, Problem> {
         let missing = |name: &str| Problem::unreadable(format!("'{name}': is missing"));
         let content = self.content.ok_or_else(|| missing(part::CONTENT))?;
@@ -219,8 +220,8 @@ impl Form {
             text.trim().parse().map_err(|error| Problem::unreadable(format!("'{}': {error}", part::EXPIRES_AT)))
         })?;
         let (blob, written) = match content {
-            Content::InPlace(blob, written) => (blob, written),
-            Content::WrongSize(refusal) => return Err(refusal.into()),
+            FilePart::InPlace(blob, written) => (blob, written),
+            FilePart::WrongSize(refusal) => return Err(refusal.into()),
         };
         Ok(NewFile {
             blob,

@@ -7,7 +7,7 @@ use futures_util::TryStreamExt as _;
 use sha2::{Digest, Sha512};
 use tokio::io::AsyncReadExt as _;
 
-use super::Place;
+use super::Storage;
 use crate::store::contract::{Backend, BlobReader, Changes, PublishedBlob, READ_SIZE, Written};
 
 fn bytes(length: usize) -> Vec<u8> {
@@ -47,8 +47,8 @@ async fn commit(backend: &Backend, blob: PublishedBlob) {
     backend.records.begin().commit(changes).await.unwrap();
 }
 
-pub(super) async fn blobs_of_every_length_around_a_piece_are_read_as_they_were_written(place: &impl Place) {
-    let backend = place.open().await;
+pub(super) async fn blobs_of_every_length_around_a_piece_are_read_as_they_were_written(storage: &impl Storage) {
+    let backend = storage.open().await;
     for length in [0, 1, READ_SIZE - 1, READ_SIZE, READ_SIZE + 1, 3 * READ_SIZE, 3 * READ_SIZE + 7] {
         let bytes = bytes(length);
         let (blob, written) = published(&backend, bytes.clone()).await;
@@ -68,8 +68,8 @@ pub(super) async fn blobs_of_every_length_around_a_piece_are_read_as_they_were_w
     assert!(read(open(&backend, blob.name()).await.unwrap()).await == bytes(1_000_000));
 }
 
-pub(super) async fn blobs_that_are_not_published_leave_nothing(place: &impl Place) {
-    let backend = place.open().await;
+pub(super) async fn blobs_that_are_not_published_leave_nothing(storage: &impl Storage) {
+    let backend = storage.open().await;
     let mut writer = backend.blobs.create().await.unwrap();
     writer.write(bytes(1_000_000).into()).await.unwrap();
     drop(writer);
@@ -82,8 +82,8 @@ pub(super) async fn blobs_that_are_not_published_leave_nothing(place: &impl Plac
     assert_eq!(unclaimed(&backend).await, Vec::<String>::new());
 }
 
-pub(super) async fn published_blobs_are_claimed_until_their_commit_is_decided(place: &impl Place) {
-    let backend = place.open().await;
+pub(super) async fn published_blobs_are_claimed_until_their_commit_is_decided(storage: &impl Storage) {
+    let backend = storage.open().await;
     let (blob, _) = published(&backend, bytes(10)).await;
     let name = blob.name().to_owned();
     assert_eq!(unclaimed(&backend).await, Vec::<String>::new());
@@ -91,8 +91,8 @@ pub(super) async fn published_blobs_are_claimed_until_their_commit_is_decided(pl
     assert_eq!(unclaimed(&backend).await, [name]);
 }
 
-pub(super) async fn a_reader_reads_on_although_the_blob_is_deleted(place: &impl Place) {
-    let backend = place.open().await;
+pub(super) async fn a_reader_reads_on_although_the_blob_is_deleted(storage: &impl Storage) {
+    let backend = storage.open().await;
     let bytes = bytes(3 * READ_SIZE);
     let (blob, _) = published(&backend, bytes.clone()).await;
     let name = blob.name().to_owned();
@@ -103,15 +103,15 @@ pub(super) async fn a_reader_reads_on_although_the_blob_is_deleted(place: &impl 
     assert!(read(reader).await == bytes);
 }
 
-pub(super) async fn deleting_what_is_not_there_does_nothing(place: &impl Place) {
-    let backend = place.open().await;
+pub(super) async fn deleting_what_is_not_there_does_nothing(storage: &impl Storage) {
+    let backend = storage.open().await;
     for _ in 0..2 {
         backend.blobs.delete("00112233445566778899aabbccddeeff").await.unwrap();
     }
 }
 
-pub(super) async fn every_unclaimed_blob_is_listed_once(place: &impl Place) {
-    let backend = place.open().await;
+pub(super) async fn every_unclaimed_blob_is_listed_once(storage: &impl Storage) {
+    let backend = storage.open().await;
     let mut names = BTreeSet::new();
     for length in 0..20 {
         let (blob, _) = published(&backend, bytes(length)).await;
@@ -125,12 +125,12 @@ pub(super) async fn every_unclaimed_blob_is_listed_once(place: &impl Place) {
     drop(claimed);
 }
 
-pub(super) async fn blobs_of_records_are_there_after_opening_again(place: &impl Place) {
-    let backend = place.open().await;
+pub(super) async fn blobs_of_records_are_there_after_opening_again(storage: &impl Storage) {
+    let backend = storage.open().await;
     let (blob, _) = published(&backend, bytes(1000)).await;
     let name = blob.name().to_owned();
     commit(&backend, blob).await;
     drop(backend);
-    let backend = place.open().await;
+    let backend = storage.open().await;
     assert!(read(open(&backend, &name).await.unwrap()).await == bytes(1000));
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_util::future::{join_all, try_join_all};
 use futures_util::poll;
 
-use super::Place;
+use super::Storage;
 use crate::error::StoreError;
 use crate::notifications::{Notification, NotificationName};
 use crate::quota::Metric;
@@ -48,8 +48,8 @@ async fn locked(backend: &Backend, space: LockSpace, names: &[&str]) -> Box<dyn 
     session
 }
 
-pub(super) async fn refused_commits_change_nothing_notify_nobody_and_give_their_claims_back(place: &impl Place) {
-    let backend = place.open().await;
+pub(super) async fn refused_commits_change_nothing_notify_nobody_and_give_their_claims_back(storage: &impl Storage) {
+    let backend = storage.open().await;
     let received = Arc::new(AtomicUsize::new(0));
     let counter = received.clone();
     backend.notifications.subscribe(Box::new(move |_| {
@@ -71,15 +71,15 @@ pub(super) async fn refused_commits_change_nothing_notify_nobody_and_give_their_
     assert_eq!(received.load(Ordering::Acquire), 1);
 }
 
-pub(super) async fn what_was_committed_is_there_after_opening_again(place: &impl Place) {
+pub(super) async fn what_was_committed_is_there_after_opening_again(storage: &impl Storage) {
     for is_closed in [false, true] {
-        let backend = place.open().await;
+        let backend = storage.open().await;
         commit(&backend, writes(&[("a", u8::from(is_closed)), ("b", 7)])).await.unwrap();
         if is_closed {
             backend.records.close().await.unwrap();
         }
         drop(backend);
-        let backend = place.open().await;
+        let backend = storage.open().await;
         assert_eq!((value(&backend, "a").await, value(&backend, "b").await), (Some(u8::from(is_closed)), Some(7)));
         let removal = Changes { writes: [(b"b".to_vec(), None)].into(), ..Changes::default() };
         commit(&backend, removal).await.unwrap();
@@ -88,8 +88,8 @@ pub(super) async fn what_was_committed_is_there_after_opening_again(place: &impl
     }
 }
 
-pub(super) async fn scans_are_ordered_and_bounded(place: &impl Place) {
-    let backend = place.open().await;
+pub(super) async fn scans_are_ordered_and_bounded(storage: &impl Storage) {
+    let backend = storage.open().await;
     commit(&backend, writes(&[("d", 4), ("b", 2), ("e", 5), ("a", 1), ("c", 3), ("aa", 9)])).await.unwrap();
     let range = KeyRange { from: b"aa", until: b"e" };
     let pairs =
@@ -103,8 +103,8 @@ pub(super) async fn scans_are_ordered_and_bounded(place: &impl Place) {
     assert_eq!(backend.records.keys(empty, 10).await.unwrap(), Vec::<Vec<u8>>::new());
 }
 
-pub(super) async fn a_name_is_locked_by_one_session_at_a_time(place: &impl Place) {
-    let backend = place.open().await;
+pub(super) async fn a_name_is_locked_by_one_session_at_a_time(storage: &impl Storage) {
+    let backend = storage.open().await;
     let holders = AtomicUsize::new(0);
     for space in [LockSpace::Records, LockSpace::Identities] {
         let hold = async |other: &str| {
@@ -118,14 +118,14 @@ pub(super) async fn a_name_is_locked_by_one_session_at_a_time(place: &impl Place
     }
 }
 
-pub(super) async fn names_of_different_spaces_have_nothing_to_do_with_each_other(place: &impl Place) {
-    let backend = place.open().await;
+pub(super) async fn names_of_different_spaces_have_nothing_to_do_with_each_other(storage: &impl Storage) {
+    let backend = storage.open().await;
     let _records = locked(&backend, LockSpace::Records, &["a"]).await;
     let _identities = locked(&backend, LockSpace::Identities, &["a"]).await;
 }
 
-pub(super) async fn locks_in_any_order_do_not_wait_for_each_other_for_ever(place: &impl Place) {
-    let backend = place.open().await;
+pub(super) async fn locks_in_any_order_do_not_wait_for_each_other_for_ever(storage: &impl Storage) {
+    let backend = storage.open().await;
     let hold = async |number: usize| {
         let (names, identities) = (["a", "b", "c"], ["x", "y"]);
         let names: Vec<&str> = (0..3).map(|place| names[(place + number) % 3]).collect();
@@ -139,8 +139,8 @@ pub(super) async fn locks_in_any_order_do_not_wait_for_each_other_for_ever(place
     assert_eq!(value(&backend, "a").await, Some(60));
 }
 
-pub(super) async fn a_session_that_is_dropped_changes_nothing_and_frees_its_locks(place: &impl Place) {
-    let backend = place.open().await;
+pub(super) async fn a_session_that_is_dropped_changes_nothing_and_frees_its_locks(storage: &impl Storage) {
+    let backend = storage.open().await;
     for _ in 0..2 {
         let mut session = locked(&backend, LockSpace::Records, &["a"]).await;
         session.lock(LockSpace::Identities, &["a"]).await.unwrap();
@@ -148,8 +148,8 @@ pub(super) async fn a_session_that_is_dropped_changes_nothing_and_frees_its_lock
     assert_eq!(value(&backend, "a").await, None);
 }
 
-pub(super) async fn whoever_waits_for_a_lock_and_gives_up_leaves_it_free(place: &impl Place) {
-    let backend = place.open().await;
+pub(super) async fn whoever_waits_for_a_lock_and_gives_up_leaves_it_free(storage: &impl Storage) {
+    let backend = storage.open().await;
     let holder = locked(&backend, LockSpace::Records, &["a", "b"]).await;
     let mut waiting = Box::pin(locked(&backend, LockSpace::Records, &["a", "b", "c"]));
     assert!(poll!(&mut waiting).is_pending());
@@ -158,8 +158,8 @@ pub(super) async fn whoever_waits_for_a_lock_and_gives_up_leaves_it_free(place: 
     drop(locked(&backend, LockSpace::Records, &["c", "b", "a"]).await);
 }
 
-pub(super) async fn sessions_that_hold_locks_can_read(place: &impl Place) {
-    let backend = place.open().await;
+pub(super) async fn sessions_that_hold_locks_can_read(storage: &impl Storage) {
+    let backend = storage.open().await;
     commit(&backend, writes(&[("a", 1)])).await.unwrap();
     let names: Vec<String> = (0..200).map(|number| format!("name {number}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
@@ -178,8 +178,8 @@ pub(super) async fn sessions_that_hold_locks_can_read(place: &impl Place) {
     }
 }
 
-pub(super) async fn updates_are_exact_without_a_lock(place: &impl Place) {
-    let backend = place.open().await;
+pub(super) async fn updates_are_exact_without_a_lock(storage: &impl Storage) {
+    let backend = storage.open().await;
     let outcomes = join_all((0..100).map(|_| commit(&backend, increment("count", 60)))).await;
     assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 60);
     assert_eq!(value(&backend, "count").await, Some(60));
@@ -216,8 +216,8 @@ async fn abandon(backend: &Backend, commits: Vec<Changes>, polls: usize) {
     drop(locked(backend, LockSpace::Records, &names).await);
 }
 
-pub(super) async fn commits_that_nobody_waits_for_are_decided_when_their_locks_are_free(place: &impl Place) {
-    let backend = place.open().await;
+pub(super) async fn commits_that_nobody_waits_for_are_decided_when_their_locks_are_free(storage: &impl Storage) {
+    let backend = storage.open().await;
     for round in 1..10 {
         let keys: Vec<[String; 2]> = (0..20).map(|number| [format!("a {number}"), format!("b {number}")]).collect();
         let commits = keys.iter().map(|[a, b]| writes(&[(a, round), (b, round)])).collect();
@@ -231,16 +231,16 @@ pub(super) async fn commits_that_nobody_waits_for_are_decided_when_their_locks_a
     }
 }
 
-pub(super) async fn a_commit_that_was_never_polled_has_no_effect(place: &impl Place) {
-    let backend = place.open().await;
+pub(super) async fn a_commit_that_was_never_polled_has_no_effect(storage: &impl Storage) {
+    let backend = storage.open().await;
     let session = locked(&backend, LockSpace::Records, &["a"]).await;
     drop(session.commit(writes(&[("a", 1)])));
     let _next = locked(&backend, LockSpace::Records, &["a"]).await;
     assert_eq!(value(&backend, "a").await, None);
 }
 
-pub(super) async fn long_keys_of_any_bytes_are_kept(place: &impl Place) {
-    let backend = place.open().await;
+pub(super) async fn long_keys_of_any_bytes_are_kept(storage: &impl Storage) {
+    let backend = storage.open().await;
     let keys = [vec![0; MAX_KEY_BYTES], vec![b'k'; MAX_KEY_BYTES], vec![0xff; MAX_KEY_BYTES], vec![0], vec![0xff]];
     let writes = keys.iter().map(|key| (key.clone(), Some(key.clone()))).collect();
     commit(&backend, Changes { writes, ..Changes::default() }).await.unwrap();
@@ -249,9 +249,9 @@ pub(super) async fn long_keys_of_any_bytes_are_kept(place: &impl Place) {
     }
 }
 
-pub(super) async fn a_commit_of_the_largest_size_is_taken(place: &impl Place) {
+pub(super) async fn a_commit_of_the_largest_size_is_taken(storage: &impl Storage) {
     const VALUE: usize = 16 * 1024;
-    let backend = place.open().await;
+    let backend = storage.open().await;
     let count = MAX_COMMIT_BYTES / (VALUE + 4);
     let key = |number: usize| u32::try_from(number).unwrap().to_be_bytes().to_vec();
     let writes = (0..count).map(|number| (key(number), Some(vec![7; VALUE]))).collect();
@@ -260,8 +260,8 @@ pub(super) async fn a_commit_of_the_largest_size_is_taken(place: &impl Place) {
     assert_eq!(backend.records.get(&key(count - 1)).await.unwrap(), Some(vec![7; VALUE]));
 }
 
-pub(super) async fn closed_records_refuse_commits(place: &impl Place) {
-    let backend = place.open().await;
+pub(super) async fn closed_records_refuse_commits(storage: &impl Storage) {
+    let backend = storage.open().await;
     assert!(backend.records.is_healthy());
     let commits = try_join_all((0..10).map(|_| commit(&backend, increment("a", 10))));
     commits.await.unwrap();
@@ -269,12 +269,12 @@ pub(super) async fn closed_records_refuse_commits(place: &impl Place) {
     backend.records.close().await.unwrap();
     assert!(matches!(commit(&backend, writes(&[("b", 1)])).await, Err(StoreError::Stopped(_))));
     drop(backend);
-    let backend = place.open().await;
+    let backend = storage.open().await;
     assert_eq!((value(&backend, "a").await, value(&backend, "b").await), (Some(10), None));
 }
 
-pub(super) async fn every_receiver_gets_a_notification_once_after_the_commit_is_visible(place: &impl Place) {
-    let backend = place.open().await;
+pub(super) async fn every_receiver_gets_a_notification_once_after_the_commit_is_visible(storage: &impl Storage) {
+    let backend = storage.open().await;
     let received = Arc::new(Mutex::new(Vec::new()));
     for receiver in 0..2 {
         let (received, records) = (received.clone(), backend.records.clone());
@@ -291,8 +291,8 @@ pub(super) async fn every_receiver_gets_a_notification_once_after_the_commit_is_
     assert_eq!(*received.lock().unwrap(), [(0, notification()), (1, notification())]);
 }
 
-pub(super) async fn notifications_of_commits_that_nobody_waits_for_are_sent(place: &impl Place) {
-    let backend = place.open().await;
+pub(super) async fn notifications_of_commits_that_nobody_waits_for_are_sent(storage: &impl Storage) {
+    let backend = storage.open().await;
     let received = Arc::new(AtomicUsize::new(0));
     let counter = received.clone();
     backend.notifications.subscribe(Box::new(move |_| {
@@ -312,7 +312,7 @@ pub(super) async fn notifications_of_commits_that_nobody_waits_for_are_sent(plac
     tokio::time::timeout(Duration::from_secs(10), receiving).await.expect("what took effect is notified");
 }
 
-pub(super) async fn the_key_of_the_server_stays(place: &impl Place) {
-    let first = place.open().await.server_key.access_token("claims");
-    assert_eq!(place.open().await.server_key.access_token("claims"), first);
+pub(super) async fn the_key_of_the_server_stays(storage: &impl Storage) {
+    let first = storage.open().await.server_key.access_token("claims");
+    assert_eq!(storage.open().await.server_key.access_token("claims"), first);
 }

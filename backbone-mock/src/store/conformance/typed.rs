@@ -6,20 +6,20 @@ use std::sync::Arc;
 use futures_util::future::join_all;
 use transport::wire::{Address, ByteText};
 
-use super::Place;
+use super::Storage;
 use crate::error::StoreError;
 use crate::quota::{Amounts, Metric};
 use crate::store::{Change, Content, Entry, Holder, Rest, STEP, Store, Table};
 
 const RECORDS: Table<u64> = Table::new("record");
 
-async fn open(place: &impl Place) -> Store {
-    Store::on(place.open().await).await.unwrap().0
+async fn open(storage: &impl Storage) -> Store {
+    Store::on(storage.open().await).await.unwrap().0
 }
 
 /// A store with these records.
-async fn store_with(place: &impl Place, records: &[(&str, u64)]) -> Store {
-    let store = open(place).await;
+async fn store_with(storage: &impl Storage, records: &[(&str, u64)]) -> Store {
+    let store = open(storage).await;
     let mut transaction = store.begin();
     for (name, value) in records {
         transaction.put(&RECORDS.key().text(name), value).unwrap();
@@ -40,8 +40,8 @@ fn address(digit: char) -> Address {
     format!("did:e:localhost:dids:{}", digit.to_string().repeat(22)).parse().unwrap()
 }
 
-pub(super) async fn a_transaction_that_is_dropped_changes_nothing(place: &impl Place) {
-    let store = store_with(place, &[("a", 1)]).await;
+pub(super) async fn a_transaction_that_is_dropped_changes_nothing(storage: &impl Storage) {
+    let store = store_with(storage, &[("a", 1)]).await;
     let mut transaction = store.begin();
     transaction.put(&RECORDS.key().text("a"), &2).unwrap();
     transaction.delete(&RECORDS.key().text("b"));
@@ -50,8 +50,8 @@ pub(super) async fn a_transaction_that_is_dropped_changes_nothing(place: &impl P
     assert_eq!(value(&store, "a").await, Some(1));
 }
 
-pub(super) async fn a_transaction_reads_what_it_wrote(place: &impl Place) {
-    let store = store_with(place, &[("a", 1), ("b", 1)]).await;
+pub(super) async fn a_transaction_reads_what_it_wrote(storage: &impl Storage) {
+    let store = store_with(storage, &[("a", 1), ("b", 1)]).await;
     let mut transaction = store.begin();
     transaction.put(&RECORDS.key().text("a"), &2).unwrap();
     transaction.delete(&RECORDS.key().text("b"));
@@ -61,8 +61,8 @@ pub(super) async fn a_transaction_reads_what_it_wrote(place: &impl Place) {
     assert_eq!((value(&store, "a").await, value(&store, "b").await), (Some(2), None));
 }
 
-pub(super) async fn scans_keep_to_their_prefix(place: &impl Place) {
-    let store = open(place).await;
+pub(super) async fn scans_keep_to_their_prefix(storage: &impl Storage) {
+    let store = open(storage).await;
     let mut transaction = store.begin();
     for (name, number) in [("a", 300), ("a", 2), ("ab", 1), ("b", 1), ("a", u64::MAX)] {
         transaction.put(&RECORDS.key().text(name).number(number), &number).unwrap();
@@ -81,8 +81,8 @@ pub(super) async fn scans_keep_to_their_prefix(place: &impl Place) {
     assert!(none.unwrap().is_empty());
 }
 
-pub(super) async fn a_walk_shows_everything_once_and_can_be_broken_off(place: &impl Place) {
-    let store = open(place).await;
+pub(super) async fn a_walk_shows_everything_once_and_can_be_broken_off(storage: &impl Storage) {
+    let store = open(storage).await;
     for count in [STEP - 1, STEP, STEP + 1, 2 * STEP] {
         let count = count as u64;
         let prefix = RECORDS.key().text(format!("of {count}"));
@@ -109,8 +109,8 @@ pub(super) async fn a_walk_shows_everything_once_and_can_be_broken_off(place: &i
     }
 }
 
-pub(super) async fn increments_under_a_lock_are_not_lost(place: &impl Place) {
-    let store = Arc::new(store_with(place, &[("a", 0)]).await);
+pub(super) async fn increments_under_a_lock_are_not_lost(storage: &impl Storage) {
+    let store = Arc::new(store_with(storage, &[("a", 0)]).await);
     let increments = (0..100).map(|number| tokio::spawn(increment(store.clone(), number % 2 == 0)));
     for increment in join_all(increments).await {
         increment.unwrap();
@@ -133,8 +133,8 @@ async fn increment(store: Arc<Store>, by_identity: bool) {
     transaction.commit().await.unwrap();
 }
 
-pub(super) async fn contents_of_any_size_come_back_and_leave_nothing_when_released(place: &impl Place) {
-    let store = open(place).await;
+pub(super) async fn contents_of_any_size_come_back_and_leave_nothing_when_released(storage: &impl Storage) {
+    let store = open(storage).await;
     for size in [0, 1, 16 * 1024, 16 * 1024 + 1, 700_000] {
         let bytes = ByteText((0..size).map(|index: usize| (index % 251) as u8).collect());
         let mut transaction = store.begin();
@@ -151,8 +151,8 @@ pub(super) async fn contents_of_any_size_come_back_and_leave_nothing_when_releas
     }
 }
 
-pub(super) async fn a_blob_that_no_record_names_is_swept_but_not_while_it_is_claimed(place: &impl Place) {
-    let store = open(place).await;
+pub(super) async fn a_blob_that_no_record_names_is_swept_but_not_while_it_is_claimed(storage: &impl Storage) {
+    let store = open(storage).await;
     let mut writer = store.new_blob().await.unwrap();
     writer.write("bytes".into()).await.unwrap();
     let (blob, written) = writer.publish().await.unwrap();
@@ -173,8 +173,8 @@ pub(super) async fn a_blob_that_no_record_names_is_swept_but_not_while_it_is_cla
     assert!(store.read_blob(&name).await.unwrap().is_none());
 }
 
-pub(super) async fn a_quota_is_kept_by_those_who_store_at_the_same_time(place: &impl Place) {
-    let store = open(place).await;
+pub(super) async fn a_quota_is_kept_by_those_who_store_at_the_same_time(storage: &impl Storage) {
+    let store = open(storage).await;
     let quota = Amounts { tokens: 7, ..Amounts::UNLIMITED };
     let keep = async |number: u64| {
         let mut transaction = store.begin();
