@@ -1,4 +1,4 @@
-//! Starting and stopping.
+//! Starting and stopping a backbone.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use crate::domain::proof::is_domain_name;
 use crate::error::Error;
 use crate::{routes, server, sweep};
 
-/// A running backbone. Dropping it stops it too, only without waiting for requests that are under way.
+/// A running backbone. Dropping it stops it without waiting for requests in progress.
 pub struct Backbone {
     core: Arc<Core>,
     local_addr: SocketAddr,
@@ -24,11 +24,11 @@ pub struct Backbone {
 }
 
 impl Backbone {
-    /// Opens the data directory and listens, on loopback at both of its addresses.
+    /// Opens the data directory and listens, on loopback on both addresses.
     ///
     /// # Errors
     /// [`Error::DataDir`] if another process works on the data directory, [`Error::Listen`] if the address is taken,
-    /// [`Error::Config`] for settings that make no sense, and the errors of an unusable data directory.
+    /// [`Error::Config`] for invalid settings, and the errors of an unusable data directory.
     pub async fn start(config: Config) -> Result<Self, Error> {
         check(&config)?;
         let listener = Listener::bind(config.listen).await?;
@@ -42,12 +42,12 @@ impl Backbone {
         if let Some(interval) = core.config.sweep_interval {
             tasks.spawn(sweep::run(core.clone(), interval, stopped));
         }
-        tracing::info!(address = %local_addr, "the backbone serves");
+        tracing::info!(address = %local_addr, "the backbone listens");
         Ok(Self { core, local_addr, stop, tasks })
     }
 
-    /// The base URL for clients on this machine. Its host is the DID domain where that can work, because clients
-    /// recompute addresses with the host name they use.
+    /// The base URL for clients on this machine. Its host is the DID domain if that is `localhost`, because clients recompute
+    /// addresses with the host name they use.
     #[must_use]
     pub fn url(&self) -> String {
         let port = self.local_addr.port();
@@ -71,8 +71,8 @@ impl Backbone {
         Admin(&self.core)
     }
 
-    /// Stops: no new connections, requests under way finish, event streams end, everything is on disk, and the data
-    /// directory is free again.
+    /// Stops the backbone: it accepts no new connections, finishes requests in progress, ends event streams, and closes the
+    /// store and the data directory.
     ///
     /// # Errors
     /// [`Error::Store`] if the last writes do not reach the disk.

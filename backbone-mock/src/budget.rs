@@ -1,4 +1,4 @@
-//! How many bytes of request bodies are in memory at one time, by kind of request.
+//! The memory for request bodies, by kind of request.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -9,32 +9,33 @@ use listener::budget::{BodyBudget, BudgetLimits, Held};
 use crate::caller::{Caller, Sender};
 use crate::config::Limits;
 
-/// Bytes of a body, unless its route has a use for more.
+/// Maximum bytes of a body, unless its route needs more.
 pub(crate) const SMALL_BODY: u64 = 64 * 1024;
-/// Bytes of a body without a login: identities, tokens without content, logins.
+/// Maximum bytes of a body without a login: identities, tokens without content, logins.
 pub(crate) const ANONYMOUS_BODY: u64 = 16 * 1024;
 
-/// All bodies that do not bring megabytes, of callers who are logged in.
+/// Bytes of all small bodies of logged-in callers.
 const SMALL_POOL: usize = 8 * 1024 * 1024;
-/// All bodies of strangers. One source has half of it, twice what its connections can hold unless it is loopback.
+/// Bytes of all bodies without a login. One source may use half of it, twice what its connections can hold unless it is
+/// loopback.
 const ANONYMOUS_POOL: usize = 8 * 1024 * 1024;
-/// How long the body of a stranger may be incomplete while others wait. Logins come in one piece.
+/// How long a body without a login may be incomplete while others wait. Logins arrive in one piece.
 const ANONYMOUS_HOLD: Duration = Duration::from_secs(2);
-/// All bodies that may bring megabytes. With the reserve for the largest body and the other pools that makes 64 MiB.
+/// Bytes of all large bodies. With the reserve for the largest body and the other pools the total is 64 MiB.
 const LARGE_POOL: usize = 28 * 1024 * 1024;
-/// How long a body may be incomplete while others wait: the largest at 1 MiB a second.
+/// How long a body may be incomplete while others wait: enough for the largest one at 1 MiB per second.
 const HOLD: Duration = Duration::from_secs(20);
-/// How long a body waits for room. Official clients give up after 60 seconds.
+/// How long a body waits for memory. Official clients give up after 60 seconds.
 const WAIT: Duration = Duration::from_secs(40);
 
-/// The bytes of all bodies.
+/// The budgets of all bodies.
 pub(crate) struct Bodies {
     anonymous: BodyBudget<Sender>,
     small: BodyBudget<Sender>,
     large: BodyBudget<Sender>,
 }
 
-/// The room that a body has.
+/// The memory that one body holds.
 pub(crate) type Room = Held<Sender>;
 
 impl Bodies {
@@ -51,7 +52,7 @@ impl Bodies {
         }
     }
 
-    /// Room for a body of at most `limit` bytes, none of which has arrived yet.
+    /// Registers a body of at most `limit` bytes, none of which has arrived yet.
     pub(crate) fn open(&self, source: Source, caller: Option<&Caller>, limit: u64) -> Room {
         let sender = Sender::of(source, caller);
         match caller {
@@ -62,13 +63,13 @@ impl Bodies {
     }
 }
 
-/// An extension of each request: keeps the room of its body until it is answered, because what was decoded from the body is
-/// in memory until then.
+/// An extension of each request: holds the memory of its body until it is answered, because the decoded body exists until
+/// then.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Kept(Arc<Mutex<Option<Room>>>);
 
 impl Kept {
-    /// Keeps a room.
+    /// Holds the memory of a body.
     pub(crate) fn keep(&self, room: Room) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(room);
     }
@@ -104,7 +105,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn strangers_of_one_source_leave_room_for_others() {
+    async fn bodies_without_a_login_of_one_source_leave_memory_for_others() {
         let bodies = Bodies::new(&Limits::default());
         let open = |last| bodies.open(Source::V4(Ipv4Addr::new(192, 0, 2, last)), None, SMALL_BODY);
         let (first, second) = (open(1), open(1));
@@ -115,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn identities_on_this_machine_and_addresses_elsewhere_share_room() {
+    fn identities_have_digests_of_their_own() {
         assert_ne!(caller(1).digest(), caller(2).digest());
         assert_eq!(caller(1).digest(), caller(1).digest());
     }
@@ -142,7 +143,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn unfinished_bodies_of_strangers_do_not_take_more_than_their_share() {
+    async fn unfinished_bodies_without_a_login_do_not_take_more_than_their_share() {
         let (_dir, core) = core().await;
         let size = usize::try_from(ANONYMOUS_BODY).unwrap();
         let mut bodies: Vec<_> = (0..300).map(|_| Box::pin(receive_unfinished(&core, None, size, 1))).collect();

@@ -1,4 +1,4 @@
-//! Who sends a request, and as whom it counts.
+//! Who sends a request, and to whom it is attributed.
 
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
@@ -6,7 +6,7 @@ use std::hash::{Hash, Hasher};
 use listener::Source;
 use transport::wire::{Address, DeviceId};
 
-/// Who is asking: a device, and the identity it belongs to.
+/// A logged-in sender: a device, and the identity it belongs to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Caller {
     /// The identity.
@@ -16,24 +16,24 @@ pub(crate) struct Caller {
 }
 
 impl Caller {
-    /// Tells identities apart where their addresses would be too long.
+    /// A short stand-in for the address, unique enough to tell identities apart.
     pub(crate) fn digest(&self) -> u64 {
         digest(self.address.as_str())
     }
 }
 
-/// As whom a request counts where senders take turns or have shares.
+/// To whom a request is attributed where senders take turns or share a budget.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Sender {
-    /// Everybody at a network address.
+    /// Everybody behind a network address.
     Source(Source),
-    /// One identity on this machine, by a digest: a reverse proxy brings all of them.
+    /// One identity on this machine, by a digest. Behind a reverse proxy, all identities are on this machine.
     Identity(u64),
 }
 
 impl Sender {
-    /// All programs of this machine and all clients of a proxy are one source, so those of them who are logged in count for
-    /// themselves.
+    /// All programs of this machine and all clients of a proxy are one source, so logged-in ones among them are attributed
+    /// separately.
     pub(crate) fn of(source: Source, caller: Option<&Caller>) -> Self {
         match (source, caller) {
             (Source::Loopback, Some(caller)) => Self::Identity(caller.digest()),
@@ -42,7 +42,7 @@ impl Sender {
     }
 }
 
-/// Tells texts apart in this process.
+/// A digest of a text, valid in this process only.
 pub(crate) fn digest(text: &str) -> u64 {
     let mut hasher = DefaultHasher::new();
     text.hash(&mut hasher);

@@ -1,11 +1,11 @@
-//! The only source of time: everything that expires asks a [`Clock`], so tests advance time instead of sleeping.
+//! The only source of time. Everything that expires reads a [`Clock`], so tests advance time instead of sleeping.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use transport::wire::Timestamp;
 
-/// Tells what time it is.
+/// A source of time.
 pub trait Clock: Send + Sync {
     /// The current time.
     fn now(&self) -> Timestamp;
@@ -21,7 +21,7 @@ impl Clock for SystemClock {
     }
 }
 
-/// A clock that stands still until it is moved.
+/// A clock that changes only when it is set.
 #[derive(Debug)]
 pub struct ManualClock(AtomicI64);
 
@@ -32,12 +32,12 @@ impl ManualClock {
         Self(AtomicI64::new(now.as_unix_milliseconds()))
     }
 
-    /// Makes the clock show `now`.
+    /// Sets the clock.
     pub fn set(&self, now: Timestamp) {
         self.0.store(now.as_unix_milliseconds(), Ordering::SeqCst);
     }
 
-    /// Moves the clock forward.
+    /// Advances the clock.
     pub fn advance(&self, duration: Duration) {
         self.set(self.now().saturating_add(duration));
     }

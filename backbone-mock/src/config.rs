@@ -1,4 +1,4 @@
-//! What a backbone can be told, with the defaults in one place.
+//! The settings of a backbone, with all defaults.
 
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -19,28 +19,28 @@ const MEBIBYTE: u64 = 1024 * 1024;
 /// Settings of a [`Backbone`](crate::Backbone).
 #[derive(Clone)]
 pub struct Config {
-    /// Where to listen. Port 0 takes a free one. 127.0.0.1 and ::1 come together, because clients that are told
-    /// `localhost` use either.
+    /// Where to listen. Port 0 takes a free one. With 127.0.0.1 it also listens on ::1 and the other way round, because clients
+    /// resolve `localhost` to either.
     pub listen: SocketAddr,
-    /// Where records and files live. Created with mode 0700, refused if other users can write in it or replace it; one
-    /// process at a time.
+    /// The directory of records and files, used by one process at a time. Created with mode 0700, refused if other users can
+    /// write in it or replace it.
     pub data_dir: PathBuf,
     /// Host name inside the addresses of identities. Clients recompute addresses with the host name of the base URL
     /// they use, so it must be that name.
     pub did_domain_name: String,
-    /// Applications that may create identities and log devices in.
+    /// The applications that may create identities and log devices in.
     pub clients: Vec<OAuthClient>,
-    /// Bounds on what a client can make the server do.
+    /// Limits on what clients can use of the server.
     pub limits: Limits,
-    /// How strong device passwords have to be.
+    /// Rules for device passwords and lockouts.
     pub password_policy: PasswordPolicy,
-    /// How long a login lasts.
+    /// How long an access token is valid.
     pub access_token_lifetime: Duration,
-    /// How often expired records are removed, beside once at the start. `None` leaves that to [`admin`](crate::admin).
+    /// Interval of removing expired records, which also happens at the start. `None` leaves it to [`admin`](crate::admin).
     pub sweep_interval: Option<Duration>,
-    /// The source of time.
+    /// The clock.
     pub clock: Arc<dyn Clock>,
-    /// Failures to inject.
+    /// The failures to inject.
     #[cfg(feature = "testing")]
     pub faults: Option<Faults>,
 }
@@ -71,7 +71,7 @@ impl Config {
         self
     }
 
-    /// The same settings with another source of time.
+    /// The same settings with another clock.
     #[must_use]
     pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = clock;
@@ -100,7 +100,7 @@ pub struct OAuthClient {
     pub id: String,
     /// Its secret.
     pub secret: Zeroizing<String>,
-    /// What its identities may do. The quota of the client says how many there may be.
+    /// The quotas and limits of its identities, including how many of them may exist.
     pub terms: Terms,
 }
 
@@ -111,7 +111,7 @@ impl OAuthClient {
         Self { id: id.into(), secret: Zeroizing::new(secret.into()), terms: Terms::ordinary() }
     }
 
-    /// A client that everybody knows.
+    /// A public client, whose identities are guests.
     #[must_use]
     pub fn guest(id: impl Into<String>, secret: impl Into<String>) -> Self {
         Self { terms: Terms::guest(), ..Self::new(id, secret) }
@@ -125,65 +125,65 @@ impl fmt::Debug for OAuthClient {
     }
 }
 
-/// Bounds on what a client can make the server do.
+/// Limits on what clients can use of the server.
 #[derive(Debug, Clone)]
 pub struct Limits {
-    /// Bytes of an uploaded file. The official client sends up to 13 981 117, so never below 14 MiB.
+    /// Maximum bytes of an uploaded file. The official client sends up to 13 981 117, so never below 14 MiB.
     pub max_file_bytes: u64,
-    /// Bytes of a request body. Uploads are streamed and may be larger, if files may.
+    /// Maximum bytes of a request body other than an upload, which is streamed.
     pub max_body_bytes: u64,
-    /// Bytes of a token's content.
+    /// Maximum bytes of a token's content.
     pub max_content_bytes: u64,
-    /// Connections at one time. When all are taken, a newcomer takes the place of one that waits for its next request, see
+    /// Maximum number of open connections. When they are all in use, a new one replaces an idle one, see
     /// [`listener::admission`]; [`Places::of`](listener::admission::Places::of) says how the total is shared.
     pub max_connections: usize,
-    /// Bytes of the head of a request; at least 8 KiB. Older clients name records in the URI, which may have 64 KiB. A
-    /// connection buffers as much of a body.
+    /// Maximum bytes of a request's head; at least 8 KiB. Older clients list records in the URI, which may have 64 KiB. A
+    /// connection also buffers this much of a body.
     pub max_header_bytes: usize,
-    /// From the first byte of a request to the end of its headers.
+    /// Time from the first byte of a request to the end of its headers.
     pub header_timeout: Duration,
-    /// Between two pieces of a request body, and between two pieces that a client takes of an answer.
+    /// Time between two pieces of a request body, and between two pieces of an answer that a client accepts.
     pub body_timeout: Duration,
-    /// The whole body of a request whose sender is not logged in.
+    /// Time for the whole body of a request without a login.
     pub anonymous_body_timeout: Duration,
-    /// Bytes in a second that a body has to bring after [`body_timeout`](Self::body_timeout): a mobile connection that
-    /// hardly works is as fast.
+    /// Minimum bytes per second of a body after [`body_timeout`](Self::body_timeout), about the speed of a poor mobile
+    /// connection.
     pub min_body_rate: u64,
-    /// How long an unused connection stays open. Official clients reuse connections without retry after more than a
-    /// minute of silence, so well above that.
+    /// How long an idle connection stays open. Official clients reuse connections that were idle for more than a minute and
+    /// do not retry, so this is well above a minute.
     pub idle_timeout: Duration,
-    /// How often one network address may do what needs no login.
+    /// Rates of requests without a login, for each network address.
     pub rates: Rates,
-    /// Wrong passwords for one token that one network address may try in 15 minutes. Further attempts of it are refused
+    /// Maximum number of wrong passwords for one token from one network address in 15 minutes. Further attempts are refused
     /// without being counted, so that one address cannot lock a token. Zero for any number.
     pub wrong_passwords: u32,
-    /// Tokens that nobody owns: made without a login and not filled yet.
+    /// Maximum number of tokens without an owner: created without a login and still empty.
     pub max_anonymous_tokens: u64,
 }
 
-/// How often one network address may do what needs no login: so many at once, and one more after each interval.
+/// Rates of requests without a login, for each network address.
 ///
-/// An address is an IPv4 address, the /64 network of an IPv6 address, or this machine, whatever its address is.
+/// A network address is an IPv4 address, the /64 network of an IPv6 address, or this machine under any address.
 #[derive(Debug, Clone)]
 pub struct Rates {
-    /// Challenges.
+    /// Creating challenges.
     pub challenges: Rate,
-    /// Identities of clients with [`Terms::idle`], which are those that everybody knows.
+    /// Creating identities with a client that has [`Terms::idle`], as public clients do.
     pub guest_identities: Rate,
-    /// Empty tokens.
+    /// Creating empty tokens.
     pub anonymous_tokens: Rate,
-    /// Tokens that are read.
+    /// Reading tokens.
     pub anonymous_reads: Rate,
-    /// How many times as much this machine may do: all its users, and whatever a proxy forwards, share one address.
+    /// Factor for this machine, because its users and the requests that a proxy forwards share one address.
     pub loopback_factor: u32,
 }
 
-/// So many at once, and one more after each interval.
+/// A rate: a burst, and one more after each interval.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rate {
-    /// At once; at least 1.
+    /// Requests that may come at once; at least 1.
     pub burst: u32,
-    /// Until one more is allowed.
+    /// Time until one more is allowed.
     pub interval: Duration,
 }
 
@@ -192,8 +192,8 @@ impl Default for Rates {
         let rate = |burst, milliseconds| Rate { burst, interval: Duration::from_millis(milliseconds) };
         Self {
             challenges: rate(100, 500),
-            // On this machine 200 at once and 8,640 a day: fewer than there are places, and those that go unused for a day
-            // are free again.
+            // On this machine 200 at once and 8,640 a day: fewer than the quota of the public client, and identities that are
+            // unused for a day are removed.
             guest_identities: rate(10, 200_000),
             anonymous_tokens: rate(20, 5_000),
             anonymous_reads: rate(200, 100),
@@ -203,7 +203,7 @@ impl Default for Rates {
 }
 
 impl Limits {
-    /// The defaults, and room for files of this many plaintext bytes.
+    /// The defaults, but with files of up to this many plaintext bytes.
     #[must_use]
     pub fn for_files_of(plaintext_bytes: u64) -> Self {
         let defaults = Self::default();
@@ -212,12 +212,12 @@ impl Limits {
         Self { max_file_bytes: defaults.max_file_bytes.max(sealed), ..defaults }
     }
 
-    /// Bytes of the multipart body of an upload: unlike other bodies it is streamed, so it may follow the files.
+    /// Maximum bytes of the multipart body of an upload. It depends on the size of files only, because it is streamed.
     pub(crate) fn max_upload_bytes(&self) -> u64 {
         self.max_body_bytes.max(self.max_file_bytes.saturating_add(5 * MEBIBYTE))
     }
 
-    /// The time that request bodies may take.
+    /// The time limits of request bodies.
     pub(crate) fn pace(&self) -> PaceLimits {
         PaceLimits { anonymous: self.anonymous_body_timeout, patience: self.body_timeout, rate: self.min_body_rate }
     }
@@ -243,11 +243,11 @@ impl Default for Limits {
     }
 }
 
-/// How strong device passwords have to be, and how long a device is locked out after three failed logins.
+/// The required strength of device passwords, and how long a device is locked out after three failed logins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PasswordPolicy {
-    /// Ten characters of four kinds; ten minutes.
+    /// Ten characters of four kinds; a lockout of ten minutes.
     Production,
-    /// One character; one minute.
+    /// One character; a lockout of one minute.
     Development,
 }

@@ -1,4 +1,4 @@
-//! What all requests share.
+//! What the rules stand on: settings, store, keys, and the limits that all requests share.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -24,34 +24,34 @@ use crate::store::memory::Memory;
 use crate::store::{Store, embedded};
 use crate::uploads::Uploads;
 
-/// Password hashes: computed at one time, waiting of one source and purpose, and waiting in total. Computing takes some
-/// milliseconds of a processor, so that the last of one source waits for less than a second. One at a time, because they share
-/// their memory ([`PasswordHash`]): a second one would occupy a thread only to wait.
+/// Password hashes that are computed at a time, that wait for one source and purpose, and that wait in total. One takes some
+/// milliseconds, so the last one of a source waits for less than a second. They are computed one at a time because they share
+/// their memory ([`PasswordHash`]): a second thread would only wait.
 const PASSWORD_HASHES: TurnLimits = TurnLimits { at_once: 1, waiting_of_one: 128, waiting: 1024 };
-/// Large bodies that are decoded at one time: each takes almost as much memory again while both forms of it exist.
+/// Large bodies that are decoded at a time. Decoding one needs about its size again, because both forms exist for a while.
 const CONCURRENT_DECODINGS: usize = 1;
 
-/// A page that a browser here shows reaches what listens on loopback, and would be no stranger to it. Its clients use the DID
-/// domain as the host name, or an address. A backbone that others reach has whatever names its operator gave it.
+/// The check of `Host` and `Origin`, for a backbone on loopback only: web pages in a browser of this machine could reach it.
+/// Clients use the DID domain or an IP address as the host. A backbone that others reach may have any host name.
 fn guard(config: &Config) -> Option<Guard> {
     let hosts = BTreeSet::from([config.did_domain_name.clone()]);
     config.listen.ip().is_loopback().then(|| Guard::new(&hosts, &BTreeSet::new()))
 }
 
-/// What a password is hashed for. Those of one source take turns too: everybody behind a proxy is one source, and whoever
-/// makes up user names there, or logs in all the time, would delay the others. (So it shows under load whether a user name exists. They are
-/// random, with 100 bits.)
+/// What a password is hashed for. Purposes of one source take turns, because all clients behind a proxy are one source, and one
+/// that tries invented user names or logs in all the time would delay the others. Under load, timing therefore reveals
+/// whether a user name exists; user names are random, with 100 bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Purpose {
     New,
     Login,
-    /// A login on this machine, by a digest of the device.
+    /// A login from this machine, by a digest of the device.
     LoginOf(u64),
-    LoginOfNobody,
+    LoginOfUnknownUser,
 }
 
 impl Purpose {
-    /// Elsewhere an address has one turn, however many devices it logs in.
+    /// Logins from other machines take turns by their address alone.
     fn login(source: Source, device: &str) -> Self {
         if source == Source::Loopback { Self::LoginOf(digest(device)) } else { Self::Login }
     }
@@ -65,40 +65,41 @@ pub(crate) struct Core {
     pub(crate) store: Store,
     /// Open event streams.
     pub(crate) event_streams: Arc<EventStreams>,
-    /// Key of what clients have to repeat later: token passwords, ownership tokens, access tokens.
+    /// The key for digests of token passwords and ownership tokens, and for access tokens.
     pub(crate) key: ServerKey,
-    /// Keeps web pages out of a backbone that only this machine reaches.
+    /// The check of `Host` and `Origin` on loopback.
     pub(crate) guard: Option<Guard>,
-    /// Request bodies in memory.
+    /// The memory for request bodies.
     pub(crate) bodies: Bodies,
-    /// Large bodies that are decoded.
+    /// Permits for decoding large bodies.
     pub(crate) decoding: Semaphore,
-    /// Numbers of challenges.
+    /// The serial numbers of challenges.
     pub(crate) serials: Serials,
-    /// How often places may do what needs no login.
+    /// Rates of requests without a login.
     pub(crate) allowances: Allowances,
-    /// Wrong passwords of places.
+    /// Wrong token passwords, by sender.
     pub(crate) guesses: Guesses,
-    /// Bytes that are on their way.
+    /// Bytes of unfinished uploads.
     pub(crate) uploads: Uploads,
     password_hashing: Turns<(Source, Purpose)>,
-    decoy: Arc<PasswordHash>,
+    /// Compared with passwords of unknown users.
+    dummy_hash: Arc<PasswordHash>,
 }
 
 impl Core {
-    /// Takes the data directory and opens what is in it.
+    /// Opens the data directory and what is in it.
     pub(crate) async fn open(config: Config) -> Result<Self, Error> {
         let backend = embedded::open(&config.data_dir).await?;
         Self::on(backend, config).await
     }
 
-    /// A backbone that keeps nothing, for tests of rules. The data directory does not matter.
+    /// A backbone in memory, for tests of rules. The data directory is not used.
     #[cfg(test)]
     pub(crate) async fn in_memory(config: Config) -> Self {
         Self::on(Memory::default().open(), config).await.expect("memory can be opened")
     }
 
-    /// A backbone on what keeps its records.
+    /// A backbone on an implementation of the store.
     pub(crate) async fn on(backend: Backend, config: Config) -> Result<Self, Error> {
         let (store, key) = Store::on(backend).await?;
         let event_streams = Arc::new(EventStreams::new());
@@ -117,7 +118,7 @@ impl Core {
             store,
             config,
             password_hashing: Turns::new(PASSWORD_HASHES),
-            decoy: Arc::new(PasswordHash::unmatchable()),
+            dummy_hash: Arc::new(PasswordHash::unmatchable()),
         })
     }
 
@@ -129,27 +130,27 @@ impl Core {
     /// Hashes a new password without blocking other requests, and wipes it. Sources take turns.
     ///
     /// # Errors
-    /// [`TooMany`] if too many hashes are waited for.
+    /// [`TooMany`] if too many requests wait for a hash.
     pub(crate) async fn hash_password(&self, source: Source, password: String) -> Result<PasswordHash, TooMany> {
         let password = Zeroizing::new(password);
         self.in_turn((source, Purpose::New), move || PasswordHash::new(&password)).await
     }
 
-    /// Checks a password without blocking other requests. Without a hash it takes as long and says no, so that unknown
-    /// user names cannot be told by the time the answer takes. Wipes it. Sources take turns.
+    /// Checks a password without blocking other requests, and wipes it. Without a hash it takes as long and returns false, so
+    /// that the time does not reveal unknown user names. Sources take turns.
     ///
     /// # Errors
-    /// [`TooMany`] if too many hashes are waited for.
+    /// [`TooMany`] if too many requests wait for a hash.
     pub(crate) async fn is_password(
         &self,
         source: Source,
         whose: Option<(&str, PasswordHash)>,
         password: String,
     ) -> Result<bool, TooMany> {
-        let purpose = whose.as_ref().map_or(Purpose::LoginOfNobody, |(device, _)| Purpose::login(source, device));
+        let purpose = whose.as_ref().map_or(Purpose::LoginOfUnknownUser, |(device, _)| Purpose::login(source, device));
         let hash = whose.map(|(_, hash)| hash);
-        let (password, decoy) = (Zeroizing::new(password), self.decoy.clone());
-        self.in_turn((source, purpose), move || hash.as_ref().unwrap_or(&decoy).matches(&password)).await
+        let (password, dummy) = (Zeroizing::new(password), self.dummy_hash.clone());
+        self.in_turn((source, purpose), move || hash.as_ref().unwrap_or(&dummy).matches(&password)).await
     }
 
     async fn in_turn<T: Send + 'static>(
@@ -158,7 +159,7 @@ impl Core {
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, TooMany> {
         let turn = self.password_hashing.take(whose).await?;
-        // The turn lasts as long as the work, also if nobody waits for it any more.
+        // The turn lasts as long as the work, even if the request is cancelled.
         let working = tokio::task::spawn_blocking(move || {
             let done = work();
             drop(turn);
@@ -167,7 +168,7 @@ impl Core {
         Ok(working.await.expect("hashing does not panic"))
     }
 
-    /// A text that names one request in logs.
+    /// A new trace id, which names one request in logs.
     pub(crate) fn trace_id() -> String {
         random_hex()
     }
@@ -180,7 +181,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn made_up_user_names_do_not_delay_a_login() {
+    async fn invented_user_names_do_not_delay_a_login() {
         let core = Arc::new(Core::in_memory(Config::new("")).await);
         let done = Arc::new(AtomicUsize::new(0));
         let guesses: Vec<_> = (0..100)
@@ -197,7 +198,7 @@ mod tests {
         let hash = PasswordHash::new("right");
         let before = done.load(Ordering::Acquire);
         assert_eq!(core.is_password(Source::Loopback, Some(("DVC", hash)), "right".to_owned()).await, Ok(true));
-        // One was being computed, and each purpose is served in its turn.
+        // One was being computed, and the purposes take turns.
         assert!(done.load(Ordering::Acquire) - before <= 2 * PASSWORD_HASHES.at_once + 2);
         for guess in guesses {
             assert_eq!(guess.await.unwrap(), Ok(false));
@@ -205,7 +206,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn logins_of_one_source_beyond_the_queue_are_told_to_come_back() {
+    async fn logins_of_one_source_beyond_the_queue_are_refused() {
         let core = Core::in_memory(Config::new("")).await;
         let most = PASSWORD_HASHES.at_once + PASSWORD_HASHES.waiting_of_one;
         let logins = (0..=most).map(|_| core.is_password(Source::Loopback, None, String::new()));

@@ -1,4 +1,4 @@
-//! Why a backbone does not start, or stops working.
+//! The errors of this crate.
 
 use std::fmt;
 use std::io;
@@ -30,7 +30,7 @@ pub enum Error {
         /// The file.
         key: PathBuf,
     },
-    /// The address to listen on cannot be had.
+    /// The address to listen on is not available.
     #[error("cannot listen on {address}; choose another address or port 0 for a free port")]
     Listen {
         /// The address that was asked for, or the other loopback address with the same port.
@@ -51,7 +51,7 @@ pub enum Error {
         /// What this program can read.
         known: u32,
     },
-    /// A setting makes no sense.
+    /// A setting is invalid.
     #[error("invalid setting {setting}: {problem}")]
     Config {
         /// Its name.
@@ -59,7 +59,7 @@ pub enum Error {
         /// What is wrong with it.
         problem: String,
     },
-    /// Reading or writing records failed.
+    /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
 }

@@ -1,4 +1,4 @@
-//! Quotas: how much identities, and all identities of a client together, may store.
+//! Quotas: how much an identity, and all identities of a client together, may store.
 
 use std::fmt;
 use std::time::Duration;
@@ -10,7 +10,7 @@ const GIBIBYTE: u64 = 1024 * MEBIBYTE;
 const HOUR: Duration = Duration::from_secs(60 * 60);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Bytes that a record counts beside its content: key, index and what is known of it.
+/// Bytes that a record counts beside its content, for its key, its index entries and its other members.
 pub(crate) const RECORD_BYTES: u64 = 512;
 
 /// What is counted.
@@ -20,15 +20,15 @@ pub enum Metric {
     Identities,
     /// Devices of an identity.
     Devices,
-    /// Challenges that a logged-in device asked for and that can still be read.
+    /// Challenges that a logged-in device requested and that can still be read.
     Challenges,
     /// Tokens, by creator.
     Tokens,
     /// Files, by creator.
     Files,
-    /// Bytes of tokens and files as they are sealed, and 512 for each of them.
+    /// Bytes of sealed tokens and files, and 512 for each of them.
     ContentBytes,
-    /// Bytes of datawallet entries, sync runs and notes of tokens that were read, and 512 for each of them.
+    /// Bytes of datawallet modifications, sync runs and token allocations, and 512 for each of them.
     OtherBytes,
 }
 
@@ -44,7 +44,7 @@ impl Metric {
         Self::OtherBytes,
     ];
 
-    /// The key by which clients know it.
+    /// Its `metricKey` in the protocol.
     #[must_use]
     pub fn key(self) -> &'static str {
         match self {
@@ -73,7 +73,7 @@ impl fmt::Display for Metric {
     }
 }
 
-/// A number for everything that is counted: what is used, or what is allowed.
+/// An amount for each metric: what is used, or what is allowed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Amounts {
@@ -101,7 +101,7 @@ pub struct Amounts {
 }
 
 impl Amounts {
-    /// No limit at all.
+    /// No limits.
     pub const UNLIMITED: Self = Self {
         identities: u64::MAX,
         devices: u64::MAX,
@@ -112,7 +112,7 @@ impl Amounts {
         other_bytes: u64::MAX,
     };
 
-    /// The amount of one thing.
+    /// The amount of one metric.
     #[must_use]
     pub fn of(&self, metric: Metric) -> u64 {
         match metric {
@@ -139,34 +139,34 @@ impl Amounts {
     }
 }
 
-/// What the identities of a client may do.
+/// The quotas and limits of a client and its identities.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Terms {
-    /// What each identity may store. Identities are not counted here.
+    /// The quota of each identity. [`Metric::Identities`] does not apply to it.
     pub identity: Amounts,
-    /// What all identities of the client may store together. Devices, challenges and [`Metric::OtherBytes`] are not
-    /// counted here: what one identity stores of them must not keep another one from working.
+    /// The quota of all identities of the client together. Devices, challenges and [`Metric::OtherBytes`] do not count towards
+    /// it, because one identity must not keep the others from working.
     pub client: Amounts,
-    /// How far in the future tokens and files may expire; `None` for any time. [`Timestamp::NEVER`](transport::wire::Timestamp::NEVER)
-    /// is shortened to it, later times are refused otherwise.
+    /// Maximum time until tokens and files expire; `None` for any time. [`Timestamp::NEVER`](transport::wire::Timestamp::NEVER)
+    /// is shortened to it, other later times are refused.
     pub max_lifetime: Option<Duration>,
     /// When identities that own no token and no file are removed; `None` for never.
     pub idle: Option<Idle>,
-    /// Bytes of the disk that are left to the others: what would be written when less is free is refused.
+    /// Free bytes of the disk that its identities leave to others: their changes are refused when less is free.
     pub disk_reserve: u64,
 }
 
 /// When identities that own nothing are removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Idle {
-    /// Time without a login after which they go.
+    /// Time without a login after which they are removed.
     pub after: Duration,
-    /// The same while more than nine of ten places of the client are taken, for identities that never stored anything.
+    /// The same for identities that never stored anything, while the client has used more than 90% of its quota of identities.
     pub when_crowded: Duration,
 }
 
 impl Terms {
-    /// For applications that are known: bounds that no honest use reaches.
+    /// For known applications: limits that normal use does not reach.
     #[must_use]
     pub fn ordinary() -> Self {
         Self {
@@ -186,7 +186,7 @@ impl Terms {
         }
     }
 
-    /// For everybody who knows a public client: enough to receive files and to share some.
+    /// For public clients: enough to receive files and to share some.
     #[must_use]
     pub fn guest() -> Self {
         Self {

@@ -1,7 +1,7 @@
-//! How often one source may do what needs no login.
+//! Rates of requests without a login, and of wrong token passwords, for each source.
 //!
-//! What is kept is bounded: when there are too many sources, those that cannot be told apart any more share allowances by
-//! the large networks they are in, so that a crowd takes nothing from the rest of the world.
+//! The memory is bounded: when there are too many sources, further ones share allowances with others of their large network,
+//! so that many sources of one network do not affect the rest of the world.
 
 use std::collections::HashMap;
 use std::num::NonZeroU32;
@@ -20,17 +20,17 @@ use transport::wire::TokenId;
 use crate::caller::{Caller, Sender};
 use crate::config::{Rate, Rates};
 
-/// Sources whose allowance is remembered, for each operation. An entry has about 60 bytes.
+/// Sources with an allowance of their own, for each operation. An entry has about 60 bytes.
 const MAX_SOURCES: usize = 16_384;
 /// Allowances that further sources share.
-const CROWDS: u16 = 1_024;
-/// How often entries are looked through for those that can be forgotten.
+const SHARED_ALLOWANCES: u16 = 1_024;
+/// Interval of removing entries that are not needed any more.
 const FORGETTING_INTERVAL: Duration = Duration::from_secs(1);
 /// How long wrong passwords of a source are remembered.
 const GUESSING_WINDOW: Duration = Duration::from_secs(15 * 60);
-/// Tokens for which the wrong passwords of one of them are counted.
+/// Tokens for which the wrong passwords of one source are counted.
 const MAX_GUESSED_TOKENS: usize = 100;
-/// Sources whose wrong passwords are counted. With the tokens of each this bounds the memory, to some 40 MB.
+/// Sources whose wrong passwords are counted. With the tokens of each this limits the memory to some 40 MB.
 const MAX_GUESSING_SOURCES: usize = 4_096;
 
 /// Whose allowance it is.
@@ -40,33 +40,35 @@ enum Share {
     Of(Source),
     /// One identity on this machine, by a digest.
     Identity(u64),
-    /// Some of the sources for which there was no room.
-    Crowd(u16),
+    /// What several large networks, or several identities, share when there are too many sources.
+    Network(u16),
 }
 
 impl Share {
-    /// The one that the large network of a source has: 16 bits of an IPv4 address, 32 of an IPv6 address.
+    /// The allowance that sources of a large network share: 16 bits of an IPv4 address, 32 of an IPv6 address.
     fn of_network(source: Source) -> Self {
         let network = match source {
             Source::V4(address) => u32::from(address) >> 16,
             Source::V6Network(network) => u32::try_from(network >> 32).expect("32 of 64 bits"),
             Source::Loopback => return Self::Of(source),
         };
-        // Spreads neighbours (Knuth, TAOCP 6.4).
+        // Multiplicative hashing spreads adjacent networks (Knuth, TAOCP 6.4).
         let spread = network.wrapping_mul(2_654_435_761) >> 16;
-        Self::Crowd(u16::try_from(spread % u32::from(CROWDS)).expect("below the number of crowds"))
+        Self::Network(
+            u16::try_from(spread % u32::from(SHARED_ALLOWANCES)).expect("below the number of shared allowances"),
+        )
     }
 }
 
-/// Somebody asked too often.
+/// A source sent too many requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("too many requests from this address, try again in {} s", wait.as_secs() + 1)]
 pub(crate) struct TooOften {
-    /// Until they may ask again.
+    /// Time until another one is allowed.
     pub(crate) wait: Duration,
 }
 
-/// What needs no login.
+/// A request that needs no login.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Operation {
     Challenge,
@@ -94,7 +96,7 @@ impl Allowances {
         }
     }
 
-    /// Takes one from the allowance of a source.
+    /// Uses one request of a source's allowance.
     ///
     /// # Errors
     /// [`TooOften`] if it has none left.
@@ -161,7 +163,7 @@ fn quota(burst: u32, interval: Duration) -> Quota {
     quota.allow_burst(burst)
 }
 
-/// Time that nobody sets, and that tests can pause.
+/// Monotonic time, which tests can pause.
 #[derive(Debug, Clone, Copy)]
 struct Monotonic(Instant);
 
@@ -177,26 +179,27 @@ impl Clock for Monotonic {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Guesser {
     share: Share,
-    /// What it counts as when there are too many.
+    /// Used instead when there are too many.
     network: Share,
 }
 
 impl Guesser {
-    /// Somebody at a source.
+    /// A sender who tries passwords.
     pub(crate) fn new(source: Source, caller: Option<&Caller>) -> Self {
         match Sender::of(source, caller) {
-            Sender::Identity(identity) => {
-                Self { share: Share::Identity(identity), network: Share::Crowd((identity % u64::from(CROWDS)) as u16) }
-            }
+            Sender::Identity(identity) => Self {
+                share: Share::Identity(identity),
+                network: Share::Network((identity % u64::from(SHARED_ALLOWANCES)) as u16),
+            },
             Sender::Source(source) => Self { share: Share::Of(source), network: Share::of_network(source) },
         }
     }
 }
 
-/// Wrong passwords by who tried them and token.
+/// Wrong passwords, by sender and token.
 ///
-/// The allowances above cannot do it: a right password costs nothing, and whether it is right must not be said to somebody
-/// who has none left.
+/// [`Allowances`] do not fit: a right password must not use one up, and a sender who has none left must not learn whether a
+/// password is right.
 pub(crate) struct Guesses {
     allowed: u32,
     state: Mutex<State>,
@@ -213,7 +216,7 @@ impl Guesses {
         Self { allowed, state: Mutex::new(State { shares: HashMap::new(), forgot_at: Instant::now() }) }
     }
 
-    /// Whether somebody may try a password for a token.
+    /// Checks that a sender may try a password for a token.
     ///
     /// # Errors
     /// [`TooOften`] after too many wrong ones.
@@ -229,14 +232,14 @@ impl Guesses {
         }
     }
 
-    /// Notes a wrong password.
+    /// Counts a wrong password.
     pub(crate) fn note_wrong(&self, guesser: Guesser, token: &TokenId) {
         let mut state = self.lock();
         let share = if state.has_room_for(guesser.share) { guesser.share } else { guesser.network };
         state.shares.entry(share).or_default().add(token);
     }
 
-    /// Forgets the wrong passwords for a token: its creator unlocked it.
+    /// Resets the counts of a token that its creator unlocked.
     pub(crate) fn forget(&self, token: &TokenId) {
         self.lock().shares.values_mut().for_each(|guessed| _ = guessed.0.remove(token));
     }
@@ -261,9 +264,9 @@ impl State {
 
 /// The wrong passwords of one share, by token.
 ///
-/// At most [`MAX_GUESSED_TOKENS`] are counted. A further one takes the place of the one with the least, and *its count*:
-/// so a count is never too low, and nobody can have one forgotten with wrong passwords for other tokens (the space-saving
-/// algorithm of Metwally, Agrawal and El Abbadi, 2005).
+/// At most [`MAX_GUESSED_TOKENS`] are counted. A further token replaces the one with the lowest count and inherits *its count*:
+/// so a count is never too low, and wrong passwords for other tokens do not reset one (the space-saving algorithm of Metwally,
+/// Agrawal and El Abbadi, 2005).
 #[derive(Default)]
 struct Guessed(HashMap<TokenId, Count>);
 
@@ -296,7 +299,7 @@ impl Guessed {
         self.0.insert(token.clone(), Count { wrong: before.wrong.saturating_add(1), ..before });
     }
 
-    /// The token with the least wrong passwords, if no further one fits beside those that are counted.
+    /// The token with the lowest count, if no further token can be counted.
     fn least(&self) -> Option<(TokenId, Count)> {
         let current = self.0.iter().filter(|(_, count)| count.left().is_some());
         if current.clone().count() < MAX_GUESSED_TOKENS {
@@ -344,18 +347,18 @@ mod tests {
         for number in 0..max {
             limiter.take(v4(number)).unwrap();
         }
-        // A crowd from one network uses up what that network shares, and nothing else.
+        // Many sources of one network use up the allowance of that network, and nothing else.
         let taken = (0..1000).filter(|number| limiter.take(v4(0xc000_0000 + number)).is_ok()).count();
         assert_eq!(taken, 3);
         limiter.take(v4(0x0808_0808)).unwrap();
-        assert!(limiter.shares.len() <= MAX_SOURCES + usize::from(CROWDS));
+        assert!(limiter.shares.len() <= MAX_SOURCES + usize::from(SHARED_ALLOWANCES));
         tokio::time::advance(RATE.interval * 4).await;
         limiter.take(v4(0xc000_0000)).unwrap();
         assert!(limiter.shares.len() <= 2, "those that have not come for a while are forgotten");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_source_may_guess_so_often_in_a_window() {
+    async fn a_source_may_try_a_number_of_passwords_in_a_window() {
         let (guesses, token) = (Guesses::new(2), new_id());
         for _ in 0..2 {
             guesses.check(at(1), &token).unwrap();
@@ -369,7 +372,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn wrong_passwords_for_other_tokens_do_not_have_a_count_forgotten() {
+    async fn wrong_passwords_for_other_tokens_do_not_reset_a_count() {
         let (guesses, token) = (Guesses::new(2), new_id());
         guesses.note_wrong(at(1), &token);
         for _ in 0..MAX_GUESSED_TOKENS {
@@ -389,7 +392,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_is_logged_in_on_this_machine_does_not_pay_for_others_there() {
+    async fn logged_in_senders_on_this_machine_are_counted_separately() {
         let (guesses, token) = (Guesses::new(1), new_id());
         let caller = |number: u8| Caller {
             address: format!("did:e:localhost:dids:c5b454f4a8133c3d2cf2e{number}").parse().unwrap(),

@@ -1,4 +1,4 @@
-//! Everything random, and everything that must not be kept in clear.
+//! Random values, and secrets that are stored as digests only.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -22,7 +22,7 @@ pub(crate) fn new_id<I: Id>() -> I {
     text.parse().unwrap_or_else(|_| unreachable!("a prefix and 17 letters or digits are an id"))
 }
 
-/// A new identifier of one error answer.
+/// A new identifier of an error answer.
 pub(crate) fn new_error_id() -> String {
     format!("ERR{}", random_text(ERROR_ID_ALPHABET, 17))
 }
@@ -37,9 +37,9 @@ pub(crate) fn is_ownership_token(text: &str) -> bool {
     (1..=20).contains(&text.len()) && text.bytes().all(|byte| OWNERSHIP_TOKEN_ALPHABET.contains(&byte))
 }
 
-/// 128 random bits as hex digits.
+/// 128 random bits as 32 hex digits.
 pub(crate) fn random_hex() -> String {
-    random_bytes::<16>().iter().map(|byte| format!("{byte:02x}")).collect()
+    format!("{:032x}", u128::from_be_bytes(random_bytes()))
 }
 
 /// Random bytes from the operating system.
@@ -68,7 +68,7 @@ pub(crate) fn equal(a: &str, b: &str) -> bool {
     Sha256::digest(a).ct_eq(&Sha256::digest(b)).into()
 }
 
-/// The key of this server, under which it keeps what clients have to repeat later.
+/// The key of this server. It keys the digests of secrets that clients present again, and MACs.
 pub(crate) struct ServerKey(Zeroizing<[u8; SERVER_KEY_LENGTH]>);
 
 impl ServerKey {
@@ -77,7 +77,7 @@ impl ServerKey {
         Self(Zeroizing::new(bytes))
     }
 
-    /// What is stored of a token's password.
+    /// The digest that is stored of a token's password.
     pub(crate) fn token_password(&self, token: &str, password: &[u8]) -> ByteText {
         self.digest(b"enlace backbone token password", token, password)
     }
@@ -87,7 +87,7 @@ impl ServerKey {
         self.token_password(token, password).0.ct_eq(&stored.0).into()
     }
 
-    /// What is stored of a file's ownership token.
+    /// The digest that is stored of a file's ownership token.
     pub(crate) fn ownership_token(&self, file: &str, token: &str) -> ByteText {
         self.digest(b"enlace backbone ownership token", file, token.as_bytes())
     }
@@ -107,14 +107,14 @@ impl ServerKey {
         self.access_token(claims).0.ct_eq(mac).into()
     }
 
-    /// The MAC of what the id of a challenge claims.
+    /// The MAC of the claims in the id of a challenge.
     pub(crate) fn challenge(&self, claims: u64) -> u64 {
         let mac = self.digest(b"enlace backbone challenge", "", &claims.to_be_bytes());
         let first = mac.0.first_chunk().expect("a digest has 32 bytes");
         u64::from_be_bytes(*first)
     }
 
-    /// The record's id is part of the digest, so that equal secrets of two records cannot be seen to be equal.
+    /// The record's id is part of the digest, so that equal secrets of two records have different digests.
     fn digest(&self, purpose: &[u8], record: &str, secret: &[u8]) -> ByteText {
         let mut mac = blake2::Blake2bMac::<U32>::new_from_slice(self.0.as_ref()).expect("32 bytes are a valid key");
         mac.update(purpose);
@@ -124,7 +124,7 @@ impl ServerKey {
     }
 }
 
-/// What is stored of a device's password.
+/// The salted hash that is stored of a device's password.
 #[derive(Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct PasswordHash {
     salt: ByteText,
@@ -139,19 +139,19 @@ impl PasswordHash {
         Self { salt: ByteText(salt), hash: ByteText(hash.to_vec()) }
     }
 
-    /// A hash that no password fits.
+    /// A hash that no password matches.
     pub(crate) fn unmatchable() -> Self {
         Self { salt: ByteText(random_bytes::<16>().to_vec()), hash: ByteText(random_bytes::<32>().to_vec()) }
     }
 
-    /// Whether this is the password. Takes as long as hashing it.
+    /// Whether the password matches. Takes as long as hashing it.
     pub(crate) fn matches(&self, password: &str) -> bool {
         argon2id(password, &self.salt.0).ct_eq(&self.hash.0).into()
     }
 }
 
-/// Where passwords are hashed, one at a time. Memory of this size, allocated on each thread that ever hashes, would stay
-/// with the process for ever; and strangers who guess passwords cannot claim more than one processor.
+/// The memory in which passwords are hashed, one at a time. Memory that each hashing thread allocates would stay with the process;
+/// and clients that guess passwords use one processor at most.
 static WORKSPACE: Mutex<Vec<Block>> = Mutex::new(Vec::new());
 
 /// Argon2id (RFC 9106) with 7 MiB and five passes, the smallest of the settings OWASP recommends.

@@ -1,7 +1,7 @@
-//! Removing what nobody can ask for any more: once at the start, and then at intervals.
+//! Removing what cannot be read any more: at the start, and at intervals.
 //!
-//! Expired records stay for a while: their holders may still read some of them, and errors stay the same. The index of
-//! expiries leads straight to those whose time is over, so a sweep costs what it removes.
+//! Expired records are kept for a while: some can still be read by their owners, and the errors stay the same. The index of
+//! expiries lists them in order, so the cost of a sweep depends on what it removes only.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use crate::domain::{EXPIRIES, REMOVALS, challenges, datawallet, expiring, files,
 use crate::error::{FirstError, StoreError, WithCauses};
 use crate::store::{Rest, STEP, Table};
 
-/// How long expired records stay.
+/// How long expired records are kept.
 const RETENTION: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 /// What a sweep removed.
@@ -22,11 +22,11 @@ const RETENTION: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 pub struct Swept {
     /// Challenges, tokens, files and sync runs.
     pub records: usize,
-    /// Datawallet modifications that newer ones have made pointless.
+    /// Datawallet modifications that newer ones replaced.
     pub modifications: usize,
-    /// Blob files that no record named.
+    /// Blobs that no record names.
     pub orphans: usize,
-    /// Identities of guests that owned nothing and were not used.
+    /// Unused identities of guests that own nothing.
     pub identities: usize,
 }
 
@@ -34,7 +34,7 @@ pub struct Swept {
 pub(crate) async fn run(core: Arc<Core>, interval: Duration, mut stop: watch::Receiver<bool>) {
     loop {
         match sweep(&core).await {
-            Ok(swept) => tracing::info!(?swept, "removed what had expired"),
+            Ok(swept) => tracing::info!(?swept, "removed expired records"),
             Err(error) => tracing::error!(error = %WithCauses(&error), "the sweep failed"),
         }
         tokio::select! {
@@ -44,12 +44,12 @@ pub(crate) async fn run(core: Arc<Core>, interval: Duration, mut stop: watch::Re
     }
 }
 
-/// Removes everything whose time is over. What cannot be removed does not keep the rest.
+/// Removes everything that is due. An error with one record does not keep the others from being removed.
 ///
 /// # Errors
 /// The first error.
 pub(crate) async fn sweep(core: &Core) -> Result<Swept, StoreError> {
-    // What is due at this very millisecond goes, too.
+    // Includes what is due in this very millisecond.
     let now = core.now().saturating_add(Duration::from_millis(1));
     let before = now.saturating_sub(RETENTION);
     let removed = remove_before(core, &REMOVALS, now).await;
@@ -66,7 +66,7 @@ pub(crate) async fn sweep(core: &Core) -> Result<Swept, StoreError> {
     })
 }
 
-/// Step by step: each record is a transaction of its own, and [`STEP`] keys are in memory.
+/// Goes in steps: each record is a transaction of its own, and at most [`STEP`] keys are in memory.
 async fn remove_before(core: &Core, index: &Table<()>, before: Timestamp) -> Result<usize, StoreError> {
     let (prefix, until) = (index.key(), index.key().time(before));
     let (mut from, mut removed, mut errors) = (prefix.clone(), 0, FirstError::default());
@@ -124,7 +124,7 @@ async fn remove(core: &Core, index: &Table<()>, expired_at: Timestamp, kind: &st
                 tokens::remove(&mut transaction, &id).await?;
             }
         }
-        unknown => tracing::warn!(kind = unknown, "an expiry of unknown kind is dropped"),
+        unknown => tracing::warn!(kind = unknown, "removed an expiry of unknown kind"),
     }
     transaction.commit().await
 }
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_cannot_be_removed_does_not_keep_the_rest() {
+    async fn an_error_does_not_keep_other_records_from_being_removed() {
         let core = Core::in_memory(Config::new("")).await;
         let long_ago = core.now().saturating_sub(2 * RETENTION);
         let (damaged, other) = ("CHLaaaaaaaaaaaaaaaaa", "CHLbbbbbbbbbbbbbbbbb");

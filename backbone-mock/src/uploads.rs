@@ -1,13 +1,13 @@
-//! Bytes of uploads that are on their way: they take room before they are counted.
+//! Bytes of unfinished uploads: they count towards quotas before they are committed.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// The bytes of uploads under way, by whom they count for. As many entries as uploads, at most twice.
+/// The bytes of unfinished uploads, by account. Has at most two entries for each upload.
 #[derive(Clone, Default)]
 pub(crate) struct Uploads(Arc<Mutex<HashMap<String, u64>>>);
 
-/// Room for one upload. Dropping it gives the room back.
+/// A reservation for one upload, which ends when it is dropped.
 #[must_use]
 pub(crate) struct Reservation {
     uploads: Uploads,
@@ -16,7 +16,7 @@ pub(crate) struct Reservation {
 }
 
 impl Uploads {
-    /// Reserves so many bytes for two holders. Returns how many each of them has reserved now.
+    /// Reserves bytes for two accounts. Returns how many bytes each of them has reserved now.
     pub(crate) fn reserve(&self, names: [String; 2], bytes: u64) -> (Reservation, [u64; 2]) {
         let mut under_way = self.under_way();
         let sums = names.each_ref().map(|name| {

@@ -1,9 +1,8 @@
-//! Who is logged in: access tokens that speak for themselves.
+//! Access tokens: self-contained, like signed JWTs.
 //!
-//! A token names a device and its identity and says until when it counts, under a MAC with the server's key. Nothing is
-//! kept of it, so there is nothing to bound or to sweep, and a restart logs nobody out. That matters where anonymous
-//! callers are served too: there a token that does not count makes its sender anonymous, who would not learn from a
-//! refusal that a new login would help.
+//! A token contains a device, its identity and an expiry, and a MAC over them with the server's key. The server stores nothing
+//! of it, so there is nothing to limit or to sweep, and logins survive a restart. That matters for routes that also serve
+//! anonymous requests: an invalid token makes its sender anonymous there, and the answer would not tell it to log in again.
 //!
 //! ```text
 //! claims = base64url of {"address", "device", "expiresAt"}
@@ -34,7 +33,7 @@ impl Core {
         write(&self.key, &Claims { address: caller.address.clone(), device: caller.device.clone(), expires_at })
     }
 
-    /// Who holds this token, if it counts: not expired, and the device is still there.
+    /// The caller with this access token, if it is valid: not expired, and the device still exists.
     pub(crate) async fn caller(&self, token: &str) -> Result<Option<Caller>, StoreError> {
         let claims = read(&self.key, token).filter(|claims| self.now() < claims.expires_at);
         let Some(Claims { address, device, .. }) = claims else { return Ok(None) };

@@ -1,4 +1,4 @@
-//! Accounts: on whose quota something is stored.
+//! Accounts: the quotas of an identity and its client.
 
 use transport::wire::{Address, Timestamp};
 
@@ -9,11 +9,11 @@ use crate::error::StoreError;
 use crate::quota::{Metric, RECORD_BYTES, Terms};
 use crate::store::{Change, Holder, Store, Transaction};
 
-/// Whoever something is stored for.
+/// An identity and its client.
 pub(crate) struct Account<'c> {
     address: Address,
     client_id: String,
-    /// `None` if the client is not configured any more; then its identities keep what ordinary ones have.
+    /// `None` if the client is not configured any more; then the terms of ordinary clients apply.
     client: Option<&'c OAuthClient>,
 }
 
@@ -25,18 +25,18 @@ impl<'c> Account<'c> {
         Ok(Self { address: address.clone(), client_id, client })
     }
 
-    /// What it may do.
+    /// Its terms.
     pub(crate) fn terms(&self) -> Terms {
         self.client.map_or_else(Terms::ordinary, |client| client.terms.clone())
     }
 
-    /// Counts what a transaction stores more for it.
+    /// Counts what a transaction adds to its usage.
     ///
     /// # Errors
-    /// As a full disk, if less of it is free than is left to others.
+    /// [`StoreError::Full`] if less of the disk is free than its terms leave to others.
     pub(crate) fn charge(&self, transaction: &mut Transaction<'_>, change: &Change) -> Result<(), StoreError> {
         let terms = self.terms();
-        // What guests read and receive is small, and goes on for longer than what they upload.
+        // Records of reading and receiving are small, and possible for longer than uploads.
         let is_content = change.of(Metric::ContentBytes) > 0;
         let reserve = if is_content { terms.disk_reserve } else { terms.disk_reserve / 2 };
         if reserve > 0 {
@@ -47,8 +47,8 @@ impl<'c> Account<'c> {
         Ok(())
     }
 
-    /// The expiry of something new for which `asked` was sent. Clients send [`Timestamp::NEVER`] when nobody chose an
-    /// expiry, so that one becomes the latest that its terms allow.
+    /// The expiry of a new token or file for the requested one. Clients send [`Timestamp::NEVER`] when the user chose none, so
+    /// that becomes the latest that its terms allow.
     ///
     /// # Errors
     /// As [`Account::check_expiry`].
@@ -72,12 +72,12 @@ impl<'c> Account<'c> {
         }
     }
 
-    /// Names of identity and client that no two accounts share.
+    /// Unique names of the identity and the client.
     pub(crate) fn names(&self) -> [String; 2] {
         [format!("identity {}", self.address), format!("client {}", self.client_id)]
     }
 
-    /// Refuses what identity or client have no room for, before it is sent. It is counted by its commit.
+    /// Checks that a change fits into the quotas of identity and client before it is uploaded. Its commit counts it.
     pub(crate) async fn check_room(&self, store: &Store, [own, all]: [Change; 2]) -> Result<(), StoreError> {
         let terms = self.terms();
         if terms.disk_reserve > 0 {
@@ -90,17 +90,17 @@ impl<'c> Account<'c> {
     }
 }
 
-/// How much of one thing an identity may store, and stores.
+/// Quota and usage of one metric.
 #[derive(Debug)]
 pub(crate) struct QuotaUse {
     pub(crate) metric: Metric,
     pub(crate) max: u64,
     pub(crate) usage: u64,
-    /// Whether all identities of its client store it together.
+    /// Whether all identities of its client share it.
     pub(crate) is_shared: bool,
 }
 
-/// The quotas of an identity, then those it shares, as far as there are any.
+/// The quotas of an identity, then those of its client, without unlimited ones.
 pub(crate) async fn quotas(core: &Core, address: &Address) -> Result<Vec<QuotaUse>, Refusal> {
     let account = Account::of(core, address).await?;
     let terms = account.terms();
@@ -119,17 +119,17 @@ pub(crate) async fn quotas(core: &Core, address: &Address) -> Result<Vec<QuotaUs
     Ok(quotas)
 }
 
-/// A record and its content.
+/// What a token or file with so many bytes of content adds to usage.
 pub(crate) fn content(metric: Metric, bytes: u64) -> Change {
     Change::more(metric, 1).and(Metric::ContentBytes, RECORD_BYTES.saturating_add(bytes))
 }
 
-/// A datawallet entry, or anything else that is neither token nor file.
+/// What any other record with so many bytes adds to usage.
 pub(crate) fn other(bytes: u64) -> Change {
     Change::more(Metric::OtherBytes, RECORD_BYTES.saturating_add(bytes))
 }
 
-/// Counts what a transaction removes of an identity, which may be gone.
+/// Counts what a transaction removes of an identity, which may not exist any more.
 pub(crate) async fn release(
     transaction: &mut Transaction<'_>,
     address: &Address,

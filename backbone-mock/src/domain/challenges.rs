@@ -1,10 +1,10 @@
 //! Challenges: fresh texts that are signed to prove possession of a key.
 //!
-//! A challenge serves once. It is consumed by the success it serves, so a refused attempt can be repeated with it.
+//! A challenge can be used once. Only a successful request consumes it, so a refused one can be repeated with it.
 //!
-//! Nothing is stored of challenges that nobody asked for by name: their [ids](challenge_id) say it all, and only those that
-//! were used are remembered, until they expire. Challenges of logged-in devices are stored, because everybody may ask who
-//! they are of, and count on the quota of their identity.
+//! Challenges that are created without a login are not stored: their [ids](challenge_id) contain everything, and only those that
+//! were used are stored, until they expire. Challenges of logged-in devices are stored, because every caller may ask who
+//! created them, and count towards the quota of their identity.
 
 use std::time::Duration;
 
@@ -29,7 +29,7 @@ const LIFETIME: Duration = Duration::from_secs(10 * 60);
 const READABLE_AFTER_EXPIRY: Duration = Duration::from_secs(60 * 60);
 
 const CHALLENGES: Table<ChallengeRecord> = Table::new("challenge");
-/// Challenges of strangers that were used.
+/// Challenges without a creator that were used.
 const USED: Table<()> = Table::new("challenge-used");
 
 /// A challenge as it is stored.
@@ -51,7 +51,7 @@ impl ChallengeRecord {
         self.expires_at.saturating_add(READABLE_AFTER_EXPIRY)
     }
 
-    /// Whether nobody can read it any more: the next sweep removes it.
+    /// Whether it cannot be read any more: the next sweep removes it.
     fn is_gone(&self, now: Timestamp) -> bool {
         self.gone_at() <= now
     }
@@ -61,7 +61,7 @@ impl ChallengeRecord {
     }
 }
 
-/// Hands out a challenge.
+/// Creates a challenge.
 pub(crate) async fn create(core: &Core, caller: Option<Caller>, source: Source) -> Result<ChallengeRecord, Refusal> {
     let expires_at = core.now().saturating_add(LIFETIME);
     let Some(Caller { address, device }) = caller else {
@@ -85,7 +85,7 @@ pub(crate) async fn create(core: &Core, caller: Option<Caller>, source: Source) 
     Ok(challenge)
 }
 
-/// What a stored challenge counts.
+/// What a stored challenge adds to usage.
 pub(crate) fn cost() -> Change {
     Change::more(Metric::Challenges, 1)
 }
@@ -95,7 +95,7 @@ pub(crate) fn table() -> Key<ChallengeRecord> {
     CHALLENGES.key()
 }
 
-/// Reads a challenge; anybody who is logged in may.
+/// Reads a challenge. Every caller may.
 pub(crate) async fn read(core: &Core, id: &ChallengeId) -> Result<ChallengeRecord, Refusal> {
     let now = core.now();
     let of_nobody = || Some(ChallengeRecord::of_nobody(id.clone(), challenge_id::expiry(&core.key, id)?));
@@ -117,8 +117,8 @@ pub(crate) async fn remove(transaction: &mut Transaction<'_>, id: &ChallengeId) 
     Ok(())
 }
 
-/// Removes those that nobody can read any more from a store whose records have not been counted yet: earlier programs kept
-/// them for a month, and they must not use up the quota of their identity for as long.
+/// Removes unreadable challenges from a store whose records are not counted yet. Earlier versions kept them for a month, and
+/// they must not count towards a quota for so long.
 pub(crate) async fn remove_uncounted(store: &Store, now: Timestamp) -> Result<(), StoreError> {
     let mut from = CHALLENGES.key();
     loop {
@@ -133,7 +133,7 @@ pub(crate) async fn remove_uncounted(store: &Store, now: Timestamp) -> Result<()
     }
 }
 
-/// Stores a challenge as earlier programs did.
+/// Stores a challenge as earlier versions did.
 #[cfg(test)]
 pub(crate) async fn keep_for_a_month(core: &Core, caller: &Caller, expires_at: Timestamp) {
     let Caller { address, device } = caller.clone();
@@ -146,31 +146,31 @@ pub(crate) async fn keep_for_a_month(core: &Core, caller: &Caller, expires_at: T
 }
 
 fn delete(transaction: &mut Transaction<'_>, challenge: &ChallengeRecord) {
-    // Earlier programs kept challenges for a month.
+    // Earlier versions kept challenges for a month.
     transaction.delete(&EXPIRIES.key().time(challenge.expires_at).text(expiring::CHALLENGE).text(&challenge.id));
     transaction.delete(&challenge.removal());
     transaction.delete(&key(&challenge.id));
 }
 
-/// Forgets that a challenge was used that cannot be used any more.
+/// Removes the record of a used challenge that has expired.
 pub(crate) fn forget_use(transaction: &mut Transaction<'_>, id: &ChallengeId) {
     transaction.delete(&USED.key().text(id));
 }
 
-/// A signed challenge whose parts have been understood, but not checked.
+/// A signed challenge whose signature is not verified yet.
 pub(crate) struct UnverifiedChallenge {
     text: String,
     id: ChallengeId,
     signature: SignedBytes,
 }
 
-/// Proof that the signature fits. Only this can be spent.
+/// Proof that the signature was verified. Only this can be spent.
 pub(crate) struct SignedBy {
     id: ChallengeId,
 }
 
 impl UnverifiedChallenge {
-    /// Reads the parts.
+    /// Parses the text and the signature.
     pub(crate) fn parse(sent: wire::SignedChallenge) -> Result<Self, Refusal> {
         let text = sent.challenge;
         let signature = SignedBytes::parse(&sent.signature.0)
@@ -185,7 +185,7 @@ impl UnverifiedChallenge {
         self.id.as_str()
     }
 
-    /// Checks the signature.
+    /// Verifies the signature.
     pub(crate) fn verify(&self, key: &IdentityKey) -> Result<SignedBy, Refusal> {
         if key.has_signed(&self.text, &self.signature) {
             Ok(SignedBy { id: self.id.clone() })
@@ -196,7 +196,7 @@ impl UnverifiedChallenge {
 }
 
 impl SignedBy {
-    /// Whether the challenge could be spent now, by whomever it is for.
+    /// Checks that the challenge could be spent now, by the identity that it is for.
     ///
     /// # Errors
     /// As [`SignedBy::spend`].
@@ -206,8 +206,8 @@ impl SignedBy {
         if is_used || challenge.expires_at <= now { Err(Rule::ChallengeHasExpired.into()) } else { Ok(()) }
     }
 
-    /// Consumes the challenge, as part of what it is for. A challenge that was made by a logged-in device serves that
-    /// device's identity only.
+    /// Consumes the challenge in the transaction that it authorises. A challenge that a logged-in device created can only be used
+    /// for the identity of that device.
     pub(crate) async fn spend(
         &self,
         core: &Core,

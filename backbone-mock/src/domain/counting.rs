@@ -1,4 +1,4 @@
-//! How what was stored before anything was counted is counted.
+//! Counting the records of earlier versions, which did not count usage.
 
 use std::collections::HashMap;
 
@@ -11,13 +11,13 @@ use crate::error::StoreError;
 use crate::quota::{Amounts, Metric};
 use crate::store::{Change, Entry, Holder, Key, Store};
 
-/// Records that the first counting reads at a time. Each may hold a megabyte.
+/// Records that are read at a time. Each may have a megabyte.
 const COUNTING_STEP: usize = 16;
 
-/// Counts everything that a program stored that did not count; called at the start, before anything is changed. Idempotent, so
-/// an interruption does no harm.
+/// Counts the records of an earlier version, if that has not been done; called at the start, before anything is changed. An
+/// interruption does no harm, because it is idempotent.
 ///
-/// Has one entry in memory for each identity.
+/// Uses memory for each identity.
 pub(crate) async fn count_uncounted(core: &Core) -> Result<(), StoreError> {
     if core.store.is_uncounted().await? { count_all(core).await } else { Ok(()) }
 }
@@ -46,7 +46,7 @@ async fn count_all(core: &Core) -> Result<(), StoreError> {
         counts.add_owned(datawallet::owner_of(&e.rest).as_ref(), e.record.cost());
     })
     .await?;
-    tracing::info!(identities = counts.clients.len(), "what is stored was counted");
+    tracing::info!(identities = counts.clients.len(), "counted the records of an earlier version");
     store.write_counts(counts.iter(), others).await
 }
 
@@ -74,7 +74,7 @@ impl Counts {
         }
     }
 
-    /// The same for what is not counted if nobody owns it.
+    /// The same for records that are only counted if they have an owner.
     fn add_owned(&mut self, owner: Option<&Address>, change: Change) {
         if owner.is_some() {
             self.add(owner, change);
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_an_earlier_program_stored_is_counted_as_if_it_had_been_counted_at_once() {
+    async fn records_of_an_earlier_version_are_counted_like_new_ones() {
         let memory = Memory::default();
         let core = Core::on(memory.open(), config()).await.unwrap();
         let (alice, guest) = (identity(&core, 'a', "owner").await, identity(&core, 'b', "guest").await);
@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_removed_is_given_back_to_the_last_byte() {
+    async fn removing_records_reduces_usage_to_the_last_byte() {
         let clock = std::sync::Arc::new(crate::ManualClock::new("2030-01-01T12:00:00Z".parse().unwrap()));
         let core = Core::in_memory(config().with_clock(clock.clone())).await;
         let (alice, guest) = (identity(&core, 'a', "owner").await, identity(&core, 'b', "guest").await);

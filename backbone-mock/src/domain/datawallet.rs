@@ -1,8 +1,7 @@
-//! The datawallet: the append-only log that keeps the devices of an identity in step.
+//! The datawallet: the append-only log that synchronizes the devices of an identity.
 //!
-//! Indices start at 0 and have no gaps, and clients encrypt each entry under the index they expect it to get. So nothing
-//! may be appended between a client's look at the log and its push: `localIndex`, or the sync run, is the proof that it
-//! has seen everything.
+//! Indices start at 0 without gaps, and clients encrypt each entry under the index that they expect it to get. So nothing may be
+//! appended between a client's pull and its push: `localIndex`, or the sync run, proves that it knows all entries.
 
 use std::ops::ControlFlow;
 
@@ -24,20 +23,20 @@ use crate::notifications::{Notification, NotificationName};
 use crate::secrets::new_id;
 use crate::store::{Change, Content, Key, NewContent, Rest, STEP, Store, Table, Transaction};
 
-/// Entries of one push. The official client pushes all it has at once, some ten entries for each file or token; a client
-/// that was offline for long has thousands.
+/// Maximum entries of one push. The official client pushes all its entries at once, some ten for each file or token; after a
+/// long time offline it has thousands.
 pub(crate) const MAX_ENTRIES: usize = 10_000;
-/// Entries that are appended before other requests get their turn: some hundred microseconds of work.
+/// Entries that are appended before other tasks run: some hundred microseconds of work.
 const ENTRIES_PER_STEP: usize = 32;
 const MAX_OBJECT_IDENTIFIER: usize = 100;
 const MAX_COLLECTION: usize = 50;
 const MAX_CATEGORY: usize = 50;
-/// Entries that compaction looks at in one transaction. Each may hold a payload of 16 KiB.
+/// Entries that compaction reads in one transaction. Each may have a payload of 16 KiB.
 const COMPACTION_STEP: usize = 100;
 
 const WALLETS: Table<Wallet> = Table::new("datawallet");
 const MODIFICATIONS: Table<ModificationRecord> = Table::new("modification");
-/// The entries that lists show: of each object, type and category the newest one.
+/// The entries that lists show: the newest one of each object, type and category.
 const SHOWN: Table<()> = Table::new("modification-shown");
 /// For each object, type and category the index that is in [`SHOWN`].
 const NEWEST: Table<u64> = Table::new("modification-newest");
@@ -56,7 +55,7 @@ impl Wallet {
         Self { id: new_id(), version, next_index: 0 }
     }
 
-    /// The same datawallet in another version.
+    /// The same datawallet with another version.
     pub(crate) fn with_version(self, version: u16) -> Self {
         Self { version, ..self }
     }
@@ -112,10 +111,10 @@ impl NewModification {
     }
 }
 
-/// Entries that have passed their checks and whose payloads are in place.
+/// Entries that passed all checks, with stored payloads.
 pub(crate) struct Prepared(Vec<(NewModification, Option<NewContent>)>);
 
-/// Checks entries and puts their payloads in place. Needs no lock.
+/// Checks entries and stores their payloads. Needs no lock.
 pub(crate) async fn prepare(core: &Core, entries: NewModifications) -> Result<Prepared, Refusal> {
     let entries = entries.0;
     entries.iter().try_for_each(NewModification::check)?;
@@ -137,7 +136,7 @@ pub(crate) async fn version(core: &Core, caller: &Caller) -> Result<u16, Refusal
     wallet.map(|wallet| wallet.version).ok_or(Refusal::NotFound(Record::Datawallet))
 }
 
-/// Entries with an index above `local_index`, without those that a newer entry has overtaken.
+/// Entries with an index above `local_index`, without those that a newer entry replaced.
 pub(crate) async fn list(
     core: &Core,
     caller: &Caller,
@@ -156,7 +155,7 @@ pub(crate) async fn list(
         let Some(record) = core.store.get(&key).await? else { continue };
         match to_wire(&core.store, *index, record).await {
             Ok(modification) => modifications.push(modification),
-            // Compacted away between the two steps.
+            // Compaction removed it between the two steps.
             Err(_) if !core.store.contains(&key).await? => {}
             Err(error) => return Err(error.into()),
         }
@@ -164,7 +163,7 @@ pub(crate) async fn list(
     Ok(page.with(modifications))
 }
 
-/// Appends entries for a device that has seen everything up to `local_index`.
+/// Appends entries of a device that knows all entries up to `local_index`.
 pub(crate) async fn push(
     core: &Core,
     caller: &Caller,
@@ -182,7 +181,7 @@ pub(crate) async fn push(
     let now = core.now();
     let mut transaction = core.store.begin();
     transaction.lock_identities(&[&caller.address]).await?;
-    sync_runs::make_way_for_push(&mut transaction, &caller.address, now).await?;
+    sync_runs::check_before_push(&mut transaction, &caller.address, now).await?;
     let mut wallet = read_wallet(&transaction, &caller.address).await?.ok_or(Refusal::NotFound(Record::Datawallet))?;
     check_supported(supported_version, &wallet)?;
     if let Some(newest) = wallet.newest_index().filter(|newest| *newest != local_index) {
@@ -233,7 +232,7 @@ pub(crate) async fn append(
     Ok(assigned)
 }
 
-/// Reading what is in memory never waits, so a long list would keep its thread to itself.
+/// Reads from memory never yield, so a long list would block its thread.
 async fn pause_between_steps(number: usize) {
     if number % ENTRIES_PER_STEP == ENTRIES_PER_STEP - 1 {
         tokio::task::yield_now().await;
@@ -245,7 +244,7 @@ pub(crate) fn table() -> Key<ModificationRecord> {
     MODIFICATIONS.key()
 }
 
-/// Whose entry it is, by the rest of its key behind that of [`table`].
+/// The owner of an entry, from the rest of its key after that of [`table`].
 pub(crate) fn owner_of(rest: &Rest) -> Option<Address> {
     rest.parts().text()?.parse().ok()
 }
@@ -258,7 +257,7 @@ pub(crate) async fn read_wallet(
     transaction.get(&wallet_key(address)).await
 }
 
-/// Refuses clients that know older versions only.
+/// Refuses clients that support older versions only.
 pub(crate) fn check_supported(supported: u16, wallet: &Wallet) -> Result<(), Refusal> {
     if supported < wallet.version { Err(Rule::InsufficientDatawalletVersion.into()) } else { Ok(()) }
 }
@@ -272,10 +271,10 @@ pub(crate) fn notification(caller: &Caller) -> Notification {
     }
 }
 
-/// Removes entries that are older than `before` and that a newer entry has made pointless. Returns how many.
+/// Removes entries that are older than `before` and that a newer entry replaced. Returns how many.
 ///
-/// Goes from the oldest entry to the first one that is not old enough, in steps: each is a transaction of its own, so that
-/// the devices of the identity wait for one step at most. A step that is not taken because of a crash is taken next time.
+/// Goes from the oldest entry to the first one that is not old enough, in steps. Each step is a transaction of its own, so that
+/// the devices of the identity wait for one step at most. After a crash, the next sweep continues.
 pub(crate) async fn compact(core: &Core, address: &Address, before: Timestamp) -> Result<usize, StoreError> {
     let prefix = MODIFICATIONS.key().text(address);
     let (mut from, mut removed) = (prefix.clone(), 0);
@@ -288,7 +287,7 @@ pub(crate) async fn compact(core: &Core, address: &Address, before: Timestamp) -
         for entry in old {
             seen += 1;
             let Some(index) = entry.rest.parts().number() else { continue };
-            if is_pointless(&transaction, address, index, &entry.record).await? {
+            if is_replaced(&transaction, address, index, &entry.record).await? {
                 remove_entry(&mut transaction, address, index, &entry.record).await?;
                 removed += 1;
             }
@@ -312,9 +311,9 @@ pub(crate) async fn owners(store: &Store, after: Option<&Address>) -> Result<Vec
 
 /// Whether a newer entry deletes the object, or writes the same category of it again.
 ///
-/// The index of the newest entries knows objects by their id alone. Where the newest one is of another collection, an
-/// entry stays that might go: too much is kept, never too little.
-async fn is_pointless(
+/// The index of the newest entries contains objects by id only. If the newest one belongs to another collection, the entry is
+/// kept although it could be removed: too much is kept, never too little.
+async fn is_replaced(
     transaction: &Transaction<'_>,
     address: &Address,
     index: u64,
@@ -336,7 +335,7 @@ async fn is_pointless(
 }
 
 impl ModificationRecord {
-    /// What it counts.
+    /// What it adds to usage.
     pub(crate) fn cost(&self) -> Change {
         account::other(self.payload.as_ref().map_or(0, Content::size))
     }
@@ -379,7 +378,7 @@ async fn remove_entry(
     Ok(())
 }
 
-/// Removes the datawallet of an identity that is removed, whose lock the transaction holds.
+/// Removes the datawallet of an identity. The transaction holds the lock of the identity.
 pub(crate) async fn remove_all(transaction: &mut Transaction<'_>, address: &Address) -> Result<(), StoreError> {
     let prefix = MODIFICATIONS.key().text(address);
     let mut from = prefix.clone();
@@ -408,7 +407,7 @@ pub(crate) async fn remove_all(transaction: &mut Transaction<'_>, address: &Addr
     Ok(())
 }
 
-/// A page of the indices from `first` on that lists show. Takes a look at each of their keys, but reads no entry.
+/// A page of the indices from `first` on that lists show. Reads each of their keys, but no entry.
 async fn shown_from(store: &Store, address: &Address, first: u64, page: PageRequest) -> Result<Page<u64>, StoreError> {
     let prefix = SHOWN.key().text(address);
     let mut cut = page.cut();

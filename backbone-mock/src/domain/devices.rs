@@ -1,4 +1,4 @@
-//! Devices of an identity: how they are registered, changed and removed.
+//! Devices of an identity: registering, changing and removing them.
 
 use std::collections::HashSet;
 use std::ops::ControlFlow;
@@ -21,7 +21,7 @@ use crate::quota::Metric;
 use crate::secrets::{PasswordHash, new_id};
 use crate::store::{Change, Key, Rest, STEP, Store, Table, Transaction};
 
-/// What devices speak that do not say it.
+/// The language of devices that send none.
 const DEFAULT_LANGUAGE: &str = "en";
 
 /// Two-letter language codes of ISO 639-1.
@@ -64,7 +64,7 @@ pub(crate) struct NewDevice {
 }
 
 impl DeviceRecord {
-    /// A device that has never logged in. The first one of an identity is made by itself.
+    /// A device that has never logged in. The first device of an identity counts as created by itself.
     pub(crate) fn new(
         address: &Address,
         created_by: Option<&DeviceId>,
@@ -100,7 +100,7 @@ impl DeviceRecord {
     }
 }
 
-/// Registers a further device. The identity's key has to have signed the challenge.
+/// Registers a further device, with a challenge that the identity's key signed.
 pub(crate) async fn register(
     core: &Core,
     caller: &Caller,
@@ -112,7 +112,7 @@ pub(crate) async fn register(
     }
     let challenge = UnverifiedChallenge::parse(new.signed_challenge)?;
     let language = parse_language(new.communication_language)?;
-    // Both once more under the lock; here they keep those who may not from having passwords hashed.
+    // Both are repeated under the lock. Here they avoid hashing a password in vain.
     check_backup(core, caller, new.is_backup_device).await?;
     challenge.verify(&key_of(core, caller).await?)?.check(core, core.now()).await?;
     let password = core.hash_password(source, new.device_password.clone()).await?;
@@ -158,7 +158,7 @@ pub(crate) fn insert(transaction: &mut Transaction<'_>, device: &DeviceRecord) -
     transaction.put(&by_identity(device), &())
 }
 
-/// Writes a device that exists.
+/// Writes an existing device.
 pub(crate) fn update(transaction: &mut Transaction<'_>, device: &DeviceRecord) -> Result<(), StoreError> {
     transaction.put(&key(&device.id), device)
 }
@@ -200,7 +200,7 @@ pub(crate) async fn set_language(core: &Core, caller: &Caller, language: String)
     Ok(transaction.commit().await?)
 }
 
-/// Sets the password of the caller's device. Its logins go on.
+/// Sets the password of the caller's device. Its access tokens stay valid.
 pub(crate) async fn change_password(
     core: &Core,
     caller: &Caller,
@@ -246,7 +246,7 @@ pub(crate) async fn remove(core: &Core, caller: &Caller, id: &DeviceId) -> Resul
     Ok(transaction.commit().await?)
 }
 
-/// Removes all devices of an identity that is removed, and their counts with those of the identity.
+/// Removes all devices of an identity, and reduces its usage.
 pub(crate) async fn remove_all(transaction: &mut Transaction<'_>, address: &Address) -> Result<(), StoreError> {
     let mut ids = Vec::new();
     let visit = |id: DeviceId| {
@@ -270,7 +270,7 @@ fn remove_record(transaction: &mut Transaction<'_>, device: &DeviceRecord) {
     push::forget(transaction, &device.id);
 }
 
-/// What a device counts.
+/// What a device adds to usage.
 pub(crate) fn cost() -> Change {
     Change::more(Metric::Devices, 1)
 }
@@ -280,7 +280,7 @@ pub(crate) fn table() -> Key<DeviceRecord> {
     DEVICES.key()
 }
 
-/// The device with a login name. Case and surrounding blanks do not matter.
+/// The device with a user name, regardless of case and surrounding blanks.
 pub(crate) async fn by_username(store: &Store, username: &str) -> Result<Option<DeviceRecord>, StoreError> {
     let username = username.trim();
     if username.contains('\0') {
@@ -309,7 +309,7 @@ fn by_identity(device: &DeviceRecord) -> Key<()> {
     BY_IDENTITY.key().text(&device.address).time(device.created_at).text(&device.id)
 }
 
-/// Shows `visit` the devices of an identity by age, until it breaks off.
+/// Calls `visit` with the devices of an identity by age, until it breaks.
 async fn for_each_of(
     store: &Store,
     address: &Address,

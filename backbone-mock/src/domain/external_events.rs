@@ -1,7 +1,7 @@
 //! External events: what the backbone reports to an identity in a sync run, because somebody else caused it.
 //!
-//! An event is in exactly one of four places: deliverable, attached to a sync run, done (attached to a finalised run) or
-//! dead (handling it failed too often). Whoever appends or moves one holds the lock of its owner.
+//! An event is in exactly one of four states: deliverable, attached to a sync run, handled (attached to a finalised run) or
+//! dead (handling it failed too often). Appending one and changing its state needs the lock of its owner.
 
 use std::ops::ControlFlow;
 
@@ -16,18 +16,18 @@ use crate::notifications::{Notification, NotificationName};
 use crate::secrets::new_id;
 use crate::store::{Key, Rest, STEP, Store, Table, Transaction};
 
-/// Failures after which an event is not offered any more.
+/// Failures after which an event is not delivered any more.
 pub(crate) const MAX_ERRORS: u32 = 3;
-/// Runs that end without a result count as one failure each time there were this many, so that an event that crashes
-/// its client does not come back for ever, while slow clients lose nothing.
+/// So many runs that end without a result count as one failure: an event that crashes its client is not delivered for ever, and
+/// slow clients lose no events.
 const CANCELLATIONS_PER_ERROR: u32 = 10;
-/// What is recorded for an event that a finalisation does not mention.
+/// The error code of an event that has no result in a finalisation.
 const NOT_PROCESSED: &str = "notProcessed";
-/// What is recorded for events of cancelled runs.
+/// The error code of events of cancelled runs.
 const CANCELLED: &str = "syncRunCanceled";
-/// Most events that one run gets. The others stay for the next one, which its device learns when it finalises.
+/// Maximum events of one run. The answer to its finalisation says that there are more.
 pub(crate) const MAX_EVENTS_OF_RUN: usize = 1000;
-/// Most events that operators are shown at once.
+/// Maximum dead events in one answer to operators.
 pub(crate) const MAX_DEAD_SHOWN: usize = 1000;
 
 const EVENTS: Table<ExternalEventRecord> = Table::new("event");
@@ -50,7 +50,7 @@ pub(crate) struct ExternalEventRecord {
 }
 
 impl ExternalEventRecord {
-    /// How often handling it failed.
+    /// The number of failures.
     pub(crate) fn error_count(&self) -> u32 {
         u32::try_from(self.errors.len()).unwrap_or(u32::MAX)
     }
@@ -59,11 +59,11 @@ impl ExternalEventRecord {
 /// An external event to be appended: its type and what its payload is made of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum NewExternalEvent {
-    /// Somebody tried too many passwords.
+    /// A token was locked after too many wrong passwords.
     TokenLocked(TokenId),
-    /// Somebody presented a wrong ownership token.
+    /// A file was locked after a wrong ownership token.
     FileOwnershipLocked(FileId),
-    /// Somebody took over a file.
+    /// A file has a new owner.
     FileOwnershipClaimed(FileId, Address),
 }
 
@@ -110,14 +110,14 @@ pub(crate) async fn append(
     Ok(())
 }
 
-/// The indices of the oldest events that a run would get, at most [`MAX_EVENTS_OF_RUN`].
+/// The indices of the oldest deliverable events, at most [`MAX_EVENTS_OF_RUN`].
 pub(crate) async fn deliverable(store: &Store, owner: &Address) -> Result<Vec<u64>, StoreError> {
     let prefix = DELIVERABLE.key().text(owner);
     let keys = store.keys(&prefix, &prefix, MAX_EVENTS_OF_RUN).await?;
     Ok(keys.iter().filter_map(index_of).collect())
 }
 
-/// Whether there are deliverable events that never failed. Reads one event after the other until there is one.
+/// Whether there are deliverable events that never failed. Reads events one by one until it finds one.
 pub(crate) async fn has_fresh(store: &Store, owner: &Address) -> Result<bool, StoreError> {
     let is_fresh = |event: &ExternalEventRecord| event.errors.is_empty();
     Ok(find(store, owner, &DELIVERABLE, is_fresh).await?.is_some())
@@ -165,15 +165,15 @@ pub(crate) async fn read(
     store.get(&event_key(owner, index)).await
 }
 
-/// How a run ended for its events.
+/// How a run ended.
 pub(crate) enum Ending<'r> {
-    /// With results; an event whose id has no entry counts as failed, an entry without a text as handled.
+    /// With results. An event without a result counts as failed, a result without an error code as success.
     Results(&'r (dyn Fn(&ExternalEventId) -> Option<Option<String>> + Sync)),
-    /// Without any.
+    /// Without results.
     Cancelled,
 }
 
-/// Takes the events of a run that were not handled off the run. Returns those that are offered again.
+/// Detaches the events of a run that were not handled. Returns those that are deliverable again.
 pub(crate) async fn detach_unhandled(
     transaction: &mut Transaction<'_>,
     owner: &Address,
@@ -192,7 +192,7 @@ pub(crate) async fn detach_unhandled(
             transaction.put(&DELIVERABLE.key().text(owner).number(index), &())?;
             offered_again.push(index);
         } else {
-            tracing::warn!(event = %event.id, "handling an event failed too often, it is not offered any more");
+            tracing::warn!(event = %event.id, "an external event is not delivered any more, because handling it failed too often");
             transaction.put(&DEAD.key().text(owner).number(index), &())?;
         }
         transaction.put(&key, &event)?;
@@ -200,7 +200,7 @@ pub(crate) async fn detach_unhandled(
     Ok(offered_again)
 }
 
-/// Notes in the event how its run ended. Returns whether it has to leave the run.
+/// Records in the event how its run ended. Returns whether it is to be detached.
 fn note_ending(event: &mut ExternalEventRecord, ending: &Ending<'_>) -> bool {
     match ending {
         Ending::Results(result) => {
@@ -222,7 +222,7 @@ fn note_ending(event: &mut ExternalEventRecord, ending: &Ending<'_>) -> bool {
     true
 }
 
-/// Removes the events that stayed with a run: they are done.
+/// Removes the handled events of a run.
 pub(crate) async fn remove_handled(
     transaction: &mut Transaction<'_>,
     owner: &Address,
@@ -235,7 +235,7 @@ pub(crate) async fn remove_handled(
     Ok(())
 }
 
-/// The oldest events that are not offered any more, at most [`MAX_DEAD_SHOWN`].
+/// The oldest dead events, at most [`MAX_DEAD_SHOWN`].
 pub(crate) async fn dead(store: &Store, owner: &Address) -> Result<Vec<ExternalEventRecord>, StoreError> {
     let prefix = DEAD.key().text(owner);
     let mut events = Vec::new();
@@ -247,7 +247,7 @@ pub(crate) async fn dead(store: &Store, owner: &Address) -> Result<Vec<ExternalE
     Ok(events)
 }
 
-/// Offers a dead event again, with its failures forgotten. Returns whether it was dead.
+/// Makes a dead event deliverable again and removes its failures. Returns whether it was dead.
 pub(crate) async fn requeue(core: &Core, owner: &Address, id: &ExternalEventId) -> Result<bool, StoreError> {
     let mut transaction = core.store.begin();
     transaction.lock_identities(&[owner]).await?;
@@ -261,7 +261,7 @@ pub(crate) async fn requeue(core: &Core, owner: &Address, id: &ExternalEventId) 
     Ok(true)
 }
 
-/// Removes the events of an identity that is removed, whose lock the transaction holds.
+/// Removes the events of an identity. The transaction holds the lock of the identity.
 pub(crate) async fn remove_all(transaction: &mut Transaction<'_>, owner: &Address) -> Result<(), StoreError> {
     let mut indices = Vec::new();
     let prefix = EVENTS.key().text(owner);
@@ -283,7 +283,7 @@ fn event_key(owner: &Address, index: u64) -> Key<ExternalEventRecord> {
     EVENTS.key().text(owner).number(index)
 }
 
-/// The oldest event of an index that fits. One is in memory at a time, and the keys of one step.
+/// The oldest event of an index that matches. One event and the keys of one step are in memory at a time.
 async fn find(
     store: &Store,
     owner: &Address,
@@ -369,6 +369,9 @@ mod tests {
         transaction.commit().await.unwrap();
         assert_eq!(dead(&core.store, &owner).await.unwrap().len(), MAX_DEAD_SHOWN);
         let last = read(&core.store, &owner, MAX_DEAD_SHOWN as u64).await.unwrap().unwrap();
-        assert!(requeue(&core, &owner, &last.id).await.unwrap(), "those that are not shown can be offered again, too");
+        assert!(
+            requeue(&core, &owner, &last.id).await.unwrap(),
+            "dead events beyond the maximum can be queued again, too"
+        );
     }
 }

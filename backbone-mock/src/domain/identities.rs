@@ -14,9 +14,9 @@ use crate::quota::Metric;
 use crate::store::{Change, Key, Store, Table, Transaction};
 
 const IDENTITIES: Table<IdentityRecord> = Table::new("identity");
-/// When identities were used last: client, time, address.
+/// The last uses of identities: client, time, address.
 pub(super) const LAST_USED: Table<()> = Table::new("identity-last-used");
-/// Uses that come sooner after each other are noted once.
+/// Minimum time between two recorded uses of an identity.
 const NOTED_EVERY: Duration = Duration::from_secs(60 * 60);
 
 /// An identity as it is stored.
@@ -28,17 +28,17 @@ pub(crate) struct IdentityRecord {
     pub(crate) client_id: String,
     pub(crate) identity_version: u8,
     pub(crate) status: Status,
-    /// About when a device logged in last; kept for clients with [`Terms::idle`](crate::Terms::idle).
+    /// The last recorded login of a device, for clients with [`Terms::idle`](crate::Terms::idle).
     #[serde(default)]
     pub(crate) last_used: Option<Timestamp>,
 }
 
-/// Where an identity is in its life.
+/// The status of an identity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Status {
     /// In use.
     Active,
-    /// Waits for its deletion.
+    /// In the grace period before its deletion.
     ToBeDeleted,
 }
 
@@ -47,7 +47,7 @@ pub(crate) async fn read(store: &Store, address: &Address) -> Result<IdentityRec
     store.get(&identity_key(address)).await?.ok_or(Refusal::NotFound(Record::Identity))
 }
 
-/// Whether the identity behind a login name is gone. Identities cannot be deleted yet, so none is.
+/// Whether the identity of a user name is deleted. Identities cannot be deleted yet, so none is.
 pub(crate) fn is_deleted() -> IsDeleted {
     IsDeleted { is_deleted: false, deletion_date: None }
 }
@@ -57,7 +57,7 @@ pub(crate) fn table() -> Key<IdentityRecord> {
     IDENTITIES.key()
 }
 
-/// What an identity counts.
+/// What an identity adds to usage.
 pub(crate) fn cost() -> Change {
     Change::more(Metric::Identities, 1)
 }
@@ -72,7 +72,7 @@ pub(crate) fn identity_key(address: &Address) -> Key<IdentityRecord> {
     IDENTITIES.key().text(address)
 }
 
-/// Notes that an identity is used, if its client forgets those that are not.
+/// Records a use of an identity, if its client removes unused ones.
 pub(crate) fn note_use(
     client: &OAuthClient,
     transaction: &mut Transaction<'_>,
@@ -93,7 +93,7 @@ pub(crate) fn note_use(
     transaction.put(&identity_key(&identity.address), &identity)
 }
 
-/// The same for the identity with an address, whose lock the transaction holds.
+/// The same by address. The transaction holds the lock of the identity.
 pub(crate) async fn note_use_of(
     core: &Core,
     transaction: &mut Transaction<'_>,

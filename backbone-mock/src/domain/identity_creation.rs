@@ -1,4 +1,4 @@
-//! Creating identities: once each, by whoever holds the key.
+//! Creating identities with a proof that the sender has the key.
 
 use listener::Source;
 use serde::Deserialize;
@@ -48,7 +48,7 @@ pub(crate) async fn create(core: &Core, source: Source, new: NewIdentity) -> Res
     let address = key
         .address(&core.config.did_domain_name)
         .ok_or_else(|| Refusal::invalid("identityPublicKey", "gives no address under the configured domain"))?;
-    // Once more under the lock; here it keeps those without a challenge from using up what others may do.
+    // Repeated under the lock. Here it keeps requests without a valid challenge from using up the rate of others.
     proof.check(core, core.now()).await?;
     if client.terms.idle.is_some() {
         core.allowances.take(Operation::GuestIdentity, source)?;
@@ -63,7 +63,7 @@ pub(crate) async fn create(core: &Core, source: Source, new: NewIdentity) -> Res
     if core.store.contains(&identity_key(&address)).await? {
         return Err(Rule::AddressAlreadyExists.into());
     }
-    check_places(core, client).await?;
+    check_client_quota(core, client).await?;
     if let Some(objection) = core.config.password_policy.objection(&new.device_password) {
         return Err(Refusal::rule(Rule::RegistrationFailed, objection));
     }
@@ -96,8 +96,8 @@ pub(crate) fn client<'c>(core: &'c Core, id: &str, secret: &str) -> Option<&'c O
     core.config.clients.iter().find(|client| client.id == id).filter(|client| equal(&client.secret, secret))
 }
 
-/// Refuses before anything else is checked; those who come at the same time are counted by their commits.
-async fn check_places(core: &Core, client: &OAuthClient) -> Result<(), Refusal> {
+/// Checks the client's quota of identities before anything else. The commit checks it again, for requests at the same time.
+async fn check_client_quota(core: &Core, client: &OAuthClient) -> Result<(), Refusal> {
     let taken = core.store.usage(Holder::Client(&client.id)).await?.identities;
     if taken < client.terms.client.identities { Ok(()) } else { Err(Rule::ClientReachedIdentitiesLimit.into()) }
 }

@@ -1,4 +1,4 @@
-//! Identities of guests that own nothing and are not used: they go, so that their places are free again.
+//! Removing unused identities of guests that own nothing, so that new ones can be created.
 
 use std::time::Duration;
 
@@ -12,10 +12,10 @@ use crate::error::{FirstError, StoreError};
 use crate::quota::RECORD_BYTES;
 use crate::store::{Holder, Rest, STEP};
 
-/// What an identity has stored that only began: the sync runs that create its datawallet.
+/// The bytes of an identity that was only created: the sync runs that create its datawallet.
 const BYTES_OF_A_START: u64 = 4 * RECORD_BYTES;
 
-/// Removes identities that own nothing and have not been used for as long as the terms of their client say. Returns how many.
+/// Removes identities that own nothing and were not used for the time in the terms of their client. Returns how many.
 pub(crate) async fn remove_unused(core: &Core) -> Result<usize, StoreError> {
     let (mut removed, mut errors) = (0, FirstError::default());
     for client in &core.config.clients {
@@ -28,10 +28,10 @@ pub(crate) async fn remove_unused(core: &Core) -> Result<usize, StoreError> {
 async fn remove_unused_of(core: &Core, client: &OAuthClient) -> Result<usize, StoreError> {
     let Some(idle) = client.terms.idle else { return Ok(0) };
     let now = core.now();
-    let places = client.terms.client.identities;
+    let quota = client.terms.client.identities;
     let taken = core.store.usage(Holder::Client(&client.id)).await?.identities;
-    // More than nine of ten places.
-    let mut too_many = taken.saturating_sub(places / 10 * 9);
+    // More than 90% of the quota.
+    let mut too_many = taken.saturating_sub(quota / 10 * 9);
     let prefix = LAST_USED.key().text(&client.id);
     let latest = now.saturating_sub(idle.after.min(idle.when_crowded));
     let until = prefix.clone().time(latest.saturating_add(Duration::from_millis(1)));
@@ -59,8 +59,8 @@ async fn remove_unused_of(core: &Core, client: &OAuthClient) -> Result<usize, St
     }
 }
 
-/// Removes an identity with everything that it has, unless it owns tokens or files, or was used meanwhile. One that is not
-/// old has to have nothing at all: in a crowd those go first that were made to fill it.
+/// Removes an identity with all its records, unless it owns tokens or files, or was used meanwhile. While the quota is nearly used
+/// up, identities go earlier that never stored anything: those that were created to use it up.
 async fn remove(core: &Core, address: &Address, used_at: Timestamp, is_old: bool) -> Result<bool, StoreError> {
     let mut transaction = core.store.begin();
     transaction.lock_records(&[address.as_str()]).await?;

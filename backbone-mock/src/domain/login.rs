@@ -1,4 +1,4 @@
-//! Logging a device in with its password, and how strong that has to be.
+//! Logging in with a device password, and the required strength of one.
 
 use std::time::Duration;
 
@@ -11,24 +11,24 @@ use crate::core::Core;
 use crate::error::WithCauses;
 use crate::notifications::{Notification, NotificationName};
 
-/// Failed logins that lock a device out.
+/// Failed logins after which a device is locked out.
 const MAX_FAILED_LOGINS: u32 = 3;
 const PRODUCTION_LENGTH: usize = 10;
 
 /// How an attempt to log in ended.
 pub(crate) enum Outcome {
-    /// Here is the access token.
+    /// With this access token.
     LoggedIn(String),
-    /// No such device, or not its password.
+    /// Unknown user name or wrong password.
     WrongCredentials,
-    /// Too many failures; the right password does not help now.
+    /// Too many failures. Even the right password is refused for now.
     LockedOut,
 }
 
 /// Checks a password and logs the device in.
 ///
-/// The slow check runs without a lock. What it found is judged under the lock, one attempt after the other, so attempts
-/// in parallel gain nothing: after the third failure the rest is refused unseen.
+/// The slow check runs without a lock. Its result is evaluated under the lock, one attempt after the other, so parallel attempts
+/// have no advantage: after the third failure the others are refused whatever their result.
 pub(crate) async fn log_in(core: &Core, source: Source, username: &str, password: String) -> Result<Outcome, Refusal> {
     let device = devices::by_username(&core.store, username).await?;
     if device.as_ref().is_some_and(|device| is_locked(device, core)) {
@@ -51,12 +51,12 @@ async fn judge(core: &Core, seen: &DeviceRecord, is_right: bool) -> Result<Outco
     if is_locked(&device, core) {
         return Ok(Outcome::LockedOut);
     }
-    let mut is_only_noted = false;
+    let mut needs_no_record = false;
     let outcome = if is_right && device.password == seen.password {
         device.failed_logins = 0;
         device.locked_until = None;
         device.last_login = Some(core.now());
-        is_only_noted = !device.is_backup;
+        needs_no_record = !device.is_backup;
         if std::mem::take(&mut device.is_backup) {
             transaction.notify(Notification::to_all(&device.address, NotificationName::BackupDeviceUsed));
         }
@@ -68,8 +68,10 @@ async fn judge(core: &Core, seen: &DeviceRecord, is_right: bool) -> Result<Outco
     };
     devices::update(&mut transaction, &device)?;
     match transaction.commit().await {
-        // Reads go on when nothing can be stored. A wrong password must be counted, this one need not be noted.
-        Err(error) if is_only_noted => tracing::warn!(error = %WithCauses(&error), "a login is not noted"),
+        // A login is possible while nothing can be stored, as reads are. A wrong password must be counted, a login need not.
+        Err(error) if needs_no_record => {
+            tracing::warn!(error = %WithCauses(&error), "the time of a login was not stored")
+        }
         noted => noted?,
     }
     Ok(outcome)

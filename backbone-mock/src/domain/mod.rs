@@ -1,7 +1,7 @@
 //! The rules of each resource, without HTTP.
 //!
-//! A function here takes who is asking and what they ask for, decides, and commits what follows from the decision, also
-//! when the decision is a refusal: a counted failure must not be lost because the answer is an error.
+//! A function takes the caller and the request, decides, and commits the consequences, also those of a refusal: a counted failure
+//! must not be lost because the answer is an error.
 
 mod access_token;
 pub(crate) mod account;
@@ -31,22 +31,22 @@ use crate::store::Table;
 
 pub(crate) use refusal::{Record, Refusal, Rule};
 
-/// Reads an identifier from anywhere in a request.
+/// Parses an identifier from a request.
 pub(crate) fn parse_id<I: Id>(property: &'static str, text: &str) -> Result<I, Refusal> {
     text.parse().map_err(|_| Refusal::invalid(property, format!("must be {} and 17 letters or digits", I::PREFIX)))
 }
 
-/// When records expire: time, kind, id. They are removed some time later.
+/// The expiries of records: time, kind, id. Records are removed some time later.
 pub(crate) const EXPIRIES: Table<()> = Table::new("expiry");
-/// When records are removed: time, kind, id.
+/// The times of removing records: time, kind, id.
 pub(crate) const REMOVALS: Table<()> = Table::new("removal");
 
 /// The kinds of records in [`EXPIRIES`] and [`REMOVALS`].
 pub(crate) mod expiring {
     pub(crate) const CHALLENGE: &str = "challenge";
-    /// A token that was made without a login, if nobody has filled it.
+    /// A token that was created without a login, if it is still empty.
     pub(crate) const EMPTY_TOKEN: &str = "emptytoken";
-    /// That a challenge of [`challenge_id`](crate::challenge_id) was used.
+    /// A used challenge of [`challenge_id`](crate::challenge_id).
     pub(crate) const USED_CHALLENGE: &str = "usedchallenge";
     pub(crate) const FILE: &str = "file";
     pub(crate) const SYNC_RUN: &str = "syncrun";

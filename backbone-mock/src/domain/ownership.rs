@@ -1,6 +1,6 @@
-//! Handing a file over: whoever presents its ownership token becomes the owner.
+//! Transferring a file: a caller that sends its ownership token becomes the owner.
 //!
-//! One wrong token by somebody else locks the file until its owner asks for a new token; the owner gets an external event.
+//! A wrong token from anybody but the owner locks the file until the owner requests a new token. The owner gets an external event.
 
 use transport::wire::{Address, FileId};
 
@@ -25,10 +25,10 @@ pub(crate) async fn claim(core: &Core, caller: &Caller, id: &FileId, token: &str
         lock(core, transaction, file).await?;
         return Err(Refusal::Forbidden);
     }
-    hand_over(core, transaction, file, &caller.address).await
+    transfer(core, transaction, file, &caller.address).await
 }
 
-/// Whether a claim with this token would succeed. A wrong one locks, unless the owner tried it.
+/// Whether a claim with this token would succeed. A wrong one locks the file, unless the owner sent it.
 pub(crate) async fn validate(core: &Core, caller: &Caller, id: &FileId, token: &str) -> Result<bool, Refusal> {
     check_shape(token)?;
     let (transaction, file) = begin(core, id).await?;
@@ -58,7 +58,7 @@ async fn begin<'c>(core: &'c Core, id: &FileId) -> Result<(Transaction<'c>, File
     Ok((transaction, file))
 }
 
-async fn hand_over(
+async fn transfer(
     core: &Core,
     mut transaction: Transaction<'_>,
     mut file: FileRecord,
@@ -99,6 +99,6 @@ fn check_shape(token: &str) -> Result<(), Refusal> {
     if is_ownership_token(token) {
         Ok(())
     } else {
-        Err(Refusal::invalid("ownershipToken", "not 1 to 20 characters of those that ownership tokens are made of"))
+        Err(Refusal::invalid("ownershipToken", "must have 1 to 20 characters of the alphabet of ownership tokens"))
     }
 }

@@ -7,7 +7,7 @@ use super::{Refusal, Rule};
 const DEFAULT_SIZE: u64 = 50;
 const MAX_SIZE: u64 = 200;
 
-/// Which page of a list is asked for.
+/// The requested page of a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct PageRequest {
     number: u64,
@@ -19,12 +19,12 @@ pub(crate) struct PageRequest {
 pub(crate) struct Page<T> {
     /// The records on the page.
     pub(crate) items: Vec<T>,
-    /// Where the page is; absent when it is the only one.
+    /// The position of the page; absent if there is only one.
     pub(crate) pagination: Option<Pagination>,
 }
 
 impl PageRequest {
-    /// Checks what the caller asked for.
+    /// Checks the parameters of a request.
     pub(crate) fn new(number: Option<i64>, size: Option<i64>) -> Result<Self, Refusal> {
         let size = size.map_or(Ok(DEFAULT_SIZE), |size| at_least_one(size, "pageSize"))?;
         if size > MAX_SIZE {
@@ -34,16 +34,16 @@ impl PageRequest {
         Ok(Self { number, size })
     }
 
-    /// Cuts the page out of all matches, which come one by one.
+    /// Starts to collect the page from all matches, which are added one by one.
     pub(crate) fn cut<K>(self) -> Cut<K> {
         Cut { request: self, seen: 0, items: Vec::new() }
     }
 }
 
-/// A page under construction. It holds what is on the page and nothing else, however many matches there are.
+/// A page that is being collected. It holds the items of the page only, however many matches there are.
 ///
-/// The protocol pages by number and wants to know the total, so every page takes a look at every match: cheap if that is a
-/// key, and never more than one step of them at a time.
+/// The protocol numbers pages and includes the total, so every page counts all matches. That is cheap if they are keys, and
+/// callers read them in steps.
 #[derive(Debug)]
 pub(crate) struct Cut<K> {
     request: PageRequest,

@@ -1,6 +1,6 @@
 //! What the server can check of identities: their addresses and their signatures.
 //!
-//! The texts are read leniently: clients of all versions name different algorithms beside the same bytes.
+//! The algorithms that texts name are ignored: they differ between versions of clients, while the bytes are the same.
 
 use serde::Deserialize;
 use transport::crypto::{Signature, SignatureHash, SignaturePublicKey};
@@ -9,7 +9,7 @@ use transport::wire::{Address, ByteText};
 
 use super::Refusal;
 
-/// The public half of an identity's key.
+/// The public key of an identity.
 pub(crate) struct IdentityKey(SignaturePublicKey);
 
 #[derive(Deserialize)]
@@ -40,18 +40,18 @@ impl IdentityKey {
         self.0.as_raw()
     }
 
-    /// The address of the identity that holds this key.
+    /// The address of the identity with this key.
     pub(crate) fn address(&self, domain: &str) -> Option<Address> {
         derive_address(&self.0, domain).ok()
     }
 
-    /// Whether the signature is this key's over the text.
+    /// Whether the signature over the text was made with this key.
     pub(crate) fn has_signed(&self, text: &str, signature: &SignedBytes) -> bool {
         signature.0.as_ref().is_some_and(|signature| self.0.verify(text.as_bytes(), signature).is_ok())
     }
 }
 
-/// A signature from a request. It may be of a wrong length; then it fits nothing.
+/// A signature from a request. One of a wrong length matches nothing.
 pub(crate) struct SignedBytes(Option<Signature>);
 
 impl SignedBytes {
@@ -63,21 +63,20 @@ impl SignedBytes {
     }
 }
 
-/// Whether the last two digits of an address are right.
+/// Whether the checksum of an address, its last two digits, is right.
 fn has_valid_checksum(address: &Address) -> bool {
     check_address(address).is_ok()
 }
 
-/// Reads an address that a request names: form, checksum and host name have to be right.
+/// Parses an address from a request, and checks its checksum and host name.
 ///
-/// The host name is a domain name, or exactly the configured one: `127.0.0.1` is no domain name, but servers are
-/// configured that way.
+/// The host name has to be a domain name or the configured one, which may be an IP address such as `127.0.0.1`.
 pub(crate) fn parse_address(text: &str, property: &'static str, configured_domain: &str) -> Result<Address, Refusal> {
     text.parse::<Address>()
         .ok()
         .filter(|address| address.host() == configured_domain || is_domain_name(address.host()))
         .filter(has_valid_checksum)
-        .ok_or_else(|| Refusal::invalid(property, "not an address"))
+        .ok_or_else(|| Refusal::invalid(property, "must be the address of an identity"))
 }
 
 /// `([a-z0-9-]+\.)*[a-z]{2,}`, 3 to 45 characters.
@@ -113,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn domain_names_are_told_from_other_texts() {
+    fn domain_names_are_distinguished_from_other_texts() {
         for text in ["localhost", "bb.example.org", "a-1.de"] {
             assert!(is_domain_name(text), "{text}");
         }

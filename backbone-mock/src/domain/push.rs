@@ -1,4 +1,4 @@
-//! Push registrations: stored and answered, never used, because there is no push provider.
+//! Push registrations. They are stored but not used, because there is no push provider.
 
 use serde::{Deserialize, Serialize};
 use transport::wire::{DeviceId, DevicePushIdentifier};
@@ -12,7 +12,7 @@ const REGISTRATIONS: Table<Registration> = Table::new("push");
 const PLATFORMS: [&str; 4] = ["fcm", "apns", "dummy", "sse"];
 const PRODUCTION: &str = "Production";
 const ENVIRONMENTS: [&str; 2] = ["Development", PRODUCTION];
-/// More than any app has as its id.
+/// Maximum bytes of an app id, more than any app has.
 const MAX_APP_ID_LENGTH: usize = 500;
 
 #[derive(Serialize, Deserialize)]

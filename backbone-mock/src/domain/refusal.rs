@@ -10,35 +10,35 @@ use crate::rates::TooOften;
 /// Why a request is refused.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Refusal {
-    /// The input does not have the shape it must have.
+    /// The input cannot be parsed.
     #[error("{0}")]
     Unreadable(String),
-    /// One property of the input breaks a rule.
+    /// One property of the input is invalid.
     #[error("'{property}': {problem}")]
     Invalid {
-        /// Name of the property, as clients write it.
+        /// Name of the property in the protocol.
         property: &'static str,
         /// What is wrong with it.
         problem: String,
     },
-    /// The record does not exist, has expired, or is none of the caller's business.
+    /// The record does not exist, has expired, or is not visible to the caller.
     #[error("{0} not found. Make sure the id exists, has not expired, and is meant for you.")]
     NotFound(Record),
-    /// The record exists, the caller may see it, but not do this.
+    /// The record is visible to the caller, but the operation is not allowed.
     #[error("this is for the creator or owner only")]
     Forbidden,
-    /// Its source has asked too often.
+    /// Its source sent too many requests.
     #[error(transparent)]
     TooOften(#[from] TooOften),
-    /// A rule of the resource.
+    /// It breaks a rule of the resource.
     #[error("{rule}{}", detail_text(.detail))]
     Rule {
         /// Which one.
         rule: Rule,
-        /// Figures or names that help to understand it.
+        /// Figures or names that help to understand the refusal.
         detail: String,
     },
-    /// Too many wait for what this takes.
+    /// Too many requests wait for the same resource.
     #[error(transparent)]
     TooManyWaiting(#[from] TooMany),
     /// The store failed.
@@ -51,12 +51,12 @@ fn detail_text(detail: &str) -> String {
 }
 
 impl Refusal {
-    /// A property breaks a rule.
+    /// A property is invalid.
     pub(crate) fn invalid(property: &'static str, problem: impl Into<String>) -> Self {
         Self::Invalid { property, problem: problem.into() }
     }
 
-    /// A rule with figures or names that help to understand it.
+    /// It breaks a rule, with figures or names that help to understand the refusal.
     pub(crate) fn rule(rule: Rule, detail: impl Into<String>) -> Self {
         Self::Rule { rule, detail: detail.into() }
     }
@@ -68,7 +68,7 @@ impl From<Rule> for Refusal {
     }
 }
 
-/// Records by the names that clients know; some of them read the first words of the message.
+/// Kinds of records by their names in the protocol. Some clients read the first words of the message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Record {
     Identity,

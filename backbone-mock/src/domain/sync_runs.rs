@@ -23,8 +23,8 @@ use crate::secrets::new_id;
 use crate::store::{Key, Table, Transaction};
 
 const DEFAULT_DURATION: Duration = Duration::from_secs(10);
-/// How long after its expiry a run still keeps pushes away. Until then its device may finalise it, and that device has
-/// encrypted its entries for the indices a push would take.
+/// How long after its expiry a run still blocks pushes. Its device may still finalise it, and has encrypted its entries for the
+/// indices that a push would use.
 const PATIENCE_OF_PUSHES: Duration = Duration::from_secs(60);
 const MAX_ERROR_CODE: usize = 100;
 
@@ -57,7 +57,7 @@ pub(crate) struct EventResult {
 /// The results of one finalisation: at most those of all events that a run may have.
 pub(crate) type EventResults = AtMost<EventResult, { external_events::MAX_EVENTS_OF_RUN }>;
 
-/// What an identity's runs have in common.
+/// The lease of an identity.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 struct Lease {
     next_index: u64,
@@ -65,7 +65,7 @@ struct Lease {
     open: Option<SyncRunId>,
 }
 
-/// Takes the lease, if there is something to do.
+/// Starts a run and takes the lease, if there is something to do.
 pub(crate) async fn start(
     core: &Core,
     caller: &Caller,
@@ -123,7 +123,7 @@ pub(crate) async fn events(
     Ok(page.with(events))
 }
 
-/// Gives the lease back, with the results of the events and what handling them changed.
+/// Finalises a run that handled events: records the results, appends entries and releases the lease.
 pub(crate) async fn finalize_event_sync(
     core: &Core,
     caller: &Caller,
@@ -155,7 +155,7 @@ pub(crate) async fn finalize_event_sync(
     })
 }
 
-/// Gives the lease back after the datawallet was created or migrated.
+/// Finalises a run that created or migrated the datawallet: appends entries and releases the lease.
 pub(crate) async fn finalize_upgrade(
     core: &Core,
     caller: &Caller,
@@ -188,9 +188,9 @@ pub(crate) async fn finalize_upgrade(
     })
 }
 
-/// Lets a push of modifications pass, if no run is open. A run that expired long ago is cancelled for good: merely
-/// passing it by would let its late finalisation append entries under other indices than they were encrypted for.
-pub(crate) async fn make_way_for_push(
+/// Checks before a push that no run is open. Cancels a run that expired long ago: otherwise a late finalisation could append
+/// entries under other indices than they were encrypted for.
+pub(crate) async fn check_before_push(
     transaction: &mut Transaction<'_>,
     address: &Address,
     now: Timestamp,
@@ -205,7 +205,7 @@ pub(crate) async fn make_way_for_push(
     Ok(())
 }
 
-/// Removes a run that ended long ago, with the events that were handled in it.
+/// Removes a run that ended long ago, with its handled events.
 pub(crate) async fn remove(transaction: &mut Transaction<'_>, id: &SyncRunId) -> Result<(), StoreError> {
     if let Some(run) = transaction.get(&run_key(id)).await? {
         external_events::remove_handled(transaction, &run.owner, id).await?;
@@ -220,7 +220,7 @@ pub(crate) fn table() -> Key<RunRecord> {
     RUNS.key()
 }
 
-/// Removes the lease of an identity that is removed, with the run that is open.
+/// Removes the lease of an identity, with its open run.
 pub(crate) async fn remove_lease(transaction: &mut Transaction<'_>, address: &Address) -> Result<(), StoreError> {
     if let Some(open) = read_lease(transaction, address).await?.open {
         remove(transaction, &open).await?;
@@ -262,7 +262,7 @@ async fn check_may_start(
     }
 }
 
-/// Ends the open run if its time is over. Returns the events that are offered again.
+/// Cancels the open run if it has expired. Returns the events that are deliverable again.
 async fn end_expired(
     transaction: &mut Transaction<'_>,
     lease: &mut Lease,
@@ -345,7 +345,7 @@ fn note_end(transaction: &mut Transaction<'_>, mut run: RunRecord, now: Timestam
     transaction.put(&EXPIRIES.key().time(now).text(expiring::SYNC_RUN).text(&run.id), &())
 }
 
-/// Of several results for one event the first counts; an empty code means success.
+/// The results by event. Of several results for one event the first counts; an empty error code means success.
 fn index_results(results: EventResults) -> Result<HashMap<ExternalEventId, Option<String>>, Refusal> {
     let mut by_event = HashMap::with_capacity(results.0.len());
     for EventResult { external_event_id, error_code } in results.0 {
