@@ -5,13 +5,12 @@
 use std::borrow::Cow;
 
 use http::{HeaderName, HeaderValue, StatusCode, header};
+use listener::RequestId;
 use listener::guard::Refusal;
 use runtime::{Error, Timestamp};
 use serde::Serialize;
 
 const DOCS_BASE: &str = "https://enmeshed.eu/integrate/error-codes#";
-const INSTANCE_ALPHABET: &[u8; 32] = b"ABCDEFGHJKLMNPQRSTUVWXYZ23456789";
-const INSTANCE_LENGTH: usize = 17;
 
 /// A failed request.
 #[derive(Debug)]
@@ -180,7 +179,9 @@ impl Problem {
     pub(crate) fn body(&self, now: Timestamp) -> ErrorBody {
         let docs = format!("{DOCS_BASE}{}", self.code);
         let (code, message) = (self.code.clone().into_owned(), self.message.clone().into_owned());
-        ErrorBody { error: ErrorDetail { code, message, id: instance_id(), time: now.to_string(), docs } }
+        ErrorBody {
+            error: ErrorDetail { code, message, id: RequestId::current().of_failure(), time: now.to_string(), docs },
+        }
     }
 }
 
@@ -232,14 +233,6 @@ fn network_status(code: &str) -> StatusCode {
         "error.transport.request.bodyLengthExceeded" => StatusCode::PAYLOAD_TOO_LARGE,
         _ => StatusCode::INTERNAL_SERVER_ERROR,
     }
-}
-
-fn instance_id() -> String {
-    let mut bytes = [0_u8; INSTANCE_LENGTH];
-    // Without randomness the id is constant; the answer matters more than its name.
-    let _ = getrandom::fill(&mut bytes);
-    let letters = bytes.iter().map(|byte| char::from(INSTANCE_ALPHABET[usize::from(byte % 32)]));
-    "ERR".chars().chain(letters).collect()
 }
 
 impl From<Refusal> for Problem {

@@ -16,7 +16,7 @@ use crate::domain::{account, digest};
 use crate::error::Error;
 use crate::notify::Hub;
 use crate::rates::{Allowances, Guesses};
-use crate::secrets::{PasswordHash, ServerKey, random_hex};
+use crate::secrets::{PasswordHash, ServerKey};
 use crate::store::contract::Backend;
 #[cfg(test)]
 use crate::store::memory::Memory;
@@ -169,11 +169,6 @@ impl Core {
             done
         });
         Ok(working.await.expect("hashing does not panic"))
-    }
-
-    /// A text that names one request in logs.
-    pub(crate) fn trace_id() -> String {
-        random_hex()
     }
 }
 

@@ -1,6 +1,5 @@
 //! Why a backbone does not start, or stops working.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use listener::ListenError;
@@ -29,13 +28,8 @@ pub enum Error {
         key: PathBuf,
     },
     /// The address to listen on cannot be had.
-    #[error("cannot listen on {address}; choose another address or port 0 for a free port")]
-    Listen {
-        /// The address that was asked for, or the other loopback address with the same port.
-        address: SocketAddr,
-        /// Why.
-        source: std::io::Error,
-    },
+    #[error(transparent)]
+    Listen(#[from] ListenError),
     /// The records are of another version.
     #[error(
         "the records in {} have schema version {found}, this program reads {known}; use the program that wrote them",
@@ -104,11 +98,5 @@ impl StoreError {
             }
             Self::Damaged { .. } | Self::Record { .. } | Self::Quota(_) => false,
         }
-    }
-}
-
-impl From<ListenError> for Error {
-    fn from(ListenError { address, source }: ListenError) -> Self {
-        Self::Listen { address, source }
     }
 }

@@ -109,6 +109,16 @@ async fn answers_carry_the_headers_clients_read() {
     assert!(!generated.headers()["x-correlation-id"].is_empty());
 }
 
+#[tokio::test]
+async fn a_failure_is_named_like_its_request() {
+    let world = World::new().await;
+    let response =
+        world.anonymous(Method::GET, "/Challenges/x").header("host", "evil.example.org").send().await.unwrap();
+    let trace = response.headers()["x-trace-id"].to_str().unwrap().to_owned();
+    let body: Value = response.json().await.unwrap();
+    assert_eq!(body["error"]["id"], format!("ERR{trace}"));
+}
+
 /// C37.
 #[tokio::test]
 async fn bodies_over_the_limit_are_a_bad_request() {

@@ -3,7 +3,7 @@
 mod connections;
 mod pipeline;
 
-pub(crate) use connections::serve;
+pub(crate) use connections::start;
 #[cfg(feature = "testing")]
 pub(crate) use pipeline::BrokenOff;
 pub(crate) use pipeline::Served;

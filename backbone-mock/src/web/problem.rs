@@ -3,6 +3,7 @@
 use axum::response::{IntoResponse, Response};
 use http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
+use listener::RequestId;
 use listener::budget::Exhausted;
 use listener::guard;
 use listener::turns::TooMany;
@@ -14,7 +15,6 @@ use super::answer;
 use crate::clock::{Clock, SystemClock};
 use crate::domain::Refusal;
 use crate::error::StoreError;
-use crate::secrets::new_error_id;
 
 /// After how long it is worth trying again when there is no capacity: most of what uses it takes less.
 const RETRY_SECONDS: u16 = 5;
@@ -150,7 +150,7 @@ fn envelope(status: StatusCode, code: &str, message: String) -> Response {
 
 fn envelope_with(status: StatusCode, code: &str, message: String, data: Option<Value>) -> Response {
     let error = ErrorBody {
-        id: new_error_id(),
+        id: RequestId::current().of_failure(),
         code: format!("error.platform.{code}"),
         message,
         docs: String::new(),

@@ -318,9 +318,7 @@ impl Port {
             }
         }
         match refusal {
-            Some(error) => {
-                Finding::failed(self.check, &port::unavailable(error.address, &error.source, self.what, self.option))
-            }
+            Some(error) => Finding::failed(self.check, &port::unavailable(&error, self.what, self.option)),
             None => Finding::skipped(self.check, "there is no address to listen on"),
         }
     }
