@@ -1,6 +1,6 @@
 //! What happens to a request, in order.
 //!
-//! 1. Web pages of strangers are turned away.
+//! 1. A request that cannot be read is refused, and web pages of strangers are turned away.
 //! 2. The path's first segments say which [`Face`] it belongs to; what belongs to none has the form of the connectors.
 //! 3. The body is read, so malformed JSON is 400 whoever sends it. Without a key only small bodies are read.
 //! 4. The documentation and `/health` answer: they need no key.
@@ -20,7 +20,7 @@ use axum::response::Response;
 use http::request::Parts;
 use http::{HeaderValue, Method, header};
 use listener::guard::Guard;
-use listener::{RequestHandle, leftover};
+use listener::{Malformed, RequestHandle, leftover};
 use runtime::{Runtime, Timestamp, with_correlation_id};
 use tokio::time::Instant;
 
@@ -126,6 +126,9 @@ struct Target<'a> {
 impl Target<'_> {
     /// The configured site that calls, if any, and the reply to it.
     async fn answer(&self, parts: &Parts, body: Body) -> (Option<String>, Result<Reply, Problem>) {
+        if let Some(malformed) = parts.extensions.get::<Malformed>() {
+            return (None, Err(Problem::malformed(*malformed)));
+        }
         let origin = match self.api.guard.check(&parts.headers) {
             Ok(origin) => origin,
             Err(refusal) => return (None, Err(refusal.into())),

@@ -5,8 +5,8 @@
 use std::borrow::Cow;
 
 use http::{HeaderName, HeaderValue, StatusCode, header};
-use listener::RequestId;
 use listener::guard::Refusal;
+use listener::{Malformed, RequestId};
 use runtime::{Error, Timestamp};
 use serde::Serialize;
 
@@ -68,6 +68,16 @@ impl Problem {
     /// A value breaks a rule; `message` says which value and which rule.
     pub(crate) fn invalid_property(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "error.runtime.validation.invalidPropertyValue", message)
+    }
+
+    /// The head of the request cannot be read.
+    pub(crate) fn malformed(malformed: Malformed) -> Self {
+        let code = match malformed {
+            Malformed::TargetTooLong => "error.connector.http.uriTooLong",
+            Malformed::TooLarge => "error.connector.http.headerTooLarge",
+            _ => "error.connector.http.malformedRequest",
+        };
+        Self::new(malformed.status(), code, format!("The request cannot be read: {malformed}."))
     }
 
     /// The body is not JSON, or not in a form that is read.

@@ -9,11 +9,11 @@ use listener::pace::PaceLimits;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-const FREE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
+pub(crate) const FREE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
 const HEALTH: &[u8] = b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
 
 /// Sends bytes and reads until the other end closes.
-async fn exchange(address: SocketAddr, bytes: &[u8]) -> String {
+pub(crate) async fn exchange(address: SocketAddr, bytes: &[u8]) -> String {
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(bytes).await.unwrap();
     let mut answer = Vec::new();
@@ -22,7 +22,7 @@ async fn exchange(address: SocketAddr, bytes: &[u8]) -> String {
     String::from_utf8_lossy(&answer).into_owned()
 }
 
-async fn server(node: &TestNode, limits: ServerLimits) -> Server {
+pub(crate) async fn server(node: &TestNode, limits: ServerLimits) -> Server {
     Server::start_with_limits(FREE, node.runtime.clone(), TestNode::config(), limits).await.unwrap()
 }
 

@@ -9,7 +9,7 @@ use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use http::header::{STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS};
 use http::{HeaderMap, HeaderValue};
-use listener::{RequestId, leftover};
+use listener::{Malformed, RequestId, leftover};
 use tower::ServiceExt;
 use transport::wire::Timestamp;
 use transport::wire::id::ID_LENGTH;
@@ -60,9 +60,8 @@ impl Exchange {
     }
 
     async fn run(self, core: &Core, routes: &Served, request: Request) -> Result<Response, BrokenOff> {
-        let strange = core.guard.as_ref().and_then(|guard| guard.check(request.headers()).err());
-        let mut response = match strange {
-            Some(refusal) => Problem::StrangePage(refusal).into_response(),
+        let mut response = match refused(core, &request) {
+            Some(problem) => problem.into_response(),
             None => handled(core, routes, request).await?,
         };
         self.finish(core, response.headers_mut());
@@ -80,6 +79,14 @@ impl Exchange {
         headers.insert(X_FRAME_OPTIONS, HeaderValue::from_static("Deny"));
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     }
+}
+
+/// Why a request reaches no handler.
+fn refused(core: &Core, request: &Request) -> Option<Problem> {
+    if let Some(malformed) = request.extensions().get::<Malformed>() {
+        return Some(Problem::Malformed(*malformed));
+    }
+    core.guard.as_ref()?.check(request.headers()).err().map(Problem::StrangePage)
 }
 
 /// The handler's answer.

@@ -3,10 +3,10 @@
 use axum::response::{IntoResponse, Response};
 use http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
-use listener::RequestId;
 use listener::budget::Exhausted;
 use listener::guard;
 use listener::turns::TooMany;
+use listener::{Malformed, RequestId};
 use serde_json::{Value, json};
 use transport::wire::Timestamp;
 use transport::wire::backbone::envelope::{ErrorBody, ErrorEnvelope};
@@ -24,6 +24,8 @@ const RETRY_SECONDS: u16 = 5;
 pub(crate) enum Problem {
     /// A rule says no.
     Refused(Refusal),
+    /// The head of the request cannot be read.
+    Malformed(Malformed),
     /// Nobody is logged in, and somebody has to be.
     NotLoggedIn,
     /// The body is larger than the server takes.
@@ -64,6 +66,10 @@ impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         match self {
             Self::Refused(refusal) => refused(&refusal),
+            Self::Malformed(malformed) => {
+                let message = format!("the request cannot be read: {malformed}");
+                envelope(malformed.status(), "inputCannotBeParsed", message)
+            }
             Self::NotLoggedIn => {
                 let mut response = StatusCode::UNAUTHORIZED.into_response();
                 response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));

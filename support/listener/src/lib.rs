@@ -15,7 +15,7 @@
 //! | [`query`] | nothing: the encoding of query strings, which both read |
 //!
 //! [`Listener`] binds, [`Server`] accepts until it is stopped. Each request gets two extensions: [`Peer`], who sent it, and
-//! [`RequestHandle`], to say that its sender is authenticated. [`RequestId`] names a request in the log and in its failure.
+//! [`RequestHandle`], to say that its sender is authenticated; one that cannot be read has a third, [`Malformed`]. [`RequestId`] names a request in the log and in its failure.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
@@ -24,6 +24,7 @@ pub mod budget;
 mod close;
 mod descriptors;
 pub mod guard;
+mod head;
 mod impatient;
 pub mod leftover;
 pub mod pace;
@@ -35,12 +36,12 @@ mod serve;
 mod server;
 mod socket;
 mod source;
-mod target;
 pub mod turns;
 pub mod unwind;
 
 pub use close::RequestBody;
 pub use descriptors::raise_limit as raise_descriptor_limit;
+pub use head::Malformed;
 pub use registry::RequestHandle;
 pub use request_id::{RequestId, identified};
 pub use serve::{Limits, Peer};

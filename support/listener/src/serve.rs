@@ -4,11 +4,13 @@ use std::future::Future;
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Buf;
-use http::{Request, Response};
+use http::header::CONNECTION;
+use http::{HeaderValue, Request, Response};
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -22,12 +24,12 @@ use crate::BoxError;
 use crate::admission::Places;
 use crate::close::RequestBody;
 use crate::descriptors::affordable;
+use crate::head::ReadableHeads;
 use crate::impatient::{Busy, BusyGuard, Impatient};
 use crate::pace::{PaceLimits, Paced};
 use crate::registry::{NoPlace, Place, Registry, Working};
 use crate::socket::Listener;
 use crate::source::Source;
-use crate::target::EncodedTargets;
 
 /// How long a newcomer may keep the others waiting.
 const PATIENCE_OF_NEWCOMERS: Duration = Duration::from_secs(3);
@@ -197,17 +199,27 @@ impl Conversation {
         let _ = stream.set_nodelay(true);
         let busy = Busy::default();
         let io = Impatient::new(stream, busy.clone(), limits.head_timeout, limits.stall_timeout);
+        let max_head = limits.max_head_bytes.max(MIN_BUFFER);
+        let (io, verdict) = ReadableHeads::new(io, max_head);
+        let requests = AtomicU64::new(0);
         let service = service_fn(|request: Request<Incoming>| {
             let (handle, working) = place.begin();
             let occupied = Occupied { _busy: busy.begin(), _working: working };
             let (mut head, body) = request.into_parts();
             head.extensions.insert(peer);
             head.extensions.insert(handle.clone());
+            let malformed = verdict.on(requests.fetch_add(1, Ordering::Relaxed));
+            if let Some(malformed) = malformed {
+                head.extensions.insert(malformed);
+            }
             let (body, progress) = RequestBody::new(Paced::new(body, limits.pace, handle));
             let answer = service(Request::from_parts(head, body));
             async move {
                 let mut answer = answer.await?;
                 progress.announce_close(&mut answer);
+                if malformed.is_some() {
+                    answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+                }
                 Ok::<_, E>(answer.map(|body| AnswerBody { body, _occupied: occupied }))
             }
         });
@@ -215,8 +227,8 @@ impl Conversation {
             http1::Builder::new()
                 .timer(TokioTimer::new())
                 .header_read_timeout(limits.idle_timeout)
-                .max_buf_size(limits.max_head_bytes.max(MIN_BUFFER))
-                .serve_connection(TokioIo::new(EncodedTargets::new(io)), service)
+                .max_buf_size(max_head)
+                .serve_connection(TokioIo::new(io), service)
         );
         // Errors are the peer's: it broke off, or spoke no HTTP.
         tokio::select! {
@@ -267,7 +279,7 @@ mod tests {
 
     use super::*;
     use crate::pace::is_too_slow;
-    use crate::{RequestHandle, Server};
+    use crate::{Malformed, RequestHandle, Server};
     use bytes::Bytes;
     use http::StatusCode;
     use http_body_util::{BodyExt, Full};
@@ -294,6 +306,10 @@ mod tests {
         let handle = request.extensions().get::<RequestHandle>().unwrap().clone();
         if request.headers().contains_key("authorization") {
             handle.authenticated();
+        }
+        if let Some(malformed) = request.extensions().get::<Malformed>() {
+            let answer = Response::builder().status(malformed.status()).body(Full::from(malformed.to_string()));
+            return Ok(answer.unwrap());
         }
         let (status, text) = match request.into_body().collect().await {
             Ok(body) => (StatusCode::OK, body.to_bytes().len().to_string()),
@@ -412,5 +428,17 @@ mod tests {
         let large = format!("GET / HTTP/1.1\r\nx: {}\r\n\r\n", "x".repeat(limits().max_head_bytes));
         let mut stream = send(&server, large.as_bytes()).await;
         assert!(answer_on(&mut stream).await.starts_with("HTTP/1.1 431"));
+    }
+
+    #[tokio::test]
+    async fn the_service_answers_what_cannot_be_read_and_the_connection_ends() {
+        let server = start().await;
+        let mut stream = send(&server, &[GET, b"GET /a b HTTP/1.1\r\n\r\n", GET].concat()).await;
+        let mut answers = String::new();
+        stream.read_to_string(&mut answers).await.unwrap();
+        let (first, second) = answers.split_at(answers.rfind("HTTP/1.1").unwrap());
+        assert!(first.starts_with("HTTP/1.1 200"), "{answers}");
+        assert!(second.starts_with("HTTP/1.1 400") && second.contains("connection: close"), "{answers}");
+        assert!(second.ends_with("write it as %20"), "{answers}");
     }
 }
