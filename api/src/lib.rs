@@ -36,6 +36,7 @@ mod validation;
 pub use auth::{ApiKey, ApiKeyError, ApiKeys};
 pub use config::ApiConfig;
 pub use connector::Dialect;
+pub use listener::{Limits as ServerLimits, ListenError};
 pub use openapi::openapi_json;
 pub use router::router;
-pub use server::{Server, ServerError, ServerLimits};
+pub use server::Server;

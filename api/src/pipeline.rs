@@ -1,6 +1,6 @@
 //! What happens to a request, in order.
 //!
-//! 1. Web pages of strangers are turned away.
+//! 1. A request that cannot be read is refused, and web pages of strangers are turned away.
 //! 2. The path's first segments say which [`Face`] it belongs to; what belongs to none has the form of the connectors.
 //! 3. The body is read, so malformed JSON is 400 whoever sends it. Without a key only small bodies are read.
 //! 4. The documentation and `/health` answer: they need no key.
@@ -14,16 +14,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::Response;
 use http::request::Parts;
 use http::{HeaderValue, Method, header};
-use listener::RequestHandle;
 use listener::guard::Guard;
-use listener::leftover::Leftover;
+use listener::{Malformed, RequestHandle, leftover};
 use runtime::{Runtime, Timestamp, with_correlation_id};
 use tokio::time::Instant;
-use tracing::Instrument;
 
 use crate::auth::{Gate, Roles};
 use crate::call::Call;
@@ -32,7 +31,8 @@ use crate::face::{Face, Matched};
 use crate::openapi::Docs;
 use crate::problem::Problem;
 use crate::protocol::{
-    Admission, Body, BodyBounds, Finish, Media, correlation_id, negotiate, parse_query, read_body, segments,
+    Admission, Body as RequestBody, BodyBounds, Finish, Media, correlation_id, negotiate, parse_query, read_body,
+    segments,
 };
 use crate::reply::Reply;
 use crate::rest::monitoring::{self, Counters, HealthCheck};
@@ -83,37 +83,36 @@ impl Api {
 
 /// Answers one request.
 pub(crate) async fn handle(State(api): State<Arc<Api>>, request: Request) -> Response {
+    let (method, correlation_id) = (request.method().clone(), correlation_id(request.headers()));
+    let span = |id| tracing::info_span!("request", %id, %method, ?correlation_id);
+    let answer = |request: http::Request<_>| answer(&api, request.map(Body::new), correlation_id.clone());
+    listener::identified(span, |_| leftover::answered(request, DISCARD_TIMEOUT, answer)).await
+}
+
+async fn answer(api: &Arc<Api>, request: Request, correlation_id: HeaderValue) -> Response {
     let started = Instant::now();
     let (parts, body) = request.into_parts();
-    let id = correlation_id(&parts.headers);
-    let span = tracing::info_span!("request", method = %parts.method, correlation_id = ?id);
-    let leftover = Leftover::default();
     let segments = segments(parts.uri.path());
     let face = api.face(&segments);
-    let target = Target { api: &api, face, segments };
-    let work = target.answer(&parts, axum::body::Body::new(leftover.lend(body))).instrument(span.clone());
-    let (origin, outcome) = with_correlation_id(id.to_str().unwrap_or_default().to_owned(), work).await;
-    // A client that waits for permission to send its body needs nobody to read it.
-    if !parts.headers.contains_key(header::EXPECT) {
-        // Whether all of it came does not matter any more.
-        let _ = tokio::time::timeout(DISCARD_TIMEOUT, leftover.discard()).await;
-    }
+    let target = Target { api, face, segments };
+    let work = target.answer(&parts, body);
+    let (origin, outcome) = with_correlation_id(correlation_id.to_str().unwrap_or_default().to_owned(), work).await;
     let reply = outcome.unwrap_or_else(|problem| {
-        span.in_scope(|| tracing::debug!(code = problem.code(), "refused"));
+        tracing::debug!(code = problem.code(), "refused");
         (face.problem)(&problem, api.now())
     });
     let finish = Finish {
         method: parts.method.clone(),
         content_policy: face.content_policy,
         if_none_match: parts.headers.get(header::IF_NONE_MATCH).cloned(),
-        correlation_id: id,
+        correlation_id,
         origin,
         started,
         now: api.now(),
     };
     let response = finish.apply(reply);
     api.counters.count(response.status());
-    span.in_scope(|| tracing::debug!(status = response.status().as_u16(), "answered"));
+    tracing::debug!(status = response.status().as_u16(), "answered");
     response
 }
 
@@ -126,7 +125,10 @@ struct Target<'a> {
 
 impl Target<'_> {
     /// The configured site that calls, if any, and the reply to it.
-    async fn answer(&self, parts: &Parts, body: axum::body::Body) -> (Option<String>, Result<Reply, Problem>) {
+    async fn answer(&self, parts: &Parts, body: Body) -> (Option<String>, Result<Reply, Problem>) {
+        if let Some(malformed) = parts.extensions.get::<Malformed>() {
+            return (None, Err(Problem::malformed(*malformed)));
+        }
         let origin = match self.api.guard.check(&parts.headers) {
             Ok(origin) => origin,
             Err(refusal) => return (None, Err(refusal.into())),
@@ -138,7 +140,7 @@ impl Target<'_> {
         (origin, processed.unwrap_or_else(|_panicked| Err(Problem::unexpected())))
     }
 
-    async fn process(&self, parts: &Parts, body: axum::body::Body) -> Result<Reply, Problem> {
+    async fn process(&self, parts: &Parts, body: Body) -> Result<Reply, Problem> {
         let Self { api, face, segments } = self;
         let roles = (face.authenticate)(&api.gate, parts, api.now());
         if let (Ok(_), Some(request)) = (&roles, parts.extensions.get::<RequestHandle>()) {
@@ -165,7 +167,7 @@ impl Target<'_> {
         parts: &Parts,
         roles: &Roles,
         matched: Matched<'_>,
-        (body, admission): (Body, Admission),
+        (body, admission): (RequestBody, Admission),
     ) -> Result<Reply, Problem> {
         if !roles.satisfy(matched.need) {
             return Err(Problem::forbidden());

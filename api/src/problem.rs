@@ -6,12 +6,11 @@ use std::borrow::Cow;
 
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use listener::guard::Refusal;
+use listener::{Malformed, RequestId};
 use runtime::{Error, Timestamp};
 use serde::Serialize;
 
 const DOCS_BASE: &str = "https://enmeshed.eu/integrate/error-codes#";
-const INSTANCE_ALPHABET: &[u8; 32] = b"ABCDEFGHJKLMNPQRSTUVWXYZ23456789";
-const INSTANCE_LENGTH: usize = 17;
 
 /// A failed request.
 #[derive(Debug)]
@@ -69,6 +68,16 @@ impl Problem {
     /// A value breaks a rule; `message` says which value and which rule.
     pub(crate) fn invalid_property(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "error.runtime.validation.invalidPropertyValue", message)
+    }
+
+    /// The head of the request cannot be read.
+    pub(crate) fn malformed(malformed: Malformed) -> Self {
+        let code = match malformed {
+            Malformed::TargetTooLong => "error.connector.http.uriTooLong",
+            Malformed::TooLarge => "error.connector.http.headerTooLarge",
+            _ => "error.connector.http.malformedRequest",
+        };
+        Self::new(malformed.status(), code, format!("The request cannot be read: {malformed}."))
     }
 
     /// The body is not JSON, or not in a form that is read.
@@ -180,7 +189,9 @@ impl Problem {
     pub(crate) fn body(&self, now: Timestamp) -> ErrorBody {
         let docs = format!("{DOCS_BASE}{}", self.code);
         let (code, message) = (self.code.clone().into_owned(), self.message.clone().into_owned());
-        ErrorBody { error: ErrorDetail { code, message, id: instance_id(), time: now.to_string(), docs } }
+        ErrorBody {
+            error: ErrorDetail { code, message, id: RequestId::current().of_failure(), time: now.to_string(), docs },
+        }
     }
 }
 
@@ -232,14 +243,6 @@ fn network_status(code: &str) -> StatusCode {
         "error.transport.request.bodyLengthExceeded" => StatusCode::PAYLOAD_TOO_LARGE,
         _ => StatusCode::INTERNAL_SERVER_ERROR,
     }
-}
-
-fn instance_id() -> String {
-    let mut bytes = [0_u8; INSTANCE_LENGTH];
-    // Without randomness the id is constant; the answer matters more than its name.
-    let _ = getrandom::fill(&mut bytes);
-    let letters = bytes.iter().map(|byte| char::from(INSTANCE_ALPHABET[usize::from(byte % 32)]));
-    "ERR".chars().chain(letters).collect()
 }
 
 impl From<Refusal> for Problem {

@@ -3,8 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use listener::{Listener, is_localhost};
-use tokio::sync::watch;
+use listener::{Listener, Server, is_localhost};
 use tokio::task::JoinSet;
 
 use crate::admin::Admin;
@@ -17,9 +16,9 @@ use crate::{routes, server, sweep};
 
 /// A running backbone. Dropping it stops it without waiting for requests in progress.
 pub struct Backbone {
-    core: Arc<Core>,
-    local_addr: SocketAddr,
-    stop: watch::Sender<bool>,
+    pub(crate) core: Arc<Core>,
+    server: Server,
+    /// What ends with the server.
     tasks: JoinSet<()>,
 }
 
@@ -32,37 +31,33 @@ impl Backbone {
     pub async fn start(config: Config) -> Result<Self, Error> {
         check(&config)?;
         let listener = Listener::bind(config.listen).await?;
-        let local_addr = listener.local_addr().map_err(|source| Error::Listen { address: config.listen, source })?;
         let core = Arc::new(Core::open(config).await?);
         counting::count_uncounted(&core).await?;
-        let (stop, stopped) = watch::channel(false);
+        let server = server::start(listener, core.clone(), routes::served(core.clone()));
         let mut tasks = JoinSet::new();
-        let served = routes::served(core.clone());
-        tasks.spawn(server::serve(listener, core.clone(), served, stopped.clone()));
         if let Some(interval) = core.config.sweep_interval {
-            tasks.spawn(sweep::run(core.clone(), interval, stopped));
+            tasks.spawn(sweep::run(core.clone(), interval, server.stopping()));
         }
-        tracing::info!(address = %local_addr, "the backbone listens");
-        Ok(Self { core, local_addr, stop, tasks })
+        tracing::info!(address = %server.local_addr(), "the backbone listens");
+        Ok(Self { core, server, tasks })
     }
 
     /// The base URL for clients on this machine. Its host is the DID domain if that is `localhost`, because clients recompute
     /// addresses with the host name they use.
     #[must_use]
     pub fn url(&self) -> String {
-        let port = self.local_addr.port();
-        let ip = self.local_addr.ip();
-        if is_localhost(ip) && self.core.config.did_domain_name == "localhost" {
-            format!("http://localhost:{port}")
+        let address = self.local_addr();
+        if is_localhost(address.ip()) && self.core.config.did_domain_name == "localhost" {
+            format!("http://localhost:{}", address.port())
         } else {
-            format!("http://{}", SocketAddr::new(ip, port))
+            self.server.url()
         }
     }
 
     /// The address it listens on.
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
-        self.local_addr
+        self.server.local_addr()
     }
 
     /// The operator's functions.
@@ -76,11 +71,15 @@ impl Backbone {
     ///
     /// # Errors
     /// [`Error::Store`] if the last writes do not reach the disk.
-    pub async fn shutdown(mut self) -> Result<(), Error> {
-        self.stop.send_replace(true);
-        while self.tasks.join_next().await.is_some() {}
-        self.core.store.close().await?;
-        tokio::task::spawn_blocking(move || drop(self)).await.expect("closing the store does not panic");
+    pub async fn shutdown(self) -> Result<(), Error> {
+        let Self { core, server, mut tasks } = self;
+        server.stop();
+        // Event streams are requests that never finish by themselves.
+        core.event_streams.close();
+        server.shutdown().await;
+        while tasks.join_next().await.is_some() {}
+        core.store.close().await?;
+        tokio::task::spawn_blocking(move || drop(core)).await.expect("closing the store does not panic");
         Ok(())
     }
 }

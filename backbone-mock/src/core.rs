@@ -17,7 +17,7 @@ use crate::config::Config;
 use crate::error::Error;
 use crate::notifications::EventStreams;
 use crate::rates::{Allowances, Guesses};
-use crate::secrets::{PasswordHash, ServerKey, random_hex};
+use crate::secrets::{PasswordHash, ServerKey};
 use crate::store::contract::Backend;
 #[cfg(test)]
 use crate::store::memory::Memory;
@@ -166,11 +166,6 @@ impl Core {
             done
         });
         Ok(working.await.expect("hashing does not panic"))
-    }
-
-    /// A new trace id, which names one request in logs.
-    pub(crate) fn trace_id() -> String {
-        random_hex()
     }
 }
 

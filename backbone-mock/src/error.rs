@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use listener::ListenError;
@@ -31,13 +30,8 @@ pub enum Error {
         key: PathBuf,
     },
     /// The address to listen on is not available.
-    #[error("cannot listen on {address}; choose another address or port 0 for a free port")]
-    Listen {
-        /// The address that was asked for, or the other loopback address with the same port.
-        address: SocketAddr,
-        /// Why.
-        source: io::Error,
-    },
+    #[error(transparent)]
+    Listen(#[from] ListenError),
     /// The records are of another version.
     #[error(
         "the records in {} have schema version {found}, this program reads {known}; use the program that wrote them",
@@ -140,12 +134,6 @@ impl fmt::Display for WithCauses<'_> {
 #[derive(Debug, thiserror::Error)]
 #[error("the connection is broken off as injected")]
 pub(crate) struct BrokenOff;
-
-impl From<ListenError> for Error {
-    fn from(ListenError { address, source }: ListenError) -> Self {
-        Self::Listen { address, source }
-    }
-}
 
 #[cfg(test)]
 mod tests {

@@ -11,7 +11,6 @@ use transport::wire::{ByteText, Id};
 use zeroize::{Zeroize, Zeroizing};
 
 const LETTERS_AND_DIGITS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
-const ERROR_ID_ALPHABET: &[u8] = b"ABCDEFGHJKLMNPQRSTUVWXYZ123456789";
 const OWNERSHIP_TOKEN_ALPHABET: &[u8] =
     b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!@#$%^&*()_-+=<>?/{}[]|~";
 const SERVER_KEY_LENGTH: usize = 32;
@@ -20,11 +19,6 @@ const SERVER_KEY_LENGTH: usize = 32;
 pub(crate) fn new_id<I: Id>() -> I {
     let text = format!("{}{}", I::PREFIX, random_text(LETTERS_AND_DIGITS, 17));
     text.parse().unwrap_or_else(|_| unreachable!("a prefix and 17 letters or digits are an id"))
-}
-
-/// A new identifier of an error answer.
-pub(crate) fn new_error_id() -> String {
-    format!("ERR{}", random_text(ERROR_ID_ALPHABET, 17))
 }
 
 /// A new ownership token of a file.
@@ -177,7 +171,6 @@ mod tests {
     fn new_ids_are_valid_and_differ() {
         let (a, b): (TokenId, TokenId) = (new_id(), new_id());
         assert_ne!(a, b);
-        assert_eq!(new_error_id().len(), 20);
     }
 
     #[test]

@@ -109,6 +109,16 @@ async fn answers_carry_the_headers_clients_read() {
     assert!(!generated.headers()["x-correlation-id"].is_empty());
 }
 
+#[tokio::test]
+async fn a_failure_is_named_like_its_request() {
+    let world = World::new().await;
+    let response =
+        world.anonymous(Method::GET, "/Challenges/x").header("host", "evil.example.org").send().await.unwrap();
+    let trace = response.headers()["x-trace-id"].to_str().unwrap().to_owned();
+    let body: Value = response.json().await.unwrap();
+    assert_eq!(body["error"]["id"], format!("ERR{trace}"));
+}
+
 /// C37.
 #[tokio::test]
 async fn bodies_over_the_limit_are_a_bad_request() {
@@ -193,6 +203,30 @@ async fn slow_heads_are_cut_off_and_idle_connections_are_kept() {
         let mut buffer = [0; 2048];
         let read = idle.read(&mut buffer).await.unwrap();
         assert!(buffer[..read].ends_with(b"Healthy"));
+    }
+}
+
+#[tokio::test]
+async fn malformed_http_has_the_envelope_of_failures() {
+    let world = World::with(|config| config.limits.max_header_bytes = 16 * 1024).await;
+    let long = "x".repeat(17 * 1024);
+    for (bytes, status) in [
+        ("GET /api/v2/Tokens?ids=a b HTTP/1.1\r\nhost: localhost\r\n\r\n", 400),
+        ("GET /api/v2/Tokens HTTP/1.1\r\nno colon\r\n\r\n", 400),
+        ("GET /api/v2/Tokens HTTP/2.7\r\n\r\n", 400),
+        ("POST /api/v2/Tokens HTTP/1.1\r\ncontent-length: one\r\n\r\n", 400),
+        (&format!("GET / HTTP/1.1\r\nx: {long}\r\n\r\n"), 431),
+    ] {
+        let mut stream = TcpStream::connect(world.backbone().local_addr()).await.unwrap();
+        stream.write_all(bytes.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        // A reset after the answer is as good as a close.
+        let _ = stream.read_to_end(&mut answer).await;
+        let answer = String::from_utf8(answer).unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        assert!(head.starts_with(&format!("HTTP/1.1 {status} ")) && head.contains("\r\nx-trace-id: "), "{answer}");
+        let body: Value = serde_json::from_str(body).unwrap();
+        assert_eq!(body["error"]["code"], "error.platform.inputCannotBeParsed", "{answer}");
     }
 }
 

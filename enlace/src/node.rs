@@ -166,9 +166,7 @@ async fn start_backbone(
     let mut result = Err(Failure::general("no address to listen on"));
     for listen in port::candidates(asked, memory.backbone_port, port::BACKBONE) {
         result = Backbone::start(backbone_config(plan, listen, guests, client)).await.map_err(|error| match error {
-            backbone_mock::Error::Listen { address, source } => {
-                port::unavailable(address, &source, "embedded backbone", "--backbone-listen")
-            }
+            backbone_mock::Error::Listen(error) => port::unavailable(&error, "embedded backbone", "--backbone-listen"),
             other => Failure::from(other),
         });
         if !result.as_ref().is_err_and(|failure| failure.kind == Kind::Network) {

@@ -1,7 +1,9 @@
-//! Which address to listen on, and how others reach it. The port is the one asked for, else the remembered one, else the
+//! Which address to listen on. The port is the one asked for, else the remembered one, else the
 //! usual one, else a free one.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr};
+
+use listener::ListenError;
 
 use crate::failure::{Failure, Kind, reason};
 
@@ -36,40 +38,12 @@ pub(crate) fn parse_address(text: &str) -> Result<SocketAddr, String> {
         .map_err(|_| format!("{text:?} is not an address such as 127.0.0.1:8080, [::1]:8080 or localhost:8080"))
 }
 
-/// The URL at which others reach a listener. One that listens at all addresses is named by the one that this machine has on
-/// its network.
-pub(crate) fn url(bound: SocketAddr) -> String {
-    let ip = if bound.ip().is_unspecified() { own_address(bound.ip()) } else { bound.ip() };
-    format!("http://{}", SocketAddr::new(ip, bound.port()))
-}
-
-/// The address of this machine that leads to other networks, else its loopback address.
-fn own_address(unspecified: IpAddr) -> IpAddr {
-    // Addresses for documentation: a datagram socket is only given a route, nothing is sent.
-    let outside = match unspecified {
-        IpAddr::V4(_) => IpAddr::from(Ipv4Addr::new(192, 0, 2, 1)),
-        IpAddr::V6(_) => Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1).into(),
-    };
-    let routed = UdpSocket::bind((unspecified, 0)).and_then(|socket| {
-        socket.connect((outside, 9))?;
-        socket.local_addr()
-    });
-    match (routed, unspecified) {
-        (Ok(address), _) if !address.ip().is_unspecified() => address.ip(),
-        (_, IpAddr::V4(_)) => Ipv4Addr::LOCALHOST.into(),
-        // It listens at the addresses of version 4 as well.
-        (_, IpAddr::V6(_)) => match own_address(Ipv4Addr::UNSPECIFIED.into()) {
-            address if address.is_loopback() => Ipv6Addr::LOCALHOST.into(),
-            address => address,
-        },
-    }
-}
-
 /// The failure for an address that cannot be had, naming the option that helps.
-pub(crate) fn unavailable(address: SocketAddr, why: &std::io::Error, what: &str, option: &str) -> Failure {
-    let reason = match why.kind() {
+pub(crate) fn unavailable(error: &ListenError, what: &str, option: &str) -> Failure {
+    let ListenError { address, source } = error;
+    let reason = match source.kind() {
         std::io::ErrorKind::AddrInUse => "the port is in use".to_owned(),
-        _ => reason(why),
+        _ => reason(source),
     };
     Failure::new(Kind::Network, format!("cannot listen on {address} for the {what}: {reason}"))
         .hint(format!("stop the other program, or choose another port with {option} 127.0.0.1:0 (0 picks a free port)"))
@@ -93,17 +67,6 @@ mod tests {
         for text in ["", "8080", "localhost", "::1:80", "example.org:80", "localhost.example.org:80", "127.0.0.1:70000"]
         {
             assert!(parse_address(text).unwrap_err().contains("such as 127.0.0.1:8080"), "{text}");
-        }
-    }
-
-    #[test]
-    fn urls_are_those_of_the_bound_address_or_of_one_that_others_can_use() {
-        for text in ["127.0.0.2:8080", "[::1]:8080", "192.0.2.7:80"] {
-            assert_eq!(url(text.parse().unwrap()), format!("http://{text}"));
-        }
-        for text in ["0.0.0.0:8080", "[::]:8080"] {
-            let url = url(text.parse().unwrap());
-            assert!(url.ends_with(":8080") && !url.contains(text.trim_end_matches(":8080")), "{url}");
         }
     }
 

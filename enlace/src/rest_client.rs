@@ -10,7 +10,7 @@ use reqwest::{Method, RequestBuilder, Response};
 use runtime::Secret;
 use runtime::dto::{File, IdentityInfo, Token};
 use runtime::facade::Ownership;
-use rustls::{ClientConfig, RootCertStore};
+use runtime::http_client::{self, Redirects, Trust};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
@@ -158,19 +158,12 @@ impl reqwest::dns::Resolve for ThisMachine {
 /// # Errors
 /// A failure if the client cannot be set up.
 pub(crate) fn on_this_machine(read_timeout: Duration) -> Result<reqwest::Client, Failure> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
     let unusable = |error: &dyn std::error::Error| Failure::general(format!("no HTTP client: {}", with_sources(error)));
-    let tls = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| unusable(&error))?
-        .with_root_certificates(RootCertStore::empty())
-        .with_no_client_auth();
-    reqwest::Client::builder()
-        .tls_backend_preconfigured(tls)
+    // What is sent would go along with a redirect.
+    let builder = http_client::builder(Trust::Nobody, Redirects::Refused).map_err(|error| unusable(&error))?;
+    builder
         .no_proxy()
         .dns_resolver(Arc::new(ThisMachine))
-        // What is sent would go along.
-        .redirect(reqwest::redirect::Policy::none())
         .connect_timeout(CONNECT_TIMEOUT)
         .read_timeout(read_timeout)
         .build()

@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
-use api::{ApiConfig, ApiKey, ApiKeys, Server, ServerError};
+use api::{ApiConfig, ApiKey, ApiKeys, Server};
 use serde_json::{Value, json};
 
 use crate::config::{ApiKeySettings, Settings};
 use crate::data_dir::DataDir;
-use crate::failure::{Failure, Kind, with_sources};
+use crate::failure::{Failure, Kind};
 use crate::memory::Memory;
 use crate::node::Node;
 use crate::output::Output;
@@ -46,7 +46,7 @@ impl Served {
             memory.rest_port = Some(address.port());
             memory.keep(dir)?;
         }
-        let url = port::url(address);
+        let url = server.url();
         let running = Running {
             pid: std::process::id(),
             // Commands on this machine do not depend on its network.
@@ -143,10 +143,9 @@ async fn start_server(
 ) -> Result<Server, Failure> {
     let mut result = Err(Failure::general("no address to listen on"));
     for listen in port::candidates(settings.listen, remembered, port::REST) {
-        result = Server::start(listen, node.runtime.clone(), config.clone()).await.map_err(|error| match error {
-            ServerError::Listen { address, source } => port::unavailable(address, &source, "REST API", "--listen"),
-            other => Failure::general(with_sources(&other)),
-        });
+        result = Server::start(listen, node.runtime.clone(), config.clone())
+            .await
+            .map_err(|error| port::unavailable(&error, "REST API", "--listen"));
         if !result.as_ref().is_err_and(|failure| failure.kind == Kind::Network) {
             break;
         }

@@ -67,7 +67,7 @@ pub use error::{Error, Result, TransportError};
 pub use event::{Event, EventReceiver};
 pub use runtime::{Runtime, RuntimeBuilder};
 pub use store::LOCK_FILE;
-pub use transport::backbone::{names_this_machine, with_correlation_id};
+pub use transport::backbone::{http_client, names_this_machine, with_correlation_id};
 pub use transport::crypto::{TransientDecryptor, TransientEncryptor, TransientReader, transient_cipher};
 pub use transport::identity::DeviceSharedSecret;
 pub use transport::wire::json_budget;

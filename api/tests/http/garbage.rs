@@ -1,9 +1,12 @@
 //! Requests made of scraps: none of them is a fault of ours, and none stops the node.
 
+use api::ServerLimits;
 use axum::body::Body;
 use http::{Method, Request};
+use serde_json::Value;
 
 use crate::node::{TestNode, get, send};
+use crate::server::{exchange, server};
 
 const REQUESTS: usize = 1500;
 const PATHS: &[&str] = &[
@@ -127,4 +130,48 @@ async fn no_request_is_a_fault_of_ours() {
         sent += 1;
     }
     assert_eq!(send(&router, get("/health")).await.status, 200);
+}
+
+/// What cannot be read is answered like everything else: each of these bytes gets a failure with code and id, and the
+/// connection ends.
+#[tokio::test(flavor = "multi_thread")]
+async fn malformed_http_has_the_envelope_of_failures() {
+    let node = TestNode::start().await;
+    let server = server(&node, ServerLimits { max_head_bytes: 16 * 1024, ..ServerLimits::default() }).await;
+    let (long, many) = ("x".repeat(17 * 1024), "a: b\r\n".repeat(101));
+    for (bytes, status) in [
+        ("GET /api/v2/Files?title=a b HTTP/1.1\r\nHost: localhost\r\n\r\n", 400),
+        ("GET /api/core/v1/Files/Own  HTTP/1.1\r\nHost: localhost\r\n\r\n", 400),
+        ("GET /health HTTP/1.1\r\nno colon\r\n\r\n", 400),
+        ("GET /health HTTP/1.1\r\nHost : localhost\r\n\r\n", 400),
+        ("GET /health HTTP/1.1\r\nX: a\r\n b\r\n\r\n", 400),
+        ("GET /health HTTP/1.1\r\nX: \u{0}\r\n\r\n", 400),
+        ("GET /health HTTP/9.9\r\nHost: localhost\r\n\r\n", 400),
+        ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400),
+        ("GET /health\r\n", 400),
+        ("G(T /health HTTP/1.1\r\n\r\n", 400),
+        ("\u{16}\u{3}\u{1}\u{2}\u{0}", 400),
+        ("GET health/x HTTP/1.1\r\nHost: localhost\r\n\r\n", 400),
+        ("POST /api/v2/Files HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nxx", 400),
+        ("POST /api/v2/Files HTTP/1.1\r\nContent-Length: -1\r\n\r\n", 400),
+        ("POST /api/v2/Files HTTP/1.1\r\nTransfer-Encoding: gzip\r\n\r\n", 400),
+        (
+            "POST /api/v2/Tokens/Peer HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n",
+            400,
+        ),
+        (&format!("GET /{long} HTTP/1.1\r\n\r\n"), 431),
+        (&format!("GET / HTTP/1.1\r\nX: {long}\r\n\r\n"), 431),
+        (&format!("GET / HTTP/1.1\r\n{many}\r\n"), 431),
+    ] {
+        let answer = exchange(server.local_addr(), bytes.as_bytes()).await;
+        let shown = &bytes[..bytes.len().min(80)];
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("{shown:?}: {answer:?}"));
+        assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{shown:?}: {answer}");
+        assert!(
+            head.contains("\r\nconnection: close") && head.contains("\r\nx-correlation-id: "),
+            "{shown:?}: {answer}"
+        );
+        let body: Value = serde_json::from_str(body).unwrap_or_else(|_| panic!("{shown:?}: {answer}"));
+        assert!(body["error"]["code"].is_string() && body["error"]["id"].is_string(), "{shown:?}: {answer}");
+    }
 }

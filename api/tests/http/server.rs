@@ -4,15 +4,16 @@ use std::time::Duration;
 
 use crate::node::{KEY, TestNode};
 use api::{Server, ServerLimits};
+use listener::admission::Places;
 use listener::pace::PaceLimits;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-const FREE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
+pub(crate) const FREE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
 const HEALTH: &[u8] = b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
 
 /// Sends bytes and reads until the other end closes.
-async fn exchange(address: SocketAddr, bytes: &[u8]) -> String {
+pub(crate) async fn exchange(address: SocketAddr, bytes: &[u8]) -> String {
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(bytes).await.unwrap();
     let mut answer = Vec::new();
@@ -21,7 +22,7 @@ async fn exchange(address: SocketAddr, bytes: &[u8]) -> String {
     String::from_utf8_lossy(&answer).into_owned()
 }
 
-async fn server(node: &TestNode, limits: ServerLimits) -> Server {
+pub(crate) async fn server(node: &TestNode, limits: ServerLimits) -> Server {
     Server::start_with_limits(FREE, node.runtime.clone(), TestNode::config(), limits).await.unwrap()
 }
 
@@ -40,7 +41,7 @@ async fn a_free_port_is_found_and_a_taken_one_is_named() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_that_never_ends_is_closed_while_others_are_answered() {
     let node = TestNode::start().await;
-    let limits = ServerLimits { header_timeout: Duration::from_millis(100), ..ServerLimits::default() };
+    let limits = ServerLimits { head_timeout: Duration::from_millis(100), ..ServerLimits::default() };
     let server = server(&node, limits).await;
     let address = server.local_addr();
     let slow = tokio::spawn(exchange_slowly(address));
@@ -79,7 +80,7 @@ async fn queries_are_read_as_command_lines_send_them() {
 #[tokio::test(flavor = "multi_thread")]
 async fn huge_headers_are_refused() {
     let node = TestNode::start().await;
-    let server = server(&node, ServerLimits { max_header_bytes: 16 * 1024, ..ServerLimits::default() }).await;
+    let server = server(&node, ServerLimits { max_head_bytes: 16 * 1024, ..ServerLimits::default() }).await;
     let huge = format!("GET /health HTTP/1.1\r\nHost: localhost\r\nX: {}\r\n\r\n", "x".repeat(64 * 1024));
     let answer = exchange(server.local_addr(), huge.as_bytes()).await;
     assert!(answer.starts_with("HTTP/1.1 431"), "{answer}");
@@ -104,7 +105,7 @@ async fn a_refused_upload_is_taken_in_so_that_its_sender_sees_the_refusal() {
 async fn a_client_that_stops_reading_is_given_up() {
     let node = TestNode::start().await;
     let limits =
-        ServerLimits { max_connections: 1, stall_timeout: Duration::from_millis(200), ..ServerLimits::default() };
+        ServerLimits { places: Places::of(1), stall_timeout: Duration::from_millis(200), ..ServerLimits::default() };
     let server = server(&node, limits).await;
     let mut silent = TcpStream::connect(server.local_addr()).await.unwrap();
     let page = b"GET /docs/swagger/swagger-ui-bundle.js HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(20);
@@ -117,7 +118,7 @@ async fn a_client_that_stops_reading_is_given_up() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connection_over_the_limit_takes_the_place_of_an_idle_one() {
     let node = TestNode::start().await;
-    let server = server(&node, ServerLimits { max_connections: 1, ..ServerLimits::default() }).await;
+    let server = server(&node, ServerLimits { places: Places::of(1), ..ServerLimits::default() }).await;
     let mut idle = TcpStream::connect(server.local_addr()).await.unwrap();
     assert!(exchange(server.local_addr(), HEALTH).await.starts_with("HTTP/1.1 200"));
     assert_eq!(idle.read(&mut [0]).await.unwrap_or(0), 0, "the idle connection is closed");

@@ -7,11 +7,10 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
-use http::header::{EXPECT, STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS};
+use http::header::{STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS};
 use http::{HeaderMap, HeaderValue};
-use listener::leftover::Leftover;
+use listener::{Malformed, RequestId, leftover};
 use tower::ServiceExt;
-use tracing::Instrument;
 use transport::wire::Timestamp;
 use transport::wire::id::ID_LENGTH;
 
@@ -29,14 +28,10 @@ const LOGGED_ID_LENGTH: usize = 7;
 
 /// Answers one request.
 pub(super) async fn answer(core: Arc<Core>, routes: Arc<Served>, request: Request) -> Result<Response, BrokenOff> {
-    let exchange = Exchange::begin(&core, &request);
-    let span = tracing::info_span!(
-        "request",
-        method = %request.method(),
-        path = %logged_path(request.uri().path()),
-        correlation = exchange.correlation_id.to_str().unwrap_or_default(),
-    );
-    exchange.run(&core, &routes, request).instrument(span).await
+    let (method, path) = (request.method().clone(), logged_path(request.uri().path()));
+    let sent = sent_correlation_id(request.headers());
+    let span = |id| tracing::info_span!("request", %id, %method, path, correlation = sent);
+    listener::identified(span, |id| Exchange::begin(&core, sent.as_deref(), id).run(&core, &routes, request)).await
 }
 
 /// What answers.
@@ -50,24 +45,19 @@ struct Exchange {
     started: Instant,
     received_at: Timestamp,
     correlation_id: HeaderValue,
-    trace_id: String,
+    trace_id: HeaderValue,
 }
 
 impl Exchange {
-    fn begin(core: &Core, request: &Request) -> Self {
-        let trace_id = Core::trace_id();
-        Self {
-            started: Instant::now(),
-            received_at: core.now(),
-            correlation_id: correlation_id(request.headers(), &trace_id),
-            trace_id,
-        }
+    fn begin(core: &Core, sent: Option<&str>, id: RequestId) -> Self {
+        let trace_id = ascii(&id.to_string());
+        let correlation_id = sent.map_or_else(|| trace_id.clone(), ascii);
+        Self { started: Instant::now(), received_at: core.now(), correlation_id, trace_id }
     }
 
     async fn run(self, core: &Core, routes: &Served, request: Request) -> Result<Response, BrokenOff> {
-        let strange = core.guard.as_ref().and_then(|guard| guard.check(request.headers()).err());
-        let mut response = match strange {
-            Some(refusal) => Problem::StrangePage(refusal).into_response(),
+        let mut response = match refused(core, &request) {
+            Some(problem) => problem.into_response(),
             None => handled(core, routes, request).await?,
         };
         self.finish(core, response.headers_mut());
@@ -79,12 +69,20 @@ impl Exchange {
         headers.insert("x-request-time", ascii(&self.received_at.to_string()));
         headers.insert("x-response-time", ascii(&core.now().to_string()));
         headers.insert("x-response-duration-ms", ascii(&self.started.elapsed().as_millis().to_string()));
-        headers.insert("x-trace-id", ascii(&self.trace_id));
+        headers.insert("x-trace-id", self.trace_id.clone());
         headers.insert(CORRELATION_ID, self.correlation_id.clone());
         headers.insert(STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=5184000; includeSubDomains"));
         headers.insert(X_FRAME_OPTIONS, HeaderValue::from_static("Deny"));
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     }
+}
+
+/// Why a request reaches no handler.
+fn refused(core: &Core, request: &Request) -> Option<Problem> {
+    if let Some(malformed) = request.extensions().get::<Malformed>() {
+        return Some(Problem::Malformed(*malformed));
+    }
+    core.guard.as_ref()?.check(request.headers()).err().map(Problem::StrangePage)
 }
 
 /// The handler's answer.
@@ -105,30 +103,23 @@ async fn handled(core: &Core, routes: &Served, request: Request) -> Result<Respo
 /// The handler's answer. Whatever it reveals is on disk: records are visible only then.
 async fn routed(core: &Core, routes: &Served, mut request: Request) -> Response {
     *request.uri_mut() = routes.words.canonical(request.uri());
-    let leftover = Leftover::default();
-    // A client that waits for permission to send its body needs nobody to read it.
-    let is_sent_anyway = !request.headers().contains_key(EXPECT);
-    let mut request = request.map(|body| Body::new(leftover.lend(body)));
+    // What the body takes of the memory for bodies, until it is answered.
     let kept = Kept::default();
     request.extensions_mut().insert(kept.clone());
-    let answering = listener::unwind::caught(routes.router.clone().oneshot(request));
-    let response = match answering.await {
+    let routed =
+        |request: http::Request<_>| listener::unwind::caught(routes.router.clone().oneshot(request.map(Body::new)));
+    match leftover::answered(request, core.config.limits.body_timeout, routed).await {
         Ok(Ok(response)) => response,
         Ok(Err(never)) => match never {},
         Err(_panicked) => problem::unexpected(),
-    };
-    if is_sent_anyway {
-        // Whether all of it came does not matter any more.
-        let _ = tokio::time::timeout(core.config.limits.body_timeout, leftover.discard()).await;
     }
-    response
 }
 
-/// What the client sent, cut to size, or something of our own.
-fn correlation_id(headers: &HeaderMap, trace_id: &str) -> HeaderValue {
-    let sent = headers.get(CORRELATION_ID).and_then(|id| id.to_str().ok()).map(str::trim).unwrap_or_default();
+/// What the client sent, cut to size, if it is anything.
+fn sent_correlation_id(headers: &HeaderMap) -> Option<String> {
+    let sent = headers.get(CORRELATION_ID)?.to_str().ok()?.trim();
     let kept = sent.get(..MAX_CORRELATION_ID.min(sent.len())).unwrap_or_default();
-    ascii(if kept.is_empty() { trace_id } else { kept })
+    (!kept.is_empty()).then(|| kept.to_owned())
 }
 
 /// The path with identifiers cut short: whoever has the id of a file in full may read it.

@@ -6,6 +6,7 @@ use http::{HeaderValue, StatusCode};
 use listener::budget::Exhausted;
 use listener::guard;
 use listener::turns::TooMany;
+use listener::{Malformed, RequestId};
 use serde_json::{Value, json};
 use transport::wire::Timestamp;
 use transport::wire::backbone::envelope::{ErrorBody, ErrorEnvelope};
@@ -15,7 +16,6 @@ use crate::clock::{Clock, SystemClock};
 use crate::domain::Refusal;
 use crate::error::{StoreError, WithCauses};
 use crate::rates::TooOften;
-use crate::secrets::new_error_id;
 
 /// After how long it is worth trying again when there is no capacity: most of what uses it takes less.
 const RETRY_SECONDS: u16 = 5;
@@ -25,6 +25,8 @@ const RETRY_SECONDS: u16 = 5;
 pub(crate) enum Problem {
     /// A rule says no.
     Refused(Refusal),
+    /// The head of the request cannot be read.
+    Malformed(Malformed),
     /// Nobody is logged in, and somebody has to be.
     NotLoggedIn,
     /// The body is larger than the server takes.
@@ -65,6 +67,10 @@ impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         match self {
             Self::Refused(refusal) => refused(&refusal),
+            Self::Malformed(malformed) => {
+                let message = format!("the request cannot be read: {malformed}");
+                envelope(malformed.status(), "inputCannotBeParsed", message)
+            }
             Self::NotLoggedIn => {
                 let mut response = StatusCode::UNAUTHORIZED.into_response();
                 response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
@@ -151,7 +157,7 @@ fn envelope(status: StatusCode, code: &str, message: String) -> Response {
 
 fn envelope_with(status: StatusCode, code: &str, message: String, data: Option<Value>) -> Response {
     let error = ErrorBody {
-        id: new_error_id(),
+        id: RequestId::current().of_failure(),
         code: format!("error.platform.{code}"),
         message,
         docs: String::new(),

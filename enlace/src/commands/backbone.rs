@@ -68,10 +68,7 @@ pub(crate) async fn run(mut context: Context, args: BackboneArgs) -> Result<(), 
     config.limits = Limits::for_files_of(args.max_file_size);
     limits.apply(&mut config.limits);
     let backbone = context.interrupt.or(start(config)).await?;
-    let url = match backbone.local_addr() {
-        address if address.ip().is_unspecified() => port::url(address),
-        _ => backbone.url(),
-    };
+    let url = backbone.url();
     server::warn_of_exposure(backbone.local_addr(), "backbone", context.output);
     let told = context.output.data(&json!({ "url": url }), || url.clone());
     if told.is_ok() {
@@ -85,7 +82,7 @@ pub(crate) async fn run(mut context: Context, args: BackboneArgs) -> Result<(), 
 
 async fn start(config: Config) -> Result<Backbone, Failure> {
     Backbone::start(config).await.map_err(|error| match error {
-        backbone_mock::Error::Listen { address, source } => port::unavailable(address, &source, "backbone", "--listen"),
+        backbone_mock::Error::Listen(error) => port::unavailable(&error, "backbone", "--listen"),
         other => Failure::from(other),
     })
 }

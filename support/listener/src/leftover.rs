@@ -7,16 +7,40 @@
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
+use http::Request;
+use http::header::EXPECT;
 use hyper::body::{Body, Frame, SizeHint};
 
 /// Bytes that are thrown away at most.
 const MAX_DISCARDED_BYTES: usize = 64 * 1024 * 1024;
 
+/// Lets a handler answer a request, and takes in what it leaves of the body, for at most `patience`.
+pub async fn answered<B, F>(
+    request: Request<B>,
+    patience: Duration,
+    handler: impl FnOnce(Request<Lent<B>>) -> F,
+) -> F::Output
+where
+    B: Body<Data = Bytes> + Unpin,
+    F: Future,
+{
+    let leftover = Leftover::default();
+    // A client that waits for permission to send its body needs nobody to read it.
+    let is_sent_anyway = !request.headers().contains_key(EXPECT);
+    let answer = handler(request.map(|body| leftover.lend(body))).await;
+    if is_sent_anyway {
+        // Whether all of it came does not matter any more.
+        let _ = tokio::time::timeout(patience, leftover.discard()).await;
+    }
+    answer
+}
+
 /// Where a body goes back to when its reader is done with it.
 #[derive(Debug)]
-pub struct Leftover<B>(Arc<Mutex<Option<B>>>);
+struct Leftover<B>(Arc<Mutex<Option<B>>>);
 
 impl<B> Default for Leftover<B> {
     fn default() -> Self {
@@ -26,12 +50,12 @@ impl<B> Default for Leftover<B> {
 
 impl<B: Body<Data = Bytes> + Unpin> Leftover<B> {
     /// Lends a body to a handler.
-    pub fn lend(&self, body: B) -> Lent<B> {
+    fn lend(&self, body: B) -> Lent<B> {
         Lent { body: Some(body), home: Self(self.0.clone()) }
     }
 
     /// Reads and discards what the handler left, as long as the body itself lets it last.
-    pub async fn discard(&self) {
+    async fn discard(&self) {
         let left = self.slot().take().filter(|body| !body.is_end_stream());
         if let Some(body) = left {
             discard(body).await;

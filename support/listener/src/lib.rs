@@ -14,8 +14,8 @@
 //! | [`unwind`] | what a handler that panics takes with it |
 //! | [`query`] | nothing: the encoding of query strings, which both read |
 //!
-//! [`serve`] is the accept loop. It gives each request two extensions: [`Peer`], who sent it, and [`RequestHandle`], to
-//! say that its sender is authenticated.
+//! [`Listener`] binds, [`Server`] accepts until it is stopped. Each request gets two extensions: [`Peer`], who sent it, and
+//! [`RequestHandle`], to say that its sender is authenticated; one that cannot be read has a third, [`Malformed`]. [`RequestId`] names a request in the log and in its failure.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
@@ -24,23 +24,28 @@ pub mod budget;
 mod close;
 mod descriptors;
 pub mod guard;
+mod head;
 mod impatient;
 pub mod leftover;
 pub mod pace;
 pub mod query;
 mod registry;
+mod request_id;
 mod rotation;
 mod serve;
+mod server;
 mod socket;
 mod source;
-mod target;
 pub mod turns;
 pub mod unwind;
 
 pub use close::RequestBody;
 pub use descriptors::raise_limit as raise_descriptor_limit;
+pub use head::Malformed;
 pub use registry::RequestHandle;
-pub use serve::{Peer, Settings, serve};
+pub use request_id::{RequestId, identified};
+pub use serve::{Limits, Peer};
+pub use server::Server;
 pub use socket::{ListenError, Listener, is_localhost};
 pub use source::Source;
 

@@ -4,11 +4,13 @@ use std::future::Future;
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Buf;
-use http::{Request, Response};
+use http::header::CONNECTION;
+use http::{HeaderValue, Request, Response};
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -22,12 +24,12 @@ use crate::BoxError;
 use crate::admission::Places;
 use crate::close::RequestBody;
 use crate::descriptors::affordable;
+use crate::head::ReadableHeads;
 use crate::impatient::{Busy, BusyGuard, Impatient};
 use crate::pace::{PaceLimits, Paced};
 use crate::registry::{NoPlace, Place, Registry, Working};
 use crate::socket::Listener;
 use crate::source::Source;
-use crate::target::EncodedTargets;
 
 /// How long a newcomer may keep the others waiting.
 const PATIENCE_OF_NEWCOMERS: Duration = Duration::from_secs(3);
@@ -41,8 +43,9 @@ const MIN_BUFFER: usize = 8 * 1024;
 
 /// What a server allows.
 #[derive(Debug, Clone, Copy)]
-pub struct Settings {
-    /// How many connections there may be; fewer if the process may open fewer files.
+pub struct Limits {
+    /// How many connections there may be; fewer if the process may open fewer files. When all places are taken, a newcomer
+    /// takes the one of a connection that waits for its next request, see [`crate::admission`].
     pub places: Places,
     /// From the first byte of a request to the end of its head.
     pub head_timeout: Duration,
@@ -56,6 +59,20 @@ pub struct Settings {
     pub pace: PaceLimits,
     /// How long requests may go on after the server was told to stop.
     pub grace: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            places: Places::of(512),
+            head_timeout: Duration::from_secs(30),
+            idle_timeout: Duration::from_secs(30),
+            stall_timeout: Duration::from_secs(60),
+            max_head_bytes: 64 * 1024,
+            pace: PaceLimits::default(),
+            grace: Duration::from_secs(10),
+        }
+    }
 }
 
 /// An extension of each request: who sent it.
@@ -77,7 +94,7 @@ impl Peer {
 ///
 /// # Cancellation
 /// Dropping the future closes all connections at once.
-pub async fn serve<S, F, B, E>(listener: Listener, settings: Settings, service: S, mut stop: watch::Receiver<bool>)
+pub(crate) async fn serve<S, F, B, E>(listener: Listener, limits: Limits, service: S, mut stop: watch::Receiver<bool>)
 where
     S: Fn(Request<RequestBody>) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Result<Response<B>, E>> + Send + 'static,
@@ -86,7 +103,7 @@ where
     B::Error: Into<BoxError>,
     E: Into<BoxError> + 'static,
 {
-    let registry = Registry::new(affordable(settings.places));
+    let registry = Registry::new(affordable(limits.places));
     let mut connections = JoinSet::new();
     loop {
         while connections.try_join_next().is_some() {}
@@ -103,7 +120,7 @@ where
                 };
                 match place {
                     Some(place) => {
-                        let conversation = Conversation { stream, peer: Peer(peer), place, settings };
+                        let conversation = Conversation { stream, peer: Peer(peer), place, limits };
                         connections.spawn(conversation.run(service.clone(), stop.clone()));
                     }
                     None => {
@@ -124,7 +141,7 @@ where
     }
     drop(listener);
     let finished = async { while connections.join_next().await.is_some() {} };
-    if tokio::time::timeout(settings.grace, finished).await.is_err() {
+    if tokio::time::timeout(limits.grace, finished).await.is_err() {
         tracing::warn!("requests were still running, they are cut off");
         connections.shutdown().await;
     }
@@ -165,7 +182,7 @@ struct Conversation {
     stream: TcpStream,
     peer: Peer,
     place: Place,
-    settings: Settings,
+    limits: Limits,
 }
 
 impl Conversation {
@@ -177,31 +194,41 @@ impl Conversation {
         B::Error: Into<BoxError>,
         E: Into<BoxError>,
     {
-        let Self { stream, peer, place, settings } = self;
+        let Self { stream, peer, place, limits } = self;
         // Small answers should not wait for more to send; a socket that refuses the option works all the same.
         let _ = stream.set_nodelay(true);
         let busy = Busy::default();
-        let io = Impatient::new(stream, busy.clone(), settings.head_timeout, settings.stall_timeout);
+        let io = Impatient::new(stream, busy.clone(), limits.head_timeout, limits.stall_timeout);
+        let max_head = limits.max_head_bytes.max(MIN_BUFFER);
+        let (io, verdict) = ReadableHeads::new(io, max_head);
+        let requests = AtomicU64::new(0);
         let service = service_fn(|request: Request<Incoming>| {
             let (handle, working) = place.begin();
             let occupied = Occupied { _busy: busy.begin(), _working: working };
             let (mut head, body) = request.into_parts();
             head.extensions.insert(peer);
             head.extensions.insert(handle.clone());
-            let (body, progress) = RequestBody::new(Paced::new(body, settings.pace, handle));
+            let malformed = verdict.on(requests.fetch_add(1, Ordering::Relaxed));
+            if let Some(malformed) = malformed {
+                head.extensions.insert(malformed);
+            }
+            let (body, progress) = RequestBody::new(Paced::new(body, limits.pace, handle));
             let answer = service(Request::from_parts(head, body));
             async move {
                 let mut answer = answer.await?;
                 progress.announce_close(&mut answer);
+                if malformed.is_some() {
+                    answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+                }
                 Ok::<_, E>(answer.map(|body| AnswerBody { body, _occupied: occupied }))
             }
         });
         let mut connection = std::pin::pin!(
             http1::Builder::new()
                 .timer(TokioTimer::new())
-                .header_read_timeout(settings.idle_timeout)
-                .max_buf_size(settings.max_head_bytes.max(MIN_BUFFER))
-                .serve_connection(TokioIo::new(EncodedTargets::new(io)), service)
+                .header_read_timeout(limits.idle_timeout)
+                .max_buf_size(max_head)
+                .serve_connection(TokioIo::new(io), service)
         );
         // Errors are the peer's: it broke off, or spoke no HTTP.
         tokio::select! {
@@ -251,20 +278,19 @@ mod tests {
     use std::convert::Infallible;
 
     use super::*;
-    use crate::RequestHandle;
     use crate::pace::is_too_slow;
+    use crate::{Malformed, RequestHandle, Server};
     use bytes::Bytes;
     use http::StatusCode;
     use http_body_util::{BodyExt, Full};
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    use tokio::task::JoinHandle;
 
     const GET: &[u8] = b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n";
     /// The head of a request whose body is never finished.
     const POST: &[u8] = b"POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1000\r\n\r\nx";
 
-    fn settings() -> Settings {
-        Settings {
+    fn limits() -> Limits {
+        Limits {
             places: Places { total: 4, per_source: 2, loopback: 3, reserve: 1 },
             head_timeout: Duration::from_secs(30),
             idle_timeout: Duration::from_secs(150),
@@ -281,6 +307,10 @@ mod tests {
         if request.headers().contains_key("authorization") {
             handle.authenticated();
         }
+        if let Some(malformed) = request.extensions().get::<Malformed>() {
+            let answer = Response::builder().status(malformed.status()).body(Full::from(malformed.to_string()));
+            return Ok(answer.unwrap());
+        }
         let (status, text) = match request.into_body().collect().await {
             Ok(body) => (StatusCode::OK, body.to_bytes().len().to_string()),
             Err(error) if is_too_slow(&error) => (StatusCode::REQUEST_TIMEOUT, error.to_string()),
@@ -291,30 +321,20 @@ mod tests {
         Ok(answer)
     }
 
-    struct Server {
-        address: SocketAddr,
-        stop: watch::Sender<bool>,
-        task: JoinHandle<()>,
+    async fn start() -> Server {
+        let listener = Listener::bind(([127, 0, 0, 1], 0).into()).await.unwrap();
+        Server::start(listener, limits(), answer)
     }
 
-    impl Server {
-        async fn start(settings: Settings) -> Self {
-            let listener = Listener::bind(([127, 0, 0, 1], 0).into()).await.unwrap();
-            let address = listener.local_addr().unwrap();
-            let (stop, stopped) = watch::channel(false);
-            Self { address, stop, task: tokio::spawn(serve(listener, settings, answer, stopped)) }
-        }
+    async fn connect(server: &Server) -> TcpStream {
+        TcpStream::connect(server.local_addr()).await.unwrap()
+    }
 
-        async fn connect(&self) -> TcpStream {
-            TcpStream::connect(self.address).await.unwrap()
-        }
-
-        /// A connection on which one request was sent.
-        async fn send(&self, request: &[u8]) -> TcpStream {
-            let mut stream = self.connect().await;
-            stream.write_all(request).await.unwrap();
-            stream
-        }
+    /// A connection on which one request was sent.
+    async fn send(server: &Server, request: &[u8]) -> TcpStream {
+        let mut stream = connect(server).await;
+        stream.write_all(request).await.unwrap();
+        stream
     }
 
     /// Reads one answer of at most a kilobyte; empty if the server closed the connection.
@@ -326,14 +346,14 @@ mod tests {
 
     #[tokio::test]
     async fn idle_connections_keep_nobody_out() {
-        let server = Server::start(settings()).await;
+        let server = start().await;
         let mut idle = Vec::new();
         for _ in 0..3 {
-            let mut stream = server.send(GET).await;
+            let mut stream = send(&server, GET).await;
             assert!(answer_on(&mut stream).await.starts_with("HTTP/1.1 200"));
             idle.push(stream);
         }
-        let mut newcomer = server.send(GET).await;
+        let mut newcomer = send(&server, GET).await;
         assert!(answer_on(&mut newcomer).await.starts_with("HTTP/1.1 200"));
         assert_eq!(answer_on(&mut idle[0]).await, "", "the one that was idle the longest gave way");
         idle[1].write_all(GET).await.unwrap();
@@ -342,30 +362,30 @@ mod tests {
 
     #[tokio::test]
     async fn a_newcomer_without_a_place_is_told_so() {
-        let server = Server::start(settings()).await;
+        let server = start().await;
         let mut working = Vec::new();
         for _ in 0..3 {
-            let mut stream = server.send(b"POST / HTTP/1.1\r\nhost: localhost\r\nexpect: 100-continue\r\n").await;
+            let mut stream = send(&server, b"POST / HTTP/1.1\r\nhost: localhost\r\nexpect: 100-continue\r\n").await;
             stream.write_all(b"content-length: 1000\r\nauthorization: x\r\n\r\n").await.unwrap();
             // The service reads the body, so it has seen the head.
             assert!(answer_on(&mut stream).await.starts_with("HTTP/1.1 100"));
             working.push(stream);
         }
-        let mut newcomer = server.connect().await;
+        let mut newcomer = connect(&server).await;
         let answer = answer_on(&mut newcomer).await;
         assert!(answer.starts_with("HTTP/1.1 503") && answer.contains("retry-after"), "{answer}");
         working.remove(0);
         let started = Instant::now();
-        while !answer_on(&mut server.send(GET).await).await.starts_with("HTTP/1.1 200") {
+        while !answer_on(&mut send(&server, GET).await).await.starts_with("HTTP/1.1 200") {
             assert!(started.elapsed() < Duration::from_secs(10), "the place is free again");
         }
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_body_that_drips_is_answered_408_and_closed() {
-        let server = Server::start(settings()).await;
+        let server = start().await;
         let started = Instant::now();
-        let mut stream = server.send(POST).await;
+        let mut stream = send(&server, POST).await;
         let answer = answer_on(&mut stream).await;
         assert!(answer.starts_with("HTTP/1.1 408") && answer.contains("connection: close"), "{answer}");
         assert!(started.elapsed() >= PaceLimits::default().anonymous);
@@ -374,38 +394,51 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_head_that_is_not_finished_is_closed_and_an_idle_connection_is_not() {
-        let server = Server::start(settings()).await;
-        let mut idle = server.connect().await;
-        let mut slow = server.send(&GET[..20]).await;
+        let server = start().await;
+        let mut idle = connect(&server).await;
+        let mut slow = send(&server, &GET[..20]).await;
         let started = Instant::now();
         assert_eq!(answer_on(&mut slow).await, "");
-        assert!(started.elapsed() >= settings().head_timeout);
+        assert!(started.elapsed() >= limits().head_timeout);
         idle.write_all(GET).await.unwrap();
         assert!(answer_on(&mut idle).await.starts_with("HTTP/1.1 200"));
     }
 
     #[tokio::test(start_paused = true)]
     async fn stopping_ends_idle_connections_at_once_and_requests_after_the_grace() {
-        let server = Server::start(settings()).await;
-        let mut idle = server.send(GET).await;
+        let server = start().await;
+        let mut idle = send(&server, GET).await;
         answer_on(&mut idle).await;
-        let mut working = server.send(POST).await;
+        let mut working = send(&server, POST).await;
         tokio::time::sleep(Duration::from_millis(1)).await;
         let started = Instant::now();
-        server.stop.send_replace(true);
+        let address = server.local_addr();
+        server.stop();
         assert_eq!(answer_on(&mut idle).await, "");
         assert_eq!(started.elapsed(), Duration::ZERO);
         assert_eq!(answer_on(&mut working).await, "");
-        server.task.await.unwrap();
-        assert!(started.elapsed().abs_diff(settings().grace) < Duration::from_millis(10));
-        assert!(TcpStream::connect(server.address).await.is_err());
+        server.shutdown().await;
+        assert!(started.elapsed().abs_diff(limits().grace) < Duration::from_millis(10));
+        assert!(TcpStream::connect(address).await.is_err());
     }
 
     #[tokio::test]
     async fn a_head_that_is_too_large_is_refused() {
-        let server = Server::start(settings()).await;
-        let large = format!("GET / HTTP/1.1\r\nx: {}\r\n\r\n", "x".repeat(settings().max_head_bytes));
-        let mut stream = server.send(large.as_bytes()).await;
+        let server = start().await;
+        let large = format!("GET / HTTP/1.1\r\nx: {}\r\n\r\n", "x".repeat(limits().max_head_bytes));
+        let mut stream = send(&server, large.as_bytes()).await;
         assert!(answer_on(&mut stream).await.starts_with("HTTP/1.1 431"));
+    }
+
+    #[tokio::test]
+    async fn the_service_answers_what_cannot_be_read_and_the_connection_ends() {
+        let server = start().await;
+        let mut stream = send(&server, &[GET, b"GET /a b HTTP/1.1\r\n\r\n", GET].concat()).await;
+        let mut answers = String::new();
+        stream.read_to_string(&mut answers).await.unwrap();
+        let (first, second) = answers.split_at(answers.rfind("HTTP/1.1").unwrap());
+        assert!(first.starts_with("HTTP/1.1 200"), "{answers}");
+        assert!(second.starts_with("HTTP/1.1 400") && second.contains("connection: close"), "{answers}");
+        assert!(second.ends_with("write it as %20"), "{answers}");
     }
 }

@@ -19,13 +19,14 @@ const BACKLOG: u32 = 4096;
 /// Accepts connections at one address, and at the same port of the other loopback address if it is one.
 #[derive(Debug)]
 pub struct Listener {
+    address: SocketAddr,
     asked: TcpListener,
     other: Option<TcpListener>,
 }
 
 /// Nothing can listen at an address.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot listen on {address}: {source}")]
+#[error("cannot listen on {address}; choose another address, or port 0 for a free one")]
 pub struct ListenError {
     /// The address: the one that was asked for, or the other loopback address with the same port.
     pub address: SocketAddr,
@@ -55,22 +56,18 @@ impl Listener {
     fn bind_once(address: SocketAddr) -> Result<Self, ListenError> {
         let at = |address| move |source| ListenError { address, source };
         let asked = listen(address).map_err(at(address))?;
-        let port = asked.local_addr().map_err(at(address))?.port();
-        let Some(other) = companion(address.ip()) else { return Ok(Self { asked, other: None }) };
-        let address = SocketAddr::new(other, port);
-        match listen(address) {
-            Ok(other) => Ok(Self { asked, other: Some(other) }),
-            Err(error) if is_absent(other, &error) => Ok(Self { asked, other: None }),
-            Err(source) => Err(ListenError { address, source }),
-        }
+        let bound = asked.local_addr().map_err(at(address))?;
+        let other = match companion(bound.ip()) {
+            Some(ip) => listen_also(SocketAddr::new(ip, bound.port()))?,
+            None => None,
+        };
+        Ok(Self { address: bound, asked, other })
     }
 
     /// The address that was asked for, with the port that was taken.
-    ///
-    /// # Errors
-    /// What the operating system says.
-    pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.asked.local_addr()
+    #[must_use]
+    pub fn local_addr(&self) -> SocketAddr {
+        self.address
     }
 
     /// The next connection. Cancel-safe: a connection that is not accepted yet stays in the backlog.
@@ -96,6 +93,15 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
     socket.listen(BACKLOG)
+}
+
+/// Listens at the other loopback address, if the machine has it.
+fn listen_also(address: SocketAddr) -> Result<Option<TcpListener>, ListenError> {
+    match listen(address) {
+        Ok(other) => Ok(Some(other)),
+        Err(error) if is_absent(address.ip(), &error) => Ok(None),
+        Err(source) => Err(ListenError { address, source }),
+    }
 }
 
 /// Whether `localhost` may stand for this address.
@@ -151,7 +157,7 @@ mod tests {
                 continue;
             }
             let listener = Listener::bind((ip, 0).into()).await.unwrap();
-            let address = listener.local_addr().unwrap();
+            let address = listener.local_addr();
             assert_eq!(address.ip(), ip);
             let other = companion(ip).filter(|ip| ip.is_ipv4() || has_ipv6());
             for ip in [Some(ip), other].into_iter().flatten() {

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use reqwest::header::{ACCEPT, CONTENT_TYPE};
-use reqwest::redirect;
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -17,8 +16,9 @@ use super::bounds::{self, AnswerBounds};
 use super::config::BaseUrl;
 use super::correlation::correlation_id;
 use super::envelope::{self, MAX_ERROR_ANSWER, Page};
+use super::http_client::{self, Redirects};
 use super::retry::{self, Budget};
-use super::{ClientConfig, ConfigError, Error, NetworkError, SecretText, auth, tls};
+use super::{ClientConfig, ConfigError, Error, NetworkError, SecretText};
 use crate::crypto::random;
 use crate::wire::backbone::datawallet::SUPPORTED_VERSION_HEADER;
 
@@ -100,26 +100,9 @@ pub(super) struct Http {
 impl Http {
     pub(super) fn new(config: ClientConfig) -> Result<Self, ConfigError> {
         let base = BaseUrl::parse(&config.base_url, config.allow_plain_http)?;
-        let tls = match base.is_plain() {
-            true => tls::without_roots()?,
-            false => tls::verified_by_platform()?,
-        };
-        let mut builder = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls)
-            .user_agent(concat!("enlace/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(CONNECT_TIMEOUT.min(config.timeout))
-            .redirect(redirects_at_the_origin(config.max_redirects))
-            .referer(false)
-            .tcp_nodelay(true);
-        // reqwest ignores the port of these addresses and uses the URL's.
-        let fixed: Vec<_> = base.fixed_addresses(config.host_address).into_iter().map(|ip| (ip, 0).into()).collect();
-        if !fixed.is_empty() {
-            builder = builder.resolve_to_addrs(base.host(), &fixed);
-        }
-        if base.is_loopback() || config.host_address.is_some() {
-            // A proxy from the environment must not be used for a backbone in the same process.
-            builder = builder.no_proxy();
-        }
+        let redirects = Redirects::AtTheOrigin(config.max_redirects);
+        let builder = http_client::towards(&base, config.host_address, redirects)?;
+        let builder = builder.connect_timeout(CONNECT_TIMEOUT.min(config.timeout));
         let client = builder.build().map_err(|error| ConfigError::Tls(error.to_string()))?;
         Ok(Self { client, base, config, budget: Budget::new() })
     }
@@ -283,21 +266,6 @@ fn may_retry(request: &Request, error: &Error) -> bool {
     let timed_out = matches!(error, Error::Network { kind: NetworkError::Timeout, .. });
     let overloaded = error.status() == Some(429);
     request.method == Method::GET && error.is_transient() && !timed_out && !overloaded
-}
-
-/// Follows redirects within the same origin only, so that no token or password reaches another server. A login follows none,
-/// because its form contains the device's password and the client secret.
-fn redirects_at_the_origin(limit: usize) -> redirect::Policy {
-    redirect::Policy::custom(move |attempt| {
-        let follows = attempt
-            .previous()
-            .first()
-            .is_some_and(|asked| asked.origin() == attempt.url().origin() && !asked.path().ends_with(auth::PATH));
-        match follows && attempt.previous().len() <= limit {
-            true => attempt.follow(),
-            false => attempt.error("redirects end here"),
-        }
-    })
 }
 
 fn random_u32() -> u32 {

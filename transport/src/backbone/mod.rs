@@ -22,13 +22,13 @@ mod error;
 pub mod fake;
 mod files;
 mod http;
+pub mod http_client;
 mod retry;
 mod secret;
 mod session;
 mod sync_runs;
 #[cfg(test)]
 mod tests;
-mod tls;
 mod tokens;
 mod upload;
 

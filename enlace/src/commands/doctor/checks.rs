@@ -1,16 +1,15 @@
 //! The checks, each independent of the others as far as it can be.
 
 use std::io::Write as _;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::Arc;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use backbone_mock::{Amounts, Metric};
 use durable::private;
 use listener::{ListenError, Listener};
 use runtime::facade::Health;
+use runtime::http_client::{self, Redirects};
 use runtime::{StoreKey, Timestamp};
-use rustls_platform_verifier::BuilderVerifierExt;
 
 use crate::api_key;
 use crate::data_dir::{DataDir, Held};
@@ -318,9 +317,7 @@ impl Port {
             }
         }
         match refusal {
-            Some(error) => {
-                Finding::failed(self.check, &port::unavailable(error.address, &error.source, self.what, self.option))
-            }
+            Some(error) => Finding::failed(self.check, &port::unavailable(&error, self.what, self.option)),
             None => Finding::skipped(self.check, "there is no address to listen on"),
         }
     }
@@ -388,15 +385,8 @@ fn parse_http_date(text: &str) -> Option<Timestamp> {
 
 async fn get(url: &str) -> Result<reqwest::Response, Failure> {
     let unusable = |error: &dyn std::error::Error| Failure::general(format!("no HTTP client: {}", with_sources(error)));
-    let tls = rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .map_err(|error| unusable(&error))?
-        .with_platform_verifier()
-        .map_err(|error| unusable(&error))?
-        .with_no_client_auth();
-    // As the node does: whoever answers elsewhere for this name is not its backbone.
-    let loopback = [(Ipv4Addr::LOCALHOST, 0).into(), (Ipv6Addr::LOCALHOST, 0).into()];
-    let builder = reqwest::Client::builder().tls_backend_preconfigured(tls).resolve_to_addrs("localhost", &loopback);
+    // As the node does it: whoever answers elsewhere for this name is not its backbone. A redirect is an answer, too.
+    let builder = http_client::builder_for(url, Redirects::Refused).map_err(|error| unusable(&error))?;
     let client = builder.timeout(TIMEOUT).build();
     let response = client.map_err(|error| unusable(&error))?.get(url).send().await;
     response.map_err(|error| Failure::general(with_sources(&error)).hint("is it running, and is the address right?"))
