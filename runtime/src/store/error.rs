@@ -1,14 +1,15 @@
 //! What can go wrong with the store. Every text names the next step.
 
+use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// The store failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StoreError {
     /// Somebody else works in the directory.
     #[error(
-        "the data directory {directory} is in use by process {holder}; stop that process or choose another directory with \
-         --data-dir"
+        "the data directory {directory} is in use by process {holder}; stop that process or choose another directory"
     )]
     Held { directory: PathBuf, holder: String },
     /// The disk, or what is on it.
@@ -50,6 +51,19 @@ pub(crate) enum StoreError {
     /// A record could not be written as CBOR.
     #[error("a record cannot be stored: {0}")]
     Encoding(String),
+    /// Something exists at the backbone, but not in the store that should remember it.
+    #[error("{id} exists at the backbone but could not be remembered: {cause}")]
+    NotRemembered { id: String, cause: Failure },
+    /// The disk with the temporary files has no room.
+    #[error("the disk with the temporary files of the data directory is full; free some space and try again")]
+    TemporaryFull(#[source] io::Error),
+    /// A temporary file failed.
+    #[error("a temporary file in the data directory cannot be used: {reason}; check the disk and the permissions")]
+    Temporary {
+        /// What the system said, without the random name that nobody can find afterwards.
+        reason: String,
+        kind: io::ErrorKind,
+    },
     /// A name is longer than the datawallet allows.
     #[error("the name of a collection, object or value is too long to be stored")]
     NameTooLong,
@@ -64,11 +78,28 @@ impl From<durable::Error> for StoreError {
     }
 }
 
+impl StoreError {
+    /// Whether there is no room on the disk. Then nothing was changed.
+    fn is_full(&self) -> bool {
+        match self {
+            Self::Disk(error) => error.is_full(),
+            Self::NotRemembered { cause, .. } => cause.0.is_full(),
+            Self::TemporaryFull(_) => true,
+            _ => false,
+        }
+    }
+}
+
+/// Why the local store failed. The text has the form "what happened; the next step".
+#[derive(Debug, Clone, thiserror::Error)]
+#[error(transparent)]
+pub struct Failure(Arc<StoreError>);
+
 impl From<StoreError> for crate::Error {
     fn from(error: StoreError) -> Self {
-        match &error {
-            StoreError::Disk(disk) if disk.is_full() => Self::StorageFull(error.to_string()),
-            _ => Self::Store(error.to_string()),
+        match error.is_full() {
+            true => Self::StorageFull(Failure(Arc::new(error))),
+            false => Self::Store(Failure(Arc::new(error))),
         }
     }
 }
