@@ -175,6 +175,25 @@ mod tests {
     }
 
     #[test]
+    fn an_answer_that_the_backbone_does_not_explain_is_passed_on_as_what_it_is() {
+        for (failure, status) in [
+            (BackboneFailure::Refused, 400),
+            (BackboneFailure::Unauthorized, 401),
+            (BackboneFailure::Forbidden, 403),
+            (BackboneFailure::NotFound, 404),
+            (BackboneFailure::Conflict, 409),
+            (BackboneFailure::TooLarge, 413),
+            (BackboneFailure::TooMany, 429),
+            (BackboneFailure::Failed, 500),
+            (BackboneFailure::Unreachable, 500),
+            (BackboneFailure::Unavailable, 503),
+            (BackboneFailure::Full, 507),
+        ] {
+            assert_eq!(status_of_failure(failure).as_u16(), status, "{failure:?}");
+        }
+    }
+
+    #[test]
     fn codes_of_faces_and_texts_belong_to_each_other_one_by_one() {
         let texts: HashSet<&str> = FaceCode::ALL.iter().map(|code| code.as_str()).collect();
         assert_eq!((texts.len(), FaceCode::ALL.len()), (16, 16));

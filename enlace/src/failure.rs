@@ -117,13 +117,6 @@ impl Failure {
         let message = sentence(&without_numbers(message));
         Self { hint, ..Self::new(code.kind(), message) }.code(code)
     }
-
-    /// From a text of the form "what happened; the next step".
-    fn with_next_step(kind: Kind, text: &str) -> Self {
-        let text = without_numbers(text);
-        let (message, next_step) = split_next_step(&text);
-        Self { hint: next_step.map(str::to_owned), ..Self::new(kind, message) }
-    }
 }
 
 impl fmt::Display for Failure {
@@ -142,18 +135,40 @@ impl From<Error> for Failure {
 
 impl From<backbone_mock::Error> for Failure {
     fn from(error: backbone_mock::Error) -> Self {
-        let kind = match &error {
-            backbone_mock::Error::Listen { .. } => Kind::Network,
-            backbone_mock::Error::Config { .. } => Kind::Usage,
-            _ => Kind::Local,
-        };
-        Self::with_next_step(kind, &with_sources(&error))
+        use backbone_mock::{Error, StoreError};
+        match error {
+            Error::DataDir(disk) | Error::Store(StoreError::Disk(disk)) => disk.into(),
+            Error::KeyLost { key, records } => {
+                Self::local(format!("{} is missing but {} exists", key.display(), records.display()))
+                    .hint("restore the key file from a backup")
+            }
+            Error::UnreadableKey { key } => {
+                Self::local(format!("{} does not hold a server key (32 bytes)", key.display()))
+                    .hint("restore it from a backup")
+            }
+            Error::Listen { address, source } => {
+                Self::new(Kind::Network, format!("cannot listen on {address}: {}", reason(&source)))
+                    .hint("choose another address or port 0 for a free port")
+            }
+            Error::Schema { dir, found, known } => Self::local(format!(
+                "the records in {} have schema version {found}, this program reads {known}",
+                dir.display()
+            ))
+            .hint("use the program that wrote them"),
+            Error::Store(StoreError::Damaged { dir, source }) => {
+                let what = format!("the database {} of an earlier version is damaged: {source}", dir.display());
+                Self::local(without_numbers(&what)).hint("restore it from a backup")
+            }
+            Error::Config { .. } => Self::usage(error.to_string()),
+            other => Self::local(without_numbers(&with_sources(&other))),
+        }
     }
 }
 
 impl From<durable::Error> for Failure {
     fn from(error: durable::Error) -> Self {
-        Self::with_next_step(Kind::Local, &error.to_string())
+        let hint = error.next_step().map(|next_step| without_numbers(&next_step));
+        Self { hint, ..Self::local(without_numbers(&error.what())) }
     }
 }
 
@@ -198,12 +213,6 @@ fn without_numbers(text: &str) -> String {
         }
     }
     plain
-}
-
-/// What happened, and the next step, which stands behind the last semicolon: the form of all errors about local files. Only
-/// where the text is shown depends on it.
-pub(crate) fn split_next_step(text: &str) -> (&str, Option<&str>) {
-    text.rsplit_once("; ").map_or((text, None), |(message, next_step)| (message, Some(next_step)))
 }
 
 /// Texts of the interfaces start with a capital and end with a full stop; ours do not.

@@ -7,7 +7,7 @@
 use runtime::{CHECK_ID, Error, InvalidProperty, Property, Rule};
 
 use crate::code::Code;
-use crate::failure::{split_next_step, with_sources};
+use crate::failure::with_sources;
 
 /// What is said of an error: what happened and, if the error itself knows it, the next step.
 pub(crate) type Said = (String, Option<String>);
@@ -26,11 +26,7 @@ pub(crate) fn of_error(code: &Code, error: &Error) -> Said {
             Some(network) => (network.what().to_owned(), network.next_step().map(str::to_owned)),
             None => plain(code.message().map_or_else(|| failed.to_string(), str::to_owned)),
         },
-        Error::Store(failed) | Error::StorageFull(failed) => {
-            let text = failed.to_string();
-            let (what, next_step) = split_next_step(&text);
-            (what.to_owned(), next_step.map(str::to_owned))
-        }
+        Error::Store(failed) | Error::StorageFull(failed) => (failed.what(), failed.next_step()),
         Error::Config(invalid) => plain(with_sources(invalid)),
         Error::Stopped => plain(error.to_string()),
         Error::Transport { reason, .. } => plain(code.message().unwrap_or(reason)),
@@ -106,7 +102,7 @@ mod tests {
         ] {
             let code = Code::from(&error);
             assert_eq!(of_error(&code, &error), (expected.to_owned(), None));
-            assert_eq!(of_rest(&Code::read(error.code()), &error.to_string()).trim_end(), expected);
+            assert_eq!(of_rest(&Code::read(error.code()), &error.to_string()).trim_end_matches(['.', ' ']), expected);
         }
     }
 

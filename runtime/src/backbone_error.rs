@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use transport::backbone::{self, NetworkError};
+use transport::backbone::{self, BackboneFailure, NetworkError};
 
 use crate::Error;
 use crate::code::{BackboneCode, ErrorCode};
@@ -16,34 +16,6 @@ pub struct BackboneError {
     cause: Arc<backbone::Error>,
 }
 
-/// What became of a call to the backbone, for callers that treat the cases differently.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum BackboneFailure {
-    /// The backbone refuses the login of this device, or the request without one.
-    Unauthorized,
-    /// The backbone does not allow this.
-    Forbidden,
-    /// The backbone does not accept the request.
-    Refused,
-    /// The backbone does not have what was asked for.
-    NotFound,
-    /// The request contradicts what the backbone has.
-    Conflict,
-    /// The request, or the answer to it, is too large.
-    TooLarge,
-    /// The backbone is asked too often, or stores too much for this identity.
-    TooMany,
-    /// The disk of the backbone is full.
-    Full,
-    /// The backbone, or what stands before it, cannot serve anybody at the moment.
-    Unavailable,
-    /// The backbone failed, or its answer means nothing.
-    Failed,
-    /// The backbone could not be reached, or nobody can log in there.
-    Unreachable,
-}
-
 impl BackboneError {
     /// The code.
     #[must_use]
@@ -54,14 +26,7 @@ impl BackboneError {
     /// What became of the call.
     #[must_use]
     pub fn failure(&self) -> BackboneFailure {
-        use backbone::Error as Cause;
-        match &*self.cause {
-            Cause::Network { .. } | Cause::NoAuthGrant { .. } | Cause::NoAuthPossible { .. } => {
-                BackboneFailure::Unreachable
-            }
-            Cause::AnswerTooLarge { .. } => BackboneFailure::TooLarge,
-            other => other.status().map_or(BackboneFailure::Failed, failure_of),
-        }
+        self.cause.failure()
     }
 
     /// Why there was no answer, if there was none.
@@ -92,22 +57,6 @@ impl BackboneError {
     #[must_use]
     pub(crate) fn explained(self, explanation: String) -> Self {
         Self { explanation: Some(explanation), ..self }
-    }
-}
-
-/// What a status says about a call that did not succeed.
-fn failure_of(status: u16) -> BackboneFailure {
-    match status {
-        401 => BackboneFailure::Unauthorized,
-        403 => BackboneFailure::Forbidden,
-        404 => BackboneFailure::NotFound,
-        409 => BackboneFailure::Conflict,
-        413 => BackboneFailure::TooLarge,
-        429 => BackboneFailure::TooMany,
-        400..=499 => BackboneFailure::Refused,
-        502..=504 => BackboneFailure::Unavailable,
-        507 => BackboneFailure::Full,
-        _ => BackboneFailure::Failed,
     }
 }
 
@@ -191,23 +140,6 @@ mod tests {
         assert_eq!((error.request(), error.trace_id()), (Some("GET /Files"), Some("trace")));
         let error = BackboneError::from(backbone::Error::Forbidden { request: "DELETE /Files".to_owned() });
         assert_eq!(error.failure(), BackboneFailure::Forbidden);
-    }
-
-    #[test]
-    fn a_status_says_what_became_of_the_call() {
-        for (status, failure) in [
-            (400, BackboneFailure::Refused),
-            (418, BackboneFailure::Refused),
-            (409, BackboneFailure::Conflict),
-            (429, BackboneFailure::TooMany),
-            (500, BackboneFailure::Failed),
-            (503, BackboneFailure::Unavailable),
-            (507, BackboneFailure::Full),
-            (301, BackboneFailure::Failed),
-        ] {
-            let error = BackboneError::from(backbone::Error::UnexpectedStatus { status, request: String::new() });
-            assert_eq!(error.failure(), failure, "{status}");
-        }
     }
 
     #[test]

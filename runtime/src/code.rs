@@ -169,14 +169,6 @@ error_codes! {
     }
 }
 
-impl ErrorCode {
-    /// Whether a backbone answers this code.
-    #[must_use]
-    pub fn is_of_backbone(self) -> bool {
-        self.as_str().starts_with(NAMESPACE)
-    }
-}
-
 /// What all codes of a backbone begin with.
 const NAMESPACE: &str = "error.platform.";
 /// What all codes of a backbone begin with that refuse a value or a state.

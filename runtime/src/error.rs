@@ -8,7 +8,7 @@ use std::sync::Arc;
 use transport::wire::{Address, AddressError, ReferenceError, Timestamp};
 
 use crate::backbone_error::BackboneError;
-use crate::code::{BackboneCode, ErrorCode};
+use crate::code::ErrorCode;
 use crate::store::Failure as StoreFailure;
 
 /// Result of everything in this crate.
@@ -283,12 +283,6 @@ impl Error {
             Self::StorageFull(_) => ErrorCode::StorageFull,
             Self::Config(_) => ErrorCode::Config,
         })
-    }
-
-    /// The code as one of a backbone is: known, or kept as it came.
-    #[must_use]
-    pub fn any_code(&self) -> BackboneCode {
-        BackboneCode::from(self.code())
     }
 }
 

@@ -61,7 +61,7 @@ pub mod tag;
 pub mod testing;
 mod token;
 
-pub use backbone_error::{BackboneError, BackboneFailure};
+pub use backbone_error::BackboneError;
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use code::{BackboneCode, ErrorCode, UnknownCode};
 pub use config::{BackboneConfig, Config, DeviceProfile, Secret, StoreKey};
@@ -70,7 +70,7 @@ pub use error::{CHECK_ID, ConfigError, Error, InvalidProperty, OtherText, Proper
 pub use event::{Event, EventReceiver};
 pub use runtime::{Runtime, RuntimeBuilder};
 pub use store::{Failure as StoreFailure, LOCK_FILE};
-pub use transport::backbone::{NetworkError, names_this_machine, with_correlation_id};
+pub use transport::backbone::{BackboneFailure, NetworkError, names_this_machine, with_correlation_id};
 pub use transport::crypto::{TransientDecryptor, TransientEncryptor, TransientReader, transient_cipher};
 pub use transport::identity::DeviceSharedSecret;
 pub use transport::wire::json_budget;

@@ -130,14 +130,10 @@ fn is_refusal(error: &backbone::Error) -> bool {
     use backbone::{Error, NetworkError};
     match error {
         _ if code_of(error).known() == Some(ErrorCode::AddressAlreadyExists) => false,
-        Error::Api { status, .. } | Error::UnexpectedStatus { status, .. } => matches!(status, 400..=499 | 507),
-        Error::Unauthorized { .. } | Error::Forbidden { .. } | Error::NotFound { .. } | Error::BadRequest { .. } => {
-            true
-        }
         Error::Network { kind, .. } => {
             matches!(kind, NetworkError::AddressNotFound | NetworkError::Connect | NetworkError::Tls)
         }
-        _ => false,
+        other => other.failure().is_refusal(),
     }
 }
 

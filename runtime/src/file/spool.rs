@@ -87,8 +87,8 @@ impl Spool {
 /// A temporary file failed: most likely the disk is full.
 pub(super) fn temporary_file_error(error: &io::Error) -> Error {
     match error.kind() {
-        kind @ (io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) => StoreError::TemporaryFull(kind.into()),
-        kind => StoreError::Temporary { reason: without_path(error), kind },
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => StoreError::TemporaryFull,
+        _ => StoreError::Temporary(without_path(error)),
     }
     .into()
 }

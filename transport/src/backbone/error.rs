@@ -166,6 +166,67 @@ impl fmt::Display for NetworkError {
     }
 }
 
+/// What became of a call, for callers that treat the cases differently.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum BackboneFailure {
+    /// The backbone refuses the login of this device, or the request without one.
+    Unauthorized,
+    /// The backbone does not allow this.
+    Forbidden,
+    /// The backbone does not accept the request.
+    Refused,
+    /// The backbone does not have what was asked for.
+    NotFound,
+    /// The request contradicts what the backbone has.
+    Conflict,
+    /// The request is too large.
+    TooLarge,
+    /// The backbone is asked too often, or stores too much for this identity.
+    TooMany,
+    /// The disk of the backbone is full.
+    Full,
+    /// The backbone, or what stands before it, cannot serve anybody at the moment.
+    Unavailable,
+    /// The backbone failed, or its answer means nothing.
+    Failed,
+    /// The backbone could not be reached, or this device cannot log in there.
+    Unreachable,
+}
+
+impl BackboneFailure {
+    fn of_status(status: u16) -> Self {
+        match status {
+            401 => Self::Unauthorized,
+            403 => Self::Forbidden,
+            404 => Self::NotFound,
+            409 => Self::Conflict,
+            413 => Self::TooLarge,
+            429 => Self::TooMany,
+            400..=499 => Self::Refused,
+            502..=504 => Self::Unavailable,
+            507 => Self::Full,
+            _ => Self::Failed,
+        }
+    }
+
+    /// Whether the backbone says that the call had no effect.
+    #[must_use]
+    pub fn is_refusal(self) -> bool {
+        match self {
+            Self::Unauthorized
+            | Self::Forbidden
+            | Self::Refused
+            | Self::NotFound
+            | Self::Conflict
+            | Self::TooLarge
+            | Self::TooMany
+            | Self::Full => true,
+            Self::Unavailable | Self::Failed | Self::Unreachable => false,
+        }
+    }
+}
+
 impl Error {
     /// Method and path of the request, without the query.
     #[must_use]
@@ -198,6 +259,17 @@ impl Error {
             Self::Forbidden { .. } => Some(403),
             Self::NotFound { .. } => Some(404),
             _ => None,
+        }
+    }
+
+    /// What became of the call.
+    #[must_use]
+    pub fn failure(&self) -> BackboneFailure {
+        match self {
+            Self::Network { .. } | Self::NoAuthGrant { .. } | Self::NoAuthPossible { .. } => {
+                BackboneFailure::Unreachable
+            }
+            other => other.status().map_or(BackboneFailure::Failed, BackboneFailure::of_status),
         }
     }
 
@@ -256,5 +328,36 @@ fn inner<'a>(cause: &'a (dyn std::error::Error + 'static)) -> Option<&'a (dyn st
     match cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
         Some(wrapped) => Some(wrapped),
         None => cause.source(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_says_what_became_of_the_call() {
+        for (status, failure, is_refusal) in [
+            (400, BackboneFailure::Refused, true),
+            (401, BackboneFailure::Unauthorized, true),
+            (403, BackboneFailure::Forbidden, true),
+            (404, BackboneFailure::NotFound, true),
+            (409, BackboneFailure::Conflict, true),
+            (413, BackboneFailure::TooLarge, true),
+            (418, BackboneFailure::Refused, true),
+            (429, BackboneFailure::TooMany, true),
+            (499, BackboneFailure::Refused, true),
+            (500, BackboneFailure::Failed, false),
+            (503, BackboneFailure::Unavailable, false),
+            (507, BackboneFailure::Full, true),
+            (99, BackboneFailure::Failed, false),
+            (200, BackboneFailure::Failed, false),
+            (301, BackboneFailure::Failed, false),
+        ] {
+            let error = Error::UnexpectedStatus { status, request: String::new() };
+            assert_eq!((error.failure(), error.failure().is_refusal()), (failure, is_refusal), "{status}");
+        }
+        let cut = Error::AnswerTooLarge { request: String::new(), limit: 1, unit: "bytes" };
+        assert!(!cut.failure().is_refusal(), "the request may have had its effect");
     }
 }
