@@ -19,6 +19,7 @@
 
 mod auth;
 mod call;
+mod code;
 mod config;
 mod connector;
 mod face;
@@ -34,6 +35,7 @@ mod server;
 mod validation;
 
 pub use auth::{ApiKey, ApiKeyError, ApiKeys};
+pub use code::FaceCode;
 pub use config::ApiConfig;
 pub use connector::Dialect;
 pub use listener::{Limits as ServerLimits, ListenError};

@@ -3,8 +3,11 @@
 use std::fmt;
 use std::process::ExitCode;
 
+use backbone_mock::StoreError;
+use listener::ListenError;
 use runtime::Error;
 
+use crate::code::Code;
 use crate::wording;
 
 /// Kinds of failure that scripts can tell apart; the number is the exit code.
@@ -54,7 +57,7 @@ pub(crate) struct Failure {
     /// What kind, for the exit code.
     pub(crate) kind: Kind,
     /// Stable code of the interfaces below, if there is one.
-    pub(crate) code: Option<String>,
+    pub(crate) code: Option<Code>,
     /// One sentence, lower case.
     pub(crate) message: String,
     /// What else is wrong, if several things were looked at; one sentence each.
@@ -93,7 +96,7 @@ impl Failure {
 
     /// The same with a stable code.
     #[must_use]
-    pub(crate) fn code(mut self, code: impl Into<String>) -> Self {
+    pub(crate) fn code(mut self, code: impl Into<Code>) -> Self {
         self.code = Some(code.into());
         self
     }
@@ -103,28 +106,18 @@ impl Failure {
         ExitCode::from(self.kind as u8)
     }
 
-    /// From a stable code and its text, as the node's facades and its REST interface give them.
-    pub(crate) fn from_code(code: &str, text: &str) -> Self {
-        let (kind, hint) = classify(code);
-        let plain = without_numbers(&wording::plain(code, text));
-        let (message, next_step) = match (code, wording::message_of(code)) {
-            (_, Some(message)) => (message, None),
-            // Their texts end with the next step.
-            ("error.runtime.store" | "error.runtime.storageFull", _) => split_next_step(&plain),
-            ("error.transport.request.network", _) => {
-                plain.split_once(": ").map_or((plain.as_str(), None), |(message, step)| (message, Some(step)))
-            }
-            _ => (plain.as_str(), None),
-        };
-        let hint = next_step.or(hint).map(str::to_owned);
-        Self { code: Some(code.to_owned()), hint, ..Self::new(kind, sentence(message)) }
+    /// From the code and the text of a node that is asked over REST.
+    pub(crate) fn from_rest(code: &str, text: &str) -> Self {
+        let code = Code::read(code);
+        let message = wording::of_rest(&code, text);
+        Self::of_code(code, &message, None)
     }
 
-    /// From a text of the form "what happened; the next step".
-    fn with_next_step(kind: Kind, text: &str) -> Self {
-        let text = without_numbers(text);
-        let (message, next_step) = split_next_step(&text);
-        Self { hint: next_step.map(str::to_owned), ..Self::new(kind, message) }
+    /// A failure with what its code says of it.
+    fn of_code(code: Code, message: &str, next_step: Option<String>) -> Self {
+        let hint = next_step.or_else(|| code.hint().map(str::to_owned));
+        let message = sentence(&without_numbers(message));
+        Self { hint, ..Self::new(code.kind(), message) }.code(code)
     }
 }
 
@@ -136,31 +129,61 @@ impl fmt::Display for Failure {
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        let failure = Self::from_code(error.code(), &error.to_string());
-        match error {
-            Error::Backbone { status, code, .. } if code == "error.platform.unexpected" => {
-                let message = format!("the backbone answered with the unexpected status {status}");
-                Self { message, ..failure }
-            }
-            _ => failure,
-        }
+        let code = Code::from(&error);
+        let (message, next_step) = wording::of_error(&code, &error);
+        Self::of_code(code, &message, next_step)
     }
 }
 
 impl From<backbone_mock::Error> for Failure {
     fn from(error: backbone_mock::Error) -> Self {
-        let kind = match &error {
-            backbone_mock::Error::Listen { .. } => Kind::Network,
-            backbone_mock::Error::Config { .. } => Kind::Usage,
-            _ => Kind::Local,
-        };
-        Self::with_next_step(kind, &with_sources(&error))
+        use backbone_mock::Error;
+        match error {
+            Error::DataDir(disk) => disk.into(),
+            Error::Store(failed) => failed.into(),
+            Error::KeyLost { key, records } => {
+                Self::local(format!("{} is missing but {} exists", key.display(), records.display()))
+                    .hint("restore the key file from a backup")
+            }
+            Error::UnreadableKey { key } => {
+                Self::local(format!("{} does not hold a server key (32 bytes)", key.display()))
+                    .hint("restore it from a backup")
+            }
+            Error::Listen(ListenError { address, source }) => {
+                Self::new(Kind::Network, format!("cannot listen on {address}: {}", reason(&source)))
+                    .hint("choose another address or port 0 for a free port")
+            }
+            Error::Schema { dir, found, known } => Self::local(format!(
+                "the records in {} have schema version {found}, this program reads {known}",
+                dir.display()
+            ))
+            .hint("use the program that wrote them"),
+            Error::Config { .. } => Self::usage(error.to_string()),
+            other => Self::local(without_numbers(&with_sources(&other))),
+        }
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Full(cause)
+            | StoreError::Stopped(cause)
+            | StoreError::Damaged(cause)
+            | StoreError::Failed(cause) => match cause.downcast::<durable::Error>() {
+                // The embedded backbone's records are a durable store, whose errors know the next step.
+                Ok(disk) => (*disk).into(),
+                Err(other) => Self::local(without_numbers(&with_sources(&*other))),
+            },
+            other => Self::local(without_numbers(&with_sources(&other))),
+        }
     }
 }
 
 impl From<durable::Error> for Failure {
     fn from(error: durable::Error) -> Self {
-        Self::with_next_step(Kind::Local, &error.to_string())
+        let hint = error.next_step().map(|next_step| without_numbers(&next_step));
+        Self { hint, ..Self::local(without_numbers(&error.what())) }
     }
 }
 
@@ -207,11 +230,6 @@ fn without_numbers(text: &str) -> String {
     plain
 }
 
-/// What happened, and the next step, which stands behind the last semicolon.
-fn split_next_step(text: &str) -> (&str, Option<&str>) {
-    text.rsplit_once("; ").map_or((text, None), |(message, next_step)| (message, Some(next_step)))
-}
-
 /// Texts of the interfaces start with a capital and end with a full stop; ours do not.
 fn sentence(text: &str) -> String {
     let text = text.trim().trim_end_matches('.');
@@ -224,122 +242,20 @@ fn sentence(text: &str) -> String {
     }
 }
 
-fn classify(code: &str) -> (Kind, Option<&'static str>) {
-    const LOOK: &str = "check that the backbone is running and that its URL is right; `enlace doctor` finds the reason";
-    match code {
-        "error.runtime.recordNotFound"
-        | "error.transport.recordNotFound"
-        | "error.platform.recordNotFound"
-        | "error.transport.tokens.emptyToken" => {
-            (Kind::NotFound, Some("check the ID or the reference; what it names may have expired or been deleted"))
-        }
-        "error.transport.general.notIntendedForYou" => {
-            (Kind::Refused, Some("`enlace identity` shows an address; the sender can share again with --for ADDRESS"))
-        }
-        "error.transport.noPasswordProvided" => {
-            (Kind::Refused, Some("give it with --password-file FILE or at a prompt"))
-        }
-        "error.platform.token.tooManyFailedPasswordAttempts" => {
-            (Kind::Refused, Some("the token is locked; its sender can unlock it with `enlace tokens unlock ID`"))
-        }
-        "error.platform.tooManyRequests" => (Kind::Refused, Some("wait that long before you try again")),
-        "error.connector.tooManyUnauthorizedRequests" => (Kind::Refused, Some("wait before you try again")),
-        "error.platform.quotaExhausted" => {
-            (Kind::Refused, Some("delete what is not needed, or ask the operator of the backbone for more"))
-        }
-        "error.platform.unauthorized" | "error.platform.forbidden" => {
-            (Kind::Refused, Some("`enlace doctor` looks for the reason"))
-        }
-        "error.runtime.files.notOwnedByYou" => (Kind::Refused, None),
-        "error.transport.files.cipherMismatch"
-        | "error.transport.files.plaintextHashMismatch"
-        | "error.transport.files.invalidMetadata"
-        | "error.transport.signatureNotValid"
-        | "error.transport.datawallet.invalid"
-        | "error.transport.tokens.invalidTokenContent" => {
-            (Kind::Integrity, Some("nothing was kept; the backbone or the network changed the data"))
-        }
-        "error.runtime.store" => (Kind::Local, None),
-        "error.runtime.storageFull" => (Kind::Local, Some("free some space and try again; nothing was changed")),
-        "error.platform.insufficientStorage" => {
-            (Kind::Local, Some("free some space there, or ask the operator of the backbone, and try again"))
-        }
-        "error.transport.general.noIdentityFound" => (
-            Kind::Local,
-            Some("set transportLibrary.allowIdentityCreation to true, or use another directory with --data-dir DIR"),
-        ),
-        "error.transport.general.platformClientInvalid" | "error.transport.request.noAuthPossible" => (
-            Kind::Refused,
-            Some("the backbone does not know this OAuth client; give --client-file FILE --backbone URL"),
-        ),
-        "error.transport.request.noAuthGrant" => (
-            Kind::Refused,
-            Some("was this data directory made with another backbone? `enlace doctor` looks for the reason"),
-        ),
-        "error.runtime.config"
-        | "error.runtime.invalidReference"
-        | "error.runtime.invalidTokenContent"
-        | "error.runtime.notSupported"
-        | "error.consumption.attributes.invalidTags"
-        | "error.core-types.invalidTruncatedReference" => (Kind::Usage, None),
-        "error.transport.files.maxFileSizeExceeded" => {
-            (Kind::Refused, Some("raise the limit with --enlace:maxReceivedFileSize=BYTES where the node runs"))
-        }
-        "error.connector.http.payloadTooLarge" => (Kind::Refused, None),
-        "error.connector.unauthorized" | "error.connector.forbidden" => {
-            (Kind::Refused, Some("check the API key given with --api-key-file"))
-        }
-        "error.connector.http.serviceUnavailable" | "error.connector.http.requestTimeout" => {
-            (Kind::Network, Some("try again later"))
-        }
-        _ if code.starts_with("error.runtime.validation.")
-            || code.starts_with("error.platform.validation.")
-            || code.starts_with("error.connector.validation.") =>
-        {
-            (Kind::Usage, None)
-        }
-        _ if code.starts_with("error.transport.request.") => (Kind::Network, Some(LOOK)),
-        _ if code.starts_with("error.platform.") => (Kind::Network, None),
-        _ => (Kind::General, None),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn codes_lead_to_the_documented_exit_codes() {
-        for (code, kind) in [
-            ("error.runtime.recordNotFound", Kind::NotFound),
-            ("error.transport.general.notIntendedForYou", Kind::Refused),
-            ("error.transport.files.cipherMismatch", Kind::Integrity),
-            ("error.transport.request.unknown", Kind::Network),
-            ("error.runtime.validation.invalidPropertyValue", Kind::Usage),
-            ("error.runtime.store", Kind::Local),
-            ("error.runtime.storageFull", Kind::Local),
-            ("error.platform.insufficientStorage", Kind::Local),
-            ("error.platform.validation.invalidPropertyValue", Kind::Usage),
-            ("error.platform.forbidden", Kind::Refused),
-            ("error.platform.unexpected", Kind::Network),
-            ("error.platform.recordNotFound", Kind::NotFound),
-            ("error.runtime.files.notOwnedByYou", Kind::Refused),
-            ("error.something.new", Kind::General),
-        ] {
-            assert_eq!(Failure::from_code(code, "x").kind, kind, "{code}");
-        }
-    }
-
-    #[test]
     fn a_failure_says_what_happened_and_then_the_next_step_once() {
-        let text = "the backbone cannot be reached: is it running, and is the base URL right? (POST /connect/token)";
-        let failure = Failure::from_code("error.transport.request.network", text);
-        assert_eq!(failure.message, "the backbone cannot be reached");
-        assert_eq!(failure.hint.unwrap(), "is it running, and is the base URL right?");
         let text = "error.transport.general.noIdentityFound: 'No identity found' at 2030-01-01T00:00:00.000Z";
-        let failure = Failure::from_code("error.transport.general.noIdentityFound", text);
+        let failure = Failure::from_rest("error.transport.general.noIdentityFound", text);
         assert_eq!(failure.message, "there is no identity in this data directory");
         assert!(failure.hint.unwrap().contains("allowIdentityCreation"));
+        let text = "the backbone cannot be reached: is it running, and is the base URL right?";
+        let failure = Failure::from_rest("error.transport.request.network", text);
+        assert!(failure.message.starts_with("the backbone cannot be reached"));
+        assert!(!failure.message.contains("running") && failure.hint.unwrap().contains("running"));
     }
 
     #[test]
@@ -359,12 +275,7 @@ mod tests {
 
     #[test]
     fn the_next_step_of_a_local_failure_is_its_hint() {
-        let failure = Failure::from_code("error.runtime.storageFull", "the disk with /d is full; free some space");
-        assert_eq!(
-            (failure.message.as_str(), failure.hint.as_deref()),
-            ("the disk with /d is full", Some("free some space"))
-        );
-        let failure = Failure::from_code("error.runtime.storageFull", "The disk of this node is full.");
+        let failure = Failure::from_rest("error.runtime.storageFull", "The disk of this node is full.");
         assert_eq!(failure.message, "the disk of this node is full");
         assert!(failure.hint.unwrap().starts_with("free some space"));
         let lost =

@@ -6,6 +6,7 @@
 mod access;
 mod api_key;
 mod args;
+mod code;
 mod commands;
 mod config;
 mod confirm;

@@ -118,7 +118,7 @@ pub(crate) fn unwritable(error: &io::Error) -> Failure {
 fn failure_json(failure: &Failure) -> Value {
     let mut members = Map::new();
     if let Some(code) = &failure.code {
-        members.insert("code".to_owned(), json!(code));
+        members.insert("code".to_owned(), json!(code.as_str()));
     }
     let messages: Vec<&str> = std::iter::once(&failure.message).chain(&failure.others).map(String::as_str).collect();
     members.insert("message".to_owned(), json!(messages.join("; ")));

@@ -4,8 +4,8 @@ use std::io::IsTerminal;
 use std::path::Path;
 
 use clap::Args;
-use runtime::Secret;
 use runtime::dto::PasswordProtection;
+use runtime::{ErrorCode, Secret};
 use zeroize::Zeroizing;
 
 use crate::failure::{Failure, Kind, reason};
@@ -119,7 +119,7 @@ fn limited(reader: impl std::io::Read) -> std::io::Result<Zeroizing<Vec<u8>>> {
 fn ask(what: &str) -> Result<Secret, Failure> {
     if !std::io::stdin().is_terminal() {
         let failure = Failure::new(Kind::Refused, format!("this reference is protected by a {what}"));
-        return Err(failure.hint("give it with --password-file FILE").code("error.transport.noPasswordProvided"));
+        return Err(failure.hint("give it with --password-file FILE").code(ErrorCode::NoPasswordProvided));
     }
     prompt(&format!("{what}: "))
 }

@@ -200,7 +200,7 @@ async fn send(request: RequestBuilder) -> Result<Response, Failure> {
     }
     let status = response.status();
     match response.json::<Refusal>().await {
-        Ok(Refusal { error }) => Err(Failure::from_code(&error.code, &error.message)),
+        Ok(Refusal { error }) => Err(Failure::from_rest(&error.code, &error.message)),
         Err(_) => Err(Failure::new(Kind::Network, format!("the running node answered with status {status}"))),
     }
 }

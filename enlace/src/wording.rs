@@ -1,107 +1,113 @@
-//! The texts of the node and its backbone in the words of the command line.
+//! The errors of the node and its backbone in the words of the command line.
 //!
-//! Those texts are for callers of an API: they name codes, routes and JSON properties. Codes decide what is said instead; where
-//! a text is kept for its detail, only its form is changed.
+//! A node in this process gives an error with its parts ([`of_error`]). One that is asked over REST gives a code and a text only,
+//! and that text has a form that clients of the published connectors know. [`of_rest`] reads the parts back where a message
+//! needs them, as the inverse of what the REST interface writes; codes decide everything else.
 
-use std::borrow::Cow;
+use runtime::{CHECK_ID, Error, InvalidProperty, Property, Rule};
 
-/// What a person is told for a code whose own text is about HTTP, or repeats what the hint says.
-pub(crate) fn message_of(code: &str) -> Option<&'static str> {
-    Some(match code {
-        "error.platform.unexpected" => "the backbone answered with an error that it does not explain",
-        "error.platform.unauthorized" => "the backbone refused the login",
-        "error.platform.forbidden" => "the backbone does not allow this to this identity",
-        "error.transport.request.notFound" => "no backbone answers at this URL",
-        "error.transport.request.badRequest" => "the backbone refused the request without a reason",
-        "error.transport.request.noAuthGrant" => "the backbone refused the login of this device",
-        "error.transport.request.noAuthPossible" => "the backbone does not accept the OAuth client",
-        "error.transport.request.resultUndefined" | "error.transport.request.unknown" => {
-            "the answer cannot be read; it may not be that of a backbone"
+use crate::code::Code;
+use crate::failure::with_sources;
+
+/// What is said of an error: what happened and, if the error itself knows it, the next step.
+pub(crate) type Said = (String, Option<String>);
+
+/// What is said of an error of the node in this process.
+pub(crate) fn of_error(code: &Code, error: &Error) -> Said {
+    const NOT_AT_BACKBONE: &str = "the backbone does not have this, or does not show it to this identity";
+    match error {
+        Error::RecordNotFound(what) => plain(format!("{what} not found")),
+        Error::RecordNotFoundAtBackbone(_) => plain(NOT_AT_BACKBONE),
+        Error::RecordOfAnotherBackbone { named, own, .. } => {
+            plain(format!("{NOT_AT_BACKBONE}: the reference names the backbone {named}, but this node uses {own}"))
         }
-        "error.transport.request.bodyLengthExceeded" => "the answer of the backbone is larger than allowed",
-        "error.transport.request.addressNotFound" => "the host name of the backbone cannot be resolved",
-        "error.transport.request.aborted" => "the backbone did not answer in time",
-        "error.transport.general.noIdentityFound" => "there is no identity in this data directory",
-        "error.runtime.invalidReference" => "the reference leads to something else than this command loads",
-        "error.runtime.invalidTokenContent" => "the token does not lead to a file",
-        "error.runtime.files.notOwnedByYou" => "only the owner of the file can do this",
-        "error.connector.unauthorized" => "the running node does not accept the API key",
-        "error.connector.forbidden" => "the API key does not have the permission for this",
-        "error.connector.tooManyUnauthorizedRequests" => "the running node was asked with wrong API keys too often",
-        _ => return None,
-    })
-}
-
-/// A text that is kept: without code and time, route, and JSON properties.
-pub(crate) fn plain<'a>(code: &str, text: &'a str) -> Cow<'a, str> {
-    let text = without_code(code, text);
-    let text = without_route(text);
-    let text = match text.split_once(". Make sure ") {
-        // The hint says that. What follows it may be worth knowing.
-        Some((what, rest)) => match rest.split_once(". ") {
-            Some((_, more)) => Cow::Owned(format!("{what}. {more}")),
-            None => Cow::Borrowed(what),
+        Error::InvalidProperty(invalid) => plain(invalid_property(invalid)),
+        Error::Backbone(failed) => match failed.network() {
+            Some(network) => (network.what().to_owned(), network.next_step().map(str::to_owned)),
+            None => plain(code.message().map_or_else(|| failed.to_string(), str::to_owned)),
         },
-        None => Cow::Borrowed(text),
-    };
-    OPTIONS.iter().fold(text, |text, (property, option)| match text.contains(property) {
-        true => Cow::Owned(text.replace(property, option)),
-        false => text,
-    })
-}
-
-/// `error.a.b: 'why' at 2030-01-01T00:00:00.000Z` → `why`.
-fn without_code<'a>(code: &str, text: &'a str) -> &'a str {
-    let quoted = text.strip_prefix(code).and_then(|rest| rest.strip_prefix(": '"));
-    quoted.and_then(|rest| rest.rsplit_once("' at ")).map_or(text, |(reason, _)| reason)
-}
-
-/// `the connection broke (POST /connect/token)` → `the connection broke`.
-fn without_route(text: &str) -> &str {
-    match text.rsplit_once(" (") {
-        Some((before, route)) if route.ends_with(')') && is_route(route) => before,
-        _ => text,
+        Error::Store(failed) | Error::StorageFull(failed) => (failed.what(), failed.next_step()),
+        Error::Config(invalid) => plain(with_sources(invalid)),
+        Error::Stopped => plain(error.to_string()),
+        Error::Transport { reason, .. } => plain(code.message().unwrap_or(reason)),
+        other => plain(code.message().map_or_else(|| other.to_string(), str::to_owned)),
     }
 }
 
-fn is_route(text: &str) -> bool {
-    let method = text.split_once(" /").map_or("", |(method, _)| method);
-    !method.is_empty() && method.bytes().all(|byte| byte.is_ascii_uppercase())
+/// What is said of the code and text of a node that is asked over REST.
+pub(crate) fn of_rest(code: &Code, text: &str) -> String {
+    if let Some(message) = code.message() {
+        return message.to_owned();
+    }
+    if let Ok(invalid) = text.parse::<InvalidProperty>() {
+        return invalid_property(&invalid);
+    }
+    // The hint says that.
+    let text = text.strip_suffix(CHECK_ID).unwrap_or(text);
+    reason_in(code, text).unwrap_or(text).to_owned()
 }
 
-/// Rules and properties of the API, and how they are called here. The longer ones come first.
-const OPTIONS: &[(&str, &str)] = &[
-    ("query must NOT have additional properties", "the filter names a property that these records do not have"),
-    (" must NOT have more than ", " must not have more than "),
-    ("'expiresAt'", "the expiry"),
-    ("'forIdentity'", "the address given with --for"),
-    ("'content'", "the content"),
-];
+/// The reason in what the REST interface writes for [`Error::Transport`]: `error.a.b: 'why' at 2030-01-01T00:00:00.000Z`.
+fn reason_in<'a>(code: &Code, text: &'a str) -> Option<&'a str> {
+    let quoted = text.strip_prefix(code.as_str())?.strip_prefix(": '")?;
+    quoted.rsplit_once("' at ").map(|(reason, _)| reason)
+}
+
+fn plain(message: impl Into<String>) -> Said {
+    (message.into(), None)
+}
+
+/// Which rule a value breaks, without the names of the API.
+fn invalid_property(InvalidProperty { property, rule }: &InvalidProperty) -> String {
+    let value = match property {
+        Property::Content => "the content",
+        Property::ExpiresAt => "the expiry",
+        Property::Query => "the filter",
+        _ => "a value",
+    };
+    match (property, rule) {
+        (Property::Query, Rule::NoOtherMembers) => {
+            "the filter names a property that these records do not have".to_owned()
+        }
+        (_, Rule::AtMost(bound)) => format!("{value} must not have more than {bound}"),
+        (_, rule) => format!("{value} {rule}"),
+    }
+}
 
 #[cfg(test)]
 mod tests {
+    use runtime::{ErrorCode, Timestamp};
+
     use super::*;
 
+    fn transport(code: ErrorCode, reason: &str) -> Error {
+        Error::Transport { code, reason: reason.to_owned(), at: Timestamp::NEVER }
+    }
+
     #[test]
-    fn texts_lose_codes_routes_and_properties_and_keep_their_details() {
-        for (code, text, expected) in [
+    fn a_node_in_this_process_and_one_over_rest_are_told_of_in_the_same_words() {
+        let invalid = |property, rule| Error::InvalidProperty(InvalidProperty { property, rule });
+        for (error, expected) in [
+            (transport(ErrorCode::NotIntendedForYou, "The token isn't yours"), "The token isn't yours"),
+            (transport(ErrorCode::NoIdentityFound, "No"), "there is no identity in this data directory"),
+            (Error::RecordNotFound("File"), "File not found"),
+            (invalid(Property::ExpiresAt, Rule::InFuture), "the expiry must be in the future"),
+            (invalid(Property::Content, Rule::AtMost("5 bytes".into())), "the content must not have more than 5 bytes"),
             (
-                "error.transport.general.notIntendedForYou",
-                "error.transport.general.notIntendedForYou: 'The token isn't yours' at 2030-01-01T00:00:00.000Z",
-                "The token isn't yours",
+                invalid(Property::Query, Rule::NoOtherMembers),
+                "the filter names a property that these records do not have",
             ),
-            ("error.transport.request.network", "the connection broke (POST /connect/token)", "the connection broke"),
-            ("x", "a file (of 5 bytes)", "a file (of 5 bytes)"),
-            ("x", "File not found. Make sure the ID exists.", "File not found"),
-            (
-                "x",
-                "Token not found. Make sure it is for you. The reference names A",
-                "Token not found. The reference names A",
-            ),
-            ("x", "'expiresAt' must be in the future", "the expiry must be in the future"),
-            ("x", "'content' must NOT have more than 5 bytes", "the content must not have more than 5 bytes"),
+            (Error::InvalidPropertyValue("'x' is blue".to_owned()), "'x' is blue"),
+            (Error::InvalidReference, "the reference leads to something else than this command loads"),
         ] {
-            assert_eq!(plain(code, text), expected);
+            let code = Code::from(&error);
+            assert_eq!(of_error(&code, &error), (expected.to_owned(), None));
+            assert_eq!(of_rest(&Code::read(error.code()), &error.to_string()).trim_end_matches(['.', ' ']), expected);
         }
+    }
+
+    #[test]
+    fn a_node_that_stops_is_not_a_slow_backbone() {
+        assert_eq!(of_error(&Code::from(&Error::Stopped), &Error::Stopped).0, "the node is shutting down");
     }
 }

@@ -1,23 +1,46 @@
 //! The crate's error. Codes and texts are those an integrator of the published connectors already handles.
 
-use transport::wire::Timestamp;
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use transport::wire::{Address, AddressError, ReferenceError, Timestamp};
+
+use crate::backbone_error::BackboneError;
+use crate::code::ErrorCode;
+use crate::store::Failure as StoreFailure;
 
 /// Result of everything in this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// What went wrong. [`Error::code`] is stable; the text is for people.
+/// What went wrong. Programs decide by [`Error::known_code`]; the text is for people and does not repeat its
+/// [source](std::error::Error::source).
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The record is not in the local store.
-    #[error("{0} not found. Make sure the ID exists and the record is not expired.")]
+    /// The record is not in the local store. Holds what it would be, for example `File`.
+    #[error("{0} not found. {CHECK_ID}")]
     RecordNotFound(&'static str),
     /// The backbone does not have the record, or does not show it to us. Holds the backbone's text.
     #[error("{0}")]
     RecordNotFoundAtBackbone(String),
+    /// The same for a reference that names another backbone than the one of this node, which most often explains it.
+    #[error("{message} The reference names the backbone {named}, but this node uses {own}.")]
+    RecordOfAnotherBackbone {
+        /// The backbone's text.
+        message: String,
+        /// Base URL in the reference.
+        named: String,
+        /// Base URL of this node's backbone.
+        own: String,
+    },
     /// A value breaks a rule; the text says which value and which rule.
     #[error("{0}")]
     InvalidPropertyValue(String),
+    /// A value breaks a rule. Faces say it in their own words.
+    #[error("{0}")]
+    InvalidProperty(InvalidProperty),
     /// The combination of members is not one the call knows.
     #[error("The given combination of properties in the payload is not supported.")]
     InvalidPayload,
@@ -45,138 +68,265 @@ pub enum Error {
          address of the own Identity."
     )]
     UnfamiliarReferencedIdentity,
-    /// An error of the transport layer that has a code of its own; see [`TransportError`].
-    #[error("{}: '{reason}' at {at}", kind.code())]
+    /// A local check failed that belongs to the transport layer of the published clients. The text has their form.
+    #[error("{code}: '{reason}' at {at}")]
     Transport {
-        /// Which one.
-        kind: TransportError,
+        /// Which one: `error.transport.…`.
+        code: ErrorCode,
         /// Why, for people.
         reason: String,
         /// When.
         at: Timestamp,
     },
-    /// The backbone refused or failed.
-    #[error("{message}")]
-    Backbone {
-        /// HTTP status of the answer.
-        status: u16,
-        /// Its code, `error.platform.…`.
-        code: String,
-        /// Its text.
-        message: String,
-        /// `GET /Tokens/…` and the like, for the log.
-        request: String,
-        /// The backbone's trace id, if it sent one.
-        trace_id: Option<String>,
-    },
-    /// The backbone could not be reached or understood.
-    #[error("{message}")]
-    Network {
-        /// `error.transport.request.…`.
-        code: &'static str,
-        /// What to look at.
-        message: String,
-    },
+    /// An external event is not known to this program.
+    #[error("the event is not known to this program")]
+    UnknownEvent,
+    /// The backbone refused or failed, or could not be reached or understood.
+    #[error(transparent)]
+    Backbone(#[from] BackboneError),
+    /// The node stops, so what was asked for is not done any more.
+    #[error("the node is shutting down")]
+    Stopped,
     /// Something in the call failed that has no code of its own.
     #[error("An error was thrown in a UseCase: {0}")]
     Unknown(String),
     /// The local store failed; the text names the next step.
-    #[error("{0}")]
-    Store(String),
+    #[error(transparent)]
+    Store(StoreFailure),
     /// The disk with the data directory has no room. Nothing was changed here; the node goes on when there is room again.
-    #[error("{0}")]
-    StorageFull(String),
+    #[error(transparent)]
+    StorageFull(StoreFailure),
     /// The settings do not fit together; the text names the setting.
-    #[error("{0}")]
-    Config(String),
+    #[error(transparent)]
+    Config(#[from] ConfigError),
 }
 
-/// Errors with a code `error.transport.…` that are raised by local checks.
+/// The next step after an ID that is not found.
+pub const CHECK_ID: &str = "Make sure the ID exists and the record is not expired.";
+
+/// Why settings cannot work.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// No client of the backbone can be made of them.
+    #[error(transparent)]
+    Client(Arc<transport::backbone::ConfigError>),
+    /// References cannot carry the URL of the backbone.
+    #[error("the URL of the backbone cannot stand in a reference")]
+    BaseUrl(#[source] ReferenceError),
+    /// Addresses cannot have this domain.
+    #[error("the domain '{domain}' cannot stand in an address")]
+    Domain {
+        /// The domain.
+        domain: String,
+        /// Why.
+        #[source]
+        source: AddressError,
+    },
+    /// The backbone made an address that does not follow from the key of the identity.
+    #[error("the backbone made the address {0}, which does not belong to this identity")]
+    ForeignAddress(Address),
+    /// The backbone has another domain than the settings say.
+    #[error(
+        "the domain of new addresses is set to '{wanted}', but the backbone's is '{theirs}'; correct or remove the setting"
+    )]
+    OtherDomain {
+        /// The domain in the settings.
+        wanted: String,
+        /// The backbone's.
+        theirs: String,
+    },
+    /// A lock was handed in that belongs to another directory.
+    #[error("the lock holds {}, not the data directory {}", held.display(), wanted.display())]
+    OtherLock {
+        /// The directory of the lock.
+        held: PathBuf,
+        /// The data directory.
+        wanted: PathBuf,
+    },
+}
+
+/// A value that breaks a rule. The text, which can be read back, is the one that clients of the published connectors know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InvalidProperty {
+    /// Which value.
+    pub property: Property,
+    /// Which rule.
+    pub rule: Rule,
+}
+
+/// A value that a caller gives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum TransportError {
-    /// `error.transport.recordNotFound`
-    RecordNotFound,
-    /// `error.transport.general.notIntendedForYou`
-    NotIntendedForYou,
-    /// `error.transport.general.noIdentityFound`
-    NoIdentityFound,
-    /// `error.transport.general.platformClientInvalid`
-    PlatformClientInvalid,
-    /// `error.transport.noPasswordProvided`
-    NoPasswordProvided,
-    /// `error.transport.tokens.emptyToken`
-    EmptyToken,
-    /// `error.transport.tokens.invalidTokenContent`
-    InvalidTokenContent,
-    /// `error.transport.files.cipherMismatch`
-    CipherMismatch,
-    /// `error.transport.files.plaintextHashMismatch`
-    PlaintextHashMismatch,
-    /// `error.transport.files.invalidMetadata`
-    InvalidFileMetadata,
-    /// `error.transport.files.maxFileSizeExceeded`
-    MaxFileSizeExceeded,
-    /// `error.transport.challenges.challengeTypeRequiresActiveRelationship`
-    ChallengeTypeRequiresActiveRelationship,
-    /// `error.transport.signatureNotValid`
-    SignatureNotValid,
-    /// `error.transport.datawallet.insufficientSupportedDatawalletVersion`
-    InsufficientSupportedDatawalletVersion,
-    /// `error.transport.datawallet.invalid`
-    InvalidDatawallet,
+pub enum Property {
+    /// `content` of a file or token.
+    Content,
+    /// `expiresAt`.
+    ExpiresAt,
+    /// The filter of a list.
+    Query,
 }
 
-impl TransportError {
-    /// The stable code.
-    #[must_use]
-    pub fn code(self) -> &'static str {
+/// A rule for a value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Rule {
+    /// A time that lies in the future.
+    InFuture,
+    /// Not larger than this node allows.
+    NotTooLarge,
+    /// Not more than this, in words.
+    AtMost(String),
+    /// Known members only.
+    NoOtherMembers,
+}
+
+const IN_FUTURE: &str = "must be in the future";
+const TOO_LARGE: &str = "is too large";
+const AT_MOST: &str = "must NOT have more than ";
+const NO_OTHER_MEMBERS: &str = "must NOT have additional properties";
+
+impl Property {
+    const ALL: [Self; 3] = [Self::Content, Self::ExpiresAt, Self::Query];
+
+    fn as_str(self) -> &'static str {
         match self {
-            Self::RecordNotFound => "error.transport.recordNotFound",
-            Self::NotIntendedForYou => "error.transport.general.notIntendedForYou",
-            Self::NoIdentityFound => "error.transport.general.noIdentityFound",
-            Self::PlatformClientInvalid => "error.transport.general.platformClientInvalid",
-            Self::NoPasswordProvided => "error.transport.noPasswordProvided",
-            Self::EmptyToken => "error.transport.tokens.emptyToken",
-            Self::InvalidTokenContent => "error.transport.tokens.invalidTokenContent",
-            Self::CipherMismatch => "error.transport.files.cipherMismatch",
-            Self::PlaintextHashMismatch => "error.transport.files.plaintextHashMismatch",
-            Self::InvalidFileMetadata => "error.transport.files.invalidMetadata",
-            Self::MaxFileSizeExceeded => "error.transport.files.maxFileSizeExceeded",
-            Self::ChallengeTypeRequiresActiveRelationship => {
-                "error.transport.challenges.challengeTypeRequiresActiveRelationship"
-            }
-            Self::SignatureNotValid => "error.transport.signatureNotValid",
-            Self::InsufficientSupportedDatawalletVersion => {
-                "error.transport.datawallet.insufficientSupportedDatawalletVersion"
-            }
-            Self::InvalidDatawallet => "error.transport.datawallet.invalid",
+            Self::Content => "'content'",
+            Self::ExpiresAt => "'expiresAt'",
+            Self::Query => "query",
         }
     }
 }
 
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::InFuture => f.write_str(IN_FUTURE),
+            Self::NotTooLarge => f.write_str(TOO_LARGE),
+            Self::AtMost(bound) => write!(f, "{AT_MOST}{bound}"),
+            Self::NoOtherMembers => f.write_str(NO_OTHER_MEMBERS),
+        }
+    }
+}
+
+impl fmt::Display for InvalidProperty {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.property.as_str(), self.rule)
+    }
+}
+
+/// A text that is not the one of an [`InvalidProperty`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the text does not name a value and its rule")]
+pub struct OtherText;
+
+impl FromStr for InvalidProperty {
+    type Err = OtherText;
+
+    /// Reads what [`Display`](fmt::Display) writes, as a client of a face gets it.
+    fn from_str(text: &str) -> Result<Self, OtherText> {
+        let split = |property: Property| Some((property, text.strip_prefix(property.as_str())?.strip_prefix(' ')?));
+        let (property, rule) = Property::ALL.into_iter().find_map(split).ok_or(OtherText)?;
+        let rule = match rule {
+            IN_FUTURE => Rule::InFuture,
+            TOO_LARGE => Rule::NotTooLarge,
+            NO_OTHER_MEMBERS => Rule::NoOtherMembers,
+            other => Rule::AtMost(other.strip_prefix(AT_MOST).ok_or(OtherText)?.to_owned()),
+        };
+        Ok(Self { property, rule })
+    }
+}
+
+impl From<transport::backbone::ConfigError> for Error {
+    fn from(error: transport::backbone::ConfigError) -> Self {
+        Self::Config(ConfigError::Client(Arc::new(error)))
+    }
+}
+
 impl Error {
-    /// The stable code, `error.runtime.…`, `error.transport.…`, `error.platform.…` or `error.core-types.…`.
+    /// A value that breaks a rule.
+    pub(crate) fn invalid_property(property: Property, rule: Rule) -> Self {
+        Self::InvalidProperty(InvalidProperty { property, rule })
+    }
+
+    /// The text of the stable code, `error.runtime.…`, `error.transport.…`, `error.platform.…` or `error.core-types.…`.
     #[must_use]
     pub fn code(&self) -> &str {
         match self {
-            Self::RecordNotFound(_) | Self::RecordNotFoundAtBackbone(_) => "error.runtime.recordNotFound",
-            Self::InvalidPropertyValue(_) => "error.runtime.validation.invalidPropertyValue",
-            Self::InvalidPayload => "error.runtime.validation.invalidPayload",
-            Self::InvalidTokenContent => "error.runtime.invalidTokenContent",
-            Self::InvalidReference => "error.runtime.invalidReference",
-            Self::InvalidTruncatedReference(_) => "error.core-types.invalidTruncatedReference",
-            Self::NotSupported(_) => "error.runtime.notSupported",
-            Self::FileNotOwnedByYou => "error.runtime.files.notOwnedByYou",
-            Self::IdentityMetadataNotFound => "error.runtime.identityMetadata.notFound",
-            Self::UnfamiliarReferencedIdentity => "error.runtime.identityMetadata.unfamiliarReferencedIdentity",
-            Self::Transport { kind, .. } => kind.code(),
-            Self::Backbone { code, .. } => code,
-            Self::Network { code, .. } => code,
-            Self::Unknown(_) => "error.runtime.unknown",
-            Self::Store(_) => "error.runtime.store",
-            Self::StorageFull(_) => "error.runtime.storageFull",
-            Self::Config(_) => "error.runtime.config",
+            Self::Backbone(error) => error.code().as_str(),
+            other => other.known_code().unwrap_or(ErrorCode::Unknown).as_str(),
         }
+    }
+
+    /// The stable code, unless it is one of a backbone that this program does not know.
+    #[must_use]
+    pub fn known_code(&self) -> Option<ErrorCode> {
+        Some(match self {
+            Self::RecordNotFound(_) | Self::RecordNotFoundAtBackbone(_) | Self::RecordOfAnotherBackbone { .. } => {
+                ErrorCode::RecordNotFound
+            }
+            Self::InvalidPropertyValue(_) | Self::InvalidProperty(_) => ErrorCode::InvalidPropertyValue,
+            Self::InvalidPayload => ErrorCode::InvalidPayload,
+            Self::InvalidTokenContent => ErrorCode::InvalidTokenContent,
+            Self::InvalidReference => ErrorCode::InvalidReference,
+            Self::InvalidTruncatedReference(_) => ErrorCode::InvalidTruncatedReference,
+            Self::NotSupported(_) => ErrorCode::NotSupported,
+            Self::FileNotOwnedByYou => ErrorCode::FileNotOwnedByYou,
+            Self::IdentityMetadataNotFound => ErrorCode::IdentityMetadataNotFound,
+            Self::UnfamiliarReferencedIdentity => ErrorCode::UnfamiliarReferencedIdentity,
+            Self::Transport { code, .. } => *code,
+            Self::UnknownEvent => ErrorCode::UnknownEvent,
+            Self::Backbone(error) => return error.code().known(),
+            Self::Stopped => ErrorCode::Aborted,
+            Self::Unknown(_) => ErrorCode::Unknown,
+            Self::Store(_) => ErrorCode::Store,
+            Self::StorageFull(_) => ErrorCode::StorageFull,
+            Self::Config(_) => ErrorCode::Config,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_invalid_property_can_be_read_back_from_its_text() {
+        let rules = [Rule::InFuture, Rule::NotTooLarge, Rule::AtMost("5 values".to_owned()), Rule::NoOtherMembers];
+        for property in Property::ALL {
+            for rule in rules.clone() {
+                let invalid = InvalidProperty { property, rule };
+                assert_eq!(invalid.to_string().parse(), Ok(invalid));
+            }
+        }
+        for other in ["", "'content'", "'content'x", "'content' is blue", "'title' must be in the future"] {
+            assert_eq!(other.parse::<InvalidProperty>(), Err(OtherText), "{other}");
+        }
+    }
+
+    #[test]
+    fn texts_are_those_that_clients_know() {
+        let error = Error::invalid_property(Property::ExpiresAt, Rule::InFuture);
+        assert_eq!(
+            (error.code(), error.to_string().as_str()),
+            ("error.runtime.validation.invalidPropertyValue", "'expiresAt' must be in the future")
+        );
+        let not_found = Error::RecordNotFound("File");
+        assert_eq!(not_found.to_string(), "File not found. Make sure the ID exists and the record is not expired.");
+        let reason = "The token isn't yours".to_owned();
+        let error = Error::Transport { code: ErrorCode::NotIntendedForYou, reason, at: Timestamp::NEVER };
+        assert_eq!(
+            error.to_string(),
+            "error.transport.general.notIntendedForYou: 'The token isn't yours' at 9999-12-31T00:00:00.000Z"
+        );
+    }
+
+    #[test]
+    fn causes_are_kept_and_not_repeated() {
+        use std::error::Error as _;
+        let cause = transport::wire::reference::BaseUrl::parse("x|y").unwrap_err();
+        let error = Error::from(ConfigError::BaseUrl(cause));
+        let source = error.source().unwrap().to_string();
+        assert!(!error.to_string().contains(&source), "{error}: {source}");
     }
 }

@@ -6,16 +6,17 @@ use std::sync::Arc;
 use durable::DirectoryLock;
 use transport::identity::DeviceSharedSecret;
 
+use crate::Result;
 use crate::account;
 use crate::blocking::blocking;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, StoreKey};
 use crate::core::Core;
+use crate::error::ConfigError;
 use crate::event::EventReceiver;
 use crate::facade::{AccountFacade, ChallengesFacade, FilesFacade, IdentityMetadataFacade, Node, TokensFacade};
 use crate::store::{LOCK_FILE, Store, StoreError, StoreKeySource, vault};
 use crate::sync::Synchronizer;
-use crate::{Error, Result};
 
 /// A running node. Cheap to clone; the last clone does not stop it, [`Runtime::shutdown`] does.
 #[derive(Clone)]
@@ -195,8 +196,8 @@ async fn open_store(
         let lock = match lock {
             Some(lock) if is_same(lock.directory(), &config.data_dir) => lock,
             Some(lock) => {
-                let (held, wanted) = (lock.directory().display(), config.data_dir.display());
-                return Err(Error::Config(format!("the lock holds {held}, not the data directory {wanted}")));
+                let (held, wanted) = (lock.directory().to_owned(), config.data_dir);
+                return Err(ConfigError::OtherLock { held, wanted }.into());
             }
             None => Arc::new(DirectoryLock::take(&config.data_dir, LOCK_FILE).map_err(StoreError::from)?),
         };

@@ -6,7 +6,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
 use enlace_tests::{Node, World};
-use runtime::{BackboneConfig, Config, Error, Secret};
+use runtime::{BackboneConfig, BackboneFailure, Config, Error, Secret};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 
 const CERTIFICATE: &[u8] = include_bytes!("data/self-signed.crt.der");
@@ -24,7 +24,9 @@ async fn plain_http_to_a_machine_that_is_not_this_one_is_refused_before_anything
     {
         let world = World::new();
         match start_at(&world, url).await {
-            Err(Error::Config(text)) => assert!(text.contains("https"), "{text} names the next step"),
+            Err(Error::Config(invalid)) => {
+                assert!(invalid.to_string().contains("https"), "{invalid} names the next step");
+            }
             Err(other) => panic!("{url}: {other}"),
             Ok(_) => panic!("{url} was accepted"),
         }
@@ -37,7 +39,7 @@ async fn a_certificate_nobody_vouches_for_ends_the_connection_before_anything_is
     let (address, received) = tls_server();
     let outcome = start_at(&world, &format!("https://localhost:{}", address.port())).await;
     match outcome {
-        Err(error @ Error::Network { .. }) => {
+        Err(Error::Backbone(error)) if error.failure() == BackboneFailure::Unreachable => {
             assert!(error.to_string().to_lowercase().contains("certificate"), "{error}");
         }
         Err(other) => panic!("{other}"),

@@ -1,8 +1,8 @@
 //! What the dialect that checks tags says of those that are invalid.
 
-use http::StatusCode;
 use runtime::tag;
 
+use crate::code::FaceCode;
 use crate::problem::Problem;
 
 /// Checks tags.
@@ -15,7 +15,7 @@ pub(crate) fn check(tags: &[String]) -> Result<(), Problem> {
         return Ok(());
     }
     let message = format!("Detected invalidity of the following tags: {}.", invalid.join(", "));
-    Err(Problem::new(StatusCode::BAD_REQUEST, "error.consumption.attributes.invalidTags", message))
+    Err(Problem::new(FaceCode::InvalidTags, message))
 }
 
 #[cfg(test)]

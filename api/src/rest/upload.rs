@@ -16,6 +16,7 @@ use super::paced::{Allowance, PIECE, paced};
 use super::spool::Spool;
 use super::tags;
 use crate::call::read_checked;
+use crate::code::FaceCode;
 use crate::connector::{Call, Differences};
 use crate::problem::Problem;
 use crate::protocol::{Body, append, part_names};
@@ -248,7 +249,7 @@ fn too_large() -> Problem {
 
 fn broken() -> Problem {
     let message = "The given payload is not a complete multipart form.";
-    Problem::new(StatusCode::BAD_REQUEST, "error.connector.validation.invalidMultipartPayload", message)
+    Problem::new(FaceCode::InvalidMultipart, message)
 }
 
 fn spool_failed(error: &std::io::Error) -> Problem {

@@ -3,13 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use runtime::Secret;
 use runtime::dto::File;
+use runtime::{ErrorCode, Secret};
 use sha2::{Digest as _, Sha256};
 
 use super::{Context, shape};
 use crate::access::Access;
 use crate::args::{ClientOptions, Global, NodeOptions, ServerOptions};
+use crate::code::Code;
 use crate::data_dir::DataDir;
 use crate::failure::{Failure, Kind};
 use crate::home::{Home, place_of, same};
@@ -138,7 +139,7 @@ fn plan(global: &Global, args: &ReceiveArgs, incoming: &Incoming) -> Result<Plan
 /// A backbone that only the reference names is asked as the public client, which not every backbone knows.
 fn without_guests(failure: Failure, backbone: &WhichBackbone) -> Failure {
     match backbone {
-        WhichBackbone::At(url) if failure.code.as_deref() == Some("error.transport.general.platformClientInvalid") => {
+        WhichBackbone::At(url) if failure.code == Some(Code::Runtime(ErrorCode::PlatformClientInvalid)) => {
             let message = format!("{url} does not know the OAuth client, or does not take guests");
             Failure { message, ..failure }.hint(format!(
                 "ask whoever runs that backbone for an OAuth client, and add --client-file FILE --backbone {url}"
@@ -223,21 +224,21 @@ async fn explain(failure: Failure, incoming: &Incoming, access: &Access, dir: &D
     };
     let code = failure.code.clone();
     let refused = |message: &str| Failure { code: code.clone(), ..Failure::new(Kind::Refused, message) };
-    match (failure.code.as_deref(), failure.kind) {
-        (Some("error.transport.request.noAuthGrant"), _) => {
+    match (failure.code.as_ref(), failure.kind) {
+        (Some(Code::Runtime(ErrorCode::NoAuthGrant)), _) => {
             let home = Home::of(dir).ok().flatten().map_or_else(|| "another backbone".to_owned(), |home| home.url());
             failure.hint(home_hint(dir, &home))
         }
-        (Some("error.transport.general.notIntendedForYou"), _) => {
+        (Some(Code::Runtime(ErrorCode::NotIntendedForYou)), _) => {
             let ours = ours().await;
             refused("the sender shared this with another identity")
                 .hint(format!("your address is {ours}; ask the sender to share it again with --for {ours}"))
         }
-        (Some("error.platform.token.tooManyFailedPasswordAttempts"), _) => {
+        (Some(Code::Runtime(ErrorCode::TokenLocked)), _) => {
             refused("the reference is locked after too many wrong passwords")
                 .hint("ask the sender to unlock it with `enlace tokens unlock ID`")
         }
-        (Some("error.transport.files.maxFileSizeExceeded"), _) => {
+        (Some(Code::Runtime(ErrorCode::MaxFileSizeExceeded)), _) => {
             failure.hint("allow it with --max-size SIZE, for example --max-size 20G")
         }
         (_, Kind::NotFound) if incoming.password.is_some() => {
@@ -259,8 +260,9 @@ async fn explain(failure: Failure, incoming: &Incoming, access: &Access, dir: &D
 
 /// Whether another password may help.
 fn is_wrong_password(failure: &Failure) -> bool {
-    let not_found = ["error.runtime.recordNotFound", "error.transport.recordNotFound"];
-    failure.kind == Kind::Refused && failure.code.as_deref().is_some_and(|code| not_found.contains(&code))
+    let is_not_found =
+        matches!(failure.code, Some(Code::Runtime(ErrorCode::RecordNotFound | ErrorCode::TransportRecordNotFound)));
+    failure.kind == Kind::Refused && is_not_found
 }
 
 /// An identity lives at one backbone; another one does not know it.

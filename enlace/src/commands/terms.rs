@@ -2,7 +2,7 @@
 
 use clap::Args;
 use runtime::dto::PasswordProtection;
-use runtime::{Address, PasswordType, Timestamp};
+use runtime::{Address, ErrorCode, PasswordType, Timestamp};
 
 use crate::failure::Failure;
 use crate::passwords::NewPassword;
@@ -65,9 +65,6 @@ impl TermsOptions {
     }
 }
 
-/// The code of values that the interfaces below refuse as well.
-pub(crate) const INVALID_VALUE: &str = "error.runtime.validation.invalidPropertyValue";
-
 /// Refuses a time of expiry that has passed.
 ///
 /// # Errors
@@ -78,7 +75,7 @@ pub(crate) fn check_future(expires_at: Timestamp, now: Timestamp) -> Result<(), 
     }
     Err(Failure::usage("the expiry has passed already")
         .hint("give a later one with --expires-at, or a span with --expires-in 7d")
-        .code(INVALID_VALUE))
+        .code(ErrorCode::InvalidPropertyValue))
 }
 
 fn check_pin(protection: &PasswordProtection) -> Result<(), Failure> {
@@ -89,7 +86,7 @@ fn check_pin(protection: &PasswordProtection) -> Result<(), Failure> {
     }
     Err(Failure::usage("an invalid PIN: it must have 4 to 16 digits from 0 to 9")
         .hint("correct the first line of the file, or use --password-file for a password")
-        .code(INVALID_VALUE))
+        .code(ErrorCode::InvalidPropertyValue))
 }
 
 #[cfg(test)]

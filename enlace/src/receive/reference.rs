@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use runtime::{AnyReference, PasswordType};
+use runtime::{AnyReference, ErrorCode, PasswordType};
 
 use crate::failure::Failure;
 use crate::passwords;
@@ -40,14 +40,15 @@ impl Incoming {
         let parsed = AnyReference::parse(text).map_err(|error| {
             Failure::usage(format!("this is not a reference: {error}"))
                 .hint("quote it in the shell, because it holds # or & : enlace receive 'http://…'")
-                .code("error.core-types.invalidTruncatedReference")
+                .code(ErrorCode::InvalidTruncatedReference)
         })?;
         let (backbone_url, protection, for_identity) = match parsed {
             AnyReference::Token(it) => (it.backbone_base_url, it.password_protection, it.for_identity_truncated),
             AnyReference::File(it) => (it.backbone_base_url, it.password_protection, it.for_identity_truncated),
             _ => {
-                return Err(Failure::usage("this reference names neither a file nor a token")
-                    .code("error.runtime.invalidReference"));
+                return Err(
+                    Failure::usage("this reference names neither a file nor a token").code(ErrorCode::InvalidReference)
+                );
             }
         };
         Ok(Self {

@@ -15,10 +15,12 @@ use transport::identity::{Device, PublicIdentity, derive_address};
 use transport::wire::backbone::identities::{CreateIdentity, CreatedIdentity};
 
 use super::device::{NewDevice, device_object};
+use crate::backbone_error::code_of;
 use crate::clock::Clock;
+use crate::code::ErrorCode;
 use crate::config::DeviceProfile;
 use crate::core::account::{AccountRecord, DEVICE_TYPE, DeviceIdentity};
-use crate::error::TransportError;
+use crate::error::ConfigError;
 use crate::store::{Batch, Store};
 use crate::{Error, Result};
 
@@ -27,8 +29,6 @@ const IDENTITY_VERSION: u8 = 1;
 /// Name of a value that is there from before the backbone is asked to create the identity until it has refused, or the
 /// identity is stored: the backbone may know the new keys.
 const REQUESTED: &str = "NewIdentityRequested";
-const ADDRESS_TAKEN: &str = "error.platform.validation.device.addressAlreadyExists";
-const CLIENT_REFUSED: &str = "error.platform.unauthorized";
 
 /// Everything a new identity is made of, before the backbone knows it.
 #[derive(Serialize, Deserialize)]
@@ -129,15 +129,11 @@ async fn note_request(store: &Store) -> Result<()> {
 fn is_refusal(error: &backbone::Error) -> bool {
     use backbone::{Error, NetworkError};
     match error {
-        Error::Api { code, .. } if code == ADDRESS_TAKEN => false,
-        Error::Api { status, .. } | Error::UnexpectedStatus { status, .. } => matches!(status, 400..=499 | 507),
-        Error::Unauthorized { .. } | Error::Forbidden { .. } | Error::NotFound { .. } | Error::BadRequest { .. } => {
-            true
-        }
+        _ if code_of(error).known() == Some(ErrorCode::AddressAlreadyExists) => false,
         Error::Network { kind, .. } => {
             matches!(kind, NetworkError::AddressNotFound | NetworkError::Connect | NetworkError::Tls)
         }
-        _ => false,
+        other => other.failure().is_refusal(),
     }
 }
 
@@ -181,10 +177,10 @@ async fn register(
     if outcome.as_ref().is_err_and(is_refusal) {
         forget_request(store).await.map_err(Refusal::Other)?;
     }
-    outcome.map_err(|error| match &error {
-        backbone::Error::Api { code, .. } if code == ADDRESS_TAKEN => Refusal::AddressTaken,
-        error if error.code() == CLIENT_REFUSED => Refusal::Other(Error::Transport {
-            kind: TransportError::PlatformClientInvalid,
+    outcome.map_err(|error| match code_of(&error).known() {
+        Some(ErrorCode::AddressAlreadyExists) => Refusal::AddressTaken,
+        Some(ErrorCode::Unauthorized) => Refusal::Other(Error::Transport {
+            code: ErrorCode::PlatformClientInvalid,
             reason: "The backbone does not accept this client id and secret".to_owned(),
             at: clock.now(),
         }),
@@ -198,16 +194,13 @@ fn record(identity: NewIdentity, created: &CreatedIdentity, client: &Client) -> 
     let public_key = identity.key.public_key();
     let theirs = created.address.host();
     let domain = client.config().address_hostname.as_deref().unwrap_or(theirs);
-    let expected = derive_address(&public_key, domain).map_err(|error| Error::Config(error.to_string()))?;
+    let expected = derive_address(&public_key, domain)
+        .map_err(|source| ConfigError::Domain { domain: domain.to_owned(), source })?;
     if created.address != expected {
-        return Err(Error::Config(match domain == theirs {
-            true => {
-                format!("the backbone made the address {}, which does not belong to this identity", created.address)
-            }
-            false => format!(
-                "the domain of new addresses is set to '{domain}', but the backbone's is '{theirs}'; correct or remove \
-                 the setting"
-            ),
+        let (wanted, theirs) = (domain.to_owned(), theirs.to_owned());
+        return Err(Error::Config(match wanted == theirs {
+            true => ConfigError::ForeignAddress(created.address.clone()),
+            false => ConfigError::OtherDomain { wanted, theirs },
         }));
     }
     Ok(AccountRecord {

@@ -15,9 +15,9 @@ use transport::backbone::{Client, ClientConfig, SecretText};
 use transport::identity::DeviceSharedSecret;
 
 use crate::clock::Clock;
+use crate::code::ErrorCode;
 use crate::config::BackboneConfig;
 use crate::core::account::{Account, AccountRecord};
-use crate::error::TransportError;
 use crate::store::Store;
 use crate::{Config, Error, Result};
 
@@ -96,12 +96,12 @@ fn client(config: &BackboneConfig) -> Result<Client> {
         max_token_content: config.max_token_content,
         ..ClientConfig::new(&config.base_url, &config.client_id, SecretText::new(config.client_secret.expose()))
     });
-    client.map_err(|error| Error::Config(error.to_string()))
+    Ok(client?)
 }
 
 fn no_identity(clock: &dyn Clock) -> Error {
     Error::Transport {
-        kind: TransportError::NoIdentityFound,
+        code: ErrorCode::NoIdentityFound,
         reason: "No identity found in the store, and creating one is not allowed".to_owned(),
         at: clock.now(),
     }

@@ -18,9 +18,9 @@ pub(crate) use self::reference::place;
 
 use self::account::Account;
 use crate::clock::Clock;
-use crate::error::TransportError;
+use crate::code::ErrorCode;
 use crate::event::EventBus;
-use crate::store::{Batch, Object, Store, View};
+use crate::store::{Batch, Object, Store, StoreError, View};
 use crate::{Config, Error, Result};
 
 /// What a node is made of, below everything that it does.
@@ -70,7 +70,7 @@ impl Core {
     /// under an old id would lose the old one's key. [`Error::Store`] and
     /// [`Error::StorageFull`] say what is at the backbone but not here.
     pub(crate) async fn remember(&self, object: Object) -> Result<()> {
-        let id = object.id.clone();
+        let (id, object_id) = (object.id.clone(), object.id.clone());
         let create = |view: &View<'_>| match view.object(&object.collection, &object.id)? {
             None => {
                 let mut batch = Batch::new();
@@ -79,10 +79,9 @@ impl Core {
             }
             Some(_) => Err(Error::Unknown(format!("the backbone gave out the id {id}, which is in use already"))),
         };
-        let unremembered = |reason| format!("{id} exists at the backbone but could not be remembered: {reason}");
+        let not_remembered = |cause| StoreError::NotRemembered { id: object_id, cause }.into();
         self.change(create).await.map_err(|error| match error {
-            Error::Store(reason) => Error::Store(unremembered(reason)),
-            Error::StorageFull(reason) => Error::StorageFull(unremembered(reason)),
+            Error::Store(cause) | Error::StorageFull(cause) => not_remembered(cause),
             other => other,
         })
     }
@@ -93,7 +92,7 @@ impl Core {
     }
 
     /// An error that the transport layer has a code for, now.
-    pub(crate) fn transport_error(&self, kind: TransportError, reason: impl Into<String>) -> Error {
-        Error::Transport { kind, reason: reason.into(), at: self.clock.now() }
+    pub(crate) fn transport_error(&self, code: ErrorCode, reason: impl Into<String>) -> Error {
+        Error::Transport { code, reason: reason.into(), at: self.clock.now() }
     }
 }

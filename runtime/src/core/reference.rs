@@ -3,6 +3,7 @@
 use transport::wire::reference::{BaseUrl, Referable};
 
 use crate::dto;
+use crate::error::ConfigError;
 use crate::{Error, Result};
 
 impl dto::Reference {
@@ -18,5 +19,5 @@ impl dto::Reference {
 /// # Errors
 /// [`Error::Config`] if the URL cannot stand in references.
 pub(crate) fn place(base_url: &str) -> Result<BaseUrl> {
-    BaseUrl::parse(base_url).map_err(|error| Error::Config(format!("backbone URL: {error}")))
+    BaseUrl::parse(base_url).map_err(|error| Error::Config(ConfigError::BaseUrl(error)))
 }

@@ -10,10 +10,11 @@ use transport::wire::{FileId, Timestamp, TokenId};
 
 use super::{Delivery, Failure, Incoming};
 use crate::Error;
+use crate::code::ErrorCode;
 use crate::core::Core;
 
-/// How the backbone refuses a value.
-const INVALID_VALUE: &str = "error.platform.validation.invalidPropertyValue";
+/// How long a challenge lasts from its creation, by the clock of the backbone.
+const CHALLENGE_LIFETIME: Duration = Duration::from_secs(10 * 60);
 
 /// How far the clocks of node and backbone may differ before what the backbone grants looks wrong: nodes whose clock is a
 /// day off work.
@@ -40,26 +41,35 @@ impl<'a> Backbone<'a> {
         if told < asked && !is_over { told } else { asked }
     }
 
-    /// A failed write. Adds to an expiry that the backbone takes for the past but that lies in the future here what explains
-    /// it: one of the clocks is wrong.
-    fn not_written(&self, expires_at: Timestamp, error: backbone::Error) -> Failure {
-        let now = self.core.clock.now();
-        let explain = |error| match error {
-            Error::Backbone { status, code, message, request, trace_id }
-                if code == INVALID_VALUE && is_about_a_past_expiry(&message) && expires_at > now =>
+    /// A failed write. Adds to an expiry that lies in the future here but has passed at the backbone what explains it: one of
+    /// the clocks is wrong.
+    async fn not_written(&self, expires_at: Timestamp, error: backbone::Error) -> Failure {
+        match Failure::from(error) {
+            Failure::Failed(Error::Backbone(error))
+                if error.code().known() == Some(ErrorCode::PlatformInvalidPropertyValue) =>
             {
-                let message = format!(
-                    "{message} By this node's clock it is {now} and {expires_at} lies ahead, so this machine's clock or \
-                     the backbone's is wrong: check both."
-                );
-                Error::Backbone { status, code, message, request, trace_id }
+                let explanation = self.clocks_differ(expires_at).await;
+                Failure::Failed(Error::Backbone(match explanation {
+                    Some(explanation) => error.explained(explanation),
+                    None => error,
+                }))
             }
             other => other,
-        };
-        match Failure::from(error) {
-            Failure::Failed(error) => Failure::Failed(explain(error)),
-            other => other,
         }
+    }
+
+    /// What is said of the clocks if an expiry has passed by the backbone's and not by this node's.
+    ///
+    /// The backbone refuses any value with the same code, so it is asked what time it is: a challenge says it.
+    async fn clocks_differ(&self, expires_at: Timestamp) -> Option<String> {
+        let challenge = self.core.account.client().create_challenge().await.ok()?;
+        let (here, there) = (self.core.clock.now(), challenge.expires_at.saturating_sub(CHALLENGE_LIFETIME));
+        (here < expires_at && expires_at <= there).then(|| {
+            format!(
+                "By this node's clock it is {here} and {expires_at} lies ahead, so this machine's clock or the \
+                 backbone's is wrong: check both."
+            )
+        })
     }
 
     /// A failed read. Adds to "not found" what most often explains it: the reference names another backbone than this node's.
@@ -67,9 +77,8 @@ impl<'a> Backbone<'a> {
         let own = self.core.base_url();
         match (Failure::from(error), named) {
             (Failure::NotFound(error), Some(named)) if !is_same_backbone(named, own) => {
-                Failure::NotFound(Error::RecordNotFoundAtBackbone(format!(
-                    "{error} The reference names the backbone {named}, but this node uses {own}."
-                )))
+                let (message, named, own) = (error.to_string(), named.to_owned(), own.to_owned());
+                Failure::NotFound(Error::RecordOfAnotherBackbone { message, named, own })
             }
             (failure, _) => failure,
         }
@@ -93,7 +102,10 @@ impl Delivery for Backbone<'_> {
 
     async fn create_token(&self, token: &CreateToken) -> Result<CreatedToken, Failure> {
         let created = self.session().create_token(token).await;
-        let created = created.map_err(|error| self.not_written(token.expires_at, error))?;
+        let created = match created {
+            Ok(created) => created,
+            Err(error) => return Err(self.not_written(token.expires_at, error).await),
+        };
         let expires_at = created.expires_at.map(|told| self.granted_expiry(token.expires_at, told));
         Ok(CreatedToken { expires_at, ..created })
     }
@@ -105,7 +117,10 @@ impl Delivery for Backbone<'_> {
         progress: Option<UploadProgress>,
     ) -> Result<CreatedFile, Failure> {
         let created = self.session().upload_file(file, content, progress).await;
-        let created = created.map_err(|error| self.not_written(file.expires_at, error))?;
+        let created = match created {
+            Ok(created) => created,
+            Err(error) => return Err(self.not_written(file.expires_at, error).await),
+        };
         Ok(CreatedFile { expires_at: self.granted_expiry(file.expires_at, created.expires_at), ..created })
     }
 }
@@ -133,12 +148,6 @@ impl From<backbone::Error> for Failure {
         };
         kind(error.into())
     }
-}
-
-/// Backbones write "must be in the future" for an expiry that has passed, and something else for one that is too late.
-fn is_about_a_past_expiry(message: &str) -> bool {
-    let message = message.to_ascii_lowercase();
-    message.contains("expires") && message.contains("in the future")
 }
 
 fn is_same_backbone(left: &str, right: &str) -> bool {

@@ -9,8 +9,8 @@ use transport::identity::PublicIdentity;
 use transport::wire::{Address, RelationshipId};
 
 use super::Node;
+use crate::code::ErrorCode;
 use crate::dto::{self, ChallengeValidation};
-use crate::error::TransportError;
 use crate::store::{Object, collection};
 use crate::{Error, Result};
 
@@ -112,7 +112,7 @@ impl ChallengesFacade {
             return Ok(Error::NotSupported("Challenges of the type 'Relationship' are not yet supported.".to_owned()));
         }
         Ok(Error::Transport {
-            kind: TransportError::ChallengeTypeRequiresActiveRelationship,
+            code: ErrorCode::ChallengeTypeRequiresActiveRelationship,
             reason: "The challenge type Relationship requires an active Relationship.".to_owned(),
             at: self.node.core.clock.now(),
         })
@@ -132,7 +132,7 @@ impl ChallengesFacade {
 
     fn no_relationship(&self) -> Error {
         Error::Transport {
-            kind: TransportError::RecordNotFound,
+            code: ErrorCode::TransportRecordNotFound,
             reason: "'Relationship' not found.".to_owned(),
             at: self.node.core.clock.now(),
         }

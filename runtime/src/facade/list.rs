@@ -143,6 +143,7 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
+    use crate::store::StoreError;
 
     /// A list of `pages` pages of one number each, and how many of them were read.
     fn numbered(pages: usize) -> (List<usize>, Arc<AtomicUsize>) {
@@ -195,7 +196,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_error_ends_a_list() {
-        let mut list: List<u8> = List::new(|| Err(Error::Store("unreadable".to_owned())));
+        let mut list: List<u8> = List::new(|| Err(StoreError::Damaged.into()));
         assert!(list.next_page().await.is_err());
         assert_eq!(list.next_page().await.unwrap(), None);
     }

@@ -14,9 +14,9 @@ use super::progress::{Observer, Phase, Progress};
 use super::spool::{Spool, Storage, temporary_file_error};
 use super::verified::{VerifiedContent, VerifiedReader};
 use crate::blocking::{blocking, joined};
+use crate::code::ErrorCode;
 use crate::core::Core;
 use crate::delivery::{self, Delivery as _, Failure, Incoming as _};
-use crate::error::TransportError;
 use crate::{Error, Result};
 
 /// Bytes of the body that are hashed and decoded in one go: enough to be worth handing over, few enough for the
@@ -53,7 +53,7 @@ pub(super) fn check_size(core: &Core, is_own: bool, filesize: u64) -> Result<()>
         "The file is said to have {filesize} bytes; this node takes {allowed}. If whoever sent it is trusted, raise the \
          setting enlace.maxReceivedFileSize."
     );
-    Err(core.transport_error(TransportError::MaxFileSizeExceeded, reason))
+    Err(core.transport_error(ErrorCode::MaxFileSizeExceeded, reason))
 }
 
 /// A place for a file, unless it needs a disk that has no room for it.
@@ -163,7 +163,7 @@ impl Taking {
 fn fetch_error(core: &Core, failure: Failure) -> Error {
     match failure {
         Failure::TooLarge(_) => core.transport_error(
-            TransportError::CipherMismatch,
+            ErrorCode::CipherMismatch,
             "The backbone sends more bytes than the file has; it is not the one that was uploaded.",
         ),
         other => other.into(),
@@ -173,9 +173,9 @@ fn fetch_error(core: &Core, failure: Failure) -> Error {
 fn refused(core: &Core, error: FileError) -> Error {
     let kind = match &error {
         FileError::Io(error) => return temporary_file_error(error),
-        FileError::PlaintextHashMismatch => TransportError::PlaintextHashMismatch,
-        FileError::InvalidMetadata => TransportError::InvalidFileMetadata,
-        _ => TransportError::CipherMismatch,
+        FileError::PlaintextHashMismatch => ErrorCode::PlaintextHashMismatch,
+        FileError::InvalidMetadata => ErrorCode::InvalidFileMetadata,
+        _ => ErrorCode::CipherMismatch,
     };
     core.transport_error(kind, error.to_string())
 }

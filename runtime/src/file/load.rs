@@ -9,9 +9,9 @@ use transport::wire::backbone::files::FileMetadata as BackboneFile;
 
 use super::FileRecord;
 use super::download::check_size;
+use crate::code::ErrorCode;
 use crate::core::Core;
 use crate::delivery::{self, Delivery as _};
-use crate::error::TransportError;
 use crate::event::Event;
 use crate::store::{Batch, View, collection};
 use crate::{Error, Result};
@@ -58,7 +58,7 @@ fn open(core: &Core, id: &FileId, answer: &BackboneFile, metadata_key: SecretKey
     if answer.id != *id {
         return Err(Error::Unknown("the backbone answered with another file than the one asked for".to_owned()));
     }
-    let invalid = || core.transport_error(TransportError::InvalidFileMetadata, "The file's metadata cannot be read.");
+    let invalid = || core.transport_error(ErrorCode::InvalidFileMetadata, "The file's metadata cannot be read.");
     let metadata = FileMetadata::open(&answer.encrypted_properties.0, &metadata_key).map_err(|error| match error {
         FileError::Decryption => Error::InvalidTruncatedReference(
             "its key does not open what the backbone sent: the reference is damaged, then copy it again and completely, \

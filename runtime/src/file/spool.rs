@@ -8,6 +8,7 @@ use bytes::Bytes;
 use transport::backbone::UploadContent;
 
 use crate::Error;
+use crate::store::StoreError;
 
 /// Most bytes that are kept in memory.
 const MEMORY_LIMIT: usize = 2 * 1024 * 1024;
@@ -86,14 +87,10 @@ impl Spool {
 /// A temporary file failed: most likely the disk is full.
 pub(super) fn temporary_file_error(error: &io::Error) -> Error {
     match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Error::StorageFull(
-            "the disk with the temporary files of the data directory is full; free some space and try again".to_owned(),
-        ),
-        _ => Error::Store(format!(
-            "a temporary file in the data directory cannot be used: {}; check the disk and the permissions",
-            without_path(error)
-        )),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => StoreError::TemporaryFull,
+        _ => StoreError::Temporary(without_path(error)),
     }
+    .into()
 }
 
 /// What the system said, without the random name that nobody can find afterwards.

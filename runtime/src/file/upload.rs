@@ -16,6 +16,7 @@ use super::spool::{Spool, temporary_file_error};
 use crate::blocking::blocking;
 use crate::core::Core;
 use crate::delivery::{self, Delivery as _};
+use crate::error::{Property, Rule};
 use crate::{Error, Result};
 
 /// Plaintext that is read, and sealed in one go.
@@ -129,7 +130,7 @@ async fn seal(core: &Core, mut content: Pin<Box<dyn AsyncRead + Send>>, observer
 }
 
 fn too_large() -> Error {
-    Error::InvalidPropertyValue("'content' is too large".to_owned())
+    Error::invalid_property(Property::Content, Rule::NotTooLarge)
 }
 
 /// A full piece, or what is left; empty at the end.

@@ -23,6 +23,7 @@ use serde_json::{Map, Value};
 
 use self::condition::Conditions;
 pub(crate) use self::field::{FILES, Field, TOKENS};
+use crate::error::{Property, Rule};
 use crate::store::RequiredTexts;
 use crate::{Error, Result};
 
@@ -58,7 +59,7 @@ impl Query {
     /// Checks the parameters of a list call against the fields that the noun has.
     ///
     /// # Errors
-    /// [`Error::InvalidPropertyValue`] for unknown fields and for values that a field does not take, [`Error::Unknown`] for
+    /// [`Error::InvalidProperty`] for unknown fields, [`Error::InvalidPropertyValue`] for values that a field does not take, [`Error::Unknown`] for
     /// unreadable regular expressions.
     pub(crate) fn parse(
         fields: &'static [Field],
@@ -66,10 +67,10 @@ impl Query {
         ownership: Ownership,
     ) -> Result<Self> {
         if parameters.iter().any(|(name, _)| !fields.iter().any(|field| field.name == name)) {
-            return Err(Error::InvalidPropertyValue("query must NOT have additional properties".to_owned()));
+            return Err(Error::invalid_property(Property::Query, Rule::NoOtherMembers));
         }
         if parameters.len() > MAX_PARAMETERS {
-            return Err(Error::InvalidPropertyValue(format!("query must NOT have more than {MAX_PARAMETERS} values")));
+            return Err(Error::invalid_property(Property::Query, Rule::AtMost(format!("{MAX_PARAMETERS} values"))));
         }
         let mut filters = Vec::new();
         for field in fields.iter().filter(|field| !(field.is_ownership() && ownership != Ownership::Any)) {

@@ -52,6 +52,7 @@ use serde::de::DeserializeOwned;
 use transport::datawallet::PendingModification;
 
 pub(crate) use self::batch::Batch;
+pub use self::error::Failure;
 pub(crate) use self::error::StoreError;
 pub(crate) use self::index::RequiredTexts;
 pub(crate) use self::object::{Object, Properties};

@@ -15,8 +15,6 @@ use crate::file::FileRecord;
 use crate::store::{Batch, Object, Properties, View, collection};
 use crate::{Error, Result};
 
-/// What the published clients report for events they do not know.
-const UNKNOWN: &str = "error.transport.unknown";
 /// Longest error code the backbone takes.
 const MAX_CODE: usize = 100;
 /// Characters of a type of event that go to the log: the backbone may send any text. Known ones have some 20.
@@ -116,7 +114,7 @@ fn shown(kind: &str) -> String {
 
 fn unknown(what: &str) -> Error {
     debug!(what, "not known here");
-    Error::Network { code: UNKNOWN, message: "the event is not known to this program".to_owned() }
+    Error::UnknownEvent
 }
 
 #[cfg(test)]

@@ -9,6 +9,8 @@ use transport::wire::backbone::datawallet::{AssignedModification, Modification, 
 use transport::wire::{ByteText, DeviceId};
 
 use super::state::{InFlight, Missed, Position};
+use crate::backbone_error::code_of;
+use crate::code::ErrorCode;
 
 /// Rounds of pull and push before a synchronization gives up against other devices that are always faster.
 pub(super) const MAX_ROUNDS: u32 = 5;
@@ -17,13 +19,6 @@ pub(super) const MAX_EVENT_RUNS: u32 = 50;
 
 /// Pulls in which a modification that could not be read is asked for again.
 pub(super) const MAX_ATTEMPTS: u32 = 3;
-
-const NOT_UP_TO_DATE: &str = "error.platform.validation.datawallet.datawalletNotUpToDate";
-const DURING_SYNC_RUN: &str =
-    "error.platform.validation.datawallet.cannotPushDatawalletModificationsDuringActiveSyncRun";
-const RUN_IN_PROGRESS: &str = "error.platform.validation.syncRun.cannotStartSyncRunWhenAnotherSyncRunIsRunning";
-const CLIENT_TOO_OLD: &str = "error.platform.validation.datawallet.insufficientSupportedDatawalletVersion";
-const RUN_FINALIZED: &str = "error.platform.validation.syncRun.syncRunAlreadyFinalized";
 
 /// What became of modifications whose push was not answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -257,11 +252,11 @@ pub(super) enum Refusal {
 
 impl Refusal {
     pub(super) fn of(error: &Error) -> Self {
-        match error.code() {
-            NOT_UP_TO_DATE => Self::OutOfDate,
-            DURING_SYNC_RUN | RUN_IN_PROGRESS => Self::Busy,
-            CLIENT_TOO_OLD => Self::ClientTooOld,
-            RUN_FINALIZED => Self::RunLost,
+        match code_of(error).known() {
+            Some(ErrorCode::DatawalletNotUpToDate) => Self::OutOfDate,
+            Some(ErrorCode::PushDuringSyncRun | ErrorCode::SyncRunInProgress) => Self::Busy,
+            Some(ErrorCode::PlatformTooOldForDatawallet) => Self::ClientTooOld,
+            Some(ErrorCode::SyncRunFinalized) => Self::RunLost,
             _ => Self::Other,
         }
     }
@@ -517,16 +512,16 @@ pub(super) mod tests {
     #[test]
     fn refusals_are_told_apart_by_the_backbones_code() {
         let rows = [
-            ("error.platform.validation.datawallet.datawalletNotUpToDate", Refusal::OutOfDate),
-            (DURING_SYNC_RUN, Refusal::Busy),
-            ("error.platform.validation.syncRun.cannotStartSyncRunWhenAnotherSyncRunIsRunning", Refusal::Busy),
-            ("error.platform.validation.syncRun.syncRunAlreadyFinalized", Refusal::RunLost),
-            (CLIENT_TOO_OLD, Refusal::ClientTooOld),
-            ("error.platform.quotaExhausted", Refusal::Other),
+            (ErrorCode::DatawalletNotUpToDate, Refusal::OutOfDate),
+            (ErrorCode::PushDuringSyncRun, Refusal::Busy),
+            (ErrorCode::SyncRunInProgress, Refusal::Busy),
+            (ErrorCode::SyncRunFinalized, Refusal::RunLost),
+            (ErrorCode::PlatformTooOldForDatawallet, Refusal::ClientTooOld),
+            (ErrorCode::QuotaExhausted, Refusal::Other),
         ];
         for (code, refusal) in rows {
             let (message, request, trace_id) = (String::new(), String::new(), None);
-            let error = Error::Api { status: 400, code: code.to_owned(), message, request, trace_id };
+            let error = Error::Api { status: 400, code: code.to_string(), message, request, trace_id };
             assert_eq!(Refusal::of(&error), refusal, "{code}");
         }
     }

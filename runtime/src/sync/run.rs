@@ -14,8 +14,8 @@ use super::log::{LogReader, ReadError, Stretch};
 use super::plan::{self, Fate, Known, Misses, Refusal};
 use super::state::{InFlight, Position, SyncTimes};
 use super::{apply, events, journal};
+use crate::code::ErrorCode;
 use crate::core::Core;
-use crate::error::TransportError;
 use crate::event::Event;
 use crate::store::{Batch, View, collection};
 use crate::{Error, Result};
@@ -493,12 +493,12 @@ impl<'a> Run<'a> {
     fn invalid(&self, what: impl std::fmt::Display) -> Error {
         let next = "Nothing of it was taken over. Synchronize again; if it stays so, the backbone cannot be trusted";
         let reason = format!("The backbone lists changes that cannot be: {what}. {next}");
-        self.core.transport_error(TransportError::InvalidDatawallet, reason)
+        self.core.transport_error(ErrorCode::InvalidDatawallet, reason)
     }
 
     fn too_old(&self) -> Error {
         let reason = "This program is too old for the datawallet of the identity; update it";
-        self.core.transport_error(TransportError::InsufficientSupportedDatawalletVersion, reason)
+        self.core.transport_error(ErrorCode::TooOldForDatawallet, reason)
     }
 }
 

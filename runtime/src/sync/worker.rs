@@ -73,8 +73,8 @@ impl Synchronizer {
 
     async fn request(&self, work: Work) -> Result<()> {
         let (done, outcome) = oneshot::channel();
-        self.requests.send(Request { work, done }).await.map_err(|_| stopped())?;
-        outcome.await.unwrap_or_else(|_| Err(stopped()))
+        self.requests.send(Request { work, done }).await.map_err(|_| Error::Stopped)?;
+        outcome.await.unwrap_or_else(|_| Err(Error::Stopped))
     }
 }
 
@@ -82,10 +82,6 @@ impl Drop for Synchronizer {
     fn drop(&mut self) {
         self.stop.cancel();
     }
-}
-
-fn stopped() -> Error {
-    Error::Network { code: "error.transport.request.aborted", message: "the node is shutting down".to_owned() }
 }
 
 struct Worker {

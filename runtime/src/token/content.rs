@@ -7,6 +7,7 @@ use transport::wire::json_budget::{self, JsonBudget, MAX_CONTENT};
 use transport::wire::{ByteText, json};
 use zeroize::Zeroizing;
 
+use crate::error::{Property, Rule};
 use crate::{Error, Result};
 
 /// A content that was checked, as everybody sees it who opens the token. Typed contents are in their normal form, all others
@@ -33,7 +34,7 @@ impl TokenJson {
     ///
     /// # Errors
     /// [`Error::InvalidTokenContent`] for null, for an object whose `@type` is not a text or not known here, and for a
-    /// known type with missing or wrong members; [`Error::InvalidPropertyValue`] for a content of more than `max_length`
+    /// known type with missing or wrong members; [`Error::InvalidProperty`] for a content of more than `max_length`
     /// bytes, or of more values than anybody reads.
     pub(crate) fn check(value: Value, max_length: usize) -> Result<Self> {
         let content = Self::read(value, false).map_err(|_| Error::InvalidTokenContent)?;
@@ -41,8 +42,7 @@ impl TokenJson {
         check_size(&text, max_length).map_err(|_| {
             let JsonBudget { max_nodes, max_depth } = MAX_CONTENT;
             let bounds = format!("{max_length} bytes, {max_nodes} values or {max_depth} levels");
-            let rule = format!("'content' must NOT have more than {bounds} as JSON");
-            Error::InvalidPropertyValue(rule)
+            Error::invalid_property(Property::Content, Rule::AtMost(format!("{bounds} as JSON")))
         })?;
         // Whoever creates a token sees what is sealed, not digits that nobody else will see.
         json::from_text(&text).map(Self).map_err(|_| Error::InvalidTokenContent)

@@ -11,6 +11,7 @@ use crate::clock::Clock;
 use crate::core::Core;
 use crate::delivery::{self, Delivery as _};
 use crate::dto::{self, JsonText};
+use crate::error::{Property, Rule};
 use crate::event::Event;
 use crate::{Error, Result};
 
@@ -24,13 +25,9 @@ pub(crate) struct NewToken {
 }
 
 /// # Errors
-/// [`Error::InvalidPropertyValue`] unless the time lies in the future.
+/// [`Error::InvalidProperty`] unless the time lies in the future.
 pub(crate) fn check_future(expires_at: Timestamp, clock: &dyn Clock) -> Result<()> {
-    if expires_at > clock.now() {
-        Ok(())
-    } else {
-        Err(Error::InvalidPropertyValue("'expiresAt' must be in the future".to_owned()))
-    }
+    if expires_at > clock.now() { Ok(()) } else { Err(Error::invalid_property(Property::ExpiresAt, Rule::InFuture)) }
 }
 
 impl NewToken {

@@ -10,10 +10,10 @@ use super::content::UnreadableContent;
 use super::create::hash;
 use super::password::StoredPassword;
 use super::{TokenJson, TokenRecord};
+use crate::code::ErrorCode;
 use crate::core::Core;
 use crate::delivery::{self, Delivery as _, Failure};
 use crate::dto::JsonText;
-use crate::error::TransportError;
 use crate::store::{View, collection};
 use crate::{Error, Result};
 
@@ -68,7 +68,7 @@ fn chosen_password(core: &Core, reference: &TokenReference, given: Option<&str>)
     let password = given.filter(|password| !password.is_empty()).or(reference.password.as_deref());
     let password = password.ok_or_else(|| {
         let reason = "You need to provide a password to perform this operation.";
-        core.transport_error(TransportError::NoPasswordProvided, reason)
+        core.transport_error(ErrorCode::NoPasswordProvided, reason)
     })?;
     Ok(Some(StoredPassword { password: Zeroizing::new(password.to_owned()), shared: shared.clone() }))
 }
@@ -88,7 +88,7 @@ fn open(
     let (Some(content), Some(created_by), Some(created_by_device)) =
         (token.content, token.created_by, token.created_by_device)
     else {
-        return Err(core.transport_error(TransportError::EmptyToken, "The token has no content yet."));
+        return Err(core.transport_error(ErrorCode::EmptyToken, "The token has no content yet."));
     };
     let secret_key = SecretKey::from(&reference.key);
     let max_length = core.config.backbone.max_token_content;
@@ -114,7 +114,7 @@ fn unreadable(core: &Core, error: UnreadableContent) -> Error {
                 .to_owned(),
         ),
         UnreadableContent::Malformed => {
-            core.transport_error(TransportError::InvalidTokenContent, "What is inside the token cannot be read.")
+            core.transport_error(ErrorCode::UnreadableTokenContent, "What is inside the token cannot be read.")
         }
         UnreadableContent::TooLarge => {
             let max = core.config.backbone.max_token_content;
@@ -123,7 +123,7 @@ fn unreadable(core: &Core, error: UnreadableContent) -> Error {
                  whoever made it can share it as a file.",
                 MAX_CONTENT.max_nodes, MAX_CONTENT.max_depth
             );
-            core.transport_error(TransportError::InvalidTokenContent, reason)
+            core.transport_error(ErrorCode::UnreadableTokenContent, reason)
         }
     }
 }
@@ -134,5 +134,5 @@ fn not_for_you(core: &Core, reference: &TokenReference) -> Error {
          you.",
         reference.id
     );
-    core.transport_error(TransportError::NotIntendedForYou, reason)
+    core.transport_error(ErrorCode::NotIntendedForYou, reason)
 }

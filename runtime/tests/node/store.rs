@@ -35,7 +35,7 @@ async fn a_second_node_on_the_same_directory_is_told_who_has_it() {
     assert!(matches!(refusal, Error::Store(_)));
     let text = refusal.to_string();
     assert!(text.contains(&format!("in use by process {}", std::process::id())), "{text}");
-    assert!(text.contains("--data-dir"), "{text}");
+    assert!(text.contains("choose another directory"), "{text}");
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
-//! The errors of this crate. Every message names the next step.
+//! The errors of this crate. Every message names the next step, if there is one.
 
-use std::io;
 use std::path::{Path, PathBuf};
+use std::{fmt, io};
 
 /// A result of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -13,10 +13,6 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[non_exhaustive]
 pub enum Error {
     /// Another process uses the directory.
-    #[error(
-        "the directory {} is in use by process {holder}; stop that process or choose another directory",
-        directory.display()
-    )]
     InUse {
         /// The directory.
         directory: PathBuf,
@@ -24,7 +20,6 @@ pub enum Error {
         holder: String,
     },
     /// A file or directory cannot be used.
-    #[error("{}: {reason}; check that it exists, has free space and belongs to you", path.display())]
     Io {
         /// The file or directory.
         path: PathBuf,
@@ -34,7 +29,6 @@ pub enum Error {
         kind: io::ErrorKind,
     },
     /// Other users can access a private file or directory.
-    #[error("{} is open to other users (mode {mode:04o}); run: chmod {wanted:04o} {}", path.display(), path.display())]
     TooOpen {
         /// The file or directory.
         path: PathBuf,
@@ -44,10 +38,6 @@ pub enum Error {
         wanted: u32,
     },
     /// A file or directory belongs to another user, who can read and change it.
-    #[error(
-        "{} belongs to user {owner}, and this program runs as user {me}; choose another directory, or run: chown {me} {}",
-        path.display(), path.display()
-    )]
     Foreign {
         /// The file or directory.
         path: PathBuf,
@@ -57,10 +47,6 @@ pub enum Error {
         me: u32,
     },
     /// A parent directory belongs to another user, who can replace the directory.
-    #[error(
-        "{} can be replaced by user {owner}, who owns {}; choose a directory below your own",
-        path.display(), parent.display()
-    )]
     ForeignParent {
         /// The directory.
         path: PathBuf,
@@ -70,11 +56,6 @@ pub enum Error {
         owner: u32,
     },
     /// A parent directory is writable by other users, who can replace the directory.
-    #[error(
-        "{} can be replaced by other users, who may write in {} (mode {mode:04o}); choose a directory below one in which only \
-         you may write, or let the owner of that directory run: chmod go-w {}",
-        path.display(), parent.display(), parent.display()
-    )]
     Replaceable {
         /// The directory.
         path: PathBuf,
@@ -84,11 +65,6 @@ pub enum Error {
         mode: u32,
     },
     /// The store is missing, but the directory has been in use.
-    #[error(
-        "{} is missing or empty although this directory has been in use ({} is there); restore it from a backup, or choose \
-         an empty directory to start anew",
-        store.display(), evidence.display()
-    )]
     StoreLost {
         /// Where the store should be.
         store: PathBuf,
@@ -96,7 +72,6 @@ pub enum Error {
         evidence: PathBuf,
     },
     /// The journal is damaged.
-    #[error("the journal file {} is damaged at byte {offset} ({detail}); restore the store from a backup", file.display())]
     Damaged {
         /// The file.
         file: PathBuf,
@@ -106,10 +81,6 @@ pub enum Error {
         detail: String,
     },
     /// The store has a newer format than this program supports.
-    #[error(
-        "the store {} has format version {found}, this program reads up to {supported}; use the newer program that wrote it",
-        store.display()
-    )]
     Newer {
         /// The store.
         store: PathBuf,
@@ -119,7 +90,6 @@ pub enum Error {
         supported: u32,
     },
     /// A key or commit exceeds its size limit.
-    #[error("a change of {bytes} bytes is larger than the limit of {limit}")]
     TooLarge {
         /// Its size.
         bytes: usize,
@@ -127,25 +97,20 @@ pub enum Error {
         limit: usize,
     },
     /// The disk is full. Nothing was changed; commits succeed again once there is space.
-    #[error("the disk with {} is full; free some space and try again", path.display())]
     Full {
         /// The store.
         path: PathBuf,
     },
     /// The store was closed.
-    #[error("the store is closed and accepts no more changes")]
     Closed,
     /// A commit depended on one that was refused. Nothing was changed; try again.
-    #[error("an earlier change that this one may depend on was refused; try again")]
     Superseded,
     /// An earlier write failed, so no commit is acknowledged until a restart. Reads continue.
-    #[error("an earlier write did not reach the disk ({reason}); check the disk, then restart")]
     Failed {
         /// The error of that write.
         reason: String,
     },
     /// The index cannot be read or written.
-    #[error("the index {} cannot be read or written: {reason}; stop the program, remove that directory and start again: it is rebuilt from the journal", path.display())]
     Index {
         /// Where it is.
         path: PathBuf,
@@ -154,7 +119,86 @@ pub enum Error {
     },
 }
 
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.what())?;
+        self.next_step().map_or(Ok(()), |next_step| write!(f, "; {next_step}"))
+    }
+}
+
 impl Error {
+    /// What happened.
+    #[must_use]
+    pub fn what(&self) -> String {
+        match self {
+            Self::InUse { directory, holder } => {
+                format!("the directory {} is in use by process {holder}", directory.display())
+            }
+            Self::Io { path, reason, .. } => format!("{}: {reason}", path.display()),
+            Self::TooOpen { path, mode, .. } => format!("{} is open to other users (mode {mode:04o})", path.display()),
+            Self::Foreign { path, owner, me } => {
+                format!("{} belongs to user {owner}, and this program runs as user {me}", path.display())
+            }
+            Self::ForeignParent { path, parent, owner } => {
+                format!("{} can be replaced by user {owner}, who owns {}", path.display(), parent.display())
+            }
+            Self::Replaceable { path, parent, mode } => format!(
+                "{} can be replaced by other users, who may write in {} (mode {mode:04o})",
+                path.display(),
+                parent.display()
+            ),
+            Self::StoreLost { store, evidence } => format!(
+                "{} is missing or empty although this directory has been in use ({} is there)",
+                store.display(),
+                evidence.display()
+            ),
+            Self::Damaged { file, offset, detail } => {
+                format!("the journal file {} is damaged at byte {offset} ({detail})", file.display())
+            }
+            Self::Newer { store, found, supported } => format!(
+                "the store {} has format version {found}, this program reads up to {supported}",
+                store.display()
+            ),
+            Self::TooLarge { bytes, limit } => format!("a change of {bytes} bytes is larger than the limit of {limit}"),
+            Self::Full { path } => format!("the disk with {} is full", path.display()),
+            Self::Closed => "the store is closed and accepts no more changes".to_owned(),
+            Self::Superseded => "an earlier change that this one may depend on was refused".to_owned(),
+            Self::Failed { reason } => format!("an earlier write did not reach the disk ({reason})"),
+            Self::Index { path, reason } => {
+                format!("the index {} cannot be read or written: {reason}", path.display())
+            }
+        }
+    }
+
+    /// The next step, if there is one.
+    #[must_use]
+    pub fn next_step(&self) -> Option<String> {
+        Some(match self {
+            Self::InUse { .. } => "stop that process or choose another directory".to_owned(),
+            Self::Io { .. } => "check that it exists, has free space and belongs to you".to_owned(),
+            Self::TooOpen { path, wanted, .. } => format!("run: chmod {wanted:04o} {}", path.display()),
+            Self::Foreign { path, me, .. } => {
+                format!("choose another directory, or run: chown {me} {}", path.display())
+            }
+            Self::ForeignParent { .. } => "choose a directory below your own".to_owned(),
+            Self::Replaceable { parent, .. } => format!(
+                "choose a directory below one in which only you may write, or let the owner of that directory run: \
+                 chmod go-w {}",
+                parent.display()
+            ),
+            Self::StoreLost { .. } => "restore it from a backup, or choose an empty directory to start anew".to_owned(),
+            Self::Damaged { .. } => "restore the store from a backup".to_owned(),
+            Self::Newer { .. } => "use the newer program that wrote it".to_owned(),
+            Self::TooLarge { .. } | Self::Closed => return None,
+            Self::Full { .. } => "free some space and try again".to_owned(),
+            Self::Superseded => "try again".to_owned(),
+            Self::Failed { .. } => "check the disk, then restart".to_owned(),
+            Self::Index { .. } => {
+                "stop the program, remove that directory and start again: it is rebuilt from the journal".to_owned()
+            }
+        })
+    }
+
     /// Converts an I/O error at a path; a full disk or an exceeded quota becomes [`Error::Full`].
     #[must_use]
     pub fn io(path: &Path, error: &io::Error) -> Self {

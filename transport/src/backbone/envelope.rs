@@ -5,7 +5,7 @@ use serde::de::DeserializeOwned;
 
 use super::Error;
 use super::bounds::AnswerBounds;
-use crate::wire::backbone::envelope::Pagination;
+use crate::wire::backbone::envelope::{Pagination, QUOTA_EXHAUSTED, TOO_MANY_REQUESTS};
 use crate::wire::json_budget::{self, JsonBudgetError};
 
 /// Maximum length of an error answer in bytes.
@@ -58,7 +58,7 @@ fn malformed(error: &serde_json::Error, request: &str) -> Error {
 }
 
 /// The known codes of a 429.
-const TOO_MUCH: [&str; 2] = ["error.platform.quotaExhausted", "error.platform.tooManyRequests"];
+const TOO_MUCH: [&str; 2] = [QUOTA_EXHAUSTED, TOO_MANY_REQUESTS];
 
 /// Decodes an answer with an error status.
 ///
@@ -107,6 +107,7 @@ pub(super) fn printable(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::backbone::envelope::RECORD_NOT_FOUND;
 
     const QUOTA_BODY: &[u8] = br#"{"error":{"id":"ERRABCDEFGHJKLMNPQRS","code":"error.platform.quotaExhausted",
         "message":"full","docs":"","time":"2026-01-01T00:00:00.1234567Z","data":[{"metricKey":"NumberOfFiles"}]}}"#;
@@ -114,29 +115,37 @@ mod tests {
         "message":"Token not found.","docs":"","time":"2026-01-01T00:00:00.1234567Z","data":null}}"#;
 
     #[test]
-    fn statuses_map_to_the_published_codes() {
-        let rows: &[(u16, &[u8], &str)] = &[
-            (400, ERROR_BODY, "error.platform.recordNotFound"),
-            (404, ERROR_BODY, "error.platform.recordNotFound"),
-            (500, ERROR_BODY, "error.platform.recordNotFound"),
-            (507, ERROR_BODY, "error.platform.recordNotFound"),
-            (401, ERROR_BODY, "error.platform.unauthorized"),
-            (403, ERROR_BODY, "error.platform.forbidden"),
-            (409, ERROR_BODY, "error.platform.unexpected"),
-            (413, ERROR_BODY, "error.platform.unexpected"),
-            (429, ERROR_BODY, "error.platform.unexpected"),
-            (429, QUOTA_BODY, "error.platform.quotaExhausted"),
-            (429, b"<html>", "error.platform.unexpected"),
-            (503, ERROR_BODY, "error.platform.unexpected"),
-            (404, b"", "error.transport.request.notFound"),
-            (404, b"<html>", "error.transport.request.notFound"),
-            (400, b"{}", "error.transport.request.badRequest"),
-            (500, b"", "error.platform.unexpected"),
-            (507, b"", "error.platform.unexpected"),
+    fn a_status_and_a_body_say_what_happened() {
+        let quota = |error: &Error| matches!(error, Error::Api { code, .. } if code == QUOTA_EXHAUSTED);
+        let api = |error: &Error| matches!(error, Error::Api { code, .. } if code == RECORD_NOT_FOUND);
+        let unexpected = |error: &Error| matches!(error, Error::UnexpectedStatus { .. });
+        let not_found = |error: &Error| matches!(error, Error::NotFound { .. });
+        let unauthorized = |error: &Error| matches!(error, Error::Unauthorized { .. });
+        let forbidden = |error: &Error| matches!(error, Error::Forbidden { .. });
+        let bad_request = |error: &Error| matches!(error, Error::BadRequest { .. });
+        let rows: &[(u16, &[u8], &dyn Fn(&Error) -> bool)] = &[
+            (400, ERROR_BODY, &api),
+            (404, ERROR_BODY, &api),
+            (500, ERROR_BODY, &api),
+            (507, ERROR_BODY, &api),
+            (401, ERROR_BODY, &unauthorized),
+            (403, ERROR_BODY, &forbidden),
+            (409, ERROR_BODY, &unexpected),
+            (413, ERROR_BODY, &unexpected),
+            (429, ERROR_BODY, &unexpected),
+            (429, QUOTA_BODY, &quota),
+            (429, b"<html>", &unexpected),
+            (503, ERROR_BODY, &unexpected),
+            (404, b"", &not_found),
+            (404, b"<html>", &not_found),
+            (400, b"{}", &bad_request),
+            (500, b"", &unexpected),
+            (507, b"", &unexpected),
         ];
-        for (status, body, code) in rows {
+        for (status, body, is_expected) in rows {
             let error = error(*status, None, body, "GET /Tokens");
-            assert_eq!((error.code(), error.status()), (*code, Some(*status)), "{status}");
+            assert!(is_expected(&error), "{status}: {error:?}");
+            assert_eq!((error.status(), error.request()), (Some(*status), Some("GET /Tokens")));
         }
     }
 
@@ -160,7 +169,7 @@ mod tests {
     fn an_absent_or_null_result_is_an_error_of_its_own() {
         for body in ["{}", r#"{"result":null}"#] {
             let error = read::<Vec<u8>>(body.as_bytes(), AnswerBounds::RECORD, "GET /Version").unwrap_err();
-            assert_eq!(error.code(), "error.transport.request.resultUndefined", "{body}");
+            assert!(matches!(error, Error::ResultUndefined { .. }), "{body}");
         }
         assert!(read::<Vec<u8>>(br#"{"result":[]}"#, AnswerBounds::RECORD, "").unwrap().value.is_empty());
     }

@@ -166,7 +166,7 @@ impl Http {
                 let outcome = self.attempt(request, bearer, &correlation, &read).await;
                 match outcome {
                     Err(error) if retries < retry::MAX_RETRIES && may_retry(request, &error) && self.budget.spend() => {
-                        debug!(code = error.code(), retries, "retrying");
+                        debug!(%error, retries, "retrying");
                         tokio::time::sleep(retry::delay(retries, random_u32())).await;
                         retries += 1;
                     }

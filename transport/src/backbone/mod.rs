@@ -37,7 +37,7 @@ pub use config::{ClientConfig, ConfigError, names_this_machine};
 pub use correlation::with_correlation_id;
 pub use datawallet::ModificationsPage;
 pub use download::Download;
-pub use error::{Error, NetworkError};
+pub use error::{BackboneFailure, Error, NetworkError};
 pub use secret::{DeviceCredentials, SecretText};
 pub use session::Session;
 pub use upload::{UploadContent, UploadFile, UploadProgress};

@@ -28,6 +28,13 @@ pub struct Pagination {
     pub total_records: u64,
 }
 
+/// Code of a record that does not exist, or is not shown to the identity that asks.
+pub const RECORD_NOT_FOUND: &str = "error.platform.recordNotFound";
+/// Code of an identity or client that stores as much as it may.
+pub const QUOTA_EXHAUSTED: &str = "error.platform.quotaExhausted";
+/// Code of a sender that asks more often than it may.
+pub const TOO_MANY_REQUESTS: &str = "error.platform.tooManyRequests";
+
 /// `{"error": …}`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ErrorEnvelope {

@@ -1,0 +1,290 @@
+//! What each code of the interfaces below means to a person and to a script: exit code, message and next step, one table each.
+
+use api::FaceCode;
+use runtime::{BackboneCode, Error, ErrorCode};
+
+use crate::failure::Kind;
+
+/// The stable code of a failure. Read once where it comes in; after that, programs decide by the variant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Code {
+    /// Of the runtime or of a backbone, known here.
+    Runtime(ErrorCode),
+    /// Of the REST interface.
+    Face(FaceCode),
+    /// Of a backbone or a node that knows more than this program.
+    Other(BackboneCode),
+}
+
+impl Code {
+    /// The code of a text.
+    pub(crate) fn read(text: &str) -> Self {
+        match (BackboneCode::from(text), text.parse()) {
+            (BackboneCode::Known(code), _) => Self::Runtime(code),
+            (BackboneCode::Other(_), Ok(code)) => Self::Face(code),
+            (other @ BackboneCode::Other(_), Err(_)) => Self::Other(other),
+        }
+    }
+
+    /// The text.
+    pub(crate) fn as_str(&self) -> &str {
+        match self {
+            Self::Runtime(code) => code.as_str(),
+            Self::Face(code) => code.as_str(),
+            Self::Other(code) => code.as_str(),
+        }
+    }
+
+    /// The exit code.
+    pub(crate) fn kind(&self) -> Kind {
+        match self {
+            Self::Runtime(code) => kind_of(*code),
+            Self::Face(code) => kind_of_face(*code),
+            Self::Other(code) if code.is_validation() => Kind::Usage,
+            Self::Other(code) if code.is_of_backbone() => Kind::Network,
+            Self::Other(_) => Kind::General,
+        }
+    }
+
+    /// What a person is told if the text of the code is about HTTP or JSON, or repeats what the hint says.
+    pub(crate) fn message(&self) -> Option<&'static str> {
+        match self {
+            Self::Runtime(code) => message_of(*code),
+            Self::Face(code) => message_of_face(*code),
+            Self::Other(_) => None,
+        }
+    }
+
+    /// The next step.
+    pub(crate) fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Runtime(code) => hint_of(*code),
+            Self::Face(code) => hint_of_face(*code),
+            Self::Other(_) => None,
+        }
+    }
+}
+
+impl From<ErrorCode> for Code {
+    fn from(code: ErrorCode) -> Self {
+        Self::Runtime(code)
+    }
+}
+
+impl From<&Error> for Code {
+    fn from(error: &Error) -> Self {
+        error.known_code().map_or_else(|| Self::read(error.code()), Self::Runtime)
+    }
+}
+
+fn kind_of(code: ErrorCode) -> Kind {
+    match code {
+        ErrorCode::RecordNotFound
+        | ErrorCode::TransportRecordNotFound
+        | ErrorCode::PlatformRecordNotFound
+        | ErrorCode::EmptyToken => Kind::NotFound,
+        ErrorCode::NotIntendedForYou
+        | ErrorCode::NoPasswordProvided
+        | ErrorCode::TokenLocked
+        | ErrorCode::TooManyRequests
+        | ErrorCode::QuotaExhausted
+        | ErrorCode::Unauthorized
+        | ErrorCode::Forbidden
+        | ErrorCode::FileNotOwnedByYou
+        | ErrorCode::PlatformClientInvalid
+        | ErrorCode::NoAuthGrant
+        | ErrorCode::NoAuthPossible
+        | ErrorCode::MaxFileSizeExceeded => Kind::Refused,
+        ErrorCode::CipherMismatch
+        | ErrorCode::PlaintextHashMismatch
+        | ErrorCode::InvalidFileMetadata
+        | ErrorCode::SignatureNotValid
+        | ErrorCode::InvalidDatawallet
+        | ErrorCode::UnreadableTokenContent => Kind::Integrity,
+        ErrorCode::Store | ErrorCode::StorageFull | ErrorCode::InsufficientStorage | ErrorCode::NoIdentityFound => {
+            Kind::Local
+        }
+        ErrorCode::InvalidPropertyValue
+        | ErrorCode::InvalidPayload
+        | ErrorCode::InvalidReference
+        | ErrorCode::InvalidTokenContent
+        | ErrorCode::InvalidTruncatedReference
+        | ErrorCode::NotSupported
+        | ErrorCode::Config
+        | ErrorCode::PlatformInvalidPropertyValue
+        | ErrorCode::AddressAlreadyExists
+        | ErrorCode::DatawalletNotUpToDate
+        | ErrorCode::PushDuringSyncRun
+        | ErrorCode::PlatformTooOldForDatawallet
+        | ErrorCode::SyncRunInProgress
+        | ErrorCode::SyncRunFinalized => Kind::Usage,
+        ErrorCode::RequestNotFound
+        | ErrorCode::RequestRefused
+        | ErrorCode::ResultUndefined
+        | ErrorCode::AnswerTooLarge
+        | ErrorCode::AddressNotFound
+        | ErrorCode::Network
+        | ErrorCode::Aborted
+        | ErrorCode::UnreadableAnswer
+        | ErrorCode::Unexpected => Kind::Network,
+        _ => Kind::General,
+    }
+}
+
+fn kind_of_face(code: FaceCode) -> Kind {
+    match code {
+        FaceCode::InvalidJson | FaceCode::InvalidMultipart | FaceCode::InvalidTags => Kind::Usage,
+        FaceCode::PayloadTooLarge | FaceCode::Unauthorized | FaceCode::Forbidden | FaceCode::TooManyUnauthorized => {
+            Kind::Refused
+        }
+        FaceCode::RequestTimeout | FaceCode::ServiceUnavailable => Kind::Network,
+        _ => Kind::General,
+    }
+}
+
+fn message_of(code: ErrorCode) -> Option<&'static str> {
+    Some(match code {
+        ErrorCode::Unauthorized => "the backbone refused the login",
+        ErrorCode::Forbidden => "the backbone does not allow this to this identity",
+        ErrorCode::RequestNotFound => "no backbone answers at this URL",
+        ErrorCode::RequestRefused => "the backbone refused the request without a reason",
+        ErrorCode::NoAuthGrant => "the backbone refused the login of this device",
+        ErrorCode::NoAuthPossible => "the backbone does not accept the OAuth client",
+        ErrorCode::ResultUndefined | ErrorCode::UnreadableAnswer => {
+            "the answer cannot be read; it may not be that of a backbone"
+        }
+        ErrorCode::AnswerTooLarge => "the answer of the backbone is larger than allowed",
+        ErrorCode::AddressNotFound => "the host name of the backbone cannot be resolved",
+        ErrorCode::Network => "the backbone cannot be reached, or the connection to it broke",
+        ErrorCode::Aborted => "the backbone did not answer in time",
+        ErrorCode::NoIdentityFound => "there is no identity in this data directory",
+        ErrorCode::InvalidReference => "the reference leads to something else than this command loads",
+        ErrorCode::InvalidTokenContent => "the token does not lead to a file",
+        ErrorCode::FileNotOwnedByYou => "only the owner of the file can do this",
+        _ => return None,
+    })
+}
+
+fn message_of_face(code: FaceCode) -> Option<&'static str> {
+    Some(match code {
+        FaceCode::Unauthorized => "the running node does not accept the API key",
+        FaceCode::Forbidden => "the API key does not have the permission for this",
+        FaceCode::TooManyUnauthorized => "the running node was asked with wrong API keys too often",
+        _ => return None,
+    })
+}
+
+fn hint_of(code: ErrorCode) -> Option<&'static str> {
+    Some(match code {
+        ErrorCode::RecordNotFound
+        | ErrorCode::TransportRecordNotFound
+        | ErrorCode::PlatformRecordNotFound
+        | ErrorCode::EmptyToken => "check the ID or the reference; what it names may have expired or been deleted",
+        ErrorCode::NotIntendedForYou => {
+            "`enlace identity` shows an address; the sender can share again with --for ADDRESS"
+        }
+        ErrorCode::NoPasswordProvided => "give it with --password-file FILE or at a prompt",
+        ErrorCode::TokenLocked => "the token is locked; its sender can unlock it with `enlace tokens unlock ID`",
+        ErrorCode::TooManyRequests => "wait that long before you try again",
+        ErrorCode::QuotaExhausted => "delete what is not needed, or ask the operator of the backbone for more",
+        ErrorCode::Unauthorized | ErrorCode::Forbidden => "`enlace doctor` looks for the reason",
+        ErrorCode::CipherMismatch
+        | ErrorCode::PlaintextHashMismatch
+        | ErrorCode::InvalidFileMetadata
+        | ErrorCode::SignatureNotValid
+        | ErrorCode::InvalidDatawallet
+        | ErrorCode::UnreadableTokenContent => "nothing was kept; the backbone or the network changed the data",
+        ErrorCode::StorageFull => "free some space and try again; nothing was changed",
+        ErrorCode::InsufficientStorage => "free some space there, or ask the operator of the backbone, and try again",
+        ErrorCode::NoIdentityFound => {
+            "set transportLibrary.allowIdentityCreation to true, or use another directory with --data-dir DIR"
+        }
+        ErrorCode::PlatformClientInvalid | ErrorCode::NoAuthPossible => {
+            "the backbone does not know this OAuth client; give --client-file FILE --backbone URL"
+        }
+        ErrorCode::NoAuthGrant => {
+            "was this data directory made with another backbone? `enlace doctor` looks for the reason"
+        }
+        ErrorCode::MaxFileSizeExceeded => "raise the limit with --enlace:maxReceivedFileSize=BYTES where the node runs",
+        ErrorCode::RequestNotFound
+        | ErrorCode::RequestRefused
+        | ErrorCode::ResultUndefined
+        | ErrorCode::AnswerTooLarge
+        | ErrorCode::AddressNotFound
+        | ErrorCode::Network
+        | ErrorCode::Aborted
+        | ErrorCode::UnreadableAnswer => {
+            "check that the backbone is running and that its URL is right; `enlace doctor` finds the reason"
+        }
+        _ => return None,
+    })
+}
+
+fn hint_of_face(code: FaceCode) -> Option<&'static str> {
+    Some(match code {
+        FaceCode::Unauthorized | FaceCode::Forbidden => "check the API key given with --api-key-file",
+        FaceCode::TooManyUnauthorized => "wait before you try again",
+        FaceCode::RequestTimeout | FaceCode::ServiceUnavailable => "try again later",
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_lead_to_the_documented_exit_codes() {
+        for (code, kind) in [
+            ("error.runtime.recordNotFound", Kind::NotFound),
+            ("error.transport.general.notIntendedForYou", Kind::Refused),
+            ("error.transport.files.cipherMismatch", Kind::Integrity),
+            ("error.transport.request.unknown", Kind::Network),
+            ("error.runtime.validation.invalidPropertyValue", Kind::Usage),
+            ("error.runtime.store", Kind::Local),
+            ("error.runtime.storageFull", Kind::Local),
+            ("error.platform.insufficientStorage", Kind::Local),
+            ("error.platform.validation.invalidPropertyValue", Kind::Usage),
+            ("error.platform.validation.unheardOf", Kind::Usage),
+            ("error.platform.forbidden", Kind::Refused),
+            ("error.platform.unexpected", Kind::Network),
+            ("error.platform.unheardOf", Kind::Network),
+            ("error.platform.recordNotFound", Kind::NotFound),
+            ("error.runtime.files.notOwnedByYou", Kind::Refused),
+            ("error.connector.validation.invalidJsonInPayload", Kind::Usage),
+            ("error.connector.unauthorized", Kind::Refused),
+            ("error.something.new", Kind::General),
+        ] {
+            assert_eq!(Code::read(code).kind(), kind, "{code}");
+            assert_eq!(Code::read(code).as_str(), code);
+        }
+    }
+
+    #[test]
+    fn few_codes_have_no_exit_code_of_their_own() {
+        let general = ErrorCode::ALL.iter().filter(|code| kind_of(**code) == Kind::General);
+        let general: Vec<&ErrorCode> = general.collect();
+        assert_eq!(
+            general,
+            [
+                &ErrorCode::IdentityMetadataNotFound,
+                &ErrorCode::UnfamiliarReferencedIdentity,
+                &ErrorCode::Unknown,
+                &ErrorCode::UnknownEvent,
+                &ErrorCode::ChallengeTypeRequiresActiveRelationship,
+                &ErrorCode::TooOldForDatawallet,
+            ]
+        );
+    }
+
+    #[test]
+    fn messages_and_hints_are_for_people_and_do_not_repeat_each_other() {
+        let all = ErrorCode::ALL.iter().map(|code| Code::Runtime(*code));
+        for code in all.chain(FaceCode::ALL.iter().map(|code| Code::Face(*code))) {
+            for text in [code.message(), code.hint()].into_iter().flatten() {
+                assert!(!text.contains("error.") && !text.contains("POST ") && !text.ends_with('.'), "{text}");
+            }
+            assert!(code.message() != code.hint() || code.hint().is_none(), "{code:?}");
+        }
+    }
+}
