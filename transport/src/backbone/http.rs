@@ -120,7 +120,7 @@ impl Http {
             // A proxy from the environment must not be used for a backbone in the same process.
             builder = builder.no_proxy();
         }
-        let client = builder.build().map_err(|error| ConfigError::Tls(error.to_string()))?;
+        let client = builder.build().map_err(|error| ConfigError::Tls(error.into()))?;
         Ok(Self { client, base, config, budget: Budget::new() })
     }
 

@@ -28,7 +28,7 @@ fn builder(
 }
 
 fn tls_error(error: rustls::Error) -> ConfigError {
-    ConfigError::Tls(error.to_string())
+    ConfigError::Tls(error.into())
 }
 
 #[cfg(test)]
