@@ -35,10 +35,10 @@ pub enum Error {
         /// Base URL of this node's backbone.
         own: String,
     },
-    /// A value breaks a rule; the text says which value and which rule.
+    /// A value breaks a rule that has no parts in [`Error::InvalidProperty`]; the text says which value and which rule.
     #[error("{0}")]
     InvalidPropertyValue(String),
-    /// A value breaks a rule. Faces say it in their own words.
+    /// A value breaks a rule; the code is that of [`Error::InvalidPropertyValue`]. Faces say it in their own words.
     #[error("{0}")]
     InvalidProperty(InvalidProperty),
     /// The combination of members is not one the call knows.

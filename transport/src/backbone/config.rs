@@ -61,7 +61,7 @@ impl ClientConfig {
 #[non_exhaustive]
 pub enum ConfigError {
     /// The base URL cannot be parsed.
-    #[error("the backbone's base URL cannot be read: {0}")]
+    #[error("the backbone's base URL cannot be read")]
     Url(#[from] url::ParseError),
     /// The base URL has the wrong form.
     #[error("the backbone's base URL must be http:// or https:// with a host, without user name, query or fragment")]
@@ -73,8 +73,8 @@ pub enum ConfigError {
     #[error("plain http to '{0}' is refused: use https, or allow plain http if the network is trusted")]
     PlainHttp(String),
     /// The TLS library or the platform's certificates are not usable.
-    #[error("TLS cannot be set up: {0}")]
-    Tls(String),
+    #[error("TLS cannot be set up")]
+    Tls(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
 /// The checked form of the base URL.

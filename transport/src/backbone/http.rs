@@ -103,7 +103,7 @@ impl Http {
         let redirects = Redirects::AtTheOrigin(config.max_redirects);
         let builder = http_client::towards(&base, config.host_address, redirects)?;
         let builder = builder.connect_timeout(CONNECT_TIMEOUT.min(config.timeout));
-        let client = builder.build().map_err(|error| ConfigError::Tls(error.to_string()))?;
+        let client = builder.build().map_err(|error| ConfigError::Tls(error.into()))?;
         Ok(Self { client, base, config, budget: Budget::new() })
     }
 

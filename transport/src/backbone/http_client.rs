@@ -77,7 +77,7 @@ pub(super) fn towards(
 }
 
 fn tls(trust: Trust) -> Result<ClientConfig, ConfigError> {
-    let failed = |error: rustls::Error| ConfigError::Tls(error.to_string());
+    let failed = |error: rustls::Error| ConfigError::Tls(error.into());
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder =
         ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().map_err(failed)?;
