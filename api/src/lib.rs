@@ -27,6 +27,8 @@ mod openapi;
 mod pipeline;
 mod problem;
 mod protocol;
+#[cfg(test)]
+mod readme;
 mod reply;
 mod rest;
 mod router;
