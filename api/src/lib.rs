@@ -28,6 +28,8 @@ mod openapi;
 mod pipeline;
 mod problem;
 mod protocol;
+#[cfg(test)]
+mod readme;
 mod reply;
 mod rest;
 mod router;

@@ -247,6 +247,17 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_readme_has_the_table_of_exit_codes() {
+        let readme = include_str!("../../README.md");
+        let rows = readme.lines().skip_while(|line| *line != "| Exit code | Meaning |").skip(2);
+        let rows: Vec<&str> = rows.take_while(|line| line.starts_with('|')).collect();
+        let row = |(kind, meaning): &(Kind, &str)| format!("| {} | {meaning} |", *kind as u8);
+        let expected: Vec<String> =
+            std::iter::once("| 0 | success |".to_owned()).chain(Kind::ALL.iter().map(row)).collect();
+        assert_eq!(rows, expected, "replace the table by:\n{}", expected.join("\n"));
+    }
+
+    #[test]
     fn a_failure_says_what_happened_and_then_the_next_step_once() {
         let text = "error.transport.general.noIdentityFound: 'No identity found' at 2030-01-01T00:00:00.000Z";
         let failure = Failure::from_rest("error.transport.general.noIdentityFound", text);

@@ -23,7 +23,7 @@ use crate::rest::{account, challenges, file, identity_metadata, token};
 pub(crate) type Call = crate::call::Call<Differences>;
 
 const API_KEY: &str = "x-api-key";
-const REQUEST_HEADERS: HeaderValue = HeaderValue::from_static("Content-Type, X-API-KEY, X-Correlation-Id");
+pub(crate) const REQUEST_HEADERS: HeaderValue = HeaderValue::from_static("Content-Type, X-API-KEY, X-Correlation-Id");
 /// Creations say where the new thing is; clients expect this placeholder.
 const NOWHERE: HeaderValue = HeaderValue::from_static("_");
 /// Answers are data, never pages: nothing may be loaded by them, and nobody may frame them.
