@@ -4,7 +4,7 @@ use std::io::Cursor;
 use std::path::Path;
 use std::sync::Arc;
 
-use runtime::dto::{File, PasswordProtection, Token};
+use runtime::dto::{File, Password, PasswordProtection, Token};
 use runtime::facade::{CreateTokenForFile, LoadFile, LoadPeerToken, Ownership, UploadOwnFile};
 use runtime::{Address, Config, DeviceSharedSecret, FileId, Result, Runtime};
 use tokio::io::AsyncReadExt as _;
@@ -195,15 +195,12 @@ impl Node {
 /// Protection by a password.
 #[must_use]
 pub fn password(text: &str) -> Option<PasswordProtection> {
-    Some(PasswordProtection { password: text.to_owned(), password_is_pin: None, password_location_indicator: None })
+    Some(PasswordProtection::new(Password::new(text).expect("the password of a test is not empty")))
 }
 
 /// Protection by a PIN.
 #[must_use]
 pub fn pin(digits: &str) -> Option<PasswordProtection> {
-    Some(PasswordProtection {
-        password: digits.to_owned(),
-        password_is_pin: Some(true),
-        password_location_indicator: None,
-    })
+    // Not checked here: tests send invalid ones, too.
+    password(digits).map(|protection| PasswordProtection { password_is_pin: true, ..protection })
 }

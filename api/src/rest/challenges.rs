@@ -1,53 +1,15 @@
 //! Challenges: prove an identity, check somebody's proof.
 
 use runtime::facade::{CreateChallenge, ValidateChallenge};
-use runtime::{Error, RelationshipId, dto};
-use serde::{Deserialize, Serialize};
+use runtime::{Error, RelationshipId};
+use serde::Deserialize;
 use serde_json::Value;
-use utoipa::ToSchema;
 
 use crate::call::read_checked;
 use crate::connector::Call;
 use crate::problem::Problem;
 use crate::reply::Reply;
 use crate::validation::{Object, Rule};
-
-/// A signed challenge.
-#[derive(Debug, Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct Challenge {
-    /// Its identifier.
-    id: String,
-    /// When the backbone forgets it.
-    #[schema(format = DateTime)]
-    expires_at: String,
-    /// By whom.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    created_by: Option<String>,
-    /// With which device.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    created_by_device: Option<String>,
-    /// Which key signed: `Identity`, `Device` or `Relationship`.
-    #[serde(rename = "type")]
-    #[schema(value_type = String)]
-    kind: dto::ChallengeType,
-    /// base64 of the signature's JSON text.
-    signature: String,
-    /// The signed JSON text.
-    challenge_string: String,
-}
-
-/// Whether a challenge is what it claims to be.
-#[derive(Debug, Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct ChallengeValidation {
-    /// Expired, unknown and wrongly signed challenges are not valid.
-    is_valid: bool,
-    /// The relationship to the signer, if valid.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<Object>)]
-    corresponding_relationship: Option<Value>,
-}
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -85,7 +47,7 @@ fn kind() -> Object {
 pub(crate) async fn create(mut call: Call) -> Result<Reply, Problem> {
     let request = read_creation(call.take_json()?)?;
     let challenge = call.runtime().challenges().create_challenge(request).await?;
-    Ok(Reply::created(&Challenge::from(challenge)))
+    Ok(Reply::created(&challenge))
 }
 
 /// `POST Challenges/Validate`
@@ -93,8 +55,7 @@ pub(crate) async fn validate(mut call: Call) -> Result<Reply, Problem> {
     let Validation { challenge_string, signature } = call.checked(&validation())?;
     let request = ValidateChallenge { challenge_string, signature };
     let found = call.runtime().challenges().validate_challenge(request).await?;
-    let dto::ChallengeValidation { is_valid, corresponding_relationship } = found;
-    Ok(Reply::ok(&ChallengeValidation { is_valid, corresponding_relationship }))
+    Ok(Reply::ok(&found))
 }
 
 /// The type decides which shape the body has.
@@ -108,20 +69,6 @@ fn read_creation(body: Value) -> Result<CreateChallenge, Problem> {
             relationship.map(CreateChallenge::Relationship).ok_or_else(|| Error::InvalidPayload.into())
         }
         _ => Err(Error::InvalidPayload.into()),
-    }
-}
-
-impl From<dto::Challenge> for Challenge {
-    fn from(challenge: dto::Challenge) -> Self {
-        Self {
-            id: challenge.id.to_string(),
-            expires_at: challenge.expires_at.to_string(),
-            created_by: challenge.created_by.map(|address| address.to_string()),
-            created_by_device: challenge.created_by_device.map(|id| id.to_string()),
-            kind: challenge.kind,
-            signature: challenge.signature,
-            challenge_string: challenge.challenge_string,
-        }
     }
 }
 

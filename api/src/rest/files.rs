@@ -7,11 +7,9 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 pub(crate) use super::download::download;
-use super::file::File;
 use super::list;
 use super::password::{self, GivenPassword};
 use super::qr_code;
-use super::token::Token;
 pub(crate) use super::upload::upload;
 use crate::call::{parse_id, read_checked};
 use crate::connector::Call;
@@ -93,7 +91,7 @@ pub(crate) async fn list_peer(call: Call) -> Result<Reply, Problem> {
 pub(crate) async fn load(mut call: Call) -> Result<Reply, Problem> {
     let Loading { reference, password } = call.checked(&loading())?;
     let file = call.runtime().files().get_or_load_file(LoadFile { reference, password }).await?;
-    Ok(Reply::created(&File::new(file, call.differences())))
+    Ok(Reply::created(&call.differences().file(file)))
 }
 
 /// `GET Files/{idOrReference}`
@@ -104,7 +102,7 @@ pub(crate) async fn get(call: Call) -> Result<Reply, Problem> {
         let picture = qr_code::of_reference(&call, &file.reference, wants_url(&call))?;
         return Ok(Reply::png(StatusCode::OK, &format!("{id}.png"), picture));
     }
-    Ok(Reply::ok(&File::new(file, call.differences())))
+    Ok(Reply::ok(&call.differences().file(file)))
 }
 
 /// `DELETE Files/{id}`
@@ -118,7 +116,7 @@ pub(crate) async fn delete(call: Call) -> Result<Reply, Problem> {
 pub(crate) async fn regenerate_ownership_token(call: Call) -> Result<Reply, Problem> {
     let id: FileId = call.id("id", "File")?;
     let file = call.runtime().files().regenerate_file_ownership_token(&id).await?;
-    Ok(Reply::ok(&File::new(file, call.differences())))
+    Ok(Reply::ok(&call.differences().file(file)))
 }
 
 /// `POST Files/{id}/Token`
@@ -133,7 +131,7 @@ pub(crate) async fn create_token(mut call: Call) -> Result<Reply, Problem> {
         let picture = qr_code::of_reference(&call, &token.reference, wants_url)?;
         return Ok(Reply::png(StatusCode::CREATED, &format!("{id}.png"), picture));
     }
-    Ok(Reply::created(&Token::new(token, call.differences())))
+    Ok(Reply::created(&call.differences().token(token)))
 }
 
 /// Whether a read asks for the URL in its picture.
@@ -169,7 +167,7 @@ fn id_or_reference(text: &str) -> Result<FileId, Problem> {
 async fn list_of(call: Call, ownership: Ownership) -> Result<Reply, Problem> {
     let files = call.runtime().files().files(ownership, &call.query)?;
     let differences = call.differences();
-    list::list(files, move |file| File::new(file, differences)).await
+    list::list(files, move |file| differences.file(file)).await
 }
 
 #[cfg(test)]

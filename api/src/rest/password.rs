@@ -1,6 +1,6 @@
 //! Password protection as bodies give it.
 
-use runtime::dto::{PasswordLocation, PasswordProtection};
+use runtime::dto::{Password, PasswordLocation, PasswordProtection};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -25,8 +25,9 @@ pub(crate) fn shape() -> Rule {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct GivenPassword {
-    password: String,
-    password_is_pin: Option<bool>,
+    password: Password,
+    #[serde(default)]
+    password_is_pin: bool,
     #[serde(default, deserialize_with = "present")]
     password_location_indicator: Option<Value>,
 }

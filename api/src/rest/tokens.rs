@@ -7,7 +7,6 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::password::{self, GivenPassword};
-use super::token::Token;
 use super::{files::wants_url, list, qr_code};
 use crate::connector::Call;
 use crate::problem::Problem;
@@ -76,7 +75,7 @@ pub(crate) async fn create(mut call: Call) -> Result<Reply, Problem> {
         password_protection: body.password_protection.map(Into::into),
     };
     let token = call.runtime().tokens().create_own_token(request).await?;
-    Ok(Reply::created(&Token::new(token, call.differences())))
+    Ok(Reply::created(&call.differences().token(token)))
 }
 
 /// `POST Tokens/Peer`
@@ -84,7 +83,7 @@ pub(crate) async fn load(mut call: Call) -> Result<Reply, Problem> {
     let Loading { reference, ephemeral, password } = call.checked(&loading())?;
     let request = LoadPeerToken { reference, ephemeral: ephemeral.unwrap_or(false), password };
     let token = call.runtime().tokens().load_peer_token(request).await?;
-    Ok(Reply::created(&Token::new(token, call.differences())))
+    Ok(Reply::created(&call.differences().token(token)))
 }
 
 /// `GET Tokens/Own`
@@ -105,7 +104,7 @@ pub(crate) async fn get(call: Call) -> Result<Reply, Problem> {
         let picture = qr_code::of_reference(&call, &token.reference, wants_url(&call))?;
         return Ok(Reply::png(StatusCode::OK, &format!("{id}.png"), picture));
     }
-    Ok(Reply::ok(&Token::new(token, call.differences())))
+    Ok(Reply::ok(&call.differences().token(token)))
 }
 
 /// `DELETE Tokens/{id}`
@@ -125,5 +124,5 @@ pub(crate) async fn unlock(call: Call) -> Result<Reply, Problem> {
 async fn list_of(call: Call, ownership: Ownership) -> Result<Reply, Problem> {
     let tokens = call.runtime().tokens().tokens(ownership, &call.query)?;
     let differences = call.differences();
-    list::list(tokens, move |token| Token::new(token, differences)).await
+    list::list(tokens, move |token| differences.token(token)).await
 }

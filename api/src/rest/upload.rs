@@ -11,7 +11,6 @@ use runtime::{Config, Runtime, Timestamp};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::file::File;
 use super::paced::{Allowance, PIECE, paced};
 use super::spool::Spool;
 use super::tags;
@@ -77,7 +76,7 @@ pub(crate) async fn upload(mut call: Call) -> Result<Reply, Problem> {
     };
     let request = form.into_request(differences, runtime.clock().now()).await?;
     let file = runtime.files().upload_own_file(request).await?;
-    Ok(Reply::created(&File::new(file, differences)))
+    Ok(Reply::created(&differences.file(file)))
 }
 
 #[derive(Default)]

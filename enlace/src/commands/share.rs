@@ -236,8 +236,8 @@ fn print(
     interface: &Interface,
 ) -> Result<(), Failure> {
     let value = json!({
-        "token": shape::token(token),
-        "file": shape::file(file),
+        "token": shape::JSON.token(token),
+        "file": shape::JSON.file(file),
         "rest": interface.rest,
         "backbone": { "url": interface.backbone_url },
     });

@@ -2,7 +2,7 @@
 
 use clap::Args;
 use runtime::dto::PasswordProtection;
-use runtime::{Address, PasswordType, Timestamp};
+use runtime::{Address, Timestamp};
 
 use crate::failure::Failure;
 use crate::passwords::NewPassword;
@@ -59,7 +59,6 @@ impl TermsOptions {
             check_future(expires_at, now)?;
         }
         let password_protection = self.password.protection()?;
-        password_protection.as_ref().map_or(Ok(()), check_pin)?;
         let for_identity = self.for_identity.clone();
         Ok(Terms { expires_at, never, for_identity, password_protection, ephemeral: self.ephemeral })
     }
@@ -81,41 +80,11 @@ pub(crate) fn check_future(expires_at: Timestamp, now: Timestamp) -> Result<(), 
         .code(INVALID_VALUE))
 }
 
-fn check_pin(protection: &PasswordProtection) -> Result<(), Failure> {
-    let password = &protection.password;
-    let is_pin = || PasswordType::pin(password.len()).is_ok_and(|kind| kind.fits(password));
-    if protection.password_is_pin != Some(true) || is_pin() {
-        return Ok(());
-    }
-    Err(Failure::usage("an invalid PIN: it must have 4 to 16 digits from 0 to 9")
-        .hint("correct the first line of the file, or use --password-file for a password")
-        .code(INVALID_VALUE))
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
     use super::*;
-
-    #[test]
-    fn a_pin_has_4_to_16_digits() {
-        let check = |password: &str, is_pin| {
-            let protection = PasswordProtection {
-                password: password.to_owned(),
-                password_is_pin: is_pin,
-                password_location_indicator: None,
-            };
-            check_pin(&protection)
-        };
-        for pin in ["1234", "0000000000000000"] {
-            assert!(check(pin, Some(true)).is_ok(), "{pin}");
-        }
-        for pin in ["123", "12345678901234567", "12ab", " 1234", "\u{661}\u{662}"] {
-            assert_eq!(check(pin, Some(true)).unwrap_err().kind, crate::failure::Kind::Usage, "{pin}");
-            assert!(check(pin, None).is_ok(), "{pin} is a password");
-        }
-    }
 
     #[test]
     fn a_time_that_is_now_has_passed() {

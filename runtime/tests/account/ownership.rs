@@ -1,4 +1,4 @@
-use runtime::dto::{File, PasswordProtection};
+use runtime::dto::{File, Password, PasswordProtection};
 use runtime::facade::{CreateTokenForFile, UploadOwnFile};
 use runtime::{Event, EventReceiver, Runtime};
 use transport::crypto::{hash_password, password};
@@ -66,11 +66,7 @@ async fn a_token_that_too_many_wrong_passwords_locked_is_announced() {
     let world = World::new().await;
     let node = world.node("node").await;
     let file = upload(&node).await;
-    let password_protection = Some(PasswordProtection {
-        password: "right".to_owned(),
-        password_is_pin: None,
-        password_location_indicator: None,
-    });
+    let password_protection = Some(PasswordProtection::new(Password::new("right").unwrap()));
     let request = CreateTokenForFile { password_protection, ..CreateTokenForFile::default() };
     let token = node.files().create_token_for_file(&file.id, request).await.unwrap();
     let mut events = node.events();

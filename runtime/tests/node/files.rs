@@ -176,7 +176,7 @@ async fn what_is_asked_for_is_checked_in_the_documented_order() {
     let id: FileId = UNKNOWN.parse().unwrap();
     let pin = |password: &str| {
         let mut protection = protected(password).unwrap();
-        protection.password_is_pin = Some(true);
+        protection.password_is_pin = true;
         protection
     };
     let request = CreateTokenForFile {

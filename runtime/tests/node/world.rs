@@ -103,11 +103,7 @@ pub(crate) fn own_token(content: serde_json::Value, expires_at: Timestamp) -> Cr
 }
 
 pub(crate) fn protected(password: &str) -> Option<dto::PasswordProtection> {
-    Some(dto::PasswordProtection {
-        password: password.into(),
-        password_is_pin: None,
-        password_location_indicator: None,
-    })
+    Some(dto::PasswordProtection::new(dto::Password::new(password).unwrap()))
 }
 
 pub(crate) async fn load_file(node: &Runtime, reference: &dto::Reference, password: Option<&str>) -> Result<dto::File> {
