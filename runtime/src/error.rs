@@ -18,6 +18,9 @@ pub enum Error {
     /// A value breaks a rule; the text says which value and which rule.
     #[error("{0}")]
     InvalidPropertyValue(String),
+    /// Tags that are not of a known kind, where they have to be.
+    #[error("Detected invalidity of the following tags: {}.", quoted(.0))]
+    InvalidTags(Vec<String>),
     /// The combination of members is not one the call knows.
     #[error("The given combination of properties in the payload is not supported.")]
     InvalidPayload,
@@ -155,13 +158,19 @@ impl TransportError {
     }
 }
 
+fn quoted(texts: &[String]) -> String {
+    texts.iter().map(|text| format!("'{text}'")).collect::<Vec<_>>().join(", ")
+}
+
 impl Error {
-    /// The stable code, `error.runtime.…`, `error.transport.…`, `error.platform.…` or `error.core-types.…`.
+    /// The stable code, `error.runtime.…`, `error.consumption.…`, `error.transport.…`, `error.platform.…` or
+    /// `error.core-types.…`.
     #[must_use]
     pub fn code(&self) -> &str {
         match self {
             Self::RecordNotFound(_) | Self::RecordNotFoundAtBackbone(_) => "error.runtime.recordNotFound",
             Self::InvalidPropertyValue(_) => "error.runtime.validation.invalidPropertyValue",
+            Self::InvalidTags(_) => "error.consumption.attributes.invalidTags",
             Self::InvalidPayload => "error.runtime.validation.invalidPayload",
             Self::InvalidTokenContent => "error.runtime.invalidTokenContent",
             Self::InvalidReference => "error.runtime.invalidReference",

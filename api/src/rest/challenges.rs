@@ -1,29 +1,13 @@
 //! Challenges: prove an identity, check somebody's proof.
 
+use runtime::Error;
 use runtime::facade::{CreateChallenge, ValidateChallenge};
-use runtime::{Error, RelationshipId};
-use serde::Deserialize;
 use serde_json::Value;
 
-use crate::call::read_checked;
 use crate::connector::Call;
 use crate::problem::Problem;
 use crate::reply::Reply;
 use crate::validation::{Object, Rule};
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Creation {
-    #[serde(default)]
-    relationship: Option<RelationshipId>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Validation {
-    challenge_string: String,
-    signature: String,
-}
 
 /// The body of a creation; the property `relationship` only with the type of that name.
 pub(crate) fn creation() -> Object {
@@ -52,8 +36,7 @@ pub(crate) async fn create(mut call: Call) -> Result<Reply, Problem> {
 
 /// `POST Challenges/Validate`
 pub(crate) async fn validate(mut call: Call) -> Result<Reply, Problem> {
-    let Validation { challenge_string, signature } = call.checked(&validation())?;
-    let request = ValidateChallenge { challenge_string, signature };
+    let request: ValidateChallenge = call.read(&validation())?;
     let found = call.runtime().challenges().validate_challenge(request).await?;
     Ok(Reply::ok(&found))
 }
@@ -62,12 +45,8 @@ pub(crate) async fn validate(mut call: Call) -> Result<Reply, Problem> {
 fn read_creation(body: Value) -> Result<CreateChallenge, Problem> {
     let has_relationship = body.get("relationship").is_some();
     match body.get("challengeType").and_then(Value::as_str) {
-        Some("Identity") => kind().check(&body).map(|()| CreateChallenge::Identity),
-        Some("Device") => kind().check(&body).map(|()| CreateChallenge::Device),
-        Some("Relationship") if has_relationship => {
-            let Creation { relationship } = read_checked(&creation(), body)?;
-            relationship.map(CreateChallenge::Relationship).ok_or_else(|| Error::InvalidPayload.into())
-        }
+        Some("Identity" | "Device") => kind().read(body),
+        Some("Relationship") if has_relationship => creation().read(body),
         _ => Err(Error::InvalidPayload.into()),
     }
 }

@@ -2,16 +2,15 @@
 
 use http::StatusCode;
 use runtime::facade::{CreateTokenForFile, LoadFile, Ownership};
-use runtime::{Address, Error, FileId, FileReference, Timestamp};
-use serde::Deserialize;
+use runtime::{Error, FileId, FileReference};
 use serde_json::{Map, Value};
 
 pub(crate) use super::download::download;
 use super::list;
-use super::password::{self, GivenPassword};
+use super::password;
 use super::qr_code;
 pub(crate) use super::upload::upload;
-use crate::call::{parse_id, read_checked};
+use crate::call::parse_id;
 use crate::connector::Call;
 use crate::problem::Problem;
 use crate::protocol::Media;
@@ -34,21 +33,6 @@ pub(crate) const FIELDS: &[&str] = &[
     "ownershipToken",
     "ownershipIsLocked",
 ];
-
-#[derive(Deserialize)]
-struct Loading {
-    reference: String,
-    password: Option<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Sharing {
-    expires_at: Option<Timestamp>,
-    ephemeral: Option<bool>,
-    for_identity: Option<Address>,
-    password_protection: Option<GivenPassword>,
-}
 
 /// The body of loading a file.
 pub(crate) fn loading() -> Object {
@@ -89,8 +73,8 @@ pub(crate) async fn list_peer(call: Call) -> Result<Reply, Problem> {
 
 /// `POST Files/Peer`
 pub(crate) async fn load(mut call: Call) -> Result<Reply, Problem> {
-    let Loading { reference, password } = call.checked(&loading())?;
-    let file = call.runtime().files().get_or_load_file(LoadFile { reference, password }).await?;
+    let request: LoadFile = call.read(&loading())?;
+    let file = call.runtime().files().get_or_load_file(request).await?;
     Ok(Reply::created(&call.differences().file(file)))
 }
 
@@ -141,13 +125,8 @@ pub(crate) fn wants_url(call: &Call) -> bool {
 
 /// Nobody learns the id of a token that is answered as a picture, so it is never stored.
 fn read_sharing(body: Value, is_picture: bool) -> Result<CreateTokenForFile, Problem> {
-    let Sharing { expires_at, ephemeral, for_identity, password_protection } = read_checked(&sharing(), body)?;
-    Ok(CreateTokenForFile {
-        expires_at,
-        ephemeral: is_picture || ephemeral.unwrap_or(true),
-        for_identity,
-        password_protection: password_protection.map(Into::into),
-    })
+    let request: CreateTokenForFile = sharing().read(body)?;
+    Ok(CreateTokenForFile { ephemeral: is_picture || request.ephemeral, ..request })
 }
 
 /// On this route a list counts as no body.

@@ -4,7 +4,6 @@ use runtime::Address;
 use runtime::dto::IdentityMetadata;
 use serde_json::{Map, Value};
 
-use crate::call::read_checked;
 use crate::connector::Call;
 use crate::problem::Problem;
 use crate::reply::Reply;
@@ -33,7 +32,7 @@ struct Selection {
 
 /// `PUT IdentityMetadata`
 pub(crate) async fn upsert(mut call: Call) -> Result<Reply, Problem> {
-    let entry: IdentityMetadata = call.checked(&entry())?;
+    let entry: IdentityMetadata = call.read(&entry())?;
     let stored = call.runtime().identity_metadata().upsert(entry).await?;
     Ok(Reply::ok(&stored))
 }
@@ -55,5 +54,5 @@ pub(crate) async fn delete(call: Call) -> Result<Reply, Problem> {
 /// Other parameters than these two mean nothing here.
 fn select(call: &Call) -> Result<Selection, Problem> {
     let given = FIELDS.iter().filter_map(|name| Some(((*name).to_owned(), call.query_value(name)?.into())));
-    read_checked(&selection(), Value::Object(given.collect::<Map<_, _>>()))
+    selection().read(Value::Object(given.collect::<Map<_, _>>()))
 }

@@ -11,7 +11,6 @@ mod paced;
 mod password;
 mod qr_code;
 mod spool;
-mod tags;
 pub(crate) mod tokens;
 mod upload;
 

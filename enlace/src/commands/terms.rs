@@ -1,7 +1,7 @@
 //! On which terms something is shared: for whom, until when, with which password.
 
 use clap::Args;
-use runtime::dto::PasswordProtection;
+use runtime::facade::CreateTokenForFile;
 use runtime::{Address, Timestamp};
 
 use crate::failure::Failure;
@@ -32,16 +32,10 @@ pub(crate) struct TermsOptions {
 /// Options, with passwords read and spans turned into times.
 #[derive(Debug, Clone)]
 pub(crate) struct Terms {
-    /// Until when; as long as the file if nothing is said.
-    pub(crate) expires_at: Option<Timestamp>,
-    /// Whether that was said.
+    /// The terms as a request for a file.
+    pub(crate) request: CreateTokenForFile,
+    /// Whether the options say that the token lasts as long as the file.
     pub(crate) never: bool,
-    /// For whom.
-    pub(crate) for_identity: Option<Address>,
-    /// With which password.
-    pub(crate) password_protection: Option<PasswordProtection>,
-    /// Whether the node forgets it.
-    pub(crate) ephemeral: bool,
 }
 
 impl TermsOptions {
@@ -59,8 +53,8 @@ impl TermsOptions {
             check_future(expires_at, now)?;
         }
         let password_protection = self.password.protection()?;
-        let for_identity = self.for_identity.clone();
-        Ok(Terms { expires_at, never, for_identity, password_protection, ephemeral: self.ephemeral })
+        let (for_identity, ephemeral) = (self.for_identity.clone(), self.ephemeral);
+        Ok(Terms { request: CreateTokenForFile { expires_at, ephemeral, for_identity, password_protection }, never })
     }
 }
 

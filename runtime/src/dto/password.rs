@@ -3,6 +3,7 @@
 use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::Value;
 use transport::wire::PasswordType;
 use zeroize::Zeroizing;
 
@@ -73,7 +74,7 @@ pub struct PasswordProtection {
     #[cfg_attr(feature = "openapi", schema(value_type = Option<bool>))]
     pub password_is_pin: bool,
     /// Where the person will find the password: a name, or a number from 50 to 99.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<serde_json::Value>))]
     pub password_location_indicator: Option<PasswordLocation>,
 }
@@ -110,14 +111,34 @@ fn is_false(flag: &bool) -> bool {
     !flag
 }
 
+/// Keeps a null apart from an absent member: as a location it is invalid.
+fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<PasswordLocation>, D::Error> {
+    PasswordLocation::deserialize(deserializer).map(Some)
+}
+
 /// Where the person will find the password: a name, or a number from 50 to 99 whose meaning is private.
+///
+/// Reading it from JSON accepts anything, so that facades can refuse invalid locations in their turn, after an invalid PIN.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, from = "Value")]
 pub enum PasswordLocation {
     /// 50 to 99.
     Number(u8),
     /// `Self`, `Letter`, `RegistrationLetter`, `Email`, `SMS`, `Website`; `RecoveryKit` can be read, not set.
     Name(String),
+}
+
+impl From<Value> for PasswordLocation {
+    /// What cannot be a location at all becomes an unknown name.
+    fn from(value: Value) -> Self {
+        match value {
+            Value::String(name) => Self::Name(name),
+            other => match other.as_u64().and_then(|number| u8::try_from(number).ok()) {
+                Some(number) => Self::Number(number),
+                None => Self::Name(other.to_string()),
+            },
+        }
+    }
 }
 
 #[cfg(test)]
@@ -133,6 +154,23 @@ mod tests {
         let protection = PasswordProtection::new(Password::new("geheim").unwrap());
         assert!(!format!("{protection:?}").contains("geheim"));
         assert_eq!(serde_json::to_value(&protection).unwrap(), json!({"password": "geheim"}));
+    }
+
+    #[test]
+    fn an_invalid_location_is_read_as_an_unknown_name() {
+        for (value, expected) in [
+            (json!("Self"), PasswordLocation::Name("Self".to_owned())),
+            (json!(50), PasswordLocation::Number(50)),
+            (json!(300), PasswordLocation::Name("300".to_owned())),
+            (json!(-1), PasswordLocation::Name("-1".to_owned())),
+            (json!(50.5), PasswordLocation::Name("50.5".to_owned())),
+            (json!(true), PasswordLocation::Name("true".to_owned())),
+            (json!(null), PasswordLocation::Name("null".to_owned())),
+        ] {
+            let given = json!({"password": "a", "passwordLocationIndicator": value});
+            let read: PasswordProtection = serde_json::from_value(given).unwrap();
+            assert_eq!(read.password_location_indicator, Some(expected));
+        }
     }
 
     #[test]

@@ -121,7 +121,7 @@ mod tests {
         for pin in ["1234", "0000000000000000"] {
             let stored = check(pin, true, None).unwrap();
             assert_eq!(stored.shared.password_type.to_string(), format!("pin{}", pin.len()));
-            assert_eq!(stored.to_dto().password_is_pin, true);
+            assert!(stored.to_dto().password_is_pin);
         }
         for password in ["123", "12345678901234567", "12a4", "１２３４"] {
             assert_eq!(check(password, true, None).unwrap_err().to_string(), PIN, "{password}");

@@ -8,16 +8,7 @@ use crate::stranger::stranger;
 use crate::world::World;
 
 async fn upload(node: &Runtime) -> File {
-    let request = UploadOwnFile {
-        content: Box::pin(&b"hello"[..]),
-        filename: "hello.txt".to_owned(),
-        mimetype: "text/plain".to_owned(),
-        expires_at: None,
-        title: None,
-        description: None,
-        tags: None,
-        observer: None,
-    };
+    let request = UploadOwnFile::new(&b"hello"[..], "hello.txt".parse().unwrap(), "text/plain".parse().unwrap());
     node.files().upload_own_file(request).await.unwrap()
 }
 
