@@ -53,13 +53,12 @@ impl<C> Call<C> {
         parse_id(self.parameter(), name, kind)
     }
 
-    /// The body, checked against a shape and read into a type that fits it.
+    /// The body, read into a request of this shape.
     ///
     /// # Errors
     /// 400 with the first violation.
-    pub(crate) fn checked<T: DeserializeOwned>(&mut self, shape: &Object) -> Result<T, Problem> {
-        let value = self.take_json()?;
-        read_checked(shape, value)
+    pub(crate) fn read<T: DeserializeOwned>(&mut self, shape: &Object) -> Result<T, Problem> {
+        shape.read(self.take_json()?)
     }
 
     /// The body as JSON; leaves none behind.
@@ -76,13 +75,6 @@ impl<C> Call<C> {
     pub(crate) fn query_value(&self, name: &str) -> Option<&str> {
         self.query.iter().find(|(given, _)| given == name).map(|(_, value)| value.as_str())
     }
-}
-
-/// Checks a value against a shape and reads it into a type that fits the shape.
-pub(crate) fn read_checked<T: DeserializeOwned>(shape: &Object, value: Value) -> Result<T, Problem> {
-    shape.check(&value)?;
-    // Shape and type say the same; if ever they do not, the client learns what does not fit.
-    serde_json::from_value(value).map_err(|error| Problem::invalid_property(error.to_string()))
 }
 
 /// Reads an id from a path.

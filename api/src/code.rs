@@ -10,8 +10,6 @@ runtime::error_codes! {
         InvalidJson = "error.connector.validation.invalidJsonInPayload",
         /// The form is not complete.
         InvalidMultipart = "error.connector.validation.invalidMultipartPayload",
-        /// Tags of an unknown kind.
-        InvalidTags = "error.consumption.attributes.invalidTags",
         /// The body has a `Content-Encoding` that is not read.
         UnsupportedEncoding = "error.connector.http.unsupportedContentEncoding",
         /// The body is larger than allowed.
@@ -50,9 +48,7 @@ runtime::error_codes! {
 /// The status of a code that only faces answer.
 pub(crate) fn status_of_face(code: FaceCode) -> StatusCode {
     match code {
-        FaceCode::InvalidJson | FaceCode::InvalidMultipart | FaceCode::InvalidTags | FaceCode::MalformedRequest => {
-            StatusCode::BAD_REQUEST
-        }
+        FaceCode::InvalidJson | FaceCode::InvalidMultipart | FaceCode::MalformedRequest => StatusCode::BAD_REQUEST,
         FaceCode::UriTooLong => StatusCode::URI_TOO_LONG,
         FaceCode::HeaderTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
         FaceCode::UnsupportedEncoding => StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -76,6 +72,7 @@ const STATUSES: &[(StatusCode, &[ErrorCode])] = &[
         StatusCode::BAD_REQUEST,
         &[
             ErrorCode::InvalidPropertyValue,
+            ErrorCode::InvalidTags,
             ErrorCode::InvalidPayload,
             ErrorCode::InvalidTokenContent,
             ErrorCode::InvalidReference,

@@ -2,18 +2,17 @@
 
 use runtime::dto::{File, IdentityInfo, Token};
 use runtime::facade::{CreateOwnToken, CreateTokenForFile, LoadFile, LoadPeerToken, Ownership, UploadOwnFile};
-use runtime::{Secret, Timestamp};
-use serde_json::{Map, Value, json};
+use runtime::file_name::NoFileName;
+use runtime::{MediaType, Secret, Tags, Timestamp};
 use tokio::io::AsyncRead;
 
-use crate::commands::terms::Terms;
 use crate::failure::{Failure, Kind};
 use crate::home::same;
 use crate::node::{Node, Plan, WhichBackbone};
 use crate::output::Output;
 use crate::progress::Progress;
 use crate::reach::{Reached, reach};
-use crate::rest_client::{self, RestClient};
+use crate::rest_client::RestClient;
 use crate::running::Running;
 use crate::{api_key, source_file};
 
@@ -46,15 +45,15 @@ pub(crate) struct NewFile {
     /// The bytes.
     pub(crate) source: source_file::SourceFile,
     /// Media type; by the name if absent.
-    pub(crate) mimetype: Option<String>,
+    pub(crate) mimetype: Option<MediaType>,
     /// Until when it is kept.
     pub(crate) expires_at: Option<Timestamp>,
-    /// For people.
+    /// Title shown to recipients.
     pub(crate) title: Option<String>,
-    /// For people.
+    /// Description shown to recipients.
     pub(crate) description: Option<String>,
-    /// Free or controlled.
-    pub(crate) tags: Vec<String>,
+    /// Of known kinds.
+    pub(crate) tags: Option<Tags>,
 }
 
 /// The bytes of a file on their way here.
@@ -127,25 +126,24 @@ impl Access {
     }
 
     pub(crate) async fn load_file(&self, reference: &str, password: Option<&Secret>) -> Result<File, Failure> {
+        let request = LoadFile { reference: reference.to_owned(), password: password.cloned() };
         match self {
-            Self::Here(node) => {
-                let password = password.map(|password| password.expose().to_owned());
-                let request = LoadFile { reference: reference.to_owned(), password };
-                Ok(node.runtime.files().get_or_load_file(request).await?)
-            }
-            Self::There { client, .. } => client.load_peer_file(reference, password).await,
+            Self::Here(node) => Ok(node.runtime.files().get_or_load_file(request).await?),
+            Self::There { client, .. } => client.load_peer_file(&request).await,
         }
     }
 
     pub(crate) async fn upload(&self, file: NewFile, progress: &Progress) -> Result<File, Failure> {
-        let trouble = file.source.trouble();
+        let (trouble, length) = (file.source.trouble(), file.source.length);
+        let request = file.into_request()?;
         let uploaded = match self {
             Self::Here(node) => {
                 // The facade reads a stream and cannot know its length; we do.
-                progress.step("encrypting", Some(file.source.length));
-                node.runtime.files().upload_own_file(file.for_facade(progress)).await.map_err(Failure::from)
+                progress.step("encrypting", Some(length));
+                let request = UploadOwnFile { observer: Some(progress.observer()), ..request };
+                node.runtime.files().upload_own_file(request).await.map_err(Failure::from)
             }
-            Self::There { client, .. } => client.upload(file.for_rest(), progress).await,
+            Self::There { client, .. } => client.upload(request, length, progress).await,
         };
         uploaded.map_err(|failure| trouble.explain(failure))
     }
@@ -168,29 +166,17 @@ impl Access {
         }
     }
 
-    pub(crate) async fn create_token_for_file(&self, id: &str, terms: Terms) -> Result<Token, Failure> {
+    pub(crate) async fn create_token_for_file(&self, id: &str, request: CreateTokenForFile) -> Result<Token, Failure> {
         match self {
-            Self::Here(node) => Ok(node.runtime.files().create_token_for_file(&file_id(id)?, terms.for_file()).await?),
-            Self::There { client, .. } => client.create_token_for_file(file_id(id)?.as_str(), &terms.body()).await,
+            Self::Here(node) => Ok(node.runtime.files().create_token_for_file(&file_id(id)?, request).await?),
+            Self::There { client, .. } => client.create_token_for_file(file_id(id)?.as_str(), &request).await,
         }
     }
 
-    pub(crate) async fn create_own_token(
-        &self,
-        content: Value,
-        expires_at: Timestamp,
-        terms: Terms,
-    ) -> Result<Token, Failure> {
+    pub(crate) async fn create_own_token(&self, request: CreateOwnToken) -> Result<Token, Failure> {
         match self {
-            Self::Here(node) => {
-                Ok(node.runtime.tokens().create_own_token(terms.for_content(content, expires_at)).await?)
-            }
-            Self::There { client, .. } => {
-                let mut body = terms.body();
-                body.insert("content".to_owned(), content);
-                body.insert("expiresAt".to_owned(), json!(expires_at));
-                client.create_own_token(&body).await
-            }
+            Self::Here(node) => Ok(node.runtime.tokens().create_own_token(request).await?),
+            Self::There { client, .. } => client.create_own_token(&request).await,
         }
     }
 
@@ -200,13 +186,10 @@ impl Access {
         password: Option<&Secret>,
         ephemeral: bool,
     ) -> Result<Token, Failure> {
+        let request = LoadPeerToken { reference: reference.to_owned(), ephemeral, password: password.cloned() };
         match self {
-            Self::Here(node) => {
-                let password = password.map(|password| password.expose().to_owned());
-                let request = LoadPeerToken { reference: reference.to_owned(), ephemeral, password };
-                Ok(node.runtime.tokens().load_peer_token(request).await?)
-            }
-            Self::There { client, .. } => client.load_peer_token(reference, password, ephemeral).await,
+            Self::Here(node) => Ok(node.runtime.tokens().load_peer_token(request).await?),
+            Self::There { client, .. } => client.load_peer_token(&request).await,
         }
     }
 
@@ -245,70 +228,18 @@ impl Access {
 }
 
 impl NewFile {
-    /// The facade's request.
-    pub(crate) fn for_facade(self, progress: &Progress) -> UploadOwnFile {
-        UploadOwnFile {
-            mimetype: self.media_type(),
-            filename: self.source.name.clone(),
-            content: self.source.into_reader(),
+    /// The facade's request, which the REST interface takes as a form. Every node refuses what another one would refuse: tags
+    /// of unknown kinds, too.
+    fn into_request(self) -> Result<UploadOwnFile, Failure> {
+        let mimetype = self.mimetype.unwrap_or_else(|| source_file::media_type(&self.source.name));
+        let filename = self.source.name.parse().map_err(|error: NoFileName| Failure::usage(error.to_string()))?;
+        Ok(UploadOwnFile {
             expires_at: self.expires_at,
             title: self.title,
             description: self.description,
-            tags: Some(self.tags).filter(|tags| !tags.is_empty()),
-            observer: Some(progress.observer()),
-        }
-    }
-
-    fn for_rest(self) -> rest_client::Upload {
-        let single = [
-            ("expiresAt", self.expires_at.map(|time| time.to_string())),
-            ("title", self.title.clone()),
-            ("description", self.description.clone()),
-        ];
-        let mut fields: Vec<_> = single.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
-        fields.extend(self.tags.iter().map(|tag| ("tags[]", tag.clone())));
-        rest_client::Upload {
-            mimetype: self.media_type(),
-            length: self.source.length,
-            filename: self.source.name.clone(),
-            content: self.source.into_reader(),
-            fields,
-        }
-    }
-
-    fn media_type(&self) -> String {
-        self.mimetype.clone().unwrap_or_else(|| source_file::media_type(&self.source.name))
-    }
-}
-
-impl Terms {
-    fn for_file(self) -> CreateTokenForFile {
-        CreateTokenForFile {
-            expires_at: self.expires_at,
-            ephemeral: self.ephemeral,
-            for_identity: self.for_identity,
-            password_protection: self.password_protection,
-        }
-    }
-
-    fn for_content(self, content: Value, expires_at: Timestamp) -> CreateOwnToken {
-        CreateOwnToken {
-            content,
-            expires_at,
-            ephemeral: self.ephemeral,
-            for_identity: self.for_identity,
-            password_protection: self.password_protection,
-        }
-    }
-
-    fn body(&self) -> Map<String, Value> {
-        let members = [
-            ("expiresAt", self.expires_at.map(|time| json!(time))),
-            ("ephemeral", Some(json!(self.ephemeral))),
-            ("forIdentity", self.for_identity.as_ref().map(|address| json!(address))),
-            ("passwordProtection", self.password_protection.as_ref().map(|protection| json!(protection))),
-        ];
-        members.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
+            tags: self.tags.map(Tags::only_known),
+            ..UploadOwnFile::new(self.source.into_reader(), filename, mimetype)
+        })
     }
 }
 

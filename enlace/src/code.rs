@@ -105,6 +105,7 @@ fn kind_of(code: ErrorCode) -> Kind {
             Kind::Local
         }
         ErrorCode::InvalidPropertyValue
+        | ErrorCode::InvalidTags
         | ErrorCode::InvalidPayload
         | ErrorCode::InvalidReference
         | ErrorCode::InvalidTokenContent
@@ -133,7 +134,7 @@ fn kind_of(code: ErrorCode) -> Kind {
 
 fn kind_of_face(code: FaceCode) -> Kind {
     match code {
-        FaceCode::InvalidJson | FaceCode::InvalidMultipart | FaceCode::InvalidTags => Kind::Usage,
+        FaceCode::InvalidJson | FaceCode::InvalidMultipart => Kind::Usage,
         FaceCode::PayloadTooLarge | FaceCode::Unauthorized | FaceCode::Forbidden | FaceCode::TooManyUnauthorized => {
             Kind::Refused
         }

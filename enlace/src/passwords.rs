@@ -4,7 +4,7 @@ use std::io::IsTerminal;
 use std::path::Path;
 
 use clap::Args;
-use runtime::dto::PasswordProtection;
+use runtime::dto::{InvalidPin, Password, PasswordProtection};
 use runtime::{ErrorCode, Secret};
 use zeroize::Zeroizing;
 
@@ -32,20 +32,26 @@ impl NewPassword {
     /// Reads or asks for the password; `None` if there shall be none.
     ///
     /// # Errors
-    /// A failure for an unreadable file, an empty password, or two different entries at the prompt.
+    /// A failure for an unreadable file, an empty password, an invalid PIN, or two different entries at the prompt.
     pub(crate) fn protection(&self) -> Result<Option<PasswordProtection>, Failure> {
-        let (password, is_pin) = match (&self.password_file, &self.pin_file) {
-            (Some(path), _) => (read(path)?, false),
-            (_, Some(path)) => (read(path)?, true),
-            _ if self.password => (ask_twice()?, false),
+        let password = |secret: Secret| {
+            Password::new(secret.expose())
+                .map_err(|error| Failure::usage(error.to_string()).code(ErrorCode::InvalidPropertyValue))
+        };
+        let protection = match (&self.password_file, &self.pin_file) {
+            (Some(path), _) => PasswordProtection::new(password(read(path)?)?),
+            (_, Some(path)) => PasswordProtection::pin(password(read(path)?)?).map_err(invalid_pin)?,
+            _ if self.password => PasswordProtection::new(password(ask_twice()?)?),
             _ => return Ok(None),
         };
-        Ok(Some(PasswordProtection {
-            password: password.expose().to_owned(),
-            password_is_pin: is_pin.then_some(true),
-            password_location_indicator: None,
-        }))
+        Ok(Some(protection))
     }
+}
+
+fn invalid_pin(error: InvalidPin) -> Failure {
+    Failure::usage(error.to_string())
+        .hint("correct the first line of the file, or use --password-file for a password")
+        .code(ErrorCode::InvalidPropertyValue)
 }
 
 /// Options for the password of somebody's token.
@@ -159,6 +165,19 @@ mod tests {
         for empty in ["", "\npw", "\r\npw", "\u{feff}", "\u{feff}\r\npw"] {
             assert!(file(empty).unwrap_err().message.ends_with("is empty"), "{empty:?}");
         }
+    }
+
+    #[test]
+    fn an_invalid_pin_is_a_usage_error_and_a_password_of_any_form_is_not() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "12ab\n").unwrap();
+        let path = Some(file.path().to_owned());
+        let pin = NewPassword { password_file: None, pin_file: path.clone(), password: false };
+        let failure = pin.protection().unwrap_err();
+        assert_eq!((failure.kind, failure.code), (Kind::Usage, Some(ErrorCode::InvalidPropertyValue.into())));
+        assert_eq!(failure.message, "an invalid PIN: it must have 4 to 16 digits from 0 to 9");
+        let password = NewPassword { password_file: path, pin_file: None, password: false };
+        assert!(!password.protection().unwrap().unwrap().password_is_pin);
     }
 
     #[test]

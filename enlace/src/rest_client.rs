@@ -9,11 +9,10 @@ use reqwest::multipart::{Form, Part};
 use reqwest::{Method, RequestBuilder, Response};
 use runtime::Secret;
 use runtime::dto::{File, IdentityInfo, Token};
-use runtime::facade::Ownership;
+use runtime::facade::{CreateOwnToken, CreateTokenForFile, LoadFile, LoadPeerToken, Ownership, UploadOwnFile};
 use runtime::http_client::{self, Redirects, Trust};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_json::{Map, Value, json};
 
 use crate::failure::{Failure, Kind, with_sources};
 use crate::progress::Progress;
@@ -68,40 +67,42 @@ impl RestClient {
         result(self.request(Method::GET, &format!("Files/{id}"))).await
     }
 
-    pub(crate) async fn upload(&self, upload: Upload, progress: &Progress) -> Result<File, Failure> {
-        progress.step("uploading", Some(upload.length));
+    /// Uploads a file of `length` bytes.
+    pub(crate) async fn upload(
+        &self,
+        upload: UploadOwnFile,
+        length: u64,
+        progress: &Progress,
+    ) -> Result<File, Failure> {
+        progress.step("uploading", Some(length));
+        let form = fields(&upload).into_iter().fold(Form::new(), |form, (name, value)| form.text(name, value));
+        let UploadOwnFile { content, filename, mimetype, .. } = upload;
         let bar = progress.clone();
-        let counted = tokio_util::io::ReaderStream::new(upload.content).inspect(move |chunk| {
+        let counted = tokio_util::io::ReaderStream::new(content).inspect(move |chunk| {
             bar.add(chunk.as_ref().map_or(0, |bytes| bytes.len() as u64));
         });
-        let part = Part::stream_with_length(reqwest::Body::wrap_stream(counted), upload.length)
-            .file_name(upload.filename)
-            .mime_str(&upload.mimetype)
-            .map_err(|_| Failure::usage(format!("{:?} is not a media type", upload.mimetype)))?;
-        let fields = upload.fields.into_iter();
+        let part = Part::stream_with_length(reqwest::Body::wrap_stream(counted), length)
+            .file_name(String::from(filename))
+            .mime_str(mimetype.as_str())
+            .map_err(|_| Failure::usage(format!("{mimetype} is not a media type")))?;
         // Fields first, so that the node can seal while it receives.
-        let form = fields.fold(Form::new(), |form, (name, value)| form.text(name, value)).part("file", part);
-        result(self.request(Method::POST, "Files/Own").multipart(form)).await
+        result(self.request(Method::POST, "Files/Own").multipart(form.part("file", part))).await
     }
 
     pub(crate) async fn download(&self, id: &str) -> Result<Response, Failure> {
         send(self.request(Method::GET, &format!("Files/{id}/Download"))).await
     }
 
-    pub(crate) async fn load_peer_file(&self, reference: &str, password: Option<&Secret>) -> Result<File, Failure> {
-        let mut body = json!({ "reference": reference });
-        if let Some(password) = password {
-            body["password"] = json!(password.expose());
-        }
-        result(self.request(Method::POST, "Files/Peer").json(&body)).await
+    pub(crate) async fn load_peer_file(&self, request: &LoadFile) -> Result<File, Failure> {
+        result(self.request(Method::POST, "Files/Peer").json(request)).await
     }
 
     pub(crate) async fn delete_file(&self, id: &str) -> Result<(), Failure> {
         send(self.request(Method::DELETE, &format!("Files/{id}"))).await.map(drop)
     }
 
-    pub(crate) async fn create_token_for_file(&self, id: &str, body: &Map<String, Value>) -> Result<Token, Failure> {
-        result(self.request(Method::POST, &format!("Files/{id}/Token")).json(body)).await
+    pub(crate) async fn create_token_for_file(&self, id: &str, request: &CreateTokenForFile) -> Result<Token, Failure> {
+        result(self.request(Method::POST, &format!("Files/{id}/Token")).json(request)).await
     }
 
     pub(crate) async fn tokens(&self, ownership: Ownership, query: &[(String, String)]) -> Result<Vec<Token>, Failure> {
@@ -112,21 +113,12 @@ impl RestClient {
         result(self.request(Method::GET, &format!("Tokens/{id}"))).await
     }
 
-    pub(crate) async fn create_own_token(&self, body: &Map<String, Value>) -> Result<Token, Failure> {
-        result(self.request(Method::POST, "Tokens/Own").json(body)).await
+    pub(crate) async fn create_own_token(&self, request: &CreateOwnToken) -> Result<Token, Failure> {
+        result(self.request(Method::POST, "Tokens/Own").json(request)).await
     }
 
-    pub(crate) async fn load_peer_token(
-        &self,
-        reference: &str,
-        password: Option<&Secret>,
-        ephemeral: bool,
-    ) -> Result<Token, Failure> {
-        let mut body = json!({ "reference": reference, "ephemeral": ephemeral });
-        if let Some(password) = password {
-            body["password"] = json!(password.expose());
-        }
-        result(self.request(Method::POST, "Tokens/Peer").json(&body)).await
+    pub(crate) async fn load_peer_token(&self, request: &LoadPeerToken) -> Result<Token, Failure> {
+        result(self.request(Method::POST, "Tokens/Peer").json(request)).await
     }
 
     pub(crate) async fn unlock_token(&self, id: &str) -> Result<(), Failure> {
@@ -170,18 +162,15 @@ pub(crate) fn on_this_machine(read_timeout: Duration) -> Result<reqwest::Client,
         .map_err(|error| unusable(&error))
 }
 
-/// A file on its way to a node.
-pub(crate) struct Upload {
-    /// The plaintext.
-    pub(crate) content: std::pin::Pin<Box<dyn tokio::io::AsyncRead + Send>>,
-    /// Its length in bytes.
-    pub(crate) length: u64,
-    /// Its name.
-    pub(crate) filename: String,
-    /// Its media type.
-    pub(crate) mimetype: String,
-    /// Further form fields.
-    pub(crate) fields: Vec<(&'static str, String)>,
+/// What a form says of a file besides its bytes, name and media type.
+fn fields(upload: &UploadOwnFile) -> Vec<(&'static str, String)> {
+    let single = [
+        ("expiresAt", upload.expires_at.map(|time| time.to_string())),
+        ("title", upload.title.clone()),
+        ("description", upload.description.clone()),
+    ];
+    let tags = upload.tags.iter().flat_map(|tags| tags.as_slice()).map(|tag| ("tags[]", tag.clone()));
+    single.into_iter().filter_map(|(name, value)| Some((name, value?))).chain(tags).collect()
 }
 
 fn list(noun: &str, ownership: Ownership) -> String {

@@ -9,8 +9,9 @@ use std::task::{Context, Poll, ready};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use mime::Mime;
+use runtime::MediaType;
 use runtime::file_name::shorten;
+use runtime::media_type::InvalidMediaType;
 use sha2::{Digest as _, Sha512};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncSeekExt as _, ReadBuf};
 
@@ -243,21 +244,16 @@ fn sent_name(path: &Path) -> String {
 }
 
 /// The media type that goes with a name's extension.
-pub(crate) fn media_type(name: &str) -> String {
-    mime_guess::from_path(name).first_or_octet_stream().essence_str().to_owned()
+pub(crate) fn media_type(name: &str) -> MediaType {
+    MediaType::of_header(Some(mime_guess::from_path(name).first_or_octet_stream().essence_str()))
 }
 
-/// A media type that was given on the command line: type and subtype, in lower case.
+/// A media type that was given on the command line.
 ///
 /// # Errors
 /// A text for the command line's error.
-pub(crate) fn parse_media_type(text: &str) -> Result<String, String> {
-    match text.parse::<Mime>() {
-        Ok(media_type) if media_type.subtype() != "" && media_type.params().next().is_none() => {
-            Ok(media_type.essence_str().to_ascii_lowercase())
-        }
-        _ => Err(format!("{text:?} is not a media type such as text/plain or application/pdf")),
-    }
+pub(crate) fn parse_media_type(text: &str) -> Result<MediaType, String> {
+    text.parse().map_err(|error: InvalidMediaType| format!("{text:?} is {error}"))
 }
 
 #[cfg(test)]
@@ -290,16 +286,15 @@ mod tests {
             ("noextension", "application/octet-stream"),
             (".png", "application/octet-stream"),
         ] {
-            assert_eq!(media_type(name), expected, "{name}");
+            assert_eq!(media_type(name).as_str(), expected, "{name}");
         }
     }
 
     #[test]
     fn a_media_type_has_two_parts_and_no_parameters() {
-        assert_eq!(parse_media_type("Image/PNG").as_deref(), Ok("image/png"));
-        for text in ["", "image", "image/", "a b/c", "text/plain; charset=utf-8", "text/plain\n"] {
-            assert!(parse_media_type(text).is_err(), "{text:?}");
-        }
+        assert_eq!(parse_media_type("Image/PNG").unwrap().as_str(), "image/png");
+        let refusal = parse_media_type("text/plain; charset=utf-8").unwrap_err();
+        assert_eq!(refusal, "\"text/plain; charset=utf-8\" is not a media type such as text/plain or application/pdf");
     }
 
     #[tokio::test]

@@ -57,16 +57,7 @@ impl World {
 }
 
 fn upload() -> UploadOwnFile {
-    UploadOwnFile {
-        content: Box::pin(&b"content"[..]),
-        filename: "bench.txt".into(),
-        mimetype: "text/plain".into(),
-        expires_at: None,
-        title: None,
-        description: None,
-        tags: None,
-        observer: None,
-    }
+    UploadOwnFile::new(&b"content"[..], "bench.txt".parse().unwrap(), "text/plain".parse().unwrap())
 }
 
 #[divan::bench(args = [1, 16], max_time = 5)]

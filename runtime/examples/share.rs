@@ -21,19 +21,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
         Runtime::builder(Config::new(data_dir, BackboneConfig::new(url, client, Secret::new(secret)))).start().await?;
     eprintln!("sharing as {}", node.account().identity_info().await?.address);
 
-    let file = node
-        .files()
-        .upload_own_file(UploadOwnFile {
-            content: Box::pin(tokio::fs::File::open(&path).await?),
-            filename: path,
-            mimetype: "application/octet-stream".into(),
-            expires_at: None,
-            title: None,
-            description: None,
-            tags: None,
-            observer: None,
-        })
-        .await?;
+    let content = tokio::fs::File::open(&path).await?;
+    let file = UploadOwnFile::new(content, path.parse()?, "application/octet-stream".parse()?);
+    let file = node.files().upload_own_file(file).await?;
     let in_a_week = node.clock().now().saturating_add(Duration::from_secs(7 * 24 * 60 * 60));
     let request = CreateTokenForFile { expires_at: Some(in_a_week), ephemeral: true, ..CreateTokenForFile::default() };
     let token = node.files().create_token_for_file(&file.id, request).await?;

@@ -52,14 +52,7 @@ async fn start(data_dir: &Path, backbone: &Backbone) -> Result<Runtime, runtime:
 }
 
 fn note() -> UploadOwnFile {
-    UploadOwnFile {
-        content: Box::pin(CONTENT),
-        filename: "note.txt".into(),
-        mimetype: "text/plain".into(),
-        expires_at: None,
-        title: Some("Tomorrow".into()),
-        description: None,
-        tags: None,
-        observer: None,
-    }
+    let filename = "note.txt".parse().expect("a file name");
+    let mimetype = "text/plain".parse().expect("a media type");
+    UploadOwnFile { title: Some("Tomorrow".into()), ..UploadOwnFile::new(CONTENT, filename, mimetype) }
 }

@@ -53,6 +53,8 @@ error_codes! {
         RecordNotFound = "error.runtime.recordNotFound",
         /// A value breaks a rule.
         InvalidPropertyValue = "error.runtime.validation.invalidPropertyValue",
+        /// Tags of an unknown kind, where they have to be of a known one.
+        InvalidTags = "error.consumption.attributes.invalidTags",
         /// The combination of members is not one that the call knows.
         InvalidPayload = "error.runtime.validation.invalidPayload",
         /// The content of a token is not what the call needs.

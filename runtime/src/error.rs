@@ -41,6 +41,9 @@ pub enum Error {
     /// A value breaks a rule; the code is that of [`Error::InvalidPropertyValue`]. Faces say it in their own words.
     #[error("{0}")]
     InvalidProperty(InvalidProperty),
+    /// Tags that are not of a known kind, where they have to be.
+    #[error("Detected invalidity of the following tags: {}.", quoted(.0))]
+    InvalidTags(Vec<String>),
     /// The combination of members is not one the call knows.
     #[error("The given combination of properties in the payload is not supported.")]
     InvalidPayload,
@@ -243,6 +246,10 @@ impl From<transport::backbone::ConfigError> for Error {
     }
 }
 
+fn quoted(texts: &[String]) -> String {
+    texts.iter().map(|text| format!("'{text}'")).collect::<Vec<_>>().join(", ")
+}
+
 impl Error {
     /// A value that breaks a rule.
     pub(crate) fn invalid_property(property: Property, rule: Rule) -> Self {
@@ -266,6 +273,7 @@ impl Error {
                 ErrorCode::RecordNotFound
             }
             Self::InvalidPropertyValue(_) | Self::InvalidProperty(_) => ErrorCode::InvalidPropertyValue,
+            Self::InvalidTags(_) => ErrorCode::InvalidTags,
             Self::InvalidPayload => ErrorCode::InvalidPayload,
             Self::InvalidTokenContent => ErrorCode::InvalidTokenContent,
             Self::InvalidReference => ErrorCode::InvalidReference,

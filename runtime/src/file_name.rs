@@ -1,7 +1,10 @@
-//! Names of peers' files as they are shown. A peer chose the name, so nothing in it may steer a terminal, a file dialogue or
-//! whoever splits it into a path.
+//! Names of files: which ones can be uploaded, and how those of peers are shown. A peer chose the name, so nothing in it may
+//! steer a terminal, a file dialogue or whoever splits it into a path.
 
 use std::borrow::Cow;
+use std::str::FromStr;
+
+use crate::Error;
 
 /// Most bytes of a shown name: what common file systems take.
 pub const MAX_LENGTH: usize = 255;
@@ -9,6 +12,47 @@ pub const MAX_LENGTH: usize = 255;
 const MAX_EXTENSION: usize = 20;
 /// Shown when nothing of a name is left.
 pub const FALLBACK: &str = "file";
+
+/// The name of a file that is uploaded: the last segment of whatever path was given, never empty, `.` or `..`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileName(String);
+
+/// A path does not end with the name of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the path does not end with the name of a file")]
+pub struct NoFileName;
+
+impl FileName {
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for FileName {
+    type Err = NoFileName;
+
+    /// Takes what is behind the last slash or backslash.
+    fn from_str(path: &str) -> Result<Self, NoFileName> {
+        match path.rsplit(['/', '\\']).next().unwrap_or_default() {
+            "" | "." | ".." => Err(NoFileName),
+            segment => Ok(Self(segment.to_owned())),
+        }
+    }
+}
+
+impl From<FileName> for String {
+    fn from(name: FileName) -> Self {
+        name.0
+    }
+}
+
+impl From<NoFileName> for Error {
+    fn from(_: NoFileName) -> Self {
+        Self::InvalidPropertyValue("filename must NOT have fewer than 1 characters".to_owned())
+    }
+}
 
 /// The last segment of a name, without control characters and without characters that change the direction or the line of
 /// their neighbours, at most [`MAX_LENGTH`] bytes. A name without any of that stays as it is, whatever else is in it.
@@ -52,6 +96,22 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn paths_are_cut_down_to_their_last_segment() {
+        for (given, kept) in [
+            ("a.txt", "a.txt"),
+            ("../../etc/passwd", "passwd"),
+            ("C:\\Users\\x\\b.pdf", "b.pdf"),
+            ("/a/b\\c d", "c d"),
+            ("Grüße 😀.txt", "Grüße 😀.txt"),
+        ] {
+            assert_eq!(given.parse::<FileName>().unwrap().as_str(), kept);
+        }
+        for given in ["", ".", "..", "a/", "a/..", "\\"] {
+            assert_eq!(given.parse::<FileName>(), Err(NoFileName), "{given:?}");
+        }
+    }
 
     #[test]
     fn only_what_misleads_is_taken_out_of_a_name() {

@@ -14,12 +14,8 @@
 //! # let (url, data_dir) = (backbone.url(), directory.path().join("node"));
 //! let backbone = BackboneConfig::new(url, "app", Secret::new("secret"));
 //! let node = Runtime::builder(Config::new(data_dir, backbone)).start().await?;
-//! let file = node.files().upload_own_file(UploadOwnFile {
-//!     content: Box::pin(&b"Hello"[..]),
-//!     filename: "hello.txt".into(),
-//!     mimetype: "text/plain".into(),
-//!     expires_at: None, title: None, description: None, tags: None, observer: None,
-//! }).await?;
+//! let file = UploadOwnFile::new(&b"Hello"[..], "hello.txt".parse()?, "text/plain".parse()?);
+//! let file = node.files().upload_own_file(file).await?;
 //! let token = node.files().create_token_for_file(&file.id, CreateTokenForFile::default()).await?;
 //!
 //! // Whoever is handed `token.reference.url` does this; here it is the same node, which knows the file already.
@@ -52,6 +48,7 @@ mod fake_backbone;
 mod file;
 pub mod file_name;
 mod logging;
+pub mod media_type;
 mod query;
 mod runtime;
 mod store;
@@ -68,8 +65,11 @@ pub use config::{BackboneConfig, Config, DeviceProfile, Secret, StoreKey};
 pub use durable::DirectoryLock;
 pub use error::{CHECK_ID, ConfigError, Error, InvalidProperty, OtherText, Property, Result, Rule};
 pub use event::{Event, EventReceiver};
+pub use file_name::FileName;
+pub use media_type::MediaType;
 pub use runtime::{Runtime, RuntimeBuilder};
 pub use store::{Failure as StoreFailure, LOCK_FILE};
+pub use tag::Tags;
 pub use transport::backbone::{BackboneFailure, NetworkError, http_client, names_this_machine, with_correlation_id};
 pub use transport::crypto::{TransientDecryptor, TransientEncryptor, TransientReader, transient_cipher};
 pub use transport::identity::DeviceSharedSecret;

@@ -4,9 +4,9 @@ use std::io::Cursor;
 use std::path::Path;
 use std::sync::Arc;
 
-use runtime::dto::{File, PasswordProtection, Token};
+use runtime::dto::{File, Password, PasswordProtection, Token};
 use runtime::facade::{CreateTokenForFile, LoadFile, LoadPeerToken, Ownership, UploadOwnFile};
-use runtime::{Address, Config, DeviceSharedSecret, FileId, Result, Runtime};
+use runtime::{Address, Config, DeviceSharedSecret, FileId, MediaType, Result, Runtime, Secret};
 use tokio::io::AsyncReadExt as _;
 
 use crate::WorldClock;
@@ -76,17 +76,8 @@ impl Node {
     /// # Errors
     /// As for [`runtime::facade::FilesFacade::upload_own_file`].
     pub async fn upload(&self, filename: &str, content: &[u8]) -> Result<File> {
-        self.upload_with(UploadOwnFile {
-            content: Box::pin(Cursor::new(content.to_vec())),
-            filename: filename.to_owned(),
-            mimetype: "application/octet-stream".to_owned(),
-            expires_at: None,
-            title: None,
-            description: None,
-            tags: None,
-            observer: None,
-        })
-        .await
+        let mimetype = MediaType::of_header(Some("application/octet-stream"));
+        self.upload_with(UploadOwnFile::new(Cursor::new(content.to_vec()), filename.parse()?, mimetype)).await
     }
 
     /// Uploads a file with further metadata.
@@ -126,7 +117,7 @@ impl Node {
     /// # Errors
     /// As for [`runtime::facade::FilesFacade::get_or_load_file`].
     pub async fn receive_with(&self, reference: &str, password: &str) -> Result<File> {
-        let request = LoadFile { reference: reference.to_owned(), password: Some(password.to_owned()) };
+        let request = LoadFile { reference: reference.to_owned(), password: Some(Secret::new(password)) };
         self.runtime.files().get_or_load_file(request).await
     }
 
@@ -195,15 +186,12 @@ impl Node {
 /// Protection by a password.
 #[must_use]
 pub fn password(text: &str) -> Option<PasswordProtection> {
-    Some(PasswordProtection { password: text.to_owned(), password_is_pin: None, password_location_indicator: None })
+    Some(PasswordProtection::new(Password::new(text).expect("the password of a test is not empty")))
 }
 
 /// Protection by a PIN.
 #[must_use]
 pub fn pin(digits: &str) -> Option<PasswordProtection> {
-    Some(PasswordProtection {
-        password: digits.to_owned(),
-        password_is_pin: Some(true),
-        password_location_indicator: None,
-    })
+    // Not checked here: tests send invalid ones, too.
+    password(digits).map(|protection| PasswordProtection { password_is_pin: true, ..protection })
 }

@@ -8,6 +8,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock};
 
 use enlace_tests::{Backbone, Exchange, Node, Traces, World, password, pin, planted, refusal, traces};
+use runtime::Tags;
 use runtime::dto::{File, Token};
 use runtime::facade::{CreateOwnToken, CreateTokenForFile, UploadOwnFile};
 use serde_json::json;
@@ -78,14 +79,10 @@ async fn scene() -> Scene {
 
 fn upload() -> UploadOwnFile {
     UploadOwnFile {
-        content: Box::pin(CONTENT),
-        filename: FILENAME.to_owned(),
-        mimetype: "text/plain".to_owned(),
-        expires_at: None,
         title: Some(TITLE.to_owned()),
         description: Some(DESCRIPTION.to_owned()),
-        tags: Some(vec![TAG.to_owned()]),
-        observer: None,
+        tags: Some(Tags::new(vec![TAG.to_owned()]).unwrap()),
+        ..UploadOwnFile::new(CONTENT, FILENAME.parse().unwrap(), "text/plain".parse().unwrap())
     }
 }
 

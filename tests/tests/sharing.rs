@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test")]
 
 use enlace_tests::{World, refusal};
+use runtime::Tags;
 use runtime::dto::File;
 use runtime::facade::{CreateOwnToken, CreateTokenForFile, LoadPeerToken, Ownership, UploadOwnFile};
 use serde_json::json;
@@ -18,15 +19,12 @@ async fn a_peer_receives_what_was_shared() {
     let backbone = world.backbone().await;
     let (alice, bob) = (world.node("alice", &backbone).await, world.node("bob", &backbone).await);
     let content: Vec<u8> = (0..300_000_u32).map(|i| (i % 251) as u8).collect();
+    let (filename, mimetype) = ("папка/résumé 📎.pdf".parse().unwrap(), "application/pdf".parse().unwrap());
     let request = UploadOwnFile {
-        content: Box::pin(std::io::Cursor::new(content.clone())),
-        filename: "папка/résumé 📎.pdf".to_owned(),
-        mimetype: "application/pdf".to_owned(),
-        expires_at: None,
         title: Some("A title".to_owned()),
         description: Some(String::new()),
-        tags: Some(vec!["x:one".to_owned(), "x:two".to_owned()]),
-        observer: None,
+        tags: Some(Tags::new(vec!["x:one".to_owned(), "x:two".to_owned()]).unwrap()),
+        ..UploadOwnFile::new(std::io::Cursor::new(content.clone()), filename, mimetype)
     };
     let uploaded = alice.upload_with(request).await.unwrap();
     let token = alice.share(&uploaded).await.unwrap();

@@ -103,14 +103,8 @@ async fn an_expired_file_cannot_be_had_by_any_token() {
     let backbone = world.backbone().await;
     let (alice, bob) = (world.node("alice", &backbone).await, world.node("bob", &backbone).await);
     let request = UploadOwnFile {
-        content: Box::pin(&b"content"[..]),
-        filename: "a".to_owned(),
-        mimetype: "text/plain".to_owned(),
         expires_at: Some(world.clock().time().saturating_add(HOUR)),
-        title: None,
-        description: None,
-        tags: None,
-        observer: None,
+        ..UploadOwnFile::new(&b"content"[..], "a".parse().unwrap(), "text/plain".parse().unwrap())
     };
     let file = alice.upload_with(request).await.unwrap();
     let token = alice.share(&file).await.unwrap();

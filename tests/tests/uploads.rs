@@ -13,16 +13,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, ReadBuf};
 const INVALID: &str = "error.runtime.validation.invalidPropertyValue";
 
 fn named(filename: &str, content: impl AsyncRead + Send + 'static) -> UploadOwnFile {
-    UploadOwnFile {
-        content: Box::pin(content),
-        filename: filename.to_owned(),
-        mimetype: "application/octet-stream".to_owned(),
-        expires_at: None,
-        title: None,
-        description: None,
-        tags: None,
-        observer: None,
-    }
+    UploadOwnFile::new(content, filename.parse().unwrap(), "application/octet-stream".parse().unwrap())
 }
 
 #[tokio::test]

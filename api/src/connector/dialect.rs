@@ -1,6 +1,12 @@
 //! The two dialects of the interface, and everything in which they differ.
 //!
-//! Handlers serve both. Whoever needs to know what differs reads this file.
+//! Handlers serve both. Whoever needs to know what differs reads this file: the table, and what a dialect makes of the facades'
+//! answers where these are not what it shows.
+
+use runtime::dto::{File, SyncInfo, Token};
+use serde::Serialize;
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{Object, ObjectBuilder, Schema, SchemaType, Type};
 
 /// A dialect of the interface.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -62,9 +68,68 @@ impl Dialect {
         }
     }
 
+    /// A file as this dialect shows it.
+    pub fn file(self, file: &File) -> impl Serialize + use<> {
+        self.differences().file(file.clone())
+    }
+
+    /// A token as this dialect shows it.
+    pub fn token(self, token: &Token) -> impl Serialize + use<> {
+        self.differences().token(token.clone())
+    }
+
     /// `/api/v2` or `/api/core/v1`.
     #[must_use]
     pub fn path_prefix(self) -> String {
         self.differences().prefix.iter().flat_map(|segment| ["/", segment]).collect()
     }
+}
+
+/// An answer of a facade, with what a dialect adds.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Shown<T> {
+    #[serde(flatten)]
+    answer: T,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    truncated_reference: Option<String>,
+}
+
+impl Differences {
+    pub(crate) fn file(self, mut file: File) -> Shown<File> {
+        if self.title_always {
+            file.title.get_or_insert_default();
+        }
+        Shown { truncated_reference: self.repeated(&file.reference.truncated), answer: file }
+    }
+
+    pub(crate) fn token(self, token: Token) -> Shown<Token> {
+        Shown { truncated_reference: self.repeated(&token.reference.truncated), answer: token }
+    }
+
+    fn repeated(self, truncated: &str) -> Option<String> {
+        self.truncated_reference.then(|| truncated.to_owned())
+    }
+}
+
+/// What both dialects show of synchronization. When the datawallet was synchronized is left out: the published clients' types
+/// forbid it.
+pub(crate) fn sync_info(info: SyncInfo) -> SyncInfo {
+    SyncInfo { last_datawallet_sync: None, ..info }
+}
+
+/// Describes what [`Shown`] adds to files and tokens.
+pub(super) fn describe_shown(schema: &mut Object) {
+    let truncated = ObjectBuilder::new()
+        .schema_type(SchemaType::from_iter([Type::String, Type::Null]))
+        .description(Some("`/api/v2` only: the same as in `reference`."));
+    schema.properties.insert("truncatedReference".to_owned(), truncated.into());
+    if let Some(RefOr::T(Schema::Object(title))) = schema.properties.get_mut("title") {
+        title.description = title.description.take().map(|text| format!("{text} Always present in `/api/v2`."));
+    }
+}
+
+/// Describes what [`sync_info`] leaves out.
+pub(super) fn describe_sync_info(schema: &mut Object) {
+    schema.properties.shift_remove("lastDatawalletSync");
 }

@@ -5,19 +5,18 @@ mod table;
 
 use http::request::Parts;
 use http::{HeaderValue, StatusCode, header};
-use runtime::Timestamp;
+use runtime::{Timestamp, dto};
 use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 
 pub use dialect::Dialect;
-pub(crate) use dialect::Differences;
+pub(crate) use dialect::{Differences, sync_info};
 
 use crate::auth::{Gate, Roles};
 use crate::face::{Face, Schemas};
 use crate::openapi::Components;
 use crate::problem::{ErrorBody, Problem};
 use crate::reply::Reply;
-use crate::rest::{account, challenges, file, identity_metadata, token};
 
 /// An authenticated request to a handler of a connector's interface.
 pub(crate) type Call = crate::call::Call<Differences>;
@@ -75,13 +74,13 @@ fn problem(problem: &Problem, now: Timestamp) -> Reply {
 
 fn components() -> Vec<(String, RefOr<Schema>)> {
     Components::default()
-        .with::<account::IdentityInfo>()
-        .with::<account::SyncInfo>()
-        .with::<challenges::Challenge>()
-        .with::<challenges::ChallengeValidation>()
-        .with::<file::File>()
-        .with::<identity_metadata::IdentityMetadata>()
-        .with::<token::Token>()
+        .with::<dto::IdentityInfo>()
+        .with_changed::<dto::SyncInfo>(dialect::describe_sync_info)
+        .with::<dto::Challenge>()
+        .with::<dto::ChallengeValidation>()
+        .with_changed::<dto::File>(dialect::describe_shown)
+        .with::<dto::IdentityMetadata>()
+        .with_changed::<dto::Token>(dialect::describe_shown)
         .with::<ErrorBody>()
         .into_vec()
 }

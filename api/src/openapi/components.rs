@@ -1,6 +1,6 @@
 //! The types that a document refers to.
 
-use utoipa::openapi::{RefOr, Schema};
+use utoipa::openapi::{Object, RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
 /// Types by name, in the order in which they were added.
@@ -12,6 +12,16 @@ impl Components {
     pub(crate) fn with<T: ToSchema + PartialSchema>(mut self) -> Self {
         self.0.push((T::name().into_owned(), T::schema()));
         T::schemas(&mut self.0);
+        self
+    }
+
+    /// The same with a type that a face does not answer as it is: `change` describes what it answers.
+    pub(crate) fn with_changed<T: ToSchema + PartialSchema>(mut self, change: fn(&mut Object)) -> Self {
+        let at = self.0.len();
+        self = self.with::<T>();
+        if let Some((_, RefOr::T(Schema::Object(object)))) = self.0.get_mut(at) {
+            change(object);
+        }
         self
     }
 

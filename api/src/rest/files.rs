@@ -2,18 +2,15 @@
 
 use http::StatusCode;
 use runtime::facade::{CreateTokenForFile, LoadFile, Ownership};
-use runtime::{Address, Error, FileId, FileReference, Timestamp};
-use serde::Deserialize;
+use runtime::{Error, FileId, FileReference};
 use serde_json::{Map, Value};
 
 pub(crate) use super::download::download;
-use super::file::File;
 use super::list;
-use super::password::{self, GivenPassword};
+use super::password;
 use super::qr_code;
-use super::token::Token;
 pub(crate) use super::upload::upload;
-use crate::call::{parse_id, read_checked};
+use crate::call::parse_id;
 use crate::connector::Call;
 use crate::problem::Problem;
 use crate::protocol::Media;
@@ -36,21 +33,6 @@ pub(crate) const FIELDS: &[&str] = &[
     "ownershipToken",
     "ownershipIsLocked",
 ];
-
-#[derive(Deserialize)]
-struct Loading {
-    reference: String,
-    password: Option<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Sharing {
-    expires_at: Option<Timestamp>,
-    ephemeral: Option<bool>,
-    for_identity: Option<Address>,
-    password_protection: Option<GivenPassword>,
-}
 
 /// The body of loading a file.
 pub(crate) fn loading() -> Object {
@@ -91,9 +73,9 @@ pub(crate) async fn list_peer(call: Call) -> Result<Reply, Problem> {
 
 /// `POST Files/Peer`
 pub(crate) async fn load(mut call: Call) -> Result<Reply, Problem> {
-    let Loading { reference, password } = call.checked(&loading())?;
-    let file = call.runtime().files().get_or_load_file(LoadFile { reference, password }).await?;
-    Ok(Reply::created(&File::new(file, call.differences())))
+    let request: LoadFile = call.read(&loading())?;
+    let file = call.runtime().files().get_or_load_file(request).await?;
+    Ok(Reply::created(&call.differences().file(file)))
 }
 
 /// `GET Files/{idOrReference}`
@@ -104,7 +86,7 @@ pub(crate) async fn get(call: Call) -> Result<Reply, Problem> {
         let picture = qr_code::of_reference(&call, &file.reference, wants_url(&call))?;
         return Ok(Reply::png(StatusCode::OK, &format!("{id}.png"), picture));
     }
-    Ok(Reply::ok(&File::new(file, call.differences())))
+    Ok(Reply::ok(&call.differences().file(file)))
 }
 
 /// `DELETE Files/{id}`
@@ -118,7 +100,7 @@ pub(crate) async fn delete(call: Call) -> Result<Reply, Problem> {
 pub(crate) async fn regenerate_ownership_token(call: Call) -> Result<Reply, Problem> {
     let id: FileId = call.id("id", "File")?;
     let file = call.runtime().files().regenerate_file_ownership_token(&id).await?;
-    Ok(Reply::ok(&File::new(file, call.differences())))
+    Ok(Reply::ok(&call.differences().file(file)))
 }
 
 /// `POST Files/{id}/Token`
@@ -133,7 +115,7 @@ pub(crate) async fn create_token(mut call: Call) -> Result<Reply, Problem> {
         let picture = qr_code::of_reference(&call, &token.reference, wants_url)?;
         return Ok(Reply::png(StatusCode::CREATED, &format!("{id}.png"), picture));
     }
-    Ok(Reply::created(&Token::new(token, call.differences())))
+    Ok(Reply::created(&call.differences().token(token)))
 }
 
 /// Whether a read asks for the URL in its picture.
@@ -143,13 +125,8 @@ pub(crate) fn wants_url(call: &Call) -> bool {
 
 /// Nobody learns the id of a token that is answered as a picture, so it is never stored.
 fn read_sharing(body: Value, is_picture: bool) -> Result<CreateTokenForFile, Problem> {
-    let Sharing { expires_at, ephemeral, for_identity, password_protection } = read_checked(&sharing(), body)?;
-    Ok(CreateTokenForFile {
-        expires_at,
-        ephemeral: is_picture || ephemeral.unwrap_or(true),
-        for_identity,
-        password_protection: password_protection.map(Into::into),
-    })
+    let request: CreateTokenForFile = sharing().read(body)?;
+    Ok(CreateTokenForFile { ephemeral: is_picture || request.ephemeral, ..request })
 }
 
 /// On this route a list counts as no body.
@@ -169,7 +146,7 @@ fn id_or_reference(text: &str) -> Result<FileId, Problem> {
 async fn list_of(call: Call, ownership: Ownership) -> Result<Reply, Problem> {
     let files = call.runtime().files().files(ownership, &call.query)?;
     let differences = call.differences();
-    list::list(files, move |file| File::new(file, differences)).await
+    list::list(files, move |file| differences.file(file)).await
 }
 
 #[cfg(test)]

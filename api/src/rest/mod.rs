@@ -1,9 +1,8 @@
-//! One file per noun: what comes in, what goes out, and the handlers between them and the facades.
+//! One file per noun: what comes in, and the handlers between that and the facades. What goes out is `runtime::dto`.
 
 pub(crate) mod account;
 pub(crate) mod challenges;
 mod download;
-pub(crate) mod file;
 pub(crate) mod files;
 pub(crate) mod identity_metadata;
 mod list;
@@ -12,8 +11,6 @@ mod paced;
 mod password;
 mod qr_code;
 mod spool;
-mod tags;
-pub(crate) mod token;
 pub(crate) mod tokens;
 mod upload;
 

@@ -12,7 +12,6 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
-use super::account::IdentityInfo;
 use crate::auth::{Need, Roles};
 use crate::pipeline::Api;
 use crate::problem::Problem;
@@ -148,7 +147,7 @@ fn version() -> Value {
 
 /// For people who help: nothing in it is secret. The environment of the process is not part of it.
 async fn support(api: &Api) -> Result<Reply, Problem> {
-    let identity = IdentityInfo::from(api.runtime.account().identity_info().await?);
+    let identity = api.runtime.account().identity_info().await?;
     let health = check(api).await;
     let configuration = &api.config.shown_configuration;
     let report =

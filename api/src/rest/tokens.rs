@@ -1,13 +1,10 @@
 //! Tokens: create, load, list, show, delete.
 
 use http::StatusCode;
+use runtime::TokenId;
 use runtime::facade::{CreateOwnToken, LoadPeerToken, Ownership};
-use runtime::{Address, Timestamp, TokenId};
-use serde::Deserialize;
-use serde_json::Value;
 
-use super::password::{self, GivenPassword};
-use super::token::Token;
+use super::password;
 use super::{files::wants_url, list, qr_code};
 use crate::connector::Call;
 use crate::problem::Problem;
@@ -28,23 +25,6 @@ pub(crate) const FIELDS: &[&str] = &[
     "passwordProtection.passwordIsPin",
     "passwordProtection.passwordLocationIndicator",
 ];
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Creation {
-    content: Value,
-    expires_at: Timestamp,
-    ephemeral: Option<bool>,
-    for_identity: Option<Address>,
-    password_protection: Option<GivenPassword>,
-}
-
-#[derive(Deserialize)]
-struct Loading {
-    reference: String,
-    ephemeral: Option<bool>,
-    password: Option<String>,
-}
 
 /// The body of a creation.
 pub(crate) fn creation() -> Object {
@@ -67,24 +47,16 @@ pub(crate) fn loading() -> Object {
 
 /// `POST Tokens/Own`
 pub(crate) async fn create(mut call: Call) -> Result<Reply, Problem> {
-    let body: Creation = call.checked(&creation())?;
-    let request = CreateOwnToken {
-        content: body.content,
-        expires_at: body.expires_at,
-        ephemeral: body.ephemeral.unwrap_or(false),
-        for_identity: body.for_identity,
-        password_protection: body.password_protection.map(Into::into),
-    };
+    let request: CreateOwnToken = call.read(&creation())?;
     let token = call.runtime().tokens().create_own_token(request).await?;
-    Ok(Reply::created(&Token::new(token, call.differences())))
+    Ok(Reply::created(&call.differences().token(token)))
 }
 
 /// `POST Tokens/Peer`
 pub(crate) async fn load(mut call: Call) -> Result<Reply, Problem> {
-    let Loading { reference, ephemeral, password } = call.checked(&loading())?;
-    let request = LoadPeerToken { reference, ephemeral: ephemeral.unwrap_or(false), password };
+    let request: LoadPeerToken = call.read(&loading())?;
     let token = call.runtime().tokens().load_peer_token(request).await?;
-    Ok(Reply::created(&Token::new(token, call.differences())))
+    Ok(Reply::created(&call.differences().token(token)))
 }
 
 /// `GET Tokens/Own`
@@ -105,7 +77,7 @@ pub(crate) async fn get(call: Call) -> Result<Reply, Problem> {
         let picture = qr_code::of_reference(&call, &token.reference, wants_url(&call))?;
         return Ok(Reply::png(StatusCode::OK, &format!("{id}.png"), picture));
     }
-    Ok(Reply::ok(&Token::new(token, call.differences())))
+    Ok(Reply::ok(&call.differences().token(token)))
 }
 
 /// `DELETE Tokens/{id}`
@@ -125,5 +97,5 @@ pub(crate) async fn unlock(call: Call) -> Result<Reply, Problem> {
 async fn list_of(call: Call, ownership: Ownership) -> Result<Reply, Problem> {
     let tokens = call.runtime().tokens().tokens(ownership, &call.query)?;
     let differences = call.differences();
-    list::list(tokens, move |token| Token::new(token, differences)).await
+    list::list(tokens, move |token| differences.token(token)).await
 }

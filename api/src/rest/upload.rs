@@ -7,15 +7,12 @@ use axum::extract::multipart::{Field, Multipart, MultipartError};
 use axum::extract::{DefaultBodyLimit, FromRequest, Request};
 use http::{HeaderValue, StatusCode, header};
 use runtime::facade::UploadOwnFile;
-use runtime::{Config, Runtime, Timestamp};
+use runtime::{Config, FileName, MediaType, Runtime, Tags, Timestamp};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::file::File;
 use super::paced::{Allowance, PIECE, paced};
 use super::spool::Spool;
-use super::tags;
-use crate::call::read_checked;
 use crate::code::FaceCode;
 use crate::connector::{Call, Differences};
 use crate::problem::Problem;
@@ -37,36 +34,25 @@ const MAX_BESIDES_FILE: u64 = 64 * 1024 * 1024;
 const MAX_HEAD: usize = 4 * PIECE;
 /// Longest time between two pieces of a body.
 const PIECE_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(60);
-const DEFAULT_MEDIA_TYPE: &str = "text/plain";
 
+/// The fields of a form besides the file.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Fields {
-    filename: String,
-    mimetype: String,
     expires_at: Option<Timestamp>,
     title: Option<String>,
     description: Option<String>,
-    tags: Option<Vec<String>>,
+    tags: Option<Tags>,
 }
 
-/// The fields of a form once it is read. File name and media type come from the file part.
-fn shape() -> Object {
-    Object::new()
-        .required("content", Rule::Any, "The file.")
-        .required("filename", Rule::Text(0), "")
-        .required("mimetype", Rule::Text(0), "")
-        .optional("expiresAt", Rule::DateTime, "Must lie in the future. Default: never.")
-        .optional("title", Rule::Text(0), "For people.")
-        .optional("description", Rule::Text(0), "For people.")
-        .optional("tags", Rule::Tags, "Repeat the field for several tags.")
-}
-
-/// What the OpenAPI document says of the form.
+/// The fields of a form besides the file; others mean nothing.
 pub(crate) fn form() -> Object {
-    let mut form = shape();
-    form.properties.retain(|property| !matches!(property.name, "content" | "filename" | "mimetype"));
-    form.ignoring_unknown()
+    Object::new()
+        .optional("expiresAt", Rule::DateTime, "Must lie in the future. Default: never.")
+        .optional("title", Rule::Text(0), "Title shown to recipients.")
+        .optional("description", Rule::Text(0), "Description shown to recipients.")
+        .optional("tags", Rule::Tags, "Repeat the field for several tags.")
+        .ignoring_unknown()
 }
 
 /// `POST Files/Own`
@@ -74,11 +60,12 @@ pub(crate) async fn upload(mut call: Call) -> Result<Reply, Problem> {
     let (runtime, differences) = (call.runtime().clone(), call.differences());
     let form = match call.take_body() {
         Body::Multipart { content_type, body } => read_form(&runtime, content_type, body).await?,
-        other => Form { fields: without_file(other.into_json()?), file: None },
+        // A body that is not multipart has no file, even if it says so.
+        other => other.into_json().map(|_| Form::default())?,
     };
-    let request = form.into_request(differences, runtime.clock().now()).await?;
+    let request = form.into_request(differences).await?;
     let file = runtime.files().upload_own_file(request).await?;
-    Ok(Reply::created(&File::new(file, differences)))
+    Ok(Reply::created(&differences.file(file)))
 }
 
 #[derive(Default)]
@@ -88,29 +75,22 @@ struct Form {
 }
 
 struct FilePart {
-    filename: String,
-    mimetype: String,
+    filename: FileName,
+    mimetype: MediaType,
     content: Spool,
     is_too_large: bool,
 }
 
 impl Form {
-    async fn into_request(mut self, differences: Differences, now: Timestamp) -> Result<UploadOwnFile, Problem> {
-        if let Some(file) = &self.file {
-            let described = json!({"content": true, "filename": file.filename, "mimetype": file.mimetype});
-            self.fields.extend(described.as_object().cloned().unwrap_or_default());
-        }
-        let fields: Fields = read_checked(&shape(), Value::Object(self.fields))?;
-        let file = self.file.ok_or_else(Problem::unexpected)?;
+    async fn into_request(self, differences: Differences) -> Result<UploadOwnFile, Problem> {
+        let file = self.file.ok_or_else(|| form().missing("content"))?;
+        let Fields { expires_at, title, description, tags } = form().read(Value::Object(self.fields))?;
         if file.is_too_large {
             return Err(too_large());
         }
-        // A date in the past comes first, and the runtime refuses it.
-        if differences.tags_checked && fields.expires_at.is_none_or(|at| at > now) {
-            tags::check(fields.tags.as_deref().unwrap_or_default())?;
-        }
+        let tags = tags.map(|tags| if differences.tags_checked { tags.only_known() } else { tags });
         let content = file.content.into_reader().await.map_err(|error| spool_failed(&error))?;
-        let Fields { filename, mimetype, expires_at, title, description, tags } = fields;
+        let FilePart { filename, mimetype, .. } = file;
         Ok(UploadOwnFile { content, filename, mimetype, expires_at, title, description, tags, observer: None })
     }
 }
@@ -164,18 +144,15 @@ async fn read_file(
     (name, file_name): (&str, &str),
     field: Field<'_>,
 ) -> Result<(), Problem> {
-    let filename = last_segment(file_name).to_owned();
-    if matches!(filename.as_str(), "" | "." | "..") {
-        // Browsers send such a part when no file was chosen.
-        return drain(field).await;
-    }
+    // Browsers send a part without a name when no file was chosen.
+    let Ok(filename) = file_name.parse::<FileName>() else { return drain(field).await };
     if name != "file" {
         return Err(Problem::invalid_property("the file must be sent in the field 'file'"));
     }
     if form.file.is_some() {
         return Err(Problem::invalid_property("file must NOT be sent more than once"));
     }
-    let mimetype = media_type(field.content_type());
+    let mimetype = MediaType::of_header(field.content_type());
     let (content, is_too_large) = spool(settings, directory, field).await?;
     form.file = Some(FilePart { filename, mimetype, content, is_too_large });
     Ok(())
@@ -218,31 +195,6 @@ async fn in_time<T>(piece: impl Future<Output = Result<T, MultipartError>>) -> R
     }
 }
 
-/// A body that is not multipart has fields at most, and says nothing about the file even if it tries.
-fn without_file(body: Value) -> Map<String, Value> {
-    let Value::Object(mut fields) = body else { return Map::new() };
-    for name in ["content", "filename", "mimetype"] {
-        fields.remove(name);
-    }
-    fields
-}
-
-/// Whatever a client sends as a path, only the name is kept.
-fn last_segment(name: &str) -> &str {
-    name.rsplit(['/', '\\']).next().unwrap_or_default()
-}
-
-/// In lower case and without parameters.
-fn media_type(given: Option<&str>) -> String {
-    let essence = given.unwrap_or_default().split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    let is_token = |part: &str| {
-        let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-        !part.is_empty() && part.bytes().all(fits)
-    };
-    let readable = essence.split_once('/').is_some_and(|(kind, subtype)| is_token(kind) && is_token(subtype));
-    if readable { essence } else { DEFAULT_MEDIA_TYPE.to_owned() }
-}
-
 fn too_large() -> Problem {
     Problem::invalid_property("'content' is too large")
 }
@@ -262,55 +214,17 @@ fn spool_failed(error: &std::io::Error) -> Problem {
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
+    use serde_json::json;
 
     use super::*;
+    use crate::connector::Dialect;
 
-    #[test]
-    fn only_the_last_segment_of_a_name_is_kept() {
-        for (given, kept) in [
-            ("a.txt", "a.txt"),
-            ("dir/name.txt", "name.txt"),
-            ("c:\\dir\\name.txt", "name.txt"),
-            ("../..", ".."),
-            ("a/", ""),
-        ] {
-            assert_eq!(last_segment(given), kept);
-        }
-    }
-
-    #[test]
-    fn media_types_lose_case_and_parameters_and_bad_ones_become_text() {
-        for (given, kept) in [
-            (Some("IMAGE/PNG"), "image/png"),
-            (Some("text/html; charset=utf-8"), "text/html"),
-            (Some("foo/bar+baz"), "foo/bar+baz"),
-            (Some("nonsense"), "text/plain"),
-            (Some("a/b/c"), "text/plain"),
-            (Some("a/b\r\nx: y"), "text/plain"),
-            (None, "text/plain"),
-        ] {
-            assert_eq!(media_type(given), kept, "{given:?}");
-        }
-    }
-
-    #[test]
-    fn a_body_without_parts_cannot_claim_a_file() {
-        let body = json!({"title": "x", "content": "eA==", "filename": "a", "mimetype": "b"});
-        let problem = shape().check(&Value::Object(without_file(body))).unwrap_err();
-        let text = serde_json::to_value(problem.body(Timestamp::NEVER)).unwrap();
+    #[tokio::test]
+    async fn a_form_without_a_file_is_refused_before_its_fields_are_read() {
+        let fields = json!({"expiresAt": "x", "content": "eA==", "filename": "a", "mimetype": "b"});
+        let form = Form { fields: fields.as_object().cloned().unwrap(), file: None };
+        let problem = form.into_request(Dialect::V2.differences()).await.err().unwrap();
+        let text = serde_json::to_value(problem.body(runtime::Timestamp::NEVER)).unwrap();
         assert_eq!(text["error"]["message"], "must have required property 'content'");
-    }
-
-    proptest! {
-        #[test]
-        fn a_kept_name_never_leads_elsewhere(name in ".{0,60}") {
-            prop_assert!(!last_segment(&name).contains(['/', '\\']));
-        }
-
-        #[test]
-        fn a_kept_media_type_is_a_header_value(given in ".{0,60}") {
-            prop_assert!(http::HeaderValue::from_str(&media_type(Some(&given))).is_ok());
-        }
     }
 }

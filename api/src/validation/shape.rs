@@ -1,7 +1,8 @@
 //! What a body may look like.
 
 use crate::problem::Problem;
-use crate::validation::check::{Violation, check_object};
+use crate::validation::read::{Reader, Violation};
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 /// The pattern of addresses, as it is printed in errors.
@@ -50,7 +51,7 @@ pub(crate) enum Rule {
     Address,
     /// An id with this prefix.
     Id(&'static str),
-    /// A list of texts without duplicates.
+    /// A list of texts, each of them once.
     Tags,
     /// A reference, truncated or as a URL, to one of the kinds with these prefixes.
     Reference(&'static [&'static str]),
@@ -86,12 +87,18 @@ impl Object {
         self
     }
 
-    /// Checks a value.
+    /// Reads a value into the type of a request, which may leave out properties and asks for none that is not here.
     ///
     /// # Errors
     /// The first violation, as the client is told.
-    pub(crate) fn check(&self, value: &Value) -> Result<(), Problem> {
-        check_object(self, value).map_err(|violation| self.problem(&violation))
+    pub(crate) fn read<T: DeserializeOwned>(&self, value: Value) -> Result<T, Problem> {
+        let read = Reader::new(self, value).and_then(T::deserialize);
+        read.map_err(|violation| self.problem(&violation))
+    }
+
+    /// The failure of a body without this property.
+    pub(crate) fn missing(&self, name: &str) -> Problem {
+        self.problem(&Violation::missing(name))
     }
 
     fn problem(&self, violation: &Violation) -> Problem {

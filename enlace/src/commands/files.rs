@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use runtime::facade::Ownership;
-use runtime::{Timestamp, tag};
+use runtime::tag::{self, DuplicateTag, Tags};
+use runtime::{ErrorCode, MediaType, Timestamp};
 use serde_json::json;
 
 use super::{Context, shape, terms};
@@ -97,7 +98,7 @@ struct UploadArgs {
     tag: Vec<String>,
     /// Media type (default: by the name)
     #[arg(long, value_name = "TYPE", value_parser = parse_media_type)]
-    mimetype: Option<String>,
+    mimetype: Option<MediaType>,
     /// Kept for this long: 90s, 15m, 12h, 7d, 2w (default: for ever)
     #[arg(long, value_name = "SPAN", value_parser = time::parse_duration, conflicts_with = "expires_at")]
     expires_in: Option<Duration>,
@@ -145,6 +146,10 @@ fn parse_tag(text: &str) -> Result<String, String> {
     valid.ok_or_else(|| format!("a tag begins with its kind ({kinds}); a word of your own is written x:WORD"))
 }
 
+fn tag_twice(_: DuplicateTag) -> Failure {
+    Failure::usage("a tag is given twice").hint("give each tag once").code(ErrorCode::InvalidPropertyValue)
+}
+
 /// Runs it.
 pub(crate) async fn run(mut context: Context, args: FilesArgs) -> Result<(), Failure> {
     let output = context.output;
@@ -152,7 +157,7 @@ pub(crate) async fn run(mut context: Context, args: FilesArgs) -> Result<(), Fai
         FilesCommand::List(args) => {
             let (ownership, query) = (args.ownership(), args.query().to_vec());
             let files = context.with_access(&args.node, async |access| access.files(ownership, &query).await).await?;
-            let value: Vec<_> = files.iter().map(shape::file).collect();
+            let value: Vec<_> = files.iter().map(|file| shape::JSON.file(file)).collect();
             output.data(&value, || shape::file_table(&files))
         }
         FilesCommand::Upload(args) => upload(context, args).await,
@@ -173,20 +178,21 @@ async fn upload(mut context: Context, args: UploadArgs) -> Result<(), Failure> {
     let now = time::now();
     let expires_at = args.expires_at.or_else(|| args.expires_in.map(|span| now.saturating_add(span)));
     expires_at.map_or(Ok(()), |expires_at| terms::check_future(expires_at, now))?;
+    let tags = Some(args.tag).filter(|tags| !tags.is_empty()).map(Tags::new).transpose().map_err(tag_twice)?;
     let new = NewFile {
         source: SourceFile::open(&args.file, limit)?,
         mimetype: args.mimetype,
         expires_at,
         title: args.title,
         description: args.description,
-        tags: args.tag,
+        tags,
     };
     new.source.explain_name(context.output);
     let progress = Progress::new(context.output);
     let result = context.with_access(&args.node, async |access| access.upload(new, &progress).await).await;
     progress.finish();
     let file = result?;
-    context.output.data(&shape::file(&file), || {
+    context.output.data(&shape::JSON.file(&file), || {
         shape::labelled(&[
             ("ID", file.id.to_string()),
             ("Name", printable(&file.filename)),

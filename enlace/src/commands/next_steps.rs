@@ -56,8 +56,8 @@ impl NextSteps<'_> {
             None => "to receive it".to_owned(),
         };
         let kind = self.token.password_protection.as_ref().map(|protection| match protection.password_is_pin {
-            Some(true) => "PIN",
-            _ => "password",
+            true => "PIN",
+            false => "password",
         });
         match kind {
             Some(kind) => {
@@ -87,7 +87,7 @@ fn shell_word(path: &Path) -> String {
 
 #[cfg(test)]
 mod tests {
-    use runtime::dto::PasswordProtection;
+    use runtime::dto::{Password, PasswordProtection};
     use serde_json::json;
 
     use super::*;
@@ -120,14 +120,10 @@ mod tests {
         assert!(lines(&token, Keeper::Other(7)).starts_with("process 7 serves it"));
         token.is_ephemeral = true;
         assert!(lines(&token, Keeper::This).ends_with("enlace files delete FILabcdefghijklmno12 --data-dir d"));
-        let protection = |is_pin| PasswordProtection {
-            password: "9753".to_owned(),
-            password_is_pin: is_pin,
-            password_location_indicator: None,
-        };
-        token.password_protection = Some(protection(None));
+        let password = Password::new("9753").unwrap();
+        token.password_protection = Some(PasswordProtection::new(password.clone()));
         assert!(lines(&token, Keeper::This).contains("with enlace and the password; send the password by another way"));
-        token.password_protection = Some(protection(Some(true)));
+        token.password_protection = PasswordProtection::pin(password).ok();
         token.for_identity = Some("did:e:localhost:dids:0123456789abcdef012345".parse().unwrap());
         let text = lines(&token, Keeper::This);
         assert!(

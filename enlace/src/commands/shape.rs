@@ -1,40 +1,21 @@
-//! Files and tokens as `/api/v2` shows them, which is what `--json` promises.
+//! Files and tokens as they are printed: with `--json` what `/api/v2` answers, otherwise tables.
 
+use api::Dialect;
 use runtime::dto::{File, Token};
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::output::{bytes, printable, table};
 use crate::receive::Saved;
 use crate::time;
 
-/// A file as in `/api/v2`.
-pub(crate) fn file(file: &File) -> Value {
-    let mut members = with_truncated_reference(json!(file));
-    members.entry("title").or_insert_with(|| json!(""));
-    Value::Object(members)
-}
-
-/// A token as in `/api/v2`.
-pub(crate) fn token(token: &Token) -> Value {
-    Value::Object(with_truncated_reference(json!(token)))
-}
-
-fn with_truncated_reference(object: Value) -> Map<String, Value> {
-    let mut members = match object {
-        Value::Object(members) => members,
-        _ => Map::new(),
-    };
-    if let Some(truncated) = members.get("reference").and_then(|reference| reference.get("truncated")).cloned() {
-        members.insert("truncatedReference".to_owned(), truncated);
-    }
-    members
-}
+/// The dialect that `--json` promises.
+pub(crate) const JSON: Dialect = Dialect::V2;
 
 /// A file that was written here: what commands print that fetch one.
 pub(crate) fn saved(fetched: &File, saved: &Saved) -> Value {
     json!({
-        "file": file(fetched),
+        "file": JSON.file(fetched),
         "savedTo": saved.path.to_string_lossy(),
         "bytes": saved.bytes,
         "sha256": saved.sha256,

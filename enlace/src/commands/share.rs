@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::Args;
 use runtime::Timestamp;
 use runtime::dto::{File, Token};
-use runtime::facade::Ownership;
+use runtime::facade::{CreateTokenForFile, Ownership};
 use serde_json::{Value, json};
 
 use super::Context;
@@ -131,16 +131,15 @@ async fn share(
             file
         }
         None => {
-            let new =
-                NewFile { source, mimetype: None, expires_at: None, title: None, description: None, tags: Vec::new() };
+            let new = NewFile { source, mimetype: None, expires_at: None, title: None, description: None, tags: None };
             let progress = Progress::new(output);
             let file = access.upload(new, &progress).await;
             progress.finish();
             file?
         }
     };
-    let terms = Terms { expires_at: wanted.of_token(&file), ..terms };
-    let token = access.create_token_for_file(file.id.as_str(), terms).await?;
+    let request = CreateTokenForFile { expires_at: wanted.of_token(&file), ..terms.request };
+    let token = access.create_token_for_file(file.id.as_str(), request).await?;
     Ok((file, token))
 }
 
@@ -159,7 +158,7 @@ async fn uploaded_before(access: &Access, source: &mut SourceFile, wanted: Wante
     let fits = |file: &File| {
         file.filename == name
             && file.filesize == length
-            && file.mimetype == mimetype
+            && file.mimetype == mimetype.as_str()
             && wanted.is_met_by((file.created_at, file.expires_at), now)
     };
     let find = async |field: &str, value: String| {
@@ -186,7 +185,7 @@ enum Wanted {
 
 impl Wanted {
     fn new(terms: &Terms, now: Timestamp) -> Self {
-        match (terms.expires_at, terms.never) {
+        match (terms.request.expires_at, terms.never) {
             (Some(time), _) => Self::At(time),
             (None, true) => Self::AsFile,
             (None, false) => Self::AtMost(now.saturating_add(DEFAULT_LIFE)),
@@ -236,8 +235,8 @@ fn print(
     interface: &Interface,
 ) -> Result<(), Failure> {
     let value = json!({
-        "token": shape::token(token),
-        "file": shape::file(file),
+        "token": shape::JSON.token(token),
+        "file": shape::JSON.file(file),
         "rest": interface.rest,
         "backbone": { "url": interface.backbone_url },
     });

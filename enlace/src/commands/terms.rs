@@ -1,8 +1,8 @@
 //! On which terms something is shared: for whom, until when, with which password.
 
 use clap::Args;
-use runtime::dto::PasswordProtection;
-use runtime::{Address, ErrorCode, PasswordType, Timestamp};
+use runtime::facade::CreateTokenForFile;
+use runtime::{Address, ErrorCode, Timestamp};
 
 use crate::failure::Failure;
 use crate::passwords::NewPassword;
@@ -32,16 +32,10 @@ pub(crate) struct TermsOptions {
 /// Options, with passwords read and spans turned into times.
 #[derive(Debug, Clone)]
 pub(crate) struct Terms {
-    /// Until when; as long as the file if nothing is said.
-    pub(crate) expires_at: Option<Timestamp>,
-    /// Whether that was said.
+    /// The terms as a request for a file.
+    pub(crate) request: CreateTokenForFile,
+    /// Whether the options say that the token lasts as long as the file.
     pub(crate) never: bool,
-    /// For whom.
-    pub(crate) for_identity: Option<Address>,
-    /// With which password.
-    pub(crate) password_protection: Option<PasswordProtection>,
-    /// Whether the node forgets it.
-    pub(crate) ephemeral: bool,
 }
 
 impl TermsOptions {
@@ -59,9 +53,8 @@ impl TermsOptions {
             check_future(expires_at, now)?;
         }
         let password_protection = self.password.protection()?;
-        password_protection.as_ref().map_or(Ok(()), check_pin)?;
-        let for_identity = self.for_identity.clone();
-        Ok(Terms { expires_at, never, for_identity, password_protection, ephemeral: self.ephemeral })
+        let (for_identity, ephemeral) = (self.for_identity.clone(), self.ephemeral);
+        Ok(Terms { request: CreateTokenForFile { expires_at, ephemeral, for_identity, password_protection }, never })
     }
 }
 
@@ -78,41 +71,11 @@ pub(crate) fn check_future(expires_at: Timestamp, now: Timestamp) -> Result<(), 
         .code(ErrorCode::InvalidPropertyValue))
 }
 
-fn check_pin(protection: &PasswordProtection) -> Result<(), Failure> {
-    let password = &protection.password;
-    let is_pin = || PasswordType::pin(password.len()).is_ok_and(|kind| kind.fits(password));
-    if protection.password_is_pin != Some(true) || is_pin() {
-        return Ok(());
-    }
-    Err(Failure::usage("an invalid PIN: it must have 4 to 16 digits from 0 to 9")
-        .hint("correct the first line of the file, or use --password-file for a password")
-        .code(ErrorCode::InvalidPropertyValue))
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
     use super::*;
-
-    #[test]
-    fn a_pin_has_4_to_16_digits() {
-        let check = |password: &str, is_pin| {
-            let protection = PasswordProtection {
-                password: password.to_owned(),
-                password_is_pin: is_pin,
-                password_location_indicator: None,
-            };
-            check_pin(&protection)
-        };
-        for pin in ["1234", "0000000000000000"] {
-            assert!(check(pin, Some(true)).is_ok(), "{pin}");
-        }
-        for pin in ["123", "12345678901234567", "12ab", " 1234", "\u{661}\u{662}"] {
-            assert_eq!(check(pin, Some(true)).unwrap_err().kind, crate::failure::Kind::Usage, "{pin}");
-            assert!(check(pin, None).is_ok(), "{pin} is a password");
-        }
-    }
 
     #[test]
     fn a_time_that_is_now_has_passed() {

@@ -5,10 +5,11 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use runtime::Timestamp;
 use runtime::dto::Token;
+use runtime::facade::{CreateOwnToken, CreateTokenForFile};
 use serde_json::{Value, json};
 
 use super::files::ListArgs;
-use super::terms::TermsOptions;
+use super::terms::{Terms, TermsOptions};
 use super::{Context, shape};
 use crate::args::NodeOptions;
 use crate::failure::{Failure, Kind, reason};
@@ -105,7 +106,7 @@ pub(crate) async fn run(mut context: Context, args: TokensArgs) -> Result<(), Fa
         TokensCommand::List(args) => {
             let (ownership, query) = (args.ownership(), args.query().to_vec());
             let tokens = context.with_access(&args.node, async |access| access.tokens(ownership, &query).await).await?;
-            let value: Vec<_> = tokens.iter().map(shape::token).collect();
+            let value: Vec<_> = tokens.iter().map(|token| shape::JSON.token(token)).collect();
             output.data(&value, || shape::token_table(&tokens))
         }
         TokensCommand::Show(args) => {
@@ -125,10 +126,9 @@ pub(crate) async fn run(mut context: Context, args: TokensArgs) -> Result<(), Fa
 
 async fn create(mut context: Context, args: CreateArgs) -> Result<(), Failure> {
     let content = args.content.as_deref().map(read_content).transpose()?;
-    let terms = args.terms.read(time::now())?;
-    let expires_at = terms.expires_at.or(terms.never.then_some(Timestamp::NEVER));
-    let content = match (content, expires_at) {
-        (Some(content), Some(expires_at)) => Some((content, expires_at)),
+    let Terms { request, never } = args.terms.read(time::now())?;
+    let own = match (content, request.expires_at.or(never.then_some(Timestamp::NEVER))) {
+        (Some(content), Some(expires_at)) => Some(own_token(content, expires_at, request.clone())),
         (Some(_), None) => {
             return Err(Failure::usage("a token with a JSON object as content requires an expiry")
                 .hint("add --expires-in 7d or --expires-at TIME"));
@@ -136,12 +136,18 @@ async fn create(mut context: Context, args: CreateArgs) -> Result<(), Failure> {
         (None, _) => None,
     };
     let token = context
-        .with_access(&args.node, async |access| match content {
-            Some((content, expires_at)) => access.create_own_token(content, expires_at, terms).await,
-            None => access.create_token_for_file(args.file.as_deref().unwrap_or_default(), terms).await,
+        .with_access(&args.node, async |access| match own {
+            Some(own) => access.create_own_token(own).await,
+            None => access.create_token_for_file(args.file.as_deref().unwrap_or_default(), request).await,
         })
         .await?;
     print(context.output, &token)
+}
+
+/// The terms of a token for a file, with another content.
+fn own_token(content: Value, expires_at: Timestamp, terms: CreateTokenForFile) -> CreateOwnToken {
+    let CreateTokenForFile { expires_at: _, ephemeral, for_identity, password_protection } = terms;
+    CreateOwnToken { content, expires_at, ephemeral, for_identity, password_protection }
 }
 
 async fn load(mut context: Context, args: LoadArgs) -> Result<(), Failure> {
@@ -182,5 +188,5 @@ fn print(output: Output, token: &Token) -> Result<(), Failure> {
     if let Some(code) = qr::terminal(&token.reference.url) {
         output.talk(code);
     }
-    output.data(&shape::token(token), || shape::token_text(token))
+    output.data(&shape::JSON.token(token), || shape::token_text(token))
 }

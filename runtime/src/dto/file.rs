@@ -5,16 +5,18 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use transport::wire::{Address, DeviceId, FileId, Timestamp};
 
-/// A file, own or a peer's. The bytes are at the backbone.
+/// A file, own or a peer's.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct File {
     /// Its identifier.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub id: FileId,
     /// Whether this identity owns it.
     pub is_own: bool,
-    /// Last path segment only; of a peer's file as [`crate::file_name::shown`] makes it. Lists filter by the name as it was
-    /// sealed.
+    /// Last path segment only; of a peer's file without control and direction characters and at most 255 bytes.
+    // Lists filter by the name as it was sealed.
     pub filename: String,
     /// Free or controlled tags.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -22,24 +24,29 @@ pub struct File {
     /// Plaintext bytes.
     pub filesize: u64,
     /// When it was uploaded.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     pub created_at: Timestamp,
     /// By whom.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub created_by: Address,
     /// With which device.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub created_by_device: DeviceId,
     /// Until when it can be loaded.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     pub expires_at: Timestamp,
     /// Media type without parameters.
     pub mimetype: String,
-    /// For people.
+    /// Title shown to recipients.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub title: Option<String>,
-    /// For people.
+    /// Description shown to recipients.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
     /// Holds the key of the metadata: whoever has it reads the file.
     pub reference: Reference,
     /// Differs from the creator after a transfer.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub owner: Address,
     /// Whoever presents it becomes the owner; on own files only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -62,8 +69,9 @@ impl fmt::Debug for File {
     }
 }
 
-/// A reference in both of its forms. Whoever has it has the key, so its `Debug` form shows nothing.
+/// A reference in both of its forms. Whoever has it has the key.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Reference {
     /// base64url text.
     pub truncated: String,
@@ -71,6 +79,7 @@ pub struct Reference {
     pub url: String,
 }
 
+/// Shows nothing: the text contains the key.
 impl fmt::Debug for Reference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Reference(…)")

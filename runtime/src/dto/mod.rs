@@ -1,4 +1,8 @@
-//! What facades hand out. The JSON form is the one of the connectors' REST interface (`/api/core/v1`).
+//! What facades hand out, and what passes unchanged through every face: the REST interface answers these types, and the
+//! command line reads and prints them.
+//!
+//! The JSON form is the one of the connectors' REST interface (`/api/core/v1`). With the feature `openapi` the types describe
+//! it as OpenAPI schemas; documentation comments become descriptions there.
 
 mod challenge;
 mod file;
@@ -13,5 +17,5 @@ pub use file::{File, Reference};
 pub use identity::{DeviceInfo, IdentityInfo, SyncInfo, SyncTime};
 pub use json_text::JsonText;
 pub use metadata::IdentityMetadata;
-pub use password::{PasswordLocation, PasswordProtection};
+pub use password::{EmptyPassword, InvalidPin, Password, PasswordLocation, PasswordProtection};
 pub use token::Token;

@@ -9,24 +9,32 @@ use super::{JsonText, PasswordProtection, Reference};
 
 /// A token, own or a peer's.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Token {
     /// Its identifier.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub id: TokenId,
     /// Whether this identity created it.
     pub is_own: bool,
     /// By whom.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub created_by: Address,
     /// With which device.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub created_by_device: DeviceId,
     /// What it holds; typed contents keep their `@type`.
+    #[cfg_attr(feature = "openapi", schema(value_type = serde_json::Value))]
     pub content: JsonText,
     /// When it was created.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     pub created_at: Timestamp,
     /// Until when it can be loaded.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     pub expires_at: Timestamp,
     /// The only identity that may load it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
     pub for_identity: Option<Address>,
     /// The password that loading it takes, in clear.
     #[serde(default, skip_serializing_if = "Option::is_none")]

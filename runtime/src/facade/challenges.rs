@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use serde::Deserialize;
 use serde_json::json;
 use transport::challenge::{Challenge, ChallengeSigned, ChallengeType};
 use transport::crypto::{CryptoObject as _, Signature, SignaturePublicKey};
@@ -15,7 +16,8 @@ use crate::store::{Object, collection};
 use crate::{Error, Result};
 
 /// Which challenge to sign.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(tag = "challengeType", content = "relationship")]
 pub enum CreateChallenge {
     /// With the identity key.
     Identity,
@@ -26,7 +28,8 @@ pub enum CreateChallenge {
 }
 
 /// A proof somebody presented.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct ValidateChallenge {
     /// The signed JSON text.
     pub challenge_string: String,

@@ -3,14 +3,15 @@
 use std::pin::Pin;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use tokio::io::AsyncRead;
 use tracing::{info, instrument};
 use transport::token::TokenContent;
 use transport::wire::{Address, AnyReference, FileId, Timestamp};
-use zeroize::Zeroizing;
 
 use super::Node;
 use super::list::List;
+use crate::config::{Secret, serialize_in_clear};
 use crate::core::place;
 use crate::dto::{File, PasswordProtection, Token};
 use crate::event::Event;
@@ -19,49 +20,77 @@ use crate::logging::short;
 use crate::query::{FILES, Ownership, Query};
 use crate::store::{Batch, View, collection};
 use crate::token::{self, NewPassword, NewToken, TokenJson, check_future};
-use crate::{Error, Result};
+use crate::{Error, FileName, MediaType, Result, Tags};
 
 /// A file on its way to the backbone.
 pub struct UploadOwnFile {
     /// The plaintext; read once.
     pub content: Pin<Box<dyn AsyncRead + Send>>,
-    /// Cut down to its last path segment.
-    pub filename: String,
+    /// The last segment of a path.
+    pub filename: FileName,
     /// Media type without parameters.
-    pub mimetype: String,
+    pub mimetype: MediaType,
     /// `9999-12-31T00:00:00.000Z` if absent; must lie in the future. Backbones shorten the former for guests, and the file
     /// that comes back has the expiry that holds.
     pub expires_at: Option<Timestamp>,
-    /// For people.
+    /// Title shown to recipients.
     pub title: Option<String>,
-    /// For people.
+    /// Description shown to recipients.
     pub description: Option<String>,
-    /// Free or controlled tags.
-    pub tags: Option<Vec<String>>,
+    /// Free or controlled tags, each of them once.
+    pub tags: Option<Tags>,
     /// Is told how far it is.
     pub observer: Option<Observer>,
 }
 
+impl UploadOwnFile {
+    /// A file about which nothing else is said, and that never expires.
+    pub fn new(content: impl AsyncRead + Send + 'static, filename: FileName, mimetype: MediaType) -> Self {
+        let content = Box::pin(content);
+        Self {
+            content,
+            filename,
+            mimetype,
+            expires_at: None,
+            title: None,
+            description: None,
+            tags: None,
+            observer: None,
+        }
+    }
+}
+
 /// A reference to a file, or to a token that holds one.
-#[derive(Clone)]
+#[derive(Clone, Serialize, Deserialize)]
 pub struct LoadFile {
     /// Truncated or URL form.
     pub reference: String,
     /// For protected tokens; `""` counts as none.
-    pub password: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "serialize_in_clear")]
+    pub password: Option<Secret>,
 }
 
 /// How a file is to be shared.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct CreateTokenForFile {
     /// The file's own expiry if absent; must lie in the future.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Timestamp>,
-    /// Whether the token is left out of the store. The REST routes default to `true`.
+    /// Whether the token is left out of the store. JSON that does not say so means `true`.
+    #[serde(default = "ephemeral")]
     pub ephemeral: bool,
     /// The only identity that may load it.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub for_identity: Option<Address>,
     /// What loading it takes.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub password_protection: Option<PasswordProtection>,
+}
+
+/// What the published connectors do.
+fn ephemeral() -> bool {
+    true
 }
 
 /// A file with its verified bytes.
@@ -87,8 +116,8 @@ impl FilesFacade {
     /// Seals a file, uploads it and remembers it.
     ///
     /// # Errors
-    /// [`Error::InvalidPropertyValue`] for an expiry that is not in the future, a file name without letters and a content
-    /// that is too large; the backbone's errors; [`Error::Store`] if the backbone has the file but it could not be
+    /// [`Error::InvalidPropertyValue`] for an expiry that is not in the future, [`Error::InvalidTags`], then
+    /// [`Error::InvalidPropertyValue`] for a content that is too large; the backbone's errors; [`Error::Store`] if the backbone has the file but it could not be
     /// remembered here.
     #[instrument(skip_all)]
     pub async fn upload_own_file(&self, request: UploadOwnFile) -> Result<File> {
@@ -96,12 +125,12 @@ impl FilesFacade {
         check_future(expires_at, &*self.node.core.clock)?;
         let new = NewFile {
             content: request.content,
-            filename: last_segment(&request.filename)?,
-            mimetype: request.mimetype,
+            filename: request.filename.into(),
+            mimetype: request.mimetype.into(),
             expires_at,
             title: request.title,
             description: request.description,
-            tags: request.tags,
+            tags: request.tags.map(Tags::into_permitted).transpose()?,
         };
         let (id, record) = new.upload(&self.node.core, request.observer.as_ref()).await?;
         let file = record.into_dto(id, self.node.core.base_url())?;
@@ -141,8 +170,7 @@ impl FilesFacade {
         let (id, key, backbone) = match AnyReference::parse(&request.reference).map_err(token::unreadable_reference)? {
             AnyReference::File(reference) => (reference.id, (&reference.key).into(), reference.backbone_base_url),
             AnyReference::Token(reference) => {
-                let password = request.password.map(Zeroizing::new);
-                let password = password.as_ref().map(|text| text.as_str());
+                let password = request.password.as_ref().map(Secret::expose);
                 let loaded = token::load(&self.node.core, &reference, password).await?;
                 match TokenContent::parse_open(loaded.record.content.as_str(), true) {
                     Ok(TokenContent::File { file_id, secret_key }) => {
@@ -174,8 +202,8 @@ impl FilesFacade {
     /// Creates a token by which others load the file. Each call makes a new one.
     ///
     /// # Errors
-    /// [`Error::InvalidPropertyValue`] for an expiry that is not in the future, a PIN that is none and a password location
-    /// that is none, in this order; then [`Error::RecordNotFound`]; then the backbone's errors.
+    /// [`Error::InvalidPropertyValue`] for an expiry that is not in the future, an invalid PIN and an invalid password location,
+    /// in this order; then [`Error::RecordNotFound`]; then the backbone's errors.
     #[instrument(skip_all, fields(file = short(id)))]
     pub async fn create_token_for_file(&self, id: &FileId, request: CreateTokenForFile) -> Result<Token> {
         if let Some(expires_at) = request.expires_at {
@@ -242,36 +270,5 @@ impl FilesFacade {
 
     fn record(&self, id: &FileId) -> Result<FileRecord> {
         file::stored(&self.node.core.store.view(), id)?.ok_or(Error::RecordNotFound("File"))
-    }
-}
-
-/// What is behind the last slash or backslash.
-fn last_segment(filename: &str) -> Result<String> {
-    match filename.rsplit(['/', '\\']).next().unwrap_or_default() {
-        "" | "." | ".." => {
-            Err(Error::InvalidPropertyValue("filename must NOT have fewer than 1 characters".to_owned()))
-        }
-        segment => Ok(segment.to_owned()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn file_names_are_cut_down_to_their_last_segment() {
-        for (given, kept) in [
-            ("a.txt", "a.txt"),
-            ("../../etc/passwd", "passwd"),
-            ("C:\\Users\\x\\b.pdf", "b.pdf"),
-            ("/a/b\\c d", "c d"),
-            ("Grüße 😀.txt", "Grüße 😀.txt"),
-        ] {
-            assert_eq!(last_segment(given).unwrap(), kept);
-        }
-        for given in ["", ".", "..", "a/", "a/..", "\\"] {
-            assert!(last_segment(given).is_err(), "{given:?}");
-        }
     }
 }

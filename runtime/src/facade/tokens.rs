@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use tracing::{info, instrument};
 use transport::wire::{Address, ReferenceError, Timestamp, TokenId, TokenReference};
-use zeroize::Zeroizing;
 
 use super::Node;
 use super::list::List;
+use crate::config::{Secret, serialize_in_clear};
 use crate::core::place;
 use crate::dto::{PasswordProtection, Token};
 use crate::event::Event;
@@ -18,29 +19,35 @@ use crate::token::{self, NewPassword, NewToken, TokenJson, TokenRecord, check_fu
 use crate::{Error, Result};
 
 /// A token with any content.
-#[derive(Clone)]
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct CreateOwnToken {
     /// Any JSON but null. Objects with `@type` must be of a known type; the published clients read objects only.
     pub content: serde_json::Value,
     /// Must lie in the future.
     pub expires_at: Timestamp,
     /// Whether the token is left out of the store.
+    #[serde(default)]
     pub ephemeral: bool,
     /// The only identity that may load it.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub for_identity: Option<Address>,
     /// What loading it takes.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub password_protection: Option<PasswordProtection>,
 }
 
 /// A reference to somebody's token.
-#[derive(Clone)]
+#[derive(Clone, Serialize, Deserialize)]
 pub struct LoadPeerToken {
     /// Truncated or URL form.
     pub reference: String,
     /// Whether the token is left out of the store.
+    #[serde(default)]
     pub ephemeral: bool,
     /// For protected tokens; `""` counts as none.
-    pub password: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "serialize_in_clear")]
+    pub password: Option<Secret>,
 }
 
 /// Everything a node does with tokens.
@@ -57,8 +64,8 @@ impl TokensFacade {
     /// Seals a content and creates a token for it.
     ///
     /// # Errors
-    /// [`Error::InvalidPropertyValue`] for an expiry that is not in the future, a PIN that is none and a password location
-    /// that is none, in this order; [`Error::InvalidTokenContent`]; [`Error::InvalidPropertyValue`] for a content that is too
+    /// [`Error::InvalidPropertyValue`] for an expiry that is not in the future, an invalid PIN and an invalid password location,
+    /// in this order; [`Error::InvalidTokenContent`]; [`Error::InvalidPropertyValue`] for a content that is too
     /// large; the backbone's errors; [`Error::Store`] if the token
     /// exists but could not be remembered here.
     #[instrument(skip_all)]
@@ -86,8 +93,7 @@ impl TokensFacade {
             ReferenceError::Kind { .. } => Error::InvalidPropertyValue("token reference invalid".to_owned()),
             other => token::unreadable_reference(other),
         })?;
-        let password = request.password.map(Zeroizing::new);
-        let password = password.as_ref().map(|text| text.as_str());
+        let password = request.password.as_ref().map(Secret::expose);
         let loaded = token::load(&self.node.core, &reference, password).await?;
         if !loaded.was_known && !request.ephemeral {
             let remember = |view: &View<'_>| {

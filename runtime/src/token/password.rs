@@ -9,7 +9,7 @@ use transport::wire::{PasswordLocationIndicator, PasswordType, SharedPasswordPro
 use zeroize::Zeroizing;
 
 use crate::blocking::blocking;
-use crate::dto::{PasswordLocation, PasswordProtection};
+use crate::dto::{Password, PasswordLocation, PasswordProtection};
 use crate::{Error, Result};
 
 const PIN: &str = "'passwordProtection.passwordIsPin' is true, hence 'passwordProtection.password' must consist of 4 to 16 \
@@ -24,7 +24,7 @@ static HASHING: Semaphore = Semaphore::const_new(SIMULTANEOUS_HASHES);
 /// A password that somebody chose for a token, checked.
 #[derive(Clone)]
 pub(crate) struct NewPassword {
-    password: Zeroizing<String>,
+    password: Password,
     kind: PasswordType,
     location: Option<PasswordLocationIndicator>,
 }
@@ -34,31 +34,18 @@ impl NewPassword {
     ///
     /// # Errors
     /// [`Error::InvalidPropertyValue`] with the text that clients know.
-    pub(crate) fn check(mut given: PasswordProtection) -> Result<Self> {
-        let password = Zeroizing::new(std::mem::take(&mut given.password));
-        let PasswordProtection { password_is_pin, password_location_indicator, .. } = &given;
-        if password.is_empty() {
-            return Err(invalid("passwordProtection/password must NOT have fewer than 1 characters"));
-        }
-        let kind = match password_is_pin {
-            None => PasswordType::Pw,
-            Some(false) => return Err(invalid("passwordProtection/passwordIsPin must be equal to constant")),
-            Some(true) => pin(&password).ok_or_else(|| invalid(PIN))?,
-        };
-        let location = password_location_indicator.as_ref().map(read_location).transpose()?;
-        Ok(Self { password, kind, location })
+    pub(crate) fn check(given: PasswordProtection) -> Result<Self> {
+        let kind = given.kind().map_err(|_| invalid(PIN))?;
+        let location = given.password_location_indicator.as_ref().map(read_location).transpose()?;
+        Ok(Self { password: given.password, kind, location })
     }
 
     /// Gives the password a fresh salt.
     pub(crate) fn protect(self) -> StoredPassword {
         let shared =
             SharedPasswordProtection { location: self.location, password_type: self.kind, salt: generate_salt() };
-        StoredPassword { password: self.password, shared }
+        StoredPassword { password: Zeroizing::new(self.password.expose().to_owned()), shared }
     }
-}
-
-fn pin(password: &str) -> Option<PasswordType> {
-    PasswordType::pin(password.len()).ok().filter(|kind| kind.fits(password))
 }
 
 fn read_location(given: &PasswordLocation) -> Result<PasswordLocationIndicator> {
@@ -103,8 +90,8 @@ impl StoredPassword {
             None => PasswordLocation::Number(indicator.value()),
         });
         PasswordProtection {
-            password: self.password.to_string(),
-            password_is_pin: matches!(self.shared.password_type, PasswordType::Pin(_)).then_some(true),
+            password: Password::stored(self.password.clone()),
+            password_is_pin: matches!(self.shared.password_type, PasswordType::Pin(_)),
             password_location_indicator: location,
         }
     }
@@ -120,9 +107,9 @@ impl fmt::Debug for StoredPassword {
 mod tests {
     use super::*;
 
-    fn check(password: &str, is_pin: Option<bool>, location: Option<PasswordLocation>) -> Result<StoredPassword> {
+    fn check(password: &str, is_pin: bool, location: Option<PasswordLocation>) -> Result<StoredPassword> {
         let given = PasswordProtection {
-            password: password.into(),
+            password: Password::new(password).unwrap(),
             password_is_pin: is_pin,
             password_location_indicator: location,
         };
@@ -132,38 +119,37 @@ mod tests {
     #[test]
     fn pins_are_4_to_16_digits() {
         for pin in ["1234", "0000000000000000"] {
-            let stored = check(pin, Some(true), None).unwrap();
+            let stored = check(pin, true, None).unwrap();
             assert_eq!(stored.shared.password_type.to_string(), format!("pin{}", pin.len()));
-            assert_eq!(stored.to_dto().password_is_pin, Some(true));
+            assert!(stored.to_dto().password_is_pin);
         }
         for password in ["123", "12345678901234567", "12a4", "１２３４"] {
-            assert_eq!(check(password, Some(true), None).unwrap_err().to_string(), PIN, "{password}");
+            assert_eq!(check(password, true, None).unwrap_err().to_string(), PIN, "{password}");
         }
-        assert!(check("12", None, None).is_ok());
-        assert!(check("1234", Some(false), None).is_err());
+        assert!(check("12", false, None).is_ok());
     }
 
     #[test]
     fn locations_are_free_numbers_or_settable_names() {
         for number in [50, 99] {
-            let stored = check("a", None, Some(PasswordLocation::Number(number))).unwrap();
+            let stored = check("a", false, Some(PasswordLocation::Number(number))).unwrap();
             assert_eq!(stored.to_dto().password_location_indicator, Some(PasswordLocation::Number(number)));
         }
         for name in ["Self", "Letter", "RegistrationLetter", "Email", "SMS", "Website"] {
-            let stored = check("a", None, Some(PasswordLocation::Name(name.into()))).unwrap();
+            let stored = check("a", false, Some(PasswordLocation::Name(name.into()))).unwrap();
             assert_eq!(stored.to_dto().password_location_indicator, Some(PasswordLocation::Name(name.into())));
         }
         let numbers = [0, 5, 49, 100, 255].map(PasswordLocation::Number);
         let names = ["RecoveryKit", "self", "", "Nowhere"].map(|name| PasswordLocation::Name(name.into()));
         for location in numbers.into_iter().chain(names) {
-            assert_eq!(check("a", None, Some(location)).unwrap_err().to_string(), LOCATION);
+            assert_eq!(check("a", false, Some(location)).unwrap_err().to_string(), LOCATION);
         }
     }
 
     #[test]
     fn the_first_rule_that_is_broken_is_named() {
         let location = Some(PasswordLocation::Name("Nowhere".into()));
-        assert_eq!(check("x", Some(true), location).unwrap_err().to_string(), PIN);
+        assert_eq!(check("x", true, location).unwrap_err().to_string(), PIN);
     }
 
     #[test]

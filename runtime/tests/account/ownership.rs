@@ -1,4 +1,4 @@
-use runtime::dto::{File, PasswordProtection};
+use runtime::dto::{File, Password, PasswordProtection};
 use runtime::facade::{CreateTokenForFile, UploadOwnFile};
 use runtime::{Event, EventReceiver, Runtime};
 use transport::crypto::{hash_password, password};
@@ -8,16 +8,7 @@ use crate::stranger::stranger;
 use crate::world::World;
 
 async fn upload(node: &Runtime) -> File {
-    let request = UploadOwnFile {
-        content: Box::pin(&b"hello"[..]),
-        filename: "hello.txt".to_owned(),
-        mimetype: "text/plain".to_owned(),
-        expires_at: None,
-        title: None,
-        description: None,
-        tags: None,
-        observer: None,
-    };
+    let request = UploadOwnFile::new(&b"hello"[..], "hello.txt".parse().unwrap(), "text/plain".parse().unwrap());
     node.files().upload_own_file(request).await.unwrap()
 }
 
@@ -66,11 +57,7 @@ async fn a_token_that_too_many_wrong_passwords_locked_is_announced() {
     let world = World::new().await;
     let node = world.node("node").await;
     let file = upload(&node).await;
-    let password_protection = Some(PasswordProtection {
-        password: "right".to_owned(),
-        password_is_pin: None,
-        password_location_indicator: None,
-    });
+    let password_protection = Some(PasswordProtection::new(Password::new("right").unwrap()));
     let request = CreateTokenForFile { password_protection, ..CreateTokenForFile::default() };
     let token = node.files().create_token_for_file(&file.id, request).await.unwrap();
     let mut events = node.events();

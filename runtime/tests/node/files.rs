@@ -7,7 +7,7 @@ use std::time::Duration;
 use backbone_mock::fault::{Fault, Matching};
 use http::{Method, StatusCode};
 use runtime::facade::{CreateTokenForFile, LoadFile, Ownership, Phase, Progress, UploadOwnFile};
-use runtime::{Config, Event, FileId, Timestamp};
+use runtime::{Config, Event, FileId, Tags, Timestamp};
 use serde_json::json;
 
 use crate::world::{World, bytes_of, code, file, load_file, own_token, protected, stored, temporary_files};
@@ -36,12 +36,11 @@ async fn everything_that_was_said_of_a_file_arrives() {
     let world = World::new().await;
     let (alice, bob) = (world.node("alice").await, world.node("bob").await);
     let request = UploadOwnFile {
-        filename: "../dir\\Grüße 😀.txt".into(),
         title: Some("A title".into()),
         description: Some(String::new()),
-        tags: Some(vec!["x:a".into(), "x:b".into()]),
+        tags: Some(Tags::new(vec!["x:a".into(), "x:b".into()]).unwrap()),
         expires_at: Some(world.at(60)),
-        ..file("", "text")
+        ..file("../dir\\Grüße 😀.txt", "text")
     };
     let file = alice.files().upload_own_file(request).await.unwrap();
     assert_eq!(file.filename, "Grüße 😀.txt");
@@ -176,7 +175,7 @@ async fn what_is_asked_for_is_checked_in_the_documented_order() {
     let id: FileId = UNKNOWN.parse().unwrap();
     let pin = |password: &str| {
         let mut protection = protected(password).unwrap();
-        protection.password_is_pin = Some(true);
+        protection.password_is_pin = true;
         protection
     };
     let request = CreateTokenForFile {
@@ -215,13 +214,14 @@ async fn bad_uploads_are_refused_and_leave_nothing_behind() {
     let alice = world.start(config).await.unwrap();
     let too_large = alice.files().upload_own_file(file("a", vec![0; 1_500_001])).await.unwrap_err();
     assert_eq!(too_large.to_string(), "'content' is too large");
-    let expired = UploadOwnFile { expires_at: Some(world.at(0)), ..file("a", "a") };
-    let expired = alice.files().upload_own_file(expired).await.unwrap_err();
+    let plain = Tags::new(vec!["plain".into()]).unwrap();
+    let unknown = |expires_at| {
+        let tags = Some(plain.clone().only_known());
+        UploadOwnFile { tags, expires_at: Some(world.at(expires_at)), ..file("a", "a") }
+    };
+    let expired = alice.files().upload_own_file(unknown(0)).await.unwrap_err();
     assert_eq!(expired.to_string(), "'expiresAt' must be in the future");
-    assert_eq!(
-        code(alice.files().upload_own_file(file("..", "a")).await),
-        "error.runtime.validation.invalidPropertyValue"
-    );
+    assert_eq!(code(alice.files().upload_own_file(unknown(60)).await), "error.consumption.attributes.invalidTags");
     assert!(alice.files().files(Ownership::Any, &[]).unwrap().collect().await.unwrap().is_empty());
     assert_eq!(temporary_files(alice.config()), 0);
     assert!(alice.files().upload_own_file(file("a", vec![0; 1_500_000])).await.is_ok());

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use runtime::Tags;
 use runtime::facade::{CreateTokenForFile, UploadOwnFile};
 use serde_json::json;
 
@@ -20,7 +21,7 @@ async fn neither_the_node_nor_the_backbone_keeps_plaintext_on_disk() {
     let alice = world.node("alice").await;
     let request = UploadOwnFile {
         title: Some("planted-title".into()),
-        tags: Some(vec!["planted-tag".into()]),
+        tags: Some(Tags::new(vec!["planted-tag".into()]).unwrap()),
         ..file("planted-name", "planted-content ".repeat(100_000))
     };
     let uploaded = alice.files().upload_own_file(request).await.unwrap();

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use backbone_mock::fault::{Fault, Matching};
 use http::Method;
-use runtime::dto::{PasswordLocation, PasswordProtection};
+use runtime::dto::{Password, PasswordLocation, PasswordProtection};
 use runtime::facade::{CreateOwnToken, LoadPeerToken, Ownership, UploadOwnFile};
 use runtime::{Event, ManualClock, Runtime, Timestamp, TokenId};
 use serde_json::{Value, json};
@@ -111,9 +111,8 @@ async fn a_token_shows_its_password_to_those_who_know_it() {
     let world = World::new().await;
     let (alice, bob) = (world.node("alice").await, world.node("bob").await);
     let protection = PasswordProtection {
-        password: "4711".into(),
-        password_is_pin: Some(true),
         password_location_indicator: Some(PasswordLocation::Name("SMS".into())),
+        ..PasswordProtection::pin(Password::new("4711").unwrap()).unwrap()
     };
     let request =
         CreateOwnToken { password_protection: Some(protection.clone()), ..own_token(json!({}), world.at(60)) };

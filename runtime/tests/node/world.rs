@@ -82,16 +82,8 @@ impl World {
 }
 
 pub(crate) fn file(name: &str, content: impl Into<Vec<u8>>) -> UploadOwnFile {
-    UploadOwnFile {
-        content: Box::pin(std::io::Cursor::new(content.into())),
-        filename: name.into(),
-        mimetype: "text/plain".into(),
-        expires_at: None,
-        title: None,
-        description: None,
-        tags: None,
-        observer: None,
-    }
+    let content = std::io::Cursor::new(content.into());
+    UploadOwnFile::new(content, name.parse().unwrap(), "text/plain".parse().unwrap())
 }
 
 pub(crate) fn stored() -> CreateTokenForFile {
@@ -103,15 +95,11 @@ pub(crate) fn own_token(content: serde_json::Value, expires_at: Timestamp) -> Cr
 }
 
 pub(crate) fn protected(password: &str) -> Option<dto::PasswordProtection> {
-    Some(dto::PasswordProtection {
-        password: password.into(),
-        password_is_pin: None,
-        password_location_indicator: None,
-    })
+    Some(dto::PasswordProtection::new(dto::Password::new(password).unwrap()))
 }
 
 pub(crate) async fn load_file(node: &Runtime, reference: &dto::Reference, password: Option<&str>) -> Result<dto::File> {
-    let request = LoadFile { reference: reference.url.clone(), password: password.map(str::to_owned) };
+    let request = LoadFile { reference: reference.url.clone(), password: password.map(Secret::new) };
     node.files().get_or_load_file(request).await
 }
 
@@ -120,7 +108,7 @@ pub(crate) async fn load_token(
     reference: &dto::Reference,
     password: Option<&str>,
 ) -> Result<dto::Token> {
-    let password = password.map(str::to_owned);
+    let password = password.map(Secret::new);
     let request = LoadPeerToken { reference: reference.truncated.clone(), ephemeral: false, password };
     node.tokens().load_peer_token(request).await
 }

@@ -1,86 +1,60 @@
-//! Walks a value along its shape.
+//! What is checked of a property before its type reads it, and what is said if that fails.
 
-use std::fmt;
+use serde_json::Value;
 
-use runtime::{Address, Timestamp};
-use serde_json::{Map, Value};
-
-use super::shape::{ADDRESS_PATTERN, Object, Rule, id_pattern};
+use super::read::Violation;
+use super::shape::{ADDRESS_PATTERN, Rule, id_pattern};
 
 /// Fewest characters of a truncated reference.
 const MIN_TRUNCATED_REFERENCE: usize = 88;
 
-/// The first rule that a value breaks.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Violation {
-    /// From the outermost property inwards.
-    path: Vec<&'static str>,
-    rule: String,
-}
-
-impl Violation {
-    fn new(rule: impl Into<String>) -> Self {
-        Self { path: Vec::new(), rule: rule.into() }
-    }
-
-    fn inside(mut self, property: &'static str) -> Self {
-        self.path.insert(0, property);
-        self
-    }
-}
-
-impl fmt::Display for Violation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if !self.path.is_empty() {
-            write!(f, "{} ", self.path.join("/"))?;
-        }
-        f.write_str(&self.rule)
-    }
-}
-
-pub(crate) fn check_object(shape: &Object, value: &Value) -> Result<(), Violation> {
-    let Value::Object(object) = value else { return Err(Violation::new("must be object")) };
-    let missing = shape.properties.iter().find(|property| property.required && !object.contains_key(property.name));
-    if let Some(property) = missing {
-        return Err(Violation::new(format!("must have required property '{}'", property.name)));
-    }
-    if !shape.ignores_unknown && has_unknown(shape, object) {
-        return Err(Violation::new("must NOT have additional properties"));
-    }
-    for property in &shape.properties {
-        if let Some(value) = object.get(property.name) {
-            check(&property.rule, value).map_err(|violation| violation.inside(property.name))?;
+impl Rule {
+    /// Checks which kind of JSON a value is, and whether a text looks like what only the runtime can read.
+    pub(super) fn check_kind(&self, value: &Value) -> Result<(), Violation> {
+        match self {
+            Self::Any | Self::Object(_) => Ok(()),
+            Self::Text(_) | Self::Id(_) => text(value).map(|_| ()),
+            Self::NullableFlag | Self::Flag => flag(value).map(|_| ()),
+            Self::OnlyTrue => flag(value).and_then(|flag| require(flag, "must be equal to constant")),
+            Self::DateTime => require(value.is_string(), DATE_TIME),
+            // Stricter than the type of addresses: the host must be `localhost` or have a top-level domain.
+            Self::Address => {
+                text(value).and_then(|text| matching(text.split(':').nth(2).is_some_and(is_host), ADDRESS_PATTERN))
+            }
+            Self::Tags => require(value.is_array(), "must be array"),
+            Self::Reference(prefixes) => {
+                text(value).and_then(|text| matching(is_reference(text, prefixes), "reference"))
+            }
         }
     }
-    Ok(())
-}
 
-fn has_unknown(shape: &Object, object: &Map<String, Value>) -> bool {
-    object.keys().any(|name| !shape.properties.iter().any(|property| property.name == name))
-}
-
-fn check(rule: &Rule, value: &Value) -> Result<(), Violation> {
-    match rule {
-        Rule::Any => Ok(()),
-        Rule::Text(minimum) => text(value).and_then(|text| long_enough(text, *minimum)),
-        Rule::NullableFlag if value.is_null() => Ok(()),
-        Rule::Flag | Rule::NullableFlag => flag(value).map(|_| ()),
-        Rule::OnlyTrue => flag(value).and_then(|flag| require(flag, "must be equal to constant")),
-        Rule::DateTime => require(is_date_time(value), "must match ISO8601 datetime format"),
-        Rule::Address => text(value).and_then(|text| matching(is_address(text), ADDRESS_PATTERN)),
-        Rule::Id(prefix) => text(value).and_then(|text| matching(is_id(text, prefix), &id_pattern(prefix))),
-        Rule::Tags => tags(value),
-        Rule::Reference(prefixes) => text(value).and_then(|text| matching(is_reference(text, prefixes), "reference")),
-        Rule::Object(shape) => check_object(shape, value),
+    /// What is said of a value of the right kind that its type does not take.
+    pub(super) fn violation(&self, error: &serde_json::Error) -> Violation {
+        match self {
+            Self::Text(minimum) if *minimum > 0 => {
+                Violation::new(format!("must NOT have fewer than {minimum} characters"))
+            }
+            Self::DateTime => Violation::new(DATE_TIME),
+            Self::Address => must_match(ADDRESS_PATTERN),
+            Self::Id(prefix) => must_match(&id_pattern(prefix)),
+            // Tags say themselves which ones are the same.
+            _ => Violation::new(error.to_string()),
+        }
     }
 }
+
+const DATE_TIME: &str = "must match ISO8601 datetime format";
 
 fn require(holds: bool, rule: &str) -> Result<(), Violation> {
     if holds { Ok(()) } else { Err(Violation::new(rule)) }
 }
 
 fn matching(holds: bool, pattern: &str) -> Result<(), Violation> {
-    if holds { Ok(()) } else { Err(Violation::new(format!("must match pattern {pattern}"))) }
+    if holds { Ok(()) } else { Err(must_match(pattern)) }
+}
+
+fn must_match(pattern: &str) -> Violation {
+    Violation::new(format!("must match pattern {pattern}"))
 }
 
 fn text(value: &Value) -> Result<&str, Violation> {
@@ -89,32 +63,6 @@ fn text(value: &Value) -> Result<&str, Violation> {
 
 fn flag(value: &Value) -> Result<bool, Violation> {
     value.as_bool().ok_or_else(|| Violation::new("must be boolean"))
-}
-
-fn long_enough(text: &str, minimum: usize) -> Result<(), Violation> {
-    require(text.chars().count() >= minimum, &format!("must NOT have fewer than {minimum} characters"))
-}
-
-fn tags(value: &Value) -> Result<(), Violation> {
-    let list = value.as_array().ok_or_else(|| Violation::new("must be array"))?;
-    for (index, tag) in list.iter().enumerate() {
-        text(tag)?;
-        if let Some(first) = list[..index].iter().position(|earlier| earlier == tag) {
-            // The later index comes first: so it was on this route always.
-            let rule = format!("must NOT have duplicate items (items ## {index} and {first} are identical)");
-            return Err(Violation::new(rule));
-        }
-    }
-    Ok(())
-}
-
-fn is_date_time(value: &Value) -> bool {
-    value.as_str().is_some_and(|text| text.parse::<Timestamp>().is_ok())
-}
-
-/// Stricter than the address type: the host must be `localhost` or have a top-level domain.
-fn is_address(text: &str) -> bool {
-    text.parse::<Address>().is_ok_and(|address| is_host(address.host()))
 }
 
 fn is_host(host: &str) -> bool {
@@ -156,8 +104,14 @@ fn is_url_reference(text: &str, prefixes: &[&str]) -> bool {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use runtime::facade::CreateOwnToken;
+    use runtime::{Address, Tags};
+    use serde::Deserialize;
+    use serde::de::DeserializeOwned;
     use serde_json::json;
 
+    use super::super::Object;
+    use super::super::read::Reader;
     use super::*;
 
     fn shape() -> Object {
@@ -171,8 +125,8 @@ mod tests {
             .optional("passwordProtection", Rule::Object(password), "")
     }
 
-    fn violation(value: &Value) -> String {
-        check_object(&shape(), value).map_or_else(|violation| violation.to_string(), |()| "none".to_owned())
+    fn read<T: DeserializeOwned>(shape: &Object, value: Value) -> Result<T, String> {
+        Reader::new(shape, value).and_then(T::deserialize).map_err(|violation| violation.to_string())
     }
 
     #[test]
@@ -185,6 +139,11 @@ mod tests {
             (json!({"ephemeral": 1, "content": 1, "expiresAt": 1}), "expiresAt must match ISO8601 datetime format"),
             (json!({"content": 1, "expiresAt": "2099-02-30"}), "expiresAt must match ISO8601 datetime format"),
             (json!({"content": 1, "expiresAt": "2099", "ephemeral": null}), "ephemeral must be boolean"),
+            (json!({"content": 1, "expiresAt": "2099", "forIdentity": null}), "forIdentity must be string"),
+            (
+                json!({"content": 1, "expiresAt": "2099", "passwordProtection": null}),
+                "passwordProtection must be object",
+            ),
             (
                 json!({"content": 1, "expiresAt": "2099", "passwordProtection": {}}),
                 "passwordProtection must have required property 'password'",
@@ -199,21 +158,50 @@ mod tests {
             ),
             (json!({"content": 1, "expiresAt": "2099", "passwordProtection": {"password": "ä"}}), "none"),
         ] {
-            assert_eq!(violation(&value), expected, "{value}");
+            let found = read::<CreateOwnToken>(&shape(), value.clone()).err();
+            assert_eq!(found.as_deref().unwrap_or("none"), expected, "{value}");
         }
+    }
+
+    #[derive(Debug, Deserialize)]
+    struct Given {
+        #[serde(default)]
+        address: Option<Address>,
+        #[serde(default)]
+        flag: bool,
+        #[serde(default)]
+        tags: Option<Tags>,
+    }
+
+    fn given(value: Value) -> Result<Given, String> {
+        let shape = Object::new()
+            .optional("address", Rule::Address, "")
+            .optional("flag", Rule::NullableFlag, "")
+            .optional("tags", Rule::Tags, "");
+        read(&shape, value)
     }
 
     #[test]
     fn addresses_are_matched_as_a_whole() {
         let address = |host: &str| format!("did:e:{host}:dids:0123456789abcdef012345");
+        let is_address = |text: String| given(json!({"address": text})).is_ok_and(|given| given.address.is_some());
         for host in ["localhost", "example.org", "a-b.example.org", "A1.org"] {
-            assert!(is_address(&address(host)), "{host}");
+            assert!(is_address(address(host)), "{host}");
         }
         for host in ["example", "example.o", "-a.org", "a-.org", "a--b.org", "example.ORG", "a..org", ""] {
-            assert!(!is_address(&address(host)), "{host}");
+            assert!(!is_address(address(host)), "{host}");
         }
-        assert!(!is_address(&format!("x{}", address("localhost"))));
-        assert!(!is_address(&format!("{}y", address("localhost"))));
+        assert!(!is_address(format!("x{}", address("localhost"))));
+        assert!(!is_address(format!("{}y", address("localhost"))));
+        let violation = given(json!({"address": "did:e:localhost:dids:0"})).unwrap_err();
+        assert_eq!(violation, format!("address must match pattern {ADDRESS_PATTERN}"));
+    }
+
+    #[test]
+    fn a_flag_that_is_null_counts_as_absent_where_the_shape_says_so() {
+        assert!(!given(json!({"flag": null})).unwrap().flag);
+        assert!(given(json!({"flag": true})).unwrap().flag);
+        assert_eq!(given(json!({"flag": "true"})).unwrap_err(), "flag must be boolean");
     }
 
     #[test]
@@ -239,16 +227,18 @@ mod tests {
 
     #[test]
     fn duplicate_tags_are_told_with_both_places() {
-        let expected = "must NOT have duplicate items (items ## 2 and 0 are identical)";
-        assert_eq!(tags(&json!(["a", "b", "a"])), Err(Violation::new(expected)));
-        assert_eq!(tags(&json!("a")), Err(Violation::new("must be array")));
-        assert_eq!(tags(&json!(["a", "b"])), Ok(()));
+        let expected = "tags must NOT have duplicate items (items ## 2 and 0 are identical)";
+        assert_eq!(given(json!({"tags": ["a", "b", "a"]})).unwrap_err(), expected);
+        assert_eq!(given(json!({"tags": "a"})).unwrap_err(), "tags must be array");
+        assert_eq!(given(json!({"tags": ["a", "b"]})).unwrap().tags.unwrap().as_slice(), ["a", "b"]);
     }
 
     proptest! {
         #[test]
-        fn any_text_is_checked_without_panic(text in ".{0,120}") {
-            let _ = (is_address(&text), is_id(&text, "FIL"), is_reference(&text, &["FIL"]), is_date_time(&json!(text)));
+        fn any_text_is_read_without_panic(text in ".{0,120}") {
+            let _ = (is_id(&text, "FIL"), is_reference(&text, &["FIL"]));
+            let _ = given(json!({"address": text}));
+            let _ = read::<CreateOwnToken>(&shape(), json!({"content": 1, "expiresAt": text}));
         }
     }
 }
