@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn strangers_leave_nothing_behind_and_a_use_is_remembered_until_the_challenge_expires() {
+    async fn only_used_challenges_without_a_login_are_stored_until_they_expire() {
         let core = Core::in_memory(Config::new("")).await;
         let mut challenge = create(&core, None, Source::Loopback).await.unwrap();
         for _ in 0..100 {

@@ -67,7 +67,7 @@ impl Exchange {
     async fn run(self, core: &Core, routes: &Served, request: Request) -> Result<Response, BrokenOff> {
         let strange = core.guard.as_ref().and_then(|guard| guard.check(request.headers()).err());
         let mut response = match strange {
-            Some(refusal) => Problem::StrangePage(refusal).into_response(),
+            Some(refusal) => Problem::ForeignPage(refusal).into_response(),
             None => handled(core, routes, request).await?,
         };
         self.finish(core, response.headers_mut());
