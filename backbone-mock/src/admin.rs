@@ -1,6 +1,6 @@
-//! What operators do: unlock a token, look after events that no device could handle, sweep.
+//! The functions of operators: unlocking tokens, listing and requeueing dead events, sweeping.
 //!
-//! In-process only; there is no route for it.
+//! They are available in-process only; there is no route for them.
 
 use transport::wire::{Address, ExternalEventId, TokenId};
 
@@ -11,10 +11,10 @@ use crate::quota::Amounts;
 use crate::store::Holder;
 use crate::sweep::{self, Swept};
 
-/// The operator's functions of a running [`Backbone`](crate::Backbone).
+/// The functions of operators of a running [`Backbone`](crate::Backbone).
 pub struct Admin<'b>(pub(crate) &'b Core);
 
-/// An event that is not offered any more, because handling it failed too often.
+/// An external event that is not delivered any more, because handling it failed too often.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeadEvent {
     /// Its identifier.
@@ -34,7 +34,7 @@ impl Admin<'_> {
         Ok(tokens::reset_failed_attempts(self.0, token).await?)
     }
 
-    /// Removes what has expired, now.
+    /// Removes expired records now.
     ///
     /// # Errors
     /// [`Error::Store`] if the store fails.
@@ -42,7 +42,7 @@ impl Admin<'_> {
         Ok(sweep::sweep(self.0).await?)
     }
 
-    /// What the identities of a client store together. Devices, challenges and
+    /// The usage of all identities of a client together. Devices, challenges and
     /// [`Metric::OtherBytes`](crate::Metric::OtherBytes) are counted for each identity only.
     ///
     /// # Errors
@@ -51,7 +51,7 @@ impl Admin<'_> {
         Ok(self.0.store.usage(Holder::Client(id)).await?)
     }
 
-    /// What an identity stores.
+    /// The usage of an identity.
     ///
     /// # Errors
     /// [`Error::Store`] if the store fails.
@@ -59,7 +59,7 @@ impl Admin<'_> {
         Ok(self.0.store.usage(Holder::Identity(address)).await?)
     }
 
-    /// The events of an identity that are not offered any more, the 1,000 oldest of them, oldest first.
+    /// The dead events of an identity, oldest first, at most 1,000.
     ///
     /// # Errors
     /// [`Error::Store`] if the store fails.
@@ -68,7 +68,7 @@ impl Admin<'_> {
         Ok(events.map(|event| DeadEvent { id: event.id, kind: event.kind, errors: event.errors }).collect())
     }
 
-    /// Offers such an event again. Returns whether there is one.
+    /// Makes a dead event deliverable again. Returns whether there is one.
     ///
     /// # Errors
     /// [`Error::Store`] if the store fails.

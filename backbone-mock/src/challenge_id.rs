@@ -1,12 +1,12 @@
-//! Ids that are proof of a challenge, so that the server keeps nothing of challenges that strangers ask for.
+//! Ids that contain their challenge, so that the server stores nothing for challenges without a login.
 //!
 //! ```text
 //! id     = "CHL" and 17 letters or digits, most significant first: the number below to the base of 62
 //! number = expiry (34 bits, seconds since 1970) ‖ serial (20 bits) ‖ MAC (47 bits, Blake2b over expiry ‖ serial)
 //! ```
 //!
-//! The serial tells challenges of one second apart. The MAC makes the text unpredictable, which is what a challenge is for.
-//! Whoever guesses one has a challenge, as everybody gets who asks; so 47 bits are plenty.
+//! The serial distinguishes challenges of one second. The MAC makes the text unpredictable, which is the purpose of a challenge.
+//! Guessing one gains nothing, because everybody can request one; so 47 bits are enough.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -22,7 +22,7 @@ const SERIAL_BITS: u32 = 20;
 const MAC_BITS: u32 = 47;
 const MILLISECONDS: i64 = 1000;
 
-/// Numbers challenges. Starts anywhere, so that those of two processes within one second differ.
+/// Serial numbers of challenges. The first one is random, so that those of two processes within one second differ.
 pub(crate) struct Serials(AtomicU64);
 
 impl Serials {
@@ -35,7 +35,7 @@ impl Serials {
     }
 }
 
-/// A new challenge that expires at this time or, because ids hold whole seconds, less than a second later.
+/// A new challenge that expires at this time or less than a second later, because ids contain whole seconds.
 pub(crate) fn issue(key: &ServerKey, serials: &Serials, expires_at: Timestamp) -> (ChallengeId, Timestamp) {
     let seconds = expires_at.as_unix_milliseconds().saturating_add(MILLISECONDS - 1).div_euclid(MILLISECONDS);
     let seconds = u64::try_from(seconds).unwrap_or(0) & mask(EXPIRY_BITS);
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn an_id_says_until_when_it_counts_and_to_its_server_only() {
+    fn an_id_contains_its_expiry_for_its_own_server_only() {
         let expires_at: Timestamp = "2030-01-01T12:10:00.001Z".parse().unwrap();
         let (id, until) = issue(&key(1), &Serials::new(), expires_at);
         assert_eq!(until.to_string(), "2030-01-01T12:10:01.000Z");
@@ -119,7 +119,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn altered_ids_do_not_count(place in 3_usize..20, digit in 0_usize..62) {
+        fn altered_ids_are_invalid(place in 3_usize..20, digit in 0_usize..62) {
             let (id, _) = issue(&key(1), &Serials::new(), Timestamp::from_unix_milliseconds(1_900_000_000_000));
             let mut text = id.as_str().as_bytes().to_vec();
             let is_altered = text[place] != DIGITS[digit];
@@ -129,7 +129,7 @@ mod tests {
         }
 
         #[test]
-        fn any_id_can_be_asked_about(text in "CHL[A-Za-z0-9]{17}") {
+        fn foreign_ids_are_invalid(text in "CHL[A-Za-z0-9]{17}") {
             let id: ChallengeId = text.parse().unwrap();
             prop_assert_eq!(expiry(&key(1), &id), None);
         }

@@ -1,4 +1,4 @@
-//! Values that clients write in more than one way.
+//! Values that clients encode in more than one way.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -61,7 +61,7 @@ impl<T: FromStr + TryFrom<i64>> Visitor<'_> for NumberVisitor<T> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Choice<C>(pub(crate) C);
 
-/// Something to choose from.
+/// An enum whose values have names and numbers.
 pub(crate) trait Choices: Copy + Sized + 'static {
     /// The names in the order of their numbers.
     const NAMES: &'static [(&'static str, Self)];
@@ -108,7 +108,7 @@ impl<C: Choices> Visitor<'_> for ChoiceVisitor<C> {
     }
 }
 
-/// A list of at most `N` items. Reading stops at the first one too many.
+/// A list of at most `N` items. Reading stops at the first excess one.
 #[derive(Debug)]
 pub(crate) struct AtMost<T, const N: usize>(pub(crate) Vec<T>);
 

@@ -168,7 +168,7 @@ async fn large_payloads_come_back_as_they_were_sent() {
 
 /// 13.1: entries that a newer one has overtaken go after thirty days; indices go on.
 #[tokio::test]
-async fn overtaken_entries_are_swept_and_the_rest_stays_listed() {
+async fn replaced_entries_are_swept_and_the_rest_stays_listed() {
     let world = World::new().await;
     let mut person = world.person_with_datawallet(1).await;
     let entries = vec![

@@ -74,7 +74,7 @@ async fn only_the_owner_may_look_into_the_data_directory() {
 }
 
 #[tokio::test]
-async fn a_second_backbone_on_the_same_directory_is_told_who_holds_it() {
+async fn a_second_backbone_on_one_directory_names_the_process_that_uses_it() {
     let world = World::new().await;
     let data = world.dir.path().join("data");
     let error = Backbone::start(Config::new(&data)).await.err().unwrap();
@@ -84,7 +84,7 @@ async fn a_second_backbone_on_the_same_directory_is_told_who_holds_it() {
 }
 
 #[tokio::test]
-async fn a_taken_port_and_a_senseless_domain_are_errors_that_say_so() {
+async fn a_used_port_and_an_invalid_domain_are_named_by_their_errors() {
     let world = World::new().await;
     let dir = tempfile::tempdir().unwrap();
     let mut config = Config::new(dir.path());

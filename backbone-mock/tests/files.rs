@@ -121,7 +121,7 @@ async fn lists_hold_the_unexpired_files_of_their_creator() {
 }
 
 #[tokio::test]
-async fn strangers_do_not_delete_files() {
+async fn others_do_not_delete_files() {
     let world = World::new().await;
     let (creator, stranger) = (world.person(1).await, world.person(2).await);
     let path = path_of(&creator.file(b"bytes").await);
@@ -161,7 +161,7 @@ async fn a_wrong_ownership_token_locks_the_file_until_the_owner_renews_it() {
 }
 
 #[tokio::test]
-async fn validation_tells_and_locks_for_strangers_only() {
+async fn validation_locks_for_others_than_the_owner_only() {
     let world = World::new().await;
     let (owner, stranger) = (world.person(1).await, world.person(2).await);
     let file = owner.file(b"bytes").await;

@@ -261,7 +261,7 @@ async fn there_is_one_backup_device_at_most_and_a_login_uses_it_up() {
 }
 
 #[tokio::test]
-async fn a_device_is_registered_only_with_the_identitys_own_challenge_and_key() {
+async fn a_device_is_registered_with_a_challenge_and_key_of_its_identity_only() {
     let world = World::new().await;
     let (first, other) = (world.person(1).await, world.person(2).await);
     let mut body = registration(&other).await;

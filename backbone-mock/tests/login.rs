@@ -68,7 +68,7 @@ async fn a_successful_login_resets_the_count() {
 
 /// T5: attempts in parallel gain nothing.
 #[tokio::test]
-async fn of_many_parallel_attempts_three_are_judged() {
+async fn of_many_parallel_attempts_three_are_checked() {
     let world = World::new().await;
     let person = world.person(1).await;
     let attempts = (0..12).map(|_| try_password(&world, &person, "wrong"));

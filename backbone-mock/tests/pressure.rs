@@ -1,4 +1,4 @@
-//! What strangers and greedy clients cannot do to the others (T14, T21).
+//! Limits that keep clients from affecting others (T14, T21).
 #![allow(clippy::unwrap_used)]
 
 mod common;
@@ -77,7 +77,7 @@ async fn a_push_has_no_more_entries_than_it_may() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_body_of_a_stranger_that_drips_is_answered_408() {
+async fn a_slow_body_without_a_login_is_answered_408() {
     let world = World::new().await;
     let started = tokio::time::Instant::now();
     let mut stream = unfinished(&world, None, "/Tokens", 10, 1000).await;
@@ -88,7 +88,7 @@ async fn a_body_of_a_stranger_that_drips_is_answered_408() {
 
 /// Authentication comes before the body, so that a login that is over is told at once.
 #[tokio::test]
-async fn nobody_waits_for_the_body_of_a_stranger_where_a_login_is_needed() {
+async fn a_missing_login_is_answered_before_the_body_arrives() {
     let world = World::new().await;
     let mut stream = TcpStream::connect(world.backbone().local_addr()).await.unwrap();
     let head =
@@ -143,7 +143,7 @@ async fn a_form_cannot_hide_megabytes_in_the_head_of_a_part() {
 }
 
 #[tokio::test]
-async fn logins_beyond_the_queue_are_told_when_to_come_back() {
+async fn logins_beyond_the_queue_are_answered_with_a_time_to_retry() {
     let world = World::new().await;
     let fields = [
         ("grant_type", "password"),
@@ -174,7 +174,7 @@ async fn status(request: reqwest::RequestBuilder) -> u16 {
 
 /// T6: DNS rebinding gives a page's own name as host, and another page's request carries its origin.
 #[tokio::test]
-async fn pages_of_strangers_do_not_reach_a_backbone_on_loopback() {
+async fn web_pages_of_other_sites_do_not_reach_a_backbone_on_loopback() {
     let world = World::new().await;
     for host in ["localhost:4710", "127.0.0.1", "[::1]:4710", "bb.example.org"] {
         assert_eq!(status(from_page(&world, host, None)).await, 200, "{host}");

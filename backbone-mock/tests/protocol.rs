@@ -152,7 +152,7 @@ async fn frames(response: &mut Response, count: usize) -> String {
 
 /// C35: under both versions; the stream ends when the server stops.
 #[tokio::test]
-async fn event_streams_tell_of_events_and_end_with_the_server() {
+async fn event_streams_deliver_notifications_and_end_with_the_server() {
     let mut world = World::new().await;
     let (owner, stranger) = (world.person_with_datawallet(1).await, world.person(2).await);
     let mut streams = Vec::new();

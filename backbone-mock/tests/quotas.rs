@@ -106,7 +106,7 @@ async fn the_datawallet_and_devices_have_quotas() {
 }
 
 #[tokio::test]
-async fn what_guests_use_up_together_is_theirs_alone() {
+async fn the_common_quota_of_guests_does_not_affect_other_clients() {
     let world = World::with(|config| {
         let terms = as_guests(config);
         terms.client.tokens = 2;
@@ -126,7 +126,7 @@ async fn what_guests_use_up_together_is_theirs_alone() {
 }
 
 #[tokio::test]
-async fn guests_leave_some_of_the_disk_to_others() {
+async fn guests_leave_some_of_the_disk_to_other_clients() {
     let mut world = World::with(|config| {
         config.clients.push(OAuthClient::new("owner", "owner-secret"));
     })
@@ -156,7 +156,7 @@ async fn guests_store_nothing_for_longer_than_thirty_days() {
 }
 
 #[tokio::test]
-async fn an_expiry_that_nobody_chose_is_shortened_for_guests_and_they_are_told() {
+async fn a_default_expiry_is_shortened_for_guests_and_answered() {
     let world = World::with(|config| {
         as_guests(config);
         config.clients.push(OAuthClient::new("owner", "owner-secret"));
@@ -193,7 +193,7 @@ async fn guests_that_may_store_nothing_are_refused_also_without_an_expiry() {
 }
 
 #[tokio::test]
-async fn guests_that_own_nothing_and_are_not_used_make_way_for_others() {
+async fn unused_guests_that_own_nothing_are_removed_when_the_quota_is_nearly_used_up() {
     let world = World::with(|config| as_guests(config).client.identities = 3).await;
     let mut busy = world.person_with_datawallet(1).await;
     let owner = world.person_with_datawallet(2).await;
@@ -220,7 +220,7 @@ async fn guests_that_own_nothing_and_are_not_used_make_way_for_others() {
 }
 
 #[tokio::test]
-async fn guests_that_stored_or_read_something_do_not_make_way_in_a_crowd() {
+async fn guests_that_stored_or_read_something_are_not_removed_early() {
     let world = World::with(|config| as_guests(config).client.identities = 3).await;
     let (reader, owner) = (world.person_with_datawallet(1).await, world.person(2).await);
     for _ in 0..4 {
@@ -237,7 +237,7 @@ async fn guests_that_stored_or_read_something_do_not_make_way_in_a_crowd() {
 }
 
 #[tokio::test]
-async fn guests_stay_for_a_month_while_there_are_places() {
+async fn guests_are_kept_for_a_month_while_the_quota_has_room() {
     let world = World::with(|config| _ = as_guests(config)).await;
     world.person(1).await;
     world.advance(30 * DAY - 1);
@@ -263,7 +263,7 @@ async fn challenges_of_a_device_have_a_quota_until_they_are_removed() {
 }
 
 #[tokio::test]
-async fn one_address_may_do_so_much_without_a_login() {
+async fn requests_without_a_login_have_rates_for_each_address() {
     let rate = Rate { burst: 3, interval: Duration::from_secs(HOUR) };
     let world = World::with(|config| {
         as_guests(config);

@@ -2,7 +2,7 @@
 //!
 //! A challenge can be used once. Only a successful request consumes it, so a refused one can be repeated with it.
 //!
-//! Challenges that are created without a login are not stored: their [ids](challenge_id) contain everything, and only those that
+//! Challenges that are created without a login are not stored: their [ids](mod@challenge_id) contain everything, and only those that
 //! were used are stored, until they expire. Challenges of logged-in devices are stored, because every caller may ask who
 //! created them, and count towards the quota of their identity.
 
@@ -175,8 +175,8 @@ impl UnverifiedChallenge {
         let text = sent.challenge;
         let signature = SignedBytes::parse(&sent.signature.0)
             .ok_or_else(|| Refusal::invalid("signature", "not the JSON text of a signature"))?;
-        let id = challenge_id(&text)
-            .ok_or_else(|| Refusal::invalid("challenge", "not the JSON text of a challenge with an id"))?;
+        let id =
+            id_in(&text).ok_or_else(|| Refusal::invalid("challenge", "not the JSON text of a challenge with an id"))?;
         Ok(Self { text, id, signature })
     }
 
@@ -252,7 +252,7 @@ fn key(id: &ChallengeId) -> Key<ChallengeRecord> {
 }
 
 /// The `id` in the JSON text of a challenge; the name may be in any case.
-fn challenge_id(text: &str) -> Option<ChallengeId> {
+fn id_in(text: &str) -> Option<ChallengeId> {
     let members: serde_json::Map<String, serde_json::Value> = serde_json::from_str(text).ok()?;
     let (_, id) = members.iter().find(|(name, _)| name.eq_ignore_ascii_case("id"))?;
     id.as_str()?.parse().ok()
@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn strangers_leave_nothing_behind_and_a_use_is_remembered_until_the_challenge_expires() {
+    async fn only_used_challenges_without_a_login_are_stored_until_they_expire() {
         let core = Core::in_memory(Config::new("")).await;
         let mut challenge = create(&core, None, Source::Loopback).await.unwrap();
         for _ in 0..100 {

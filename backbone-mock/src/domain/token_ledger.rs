@@ -1,4 +1,4 @@
-//! Where attempts to read a token leave what they count: in the record of the token, under its lock.
+//! The ledger of attempts to read a token: it counts in the record of the token, under its lock.
 
 use transport::access::{FailedAttempt, Ledger};
 
@@ -12,7 +12,7 @@ use crate::notifications::{Notification, NotificationName};
 use crate::rates::Guesser;
 use crate::store::Transaction;
 
-/// One attempt on a token. `transaction` holds the lock of the token since `token` was read.
+/// One attempt to read a token. `transaction` has held the lock of the token since `token` was read.
 pub(super) struct TokenLedger<'a> {
     pub(super) core: &'a Core,
     pub(super) transaction: Transaction<'a>,
@@ -24,7 +24,7 @@ pub(super) struct TokenLedger<'a> {
 impl Ledger for TokenLedger<'_> {
     type Error = Refusal;
 
-    /// An identity that has no room for the allocation is shown the token all the same.
+    /// An identity whose quota has no room for the allocation gets the token without one.
     async fn allocate(mut self) -> Result<(), Refusal> {
         let Some(caller) = self.caller else { return Ok(()) };
         let allocation = Allocation { device: caller.device.clone(), at: self.core.now() };

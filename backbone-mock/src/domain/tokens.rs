@@ -1,4 +1,4 @@
-//! Tokens: opaque contents that whoever knows the id, and is meant, can read.
+//! Tokens: opaque contents for everybody who knows the id and passes the access rules.
 
 use std::ops::ControlFlow;
 use std::time::Duration;
@@ -20,12 +20,12 @@ use crate::secrets::new_id;
 use crate::store::{Change, Content, Holder, Key, Rest, Table, Transaction};
 use listener::Source;
 
-/// Bytes of a password, which is a hash by the time it gets here.
+/// Maximum bytes of a password. Clients send a hash of it.
 const MAX_PASSWORD_BYTES: usize = 200;
-/// Tokens made by somebody who is not logged in end before this.
+/// Maximum lifetime of tokens that are created without a login.
 const ANONYMOUS_LIFETIME: Duration = Duration::from_secs(5 * 60);
-/// How long after its expiry an empty token that nobody owns is kept. Nobody can fill it any more, and strangers make as many
-/// as they are let.
+/// How long an empty token without an owner is kept after its expiry. It cannot be filled any more, and anonymous clients create
+/// as many as their rate allows.
 const ANONYMOUS_RETENTION: Duration = Duration::from_secs(60 * 60);
 
 const TOKENS: Table<TokenRecord> = Table::new("token");
@@ -41,12 +41,12 @@ pub(crate) struct TokenRecord {
     created_at: Timestamp,
     expires_at: Timestamp,
     content: Option<Content>,
-    /// Made from the password with the server's key.
+    /// A digest of the password with the server's key.
     password: Option<ByteText>,
     pub(super) failed_attempts: u32,
 }
 
-/// That an identity has read a token.
+/// The record that an identity has loaded a token.
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Allocation {
     pub(super) device: DeviceId,
@@ -63,10 +63,10 @@ pub(crate) struct NewToken {
     pub(crate) password: Option<ByteText>,
 }
 
-/// Who asks, and from where.
+/// The sender of a request for a token.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Asking<'a> {
-    /// `None` for somebody who is not logged in.
+    /// `None` without a login.
     pub(crate) caller: Option<&'a Caller>,
     pub(crate) source: Source,
 }
@@ -77,7 +77,7 @@ impl Asking<'_> {
     }
 }
 
-/// Makes a token. Without a login it has to be empty and short-lived.
+/// Creates a token. Without a login it has to be empty and short-lived.
 pub(crate) async fn create(core: &Core, who: Asking<'_>, new: NewToken) -> Result<CreatedToken, Refusal> {
     let (now, caller) = (core.now(), who.caller);
     let domain = &core.config.did_domain_name;
@@ -122,7 +122,7 @@ pub(crate) async fn create(core: &Core, who: Asking<'_>, new: NewToken) -> Resul
     Ok(CreatedToken { id, created_at: now, expires_at: Some(expires_at).filter(|time| *time != new.expires_at) })
 }
 
-/// Shows a token to whoever may read it, and remembers the first time an identity does.
+/// Returns a token if the sender may read it, and stores an allocation the first time that an identity does.
 pub(crate) async fn read(
     core: &Core,
     who: Asking<'_>,
@@ -134,8 +134,8 @@ pub(crate) async fn read(
     if caller.is_none() {
         core.allowances.take(Operation::AnonymousRead, who.source)?;
     }
-    // Most reads change nothing, so they need no lock. Passwords are judged under the lock only: others that are judged
-    // meanwhile count.
+    // Most reads change nothing and need no lock. Passwords are checked under the lock only, because attempts that are checked
+    // at the same time count.
     let token = existing(core.store.get(&key(id)).await?)?;
     let is_allocated = is_allocated(core, caller, id).await?;
     let unlocked = attempt(core, &token, caller, is_allocated, None);
@@ -159,7 +159,7 @@ pub(crate) async fn read(
     }
 }
 
-/// Refuses, without counting it, a password from somebody who has tried too many wrong ones: whether it is right or wrong.
+/// Refuses a password, right or wrong, from a sender who has tried too many wrong ones. Does not count it.
 fn check_guesses(core: &Core, guesser: Guesser, token: &TokenRecord, verdict: Verdict) -> Result<(), Refusal> {
     match verdict {
         Verdict::Show | Verdict::ShowAndAllocate | Verdict::WrongPassword if token.password.is_some() => {
@@ -169,7 +169,7 @@ fn check_guesses(core: &Core, guesser: Guesser, token: &TokenRecord, verdict: Ve
     }
 }
 
-/// Those of the tokens in `ids` that the caller made or has read before. There are no more of them than fit into a request.
+/// The tokens among `ids` that the caller created or has loaded before. The size of a request limits their number.
 pub(crate) async fn list(
     core: &Core,
     caller: &Caller,
@@ -292,7 +292,7 @@ pub(crate) async fn remove(transaction: &mut Transaction<'_>, id: &TokenId) -> R
     }
 }
 
-/// Removes an empty token that nobody has filled in time.
+/// Removes an empty token that was not filled in time.
 pub(crate) async fn remove_empty(transaction: &mut Transaction<'_>, id: &TokenId) -> Result<(), StoreError> {
     match transaction.get(&key(id)).await? {
         Some(token) if token.created_by.is_none() => remove_record(transaction, &token).await,
@@ -305,12 +305,12 @@ pub(crate) fn table() -> Key<TokenRecord> {
     TOKENS.key()
 }
 
-/// The key that all notes of readers start with.
+/// The key that all allocations start with.
 pub(crate) fn allocations() -> Key<Allocation> {
     ALLOCATIONS.key()
 }
 
-/// Who read a token, by the rest of the key of the note behind that of [`allocations`].
+/// The identity of an allocation, from the rest of its key after that of [`allocations`].
 pub(crate) fn reader(rest: &Rest) -> Option<Address> {
     let mut parts = rest.parts();
     parts.text()?;
@@ -318,13 +318,13 @@ pub(crate) fn reader(rest: &Rest) -> Option<Address> {
 }
 
 impl TokenRecord {
-    /// What it counts.
+    /// What it adds to usage.
     pub(crate) fn cost(&self) -> Change {
         account::content(Metric::Tokens, self.content.as_ref().map_or(0, Content::size))
     }
 }
 
-/// Counts a token on the quota of its creator, or of those that nobody owns.
+/// Adds a token to the usage of its creator, or of tokens without an owner.
 async fn charge(core: &Core, transaction: &mut Transaction<'_>, token: &TokenRecord) -> Result<(), Refusal> {
     match &token.created_by {
         Some(creator) => Ok(Account::of(core, creator).await?.charge(transaction, &token.cost())?),
@@ -355,7 +355,7 @@ async fn remove_record(transaction: &mut Transaction<'_>, token: &TokenRecord) -
         ControlFlow::Continue(())
     };
     transaction.committed().walk_keys(&allocations, &allocations, visit).await?;
-    // All at once, because a token without some of its readers would be another token. Each has logged in to be one.
+    // In one commit, because a token without some of its allocations would behave differently.
     for address in readers {
         if let Ok(reader) = address.parse() {
             account::release(transaction, &reader, account::other(0)).await?;
@@ -371,7 +371,7 @@ async fn remove_record(transaction: &mut Transaction<'_>, token: &TokenRecord) -
     Ok(())
 }
 
-/// The answer to an attempt that is not granted.
+/// The refusal of an attempt that is not granted.
 fn refused(outcome: Outcome) -> Refusal {
     match outcome {
         Outcome::Locked => Rule::TooManyFailedPasswordAttempts.into(),
@@ -493,7 +493,7 @@ mod tests {
     use crate::config::Config;
 
     const RIGHT: &[u8] = b"right";
-    const STRANGER: Asking<'_> = Asking { caller: None, source: Source::Loopback };
+    const ANONYMOUS: Asking<'_> = Asking { caller: None, source: Source::Loopback };
 
     async fn core_with_protected_token() -> (Core, TokenId) {
         let mut config = Config::new("");
@@ -518,12 +518,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn no_password_is_judged_by_a_count_that_others_are_raising() {
+    async fn a_password_is_not_checked_while_another_attempt_is_counted() {
         let (core, id) = core_with_protected_token().await;
         let mut others = core.store.begin();
         others.lock_records(&[id.as_str()]).await.unwrap();
         let right = ByteText(RIGHT.to_vec());
-        let mut guess = std::pin::pin!(read(&core, STRANGER, &id, Some(&right)));
+        let mut guess = std::pin::pin!(read(&core, ANONYMOUS, &id, Some(&right)));
         assert!(matches!(poll!(&mut guess), Poll::Pending), "the right password is judged beside the lock");
         let mut token = others.get(&key(&id)).await.unwrap().unwrap();
         token.failed_attempts = MAX_FAILED_ATTEMPTS;
@@ -534,14 +534,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn of_400_parallel_guesses_exactly_100_are_judged() {
+    async fn of_400_parallel_wrong_passwords_exactly_100_are_checked() {
         let (core, id) = core_with_protected_token().await;
         let wrong = ByteText(b"wrong".to_vec());
-        let outcomes = join_all((0..400).map(|_| read(&core, STRANGER, &id, Some(&wrong)))).await;
+        let outcomes = join_all((0..400).map(|_| read(&core, ANONYMOUS, &id, Some(&wrong)))).await;
         let is_locked = |outcome: &Result<Token, Refusal>| {
             matches!(outcome, Err(Refusal::Rule { rule: Rule::TooManyFailedPasswordAttempts, .. }))
         };
-        // The hundredth wrong password is judged, and told that it locked the token.
+        // The hundredth wrong password is checked, and its answer says that the token is locked.
         assert_eq!(outcomes.iter().filter(|outcome| !is_locked(outcome)).count(), 99);
         let stored = core.store.get(&key(&id)).await.unwrap().unwrap();
         assert_eq!(stored.failed_attempts, MAX_FAILED_ATTEMPTS);

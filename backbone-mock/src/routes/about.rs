@@ -10,7 +10,7 @@ use transport::wire::backbone::envelope::Version;
 use crate::web::AppState;
 use crate::web::answer::Answer;
 
-/// The answer never changes, so any fixed text will do.
+/// The answer never changes, so the tag is fixed.
 const ENTITY_TAG: &str = "\"no-tags\"";
 
 /// Whether the server can still acknowledge writes.
@@ -18,12 +18,12 @@ pub(super) async fn health(State(core): State<AppState>) -> (StatusCode, &'stati
     if core.store.is_healthy() { (StatusCode::OK, "Healthy") } else { (StatusCode::SERVICE_UNAVAILABLE, "Unhealthy") }
 }
 
-/// For clients of major version 6, which accept nothing else.
+/// The version for clients of major version 6, which accept nothing else.
 pub(super) async fn version_six() -> Answer<Version> {
     version("6")
 }
 
-/// For everybody else.
+/// The version for all other clients.
 pub(super) async fn version_seven() -> Answer<Version> {
     version("7")
 }

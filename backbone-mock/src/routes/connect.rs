@@ -20,7 +20,7 @@ use crate::web::body::read_all;
 use crate::web::problem::Problem;
 use crate::web::session::SentFrom;
 
-/// Bytes of a login: names and secrets have some hundred.
+/// Maximum bytes of a login. Names and secrets have some hundred.
 const MAX_LOGIN: u64 = 8 * 1024;
 
 /// Logs a device in.

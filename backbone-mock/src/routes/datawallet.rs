@@ -17,7 +17,7 @@ use crate::web::session::LoggedIn;
 /// Index of a device that knows no modification.
 const NOTHING_KNOWN: i64 = -1;
 
-/// The datawallet version a client understands; 0 if it does not say.
+/// The datawallet version that a client supports; 0 if it sends none.
 pub(super) struct SupportedVersion(pub(super) u16);
 
 impl FromRequestParts<AppState> for SupportedVersion {

@@ -1,6 +1,6 @@
 //! `GET /r/{id}`: what a browser shows for a reference in its URL form.
 //!
-//! The key is in the fragment, which browsers keep to themselves; the page runs no code, so it stays there.
+//! The key is in the fragment, which browsers do not send. The page has no scripts, so it stays there.
 
 use axum::extract::Path;
 use axum::response::{Html, IntoResponse, Response};
@@ -28,7 +28,7 @@ which your browser does not send.</p>
 </html>
 ";
 
-/// Tells what to do with a reference.
+/// The page that explains how to use a reference.
 pub(super) async fn page(Path(id): Path<String>) -> Response {
     if id.len() > 100 || !id.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
         return Problem::NoSuchRoute.into_response();

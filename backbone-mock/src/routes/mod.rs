@@ -26,7 +26,7 @@ pub(crate) fn served(core: AppState) -> Served {
     let (router, words) = routes().into_parts();
     let router = router
         .fallback(async || Problem::NoSuchRoute)
-        // `web::body` bounds every body by our own limits; axum's default of 2 MB would refuse files.
+        // `web::body` applies our own limits; axum's default of 2 MB would refuse files.
         .layer(DefaultBodyLimit::disable())
         .with_state(core);
     Served { router, words }

@@ -82,7 +82,7 @@ fn refused(core: &Core, request: &Request) -> Option<Problem> {
     if let Some(malformed) = request.extensions().get::<Malformed>() {
         return Some(Problem::Malformed(*malformed));
     }
-    core.guard.as_ref()?.check(request.headers()).err().map(Problem::StrangePage)
+    core.guard.as_ref()?.check(request.headers()).err().map(Problem::ForeignPage)
 }
 
 /// The handler's answer.

@@ -11,10 +11,10 @@ use super::contract::Backend;
 use super::embedded;
 use super::memory::Memory;
 
-/// After this long a test has hung.
+/// Time after which a test counts as hanging.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Where a test keeps something.
+/// The storage of a test, which can be opened several times.
 trait Storage {
     /// Storage in which nothing was kept yet.
     fn new() -> Self;

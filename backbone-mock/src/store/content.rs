@@ -9,16 +9,16 @@ use transport::wire::ByteText;
 use super::{PublishedBlob, Store, Transaction};
 use crate::error::StoreError;
 
-/// Above this many bytes a content goes to a file; the database is not made for large values.
+/// Larger contents are stored in a blob, because records are not made for large values.
 const INLINE_BYTES: usize = 16 * 1024;
 
-/// Where a content is.
+/// The location of a content.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) enum Content {
-    /// Here.
+    /// In the record.
     Inline(#[serde(with = "super::packed")] ByteText),
-    /// In a blob file.
+    /// In a blob.
     Blob {
         /// Name of the blob.
         name: String,
@@ -37,14 +37,14 @@ impl Content {
     }
 }
 
-/// A content whose bytes are in place, but which no record names yet.
+/// A stored content that no record names yet.
 pub(crate) struct NewContent {
     content: Content,
     blob: Option<PublishedBlob>,
 }
 
 impl NewContent {
-    /// Hands the content to a transaction.
+    /// Transfers the content to a transaction.
     pub(crate) fn attach(self, transaction: &mut Transaction<'_>) -> Result<Content, StoreError> {
         if let Some(blob) = self.blob {
             transaction.take_blob(blob)?;
@@ -54,7 +54,7 @@ impl NewContent {
 }
 
 impl Store {
-    /// Puts bytes in place, to be named by a record afterwards.
+    /// Stores bytes, for a record that is written afterwards.
     pub(crate) async fn keep(&self, bytes: ByteText) -> Result<NewContent, StoreError> {
         if bytes.0.len() <= INLINE_BYTES {
             return Ok(NewContent { content: Content::Inline(bytes), blob: None });

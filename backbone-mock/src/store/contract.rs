@@ -1,5 +1,4 @@
-//! The seam: what keeps records and blobs and carries notifications has to promise. The rest of the crate knows these traits
-//! only.
+//! The contract of stores for records, blobs and notifications. The rest of the crate uses these traits only.
 //!
 //! The embedded implementation serves one process. The traits ask for nothing that a database server with an object store
 //! cannot give to several: a [`Session`] is a database transaction with advisory locks, an [`Update`] a row that is locked,
@@ -94,7 +93,7 @@ pub(super) const READ_SIZE: usize = 120 * 1024;
 /// What an implementation is doing.
 pub(crate) type Pending<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
 
-/// All that an implementation provides.
+/// The parts of an implementation.
 pub(crate) struct Backend {
     pub(crate) records: Arc<dyn Records>,
     pub(crate) blobs: Arc<dyn Blobs>,
@@ -116,19 +115,19 @@ pub(crate) trait Records: Send + Sync {
     /// Reads up to `limit` keys of a range.
     fn keys<'a>(&'a self, range: KeyRange<'a>, limit: usize) -> Pending<'a, Vec<Vec<u8>>>;
 
-    /// Starts to change something. Takes nothing yet: no lock, no connection.
+    /// Begins a session. Acquires nothing yet: no lock, no connection.
     fn begin(&self) -> Box<dyn Session>;
 
-    /// Refuses, as a full disk does, if less than so many bytes are free. Answers from what it knows, without waiting.
+    /// [`StoreError::Full`] if fewer bytes are free. Answers without waiting.
     fn check_room(&self, bytes: u64) -> Result<(), StoreError>;
 
     /// Whether commits can still succeed.
     fn is_healthy(&self) -> bool;
 
-    /// Does what is due at times. Every sweep calls it.
+    /// Does periodic work. Every sweep calls it.
     fn maintain(&self);
 
-    /// Ends background work and waits for the commits that are under way.
+    /// Ends background work and waits for pending commits.
     fn close(&self) -> Pending<'_, ()>;
 }
 
@@ -139,7 +138,7 @@ pub(crate) struct KeyRange<'a> {
     pub(crate) until: &'a [u8],
 }
 
-/// Names that are locked apart from each other, in the order in which sessions lock them.
+/// Separate spaces of lock names, in the order in which sessions lock them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum LockSpace {
     /// Single records.
@@ -148,7 +147,7 @@ pub(crate) enum LockSpace {
     Identities,
 }
 
-/// Locks, and a commit under them. Dropping it gives the locks up and changes nothing.
+/// Locks, and a commit under them. Dropping it releases the locks and changes nothing.
 pub(crate) trait Session: Send + Sync {
     /// Locks names until the end of the session.
     ///
@@ -156,7 +155,7 @@ pub(crate) trait Session: Send + Sync {
     /// The session holds what it held before, or more; all of it ends with the session.
     fn lock<'a>(&'a mut self, space: LockSpace, names: &'a [&'a str]) -> Pending<'a, ()>;
 
-    /// Makes changes durable, then visible, then gives up the locks.
+    /// Makes changes durable, then visible, then releases the locks.
     fn commit(self: Box<Self>, changes: Changes) -> Pending<'static, ()>;
 }
 
@@ -188,7 +187,7 @@ pub(crate) trait Blobs: Send + Sync {
     /// Removes a blob.
     fn delete<'a>(&'a self, name: &'a str) -> Pending<'a, ()>;
 
-    /// A step of the blobs that nobody claims, behind the step that ended with this cursor.
+    /// A step of the unclaimed blobs, after the step that ended with this cursor.
     fn unclaimed<'a>(&'a self, after: Option<&'a str>) -> Pending<'a, Unclaimed>;
 }
 
@@ -208,7 +207,7 @@ pub(crate) trait BlobWriter: Send {
     fn publish(self: Box<Self>) -> Pending<'static, (PublishedBlob, Written)>;
 }
 
-/// What a finished blob turned out to be.
+/// Size and hash of a finished blob.
 #[derive(Debug, Clone)]
 pub(crate) struct Written {
     /// Bytes.
@@ -217,13 +216,13 @@ pub(crate) struct Written {
     pub(crate) sha512: Vec<u8>,
 }
 
-/// That a blob belongs to an upload, or to a commit under way.
+/// The claim of an upload, or of a pending commit, to a blob.
 pub(crate) trait Claim: Send + Sync {
-    /// Says that a record may name the blob from now on.
+    /// Keeps the blob from now on, because a record may name it.
     fn keep(&mut self);
 }
 
-/// A blob in its place that no record names yet. Dropped, it takes the blob with it.
+/// A published blob that no record names yet. Dropping it removes the blob.
 pub(crate) struct PublishedBlob {
     name: String,
     claim: Box<dyn Claim>,

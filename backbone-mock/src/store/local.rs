@@ -1,4 +1,4 @@
-//! What implementations share that serve a single process: locks and notifications.
+//! Locks and notifications for implementations that serve a single process.
 
 use std::collections::BTreeSet;
 use std::hash::{BuildHasher, RandomState};
@@ -11,7 +11,7 @@ use crate::notifications::Notification;
 
 const STRIPES: usize = 512;
 
-/// A lock that is held. Not tied to the store, because it outlives the request that took it: until its commit took effect.
+/// A held lock. It is owned, because it outlives its request until the commit has taken effect.
 pub(super) type Guard = OwnedMutexGuard<()>;
 
 /// Locks by name, in bounded memory, for each space.
@@ -34,11 +34,11 @@ impl Locks {
     }
 }
 
-/// A fixed number of mutexes over which names are spread. Two names may share one; that costs waiting, never correctness,
-/// because everything one step needs is taken at once and in one order.
+/// A fixed number of mutexes, to which names are hashed. Names that share one wait for each other, which is correct, because all
+/// locks of one step are acquired together in one order.
 struct Stripes {
     locks: Vec<Arc<Mutex<()>>>,
-    // Seeded per process, so that nobody can choose names that fall together.
+    // Seeded per process, so that clients cannot choose names that share a mutex.
     hasher: RandomState,
 }
 

@@ -1,8 +1,7 @@
-//! Where records and blobs are kept, as the rules in `domain` see it.
+//! The store of records and blobs, as the rules in `domain` use it.
 //!
-//! [`contract`] is the seam: what an implementation has to promise, in bytes. The rest of this module gives that types, for all
-//! implementations alike: [`Table`]s and [`Key`]s of records, [`Transaction`]s, [`Content`]s that lie in a record or in a
-//! blob, and counts that are exact.
+//! [`contract`] is the seam: what an implementation guarantees, in bytes. The rest of this module adds types for all
+//! implementations: [`Table`]s and [`Key`]s of records, [`Transaction`]s, [`Content`]s in a record or a blob, and exact counts.
 //!
 //! | Implementation | Is |
 //! |---|---|
@@ -13,7 +12,7 @@
 //!
 //! - **Transactions.** A [`Transaction`] locks what it is about to change, reads it, and commits all its writes or none,
 //!   also across a crash. Locks are taken in two steps, records first and identities second, each step at once; that
-//!   order is what excludes deadlocks.
+//!   order prevents deadlocks.
 //! - **Durability.** [`Transaction::commit`] returns when its writes are durable, and they are visible only then. So no
 //!   answer acknowledges or reveals something that a loss of power could take back.
 //! - **Failure.** A full disk refuses a commit, and nothing has changed. After a write that failed otherwise nothing is
@@ -58,9 +57,9 @@ use crate::quota::Amounts;
 use crate::secrets::ServerKey;
 use contract::{Backend, BlobWriter, Blobs, KeyRange, Notifications, Records};
 
-/// Keys, or small records, that are read before other work gets its turn.
+/// Keys, or small records, that are read before other tasks run.
 pub(crate) const STEP: usize = 1000;
-/// Which blobs have a record that names them.
+/// The blobs that a record names.
 const BLOBS: Table<()> = Table::new("blob");
 /// Writes that the first counting puts into one commit.
 const MAX_PART: usize = 1000;
@@ -89,14 +88,14 @@ impl Store {
         Ok((store, server_key))
     }
 
-    /// Whether the records were written by a program that did not count them. Then [`write_counts`](Self::write_counts) is
-    /// called before anything else is changed.
+    /// Whether an earlier version wrote the records without counting them. Then [`write_counts`](Self::write_counts) is called
+    /// before anything else is changed.
     pub(crate) async fn is_uncounted(&self) -> Result<bool, StoreError> {
         let stored = self.records.get(schema::KEY).await?;
         Ok(schema::version(stored.as_deref()) == schema::UNCOUNTED)
     }
 
-    /// Writes the counts of records that were not counted, with what else has to be there, and marks them as counted.
+    /// Writes the counts of such records, with other changes, and marks the records as counted.
     pub(crate) async fn write_counts<'h>(
         &self,
         counts: impl Iterator<Item = (Holder<'h>, Amounts)>,
@@ -113,7 +112,7 @@ impl Store {
         last.commit().await
     }
 
-    /// Makes the store one that an earlier program wrote.
+    /// Makes the store look like one that an earlier version wrote.
     #[cfg(test)]
     pub(crate) async fn forget_counts(&self) {
         let prefix = Holder::prefix();
@@ -130,7 +129,7 @@ impl Store {
         self.records.check_room(bytes)
     }
 
-    /// Does what is due at times.
+    /// Does periodic work.
     pub(crate) fn maintain(&self) {
         self.records.maintain();
     }
@@ -140,7 +139,7 @@ impl Store {
         self.notifications.subscribe(Box::new(receiver));
     }
 
-    /// Starts to change something.
+    /// Begins a transaction.
     pub(crate) fn begin(&self) -> Transaction<'_> {
         Transaction::new(self)
     }
@@ -188,8 +187,8 @@ impl Store {
         Ok(self.records.keys(range, limit).await?.iter().map(|key| prefix.rest_of(key)).collect())
     }
 
-    /// Shows `visit` the rests of the keys that start with `prefix`, in key order, from the key `from` on, until it breaks
-    /// off. Keys that come or go meanwhile may or may not be shown; all others are, once.
+    /// Calls `visit` with the rests of the keys that start with `prefix`, in key order, from the key `from` on, until it breaks.
+    /// Keys that are added or removed meanwhile may be visited; all others are, once.
     pub(crate) async fn walk_keys<R>(
         &self,
         prefix: &Key<R>,
@@ -235,7 +234,7 @@ impl Store {
         self.records.is_healthy()
     }
 
-    /// A place to put the bytes of a new blob.
+    /// A writer for a new blob.
     pub(crate) async fn new_blob(&self) -> Result<Box<dyn BlobWriter>, StoreError> {
         self.blobs.create().await
     }
@@ -245,8 +244,8 @@ impl Store {
         self.blobs.open(name).await
     }
 
-    /// Removes blobs that neither a record names nor an upload will name. Returns how many. After a failed write none: a commit
-    /// that failed may have reached the disk, and then it names its blobs after a restart.
+    /// Removes blobs that neither a record names nor an upload claims. Returns how many. After a failed write it removes none,
+    /// because the failed commit may have reached the disk and names its blobs after a restart.
     pub(crate) async fn sweep_orphans(&self) -> Result<usize, StoreError> {
         let (mut removed, mut cursor) = (0, None);
         loop {

@@ -79,20 +79,20 @@ impl<'s> Transaction<'s> {
         self.changes.writes.insert(key.bytes().to_vec(), None);
     }
 
-    /// Takes over a blob: from the commit on it belongs to a record that this transaction writes.
+    /// Takes ownership of a blob for a record that this transaction writes.
     pub(crate) fn take_blob(&mut self, blob: PublishedBlob) -> Result<(), StoreError> {
         self.put(&BLOBS.key().text(blob.name()), &())?;
         self.changes.claims.push(blob.into_claim());
         Ok(())
     }
 
-    /// Gives up a blob; its file is removed after the commit.
+    /// Releases a blob, which is removed after the commit.
     pub(crate) fn release_blob(&mut self, name: &str) {
         self.delete(&BLOBS.key().text(name));
         self.released.push(name.to_owned());
     }
 
-    /// Gives up a content, wherever its bytes are.
+    /// Releases a content, in a record or in a blob.
     pub(crate) fn release(&mut self, content: &Content) {
         if let Content::Blob { name, .. } = content {
             self.release_blob(name);
@@ -104,13 +104,12 @@ impl<'s> Transaction<'s> {
         self.changes.notifications.push(notification);
     }
 
-    /// Counts what is stored by or for somebody, who may have as much as `quota` says. Charges for one holder add up, whatever
-    /// their order.
+    /// Adds a change to the usage of a holder, up to `quota`. Changes for one holder add up in any order.
     pub(crate) fn charge(&mut self, holder: Holder<'_>, change: &Change, quota: Option<&Amounts>) {
         self.charges.add(holder, change, quota);
     }
 
-    /// Makes all writes durable, then visible, then gives up the locks and sends the notifications.
+    /// Makes all writes durable, then visible, then releases the locks and sends the notifications.
     ///
     /// # Errors
     /// [`StoreError::Quota`] if a charge exceeds its quota: then nothing has changed.
@@ -122,15 +121,15 @@ impl<'s> Transaction<'s> {
         changes.updates = charges.into_updates();
         session.commit(changes).await?;
         for name in released {
-            // The commit has taken effect, so what stays is an orphan, which the next sweep removes.
+            // The commit has taken effect, so the blob is an orphan, which the next sweep removes.
             if let Err(error) = store.blobs.delete(&name).await {
-                tracing::warn!(error = %WithCauses(&error), "a blob that no record names any more cannot be removed");
+                tracing::warn!(error = %WithCauses(&error), "cannot remove a released blob; the next sweep tries again");
             }
         }
         Ok(())
     }
 
-    /// Commits if there are as many writes, and goes on without locks and without the rest.
+    /// Commits if there are at least so many writes, and continues with an empty transaction without locks.
     pub(super) async fn commit_part(self, writes: usize) -> Result<Self, StoreError> {
         if self.changes.writes.len() < writes {
             return Ok(self);

@@ -1,7 +1,7 @@
-//! Counting what identities and clients store, exactly: the counts change in the commit that changes what is counted.
+//! Exact usage of identities and clients: counts change in the commit that changes the counted records.
 //!
-//! Counts are [updates](Update): a commit computes them from what all commits before it counted. So those who store something
-//! at the same time need no common lock and still cannot exceed a quota together.
+//! Counts are [updates](Update): a commit computes them from the counts of all commits before it. So concurrent requests need no
+//! common lock and still cannot exceed a quota together.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -14,14 +14,14 @@ use crate::quota::{Amounts, Metric};
 
 const USAGE: Table<Amounts> = Table::new("usage");
 
-/// Whose things are counted.
+/// To whom usage is attributed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Holder<'a> {
     /// An identity.
     Identity(&'a Address),
     /// All identities of a client.
     Client(&'a str),
-    /// Nobody: tokens that were made without a login.
+    /// Nobody: tokens that were created without a login.
     Nobody,
 }
 
@@ -40,34 +40,34 @@ impl Holder<'_> {
     }
 }
 
-/// How much more is stored, or less.
+/// A change of usage: an amount, positive or negative, for each metric.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Change([i64; Metric::ALL.len()]);
 
 impl Change {
-    /// So much more of one thing.
+    /// An increase of one metric.
     pub(crate) fn more(metric: Metric, amount: u64) -> Self {
         Self::default().and(metric, amount)
     }
 
-    /// And so much more of another.
+    /// Adds an increase of another metric.
     pub(crate) fn and(mut self, metric: Metric, amount: u64) -> Self {
         let place = &mut self.0[metric as usize];
         *place = place.saturating_add_unsigned(amount);
         self
     }
 
-    /// As much less.
+    /// The opposite change.
     pub(crate) fn undone(self) -> Self {
         Self(self.0.map(i64::saturating_neg))
     }
 
-    /// The change of one thing.
+    /// The change of one metric.
     pub(crate) fn of(&self, metric: Metric) -> i64 {
         self.0[metric as usize]
     }
 
-    /// Without what a client is not asked about.
+    /// The part of it that counts towards the quota of the client.
     pub(crate) fn of_client(mut self) -> Self {
         for metric in [Metric::Devices, Metric::Challenges, Metric::OtherBytes] {
             self.0[metric as usize] = 0;
@@ -88,7 +88,7 @@ impl Change {
     /// The amounts after the change.
     ///
     /// # Errors
-    /// [`StoreError::Quota`] for the first thing of which there is more than before and than the quota allows.
+    /// [`StoreError::Quota`] for the first metric that increases beyond its quota.
     pub(crate) fn applied(&self, before: Amounts, quota: &Amounts) -> Result<Amounts, StoreError> {
         let mut after = before;
         for metric in Metric::ALL {
@@ -102,12 +102,12 @@ impl Change {
     }
 }
 
-/// The changes of one transaction, by whose things they are.
+/// The changes of one transaction, by holder.
 #[derive(Default)]
 pub(super) struct Charges(HashMap<Vec<u8>, (Key<Amounts>, Change, Amounts)>);
 
 impl Charges {
-    /// Adds a change, and a quota that the sum of all changes must keep to.
+    /// Adds a change, and a quota for the sum of all changes.
     pub(super) fn add(&mut self, holder: Holder<'_>, change: &Change, quota: Option<&Amounts>) {
         let key = holder.key();
         let (_, sum, limit) =
@@ -116,7 +116,7 @@ impl Charges {
         *limit = quota.copied().unwrap_or(*limit);
     }
 
-    /// The counts after the changes; those that are all zero go.
+    /// The updates of the counts; counts that become zero are removed.
     pub(super) fn into_updates(self) -> BTreeMap<Vec<u8>, Update> {
         let changed = self.0.into_iter().filter(|(_, (_, change, _))| !change.is_nothing());
         changed.map(|(bytes, (key, change, quota))| (bytes, update(key, change, quota))).collect()
@@ -132,7 +132,7 @@ fn update(key: Key<Amounts>, change: Change, quota: Amounts) -> Update {
 }
 
 impl Store {
-    /// What is stored by or for somebody.
+    /// The usage of a holder.
     pub(crate) async fn usage(&self, holder: Holder<'_>) -> Result<Amounts, StoreError> {
         Ok(self.get(&holder.key()).await?.unwrap_or_default())
     }
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_above_a_quota_that_was_lowered_can_still_be_given_back() {
+    fn usage_above_a_lowered_quota_can_be_reduced() {
         let before = Amounts { tokens: 10, content_bytes: 1_000, ..Amounts::default() };
         let after = Change::more(Metric::Tokens, 1).undone().applied(before, &FULL).unwrap();
         assert_eq!(after.tokens, 9);

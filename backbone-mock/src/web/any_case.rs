@@ -1,7 +1,7 @@
-//! Member names in any case: what a struct calls its members is found in the struct itself.
+//! Member names in any case, without a list of names: each struct knows its own.
 //!
-//! A deserializer around another one. Where a struct is read, the names that come are compared with those that the struct
-//! has, without regard to case; names that it does not have are passed on as they are.
+//! A deserializer around another one. Where a struct is read, each name is replaced by the name of the member that it equals
+//! without regard to case; other names are passed on unchanged.
 
 use std::fmt;
 
@@ -11,7 +11,7 @@ use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visi
 /// Reads structs with members in any case.
 pub(super) struct AnyCase<D>(pub(super) D);
 
-/// Methods that concern one value without members.
+/// Methods for values without members.
 macro_rules! passed_on {
     ($($method:ident)*) => {$(
         fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
@@ -71,10 +71,10 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for AnyCase<D> {
     }
 }
 
-/// Hands what a value holds to `T` through [`AnyCase`].
+/// Passes the contents of a value to `T` through [`AnyCase`].
 struct Inner<T> {
     visitor: T,
-    /// Those of a struct.
+    /// The member names, for a struct.
     members: Option<&'static [&'static str]>,
 }
 

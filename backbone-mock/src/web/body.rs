@@ -1,4 +1,4 @@
-//! Request bodies: bounded in size, and in memory together with all others. Time is the listener's business.
+//! Request bodies: limits of their size, and of the memory of all bodies together. The listener limits their time.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,7 +16,7 @@ use crate::budget::{ANONYMOUS_BODY, Kept, Room};
 use crate::caller::Caller;
 use crate::core::Core;
 
-/// Capacity that a declared length may reserve up front.
+/// Maximum capacity that is reserved for a declared length.
 const MAX_RESERVATION: usize = 64 * 1024;
 
 /// Why a body ended early.
@@ -25,7 +25,7 @@ pub(crate) enum BodyError {
     /// It is larger than the server takes.
     #[error("the body is too large")]
     TooLarge,
-    /// Its sender is too slow.
+    /// It arrives too slowly.
     #[error("the body arrives too slowly")]
     TooSlow,
     /// The connection broke.
@@ -45,7 +45,7 @@ pub(crate) struct BoundedBody {
     outcome: Arc<Outcome>,
 }
 
-/// What readers that hide the cause of an error do not tell.
+/// How a body ended, for readers that hide the cause of an error.
 #[derive(Default)]
 struct Outcome {
     is_too_large: AtomicBool,
@@ -53,7 +53,7 @@ struct Outcome {
 }
 
 impl BoundedBody {
-    /// Bounds a body. The stream yields its pieces; `self` tells afterwards how it ended.
+    /// Limits a body. The stream yields its pieces; `self` knows afterwards how it ended.
     pub(crate) fn new(body: Body, limit: u64) -> (Self, impl Stream<Item = Result<Bytes, BodyError>> + Send + use<>) {
         let outcome = Arc::new(Outcome::default());
         let state = Reading { pieces: body.into_data_stream(), left: limit, outcome: outcome.clone() };
@@ -76,8 +76,7 @@ impl BoundedBody {
     }
 }
 
-/// Reads a whole body. Without a login it has to be small: there is no use for a large one, and it would be kept in memory
-/// for anybody.
+/// Reads a whole body. Without a login it has to be small: no anonymous request needs a large one.
 pub(crate) async fn read_all(core: &Core, parts: &Parts, body: Body, limit: u64) -> Result<BytesMut, Problem> {
     let caller = session::caller(parts, core).await?;
     receive(core, parts, caller.as_ref(), body, limit).await
@@ -113,7 +112,7 @@ pub(crate) async fn receive(
     Ok(whole)
 }
 
-/// The next piece, unless the body has to give up its room before.
+/// The next piece, unless the body loses its memory to another one before.
 async fn next_piece<S: Stream + Unpin>(room: &Room, stream: &mut S) -> Result<Option<S::Item>, Problem> {
     tokio::select! {
         biased;

@@ -1,7 +1,7 @@
-//! JSON bodies: member names in any case, none of them twice, unknown members ignored, no attention to the content type.
+//! JSON bodies: member names in any case, no duplicates, unknown members ignored, any content type.
 //!
-//! They are decoded straight into what the route needs. In between, as a tree of values, a body of 20 MiB would take more
-//! than a gigabyte.
+//! They are decoded straight into the type that the route needs: as a tree of values, a body of 20 MiB would take more than a
+//! gigabyte.
 
 use axum::extract::{FromRequest, Request};
 use bytes::BytesMut;
@@ -15,12 +15,12 @@ use super::problem::Problem;
 use crate::budget::SMALL_BODY;
 use crate::core::Core;
 
-/// Values and keys of a body with a fixed number of members.
+/// Maximum values and keys of a body with a fixed number of members.
 const SMALL: JsonBudget = JsonBudget { max_nodes: 1_000, max_depth: 16 };
-/// Values and keys of a body with a list: 25 for each of the 10,000 entries it may have. Official clients send up to 15.
+/// Maximum values and keys of a body with a list: 25 for each of up to 10,000 entries. Official clients send up to 15.
 const LARGE: JsonBudget = JsonBudget { max_nodes: 250_000, max_depth: 16 };
 
-/// A body of at most 64 KiB that has to be there and to have this shape.
+/// A required body of at most 64 KiB.
 pub(crate) struct JsonBody<T>(pub(crate) T);
 
 impl<T: DeserializeOwned> FromRequest<AppState> for JsonBody<T> {
@@ -33,7 +33,7 @@ impl<T: DeserializeOwned> FromRequest<AppState> for JsonBody<T> {
     }
 }
 
-/// A body that may bring megabytes, from whoever is logged in: contents, and lists of modifications.
+/// A required body that may have megabytes if the sender is logged in: contents, and lists of modifications.
 pub(crate) struct LargeJsonBody<T>(pub(crate) T);
 
 impl<T: DeserializeOwned + Send + 'static> FromRequest<AppState> for LargeJsonBody<T> {
@@ -47,7 +47,7 @@ impl<T: DeserializeOwned + Send + 'static> FromRequest<AppState> for LargeJsonBo
     }
 }
 
-/// Parses where it keeps no other request waiting.
+/// Parses on a thread where it does not delay other requests.
 async fn parse_aside<T: DeserializeOwned + Send + 'static>(core: &Core, bytes: BytesMut) -> Result<T, Problem> {
     let _alone = core.decoding.acquire().await.expect("the semaphore is never closed");
     let parsing = tokio::task::spawn_blocking(move || parse(bytes, &LARGE));

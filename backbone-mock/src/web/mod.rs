@@ -1,4 +1,4 @@
-//! What all routes share: reading requests the way clients write them, and answering in the envelope.
+//! What all routes share: decoding requests, and answering in the envelope.
 
 pub(crate) mod answer;
 mod any_case;
@@ -15,5 +15,5 @@ use std::sync::Arc;
 
 use crate::core::Core;
 
-/// What handlers are given.
+/// The state of handlers.
 pub(crate) type AppState = Arc<Core>;

@@ -1,4 +1,4 @@
-//! Refusals as HTTP answers.
+//! Error answers.
 
 use axum::response::{IntoResponse, Response};
 use http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
@@ -17,30 +17,30 @@ use crate::domain::Refusal;
 use crate::error::{StoreError, WithCauses};
 use crate::rates::TooOften;
 
-/// After how long it is worth trying again when there is no capacity: most of what uses it takes less.
+/// The `Retry-After` of answers without capacity. Most requests take less.
 const RETRY_SECONDS: u16 = 5;
 
-/// Why a request gets no successful answer.
+/// Why a request is answered with an error.
 #[derive(Debug)]
 pub(crate) enum Problem {
-    /// A rule says no.
+    /// The rules refuse it.
     Refused(Refusal),
     /// The head of the request cannot be read.
     Malformed(Malformed),
-    /// Nobody is logged in, and somebody has to be.
+    /// It needs a login.
     NotLoggedIn,
-    /// The body is larger than the server takes.
+    /// The body is larger than the limit.
     BodyTooLarge {
-        /// Bytes it takes.
+        /// The limit in bytes.
         limit: u64,
     },
-    /// The body takes longer than it may.
+    /// The body arrives too slowly.
     BodyTooSlow,
-    /// There is no room for the body now.
-    NoRoom(Exhausted),
-    /// A web page of somebody else sent it.
-    StrangePage(guard::Refusal),
-    /// A path or identifier that no route knows.
+    /// There is no memory for the body now.
+    NoCapacity(Exhausted),
+    /// A web page of another site sent it.
+    ForeignPage(guard::Refusal),
+    /// No route has this path.
     NoSuchRoute,
 }
 
@@ -52,12 +52,12 @@ impl<T: Into<Refusal>> From<T> for Problem {
 
 impl From<Exhausted> for Problem {
     fn from(exhausted: Exhausted) -> Self {
-        Self::NoRoom(exhausted)
+        Self::NoCapacity(exhausted)
     }
 }
 
 impl Problem {
-    /// The input does not have the shape it must have.
+    /// The input cannot be parsed.
     pub(crate) fn unreadable(reason: impl ToString) -> Self {
         Self::Refused(Refusal::Unreadable(reason.to_string()))
     }
@@ -84,16 +84,16 @@ impl IntoResponse for Problem {
                 let message = "the request body arrives too slowly; send it again over a faster connection".to_owned();
                 envelope(StatusCode::REQUEST_TIMEOUT, "requestBodyTooSlow", message)
             }
-            Self::NoRoom(exhausted) => busy(exhausted == Exhausted::OfOne, &exhausted),
-            Self::StrangePage(refusal) => {
-                envelope(StatusCode::FORBIDDEN, "forbidden", strange_page(refusal).to_owned())
+            Self::NoCapacity(exhausted) => busy(exhausted == Exhausted::OfOne, &exhausted),
+            Self::ForeignPage(refusal) => {
+                envelope(StatusCode::FORBIDDEN, "forbidden", foreign_page(refusal).to_owned())
             }
             Self::NoSuchRoute => StatusCode::NOT_FOUND.into_response(),
         }
     }
 }
 
-/// The answer to a request that met a defect or a failing disk.
+/// The answer to a request that failed because of a defect or the disk.
 pub(crate) fn unexpected() -> Response {
     envelope(StatusCode::INTERNAL_SERVER_ERROR, "unexpected", "an unexpected error occurred".to_owned())
 }
@@ -114,12 +114,12 @@ fn refused(refusal: &Refusal) -> Response {
             response
         }
         Refusal::Store(StoreError::Quota(metric)) => {
-            // Quotas are no matter of time.
+            // A quota does not end at some time.
             let data = json!([{ "metricKey": metric.key(), "isExhaustedUntil": Timestamp::NEVER }]);
             envelope_with(StatusCode::TOO_MANY_REQUESTS, "quotaExhausted", message, Some(data))
         }
         Refusal::Store(error @ StoreError::Full(_)) => {
-            tracing::warn!(error = %WithCauses(error), "refused");
+            tracing::warn!(error = %WithCauses(error), "refused a change, because the disk is full");
             let message = "the disk of the backbone is full; nothing was changed".to_owned();
             envelope(StatusCode::INSUFFICIENT_STORAGE, "insufficientStorage", message)
         }
@@ -130,7 +130,7 @@ fn refused(refusal: &Refusal) -> Response {
     }
 }
 
-/// The answer to a request for which there is no capacity: because its sender uses much of it, or because others do.
+/// The answer to a request without capacity, because its sender or others use too much of it.
 fn busy(is_senders_doing: bool, reason: &dyn std::error::Error) -> Response {
     let (status, code) = if is_senders_doing {
         (StatusCode::TOO_MANY_REQUESTS, "tooManyRequests")
@@ -142,7 +142,7 @@ fn busy(is_senders_doing: bool, reason: &dyn std::error::Error) -> Response {
     response
 }
 
-fn strange_page(refusal: guard::Refusal) -> &'static str {
+fn foreign_page(refusal: guard::Refusal) -> &'static str {
     match refusal {
         guard::Refusal::Host => {
             "the Host header names a host that this backbone does not answer for; use its address, or the name that is its DID domain"
@@ -167,7 +167,7 @@ fn envelope_with(status: StatusCode, code: &str, message: String, data: Option<V
     answer::json(status, &ErrorEnvelope { error })
 }
 
-/// The time in errors is for people who compare it with logs, so it is the machine's.
+/// The time in errors is compared with logs, so it is the machine's and not the injected one.
 fn now() -> Timestamp {
     SystemClock.now()
 }

@@ -57,7 +57,7 @@ impl Query {
 
     /// Identifiers in the form of older clients: `tokens.0.id=A&tokens.1.id=B`. The first gap ends the list.
     pub(crate) fn indexed_ids<I: Id>(&self, list: &str) -> Result<Vec<I>, Problem> {
-        // Looked up by name: going over all arguments for each of them would take long for long lists.
+        // A map, because searching all arguments for each id takes quadratic time.
         let texts: HashMap<&str, &str> = self.given().collect();
         let mut ids = Vec::new();
         while let Some(text) = texts.get(format!("{list}.{}.id", ids.len()).as_str()) {
@@ -66,7 +66,7 @@ impl Query {
         Ok(ids)
     }
 
-    /// Which page of a list is asked for.
+    /// The requested page of a list.
     pub(crate) fn page(&self) -> Result<PageRequest, Problem> {
         Ok(PageRequest::new(self.number("pageNumber")?, self.number("pageSize")?)?)
     }

@@ -1,4 +1,4 @@
-//! Who is asking.
+//! The sender of a request.
 
 use std::convert::Infallible;
 
@@ -13,7 +13,7 @@ use super::problem::Problem;
 use crate::caller::Caller;
 use crate::core::Core;
 
-/// Somebody who is logged in; everybody else is turned away with 401.
+/// A logged-in caller. Requests without a valid access token are answered with 401.
 pub(crate) struct LoggedIn(pub(crate) Caller);
 
 impl FromRequestParts<AppState> for LoggedIn {
@@ -24,7 +24,7 @@ impl FromRequestParts<AppState> for LoggedIn {
     }
 }
 
-/// Somebody who may be logged in. A token that is not valid makes its sender anonymous.
+/// A caller, or an anonymous sender. An invalid access token makes its sender anonymous.
 pub(crate) struct Anybody(pub(crate) Option<Caller>);
 
 impl FromRequestParts<AppState> for Anybody {
@@ -35,7 +35,7 @@ impl FromRequestParts<AppState> for Anybody {
     }
 }
 
-/// Where a request comes from.
+/// The source of a request.
 pub(crate) struct SentFrom(pub(crate) Source);
 
 impl FromRequestParts<AppState> for SentFrom {
@@ -46,12 +46,12 @@ impl FromRequestParts<AppState> for SentFrom {
     }
 }
 
-/// Where a request comes from; without a connection, from this process.
+/// The source of a request; loopback without a connection, in tests.
 pub(super) fn source(parts: &Parts) -> Source {
     parts.extensions.get::<Peer>().map_or(Source::Loopback, Peer::source)
 }
 
-/// Who sent a request. Whoever is known has more time for the body.
+/// The caller of a request, if it has a valid access token. Callers have more time for the body.
 pub(super) async fn caller(parts: &Parts, core: &Core) -> Result<Option<Caller>, Problem> {
     let Some(token) = bearer_token(&parts.headers) else { return Ok(None) };
     let caller = core.caller(token).await?;

@@ -30,18 +30,18 @@ use crate::store::{PublishedBlob, Written};
 const MAX_PROPERTIES_LENGTH: usize = MAX_PROPERTIES_BYTES / 3 * 4 + 16;
 /// Characters of the other text parts.
 const MAX_TEXT_LENGTH: usize = 4 * 1024;
-/// Bytes that the parser of the form may gather before it hands out any: the head of a part, with what else is in the two
-/// pieces that it may be in.
+/// Bytes that the parser of the form may buffer before it returns any: the head of a part, and the rest of the two pieces that it
+/// may lie in.
 const MAX_GATHERED: usize = 192 * 1024;
 const HEAD_TOO_LARGE: &str = "the head of a part of the form is too large";
 /// The form has six parts; there is no reason to send many more.
 const MAX_PARTS: usize = 32;
 
-/// Reads an upload and puts its bytes in place.
+/// Reads an upload and stores its bytes.
 pub(crate) async fn receive(core: &Core, caller: &Caller, request: Request) -> Result<NewFile, Problem> {
     let (parts, body) = request.into_parts();
     let limits = &core.config.limits;
-    // For the texts: the bytes of the file are not kept in memory.
+    // For the text parts: the bytes of the file are not kept in memory.
     let room = core.bodies.open(session::source(&parts), Some(caller), limits.max_body_bytes);
     let gathered = Gathered::default();
     let kept = parts.extensions.get::<Kept>().cloned().unwrap_or_default();
@@ -57,8 +57,8 @@ pub(crate) async fn receive(core: &Core, caller: &Caller, request: Request) -> R
     form.into_new_file()
 }
 
-/// Counts what the parser of a form took and did not hand out yet. Left alone, it takes all there is, so the stream pauses
-/// after each piece, and ends when too much has gathered.
+/// Counts the bytes that the parser of a form has read and not returned yet. The parser reads as much as it gets, so the stream
+/// pauses after each piece, and ends when too much is buffered.
 #[derive(Clone, Default)]
 struct Gathered(Arc<AtomicUsize>);
 
@@ -85,7 +85,7 @@ impl Gathered {
         if gathered <= MAX_GATHERED { Ok(piece) } else { Err(HEAD_TOO_LARGE.into()) }
     }
 
-    /// The problem if too much has gathered, `otherwise` if not: the parser does not tell why the stream ended.
+    /// The problem if too much was buffered, `otherwise` if not: the parser does not report why the stream ended.
     fn problem_or(&self, otherwise: Problem) -> Problem {
         let is_too_much = self.0.load(Ordering::Acquire) > MAX_GATHERED;
         if is_too_much { Problem::unreadable(HEAD_TOO_LARGE) } else { otherwise }
@@ -134,7 +134,7 @@ impl Reader<'_> {
         Ok(form)
     }
 
-    /// Takes one part. Names are matched in any case, parts that nobody knows are passed over.
+    /// Reads one part. Names are matched in any case, unknown parts are skipped.
     async fn take(&self, form: &mut UploadForm, field: Field<'_>) -> Result<(), Problem> {
         let name = field.name().unwrap_or_default().to_ascii_lowercase();
         let is = |part: &str| part.eq_ignore_ascii_case(&name);
@@ -157,7 +157,7 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// The next piece of a part, unless the form has to give up its room before.
+    /// The next piece of a part, unless the form loses its memory to another body before.
     async fn chunk(&self, field: &mut Field<'_>) -> Result<Option<Bytes>, Problem> {
         let chunk = self.unless_revoked(field.chunk()).await?;
         self.gathered.handed_out();
@@ -172,7 +172,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Writes a file part to disk. One that turns out too large is read to its end, so that its sender sees the answer.
+    /// Writes a file part to disk. One that is too large is read to its end, so that its sender gets the answer.
     async fn store(&self, mut field: Field<'_>) -> Result<FilePart, Problem> {
         let max = self.core.config.limits.max_file_bytes;
         let wrong_size = || FilePart::WrongSize(Refusal::invalid("content", format!("must have 1 to {max} bytes")));
@@ -199,7 +199,7 @@ impl Reader<'_> {
     async fn read_text(&self, mut field: Field<'_>, limit: usize) -> Result<String, Problem> {
         let mut bytes = Vec::new();
         while let Some(piece) = self.chunk(&mut field).await? {
-            // What is beyond the limit breaks the length rule of the part anyway.
+            // A longer text breaks the length rule of its part anyway.
             let kept = piece.len().min((limit + 4).saturating_sub(bytes.len()));
             self.room.add(kept).await?;
             bytes.extend_from_slice(&piece[..kept]);

@@ -1,4 +1,4 @@
-//! Blob files: written aside, synced, then renamed into place.
+//! Blob files: written to a temporary name, flushed, then renamed.
 //!
 //! Names are random lower-case hex, so that they differ on file systems that ignore case. The first two digits are the
 //! folder.
@@ -22,7 +22,7 @@ use crate::store::contract::{
     BlobReader, BlobWriter, Blobs, Claim, Pending, PublishedBlob, READ_SIZE, Unclaimed, Written,
 };
 
-/// Bytes that are gathered before they are hashed and written in one go.
+/// Bytes that are buffered before they are hashed and written together.
 const WRITE_SIZE: usize = 256 * 1024;
 const TEMPORARY_FOLDER: &str = "tmp";
 
@@ -30,7 +30,7 @@ const TEMPORARY_FOLDER: &str = "tmp";
 #[derive(Clone)]
 pub(super) struct BlobFiles {
     dir: PathBuf,
-    /// Blobs in place whose record is not committed yet; the sweep leaves them alone.
+    /// Published blobs whose record is not committed yet. The sweep does not remove them.
     claimed: Arc<Mutex<HashSet<String>>>,
 }
 
@@ -202,7 +202,7 @@ impl BlobWriter for FileWriter {
             let sink = self.sink.take().ok_or_else(interrupted)?;
             let claim = FileClaim { blobs: self.blobs.clone(), name: self.name.clone(), is_kept: false };
             self.blobs.claimed().insert(claim.name.clone());
-            // The thread has the claim until the file is in place: if nobody waits for it any more, the claim removes the file.
+            // The thread owns the claim until the file is renamed: if the caller has stopped waiting, the claim removes the file.
             let (claim, written) = blocking(move || sink.publish().map(|written| (claim, written))).await?;
             Ok((PublishedBlob::new(self.name, claim), written))
         })
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn a_blob_whose_publisher_goes_away_leaves_nothing() {
+    fn a_cancelled_publication_leaves_nothing() {
         let dir = tempfile::tempdir().unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().max_blocking_threads(1).build().unwrap();
         runtime.block_on(async {

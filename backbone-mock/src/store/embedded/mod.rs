@@ -24,7 +24,7 @@ const LOCK_FILE: &str = "lock";
 /// Name of the blobs in the data directory.
 const BLOBS: &str = "blobs";
 
-/// Opens what is in a data directory, or begins it at a first start.
+/// Opens a data directory, or initializes it at the first start.
 ///
 /// # Errors
 /// [`durable::Error::InUse`] if another process works on it, and those of an unusable data directory.
@@ -68,14 +68,14 @@ struct JournalRecords(Arc<Journal>);
 struct Journal {
     records: durable::Store,
     locks: Locks,
-    /// Held while a commit with updates is submitted, so that no other one comes between its reading and its writing.
+    /// Held while a commit with updates is submitted, so that no other one is submitted between its reads and its writes.
     counting: Mutex<()>,
     notifications: Arc<LocalNotifications>,
     // Last, so that the directory is released after everything in it is closed.
     _lock: DirectoryLock,
 }
 
-/// Reading never waits for longer than the disk takes.
+/// Reads wait for the disk only, so they need no task of their own.
 fn ready<'a, T: Send + 'a>(outcome: Result<T, StoreError>) -> Pending<'a, T> {
     Box::pin(std::future::ready(outcome))
 }
@@ -112,7 +112,7 @@ impl Records for JournalRecords {
         self.0.records.failure().is_none()
     }
 
-    /// The index makes new files now and then, which everybody could read if the directory were open.
+    /// The index creates new files at times. This removes the permissions of other users.
     fn maintain(&self) {
         private::tighten(self.0.records.directory());
     }
@@ -194,7 +194,7 @@ fn put_or_remove(commit: &mut Commit, key: &[u8], value: Option<&[u8]>) -> durab
     }
 }
 
-/// What is released when the commit took effect or was refused. If it is refused, nothing names these blobs, and the next
+/// What is released when the commit has taken effect or was refused. If it was refused, no record names these blobs, and the next
 /// sweep removes them.
 fn held(guards: Vec<Guard>, mut claims: Vec<Box<dyn Claim>>) -> Box<dyn Any + Send> {
     claims.iter_mut().for_each(|claim| claim.keep());

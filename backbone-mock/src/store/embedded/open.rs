@@ -1,8 +1,8 @@
 //! Opening the records: the first start, every later one, and the first one of this version.
 //!
-//! A directory that has had records never starts anew by itself. So records are begun only where there is no trace of earlier
-//! ones: neither their files nor the server's key. At the first start the records are complete before the key is written, and
-//! get their place after; a loss of power at any instant leaves a first start to be repeated, or one that is done.
+//! A directory that has had records never gets new ones by itself: they are created only where there is neither a file of
+//! earlier ones nor the server's key. The first start completes the records beside their final path, writes the key, and then moves
+//! the records. After a loss of power at any instant, the next start repeats or finishes it.
 
 use std::path::{Path, PathBuf};
 
@@ -52,7 +52,7 @@ pub(super) fn open(data_dir: &Path) -> Result<Opened, Error> {
     Ok(Opened { records: store, key })
 }
 
-/// The key is a file beside the records, so that a copy of the records alone gives no handle on what was hashed with it.
+/// The key is a file beside the records, so that a copy of the records alone does not reveal what was hashed with it.
 fn read_key(path: &Path) -> Result<Option<[u8; KEY_BYTES as usize]>, Error> {
     let Some(bytes) = private::read_file(path, KEY_BYTES)? else { return Ok(None) };
     let unreadable = |_| Error::UnreadableKey { key: path.to_owned() };
@@ -113,7 +113,7 @@ fn convert(older: &Path, data_dir: &Path, records: &durable::Store) -> Result<()
     }
     commit.put(schema::KEY, &schema::UNCOUNTED.to_be_bytes())?;
     records.commit_blocking(commit)?;
-    tracing::info!(records = %older.display(), "the records were converted");
+    tracing::info!(records = %older.display(), "converted the records of an earlier version");
     Ok(())
 }
 
