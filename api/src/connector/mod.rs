@@ -17,7 +17,7 @@ use crate::face::{Face, Schemas};
 use crate::openapi::Components;
 use crate::problem::{ErrorBody, Problem};
 use crate::reply::Reply;
-use crate::rest::{account, challenges, file, identity_metadata, token};
+use crate::rest::{account, challenges, file, identity_metadata, monitoring, token};
 
 /// An authenticated request to a handler of a connector's interface.
 pub(crate) type Call = crate::call::Call<Differences>;
@@ -83,6 +83,7 @@ fn components() -> Vec<(String, RefOr<Schema>)> {
         .with::<identity_metadata::IdentityMetadata>()
         .with::<token::Token>()
         .with::<ErrorBody>()
+        .with::<monitoring::Health>()
         .into_vec()
 }
 
