@@ -1,20 +1,17 @@
 //! One authenticated request on its way to a handler.
 
-use std::sync::Arc;
-
 use runtime::facade::Parameters;
 use runtime::{Error, Id, Runtime};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::pipeline::Api;
 use crate::problem::Problem;
 use crate::protocol::{Admission, Body, Media};
 use crate::validation::{Object, id_pattern};
 
 /// What a handler gets. `C` is what its face adds.
 pub(crate) struct Call<C> {
-    pub(crate) api: Arc<Api>,
+    pub(crate) runtime: Runtime,
     /// Decoded, in the order of the pattern.
     pub(crate) parameters: Vec<String>,
     pub(crate) query: Parameters,
@@ -29,15 +26,15 @@ pub(crate) struct Call<C> {
 impl Call<()> {
     /// The same request with what a face adds.
     pub(crate) fn with<C>(self, context: C) -> Call<C> {
-        let Self { api, parameters, query, body, admission, media, context: () } = self;
-        Call { api, parameters, query, body, admission, media, context }
+        let Self { runtime, parameters, query, body, admission, media, context: () } = self;
+        Call { runtime, parameters, query, body, admission, media, context }
     }
 }
 
 impl<C> Call<C> {
     /// The node.
     pub(crate) fn runtime(&self) -> &Runtime {
-        &self.api.runtime
+        &self.runtime
     }
 
     /// The path's parameter, as it came.

@@ -16,10 +16,10 @@ use utoipa::openapi::{RefOr, Schema};
 
 use crate::auth::{Gate, Need, Roles};
 use crate::call::Call;
-use crate::openapi::{Description, Input};
 use crate::problem::Problem;
 use crate::protocol::{BodyBounds, Media, match_pattern};
 use crate::reply::Reply;
+use crate::validation::Object;
 
 /// A published form of the interface.
 pub(crate) struct Face {
@@ -75,6 +75,42 @@ pub(crate) struct Operation {
     pub(crate) produces: &'static [Media],
     pub(crate) handler: Handler,
     pub(crate) description: Description,
+}
+
+/// What the document says of an operation.
+pub(crate) struct Description {
+    pub(crate) summary: &'static str,
+    pub(crate) input: Input,
+    pub(crate) output: Output,
+}
+
+/// What an operation takes besides its path.
+pub(crate) enum Input {
+    None,
+    /// A JSON body of this shape.
+    Json(fn() -> Object),
+    /// The same, with a member that takes any JSON.
+    FreeJson(fn() -> Object),
+    /// A form with a file, and with fields of this shape.
+    Upload(fn() -> Object),
+    /// Parameters of the query.
+    Query(&'static [&'static str]),
+    /// Parameters of the query that are true or false.
+    Flags(&'static [&'static str]),
+}
+
+/// What an operation answers; the names are those of components.
+pub(crate) enum Output {
+    /// 204.
+    Nothing,
+    /// 200 with one.
+    One(&'static str),
+    /// 200 with a list.
+    Many(&'static str),
+    /// 201 with the new one.
+    New(&'static str),
+    /// 200 with bytes.
+    Content,
 }
 
 /// Answers a request.

@@ -2,6 +2,7 @@
 
 use crate::connector::{self, Dialect};
 use crate::face::Face;
+use crate::openapi;
 
 /// The faces that a node with these dialects has, in the order in which paths are tried. A new face is a line here.
 pub(crate) fn mounted(dialects: &[Dialect]) -> Vec<Face> {
@@ -11,6 +12,14 @@ pub(crate) fn mounted(dialects: &[Dialect]) -> Vec<Face> {
 /// All faces, as the OpenAPI document describes them.
 pub(crate) fn all() -> Vec<Face> {
     mounted(&Dialect::ALL)
+}
+
+/// The OpenAPI document of all faces as indented JSON, the same on every machine.
+#[must_use]
+pub fn openapi_json() -> String {
+    let mut text = openapi::document(&all()).to_pretty_json().unwrap_or_default();
+    text.push('\n');
+    text
 }
 
 #[cfg(test)]

@@ -28,14 +28,12 @@ use crate::auth::{Gate, Roles};
 use crate::call::Call;
 use crate::config::ApiConfig;
 use crate::face::{Face, Matched};
+use crate::finish::{Finish, correlation_id};
 use crate::openapi::Docs;
 use crate::problem::Problem;
-use crate::protocol::{
-    Admission, Body as RequestBody, BodyBounds, Finish, Media, correlation_id, negotiate, parse_query, read_body,
-    segments,
-};
+use crate::protocol::{Admission, Body as RequestBody, BodyBounds, Media, negotiate, parse_query, read_body, segments};
 use crate::reply::Reply;
-use crate::rest::monitoring::{self, Counters, HealthCheck};
+use crate::rest::monitoring::Monitoring;
 use crate::{connector, faces};
 
 /// How long what nobody read of a body is still taken in.
@@ -44,10 +42,8 @@ const CORS_METHODS: HeaderValue = HeaderValue::from_static("GET, POST, PUT, PATC
 
 /// What all requests share.
 pub(crate) struct Api {
-    pub(crate) runtime: Runtime,
-    pub(crate) config: ApiConfig,
-    pub(crate) counters: Counters,
-    pub(crate) health: HealthCheck,
+    runtime: Runtime,
+    monitoring: Monitoring,
     faces: Vec<Face>,
     /// For paths that belong to none of them.
     root: Face,
@@ -64,11 +60,10 @@ impl Api {
 
     pub(crate) fn with_faces(runtime: Runtime, config: ApiConfig, faces: Vec<Face>) -> Self {
         let guard = Guard::new(&config.allowed_hosts, &config.allowed_origins);
-        let gate = Gate::new(config.keys.clone());
-        let counters = Counters::new(runtime.clock().now());
-        let docs = config.docs.then(Docs::new);
-        let (health, root) = (HealthCheck::default(), connector::root());
-        Self { runtime, config, counters, health, faces, root, guard, gate, docs }
+        let docs = config.docs.then(|| Docs::new(faces::openapi_json()));
+        let monitoring = Monitoring::new(runtime.clone(), config.shown_configuration);
+        let (root, gate) = (connector::root(), Gate::new(config.keys));
+        Self { runtime, monitoring, faces, root, guard, gate, docs }
     }
 
     /// The face that a path belongs to.
@@ -111,7 +106,7 @@ async fn answer(api: &Arc<Api>, request: Request, correlation_id: HeaderValue) -
         now: api.now(),
     };
     let response = finish.apply(reply);
-    api.counters.count(response.status());
+    api.monitoring.count(response.status());
     tracing::debug!(status = response.status().as_u16(), "answered");
     response
 }
@@ -153,10 +148,10 @@ impl Target<'_> {
             return Ok(reply);
         }
         if is_read(&parts.method) && matches_one(segments, "health") {
-            return Ok(monitoring::health(api).await);
+            return Ok(api.monitoring.health().await);
         }
         let roles = roles?;
-        if let Some(reply) = monitoring::answer(api, &parts.method, segments, roles).await {
+        if let Some(reply) = api.monitoring.answer(&parts.method, segments, roles).await {
             return reply;
         }
         self.dispatch(parts, roles, matched?, body).await
@@ -179,8 +174,8 @@ impl Target<'_> {
             offered => negotiate(accept, offered).ok_or_else(Problem::not_acceptable)?,
         };
         let query = parse_query(parts.uri.query().unwrap_or_default())?;
-        let (api, parameters) = (self.api.clone(), matched.parameters);
-        let call = Call { api, parameters, query, body, admission, media, context: () };
+        let (runtime, parameters) = (self.api.runtime.clone(), matched.parameters);
+        let call = Call { runtime, parameters, query, body, admission, media, context: () };
         let reply = (matched.operation.handler)(call).await?;
         Ok(Reply { negotiated: !offered.is_empty(), ..(self.face.envelope)(reply) })
     }

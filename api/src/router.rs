@@ -9,8 +9,8 @@ use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{Predicate, SizeAbove};
 
 use crate::config::ApiConfig;
+use crate::finish::is_compressible;
 use crate::pipeline::{Api, handle};
-use crate::protocol::is_compressible;
 
 /// Smaller answers would not shrink.
 const MIN_COMPRESSED: u64 = 1024;

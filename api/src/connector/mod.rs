@@ -17,6 +17,7 @@ use crate::face::{Face, Schemas};
 use crate::openapi::Components;
 use crate::problem::{ErrorBody, Problem};
 use crate::reply::Reply;
+use crate::rest::monitoring;
 
 /// An authenticated request to a handler of a connector's interface.
 pub(crate) type Call = crate::call::Call<Differences>;
@@ -82,6 +83,7 @@ fn components() -> Vec<(String, RefOr<Schema>)> {
         .with::<dto::IdentityMetadata>()
         .with_changed::<dto::Token>(dialect::describe_shown)
         .with::<ErrorBody>()
+        .with::<monitoring::Health>()
         .into_vec()
 }
 

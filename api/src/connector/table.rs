@@ -4,8 +4,8 @@ use http::Method;
 
 use crate::auth::Need;
 use crate::connector::Differences;
+use crate::face::{Description, Input, Output};
 use crate::face::{Operation, Resource};
-use crate::openapi::{Description, Input, Output};
 use crate::protocol::Media;
 use crate::rest::{account, challenges, files, identity_metadata, tokens, upload_form};
 

@@ -7,8 +7,6 @@ use bytes::Bytes;
 use http::{HeaderValue, Method, StatusCode};
 
 use super::yaml::to_yaml;
-use super::{document, openapi_json};
-use crate::faces;
 use crate::reply::Reply;
 
 /// The viewer needs its own scripts and styles, and calls this node.
@@ -23,10 +21,11 @@ pub(crate) struct Docs {
 }
 
 impl Docs {
-    pub(crate) fn new() -> Self {
-        let value = serde_json::to_value(document::document(&faces::all())).unwrap_or_default();
+    /// Shows a document, given as JSON.
+    pub(crate) fn new(json: String) -> Self {
+        let value = serde_json::from_str(&json).unwrap_or_default();
         let viewer = utoipa_swagger_ui::Config::from("/docs/json").validator_url("none");
-        Self { json: openapi_json().into(), yaml: to_yaml(&value).into(), viewer: Arc::new(viewer) }
+        Self { json: json.into(), yaml: to_yaml(&value).into(), viewer: Arc::new(viewer) }
     }
 
     /// The answer to a documentation path; `None` for every other path.
@@ -78,7 +77,7 @@ mod tests {
 
     #[test]
     fn the_viewer_loads_nothing_from_elsewhere() {
-        let docs = Docs::new();
+        let docs = Docs::new(crate::faces::openapi_json());
         let page = text(docs.answer(&Method::GET, "/docs/swagger/").unwrap());
         assert!(page.contains("<div id=\"swagger-ui\">"));
         assert!(!page.contains("https://") && !page.contains("http://"), "{page}");
@@ -88,7 +87,7 @@ mod tests {
 
     #[test]
     fn other_paths_and_methods_are_not_ours() {
-        let docs = Docs::new();
+        let docs = Docs::new(crate::faces::openapi_json());
         for path in ["/api-docs", "/docs/unknown", "/docs/swagger/unknown", "/docs/swagger/../json", "/api/v2/Files"] {
             assert!(docs.answer(&Method::GET, path).is_none(), "{path}");
         }

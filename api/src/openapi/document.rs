@@ -12,10 +12,8 @@ use utoipa::openapi::{
     ResponsesBuilder,
 };
 
-use super::{Components, Input, Output};
-use crate::face::{self, Face, Resource, Schemas};
+use crate::face::{self, Face, Input, Output, Resource, Schemas};
 use crate::protocol::Media;
-use crate::rest::monitoring;
 
 pub(crate) fn document(faces: &[Face]) -> OpenApi {
     let info = InfoBuilder::new()
@@ -168,8 +166,7 @@ fn reference(name: &str) -> RefOr<Schema> {
 
 fn components(faces: &[Face]) -> ComponentsBuilder {
     let mut components = ComponentsBuilder::new();
-    let shared = Components::default().with::<monitoring::Health>().into_vec();
-    for (name, schema) in faces.iter().flat_map(|face| (face.schemas.components)()).chain(shared) {
+    for (name, schema) in faces.iter().flat_map(|face| (face.schemas.components)()) {
         components = components.schema(name, schema);
     }
     components

@@ -5,7 +5,6 @@ mod admission;
 mod body;
 mod disposition;
 mod encoding;
-mod headers;
 mod path;
 mod query;
 
@@ -13,6 +12,5 @@ pub(crate) use accept::{Media, negotiate};
 pub(crate) use admission::Admission;
 pub(crate) use body::{Body, BodyBounds, append, read as read_body};
 pub(crate) use disposition::{attachment, part_names};
-pub(crate) use headers::{Finish, correlation_id, is_compressible};
 pub(crate) use path::{match_pattern, segments};
 pub(crate) use query::parse as parse_query;

@@ -13,7 +13,6 @@ use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use crate::auth::{Need, Roles};
-use crate::pipeline::Api;
 use crate::problem::Problem;
 use crate::reply::Reply;
 
@@ -47,7 +46,7 @@ struct Services {
 
 /// Lets simultaneous questions share one check: anybody may ask, and every check asks the backbone.
 #[derive(Default)]
-pub(crate) struct HealthCheck(Mutex<Option<WeakShared<BoxFuture<'static, Found>>>>);
+struct HealthCheck(Mutex<Option<WeakShared<BoxFuture<'static, Found>>>>);
 
 impl HealthCheck {
     async fn check(&self, runtime: &Runtime) -> Found {
@@ -65,19 +64,93 @@ impl HealthCheck {
     }
 }
 
+/// What the answers are made of.
+pub(crate) struct Monitoring {
+    runtime: Runtime,
+    shown_configuration: Value,
+    counters: Counters,
+    health: HealthCheck,
+}
+
+impl Monitoring {
+    pub(crate) fn new(runtime: Runtime, shown_configuration: Value) -> Self {
+        let (counters, health) = (Counters::new(runtime.clock().now()), HealthCheck::default());
+        Self { runtime, shown_configuration, counters, health }
+    }
+
+    /// Notes that something was answered.
+    pub(crate) fn count(&self, status: StatusCode) {
+        self.counters.count(status);
+    }
+
+    /// `GET /health`, for everybody.
+    pub(crate) async fn health(&self) -> Reply {
+        let health = self.check().await;
+        let status = if health.is_healthy { StatusCode::OK } else { StatusCode::INTERNAL_SERVER_ERROR };
+        Reply::json(status, &health)
+    }
+
+    /// `GET /Monitoring/…`; `None` for everything else, other methods included.
+    pub(crate) async fn answer(
+        &self,
+        method: &Method,
+        segments: &[&str],
+        roles: &Roles,
+    ) -> Option<Result<Reply, Problem>> {
+        let [area, page] = segments else { return None };
+        if !area.eq_ignore_ascii_case("Monitoring") || !matches!(*method, Method::GET | Method::HEAD) {
+            return None;
+        }
+        let json = |value: Value| Reply::json(StatusCode::OK, &value);
+        match page.to_ascii_lowercase().as_str() {
+            "version" => Some(allowed(roles, VERSION).map(|()| json(version()))),
+            "requests" => Some(allowed(roles, REQUESTS).map(|()| json(self.counters.snapshot()))),
+            "support" => Some(match allowed(roles, SUPPORT) {
+                Ok(()) => self.support().await,
+                Err(problem) => Err(problem),
+            }),
+            _ => None,
+        }
+    }
+
+    async fn check(&self) -> Health {
+        let found = self.health.check(&self.runtime).await;
+        let word = |works: bool| if works { "healthy" } else { "unhealthy" };
+        Health {
+            is_healthy: found.database && found.backbone_connection && found.backbone_authentication,
+            services: Services {
+                database: word(found.database),
+                backbone_connection: word(found.backbone_connection),
+                backbone_authentication: word(found.backbone_authentication),
+            },
+            // Everybody may ask; what the failure says of this machine is for the log.
+            database_failure: (!found.database).then_some(DATABASE_FAILURE),
+        }
+    }
+
+    /// For people who help: nothing in it is secret. The environment of the process is not part of it.
+    async fn support(&self) -> Result<Reply, Problem> {
+        let identity = self.runtime.account().identity_info().await?;
+        let (health, configuration) = (self.check().await, &self.shown_configuration);
+        let report =
+            json!({"version": version(), "health": health, "configuration": configuration, "identityInfo": identity});
+        Ok(Reply::json(StatusCode::OK, &report))
+    }
+}
+
 /// Answers counted since the start.
 #[derive(Debug)]
-pub(crate) struct Counters {
+struct Counters {
     since: Timestamp,
     by_status: Mutex<BTreeMap<u16, u64>>,
 }
 
 impl Counters {
-    pub(crate) fn new(since: Timestamp) -> Self {
+    fn new(since: Timestamp) -> Self {
         Self { since, by_status: Mutex::new(BTreeMap::new()) }
     }
 
-    pub(crate) fn count(&self, status: StatusCode) {
+    fn count(&self, status: StatusCode) {
         let mut by_status = self.by_status.lock().unwrap_or_else(PoisonError::into_inner);
         *by_status.entry(status.as_u16()).or_default() += 1;
     }
@@ -91,68 +164,14 @@ impl Counters {
     }
 }
 
-/// `GET /health`, for everybody.
-pub(crate) async fn health(api: &Api) -> Reply {
-    let health = check(api).await;
-    let status = if health.is_healthy { StatusCode::OK } else { StatusCode::INTERNAL_SERVER_ERROR };
-    Reply::json(status, &health)
-}
-
-/// `GET /Monitoring/…`; `None` for everything else, other methods included.
-pub(crate) async fn answer(
-    api: &Api,
-    method: &Method,
-    segments: &[&str],
-    roles: &Roles,
-) -> Option<Result<Reply, Problem>> {
-    let [area, page] = segments else { return None };
-    if !area.eq_ignore_ascii_case("Monitoring") || !matches!(*method, Method::GET | Method::HEAD) {
-        return None;
-    }
-    match page.to_ascii_lowercase().as_str() {
-        "version" => Some(allowed(roles, VERSION).map(|()| Reply::json(StatusCode::OK, &version()))),
-        "requests" => Some(allowed(roles, REQUESTS).map(|()| Reply::json(StatusCode::OK, &api.counters.snapshot()))),
-        "support" => Some(match allowed(roles, SUPPORT) {
-            Ok(()) => support(api).await,
-            Err(problem) => Err(problem),
-        }),
-        _ => None,
-    }
-}
-
 fn allowed(roles: &Roles, need: Need) -> Result<(), Problem> {
     if roles.satisfy(need) { Ok(()) } else { Err(Problem::forbidden()) }
-}
-
-async fn check(api: &Api) -> Health {
-    let found = api.health.check(&api.runtime).await;
-    let word = |works: bool| if works { "healthy" } else { "unhealthy" };
-    Health {
-        is_healthy: found.database && found.backbone_connection && found.backbone_authentication,
-        services: Services {
-            database: word(found.database),
-            backbone_connection: word(found.backbone_connection),
-            backbone_authentication: word(found.backbone_authentication),
-        },
-        // Everybody may ask; what the failure says of this machine is for the log.
-        database_failure: (!found.database).then_some(DATABASE_FAILURE),
-    }
 }
 
 /// The members are those that clients know; what we do not have is empty.
 fn version() -> Value {
     let version = env!("CARGO_PKG_VERSION");
     json!({"version": version, "build": "", "date": "", "commit": "", "runtimeVersion": version, "modules": {}})
-}
-
-/// For people who help: nothing in it is secret. The environment of the process is not part of it.
-async fn support(api: &Api) -> Result<Reply, Problem> {
-    let identity = api.runtime.account().identity_info().await?;
-    let health = check(api).await;
-    let configuration = &api.config.shown_configuration;
-    let report =
-        json!({"version": version(), "health": health, "configuration": configuration, "identityInfo": identity});
-    Ok(Reply::json(StatusCode::OK, &report))
 }
 
 #[cfg(test)]

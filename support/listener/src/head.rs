@@ -454,5 +454,4 @@ fn must_be_encoded(byte: u8) -> bool {
 }
 
 #[cfg(test)]
-#[path = "head_tests.rs"]
 mod tests;
