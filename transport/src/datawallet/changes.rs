@@ -10,7 +10,6 @@ use super::{
     Collection, DatawalletError, MAX_COLLECTION, MAX_INDEX, MAX_OBJECT, PayloadCategory, SUPPORTED_VERSION, Tombstone,
     open_payload,
 };
-use crate::Error;
 use crate::crypto::SecretKey;
 use crate::wire::backbone::datawallet::{Modification, ModificationType};
 
@@ -135,7 +134,7 @@ impl Changes {
                     changes.passed_over += 1;
                     continue;
                 }
-                Err(Error::Datawallet(lie @ DatawalletError::Relabelled(_))) => return Err(lie),
+                Err(lie @ DatawalletError::Relabelled(_)) => return Err(lie),
                 Err(error) => {
                     changes.unreadable.push(Unreadable::new(modification, &error));
                     continue;
@@ -156,7 +155,7 @@ impl Changes {
 }
 
 impl Unreadable {
-    fn new(modification: &Modification, error: &Error) -> Self {
+    fn new(modification: &Modification, error: &DatawalletError) -> Self {
         Self {
             index: modification.index,
             collection: modification.collection.clone(),
@@ -214,9 +213,9 @@ impl ObjectChange {
 
 impl Step {
     /// `None` for skipped modifications.
-    fn read(modification: &Modification, synchronization_key: &SecretKey) -> Result<Option<Self>, Error> {
+    fn read(modification: &Modification, synchronization_key: &SecretKey) -> Result<Option<Self>, DatawalletError> {
         let index = modification.index;
-        let malformed = || Error::from(DatawalletError::Malformed(index));
+        let malformed = || DatawalletError::Malformed(index);
         let properties = open(modification, synchronization_key)?;
         match (modification.kind, properties) {
             (ModificationType::CacheChanged, None) => Ok(None),
@@ -232,12 +231,12 @@ impl Step {
 }
 
 /// Opens the payload, if there is one, and compares its label with the modification.
-fn open(modification: &Modification, key: &SecretKey) -> Result<Option<Map<String, Value>>, Error> {
+fn open(modification: &Modification, key: &SecretKey) -> Result<Option<Map<String, Value>>, DatawalletError> {
     let Some(payload) = &modification.encrypted_payload else { return Ok(None) };
     let index = modification.index;
     let mut properties = open_payload(key, index, payload)?;
     match Label::take(&mut properties).map_err(|_| DatawalletError::Malformed(index))? {
-        Some(label) if !label.is_of(modification) => Err(DatawalletError::Relabelled(index).into()),
+        Some(label) if !label.is_of(modification) => Err(DatawalletError::Relabelled(index)),
         _ => Ok(Some(properties)),
     }
 }

@@ -8,7 +8,6 @@ use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
 use super::DatawalletError;
-use crate::Error;
 use crate::crypto::{Cipher, CryptoObject, KdfContext, SecretKey};
 use crate::wire::{ByteText, json};
 
@@ -63,12 +62,12 @@ impl FromStr for PayloadCategory {
 /// Seals properties for the modification that will get `index`.
 ///
 /// # Errors
-/// [`Error::Crypto`] if the index is 2^31 or more.
+/// [`DatawalletError::Crypto`] if the index is 2^31 or more.
 pub fn seal_payload(
     synchronization_key: &SecretKey,
     index: u64,
     properties: &Map<String, Value>,
-) -> Result<ByteText, Error> {
+) -> Result<ByteText, DatawalletError> {
     let text = Zeroizing::new(json::to_text(&Value::Object(properties.clone())));
     let key = synchronization_key.derive(&KdfContext::DataSync, index)?;
     Ok(key.encrypt(text.as_bytes()).to_byte_text())
@@ -77,18 +76,18 @@ pub fn seal_payload(
 /// Opens the payload of the modification that has `index`.
 ///
 /// # Errors
-/// [`Error::Decryption`] if it was sealed for another index or identity or altered; [`Error::Crypto`] if it is not a
-/// ciphertext; [`Error::Datawallet`] if the plaintext is not a JSON object.
+/// [`DatawalletError::Crypto`] if it is not a ciphertext, was altered, or was sealed for another index or identity;
+/// [`DatawalletError::Malformed`] if the plaintext is not a JSON object.
 pub fn open_payload(
     synchronization_key: &SecretKey,
     index: u64,
     payload: &ByteText,
-) -> Result<Map<String, Value>, Error> {
+) -> Result<Map<String, Value>, DatawalletError> {
     let key = synchronization_key.derive(&KdfContext::DataSync, index)?;
     let plaintext = key.decrypt(&Cipher::from_bytes(&payload.0)?)?;
     let text = std::str::from_utf8(&plaintext).map_err(|_| DatawalletError::Malformed(index))?;
     match json::from_text(text) {
         Ok(Value::Object(properties)) => Ok(properties),
-        _ => Err(DatawalletError::Malformed(index).into()),
+        _ => Err(DatawalletError::Malformed(index)),
     }
 }

@@ -6,8 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::label::Label;
-use super::{PayloadCategory, SUPPORTED_VERSION, seal_payload};
-use crate::Error;
+use super::{DatawalletError, PayloadCategory, SUPPORTED_VERSION, seal_payload};
 use crate::crypto::SecretKey;
 use crate::wire::backbone::datawallet::{ModificationType, NewModification};
 
@@ -39,8 +38,8 @@ impl PendingModification {
     /// Seals it, including its label, for the index that it will get: the first of a push gets the last known index plus one.
     ///
     /// # Errors
-    /// [`Error::Crypto`] if the index is 2^31 or more.
-    pub fn seal(&self, synchronization_key: &SecretKey, index: u64) -> Result<NewModification, Error> {
+    /// [`DatawalletError::Crypto`] if the index is 2^31 or more.
+    pub fn seal(&self, synchronization_key: &SecretKey, index: u64) -> Result<NewModification, DatawalletError> {
         let sealed = self.labelled().map(|properties| seal_payload(synchronization_key, index, &properties));
         Ok(NewModification {
             kind: self.kind,
