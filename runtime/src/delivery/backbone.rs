@@ -63,7 +63,7 @@ impl<'a> Backbone<'a> {
     }
 
     /// A failed read. Adds to "not found" what most often explains it: the reference names another backbone than this node's.
-    fn not_read(&self, named: Option<&str>, error: backbone::Error) -> Failure {
+    pub(super) fn not_read(&self, named: Option<&str>, error: backbone::Error) -> Failure {
         let own = self.core.base_url();
         match (Failure::from(error), named) {
             (Failure::NotFound(error), Some(named)) if !is_same_backbone(named, own) => {

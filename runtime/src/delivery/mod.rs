@@ -1,8 +1,9 @@
 //! How tokens and files reach this node and leave it.
 //!
 //! Everything that is shared passes through [`Delivery`]: three reads (a token, the metadata of a file, the bytes of a file)
-//! and two writes (a new token, a new file). [`of`] chooses the implementation. Today there is one, [`Backbone`]; direct
-//! delivery between nodes becomes the second one, beside it, without a change in `token/`, `file/` or the facades.
+//! and two writes (a new token, a new file). [`of`] chooses the implementation. Nodes have one, [`backbone::Backbone`], and tests a
+//! second one in memory. Direct delivery between nodes becomes another one beside them, without a change in `token/`, `file/` or the
+//! facades. `conformance.rs` tests the contract below for each.
 //!
 //! What only the backbone can say is not delivery and asks the session of the account: login, challenges, the datawallet,
 //! external events, who owns a file, deleting, unlocking.
@@ -38,7 +39,11 @@
 
 mod backbone;
 #[cfg(test)]
+mod choice;
+#[cfg(test)]
 mod conformance;
+#[cfg(test)]
+pub(crate) mod memory;
 
 use std::future::Future;
 
@@ -48,13 +53,19 @@ use transport::wire::backbone::files::{CreatedFile, FileMetadata};
 use transport::wire::backbone::tokens::{CreateToken, CreatedToken, Token};
 use transport::wire::{FileId, TokenId};
 
-use self::backbone::Backbone;
 use crate::Error;
 use crate::core::Core;
 
 /// The way by which a node delivers and receives.
+#[cfg(not(test))]
 pub(crate) fn of(core: &Core) -> impl Delivery {
-    Backbone::of(core)
+    backbone::Backbone::of(core)
+}
+
+/// The way by which a node delivers and receives: the backbone, but within [`memory::Holder::scope`] the holder.
+#[cfg(test)]
+pub(crate) fn of(core: &Core) -> impl Delivery {
+    choice::Choice::of(core)
 }
 
 /// A way by which tokens and files come and go; see the [module](self) for the contract.

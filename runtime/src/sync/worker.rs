@@ -50,6 +50,13 @@ impl Synchronizer {
         Self { requests, stop, task: Mutex::new(Some(task)) }
     }
 
+    /// Without a task, for nodes that do not synchronize.
+    #[cfg(test)]
+    pub(crate) fn idle() -> Self {
+        let (requests, _) = mpsc::channel(1);
+        Self { requests, stop: CancellationToken::new(), task: Mutex::new(None) }
+    }
+
     /// Synchronizes the datawallet. Callers that wait at the same time share one synchronization.
     pub(crate) async fn datawallet(&self) -> Result<()> {
         self.request(Work::Datawallet).await
