@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
 use super::DatawalletError;
-use crate::crypto::{Cipher, CryptoObject, KdfContext, SecretKey};
+use crate::crypto::{Cipher, CryptoObject, KdfContext, NONCE_LENGTH, SecretKey, random};
 use crate::wire::{ByteText, json};
 
 /// The category of an object's properties, in the order of the modifications of one change.
@@ -68,9 +68,19 @@ pub fn seal_payload(
     index: u64,
     properties: &Map<String, Value>,
 ) -> Result<ByteText, DatawalletError> {
+    seal_payload_with_nonce(synchronization_key, index, properties, random::bytes())
+}
+
+/// As [`seal_payload`], with a given nonce, which must never have been used for this index before.
+pub(super) fn seal_payload_with_nonce(
+    synchronization_key: &SecretKey,
+    index: u64,
+    properties: &Map<String, Value>,
+    nonce: [u8; NONCE_LENGTH],
+) -> Result<ByteText, DatawalletError> {
     let text = Zeroizing::new(json::to_text(&Value::Object(properties.clone())));
     let key = synchronization_key.derive(&KdfContext::DataSync, index)?;
-    Ok(key.encrypt(text.as_bytes()).to_byte_text())
+    Ok(key.encrypt_with_nonce(text.as_bytes(), nonce).to_byte_text())
 }
 
 /// Opens the payload of the modification that has `index`.
