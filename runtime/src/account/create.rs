@@ -64,12 +64,12 @@ pub(super) async fn create(
 ) -> Result<(AccountRecord, Session)> {
     let (identity, created) = match store.value::<NewIdentity>(NewIdentity::NAME)? {
         Some(identity) => match register(client, &identity, store, clock).await {
-            Err(Refusal::AddressTaken) => {
+            Err(RegistrationError::AddressTaken) => {
                 warn!("an earlier first start was interrupted after the backbone created the identity; starting anew");
                 register_fresh(client, store, clock).await?
             }
             outcome => {
-                let created = outcome.map_err(Refusal::into_error)?;
+                let created = outcome.map_err(RegistrationError::into_error)?;
                 (identity, created)
             }
         },
@@ -103,7 +103,7 @@ async fn register_fresh(client: &Client, store: &Store, clock: &dyn Clock) -> Re
     let mut batch = Batch::new();
     batch.put_value(NewIdentity::NAME, &identity)?;
     store.commit(batch).await?;
-    let created = register(client, &identity, store, clock).await.map_err(Refusal::into_error)?;
+    let created = register(client, &identity, store, clock).await.map_err(RegistrationError::into_error)?;
     Ok((identity, created))
 }
 
@@ -141,13 +141,14 @@ fn is_refusal(error: &backbone::Error) -> bool {
     }
 }
 
-enum Refusal {
+/// Why the backbone has no identity of ours.
+enum RegistrationError {
     /// Our own key: nobody else has it.
     AddressTaken,
     Other(Error),
 }
 
-impl Refusal {
+impl RegistrationError {
     fn into_error(self) -> Error {
         match self {
             Self::AddressTaken => {
@@ -163,8 +164,8 @@ async fn register(
     identity: &NewIdentity,
     store: &Store,
     clock: &dyn Clock,
-) -> Result<CreatedIdentity, Refusal> {
-    let challenge = client.create_challenge().await.map_err(|error| Refusal::Other(error.into()))?;
+) -> Result<CreatedIdentity, RegistrationError> {
+    let challenge = client.create_challenge().await.map_err(|error| RegistrationError::Other(error.into()))?;
     let signed = Challenge::new(challenge, ChallengeType::Identity).sign(&identity.key);
     let config = client.config();
     let request = CreateIdentity {
@@ -176,19 +177,19 @@ async fn register(
         identity_version: IDENTITY_VERSION,
         signed_challenge: signed.to_wire(),
     };
-    note_request(store).await.map_err(Refusal::Other)?;
+    note_request(store).await.map_err(RegistrationError::Other)?;
     let outcome = client.create_identity(&request).await;
     if outcome.as_ref().is_err_and(is_refusal) {
-        forget_request(store).await.map_err(Refusal::Other)?;
+        forget_request(store).await.map_err(RegistrationError::Other)?;
     }
     outcome.map_err(|error| match &error {
-        backbone::Error::Api { code, .. } if code == ADDRESS_TAKEN => Refusal::AddressTaken,
-        error if error.code() == CLIENT_REFUSED => Refusal::Other(Error::Transport {
+        backbone::Error::Api { code, .. } if code == ADDRESS_TAKEN => RegistrationError::AddressTaken,
+        error if error.code() == CLIENT_REFUSED => RegistrationError::Other(Error::Transport {
             kind: TransportError::PlatformClientInvalid,
             reason: "The backbone does not accept this client id and secret".to_owned(),
             at: clock.now(),
         }),
-        _ => Refusal::Other(error.into()),
+        _ => RegistrationError::Other(error.into()),
     })
 }
 

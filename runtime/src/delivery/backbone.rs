@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use transport::backbone::{self, Download, Session, UploadContent, UploadFile, UploadProgress};
+use transport::backbone::{self, Download, Session, UploadContent, UploadFile, UploadObserver};
 use transport::wire::backbone::files::{CreatedFile, FileMetadata};
 use transport::wire::backbone::tokens::{CreateToken, CreatedToken, Token};
 use transport::wire::{FileId, Timestamp, TokenId};
@@ -77,7 +77,7 @@ impl<'a> Backbone<'a> {
 }
 
 impl Delivery for Backbone<'_> {
-    type Content = Download;
+    type FileContent = Download;
 
     async fn token(&self, id: &TokenId, password_hash: Option<&str>, named: Option<&str>) -> Result<Token, Failure> {
         self.session().token(id, password_hash).await.map_err(|error| self.not_read(named, error))
@@ -102,9 +102,9 @@ impl Delivery for Backbone<'_> {
         &self,
         file: &UploadFile,
         content: &UploadContent,
-        progress: Option<UploadProgress>,
+        observer: Option<UploadObserver>,
     ) -> Result<CreatedFile, Failure> {
-        let created = self.session().upload_file(file, content, progress).await;
+        let created = self.session().upload_file(file, content, observer).await;
         let created = created.map_err(|error| self.not_written(file.expires_at, error))?;
         Ok(CreatedFile { expires_at: self.granted_expiry(file.expires_at, created.expires_at), ..created })
     }

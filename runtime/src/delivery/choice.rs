@@ -1,7 +1,7 @@
 //! The way that tests choose: through a holder in memory within its scope, else through the backbone.
 
 use bytes::Bytes;
-use transport::backbone::{Download, UploadContent, UploadFile, UploadProgress};
+use transport::backbone::{Download, UploadContent, UploadFile, UploadObserver};
 use transport::wire::backbone::files::{CreatedFile, FileMetadata};
 use transport::wire::backbone::tokens::{CreateToken, CreatedToken, Token};
 use transport::wire::{FileId, TokenId};
@@ -27,7 +27,7 @@ impl<'a> Choice<Backbone<'a>, Memory<'a>> {
 }
 
 impl Delivery for Choice<Backbone<'_>, Memory<'_>> {
-    type Content = Choice<Download, HeldContent>;
+    type FileContent = Choice<Download, HeldContent>;
 
     async fn token(&self, id: &TokenId, password_hash: Option<&str>, named: Option<&str>) -> Result<Token, Failure> {
         match self {
@@ -43,7 +43,7 @@ impl Delivery for Choice<Backbone<'_>, Memory<'_>> {
         }
     }
 
-    async fn file_content(&self, id: &FileId, limit: u64) -> Result<Self::Content, Failure> {
+    async fn file_content(&self, id: &FileId, limit: u64) -> Result<Self::FileContent, Failure> {
         Ok(match self {
             Self::Backbone(by) => Choice::Backbone(by.file_content(id, limit).await?),
             Self::Memory(by) => Choice::Memory(by.file_content(id, limit).await?),
@@ -61,11 +61,11 @@ impl Delivery for Choice<Backbone<'_>, Memory<'_>> {
         &self,
         file: &UploadFile,
         content: &UploadContent,
-        progress: Option<UploadProgress>,
+        observer: Option<UploadObserver>,
     ) -> Result<CreatedFile, Failure> {
         match self {
-            Self::Backbone(by) => by.upload_file(file, content, progress).await,
-            Self::Memory(by) => by.upload_file(file, content, progress).await,
+            Self::Backbone(by) => by.upload_file(file, content, observer).await,
+            Self::Memory(by) => by.upload_file(file, content, observer).await,
         }
     }
 }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tokio::sync::{Mutex, MutexGuard};
 use transport::access::{Attempt, FailedAttempt, Ledger, Outcome};
-use transport::backbone::{self, UploadContent, UploadFile, UploadProgress};
+use transport::backbone::{self, UploadContent, UploadFile, UploadObserver};
 use transport::crypto::{SecretKey, SignatureKeypair};
 use transport::identity::{PublicIdentity, derive_address};
 use transport::wire::backbone::files::{CreatedFile, FileMetadata};
@@ -104,7 +104,7 @@ impl Memory<'_> {
 }
 
 impl Delivery for Memory<'_> {
-    type Content = HeldContent;
+    type FileContent = HeldContent;
 
     async fn token(&self, id: &TokenId, password_hash: Option<&str>, named: Option<&str>) -> Result<Token, Failure> {
         let mut held = self.read().await;
@@ -176,11 +176,11 @@ impl Delivery for Memory<'_> {
         &self,
         file: &UploadFile,
         content: &UploadContent,
-        progress: Option<UploadProgress>,
+        observer: Option<UploadObserver>,
     ) -> Result<CreatedFile, Failure> {
         let content = bytes_of(content);
-        if let Some(progress) = progress {
-            progress(content.len() as u64);
+        if let Some(observer) = observer {
+            observer(content.len() as u64);
         }
         let (mut held, account) = (self.holder.held().await, &self.core.account);
         let id: FileId = held.new_id("FIL").parse().unwrap();

@@ -48,7 +48,7 @@ pub(crate) mod memory;
 use std::future::Future;
 
 use bytes::Bytes;
-use transport::backbone::{UploadContent, UploadFile, UploadProgress};
+use transport::backbone::{UploadContent, UploadFile, UploadObserver};
 use transport::wire::backbone::files::{CreatedFile, FileMetadata};
 use transport::wire::backbone::tokens::{CreateToken, CreatedToken, Token};
 use transport::wire::{FileId, TokenId};
@@ -71,7 +71,7 @@ pub(crate) fn of(core: &Core) -> impl Delivery {
 /// A way by which tokens and files come and go; see the [module](self) for the contract.
 pub(crate) trait Delivery: Send + Sync {
     /// The bytes of a file on their way.
-    type Content: Incoming;
+    type FileContent: Incoming;
 
     /// Reads a token, by the hash of its password if it has one. An identity that has read it before needs none.
     ///
@@ -91,7 +91,7 @@ pub(crate) trait Delivery: Send + Sync {
     ) -> impl Future<Output = Result<FileMetadata, Failure>> + Send;
 
     /// Starts to read the bytes of a file: at most `limit` bytes of ciphertext.
-    fn file_content(&self, id: &FileId, limit: u64) -> impl Future<Output = Result<Self::Content, Failure>> + Send;
+    fn file_content(&self, id: &FileId, limit: u64) -> impl Future<Output = Result<Self::FileContent, Failure>> + Send;
 
     /// Creates a token. The answer says which expiry holds: the one that was asked for if it says nothing, else one that is
     /// not later.
@@ -99,12 +99,12 @@ pub(crate) trait Delivery: Send + Sync {
 
     /// Uploads a file. The answer says which expiry holds, which is not later than the one that was asked for.
     ///
-    /// `progress` is told of the bytes that are on their way, which may exceed the length if the content is sent twice.
+    /// `observer` is told of the bytes that are on their way, which may exceed the length if the content is sent twice.
     fn upload_file(
         &self,
         file: &UploadFile,
         content: &UploadContent,
-        progress: Option<UploadProgress>,
+        observer: Option<UploadObserver>,
     ) -> impl Future<Output = Result<CreatedFile, Failure>> + Send;
 }
 

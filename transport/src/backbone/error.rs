@@ -106,7 +106,7 @@ pub enum Error {
     },
     /// The content to upload cannot be read.
     #[error("the content to upload cannot be read")]
-    Content(#[source] Arc<std::io::Error>),
+    UnreadableContent(#[source] Arc<std::io::Error>),
 }
 
 /// Why there is no answer.
@@ -162,7 +162,7 @@ impl Error {
             Self::Network { kind: NetworkError::AddressNotFound, .. } => "error.transport.request.addressNotFound",
             Self::Network { kind: NetworkError::Timeout, .. } => "error.transport.request.aborted",
             Self::Network { .. } => "error.transport.request.network",
-            Self::Malformed { .. } | Self::Content(_) => "error.transport.request.unknown",
+            Self::Malformed { .. } | Self::UnreadableContent(_) => "error.transport.request.unknown",
         })
     }
 
