@@ -1,8 +1,8 @@
-//! Which tags a file may carry.
+//! Tags of files.
 //!
 //! Tags of the backbone's own collection (`bkb:…`) are refused: this node does not know the collection.
 
-/// Kinds of tags, as they begin.
+/// Prefixes of the kinds of tags.
 pub const KINDS: [&str; 4] = ["x:", "urn:", "language:", "mimetype:"];
 
 /// ISO 639-1.
@@ -12,7 +12,7 @@ const LANGUAGES: &str = "aa ab ae af ak am an ar as av ay az ba be bg bi bm bn b
      ng nl nn no nr nv ny oc oj om or os pa pi pl ps pt qu rm rn ro ru rw sa sc sd se sg si sk sl sm sn so sq sr ss st su sv \
      sw ta te tg th ti tk tl tn to tr ts tt tw ty ug uk ur uz ve vi vo wa wo xh yi yo za zh zu";
 
-/// Whether a tag is of a known kind, with a value that this kind takes.
+/// Whether a tag is of a known kind and has a valid value.
 #[must_use]
 pub fn is_valid(tag: &str) -> bool {
     match tag.split_once(':') {

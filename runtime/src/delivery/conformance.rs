@@ -187,7 +187,7 @@ async fn read(mut content: impl Incoming) -> Result<Vec<u8>, Failure> {
     Ok(received)
 }
 
-/// Shows the nodes' time to the backbone.
+/// The clock of the nodes, for the backbone.
 struct SharedClock(Arc<ManualClock>);
 
 impl backbone_mock::Clock for SharedClock {

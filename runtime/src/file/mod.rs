@@ -1,4 +1,4 @@
-//! Files: how they are sealed, uploaded, loaded, downloaded and remembered.
+//! Files: how they are sealed, uploaded, loaded, downloaded and stored.
 
 mod download;
 mod load;

@@ -1,11 +1,11 @@
-//! How far a transfer is.
+//! Progress of a transfer.
 
 use std::sync::Arc;
 
-/// How far a transfer is.
+/// Progress of a transfer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Progress {
-    /// What is being done.
+    /// The current phase.
     pub phase: Phase,
     /// Bytes done in this phase.
     pub bytes: u64,
@@ -26,5 +26,5 @@ pub enum Phase {
     Verifying,
 }
 
-/// Is told how far a transfer is. Called often: it must be cheap and must not block.
+/// Called with the progress of a transfer, often: it must be cheap and must not block.
 pub type Observer = Arc<dyn Fn(Progress) + Send + Sync>;

@@ -1,4 +1,4 @@
-//! What one field has to meet.
+//! The conditions on one field.
 
 use std::cmp::Ordering;
 
@@ -13,14 +13,14 @@ const MAX_REGEX_SIZE: usize = 256 * 1024;
 /// Deepest nesting of groups in a regular expression.
 const MAX_REGEX_NESTING: u32 = 50;
 
-/// Everything the values of one field ask for.
+/// The conditions that the values of one field express.
 #[derive(Debug, Default)]
 pub(super) struct Conditions {
-    /// One of these, if any are given; also none of them fits when it is `Some` and empty.
+    /// One of these, if it is `Some`; nothing fits if it is empty.
     equal: Option<Vec<Operand>>,
     /// None of these.
     unequal: Vec<Operand>,
-    /// Each of these, with the orderings that are fine.
+    /// Each of these, with the orderings that fit.
     bounds: Vec<(Operand, &'static [Ordering])>,
     /// A match of this.
     pattern: Option<Regex>,
@@ -99,7 +99,7 @@ impl Conditions {
     }
 }
 
-/// What stands behind the operator, which is one byte, and the `=` that may follow it.
+/// The text after the operator, which is one byte, and the optional `=` after it.
 fn operand(value: &str) -> &str {
     let rest = &value[1..];
     rest.strip_prefix('=').unwrap_or(rest)
@@ -137,7 +137,7 @@ fn regex(pattern: &str, before: &str, after: &str) -> Result<Regex> {
             .build()
             .map_err(|error| invalid(pattern, &error))
     };
-    // Alone first: a pattern like `)|(` must not become valid by what is put around it.
+    // Compiled alone first: the parentheses added below must not make a pattern like `)|(` valid.
     build(pattern)?;
     build(&format!("{before}{pattern}{after}"))
 }

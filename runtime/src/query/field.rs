@@ -1,4 +1,4 @@
-//! Which fields each noun can be filtered by, and the fields that take values of their own.
+//! The fields by which files and tokens can be filtered, and the values that each accepts.
 
 use std::borrow::Cow;
 
@@ -16,7 +16,7 @@ pub(crate) struct Field {
     kind: FieldKind,
 }
 
-/// What values a field takes and what they mean.
+/// The values that a field accepts, and their meaning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum FieldKind {
     /// All operators.
@@ -58,7 +58,7 @@ pub(crate) static FILES: &[Field] = &[
     field("tags", FieldKind::Tags),
     field("ownershipToken", FieldKind::Literal),
     field("ownershipIsLocked", FieldKind::Single),
-    // For whoever is about to upload the same bytes again; not a field of the published connectors.
+    // For clients that check whether the same bytes were uploaded before; not a field of the published connectors.
     field("plaintextHash", FieldKind::Literal),
 ];
 
@@ -86,7 +86,7 @@ impl Field {
         self.name.split_once('.').map_or(self.name, |(root, _)| root)
     }
 
-    /// Whether the field is a root member as it is stored, not a part of one or what follows from it.
+    /// Whether the field is a stored root member, not a part of one or derived from it.
     pub(super) fn is_whole_member(&self) -> bool {
         self.name == self.root()
     }

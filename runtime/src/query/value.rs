@@ -1,10 +1,10 @@
-//! A filter value, and how it compares with what is stored.
+//! A filter value, and how it compares with stored values.
 
 use std::cmp::Ordering;
 
 use serde_json::Value;
 
-/// A value of a parameter in each of the readings it may have. Which one counts depends on what is stored.
+/// A value of a parameter, as each type it can be read as. The stored value decides which one is compared.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Operand {
     text: String,
@@ -17,7 +17,7 @@ impl Operand {
         Self { text: text.to_owned(), number: number(text), boolean: boolean(text) }
     }
 
-    /// The reading as text.
+    /// The value as text.
     pub(super) fn text(&self) -> &str {
         &self.text
     }

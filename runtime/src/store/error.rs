@@ -1,17 +1,17 @@
-//! What can go wrong with the store. Every text names the next step.
+//! Errors of the store. Every text names the next step.
 
 use std::path::PathBuf;
 
 /// The store failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StoreError {
-    /// Somebody else works in the directory.
+    /// Another process holds the directory.
     #[error(
         "the data directory {directory} is in use by process {holder}; stop that process or choose another directory with \
          --data-dir"
     )]
     Held { directory: PathBuf, holder: String },
-    /// The disk, or what is on it.
+    /// Reading or writing the disk failed.
     #[error(transparent)]
     Disk(durable::Error),
     /// The key is not 32 bytes of base64url.
@@ -44,7 +44,7 @@ pub(crate) enum StoreError {
         "the store {path} of an earlier version is damaged ({detail}); restore it from a backup, or choose an empty directory to start anew"
     )]
     Corrupt { path: PathBuf, detail: String },
-    /// A record is not what was written.
+    /// A record was altered or cut off.
     #[error("a record of the store is damaged; restore the store from a backup")]
     Damaged,
     /// A record could not be written as CBOR.

@@ -8,7 +8,7 @@ use crate::{Error, Result};
 
 /// Most modifications in one push.
 const MAX_COUNT: usize = 500;
-/// About as many bytes of sealed payloads go into one push; the backbone takes bodies of 20 MiB.
+/// Approximate maximum of sealed payload bytes in one push; the backbone accepts bodies of 20 MiB.
 const MAX_BYTES: usize = 8 * 1024 * 1024;
 
 /// Seals the oldest changes for the indices from `first_index` on; none if there are none.

@@ -25,7 +25,7 @@ pub struct Changes {
     /// Modifications that could not be read. Their changes are missing; all others are not affected.
     pub unreadable: Vec<Unreadable>,
     /// Number of skipped `CacheChanged` modifications, which clients of major version 6 write. They carry no data.
-    pub passed_over: usize,
+    pub skipped: usize,
 }
 
 /// A modification that could not be read, and why.
@@ -131,7 +131,7 @@ impl Changes {
             let step = match Step::read(modification, synchronization_key) {
                 Ok(Some(step)) => step,
                 Ok(None) => {
-                    changes.passed_over += 1;
+                    changes.skipped += 1;
                     continue;
                 }
                 Err(lie @ DatawalletError::Relabelled(_)) => return Err(lie),

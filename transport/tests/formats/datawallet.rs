@@ -63,7 +63,7 @@ fn the_log_of_a_client_yields_its_objects() {
     let (log, key) = log(VERSIONS[0]);
     let changes = Changes::read(&log, None, &key).unwrap();
     assert_eq!(changes.last_index, Some(log.len() as u64 - 1));
-    assert_eq!(changes.passed_over, 0);
+    assert_eq!(changes.skipped, 0);
 
     let session = load("session-v7.0.0");
     let mut file = session["objects"]["file"].clone();
@@ -78,12 +78,12 @@ fn the_log_of_a_client_yields_its_objects() {
 }
 
 #[test]
-fn a_log_of_major_version_6_is_read_and_its_cache_notes_are_passed_over() {
+fn a_log_of_major_version_6_is_read_and_its_cache_notes_are_skipped() {
     let (log, key) = log(VERSIONS[1]);
     let notes = log.iter().filter(|entry| entry.kind == ModificationType::CacheChanged).count();
     assert!(notes > 0);
     let changes = Changes::read(&log, None, &key).unwrap();
-    assert_eq!(changes.passed_over, notes);
+    assert_eq!(changes.skipped, notes);
     assert_eq!(changes.last_index, Some(log.len() as u64 - 1));
 }
 
