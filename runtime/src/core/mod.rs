@@ -7,21 +7,19 @@
 //! ```
 
 pub(crate) mod account;
-mod reference;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio::sync::Notify;
-
-pub(crate) use self::reference::place;
+use transport::wire::reference::{BaseUrl, Referable};
 
 use self::account::Account;
 use crate::clock::Clock;
 use crate::error::TransportError;
 use crate::event::EventBus;
 use crate::store::{Batch, Object, Store, View};
-use crate::{Config, Error, Result};
+use crate::{Config, Error, Result, dto};
 
 /// The parts of a node that all operations use.
 pub(crate) struct Core {
@@ -96,4 +94,20 @@ impl Core {
     pub(crate) fn transport_error(&self, kind: TransportError, reason: impl Into<String>) -> Error {
         Error::Transport { kind, reason: reason.into(), at: self.clock.now() }
     }
+}
+
+impl dto::Reference {
+    /// Both forms of a reference, at a backbone.
+    pub(crate) fn of<I: Referable>(reference: &transport::wire::Reference<I>, place: &BaseUrl) -> Self {
+        let (truncated, url) = reference.forms_at(place);
+        Self { truncated, url }
+    }
+}
+
+/// The backbone that references lead to.
+///
+/// # Errors
+/// [`Error::Config`] if the URL cannot stand in references.
+pub(crate) fn place(base_url: &str) -> Result<BaseUrl> {
+    BaseUrl::parse(base_url).map_err(|error| Error::Config(format!("backbone URL: {error}")))
 }

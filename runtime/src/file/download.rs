@@ -8,10 +8,9 @@ use transport::crypto::TAG_LENGTH;
 use transport::file::{FileError, MAX_PLAINTEXT_LENGTH, Opener, ReceivingBody, max_body_length};
 use transport::wire::FileId;
 
-use super::FileRecord;
-use super::progress::{Observer, Phase, Progress};
 use super::spool::{Spool, Storage, temporary_file_error};
 use super::verified::{VerifiedContent, VerifiedReader};
+use super::{FileRecord, Observer, Phase, Progress};
 use crate::blocking::{blocking, joined};
 use crate::core::Core;
 use crate::delivery::{self, Delivery as _, Failure, Incoming as _};

@@ -10,9 +10,8 @@ use transport::crypto::{CryptoObject as _, SecretKey};
 use transport::file::{FileError, FileMetadata, MAX_SEALED_METADATA_LENGTH, SealedFile, Sealer, sign_ownership};
 use transport::wire::{ByteText, FileId, Timestamp};
 
-use super::FileRecord;
-use super::progress::{Observer, Phase, Progress};
 use super::spool::{Spool, temporary_file_error};
+use super::{FileRecord, Observer, Phase, Progress};
 use crate::blocking::blocking;
 use crate::core::Core;
 use crate::delivery::{self, Delivery as _};

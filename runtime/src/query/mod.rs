@@ -17,7 +17,6 @@
 
 mod condition;
 mod field;
-mod value;
 
 use serde_json::{Map, Value};
 

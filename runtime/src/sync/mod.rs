@@ -2,7 +2,7 @@
 //!
 //! [`Synchronizer`] is the handle to one background task ([`worker`]), which runs one synchronization ([`run`]) at a time, so no lock
 //! is held across a network call. [`plan`] has the decisions, without I/O. Changes that were not pushed yet are in the store's
-//! journal ([`journal`]).
+//! journal ([`state`]).
 //!
 //! Until a payload opens, the log is only a claim of the backbone: it never advances the position of this device, never changes
 //! immutable properties, and is read again from the start when it contradicts what this device has read before.
@@ -12,7 +12,6 @@
 
 mod apply;
 mod events;
-mod journal;
 mod log;
 mod plan;
 mod run;

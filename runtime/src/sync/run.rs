@@ -13,7 +13,7 @@ use super::apply::{Outcome, RefusedChange};
 use super::log::{LogReader, ReadError, Section};
 use super::plan::{self, Known, Misses, PushOutcome, Refusal};
 use super::state::{InFlight, Position, SyncTimes};
-use super::{apply, events, journal};
+use super::{apply, events, state};
 use crate::core::Core;
 use crate::error::TransportError;
 use crate::event::Event;
@@ -399,7 +399,7 @@ impl<'a> Run<'a> {
             return Ok((position, Some(in_flight)));
         }
         let in_flight =
-            journal::seal_next(&self.core.store, self.core.account.synchronization_key(), position.next_index())?;
+            state::seal_next(&self.core.store, self.core.account.synchronization_key(), position.next_index())?;
         if in_flight.is_some() {
             position.in_flight = in_flight.clone();
             self.save(position.clone(), Batch::new()).await?;

@@ -1,13 +1,19 @@
 //! How far this device is, kept in the store.
 
 use serde::{Deserialize, Serialize};
+use transport::crypto::SecretKey;
 use transport::crypto::hash::Sha512Hash;
 use transport::wire::Timestamp;
 use transport::wire::backbone::datawallet::{Modification, NewModification};
 
 use super::unreadable::{PROGRAM, Unreadable};
-use crate::Result;
 use crate::store::{Batch, Store};
+use crate::{Error, Result};
+
+/// Most modifications in one push.
+const MAX_COUNT: usize = 500;
+/// Approximate maximum of sealed payload bytes in one push; the backbone accepts bodies of 20 MiB.
+const MAX_BYTES: usize = 8 * 1024 * 1024;
 
 /// Position in the datawallet.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -155,6 +161,23 @@ impl Position {
         let missed = [again, self.missed].into_iter().flatten().min_by_key(|missed| missed.index);
         Self { missed, given_up: None, unreadable: Unreadable::of_this_program(), ..self }
     }
+}
+
+/// Seals the oldest changes for the indices from `first_index` on; none if there are none.
+pub(super) fn seal_next(store: &Store, key: &SecretKey, first_index: u64) -> Result<Option<InFlight>> {
+    let mut modifications = Vec::new();
+    let mut journal_end = None;
+    let mut bytes = 0;
+    for (index, (sequence, change)) in (first_index..).zip(store.unpushed(MAX_COUNT)?) {
+        let sealed = change.seal(key, index).map_err(|error| Error::Unknown(error.to_string()))?;
+        bytes += sealed.encrypted_payload.as_ref().map_or(0, |payload| payload.0.len() * 4 / 3);
+        if bytes > MAX_BYTES && !modifications.is_empty() {
+            break;
+        }
+        modifications.push(sealed);
+        journal_end = Some(sequence);
+    }
+    Ok(journal_end.map(|journal_end| InFlight { first_index, modifications, journal_end }))
 }
 
 /// Notes that the identity has a datawallet already: another device made it.
