@@ -245,6 +245,7 @@ impl Staging<'_> {
     }
 
     fn next_sequence(&self) -> u64 {
+        // A batch that fails leaves a gap. Only the order of the numbers matters.
         self.store.next_sequence.fetch_add(1, Ordering::Relaxed)
     }
 
@@ -266,7 +267,7 @@ impl Staging<'_> {
     }
 }
 
-/// The members of a stored object that the datawallet has; none for objects of unknown collections.
+/// The modifications by which other devices learn of an object; none for collections whose categories are unknown.
 fn modifications(before: Option<&Properties>, object: &Object) -> Vec<PendingModification> {
     match (Collection::named(&object.collection), before) {
         (None, _) => Vec::new(),

@@ -128,6 +128,7 @@ impl Store {
         &self,
         build: impl FnOnce(&View<'_>) -> Result<(Batch, T), E>,
     ) -> Result<T, E> {
+        // Admission is awaited before the lock is taken, which is never held across an await.
         let admission = self.disk.admit().await;
         let (submitted, outcome) = self.submit(build, admission)?;
         submitted.done().await.map_err(StoreError::from)?;
@@ -139,6 +140,7 @@ impl Store {
         build: impl FnOnce(&View<'_>) -> Result<(Batch, T), E>,
         admission: durable::Admission,
     ) -> Result<(Submitted, T), E> {
+        // A panic in `build` has changed nothing, so a poisoned lock can be used.
         let _writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
         let latest = self.disk.latest();
         let view = View::latest(self, &latest);

@@ -82,6 +82,7 @@ fn way(data_dir: &Path, source: &StoreKeySource, evidence: Option<&Path>) -> Res
         (Condition::Unpublished, FoundKey::None(key)) if marker.is_some() => {
             Err(StoreError::KeyLost { key, store: store.to_owned() })
         }
+        // A complete store without a key holds no identity yet: the first start was interrupted between the two.
         (Condition::Absent | Condition::Unpublished, found) => {
             match trace(data_dir, source, &found).or(marker).or(evidence.map(Path::to_owned)) {
                 Some(evidence) => Err(lost(store, found, evidence)),
@@ -141,12 +142,15 @@ fn check_header(store: &durable::Store, sealing: &Sealing) -> Result<()> {
     let format = store.get(key::FORMAT)?.ok_or(StoreError::Damaged)?;
     let found = format.as_slice().try_into().map(u32::from_be_bytes).map_err(|_| StoreError::Damaged)?;
     let canary = store.get(key::CANARY)?.ok_or(StoreError::Damaged)?;
+    // The version comes first: a newer program may seal in another way, and its key would look like a wrong one.
     migration::check_supported(found)?;
     sealing.open(key::CANARY, &canary).map_err(|_| StoreError::WrongKey)?;
     migration::migrate(store, sealing, found)
 }
 
 /// The first sequence number that neither an object nor a change has.
+///
+/// The numbers of removed objects can be used again after a restart: no walk outlives one.
 pub(super) fn next_sequence(store: &durable::Store) -> Result<u64> {
     let mut next = after_last(store, key::journal())?;
     let (mut from, until) = key::range(key::OBJECTS);

@@ -85,6 +85,7 @@ impl<'a> View<'a> {
 
     /// Keys from `from` up to and including `last`.
     pub(super) fn keys_through(&self, from: &[u8], last: &[u8]) -> Result<Vec<Vec<u8>>> {
+        // The smallest key after `last`: ranges exclude their end.
         let until = [last, &[0]].concat();
         match self.latest {
             Some(latest) => {
@@ -104,7 +105,7 @@ impl<'a> View<'a> {
         sealed.map(|sealed| self.store.sealing.open(key, &sealed)).transpose()
     }
 
-    /// Calls `visit` with the keys that begin with `prefix`, in order, and their opened values, until it returns a break.
+    /// Calls `visit` with the keys that begin with `prefix`, in order, and their opened values, as long as it returns true.
     fn scan(&self, prefix: &[u8], mut visit: impl FnMut(&[u8], &[u8]) -> Result<bool>) -> Result<()> {
         let (mut from, until) = key::range(prefix);
         let mut show = |key: &[u8], sealed: &[u8]| visit(key, &self.store.sealing.open(key, sealed)?);

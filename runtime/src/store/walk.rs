@@ -65,7 +65,7 @@ impl Record {
     /// Decodes the object into its id and a `T`.
     ///
     /// # Errors
-    /// [`Error::Store`] if it is not of this type.
+    /// [`StoreError`] if it is not of this type.
     pub(crate) fn read<'a, I: FromStr, T: Deserialize<'a>>(&'a self) -> Result<(I, T)> {
         let Stored { id, properties } = cbor::from_slice(&self.plain)?;
         Ok((id.parse().map_err(|_| StoreError::Damaged)?, properties))
@@ -118,6 +118,7 @@ impl Store {
             }
             Some(entries) => {
                 let sequences = self.candidates(entries, first, end)?;
+                // A full list may be cut off: the next page continues after its last candidate.
                 unread = sequences.last().copied().filter(|last| sequences.len() == MAX_SCANNED && *last < end);
                 Box::new(
                     sequences.into_iter().filter_map(move |sequence| self.candidate(collection, sequence).transpose()),

@@ -70,6 +70,7 @@ pub(super) fn push_outcome(
 pub(super) fn relabelled(sent: &InFlight, section: &[Modification], own_device: &DeviceId) -> Option<u64> {
     let own: HashMap<_, _> = sent.modifications.iter().map(|sent| (sent.encrypted_payload.as_ref(), sent)).collect();
     let is_forged = |entry: &&Modification| {
+        // Deletions have no payload by which to recognise them.
         let payload = entry.encrypted_payload.as_ref().filter(|payload| !payload.0.is_empty());
         let sent = payload.and_then(|payload| own.get(&Some(payload)));
         sent.is_some_and(|sent| entry.created_by_device != *own_device || !has_labels_of(entry, sent))
@@ -101,6 +102,7 @@ fn digest_of_sent(sent: &NewModification) -> Sha512Hash {
     digest(sent.kind, &sent.collection, &sent.object_identifier, category, payload)
 }
 
+/// The rule by which backbones omit modifications from lists. It ignores the collection.
 fn supersedes(entry: &Modification, sent: &NewModification) -> bool {
     entry.kind == sent.kind
         && entry.object_identifier == sent.object_identifier

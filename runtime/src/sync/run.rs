@@ -245,6 +245,7 @@ impl<'a> Run<'a> {
         loop {
             let position = Position::load(&self.core.store)?;
             let sent = position.in_flight.as_ref();
+            // A push in flight must be in one section as a whole: otherwise its outcome is undecidable.
             let section = reader.next(|index| sent.is_some_and(|sent| sent.is_cut_at(index))).await;
             let Section { mut modifications, is_last } = section.map_err(|error| self.unreadable(error))?;
             newest = modifications.last().map(|entry| entry.index).or(newest);
@@ -289,6 +290,7 @@ impl<'a> Run<'a> {
         let changes = Changes::read(&foreign, None, self.core.account.synchronization_key());
         let changes = changes.map_err(|error| self.invalid(error))?;
         let count = foreign.len();
+        // A device that was onboarded with a wrong key must not push what no other device can open.
         if is_new && count > 0 && changes.unreadable.len() == count {
             return Err(Error::Unknown("nothing in the datawallet can be opened with this identity's key".to_owned()));
         }

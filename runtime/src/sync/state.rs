@@ -114,6 +114,7 @@ impl Position {
             Some(missed) => missed.index.checked_sub(1).min(self.index),
             None => self.index,
         };
+        // `None`, nothing is settled, is less than any index.
         if self.reread.is_some() { settled.min(self.reread) } else { settled }
     }
 

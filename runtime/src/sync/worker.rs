@@ -139,6 +139,7 @@ impl Worker {
                 }
             };
             tokio::select! {
+                // A stop takes precedence, then requests, which include what is scheduled.
                 biased;
                 () = self.stop.cancelled() => return None,
                 request = self.queue.recv() => return Some(self.collect(request?)),
@@ -182,6 +183,7 @@ impl Schedule {
             Err(error) => {
                 let delay = plan::background_delay(self.failures);
                 warn!(?work, %error, code = error.code(), ?delay, "synchronization failed and will be tried again");
+                // Not the same work again: whether a failed push was accepted is only known after a pull.
                 (self.at, self.work) = (Some(Instant::now() + delay), Work::Datawallet);
                 self.failures = self.failures.saturating_add(1);
             }
