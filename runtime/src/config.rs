@@ -45,8 +45,8 @@ pub struct Config {
     pub allow_identity_creation: bool,
     /// Largest file in bytes of plaintext that is uploaded.
     pub max_file_size: u64,
-    /// Largest file of somebody else in bytes of plaintext. Files of this identity may have [`max_file_size`](Self::max_file_size)
-    /// if that is more.
+    /// Largest file of somebody else in bytes of plaintext. Files of this identity may have
+    /// [`max_file_size`](Self::max_file_size) if that is more.
     pub max_received_file_size: u64,
     /// Whether changes are recorded and pushed to the datawallet. What was changed while it was off is never pushed: other
     /// devices do not learn of it, and it does not survive the loss of this device.

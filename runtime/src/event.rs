@@ -27,11 +27,11 @@ pub enum Event {
     TokenDeleted(TokenId),
     /// An own token was locked after too many wrong passwords.
     TokenLocked(TokenId),
-    /// That many changes by other devices could not be read and are missing here, because they are damaged or listed at another index.
-    /// The log names them. Each is reported once, and again after an update of the program.
+    /// That many changes by other devices could not be read and are missing here, because they are damaged or listed at
+    /// another index. The log names them. Each is reported once, and again after an update of the program.
     DatawalletUnreadable(usize),
-    /// A change by another device was refused, because it would change an immutable property: the backbone listed it under this object
-    /// instead of its own, or that device is faulty. The object is unchanged.
+    /// A change by another device was refused, because it would change an immutable property: the backbone listed it under
+    /// this object instead of its own, or that device is faulty. The object is unchanged.
     DatawalletChangeRefused {
         /// The collection of the object.
         collection: String,
@@ -40,8 +40,8 @@ pub enum Event {
         /// The property that would have got another value.
         property: &'static str,
     },
-    /// The backbone lacks modifications that this device has read or pushed: it was restored to an older state, lost them, or withholds
-    /// them. The datawallet is read from its start.
+    /// The backbone lacks modifications that this device has read or pushed: it was restored to an older state, lost them,
+    /// or withholds them. The datawallet is read from its start.
     DatawalletBehind,
     /// The datawallet was synchronized.
     DatawalletSynchronized,

@@ -1,5 +1,5 @@
-//! Names of peers' files as they are shown. A peer chose the name, so nothing in it may control a terminal or a file dialog, or act as
-//! a path.
+//! Names of peers' files as they are shown. A peer chose the name, so nothing in it may control a terminal or a file dialog,
+//! or act as a path.
 
 use std::borrow::Cow;
 

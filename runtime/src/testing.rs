@@ -30,8 +30,8 @@ pub fn query_matches(parameters: &[(String, String)], object: &Map<String, Value
     }
 }
 
-/// Stores own tokens with these contents and expiries, as if the node had created them. No backbone knows them, and they are not
-/// pushed to other devices.
+/// Stores own tokens with these contents and expiries, as if the node had created them. No backbone knows them, and they are
+/// not pushed to other devices.
 ///
 /// # Errors
 /// [`crate::Error::InvalidTokenContent`] for contents that no token has, [`crate::Error::Store`] if the store cannot be

@@ -1,9 +1,9 @@
 //! Creates the identity of a store.
 //!
-//! The keys are on disk before they are sent to the backbone, so there are three cases after a crash. The backbone did not receive
-//! them: the next start uses them. It answered: the next start finds the identity. Its answer was lost: then the user name of the
-//! device is unknown, nobody can log in, and the next start creates another identity with new keys. The first one remains at the
-//! backbone, empty.
+//! The keys are on disk before they are sent to the backbone, so there are three cases after a crash. The backbone did not
+//! receive them: the next start uses them. It answered: the next start finds the identity. Its answer was lost: then the
+//! user name of the device is unknown, nobody can log in, and the next start creates another identity with new keys. The
+//! first one remains at the backbone, empty.
 
 use serde::{Deserialize, Serialize};
 use tracing::{info, warn};
@@ -24,8 +24,8 @@ use crate::{Error, Result};
 
 /// Stored by the backbone; it has no meaning yet.
 const IDENTITY_VERSION: u8 = 1;
-/// Name of a value that exists from before the request to create the identity until the backbone has refused it, or the identity is
-/// stored: the backbone may know the new keys.
+/// Name of a value that exists from before the request to create the identity until the backbone has refused it, or the
+/// identity is stored: the backbone may know the new keys.
 const REQUESTED: &str = "NewIdentityRequested";
 const ADDRESS_TAKEN: &str = "error.platform.validation.device.addressAlreadyExists";
 const CLIENT_REFUSED: &str = "error.platform.unauthorized";
@@ -87,8 +87,8 @@ pub(super) async fn create(
     Ok((record, session))
 }
 
-/// Logs in before anything relies on the user name, which the backbone chose: with a false one nobody could ever log in, and the next
-/// start creates another identity. A backbone that cannot be reached has refused nothing.
+/// Logs in before anything relies on the user name, which the backbone chose: with a false one nobody could ever log in, and
+/// the next start creates another identity. A backbone that cannot be reached has refused nothing.
 async fn first_login(client: &Client, record: &AccountRecord, store: &Store) -> Result<Session> {
     let session = client.login(record.credentials());
     match session.log_in().await {
@@ -126,8 +126,8 @@ async fn note_request(store: &Store) -> Result<()> {
     Ok(store.commit(batch).await?)
 }
 
-/// Whether nothing was created: the backbone was not reached, or refused. After a broken connection and most server errors the outcome
-/// is unknown.
+/// Whether nothing was created: the backbone was not reached, or refused. After a broken connection and most server errors
+/// the outcome is unknown.
 fn is_refusal(error: &backbone::Error) -> bool {
     use backbone::{Error, NetworkError};
     match error {
@@ -195,8 +195,8 @@ async fn register(
     })
 }
 
-/// The address must be the one that is derived from the key. The backbone chooses the domain in it, unless the settings name one: a
-/// backbone can be reached under other names than its domain, which only it knows.
+/// The address must be the one that is derived from the key. The backbone chooses the domain in it, unless the settings name
+/// one: a backbone can be reached under other names than its domain, which only it knows.
 fn record(identity: NewIdentity, created: &CreatedIdentity, client: &Client) -> Result<AccountRecord> {
     let public_key = identity.key.public_key();
     let theirs = created.address.host();

@@ -1,7 +1,7 @@
 //! Onboarding: this node becomes another device of an existing identity.
 //!
-//! The device's own key and new password are on disk before they are sent to the backbone. After a crash the next start finishes the
-//! onboarding: it knows both passwords, whether or not the backbone changed the password.
+//! The device's own key and new password are on disk before they are sent to the backbone. After a crash the next start
+//! finishes the onboarding: it knows both passwords, whether or not the backbone changed the password.
 
 use serde::{Deserialize, Serialize};
 use tracing::info;

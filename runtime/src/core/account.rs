@@ -68,7 +68,8 @@ impl Account {
         &self.record.synchronization_key
     }
 
-    /// Completes the `Devices` entry that another device created for this one, which now has logged in and has a key of its own.
+    /// Completes the `Devices` entry that another device created for this one, which now has logged in and has a key of its
+    /// own.
     pub(crate) fn describe_onboarded(&self, entry: &mut Properties, now: Timestamp) {
         entry.remove("initialPassword");
         for (name, value) in [

@@ -53,8 +53,8 @@ impl Core {
         self.change(|_| Ok((batch, ()))).await
     }
 
-    /// As [`Core::commit`] for a batch that depends on what is stored: no other change takes effect between what `build` reads and its
-    /// batch.
+    /// As [`Core::commit`] for a batch that depends on what is stored: no other change takes effect between what `build`
+    /// reads and its batch.
     pub(crate) async fn change<T>(&self, build: impl FnOnce(&View<'_>) -> Result<(Batch, T)>) -> Result<T> {
         let outcome = self.store.change(build).await?;
         self.unpushed.notify_one();
@@ -64,9 +64,9 @@ impl Core {
     /// Stores an object that was just created at the backbone.
     ///
     /// # Errors
-    /// [`Error::Unknown`] if an object with this id is stored already. The backbone chooses ids, and a new object under an old id
-    /// would replace the key of the old one. [`Error::Store`] and
-    /// [`Error::StorageFull`] name what exists at the backbone but is not stored here.
+    /// [`Error::Unknown`] if an object with this id is stored already. The backbone chooses ids, and a new object under an
+    /// old id would replace the key of the old one. [`Error::Store`] and [`Error::StorageFull`] name what exists at the
+    /// backbone but is not stored here.
     pub(crate) async fn remember(&self, object: Object) -> Result<()> {
         let id = object.id.clone();
         let create = |view: &View<'_>| match view.object(&object.collection, &object.id)? {

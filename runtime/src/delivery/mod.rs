@@ -1,9 +1,9 @@
 //! How tokens and files reach this node and leave it.
 //!
 //! Everything that is shared passes through [`Delivery`]: three reads (a token, the metadata of a file, the bytes of a file)
-//! and two writes (a new token, a new file). [`of`] chooses the implementation. Nodes have one, [`backbone::Backbone`], and tests a
-//! second one in memory. Direct delivery between nodes becomes another one beside them, without a change in `token/`, `file/` or the
-//! facades. `conformance.rs` tests the contract below for each.
+//! and two writes (a new token, a new file). [`of`] chooses the implementation. Nodes have one, [`backbone::Backbone`], and
+//! tests a second one in memory. Direct delivery between nodes becomes another one beside them, without a change in
+//! `token/`, `file/` or the facades. `conformance.rs` tests the contract below for each.
 //!
 //! What only the backbone can say is not delivery and asks the session of the account: login, challenges, the datawallet,
 //! external events, who owns a file, deleting, unlocking.

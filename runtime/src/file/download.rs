@@ -17,8 +17,8 @@ use crate::delivery::{self, Delivery as _, Failure, Incoming as _};
 use crate::error::TransportError;
 use crate::{Error, Result};
 
-/// Bytes of the body that are hashed and decoded at a time: large enough to be worth another thread, small enough for the cache of
-/// the processor.
+/// Bytes of the body that are hashed and decoded at a time: large enough to be worth another thread, small enough for the
+/// cache of the processor.
 const PIECE: usize = 128 * 1024;
 /// Up to this many bytes of the body are hashed and decoded on the current thread.
 const INLINE: usize = 32 * 1024;

@@ -66,8 +66,8 @@ impl FileRecord {
         Object::typed(collection::FILES, id.as_str(), TYPE, self)
     }
 
-    /// The name as users see it. Files that this identity uploaded have the name that was requested; names that peers chose are made
-    /// harmless, even if this identity owns the file now. The record keeps the name as it was sealed.
+    /// The name as users see it. Files that this identity uploaded have the name that was requested; names that peers chose
+    /// are made harmless, even if this identity owns the file now. The record keeps the name as it was sealed.
     fn shown_name(&self) -> String {
         match self.is_own && self.owner == self.created_by {
             true => self.filename.clone(),

@@ -60,7 +60,8 @@ impl NewFile {
         let progress = observer.map(|observer| uploading(observer.clone(), file.body_length));
         let created = delivery::of(core).upload_file(&upload, &content, progress).await?;
         info!(file = crate::logging::short(&created.id), bytes = metadata.filesize, "file uploaded");
-        // Of the answer only members that the backbone alone knows are used, and a shorter expiry; everything else is as it was sent.
+        // Of the answer only members that the backbone alone knows are used, and a shorter expiry; everything else is as it
+        // was sent.
         let record = FileRecord {
             secret_key: metadata_key,
             is_own: true,

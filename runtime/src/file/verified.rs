@@ -1,5 +1,5 @@
-//! Verified plaintext as an async reader. Pieces are decrypted on threads that may block, one piece ahead of the reader, so that no
-//! thread waits for a slow reader.
+//! Verified plaintext as an async reader. Pieces are decrypted on threads that may block, one piece ahead of the reader, so
+//! that no thread waits for a slow reader.
 
 use std::fs::File;
 use std::io::{self, Read as _};

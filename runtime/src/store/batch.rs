@@ -159,8 +159,8 @@ impl Staging<'_> {
         }
     }
 
-    /// Keeps a tombstone of the immutable properties of an object that is removed, by whichever device: a later creation of the object in
-    /// the log must not give it the key of another one.
+    /// Keeps a tombstone of the immutable properties of an object that is removed, by whichever device: a later creation of
+    /// the object in the log must not give it the key of another one.
     fn remember(
         &mut self,
         (collection, id): (&str, &str),

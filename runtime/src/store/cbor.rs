@@ -1,8 +1,8 @@
 //! Reads stored objects: CBOR (RFC 8949) from a slice, with texts borrowed from it.
 //!
-//! Objects are JSON values encoded as CBOR, so this reads what JSON has: numbers, texts, booleans, null, lists, and maps with
-//! text keys, all of definite length. Everything else is refused. Listing objects spends most of its time here; a general decoder,
-//! which reads from a stream, is slower because it copies each text.
+//! Objects are JSON values encoded as CBOR, so this reads what JSON has: numbers, texts, booleans, null, lists, and maps
+//! with text keys, all of definite length. Everything else is refused. Listing objects spends most of its time here; a
+//! general decoder, which reads from a stream, is slower because it copies each text.
 
 use std::fmt;
 

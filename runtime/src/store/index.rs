@@ -1,13 +1,13 @@
 //! The index by value: finds the objects that have a certain text in a member without reading all others.
 //!
-//! An entry is a key that holds a hash of the value and the sequence number of the object. The hash is keyed, so values can neither be
-//! read nor guessed from the disk without the key of the store. Hashes are short and may collide: an entry says which objects may
-//! match, and the filter is evaluated on each of them.
+//! An entry is a key that holds a hash of the value and the sequence number of the object. The hash is keyed, so values can
+//! neither be read nor guessed from the disk without the key of the store. Hashes are short and may collide: an entry says
+//! which objects may match, and the filter is evaluated on each of them.
 //!
 //! Entries are written and removed in the commit that changes their object.
 //!
-//! Filters match more than equal texts: the filter `1` finds the number 1 too, and a list by its items. So texts and short lists of
-//! texts have an entry for each text, and all other values have one entry that every look-up finds.
+//! Filters match more than equal texts: the filter `1` finds the number 1 too, and a list by its items. So texts and short
+//! lists of texts have an entry for each text, and all other values have one entry that every look-up finds.
 
 use std::collections::BTreeSet;
 
@@ -44,8 +44,8 @@ const MAX_LISTED: usize = 16;
 /// - `title`: the same for files that have one; others have no entry.
 /// - `tags`: apps store ids of their own in tags to find the files that belong together.
 ///
-/// Not worth it: `isOwn`, `mimetype`, `createdBy` and `createdByDevice`, which most files share; dates and `filesize`, which are
-/// asked for by range; `description`, which is prose; `ownershipToken`, which is known only to those who have the file.
+/// Not worth it: `isOwn`, `mimetype`, `createdBy` and `createdByDevice`, which most files share; dates and `filesize`, which
+/// are asked for by range; `description`, which is prose; `ownershipToken`, which is known only to those who have the file.
 const FILES: &[Member] =
     &[Member { number: 1, name: "filename" }, Member { number: 2, name: "title" }, Member { number: 3, name: "tags" }];
 

@@ -12,8 +12,8 @@
 //! 't' length(1) collection id             tombstone of an object that was removed
 //! ```
 //!
-//! Names, collections and ids are in clear; all values are sealed. On the disk, entries of the index show which objects have the same
-//! value in a member, but not which value.
+//! Names, collections and ids are in clear; all values are sealed. On the disk, entries of the index show which objects have
+//! the same value in a member, but not which value.
 
 use super::{Result, StoreError};
 

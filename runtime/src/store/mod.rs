@@ -120,8 +120,8 @@ impl Store {
         self.change(|_| Ok((batch, ()))).await
     }
 
-    /// Applies the batch that `build` returns and waits until it is on disk. No other batch is applied between what `build` reads
-    /// from the view and what it changes. If it fails, or its batch is empty, nothing changes.
+    /// Applies the batch that `build` returns and waits until it is on disk. No other batch is applied between what `build`
+    /// reads from the view and what it changes. If it fails, or its batch is empty, nothing changes.
     ///
     /// Cancelling the wait does not undo the batch.
     pub(crate) async fn change<T, E: From<StoreError>>(

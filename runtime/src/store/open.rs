@@ -1,9 +1,9 @@
 //! Opens the store: at the first start, at every later one, and at the first one after an upgrade from version 0.1.
 //!
-//! A directory that has had an identity never gets another one by itself. So a store is created only where nothing is left of an
-//! earlier one: neither its files, nor its key, nor the files that the app writes after a start. At the first start the store is
-//! complete before its key is written, and is moved to its place after that. So after a power cut at any moment the first start is
-//! either repeated or done.
+//! A directory that has had an identity never gets another one by itself. So a store is created only where nothing is left
+//! of an earlier one: neither its files, nor its key, nor the files that the app writes after a start. At the first start
+//! the store is complete before its key is written, and is moved to its place after that. So after a power cut at any moment
+//! the first start is either repeated or done.
 
 use std::path::{Path, PathBuf};
 

@@ -9,8 +9,8 @@ use transport::wire::backbone::datawallet::{Modification, ModificationType};
 use crate::Result;
 use crate::store::{Batch, Object, Properties, View, collection};
 
-/// Adds the changes in a section of the log to a batch. `unpushed` are the changes of this device that follow them in the log, so
-/// they are applied on top.
+/// Adds the changes in a section of the log to a batch. `unpushed` are the changes of this device that follow them in the
+/// log, so they are applied on top.
 pub(super) fn stage(
     batch: &mut Batch,
     view: &View<'_>,

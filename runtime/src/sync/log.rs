@@ -8,8 +8,8 @@ use transport::wire::backbone::datawallet::Modification;
 const SECTION_COUNT: usize = 1000;
 /// Bytes of answers after which a section ends. Its last page may exceed it by the size of one answer.
 const SECTION_BYTES: u64 = 16 * 1024 * 1024;
-/// Most bytes of answers that are read to find one push in flight: what a section may have before it, an answer of up to 32 MiB in
-/// which it begins, and the push, which has 8 MiB and a payload. No honest backbone needs more.
+/// Most bytes of answers that are read to find one push in flight: what a section may have before it, an answer of up to 32
+/// MiB in which it begins, and the push, which has 8 MiB and a payload. No honest backbone needs more.
 const MAX_SECTION_BYTES: u64 = SECTION_BYTES + 48 * 1024 * 1024;
 /// Most pages of one pull; a page of the published backbone has 50 modifications. What was read is kept, and the next
 /// synchronization continues after it, so a log of any length is read eventually and an endless one does not occupy the node.

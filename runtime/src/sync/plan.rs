@@ -39,10 +39,10 @@ pub(super) enum PushOutcome {
 /// Looks for sent modifications in a section of the log that follows what was known when they were sent. `newest` is the last
 /// index of the section, or the one before it if it is empty; `is_last` says whether the log ends there.
 ///
-/// The backbone accepts all of a push or nothing, and assigns every index, so one entry of another device at their indices proves that
-/// they were not accepted. It omits entries that later ones supersede. Whether such an entry was ours is unknown, but then nothing is
-/// lost by not sending it again. The newest entry of the log is never omitted, so what is sealed for any index but the one after it
-/// will never be accepted.
+/// The backbone accepts all of a push or nothing, and assigns every index, so one entry of another device at their indices
+/// proves that they were not accepted. It omits entries that later ones supersede. Whether such an entry was ours is
+/// unknown, but then nothing is lost by not sending it again. The newest entry of the log is never omitted, so what is
+/// sealed for any index but the one after it will never be accepted.
 pub(super) fn push_outcome(
     sent: &InFlight,
     section: &[Modification],
@@ -65,8 +65,8 @@ pub(super) fn push_outcome(
     }
 }
 
-/// The index of an entry that has a payload of this device but another label or another device. Only the backbone has received the
-/// payload, so it forged the entry.
+/// The index of an entry that has a payload of this device but another label or another device. Only the backbone has
+/// received the payload, so it forged the entry.
 pub(super) fn relabelled(sent: &InFlight, section: &[Modification], own_device: &DeviceId) -> Option<u64> {
     let own: HashMap<_, _> = sent.modifications.iter().map(|sent| (sent.encrypted_payload.as_ref(), sent)).collect();
     let is_forged = |entry: &&Modification| {
@@ -129,8 +129,8 @@ impl Known {
         Self { index: position.index, digest: position.digest }
     }
 
-    /// Whether a section shows that the backbone has another log than this device has read: one that ends before the known modification
-    /// or has another one at its index. `newest` is the last index up to the end of the section.
+    /// Whether a section shows that the backbone has another log than this device has read: one that ends before the known
+    /// modification or has another one at its index. `newest` is the last index up to the end of the section.
     pub(super) fn is_missing(self, section: &[Modification], newest: Option<u64>, is_last: bool) -> bool {
         let Some(index) = self.index else { return false };
         let is_other =
@@ -139,8 +139,8 @@ impl Known {
     }
 }
 
-/// The modifications that could not be read in a pull. They are stored with every section, because a pull may be interrupted at any
-/// time and must not lose track of them.
+/// The modifications that could not be read in a pull. They are stored with every section, because a pull may be interrupted
+/// at any time and must not lose track of them.
 ///
 /// A modification that is damaged once in transit must not be lost, but one that is permanently damaged must not make every
 /// synchronization read the log after it again.
@@ -164,8 +164,8 @@ impl Misses {
         self.given_up.is_some_and(|given_up| index <= given_up)
     }
 
-    /// Records a section in which the modifications at `damaged` could not be read or used, and notes the outcome in the position
-    /// after the section. What was given up after the end of the log was never in it.
+    /// Records a section in which the modifications at `damaged` could not be read or used, and notes the outcome in the
+    /// position after the section. What was given up after the end of the log was never in it.
     pub(super) fn note(&mut self, mut damaged: Vec<u64>, position: &mut Position, is_last: bool) {
         damaged.sort_unstable();
         damaged.into_iter().for_each(|index| self.miss(index));

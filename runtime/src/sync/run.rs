@@ -146,8 +146,9 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Creates the datawallet with the content of the journal, normally the entry of this device. If the backbone lost its datawallet, the
-    /// content of the journal may be sealed for indices that the new one does not have yet; it is pushed after the next pull.
+    /// Creates the datawallet with the content of the journal, normally the entry of this device. If the backbone lost its
+    /// datawallet, the content of the journal may be sealed for indices that the new one does not have yet; it is pushed
+    /// after the next pull.
     async fn upgrade(&self) -> Result<()> {
         let started = self.start_run(SyncRunType::DatawalletVersionUpgrade).await?;
         let Some(run) = created(started) else {
@@ -333,8 +334,8 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Finds out from the log what became of a push without an answer. Returns the end of the part of the journal that the backbone
-    /// accepted, and the modifications of other devices.
+    /// Finds out from the log what became of a push without an answer. Returns the end of the part of the journal that the
+    /// backbone accepted, and the modifications of other devices.
     fn settle(
         &self,
         position: &mut Position,
@@ -409,9 +410,9 @@ impl<'a> Run<'a> {
         Ok((position, in_flight))
     }
 
-    /// Stores that the backbone accepted a push, if it assigned the indices that the push was sealed for, and returns whether it did.
-    /// If not, the push stays in flight and the log decides: another device can push before a run that takes too long, and payloads
-    /// at other indices are unreadable for everybody, so they have to be pushed again.
+    /// Stores that the backbone accepted a push, if it assigned the indices that the push was sealed for, and returns
+    /// whether it did. If not, the push stays in flight and the log decides: another device can push before a run that takes
+    /// too long, and payloads at other indices are unreadable for everybody, so they have to be pushed again.
     async fn acknowledge_push(
         &self,
         mut position: Position,

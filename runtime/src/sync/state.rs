@@ -37,8 +37,8 @@ pub(super) struct Position {
     /// Newest index that the backbone listed. The next push continues there; nothing else relies on it.
     #[serde(default)]
     pub(super) listed: Option<u64>,
-    /// Up to this index a pull that started before [`index`](Self::index) has applied the log again, while it has not reached the newer
-    /// modifications: until then, older states are stored in place of newer ones.
+    /// Up to this index a pull that started before [`index`](Self::index) has applied the log again, while it has not
+    /// reached the newer modifications: until then, older states are stored in place of newer ones.
     #[serde(default)]
     pub(super) reread: Option<u64>,
     /// Whether the identity is known to have a datawallet.
@@ -57,8 +57,9 @@ pub(super) struct Missed {
     /// Last index of the log when it was first missed: what is missed up to there is given up together with it.
     #[serde(default)]
     pub(super) upto: u64,
-    /// Number of pulls that still read the log from its start because of it: another part of the object that it creates is missing, and
-    /// that part may be anywhere before it, listed under another object if the device that sealed it used no label.
+    /// Number of pulls that still read the log from its start because of it: another part of the object that it creates is
+    /// missing, and that part may be anywhere before it, listed under another object if the device that sealed it used no
+    /// label.
     #[serde(default)]
     pub(super) from_start: u32,
 }

@@ -2,11 +2,11 @@
 //!
 //! A modification that cannot be read is reported when it is first listed. It is requested again a few times
 //! ([`super::plan::Misses`]) and then given up. Most are before the position of this device by then and never listed again.
-//! At the end of the log they are always listed, because the position advances only to payloads that open. There they are not opened
-//! again while no other modification follows the position and each is unchanged.
+//! At the end of the log they are always listed, because the position advances only to payloads that open. There they are
+//! not opened again while no other modification follows the position and each is unchanged.
 //!
-//! Another version of the program may support more, so it reads the log once more from the first modification that was given up.
-//! The key of an identity never changes, so there is no newer key to try.
+//! Another version of the program may support more, so it reads the log once more from the first modification that was given
+//! up. The key of an identity never changes, so there is no newer key to try.
 
 use std::collections::BTreeMap;
 
@@ -56,8 +56,8 @@ impl Unreadable {
         }
     }
 
-    /// Forgets those that are not requested again, because they are not after `settled`, and those after `end`, where the log ends
-    /// if that is known.
+    /// Forgets those that are not requested again, because they are not after `settled`, and those after `end`, where the
+    /// log ends if that is known.
     pub(super) fn prune(&mut self, settled: Option<u64>, end: Option<u64>) {
         let is_in_log = |index: u64| end.is_none_or(|end| index <= end);
         self.seen.retain(|index, _| settled.is_none_or(|settled| *index > settled) && is_in_log(*index));
@@ -70,8 +70,8 @@ impl Unreadable {
     }
 }
 
-/// The first bytes of the digest of a modification. A collision only keeps a modification from being opened, which a backbone can
-/// achieve for any modification by withholding it.
+/// The first bytes of the digest of a modification. A collision only keeps a modification from being opened, which a
+/// backbone can achieve for any modification by withholding it.
 fn fingerprint(entry: &Modification) -> u64 {
     let digest = plan::digest_of(entry);
     digest.as_bytes().iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte))

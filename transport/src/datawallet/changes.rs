@@ -173,8 +173,8 @@ impl ObjectChange {
 
     /// Applies the changes to the stored object, if there is one. `tombstone` has the hashes of an earlier, removed one.
     ///
-    /// A modification is refused as a whole if it gives an immutable property another value than the stored object, the tombstone
-    /// or an earlier modification. If it was a creation, the object does not exist afterwards.
+    /// A modification is refused as a whole if it gives an immutable property another value than the stored object, the
+    /// tombstone or an earlier modification. If it was a creation, the object does not exist afterwards.
     ///
     /// A property that is missing from a payload is kept: the protocol has no way to remove one.
     #[must_use]

@@ -44,8 +44,8 @@ impl PendingModification {
         self.seal_with_nonce(synchronization_key, index, random::bytes())
     }
 
-    /// As [`PendingModification::seal`], with a given nonce, which must never have been used for this index before: reuse reveals
-    /// both payloads.
+    /// As [`PendingModification::seal`], with a given nonce, which must never have been used for this index before: reuse
+    /// reveals both payloads.
     ///
     /// # Errors
     /// As for [`PendingModification::seal`].

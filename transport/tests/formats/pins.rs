@@ -1,4 +1,5 @@
-//! One hash per format over 1,024 seeded encodings: a byte that changes anywhere is a visible change of `tests/vectors/pins.json`.
+//! One hash per format over 1,024 seeded encodings: a byte that changes anywhere is a visible change of
+//! `tests/vectors/pins.json`.
 //!
 //! The vectors show that single encodings equal those of other clients; these hashes show that no other encoding moves
 //! unnoticed. `UPDATE_PINS=1 cargo test -p enlace-transport --test formats pins` writes the file anew: a change of it needs the

@@ -15,7 +15,8 @@ async fn the_first_synchronization_creates_the_datawallet_with_the_device_in_it(
         "POST /SyncRuns".to_owned(),
         format!("PUT {run}"),
         "GET /Datawallet".to_owned(),
-        // The published clients request what follows the newest one they know; requesting that one too shows whether it still exists.
+        // The published clients request what follows the newest one they know; requesting that one too shows whether it
+        // still exists.
         "GET /Datawallet/Modifications".to_owned(),
     ];
     assert_eq!(place.backbone.calls(), expected, "the order of the published clients");
