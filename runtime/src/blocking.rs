@@ -1,4 +1,4 @@
-//! Work that keeps a processor or the disk busy, away from the threads that serve everybody else.
+//! Runs work that blocks or computes for long on other threads than those of the async runtime.
 
 use tokio::task::JoinHandle;
 
@@ -17,7 +17,7 @@ pub(crate) async fn joined<T>(task: &mut JoinHandle<T>) -> T {
         Ok(result) => result,
         Err(error) => match error.try_into_panic() {
             Ok(panic) => std::panic::resume_unwind(panic),
-            // Cancelled: the async runtime is going down, and the caller with it.
+            // Cancelled: the async runtime is shutting down, and the caller with it.
             Err(_) => std::future::pending().await,
         },
     }

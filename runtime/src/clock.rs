@@ -21,7 +21,7 @@ impl Clock for SystemClock {
     }
 }
 
-/// A clock that stands still until it is told otherwise.
+/// A clock that advances only when it is told to.
 #[derive(Debug)]
 pub struct ManualClock(Mutex<Timestamp>);
 

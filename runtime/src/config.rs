@@ -20,7 +20,7 @@ impl Secret {
         Self(Zeroizing::new(text.into()))
     }
 
-    /// The text itself, for the one place that needs it.
+    /// The secret text.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0
@@ -49,7 +49,7 @@ impl fmt::Debug for Secret {
 pub struct Config {
     /// Where the store, its key and temporary files live. Created with mode 0700.
     pub data_dir: PathBuf,
-    /// Which backbone, and as which OAuth client.
+    /// The backbone and the OAuth client for it.
     pub backbone: BackboneConfig,
     /// Where the key that encrypts the store comes from.
     pub store_key: StoreKey,
@@ -57,23 +57,23 @@ pub struct Config {
     pub allow_identity_creation: bool,
     /// Largest file in bytes of plaintext that is uploaded.
     pub max_file_size: u64,
-    /// Largest file of somebody else in bytes of plaintext. Files of this identity may have [`max_file_size`](Self::max_file_size)
-    /// if that is more.
+    /// Largest file of somebody else in bytes of plaintext. Files of this identity may have
+    /// [`max_file_size`](Self::max_file_size) if that is more.
     pub max_received_file_size: u64,
     /// Whether changes are recorded and pushed to the datawallet. What was changed while it was off is never pushed: other
     /// devices do not learn of it, and it does not survive the loss of this device.
     pub datawallet_enabled: bool,
-    /// What the device says of itself when it is created.
+    /// Name and description of the device when it is created.
     pub device: DeviceProfile,
 }
 
 impl Config {
     /// Most plaintext bytes the official client takes: a larger file could not be read by it.
     pub const DEFAULT_MAX_FILE_SIZE: u64 = 10 * 1024 * 1024;
-    /// More than what people send one another, less than what a disk has: who announces more wants to fill it.
+    /// More than people usually send, less than the size of a disk, which a hostile sender could fill.
     pub const DEFAULT_MAX_RECEIVED_FILE_SIZE: u64 = 10 * 1024 * 1024 * 1024;
 
-    /// Settings with defaults for everything but the place and the backbone.
+    /// Settings with defaults for everything except the directory and the backbone.
     #[must_use]
     pub fn new(data_dir: impl Into<PathBuf>, backbone: BackboneConfig) -> Self {
         Self {
@@ -83,7 +83,7 @@ impl Config {
             allow_identity_creation: true,
             max_file_size: Self::DEFAULT_MAX_FILE_SIZE,
             max_received_file_size: Self::DEFAULT_MAX_RECEIVED_FILE_SIZE,
-            // On, unlike the original: the log is what lets another device recover everything.
+            // On, unlike in the published connectors: another device can recover everything from the log.
             datawallet_enabled: true,
             device: DeviceProfile::default(),
         }
@@ -109,7 +109,7 @@ pub struct BackboneConfig {
     pub max_redirects: usize,
     /// Whether `http://` to a host that is not loopback is allowed.
     pub allow_plain_http: bool,
-    /// Largest content of a token in bytes of JSON. Larger ones are neither made nor loaded.
+    /// Largest content of a token in bytes of JSON. Larger ones are neither created nor loaded.
     pub max_token_content: usize,
 }
 
@@ -146,11 +146,11 @@ pub enum StoreKey {
     Environment(String),
 }
 
-/// What a device says of itself.
+/// Name and description of a device.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DeviceProfile {
-    /// For people.
+    /// Name shown to users.
     pub name: Option<String>,
-    /// For people.
+    /// Description shown to users.
     pub description: Option<String>,
 }

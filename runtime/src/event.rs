@@ -1,4 +1,4 @@
-//! What happened, for the API, the command line and tests alike.
+//! Events of a node.
 
 use tokio::sync::broadcast;
 use transport::wire::{FileId, TokenId};
@@ -15,9 +15,9 @@ pub enum Event {
     PeerFileLoaded(Box<dto::File>),
     /// A file was removed here (and, if it was ours, at the backbone).
     FileDeleted(FileId),
-    /// Somebody presented a wrong ownership token; claims are refused until it is regenerated.
+    /// Another identity presented a wrong ownership token; claims are refused until it is regenerated.
     FileOwnershipLocked(Box<dto::File>),
-    /// Somebody else owns the file now.
+    /// Another identity owns the file now.
     FileOwnershipClaimed(Box<dto::File>),
     /// A token was created, ephemeral or not.
     TokenCreated(Box<dto::Token>),
@@ -25,13 +25,13 @@ pub enum Event {
     PeerTokenLoaded(Box<dto::Token>),
     /// A token was removed.
     TokenDeleted(TokenId),
-    /// Too many wrong passwords were tried on a token of ours.
+    /// An own token was locked after too many wrong passwords.
     TokenLocked(TokenId),
-    /// That many changes by other devices could not be read, because they are damaged or the backbone put them in another
-    /// place; they are missing here. The log names them. Each is reported once, and once more after an update of the program.
+    /// That many changes by other devices could not be read and are missing here, because they are damaged or listed at
+    /// another index. The log names them. Each is reported once, and again after an update of the program.
     DatawalletUnreadable(usize),
-    /// A change by another device was refused, because it contradicts what never changes: the backbone put it under the label
-    /// of this object, or that device is broken. The object stays as it is.
+    /// A change by another device was refused, because it would change an immutable property: the backbone listed it under
+    /// this object instead of its own, or that device is faulty. The object is unchanged.
     DatawalletChangeRefused {
         /// The collection of the object.
         collection: String,
@@ -40,8 +40,8 @@ pub enum Event {
         /// The property that would have got another value.
         property: &'static str,
     },
-    /// The backbone does not have what this device knows to be in the datawallet: it was set back to an older state, or lost
-    /// or withholds modifications. The datawallet is read from its start.
+    /// The backbone lacks modifications that this device has read or pushed: it was restored to an older state, lost them,
+    /// or withholds them. The datawallet is read from its start.
     DatawalletBehind,
     /// The datawallet was synchronized.
     DatawalletSynchronized,
@@ -53,7 +53,7 @@ pub type EventReceiver = broadcast::Receiver<Event>;
 /// Events kept for slow receivers.
 const CAPACITY: usize = 1024;
 
-/// Sends events to whoever listens; nobody listening is fine.
+/// Sends events to all receivers, if there are any.
 #[derive(Debug, Clone)]
 pub(crate) struct EventBus(broadcast::Sender<Event>);
 
@@ -63,7 +63,7 @@ impl EventBus {
     }
 
     pub(crate) fn publish(&self, event: Event) {
-        // The only error is that nobody listens.
+        // The only error is that there is no receiver.
         let _ = self.0.send(event);
     }
 

@@ -1,5 +1,4 @@
-//! A backbone for the tests of account and synchronization: real enough to keep a log and hand out events, and willing to
-//! misbehave on request.
+//! A backbone for the tests of account and synchronization: it keeps a log, delivers events, and misbehaves on request.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,7 +11,7 @@ use transport::wire::ByteText;
 
 use crate::config::{BackboneConfig, Secret};
 
-/// Host name inside the addresses it makes.
+/// Host name in addresses.
 pub(crate) const HOST: &str = "localhost";
 
 /// Stops when dropped.
@@ -21,7 +20,7 @@ pub(crate) struct FakeBackbone {
     state: Arc<Mutex<State>>,
 }
 
-/// Makes a list of modifications from what the backbone knows and the index behind which it was asked for.
+/// Builds a list of modifications from the state of the backbone and the index after which it was requested.
 pub(crate) type Lists = Box<dyn Fn(&State, i64) -> Vec<Value> + Send>;
 
 /// What it keeps and how it misbehaves.
@@ -35,17 +34,17 @@ pub(crate) struct State {
     pub(crate) events: Vec<Value>,
     /// Whether finalising a run always claims that there is more.
     pub(crate) endless_events: bool,
-    /// Whether pushes are answered with other indices than those that were asked for.
-    pub(crate) misplaces: bool,
-    /// Whether pushes are answered as if they had been taken, while nothing of them is kept.
-    pub(crate) swallows: bool,
-    /// Whether pushes are refused as out of date; what they carried is known then.
+    /// Whether pushes are acknowledged with other indices than requested.
+    pub(crate) wrong_indices: bool,
+    /// Whether pushes are acknowledged but not stored.
+    pub(crate) drops_pushes: bool,
+    /// Whether pushes are refused as out of date, although their content is known.
     pub(crate) refuses: bool,
-    /// What pushes that were refused or swallowed carried.
+    /// Content of pushes that were refused or dropped.
     pub(crate) captured: Vec<Value>,
-    /// Whether new identities are told another user name than the one that can log in.
-    pub(crate) misnames: bool,
-    /// Makes what lists answer from all this and the index that was asked for, instead of telling the truth.
+    /// Whether answers to new identities have a user name that cannot log in.
+    pub(crate) wrong_username: bool,
+    /// Builds false lists.
     pub(crate) lists: Option<Lists>,
     /// Most modifications that a list answers at a time; the rest counts as more pages.
     pub(crate) page_size: Option<usize>,
@@ -57,9 +56,9 @@ pub(crate) struct State {
     pub(crate) identities: Vec<String>,
     /// Passwords by user name.
     pub(crate) passwords: HashMap<String, String>,
-    /// Does what the next request to a path with this ending asks for, and closes the connection instead of answering.
+    /// Executes the next request to a path with this ending, and closes the connection instead of answering.
     pub(crate) lose_answer_to: Option<&'static str>,
-    /// Does what the next request to a path with this ending asks for, and never answers.
+    /// Executes the next request to a path with this ending, and never answers.
     pub(crate) hang_after: Option<&'static str>,
     /// Answers the next request to a path with this ending with this error code and status 400.
     pub(crate) refuse: Option<(&'static str, &'static str)>,
@@ -159,7 +158,7 @@ impl State {
         let number = self.identities.len();
         let username = format!("USR{number:017}");
         self.passwords.insert(username.clone(), body["devicePassword"].as_str().unwrap().to_owned());
-        let username = if self.misnames { "USRfalsefalsefalse12".to_owned() } else { username };
+        let username = if self.wrong_username { "USRfalsefalsefalse12".to_owned() } else { username };
         FakeAnswer::result(&json!({
             "address": derive_address(&public_key, HOST).unwrap(), "createdAt": "2026-01-01T00:00:00.000Z",
             "device": {
@@ -189,7 +188,7 @@ impl State {
         FakeAnswer::Body(204, Vec::new())
     }
 
-    /// The log behind an index.
+    /// The log after an index.
     pub(crate) fn behind(&self, known: i64) -> Vec<Value> {
         self.log.iter().filter(|entry| entry["index"].as_i64() > Some(known)).cloned().collect()
     }
@@ -215,11 +214,11 @@ impl State {
 
     fn push(&mut self, request: &ReceivedRequest) -> FakeAnswer {
         let body = request.json();
-        if self.swallows || self.refuses {
+        if self.drops_pushes || self.refuses {
             self.captured = body["modifications"].as_array().unwrap().clone();
         }
-        if self.swallows {
-            return swallowed(&body);
+        if self.drops_pushes {
+            return dropped(&body);
         }
         if self.refuses || body["localIndex"].as_i64() != Some(self.log.len() as i64 - 1) {
             let code = "error.platform.validation.datawallet.datawalletNotUpToDate";
@@ -237,7 +236,7 @@ impl State {
         let listed = self.log[first..].iter();
         listed
             .map(|entry| {
-                let index = entry["index"].as_u64().unwrap() + u64::from(self.misplaces);
+                let index = entry["index"].as_u64().unwrap() + u64::from(self.wrong_indices);
                 json!({ "id": entry["id"], "index": index, "createdAt": entry["createdAt"] })
             })
             .collect()
@@ -287,8 +286,8 @@ pub(crate) fn listed(index: u64, device: &str, modification: Value) -> Value {
     entry
 }
 
-/// The answer to a push, as the one who pushes expects it.
-fn swallowed(body: &Value) -> FakeAnswer {
+/// The answer to a push that was accepted.
+fn dropped(body: &Value) -> FakeAnswer {
     let first = body["localIndex"].as_i64().unwrap() + 1;
     let count = body["modifications"].as_array().unwrap().len() as i64;
     let assigned = (first..first + count).map(

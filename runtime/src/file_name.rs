@@ -1,12 +1,12 @@
 //! Names of files: which ones can be uploaded, and how those of peers are shown. A peer chose the name, so nothing in it may
-//! steer a terminal, a file dialogue or whoever splits it into a path.
+//! control a terminal or a file dialog, or act as a path.
 
 use std::borrow::Cow;
 use std::str::FromStr;
 
 use crate::Error;
 
-/// Most bytes of a shown name: what common file systems take.
+/// Most bytes of a shown name: the limit of common file systems.
 pub const MAX_LENGTH: usize = 255;
 /// Longest extension in bytes that survives shortening.
 const MAX_EXTENSION: usize = 20;
@@ -71,7 +71,7 @@ pub fn shown(name: &str) -> Cow<'_, str> {
     }
 }
 
-/// Whether a character steers a terminal, or makes a text look like another one by its direction or its line.
+/// Whether a character controls a terminal, or makes a text look like another one by changing its direction or line.
 #[must_use]
 pub fn misleads(c: char) -> bool {
     c.is_control()
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_misleads_is_taken_out_of_a_name() {
+    fn only_misleading_characters_are_removed_from_a_name() {
         for (given, expected) in [
             ("report.pdf", "report.pdf"),
             ("Grüße 日本.txt", "Grüße 日本.txt"),

@@ -1,4 +1,4 @@
-//! Starting and stopping a node.
+//! Starts and stops a node.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -97,7 +97,7 @@ impl Runtime {
         ChallengesFacade::new(self.node.clone())
     }
 
-    /// Notes about identities.
+    /// Metadata of identities.
     #[must_use]
     pub fn identity_metadata(&self) -> IdentityMetadataFacade {
         IdentityMetadataFacade::new(self.node.clone())
@@ -109,7 +109,7 @@ impl Runtime {
         &self.node.core.temporary_directory
     }
 
-    /// Everything that happens from now on.
+    /// All events from now on.
     #[must_use]
     pub fn events(&self) -> EventReceiver {
         self.node.core.events.subscribe()
@@ -151,7 +151,7 @@ impl RuntimeBuilder {
         self
     }
 
-    /// Hands over a lock of the data directory that the app took by [`LOCK_FILE`], because it keeps files of its own there.
+    /// Passes a lock of the data directory that the app took by [`LOCK_FILE`], because it keeps files of its own there.
     /// Without it the node takes the lock itself. The directory is held until the app and the node have dropped it.
     #[must_use]
     pub fn lock(mut self, lock: Arc<DirectoryLock>) -> Self {

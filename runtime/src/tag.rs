@@ -1,4 +1,4 @@
-//! Which tags a file may carry.
+//! Tags of files.
 //!
 //! Generation 7 of the published connectors takes tags of known kinds only, generation 6 takes any. Tags of the backbone's own
 //! collection (`bkb:…`) are not known: this node does not know the collection.
@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use crate::{Error, Result};
 
-/// Kinds of tags, as they begin.
+/// Prefixes of the kinds of tags.
 pub const KINDS: [&str; 4] = ["x:", "urn:", "language:", "mimetype:"];
 
 /// ISO 639-1.
@@ -80,7 +80,7 @@ impl TryFrom<Vec<String>> for Tags {
     }
 }
 
-/// Whether a tag is of a known kind, with a value that this kind takes.
+/// Whether a tag is of a known kind and has a valid value.
 #[must_use]
 pub fn is_valid(tag: &str) -> bool {
     match tag.split_once(':') {

@@ -1,4 +1,4 @@
-//! For benchmarks and tests: a node in a state that would take minutes to reach in earnest. With the feature `testing`.
+//! For benchmarks and tests: puts a node into a state that takes minutes to reach otherwise. With the feature `testing`.
 
 use serde_json::{Map, Value};
 use transport::crypto::SecretKey;
@@ -14,7 +14,7 @@ use crate::runtime::Runtime;
 use crate::store::Batch;
 use crate::token::{TokenJson, TokenRecord};
 
-/// Tokens that are written in one go.
+/// Tokens per commit.
 const AT_ONCE: usize = 1000;
 
 /// Whether the filter language finds an object among files, and among tokens.
@@ -30,8 +30,8 @@ pub fn query_matches(parameters: &[(String, String)], object: &Map<String, Value
     }
 }
 
-/// Makes a node remember own tokens with these contents and expiries, as if it had created them. No backbone knows them,
-/// and other devices do not learn of them.
+/// Stores own tokens with these contents and expiries, as if the node had created them. No backbone knows them, and they are
+/// not pushed to other devices.
 ///
 /// # Errors
 /// [`crate::Error::InvalidTokenContent`] for contents that no token has, [`crate::Error::Store`] if the store cannot be

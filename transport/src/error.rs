@@ -27,7 +27,7 @@ pub enum Error {
     /// Part of the datawallet's log is invalid.
     #[cfg(feature = "client")]
     #[error(transparent)]
-    Datawallet(#[from] crate::datawallet::DatawalletError),
+    Datawallet(crate::datawallet::DatawalletError),
     /// A decrypted text is not JSON.
     #[error(transparent)]
     Json(#[from] crate::wire::json::InvalidJson),
@@ -42,6 +42,16 @@ impl From<crate::crypto::CryptoError> for Error {
         match error {
             crate::crypto::CryptoError::Decryption => Self::Decryption,
             other => Self::Crypto(other),
+        }
+    }
+}
+
+#[cfg(feature = "client")]
+impl From<crate::datawallet::DatawalletError> for Error {
+    fn from(error: crate::datawallet::DatawalletError) -> Self {
+        match error {
+            crate::datawallet::DatawalletError::Crypto(error) => error.into(),
+            other => Self::Datawallet(other),
         }
     }
 }

@@ -5,6 +5,8 @@
 
 mod keys;
 mod print;
+#[cfg(test)]
+mod properties;
 mod settings;
 mod source;
 mod tree;

@@ -90,7 +90,13 @@ impl Layer {
         if bytes.len() as u64 > MAX_FILE_SIZE {
             return Err(unreadable(format!("it has more than {MAX_FILE_SIZE} bytes")));
         }
-        let text = text_file::decode("it", &bytes).map_err(|failure| unreadable(failure.message))?;
+        Self::parse(path, &bytes)
+    }
+
+    /// The content of a JSON file.
+    pub(super) fn parse(path: &Path, bytes: &[u8]) -> Result<Self, ConfigError> {
+        let unreadable = |reason: String| ConfigError::File { path: path.to_owned(), reason };
+        let text = text_file::decode("it", bytes).map_err(|failure| unreadable(failure.message))?;
         match serde_json::from_str(text) {
             Ok(values @ Value::Object(_)) => Ok(Self { origin: Origin::File(path.to_owned()), values }),
             Ok(_) => Err(unreadable("it is not a JSON object".to_owned())),

@@ -1,9 +1,9 @@
-//! The first identity of a store.
+//! Creates the identity of a store.
 //!
-//! The keys are on disk before the backbone hears of them, so a crash leads to one of three places: the backbone never
-//! heard of them and the next start uses them; it answered and the next start finds the identity; or it answered and we
-//! did not hear it. In the last case the user name of the device is lost, nobody can log in any more, and the next start
-//! begins anew with fresh keys: the identity that nobody ever saw stays behind at the backbone, empty.
+//! The keys are on disk before they are sent to the backbone, so there are three cases after a crash. The backbone did not
+//! receive them: the next start uses them. It answered: the next start finds the identity. Its answer was lost: then the
+//! user name of the device is unknown, nobody can log in, and the next start creates another identity with new keys. The
+//! first one remains at the backbone, empty.
 
 use serde::{Deserialize, Serialize};
 use tracing::{info, warn};
@@ -24,13 +24,13 @@ use crate::error::ConfigError;
 use crate::store::{Batch, Store};
 use crate::{Error, Result};
 
-/// Stored by the backbone, without a meaning yet.
+/// Stored by the backbone; it has no meaning yet.
 const IDENTITY_VERSION: u8 = 1;
-/// Name of a value that is there from before the backbone is asked to create the identity until it has refused, or the
+/// Name of a value that exists from before the request to create the identity until the backbone has refused it, or the
 /// identity is stored: the backbone may know the new keys.
 const REQUESTED: &str = "NewIdentityRequested";
 
-/// Everything a new identity is made of, before the backbone knows it.
+/// The keys of a new identity before the backbone knows it.
 #[derive(Serialize, Deserialize)]
 struct NewIdentity {
     #[serde(with = "compact")]
@@ -64,12 +64,14 @@ pub(super) async fn create(
 ) -> Result<(AccountRecord, Session)> {
     let (identity, created) = match store.value::<NewIdentity>(NewIdentity::NAME)? {
         Some(identity) => match register(client, &identity, store, clock).await {
-            Err(Refusal::AddressTaken) => {
-                warn!("an earlier first start was interrupted after the backbone created the identity; starting anew");
+            Err(RegistrationError::AddressTaken) => {
+                warn!(
+                    "an earlier first start was interrupted after the backbone created the identity; creating another one"
+                );
                 register_fresh(client, store, clock).await?
             }
             outcome => {
-                let created = outcome.map_err(Refusal::into_error)?;
+                let created = outcome.map_err(RegistrationError::into_error)?;
                 (identity, created)
             }
         },
@@ -85,8 +87,8 @@ pub(super) async fn create(
     Ok((record, session))
 }
 
-/// Logs in before anything relies on the user name, which is the backbone's word: with a false one nobody could ever log in. The
-/// next start begins anew then. A backbone that cannot be reached just now has refused nothing.
+/// Logs in before anything relies on the user name, which the backbone chose: with a false one nobody could ever log in, and
+/// the next start creates another identity. A backbone that cannot be reached has refused nothing.
 async fn first_login(client: &Client, record: &AccountRecord, store: &Store) -> Result<Session> {
     let session = client.login(record.credentials());
     match session.log_in().await {
@@ -103,7 +105,7 @@ async fn register_fresh(client: &Client, store: &Store, clock: &dyn Clock) -> Re
     let mut batch = Batch::new();
     batch.put_value(NewIdentity::NAME, &identity)?;
     store.commit(batch).await?;
-    let created = register(client, &identity, store, clock).await.map_err(Refusal::into_error)?;
+    let created = register(client, &identity, store, clock).await.map_err(RegistrationError::into_error)?;
     Ok((identity, created))
 }
 
@@ -124,8 +126,8 @@ async fn note_request(store: &Store) -> Result<()> {
     Ok(store.commit(batch).await?)
 }
 
-/// Whether nothing was created: nobody was reached, or the answer says so. A broken connection and most answers of a server
-/// that failed leave it open.
+/// Whether nothing was created: the backbone was not reached, or refused. After a broken connection and most server errors
+/// the outcome is unknown.
 fn is_refusal(error: &backbone::Error) -> bool {
     use backbone::{Error, NetworkError};
     match error {
@@ -137,13 +139,14 @@ fn is_refusal(error: &backbone::Error) -> bool {
     }
 }
 
-enum Refusal {
-    /// Our own key: nobody else has it.
+/// Why an identity was not created.
+enum RegistrationError {
+    /// The backbone has an identity with this key, which only this node has.
     AddressTaken,
     Other(Error),
 }
 
-impl Refusal {
+impl RegistrationError {
     fn into_error(self) -> Error {
         match self {
             Self::AddressTaken => {
@@ -159,8 +162,8 @@ async fn register(
     identity: &NewIdentity,
     store: &Store,
     clock: &dyn Clock,
-) -> Result<CreatedIdentity, Refusal> {
-    let challenge = client.create_challenge().await.map_err(|error| Refusal::Other(error.into()))?;
+) -> Result<CreatedIdentity, RegistrationError> {
+    let challenge = client.create_challenge().await.map_err(|error| RegistrationError::Other(error.into()))?;
     let signed = Challenge::new(challenge, ChallengeType::Identity).sign(&identity.key);
     let config = client.config();
     let request = CreateIdentity {
@@ -172,24 +175,24 @@ async fn register(
         identity_version: IDENTITY_VERSION,
         signed_challenge: signed.to_wire(),
     };
-    note_request(store).await.map_err(Refusal::Other)?;
+    note_request(store).await.map_err(RegistrationError::Other)?;
     let outcome = client.create_identity(&request).await;
     if outcome.as_ref().is_err_and(is_refusal) {
-        forget_request(store).await.map_err(Refusal::Other)?;
+        forget_request(store).await.map_err(RegistrationError::Other)?;
     }
     outcome.map_err(|error| match code_of(&error).known() {
-        Some(ErrorCode::AddressAlreadyExists) => Refusal::AddressTaken,
-        Some(ErrorCode::Unauthorized) => Refusal::Other(Error::Transport {
+        Some(ErrorCode::AddressAlreadyExists) => RegistrationError::AddressTaken,
+        Some(ErrorCode::Unauthorized) => RegistrationError::Other(Error::Transport {
             code: ErrorCode::PlatformClientInvalid,
             reason: "The backbone does not accept this client id and secret".to_owned(),
             at: clock.now(),
         }),
-        _ => Refusal::Other(error.into()),
+        _ => RegistrationError::Other(error.into()),
     })
 }
 
-/// The address must follow from our key. The domain in it is the backbone's to choose, unless the settings name one: a
-/// backbone can be reached under other names than its domain, and only it knows that.
+/// The address must be the one that is derived from the key. The backbone chooses the domain in it, unless the settings name
+/// one: a backbone can be reached under other names than its domain, which only it knows.
 fn record(identity: NewIdentity, created: &CreatedIdentity, client: &Client) -> Result<AccountRecord> {
     let public_key = identity.key.public_key();
     let theirs = created.address.host();

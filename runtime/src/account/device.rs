@@ -1,4 +1,4 @@
-//! A device in the making, and how other devices see it.
+//! A new device, and its entry in the datawallet.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 
 use crate::store::{Object, collection};
 
-/// What a device makes for itself before it is known to the backbone.
+/// Key and password that a device generates before the backbone knows it.
 #[derive(Clone, Serialize, Deserialize)]
 pub(super) struct NewDevice {
     #[serde(with = "compact")]

@@ -1,9 +1,9 @@
-//! Who this node is: one identity, one device of it, and their secrets.
+//! The account of this node: one identity, one device of it, and their secrets.
 //!
 //! The identity is created at the first start ([`create`]) or taken over from another device ([`onboard`]); after that it
 //! is loaded from the store, without the backbone. Secrets are kept in the store, which seals every value.
 //!
-//! All this happens before there is a [`Core`](crate::core::Core), which holds the [`Account`] that comes out of it.
+//! All this happens before there is a [`Core`](crate::core::Core), which then holds the [`Account`].
 
 mod create;
 mod device;
@@ -24,8 +24,8 @@ use crate::{Config, Error, Result};
 #[cfg(test)]
 pub(crate) use self::device::device_object;
 
-/// Loads the identity if the store has one or has begun with one; else takes it over from the device that handed out
-/// `shared_secret`, or creates it.
+/// Loads the identity if the store has one, or an onboarding or a first start that was interrupted; else onboards with
+/// `shared_secret`, or creates the identity.
 ///
 /// # Errors
 /// Those of [`load_or_create`] and [`onboard`].
@@ -76,7 +76,7 @@ pub(crate) async fn load_or_create(config: &Config, store: &Store, clock: &dyn C
 ///
 /// # Errors
 /// [`Error::InvalidPropertyValue`] if the shared secret contradicts itself, and the backbone's errors;
-/// [`load_or_create`] goes on where this stopped.
+/// [`load_or_create`] continues where this stopped.
 pub(crate) async fn onboard(
     config: &BackboneConfig,
     store: &Store,

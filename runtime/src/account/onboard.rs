@@ -1,7 +1,7 @@
-//! Becoming another device of an identity that exists.
+//! Onboarding: this node becomes another device of an existing identity.
 //!
-//! The device's own key and new password are on disk before the backbone hears of them: a crash after the password was
-//! changed is finished by the next start, which knows both passwords.
+//! The device's own key and new password are on disk before they are sent to the backbone. After a crash the next start
+//! finishes the onboarding: it knows both passwords, whether or not the backbone changed the password.
 
 use serde::{Deserialize, Serialize};
 use tracing::info;
@@ -13,10 +13,10 @@ use crate::core::account::{AccountRecord, DeviceIdentity};
 use crate::store::{Batch, Store};
 use crate::{Error, Result};
 
-/// Secrets that a device counts up belong to it alone if every device has a range of its own.
+/// Each device has a range of its own for numbered secrets, so that devices never use the same number.
 const SECRETS_PER_DEVICE: u64 = 1_000_000;
 
-/// An onboarding that may be under way.
+/// An onboarding that is not finished.
 #[derive(Serialize, Deserialize)]
 struct Onboarding {
     shared_secret: DeviceSharedSecret,
@@ -27,11 +27,11 @@ impl Onboarding {
     const NAME: &str = "Onboarding";
 }
 
-/// Takes over a device that another device of the identity has made. The store must be empty.
+/// Becomes a device that another device of the identity has registered. The store must be empty.
 ///
 /// # Errors
 /// [`Error::InvalidPropertyValue`] if the shared secret contradicts itself, and the backbone's errors; the next start
-/// goes on where this one stopped.
+/// continues where this one stopped.
 pub(super) async fn begin(client: &Client, store: &Store, shared_secret: DeviceSharedSecret) -> Result<AccountRecord> {
     shared_secret.identity.check().map_err(|error| Error::InvalidPropertyValue(error.to_string()))?;
     let onboarding = Onboarding { shared_secret, device: NewDevice::generate() };
@@ -41,7 +41,7 @@ pub(super) async fn begin(client: &Client, store: &Store, shared_secret: DeviceS
     finish(client, store, onboarding).await
 }
 
-/// Whether an onboarding was begun and not finished.
+/// Whether an onboarding was started and not finished.
 pub(super) fn is_under_way(store: &Store) -> Result<bool> {
     Ok(store.value::<Onboarding>(Onboarding::NAME)?.is_some())
 }
@@ -87,7 +87,7 @@ async fn change_password(client: &Client, onboarding: &Onboarding) -> Result<()>
     };
     let session = client.login(credentials(&onboarding.shared_secret.password));
     match session.change_password(SecretText::new(onboarding.device.password.as_str())).await {
-        // An earlier attempt may have succeeded without our hearing of it.
+        // An earlier attempt may have succeeded although its answer was lost.
         Err(backbone::Error::NoAuthGrant { .. }) => {
             Ok(client.login(credentials(&onboarding.device.password)).log_in().await?)
         }

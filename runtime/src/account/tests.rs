@@ -58,11 +58,11 @@ async fn the_first_start_creates_an_identity_and_the_next_one_needs_no_backbone(
 }
 
 #[tokio::test]
-async fn a_first_start_that_was_given_a_false_user_name_keeps_nothing_of_it() {
+async fn a_first_start_with_a_false_user_name_keeps_nothing_of_it() {
     let place = Place::new().await;
-    place.backbone.state().misnames = true;
+    place.backbone.state().wrong_username = true;
     assert_eq!(place.start().await.err().unwrap().code(), "error.transport.request.noAuthGrant");
-    place.backbone.state().misnames = false;
+    place.backbone.state().wrong_username = false;
     place.start().await.unwrap().session().log_in().await.unwrap();
     assert_eq!(place.backbone.state().identities.len(), 2, "the next start begins anew");
 }
@@ -77,7 +77,7 @@ async fn a_first_start_whose_login_is_not_answered_keeps_the_identity() {
 }
 
 #[tokio::test]
-async fn the_device_is_the_first_thing_that_other_devices_learn() {
+async fn the_entry_of_the_device_is_the_first_modification() {
     let place = Place::new().await;
     let config = Config {
         device: crate::DeviceProfile { name: Some("laptop".to_owned()), description: None },
@@ -93,7 +93,7 @@ async fn the_device_is_the_first_thing_that_other_devices_learn() {
 }
 
 #[tokio::test]
-async fn keys_whose_creation_never_arrived_are_used_by_the_next_start() {
+async fn keys_that_the_backbone_did_not_receive_are_used_by_the_next_start() {
     let place = Place::new().await;
     place.backbone.state().refuse = Some(("/Identities", "error.platform.unexpected"));
     assert!(place.start().await.is_err());
@@ -105,7 +105,7 @@ async fn keys_whose_creation_never_arrived_are_used_by_the_next_start() {
 }
 
 #[tokio::test]
-async fn an_identity_whose_answer_was_lost_is_replaced_by_a_fresh_one() {
+async fn an_identity_whose_answer_was_lost_is_replaced_by_a_new_one() {
     let place = Place::new().await;
     place.backbone.state().lose_answer_to = Some("/Identities");
     let error = place.start().await.err().unwrap();
@@ -161,7 +161,7 @@ fn has_begun(place: &Place) -> bool {
 }
 
 #[tokio::test]
-async fn a_first_start_has_begun_from_the_request_for_an_identity_until_it_is_refused() {
+async fn an_identity_may_exist_from_its_request_until_a_refusal() {
     let place = Place::new().await;
     assert!(!has_begun(&place));
     for path in ["/Challenges", "/Identities"] {
@@ -172,10 +172,10 @@ async fn a_first_start_has_begun_from_the_request_for_an_identity_until_it_is_re
     place.backbone.state().lose_answer_to = Some("/Challenges");
     assert!(place.start().await.is_err());
     assert!(!has_begun(&place), "nothing was asked for");
-    place.backbone.state().misnames = true;
+    place.backbone.state().wrong_username = true;
     assert!(place.start().await.is_err());
     assert!(!has_begun(&place), "nobody can log in");
-    place.backbone.state().misnames = false;
+    place.backbone.state().wrong_username = false;
     place.backbone.state().lose_answer_to = Some("/Identities");
     assert!(place.start().await.is_err());
     assert!(has_begun(&place), "the backbone may know it");

@@ -1,4 +1,4 @@
-//! Who this node is, once it is known: identity, device, their secrets and their connection to the backbone.
+//! The account of a running node: identity, device, their secrets and their session at the backbone.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 
 use crate::store::Properties;
 
-/// What kind of device a node says it is.
+/// The type of device in the entry of a node.
 pub(crate) const DEVICE_TYPE: u8 = device_type::CONNECTOR;
 
 /// The identity and the device of a running node.
@@ -68,7 +68,8 @@ impl Account {
         &self.record.synchronization_key
     }
 
-    /// Completes the `Devices` entry that another device made for this one: it has logged in and has a key of its own.
+    /// Completes the `Devices` entry that another device created for this one, which now has logged in and has a key of its
+    /// own.
     pub(crate) fn describe_onboarded(&self, entry: &mut Properties, now: Timestamp) {
         entry.remove("initialPassword");
         for (name, value) in [
@@ -94,7 +95,7 @@ impl Account {
     }
 }
 
-/// Everything a start without the backbone needs.
+/// Everything that a start without the backbone needs.
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct AccountRecord {
     pub(crate) identity: PublicIdentity,
@@ -122,7 +123,7 @@ pub(crate) struct DeviceIdentity {
     pub(crate) id: DeviceId,
     /// Its login name.
     pub(crate) username: Username,
-    /// When it was made.
+    /// Time of creation.
     pub(crate) created_at: Timestamp,
     /// By which device; by itself for the first one.
     pub(crate) created_by_device: DeviceId,

@@ -1,4 +1,4 @@
-//! What everything that a node does stands on: its store, its identity, its clock, its settings, and who is told of what happens.
+//! The foundation of every operation of a node: its store, its account, its clock, its settings, and its event bus.
 //!
 //! Files, tokens and synchronization take a [`Core`] and import neither each other's callers nor the facades:
 //!
@@ -7,34 +7,33 @@
 //! ```
 
 pub(crate) mod account;
-mod reference;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio::sync::Notify;
-
-pub(crate) use self::reference::place;
+use transport::wire::reference::{BaseUrl, Referable};
 
 use self::account::Account;
 use crate::clock::Clock;
 use crate::code::ErrorCode;
+use crate::error::ConfigError;
 use crate::event::EventBus;
 use crate::store::{Batch, Object, Store, StoreError, View};
-use crate::{Config, Error, Result};
+use crate::{Config, Error, Result, dto};
 
-/// What a node is made of, below everything that it does.
+/// The parts of a node that all operations use.
 pub(crate) struct Core {
     pub(crate) config: Config,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) events: EventBus,
-    /// What is remembered; [`crate::Runtime::shutdown`] closes it.
+    /// Its store; [`crate::Runtime::shutdown`] closes it.
     pub(crate) store: Arc<Store>,
     /// Identity, device, and their connection to the backbone.
     pub(crate) account: Account,
     /// Private directory for temporary files, emptied at each start.
     pub(crate) temporary_directory: PathBuf,
-    /// Notified of changes that other devices have not seen yet. Changes that come shortly after each other become one push.
+    /// Notified of changes to be pushed. Changes shortly after each other become one push.
     pub(crate) unpushed: Notify,
 }
 
@@ -55,20 +54,20 @@ impl Core {
         self.change(|_| Ok((batch, ()))).await
     }
 
-    /// As [`Core::commit`] for a batch that depends on what is stored: nothing else changes between its making and its
-    /// taking effect.
+    /// As [`Core::commit`] for a batch that depends on what is stored: no other change takes effect between what `build`
+    /// reads and its batch.
     pub(crate) async fn change<T>(&self, build: impl FnOnce(&View<'_>) -> Result<(Batch, T)>) -> Result<T> {
         let outcome = self.store.change(build).await?;
         self.unpushed.notify_one();
         Ok(outcome)
     }
 
-    /// Remembers what was just made at the backbone.
+    /// Stores an object that was just created at the backbone.
     ///
     /// # Errors
-    /// [`Error::Unknown`] if the id stands for something here already. Ids are the backbone's to give, and a new record
-    /// under an old id would lose the old one's key. [`Error::Store`] and
-    /// [`Error::StorageFull`] say what is at the backbone but not here.
+    /// [`Error::Unknown`] if an object with this id is stored already. The backbone chooses ids, and a new object under an
+    /// old id would replace the key of the old one. [`Error::Store`] and [`Error::StorageFull`] name what exists at the
+    /// backbone but is not stored here.
     pub(crate) async fn remember(&self, object: Object) -> Result<()> {
         let (id, object_id) = (object.id.clone(), object.id.clone());
         let create = |view: &View<'_>| match view.object(&object.collection, &object.id)? {
@@ -86,13 +85,29 @@ impl Core {
         })
     }
 
-    /// The backbone that references name.
+    /// The URL of the backbone, which references name.
     pub(crate) fn base_url(&self) -> &str {
         &self.account.client().config().base_url
     }
 
-    /// An error that the transport layer has a code for, now.
+    /// An error with a code of the transport layer, at the current time.
     pub(crate) fn transport_error(&self, code: ErrorCode, reason: impl Into<String>) -> Error {
         Error::Transport { code, reason: reason.into(), at: self.clock.now() }
     }
+}
+
+impl dto::Reference {
+    /// Both forms of a reference, at a backbone.
+    pub(crate) fn of<I: Referable>(reference: &transport::wire::Reference<I>, place: &BaseUrl) -> Self {
+        let (truncated, url) = reference.forms_at(place);
+        Self { truncated, url }
+    }
+}
+
+/// The backbone that references lead to.
+///
+/// # Errors
+/// [`Error::Config`] if the URL cannot stand in references.
+pub(crate) fn place(base_url: &str) -> Result<BaseUrl> {
+    BaseUrl::parse(base_url).map_err(|error| Error::Config(ConfigError::BaseUrl(error)))
 }

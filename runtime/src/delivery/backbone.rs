@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use transport::backbone::{self, Download, Session, UploadContent, UploadFile, UploadProgress};
+use transport::backbone::{self, Download, Session, UploadContent, UploadFile, UploadObserver};
 use transport::wire::backbone::files::{CreatedFile, FileMetadata};
 use transport::wire::backbone::tokens::{CreateToken, CreatedToken, Token};
 use transport::wire::{FileId, Timestamp, TokenId};
@@ -73,7 +73,7 @@ impl<'a> Backbone<'a> {
     }
 
     /// A failed read. Adds to "not found" what most often explains it: the reference names another backbone than this node's.
-    fn not_read(&self, named: Option<&str>, error: backbone::Error) -> Failure {
+    pub(super) fn not_read(&self, named: Option<&str>, error: backbone::Error) -> Failure {
         let own = self.core.base_url();
         match (Failure::from(error), named) {
             (Failure::NotFound(error), Some(named)) if !is_same_backbone(named, own) => {
@@ -86,7 +86,7 @@ impl<'a> Backbone<'a> {
 }
 
 impl Delivery for Backbone<'_> {
-    type Content = Download;
+    type FileContent = Download;
 
     async fn token(&self, id: &TokenId, password_hash: Option<&str>, named: Option<&str>) -> Result<Token, Failure> {
         self.session().token(id, password_hash).await.map_err(|error| self.not_read(named, error))
@@ -114,9 +114,9 @@ impl Delivery for Backbone<'_> {
         &self,
         file: &UploadFile,
         content: &UploadContent,
-        progress: Option<UploadProgress>,
+        observer: Option<UploadObserver>,
     ) -> Result<CreatedFile, Failure> {
-        let created = self.session().upload_file(file, content, progress).await;
+        let created = self.session().upload_file(file, content, observer).await;
         let created = match created {
             Ok(created) => created,
             Err(error) => return Err(self.not_written(file.expires_at, error).await),

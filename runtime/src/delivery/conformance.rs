@@ -1,14 +1,19 @@
 //! What every implementation of [`Delivery`] has to do, run over each of them.
 
+use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
+use transport::access::MAX_FAILED_ATTEMPTS;
 use transport::backbone::{UploadContent, UploadFile};
 use transport::crypto::hash::Sha512Hash;
 use transport::wire::backbone::tokens::CreateToken;
-use transport::wire::{Address, ByteText, Timestamp};
+use transport::wire::{Address, ByteText, FileId, Timestamp, TokenId};
 
-use super::{Delivery, Failure, Incoming as _};
-use crate::clock::SystemClock;
+use super::backbone::Backbone;
+use super::memory::{self, Holder, Memory};
+use super::{Delivery, Failure, Incoming};
+use crate::clock::{Clock, ManualClock};
 use crate::config::{BackboneConfig, Config, Secret};
 use crate::core::Core;
 use crate::store::{Store, StoreKeySource};
@@ -18,113 +23,232 @@ use crate::{ErrorCode, account};
 const PASSWORD: &str = "cGFzc3dvcmQ=";
 const WRONG: &str = "d3Jvbmc=";
 const ELSEWHERE: &str = "https://elsewhere.example";
+const START: &str = "2030-01-01T00:00:00.000Z";
+const HOUR: Duration = Duration::from_secs(60 * 60);
 
-/// `sender` creates and uploads, `receiver` reads as another identity. `max_token_content` is the bound of the receiver.
-async fn conforms(sender: &impl Delivery, owner: &Address, receiver: &impl Delivery, max_token_content: usize) {
-    tokens_come_as_they_were_created(sender, receiver).await;
-    a_password_is_asked_for_once(sender, receiver).await;
-    what_is_not_there_is_not_found(sender, receiver).await;
-    a_token_that_is_too_large_is_refused(sender, receiver, max_token_content).await;
-    files_come_in_order_and_within_their_limit(sender, owner, receiver).await;
+/// Three identities that deliver to each other in the same way.
+struct World<'a, D> {
+    /// Creates and uploads.
+    sender: (&'a Address, D),
+    /// Reads.
+    receiver: (&'a Address, D),
+    /// Somebody else.
+    other: D,
+    /// Of nodes and of the side that holds tokens.
+    clock: &'a ManualClock,
+    /// The receiver's bound.
+    max_token_content: usize,
 }
 
-fn token(content: Vec<u8>, password: Option<&str>) -> CreateToken {
-    let password = password.map(str::to_owned);
-    CreateToken { content: Some(ByteText(content)), expires_at: Timestamp::NEVER, for_identity: None, password }
+async fn conforms<D: Delivery>(world: World<'_, D>) {
+    world.tokens_come_as_they_were_created().await;
+    world.a_token_is_for_its_addressee_and_its_creator().await;
+    world.a_password_is_asked_for_once().await;
+    world.wrong_passwords_lock_a_token_for_all_but_its_creator().await;
+    world.an_unknown_id_is_not_found_and_the_other_backbone_is_named().await;
+    world.a_token_that_is_too_large_is_refused().await;
+    world.a_file_comes_in_order_and_within_its_limit().await;
+    world.after_its_expiry_a_token_is_shown_to_those_who_know_it().await;
 }
 
-async fn tokens_come_as_they_were_created(sender: &impl Delivery, receiver: &impl Delivery) {
-    let given = token(b"sealed".to_vec(), None);
-    let created = sender.create_token(&given).await.unwrap();
-    assert!(created.expires_at.is_none_or(|granted| granted <= given.expires_at));
-    let read = receiver.token(&created.id, None, None).await.unwrap();
-    assert_eq!((read.id, read.content), (created.id, given.content));
-}
-
-async fn a_password_is_asked_for_once(sender: &impl Delivery, receiver: &impl Delivery) {
-    let id = sender.create_token(&token(b"sealed".to_vec(), Some(PASSWORD))).await.unwrap().id;
-    for wrong in [None, Some(WRONG)] {
-        assert!(matches!(receiver.token(&id, wrong, None).await, Err(Failure::NotFound(_))));
+impl<D: Delivery> World<'_, D> {
+    fn at(&self, after: Duration) -> Timestamp {
+        self.clock.now().saturating_add(after)
     }
-    for password in [Some(PASSWORD), None] {
-        assert!(receiver.token(&id, password, None).await.is_ok(), "{password:?}");
+
+    async fn create(&self, token: CreateToken) -> TokenId {
+        self.sender.1.create_token(&token).await.unwrap().id
+    }
+
+    async fn tokens_come_as_they_were_created(&self) {
+        let given = token(b"sealed".to_vec());
+        let created = self.sender.1.create_token(&given).await.unwrap();
+        assert!(created.expires_at.is_none_or(|granted| granted <= given.expires_at));
+        let read = self.receiver.1.token(&created.id, None, None).await.unwrap();
+        assert_eq!((read.id, read.content), (created.id, given.content));
+        assert_eq!(read.created_by.as_ref(), Some(self.sender.0));
+    }
+
+    async fn a_token_is_for_its_addressee_and_its_creator(&self) {
+        let for_identity = Some(self.receiver.0.clone());
+        let id = self.create(CreateToken { for_identity, ..token(b"sealed".to_vec()) }).await;
+        assert!(is_not_found(self.other.token(&id, None, None).await));
+        for allowed in [&self.sender.1, &self.receiver.1] {
+            let read = allowed.token(&id, None, None).await.unwrap();
+            assert_eq!(read.for_identity.as_ref(), Some(self.receiver.0));
+        }
+    }
+
+    async fn a_password_is_asked_for_once(&self) {
+        let id = self.create(protected()).await;
+        for wrong in [None, Some(WRONG)] {
+            assert!(is_not_found(self.receiver.1.token(&id, wrong, None).await));
+        }
+        for password in [Some(PASSWORD), None] {
+            assert!(self.receiver.1.token(&id, password, None).await.is_ok(), "{password:?}");
+        }
+        assert!(is_not_found(self.other.token(&id, None, None).await), "another identity has read it");
+    }
+
+    async fn wrong_passwords_lock_a_token_for_all_but_its_creator(&self) {
+        let id = self.create(protected()).await;
+        self.other.token(&id, Some(PASSWORD), None).await.unwrap();
+        for _ in 1..MAX_FAILED_ATTEMPTS {
+            assert!(is_not_found(self.receiver.1.token(&id, Some(WRONG), None).await));
+        }
+        for password in [WRONG, PASSWORD] {
+            let locked = self.receiver.1.token(&id, Some(password), None).await;
+            assert!(matches!(locked, Err(Failure::Failed(_))), "{password}");
+        }
+        for exempt in [&self.sender.1, &self.other] {
+            assert!(exempt.token(&id, None, None).await.is_ok());
+        }
+    }
+
+    async fn an_unknown_id_is_not_found_and_the_other_backbone_is_named(&self) {
+        let (token, file): (TokenId, FileId) =
+            ("TOKunknownunknown123".parse().unwrap(), "FILunknownunknown123".parse().unwrap());
+        let receiver = &self.receiver.1;
+        for outcome in [
+            receiver.token(&token, None, Some(ELSEWHERE)).await.map(drop),
+            receiver.file_metadata(&file, Some(ELSEWHERE)).await.map(drop),
+        ] {
+            let Err(Failure::NotFound(error)) = outcome else { panic!("found") };
+            assert_eq!(error.known_code(), Some(ErrorCode::RecordNotFound));
+            assert!(error.to_string().contains(ELSEWHERE), "{error}");
+        }
+        assert!(is_not_found(receiver.file_content(&file, 1).await));
+    }
+
+    async fn a_token_that_is_too_large_is_refused(&self) {
+        // The bound is one of the answer, in which the content is encoded twice and framed.
+        let id = self.create(token(vec![0; 20 * self.max_token_content])).await;
+        assert!(matches!(self.receiver.1.token(&id, None, None).await, Err(Failure::TooLarge(_))));
+    }
+
+    async fn a_file_comes_in_order_and_within_its_limit(&self) {
+        let bytes: Vec<u8> = (0..600_000_u32).map(|number| number.to_le_bytes()[1]).collect();
+        let length = bytes.len() as u64;
+        let file = UploadFile {
+            cipher_hash: Sha512Hash::of(&bytes).into(),
+            owner: self.sender.0.clone(),
+            owner_signature: ByteText(b"signature".to_vec()),
+            expires_at: self.at(HOUR),
+            encrypted_properties: ByteText(b"properties".to_vec()),
+        };
+        let content = UploadContent::Memory(bytes.clone().into());
+        let created = self.sender.1.upload_file(&file, &content, None).await.unwrap();
+        assert!(created.expires_at <= file.expires_at);
+
+        let receiver = &self.receiver.1;
+        let metadata = receiver.file_metadata(&created.id, None).await.unwrap();
+        assert_eq!((&metadata.id, &metadata.encrypted_properties), (&created.id, &file.encrypted_properties));
+        assert_eq!((&metadata.owner, &metadata.cipher_hash), (self.sender.0, &file.cipher_hash));
+        assert!(read(receiver.file_content(&created.id, length).await.unwrap()).await.unwrap() == bytes);
+        let cut = match receiver.file_content(&created.id, length - 1).await {
+            Err(failure) => failure,
+            Ok(content) => read(content).await.expect_err("more than the limit was handed out"),
+        };
+        assert!(matches!(cut, Failure::TooLarge(_)), "{cut:?}");
+
+        self.clock.advance(HOUR);
+        assert!(is_not_found(receiver.file_metadata(&created.id, None).await));
+        assert!(is_not_found(receiver.file_content(&created.id, length).await));
+    }
+
+    async fn after_its_expiry_a_token_is_shown_to_those_who_know_it(&self) {
+        let id = self.create(CreateToken { expires_at: self.at(HOUR), ..token(b"sealed".to_vec()) }).await;
+        self.receiver.1.token(&id, None, None).await.unwrap();
+        self.clock.advance(HOUR);
+        for allowed in [&self.sender.1, &self.receiver.1] {
+            assert!(allowed.token(&id, None, None).await.is_ok());
+        }
+        assert!(is_not_found(self.other.token(&id, None, None).await));
     }
 }
 
-async fn what_is_not_there_is_not_found(sender: &impl Delivery, receiver: &impl Delivery) {
-    let (token, file) = ("TOKunknownunknown123".parse().unwrap(), "FILunknownunknown123".parse().unwrap());
-    for delivery in [receiver.token(&token, None, Some(ELSEWHERE)).await.map(drop), {
-        receiver.file_metadata(&file, Some(ELSEWHERE)).await.map(drop)
-    }] {
-        let Err(Failure::NotFound(error)) = delivery else { panic!("found") };
-        assert_eq!(error.known_code(), Some(ErrorCode::RecordNotFound));
-        assert!(error.to_string().contains(ELSEWHERE), "{error}");
-    }
-    assert!(matches!(sender.file_content(&file, 1).await.map(drop), Err(Failure::NotFound(_))));
+fn token(content: Vec<u8>) -> CreateToken {
+    CreateToken { content: Some(ByteText(content)), expires_at: Timestamp::NEVER, for_identity: None, password: None }
 }
 
-async fn a_token_that_is_too_large_is_refused(sender: &impl Delivery, receiver: &impl Delivery, max: usize) {
-    // The bound is one of the answer, in which the content is encoded twice and framed.
-    let id = sender.create_token(&token(vec![0; 20 * max], None)).await.unwrap().id;
-    assert!(matches!(receiver.token(&id, None, None).await, Err(Failure::TooLarge(_))));
+fn protected() -> CreateToken {
+    CreateToken { password: Some(PASSWORD.to_owned()), ..token(b"sealed".to_vec()) }
 }
 
-async fn files_come_in_order_and_within_their_limit(sender: &impl Delivery, owner: &Address, receiver: &impl Delivery) {
-    let bytes: Vec<u8> = (0..600_000_u32).map(|number| number.to_le_bytes()[1]).collect();
-    let length = bytes.len() as u64;
-    let file = UploadFile {
-        cipher_hash: Sha512Hash::of(&bytes).into(),
-        owner: owner.clone(),
-        owner_signature: ByteText(b"signature".to_vec()),
-        expires_at: Timestamp::NEVER,
-        encrypted_properties: ByteText(b"properties".to_vec()),
-    };
-    let content = UploadContent::Memory(bytes.clone().into());
-    let created = sender.upload_file(&file, &content, None).await.unwrap();
-    assert!(created.expires_at <= file.expires_at);
-    let metadata = receiver.file_metadata(&created.id, None).await.unwrap();
-    assert_eq!((metadata.id, metadata.encrypted_properties), (created.id.clone(), file.encrypted_properties));
+fn is_not_found<T>(outcome: Result<T, Failure>) -> bool {
+    matches!(outcome, Err(Failure::NotFound(_)))
+}
 
-    let mut incoming = receiver.file_content(&created.id, length).await.unwrap();
+async fn read(mut content: impl Incoming) -> Result<Vec<u8>, Failure> {
     let mut received = Vec::new();
-    while let Some(chunk) = incoming.chunk().await.unwrap() {
+    while let Some(chunk) = content.chunk().await? {
         received.extend_from_slice(&chunk);
-        assert_eq!(incoming.received(), received.len() as u64);
+        assert_eq!(content.received(), received.len() as u64);
     }
-    assert!(received == bytes);
-    let cut = match receiver.file_content(&created.id, length - 1).await {
-        Err(failure) => failure,
-        Ok(mut incoming) => loop {
-            match incoming.chunk().await {
-                Ok(Some(_)) => {}
-                Ok(None) => panic!("more than the limit was handed out"),
-                Err(failure) => break failure,
-            }
-        },
-    };
-    assert!(matches!(cut, Failure::TooLarge(_)), "{cut:?}");
+    Ok(received)
 }
 
-async fn node(directory: &std::path::Path, backbone: BackboneConfig) -> Arc<Core> {
+/// The clock of the nodes, for the backbone.
+struct SharedClock(Arc<ManualClock>);
+
+impl backbone_mock::Clock for SharedClock {
+    fn now(&self) -> Timestamp {
+        self.0.now()
+    }
+}
+
+async fn node(directory: &Path, backbone: BackboneConfig, clock: Arc<ManualClock>) -> Arc<Core> {
     std::fs::create_dir_all(directory).unwrap();
     let config = Config::new(directory, backbone);
     let key = StoreKeySource::File(directory.join("store.key"));
     let store = Arc::new(Store::open_in(directory, &key, true).unwrap());
-    let account = account::load_or_create(&config, &store, &SystemClock).await.unwrap();
-    Core::new(config, Arc::new(SystemClock), store, account, directory.join("tmp"))
+    let account = account::load_or_create(&config, &store, &*clock).await.unwrap();
+    Core::new(config, clock, store, account, directory.join("tmp"))
 }
 
 #[tokio::test]
 async fn the_backbone_conforms() {
     let directory = tempfile::tempdir().unwrap();
     let place = directory.path();
-    let config = backbone_mock::Config::new(place.join("backbone")).with_client("test", "test");
+    let clock = Arc::new(ManualClock::new(START.parse().unwrap()));
+    let mut config = backbone_mock::Config::new(place.join("backbone")).with_client("test", "test");
+    config.clock = Arc::new(SharedClock(clock.clone()));
+    // Sessions measure lifetimes by another clock, which does not advance here.
+    config.access_token_lifetime = 24 * HOUR;
+    config.limits.wrong_passwords = 0;
     let backbone = backbone_mock::Backbone::start(config).await.unwrap();
     let max_token_content = 10_000;
     let settings =
         BackboneConfig { max_token_content, ..BackboneConfig::new(backbone.url(), "test", Secret::new("test")) };
-    let sender = node(&place.join("sender"), settings.clone()).await;
-    let receiver = node(&place.join("receiver"), settings).await;
-    let owner = sender.account.address();
-    conforms(&super::of(&sender), owner, &super::of(&receiver), max_token_content).await;
+    let sender = node(&place.join("sender"), settings.clone(), clock.clone()).await;
+    let receiver = node(&place.join("receiver"), settings.clone(), clock.clone()).await;
+    let other = node(&place.join("other"), settings, clock.clone()).await;
+    conforms(World {
+        sender: (sender.account.address(), Backbone::of(&sender)),
+        receiver: (receiver.account.address(), Backbone::of(&receiver)),
+        other: Backbone::of(&other),
+        clock: &clock,
+        max_token_content,
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn memory_conforms() {
+    let directory = tempfile::tempdir().unwrap();
+    let clock = Arc::new(ManualClock::new(START.parse().unwrap()));
+    let [sender, receiver, other] = ["sender", "receiver", "other"].map(|name| directory.path().join(name));
+    let sender = memory::node(&sender, clock.clone()).await;
+    let receiver = memory::node(&receiver, clock.clone()).await;
+    let other = memory::node(&other, clock.clone()).await;
+    let holder = Holder::default();
+    let by = |core| Memory { core, holder: holder.clone() };
+    conforms(World {
+        sender: (sender.account.address(), by(&sender)),
+        receiver: (receiver.account.address(), by(&receiver)),
+        other: by(&other),
+        clock: &clock,
+        max_token_content: receiver.config.backbone.max_token_content,
+    })
+    .await;
 }

@@ -1,8 +1,9 @@
 //! How tokens and files reach this node and leave it.
 //!
 //! Everything that is shared passes through [`Delivery`]: three reads (a token, the metadata of a file, the bytes of a file)
-//! and two writes (a new token, a new file). [`of`] chooses the implementation. Today there is one, [`Backbone`]; direct
-//! delivery between nodes becomes the second one, beside it, without a change in `token/`, `file/` or the facades.
+//! and two writes (a new token, a new file). [`of`] chooses the implementation. Nodes have one, [`backbone::Backbone`], and
+//! tests a second one in memory. Direct delivery between nodes becomes another one beside them, without a change in
+//! `token/`, `file/` or the facades. `conformance.rs` tests the contract below for each.
 //!
 //! What only the backbone can say is not delivery and asks the session of the account: login, challenges, the datawallet,
 //! external events, who owns a file, deleting, unlocking.
@@ -38,29 +39,39 @@
 
 mod backbone;
 #[cfg(test)]
+mod choice;
+#[cfg(test)]
 mod conformance;
+#[cfg(test)]
+pub(crate) mod memory;
 
 use std::future::Future;
 
 use bytes::Bytes;
-use transport::backbone::{UploadContent, UploadFile, UploadProgress};
+use transport::backbone::{UploadContent, UploadFile, UploadObserver};
 use transport::wire::backbone::files::{CreatedFile, FileMetadata};
 use transport::wire::backbone::tokens::{CreateToken, CreatedToken, Token};
 use transport::wire::{FileId, TokenId};
 
-use self::backbone::Backbone;
 use crate::Error;
 use crate::core::Core;
 
 /// The way by which a node delivers and receives.
+#[cfg(not(test))]
 pub(crate) fn of(core: &Core) -> impl Delivery {
-    Backbone::of(core)
+    backbone::Backbone::of(core)
+}
+
+/// The way by which a node delivers and receives: the backbone, but within [`memory::Holder::scope`] the holder.
+#[cfg(test)]
+pub(crate) fn of(core: &Core) -> impl Delivery {
+    choice::Choice::of(core)
 }
 
 /// A way by which tokens and files come and go; see the [module](self) for the contract.
 pub(crate) trait Delivery: Send + Sync {
     /// The bytes of a file on their way.
-    type Content: Incoming;
+    type FileContent: Incoming;
 
     /// Reads a token, by the hash of its password if it has one. An identity that has read it before needs none.
     ///
@@ -80,7 +91,7 @@ pub(crate) trait Delivery: Send + Sync {
     ) -> impl Future<Output = Result<FileMetadata, Failure>> + Send;
 
     /// Starts to read the bytes of a file: at most `limit` bytes of ciphertext.
-    fn file_content(&self, id: &FileId, limit: u64) -> impl Future<Output = Result<Self::Content, Failure>> + Send;
+    fn file_content(&self, id: &FileId, limit: u64) -> impl Future<Output = Result<Self::FileContent, Failure>> + Send;
 
     /// Creates a token. The answer says which expiry holds: the one that was asked for if it says nothing, else one that is
     /// not later.
@@ -88,12 +99,12 @@ pub(crate) trait Delivery: Send + Sync {
 
     /// Uploads a file. The answer says which expiry holds, which is not later than the one that was asked for.
     ///
-    /// `progress` is told of the bytes that are on their way, which may exceed the length if the content is sent twice.
+    /// `observer` is told of the bytes that are on their way, which may exceed the length if the content is sent twice.
     fn upload_file(
         &self,
         file: &UploadFile,
         content: &UploadContent,
-        progress: Option<UploadProgress>,
+        observer: Option<UploadObserver>,
     ) -> impl Future<Output = Result<CreatedFile, Failure>> + Send;
 }
 

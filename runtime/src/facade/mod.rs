@@ -5,6 +5,8 @@ mod challenges;
 mod files;
 mod identity_metadata;
 pub(crate) mod list;
+#[cfg(test)]
+mod tests;
 mod tokens;
 
 use std::sync::Arc;

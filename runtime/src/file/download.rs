@@ -1,6 +1,5 @@
-//! Downloading: the whole ciphertext first, into private storage; then every check; only then the first byte of plaintext.
-//! What can be done while the ciphertext arrives is: it is hashed, understood and decoded on another thread, one piece
-//! behind the connection.
+//! Downloads a file: first the whole ciphertext, into private storage; then every check; only then the first byte of plaintext.
+//! While the ciphertext is received, another thread hashes, parses and decodes the piece before.
 
 use std::io::{self, Cursor};
 
@@ -9,20 +8,19 @@ use transport::crypto::TAG_LENGTH;
 use transport::file::{FileError, MAX_PLAINTEXT_LENGTH, Opener, ReceivingBody, max_body_length};
 use transport::wire::FileId;
 
-use super::FileRecord;
-use super::progress::{Observer, Phase, Progress};
 use super::spool::{Spool, Storage, temporary_file_error};
 use super::verified::{VerifiedContent, VerifiedReader};
+use super::{FileRecord, Observer, Phase, Progress};
 use crate::blocking::{blocking, joined};
 use crate::code::ErrorCode;
 use crate::core::Core;
 use crate::delivery::{self, Delivery as _, Failure, Incoming as _};
 use crate::{Error, Result};
 
-/// Bytes of the body that are hashed and decoded in one go: enough to be worth handing over, few enough for the
-/// processor's cache.
+/// Bytes of the body that are hashed and decoded at a time: large enough to be worth another thread, small enough for the
+/// cache of the processor.
 const PIECE: usize = 128 * 1024;
-/// Bytes of the body that are hashed and decoded without handing them to another thread.
+/// Up to this many bytes of the body are hashed and decoded on the current thread.
 const INLINE: usize = 32 * 1024;
 
 /// Fetches and verifies the content of a file.
@@ -56,7 +54,7 @@ pub(super) fn check_size(core: &Core, is_own: bool, filesize: u64) -> Result<()>
     Err(core.transport_error(ErrorCode::MaxFileSizeExceeded, reason))
 }
 
-/// A place for a file, unless it needs a disk that has no room for it.
+/// A spool for a file, unless it does not fit in memory and the disk has no room for it.
 fn spool_for(core: &Core, filesize: u64) -> Result<Spool> {
     let (directory, length) = (&core.temporary_directory, filesize.saturating_add(TAG_LENGTH as u64));
     let spool = Spool::expecting(directory.clone(), length);
@@ -96,7 +94,7 @@ async fn fetch(core: &Core, id: &FileId, filesize: u64, observer: Option<&Observ
     Ok(arrival)
 }
 
-/// What came of a body so far.
+/// A body that is being received.
 struct Arrival {
     spool: Spool,
     seen: ReceivingBody,
@@ -134,9 +132,9 @@ impl Arrival {
     }
 }
 
-/// A piece on its way into an arrival. The connection goes on meanwhile, until the next piece is complete.
+/// A piece that is being processed while the next one is received.
 enum Taking {
-    /// With a buffer that can be used again.
+    /// With a buffer for the next piece.
     Idle(Box<Arrival>, Vec<u8>),
     Busy(JoinHandle<io::Result<(Box<Arrival>, Vec<u8>)>>),
 }

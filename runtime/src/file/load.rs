@@ -1,4 +1,4 @@
-//! Loading a file's metadata by its reference.
+//! Loads the metadata of a file by its reference.
 
 use tracing::info;
 use transport::crypto::hash::Sha512Hash;
@@ -16,7 +16,7 @@ use crate::event::Event;
 use crate::store::{Batch, View, collection};
 use crate::{Error, Result};
 
-/// Finds the file here, else at the backbone, and remembers it.
+/// Returns the stored file, else loads it from the backbone and stores it.
 ///
 /// `backbone` is the one that the reference names, for the error text only: this node asks its own.
 pub(crate) async fn load(
@@ -39,7 +39,7 @@ pub(crate) async fn load(
         Ok((batch, known))
     };
     if let Some(known) = core.change(remember).await? {
-        // Another call or another device was faster; what it remembered may be more than what a reference tells.
+        // Another call or another device was faster; its record may have members that a reference does not provide.
         return Ok(known);
     }
     info!(file = crate::logging::short(id), own = record.is_own, "file loaded");

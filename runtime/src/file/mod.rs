@@ -1,16 +1,43 @@
-//! Files: how they are sealed, uploaded, loaded, downloaded and remembered.
+//! Files: how they are sealed, uploaded, loaded, downloaded and stored.
 
 mod download;
 mod load;
-mod progress;
 mod record;
 mod spool;
 mod upload;
 mod verified;
 
+use std::sync::Arc;
+
 pub(crate) use self::download::download;
 pub(crate) use self::load::{load, stored};
-pub use self::progress::{Observer, Phase, Progress};
 pub(crate) use self::record::FileRecord;
 pub(crate) use self::upload::NewFile;
 pub use self::verified::VerifiedContent;
+
+/// Progress of a transfer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    /// The current phase.
+    pub phase: Phase,
+    /// Bytes done in this phase.
+    pub bytes: u64,
+    /// Bytes to do in this phase, if known.
+    pub total: Option<u64>,
+}
+
+/// A step of a transfer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// Plaintext is read, hashed and sealed.
+    Sealing,
+    /// Ciphertext goes to the backbone.
+    Uploading,
+    /// Ciphertext comes from the backbone.
+    Downloading,
+    /// Hashes and the authentication tag are checked.
+    Verifying,
+}
+
+/// Called with the progress of a transfer, often: it must be cheap and must not block.
+pub type Observer = Arc<dyn Fn(Progress) + Send + Sync>;

@@ -1,4 +1,4 @@
-//! A file as it is remembered, and as every device of the identity knows it.
+//! A file as it is stored, by every device of the identity.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -66,8 +66,8 @@ impl FileRecord {
         Object::typed(collection::FILES, id.as_str(), TYPE, self)
     }
 
-    /// The name as users see it. What this identity uploaded is named as it was asked for; a peer's name is made harmless,
-    /// also after the file has become ours. The record keeps the name as it was sealed.
+    /// The name as users see it. Files that this identity uploaded have the name that was requested; names that peers chose
+    /// are made harmless, even if this identity owns the file now. The record keeps the name as it was sealed.
     fn shown_name(&self) -> String {
         match self.is_own && self.owner == self.created_by {
             true => self.filename.clone(),

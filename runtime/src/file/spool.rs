@@ -1,4 +1,4 @@
-//! A ciphertext on its way: small ones in memory, larger ones in a private file that has no name.
+//! Stores a ciphertext in transit: a small one in memory, a larger one in a private file without a name.
 
 use std::fs::File;
 use std::io::{self, Write as _};
@@ -13,27 +13,27 @@ use crate::store::StoreError;
 /// Most bytes that are kept in memory.
 const MEMORY_LIMIT: usize = 2 * 1024 * 1024;
 
-/// Takes bytes at its end. Dropping it leaves nothing behind, and neither does a crash.
+/// An append-only buffer. Neither dropping it nor a crash leaves anything on the disk.
 pub(super) struct Spool {
     directory: PathBuf,
     storage: Storage,
     memory_limit: usize,
 }
 
-/// Where bytes are.
+/// Where the bytes are stored.
 pub(super) enum Storage {
     Memory(Vec<u8>),
-    /// And how many.
+    /// With the number of bytes.
     File(File, u64),
 }
 
 impl Spool {
-    /// `directory` is where a file would be made.
+    /// An empty spool, which creates its file in `directory` if it needs one.
     pub(super) fn new(directory: PathBuf) -> Self {
         Self { directory, storage: Storage::Memory(Vec::new()), memory_limit: MEMORY_LIMIT }
     }
 
-    /// For about that many bytes. If they are more than memory takes, all go to a file, the first ones too.
+    /// For about that many bytes. If they exceed [`MEMORY_LIMIT`], all of them are written to a file.
     pub(super) fn expecting(directory: PathBuf, length: u64) -> Self {
         let expected = usize::try_from(length).unwrap_or(usize::MAX);
         let (capacity, memory_limit) = if expected <= MEMORY_LIMIT { (expected, MEMORY_LIMIT) } else { (0, 0) };
@@ -93,7 +93,7 @@ pub(super) fn temporary_file_error(error: &io::Error) -> Error {
     .into()
 }
 
-/// What the system said, without the random name that nobody can find afterwards.
+/// The reason of the operating system, without the random name of the file, which nobody can find afterwards.
 fn without_path(error: &io::Error) -> String {
     if error.get_ref().is_some() { error.kind().to_string() } else { error.to_string() }
 }
@@ -105,7 +105,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_temporary_file_that_cannot_be_made_is_told_without_its_name() {
+    fn the_error_for_a_temporary_file_omits_its_name() {
         let directory = tempfile::tempdir().unwrap();
         let missing = directory.path().join("no");
         let error = tempfile::NamedTempFile::new_in(&missing).unwrap_err();
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn what_goes_in_comes_out_in_memory_and_on_disk_and_leaves_no_file() {
+    fn bytes_are_kept_in_memory_and_on_disk_and_no_file_remains() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path();
         let most = u8::try_from(MEMORY_LIMIT / PIECE).unwrap();

@@ -1,4 +1,4 @@
-//! Uploading: plaintext is sealed while it is read, then the ciphertext goes to the backbone, then the file is remembered.
+//! Uploads a file: plaintext is sealed while it is read, then the ciphertext is uploaded, then the file is stored.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -10,21 +10,20 @@ use transport::crypto::{CryptoObject as _, SecretKey};
 use transport::file::{FileError, FileMetadata, MAX_SEALED_METADATA_LENGTH, SealedFile, Sealer, sign_ownership};
 use transport::wire::{ByteText, FileId, Timestamp};
 
-use super::FileRecord;
-use super::progress::{Observer, Phase, Progress};
 use super::spool::{Spool, temporary_file_error};
+use super::{FileRecord, Observer, Phase, Progress};
 use crate::blocking::blocking;
 use crate::core::Core;
 use crate::delivery::{self, Delivery as _};
 use crate::error::{Property, Rule};
 use crate::{Error, Result};
 
-/// Plaintext that is read, and sealed in one go.
+/// Bytes of plaintext that are read and sealed at a time.
 const PIECE: usize = 256 * 1024;
-/// Up to here sealing is quicker than handing the work to another thread.
+/// Up to this many bytes sealing is faster than handing the work to another thread.
 const INLINE: usize = 16 * 1024;
 
-/// A file whose values have all been checked, but for the length of the content.
+/// A file whose values have all been checked, except the length of the content.
 pub(crate) struct NewFile {
     pub(crate) content: Pin<Box<dyn AsyncRead + Send>>,
     pub(crate) filename: String,
@@ -36,7 +35,7 @@ pub(crate) struct NewFile {
 }
 
 impl NewFile {
-    /// Uploads and remembers it. Nothing is left behind if that fails before the backbone has the file.
+    /// Uploads and stores it. If that fails before the backbone has the file, nothing remains.
     pub(crate) async fn upload(self, core: &Core, observer: Option<&Observer>) -> Result<(FileId, FileRecord)> {
         let Sealed { content, content_key, file } = seal(core, self.content, observer).await?;
         let metadata_key = SecretKey::generate();
@@ -62,7 +61,8 @@ impl NewFile {
         let progress = observer.map(|observer| uploading(observer.clone(), file.body_length));
         let created = delivery::of(core).upload_file(&upload, &content, progress).await?;
         info!(file = crate::logging::short(&created.id), bytes = metadata.filesize, "file uploaded");
-        // Of the answer only what nobody else knows is taken, and a shorter life; all else is what was sent.
+        // Of the answer only members that the backbone alone knows are used, and a shorter expiry; everything else is as it
+        // was sent.
         let record = FileRecord {
             secret_key: metadata_key,
             is_own: true,
@@ -103,7 +103,7 @@ fn uploading(observer: Observer, total: u64) -> Arc<dyn Fn(u64) + Send + Sync> {
     Arc::new(move |bytes| observer(Progress { phase: Phase::Uploading, bytes: bytes.min(total), total: Some(total) }))
 }
 
-/// A body that is ready to be sent.
+/// A body to be sent.
 struct Sealed {
     content: UploadContent,
     content_key: SecretKey,
@@ -133,7 +133,7 @@ fn too_large() -> Error {
     Error::invalid_property(Property::Content, Rule::NotTooLarge)
 }
 
-/// A full piece, or what is left; empty at the end.
+/// A full piece, or the rest; empty at the end.
 async fn read_piece(content: &mut Pin<Box<dyn AsyncRead + Send>>) -> Result<Vec<u8>> {
     let mut piece = Vec::with_capacity(INLINE);
     let outcome = content.take(PIECE as u64).read_to_end(&mut piece).await;
@@ -141,7 +141,7 @@ async fn read_piece(content: &mut Pin<Box<dyn AsyncRead + Send>>) -> Result<Vec<
     Ok(piece)
 }
 
-/// A body in the making.
+/// A body that is being sealed.
 struct Sealing {
     content_key: SecretKey,
     sealer: Sealer,

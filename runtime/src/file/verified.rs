@@ -1,5 +1,5 @@
-//! Verified plaintext as an async reader: decrypting is handed to threads that may be busy, one piece at a time and one
-//! piece ahead of the consumer, and no thread waits for a slow one.
+//! Verified plaintext as an async reader. Pieces are decrypted on threads that may block, one piece ahead of the reader, so
+//! that no thread waits for a slow reader.
 
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -10,12 +10,12 @@ use tokio::io::{AsyncRead, ReadBuf};
 use tokio::task::JoinHandle;
 use transport::file::VerifiedFile;
 
-/// Plaintext that is decrypted in one go.
+/// Bytes of plaintext that are decrypted at a time.
 const PIECE: usize = 256 * 1024;
 
 type Verified = Box<VerifiedFile<File>>;
 
-/// Plaintext whose hashes and authentication tag have all been checked. Reading decrypts it once more on the fly.
+/// Plaintext whose hashes and authentication tag have all been checked. Reading decrypts it again.
 pub struct VerifiedContent {
     reader: Pin<Box<dyn AsyncRead + Send + Sync>>,
     length: u64,
@@ -47,12 +47,12 @@ impl std::fmt::Debug for VerifiedContent {
 
 pub(super) struct VerifiedReader {
     next: Next,
-    /// Decrypted plaintext, of which `taken` bytes were handed out.
+    /// Decrypted plaintext, of which `taken` bytes were read.
     piece: Vec<u8>,
     taken: usize,
 }
 
-/// The piece after the one that is handed out.
+/// The piece after the one that is read.
 enum Next {
     Busy(JoinHandle<io::Result<(Verified, Vec<u8>)>>),
     End,
@@ -65,7 +65,7 @@ impl VerifiedReader {
         Self { next: Next::decrypting(Box::new(file), Vec::new()), piece: Vec::new(), taken: 0 }
     }
 
-    /// Replaces the spent piece by the next one, unless there is none.
+    /// Replaces the piece by the next one, if there is one.
     fn poll_next_piece(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let work = match &mut self.next {
             Next::Busy(work) => work,
@@ -83,7 +83,7 @@ impl VerifiedReader {
 }
 
 impl Next {
-    /// The spent buffer takes the piece, so that no memory is taken and given back for each.
+    /// Decrypts the next piece into the buffer of the previous one, which saves an allocation for each.
     fn decrypting(mut file: Verified, mut piece: Vec<u8>) -> Self {
         Self::Busy(tokio::task::spawn_blocking(move || {
             piece.resize(PIECE, 0);

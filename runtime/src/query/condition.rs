@@ -1,11 +1,10 @@
-//! What one field has to meet.
+//! The conditions on one field, and the values that they compare with stored ones.
 
 use std::cmp::Ordering;
 
 use regex::{Regex, RegexBuilder};
 use serde_json::Value;
 
-use super::value::Operand;
 use crate::{Error, Result};
 
 /// Most bytes a compiled regular expression may take.
@@ -13,14 +12,14 @@ const MAX_REGEX_SIZE: usize = 256 * 1024;
 /// Deepest nesting of groups in a regular expression.
 const MAX_REGEX_NESTING: u32 = 50;
 
-/// Everything the values of one field ask for.
+/// The conditions that the values of one field express.
 #[derive(Debug, Default)]
 pub(super) struct Conditions {
-    /// One of these, if any are given; also none of them fits when it is `Some` and empty.
+    /// One of these, if it is `Some`; nothing fits if it is empty.
     equal: Option<Vec<Operand>>,
     /// None of these.
     unequal: Vec<Operand>,
-    /// Each of these, with the orderings that are fine.
+    /// Each of these, with the orderings that fit.
     bounds: Vec<(Operand, &'static [Ordering])>,
     /// A match of this.
     pattern: Option<Regex>,
@@ -99,7 +98,7 @@ impl Conditions {
     }
 }
 
-/// What stands behind the operator, which is one byte, and the `=` that may follow it.
+/// The text after the operator, which is one byte, and the optional `=` after it.
 fn operand(value: &str) -> &str {
     let rest = &value[1..];
     rest.strip_prefix('=').unwrap_or(rest)
@@ -137,7 +136,7 @@ fn regex(pattern: &str, before: &str, after: &str) -> Result<Regex> {
             .build()
             .map_err(|error| invalid(pattern, &error))
     };
-    // Alone first: a pattern like `)|(` must not become valid by what is put around it.
+    // Compiled alone first: the parentheses added below must not make a pattern like `)|(` valid.
     build(pattern)?;
     build(&format!("{before}{pattern}{after}"))
 }
@@ -149,4 +148,57 @@ fn invalid(pattern: &str, error: &regex::Error) -> Error {
     };
     let shown: String = pattern.chars().take(100).collect();
     Error::Unknown(format!("Invalid regular expression: /{shown}/: {reason}"))
+}
+
+/// A value of a parameter, as each type it can be read as. The stored value decides which one is compared.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Operand {
+    text: String,
+    number: Option<f64>,
+    boolean: Option<bool>,
+}
+
+impl Operand {
+    pub(super) fn new(text: &str) -> Self {
+        Self { text: text.to_owned(), number: number(text), boolean: boolean(text) }
+    }
+
+    /// The value as text.
+    pub(super) fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Whether a stored value equals this one; a list does if one of its members does.
+    pub(super) fn equals(&self, stored: &Value) -> bool {
+        match stored {
+            Value::Array(members) => members.iter().any(|member| self.equals(member)),
+            Value::Bool(stored) => self.boolean == Some(*stored),
+            other => self.order_of(other) == Some(Ordering::Equal),
+        }
+    }
+
+    /// How a stored text or number compares with this one; none if they cannot be compared.
+    pub(super) fn order_of(&self, stored: &Value) -> Option<Ordering> {
+        match stored {
+            Value::String(stored) => Some(stored.as_str().cmp(&self.text)),
+            Value::Number(stored) => stored.as_f64()?.partial_cmp(&self.number?),
+            _ => None,
+        }
+    }
+}
+
+/// Wholly numeric texts only: `1`, `-2.5`, `1e3`; not `inf`, `0x1` or ` 1`.
+fn number(text: &str) -> Option<f64> {
+    let numeric = text.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'+' | b'-' | b'.' | b'e' | b'E'));
+    numeric.then(|| text.parse().ok())?
+}
+
+fn boolean(text: &str) -> Option<bool> {
+    if text.eq_ignore_ascii_case("true") {
+        Some(true)
+    } else if text.eq_ignore_ascii_case("false") {
+        Some(false)
+    } else {
+        None
+    }
 }

@@ -1,4 +1,4 @@
-//! Which fields each noun can be filtered by, and the fields with rules of their own.
+//! The fields by which files and tokens can be filtered, and the values that each accepts.
 
 use std::borrow::Cow;
 
@@ -13,12 +13,12 @@ use crate::{Error, Result};
 pub(crate) struct Field {
     /// As it is written in the query.
     pub(crate) name: &'static str,
-    rule: Rule,
+    kind: FieldKind,
 }
 
-/// What values a field takes and what they mean.
+/// The values that a field accepts, and their meaning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Rule {
+enum FieldKind {
     /// All operators.
     Plain,
     /// All operators, one value.
@@ -36,11 +36,11 @@ enum Rule {
 }
 
 const fn plain(name: &'static str) -> Field {
-    field(name, Rule::Plain)
+    field(name, FieldKind::Plain)
 }
 
-const fn field(name: &'static str, rule: Rule) -> Field {
-    Field { name, rule }
+const fn field(name: &'static str, kind: FieldKind) -> Field {
+    Field { name, kind }
 }
 
 /// Fields of files.
@@ -55,11 +55,11 @@ pub(crate) static FILES: &[Field] = &[
     plain("mimetype"),
     plain("title"),
     plain("isOwn"),
-    field("tags", Rule::Tags),
-    field("ownershipToken", Rule::Literal),
-    field("ownershipIsLocked", Rule::Single),
-    // For whoever is about to upload the same bytes again; not a field of the published connectors.
-    field("plaintextHash", Rule::Literal),
+    field("tags", FieldKind::Tags),
+    field("ownershipToken", FieldKind::Literal),
+    field("ownershipIsLocked", FieldKind::Single),
+    // For clients that check whether the same bytes were uploaded before; not a field of the published connectors.
+    field("plaintextHash", FieldKind::Literal),
 ];
 
 /// Fields of tokens.
@@ -70,10 +70,10 @@ pub(crate) static TOKENS: &[Field] = &[
     plain("createdByDevice"),
     plain("expiresAt"),
     plain("forIdentity"),
-    field("passwordProtection", Rule::Presence),
-    field("passwordProtection.password", Rule::Literal),
-    field("passwordProtection.passwordIsPin", Rule::Pin),
-    field("passwordProtection.passwordLocationIndicator", Rule::Location),
+    field("passwordProtection", FieldKind::Presence),
+    field("passwordProtection.password", FieldKind::Literal),
+    field("passwordProtection.passwordIsPin", FieldKind::Pin),
+    field("passwordProtection.passwordLocationIndicator", FieldKind::Location),
 ];
 
 impl Field {
@@ -86,7 +86,7 @@ impl Field {
         self.name.split_once('.').map_or(self.name, |(root, _)| root)
     }
 
-    /// Whether the field is a root member as it is stored, not a part of one or what follows from it.
+    /// Whether the field is a stored root member, not a part of one or derived from it.
     pub(super) fn is_whole_member(&self) -> bool {
         self.name == self.root()
     }
@@ -94,8 +94,8 @@ impl Field {
     /// The field's value in a stored object; null counts as absent.
     pub(super) fn value<'a>(&self, object: &'a Map<String, Value>) -> Option<Cow<'a, Value>> {
         let root = object.get(self.root()).filter(|value| !value.is_null())?;
-        match (self.rule, self.name.split_once('.')) {
-            (Rule::Pin, _) => {
+        match (self.kind, self.name.split_once('.')) {
+            (FieldKind::Pin, _) => {
                 let kind = root.get("passwordType").and_then(Value::as_str)?;
                 Some(Cow::Owned(Value::Bool(kind.starts_with("pin"))))
             }
@@ -106,21 +106,21 @@ impl Field {
 
     /// Reads the values given for the field; there is at least one.
     pub(super) fn conditions(&self, values: &[&str]) -> Result<Conditions> {
-        match self.rule {
-            Rule::Plain => Conditions::parse(values),
-            Rule::Single if values.len() > 1 => Err(self.error("must be string")),
-            Rule::Single => Conditions::parse(values),
-            Rule::Literal => Ok(Conditions::one_of(values)),
-            Rule::Tags if values.len() > 1 => Ok(Conditions::one_of(values)),
-            Rule::Tags => Conditions::parse(values),
-            Rule::Presence => self.allowed(values, &["", "!"]).and_then(|()| Conditions::parse(values)),
-            Rule::Pin => {
+        match self.kind {
+            FieldKind::Plain => Conditions::parse(values),
+            FieldKind::Single if values.len() > 1 => Err(self.error("must be string")),
+            FieldKind::Single => Conditions::parse(values),
+            FieldKind::Literal => Ok(Conditions::one_of(values)),
+            FieldKind::Tags if values.len() > 1 => Ok(Conditions::one_of(values)),
+            FieldKind::Tags => Conditions::parse(values),
+            FieldKind::Presence => self.allowed(values, &["", "!"]).and_then(|()| Conditions::parse(values)),
+            FieldKind::Pin => {
                 self.allowed(values, &["true", "!"])?;
                 let wanted: Vec<&str> =
                     values.iter().map(|value| if *value == "!" { "false" } else { value }).collect();
                 Conditions::parse(&wanted)
             }
-            Rule::Location => Ok(Conditions::one_of_numbers(values.iter().filter_map(|value| location(value)))),
+            FieldKind::Location => Ok(Conditions::one_of_numbers(values.iter().filter_map(|value| location(value)))),
         }
     }
 

@@ -6,7 +6,7 @@
 //! | (empty) | is set |
 //! | `!` | is not set |
 //! | `!x` | does not equal x, also if it is not set |
-//! | `>x` `>=x` `<x` `<=x` | compares so; texts (dates among them) as text, numbers as numbers |
+//! | `>x` `>=x` `<x` `<=x` | is greater or less; texts, including dates, compare as text, numbers as numbers |
 //! | `^x` `$x` `~x` | begins with, ends with, contains a match of the regular expression x, in any case of letters |
 //!
 //! An `=` after any operator is skipped. Parameters of different fields are combined with "and". Of several values of one
@@ -17,7 +17,6 @@
 
 mod condition;
 mod field;
-mod value;
 
 use serde_json::{Map, Value};
 
@@ -48,7 +47,7 @@ pub type Parameters = Vec<(String, String)>;
 /// A checked filter.
 #[derive(Debug)]
 pub(crate) struct Query {
-    /// Fields that are asked for, each with all it has to meet.
+    /// Fields with their conditions.
     filters: Vec<(&'static Field, Conditions)>,
     ownership: Ownership,
     /// The value of `@type` that objects have, if they have one.
@@ -83,7 +82,7 @@ impl Query {
         Ok(Self { filters, ownership, type_name: None })
     }
 
-    /// The same filter, for objects of this type only. Those that do not say what they are count as of it.
+    /// The same filter, for objects of this type only. Objects without a type count as of this type.
     pub(crate) fn of_type(self, type_name: &'static str) -> Self {
         Self { type_name: Some(type_name), ..self }
     }
@@ -95,7 +94,7 @@ impl Query {
         ownership.into_iter().chain(kind).chain(self.filters.iter().map(|(field, _)| field.root())).collect()
     }
 
-    /// What the index of the store can use: each says that a member has to equal one of some texts.
+    /// Conditions that the index of the store can use: each requires a member to equal one of some texts.
     pub(crate) fn required_texts(&self) -> Vec<RequiredTexts<'_>> {
         let whole = self.filters.iter().filter(|(field, _)| field.is_whole_member());
         whole

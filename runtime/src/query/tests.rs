@@ -163,7 +163,7 @@ fn tokens_are_found_as_recorded() {
 }
 
 #[test]
-fn refusals_have_the_texts_that_clients_know() {
+fn refusals_have_the_texts_of_the_published_connectors() {
     let refusal = |fields, query: &str| names(fields, &[], Ownership::Any, query).unwrap_err();
     for query in ["unknown=1", "id=x", "filename[]=q", "filename[x]=q", "owner=x", "=1", "Filename=q1.dat"] {
         assert_eq!(refusal(FILES, query).to_string(), "query must NOT have additional properties", "{query}");

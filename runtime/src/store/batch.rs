@@ -1,4 +1,4 @@
-//! Changes that belong together.
+//! A batch: changes that take effect together.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::Ordering;
@@ -43,12 +43,12 @@ impl Batch {
         self.changes.is_empty()
     }
 
-    /// Stores an object that was changed elsewhere: nothing is queued.
+    /// Stores an object that another device changed: nothing is queued.
     pub(crate) fn put_object(&mut self, object: Object) -> &mut Self {
         self.push(Change::Put(object, Recording::No))
     }
 
-    /// Removes an object that was removed elsewhere: nothing is queued. One that is not there is fine.
+    /// Removes an object that another device removed: nothing is queued. Has no effect if there is no such object.
     pub(crate) fn delete_object(&mut self, collection: &str, id: &str) -> &mut Self {
         self.push(Change::Delete { collection: collection.to_owned(), id: id.to_owned(), recording: Recording::No })
     }
@@ -63,7 +63,7 @@ impl Batch {
         self.push(Change::Put(object, Recording::Update))
     }
 
-    /// Removes an object and queues its removal. One that is not there is fine and queues nothing.
+    /// Removes an object and queues its removal. Has no effect if there is no such object.
     pub(crate) fn record_delete(&mut self, collection: &str, id: &str) -> &mut Self {
         self.push(Change::Delete { collection: collection.to_owned(), id: id.to_owned(), recording: Recording::Delete })
     }
@@ -87,7 +87,7 @@ impl Batch {
         self.push(Change::DropUnpushed { up_to })
     }
 
-    /// Turns the changes into a commit. The caller holds the writer's lock; `view` shows what the batches before left.
+    /// Turns the changes into a commit. The caller holds the lock of the writer; `view` includes all earlier batches.
     pub(super) fn stage(self, store: &Store, view: &View<'_>) -> Result<Commit> {
         let mut staging = Staging { store, view, writes: BTreeMap::new(), entries: BTreeMap::new() };
         for change in self.changes {
@@ -102,13 +102,13 @@ impl Batch {
     }
 }
 
-/// The batch under construction, laid over what is stored.
+/// The batch under construction, and the store below it.
 struct Staging<'a> {
     store: &'a Store,
     view: &'a View<'a>,
     /// Plaintext by key; none removes the key.
     writes: BTreeMap<Vec<u8>, Option<Zeroizing<Vec<u8>>>>,
-    /// Entries of the index, and whether they are there afterwards.
+    /// Entries of the index, and whether they exist afterwards.
     entries: BTreeMap<Vec<u8>, bool>,
 }
 
@@ -146,7 +146,7 @@ impl Staging<'_> {
     fn delete(&mut self, collection: &str, id: &str, recording: Recording) -> Result<()> {
         let index = key::object_index(collection, id)?;
         let Some((sequence, record)) = self.stored_record(collection, &index)? else { return Ok(()) };
-        // The rest of what goes away need not be decoded.
+        // Only these members are needed of an object that is removed.
         let immutable = Collection::named(collection).map_or(&[][..], |rules| rules.immutable());
         let before = projection::decode(&record, &[index::names(collection).as_slice(), immutable].concat())?;
         self.write(index, None);
@@ -159,8 +159,8 @@ impl Staging<'_> {
         }
     }
 
-    /// Keeps a tombstone of what never changes in an object and goes away, whoever removes it: a later creation of the object
-    /// in the log must not give it the key of another one.
+    /// Keeps a tombstone of the immutable properties of an object that is removed, by whichever device: a later creation of
+    /// the object in the log must not give it the key of another one.
     fn remember(
         &mut self,
         (collection, id): (&str, &str),
@@ -226,7 +226,7 @@ impl Staging<'_> {
         self.writes.insert(key, plain);
     }
 
-    /// Changes what the index says of an object; nothing stands for no object.
+    /// Changes the index entries of an object from those `before` to those `after`; none if there is no object.
     fn index(
         &mut self,
         collection: &str,
@@ -245,6 +245,7 @@ impl Staging<'_> {
     }
 
     fn next_sequence(&self) -> u64 {
+        // A batch that fails leaves a gap. Only the order of the numbers matters.
         self.store.next_sequence.fetch_add(1, Ordering::Relaxed)
     }
 
@@ -266,7 +267,7 @@ impl Staging<'_> {
     }
 }
 
-/// What a stored object is in the datawallet; nothing if it is in a collection that is not known here.
+/// The modifications by which other devices learn of an object; none for collections whose categories are unknown.
 fn modifications(before: Option<&Properties>, object: &Object) -> Vec<PendingModification> {
     match (Collection::named(&object.collection), before) {
         (None, _) => Vec::new(),

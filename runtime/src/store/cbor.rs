@@ -1,8 +1,8 @@
-//! Reading stored objects: CBOR (RFC 8949) from a slice, with texts borrowed from it.
+//! Reads stored objects: CBOR (RFC 8949) from a slice, with texts borrowed from it.
 //!
-//! Objects are JSON in CBOR's clothes, so this reads what JSON has: numbers, texts, booleans, null, lists, and maps with
-//! text keys, all of definite length. Everything else is refused. Lists of objects spend most of their time here, which is
-//! why this is not left to a reader of streams.
+//! Objects are JSON values encoded as CBOR, so this reads what JSON has: numbers, texts, booleans, null, lists, and maps
+//! with text keys, all of definite length. Everything else is refused. Listing objects spends most of its time here; a
+//! general decoder, which reads from a stream, is slower because it copies each text.
 
 use std::fmt;
 
@@ -12,7 +12,7 @@ use serde::forward_to_deserialize_any;
 use super::projection::{ARRAY, MAP, TEXT, head, skip};
 use super::{Result, StoreError};
 
-/// Deepest nesting that is read; what is stored was JSON that had been read under a smaller bound.
+/// Deepest nesting that is read; stored values were JSON that was read under a smaller bound.
 const MAX_DEPTH: u8 = 200;
 /// Further major types of RFC 8949 section 3.1.
 const POSITIVE: u8 = 0;
@@ -26,14 +26,14 @@ const HALF: u8 = 0xf9;
 const SINGLE: u8 = 0xfa;
 const DOUBLE: u8 = 0xfb;
 
-/// Reads one item, and nothing after it.
+/// Reads one item; bytes after it are an error.
 pub(super) fn from_slice<'de, T: Deserialize<'de>>(bytes: &'de [u8]) -> Result<T> {
     let mut decoder = Decoder { rest: bytes, depth: 0 };
     let value = T::deserialize(&mut decoder).map_err(|Unreadable| StoreError::Damaged)?;
     if decoder.rest.is_empty() { Ok(value) } else { Err(StoreError::Damaged) }
 }
 
-/// An item is not what was asked for. What it is instead may be private.
+/// An item has another type than expected. The message omits its content, which may be private.
 #[derive(Debug)]
 struct Unreadable;
 
@@ -143,7 +143,7 @@ impl<'de> de::Deserializer<'de> for &mut Decoder<'de> {
     }
 }
 
-/// What is left of a list or a map.
+/// The remaining items of a list or a map.
 struct Items<'a, 'de> {
     decoder: &'a mut Decoder<'de>,
     left: u64,

@@ -1,4 +1,4 @@
-//! What can go wrong with the store. Every text names the next step.
+//! Errors of the store. Every text names the next step.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -8,9 +8,9 @@ use std::sync::Arc;
 /// The store failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StoreError {
-    /// Somebody else works in the directory.
+    /// Another process holds the directory.
     Held { directory: PathBuf, holder: String },
-    /// The disk, or what is on it.
+    /// Reading or writing the disk failed.
     Disk(durable::Error),
     /// The key is not 32 bytes of base64url.
     UnreadableKey { place: String },
@@ -26,7 +26,7 @@ pub(crate) enum StoreError {
     Newer { found: u32, supported: u32 },
     /// The database of an earlier version cannot be read.
     Corrupt { path: PathBuf, detail: String },
-    /// A record is not what was written.
+    /// A record was altered or cut off.
     Damaged,
     /// A record could not be written as CBOR.
     Encoding(String),

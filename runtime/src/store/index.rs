@@ -1,13 +1,13 @@
 //! The index by value: finds the objects that have a certain text in a member without reading all others.
 //!
-//! An entry is a key that holds a hash of the value and the place of the object. The hash is keyed, so whoever has the disk
-//! but not the key of the store can neither read values nor check guesses. Hashes are short and may collide: an entry
-//! says which objects may match, and a filter is evaluated on each of them.
+//! An entry is a key that holds a hash of the value and the sequence number of the object. The hash is keyed, so values can
+//! neither be read nor guessed from the disk without the key of the store. Hashes are short and may collide: an entry says
+//! which objects may match, and the filter is evaluated on each of them.
 //!
 //! Entries are written and removed in the commit that changes their object.
 //!
-//! What a filter calls equal is more than equal texts: the filter `1` finds the number 1 too, and a list by what is in it. So
-//! texts and short lists of texts have an entry for each text, and all other values have one entry that every look-up finds.
+//! Filters match more than equal texts: the filter `1` finds the number 1 too, and a list by its items. So texts and short
+//! lists of texts have an entry for each text, and all other values have one entry that every look-up finds.
 
 use std::collections::BTreeSet;
 
@@ -29,7 +29,7 @@ pub(crate) struct RequiredTexts<'a> {
 
 /// A root member that the index covers.
 struct Member {
-    /// Stands in keys; never used again for another member of the collection.
+    /// Part of keys; never used again for another member of the collection.
     number: u8,
     name: &'static str,
 }
@@ -40,12 +40,12 @@ const MAX_LISTED: usize = 16;
 /// Members of files, the most selective first. An entry takes about 200 bytes on disk (30 in the journal, the rest in
 /// sled), which is worth it for:
 ///
-/// - `filename`: nearly unique; the name under which an app stored a file is what it has to look for it.
+/// - `filename`: nearly unique; apps look for a file by the name under which they stored it.
 /// - `title`: the same for files that have one; others have no entry.
-/// - `tags`: apps put ids of their own in tags to find the files that belong to a case.
+/// - `tags`: apps store ids of their own in tags to find the files that belong together.
 ///
-/// Not worth it: `isOwn`, `mimetype`, `createdBy` and `createdByDevice`, which most files share; dates and `filesize`, which are
-/// asked for by range; `description`, which is prose; `ownershipToken`, which is known only to those who have the file.
+/// Not worth it: `isOwn`, `mimetype`, `createdBy` and `createdByDevice`, which most files share; dates and `filesize`, which
+/// are asked for by range; `description`, which is prose; `ownershipToken`, which is known only to those who have the file.
 const FILES: &[Member] =
     &[Member { number: 1, name: "filename" }, Member { number: 2, name: "title" }, Member { number: 3, name: "tags" }];
 
@@ -84,8 +84,8 @@ pub(super) fn entries(
     Ok(keys)
 }
 
-/// What the keys of the entries begin with that objects have if they meet one of the conditions; nothing if the index covers
-/// none of the members.
+/// Prefixes of the keys of the entries of all objects that meet one of the conditions; none if the index covers none of the
+/// members.
 pub(super) fn entries_of(
     sealing: &Sealing,
     collection: &str,
@@ -98,7 +98,7 @@ pub(super) fn entries_of(
     parts.map(|part| member.entries(sealing, collection, part)).collect::<Result<_>>().map(Some)
 }
 
-/// The texts of which a value has entries; none stands for a value that is something else.
+/// The texts for which a value has entries; none for the entry of all other values.
 fn parts(value: &Value) -> Vec<Option<&str>> {
     match value {
         Value::String(text) => vec![Some(text)],
@@ -111,14 +111,14 @@ fn parts(value: &Value) -> Vec<Option<&str>> {
 
 impl Member {
     fn entries(&self, sealing: &Sealing, collection: &str, part: Option<&str>) -> Result<Vec<u8>> {
-        // With collection and member, so that equal values of different members do not show either.
+        // With collection and member, so that equal values of different members have different hashes.
         let place = [&[self.number], collection.as_bytes(), &[0]].concat();
         let value = part.map_or_else(|| vec![0], |text| [&[1], text.as_bytes()].concat());
         key::entries(collection, self.number, sealing.short_hash(&[place, value].concat()))
     }
 }
 
-/// Makes all entries anew. The step to format 2, see [`super::migration`].
+/// Creates all entries again. The step to format 2, see [`super::migration`].
 pub(super) fn build(disk: &durable::Store, sealing: &Sealing) -> Result<()> {
     let mut commit = Commit::new();
     let mut add = |change: &dyn Fn(&mut Commit) -> durable::Result<()>| {
@@ -128,7 +128,7 @@ pub(super) fn build(disk: &durable::Store, sealing: &Sealing) -> Result<()> {
         }
         Ok::<_, StoreError>(())
     };
-    // Those of an attempt that was cut off, which an older program has not kept up to date since.
+    // An interrupted attempt may have left entries, which an older program has not updated since.
     let (from, until) = key::range(key::ENTRIES);
     for entry in disk.keys(&from, Some(&until)) {
         let entry = entry?;
@@ -142,7 +142,7 @@ pub(super) fn build(disk: &durable::Store, sealing: &Sealing) -> Result<()> {
             let sequence = key::sequence_of(&place)?;
             let Ok(properties) = sealing.open(&place, &sealed).and_then(|plain| projection::decode(&plain, &names))
             else {
-                // It was unreadable before, which must not keep the node from starting.
+                // It was unreadable before; the node must start nevertheless.
                 tracing::warn!(collection, sequence, "an object cannot be read and is left out of the index");
                 continue;
             };

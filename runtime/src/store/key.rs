@@ -2,18 +2,18 @@
 //!
 //! ```text
 //! 'f'                                     format version of the store, in clear
-//! 'k'                                     a known text, sealed: tells a wrong secret from a damaged store
+//! 'k'                                     a known text, sealed: distinguishes a wrong key from a damaged store
 //! 'v' name                                a named value
 //! 'o' length(1) collection sequence(8)    an object, in the order of insertion
 //! 'x' length(1) collection id             sequence of an object
 //! 'e' length(1) collection member(1) hash(8) sequence(8)
 //!                                         an object with a certain value in a member, see `index`; the value is empty
 //! 'j' sequence(8)                         a change that was not pushed
-//! 't' length(1) collection id             what is remembered of an object that is gone
+//! 't' length(1) collection id             tombstone of an object that was removed
 //! ```
 //!
-//! Names, collections and ids are in clear; everything that was said about them is sealed. Entries of the index
-//! show whoever reads the disk which objects have the same value in a member, but not which value.
+//! Names, collections and ids are in clear; all values are sealed. On the disk, entries of the index show which objects have
+//! the same value in a member, but not which value.
 
 use super::{Result, StoreError};
 
@@ -45,7 +45,7 @@ pub(super) fn object_index(collection: &str, id: &str) -> Result<Vec<u8>> {
     Ok([&in_collection(b'x', collection)?, bounded(id, MAX_NAME)?].concat())
 }
 
-/// What is remembered of an object that is gone.
+/// Tombstone of an object that was removed.
 pub(super) fn tombstone(collection: &str, id: &str) -> Result<Vec<u8>> {
     Ok([&in_collection(b't', collection)?, bounded(id, MAX_NAME)?].concat())
 }
@@ -68,7 +68,7 @@ pub(super) fn journal_at(sequence: u64) -> Vec<u8> {
     [b"j", sequence.to_be_bytes().as_slice()].concat()
 }
 
-/// What the keys of all objects begin with that are in one collection with the object that has this key.
+/// Prefix of the keys of all objects in the collection of the object that has this key.
 pub(super) fn collection_of(key: &[u8]) -> Option<&[u8]> {
     let length = usize::from(*key.get(1)?);
     key.get(..2 + length)
@@ -107,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_collection_is_not_mixed_up_with_one_that_starts_alike() {
+    fn a_collection_does_not_include_one_with_the_same_beginning() {
         let short = objects("Token").unwrap();
         assert!(!object_at("Tokens", 1).unwrap().starts_with(&short));
     }

@@ -1,7 +1,7 @@
-//! Bringing a store that an older program wrote up to date.
+//! Migrates stores that an older program wrote.
 //!
-//! Up to version 0.1 of the program the store was a sled database. Its records have the same form as today's; only where they
-//! lie has changed.
+//! Up to version 0.1 of the program the store was a sled database. Its records have the same format as now, in another
+//! place.
 
 use std::path::Path;
 
@@ -19,16 +19,16 @@ struct Migration {
     run: fn(&durable::Store, &Sealing) -> Result<()>,
 }
 
-/// All steps in order. A step is never changed once a program with it was released.
+/// All steps in order. A released step never changes.
 const MIGRATIONS: &[Migration] = &[Migration { to: 2, run: index::build }];
 
-/// The first format there was.
+/// The first format.
 const FIRST: u32 = 1;
 
 /// The format this program writes.
 pub(super) const CURRENT: u32 = FIRST + MIGRATIONS.len() as u32;
 
-/// Bytes that are written in one commit, about.
+/// Approximate number of bytes that are written in one commit.
 pub(super) const COMMIT_BYTES: usize = 1024 * 1024;
 
 /// # Errors
@@ -37,7 +37,7 @@ pub(super) fn check_supported(found: u32) -> Result<()> {
     if (FIRST..=CURRENT).contains(&found) { Ok(()) } else { Err(StoreError::Newer { found, supported: CURRENT }) }
 }
 
-/// Runs the steps that the store has not seen.
+/// Runs the steps after the format of the store.
 pub(super) fn migrate(store: &durable::Store, sealing: &Sealing, found: u32) -> Result<()> {
     run(MIGRATIONS, store, sealing, found)
 }
@@ -48,16 +48,15 @@ fn run(migrations: &[Migration], store: &durable::Store, sealing: &Sealing, foun
         let mut commit = Commit::new();
         commit.put(key::FORMAT, &migration.to.to_be_bytes())?;
         store.commit_blocking(commit)?;
-        tracing::info!(format = migration.to, "the store was brought up to date");
+        tracing::info!(format = migration.to, "migrated the store");
     }
     Ok(())
 }
 
-/// Copies everything from a sled database of version 0.1 into a new store and brings it up to date, unless its key does not
-/// fit.
+/// Copies everything from a sled database of version 0.1 into a new store and migrates it, unless the key is the wrong one.
 pub(super) fn convert(older: &Path, sealing: &Sealing, store: &durable::Store) -> Result<()> {
     let unreadable = |error: sled::Error| StoreError::Corrupt { path: older.to_owned(), detail: error.to_string() };
-    // sled writes when it opens, and is not certain to open again if this process is killed then.
+    // sled writes when it opens, and may be unable to open the database again if this process is killed meanwhile.
     let copy = WorkingCopy::of(older)?;
     // sled panics on some damage.
     let open = || sled::Config::new().path(copy.path()).flush_every_ms(None).open();
@@ -81,7 +80,7 @@ pub(super) fn convert(older: &Path, sealing: &Sealing, store: &durable::Store) -
     }
     store.commit_blocking(commit)?;
     migrate(store, sealing, found)?;
-    tracing::info!(store = %older.display(), "the store was converted");
+    tracing::info!(store = %older.display(), "converted the store");
     Ok(())
 }
 

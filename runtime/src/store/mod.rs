@@ -1,10 +1,10 @@
-//! What a node remembers: synchronised objects, named values, and the changes that other devices have not seen yet.
+//! The store of a node: synchronised objects, named values, and the changes that were not pushed to other devices yet.
 //!
 //! # Contract
 //!
-//! - A [`Batch`] is applied as a whole or not at all, also when the process dies or the power fails in between.
-//! - [`Store::commit`] returns after the batch is on disk. Commits that run at the same time share one synchronisation.
-//! - Readers see what is on disk. Only whoever makes a batch sees those before it that are still on their way ([`View`]).
+//! - A [`Batch`] is applied as a whole or not at all, even if the process is killed or the power fails meanwhile.
+//! - [`Store::commit`] returns after the batch is on disk. Commits that run at the same time share one flush.
+//! - Readers see what is on disk. Only the code that builds a batch also sees earlier ones that are not flushed yet ([`View`]).
 //! - Objects of a collection are listed in the order in which they were first stored; replacing one keeps its place.
 //! - Values on disk are sealed; a value that was moved to another key, altered or cut off is an error, never data.
 //! - Batches are applied one after the other, so that the order of the recorded changes is the order of the effects.
@@ -37,9 +37,9 @@ pub(crate) mod collection {
     pub(crate) const FILES: &str = Collection::FILES.name;
     /// Own and peers' tokens.
     pub(crate) const TOKENS: &str = Collection::TOKENS.name;
-    /// Notes about identities.
+    /// Metadata of identities.
     pub(crate) const IDENTITY_METADATA: &str = Collection::IDENTITY_METADATA.name;
-    /// Relationships to peers, as other devices of the identity left them.
+    /// Relationships to peers, which only other devices of the identity change.
     pub(crate) const RELATIONSHIPS: &str = Collection::RELATIONSHIPS.name;
 }
 
@@ -72,7 +72,7 @@ pub(crate) struct Store {
     sealing: Sealing,
     /// Number of the next object or change.
     next_sequence: AtomicU64,
-    /// Held while a batch is made and submitted, never across an await; see the contract about order.
+    /// Held while a batch is built and submitted, never across an await; see the contract about order.
     writer: Mutex<()>,
     record_modifications: bool,
     /// Declared last: the directory is released after the store is closed.
@@ -82,7 +82,7 @@ pub(crate) struct Store {
 impl Store {
     /// Opens the store in the directory that is held, creating it at the first start.
     ///
-    /// `evidence` is a file that is there because the node has been started before. `record_modifications` says whether
+    /// `evidence` is a file that exists because the node has been started before. `record_modifications` says whether
     /// `Batch::record_…` queues changes for the datawallet.
     ///
     /// # Errors
@@ -102,7 +102,7 @@ impl Store {
     /// Whether [`open`](Self::open) would create the store. The caller holds the directory.
     ///
     /// # Errors
-    /// As [`open`](Self::open), as far as it can be told without opening the store.
+    /// Those of [`open`](Self::open) that can be detected without opening the store.
     pub(crate) fn is_first_start(data_dir: &Path, key: &StoreKeySource, evidence: Option<&Path>) -> Result<bool> {
         open::is_first_start(data_dir, key, evidence)
     }
@@ -121,14 +121,15 @@ impl Store {
         self.change(|_| Ok((batch, ()))).await
     }
 
-    /// Applies the batch that `build` makes and waits until it is on disk. No other batch comes between what `build` reads
-    /// from the view and what it changes. If it fails, or its batch is empty, nothing happens.
+    /// Applies the batch that `build` returns and waits until it is on disk. No other batch is applied between what `build`
+    /// reads from the view and what it changes. If it fails, or its batch is empty, nothing changes.
     ///
     /// Cancelling the wait does not undo the batch.
     pub(crate) async fn change<T, E: From<StoreError>>(
         &self,
         build: impl FnOnce(&View<'_>) -> Result<(Batch, T), E>,
     ) -> Result<T, E> {
+        // Admission is awaited before the lock is taken, which is never held across an await.
         let admission = self.disk.admit().await;
         let (submitted, outcome) = self.submit(build, admission)?;
         submitted.done().await.map_err(StoreError::from)?;
@@ -140,6 +141,7 @@ impl Store {
         build: impl FnOnce(&View<'_>) -> Result<(Batch, T), E>,
         admission: durable::Admission,
     ) -> Result<(Submitted, T), E> {
+        // A panic in `build` has changed nothing, so a poisoned lock can be used.
         let _writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
         let latest = self.disk.latest();
         let view = View::latest(self, &latest);
@@ -192,7 +194,7 @@ impl Store {
         self.view().unpushed(limit)
     }
 
-    /// Why nothing can be stored any more, if so.
+    /// The failure after which nothing can be stored any more, if there was one.
     pub(crate) fn failure(&self) -> Option<StoreError> {
         self.disk.failure().map(StoreError::from)
     }

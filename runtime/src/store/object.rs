@@ -1,4 +1,4 @@
-//! The things that are kept.
+//! Objects.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ pub(crate) type Properties = serde_json::Map<String, serde_json::Value>;
 /// A flat JSON object as every device of the identity knows it. Its members may be keys: `Debug` leaves them out.
 #[derive(Clone, PartialEq)]
 pub(crate) struct Object {
-    /// The collection it is in; unknown ones are kept too.
+    /// Its collection; objects of unknown collections are stored, too.
     pub(crate) collection: String,
     /// Unique within the collection.
     pub(crate) id: String,

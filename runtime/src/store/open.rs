@@ -1,8 +1,9 @@
-//! Opening the store: the first start, every later one, and the first one of this version.
+//! Opens the store: at the first start, at every later one, and at the first one after an upgrade from version 0.1.
 //!
-//! A directory that has had an identity never gets another one by itself. So a store is made only where there is no trace of
-//! an earlier one: neither its files, nor its key, nor what the app writes after a start. At the first start the store is complete before its key is written, and
-//! gets its place after; a loss of power at any instant leaves a first start to be repeated, or one that is done.
+//! A directory that has had an identity never gets another one by itself. So a store is created only where nothing is left
+//! of an earlier one: neither its files, nor its key, nor the files that the app writes after a start. At the first start
+//! the store is complete before its key is written, and is moved to its place after that. So after a power cut at any moment
+//! the first start is either repeated or done.
 
 use std::path::{Path, PathBuf};
 
@@ -15,25 +16,25 @@ use super::{Result, StoreError, key};
 
 /// Name of the store in the data directory.
 pub(crate) const STORE: &str = "store";
-/// Notes that there has been a store, where the key is kept elsewhere.
+/// Marks that there has been a store whose key is kept elsewhere.
 const MARKER: &str = "store.marker";
 const MARKER_TEXT: &[u8] = b"There is a store in this directory. If it is missing, restore it from a backup.\n";
 
 /// Sealed under [`key::CANARY`].
 const CANARY_TEXT: &[u8] = b"enlace store";
 
-/// What a start does with what it finds.
+/// What a start finds, and so has to do.
 enum Way {
     Open(StoreSecret),
     /// The store is one of an earlier version.
     Convert(StoreSecret),
     /// A first start wrote the key, but did not move the store to its place.
     Finish(StoreSecret),
-    /// Here was nothing yet.
+    /// Nothing: this is the first start.
     Create(FoundKey),
 }
 
-/// Opens the store, makes it at the first start, or converts one of an earlier version.
+/// Opens the store, creates it at the first start, or converts one of an earlier version.
 pub(super) fn open(
     data_dir: &Path,
     source: &StoreKeySource,
@@ -60,7 +61,7 @@ pub(super) fn open(
     Ok((store, sealing))
 }
 
-/// Whether [`open`] would make a store. Refuses what it would refuse, as far as that can be told without opening one.
+/// Whether [`open`] would create a store. Returns those errors of it that can be detected without opening one.
 pub(super) fn is_first_start(data_dir: &Path, source: &StoreKeySource, evidence: Option<&Path>) -> Result<bool> {
     way(data_dir, source, evidence).map(|way| matches!(way, Way::Create(_)))
 }
@@ -81,6 +82,7 @@ fn way(data_dir: &Path, source: &StoreKeySource, evidence: Option<&Path>) -> Res
         (Condition::Unpublished, FoundKey::None(key)) if marker.is_some() => {
             Err(StoreError::KeyLost { key, store: store.to_owned() })
         }
+        // A complete store without a key holds no identity yet: the first start was interrupted between the two.
         (Condition::Absent | Condition::Unpublished, found) => {
             match trace(data_dir, source, &found).or(marker).or(evidence.map(Path::to_owned)) {
                 Some(evidence) => Err(lost(store, found, evidence)),
@@ -90,7 +92,7 @@ fn way(data_dir: &Path, source: &StoreKeySource, evidence: Option<&Path>) -> Res
     }
 }
 
-/// A key that was made in this directory was made for a store in it.
+/// A key that was created in this directory was created for a store in it.
 fn trace(data_dir: &Path, source: &StoreKeySource, found: &FoundKey) -> Option<PathBuf> {
     matches!(found, FoundKey::Is(_)).then(|| source.file_in(data_dir)).flatten()
 }
@@ -127,7 +129,7 @@ fn create(
     Ok((location.finish()?, sealing))
 }
 
-/// Notes that there is a store, unless its key beside it says so.
+/// Writes the marker that there is a store, unless its key in the same directory shows it.
 fn mark(marker: &Path, source: &StoreKeySource) -> Result<()> {
     if marker.exists() || source.file_in(private::parent_of(marker)).is_some() {
         return Ok(());
@@ -140,12 +142,15 @@ fn check_header(store: &durable::Store, sealing: &Sealing) -> Result<()> {
     let format = store.get(key::FORMAT)?.ok_or(StoreError::Damaged)?;
     let found = format.as_slice().try_into().map(u32::from_be_bytes).map_err(|_| StoreError::Damaged)?;
     let canary = store.get(key::CANARY)?.ok_or(StoreError::Damaged)?;
+    // The version comes first: a newer program may seal in another way, and its key would look like a wrong one.
     migration::check_supported(found)?;
     sealing.open(key::CANARY, &canary).map_err(|_| StoreError::WrongKey)?;
     migration::migrate(store, sealing, found)
 }
 
-/// The first number that no object and no change has.
+/// The first sequence number that neither an object nor a change has.
+///
+/// The numbers of removed objects can be used again after a restart: no walk outlives one.
 pub(super) fn next_sequence(store: &durable::Store) -> Result<u64> {
     let mut next = after_last(store, key::journal())?;
     let (mut from, until) = key::range(key::OBJECTS);

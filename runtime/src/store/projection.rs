@@ -1,25 +1,25 @@
-//! Reading a few members of a stored object without building the rest: what makes filtering long lists cheap.
+//! Reads a few members of a stored object without decoding the rest, so that filtering long lists is cheap.
 //!
-//! Records are CBOR (RFC 8949). Members that nobody asked for are stepped over by their lengths.
+//! Records are CBOR (RFC 8949). Other members are skipped by their lengths.
 
 use super::object::Properties;
 use super::{Result, StoreError, cbor};
 
-/// Major types of RFC 8949 section 3.1 that matter for stepping over an item.
+/// Major types of RFC 8949 section 3.1 that matter for skipping an item.
 const BYTES: u8 = 2;
 pub(super) const TEXT: u8 = 3;
 pub(super) const ARRAY: u8 = 4;
 pub(super) const MAP: u8 = 5;
 const TAG: u8 = 6;
 
-/// The named root members of a [`StoredObject`](super::object::StoredObject), as far as it has them.
+/// Those of the named root members that a [`StoredObject`](super::object::StoredObject) has.
 pub(super) fn decode(record: &[u8], members: &[&str]) -> Result<Properties> {
     let mut picked = Properties::new();
     decode_into(&mut picked, record, members)?;
     Ok(picked)
 }
 
-/// The same in the place of what was picked before: many records need one map.
+/// The same into an existing map, so that one map serves many records.
 pub(super) fn decode_into(picked: &mut Properties, record: &[u8], members: &[&str]) -> Result<()> {
     picked.clear();
     for entry in Entries::of(record)? {

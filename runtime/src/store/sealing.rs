@@ -4,7 +4,7 @@
 //! version(1) nonce(24) XChaCha20-Poly1305( version(1) length(2) key value )
 //! ```
 //!
-//! The key of the database stands inside the sealed text, so that a value moved to another key is refused. Nonces are
+//! The key of the record is part of the sealed text, so that a value moved to another key is refused. Nonces are
 //! random: 192 bits do not repeat.
 
 use serde::Serialize;
@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 
 use super::{Result, StoreError};
 
-/// Room for a usual record, in bytes: one that grows leaves its beginning behind in memory.
+/// Initial capacity for a record, in bytes: a buffer that grows leaves a copy of its content in memory.
 const USUAL_RECORD: usize = 4096;
 /// Version of the layout above.
 const VERSION: u8 = 1;
@@ -38,7 +38,7 @@ impl StoreSecret {
     }
 }
 
-/// Seals and opens values of the database, and hashes what stands in keys.
+/// Seals and opens values of the store, and hashes values for keys.
 pub(super) struct Sealing {
     secret: StoreSecret,
     index_key: SecretKey,
@@ -59,7 +59,7 @@ impl Sealing {
         }
     }
 
-    /// A keyed hash of a value for the index, cut short: different values may have the same one.
+    /// A keyed hash of a value for the index, truncated: different values may have the same one.
     pub(super) fn short_hash(&self, value: &[u8]) -> [u8; 8] {
         let [a, b, c, d, e, f, g, h, ..] = self.index_key.keyed_hash(value);
         [a, b, c, d, e, f, g, h]
@@ -83,7 +83,7 @@ impl Sealing {
     }
 }
 
-/// What stands before a value: the layout, and the key it belongs to. The length keeps a key from passing for a shorter one.
+/// The bytes before a value: the version of the layout, and its key. The length separates the key from the value unambiguously.
 fn binding(key: &[u8]) -> Vec<u8> {
     let length = u16::try_from(key.len()).expect("keys are bounded where they are made");
     [&[VERSION], length.to_be_bytes().as_slice(), key].concat()
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn every_altered_byte_and_every_cut_is_noticed() {
+    fn every_altered_byte_and_every_truncation_is_detected() {
         let sealing = Sealing::new(StoreSecret::new([3; 32]));
         let sealed = sealing.seal(b"key", b"value");
         for place in 0..sealed.len() {

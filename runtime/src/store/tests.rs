@@ -50,7 +50,7 @@ async fn objects_come_back_in_the_order_in_which_they_were_first_stored() {
 }
 
 #[tokio::test]
-async fn what_was_committed_survives_a_drop_without_shutdown() {
+async fn committed_batches_survive_a_drop_without_shutdown() {
     let directory = tempfile::tempdir().unwrap();
     for round in 0..5u32 {
         let store = open(directory.path());
@@ -121,7 +121,7 @@ async fn collections_whose_categories_are_not_known_are_not_queued() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn no_batch_comes_between_reading_and_changing() {
+async fn no_batch_is_applied_between_reading_and_changing() {
     let directory = tempfile::tempdir().unwrap();
     let store = std::sync::Arc::new(open(directory.path()));
     let additions = (0..64).map(|_| {
@@ -173,7 +173,7 @@ async fn simultaneous_commits_all_take_effect() {
 }
 
 #[tokio::test]
-async fn the_wrong_secret_is_named_as_such() {
+async fn a_wrong_key_is_distinguished_from_a_damaged_store() {
     let directory = tempfile::tempdir().unwrap();
     drop(open(directory.path()));
     std::fs::remove_file(directory.path().join("store.key")).unwrap();
@@ -183,7 +183,7 @@ async fn the_wrong_secret_is_named_as_such() {
 }
 
 #[tokio::test]
-async fn a_store_of_a_newer_program_is_refused_and_left_alone() {
+async fn a_store_of_a_newer_program_is_refused_and_not_changed() {
     let directory = tempfile::tempdir().unwrap();
     let store = open(directory.path());
     put_raw(&store, key::FORMAT, &99u32.to_be_bytes());
@@ -193,7 +193,7 @@ async fn a_store_of_a_newer_program_is_refused_and_left_alone() {
 }
 
 #[tokio::test]
-async fn a_store_that_lost_its_header_is_not_taken_for_a_new_one() {
+async fn a_store_without_its_header_is_not_treated_as_new() {
     let directory = tempfile::tempdir().unwrap();
     let store = open(directory.path());
     let mut commit = durable::Commit::new();
@@ -205,7 +205,7 @@ async fn a_store_that_lost_its_header_is_not_taken_for_a_new_one() {
 }
 
 #[test]
-fn a_store_that_is_gone_is_not_replaced_and_the_way_back_is_named() {
+fn a_missing_store_is_not_replaced_and_the_message_names_what_to_restore() {
     let directory = tempfile::tempdir().unwrap();
     drop(open(directory.path()));
     let (store, gone) = (directory.path().join("store"), directory.path().join("gone"));
@@ -224,7 +224,7 @@ fn a_store_that_is_gone_is_not_replaced_and_the_way_back_is_named() {
 }
 
 #[test]
-fn a_store_that_is_gone_is_not_replaced_if_its_key_lies_elsewhere() {
+fn a_missing_store_is_not_replaced_if_its_key_is_kept_elsewhere() {
     let (directory, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let source = StoreKeySource::File(elsewhere.path().join("key"));
     source.create(&StoreSecret::new([7; 32])).unwrap();
@@ -235,7 +235,7 @@ fn a_store_that_is_gone_is_not_replaced_if_its_key_lies_elsewhere() {
 }
 
 #[test]
-fn what_an_app_writes_after_a_start_shows_that_there_was_a_store() {
+fn a_file_that_an_app_writes_after_a_start_shows_that_there_was_a_store() {
     let directory = tempfile::tempdir().unwrap();
     let evidence = directory.path().join("start.json");
     let lock = Arc::new(DirectoryLock::take(directory.path(), crate::LOCK_FILE).unwrap());
@@ -250,7 +250,7 @@ fn what_an_app_writes_after_a_start_shows_that_there_was_a_store() {
 }
 
 #[test]
-fn a_key_that_is_gone_is_not_replaced() {
+fn a_missing_key_is_not_replaced() {
     let directory = tempfile::tempdir().unwrap();
     drop(open(directory.path()));
     std::fs::remove_file(directory.path().join("store.key")).unwrap();
@@ -317,10 +317,10 @@ async fn a_store_of_the_first_version_is_converted_once() {
 }
 
 #[test]
-fn an_empty_store_of_the_first_version_is_not_taken_for_a_new_one() {
+fn an_empty_store_of_the_first_version_is_not_treated_as_new() {
     let directory = tempfile::tempdir().unwrap();
     key_file(directory.path()).create(&StoreSecret::new([7; 32])).unwrap();
-    // As a loss of power left it: names, but nothing in the files.
+    // As after a power cut: the files exist but are empty.
     let path = directory.path().join("store");
     std::fs::create_dir(&path).unwrap();
     std::fs::write(path.join("db"), "").unwrap();
@@ -330,7 +330,7 @@ fn an_empty_store_of_the_first_version_is_not_taken_for_a_new_one() {
 }
 
 #[tokio::test]
-async fn values_cannot_be_exchanged_altered_or_cut() {
+async fn swapped_altered_and_truncated_values_are_refused() {
     let directory = tempfile::tempdir().unwrap();
     let store = open(directory.path());
     let mut batch = Batch::new();

@@ -1,4 +1,4 @@
-//! Where the key of the store comes from, and who may read the data directory.
+//! The key of the store, and the permissions of the data directory.
 
 use std::fs;
 use std::io;
@@ -23,7 +23,7 @@ const MAX_KEY_FILE: u64 = 256;
 
 type Result<T> = std::result::Result<T, StoreError>;
 
-/// Creates the data directory for this user alone, or checks that it is so.
+/// Creates the data directory for this user alone, or checks that no other user can use it.
 ///
 /// # Errors
 /// As [`private::prepare_directory`].
@@ -31,7 +31,7 @@ pub(crate) fn prepare_directory(directory: &Path) -> Result<()> {
     Ok(private::prepare_directory(directory)?)
 }
 
-/// An empty private directory for temporary files; what a crash left behind goes. Call it when the data directory is ours.
+/// An empty private directory for temporary files; removes what a crash left behind. The caller holds the data directory.
 pub(crate) fn fresh_temporary_directory(data_dir: &Path) -> Result<PathBuf> {
     let path = data_dir.join(TEMPORARY);
     let made = match fs::remove_dir_all(&path) {
@@ -44,13 +44,13 @@ pub(crate) fn fresh_temporary_directory(data_dir: &Path) -> Result<PathBuf> {
 
 /// Where the key of a store is kept.
 pub(crate) enum StoreKeySource {
-    /// In a file, which is made at the first start.
+    /// In a file, which is created at the first start.
     File(PathBuf),
     /// In an environment variable.
     Environment(String),
 }
 
-/// A key that was looked for.
+/// Outcome of looking for a key.
 pub(crate) enum FoundKey {
     /// This one.
     Is(StoreSecret),
@@ -71,7 +71,7 @@ impl StoreKeySource {
     /// Reads the key.
     ///
     /// # Errors
-    /// [`StoreError::UnreadableKey`] if what is there is none, [`StoreError::NoKeyInEnvironment`],
+    /// [`StoreError::UnreadableKey`] if it is not a valid key, [`StoreError::NoKeyInEnvironment`],
     /// [`durable::Error::TooOpen`] for a file that others can read.
     pub(crate) fn find(&self) -> Result<FoundKey> {
         match self {
@@ -93,7 +93,7 @@ impl StoreKeySource {
     /// Writes a new key, durably.
     ///
     /// # Errors
-    /// What the operating system says, also if there is a file already.
+    /// Errors of the operating system; also if the file exists.
     pub(crate) fn create(&self, secret: &StoreSecret) -> Result<()> {
         match self {
             Self::Environment(name) => Err(StoreError::NoKeyInEnvironment(name.clone())),
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_that_is_no_key_is_refused_without_showing_it() {
+    fn an_invalid_key_is_refused_without_showing_it() {
         let directory = tempfile::tempdir().unwrap();
         private::create_file(&directory.path().join(KEY_FILE), b"planted-secret").unwrap();
         let refusal = refusal(&key_in(directory.path()));
@@ -173,7 +173,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn what_others_can_read_is_refused_and_the_remedy_named() {
+    fn a_directory_or_key_that_others_can_read_is_refused_with_the_remedy() {
         use std::os::unix::fs::PermissionsExt as _;
         let directory = tempfile::tempdir().unwrap();
         let source = key_in(directory.path());
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_crash_left_in_the_temporary_directory_goes() {
+    fn files_that_a_crash_left_in_the_temporary_directory_are_removed() {
         let directory = tempfile::tempdir().unwrap();
         let temporary = fresh_temporary_directory(directory.path()).unwrap();
         fs::write(temporary.join("left"), "x").unwrap();

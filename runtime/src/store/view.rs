@@ -1,4 +1,4 @@
-//! Reading the store: what is on disk, or also what is on its way there.
+//! Reads the store: what is on disk, or also batches that are not flushed yet.
 
 use serde::de::DeserializeOwned;
 use transport::datawallet::{PendingModification, Tombstone};
@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 use super::object::{Object, Properties, StoredObject};
 use super::{Record, Result, Store, key, projection, sealing};
 
-/// Records that are read at a time from what is on its way.
+/// Records that are read at a time from batches that are not flushed.
 const PAGE: usize = 256;
 
 /// The store as it is on disk, or as the batches before the next one leave it.
@@ -31,7 +31,7 @@ impl<'a> View<'a> {
         Ok(Some(sealing::decode::<StoredObject>(&plain)?.into_object(collection)))
     }
 
-    /// The same, not read yet.
+    /// The same, not decoded yet.
     pub(crate) fn record(&self, collection: &str, id: &str) -> Result<Option<Record>> {
         Ok(self.plain(collection, id)?.map(Record::new))
     }
@@ -65,7 +65,7 @@ impl<'a> View<'a> {
         self.read(&key::value(name)?)?.map(|plain| sealing::decode(&plain)).transpose()
     }
 
-    /// What is remembered of an object that was removed, even if it is there again; empty if it never was.
+    /// The tombstone of an object that was removed, even if it exists again; empty if it was never removed.
     pub(crate) fn tombstone(&self, collection: &str, id: &str) -> Result<Tombstone> {
         let remembered = self.read(&key::tombstone(collection, id)?)?;
         Ok(remembered.map(|plain| sealing::decode(&plain)).transpose()?.unwrap_or_default())
@@ -85,6 +85,7 @@ impl<'a> View<'a> {
 
     /// Keys from `from` up to and including `last`.
     pub(super) fn keys_through(&self, from: &[u8], last: &[u8]) -> Result<Vec<Vec<u8>>> {
+        // The smallest key after `last`: ranges exclude their end.
         let until = [last, &[0]].concat();
         match self.latest {
             Some(latest) => {
@@ -104,7 +105,7 @@ impl<'a> View<'a> {
         sealed.map(|sealed| self.store.sealing.open(key, &sealed)).transpose()
     }
 
-    /// Shows keys that begin with `prefix`, in order, with their opened values, until `visit` says that it has enough.
+    /// Calls `visit` with the keys that begin with `prefix`, in order, and their opened values, as long as it returns true.
     fn scan(&self, prefix: &[u8], mut visit: impl FnMut(&[u8], &[u8]) -> Result<bool>) -> Result<()> {
         let (mut from, until) = key::range(prefix);
         let mut show = |key: &[u8], sealed: &[u8]| visit(key, &self.store.sealing.open(key, sealed)?);

@@ -1,11 +1,11 @@
-//! Reading a collection page by page: each page takes bounded time and bounded memory, however long the collection is.
+//! Reads a collection page by page: each page takes bounded time and memory, however long the collection is.
 //!
 //! # Contract
 //!
 //! - Objects come in the order in which they were first stored.
 //! - An object that is stored during the whole walk is found exactly once, in the version of one moment during it. One that
 //!   is removed meanwhile is found once or not at all. One that is added after the walk began is not found, so that every
-//!   walk ends. This rests on sequence numbers that grow and are never used again.
+//!   walk ends. This relies on sequence numbers that grow and are never used again.
 //! - A walk with required texts finds the same, but reads only objects that the index names, if it has one of the members.
 //! - A page reads at most [`MAX_SCANNED`] records and ends with the record that brings what it holds to
 //!   [`MAX_PAGE_BYTES`] or more. No lock is held between pages.
@@ -27,17 +27,17 @@ pub(crate) const MAX_SCANNED: usize = 512;
 /// A page that holds records of this many bytes ends.
 pub(crate) const MAX_PAGE_BYTES: usize = 64 * 1024;
 
-/// How far a walk over a collection has come.
+/// A walk over a collection, and how far it is.
 #[derive(Debug)]
 pub(crate) struct Walk {
     collection: String,
     /// Sequence numbers that are left; none when the walk has ended.
     left: Option<(u64, u64)>,
-    /// Where the index lists the objects that may match; nothing if all objects have to be read.
+    /// Prefixes of the index entries of objects that may match; none if all objects have to be read.
     entries: Option<Vec<Vec<u8>>>,
 }
 
-/// An object that matched, not read beyond what it took to know that.
+/// An object that matched, of which only the members for the filter were decoded.
 pub(crate) struct Record {
     plain: Zeroizing<Vec<u8>>,
 }
@@ -62,10 +62,10 @@ impl Record {
         Ok(cbor::from_slice::<Stored<'_, IgnoredAny>>(&self.plain)?.id.into_owned())
     }
 
-    /// The object as an `I` and a `T`, read without a detour.
+    /// Decodes the object into its id and a `T`.
     ///
     /// # Errors
-    /// It is something else.
+    /// [`StoreError`] if it is not of this type.
     pub(crate) fn read<'a, I: FromStr, T: Deserialize<'a>>(&'a self) -> Result<(I, T)> {
         let Stored { id, properties } = cbor::from_slice(&self.plain)?;
         Ok((id.parse().map_err(|_| StoreError::Damaged)?, properties))
@@ -118,6 +118,7 @@ impl Store {
             }
             Some(entries) => {
                 let sequences = self.candidates(entries, first, end)?;
+                // A full list may be cut off: the next page continues after its last candidate.
                 unread = sequences.last().copied().filter(|last| sequences.len() == MAX_SCANNED && *last < end);
                 Box::new(
                     sequences.into_iter().filter_map(move |sequence| self.candidate(collection, sequence).transpose()),
@@ -289,11 +290,11 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_there_all_the_time_is_found_once_and_what_is_added_is_not() {
+    async fn an_object_stored_during_the_walk_is_found_once_and_an_added_one_is_not() {
         let scene = Scene::with(3 * MAX_SCANNED).await;
         let mut walk = scene.store.walk("Things").unwrap();
         let mut found = scene.page(&mut walk);
-        // Before and behind the place of the walk; one is stored again at once, and so gets a new place.
+        // Before and after the position of the walk; one is stored again at once and gets a new sequence number.
         scene.remove([0, 1, 2 * MAX_SCANNED]).await;
         scene.add(0..1).await;
         scene.add(3 * MAX_SCANNED..4 * MAX_SCANNED).await;
@@ -312,7 +313,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_record_of_another_form_is_named_and_does_not_hide_the_others() {
+    async fn a_record_of_another_type_is_reported_and_does_not_hide_the_others() {
         let scene = Scene::with(1).await;
         let mut batch = Batch::new();
         batch.put_object(object("odd", json!({ "number": "three" }))).put_object(object("4", json!({ "number": 4 })));

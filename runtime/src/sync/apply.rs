@@ -1,4 +1,4 @@
-//! Taking over what other devices did.
+//! Applies the changes of other devices.
 
 use std::collections::{HashMap, HashSet};
 
@@ -9,8 +9,8 @@ use transport::wire::backbone::datawallet::{Modification, ModificationType};
 use crate::Result;
 use crate::store::{Batch, Object, Properties, View, collection};
 
-/// Adds what a stretch of the log amounts to to a batch. `unpushed` are the changes of this device that other devices will
-/// see after these, so their effect stays.
+/// Adds the changes in a section of the log to a batch. `unpushed` are the changes of this device that follow them in the
+/// log, so they are applied on top.
 pub(super) fn stage(
     batch: &mut Batch,
     view: &View<'_>,
@@ -49,11 +49,11 @@ fn put(batch: &mut Batch, (collection, id): (&str, &str), properties: Option<Pro
 /// What could not be applied.
 #[derive(Default)]
 pub(super) struct Outcome {
-    /// What contradicts what never changes.
+    /// Changes of immutable properties.
     pub(super) refused: Vec<RefusedChange>,
-    /// The first modification of each object that was not made, because parts of it are unreadable or not there.
+    /// The first modification of each object that was not created, because parts of it are unreadable or missing.
     pub(super) incomplete: Vec<u64>,
-    /// Those of them whose other parts are not there at all.
+    /// Those of them whose other parts are missing.
     pub(super) parts: Vec<u64>,
 }
 
@@ -74,7 +74,7 @@ impl Outcome {
         if is_there || history.created && !history.damaged && has_type(&place.0, &object) {
             return Some(object);
         }
-        // Half an object would only puzzle those who read it.
+        // Readers of the store rely on complete objects.
         if history.created {
             self.incomplete.push(first_index);
             self.parts.extend(Some(first_index).filter(|_| !history.damaged));
@@ -83,13 +83,13 @@ impl Outcome {
     }
 }
 
-/// Whether an object has its technical data, or is of a collection of which nobody here knows what that is. Without it a backbone
-/// withholds a part of the object.
+/// Whether an object has its technical data, or is of a collection without known categories. Otherwise the backbone withholds a
+/// part of the object.
 fn has_type(collection: &str, object: &Properties) -> bool {
     Collection::named(collection).is_none() || object.contains_key("@type")
 }
 
-/// A modification that was not applied, because it contradicts what never changes.
+/// A modification that was not applied, because it would change an immutable property.
 pub(super) struct RefusedChange {
     pub(super) collection: String,
     pub(super) id: String,
@@ -103,7 +103,7 @@ impl RefusedChange {
     }
 }
 
-/// What happened to an object in a stretch of the log.
+/// What happened to an object in a section of the log.
 #[derive(Clone, Copy, Default)]
 struct History {
     deleted: bool,
@@ -119,7 +119,7 @@ impl History {
     }
 }
 
-/// Updates alone make no object: they are what remains when another device changed something that was deleted meanwhile.
+/// Updates alone create no object: they remain in the log when another device changed an object that was deleted meanwhile.
 fn histories(log: &[Modification]) -> HashMap<(&str, &str), History> {
     let mut histories: HashMap<_, History> = HashMap::new();
     for entry in log {

@@ -1,4 +1,4 @@
-//! External events: what others did to this identity's files and tokens.
+//! External events: what other identities did to this identity's files and tokens.
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -15,9 +15,9 @@ use crate::file::FileRecord;
 use crate::store::{Batch, Object, Properties, View, collection};
 use crate::{Error, Result};
 
-/// Longest error code the backbone takes.
+/// Longest error code that the backbone accepts.
 const MAX_CODE: usize = 100;
-/// Characters of a type of event that go to the log: the backbone may send any text. Known ones have some 20.
+/// Characters of an event type that are logged: the backbone may send any text. Known types have about 20.
 const MAX_KIND: usize = 50;
 
 #[derive(Deserialize)]
@@ -122,7 +122,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_type_of_event_is_logged_up_to_its_bound() {
+    fn an_event_type_is_logged_up_to_its_bound() {
         for (length, shown_length) in [(MAX_KIND, MAX_KIND), (MAX_KIND + 1, MAX_KIND), (1 << 20, MAX_KIND)] {
             assert_eq!(shown(&"é".repeat(length)).chars().count(), shown_length);
         }

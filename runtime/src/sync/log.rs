@@ -1,23 +1,23 @@
-//! Reading the log of the datawallet, in stretches of bounded size.
+//! Reads the log of the datawallet, in sections of bounded size.
 
 use transport::backbone::{self, Session};
 use transport::datawallet::{DatawalletError, check_order};
 use transport::wire::backbone::datawallet::Modification;
 
-/// A stretch is taken over when it has so many modifications: a device that is new to a long log holds a part of it only.
-const STRETCH_COUNT: usize = 1000;
-/// A stretch is taken over when its answers have so many bytes. Its last page may exceed it by the size of one answer.
-const STRETCH_BYTES: u64 = 16 * 1024 * 1024;
-/// Most bytes of answers that are read for the sake of one push that is on its way: what a stretch may have before it, an answer
-/// of up to 32 MiB in which it begins, and the push, which has 8 MiB and a payload. A backbone that needs more pads.
-const MAX_STRETCH_BYTES: u64 = STRETCH_BYTES + 48 * 1024 * 1024;
-/// Most pages of one pull; a page of the published backbone has 50 modifications. What was read by then is kept, and the next
-/// synchronization goes on behind it, so an honest log of any length is read in the end and an endless one keeps nobody busy.
+/// Modifications after which a section ends, so that a device that is new to a long log has only a part of it in memory.
+const SECTION_COUNT: usize = 1000;
+/// Bytes of answers after which a section ends. Its last page may exceed it by the size of one answer.
+const SECTION_BYTES: u64 = 16 * 1024 * 1024;
+/// Most bytes of answers that are read to find one push in flight: what a section may have before it, an answer of up to 32
+/// MiB in which it begins, and the push, which has 8 MiB and a payload. No honest backbone needs more.
+const MAX_SECTION_BYTES: u64 = SECTION_BYTES + 48 * 1024 * 1024;
+/// Most pages of one pull; a page of the published backbone has 50 modifications. What was read is kept, and the next
+/// synchronization continues after it, so a log of any length is read eventually and an endless one does not occupy the node.
 const MAX_PAGES: u64 = 20_000;
 /// Most bytes of one pull, for the same reason.
 const MAX_BYTES: u64 = 512 * 1024 * 1024;
 
-/// Where reading stands.
+/// Reads sections in order.
 pub(super) struct LogReader<'a> {
     session: &'a Session,
     extent: Extent,
@@ -26,8 +26,8 @@ pub(super) struct LogReader<'a> {
     is_at_end: bool,
 }
 
-/// A part of the log, in order and with possible indices.
-pub(super) struct Stretch {
+/// A part of the log, in order and with indices in range.
+pub(super) struct Section {
     pub(super) modifications: Vec<Modification>,
     /// Whether the log ends with it.
     pub(super) is_last: bool,
@@ -37,11 +37,11 @@ pub(super) struct Stretch {
 #[derive(Debug)]
 pub(super) enum ReadError {
     Backbone(backbone::Error),
-    /// The list cannot be a log.
+    /// The list cannot be part of a log.
     Invalid(DatawalletError),
-    /// A push that is on its way does not end within what it can have.
+    /// A push in flight is longer than what was sent.
     Padded,
-    /// There is more than is read in one go.
+    /// The log is longer than what one pull reads.
     TooLong,
 }
 
@@ -51,13 +51,13 @@ impl<'a> LogReader<'a> {
         Self { session, extent: Extent::default(), cursor: known, is_at_end: false }
     }
 
-    /// The next stretch. It does not end between two indices of `together`.
-    pub(super) async fn next(&mut self, together: impl Fn(u64) -> bool) -> Result<Stretch, ReadError> {
+    /// The next section. It does not end after an index for which `together` holds.
+    pub(super) async fn next(&mut self, together: impl Fn(u64) -> bool) -> Result<Section, ReadError> {
         let (mut modifications, mut bytes) = (Vec::new(), 0);
         while !self.is_at_end {
             let page = self.session.modifications_page(self.cursor).await.map_err(ReadError::Backbone)?;
             self.extent.add_page(page.bytes)?;
-            // A page without modifications is the end, whatever the backbone says of more.
+            // A page without modifications is the end, even if the backbone announces more pages.
             self.is_at_end = !page.has_more || page.modifications.is_empty();
             self.cursor = check_order(&page.modifications, self.cursor).map_err(ReadError::Invalid)?;
             modifications.extend(page.modifications);
@@ -67,14 +67,14 @@ impl<'a> LogReader<'a> {
                 break;
             }
         }
-        Ok(Stretch { modifications, is_last: self.is_at_end })
+        Ok(Section { modifications, is_last: self.is_at_end })
     }
 }
 
 fn is_enough(count: usize, bytes: u64, may_end: bool) -> Result<bool, ReadError> {
     match may_end {
-        true => Ok(count >= STRETCH_COUNT || bytes >= STRETCH_BYTES),
-        false if bytes > MAX_STRETCH_BYTES => Err(ReadError::Padded),
+        true => Ok(count >= SECTION_COUNT || bytes >= SECTION_BYTES),
+        false if bytes > MAX_SECTION_BYTES => Err(ReadError::Padded),
         false => Ok(false),
     }
 }
@@ -99,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pull_may_have_so_many_pages_and_no_more() {
+    fn a_pull_reads_max_pages_and_no_more() {
         let mut extent = Extent::default();
         for _ in 0..MAX_PAGES {
             extent.add_page(1).unwrap();
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pull_may_have_so_many_bytes_and_no_more() {
+    fn a_pull_reads_max_bytes_and_no_more() {
         let mut extent = Extent::default();
         extent.add_page(MAX_BYTES).unwrap();
         assert!(matches!(extent.add_page(1), Err(ReadError::TooLong)));
@@ -116,14 +116,14 @@ mod tests {
     }
 
     #[test]
-    fn a_stretch_ends_at_its_bounds() {
-        assert!(!is_enough(STRETCH_COUNT - 1, STRETCH_BYTES - 1, true).unwrap());
-        assert!(is_enough(STRETCH_COUNT, 0, true).unwrap() && is_enough(1, STRETCH_BYTES, true).unwrap());
+    fn a_section_ends_at_its_bounds() {
+        assert!(!is_enough(SECTION_COUNT - 1, SECTION_BYTES - 1, true).unwrap());
+        assert!(is_enough(SECTION_COUNT, 0, true).unwrap() && is_enough(1, SECTION_BYTES, true).unwrap());
     }
 
     #[test]
-    fn a_stretch_that_must_not_end_has_a_bound_as_well() {
-        assert!(!is_enough(STRETCH_COUNT, MAX_STRETCH_BYTES, false).unwrap());
-        assert!(matches!(is_enough(1, MAX_STRETCH_BYTES + 1, false), Err(ReadError::Padded)));
+    fn a_section_that_must_not_end_has_a_bound_as_well() {
+        assert!(!is_enough(SECTION_COUNT, MAX_SECTION_BYTES, false).unwrap());
+        assert!(matches!(is_enough(1, MAX_SECTION_BYTES + 1, false), Err(ReadError::Padded)));
     }
 }

@@ -1,18 +1,17 @@
-//! Keeping the devices of an identity in step, and learning what others did to its tokens and files.
+//! Synchronizes the devices of an identity, and handles external events about its tokens and files.
 //!
-//! [`Synchronizer`] is the handle: facades tell it that something changed, users ask it to synchronize. One background
-//! task ([`worker`]) does the work, one thing at a time, so nothing here needs a lock across a network call. It drives
-//! [`run`], which does what [`plan`] decides. What was not pushed yet is the store's journal ([`journal`]).
+//! [`Synchronizer`] is the handle to one background task ([`worker`]), which runs one synchronization ([`run`]) at a time,
+//! so no lock is held across a network call. [`plan`] has the decisions, without I/O. Changes that were not pushed yet are
+//! in the store's journal ([`state`]).
 //!
-//! The log is the backbone's word until a payload in it opens: what it says beyond that never moves the position of this device,
-//! never changes what is immutable, and is read again from the start when it contradicts what this device knows.
+//! Until a payload opens, the log is only a claim of the backbone: it never advances the position of this device, never changes
+//! immutable properties, and is read again from the start when it contradicts what this device has read before.
 //!
-//! A crash at any point loses and doubles nothing: what is about to be pushed is stored first, sealed as it will be sent,
-//! so that the next start recognises it in the log if it arrived.
+//! A crash at any point neither loses nor duplicates a change: a push is stored before it is sent, sealed as it will be
+//! sent, so that the next start recognises it in the log if the backbone accepted it.
 
 mod apply;
 mod events;
-mod journal;
 mod log;
 mod plan;
 mod run;

@@ -12,68 +12,69 @@ use super::state::{InFlight, Missed, Position};
 use crate::backbone_error::code_of;
 use crate::code::ErrorCode;
 
-/// Rounds of pull and push before a synchronization gives up against other devices that are always faster.
+/// Rounds of pull and push before a synchronization gives up because other devices always push first.
 pub(super) const MAX_ROUNDS: u32 = 5;
-/// Runs of external events in one go: a backbone that always claims to have more must not keep us for ever.
+/// Runs of external events in one synchronization: a backbone that always claims to have more must not occupy the node forever.
 pub(super) const MAX_EVENT_RUNS: u32 = 50;
 
-/// Pulls in which a modification that could not be read is asked for again.
+/// Pulls that request a modification again that could not be read.
 pub(super) const MAX_ATTEMPTS: u32 = 3;
 
-/// What became of modifications whose push was not answered.
+/// What became of a push without an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fate {
+pub(super) enum PushOutcome {
     /// They are in the log.
-    Arrived,
-    /// Others are in their place.
+    Accepted,
+    /// Other modifications have their indices.
     Displaced,
-    /// Their place is still free.
-    Open,
+    /// Their indices are still free.
+    Pending,
 }
 
-/// Looks for sent modifications in a stretch of the log that follows what was known when they were sent. `newest` is the last
-/// index of the stretch, or the one before it if it is empty; `is_last` says whether the log ends there.
+/// Looks for sent modifications in a section of the log that follows what was known when they were sent. `newest` is the last
+/// index of the section, or the one before it if it is empty; `is_last` says whether the log ends there.
 ///
-/// The backbone takes all or none and gives every index to somebody, so one foreign entry in their place proves that they
-/// did not arrive. It leaves out entries that later ones supersede; whether such an entry was ours cannot be told, but then
-/// nothing is lost by not sending it again. The newest entry of all is never left out, so what is sealed for another place
-/// than the one after it will never get there.
-pub(super) fn fate(
+/// The backbone accepts all of a push or nothing, and assigns every index, so one entry of another device at their indices
+/// proves that they were not accepted. It omits entries that later ones supersede. Whether such an entry was ours is
+/// unknown, but then nothing is lost by not sending it again. The newest entry of the log is never omitted, so what is
+/// sealed for any index but the one after it will never be accepted.
+pub(super) fn push_outcome(
     sent: &InFlight,
-    stretch: &[Modification],
+    section: &[Modification],
     newest: Option<u64>,
     is_last: bool,
     own_device: &DeviceId,
-) -> Fate {
+) -> PushOutcome {
     if newest.is_none_or(|newest| newest < sent.first_index) {
         let next = newest.map_or(0, |newest| newest + 1);
-        return if is_last && next != sent.first_index { Fate::Displaced } else { Fate::Open };
+        return if is_last && next != sent.first_index { PushOutcome::Displaced } else { PushOutcome::Pending };
     }
-    let accounted_for = |(index, sent): (u64, &NewModification)| match stretch.iter().find(|entry| entry.index == index)
+    let accounted_for = |(index, sent): (u64, &NewModification)| match section.iter().find(|entry| entry.index == index)
     {
         Some(entry) => entry.created_by_device == *own_device && is_same(entry, sent),
-        None => stretch.iter().any(|entry| entry.index > index && supersedes(entry, sent)),
+        None => section.iter().any(|entry| entry.index > index && supersedes(entry, sent)),
     };
     match (sent.first_index..).zip(&sent.modifications).all(accounted_for) {
-        true => Fate::Arrived,
-        false => Fate::Displaced,
+        true => PushOutcome::Accepted,
+        false => PushOutcome::Displaced,
     }
 }
 
-/// The index of an entry that has a payload of ours but not the labels that we gave it, or not us as its device. Only the
-/// backbone knew the payload, so it lies.
-pub(super) fn relabelled(sent: &InFlight, stretch: &[Modification], own_device: &DeviceId) -> Option<u64> {
+/// The index of an entry that has a payload of this device but another label or another device. Only the backbone has
+/// received the payload, so it forged the entry.
+pub(super) fn relabelled(sent: &InFlight, section: &[Modification], own_device: &DeviceId) -> Option<u64> {
     let own: HashMap<_, _> = sent.modifications.iter().map(|sent| (sent.encrypted_payload.as_ref(), sent)).collect();
-    let is_lie = |entry: &&Modification| {
+    let is_forged = |entry: &&Modification| {
+        // Deletions have no payload by which to recognise them.
         let payload = entry.encrypted_payload.as_ref().filter(|payload| !payload.0.is_empty());
         let sent = payload.and_then(|payload| own.get(&Some(payload)));
         sent.is_some_and(|sent| entry.created_by_device != *own_device || !has_labels_of(entry, sent))
     };
-    stretch.iter().find(is_lie).map(|entry| entry.index)
+    section.iter().find(is_forged).map(|entry| entry.index)
 }
 
-/// What a modification is known by: its labels and its payload, as both the pushing and the pulling side have them.
-fn mark(
+/// Digest of a modification: of its label and its payload, which the device that pushes it has as well as those that pull it.
+fn digest(
     kind: ModificationType,
     collection: &str,
     object: &str,
@@ -84,18 +85,19 @@ fn mark(
     Sha512Hash::of(&text.expect("texts can be written as JSON"))
 }
 
-/// [`mark`] of a modification in the log.
-pub(super) fn mark_of(entry: &Modification) -> Sha512Hash {
+/// [`digest`] of a modification in the log.
+pub(super) fn digest_of(entry: &Modification) -> Sha512Hash {
     let (category, payload) = (entry.payload_category.as_deref(), entry.encrypted_payload.as_ref());
-    mark(entry.kind, &entry.collection, &entry.object_identifier, category, payload)
+    digest(entry.kind, &entry.collection, &entry.object_identifier, category, payload)
 }
 
-/// [`mark`] of a modification as it was sent.
-fn mark_of_sent(sent: &NewModification) -> Sha512Hash {
+/// [`digest`] of a modification as it was sent.
+fn digest_of_sent(sent: &NewModification) -> Sha512Hash {
     let (category, payload) = (sent.payload_category.as_deref(), sent.encrypted_payload.as_ref());
-    mark(sent.kind, &sent.collection, &sent.object_identifier, category, payload)
+    digest(sent.kind, &sent.collection, &sent.object_identifier, category, payload)
 }
 
+/// The rule by which backbones omit modifications from lists. It ignores the collection.
 fn supersedes(entry: &Modification, sent: &NewModification) -> bool {
     entry.kind == sent.kind
         && entry.object_identifier == sent.object_identifier
@@ -110,36 +112,36 @@ fn is_same(found: &Modification, sent: &NewModification) -> bool {
     has_labels_of(found, sent) && found.encrypted_payload == sent.encrypted_payload
 }
 
-/// What the backbone must still have: the newest modification that a device knows to be in the log.
+/// The newest modification that a device knows to be in the log, so the backbone must still have it.
 #[derive(Clone, Copy)]
 pub(super) struct Known {
     index: Option<u64>,
-    mark: Option<Sha512Hash>,
+    digest: Option<Sha512Hash>,
 }
 
 impl Known {
     pub(super) fn at(position: &Position) -> Self {
-        Self { index: position.index, mark: position.mark }
+        Self { index: position.index, digest: position.digest }
     }
 
-    /// Whether a stretch of the log shows that the backbone has another log than the device has seen: it ends before the known
-    /// modification, or has another one in its place. `newest` is the last index up to the end of the stretch.
-    pub(super) fn is_missing(self, stretch: &[Modification], newest: Option<u64>, is_last: bool) -> bool {
+    /// Whether a section shows that the backbone has another log than this device has read: one that ends before the known
+    /// modification or has another one at its index. `newest` is the last index up to the end of the section.
+    pub(super) fn is_missing(self, section: &[Modification], newest: Option<u64>, is_last: bool) -> bool {
         let Some(index) = self.index else { return false };
         let is_other =
-            |entry: &Modification| entry.index == index && self.mark.is_some_and(|mark| mark != mark_of(entry));
-        is_last && newest.is_none_or(|newest| newest < index) || stretch.iter().any(is_other)
+            |entry: &Modification| entry.index == index && self.digest.is_some_and(|digest| digest != digest_of(entry));
+        is_last && newest.is_none_or(|newest| newest < index) || section.iter().any(is_other)
     }
 }
 
-/// What could not be read in a pull, stored with every stretch: a pull may break off at any time, and what was read in vain
-/// before must not be lost then.
+/// The modifications that could not be read in a pull. They are stored with every section, because a pull may be interrupted
+/// at any time and must not lose track of them.
 ///
-/// A modification that is damaged on the way once must not be lost, but one that is damaged for good must not make every
-/// synchronization read what follows it.
+/// A modification that is damaged once in transit must not be lost, but one that is permanently damaged must not make every
+/// synchronization read the log after it again.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Misses {
-    /// What was missed before the pull.
+    /// The first modification that was missed before the pull.
     before: Option<Missed>,
     given_up: Option<u64>,
     first_given_up: Option<u64>,
@@ -157,8 +159,8 @@ impl Misses {
         self.given_up.is_some_and(|given_up| index <= given_up)
     }
 
-    /// Takes in a stretch in which the modifications at `damaged` could not be read or used, and notes the outcome in the
-    /// position behind the stretch. If the log ends before what was given up, it never was in the log.
+    /// Records a section in which the modifications at `damaged` could not be read or used, and notes the outcome in the
+    /// position after the section. What was given up after the end of the log was never in it.
     pub(super) fn note(&mut self, mut damaged: Vec<u64>, position: &mut Position, is_last: bool) {
         damaged.sort_unstable();
         damaged.into_iter().for_each(|index| self.miss(index));
@@ -175,7 +177,7 @@ impl Misses {
         position.unreadable.prune(position.settled(), newest.filter(|_| is_last));
     }
 
-    /// Takes in modifications of a stretch that make objects of which other parts are not there; before [`Misses::note`].
+    /// Records modifications of a section that create objects of which other parts are missing; before [`Misses::note`].
     pub(super) fn note_parts(&mut self, parts: &[u64]) {
         for &index in parts {
             self.miss(index);
@@ -189,7 +191,7 @@ impl Misses {
 
     fn miss(&mut self, index: u64) {
         if self.is_given_up(index) {
-            // Parts are noted before what is damaged, which may lie before them.
+            // `note_parts` comes first, although damaged modifications may have lower indices.
             self.first_given_up = self.first_given_up.map(|first| first.min(index));
             return;
         }
@@ -208,12 +210,12 @@ impl Misses {
 }
 
 impl InFlight {
-    /// Whether an index is one of those that were asked for.
+    /// Whether an index is one of those that the modifications are sealed for.
     pub(super) fn covers(&self, index: u64) -> bool {
         (self.first_index..=self.last_index()).contains(&index)
     }
 
-    /// Whether a stretch of the log that ends at this index has a part of them only.
+    /// Whether a section of the log that ends at this index has only a part of them.
     pub(super) fn is_cut_at(&self, index: u64) -> bool {
         (self.first_index..self.last_index()).contains(&index)
     }
@@ -223,12 +225,12 @@ impl InFlight {
         self.first_index + (self.modifications.len() as u64).saturating_sub(1)
     }
 
-    /// What the last modification is known by.
-    pub(super) fn last_mark(&self) -> Option<Sha512Hash> {
-        self.modifications.last().map(mark_of_sent)
+    /// Digest of the last modification.
+    pub(super) fn last_digest(&self) -> Option<Sha512Hash> {
+        self.modifications.last().map(digest_of_sent)
     }
 
-    /// Whether the indices that were given out are those that the modifications were sealed for.
+    /// Whether the assigned indices are those that the modifications were sealed for.
     pub(super) fn got(&self, assigned: &[AssignedModification]) -> bool {
         assigned.len() == self.modifications.len()
             && assigned.iter().map(|assigned| assigned.index).eq(self.first_index..=self.last_index())
@@ -238,15 +240,15 @@ impl InFlight {
 /// What a refusal of the backbone means for a synchronization.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Refusal {
-    /// Another device was faster: pull, then try again.
+    /// Another device pushed first: pull, then try again.
     OutOfDate,
     /// Another device handles events: try again when it is done.
     Busy,
     /// This program is too old for the datawallet.
     ClientTooOld,
-    /// The run took too long and somebody else took over.
+    /// The run took too long and another device has the events now.
     RunLost,
-    /// Nothing that synchronizing could mend.
+    /// An error that synchronization cannot resolve.
     Other,
 }
 
@@ -308,48 +310,56 @@ pub(super) mod tests {
         }
     }
 
-    fn fate_in(log: &[Modification]) -> Fate {
+    fn outcome_in(log: &[Modification]) -> PushOutcome {
         let newest = log.last().map_or(Some(4), |last| Some(last.index));
-        fate(&sent(&["a", "b"]), log, newest, true, &OWN.parse().unwrap())
+        push_outcome(&sent(&["a", "b"]), log, newest, true, &OWN.parse().unwrap())
     }
 
     #[test]
-    fn a_push_that_arrived_is_recognised_even_if_superseded_entries_are_left_out() {
-        assert_eq!(fate_in(&[found(5, OWN, "a"), found(6, OWN, "b")]), Fate::Arrived);
-        assert_eq!(fate_in(&[found(6, OWN, "b"), found(7, OTHER, "c")]), Fate::Arrived);
-        assert_eq!(fate_in(&[found(4, OTHER, "x"), found(6, OWN, "b")]), Fate::Arrived);
+    fn an_accepted_push_is_recognised_even_if_superseded_entries_are_left_out() {
+        assert_eq!(outcome_in(&[found(5, OWN, "a"), found(6, OWN, "b")]), PushOutcome::Accepted);
+        assert_eq!(outcome_in(&[found(6, OWN, "b"), found(7, OTHER, "c")]), PushOutcome::Accepted);
+        assert_eq!(outcome_in(&[found(4, OTHER, "x"), found(6, OWN, "b")]), PushOutcome::Accepted);
     }
 
     #[test]
-    fn a_push_whose_place_was_taken_is_displaced() {
-        assert_eq!(fate_in(&[found(5, OTHER, "a"), found(6, OTHER, "b")]), Fate::Displaced);
-        assert_eq!(fate_in(&[found(5, OWN, "z")]), Fate::Displaced);
+    fn a_push_whose_indices_were_taken_is_displaced() {
+        assert_eq!(outcome_in(&[found(5, OTHER, "a"), found(6, OTHER, "b")]), PushOutcome::Displaced);
+        assert_eq!(outcome_in(&[found(5, OWN, "z")]), PushOutcome::Displaced);
         let mut unrelated = found(7, OTHER, "c");
         unrelated.object_identifier = "another object".to_owned();
-        assert_eq!(fate_in(&[unrelated]), Fate::Displaced);
+        assert_eq!(outcome_in(&[unrelated]), PushOutcome::Displaced);
     }
 
     #[test]
     fn a_push_that_others_superseded_is_not_sent_again() {
-        assert_eq!(fate_in(&[found(7, OTHER, "c")]), Fate::Arrived);
+        assert_eq!(outcome_in(&[found(7, OTHER, "c")]), PushOutcome::Accepted);
     }
 
     #[test]
-    fn a_push_whose_place_is_free_is_open() {
-        assert_eq!(fate_in(&[]), Fate::Open);
-        assert_eq!(fate_in(&[found(4, OTHER, "x")]), Fate::Open);
+    fn a_push_whose_indices_are_free_is_pending() {
+        assert_eq!(outcome_in(&[]), PushOutcome::Pending);
+        assert_eq!(outcome_in(&[found(4, OTHER, "x")]), PushOutcome::Pending);
     }
 
     #[test]
-    fn a_push_for_a_place_that_the_log_never_reaches_is_displaced() {
+    fn a_push_for_indices_that_the_log_cannot_assign_any_more_is_displaced() {
         let own: DeviceId = OWN.parse().unwrap();
         let sent = sent(&["a", "b"]);
-        assert_eq!(fate(&sent, &[], Some(3), true, &own), Fate::Displaced, "the log is shorter than it was");
-        assert_eq!(fate(&sent, &[], None, true, &own), Fate::Displaced);
-        assert_eq!(fate(&sent, &[found(3, OTHER, "x")], Some(3), false, &own), Fate::Open, "more may follow");
+        assert_eq!(
+            push_outcome(&sent, &[], Some(3), true, &own),
+            PushOutcome::Displaced,
+            "the log is shorter than it was"
+        );
+        assert_eq!(push_outcome(&sent, &[], None, true, &own), PushOutcome::Displaced);
+        assert_eq!(
+            push_outcome(&sent, &[found(3, OTHER, "x")], Some(3), false, &own),
+            PushOutcome::Pending,
+            "more may follow"
+        );
     }
 
-    /// The position after a pull of one stretch.
+    /// The position after a pull of one section.
     fn pulled(position: &Position, damaged: &[u64], newest: u64, is_last: bool) -> Position {
         let mut after = Position { listed: Some(newest), ..position.clone() };
         Misses::at(position).note(damaged.to_vec(), &mut after, is_last);
@@ -357,7 +367,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_is_asked_for_again_a_few_times() {
+    fn a_modification_that_cannot_be_read_is_requested_again_a_few_times() {
         let mut position = pulled(&Position::default(), &[9, 7], 20, true);
         for attempts in 1..=MAX_ATTEMPTS {
             assert_eq!(position.missed, Some(Missed { index: 7, attempts, upto: 20, from_start: 0 }));
@@ -373,7 +383,7 @@ pub(super) mod tests {
     #[test]
     fn a_log_with_a_part_of_an_object_is_read_from_its_start() {
         let pulled = |position: Position| {
-            let mut after = Position { listed: Some(20), ..position.begun() };
+            let mut after = Position { listed: Some(20), ..position.started() };
             let mut misses = Misses::at(&after);
             misses.note_parts(&[8, 12]);
             misses.note(vec![5], &mut after, true);
@@ -391,13 +401,13 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_log_that_is_never_read_to_its_end_is_not_read_from_its_start_for_ever() {
+    fn a_log_that_is_never_read_to_its_end_is_not_read_from_its_start_forever() {
         let missed = Missed { index: 8, attempts: 1, upto: 20, from_start: MAX_ATTEMPTS };
         let mut position = Position { index: Some(9), missed: Some(missed), ..Position::default() };
         for _ in 0..MAX_ATTEMPTS {
             assert_eq!(position.settled(), None);
             // It breaks off before it reaches what is missed.
-            let mut after = Position { listed: Some(3), ..position.begun() };
+            let mut after = Position { listed: Some(3), ..position.started() };
             Misses::at(&after).note(vec![], &mut after, false);
             position = after;
         }
@@ -405,7 +415,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn what_was_given_up_is_not_opened_again_while_nothing_else_comes() {
+    fn what_was_given_up_is_not_opened_again_while_nothing_is_new() {
         let garbage = [found(7, OTHER, "a"), found(9, OTHER, "b")];
         let mut position = Position::default();
         for _ in 0..=MAX_ATTEMPTS {
@@ -420,22 +430,22 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn another_version_misses_what_was_given_up_again() {
+    fn another_version_requests_again_what_was_given_up() {
         let mut position = Position::default();
         for _ in 0..=MAX_ATTEMPTS {
             position = pulled(&position, &[7], 20, true);
         }
         assert_eq!((position.given_up, position.unreadable.first_given_up), (Some(20), Some(7)));
-        assert_eq!(position.clone().taken_up(), position, "the same version");
+        assert_eq!(position.clone().resumed(), position, "the same version");
         position.unreadable.program = Some("0.0.1".to_owned());
         position.missed = Some(Missed { index: 30, attempts: 2, upto: 30, from_start: 0 });
-        let again = position.taken_up();
+        let again = position.resumed();
         assert_eq!(again.missed, Some(Missed { index: 7, attempts: 0, upto: 20, from_start: 0 }));
-        assert_eq!((again.given_up, again.clone().taken_up()), (None, again), "once");
+        assert_eq!((again.given_up, again.clone().resumed()), (None, again), "once");
     }
 
     #[test]
-    fn pulls_that_break_off_count_as_attempts_and_lose_nothing() {
+    fn interrupted_pulls_count_as_attempts_and_lose_nothing() {
         let mut position = Position::default();
         for attempts in 1..=MAX_ATTEMPTS {
             position = pulled(&position, &[7], 10, false);
@@ -450,7 +460,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn stretches_of_one_pull_are_one_attempt() {
+    fn sections_of_one_pull_are_one_attempt() {
         let mut position = Position { listed: Some(10), ..Position::default() };
         let mut misses = Misses::at(&position);
         misses.note(vec![7], &mut position, false);
@@ -462,19 +472,19 @@ pub(super) mod tests {
     #[test]
     fn a_log_without_the_known_modification_is_behind() {
         let (entry, other) = (found(5, OWN, "a"), found(5, OTHER, "b"));
-        let known = Known { index: Some(5), mark: Some(mark_of(&entry)) };
+        let known = Known { index: Some(5), digest: Some(digest_of(&entry)) };
         let later = found(7, OTHER, "c");
         assert!(!known.is_missing(std::slice::from_ref(&entry), Some(5), true));
         assert!(!known.is_missing(&[later], Some(7), true), "superseded");
         assert!(!known.is_missing(&[], Some(4), false), "more may follow");
         assert!(known.is_missing(&[], None, true) && known.is_missing(&[found(4, OWN, "x")], Some(4), true));
         assert!(known.is_missing(std::slice::from_ref(&other), Some(5), true));
-        assert!(!Known { mark: None, ..known }.is_missing(&[other], Some(5), true), "from a store of version 0.1");
-        assert!(!Known { index: None, mark: None }.is_missing(&[], None, true));
+        assert!(!Known { digest: None, ..known }.is_missing(&[other], Some(5), true), "from a store of version 0.1");
+        assert!(!Known { index: None, digest: None }.is_missing(&[], None, true));
     }
 
     #[test]
-    fn a_payload_of_ours_under_other_labels_is_a_lie() {
+    fn a_payload_of_this_device_under_another_label_is_forged() {
         let (own, sent) = (OWN.parse().unwrap(), sent(&["a", "b"]));
         assert_eq!(relabelled(&sent, &[found(5, OWN, "a"), found(6, OWN, "b")], &own), None);
         assert_eq!(relabelled(&sent, &[found(5, OTHER, "c")], &own), None, "another device's");
@@ -493,7 +503,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn an_acknowledgement_of_other_indices_or_of_fewer_modifications_is_none() {
+    fn an_acknowledgement_of_other_indices_or_of_fewer_modifications_does_not_count() {
         let assigned = |indices: &[u64]| -> Vec<AssignedModification> {
             let one = |index: &u64| AssignedModification {
                 id: "DWMabcdefghijklmno12".parse().unwrap(),
@@ -510,7 +520,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn refusals_are_told_apart_by_the_backbones_code() {
+    fn refusals_are_distinguished_by_the_code_of_the_backbone() {
         let rows = [
             (ErrorCode::DatawalletNotUpToDate, Refusal::OutOfDate),
             (ErrorCode::PushDuringSyncRun, Refusal::Busy),

@@ -1,4 +1,4 @@
-//! One synchronization, driven step by step. Everything it learns is stored before the next step.
+//! One synchronization, step by step. The outcome of each step is stored before the next one.
 
 use tracing::{debug, info, warn};
 use transport::backbone;
@@ -10,10 +10,10 @@ use transport::wire::backbone::sync_runs::{
 };
 
 use super::apply::{Outcome, RefusedChange};
-use super::log::{LogReader, ReadError, Stretch};
-use super::plan::{self, Fate, Known, Misses, Refusal};
+use super::log::{LogReader, ReadError, Section};
+use super::plan::{self, Known, Misses, PushOutcome, Refusal};
 use super::state::{InFlight, Position, SyncTimes};
-use super::{apply, events, journal};
+use super::{apply, events, state};
 use crate::code::ErrorCode;
 use crate::core::Core;
 use crate::event::Event;
@@ -28,7 +28,7 @@ pub(super) async fn datawallet(core: &Core) -> Result<()> {
     Run::of(core).datawallet().await
 }
 
-/// Pushes what this device did, in the hope that nobody else did anything.
+/// Pushes the changes of this device. Pulls only if another device has pushed meanwhile.
 pub(super) async fn push(core: &Core) -> Result<()> {
     Run::of(core).push().await
 }
@@ -41,11 +41,11 @@ pub(super) async fn everything(core: &Core) -> Result<()> {
 /// One synchronization, from its request to its end.
 struct Run<'a> {
     core: &'a Core,
-    /// Whether the datawallet was read from its start, because the backbone is behind: once is enough for an honest one.
+    /// Whether the datawallet was read from its start, because the backbone is behind; done at most once.
     started_over: bool,
 }
 
-/// What a pull came to.
+/// Outcome of a pull.
 #[derive(Debug, PartialEq, Eq)]
 enum Pull {
     Done,
@@ -53,12 +53,12 @@ enum Pull {
     Behind,
 }
 
-/// What a push came to.
+/// Outcome of a push.
 #[derive(Debug, PartialEq, Eq)]
 enum Push {
     Nothing,
     Done,
-    /// Another device was faster.
+    /// Another device pushed first.
     OutOfDate,
 }
 
@@ -75,7 +75,7 @@ impl<'a> Run<'a> {
         self.check_version().await?;
         self.converge().await?;
         let times = SyncTimes { datawallet: Some(self.core.clock.now()), ..SyncTimes::load(&self.core.store)? };
-        self.note_times(times).await?;
+        self.store_times(times).await?;
         self.core.events.publish(Event::DatawalletSynchronized);
         Ok(())
     }
@@ -104,10 +104,10 @@ impl<'a> Run<'a> {
         }
         self.datawallet().await?;
         let times = SyncTimes { everything: Some(self.core.clock.now()), ..SyncTimes::load(&self.core.store)? };
-        self.note_times(times).await
+        self.store_times(times).await
     }
 
-    async fn note_times(&self, times: SyncTimes) -> Result<()> {
+    async fn store_times(&self, times: SyncTimes) -> Result<()> {
         let mut batch = Batch::new();
         times.put(&mut batch)?;
         Ok(self.core.store.commit(batch).await?)
@@ -119,7 +119,7 @@ impl<'a> Run<'a> {
         if position.datawallet_exists {
             return Ok(());
         }
-        // After an upgrade whose answer was lost, asking comes before doing it again.
+        // The answer to an earlier upgrade may have been lost, so ask before upgrading again.
         if position.in_flight.is_some() && self.datawallet_version().await?.is_some() {
             return self.note_datawallet(position).await;
         }
@@ -146,8 +146,9 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Creates the datawallet with what the journal holds, normally the entry of this device. If the backbone lost it, what the
-    /// journal holds is sealed for places that a new one does not have, and is pushed when it was read.
+    /// Creates the datawallet with the content of the journal, normally the entry of this device. If the backbone lost its
+    /// datawallet, the content of the journal may be sealed for indices that the new one does not have yet; it is pushed
+    /// after the next pull.
     async fn upgrade(&self) -> Result<()> {
         let started = self.start_run(SyncRunType::DatawalletVersionUpgrade).await?;
         let Some(run) = created(started) else {
@@ -167,7 +168,7 @@ impl<'a> Run<'a> {
         self.acknowledge_push(position, in_flight, &answer.datawallet_modifications).await.map(drop)
     }
 
-    /// Handles the events of a run; whether another run is worth it.
+    /// Handles the events of a run. Returns whether another run is needed.
     async fn handle_events(&mut self, run: &SyncRun) -> Result<bool> {
         if self.core.config.datawallet_enabled {
             self.pull().await?;
@@ -193,7 +194,7 @@ impl<'a> Run<'a> {
                 self.acknowledge_push(position, in_flight, &answer.datawallet_modifications).await?;
                 Ok(answer.new_unsynced_external_events_exist)
             }
-            // It took too long and somebody else has the events now; what was sent did not count.
+            // It took too long and another device has the events now; nothing that was sent took effect.
             Err(error) if Refusal::of(&error) == Refusal::RunLost => Ok(true),
             Err(error) => Err(self.refused(error)),
         }
@@ -201,23 +202,25 @@ impl<'a> Run<'a> {
 
     async fn start_run(&self, kind: SyncRunType) -> Result<StartedSyncRun> {
         let start = StartSyncRun { kind, duration: None };
-        self.patiently(|| self.core.account.session().start_sync_run(start)).await.map_err(|error| self.refused(error))
+        self.retry_while_busy(|| self.core.account.session().start_sync_run(start))
+            .await
+            .map_err(|error| self.refused(error))
     }
 
-    /// Pull and push until nobody was faster.
+    /// Pulls and pushes until no other device pushed in between.
     async fn converge(&mut self) -> Result<()> {
         for _ in 0..plan::MAX_ROUNDS {
             self.pull().await?;
-            self.introduce_device().await?;
+            self.complete_device_entry().await?;
             match self.push_all().await? {
-                Push::OutOfDate => debug!("another device was faster"),
+                Push::OutOfDate => debug!("another device pushed first"),
                 Push::Nothing | Push::Done => return Ok(()),
             }
         }
         Err(Error::Unknown("other devices change the datawallet all the time; synchronize again later".to_owned()))
     }
 
-    /// Takes over what is new in the log. If the backbone is behind, the whole log is read once more.
+    /// Applies what is new in the log. If the backbone is behind, the whole log is read once more.
     async fn pull(&mut self) -> Result<()> {
         if self.pull_behind_position().await? == Pull::Done {
             return Ok(());
@@ -231,20 +234,21 @@ impl<'a> Run<'a> {
         self.pull_behind_position().await.map(drop)
     }
 
-    /// Takes over the log behind the position of this device, stretch by stretch.
+    /// Applies the log after the position of this device, section by section.
     ///
-    /// The newest modification of a log is never left out of lists, so asking from the one before the position has an answer,
-    /// unless the backbone has less than it had.
+    /// Lists never omit the newest modification of a log, so a request from the one before the position has an answer, unless
+    /// the backbone lost modifications.
     async fn pull_behind_position(&self) -> Result<Pull> {
-        let (start, mut misses) = self.take_up().await?;
+        let (start, mut misses) = self.resume().await?;
         let (known, settled) = (Known::at(&start), start.settled());
         let mut reader = LogReader::new(self.core.account.session(), start.asks_behind());
         let mut newest = None;
         loop {
             let position = Position::load(&self.core.store)?;
             let sent = position.in_flight.as_ref();
-            let stretch = reader.next(|index| sent.is_some_and(|sent| sent.is_cut_at(index))).await;
-            let Stretch { mut modifications, is_last } = stretch.map_err(|error| self.unreadable(error))?;
+            // A push in flight must be in one section as a whole: otherwise its outcome is undecidable.
+            let section = reader.next(|index| sent.is_some_and(|sent| sent.is_cut_at(index))).await;
+            let Section { mut modifications, is_last } = section.map_err(|error| self.unreadable(error))?;
             newest = modifications.last().map(|entry| entry.index).or(newest);
             if known.is_missing(&modifications, newest, is_last) {
                 return Ok(Pull::Behind);
@@ -252,48 +256,49 @@ impl<'a> Run<'a> {
             modifications.retain(|entry| settled.is_none_or(|settled| entry.index > settled));
             let mut position = Position { listed: newest, ..position };
             position.note_reread(settled, is_last);
-            misses = self.take_over(position, modifications, is_last, misses).await?;
+            misses = self.apply_section(position, modifications, is_last, misses).await?;
             if is_last {
                 return Ok(Pull::Done);
             }
         }
     }
 
-    /// Where a pull goes on, and what is known to be missing during it.
-    async fn take_up(&self) -> Result<(Position, Misses)> {
+    /// Where a pull continues, and the modifications that earlier pulls missed.
+    async fn resume(&self) -> Result<(Position, Misses)> {
         let stored = Position::load(&self.core.store)?;
-        let position = stored.clone().taken_up();
-        let begun = position.clone().begun();
-        let misses = Misses::at(&begun);
-        if begun != stored {
-            self.save(begun, Batch::new()).await?;
+        let position = stored.clone().resumed();
+        let started = position.clone().started();
+        let misses = Misses::at(&started);
+        if started != stored {
+            self.save(started, Batch::new()).await?;
         }
         Ok((position, misses))
     }
 
-    /// Stores what a stretch of the log changes here, and what of it could not be read or used.
-    async fn take_over(
+    /// Stores what a section of the log changes, and which modifications could not be read or used.
+    async fn apply_section(
         &self,
         mut position: Position,
-        stretch: Vec<Modification>,
+        section: Vec<Modification>,
         is_last: bool,
         mut misses: Misses,
     ) -> Result<Misses> {
         let is_new = position.index.is_none();
-        let (arrived, mut foreign) = self.settle(&mut position, stretch, is_last)?;
+        let (arrived, mut foreign) = self.settle(&mut position, section, is_last)?;
         if position.is_settled(&foreign) {
             foreign.clear();
         }
         let changes = Changes::read(&foreign, None, self.core.account.synchronization_key());
         let changes = changes.map_err(|error| self.invalid(error))?;
         let count = foreign.len();
+        // A device that was onboarded with a wrong key must not push what no other device can open.
         if is_new && count > 0 && changes.unreadable.len() == count {
             return Err(Error::Unknown("nothing in the datawallet can be opened with this identity's key".to_owned()));
         }
         let unreadable = note_unreadable(&mut position, &foreign, &changes, misses);
         let opened = changes.last_opened.and_then(|index| foreign.iter().find(|entry| entry.index == index));
         if let Some(entry) = opened {
-            position.advance(entry.index, plan::mark_of(entry));
+            position.advance(entry.index, plan::digest_of(entry));
         }
         if foreign.is_empty() {
             misses.note(Vec::new(), &mut position, is_last);
@@ -301,7 +306,7 @@ impl<'a> Run<'a> {
                 return Ok(misses);
             }
         }
-        // Reading and changing are one step: what a facade changes meanwhile must not be overwritten by an older state.
+        // Reading and writing are one step: otherwise an older state could overwrite what a facade changes meanwhile.
         let newest = position.listed;
         let stage = |view: &View<'_>| {
             let (mut batch, damaged, outcome) = staged(view, arrived, &foreign, changes)?;
@@ -311,54 +316,55 @@ impl<'a> Run<'a> {
             Ok::<_, Error>((batch, (outcome, misses)))
         };
         let (Outcome { refused, .. }, misses) = self.core.store.change(stage).await?;
-        debug!(count, newest, "took over the datawallet");
+        debug!(count, newest, "applied modifications of the datawallet");
         self.report(refused, &unreadable);
         Ok(misses)
     }
 
     fn report(&self, refused: Vec<RefusedChange>, unreadable: &[Unreadable]) {
         for RefusedChange { collection, id, index, property } in refused {
-            warn!(
-                index,
-                collection, id, property, "a datawallet modification would change what never changes; refused"
-            );
+            warn!(index, collection, id, property, "refused a datawallet modification of an immutable property");
             self.core.events.publish(Event::DatawalletChangeRefused { collection, id, property });
         }
         for Unreadable { index, collection, id, reason } in unreadable {
-            warn!(index, collection, id, reason, "a datawallet modification cannot be read and is passed over");
+            warn!(index, collection, id, reason, "skipped a datawallet modification that cannot be read");
         }
         if !unreadable.is_empty() {
             self.core.events.publish(Event::DatawalletUnreadable(unreadable.len()));
         }
     }
 
-    /// Learns from the log what became of a push that was not answered: the end of the journal's part that arrived, and
-    /// what others did.
+    /// Finds out from the log what became of a push without an answer. Returns the end of the part of the journal that the
+    /// backbone accepted, and the modifications of other devices.
     fn settle(
         &self,
         position: &mut Position,
-        mut stretch: Vec<Modification>,
+        mut section: Vec<Modification>,
         is_last: bool,
     ) -> Result<(Option<u64>, Vec<Modification>)> {
-        let Some(sent) = position.in_flight.take() else { return Ok((None, stretch)) };
+        let Some(sent) = position.in_flight.take() else { return Ok((None, section)) };
         let own_device = self.core.account.device_id();
-        if let Some(index) = plan::relabelled(&sent, &stretch, own_device) {
+        if let Some(index) = plan::relabelled(&sent, &section, own_device) {
             return Err(self.invalid(DatawalletError::Relabelled(index)));
         }
-        match plan::fate(&sent, &stretch, position.listed, is_last, own_device) {
-            Fate::Arrived => {
-                info!(first = sent.first_index, count = sent.modifications.len(), "an unanswered push had arrived");
-                let own = stretch.iter().rev().find(|entry| sent.covers(entry.index));
+        match plan::push_outcome(&sent, &section, position.listed, is_last, own_device) {
+            PushOutcome::Accepted => {
+                info!(
+                    first = sent.first_index,
+                    count = sent.modifications.len(),
+                    "the backbone has accepted a push without an answer"
+                );
+                let own = section.iter().rev().find(|entry| sent.covers(entry.index));
                 if let Some(own) = own.filter(|own| own.encrypted_payload.is_some()) {
-                    position.advance(own.index, plan::mark_of(own));
+                    position.advance(own.index, plan::digest_of(own));
                 }
-                stretch.retain(|modification| !sent.covers(modification.index));
-                Ok((Some(sent.journal_end), stretch))
+                section.retain(|modification| !sent.covers(modification.index));
+                Ok((Some(sent.journal_end), section))
             }
-            Fate::Displaced => Ok((None, stretch)),
-            Fate::Open => {
+            PushOutcome::Displaced => Ok((None, section)),
+            PushOutcome::Pending => {
                 position.in_flight = Some(sent);
-                Ok((None, stretch))
+                Ok((None, section))
             }
         }
     }
@@ -378,7 +384,7 @@ impl<'a> Run<'a> {
         let (position, Some(in_flight)) = self.store_next_push().await? else { return Ok(Push::Nothing) };
         let push =
             PushModifications { local_index: position.local_index(), modifications: in_flight.modifications.clone() };
-        match self.patiently(|| self.core.account.session().push_modifications(&push)).await {
+        match self.retry_while_busy(|| self.core.account.session().push_modifications(&push)).await {
             Ok(pushed) => {
                 debug!(count = push.modifications.len(), index = pushed.new_index, "pushed");
                 let is_taken = self.acknowledge_push(position, Some(in_flight), &pushed.modifications).await?;
@@ -389,14 +395,14 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Stores what is about to be sent. What is in flight already is sent again as it was.
+    /// Stores what is about to be sent. A push that is already in flight is sent again unchanged.
     async fn store_next_push(&self) -> Result<(Position, Option<InFlight>)> {
         let mut position = Position::load(&self.core.store)?;
         if let Some(in_flight) = position.in_flight.clone() {
             return Ok((position, Some(in_flight)));
         }
         let in_flight =
-            journal::seal_next(&self.core.store, self.core.account.synchronization_key(), position.next_index())?;
+            state::seal_next(&self.core.store, self.core.account.synchronization_key(), position.next_index())?;
         if in_flight.is_some() {
             position.in_flight = in_flight.clone();
             self.save(position.clone(), Batch::new()).await?;
@@ -404,9 +410,9 @@ impl<'a> Run<'a> {
         Ok((position, in_flight))
     }
 
-    /// Stores that what was sent arrived, if it got the indices it was sealed for; whether it did. If not, it stays in flight,
-    /// and the log tells: a run that took too long can be overtaken, and what was stored elsewhere then is unreadable for
-    /// everybody and has to be pushed once more.
+    /// Stores that the backbone accepted a push, if it assigned the indices that the push was sealed for, and returns
+    /// whether it did. If not, the push stays in flight and the log decides: another device can push before a run that takes
+    /// too long, and payloads at other indices are unreadable for everybody, so they have to be pushed again.
     async fn acknowledge_push(
         &self,
         mut position: Position,
@@ -417,14 +423,14 @@ impl<'a> Run<'a> {
         let mut is_taken = true;
         if let Some(sent) = in_flight {
             is_taken = sent.got(assigned);
-            if let Some(mark) = sent.last_mark().filter(|_| is_taken) {
+            if let Some(digest) = sent.last_digest().filter(|_| is_taken) {
                 batch.drop_unpushed(sent.journal_end);
-                position.advance(sent.last_index(), mark);
+                position.advance(sent.last_index(), digest);
                 (position.listed, position.in_flight) = (Some(sent.last_index()), None);
             } else {
                 warn!(
                     expected = sent.first_index,
-                    "the backbone gave out other indices than announced; looking for them"
+                    "the backbone assigned other indices than requested; looking for the modifications in the log"
                 );
             }
         }
@@ -439,8 +445,8 @@ impl<'a> Run<'a> {
         Ok(self.core.store.commit(batch).await?)
     }
 
-    /// Completes the entry of a device that was made by another one and has just learned of itself.
-    async fn introduce_device(&self) -> Result<()> {
+    /// Completes the entry of this device in the datawallet if another device created it.
+    async fn complete_device_entry(&self) -> Result<()> {
         let complete = |view: &View<'_>| {
             let mut batch = Batch::new();
             let device = view.object(collection::DEVICES, self.core.account.device_id().as_str())?;
@@ -453,8 +459,8 @@ impl<'a> Run<'a> {
         self.core.store.change(complete).await
     }
 
-    /// Waits for a device that handles events, within reason.
-    async fn patiently<T, F>(&self, call: impl Fn() -> F) -> Result<T, backbone::Error>
+    /// Repeats a call while another device handles events, up to [`BUSY_ATTEMPTS`] times.
+    async fn retry_while_busy<T, F>(&self, call: impl Fn() -> F) -> Result<T, backbone::Error>
     where
         F: Future<Output = Result<T, backbone::Error>>,
     {
@@ -489,7 +495,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// The backbone says of the log what cannot be.
+    /// The error for a log that the backbone cannot have received in this form.
     fn invalid(&self, what: impl std::fmt::Display) -> Error {
         let next = "Nothing of it was taken over. Synchronize again; if it stays so, the backbone cannot be trusted";
         let reason = format!("The backbone lists changes that cannot be: {what}. {next}");
@@ -502,27 +508,27 @@ impl<'a> Run<'a> {
     }
 }
 
-/// Remembers in the position what of a stretch could not be read; returns what was not reported before.
+/// Notes in the position which modifications of a section could not be read; returns those that were not reported before.
 fn note_unreadable(
     position: &mut Position,
-    stretch: &[Modification],
+    section: &[Modification],
     changes: &Changes,
     misses: Misses,
 ) -> Vec<Unreadable> {
-    let place = |index: u64| stretch.binary_search_by_key(&index, |entry| entry.index).ok();
+    let place = |index: u64| section.binary_search_by_key(&index, |entry| entry.index).ok();
     let found: Vec<_> =
-        changes.unreadable.iter().filter_map(|damage| Some((damage, &stretch[place(damage.index)?]))).collect();
+        changes.unreadable.iter().filter_map(|damage| Some((damage, &section[place(damage.index)?]))).collect();
     let is_fresh = |(damage, entry): &&(&Unreadable, &Modification)| {
         !misses.is_given_up(damage.index) && !position.unreadable.is_reported(entry)
     };
     let fresh = found.iter().filter(is_fresh).map(|(damage, _)| (*damage).clone()).collect();
-    // Only now: as many as are remembered are reported, however many one stretch has.
+    // Only now: each section reports as many as are remembered, whatever it adds itself.
     found.iter().for_each(|(_, entry)| position.unreadable.note(entry));
     fresh
 }
 
-/// The batch for a stretch of the log, in which the journal up to `arrived` is, and the indices of what could not be read or
-/// used.
+/// The batch for a section of the log that has the journal up to `arrived`, and the indices of the modifications that could not
+/// be read or used.
 fn staged(
     view: &View<'_>,
     arrived: Option<u64>,
@@ -533,7 +539,7 @@ fn staged(
     if let Some(end) = arrived {
         batch.drop_unpushed(end);
     }
-    // The writer is locked meanwhile, so the journal is read only if something is compared with it.
+    // This runs under the lock of the writer, so the journal is read only if it is needed.
     let waiting = if changes.objects.is_empty() { Vec::new() } else { view.unpushed(usize::MAX)? };
     let waiting = waiting.into_iter().filter(|(sequence, _)| arrived.is_none_or(|end| *sequence > end));
     let unpushed: Vec<_> = waiting.map(|(_, change)| change).collect();

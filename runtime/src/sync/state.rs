@@ -1,43 +1,49 @@
 //! How far this device is, kept in the store.
 
 use serde::{Deserialize, Serialize};
+use transport::crypto::SecretKey;
 use transport::crypto::hash::Sha512Hash;
 use transport::wire::Timestamp;
 use transport::wire::backbone::datawallet::{Modification, NewModification};
 
 use super::unreadable::{PROGRAM, Unreadable};
-use crate::Result;
 use crate::store::{Batch, Store};
+use crate::{Error, Result};
+
+/// Most modifications in one push.
+const MAX_COUNT: usize = 500;
+/// Approximate maximum of sealed payload bytes in one push; the backbone accepts bodies of 20 MiB.
+const MAX_BYTES: usize = 8 * 1024 * 1024;
 
 /// Position in the datawallet.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Position {
-    /// Newest index whose payload opened, or that a push of this device was acknowledged for; none before the first one. What
-    /// follows it is asked for again. An index that nobody with the key sealed anything for is only the backbone's word: were
-    /// it believed, a far-off one would end synchronization.
+    /// Newest index whose payload opened, or that a push of this device was acknowledged for; none before the first one. Later
+    /// modifications are requested again. An index without a payload that opens is only a claim of the backbone: if this device
+    /// accepted it, a very high one would end synchronization.
     pub(super) index: Option<u64>,
-    /// What the modification there is known by, so that another one in its place is noticed; none in stores of version 0.1.
-    #[serde(default)]
-    pub(super) mark: Option<Sha512Hash>,
-    /// The first modification that could not be read, while it may still come in a readable form.
+    /// Digest of the modification at the index, to detect that the backbone replaced it; none in stores of version 0.1.
+    #[serde(default, rename = "mark")]
+    pub(super) digest: Option<Sha512Hash>,
+    /// The first modification that could not be read, while it is still requested again.
     #[serde(default)]
     pub(super) missed: Option<Missed>,
-    /// Up to where modifications that cannot be read are not waited for any more, nor reported.
+    /// Up to this index, modifications that cannot be read are neither requested again nor reported.
     #[serde(default)]
     pub(super) given_up: Option<u64>,
-    /// What could not be read, so that it is reported once.
+    /// The modifications that could not be read, so that each is reported once.
     #[serde(default)]
     pub(super) unreadable: Unreadable,
-    /// Newest index that the backbone named. The next push continues there; nothing else relies on it.
+    /// Newest index that the backbone listed. The next push continues there; nothing else relies on it.
     #[serde(default)]
     pub(super) listed: Option<u64>,
-    /// Up to where a pull that began before [`index`](Self::index) has applied the log again, while it has not reached what is newer:
-    /// older states are stored in place of newer ones until it does.
+    /// Up to this index a pull that started before [`index`](Self::index) has applied the log again, while it has not
+    /// reached the newer modifications: until then, older states are stored in place of newer ones.
     #[serde(default)]
     pub(super) reread: Option<u64>,
     /// Whether the identity is known to have a datawallet.
     pub(super) datawallet_exists: bool,
-    /// What is being pushed; its fate is unknown until an answer or the log tells.
+    /// The push that is not acknowledged; an answer or the log decides whether the backbone accepted it.
     pub(super) in_flight: Option<InFlight>,
 }
 
@@ -46,13 +52,14 @@ pub(super) struct Position {
 pub(super) struct Missed {
     /// Its index.
     pub(super) index: u64,
-    /// How often it was read in vain.
+    /// Number of pulls in which it could not be read.
     pub(super) attempts: u32,
-    /// How far the log was read when it was missed first: what is missed up to there is given up together with it.
+    /// Last index of the log when it was first missed: what is missed up to there is given up together with it.
     #[serde(default)]
     pub(super) upto: u64,
-    /// How many pulls are still to read the log from its start for it: it makes an object of which another part is missing, and
-    /// that part may be anywhere before it, under another label if the device that sealed it used none.
+    /// Number of pulls that still read the log from its start because of it: another part of the object that it creates is
+    /// missing, and that part may be anywhere before it, listed under another object if the device that sealed it used no
+    /// label.
     #[serde(default)]
     pub(super) from_start: u32,
 }
@@ -95,36 +102,37 @@ impl Position {
     }
 
     /// Notes a modification that is known to be in the log; older ones than the newest say nothing new.
-    pub(super) fn advance(&mut self, index: u64, mark: Sha512Hash) {
+    pub(super) fn advance(&mut self, index: u64, digest: Sha512Hash) {
         if self.index.is_none_or(|known| known <= index) {
-            (self.index, self.mark) = (Some(index), Some(mark));
+            (self.index, self.digest) = (Some(index), Some(digest));
         }
     }
 
-    /// Up to where nothing in the log is new or worth another attempt.
+    /// Up to this index nothing in the log is new or requested again.
     pub(super) fn settled(&self) -> Option<u64> {
         let settled = match self.missed {
             Some(missed) if missed.from_start > 0 => None,
             Some(missed) => missed.index.checked_sub(1).min(self.index),
             None => self.index,
         };
+        // `None`, nothing is settled, is less than any index.
         if self.reread.is_some() { settled.min(self.reread) } else { settled }
     }
 
-    /// Notes up to where a pull has applied the log again that began behind `settled`.
+    /// Notes up to which index a pull that started after `settled` has applied the log again.
     pub(super) fn note_reread(&mut self, settled: Option<u64>, is_last: bool) {
         let is_reread = settled < self.index && self.listed < self.index && !is_last;
         self.reread = self.listed.filter(|_| is_reread);
     }
 
-    /// Whether a stretch has nothing but what was given up, in the same form. With anything else in it, all of it is read: an
-    /// object of which a part is damaged must not be taken for complete.
-    pub(super) fn is_settled(&self, stretch: &[Modification]) -> bool {
+    /// Whether a section has only modifications that were given up, unchanged. With any other one, all of it is read: an
+    /// object of which a part is damaged must not be treated as complete.
+    pub(super) fn is_settled(&self, section: &[Modification]) -> bool {
         let is_given_up = |entry: &Modification| self.given_up.is_some_and(|given_up| entry.index <= given_up);
-        stretch.iter().all(|entry| is_given_up(entry) && self.unreadable.has(entry))
+        section.iter().all(|entry| is_given_up(entry) && self.unreadable.has(entry))
     }
 
-    /// Behind which index to ask for the log, so that the modification at the position is in the answer, or later ones instead.
+    /// The log is requested after this index, so that the answer has the modification at the position, or later ones instead.
     pub(super) fn asks_behind(&self) -> Option<u64> {
         self.settled().min(self.index.and_then(|index| index.checked_sub(1)))
     }
@@ -132,19 +140,19 @@ impl Position {
     /// The position of a device that knows nothing of the log yet.
     pub(super) fn start_over(self) -> Self {
         let unreadable = Unreadable::default();
-        Self { index: None, mark: None, missed: None, given_up: None, unreadable, listed: None, reread: None, ..self }
+        Self { index: None, digest: None, missed: None, given_up: None, unreadable, listed: None, reread: None, ..self }
     }
 
-    /// The position while a pull is under way. A pull from the start of a log that never reaches its end counts as well.
-    pub(super) fn begun(mut self) -> Self {
+    /// The position while a pull runs. A pull from the start of the log counts even if it never reaches the end.
+    pub(super) fn started(mut self) -> Self {
         if let Some(missed) = &mut self.missed {
             missed.from_start = missed.from_start.saturating_sub(1);
         }
         self
     }
 
-    /// The position as this program goes on from it: what another version of it gave up is missed again.
-    pub(super) fn taken_up(self) -> Self {
+    /// The position from which this program continues: what another version of it gave up is requested again.
+    pub(super) fn resumed(self) -> Self {
         let given_up = self.unreadable.first_given_up;
         let is_own = self.unreadable.program.as_deref() == Some(PROGRAM);
         if is_own || self.given_up.is_none() && self.unreadable.is_empty() {
@@ -155,6 +163,23 @@ impl Position {
         let missed = [again, self.missed].into_iter().flatten().min_by_key(|missed| missed.index);
         Self { missed, given_up: None, unreadable: Unreadable::of_this_program(), ..self }
     }
+}
+
+/// Seals the oldest changes for the indices from `first_index` on; none if there are none.
+pub(super) fn seal_next(store: &Store, key: &SecretKey, first_index: u64) -> Result<Option<InFlight>> {
+    let mut modifications = Vec::new();
+    let mut journal_end = None;
+    let mut bytes = 0;
+    for (index, (sequence, change)) in (first_index..).zip(store.unpushed(MAX_COUNT)?) {
+        let sealed = change.seal(key, index).map_err(|error| Error::Unknown(error.to_string()))?;
+        bytes += sealed.encrypted_payload.as_ref().map_or(0, |payload| payload.0.len() * 4 / 3);
+        if bytes > MAX_BYTES && !modifications.is_empty() {
+            break;
+        }
+        modifications.push(sealed);
+        journal_end = Some(sequence);
+    }
+    Ok(journal_end.map(|journal_end| InFlight { first_index, modifications, journal_end }))
 }
 
 /// Notes that the identity has a datawallet already: another device made it.

@@ -1,12 +1,12 @@
-//! What of the log this device cannot read, remembered so that it is reported once and settles.
+//! The modifications that this device cannot read, remembered so that each is reported once.
 //!
-//! A modification that cannot be read is reported when it is seen first. It is asked for again a few times
-//! ([`super::plan::Misses`]) and then given up. Most are behind the position of this device by then and never listed again.
-//! At the end of the log they are listed for ever, because the position follows only what opens; there they are not opened
-//! again while nothing but them follows the position and each is listed as it was.
+//! A modification that cannot be read is reported when it is first listed. It is requested again a few times
+//! ([`super::plan::Misses`]) and then given up. Most are before the position of this device by then and never listed again.
+//! At the end of the log they are always listed, because the position advances only to payloads that open. There they are
+//! not opened again while no other modification follows the position and each is unchanged.
 //!
-//! Another version of the program may know more, so it reads what was given up once more, from the first of it on. The key of an
-//! identity never changes, so there is no newer key to try.
+//! Another version of the program may support more, so it reads the log once more from the first modification that was given
+//! up. The key of an identity never changes, so there is no newer key to try.
 
 use std::collections::BTreeMap;
 
@@ -18,28 +18,28 @@ use super::plan;
 /// The version of this program.
 pub(super) const PROGRAM: &str = env!("CARGO_PKG_VERSION");
 
-/// Modifications that are remembered, some twenty bytes each. While there are so many, further ones are not reported, and
-/// those at the end of the log are opened in vain by each synchronization.
+/// Modifications that are remembered, about twenty bytes each. At this number further ones are not reported, and each
+/// synchronization tries to open those at the end of the log.
 const MAX_SEEN: usize = 1000;
 
 /// What could not be read.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Unreadable {
-    /// The version of the program that could not read it; none while there is nothing.
+    /// The version of the program that could not read them; none while there are none.
     pub(super) program: Option<String>,
     /// The first index that was given up.
     pub(super) first_given_up: Option<u64>,
-    /// What is still listed, by index: what it looks like. At most [`MAX_SEEN`].
+    /// Fingerprints of those that are still listed, by index. At most [`MAX_SEEN`].
     seen: BTreeMap<u64, u64>,
 }
 
 impl Unreadable {
-    /// Nothing yet, and by this program.
+    /// Empty, for this version of the program.
     pub(super) fn of_this_program() -> Self {
         Self { program: Some(PROGRAM.to_owned()), ..Self::default() }
     }
 
-    /// Whether a modification is known to be unreadable in the form in which it is listed.
+    /// Whether a modification is known to be unreadable and is listed unchanged.
     pub(super) fn has(&self, entry: &Modification) -> bool {
         self.seen.get(&entry.index) == Some(&fingerprint(entry))
     }
@@ -56,8 +56,8 @@ impl Unreadable {
         }
     }
 
-    /// Forgets what is not asked for again, because it is not behind `settled`, and what is not in the log, which ends at
-    /// `end` if that is known.
+    /// Forgets those that are not requested again, because they are not after `settled`, and those after `end`, where the
+    /// log ends if that is known.
     pub(super) fn prune(&mut self, settled: Option<u64>, end: Option<u64>) {
         let is_in_log = |index: u64| end.is_none_or(|end| index <= end);
         self.seen.retain(|index, _| settled.is_none_or(|settled| *index > settled) && is_in_log(*index));
@@ -70,11 +70,11 @@ impl Unreadable {
     }
 }
 
-/// Tells forms of a modification apart. Who finds another one with the same fingerprint only keeps it from being tried, which
-/// a backbone can do to any modification.
+/// The first bytes of the digest of a modification. A collision only keeps a modification from being opened, which a
+/// backbone can achieve for any modification by withholding it.
 fn fingerprint(entry: &Modification) -> u64 {
-    let mark = plan::mark_of(entry);
-    mark.as_bytes().iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte))
+    let digest = plan::digest_of(entry);
+    digest.as_bytes().iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte))
 }
 
 #[cfg(test)]
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn another_form_of_a_modification_is_not_known() {
+    fn a_changed_modification_is_not_known() {
         let mut unreadable = Unreadable::default();
         unreadable.note(&entry(5, "a"));
         assert!(unreadable.has(&entry(5, "a")));
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn so_many_are_remembered_and_no_more() {
+    fn max_seen_are_remembered_and_no_more() {
         let mut unreadable = Unreadable::default();
         let count = MAX_SEEN as u64;
         for index in 1..count {

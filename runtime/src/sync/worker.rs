@@ -14,11 +14,11 @@ use super::{plan, run};
 use crate::core::Core;
 use crate::{Error, Result};
 
-/// Requests that wait for the task; more than that wait to be queued.
+/// Requests that are queued for the task; further callers wait for a place in the queue.
 const QUEUE: usize = 64;
 
-/// How long changes gather before they are pushed, so that a burst becomes one push and not one each.
-const GATHER: Duration = Duration::from_millis(50);
+/// How long a push waits for further changes, so that a burst of changes becomes one push.
+const PUSH_DELAY: Duration = Duration::from_millis(50);
 
 /// Asks the background task to synchronize. Dropping it stops the task without waiting.
 pub(crate) struct Synchronizer {
@@ -32,7 +32,7 @@ struct Request {
     done: oneshot::Sender<Result<()>>,
 }
 
-/// From the least to the most; the most includes the rest.
+/// In ascending order; each includes those before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Work {
     Push,
@@ -50,6 +50,13 @@ impl Synchronizer {
         Self { requests, stop, task: Mutex::new(Some(task)) }
     }
 
+    /// Without a task, for nodes that do not synchronize.
+    #[cfg(test)]
+    pub(crate) fn idle() -> Self {
+        let (requests, _) = mpsc::channel(1);
+        Self { requests, stop: CancellationToken::new(), task: Mutex::new(None) }
+    }
+
     /// Synchronizes the datawallet. Callers that wait at the same time share one synchronization.
     pub(crate) async fn datawallet(&self) -> Result<()> {
         self.request(Work::Datawallet).await
@@ -60,14 +67,14 @@ impl Synchronizer {
         self.request(Work::Everything).await
     }
 
-    /// Stops the task at its next await and waits for its end; what was under way is found by the next start. Idempotent.
+    /// Stops the task at its next await and waits for its end. The next start completes what was interrupted. Idempotent.
     pub(crate) async fn stop(&self) {
         self.stop.cancel();
         let task = self.task.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(task) = task
             && let Err(error) = task.await
         {
-            warn!(%error, "the synchronization task did not end well");
+            warn!(%error, "the synchronization task failed");
         }
     }
 
@@ -90,9 +97,9 @@ struct Worker {
     stop: CancellationToken,
 }
 
-/// When the task does something that nobody waits for.
+/// When the task does something that no caller waits for.
 struct Schedule {
-    /// The next attempt: the first one, the one after a failure, or the push of changes that still gather.
+    /// The next attempt: the first one, a retry, or a delayed push.
     at: Option<Instant>,
     /// What is attempted then.
     work: Work,
@@ -112,13 +119,13 @@ impl Worker {
             };
             schedule.note(work, &outcome);
             for done in waiting {
-                // Whoever asked may have lost interest.
+                // The caller may have been cancelled.
                 let _ = done.send(outcome.clone());
             }
         }
     }
 
-    /// Waits for something to do; none when the task has to end. Every branch can be dropped without losing anything.
+    /// Waits for work; none when the task has to end. Every branch is cancel-safe.
     async fn next(&mut self, schedule: &mut Schedule) -> Option<(Work, Vec<oneshot::Sender<Result<()>>>)> {
         loop {
             let due = async {
@@ -128,17 +135,18 @@ impl Worker {
                 }
             };
             tokio::select! {
+                // A stop takes precedence, then requests, which include what is scheduled.
                 biased;
                 () = self.stop.cancelled() => return None,
                 request = self.queue.recv() => return Some(self.collect(request?)),
                 () = due => return Some((schedule.work, Vec::new())),
                 // While an attempt is scheduled, changes wait for it in the journal.
-                () = self.core.unpushed.notified(), if schedule.at.is_none() => schedule.gather(),
+                () = self.core.unpushed.notified(), if schedule.at.is_none() => schedule.schedule_push(),
             }
         }
     }
 
-    /// Joins everything that waits into one piece of work.
+    /// Combines all queued requests into one piece of work.
     fn collect(&mut self, first: Request) -> (Work, Vec<oneshot::Sender<Result<()>>>) {
         let (mut work, mut waiting) = (first.work, vec![first.done]);
         while let Ok(request) = self.queue.try_recv() {
@@ -161,8 +169,8 @@ impl Worker {
 }
 
 impl Schedule {
-    fn gather(&mut self) {
-        (self.at, self.work) = (Some(Instant::now() + GATHER), Work::Push);
+    fn schedule_push(&mut self) {
+        (self.at, self.work) = (Some(Instant::now() + PUSH_DELAY), Work::Push);
     }
 
     fn note(&mut self, work: Work, outcome: &Result<()>) {
@@ -171,6 +179,7 @@ impl Schedule {
             Err(error) => {
                 let delay = plan::background_delay(self.failures);
                 warn!(?work, %error, code = error.code(), ?delay, "synchronization failed and will be tried again");
+                // Not the same work again: whether a failed push was accepted is only known after a pull.
                 (self.at, self.work) = (Some(Instant::now() + delay), Work::Datawallet);
                 self.failures = self.failures.saturating_add(1);
             }

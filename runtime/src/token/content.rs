@@ -1,4 +1,4 @@
-//! What a token may hold, as applications see it: JSON.
+//! Contents of tokens: JSON.
 
 use serde_json::Value;
 use transport::crypto::{Cipher, CryptoError, CryptoObject as _, SecretKey};
@@ -10,8 +10,8 @@ use zeroize::Zeroizing;
 use crate::error::{Property, Rule};
 use crate::{Error, Result};
 
-/// A content that was checked, as everybody sees it who opens the token. Typed contents are in their normal form, all others
-/// as ECMAScript reads and writes them: numbers are doubles, keys that are array indices come first.
+/// A checked content, as everybody sees it who opens the token. Typed contents are in their canonical form, all others
+/// as ECMAScript parses and writes them: numbers are doubles, keys that are array indices come first.
 ///
 /// The protocol knows objects only. Texts, numbers, booleans and lists are sealed as they are: a node like this one reads
 /// them back unchanged, the published clients turn them into objects.
@@ -23,19 +23,19 @@ pub(crate) struct TokenJson(Value);
 pub(crate) enum UnreadableContent {
     /// The key is wrong, or the content was altered.
     Decryption,
-    /// What is inside is no content.
+    /// The plaintext is not a valid content.
     Malformed,
-    /// It has more bytes or values than this node takes.
+    /// It has more bytes or values than this node accepts.
     TooLarge,
 }
 
 impl TokenJson {
-    /// Checks what an application wants to put into a token.
+    /// Checks the content of a new token.
     ///
     /// # Errors
     /// [`Error::InvalidTokenContent`] for null, for an object whose `@type` is not a text or not known here, and for a
     /// known type with missing or wrong members; [`Error::InvalidProperty`] for a content of more than `max_length`
-    /// bytes, or of more values than anybody reads.
+    /// bytes, or of more values than nodes accept.
     pub(crate) fn check(value: Value, max_length: usize) -> Result<Self> {
         let content = Self::read(value, false).map_err(|_| Error::InvalidTokenContent)?;
         let text = Zeroizing::new(json::to_text(&content.0));
@@ -44,7 +44,7 @@ impl TokenJson {
             let bounds = format!("{max_length} bytes, {max_nodes} values or {max_depth} levels");
             Error::invalid_property(Property::Content, Rule::AtMost(format!("{bounds} as JSON")))
         })?;
-        // Whoever creates a token sees what is sealed, not digits that nobody else will see.
+        // The creator sees the numbers as they are sealed, not with digits that no reader will see.
         json::from_text(&text).map(Self).map_err(|_| Error::InvalidTokenContent)
     }
 
@@ -56,7 +56,7 @@ impl TokenJson {
         key.encrypt(Zeroizing::new(json::to_text(&self.0)).as_bytes()).to_byte_text()
     }
 
-    /// Opens what the backbone stored. Types that are not known here are taken: a peer may know more than this node.
+    /// Opens a sealed content. Unknown types are accepted: a peer may support more than this node.
     pub(crate) fn open(sealed: &[u8], key: &SecretKey, max_length: usize) -> Result<Self, UnreadableContent> {
         let cipher = Cipher::from_bytes(sealed).map_err(|_| UnreadableContent::Malformed)?;
         let plaintext = key.decrypt(&cipher).map_err(|_: CryptoError| UnreadableContent::Decryption)?;
@@ -77,7 +77,7 @@ impl TokenJson {
     }
 }
 
-/// Decoding takes many times the memory of the text, so its size is looked at first.
+/// Decoding takes many times the memory of the text, so its size is checked first.
 fn check_size(text: &str, max_length: usize) -> Result<(), UnreadableContent> {
     let fits = text.len() <= max_length && json_budget::check(text.as_bytes(), &MAX_CONTENT).is_ok();
     if fits { Ok(()) } else { Err(UnreadableContent::TooLarge) }
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn contents_that_nobody_could_read_are_refused() {
+    fn contents_that_no_client_can_read_are_refused() {
         for value in [
             Value::Null,
             json!({"@type": "Nope", "x": 1}),
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn typed_contents_are_put_into_their_normal_form() {
+    fn typed_contents_are_put_into_their_canonical_form() {
         let key = SecretKey::generate();
         let text = key.to_value(transport::crypto::Form::Compact)["key"].clone();
         let given = json!({

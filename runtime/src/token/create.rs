@@ -1,4 +1,4 @@
-//! Making a token: seal, register at the backbone, remember.
+//! Creates a token: seals it, creates it at the backbone, and stores it.
 
 use tracing::info;
 use transport::crypto::SecretKey;
@@ -31,7 +31,7 @@ pub(crate) fn check_future(expires_at: Timestamp, clock: &dyn Clock) -> Result<(
 }
 
 impl NewToken {
-    /// Each call makes a token of its own, with its own key.
+    /// Each call creates a new token with a new key.
     pub(crate) async fn create(self, core: &Core) -> Result<dto::Token> {
         let secret_key = SecretKey::generate();
         let password = self.password.map(NewPassword::protect);

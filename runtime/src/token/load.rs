@@ -1,4 +1,4 @@
-//! Loading a token by its reference.
+//! Loads a token by its reference.
 
 use transport::crypto::SecretKey;
 use transport::wire::backbone::tokens::Token as BackboneToken;
@@ -21,14 +21,14 @@ use crate::{Error, Result};
 pub(crate) struct Loaded {
     pub(crate) id: TokenId,
     pub(crate) record: TokenRecord,
-    /// It was in the store; the backbone was not asked.
+    /// Whether it was in the store, so that the backbone was not asked.
     pub(crate) was_known: bool,
 }
 
-/// Finds the token here, else at the backbone. Nothing is stored.
+/// Returns the stored token, else reads it from the backbone. Nothing is stored.
 ///
-/// What the reference alone can refuse is refused before the backbone hears of it: a missing password first (also for
-/// tokens that are known), then a reference that is for somebody else.
+/// What the reference itself excludes is refused without a request: first a missing password (even for stored tokens), then a
+/// reference for another identity.
 pub(crate) async fn load(core: &Core, reference: &TokenReference, password: Option<&str>) -> Result<Loaded> {
     let password = chosen_password(core, reference, password)?;
     if let Some(record) = stored(&core.store.view(), &reference.id)? {
@@ -54,7 +54,7 @@ pub(crate) fn stored(view: &View<'_>, id: &TokenId) -> Result<Option<TokenRecord
     TokenRecord::read(&record)
 }
 
-/// What users see of a reference that cannot be read.
+/// The error for a reference that cannot be read.
 pub(crate) fn unreadable_reference(error: ReferenceError) -> Error {
     match error {
         ReferenceError::Kind { .. } => Error::InvalidReference,
@@ -62,7 +62,7 @@ pub(crate) fn unreadable_reference(error: ReferenceError) -> Error {
     }
 }
 
-/// The password to show, if the reference asks for one. One that nobody asks for is left out.
+/// The password to present, if the reference requires one. Otherwise a given password is ignored.
 fn chosen_password(core: &Core, reference: &TokenReference, given: Option<&str>) -> Result<Option<StoredPassword>> {
     let Some(shared) = &reference.password_protection else { return Ok(None) };
     let password = given.filter(|password| !password.is_empty()).or(reference.password.as_deref());

@@ -1,4 +1,4 @@
-//! Tokens: how they are made, loaded and remembered. The facades for files and for tokens share this.
+//! Tokens: how they are created, loaded and stored. The facades for files and for tokens share this.
 
 mod content;
 mod create;

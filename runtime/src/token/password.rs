@@ -1,4 +1,4 @@
-//! Passwords of tokens: the rules, what is remembered, and what the backbone gets to see.
+//! Passwords of tokens: their rules, what is stored, and the hash that is sent to the backbone.
 
 use std::fmt;
 
@@ -17,11 +17,11 @@ const PIN: &str = "'passwordProtection.passwordIsPin' is true, hence 'passwordPr
 const LOCATION: &str = "must be a number from 50 to 99 or one of the following strings: Self, Letter, \
                         RegistrationLetter, Email, SMS, Website";
 
-/// Password hashes that are computed at the same time. Each takes 20 MiB and a processor.
+/// Password hashes that are computed at the same time. Each takes 20 MiB and a processor core.
 const SIMULTANEOUS_HASHES: usize = 2;
 static HASHING: Semaphore = Semaphore::const_new(SIMULTANEOUS_HASHES);
 
-/// A password that somebody chose for a token, checked.
+/// A checked password for a new token.
 #[derive(Clone)]
 pub(crate) struct NewPassword {
     password: Password,
@@ -33,14 +33,14 @@ impl NewPassword {
     /// Checks the rules: first the PIN, then the location.
     ///
     /// # Errors
-    /// [`Error::InvalidPropertyValue`] with the text that clients know.
+    /// [`Error::InvalidPropertyValue`] with the text of the published connectors.
     pub(crate) fn check(given: PasswordProtection) -> Result<Self> {
         let kind = given.kind().map_err(|_| invalid(PIN))?;
         let location = given.password_location_indicator.as_ref().map(read_location).transpose()?;
         Ok(Self { password: given.password, kind, location })
     }
 
-    /// Gives the password a fresh salt.
+    /// Adds a new salt.
     pub(crate) fn protect(self) -> StoredPassword {
         let shared =
             SharedPasswordProtection { location: self.location, password_type: self.kind, salt: generate_salt() };
@@ -63,7 +63,7 @@ fn invalid(text: &str) -> Error {
     Error::InvalidPropertyValue(text.to_owned())
 }
 
-/// The password of a token as it is remembered, so that the token can be shown and shared again.
+/// The password of a token as it is stored, so that the token can be shown and shared again.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct StoredPassword {
     pub(super) password: Zeroizing<String>,
@@ -72,12 +72,12 @@ pub(crate) struct StoredPassword {
 }
 
 impl StoredPassword {
-    /// What the backbone compares: a hash that does not give away the password.
+    /// The hash that the backbone compares; it does not reveal the password.
     pub(super) async fn backbone_hash(&self) -> String {
         let (password, salt) = (self.password.clone(), self.shared.salt);
         let permit = HASHING.acquire().await.expect("the semaphore is never closed");
         blocking(move || {
-            // Held by the work, which goes on when the caller does not wait for it any more.
+            // The permit moves into the work, which continues if the caller is dropped.
             let _permit = permit;
             hash_password(&password, &salt).to_backbone_text()
         })
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_rule_that_is_broken_is_named() {
+    fn the_first_violated_rule_is_named() {
         let location = Some(PasswordLocation::Name("Nowhere".into()));
         assert_eq!(check("x", true, location).unwrap_err().to_string(), PIN);
     }

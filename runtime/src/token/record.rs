@@ -1,4 +1,4 @@
-//! A token as it is remembered, and as every device of the identity knows it.
+//! A token as it is stored, by every device of the identity.
 
 use serde::{Deserialize, Serialize};
 use transport::crypto::{SecretKey, compact};
@@ -29,7 +29,7 @@ pub(crate) struct TokenRecord {
     pub(crate) password_protection: Option<StoredPassword>,
 }
 
-/// What tells tokens from other things that are kept among them.
+/// Distinguishes tokens from other objects in their collection.
 #[derive(Deserialize)]
 struct Kind {
     #[serde(rename = "@type")]
@@ -37,10 +37,10 @@ struct Kind {
 }
 
 impl TokenRecord {
-    /// The value of `@type`. Tokens that wait for their content are kept in the same collection, under another type.
+    /// The value of `@type`. Tokens without a content are in the same collection, with another type.
     pub(crate) const TYPE: &str = "Token";
 
-    /// Reads a stored object; none if it is something else that is kept among the tokens.
+    /// Reads a stored object; none if it is of another type.
     pub(crate) fn read(record: &Record) -> Result<Option<Self>> {
         let (_, kind) = record.read::<String, Kind>()?;
         if kind.name.is_some_and(|name| name != Self::TYPE) {
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_token_that_is_larger_than_today_is_still_read_and_deleted() {
+    async fn a_stored_token_that_is_larger_than_allowed_now_is_read_and_deleted() {
         let values = 4 * MAX_FREE_JSON.max_nodes;
         let content = json!({ "b": vec![1.5; values], "a": "x".repeat(1_000_000), "n": [u64::MAX, -1, null, 1.0] });
         let (store, id, _directory) = store_with(&content).await;
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_kept_among_tokens_and_is_none_is_told_apart() {
+    async fn other_objects_in_the_collection_of_tokens_are_not_tokens() {
         let (store, id, _directory) = store_with(&json!({})).await;
         let mut object = store.object(collection::TOKENS, id.as_str()).unwrap().unwrap();
         object.properties.insert("@type".to_owned(), "EmptyToken".into());

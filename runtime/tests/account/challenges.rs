@@ -36,7 +36,7 @@ async fn a_challenge_for_an_unknown_relationship_is_not_found() {
 }
 
 #[tokio::test]
-async fn validation_complains_about_signature_text_and_creator_in_this_order() {
+async fn validation_checks_signature_text_and_creator_in_this_order() {
     let world = World::new().await;
     let node = world.node("node").await;
     let own = node.challenges().create_challenge(CreateChallenge::Identity).await.unwrap();

@@ -24,7 +24,7 @@ async fn an_identity_survives_restarts_of_node_and_backbone() {
 }
 
 #[tokio::test]
-async fn a_node_with_an_identity_works_without_its_backbone_and_catches_up_later() {
+async fn a_node_with_an_identity_works_without_its_backbone_and_synchronizes_later() {
     let mut world = World::new().await;
     let node = world.node("node").await;
     node.account().sync_datawallet().await.unwrap();
@@ -58,7 +58,7 @@ async fn a_first_start_without_a_backbone_fails_and_succeeds_later() {
 }
 
 #[tokio::test]
-async fn a_wrong_client_secret_is_named_at_the_first_start() {
+async fn a_wrong_client_secret_is_reported_at_the_first_start() {
     let world = World::new().await;
     let mut config = world.config("node");
     config.backbone.client_secret = runtime::Secret::new("wrong");
@@ -77,7 +77,7 @@ async fn synchronizations_at_the_same_time_all_succeed() {
 }
 
 #[tokio::test]
-async fn a_node_that_was_shut_down_says_so() {
+async fn calls_after_a_shutdown_say_that_the_node_is_shut_down() {
     let world = World::new().await;
     let node = world.node("node").await;
     node.shutdown().await.unwrap();

@@ -22,7 +22,7 @@ async fn next(events: &mut EventReceiver, wanted: impl Fn(&Event) -> bool) -> Ev
 }
 
 #[tokio::test]
-async fn a_wrong_ownership_token_of_a_stranger_locks_the_file_here() {
+async fn a_wrong_ownership_token_of_another_identity_locks_the_file_here() {
     let world = World::new().await;
     let node = world.node("node").await;
     let file = upload(&node).await;
@@ -38,7 +38,7 @@ async fn a_wrong_ownership_token_of_a_stranger_locks_the_file_here() {
 }
 
 #[tokio::test]
-async fn a_file_that_a_stranger_claimed_is_no_longer_ours() {
+async fn a_file_that_another_identity_claimed_is_not_own_any_more() {
     let world = World::new().await;
     let node = world.node("node").await;
     let file = upload(&node).await;
@@ -53,7 +53,7 @@ async fn a_file_that_a_stranger_claimed_is_no_longer_ours() {
 }
 
 #[tokio::test]
-async fn a_token_that_too_many_wrong_passwords_locked_is_announced() {
+async fn a_token_locked_by_too_many_wrong_passwords_is_published_as_an_event() {
     let world = World::new().await;
     let node = world.node("node").await;
     let file = upload(&node).await;

@@ -1,4 +1,4 @@
-//! Another identity, driven by bare backbone calls.
+//! Another identity, which calls the backbone directly.
 
 use transport::backbone::{Client, ClientConfig, DeviceCredentials, SecretText, Session};
 use transport::challenge::{Challenge, ChallengeType};

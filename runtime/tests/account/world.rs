@@ -1,4 +1,4 @@
-//! A backbone that can be stopped and started again in its place, and nodes on it.
+//! A backbone that can be stopped and started again at the same address, and nodes that use it.
 
 use std::net::SocketAddr;
 
@@ -48,7 +48,7 @@ impl World {
     }
 }
 
-/// Stops a node and gives up its data directory.
+/// Stops a node and releases its data directory.
 pub(crate) async fn stop(node: Runtime) {
     node.shutdown().await.unwrap();
 }

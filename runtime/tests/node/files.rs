@@ -15,7 +15,7 @@ use crate::world::{World, bytes_of, code, file, load_file, own_token, protected,
 const UNKNOWN: &str = "FIL00000000000000000";
 
 #[tokio::test]
-async fn what_one_node_uploads_another_receives_byte_for_byte() {
+async fn another_node_receives_an_uploaded_file_byte_for_byte() {
     let world = World::new().await;
     let (alice, bob) = (world.node("alice").await, world.node("bob").await);
     for size in [0, 1, 100_000, 256 * 1024, 256 * 1024 + 1, 3_000_000] {
@@ -32,7 +32,7 @@ async fn what_one_node_uploads_another_receives_byte_for_byte() {
 }
 
 #[tokio::test]
-async fn everything_that_was_said_of_a_file_arrives() {
+async fn all_metadata_of_a_file_are_received() {
     let world = World::new().await;
     let (alice, bob) = (world.node("alice").await, world.node("bob").await);
     let request = UploadOwnFile {
@@ -99,7 +99,7 @@ async fn each_token_for_a_file_is_a_new_one() {
 }
 
 #[tokio::test]
-async fn a_received_file_can_be_handed_on() {
+async fn a_received_file_can_be_shared_again() {
     let world = World::new().await;
     let (alice, bob, carol) = (world.node("alice").await, world.node("bob").await, world.node("carol").await);
     let file = alice.files().upload_own_file(file("a", "from alice")).await.unwrap();
@@ -111,7 +111,7 @@ async fn a_received_file_can_be_handed_on() {
 }
 
 #[tokio::test]
-async fn a_personalised_token_lets_one_identity_in() {
+async fn a_personalised_token_is_for_one_identity() {
     let world = World::new().await;
     let (alice, bob, carol) = (world.node("alice").await, world.node("bob").await, world.node("carol").await);
     let address = bob.account().identity_info().await.unwrap().address;
@@ -145,7 +145,7 @@ async fn a_reference_altered_to_look_like_mine_is_refused_by_the_backbone() {
 }
 
 #[tokio::test]
-async fn a_protected_token_takes_its_password() {
+async fn a_protected_token_requires_its_password() {
     let world = World::new().await;
     let (alice, bob) = (world.node("alice").await, world.node("bob").await);
     let file = alice.files().upload_own_file(file("a", "a")).await.unwrap();
@@ -161,7 +161,7 @@ async fn a_protected_token_takes_its_password() {
 }
 
 #[tokio::test]
-async fn a_password_that_nobody_asks_for_is_ignored() {
+async fn a_password_that_is_not_required_is_ignored() {
     let world = World::new().await;
     let (alice, bob) = (world.node("alice").await, world.node("bob").await);
     let file = alice.files().upload_own_file(file("a", "a")).await.unwrap();
@@ -169,7 +169,7 @@ async fn a_password_that_nobody_asks_for_is_ignored() {
 }
 
 #[tokio::test]
-async fn what_is_asked_for_is_checked_in_the_documented_order() {
+async fn requests_are_checked_in_the_documented_order() {
     let world = World::new().await;
     let alice = world.node("alice").await;
     let id: FileId = UNKNOWN.parse().unwrap();
@@ -207,7 +207,7 @@ async fn unknown_files_are_not_found_anywhere() {
 }
 
 #[tokio::test]
-async fn bad_uploads_are_refused_and_leave_nothing_behind() {
+async fn invalid_uploads_are_refused_and_leave_nothing_behind() {
     let world = World::new().await;
     let mut config = world.config("alice");
     config.max_file_size = 1_500_000;
@@ -239,7 +239,7 @@ async fn a_known_file_is_not_asked_for_again() {
 }
 
 #[tokio::test]
-async fn an_own_file_that_was_forgotten_here_is_still_own_when_it_is_loaded() {
+async fn an_own_file_that_is_not_stored_any_more_is_own_when_it_is_loaded() {
     let world = World::new().await;
     let without_datawallet = |name| Config { datawallet_enabled: false, ..world.config(name) };
     let alice = world.start(without_datawallet("alice")).await.unwrap();
@@ -291,7 +291,7 @@ async fn files_expire() {
 }
 
 #[tokio::test]
-async fn deleting_an_own_file_takes_it_from_everybody() {
+async fn deleting_an_own_file_deletes_it_for_everybody() {
     let world = World::new().await;
     let (alice, bob, carol) = (world.node("alice").await, world.node("bob").await, world.node("carol").await);
     let uploaded = alice.files().upload_own_file(file("a", "a")).await.unwrap();
@@ -323,7 +323,7 @@ async fn nothing_is_deleted_here_when_the_backbone_refuses() {
 }
 
 #[tokio::test]
-async fn the_ownership_token_is_the_owners_to_replace() {
+async fn only_the_owner_replaces_the_ownership_token() {
     let world = World::new().await;
     let (alice, bob) = (world.node("alice").await, world.node("bob").await);
     let uploaded = alice.files().upload_own_file(file("a", "a")).await.unwrap();
@@ -353,7 +353,7 @@ async fn references_to_something_else_are_refused() {
 }
 
 #[tokio::test]
-async fn the_observer_is_told_of_every_phase() {
+async fn the_observer_is_called_in_every_phase() {
     let world = World::new().await;
     let alice = world.node("alice").await;
     let seen = Arc::new(Mutex::new(Vec::<Progress>::new()));
@@ -397,7 +397,7 @@ async fn lists_are_filtered_and_in_order() {
 }
 
 #[tokio::test]
-async fn events_tell_what_happened() {
+async fn events_are_published_for_every_operation() {
     let world = World::new().await;
     let (alice, bob) = (world.node("alice").await, world.node("bob").await);
     let (mut at_alice, mut at_bob) = (alice.events(), bob.events());
@@ -418,7 +418,7 @@ async fn events_tell_what_happened() {
 }
 
 #[tokio::test]
-async fn a_peers_name_is_shown_without_what_misleads_and_an_own_one_as_it_was_given() {
+async fn a_peers_file_name_is_shown_without_misleading_characters_and_an_own_one_unchanged() {
     let world = World::new().await;
     let (alice, bob) = (world.node("alice").await, world.node("bob").await);
     let name = format!("in\u{202e}fdp\u{1b}[31m\u{85}{}.exe", "x".repeat(300));

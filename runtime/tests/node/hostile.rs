@@ -1,4 +1,4 @@
-//! A backbone that lies: every altered answer is refused, and nothing of it is kept.
+//! A backbone that alters answers: each altered answer is refused, and nothing of it is stored.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::world::{World, bytes_of, code, file, load_file, load_token, own_token
 /// In seconds.
 const DAY: u64 = 24 * 60 * 60;
 
-/// What the backbone does to a record before it hands it out.
+/// How the backbone alters a record before it sends it.
 type Change = Box<dyn Fn(&mut Value) + Send + Sync>;
 
 /// Flips one bit of a base64url text, wherever it decodes to.
@@ -92,7 +92,7 @@ async fn altered_file_metadata_are_refused() {
 }
 
 #[tokio::test]
-async fn altered_and_exchanged_token_contents_are_refused() {
+async fn altered_and_swapped_token_contents_are_refused() {
     let world = World::new().await;
     let (alice, bob) = (world.node("alice").await, world.node("bob").await);
     let token = alice.tokens().create_own_token(own_token(json!({"a": "b"}), world.at(60))).await.unwrap();
@@ -125,7 +125,7 @@ async fn a_backbone_can_only_shorten_an_expiry_and_not_into_the_past() {
     let asked = world.at(100 * DAY);
     let cases = [
         (world.at(99 * DAY), world.at(99 * DAY)),
-        // A day of the past may be the clock's.
+        // Clocks may differ by a day.
         (world.at(9 * DAY), world.at(9 * DAY)),
         (world.at(9 * DAY - 1), asked),
         (Timestamp::MIN, asked),

@@ -14,7 +14,7 @@ use crate::world::{World, bytes_of, code, file, load_file, load_token, own_token
 
 const TOO_LARGE: &str = "error.transport.files.maxFileSizeExceeded";
 
-/// Makes the backbone hand out metadata of a file that say another size: its uploader lies.
+/// Makes the backbone return metadata of a file with another size, as a hostile uploader could seal them.
 fn announce(world: &World, file: &File, filesize: u64) {
     let key = SecretKey::from(&FileReference::parse(&file.reference.url).unwrap().key);
     world.faults.tamper(Matching::path("/Metadata").method(Method::GET), move |_, body| {
@@ -45,14 +45,14 @@ async fn a_file_may_be_as_large_as_the_setting_says() {
         "{text}"
     );
     assert_eq!(bob.files().files(Ownership::Any, &[]).unwrap().collect().await.unwrap().len(), 1);
-    // What may be uploaded may be fetched back.
+    // An own file may be downloaded if it may be uploaded.
     assert_eq!(bytes_of(&alice, &beyond).await.unwrap(), vec![1; 1001]);
     let own = bob.files().upload_own_file(file("own", vec![2; 1001])).await.unwrap();
     assert_eq!(bytes_of(&bob, &own).await.unwrap(), vec![2; 1001]);
 }
 
 #[tokio::test]
-async fn absurd_sizes_are_refused_whatever_the_setting_says() {
+async fn sizes_beyond_the_format_are_refused_whatever_the_setting_says() {
     let world = World::new().await;
     let alice = world.node("alice").await;
     let mut config = world.config("bob");

@@ -1,4 +1,4 @@
-//! Notes about identities.
+//! Metadata of identities.
 
 use runtime::dto::IdentityMetadata;
 use serde_json::{Value, json};

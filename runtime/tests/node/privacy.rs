@@ -1,4 +1,4 @@
-//! What others can find on the disk and in the output.
+//! What the disk and the output reveal.
 
 use std::path::Path;
 

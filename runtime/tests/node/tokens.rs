@@ -43,7 +43,7 @@ async fn any_json_but_null_reaches_another_node_unchanged() {
 }
 
 #[tokio::test]
-async fn contents_that_nobody_could_read_are_refused() {
+async fn contents_that_no_client_can_read_are_refused() {
     let world = World::new().await;
     let alice = world.node("alice").await;
     for content in [Value::Null, json!({"@type": "Nope"}), json!({"@type": 1}), json!({"@type": "TokenContentFile"})] {
@@ -56,7 +56,7 @@ async fn contents_that_nobody_could_read_are_refused() {
 }
 
 #[tokio::test]
-async fn a_node_whose_clock_is_behind_is_told_so() {
+async fn a_clock_that_is_behind_is_explained() {
     let world = World::new().await;
     let clock = Arc::new(ManualClock::new(world.at(0)));
     world.clock.advance(Duration::from_secs(3600));
@@ -75,7 +75,7 @@ async fn a_node_whose_clock_is_behind_is_told_so() {
 }
 
 #[tokio::test]
-async fn a_guest_sees_for_how_long_its_tokens_and_files_really_last() {
+async fn a_guest_sees_the_shortened_expiry_of_its_tokens_and_files() {
     let world = World::of_guests().await;
     let (alice, bob) = (world.node("alice").await, world.node("bob").await);
     let month = world.at(30 * DAY);
@@ -107,7 +107,7 @@ async fn an_expiry_that_is_too_late_for_a_guest_is_not_blamed_on_the_clock() {
 }
 
 #[tokio::test]
-async fn a_token_shows_its_password_to_those_who_know_it() {
+async fn a_loaded_token_shows_its_password() {
     let world = World::new().await;
     let (alice, bob) = (world.node("alice").await, world.node("bob").await);
     let protection = PasswordProtection {
@@ -143,13 +143,13 @@ async fn a_token_locks_after_too_many_wrong_passwords_until_its_creator_unlocks_
     load_token(&bob, &token.reference, Some("right")).await.unwrap();
 }
 
-/// Somebody without an identity.
+/// A client without a login.
 fn stranger(world: &World) -> Client {
     Client::new(ClientConfig::new(world.backbone.url(), "test", SecretText::new("test-secret"))).unwrap()
 }
 
 #[tokio::test]
-async fn a_stored_token_is_loaded_at_home_whomever_it_is_for() {
+async fn a_stored_token_is_loaded_from_the_store_whatever_its_addressee() {
     let world = World::new().await;
     let (alice, bob) = (world.node("alice").await, world.node("bob").await);
     let for_identity = Some(bob.account().identity_info().await.unwrap().address);
@@ -186,7 +186,7 @@ async fn tokens_expire_for_others_and_stay_listed() {
 }
 
 #[tokio::test]
-async fn deleting_an_own_token_takes_it_from_everybody() {
+async fn deleting_an_own_token_deletes_it_for_everybody() {
     let world = World::new().await;
     let (alice, bob, carol) = (world.node("alice").await, world.node("bob").await, world.node("carol").await);
     let token = alice.tokens().create_own_token(own_token(json!({}), world.at(60))).await.unwrap();
@@ -226,7 +226,7 @@ async fn a_token_that_is_gone_at_the_backbone_counts_as_deleted() {
 }
 
 #[tokio::test]
-async fn unreadable_references_are_told_from_references_to_something_else() {
+async fn unreadable_references_are_distinguished_from_references_to_other_records() {
     let world = World::new().await;
     let alice = world.node("alice").await;
     let load = async |reference: &str| {
@@ -244,7 +244,7 @@ async fn unreadable_references_are_told_from_references_to_something_else() {
 }
 
 #[tokio::test]
-async fn an_empty_token_is_named_as_such() {
+async fn an_empty_token_is_reported_as_empty() {
     let world = World::new().await;
     let alice = world.node("alice").await;
     let request = CreateToken { content: None, expires_at: world.at(120), for_identity: None, password: None };
@@ -266,7 +266,7 @@ async fn a_reference_to_another_backbone_is_explained() {
 }
 
 #[tokio::test]
-async fn a_backbone_that_is_away_is_named_and_nothing_is_kept() {
+async fn an_unreachable_backbone_is_named_and_nothing_is_stored() {
     let world = World::new().await;
     let alice = world.node("alice").await;
     world.faults.inject(Matching::path("/Tokens"), Fault::DropBefore);

@@ -10,7 +10,7 @@ use runtime::{BackboneConfig, Clock, Config, Error, ManualClock, Result, Runtime
 use tempfile::TempDir;
 use tokio::io::AsyncReadExt as _;
 
-/// What every world's clock shows first.
+/// The initial time of every world.
 pub(crate) const START: &str = "2030-01-01T00:00:00.000Z";
 
 pub(crate) struct World {
@@ -20,7 +20,7 @@ pub(crate) struct World {
     directory: TempDir,
 }
 
-/// Shows the nodes' time to the backbone.
+/// The clock of the nodes, for the backbone.
 struct SharedClock(Arc<ManualClock>);
 
 impl backbone_mock::Clock for SharedClock {

@@ -109,7 +109,7 @@ pub enum Error {
     },
     /// The content to upload cannot be read.
     #[error("the content to upload cannot be read")]
-    Content(#[source] Arc<std::io::Error>),
+    UnreadableContent(#[source] Arc<std::io::Error>),
 }
 
 /// Why there is no answer.
@@ -243,7 +243,7 @@ impl Error {
             | Self::AnswerTooLarge { request, .. }
             | Self::Network { request, .. } => Some(request),
             Self::NoAuthGrant { .. } | Self::NoAuthPossible { .. } => Some(auth::LABEL),
-            Self::Content(_) => None,
+            Self::UnreadableContent(_) => None,
         }
     }
 

@@ -40,4 +40,4 @@ pub use download::Download;
 pub use error::{BackboneFailure, Error, NetworkError};
 pub use secret::{DeviceCredentials, SecretText};
 pub use session::Session;
-pub use upload::{UploadContent, UploadFile, UploadProgress};
+pub use upload::{UploadContent, UploadFile, UploadObserver};

@@ -462,7 +462,7 @@ async fn uploads_have_a_length_and_the_official_order_and_are_repeated_after_a_n
     std::io::Write::write_all(&mut file, &content).unwrap();
     let progress = Arc::new(AtomicU64::new(0));
     let seen = progress.clone();
-    let observer: UploadProgress = Arc::new(move |bytes| seen.store(bytes, Ordering::SeqCst));
+    let observer: UploadObserver = Arc::new(move |bytes| seen.store(bytes, Ordering::SeqCst));
     let contents =
         [UploadContent::File(file, content.len() as u64), UploadContent::Memory(Bytes::from(content.clone()))];
     for source in contents {

@@ -44,7 +44,7 @@ pub enum UploadContent {
 }
 
 /// Called with the number of ciphertext bytes sent so far. Called often, so it must be cheap.
-pub type UploadProgress = Arc<dyn Fn(u64) + Send + Sync>;
+pub type UploadObserver = Arc<dyn Fn(u64) + Send + Sync>;
 
 impl UploadContent {
     fn length(&self) -> u64 {
@@ -126,25 +126,25 @@ impl Session {
     /// If the future is dropped, the backbone may still store the file, under an id that nobody knows.
     ///
     /// # Errors
-    /// [`Error::Content`] if the content cannot be read, and [`Error`] as for every call.
+    /// [`Error::UnreadableContent`] if the content cannot be read, and [`Error`] as for every call.
     pub async fn upload_file(
         &self,
         file: &UploadFile,
         content: &UploadContent,
-        progress: Option<UploadProgress>,
+        observer: Option<UploadObserver>,
     ) -> Result<CreatedFile, Error> {
-        let progress = &progress;
-        self.authenticated(|token| async move { self.upload_once(file, content, progress.clone(), &token).await }).await
+        let observer = &observer;
+        self.authenticated(|token| async move { self.upload_once(file, content, observer.clone(), &token).await }).await
     }
 
     async fn upload_once(
         &self,
         file: &UploadFile,
         content: &UploadContent,
-        progress: Option<UploadProgress>,
+        observer: Option<UploadObserver>,
         token: &SecretText,
     ) -> Result<CreatedFile, Error> {
-        let form = form(file, content, progress).map_err(|error| Error::Content(Arc::new(error)))?;
+        let form = form(file, content, observer).map_err(|error| Error::UnreadableContent(Arc::new(error)))?;
         let http = self.http();
         within(http.transfer_timeout(content.length()), LABEL, async {
             let request =
@@ -159,12 +159,12 @@ impl Session {
 }
 
 /// The parts in the order of the official client. All lengths are known, so the body has a `Content-Length`.
-fn form(file: &UploadFile, content: &UploadContent, progress: Option<UploadProgress>) -> std::io::Result<Form> {
+fn form(file: &UploadFile, content: &UploadContent, observer: Option<UploadObserver>) -> std::io::Result<Form> {
     let sent = AtomicU64::new(0);
     let chunks = content.stream()?.inspect(move |chunk| {
-        if let (Some(progress), Ok(chunk)) = (&progress, chunk) {
+        if let (Some(observer), Ok(chunk)) = (&observer, chunk) {
             let length = chunk.len() as u64;
-            progress(sent.fetch_add(length, Ordering::Relaxed) + length);
+            observer(sent.fetch_add(length, Ordering::Relaxed) + length);
         }
     });
     let content = Part::stream_with_length(Body::wrap_stream(chunks), content.length())

@@ -1,11 +1,14 @@
-//! A ciphertext with its nonce or counter.
+//! A ciphertext with its nonce or counter, and the base nonce to which two sides add counters.
 
 use std::fmt;
 
 use serde_json::Value;
 
 use super::object::{ALGORITHM, CryptoObject, Fields, Form, Members, malformed};
-use super::{CryptoError, NONCE_LENGTH};
+use super::{CryptoError, random};
+
+/// Length of a nonce in bytes.
+pub const NONCE_LENGTH: usize = 24;
 
 /// Length of the authentication tag at the end of every ciphertext, in bytes.
 pub const TAG_LENGTH: usize = 16;
@@ -22,6 +25,40 @@ pub enum CipherNonce {
     Random([u8; NONCE_LENGTH]),
     /// A counter, added to a base nonce that both sides know.
     Counter(u32),
+}
+
+/// The nonce to which counters are added.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct BaseNonce([u8; NONCE_LENGTH]);
+
+impl BaseNonce {
+    /// A random base nonce.
+    #[must_use]
+    pub fn generate() -> Self {
+        Self(random::bytes())
+    }
+
+    /// Wraps the bytes of a nonce.
+    #[must_use]
+    pub fn from_bytes(bytes: [u8; NONCE_LENGTH]) -> Self {
+        Self(bytes)
+    }
+
+    /// The bytes.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8; NONCE_LENGTH] {
+        &self.0
+    }
+
+    /// The nonce for one counter: bytes 20 to 23 as a little-endian number plus the counter, modulo 2^32.
+    #[must_use]
+    pub fn at(&self, counter: u32) -> [u8; NONCE_LENGTH] {
+        let [a, b, c, d] = [self.0[20], self.0[21], self.0[22], self.0[23]];
+        let sum = u32::from_le_bytes([a, b, c, d]).wrapping_add(counter);
+        let mut nonce = self.0;
+        nonce[20..].copy_from_slice(&sum.to_le_bytes());
+        nonce
+    }
 }
 
 /// A `CryptoCipher`: ciphertext, 16-byte tag, and nonce or counter.

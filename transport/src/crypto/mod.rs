@@ -6,7 +6,6 @@
 //!
 //! Feature `verify` has hashes and signature verification only; the rest needs `client`.
 
-mod error;
 pub mod hash;
 mod object;
 mod signature;
@@ -17,8 +16,6 @@ mod cipher;
 mod exchange;
 #[cfg(feature = "client")]
 mod kdf;
-#[cfg(feature = "client")]
-mod nonce;
 #[cfg(feature = "client")]
 pub mod password;
 #[cfg(feature = "client")]
@@ -35,14 +32,11 @@ mod stream;
 mod transient;
 
 #[cfg(feature = "client")]
-pub use cipher::{Cipher, CipherNonce, MAX_CIPHERTEXT_LENGTH, TAG_LENGTH};
-pub use error::CryptoError;
+pub use cipher::{BaseNonce, Cipher, CipherNonce, MAX_CIPHERTEXT_LENGTH, NONCE_LENGTH, TAG_LENGTH};
 #[cfg(feature = "client")]
 pub use exchange::{ExchangeKeypair, ExchangePublicKey, ExchangeSecrets};
 #[cfg(feature = "client")]
 pub use kdf::{KdfContext, MAX_KEY_ID};
-#[cfg(feature = "client")]
-pub use nonce::{BaseNonce, NONCE_LENGTH};
 pub use object::{CryptoObject, Form, compact};
 #[cfg(feature = "client")]
 pub use password::{PasswordHash, hash_password};
@@ -55,3 +49,30 @@ pub use signature_keypair::SignatureKeypair;
 pub(crate) use stream::{MAX_STREAM_LENGTH, StreamOpener, StreamSealer};
 #[cfg(feature = "client")]
 pub use transient::{TransientDecryptor, TransientEncryptor, TransientReader, transient_cipher};
+
+/// A failed cryptographic operation. Never reveals more than a peer may learn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CryptoError {
+    /// The key is wrong or the content was altered; deliberately not told apart.
+    #[error("content could not be decrypted: the key is wrong or the content was altered")]
+    Decryption,
+    /// The signature does not belong to the text and the key.
+    #[error("signature does not match the content and the key")]
+    Signature,
+    /// A text is not a valid crypto object of the expected kind.
+    #[error("text is not a valid {object}")]
+    Malformed {
+        /// Name of the expected object, for example `CryptoCipher`.
+        object: &'static str,
+    },
+    /// The number of a sub key is 2^31 or more.
+    #[error("sub key number is not below 2147483648")]
+    KeyId,
+    /// A public exchange key of small order, with which every exchange has the same result.
+    #[error("exchange key of the peer is unusable")]
+    WeakExchangeKey,
+    /// The content exceeds the length that one key can encrypt.
+    #[error("content is longer than what one key can encrypt")]
+    TooLong,
+}

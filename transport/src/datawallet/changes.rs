@@ -10,7 +10,6 @@ use super::{
     Collection, DatawalletError, MAX_COLLECTION, MAX_INDEX, MAX_OBJECT, PayloadCategory, SUPPORTED_VERSION, Tombstone,
     open_payload,
 };
-use crate::Error;
 use crate::crypto::SecretKey;
 use crate::wire::backbone::datawallet::{Modification, ModificationType};
 
@@ -26,7 +25,7 @@ pub struct Changes {
     /// Modifications that could not be read. Their changes are missing; all others are not affected.
     pub unreadable: Vec<Unreadable>,
     /// Number of skipped `CacheChanged` modifications, which clients of major version 6 write. They carry no data.
-    pub passed_over: usize,
+    pub skipped: usize,
 }
 
 /// A modification that could not be read, and why.
@@ -132,10 +131,10 @@ impl Changes {
             let step = match Step::read(modification, synchronization_key) {
                 Ok(Some(step)) => step,
                 Ok(None) => {
-                    changes.passed_over += 1;
+                    changes.skipped += 1;
                     continue;
                 }
-                Err(Error::Datawallet(lie @ DatawalletError::Relabelled(_))) => return Err(lie),
+                Err(lie @ DatawalletError::Relabelled(_)) => return Err(lie),
                 Err(error) => {
                     changes.unreadable.push(Unreadable::new(modification, &error));
                     continue;
@@ -156,7 +155,7 @@ impl Changes {
 }
 
 impl Unreadable {
-    fn new(modification: &Modification, error: &Error) -> Self {
+    fn new(modification: &Modification, error: &DatawalletError) -> Self {
         Self {
             index: modification.index,
             collection: modification.collection.clone(),
@@ -174,8 +173,8 @@ impl ObjectChange {
 
     /// Applies the changes to the stored object, if there is one. `tombstone` has the hashes of an earlier, removed one.
     ///
-    /// A modification is refused as a whole if it gives an immutable property another value than the stored object, the tombstone
-    /// or an earlier modification. If it was a creation, the object does not exist afterwards.
+    /// A modification is refused as a whole if it gives an immutable property another value than the stored object, the
+    /// tombstone or an earlier modification. If it was a creation, the object does not exist afterwards.
     ///
     /// A property that is missing from a payload is kept: the protocol has no way to remove one.
     #[must_use]
@@ -214,9 +213,9 @@ impl ObjectChange {
 
 impl Step {
     /// `None` for skipped modifications.
-    fn read(modification: &Modification, synchronization_key: &SecretKey) -> Result<Option<Self>, Error> {
+    fn read(modification: &Modification, synchronization_key: &SecretKey) -> Result<Option<Self>, DatawalletError> {
         let index = modification.index;
-        let malformed = || Error::from(DatawalletError::Malformed(index));
+        let malformed = || DatawalletError::Malformed(index);
         let properties = open(modification, synchronization_key)?;
         match (modification.kind, properties) {
             (ModificationType::CacheChanged, None) => Ok(None),
@@ -232,12 +231,12 @@ impl Step {
 }
 
 /// Opens the payload, if there is one, and compares its label with the modification.
-fn open(modification: &Modification, key: &SecretKey) -> Result<Option<Map<String, Value>>, Error> {
+fn open(modification: &Modification, key: &SecretKey) -> Result<Option<Map<String, Value>>, DatawalletError> {
     let Some(payload) = &modification.encrypted_payload else { return Ok(None) };
     let index = modification.index;
     let mut properties = open_payload(key, index, payload)?;
     match Label::take(&mut properties).map_err(|_| DatawalletError::Malformed(index))? {
-        Some(label) if !label.is_of(modification) => Err(DatawalletError::Relabelled(index).into()),
+        Some(label) if !label.is_of(modification) => Err(DatawalletError::Relabelled(index)),
         _ => Ok(Some(properties)),
     }
 }

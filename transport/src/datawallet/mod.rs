@@ -18,6 +18,8 @@ mod payload;
 mod pending;
 mod tombstone;
 
+use crate::crypto::CryptoError;
+
 pub use changes::{Applied, Changes, ObjectChange, Refused, Unreadable, check_order};
 pub use collection::{Collection, create_modifications, update_modifications};
 pub use label::LABEL_MEMBER;
@@ -37,7 +39,7 @@ pub const MAX_COLLECTION: usize = 50;
 /// Maximum length of an object's id in characters, the same as at the published backbone.
 pub const MAX_OBJECT: usize = 100;
 
-/// Why part of the log is invalid. None of it may be applied then.
+/// Why a payload, or part of the log, is invalid. [`Changes::read`] returns it only where no part of the log may be applied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DatawalletError {
@@ -64,4 +66,7 @@ pub enum DatawalletError {
     /// The payload category is unknown, or the payload is missing or unexpected.
     #[error("datawallet modification {0} is malformed")]
     Malformed(u64),
+    /// A payload cannot be sealed for its index, or does not open: it was altered, or sealed for another index or identity.
+    #[error(transparent)]
+    Crypto(#[from] CryptoError),
 }

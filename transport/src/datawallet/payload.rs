@@ -8,8 +8,7 @@ use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
 use super::DatawalletError;
-use crate::Error;
-use crate::crypto::{Cipher, CryptoObject, KdfContext, SecretKey};
+use crate::crypto::{Cipher, CryptoObject, KdfContext, NONCE_LENGTH, SecretKey, random};
 use crate::wire::{ByteText, json};
 
 /// The category of an object's properties, in the order of the modifications of one change.
@@ -63,32 +62,42 @@ impl FromStr for PayloadCategory {
 /// Seals properties for the modification that will get `index`.
 ///
 /// # Errors
-/// [`Error::Crypto`] if the index is 2^31 or more.
+/// [`DatawalletError::Crypto`] if the index is 2^31 or more.
 pub fn seal_payload(
     synchronization_key: &SecretKey,
     index: u64,
     properties: &Map<String, Value>,
-) -> Result<ByteText, Error> {
+) -> Result<ByteText, DatawalletError> {
+    seal_payload_with_nonce(synchronization_key, index, properties, random::bytes())
+}
+
+/// As [`seal_payload`], with a given nonce, which must never have been used for this index before.
+pub(super) fn seal_payload_with_nonce(
+    synchronization_key: &SecretKey,
+    index: u64,
+    properties: &Map<String, Value>,
+    nonce: [u8; NONCE_LENGTH],
+) -> Result<ByteText, DatawalletError> {
     let text = Zeroizing::new(json::to_text(&Value::Object(properties.clone())));
     let key = synchronization_key.derive(&KdfContext::DataSync, index)?;
-    Ok(key.encrypt(text.as_bytes()).to_byte_text())
+    Ok(key.encrypt_with_nonce(text.as_bytes(), nonce).to_byte_text())
 }
 
 /// Opens the payload of the modification that has `index`.
 ///
 /// # Errors
-/// [`Error::Decryption`] if it was sealed for another index or identity or altered; [`Error::Crypto`] if it is not a
-/// ciphertext; [`Error::Datawallet`] if the plaintext is not a JSON object.
+/// [`DatawalletError::Crypto`] if it is not a ciphertext, was altered, or was sealed for another index or identity;
+/// [`DatawalletError::Malformed`] if the plaintext is not a JSON object.
 pub fn open_payload(
     synchronization_key: &SecretKey,
     index: u64,
     payload: &ByteText,
-) -> Result<Map<String, Value>, Error> {
+) -> Result<Map<String, Value>, DatawalletError> {
     let key = synchronization_key.derive(&KdfContext::DataSync, index)?;
     let plaintext = key.decrypt(&Cipher::from_bytes(&payload.0)?)?;
     let text = std::str::from_utf8(&plaintext).map_err(|_| DatawalletError::Malformed(index))?;
     match json::from_text(text) {
         Ok(Value::Object(properties)) => Ok(properties),
-        _ => Err(DatawalletError::Malformed(index).into()),
+        _ => Err(DatawalletError::Malformed(index)),
     }
 }

@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::label::Label;
-use super::{PayloadCategory, SUPPORTED_VERSION, seal_payload};
-use crate::Error;
-use crate::crypto::SecretKey;
+use super::payload::seal_payload_with_nonce;
+use super::{DatawalletError, PayloadCategory, SUPPORTED_VERSION};
+use crate::crypto::{NONCE_LENGTH, SecretKey, random};
 use crate::wire::backbone::datawallet::{ModificationType, NewModification};
 
 /// A modification in plaintext. It is sealed when it is pushed, because its key depends on its index.
@@ -39,9 +39,25 @@ impl PendingModification {
     /// Seals it, including its label, for the index that it will get: the first of a push gets the last known index plus one.
     ///
     /// # Errors
-    /// [`Error::Crypto`] if the index is 2^31 or more.
-    pub fn seal(&self, synchronization_key: &SecretKey, index: u64) -> Result<NewModification, Error> {
-        let sealed = self.labelled().map(|properties| seal_payload(synchronization_key, index, &properties));
+    /// [`DatawalletError::Crypto`] if the index is 2^31 or more.
+    pub fn seal(&self, synchronization_key: &SecretKey, index: u64) -> Result<NewModification, DatawalletError> {
+        self.seal_with_nonce(synchronization_key, index, random::bytes())
+    }
+
+    /// As [`PendingModification::seal`], with a given nonce, which must never have been used for this index before: reuse
+    /// reveals both payloads.
+    ///
+    /// # Errors
+    /// As for [`PendingModification::seal`].
+    pub fn seal_with_nonce(
+        &self,
+        synchronization_key: &SecretKey,
+        index: u64,
+        nonce: [u8; NONCE_LENGTH],
+    ) -> Result<NewModification, DatawalletError> {
+        let properties = self.labelled();
+        let sealed =
+            properties.map(|properties| seal_payload_with_nonce(synchronization_key, index, &properties, nonce));
         Ok(NewModification {
             kind: self.kind,
             object_identifier: self.object_identifier.clone(),

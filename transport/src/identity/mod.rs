@@ -3,11 +3,7 @@
 mod address;
 #[cfg(feature = "client")]
 mod device;
-#[cfg(feature = "client")]
-mod device_password;
 
 pub use address::{AddressMismatch, address_belongs_to, check_address, deleted_identity_pseudonyms, derive_address};
 #[cfg(feature = "client")]
-pub use device::{Device, DeviceSharedSecret, PublicIdentity, device_type};
-#[cfg(feature = "client")]
-pub use device_password::generate_device_password;
+pub use device::{Device, DeviceSharedSecret, PublicIdentity, device_type, generate_device_password};

@@ -1,8 +1,7 @@
 //! datawallet-v7.0.0.json and datawallet-v6.60.5.json
 
 use serde_json::{Map, Value, json};
-use transport::Error;
-use transport::crypto::{KdfContext, SecretKey};
+use transport::crypto::{CryptoError, KdfContext, SecretKey};
 use transport::datawallet::{
     Changes, Collection, DatawalletError, PayloadCategory, PendingModification, Tombstone, create_modifications,
     open_payload, seal_payload, update_modifications,
@@ -51,7 +50,10 @@ fn payloads_open_with_keys_derived_from_their_index() {
             let payload: ByteText = serde_json::from_value(case["encryptedPayload"].clone()).unwrap();
             let properties = open_payload(&key(&vectors), index, &payload).unwrap();
             assert_eq!(json_text::to_text(&Value::Object(properties)), case.text("payloadPlaintext"));
-            assert!(matches!(open_payload(&key(&vectors), index + 1, &payload), Err(Error::Decryption)));
+            assert!(matches!(
+                open_payload(&key(&vectors), index + 1, &payload),
+                Err(DatawalletError::Crypto(CryptoError::Decryption))
+            ));
         }
     }
 }
@@ -61,7 +63,7 @@ fn the_log_of_a_client_yields_its_objects() {
     let (log, key) = log(VERSIONS[0]);
     let changes = Changes::read(&log, None, &key).unwrap();
     assert_eq!(changes.last_index, Some(log.len() as u64 - 1));
-    assert_eq!(changes.passed_over, 0);
+    assert_eq!(changes.skipped, 0);
 
     let session = load("session-v7.0.0");
     let mut file = session["objects"]["file"].clone();
@@ -76,12 +78,12 @@ fn the_log_of_a_client_yields_its_objects() {
 }
 
 #[test]
-fn a_log_of_major_version_6_is_read_and_its_cache_notes_are_passed_over() {
+fn a_log_of_major_version_6_is_read_and_its_cache_notes_are_skipped() {
     let (log, key) = log(VERSIONS[1]);
     let notes = log.iter().filter(|entry| entry.kind == ModificationType::CacheChanged).count();
     assert!(notes > 0);
     let changes = Changes::read(&log, None, &key).unwrap();
-    assert_eq!(changes.passed_over, notes);
+    assert_eq!(changes.skipped, notes);
     assert_eq!(changes.last_index, Some(log.len() as u64 - 1));
 }
 
@@ -224,7 +226,7 @@ fn sealed_modifications_read_back_as_the_final_states() {
 #[test]
 fn indices_beyond_the_key_range_are_refused() {
     let sealed = seal_payload(&SecretKey::generate(), 1 << 31, &Map::new());
-    assert!(matches!(sealed, Err(Error::Crypto(transport::crypto::CryptoError::KeyId))));
+    assert!(matches!(sealed, Err(DatawalletError::Crypto(CryptoError::KeyId))));
 }
 
 fn listed(pending: &PendingModification, index: u64, key: &SecretKey) -> Modification {

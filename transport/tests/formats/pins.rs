@@ -1,4 +1,5 @@
-//! One hash per format over 1,024 seeded encodings: a byte that changes anywhere is a visible change of `tests/vectors/pins.json`.
+//! One hash per format over 1,024 seeded encodings: a byte that changes anywhere is a visible change of
+//! `tests/vectors/pins.json`.
 //!
 //! The vectors show that single encodings equal those of other clients; these hashes show that no other encoding moves
 //! unnoticed. `UPDATE_PINS=1 cargo test -p enlace-transport --test formats pins` writes the file anew: a change of it needs the
@@ -8,7 +9,8 @@ use serde_json::{Map, Value, json};
 use transport::challenge::{Challenge, ChallengeType};
 use transport::crypto::hash::{Sha512Hash, sha256};
 use transport::crypto::{CryptoObject, ExchangeKeypair, Form, SecretKey, SignatureHash, SignatureKeypair};
-use transport::file::FileMetadata;
+use transport::datawallet::{PayloadCategory, PendingModification};
+use transport::file::{FileMetadata, Sealer};
 use transport::identity::derive_address;
 use transport::token::TokenContent;
 use transport::wire::backbone::datawallet::{ModificationType, NewModification};
@@ -206,6 +208,40 @@ fn modification(seeded: &mut Seeded) -> String {
     serde_json::to_string(&modification).unwrap()
 }
 
+/// Bodies of which every hundredth has more than one piece.
+fn file_body(seeded: &mut Seeded) -> String {
+    let most = if seeded.below(100) == 0 { 60_000 } else { 100 };
+    let plaintext: Vec<u8> = (0..seeded.below(most)).map(|_| seeded.next().to_le_bytes()[0]).collect();
+    let mut body = Vec::new();
+    let mut sealer = Sealer::with_nonce(&seeded.key(), seeded.bytes(), &mut body);
+    let (first, second) = plaintext.split_at(seeded.below(plaintext.len() as u64 + 1));
+    for piece in [first, second] {
+        sealer.push(piece, &mut body).unwrap();
+    }
+    let sealed = sealer.finish(&mut body);
+    format!("{} {} {}", String::from_utf8(body).unwrap(), sealed.plaintext_hash, sealed.cipher_hash)
+}
+
+/// Labels and payloads as they are sealed for a place in the log.
+fn datawallet_payload(seeded: &mut Seeded) -> String {
+    let kinds = [ModificationType::Create, ModificationType::Update];
+    let categories = [
+        PayloadCategory::TechnicalData,
+        PayloadCategory::Content,
+        PayloadCategory::Metadata,
+        PayloadCategory::Userdata,
+    ];
+    let pending = PendingModification {
+        kind: kinds[seeded.below(2)],
+        collection: seeded.text(),
+        object_identifier: seeded.text(),
+        payload: Some((categories[seeded.below(4)], seeded.members(2))),
+    };
+    let index = seeded.next() % (1 << 31);
+    let sealed = pending.seal_with_nonce(&seeded.key(), index, seeded.bytes()).unwrap();
+    serde_json::to_string(&sealed).unwrap()
+}
+
 type Encode = fn(&mut Seeded) -> String;
 
 const FORMATS: &[(&str, Encode)] = &[
@@ -213,7 +249,9 @@ const FORMATS: &[(&str, Encode)] = &[
     ("challenge", challenge),
     ("cipher", |seeded| forms(&seeded.key().encrypt_with_nonce(seeded.text().as_bytes(), seeded.bytes()))),
     ("createToken", created_token),
+    ("datawalletPayload", datawallet_payload),
     ("exchangeKeypair", exchange),
+    ("fileBody", file_body),
     ("fileMetadata", metadata),
     ("fileReference", |seeded| {
         let id: transport::wire::FileId = seeded.id("FIL");

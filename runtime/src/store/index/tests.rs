@@ -156,7 +156,7 @@ async fn only_candidates_are_read() {
 }
 
 #[tokio::test]
-async fn tokens_are_found_by_whom_they_are_for() {
+async fn tokens_are_found_by_their_addressee() {
     let directory = tempfile::tempdir().unwrap();
     let store = open(directory.path());
     let token = |id: &str, properties: Value| Object::new("Tokens", id, properties.as_object().unwrap().clone());
@@ -192,7 +192,7 @@ async fn many_candidates_come_in_pages_of_bounded_work() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_object_that_goes_from_one_wanted_text_to_another_is_found_all_the_time() {
+async fn an_object_whose_text_changes_from_one_match_to_another_is_always_found() {
     let directory = tempfile::tempdir().unwrap();
     let store = Arc::new(open(directory.path()));
     put(&store, [file("moving", json!({"title": "a"}))]).await;
@@ -214,7 +214,7 @@ async fn an_object_that_goes_from_one_wanted_text_to_another_is_found_all_the_ti
 }
 
 #[tokio::test]
-async fn values_do_not_stand_in_keys_and_their_hashes_take_the_key_of_the_store() {
+async fn keys_hold_no_values_but_hashes_under_the_key_of_the_store() {
     let directory = tempfile::tempdir().unwrap();
     let store = open(directory.path());
     put(&store, [file("id", json!({"filename": "planted", "title": "planted", "tags": ["planted"]}))]).await;
@@ -234,7 +234,7 @@ async fn a_store_without_entries_gets_them_when_it_is_opened() {
     put(&store, (0..10).map(|number| file(&number.to_string(), json!({"filename": number.to_string()})))).await;
     let (kept, query) = (keys(&store), files_where(&[("filename", "7")]));
     assert_eq!(kept.len(), 10);
-    // As the program before left it, after an attempt that was cut off and the removal of an object.
+    // As an older program left it, after an interrupted attempt and the removal of an object.
     let mut commit = Commit::new();
     kept.iter().skip(1).for_each(|entry| commit.remove(entry).unwrap());
     commit.put(&key::entry_at(&key::entries("Files", 1, [9; 8]).unwrap(), 1000), b"").unwrap();

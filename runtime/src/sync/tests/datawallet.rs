@@ -15,7 +15,8 @@ async fn the_first_synchronization_creates_the_datawallet_with_the_device_in_it(
         "POST /SyncRuns".to_owned(),
         format!("PUT {run}"),
         "GET /Datawallet".to_owned(),
-        // The published clients ask behind what they know; asking for the newest known one as well shows whether it is there.
+        // The published clients request what follows the newest one they know; requesting that one too shows whether it
+        // still exists.
         "GET /Datawallet/Modifications".to_owned(),
     ];
     assert_eq!(place.backbone.calls(), expected, "the order of the published clients");
@@ -54,7 +55,7 @@ async fn changes_are_pushed_in_order_for_the_indices_they_get() {
 }
 
 #[tokio::test]
-async fn a_push_whose_answer_was_lost_is_not_doubled() {
+async fn a_push_whose_answer_was_lost_is_not_duplicated() {
     for restart in [false, true] {
         let place = Place::new().await;
         let mut node = place.start().await;
@@ -82,7 +83,7 @@ async fn a_push_whose_answer_was_lost_is_not_doubled() {
 }
 
 #[tokio::test]
-async fn an_upgrade_whose_answer_was_lost_is_not_doubled() {
+async fn an_upgrade_whose_answer_was_lost_is_not_duplicated() {
     let place = Place::new().await;
     let node = place.start().await;
     place.backbone.state().lose_answer_to = Some("/FinalizeDatawalletVersionUpgrade");
@@ -93,7 +94,7 @@ async fn an_upgrade_whose_answer_was_lost_is_not_doubled() {
 }
 
 #[tokio::test]
-async fn a_push_that_never_arrived_is_sent_for_its_new_place() {
+async fn a_push_that_was_not_received_is_sealed_for_its_new_indices() {
     let place = Place::new().await;
     let node = place.start().await;
     node.datawallet().await.unwrap();
@@ -112,7 +113,7 @@ async fn a_push_that_never_arrived_is_sent_for_its_new_place() {
 }
 
 #[tokio::test]
-async fn what_other_devices_did_appears_and_own_unpushed_changes_stay() {
+async fn changes_of_other_devices_are_applied_and_own_unpushed_ones_stay() {
     let place = Place::new().await;
     let node = place.start().await;
     node.datawallet().await.unwrap();
@@ -138,7 +139,7 @@ async fn what_other_devices_did_appears_and_own_unpushed_changes_stay() {
 }
 
 #[tokio::test]
-async fn what_others_did_after_a_push_without_an_answer_counts() {
+async fn changes_of_others_after_a_push_without_an_answer_are_applied() {
     let place = Place::new().await;
     let node = place.start().await;
     node.datawallet().await.unwrap();
@@ -154,7 +155,7 @@ async fn what_others_did_after_a_push_without_an_answer_counts() {
 }
 
 #[tokio::test]
-async fn what_was_removed_here_stays_removed_if_it_is_made_anew_elsewhere() {
+async fn an_object_deleted_here_stays_deleted_if_another_device_creates_it_again() {
     let place = Place::new().await;
     let node = place.start().await;
     create(&node, token(plain_token())).await;
@@ -171,19 +172,19 @@ async fn what_was_removed_here_stays_removed_if_it_is_made_anew_elsewhere() {
 }
 
 #[tokio::test]
-async fn a_push_that_is_acknowledged_for_other_indices_is_looked_for_in_the_log() {
+async fn a_push_acknowledged_for_other_indices_is_searched_in_the_log() {
     let place = Place::new().await;
     let node = place.start().await;
     node.datawallet().await.unwrap();
     create(&node, token(plain_token())).await;
-    place.backbone.state().misplaces = true;
+    place.backbone.state().wrong_indices = true;
     node.push().await.unwrap();
     assert_eq!(place.log(node.account.synchronization_key()).len(), 3, "it was there, so it is not pushed again");
     assert_eq!(unpushed(&node), 0);
 }
 
 #[tokio::test]
-async fn a_damaged_modification_is_passed_over_and_makes_no_half_object() {
+async fn a_damaged_modification_is_skipped_and_creates_no_partial_object() {
     let place = Place::new().await;
     let node = place.start().await;
     node.datawallet().await.unwrap();
@@ -199,7 +200,7 @@ async fn a_damaged_modification_is_passed_over_and_makes_no_half_object() {
 }
 
 #[tokio::test]
-async fn an_old_state_that_the_backbone_repeats_is_reported_and_not_taken_over() {
+async fn an_old_state_that_the_backbone_repeats_is_reported_and_not_applied() {
     let place = Place::new().await;
     let node = place.start().await;
     node.datawallet().await.unwrap();
@@ -218,7 +219,7 @@ async fn an_old_state_that_the_backbone_repeats_is_reported_and_not_taken_over()
 }
 
 #[tokio::test]
-async fn a_newer_datawallet_asks_for_an_update_of_the_program() {
+async fn a_newer_datawallet_requires_an_update_of_the_program() {
     let place = Place::new().await;
     let node = place.start().await;
     node.datawallet().await.unwrap();

@@ -28,7 +28,7 @@ fn file(node: &Core) -> Map<String, Value> {
 }
 
 #[tokio::test]
-async fn a_locked_file_is_marked_and_other_devices_learn_of_it_within_the_run() {
+async fn a_locked_file_is_stored_as_such_and_pushed_within_the_run() {
     let place = Place::new().await;
     let node = node_with_file(&place).await;
     let mut events = node.events.subscribe();
@@ -44,7 +44,7 @@ async fn a_locked_file_is_marked_and_other_devices_learn_of_it_within_the_run() 
 }
 
 #[tokio::test]
-async fn a_claimed_file_is_no_longer_ours() {
+async fn a_claimed_file_is_not_own_any_more() {
     let place = Place::new().await;
     let node = node_with_file(&place).await;
     let metadata = json!({
@@ -64,7 +64,7 @@ async fn a_claimed_file_is_no_longer_ours() {
 }
 
 #[tokio::test]
-async fn a_locked_token_is_announced_and_counts_as_handled() {
+async fn a_locked_token_is_published_as_an_event_and_counts_as_handled() {
     let place = Place::new().await;
     let node = place.start().await;
     let mut events = node.events.subscribe();
@@ -75,7 +75,7 @@ async fn a_locked_token_is_announced_and_counts_as_handled() {
 }
 
 #[tokio::test]
-async fn one_bad_event_is_reported_and_does_not_stop_the_others() {
+async fn an_invalid_event_is_reported_and_does_not_stop_the_others() {
     let place = Place::new().await;
     let node = node_with_file(&place).await;
     place.backbone.state().events = vec![
@@ -94,7 +94,7 @@ async fn one_bad_event_is_reported_and_does_not_stop_the_others() {
 }
 
 #[tokio::test]
-async fn a_backbone_that_always_has_more_does_not_keep_us_for_ever() {
+async fn a_backbone_that_always_has_more_events_does_not_occupy_the_node_forever() {
     let place = Place::new().await;
     let node = place.start().await;
     place.backbone.state().endless_events = true;
@@ -104,7 +104,7 @@ async fn a_backbone_that_always_has_more_does_not_keep_us_for_ever() {
 }
 
 #[tokio::test]
-async fn a_run_whose_end_was_not_answered_does_not_double_its_changes() {
+async fn a_run_whose_end_was_not_answered_does_not_duplicate_its_changes() {
     let place = Place::new().await;
     let node = node_with_file(&place).await;
     place.backbone.state().events = vec![event(1, "FileOwnershipLocked", json!({ "fileId": FILE }))];

@@ -1,4 +1,4 @@
-//! A backbone that lies about the datawallet, and is honest afterwards.
+//! A backbone that serves a false datawallet, and the true one afterwards.
 
 mod unreadable;
 
@@ -10,7 +10,7 @@ use crate::fake_backbone::{State, listed};
 use crate::sync::plan::{MAX_ATTEMPTS, MAX_ROUNDS};
 use crate::sync::state::Position;
 
-/// What a liar does to an entry.
+/// A manipulation of an entry.
 type Change = fn(&mut Value);
 
 const OWN_DEVICE: &str = "DVC00000000000000001";
@@ -32,18 +32,18 @@ fn stored(core: &Core, id: &str) -> Option<Value> {
     object.map(|object| Value::Object(object.properties))
 }
 
-/// Up to where the log is believed, and up to where the backbone says it goes.
+/// The index of the position, and the newest index that the backbone listed.
 fn reached(core: &Core) -> (Option<u64>, Option<u64>) {
     let position = Position::load(&core.store).unwrap();
     (position.index, position.listed)
 }
 
-fn happened(events: &mut EventReceiver) -> Vec<Event> {
+fn received(events: &mut EventReceiver) -> Vec<Event> {
     std::iter::from_fn(|| events.try_recv().ok()).collect()
 }
 
 fn was_behind(events: &mut EventReceiver) -> usize {
-    happened(events).iter().filter(|event| matches!(event, Event::DatawalletBehind)).count()
+    received(events).iter().filter(|event| matches!(event, Event::DatawalletBehind)).count()
 }
 
 fn code(outcome: crate::Result<()>) -> String {
@@ -99,10 +99,10 @@ impl Place {
 
     fn is_honest_again(&self) {
         let mut state = self.backbone.state();
-        (state.lists, state.swallows, state.refuses) = (None, false, false);
+        (state.lists, state.drops_pushes, state.refuses) = (None, false, false);
     }
 
-    /// The node is in step with the honest log, and what it does reaches it.
+    /// The node has read the whole true log, and its pushes are accepted.
     async fn goes_on(&self, node: &Core) {
         self.is_honest_again();
         node.everything().await.unwrap();
@@ -117,7 +117,7 @@ impl Place {
 }
 
 #[tokio::test]
-async fn a_key_that_was_sealed_here_is_not_taken_for_that_of_another_file() {
+async fn a_key_sealed_here_is_not_accepted_for_another_file() {
     let lies: [(&str, &str, Change); 5] = [
         ("another object of another device", OTHER_DEVICE, |entry| {
             entry["objectIdentifier"] = FILE_B.into();
@@ -152,7 +152,7 @@ async fn a_key_that_was_sealed_here_is_not_taken_for_that_of_another_file() {
 }
 
 #[tokio::test]
-async fn what_another_device_sealed_with_a_label_is_not_taken_for_something_else() {
+async fn a_labelled_payload_of_another_device_is_not_accepted_for_another_object() {
     let place = Place::new().await;
     let node = place.with_file_b().await;
     let before = (stored(&node, FILE_B), reached(&node));
@@ -172,7 +172,7 @@ async fn what_another_device_sealed_with_a_label_is_not_taken_for_something_else
 }
 
 #[tokio::test]
-async fn a_key_of_another_device_is_not_taken_for_that_of_another_file() {
+async fn a_key_of_another_device_is_not_accepted_for_another_file() {
     let place = Place::new().await;
     let node = place.with_file_b().await;
     let mut events = node.events.subscribe();
@@ -183,7 +183,7 @@ async fn a_key_of_another_device_is_not_taken_for_that_of_another_file() {
         json!({ "@type": "File", "isOwn": false, "secretKey": { "key": "key of FILbbbbbbbbbbbbbbbbb", "alg": 3 } });
     place.backbone.state().append(OTHER_DEVICE, unlabelled(key, 3, FILE_B, "Update", handed_over.clone()));
     node.datawallet().await.unwrap();
-    let refused = happened(&mut events).into_iter().find_map(|event| match event {
+    let refused = received(&mut events).into_iter().find_map(|event| match event {
         Event::DatawalletChangeRefused { collection, id, property } => Some((collection, id, property)),
         _ => None,
     });
@@ -194,7 +194,7 @@ async fn a_key_of_another_device_is_not_taken_for_that_of_another_file() {
 }
 
 #[tokio::test]
-async fn an_impossible_index_is_refused_whole_and_synchronization_goes_on() {
+async fn an_index_out_of_range_is_refused_and_synchronization_continues() {
     for index in [MAX_INDEX + 1, 1 << 40, u64::MAX] {
         let place = Place::new().await;
         let node = place.with_file_b().await;
@@ -207,7 +207,7 @@ async fn an_impossible_index_is_refused_whole_and_synchronization_goes_on() {
 }
 
 #[tokio::test]
-async fn a_far_off_index_without_a_payload_of_ours_does_not_end_synchronization() {
+async fn a_very_high_index_without_a_valid_payload_does_not_end_synchronization() {
     for index in [2, 1 << 20, MAX_INDEX - 1, MAX_INDEX] {
         let place = Place::new().await;
         let node = place.with_file_b().await;
@@ -215,7 +215,7 @@ async fn a_far_off_index_without_a_payload_of_ours_does_not_end_synchronization(
         node.datawallet().await.unwrap();
         assert_eq!(reached(&node), (Some(1), Some(index)), "only what opened counts");
         create(&node, token(plain_token())).await;
-        // Honest or not, it is sealed for a place that does not exist.
+        // Whoever sealed it, its index does not exist.
         let _ = node.push().await;
         place.goes_on(&node).await;
         assert!(stored_token(&node).is_some() && stored(&node, FILE_B).is_some());
@@ -224,7 +224,7 @@ async fn a_far_off_index_without_a_payload_of_ours_does_not_end_synchronization(
 }
 
 #[tokio::test]
-async fn garbage_at_a_far_off_index_does_not_end_synchronization() {
+async fn garbage_at_a_very_high_index_does_not_end_synchronization() {
     let place = Place::new().await;
     let node = place.with_file_b().await;
     let wrong = SecretKey::generate();
@@ -236,11 +236,11 @@ async fn garbage_at_a_far_off_index_does_not_end_synchronization() {
 }
 
 #[tokio::test]
-async fn an_acknowledgement_at_a_far_off_index_does_not_end_synchronization() {
+async fn an_acknowledgement_at_a_very_high_index_does_not_end_synchronization() {
     let place = Place::new().await;
     let node = place.with_file_b().await;
     place.invents(deletion(1 << 30, FILE_A));
-    place.backbone.state().swallows = true;
+    place.backbone.state().drops_pushes = true;
     create(&node, token(plain_token())).await;
     node.datawallet().await.unwrap();
     let far = Some((1 << 30) + 2);
@@ -250,14 +250,14 @@ async fn an_acknowledgement_at_a_far_off_index_does_not_end_synchronization() {
     node.datawallet().await.unwrap();
     assert_eq!(was_behind(&mut events), 1);
     place.goes_on(&node).await;
-    assert!(stored_token(&node).is_some(), "what was swallowed stays here");
+    assert!(stored_token(&node).is_some(), "what was dropped stays here");
 }
 
 #[tokio::test]
-async fn what_others_did_in_place_of_a_swallowed_push_is_taken_over() {
+async fn changes_of_others_at_the_indices_of_a_dropped_push_are_applied() {
     let place = Place::new().await;
     let node = place.with_file_b().await;
-    place.backbone.state().swallows = true;
+    place.backbone.state().drops_pushes = true;
     create(&node, token(plain_token())).await;
     node.push().await.unwrap();
     assert_eq!(reached(&node), (Some(3), Some(3)));
@@ -277,7 +277,7 @@ async fn what_others_did_in_place_of_a_swallowed_push_is_taken_over() {
 }
 
 #[tokio::test]
-async fn a_backbone_that_was_set_back_is_noticed_and_followed() {
+async fn a_backbone_restored_to_an_older_state_is_detected_and_accepted() {
     let place = Place::new().await;
     let node = place.with_file_b().await;
     create(&node, file(FILE_A)).await;
@@ -313,7 +313,7 @@ async fn reading_from_the_start_gives_the_same_state() {
         .await;
     let state = || (stored(&node, FILE_A), stored(&node, FILE_B), stored_token(&node));
     let before = state();
-    // One lie, then the truth.
+    // Once false, then true.
     let asked = std::sync::atomic::AtomicBool::new(false);
     place.lists(move |state, known| match asked.swap(true, std::sync::atomic::Ordering::SeqCst) {
         false => Vec::new(),
@@ -342,7 +342,7 @@ async fn a_backbone_that_is_always_behind_is_read_from_the_start_once_per_synchr
 }
 
 #[tokio::test]
-async fn a_backbone_that_never_is_up_to_date_does_not_keep_the_node_busy() {
+async fn a_backbone_that_always_refuses_pushes_does_not_occupy_the_node() {
     let place = Place::new().await;
     let node = place.with_file_b().await;
     create(&node, token(plain_token())).await;
@@ -356,7 +356,7 @@ async fn a_backbone_that_never_is_up_to_date_does_not_keep_the_node_busy() {
 }
 
 #[tokio::test]
-async fn deletions_at_the_end_of_the_log_are_applied_and_come_again() {
+async fn deletions_at_the_end_of_the_log_are_applied_and_listed_again() {
     let place = Place::new().await;
     let node = place.with_file_b().await;
     place.backbone.state().append(OTHER_DEVICE, deletion(2, FILE_B));
@@ -373,7 +373,7 @@ async fn deletions_at_the_end_of_the_log_are_applied_and_come_again() {
 }
 
 #[tokio::test]
-async fn a_long_log_is_taken_over_in_parts() {
+async fn a_long_log_is_applied_in_sections() {
     let place = Place::new().await;
     let node = place.with_file_b().await;
     let key = node.account.synchronization_key().clone();
@@ -399,7 +399,7 @@ async fn a_long_log_is_taken_over_in_parts() {
 }
 
 #[tokio::test]
-async fn a_datawallet_that_the_backbone_lost_is_made_anew() {
+async fn a_datawallet_that_the_backbone_lost_is_created_again() {
     let place = Place::new().await;
     let node = place.with_file_b().await;
     {
@@ -419,11 +419,11 @@ fn refused(events: &mut EventReceiver) -> Vec<(String, &'static str)> {
         Event::DatawalletChangeRefused { id, property, .. } => Some((id, property)),
         _ => None,
     };
-    happened(events).into_iter().filter_map(refused).collect()
+    received(events).into_iter().filter_map(refused).collect()
 }
 
 #[tokio::test]
-async fn a_deletion_does_not_make_room_for_the_key_of_another_file() {
+async fn a_deletion_does_not_allow_the_key_of_another_file() {
     for (by, is_own) in [("another device", false), ("this device", true)] {
         let place = Place::new().await;
         let node = place.with_file_b().await;
@@ -449,7 +449,7 @@ async fn a_deletion_does_not_make_room_for_the_key_of_another_file() {
 }
 
 #[tokio::test]
-async fn a_deletion_in_one_stretch_makes_no_room_in_the_next_one() {
+async fn a_deletion_in_one_section_does_not_allow_another_key_in_the_next_one() {
     let place = Place::new().await;
     let node = place.with_file_b().await;
     let key = node.account.synchronization_key();
@@ -477,7 +477,7 @@ async fn a_deletion_in_one_stretch_makes_no_room_in_the_next_one() {
 }
 
 #[tokio::test]
-async fn what_a_new_creation_leaves_out_cannot_be_set_anew() {
+async fn a_property_omitted_by_a_new_creation_cannot_get_another_value() {
     let place = Place::new().await;
     let node = place.with_file_b().await;
     let key = node.account.synchronization_key();
@@ -516,7 +516,7 @@ async fn names_may_be_as_long_as_the_protocol_allows_and_no_longer() {
 }
 
 #[tokio::test]
-async fn a_push_on_its_way_does_not_make_a_stretch_endless() {
+async fn a_push_in_flight_does_not_make_a_section_endless() {
     let place = Place::new().await;
     let node = place.with_file_b().await;
     for number in 0..30 {

@@ -28,7 +28,7 @@ use crate::store::{Batch, Object, Store, StoreKeySource, collection};
 const OTHER_DEVICE: &str = "DVCotherotherother12";
 const TOKEN: &str = "TOKabcdefghijklmno12";
 
-/// A node's directory and its backbone.
+/// The data directory of a node, and its backbone.
 struct Place {
     directory: tempfile::TempDir,
     backbone: FakeBackbone,
@@ -41,7 +41,7 @@ impl Place {
         Self { directory: tempfile::tempdir().unwrap(), backbone: FakeBackbone::start().await, clock }
     }
 
-    /// Starts the node as far as synchronization is concerned; drop what it returns to stop it.
+    /// Starts a core without a background task; dropping it releases the data directory.
     async fn start(&self) -> Arc<Core> {
         self.start_with_datawallet(true).await
     }
@@ -94,7 +94,7 @@ fn core(config: Config, store: Arc<Store>, account: Account, clock: Arc<dyn Cloc
     Core::new(config, clock, store, account, temporary_directory)
 }
 
-/// Short names for what the background task does.
+/// Runs what the background task does.
 impl Core {
     async fn datawallet(&self) -> crate::Result<()> {
         run::datawallet(self).await

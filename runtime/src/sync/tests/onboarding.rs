@@ -1,4 +1,4 @@
-//! A second device, fed with the log that a published client pushed.
+//! A second device that reads the log of a published client.
 
 use super::*;
 
@@ -13,7 +13,7 @@ fn session() -> Value {
     serde_json::from_str(include_str!("../../../../transport/tests/vectors/session-v7.0.0.json")).unwrap()
 }
 
-/// What the first device of the recording handed to the second one.
+/// The secret that the first device of the recording handed out to the second one.
 fn shared_secret(session: &Value) -> DeviceSharedSecret {
     serde_json::from_value(session["objects"]["deviceSharedSecret"].clone()).unwrap()
 }
@@ -57,7 +57,7 @@ async fn a_second_device_finds_the_files_and_tokens_of_a_published_client() {
 }
 
 #[tokio::test]
-async fn a_second_device_changes_its_password_and_introduces_itself() {
+async fn a_second_device_changes_its_password_and_completes_its_entry() {
     let (place, session) = (Place::new().await, session());
     let node = onboard(&place, &session).await.unwrap();
     node.datawallet().await.unwrap();
@@ -91,7 +91,7 @@ async fn an_onboarding_whose_answer_was_lost_is_finished_by_the_next_start() {
 }
 
 #[tokio::test]
-async fn a_shared_secret_whose_address_is_not_its_keys_is_refused() {
+async fn a_shared_secret_with_the_address_of_another_key_is_refused() {
     let (place, session) = (Place::new().await, session());
     let store = store(place.directory.path(), true);
     let mut secret = shared_secret(&session);

@@ -113,7 +113,7 @@ fn numbered(number: u32, value: u32) -> Object {
 }
 
 #[tokio::test]
-async fn what_one_device_has_survives_the_loss_of_its_store() {
+async fn the_objects_of_a_device_survive_the_loss_of_its_store() {
     let world = World::new().await;
     let first = world.first_device().await;
     for number in 0..120 {
@@ -128,7 +128,7 @@ async fn what_one_device_has_survives_the_loss_of_its_store() {
 }
 
 #[tokio::test]
-async fn devices_that_change_things_at_the_same_time_end_up_with_the_same() {
+async fn devices_that_change_objects_at_the_same_time_converge() {
     let world = World::new().await;
     let first = world.first_device().await;
     let second = world.second_device(&first).await;
@@ -157,7 +157,7 @@ async fn devices_that_change_things_at_the_same_time_end_up_with_the_same() {
 }
 
 #[tokio::test]
-async fn a_change_of_something_that_was_deleted_meanwhile_leaves_no_half_object() {
+async fn a_change_of_an_object_that_was_deleted_meanwhile_leaves_no_partial_object() {
     let world = World::new().await;
     let first = world.first_device().await;
     create(&first, numbered(1, 1)).await;

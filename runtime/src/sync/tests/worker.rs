@@ -11,7 +11,7 @@ async fn started(place: &Place) -> (Arc<Core>, SecretKey, Synchronizer) {
 }
 
 #[tokio::test]
-async fn a_change_is_pushed_without_being_asked_for() {
+async fn a_change_is_pushed_without_a_request() {
     let place = Place::new().await;
     let (core, key, _synchronizer) = started(&place).await;
     let mut batch = Batch::new();
@@ -24,7 +24,7 @@ async fn a_change_is_pushed_without_being_asked_for() {
 }
 
 #[tokio::test]
-async fn callers_that_wait_together_share_one_run() {
+async fn callers_that_wait_at_the_same_time_share_one_run() {
     let place = Place::new().await;
     let (_core, _key, synchronizer) = started(&place).await;
     let before = place.backbone.calls().len();
@@ -38,7 +38,7 @@ async fn callers_that_wait_together_share_one_run() {
 }
 
 #[tokio::test]
-async fn a_failure_reaches_everybody_who_waits() {
+async fn a_failure_is_returned_to_all_waiting_callers() {
     let place = Place::new().await;
     let (_core, _key, synchronizer) = started(&place).await;
     place.backbone.state().version = Some(9);
@@ -49,7 +49,7 @@ async fn a_failure_reaches_everybody_who_waits() {
 }
 
 #[tokio::test]
-async fn stopping_is_idempotent_and_refuses_what_comes_after() {
+async fn stopping_is_idempotent_and_later_requests_are_refused() {
     let place = Place::new().await;
     let (_core, _key, synchronizer) = started(&place).await;
     synchronizer.stop().await;
@@ -58,7 +58,7 @@ async fn stopping_is_idempotent_and_refuses_what_comes_after() {
 }
 
 #[tokio::test]
-async fn stopping_while_a_push_is_on_its_way_does_not_wait_for_it_and_the_next_start_does_not_double_it() {
+async fn stopping_during_a_push_does_not_wait_and_the_next_start_does_not_duplicate_it() {
     let place = Place::new().await;
     let (core, key, synchronizer) = started(&place).await;
     place.backbone.state().hang_after = Some("/Datawallet/Modifications");

@@ -9,7 +9,7 @@ fn unreadable(events: &mut EventReceiver) -> Vec<usize> {
         Event::DatawalletUnreadable(count) => Some(count),
         _ => None,
     };
-    happened(events).into_iter().filter_map(count).collect()
+    received(events).into_iter().filter_map(count).collect()
 }
 
 /// A node, and two files that another device made.
@@ -23,7 +23,7 @@ async fn two_files(place: &Place) -> Arc<Core> {
 }
 
 #[tokio::test]
-async fn what_was_damaged_on_the_way_comes_again() {
+async fn a_modification_damaged_in_transit_is_requested_again() {
     let place = Place::new().await;
     let node = two_files(&place).await;
     place.damages(2);
@@ -36,7 +36,7 @@ async fn what_was_damaged_on_the_way_comes_again() {
 }
 
 #[tokio::test]
-async fn an_object_that_is_damaged_in_part_comes_again_as_a_whole() {
+async fn an_object_of_which_a_part_is_damaged_is_requested_again_as_a_whole() {
     let place = Place::new().await;
     let node = place.with_file_b().await;
     let key = node.account.synchronization_key();
@@ -56,7 +56,7 @@ async fn an_object_that_is_damaged_in_part_comes_again_as_a_whole() {
 }
 
 #[tokio::test]
-async fn what_is_damaged_for_good_is_asked_for_a_few_times() {
+async fn a_permanently_damaged_modification_is_requested_a_few_times() {
     let place = Place::new().await;
     let node = two_files(&place).await;
     place.damages(2);
@@ -71,7 +71,7 @@ async fn what_is_damaged_for_good_is_asked_for_a_few_times() {
 }
 
 #[tokio::test]
-async fn a_part_of_an_object_makes_none() {
+async fn a_part_of_an_object_creates_no_object() {
     let place = Place::new().await;
     let node = place.with_file_b().await;
     let key = node.account.synchronization_key();
@@ -84,7 +84,7 @@ async fn a_part_of_an_object_makes_none() {
 }
 
 #[tokio::test]
-async fn a_part_that_was_listed_under_another_object_before_comes_back() {
+async fn a_part_that_was_listed_under_another_object_is_found_again() {
     let lies: [Change; 2] = [
         |entry| entry["objectIdentifier"] = "FILccccccccccccccccc".into(),
         |entry| entry["collection"] = "Anything".into(),
@@ -114,7 +114,7 @@ async fn a_part_that_was_listed_under_another_object_before_comes_back() {
 }
 
 #[tokio::test]
-async fn what_was_damaged_before_the_connection_broke_comes_again() {
+async fn a_modification_damaged_before_the_connection_broke_is_requested_again() {
     let place = Place::new().await;
     let node = place.with_file_b().await;
     let key = node.account.synchronization_key().clone();
@@ -134,7 +134,7 @@ async fn what_was_damaged_before_the_connection_broke_comes_again() {
         }
     });
     node.datawallet().await.unwrap_err();
-    assert_eq!(reached(&node).0, Some(1000), "the first stretch was taken over");
+    assert_eq!(reached(&node).0, Some(1000), "the first section was taken over");
     place.goes_on(&node).await;
     for index in 2..1500 {
         assert!(stored(&node, &format!("FIL{index:017}")).is_some(), "{index}");
@@ -142,7 +142,7 @@ async fn what_was_damaged_before_the_connection_broke_comes_again() {
 }
 
 #[tokio::test]
-async fn reading_from_the_start_that_breaks_off_leaves_nothing_old_behind() {
+async fn an_interrupted_read_from_the_start_leaves_no_older_state() {
     let place = Place::new().await;
     let node = place.with_file_b().await;
     let key = node.account.synchronization_key().clone();
@@ -168,7 +168,7 @@ async fn reading_from_the_start_that_breaks_off_leaves_nothing_old_behind() {
     });
     for _ in 0..=MAX_ATTEMPTS {
         node.datawallet().await.unwrap_err();
-        assert!(stored(&node, &removed).is_some(), "the first stretch shows it again");
+        assert!(stored(&node, &removed).is_some(), "the first section shows it again");
     }
     place.goes_on(&node).await;
     assert_eq!(stored(&node, &removed), None);
@@ -209,7 +209,7 @@ async fn garbage_at_the_end_of_the_log_is_reported_once_and_given_up() {
 }
 
 #[tokio::test]
-async fn what_was_given_up_at_the_end_of_the_log_is_read_when_it_comes_in_another_form() {
+async fn a_given_up_modification_at_the_end_of_the_log_is_read_when_it_changes() {
     let place = Place::new().await;
     let node = two_files(&place).await;
     place.lists(|state, known| {
@@ -230,7 +230,7 @@ async fn what_was_given_up_at_the_end_of_the_log_is_read_when_it_comes_in_anothe
 }
 
 #[tokio::test]
-async fn another_version_of_the_program_reads_what_was_given_up_once_more() {
+async fn another_version_of_the_program_requests_again_what_was_given_up() {
     let place = Place::new().await;
     let node = two_files(&place).await;
     place.damages(2);

@@ -1,0 +1,330 @@
+//! Delivery through memory, for tests: what several nodes of a test share, without a server.
+//!
+//! A [`Holder`] is the side that holds tokens and files. It decides by [`transport::access`], as a backbone does. Within
+//! [`Holder::scope`] everything that nodes read and write goes to it.
+
+use std::collections::{HashMap, HashSet};
+use std::convert::Infallible;
+use std::io::{Read as _, Seek as _};
+use std::path::Path;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::sync::{Mutex, MutexGuard};
+use transport::access::{Attempt, FailedAttempt, Ledger, Outcome};
+use transport::backbone::{self, UploadContent, UploadFile, UploadObserver};
+use transport::crypto::{SecretKey, SignatureKeypair};
+use transport::identity::{PublicIdentity, derive_address};
+use transport::wire::backbone::files::{CreatedFile, FileMetadata};
+use transport::wire::backbone::tokens::{CreateToken, CreatedToken, Token};
+use transport::wire::{Address, DeviceId, FileId, Timestamp, TokenId};
+
+use super::backbone::Backbone;
+use super::{Delivery, Failure, Incoming};
+use crate::account;
+use crate::clock::Clock;
+use crate::config::{BackboneConfig, Config, Secret};
+use crate::core::Core;
+use crate::core::account::{AccountRecord, DeviceIdentity};
+use crate::store::{Batch, Store, StoreKeySource};
+
+/// Bytes of a file that are handed out at a time.
+const CHUNK: usize = 64 * 1024;
+
+tokio::task_local! {
+    static HOLDER: Holder;
+}
+
+/// Holds tokens and files for all nodes of a test.
+#[derive(Clone, Default)]
+pub(crate) struct Holder(Arc<Mutex<Held>>);
+
+/// What a holder has. Tests may change it between calls, as an untrusted side does.
+#[derive(Default)]
+pub(crate) struct Held {
+    pub(crate) tokens: HashMap<TokenId, HeldToken>,
+    pub(crate) files: HashMap<FileId, (FileMetadata, Bytes)>,
+    /// Reads so far, successful or not.
+    pub(crate) reads: usize,
+    /// Ids that were given out.
+    ids: usize,
+}
+
+/// A token, and what attempts to read it left behind.
+pub(crate) struct HeldToken {
+    pub(crate) token: Token,
+    password: Option<String>,
+    attempts: Attempts,
+}
+
+#[derive(Default)]
+struct Attempts {
+    failed: u32,
+    readers: HashSet<Address>,
+}
+
+impl Holder {
+    /// Runs `future`, in which nodes deliver through this holder.
+    pub(crate) async fn scope<F: Future>(&self, future: F) -> F::Output {
+        HOLDER.scope(self.clone(), future).await
+    }
+
+    /// The holder of the scope.
+    pub(super) fn current() -> Option<Self> {
+        HOLDER.try_with(Self::clone).ok()
+    }
+
+    /// What it holds.
+    pub(crate) async fn held(&self) -> MutexGuard<'_, Held> {
+        self.0.lock().await
+    }
+}
+
+/// A holder as one node reaches it.
+pub(super) struct Memory<'a> {
+    pub(super) core: &'a Core,
+    pub(super) holder: Holder,
+}
+
+impl Memory<'_> {
+    fn not_found(&self, record: &str, named: Option<&str>) -> Failure {
+        let error = refusal(404, "error.platform.recordNotFound", format!("{record} not found."));
+        Backbone::of(self.core).not_read(named, error)
+    }
+
+    async fn read(&self) -> MutexGuard<'_, Held> {
+        let mut held = self.holder.held().await;
+        held.reads += 1;
+        held
+    }
+
+    fn is_over(&self, file: &FileMetadata) -> bool {
+        file.expires_at <= self.core.clock.now()
+    }
+}
+
+impl Delivery for Memory<'_> {
+    type FileContent = HeldContent;
+
+    async fn token(&self, id: &TokenId, password_hash: Option<&str>, named: Option<&str>) -> Result<Token, Failure> {
+        let mut held = self.read().await;
+        let Some(HeldToken { token, password, attempts }) = held.tokens.get_mut(id) else {
+            return Err(self.not_found("Token", named));
+        };
+        let caller = self.core.account.address();
+        let attempt = Attempt {
+            caller: Some(caller),
+            creator: token.created_by.as_ref(),
+            is_allocated: attempts.readers.contains(caller),
+            for_identity: token.for_identity.as_ref(),
+            password_fits: password.as_deref().is_none_or(|password| Some(password) == password_hash),
+            failed_attempts: attempts.failed,
+            expires_at: token.expires_at,
+            now: self.core.clock.now(),
+        };
+        let Ok(outcome) = attempt.judge().settle(&attempt, Recorder { attempts, caller }).await;
+        let max_content = 2 * self.core.config.backbone.max_token_content;
+        match outcome {
+            Outcome::Granted if token.content.as_ref().is_some_and(|content| content.0.len() > max_content) => {
+                Err(too_large(max_content as u64))
+            }
+            Outcome::Granted => Ok(token.clone()),
+            Outcome::NotFound => Err(self.not_found("Token", named)),
+            Outcome::Locked => {
+                let code = "error.platform.token.tooManyFailedPasswordAttempts";
+                Err(refusal(400, code, "The token is locked.".to_owned()).into())
+            }
+        }
+    }
+
+    async fn file_metadata(&self, id: &FileId, named: Option<&str>) -> Result<FileMetadata, Failure> {
+        let held = self.read().await;
+        let found = held.files.get(id).filter(|(file, _)| !self.is_over(file));
+        found.map(|(file, _)| file.clone()).ok_or_else(|| self.not_found("File", named))
+    }
+
+    async fn file_content(&self, id: &FileId, limit: u64) -> Result<HeldContent, Failure> {
+        let held = self.read().await;
+        let found = held.files.get(id).filter(|(file, _)| !self.is_over(file));
+        let (_, rest) = found.ok_or_else(|| self.not_found("File", None))?;
+        match rest.len() as u64 {
+            length if length > limit => Err(too_large(limit)),
+            length => Ok(HeldContent { rest: rest.clone(), length }),
+        }
+    }
+
+    async fn create_token(&self, token: &CreateToken) -> Result<CreatedToken, Failure> {
+        let (mut held, account) = (self.holder.held().await, &self.core.account);
+        let id: TokenId = held.new_id("TOK").parse().unwrap();
+        let created_at = self.core.clock.now();
+        let CreateToken { content, expires_at, for_identity, password } = token.clone();
+        let token = Token {
+            id: id.clone(),
+            created_by: Some(account.address().clone()),
+            created_by_device: Some(account.device_id().clone()),
+            for_identity,
+            created_at,
+            expires_at,
+            content,
+            is_password_protected: password.is_some(),
+        };
+        held.tokens.insert(id.clone(), HeldToken { token, password, attempts: Attempts::default() });
+        Ok(CreatedToken { id, created_at, expires_at: None })
+    }
+
+    async fn upload_file(
+        &self,
+        file: &UploadFile,
+        content: &UploadContent,
+        observer: Option<UploadObserver>,
+    ) -> Result<CreatedFile, Failure> {
+        let content = bytes_of(content);
+        if let Some(observer) = observer {
+            observer(content.len() as u64);
+        }
+        let (mut held, account) = (self.holder.held().await, &self.core.account);
+        let id: FileId = held.new_id("FIL").parse().unwrap();
+        let metadata = metadata(id.clone(), file, content.len() as u64, self.core);
+        let created = CreatedFile {
+            id: id.clone(),
+            created_at: metadata.created_at,
+            created_by: account.address().clone(),
+            created_by_device: account.device_id().clone(),
+            modified_at: None,
+            modified_by: None,
+            deleted_at: None,
+            deleted_by: None,
+            owner: account.address().clone(),
+            owner_signature: file.owner_signature.clone(),
+            ownership_token: "ownershipownership12".to_owned(),
+            cipher_size: metadata.cipher_size,
+            cipher_hash: file.cipher_hash.clone(),
+            expires_at: file.expires_at,
+        };
+        held.files.insert(id, (metadata, content));
+        Ok(created)
+    }
+}
+
+/// A node that needs no server as long as it only delivers: its identity is made here.
+pub(crate) async fn node(directory: &Path, clock: Arc<dyn Clock>) -> Arc<Core> {
+    std::fs::create_dir_all(directory).unwrap();
+    let store = Store::open_in(directory, &StoreKeySource::File(directory.join("store.key")), true).unwrap();
+    let mut batch = Batch::new();
+    batch.put_value(AccountRecord::NAME, &new_account(clock.now())).unwrap();
+    store.commit(batch).await.unwrap();
+    let config = Config::new(directory, BackboneConfig::new("http://127.0.0.1:1", "test", Secret::new("test")));
+    let account = account::load_or_create(&config, &store, &*clock).await.unwrap();
+    Core::new(config, clock, Arc::new(store), account, directory.to_owned())
+}
+
+fn new_account(created_at: Timestamp) -> AccountRecord {
+    let identity_key = SignatureKeypair::generate();
+    let public_key = identity_key.public_key();
+    let device: DeviceId = "DVCabcdefghijklmno12".parse().unwrap();
+    AccountRecord {
+        identity: PublicIdentity { address: derive_address(&public_key, "localhost").unwrap(), public_key },
+        identity_key: Some(identity_key),
+        synchronization_key: SecretKey::generate(),
+        secret_base_key: SecretKey::generate(),
+        secret_counter_start: 0,
+        device: DeviceIdentity {
+            id: device.clone(),
+            username: "USRabcdefghijklmno12".parse().unwrap(),
+            created_at,
+            created_by_device: device,
+        },
+        password: "password".to_owned().into(),
+        device_key: SignatureKeypair::generate(),
+    }
+}
+
+impl Held {
+    fn new_id(&mut self, prefix: &str) -> String {
+        self.ids += 1;
+        format!("{prefix}{:017}", self.ids)
+    }
+}
+
+fn metadata(id: FileId, file: &UploadFile, cipher_size: u64, core: &Core) -> FileMetadata {
+    FileMetadata {
+        id,
+        created_at: core.clock.now(),
+        created_by: core.account.address().clone(),
+        created_by_device: core.account.device_id().clone(),
+        modified_at: None,
+        modified_by: None,
+        modified_by_device: None,
+        deleted_at: None,
+        deleted_by: None,
+        deleted_by_device: None,
+        owner: core.account.address().clone(),
+        owner_signature: file.owner_signature.clone(),
+        ownership_is_locked: false,
+        cipher_size,
+        cipher_hash: file.cipher_hash.clone(),
+        expires_at: file.expires_at,
+        encrypted_properties: file.encrypted_properties.clone(),
+    }
+}
+
+fn bytes_of(content: &UploadContent) -> Bytes {
+    match content {
+        UploadContent::Memory(bytes) => bytes.clone(),
+        UploadContent::File(file, length) => {
+            let (mut file, mut bytes) = (file.try_clone().unwrap(), Vec::new());
+            file.rewind().unwrap();
+            file.take(*length).read_to_end(&mut bytes).unwrap();
+            bytes.into()
+        }
+    }
+}
+
+fn refusal(status: u16, code: &str, message: String) -> backbone::Error {
+    backbone::Error::Api { status, code: code.to_owned(), message, request: String::new(), trace_id: None }
+}
+
+fn too_large(limit: u64) -> Failure {
+    backbone::Error::AnswerTooLarge { request: String::new(), limit, unit: "bytes" }.into()
+}
+
+/// The lock of the holder is held from before the attempt was judged.
+struct Recorder<'a> {
+    attempts: &'a mut Attempts,
+    caller: &'a Address,
+}
+
+impl Ledger for Recorder<'_> {
+    type Error = Infallible;
+
+    async fn allocate(self) -> Result<(), Infallible> {
+        self.attempts.readers.insert(self.caller.clone());
+        Ok(())
+    }
+
+    async fn count(self, failed: FailedAttempt) -> Result<(), Infallible> {
+        self.attempts.failed = failed.number;
+        Ok(())
+    }
+}
+
+/// The bytes of a file that are still to be handed out.
+pub(super) struct HeldContent {
+    rest: Bytes,
+    length: u64,
+}
+
+impl Incoming for HeldContent {
+    fn length(&self) -> Option<u64> {
+        Some(self.length)
+    }
+
+    fn received(&self) -> u64 {
+        self.length - self.rest.len() as u64
+    }
+
+    async fn chunk(&mut self) -> Result<Option<Bytes>, Failure> {
+        let chunk = self.rest.split_to(self.rest.len().min(CHUNK));
+        Ok(Some(chunk).filter(|chunk| !chunk.is_empty()))
+    }
+}

@@ -1,0 +1,219 @@
+//! Files and tokens between nodes that need no server, and what is refused of an untrusted other side.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use tokio::io::AsyncReadExt as _;
+use transport::wire::{ByteText, FileId, Timestamp, TokenId};
+
+use super::*;
+use crate::Result;
+use crate::Secret;
+use crate::clock::{Clock, ManualClock};
+use crate::delivery::memory::{self, Held, Holder};
+use crate::dto::{File, Password, PasswordProtection, Reference, Token};
+
+const START: &str = "2030-01-01T00:00:00.000Z";
+
+/// Two nodes and what they share.
+struct World {
+    alice: Arc<Node>,
+    bob: Arc<Node>,
+    clock: Arc<ManualClock>,
+    holder: Holder,
+    _directory: tempfile::TempDir,
+}
+
+impl World {
+    /// Runs a test in which both nodes deliver through memory.
+    async fn run<F: Future<Output = ()>>(test: impl FnOnce(Arc<Self>) -> F) {
+        let directory = tempfile::tempdir().unwrap();
+        let clock = Arc::new(ManualClock::new(START.parse().unwrap()));
+        let node = async |name: &str| {
+            let core = memory::node(&directory.path().join(name), clock.clone()).await;
+            Arc::new(Node { core, sync: Synchronizer::idle() })
+        };
+        let (alice, bob, holder) = (node("alice").await, node("bob").await, Holder::default());
+        let world = Arc::new(Self { alice, bob, clock, holder: holder.clone(), _directory: directory });
+        holder.scope(test(world)).await;
+    }
+
+    /// Changes what is held, as an untrusted side can.
+    async fn alter(&self, change: impl FnOnce(&mut Held)) {
+        change(&mut *self.holder.held().await);
+    }
+
+    fn in_an_hour(&self) -> Timestamp {
+        self.clock.now().saturating_add(std::time::Duration::from_secs(3600))
+    }
+
+    async fn token(&self, content: &str) -> Token {
+        let request = CreateOwnToken {
+            content: content.into(),
+            expires_at: self.in_an_hour(),
+            ephemeral: false,
+            for_identity: None,
+            password_protection: None,
+        };
+        TokensFacade::new(self.alice.clone()).create_own_token(request).await.unwrap()
+    }
+}
+
+async fn upload(node: &Arc<Node>, content: &[u8]) -> File {
+    let request = UploadOwnFile {
+        content: Box::pin(std::io::Cursor::new(content.to_vec())),
+        filename: "a.txt".parse().unwrap(),
+        mimetype: "text/plain".parse().unwrap(),
+        expires_at: None,
+        title: None,
+        description: None,
+        tags: None,
+        observer: None,
+    };
+    FilesFacade::new(node.clone()).upload_own_file(request).await.unwrap()
+}
+
+async fn share(node: &Arc<Node>, file: &File, terms: CreateTokenForFile) -> Token {
+    FilesFacade::new(node.clone()).create_token_for_file(&file.id, terms).await.unwrap()
+}
+
+async fn load(node: &Arc<Node>, reference: &Reference, password: Option<&str>) -> Result<File> {
+    let request =
+        LoadFile { reference: reference.url.clone(), password: password.map(|text| Secret::new(text.to_owned())) };
+    FilesFacade::new(node.clone()).get_or_load_file(request).await
+}
+
+async fn load_token(node: &Arc<Node>, reference: &Reference) -> Result<Token> {
+    let request = LoadPeerToken { reference: reference.url.clone(), ephemeral: false, password: None };
+    TokensFacade::new(node.clone()).load_peer_token(request).await
+}
+
+async fn download(node: &Arc<Node>, id: &FileId) -> Result<Vec<u8>> {
+    let mut content = Vec::new();
+    let download = FilesFacade::new(node.clone()).download_file(id, None).await?;
+    download.content.into_reader().read_to_end(&mut content).await.unwrap();
+    Ok(content)
+}
+
+fn code<T>(outcome: Result<T>) -> String {
+    outcome.err().map_or_else(|| "no error".to_owned(), |error| error.code().to_owned())
+}
+
+#[tokio::test]
+async fn a_shared_file_arrives_and_is_asked_for_once() {
+    World::run(async |world| {
+        let content = vec![7; 3_000_000];
+        let uploaded = upload(&world.alice, &content).await;
+        let token = share(&world.alice, &uploaded, CreateTokenForFile::default()).await;
+        let loaded = load(&world.bob, &token.reference, None).await.unwrap();
+        assert_eq!((&loaded.id, loaded.is_own), (&uploaded.id, false));
+        let reads = world.holder.held().await.reads;
+        assert_eq!(load(&world.bob, &uploaded.reference, None).await.unwrap(), loaded);
+        assert_eq!(world.holder.held().await.reads, reads);
+        assert!(download(&world.bob, &uploaded.id).await.unwrap() == content);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_protected_token_takes_its_password_and_a_personalised_one_its_addressee() {
+    World::run(async |world| {
+        let uploaded = upload(&world.alice, b"content").await;
+        let protection = PasswordProtection::new(Password::new("right").unwrap());
+        let terms = CreateTokenForFile { password_protection: Some(protection), ..CreateTokenForFile::default() };
+        let protected = share(&world.alice, &uploaded, terms).await;
+        assert_eq!(code(load(&world.bob, &protected.reference, None).await), "error.transport.noPasswordProvided");
+        assert_eq!(code(load(&world.bob, &protected.reference, Some("wrong")).await), "error.runtime.recordNotFound");
+        assert!(load(&world.bob, &protected.reference, Some("right")).await.is_ok());
+
+        let for_identity = Some(world.alice.core.account.address().clone());
+        let terms = CreateTokenForFile { for_identity, ..CreateTokenForFile::default() };
+        let personalised = share(&world.alice, &uploaded, terms).await;
+        let refused = load(&world.bob, &personalised.reference, None).await;
+        assert_eq!(code(refused), "error.transport.general.notIntendedForYou");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_expired_token_is_not_found() {
+    World::run(async |world| {
+        let token = world.token("content").await;
+        world.clock.set(world.in_an_hour());
+        assert_eq!(code(load_token(&world.bob, &token.reference).await), "error.runtime.recordNotFound");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_the_other_side_altered_is_refused_and_not_stored() {
+    World::run(async |world| {
+        let (uploaded, other) = (upload(&world.alice, b"content").await, upload(&world.alice, b"other").await);
+        let metadata = |change: fn(&mut ByteText)| {
+            let id = uploaded.id.clone();
+            move |held: &mut Held| change(&mut held.files.get_mut(&id).unwrap().0.encrypted_properties)
+        };
+        let original = world.holder.held().await.files[&uploaded.id].clone();
+        for (change, expected) in [
+            (metadata(|sealed| sealed.0.clear()), "error.transport.files.invalidMetadata"),
+            (metadata(|sealed| *sealed.0.last_mut().unwrap() = b' '), "error.transport.files.invalidMetadata"),
+        ] {
+            world.alter(change).await;
+            assert_eq!(code(load(&world.bob, &uploaded.reference, None).await), expected);
+            world.alter(|held| drop(held.files.insert(uploaded.id.clone(), original.clone()))).await;
+        }
+        world.alter(|held| held.files.get_mut(&uploaded.id).unwrap().0.id = other.id.clone()).await;
+        assert_eq!(code(load(&world.bob, &uploaded.reference, None).await), "error.runtime.unknown");
+        assert_eq!(code(FilesFacade::new(world.bob.clone()).file(&uploaded.id).await), "error.runtime.recordNotFound");
+
+        world.alter(|held| drop(held.files.insert(uploaded.id.clone(), original.clone()))).await;
+        load(&world.bob, &uploaded.reference, None).await.unwrap();
+        world.alter(|held| held.files.get_mut(&uploaded.id).unwrap().1 = held.files[&other.id].1.clone()).await;
+        assert_eq!(code(download(&world.bob, &uploaded.id).await), "error.transport.files.cipherMismatch");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_token_that_is_another_one_or_for_somebody_else_is_refused() {
+    World::run(async |world| {
+        let (token, other) = (world.token("content").await, world.token("other").await);
+        let held = async |change: &dyn Fn(&mut memory::HeldToken)| {
+            world.alter(|held| change(held.tokens.get_mut(&token.id).unwrap())).await;
+        };
+        held(&|held| held.token.id = other.id.clone()).await;
+        assert_eq!(code(load_token(&world.bob, &token.reference).await), "error.runtime.unknown");
+        held(&|held| held.token.id = token.id.clone()).await;
+
+        let content = world.holder.held().await.tokens[&other.id].token.content.clone();
+        let own = world.holder.held().await.tokens[&token.id].token.content.clone();
+        held(&|held| held.token.content = content.clone()).await;
+        let refused = load_token(&world.bob, &token.reference).await;
+        assert_eq!(code(refused), "error.core-types.invalidTruncatedReference");
+        held(&|held| held.token.content = None).await;
+        assert_eq!(code(load_token(&world.bob, &token.reference).await), "error.transport.tokens.emptyToken");
+        held(&|held| held.token.content = own.clone()).await;
+        assert!(load_token(&world.bob, &token.reference).await.is_ok());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_id_that_is_in_use_does_not_replace_what_is_stored() {
+    World::run(async |world| {
+        let token = world.token("content").await;
+        world.alter(|held| *held = Held::default()).await;
+        let request = CreateOwnToken {
+            content: "another".into(),
+            expires_at: world.in_an_hour(),
+            ephemeral: false,
+            for_identity: None,
+            password_protection: None,
+        };
+        let tokens = TokensFacade::new(world.alice.clone());
+        assert_eq!(code(tokens.create_own_token(request).await), "error.runtime.unknown");
+        let id: &TokenId = &token.id;
+        assert_eq!(tokens.token(id).await.unwrap(), token);
+    })
+    .await;
+}
