@@ -1,5 +1,7 @@
 //! One way to a node for the commands that ask it something: over REST if a process serves it, in this process if not.
 
+use std::time::Duration;
+
 use runtime::dto::{File, IdentityInfo, Token};
 use runtime::facade::{CreateOwnToken, CreateTokenForFile, LoadFile, LoadPeerToken, Ownership, UploadOwnFile};
 use runtime::{Secret, Timestamp};
@@ -94,6 +96,14 @@ impl Access {
         match self {
             Self::Here(node) => node.stop().await,
             Self::There { .. } => Ok(()),
+        }
+    }
+
+    /// How far in the future new tokens and files may expire, if the node knows.
+    pub(crate) async fn max_lifetime(&self) -> Option<Duration> {
+        match self {
+            Self::Here(node) => node.max_lifetime().await,
+            Self::There { running, .. } => running.max_lifetime.map(Duration::from_secs),
         }
     }
 

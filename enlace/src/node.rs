@@ -6,6 +6,7 @@ mod plan;
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use backbone_mock::{Backbone, Limits};
 use runtime::{BackboneConfig, Config, Runtime};
@@ -23,6 +24,9 @@ use crate::port;
 
 /// Where the embedded backbone keeps its data, in the data directory.
 const BACKBONE_DIR: &str = "backbone";
+
+/// Longest wait for the terms of a distant backbone: a node starts without it, too.
+const TERMS_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A running node.
 pub(crate) struct Node {
@@ -103,6 +107,15 @@ impl Node {
     /// The data directory.
     pub(crate) fn dir(&self) -> &DataDir {
         self.held.dir()
+    }
+
+    /// How far in the future new tokens and files may expire, if the backbone says so in time. An embedded backbone does not
+    /// limit its owner.
+    pub(crate) async fn max_lifetime(&self) -> Option<Duration> {
+        if self.backbone.is_some() {
+            return None;
+        }
+        tokio::time::timeout(TERMS_TIMEOUT, self.runtime.account().max_lifetime()).await.ok().flatten()
     }
 
     /// Stops the node, then its backbone, then lets go of the data directory.

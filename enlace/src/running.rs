@@ -34,6 +34,10 @@ pub(crate) struct Running {
     pub(crate) backbone_url: String,
     /// Its device, which the REST interface does not tell.
     pub(crate) device_id: String,
+    /// How far in the future new tokens and files may expire there, in seconds, if its backbone says so. The REST interface
+    /// does not tell that either.
+    #[serde(default)]
+    pub(crate) max_lifetime: Option<u64>,
 }
 
 impl Running {
@@ -80,6 +84,7 @@ impl Running {
             api_key_file: "api-key".into(),
             backbone_url: "http://localhost:4710".to_owned(),
             device_id: "DVC".to_owned(),
+            max_lifetime: None,
         }
     }
 }

@@ -55,6 +55,7 @@ impl Served {
             api_key_file: api_key_file.clone(),
             backbone_url: node.backbone_url.clone(),
             device_id: node.runtime.account().device_info().await?.id.to_string(),
+            max_lifetime: node.max_lifetime().await.map(|lifetime| lifetime.as_secs()),
         };
         running.note(dir)?;
         Ok(Self { server: Some(server), url: Some(url), listen: Some(address), api_key_file, dir: dir.clone() })

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::Context;
 use super::next_steps::{Keeper, NextSteps, options_of};
 use super::shape;
-use super::terms::{Terms, TermsOptions};
+use super::terms::{Terms, TermsOptions, check_lifetime};
 use crate::access::{Access, NewFile};
 use crate::args::{NodeOptions, ServerOptions};
 use crate::config::Settings;
@@ -125,6 +125,9 @@ async fn share(
     output: Output,
 ) -> Result<(File, Token), Failure> {
     let wanted = Wanted::new(&terms, time::now());
+    if let Some(expires_at) = terms.expires_at {
+        check_lifetime(expires_at, time::now(), access.max_lifetime().await)?;
+    }
     let file = match uploaded_before(access, &mut source, wanted).await? {
         Some(file) => {
             output.talk(format!("the backbone has the file already, as {}", file.id));

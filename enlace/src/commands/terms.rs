@@ -1,5 +1,7 @@
 //! On which terms something is shared: for whom, until when, with which password.
 
+use std::time::Duration;
+
 use clap::Args;
 use runtime::dto::PasswordProtection;
 use runtime::{Address, PasswordType, Timestamp};
@@ -81,6 +83,22 @@ pub(crate) fn check_future(expires_at: Timestamp, now: Timestamp) -> Result<(), 
         .code(INVALID_VALUE))
 }
 
+/// Refuses a time of expiry that is later than the backbone allows, for which `lifetime` stands, before anything is sent.
+///
+/// # Errors
+/// A failure that names the latest one.
+pub(crate) fn check_lifetime(expires_at: Timestamp, now: Timestamp, lifetime: Option<Duration>) -> Result<(), Failure> {
+    match lifetime {
+        Some(lifetime) if expires_at > now.saturating_add(lifetime) => {
+            let longest = time::span(lifetime);
+            Err(Failure::usage(format!("the backbone allows an expiry of at most {longest} from now"))
+                .hint(format!("use --expires-in {}, or an earlier --expires-at", time::short_span(lifetime)))
+                .code(INVALID_VALUE))
+        }
+        _ => Ok(()),
+    }
+}
+
 fn check_pin(protection: &PasswordProtection) -> Result<(), Failure> {
     let password = &protection.password;
     let is_pin = || PasswordType::pin(password.len()).is_ok_and(|kind| kind.fits(password));
@@ -94,8 +112,6 @@ fn check_pin(protection: &PasswordProtection) -> Result<(), Failure> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]
@@ -115,6 +131,19 @@ mod tests {
             assert_eq!(check(pin, Some(true)).unwrap_err().kind, crate::failure::Kind::Usage, "{pin}");
             assert!(check(pin, None).is_ok(), "{pin} is a password");
         }
+    }
+
+    #[test]
+    fn an_expiry_may_be_as_late_as_the_backbone_allows_and_no_later() {
+        let now = time::now();
+        let day = Duration::from_secs(24 * 60 * 60);
+        let latest = now.saturating_add(day);
+        let check = |expires_at, lifetime| check_lifetime(expires_at, now, lifetime);
+        assert!(check(latest, Some(day)).is_ok() && check(Timestamp::NEVER, None).is_ok());
+        let refused = check(latest.saturating_add(Duration::from_millis(1)), Some(day)).unwrap_err();
+        assert_eq!(refused.kind, crate::failure::Kind::Usage);
+        assert_eq!(refused.message, "the backbone allows an expiry of at most 1 day from now");
+        assert!(refused.hint.unwrap().contains("--expires-in 1d"));
     }
 
     #[test]

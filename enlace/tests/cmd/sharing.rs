@@ -230,8 +230,18 @@ fn a_guest_at_a_foreign_backbone_shares_for_as_long_as_guests_may() {
     assert!(short.text("/token/expiresAt") < &*expires_at);
     short.stop();
 
-    let args = ["share", &file, "--data-dir", "sender", "--listen", "127.0.0.1:0", "--expires-in", "8d"];
-    let refused = sandbox.run(&[&args[..], &at].concat());
-    refused.refused(2, &["at most 7 days"]);
-    assert!(!refused.stderr.contains("clock"), "{refused:?}");
+    let too_long = ["--data-dir", "sender", "--expires-in", "8d"];
+    let other = sandbox.file("b.txt", "never uploaded");
+    let refused = || {
+        let share = sandbox.run(&[&["share", &other, "--listen", "127.0.0.1:0"], &too_long[..], &at].concat());
+        share.refused(2, &["at most 7 days", "--expires-in 7d"]);
+        assert!(!share.stderr.contains("clock"), "{share:?}");
+        sandbox.run(&[&["files", "upload", &other], &too_long[..], &at].concat()).refused(2, &["at most 7 days"]);
+    };
+    refused();
+    let serving = sandbox.serve(&[&["serve", "--data-dir", "sender", "--listen", "127.0.0.1:0"], &at[..]].concat());
+    refused();
+    let files = sandbox.run(&["files", "list", "--data-dir", "sender", "--json"]).json();
+    assert_eq!(files.as_array().unwrap().len(), 1, "nothing was sent: {files}");
+    serving.stop();
 }
