@@ -1,16 +1,17 @@
 //! The API key that a node makes for itself at its first start.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use durable::private;
 use runtime::Secret;
 use zeroize::Zeroizing;
 
-use crate::data_dir;
+use crate::config::Settings;
+use crate::data_dir::{self, DataDir};
 use crate::failure::Failure;
 
 /// Its usual name in a data directory.
-pub(crate) const FILE: &str = "api-key";
+const FILE: &str = "api-key";
 /// Random characters in a key; 62 possibilities each, so well over 200 bits.
 const RANDOM_LENGTH: usize = 40;
 const ALPHABET: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
@@ -18,6 +19,11 @@ const ALPHABET: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwx
 const PREFIX: &str = "enlace_";
 /// Longest key file that is read, in bytes.
 const MAX_FILE_SIZE: u64 = 4096;
+
+/// Where the key file of a node is.
+pub(crate) fn path(settings: &Settings, dir: &DataDir) -> PathBuf {
+    settings.api_key_file.clone().unwrap_or_else(|| dir.join(FILE))
+}
 
 /// Reads the key file; makes a key and the file (mode 0600) if there is none.
 ///

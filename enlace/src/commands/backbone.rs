@@ -11,7 +11,7 @@ use crate::data_dir::DataDir;
 use crate::failure::Failure;
 use crate::node::{BackboneLimits, Client};
 use crate::platform::{self, Purpose};
-use crate::{passwords, port, server};
+use crate::{port, server};
 
 /// Run a standalone backbone.
 ///
@@ -93,10 +93,10 @@ async fn start(config: Config) -> Result<Backbone, Failure> {
 fn clients(args: &BackboneArgs, limits: &BackboneLimits) -> Result<Vec<OAuthClient>, Failure> {
     let mut clients = Vec::new();
     for text in &args.client {
-        clients.push(Client::parse(text)?);
+        clients.push(Client::parse(text, "given with --client or ENLACE_CLIENT")?);
     }
     for path in &args.client_file {
-        clients.push(Client::parse(passwords::read(path)?.expose())?);
+        clients.push(Client::read(path)?);
     }
     if clients.is_empty() && !args.guests && !args.listen.ip().is_loopback() {
         return Err(Failure::usage("other machines can reach this address, and no OAuth client is given")

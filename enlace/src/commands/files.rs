@@ -169,7 +169,7 @@ pub(crate) async fn run(mut context: Context, args: FilesArgs) -> Result<(), Fai
 }
 
 async fn upload(mut context: Context, args: UploadArgs) -> Result<(), Failure> {
-    let limit = context.configuration(&args.node, &ServerOptions::default())?.settings()?.max_file_size;
+    let limit = context.configuration(&args.node, &ServerOptions::default())?.settings.max_file_size;
     let now = time::now();
     let expires_at = args.expires_at.or_else(|| args.expires_in.map(|span| now.saturating_add(span)));
     expires_at.map_or(Ok(()), |expires_at| terms::check_future(expires_at, now))?;

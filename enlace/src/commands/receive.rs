@@ -10,6 +10,7 @@ use sha2::{Digest as _, Sha256};
 use super::{Context, shape};
 use crate::access::Access;
 use crate::args::{ClientOptions, Global, NodeOptions, ServerOptions};
+use crate::config::backbone_url;
 use crate::data_dir::DataDir;
 use crate::failure::{Failure, Kind};
 use crate::home::{Home, place_of, same};
@@ -105,7 +106,7 @@ pub(crate) async fn run(mut context: Context, args: ReceiveArgs) -> Result<(), F
 /// Environment and options may hold an OAuth client that was made for a certain backbone. Only a backbone that the user names
 /// gets it: the reference is the sender's, who would collect clients otherwise.
 fn plan(global: &Global, args: &ReceiveArgs, incoming: &Incoming) -> Result<Plan, Failure> {
-    let mut node = NodeOptions {
+    let node = NodeOptions {
         backbone: args.backbone.clone().or_else(|| std::env::var(BACKBONE_VARIABLE).ok().filter(|url| !url.is_empty())),
         client: ClientOptions {
             client: args.client.client.clone(),
@@ -115,13 +116,18 @@ fn plan(global: &Global, args: &ReceiveArgs, incoming: &Incoming) -> Result<Plan
         allow_plain_http: args.allow_plain_http,
         ..NodeOptions::default()
     };
-    let merged = |global: &Global, node: &NodeOptions| configuration(global, node, &ServerOptions::default(), &[]);
-    let configured = merged(global, &node)?.settings()?.backbone_url;
-    if args.backbone.is_none() {
-        node.backbone = incoming.backbone_url.clone().or_else(|| configured.clone());
+    let mut configuration = configuration(global, &node, &ServerOptions::default(), &[])?;
+    let settings = &mut configuration.settings;
+    let configured = settings.backbone_url.clone();
+    if let (None, Some(url)) = (&args.backbone, &incoming.backbone_url) {
+        let unusable = |reason| Failure::usage(format!("the reference does not lead to a backbone: {reason}"));
+        settings.backbone_url = Some(backbone_url(url).map_err(unusable)?);
     }
-    let global = receiver_global(global, node.backbone.as_deref())?;
-    let mut plan = Plan::new(merged(&global, &node)?, Purpose::Receiver, args.change_backbone)?;
+    let is_known = settings.backbone_url.is_some();
+    if let Some(directory) = receiver_global(global, settings.backbone_url.as_deref())?.data_dir {
+        settings.data_dir = Some(directory);
+    }
+    let mut plan = Plan::new(configuration, Purpose::Receiver, args.change_backbone)?;
     // Whoever allows more with the option need not know the setting.
     plan.settings.max_received_file_size = plan.settings.max_received_file_size.max(args.max_size);
     match &plan.backbone {
@@ -129,7 +135,7 @@ fn plan(global: &Global, args: &ReceiveArgs, incoming: &Incoming) -> Result<Plan
             plan.backbone_is_configured = configured.is_some_and(|configured| same(&configured, url));
             Ok(plan)
         }
-        WhichBackbone::Embedded { .. } if node.backbone.is_some() => Ok(plan),
+        WhichBackbone::Embedded { .. } if is_known => Ok(plan),
         WhichBackbone::Embedded { .. } => Err(Failure::usage("the reference does not say which backbone to ask")
             .hint("use its URL form, or say which with --backbone URL")),
     }

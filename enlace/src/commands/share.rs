@@ -55,7 +55,7 @@ pub(crate) struct ShareArgs {
 /// Runs it.
 pub(crate) async fn run(mut context: Context, args: ShareArgs) -> Result<(), Failure> {
     let configuration = context.configuration(&args.node, &args.server)?;
-    let source = SourceFile::open(&args.file, configuration.settings()?.max_file_size)?;
+    let source = SourceFile::open(&args.file, configuration.settings.max_file_size)?;
     let terms = args.terms.read(time::now())?;
     source.explain_name(context.output);
     let plan = context.plan(configuration, &args.node)?;

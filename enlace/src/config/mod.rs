@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use serde_json::Value;
 
 pub(crate) use print::masked;
-pub(crate) use settings::{ApiKeySettings, Settings};
+pub(crate) use settings::{ApiKeySettings, Settings, backbone_url};
 pub(crate) use source::{Layer, Origin};
 
 /// Why a configuration is refused.
@@ -30,8 +30,8 @@ pub(crate) enum ConfigError {
     #[error("configuration key {key} {origin} must be {expected}")]
     Form { key: String, origin: Origin, expected: &'static str },
     /// A value that has the right form and still cannot be.
-    #[error("configuration key {key}: {problem}")]
-    Value { key: &'static str, problem: String },
+    #[error("configuration key {key}{}: {problem}", origin.as_ref().map(|it| format!(" {it}")).unwrap_or_default())]
+    Value { key: String, origin: Option<Origin>, problem: String },
     /// Values that do not fit together in a way that no key is to blame for.
     #[error("cannot read the configuration: {reason}")]
     Unreadable { reason: String },
@@ -52,6 +52,8 @@ fn suggestion(nearest: Option<&keys::Key>) -> String {
 #[derive(Debug, Clone)]
 pub(crate) struct Configuration {
     values: Value,
+    /// The typed form.
+    pub(crate) settings: Settings,
     /// The file that was read, if any.
     pub(crate) file: Option<PathBuf>,
 }
@@ -71,28 +73,21 @@ impl Configuration {
             tree::leaves(&layer.values, &mut |path, value| {
                 if is_off(path) {
                     tree::remove(&mut accepted, path);
-                } else if let Err(error) = check_leaf(path, value, &layer.origin) {
+                } else if let Some(origin) = layer.origin(path)
+                    && let Err(error) = check_leaf(path, value, origin)
+                {
                     errors.push(error);
                     tree::remove(&mut accepted, path);
                 }
             });
             tree::merge(&mut values, &accepted);
-            if let Origin::File(path) = &layer.origin {
-                file = Some(path.canonicalize().unwrap_or_else(|_| path.clone()));
-            }
+            file = layer.file().map(|path| path.canonicalize().unwrap_or_else(|_| path.to_owned())).or(file);
         }
-        if let Err(ConfigErrors(more)) = Settings::read(&values) {
-            errors.extend(more);
+        match Settings::read(&values, layers) {
+            Ok(settings) if errors.is_empty() => Ok(Self { values, settings, file }),
+            Ok(_) => Err(ConfigErrors(errors)),
+            Err(ConfigErrors(more)) => Err(ConfigErrors(errors.into_iter().chain(more).collect())),
         }
-        if errors.is_empty() { Ok(Self { values, file }) } else { Err(ConfigErrors(errors)) }
-    }
-
-    /// The typed form.
-    ///
-    /// # Errors
-    /// [`ConfigErrors`] for values that cannot be, of which there are none after [`Configuration::merge`].
-    pub(crate) fn settings(&self) -> Result<Settings, ConfigErrors> {
-        Settings::read(&self.values)
     }
 
     /// All values as JSON with secrets masked.
@@ -143,7 +138,15 @@ mod tests {
     use super::*;
 
     fn layer(origin: Origin, values: Value) -> Layer {
-        Layer { origin, values }
+        Layer::of(origin, values)
+    }
+
+    fn option() -> Origin {
+        Origin::Option("--x".to_owned())
+    }
+
+    fn variable() -> Origin {
+        Origin::Variable("X".to_owned())
     }
 
     fn refusal(values: Value) -> String {
@@ -153,9 +156,9 @@ mod tests {
     #[test]
     fn stronger_sources_win_and_weaker_ones_fill_in() {
         let configuration = Configuration::merge(&[
-            layer(Origin::CommandLine, json!({"modules": {"sync": {"interval": 5}}})),
+            layer(option(), json!({"modules": {"sync": {"interval": 5}}})),
             layer(
-                Origin::Environment,
+                variable(),
                 json!({"modules": {"sync": {"interval": 6, "enabled": true}}, "enlace": {"allowPlainHttp": true}}),
             ),
             layer(Origin::File("f".into()), json!({"enlace": {"listen": "127.0.0.1:1", "allowPlainHttp": false}})),
@@ -188,8 +191,8 @@ mod tests {
     #[test]
     fn everything_that_is_wrong_is_told_at_once() {
         let refused = Configuration::merge(&[
-            layer(Origin::CommandLine, json!({"enlace": {"listen": "8080x"}})),
-            layer(Origin::Environment, json!({"modules": {"sync": {"enabled": "yes"}}, "database": {"dbName": "x"}})),
+            layer(option(), json!({"enlace": {"listen": "8080x"}})),
+            layer(variable(), json!({"modules": {"sync": {"enabled": "yes"}}, "database": {"dbName": "x"}})),
             layer(
                 Origin::File("c.json".into()),
                 json!({"enlace": {"lisen": "x"}, "transportLibrary": {"baseUrl": "ftp://x", "platformClientId": "y"}}),
@@ -198,11 +201,11 @@ mod tests {
         let messages: Vec<String> = refused.unwrap_err().0.iter().map(ToString::to_string).collect();
         for key in [
             "enlace.lisen in c.json",
-            "modules.sync.enabled in the environment",
-            "database.dbName in the environment",
-            "enlace.listen",
-            "transportLibrary.baseUrl",
-            "transportLibrary.platformClientSecret",
+            "modules.sync.enabled in the environment variable X",
+            "database.dbName in the environment variable X",
+            "enlace.listen given with --x",
+            "transportLibrary.baseUrl in c.json",
+            "transportLibrary.platformClientId in c.json",
         ] {
             assert_eq!(messages.iter().filter(|text| text.contains(&format!("key {key}"))).count(), 1, "{messages:#?}");
         }
@@ -216,8 +219,7 @@ mod tests {
         assert!(!configuration.masked().to_string().contains("planted"));
         let on = json!({"modules": {"decider": {"enabled": true}}});
         assert!(refusal(on.clone()).contains("modules.decider.enabled in config.json is not supported: this module"));
-        let switched =
-            |enabled: bool| layer(Origin::Environment, json!({"modules": {"decider": {"enabled": enabled}}}));
+        let switched = |enabled: bool| layer(variable(), json!({"modules": {"decider": {"enabled": enabled}}}));
         let file = layer(Origin::File("f".into()), on);
         assert!(Configuration::merge(&[switched(false), file.clone()]).is_ok());
         assert!(Configuration::merge(&[file, switched(false)]).is_err());

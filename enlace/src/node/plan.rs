@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::client::{Client, GUEST_ID};
 use crate::args::{Global, NodeOptions, ServerOptions};
-use crate::config::{Configuration, Layer, Settings};
+use crate::config::{Configuration, Layer, Origin, Settings};
 use crate::confirm;
 use crate::data_dir::DataDir;
 use crate::failure::{Failure, Kind};
@@ -56,7 +56,7 @@ impl Plan {
     /// # Errors
     /// A failure if the data directory cannot be used, and one that names both backbones without that consent.
     pub(crate) fn new(configuration: Configuration, purpose: Purpose, change_backbone: bool) -> Result<Self, Failure> {
-        let settings = configuration.settings()?;
+        let settings = configuration.settings;
         let path = match &settings.data_dir {
             Some(path) => path.clone(),
             None => platform::default_data_dir(purpose)?,
@@ -233,8 +233,8 @@ pub(crate) fn configuration(
     overrides: &[(String, String)],
 ) -> Result<Configuration, Failure> {
     let mut command_line = Layer::from_command_line(overrides);
-    for (key, value) in options_as_settings(global, node, server)? {
-        command_line.set(key, value);
+    for (key, value, origin) in options_as_settings(global, node, server)? {
+        command_line.set(key, value, origin);
     }
     let mut layers = vec![command_line, Layer::from_environment(crate::args::environment())];
     if let Some(path) = &node.config {
@@ -247,21 +247,38 @@ fn options_as_settings(
     global: &Global,
     node: &NodeOptions,
     server: &ServerOptions,
-) -> Result<Vec<(&'static str, Value)>, Failure> {
+) -> Result<Vec<(&'static str, Value, Origin)>, Failure> {
     let client = node.client.read()?;
+    let client_origin = node.client.origin();
+    let option = |name: &str| Origin::Option(name.to_owned());
     let path = |path: &Option<PathBuf>| path.as_ref().map(|path| path.to_string_lossy().into_owned());
+    let (data_dir, backbone) = (path(&global.data_dir), node.backbone.clone());
+    let data_dir_origin = origin("--data-dir", "ENLACE_DATA_DIR", data_dir.as_deref());
+    let backbone_origin = origin("--backbone", "ENLACE_BACKBONE", backbone.as_deref());
+    let listen = server.listen.map(|address| address.to_string());
+    let backbone_listen = node.backbone_listen.map(|address| address.to_string());
+    let client_id = client.as_ref().map(|client| client.id.clone());
+    let client_secret = client.map(|client| client.secret.expose().to_owned());
     let settings = [
-        ("enlace.dataDir", path(&global.data_dir)),
-        ("enlace.listen", server.listen.map(|address| address.to_string())),
-        ("enlace.apiKeyFile", path(&server.api_key_file)),
-        ("enlace.backbone.listen", node.backbone_listen.map(|address| address.to_string())),
-        ("transportLibrary.baseUrl", node.backbone.clone()),
-        ("transportLibrary.platformClientId", client.as_ref().map(|client| client.id.clone())),
-        ("transportLibrary.platformClientSecret", client.map(|client| client.secret.expose().to_owned())),
+        ("enlace.dataDir", data_dir, data_dir_origin),
+        ("enlace.listen", listen, option("--listen")),
+        ("enlace.apiKeyFile", path(&server.api_key_file), option("--api-key-file")),
+        ("enlace.backbone.listen", backbone_listen, option("--backbone-listen")),
+        ("transportLibrary.baseUrl", backbone, backbone_origin),
+        ("transportLibrary.platformClientId", client_id, client_origin.clone()),
+        ("transportLibrary.platformClientSecret", client_secret, client_origin),
     ];
-    let texts = settings.into_iter().filter_map(|(key, text)| Some((key, Value::String(text?))));
-    let flag = node.allow_plain_http.then_some(("enlace.allowPlainHttp", Value::Bool(true)));
-    Ok(texts.chain(flag).collect())
+    let texts = settings.into_iter().filter_map(|(key, text, origin)| Some((key, Value::String(text?), origin)));
+    let plain_http = ("enlace.allowPlainHttp", Value::Bool(true), option("--allow-plain-http"));
+    Ok(texts.chain(node.allow_plain_http.then_some(plain_http)).collect())
+}
+
+/// Whether the value of an option is from its variable: clap does not tell that to the type of the options.
+fn origin(option: &str, variable: &str, value: Option<&str>) -> Origin {
+    match std::env::var(variable) {
+        Ok(text) if Some(text.as_str()) == value => Origin::Variable(variable.to_owned()),
+        _ => Origin::Option(option.to_owned()),
+    }
 }
 
 impl crate::args::ClientOptions {
@@ -274,10 +291,18 @@ impl crate::args::ClientOptions {
             return Ok(Some(known.clone()));
         }
         let read = match (&self.client, &self.client_file) {
-            (Some(text), _) => Client::parse(text)?,
+            (Some(text), _) => Client::parse(text, &self.origin().to_string())?,
             (None, Some(path)) => Client::read(path)?,
             (None, None) => return Ok(None),
         };
         Ok(Some(self.read.get_or_init(|| read).clone()))
+    }
+
+    /// Where it is from.
+    fn origin(&self) -> Origin {
+        match &self.client_file {
+            Some(_) if self.client.is_none() => Origin::Option("--client-file".to_owned()),
+            _ => origin("--client", "ENLACE_CLIENT", self.client.as_deref()),
+        }
     }
 }

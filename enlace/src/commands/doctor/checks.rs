@@ -192,7 +192,7 @@ fn permissions(plan: &Plan) -> Finding {
     }
     let settings = &plan.settings;
     let mut secrets = vec![plan.dir.join(CLIENT_FILE)];
-    secrets.push(settings.api_key_file.clone().unwrap_or_else(|| plan.dir.join(api_key::FILE)));
+    secrets.push(api_key::path(settings, &plan.dir));
     match &settings.store_key {
         StoreKey::File => secrets.push(plan.dir.join("store.key")),
         StoreKey::FileAt(path) => secrets.push(path.clone()),
