@@ -61,10 +61,4 @@ impl Dialect {
             },
         }
     }
-
-    /// `/api/v2` or `/api/core/v1`.
-    #[must_use]
-    pub fn path_prefix(self) -> String {
-        self.differences().prefix.iter().flat_map(|segment| ["/", segment]).collect()
-    }
 }
