@@ -145,11 +145,15 @@ pub(crate) fn same(one: &str, other: &str) -> bool {
 /// Whether a URL leads to the machine that opens it, whichever that is.
 pub(crate) fn leads_to_this_machine(url: &str) -> bool {
     let Ok(url) = Url::parse(url) else { return true };
-    let Some(host) = url.host_str() else { return true };
-    match host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>() {
-        Ok(address) => address.is_loopback(),
-        Err(_) => runtime::names_this_machine(host),
+    match literal_address(&url) {
+        Some(address) => address.is_loopback(),
+        None => url.host_str().is_none_or(runtime::names_this_machine),
     }
+}
+
+/// The IP address that a URL has instead of a host name.
+pub(crate) fn literal_address(url: &Url) -> Option<IpAddr> {
+    url.host_str()?.trim_start_matches('[').trim_end_matches(']').parse().ok()
 }
 
 /// The same text for every spelling of the address of a backbone.

@@ -19,8 +19,6 @@ use crate::{api_key, port, time};
 /// A REST interface that may be switched off.
 pub(crate) struct Served {
     server: Option<Server>,
-    url: Option<String>,
-    listen: Option<SocketAddr>,
     api_key_file: PathBuf,
     dir: DataDir,
 }
@@ -34,7 +32,7 @@ impl Served {
         let dir = node.dir();
         let api_key_file = api_key::path(settings, dir);
         if !settings.rest_enabled {
-            return Ok(Self { server: None, url: None, listen: None, api_key_file, dir: dir.clone() });
+            return Ok(Self { server: None, api_key_file, dir: dir.clone() });
         }
         let own_key = api_key::load_or_create(&api_key_file)?;
         let api_key_file = api_key_file.canonicalize().unwrap_or(api_key_file);
@@ -47,7 +45,6 @@ impl Served {
             memory.rest_port = Some(address.port());
             memory.keep(dir)?;
         }
-        let url = port::url(address);
         let running = Running {
             pid: std::process::id(),
             // Commands on this machine do not depend on its network.
@@ -59,12 +56,17 @@ impl Served {
             max_lifetime: node.max_lifetime().await.map(|lifetime| lifetime.as_secs()),
         };
         running.note(dir)?;
-        Ok(Self { server: Some(server), url: Some(url), listen: Some(address), api_key_file, dir: dir.clone() })
+        Ok(Self { server: Some(server), api_key_file, dir: dir.clone() })
+    }
+
+    /// The address that it is bound to, unless it is off.
+    fn listen(&self) -> Option<SocketAddr> {
+        self.server.as_ref().map(Server::local_addr)
     }
 
     /// Where it is, without a path.
-    pub(crate) fn url(&self) -> Option<&str> {
-        self.url.as_deref()
+    pub(crate) fn url(&self) -> Option<String> {
+        self.listen().map(port::url)
     }
 
     /// Where the key to it lies.
@@ -74,13 +76,14 @@ impl Served {
 
     /// `{"url", "listen", "apiKeyFile"}`, or nothing if it is off.
     pub(crate) fn json(&self) -> Value {
-        let (Some(url), Some(listen)) = (&self.url, self.listen) else { return Value::Null };
+        let Some(listen) = self.listen() else { return Value::Null };
+        let url = port::url(listen);
         json!({ "url": url, "listen": listen, "apiKeyFile": self.api_key_file.to_string_lossy() })
     }
 
     /// Warns if other machines can reach it.
     pub(crate) fn warn(&self, output: Output) {
-        if let Some(address) = self.listen {
+        if let Some(address) = self.listen() {
             warn_of_exposure(address, "REST API", output);
         }
     }
