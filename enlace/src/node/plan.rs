@@ -56,22 +56,8 @@ impl Plan {
     /// # Errors
     /// A failure if the data directory cannot be used, and one that names both backbones without that consent.
     pub(crate) fn new(configuration: Configuration, purpose: Purpose, change_backbone: bool) -> Result<Self, Failure> {
-        let settings = configuration.settings;
-        let path = match &settings.data_dir {
-            Some(path) => path.clone(),
-            None => platform::default_data_dir(purpose)?,
-        };
-        let dir = DataDir::open(path)?;
-        let home = home(&dir, &settings)?;
-        let backbone = WhichBackbone::choose(&settings, home.as_ref());
-        let mut plan = Self {
-            backbone_is_configured: settings.backbone_url.is_some(),
-            settings,
-            configuration_file: configuration.file,
-            dir,
-            backbone,
-            leaves: None,
-        };
+        let mut plan = Self::without_consent(configuration, purpose)?;
+        let home = home(&plan.dir, &plan.settings)?;
         if let Err(refusal) = plan.stays_at(home.as_ref()) {
             let asked = || match (&plan.backbone, &home) {
                 (WhichBackbone::At(url), Some(home)) => confirm::confirmed(&home.question(&plan.dir, url)),
@@ -84,6 +70,37 @@ impl Plan {
             plan.leaves = home;
         }
         Ok(plan)
+    }
+
+    /// The same for whoever only looks: nobody is asked, and the plan does not start while [`Plan::stays_at`] refuses it.
+    ///
+    /// # Errors
+    /// A failure if the data directory cannot be used.
+    pub(crate) fn without_consent(configuration: Configuration, purpose: Purpose) -> Result<Self, Failure> {
+        let settings = configuration.settings;
+        let path = match &settings.data_dir {
+            Some(path) => path.clone(),
+            None => platform::default_data_dir(purpose)?,
+        };
+        let dir = DataDir::open(path)?;
+        let home = home(&dir, &settings)?;
+        let backbone = WhichBackbone::choose(&settings, home.as_ref());
+        Ok(Self {
+            backbone_is_configured: settings.backbone_url.is_some(),
+            settings,
+            configuration_file: configuration.file,
+            dir,
+            backbone,
+            leaves: None,
+        })
+    }
+
+    /// Refuses a backbone that is not that of the identity, as far as that is known.
+    ///
+    /// # Errors
+    /// A failure that names both backbones, or a file that cannot be read.
+    pub(crate) fn check_backbone(&self) -> Result<(), Failure> {
+        self.stays_at(home(&self.dir, &self.settings)?.as_ref())
     }
 
     /// Whether the identity stays at its backbone, or may leave it.

@@ -101,20 +101,18 @@ fn no_start_leads_an_identity_of_an_embedded_backbone_to_another_one() {
     let stranger = Stranger::new();
     let file = sandbox.file("other.json", format!(r#"{{"transportLibrary": {{"baseUrl": "{}"}}}}"#, stranger.url));
     let words: [&str; 4] = [&stranger.url, "lives at", &home, "--change-backbone"];
-    for command in [
-        vec!["serve"],
-        vec!["share", "a.txt"],
-        vec!["identity"],
-        vec!["files", "list"],
-        vec!["tokens", "list"],
-        vec!["doctor"],
-    ] {
+    for command in
+        [vec!["serve"], vec!["share", "a.txt"], vec!["identity"], vec!["files", "list"], vec!["tokens", "list"]]
+    {
         let args = [&command[..], &["--data-dir", "d", "--client", PLANTED]].concat();
         run_with(&sandbox, &[&args[..], &["--backbone", &stranger.url]].concat(), &[]).refused(4, &words);
         run_with(&sandbox, &[&args[..], &["--config", &file]].concat(), &[]).refused(4, &words);
         run_with(&sandbox, &args, &[("ENLACE_BACKBONE", &stranger.url)]).refused(4, &words);
         run_with(&sandbox, &args, &[("transportLibrary__baseUrl", &stranger.url)]).refused(4, &words);
     }
+    let doctor = ["doctor", "--data-dir", "d", "--client", PLANTED, "--backbone", &stranger.url];
+    let ended = run_with(&sandbox, &doctor, &[]);
+    assert!(ended.code == 1 && words.iter().all(|word| ended.stdout.contains(word)), "{ended:?}");
     stranger.was_not_asked();
     // Every spelling of its own backbone is its own backbone, which it starts itself.
     let again = sandbox.serve(&["serve", "--data-dir", "d", "--backbone", &home.replace("localhost", "127.0.0.1")]);

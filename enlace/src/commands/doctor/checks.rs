@@ -86,54 +86,96 @@ impl Finding {
     }
 }
 
-/// Why a check waits for another one.
-const CORRECT_FIRST: &str = "the permissions have to be corrected first";
+/// What has to be corrected before more can be checked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum First {
+    /// The permissions of the files.
+    Permissions,
+    /// Where to log in, or as whom.
+    Login,
+}
+
+impl First {
+    /// A check that waits for it.
+    fn skipped(self, check: &'static str) -> Finding {
+        Finding::skipped(
+            check,
+            match self {
+                Self::Permissions => "the permissions have to be corrected first",
+                Self::Login => "the backbone or the OAuth client has to be corrected first",
+            },
+        )
+    }
+}
 
 /// Does all checks. What one of them finds wrong does not keep the others from being done, and is told once.
 pub(super) async fn all(plan: Plan, output: Output) -> Vec<Finding> {
     let permissions = permissions(&plan);
     let is_private = permissions.verdict != Verdict::Wrong;
     let api_keys = api_keys(&plan, is_private);
+    let login = login_data(&plan, is_private);
+    let first = match login.iter().any(|finding| finding.verdict == Verdict::Wrong) {
+        _ if !is_private => Some(First::Permissions),
+        true => Some(First::Login),
+        false => None,
+    };
     let mut findings = vec![configuration(&plan), directory(&plan.dir), permissions, api_keys];
+    findings.extend(login);
     match reach(&plan.dir, output).await {
         Ok(Reached::Held(held)) => {
             findings.push(Finding::good("process", "no process serves this data directory; `enlace serve` starts one"));
-            findings.extend(stopped(held, plan, is_private).await);
+            findings.extend(stopped(held, plan, first).await);
         }
         Ok(Reached::Served(running)) => findings.extend(serving(&running).await),
         Err(failure) => {
             findings.push(match is_private {
                 true => Finding::failed("process", &failure),
-                false => Finding::skipped("process", CORRECT_FIRST),
+                false => First::Permissions.skipped("process"),
             });
-            findings.extend(distant_backbone(&plan).await);
+            findings.extend(distant_backbone(&plan, first).await);
         }
     }
     findings
 }
 
-/// The backbone, if it is not an embedded one.
-async fn distant_backbone(plan: &Plan) -> Vec<Finding> {
+/// Where to log in, and as whom: what a start refuses before it asks anybody.
+fn login_data(plan: &Plan, is_private: bool) -> Vec<Finding> {
+    const CLIENT: &str = "OAuth client";
+    let refused = plan.check_backbone().and_then(|()| plan.check_encryption()).err();
+    let refused = refused.map(|failure| Finding::failed("backbone", &failure));
+    let client = match plan.client() {
+        _ if !is_private => First::Permissions.skipped(CLIENT),
+        Ok(client) => Finding::good(CLIENT, client.id),
+        Err(failure) => Finding::failed(CLIENT, &failure),
+    };
+    refused.into_iter().chain([client]).collect()
+}
+
+/// The backbone, if it is not an embedded one and nothing has to be corrected before it may be asked.
+async fn distant_backbone(plan: &Plan, first: Option<First>) -> Vec<Finding> {
     match &plan.backbone {
-        WhichBackbone::At(url) => backbone(url).await,
-        WhichBackbone::Embedded { .. } => Vec::new(),
+        WhichBackbone::At(url) if first != Some(First::Login) => backbone(url).await,
+        WhichBackbone::At(_) | WhichBackbone::Embedded { .. } => Vec::new(),
     }
 }
 
-/// A node that does not run: what it will need, and what a start for the moment tells.
-async fn stopped(held: Held, plan: Plan, is_private: bool) -> Vec<Finding> {
+/// A node that does not run: what it will need, and what a start for the moment tells if nothing has to be corrected first.
+async fn stopped(held: Held, plan: Plan, first: Option<First>) -> Vec<Finding> {
     let mut findings = ports(&plan).await;
     let is_blocked = findings.iter().any(|finding| finding.check == BACKBONE_PORT && finding.verdict == Verdict::Wrong);
-    let unopened = match plan.is_first_start() {
-        _ if !is_private => Some(Finding::skipped("store", "the permissions have to be corrected first")),
-        Ok(true) => Some(Finding::skipped("store", "nothing was started here yet")),
-        Ok(false) if is_blocked => Some(Finding::skipped("store", "the embedded backbone needs its port first")),
-        Ok(false) => None,
-        Err(failure) => Some(Finding::failed("store", &failure)),
+    let unopened = match (plan.is_first_start(), first) {
+        (_, Some(First::Permissions)) => Some(First::Permissions.skipped("store")),
+        (Err(failure), _) => Some(Finding::failed("store", &failure)),
+        (Ok(_), Some(first)) => Some(first.skipped("store")),
+        (Ok(true), None) => Some(Finding::skipped("store", "nothing was started here yet")),
+        (Ok(false), None) if is_blocked => {
+            Some(Finding::skipped("store", "the embedded backbone needs its port first"))
+        }
+        (Ok(false), None) => None,
     };
     if let Some(finding) = unopened {
         findings.push(finding);
-        findings.extend(distant_backbone(&plan).await);
+        findings.extend(distant_backbone(&plan, first).await);
         return findings;
     }
     let distant = match &plan.backbone {
@@ -212,7 +254,7 @@ fn api_keys(plan: &Plan, is_private: bool) -> Finding {
         return Finding::skipped(CHECK, "the REST API is switched off");
     }
     if !is_private {
-        return Finding::skipped(CHECK, CORRECT_FIRST);
+        return First::Permissions.skipped(CHECK);
     }
     match server::check_keys(&plan.settings, &plan.dir) {
         Ok(file) => Finding::good(CHECK, file),
