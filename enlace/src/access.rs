@@ -8,7 +8,6 @@ use runtime::{Secret, Timestamp};
 use serde_json::{Map, Value, json};
 use tokio::io::AsyncRead;
 
-use crate::commands::terms::Terms;
 use crate::failure::{Failure, Kind};
 use crate::home::same;
 use crate::node::{Node, Plan, WhichBackbone};
@@ -17,6 +16,7 @@ use crate::progress::Progress;
 use crate::reach::{Reached, reach};
 use crate::rest_client::{self, RestClient};
 use crate::running::Running;
+use crate::terms::Terms;
 use crate::{api_key, source_file};
 
 /// A node, wherever it runs.

@@ -6,7 +6,6 @@ use durable::private;
 use runtime::Secret;
 use zeroize::Zeroizing;
 
-use crate::config::Settings;
 use crate::data_dir::{self, DataDir};
 use crate::failure::Failure;
 
@@ -20,9 +19,9 @@ const PREFIX: &str = "enlace_";
 /// Longest key file that is read, in bytes.
 const MAX_FILE_SIZE: u64 = 4096;
 
-/// Where the key file of a node is.
-pub(crate) fn path(settings: &Settings, dir: &DataDir) -> PathBuf {
-    settings.api_key_file.clone().unwrap_or_else(|| dir.join(FILE))
+/// Where the key file of a node is: where the configuration says, else in the data directory.
+pub(crate) fn path(configured: Option<&Path>, dir: &DataDir) -> PathBuf {
+    configured.map_or_else(|| dir.join(FILE), Path::to_owned)
 }
 
 /// Reads the key file; makes a key and the file (mode 0600) if there is none.

@@ -164,20 +164,6 @@ impl From<durable::Error> for Failure {
     }
 }
 
-impl From<crate::config::ConfigError> for Failure {
-    fn from(error: crate::config::ConfigError) -> Self {
-        Self::usage(error.to_string())
-    }
-}
-
-impl From<crate::config::ConfigErrors> for Failure {
-    fn from(errors: crate::config::ConfigErrors) -> Self {
-        let mut messages = errors.0.iter().map(ToString::to_string);
-        let first = messages.next().unwrap_or_default();
-        Self { others: messages.collect(), ..Self::usage(first) }
-    }
-}
-
 /// An error and its causes in one line.
 pub(crate) fn with_sources(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();

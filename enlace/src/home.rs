@@ -130,6 +130,14 @@ impl Home {
     }
 }
 
+impl Memory {
+    /// Where the identity lives; `None` before the first start.
+    pub(crate) fn home(&self) -> Option<Home> {
+        let embedded = || self.backbone_port.map(Home::Embedded);
+        self.backbone_url.clone().map(Home::At).or_else(embedded)
+    }
+}
+
 fn begun(dir: &DataDir) -> PathBuf {
     dir.join(BEGUN_FILE)
 }

@@ -1,7 +1,5 @@
 //! A node in this process: settings in, a running [`Runtime`] out, with an embedded backbone if none is configured.
 
-mod client;
-mod limits;
 mod plan;
 
 use std::net::{IpAddr, SocketAddr};
@@ -11,14 +9,14 @@ use std::time::Duration;
 use backbone_mock::{Backbone, Limits};
 use runtime::{BackboneConfig, Config, Runtime};
 
-pub(crate) use client::{Client, FILE as CLIENT_FILE, GUEST_ID};
-pub(crate) use limits::BackboneLimits;
 pub(crate) use plan::{Plan, WhichBackbone, configuration};
 
+use crate::client::{self, Client, GUEST_ID};
 use crate::config::Settings;
 use crate::data_dir::{DataDir, Held};
 use crate::failure::{Failure, Kind};
 use crate::home::Home;
+use crate::limits::BackboneLimits;
 use crate::memory::{self, Memory};
 use crate::port;
 

@@ -3,17 +3,15 @@
 //! It counts only while the directory's lock is held by the process that it names: a process that was killed leaves a note
 //! that means nothing. A loss of power may take it, like the process that it tells of.
 
-use std::fs;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::data_dir::{self, DataDir};
+use crate::data_dir::{self, DataDir, HOLDERS_NOTE};
 use crate::failure::Failure;
 
-const FILE: &str = "running.json";
 /// Longest note that is read, in bytes.
 const MAX_FILE_SIZE: u64 = 16 * 1024;
 
@@ -59,19 +57,18 @@ impl Running {
     /// A failure that names the file.
     pub(crate) fn note(&self, dir: &DataDir) -> Result<(), Failure> {
         let text = serde_json::to_vec(self).map_err(|error| Failure::general(error.to_string()))?;
-        data_dir::write_private(&dir.join(FILE), &text)
+        data_dir::write_private(&dir.join(HOLDERS_NOTE), &text)
     }
 
     /// Reads the note; `None` if there is none or it cannot be read.
     pub(crate) fn read(dir: &DataDir) -> Option<Self> {
-        let text = data_dir::read_private(&dir.join(FILE), MAX_FILE_SIZE).ok()??;
+        let text = data_dir::read_private(&dir.join(HOLDERS_NOTE), MAX_FILE_SIZE).ok()??;
         serde_json::from_str(&text).ok()
     }
 
     /// Removes the note.
     pub(crate) fn forget(dir: &DataDir) {
-        // Without the lock a left-over note means nothing, so a failure here harms nobody.
-        let _ = fs::remove_file(dir.join(FILE));
+        dir.forget_holder();
     }
 
     /// A note for tests.

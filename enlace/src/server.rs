@@ -30,7 +30,7 @@ impl Served {
     /// A failure if the port is taken or a key is not good enough.
     pub(crate) async fn start(node: &Node, settings: &Settings, shown: Value) -> Result<Self, Failure> {
         let dir = node.dir();
-        let api_key_file = api_key::path(settings, dir);
+        let api_key_file = api_key::path(settings.api_key_file.as_deref(), dir);
         if !settings.rest_enabled {
             return Ok(Self { server: None, api_key_file, dir: dir.clone() });
         }
@@ -103,7 +103,7 @@ impl Served {
 /// # Errors
 /// A failure for a file that cannot be read and for keys that are not good enough.
 pub(crate) fn check_keys(settings: &Settings, dir: &DataDir) -> Result<String, Failure> {
-    let path = api_key::path(settings, dir);
+    let path = api_key::path(settings.api_key_file.as_deref(), dir);
     let own_key = api_key::read(&path)?;
     let is_made = own_key.is_some();
     let own_key = own_key.map(|key| ApiKey::new(KEY_FILE_NAME, key));

@@ -79,7 +79,7 @@ mod tests {
 
     #[test]
     fn no_word_is_a_command_already() {
-        let command = crate::args::command();
+        let command = crate::commands::cli::command();
         let names: Vec<&str> = command.get_subcommands().map(clap::Command::get_name).collect();
         assert!(COMMANDS.iter().flat_map(|(words, _)| *words).all(|word| !names.contains(word)));
         for (parent, words, _) in NESTED {

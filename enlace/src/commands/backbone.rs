@@ -7,10 +7,10 @@ use clap::Args;
 use serde_json::json;
 
 use super::Context;
-use crate::data_dir::DataDir;
+use crate::client::Client;
+use crate::data_dir::{DataDir, Purpose, default_data_dir};
 use crate::failure::Failure;
-use crate::node::{BackboneLimits, Client};
-use crate::platform::{self, Purpose};
+use crate::limits::BackboneLimits;
 use crate::{port, server};
 
 /// Run a standalone backbone.
@@ -57,7 +57,7 @@ pub(crate) struct BackboneArgs {
 pub(crate) async fn run(mut context: Context, args: BackboneArgs) -> Result<(), Failure> {
     let path = match &context.global.data_dir {
         Some(path) => path.clone(),
-        None => platform::default_data_dir(Purpose::Backbone)?,
+        None => default_data_dir(Purpose::Backbone)?,
     };
     let mut config = Config::new(DataDir::open(path)?.path());
     config.listen = args.listen;

@@ -8,10 +8,10 @@ use serde_json::json;
 use super::Context;
 use crate::args::{NodeOptions, ServerOptions};
 use crate::config::Configuration;
+use crate::data_dir::Purpose;
 use crate::failure::{Failure, Kind};
 use crate::node::Plan;
 use crate::output::{Output, printable, table};
-use crate::platform::Purpose;
 pub(crate) use checks::{Finding, Verdict};
 
 /// Check configuration, data directory, permissions, keys, OAuth client, ports, store, backbone and clock.

@@ -8,7 +8,7 @@ use runtime::facade::Ownership;
 use runtime::{Timestamp, tag};
 use serde_json::json;
 
-use super::{Context, shape, terms};
+use super::{Context, shape};
 use crate::access::{Access, NewFile};
 use crate::args::{NodeOptions, ServerOptions};
 use crate::failure::Failure;
@@ -16,7 +16,7 @@ use crate::output::{Output, bytes, printable};
 use crate::progress::Progress;
 use crate::receive::{Destination, announce, stopped};
 use crate::source_file::{SourceFile, parse_media_type};
-use crate::time;
+use crate::{terms, time};
 
 /// List, upload, download and delete files.
 ///

@@ -11,12 +11,11 @@ use super::{Context, shape};
 use crate::access::Access;
 use crate::args::{ClientOptions, Global, NodeOptions, ServerOptions};
 use crate::config::backbone_url;
-use crate::data_dir::DataDir;
+use crate::data_dir::{DataDir, Purpose, default_data_dir};
 use crate::failure::{Failure, Kind};
 use crate::home::{Home, place_of, same};
 use crate::node::{Plan, WhichBackbone, configuration};
 use crate::passwords::{KnownPassword, ask_again};
-use crate::platform::Purpose;
 use crate::progress::Progress;
 use crate::receive::{Destination, Incoming, Saved, announce, hex, place, stopped, with_attempts};
 use crate::size;
@@ -158,7 +157,7 @@ fn without_guests(failure: Failure, backbone: &WhichBackbone) -> Failure {
 pub(crate) fn receiver_global(global: &Global, backbone: Option<&str>) -> Result<Global, Failure> {
     let data_dir = match (&global.data_dir, backbone) {
         (Some(path), _) => Some(path.clone()),
-        (None, Some(url)) => Some(receiver_directory(&crate::platform::default_data_dir(Purpose::Receiver)?, url)),
+        (None, Some(url)) => Some(receiver_directory(&default_data_dir(Purpose::Receiver)?, url)),
         (None, None) => None,
     };
     Ok(Global { data_dir, ..*global })

@@ -12,7 +12,6 @@ use serde_json::{Value, json};
 use super::Context;
 use super::next_steps::{Keeper, NextSteps, options_of};
 use super::shape;
-use super::terms::{Terms, TermsOptions, check_lifetime};
 use crate::access::{Access, NewFile};
 use crate::args::{NodeOptions, ServerOptions};
 use crate::config::Settings;
@@ -21,6 +20,7 @@ use crate::output::{Output, bytes, printable};
 use crate::progress::Progress;
 use crate::server::Served;
 use crate::source_file::{SourceFile, media_type};
+use crate::terms::{Terms, TermsOptions, check_lifetime};
 use crate::{qr, time};
 
 /// Encrypt and upload a file, print a reference to it, and serve until Ctrl-C.

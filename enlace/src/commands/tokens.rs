@@ -8,7 +8,6 @@ use runtime::dto::Token;
 use serde_json::{Value, json};
 
 use super::files::ListArgs;
-use super::terms::TermsOptions;
 use super::{Context, shape};
 use crate::args::NodeOptions;
 use crate::failure::{Failure, Kind, reason};
@@ -16,6 +15,7 @@ use crate::output::Output;
 use crate::passwords::KnownPassword;
 use crate::qr;
 use crate::receive::Incoming;
+use crate::terms::TermsOptions;
 use crate::text_file;
 use crate::time;
 

@@ -4,7 +4,6 @@
 //! refused: a setting that is silently ignored is worse than a start that fails.
 
 mod keys;
-mod print;
 mod settings;
 mod source;
 mod tree;
@@ -13,9 +12,10 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
-pub(crate) use print::masked;
 pub(crate) use settings::{ApiKeySettings, Settings, backbone_url};
 pub(crate) use source::{Layer, Origin};
+
+use crate::failure::Failure;
 
 /// Why a configuration is refused.
 #[derive(Debug, thiserror::Error)]
@@ -43,6 +43,20 @@ pub(crate) enum ConfigError {
 /// Everything that is wrong with a configuration; at least one thing.
 #[derive(Debug)]
 pub(crate) struct ConfigErrors(pub(crate) Vec<ConfigError>);
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Self {
+        Self::usage(error.to_string())
+    }
+}
+
+impl From<ConfigErrors> for Failure {
+    fn from(errors: ConfigErrors) -> Self {
+        let mut messages = errors.0.iter().map(ToString::to_string);
+        let first = messages.next().unwrap_or_default();
+        Self { others: messages.collect(), ..Self::usage(first) }
+    }
+}
 
 fn suggestion(nearest: Option<&keys::Key>) -> String {
     nearest.map(|key| format!("; the nearest known key is {} ({})", key.path, key.meaning)).unwrap_or_default()
@@ -129,6 +143,24 @@ fn check_leaf(path: &[String], value: &Value, origin: &Origin) -> Result<(), Con
         Some(instead) => Err(ConfigError::Unsupported { key, origin, instead }),
         None => Err(ConfigError::UnknownKey { nearest: keys::nearest(&key), key, origin }),
     }
+}
+
+/// What stands in place of a secret.
+const MASK: &str = "***";
+
+/// A copy with every secret replaced.
+fn masked(values: &Value) -> Value {
+    let mut secrets = Vec::new();
+    tree::leaves(values, &mut |path, _| {
+        if keys::KEYS.iter().any(|key| key.form == keys::Form::Secret && key.matches(path)) {
+            secrets.push(path.to_vec());
+        }
+    });
+    let mut copy = values.clone();
+    for path in secrets {
+        tree::set(&mut copy, &path, Value::String(MASK.to_owned()));
+    }
+    copy
 }
 
 #[cfg(test)]
@@ -243,5 +275,20 @@ mod tests {
             refusal(json!({"modules": {"sync": {"enabled": "yes"}}})),
             "configuration key modules.sync.enabled in config.json must be true or false"
         );
+    }
+
+    #[test]
+    fn every_secret_key_is_masked_and_nothing_else() {
+        let values = json!({
+            "transportLibrary": {"platformClientId": "id", "platformClientSecret": "s1"},
+            "infrastructure": {"httpServer": {
+                "apiKey": "s2",
+                "authentication": {"apiKey": {"keys": {"a": {"key": "s3", "scopes": ["core:*"]}}}},
+            }},
+        });
+        let text = masked(&values).to_string();
+        assert!(!text.contains("s1") && !text.contains("s2") && !text.contains("s3"), "{text}");
+        assert!(text.contains("\"id\"") && text.contains("core:*"), "{text}");
+        assert_eq!(text.matches(MASK).count(), 3);
     }
 }

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::source::levels;
 use super::{ConfigError, ConfigErrors, Layer, Origin, tree};
-use crate::node::BackboneLimits;
+use crate::limits::BackboneLimits;
 use crate::port;
 
 /// What a node needs to know, with addresses, times and paths already read.

@@ -6,16 +6,15 @@ use std::path::PathBuf;
 use runtime::Runtime;
 use serde_json::Value;
 
-use super::client::{Client, GUEST_ID};
 use crate::args::{Global, NodeOptions, ServerOptions};
+use crate::client::{Client, GUEST_ID};
 use crate::config::{Configuration, Layer, Origin, Settings};
 use crate::confirm;
-use crate::data_dir::DataDir;
+use crate::data_dir::{DataDir, Purpose, default_data_dir};
 use crate::failure::{Failure, Kind};
 use crate::home::{Home, leads_to_this_machine, same};
 use crate::memory::Memory;
 use crate::output::Output;
-use crate::platform::{self, Purpose};
 
 /// Which backbone a node uses.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,7 +79,7 @@ impl Plan {
         let settings = configuration.settings;
         let path = match &settings.data_dir {
             Some(path) => path.clone(),
-            None => platform::default_data_dir(purpose)?,
+            None => default_data_dir(purpose)?,
         };
         let dir = DataDir::open(path)?;
         let home = home(&dir, &settings)?;

@@ -13,10 +13,11 @@ use runtime::{StoreKey, Timestamp};
 use rustls_platform_verifier::BuilderVerifierExt;
 
 use crate::api_key;
+use crate::client::{self, GUEST_ID};
 use crate::data_dir::{DataDir, Held};
 use crate::failure::{Failure, Kind, with_sources};
 use crate::memory::Memory;
-use crate::node::{self, CLIENT_FILE, GUEST_ID, Node, Plan, WhichBackbone};
+use crate::node::{self, Node, Plan, WhichBackbone};
 use crate::output::Output;
 use crate::reach::{Reached, reach};
 use crate::running::Running;
@@ -233,8 +234,8 @@ fn permissions(plan: &Plan) -> Finding {
         return Finding::skipped("permissions", "not checked on this system");
     }
     let settings = &plan.settings;
-    let mut secrets = vec![plan.dir.join(CLIENT_FILE)];
-    secrets.push(api_key::path(settings, &plan.dir));
+    let mut secrets = vec![plan.dir.join(client::FILE)];
+    secrets.push(api_key::path(settings.api_key_file.as_deref(), &plan.dir));
     match &settings.store_key {
         StoreKey::File => secrets.push(plan.dir.join("store.key")),
         StoreKey::FileAt(path) => secrets.push(path.clone()),
