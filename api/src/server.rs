@@ -34,7 +34,7 @@ pub struct ServerLimits {
     pub pace: PaceLimits,
     /// Largest header block in bytes; at least 8 KiB.
     pub max_header_bytes: usize,
-    /// How long requests may go on after the server was told to stop.
+    /// How long running requests may take after the server was told to stop.
     pub shutdown_grace: Duration,
 }
 
@@ -130,7 +130,7 @@ impl Server {
         self.local_addr
     }
 
-    /// `http://<address>`, for people and clients.
+    /// `http://<address>`.
     #[must_use]
     pub fn url(&self) -> String {
         format!("http://{}", self.local_addr)

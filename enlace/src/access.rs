@@ -39,7 +39,7 @@ pub(crate) struct Who {
     pub(crate) identity: IdentityInfo,
     /// Which device.
     pub(crate) device_id: String,
-    /// Where it lives.
+    /// Its backbone.
     pub(crate) backbone_url: String,
 }
 
@@ -51,9 +51,9 @@ pub(crate) struct NewFile {
     pub(crate) mimetype: Option<String>,
     /// Until when it is kept.
     pub(crate) expires_at: Option<Timestamp>,
-    /// For people.
+    /// Title shown to receivers.
     pub(crate) title: Option<String>,
-    /// For people.
+    /// Description shown to receivers.
     pub(crate) description: Option<String>,
     /// Free or controlled.
     pub(crate) tags: Vec<String>,
@@ -332,14 +332,14 @@ fn rest_content(response: reqwest::Response) -> Result<Content, Failure> {
 fn serves_another(plan: &Plan, url: &str, running: &Running) -> Failure {
     let (dir, pid, theirs) = (plan.dir.path().display(), running.pid, &running.backbone_url);
     Failure::new(Kind::Refused, format!("process {pid} serves {dir} with the backbone {theirs}, not with {url}"))
-        .hint("leave the backbone out, stop that process, or use another directory with --data-dir DIR")
+        .hint("omit the backbone, stop that process, or use another directory with --data-dir DIR")
 }
 
 /// An id given on the command line.
 fn file_id(text: &str) -> Result<runtime::FileId, Failure> {
-    text.parse().map_err(|error| Failure::usage(format!("{text:?} is {error}")).hint("`enlace files list` shows ids"))
+    text.parse().map_err(|error| Failure::usage(format!("{text:?} is {error}")).hint("`enlace files list` shows IDs"))
 }
 
 fn token_id(text: &str) -> Result<runtime::TokenId, Failure> {
-    text.parse().map_err(|error| Failure::usage(format!("{text:?} is {error}")).hint("`enlace tokens list` shows ids"))
+    text.parse().map_err(|error| Failure::usage(format!("{text:?} is {error}")).hint("`enlace tokens list` shows IDs"))
 }

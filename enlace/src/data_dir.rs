@@ -60,7 +60,7 @@ impl DataDir {
 
     /// Removes the note of the process that holds, or held, the directory.
     pub(crate) fn forget_holder(&self) {
-        // Without the lock a left-over note means nothing, so a failure here harms nobody.
+        // Without the lock a left-over note is ignored, so a failure here does no harm.
         let _ = std::fs::remove_file(self.join(HOLDERS_NOTE));
     }
 
@@ -72,7 +72,7 @@ impl DataDir {
         private::check_directory(&self.path)?;
         match DirectoryLock::take(&self.path, runtime::LOCK_FILE) {
             Ok(lock) => {
-                // A killed holder's note would lead others, and their key, to whoever has its port now.
+                // The note of a holder that was killed would lead others, and their key, to the program that has its port now.
                 self.forget_holder();
                 Ok(Ok(Held { dir: self.clone(), lock: Arc::new(lock) }))
             }
@@ -116,12 +116,12 @@ impl Holder {
         self.pid.is_none_or(|own| own == pid)
     }
 
-    /// What whoever waits for it is told.
+    /// The message while a command waits for it.
     pub(crate) fn notice(&self) -> String {
         format!("waiting for {self}, which uses {}", self.dir.display())
     }
 
-    /// What whoever does not wait for it, or not any longer, is told.
+    /// The failure of a command that does not wait for it, or not any longer.
     pub(crate) fn refusal(&self) -> Failure {
         Failure::local(format!("the data directory {} is in use by {self}", self.dir.display()))
             .hint("stop that process, use its REST API, or choose another directory with --data-dir DIR")
@@ -172,7 +172,7 @@ pub(crate) enum Purpose {
 /// A failure that names `--data-dir` if the environment does not tell where the home directory is.
 pub(crate) fn default_data_dir(purpose: Purpose) -> Result<PathBuf, Failure> {
     let base = platform_data_dir().ok_or_else(|| {
-        Failure::local("cannot tell where your home directory is").hint("say where to keep data with --data-dir DIR")
+        Failure::local("cannot find your home directory").hint("choose a data directory with --data-dir DIR")
     })?;
     let name = match purpose {
         Purpose::Node => "node",

@@ -57,7 +57,7 @@ pub(crate) struct Failure {
     pub(crate) code: Option<String>,
     /// One sentence, lower case.
     pub(crate) message: String,
-    /// What else is wrong, if several things were looked at; one sentence each.
+    /// What else is wrong, if several things were checked; one sentence each.
     pub(crate) others: Vec<String>,
     /// The next step.
     pub(crate) hint: Option<String>,

@@ -69,7 +69,7 @@ impl BackboneLimits {
         Ok(())
     }
 
-    /// The client that everybody knows.
+    /// The public client.
     pub(crate) fn guest(&self) -> OAuthClient {
         let mut client = OAuthClient::guest(GUEST_ID, GUEST_SECRET);
         let terms = &mut client.terms;

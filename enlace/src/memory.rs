@@ -24,13 +24,13 @@ pub(crate) struct Memory {
     /// Port of the REST interface.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) rest_port: Option<u16>,
-    /// The backbone where the identity lives, if it is not the embedded one.
+    /// The backbone of the identity, if it is not the embedded one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) backbone_url: Option<String>,
 }
 
 impl Memory {
-    /// Whether the identity lives at the embedded backbone.
+    /// Whether the embedded backbone is that of the identity.
     pub(crate) fn lives_at_embedded_backbone(&self) -> bool {
         self.backbone_url.is_none() && self.backbone_port.is_some()
     }

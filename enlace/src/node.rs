@@ -76,7 +76,7 @@ impl Node {
             let home = backbone.as_ref().map(|backbone| Home::Embedded(backbone.local_addr().port()));
             home.unwrap_or_else(|| Home::At(backbone_url.clone())).begin(&plan.dir)?;
         }
-        // The socket, not the name: others may listen where the name leads as well.
+        // The socket, not the name: other processes may listen on other addresses of that name.
         let backbone_address = backbone.as_ref().map(|backbone| backbone.local_addr().ip());
         let config = runtime_config(&plan, &backbone_url, backbone_address, &client);
         match start_runtime(&plan, &held, config).await {

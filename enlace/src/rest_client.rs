@@ -159,7 +159,9 @@ impl reqwest::dns::Resolve for ThisMachine {
 /// A failure if the client cannot be set up.
 pub(crate) fn on_this_machine(read_timeout: Duration) -> Result<reqwest::Client, Failure> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let unusable = |error: &dyn std::error::Error| Failure::general(format!("no HTTP client: {}", with_sources(error)));
+    let unusable = |error: &dyn std::error::Error| {
+        Failure::general(format!("cannot set up an HTTP client: {}", with_sources(error)))
+    };
     let tls = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|error| unusable(&error))?

@@ -15,7 +15,7 @@ use crate::failure::Failure;
 /// Longest note that is read, in bytes.
 const MAX_FILE_SIZE: u64 = 16 * 1024;
 
-/// Who serves a data directory and how to talk to it.
+/// The process that serves a data directory, and how to reach it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Running {
@@ -26,7 +26,7 @@ pub(crate) struct Running {
     /// The address that it is bound to; earlier versions do not say.
     #[serde(default)]
     pub(crate) listen: Option<SocketAddr>,
-    /// Where the key to it lies.
+    /// File with the key to it.
     pub(crate) api_key_file: PathBuf,
     /// Its backbone.
     pub(crate) backbone_url: String,

@@ -69,7 +69,7 @@ impl Served {
         self.listen().map(port::url)
     }
 
-    /// Where the key to it lies.
+    /// File with the key to it.
     pub(crate) fn api_key_file(&self) -> &Path {
         &self.api_key_file
     }
@@ -110,7 +110,7 @@ pub(crate) fn check_keys(settings: &Settings, dir: &DataDir) -> Result<String, F
     if own_key.is_some() || !settings.api_keys.is_empty() {
         keys(settings, own_key, &path)?;
     }
-    let what = if is_made { "the key file is" } else { "the first start makes the key file" };
+    let what = if is_made { "the key file is" } else { "the first start creates the key file" };
     Ok(format!("{what} {}", path.display()))
 }
 

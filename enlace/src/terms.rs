@@ -17,7 +17,8 @@ pub(crate) struct TermsOptions {
     /// Only the identity with this address can load the token
     #[arg(long = "for", value_name = "ADDRESS")]
     pub(crate) for_identity: Option<Address>,
-    /// Time until the token expires: 90s, 15m, 12h, 7d, 2w, or never: as long as the file (default: 7d for share, else never)
+    /// Time until the token expires, such as 90s, 15m, 12h, 7d or 2w; never: not before the file (default: 7d for `share`,
+    /// otherwise never)
     #[arg(long, value_name = "SPAN", value_parser = time::parse_span, conflicts_with = "expires_at")]
     pub(crate) expires_in: Option<Span>,
     /// ISO 8601 time at which the token expires
@@ -78,8 +79,8 @@ pub(crate) fn check_future(expires_at: Timestamp, now: Timestamp) -> Result<(), 
     if expires_at > now {
         return Ok(());
     }
-    Err(Failure::usage("the expiry has passed already")
-        .hint("give a later one with --expires-at, or a span with --expires-in 7d")
+    Err(Failure::usage("the expiry has already passed")
+        .hint("use a later --expires-at, or a time span such as --expires-in 7d")
         .code(INVALID_VALUE))
 }
 

@@ -1,4 +1,4 @@
-//! Times as people give them: `7d`, or an ISO 8601 date. Times as people read them: by the clock of where they are.
+//! Times: reading `7d` or an ISO 8601 date, and showing them in the local time zone.
 
 use std::time::{Duration, SystemTime};
 
@@ -78,7 +78,7 @@ pub(crate) fn now() -> Timestamp {
     SystemTime::now().into()
 }
 
-/// A time of expiry for people, in the time zone of this machine.
+/// A time of expiry in the time zone of this machine.
 pub(crate) fn expiry(time: Timestamp) -> String {
     match time >= Timestamp::NEVER {
         true => "never".to_owned(),

@@ -1,6 +1,6 @@
 //! The two dialects of the interface, and everything in which they differ.
 //!
-//! Handlers serve both. Whoever needs to know what differs reads this file.
+//! Handlers serve both. This file lists all differences.
 
 /// A dialect of the interface.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -54,7 +54,7 @@ impl HealthCheck {
     async fn check(&self, runtime: &Runtime) -> Found {
         let check = {
             let mut running = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            // A check that ended does not upgrade any more once nobody waits for it.
+            // A check that has ended cannot be upgraded once no caller waits for it.
             let shared = running.as_ref().and_then(WeakShared::upgrade).unwrap_or_else(|| {
                 let account = runtime.account();
                 async move { account.health().await }.boxed().shared()
@@ -92,7 +92,7 @@ impl Counters {
     }
 }
 
-/// `GET /health`, for everybody.
+/// `GET /health`, without a key.
 pub(crate) async fn health(api: &Api) -> Reply {
     let health = check(api).await;
     let status = if health.is_healthy { StatusCode::OK } else { StatusCode::INTERNAL_SERVER_ERROR };
@@ -146,7 +146,7 @@ fn version() -> Value {
     json!({"version": version, "build": "", "date": "", "commit": "", "runtimeVersion": version, "modules": {}})
 }
 
-/// For people who help: nothing in it is secret. The environment of the process is not part of it.
+/// For support: nothing in it is secret. The environment of the process is not part of it.
 async fn support(api: &Api) -> Result<Reply, Problem> {
     let identity = IdentityInfo::from(api.runtime.account().identity_info().await?);
     let health = check(api).await;

@@ -41,7 +41,7 @@ impl From<GivenPassword> for PasswordProtection {
     }
 }
 
-/// What cannot be a location at all becomes a name that is none, so that the runtime refuses it in its turn.
+/// A value of another type becomes an invalid name, so that the runtime refuses it in its turn.
 fn location(value: Value) -> PasswordLocation {
     match value {
         Value::String(name) => PasswordLocation::Name(name),

@@ -103,7 +103,7 @@ fn clients(args: &BackboneArgs, limits: &BackboneLimits) -> Result<Vec<OAuthClie
             .hint("give an OAuth client with --client-file FILE, or accept everybody with --guests"));
     }
     let mut clients: Vec<_> = clients.iter().map(|client| limits.client(&client.id, client.secret.expose())).collect();
-    // Without any client it serves this machine only, of which everybody is a guest.
+    // Without any client it serves this machine only, and accepts guests.
     if args.guests || clients.is_empty() {
         clients.push(limits.guest());
     }

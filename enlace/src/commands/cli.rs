@@ -48,7 +48,7 @@ pub(crate) enum Command {
 /// Reads the command line, and the environment where an option has a variable.
 ///
 /// # Errors
-/// What clap says, also to whoever asks for help.
+/// What clap reports, help and version included.
 pub(crate) fn parse(arguments: &[OsString]) -> Result<Cli, clap::Error> {
     let matches = without_empty_variables(Cli::command()).try_get_matches_from(arguments)?;
     Cli::from_arg_matches(&matches)

@@ -14,7 +14,9 @@ use crate::node::Plan;
 use crate::output::{Output, printable, table};
 pub(crate) use checks::{Finding, Verdict};
 
-/// Check configuration, data directory, permissions, keys, OAuth client, ports, store, backbone and clock.
+/// Check the setup of a node, from its configuration to its backbone.
+///
+/// Checks configuration, data directory, permissions, API keys, OAuth client, ports, store, backbone, quotas and clock.
 ///
 /// Ends with exit code 1 if a check fails.
 #[derive(Debug, Args)]

@@ -29,7 +29,7 @@ pub(crate) struct Context {
     pub(crate) global: Global,
     /// Settings of the form `--a:b=c`.
     pub(crate) overrides: Vec<(String, String)>,
-    /// Where results and talk go.
+    /// Where results and messages go.
     pub(crate) output: Output,
     /// Tells when to stop.
     pub(crate) interrupt: Interrupt,

@@ -25,11 +25,12 @@ const BACKBONE_VARIABLE: &str = "ENLACE_BACKBONE";
 /// Largest file that is fetched without --max-size.
 const DEFAULT_MAX_SIZE: &str = "1G";
 
-/// Load a file by its reference, verify it, and write it here.
+/// Download a file by its reference, verify it and save it.
 ///
-/// The first use creates an identity of its own at the backbone that the reference names, as the public client unless
-/// --backbone or ENLACE_BACKBONE names the same backbone. The file gets the sender's name, made safe, unless --output names
-/// it. Nothing is overwritten unless --force says so, and a file that does not arrive whole leaves nothing, except on standard output.
+/// The first use creates a separate identity at the backbone that the reference names. It logs in there as the public client,
+/// unless --backbone or ENLACE_BACKBONE names the same backbone. The file is saved under the name that the sender gave it,
+/// without what is unsafe in a name, unless --output names it. Existing files are overwritten only with --force. An
+/// incomplete download leaves nothing behind, except on standard output.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
     enlace receive 'http://localhost:4710/r/TOK…#…'\n  \
@@ -38,21 +39,21 @@ const DEFAULT_MAX_SIZE: &str = "1G";
     enlace receive 'https://backbone.example.org/r/TOK…#…' --backbone https://backbone.example.org --client-file client.txt\n  \
     enlace receive 'http://localhost:4710/r/TOK…#…' --json | jq -r .sha256")]
 pub(crate) struct ReceiveArgs {
-    /// The reference, in URL form or truncated; quote it, or write - to give it on standard input
+    /// Reference, as URL or truncated; quote it, or use - to read it from standard input
     #[arg(value_name = "REFERENCE")]
     reference: String,
-    /// File or directory to write (default: the sender's name, here); - writes to standard output
+    /// File or directory to save to (default: the sender's file name, in the current directory); - writes to standard output
     #[arg(short, long, value_name = "PATH")]
     output: Option<PathBuf>,
-    /// Write over a file that is there
+    /// Overwrite an existing file
     #[arg(long)]
     force: bool,
-    /// Largest file to fetch: bytes, or a size such as 10M or 2G
+    /// Maximum size of the file: bytes, or a size such as 10M or 2G
     #[arg(long, value_name = "SIZE", default_value = DEFAULT_MAX_SIZE, value_parser = size::parse)]
     max_size: u64,
     #[command(flatten)]
     password: KnownPassword,
-    /// Backbone to ask, whatever the reference names; ENLACE_BACKBONE is asked if the reference names none
+    /// URL of the backbone to use instead of the one in the reference; ENLACE_BACKBONE is used if the reference names none
     #[arg(long, value_name = "URL", help_heading = "Node")]
     backbone: Option<String>,
     #[command(flatten)]
@@ -60,12 +61,12 @@ pub(crate) struct ReceiveArgs {
     /// Allow http to a backbone on another machine
     #[arg(long, help_heading = "Node")]
     allow_plain_http: bool,
-    /// Go to an address of this machine or of a private network that only the reference names
+    /// Connect to an address of this machine or of a private network that only the reference names
     ///
-    /// A backbone on this machine needs no permission.
+    /// Not needed for a backbone on this machine.
     #[arg(long, help_heading = "Node")]
     allow_private: bool,
-    /// Send the identity's login to the given backbone although the identity lives at another one, and use it from now on
+    /// Log in at the given backbone although the identity was created at another one, and use it from now on
     #[arg(long, help_heading = "Node")]
     change_backbone: bool,
 }
@@ -163,7 +164,7 @@ pub(crate) fn receiver_global(global: &Global, backbone: Option<&str>) -> Result
     Ok(Global { data_dir, ..*global })
 }
 
-/// The directory of the receiver at a backbone. One that an earlier version made for it goes on being used.
+/// The directory of the receiver at a backbone. One that an earlier version created for it is still used.
 fn receiver_directory(parent: &Path, url: &str) -> PathBuf {
     let former = parent.join(readable_name(url));
     let is_its_own = || {
@@ -175,7 +176,7 @@ fn receiver_directory(parent: &Path, url: &str) -> PathBuf {
 
 /// `http://localhost:4710/x` → `localhost_4710_x-` and a hash of the address, because several addresses have one readable name.
 fn directory_name(url: &str) -> String {
-    /// Bytes of the hash: enough that nobody finds an address for a name that is taken.
+    /// Bytes of the hash: enough that no second address can be found for the same name.
     const HASH_LENGTH: usize = 16;
     let hash = Sha256::digest(place_of(url).as_bytes());
     format!("{}-{}", readable_name(url), hex(&hash[..HASH_LENGTH]))
@@ -268,10 +269,12 @@ fn is_wrong_password(failure: &Failure) -> bool {
     failure.kind == Kind::Refused && failure.code.as_deref().is_some_and(|code| not_found.contains(&code))
 }
 
-/// An identity lives at one backbone; another one does not know it.
+/// An identity belongs to one backbone; another one does not know it.
 fn home_hint(dir: &DataDir, home: &str) -> String {
     let dir = dir.path().display();
-    format!("the identity in {dir} lives at {home}; use another directory with --data-dir DIR for this backbone")
+    format!(
+        "the backbone of the identity in {dir} is {home}; use another directory with --data-dir DIR for this backbone"
+    )
 }
 
 fn print(context: &Context, file: &File, saved: &Saved) -> Result<(), Failure> {

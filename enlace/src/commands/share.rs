@@ -25,11 +25,11 @@ use crate::{qr, time};
 
 /// Encrypt and upload a file, print a reference to it, and serve until Ctrl-C.
 ///
-/// If a process serves the data directory already, it takes the file, and this command ends at once.
+/// If another process already serves the data directory, that process uploads the file and this command ends at once.
 ///
-/// Whoever has the reference can load the file for 7 days; --expires-in, --for and the password options change that. The
-/// same file is uploaded only once. The terms are those of the reference: the file itself stays until it is deleted, or for
-/// as long as the backbone keeps files of guests.
+/// By default, anyone who has the reference can load the file for 7 days; --expires-in, --for and the password options
+/// change that. They apply to the reference: the file itself stays at the backbone until it is deleted, or for as long as
+/// the backbone keeps files of guests. A file that has been uploaded before is not uploaded again.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
     enlace share report.pdf\n  \
@@ -38,14 +38,14 @@ use crate::{qr, time};
     enlace share report.pdf --for did:e:localhost:dids:0123456789abcdef012345\n  \
     enlace share report.pdf --json | jq -r .token.reference.url")]
 pub(crate) struct ShareArgs {
-    /// The file; - reads standard input
+    /// File to share; - reads standard input
     #[arg(value_name = "FILE")]
     file: PathBuf,
-    #[command(flatten)]
-    terms: TermsOptions,
     /// Do not draw a QR code
     #[arg(long)]
     no_qr: bool,
+    #[command(flatten)]
+    terms: TermsOptions,
     #[command(flatten)]
     node: NodeOptions,
     #[command(flatten)]
@@ -130,7 +130,7 @@ async fn share(
     }
     let file = match uploaded_before(access, &mut source, wanted).await? {
         Some(file) => {
-            output.talk(format!("the backbone has the file already, as {}", file.id));
+            output.talk(format!("the file has been uploaded before, as {}", file.id));
             file
         }
         None => {

@@ -1,6 +1,6 @@
 //! Configuration: command line over environment over file over defaults, merged key by key, checked, typed.
 //!
-//! Each source is checked by itself, so that an error can say where the wrong key stands. Keys that nobody knows are
+//! Each source is checked by itself, so that an error can say where the wrong key is. Unknown keys are
 //! refused: a setting that is silently ignored is worse than a start that fails.
 
 mod keys;
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_that_is_wrong_is_told_at_once() {
+    fn everything_that_is_wrong_is_reported_at_once() {
         let refused = Configuration::merge(&[
             layer(option(), json!({"enlace": {"listen": "8080x"}})),
             layer(variable(), json!({"modules": {"sync": {"enabled": "yes"}}, "database": {"dbName": "x"}})),

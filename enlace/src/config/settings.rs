@@ -31,7 +31,7 @@ pub(crate) struct Settings {
     pub(crate) max_redirects: usize,
     /// Largest file in bytes.
     pub(crate) max_file_size: u64,
-    /// Largest file of somebody else in bytes.
+    /// Maximum size of a file from another identity in bytes.
     pub(crate) max_received_file_size: u64,
     /// Largest content of a token in bytes of JSON.
     pub(crate) max_token_content: usize,
@@ -47,7 +47,7 @@ pub(crate) struct Settings {
     pub(crate) rest_enabled: bool,
     /// REST address, if one was asked for.
     pub(crate) listen: Option<SocketAddr>,
-    /// Where the generated API key lies.
+    /// Where the generated API key is.
     pub(crate) api_key_file: Option<PathBuf>,
     /// Keys from the configuration, by name.
     pub(crate) api_keys: Vec<ApiKeySettings>,
@@ -55,7 +55,7 @@ pub(crate) struct Settings {
     pub(crate) allowed_hosts: Vec<String>,
     /// Whether the API describes itself.
     pub(crate) docs_enabled: bool,
-    /// How often to look for news.
+    /// Interval of the periodic synchronization; `None` if it is off.
     pub(crate) sync_interval: Option<Duration>,
     /// Address of the embedded backbone, if one was asked for.
     pub(crate) backbone_listen: Option<SocketAddr>,
@@ -275,7 +275,7 @@ fn base_url(text: &str) -> Result<String, Problem> {
     backbone_url(text).map_err(|reason| problem("transportLibrary.baseUrl", reason))
 }
 
-/// Reads a URL as people write it, with blanks around it and a scheme in any case.
+/// Reads a URL, with spaces around it and a scheme in upper or lower case.
 ///
 /// # Errors
 /// What is wrong with it.

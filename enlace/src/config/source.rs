@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_is_from_the_last_place_that_sets_it_or_an_object_around_it() {
+    fn the_source_of_a_value_is_the_last_one_that_sets_it_or_an_object_around_it() {
         let owned = |name: &str, text: &str| (name.to_owned(), text.to_owned());
         let variables = [owned("SYNC_ENABLED", "true"), owned("modules__sync", "{\"interval\": 5}")];
         let layer = Layer::from_environment(variables.into_iter());

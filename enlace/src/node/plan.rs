@@ -37,7 +37,7 @@ pub(crate) struct Plan {
     pub(crate) settings: Settings,
     /// The configuration file among them.
     pub(crate) configuration_file: Option<PathBuf>,
-    /// Where everything lies.
+    /// The data directory.
     pub(crate) dir: DataDir,
     /// Which backbone.
     pub(crate) backbone: WhichBackbone,
@@ -111,7 +111,7 @@ impl Plan {
             (_, home) if home == self.leaves.as_ref() => Ok(()),
             (WhichBackbone::At(url), Some(home)) if !home.is(url) => Err(home.refusal(&self.dir, url)),
             (WhichBackbone::Embedded { .. }, Some(home @ Home::At(_))) => Err(no_embedded_backbone(&self.dir, home)),
-            // With records of an embedded backbone it lives there, unless that says that it does not know it.
+            // With records of an embedded backbone it belongs to that one, unless that one does not know it.
             (WhichBackbone::Embedded { .. }, Some(home @ Home::Unknown)) if !self.has_embedded_backbone() => {
                 Err(no_embedded_backbone(&self.dir, home))
             }
@@ -158,7 +158,7 @@ impl Plan {
         {
             return Ok(client);
         }
-        // The client of an embedded backbone's owner opens only that, and everybody knows the public one.
+        // The owner's client of an embedded backbone is valid only there, and the public one is no secret.
         let leaves_embedded = matches!(self.leaves, Some(Home::Embedded(_)));
         let is_of_here = |client: &Client| match is_embedded {
             true => !self.is_leaving() && client.id != GUEST_ID,
@@ -171,7 +171,7 @@ impl Plan {
         }
     }
 
-    /// Tells whoever configured an OAuth client that this backbone does not get it.
+    /// Warns if an OAuth client is configured that this backbone does not get.
     ///
     /// # Errors
     /// As [`Plan::client`].
@@ -198,23 +198,23 @@ impl Plan {
 }
 
 impl WhichBackbone {
-    /// The one that is asked for, else the one where the identity lives, else an embedded one.
+    /// The one that is configured, else the one of the identity, else an embedded one.
     fn choose(settings: &Settings, home: Option<&Home>) -> Self {
         let embedded = Self::Embedded { listen: settings.backbone_listen, guests: settings.backbone_guests };
         match (&settings.backbone_url, home) {
             // As it was spelt at first: references carry it.
             (Some(url), Some(Home::At(home))) if same(url, home) => Self::At(home.clone()),
-            // Its own one is started, not asked: whoever has its port meanwhile would get the login.
+            // Its own one is started, not asked: another process that has its port meanwhile would get the login.
             (Some(url), Some(home @ Home::Embedded(_))) if home.is(url) => embedded,
             (Some(url), _) => Self::At(url.clone()),
-            // The identity lives there; at an embedded backbone nobody would know it.
+            // The identity was created there; an embedded backbone does not know it.
             (None, Some(Home::At(url))) if settings.backbone_listen.is_none() => Self::At(url.clone()),
             (None, _) => embedded,
         }
     }
 }
 
-/// Where the identity lives. A store has to be opened to tell that only if a first start ended early, or `start.json` is missing;
+/// The backbone of the identity. A store has to be opened to tell that only if a first start ended early, or `start.json` is missing;
 /// while another process holds the directory, its files have to do.
 fn home(dir: &DataDir, settings: &Settings) -> Result<Option<Home>, Failure> {
     let known = Home::of(dir)?;
@@ -238,7 +238,7 @@ fn no_embedded_backbone(dir: &DataDir, home: &Home) -> Failure {
 }
 
 /// Merges options, `--a:b=c` settings, environment and the file that one of the first two names. No other file is read: one
-/// that lies in the working directory may be anybody's.
+/// in the working directory may be from anyone.
 ///
 /// # Errors
 /// A failure that names the wrong key and where it stands.

@@ -23,7 +23,7 @@ use crate::rest_client;
 const TIMEOUT: Duration = Duration::from_secs(5);
 /// Longest answer of a port of this machine that is read, in bytes: a backbone's has some fifty.
 const MAX_ANSWER: usize = 4096;
-/// What every backbone tells everybody.
+/// What every backbone answers without a login.
 const VERSION_PATH: &str = "/api/v2/Version";
 
 /// Networks that are not the Internet: address and length of the prefix in bits.
@@ -56,7 +56,7 @@ const PRIVATE_V6: &[(Ipv6Addr, u32)] = &[
 /// A failure that names the address and the option.
 pub(crate) async fn check(url: &str, allow_private: bool) -> Result<(), Failure> {
     let Some(reason) = (if allow_private { None } else { objection(url).await }) else { return Ok(()) };
-    if confirm::confirmed(&format!("The reference leads to {url}: {reason}. Go there?")) {
+    if confirm::confirmed(&format!("The reference leads to {url}: {reason}. Connect to it?")) {
         return Ok(());
     }
     Err(Failure::new(Kind::Refused, format!("the reference leads to {url}: {reason}"))

@@ -35,7 +35,7 @@ fn another_file_can_be_named_in_both_ways() {
 }
 
 #[test]
-fn a_file_in_the_working_directory_is_not_read_but_told_of() {
+fn a_file_in_the_working_directory_is_not_read_but_reported() {
     let sandbox = Sandbox::new();
     let stranger = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     stranger.set_nonblocking(true).unwrap();
@@ -58,7 +58,7 @@ fn a_file_in_the_working_directory_is_not_read_but_told_of() {
 }
 
 #[test]
-fn the_file_that_was_read_is_told() {
+fn the_file_that_was_read_is_named() {
     let sandbox = Sandbox::new();
     let file = sandbox.file("sub/other.json", r#"{"modules": {"sync": {"interval": 7}}}"#);
     let told = std::path::Path::new(&file).canonicalize().unwrap().display().to_string();
@@ -136,7 +136,7 @@ fn a_weak_key_is_refused() {
 }
 
 #[test]
-fn a_refused_value_is_told_with_its_source() {
+fn a_refused_value_is_reported_with_its_source() {
     let sandbox = Sandbox::new();
     sandbox.file("c.json", r#"{"transportLibrary": {"baseUrl": "ftp://x"}, "enlace": {"listen": "here"}}"#);
     let refused = |args: &[&str], environment: &[(&str, &str)], words: &[&str]| {
@@ -160,7 +160,7 @@ fn a_refused_value_is_told_with_its_source() {
 }
 
 #[test]
-fn all_refused_keys_are_told_at_once_wherever_they_are_from() {
+fn all_refused_keys_are_reported_at_once() {
     let sandbox = Sandbox::new();
     sandbox.file("c.json", r#"{"database": {"dbName": "x"}, "transportLibrary": {"baseURL": "x"}}"#);
     let keys = [

@@ -100,7 +100,7 @@ fn no_start_leads_an_identity_of_an_embedded_backbone_to_another_one() {
     sandbox.file("a.txt", "hello");
     let stranger = Stranger::new();
     let file = sandbox.file("other.json", format!(r#"{{"transportLibrary": {{"baseUrl": "{}"}}}}"#, stranger.url));
-    let words: [&str; 4] = [&stranger.url, "lives at", &home, "--change-backbone"];
+    let words: [&str; 4] = [&stranger.url, "its backbone is", &home, "--change-backbone"];
     for command in
         [vec!["serve"], vec!["share", "a.txt"], vec!["identity"], vec!["files", "list"], vec!["tokens", "list"]]
     {
@@ -150,7 +150,7 @@ fn an_identity_of_a_configured_backbone_moves_only_if_that_is_confirmed() {
     sandbox.serve(&[&serve[..], &["--backbone", &home, "--client", "me:secret"]].concat()).stop();
     let recorder = Recorder::start(&home);
     let moved = [&serve[..], &["--backbone", recorder.url()]].concat();
-    sandbox.run(&moved).refused(4, &[recorder.url(), "lives at", &home, "--change-backbone", "--data-dir"]);
+    sandbox.run(&moved).refused(4, &[recorder.url(), "its backbone is", &home, "--change-backbone", "--data-dir"]);
     // A backbone of its own would not know the identity either.
     sandbox
         .run(&[&serve[..], &["--backbone-listen", "127.0.0.1:0"]].concat())
@@ -191,7 +191,7 @@ fn a_first_start_that_was_killed_stays_with_the_backbone_that_may_have_created_t
     child.wait().unwrap();
     let stranger = Stranger::new();
     let other = [&serve[..], &["--backbone", &stranger.url]].concat();
-    sandbox.run(&other).refused(4, &[&stranger.url, "a first start was begun at", &url, "--change-backbone"]);
+    sandbox.run(&other).refused(4, &[&stranger.url, "a first start at", &url, "--change-backbone"]);
     stranger.was_not_asked();
 }
 

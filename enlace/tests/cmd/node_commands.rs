@@ -82,7 +82,7 @@ fn the_identity_is_the_same_with_and_without_a_serving_process() {
 }
 
 #[test]
-fn doctor_is_content_with_a_fresh_a_stopped_and_a_serving_node() {
+fn doctor_finds_nothing_wrong_with_a_new_a_stopped_and_a_serving_node() {
     let sandbox = Sandbox::new();
     let doctor = || sandbox.run(&["doctor", "--data-dir", "d", "--json"]).json();
     let verdicts = |report: &Value| -> Vec<String> {
@@ -112,7 +112,7 @@ fn report(sandbox: &Sandbox, args: &[&str]) -> (i32, Vec<(String, String, String
 }
 
 #[test]
-fn doctor_tells_that_nobody_serves_and_which_ports_will_be_taken() {
+fn doctor_reports_that_no_process_serves_and_which_ports_will_be_taken() {
     let sandbox = Sandbox::new();
     sandbox.serve(&[&["serve", "--data-dir", "d"], &PORTS[..]].concat()).stop();
     let remembered: Value = serde_json::from_slice(&std::fs::read(sandbox.path("d/start.json")).unwrap()).unwrap();
@@ -144,7 +144,7 @@ fn doctor_checks_before_a_first_start_what_serve_will_check() {
 }
 
 #[test]
-fn doctor_tells_each_broken_thing_in_one_line_and_goes_on() {
+fn doctor_reports_each_fault_in_one_line_and_continues() {
     let sandbox = Sandbox::new();
     sandbox.serve(&[&["serve", "--data-dir", "d"], &PORTS[..]].concat()).stop();
     let remembered: Value = serde_json::from_slice(&std::fs::read(sandbox.path("d/start.json")).unwrap()).unwrap();
@@ -172,7 +172,7 @@ fn doctor_tells_each_broken_thing_in_one_line_and_goes_on() {
 }
 
 #[test]
-fn doctor_tells_a_backbone_that_does_not_answer_in_one_line() {
+fn doctor_reports_a_backbone_that_does_not_answer_in_one_line() {
     let sandbox = Sandbox::new();
     let backbone = sandbox.serve(&["backbone", "--listen", "127.0.0.1:0", "--data-dir", "b"]);
     let url = backbone.text("/url").to_owned();

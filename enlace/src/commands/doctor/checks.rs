@@ -34,7 +34,7 @@ const WRITTEN: usize = 64 * 1024;
 pub(crate) enum Verdict {
     /// As it should be.
     Good,
-    /// Not looked at, and why.
+    /// Not checked, and why.
     Skipped,
     /// Wrong, and what to do.
     Wrong,
@@ -54,7 +54,7 @@ impl Verdict {
 /// One line of the report.
 #[derive(Debug)]
 pub(crate) struct Finding {
-    /// What was looked at.
+    /// What was checked.
     pub(crate) check: &'static str,
     /// What was found.
     pub(crate) verdict: Verdict,
@@ -102,8 +102,8 @@ impl First {
         Finding::skipped(
             check,
             match self {
-                Self::Permissions => "the permissions have to be corrected first",
-                Self::Login => "the backbone or the OAuth client has to be corrected first",
+                Self::Permissions => "correct the permissions first",
+                Self::Login => "correct the backbone or the OAuth client first",
             },
         )
     }
@@ -168,9 +168,9 @@ async fn stopped(held: Held, plan: Plan, first: Option<First>) -> Vec<Finding> {
         (_, Some(First::Permissions)) => Some(First::Permissions.skipped("store")),
         (Err(failure), _) => Some(Finding::failed("store", &failure)),
         (Ok(_), Some(first)) => Some(first.skipped("store")),
-        (Ok(true), None) => Some(Finding::skipped("store", "nothing was started here yet")),
+        (Ok(true), None) => Some(Finding::skipped("store", "nothing has been started here yet")),
         (Ok(false), None) if is_blocked => {
-            Some(Finding::skipped("store", "the embedded backbone needs its port first"))
+            Some(Finding::skipped("store", "the port of the embedded backbone is not available"))
         }
         (Ok(false), None) => None,
     };
@@ -215,7 +215,7 @@ async fn opened(node: Node) -> Vec<Finding> {
 /// Which file takes part in it; not a process that serves, which read its own when it started.
 fn configuration(plan: &Plan) -> Finding {
     let file = plan.configuration_file.as_ref().map(|path| path.display().to_string());
-    Finding::good("configuration", file.unwrap_or_else(|| "no file; options, environment and defaults".to_owned()))
+    Finding::good("configuration", file.unwrap_or_else(|| "no file; from options, environment and defaults".to_owned()))
 }
 
 fn directory(dir: &DataDir) -> Finding {
@@ -243,7 +243,7 @@ fn permissions(plan: &Plan) -> Finding {
     }
     let mut checks = secrets.iter().filter(|path| path.exists()).map(|path| private::check(path, private::FILE_MODE));
     match private::check_directory(plan.dir.path()).and_then(|()| checks.try_for_each(|outcome| outcome)) {
-        Ok(()) => Finding::good("permissions", "only you can read it"),
+        Ok(()) => Finding::good("permissions", "only you can read the data directory and the keys"),
         Err(error) => Finding::failed("permissions", &error.into()),
     }
 }
@@ -309,7 +309,7 @@ async fn unhealthy(url: &str, response: reqwest::Response) -> Finding {
     let health: serde_json::Value = response.json().await.unwrap_or_default();
     match health["databaseFailure"].as_str() {
         Some(reason) => Finding::wrong("store", reason),
-        None => Finding::wrong("REST API", format!("{url}/health says {status}")),
+        None => Finding::wrong("REST API", format!("{url}/health answers {status}")),
     }
 }
 
@@ -371,10 +371,10 @@ impl Port {
 
 fn health(health: Health) -> Vec<Finding> {
     let login = match (health.backbone_connection, health.backbone_authentication) {
-        (true, true) => Finding::good("login", "the backbone knows this device"),
+        (true, true) => Finding::good("login", "the backbone accepts this device"),
         (true, false) => Finding::wrong(
             "login",
-            "the backbone refuses this device; check that it is the backbone of the first start",
+            "the backbone refuses this device; check that the identity was created at this backbone",
         ),
         (false, _) => Finding::skipped("login", "the backbone does not answer"),
     };
@@ -397,7 +397,7 @@ async fn store_of_backbone(url: &str) -> Finding {
         Ok(response) if response.status() == reqwest::StatusCode::SERVICE_UNAVAILABLE => {
             Finding::wrong("backbone", format!("{url} is unhealthy; check its disk and its log, then restart it"))
         }
-        // Not every backbone lets everybody ask.
+        // Not every backbone answers this without a login.
         _ => Finding::good("backbone", format!("{url} answers")),
     }
 }
@@ -406,7 +406,7 @@ async fn store_of_backbone(url: &str) -> Finding {
 fn clock(response: &reqwest::Response) -> Finding {
     let date = response.headers().get(reqwest::header::DATE).and_then(|value| value.to_str().ok());
     let Some(theirs) = date.and_then(parse_http_date) else {
-        return Finding::skipped("clock", "the backbone does not send its time");
+        return Finding::skipped("clock", "the backbone does not send the time");
     };
     judge_clock(time::now(), theirs)
 }
@@ -415,8 +415,10 @@ fn judge_clock(ours: Timestamp, theirs: Timestamp) -> Finding {
     let skew = ours.saturating_duration_since(theirs).max(theirs.saturating_duration_since(ours));
     let seconds = skew.as_secs();
     match skew <= TOLERATED_SKEW {
-        true => Finding::good("clock", format!("within {seconds} s of the backbone's")),
-        false => Finding::wrong("clock", format!("{seconds} s off the backbone's; set this machine's clock")),
+        true => Finding::good("clock", format!("within {seconds} s of the backbone's clock")),
+        false => {
+            Finding::wrong("clock", format!("{seconds} s off the backbone's clock; correct the clock of this machine"))
+        }
     }
 }
 
@@ -430,7 +432,9 @@ fn parse_http_date(text: &str) -> Option<Timestamp> {
 }
 
 async fn get(url: &str) -> Result<reqwest::Response, Failure> {
-    let unusable = |error: &dyn std::error::Error| Failure::general(format!("no HTTP client: {}", with_sources(error)));
+    let unusable = |error: &dyn std::error::Error| {
+        Failure::general(format!("cannot set up an HTTP client: {}", with_sources(error)))
+    };
     let tls = rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
         .with_safe_default_protocol_versions()
         .map_err(|error| unusable(&error))?
