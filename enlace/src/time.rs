@@ -48,7 +48,7 @@ pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
 fn units(span: Duration) -> (&'static str, char, u64) {
     const UNITS: [(&str, char, u64); 3] = [("day", 'd', 24 * 60 * 60), ("hour", 'h', 60 * 60), ("minute", 'm', 60)];
     let seconds = span.as_secs();
-    let fits = |(_, _, length): &&(&str, char, u64)| seconds > 0 && seconds % length == 0;
+    let fits = |(_, _, length): &&(&str, char, u64)| seconds > 0 && seconds.is_multiple_of(*length);
     let (name, letter, length) = UNITS.iter().find(fits).unwrap_or(&("second", 's', 1));
     (name, *letter, seconds / length)
 }

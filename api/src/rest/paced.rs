@@ -1,4 +1,4 @@
-//! A body that is read in small pieces, one at a time, and no faster than is allowed.
+//! A body that is read in small pieces, one at a time, and no more than is allowed.
 //!
 //! The parser of forms takes in whatever is there before it looks at it, and keeps the head of a part in memory until it is
 //! complete. A fast sender could fill the memory in both ways.
