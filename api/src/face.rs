@@ -1,6 +1,6 @@
 //! A face: one published form of the interface, such as a connector's dialect, over the pipeline that all of them share.
 //!
-//! The pipeline does what is the same for everybody; what a face says about itself is data and small functions. A new face
+//! The pipeline does what is the same for all faces; what a face says about itself is data and small functions. A new face
 //! is a module that makes a [`Face`], and a line in [`crate::faces`].
 //!
 //! A path is looked up in the face's resources from first to last; the first one that matches and knows the method answers. If
@@ -43,7 +43,7 @@ pub(crate) struct Face {
     pub(crate) schemas: Schemas,
 }
 
-/// Finds the roles of whoever sent a request.
+/// Finds the roles of the sender of a request.
 pub(crate) type Authenticate = for<'a> fn(&'a Gate, &Parts, Timestamp) -> Result<&'a Roles, Problem>;
 
 /// The types of a face's answers.

@@ -2,7 +2,7 @@
 //!
 //! 1. A request that cannot be read is refused, and web pages of strangers are turned away.
 //! 2. The path's first segments say which [`Face`] it belongs to; what belongs to none has the form of the connectors.
-//! 3. The body is read, so malformed JSON is 400 whoever sends it. Without a key only small bodies are read.
+//! 3. The body is read, so malformed JSON is 400 with and without a key. Without a key only small bodies are read.
 //! 4. The documentation and `/health` answer: they need no key.
 //! 5. The face authenticates the sender.
 //! 6. `/Monitoring` answers.
@@ -36,7 +36,7 @@ use crate::reply::Reply;
 use crate::rest::monitoring::Monitoring;
 use crate::{connector, faces};
 
-/// How long what nobody read of a body is still taken in.
+/// How long the unread rest of a body is still received.
 const DISCARD_TIMEOUT: Duration = Duration::from_secs(10);
 const CORS_METHODS: HeaderValue = HeaderValue::from_static("GET, POST, PUT, PATCH, DELETE");
 

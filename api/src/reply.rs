@@ -104,7 +104,7 @@ impl Reply {
         Self { is_result: true, ..Self::bytes(StatusCode::OK, JSON, text.into()) }
     }
 
-    /// 200 with a result that is JSON text whose length nobody knows yet.
+    /// 200 with a result that is JSON text of unknown length.
     pub(crate) fn json_stream(body: Body) -> Self {
         let content = Content::Stream { media: JSON, size: None, body };
         Self { is_result: true, ..Self::new(StatusCode::OK, content) }

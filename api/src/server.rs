@@ -52,7 +52,7 @@ impl Server {
         self.0.local_addr()
     }
 
-    /// `http://<address>`, for people and clients, see [`listener::Server::url`].
+    /// `http://<address>`.
     #[must_use]
     pub fn url(&self) -> String {
         self.0.url()

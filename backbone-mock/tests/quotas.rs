@@ -10,6 +10,7 @@ use common::*;
 use futures_util::future::join_all;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
+use transport::wire::backbone::quotas::{MetricQuotas, lifetime};
 
 const HOUR: u64 = 60 * 60;
 const DAY: u64 = 24 * HOUR;
@@ -153,6 +154,16 @@ async fn guests_store_nothing_for_longer_than_thirty_days() {
         assert_eq!(refusal(token(late.clone()), 400).await, "validation.invalidPropertyValue");
         assert_eq!(refusal(file(late), 400).await, "validation.invalidPropertyValue");
     }
+    let quotas: Vec<MetricQuotas> = serde_json::from_value(answer(guest.get("/Quotas"), 200).await).unwrap();
+    assert_eq!(lifetime(&quotas), Some(Duration::from_secs(30 * DAY)));
+}
+
+#[tokio::test]
+async fn whoever_may_store_for_any_time_is_told_of_no_lifetime() {
+    let world = World::with(|_| ()).await;
+    let person = world.person(1).await;
+    let quotas: Vec<MetricQuotas> = serde_json::from_value(answer(person.get("/Quotas"), 200).await).unwrap();
+    assert_eq!(lifetime(&quotas), None);
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
 //! One way to a node for the commands that ask it something: over REST if a process serves it, in this process if not.
 
+use std::time::Duration;
+
 use runtime::dto::{File, IdentityInfo, Token};
 use runtime::facade::{CreateOwnToken, CreateTokenForFile, LoadFile, LoadPeerToken, Ownership, UploadOwnFile};
 use runtime::file_name::NoFileName;
@@ -36,7 +38,7 @@ pub(crate) struct Who {
     pub(crate) identity: IdentityInfo,
     /// Which device.
     pub(crate) device_id: String,
-    /// Where it lives.
+    /// Its backbone.
     pub(crate) backbone_url: String,
 }
 
@@ -48,9 +50,9 @@ pub(crate) struct NewFile {
     pub(crate) mimetype: Option<MediaType>,
     /// Until when it is kept.
     pub(crate) expires_at: Option<Timestamp>,
-    /// Title shown to recipients.
+    /// Title shown to receivers.
     pub(crate) title: Option<String>,
-    /// Description shown to recipients.
+    /// Description shown to receivers.
     pub(crate) description: Option<String>,
     /// Of known kinds.
     pub(crate) tags: Option<Tags>,
@@ -93,6 +95,14 @@ impl Access {
         match self {
             Self::Here(node) => node.stop().await,
             Self::There { .. } => Ok(()),
+        }
+    }
+
+    /// How far in the future new tokens and files may expire, if the node knows.
+    pub(crate) async fn max_lifetime(&self) -> Option<Duration> {
+        match self {
+            Self::Here(node) => node.max_lifetime().await,
+            Self::There { running, .. } => running.max_lifetime.map(Duration::from_secs),
         }
     }
 
@@ -253,14 +263,14 @@ fn rest_content(response: reqwest::Response) -> Result<Content, Failure> {
 fn serves_another(plan: &Plan, url: &str, running: &Running) -> Failure {
     let (dir, pid, theirs) = (plan.dir.path().display(), running.pid, &running.backbone_url);
     Failure::new(Kind::Refused, format!("process {pid} serves {dir} with the backbone {theirs}, not with {url}"))
-        .hint("leave the backbone out, stop that process, or use another directory with --data-dir DIR")
+        .hint("omit the backbone, stop that process, or use another directory with --data-dir DIR")
 }
 
 /// An id given on the command line.
 fn file_id(text: &str) -> Result<runtime::FileId, Failure> {
-    text.parse().map_err(|error| Failure::usage(format!("{text:?} is {error}")).hint("`enlace files list` shows ids"))
+    text.parse().map_err(|error| Failure::usage(format!("{text:?} is {error}")).hint("`enlace files list` shows IDs"))
 }
 
 fn token_id(text: &str) -> Result<runtime::TokenId, Failure> {
-    text.parse().map_err(|error| Failure::usage(format!("{text:?} is {error}")).hint("`enlace tokens list` shows ids"))
+    text.parse().map_err(|error| Failure::usage(format!("{text:?} is {error}")).hint("`enlace tokens list` shows IDs"))
 }

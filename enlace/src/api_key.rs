@@ -1,16 +1,16 @@
 //! The API key that a node makes for itself at its first start.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use durable::private;
 use runtime::Secret;
 use zeroize::Zeroizing;
 
-use crate::data_dir;
+use crate::data_dir::{self, DataDir};
 use crate::failure::Failure;
 
 /// Its usual name in a data directory.
-pub(crate) const FILE: &str = "api-key";
+const FILE: &str = "api-key";
 /// Random characters in a key; 62 possibilities each, so well over 200 bits.
 const RANDOM_LENGTH: usize = 40;
 const ALPHABET: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
@@ -18,6 +18,11 @@ const ALPHABET: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwx
 const PREFIX: &str = "enlace_";
 /// Longest key file that is read, in bytes.
 const MAX_FILE_SIZE: u64 = 4096;
+
+/// Where the key file of a node is: where the configuration says, else in the data directory.
+pub(crate) fn path(configured: Option<&Path>, dir: &DataDir) -> PathBuf {
+    configured.map_or_else(|| dir.join(FILE), Path::to_owned)
+}
 
 /// Reads the key file; makes a key and the file (mode 0600) if there is none.
 ///
@@ -50,15 +55,15 @@ pub(crate) fn read(path: &Path) -> Result<Option<Secret>, Failure> {
     let key = text.trim();
     if key.is_empty() {
         let failure = Failure::local(format!("the API key file {} is empty", path.display()));
-        return Err(failure.hint("delete it to get a new key"));
+        return Err(failure.hint("delete the file to get a new key"));
     }
     if key.lines().nth(1).is_some() {
         let failure = Failure::local(format!("the API key file {} has more than one line", path.display()));
-        return Err(failure.hint("leave only the key in it, or delete it to get a new key"));
+        return Err(failure.hint("keep only the key in it, or delete the file to get a new key"));
     }
     if !key.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ') {
-        let message = format!("the API key in {} has characters that HTTP does not transmit", path.display());
-        return Err(Failure::local(message).hint("use letters, digits and punctuation of ASCII only"));
+        let message = format!("the API key in {} contains characters that an HTTP header cannot carry", path.display());
+        return Err(Failure::local(message).hint("use ASCII letters, digits and punctuation only"));
     }
     Ok(Some(Secret::new(key)))
 }
@@ -127,7 +132,7 @@ mod tests {
         for (content, words) in [
             ("key\nother\n", "has more than one line"),
             ("key\r\n\r\nother", "has more than one line"),
-            ("schl\u{fc}ssel", "has characters that HTTP does not transmit"),
+            ("schl\u{fc}ssel", "contains characters that an HTTP header cannot carry"),
             ("\u{feff}\r\n", "is empty"),
         ] {
             let failure = read(content).unwrap_err();

@@ -1,4 +1,4 @@
-//! Questions to a person at a terminal. Whoever is not at one answers beforehand, with the option that the failure names.
+//! Yes-or-no questions on a terminal. Without one, the option that the failure names is the answer.
 
 use std::io::{self, BufRead, IsTerminal, Write};
 

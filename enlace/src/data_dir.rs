@@ -7,8 +7,10 @@ use durable::{DirectoryLock, private};
 use zeroize::Zeroizing;
 
 use crate::failure::{Failure, reason};
-use crate::running::Running;
 use crate::text_file;
+
+/// Name of the note in which a process that serves a data directory says how it can be reached; see `running`.
+pub(crate) const HOLDERS_NOTE: &str = "running.json";
 
 /// A data directory, not necessarily held.
 #[derive(Debug, Clone)]
@@ -56,6 +58,12 @@ impl DataDir {
         self.path.join(name)
     }
 
+    /// Removes the note of the process that holds, or held, the directory.
+    pub(crate) fn forget_holder(&self) {
+        // Without the lock a left-over note is ignored, so a failure here does no harm.
+        let _ = std::fs::remove_file(self.join(HOLDERS_NOTE));
+    }
+
     /// Holds the directory until the result is dropped, or tells who does. Does not wait.
     ///
     /// # Errors
@@ -64,8 +72,8 @@ impl DataDir {
         private::check_directory(&self.path)?;
         match DirectoryLock::take(&self.path, runtime::LOCK_FILE) {
             Ok(lock) => {
-                // A killed holder's note would lead others, and their key, to whoever has its port now.
-                Running::forget(self);
+                // The note of a holder that was killed would lead others, and their key, to the program that has its port now.
+                self.forget_holder();
                 Ok(Ok(Held { dir: self.clone(), lock: Arc::new(lock) }))
             }
             Err(durable::Error::InUse { holder, .. }) => {
@@ -98,7 +106,7 @@ impl Held {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        Running::forget(&self.dir);
+        self.dir.forget_holder();
     }
 }
 
@@ -108,12 +116,12 @@ impl Holder {
         self.pid.is_none_or(|own| own == pid)
     }
 
-    /// What whoever waits for it is told.
+    /// The message while a command waits for it.
     pub(crate) fn notice(&self) -> String {
         format!("waiting for {self}, which uses {}", self.dir.display())
     }
 
-    /// What whoever does not wait for it, or not any longer, is told.
+    /// The failure of a command that does not wait for it, or not any longer.
     pub(crate) fn refusal(&self) -> Failure {
         Failure::local(format!("the data directory {} is in use by {self}", self.dir.display()))
             .hint("stop that process, use its REST API, or choose another directory with --data-dir DIR")
@@ -147,9 +155,51 @@ pub(crate) fn write_private(path: &Path, content: &[u8]) -> Result<(), Failure> 
     private::replace_file(path, content).map_err(|error| durable::Error::io(path, &error).into())
 }
 
+/// What a data directory is for; each purpose has its own, because one directory holds one identity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// The identity that shares and serves.
+    Node,
+    /// The identity that receives.
+    Receiver,
+    /// A backbone alone.
+    Backbone,
+}
+
+/// The platform's data directory for a purpose.
+///
+/// # Errors
+/// A failure that names `--data-dir` if the environment does not tell where the home directory is.
+pub(crate) fn default_data_dir(purpose: Purpose) -> Result<PathBuf, Failure> {
+    let base = platform_data_dir().ok_or_else(|| {
+        Failure::local("cannot find your home directory").hint("choose a data directory with --data-dir DIR")
+    })?;
+    let name = match purpose {
+        Purpose::Node => "node",
+        Purpose::Receiver => "receiver",
+        Purpose::Backbone => "backbone",
+    };
+    Ok(base.join("enlace").join(name))
+}
+
+fn variable(name: &str) -> Option<PathBuf> {
+    std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute())
+}
+
+fn platform_data_dir() -> Option<PathBuf> {
+    if cfg!(windows) {
+        variable("LOCALAPPDATA")
+    } else if cfg!(target_os = "macos") {
+        variable("HOME").map(|home| home.join("Library").join("Application Support"))
+    } else {
+        variable("XDG_DATA_HOME").or_else(|| variable("HOME").map(|home| home.join(".local").join("share")))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::running::Running;
 
     #[test]
     fn a_second_holder_is_refused_until_the_first_lets_go() {

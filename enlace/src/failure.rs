@@ -60,7 +60,7 @@ pub(crate) struct Failure {
     pub(crate) code: Option<Code>,
     /// One sentence, lower case.
     pub(crate) message: String,
-    /// What else is wrong, if several things were looked at; one sentence each.
+    /// What else is wrong, if several things were checked; one sentence each.
     pub(crate) others: Vec<String>,
     /// The next step.
     pub(crate) hint: Option<String>,
@@ -184,20 +184,6 @@ impl From<durable::Error> for Failure {
     fn from(error: durable::Error) -> Self {
         let hint = error.next_step().map(|next_step| without_numbers(&next_step));
         Self { hint, ..Self::local(without_numbers(&error.what())) }
-    }
-}
-
-impl From<crate::config::ConfigError> for Failure {
-    fn from(error: crate::config::ConfigError) -> Self {
-        Self::usage(error.to_string())
-    }
-}
-
-impl From<crate::config::ConfigErrors> for Failure {
-    fn from(errors: crate::config::ConfigErrors) -> Self {
-        let mut messages = errors.0.iter().map(ToString::to_string);
-        let first = messages.next().unwrap_or_default();
-        Self { others: messages.collect(), ..Self::usage(first) }
     }
 }
 

@@ -1,5 +1,5 @@
-//! The backbone at which the identity of a data directory was created. Its login goes to no other one by itself: whoever
-//! gets it can act as this device there.
+//! The backbone at which the identity of a data directory was created. Its login is sent to no other one without consent: a
+//! backbone that gets it can act as this device.
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -84,7 +84,7 @@ impl Home {
         match self {
             Self::Embedded(port) => format!("http://localhost:{port}"),
             Self::At(url) => url.clone(),
-            Self::Unknown => "a backbone that is not known".to_owned(),
+            Self::Unknown => "an unknown backbone".to_owned(),
         }
     }
 
@@ -99,7 +99,7 @@ impl Home {
         }
     }
 
-    /// What is said to whoever wants to lead the identity to another backbone.
+    /// The failure for a start with another backbone.
     pub(crate) fn refusal(&self, dir: &DataDir, url: &str) -> Failure {
         let (home, dir) = (self.sentence(dir), dir.path().display());
         let message = match self {
@@ -118,15 +118,23 @@ impl Home {
         format!("The identity in {dir}: {home}. Send its login to {url} and use that backbone from now on?")
     }
 
-    /// What is known of where the identity lives.
+    /// What is known of the backbone of the identity.
     pub(crate) fn sentence(&self, dir: &DataDir) -> String {
         match self {
-            Self::Unknown => "nothing says where it lives, because start.json is missing".to_owned(),
+            Self::Unknown => "its backbone is not known, because start.json is missing".to_owned(),
             _ if Memory::recall(dir).is_ok_and(|memory| memory.home().is_some()) => {
-                format!("it lives at {}", self.url())
+                format!("its backbone is {}", self.url())
             }
-            _ => format!("a first start was begun at {} and may have created it there", self.url()),
+            _ => format!("a first start at {} was interrupted and may have created it there", self.url()),
         }
+    }
+}
+
+impl Memory {
+    /// The backbone of the identity; `None` before the first start.
+    pub(crate) fn home(&self) -> Option<Home> {
+        let embedded = || self.backbone_port.map(Home::Embedded);
+        self.backbone_url.clone().map(Home::At).or_else(embedded)
     }
 }
 
@@ -142,14 +150,18 @@ pub(crate) fn same(one: &str, other: &str) -> bool {
     }
 }
 
-/// Whether a URL leads to the machine that opens it, whichever that is.
+/// Whether a URL stands for the machine that opens it, whichever that is.
 pub(crate) fn leads_to_this_machine(url: &str) -> bool {
     let Ok(url) = Url::parse(url) else { return true };
-    let Some(host) = url.host_str() else { return true };
-    match host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>() {
-        Ok(address) => address.is_loopback(),
-        Err(_) => runtime::names_this_machine(host),
+    match literal_address(&url) {
+        Some(address) => address.is_loopback(),
+        None => url.host_str().is_none_or(runtime::names_this_machine),
     }
+}
+
+/// The IP address that a URL has instead of a host name.
+pub(crate) fn literal_address(url: &Url) -> Option<IpAddr> {
+    url.host_str()?.trim_start_matches('[').trim_end_matches(']').parse().ok()
 }
 
 /// The same text for every spelling of the address of a backbone.
@@ -215,7 +227,7 @@ mod tests {
         assert_eq!(Home::of(&dir).unwrap(), None);
         for home in [Home::Embedded(4710), Home::At("https://b.example.org".to_owned())] {
             home.begin(&dir).unwrap();
-            assert!(home.sentence(&dir).contains("a first start was begun at"));
+            assert!(home.sentence(&dir).contains("a first start at"));
             assert_eq!(Home::of(&dir).unwrap(), Some(home));
         }
         let known = Memory { backbone_url: Some("https://c.example.org".to_owned()), ..Memory::default() };

@@ -39,7 +39,7 @@ impl Interrupt {
     pub(crate) async fn or<T>(&mut self, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
         tokio::select! {
             result = work => result,
-            () = self.asked() => Err(Failure::new(Kind::Interrupted, "stopped before the end")),
+            () = self.asked() => Err(Failure::new(Kind::Interrupted, "interrupted")),
         }
     }
 }

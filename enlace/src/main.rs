@@ -6,6 +6,7 @@
 mod access;
 mod api_key;
 mod args;
+mod client;
 mod code;
 mod commands;
 mod config;
@@ -14,12 +15,12 @@ mod data_dir;
 mod failure;
 mod home;
 mod interrupt;
+mod limits;
 mod logging;
 mod memory;
 mod node;
 mod output;
 mod passwords;
-mod platform;
 mod port;
 mod progress;
 mod qr;
@@ -32,6 +33,7 @@ mod similar;
 mod size;
 mod source_file;
 mod source_stream;
+mod terms;
 mod text_file;
 mod time;
 mod wording;
@@ -41,7 +43,7 @@ use std::process::ExitCode;
 
 use clap::error::ErrorKind;
 
-use crate::args::Cli;
+use crate::commands::cli::{self, Cli};
 use crate::failure::{Failure, Kind};
 use crate::output::Output;
 
@@ -49,7 +51,7 @@ fn main() -> ExitCode {
     durable::private::restrict_process();
     listener::raise_descriptor_limit();
     let (arguments, overrides) = args::split_overrides(std::env::args_os());
-    let cli = match args::parse(&arguments) {
+    let cli = match cli::parse(&arguments) {
         Ok(cli) => cli,
         Err(error) => return refuse(&error, &arguments),
     };

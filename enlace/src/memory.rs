@@ -8,7 +8,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::data_dir::{self, DataDir};
 use crate::failure::Failure;
-use crate::home::Home;
 
 /// Its name in a data directory; written after a start that succeeded, never before the store is on disk.
 pub(crate) const FILE: &str = "start.json";
@@ -25,21 +24,15 @@ pub(crate) struct Memory {
     /// Port of the REST interface.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) rest_port: Option<u16>,
-    /// The backbone where the identity lives, if it is not the embedded one.
+    /// The backbone of the identity, if it is not the embedded one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) backbone_url: Option<String>,
 }
 
 impl Memory {
-    /// Whether the identity lives at the embedded backbone.
+    /// Whether the embedded backbone is that of the identity.
     pub(crate) fn lives_at_embedded_backbone(&self) -> bool {
         self.backbone_url.is_none() && self.backbone_port.is_some()
-    }
-
-    /// Where the identity lives; `None` before the first start.
-    pub(crate) fn home(&self) -> Option<Home> {
-        let embedded = || self.backbone_port.map(Home::Embedded);
-        self.backbone_url.clone().map(Home::At).or_else(embedded)
     }
 
     /// What the directory remembers.

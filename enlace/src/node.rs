@@ -1,28 +1,30 @@
 //! A node in this process: settings in, a running [`Runtime`] out, with an embedded backbone if none is configured.
 
-mod client;
-mod limits;
 mod plan;
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use backbone_mock::{Backbone, Limits};
 use runtime::{BackboneConfig, Config, Runtime};
 
-pub(crate) use client::{Client, FILE as CLIENT_FILE, GUEST_ID};
-pub(crate) use limits::BackboneLimits;
 pub(crate) use plan::{Plan, WhichBackbone, configuration};
 
+use crate::client::{self, Client, GUEST_ID};
 use crate::config::Settings;
 use crate::data_dir::{DataDir, Held};
 use crate::failure::{Failure, Kind};
 use crate::home::Home;
+use crate::limits::BackboneLimits;
 use crate::memory::{self, Memory};
 use crate::port;
 
 /// Where the embedded backbone keeps its data, in the data directory.
 const BACKBONE_DIR: &str = "backbone";
+
+/// Longest wait for the terms of a distant backbone: a node starts without it, too.
+const TERMS_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A running node.
 pub(crate) struct Node {
@@ -74,7 +76,7 @@ impl Node {
             let home = backbone.as_ref().map(|backbone| Home::Embedded(backbone.local_addr().port()));
             home.unwrap_or_else(|| Home::At(backbone_url.clone())).begin(&plan.dir)?;
         }
-        // The socket, not the name: others may listen where the name leads as well.
+        // The socket, not the name: other processes may listen on other addresses of that name.
         let backbone_address = backbone.as_ref().map(|backbone| backbone.local_addr().ip());
         let config = runtime_config(&plan, &backbone_url, backbone_address, &client);
         match start_runtime(&plan, &held, config).await {
@@ -103,6 +105,15 @@ impl Node {
     /// The data directory.
     pub(crate) fn dir(&self) -> &DataDir {
         self.held.dir()
+    }
+
+    /// How far in the future new tokens and files may expire, if the backbone says so in time. An embedded backbone does not
+    /// limit its owner.
+    pub(crate) async fn max_lifetime(&self) -> Option<Duration> {
+        if self.backbone.is_some() {
+            return None;
+        }
+        tokio::time::timeout(TERMS_TIMEOUT, self.runtime.account().max_lifetime()).await.ok().flatten()
     }
 
     /// Stops the node, then its backbone, then lets go of the data directory.

@@ -17,7 +17,7 @@ pub(crate) struct Output {
 }
 
 impl Output {
-    /// Text for people, or JSON for scripts.
+    /// Text, or JSON for scripts.
     pub(crate) fn new(json: bool) -> Self {
         Self { json, carries_file: false }
     }
@@ -33,10 +33,10 @@ impl Output {
         Self { carries_file, ..self }
     }
 
-    /// The result: `value` as one line of JSON, or the text for people.
+    /// The result: `value` as one line of JSON, or as text.
     ///
     /// # Errors
-    /// A failure if standard output does not take it: a result that nobody gets is not a success.
+    /// A failure if standard output cannot be written to: a result that is lost is not a success.
     pub(crate) fn data(self, value: &impl Serialize, text: impl FnOnce() -> String) -> Result<(), Failure> {
         let line = if self.json { json_line(value) } else { text() };
         let line = line.trim_end_matches('\n');
@@ -47,7 +47,7 @@ impl Output {
         try_write_line(io::stdout().lock(), line).map_err(|error| unwritable(&error))
     }
 
-    /// A result that has one form only, whoever reads it.
+    /// A result that is the same with and without `--json`.
     ///
     /// # Errors
     /// As [`Output::data`].
@@ -55,7 +55,7 @@ impl Output {
         try_write_line(io::stdout().lock(), text.trim_end_matches('\n')).map_err(|error| unwritable(&error))
     }
 
-    /// Something for people only.
+    /// A message that is omitted with `--json`.
     pub(crate) fn talk(self, text: impl AsRef<str>) {
         if !self.json {
             write_line(io::stderr().lock(), text.as_ref());
@@ -71,7 +71,7 @@ impl Output {
         write_line(io::stderr().lock(), &format!("configuration from {}", printable(&file)));
     }
 
-    /// Something that people and whoever runs scripts should know, with the next step.
+    /// A warning with the next step, also with `--json`.
     pub(crate) fn warning(self, message: &str, hint: &str) {
         if self.json {
             let value = json!({ "warning": { "message": message, "hint": hint } });
@@ -161,7 +161,7 @@ pub(crate) fn is_invisible(c: char) -> bool {
     )
 }
 
-/// A number of bytes for people.
+/// A number of bytes in the largest unit that fits.
 pub(crate) fn bytes(count: u64) -> String {
     const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
     if count < 1024 {

@@ -54,10 +54,10 @@ fn invalid_pin(error: InvalidPin) -> Failure {
         .code(ErrorCode::InvalidPropertyValue)
 }
 
-/// Options for the password of somebody's token.
+/// Options for the password of a token from another identity.
 #[derive(Debug, Args)]
 pub(crate) struct KnownPassword {
-    /// Read the password or PIN from the first line of FILE (- reads standard input); asked for if required
+    /// Read the password or PIN from the first line of FILE (- reads standard input); default: ask for one that is required
     #[arg(long, visible_alias = "pin-file", value_name = "FILE")]
     pub(crate) password_file: Option<std::path::PathBuf>,
 }
@@ -66,7 +66,7 @@ impl KnownPassword {
     /// The password: from the file, or from a prompt if the reference wants one.
     ///
     /// # Errors
-    /// A failure for an unreadable file, or if a password is needed and nobody can be asked.
+    /// A failure for an unreadable file, or if a password is needed and there is no terminal.
     pub(crate) fn for_reference(&self, needed: Option<&str>) -> Result<Option<Secret>, Failure> {
         match (&self.password_file, needed) {
             (Some(path), _) => read(path).map(Some),
@@ -89,7 +89,7 @@ impl KnownPassword {
 /// As at every prompt.
 pub(crate) async fn ask_again(what: String) -> Result<Secret, Failure> {
     let asked = tokio::task::spawn_blocking(move || ask(&what)).await;
-    asked.unwrap_or_else(|error| Err(Failure::general(format!("no prompt: {error}"))))
+    asked.unwrap_or_else(|error| Err(Failure::general(format!("cannot ask for a password: {error}"))))
 }
 
 /// The first line of a file; `-` is standard input.
@@ -102,7 +102,7 @@ pub(crate) fn read(path: &Path) -> Result<Secret, Failure> {
         _ => (path.display().to_string(), std::fs::File::open(path).and_then(limited)),
     };
     let bytes = bytes.map_err(|error| Failure::local(format!("cannot read {name}: {}", reason(&error))))?;
-    // What follows the first line is nobody's business, and may have been cut within a character.
+    // What follows the first line is not used, and may have been cut within a character.
     let line = bytes.split_inclusive(|byte| *byte == b'\n').next().unwrap_or_default();
     if line.len() as u64 > MAX_LENGTH {
         return Err(Failure::usage(format!("the first line of {name} has more than {MAX_LENGTH} bytes")));
@@ -125,7 +125,7 @@ fn limited(reader: impl std::io::Read) -> std::io::Result<Zeroizing<Vec<u8>>> {
 fn ask(what: &str) -> Result<Secret, Failure> {
     if !std::io::stdin().is_terminal() {
         let failure = Failure::new(Kind::Refused, format!("this reference is protected by a {what}"));
-        return Err(failure.hint("give it with --password-file FILE").code(ErrorCode::NoPasswordProvided));
+        return Err(failure.hint("use --password-file FILE").code(ErrorCode::NoPasswordProvided));
     }
     prompt(&format!("{what}: "))
 }

@@ -14,8 +14,8 @@ pub(crate) const REST: u16 = 4711;
 
 /// Addresses to try, in this order.
 ///
-/// A remembered port that is taken is a failure: whoever holds the old address would otherwise talk to somebody else.
-/// The usual port being taken is not: at the first start nobody knows our address yet.
+/// A remembered port that is taken is a failure: programs that know the old address would otherwise reach another program.
+/// The usual port being taken is not: before the first start no program knows our address.
 pub(crate) fn candidates(asked: Option<SocketAddr>, remembered: Option<u16>, usual: u16) -> Vec<SocketAddr> {
     let loopback = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     match (asked, remembered) {

@@ -1,6 +1,6 @@
 //! The way to a data directory that another process may use: hold it when that process is done, or ask that process.
 //!
-//! Whoever wants to serve and has no use for another process that does is refused at once; see
+//! A command that can only serve by itself does not wait; see
 //! [`DataDir::hold`](crate::data_dir::DataDir::hold).
 
 use std::time::Duration;
@@ -14,7 +14,7 @@ use crate::running::Running;
 
 /// Longest wait for another process, which may have a file to fetch.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// After this long, whoever waits is told for whom.
+/// After this long, a message names the process that is waited for.
 const NOTICE_AFTER: Duration = Duration::from_secs(1);
 /// Pause between two attempts.
 const PAUSE: Duration = Duration::from_millis(50);

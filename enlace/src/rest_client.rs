@@ -150,7 +150,9 @@ impl reqwest::dns::Resolve for ThisMachine {
 /// # Errors
 /// A failure if the client cannot be set up.
 pub(crate) fn on_this_machine(read_timeout: Duration) -> Result<reqwest::Client, Failure> {
-    let unusable = |error: &dyn std::error::Error| Failure::general(format!("no HTTP client: {}", with_sources(error)));
+    let unusable = |error: &dyn std::error::Error| {
+        Failure::general(format!("cannot set up an HTTP client: {}", with_sources(error)))
+    };
     // What is sent would go along with a redirect.
     let builder = http_client::builder(Trust::Nobody, Redirects::Refused).map_err(|error| unusable(&error))?;
     builder

@@ -3,21 +3,19 @@
 //! It counts only while the directory's lock is held by the process that it names: a process that was killed leaves a note
 //! that means nothing. A loss of power may take it, like the process that it tells of.
 
-use std::fs;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::data_dir::{self, DataDir};
+use crate::data_dir::{self, DataDir, HOLDERS_NOTE};
 use crate::failure::Failure;
 
-const FILE: &str = "running.json";
 /// Longest note that is read, in bytes.
 const MAX_FILE_SIZE: u64 = 16 * 1024;
 
-/// Who serves a data directory and how to talk to it.
+/// The process that serves a data directory, and how to reach it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Running {
@@ -28,12 +26,16 @@ pub(crate) struct Running {
     /// The address that it is bound to; earlier versions do not say.
     #[serde(default)]
     pub(crate) listen: Option<SocketAddr>,
-    /// Where the key to it lies.
+    /// File with the key to it.
     pub(crate) api_key_file: PathBuf,
     /// Its backbone.
     pub(crate) backbone_url: String,
     /// Its device, which the REST interface does not tell.
     pub(crate) device_id: String,
+    /// How far in the future new tokens and files may expire there, in seconds, if its backbone says so. The REST interface
+    /// does not tell that either.
+    #[serde(default)]
+    pub(crate) max_lifetime: Option<u64>,
 }
 
 impl Running {
@@ -55,19 +57,18 @@ impl Running {
     /// A failure that names the file.
     pub(crate) fn note(&self, dir: &DataDir) -> Result<(), Failure> {
         let text = serde_json::to_vec(self).map_err(|error| Failure::general(error.to_string()))?;
-        data_dir::write_private(&dir.join(FILE), &text)
+        data_dir::write_private(&dir.join(HOLDERS_NOTE), &text)
     }
 
     /// Reads the note; `None` if there is none or it cannot be read.
     pub(crate) fn read(dir: &DataDir) -> Option<Self> {
-        let text = data_dir::read_private(&dir.join(FILE), MAX_FILE_SIZE).ok()??;
+        let text = data_dir::read_private(&dir.join(HOLDERS_NOTE), MAX_FILE_SIZE).ok()??;
         serde_json::from_str(&text).ok()
     }
 
     /// Removes the note.
     pub(crate) fn forget(dir: &DataDir) {
-        // Without the lock a left-over note means nothing, so a failure here harms nobody.
-        let _ = fs::remove_file(dir.join(FILE));
+        dir.forget_holder();
     }
 
     /// A note for tests.
@@ -80,6 +81,7 @@ impl Running {
             api_key_file: "api-key".into(),
             backbone_url: "http://localhost:4710".to_owned(),
             device_id: "DVC".to_owned(),
+            max_lifetime: None,
         }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
-use api::{ApiConfig, ApiKey, ApiKeys, Server};
+use api::{ApiConfig, ApiKey, ApiKeyError, ApiKeys, Server};
 use serde_json::{Value, json};
 
 use crate::config::{ApiKeySettings, Settings};
@@ -19,8 +19,6 @@ use crate::{api_key, port, time};
 /// A REST interface that may be switched off.
 pub(crate) struct Served {
     server: Option<Server>,
-    url: Option<String>,
-    listen: Option<SocketAddr>,
     api_key_file: PathBuf,
     dir: DataDir,
 }
@@ -32,13 +30,14 @@ impl Served {
     /// A failure if the port is taken or a key is not good enough.
     pub(crate) async fn start(node: &Node, settings: &Settings, shown: Value) -> Result<Self, Failure> {
         let dir = node.dir();
-        let api_key_file = settings.api_key_file.clone().unwrap_or_else(|| dir.join(api_key::FILE));
+        let api_key_file = api_key::path(settings.api_key_file.as_deref(), dir);
         if !settings.rest_enabled {
-            return Ok(Self { server: None, url: None, listen: None, api_key_file, dir: dir.clone() });
+            return Ok(Self { server: None, api_key_file, dir: dir.clone() });
         }
         let own_key = api_key::load_or_create(&api_key_file)?;
         let api_key_file = api_key_file.canonicalize().unwrap_or(api_key_file);
-        let config = config(settings, ApiKey::new(KEY_FILE_NAME, own_key), shown)?;
+        let keys = keys(settings, Some(ApiKey::new(KEY_FILE_NAME, own_key)), &api_key_file)?;
+        let config = config(settings, keys, shown);
         let mut memory = Memory::recall(dir)?;
         let server = start_server(settings, memory.rest_port, node, &config).await?;
         let address = server.local_addr();
@@ -46,7 +45,6 @@ impl Served {
             memory.rest_port = Some(address.port());
             memory.keep(dir)?;
         }
-        let url = server.url();
         let running = Running {
             pid: std::process::id(),
             // Commands on this machine do not depend on its network.
@@ -55,30 +53,36 @@ impl Served {
             api_key_file: api_key_file.clone(),
             backbone_url: node.backbone_url.clone(),
             device_id: node.runtime.account().device_info().await?.id.to_string(),
+            max_lifetime: node.max_lifetime().await.map(|lifetime| lifetime.as_secs()),
         };
         running.note(dir)?;
-        Ok(Self { server: Some(server), url: Some(url), listen: Some(address), api_key_file, dir: dir.clone() })
+        Ok(Self { server: Some(server), api_key_file, dir: dir.clone() })
+    }
+
+    /// The address that it is bound to, unless it is off.
+    fn listen(&self) -> Option<SocketAddr> {
+        self.server.as_ref().map(Server::local_addr)
     }
 
     /// Where it is, without a path.
-    pub(crate) fn url(&self) -> Option<&str> {
-        self.url.as_deref()
+    pub(crate) fn url(&self) -> Option<String> {
+        self.server.as_ref().map(Server::url)
     }
 
-    /// Where the key to it lies.
+    /// File with the key to it.
     pub(crate) fn api_key_file(&self) -> &Path {
         &self.api_key_file
     }
 
     /// `{"url", "listen", "apiKeyFile"}`, or nothing if it is off.
     pub(crate) fn json(&self) -> Value {
-        let (Some(url), Some(listen)) = (&self.url, self.listen) else { return Value::Null };
+        let (Some(url), Some(listen)) = (self.url(), self.listen()) else { return Value::Null };
         json!({ "url": url, "listen": listen, "apiKeyFile": self.api_key_file.to_string_lossy() })
     }
 
     /// Warns if other machines can reach it.
     pub(crate) fn warn(&self, output: Output) {
-        if let Some(address) = self.listen {
+        if let Some(address) = self.listen() {
             warn_of_exposure(address, "REST API", output);
         }
     }
@@ -98,32 +102,47 @@ impl Served {
 /// # Errors
 /// A failure for a file that cannot be read and for keys that are not good enough.
 pub(crate) fn check_keys(settings: &Settings, dir: &DataDir) -> Result<String, Failure> {
-    let path = settings.api_key_file.clone().unwrap_or_else(|| dir.join(api_key::FILE));
+    let path = api_key::path(settings.api_key_file.as_deref(), dir);
     let own_key = api_key::read(&path)?;
     let is_made = own_key.is_some();
     let own_key = own_key.map(|key| ApiKey::new(KEY_FILE_NAME, key));
     if own_key.is_some() || !settings.api_keys.is_empty() {
-        keys(settings, own_key)?;
+        keys(settings, own_key, &path)?;
     }
-    let what = if is_made { "the key file is" } else { "the first start makes the key file" };
+    let what = if is_made { "the key file is" } else { "the first start creates the key file" };
     Ok(format!("{what} {}", path.display()))
 }
 
-/// What messages call the key of the key file.
+/// What logs call the key of the key file.
 const KEY_FILE_NAME: &str = "key file";
 
-fn keys(settings: &Settings, own_key: Option<ApiKey>) -> Result<ApiKeys, Failure> {
+/// The keys of the configuration and the one of the key file at `path`.
+fn keys(settings: &Settings, own_key: Option<ApiKey>, path: &Path) -> Result<ApiKeys, Failure> {
     let configured = settings.api_keys.iter().map(api_key_of);
-    ApiKeys::named(&configured.chain(own_key).collect::<Vec<_>>(), time::now())
-        .map_err(|error| Failure::usage(error.to_string()))
+    let keys: Vec<_> = configured.chain(own_key).collect();
+    ApiKeys::named(&keys, time::now()).map_err(|error| {
+        let place = |name: &String| match settings.api_keys.iter().find(|key| key.name == *name) {
+            Some(key) => format!("configuration key {}", key.place),
+            None => format!("key file {}", path.display()),
+        };
+        match &error {
+            ApiKeyError::Weak(name) => Failure::usage(format!("{}: the API key is too weak", place(name)))
+                .hint(format!("use {}", ApiKeyError::strong_key())),
+            ApiKeyError::Duplicate(one, other) => {
+                Failure::usage(format!("{} and {}: the API keys are the same", place(one), place(other)))
+                    .hint("use a different key for each")
+            }
+            _ => Failure::usage(error.to_string()),
+        }
+    })
 }
 
-fn config(settings: &Settings, own_key: ApiKey, shown: Value) -> Result<ApiConfig, Failure> {
-    let mut config = ApiConfig::new(keys(settings, Some(own_key))?);
+fn config(settings: &Settings, keys: ApiKeys, shown: Value) -> ApiConfig {
+    let mut config = ApiConfig::new(keys);
     config.allowed_hosts = settings.allowed_hosts.iter().cloned().collect::<BTreeSet<_>>();
     config.docs = settings.docs_enabled;
     config.shown_configuration = shown;
-    Ok(config)
+    config
 }
 
 fn api_key_of(settings: &ApiKeySettings) -> ApiKey {

@@ -1,4 +1,4 @@
-//! Words of other programs for what ours has a command for.
+//! Hints for command names that other programs use.
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
@@ -8,14 +8,14 @@ use crate::failure::Failure;
 const COMMANDS: &[(&[&str], &str)] = &[
     (&["send", "upload", "put", "push", "publish", "add"], "`enlace share FILE` shares a file"),
     (&["get", "fetch", "download", "pull", "recv", "open"], "`enlace receive REFERENCE` receives a file"),
-    (&["list", "ls", "status"], "`enlace files list` lists files, `enlace tokens list` references"),
+    (&["list", "ls", "status"], "`enlace files list` lists files, `enlace tokens list` lists tokens"),
     (
         &["delete", "remove", "rm", "revoke", "unshare"],
-        "`enlace tokens delete ID` takes a reference back, `enlace files delete ID` a file",
+        "`enlace tokens delete ID` revokes a reference, `enlace files delete ID` deletes a file",
     ),
     (&["start", "run", "daemon", "server", "up"], "`enlace serve` runs a node"),
     (&["whoami", "id", "address", "login"], "`enlace identity` shows the address"),
-    (&["check", "test", "diagnose"], "`enlace doctor` looks for the reason"),
+    (&["check", "test", "diagnose"], "`enlace doctor` checks the setup"),
     (&["config", "configuration"], "`enlace serve --print-config` shows the configuration"),
 ];
 
@@ -23,7 +23,7 @@ const COMMANDS: &[(&[&str], &str)] = &[
 const NESTED: &[(&str, &[&str], &str)] = &[
     ("files", &["send", "put", "push", "add", "create"], "`enlace files upload FILE`"),
     ("files", &["get", "fetch", "pull", "show", "receive"], "`enlace files download ID`"),
-    ("files", &["share"], "`enlace share FILE` shares a file, `enlace tokens create ID` one that is uploaded already"),
+    ("files", &["share"], "`enlace share FILE` shares a file, `enlace tokens create ID` one that is already uploaded"),
     (
         "tokens",
         &["get", "receive", "fetch"],
@@ -34,7 +34,7 @@ const NESTED: &[(&str, &[&str], &str)] = &[
     ("", &["rm", "remove", "revoke"], "`delete ID`"),
 ];
 
-/// What is said to whoever used a word that is no command, if we know what was meant.
+/// The failure for an unknown command, if its meaning can be guessed.
 pub(crate) fn failure(error: &clap::Error, arguments: &[String]) -> Option<Failure> {
     let (ErrorKind::InvalidSubcommand, Some(ContextValue::String(word))) =
         (error.kind(), error.get(ContextKind::InvalidSubcommand))
@@ -79,7 +79,7 @@ mod tests {
 
     #[test]
     fn no_word_is_a_command_already() {
-        let command = crate::args::command();
+        let command = crate::commands::cli::command();
         let names: Vec<&str> = command.get_subcommands().map(clap::Command::get_name).collect();
         assert!(COMMANDS.iter().flat_map(|(words, _)| *words).all(|word| !names.contains(word)));
         for (parent, words, _) in NESTED {

@@ -1,4 +1,4 @@
-//! Numbers of bytes as people give them and tell them apart.
+//! Sizes: reading them, and showing two of them so that they differ.
 
 use crate::output::bytes;
 

@@ -24,7 +24,7 @@ pub(crate) type PutAside = TransientReader<File>;
 pub(crate) fn standard_input(limit: u64) -> Result<(PutAside, u64), Failure> {
     if io::stdin().is_terminal() {
         return Err(Failure::usage("standard input is a terminal")
-            .hint("give a file, or pipe the output of another program into this command with |"));
+            .hint("name a file, or pipe the output of another program into this command with |"));
     }
     put_aside(io::stdin().lock(), "standard input", limit)
 }
@@ -36,7 +36,7 @@ pub(crate) fn standard_input(limit: u64) -> Result<(PutAside, u64), Failure> {
 pub(crate) fn put_aside(mut stream: impl Read, name: &str, limit: u64) -> Result<(PutAside, u64), Failure> {
     let unreadable = |error: io::Error| Failure::local(format!("cannot read {name}: {}", reason(&error)));
     let unusable = |error: &io::Error| {
-        Failure::local(format!("cannot put {name} aside in a temporary file: {}", reason(error)))
+        Failure::local(format!("cannot copy {name} to a temporary file: {}", reason(error)))
             .hint("free some space, or set the environment variable TMPDIR to a directory on another disk")
     };
     let mut file = tempfile::tempfile().map_err(|error| unusable(&error))?;

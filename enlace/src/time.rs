@@ -1,4 +1,4 @@
-//! Times as people give them: `7d`, or an ISO 8601 date. Times as people read them: by the clock of where they are.
+//! Times: reading `7d` or an ISO 8601 date, and showing them in the local time zone.
 
 use std::time::{Duration, SystemTime};
 
@@ -44,6 +44,27 @@ pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
     Ok(Duration::from_secs(u64::from(count) * seconds))
 }
 
+/// The largest unit of which a time span has a whole number: its name, its letter, and how many.
+fn units(span: Duration) -> (&'static str, char, u64) {
+    const UNITS: [(&str, char, u64); 3] = [("day", 'd', 24 * 60 * 60), ("hour", 'h', 60 * 60), ("minute", 'm', 60)];
+    let seconds = span.as_secs();
+    let fits = |(_, _, length): &&(&str, char, u64)| seconds > 0 && seconds.is_multiple_of(*length);
+    let (name, letter, length) = UNITS.iter().find(fits).unwrap_or(&("second", 's', 1));
+    (name, *letter, seconds / length)
+}
+
+/// A time span in words: `7 days`.
+pub(crate) fn span(span: Duration) -> String {
+    let (name, _, count) = units(span);
+    format!("{count} {name}{}", if count == 1 { "" } else { "s" })
+}
+
+/// The same as [`parse_duration`] reads it: `7d`.
+pub(crate) fn short_span(span: Duration) -> String {
+    let (_, letter, count) = units(span);
+    format!("{count}{letter}")
+}
+
 /// An ISO 8601 date or time; UTC without a zone.
 ///
 /// # Errors
@@ -57,7 +78,7 @@ pub(crate) fn now() -> Timestamp {
     SystemTime::now().into()
 }
 
-/// A time of expiry for people, in the time zone of this machine.
+/// A time of expiry in the time zone of this machine.
 pub(crate) fn expiry(time: Timestamp) -> String {
     match time >= Timestamp::NEVER {
         true => "never".to_owned(),
@@ -77,6 +98,20 @@ fn in_zone(time: Timestamp, zone: TimeZone) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn spans_are_shown_in_the_largest_unit_that_fits() {
+        for (seconds, words, short) in [
+            (7 * 24 * 60 * 60, "7 days", "7d"),
+            (60 * 60, "1 hour", "1h"),
+            (90 * 60, "90 minutes", "90m"),
+            (61, "61 seconds", "61s"),
+            (0, "0 seconds", "0s"),
+        ] {
+            let duration = Duration::from_secs(seconds);
+            assert_eq!((span(duration).as_str(), short_span(duration).as_str()), (words, short));
+        }
+    }
 
     #[test]
     fn spans_have_a_number_and_a_unit() {

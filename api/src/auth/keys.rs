@@ -42,10 +42,7 @@ impl ApiKey {
 #[non_exhaustive]
 pub enum ApiKeyError {
     /// Too easy to guess.
-    #[error(
-        "API key '{0}' is too weak: use at least {STRONG_LENGTH} characters with {STRONG_OF_EACH} upper-case letters, \
-         {STRONG_OF_EACH} lower-case letters, {STRONG_OF_EACH} digits and one of !\"#$%&'()*+,-./:;<=>?@[\\]^_`{{|}}~"
-    )]
+    #[error("API key '{0}' is too weak: use {rule}", rule = Self::strong_key())]
     Weak(String),
     /// Two names for one key.
     #[error("API keys '{0}' and '{1}' are the same: give each its own")]
@@ -53,6 +50,17 @@ pub enum ApiKeyError {
     /// Nobody could call.
     #[error("no API key is usable: configure one that has not expired")]
     NoneUsable,
+}
+
+impl ApiKeyError {
+    /// What a key needs that is not too weak.
+    #[must_use]
+    pub fn strong_key() -> String {
+        format!(
+            "at least {STRONG_LENGTH} characters with {STRONG_OF_EACH} upper-case letters, {STRONG_OF_EACH} lower-case \
+             letters, {STRONG_OF_EACH} digits and one of !\"#$%&'()*+,-./:;<=>?@[\\]^_`{{|}}~"
+        )
+    }
 }
 
 /// The keys that are accepted. Holds digests only.

@@ -26,7 +26,7 @@ const API_KEY: &str = "x-api-key";
 pub(crate) const REQUEST_HEADERS: HeaderValue = HeaderValue::from_static("Content-Type, X-API-KEY, X-Correlation-Id");
 /// Creations say where the new thing is; clients expect this placeholder.
 const NOWHERE: HeaderValue = HeaderValue::from_static("_");
-/// Answers are data, never pages: nothing may be loaded by them, and nobody may frame them.
+/// Answers are data, never pages: they may load nothing and may not be framed.
 const CONTENT_POLICY: &str = "default-src 'none';base-uri 'none';form-action 'none';frame-ancestors 'none';sandbox";
 
 /// The face of a dialect.

@@ -13,7 +13,7 @@ use crate::reply::Reply;
 const CONTENT_POLICY: &str = "default-src 'none';base-uri 'none';form-action 'none';frame-ancestors 'none';\
      connect-src 'self';font-src 'self' data:;img-src 'self' data:;script-src 'self';style-src 'self' 'unsafe-inline'";
 
-/// `/docs` and what lies below.
+/// `/docs` and the paths below it.
 pub(crate) struct Docs {
     json: Bytes,
     yaml: Bytes,

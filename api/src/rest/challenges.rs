@@ -1,4 +1,4 @@
-//! Challenges: prove an identity, check somebody's proof.
+//! Challenges: proving an identity, and checking the proof of another one.
 
 use runtime::Error;
 use runtime::facade::{CreateChallenge, ValidateChallenge};

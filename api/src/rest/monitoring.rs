@@ -52,7 +52,7 @@ impl HealthCheck {
     async fn check(&self, runtime: &Runtime) -> Found {
         let check = {
             let mut running = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            // A check that ended does not upgrade any more once nobody waits for it.
+            // A check that has ended cannot be upgraded once no caller waits for it.
             let shared = running.as_ref().and_then(WeakShared::upgrade).unwrap_or_else(|| {
                 let account = runtime.account();
                 async move { account.health().await }.boxed().shared()

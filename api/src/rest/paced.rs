@@ -1,4 +1,4 @@
-//! A body that is handed out in small pieces, one at a time, and no more than is allowed.
+//! A body that is read in small pieces, one at a time, and no more than is allowed.
 //!
 //! The parser of forms takes in whatever is there before it looks at it, and keeps the head of a part in memory until it is
 //! complete. A fast sender could fill the memory in both ways.
@@ -12,7 +12,7 @@ use axum::body::{Body, BodyDataStream};
 use bytes::Bytes;
 use futures_util::Stream;
 
-/// Most bytes that are handed out at once.
+/// Maximum size of a piece in bytes.
 pub(super) const PIECE: usize = 64 * 1024;
 
 /// How many bytes of a body may still be read.

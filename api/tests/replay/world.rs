@@ -188,9 +188,13 @@ impl World {
     async fn prepared(&mut self, name: &str, path: &str, body: Body) {
         let media = if matches!(body, Body::Json(_)) { "application/json" } else { "multipart/form-data" };
         let headers = [("x-api-key", "<key>"), ("content-type", media)];
+        let prefix = match self.dialect {
+            Dialect::V2 => "/api/v2",
+            Dialect::CoreV1 => "/api/core/v1",
+        };
         let request = Request {
             method: "POST".to_owned(),
-            path: format!("{}/{path}", self.dialect.path_prefix()),
+            path: format!("{prefix}/{path}"),
             headers: headers.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
             body: Some(body),
         };

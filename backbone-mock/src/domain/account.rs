@@ -1,5 +1,7 @@
 //! Accounts: the quotas of an identity and its client.
 
+use std::time::Duration;
+
 use transport::wire::{Address, Timestamp};
 
 use super::{Refusal, identities};
@@ -100,23 +102,32 @@ pub(crate) struct QuotaUse {
     pub(crate) is_shared: bool,
 }
 
-/// The quotas of an identity, then those of its client, without unlimited ones.
-pub(crate) async fn quotas(core: &Core, address: &Address) -> Result<Vec<QuotaUse>, Refusal> {
+/// What an identity may store, and for how long.
+#[derive(Debug)]
+pub(crate) struct Quotas {
+    /// Its own quotas, then those it shares, as far as there are any.
+    pub(crate) uses: Vec<QuotaUse>,
+    /// How far in the future something new may expire; `None` for any time.
+    pub(crate) max_lifetime: Option<Duration>,
+}
+
+/// The quotas of an identity.
+pub(crate) async fn quotas(core: &Core, address: &Address) -> Result<Quotas, Refusal> {
     let account = Account::of(core, address).await?;
     let terms = account.terms();
     let own = core.store.usage(Holder::Identity(address)).await?;
     let all = core.store.usage(Holder::Client(&account.client_id)).await?;
-    let mut quotas = Vec::new();
+    let mut uses = Vec::new();
     for (quota, used, is_shared) in [(terms.identity, own, false), (terms.client, all, true)] {
         let limited = Metric::ALL.into_iter().filter(|metric| quota.of(*metric) < u64::MAX);
-        quotas.extend(limited.map(|metric| QuotaUse {
+        uses.extend(limited.map(|metric| QuotaUse {
             metric,
             max: quota.of(metric),
             usage: used.of(metric),
             is_shared,
         }));
     }
-    Ok(quotas)
+    Ok(Quotas { uses, max_lifetime: terms.max_lifetime })
 }
 
 /// What a token or file with so many bytes of content adds to usage.

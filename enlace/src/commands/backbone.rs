@@ -7,11 +7,11 @@ use clap::Args;
 use serde_json::json;
 
 use super::Context;
-use crate::data_dir::DataDir;
+use crate::client::Client;
+use crate::data_dir::{DataDir, Purpose, default_data_dir};
 use crate::failure::Failure;
-use crate::node::{BackboneLimits, Client};
-use crate::platform::{self, Purpose};
-use crate::{passwords, port, server};
+use crate::limits::BackboneLimits;
+use crate::{port, server};
 
 /// Run a standalone backbone.
 ///
@@ -57,7 +57,7 @@ pub(crate) struct BackboneArgs {
 pub(crate) async fn run(mut context: Context, args: BackboneArgs) -> Result<(), Failure> {
     let path = match &context.global.data_dir {
         Some(path) => path.clone(),
-        None => platform::default_data_dir(Purpose::Backbone)?,
+        None => default_data_dir(Purpose::Backbone)?,
     };
     let mut config = Config::new(DataDir::open(path)?.path());
     config.listen = args.listen;
@@ -90,17 +90,17 @@ async fn start(config: Config) -> Result<Backbone, Failure> {
 fn clients(args: &BackboneArgs, limits: &BackboneLimits) -> Result<Vec<OAuthClient>, Failure> {
     let mut clients = Vec::new();
     for text in &args.client {
-        clients.push(Client::parse(text)?);
+        clients.push(Client::parse(text, "given with --client or ENLACE_CLIENT")?);
     }
     for path in &args.client_file {
-        clients.push(Client::parse(passwords::read(path)?.expose())?);
+        clients.push(Client::read(path)?);
     }
     if clients.is_empty() && !args.guests && !args.listen.ip().is_loopback() {
         return Err(Failure::usage("other machines can reach this address, and no OAuth client is given")
             .hint("give an OAuth client with --client-file FILE, or accept everybody with --guests"));
     }
     let mut clients: Vec<_> = clients.iter().map(|client| limits.client(&client.id, client.secret.expose())).collect();
-    // Without any client it serves this machine only, of which everybody is a guest.
+    // Without any client it serves this machine only, and accepts guests.
     if args.guests || clients.is_empty() {
         clients.push(limits.guest());
     }

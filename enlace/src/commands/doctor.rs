@@ -7,11 +7,16 @@ use serde_json::json;
 
 use super::Context;
 use crate::args::{NodeOptions, ServerOptions};
+use crate::config::Configuration;
+use crate::data_dir::Purpose;
 use crate::failure::{Failure, Kind};
-use crate::output::{printable, table};
+use crate::node::Plan;
+use crate::output::{Output, printable, table};
 pub(crate) use checks::{Finding, Verdict};
 
-/// Check configuration, data directory, permissions, keys, ports, store, backbone and clock.
+/// Check the setup of a node, from its configuration to its backbone.
+///
+/// Checks configuration, data directory, permissions, API keys, OAuth client, ports, store, backbone, quotas and clock.
 ///
 /// Ends with exit code 1 if a check fails.
 #[derive(Debug, Args)]
@@ -29,11 +34,10 @@ pub(crate) struct DoctorArgs {
 pub(crate) async fn run(mut context: Context, args: DoctorArgs) -> Result<(), Failure> {
     let findings = match context.configuration(&args.node, &args.server) {
         Err(failure) => Finding::failed_all("configuration", &failure),
-        Ok(configuration) => match context.plan(configuration, &args.node) {
+        Ok(configuration) => match plan(configuration, args.node.change_backbone, context.output) {
             Ok(plan) => context.interrupt.or(async { Ok(checks::all(plan, context.output).await) }).await?,
             // Which directory, and so everything else, is not known.
-            Err(failure) if failure.kind == Kind::Local => Finding::failed_all("data directory", &failure),
-            Err(failure) => return Err(failure),
+            Err(failure) => Finding::failed_all("data directory", &failure),
         },
     };
     let value: Vec<_> = findings.iter().map(finding_json).collect();
@@ -41,6 +45,17 @@ pub(crate) async fn run(mut context: Context, args: DoctorArgs) -> Result<(), Fa
     match findings.iter().filter(|finding| finding.verdict == Verdict::Wrong).count() {
         0 => Ok(()),
         count => Err(Failure::new(Kind::General, format!("{count} of {} checks failed", findings.len()))),
+    }
+}
+
+/// What the other commands would do. Another backbone than that of the identity is one of the findings.
+fn plan(configuration: Configuration, change_backbone: bool, output: Output) -> Result<Plan, Failure> {
+    if let Some(file) = &configuration.file {
+        output.configuration_file(file);
+    }
+    match change_backbone {
+        true => Plan::new(configuration, Purpose::Node, true),
+        false => Plan::without_consent(configuration, Purpose::Node),
     }
 }
 

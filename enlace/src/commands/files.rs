@@ -9,7 +9,7 @@ use runtime::tag::{self, DuplicateTag, Tags};
 use runtime::{ErrorCode, MediaType, Timestamp};
 use serde_json::json;
 
-use super::{Context, shape, terms};
+use super::{Context, shape};
 use crate::access::{Access, NewFile};
 use crate::args::{NodeOptions, ServerOptions};
 use crate::failure::Failure;
@@ -17,11 +17,11 @@ use crate::output::{Output, bytes, printable};
 use crate::progress::Progress;
 use crate::receive::{Destination, announce, stopped};
 use crate::source_file::{SourceFile, parse_media_type};
-use crate::time;
+use crate::{terms, time};
 
 /// List, upload, download and delete files.
 ///
-/// If a process serves this data directory it is asked over its REST API, otherwise the node is started for the moment.
+/// Uses the REST API of the process that serves this data directory, or starts the node for the duration of the command.
 #[derive(Debug, Args)]
 pub(crate) struct FilesArgs {
     #[command(subcommand)]
@@ -40,12 +40,12 @@ enum FilesCommand {
         after_help = "Examples:\n  enlace files upload report.pdf\n  enlace files upload report.pdf --title 'Q3' --expires-at 2030-01-31"
     )]
     Upload(UploadArgs),
-    /// Download a file, verify it, write it here
+    /// Download a file, verify it and save it
     #[command(
         after_help = "Examples:\n  enlace files download FIL0123456789abcdefg\n  enlace files download FIL0123456789abcdefg --output ~/Downloads"
     )]
     Download(DownloadArgs),
-    /// Delete a file; an own one at the backbone, too
+    /// Delete a file; an own file also at the backbone
     #[command(after_help = "Examples:\n  enlace files delete FIL0123456789abcdefg")]
     Delete(DeleteArgs),
 }
@@ -53,10 +53,10 @@ enum FilesCommand {
 /// Which records a list shows.
 #[derive(Debug, Args)]
 pub(crate) struct ListArgs {
-    /// Only what this identity made
+    /// Only records that this identity created
     #[arg(long, conflicts_with = "peer")]
     own: bool,
-    /// Only what was loaded from others
+    /// Only records loaded from other identities
     #[arg(long)]
     peer: bool,
     /// Only records that match, in the REST API's filter language; can be given several times
@@ -84,25 +84,25 @@ impl ListArgs {
 
 #[derive(Debug, Args)]
 struct UploadArgs {
-    /// The file; - reads standard input
+    /// File to upload; - reads standard input
     #[arg(value_name = "FILE")]
     file: PathBuf,
-    /// For people
+    /// Title shown to receivers
     #[arg(long)]
     title: Option<String>,
-    /// For people
+    /// Description shown to receivers
     #[arg(long)]
     description: Option<String>,
     /// A tag such as x:invoice; can be given several times
     #[arg(long, value_parser = parse_tag)]
     tag: Vec<String>,
-    /// Media type (default: by the name)
+    /// Media type (default: derived from the file name)
     #[arg(long, value_name = "TYPE", value_parser = parse_media_type)]
     mimetype: Option<MediaType>,
-    /// Kept for this long: 90s, 15m, 12h, 7d, 2w (default: for ever)
+    /// Time until the file expires, such as 90s, 15m, 12h, 7d or 2w (default: never)
     #[arg(long, value_name = "SPAN", value_parser = time::parse_duration, conflicts_with = "expires_at")]
     expires_in: Option<Duration>,
-    /// Kept until this ISO 8601 time
+    /// ISO 8601 time at which the file expires
     #[arg(long, value_name = "TIME", value_parser = time::parse_timestamp)]
     expires_at: Option<Timestamp>,
     #[command(flatten)]
@@ -111,13 +111,13 @@ struct UploadArgs {
 
 #[derive(Debug, Args)]
 struct DownloadArgs {
-    /// The file's id
+    /// ID of the file
     #[arg(value_name = "ID")]
     id: String,
-    /// File or directory to write (default: the file's name, here); - writes to standard output
+    /// File or directory to save to (default: the name of the file, in the current directory); - writes to standard output
     #[arg(short, long, value_name = "PATH")]
     output: Option<PathBuf>,
-    /// Write over a file that is there
+    /// Overwrite an existing file
     #[arg(long)]
     force: bool,
     #[command(flatten)]
@@ -126,7 +126,7 @@ struct DownloadArgs {
 
 #[derive(Debug, Args)]
 struct DeleteArgs {
-    /// The file's id
+    /// ID of the file
     #[arg(value_name = "ID")]
     id: String,
     #[command(flatten)]
@@ -136,14 +136,14 @@ struct DeleteArgs {
 /// `key=value` on the command line.
 pub(crate) fn parse_pair(text: &str) -> Result<(String, String), String> {
     let pair = text.split_once('=').map(|(key, value)| (key.to_owned(), value.to_owned()));
-    pair.ok_or_else(|| format!("{text:?} is not of the form KEY=VALUE"))
+    pair.ok_or_else(|| format!("{text:?} must have the form KEY=VALUE"))
 }
 
 /// A tag of a kind that every node takes.
 fn parse_tag(text: &str) -> Result<String, String> {
     let kinds = tag::KINDS.join(", ");
     let valid = tag::is_valid(text).then(|| text.to_owned());
-    valid.ok_or_else(|| format!("a tag begins with its kind ({kinds}); a word of your own is written x:WORD"))
+    valid.ok_or_else(|| format!("a tag must begin with its kind ({kinds}); write a word of your own as x:WORD"))
 }
 
 fn tag_twice(_: DuplicateTag) -> Failure {
@@ -174,7 +174,7 @@ pub(crate) async fn run(mut context: Context, args: FilesArgs) -> Result<(), Fai
 }
 
 async fn upload(mut context: Context, args: UploadArgs) -> Result<(), Failure> {
-    let limit = context.configuration(&args.node, &ServerOptions::default())?.settings()?.max_file_size;
+    let limit = context.configuration(&args.node, &ServerOptions::default())?.settings.max_file_size;
     let now = time::now();
     let expires_at = args.expires_at.or_else(|| args.expires_in.map(|span| now.saturating_add(span)));
     expires_at.map_or(Ok(()), |expires_at| terms::check_future(expires_at, now))?;

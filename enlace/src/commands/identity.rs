@@ -10,8 +10,8 @@ use crate::failure::Failure;
 
 /// Show the identity of this node: address, device, public key.
 ///
-/// Others give the address to `share --for`. `share` and `receive` have different identities; --receiver shows the one
-/// that receives.
+/// Senders pass the address to `share --for`. `share` and `receive` use different identities; --receiver shows the one that
+/// receives.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
     enlace identity\n  \

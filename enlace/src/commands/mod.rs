@@ -1,6 +1,7 @@
 //! The subcommands, one a file.
 
 pub(crate) mod backbone;
+pub(crate) mod cli;
 pub(crate) mod completions;
 pub(crate) mod doctor;
 pub(crate) mod files;
@@ -10,17 +11,17 @@ pub(crate) mod receive;
 pub(crate) mod serve;
 pub(crate) mod shape;
 pub(crate) mod share;
-pub(crate) mod terms;
 pub(crate) mod tokens;
 
+use self::cli::{Cli, Command};
 use crate::access::Access;
-use crate::args::{Cli, Command, Global, NodeOptions, ServerOptions};
+use crate::args::{Global, NodeOptions, ServerOptions};
 use crate::config::Configuration;
+use crate::data_dir::Purpose;
 use crate::failure::Failure;
 use crate::interrupt::Interrupt;
 use crate::node::{Plan, configuration};
 use crate::output::Output;
-use crate::platform::Purpose;
 
 /// What every command gets.
 pub(crate) struct Context {
@@ -28,7 +29,7 @@ pub(crate) struct Context {
     pub(crate) global: Global,
     /// Settings of the form `--a:b=c`.
     pub(crate) overrides: Vec<(String, String)>,
-    /// Where results and talk go.
+    /// Where results and messages go.
     pub(crate) output: Output,
     /// Tells when to stop.
     pub(crate) interrupt: Interrupt,

@@ -1,4 +1,4 @@
-//! What whoever has just shared a file can do next, in commands that can be pasted.
+//! What the sender can do after sharing a file, in commands that can be pasted.
 
 use std::path::Path;
 
@@ -15,7 +15,7 @@ pub(crate) enum Keeper {
     This,
     /// Another process of this machine, with this id.
     Other(u32),
-    /// A backbone that runs by itself.
+    /// A standalone backbone.
     Backbone,
 }
 
@@ -23,7 +23,7 @@ pub(crate) enum Keeper {
 pub(crate) struct NextSteps<'a> {
     /// The token of the reference.
     pub(crate) token: &'a Token,
-    /// The file that it leads to.
+    /// ID of the file.
     pub(crate) file: &'a str,
     /// Who keeps it usable.
     pub(crate) keeper: Keeper,
@@ -32,19 +32,19 @@ pub(crate) struct NextSteps<'a> {
 }
 
 impl NextSteps<'_> {
-    /// Lines for people: how long it works, what the receiver needs, and how to take it back.
+    /// Lines of text: how long it works, what the receiver needs, and how to revoke the reference.
     pub(crate) fn lines(&self) -> Vec<String> {
         let Self { token, file, options, .. } = self;
         let keeper = match self.keeper {
-            Keeper::This => format!("serving until Ctrl-C; to go on later: enlace serve{options}"),
+            Keeper::This => format!("serving until Ctrl-C; to continue later: enlace serve{options}"),
             Keeper::Other(pid) => {
-                format!("process {pid} serves it for as long as it runs; to go on later: enlace serve{options}")
+                format!("process {pid} serves it as long as it runs; to continue later: enlace serve{options}")
             }
-            Keeper::Backbone => "the backbone keeps it: the reference also works after Ctrl-C".to_owned(),
+            Keeper::Backbone => "the backbone keeps the file: the reference also works after Ctrl-C".to_owned(),
         };
         let take_back = match token.is_ephemeral {
-            true => format!("to take it back, delete the file: enlace files delete {file}{options}"),
-            false => format!("to take it back: enlace tokens delete {}{options}", token.id),
+            true => format!("to revoke it, delete the file: enlace files delete {file}{options}"),
+            false => format!("to revoke it: enlace tokens delete {}{options}", token.id),
         };
         vec![keeper, self.receiver(), format!("  enlace receive '{}'", token.reference.url), take_back]
     }
@@ -61,7 +61,7 @@ impl NextSteps<'_> {
         });
         match kind {
             Some(kind) => {
-                format!("{who}{place} with enlace and the {kind}; send the {kind} by another way than the reference:")
+                format!("{who}{place} with enlace and the {kind}; send the {kind} separately from the reference:")
             }
             None => format!("{who}{place} with enlace:"),
         }
@@ -108,21 +108,21 @@ mod tests {
     }
 
     #[test]
-    fn whoever_has_shared_is_told_how_to_go_on_and_how_to_take_it_back() {
+    fn the_sender_learns_how_to_continue_and_how_to_revoke_the_reference() {
         let mut token = token("http://localhost:4710/r/x#y");
         assert_eq!(
             lines(&token, Keeper::This),
-            "serving until Ctrl-C; to go on later: enlace serve --data-dir d\n\
+            "serving until Ctrl-C; to continue later: enlace serve --data-dir d\n\
              to receive it on this machine with enlace:\n  \
                enlace receive 'http://localhost:4710/r/x#y'\n\
-             to take it back: enlace tokens delete TOKabcdefghijklmno12 --data-dir d"
+             to revoke it: enlace tokens delete TOKabcdefghijklmno12 --data-dir d"
         );
         assert!(lines(&token, Keeper::Other(7)).starts_with("process 7 serves it"));
         token.is_ephemeral = true;
         assert!(lines(&token, Keeper::This).ends_with("enlace files delete FILabcdefghijklmno12 --data-dir d"));
         let password = Password::new("9753").unwrap();
         token.password_protection = Some(PasswordProtection::new(password.clone()));
-        assert!(lines(&token, Keeper::This).contains("with enlace and the password; send the password by another way"));
+        assert!(lines(&token, Keeper::This).contains("with enlace and the password; send the password separately"));
         token.password_protection = PasswordProtection::pin(password).ok();
         token.for_identity = Some("did:e:localhost:dids:0123456789abcdef012345".parse().unwrap());
         let text = lines(&token, Keeper::This);

@@ -11,12 +11,12 @@ use super::{Context, shape};
 use crate::access::Access;
 use crate::args::{ClientOptions, Global, NodeOptions, ServerOptions};
 use crate::code::Code;
-use crate::data_dir::DataDir;
+use crate::config::backbone_url;
+use crate::data_dir::{DataDir, Purpose, default_data_dir};
 use crate::failure::{Failure, Kind};
 use crate::home::{Home, place_of, same};
 use crate::node::{Plan, WhichBackbone, configuration};
 use crate::passwords::{KnownPassword, ask_again};
-use crate::platform::Purpose;
 use crate::progress::Progress;
 use crate::receive::{Destination, Incoming, Saved, announce, hex, place, stopped, with_attempts};
 use crate::size;
@@ -26,11 +26,12 @@ const BACKBONE_VARIABLE: &str = "ENLACE_BACKBONE";
 /// Largest file that is fetched without --max-size.
 const DEFAULT_MAX_SIZE: &str = "1G";
 
-/// Load a file by its reference, verify it, and write it here.
+/// Download a file by its reference, verify it and save it.
 ///
-/// The first use creates an identity of its own at the backbone that the reference names, as the public client unless
-/// --backbone or ENLACE_BACKBONE names the same backbone. The file gets the sender's name, made safe, unless --output names
-/// it. Nothing is overwritten unless --force says so, and a file that does not arrive whole leaves nothing, except on standard output.
+/// The first use creates a separate identity at the backbone that the reference names. It logs in there as the public client,
+/// unless --backbone or ENLACE_BACKBONE names the same backbone. The file is saved under the name that the sender gave it,
+/// without what is unsafe in a name, unless --output names it. Existing files are overwritten only with --force. An
+/// incomplete download leaves nothing behind, except on standard output.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
     enlace receive 'http://localhost:4710/r/TOK…#…'\n  \
@@ -39,21 +40,21 @@ const DEFAULT_MAX_SIZE: &str = "1G";
     enlace receive 'https://backbone.example.org/r/TOK…#…' --backbone https://backbone.example.org --client-file client.txt\n  \
     enlace receive 'http://localhost:4710/r/TOK…#…' --json | jq -r .sha256")]
 pub(crate) struct ReceiveArgs {
-    /// The reference, in URL form or truncated; quote it, or write - to give it on standard input
+    /// Reference, as URL or truncated; quote it, or use - to read it from standard input
     #[arg(value_name = "REFERENCE")]
     reference: String,
-    /// File or directory to write (default: the sender's name, here); - writes to standard output
+    /// File or directory to save to (default: the sender's file name, in the current directory); - writes to standard output
     #[arg(short, long, value_name = "PATH")]
     output: Option<PathBuf>,
-    /// Write over a file that is there
+    /// Overwrite an existing file
     #[arg(long)]
     force: bool,
-    /// Largest file to fetch: bytes, or a size such as 10M or 2G
+    /// Maximum size of the file: bytes, or a size such as 10M or 2G
     #[arg(long, value_name = "SIZE", default_value = DEFAULT_MAX_SIZE, value_parser = size::parse)]
     max_size: u64,
     #[command(flatten)]
     password: KnownPassword,
-    /// Backbone to ask, whatever the reference names; ENLACE_BACKBONE is asked if the reference names none
+    /// URL of the backbone to use instead of the one in the reference; ENLACE_BACKBONE is used if the reference names none
     #[arg(long, value_name = "URL", help_heading = "Node")]
     backbone: Option<String>,
     #[command(flatten)]
@@ -61,12 +62,12 @@ pub(crate) struct ReceiveArgs {
     /// Allow http to a backbone on another machine
     #[arg(long, help_heading = "Node")]
     allow_plain_http: bool,
-    /// Go to an address of this machine or of a private network that only the reference names
+    /// Connect to an address of this machine or of a private network that only the reference names
     ///
-    /// A backbone on this machine needs no permission.
+    /// Not needed for a backbone on this machine.
     #[arg(long, help_heading = "Node")]
     allow_private: bool,
-    /// Send the identity's login to the given backbone although the identity lives at another one, and use it from now on
+    /// Log in at the given backbone although the identity was created at another one, and use it from now on
     #[arg(long, help_heading = "Node")]
     change_backbone: bool,
 }
@@ -106,7 +107,7 @@ pub(crate) async fn run(mut context: Context, args: ReceiveArgs) -> Result<(), F
 /// Environment and options may hold an OAuth client that was made for a certain backbone. Only a backbone that the user names
 /// gets it: the reference is the sender's, who would collect clients otherwise.
 fn plan(global: &Global, args: &ReceiveArgs, incoming: &Incoming) -> Result<Plan, Failure> {
-    let mut node = NodeOptions {
+    let node = NodeOptions {
         backbone: args.backbone.clone().or_else(|| std::env::var(BACKBONE_VARIABLE).ok().filter(|url| !url.is_empty())),
         client: ClientOptions {
             client: args.client.client.clone(),
@@ -116,13 +117,18 @@ fn plan(global: &Global, args: &ReceiveArgs, incoming: &Incoming) -> Result<Plan
         allow_plain_http: args.allow_plain_http,
         ..NodeOptions::default()
     };
-    let merged = |global: &Global, node: &NodeOptions| configuration(global, node, &ServerOptions::default(), &[]);
-    let configured = merged(global, &node)?.settings()?.backbone_url;
-    if args.backbone.is_none() {
-        node.backbone = incoming.backbone_url.clone().or_else(|| configured.clone());
+    let mut configuration = configuration(global, &node, &ServerOptions::default(), &[])?;
+    let settings = &mut configuration.settings;
+    let configured = settings.backbone_url.clone();
+    if let (None, Some(url)) = (&args.backbone, &incoming.backbone_url) {
+        let unusable = |reason| Failure::usage(format!("the reference does not lead to a backbone: {reason}"));
+        settings.backbone_url = Some(backbone_url(url).map_err(unusable)?);
     }
-    let global = receiver_global(global, node.backbone.as_deref())?;
-    let mut plan = Plan::new(merged(&global, &node)?, Purpose::Receiver, args.change_backbone)?;
+    let is_known = settings.backbone_url.is_some();
+    if let Some(directory) = receiver_global(global, settings.backbone_url.as_deref())?.data_dir {
+        settings.data_dir = Some(directory);
+    }
+    let mut plan = Plan::new(configuration, Purpose::Receiver, args.change_backbone)?;
     // Whoever allows more with the option need not know the setting.
     plan.settings.max_received_file_size = plan.settings.max_received_file_size.max(args.max_size);
     match &plan.backbone {
@@ -130,7 +136,7 @@ fn plan(global: &Global, args: &ReceiveArgs, incoming: &Incoming) -> Result<Plan
             plan.backbone_is_configured = configured.is_some_and(|configured| same(&configured, url));
             Ok(plan)
         }
-        WhichBackbone::Embedded { .. } if node.backbone.is_some() => Ok(plan),
+        WhichBackbone::Embedded { .. } if is_known => Ok(plan),
         WhichBackbone::Embedded { .. } => Err(Failure::usage("the reference does not say which backbone to ask")
             .hint("use its URL form, or say which with --backbone URL")),
     }
@@ -153,13 +159,13 @@ fn without_guests(failure: Failure, backbone: &WhichBackbone) -> Failure {
 pub(crate) fn receiver_global(global: &Global, backbone: Option<&str>) -> Result<Global, Failure> {
     let data_dir = match (&global.data_dir, backbone) {
         (Some(path), _) => Some(path.clone()),
-        (None, Some(url)) => Some(receiver_directory(&crate::platform::default_data_dir(Purpose::Receiver)?, url)),
+        (None, Some(url)) => Some(receiver_directory(&default_data_dir(Purpose::Receiver)?, url)),
         (None, None) => None,
     };
     Ok(Global { data_dir, ..*global })
 }
 
-/// The directory of the receiver at a backbone. One that an earlier version made for it goes on being used.
+/// The directory of the receiver at a backbone. One that an earlier version created for it is still used.
 fn receiver_directory(parent: &Path, url: &str) -> PathBuf {
     let former = parent.join(readable_name(url));
     let is_its_own = || {
@@ -171,7 +177,7 @@ fn receiver_directory(parent: &Path, url: &str) -> PathBuf {
 
 /// `http://localhost:4710/x` → `localhost_4710_x-` and a hash of the address, because several addresses have one readable name.
 fn directory_name(url: &str) -> String {
-    /// Bytes of the hash: enough that nobody finds an address for a name that is taken.
+    /// Bytes of the hash: enough that no second address can be found for the same name.
     const HASH_LENGTH: usize = 16;
     let hash = Sha256::digest(place_of(url).as_bytes());
     format!("{}-{}", readable_name(url), hex(&hash[..HASH_LENGTH]))
@@ -265,10 +271,12 @@ fn is_wrong_password(failure: &Failure) -> bool {
     failure.kind == Kind::Refused && is_not_found
 }
 
-/// An identity lives at one backbone; another one does not know it.
+/// An identity belongs to one backbone; another one does not know it.
 fn home_hint(dir: &DataDir, home: &str) -> String {
     let dir = dir.path().display();
-    format!("the identity in {dir} lives at {home}; use another directory with --data-dir DIR for this backbone")
+    format!(
+        "the backbone of the identity in {dir} is {home}; use another directory with --data-dir DIR for this backbone"
+    )
 }
 
 fn print(context: &Context, file: &File, saved: &Saved) -> Result<(), Failure> {

@@ -101,7 +101,7 @@ async fn serve(
     Ok(())
 }
 
-/// Looks for news at once and then regularly.
+/// Synchronizes at once and then periodically.
 struct Sync {
     stop: oneshot::Sender<()>,
     task: JoinHandle<()>,
@@ -113,7 +113,7 @@ impl Sync {
         let task = tokio::spawn(async move {
             loop {
                 if let Err(error) = runtime.account().sync_everything().await {
-                    tracing::warn!(%error, "the regular synchronization failed; it is tried again");
+                    tracing::warn!(%error, "the periodic synchronization failed; it will be retried");
                 }
                 tokio::select! {
                     () = tokio::time::sleep(interval) => {}

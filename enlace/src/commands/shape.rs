@@ -31,7 +31,7 @@ pub(crate) fn saved_rows(saved: &Saved) -> [(&'static str, String); 3] {
     ]
 }
 
-/// Files for people.
+/// Files as a table.
 pub(crate) fn file_table(files: &[File]) -> String {
     let header = ["ID", "OWN", "SIZE", "EXPIRES", "NAME"].map(str::to_owned).to_vec();
     let rows = files.iter().map(|file| {
@@ -47,7 +47,7 @@ pub(crate) fn file_table(files: &[File]) -> String {
     table(&std::iter::once(header).chain(rows).collect::<Vec<_>>())
 }
 
-/// Tokens for people.
+/// Tokens as a table.
 pub(crate) fn token_table(tokens: &[Token]) -> String {
     let header = ["ID", "OWN", "EXPIRES", "PROTECTED", "CONTENT"].map(str::to_owned).to_vec();
     let rows = tokens.iter().map(|token| {
@@ -69,7 +69,7 @@ pub(crate) fn token_table(tokens: &[Token]) -> String {
     table(&std::iter::once(header).chain(rows).collect::<Vec<_>>())
 }
 
-/// One token for people, with everything but its password.
+/// One token as text, with everything but its password.
 pub(crate) fn token_text(token: &Token) -> String {
     let mut rows = vec![
         ("ID", token.id.to_string()),

@@ -12,7 +12,6 @@ use serde_json::{Value, json};
 use super::Context;
 use super::next_steps::{Keeper, NextSteps, options_of};
 use super::shape;
-use super::terms::{Terms, TermsOptions};
 use crate::access::{Access, NewFile};
 use crate::args::{NodeOptions, ServerOptions};
 use crate::config::Settings;
@@ -21,15 +20,16 @@ use crate::output::{Output, bytes, printable};
 use crate::progress::Progress;
 use crate::server::Served;
 use crate::source_file::{SourceFile, media_type};
+use crate::terms::{Terms, TermsOptions, check_lifetime};
 use crate::{qr, time};
 
 /// Encrypt and upload a file, print a reference to it, and serve until Ctrl-C.
 ///
-/// If a process serves the data directory already, it takes the file, and this command ends at once.
+/// If another process already serves the data directory, that process uploads the file and this command ends at once.
 ///
-/// Whoever has the reference can load the file for 7 days; --expires-in, --for and the password options change that. The
-/// same file is uploaded only once. The terms are those of the reference: the file itself stays until it is deleted, or for
-/// as long as the backbone keeps files of guests.
+/// By default, anyone who has the reference can load the file for 7 days; --expires-in, --for and the password options
+/// change that. They apply to the reference: the file itself stays at the backbone until it is deleted, or for as long as
+/// the backbone keeps files of guests. A file that has been uploaded before is not uploaded again.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
     enlace share report.pdf\n  \
@@ -38,14 +38,14 @@ use crate::{qr, time};
     enlace share report.pdf --for did:e:localhost:dids:0123456789abcdef012345\n  \
     enlace share report.pdf --json | jq -r .token.reference.url")]
 pub(crate) struct ShareArgs {
-    /// The file; - reads standard input
+    /// File to share; - reads standard input
     #[arg(value_name = "FILE")]
     file: PathBuf,
-    #[command(flatten)]
-    terms: TermsOptions,
     /// Do not draw a QR code
     #[arg(long)]
     no_qr: bool,
+    #[command(flatten)]
+    terms: TermsOptions,
     #[command(flatten)]
     node: NodeOptions,
     #[command(flatten)]
@@ -55,7 +55,7 @@ pub(crate) struct ShareArgs {
 /// Runs it.
 pub(crate) async fn run(mut context: Context, args: ShareArgs) -> Result<(), Failure> {
     let configuration = context.configuration(&args.node, &args.server)?;
-    let source = SourceFile::open(&args.file, configuration.settings()?.max_file_size)?;
+    let source = SourceFile::open(&args.file, configuration.settings.max_file_size)?;
     let terms = args.terms.read(time::now())?;
     source.explain_name(context.output);
     let plan = context.plan(configuration, &args.node)?;
@@ -125,9 +125,12 @@ async fn share(
     output: Output,
 ) -> Result<(File, Token), Failure> {
     let wanted = Wanted::new(&terms, time::now());
+    if let Some(expires_at) = terms.request.expires_at {
+        check_lifetime(expires_at, time::now(), access.max_lifetime().await)?;
+    }
     let file = match uploaded_before(access, &mut source, wanted).await? {
         Some(file) => {
-            output.talk(format!("the backbone has the file already, as {}", file.id));
+            output.talk(format!("the file has been uploaded before, as {}", file.id));
             file
         }
         None => {

@@ -9,7 +9,6 @@ use runtime::facade::{CreateOwnToken, CreateTokenForFile};
 use serde_json::{Value, json};
 
 use super::files::ListArgs;
-use super::terms::{Terms, TermsOptions};
 use super::{Context, shape};
 use crate::args::NodeOptions;
 use crate::failure::{Failure, Kind, reason};
@@ -17,6 +16,7 @@ use crate::output::Output;
 use crate::passwords::KnownPassword;
 use crate::qr;
 use crate::receive::Incoming;
+use crate::terms::{Terms, TermsOptions};
 use crate::text_file;
 use crate::time;
 

@@ -1,10 +1,9 @@
 //! Configuration: command line over environment over file over defaults, merged key by key, checked, typed.
 //!
-//! Each source is checked by itself, so that an error can say where the wrong key stands. Keys that nobody knows are
+//! Each source is checked by itself, so that an error can say where the wrong key is. Unknown keys are
 //! refused: a setting that is silently ignored is worse than a start that fails.
 
 mod keys;
-mod print;
 #[cfg(test)]
 mod properties;
 mod settings;
@@ -15,9 +14,10 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
-pub(crate) use print::masked;
-pub(crate) use settings::{ApiKeySettings, Settings};
+pub(crate) use settings::{ApiKeySettings, Settings, backbone_url};
 pub(crate) use source::{Layer, Origin};
+
+use crate::failure::Failure;
 
 /// Why a configuration is refused.
 #[derive(Debug, thiserror::Error)]
@@ -32,8 +32,8 @@ pub(crate) enum ConfigError {
     #[error("configuration key {key} {origin} must be {expected}")]
     Form { key: String, origin: Origin, expected: &'static str },
     /// A value that has the right form and still cannot be.
-    #[error("configuration key {key}: {problem}")]
-    Value { key: &'static str, problem: String },
+    #[error("configuration key {key}{}: {problem}", origin.as_ref().map(|it| format!(" {it}")).unwrap_or_default())]
+    Value { key: String, origin: Option<Origin>, problem: String },
     /// Values that do not fit together in a way that no key is to blame for.
     #[error("cannot read the configuration: {reason}")]
     Unreadable { reason: String },
@@ -46,6 +46,20 @@ pub(crate) enum ConfigError {
 #[derive(Debug)]
 pub(crate) struct ConfigErrors(pub(crate) Vec<ConfigError>);
 
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Self {
+        Self::usage(error.to_string())
+    }
+}
+
+impl From<ConfigErrors> for Failure {
+    fn from(errors: ConfigErrors) -> Self {
+        let mut messages = errors.0.iter().map(ToString::to_string);
+        let first = messages.next().unwrap_or_default();
+        Self { others: messages.collect(), ..Self::usage(first) }
+    }
+}
+
 fn suggestion(nearest: Option<&keys::Key>) -> String {
     nearest.map(|key| format!("; the nearest known key is {} ({})", key.path, key.meaning)).unwrap_or_default()
 }
@@ -54,6 +68,8 @@ fn suggestion(nearest: Option<&keys::Key>) -> String {
 #[derive(Debug, Clone)]
 pub(crate) struct Configuration {
     values: Value,
+    /// The typed form.
+    pub(crate) settings: Settings,
     /// The file that was read, if any.
     pub(crate) file: Option<PathBuf>,
 }
@@ -73,28 +89,21 @@ impl Configuration {
             tree::leaves(&layer.values, &mut |path, value| {
                 if is_off(path) {
                     tree::remove(&mut accepted, path);
-                } else if let Err(error) = check_leaf(path, value, &layer.origin) {
+                } else if let Some(origin) = layer.origin(path)
+                    && let Err(error) = check_leaf(path, value, origin)
+                {
                     errors.push(error);
                     tree::remove(&mut accepted, path);
                 }
             });
             tree::merge(&mut values, &accepted);
-            if let Origin::File(path) = &layer.origin {
-                file = Some(path.canonicalize().unwrap_or_else(|_| path.clone()));
-            }
+            file = layer.file().map(|path| path.canonicalize().unwrap_or_else(|_| path.to_owned())).or(file);
         }
-        if let Err(ConfigErrors(more)) = Settings::read(&values) {
-            errors.extend(more);
+        match Settings::read(&values, layers) {
+            Ok(settings) if errors.is_empty() => Ok(Self { values, settings, file }),
+            Ok(_) => Err(ConfigErrors(errors)),
+            Err(ConfigErrors(more)) => Err(ConfigErrors(errors.into_iter().chain(more).collect())),
         }
-        if errors.is_empty() { Ok(Self { values, file }) } else { Err(ConfigErrors(errors)) }
-    }
-
-    /// The typed form.
-    ///
-    /// # Errors
-    /// [`ConfigErrors`] for values that cannot be, of which there are none after [`Configuration::merge`].
-    pub(crate) fn settings(&self) -> Result<Settings, ConfigErrors> {
-        Settings::read(&self.values)
     }
 
     /// All values as JSON with secrets masked.
@@ -138,6 +147,24 @@ fn check_leaf(path: &[String], value: &Value, origin: &Origin) -> Result<(), Con
     }
 }
 
+/// What stands in place of a secret.
+const MASK: &str = "***";
+
+/// A copy with every secret replaced.
+fn masked(values: &Value) -> Value {
+    let mut secrets = Vec::new();
+    tree::leaves(values, &mut |path, _| {
+        if keys::KEYS.iter().any(|key| key.form == keys::Form::Secret && key.matches(path)) {
+            secrets.push(path.to_vec());
+        }
+    });
+    let mut copy = values.clone();
+    for path in secrets {
+        tree::set(&mut copy, &path, Value::String(MASK.to_owned()));
+    }
+    copy
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -145,7 +172,15 @@ mod tests {
     use super::*;
 
     fn layer(origin: Origin, values: Value) -> Layer {
-        Layer { origin, values }
+        Layer::of(origin, values)
+    }
+
+    fn option() -> Origin {
+        Origin::Option("--x".to_owned())
+    }
+
+    fn variable() -> Origin {
+        Origin::Variable("X".to_owned())
     }
 
     fn refusal(values: Value) -> String {
@@ -155,9 +190,9 @@ mod tests {
     #[test]
     fn stronger_sources_win_and_weaker_ones_fill_in() {
         let configuration = Configuration::merge(&[
-            layer(Origin::CommandLine, json!({"modules": {"sync": {"interval": 5}}})),
+            layer(option(), json!({"modules": {"sync": {"interval": 5}}})),
             layer(
-                Origin::Environment,
+                variable(),
                 json!({"modules": {"sync": {"interval": 6, "enabled": true}}, "enlace": {"allowPlainHttp": true}}),
             ),
             layer(Origin::File("f".into()), json!({"enlace": {"listen": "127.0.0.1:1", "allowPlainHttp": false}})),
@@ -188,10 +223,10 @@ mod tests {
     }
 
     #[test]
-    fn everything_that_is_wrong_is_told_at_once() {
+    fn everything_that_is_wrong_is_reported_at_once() {
         let refused = Configuration::merge(&[
-            layer(Origin::CommandLine, json!({"enlace": {"listen": "8080x"}})),
-            layer(Origin::Environment, json!({"modules": {"sync": {"enabled": "yes"}}, "database": {"dbName": "x"}})),
+            layer(option(), json!({"enlace": {"listen": "8080x"}})),
+            layer(variable(), json!({"modules": {"sync": {"enabled": "yes"}}, "database": {"dbName": "x"}})),
             layer(
                 Origin::File("c.json".into()),
                 json!({"enlace": {"lisen": "x"}, "transportLibrary": {"baseUrl": "ftp://x", "platformClientId": "y"}}),
@@ -200,11 +235,11 @@ mod tests {
         let messages: Vec<String> = refused.unwrap_err().0.iter().map(ToString::to_string).collect();
         for key in [
             "enlace.lisen in c.json",
-            "modules.sync.enabled in the environment",
-            "database.dbName in the environment",
-            "enlace.listen",
-            "transportLibrary.baseUrl",
-            "transportLibrary.platformClientSecret",
+            "modules.sync.enabled in the environment variable X",
+            "database.dbName in the environment variable X",
+            "enlace.listen given with --x",
+            "transportLibrary.baseUrl in c.json",
+            "transportLibrary.platformClientId in c.json",
         ] {
             assert_eq!(messages.iter().filter(|text| text.contains(&format!("key {key}"))).count(), 1, "{messages:#?}");
         }
@@ -218,8 +253,7 @@ mod tests {
         assert!(!configuration.masked().to_string().contains("planted"));
         let on = json!({"modules": {"decider": {"enabled": true}}});
         assert!(refusal(on.clone()).contains("modules.decider.enabled in config.json is not supported: this module"));
-        let switched =
-            |enabled: bool| layer(Origin::Environment, json!({"modules": {"decider": {"enabled": enabled}}}));
+        let switched = |enabled: bool| layer(variable(), json!({"modules": {"decider": {"enabled": enabled}}}));
         let file = layer(Origin::File("f".into()), on);
         assert!(Configuration::merge(&[switched(false), file.clone()]).is_ok());
         assert!(Configuration::merge(&[file, switched(false)]).is_err());
@@ -243,5 +277,20 @@ mod tests {
             refusal(json!({"modules": {"sync": {"enabled": "yes"}}})),
             "configuration key modules.sync.enabled in config.json must be true or false"
         );
+    }
+
+    #[test]
+    fn every_secret_key_is_masked_and_nothing_else() {
+        let values = json!({
+            "transportLibrary": {"platformClientId": "id", "platformClientSecret": "s1"},
+            "infrastructure": {"httpServer": {
+                "apiKey": "s2",
+                "authentication": {"apiKey": {"keys": {"a": {"key": "s3", "scopes": ["core:*"]}}}},
+            }},
+        });
+        let text = masked(&values).to_string();
+        assert!(!text.contains("s1") && !text.contains("s2") && !text.contains("s3"), "{text}");
+        assert!(text.contains("\"id\"") && text.contains("core:*"), "{text}");
+        assert_eq!(text.matches(MASK).count(), 3);
     }
 }

@@ -9,8 +9,9 @@ use runtime::{Secret, StoreKey, Timestamp};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{ConfigError, ConfigErrors};
-use crate::node::BackboneLimits;
+use super::source::levels;
+use super::{ConfigError, ConfigErrors, Layer, Origin, tree};
+use crate::limits::BackboneLimits;
 use crate::port;
 
 /// What a node needs to know, with addresses, times and paths already read.
@@ -30,7 +31,7 @@ pub(crate) struct Settings {
     pub(crate) max_redirects: usize,
     /// Largest file in bytes.
     pub(crate) max_file_size: u64,
-    /// Largest file of somebody else in bytes.
+    /// Maximum size of a file from another identity in bytes.
     pub(crate) max_received_file_size: u64,
     /// Largest content of a token in bytes of JSON.
     pub(crate) max_token_content: usize,
@@ -46,7 +47,7 @@ pub(crate) struct Settings {
     pub(crate) rest_enabled: bool,
     /// REST address, if one was asked for.
     pub(crate) listen: Option<SocketAddr>,
-    /// Where the generated API key lies.
+    /// Where the generated API key is.
     pub(crate) api_key_file: Option<PathBuf>,
     /// Keys from the configuration, by name.
     pub(crate) api_keys: Vec<ApiKeySettings>,
@@ -54,7 +55,7 @@ pub(crate) struct Settings {
     pub(crate) allowed_hosts: Vec<String>,
     /// Whether the API describes itself.
     pub(crate) docs_enabled: bool,
-    /// How often to look for news.
+    /// Interval of the periodic synchronization; `None` if it is off.
     pub(crate) sync_interval: Option<Duration>,
     /// Address of the embedded backbone, if one was asked for.
     pub(crate) backbone_listen: Option<SocketAddr>,
@@ -69,6 +70,8 @@ pub(crate) struct Settings {
 pub(crate) struct ApiKeySettings {
     /// For logs.
     pub(crate) name: String,
+    /// The configuration key that holds it, and where that was found.
+    pub(crate) place: String,
     /// The key itself.
     pub(crate) key: Secret,
     /// From when on it is refused.
@@ -191,17 +194,17 @@ struct EmbeddedBackbone {
 }
 
 impl Settings {
-    /// Reads a tree whose keys and forms have been checked.
+    /// Reads a tree whose keys and forms have been checked. `layers` are its sources, the strongest first.
     ///
     /// # Errors
     /// Everything that is wrong with the values.
-    pub(super) fn read(values: &Value) -> Result<Self, ConfigErrors> {
+    pub(super) fn read(values: &Value, layers: &[Layer]) -> Result<Self, ConfigErrors> {
         let tree = Tree::deserialize(values)
             .map_err(|error| ConfigErrors(vec![ConfigError::Unreadable { reason: error.to_string() }]))?;
         let (transport, http, enlace) = (tree.transport_library, tree.infrastructure.http_server, tree.enlace);
-        let mut problems = Problems::default();
+        let mut problems = Problems { layers, found: Vec::new() };
         let settings = Self {
-            backbone_url: problems.note(transport.base_url.map(|text| backbone_url(&text)).transpose()),
+            backbone_url: problems.note(transport.base_url.map(|text| base_url(&text)).transpose()),
             client: problems.note(client(transport.platform_client_id, transport.platform_client_secret)),
             allow_identity_creation: transport.allow_identity_creation,
             address_hostname: transport.address_generation_hostname_override,
@@ -226,68 +229,97 @@ impl Settings {
             backbone_guests: enlace.backbone.guests,
             backbone_limits: enlace.backbone.limits,
         };
-        if problems.0.is_empty() { Ok(settings) } else { Err(ConfigErrors(problems.0)) }
+        if problems.found.is_empty() { Ok(settings) } else { Err(ConfigErrors(problems.found)) }
     }
 }
 
 /// What is wrong so far.
-#[derive(Default)]
-struct Problems(Vec<ConfigError>);
+struct Problems<'a> {
+    layers: &'a [Layer],
+    found: Vec<ConfigError>,
+}
 
-impl Problems {
+impl Problems<'_> {
     /// The value; if it cannot be, something in its place until all others have been read.
-    fn note<T: Default>(&mut self, result: Result<T, ConfigError>) -> T {
-        result.unwrap_or_else(|error| {
-            self.0.push(error);
+    fn note<T: Default>(&mut self, result: Result<T, Problem>) -> T {
+        result.unwrap_or_else(|Problem { key, problem }| {
+            let origin = self.origin(&key).cloned();
+            self.found.push(ConfigError::Value { key, origin, problem });
             T::default()
         })
     }
+
+    /// The strongest source with a value for a key.
+    fn origin(&self, key: &str) -> Option<&Origin> {
+        let path = levels(key);
+        self.layers.iter().find(|layer| tree::has(&layer.values, &path))?.origin(&path)
+    }
+
+    /// A key and its source, for messages that come later.
+    fn place(&self, key: &str) -> String {
+        self.origin(key).map_or_else(|| key.to_owned(), |origin| format!("{key} {origin}"))
+    }
 }
 
-fn problem(key: &'static str, problem: impl Into<String>) -> ConfigError {
-    ConfigError::Value { key, problem: problem.into() }
+/// A value that has the right form and still cannot be.
+struct Problem {
+    key: String,
+    problem: String,
 }
 
-/// Reads a URL as people write it, with blanks around it and a scheme in any case.
-fn backbone_url(text: &str) -> Result<String, ConfigError> {
-    const KEY: &str = "transportLibrary.baseUrl";
+fn problem(key: impl Into<String>, problem: impl Into<String>) -> Problem {
+    Problem { key: key.into(), problem: problem.into() }
+}
+
+fn base_url(text: &str) -> Result<String, Problem> {
+    backbone_url(text).map_err(|reason| problem("transportLibrary.baseUrl", reason))
+}
+
+/// Reads a URL, with spaces around it and a scheme in upper or lower case.
+///
+/// # Errors
+/// What is wrong with it.
+pub(crate) fn backbone_url(text: &str) -> Result<String, String> {
     let text = text.trim();
     let (scheme, rest) = text.split_once("://").map_or(("", text), |(scheme, rest)| (scheme, rest));
     let scheme = scheme.to_ascii_lowercase();
     if scheme != "http" && scheme != "https" {
-        return Err(problem(KEY, format!("{text:?} must start with http:// or https://")));
+        return Err(format!("{text:?} must start with http:// or https://"));
     }
     if rest.contains(['|', '@', '?', '#']) || rest.contains(char::is_whitespace) {
-        return Err(problem(
-            KEY,
-            "must be an address without user, query, fragment, blanks and |, because references carry it",
-        ));
+        return Err(
+            "must be a URL without user, query, fragment, spaces and |, because references contain it".to_owned()
+        );
     }
     if reqwest::Url::parse(&format!("{scheme}://{rest}")).is_err() {
-        return Err(problem(KEY, format!("{text:?} is not a URL such as https://backbone.example.org")));
+        return Err(format!("{text:?} is not a URL such as https://backbone.example.org"));
     }
     Ok(format!("{scheme}://{}", rest.trim_end_matches('/')))
 }
 
-fn client(id: Option<String>, secret: Option<String>) -> Result<Option<(String, Secret)>, ConfigError> {
+fn client(id: Option<String>, secret: Option<String>) -> Result<Option<(String, Secret)>, Problem> {
+    const ID: &str = "transportLibrary.platformClientId";
+    const SECRET: &str = "transportLibrary.platformClientSecret";
     match (id, secret) {
         (Some(id), Some(secret)) => Ok(Some((id, Secret::new(secret)))),
         (None, None) => Ok(None),
-        (Some(_), None) => Err(problem("transportLibrary.platformClientSecret", "missing beside platformClientId")),
-        (None, Some(_)) => Err(problem("transportLibrary.platformClientId", "missing beside platformClientSecret")),
+        (Some(_), None) => Err(problem(ID, format!("{SECRET} must be set, too"))),
+        (None, Some(_)) => Err(problem(SECRET, format!("{ID} must be set, too"))),
     }
 }
 
-fn store_key(tree: StoreKeyTree) -> Result<StoreKey, ConfigError> {
+fn store_key(tree: StoreKeyTree) -> Result<StoreKey, Problem> {
     match (tree.file, tree.environment) {
         (None, None) => Ok(StoreKey::File),
         (Some(path), None) => Ok(StoreKey::FileAt(path)),
         (None, Some(name)) => Ok(StoreKey::Environment(name)),
-        (Some(_), Some(_)) => Err(problem("enlace.storeKey", "give either file or environment")),
+        (Some(_), Some(_)) => {
+            Err(problem("enlace.storeKey.environment", "enlace.storeKey.file is set, too; set one of them"))
+        }
     }
 }
 
-fn listen(listen: Option<String>, port: Option<u64>) -> Result<Option<SocketAddr>, ConfigError> {
+fn listen(listen: Option<String>, port: Option<u64>) -> Result<Option<SocketAddr>, Problem> {
     const PORT: &str = "infrastructure.httpServer.port";
     match (listen, port) {
         (Some(text), _) => address("enlace.listen", &text).map(Some),
@@ -299,11 +331,11 @@ fn listen(listen: Option<String>, port: Option<u64>) -> Result<Option<SocketAddr
     }
 }
 
-fn address(key: &'static str, text: &str) -> Result<SocketAddr, ConfigError> {
+fn address(key: &'static str, text: &str) -> Result<SocketAddr, Problem> {
     port::parse_address(text).map_err(|reason| problem(key, reason))
 }
 
-fn sync_interval(sync: &Sync) -> Result<Option<Duration>, ConfigError> {
+fn sync_interval(sync: &Sync) -> Result<Option<Duration>, Problem> {
     match (sync.enabled, sync.interval) {
         (false, _) => Ok(None),
         (true, 0) => Err(problem("modules.sync.interval", "must be at least 1")),
@@ -314,35 +346,39 @@ fn sync_interval(sync: &Sync) -> Result<Option<Duration>, ConfigError> {
 fn api_keys(single: Option<String>, named: BTreeMap<String, ApiKey>, problems: &mut Problems) -> Vec<ApiKeySettings> {
     let single = single.map(|key| ApiKeySettings {
         name: "apiKey".to_owned(),
+        place: problems.place("infrastructure.httpServer.apiKey"),
         key: Secret::new(key),
         expires_at: None,
         scopes: None,
     });
     let named = named.into_iter().filter(|(_, key)| key.enabled.unwrap_or(true));
-    let named = named.filter_map(|(name, key)| problems.note(api_key(name, key).map(Some)));
+    let named = named.filter_map(|(name, key)| {
+        let place = problems.place(&format!("{NAMED_KEYS}.{name}.key"));
+        problems.note(api_key(name, place, key).map(Some))
+    });
     single.into_iter().chain(named).collect()
 }
 
-fn api_key(name: String, given: ApiKey) -> Result<ApiKeySettings, ConfigError> {
-    const KEYS: &str = "infrastructure.httpServer.authentication.apiKey.keys";
-    let key = given.key.ok_or_else(|| problem(KEYS, format!("{name} has no key")))?;
-    let expires_at = given
-        .expires_at
-        .map(|text| text.parse().map_err(|_| problem(KEYS, format!("expiresAt of {name} is not an ISO 8601 time"))))
-        .transpose()?;
-    Ok(ApiKeySettings { name, key: Secret::new(key), expires_at, scopes: given.scopes })
+/// Where API keys with names are.
+const NAMED_KEYS: &str = "infrastructure.httpServer.authentication.apiKey.keys";
+
+fn api_key(name: String, place: String, given: ApiKey) -> Result<ApiKeySettings, Problem> {
+    let key = given.key.ok_or_else(|| problem(format!("{NAMED_KEYS}.{name}"), "its member key is missing"))?;
+    let unreadable = || problem(format!("{NAMED_KEYS}.{name}.expiresAt"), "must be an ISO 8601 time");
+    let expires_at = given.expires_at.map(|text| text.parse().map_err(|_| unreadable())).transpose()?;
+    Ok(ApiKeySettings { name, place, key: Secret::new(key), expires_at, scopes: given.scopes })
 }
 
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
-    use super::super::{Configuration, Layer, Origin};
+    use super::super::Configuration;
     use super::*;
 
     fn settings(values: Value) -> Result<Settings, ConfigError> {
-        let merged = Configuration::merge(&[Layer { origin: Origin::CommandLine, values }]);
-        merged.and_then(|merged| merged.settings()).map_err(|mut errors| errors.0.remove(0))
+        let merged = Configuration::merge(&[Layer::of(Origin::Option("--x".to_owned()), values)]);
+        merged.map(|merged| merged.settings).map_err(|mut errors| errors.0.remove(0))
     }
 
     #[test]
@@ -393,7 +429,10 @@ mod tests {
         for (values, key) in [
             (json!({"transportLibrary": {"baseUrl": "ftp://x"}}), "transportLibrary.baseUrl"),
             (json!({"transportLibrary": {"baseUrl": "http://u@x"}}), "transportLibrary.baseUrl"),
-            (json!({"transportLibrary": {"platformClientId": "x"}}), "transportLibrary.platformClientSecret"),
+            (
+                json!({"transportLibrary": {"platformClientId": "x"}}),
+                "transportLibrary.platformClientSecret must be set",
+            ),
             (json!({"enlace": {"listen": "8080"}}), "enlace.listen"),
             (json!({"infrastructure": {"httpServer": {"port": 70000}}}), "infrastructure.httpServer.port"),
             (json!({"modules": {"sync": {"enabled": true, "interval": 0}}}), "modules.sync.interval"),
@@ -414,6 +453,11 @@ mod tests {
         };
         let read = keys(json!({"a": {"key": "k"}, "b": {"key": "l", "enabled": false}})).unwrap().api_keys;
         assert_eq!(read.iter().map(|key| key.name.as_str()).collect::<Vec<_>>(), ["a"]);
-        assert!(keys(json!({"a": {"description": "x"}})).unwrap_err().to_string().contains("a has no key"));
+        assert!(
+            keys(json!({"a": {"description": "x"}}))
+                .unwrap_err()
+                .to_string()
+                .contains("keys.a given with --x: its member key is missing")
+        );
     }
 }

@@ -15,10 +15,10 @@ use crate::text_file;
 /// Where a value was found; errors name it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Origin {
-    /// `--a:b=c` or an option that stands for it.
-    CommandLine,
-    /// A variable.
-    Environment,
+    /// `--a:b` or an option that stands for it.
+    Option(String),
+    /// A variable of the environment.
+    Variable(String),
     /// A file.
     File(PathBuf),
 }
@@ -26,20 +26,20 @@ pub(crate) enum Origin {
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::CommandLine => f.write_str("on the command line"),
-            Self::Environment => f.write_str("in the environment"),
+            Self::Option(name) => write!(f, "given with {name}"),
+            Self::Variable(name) => write!(f, "in the environment variable {name}"),
             Self::File(path) => write!(f, "in {}", path.display()),
         }
     }
 }
 
-/// Values from one place.
+/// Values from the command line, the environment or a file.
 #[derive(Debug, Clone)]
 pub(crate) struct Layer {
-    /// Where they were found.
-    pub(crate) origin: Origin,
     /// The values.
     pub(crate) values: Value,
+    /// Where each value, or everything below it, was found.
+    origins: Vec<(Vec<String>, Origin)>,
 }
 
 /// Variables that stand for a key.
@@ -56,29 +56,53 @@ const MAX_FILE_SIZE: u64 = 1024 * 1024;
 impl Layer {
     /// Settings given as `(a:b, c)`, in the order in which they were given.
     pub(crate) fn from_command_line(settings: &[(String, String)]) -> Self {
-        let mut values = Value::Object(Map::new());
+        let mut layer = Self::empty();
         for (name, text) in settings {
             let path: Vec<String> = name.split(':').map(str::to_owned).collect();
-            set_text(&mut values, &path, text);
+            layer.set_text(path, text, Origin::Option(format!("--{name}")));
         }
-        Self { origin: Origin::CommandLine, values }
+        layer
+    }
+
+    fn empty() -> Self {
+        Self { values: Value::Object(Map::new()), origins: Vec::new() }
     }
 
     /// Sets the value of a known key.
-    pub(crate) fn set(&mut self, key: &'static str, value: Value) {
+    pub(crate) fn set(&mut self, key: &'static str, value: Value, origin: Origin) {
         tree::set(&mut self.values, &levels(key), value);
+        self.origins.push((levels(key), origin));
+    }
+
+    fn set_text(&mut self, path: Vec<String>, text: &str, origin: Origin) {
+        set_text(&mut self.values, &path, text);
+        self.origins.push((path, origin));
+    }
+
+    /// Where the value at a path was found, or the last one below it.
+    pub(crate) fn origin(&self, path: &[String]) -> Option<&Origin> {
+        let leads = |known: &[String]| known.iter().zip(path).all(|(known, asked)| known == asked);
+        self.origins.iter().rev().find(|(known, _)| leads(known)).map(|(_, origin)| origin)
+    }
+
+    /// The file that it is, if it is one.
+    pub(crate) fn file(&self) -> Option<&Path> {
+        self.origins.iter().find_map(|(_, origin)| match origin {
+            Origin::File(path) => Some(path.as_path()),
+            _ => None,
+        })
     }
 
     /// Variables that belong to us: aliases, and names with levels whose first one is that of a key, of the published
     /// connectors or in another case too: both are refused like in a file. Empty variables count as not set.
     pub(crate) fn from_environment(variables: impl Iterator<Item = (String, String)>) -> Self {
-        let mut values = Value::Object(Map::new());
+        let mut layer = Self::empty();
         for (name, text) in variables.filter(|(_, text)| !text.is_empty()) {
             if let Some(path) = variable_path(&name) {
-                set_text(&mut values, &path, &text);
+                layer.set_text(path, &text, Origin::Variable(name));
             }
         }
-        Self { origin: Origin::Environment, values }
+        layer
     }
 
     /// A JSON file.
@@ -98,10 +122,15 @@ impl Layer {
         let unreadable = |reason: String| ConfigError::File { path: path.to_owned(), reason };
         let text = text_file::decode("it", bytes).map_err(|failure| unreadable(failure.message))?;
         match serde_json::from_str(text) {
-            Ok(values @ Value::Object(_)) => Ok(Self { origin: Origin::File(path.to_owned()), values }),
+            Ok(values @ Value::Object(_)) => Ok(Self::of(Origin::File(path.to_owned()), values)),
             Ok(_) => Err(unreadable("it is not a JSON object".to_owned())),
             Err(error) => Err(unreadable(format!("it is not JSON: {error}"))),
         }
+    }
+
+    /// Values that are all from one place.
+    pub(crate) fn of(origin: Origin, values: Value) -> Self {
+        Self { values, origins: vec![(Vec::new(), origin)] }
     }
 
     /// Every key's default.
@@ -114,7 +143,7 @@ impl Layer {
     }
 }
 
-fn levels(path: &str) -> Vec<String> {
+pub(super) fn levels(path: &str) -> Vec<String> {
     path.split('.').map(str::to_owned).collect()
 }
 
@@ -212,6 +241,20 @@ mod tests {
     fn a_key_that_wants_a_text_gets_digits_as_text() {
         let values = environment(&[("PLATFORM_CLIENT_SECRET", "123456")]);
         assert_eq!(values["transportLibrary"]["platformClientSecret"], json!("123456"));
+    }
+
+    #[test]
+    fn the_source_of_a_value_is_the_last_one_that_sets_it_or_an_object_around_it() {
+        let owned = |name: &str, text: &str| (name.to_owned(), text.to_owned());
+        let variables = [owned("SYNC_ENABLED", "true"), owned("modules__sync", "{\"interval\": 5}")];
+        let layer = Layer::from_environment(variables.into_iter());
+        let origin = |path: &str| layer.origin(&levels(path)).map(ToString::to_string);
+        let variable = |name: &str| Some(format!("in the environment variable {name}"));
+        assert_eq!(origin("modules.sync.interval"), variable("modules__sync"));
+        assert_eq!(origin("modules"), variable("modules__sync"));
+        assert_eq!(origin("enlace.listen"), None);
+        let file = Layer::of(Origin::File("c.json".into()), json!({}));
+        assert_eq!(file.origin(&levels("a.b")).unwrap().to_string(), "in c.json");
     }
 
     #[test]

@@ -12,6 +12,11 @@ pub(crate) fn set(tree: &mut Value, path: &[String], value: Value) {
     object(place).insert(last.clone(), value);
 }
 
+/// Whether there is something at a path.
+pub(crate) fn has(tree: &Value, path: &[String]) -> bool {
+    path.iter().try_fold(tree, |place, level| place.get(level)).is_some()
+}
+
 /// Removes what is at a path, if there is something.
 pub(crate) fn remove(tree: &mut Value, path: &[String]) {
     let Some((last, parents)) = path.split_last() else { return };

@@ -6,16 +6,15 @@ use std::path::PathBuf;
 use runtime::Runtime;
 use serde_json::Value;
 
-use super::client::{Client, GUEST_ID};
 use crate::args::{Global, NodeOptions, ServerOptions};
-use crate::config::{Configuration, Layer, Settings};
+use crate::client::{Client, GUEST_ID};
+use crate::config::{Configuration, Layer, Origin, Settings};
 use crate::confirm;
-use crate::data_dir::DataDir;
+use crate::data_dir::{DataDir, Purpose, default_data_dir};
 use crate::failure::{Failure, Kind};
 use crate::home::{Home, leads_to_this_machine, same};
 use crate::memory::Memory;
 use crate::output::Output;
-use crate::platform::{self, Purpose};
 
 /// Which backbone a node uses.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,7 +37,7 @@ pub(crate) struct Plan {
     pub(crate) settings: Settings,
     /// The configuration file among them.
     pub(crate) configuration_file: Option<PathBuf>,
-    /// Where everything lies.
+    /// The data directory.
     pub(crate) dir: DataDir,
     /// Which backbone.
     pub(crate) backbone: WhichBackbone,
@@ -56,22 +55,8 @@ impl Plan {
     /// # Errors
     /// A failure if the data directory cannot be used, and one that names both backbones without that consent.
     pub(crate) fn new(configuration: Configuration, purpose: Purpose, change_backbone: bool) -> Result<Self, Failure> {
-        let settings = configuration.settings()?;
-        let path = match &settings.data_dir {
-            Some(path) => path.clone(),
-            None => platform::default_data_dir(purpose)?,
-        };
-        let dir = DataDir::open(path)?;
-        let home = home(&dir, &settings)?;
-        let backbone = WhichBackbone::choose(&settings, home.as_ref());
-        let mut plan = Self {
-            backbone_is_configured: settings.backbone_url.is_some(),
-            settings,
-            configuration_file: configuration.file,
-            dir,
-            backbone,
-            leaves: None,
-        };
+        let mut plan = Self::without_consent(configuration, purpose)?;
+        let home = home(&plan.dir, &plan.settings)?;
         if let Err(refusal) = plan.stays_at(home.as_ref()) {
             let asked = || match (&plan.backbone, &home) {
                 (WhichBackbone::At(url), Some(home)) => confirm::confirmed(&home.question(&plan.dir, url)),
@@ -86,6 +71,37 @@ impl Plan {
         Ok(plan)
     }
 
+    /// The same for whoever only looks: nobody is asked, and the plan does not start while [`Plan::stays_at`] refuses it.
+    ///
+    /// # Errors
+    /// A failure if the data directory cannot be used.
+    pub(crate) fn without_consent(configuration: Configuration, purpose: Purpose) -> Result<Self, Failure> {
+        let settings = configuration.settings;
+        let path = match &settings.data_dir {
+            Some(path) => path.clone(),
+            None => default_data_dir(purpose)?,
+        };
+        let dir = DataDir::open(path)?;
+        let home = home(&dir, &settings)?;
+        let backbone = WhichBackbone::choose(&settings, home.as_ref());
+        Ok(Self {
+            backbone_is_configured: settings.backbone_url.is_some(),
+            settings,
+            configuration_file: configuration.file,
+            dir,
+            backbone,
+            leaves: None,
+        })
+    }
+
+    /// Refuses a backbone that is not that of the identity, as far as that is known.
+    ///
+    /// # Errors
+    /// A failure that names both backbones, or a file that cannot be read.
+    pub(crate) fn check_backbone(&self) -> Result<(), Failure> {
+        self.stays_at(home(&self.dir, &self.settings)?.as_ref())
+    }
+
     /// Whether the identity stays at its backbone, or may leave it.
     ///
     /// # Errors
@@ -95,7 +111,7 @@ impl Plan {
             (_, home) if home == self.leaves.as_ref() => Ok(()),
             (WhichBackbone::At(url), Some(home)) if !home.is(url) => Err(home.refusal(&self.dir, url)),
             (WhichBackbone::Embedded { .. }, Some(home @ Home::At(_))) => Err(no_embedded_backbone(&self.dir, home)),
-            // With records of an embedded backbone it lives there, unless that says that it does not know it.
+            // With records of an embedded backbone it belongs to that one, unless that one does not know it.
             (WhichBackbone::Embedded { .. }, Some(home @ Home::Unknown)) if !self.has_embedded_backbone() => {
                 Err(no_embedded_backbone(&self.dir, home))
             }
@@ -142,7 +158,7 @@ impl Plan {
         {
             return Ok(client);
         }
-        // The client of an embedded backbone's owner opens only that, and everybody knows the public one.
+        // The owner's client of an embedded backbone is valid only there, and the public one is no secret.
         let leaves_embedded = matches!(self.leaves, Some(Home::Embedded(_)));
         let is_of_here = |client: &Client| match is_embedded {
             true => !self.is_leaving() && client.id != GUEST_ID,
@@ -155,7 +171,7 @@ impl Plan {
         }
     }
 
-    /// Tells whoever configured an OAuth client that this backbone does not get it.
+    /// Warns if an OAuth client is configured that this backbone does not get.
     ///
     /// # Errors
     /// As [`Plan::client`].
@@ -182,23 +198,23 @@ impl Plan {
 }
 
 impl WhichBackbone {
-    /// The one that is asked for, else the one where the identity lives, else an embedded one.
+    /// The one that is configured, else the one of the identity, else an embedded one.
     fn choose(settings: &Settings, home: Option<&Home>) -> Self {
         let embedded = Self::Embedded { listen: settings.backbone_listen, guests: settings.backbone_guests };
         match (&settings.backbone_url, home) {
             // As it was spelt at first: references carry it.
             (Some(url), Some(Home::At(home))) if same(url, home) => Self::At(home.clone()),
-            // Its own one is started, not asked: whoever has its port meanwhile would get the login.
+            // Its own one is started, not asked: another process that has its port meanwhile would get the login.
             (Some(url), Some(home @ Home::Embedded(_))) if home.is(url) => embedded,
             (Some(url), _) => Self::At(url.clone()),
-            // The identity lives there; at an embedded backbone nobody would know it.
+            // The identity was created there; an embedded backbone does not know it.
             (None, Some(Home::At(url))) if settings.backbone_listen.is_none() => Self::At(url.clone()),
             (None, _) => embedded,
         }
     }
 }
 
-/// Where the identity lives. A store has to be opened to tell that only if a first start ended early, or `start.json` is missing;
+/// The backbone of the identity. A store has to be opened to tell that only if a first start ended early, or `start.json` is missing;
 /// while another process holds the directory, its files have to do.
 fn home(dir: &DataDir, settings: &Settings) -> Result<Option<Home>, Failure> {
     let known = Home::of(dir)?;
@@ -222,7 +238,7 @@ fn no_embedded_backbone(dir: &DataDir, home: &Home) -> Failure {
 }
 
 /// Merges options, `--a:b=c` settings, environment and the file that one of the first two names. No other file is read: one
-/// that lies in the working directory may be anybody's.
+/// in the working directory may be from anyone.
 ///
 /// # Errors
 /// A failure that names the wrong key and where it stands.
@@ -233,8 +249,8 @@ pub(crate) fn configuration(
     overrides: &[(String, String)],
 ) -> Result<Configuration, Failure> {
     let mut command_line = Layer::from_command_line(overrides);
-    for (key, value) in options_as_settings(global, node, server)? {
-        command_line.set(key, value);
+    for (key, value, origin) in options_as_settings(global, node, server)? {
+        command_line.set(key, value, origin);
     }
     let mut layers = vec![command_line, Layer::from_environment(crate::args::environment())];
     if let Some(path) = &node.config {
@@ -247,21 +263,38 @@ fn options_as_settings(
     global: &Global,
     node: &NodeOptions,
     server: &ServerOptions,
-) -> Result<Vec<(&'static str, Value)>, Failure> {
+) -> Result<Vec<(&'static str, Value, Origin)>, Failure> {
     let client = node.client.read()?;
+    let client_origin = node.client.origin();
+    let option = |name: &str| Origin::Option(name.to_owned());
     let path = |path: &Option<PathBuf>| path.as_ref().map(|path| path.to_string_lossy().into_owned());
+    let (data_dir, backbone) = (path(&global.data_dir), node.backbone.clone());
+    let data_dir_origin = origin("--data-dir", "ENLACE_DATA_DIR", data_dir.as_deref());
+    let backbone_origin = origin("--backbone", "ENLACE_BACKBONE", backbone.as_deref());
+    let listen = server.listen.map(|address| address.to_string());
+    let backbone_listen = node.backbone_listen.map(|address| address.to_string());
+    let client_id = client.as_ref().map(|client| client.id.clone());
+    let client_secret = client.map(|client| client.secret.expose().to_owned());
     let settings = [
-        ("enlace.dataDir", path(&global.data_dir)),
-        ("enlace.listen", server.listen.map(|address| address.to_string())),
-        ("enlace.apiKeyFile", path(&server.api_key_file)),
-        ("enlace.backbone.listen", node.backbone_listen.map(|address| address.to_string())),
-        ("transportLibrary.baseUrl", node.backbone.clone()),
-        ("transportLibrary.platformClientId", client.as_ref().map(|client| client.id.clone())),
-        ("transportLibrary.platformClientSecret", client.map(|client| client.secret.expose().to_owned())),
+        ("enlace.dataDir", data_dir, data_dir_origin),
+        ("enlace.listen", listen, option("--listen")),
+        ("enlace.apiKeyFile", path(&server.api_key_file), option("--api-key-file")),
+        ("enlace.backbone.listen", backbone_listen, option("--backbone-listen")),
+        ("transportLibrary.baseUrl", backbone, backbone_origin),
+        ("transportLibrary.platformClientId", client_id, client_origin.clone()),
+        ("transportLibrary.platformClientSecret", client_secret, client_origin),
     ];
-    let texts = settings.into_iter().filter_map(|(key, text)| Some((key, Value::String(text?))));
-    let flag = node.allow_plain_http.then_some(("enlace.allowPlainHttp", Value::Bool(true)));
-    Ok(texts.chain(flag).collect())
+    let texts = settings.into_iter().filter_map(|(key, text, origin)| Some((key, Value::String(text?), origin)));
+    let plain_http = ("enlace.allowPlainHttp", Value::Bool(true), option("--allow-plain-http"));
+    Ok(texts.chain(node.allow_plain_http.then_some(plain_http)).collect())
+}
+
+/// Whether the value of an option is from its variable: clap does not tell that to the type of the options.
+fn origin(option: &str, variable: &str, value: Option<&str>) -> Origin {
+    match std::env::var(variable) {
+        Ok(text) if Some(text.as_str()) == value => Origin::Variable(variable.to_owned()),
+        _ => Origin::Option(option.to_owned()),
+    }
 }
 
 impl crate::args::ClientOptions {
@@ -274,10 +307,18 @@ impl crate::args::ClientOptions {
             return Ok(Some(known.clone()));
         }
         let read = match (&self.client, &self.client_file) {
-            (Some(text), _) => Client::parse(text)?,
+            (Some(text), _) => Client::parse(text, &self.origin().to_string())?,
             (None, Some(path)) => Client::read(path)?,
             (None, None) => return Ok(None),
         };
         Ok(Some(self.read.get_or_init(|| read).clone()))
+    }
+
+    /// Where it is from.
+    fn origin(&self) -> Origin {
+        match &self.client_file {
+            Some(_) if self.client.is_none() => Origin::Option("--client-file".to_owned()),
+            _ => origin("--client", "ENLACE_CLIENT", self.client.as_deref()),
+        }
     }
 }

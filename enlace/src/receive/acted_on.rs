@@ -1,4 +1,4 @@
-//! Names that programs look for by themselves and act on. A received file does not get one: it would take part in whatever
+//! Names of files on which programs act automatically. A received file does not get one: it would take part in whatever
 //! the next program does in that directory or above it.
 //!
 //! Names that start with a dot are made visible elsewhere; these lists are for the others. They hold what common programs

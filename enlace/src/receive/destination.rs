@@ -87,8 +87,8 @@ impl Destination {
         if let (Some(name), Some(path)) = (&self.acted_on, self.path.file_name()) {
             let path = path.to_string_lossy();
             let message =
-                format!("the file is saved as {path}, because programs may act on a file named {name} by themselves");
-            output.warning(&message, "if you want that name, say so with --output FILE");
+                format!("the file is saved as {path}, because some programs act on files named {name} automatically");
+            output.warning(&message, "if you want that name, add --output FILE");
         }
     }
 
@@ -141,7 +141,7 @@ impl Destination {
         let failure = Failure::local(format!("cannot write {}: {}", self.path.display(), reason(error)));
         match error.kind() {
             ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
-                failure.hint("free some space, or write to another disk with --output PATH; nothing was kept")
+                failure.hint("free some space, or choose another disk with --output PATH; nothing was kept")
             }
             _ => failure.hint("choose another place with --output PATH; nothing was kept"),
         }
@@ -173,7 +173,7 @@ async fn copy(
     writer.flush().await.map_err(|error| unwritable(&error))?;
     match bytes == length {
         true => Ok(hex(&hash.finalize())),
-        false => Err(Failure::new(Kind::Integrity, format!("{bytes} bytes arrived instead of {length}"))),
+        false => Err(Failure::new(Kind::Integrity, format!("received {bytes} bytes instead of {length}"))),
     }
 }
 
@@ -192,7 +192,7 @@ fn check_directory(path: &Path) -> Result<(), Failure> {
         true => Failure::local(format!("{shown} is not a directory")),
         false => Failure::local(format!("the directory {shown} does not exist")),
     };
-    Err(failure.hint("make it, or choose another place with --output PATH; nothing was kept"))
+    Err(failure.hint("create it, or choose another place with --output PATH; nothing was kept"))
 }
 
 #[cfg(unix)]
@@ -228,14 +228,14 @@ fn is_standard_output(path: &Path) -> bool {
 pub(crate) fn stopped(failure: Failure, output: Option<&Path>) -> Failure {
     match failure.kind {
         Kind::Interrupted if output.is_some_and(is_standard_output) => failure.hint(INCOMPLETE_OUTPUT),
-        Kind::Interrupted => failure.hint("nothing was kept; the same command starts again"),
+        Kind::Interrupted => failure.hint("nothing was kept; run the same command to try again"),
         _ => failure,
     }
 }
 
 fn exists(path: &Path) -> Failure {
-    Failure::local(format!("{} exists already and was not touched", path.display()))
-        .hint("write elsewhere with --output PATH, or over it with --force")
+    Failure::local(format!("{} exists already and was not changed", path.display()))
+        .hint("choose another place with --output PATH, or overwrite it with --force")
 }
 
 fn interrupted(error: &std::io::Error) -> Failure {

@@ -1,4 +1,4 @@
-//! Receiving: what a reference says, what the file may be called, and how it is written without harm.
+//! Receiving: what a reference says, what the file may be called, and how it is written safely.
 
 mod acted_on;
 mod attempts;

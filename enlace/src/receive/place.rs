@@ -16,13 +16,14 @@ use serde::Deserialize;
 
 use crate::confirm;
 use crate::failure::{Failure, Kind};
+use crate::home::{leads_to_this_machine, literal_address};
 use crate::rest_client;
 
 /// Longest wait for a name server or for a port of this machine.
 const TIMEOUT: Duration = Duration::from_secs(5);
 /// Longest answer of a port of this machine that is read, in bytes: a backbone's has some fifty.
 const MAX_ANSWER: usize = 4096;
-/// What every backbone tells everybody.
+/// What every backbone answers without a login.
 const VERSION_PATH: &str = "/api/v2/Version";
 
 /// Networks that are not the Internet: address and length of the prefix in bits.
@@ -55,7 +56,7 @@ const PRIVATE_V6: &[(Ipv6Addr, u32)] = &[
 /// A failure that names the address and the option.
 pub(crate) async fn check(url: &str, allow_private: bool) -> Result<(), Failure> {
     let Some(reason) = (if allow_private { None } else { objection(url).await }) else { return Ok(()) };
-    if confirm::confirmed(&format!("The reference leads to {url}: {reason}. Go there?")) {
+    if confirm::confirmed(&format!("The reference leads to {url}: {reason}. Connect to it?")) {
         return Ok(());
     }
     Err(Failure::new(Kind::Refused, format!("the reference leads to {url}: {reason}"))
@@ -66,17 +67,13 @@ pub(crate) async fn check(url: &str, allow_private: bool) -> Result<(), Failure>
 async fn objection(url: &str) -> Option<String> {
     let parsed = Url::parse(url).ok()?;
     let host = parsed.host_str()?;
-    let bare = host.trim_start_matches('[').trim_end_matches(']');
-    if let Ok(address) = bare.parse::<IpAddr>() {
-        return match address.is_loopback() {
-            true => not_a_backbone(&parsed).await,
-            false => is_private(address).then(|| "an address in a private network".to_owned()),
-        };
-    }
-    if runtime::names_this_machine(host) {
+    if leads_to_this_machine(url) {
         return not_a_backbone(&parsed).await;
     }
-    let found = tokio::time::timeout(TIMEOUT, tokio::net::lookup_host((bare, 0))).await;
+    if let Some(address) = literal_address(&parsed) {
+        return is_private(address).then(|| "an address in a private network".to_owned());
+    }
+    let found = tokio::time::timeout(TIMEOUT, tokio::net::lookup_host((host, 0))).await;
     // What has no address here is either refused by the connection as well, or resolved by a proxy.
     let address = found.ok()?.ok()?.map(|found| found.ip()).find(|address| is_private(*address))?;
     Some(format!("{host} is {address}, an address of this machine or in a private network"))

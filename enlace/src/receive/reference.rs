@@ -39,7 +39,7 @@ impl Incoming {
         let text = text.trim();
         let parsed = AnyReference::parse(text).map_err(|error| {
             Failure::usage(format!("this is not a reference: {error}"))
-                .hint("quote it in the shell, because it holds # or & : enlace receive 'http://…'")
+                .hint("quote it in the shell, because it contains # or & : enlace receive 'http://…'")
                 .code(ErrorCode::InvalidTruncatedReference)
         })?;
         let (backbone_url, protection, for_identity) = match parsed {

@@ -35,7 +35,7 @@ fn another_file_can_be_named_in_both_ways() {
 }
 
 #[test]
-fn a_file_in_the_working_directory_is_not_read_but_told_of() {
+fn a_file_in_the_working_directory_is_not_read_but_reported() {
     let sandbox = Sandbox::new();
     let stranger = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     stranger.set_nonblocking(true).unwrap();
@@ -58,7 +58,7 @@ fn a_file_in_the_working_directory_is_not_read_but_told_of() {
 }
 
 #[test]
-fn the_file_that_was_read_is_told() {
+fn the_file_that_was_read_is_named() {
     let sandbox = Sandbox::new();
     let file = sandbox.file("sub/other.json", r#"{"modules": {"sync": {"interval": 7}}}"#);
     let told = std::path::Path::new(&file).canonicalize().unwrap().display().to_string();
@@ -97,8 +97,9 @@ fn an_unknown_key_is_refused_with_its_place_and_the_nearest_one() {
     print_config(&sandbox, &["--config", "config.json"], &[])
         .refused(2, &["transportLibrary.baseURL", "config.json", "transportLibrary.baseUrl"]);
     let sandbox = Sandbox::new();
-    print_config(&sandbox, &["--enlace:lisen=1"], &[]).refused(2, &["on the command line", "enlace.listen"]);
-    print_config(&sandbox, &[], &[("enlace__lisen", "1")]).refused(2, &["in the environment", "enlace.listen"]);
+    print_config(&sandbox, &["--enlace:lisen=1"], &[]).refused(2, &["given with --enlace:lisen", "enlace.listen"]);
+    print_config(&sandbox, &[], &[("enlace__lisen", "1")])
+        .refused(2, &["in the environment variable enlace__lisen", "enlace.listen"]);
 }
 
 #[test]
@@ -124,19 +125,53 @@ fn a_weak_key_is_refused() {
     let sandbox = Sandbox::new();
     let args = ["serve", "--data-dir", "d", "--listen", "127.0.0.1:0", "--backbone-listen", "127.0.0.1:0"];
     let ended = sandbox.run(&[&args[..], &["--infrastructure:httpServer:apiKey=weak"]].concat());
-    ended.refused(2, &["weak", "30 characters"]);
+    ended.refused(2, &["given with --infrastructure:httpServer:apiKey", "too weak", "30 characters"]);
+    let keys = json!({"a": {"key": "weak"}});
+    let file = json!({"infrastructure": {"httpServer": {"authentication": {"apiKey": {"keys": keys}}}}});
+    sandbox.file("config.json", file.to_string());
+    let ended = sandbox.run(&[&args[..], &["--config", "config.json"]].concat());
+    ended.refused(2, &["apiKey.keys.a.key in config.json", "too weak", "30 characters"]);
+    sandbox.file("d/api-key", "weak");
+    sandbox.run(&args).refused(2, &["d/api-key", "too weak"]);
 }
 
 #[test]
-fn all_refused_keys_are_told_at_once_wherever_they_are_from() {
+fn a_refused_value_is_reported_with_its_source() {
+    let sandbox = Sandbox::new();
+    sandbox.file("c.json", r#"{"transportLibrary": {"baseUrl": "ftp://x"}, "enlace": {"listen": "here"}}"#);
+    let refused = |args: &[&str], environment: &[(&str, &str)], words: &[&str]| {
+        print_config(&sandbox, args, environment).refused(2, words);
+    };
+    refused(&["--config", "c.json"], &[], &["transportLibrary.baseUrl in c.json: ", "enlace.listen in c.json: "]);
+    let url = "key transportLibrary.baseUrl";
+    refused(&["--backbone", "ftp://x"], &[], &[&format!("{url} given with --backbone: ")]);
+    let of_variable = |name: &str| format!("{url} in the environment variable {name}: ");
+    for name in ["ENLACE_BACKBONE", "transportLibrary__baseUrl"] {
+        refused(&[], &[(name, "ftp://x")], &[&of_variable(name)]);
+    }
+    // The strongest source is the one that counts.
+    refused(&["--config", "c.json"], &[("ENLACE_BACKBONE", "ftp://y")], &[&of_variable("ENLACE_BACKBONE"), "ftp://y"]);
+    let half = [("PLATFORM_CLIENT_ID", "x")];
+    refused(&[], &half, &["platformClientId in the environment variable PLATFORM_CLIENT_ID: ", "platformClientSecret"]);
+    refused(&["--client", "nocolon"], &[], &["--client", "ID:SECRET"]);
+    refused(&[], &[("ENLACE_CLIENT", "nocolon")], &["ENLACE_CLIENT", "ID:SECRET"]);
+    sandbox.file("client.txt", "nocolon");
+    refused(&["--client-file", "client.txt"], &[], &["client.txt", "ID:SECRET"]);
+}
+
+#[test]
+fn all_refused_keys_are_reported_at_once() {
     let sandbox = Sandbox::new();
     sandbox.file("c.json", r#"{"database": {"dbName": "x"}, "transportLibrary": {"baseURL": "x"}}"#);
-    let keys =
-        ["database.dbName in c.json", "transportLibrary.baseURL in c.json", "modules.sync.enabled in the environment"];
+    let keys = [
+        "database.dbName in c.json",
+        "transportLibrary.baseURL in c.json",
+        "modules.sync.enabled in the environment variable SYNC_ENABLED",
+    ];
     let environment = [("SYNC_ENABLED", "perhaps"), ("database__driver", "lokijs")];
     let text = print_config_as_text(&sandbox, &["--config", "c.json"], &environment);
     text.refused(2, &keys);
-    text.refused(2, &["database.driver in the environment"]);
+    text.refused(2, &["database.driver in the environment variable database__driver"]);
     assert_eq!(text.stderr.lines().filter(|line| line.starts_with("error: ")).count(), 4, "{text:?}");
     print_config(&sandbox, &["--config", "c.json"], &environment).refused(2, &keys);
 }

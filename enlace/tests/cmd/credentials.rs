@@ -100,21 +100,19 @@ fn no_start_leads_an_identity_of_an_embedded_backbone_to_another_one() {
     sandbox.file("a.txt", "hello");
     let stranger = Stranger::new();
     let file = sandbox.file("other.json", format!(r#"{{"transportLibrary": {{"baseUrl": "{}"}}}}"#, stranger.url));
-    let words: [&str; 4] = [&stranger.url, "lives at", &home, "--change-backbone"];
-    for command in [
-        vec!["serve"],
-        vec!["share", "a.txt"],
-        vec!["identity"],
-        vec!["files", "list"],
-        vec!["tokens", "list"],
-        vec!["doctor"],
-    ] {
+    let words: [&str; 4] = [&stranger.url, "its backbone is", &home, "--change-backbone"];
+    for command in
+        [vec!["serve"], vec!["share", "a.txt"], vec!["identity"], vec!["files", "list"], vec!["tokens", "list"]]
+    {
         let args = [&command[..], &["--data-dir", "d", "--client", PLANTED]].concat();
         run_with(&sandbox, &[&args[..], &["--backbone", &stranger.url]].concat(), &[]).refused(4, &words);
         run_with(&sandbox, &[&args[..], &["--config", &file]].concat(), &[]).refused(4, &words);
         run_with(&sandbox, &args, &[("ENLACE_BACKBONE", &stranger.url)]).refused(4, &words);
         run_with(&sandbox, &args, &[("transportLibrary__baseUrl", &stranger.url)]).refused(4, &words);
     }
+    let doctor = ["doctor", "--data-dir", "d", "--client", PLANTED, "--backbone", &stranger.url];
+    let ended = run_with(&sandbox, &doctor, &[]);
+    assert!(ended.code == 1 && words.iter().all(|word| ended.stdout.contains(word)), "{ended:?}");
     stranger.was_not_asked();
     // Every spelling of its own backbone is its own backbone, which it starts itself.
     let again = sandbox.serve(&["serve", "--data-dir", "d", "--backbone", &home.replace("localhost", "127.0.0.1")]);
@@ -152,7 +150,7 @@ fn an_identity_of_a_configured_backbone_moves_only_if_that_is_confirmed() {
     sandbox.serve(&[&serve[..], &["--backbone", &home, "--client", "me:secret"]].concat()).stop();
     let recorder = Recorder::start(&home);
     let moved = [&serve[..], &["--backbone", recorder.url()]].concat();
-    sandbox.run(&moved).refused(4, &[recorder.url(), "lives at", &home, "--change-backbone", "--data-dir"]);
+    sandbox.run(&moved).refused(4, &[recorder.url(), "its backbone is", &home, "--change-backbone", "--data-dir"]);
     // A backbone of its own would not know the identity either.
     sandbox
         .run(&[&serve[..], &["--backbone-listen", "127.0.0.1:0"]].concat())
@@ -193,7 +191,7 @@ fn a_first_start_that_was_killed_stays_with_the_backbone_that_may_have_created_t
     child.wait().unwrap();
     let stranger = Stranger::new();
     let other = [&serve[..], &["--backbone", &stranger.url]].concat();
-    sandbox.run(&other).refused(4, &[&stranger.url, "a first start was begun at", &url, "--change-backbone"]);
+    sandbox.run(&other).refused(4, &[&stranger.url, "a first start at", &url, "--change-backbone"]);
     stranger.was_not_asked();
 }
 

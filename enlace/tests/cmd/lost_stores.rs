@@ -84,6 +84,6 @@ fn an_api_key_that_was_put_there_beforehand_is_no_trace_of_a_store() {
         std::fs::set_permissions(sandbox.path(name), std::fs::Permissions::from_mode(mode)).unwrap();
     }
     let doctor = sandbox.run(&["doctor", "--data-dir", "d", "--listen", "127.0.0.1:0"]);
-    assert!(doctor.stdout.contains("nothing was started here yet"), "{doctor:?}");
+    assert!(doctor.stdout.contains("nothing has been started here yet"), "{doctor:?}");
     sandbox.serve(&SERVE).stop();
 }

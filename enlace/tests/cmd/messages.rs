@@ -35,7 +35,7 @@ fn assert_plain(ended: &Ended) {
 }
 
 #[test]
-fn whatever_answers_in_place_of_a_backbone_is_told_without_routes() {
+fn whatever_answers_in_place_of_a_backbone_is_reported_without_routes() {
     let sandbox = Sandbox::new();
     for (status, code, words) in [
         (500, 5, "status 500"),

@@ -82,7 +82,7 @@ fn the_identity_is_the_same_with_and_without_a_serving_process() {
 }
 
 #[test]
-fn doctor_is_content_with_a_fresh_a_stopped_and_a_serving_node() {
+fn doctor_finds_nothing_wrong_with_a_new_a_stopped_and_a_serving_node() {
     let sandbox = Sandbox::new();
     let doctor = || sandbox.run(&["doctor", "--data-dir", "d", "--json"]).json();
     let verdicts = |report: &Value| -> Vec<String> {
@@ -112,7 +112,7 @@ fn report(sandbox: &Sandbox, args: &[&str]) -> (i32, Vec<(String, String, String
 }
 
 #[test]
-fn doctor_tells_that_nobody_serves_and_which_ports_will_be_taken() {
+fn doctor_reports_that_no_process_serves_and_which_ports_will_be_taken() {
     let sandbox = Sandbox::new();
     sandbox.serve(&[&["serve", "--data-dir", "d"], &PORTS[..]].concat()).stop();
     let remembered: Value = serde_json::from_slice(&std::fs::read(sandbox.path("d/start.json")).unwrap()).unwrap();
@@ -125,7 +125,26 @@ fn doctor_tells_that_nobody_serves_and_which_ports_will_be_taken() {
 }
 
 #[test]
-fn doctor_tells_each_broken_thing_in_one_line_and_goes_on() {
+fn doctor_checks_before_a_first_start_what_serve_will_check() {
+    let sandbox = Sandbox::new();
+    let ports = ["--listen", "127.0.0.1:0", "--backbone-listen", "127.0.0.1:0"];
+    let wrong = |args: &[&str]| -> Vec<(String, String)> {
+        let (code, lines) = report(&sandbox, &[args, &ports].concat());
+        assert_eq!(code, 1, "{lines:?}");
+        lines.into_iter().filter(|line| line.1 == "wrong").map(|line| (line.0, line.2)).collect()
+    };
+    let found = wrong(&["--client", "enlace-guest:enlace-guest"]);
+    assert!(found.len() == 1 && found[0].0 == "OAuth client", "{found:?}");
+    let found = wrong(&["--enlace:storeKey:environment=ENLACE_NO_SUCH_KEY"]);
+    assert!(found.len() == 1 && found[0].1.contains("ENLACE_NO_SUCH_KEY"), "{found:?}");
+    // Nobody is asked: the address is for documentation.
+    let found = wrong(&["--backbone", "http://192.0.2.1:1"]);
+    assert!(found.len() == 1 && found[0].1.contains("--allow-plain-http"), "{found:?}");
+    assert!(!sandbox.path("d/store.key").exists(), "nothing was started");
+}
+
+#[test]
+fn doctor_reports_each_fault_in_one_line_and_continues() {
     let sandbox = Sandbox::new();
     sandbox.serve(&[&["serve", "--data-dir", "d"], &PORTS[..]].concat()).stop();
     let remembered: Value = serde_json::from_slice(&std::fs::read(sandbox.path("d/start.json")).unwrap()).unwrap();
@@ -143,12 +162,17 @@ fn doctor_tells_each_broken_thing_in_one_line_and_goes_on() {
     drop(squatter);
     let found = wrong(&["--infrastructure:httpServer:apiKey=weak"]);
     assert!(found.len() == 1 && found[0].0 == "API keys" && found[0].1.contains("too weak"), "{found:?}");
+    let found = wrong(&["--backbone", "https://b.example.org"]);
+    assert!(found.len() == 1 && found[0].0 == "backbone", "{found:?}");
+    assert!(found[0].1.contains("is not the backbone of the identity") && found[0].1.contains("--change-backbone"));
+    let found = wrong(&["--client", "enlace-guest:enlace-guest"]);
+    assert!(found.len() == 1 && found[0].0 == "OAuth client" && found[0].1.contains("public client"), "{found:?}");
     let found = wrong(&["--enlace:lisen=1", "--modules:sync:enabled=maybe"]);
     assert!(found.len() == 2 && found.iter().all(|line| line.0 == "configuration"), "{found:?}");
 }
 
 #[test]
-fn doctor_tells_a_backbone_that_does_not_answer_in_one_line() {
+fn doctor_reports_a_backbone_that_does_not_answer_in_one_line() {
     let sandbox = Sandbox::new();
     let backbone = sandbox.serve(&["backbone", "--listen", "127.0.0.1:0", "--data-dir", "b"]);
     let url = backbone.text("/url").to_owned();

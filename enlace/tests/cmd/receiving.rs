@@ -46,7 +46,7 @@ fn names_that_programs_act_on_get_a_suffix_unless_the_receiver_asks_for_them() {
     let shared = sandbox.share(&sandbox.file("in/config.json", "{}"), &[]);
     let received = sandbox.run(&["receive", shared.reference(), "--data-dir", "receiver"]);
     assert_eq!(received.code, 0, "{received:?}");
-    let words = "saved as config.json.received, because programs may act on a file named config.json";
+    let words = "saved as config.json.received, because some programs act on files named config.json";
     assert!(received.stderr.contains(words) && received.stderr.contains("--output FILE"), "{received:?}");
     assert!(sandbox.path("config.json.received").is_file() && !sandbox.path("config.json").exists());
     let id = sandbox.run(&["files", "list", "--data-dir", "receiver", "--json"]).json()[0]["id"].clone();
@@ -168,7 +168,7 @@ fn a_received_file_has_the_mode_of_the_users_mask_and_keeps_it_when_it_is_replac
 }
 
 #[test]
-fn a_directory_that_does_not_exist_is_said_and_nothing_is_left() {
+fn a_missing_directory_is_reported_and_nothing_is_left() {
     let sandbox = Sandbox::new();
     let shared = sandbox.share(&sandbox.file("a.txt", "hello"), &[]);
     sandbox
@@ -241,7 +241,7 @@ fn without_a_data_directory_there_is_one_receiver_for_each_backbone() {
 }
 
 #[test]
-fn an_identity_that_the_other_backbone_does_not_know_is_told_where_it_lives() {
+fn a_backbone_that_does_not_know_the_identity_leads_to_the_name_of_its_own() {
     let sandbox = Sandbox::new();
     let here = sandbox.share(&sandbox.file("a.txt", "hello"), &[]);
     sandbox.receive(here.reference(), &["--output", "x"]).json();
@@ -256,7 +256,7 @@ fn an_identity_that_the_other_backbone_does_not_know_is_told_where_it_lives() {
         "127.0.0.1:0",
     ]);
     let refused = sandbox.receive(elsewhere.reference(), &["--output", "y"]);
-    refused.refused(4, &["lives at", here.text("/backbone/url"), "--data-dir"]);
+    refused.refused(4, &["backbone of the identity", here.text("/backbone/url"), "--data-dir"]);
     assert!(!sandbox.path("y").exists());
     sandbox.receive(here.reference(), &["--output", "z"]).json();
 }
@@ -271,21 +271,21 @@ fn a_reference_cannot_lead_an_identity_and_its_secrets_to_another_backbone() {
     stranger.set_nonblocking(true).unwrap();
     let url = format!("http://localhost:{}", stranger.local_addr().unwrap().port());
     let lure = here.reference().replace(&home, &url);
-    sandbox.receive(&lure, &["--output", "y"]).refused(4, &["lives at", &home, "--change-backbone"]);
+    sandbox.receive(&lure, &["--output", "y"]).refused(4, &["its backbone is", &home, "--change-backbone"]);
     // Naming the stranger is not yet a consent to send the login there.
     sandbox
         .receive(&lure, &["--output", "y", "--backbone", &url])
-        .refused(4, &["lives at", &home, "--change-backbone"]);
+        .refused(4, &["its backbone is", &home, "--change-backbone"]);
     assert!(stranger.accept().is_err(), "the stranger was asked");
     here.stop();
     // The sender's own directory, whose backbone is embedded.
-    sandbox.run(&["receive", &lure, "--data-dir", "sender"]).refused(4, &["lives at", &home]);
+    sandbox.run(&["receive", &lure, "--data-dir", "sender"]).refused(4, &["its backbone is", &home]);
     assert!(stranger.accept().is_err(), "the stranger was asked");
 }
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_destination_that_is_not_utf8_is_written_and_told() {
+fn a_destination_that_is_not_utf8_is_written_and_named() {
     use std::os::unix::ffi::OsStrExt;
     let sandbox = Sandbox::new();
     let shared = sandbox.share(&sandbox.file("a.txt", "hello"), &[]);

@@ -3,7 +3,7 @@
 use crate::sandbox::Sandbox;
 
 #[test]
-fn what_cannot_be_shared_is_said_before_anything_starts() {
+fn what_cannot_be_shared_is_refused_before_anything_starts() {
     let sandbox = Sandbox::new();
     sandbox.file("dir/x", "");
     sandbox.file("large", vec![0; 10 * 1024 * 1024 + 1]);
@@ -15,7 +15,7 @@ fn what_cannot_be_shared_is_said_before_anything_starts() {
         4,
         &["10485761 bytes", "10485760 bytes", "--transportLibrary:platformMaxUnencryptedFileSize=10485761"],
     );
-    share(&["a.txt", "--expires-at", "2020-01-01"]).refused(2, &["has passed", "--expires-in"]);
+    share(&["a.txt", "--expires-at", "2020-01-01"]).refused(2, &["already passed", "--expires-in"]);
     share(&["a.txt", "--expires-in", "soon"]).refused(2, &["7d"]);
     share(&["a.txt", "--for", "bob"]).refused(2, &["did:e:"]);
     share(&["a.txt", "--password-file", "missing"]).refused(7, &["missing"]);
@@ -28,7 +28,7 @@ fn what_cannot_be_shared_is_said_before_anything_starts() {
 }
 
 #[test]
-fn what_cannot_be_uploaded_is_said_before_anything_starts_and_with_a_server_as_without() {
+fn what_cannot_be_uploaded_is_refused_before_anything_starts_with_and_without_a_server() {
     let sandbox = Sandbox::new();
     let file = sandbox.file("a.txt", "hello");
     let refused = || {
@@ -36,7 +36,7 @@ fn what_cannot_be_uploaded_is_said_before_anything_starts_and_with_a_server_as_w
         upload(&["--tag", "foo"]).refused(2, &["--tag", "x:WORD"]);
         upload(&["--tag", "x:a", "--tag", "language:xx"]).refused(2, &["language:xx"]);
         upload(&["--mimetype", "pdf"]).refused(2, &["--mimetype", "application/pdf"]);
-        upload(&["--expires-at", "2020-01-01"]).refused(2, &["has passed", "--expires-in"]);
+        upload(&["--expires-at", "2020-01-01"]).refused(2, &["already passed", "--expires-in"]);
         let content = sandbox.file("content.json", "{}");
         let create = ["tokens", "create", "--content", &content, "--data-dir", "sender"];
         sandbox.run(&create).refused(2, &["requires an expiry", "--expires-in 7d"]);

@@ -68,7 +68,7 @@ fn the_truncated_form_works_as_well_as_the_url_and_on_standard_input() {
 }
 
 #[test]
-fn a_personalised_reference_is_for_one_identity_only() {
+fn a_reference_with_an_addressee_is_for_one_identity_only() {
     let sandbox = Sandbox::new();
     let backbone = sandbox.serve(&["backbone", "--listen", "127.0.0.1:0", "--data-dir", "server"]);
     let at = ["--backbone", backbone.text("/url")];
@@ -165,7 +165,7 @@ fn people_see_reference_expiry_address_and_key_file_and_no_qr_code_without_a_ter
     let mut talk = String::new();
     child.stderr.take().unwrap().read_to_string(&mut talk).unwrap();
     assert!(!talk.contains('\u{2580}') && talk.contains("enlace receive 'http://localhost:"), "{talk}");
-    for step in ["to go on later: enlace serve --data-dir d", "take it back: enlace tokens delete TOK"] {
+    for step in ["to continue later: enlace serve --data-dir d", "to revoke it: enlace tokens delete TOK"] {
         assert!(talk.contains(step), "{step} in {talk}");
     }
     assert!(child.wait().unwrap().success());
@@ -230,8 +230,18 @@ fn a_guest_at_a_foreign_backbone_shares_for_as_long_as_guests_may() {
     assert!(short.text("/token/expiresAt") < &*expires_at);
     short.stop();
 
-    let args = ["share", &file, "--data-dir", "sender", "--listen", "127.0.0.1:0", "--expires-in", "8d"];
-    let refused = sandbox.run(&[&args[..], &at].concat());
-    refused.refused(2, &["at most 7 days"]);
-    assert!(!refused.stderr.contains("clock"), "{refused:?}");
+    let too_long = ["--data-dir", "sender", "--expires-in", "8d"];
+    let other = sandbox.file("b.txt", "never uploaded");
+    let refused = || {
+        let share = sandbox.run(&[&["share", &other, "--listen", "127.0.0.1:0"], &too_long[..], &at].concat());
+        share.refused(2, &["at most 7 days", "--expires-in 7d"]);
+        assert!(!share.stderr.contains("clock"), "{share:?}");
+        sandbox.run(&[&["files", "upload", &other], &too_long[..], &at].concat()).refused(2, &["at most 7 days"]);
+    };
+    refused();
+    let serving = sandbox.serve(&[&["serve", "--data-dir", "sender", "--listen", "127.0.0.1:0"], &at[..]].concat());
+    refused();
+    let files = sandbox.run(&["files", "list", "--data-dir", "sender", "--json"]).json();
+    assert_eq!(files.as_array().unwrap().len(), 1, "nothing was sent: {files}");
+    serving.stop();
 }

@@ -48,7 +48,7 @@ fn a_killed_process_leaves_everything_it_had_announced() {
 }
 
 #[test]
-fn a_second_process_on_one_data_directory_is_refused_and_told_who_holds_it() {
+fn a_second_process_on_one_data_directory_is_refused_and_the_holder_is_named() {
     let sandbox = Sandbox::new();
     let serving =
         sandbox.serve(&["serve", "--data-dir", "d", "--listen", "127.0.0.1:0", "--backbone-listen", "127.0.0.1:0"]);
@@ -63,7 +63,7 @@ fn a_second_process_on_one_data_directory_is_refused_and_told_who_holds_it() {
 }
 
 #[test]
-fn a_remembered_port_that_is_taken_is_said_with_the_option_that_helps() {
+fn a_remembered_port_that_is_taken_is_reported_with_the_option_that_helps() {
     let sandbox = Sandbox::new();
     let first =
         sandbox.serve(&["serve", "--data-dir", "d", "--listen", "127.0.0.1:0", "--backbone-listen", "127.0.0.1:0"]);
@@ -115,7 +115,7 @@ fn a_port_that_somebody_has_at_the_other_loopback_address_is_refused_and_nobody_
 }
 
 #[test]
-fn a_lone_backbone_serves_nodes_with_its_clients_and_refuses_others() {
+fn a_standalone_backbone_serves_nodes_with_its_clients_and_refuses_others() {
     let sandbox = Sandbox::new();
     let backbone = sandbox.serve(&[
         "backbone",
@@ -145,7 +145,7 @@ fn a_lone_backbone_serves_nodes_with_its_clients_and_refuses_others() {
 }
 
 #[test]
-fn an_address_that_other_machines_reach_is_told_and_warned_of() {
+fn an_address_that_other_machines_reach_is_printed_with_a_warning() {
     let sandbox = Sandbox::new();
     for (listen, reachable, is_warned) in [
         ("0.0.0.0:0", "http://", true),

@@ -26,7 +26,7 @@ fn notice(child: &mut Child) -> String {
 }
 
 #[test]
-fn short_work_waits_says_for_whom_and_goes_on() {
+fn short_commands_wait_name_the_holder_and_continue() {
     let sandbox = Sandbox::new();
     sandbox.serve(&SERVE).stop();
     let lock = hold(&sandbox);
@@ -44,7 +44,7 @@ fn short_work_waits_says_for_whom_and_goes_on() {
 }
 
 #[test]
-fn short_work_asks_a_process_that_begins_to_serve_meanwhile() {
+fn short_commands_ask_a_process_that_begins_to_serve_meanwhile() {
     let sandbox = Sandbox::new();
     sandbox.serve(&SERVE).stop();
     let lock = hold(&sandbox);

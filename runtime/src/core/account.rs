@@ -1,11 +1,14 @@
 //! The account of a running node: identity, device, their secrets and their session at the backbone.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use transport::backbone::{Client, DeviceCredentials, SecretText, Session};
 use transport::crypto::{CryptoObject as _, Form, SecretKey, SignatureKeypair, SignaturePublicKey, compact};
 use transport::datawallet;
 use transport::identity::{PublicIdentity, device_type};
+use transport::wire::backbone::quotas;
 use transport::wire::{Address, DeviceId, Timestamp, Username};
 use zeroize::Zeroizing;
 
@@ -87,6 +90,12 @@ impl Account {
     /// Calls that need no login.
     pub(crate) fn client(&self) -> &Client {
         &self.client
+    }
+
+    /// How far in the future something new may expire, if the backbone says so. One that cannot be asked, or does not know
+    /// the question, refuses what is too late by itself.
+    pub(crate) async fn max_lifetime(&self) -> Option<Duration> {
+        self.session.quotas().await.ok().and_then(|quotas| quotas::lifetime(&quotas))
     }
 
     /// Calls in the name of this device.

@@ -1,6 +1,7 @@
 //! The node's own identity and its synchronization.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use transport::crypto::CryptoObject as _;
 use transport::wire::Timestamp;
@@ -78,6 +79,12 @@ impl AccountFacade {
         let times = SyncTimes::load(&self.node.core.store)?;
         let at = |time: Option<Timestamp>| time.map(|completed_at| SyncTime { completed_at });
         Ok(SyncInfo { last_sync_run: at(times.everything), last_datawallet_sync: at(times.datawallet) })
+    }
+
+    /// How far in the future new files and tokens may expire, if the backbone limits that and says so: enlace's backbones
+    /// do for guests.
+    pub async fn max_lifetime(&self) -> Option<Duration> {
+        self.node.core.account.max_lifetime().await
     }
 
     /// Whether store, backbone and login work, for health checks. Never fails; says what is wrong instead.

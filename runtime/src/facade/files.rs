@@ -116,13 +116,15 @@ impl FilesFacade {
     /// Seals a file, uploads it and remembers it.
     ///
     /// # Errors
-    /// [`Error::InvalidPropertyValue`] for an expiry that is not in the future, [`Error::InvalidTags`], then
-    /// [`Error::InvalidPropertyValue`] for a content that is too large; the backbone's errors; [`Error::Store`] if the backbone has the file but it could not be
+    /// [`Error::InvalidPropertyValue`] for an expiry that is not in the future or later than the backbone allows,
+    /// [`Error::InvalidTags`], then [`Error::InvalidPropertyValue`] for a content that is too large; the backbone's errors;
+    /// [`Error::Store`] if the backbone has the file but it could not be
     /// remembered here.
     #[instrument(skip_all)]
     pub async fn upload_own_file(&self, request: UploadOwnFile) -> Result<File> {
         let expires_at = request.expires_at.unwrap_or(Timestamp::NEVER);
         check_future(expires_at, &*self.node.core.clock)?;
+        self.check_lifetime(expires_at).await?;
         let new = NewFile {
             content: request.content,
             filename: request.filename.into(),
@@ -268,7 +270,28 @@ impl FilesFacade {
         record.into_dto(id.clone(), self.node.core.base_url())
     }
 
+    /// Refuses an expiry that the backbone would refuse once it has the content. [`Timestamp::NEVER`] it shortens.
+    async fn check_lifetime(&self, expires_at: Timestamp) -> Result<()> {
+        if expires_at >= Timestamp::NEVER {
+            return Ok(());
+        }
+        let Some(lifetime) = self.node.core.account.max_lifetime().await else { return Ok(()) };
+        if expires_at <= self.node.core.clock.now().saturating_add(lifetime) {
+            return Ok(());
+        }
+        let longest = match (lifetime.as_secs() / DAY, lifetime.as_secs() % DAY) {
+            (days, 0) => format!("{days} days"),
+            _ => format!("{} seconds", lifetime.as_secs()),
+        };
+        Err(Error::InvalidPropertyValue(format!(
+            "'expiresAt' must be at most {longest} from now: the backbone keeps nothing of this identity for longer"
+        )))
+    }
+
     fn record(&self, id: &FileId) -> Result<FileRecord> {
         file::stored(&self.node.core.store.view(), id)?.ok_or(Error::RecordNotFound("File"))
     }
 }
+
+/// In seconds.
+const DAY: u64 = 24 * 60 * 60;

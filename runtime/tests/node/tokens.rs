@@ -1,6 +1,8 @@
 //! Tokens: create, load, list, delete.
 
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use backbone_mock::fault::{Fault, Matching};
@@ -95,14 +97,30 @@ async fn an_expiry_that_is_too_late_for_a_guest_is_not_blamed_on_the_clock() {
     let world = World::of_guests().await;
     let alice = world.node("alice").await;
     let late = world.at(30 * DAY + 1);
+    let upload = |expires_at| UploadOwnFile { expires_at: Some(expires_at), ..file("a", "b") };
+    let unread = UploadOwnFile { content: Box::pin(Unread), ..upload(late) };
     let refusals = [
-        alice.tokens().create_own_token(own_token(json!({}), late)).await.err().unwrap(),
-        alice.files().upload_own_file(UploadOwnFile { expires_at: Some(late), ..file("a", "b") }).await.err().unwrap(),
+        (alice.tokens().create_own_token(own_token(json!({}), late)).await.err().unwrap(), "platform"),
+        (alice.files().upload_own_file(unread).await.err().unwrap(), "runtime"),
     ];
-    for refusal in refusals {
-        assert_eq!(refusal.code(), "error.platform.validation.invalidPropertyValue");
+    alice.files().upload_own_file(upload(world.at(30 * DAY))).await.unwrap();
+    for (refusal, by) in refusals {
+        assert_eq!(refusal.code(), format!("error.{by}.validation.invalidPropertyValue"));
         let text = refusal.to_string();
         assert!(text.contains("at most 30 days") && !text.contains("clock"), "{text}");
+    }
+}
+
+/// Content of a file that must not be read.
+struct Unread;
+
+impl tokio::io::AsyncRead for Unread {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        _: &mut tokio::io::ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        panic!("the content was read")
     }
 }
 

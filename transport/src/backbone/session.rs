@@ -12,6 +12,7 @@ use super::{ClientConfig, DeviceCredentials, Error, SecretText};
 use crate::wire::ChallengeId;
 use crate::wire::backbone::challenges::Challenge;
 use crate::wire::backbone::devices::{ChangePassword, CreateDevice, CreatedDevice};
+use crate::wire::backbone::quotas::MetricQuotas;
 
 /// A client of a backbone with the login of a device. Cheap to clone; clones share the login.
 #[derive(Clone)]
@@ -90,6 +91,14 @@ impl Session {
     /// [`Error`], as for every call.
     pub async fn tags(&self) -> Result<serde_json::Value, Error> {
         self.json(Request::get("/Tags").answered_within(AnswerBounds::PAGE)).await
+    }
+
+    /// What the identity may store, and how much of it is used.
+    ///
+    /// # Errors
+    /// [`Error`], as for every call.
+    pub async fn quotas(&self) -> Result<Vec<MetricQuotas>, Error> {
+        self.json(Request::get("/Quotas")).await
     }
 
     pub(super) fn http(&self) -> &Http {

@@ -12,10 +12,11 @@ use runtime::http_client::{self, Redirects};
 use runtime::{StoreKey, Timestamp};
 
 use crate::api_key;
+use crate::client::{self, GUEST_ID};
 use crate::data_dir::{DataDir, Held};
 use crate::failure::{Failure, Kind, with_sources};
 use crate::memory::Memory;
-use crate::node::{self, CLIENT_FILE, GUEST_ID, Node, Plan, WhichBackbone};
+use crate::node::{self, Node, Plan, WhichBackbone};
 use crate::output::Output;
 use crate::reach::{Reached, reach};
 use crate::running::Running;
@@ -32,7 +33,7 @@ const WRITTEN: usize = 64 * 1024;
 pub(crate) enum Verdict {
     /// As it should be.
     Good,
-    /// Not looked at, and why.
+    /// Not checked, and why.
     Skipped,
     /// Wrong, and what to do.
     Wrong,
@@ -52,7 +53,7 @@ impl Verdict {
 /// One line of the report.
 #[derive(Debug)]
 pub(crate) struct Finding {
-    /// What was looked at.
+    /// What was checked.
     pub(crate) check: &'static str,
     /// What was found.
     pub(crate) verdict: Verdict,
@@ -85,54 +86,96 @@ impl Finding {
     }
 }
 
-/// Why a check waits for another one.
-const CORRECT_FIRST: &str = "the permissions have to be corrected first";
+/// What has to be corrected before more can be checked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum First {
+    /// The permissions of the files.
+    Permissions,
+    /// Where to log in, or as whom.
+    Login,
+}
+
+impl First {
+    /// A check that waits for it.
+    fn skipped(self, check: &'static str) -> Finding {
+        Finding::skipped(
+            check,
+            match self {
+                Self::Permissions => "correct the permissions first",
+                Self::Login => "correct the backbone or the OAuth client first",
+            },
+        )
+    }
+}
 
 /// Does all checks. What one of them finds wrong does not keep the others from being done, and is told once.
 pub(super) async fn all(plan: Plan, output: Output) -> Vec<Finding> {
     let permissions = permissions(&plan);
     let is_private = permissions.verdict != Verdict::Wrong;
     let api_keys = api_keys(&plan, is_private);
+    let login = login_data(&plan, is_private);
+    let first = match login.iter().any(|finding| finding.verdict == Verdict::Wrong) {
+        _ if !is_private => Some(First::Permissions),
+        true => Some(First::Login),
+        false => None,
+    };
     let mut findings = vec![configuration(&plan), directory(&plan.dir), permissions, api_keys];
+    findings.extend(login);
     match reach(&plan.dir, output).await {
         Ok(Reached::Held(held)) => {
             findings.push(Finding::good("process", "no process serves this data directory; `enlace serve` starts one"));
-            findings.extend(stopped(held, plan, is_private).await);
+            findings.extend(stopped(held, plan, first).await);
         }
         Ok(Reached::Served(running)) => findings.extend(serving(&running).await),
         Err(failure) => {
             findings.push(match is_private {
                 true => Finding::failed("process", &failure),
-                false => Finding::skipped("process", CORRECT_FIRST),
+                false => First::Permissions.skipped("process"),
             });
-            findings.extend(distant_backbone(&plan).await);
+            findings.extend(distant_backbone(&plan, first).await);
         }
     }
     findings
 }
 
-/// The backbone, if it is not an embedded one.
-async fn distant_backbone(plan: &Plan) -> Vec<Finding> {
+/// Where to log in, and as whom: what a start refuses before it asks anybody.
+fn login_data(plan: &Plan, is_private: bool) -> Vec<Finding> {
+    const CLIENT: &str = "OAuth client";
+    let refused = plan.check_backbone().and_then(|()| plan.check_encryption()).err();
+    let refused = refused.map(|failure| Finding::failed("backbone", &failure));
+    let client = match plan.client() {
+        _ if !is_private => First::Permissions.skipped(CLIENT),
+        Ok(client) => Finding::good(CLIENT, client.id),
+        Err(failure) => Finding::failed(CLIENT, &failure),
+    };
+    refused.into_iter().chain([client]).collect()
+}
+
+/// The backbone, if it is not an embedded one and nothing has to be corrected before it may be asked.
+async fn distant_backbone(plan: &Plan, first: Option<First>) -> Vec<Finding> {
     match &plan.backbone {
-        WhichBackbone::At(url) => backbone(url).await,
-        WhichBackbone::Embedded { .. } => Vec::new(),
+        WhichBackbone::At(url) if first != Some(First::Login) => backbone(url).await,
+        WhichBackbone::At(_) | WhichBackbone::Embedded { .. } => Vec::new(),
     }
 }
 
-/// A node that does not run: what it will need, and what a start for the moment tells.
-async fn stopped(held: Held, plan: Plan, is_private: bool) -> Vec<Finding> {
+/// A node that does not run: what it will need, and what a start for the moment tells if nothing has to be corrected first.
+async fn stopped(held: Held, plan: Plan, first: Option<First>) -> Vec<Finding> {
     let mut findings = ports(&plan).await;
     let is_blocked = findings.iter().any(|finding| finding.check == BACKBONE_PORT && finding.verdict == Verdict::Wrong);
-    let unopened = match plan.is_first_start() {
-        _ if !is_private => Some(Finding::skipped("store", "the permissions have to be corrected first")),
-        Ok(true) => Some(Finding::skipped("store", "nothing was started here yet")),
-        Ok(false) if is_blocked => Some(Finding::skipped("store", "the embedded backbone needs its port first")),
-        Ok(false) => None,
-        Err(failure) => Some(Finding::failed("store", &failure)),
+    let unopened = match (plan.is_first_start(), first) {
+        (_, Some(First::Permissions)) => Some(First::Permissions.skipped("store")),
+        (Err(failure), _) => Some(Finding::failed("store", &failure)),
+        (Ok(_), Some(first)) => Some(first.skipped("store")),
+        (Ok(true), None) => Some(Finding::skipped("store", "nothing has been started here yet")),
+        (Ok(false), None) if is_blocked => {
+            Some(Finding::skipped("store", "the port of the embedded backbone is not available"))
+        }
+        (Ok(false), None) => None,
     };
     if let Some(finding) = unopened {
         findings.push(finding);
-        findings.extend(distant_backbone(&plan).await);
+        findings.extend(distant_backbone(&plan, first).await);
         return findings;
     }
     let distant = match &plan.backbone {
@@ -171,7 +214,7 @@ async fn opened(node: Node) -> Vec<Finding> {
 /// Which file takes part in it; not a process that serves, which read its own when it started.
 fn configuration(plan: &Plan) -> Finding {
     let file = plan.configuration_file.as_ref().map(|path| path.display().to_string());
-    Finding::good("configuration", file.unwrap_or_else(|| "no file; options, environment and defaults".to_owned()))
+    Finding::good("configuration", file.unwrap_or_else(|| "no file; from options, environment and defaults".to_owned()))
 }
 
 fn directory(dir: &DataDir) -> Finding {
@@ -190,8 +233,8 @@ fn permissions(plan: &Plan) -> Finding {
         return Finding::skipped("permissions", "not checked on this system");
     }
     let settings = &plan.settings;
-    let mut secrets = vec![plan.dir.join(CLIENT_FILE)];
-    secrets.push(settings.api_key_file.clone().unwrap_or_else(|| plan.dir.join(api_key::FILE)));
+    let mut secrets = vec![plan.dir.join(client::FILE)];
+    secrets.push(api_key::path(settings.api_key_file.as_deref(), &plan.dir));
     match &settings.store_key {
         StoreKey::File => secrets.push(plan.dir.join("store.key")),
         StoreKey::FileAt(path) => secrets.push(path.clone()),
@@ -199,7 +242,7 @@ fn permissions(plan: &Plan) -> Finding {
     }
     let mut checks = secrets.iter().filter(|path| path.exists()).map(|path| private::check(path, private::FILE_MODE));
     match private::check_directory(plan.dir.path()).and_then(|()| checks.try_for_each(|outcome| outcome)) {
-        Ok(()) => Finding::good("permissions", "only you can read it"),
+        Ok(()) => Finding::good("permissions", "only you can read the data directory and the keys"),
         Err(error) => Finding::failed("permissions", &error.into()),
     }
 }
@@ -211,7 +254,7 @@ fn api_keys(plan: &Plan, is_private: bool) -> Finding {
         return Finding::skipped(CHECK, "the REST API is switched off");
     }
     if !is_private {
-        return Finding::skipped(CHECK, CORRECT_FIRST);
+        return First::Permissions.skipped(CHECK);
     }
     match server::check_keys(&plan.settings, &plan.dir) {
         Ok(file) => Finding::good(CHECK, file),
@@ -265,7 +308,7 @@ async fn unhealthy(url: &str, response: reqwest::Response) -> Finding {
     let health: serde_json::Value = response.json().await.unwrap_or_default();
     match health["databaseFailure"].as_str() {
         Some(reason) => Finding::wrong("store", reason),
-        None => Finding::wrong("REST API", format!("{url}/health says {status}")),
+        None => Finding::wrong("REST API", format!("{url}/health answers {status}")),
     }
 }
 
@@ -325,10 +368,10 @@ impl Port {
 
 fn health(health: Health) -> Vec<Finding> {
     let login = match (health.backbone_connection, health.backbone_authentication) {
-        (true, true) => Finding::good("login", "the backbone knows this device"),
+        (true, true) => Finding::good("login", "the backbone accepts this device"),
         (true, false) => Finding::wrong(
             "login",
-            "the backbone refuses this device; check that it is the backbone of the first start",
+            "the backbone refuses this device; check that the identity was created at this backbone",
         ),
         (false, _) => Finding::skipped("login", "the backbone does not answer"),
     };
@@ -351,7 +394,7 @@ async fn store_of_backbone(url: &str) -> Finding {
         Ok(response) if response.status() == reqwest::StatusCode::SERVICE_UNAVAILABLE => {
             Finding::wrong("backbone", format!("{url} is unhealthy; check its disk and its log, then restart it"))
         }
-        // Not every backbone lets everybody ask.
+        // Not every backbone answers this without a login.
         _ => Finding::good("backbone", format!("{url} answers")),
     }
 }
@@ -360,7 +403,7 @@ async fn store_of_backbone(url: &str) -> Finding {
 fn clock(response: &reqwest::Response) -> Finding {
     let date = response.headers().get(reqwest::header::DATE).and_then(|value| value.to_str().ok());
     let Some(theirs) = date.and_then(parse_http_date) else {
-        return Finding::skipped("clock", "the backbone does not send its time");
+        return Finding::skipped("clock", "the backbone does not send the time");
     };
     judge_clock(time::now(), theirs)
 }
@@ -369,8 +412,10 @@ fn judge_clock(ours: Timestamp, theirs: Timestamp) -> Finding {
     let skew = ours.saturating_duration_since(theirs).max(theirs.saturating_duration_since(ours));
     let seconds = skew.as_secs();
     match skew <= TOLERATED_SKEW {
-        true => Finding::good("clock", format!("within {seconds} s of the backbone's")),
-        false => Finding::wrong("clock", format!("{seconds} s off the backbone's; set this machine's clock")),
+        true => Finding::good("clock", format!("within {seconds} s of the backbone's clock")),
+        false => {
+            Finding::wrong("clock", format!("{seconds} s off the backbone's clock; correct the clock of this machine"))
+        }
     }
 }
 
@@ -384,7 +429,9 @@ fn parse_http_date(text: &str) -> Option<Timestamp> {
 }
 
 async fn get(url: &str) -> Result<reqwest::Response, Failure> {
-    let unusable = |error: &dyn std::error::Error| Failure::general(format!("no HTTP client: {}", with_sources(error)));
+    let unusable = |error: &dyn std::error::Error| {
+        Failure::general(format!("cannot set up an HTTP client: {}", with_sources(error)))
+    };
     // As the node does it: whoever answers elsewhere for this name is not its backbone. A redirect is an answer, too.
     let builder = http_client::builder_for(url, Redirects::Refused).map_err(|error| unusable(&error))?;
     let client = builder.timeout(TIMEOUT).build();

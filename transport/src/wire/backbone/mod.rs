@@ -10,5 +10,6 @@ pub mod envelope;
 pub mod events;
 pub mod files;
 pub mod identities;
+pub mod quotas;
 pub mod sync_runs;
 pub mod tokens;

@@ -33,13 +33,13 @@ pub enum ReferenceError {
     #[error("reference is longer than {MAX_REFERENCE_LENGTH} characters")]
     TooLong,
     /// Not base64url, or not UTF-8 inside.
-    #[error("reference is not base64url of a text; was it copied completely?")]
+    #[error("reference is not base64url-encoded text; was it copied completely?")]
     Encoding,
     /// The wrong number of parts.
-    #[error("reference does not have the parts of a reference; was it copied completely?")]
+    #[error("reference has the wrong number of parts; was it copied completely?")]
     Parts,
     /// The id is missing or of another kind than expected.
-    #[error("reference does not name an id that starts with {expected}")]
+    #[error("reference does not contain an ID that starts with {expected}")]
     Kind {
         /// The expected prefix, `TOK`, `FIL` or `RLT`; all three if any is accepted.
         expected: &'static str,

@@ -1,5 +1,7 @@
 //! On which terms something is shared: for whom, until when, with which password.
 
+use std::time::Duration;
+
 use clap::Args;
 use runtime::facade::CreateTokenForFile;
 use runtime::{Address, ErrorCode, Timestamp};
@@ -15,7 +17,8 @@ pub(crate) struct TermsOptions {
     /// Only the identity with this address can load the token
     #[arg(long = "for", value_name = "ADDRESS")]
     pub(crate) for_identity: Option<Address>,
-    /// Time until the token expires: 90s, 15m, 12h, 7d, 2w, or never: as long as the file (default: 7d for share, else never)
+    /// Time until the token expires, such as 90s, 15m, 12h, 7d or 2w; never: not before the file (default: 7d for `share`,
+    /// otherwise never)
     #[arg(long, value_name = "SPAN", value_parser = time::parse_span, conflicts_with = "expires_at")]
     pub(crate) expires_in: Option<Span>,
     /// ISO 8601 time at which the token expires
@@ -66,16 +69,43 @@ pub(crate) fn check_future(expires_at: Timestamp, now: Timestamp) -> Result<(), 
     if expires_at > now {
         return Ok(());
     }
-    Err(Failure::usage("the expiry has passed already")
-        .hint("give a later one with --expires-at, or a span with --expires-in 7d")
+    Err(Failure::usage("the expiry has already passed")
+        .hint("use a later --expires-at, or a time span such as --expires-in 7d")
         .code(ErrorCode::InvalidPropertyValue))
+}
+
+/// Refuses a time of expiry that is later than the backbone allows, for which `lifetime` stands, before anything is sent.
+///
+/// # Errors
+/// A failure that names the latest one.
+pub(crate) fn check_lifetime(expires_at: Timestamp, now: Timestamp, lifetime: Option<Duration>) -> Result<(), Failure> {
+    match lifetime {
+        Some(lifetime) if expires_at > now.saturating_add(lifetime) => {
+            let longest = time::span(lifetime);
+            Err(Failure::usage(format!("the backbone allows an expiry of at most {longest} from now"))
+                .hint(format!("use --expires-in {}, or an earlier --expires-at", time::short_span(lifetime)))
+                .code(ErrorCode::InvalidPropertyValue))
+        }
+        _ => Ok(()),
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
+
+    #[test]
+    fn an_expiry_may_be_as_late_as_the_backbone_allows_and_no_later() {
+        let now = time::now();
+        let day = Duration::from_secs(24 * 60 * 60);
+        let latest = now.saturating_add(day);
+        let check = |expires_at, lifetime| check_lifetime(expires_at, now, lifetime);
+        assert!(check(latest, Some(day)).is_ok() && check(Timestamp::NEVER, None).is_ok());
+        let refused = check(latest.saturating_add(Duration::from_millis(1)), Some(day)).unwrap_err();
+        assert_eq!(refused.kind, crate::failure::Kind::Usage);
+        assert_eq!(refused.message, "the backbone allows an expiry of at most 1 day from now");
+        assert!(refused.hint.unwrap().contains("--expires-in 1d"));
+    }
 
     #[test]
     fn a_time_that_is_now_has_passed() {

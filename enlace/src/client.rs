@@ -46,16 +46,16 @@ impl Client {
         Ok(Self { id: OWNER_ID.to_owned(), secret: Secret::new(api_key::random_text(SECRET_LENGTH)?) })
     }
 
-    /// Reads `ID:SECRET`.
+    /// Reads `ID:SECRET`. `place` says where it was found.
     ///
     /// # Errors
     /// A failure that does not repeat the text.
-    pub(crate) fn parse(text: &str) -> Result<Self, Failure> {
+    pub(crate) fn parse(text: &str, place: &str) -> Result<Self, Failure> {
         match text.split_once(':') {
             Some((id, secret)) if !id.is_empty() && !secret.is_empty() => {
                 Ok(Self { id: id.to_owned(), secret: Secret::new(secret) })
             }
-            _ => Err(Failure::usage("the OAuth client is not of the form ID:SECRET")),
+            _ => Err(Failure::usage(format!("the OAuth client {place} must have the form ID:SECRET"))),
         }
     }
 
@@ -64,7 +64,7 @@ impl Client {
     /// # Errors
     /// A failure that names the file.
     pub(crate) fn read(path: &Path) -> Result<Self, Failure> {
-        Self::parse(passwords::read(path)?.expose())
+        Self::parse(passwords::read(path)?.expose(), &format!("in {}", path.display()))
     }
 
     /// The client of the last start.
@@ -72,8 +72,9 @@ impl Client {
     /// # Errors
     /// A failure that names the file if it is there and cannot be read.
     pub(crate) fn recall(dir: &DataDir) -> Result<Option<Self>, Failure> {
-        let text = data_dir::read_private(&dir.join(FILE), MAX_FILE_SIZE)?;
-        text.map(|text| Self::parse(text.trim())).transpose()
+        let path = dir.join(FILE);
+        let text = data_dir::read_private(&path, MAX_FILE_SIZE)?;
+        text.map(|text| Self::parse(text.trim(), &format!("in {}", path.display()))).transpose()
     }
 
     /// Keeps the client for the next start, in a file with mode 0600.
@@ -95,10 +96,11 @@ mod tests {
 
     #[test]
     fn id_and_secret_are_split_at_the_first_colon() {
-        let client = Client::parse("id:se:cret").unwrap();
+        let client = Client::parse("id:se:cret", "here").unwrap();
         assert_eq!((client.id.as_str(), client.secret.expose()), ("id", "se:cret"));
         for text in ["", "id", "id:", ":secret"] {
-            assert!(!Client::parse(text).unwrap_err().message.contains("cret"), "{text}");
+            let message = Client::parse(text, "in c.txt").unwrap_err().message;
+            assert!(!message.contains("cret") && message.contains("in c.txt"), "{message}");
         }
     }
 

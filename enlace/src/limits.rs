@@ -5,7 +5,7 @@ use std::time::Duration;
 use backbone_mock::{Idle, Limits, OAuthClient, Terms};
 use serde::{Deserialize, Serialize};
 
-use super::client::{GUEST_ID, GUEST_SECRET};
+use crate::client::{GUEST_ID, GUEST_SECRET};
 use crate::failure::Failure;
 
 const HOUR: Duration = Duration::from_secs(60 * 60);
@@ -69,7 +69,7 @@ impl BackboneLimits {
         Ok(())
     }
 
-    /// The client that everybody knows.
+    /// The public client.
     pub(crate) fn guest(&self) -> OAuthClient {
         let mut client = OAuthClient::guest(GUEST_ID, GUEST_SECRET);
         let terms = &mut client.terms;
