@@ -237,10 +237,8 @@ async fn the_backbone_conforms() {
 async fn memory_conforms() {
     let directory = tempfile::tempdir().unwrap();
     let clock = Arc::new(ManualClock::new(START.parse().unwrap()));
-    let [sender, receiver, other] = ["sender", "receiver", "other"].map(|name| directory.path().join(name));
-    let sender = memory::node(&sender, clock.clone()).await;
-    let receiver = memory::node(&receiver, clock.clone()).await;
-    let other = memory::node(&other, clock.clone()).await;
+    let [sender, receiver, other] =
+        ["sender", "receiver", "other"].map(|name| memory::node(&directory.path().join(name), clock.clone()));
     let holder = Holder::default();
     let by = |core| Memory { core, holder: holder.clone() };
     conforms(World {

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tokio::sync::{Mutex, MutexGuard};
 use transport::access::{Attempt, FailedAttempt, Ledger, Outcome};
-use transport::backbone::{self, UploadContent, UploadFile, UploadObserver};
+use transport::backbone::{self, Client, ClientConfig, SecretText, UploadContent, UploadFile, UploadObserver};
 use transport::crypto::{SecretKey, SignatureKeypair};
 use transport::identity::{PublicIdentity, derive_address};
 use transport::wire::backbone::files::{CreatedFile, FileMetadata};
@@ -21,12 +21,11 @@ use transport::wire::{Address, DeviceId, FileId, Timestamp, TokenId};
 
 use super::backbone::Backbone;
 use super::{Delivery, Failure, Incoming};
-use crate::account;
 use crate::clock::Clock;
 use crate::config::{BackboneConfig, Config, Secret};
 use crate::core::Core;
-use crate::core::account::{AccountRecord, DeviceIdentity};
-use crate::store::{Batch, Store, StoreKeySource};
+use crate::core::account::{Account, AccountRecord, DeviceIdentity};
+use crate::store::{Store, StoreKeySource};
 
 /// Bytes of a file that are handed out at a time.
 const CHUNK: usize = 64 * 1024;
@@ -207,14 +206,12 @@ impl Delivery for Memory<'_> {
 }
 
 /// A node that needs no server as long as it only delivers: its identity is made here.
-pub(crate) async fn node(directory: &Path, clock: Arc<dyn Clock>) -> Arc<Core> {
+pub(crate) fn node(directory: &Path, clock: Arc<dyn Clock>) -> Arc<Core> {
     std::fs::create_dir_all(directory).unwrap();
     let store = Store::open_in(directory, &StoreKeySource::File(directory.join("store.key")), true).unwrap();
-    let mut batch = Batch::new();
-    batch.put_value(AccountRecord::NAME, &new_account(clock.now())).unwrap();
-    store.commit(batch).await.unwrap();
     let config = Config::new(directory, BackboneConfig::new("http://127.0.0.1:1", "test", Secret::new("test")));
-    let account = account::load_or_create(&config, &store, &*clock).await.unwrap();
+    let client = Client::new(ClientConfig::new(&config.backbone.base_url, "test", SecretText::new("test"))).unwrap();
+    let account = Account::new(new_account(clock.now()), client);
     Core::new(config, clock, Arc::new(store), account, directory.to_owned())
 }
 

@@ -29,11 +29,11 @@ impl World {
     async fn run<F: Future<Output = ()>>(test: impl FnOnce(Arc<Self>) -> F) {
         let directory = tempfile::tempdir().unwrap();
         let clock = Arc::new(ManualClock::new(START.parse().unwrap()));
-        let node = async |name: &str| {
-            let core = memory::node(&directory.path().join(name), clock.clone()).await;
+        let node = |name: &str| {
+            let core = memory::node(&directory.path().join(name), clock.clone());
             Arc::new(Node { core, sync: Synchronizer::idle() })
         };
-        let (alice, bob, holder) = (node("alice").await, node("bob").await, Holder::default());
+        let (alice, bob, holder) = (node("alice"), node("bob"), Holder::default());
         let world = Arc::new(Self { alice, bob, clock, holder: holder.clone(), _directory: directory });
         holder.scope(test(world)).await;
     }
