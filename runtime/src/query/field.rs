@@ -14,6 +14,8 @@ pub(crate) struct Field {
     /// As it is written in the query.
     pub(crate) name: &'static str,
     rule: Rule,
+    /// Whether interfaces tell of it.
+    is_public: bool,
 }
 
 /// What values a field takes and what they mean.
@@ -40,7 +42,7 @@ const fn plain(name: &'static str) -> Field {
 }
 
 const fn field(name: &'static str, rule: Rule) -> Field {
-    Field { name, rule }
+    Field { name, rule, is_public: true }
 }
 
 /// Fields of files.
@@ -59,7 +61,7 @@ pub(crate) static FILES: &[Field] = &[
     field("ownershipToken", Rule::Literal),
     field("ownershipIsLocked", Rule::Single),
     // For whoever is about to upload the same bytes again; not a field of the published connectors.
-    field("plaintextHash", Rule::Literal),
+    Field { is_public: false, ..field("plaintextHash", Rule::Literal) },
 ];
 
 /// Fields of tokens.
@@ -75,6 +77,11 @@ pub(crate) static TOKENS: &[Field] = &[
     field("passwordProtection.passwordIsPin", Rule::Pin),
     field("passwordProtection.passwordLocationIndicator", Rule::Location),
 ];
+
+/// The names of the fields that interfaces tell of.
+pub(crate) fn public(fields: &'static [Field]) -> Vec<&'static str> {
+    fields.iter().filter(|field| field.is_public).map(|field| field.name).collect()
+}
 
 impl Field {
     pub(super) fn is_ownership(&self) -> bool {

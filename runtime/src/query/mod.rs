@@ -22,7 +22,7 @@ mod value;
 use serde_json::{Map, Value};
 
 use self::condition::Conditions;
-pub(crate) use self::field::{FILES, Field, TOKENS};
+pub(crate) use self::field::{FILES, Field, TOKENS, public};
 use crate::store::RequiredTexts;
 use crate::{Error, Result};
 
