@@ -94,7 +94,7 @@ pub(crate) enum Input {
     /// A form with a file, and with fields of this shape.
     Upload(fn() -> Object),
     /// Parameters of the query.
-    Query(&'static [&'static str]),
+    Query(Vec<&'static str>),
     /// Parameters of the query that are true or false.
     Flags(&'static [&'static str]),
 }

@@ -147,6 +147,13 @@ mod tests {
 
     proptest! {
         #[test]
+        fn the_name_of_an_upload_never_leads_elsewhere(path in ".{0,60}") {
+            if let Ok(name) = path.parse::<FileName>() {
+                prop_assert!(!name.as_str().contains(['/', '\\']));
+            }
+        }
+
+        #[test]
         fn a_shown_name_is_one_short_segment_that_misleads_nobody(given in any::<String>()) {
             let name = shown(&given).into_owned();
             prop_assert!(name.len() <= MAX_LENGTH && !name.contains(['/', '\\']) && !name.contains(misleads));

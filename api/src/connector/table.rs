@@ -1,6 +1,7 @@
 //! Every route of both dialects, in one table.
 
 use http::Method;
+use runtime::facade::{FilesFacade, TokensFacade};
 
 use crate::auth::Need;
 use crate::connector::Differences;
@@ -101,7 +102,7 @@ pub(super) fn resources(differences: Differences) -> Vec<Resource> {
                 GET,
                 JSON,
                 files::list_all,
-                Input::Query(files::FIELDS),
+                Input::Query(FilesFacade::filters()),
                 Output::Many("File"),
                 "Files that match a query"
             )],
@@ -122,7 +123,7 @@ pub(super) fn resources(differences: Differences) -> Vec<Resource> {
                     GET,
                     JSON,
                     files::list_own,
-                    Input::Query(files::FIELDS),
+                    Input::Query(FilesFacade::filters()),
                     Output::Many("File"),
                     "Own files that match a query"
                 ),
@@ -144,7 +145,7 @@ pub(super) fn resources(differences: Differences) -> Vec<Resource> {
                     GET,
                     JSON,
                     files::list_peer,
-                    Input::Query(files::FIELDS),
+                    Input::Query(FilesFacade::filters()),
                     Output::Many("File"),
                     "Peers' files that match a query"
                 ),
@@ -217,7 +218,7 @@ pub(super) fn resources(differences: Differences) -> Vec<Resource> {
                     GET,
                     ANYTHING,
                     identity_metadata::get,
-                    Input::Query(identity_metadata::FIELDS),
+                    Input::Query(identity_metadata::FIELDS.to_vec()),
                     Output::One("IdentityMetadata"),
                     "The value kept about an identity"
                 ),
@@ -225,7 +226,7 @@ pub(super) fn resources(differences: Differences) -> Vec<Resource> {
                     DELETE,
                     ANYTHING,
                     identity_metadata::delete,
-                    Input::Query(identity_metadata::FIELDS),
+                    Input::Query(identity_metadata::FIELDS.to_vec()),
                     Output::Nothing,
                     "Removes the value kept about an identity"
                 ),
@@ -247,7 +248,7 @@ pub(super) fn resources(differences: Differences) -> Vec<Resource> {
                     GET,
                     JSON,
                     tokens::list_own,
-                    Input::Query(tokens::FIELDS),
+                    Input::Query(TokensFacade::filters()),
                     Output::Many("Token"),
                     "Own tokens that match a query"
                 ),
@@ -269,7 +270,7 @@ pub(super) fn resources(differences: Differences) -> Vec<Resource> {
                     GET,
                     JSON,
                     tokens::list_peer,
-                    Input::Query(tokens::FIELDS),
+                    Input::Query(TokensFacade::filters()),
                     Output::Many("Token"),
                     "Peers' tokens that match a query"
                 ),

@@ -36,7 +36,7 @@ struct Note {
 }
 
 fn notes() -> Face {
-    let description = |output| Description { summary: "A note", input: Input::Query(&["language"]), output };
+    let description = |output| Description { summary: "A note", input: Input::Query(vec!["language"]), output };
     Face {
         name: "notes",
         prefix: &["v1"],

@@ -17,23 +17,6 @@ use crate::protocol::Media;
 use crate::reply::Reply;
 use crate::validation::{Object, Rule};
 
-/// What lists can be filtered by.
-pub(crate) const FIELDS: &[&str] = &[
-    "createdAt",
-    "createdBy",
-    "createdByDevice",
-    "description",
-    "expiresAt",
-    "filename",
-    "filesize",
-    "mimetype",
-    "title",
-    "isOwn",
-    "tags",
-    "ownershipToken",
-    "ownershipIsLocked",
-];
-
 /// The body of loading a file.
 pub(crate) fn loading() -> Object {
     Object::new()

@@ -12,20 +12,6 @@ use crate::protocol::Media;
 use crate::reply::Reply;
 use crate::validation::{Object, Rule};
 
-/// What lists can be filtered by.
-pub(crate) const FIELDS: &[&str] = &[
-    "isOwn",
-    "createdAt",
-    "createdBy",
-    "createdByDevice",
-    "expiresAt",
-    "forIdentity",
-    "passwordProtection",
-    "passwordProtection.password",
-    "passwordProtection.passwordIsPin",
-    "passwordProtection.passwordLocationIndicator",
-];
-
 /// The body of a creation.
 pub(crate) fn creation() -> Object {
     Object::new()

@@ -35,6 +35,7 @@ fn what_cannot_be_uploaded_is_refused_before_anything_starts_with_and_without_a_
         let upload = |args: &[&str]| sandbox.run(&[&["files", "upload", &file, "--data-dir", "sender"], args].concat());
         upload(&["--tag", "foo"]).refused(2, &["--tag", "x:WORD"]);
         upload(&["--tag", "x:a", "--tag", "language:xx"]).refused(2, &["language:xx"]);
+        upload(&["--tag", "x:a", "--tag", "x:a"]).refused(2, &["a tag is given twice"]);
         upload(&["--mimetype", "pdf"]).refused(2, &["--mimetype", "application/pdf"]);
         upload(&["--expires-at", "2020-01-01"]).refused(2, &["already passed", "--expires-in"]);
         let content = sandbox.file("content.json", "{}");

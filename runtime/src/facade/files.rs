@@ -17,7 +17,7 @@ use crate::dto::{File, PasswordProtection, Token};
 use crate::event::Event;
 use crate::file::{self, FileRecord, NewFile, Observer, VerifiedContent};
 use crate::logging::short;
-use crate::query::{FILES, Ownership, Query};
+use crate::query::{self, FILES, Ownership, Query};
 use crate::store::{Batch, View, collection};
 use crate::token::{self, NewPassword, NewToken, TokenJson, check_future};
 use crate::{Error, FileName, MediaType, Result, Tags};
@@ -146,6 +146,12 @@ impl FilesFacade {
     /// [`Error::RecordNotFound`] if it is not known here.
     pub async fn file(&self, id: &FileId) -> Result<File> {
         self.record(id)?.into_dto(id.clone(), self.node.core.base_url())
+    }
+
+    /// What [`files`](Self::files) can be filtered by.
+    #[must_use]
+    pub fn filters() -> Vec<&'static str> {
+        query::public(FILES)
     }
 
     /// Files that match all parameters, in the order in which they became known. They are read page by page.

@@ -13,7 +13,7 @@ use crate::core::place;
 use crate::dto::{PasswordProtection, Token};
 use crate::event::Event;
 use crate::logging::short;
-use crate::query::{Ownership, Query, TOKENS};
+use crate::query::{self, Ownership, Query, TOKENS};
 use crate::store::{Batch, View, collection};
 use crate::token::{self, NewPassword, NewToken, TokenJson, TokenRecord, check_future};
 use crate::{Error, Result};
@@ -121,6 +121,12 @@ impl TokensFacade {
     /// [`Error::RecordNotFound`] if it is not known here, as ephemeral ones never are.
     pub async fn token(&self, id: &TokenId) -> Result<Token> {
         self.record(id)?.into_dto(id.clone(), self.node.core.base_url(), false)
+    }
+
+    /// What [`tokens`](Self::tokens) can be filtered by.
+    #[must_use]
+    pub fn filters() -> Vec<&'static str> {
+        query::public(TOKENS)
     }
 
     /// Stored tokens that match all parameters, in the order in which they became known. They are read page by page.

@@ -14,6 +14,8 @@ pub(crate) struct Field {
     /// As it is written in the query.
     pub(crate) name: &'static str,
     kind: FieldKind,
+    /// Whether interfaces list it.
+    is_public: bool,
 }
 
 /// The values that a field accepts, and their meaning.
@@ -40,7 +42,7 @@ const fn plain(name: &'static str) -> Field {
 }
 
 const fn field(name: &'static str, kind: FieldKind) -> Field {
-    Field { name, kind }
+    Field { name, kind, is_public: true }
 }
 
 /// Fields of files.
@@ -59,7 +61,7 @@ pub(crate) static FILES: &[Field] = &[
     field("ownershipToken", FieldKind::Literal),
     field("ownershipIsLocked", FieldKind::Single),
     // For clients that check whether the same bytes were uploaded before; not a field of the published connectors.
-    field("plaintextHash", FieldKind::Literal),
+    Field { is_public: false, ..field("plaintextHash", FieldKind::Literal) },
 ];
 
 /// Fields of tokens.
@@ -75,6 +77,11 @@ pub(crate) static TOKENS: &[Field] = &[
     field("passwordProtection.passwordIsPin", FieldKind::Pin),
     field("passwordProtection.passwordLocationIndicator", FieldKind::Location),
 ];
+
+/// The names of the fields that interfaces list.
+pub(crate) fn public(fields: &'static [Field]) -> Vec<&'static str> {
+    fields.iter().filter(|field| field.is_public).map(|field| field.name).collect()
+}
 
 impl Field {
     pub(super) fn is_ownership(&self) -> bool {

@@ -21,7 +21,7 @@ mod field;
 use serde_json::{Map, Value};
 
 use self::condition::Conditions;
-pub(crate) use self::field::{FILES, Field, TOKENS};
+pub(crate) use self::field::{FILES, Field, TOKENS, public};
 use crate::error::{Property, Rule};
 use crate::store::RequiredTexts;
 use crate::{Error, Result};
