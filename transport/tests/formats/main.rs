@@ -6,6 +6,7 @@
 mod address;
 mod challenge;
 mod cipher;
+mod content;
 mod datawallet;
 mod empty_token;
 mod encoding;
