@@ -51,6 +51,8 @@ mod verify;
 #[cfg(feature = "client")]
 mod key;
 #[cfg(feature = "client")]
+pub mod manifest;
+#[cfg(feature = "client")]
 mod open;
 #[cfg(feature = "client")]
 mod seal;

@@ -7,6 +7,7 @@ mod address;
 mod challenge;
 mod cipher;
 mod content;
+mod content_manifest;
 mod datawallet;
 mod empty_token;
 mod encoding;
