@@ -15,6 +15,9 @@ pub enum FileError {
     /// The metadata cannot be parsed, are inconsistent, or do not match the file.
     #[error("file metadata are invalid")]
     InvalidMetadata,
+    /// The file has a format that its reader does not know.
+    #[error("file has a format that this version cannot read; update the program, and try again")]
+    NeedsNewerReader,
     /// The body is not a `CryptoCipher` object.
     #[error("file content is malformed")]
     Malformed,

@@ -109,7 +109,10 @@ fn each_entry_is_reached_on_its_own() {
         Manifest::new(vec![file("b", 5), folder("c"), file("a/x", 7), file("c/y", 0), file("d", 1)]).unwrap();
     let head = manifest.length();
     let places: Vec<_> = (0..5).map(|index| manifest.content_of(index).unwrap()).collect();
-    assert_eq!(places, [head..head + 7, head + 7..head + 12, head + 12..head + 12, head + 12..head + 12, head + 12..head + 13]);
+    assert_eq!(
+        places,
+        [head..head + 7, head + 7..head + 12, head + 12..head + 12, head + 12..head + 12, head + 12..head + 13]
+    );
     assert_eq!(manifest.content_length(), head + 13);
     assert_eq!(manifest.content_of(5), None);
     assert_eq!(manifest.find(&path("b")), Some(1));
@@ -123,19 +126,18 @@ fn refused(entries: Vec<Entry>) -> ManifestError {
 #[test]
 fn paths_that_collide_somewhere_are_refused_before_they_are_sent() {
     let collision = |first: &str, second: &str| ManifestError::Collision { first: path(first), second: path(second) };
-    for (one, other) in [
-        ("README", "readme"),
-        ("a/b/C", "a/b/c"),
-        ("Photos/a", "photos/b"),
-        ("x/\u{e9}", "x/e\u{301}"),
-        ("A/b/c", "a"),
-    ] {
+    for (one, other) in
+        [("README", "readme"), ("a/b/C", "a/b/c"), ("Photos/a", "photos/b"), ("x/\u{e9}", "x/e\u{301}"), ("A/b/c", "a")]
+    {
         let entries = vec![file("0", 1), file(one, 1), folder("m"), file(other, 1), file("z", 1)];
         let error = refused(entries);
         assert!(error == collision(one, other) || error == collision(other, one), "{error:?}");
     }
     assert_eq!(refused(vec![file("a", 1), file("a/b", 1)]), ManifestError::FileAsFolder { path: path("a") });
-    assert_eq!(refused(vec![file("a", 1), file("a/b/c", 1), file("a-", 1)]), ManifestError::FileAsFolder { path: path("a") });
+    assert_eq!(
+        refused(vec![file("a", 1), file("a/b/c", 1), file("a-", 1)]),
+        ManifestError::FileAsFolder { path: path("a") }
+    );
     assert_eq!(refused(vec![file("a", 1), folder("b"), file("a", 2)]), ManifestError::Order { index: 1 });
     assert!(Manifest::new(vec![folder("a"), file("a/b", 1), file("a-b", 1), file("ab", 1)]).is_ok());
 }
@@ -147,7 +149,10 @@ fn limits_hold_at_their_bounds() {
     assert_eq!(Manifest::decode(&most.encode(), most.content_length()).as_ref(), Ok(&most));
     assert_eq!(refused(numbered(MAX_ENTRIES + 1)), ManifestError::TooManyEntries);
     assert_eq!(refused(Vec::new()), ManifestError::Empty);
-    assert_eq!(refused(vec![Entry { mode: Some(MAX_MODE + 1), ..file("a", 1) }]), ManifestError::Attributes { index: 0 });
+    assert_eq!(
+        refused(vec![Entry { mode: Some(MAX_MODE + 1), ..file("a", 1) }]),
+        ManifestError::Attributes { index: 0 }
+    );
 
     let largest = MAX_CONTENT_LENGTH - Manifest::new(vec![file("a", MAX_CONTENT_LENGTH / 2)]).unwrap().length();
     assert!(Manifest::new(vec![file("a", largest)]).is_ok());

@@ -8,6 +8,7 @@ mod challenge;
 mod cipher;
 mod content;
 mod content_manifest;
+mod content_metadata;
 mod datawallet;
 mod empty_token;
 mod encoding;
