@@ -1,15 +1,15 @@
 //! XChaCha20-Poly1305 of one chunk in memory, hashed in the same pass.
 //!
-//! A chunk is larger than the fastest cache of a processor, so cipher, authenticator and hash take turns over small pieces of it.
+//! Cipher, authenticator and hash take turns over pieces of the chunk, so that each finds the piece in the processor's cache.
 
 use zeroize::Zeroize as _;
 
 use super::context_hash::{self, ContextHash, HashContext};
 use super::{CryptoError, NONCE_LENGTH, SecretKey, StreamOpener, StreamSealer, TAG_LENGTH};
 
-/// Bytes that are encrypted, authenticated and hashed in turn: the most that BLAKE3 hashes in parallel, and little enough for the
-/// first cache.
-const PIECE_LENGTH: usize = 16 * 1024;
+/// Bytes that are encrypted, authenticated and hashed in turn. Measured: BLAKE3 is a tenth slower in pieces of 16 KiB, because its
+/// tree has less to do at once, and nothing is gained beyond 128 KiB.
+const PIECE_LENGTH: usize = 128 * 1024;
 
 /// The cipher of the chunks of one file.
 pub(crate) struct ChunkCipher(SecretKey);
