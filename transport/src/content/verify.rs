@@ -67,7 +67,7 @@ impl Verifier {
     /// [`ContentError::Range`] if a chunk does not exist.
     pub fn missing(&self, chunks: &Range<u64>) -> Result<Vec<TreePart>, ContentError> {
         self.layout.sealed(chunks)?;
-        let below_top = 0..self.layout.levels() - 1;
+        let below_top = if chunks.is_empty() { 0..0 } else { 0..self.layout.levels() - 1 };
         Ok(below_top.rev().filter_map(|level| self.missing_at(level, chunks)).collect())
     }
 

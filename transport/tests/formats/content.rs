@@ -400,6 +400,7 @@ fn the_hashes_of_a_chunk_are_asked_for_with_few_requests() {
     }
     assert_eq!(verifier.chunk(65_999), tree.chunk(65_999));
     assert_eq!(verifier.missing(&(65_990..66_000)), Ok(Vec::new()));
+    assert_eq!(verifier.missing(&(5..5)), Ok(Vec::new()));
     assert_eq!(verifier.missing(&(0..66_001)), Err(ContentError::Range));
 }
 

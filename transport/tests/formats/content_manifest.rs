@@ -183,10 +183,13 @@ fn the_longest_manifest_is_read_and_a_longer_one_is_not() {
     assert_eq!(Manifest::decode(&vec![0; MAX_MANIFEST_LENGTH + 1], 0), Err(ManifestError::TooLong));
 }
 
+/// Size, mode and time.
+type Attributes = (Option<u64>, Option<u16>, Option<i64>);
+
 fn entries() -> impl Strategy<Value = Vec<Entry>> {
     let attributes = (option::of(0..1_u64 << 40), option::of(0..=MAX_MODE), option::of(any::<i64>()));
     (btree_set("[a-zé€]{1,6}(/[0-9 ]{1,5}){0,3}", 1..20), vec(attributes, 20)).prop_map(|(paths, attributes)| {
-        let entry = |(path, (size, mode, time)): (String, (Option<u64>, Option<u16>, Option<i64>))| Entry {
+        let entry = |(path, (size, mode, time)): (String, Attributes)| Entry {
             path: RelativePath::new(path).unwrap(),
             kind: size.map_or(EntryKind::Folder, |size| EntryKind::File { size }),
             mode,
