@@ -46,6 +46,17 @@ pub struct ChunkPlace {
     pub is_last: bool,
 }
 
+/// One of the parts that follow each other in a blob.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BlobPart {
+    /// The header.
+    Header,
+    /// A sealed chunk, by its number.
+    Chunk(u64),
+    /// The tree.
+    Tree,
+}
+
 /// Consecutive hashes of one level of the tree, as whole nodes, and where the blob has them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TreePart {
@@ -168,6 +179,22 @@ impl Layout {
     /// [`ContentError::Range`] if it does not exist.
     pub fn sealed_chunk(&self, index: u64) -> Result<Range<u64>, ContentError> {
         self.sealed(&(index..index.saturating_add(1)))
+    }
+
+    /// The part of the blob that has the byte at a position, and all bytes of that part. For whoever continues a transfer there.
+    ///
+    /// # Errors
+    /// [`ContentError::Range`] beyond the end.
+    pub fn part_at(&self, position: u64) -> Result<(BlobPart, Range<u64>), ContentError> {
+        let (header, tree) = (HEADER_LENGTH as u64, self.tree());
+        if position < header {
+            return Ok((BlobPart::Header, 0..header));
+        }
+        if position < tree.start {
+            let index = (position - header) / SEALED_CHUNK_LENGTH;
+            return Ok((BlobPart::Chunk(index), self.sealed_chunk(index)?));
+        }
+        if position < tree.end { Ok((BlobPart::Tree, tree)) } else { Err(ContentError::Range) }
     }
 
     /// The bytes of the blob with the tree.
@@ -300,6 +327,19 @@ mod tests {
             let layout = layout(length);
             let all = layout.sealed(&(0..layout.chunk_count())).unwrap();
             prop_assert_eq!(all, 48..layout.tree().start);
+        }
+
+        #[test]
+        fn parts_follow_each_other(length in 0..4 * CHUNK_LENGTH) {
+            let layout = layout(length);
+            let (mut position, mut parts) = (0, Vec::new());
+            while let Ok((part, range)) = layout.part_at(position) {
+                prop_assert_eq!(layout.part_at(range.end - 1), Ok((part, range.clone())));
+                prop_assert_eq!(range.start, position);
+                (position, _) = (range.end, parts.push(part));
+            }
+            prop_assert_eq!((position, parts.len() as u64), (layout.blob_length(), layout.chunk_count() + 2));
+            prop_assert_eq!(parts[1], BlobPart::Chunk(0));
         }
 
         #[test]

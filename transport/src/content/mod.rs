@@ -6,7 +6,8 @@
 //! root = hash of header, length and top of the tree; part of the sealed metadata
 //! ```
 //!
-//! Whoever has the [`Root`] and the length can verify any chunk: [`Verifier`], which needs no key and is all that a server gets. Whoever
+//! Whoever has the [`Root`] and the length can verify any chunk: [`Verifier`], which needs no key and is all that a server gets, beside
+//! [`ReceivingBlob`] for whole blobs as they arrive. Whoever
 //! has the key of the file too can open it: [`Opener`]. [`ContentKey`] seals chunks, [`Sealer`] whole contents, and
 //! [`Layout`] says where everything is. Nothing here does any input or output.
 //!
@@ -45,6 +46,7 @@
 mod error;
 mod header;
 mod layout;
+mod receive;
 mod tree;
 mod verify;
 
@@ -62,10 +64,12 @@ pub use header::{HEADER_LENGTH, Header};
 #[cfg(feature = "client")]
 pub use key::{ContentKey, chunk_buffer};
 pub use layout::{
-    CHUNK_LENGTH, ChunkPlace, Layout, MAX_CHUNKS, MAX_CONTENT_LENGTH, NODE_HASHES, SEALED_CHUNK_LENGTH, TreePart,
+    BlobPart, CHUNK_LENGTH, ChunkPlace, Layout, MAX_CHUNKS, MAX_CONTENT_LENGTH, NODE_HASHES, SEALED_CHUNK_LENGTH,
+    TreePart,
 };
 #[cfg(feature = "client")]
 pub use open::Opener;
+pub use receive::ReceivingBlob;
 #[cfg(feature = "client")]
 pub use seal::Sealer;
 pub use tree::{ChunkHash, Root, Tree, TreeBuilder};

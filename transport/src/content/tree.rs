@@ -129,6 +129,21 @@ impl TreeBuilder {
         self.chunks.extend_from_slice(&chunk.0);
     }
 
+    /// Goes on with hashes that were [kept](Self::as_bytes).
+    ///
+    /// # Errors
+    /// [`ContentError::Tree`] if the bytes are not whole hashes.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, ContentError> {
+        let is_whole = (bytes.len() as u64).is_multiple_of(HASH_LENGTH);
+        if is_whole { Ok(Self { chunks: bytes.to_vec() }) } else { Err(ContentError::Tree) }
+    }
+
+    /// The hashes so far, one after the other.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.chunks
+    }
+
     /// Number of hashes so far.
     #[must_use]
     pub fn count(&self) -> u64 {

@@ -10,7 +10,8 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use transport::content::{
     CHUNK_LENGTH, ChunkHash, ChunkPlace, ContentError, ContentKey, HEADER_LENGTH, Header, Layout, MAX_CHUNKS,
-    MAX_KEPT_NODES, Opener, Root, SEALED_CHUNK_LENGTH, Sealer, Tree, TreeBuilder, Verifier, chunk_buffer,
+    MAX_KEPT_NODES, Opener, ReceivingBlob, Root, SEALED_CHUNK_LENGTH, Sealer, Tree, TreeBuilder, Verifier,
+    chunk_buffer,
 };
 use transport::crypto::SecretKey;
 use transport::crypto::hash::sha256;
@@ -446,6 +447,54 @@ fn a_tree_of_another_size_is_refused() {
     assert_eq!(Tree::verify(tree.root(), &other_length, &header, tree.as_bytes()).unwrap_err(), ContentError::Root);
 }
 
+fn receive(blob: &[u8], root: &Root, layout: Layout, piece: usize) -> Result<Tree, ContentError> {
+    let mut receiving = ReceivingBlob::new(layout);
+    blob.chunks(piece).try_for_each(|piece| receiving.push(piece))?;
+    assert_eq!(receiving.position(), blob.len() as u64);
+    receiving.finish(root)
+}
+
+#[test]
+fn a_blob_that_arrives_altered_is_refused() {
+    let (blob, tree) = seal(&key(7), &plaintext(6, 2 * CHUNK + 5), CHUNK);
+    let (root, layout) = (tree.root(), *tree.layout());
+    let end = usize::try_from(layout.tree().start).unwrap();
+    for (place, expected) in [
+        (0, ContentError::Header),
+        (9, ContentError::NeedsNewerReader),
+        (16, ContentError::Root),
+        (48, ContentError::Tree),
+        (48 + SEALED, ContentError::Tree),
+        (end - 1, ContentError::Tree),
+        (end, ContentError::Tree),
+        (blob.len() - 1, ContentError::Tree),
+    ] {
+        let mut altered = blob.clone();
+        altered[place] ^= 1;
+        assert_eq!(receive(&altered, root, layout, 100_000).unwrap_err(), expected, "{place}");
+    }
+    for cut in [0, 20, 48, 48 + SEALED, end - 1, end, blob.len() - 1] {
+        assert_eq!(receive(&blob[..cut], root, layout, 100_000).unwrap_err(), ContentError::Length, "{cut}");
+    }
+    let longer = [&blob[..], &[0]].concat();
+    assert_eq!(receive(&longer, root, layout, 100_000).unwrap_err(), ContentError::Length);
+    let other = Root::from_bytes([7; 32]);
+    assert_eq!(receive(&blob, &other, layout, 100_000).unwrap_err(), ContentError::Root);
+}
+
+#[test]
+fn hashes_that_were_kept_are_continued() {
+    let (_, tree) = seal(&key(7), &plaintext(6, 2 * CHUNK + 5), CHUNK);
+    let mut hashes = TreeBuilder::new();
+    (0..2).for_each(|index| hashes.push(&tree.chunk(index).unwrap()));
+    let mut continued = TreeBuilder::from_bytes(hashes.as_bytes()).unwrap();
+    assert_eq!(continued.count(), 2);
+    continued.push(&tree.chunk(2).unwrap());
+    let finished = continued.finish(ContentKey::new(&key(7)).header(), tree.layout()).unwrap();
+    assert_eq!(finished, tree);
+    assert!(TreeBuilder::from_bytes(&hashes.as_bytes()[1..]).is_err());
+}
+
 fn around_chunks() -> impl Strategy<Value = usize> {
     (0..3_usize, -2..=2_isize).prop_map(|(chunks, more)| (chunks * CHUNK).saturating_add_signed(more))
 }
@@ -461,6 +510,7 @@ proptest! {
         prop_assert_eq!(tree.layout(), &layout);
         prop_assert_eq!(blob.len() as u64, layout.blob_length());
         prop_assert_eq!(verify(&blob, tree.root(), layout), Ok(()));
+        prop_assert_eq!(receive(&blob, tree.root(), layout, piece.max(length / 1000)), Ok(tree.clone()));
         prop_assert!(open(&blob, tree.root(), layout, &key).unwrap() == content);
     }
 
