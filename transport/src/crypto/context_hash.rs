@@ -2,7 +2,7 @@
 //!
 //! For own formats only; what other clients read has the hashes that their protocol prescribes.
 
-/// What a hash is of. The contexts are part of the format `v2`, see `docs/content-v2.md`, section 3.
+/// What a hash is of. The contexts are part of the format `v2`, see `docs/content-v2.md`, section 2.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum HashContext {
     /// A sealed chunk.
