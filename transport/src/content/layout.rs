@@ -336,7 +336,8 @@ mod tests {
             while let Ok((part, range)) = layout.part_at(position) {
                 prop_assert_eq!(layout.part_at(range.end - 1), Ok((part, range.clone())));
                 prop_assert_eq!(range.start, position);
-                (position, _) = (range.end, parts.push(part));
+                position = range.end;
+                parts.push(part);
             }
             prop_assert_eq!((position, parts.len() as u64), (layout.blob_length(), layout.chunk_count() + 2));
             prop_assert_eq!(parts[1], BlobPart::Chunk(0));

@@ -71,7 +71,9 @@ impl ReceivingBlob {
 
     fn end_of(&mut self, part: BlobPart) -> Result<(), ContentError> {
         match part {
-            BlobPart::Header => drop(Header::parse(&self.header)?),
+            BlobPart::Header => {
+                Header::parse(&self.header)?;
+            }
             BlobPart::Chunk(_) => {
                 let hash = std::mem::replace(&mut self.chunk, ContextHash::new(HashContext::Chunk)).finish();
                 self.hashes.push(&ChunkHash::from_bytes(hash));
