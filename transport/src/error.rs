@@ -20,6 +20,10 @@ pub enum Error {
     #[cfg(feature = "verify")]
     #[error(transparent)]
     Challenge(#[from] crate::challenge::ChallengeError),
+    /// A content of format `v2` cannot be sealed, verified or opened.
+    #[cfg(feature = "verify")]
+    #[error(transparent)]
+    Content(#[from] crate::content::ContentError),
     /// A file cannot be sealed or opened.
     #[cfg(feature = "client")]
     #[error(transparent)]

@@ -1,11 +1,12 @@
 //! Mechanism of enlace: wire formats, cryptography and the backbone client.
 //!
-//! No database, no HTTP server, no global state. Everything here is byte-compatible with the enmeshed transport.
+//! No database, no HTTP server, no global state. Everything here is byte-compatible with the enmeshed transport, but for
+//! [`content`], the format of our own for large files.
 //!
 //! | Feature | Adds |
 //! |---|---|
 //! | none | [`wire`]: identifiers, dates, references, and the shapes of the backbone's HTTP messages; [`access`]: who may read a token; pure data and decisions |
-//! | `verify` | [`identity`]'s address derivation and signature verification: what a server needs |
+//! | `verify` | [`identity`]'s address derivation, signature verification, and verification of [`content`]: what a server needs |
 //! | `client` (default) | sealing and opening, keys, and the [`backbone`] client |
 //!
 //! Sharing a file, end to end:
@@ -60,6 +61,8 @@ pub mod access;
 pub mod backbone;
 #[cfg(feature = "verify")]
 pub mod challenge;
+#[cfg(feature = "verify")]
+pub mod content;
 #[cfg(feature = "verify")]
 pub mod crypto;
 #[cfg(feature = "client")]

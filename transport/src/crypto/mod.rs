@@ -1,4 +1,5 @@
-//! Exactly the primitives that the protocol prescribes: XChaCha20-Poly1305, Ed25519, X25519, BLAKE2b, Argon2id, SHA-2.
+//! Exactly the primitives that the protocol prescribes: XChaCha20-Poly1305, Ed25519, X25519, BLAKE2b, Argon2id, SHA-2;
+//! and BLAKE3 for the content format that is our own.
 //!
 //! All come from reviewed crates, and only this module uses them. Keys are used through methods; their bytes leave only
 //! through functions called `expose` and through [`CryptoObject`], the JSON texts that the protocol prescribes. Every
@@ -6,10 +7,13 @@
 //!
 //! Feature `verify` has hashes and signature verification only; the rest needs `client`.
 
+mod context_hash;
 pub mod hash;
 mod object;
 mod signature;
 
+#[cfg(feature = "client")]
+mod chunk_cipher;
 #[cfg(feature = "client")]
 mod cipher;
 #[cfg(feature = "client")]
@@ -32,7 +36,10 @@ mod stream;
 mod transient;
 
 #[cfg(feature = "client")]
+pub(crate) use chunk_cipher::{ChunkCipher, key_commitment};
+#[cfg(feature = "client")]
 pub use cipher::{BaseNonce, Cipher, CipherNonce, MAX_CIPHERTEXT_LENGTH, NONCE_LENGTH, TAG_LENGTH};
+pub(crate) use context_hash::{ContextHash, HashContext};
 #[cfg(feature = "client")]
 pub use exchange::{ExchangeKeypair, ExchangePublicKey, ExchangeSecrets};
 #[cfg(feature = "client")]

@@ -5,18 +5,17 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use super::FileError;
+use super::{AnyFileMetadata, FileError};
 use crate::crypto::hash::Sha512Hash;
 use crate::crypto::{Cipher, CryptoObject, SecretKey, Signature, SignatureHash, SignatureKeypair, compact};
-use crate::wire::json_budget::{self, MAX_FREE_JSON};
 use crate::wire::{ByteText, Timestamp};
 
 /// Maximum length in bytes of sealed metadata at the backbone.
 pub const MAX_SEALED_METADATA_LENGTH: usize = 1024 * 1024;
 
-const TYPE: &str = "FileMetadata";
+pub(super) const TYPE: &str = "FileMetadata";
 
-/// The metadata of a file. JSON members sorted by name.
+/// The metadata of a file of format `v1`. JSON members sorted by name.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct FileMetadata {
@@ -56,10 +55,13 @@ impl FileMetadata {
     /// Reads a text.
     ///
     /// # Errors
-    /// [`FileError::InvalidMetadata`] if it cannot be parsed or exceeds [`MAX_FREE_JSON`].
+    /// [`FileError::InvalidMetadata`] if it cannot be parsed or exceeds [`MAX_FREE_JSON`](crate::wire::json_budget::MAX_FREE_JSON);
+    /// [`FileError::NeedsNewerReader`] if it names a format, which metadata of `v1` do not.
     pub fn parse(text: &str) -> Result<Self, FileError> {
-        json_budget::check(text.as_bytes(), &MAX_FREE_JSON).map_err(|_| FileError::InvalidMetadata)?;
-        serde_json::from_str(text).map_err(|_| FileError::InvalidMetadata)
+        match AnyFileMetadata::parse(text)? {
+            AnyFileMetadata::V1(metadata) => Ok(metadata),
+            AnyFileMetadata::V2(_) => Err(FileError::NeedsNewerReader),
+        }
     }
 
     /// Seals them in the form that the backbone stores.
@@ -71,16 +73,25 @@ impl FileMetadata {
     /// Opens sealed metadata from the backbone.
     ///
     /// # Errors
-    /// [`FileError::Decryption`] for a wrong key or altered metadata, [`FileError::InvalidMetadata`] if they are too long or
-    /// cannot be parsed.
+    /// [`FileError::Decryption`] for a wrong key or altered metadata, [`FileError::NeedsNewerReader`] if they name a format,
+    /// [`FileError::InvalidMetadata`] if they are too long or cannot be parsed.
     pub fn open(sealed: &[u8], metadata_key: &SecretKey) -> Result<Self, FileError> {
-        if sealed.len() > MAX_SEALED_METADATA_LENGTH {
-            return Err(FileError::InvalidMetadata);
-        }
-        let cipher = Cipher::from_bytes(sealed).map_err(|_| FileError::InvalidMetadata)?;
-        let plaintext = metadata_key.decrypt(&cipher)?;
-        Self::parse(std::str::from_utf8(&plaintext).map_err(|_| FileError::InvalidMetadata)?)
+        open(sealed, metadata_key, Self::parse)
     }
+}
+
+/// Opens sealed metadata of any format.
+pub(super) fn open<M>(
+    sealed: &[u8],
+    metadata_key: &SecretKey,
+    parse: impl FnOnce(&str) -> Result<M, FileError>,
+) -> Result<M, FileError> {
+    if sealed.len() > MAX_SEALED_METADATA_LENGTH {
+        return Err(FileError::InvalidMetadata);
+    }
+    let cipher = Cipher::from_bytes(sealed).map_err(|_| FileError::InvalidMetadata)?;
+    let plaintext = metadata_key.decrypt(&cipher)?;
+    parse(std::str::from_utf8(&plaintext).map_err(|_| FileError::InvalidMetadata)?)
 }
 
 #[derive(Serialize)]

@@ -1,4 +1,5 @@
-//! Files: one ciphertext over the whole plaintext, wrapped in JSON, and sealed metadata with the key to it.
+//! Files: one ciphertext over the whole plaintext, wrapped in JSON (format `v1`), and sealed metadata with the key to it. Contents
+//! of format `v2` are in [`content`](crate::content); their metadata are here too.
 //!
 //! ```text
 //! body     = {"cph":"<base64url of ciphertext and tag>","alg":3,"nnc":"<nonce>","@type":"CryptoCipher"}
@@ -13,12 +14,14 @@
 mod decryption;
 mod layout;
 mod metadata;
+mod metadata_v2;
 mod open;
 mod receive;
 mod seal;
 
 pub use layout::max_body_length;
 pub use metadata::{FileMetadata, MAX_SEALED_METADATA_LENGTH, sign_ownership};
+pub use metadata_v2::{AnyFileMetadata, Extent, FileMetadataV2, sign_content_ownership};
 pub use open::{Opener, VerifiedFile};
 pub use receive::{ReceivedBody, ReceivingBody};
 pub use seal::{MAX_PLAINTEXT_LENGTH, SealedFile, Sealer, sealed_length};
@@ -38,6 +41,9 @@ pub enum FileError {
     /// The metadata cannot be parsed, are inconsistent, or do not match the file.
     #[error("file metadata are invalid")]
     InvalidMetadata,
+    /// The file has a format that its reader does not know.
+    #[error("file has a format that this version cannot read; update the program, and try again")]
+    NeedsNewerReader,
     /// The body is not a `CryptoCipher` object.
     #[error("file content is malformed")]
     Malformed,

@@ -6,6 +6,9 @@
 mod address;
 mod challenge;
 mod cipher;
+mod content;
+mod content_manifest;
+mod content_metadata;
 mod datawallet;
 mod empty_token;
 mod encoding;

@@ -7,10 +7,12 @@
 
 use serde_json::{Map, Value, json};
 use transport::challenge::{Challenge, ChallengeType};
+use transport::content::manifest::{Entry, EntryKind, Manifest, RelativePath};
+use transport::content::{Root, Sealer};
 use transport::crypto::hash::{Sha512Hash, sha256};
 use transport::crypto::{CryptoObject, ExchangeKeypair, Form, SecretKey, SignatureHash, SignatureKeypair};
 use transport::datawallet::{PayloadCategory, PendingModification};
-use transport::file::{FileMetadata, Sealer};
+use transport::file::{self, Extent, FileMetadata, FileMetadataV2};
 use transport::identity::derive_address;
 use transport::token::TokenContent;
 use transport::wire::backbone::datawallet::{ModificationType, NewModification};
@@ -140,6 +142,50 @@ fn metadata(seeded: &mut Seeded) -> String {
     metadata.to_text()
 }
 
+fn metadata_v2(seeded: &mut Seeded) -> String {
+    let length = seeded.next() >> 20;
+    let root = Root::from_bytes(seeded.bytes());
+    let extents =
+        [Extent::Complete { length, root }, Extent::Growing { length: Some(length) }, Extent::Growing { length: None }];
+    let metadata = FileMetadataV2 {
+        description: seeded.optional(Seeded::text),
+        modified_at: seeded.optional(Seeded::timestamp),
+        filename: seeded.text(),
+        extent: extents[seeded.below(3)],
+        manifest_length: seeded.optional(|seeded| seeded.next() >> 44),
+        mimetype: seeded.text(),
+        secret_key: seeded.key(),
+        tags: seeded.optional(|seeded| (0..seeded.below(4)).map(|_| seeded.text()).collect()),
+        title: seeded.optional(Seeded::text),
+    };
+    metadata.to_text()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Short ones: those of several chunks have vectors.
+fn content_blob(seeded: &mut Seeded) -> String {
+    let mut blob = Vec::new();
+    let mut sealer = Sealer::new(&seeded.key(), &mut blob);
+    let length = seeded.below(100);
+    (0..length).for_each(|_| sealer.push(&seeded.bytes::<1>(), &mut blob).unwrap());
+    let tree = sealer.finish(&mut blob).unwrap();
+    format!("{} {}", hex(&blob), tree.root())
+}
+
+fn content_manifest(seeded: &mut Seeded) -> String {
+    let entry = |seeded: &mut Seeded, index: usize| Entry {
+        path: RelativePath::new(format!("{}{index}/{}", seeded.pick("aä€", 3), seeded.pick("b c", 2))).unwrap(),
+        kind: if seeded.flag() { EntryKind::Folder } else { EntryKind::File { size: seeded.next() >> 30 } },
+        mode: seeded.optional(|seeded| u16::try_from(seeded.below(512)).unwrap()),
+        modified_at: seeded.optional(Seeded::timestamp),
+    };
+    let count = 1 + seeded.below(30);
+    hex(&Manifest::new((0..count).map(|index| entry(seeded, index)).collect()).unwrap().encode())
+}
+
 fn challenge(seeded: &mut Seeded) -> String {
     let kinds = [ChallengeType::Identity, ChallengeType::Device, ChallengeType::Relationship];
     let challenge = Challenge {
@@ -213,7 +259,7 @@ fn file_body(seeded: &mut Seeded) -> String {
     let most = if seeded.below(100) == 0 { 60_000 } else { 100 };
     let plaintext: Vec<u8> = (0..seeded.below(most)).map(|_| seeded.next().to_le_bytes()[0]).collect();
     let mut body = Vec::new();
-    let mut sealer = Sealer::with_nonce(&seeded.key(), seeded.bytes(), &mut body);
+    let mut sealer = file::Sealer::with_nonce(&seeded.key(), seeded.bytes(), &mut body);
     let (first, second) = plaintext.split_at(seeded.below(plaintext.len() as u64 + 1));
     for piece in [first, second] {
         sealer.push(piece, &mut body).unwrap();
@@ -248,11 +294,14 @@ const FORMATS: &[(&str, Encode)] = &[
     ("address", |seeded| seeded.address().to_string()),
     ("challenge", challenge),
     ("cipher", |seeded| forms(&seeded.key().encrypt_with_nonce(seeded.text().as_bytes(), seeded.bytes()))),
+    ("contentBlob", content_blob),
+    ("contentManifest", content_manifest),
     ("createToken", created_token),
     ("datawalletPayload", datawallet_payload),
     ("exchangeKeypair", exchange),
     ("fileBody", file_body),
     ("fileMetadata", metadata),
+    ("fileMetadataV2", metadata_v2),
     ("fileReference", |seeded| {
         let id: transport::wire::FileId = seeded.id("FIL");
         seeded.reference(id)
