@@ -137,11 +137,15 @@ pub(crate) async fn read(core: &Core, id: &FileId) -> Result<FileRecord, Refusal
     readable(core, core.store.get(&key(id)).await?)
 }
 
-/// Opens the bytes of a file.
-pub(crate) async fn open(core: &Core, id: &FileId) -> Result<BlobReader, Refusal> {
-    let file = read(core, id).await?;
-    // It may have been deleted between the two steps.
-    core.store.read_blob(&file.blob).await?.ok_or(Refusal::NotFound(Record::File))
+/// Opens bytes of a file: at most `length` behind the first `offset` ones.
+pub(crate) async fn open(core: &Core, file: &FileRecord, offset: u64, length: u64) -> Result<BlobReader, Refusal> {
+    // It may have been deleted since it was read.
+    let part =
+        core.store.read_part_of_blob(&file.blob, offset, length).await?.ok_or(Refusal::NotFound(Record::File))?;
+    if part.size() < length.min(file.cipher_size.saturating_sub(offset)) {
+        return Err(StoreError::Blob(std::io::ErrorKind::UnexpectedEof.into()).into());
+    }
+    Ok(part)
 }
 
 /// The files the caller made that have not expired, or those of them that `ids` names.

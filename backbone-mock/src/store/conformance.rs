@@ -86,6 +86,7 @@ macro_rules! implementations {
             }
             blobs {
                 blobs_of_every_length_around_a_piece_are_read_as_they_were_written
+                parts_of_blobs_are_read_from_anywhere
                 blobs_that_are_not_published_leave_nothing
                 published_blobs_are_claimed_until_their_commit_is_decided
                 a_reader_reads_on_although_the_blob_is_deleted

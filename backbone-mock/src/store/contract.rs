@@ -47,6 +47,7 @@
 //!   is kept removes its blob; one that was kept leaves it.
 //! - **Read** to the end, a blob gives what was written. A missing one is `None`. Who has opened a blob may read it to its
 //!   end, although it is deleted meanwhile.
+//! - **In part**, it gives the bytes behind an offset, as many as are asked for and are there. That costs what is read.
 //! - **Deleted** blobs are gone; deleting what is not there does nothing.
 //! - **Listed** in steps of bounded size, every blob is in one of them that was there all the time and not claimed.
 //!
@@ -172,7 +173,12 @@ pub(crate) trait Blobs: Send + Sync {
     fn create(&self) -> Pending<'_, Box<dyn BlobWriter>>;
 
     /// Opens a blob.
-    fn open<'a>(&'a self, name: &'a str) -> Pending<'a, Option<BlobReader>>;
+    fn open<'a>(&'a self, name: &'a str) -> Pending<'a, Option<BlobReader>> {
+        self.open_part(name, 0, u64::MAX)
+    }
+
+    /// Opens a blob to read at most `length` bytes behind the first `offset` ones.
+    fn open_part<'a>(&'a self, name: &'a str, offset: u64, length: u64) -> Pending<'a, Option<BlobReader>>;
 
     /// Removes a blob.
     fn delete<'a>(&'a self, name: &'a str) -> Pending<'a, ()>;
@@ -233,7 +239,7 @@ impl PublishedBlob {
     }
 }
 
-/// A blob that is open.
+/// A blob, or a part of one, that is open.
 pub(crate) struct BlobReader {
     size: u64,
     bytes: Pin<Box<dyn AsyncRead + Send>>,
@@ -244,7 +250,7 @@ impl BlobReader {
         Self { size, bytes: Box::pin(bytes) }
     }
 
-    /// Bytes.
+    /// Bytes that it gives.
     pub(crate) fn size(&self) -> u64 {
         self.size
     }

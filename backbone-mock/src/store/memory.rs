@@ -164,8 +164,12 @@ impl Blobs for MemoryBlobs {
         ready(Box::new(MemoryWriter { place: self.clone(), bytes: BytesMut::new() }) as Box<dyn BlobWriter>)
     }
 
-    fn open<'a>(&'a self, name: &'a str) -> Pending<'a, Option<BlobReader>> {
-        let bytes = lock(&self.blobs).get(name).cloned();
+    fn open_part<'a>(&'a self, name: &'a str, offset: u64, length: u64) -> Pending<'a, Option<BlobReader>> {
+        let part = |bytes: &Bytes| {
+            let place = |count: u64| usize::try_from(count).unwrap_or(usize::MAX).min(bytes.len());
+            bytes.slice(place(offset)..place(offset.saturating_add(length)))
+        };
+        let bytes = lock(&self.blobs).get(name).map(part);
         ready(bytes.map(|bytes| BlobReader::new(bytes.len() as u64, std::io::Cursor::new(bytes))))
     }
 

@@ -202,6 +202,16 @@ impl Store {
         self.blobs.open(name).await
     }
 
+    /// Opens a blob to read at most `length` bytes behind the first `offset` ones, if it is there.
+    pub(crate) async fn read_part_of_blob(
+        &self,
+        name: &str,
+        offset: u64,
+        length: u64,
+    ) -> Result<Option<BlobReader>, StoreError> {
+        self.blobs.open_part(name, offset, length).await
+    }
+
     /// Removes blobs that neither a record names nor an upload will name. Returns how many. After a failed write none: a commit
     /// that failed may have reached the disk, and then it names its blobs after a restart.
     pub(crate) async fn sweep_orphans(&self) -> Result<usize, StoreError> {

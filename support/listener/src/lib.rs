@@ -13,6 +13,7 @@
 //! | [`leftover`] | what a handler leaves of a body |
 //! | [`unwind`] | what a handler that panics takes with it |
 //! | [`query`] | nothing: the encoding of query strings, which both read |
+//! | [`range`](mod@range) | nothing: the byte ranges and conditions of downloads, which both answer |
 //!
 //! [`serve`] is the accept loop. It gives each request two extensions: [`Peer`], who sent it, and [`RequestHandle`], to
 //! say that its sender is authenticated.
@@ -28,6 +29,7 @@ mod impatient;
 pub mod leftover;
 pub mod pace;
 pub mod query;
+pub mod range;
 mod registry;
 mod rotation;
 mod serve;

@@ -68,6 +68,27 @@ pub(super) async fn blobs_of_every_length_around_a_piece_are_read_as_they_were_w
     assert!(read(open(&backend, blob.name()).await.unwrap()).await == bytes(1_000_000));
 }
 
+pub(super) async fn parts_of_blobs_are_read_from_anywhere(place: &impl Place) {
+    let backend = place.open().await;
+    let piece = READ_SIZE as u64;
+    let all = bytes(3 * READ_SIZE + 7);
+    let (blob, written) = published(&backend, all.clone()).await;
+    let ends =
+        [0, 1, piece - 1, piece, piece + 1, 3 * piece, written.size - 1, written.size, written.size + 1, u64::MAX];
+    for offset in ends {
+        for length in ends {
+            let place = |count: u64| usize::try_from(count.min(written.size)).unwrap();
+            let expected = &all[place(offset)..place(offset.saturating_add(length))];
+            let reader = backend.blobs.open_part(blob.name(), offset, length).await.unwrap().unwrap();
+            assert_eq!(reader.size(), expected.len() as u64, "{offset}, {length}");
+            assert!(read(reader).await == expected, "{offset}, {length}");
+        }
+    }
+    let name = blob.name().to_owned();
+    drop(blob);
+    assert!(backend.blobs.open_part(&name, 1, 1).await.unwrap().is_none());
+}
+
 pub(super) async fn blobs_that_are_not_published_leave_nothing(place: &impl Place) {
     let backend = place.open().await;
     let mut writer = backend.blobs.create().await.unwrap();
