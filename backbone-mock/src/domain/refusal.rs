@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use listener::turns::TooMany;
 
+use super::resumable::UploadRefusal;
 use crate::error::StoreError;
 
 /// Why a request is refused.
@@ -41,6 +42,9 @@ pub(crate) enum Refusal {
         /// Figures or names that help to understand it.
         detail: String,
     },
+    /// A rule of uploads that are resumed.
+    #[error(transparent)]
+    Upload(#[from] UploadRefusal),
     /// Too many wait for what this takes.
     #[error(transparent)]
     TooManyWaiting(#[from] TooMany),
@@ -81,6 +85,7 @@ pub(crate) enum Record {
     File,
     Datawallet,
     SyncRun,
+    Upload,
 }
 
 impl fmt::Display for Record {

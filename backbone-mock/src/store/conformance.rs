@@ -93,6 +93,11 @@ macro_rules! implementations {
                 deleting_what_is_not_there_does_nothing
                 every_unclaimed_blob_is_listed_once
                 blobs_of_records_are_there_after_opening_again
+                what_is_appended_is_readable_and_hashed_after_each_synchronisation
+                what_is_appended_is_there_after_opening_again_and_what_is_behind_it_is_cut_off
+                one_at_a_time_appends_to_a_blob
+                a_blob_that_has_fewer_bytes_than_were_acknowledged_is_an_error
+                appending_to_a_blob_that_is_deleted_does_not_bring_it_back
             }
             typed {
                 a_transaction_that_is_dropped_changes_nothing

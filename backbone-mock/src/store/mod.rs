@@ -47,7 +47,7 @@ use std::sync::Arc;
 use serde::de::DeserializeOwned;
 
 pub(crate) use content::{Content, NewContent};
-pub(crate) use contract::{BlobReader, PublishedBlob, Written};
+pub(crate) use contract::{Appending, BlobAppender, BlobReader, Progress, PublishedBlob, Written};
 pub(crate) use key::{Key, Rest, Table};
 pub(crate) use transaction::Transaction;
 pub(crate) use usage::{Change, Holder};
@@ -210,6 +210,11 @@ impl Store {
         length: u64,
     ) -> Result<Option<BlobReader>, StoreError> {
         self.blobs.open_part(name, offset, length).await
+    }
+
+    /// Opens a blob to append to it.
+    pub(crate) async fn append_to_blob(&self, name: &str) -> Result<Appending, StoreError> {
+        self.blobs.append(name).await
     }
 
     /// Removes blobs that neither a record names nor an upload will name. Returns how many. After a failed write none: a commit

@@ -19,11 +19,12 @@ use tokio_util::io::StreamReader;
 use crate::error::StoreError;
 use crate::secrets::random_hex;
 use crate::store::contract::{
-    BlobReader, BlobWriter, Blobs, Claim, Pending, PublishedBlob, READ_SIZE, Unclaimed, Written,
+    Appending, BlobReader, BlobWriter, Blobs, Claim, Pending, PublishedBlob, READ_SIZE, Unclaimed, Written,
 };
+use crate::store::embedded::append::FileAppender;
 
 /// Bytes that are gathered before they are hashed and written in one go.
-const WRITE_SIZE: usize = 256 * 1024;
+pub(super) const WRITE_SIZE: usize = 256 * 1024;
 const TEMPORARY_FOLDER: &str = "tmp";
 
 /// A folder of blobs.
@@ -32,6 +33,8 @@ pub(super) struct BlobFiles {
     dir: PathBuf,
     /// Blobs in place whose record is not committed yet; the sweep leaves them alone.
     claimed: Arc<Mutex<HashSet<String>>>,
+    /// Blobs that somebody appends to.
+    appended: Arc<Mutex<HashSet<String>>>,
 }
 
 impl BlobFiles {
@@ -43,7 +46,7 @@ impl BlobFiles {
             fs::remove_file(entry?.path())?;
         }
         private::create_directories(dir, (0..=u8::MAX).map(|first| format!("{first:02x}")))?;
-        Ok(Self { dir: dir.to_owned(), claimed: Arc::default() })
+        Ok(Self { dir: dir.to_owned(), claimed: Arc::default(), appended: Arc::default() })
     }
 
     fn start(self) -> io::Result<FileWriter> {
@@ -65,9 +68,14 @@ impl BlobFiles {
         Ok(names)
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(super) fn path(&self, name: &str) -> PathBuf {
         let folder = name.get(..2).unwrap_or(TEMPORARY_FOLDER);
         self.dir.join(folder).join(name)
+    }
+
+    /// Who appends to which blob.
+    pub(super) fn appended(&self) -> MutexGuard<'_, HashSet<String>> {
+        self.appended.lock().expect("no code panics while it holds the lock")
     }
 
     fn claimed(&self) -> MutexGuard<'_, HashSet<String>> {
@@ -101,6 +109,11 @@ impl Blobs for BlobFiles {
                 Err(error) => Err(error.into()),
             }
         })
+    }
+
+    fn append<'a>(&'a self, name: &'a str) -> Pending<'a, Appending> {
+        let (blobs, name) = (self.clone(), name.to_owned());
+        Box::pin(async { Ok(blocking(move || FileAppender::open(blobs, name)).await?) })
     }
 
     fn delete<'a>(&'a self, name: &'a str) -> Pending<'a, ()> {
@@ -235,11 +248,13 @@ impl Drop for FileClaim {
     }
 }
 
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
+pub(super) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
     tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
 }
 
-fn interrupted() -> io::Error {
+pub(super) fn interrupted() -> io::Error {
     io::Error::other("an earlier write to this blob failed")
 }
 

@@ -12,3 +12,4 @@ pub mod files;
 pub mod identities;
 pub mod sync_runs;
 pub mod tokens;
+pub mod uploads;
