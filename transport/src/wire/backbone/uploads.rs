@@ -46,6 +46,26 @@ pub mod header {
     pub const UPLOAD_CONCAT: &str = "upload-concat";
 }
 
+/// Codes of errors that a client can do something about.
+pub mod code {
+    /// The bytes belong behind another offset: ask for it.
+    pub const OFFSET_CONFLICT: &str = "error.platform.upload.offsetConflict";
+    /// Another request appends: try again when it has ended.
+    pub const LOCKED: &str = "error.platform.upload.locked";
+    /// The bytes were damaged on the way: send them again.
+    pub const CHECKSUM_MISMATCH: &str = "error.platform.upload.checksumMismatch";
+    /// The file is too large for the backbone.
+    pub const TOO_LARGE: &str = "error.platform.upload.tooLarge";
+    /// More bytes than the upload was said to have.
+    pub const BEYOND_LENGTH: &str = "error.platform.upload.beyondLength";
+    /// Too many unfinished uploads.
+    pub const TOO_MANY: &str = "error.platform.upload.tooMany";
+    /// Bytes are missing.
+    pub const INCOMPLETE: &str = "error.platform.upload.incomplete";
+    /// The bytes do not have the hash of the file.
+    pub const HASH_MISMATCH: &str = "error.platform.upload.hashMismatch";
+}
+
 /// Body of `POST /Uploads/{id}/File`. What is missing is taken from the metadata of the upload.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
