@@ -77,6 +77,8 @@ impl Backbone {
     pub async fn shutdown(mut self) -> Result<(), Error> {
         self.stop.send_replace(true);
         while self.tasks.join_next().await.is_some() {}
+        self.core.appending.close();
+        self.core.appending.wait().await;
         self.core.store.close().await?;
         tokio::task::spawn_blocking(move || drop(self)).await.expect("closing the store does not panic");
         Ok(())

@@ -252,6 +252,28 @@ async fn what_arrived_before_the_connection_broke_is_kept() {
     assert!(download(&person, &file).await == all);
 }
 
+/// What a crash takes of a long request is bounded.
+#[tokio::test]
+async fn a_long_request_is_acknowledged_from_time_to_time() {
+    let mut world = World::new().await;
+    let person = world.person(1).await;
+    let all = bytes(17 * MIB);
+    let path = new(&person, all.len()).await;
+    let mut stream = raw_patch(&world, &person, &path, 0, all.len()).await;
+    stream.write_all(&all[..16 * MIB - 1]).await.unwrap();
+    assert_eq!(offset(&person, &path).await, 0);
+    stream.write_all(&all[16 * MIB - 1..17 * MIB - 1]).await.unwrap();
+    let acknowledged = async { while offset(&person, &path).await < 16 * MIB {} };
+    tokio::time::timeout(PATIENCE, acknowledged).await.unwrap();
+    world.restart().await;
+    let mut person = world.same_person(person);
+    person.log_in(PASSWORD).await;
+    let there = offset(&person, &path).await;
+    append(&person, &path, there, &all[there..]).await;
+    let file = answer(finish(&person, &path, &description()), 201).await;
+    assert_eq!(file["cipherHash"], to_base64url(&sha2::Sha512::digest(&all)));
+}
+
 #[tokio::test]
 async fn one_request_at_a_time_appends() {
     let world = World::new().await;

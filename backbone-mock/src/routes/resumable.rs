@@ -84,7 +84,8 @@ pub(super) async fn append(
         pieces: body.into_data_stream().map_err(BodyError::from),
     };
     // A connection that breaks off takes this handler with it, but not what has arrived.
-    let appending = tokio::spawn(async move { resumable::append(&core, &caller, &id, append).await });
+    let shared = core.clone();
+    let appending = shared.appending.spawn(async move { resumable::append(&core, &caller, &id, append).await });
     let appended = appending.await.expect("appending does not panic")?;
     match appended.broken {
         Some(BodyError::TooSlow) => return Err(Problem::BodyTooSlow),

@@ -122,7 +122,8 @@ async fn refusals_have_their_codes() {
         config.limits.max_large_file_bytes = 10;
         config.limits.max_unfinished_uploads = 1;
     });
-    let session = session(&backbone.await.line().url()).await;
+    let backbone = backbone.await;
+    let session = session(&backbone.line().url()).await;
     let new = |length| session.create_upload(NewUpload { length: Some(length), is_partial: false });
     assert_eq!(new(11).await.unwrap_err().code(), code::TOO_LARGE);
     let id = new(10).await.unwrap();

@@ -13,7 +13,7 @@ use crate::{client, content, described, new_identity};
 
 const SEED: &str = "ENLACE_POWER_SEED";
 /// Files that are sent without a setting.
-const FEW_ROUNDS: usize = 3;
+const FEW_ROUNDS: usize = 2;
 const LENGTH: usize = 1_500_000;
 
 async fn start(machine: &mut Machine) -> String {

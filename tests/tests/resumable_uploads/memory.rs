@@ -12,7 +12,7 @@ use crate::{content, described, session};
 /// Most memory a backbone may ever have taken.
 const CEILING: u64 = 64 << 20;
 const PIECE: usize = 1 << 20;
-const PIECES: usize = 128;
+const PIECES: usize = 64;
 
 async fn sent(session: &Session, piece: &Bytes, is_partial: bool) -> UploadId {
     let length = (PIECE * PIECES) as u64;
