@@ -13,7 +13,7 @@ use crate::{client, content, described, new_identity};
 
 const SEED: &str = "ENLACE_POWER_SEED";
 /// Files that are sent without a setting.
-const FEW_ROUNDS: usize = 2;
+const FEW_ROUNDS: usize = 4;
 const LENGTH: usize = 1_500_000;
 
 async fn start(machine: &mut Machine) -> String {
@@ -61,7 +61,7 @@ async fn acknowledged_bytes_survive_power_cuts_and_become_the_file_that_was_sent
         let mut acknowledged = 0;
         loop {
             let sending = tokio::spawn(send(session, id.clone(), all.clone(), acknowledged, chance.child()));
-            tokio::time::sleep(Duration::from_micros(chance.below(150_000))).await;
+            tokio::time::sleep(Duration::from_micros(chance.below(40_000))).await;
             let tear = if chance.once_in(2) { Tear::Strict } else { Tear::Random };
             tokio::task::block_in_place(|| machine.cut(tear, &mut chance).unwrap());
             cuts += 1;
