@@ -78,6 +78,8 @@ impl Backbone {
         core.event_streams.close();
         server.shutdown().await;
         while tasks.join_next().await.is_some() {}
+        core.appending.close();
+        core.appending.wait().await;
         core.store.close().await?;
         tokio::task::spawn_blocking(move || drop(core)).await.expect("closing the store does not panic");
         Ok(())

@@ -130,6 +130,12 @@ impl fmt::Debug for OAuthClient {
 pub struct Limits {
     /// Maximum bytes of an uploaded file. The official client sends up to 13 981 117, so never below 14 MiB.
     pub max_file_bytes: u64,
+    /// Bytes of a file that is uploaded in several requests, which official clients do not do.
+    pub max_large_file_bytes: u64,
+    /// Uploads of one identity that are not finished.
+    pub max_unfinished_uploads: usize,
+    /// How long an upload may take before it is removed.
+    pub upload_lifetime: Duration,
     /// Maximum bytes of a request body other than an upload, which is streamed.
     pub max_body_bytes: u64,
     /// Maximum bytes of a token's content.
@@ -227,6 +233,9 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             max_file_bytes: 15 * MEBIBYTE,
+            max_large_file_bytes: 16 * 1024 * MEBIBYTE,
+            max_unfinished_uploads: 128,
+            upload_lifetime: Duration::from_secs(7 * 24 * 60 * 60),
             max_body_bytes: 20 * MEBIBYTE,
             max_content_bytes: 10 * MEBIBYTE,
             max_connections: 1024,

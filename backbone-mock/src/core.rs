@@ -7,6 +7,7 @@ use listener::Source;
 use listener::guard::Guard;
 use listener::turns::{TooMany, TurnLimits, Turns};
 use tokio::sync::Semaphore;
+use tokio_util::task::TaskTracker;
 use transport::wire::Timestamp;
 use zeroize::Zeroizing;
 
@@ -81,6 +82,8 @@ pub(crate) struct Core {
     pub(crate) guesses: Guesses,
     /// Bytes of unfinished uploads.
     pub(crate) uploads: Uploads,
+    /// Requests that append to uploads: they outlive their connections, to keep what arrived.
+    pub(crate) appending: TaskTracker,
     password_hashing: Turns<(Source, Purpose)>,
     /// Compared with passwords of unknown users.
     dummy_hash: Arc<PasswordHash>,
@@ -115,6 +118,7 @@ impl Core {
             allowances: Allowances::new(&config.limits.rates),
             guesses: Guesses::new(config.limits.wrong_passwords),
             uploads: Uploads::default(),
+            appending: TaskTracker::new(),
             store,
             config,
             password_hashing: Turns::new(PASSWORD_HASHES),

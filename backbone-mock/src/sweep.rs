@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use transport::wire::Timestamp;
 
 use crate::core::Core;
-use crate::domain::{EXPIRIES, REMOVALS, challenges, datawallet, expiring, files, idle, sync_runs, tokens};
+use crate::domain::{EXPIRIES, REMOVALS, challenges, datawallet, expiring, files, idle, resumable, sync_runs, tokens};
 use crate::error::{FirstError, StoreError, WithCauses};
 use crate::store::{Rest, STEP, Table};
 
@@ -20,7 +20,7 @@ const RETENTION: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 /// What a sweep removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Swept {
-    /// Challenges, tokens, files and sync runs.
+    /// Challenges, tokens, files, sync runs and unfinished uploads.
     pub records: usize,
     /// Datawallet modifications that newer ones replaced.
     pub modifications: usize,
@@ -122,6 +122,11 @@ async fn remove(core: &Core, index: &Table<()>, expired_at: Timestamp, kind: &st
         expiring::TOKEN => {
             if let Ok(id) = id.parse() {
                 tokens::remove(&mut transaction, &id).await?;
+            }
+        }
+        expiring::UPLOAD => {
+            if let Ok(id) = id.parse() {
+                resumable::remove(&mut transaction, &id).await?;
             }
         }
         unknown => tracing::warn!(kind = unknown, "removed an expiry of unknown kind"),

@@ -28,6 +28,8 @@ pub(crate) struct BackboneLimits {
     guest_disk_reserve: u64,
     /// Bytes that any other identity may store in tokens and files.
     identity_bytes: u64,
+    /// Bytes of one file that is uploaded in several requests.
+    large_file_bytes: u64,
     /// Wrong passwords for one token that one network address may try in 15 minutes.
     wrong_passwords: u32,
 }
@@ -44,6 +46,7 @@ impl Default for BackboneLimits {
             guest_idle_hours: in_hours(guest.idle.map_or(Duration::ZERO, |idle| idle.when_crowded)),
             guest_disk_reserve: guest.disk_reserve,
             identity_bytes: ordinary.identity.content_bytes,
+            large_file_bytes: Limits::default().max_large_file_bytes,
             wrong_passwords: Limits::default().wrong_passwords,
         }
     }
@@ -92,6 +95,7 @@ impl BackboneLimits {
 
     /// What does not depend on the client.
     pub(crate) fn apply(&self, limits: &mut Limits) {
+        limits.max_large_file_bytes = self.large_file_bytes;
         limits.wrong_passwords = self.wrong_passwords;
     }
 }
@@ -106,6 +110,10 @@ mod tests {
         limits.set("guestBytes=5").unwrap();
         assert_eq!(limits, BackboneLimits { guest_bytes: 5, ..BackboneLimits::default() });
         assert_eq!(limits.guest().terms.identity.content_bytes, 5);
+        limits.set("largeFileBytes=7").unwrap();
+        let mut applied = Limits::default();
+        limits.apply(&mut applied);
+        assert_eq!(applied.max_large_file_bytes, 7);
         for text in ["guestbytes=5", "guestBytes", "=", ""] {
             let failure = limits.set(text).unwrap_err();
             assert!(failure.hint.unwrap().contains("guestDays"), "{text}");

@@ -63,6 +63,21 @@ pub(crate) struct NewFile {
     pub(crate) expires_at: Timestamp,
 }
 
+/// What its creator says of a file.
+pub(crate) struct Sealed {
+    pub(crate) cipher_hash: ByteText,
+    pub(crate) owner_signature: ByteText,
+    pub(crate) encrypted_properties: ByteText,
+    pub(crate) expires_at: Timestamp,
+}
+
+/// A file that was checked and is not stored yet.
+pub(super) struct Prepared<'c> {
+    account: Account<'c>,
+    file: FileRecord,
+    token: String,
+}
+
 /// Reserves room for an upload of so many bytes with its frame, or of any size.
 ///
 /// # Errors
@@ -77,20 +92,37 @@ pub(crate) async fn reserve_room(core: &Core, caller: &Caller, length: Option<u6
 
 /// Stores a file. The uploader is its creator and its owner.
 pub(crate) async fn create(core: &Core, caller: Caller, new: NewFile) -> Result<CreatedFile, Refusal> {
+    let NewFile { blob, written, cipher_hash, owner_signature, encrypted_properties, expires_at } = new;
+    if cipher_hash.0 != written.sha512 {
+        tracing::warn!("the hash of an uploaded file is not the SHA-512 of its bytes");
+    }
+    let sealed = Sealed { cipher_hash, owner_signature, encrypted_properties, expires_at };
+    let prepared = prepare(core, caller, new_id(), (blob.name(), written.size), sealed).await?;
+    let mut transaction = core.store.begin();
+    transaction.take_blob(blob)?;
+    prepared.put(&mut transaction, &Change::default())?;
+    transaction.commit().await?;
+    Ok(prepared.into_answer())
+}
+
+/// Checks a file whose bytes are in this blob of this size.
+pub(super) async fn prepare<'c>(
+    core: &'c Core,
+    caller: Caller,
+    id: FileId,
+    (blob, size): (&str, u64),
+    sealed: Sealed,
+) -> Result<Prepared<'c>, Refusal> {
     let now = core.now();
-    check_length("cipherHash", &new.cipher_hash, MAX_CIPHER_HASH_BYTES)?;
-    check_length("ownerSignature", &new.owner_signature, MAX_OWNER_SIGNATURE_BYTES)?;
-    check_length("encryptedProperties", &new.encrypted_properties, MAX_PROPERTIES_BYTES)?;
-    if new.expires_at <= now {
+    check_length("cipherHash", &sealed.cipher_hash, MAX_CIPHER_HASH_BYTES)?;
+    check_length("ownerSignature", &sealed.owner_signature, MAX_OWNER_SIGNATURE_BYTES)?;
+    check_length("encryptedProperties", &sealed.encrypted_properties, MAX_PROPERTIES_BYTES)?;
+    if sealed.expires_at <= now {
         return Err(Refusal::invalid("expiresAt", "must be in the future"));
     }
     let account = Account::of(core, &caller.address).await?;
-    let expires_at = account.allowed_expiry(new.expires_at, now)?;
-    if new.cipher_hash.0 != new.written.sha512 {
-        tracing::warn!("the hash of an uploaded file is not the SHA-512 of its bytes");
-    }
+    let expires_at = account.allowed_expiry(sealed.expires_at, now)?;
     let token = new_ownership_token();
-    let id: FileId = new_id();
     let file = FileRecord {
         ownership_token: core.key.ownership_token(id.as_str(), &token),
         id,
@@ -98,38 +130,47 @@ pub(crate) async fn create(core: &Core, caller: Caller, new: NewFile) -> Result<
         created_by: caller.address.clone(),
         created_by_device: caller.device,
         owner: caller.address,
-        owner_signature: new.owner_signature,
+        owner_signature: sealed.owner_signature,
         ownership_is_locked: false,
         claimed_at: None,
-        cipher_size: new.written.size,
-        cipher_hash: new.cipher_hash,
+        cipher_size: size,
+        cipher_hash: sealed.cipher_hash,
         expires_at,
-        encrypted_properties: new.encrypted_properties,
-        blob: new.blob.name().to_owned(),
+        encrypted_properties: sealed.encrypted_properties,
+        blob: blob.to_owned(),
     };
-    let mut transaction = core.store.begin();
-    account.charge(&mut transaction, &file.cost())?;
-    transaction.take_blob(new.blob)?;
-    transaction.put(&key(&file.id), &file)?;
-    transaction.put(&creator_key(&file), &file.expires_at)?;
-    transaction.put(&expiry_key(&file), &())?;
-    transaction.commit().await?;
-    Ok(CreatedFile {
-        id: file.id,
-        created_at: now,
-        created_by: file.created_by.clone(),
-        created_by_device: file.created_by_device,
-        modified_at: Some(now),
-        modified_by: Some(file.created_by),
-        deleted_at: None,
-        deleted_by: None,
-        owner: file.owner,
-        owner_signature: file.owner_signature,
-        ownership_token: token,
-        cipher_size: file.cipher_size,
-        cipher_hash: file.cipher_hash,
-        expires_at: file.expires_at,
-    })
+    Ok(Prepared { account, file, token })
+}
+
+impl Prepared<'_> {
+    /// Stores the file with a transaction. So much of it was counted before.
+    pub(super) fn put(&self, transaction: &mut Transaction<'_>, counted: &Change) -> Result<(), StoreError> {
+        self.account.charge(transaction, &self.file.cost().together(&counted.undone()))?;
+        transaction.put(&key(&self.file.id), &self.file)?;
+        transaction.put(&creator_key(&self.file), &self.file.expires_at)?;
+        transaction.put(&expiry_key(&self.file), &())
+    }
+
+    /// What its creator is told, once it is stored.
+    pub(super) fn into_answer(self) -> CreatedFile {
+        let Self { file, token, account: _ } = self;
+        CreatedFile {
+            id: file.id,
+            created_at: file.created_at,
+            created_by: file.created_by.clone(),
+            created_by_device: file.created_by_device,
+            modified_at: Some(file.created_at),
+            modified_by: Some(file.created_by),
+            deleted_at: None,
+            deleted_by: None,
+            owner: file.owner,
+            owner_signature: file.owner_signature,
+            ownership_token: token,
+            cipher_size: file.cipher_size,
+            cipher_hash: file.cipher_hash,
+            expires_at: file.expires_at,
+        }
+    }
 }
 
 /// Reads a file that has not expired.
@@ -137,11 +178,15 @@ pub(crate) async fn read(core: &Core, id: &FileId) -> Result<FileRecord, Refusal
     readable(core, core.store.get(&key(id)).await?)
 }
 
-/// Opens the bytes of a file.
-pub(crate) async fn open(core: &Core, id: &FileId) -> Result<BlobReader, Refusal> {
-    let file = read(core, id).await?;
-    // It may have been deleted between the two steps.
-    core.store.read_blob(&file.blob).await?.ok_or(Refusal::NotFound(Record::File))
+/// Opens bytes of a file: at most `length` behind the first `offset` ones.
+pub(crate) async fn open(core: &Core, file: &FileRecord, offset: u64, length: u64) -> Result<BlobReader, Refusal> {
+    // It may have been deleted since it was read.
+    let part =
+        core.store.read_part_of_blob(&file.blob, offset, length).await?.ok_or(Refusal::NotFound(Record::File))?;
+    if part.size() < length.min(file.cipher_size.saturating_sub(offset)) {
+        return Err(StoreError::Damaged(std::io::Error::from(std::io::ErrorKind::UnexpectedEof).into()).into());
+    }
+    Ok(part)
 }
 
 /// The files the caller made that have not expired, or those of them that `ids` names.

@@ -20,6 +20,7 @@ pub(crate) mod page;
 pub(crate) mod proof;
 pub(crate) mod push;
 pub(crate) mod refusal;
+pub(crate) mod resumable;
 pub(crate) mod sync_runs;
 mod token_ledger;
 pub(crate) mod tokens;
@@ -51,4 +52,6 @@ pub(crate) mod expiring {
     pub(crate) const FILE: &str = "file";
     pub(crate) const SYNC_RUN: &str = "syncrun";
     pub(crate) const TOKEN: &str = "token";
+    /// An upload that is not finished.
+    pub(crate) const UPLOAD: &str = "upload";
 }

@@ -4,6 +4,7 @@ use std::fmt;
 
 use listener::turns::TooMany;
 
+use super::resumable::UploadRefusal;
 use crate::error::StoreError;
 use crate::rates::TooOften;
 
@@ -38,7 +39,10 @@ pub(crate) enum Refusal {
         /// Figures or names that help to understand the refusal.
         detail: String,
     },
-    /// Too many requests wait for the same resource.
+    /// A rule of uploads that are resumed.
+    #[error(transparent)]
+    Upload(#[from] UploadRefusal),
+    /// Too many wait for what this takes.
     #[error(transparent)]
     TooManyWaiting(#[from] TooMany),
     /// The store failed.
@@ -78,6 +82,7 @@ pub(crate) enum Record {
     File,
     Datawallet,
     SyncRun,
+    Upload,
 }
 
 impl fmt::Display for Record {

@@ -3,14 +3,16 @@
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::Response;
-use http::HeaderValue;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue, Method};
+use listener::range::{self, Representation, Selection};
 use transport::wire::FileId;
 use transport::wire::backbone::files::{
     CreatedFile, FileMetadata, NewOwnershipToken, OwnershipToken, OwnershipTokenValidity,
 };
 
-use crate::domain::{files, ownership};
+use crate::domain::files::{self, FileRecord};
+use crate::domain::ownership;
 use crate::web::AppState;
 use crate::web::answer::{Answer, NoContent};
 use crate::web::identified::Identified;
@@ -43,19 +45,39 @@ pub(super) async fn list(
     Ok(files::list(&core, &caller, ids.as_ref(), page).await?.into())
 }
 
-/// `GET /Files/{id}`: the bytes as they come from disk.
+/// `GET` and `HEAD /Files/{id}`: the bytes, or a range of them, as they come from disk.
 pub(super) async fn download(
     State(core): State<AppState>,
     LoggedIn(_): LoggedIn,
     Identified(id): Identified<FileId>,
+    method: Method,
+    headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let content = files::open(&core, &id).await?;
-    let size = content.size();
-    let mut response = Response::new(Body::from_stream(content.into_stream()));
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
-    headers.insert(CONTENT_LENGTH, size.into());
+    let file = files::read(&core, &id).await?;
+    let etag = etag(&file);
+    let representation = Representation { etag: &etag, size: file.cipher_size };
+    let selection = range::select(&method, &headers, representation);
+    let (offset, length) = match selection {
+        Selection::Whole if method == Method::HEAD => (0, 0),
+        Selection::Whole => (0, file.cipher_size),
+        Selection::Part(part) => (part.offset(), part.length()),
+        Selection::Unsatisfiable | Selection::NotModified | Selection::PreconditionFailed => (0, 0),
+    };
+    let mut response = Response::default();
+    if length > 0 {
+        *response.body_mut() = Body::from_stream(files::open(&core, &file, offset, length).await?.into_stream());
+    }
+    *response.status_mut() = selection.status();
+    *response.headers_mut() = selection.headers(representation);
+    if response.status().is_success() {
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+    }
     Ok(response)
+}
+
+/// The bytes of a file never change, so what its creator gave as their hash will do, even if it is wrong.
+fn etag(file: &FileRecord) -> HeaderValue {
+    HeaderValue::from_str(&format!("\"{}\"", file.cipher_hash)).expect("base64url is a header value")
 }
 
 /// `GET /Files/{id}/Metadata`.

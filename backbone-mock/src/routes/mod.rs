@@ -10,16 +10,19 @@ mod files;
 mod identities;
 mod landing;
 mod quotas;
+mod resumable;
 mod sync_runs;
 mod tokens;
 
 use axum::extract::DefaultBodyLimit;
-use axum::routing::{delete, get, patch, post, put};
+use axum::middleware::from_fn;
+use axum::routing::{delete, get, head, patch, post, put};
 
 use crate::server::Served;
 use crate::web::AppState;
 use crate::web::paths::Routes;
 use crate::web::problem::Problem;
+use crate::web::tus;
 
 /// All routes. Version 1 is what clients of major version 6 use: the same routes and shapes.
 pub(crate) fn served(core: AppState) -> Served {
@@ -36,9 +39,24 @@ fn routes() -> Routes {
     Routes::new()
         .nest("/api/v1", api().route("/Version", get(about::version_six)))
         .nest("/api/v2", api().route("/Version", get(about::version_seven)))
+        .nest("/api/enlace/v1", own())
         .route("/connect/token", post(connect::token))
         .route("/health", get(about::health))
         .route("/r/{id}", get(landing::page))
+}
+
+/// What the published backbone does not have.
+fn own() -> Routes {
+    let uploads = post(resumable::create).options(resumable::probe);
+    let upload = head(resumable::status)
+        .patch(resumable::append)
+        .delete(resumable::terminate)
+        .post(resumable::overridden)
+        .options(resumable::probe);
+    Routes::new()
+        .route("/Uploads", uploads.route_layer(from_fn(tus::speak)))
+        .route("/Uploads/{id}", upload.route_layer(from_fn(tus::speak)))
+        .route("/Uploads/{id}/File", post(resumable::finish))
 }
 
 fn api() -> Routes {

@@ -86,12 +86,18 @@ macro_rules! implementations {
             }
             blobs {
                 blobs_of_every_length_around_a_piece_are_read_as_they_were_written
+                parts_of_blobs_are_read_from_anywhere
                 blobs_that_are_not_published_leave_nothing
                 published_blobs_are_claimed_until_their_commit_is_decided
                 a_reader_reads_on_although_the_blob_is_deleted
                 deleting_what_is_not_there_does_nothing
                 every_unclaimed_blob_is_listed_once
                 blobs_of_records_are_there_after_opening_again
+                what_is_appended_is_readable_and_hashed_after_each_synchronisation
+                what_is_appended_is_there_after_opening_again_and_what_is_behind_it_is_cut_off
+                one_at_a_time_appends_to_a_blob
+                a_blob_that_has_fewer_bytes_than_were_acknowledged_is_an_error
+                appending_to_a_blob_that_is_deleted_does_not_bring_it_back
             }
             typed {
                 a_transaction_that_is_dropped_changes_nothing

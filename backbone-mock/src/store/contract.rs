@@ -57,6 +57,11 @@
 //!   is kept removes its blob; one that was kept leaves it.
 //! - **Read** to the end, a blob gives what was written. A missing one is `None`. Who has opened a blob may read it to its
 //!   end, although it is deleted meanwhile.
+//! - **In part**, it gives the bytes behind an offset, as many as are asked for and are there. That costs what is read.
+//! - **Appended** bytes are durable and readable by the time [`BlobAppender::sync`] returns. What was written after the last
+//!   [`sync`](BlobAppender::sync) may be there or not: whoever goes on says behind how many bytes, and what is behind them is
+//!   cut off. A blob that has fewer is an error.
+//! - **One at a time**, of all processes, appends to a blob. The next one can when the [`BlobAppender`] is dropped.
 //! - **Deleted** blobs are gone; deleting what is not there does nothing.
 //! - **Listed** in steps of bounded size, every blob is in one of them that was there all the time and not claimed.
 //!
@@ -76,6 +81,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::Stream;
 use futures_util::future::BoxFuture;
+use sha2::{Digest, Sha512};
 use tokio::io::AsyncRead;
 use tokio_util::io::ReaderStream;
 
@@ -182,7 +188,15 @@ pub(crate) trait Blobs: Send + Sync {
     fn create(&self) -> Pending<'_, Box<dyn BlobWriter>>;
 
     /// Opens a blob.
-    fn open<'a>(&'a self, name: &'a str) -> Pending<'a, Option<BlobReader>>;
+    fn open<'a>(&'a self, name: &'a str) -> Pending<'a, Option<BlobReader>> {
+        self.open_part(name, 0, u64::MAX)
+    }
+
+    /// Opens a blob to read at most `length` bytes behind the first `offset` ones.
+    fn open_part<'a>(&'a self, name: &'a str, offset: u64, length: u64) -> Pending<'a, Option<BlobReader>>;
+
+    /// Opens a blob to append to it.
+    fn append<'a>(&'a self, name: &'a str) -> Pending<'a, Appending>;
 
     /// Removes a blob.
     fn delete<'a>(&'a self, name: &'a str) -> Pending<'a, ()>;
@@ -207,7 +221,50 @@ pub(crate) trait BlobWriter: Send {
     fn publish(self: Box<Self>) -> Pending<'static, (PublishedBlob, Written)>;
 }
 
-/// Size and hash of a finished blob.
+/// Whether a blob can be appended to.
+pub(crate) enum Appending {
+    /// There is no such blob.
+    Missing,
+    /// Somebody else appends to it.
+    Busy,
+    /// Nobody else appends to it for as long as this exists.
+    Open(Box<dyn BlobAppender>),
+}
+
+/// Appends bytes to a blob, in constant memory. Dropped, it leaves what is behind the last [`sync`](Self::sync) undecided.
+pub(crate) trait BlobAppender: Send {
+    /// Goes on behind these bytes, and cuts off what is behind them. Comes first.
+    fn resume(&mut self, behind: Progress) -> Pending<'_, ()>;
+
+    /// Appends bytes. After an error nothing can be appended any more.
+    fn write(&mut self, bytes: Bytes) -> Pending<'_, ()>;
+
+    /// Makes all bytes durable and readable. Returns how far they go.
+    fn sync(&mut self) -> Pending<'_, Progress>;
+}
+
+/// How far the bytes of a blob go.
+#[derive(Clone, Default)]
+pub(crate) struct Progress {
+    /// Bytes.
+    pub(crate) size: u64,
+    /// What hashes them, to go on with.
+    pub(crate) sha512: Sha512,
+}
+
+impl Progress {
+    pub(super) fn add(&mut self, bytes: &[u8]) {
+        self.size += bytes.len() as u64;
+        self.sha512.update(bytes);
+    }
+
+    /// What a blob is that ends here.
+    pub(crate) fn written(self) -> Written {
+        Written { size: self.size, sha512: self.sha512.finalize().to_vec() }
+    }
+}
+
+/// What a finished blob turned out to be.
 #[derive(Debug, Clone)]
 pub(crate) struct Written {
     /// Bytes.
@@ -243,7 +300,7 @@ impl PublishedBlob {
     }
 }
 
-/// A blob that is open.
+/// A blob, or a part of one, that is open.
 pub(crate) struct BlobReader {
     size: u64,
     bytes: Pin<Box<dyn AsyncRead + Send>>,
@@ -254,7 +311,7 @@ impl BlobReader {
         Self { size, bytes: Box::pin(bytes) }
     }
 
-    /// Bytes.
+    /// Bytes that it gives.
     pub(crate) fn size(&self) -> u64 {
         self.size
     }

@@ -9,8 +9,8 @@ use bytes::{Bytes, BytesMut};
 use sha2::{Digest, Sha512};
 
 use super::contract::{
-    Backend, BlobReader, BlobWriter, Blobs, Changes, Claim, KeyRange, LockSpace, Pending, PublishedBlob, Records,
-    Session, Unclaimed, Written,
+    Appending, Backend, BlobAppender, BlobReader, BlobWriter, Blobs, Changes, Claim, KeyRange, LockSpace, Pending,
+    Progress, PublishedBlob, Records, Session, Unclaimed, Written,
 };
 use super::local::{Guard, LocalNotifications, Locks};
 use super::schema;
@@ -50,7 +50,7 @@ impl Memory {
             notifications: notifications.clone(),
             is_closed: AtomicBool::new(false),
         };
-        let blobs = MemoryBlobs { blobs: self.blobs.clone(), claimed: Arc::default() };
+        let blobs = MemoryBlobs { blobs: self.blobs.clone(), claimed: Arc::default(), appended: Arc::default() };
         Backend {
             records: Arc::new(MemoryRecords(Arc::new(open))),
             blobs: Arc::new(blobs),
@@ -157,6 +157,7 @@ impl Session for MemorySession {
 struct MemoryBlobs {
     blobs: Shared<BTreeMap<String, Bytes>>,
     claimed: Shared<HashSet<String>>,
+    appended: Shared<HashSet<String>>,
 }
 
 impl Blobs for MemoryBlobs {
@@ -164,9 +165,25 @@ impl Blobs for MemoryBlobs {
         ready(Box::new(MemoryWriter { place: self.clone(), bytes: BytesMut::new() }) as Box<dyn BlobWriter>)
     }
 
-    fn open<'a>(&'a self, name: &'a str) -> Pending<'a, Option<BlobReader>> {
-        let bytes = lock(&self.blobs).get(name).cloned();
+    fn open_part<'a>(&'a self, name: &'a str, offset: u64, length: u64) -> Pending<'a, Option<BlobReader>> {
+        let part = |bytes: &Bytes| {
+            let place = |count: u64| usize::try_from(count).unwrap_or(usize::MAX).min(bytes.len());
+            bytes.slice(place(offset)..place(offset.saturating_add(length)))
+        };
+        let bytes = lock(&self.blobs).get(name).map(part);
         ready(bytes.map(|bytes| BlobReader::new(bytes.len() as u64, std::io::Cursor::new(bytes))))
+    }
+
+    fn append<'a>(&'a self, name: &'a str) -> Pending<'a, Appending> {
+        if !lock(&self.blobs).contains_key(name) {
+            return ready(Appending::Missing);
+        }
+        if !lock(&self.appended).insert(name.to_owned()) {
+            return ready(Appending::Busy);
+        }
+        let (place, name) = (self.clone(), name.to_owned());
+        let appender = MemoryAppender { place, name, progress: Progress::default(), written: BytesMut::new() };
+        ready(Appending::Open(Box::new(appender)))
     }
 
     fn delete<'a>(&'a self, name: &'a str) -> Pending<'a, ()> {
@@ -204,6 +221,48 @@ impl BlobWriter for MemoryWriter {
         lock(&place.blobs).insert(name.clone(), bytes.freeze());
         let claim = MemoryClaim { place, name: name.clone(), is_kept: false };
         ready((PublishedBlob::new(name, claim), written))
+    }
+}
+
+struct MemoryAppender {
+    place: MemoryBlobs,
+    name: String,
+    progress: Progress,
+    /// What was not synchronised.
+    written: BytesMut,
+}
+
+impl BlobAppender for MemoryAppender {
+    fn resume(&mut self, behind: Progress) -> Pending<'_, ()> {
+        let mut blobs = lock(&self.place.blobs);
+        let bytes = blobs.get_mut(&self.name);
+        let end = usize::try_from(behind.size).unwrap_or(usize::MAX);
+        let Some(bytes) = bytes.filter(|bytes| bytes.len() >= end) else {
+            return Box::pin(std::future::ready(Err(std::io::Error::from(std::io::ErrorKind::UnexpectedEof).into())));
+        };
+        bytes.truncate(end);
+        self.progress = behind;
+        ready(())
+    }
+
+    fn write(&mut self, bytes: Bytes) -> Pending<'_, ()> {
+        self.progress.add(&bytes);
+        self.written.extend_from_slice(&bytes);
+        ready(())
+    }
+
+    fn sync(&mut self) -> Pending<'_, Progress> {
+        // One that was deleted stays away.
+        if let Some(bytes) = lock(&self.place.blobs).get_mut(&self.name) {
+            *bytes = [&bytes[..], &self.written.split()].concat().into();
+        }
+        ready(self.progress.clone())
+    }
+}
+
+impl Drop for MemoryAppender {
+    fn drop(&mut self) {
+        lock(&self.place.appended).remove(&self.name);
     }
 }
 

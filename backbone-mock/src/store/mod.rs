@@ -46,7 +46,7 @@ use std::sync::Arc;
 use serde::de::DeserializeOwned;
 
 pub(crate) use content::{Content, NewContent};
-pub(crate) use contract::{BlobReader, PublishedBlob, Written};
+pub(crate) use contract::{Appending, BlobAppender, BlobReader, Progress, PublishedBlob, Written};
 pub(crate) use key::{Key, Rest, Table};
 pub(crate) use transaction::Transaction;
 pub(crate) use usage::{Change, Holder};
@@ -244,8 +244,23 @@ impl Store {
         self.blobs.open(name).await
     }
 
-    /// Removes blobs that neither a record names nor an upload claims. Returns how many. After a failed write it removes none,
-    /// because the failed commit may have reached the disk and names its blobs after a restart.
+    /// Opens a blob to read at most `length` bytes behind the first `offset` ones, if it is there.
+    pub(crate) async fn read_part_of_blob(
+        &self,
+        name: &str,
+        offset: u64,
+        length: u64,
+    ) -> Result<Option<BlobReader>, StoreError> {
+        self.blobs.open_part(name, offset, length).await
+    }
+
+    /// Opens a blob to append to it.
+    pub(crate) async fn append_to_blob(&self, name: &str) -> Result<Appending, StoreError> {
+        self.blobs.append(name).await
+    }
+
+    /// Removes blobs that neither a record names nor an upload will name. Returns how many. After a failed write none: a commit
+    /// that failed may have reached the disk, and then it names its blobs after a restart.
     pub(crate) async fn sweep_orphans(&self) -> Result<usize, StoreError> {
         let (mut removed, mut cursor) = (0, None);
         loop {

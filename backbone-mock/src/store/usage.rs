@@ -57,7 +57,13 @@ impl Change {
         self
     }
 
-    /// The opposite change.
+    /// And all of another change.
+    pub(crate) fn together(mut self, other: &Self) -> Self {
+        self.add(other);
+        self
+    }
+
+    /// As much less.
     pub(crate) fn undone(self) -> Self {
         Self(self.0.map(i64::saturating_neg))
     }

@@ -9,6 +9,7 @@ pub(crate) mod paths;
 pub(crate) mod problem;
 pub(crate) mod query;
 pub(crate) mod session;
+pub(crate) mod tus;
 pub(crate) mod upload;
 
 use std::sync::Arc;

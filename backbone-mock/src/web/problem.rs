@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use transport::wire::Timestamp;
 use transport::wire::backbone::envelope::{ErrorBody, ErrorEnvelope};
 
-use super::answer;
+use super::{answer, tus};
 use crate::clock::{Clock, SystemClock};
 use crate::domain::Refusal;
 use crate::error::{StoreError, WithCauses};
@@ -107,6 +107,10 @@ fn refused(refusal: &Refusal) -> Response {
         Refusal::Forbidden => envelope(StatusCode::FORBIDDEN, "forbidden", message),
         // Clients read codes from 400 only, so even the wrong OAuth client is a bad request.
         Refusal::Rule { rule, .. } => envelope(StatusCode::BAD_REQUEST, rule.code(), message),
+        Refusal::Upload(refusal) => {
+            let (status, code) = tus::status(refusal);
+            envelope(status, code, message)
+        }
         Refusal::TooManyWaiting(excess) => busy(*excess == TooMany::OfOne, excess),
         Refusal::TooOften(TooOften { wait }) => {
             let mut response = envelope(StatusCode::TOO_MANY_REQUESTS, "tooManyRequests", message);

@@ -228,6 +228,12 @@ pub(crate) const KEYS: &[Key] = &[
         "maximum bytes of tokens and files per identity that is not a guest",
     ),
     key(
+        "enlace.backbone.limits.largeFileBytes",
+        Form::Number,
+        "17179869184",
+        "maximum size of a file that is uploaded in several requests in bytes",
+    ),
+    key(
         "enlace.backbone.limits.wrongPasswords",
         Form::SmallNumber,
         "10",

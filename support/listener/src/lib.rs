@@ -13,6 +13,7 @@
 //! | [`leftover`] | what a handler leaves of a body |
 //! | [`unwind`] | what a handler that panics takes with it |
 //! | [`query`] | nothing: the encoding of query strings, which both read |
+//! | [`range`](mod@range) | nothing: the byte ranges and conditions of downloads, which both answer |
 //!
 //! [`Listener`] binds, [`Server`] accepts until it is stopped. Each request gets two extensions: [`Peer`], who sent it, and
 //! [`RequestHandle`], to say that its sender is authenticated; one that cannot be read has a third, [`Malformed`]. [`RequestId`] names a request in the log and in its failure.
@@ -29,6 +30,7 @@ mod impatient;
 pub mod leftover;
 pub mod pace;
 pub mod query;
+pub mod range;
 mod registry;
 mod request_id;
 mod rotation;

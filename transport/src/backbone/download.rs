@@ -1,9 +1,11 @@
-//! `GET /Files/{id}`: the raw ciphertext, streamed and bounded.
+//! `GET /Files/{id}`: the raw ciphertext or a range of it, streamed and bounded.
 
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{Stream, stream};
+use reqwest::StatusCode;
+use reqwest::header::{CONTENT_RANGE, RANGE};
 
 use super::http::{Request, within};
 use super::{Error, Session};
@@ -14,6 +16,8 @@ use crate::wire::FileId;
 pub struct Download {
     response: reqwest::Response,
     label: String,
+    /// Of the first byte.
+    offset: u64,
     received: u64,
     limit: u64,
     patience: Duration,
@@ -27,17 +31,49 @@ impl Session {
     pub async fn download_file(&self, id: &FileId, limit: u64) -> Result<Download, Error> {
         let request = Request::get(format!("/Files/{id}"));
         let response = self.streamed(&request).await?;
-        let patience = self.config().timeout;
-        let download = Download { response, label: request.label(), received: 0, limit, patience };
+        Download::begin(response, request.label(), 0, limit, self.config().timeout)
+    }
+
+    /// Starts to download a ciphertext from `offset` on, at most `length` bytes of it. A backbone that knows no ranges sends
+    /// everything: [`Download::offset`] says which.
+    ///
+    /// # Errors
+    /// [`Error::UnexpectedStatus`] with 416 if there is nothing at `offset`, [`Error::AnswerTooLarge`] if the backbone
+    /// announces more than `limit` bytes, [`Error::Malformed`] if it sends another range, and [`Error`] as for every call.
+    pub async fn download_range(&self, id: &FileId, offset: u64, length: u64, limit: u64) -> Result<Download, Error> {
+        let last = offset.saturating_add(length.saturating_sub(1));
+        let request = Request::get(format!("/Files/{id}")).with_header(RANGE, format!("bytes={offset}-{last}"));
+        let (response, label) = (self.streamed(&request).await?, request.label());
+        let is_part = response.status() == StatusCode::PARTIAL_CONTENT;
+        if is_part && !begins_at(&response, offset) {
+            return Err(Error::Malformed { request: label, reason: "it is another range".to_owned() });
+        }
+        Download::begin(response, label, if is_part { offset } else { 0 }, limit, self.config().timeout)
+    }
+}
+
+impl Download {
+    fn begin(
+        response: reqwest::Response,
+        label: String,
+        offset: u64,
+        limit: u64,
+        patience: Duration,
+    ) -> Result<Self, Error> {
+        let download = Self { response, label, offset, received: 0, limit, patience };
         match download.length() {
             Some(length) if length > limit => Err(download.too_large()),
             _ => Ok(download),
         }
     }
-}
 
-impl Download {
-    /// Length of the ciphertext in bytes, if the backbone announces it.
+    /// Bytes of the ciphertext before the first one of this download.
+    #[must_use]
+    pub fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// Number of bytes of this download, if the backbone announces it.
     #[must_use]
     pub fn length(&self) -> Option<u64> {
         self.response.content_length()
@@ -77,4 +113,10 @@ impl Download {
     fn too_large(&self) -> Error {
         Error::AnswerTooLarge { request: self.label.clone(), limit: self.limit, unit: "bytes" }
     }
+}
+
+/// Whether an answer says that its first byte has this offset.
+fn begins_at(response: &reqwest::Response, offset: u64) -> bool {
+    let range = response.headers().get(CONTENT_RANGE).and_then(|range| range.to_str().ok()?.strip_prefix("bytes "));
+    range.and_then(|range| range.split_once('-')?.0.parse().ok()) == Some(offset)
 }

@@ -60,10 +60,14 @@ fn malformed(error: &serde_json::Error, request: &str) -> Error {
 /// The known codes of a 429.
 const TOO_MUCH: [&str; 2] = [QUOTA_EXHAUSTED, TOO_MANY_REQUESTS];
 
+/// What codes start with that only uploads in several requests have.
+const OF_UPLOADS: &str = "error.platform.upload.";
+
 /// Decodes an answer with an error status.
 ///
 /// Like the published clients, this reads error bodies of 400, 404 and 500 only: a 502 may be the page of a proxy. A full disk
-/// is reported with 507, an exhausted quota or rate with 429, each with known codes.
+/// is reported with 507, an exhausted quota or rate with 429, each with known codes, as are conflicts of uploads that go on after
+/// an interruption.
 pub(super) fn error(status: u16, trace_id: Option<String>, body: &[u8], request: &str) -> Error {
     // Only the members shown to users: further ones may have any shape.
     #[derive(Deserialize)]
@@ -77,13 +81,17 @@ pub(super) fn error(status: u16, trace_id: Option<String>, body: &[u8], request:
         message: String,
     }
     let request = request.to_owned();
-    let means_something = |code: &str| !code.is_empty() && (status != 429 || TOO_MUCH.contains(&code));
+    let means_something = |code: &str| match status {
+        409 | 413 | 423 | 460 => code.starts_with(OF_UPLOADS),
+        429 => TOO_MUCH.contains(&code),
+        _ => !code.is_empty(),
+    };
     let failure =
         || serde_json::from_slice::<Failure>(body).ok().filter(|failure| means_something(&failure.error.code));
     match status {
         401 => Error::Unauthorized { request },
         403 => Error::Forbidden { request },
-        400 | 404 | 429 | 500 | 507 => match failure() {
+        400 | 404 | 409 | 413 | 423 | 429 | 460 | 500 | 507 => match failure() {
             Some(Failure { error }) => Error::Api {
                 status,
                 code: printable(&error.code),

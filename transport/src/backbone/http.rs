@@ -4,7 +4,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use reqwest::header::{ACCEPT, CONTENT_TYPE};
+use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderName};
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -36,6 +36,7 @@ pub(super) struct Request {
     method: Method,
     path: String,
     query: Vec<(&'static str, String)>,
+    header: Option<(HeaderName, String)>,
     body: Option<Bytes>,
     datawallet: bool,
     bounds: AnswerBounds,
@@ -44,7 +45,7 @@ pub(super) struct Request {
 impl Request {
     pub(super) fn new(method: Method, path: impl Into<String>) -> Self {
         let (path, bounds) = (path.into(), AnswerBounds::RECORD);
-        Self { method, path, query: Vec::new(), body: None, datawallet: false, bounds }
+        Self { method, path, query: Vec::new(), header: None, body: None, datawallet: false, bounds }
     }
 
     pub(super) fn get(path: impl Into<String>) -> Self {
@@ -68,6 +69,12 @@ impl Request {
 
     pub(super) fn query(mut self, name: &'static str, value: impl ToString) -> Self {
         self.query.push((name, value.to_string()));
+        self
+    }
+
+    /// Adds a header.
+    pub(super) fn with_header(mut self, name: HeaderName, value: String) -> Self {
+        self.header = Some((name, value));
         self
     }
 
@@ -189,6 +196,9 @@ impl Http {
             .query(&request.query)
             .header(ACCEPT, "application/json, text/plain, */*")
             .header(CORRELATION_HEADER, correlation);
+        if let Some((name, value)) = &request.header {
+            builder = builder.header(name, value);
+        }
         if let Some(body) = &request.body {
             builder = builder.header(CONTENT_TYPE, "application/json").body(body.clone());
         }

@@ -105,6 +105,16 @@ impl Session {
         &self.http
     }
 
+    /// A token for a call that cannot be repeated.
+    pub(super) async fn access_token(&self) -> Result<SecretText, Error> {
+        self.auth.token().await
+    }
+
+    /// Forgets a token that the backbone refused.
+    pub(super) fn forget_access_token(&self, token: &SecretText) {
+        self.auth.forget(token);
+    }
+
     pub(super) async fn json<T: DeserializeOwned>(&self, request: Request) -> Result<T, Error> {
         Ok(self.page(&request).await?.value)
     }

@@ -113,6 +113,8 @@ ids! {
     DatawalletModificationId = "DWM";
     /// A push identifier of a device.
     DevicePushIdentifier = "DPI";
+    /// An upload that is not finished. Ours: the published backbone has none.
+    UploadId = "UPL";
 }
 
 #[cfg(test)]

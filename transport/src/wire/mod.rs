@@ -17,7 +17,7 @@ pub use address::{Address, AddressError, MAX_ADDRESS_LENGTH};
 pub use bytes::{ByteText, ByteTextError};
 pub use id::{
     ChallengeId, DatawalletId, DatawalletModificationId, DeviceId, DevicePushIdentifier, ExternalEventId, FileId, Id,
-    InvalidId, MessageId, RelationshipId, RelationshipTemplateId, SyncErrorId, SyncRunId, TokenId, Username,
+    InvalidId, MessageId, RelationshipId, RelationshipTemplateId, SyncErrorId, SyncRunId, TokenId, UploadId, Username,
 };
 pub use password::{PasswordLocationIndicator, PasswordType, SharedPasswordProtection};
 pub use reference::{

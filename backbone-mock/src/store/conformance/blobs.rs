@@ -8,7 +8,9 @@ use sha2::{Digest, Sha512};
 use tokio::io::AsyncReadExt as _;
 
 use super::Storage;
-use crate::store::contract::{Backend, BlobReader, Changes, PublishedBlob, READ_SIZE, Written};
+use crate::store::contract::{
+    Appending, Backend, BlobAppender, BlobReader, Changes, Progress, PublishedBlob, READ_SIZE, Written,
+};
 
 fn bytes(length: usize) -> Vec<u8> {
     (0..length).map(|place| u8::try_from(place % 251).unwrap()).collect()
@@ -66,6 +68,27 @@ pub(super) async fn blobs_of_every_length_around_a_piece_are_read_as_they_were_w
     }
     let (blob, _) = writer.publish().await.unwrap();
     assert!(read(open(&backend, blob.name()).await.unwrap()).await == bytes(1_000_000));
+}
+
+pub(super) async fn parts_of_blobs_are_read_from_anywhere(storage: &impl Storage) {
+    let backend = storage.open().await;
+    let piece = READ_SIZE as u64;
+    let all = bytes(3 * READ_SIZE + 7);
+    let (blob, written) = published(&backend, all.clone()).await;
+    let ends =
+        [0, 1, piece - 1, piece, piece + 1, 3 * piece, written.size - 1, written.size, written.size + 1, u64::MAX];
+    for offset in ends {
+        for length in ends {
+            let place = |count: u64| usize::try_from(count.min(written.size)).unwrap();
+            let expected = &all[place(offset)..place(offset.saturating_add(length))];
+            let reader = backend.blobs.open_part(blob.name(), offset, length).await.unwrap().unwrap();
+            assert_eq!(reader.size(), expected.len() as u64, "{offset}, {length}");
+            assert!(read(reader).await == expected, "{offset}, {length}");
+        }
+    }
+    let name = blob.name().to_owned();
+    drop(blob);
+    assert!(backend.blobs.open_part(&name, 1, 1).await.unwrap().is_none());
 }
 
 pub(super) async fn blobs_that_are_not_published_leave_nothing(storage: &impl Storage) {
@@ -133,4 +156,98 @@ pub(super) async fn blobs_of_records_are_there_after_opening_again(storage: &imp
     drop(backend);
     let backend = storage.open().await;
     assert!(read(open(&backend, &name).await.unwrap()).await == bytes(1000));
+}
+
+async fn appender(backend: &Backend, name: &str) -> Box<dyn BlobAppender> {
+    match backend.blobs.append(name).await.unwrap() {
+        Appending::Open(appender) => appender,
+        Appending::Missing | Appending::Busy => panic!("it is there and free"),
+    }
+}
+
+/// The name of an empty blob that a record names.
+async fn empty(backend: &Backend) -> String {
+    let (blob, _) = published(backend, Vec::new()).await;
+    let name = blob.name().to_owned();
+    commit(backend, blob).await;
+    name
+}
+
+async fn append(appender: &mut dyn BlobAppender, behind: Progress, pieces: &[&[u8]]) -> Progress {
+    appender.resume(behind).await.unwrap();
+    for piece in pieces {
+        appender.write(Bytes::copy_from_slice(piece)).await.unwrap();
+    }
+    appender.sync().await.unwrap()
+}
+
+pub(super) async fn what_is_appended_is_readable_and_hashed_after_each_synchronisation(storage: &impl Storage) {
+    let backend = storage.open().await;
+    let all = bytes(1_000_000);
+    let name = empty(&backend).await;
+    let mut progress = Progress::default();
+    let mut end = 0;
+    for length in [1, 0, 9_999, 600_000, 300_000] {
+        let piece = &all[end..end + length];
+        end += length;
+        let (first, second) = piece.split_at(length / 3);
+        progress = append(&mut *appender(&backend, &name).await, progress, &[first, second]).await;
+        assert_eq!(progress.size, end as u64);
+        assert!(read(open(&backend, &name).await.unwrap()).await == all[..end]);
+        assert_eq!(progress.clone().written().sha512, Sha512::digest(&all[..end]).to_vec());
+    }
+}
+
+pub(super) async fn what_is_appended_is_there_after_opening_again_and_what_is_behind_it_is_cut_off(
+    storage: &impl Storage,
+) {
+    let backend = storage.open().await;
+    let (name, all) = (empty(&backend).await, bytes(1_000_000));
+    let mut first = appender(&backend, &name).await;
+    let progress = append(&mut *first, Progress::default(), &[&all[..400_000]]).await;
+    first.write(vec![1; 500_000].into()).await.unwrap();
+    drop(first);
+    drop(backend);
+    let backend = storage.open().await;
+    let part = backend.blobs.open_part(&name, 0, progress.size).await.unwrap().unwrap();
+    assert!(read(part).await == all[..400_000]);
+    let progress = append(&mut *appender(&backend, &name).await, progress, &[&all[400_000..]]).await;
+    assert_eq!(progress.written().sha512, Sha512::digest(&all).to_vec());
+    assert!(read(open(&backend, &name).await.unwrap()).await == all);
+}
+
+pub(super) async fn one_at_a_time_appends_to_a_blob(storage: &impl Storage) {
+    let backend = storage.open().await;
+    let (name, other) = (empty(&backend).await, empty(&backend).await);
+    let mut first = appender(&backend, &name).await;
+    assert!(matches!(backend.blobs.append(&name).await.unwrap(), Appending::Busy));
+    drop(appender(&backend, &other).await);
+    let progress = append(&mut *first, Progress::default(), &[b"a"]).await;
+    assert!(matches!(backend.blobs.append(&name).await.unwrap(), Appending::Busy));
+    drop(first);
+    append(&mut *appender(&backend, &name).await, progress, &[b"b"]).await;
+    assert_eq!(read(open(&backend, &name).await.unwrap()).await, b"ab");
+    assert!(matches!(backend.blobs.append("00112233445566778899aabbccddeeff").await.unwrap(), Appending::Missing));
+}
+
+pub(super) async fn a_blob_that_has_fewer_bytes_than_were_acknowledged_is_an_error(storage: &impl Storage) {
+    let backend = storage.open().await;
+    let name = empty(&backend).await;
+    append(&mut *appender(&backend, &name).await, Progress::default(), &[b"abc"]).await;
+    let more = Progress { size: 4, ..Progress::default() };
+    appender(&backend, &name).await.resume(more).await.unwrap_err();
+    assert_eq!(read(open(&backend, &name).await.unwrap()).await, b"abc");
+}
+
+pub(super) async fn appending_to_a_blob_that_is_deleted_does_not_bring_it_back(storage: &impl Storage) {
+    let backend = storage.open().await;
+    let name = empty(&backend).await;
+    let mut appender = appender(&backend, &name).await;
+    append(&mut *appender, Progress::default(), &[b"abc"]).await;
+    backend.blobs.delete(&name).await.unwrap();
+    appender.write(b"def".as_slice().into()).await.unwrap();
+    appender.sync().await.unwrap();
+    drop(appender);
+    assert!(open(&backend, &name).await.is_none());
+    assert!(matches!(backend.blobs.append(&name).await.unwrap(), Appending::Missing));
 }

@@ -5,7 +5,7 @@
 
 use std::collections::HashSet;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek, SeekFrom, Take, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -19,11 +19,12 @@ use tokio_util::io::StreamReader;
 use crate::error::StoreError;
 use crate::secrets::random_hex;
 use crate::store::contract::{
-    BlobReader, BlobWriter, Blobs, Claim, Pending, PublishedBlob, READ_SIZE, Unclaimed, Written,
+    Appending, BlobReader, BlobWriter, Blobs, Claim, Pending, PublishedBlob, READ_SIZE, Unclaimed, Written,
 };
+use crate::store::embedded::append::FileAppender;
 
-/// Bytes that are buffered before they are hashed and written together.
-const WRITE_SIZE: usize = 256 * 1024;
+/// Bytes that are gathered before they are hashed and written in one go.
+pub(super) const WRITE_SIZE: usize = 256 * 1024;
 const TEMPORARY_FOLDER: &str = "tmp";
 
 /// A folder of blobs.
@@ -32,6 +33,8 @@ pub(super) struct BlobFiles {
     dir: PathBuf,
     /// Published blobs whose record is not committed yet. The sweep does not remove them.
     claimed: Arc<Mutex<HashSet<String>>>,
+    /// Blobs that somebody appends to.
+    appended: Arc<Mutex<HashSet<String>>>,
 }
 
 impl BlobFiles {
@@ -43,7 +46,7 @@ impl BlobFiles {
             fs::remove_file(entry?.path())?;
         }
         private::create_directories(dir, (0..=u8::MAX).map(|first| format!("{first:02x}")))?;
-        Ok(Self { dir: dir.to_owned(), claimed: Arc::default() })
+        Ok(Self { dir: dir.to_owned(), claimed: Arc::default(), appended: Arc::default() })
     }
 
     fn start(self) -> io::Result<FileWriter> {
@@ -65,9 +68,14 @@ impl BlobFiles {
         Ok(names)
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(super) fn path(&self, name: &str) -> PathBuf {
         let folder = name.get(..2).unwrap_or(TEMPORARY_FOLDER);
         self.dir.join(folder).join(name)
+    }
+
+    /// Who appends to which blob.
+    pub(super) fn appended(&self) -> MutexGuard<'_, HashSet<String>> {
+        self.appended.lock().expect("no code panics while it holds the lock")
     }
 
     fn claimed(&self) -> MutexGuard<'_, HashSet<String>> {
@@ -82,21 +90,30 @@ impl Blobs for BlobFiles {
     }
 
     /// Reads the first bytes, too.
-    fn open<'a>(&'a self, name: &'a str) -> Pending<'a, Option<BlobReader>> {
+    fn open_part<'a>(&'a self, name: &'a str, offset: u64, length: u64) -> Pending<'a, Option<BlobReader>> {
         let path = self.path(name);
-        Box::pin(async {
+        Box::pin(async move {
             let opened = blocking(move || {
-                let file = OpenOptions::new().read(true).open(path)?;
-                Ok((file.metadata()?.len(), read_piece(&file)?, file))
+                let mut file = OpenOptions::new().read(true).open(path)?;
+                let size = file.metadata()?.len();
+                let length = size.saturating_sub(offset).min(length);
+                file.seek(SeekFrom::Start(offset.min(size)))?;
+                let mut part = file.take(length);
+                Ok((length, read_piece(&mut part)?, part))
             });
             match opened.await {
-                Ok((size, first, file)) => {
-                    Ok(Some(BlobReader::new(size, StreamReader::new(Box::pin(pieces(first, file))))))
+                Ok((size, first, part)) => {
+                    Ok(Some(BlobReader::new(size, StreamReader::new(Box::pin(pieces(first, part))))))
                 }
                 Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
                 Err(error) => Err(error.into()),
             }
         })
+    }
+
+    fn append<'a>(&'a self, name: &'a str) -> Pending<'a, Appending> {
+        let (blobs, name) = (self.clone(), name.to_owned());
+        Box::pin(async { Ok(blocking(move || FileAppender::open(blobs, name)).await?) })
     }
 
     fn delete<'a>(&'a self, name: &'a str) -> Pending<'a, ()> {
@@ -122,30 +139,30 @@ impl Blobs for BlobFiles {
 }
 
 /// The bytes in pieces, each of which is read while the one before it is sent. Ends after an error.
-fn pieces(first: Vec<u8>, file: File) -> impl Stream<Item = io::Result<Bytes>> + Send + 'static {
-    let second = following(&first, file);
+fn pieces(first: Vec<u8>, part: Take<File>) -> impl Stream<Item = io::Result<Bytes>> + Send + 'static {
+    let second = following(&first, part);
     let rest = stream::try_unfold(second, |reading| async {
         let Some(reading) = reading else { return Ok(None) };
-        let (file, piece) = reading.await.map_err(io::Error::other)??;
-        let next = following(&piece, file);
+        let (part, piece) = reading.await.map_err(io::Error::other)??;
+        let next = following(&piece, part);
         Ok((!piece.is_empty()).then(|| (Bytes::from(piece), next)))
     });
     stream::iter((!first.is_empty()).then(|| Ok(first.into()))).chain(rest)
 }
 
-/// A piece that is being read, and the file to read on.
-type Reading = JoinHandle<io::Result<(File, Vec<u8>)>>;
+/// A piece that is being read, and what is left to read.
+type Reading = JoinHandle<io::Result<(Take<File>, Vec<u8>)>>;
 
 /// Starts to read on, unless this piece was the last one.
-fn following(piece: &[u8], file: File) -> Option<Reading> {
-    let read = move || read_piece(&file).map(|piece| (file, piece));
+fn following(piece: &[u8], mut part: Take<File>) -> Option<Reading> {
+    let read = move || read_piece(&mut part).map(|piece| (part, piece));
     (piece.len() == READ_SIZE).then(|| tokio::task::spawn_blocking(read))
 }
 
 /// A full piece, or what is left; empty at the end.
-fn read_piece(file: &File) -> io::Result<Vec<u8>> {
-    let mut piece = Vec::with_capacity(READ_SIZE);
-    file.take(READ_SIZE as u64).read_to_end(&mut piece)?;
+fn read_piece(part: &mut Take<File>) -> io::Result<Vec<u8>> {
+    let mut piece = Vec::with_capacity(usize::try_from(part.limit()).unwrap_or(READ_SIZE).min(READ_SIZE));
+    part.by_ref().take(READ_SIZE as u64).read_to_end(&mut piece)?;
     Ok(piece)
 }
 
@@ -231,11 +248,13 @@ impl Drop for FileClaim {
     }
 }
 
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
+pub(super) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
     tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
 }
 
-fn interrupted() -> io::Error {
+pub(super) fn interrupted() -> io::Error {
     io::Error::other("an earlier write to this blob failed")
 }
 

@@ -1,5 +1,6 @@
 //! The embedded implementation: records in a store of `durable`, blobs in files, one process for each data directory.
 
+mod append;
 mod blobs;
 mod open;
 

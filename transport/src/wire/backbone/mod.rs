@@ -13,3 +13,4 @@ pub mod identities;
 pub mod quotas;
 pub mod sync_runs;
 pub mod tokens;
+pub mod uploads;

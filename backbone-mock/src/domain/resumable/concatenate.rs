@@ -1,0 +1,117 @@
+//! Putting partial uploads together.
+
+use std::collections::BTreeSet;
+
+use futures_util::TryStreamExt as _;
+use transport::wire::UploadId;
+
+use super::progress::Acknowledged;
+use super::{
+    Account, Caller, Refusal, Role, UploadRecord, UploadRefusal, check_size, key, open, own, read, remove_record,
+};
+use crate::core::Core;
+use crate::domain::Record;
+use crate::store::{BlobAppender, Change, Progress, Transaction};
+
+/// Uploads that can be put together at one time.
+pub(crate) const MAX_PARTS: usize = 64;
+
+/// Puts complete partial uploads together, in their order and in constant memory. The first one becomes the whole, the others
+/// go, in one commit. Whoever asks for it again is answered the same.
+///
+/// # Errors
+/// [`UploadRefusal::Incomplete`], [`UploadRefusal::IsNotPartial`], [`UploadRefusal::TooLarge`], [`UploadRefusal::Locked`]
+/// while somebody else appends to the first or puts it together. Then all of them are as they were.
+pub(crate) async fn concatenate(
+    core: &Core,
+    caller: &Caller,
+    ids: Vec<UploadId>,
+    metadata: String,
+) -> Result<UploadRecord, Refusal> {
+    let Some((first, others)) = ids.split_first().filter(|_| are_fit(&ids)) else {
+        return Err(Refusal::Unreadable(format!("name 1 to {MAX_PARTS} different uploads to put together")));
+    };
+    let (mut appender, upload) = open(core, caller, first).await?;
+    if matches!(&upload.role, Role::Final(parts) if *parts == ids) {
+        return Ok(upload);
+    }
+    let mut parts = vec![part(upload)?];
+    for id in others {
+        parts.push(part(read(core, caller, id).await?)?);
+    }
+    check_size(core, size(&parts))?;
+    core.store.check_free(size(&parts[1..]))?;
+    let progress = copy(core, &mut *appender, &parts).await?;
+    let mut transaction = core.store.begin();
+    transaction.lock_records(&ids.iter().map(UploadId::as_str).collect::<Vec<_>>()).await?;
+    let whole = merge(core, caller, &mut transaction, &ids, &progress, metadata).await?;
+    transaction.commit().await?;
+    Ok(whole)
+}
+
+fn are_fit(ids: &[UploadId]) -> bool {
+    ids.len() <= MAX_PARTS && ids.iter().collect::<BTreeSet<_>>().len() == ids.len()
+}
+
+/// An upload that can be a part of another one.
+fn part(upload: UploadRecord) -> Result<UploadRecord, UploadRefusal> {
+    match upload.role {
+        Role::Whole | Role::Final(_) => Err(UploadRefusal::IsNotPartial),
+        Role::Partial if upload.is_complete() => Ok(upload),
+        Role::Partial => Err(UploadRefusal::Incomplete { offset: upload.offset(), length: upload.length }),
+    }
+}
+
+fn size(parts: &[UploadRecord]) -> u64 {
+    parts.iter().fold(0, |sum, part| sum.saturating_add(part.offset()))
+}
+
+/// Appends the bytes of all others to the first.
+async fn copy(core: &Core, appender: &mut dyn BlobAppender, parts: &[UploadRecord]) -> Result<Progress, Refusal> {
+    let (first, others) = parts.split_first().ok_or(Refusal::NotFound(Record::Upload))?;
+    appender.resume(first.acknowledged.progress(core, &first.blob).await?).await?;
+    for part in others {
+        let reader = core.store.read_part_of_blob(&part.blob, 0, part.offset()).await?;
+        let reader = reader.ok_or(Refusal::NotFound(Record::Upload))?;
+        let mut pieces = std::pin::pin!(reader.into_stream());
+        while let Some(piece) = pieces.try_next().await.map_err(crate::error::StoreError::from)? {
+            appender.write(piece).await?;
+        }
+    }
+    let progress = appender.sync().await?;
+    if progress.size < size(parts) {
+        let missing = std::io::Error::from(std::io::ErrorKind::UnexpectedEof);
+        return Err(crate::error::StoreError::from(missing).into());
+    }
+    Ok(progress)
+}
+
+/// Turns the first upload into the whole, which has all bytes by now, and removes the others.
+async fn merge(
+    core: &Core,
+    caller: &Caller,
+    transaction: &mut Transaction<'_>,
+    ids: &[UploadId],
+    progress: &Progress,
+    metadata: String,
+) -> Result<UploadRecord, Refusal> {
+    let mut parts = Vec::with_capacity(ids.len());
+    for id in ids {
+        // It may have been deleted meanwhile.
+        parts.push(part(own(core, caller, transaction.get(&key(id)).await?)?)?);
+    }
+    let account = Account::of(core, &caller.address).await?;
+    let before = parts.iter().fold(Change::default(), |sum, part| sum.together(&part.cost()));
+    let mut parts = parts.into_iter();
+    let mut whole = parts.next().ok_or(Refusal::NotFound(Record::Upload))?;
+    for part in parts {
+        transaction.release_blob(&part.blob);
+        remove_record(transaction, &part);
+    }
+    whole.acknowledged = Acknowledged::from(progress);
+    (whole.length, whole.counted) = (Some(progress.size), progress.size);
+    (whole.role, whole.metadata) = (Role::Final(ids.to_vec()), metadata);
+    account.charge(transaction, &whole.cost().together(&before.undone()))?;
+    transaction.put(&key(&whole.id), &whole)?;
+    Ok(whole)
+}
