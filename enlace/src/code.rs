@@ -42,6 +42,9 @@ impl Code {
             Self::Face(code) => kind_of_face(*code),
             Self::Other(code) if code.is_validation() => Kind::Usage,
             Self::Other(code) if code.is_of_backbone() => Kind::Network,
+            // Of a newer node.
+            Self::Other(code) if code.as_str().contains(".validation.") => Kind::Usage,
+            Self::Other(code) if code.as_str().starts_with("error.transport.request.") => Kind::Network,
             Self::Other(_) => Kind::General,
         }
     }

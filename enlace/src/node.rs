@@ -23,9 +23,6 @@ use crate::port;
 /// Where the embedded backbone keeps its data, in the data directory.
 const BACKBONE_DIR: &str = "backbone";
 
-/// Longest wait for the terms of a distant backbone: a node starts without it, too.
-const TERMS_TIMEOUT: Duration = Duration::from_secs(5);
-
 /// A running node.
 pub(crate) struct Node {
     /// Its facades.
@@ -113,7 +110,7 @@ impl Node {
         if self.backbone.is_some() {
             return None;
         }
-        tokio::time::timeout(TERMS_TIMEOUT, self.runtime.account().max_lifetime()).await.ok().flatten()
+        self.runtime.account().max_lifetime().await
     }
 
     /// Stops the node, then its backbone, then lets go of the data directory.

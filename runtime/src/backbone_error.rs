@@ -87,7 +87,7 @@ impl From<backbone::Error> for BackboneError {
 pub(crate) fn code_of(error: &backbone::Error) -> BackboneCode {
     use backbone::Error as Cause;
     BackboneCode::Known(match error {
-        Cause::Api { code, .. } => return BackboneCode::from(code.as_str()),
+        Cause::Api { code, .. } => return BackboneCode::of_backbone(code),
         Cause::Unauthorized { .. } => ErrorCode::Unauthorized,
         Cause::Forbidden { .. } => ErrorCode::Forbidden,
         Cause::UnexpectedStatus { .. } => ErrorCode::Unexpected,

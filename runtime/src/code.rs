@@ -195,6 +195,14 @@ impl BackboneCode {
         }
     }
 
+    /// The code in the answer of a backbone, which has codes of its own namespace only: it must not speak for this node.
+    pub(crate) fn of_backbone(text: &str) -> Self {
+        match Self::from(text) {
+            Self::Known(_) if !text.starts_with(NAMESPACE) => Self::Other(text.to_owned()),
+            code => code,
+        }
+    }
+
     /// The code, if this program knows it.
     #[must_use]
     pub fn known(&self) -> Option<ErrorCode> {

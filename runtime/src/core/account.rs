@@ -95,7 +95,8 @@ impl Account {
     /// How far in the future something new may expire, if the backbone says so. One that cannot be asked, or does not know
     /// the question, refuses what is too late by itself.
     pub(crate) async fn max_lifetime(&self) -> Option<Duration> {
-        self.session.quotas().await.ok().and_then(|quotas| quotas::lifetime(&quotas))
+        let quotas = tokio::time::timeout(TERMS_TIMEOUT, self.session.quotas()).await.ok()?;
+        quotas.ok().and_then(|quotas| quotas::lifetime(&quotas))
     }
 
     /// Calls in the name of this device.
@@ -103,6 +104,9 @@ impl Account {
         &self.session
     }
 }
+
+/// How long the backbone is asked for its terms. Without an answer it refuses later what it does not allow.
+const TERMS_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Everything that a start without the backbone needs.
 #[derive(Clone, Serialize, Deserialize)]

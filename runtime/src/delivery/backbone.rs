@@ -15,6 +15,8 @@ use crate::core::Core;
 
 /// How long a challenge lasts from its creation, by the clock of the backbone.
 const CHALLENGE_LIFETIME: Duration = Duration::from_secs(10 * 60);
+/// How long the backbone is asked what time it is. The refusal that this explains must not wait for longer.
+const CLOCK_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How far the clocks of node and backbone may differ before what the backbone grants looks wrong: nodes whose clock is a
 /// day off work.
@@ -62,7 +64,8 @@ impl<'a> Backbone<'a> {
     ///
     /// The backbone refuses any value with the same code, so it is asked what time it is: a challenge says it.
     async fn clocks_differ(&self, expires_at: Timestamp) -> Option<String> {
-        let challenge = self.core.account.client().create_challenge().await.ok()?;
+        let asked = tokio::time::timeout(CLOCK_TIMEOUT, self.core.account.client().create_challenge());
+        let challenge = asked.await.ok()?.ok()?;
         let (here, there) = (self.core.clock.now(), challenge.expires_at.saturating_sub(CHALLENGE_LIFETIME));
         (here < expires_at && expires_at <= there).then(|| {
             format!(

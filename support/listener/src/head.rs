@@ -29,6 +29,8 @@ const MAX_HEADERS: usize = 100;
 const MAX_TARGET: usize = u16::MAX as usize - 1;
 /// Largest `Content-Length` that the library takes.
 const MAX_LENGTH: u64 = u64::MAX - 2;
+/// Bytes of empty lines before a head: clients of HTTP/1.0 sent one line more behind a form.
+const MAX_EMPTY: usize = 16;
 /// Bytes of a path that is kept of a malformed request.
 const MAX_KEPT_PATH: usize = 1024;
 /// Bytes that are read without a look when a connection ends after a malformed head: closing a socket with unread bytes may
@@ -232,6 +234,8 @@ struct Scanner {
     /// What has come of a head, as the library is going to get it.
     head: Vec<u8>,
     max_head: usize,
+    /// Bytes of empty lines since the last head.
+    empty: usize,
     /// Where in the head the target begins and ends.
     target: (usize, usize),
     /// Heads that were handed on.
@@ -242,7 +246,7 @@ struct Scanner {
 impl Scanner {
     fn new(max_head: usize) -> Self {
         let (place, head, verdict) = Default::default();
-        Self { place, head, max_head, target: (0, 0), requests: 0, verdict }
+        Self { place, head, max_head, empty: 0, target: (0, 0), requests: 0, verdict }
     }
 
     /// How many of the next `count` bytes belong to no head for certain.
@@ -292,11 +296,13 @@ impl Scanner {
     fn read_head(&mut self, byte: u8, out: &mut Vec<u8>) -> Result<(), Malformed> {
         if matches!(self.place, Place::Target) && must_be_encoded(byte) {
             self.head.extend(format!("%{byte:02X}").bytes());
-        } else if !matches!((self.place, byte), (Place::Start, b'\r' | b'\n')) {
-            // The library passes over empty lines before a request.
+        } else if matches!((self.place, byte), (Place::Start, b'\r' | b'\n')) {
+            // The library skips empty lines before a request. They count, or a client could send nothing else for ever.
+            self.empty += 1;
+        } else {
             self.head.push(byte);
         }
-        if self.head.len() > self.max_head {
+        if self.head.len() > self.max_head || self.empty > MAX_EMPTY {
             return Err(Malformed::TooLarge);
         }
         let end = self.head.len();
@@ -320,8 +326,10 @@ impl Scanner {
             }
             (Place::Line(begin), b'\n') if matches!(&self.head[begin..], b"\n" | b"\r\n") => {
                 let body = check(&self.head)?;
-                out.append(&mut self.head);
+                // Not `append`, which would keep the buffer while the connection is idle.
+                out.extend(std::mem::take(&mut self.head));
                 self.requests += 1;
+                self.empty = 0;
                 body
             }
             (Place::Line(_), b'\n') => Place::Line(end),

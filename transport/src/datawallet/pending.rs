@@ -49,6 +49,7 @@ impl PendingModification {
     ///
     /// # Errors
     /// As for [`PendingModification::seal`].
+    #[doc(hidden)]
     pub fn seal_with_nonce(
         &self,
         synchronization_key: &SecretKey,

@@ -46,6 +46,20 @@ fn where_the_next_head_begins_is_not_guessed() {
 }
 
 #[test]
+fn empty_lines_before_a_head_are_skipped_up_to_their_bound() {
+    let sent = |empty: usize| format!("{}{NEXT}{}{NEXT}", "\n".repeat(empty), "\r\n".repeat(MAX_EMPTY / 2));
+    assert_eq!(text(&sent(MAX_EMPTY)), NEXT.replace('>', "%3E").repeat(2));
+    assert_eq!(read(sent(MAX_EMPTY + 1).as_bytes()).1, Some((0, Malformed::TooLarge)));
+}
+
+#[test]
+fn no_buffer_is_kept_between_heads() {
+    let (mut scanner, mut out) = (Scanner::new(MAX_HEAD), Vec::new());
+    scanner.read(format!("GET / HTTP/1.1\r\na: {}\r\n\r\n", "x".repeat(MAX_HEAD / 2)).as_bytes(), &mut out);
+    assert_eq!(scanner.head.capacity(), 0);
+}
+
+#[test]
 fn a_malformed_head_becomes_a_request_that_ends_the_connection() {
     let long_target = format!("GET /{} HTTP/1.1\r\n\r\n", "x".repeat(MAX_HEAD));
     let many = format!("GET / HTTP/1.1\r\n{}\r\n", "a:b\r\n".repeat(MAX_HEADERS + 1));
