@@ -140,6 +140,7 @@ fn keys(settings: &Settings, own_key: Option<ApiKey>, path: &Path) -> Result<Api
 fn config(settings: &Settings, keys: ApiKeys, shown: Value) -> ApiConfig {
     let mut config = ApiConfig::new(keys);
     config.allowed_hosts = settings.allowed_hosts.iter().cloned().collect::<BTreeSet<_>>();
+    config.allowed_origins = settings.allowed_origins.iter().cloned().collect::<BTreeSet<_>>();
     config.docs = settings.docs_enabled;
     config.shown_configuration = shown;
     config

@@ -169,6 +169,12 @@ pub(crate) const KEYS: &[Key] = &[
     key("enlace.apiKeyFile", Form::Text, "", "file with the API key (default: `api-key` in the data directory)"),
     key("enlace.allowedHosts", Form::Texts, "[]", "additional host names under which the REST API accepts requests"),
     key(
+        "enlace.allowedOrigins",
+        Form::Texts,
+        "[]",
+        "origins of web pages that may call the REST API, for example `https://app.example.org`",
+    ),
+    key(
         "enlace.maxReceivedFileSize",
         Form::Number,
         "10737418240",
@@ -240,7 +246,7 @@ pub(crate) const ELSEWHERE: &[(&str, &str)] = &[
     ("debug", "use -v or the environment variable RUST_LOG"),
     ("database", "the database is embedded; set enlace.dataDir"),
     ("logging", "use -v, --log-format or the environment variable RUST_LOG"),
-    ("infrastructure.httpServer.cors", "the API allows no other origins; use a reverse proxy"),
+    ("infrastructure.httpServer.cors", "set enlace.allowedOrigins"),
     ("infrastructure.httpServer.helmetOptions", "security headers are always sent"),
     ("infrastructure.httpServer.jwtBearer", "use API keys"),
     ("infrastructure.httpServer.oidc", "use API keys"),
