@@ -8,7 +8,8 @@ use runtime::file_name::NoFileName;
 use runtime::{MediaType, Secret, Tags, Timestamp};
 use tokio::io::AsyncRead;
 
-use crate::failure::{Failure, Kind};
+use crate::code::Kind;
+use crate::failure::Failure;
 use crate::home::same;
 use crate::node::{Node, Plan, WhichBackbone};
 use crate::output::Output;

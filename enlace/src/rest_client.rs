@@ -14,8 +14,10 @@ use runtime::http_client::{self, Redirects, Trust};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use crate::failure::{Failure, Kind, with_sources};
+use crate::code::Kind;
+use crate::failure::Failure;
 use crate::progress::Progress;
+use crate::wording::with_sources;
 
 /// The dialect whose objects are the facades' own.
 const PREFIX: &str = "api/core/v1";

@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 use api::{ApiConfig, ApiKey, ApiKeyError, ApiKeys, Server};
 use serde_json::{Value, json};
 
+use crate::code::Kind;
 use crate::config::{ApiKeySettings, Settings};
 use crate::data_dir::DataDir;
-use crate::failure::{Failure, Kind};
+use crate::failure::Failure;
 use crate::memory::Memory;
 use crate::node::Node;
 use crate::output::Output;

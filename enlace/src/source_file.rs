@@ -338,7 +338,7 @@ mod tests {
         let length = source.length;
         let bytes = read(source).await.unwrap();
         assert!(length > 0 && bytes.len() as u64 == length && bytes.starts_with(b"Name:"));
-        assert_eq!(SourceFile::open(path, length / 2).unwrap_err().kind, crate::failure::Kind::Refused);
+        assert_eq!(SourceFile::open(path, length / 2).unwrap_err().kind, crate::code::Kind::Refused);
         let empty = SourceFile::open(Path::new("/dev/null"), 10).unwrap();
         assert!(empty.is_stream() && empty.length == 0);
     }

@@ -7,7 +7,6 @@
 use runtime::{CHECK_ID, Error, InvalidProperty, Property, Rule};
 
 use crate::code::Code;
-use crate::failure::with_sources;
 
 /// What is said of an error: what happened and, if the error itself knows it, the next step.
 pub(crate) type Said = (String, Option<String>);
@@ -51,6 +50,17 @@ pub(crate) fn of_rest(code: &Code, text: &str) -> String {
 fn reason_in<'a>(code: &Code, text: &'a str) -> Option<&'a str> {
     let quoted = text.strip_prefix(code.as_str())?.strip_prefix(": '")?;
     quoted.rsplit_once("' at ").map(|(reason, _)| reason)
+}
+
+/// An error and its causes in one line.
+pub(crate) fn with_sources(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
 }
 
 fn plain(message: impl Into<String>) -> Said {

@@ -296,6 +296,8 @@ pub(crate) fn nearest(path: &str) -> Option<&'static Key> {
 
 #[cfg(test)]
 mod tests {
+    use runtime::Config;
+
     use super::*;
 
     #[test]
@@ -303,6 +305,16 @@ mod tests {
         for key in KEYS.iter().filter(|key| !key.default.is_empty()) {
             let value: Value = serde_json::from_str(key.default).unwrap();
             assert!(key.form.fits(&value), "{}", key.path);
+        }
+    }
+
+    #[test]
+    fn sizes_of_files_have_the_defaults_of_the_runtime() {
+        for (path, size) in [
+            ("transportLibrary.platformMaxUnencryptedFileSize", Config::DEFAULT_MAX_FILE_SIZE),
+            ("enlace.maxReceivedFileSize", Config::DEFAULT_MAX_RECEIVED_FILE_SIZE),
+        ] {
+            assert_eq!(KEYS.iter().find(|key| key.path == path).unwrap().default, size.to_string());
         }
     }
 

@@ -469,10 +469,14 @@ mod tests {
     #[test]
     fn origins_are_written_as_browsers_send_them() {
         let read = |text: &str| settings(json!({"enlace": {"allowedOrigins": [text]}})).map(|it| it.allowed_origins);
-        for text in ["https://app.example.org", "http://localhost:3000", "https://[::1]:8443", "HTTPS://App.Example.org"] {
+        for text in
+            ["https://app.example.org", "http://localhost:3000", "https://[::1]:8443", "HTTPS://App.Example.org"]
+        {
             assert_eq!(read(text).unwrap(), [text]);
         }
-        for text in ["*", "null", "", "app.example.org", "https://a.b/", "https://a.b/c", "https://a.b:443", "file:///a"] {
+        for text in
+            ["*", "null", "", "app.example.org", "https://a.b/", "https://a.b/c", "https://a.b:443", "file:///a"]
+        {
             assert!(read(text).is_err(), "{text:?}");
         }
     }

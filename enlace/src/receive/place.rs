@@ -14,8 +14,9 @@ use std::time::Duration;
 use reqwest::Url;
 use serde::Deserialize;
 
+use crate::code::Kind;
 use crate::confirm;
-use crate::failure::{Failure, Kind};
+use crate::failure::Failure;
 use crate::home::{leads_to_this_machine, literal_address};
 use crate::rest_client;
 

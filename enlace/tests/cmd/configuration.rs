@@ -203,7 +203,8 @@ fn only_pages_of_the_allowed_origins_may_call_the_rest_interface() {
     let serving = sandbox.serve(&args);
     let head_of_answer = |origin: &str| {
         let mut connection = TcpStream::connect(serving.text("/rest/listen")).unwrap();
-        write!(connection, "GET /health HTTP/1.1\r\nHost: localhost\r\nOrigin: {origin}\r\nConnection: close\r\n\r\n").unwrap();
+        write!(connection, "GET /health HTTP/1.1\r\nHost: localhost\r\nOrigin: {origin}\r\nConnection: close\r\n\r\n")
+            .unwrap();
         let mut answer = String::new();
         connection.read_to_string(&mut answer).unwrap();
         answer.to_lowercase()
@@ -216,5 +217,7 @@ fn only_pages_of_the_allowed_origins_may_call_the_rest_interface() {
         assert!(refused.starts_with("http/1.1 403") && !refused.contains("access-control"), "{refused}");
     }
     serving.stop();
-    sandbox.run(&["serve", "--data-dir", "d", "--enlace:allowedOrigins=[\"*\"]"]).refused(2, &["enlace.allowedOrigins"]);
+    sandbox
+        .run(&["serve", "--data-dir", "d", "--enlace:allowedOrigins=[\"*\"]"])
+        .refused(2, &["enlace.allowedOrigins"]);
 }
