@@ -65,7 +65,7 @@ pub(super) fn push_outcome(
 pub(super) fn relabelled(sent: &InFlight, section: &[Modification], own_device: &DeviceId) -> Option<u64> {
     let own: HashMap<_, _> = sent.modifications.iter().map(|sent| (sent.encrypted_payload.as_ref(), sent)).collect();
     let is_forged = |entry: &&Modification| {
-        // Deletions have no payload by which to recognise them.
+        // Deletions have no payload by which to recognize them.
         let payload = entry.encrypted_payload.as_ref().filter(|payload| !payload.0.is_empty());
         let sent = payload.and_then(|payload| own.get(&Some(payload)));
         sent.is_some_and(|sent| entry.created_by_device != *own_device || !has_labels_of(entry, sent))
@@ -316,7 +316,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn an_accepted_push_is_recognised_even_if_superseded_entries_are_left_out() {
+    fn an_accepted_push_is_recognized_even_if_superseded_entries_are_left_out() {
         assert_eq!(outcome_in(&[found(5, OWN, "a"), found(6, OWN, "b")]), PushOutcome::Accepted);
         assert_eq!(outcome_in(&[found(6, OWN, "b"), found(7, OTHER, "c")]), PushOutcome::Accepted);
         assert_eq!(outcome_in(&[found(4, OTHER, "x"), found(6, OWN, "b")]), PushOutcome::Accepted);
