@@ -38,7 +38,7 @@ struct Envelope<T> {
 }
 
 #[derive(Deserialize)]
-struct Refusal {
+struct ErrorAnswer {
     error: RefusalBody,
 }
 
@@ -192,8 +192,8 @@ async fn send(request: RequestBuilder) -> Result<Response, Failure> {
         return Ok(response);
     }
     let status = response.status();
-    match response.json::<Refusal>().await {
-        Ok(Refusal { error }) => Err(Failure::from_rest(&error.code, &error.message)),
+    match response.json::<ErrorAnswer>().await {
+        Ok(ErrorAnswer { error }) => Err(Failure::from_rest(&error.code, &error.message)),
         Err(_) => Err(Failure::new(Kind::Network, format!("the running node answered with status {status}"))),
     }
 }

@@ -9,10 +9,10 @@ use runtime::{CHECK_ID, Error, InvalidProperty, Property, Rule};
 use crate::code::Code;
 
 /// What is said of an error: what happened and, if the error itself knows it, the next step.
-pub(crate) type Said = (String, Option<String>);
+pub(crate) type Message = (String, Option<String>);
 
 /// What is said of an error of the node in this process.
-pub(crate) fn of_error(code: &Code, error: &Error) -> Said {
+pub(crate) fn of_error(code: &Code, error: &Error) -> Message {
     const NOT_AT_BACKBONE: &str = "the backbone does not have this, or does not show it to this identity";
     match error {
         Error::RecordNotFound(what) => plain(format!("{what} not found")),
@@ -63,7 +63,7 @@ pub(crate) fn with_sources(error: &dyn std::error::Error) -> String {
     text
 }
 
-fn plain(message: impl Into<String>) -> Said {
+fn plain(message: impl Into<String>) -> Message {
     (message.into(), None)
 }
 
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn a_node_in_this_process_and_one_over_rest_are_told_of_in_the_same_words() {
+    fn errors_read_the_same_in_process_and_over_rest() {
         let invalid = |property, rule| Error::InvalidProperty(InvalidProperty { property, rule });
         for (error, expected) in [
             (transport(ErrorCode::NotIntendedForYou, "The token isn't yours"), "The token isn't yours"),
@@ -108,7 +108,7 @@ mod tests {
                 "the filter names a property that these records do not have",
             ),
             (Error::InvalidPropertyValue("'x' is blue".to_owned()), "'x' is blue"),
-            (Error::InvalidReference, "the reference leads to something else than this command loads"),
+            (Error::InvalidReference, "this command cannot load what the reference names"),
         ] {
             let code = Code::from(&error);
             assert_eq!(of_error(&code, &error), (expected.to_owned(), None));

@@ -25,7 +25,7 @@ use crate::store::{Key, Table, Transaction};
 const DEFAULT_DURATION: Duration = Duration::from_secs(10);
 /// How long after its expiry a run still blocks pushes. Its device may still finalize it, and has encrypted its entries for the
 /// indices that a push would use.
-const PATIENCE_OF_PUSHES: Duration = Duration::from_secs(60);
+const PUSH_TIMEOUT: Duration = Duration::from_secs(60);
 const MAX_ERROR_CODE: usize = 100;
 
 const RUNS: Table<RunRecord> = Table::new("sync-run");
@@ -197,7 +197,7 @@ pub(crate) async fn check_before_push(
 ) -> Result<(), Refusal> {
     let mut lease = read_lease(transaction, address).await?;
     let Some(run) = open_run(transaction, &lease).await? else { return Ok(()) };
-    if now <= run.expires_at.saturating_add(PATIENCE_OF_PUSHES) {
+    if now <= run.expires_at.saturating_add(PUSH_TIMEOUT) {
         return Err(Refusal::rule(Rule::NoPushDuringSyncRun, run.id.as_str()));
     }
     cancel(transaction, &mut lease, run, now).await?;

@@ -224,7 +224,7 @@ async fn receive(
 /// Says it in the receiver's words. The backbone answers "not found" to a wrong password and to the wrong identity, too; here
 /// it is known what was asked for.
 async fn explain(failure: Failure, incoming: &Incoming, access: &Access, dir: &DataDir) -> Failure {
-    let ours = async || match access.who().await {
+    let ours = async || match access.identity().await {
         Ok(who) => who.identity.address.to_string(),
         Err(_) => "not known".to_owned(),
     };

@@ -11,6 +11,7 @@
 //! sent, so that the next start recognizes it in the log if the backbone accepted it.
 
 mod apply;
+mod digest;
 mod events;
 mod log;
 mod plan;

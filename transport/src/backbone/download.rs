@@ -16,7 +16,7 @@ pub struct Download {
     label: String,
     received: u64,
     limit: u64,
-    patience: Duration,
+    timeout: Duration,
 }
 
 impl Session {
@@ -27,8 +27,8 @@ impl Session {
     pub async fn download_file(&self, id: &FileId, limit: u64) -> Result<Download, Error> {
         let request = Request::get(format!("/Files/{id}"));
         let response = self.streamed(&request).await?;
-        let patience = self.config().timeout;
-        let download = Download { response, label: request.label(), received: 0, limit, patience };
+        let timeout = self.config().timeout;
+        let download = Download { response, label: request.label(), received: 0, limit, timeout };
         match download.length() {
             Some(length) if length > limit => Err(download.too_large()),
             _ => Ok(download),
@@ -57,7 +57,7 @@ impl Download {
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, Error> {
         let Self { response, label, .. } = self;
         let next = async { response.chunk().await.map_err(|error| Error::network(error, label)) };
-        let Some(chunk) = within(self.patience, label, next).await? else { return Ok(None) };
+        let Some(chunk) = within(self.timeout, label, next).await? else { return Ok(None) };
         self.received += chunk.len() as u64;
         if self.received > self.limit { Err(self.too_large()) } else { Ok(Some(chunk)) }
     }
