@@ -187,19 +187,19 @@ fn message_of(code: ErrorCode) -> Option<&'static str> {
         ErrorCode::Unauthorized => "the backbone refused the login",
         ErrorCode::Forbidden => "the backbone does not allow this to this identity",
         ErrorCode::RequestNotFound => "no backbone answers at this URL",
-        ErrorCode::RequestRefused => "the backbone refused the request without a reason",
+        ErrorCode::RequestRefused => "the backbone refused the request without giving a reason",
         ErrorCode::NoAuthGrant => "the backbone refused the login of this device",
         ErrorCode::NoAuthPossible => "the backbone does not accept the OAuth client",
         ErrorCode::ResultUndefined | ErrorCode::UnreadableAnswer => {
-            "the answer cannot be read; it may not be that of a backbone"
+            "the answer cannot be read; the server may not be a backbone"
         }
         ErrorCode::AnswerTooLarge => "the answer of the backbone is larger than allowed",
         ErrorCode::AddressNotFound => "the host name of the backbone cannot be resolved",
         ErrorCode::Network => "the backbone cannot be reached, or the connection to it broke",
         ErrorCode::Aborted => "the backbone did not answer in time",
         ErrorCode::NoIdentityFound => "there is no identity in this data directory",
-        ErrorCode::InvalidReference => "the reference leads to something else than this command loads",
-        ErrorCode::InvalidTokenContent => "the token does not lead to a file",
+        ErrorCode::InvalidReference => "this command cannot load what the reference names",
+        ErrorCode::InvalidTokenContent => "the token does not contain a file",
         ErrorCode::FileNotOwnedByYou => "only the owner of the file can do this",
         _ => return None,
     })
@@ -209,7 +209,7 @@ fn message_of_face(code: FaceCode) -> Option<&'static str> {
     Some(match code {
         FaceCode::Unauthorized => "the running node does not accept the API key",
         FaceCode::Forbidden => "the API key does not have the permission for this",
-        FaceCode::TooManyUnauthorized => "the running node was asked with wrong API keys too often",
+        FaceCode::TooManyUnauthorized => "too many requests with an invalid API key",
         _ => return None,
     })
 }
