@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use crate::reply::{Content, Reply, Size};
+use crate::reply::{Reply, ReplyContent, Size};
 
 /// Names a request across programs and logs.
 pub(crate) const CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlation-id");
@@ -70,7 +70,7 @@ impl Finish {
         set_vary(&mut headers, &content, status, negotiated && is_read);
         if status == StatusCode::OK && is_read && self.if_none_match.as_ref().is_some_and(is_known) {
             status = StatusCode::NOT_MODIFIED;
-            content = Content::Empty;
+            content = ReplyContent::Empty;
         }
         if let Some(value) = tag.and_then(|tag| HeaderValue::from_str(&tag).ok()) {
             headers.insert(header::ETAG, value);
@@ -82,14 +82,14 @@ impl Finish {
         response
     }
 
-    fn body(&self, content: Content, headers: &mut HeaderMap) -> Body {
+    fn body(&self, content: ReplyContent, headers: &mut HeaderMap) -> Body {
         let (media, length, body) = match content {
-            Content::Empty => return Body::empty(),
-            Content::Bytes { media, bytes } => {
+            ReplyContent::Empty => return Body::empty(),
+            ReplyContent::Bytes { media, bytes } => {
                 let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
                 (media, Some(length), Body::from(bytes))
             }
-            Content::Stream { media, size, body } => (media, size.map(|size| size.length), body),
+            ReplyContent::Stream { media, size, body } => (media, size.map(|size| size.length), body),
         };
         headers.insert(header::CONTENT_TYPE, media);
         match length {
@@ -120,7 +120,7 @@ impl Finish {
     }
 }
 
-fn set_vary(headers: &mut HeaderMap, content: &Content, status: StatusCode, negotiated: bool) {
+fn set_vary(headers: &mut HeaderMap, content: &ReplyContent, status: StatusCode, negotiated: bool) {
     let compressible = content.media().is_some_and(is_compressible);
     let vary = match (negotiated && status == StatusCode::OK, compressible) {
         (true, true) => "Accept, Accept-Encoding",
@@ -142,14 +142,16 @@ pub(crate) fn is_compressible(media: &HeaderValue) -> bool {
 }
 
 /// None for what is not known before it is sent.
-fn entity_tag(content: &Content) -> Option<String> {
+fn entity_tag(content: &ReplyContent) -> Option<String> {
     match content {
-        Content::Empty => Some("W/\"0\"".to_owned()),
-        Content::Bytes { bytes, .. } => {
+        ReplyContent::Empty => Some("W/\"0\"".to_owned()),
+        ReplyContent::Bytes { bytes, .. } => {
             let digest = Sha256::digest(bytes);
             Some(format!("W/\"{:x}-{}\"", bytes.len(), URL_SAFE_NO_PAD.encode(&digest[..TAG_BYTES])))
         }
-        Content::Stream { size, .. } => size.as_ref().map(|Size { length, tag }| format!("W/\"{length:x}-{tag}\"")),
+        ReplyContent::Stream { size, .. } => {
+            size.as_ref().map(|Size { length, tag }| format!("W/\"{length:x}-{tag}\""))
+        }
     }
 }
 

@@ -16,7 +16,7 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=ut
 #[derive(Debug)]
 pub(crate) struct Reply {
     pub(crate) status: StatusCode,
-    pub(crate) content: Content,
+    pub(crate) content: ReplyContent,
     pub(crate) headers: HeaderMap,
     /// The route chose between media types.
     pub(crate) negotiated: bool,
@@ -28,7 +28,7 @@ pub(crate) struct Reply {
 
 /// The bytes of an answer.
 #[derive(Debug)]
-pub(crate) enum Content {
+pub(crate) enum ReplyContent {
     Empty,
     Bytes {
         media: HeaderValue,
@@ -50,7 +50,7 @@ pub(crate) struct Size {
     pub(crate) tag: String,
 }
 
-impl Content {
+impl ReplyContent {
     pub(crate) fn media(&self) -> Option<&HeaderValue> {
         match self {
             Self::Empty => None,
@@ -85,7 +85,7 @@ impl Reply {
 
     /// 204.
     pub(crate) fn no_content() -> Self {
-        Self::new(StatusCode::NO_CONTENT, Content::Empty)
+        Self::new(StatusCode::NO_CONTENT, ReplyContent::Empty)
     }
 
     /// JSON without an envelope.
@@ -94,7 +94,7 @@ impl Reply {
             Ok(text) => Self::bytes(status, JSON, text.into()),
             Err(error) => {
                 tracing::error!(%error, "an answer could not be written as JSON");
-                Self::new(StatusCode::INTERNAL_SERVER_ERROR, Content::Empty)
+                Self::new(StatusCode::INTERNAL_SERVER_ERROR, ReplyContent::Empty)
             }
         }
     }
@@ -106,7 +106,7 @@ impl Reply {
 
     /// 200 with a result that is JSON text of unknown length.
     pub(crate) fn json_stream(body: Body) -> Self {
-        let content = Content::Stream { media: JSON, size: None, body };
+        let content = ReplyContent::Stream { media: JSON, size: None, body };
         Self { is_result: true, ..Self::new(StatusCode::OK, content) }
     }
 
@@ -127,18 +127,18 @@ impl Reply {
     /// A file as a stream of known length. An unusual media type is replaced by the general one.
     pub(crate) fn download(name: &str, mimetype: &str, length: u64, tag: String, body: Body) -> Self {
         let media = HeaderValue::from_str(mimetype).unwrap_or(HeaderValue::from_static("application/octet-stream"));
-        Self::new(StatusCode::OK, Content::Stream { media, size: Some(Size { length, tag }), body })
+        Self::new(StatusCode::OK, ReplyContent::Stream { media, size: Some(Size { length, tag }), body })
             .with(header::CONTENT_DISPOSITION, attachment(name))
     }
 
     /// Bytes of some type.
     pub(crate) fn bytes(status: StatusCode, media: HeaderValue, bytes: Bytes) -> Self {
-        Self::new(status, Content::Bytes { media, bytes })
+        Self::new(status, ReplyContent::Bytes { media, bytes })
     }
 
     /// 301.
     pub(crate) fn moved(location: &'static str) -> Self {
-        let reply = Self::new(StatusCode::MOVED_PERMANENTLY, Content::Empty);
+        let reply = Self::new(StatusCode::MOVED_PERMANENTLY, ReplyContent::Empty);
         reply.with(header::LOCATION, HeaderValue::from_static(location))
     }
 
@@ -157,7 +157,7 @@ impl Reply {
         self
     }
 
-    fn new(status: StatusCode, content: Content) -> Self {
+    fn new(status: StatusCode, content: ReplyContent) -> Self {
         let (negotiated, is_result, content_policy) = (false, false, None);
         Self { status, content, headers: HeaderMap::new(), negotiated, is_result, content_policy }
     }
@@ -193,7 +193,7 @@ mod tests {
     #[test]
     fn only_results_are_wrapped_and_only_once() {
         let text = |reply: Reply| match reply.content {
-            Content::Bytes { bytes, .. } => String::from_utf8(bytes.to_vec()).unwrap(),
+            ReplyContent::Bytes { bytes, .. } => String::from_utf8(bytes.to_vec()).unwrap(),
             other => panic!("{other:?}"),
         };
         assert_eq!(text(Reply::ok(&1).wrapped("<", ">").wrapped("<", ">")), "<1>");
@@ -206,7 +206,7 @@ mod tests {
             [(vec![Ok("1"), Ok("2")], "<1|2|>"), (vec![Ok("1"), Err(std::io::Error::other("x"))], "<1|x")]
         {
             let reply = Reply::json_stream(Body::from_stream(stream::iter(pieces))).wrapped("<", ">");
-            let Content::Stream { size: None, body, .. } = reply.content else { panic!("no stream") };
+            let ReplyContent::Stream { size: None, body, .. } = reply.content else { panic!("no stream") };
             let pieces = body.into_data_stream().map(|piece| match piece {
                 Ok(piece) => String::from_utf8(piece.to_vec()).unwrap(),
                 Err(error) => error.to_string(),

@@ -225,7 +225,7 @@ impl Limits {
 
     /// The time limits of request bodies.
     pub(crate) fn pace(&self) -> PaceLimits {
-        PaceLimits { anonymous: self.anonymous_body_timeout, patience: self.body_timeout, rate: self.min_body_rate }
+        PaceLimits { anonymous: self.anonymous_body_timeout, timeout: self.body_timeout, rate: self.min_body_rate }
     }
 }
 

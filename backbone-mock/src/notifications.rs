@@ -45,7 +45,7 @@ impl NotificationName {
 /// A notification to the devices of an identity, sent after a commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Notification {
-    pub(crate) recipient: Address,
+    pub(crate) receiver: Address,
     pub(crate) name: NotificationName,
     /// The device that caused it, and knows already.
     pub(crate) except: Option<DeviceId>,
@@ -53,8 +53,8 @@ pub(crate) struct Notification {
 
 impl Notification {
     /// For all devices of an identity.
-    pub(crate) fn to_all(recipient: &Address, name: NotificationName) -> Self {
-        Self { recipient: recipient.clone(), name, except: None }
+    pub(crate) fn to_all(receiver: &Address, name: NotificationName) -> Self {
+        Self { receiver: receiver.clone(), name, except: None }
     }
 }
 
@@ -89,17 +89,17 @@ impl EventStreams {
         receiver
     }
 
-    /// Sends a notification on the streams of its recipient.
+    /// Sends a notification on the streams of its receiver.
     pub(crate) fn send(&self, notification: &Notification) {
-        let Notification { recipient, name, except } = notification;
+        let Notification { receiver, name, except } = notification;
         let mut streams = self.streams();
-        let Some(own) = streams.get_mut(recipient) else { return };
+        let Some(own) = streams.get_mut(receiver) else { return };
         own.retain(|stream| !stream.sender.is_closed());
         for stream in own.iter().filter(|stream| except.as_ref() != Some(&stream.device)) {
             let _ = stream.sender.try_send(*name);
         }
         if own.is_empty() {
-            streams.remove(recipient);
+            streams.remove(receiver);
         }
     }
 
@@ -130,7 +130,7 @@ mod tests {
         let streams = EventStreams::new();
         let (mut first, mut second) = (streams.open(&address(), &device(1)), streams.open(&address(), &device(2)));
         let name = NotificationName::DatawalletModificationsCreated;
-        streams.send(&Notification { recipient: address(), name, except: Some(device(1)) });
+        streams.send(&Notification { receiver: address(), name, except: Some(device(1)) });
         assert_eq!(first.try_recv(), Ok(NotificationName::ConnectionOpened));
         assert!(first.try_recv().is_err());
         assert_eq!(second.try_recv(), Ok(NotificationName::ConnectionOpened));

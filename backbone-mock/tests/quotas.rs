@@ -159,7 +159,7 @@ async fn guests_store_nothing_for_longer_than_thirty_days() {
 }
 
 #[tokio::test]
-async fn whoever_may_store_for_any_time_is_told_of_no_lifetime() {
+async fn clients_without_a_lifetime_limit_get_no_lifetime() {
     let world = World::with(|_| ()).await;
     let person = world.person(1).await;
     let quotas: Vec<MetricQuotas> = serde_json::from_value(answer(person.get("/Quotas"), 200).await).unwrap();

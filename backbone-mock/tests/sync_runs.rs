@@ -185,7 +185,7 @@ async fn a_run_that_another_device_took_over_cannot_be_finalized() {
     assert_eq!(refusal(finalize(&owner, &first, &json!([])), 400).await, FINALIZED);
 }
 
-/// An expired run that nobody took over may still be finalised.
+/// An expired run that nobody took over may still be finalized.
 #[tokio::test]
 async fn an_expired_run_that_nobody_took_over_is_finalized() {
     let world = World::new().await;
@@ -282,7 +282,7 @@ async fn finished_runs_are_swept_with_their_events() {
     refusal(owner.get(&format!("/SyncRuns/{}/ExternalEvents", text_of(&run["id"]))), 404).await;
 }
 
-/// C38, in part: what a finalisation does is there as a whole after a restart.
+/// C38, in part: what a finalization does is there as a whole after a restart.
 #[tokio::test]
 async fn runs_and_events_survive_a_restart() {
     let mut world = World::new().await;

@@ -8,7 +8,8 @@ use runtime::file_name::NoFileName;
 use runtime::{MediaType, Secret, Tags, Timestamp};
 use tokio::io::AsyncRead;
 
-use crate::failure::{Failure, Kind};
+use crate::code::Kind;
+use crate::failure::Failure;
 use crate::home::same;
 use crate::node::{Node, Plan, WhichBackbone};
 use crate::output::Output;
@@ -33,7 +34,7 @@ pub(crate) enum Access {
 
 /// Who a node is.
 #[derive(Debug)]
-pub(crate) struct Who {
+pub(crate) struct NodeIdentity {
     /// Address and key.
     pub(crate) identity: IdentityInfo,
     /// Which device.
@@ -59,7 +60,7 @@ pub(crate) struct NewFile {
 }
 
 /// The bytes of a file on their way here.
-pub(crate) struct Content {
+pub(crate) struct DownloadedContent {
     /// Plaintext bytes to come.
     pub(crate) length: u64,
     /// The plaintext.
@@ -106,14 +107,14 @@ impl Access {
         }
     }
 
-    pub(crate) async fn who(&self) -> Result<Who, Failure> {
+    pub(crate) async fn identity(&self) -> Result<NodeIdentity, Failure> {
         match self {
-            Self::Here(node) => Ok(Who {
+            Self::Here(node) => Ok(NodeIdentity {
                 identity: node.runtime.account().identity_info().await?,
                 device_id: node.runtime.account().device_info().await?.id.to_string(),
                 backbone_url: node.backbone_url.clone(),
             }),
-            Self::There { client, running } => Ok(Who {
+            Self::There { client, running } => Ok(NodeIdentity {
                 identity: client.identity_info().await?,
                 device_id: running.device_id.clone(),
                 backbone_url: running.backbone_url.clone(),
@@ -144,7 +145,7 @@ impl Access {
     }
 
     pub(crate) async fn upload(&self, file: NewFile, progress: &Progress) -> Result<File, Failure> {
-        let (trouble, length) = (file.source.trouble(), file.source.length);
+        let (reading, length) = (file.source.read_failure(), file.source.length);
         let request = file.into_request()?;
         let uploaded = match self {
             Self::Here(node) => {
@@ -155,15 +156,15 @@ impl Access {
             }
             Self::There { client, .. } => client.upload(request, length, progress).await,
         };
-        uploaded.map_err(|failure| trouble.explain(failure))
+        uploaded.map_err(|failure| reading.explain(failure))
     }
 
-    pub(crate) async fn download(&self, id: &str, progress: &Progress) -> Result<Content, Failure> {
+    pub(crate) async fn download(&self, id: &str, progress: &Progress) -> Result<DownloadedContent, Failure> {
         match self {
             Self::Here(node) => {
                 let download = node.runtime.files().download_file(&file_id(id)?, Some(progress.observer())).await?;
                 let length = download.content.length();
-                Ok(Content { length, reader: Box::pin(download.content.into_reader()) })
+                Ok(DownloadedContent { length, reader: Box::pin(download.content.into_reader()) })
             }
             Self::There { client, .. } => rest_content(client.download(file_id(id)?.as_str()).await?),
         }
@@ -253,11 +254,11 @@ impl NewFile {
     }
 }
 
-fn rest_content(response: reqwest::Response) -> Result<Content, Failure> {
+fn rest_content(response: reqwest::Response) -> Result<DownloadedContent, Failure> {
     use futures_util::TryStreamExt;
     let length = response.content_length().unwrap_or(0);
     let stream = response.bytes_stream().map_err(std::io::Error::other);
-    Ok(Content { length, reader: Box::pin(tokio_util::io::StreamReader::new(stream)) })
+    Ok(DownloadedContent { length, reader: Box::pin(tokio_util::io::StreamReader::new(stream)) })
 }
 
 fn serves_another(plan: &Plan, url: &str, running: &Running) -> Failure {

@@ -14,7 +14,7 @@ const FILE: &str = "api-key";
 /// Random characters in a key; 62 possibilities each, so well over 200 bits.
 const RANDOM_LENGTH: usize = 40;
 const ALPHABET: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
-/// Recognisable in a leak, and it holds the special character that the key policy wants.
+/// Recognizable in a leak, and it holds the special character that the key policy wants.
 const PREFIX: &str = "enlace_";
 /// Longest key file that is read, in bytes.
 const MAX_FILE_SIZE: u64 = 4096;

@@ -3,7 +3,46 @@
 use api::FaceCode;
 use runtime::{BackboneCode, Error, ErrorCode};
 
-use crate::failure::Kind;
+/// Kinds of failure that scripts can tell apart; the number is the exit code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Kind {
+    /// None of the others.
+    General = 1,
+    /// The command line, the configuration or a value on it is wrong.
+    Usage = 2,
+    /// There is no such file, token or reference (any more).
+    NotFound = 3,
+    /// The password, the identity or a rule stands against it.
+    Refused = 4,
+    /// The backbone, the node or a port cannot be reached or had.
+    Network = 5,
+    /// What arrived is not what was sent.
+    Integrity = 6,
+    /// The data directory or the destination cannot be used.
+    Local = 7,
+    /// Ctrl-C or SIGTERM.
+    Interrupted = 130,
+}
+
+impl Kind {
+    const ALL: [(Self, &str); 8] = [
+        (Self::General, "any other failure"),
+        (Self::Usage, "invalid command line, configuration or value"),
+        (Self::NotFound, "no such file, token or reference, or not any more"),
+        (Self::Refused, "refused because of password, identity, size or permissions"),
+        (Self::Network, "backbone or node not reachable, or port not available"),
+        (Self::Integrity, "received data is corrupt; nothing was kept"),
+        (Self::Local, "data directory, destination, standard output or disk not usable; nothing was overwritten"),
+        (Self::Interrupted, "interrupted by Ctrl-C or SIGTERM"),
+    ];
+
+    /// The table of exit codes, for `--help`.
+    pub(crate) fn table() -> String {
+        let row = |(kind, meaning): &(Self, &str)| format!("\n  {:<4} {meaning}", *kind as u8);
+        format!("Exit codes:\n  0    success{}", Self::ALL.iter().map(row).collect::<String>())
+    }
+}
 
 /// The stable code of a failure. Read once where it comes in; after that, programs decide by the variant.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -151,19 +190,19 @@ fn message_of(code: ErrorCode) -> Option<&'static str> {
         ErrorCode::Unauthorized => "the backbone refused the login",
         ErrorCode::Forbidden => "the backbone does not allow this to this identity",
         ErrorCode::RequestNotFound => "no backbone answers at this URL",
-        ErrorCode::RequestRefused => "the backbone refused the request without a reason",
+        ErrorCode::RequestRefused => "the backbone refused the request without giving a reason",
         ErrorCode::NoAuthGrant => "the backbone refused the login of this device",
         ErrorCode::NoAuthPossible => "the backbone does not accept the OAuth client",
         ErrorCode::ResultUndefined | ErrorCode::UnreadableAnswer => {
-            "the answer cannot be read; it may not be that of a backbone"
+            "the answer cannot be read; the server may not be a backbone"
         }
         ErrorCode::AnswerTooLarge => "the answer of the backbone is larger than allowed",
         ErrorCode::AddressNotFound => "the host name of the backbone cannot be resolved",
         ErrorCode::Network => "the backbone cannot be reached, or the connection to it broke",
         ErrorCode::Aborted => "the backbone did not answer in time",
         ErrorCode::NoIdentityFound => "there is no identity in this data directory",
-        ErrorCode::InvalidReference => "the reference leads to something else than this command loads",
-        ErrorCode::InvalidTokenContent => "the token does not lead to a file",
+        ErrorCode::InvalidReference => "this command cannot load what the reference names",
+        ErrorCode::InvalidTokenContent => "the token does not contain a file",
         ErrorCode::FileNotOwnedByYou => "only the owner of the file can do this",
         _ => return None,
     })
@@ -173,7 +212,7 @@ fn message_of_face(code: FaceCode) -> Option<&'static str> {
     Some(match code {
         FaceCode::Unauthorized => "the running node does not accept the API key",
         FaceCode::Forbidden => "the API key does not have the permission for this",
-        FaceCode::TooManyUnauthorized => "the running node was asked with wrong API keys too often",
+        FaceCode::TooManyUnauthorized => "too many requests with an invalid API key",
         _ => return None,
     })
 }
@@ -236,6 +275,25 @@ fn hint_of_face(code: FaceCode) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_readme_has_the_table_of_exit_codes() {
+        let readme = include_str!("../../README.md");
+        let rows = readme.lines().skip_while(|line| *line != "| Exit code | Meaning |").skip(2);
+        let rows: Vec<&str> = rows.take_while(|line| line.starts_with('|')).collect();
+        let row = |(kind, meaning): &(Kind, &str)| format!("| {} | {meaning} |", *kind as u8);
+        let expected: Vec<String> =
+            std::iter::once("| 0 | success |".to_owned()).chain(Kind::ALL.iter().map(row)).collect();
+        assert_eq!(rows, expected, "replace the table by:\n{}", expected.join("\n"));
+    }
+
+    #[test]
+    fn the_table_names_every_exit_code() {
+        let table = Kind::table();
+        for code in ["0 ", "1 ", "2 ", "3 ", "4 ", "5 ", "6 ", "7 ", "130 "] {
+            assert!(table.contains(&format!("\n  {code}")), "{code} in {table}");
+        }
+    }
 
     #[test]
     fn codes_lead_to_the_documented_exit_codes() {

@@ -7,49 +7,8 @@ use backbone_mock::StoreError;
 use listener::ListenError;
 use runtime::Error;
 
-use crate::code::Code;
-use crate::wording;
-
-/// Kinds of failure that scripts can tell apart; the number is the exit code.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
-pub(crate) enum Kind {
-    /// None of the others.
-    General = 1,
-    /// The command line, the configuration or a value on it is wrong.
-    Usage = 2,
-    /// There is no such file, token or reference (any more).
-    NotFound = 3,
-    /// The password, the identity or a rule stands against it.
-    Refused = 4,
-    /// The backbone, the node or a port cannot be reached or had.
-    Network = 5,
-    /// What arrived is not what was sent.
-    Integrity = 6,
-    /// The data directory or the destination cannot be used.
-    Local = 7,
-    /// Ctrl-C or SIGTERM.
-    Interrupted = 130,
-}
-
-impl Kind {
-    const ALL: [(Self, &str); 8] = [
-        (Self::General, "any other failure"),
-        (Self::Usage, "invalid command line, configuration or value"),
-        (Self::NotFound, "no such file, token or reference, or not any more"),
-        (Self::Refused, "refused because of password, identity, size or permissions"),
-        (Self::Network, "backbone or node not reachable, or port not available"),
-        (Self::Integrity, "received data is corrupt; nothing was kept"),
-        (Self::Local, "data directory, destination, standard output or disk not usable; nothing was overwritten"),
-        (Self::Interrupted, "interrupted by Ctrl-C or SIGTERM"),
-    ];
-
-    /// The table of exit codes, for `--help`.
-    pub(crate) fn table() -> String {
-        let row = |(kind, meaning): &(Self, &str)| format!("\n  {:<4} {meaning}", *kind as u8);
-        format!("Exit codes:\n  0    success{}", Self::ALL.iter().map(row).collect::<String>())
-    }
-}
+use crate::code::{Code, Kind};
+use crate::wording::{self, with_sources};
 
 /// Why a command did not do what it was asked for.
 #[derive(Debug)]
@@ -187,17 +146,6 @@ impl From<durable::Error> for Failure {
     }
 }
 
-/// An error and its causes in one line.
-pub(crate) fn with_sources(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
-}
-
 /// What the operating system says, in our form: lower case, without the number of the error.
 pub(crate) fn reason(error: &std::io::Error) -> String {
     sentence(&without_numbers(&error.to_string()))
@@ -231,17 +179,6 @@ fn sentence(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_readme_has_the_table_of_exit_codes() {
-        let readme = include_str!("../../README.md");
-        let rows = readme.lines().skip_while(|line| *line != "| Exit code | Meaning |").skip(2);
-        let rows: Vec<&str> = rows.take_while(|line| line.starts_with('|')).collect();
-        let row = |(kind, meaning): &(Kind, &str)| format!("| {} | {meaning} |", *kind as u8);
-        let expected: Vec<String> =
-            std::iter::once("| 0 | success |".to_owned()).chain(Kind::ALL.iter().map(row)).collect();
-        assert_eq!(rows, expected, "replace the table by:\n{}", expected.join("\n"));
-    }
 
     #[test]
     fn a_failure_says_what_happened_and_then_the_next_step_once() {
@@ -281,13 +218,5 @@ mod tests {
         assert_eq!(failure.kind, Kind::Local);
         assert_eq!(failure.message.matches("d/backbone/records").count(), 1, "{failure}");
         assert!(failure.hint.unwrap().starts_with("restore it from a backup"));
-    }
-
-    #[test]
-    fn the_table_names_every_exit_code() {
-        let table = Kind::table();
-        for code in ["0 ", "1 ", "2 ", "3 ", "4 ", "5 ", "6 ", "7 ", "130 "] {
-            assert!(table.contains(&format!("\n  {code}")), "{code} in {table}");
-        }
     }
 }

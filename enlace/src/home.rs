@@ -7,8 +7,9 @@ use std::path::PathBuf;
 use reqwest::Url;
 use runtime::{Runtime, StoreKey};
 
+use crate::code::Kind;
 use crate::data_dir::{self, DataDir, Held};
-use crate::failure::{Failure, Kind};
+use crate::failure::Failure;
 use crate::memory::{self, Memory};
 
 /// Says where a first start is creating an identity. Until the start has succeeded there is no `start.json`, and if the

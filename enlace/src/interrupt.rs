@@ -2,7 +2,8 @@
 
 use tokio::sync::watch;
 
-use crate::failure::{Failure, Kind};
+use crate::code::Kind;
+use crate::failure::Failure;
 
 /// Tells that an end was asked for.
 ///

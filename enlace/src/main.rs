@@ -43,8 +43,9 @@ use std::process::ExitCode;
 
 use clap::error::ErrorKind;
 
+use crate::code::Kind;
 use crate::commands::cli::{self, Cli};
-use crate::failure::{Failure, Kind};
+use crate::failure::Failure;
 use crate::output::Output;
 
 fn main() -> ExitCode {

@@ -12,9 +12,10 @@ use runtime::{BackboneConfig, Config, Runtime};
 pub(crate) use plan::{Plan, WhichBackbone, configuration};
 
 use crate::client::{self, Client, GUEST_ID};
+use crate::code::Kind;
 use crate::config::Settings;
 use crate::data_dir::{DataDir, Held};
-use crate::failure::{Failure, Kind};
+use crate::failure::Failure;
 use crate::home::Home;
 use crate::limits::BackboneLimits;
 use crate::memory::{self, Memory};
@@ -159,7 +160,7 @@ async fn stop_backbone(backbone: Option<Backbone>) {
     if let Some(backbone) = backbone
         && let Err(error) = backbone.shutdown().await
     {
-        tracing::error!(error = %crate::failure::with_sources(&error), "the embedded backbone did not stop cleanly");
+        tracing::error!(error = %crate::wording::with_sources(&error), "the embedded backbone did not stop cleanly");
     }
 }
 

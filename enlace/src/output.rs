@@ -204,7 +204,7 @@ mod tests {
             }
         }
         let failure = unwritable(&try_write_line(Full, "x").unwrap_err());
-        assert_eq!(failure.kind, crate::failure::Kind::Local);
+        assert_eq!(failure.kind, crate::code::Kind::Local);
         assert_eq!(failure.message, "cannot write the result to standard output: no space left on device");
         assert!(failure.hint.unwrap().starts_with("free some space"));
     }

@@ -8,7 +8,8 @@ use runtime::dto::{InvalidPin, Password, PasswordProtection};
 use runtime::{ErrorCode, Secret};
 use zeroize::Zeroizing;
 
-use crate::failure::{Failure, Kind, reason};
+use crate::code::Kind;
+use crate::failure::{Failure, reason};
 use crate::text_file;
 
 /// Most bytes that are read for a secret; references are the longest.

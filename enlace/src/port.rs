@@ -5,7 +5,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use listener::ListenError;
 
-use crate::failure::{Failure, Kind, reason};
+use crate::code::Kind;
+use crate::failure::{Failure, reason};
 
 /// Usual port of the embedded backbone.
 pub(crate) const BACKBONE: u16 = 4710;

@@ -13,7 +13,7 @@ use crate::output::Output;
 use crate::running::Running;
 
 /// Longest wait for another process, which may have a file to fetch.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 /// After this long, a message names the process that is waited for.
 const NOTICE_AFTER: Duration = Duration::from_secs(1);
 /// Pause between two attempts.
@@ -33,7 +33,7 @@ pub(crate) enum Reached {
 /// Dropping the future ends the wait.
 ///
 /// # Errors
-/// A failure that names the process if it still has the directory after [`PATIENCE`].
+/// A failure that names the process if it still has the directory after [`TIMEOUT`].
 pub(crate) async fn reach(dir: &DataDir, output: Output) -> Result<Reached, Failure> {
     let began = Instant::now();
     let mut is_noticed = false;
@@ -46,7 +46,7 @@ pub(crate) async fn reach(dir: &DataDir, output: Output) -> Result<Reached, Fail
         if let Some(running) = Running::read(dir).filter(|running| holder.can_be(running.pid) && running.is_local()) {
             return Ok(Reached::Served(running));
         }
-        if began.elapsed() >= PATIENCE {
+        if began.elapsed() >= TIMEOUT {
             return Err(holder.refusal());
         }
         if began.elapsed() >= NOTICE_AFTER && !is_noticed {
@@ -72,7 +72,7 @@ mod tests {
         let (_root, dir) = fixture();
         let held = dir.hold().unwrap();
         let other = tokio::spawn(async move {
-            tokio::time::sleep(PATIENCE / 2).await;
+            tokio::time::sleep(TIMEOUT / 2).await;
             drop(held);
         });
         assert!(matches!(reach(&dir, Output::new(true)).await.unwrap(), Reached::Held(_)));
@@ -85,7 +85,7 @@ mod tests {
         let held = dir.hold().unwrap();
         let serving = dir.clone();
         let other = tokio::spawn(async move {
-            tokio::time::sleep(PATIENCE / 2).await;
+            tokio::time::sleep(TIMEOUT / 2).await;
             Running { pid: std::process::id(), ..Running::example() }.note(&serving).unwrap();
         });
         assert!(matches!(reach(&dir, Output::new(true)).await.unwrap(), Reached::Served(_)));

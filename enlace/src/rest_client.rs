@@ -14,8 +14,10 @@ use runtime::http_client::{self, Redirects, Trust};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use crate::failure::{Failure, Kind, with_sources};
+use crate::code::Kind;
+use crate::failure::Failure;
 use crate::progress::Progress;
+use crate::wording::with_sources;
 
 /// The dialect whose objects are the facades' own.
 const PREFIX: &str = "api/core/v1";
@@ -36,7 +38,7 @@ struct Envelope<T> {
 }
 
 #[derive(Deserialize)]
-struct Refusal {
+struct ErrorAnswer {
     error: RefusalBody,
 }
 
@@ -190,8 +192,8 @@ async fn send(request: RequestBuilder) -> Result<Response, Failure> {
         return Ok(response);
     }
     let status = response.status();
-    match response.json::<Refusal>().await {
-        Ok(Refusal { error }) => Err(Failure::from_rest(&error.code, &error.message)),
+    match response.json::<ErrorAnswer>().await {
+        Ok(ErrorAnswer { error }) => Err(Failure::from_rest(&error.code, &error.message)),
         Err(_) => Err(Failure::new(Kind::Network, format!("the running node answered with status {status}"))),
     }
 }

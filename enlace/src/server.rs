@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 use api::{ApiConfig, ApiKey, ApiKeyError, ApiKeys, Server};
 use serde_json::{Value, json};
 
+use crate::code::Kind;
 use crate::config::{ApiKeySettings, Settings};
 use crate::data_dir::DataDir;
-use crate::failure::{Failure, Kind};
+use crate::failure::Failure;
 use crate::memory::Memory;
 use crate::node::Node;
 use crate::output::Output;
@@ -140,6 +141,7 @@ fn keys(settings: &Settings, own_key: Option<ApiKey>, path: &Path) -> Result<Api
 fn config(settings: &Settings, keys: ApiKeys, shown: Value) -> ApiConfig {
     let mut config = ApiConfig::new(keys);
     config.allowed_hosts = settings.allowed_hosts.iter().cloned().collect::<BTreeSet<_>>();
+    config.allowed_origins = settings.allowed_origins.iter().cloned().collect::<BTreeSet<_>>();
     config.docs = settings.docs_enabled;
     config.shown_configuration = shown;
     config

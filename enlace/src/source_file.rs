@@ -32,17 +32,17 @@ const PIECE: usize = 256 * 1024;
 /// An open file with what its path and its directory entry tell.
 #[derive(Debug)]
 pub(crate) struct SourceFile {
-    content: Content,
+    content: SourceContent,
     /// How many bytes are sent.
     pub(crate) length: u64,
     /// The name that is sent: the last segment of the path without what other systems do not take in a name.
     pub(crate) name: String,
     path: PathBuf,
-    trouble: Trouble,
+    read_failure: ReadFailure,
 }
 
 #[derive(Debug)]
-enum Content {
+enum SourceContent {
     File(tokio::fs::File),
     Memory(Vec<u8>),
     Stream(PutAside),
@@ -50,9 +50,9 @@ enum Content {
 
 /// What went wrong with the file while it was sent, whatever the other side made of it. Clones share it.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Trouble(Arc<OnceLock<Failure>>);
+pub(crate) struct ReadFailure(Arc<OnceLock<Failure>>);
 
-impl Trouble {
+impl ReadFailure {
     /// The failure of an upload: the file's own, if there is one, since the other one only follows from it.
     pub(crate) fn explain(&self, failure: Failure) -> Failure {
         match self.0.get() {
@@ -95,22 +95,28 @@ impl SourceFile {
             _ => None,
         }
         .map_or_else(
-            || (Content::File(tokio::fs::File::from_std(file)), metadata.len()),
-            |(length, bytes)| (Content::Memory(bytes), length),
+            || (SourceContent::File(tokio::fs::File::from_std(file)), metadata.len()),
+            |(length, bytes)| (SourceContent::Memory(bytes), length),
         );
         if length > limit {
             return Err(too_large(path, length, limit));
         }
-        Ok(Self { content, length, name: sent_name(path), path: path.to_owned(), trouble: Trouble::default() })
+        Ok(Self { content, length, name: sent_name(path), path: path.to_owned(), read_failure: ReadFailure::default() })
     }
 
     fn of_stream((stream, length): (PutAside, u64), path: &Path, name: String) -> Self {
-        Self { content: Content::Stream(stream), length, name, path: path.to_owned(), trouble: Trouble::default() }
+        Self {
+            content: SourceContent::Stream(stream),
+            length,
+            name,
+            path: path.to_owned(),
+            read_failure: ReadFailure::default(),
+        }
     }
 
     /// Whether its bytes can be read once only.
     pub(crate) fn is_stream(&self) -> bool {
-        matches!(self.content, Content::Stream(_))
+        matches!(self.content, SourceContent::Stream(_))
     }
 
     /// Says that the file is sent under another name than its own.
@@ -130,15 +136,15 @@ impl SourceFile {
     pub(crate) async fn plaintext_hash(&mut self) -> Result<String, Failure> {
         let mut hash = Sha512::new();
         match &mut self.content {
-            Content::Memory(bytes) => hash.update(bytes),
-            Content::Stream(_) => return Err(Failure::general("a stream can be read only once")),
-            Content::File(file) => {
+            SourceContent::Memory(bytes) => hash.update(bytes),
+            SourceContent::Stream(_) => return Err(Failure::general("a stream can be read only once")),
+            SourceContent::File(file) => {
                 let mut reader =
-                    Exact { inner: &mut *file, left: self.length, path: &self.path, trouble: &self.trouble };
+                    Exact { inner: &mut *file, left: self.length, path: &self.path, read_failure: &self.read_failure };
                 let mut piece = vec![0; PIECE];
                 loop {
                     let count = reader.read(&mut piece).await;
-                    match count.map_err(|error| self.trouble.explain(unreadable(&self.path, &error)))? {
+                    match count.map_err(|error| self.read_failure.explain(unreadable(&self.path, &error)))? {
                         0 => break,
                         count => hash.update(&piece[..count]),
                     }
@@ -150,17 +156,17 @@ impl SourceFile {
     }
 
     /// What to ask when the upload has failed.
-    pub(crate) fn trouble(&self) -> Trouble {
-        self.trouble.clone()
+    pub(crate) fn read_failure(&self) -> ReadFailure {
+        self.read_failure.clone()
     }
 
     /// Exactly [`length`](Self::length) bytes. A file that has become shorter or longer is an error at its end.
     pub(crate) fn into_reader(self) -> Pin<Box<dyn AsyncRead + Send>> {
         match self.content {
-            Content::Memory(bytes) => Box::pin(std::io::Cursor::new(bytes)),
-            Content::Stream(stream) => Box::pin(stream),
-            Content::File(inner) => {
-                Box::pin(Exact { inner, left: self.length, path: self.path, trouble: self.trouble })
+            SourceContent::Memory(bytes) => Box::pin(std::io::Cursor::new(bytes)),
+            SourceContent::Stream(stream) => Box::pin(stream),
+            SourceContent::File(inner) => {
+                Box::pin(Exact { inner, left: self.length, path: self.path, read_failure: self.read_failure })
             }
         }
     }
@@ -171,10 +177,10 @@ struct Exact<R, P, T> {
     inner: R,
     left: u64,
     path: P,
-    trouble: T,
+    read_failure: T,
 }
 
-impl<R: AsyncRead + Unpin, P: AsRef<Path> + Unpin, T: std::borrow::Borrow<Trouble> + Unpin> AsyncRead
+impl<R: AsyncRead + Unpin, P: AsRef<Path> + Unpin, T: std::borrow::Borrow<ReadFailure> + Unpin> AsyncRead
     for Exact<R, P, T>
 {
     fn poll_read(
@@ -183,7 +189,7 @@ impl<R: AsyncRead + Unpin, P: AsRef<Path> + Unpin, T: std::borrow::Borrow<Troubl
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<Result<(), Error>> {
         let this = &mut *self;
-        let (path, trouble) = (this.path.as_ref(), this.trouble.borrow());
+        let (path, read_failure) = (this.path.as_ref(), this.read_failure.borrow());
         let mut probe = [0; 1];
         let is_end = this.left == 0;
         let room = usize::try_from(this.left).unwrap_or(usize::MAX);
@@ -193,12 +199,12 @@ impl<R: AsyncRead + Unpin, P: AsRef<Path> + Unpin, T: std::borrow::Borrow<Troubl
             ReadBuf::new(buffer.initialize_unfilled_to(room.min(buffer.remaining())))
         };
         if let Err(error) = ready!(Pin::new(&mut this.inner).poll_read(context, &mut part)) {
-            return Poll::Ready(Err(trouble.set(unreadable(path, &error))));
+            return Poll::Ready(Err(read_failure.set(unreadable(path, &error))));
         }
         match (part.filled().len(), is_end) {
             (0, true) => Poll::Ready(Ok(())),
-            (_, true) => Poll::Ready(Err(trouble.set(changed(path, "longer")))),
-            (0, false) => Poll::Ready(Err(trouble.set(changed(path, "shorter")))),
+            (_, true) => Poll::Ready(Err(read_failure.set(changed(path, "longer")))),
+            (0, false) => Poll::Ready(Err(read_failure.set(changed(path, "shorter")))),
             (count, false) => {
                 buffer.advance(count);
                 this.left -= count as u64;
@@ -313,10 +319,10 @@ mod tests {
         for (content, word) in [("hello!", "longer"), ("hell", "shorter"), ("", "shorter")] {
             std::fs::write(&path, "hello").unwrap();
             let source = SourceFile::open(&path, 10).unwrap();
-            let trouble = source.trouble();
+            let read_failure = source.read_failure();
             std::fs::File::create(&path).unwrap().write_all(content.as_bytes()).unwrap();
             assert!(read(source).await.is_err());
-            let failure = trouble.explain(Failure::general("the node does not answer"));
+            let failure = read_failure.explain(Failure::general("the node does not answer"));
             assert!(failure.message.contains(&format!("x became {word}")), "{failure}");
         }
     }
@@ -338,7 +344,7 @@ mod tests {
         let length = source.length;
         let bytes = read(source).await.unwrap();
         assert!(length > 0 && bytes.len() as u64 == length && bytes.starts_with(b"Name:"));
-        assert_eq!(SourceFile::open(path, length / 2).unwrap_err().kind, crate::failure::Kind::Refused);
+        assert_eq!(SourceFile::open(path, length / 2).unwrap_err().kind, crate::code::Kind::Refused);
         let empty = SourceFile::open(Path::new("/dev/null"), 10).unwrap();
         assert!(empty.is_stream() && empty.length == 0);
     }

@@ -8,7 +8,8 @@ use std::io::{self, IsTerminal, Read, Seek, Write};
 use runtime::{TransientReader, transient_cipher};
 use tokio::fs::File;
 
-use crate::failure::{Failure, Kind, reason};
+use crate::code::Kind;
+use crate::failure::{Failure, reason};
 use crate::output;
 
 /// Bytes that are put aside at a time.

@@ -102,7 +102,7 @@ mod tests {
         let check = |expires_at, lifetime| check_lifetime(expires_at, now, lifetime);
         assert!(check(latest, Some(day)).is_ok() && check(Timestamp::NEVER, None).is_ok());
         let refused = check(latest.saturating_add(Duration::from_millis(1)), Some(day)).unwrap_err();
-        assert_eq!(refused.kind, crate::failure::Kind::Usage);
+        assert_eq!(refused.kind, crate::code::Kind::Usage);
         assert_eq!(refused.message, "the backbone allows an expiry of at most 1 day from now");
         assert!(refused.hint.unwrap().contains("--expires-in 1d"));
     }

@@ -7,13 +7,12 @@
 use runtime::{CHECK_ID, Error, InvalidProperty, Property, Rule};
 
 use crate::code::Code;
-use crate::failure::with_sources;
 
 /// What is said of an error: what happened and, if the error itself knows it, the next step.
-pub(crate) type Said = (String, Option<String>);
+pub(crate) type Message = (String, Option<String>);
 
 /// What is said of an error of the node in this process.
-pub(crate) fn of_error(code: &Code, error: &Error) -> Said {
+pub(crate) fn of_error(code: &Code, error: &Error) -> Message {
     const NOT_AT_BACKBONE: &str = "the backbone does not have this, or does not show it to this identity";
     match error {
         Error::RecordNotFound(what) => plain(format!("{what} not found")),
@@ -53,7 +52,18 @@ fn reason_in<'a>(code: &Code, text: &'a str) -> Option<&'a str> {
     quoted.rsplit_once("' at ").map(|(reason, _)| reason)
 }
 
-fn plain(message: impl Into<String>) -> Said {
+/// An error and its causes in one line.
+pub(crate) fn with_sources(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}
+
+fn plain(message: impl Into<String>) -> Message {
     (message.into(), None)
 }
 
@@ -85,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn a_node_in_this_process_and_one_over_rest_are_told_of_in_the_same_words() {
+    fn errors_read_the_same_in_process_and_over_rest() {
         let invalid = |property, rule| Error::InvalidProperty(InvalidProperty { property, rule });
         for (error, expected) in [
             (transport(ErrorCode::NotIntendedForYou, "The token isn't yours"), "The token isn't yours"),
@@ -98,7 +108,7 @@ mod tests {
                 "the filter names a property that these records do not have",
             ),
             (Error::InvalidPropertyValue("'x' is blue".to_owned()), "'x' is blue"),
-            (Error::InvalidReference, "the reference leads to something else than this command loads"),
+            (Error::InvalidReference, "this command cannot load what the reference names"),
         ] {
             let code = Code::from(&error);
             assert_eq!(of_error(&code, &error), (expected.to_owned(), None));

@@ -115,10 +115,10 @@ pub enum ConfigError {
     #[error(transparent)]
     Client(Arc<transport::backbone::ConfigError>),
     /// References cannot carry the URL of the backbone.
-    #[error("the URL of the backbone cannot stand in a reference")]
+    #[error("the URL of the backbone cannot be part of a reference")]
     BaseUrl(#[source] ReferenceError),
     /// Addresses cannot have this domain.
-    #[error("the domain '{domain}' cannot stand in an address")]
+    #[error("the domain '{domain}' cannot be part of an address")]
     Domain {
         /// The domain.
         domain: String,
@@ -126,8 +126,8 @@ pub enum ConfigError {
         #[source]
         source: AddressError,
     },
-    /// The backbone made an address that does not follow from the key of the identity.
-    #[error("the backbone made the address {0}, which does not belong to this identity")]
+    /// The backbone returned an address that does not follow from the key of the identity.
+    #[error("the backbone returned the address {0}, which does not belong to this identity")]
     ForeignAddress(Address),
     /// The backbone has another domain than the settings say.
     #[error(

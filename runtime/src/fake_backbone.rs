@@ -32,7 +32,7 @@ pub(crate) struct State {
     pub(crate) log: Vec<Value>,
     /// Events that the next run hands out.
     pub(crate) events: Vec<Value>,
-    /// Whether finalising a run always claims that there is more.
+    /// Whether finalizing a run always claims that there is more.
     pub(crate) endless_events: bool,
     /// Whether pushes are acknowledged with other indices than requested.
     pub(crate) wrong_indices: bool,

@@ -72,8 +72,7 @@ pub fn shown(name: &str) -> Cow<'_, str> {
 }
 
 /// Whether a character controls a terminal, or makes a text look like another one by changing its direction or line.
-#[must_use]
-pub fn misleads(c: char) -> bool {
+fn misleads(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }

@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tag_that_is_there_twice_is_named_by_both_places() {
+    fn a_duplicate_tag_is_reported_with_both_positions() {
         let duplicate = tags(&["a", "b", "a"]).unwrap_err();
         assert_eq!(duplicate, DuplicateTag { later: 2, earlier: 0 });
         assert_eq!(duplicate.to_string(), "must NOT have duplicate items (items ## 2 and 0 are identical)");

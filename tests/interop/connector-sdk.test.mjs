@@ -120,7 +120,7 @@ describe("files", () => {
         assert.ok(Buffer.from(ok(await peer.files.downloadFile(file.id))).equals(bytes));
     });
 
-    test("a personalised token opens for its identity only", async () => {
+    test("a personalized token opens for its identity only", async () => {
         const { address } = ok(await peer.account.getIdentityInfo());
         const mine = ok(await own.files.createTokenForFile(file.id, { forIdentity: address }));
         assert.equal(mine.forIdentity, address);

@@ -71,7 +71,7 @@ test("tokens with any content pass both ways", async () => {
     assert.equal(seen.createdBy, await node.address());
 });
 
-test("the app synchronises without complaint", async () => {
+test("the app synchronizes without complaint", async () => {
     value(await services.account.syncDatawallet());
     value(await services.account.syncEverything());
     const { lastSyncRun } = value(await services.account.getSyncInfo());

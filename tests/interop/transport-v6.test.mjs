@@ -64,7 +64,7 @@ test("a second device of generation 6 fetches its records by lists of ids", asyn
     assert.ok((await second.bytes(file)).equals(bytes));
 });
 
-test("generation 6 synchronises without complaint", async () => {
+test("generation 6 synchronizes without complaint", async () => {
     await account.controller.syncEverything();
     assert.ok(await account.controller.getLastCompletedSyncTime());
 });

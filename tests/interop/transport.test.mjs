@@ -98,7 +98,7 @@ describe("made by the library, opened by the node", () => {
         await opens(reference.toUrl());
     });
 
-    test("a personalised token opens for the node and not for others", async () => {
+    test("a personalized token opens for the node and not for others", async () => {
         await opens((await account.tokenFor(file, { forIdentity: await node.address() })).reference.truncate());
 
         const { reference } = await account.tokenFor(file, { forIdentity: strangerTo(await node.address()) });
@@ -106,7 +106,7 @@ describe("made by the library, opened by the node", () => {
         assert.equal(await node.refused("POST", "/Files/Peer", { body, expected: 400 }), "error.transport.general.notIntendedForYou");
     });
 
-    test("the backbone refuses a personalised token whose reference was bent to name the node", async () => {
+    test("the backbone refuses a personalized token whose reference was bent to name the node", async () => {
         const { reference } = await account.tokenFor(file, { forIdentity: strangerTo(await node.address()) });
         reference.forIdentityTruncated = (await node.address()).slice(-4);
         const body = { reference: reference.truncate() };
@@ -132,7 +132,7 @@ describe("made by the library, opened by the node", () => {
         assert.deepEqual(loaded.content, content);
     });
 
-    test("an empty token is recognised, and opens once it is filled", async () => {
+    test("an empty token is recognized, and opens once it is filled", async () => {
         const empty = await library.anonymousTokens().createEmptyToken();
         const reference = empty.toTokenReference(world.backbone.url);
         const password = empty.passwordProtection.password;
@@ -199,7 +199,7 @@ describe("made by the node, opened by the library", () => {
         assert.ok((await account.openFileToken(token.reference.url)).bytes.equals(bytes));
     });
 
-    test("a personalised token opens for the account and not for others", async () => {
+    test("a personalized token opens for the account and not for others", async () => {
         const token = await node.tokenFor(file.id, { forIdentity: account.address });
         const other = await library.account();
         await assert.rejects(other.openFileToken(token.reference.truncated), code("error.transport.general.notIntendedForYou"));

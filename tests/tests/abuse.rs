@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 const SLOW_CONNECTIONS: usize = 200;
 const GUESSES: usize = 300;
 /// Longest time the legitimate transfer may take beside the abuse; a hanging one takes for ever.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_transfer_succeeds_beside_slow_connections_wrong_passwords_and_floods() {
@@ -44,7 +44,7 @@ async fn a_transfer_succeeds_beside_slow_connections_wrong_passwords_and_floods(
         let token = alice.share(&file).await.unwrap();
         bob.fetch(&token.reference.url).await.unwrap()
     };
-    let received = tokio::time::timeout(PATIENCE, transfer).await.expect("the transfer hangs");
+    let received = tokio::time::timeout(TIMEOUT, transfer).await.expect("the transfer hangs");
     assert!(received == content);
     abuse.shutdown().await;
 }
@@ -78,7 +78,7 @@ async fn a_connection_that_does_not_finish_its_headers_is_closed() {
         let mut stream = TcpStream::connect(backbone.server().local_addr()).await.unwrap();
         stream.write_all(start).await.unwrap();
         let mut rest = Vec::new();
-        let closed = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut rest)).await;
+        let closed = tokio::time::timeout(TIMEOUT, stream.read_to_end(&mut rest)).await;
         assert!(closed.is_ok(), "still open: {}", String::from_utf8_lossy(start));
     }
 }
@@ -92,7 +92,7 @@ async fn oversized_requests_are_refused_and_the_backbone_goes_on() {
     let endless_header = [&b"GET /api/v2/Version HTTP/1.1\r\nx-endless: "[..], &[b'a'; 2_000_000]].concat();
     let _ = stream.write_all(&endless_header).await;
     let mut answer = Vec::new();
-    let ended = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut answer)).await;
+    let ended = tokio::time::timeout(TIMEOUT, stream.read_to_end(&mut answer)).await;
     assert!(ended.is_ok() && !answer.starts_with(b"HTTP/1.1 200"), "an endless header is not waited for");
     let deep = "[".repeat(200_000);
     let url = format!("http://{server}/api/v2/Identities");

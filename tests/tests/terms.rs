@@ -51,7 +51,7 @@ fn without_hint(token: &Token) -> String {
 }
 
 #[tokio::test]
-async fn a_personalised_token_lets_one_in_and_refuses_others_before_asking_the_backbone() {
+async fn a_personalized_token_lets_one_in_and_refuses_others_before_asking_the_backbone() {
     let world = World::new();
     let backbone = world.backbone().await;
     let (bob, eve) = (world.node("bob", &backbone).await, world.node("eve", &backbone).await);
@@ -65,7 +65,7 @@ async fn a_personalised_token_lets_one_in_and_refuses_others_before_asking_the_b
 }
 
 #[tokio::test]
-async fn a_forged_personalisation_is_refused_by_the_backbone() {
+async fn a_forged_personalization_is_refused_by_the_backbone() {
     let world = World::new();
     let backbone = world.backbone().await;
     let (bob, eve) = (world.node("bob", &backbone).await, world.node("eve", &backbone).await);

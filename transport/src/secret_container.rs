@@ -72,10 +72,4 @@ impl SecretContainer {
         let text = std::str::from_utf8(&plaintext).map_err(|_| json::InvalidJson)?;
         Ok(json::from_text(text)?)
     }
-
-    /// Deactivates it, because another container replaces it.
-    pub fn retire(&mut self, now: Timestamp) {
-        self.active = false;
-        self.valid_to = Some(now);
-    }
 }

@@ -66,11 +66,11 @@ fn page(media: &'static str, bytes: Bytes) -> Reply {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::reply::Content;
+    use crate::reply::ReplyContent;
 
     fn text(reply: Reply) -> String {
         match reply.content {
-            Content::Bytes { bytes, .. } => String::from_utf8_lossy(&bytes).into_owned(),
+            ReplyContent::Bytes { bytes, .. } => String::from_utf8_lossy(&bytes).into_owned(),
             _ => String::new(),
         }
     }

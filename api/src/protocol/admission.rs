@@ -10,20 +10,16 @@ use std::time::Duration;
 
 use listener::budget::{BodyBudget, BudgetLimits, Held};
 
-use super::body::BodyBounds;
+use super::bounds::{BodyBounds, UNCOUNTED_BYTES, UNCOUNTED_VALUES};
 use crate::problem::Problem;
 
-/// Bodies of so many bytes are not counted: there are no more of them than connections.
-pub(crate) const UNCOUNTED_BYTES: usize = 64 * 1024;
-/// Bodies of so many values are not counted: more than any body of a known shape has, and some 100 KiB when decoded.
-pub(crate) const UNCOUNTED_VALUES: usize = 1024;
 /// Most bytes of larger bodies at the same time, of all interfaces of the process.
 const MAX_BYTES: usize = 16 * 1024 * 1024;
 /// Most values of bodies with more of them at the same time. A value takes some 100 bytes, and is there three times while
 /// it is stored.
 const MAX_VALUES: usize = 128 * 1024;
 /// Longest time to wait for a share.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 static BYTES: LazyLock<Budget> = LazyLock::new(|| Budget::new(limits(MAX_BYTES, BodyBounds::FREE.bytes())));
 static VALUES: LazyLock<Budget> = LazyLock::new(|| Budget::new(limits(MAX_VALUES, BodyBounds::FREE.values())));
@@ -71,7 +67,7 @@ impl Admission {
 fn limits(most: usize, reserve: usize) -> BudgetLimits {
     let pool = most - reserve;
     // What is asked for at once is never incomplete, so nobody has to give up anything.
-    BudgetLimits { pool, of_one: pool, reserve, hold: Duration::MAX, wait: PATIENCE }
+    BudgetLimits { pool, of_one: pool, reserve, hold: Duration::MAX, wait: TIMEOUT }
 }
 
 async fn room(budget: &Budget, amount: usize) -> Result<Held<()>, Problem> {
@@ -94,7 +90,7 @@ mod tests {
         let second = room(&budget, 4).now_or_never().expect("exactly what is left, the reserve").unwrap();
         let began = tokio::time::Instant::now();
         let refusal = room(&budget, 1).await.unwrap_err();
-        assert_eq!((refusal.status().as_u16(), began.elapsed()), (503, PATIENCE));
+        assert_eq!((refusal.status().as_u16(), began.elapsed()), (503, TIMEOUT));
         assert_eq!(refusal.header().unwrap().0, http::header::RETRY_AFTER);
         drop((first, second));
         assert!(room(&budget, 6).now_or_never().is_some());

@@ -13,35 +13,11 @@ use listener::pace::is_too_slow;
 use runtime::json_budget::{self, JsonBudget, JsonBudgetError};
 use serde_json::{Map, Value};
 
-use super::admission::{Admission, UNCOUNTED_BYTES, UNCOUNTED_VALUES};
+use super::admission::Admission;
+use super::bounds::{BodyBounds, UNCOUNTED_BYTES};
 use super::encoding::{Encoding, is_too_long};
 use super::query;
 use crate::problem::Problem;
-
-/// What the JSON body of a route may hold.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct BodyBounds {
-    bytes: usize,
-    values: usize,
-}
-
-impl BodyBounds {
-    /// For bodies whose shape the route knows: a reference, dates, a password, tags.
-    pub(crate) const KNOWN: Self = Self { bytes: UNCOUNTED_BYTES, values: UNCOUNTED_VALUES };
-    /// For bodies with JSON of the caller's own. Clients know the limit of bytes; the values are as many as the node keeps
-    /// in one member of a record, and those around them.
-    pub(crate) const FREE: Self = Self { bytes: 2 * 1024 * 1024, values: json_budget::MAX_CONTENT.max_nodes + 64 };
-
-    /// Most bytes.
-    pub(super) fn bytes(self) -> usize {
-        self.bytes
-    }
-
-    /// Most values.
-    pub(super) fn values(self) -> usize {
-        self.values
-    }
-}
 
 /// Deepest nesting that is read; the parser has the same bound.
 const MAX_DEPTH: usize = 127;
@@ -106,8 +82,8 @@ pub(crate) async fn read(
     let read = match format {
         Format::Json => {
             let bounds = if has_key { bounds } else { BodyBounds::KNOWN };
-            let text = collect((parts, encoding), body, bounds.bytes, has_key, &mut admission).await?;
-            let values = count_values(&text, bounds.values, has_key)?;
+            let text = collect((parts, encoding), body, bounds.bytes(), has_key, &mut admission).await?;
+            let values = count_values(&text, bounds.values(), has_key)?;
             admission.admit_values(values).await?;
             Body::Json(parse_json(&text)?)
         }
@@ -226,6 +202,7 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::json;
 
+    use super::super::bounds::UNCOUNTED_VALUES;
     use super::*;
 
     async fn read_with(content_type: Option<&str>, body: &[u8]) -> Result<Body, Problem> {
@@ -325,12 +302,12 @@ mod tests {
     #[tokio::test]
     async fn sizes_are_limited() {
         for bounds in [BodyBounds::FREE, BodyBounds::KNOWN] {
-            for (length, status) in [(bounds.bytes, 200), (bounds.bytes + 1, 413)] {
+            for (length, status) in [(bounds.bytes(), 200), (bounds.bytes() + 1, 413)] {
                 let text = format!("{{\"a\":\"{}\"}}", "x".repeat(length - 8));
                 assert_eq!(status_within(bounds, text).await, status, "{bounds:?}");
             }
             // The list is a value, too.
-            for (values, status) in [(bounds.values - 1, 200), (bounds.values, 413)] {
+            for (values, status) in [(bounds.values() - 1, 200), (bounds.values(), 413)] {
                 let text = format!("[{}0]", "0,".repeat(values - 1));
                 assert_eq!(status_within(bounds, text).await, status, "{bounds:?}");
             }

@@ -3,6 +3,7 @@
 mod accept;
 mod admission;
 mod body;
+mod bounds;
 mod disposition;
 mod encoding;
 mod path;
@@ -10,7 +11,8 @@ mod query;
 
 pub(crate) use accept::{Media, negotiate};
 pub(crate) use admission::Admission;
-pub(crate) use body::{Body, BodyBounds, append, read as read_body};
+pub(crate) use body::{Body, append, read as read_body};
+pub(crate) use bounds::BodyBounds;
 pub(crate) use disposition::{attachment, part_names};
 pub(crate) use path::{match_pattern, segments};
 pub(crate) use query::parse as parse_query;

@@ -7,24 +7,24 @@ use serde_json::Value;
 use crate::connector::Call;
 use crate::problem::Problem;
 use crate::reply::Reply;
-use crate::validation::{Object, Rule};
+use crate::validation::{Object, ValueRule};
 
 /// The body of a creation; the property `relationship` only with the type of that name.
 pub(crate) fn creation() -> Object {
-    kind().optional("relationship", Rule::Id("REL"), "For the type 'Relationship': which one.")
+    kind().optional("relationship", ValueRule::Id("REL"), "For the type 'Relationship': which one.")
 }
 
 /// The body of a validation.
 pub(crate) fn validation() -> Object {
-    Object::new().required("challengeString", Rule::Text(0), "The signed JSON text.").required(
+    Object::new().required("challengeString", ValueRule::Text(0), "The signed JSON text.").required(
         "signature",
-        Rule::Text(0),
+        ValueRule::Text(0),
         "base64 of the signature's JSON text.",
     )
 }
 
 fn kind() -> Object {
-    Object::new().required("challengeType", Rule::Text(0), "'Identity', 'Device' or 'Relationship'.")
+    Object::new().required("challengeType", ValueRule::Text(0), "'Identity', 'Device' or 'Relationship'.")
 }
 
 /// `POST Challenges`

@@ -15,26 +15,26 @@ use crate::connector::Call;
 use crate::problem::Problem;
 use crate::protocol::Media;
 use crate::reply::Reply;
-use crate::validation::{Object, Rule};
+use crate::validation::{Object, ValueRule};
 
 /// The body of loading a file.
 pub(crate) fn loading() -> Object {
     Object::new()
         .required(
             "reference",
-            Rule::Reference(&["FIL", "TOK"]),
+            ValueRule::Reference(&["FIL", "TOK"]),
             "Reference of a file or a token, truncated or as a URL.",
         )
-        .optional("password", Rule::Text(0), "For protected tokens.")
+        .optional("password", ValueRule::Text(0), "For protected tokens.")
         .saying("token / file reference invalid")
 }
 
 /// The body of sharing a file. Everything is optional, the body itself too.
 pub(crate) fn sharing() -> Object {
     Object::new()
-        .optional("expiresAt", Rule::DateTime, "Must lie in the future. Default: when the file expires.")
-        .optional("ephemeral", Rule::Flag, "Whether the token is left out of the store. Default: true.")
-        .optional("forIdentity", Rule::Address, "The only identity that may load it.")
+        .optional("expiresAt", ValueRule::DateTime, "Must lie in the future. Default: when the file expires.")
+        .optional("ephemeral", ValueRule::Flag, "Whether the token is left out of the store. Default: true.")
+        .optional("forIdentity", ValueRule::Address, "The only identity that may load it.")
         .optional("passwordProtection", password::shape(), "What loading it takes.")
         .ignoring_unknown()
 }

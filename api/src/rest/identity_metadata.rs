@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use crate::connector::Call;
 use crate::problem::Problem;
 use crate::reply::Reply;
-use crate::validation::{Object, Rule};
+use crate::validation::{Object, ValueRule};
 
 /// What reads and deletions take.
 pub(crate) const FIELDS: &[&str] = &["reference", "key"];
@@ -15,13 +15,13 @@ pub(crate) const FIELDS: &[&str] = &["reference", "key"];
 /// The body of an entry.
 pub(crate) fn entry() -> Object {
     Object::new()
-        .required("reference", Rule::Address, "The own address, or a peer's.")
-        .required("value", Rule::Any, "Any JSON but null.")
-        .optional("key", Rule::Text(0), "Several values can be kept for one address.")
+        .required("reference", ValueRule::Address, "The own address, or a peer's.")
+        .required("value", ValueRule::Any, "Any JSON but null.")
+        .optional("key", ValueRule::Text(0), "Several values can be kept for one address.")
 }
 
 fn selection() -> Object {
-    Object::new().required("reference", Rule::Address, "").optional("key", Rule::Text(0), "")
+    Object::new().required("reference", ValueRule::Address, "").optional("key", ValueRule::Text(0), "")
 }
 
 #[derive(serde::Deserialize)]

@@ -120,7 +120,7 @@ mod tests {
     use runtime::Error;
 
     use super::*;
-    use crate::reply::Content;
+    use crate::reply::ReplyContent;
 
     /// A list of `pages` pages of one number each, and how many of them were read.
     fn numbered(pages: usize) -> (List<usize>, Arc<AtomicUsize>) {
@@ -135,7 +135,7 @@ mod tests {
 
     async fn body_of(list: List<usize>) -> Body {
         match super::list(list, |number| number).await.unwrap().content {
-            Content::Stream { size: None, body, .. } => body,
+            ReplyContent::Stream { size: None, body, .. } => body,
             other => panic!("{other:?}"),
         }
     }
@@ -151,7 +151,7 @@ mod tests {
             (runtime::testing::list(1, |_| Ok(Vec::new())), "[]"),
         ] {
             match super::list(list, |number: i32| number).await.unwrap().content {
-                Content::Bytes { bytes, .. } => assert_eq!(bytes, expected),
+                ReplyContent::Bytes { bytes, .. } => assert_eq!(bytes, expected),
                 other => panic!("{other:?}"),
             }
         }

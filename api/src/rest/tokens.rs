@@ -10,24 +10,24 @@ use crate::connector::Call;
 use crate::problem::Problem;
 use crate::protocol::Media;
 use crate::reply::Reply;
-use crate::validation::{Object, Rule};
+use crate::validation::{Object, ValueRule};
 
 /// The body of a creation.
 pub(crate) fn creation() -> Object {
     Object::new()
-        .required("content", Rule::Any, "A JSON object; a known '@type' is checked.")
-        .required("expiresAt", Rule::DateTime, "Must lie in the future.")
-        .optional("ephemeral", Rule::NullableFlag, "Whether the token is left out of the store. Default: false.")
-        .optional("forIdentity", Rule::Address, "The only identity that may load it.")
+        .required("content", ValueRule::Any, "A JSON object; a known '@type' is checked.")
+        .required("expiresAt", ValueRule::DateTime, "Must lie in the future.")
+        .optional("ephemeral", ValueRule::NullableFlag, "Whether the token is left out of the store. Default: false.")
+        .optional("forIdentity", ValueRule::Address, "The only identity that may load it.")
         .optional("passwordProtection", password::shape(), "What loading it takes.")
 }
 
 /// The body of loading a token.
 pub(crate) fn loading() -> Object {
     Object::new()
-        .required("reference", Rule::Reference(&["TOK"]), "Reference of a token, truncated or as a URL.")
-        .optional("ephemeral", Rule::NullableFlag, "Whether the token is left out of the store. Default: false.")
-        .optional("password", Rule::Text(0), "For protected tokens.")
+        .required("reference", ValueRule::Reference(&["TOK"]), "Reference of a token, truncated or as a URL.")
+        .optional("ephemeral", ValueRule::NullableFlag, "Whether the token is left out of the store. Default: false.")
+        .optional("password", ValueRule::Text(0), "For protected tokens.")
         .saying("token reference invalid")
 }
 

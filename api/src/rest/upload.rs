@@ -18,7 +18,7 @@ use crate::connector::{Call, Differences};
 use crate::problem::Problem;
 use crate::protocol::{Body, append, part_names};
 use crate::reply::Reply;
-use crate::validation::{Object, Rule};
+use crate::validation::{Object, ValueRule};
 
 /// Most bytes of one text field.
 const MAX_TEXT: usize = 64 * 1024;
@@ -48,10 +48,10 @@ struct Fields {
 /// The fields of a form besides the file; others mean nothing.
 pub(crate) fn form() -> Object {
     Object::new()
-        .optional("expiresAt", Rule::DateTime, "Must lie in the future. Default: never.")
-        .optional("title", Rule::Text(0), "Title shown to recipients.")
-        .optional("description", Rule::Text(0), "Description shown to recipients.")
-        .optional("tags", Rule::Tags, "Repeat the field for several tags.")
+        .optional("expiresAt", ValueRule::DateTime, "Must lie in the future. Default: never.")
+        .optional("title", ValueRule::Text(0), "Title shown to receivers.")
+        .optional("description", ValueRule::Text(0), "Description shown to receivers.")
+        .optional("tags", ValueRule::Tags, "Repeat the field for several tags.")
         .ignoring_unknown()
 }
 
@@ -61,7 +61,7 @@ pub(crate) async fn upload(mut call: Call) -> Result<Reply, Problem> {
     let form = match call.take_body() {
         Body::Multipart { content_type, body } => read_form(&runtime, content_type, body).await?,
         // A body that is not multipart has no file, even if it says so.
-        other => other.into_json().map(|_| Form::default())?,
+        other => other.into_json().map(|_| UploadForm::default())?,
     };
     let request = form.into_request(differences).await?;
     let file = runtime.files().upload_own_file(request).await?;
@@ -69,7 +69,7 @@ pub(crate) async fn upload(mut call: Call) -> Result<Reply, Problem> {
 }
 
 #[derive(Default)]
-struct Form {
+struct UploadForm {
     fields: Map<String, Value>,
     file: Option<FilePart>,
 }
@@ -81,7 +81,7 @@ struct FilePart {
     is_too_large: bool,
 }
 
-impl Form {
+impl UploadForm {
     async fn into_request(self, differences: Differences) -> Result<UploadOwnFile, Problem> {
         let file = self.file.ok_or_else(|| form().missing("content"))?;
         let Fields { expires_at, title, description, tags } = form().read(Value::Object(self.fields))?;
@@ -95,7 +95,11 @@ impl Form {
     }
 }
 
-async fn read_form(runtime: &Runtime, content_type: HeaderValue, body: axum::body::Body) -> Result<Form, Problem> {
+async fn read_form(
+    runtime: &Runtime,
+    content_type: HeaderValue,
+    body: axum::body::Body,
+) -> Result<UploadForm, Problem> {
     let (settings, directory) = (runtime.config(), runtime.temporary_directory());
     let allowance = Allowance::default();
     let mut request = Request::new(paced(body, allowance.clone()));
@@ -103,7 +107,7 @@ async fn read_form(runtime: &Runtime, content_type: HeaderValue, body: axum::bod
     let limit = settings.max_file_size.saturating_add(MAX_BESIDES_FILE);
     DefaultBodyLimit::max(usize::try_from(limit).unwrap_or(usize::MAX)).apply(&mut request);
     let mut multipart = Multipart::from_request(request, &()).await.map_err(|_| broken())?;
-    let (mut form, mut texts) = (Form::default(), 0);
+    let (mut form, mut texts) = (UploadForm::default(), 0);
     for _ in 0..MAX_FIELDS {
         allowance.set(MAX_HEAD);
         let Some(field) = in_time(multipart.next_field()).await? else { return Ok(form) };
@@ -140,7 +144,7 @@ fn push_tag(fields: &mut Map<String, Value>, tag: String) {
 async fn read_file(
     settings: &Config,
     directory: &Path,
-    form: &mut Form,
+    form: &mut UploadForm,
     (name, file_name): (&str, &str),
     field: Field<'_>,
 ) -> Result<(), Problem> {
@@ -222,7 +226,7 @@ mod tests {
     #[tokio::test]
     async fn a_form_without_a_file_is_refused_before_its_fields_are_read() {
         let fields = json!({"expiresAt": "x", "content": "eA==", "filename": "a", "mimetype": "b"});
-        let form = Form { fields: fields.as_object().cloned().unwrap(), file: None };
+        let form = UploadForm { fields: fields.as_object().cloned().unwrap(), file: None };
         let problem = form.into_request(Dialect::V2.differences()).await.err().unwrap();
         let text = serde_json::to_value(problem.body(runtime::Timestamp::NEVER)).unwrap();
         assert_eq!(text["error"]["message"], "must have required property 'content'");

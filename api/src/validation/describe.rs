@@ -4,7 +4,7 @@ use utoipa::openapi::schema::{
     AdditionalProperties, ArrayBuilder, KnownFormat, ObjectBuilder, Schema, SchemaFormat, SchemaType, Type,
 };
 
-use super::shape::{ADDRESS_PATTERN, Object, Rule, id_pattern};
+use super::shape::{ADDRESS_PATTERN, Object, ValueRule, id_pattern};
 
 impl Object {
     /// The schema of this shape.
@@ -23,27 +23,27 @@ impl Object {
     }
 }
 
-fn describe_rule(rule: &Rule, description: &str) -> Schema {
+fn describe_rule(rule: &ValueRule, description: &str) -> Schema {
     let object = |kind: Type| {
         ObjectBuilder::new().schema_type(kind).description((!description.is_empty()).then_some(description))
     };
     let text = || object(Type::String);
     match rule {
-        Rule::Any => object(Type::Object).schema_type(SchemaType::AnyValue).into(),
-        Rule::Text(0) => text().into(),
-        Rule::Text(minimum) => text().min_length(Some(*minimum)).into(),
-        Rule::Flag | Rule::NullableFlag => object(Type::Boolean).into(),
-        Rule::OnlyTrue => object(Type::Boolean).enum_values(Some([true])).into(),
-        Rule::DateTime => text().format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime))).into(),
-        Rule::Address => text().pattern(Some(anchored(ADDRESS_PATTERN))).into(),
-        Rule::Id(prefix) => text().pattern(Some(anchored(&id_pattern(prefix)))).into(),
-        Rule::Tags => ArrayBuilder::new()
+        ValueRule::Any => object(Type::Object).schema_type(SchemaType::AnyValue).into(),
+        ValueRule::Text(0) => text().into(),
+        ValueRule::Text(minimum) => text().min_length(Some(*minimum)).into(),
+        ValueRule::Flag | ValueRule::NullableFlag => object(Type::Boolean).into(),
+        ValueRule::OnlyTrue => object(Type::Boolean).enum_values(Some([true])).into(),
+        ValueRule::DateTime => text().format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime))).into(),
+        ValueRule::Address => text().pattern(Some(anchored(ADDRESS_PATTERN))).into(),
+        ValueRule::Id(prefix) => text().pattern(Some(anchored(&id_pattern(prefix)))).into(),
+        ValueRule::Tags => ArrayBuilder::new()
             .items(ObjectBuilder::new().schema_type(Type::String))
             .unique_items(true)
             .description(Some(description))
             .into(),
-        Rule::Reference(_) => text().into(),
-        Rule::Object(shape) => match shape.describe() {
+        ValueRule::Reference(_) => text().into(),
+        ValueRule::Object(shape) => match shape.describe() {
             Schema::Object(mut inner) => {
                 inner.description = (!description.is_empty()).then(|| description.to_owned());
                 Schema::Object(inner)

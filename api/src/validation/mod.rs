@@ -9,4 +9,4 @@ mod read;
 mod rule;
 mod shape;
 
-pub(crate) use shape::{Object, Rule, id_pattern};
+pub(crate) use shape::{Object, ValueRule, id_pattern};

@@ -6,11 +6,12 @@
 use std::fmt;
 
 use serde::de::value::StrDeserializer;
-use serde::de::{DeserializeSeed, Deserializer, IntoDeserializer as _, MapAccess, Visitor};
+use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, IntoDeserializer as _, MapAccess, Visitor};
 use serde::forward_to_deserialize_any;
 use serde_json::{Map, Value};
 
-use super::shape::{Object, Property, Rule};
+use super::shape::{Object, Property, ValueRule};
+use crate::problem::Problem;
 
 /// The first rule that a value breaks.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,6 +51,26 @@ impl std::error::Error for Violation {}
 impl serde::de::Error for Violation {
     fn custom<T: fmt::Display>(message: T) -> Self {
         Self::new(message.to_string())
+    }
+}
+
+impl Object {
+    /// Reads a value into the type of a request, which may leave out properties and asks for none that is not here.
+    ///
+    /// # Errors
+    /// The first violation, as the client is told.
+    pub(crate) fn read<T: DeserializeOwned>(&self, value: Value) -> Result<T, Problem> {
+        let read = Reader::new(self, value).and_then(T::deserialize);
+        read.map_err(|violation| self.problem(&violation))
+    }
+
+    /// The failure of a body without this property.
+    pub(crate) fn missing(&self, name: &str) -> Problem {
+        self.problem(&Violation::missing(name))
+    }
+
+    fn problem(&self, violation: &Violation) -> Problem {
+        Problem::invalid_property(self.replacement.map_or_else(|| violation.to_string(), str::to_owned))
     }
 }
 
@@ -105,7 +126,7 @@ impl<'de> MapAccess<'de> for Members<'_> {
     fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Violation> {
         for property in self.rest.by_ref() {
             let Some(value) = self.members.swap_remove(property.name) else { continue };
-            if matches!(property.rule, Rule::NullableFlag) && value.is_null() {
+            if matches!(property.rule, ValueRule::NullableFlag) && value.is_null() {
                 continue;
             }
             self.current = Some((property, value));
@@ -121,8 +142,8 @@ impl<'de> MapAccess<'de> for Members<'_> {
     }
 }
 
-fn read<'de, S: DeserializeSeed<'de>>(rule: &Rule, value: Value, seed: S) -> Result<S::Value, Violation> {
-    if let Rule::Object(shape) = rule {
+fn read<'de, S: DeserializeSeed<'de>>(rule: &ValueRule, value: Value, seed: S) -> Result<S::Value, Violation> {
+    if let ValueRule::Object(shape) = rule {
         return seed.deserialize(Reader::new(shape, value)?);
     }
     rule.check_kind(&value)?;

@@ -3,12 +3,12 @@
 use serde_json::Value;
 
 use super::read::Violation;
-use super::shape::{ADDRESS_PATTERN, Rule, id_pattern};
+use super::shape::{ADDRESS_PATTERN, ValueRule, id_pattern};
 
 /// Fewest characters of a truncated reference.
 const MIN_TRUNCATED_REFERENCE: usize = 88;
 
-impl Rule {
+impl ValueRule {
     /// Checks which kind of JSON a value is, and whether a text looks like what only the runtime can read.
     pub(super) fn check_kind(&self, value: &Value) -> Result<(), Violation> {
         match self {
@@ -115,14 +115,17 @@ mod tests {
     use super::*;
 
     fn shape() -> Object {
-        let password =
-            Object::new().required("password", Rule::Text(1), "").optional("passwordIsPin", Rule::OnlyTrue, "");
+        let password = Object::new().required("password", ValueRule::Text(1), "").optional(
+            "passwordIsPin",
+            ValueRule::OnlyTrue,
+            "",
+        );
         Object::new()
-            .required("content", Rule::Any, "")
-            .required("expiresAt", Rule::DateTime, "")
-            .optional("ephemeral", Rule::Flag, "")
-            .optional("forIdentity", Rule::Address, "")
-            .optional("passwordProtection", Rule::Object(password), "")
+            .required("content", ValueRule::Any, "")
+            .required("expiresAt", ValueRule::DateTime, "")
+            .optional("ephemeral", ValueRule::Flag, "")
+            .optional("forIdentity", ValueRule::Address, "")
+            .optional("passwordProtection", ValueRule::Object(password), "")
     }
 
     fn read<T: DeserializeOwned>(shape: &Object, value: Value) -> Result<T, String> {
@@ -175,9 +178,9 @@ mod tests {
 
     fn given(value: Value) -> Result<Given, String> {
         let shape = Object::new()
-            .optional("address", Rule::Address, "")
-            .optional("flag", Rule::NullableFlag, "")
-            .optional("tags", Rule::Tags, "");
+            .optional("address", ValueRule::Address, "")
+            .optional("flag", ValueRule::NullableFlag, "")
+            .optional("tags", ValueRule::Tags, "");
         read(&shape, value)
     }
 
@@ -226,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn duplicate_tags_are_told_with_both_places() {
+    fn duplicate_tags_are_reported_with_both_positions() {
         let expected = "tags must NOT have duplicate items (items ## 2 and 0 are identical)";
         assert_eq!(given(json!({"tags": ["a", "b", "a"]})).unwrap_err(), expected);
         assert_eq!(given(json!({"tags": "a"})).unwrap_err(), "tags must be array");

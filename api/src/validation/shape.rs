@@ -1,10 +1,5 @@
 //! What a body may look like.
 
-use crate::problem::Problem;
-use crate::validation::read::{Reader, Violation};
-use serde::de::DeserializeOwned;
-use serde_json::Value;
-
 /// The pattern of addresses, as it is printed in errors.
 pub(crate) const ADDRESS_PATTERN: &str =
     r"did:e:((([A-Za-z0-9]+(-[A-Za-z0-9]+)*)\.)+[a-z]{2,}|localhost):dids:[0-9a-f]{22}";
@@ -28,13 +23,13 @@ pub(crate) struct Object {
 pub(crate) struct Property {
     pub(crate) name: &'static str,
     pub(crate) required: bool,
-    pub(crate) rule: Rule,
+    pub(crate) rule: ValueRule,
     pub(crate) description: &'static str,
 }
 
 /// What a value must be.
 #[derive(Debug, Clone)]
-pub(crate) enum Rule {
+pub(crate) enum ValueRule {
     /// Any JSON.
     Any,
     /// A text with at least so many characters.
@@ -66,12 +61,12 @@ impl Object {
     }
 
     /// One more property that must be there.
-    pub(crate) fn required(self, name: &'static str, rule: Rule, description: &'static str) -> Self {
+    pub(crate) fn required(self, name: &'static str, rule: ValueRule, description: &'static str) -> Self {
         self.with(Property { name, required: true, rule, description })
     }
 
     /// One more property that may be there.
-    pub(crate) fn optional(self, name: &'static str, rule: Rule, description: &'static str) -> Self {
+    pub(crate) fn optional(self, name: &'static str, rule: ValueRule, description: &'static str) -> Self {
         self.with(Property { name, required: false, rule, description })
     }
 
@@ -85,24 +80,6 @@ impl Object {
     pub(crate) fn saying(mut self, text: &'static str) -> Self {
         self.replacement = Some(text);
         self
-    }
-
-    /// Reads a value into the type of a request, which may leave out properties and asks for none that is not here.
-    ///
-    /// # Errors
-    /// The first violation, as the client is told.
-    pub(crate) fn read<T: DeserializeOwned>(&self, value: Value) -> Result<T, Problem> {
-        let read = Reader::new(self, value).and_then(T::deserialize);
-        read.map_err(|violation| self.problem(&violation))
-    }
-
-    /// The failure of a body without this property.
-    pub(crate) fn missing(&self, name: &str) -> Problem {
-        self.problem(&Violation::missing(name))
-    }
-
-    fn problem(&self, violation: &Violation) -> Problem {
-        Problem::invalid_property(self.replacement.map_or_else(|| violation.to_string(), str::to_owned))
     }
 
     fn with(mut self, property: Property) -> Self {

@@ -206,7 +206,7 @@ impl SignedBy {
         if is_used || challenge.expires_at <= now { Err(Rule::ChallengeHasExpired.into()) } else { Ok(()) }
     }
 
-    /// Consumes the challenge in the transaction that it authorises. A challenge that a logged-in device created can only be used
+    /// Consumes the challenge in the transaction that it authorizes. A challenge that a logged-in device created can only be used
     /// for the identity of that device.
     pub(crate) async fn spend(
         &self,

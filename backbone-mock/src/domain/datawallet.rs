@@ -265,7 +265,7 @@ pub(crate) fn check_supported(supported: u16, wallet: &Wallet) -> Result<(), Ref
 /// The notification to the other devices of the caller that there are new entries.
 pub(crate) fn notification(caller: &Caller) -> Notification {
     Notification {
-        recipient: caller.address.clone(),
+        receiver: caller.address.clone(),
         name: NotificationName::DatawalletModificationsCreated,
         except: Some(caller.device.clone()),
     }

@@ -1,6 +1,6 @@
 //! External events: what the backbone reports to an identity in a sync run, because somebody else caused it.
 //!
-//! An event is in exactly one of four states: deliverable, attached to a sync run, handled (attached to a finalised run) or
+//! An event is in exactly one of four states: deliverable, attached to a sync run, handled (attached to a finalized run) or
 //! dead (handling it failed too often). Appending one and changing its state needs the lock of its owner.
 
 use std::ops::ControlFlow;
@@ -21,11 +21,11 @@ pub(crate) const MAX_ERRORS: u32 = 3;
 /// So many runs that end without a result count as one failure: an event that crashes its client is not delivered for ever, and
 /// slow clients lose no events.
 const CANCELLATIONS_PER_ERROR: u32 = 10;
-/// The error code of an event that has no result in a finalisation.
+/// The error code of an event that has no result in a finalization.
 const NOT_PROCESSED: &str = "notProcessed";
 /// The error code of events of cancelled runs.
 const CANCELLED: &str = "syncRunCanceled";
-/// Maximum events of one run. The answer to its finalisation says that there are more.
+/// Maximum events of one run. The answer to its finalization says that there are more.
 pub(crate) const MAX_EVENTS_OF_RUN: usize = 1000;
 /// Maximum dead events in one answer to operators.
 pub(crate) const MAX_DEAD_SHOWN: usize = 1000;

@@ -146,7 +146,7 @@ rules! {
         "no sync run can be started while the identity waits for its deletion";
     AnotherSyncRunIsRunning = "validation.syncRun.cannotStartSyncRunWhenAnotherSyncRunIsRunning",
         "another sync run is open";
-    SyncRunAlreadyFinalized = "validation.syncRun.syncRunAlreadyFinalized", "the sync run is finalised or cancelled";
+    SyncRunAlreadyFinalized = "validation.syncRun.syncRunAlreadyFinalized", "the sync run is finalized or cancelled";
     EventsOfAnotherDevice = "validation.syncRun.cannotReadExternalEventsOfASyncRunStartedByAnotherDevice",
         "another device started this sync run";
     FinalizeOfAnotherDevice = "validation.syncRun.cannotFinalizeSyncRunStartedByAnotherDevice",

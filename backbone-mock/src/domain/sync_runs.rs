@@ -23,9 +23,9 @@ use crate::secrets::new_id;
 use crate::store::{Key, Table, Transaction};
 
 const DEFAULT_DURATION: Duration = Duration::from_secs(10);
-/// How long after its expiry a run still blocks pushes. Its device may still finalise it, and has encrypted its entries for the
+/// How long after its expiry a run still blocks pushes. Its device may still finalize it, and has encrypted its entries for the
 /// indices that a push would use.
-const PATIENCE_OF_PUSHES: Duration = Duration::from_secs(60);
+const PUSH_TIMEOUT: Duration = Duration::from_secs(60);
 const MAX_ERROR_CODE: usize = 100;
 
 const RUNS: Table<RunRecord> = Table::new("sync-run");
@@ -42,7 +42,7 @@ pub(crate) struct RunRecord {
     created_at: Timestamp,
     expires_at: Timestamp,
     event_count: u64,
-    /// Set when the run was finalised or cancelled.
+    /// Set when the run was finalized or cancelled.
     ended_at: Option<Timestamp>,
 }
 
@@ -54,7 +54,7 @@ pub(crate) struct EventResult {
     error_code: Option<String>,
 }
 
-/// The results of one finalisation: at most those of all events that a run may have.
+/// The results of one finalization: at most those of all events that a run may have.
 pub(crate) type EventResults = AtMost<EventResult, { external_events::MAX_EVENTS_OF_RUN }>;
 
 /// The lease of an identity.
@@ -123,7 +123,7 @@ pub(crate) async fn events(
     Ok(page.with(events))
 }
 
-/// Finalises a run that handled events: records the results, appends entries and releases the lease.
+/// Finalizes a run that handled events: records the results, appends entries and releases the lease.
 pub(crate) async fn finalize_event_sync(
     core: &Core,
     caller: &Caller,
@@ -155,7 +155,7 @@ pub(crate) async fn finalize_event_sync(
     })
 }
 
-/// Finalises a run that created or migrated the datawallet: appends entries and releases the lease.
+/// Finalizes a run that created or migrated the datawallet: appends entries and releases the lease.
 pub(crate) async fn finalize_upgrade(
     core: &Core,
     caller: &Caller,
@@ -188,7 +188,7 @@ pub(crate) async fn finalize_upgrade(
     })
 }
 
-/// Checks before a push that no run is open. Cancels a run that expired long ago: otherwise a late finalisation could append
+/// Checks before a push that no run is open. Cancels a run that expired long ago: otherwise a late finalization could append
 /// entries under other indices than they were encrypted for.
 pub(crate) async fn check_before_push(
     transaction: &mut Transaction<'_>,
@@ -197,7 +197,7 @@ pub(crate) async fn check_before_push(
 ) -> Result<(), Refusal> {
     let mut lease = read_lease(transaction, address).await?;
     let Some(run) = open_run(transaction, &lease).await? else { return Ok(()) };
-    if now <= run.expires_at.saturating_add(PATIENCE_OF_PUSHES) {
+    if now <= run.expires_at.saturating_add(PUSH_TIMEOUT) {
         return Err(Refusal::rule(Rule::NoPushDuringSyncRun, run.id.as_str()));
     }
     cancel(transaction, &mut lease, run, now).await?;

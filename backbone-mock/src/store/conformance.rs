@@ -12,7 +12,7 @@ use super::embedded;
 use super::memory::Memory;
 
 /// Time after which a test counts as hanging.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The storage of a test, which can be opened several times.
 trait Storage {
@@ -54,7 +54,7 @@ macro_rules! conforms {
             $($(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $claim() {
                 let storage = <$storage>::new();
-                let outcome = tokio::time::timeout(PATIENCE, super::$of::$claim(&storage)).await;
+                let outcome = tokio::time::timeout(TIMEOUT, super::$of::$claim(&storage)).await;
                 outcome.expect("nothing waits for ever");
             })*)*
         }
@@ -72,7 +72,7 @@ macro_rules! implementations {
                 names_of_different_spaces_have_nothing_to_do_with_each_other
                 locks_in_any_order_do_not_wait_for_each_other_for_ever
                 a_session_that_is_dropped_changes_nothing_and_frees_its_locks
-                whoever_waits_for_a_lock_and_gives_up_leaves_it_free
+                a_cancelled_waiter_does_not_block_others
                 sessions_that_hold_locks_can_read
                 updates_are_exact_without_a_lock
                 commits_that_nobody_waits_for_are_decided_when_their_locks_are_free

@@ -15,7 +15,7 @@ use crate::{port, server};
 
 /// Run a standalone backbone.
 ///
-/// It stores the encrypted data of nodes and serves it to authorised clients, but cannot decrypt it. Put a TLS proxy in
+/// It stores the encrypted data of nodes and serves it to authorized clients, but cannot decrypt it. Put a TLS proxy in
 /// front before other machines use it.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \

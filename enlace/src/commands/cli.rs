@@ -6,7 +6,7 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use super::{backbone, completions, doctor, files, identity, receive, serve, share, tokens};
 use crate::args::Global;
-use crate::failure::Kind;
+use crate::code::Kind;
 
 /// Share files end-to-end encrypted by short references, and receive them.
 ///

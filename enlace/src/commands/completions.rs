@@ -19,9 +19,9 @@ pub(crate) struct CompletionsArgs {
 }
 
 /// Runs it.
-pub(crate) fn run(args: &CompletionsArgs, output: Output) -> Result<(), Failure> {
+pub(crate) fn run(args: &CompletionsArgs, mut command: clap::Command, output: Output) -> Result<(), Failure> {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut super::cli::command(), "enlace", &mut script);
+    clap_complete::generate(args.shell, &mut command, "enlace", &mut script);
     let text = String::from_utf8(script).map_err(|error| Failure::general(error.to_string()))?;
     output.text(&text)
 }

@@ -7,9 +7,10 @@ use serde_json::json;
 
 use super::Context;
 use crate::args::{NodeOptions, ServerOptions};
+use crate::code::Kind;
 use crate::config::Configuration;
 use crate::data_dir::Purpose;
-use crate::failure::{Failure, Kind};
+use crate::failure::Failure;
 use crate::node::Plan;
 use crate::output::{Output, printable, table};
 pub(crate) use checks::{Finding, Verdict};

@@ -30,7 +30,7 @@ pub(crate) async fn run(mut context: Context, args: IdentityArgs) -> Result<(), 
     if args.receiver {
         context.global = receiver_global(&context.global, args.node.backbone.as_deref())?;
     }
-    let who = context.with_access(&args.node, async |access| access.who().await).await?;
+    let who = context.with_access(&args.node, async |access| access.identity().await).await?;
     let value = json!({
         "address": who.identity.address,
         "publicKey": who.identity.public_key,

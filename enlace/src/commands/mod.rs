@@ -59,7 +59,7 @@ pub(crate) async fn run(cli: Cli, overrides: Vec<(String, String)>, output: Outp
         Command::Files(args) => files::run(context, args).await,
         Command::Tokens(args) => tokens::run(context, args).await,
         Command::Doctor(args) => doctor::run(context, args).await,
-        Command::Completions(args) => completions::run(&args, output),
+        Command::Completions(args) => completions::run(&args, cli::command(), output),
     }
 }
 

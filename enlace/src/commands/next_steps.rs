@@ -10,7 +10,7 @@ use crate::home;
 
 /// Who keeps a reference usable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Keeper {
+pub(crate) enum ServedBy {
     /// This process, with the backbone in it.
     This,
     /// Another process of this machine, with this id.
@@ -26,7 +26,7 @@ pub(crate) struct NextSteps<'a> {
     /// ID of the file.
     pub(crate) file: &'a str,
     /// Who keeps it usable.
-    pub(crate) keeper: Keeper,
+    pub(crate) served_by: ServedBy,
     /// Options that lead another command to the same node, each after a blank.
     pub(crate) options: String,
 }
@@ -35,18 +35,18 @@ impl NextSteps<'_> {
     /// Lines of text: how long it works, what the receiver needs, and how to revoke the reference.
     pub(crate) fn lines(&self) -> Vec<String> {
         let Self { token, file, options, .. } = self;
-        let keeper = match self.keeper {
-            Keeper::This => format!("serving until Ctrl-C; to continue later: enlace serve{options}"),
-            Keeper::Other(pid) => {
+        let served_by = match self.served_by {
+            ServedBy::This => format!("serving until Ctrl-C; to continue later: enlace serve{options}"),
+            ServedBy::Other(pid) => {
                 format!("process {pid} serves it as long as it runs; to continue later: enlace serve{options}")
             }
-            Keeper::Backbone => "the backbone keeps the file: the reference also works after Ctrl-C".to_owned(),
+            ServedBy::Backbone => "the backbone keeps the file: the reference also works after Ctrl-C".to_owned(),
         };
         let take_back = match token.is_ephemeral {
             true => format!("to revoke it, delete the file: enlace files delete {file}{options}"),
             false => format!("to revoke it: enlace tokens delete {}{options}", token.id),
         };
-        vec![keeper, self.receiver(), format!("  enlace receive '{}'", token.reference.url), take_back]
+        vec![served_by, self.receiver(), format!("  enlace receive '{}'", token.reference.url), take_back]
     }
 
     fn receiver(&self) -> String {
@@ -102,30 +102,30 @@ mod tests {
         .unwrap()
     }
 
-    fn lines(token: &Token, keeper: Keeper) -> String {
+    fn lines(token: &Token, served_by: ServedBy) -> String {
         let file = "FILabcdefghijklmno12";
-        NextSteps { token, file, keeper, options: " --data-dir d".to_owned() }.lines().join("\n")
+        NextSteps { token, file, served_by, options: " --data-dir d".to_owned() }.lines().join("\n")
     }
 
     #[test]
     fn the_sender_learns_how_to_continue_and_how_to_revoke_the_reference() {
         let mut token = token("http://localhost:4710/r/x#y");
         assert_eq!(
-            lines(&token, Keeper::This),
+            lines(&token, ServedBy::This),
             "serving until Ctrl-C; to continue later: enlace serve --data-dir d\n\
              to receive it on this machine with enlace:\n  \
                enlace receive 'http://localhost:4710/r/x#y'\n\
              to revoke it: enlace tokens delete TOKabcdefghijklmno12 --data-dir d"
         );
-        assert!(lines(&token, Keeper::Other(7)).starts_with("process 7 serves it"));
+        assert!(lines(&token, ServedBy::Other(7)).starts_with("process 7 serves it"));
         token.is_ephemeral = true;
-        assert!(lines(&token, Keeper::This).ends_with("enlace files delete FILabcdefghijklmno12 --data-dir d"));
+        assert!(lines(&token, ServedBy::This).ends_with("enlace files delete FILabcdefghijklmno12 --data-dir d"));
         let password = Password::new("9753").unwrap();
         token.password_protection = Some(PasswordProtection::new(password.clone()));
-        assert!(lines(&token, Keeper::This).contains("with enlace and the password; send the password separately"));
+        assert!(lines(&token, ServedBy::This).contains("with enlace and the password; send the password separately"));
         token.password_protection = PasswordProtection::pin(password).ok();
         token.for_identity = Some("did:e:localhost:dids:0123456789abcdef012345".parse().unwrap());
-        let text = lines(&token, Keeper::This);
+        let text = lines(&token, ServedBy::This);
         assert!(
             text.contains("only did:e:localhost:dids:0123456789abcdef012345 can receive it on this machine"),
             "{text}"
@@ -135,7 +135,7 @@ mod tests {
 
     #[test]
     fn a_backbone_elsewhere_keeps_the_reference() {
-        let text = lines(&token("https://b.example.org/r/x#y"), Keeper::Backbone);
+        let text = lines(&token("https://b.example.org/r/x#y"), ServedBy::Backbone);
         assert!(text.contains("after Ctrl-C") && text.contains("to receive it with enlace:"), "{text}");
     }
 

@@ -10,10 +10,10 @@ use sha2::{Digest as _, Sha256};
 use super::{Context, shape};
 use crate::access::Access;
 use crate::args::{ClientOptions, Global, NodeOptions, ServerOptions};
-use crate::code::Code;
+use crate::code::{Code, Kind};
 use crate::config::backbone_url;
 use crate::data_dir::{DataDir, Purpose, default_data_dir};
-use crate::failure::{Failure, Kind};
+use crate::failure::Failure;
 use crate::home::{Home, place_of, same};
 use crate::node::{Plan, WhichBackbone, configuration};
 use crate::passwords::{KnownPassword, ask_again};
@@ -224,7 +224,7 @@ async fn receive(
 /// Says it in the receiver's words. The backbone answers "not found" to a wrong password and to the wrong identity, too; here
 /// it is known what was asked for.
 async fn explain(failure: Failure, incoming: &Incoming, access: &Access, dir: &DataDir) -> Failure {
-    let ours = async || match access.who().await {
+    let ours = async || match access.identity().await {
         Ok(who) => who.identity.address.to_string(),
         Err(_) => "not known".to_owned(),
     };

@@ -10,7 +10,7 @@ use runtime::facade::{CreateTokenForFile, Ownership};
 use serde_json::{Value, json};
 
 use super::Context;
-use super::next_steps::{Keeper, NextSteps, options_of};
+use super::next_steps::{NextSteps, ServedBy, options_of};
 use super::shape;
 use crate::access::{Access, NewFile};
 use crate::args::{NodeOptions, ServerOptions};
@@ -98,7 +98,7 @@ struct Interface {
     /// `{"url", "listen", "apiKeyFile"}`, or nothing if it is off.
     rest: Value,
     backbone_url: String,
-    keeper: Keeper,
+    served_by: ServedBy,
 }
 
 impl Interface {
@@ -107,12 +107,12 @@ impl Interface {
             Access::Here(node) => Self {
                 rest: served.map_or(Value::Null, Served::json),
                 backbone_url: node.backbone_url.clone(),
-                keeper: if node.backbone.is_some() { Keeper::This } else { Keeper::Backbone },
+                served_by: if node.backbone.is_some() { ServedBy::This } else { ServedBy::Backbone },
             },
             Access::There { running, .. } => Self {
                 rest: running.json(),
                 backbone_url: running.backbone_url.clone(),
-                keeper: Keeper::Other(running.pid),
+                served_by: ServedBy::Other(running.pid),
             },
         }
     }
@@ -249,8 +249,12 @@ fn print(
         context.output.talk(code);
     }
     context.output.data(&value, || shape::labelled(&rows(file, token, &interface.rest)))?;
-    let steps =
-        NextSteps { token, file: file.id.as_str(), keeper: interface.keeper, options: options_of(context, &args.node) };
+    let steps = NextSteps {
+        token,
+        file: file.id.as_str(),
+        served_by: interface.served_by,
+        options: options_of(context, &args.node),
+    };
     steps.lines().iter().for_each(|line| context.output.talk(printable(line)));
     Ok(())
 }

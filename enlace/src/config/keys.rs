@@ -6,7 +6,7 @@ use serde_json::Value;
 
 /// What a key's value looks like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Form {
+pub(crate) enum ValueForm {
     /// `true` or `false`.
     Flag,
     /// A whole number, zero or more.
@@ -21,7 +21,7 @@ pub(crate) enum Form {
     Texts,
 }
 
-impl Form {
+impl ValueForm {
     /// Whether a value has this form.
     pub(crate) fn fits(self, value: &Value) -> bool {
         match self {
@@ -51,7 +51,7 @@ pub(crate) struct Key {
     /// Levels joined by dots; `<name>` stands for any one level.
     pub(crate) path: &'static str,
     /// What its value looks like.
-    pub(crate) form: Form,
+    pub(crate) form: ValueForm,
     /// Default as JSON text; empty if there is none.
     pub(crate) default: &'static str,
     /// What it is for: in messages and in the README's table.
@@ -72,7 +72,7 @@ impl Key {
     }
 }
 
-const fn key(path: &'static str, form: Form, default: &'static str, meaning: &'static str) -> Key {
+const fn key(path: &'static str, form: ValueForm, default: &'static str, meaning: &'static str) -> Key {
     Key { path, form, default, meaning }
 }
 
@@ -80,162 +80,183 @@ const fn key(path: &'static str, form: Form, default: &'static str, meaning: &'s
 pub(crate) const KEYS: &[Key] = &[
     key(
         "transportLibrary.baseUrl",
-        Form::Text,
+        ValueForm::Text,
         "",
         "URL of the backbone; an embedded backbone is started if it is not set",
     ),
-    key("transportLibrary.platformClientId", Form::Text, "", "ID of the OAuth client at the backbone"),
-    key("transportLibrary.platformClientSecret", Form::Secret, "", "secret of the OAuth client"),
-    key("transportLibrary.allowIdentityCreation", Form::Flag, "true", "create an identity at the first start"),
+    key("transportLibrary.platformClientId", ValueForm::Text, "", "ID of the OAuth client at the backbone"),
+    key("transportLibrary.platformClientSecret", ValueForm::Secret, "", "secret of the OAuth client"),
+    key("transportLibrary.allowIdentityCreation", ValueForm::Flag, "true", "create an identity at the first start"),
     key(
         "transportLibrary.addressGenerationHostnameOverride",
-        Form::Text,
+        ValueForm::Text,
         "",
         "domain in the address of a new identity; the backbone is asked if it is not set",
     ),
     key(
         "transportLibrary.platformTimeout",
-        Form::Number,
+        ValueForm::Number,
         "60000",
         "timeout of a request to the backbone in milliseconds",
     ),
     key(
         "transportLibrary.platformMaxRedirects",
-        Form::Number,
+        ValueForm::Number,
         "10",
         "maximum number of redirects to follow at the backbone",
     ),
     key(
         "transportLibrary.platformMaxUnencryptedFileSize",
-        Form::Number,
+        ValueForm::Number,
         "10485760",
         "maximum size of an uploaded file in bytes",
     ),
     key(
         "transportLibrary.datawalletEnabled",
-        Form::Flag,
+        ValueForm::Flag,
         "true",
         "write changes to the datawallet, from which other devices of the identity read them",
     ),
-    key("infrastructure.httpServer.enabled", Form::Flag, "true", "serve the REST API"),
+    key("infrastructure.httpServer.enabled", ValueForm::Flag, "true", "serve the REST API"),
     key(
         "infrastructure.httpServer.port",
-        Form::Number,
+        ValueForm::Number,
         "",
         "port of the REST API on loopback; `enlace.listen` takes precedence",
     ),
     key(
         "infrastructure.httpServer.apiKey",
-        Form::Secret,
+        ValueForm::Secret,
         "",
         "API key with full access, in addition to the one in the key file",
     ),
     key(
         "infrastructure.httpServer.authentication.apiKey.keys.<name>.enabled",
-        Form::Flag,
+        ValueForm::Flag,
         "",
         "whether the key is accepted (default true)",
     ),
-    key("infrastructure.httpServer.authentication.apiKey.keys.<name>.key", Form::Secret, "", "the API key"),
+    key("infrastructure.httpServer.authentication.apiKey.keys.<name>.key", ValueForm::Secret, "", "the API key"),
     key(
         "infrastructure.httpServer.authentication.apiKey.keys.<name>.description",
-        Form::Text,
+        ValueForm::Text,
         "",
         "description of the key",
     ),
     key(
         "infrastructure.httpServer.authentication.apiKey.keys.<name>.expiresAt",
-        Form::Text,
+        ValueForm::Text,
         "",
         "ISO 8601 time at which the key expires",
     ),
     key(
         "infrastructure.httpServer.authentication.apiKey.keys.<name>.scopes",
-        Form::Texts,
+        ValueForm::Texts,
         "",
         "permissions, for example `core:files` or `core:*` (default `**`)",
     ),
     key(
         "modules.coreHttpApi.enabled",
-        Form::Flag,
+        ValueForm::Flag,
         "true",
         "serve the REST API; `infrastructure.httpServer.enabled` must be true, too",
     ),
-    key("modules.coreHttpApi.docs.enabled", Form::Flag, "true", "serve the API description and its viewer at `/docs`"),
-    key("modules.sync.enabled", Form::Flag, "false", "synchronize with the backbone periodically"),
-    key("modules.sync.interval", Form::Number, "60", "sync interval in seconds"),
-    key("enlace.dataDir", Form::Text, "", "data directory; see `--data-dir`"),
-    key("enlace.listen", Form::Text, "", "address of the REST API; port 0 picks a free port"),
-    key("enlace.apiKeyFile", Form::Text, "", "file with the API key (default: `api-key` in the data directory)"),
-    key("enlace.allowedHosts", Form::Texts, "[]", "additional host names under which the REST API accepts requests"),
+    key(
+        "modules.coreHttpApi.docs.enabled",
+        ValueForm::Flag,
+        "true",
+        "serve the API description and its viewer at `/docs`",
+    ),
+    key("modules.sync.enabled", ValueForm::Flag, "false", "synchronize with the backbone periodically"),
+    key("modules.sync.interval", ValueForm::Number, "60", "sync interval in seconds"),
+    key("enlace.dataDir", ValueForm::Text, "", "data directory; see `--data-dir`"),
+    key("enlace.listen", ValueForm::Text, "", "address of the REST API; port 0 picks a free port"),
+    key("enlace.apiKeyFile", ValueForm::Text, "", "file with the API key (default: `api-key` in the data directory)"),
+    key(
+        "enlace.allowedHosts",
+        ValueForm::Texts,
+        "[]",
+        "additional host names under which the REST API accepts requests",
+    ),
+    key(
+        "enlace.allowedOrigins",
+        ValueForm::Texts,
+        "[]",
+        "origins of web pages that may call the REST API, for example `https://app.example.org`",
+    ),
     key(
         "enlace.maxReceivedFileSize",
-        Form::Number,
+        ValueForm::Number,
         "10737418240",
         "maximum size of a file from another identity in bytes",
     ),
     key(
         "enlace.maxTokenContentSize",
-        Form::Number,
+        ValueForm::Number,
         "262144",
         "maximum size of the content of a token in bytes of JSON",
     ),
-    key("enlace.allowPlainHttp", Form::Flag, "false", "allow http to a backbone on another machine"),
+    key("enlace.allowPlainHttp", ValueForm::Flag, "false", "allow http to a backbone on another machine"),
     key(
         "enlace.storeKey.file",
-        Form::Text,
+        ValueForm::Text,
         "",
         "file with the key of the local store (default: `store.key` in the data directory)",
     ),
-    key("enlace.storeKey.environment", Form::Text, "", "environment variable with the key of the local store"),
-    key("enlace.backbone.listen", Form::Text, "", "address of the embedded backbone; port 0 picks a free port"),
+    key("enlace.storeKey.environment", ValueForm::Text, "", "environment variable with the key of the local store"),
+    key("enlace.backbone.listen", ValueForm::Text, "", "address of the embedded backbone; port 0 picks a free port"),
     key(
         "enlace.backbone.guests",
-        Form::Flag,
+        ValueForm::Flag,
         "true",
         "let `enlace receive` create guest identities at the embedded backbone",
     ),
-    key("enlace.backbone.limits.guests", Form::Number, "10000", "maximum number of guest identities"),
-    key("enlace.backbone.limits.guestBytes", Form::Number, "67108864", "maximum bytes of tokens and files per guest"),
+    key("enlace.backbone.limits.guests", ValueForm::Number, "10000", "maximum number of guest identities"),
+    key(
+        "enlace.backbone.limits.guestBytes",
+        ValueForm::Number,
+        "67108864",
+        "maximum bytes of tokens and files per guest",
+    ),
     key(
         "enlace.backbone.limits.allGuestsBytes",
-        Form::Number,
+        ValueForm::Number,
         "1073741824",
         "maximum bytes of tokens and files of all guests together",
     ),
     key(
         "enlace.backbone.limits.guestDays",
-        Form::SmallNumber,
+        ValueForm::SmallNumber,
         "30",
         "maximum lifetime of the tokens and files of guests in days",
     ),
     key(
         "enlace.backbone.limits.guestIdleHours",
-        Form::SmallNumber,
+        ValueForm::SmallNumber,
         "24",
         "hours without a login after which a guest without tokens and files is removed when the maximum number is reached",
     ),
     key(
         "enlace.backbone.limits.guestDiskReserve",
-        Form::Number,
+        ValueForm::Number,
         "268435456",
         "bytes of disk space that guests cannot use",
     ),
     key(
         "enlace.backbone.limits.identityBytes",
-        Form::Number,
+        ValueForm::Number,
         "1099511627776",
         "maximum bytes of tokens and files per identity that is not a guest",
     ),
     key(
         "enlace.backbone.limits.largeFileBytes",
-        Form::Number,
+        ValueForm::Number,
         "17179869184",
         "maximum size of a file that is uploaded in several requests in bytes",
     ),
     key(
         "enlace.backbone.limits.wrongPasswords",
-        Form::SmallNumber,
+        ValueForm::SmallNumber,
         "10",
         "wrong passwords per token and network address in 15 minutes; 0 means no limit",
     ),
@@ -246,7 +267,7 @@ pub(crate) const ELSEWHERE: &[(&str, &str)] = &[
     ("debug", "use -v or the environment variable RUST_LOG"),
     ("database", "the database is embedded; set enlace.dataDir"),
     ("logging", "use -v, --log-format or the environment variable RUST_LOG"),
-    ("infrastructure.httpServer.cors", "the API allows no other origins; use a reverse proxy"),
+    ("infrastructure.httpServer.cors", "set enlace.allowedOrigins"),
     ("infrastructure.httpServer.helmetOptions", "security headers are always sent"),
     ("infrastructure.httpServer.jwtBearer", "use API keys"),
     ("infrastructure.httpServer.oidc", "use API keys"),
@@ -296,6 +317,8 @@ pub(crate) fn nearest(path: &str) -> Option<&'static Key> {
 
 #[cfg(test)]
 mod tests {
+    use runtime::Config;
+
     use super::*;
 
     #[test]
@@ -303,6 +326,16 @@ mod tests {
         for key in KEYS.iter().filter(|key| !key.default.is_empty()) {
             let value: Value = serde_json::from_str(key.default).unwrap();
             assert!(key.form.fits(&value), "{}", key.path);
+        }
+    }
+
+    #[test]
+    fn sizes_of_files_have_the_defaults_of_the_runtime() {
+        for (path, size) in [
+            ("transportLibrary.platformMaxUnencryptedFileSize", Config::DEFAULT_MAX_FILE_SIZE),
+            ("enlace.maxReceivedFileSize", Config::DEFAULT_MAX_RECEIVED_FILE_SIZE),
+        ] {
+            assert_eq!(KEYS.iter().find(|key| key.path == path).unwrap().default, size.to_string());
         }
     }
 
@@ -337,11 +370,11 @@ mod tests {
 
     fn row(key: &Key) -> String {
         let form = match key.form {
-            Form::Flag => "yes/no",
-            Form::Number | Form::SmallNumber => "number",
-            Form::Text => "text",
-            Form::Secret => "secret",
-            Form::Texts => "list",
+            ValueForm::Flag => "yes/no",
+            ValueForm::Number | ValueForm::SmallNumber => "number",
+            ValueForm::Text => "text",
+            ValueForm::Secret => "secret",
+            ValueForm::Texts => "list",
         };
         let default = if key.default.is_empty() { " ".to_owned() } else { format!(" `{}`", key.default) };
         format!("| `{}` | {form} |{default} | {} |", key.path, key.meaning)

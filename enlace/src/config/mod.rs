@@ -154,7 +154,7 @@ const MASK: &str = "***";
 fn masked(values: &Value) -> Value {
     let mut secrets = Vec::new();
     tree::leaves(values, &mut |path, _| {
-        if keys::KEYS.iter().any(|key| key.form == keys::Form::Secret && key.matches(path)) {
+        if keys::KEYS.iter().any(|key| key.form == keys::ValueForm::Secret && key.matches(path)) {
             secrets.push(path.to_vec());
         }
     });

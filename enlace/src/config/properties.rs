@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::{Map, Value};
 
-use super::keys::{Form, KEYS};
+use super::keys::{KEYS, ValueForm};
 use super::{Configuration, Layer, tree};
 
 /// Stands in every secret.
@@ -35,7 +35,7 @@ fn values() -> impl Strategy<Value = Value> {
     let known = (0..KEYS.len(), value()).prop_map(|(key, value)| {
         let key = &KEYS[key];
         let text = Value::String(format!("{SECRET} {value}"));
-        (key.path.to_owned(), if key.form == Form::Secret { text } else { value })
+        (key.path.to_owned(), if key.form == ValueForm::Secret { text } else { value })
     });
     let keys = prop_oneof![9 => known, 1 => ("[a-z.]{0,12}", value())];
     vec(keys, 0..6).prop_map(|keys| {

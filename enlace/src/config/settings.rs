@@ -53,6 +53,8 @@ pub(crate) struct Settings {
     pub(crate) api_keys: Vec<ApiKeySettings>,
     /// Further host names of the REST API.
     pub(crate) allowed_hosts: Vec<String>,
+    /// Origins of the web pages that may call the REST API.
+    pub(crate) allowed_origins: Vec<String>,
     /// Whether the API describes itself.
     pub(crate) docs_enabled: bool,
     /// Interval of the periodic synchronization; `None` if it is off.
@@ -172,6 +174,7 @@ struct Enlace {
     listen: Option<String>,
     api_key_file: Option<PathBuf>,
     allowed_hosts: Vec<String>,
+    allowed_origins: Vec<String>,
     allow_plain_http: bool,
     max_received_file_size: u64,
     max_token_content_size: usize,
@@ -222,6 +225,7 @@ impl Settings {
             api_key_file: enlace.api_key_file,
             api_keys: api_keys(http.api_key, http.authentication.api_key.keys, &mut problems),
             allowed_hosts: enlace.allowed_hosts,
+            allowed_origins: problems.note(origins(enlace.allowed_origins)),
             docs_enabled: tree.modules.core_http_api.docs.enabled,
             sync_interval: problems.note(sync_interval(&tree.modules.sync)),
             backbone_listen: problems
@@ -335,6 +339,21 @@ fn address(key: &'static str, text: &str) -> Result<SocketAddr, Problem> {
     port::parse_address(text).map_err(|reason| problem(key, reason))
 }
 
+/// Origins as browsers send them. Any other text would never match one.
+fn origins(given: Vec<String>) -> Result<Vec<String>, Problem> {
+    let is_origin = |text: &str| {
+        let url = reqwest::Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
+        url.is_some_and(|url| url.origin().ascii_serialization().eq_ignore_ascii_case(text))
+    };
+    match given.iter().find(|text| !is_origin(text)) {
+        None => Ok(given),
+        Some(text) => Err(problem(
+            "enlace.allowedOrigins",
+            format!("{text:?} is not an origin such as https://app.example.org, without a path and a default port"),
+        )),
+    }
+}
+
 fn sync_interval(sync: &Sync) -> Result<Option<Duration>, Problem> {
     match (sync.enabled, sync.interval) {
         (false, _) => Ok(None),
@@ -436,6 +455,7 @@ mod tests {
             (json!({"enlace": {"listen": "8080"}}), "enlace.listen"),
             (json!({"infrastructure": {"httpServer": {"port": 70000}}}), "infrastructure.httpServer.port"),
             (json!({"modules": {"sync": {"enabled": true, "interval": 0}}}), "modules.sync.interval"),
+            (json!({"enlace": {"allowedOrigins": ["*"]}}), "enlace.allowedOrigins"),
             (
                 json!({"enlace": {"backbone": {"limits": {"guestDays": 4294967296_u64}}}}),
                 "enlace.backbone.limits.guestDays",
@@ -443,6 +463,21 @@ mod tests {
         ] {
             let text = settings(values).unwrap_err().to_string();
             assert!(text.contains(key), "{text}");
+        }
+    }
+
+    #[test]
+    fn origins_are_written_as_browsers_send_them() {
+        let read = |text: &str| settings(json!({"enlace": {"allowedOrigins": [text]}})).map(|it| it.allowed_origins);
+        for text in
+            ["https://app.example.org", "http://localhost:3000", "https://[::1]:8443", "HTTPS://App.Example.org"]
+        {
+            assert_eq!(read(text).unwrap(), [text]);
+        }
+        for text in
+            ["*", "null", "", "app.example.org", "https://a.b/", "https://a.b/c", "https://a.b:443", "file:///a"]
+        {
+            assert!(read(text).is_err(), "{text:?}");
         }
     }
 

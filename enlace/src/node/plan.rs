@@ -8,10 +8,11 @@ use serde_json::Value;
 
 use crate::args::{Global, NodeOptions, ServerOptions};
 use crate::client::{Client, GUEST_ID};
+use crate::code::Kind;
 use crate::config::{Configuration, Layer, Origin, Settings};
 use crate::confirm;
 use crate::data_dir::{DataDir, Purpose, default_data_dir};
-use crate::failure::{Failure, Kind};
+use crate::failure::Failure;
 use crate::home::{Home, leads_to_this_machine, same};
 use crate::memory::Memory;
 use crate::output::Output;

@@ -32,7 +32,7 @@ pub(crate) async fn with_attempts<T>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::failure::Kind;
+    use crate::code::Kind;
 
     async fn tried(passwords: &[&str], right: &str) -> (Result<(), Failure>, usize) {
         let (mut count, mut others) = (0, passwords.iter().skip(1));

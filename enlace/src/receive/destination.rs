@@ -9,7 +9,8 @@ use sha2::{Digest, Sha256};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use super::name::{SafeName, safe_name};
-use crate::failure::{Failure, Kind, reason};
+use crate::code::Kind;
+use crate::failure::{Failure, reason};
 use crate::output;
 use crate::progress::Progress;
 use crate::size;
@@ -115,7 +116,7 @@ impl Destination {
         let handle = temporary.file().try_clone().map_err(|error| self.unwritable(&error))?;
         let mut file = tokio::fs::File::from_std(handle);
         let sha256 = copy(reader, &mut file, length, progress, |error| self.unwritable(error)).await?;
-        // Here it keeps no thread of the runtime; publishing finds nothing left to synchronise.
+        // Here it keeps no thread of the runtime; publishing finds nothing left to synchronize.
         file.sync_all().await.map_err(|error| self.unwritable(&error))?;
         self.publish(temporary)?;
         let path = self.path.canonicalize().unwrap_or(self.path);

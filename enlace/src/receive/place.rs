@@ -14,8 +14,9 @@ use std::time::Duration;
 use reqwest::Url;
 use serde::Deserialize;
 
+use crate::code::Kind;
 use crate::confirm;
-use crate::failure::{Failure, Kind};
+use crate::failure::Failure;
 use crate::home::{leads_to_this_machine, literal_address};
 use crate::rest_client;
 
@@ -82,7 +83,7 @@ async fn objection(url: &str) -> Option<String> {
 /// A port of this machine that is no backbone, as far as it says itself. A port at which nobody listens is no objection:
 /// nobody is reached.
 async fn not_a_backbone(url: &Url) -> Option<String> {
-    let reason = || Some("an address of this machine at which no backbone answers".to_owned());
+    let reason = || Some("no backbone answers at this address of this machine".to_owned());
     // A path is the sender's as well, and a backbone that `share` or `serve` started has none.
     if url.path() != "/" || url.scheme() != "http" {
         return reason();

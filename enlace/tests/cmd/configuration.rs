@@ -1,5 +1,8 @@
 //! Sources of configuration, seen from outside.
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+
 use serde_json::{Value, json};
 
 use crate::sandbox::{Ended, Sandbox};
@@ -190,4 +193,31 @@ fn print_config_as_text(sandbox: &Sandbox, args: &[&str], environment: &[(&str, 
     let mut command = sandbox.command(&[&["serve", "--print-config"], args].concat());
     command.envs(environment.iter().copied());
     Ended::from(command.output().unwrap())
+}
+
+#[test]
+fn only_pages_of_the_allowed_origins_may_call_the_rest_interface() {
+    let sandbox = Sandbox::new();
+    let option = r#"--enlace:allowedOrigins=["https://app.example.org"]"#;
+    let args = ["serve", "--data-dir", "d", "--listen", "127.0.0.1:0", "--backbone-listen", "127.0.0.1:0", option];
+    let serving = sandbox.serve(&args);
+    let head_of_answer = |origin: &str| {
+        let mut connection = TcpStream::connect(serving.text("/rest/listen")).unwrap();
+        write!(connection, "GET /health HTTP/1.1\r\nHost: localhost\r\nOrigin: {origin}\r\nConnection: close\r\n\r\n")
+            .unwrap();
+        let mut answer = String::new();
+        connection.read_to_string(&mut answer).unwrap();
+        answer.to_lowercase()
+    };
+    let allowed = head_of_answer("https://app.example.org");
+    assert!(allowed.starts_with("http/1.1 200"), "{allowed}");
+    assert!(allowed.contains("access-control-allow-origin: https://app.example.org"), "{allowed}");
+    for origin in ["https://other.example.org", "http://app.example.org", "https://app.example.org:8443", "null"] {
+        let refused = head_of_answer(origin);
+        assert!(refused.starts_with("http/1.1 403") && !refused.contains("access-control"), "{refused}");
+    }
+    serving.stop();
+    sandbox
+        .run(&["serve", "--data-dir", "d", "--enlace:allowedOrigins=[\"*\"]"])
+        .refused(2, &["enlace.allowedOrigins"]);
 }

@@ -41,7 +41,7 @@ fn whatever_answers_in_place_of_a_backbone_is_reported_without_routes() {
         (500, 5, "status 500"),
         (404, 5, "no backbone answers at this URL"),
         (200, 5, "cannot be read"),
-        (400, 5, "without a reason"),
+        (400, 5, "without giving a reason"),
         (401, 4, "refused the login"),
         (403, 4, "does not allow"),
         (301, 5, "status 301"),

@@ -7,7 +7,7 @@ use serde_json::Value;
 use transport::backbone::{Client, DeviceCredentials, SecretText, Session};
 use transport::crypto::{CryptoObject as _, Form, SecretKey, SignatureKeypair, SignaturePublicKey, compact};
 use transport::datawallet;
-use transport::identity::{PublicIdentity, device_type};
+use transport::identity::{CONNECTOR_DEVICE_TYPE, PublicIdentity};
 use transport::wire::backbone::quotas;
 use transport::wire::{Address, DeviceId, Timestamp, Username};
 use zeroize::Zeroizing;
@@ -15,7 +15,7 @@ use zeroize::Zeroizing;
 use crate::store::Properties;
 
 /// The type of device in the entry of a node.
-pub(crate) const DEVICE_TYPE: u8 = device_type::CONNECTOR;
+pub(crate) const DEVICE_TYPE: u8 = CONNECTOR_DEVICE_TYPE;
 
 /// The identity and the device of a running node.
 pub(crate) struct Account {
@@ -119,7 +119,7 @@ pub(crate) struct AccountRecord {
     pub(crate) synchronization_key: SecretKey,
     #[serde(with = "compact")]
     pub(crate) secret_base_key: SecretKey,
-    /// Where this device starts to count synchronised secrets, so that devices do not collide.
+    /// Where this device starts to count synchronized secrets, so that devices do not collide.
     pub(crate) secret_counter_start: u64,
     #[serde(flatten)]
     pub(crate) device: DeviceIdentity,

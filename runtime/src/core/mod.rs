@@ -107,7 +107,7 @@ impl dto::Reference {
 /// The backbone that references lead to.
 ///
 /// # Errors
-/// [`Error::Config`] if the URL cannot stand in references.
+/// [`Error::Config`] if the URL cannot be part of references.
 pub(crate) fn place(base_url: &str) -> Result<BaseUrl> {
     BaseUrl::parse(base_url).map_err(|error| Error::Config(ConfigError::BaseUrl(error)))
 }

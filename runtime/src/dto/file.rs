@@ -37,10 +37,10 @@ pub struct File {
     pub expires_at: Timestamp,
     /// Media type without parameters.
     pub mimetype: String,
-    /// Title shown to recipients.
+    /// Title shown to receivers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub title: Option<String>,
-    /// Description shown to recipients.
+    /// Description shown to receivers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
     /// Holds the key of the metadata: whoever has it reads the file.

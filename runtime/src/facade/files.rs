@@ -33,9 +33,9 @@ pub struct UploadOwnFile {
     /// `9999-12-31T00:00:00.000Z` if absent; must lie in the future. Backbones shorten the former for guests, and the file
     /// that comes back has the expiry that holds.
     pub expires_at: Option<Timestamp>,
-    /// Title shown to recipients.
+    /// Title shown to receivers.
     pub title: Option<String>,
-    /// Description shown to recipients.
+    /// Description shown to receivers.
     pub description: Option<String>,
     /// Free or controlled tags, each of them once.
     pub tags: Option<Tags>,

@@ -116,7 +116,7 @@ async fn a_shared_file_arrives_and_is_asked_for_once() {
 }
 
 #[tokio::test]
-async fn a_protected_token_takes_its_password_and_a_personalised_one_its_addressee() {
+async fn a_protected_token_takes_its_password_and_a_personalized_one_its_addressee() {
     World::run(async |world| {
         let uploaded = upload(&world.alice, b"content").await;
         let protection = PasswordProtection::new(Password::new("right").unwrap());
@@ -128,8 +128,8 @@ async fn a_protected_token_takes_its_password_and_a_personalised_one_its_address
 
         let for_identity = Some(world.alice.core.account.address().clone());
         let terms = CreateTokenForFile { for_identity, ..CreateTokenForFile::default() };
-        let personalised = share(&world.alice, &uploaded, terms).await;
-        let refused = load(&world.bob, &personalised.reference, None).await;
+        let personalized = share(&world.alice, &uploaded, terms).await;
+        let refused = load(&world.bob, &personalized.reference, None).await;
         assert_eq!(code(refused), "error.transport.general.notIntendedForYou");
     })
     .await;

@@ -93,7 +93,7 @@ impl FileRecord {
     /// The file as users see it, with references to the backbone at `base_url`.
     ///
     /// # Errors
-    /// [`crate::Error::Config`] if the URL cannot stand in references.
+    /// [`crate::Error::Config`] if the URL cannot be part of references.
     pub(crate) fn into_dto(self, id: FileId, base_url: &str) -> Result<dto::File> {
         Ok(self.into_dto_at(id, &place(base_url)?))
     }

@@ -9,11 +9,16 @@ use std::fmt;
 use serde::de::{self, Deserialize, IntoDeserializer, Visitor};
 use serde::forward_to_deserialize_any;
 
-use super::projection::{ARRAY, MAP, TEXT, head, skip};
 use super::{Result, StoreError};
 
 /// Deepest nesting that is read; stored values were JSON that was read under a smaller bound.
 const MAX_DEPTH: u8 = 200;
+/// Major types of RFC 8949 section 3.1 that matter for skipping an item.
+const BYTES: u8 = 2;
+pub(super) const TEXT: u8 = 3;
+pub(super) const ARRAY: u8 = 4;
+pub(super) const MAP: u8 = 5;
+const TAG: u8 = 6;
 /// Further major types of RFC 8949 section 3.1.
 const POSITIVE: u8 = 0;
 const NEGATIVE: u8 = 1;
@@ -182,6 +187,42 @@ fn from_half(bits: u64) -> f64 {
         _ => (mantissa + 1024.0) * 2f64.powi(exponent - 25),
     };
     if bits & 0x8000 == 0 { magnitude } else { -magnitude }
+}
+
+/// What follows the first item.
+pub(super) fn skip(bytes: &[u8]) -> Option<&[u8]> {
+    let mut items: u64 = 1;
+    let mut rest = bytes;
+    while items > 0 {
+        let (major, argument, after) = head(rest)?;
+        items -= 1;
+        rest = after;
+        match major {
+            BYTES | TEXT => rest = rest.get(usize::try_from(argument).ok()?..)?,
+            ARRAY => items = items.checked_add(argument)?,
+            MAP => items = items.checked_add(argument.checked_mul(2)?)?,
+            TAG => items = items.checked_add(1)?,
+            // Numbers, booleans and null are their heads.
+            _ => {}
+        }
+    }
+    Some(rest)
+}
+
+/// Major type and argument of the first item, and what follows its head. Records have definite lengths only.
+pub(super) fn head(bytes: &[u8]) -> Option<(u8, u64, &[u8])> {
+    let (first, rest) = bytes.split_first()?;
+    let length = match first & 0x1f {
+        small @ 0..=23 => return Some((first >> 5, u64::from(small), rest)),
+        24 => 1,
+        25 => 2,
+        26 => 4,
+        27 => 8,
+        _ => return None,
+    };
+    let (argument, rest) = rest.split_at_checked(length)?;
+    let argument = argument.iter().fold(0, |number, byte| number << 8 | u64::from(*byte));
+    Some((first >> 5, argument, rest))
 }
 
 #[cfg(test)]

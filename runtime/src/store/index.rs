@@ -14,10 +14,12 @@ use std::collections::BTreeSet;
 use durable::Commit;
 use serde_json::Value;
 
-use super::migration::COMMIT_BYTES;
 use super::object::Properties;
 use super::sealing::Sealing;
 use super::{Result, StoreError, collection, key, projection};
+
+/// Approximate number of bytes that are written in one commit.
+pub(super) const COMMIT_BYTES: usize = 1024 * 1024;
 
 /// A condition that the index can use: no object matches unless the member is one of the texts, a list that contains one of
 /// them, or neither a text nor a list of texts.

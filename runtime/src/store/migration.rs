@@ -28,9 +28,6 @@ const FIRST: u32 = 1;
 /// The format this program writes.
 pub(super) const CURRENT: u32 = FIRST + MIGRATIONS.len() as u32;
 
-/// Approximate number of bytes that are written in one commit.
-pub(super) const COMMIT_BYTES: usize = 1024 * 1024;
-
 /// # Errors
 /// [`StoreError::Newer`] names both versions.
 pub(super) fn check_supported(found: u32) -> Result<()> {
@@ -74,7 +71,7 @@ pub(super) fn convert(older: &Path, sealing: &Sealing, store: &durable::Store) -
     for entry in database.iter() {
         let (key, value) = entry.map_err(unreadable)?;
         commit.put(&key, &value)?;
-        if commit.size() > COMMIT_BYTES {
+        if commit.size() > index::COMMIT_BYTES {
             store.commit_blocking(std::mem::take(&mut commit))?;
         }
     }

@@ -1,4 +1,4 @@
-//! The store of a node: synchronised objects, named values, and the changes that were not pushed to other devices yet.
+//! The store of a node: synchronized objects, named values, and the changes that were not pushed to other devices yet.
 //!
 //! # Contract
 //!
@@ -27,7 +27,7 @@ mod view;
 mod walk;
 
 pub(crate) mod collection {
-    //! Names of the synchronised collections, shared with every device of the identity.
+    //! Names of the synchronized collections, shared with every device of the identity.
 
     use transport::datawallet::Collection;
 

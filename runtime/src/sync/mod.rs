@@ -8,9 +8,10 @@
 //! immutable properties, and is read again from the start when it contradicts what this device has read before.
 //!
 //! A crash at any point neither loses nor duplicates a change: a push is stored before it is sent, sealed as it will be
-//! sent, so that the next start recognises it in the log if the backbone accepted it.
+//! sent, so that the next start recognizes it in the log if the backbone accepted it.
 
 mod apply;
+mod digest;
 mod events;
 mod log;
 mod plan;

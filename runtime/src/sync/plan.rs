@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use transport::backbone::Error;
 use transport::crypto::hash::Sha512Hash;
-use transport::wire::backbone::datawallet::{AssignedModification, Modification, ModificationType, NewModification};
-use transport::wire::{ByteText, DeviceId};
+use transport::wire::DeviceId;
+use transport::wire::backbone::datawallet::{AssignedModification, Modification, NewModification};
 
+use super::digest::{digest_of, digest_of_sent};
 use super::state::{InFlight, Missed, Position};
 use crate::backbone_error::code_of;
 use crate::code::ErrorCode;
@@ -65,36 +66,12 @@ pub(super) fn push_outcome(
 pub(super) fn relabelled(sent: &InFlight, section: &[Modification], own_device: &DeviceId) -> Option<u64> {
     let own: HashMap<_, _> = sent.modifications.iter().map(|sent| (sent.encrypted_payload.as_ref(), sent)).collect();
     let is_forged = |entry: &&Modification| {
-        // Deletions have no payload by which to recognise them.
+        // Deletions have no payload by which to recognize them.
         let payload = entry.encrypted_payload.as_ref().filter(|payload| !payload.0.is_empty());
         let sent = payload.and_then(|payload| own.get(&Some(payload)));
         sent.is_some_and(|sent| entry.created_by_device != *own_device || !has_labels_of(entry, sent))
     };
     section.iter().find(is_forged).map(|entry| entry.index)
-}
-
-/// Digest of a modification: of its label and its payload, which the device that pushes it has as well as those that pull it.
-fn digest(
-    kind: ModificationType,
-    collection: &str,
-    object: &str,
-    category: Option<&str>,
-    payload: Option<&ByteText>,
-) -> Sha512Hash {
-    let text = serde_json::to_vec(&(kind, collection, object, category, payload));
-    Sha512Hash::of(&text.expect("texts can be written as JSON"))
-}
-
-/// [`digest`] of a modification in the log.
-pub(super) fn digest_of(entry: &Modification) -> Sha512Hash {
-    let (category, payload) = (entry.payload_category.as_deref(), entry.encrypted_payload.as_ref());
-    digest(entry.kind, &entry.collection, &entry.object_identifier, category, payload)
-}
-
-/// [`digest`] of a modification as it was sent.
-fn digest_of_sent(sent: &NewModification) -> Sha512Hash {
-    let (category, payload) = (sent.payload_category.as_deref(), sent.encrypted_payload.as_ref());
-    digest(sent.kind, &sent.collection, &sent.object_identifier, category, payload)
 }
 
 /// The rule by which backbones omit modifications from lists. It ignores the collection.
@@ -277,7 +254,8 @@ pub(super) fn background_delay(failures: u32) -> Duration {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use transport::wire::Timestamp;
+    use transport::wire::backbone::datawallet::ModificationType;
+    use transport::wire::{ByteText, Timestamp};
 
     const OWN: &str = "DVCownownownownow123";
     const OTHER: &str = "DVCotherotherothe123";
@@ -316,7 +294,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn an_accepted_push_is_recognised_even_if_superseded_entries_are_left_out() {
+    fn an_accepted_push_is_recognized_even_if_superseded_entries_are_left_out() {
         assert_eq!(outcome_in(&[found(5, OWN, "a"), found(6, OWN, "b")]), PushOutcome::Accepted);
         assert_eq!(outcome_in(&[found(6, OWN, "b"), found(7, OTHER, "c")]), PushOutcome::Accepted);
         assert_eq!(outcome_in(&[found(4, OTHER, "x"), found(6, OWN, "b")]), PushOutcome::Accepted);

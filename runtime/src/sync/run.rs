@@ -10,6 +10,7 @@ use transport::wire::backbone::sync_runs::{
 };
 
 use super::apply::{Outcome, RefusedChange};
+use super::digest::digest_of;
 use super::log::{LogReader, ReadError, Section};
 use super::plan::{self, Known, Misses, PushOutcome, Refusal};
 use super::state::{InFlight, Position, SyncTimes};
@@ -152,7 +153,9 @@ impl<'a> Run<'a> {
     async fn upgrade(&self) -> Result<()> {
         let started = self.start_run(SyncRunType::DatawalletVersionUpgrade).await?;
         let Some(run) = created(started) else {
-            return Err(Error::Unknown("the backbone refused to create the datawallet without a reason".to_owned()));
+            return Err(Error::Unknown(
+                "the backbone refused to create the datawallet without giving a reason".to_owned(),
+            ));
         };
         let position = Position::load(&self.core.store)?;
         let (position, in_flight) =
@@ -298,7 +301,7 @@ impl<'a> Run<'a> {
         let unreadable = note_unreadable(&mut position, &foreign, &changes, misses);
         let opened = changes.last_opened.and_then(|index| foreign.iter().find(|entry| entry.index == index));
         if let Some(entry) = opened {
-            position.advance(entry.index, plan::digest_of(entry));
+            position.advance(entry.index, digest_of(entry));
         }
         if foreign.is_empty() {
             misses.note(Vec::new(), &mut position, is_last);
@@ -356,7 +359,7 @@ impl<'a> Run<'a> {
                 );
                 let own = section.iter().rev().find(|entry| sent.covers(entry.index));
                 if let Some(own) = own.filter(|own| own.encrypted_payload.is_some()) {
-                    position.advance(own.index, plan::digest_of(own));
+                    position.advance(own.index, digest_of(own));
                 }
                 section.retain(|modification| !sent.covers(modification.index));
                 Ok((Some(sent.journal_end), section))

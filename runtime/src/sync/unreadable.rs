@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use transport::wire::backbone::datawallet::Modification;
 
-use super::plan;
+use super::digest::digest_of;
 
 /// The version of this program.
 pub(super) const PROGRAM: &str = env!("CARGO_PKG_VERSION");
@@ -73,7 +73,7 @@ impl Unreadable {
 /// The first bytes of the digest of a modification. A collision only keeps a modification from being opened, which a
 /// backbone can achieve for any modification by withholding it.
 fn fingerprint(entry: &Modification) -> u64 {
-    let digest = plan::digest_of(entry);
+    let digest = digest_of(entry);
     digest.as_bytes().iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte))
 }
 

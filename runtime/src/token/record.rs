@@ -56,7 +56,7 @@ impl TokenRecord {
     /// The token as users see it, with references to the backbone at `base_url`.
     ///
     /// # Errors
-    /// [`crate::Error::Config`] if the URL cannot stand in references.
+    /// [`crate::Error::Config`] if the URL cannot be part of references.
     pub(crate) fn into_dto(self, id: TokenId, base_url: &str, is_ephemeral: bool) -> Result<dto::Token> {
         Ok(self.into_dto_at(id, &place(base_url)?, is_ephemeral))
     }

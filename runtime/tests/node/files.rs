@@ -111,7 +111,7 @@ async fn a_received_file_can_be_shared_again() {
 }
 
 #[tokio::test]
-async fn a_personalised_token_is_for_one_identity() {
+async fn a_personalized_token_is_for_one_identity() {
     let world = World::new().await;
     let (alice, bob, carol) = (world.node("alice").await, world.node("bob").await, world.node("carol").await);
     let address = bob.account().identity_info().await.unwrap().address;

@@ -15,8 +15,7 @@ use crate::group::Group;
 use crate::journal::segment::{HEADER, Segment};
 use crate::journal::{Place, frame};
 use crate::overlay::Overlay;
-use crate::store::{WeakGroup, submit};
-use crate::writer::{Submission, Writer};
+use crate::writer::{Submission, WeakGroup, Writer, submit};
 use crate::{Error, Result};
 
 /// Up to this many bytes of garbage, the journal is not cleaned.

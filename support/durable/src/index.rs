@@ -11,6 +11,8 @@
 //! segment(4)  offset(4)  length(4)  CRC-32C of the value(4)  [the value, if it is short]
 //! ```
 
+use std::fs::{File, TryLockError};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
@@ -23,8 +25,8 @@ const INLINE_BYTES: usize = 32;
 const PLACE_BYTES: usize = 16;
 /// Size of sled's page cache in bytes.
 const CACHE_BYTES: u64 = 8 * 1024 * 1024;
-/// sled's message when its file is locked; it has no error kind for that.
-const HELD: &str = "could not acquire lock";
+/// The file in its directory that sled locks.
+const LOCKED_FILE: &str = "db";
 const RELEASE_ATTEMPTS: u32 = 100;
 const RELEASE_PAUSE: Duration = Duration::from_millis(20);
 /// Key and tree of the [`State`]. In a tree of its own, where frequent overwrites are cheap.
@@ -224,19 +226,30 @@ impl Index {
 /// Opens sled, and waits for an earlier instance to release its file: the directory is locked for this process, so that can
 /// only be a store that was dropped with commits pending.
 fn open_when_released(path: &Path) -> Result<sled::Db> {
-    let config = sled::Config::new().path(path).cache_capacity(CACHE_BYTES).flush_every_ms(None);
     let mut attempts = RELEASE_ATTEMPTS;
-    loop {
-        match config.open() {
-            Err(sled::Error::Io(error)) if error.to_string().contains(HELD) => {
-                if attempts == 0 {
-                    return Err(Error::InUse { directory: path.to_owned(), holder: "(unknown)".to_owned() });
-                }
-                attempts -= 1;
-                std::thread::sleep(RELEASE_PAUSE);
-            }
-            outcome => return outcome.map_err(|error| failure(path, &error)),
+    while is_held(path)? {
+        if attempts == 0 {
+            return Err(Error::InUse { directory: path.to_owned(), holder: "(unknown)".to_owned() });
         }
+        attempts -= 1;
+        std::thread::sleep(RELEASE_PAUSE);
+    }
+    let config = sled::Config::new().path(path).cache_capacity(CACHE_BYTES).flush_every_ms(None);
+    config.open().map_err(|error| failure(path, &error))
+}
+
+/// Whether an instance of sled has locked its file. sled has no kind of error for that, so the lock is tried before it.
+fn is_held(path: &Path) -> Result<bool> {
+    let file = path.join(LOCKED_FILE);
+    let locked = match File::options().read(true).write(true).open(&file) {
+        Ok(opened) => opened.try_lock(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        Err(error) => return Err(Error::io(&file, &error)),
+    };
+    match locked {
+        Ok(()) => Ok(false),
+        Err(TryLockError::WouldBlock) => Ok(true),
+        Err(TryLockError::Error(error)) => Err(Error::io(&file, &error)),
     }
 }
 
@@ -290,6 +303,16 @@ mod tests {
             assert_eq!(located.inline().is_some(), length <= INLINE_BYTES);
             assert!(located.is(&value) && !located.is(b"other"));
         }
+    }
+
+    #[test]
+    fn an_index_is_held_until_it_is_dropped() {
+        let directory = tempfile::tempdir().unwrap();
+        assert!(!is_held(directory.path()).unwrap());
+        let index = Index::open(directory.path()).unwrap();
+        assert!(is_held(directory.path()).unwrap());
+        drop(index);
+        assert!(!is_held(directory.path()).unwrap());
     }
 
     #[test]

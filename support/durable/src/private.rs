@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 use crate::{Error, Result};
 
 /// Permissions of a private directory.
-pub const DIRECTORY_MODE: u32 = 0o700;
+const DIRECTORY_MODE: u32 = 0o700;
 /// Permissions of a private file.
 pub const FILE_MODE: u32 = 0o600;
 /// All permission bits of group and others.
@@ -331,7 +331,7 @@ impl NewFile {
         Ok(())
     }
 
-    /// Synchronises the content, gives the file its name, and synchronises the name.
+    /// Synchronizes the content, gives the file its name, and synchronizes the name.
     ///
     /// # Errors
     /// The operating system's error; the final name is then unchanged.

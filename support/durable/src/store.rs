@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, RwLockReadGuard, Weak};
+use std::sync::{Arc, RwLockReadGuard};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -17,7 +17,7 @@ use crate::index::{Index, Located, State};
 use crate::journal::segment::StoreId;
 use crate::journal::{Journal, Place, recovery};
 use crate::overlay::Overlay;
-use crate::writer::{Submission, Writer, changes};
+use crate::writer::{Submission, Writer, changes, submit};
 use crate::{Error, Result, private};
 
 /// Maximum number of pending commits; further ones wait. With [`MAX_COMMIT_BYTES`](crate::MAX_COMMIT_BYTES) this bounds
@@ -412,20 +412,6 @@ impl Latest<'_> {
         Ok(merged)
     }
 }
-
-pub(crate) fn submit(
-    group: &Arc<Group<Writer>>,
-    refusals: Option<u64>,
-    prepare: impl FnOnce() -> Option<Submission>,
-) -> Result<Option<Settled<Writer>>> {
-    group.submit(refusals, prepare, |submission, ticket| {
-        submission.ticket = ticket;
-        submission.overlay.add(&submission.commit, ticket);
-    })
-}
-
-/// The cleaner's reference, which does not keep the store open.
-pub(crate) type WeakGroup = Weak<Group<Writer>>;
 
 fn disk(directory: &Path) -> Arc<dyn Disk> {
     Arc::new(RealDisk::new(directory.join(JOURNAL)))

@@ -2,18 +2,18 @@
 
 use std::any::Any;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use tokio::sync::OwnedSemaphorePermit;
 
-use crate::Error;
 use crate::commit::Commit;
-use crate::group::Work;
+use crate::group::{Group, Settled, Work};
 use crate::index::{Change, Index, Located, State};
 use crate::journal::{Journal, Place, WriteError};
 use crate::overlay::Overlay;
 use crate::queue::{Setback, Ticket};
+use crate::{Error, Result};
 
 /// Above this average duration, flushes run on a blocking thread.
 const SLOW: Duration = Duration::from_micros(1500);
@@ -62,7 +62,7 @@ impl Writer {
     }
 
     /// Writes as many commits as fit in one segment, and returns their number.
-    fn write(&self, commits: &[&Commit]) -> Result<usize, Setback> {
+    fn write(&self, commits: &[&Commit]) -> std::result::Result<usize, Setback> {
         let count = self.journal.reserve(commits).map_err(|error| self.setback(error))?;
         let commits = &commits[..count];
         let began = Instant::now();
@@ -130,6 +130,24 @@ impl Work for Writer {
         bytes > LARGE || self.average.load(Ordering::Relaxed) > SLOW.as_nanos() as u64
     }
 }
+
+/// Submits what `prepare` returns; from then on it is visible in [`Store::latest`](crate::Store::latest).
+///
+/// # Errors
+/// Like [`Group::submit`].
+pub(crate) fn submit(
+    group: &Arc<Group<Writer>>,
+    refusals: Option<u64>,
+    prepare: impl FnOnce() -> Option<Submission>,
+) -> Result<Option<Settled<Writer>>> {
+    group.submit(refusals, prepare, |submission, ticket| {
+        submission.ticket = ticket;
+        submission.overlay.add(&submission.commit, ticket);
+    })
+}
+
+/// The cleaner's reference, which does not keep the store open.
+pub(crate) type WeakGroup = Weak<Group<Writer>>;
 
 /// The index changes for a commit whose body is at `body` in the journal.
 pub(crate) fn changes(body: Place, commit: &Commit) -> impl Iterator<Item = Change> + use<'_> {

@@ -6,18 +6,18 @@
 //!
 //! 1. a free place;
 //! 2. the place of the connection that has been idle the longest;
-//! 3. the place of the anonymous request that has been running the longest, if that is more than [`ANONYMOUS_PATIENCE`];
+//! 3. the place of the anonymous request that has been running the longest, if that is more than `ANONYMOUS_TIMEOUT`;
 //! 4. the place of the returning connection that has been waiting the longest;
 //! 5. a place of the source that has the most, if the newcomer's source has at least two fewer;
-//! 6. at its share, the place of the longest request of the sender that has the most, if that are more than [`FEW`];
-//! 7. the place of the authenticated request that has been running the longest, if that is more than [`PATIENCE`].
+//! 6. at its share, the place of the longest request of the sender that has the most, if that are more than `FEW`;
+//! 7. the place of the authenticated request that has been running the longest, if that is more than `AUTHENTICATED_TIMEOUT`.
 //!
 //! Otherwise it is refused. A source that has its share already takes places of its own only, by all rules but 1 and 5. Sources
 //! other than loopback never take the places reserved for loopback, so that whoever sits at the machine gets in.
 //!
 //! All programs of a machine and all clients of a proxy on it are one source, loopback. One that opens connections as fast as it
 //! can would take each place before its new owner has sent anything. So a newcomer from there waits until somebody has had the place for
-//! [`IDLE_PATIENCE`], or until another rule holds.
+//! `IDLE_TIMEOUT`, or until another rule holds.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -28,17 +28,17 @@ use tokio::time::Instant;
 use crate::source::Source;
 
 /// How long an anonymous request keeps its place when all are taken. Logging in takes less, dripping a body does not.
-pub const ANONYMOUS_PATIENCE: Duration = Duration::from_secs(2);
+const ANONYMOUS_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How long a connection of loopback that waits for a request keeps its place from other connections of loopback.
-pub const IDLE_PATIENCE: Duration = Duration::from_millis(250);
+const IDLE_TIMEOUT: Duration = Duration::from_millis(250);
 
 /// Requests of one sender that never give way to a newcomer of the same source before their time.
-pub const FEW: usize = 8;
+const FEW: usize = 8;
 
 /// How long an authenticated request keeps its place when all are taken. Event streams and large transfers take longer; their
 /// clients can begin anew, and others would not get in at all.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+const AUTHENTICATED_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How many connections there may be at one time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -118,17 +118,17 @@ struct Connection {
 }
 
 impl Connection {
-    fn has_been(&self, now: Instant, patience: Duration) -> bool {
-        patience.is_zero() || now.saturating_duration_since(self.since) > patience
+    fn has_been(&self, now: Instant, timeout: Duration) -> bool {
+        timeout.is_zero() || now.saturating_duration_since(self.since) > timeout
     }
 
     /// How long it keeps its place from a newcomer.
-    fn patience(&self, newcomer: Source) -> Duration {
+    fn timeout(&self, newcomer: Source) -> Duration {
         match self.phase {
-            Phase::Idle | Phase::Returning if newcomer == Source::Loopback => IDLE_PATIENCE,
+            Phase::Idle | Phase::Returning if newcomer == Source::Loopback => IDLE_TIMEOUT,
             Phase::Idle | Phase::Returning => Duration::ZERO,
-            Phase::Anonymous => ANONYMOUS_PATIENCE,
-            Phase::Authenticated => PATIENCE,
+            Phase::Anonymous => ANONYMOUS_TIMEOUT,
+            Phase::Authenticated => AUTHENTICATED_TIMEOUT,
         }
     }
 }
@@ -211,11 +211,11 @@ impl Admission {
     fn wait(&self, source: Source, now: Instant) -> Decision {
         let own = self.connections.values().filter(|other| other.source == source);
         let heaviest = self.heaviest_sender(source);
-        let patience = |other: &Connection| match other.sender {
-            Some(_) if other.sender == heaviest => ANONYMOUS_PATIENCE,
-            _ => other.patience(source),
+        let timeout = |other: &Connection| match other.sender {
+            Some(_) if other.sender == heaviest => ANONYMOUS_TIMEOUT,
+            _ => other.timeout(source),
         };
-        let wait = own.map(|other| patience(other).saturating_sub(now.saturating_duration_since(other.since))).min();
+        let wait = own.map(|other| timeout(other).saturating_sub(now.saturating_duration_since(other.since))).min();
         // A moment more: a wait that ends too early would only be followed by another one.
         wait.map_or(Decision::Refused, |wait| Decision::Later(wait + Duration::from_millis(1)))
     }
@@ -241,7 +241,7 @@ impl Admission {
     fn of_heaviest_sender(&self, source: Source, now: Instant) -> Option<Id> {
         let sender = self.heaviest_sender(source)?;
         let is_its = |other: &Connection| other.source == source && other.sender == Some(sender);
-        self.longest(|other| is_its(other) && other.has_been(now, ANONYMOUS_PATIENCE))
+        self.longest(|other| is_its(other) && other.has_been(now, ANONYMOUS_TIMEOUT))
     }
 
     fn heaviest_sender(&self, source: Source) -> Option<u64> {
@@ -255,13 +255,13 @@ impl Admission {
     }
 
     fn overlong(&self, now: Instant, may_give_way: impl Fn(&Connection) -> bool) -> Option<Id> {
-        self.longest(|other| other.has_been(now, PATIENCE) && may_give_way(other))
+        self.longest(|other| other.has_been(now, AUTHENTICATED_TIMEOUT) && may_give_way(other))
     }
 
     /// A connection whose eviction costs nobody much: idle, long anonymous, or returning.
     fn patient(&self, newcomer: Source, now: Instant, may_give_way: impl Fn(&Connection) -> bool) -> Option<Id> {
         self.longest(|other| {
-            other.phase != Phase::Authenticated && other.has_been(now, other.patience(newcomer)) && may_give_way(other)
+            other.phase != Phase::Authenticated && other.has_been(now, other.timeout(newcomer)) && may_give_way(other)
         })
     }
 
@@ -351,7 +351,7 @@ mod tests {
         hall.enter(stranger(1), Phase::Authenticated);
         hall.enter(stranger(1), Phase::Authenticated);
         let dripping = hall.enter(stranger(1), Phase::Anonymous);
-        hall.pass(ANONYMOUS_PATIENCE.as_secs() - 1);
+        hall.pass(ANONYMOUS_TIMEOUT.as_secs() - 1);
         assert_eq!(hall.admit(stranger(1)), Decision::Refused);
         assert_eq!(hall.evicts(stranger(1)), Some(dripping));
     }
@@ -362,7 +362,7 @@ mod tests {
         let stream = hall.enter(stranger(1), Phase::Authenticated);
         hall.enter(stranger(1), Phase::Authenticated);
         hall.enter(stranger(1), Phase::Authenticated);
-        hall.pass(PATIENCE.as_secs() - 3);
+        hall.pass(AUTHENTICATED_TIMEOUT.as_secs() - 3);
         assert_eq!(hall.admit(stranger(1)), Decision::Refused);
         assert_eq!(hall.evicts(stranger(1)), Some(stream));
     }
@@ -386,7 +386,7 @@ mod tests {
         let dripping = hall.enter(stranger(1), Phase::Anonymous);
         assert_eq!(hall.evicts(stranger(1)), Some(idle));
         hall.admission.enter_phase(Id(3), Phase::Authenticated, hall.now);
-        hall.pass(ANONYMOUS_PATIENCE.as_secs());
+        hall.pass(ANONYMOUS_TIMEOUT.as_secs());
         assert_eq!(hall.evicts(stranger(1)), Some(dripping));
         hall.admission.enter_phase(Id(4), Phase::Authenticated, hall.now);
         assert_eq!(hall.evicts(stranger(1)), Some(known));
@@ -401,7 +401,7 @@ mod tests {
         }
         hall.pass(1);
         hall.admission.enter_phase(first, Phase::Idle, hall.now);
-        let wait = IDLE_PATIENCE + Duration::from_millis(1);
+        let wait = IDLE_TIMEOUT + Duration::from_millis(1);
         assert_eq!(hall.admission.admit(Source::Loopback, hall.now), Decision::Later(wait));
         let evicted = Some(first);
         let admitted = Decision::Admitted { id: Id(PLACES.loopback as u64), evicted };

@@ -19,21 +19,21 @@ use crate::pace::{Paced, PacedError};
 #[derive(Debug)]
 pub struct RequestBody {
     body: Paced<Incoming>,
-    progress: Progress,
+    end: BodyEnd,
 }
 
 /// Whether a body was read to its end.
 #[derive(Debug, Clone)]
-pub(crate) struct Progress(Arc<AtomicBool>);
+pub(crate) struct BodyEnd(Arc<AtomicBool>);
 
 impl RequestBody {
-    pub(crate) fn new(body: Paced<Incoming>) -> (Self, Progress) {
-        let progress = Progress(Arc::new(AtomicBool::new(body.is_end_stream())));
-        (Self { body, progress: progress.clone() }, progress)
+    pub(crate) fn new(body: Paced<Incoming>) -> (Self, BodyEnd) {
+        let end = BodyEnd(Arc::new(AtomicBool::new(body.is_end_stream())));
+        (Self { body, end: end.clone() }, end)
     }
 }
 
-impl Progress {
+impl BodyEnd {
     /// Announces the end of the connection with a refusal that came before the end of the request. Successes are left
     /// alone: what they did not read is at most the end marker of a form, which the connection survives.
     pub(crate) fn announce_close<B>(&self, answer: &mut Response<B>) {
@@ -56,7 +56,7 @@ impl Body for RequestBody {
         // What ends with an error did not end.
         let is_whole = frame.as_ref().is_none_or(|frame| frame.is_ok() && self.body.is_end_stream());
         if is_whole {
-            self.progress.0.store(true, Ordering::Relaxed);
+            self.end.0.store(true, Ordering::Relaxed);
         }
         Poll::Ready(frame)
     }

@@ -1,4 +1,4 @@
-//! Keeps web pages of strangers out.
+//! Rejects requests from foreign web pages.
 //!
 //! A page that a browser shows can send requests to this machine. Two things give it away: under DNS rebinding the
 //! `Host` header carries the page's own name, and a request across sites carries an `Origin`. Both are checked before

@@ -44,8 +44,8 @@ pub enum Malformed {
     /// The first line is not one of HTTP/1.1.
     #[error("its first line is not `METHOD TARGET HTTP/1.1`")]
     RequestLine,
-    /// More than one blank between method and version.
-    #[error("its target holds a blank; write it as %20")]
+    /// More than one space between method and version.
+    #[error("its target contains a space; write it as %20")]
     Blank,
     /// The target is neither a path nor a URL.
     #[error("its target is neither a path nor a URL")]

@@ -17,11 +17,11 @@ use hyper::body::{Body, Frame, SizeHint};
 /// Bytes that are thrown away at most.
 const MAX_DISCARDED_BYTES: usize = 64 * 1024 * 1024;
 
-/// Lets a handler answer a request, and takes in what it leaves of the body, for at most `patience`.
+/// Lets a handler answer a request, and takes in what it leaves of the body, for at most `timeout`.
 pub async fn answered<B, F>(
     request: Request<B>,
-    patience: Duration,
-    handler: impl FnOnce(Request<Lent<B>>) -> F,
+    timeout: Duration,
+    handler: impl FnOnce(Request<BorrowedBody<B>>) -> F,
 ) -> F::Output
 where
     B: Body<Data = Bytes> + Unpin,
@@ -33,7 +33,7 @@ where
     let answer = handler(request.map(|body| leftover.lend(body))).await;
     if is_sent_anyway {
         // Whether all of it came does not matter any more.
-        let _ = tokio::time::timeout(patience, leftover.discard()).await;
+        let _ = tokio::time::timeout(timeout, leftover.discard()).await;
     }
     answer
 }
@@ -50,8 +50,8 @@ impl<B> Default for Leftover<B> {
 
 impl<B: Body<Data = Bytes> + Unpin> Leftover<B> {
     /// Lends a body to a handler.
-    fn lend(&self, body: B) -> Lent<B> {
-        Lent { body: Some(body), home: Self(self.0.clone()) }
+    fn lend(&self, body: B) -> BorrowedBody<B> {
+        BorrowedBody { body: Some(body), home: Self(self.0.clone()) }
     }
 
     /// Reads and discards what the handler left, as long as the body itself lets it last.
@@ -83,13 +83,13 @@ async fn discard<B: Body<Data = Bytes> + Unpin>(mut body: B) {
 
 /// A body on loan.
 #[derive(Debug)]
-pub struct Lent<B> {
+pub struct BorrowedBody<B> {
     /// `None` only while it is dropped.
     body: Option<B>,
     home: Leftover<B>,
 }
 
-impl<B: Body<Data = Bytes> + Unpin> Body for Lent<B> {
+impl<B: Body<Data = Bytes> + Unpin> Body for BorrowedBody<B> {
     type Data = Bytes;
     type Error = B::Error;
 
@@ -109,7 +109,7 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Lent<B> {
     }
 }
 
-impl<B> Drop for Lent<B> {
+impl<B> Drop for BorrowedBody<B> {
     fn drop(&mut self) {
         *self.home.slot() = self.body.take();
     }

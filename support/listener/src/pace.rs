@@ -18,7 +18,7 @@ pub struct PaceLimits {
     /// The whole body, while its sender is not authenticated.
     pub anonymous: Duration,
     /// Between two pieces, and in total beyond what the rate allows.
-    pub patience: Duration,
+    pub timeout: Duration,
     /// Bytes in a second; more than 0.
     pub rate: u64,
 }
@@ -27,7 +27,7 @@ impl Default for PaceLimits {
     /// 30 seconds for strangers. Otherwise 60 seconds of silence, and 16 KiB a second: a mobile connection that hardly
     /// works is as fast.
     fn default() -> Self {
-        Self { anonymous: Duration::from_secs(30), patience: Duration::from_secs(60), rate: 16 * 1024 }
+        Self { anonymous: Duration::from_secs(30), timeout: Duration::from_secs(60), rate: 16 * 1024 }
     }
 }
 
@@ -56,9 +56,9 @@ impl Pace {
     #[must_use]
     pub fn allowance(&self, is_authenticated: bool) -> Duration {
         let explained = Duration::from_millis(self.received.saturating_mul(1000) / self.limits.rate.max(1));
-        let in_total = self.limits.patience.saturating_add(explained);
+        let in_total = self.limits.timeout.saturating_add(explained);
         let in_total = if is_authenticated { in_total } else { in_total.min(self.limits.anonymous) };
-        in_total.saturating_sub(self.waited).min(self.limits.patience)
+        in_total.saturating_sub(self.waited).min(self.limits.timeout)
     }
 }
 
@@ -184,7 +184,7 @@ mod tests {
     use crate::registry::Registry;
 
     const LIMITS: PaceLimits =
-        PaceLimits { anonymous: Duration::from_secs(30), patience: Duration::from_secs(60), rate: 1000 };
+        PaceLimits { anonymous: Duration::from_secs(30), timeout: Duration::from_secs(60), rate: 1000 };
 
     fn paced() -> (Sender<Bytes>, Paced<Channel<Bytes, Infallible>>, RequestHandle) {
         let place = Registry::new(Places::of(1)).admit(Source::Loopback).unwrap();
@@ -226,9 +226,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn whoever_is_known_has_the_time_that_the_rate_gives() {
         let taken = drip(RequestHandle::authenticated, Duration::from_secs(1), 1).await;
-        assert!(taken.abs_diff(LIMITS.patience) < Duration::from_secs(2), "{taken:?}");
+        assert!(taken.abs_diff(LIMITS.timeout) < Duration::from_secs(2), "{taken:?}");
         let half_the_rate = drip(RequestHandle::authenticated, Duration::from_secs(1), 500).await;
-        assert!(half_the_rate.abs_diff(2 * LIMITS.patience) < Duration::from_secs(2), "{half_the_rate:?}");
+        assert!(half_the_rate.abs_diff(2 * LIMITS.timeout) < Duration::from_secs(2), "{half_the_rate:?}");
     }
 
     #[tokio::test(start_paused = true)]
@@ -239,7 +239,7 @@ mod tests {
         body.frame().await.unwrap().unwrap();
         let started = Instant::now();
         assert!(is_too_slow(&body.frame().await.unwrap().unwrap_err()));
-        assert!(started.elapsed().abs_diff(LIMITS.patience) < Duration::from_millis(10));
+        assert!(started.elapsed().abs_diff(LIMITS.timeout) < Duration::from_millis(10));
     }
 
     #[tokio::test(start_paused = true)]
@@ -247,7 +247,7 @@ mod tests {
         let (mut sender, mut body, _) = paced();
         for _ in 0..10 {
             sender.send_data(vec![0].into()).await.unwrap();
-            tokio::time::sleep(LIMITS.patience).await;
+            tokio::time::sleep(LIMITS.timeout).await;
             body.frame().await.unwrap().unwrap();
         }
         drop(sender);

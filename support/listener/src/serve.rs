@@ -25,14 +25,14 @@ use crate::admission::Places;
 use crate::close::RequestBody;
 use crate::descriptors::affordable;
 use crate::head::ReadableHeads;
-use crate::impatient::{Busy, BusyGuard, Impatient};
 use crate::pace::{PaceLimits, Paced};
 use crate::registry::{NoPlace, Place, Registry, Working};
 use crate::socket::Listener;
+use crate::socket_timeouts::{Busy, BusyGuard, TimedSocket};
 use crate::source::Source;
 
 /// How long a newcomer may keep the others waiting.
-const PATIENCE_OF_NEWCOMERS: Duration = Duration::from_secs(3);
+const NEWCOMER_TIMEOUT: Duration = Duration::from_secs(3);
 /// After an error such as too many open files, trying again at once is pointless.
 const PAUSE_AFTER_ACCEPT_ERROR: Duration = Duration::from_millis(50);
 /// The answer to a connection for which there is no place.
@@ -149,7 +149,7 @@ where
 
 /// A place, as soon as there is one; none if that takes too long.
 async fn place_for(registry: &Registry, source: Source) -> Option<Place> {
-    let deadline = Instant::now() + PATIENCE_OF_NEWCOMERS;
+    let deadline = Instant::now() + NEWCOMER_TIMEOUT;
     loop {
         match registry.admit(source) {
             Ok(place) => return Some(place),
@@ -198,7 +198,7 @@ impl Conversation {
         // Small answers should not wait for more to send; a socket that refuses the option works all the same.
         let _ = stream.set_nodelay(true);
         let busy = Busy::default();
-        let io = Impatient::new(stream, busy.clone(), limits.head_timeout, limits.stall_timeout);
+        let io = TimedSocket::new(stream, busy.clone(), limits.head_timeout, limits.stall_timeout);
         let max_head = limits.max_head_bytes.max(MIN_BUFFER);
         let (io, verdict) = ReadableHeads::new(io, max_head);
         let requests = AtomicU64::new(0);
@@ -212,11 +212,11 @@ impl Conversation {
             if let Some(malformed) = malformed {
                 head.extensions.insert(malformed);
             }
-            let (body, progress) = RequestBody::new(Paced::new(body, limits.pace, handle));
+            let (body, end) = RequestBody::new(Paced::new(body, limits.pace, handle));
             let answer = service(Request::from_parts(head, body));
             async move {
                 let mut answer = answer.await?;
-                progress.announce_close(&mut answer);
+                end.announce_close(&mut answer);
                 if malformed.is_some() {
                     answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
                 }

@@ -128,7 +128,7 @@ impl Trace {
 
     /// The paths of all files with a successful flush that covers at least one earlier write in this trace, once per flush.
     #[must_use]
-    pub fn synchronised_writes(&self) -> Vec<PathBuf> {
+    pub fn synchronized_writes(&self) -> Vec<PathBuf> {
         let mut found = Vec::new();
         for (end, record) in self.0.iter().enumerate() {
             let Record::SyncEnd { number, node } = record else { continue };
@@ -215,7 +215,7 @@ mod tests {
         let write = |node| Record::Write { node, offset: 0, bytes: vec![1] };
         let begin = |node| Record::SyncBegin { node, number: node, path: format!("/{node}").into() };
         let end = |node| Record::SyncEnd { node, number: node };
-        let found = |records: &[Record]| Trace(records.to_vec()).synchronised_writes();
+        let found = |records: &[Record]| Trace(records.to_vec()).synchronized_writes();
         assert_eq!(found(&[write(1), begin(1), end(1)]), [PathBuf::from("/1")]);
         for records in [
             vec![begin(1), write(1), end(1)],

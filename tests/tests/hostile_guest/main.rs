@@ -23,7 +23,7 @@ const LONG_SECONDS: u64 = 30;
 /// Bytes of the files that are shared meanwhile.
 const SHARED_BYTES: u32 = 2_000_000;
 /// Longest time that one share and its receipt may take.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 /// Most memory that any of the processes may ever have.
 const MAX_MEMORY_KIB: u64 = 256 * 1024;
 /// What one guest may store in tokens and files.
@@ -58,12 +58,12 @@ async fn owner_and_receiver_get_on_beside_a_guest_that_tries_everything() {
     let mut rounds = 0_u64;
     while began.elapsed() < Duration::from_secs(seconds) {
         let round = share_and_receive(&owner_rest, &receiver_rest, rounds);
-        tokio::time::timeout(PATIENCE, round).await.expect("a transfer hangs beside the attacks");
+        tokio::time::timeout(TIMEOUT, round).await.expect("a transfer hangs beside the attacks");
         rounds += 1;
     }
-    let start = tokio::time::timeout(PATIENCE, serve(&latecomer_dir, &latecomer_options)).await;
+    let start = tokio::time::timeout(TIMEOUT, serve(&latecomer_dir, &latecomer_options)).await;
     start.expect("another guest finds a place and can log in");
-    let health = tokio::time::timeout(PATIENCE, http().get(format!("{backbone}/health")).send()).await;
+    let health = tokio::time::timeout(TIMEOUT, http().get(format!("{backbone}/health")).send()).await;
     assert!(health.expect("the check of its health finds a place").unwrap().status().is_success());
     let lasted = began.elapsed().as_secs() + 1;
     let found = attacks.stop().await;

@@ -24,7 +24,7 @@ const KEEP: &str = "ENLACE_POWER_KEEP";
 const FEW_ROUNDS: usize = 6;
 /// Rounds on the same disks, at most. Fresh ones keep rounds short, and repeat the first start.
 const ROUNDS_OF_A_SITE: usize = 12;
-/// Rounds within which the check notices that synchronisation is switched off.
+/// Rounds within which the check notices that synchronization is switched off.
 const ROUNDS_UNTIL_NOTICED: usize = 5;
 
 /// What was acknowledged and is not as it should be.
@@ -36,7 +36,7 @@ struct Terms {
     shim: Shim,
     seed: u64,
     rounds: usize,
-    /// Which synchronisations do nothing.
+    /// Which synchronizations do nothing.
     omit: Option<Omit>,
     /// What a cut takes; by default either kind of loss at random.
     tear: Option<Tear>,
@@ -138,16 +138,16 @@ async fn a_loss_is_noticed(omit: Omit) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_program_that_synchronises_nothing_is_noticed() {
+async fn a_program_that_synchronizes_nothing_is_noticed() {
     a_loss_is_noticed(Omit::All).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_program_that_synchronises_no_file_is_noticed() {
+async fn a_program_that_synchronizes_no_file_is_noticed() {
     a_loss_is_noticed(Omit::Files).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_program_that_synchronises_no_directory_is_noticed() {
+async fn a_program_that_synchronizes_no_directory_is_noticed() {
     a_loss_is_noticed(Omit::Directories).await;
 }

@@ -78,7 +78,7 @@ fn everything_that_a_program_changes_is_recorded() {
 }
 
 #[test]
-fn left_out_synchronisations_are_not_recorded() {
+fn left_out_synchronizations_are_not_recorded() {
     let Some(stage) = Stage::or_skip() else { return };
     for (omit, names, ends) in [
         (Omit::All, &["", "old"][..], 0),

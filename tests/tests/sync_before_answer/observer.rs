@@ -21,7 +21,7 @@ pub(crate) const BLOBS: Needed = Needed { machine: "backbone", folder: "blobs" }
 /// Folder inside of those whose files do not count.
 const INDEX: &str = "index";
 
-/// Where something has to be written and synchronised.
+/// Where something has to be written and synchronized.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Needed {
     machine: &'static str,
@@ -34,7 +34,7 @@ pub(crate) struct Observer {
     machines: Vec<(&'static str, Machine)>,
     /// Requests that were looked at.
     pub(crate) requests: usize,
-    /// What was not synchronised, a line each.
+    /// What was not synchronized, a line each.
     pub(crate) missing: Vec<String>,
 }
 
@@ -54,7 +54,7 @@ impl Observer {
         &self.machines.iter().find(|(other, _)| *other == name).unwrap().1
     }
 
-    /// Sends a request, which must be answered with this status, and looks at what was synchronised meanwhile. Returns the
+    /// Sends a request, which must be answered with this status, and looks at what was synchronized meanwhile. Returns the
     /// result.
     pub(crate) async fn observe(
         &mut self,
@@ -70,7 +70,7 @@ impl Observer {
         let response = request.send().await.unwrap();
         let traces: Vec<_> = lengths
             .into_iter()
-            .map(|(name, length)| (name, self.machine(name).trace_since(length).unwrap().synchronised_writes()))
+            .map(|(name, length)| (name, self.machine(name).trace_since(length).unwrap().synchronized_writes()))
             .collect();
         let found = response.status().as_u16();
         let body = response.text().await.unwrap();
@@ -84,7 +84,7 @@ impl Observer {
             let (_, paths) = traces.iter().find(|(other, _)| *other == name).unwrap();
             let root = self.machine(name).data_dir();
             if !paths.iter().any(|path| counts(path.strip_prefix(&root).unwrap_or(path), &folder)) {
-                self.missing.push(format!("{route}: no write to {folder} of the {name} was synchronised"));
+                self.missing.push(format!("{route}: no write to {folder} of the {name} was synchronized"));
             }
         }
         serde_json::from_str::<Value>(&body).unwrap_or_default()["result"].take()

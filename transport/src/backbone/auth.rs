@@ -14,11 +14,10 @@ use zeroize::Zeroizing;
 
 use super::envelope::{self, MAX_ERROR_ANSWER};
 use super::http::{Http, read_body, within};
+use super::http_client::LOGIN_PATH;
 use super::{ClientConfig, DeviceCredentials, Error, SecretText};
 use crate::wire::backbone::envelope::{AccessToken, OAuthError};
 
-/// Path of the login.
-pub(super) const PATH: &str = "/connect/token";
 const FORM: &str = "application/x-www-form-urlencoded";
 /// Initial capacity for the form, enough for usual ones: a growing buffer would leave unwiped copies in memory.
 const LOGIN_FORM_LENGTH: usize = 1024;
@@ -121,7 +120,7 @@ async fn log_in(http: Arc<Http>, credentials: DeviceCredentials) -> Result<Token
     debug!(username = %credentials.username, "logging in");
     within(config.timeout, LABEL, async {
         let asked_at = Instant::now();
-        let request = http.builder(Method::POST, http.root_url(PATH)).header(CONTENT_TYPE, FORM).body(form);
+        let request = http.builder(Method::POST, http.root_url(LOGIN_PATH)).header(CONTENT_TYPE, FORM).body(form);
         let response = request.send().await.map_err(|error| Error::network(error, LABEL))?;
         let status = response.status();
         if !status.is_success() {

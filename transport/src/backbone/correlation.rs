@@ -3,6 +3,7 @@
 //! Every call to the backbone carries an id. If the operation has one from its caller, all its calls carry that one.
 
 use crate::crypto::random;
+use crate::wire::bytes::hex;
 
 /// Maximum length in bytes of an id that is passed on.
 const MAX_LENGTH: usize = 128;
@@ -21,9 +22,7 @@ pub async fn with_correlation_id<F: Future>(id: String, work: F) -> F::Output {
 
 /// The id of the current operation, or a new one.
 pub(super) fn correlation_id() -> String {
-    CURRENT
-        .try_with(Clone::clone)
-        .unwrap_or_else(|_| random::bytes::<8>().iter().map(|byte| format!("{byte:02x}")).collect())
+    CURRENT.try_with(Clone::clone).unwrap_or_else(|_| hex(&random::bytes::<8>()))
 }
 
 #[cfg(test)]

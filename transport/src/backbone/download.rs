@@ -20,7 +20,7 @@ pub struct Download {
     offset: u64,
     received: u64,
     limit: u64,
-    patience: Duration,
+    timeout: Duration,
 }
 
 impl Session {
@@ -58,9 +58,9 @@ impl Download {
         label: String,
         offset: u64,
         limit: u64,
-        patience: Duration,
+        timeout: Duration,
     ) -> Result<Self, Error> {
-        let download = Self { response, label, offset, received: 0, limit, patience };
+        let download = Self { response, label, offset, received: 0, limit, timeout };
         match download.length() {
             Some(length) if length > limit => Err(download.too_large()),
             _ => Ok(download),
@@ -93,7 +93,7 @@ impl Download {
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, Error> {
         let Self { response, label, .. } = self;
         let next = async { response.chunk().await.map_err(|error| Error::network(error, label)) };
-        let Some(chunk) = within(self.patience, label, next).await? else { return Ok(None) };
+        let Some(chunk) = within(self.timeout, label, next).await? else { return Ok(None) };
         self.received += chunk.len() as u64;
         if self.received > self.limit { Err(self.too_large()) } else { Ok(Some(chunk)) }
     }

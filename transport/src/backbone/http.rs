@@ -61,7 +61,7 @@ impl Request {
     }
 
     pub(super) fn body(mut self, body: &impl Serialize) -> Self {
-        let text = serde_json::to_vec(body).expect("request shapes have text keys only, so they always serialise");
+        let text = serde_json::to_vec(body).expect("request shapes have text keys only, so they always serialize");
         // wiped on drop, because bodies contain passwords and keys of devices
         self.body = Some(Bytes::from_owner(Zeroizing::new(text)));
         self

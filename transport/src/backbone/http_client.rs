@@ -9,8 +9,11 @@ use reqwest::{ClientBuilder, redirect};
 use rustls::{ClientConfig, RootCertStore};
 use rustls_platform_verifier::BuilderVerifierExt as _;
 
+use super::ConfigError;
 use super::config::BaseUrl;
-use super::{ConfigError, auth};
+
+/// Path of the login.
+pub(super) const LOGIN_PATH: &str = "/connect/token";
 
 /// Whose certificates a client accepts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,7 +96,7 @@ fn redirects_at_the_origin(limit: usize) -> redirect::Policy {
         let follows = attempt
             .previous()
             .first()
-            .is_some_and(|asked| asked.origin() == attempt.url().origin() && !asked.path().ends_with(auth::PATH));
+            .is_some_and(|asked| asked.origin() == attempt.url().origin() && !asked.path().ends_with(LOGIN_PATH));
         match follows && attempt.previous().len() <= limit {
             true => attempt.follow(),
             false => attempt.error("redirects end here"),

@@ -6,7 +6,7 @@ use super::bounds::AnswerBounds;
 use super::http::Request;
 use super::{Error, Session};
 use crate::wire::TokenId;
-use crate::wire::backbone::tokens::{CreateToken, CreatedToken, Token, UpdateTokenContent, UpdatedToken};
+use crate::wire::backbone::tokens::{CreateToken, CreatedToken, Token};
 
 impl Session {
     /// Creates a token.
@@ -40,14 +40,6 @@ impl Session {
     /// [`Error`]; [`Error::Forbidden`] for a token of another identity, [`Error::NotFound`] if the backbone does not support it.
     pub async fn unlock_token(&self, id: &TokenId) -> Result<(), Error> {
         self.no_content(Request::new(Method::POST, format!("/Tokens/{id}/ResetAccessFailedCount"))).await
-    }
-
-    /// Fills an empty token.
-    ///
-    /// # Errors
-    /// [`Error`]; `…contentUpdateNotPossibleBecauseContentAlreadyExists` if it was filled already.
-    pub async fn update_token_content(&self, id: &TokenId, update: &UpdateTokenContent) -> Result<UpdatedToken, Error> {
-        self.json(Request::post(format!("/Tokens/{id}/UpdateContent"), update)).await
     }
 }
 

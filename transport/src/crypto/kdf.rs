@@ -42,17 +42,17 @@ impl KdfContext {
     }
 }
 
-/// `BLAKE2b-256(key, salt = id as 8 bytes little-endian, personalisation = label, message = empty)`, salt and
-/// personalisation padded with zeros to 16 bytes.
+/// `BLAKE2b-256(key, salt = id as 8 bytes little-endian, personalization = label, message = empty)`, salt and
+/// personalization padded with zeros to 16 bytes.
 pub(super) fn derive(key: &[u8; 32], context: KdfContext, id: u64) -> Result<SecretKey, CryptoError> {
     if id > MAX_KEY_ID {
         return Err(CryptoError::KeyId);
     }
     let mut salt = [0; 16];
     salt[..8].copy_from_slice(&id.to_le_bytes());
-    let mut personalisation = [0; 16];
-    personalisation[..8].copy_from_slice(context.label());
-    let mac = Blake2bMac::<U32>::new_with_salt_and_personal(Some(key), &salt, &personalisation)
+    let mut personalization = [0; 16];
+    personalization[..8].copy_from_slice(context.label());
+    let mac = Blake2bMac::<U32>::new_with_salt_and_personal(Some(key), &salt, &personalization)
         .expect("BLAKE2b takes keys of up to 64 and salts of up to 16 bytes");
     Ok(SecretKey::from_bytes(mac.finalize().into_bytes().into()))
 }

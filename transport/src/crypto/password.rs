@@ -38,7 +38,7 @@ impl fmt::Debug for PasswordHash {
     }
 }
 
-/// Hashes a password as typed, without Unicode normalisation. Blocks for tens of milliseconds and takes 20 MiB of memory:
+/// Hashes a password as typed, without Unicode normalization. Blocks for tens of milliseconds and takes 20 MiB of memory:
 /// do not call it on a thread of the async runtime.
 #[must_use]
 pub fn hash_password(password: &str, salt: &[u8; SALT_LENGTH]) -> PasswordHash {

@@ -19,7 +19,7 @@ pub(super) const TYPE: &str = "FileMetadata";
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct FileMetadata {
-    /// Description shown to recipients.
+    /// Description shown to receivers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
     /// When the file was last changed before the upload.
@@ -39,7 +39,7 @@ pub struct FileMetadata {
     /// Tags, used by applications.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tags: Option<Vec<String>>,
-    /// Title shown to recipients.
+    /// Title shown to receivers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub title: Option<String>,
 }

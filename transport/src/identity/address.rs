@@ -8,6 +8,7 @@
 
 use crate::crypto::SignaturePublicKey;
 use crate::crypto::hash::{sha256, sha512};
+use crate::wire::bytes::hex;
 use crate::wire::{Address, AddressError};
 
 const KEY_HASH_LENGTH: usize = 10;
@@ -73,8 +74,4 @@ fn key_digits(key_material: &[u8]) -> String {
 
 fn checksum(checked_part: &str) -> String {
     hex(&sha256(checked_part.as_bytes())[..CHECKSUM_LENGTH])
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -130,26 +130,15 @@ pub struct Device {
     /// Absent until its first login.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "compact::option")]
     pub public_key: Option<SignaturePublicKey>,
-    /// See [`device_type`].
+    /// 0 unknown, 1 phone, 2 tablet, 3 desktop computer, 4 connector.
     #[serde(rename = "type")]
     pub device_type: u8,
     /// Its login name.
     pub username: Username,
 }
 
-/// Known values of [`Device::device_type`].
-pub mod device_type {
-    /// Unknown.
-    pub const UNKNOWN: u8 = 0;
-    /// A phone.
-    pub const PHONE: u8 = 1;
-    /// A tablet.
-    pub const TABLET: u8 = 2;
-    /// A desktop computer.
-    pub const DESKTOP: u8 = 3;
-    /// A connector: a node that runs as a service for an application.
-    pub const CONNECTOR: u8 = 4;
-}
+/// [`Device::device_type`] of a connector: a node that runs as a service for an application.
+pub const CONNECTOR_DEVICE_TYPE: u8 = 4;
 
 /// Omits the initial password.
 impl fmt::Debug for Device {

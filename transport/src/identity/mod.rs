@@ -6,4 +6,4 @@ mod device;
 
 pub use address::{AddressMismatch, address_belongs_to, check_address, deleted_identity_pseudonyms, derive_address};
 #[cfg(feature = "client")]
-pub use device::{Device, DeviceSharedSecret, PublicIdentity, device_type, generate_device_password};
+pub use device::{CONNECTOR_DEVICE_TYPE, Device, DeviceSharedSecret, PublicIdentity, generate_device_password};

@@ -13,7 +13,8 @@ use transport::crypto::hash::{Sha512Hash, sha256};
 use transport::crypto::{CryptoObject, ExchangeKeypair, Form, SecretKey, SignatureHash, SignatureKeypair};
 use transport::datawallet::{PayloadCategory, PendingModification};
 use transport::file::{self, Extent, FileMetadata, FileMetadataV2};
-use transport::identity::derive_address;
+use transport::identity::{DeviceSharedSecret, PublicIdentity, derive_address};
+use transport::secret_container::SecretContainer;
 use transport::token::TokenContent;
 use transport::wire::backbone::datawallet::{ModificationType, NewModification};
 use transport::wire::backbone::tokens::CreateToken;
@@ -254,6 +255,42 @@ fn modification(seeded: &mut Seeded) -> String {
     serde_json::to_string(&modification).unwrap()
 }
 
+fn secret_container(seeded: &mut Seeded) -> String {
+    let container = SecretContainer {
+        active: seeded.flag(),
+        cipher: seeded.key().encrypt_with_nonce(seeded.text().as_bytes(), seeded.bytes()),
+        created_at: seeded.timestamp(),
+        description: seeded.text(),
+        id: seeded.pick("ABCXYZabcxyz0189", 20),
+        name: seeded.text(),
+        nonce: seeded.next() % (1 << 31),
+        valid_from: seeded.timestamp(),
+        valid_to: seeded.optional(Seeded::timestamp),
+    };
+    serde_json::to_string(&container).unwrap()
+}
+
+fn device_shared_secret(seeded: &mut Seeded) -> String {
+    let public_key = seeded.signer().public_key();
+    let secret = DeviceSharedSecret {
+        created_at: seeded.timestamp(),
+        created_by_device: seeded.id("DVC"),
+        description: seeded.optional(Seeded::text),
+        device_index: seeded.next() >> 11,
+        id: seeded.id("DVC"),
+        identity: PublicIdentity { address: derive_address(&public_key, "example.org").unwrap(), public_key },
+        identity_private_key: seeded.optional(Seeded::signer),
+        is_backup_device: seeded.flag(),
+        name: seeded.optional(Seeded::text),
+        password: seeded.text().into(),
+        profile_name: seeded.optional(Seeded::text),
+        secret_base_key: seeded.key(),
+        synchronization_key: seeded.key(),
+        username: seeded.id("USR"),
+    };
+    serde_json::to_string(&secret).unwrap()
+}
+
 /// Bodies of which every hundredth has more than one piece.
 fn file_body(seeded: &mut Seeded) -> String {
     let most = if seeded.below(100) == 0 { 60_000 } else { 100 };
@@ -298,6 +335,7 @@ const FORMATS: &[(&str, Encode)] = &[
     ("contentManifest", content_manifest),
     ("createToken", created_token),
     ("datawalletPayload", datawallet_payload),
+    ("deviceSharedSecret", device_shared_secret),
     ("exchangeKeypair", exchange),
     ("fileBody", file_body),
     ("fileMetadata", metadata),
@@ -308,6 +346,11 @@ const FORMATS: &[(&str, Encode)] = &[
     }),
     ("jsonText", |seeded| json_text::to_text(&seeded.value(3))),
     ("newModification", modification),
+    ("relationshipTemplateReference", |seeded| {
+        let id: transport::wire::RelationshipTemplateId = seeded.id("RLT");
+        seeded.reference(id)
+    }),
+    ("secretContainer", secret_container),
     ("secretKey", |seeded| forms(&seeded.key())),
     ("signature", signature),
     ("timestamp", |seeded| seeded.timestamp().to_string()),

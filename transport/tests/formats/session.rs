@@ -35,7 +35,7 @@ fn identity_key(session: &Value, who: &str) -> SignaturePublicKey {
 }
 
 /// An object's properties, merged from the payloads in the recorded datawallet of identity A.
-fn synchronised<'a>(datawallet: &'a Value, id: &'a str) -> impl Iterator<Item = Value> + 'a {
+fn synchronized<'a>(datawallet: &'a Value, id: &'a str) -> impl Iterator<Item = Value> + 'a {
     let of_object = datawallet.list("modifications").iter().filter(move |entry| entry.text("objectIdentifier") == id);
     of_object
         .filter_map(|entry| entry.optional_text("payloadPlaintext"))
@@ -127,7 +127,7 @@ fn every_file_opens_and_its_owner_signature_verifies() {
             count += 1;
             let id = request["response"]["result"].text("id");
             let metadata_key =
-                synchronised(&datawallet, id).find_map(|properties| properties.get("secretKey").map(key));
+                synchronized(&datawallet, id).find_map(|properties| properties.get("secretKey").map(key));
             let properties = bytes(&fields["encryptedProperties"]);
             let metadata = FileMetadata::open(&properties.0, &metadata_key.unwrap()).unwrap();
             let cipher_hash: Sha512Hash = fields.text("cipherHash").parse().unwrap();

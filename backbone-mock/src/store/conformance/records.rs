@@ -148,7 +148,7 @@ pub(super) async fn a_session_that_is_dropped_changes_nothing_and_frees_its_lock
     assert_eq!(value(&backend, "a").await, None);
 }
 
-pub(super) async fn whoever_waits_for_a_lock_and_gives_up_leaves_it_free(storage: &impl Storage) {
+pub(super) async fn a_cancelled_waiter_does_not_block_others(storage: &impl Storage) {
     let backend = storage.open().await;
     let holder = locked(&backend, LockSpace::Records, &["a", "b"]).await;
     let mut waiting = Box::pin(locked(&backend, LockSpace::Records, &["a", "b", "c"]));

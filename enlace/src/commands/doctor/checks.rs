@@ -13,13 +13,15 @@ use runtime::{StoreKey, Timestamp};
 
 use crate::api_key;
 use crate::client::{self, GUEST_ID};
+use crate::code::Kind;
 use crate::data_dir::{DataDir, Held};
-use crate::failure::{Failure, Kind, with_sources};
+use crate::failure::Failure;
 use crate::memory::Memory;
 use crate::node::{self, Node, Plan, WhichBackbone};
 use crate::output::Output;
 use crate::reach::{Reached, reach};
 use crate::running::Running;
+use crate::wording::with_sources;
 use crate::{port, server, time};
 
 /// Clock differences up to this are harmless.
@@ -402,10 +404,10 @@ async fn store_of_backbone(url: &str) -> Finding {
 /// Compares our clock with the time in an answer.
 fn clock(response: &reqwest::Response) -> Finding {
     let date = response.headers().get(reqwest::header::DATE).and_then(|value| value.to_str().ok());
-    let Some(theirs) = date.and_then(parse_http_date) else {
+    let Some(theirs) = date.and_then(|date| httpdate::parse_http_date(date).ok()) else {
         return Finding::skipped("clock", "the backbone does not send the time");
     };
-    judge_clock(time::now(), theirs)
+    judge_clock(time::now(), theirs.into())
 }
 
 fn judge_clock(ours: Timestamp, theirs: Timestamp) -> Finding {
@@ -417,15 +419,6 @@ fn judge_clock(ours: Timestamp, theirs: Timestamp) -> Finding {
             Finding::wrong("clock", format!("{seconds} s off the backbone's clock; correct the clock of this machine"))
         }
     }
-}
-
-/// `Sat, 21 Nov 2026 21:04:03 GMT`, the only form that servers write today.
-fn parse_http_date(text: &str) -> Option<Timestamp> {
-    const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-    let mut parts = text.split_once(", ")?.1.split(' ');
-    let (day, month, year, clock) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
-    let month = MONTHS.iter().position(|name| *name == month)? + 1;
-    format!("{year}-{month:02}-{day}T{clock}Z").parse().ok()
 }
 
 async fn get(url: &str) -> Result<reqwest::Response, Failure> {
@@ -442,13 +435,6 @@ async fn get(url: &str) -> Result<reqwest::Response, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn http_dates_are_read() {
-        let read = |text| parse_http_date(text).map(|time| time.to_string());
-        assert_eq!(read("Sat, 21 Nov 2026 21:04:03 GMT").as_deref(), Some("2026-11-21T21:04:03.000Z"));
-        assert_eq!(read("yesterday"), None);
-    }
 
     #[test]
     fn a_quota_of_which_more_than_nine_tenths_are_used_is_wrong() {

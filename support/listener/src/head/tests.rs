@@ -110,7 +110,7 @@ fn a_head_may_have_exactly_as_many_bytes_and_lines_as_are_allowed() {
 }
 
 #[tokio::test]
-async fn what_was_refused_is_read_no_further() {
+async fn reading_stops_after_a_refusal() {
     let (mut client, server) = tokio::io::duplex(1024);
     let (mut heads, verdict) = ReadableHeads::new(server, MAX_HEAD);
     client.write_all(b"GET /a b HTTP/1.1\r\n").await.unwrap();

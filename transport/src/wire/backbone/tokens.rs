@@ -60,18 +60,7 @@ pub struct Token {
     pub is_password_protected: bool,
 }
 
-/// `POST /Tokens/{id}/UpdateContent`.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct UpdateTokenContent {
-    /// The sealed content.
-    pub new_content: ByteText,
-    /// Hash of the password, standard base64 with padding.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub password: Option<String>,
-}
-
-/// Answer to [`UpdateTokenContent`]: the token without its content.
+/// Answer to `POST /Tokens/{id}/UpdateContent`, which fills an empty token: the token without its content.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct UpdatedToken {

@@ -37,7 +37,7 @@ pub(super) fn check(text: &str) -> Result<String, ReferenceError> {
     Ok(text.trim_end_matches('/').to_owned())
 }
 
-/// Splits a reference URL into normalised base URL, id and fragment.
+/// Splits a reference URL into normalized base URL, id and fragment.
 pub(super) fn split(text: &str) -> Result<(String, String, String), ReferenceError> {
     let url = Url::parse(text).map_err(|_| ReferenceError::BaseUrl)?;
     if !is_plain(&url) {

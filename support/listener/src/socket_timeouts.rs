@@ -39,19 +39,19 @@ impl Drop for BusyGuard {
     }
 }
 
-/// A socket that loses patience.
+/// A socket with these time-outs.
 #[derive(Debug)]
-pub(crate) struct Impatient {
+pub(crate) struct TimedSocket {
     stream: TcpStream,
     busy: Busy,
-    head: Patience,
-    stall: Patience,
+    head: Timeout,
+    stall: Timeout,
 }
 
-impl Impatient {
+impl TimedSocket {
     /// Gives the peer `head` to send each head, and `stall` to take some of what is written.
     pub(crate) fn new(stream: TcpStream, busy: Busy, head: Duration, stall: Duration) -> Self {
-        Self { stream, busy, head: Patience::new(head), stall: Patience::new(stall) }
+        Self { stream, busy, head: Timeout::new(head), stall: Timeout::new(stall) }
     }
 
     /// Fails a write that has been waiting for too long.
@@ -67,12 +67,12 @@ impl Impatient {
 
 /// A limit that runs from `begin` to `end`.
 #[derive(Debug)]
-struct Patience {
+struct Timeout {
     limit: Duration,
     timer: Option<Pin<Box<Sleep>>>,
 }
 
-impl Patience {
+impl Timeout {
     fn new(limit: Duration) -> Self {
         Self { limit, timer: None }
     }
@@ -92,7 +92,7 @@ impl Patience {
     }
 }
 
-impl AsyncRead for Impatient {
+impl AsyncRead for TimedSocket {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
         let before = buf.filled().len();
@@ -109,7 +109,7 @@ impl AsyncRead for Impatient {
     }
 }
 
-impl AsyncWrite for Impatient {
+impl AsyncWrite for TimedSocket {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(cx, buf);
         self.unless_stalled(written, cx)
@@ -149,7 +149,7 @@ mod tests {
         let _silent = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (stream, _) = listener.accept().await.unwrap();
         let limit = Duration::from_secs(60);
-        let mut stream = Impatient::new(stream, Busy::default(), limit, limit);
+        let mut stream = TimedSocket::new(stream, Busy::default(), limit, limit);
         let started = Instant::now();
         let error = stream.write_all(&vec![0; 64 * 1024 * 1024]).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
