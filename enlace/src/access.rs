@@ -145,6 +145,7 @@ impl Access {
 
     pub(crate) async fn upload(&self, file: NewFile, progress: &Progress) -> Result<File, Failure> {
         let (trouble, length) = (file.source.trouble(), file.source.length);
+        progress.begin(length);
         let request = file.into_request()?;
         let uploaded = match self {
             Self::Here(node) => {

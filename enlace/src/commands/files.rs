@@ -209,6 +209,7 @@ async fn download(access: &Access, args: &DownloadArgs, output: Output) -> Resul
     let destination = Destination::choose(args.output.as_deref(), &file.filename, args.force)?;
     destination.explain(output);
     let progress = Progress::new(output);
+    progress.begin(file.filesize);
     let saved = async {
         let content = access.download(&args.id, &progress).await?;
         destination.write(content.reader, content.length, &progress).await

@@ -216,6 +216,7 @@ async fn receive(
     announce(&file.filename, file.filesize, args.max_size, output)?;
     let destination = Destination::choose(args.output.as_deref(), &file.filename, args.force)?;
     destination.explain(output);
+    progress.begin(file.filesize);
     let content = access.download(file.id.as_str(), progress).await?;
     let saved = destination.write(content.reader, content.length, progress).await?;
     Ok((file, saved))

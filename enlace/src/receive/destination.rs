@@ -40,6 +40,8 @@ pub(crate) struct Saved {
     pub(crate) bytes: u64,
     /// SHA-256 of its bytes in lower-case hex.
     pub(crate) sha256: String,
+    /// How many of its bytes had arrived before this run.
+    pub(crate) resumed: u64,
 }
 
 impl Saved {
@@ -109,7 +111,7 @@ impl Destination {
                 Kind::Network | Kind::Integrity => failure.hint(INCOMPLETE_OUTPUT),
                 _ => failure,
             })?;
-            return Ok(Saved { path: self.path, bytes: length, sha256 });
+            return Ok(Saved { path: self.path, bytes: length, sha256, resumed: 0 });
         }
         let mut temporary = NewFile::create(&self.path).map_err(|error| self.unwritable(&error))?;
         let handle = temporary.file().try_clone().map_err(|error| self.unwritable(&error))?;
@@ -119,7 +121,7 @@ impl Destination {
         file.sync_all().await.map_err(|error| self.unwritable(&error))?;
         self.publish(temporary)?;
         let path = self.path.canonicalize().unwrap_or(self.path);
-        Ok(Saved { path, bytes: length, sha256 })
+        Ok(Saved { path, bytes: length, sha256, resumed: 0 })
     }
 
     fn publish(&self, mut temporary: NewFile) -> Result<(), Failure> {

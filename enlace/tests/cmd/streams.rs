@@ -142,3 +142,47 @@ fn a_pipe_with_a_name_is_shared_like_a_file() {
     assert!(std::fs::read(sandbox.path("copy")).unwrap() == content);
     assert_eq!(shared.line["file"]["filename"], "pipe");
 }
+
+/// The lines about progress among those on standard error, as bytes of a total; all others are JSON too.
+fn progress_of(stderr: &str, total: u64) -> Vec<u64> {
+    let lines = stderr.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    let progress: Vec<_> = lines.filter_map(|mut line| Some(line.get_mut("progress")?.take())).collect();
+    progress
+        .iter()
+        .map(|line| {
+            assert_eq!(line.as_object().unwrap().keys().collect::<Vec<_>>(), ["bytes", "total", "resumed"]);
+            assert_eq!((&line["total"], &line["resumed"]), (&total.into(), &0.into()), "{line}");
+            line["bytes"].as_u64().unwrap()
+        })
+        .collect()
+}
+
+#[test]
+fn scripts_see_how_far_each_transfer_is() {
+    let sandbox = Sandbox::new();
+    let length = 2_000_000;
+    let shared = sandbox.share(&sandbox.file("a.bin", bytes(2_000_000)), &[]);
+    let id = shared.text("/file/id").to_owned();
+    // Over REST, because `share` serves that directory, and in the process of the receiver.
+    let download = ["files", "download", &id, "--data-dir", "sender", "--output", "b.bin", "--json"];
+    let (downloaded, received) = (sandbox.run(&download), sandbox.receive(shared.reference(), &["--output", "c.bin"]));
+    for ended in [&downloaded, &received] {
+        assert_eq!((&ended.json()["bytes"], &ended.json()["resumed"]), (&length.into(), &0.into()));
+    }
+    let other = sandbox.file("d.bin", bytes(1_000_000));
+    let uploaded = sandbox.run(&["files", "upload", &other, "--data-dir", "sender", "--json"]);
+    uploaded.json();
+    let shared = shared.stop();
+    for (ended, total) in [(&shared, length), (&downloaded, length), (&received, length), (&uploaded, 1_000_000)] {
+        let lines = progress_of(&ended.stderr, total);
+        assert!(lines.is_sorted_by(|one, next| one < next), "{lines:?}");
+        assert_eq!(lines.last(), Some(&total), "{ended:?}");
+    }
+}
+
+#[test]
+fn people_and_logs_see_no_lines_for_scripts() {
+    let sandbox = Sandbox::new();
+    let uploaded = sandbox.run(&["files", "upload", &sandbox.file("a.txt", "hello"), "--data-dir", "d"]);
+    assert!(uploaded.code == 0 && !uploaded.stderr.contains("progress"), "{uploaded:?}");
+}
