@@ -117,7 +117,7 @@ struct DownloadArgs {
     /// File or directory to save to (default: the name of the file, in the current directory); - writes to standard output
     #[arg(short, long, value_name = "PATH")]
     output: Option<PathBuf>,
-    /// Overwrite an existing file
+    /// Overwrite an existing file, or write to standard output although it is a terminal
     #[arg(long)]
     force: bool,
     #[command(flatten)]
@@ -208,6 +208,7 @@ async fn download(access: &Access, args: &DownloadArgs, output: Output) -> Resul
     announce(&file.filename, file.filesize, u64::MAX, output)?;
     let destination = Destination::choose(args.output.as_deref(), &file.filename, args.force)?;
     destination.explain(output);
+    destination.check_room(file.filesize)?;
     let progress = Progress::new(output);
     progress.begin(file.filesize);
     let saved = async {

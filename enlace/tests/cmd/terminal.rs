@@ -1,0 +1,65 @@
+//! Programs at a terminal.
+
+use std::fs::File;
+use std::io::Read as _;
+use std::os::fd::OwnedFd;
+use std::process::Stdio;
+
+use rustix::fs::{Mode, OFlags};
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+
+use crate::sandbox::{Ended, Sandbox};
+
+/// A terminal of which the test is the person in front.
+struct Terminal {
+    person: File,
+    device: OwnedFd,
+}
+
+impl Terminal {
+    fn open() -> Self {
+        let person = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+        grantpt(&person).unwrap();
+        unlockpt(&person).unwrap();
+        let name = ptsname(&person, Vec::new()).unwrap();
+        let device = rustix::fs::open(name, OFlags::RDWR | OFlags::NOCTTY, Mode::empty()).unwrap();
+        Self { person: person.into(), device }
+    }
+
+    fn device(&self) -> Stdio {
+        self.device.try_clone().unwrap().into()
+    }
+
+    /// Everything that programs have written, once none of them has the terminal any more.
+    fn screen(self) -> String {
+        drop(self.device);
+        let (mut person, mut screen) = (self.person, Vec::new());
+        // The end is an error on Linux.
+        let _ = person.read_to_end(&mut screen);
+        String::from_utf8(screen).unwrap()
+    }
+}
+
+#[test]
+fn a_file_goes_to_a_terminal_only_if_that_is_asked_for() {
+    let sandbox = Sandbox::new();
+    let shared = sandbox.share(&sandbox.file("a.txt", "from afar"), &[]);
+    let receive = ["receive", shared.reference(), "--data-dir", "receiver", "--output", "-"];
+    let to_terminal = |args: &[&str]| {
+        let terminal = Terminal::open();
+        let mut command = sandbox.command(args);
+        let child = command.stdout(terminal.device()).stderr(Stdio::piped()).spawn().unwrap();
+        drop(command);
+        (Ended::from(child.wait_with_output().unwrap()), terminal.screen())
+    };
+    let (refused, screen) = to_terminal(&receive);
+    refused.refused(2, &["standard output is a terminal", "hint: redirect it to a file", "--force"]);
+    assert_eq!(screen, "");
+    assert!(!sandbox.path("receiver").exists(), "refused before anything starts");
+    let (forced, screen) = to_terminal(&[&receive[..], &["--force"]].concat());
+    assert_eq!((forced.code, screen.as_str()), (0, "from afar"), "{forced:?}");
+    let download = ["files", "download", shared.text("/file/id"), "--data-dir", "sender", "--output", "-"];
+    let (refused, screen) = to_terminal(&download);
+    refused.refused(2, &["standard output is a terminal"]);
+    assert_eq!(screen, "");
+}
