@@ -16,7 +16,7 @@ use crate::failure::Failure;
 use crate::output::{Output, bytes, printable};
 use crate::progress::Progress;
 use crate::receive::{Destination, announce, stopped};
-use crate::source_file::{SourceFile, parse_media_type};
+use crate::source_file::{SourceFile, parse_media_type, parse_name};
 use crate::{terms, time};
 
 /// List, upload, download and delete files.
@@ -87,6 +87,9 @@ struct UploadArgs {
     /// File to upload; - reads standard input
     #[arg(value_name = "FILE")]
     file: PathBuf,
+    /// File name that receivers see (default: that of the file; stdin for standard input)
+    #[arg(long, value_name = "NAME", value_parser = parse_name)]
+    name: Option<String>,
     /// Title shown to receivers
     #[arg(long)]
     title: Option<String>,
@@ -180,14 +183,13 @@ async fn upload(mut context: Context, args: UploadArgs) -> Result<(), Failure> {
     expires_at.map_or(Ok(()), |expires_at| terms::check_future(expires_at, now))?;
     let tags = Some(args.tag).filter(|tags| !tags.is_empty()).map(Tags::new).transpose().map_err(tag_twice)?;
     let new = NewFile {
-        source: SourceFile::open(&args.file, limit)?,
+        source: SourceFile::open(&args.file, limit)?.named(args.name.as_deref(), context.output),
         mimetype: args.mimetype,
         expires_at,
         title: args.title,
         description: args.description,
         tags,
     };
-    new.source.explain_name(context.output);
     let progress = Progress::new(context.output);
     let result = context.with_access(&args.node, async |access| access.upload(new, &progress).await).await;
     progress.finish();

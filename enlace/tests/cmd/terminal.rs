@@ -1,14 +1,14 @@
 //! Programs at a terminal.
 
 use std::fs::File;
-use std::io::Read as _;
+use std::io::{Read as _, Write as _};
 use std::os::fd::OwnedFd;
 use std::process::Stdio;
 
 use rustix::fs::{Mode, OFlags};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 
-use crate::sandbox::{Ended, Sandbox};
+use crate::sandbox::{Ended, Sandbox, Serving};
 
 /// A terminal of which the test is the person in front.
 struct Terminal {
@@ -28,6 +28,10 @@ impl Terminal {
 
     fn device(&self) -> Stdio {
         self.device.try_clone().unwrap().into()
+    }
+
+    fn type_in(&mut self, text: &str) {
+        self.person.write_all(text.as_bytes()).unwrap();
     }
 
     /// Everything that programs have written, once none of them has the terminal any more.
@@ -62,4 +66,18 @@ fn a_file_goes_to_a_terminal_only_if_that_is_asked_for() {
     let (refused, screen) = to_terminal(&download);
     refused.refused(2, &["standard output is a terminal"]);
     assert_eq!(screen, "");
+}
+
+#[test]
+fn a_text_is_asked_for_at_a_terminal_and_ends_with_the_key_for_it() {
+    let sandbox = Sandbox::new();
+    let mut terminal = Terminal::open();
+    terminal.type_in("first line\nsecond line\n\u{4}");
+    let args =
+        ["share", "--text", "--data-dir", "sender", "--listen", "127.0.0.1:0", "--backbone-listen", "127.0.0.1:0"];
+    let shared = Serving::try_start(sandbox.command(&args).stdin(terminal.device())).unwrap();
+    let received = sandbox.receive(shared.reference(), &["--output", "-"]);
+    assert_eq!(received.stdout, "first line\nsecond line\n", "{received:?}");
+    let talk = shared.stop().stderr;
+    assert!(talk.contains("text to share, ended by Ctrl-D"), "{talk}");
 }
