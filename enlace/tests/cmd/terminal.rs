@@ -8,7 +8,7 @@ use std::process::Stdio;
 use rustix::fs::{Mode, OFlags};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 
-use crate::sandbox::{Ended, Sandbox, Serving};
+use crate::sandbox::{Ended, Sandbox, Serving, bytes};
 
 /// A terminal of which the test is the person in front.
 struct Terminal {
@@ -80,4 +80,19 @@ fn a_text_is_asked_for_at_a_terminal_and_ends_with_the_key_for_it() {
     assert_eq!(received.stdout, "first line\nsecond line\n", "{received:?}");
     let talk = shared.stop().stderr;
     assert!(talk.contains("text to share, ended by Ctrl-D"), "{talk}");
+}
+
+#[test]
+fn people_see_rate_and_time_left_while_a_file_is_transferred() {
+    let sandbox = Sandbox::new();
+    let shared = sandbox.share(&sandbox.file("a.bin", bytes(3_000_000)), &[]);
+    let terminal = Terminal::open();
+    let mut command = sandbox.command(&["receive", shared.reference(), "--data-dir", "receiver", "--output", "b"]);
+    command.env("TERM", "xterm").stdout(Stdio::piped()).stderr(terminal.device());
+    let mut child = command.spawn().unwrap();
+    // It has the terminal as well.
+    drop(command);
+    let screen = terminal.screen();
+    assert!(child.wait().unwrap().success(), "{screen}");
+    assert!(screen.contains("/s ") && screen.contains(" left"), "{screen:?}");
 }
