@@ -1,5 +1,6 @@
 //! One authenticated request on its way to a handler.
 
+use http::{HeaderMap, Method};
 use runtime::facade::Parameters;
 use runtime::{Error, Id, Runtime};
 use serde::de::DeserializeOwned;
@@ -12,6 +13,8 @@ use crate::validation::{Object, id_pattern};
 /// What a handler gets. `C` is what its face adds.
 pub(crate) struct Call<C> {
     pub(crate) runtime: Runtime,
+    pub(crate) method: Method,
+    pub(crate) headers: HeaderMap,
     /// Decoded, in the order of the pattern.
     pub(crate) parameters: Vec<String>,
     pub(crate) query: Parameters,
@@ -26,8 +29,8 @@ pub(crate) struct Call<C> {
 impl Call<()> {
     /// The same request with what a face adds.
     pub(crate) fn with<C>(self, context: C) -> Call<C> {
-        let Self { runtime, parameters, query, body, admission, media, context: () } = self;
-        Call { runtime, parameters, query, body, admission, media, context }
+        let Self { runtime, method, headers, parameters, query, body, admission, media, context: () } = self;
+        Call { runtime, method, headers, parameters, query, body, admission, media, context }
     }
 }
 

@@ -30,6 +30,10 @@ runtime::error_codes! {
         MethodNotAllowed = "error.connector.http.methodNotAllowed",
         /// The client accepts nothing that the route makes.
         NotAcceptable = "error.connector.http.notAcceptable",
+        /// The content has none of the requested bytes.
+        RangeNotSatisfiable = "error.connector.http.rangeNotSatisfiable",
+        /// The content is not the one that the client has a part of.
+        PreconditionFailed = "error.connector.http.preconditionFailed",
         /// The `Host` header names a host that this node does not answer for.
         HostNotAllowed = "error.connector.http.hostNotAllowed",
         /// The origin of a web page may not call this node.
@@ -58,6 +62,8 @@ pub(crate) fn status_of_face(code: FaceCode) -> StatusCode {
         FaceCode::RouteDoesNotExist => StatusCode::NOT_FOUND,
         FaceCode::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
         FaceCode::NotAcceptable => StatusCode::NOT_ACCEPTABLE,
+        FaceCode::RangeNotSatisfiable => StatusCode::RANGE_NOT_SATISFIABLE,
+        FaceCode::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
         FaceCode::HostNotAllowed | FaceCode::OriginNotAllowed | FaceCode::Forbidden => StatusCode::FORBIDDEN,
         FaceCode::Unauthorized => StatusCode::UNAUTHORIZED,
         FaceCode::TooManyUnauthorized => StatusCode::TOO_MANY_REQUESTS,

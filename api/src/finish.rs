@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use crate::reply::{Reply, ReplyContent, Size};
+use crate::reply::{Reply, ReplyContent, without_bytes};
 
 /// Names a request across programs and logs.
 pub(crate) const CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlation-id");
@@ -62,43 +62,43 @@ pub(crate) struct Finish {
 impl Finish {
     /// Turns a reply into an HTTP answer.
     pub(crate) fn apply(self, reply: Reply) -> Response {
-        let Reply { mut status, mut content, mut headers, negotiated, is_result: _, content_policy } = reply;
+        let Reply { mut status, content, mut headers, negotiated, is_result: _, content_policy } = reply;
         let is_read = matches!(self.method, Method::GET | Method::HEAD);
-        // A redirect is nothing that a client keeps.
-        let tag = entity_tag(&content).filter(|_| !status.is_redirection());
+        // A redirect is nothing that a client keeps; what brings a tag of its own has been compared already.
+        let is_tagged = headers.contains_key(header::ETAG);
+        let tag = entity_tag(&content).filter(|_| !status.is_redirection() && !is_tagged);
         let is_known = |given| tag.as_ref().is_some_and(|tag| matches_tag(given, tag));
         set_vary(&mut headers, &content, status, negotiated && is_read);
         if status == StatusCode::OK && is_read && self.if_none_match.as_ref().is_some_and(is_known) {
             status = StatusCode::NOT_MODIFIED;
-            content = ReplyContent::Empty;
         }
         if let Some(value) = tag.and_then(|tag| HeaderValue::from_str(&tag).ok()) {
             headers.insert(header::ETAG, value);
         }
         self.add_common(&mut headers, content_policy.unwrap_or(self.content_policy));
-        let mut response = Response::new(self.body(content, &mut headers));
+        let body = match status {
+            StatusCode::NOT_MODIFIED => without_bytes(),
+            _ => self.body(content, &mut headers),
+        };
+        let mut response = Response::new(body);
         *response.status_mut() = status;
         *response.headers_mut() = headers;
         response
     }
 
     fn body(&self, content: ReplyContent, headers: &mut HeaderMap) -> Body {
-        let (media, length, body) = match content {
-            ReplyContent::Empty => return Body::empty(),
+        match content {
+            ReplyContent::Empty => Body::empty(),
             ReplyContent::Bytes { media, bytes } => {
-                let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-                (media, Some(length), Body::from(bytes))
-            }
-            ReplyContent::Stream { media, size, body } => (media, size.map(|size| size.length), body),
-        };
-        headers.insert(header::CONTENT_TYPE, media);
-        match length {
-            Some(length) => {
-                headers.insert(header::CONTENT_LENGTH, length.into());
-                if self.method == Method::HEAD { Body::empty() } else { body }
+                headers.insert(header::CONTENT_TYPE, media);
+                headers.insert(header::CONTENT_LENGTH, u64::try_from(bytes.len()).unwrap_or(u64::MAX).into());
+                if self.method == Method::HEAD { Body::empty() } else { Body::from(bytes) }
             }
             // The router drops the body of an answer to HEAD. An empty one would be taken for the length of the answer.
-            None => body,
+            ReplyContent::Stream { media, body } => {
+                headers.insert(header::CONTENT_TYPE, media);
+                body
+            }
         }
     }
 
@@ -149,9 +149,7 @@ fn entity_tag(content: &ReplyContent) -> Option<String> {
             let digest = Sha256::digest(bytes);
             Some(format!("W/\"{:x}-{}\"", bytes.len(), URL_SAFE_NO_PAD.encode(&digest[..TAG_BYTES])))
         }
-        ReplyContent::Stream { size, .. } => {
-            size.as_ref().map(|Size { length, tag }| format!("W/\"{length:x}-{tag}\""))
-        }
+        ReplyContent::Stream { .. } => None,
     }
 }
 

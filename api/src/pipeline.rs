@@ -175,7 +175,8 @@ impl Target<'_> {
         };
         let query = parse_query(parts.uri.query().unwrap_or_default())?;
         let (runtime, parameters) = (self.api.runtime.clone(), matched.parameters);
-        let call = Call { runtime, parameters, query, body, admission, media, context: () };
+        let (method, headers) = (parts.method.clone(), parts.headers.clone());
+        let call = Call { runtime, method, headers, parameters, query, body, admission, media, context: () };
         let reply = (matched.operation.handler)(call).await?;
         Ok(Reply { negotiated: !offered.is_empty(), ..(self.face.envelope)(reply) })
     }

@@ -4,7 +4,7 @@
 
 use std::borrow::Cow;
 
-use http::{HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use listener::guard::Refusal;
 use listener::{Malformed, RequestId};
 use runtime::{Error, ErrorCode, Timestamp};
@@ -30,6 +30,8 @@ enum Hint {
     Allow(String),
     /// Seconds.
     RetryAfter(u32),
+    /// Which bytes there are, and their entity tag.
+    Representation(Box<HeaderMap>),
 }
 
 /// The JSON text of a failed request.
@@ -159,6 +161,20 @@ impl Problem {
         Self::new(FaceCode::NotAcceptable, message)
     }
 
+    /// None of the ranges is in the `size` bytes of the file; `headers` say so to programs.
+    pub(crate) fn range_not_satisfiable(size: u64, headers: HeaderMap) -> Self {
+        let message = format!("The file has {size} bytes, and none of them is in the requested range.");
+        let problem = Self::new(FaceCode::RangeNotSatisfiable, message);
+        Self { hint: Some(Hint::Representation(Box::new(headers))), ..problem }
+    }
+
+    /// The file is not the one that the client wants to read on; `headers` have its entity tag.
+    pub(crate) fn precondition_failed(headers: HeaderMap) -> Self {
+        let message = "The file does not have an entity tag that If-Match names.";
+        let problem = Self::new(FaceCode::PreconditionFailed, message);
+        Self { hint: Some(Hint::Representation(Box::new(headers))), ..problem }
+    }
+
     /// The disk has no room.
     pub(crate) fn storage_full() -> Self {
         let message = "The disk of this node is full.";
@@ -171,12 +187,20 @@ impl Problem {
         Self::new(FaceCode::Unexpected, message)
     }
 
-    /// `Allow` or `Retry-After`, if there is something to add.
-    pub(crate) fn header(&self) -> Option<(HeaderName, HeaderValue)> {
-        match self.hint.as_ref()? {
-            Hint::Allow(methods) => Some((header::ALLOW, HeaderValue::from_str(methods).ok()?)),
-            Hint::RetryAfter(seconds) => Some((header::RETRY_AFTER, (*seconds).into())),
+    /// What its headers add to it.
+    pub(crate) fn headers(&self) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        match &self.hint {
+            Some(Hint::Allow(methods)) => {
+                headers.extend(HeaderValue::from_str(methods).ok().map(|methods| (header::ALLOW, methods)));
+            }
+            Some(Hint::RetryAfter(seconds)) => {
+                headers.insert(header::RETRY_AFTER, (*seconds).into());
+            }
+            Some(Hint::Representation(those)) => headers.clone_from(those),
+            None => {}
         }
+        headers
     }
 
     /// The status.

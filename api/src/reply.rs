@@ -34,20 +34,11 @@ pub(crate) enum ReplyContent {
         media: HeaderValue,
         bytes: Bytes,
     },
+    /// If its length and its entity tag are known before the first byte is sent, they are among the headers.
     Stream {
         media: HeaderValue,
-        /// Known before the first byte is sent.
-        size: Option<Size>,
         body: Body,
     },
-}
-
-/// How long a stream is, and which one it is.
-#[derive(Debug)]
-pub(crate) struct Size {
-    pub(crate) length: u64,
-    /// Changes when the bytes do.
-    pub(crate) tag: String,
 }
 
 impl ReplyContent {
@@ -65,9 +56,7 @@ impl ReplyContent {
                 let bytes = [before.as_bytes(), &bytes, after.as_bytes()].concat().into();
                 Self::Bytes { media, bytes }
             }
-            Self::Stream { media, body, .. } => {
-                Self::Stream { media, size: None, body: surrounded(body, before, after) }
-            }
+            Self::Stream { media, body } => Self::Stream { media, body: surrounded(body, before, after) },
         }
     }
 }
@@ -106,7 +95,7 @@ impl Reply {
 
     /// 200 with a result that is JSON text of unknown length.
     pub(crate) fn json_stream(body: Body) -> Self {
-        let content = ReplyContent::Stream { media: JSON, size: None, body };
+        let content = ReplyContent::Stream { media: JSON, body };
         Self { is_result: true, ..Self::new(StatusCode::OK, content) }
     }
 
@@ -124,11 +113,12 @@ impl Reply {
         Self::bytes(status, media, bytes.into()).with(header::CONTENT_DISPOSITION, attachment(name))
     }
 
-    /// A file as a stream of known length. An unusual media type is replaced by the general one.
-    pub(crate) fn download(name: &str, mimetype: &str, length: u64, tag: String, body: Body) -> Self {
+    /// A file or a part of it as a stream, with the headers that say which part. An unusual media type is replaced by the
+    /// general one.
+    pub(crate) fn download(name: &str, mimetype: &str, status: StatusCode, headers: HeaderMap, body: Body) -> Self {
         let media = HeaderValue::from_str(mimetype).unwrap_or(HeaderValue::from_static("application/octet-stream"));
-        Self::new(StatusCode::OK, ReplyContent::Stream { media, size: Some(Size { length, tag }), body })
-            .with(header::CONTENT_DISPOSITION, attachment(name))
+        let reply = Self::new(status, ReplyContent::Stream { media, body });
+        Self { headers, ..reply }.with(header::CONTENT_DISPOSITION, attachment(name))
     }
 
     /// Bytes of some type.
@@ -144,11 +134,7 @@ impl Reply {
 
     /// A failure, with its headers and the body that a face gives it.
     pub(crate) fn problem<T: Serialize + ?Sized>(problem: &Problem, body: &T) -> Self {
-        let reply = Self::json(problem.status(), body);
-        match problem.header() {
-            Some((name, value)) => reply.with(name, value),
-            None => reply,
-        }
+        Self { headers: problem.headers(), ..Self::json(problem.status(), body) }
     }
 
     /// With one more header.
@@ -161,6 +147,12 @@ impl Reply {
         let (negotiated, is_result, content_policy) = (false, false, None);
         Self { status, content, headers: HeaderMap::new(), negotiated, is_result, content_policy }
     }
+}
+
+/// Nothing, of unknown length. [`Body::empty`] has one, which would be taken for that of the content: compression would decide
+/// by it, and `HEAD` and 304 would say that the content is empty.
+pub(crate) fn without_bytes() -> Body {
+    Body::from_stream(stream::empty::<std::io::Result<Bytes>>())
 }
 
 /// A body, which is not empty, between two texts. The second one is left out if the body breaks off.
@@ -186,7 +178,7 @@ mod tests {
 
     #[test]
     fn a_media_type_that_is_no_header_value_becomes_the_general_one() {
-        let reply = Reply::download("a", "text/plain\r\nx: y", 0, String::new(), Body::empty());
+        let reply = Reply::download("a", "text/plain\r\nx: y", StatusCode::OK, HeaderMap::new(), Body::empty());
         assert_eq!(reply.content.media().unwrap(), "application/octet-stream");
     }
 
@@ -206,7 +198,7 @@ mod tests {
             [(vec![Ok("1"), Ok("2")], "<1|2|>"), (vec![Ok("1"), Err(std::io::Error::other("x"))], "<1|x")]
         {
             let reply = Reply::json_stream(Body::from_stream(stream::iter(pieces))).wrapped("<", ">");
-            let ReplyContent::Stream { size: None, body, .. } = reply.content else { panic!("no stream") };
+            let ReplyContent::Stream { body, .. } = reply.content else { panic!("no stream") };
             let pieces = body.into_data_stream().map(|piece| match piece {
                 Ok(piece) => String::from_utf8(piece.to_vec()).unwrap(),
                 Err(error) => error.to_string(),

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use axum::Router;
-use http::{Extensions, HeaderMap, StatusCode, Version, header};
+use axum::middleware::map_response;
+use axum::response::Response;
+use http::{Extensions, HeaderMap, HeaderValue, StatusCode, Version, header};
 use runtime::Runtime;
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{Predicate, SizeAbove};
@@ -24,7 +26,20 @@ pub fn router(runtime: Runtime, config: ApiConfig) -> Router {
 
 pub(crate) fn serving(api: Api) -> Router {
     let compression = CompressionLayer::new().compress_when(SizeAbove::new(MIN_COMPRESSED).and(shrinks));
-    Router::new().fallback(handle).layer(compression).with_state(Arc::new(api))
+    Router::new().fallback(handle).layer(compression).layer(map_response(weakened)).with_state(Arc::new(api))
+}
+
+/// A strong entity tag is that of the bytes as they are; compressed ones need not be the same the next time, and ranges of
+/// them are not offered (RFC 9110, section 8.8.3.3).
+async fn weakened(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    if headers.contains_key(header::CONTENT_ENCODING)
+        && let Some(strong) = headers.get(header::ETAG).filter(|tag| tag.as_bytes().starts_with(b"\""))
+        && let Ok(weak) = HeaderValue::from_bytes(&[b"W/", strong.as_bytes()].concat())
+    {
+        headers.insert(header::ETAG, weak);
+    }
+    response
 }
 
 fn shrinks(_: StatusCode, _: Version, headers: &HeaderMap, _: &Extensions) -> bool {

@@ -146,6 +146,7 @@ impl Access {
 
     pub(crate) async fn upload(&self, file: NewFile, progress: &Progress) -> Result<File, Failure> {
         let (reading, length) = (file.source.read_failure(), file.source.length);
+        progress.begin(length);
         let request = file.into_request()?;
         let uploaded = match self {
             Self::Here(node) => {
@@ -242,7 +243,7 @@ impl NewFile {
     /// The facade's request, which the REST interface takes as a form. Every node refuses what another one would refuse: tags
     /// of unknown kinds, too.
     fn into_request(self) -> Result<UploadOwnFile, Failure> {
-        let mimetype = self.mimetype.unwrap_or_else(|| source_file::media_type(&self.source.name));
+        let mimetype = self.mimetype.unwrap_or_else(|| self.source.media_type());
         let filename = self.source.name.parse().map_err(|error: NoFileName| Failure::usage(error.to_string()))?;
         Ok(UploadOwnFile {
             expires_at: self.expires_at,

@@ -33,6 +33,7 @@ mod similar;
 mod size;
 mod source_file;
 mod source_stream;
+mod source_text;
 mod terms;
 mod text_file;
 mod time;

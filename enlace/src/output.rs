@@ -62,6 +62,11 @@ impl Output {
         }
     }
 
+    /// How far a transfer is, as one line of JSON.
+    pub(crate) fn progress(self, value: &impl Serialize) {
+        write_line(io::stderr().lock(), &json_line(value));
+    }
+
     /// Which file the configuration is from.
     pub(crate) fn configuration_file(self, file: &Path) {
         let file = file.display().to_string();

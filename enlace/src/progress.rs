@@ -1,61 +1,135 @@
-//! Progress on stderr: a bar if a person is watching, nothing if not.
+//! Progress on standard error: a bar if a person is watching, JSON lines for scripts, nothing otherwise.
 
 use std::io::IsTerminal;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use runtime::facade::{Observer, Phase};
+use serde_json::{Value, json};
 
 use crate::output::Output;
 
-/// A progress bar, possibly invisible.
+/// Shortest time between two lines but the last one. With it, there are at most ten in any second.
+const INTERVAL: Duration = Duration::from_millis(125);
+
+/// The progress of one transfer. Clones show the same one.
 #[derive(Clone)]
-pub(crate) struct Progress(ProgressBar);
+pub(crate) struct Progress {
+    bar: ProgressBar,
+    lines: Option<Arc<Mutex<Lines>>>,
+}
 
 impl Progress {
-    /// A bar for one transfer.
+    /// Shows one transfer.
     pub(crate) fn new(output: Output) -> Self {
-        if output.is_json() || !std::io::stderr().is_terminal() {
-            return Self(ProgressBar::hidden());
+        if output.is_json() {
+            let started = Instant::now();
+            return Self::writing(move || started.elapsed(), move |line| output.progress(&line));
+        }
+        if !std::io::stderr().is_terminal() {
+            return Self { bar: ProgressBar::hidden(), lines: None };
         }
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
-        let style = ProgressStyle::with_template("{msg:12} [{wide_bar}] {bytes}/{total_bytes} {bytes_per_sec} {eta}");
-        Self(bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> ")))
+        let template = "{msg:12} [{wide_bar}] {bytes}/{total_bytes} {bytes_per_sec} {eta} left";
+        let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+        Self { bar: bar.with_style(style.progress_chars("=> ")), lines: None }
     }
 
-    /// Tells the bar how far a facade's transfer is.
+    /// Writes lines by a clock that says how long the transfer takes.
+    fn writing(clock: impl Fn() -> Duration + Send + 'static, write: impl Fn(Value) + Send + 'static) -> Self {
+        let lines = Lines { clock: Box::new(clock), write: Box::new(write), length: None, last: None };
+        Self { bar: ProgressBar::hidden(), lines: Some(Arc::new(Mutex::new(lines))) }
+    }
+
+    /// Says how many bytes the file has. Lines are written from now on.
+    pub(crate) fn begin(&self, length: u64) {
+        self.with_lines(|lines| lines.length = Some(length));
+    }
+
+    /// Tells how far a facade's transfer is.
     pub(crate) fn observer(&self) -> Observer {
-        let bar = self.0.clone();
+        let this = self.clone();
         Arc::new(move |progress| {
-            let phase = phase_name(progress.phase);
-            if bar.message() != phase {
-                bar.reset_eta();
-                bar.set_message(phase);
-            }
+            this.name(phase_name(progress.phase));
             if let Some(total) = progress.total {
-                bar.set_length(total);
+                this.bar.set_length(total);
             }
-            bar.set_position(progress.bytes);
+            this.bar.set_position(progress.bytes);
+            if let (Phase::Uploading | Phase::Downloading, Some(total)) = (progress.phase, progress.total) {
+                this.with_lines(|lines| lines.sent(progress.bytes, total));
+            }
         })
     }
 
     /// Names a step that has a length.
     pub(crate) fn step(&self, name: &'static str, total: Option<u64>) {
-        self.0.set_message(name);
+        self.name(name);
         if let Some(total) = total {
-            self.0.set_length(total);
+            self.bar.set_length(total);
         }
-        self.0.set_position(0);
+        self.bar.set_position(0);
     }
 
-    /// Counts bytes done in this step.
+    /// Counts bytes of the file done in this step.
     pub(crate) fn add(&self, bytes: u64) {
-        self.0.inc(bytes);
+        self.bar.inc(bytes);
+        self.with_lines(|lines| lines.reached(self.bar.position()));
     }
 
     /// Removes the bar.
     pub(crate) fn finish(&self) {
-        self.0.finish_and_clear();
+        self.bar.finish_and_clear();
+    }
+
+    /// Rate and time left are those of the step.
+    fn name(&self, name: &'static str) {
+        if self.bar.message() != name {
+            self.bar.reset_eta();
+            self.bar.reset_elapsed();
+            self.bar.set_message(name);
+        }
+    }
+
+    fn with_lines(&self, act: impl FnOnce(&mut Lines)) {
+        if let Some(lines) = &self.lines {
+            act(&mut lines.lock().unwrap_or_else(PoisonError::into_inner));
+        }
+    }
+}
+
+/// Lines for scripts. They count bytes of the file and never go back, whatever steps the transfer has.
+struct Lines {
+    clock: Box<dyn Fn() -> Duration + Send>,
+    write: Box<dyn Fn(Value) + Send>,
+    /// Bytes of the file, once known.
+    length: Option<u64>,
+    /// What the last line said, and when.
+    last: Option<(u64, Duration)>,
+}
+
+impl Lines {
+    /// So many of all bytes were transferred, of whatever form the file has on the way.
+    fn sent(&mut self, bytes: u64, total: u64) {
+        let Some(length) = self.length else { return };
+        let share = u128::from(length) * u128::from(bytes) / u128::from(total.max(1));
+        let is_all = bytes >= total;
+        self.reached(if is_all { length } else { u64::try_from(share).unwrap_or(length) });
+    }
+
+    /// So many bytes of the file have been transferred.
+    fn reached(&mut self, bytes: u64) {
+        let Some(total) = self.length else { return };
+        let (bytes, now) = (bytes.min(total), (self.clock)());
+        let is_due = match self.last {
+            None => true,
+            Some((before, at)) => bytes > before && (bytes == total || now.saturating_sub(at) >= INTERVAL),
+        };
+        if is_due {
+            self.last = Some((bytes, now));
+            // Every transfer starts with the first byte of the file.
+            (self.write)(json!({ "progress": { "bytes": bytes, "total": total, "resumed": 0 } }));
+        }
     }
 }
 
@@ -65,5 +139,91 @@ fn phase_name(phase: Phase) -> &'static str {
         Phase::Uploading => "uploading",
         Phase::Downloading => "downloading",
         Phase::Verifying => "verifying",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use runtime::facade;
+
+    use super::*;
+
+    /// Progress by a clock that the test moves, and what it has written at which millisecond.
+    struct Watched {
+        progress: Progress,
+        clock: Arc<AtomicU64>,
+        written: Arc<Mutex<Vec<(u64, u64)>>>,
+    }
+
+    impl Watched {
+        fn new(length: u64) -> Self {
+            let (clock, written) = (Arc::new(AtomicU64::new(0)), Arc::new(Mutex::new(Vec::new())));
+            let (now, time, lines) = (clock.clone(), clock.clone(), written.clone());
+            let write = move |line: Value| {
+                let members = line["progress"].as_object().unwrap();
+                assert_eq!(members.keys().collect::<Vec<_>>(), ["bytes", "total", "resumed"]);
+                assert_eq!((&line["progress"]["total"], &line["progress"]["resumed"]), (&length.into(), &0.into()));
+                lines.lock().unwrap().push((time.load(Ordering::SeqCst), members["bytes"].as_u64().unwrap()));
+            };
+            let progress = Progress::writing(move || Duration::from_millis(now.load(Ordering::SeqCst)), write);
+            progress.begin(length);
+            Self { progress, clock, written }
+        }
+
+        fn observe(&self, phase: Phase, bytes: u64, total: Option<u64>) {
+            (self.progress.observer())(facade::Progress { phase, bytes, total });
+        }
+
+        fn written(&self) -> Vec<(u64, u64)> {
+            self.written.lock().unwrap().clone()
+        }
+    }
+
+    #[test]
+    fn there_are_at_most_ten_lines_a_second_and_the_last_byte_is_always_told() {
+        const LENGTH: u64 = 5_000;
+        let watched = Watched::new(LENGTH);
+        watched.progress.step("writing", Some(LENGTH));
+        for millisecond in 0..LENGTH {
+            watched.clock.store(millisecond, Ordering::SeqCst);
+            watched.progress.add(1);
+        }
+        let written = watched.written();
+        assert!(written.len() > 30, "{written:?}");
+        for (at, _) in &written {
+            let second = written.iter().filter(|(other, _)| (*at..at + 1000).contains(other)).count();
+            assert!(second <= 10, "{second} lines from {at} ms on: {written:?}");
+        }
+        assert!(written.is_sorted_by(|(_, one), (_, next)| one < next), "{written:?}");
+        assert_eq!(written.last(), Some(&(LENGTH - 1, LENGTH)));
+    }
+
+    #[test]
+    fn lines_count_bytes_of_the_file_whatever_is_transferred_and_never_go_back() {
+        let watched = Watched::new(300);
+        for (millisecond, phase, bytes, total) in [
+            (0, Phase::Sealing, 300, None),
+            (1, Phase::Downloading, 10, None),
+            (2, Phase::Downloading, 100, Some(400)),
+            (1000, Phase::Downloading, 200, Some(400)),
+            (1001, Phase::Downloading, 400, Some(400)),
+            (2000, Phase::Verifying, 0, Some(300)),
+        ] {
+            watched.clock.store(millisecond, Ordering::SeqCst);
+            watched.observe(phase, bytes, total);
+        }
+        watched.progress.step("writing", Some(300));
+        watched.progress.add(150);
+        assert_eq!(watched.written(), [(2, 75), (1000, 150), (1001, 300)]);
+    }
+
+    #[test]
+    fn an_empty_file_has_one_line() {
+        let watched = Watched::new(0);
+        watched.observe(Phase::Downloading, 0, Some(0));
+        watched.observe(Phase::Downloading, 60, Some(60));
+        assert_eq!(watched.written(), [(0, 0)]);
     }
 }

@@ -10,15 +10,16 @@ use std::task::{Context, Poll, ready};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use runtime::MediaType;
-use runtime::file_name::shorten;
+use runtime::file_name::{MAX_LENGTH, shorten, shown};
 use runtime::media_type::InvalidMediaType;
 use sha2::{Digest as _, Sha512};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncSeekExt as _, ReadBuf};
 
 use crate::failure::{Failure, reason};
-use crate::output::{self, Output};
+use crate::output::{self, Output, is_invisible};
 use crate::size;
 use crate::source_stream::{self, PutAside};
+use crate::source_text;
 
 /// Most bytes of a file that does not tell its size, as in `/proc`; they are kept in memory.
 const MAX_UNSIZED: u64 = 16 * 1024 * 1024;
@@ -26,6 +27,8 @@ const MAX_UNSIZED: u64 = 16 * 1024 * 1024;
 const STANDARD_INPUT: [&str; 2] = ["-", "/dev/stdin"];
 /// The name of what comes from standard input.
 const STREAM_NAME: &str = "stdin";
+/// The name of a text.
+const TEXT_NAME: &str = "text.txt";
 /// Bytes that are hashed at a time.
 const PIECE: usize = 256 * 1024;
 
@@ -37,6 +40,8 @@ pub(crate) struct SourceFile {
     pub(crate) length: u64,
     /// The name that is sent: the last segment of the path without what other systems do not take in a name.
     pub(crate) name: String,
+    /// Unless the name tells another one.
+    media_type: mime_guess::Mime,
     path: PathBuf,
     read_failure: ReadFailure,
 }
@@ -101,17 +106,45 @@ impl SourceFile {
         if length > limit {
             return Err(too_large(path, length, limit));
         }
-        Ok(Self { content, length, name: sent_name(path), path: path.to_owned(), read_failure: ReadFailure::default() })
+        Ok(Self::new(content, length, path, sent_name(path)))
+    }
+
+    /// The text on standard input.
+    ///
+    /// # Errors
+    /// As [`source_text::standard_input`].
+    pub(crate) fn text(limit: u64) -> Result<Self, Failure> {
+        let text = source_text::standard_input(limit)?;
+        let (length, path) = (text.len() as u64, Path::new(STANDARD_INPUT[0]));
+        let media_type = mime_guess::mime::TEXT_PLAIN;
+        Ok(Self { media_type, ..Self::new(SourceContent::Memory(text), length, path, TEXT_NAME.to_owned()) })
     }
 
     fn of_stream((stream, length): (PutAside, u64), path: &Path, name: String) -> Self {
-        Self {
-            content: SourceContent::Stream(stream),
-            length,
-            name,
-            path: path.to_owned(),
-            read_failure: ReadFailure::default(),
+        Self::new(SourceContent::Stream(stream), length, path, name)
+    }
+
+    fn new(content: SourceContent, length: u64, path: &Path, name: String) -> Self {
+        let (media_type, read_failure) = (mime_guess::mime::APPLICATION_OCTET_STREAM, ReadFailure::default());
+        Self { content, length, name, media_type, path: path.to_owned(), read_failure }
+    }
+
+    /// The same under the name that the sender chose, if any; else says so if the file is sent under another name than its
+    /// own.
+    pub(crate) fn named(self, name: Option<&str>, output: Output) -> Self {
+        match name {
+            Some(name) => Self { name: name.to_owned(), ..self },
+            None => {
+                self.explain_name(output);
+                self
+            }
         }
+    }
+
+    /// The media type that goes with the name, or else with the kind of source.
+    pub(crate) fn media_type(&self) -> MediaType {
+        let guessed = mime_guess::from_path(&self.name).first();
+        MediaType::of_header(Some(guessed.as_ref().unwrap_or(&self.media_type).essence_str()))
     }
 
     /// Whether its bytes can be read once only.
@@ -119,8 +152,7 @@ impl SourceFile {
         matches!(self.content, SourceContent::Stream(_))
     }
 
-    /// Says that the file is sent under another name than its own.
-    pub(crate) fn explain_name(&self, output: Output) {
+    fn explain_name(&self, output: Output) {
         let is_standard_input = self.path.to_str().is_some_and(|path| STANDARD_INPUT.contains(&path));
         if !is_standard_input && self.path.file_name().is_some_and(|name| name != self.name.as_str()) {
             let message = format!("the file is sent as {}, because its own name cannot be used everywhere", self.name);
@@ -249,9 +281,16 @@ fn sent_name(path: &Path) -> String {
     shorten(&name.replace(|c: char| c.is_control() || c == '\\', "_"))
 }
 
-/// The media type that goes with a name's extension.
-pub(crate) fn media_type(name: &str) -> MediaType {
-    MediaType::of_header(Some(mime_guess::from_path(name).first_or_octet_stream().essence_str()))
+/// A name that was given on the command line.
+///
+/// # Errors
+/// A text for the command line's error.
+pub(crate) fn parse_name(text: &str) -> Result<String, String> {
+    // As receivers show it: a name that they would change is not the one that was meant.
+    let is_name = !text.is_empty() && !text.contains(is_invisible) && shown(text) == text;
+    is_name.then(|| text.to_owned()).ok_or_else(|| {
+        format!("a name must be one of a file, up to {MAX_LENGTH} bytes long, without slashes and invisible characters")
+    })
 }
 
 /// A media type that was given on the command line.
@@ -292,7 +331,24 @@ mod tests {
             ("noextension", "application/octet-stream"),
             (".png", "application/octet-stream"),
         ] {
-            assert_eq!(media_type(name).as_str(), expected, "{name}");
+            let (content, path) = (SourceContent::Memory(Vec::new()), Path::new("x"));
+            let source = SourceFile::new(content, 0, path, name.to_owned());
+            assert_eq!(source.media_type().as_str(), expected, "{name}");
+            let text = SourceFile { media_type: mime_guess::mime::TEXT_PLAIN, ..source };
+            let expected = if expected.ends_with("octet-stream") { "text/plain" } else { expected };
+            assert_eq!(text.media_type().as_str(), expected, "a text with the name {name}");
+        }
+    }
+
+    #[test]
+    fn a_given_name_is_one_that_receivers_show_as_it_is() {
+        let longest = "n".repeat(MAX_LENGTH);
+        for name in ["a.txt", "Grüße 1.txt", ".env", "-", "it's \"x\"", &longest] {
+            assert_eq!(parse_name(name).as_deref(), Ok(name));
+        }
+        let longer = format!("{longest}n");
+        for name in ["", ".", "..", "a/b", "a\\b", "/", "a\nb", "\u{1b}[1m", "gpj.\u{202e}exe", "a\u{200b}", &longer] {
+            assert!(parse_name(name).unwrap_err().contains("up to 255 bytes"), "{name:?}");
         }
     }
 

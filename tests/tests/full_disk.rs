@@ -253,6 +253,27 @@ async fn a_backbone_that_fills_its_disk_itself_keeps_everything_it_acknowledged(
 }
 
 #[tokio::test]
+async fn a_file_that_does_not_fit_on_the_disk_is_refused_before_it_is_fetched() {
+    let world = World::new();
+    let backbone = world.backbone().await;
+    let Some(disk) = TinyDisk::mount(world.directory("disk"), "1m") else { return };
+    let (data, file) = (world.directory("node"), world.directory("file"));
+    std::fs::write(&file, vec![7; 3 << 20]).unwrap();
+    let mut node = Process::spawn(serve(&data, &backbone.line().url())).await.unwrap();
+    let (status, body) = upload(&Rest::of(&node), "large.bin", std::fs::read(&file).unwrap()).await;
+    assert_eq!(status, 201, "{body}");
+    node.kill();
+    let id = body["result"]["id"].as_str().unwrap();
+    let place = disk.path("large.bin");
+    let download = ["files", "download", id, "--output", place.to_str().unwrap(), "--backbone", &backbone.line().url()];
+    let (code, talk) = run(&data, &[&download[..], &["--client", OAUTH_CLIENT]].concat()).await;
+    assert_eq!(code, Some(7), "{talk}");
+    assert!(talk.contains("the file has 3.0 MiB, but only 1.0 MiB are free on the disk of"), "{talk}");
+    assert!(talk.contains("nothing was fetched"), "{talk}");
+    assert_eq!(std::fs::read_dir(disk.path("")).unwrap().count(), 0);
+}
+
+#[tokio::test]
 async fn a_node_on_a_full_disk_refuses_clearly_and_goes_on_with_room() {
     let world = World::new();
     let backbone = world.backbone().await;

@@ -105,8 +105,8 @@ mod tests {
         match covering.find(&segments, &method) {
             Ok(matched) => Ok(matched.operation.description.summary),
             Err(problem) => {
-                let allow = problem.header().map(|(_, value)| value.to_str().unwrap().to_owned()).unwrap_or_default();
-                Err((problem.status().as_u16(), allow))
+                let allow = problem.headers().get(header::ALLOW).map(|value| value.to_str().unwrap().to_owned());
+                Err((problem.status().as_u16(), allow.unwrap_or_default()))
             }
         }
     }

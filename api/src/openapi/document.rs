@@ -65,7 +65,7 @@ fn describe(face: &Face, resource: &Resource, operation: &face::Operation) -> Op
         .operation_id(Some(operation_id(face, resource.path, &operation.method)))
         .summary(Some(description.summary))
         .tag(format!("{area} ({})", face.path_prefix()));
-    for parameter in parameters(resource.path, &description.input) {
+    for parameter in parameters(resource.path, &description.input).into_iter().chain(conditions(&description.output)) {
         builder = builder.parameter(parameter);
     }
     if let Some(body) = request_body(&description.input) {
@@ -73,6 +73,7 @@ fn describe(face: &Face, resource: &Resource, operation: &face::Operation) -> Op
     }
     let responses = ResponsesBuilder::new()
         .responses_from_iter([(status(&description.output), success(face, operation))])
+        .responses_from_iter(parts(&description.output))
         .response("default", json_response("A failure", reference(face.schemas.problem)));
     builder.responses(responses).build()
 }
@@ -96,6 +97,37 @@ fn parameters(path: &str, input: &Input) -> Vec<ParameterBuilder> {
         Input::None | Input::Json(_) | Input::FreeJson(_) | Input::Upload(_) => {}
     }
     all
+}
+
+/// The headers that choose a part of a content (RFC 9110, sections 13 and 14).
+fn conditions(output: &Output) -> Vec<ParameterBuilder> {
+    let header = |(name, description): (&str, &str)| {
+        let text = ObjectBuilder::new().schema_type(Type::String);
+        let parameter = ParameterBuilder::new().name(name).parameter_in(ParameterIn::Header).schema(Some(text));
+        parameter.required(Required::False).description(Some(description))
+    };
+    let all = [
+        ("Range", "Which bytes, such as bytes=0-99, bytes=100- or bytes=-100. Of several ranges, all bytes are sent."),
+        ("If-Range", "The range only if the file has this entity tag, else all bytes."),
+        ("If-None-Match", "Entity tags of what the client has."),
+        ("If-Match", "Entity tags of which the file must have one."),
+    ];
+    if matches!(output, Output::Content) { all.map(header).into() } else { Vec::new() }
+}
+
+/// The answers to them.
+fn parts(output: &Output) -> Vec<(&'static str, ResponseBuilder)> {
+    if !matches!(output, Output::Content) {
+        return Vec::new();
+    }
+    let content = ContentBuilder::new().schema(Some(binary("The bytes of the range."))).build();
+    vec![
+        (
+            "206",
+            ResponseBuilder::new().description("The range, of bytes that were all verified").content("*/*", content),
+        ),
+        ("304", ResponseBuilder::new().description("The client has the file")),
+    ]
 }
 
 fn request_body(input: &Input) -> Option<RequestBody> {

@@ -1,12 +1,19 @@
-//! Downloads: verified bytes as a stream.
+//! Downloads: verified bytes as a stream, all of them or a range (RFC 9110, sections 13 and 14; see [`listener::range`]).
+//!
+//! Conditions, ranges and the headers of `HEAD` are decided by what is stored here about the file. Only an answer that
+//! has bytes asks the backbone for the content.
 
 use axum::body::Body;
-use runtime::FileId;
+use http::{HeaderValue, Method};
+use listener::range::{self, Representation, Selection};
+use runtime::dto::File;
+use runtime::{FileId, Runtime};
 use tokio_util::io::ReaderStream;
 
+use super::range_reader::RangeReader;
 use crate::connector::Call;
 use crate::problem::Problem;
-use crate::reply::Reply;
+use crate::reply::{Reply, without_bytes};
 
 /// Bytes read at once.
 const CHUNK: usize = 64 * 1024;
@@ -14,10 +21,30 @@ const CHUNK: usize = 64 * 1024;
 /// `GET Files/{id}/Download`
 pub(crate) async fn download(call: Call) -> Result<Reply, Problem> {
     let id: FileId = call.id("id", "File")?;
-    let download = call.runtime().files().download_file(&id, None).await?;
-    let (file, content) = (download.file, download.content);
-    let length = content.length();
-    let body = Body::from_stream(ReaderStream::with_capacity(content.into_reader(), CHUNK));
-    // The bytes of a file never change, so its id says whether a client has them already.
-    Ok(Reply::download(&file.filename, &file.mimetype, length, id.to_string(), body))
+    let file = call.runtime().files().file(&id).await?;
+    let etag = entity_tag(&file);
+    let representation = Representation { etag: &etag, size: file.filesize };
+    let selection = range::select(&call.method, &call.headers, representation);
+    let headers = selection.headers(representation);
+    let body = match selection {
+        Selection::Whole if call.method == Method::HEAD => without_bytes(),
+        Selection::Whole => bytes(call.runtime(), &id, 0, file.filesize).await?,
+        Selection::Part(part) => bytes(call.runtime(), &id, part.offset(), part.length()).await?,
+        Selection::NotModified => without_bytes(),
+        Selection::Unsatisfiable => return Err(Problem::range_not_satisfiable(file.filesize, headers)),
+        Selection::PreconditionFailed => return Err(Problem::precondition_failed(headers)),
+    };
+    Ok(Reply::download(&file.filename, &file.mimetype, selection.status(), headers, body))
+}
+
+/// The bytes of a file never change, so its id says whether a client has them already.
+fn entity_tag(file: &File) -> HeaderValue {
+    let tag = format!("\"{:x}-{}\"", file.filesize, file.id);
+    HeaderValue::from_str(&tag).expect("an id is visible ASCII")
+}
+
+async fn bytes(runtime: &Runtime, id: &FileId, offset: u64, length: u64) -> Result<Body, Problem> {
+    let content = runtime.files().download_file(id, None).await?.content;
+    let reader = RangeReader::new(content).read(offset, length).await?;
+    Ok(Body::from_stream(ReaderStream::with_capacity(reader, CHUNK)))
 }

@@ -135,7 +135,7 @@ mod tests {
 
     async fn body_of(list: List<usize>) -> Body {
         match super::list(list, |number| number).await.unwrap().content {
-            ReplyContent::Stream { size: None, body, .. } => body,
+            ReplyContent::Stream { body, .. } => body,
             other => panic!("{other:?}"),
         }
     }

@@ -16,7 +16,7 @@ use crate::failure::Failure;
 use crate::output::{Output, bytes, printable};
 use crate::progress::Progress;
 use crate::receive::{Destination, announce, stopped};
-use crate::source_file::{SourceFile, parse_media_type};
+use crate::source_file::{SourceFile, parse_media_type, parse_name};
 use crate::{terms, time};
 
 /// List, upload, download and delete files.
@@ -87,6 +87,9 @@ struct UploadArgs {
     /// File to upload; - reads standard input
     #[arg(value_name = "FILE")]
     file: PathBuf,
+    /// File name that receivers see (default: that of the file; stdin for standard input)
+    #[arg(long, value_name = "NAME", value_parser = parse_name)]
+    name: Option<String>,
     /// Title shown to receivers
     #[arg(long)]
     title: Option<String>,
@@ -117,7 +120,7 @@ struct DownloadArgs {
     /// File or directory to save to (default: the name of the file, in the current directory); - writes to standard output
     #[arg(short, long, value_name = "PATH")]
     output: Option<PathBuf>,
-    /// Overwrite an existing file
+    /// Overwrite an existing file, or write to standard output although it is a terminal
     #[arg(long)]
     force: bool,
     #[command(flatten)]
@@ -180,14 +183,13 @@ async fn upload(mut context: Context, args: UploadArgs) -> Result<(), Failure> {
     expires_at.map_or(Ok(()), |expires_at| terms::check_future(expires_at, now))?;
     let tags = Some(args.tag).filter(|tags| !tags.is_empty()).map(Tags::new).transpose().map_err(tag_twice)?;
     let new = NewFile {
-        source: SourceFile::open(&args.file, limit)?,
+        source: SourceFile::open(&args.file, limit)?.named(args.name.as_deref(), context.output),
         mimetype: args.mimetype,
         expires_at,
         title: args.title,
         description: args.description,
         tags,
     };
-    new.source.explain_name(context.output);
     let progress = Progress::new(context.output);
     let result = context.with_access(&args.node, async |access| access.upload(new, &progress).await).await;
     progress.finish();
@@ -208,7 +210,9 @@ async fn download(access: &Access, args: &DownloadArgs, output: Output) -> Resul
     announce(&file.filename, file.filesize, u64::MAX, output)?;
     let destination = Destination::choose(args.output.as_deref(), &file.filename, args.force)?;
     destination.explain(output);
+    destination.check_room(file.filesize)?;
     let progress = Progress::new(output);
+    progress.begin(file.filesize);
     let saved = async {
         let content = access.download(&args.id, &progress).await?;
         destination.write(content.reader, content.length, &progress).await

@@ -46,7 +46,7 @@ pub(crate) struct ReceiveArgs {
     /// File or directory to save to (default: the sender's file name, in the current directory); - writes to standard output
     #[arg(short, long, value_name = "PATH")]
     output: Option<PathBuf>,
-    /// Overwrite an existing file
+    /// Overwrite an existing file, or write to standard output although it is a terminal
     #[arg(long)]
     force: bool,
     /// Maximum size of the file: bytes, or a size such as 10M or 2G
@@ -216,6 +216,8 @@ async fn receive(
     announce(&file.filename, file.filesize, args.max_size, output)?;
     let destination = Destination::choose(args.output.as_deref(), &file.filename, args.force)?;
     destination.explain(output);
+    destination.check_room(file.filesize)?;
+    progress.begin(file.filesize);
     let content = access.download(file.id.as_str(), progress).await?;
     let saved = destination.write(content.reader, content.length, progress).await?;
     Ok((file, saved))

@@ -19,6 +19,7 @@ pub(crate) fn saved(fetched: &File, saved: &Saved) -> Value {
         "savedTo": saved.path.to_string_lossy(),
         "bytes": saved.bytes,
         "sha256": saved.sha256,
+        "resumed": saved.resumed,
     })
 }
 

@@ -19,7 +19,7 @@ use crate::failure::Failure;
 use crate::output::{Output, bytes, printable};
 use crate::progress::Progress;
 use crate::server::Served;
-use crate::source_file::{SourceFile, media_type};
+use crate::source_file::{SourceFile, parse_name};
 use crate::terms::{Terms, TermsOptions, check_lifetime};
 use crate::{qr, time};
 
@@ -35,12 +35,22 @@ use crate::{qr, time};
     enlace share report.pdf\n  \
     enlace share report.pdf --expires-in never\n  \
     enlace share report.pdf --expires-in 12h --password-file pw.txt\n  \
+    tar c photos | enlace share - --name photos.tar\n  \
+    enlace share --text --name note.txt\n  \
     enlace share report.pdf --for did:e:localhost:dids:0123456789abcdef012345\n  \
     enlace share report.pdf --json | jq -r .token.reference.url")]
 pub(crate) struct ShareArgs {
     /// File to share; - reads standard input
-    #[arg(value_name = "FILE")]
-    file: PathBuf,
+    #[arg(value_name = "FILE", required_unless_present = "text")]
+    file: Option<PathBuf>,
+    /// Share a text instead of a file: the one on standard input, or one that is typed at a terminal
+    ///
+    /// It is not an argument, because other users of this machine can see those and shells keep them.
+    #[arg(long, conflicts_with = "file")]
+    text: bool,
+    /// File name that receivers see (default: that of the file, text.txt for a text, stdin for standard input)
+    #[arg(long, value_name = "NAME", value_parser = parse_name)]
+    name: Option<String>,
     /// Do not draw a QR code
     #[arg(long)]
     no_qr: bool,
@@ -52,12 +62,22 @@ pub(crate) struct ShareArgs {
     server: ServerOptions,
 }
 
+impl ShareArgs {
+    /// What is shared.
+    fn source(&self, limit: u64) -> Result<SourceFile, Failure> {
+        match &self.file {
+            Some(file) => SourceFile::open(file, limit),
+            None => SourceFile::text(limit),
+        }
+    }
+}
+
 /// Runs it.
 pub(crate) async fn run(mut context: Context, args: ShareArgs) -> Result<(), Failure> {
     let configuration = context.configuration(&args.node, &args.server)?;
-    let source = SourceFile::open(&args.file, configuration.settings.max_file_size)?;
+    let source = args.source(configuration.settings.max_file_size)?;
     let terms = args.terms.read(time::now())?;
-    source.explain_name(context.output);
+    let source = source.named(args.name.as_deref(), context.output);
     let plan = context.plan(configuration, &args.node)?;
     let settings = plan.settings.clone();
     let output = context.output;
@@ -156,7 +176,7 @@ async fn uploaded_before(access: &Access, source: &mut SourceFile, wanted: Wante
         return Ok(None);
     }
     let now = time::now();
-    let mimetype = media_type(&source.name);
+    let mimetype = source.media_type();
     let (name, length) = (source.name.clone(), source.length);
     let fits = |file: &File| {
         file.filename == name

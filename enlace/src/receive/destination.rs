@@ -1,7 +1,7 @@
 //! Where a received file goes: never over another file unasked, never half, never executable unless the file was that it
 //! replaces. `-` is standard output.
 
-use std::io::ErrorKind;
+use std::io::{ErrorKind, IsTerminal as _};
 use std::path::{Path, PathBuf};
 
 use durable::private::{Existing, NewFile, user_file_mode};
@@ -41,6 +41,8 @@ pub(crate) struct Saved {
     pub(crate) bytes: u64,
     /// SHA-256 of its bytes in lower-case hex.
     pub(crate) sha256: String,
+    /// How many of its bytes had arrived before this run.
+    pub(crate) resumed: u64,
 }
 
 impl Saved {
@@ -55,9 +57,13 @@ impl Destination {
     /// directory and in the current directory if nothing was said.
     ///
     /// # Errors
-    /// A failure if something is there already and may not be overwritten, or if the directory does not exist.
+    /// A failure if something is there already and may not be overwritten, if the directory does not exist, or if standard
+    /// output is a terminal on which nothing may be overwritten.
     pub(crate) fn choose(output: Option<&Path>, name: &str, overwrite: bool) -> Result<Self, Failure> {
         if let Some(path) = output.filter(|path| is_standard_output(path)) {
+            if !overwrite && std::io::stdout().is_terminal() {
+                return Err(steers_terminal());
+            }
             return Ok(Self { path: path.to_owned(), overwrite, acted_on: None, mode: None });
         }
         let SafeName { name, acted_on } = safe_name(name);
@@ -81,6 +87,19 @@ impl Destination {
             _ => None,
         };
         Ok(Self { path, overwrite, mode, acted_on })
+    }
+
+    /// Checks that a file of `size` bytes fits on the disk, before it is fetched. Others may fill the disk meanwhile, so
+    /// writing can still fail.
+    ///
+    /// # Errors
+    /// A failure with both numbers.
+    pub(crate) fn check_room(&self, size: u64) -> Result<(), Failure> {
+        if is_standard_output(&self.path) {
+            return Ok(());
+        }
+        let directory = directory_of(&self.path);
+        enough(size, durable::free_bytes(directory), directory)
     }
 
     /// Says why the file has another name than the sender's, if programs act on that one.
@@ -110,7 +129,7 @@ impl Destination {
                 Kind::Network | Kind::Integrity => failure.hint(INCOMPLETE_OUTPUT),
                 _ => failure,
             })?;
-            return Ok(Saved { path: self.path, bytes: length, sha256 });
+            return Ok(Saved { path: self.path, bytes: length, sha256, resumed: 0 });
         }
         let mut temporary = NewFile::create(&self.path).map_err(|error| self.unwritable(&error))?;
         let handle = temporary.file().try_clone().map_err(|error| self.unwritable(&error))?;
@@ -120,7 +139,7 @@ impl Destination {
         file.sync_all().await.map_err(|error| self.unwritable(&error))?;
         self.publish(temporary)?;
         let path = self.path.canonicalize().unwrap_or(self.path);
-        Ok(Saved { path, bytes: length, sha256 })
+        Ok(Saved { path, bytes: length, sha256, resumed: 0 })
     }
 
     fn publish(&self, mut temporary: NewFile) -> Result<(), Failure> {
@@ -178,6 +197,23 @@ async fn copy(
     }
 }
 
+/// Whether so many bytes are free, if that is known.
+fn enough(size: u64, free: Option<u64>, directory: &Path) -> Result<(), Failure> {
+    let Some(free) = free.filter(|free| *free < size) else { return Ok(()) };
+    let (size, free) = size::different(size, free);
+    let shown = directory.display();
+    Err(Failure::local(format!("the file has {size}, but only {free} are free on the disk of {shown}"))
+        .hint("free some space, or choose another disk with --output PATH; nothing was fetched"))
+}
+
+/// The directory in which a path is an entry.
+fn directory_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(directory) if !directory.as_os_str().is_empty() => directory,
+        _ => Path::new("."),
+    }
+}
+
 /// Whether the directory of a path exists.
 ///
 /// # Errors
@@ -219,6 +255,12 @@ pub(crate) fn announce(name: &str, size: u64, limit: u64, output: output::Output
     let (size_text, limit) = size::different(size, limit);
     Err(Failure::new(Kind::Refused, format!("the file has {size_text}, more than the limit of {limit}"))
         .hint(format!("allow it with --max-size {size}")))
+}
+
+/// The sender chose the bytes, and a terminal acts on some of them.
+fn steers_terminal() -> Failure {
+    Failure::usage("standard output is a terminal, which the content of a file can control")
+        .hint("redirect it to a file or pipe it into another program, or add --force if you trust the sender")
 }
 
 fn is_standard_output(path: &Path) -> bool {
@@ -361,6 +403,29 @@ mod tests {
         let full = std::io::Error::from(ErrorKind::StorageFull);
         let destination = Destination { path: "x".into(), overwrite: false, mode: None, acted_on: None };
         assert!(destination.unwritable(&full).hint.unwrap().starts_with("free some space"));
+    }
+
+    #[test]
+    fn a_file_that_does_not_fit_is_refused_with_both_numbers_before_it_is_fetched() {
+        let directory = Path::new("/disk");
+        for (size, free) in [(10, Some(10)), (10, None), (0, Some(0))] {
+            assert!(enough(size, free, directory).is_ok(), "{size} {free:?}");
+        }
+        for (size, free, message) in [
+            (11, 10, "the file has 11 bytes, but only 10 bytes are free on the disk of /disk"),
+            (5 << 30, 1 << 30, "the file has 5.0 GiB, but only 1.0 GiB are free on the disk of /disk"),
+            (1_048_577, 1_048_576, "the file has 1048577 bytes, but only 1048576 bytes are free on the disk of /disk"),
+        ] {
+            let refused = enough(size, Some(free), directory).unwrap_err();
+            assert_eq!((refused.kind, refused.message.as_str()), (Kind::Local, message));
+            assert!(refused.hint.unwrap().starts_with("free some space"));
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let destination = Destination::choose(Some(dir.path()), "a", false).unwrap();
+        destination.check_room(1).unwrap();
+        #[cfg(unix)]
+        assert!(destination.check_room(u64::MAX).unwrap_err().message.contains(&dir.path().display().to_string()));
+        assert_eq!(directory_of(Path::new("a")), Path::new("."));
     }
 
     #[test]

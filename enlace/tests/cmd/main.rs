@@ -18,5 +18,7 @@ mod sandbox;
 mod sharing;
 mod starting;
 mod streams;
+#[cfg(target_os = "linux")]
+mod terminal;
 mod transcripts;
 mod waiting;

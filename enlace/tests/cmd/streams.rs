@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::process::{Command, Stdio};
 
-use crate::sandbox::{Ended, Sandbox, bytes};
+use crate::sandbox::{Ended, Sandbox, Serving, bytes};
 
 /// A program whose standard output nobody reads.
 fn into_closed_pipe(mut command: Command) -> Ended {
@@ -91,6 +91,63 @@ fn standard_input_is_uploaded_like_a_file() {
         .refused(4, &["standard input has more than the limit of 10 bytes", "platformMaxUnencryptedFileSize"]);
 }
 
+/// `share`s what is on standard input.
+fn share_input(sandbox: &Sandbox, input: &str, args: &[&str]) -> Serving {
+    let input = File::open(sandbox.file("input", input)).unwrap();
+    let ports = ["--data-dir", "sender", "--listen", "127.0.0.1:0", "--backbone-listen", "127.0.0.1:0"];
+    let mut command = sandbox.command(&[&["share"], args, &ports].concat());
+    Serving::try_start(command.stdin(input)).unwrap()
+}
+
+#[test]
+fn standard_input_and_texts_are_shared_under_the_name_that_is_given() {
+    let sandbox = Sandbox::new();
+    for (args, name, mimetype) in [
+        (&["-"][..], "stdin", "application/octet-stream"),
+        (&["-", "--name", "a.tar"], "a.tar", "application/x-tar"),
+        (&["--text"], "text.txt", "text/plain"),
+        (&["--text", "--name", "note"], "note", "text/plain"),
+        (&["--text", "--name", "page.html"], "page.html", "text/html"),
+    ] {
+        let shared = share_input(&sandbox, "Grüße\n", args);
+        assert_eq!((shared.text("/file/filename"), shared.text("/file/mimetype")), (name, mimetype));
+        let download = ["files", "download", shared.text("/file/id"), "--data-dir", "sender", "--output", "-"];
+        let read = sandbox.run(&download);
+        assert_eq!(read.stdout, "Grüße\n", "{read:?}");
+        shared.stop();
+    }
+    let file = sandbox.file("own.txt", "hello");
+    let uploaded = sandbox.run(&["files", "upload", &file, "--name", "other.pdf", "--data-dir", "d", "--json"]).json();
+    assert_eq!((&uploaded["filename"], &uploaded["mimetype"]), (&"other.pdf".into(), &"application/pdf".into()));
+}
+
+#[test]
+fn a_text_that_is_shared_again_is_not_uploaded_again() {
+    let sandbox = Sandbox::new();
+    let first = share_input(&sandbox, "hello", &["--text"]).text("/file/id").to_owned();
+    assert_eq!(share_input(&sandbox, "hello", &["--text"]).text("/file/id"), first);
+    assert_ne!(share_input(&sandbox, "hello", &["--text", "--name", "b.txt"]).text("/file/id"), first);
+}
+
+#[test]
+fn a_text_is_never_an_argument_and_neither_empty_nor_anything_else() {
+    let sandbox = Sandbox::new();
+    let share = ["share", "--text", "--data-dir", "d"];
+    sandbox.run_with_input(&share, "").refused(2, &["the text is empty"]);
+    let limit = "--transportLibrary:platformMaxUnencryptedFileSize=4";
+    sandbox.run_with_input(&[&share[..], &[limit]].concat(), "hello").refused(4, &["more than the limit of 4 bytes"]);
+    sandbox.run(&["share", "--text", "a secret"]).refused(2, &["cannot be used with"]);
+    sandbox.run(&["share"]).refused(2, &["<FILE>"]);
+    let bytes = File::open(sandbox.file("bytes", b"a\xff")).unwrap();
+    let refused = Ended::from(sandbox.command(&share).stdin(bytes).stderr(Stdio::piped()).output().unwrap());
+    refused.refused(2, &["not UTF-8 text", "use - instead of --text"]);
+    for name in ["a/b", "x\u{202e}y", ""] {
+        let args = ["share", "-", "--name", name, "--data-dir", "d"];
+        sandbox.run(&args).refused(2, &["up to 255 bytes"]);
+    }
+    assert!(!sandbox.path("d").exists(), "refused before anything starts");
+}
+
 #[test]
 fn an_oauth_client_may_come_from_standard_input() {
     let sandbox = Sandbox::new();
@@ -141,4 +198,48 @@ fn a_pipe_with_a_name_is_shared_like_a_file() {
     sandbox.receive(shared.reference(), &["--output", "copy"]).json();
     assert!(std::fs::read(sandbox.path("copy")).unwrap() == content);
     assert_eq!(shared.line["file"]["filename"], "pipe");
+}
+
+/// The lines about progress among those on standard error, as bytes of a total; all others are JSON too.
+fn progress_of(stderr: &str, total: u64) -> Vec<u64> {
+    let lines = stderr.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    let progress: Vec<_> = lines.filter_map(|mut line| Some(line.get_mut("progress")?.take())).collect();
+    progress
+        .iter()
+        .map(|line| {
+            assert_eq!(line.as_object().unwrap().keys().collect::<Vec<_>>(), ["bytes", "total", "resumed"]);
+            assert_eq!((&line["total"], &line["resumed"]), (&total.into(), &0.into()), "{line}");
+            line["bytes"].as_u64().unwrap()
+        })
+        .collect()
+}
+
+#[test]
+fn scripts_see_how_far_each_transfer_is() {
+    let sandbox = Sandbox::new();
+    let length = 2_000_000;
+    let shared = sandbox.share(&sandbox.file("a.bin", bytes(2_000_000)), &[]);
+    let id = shared.text("/file/id").to_owned();
+    // Over REST, because `share` serves that directory, and in the process of the receiver.
+    let download = ["files", "download", &id, "--data-dir", "sender", "--output", "b.bin", "--json"];
+    let (downloaded, received) = (sandbox.run(&download), sandbox.receive(shared.reference(), &["--output", "c.bin"]));
+    for ended in [&downloaded, &received] {
+        assert_eq!((&ended.json()["bytes"], &ended.json()["resumed"]), (&length.into(), &0.into()));
+    }
+    let other = sandbox.file("d.bin", bytes(1_000_000));
+    let uploaded = sandbox.run(&["files", "upload", &other, "--data-dir", "sender", "--json"]);
+    uploaded.json();
+    let shared = shared.stop();
+    for (ended, total) in [(&shared, length), (&downloaded, length), (&received, length), (&uploaded, 1_000_000)] {
+        let lines = progress_of(&ended.stderr, total);
+        assert!(lines.is_sorted_by(|one, next| one < next), "{lines:?}");
+        assert_eq!(lines.last(), Some(&total), "{ended:?}");
+    }
+}
+
+#[test]
+fn people_and_logs_see_no_lines_for_scripts() {
+    let sandbox = Sandbox::new();
+    let uploaded = sandbox.run(&["files", "upload", &sandbox.file("a.txt", "hello"), "--data-dir", "d"]);
+    assert!(uploaded.code == 0 && !uploaded.stderr.contains("progress"), "{uploaded:?}");
 }

@@ -61,6 +61,6 @@ pub use commit::{Commit, MAX_COMMIT_BYTES, MAX_KEY_BYTES};
 pub use error::{Error, Result};
 pub use location::{Condition, Location, Staged};
 pub use lock::DirectoryLock;
-pub use room::check_room;
+pub use room::{check_room, free_bytes};
 pub use store::{Admission, Latest, MAX_PENDING_COMMITS, Pair, Snapshot, Store, Submitted};
 pub use working_copy::WorkingCopy;

@@ -8,8 +8,9 @@ pub(crate) const RESERVED_BYTES: u64 = 1024 * 1024;
 /// Space that other files leave free, so that commits still succeed.
 const RESERVED_FROM_FILES: u64 = 2 * RESERVED_BYTES;
 
-/// Free space in bytes; `None` if unknown.
-pub(crate) fn free_bytes(directory: &Path) -> Option<u64> {
+/// Space in bytes that this user can still fill on the disk of a directory; `None` if unknown.
+#[must_use]
+pub fn free_bytes(directory: &Path) -> Option<u64> {
     #[cfg(unix)]
     {
         let statistics = rustix::fs::statvfs(directory).ok()?;
