@@ -4,10 +4,12 @@
 use std::io::{self, Cursor};
 
 use tokio::task::JoinHandle;
+use transport::content::MAX_CONTENT_LENGTH;
 use transport::crypto::TAG_LENGTH;
 use transport::file::{FileError, MAX_PLAINTEXT_LENGTH, Opener, ReceivingBody, max_body_length};
 use transport::wire::FileId;
 
+use super::record::{ContentRecord, needs_newer_reader};
 use super::spool::{Spool, Storage, temporary_file_error};
 use super::verified::{VerifiedContent, VerifiedReader};
 use super::{FileRecord, Observer, Phase, Progress};
@@ -30,10 +32,11 @@ pub(crate) async fn download(
     record: &FileRecord,
     observer: Option<&Observer>,
 ) -> Result<VerifiedContent> {
+    let ContentRecord::V1(metadata) = record.content(core)? else { return Err(needs_newer_reader(core)) };
     check_size(core, record.is_own, record.filesize)?;
     let arrived = fetch(core, id, record.filesize, observer).await?;
     report(observer, Phase::Verifying, 0, Some(record.filesize));
-    let opener = Opener::new(&record.metadata(), record.cipher_hash);
+    let opener = Opener::new(&metadata, record.cipher_hash);
     let verified = blocking(move || arrived.open(&opener)).await.map_err(|error| refused(core, error))?;
     report(observer, Phase::Verifying, record.filesize, Some(record.filesize));
     Ok(verified)
@@ -43,7 +46,15 @@ pub(crate) async fn download(
 pub(super) fn check_size(core: &Core, is_own: bool, filesize: u64) -> Result<()> {
     let received = core.config.max_received_file_size;
     let allowed = if is_own { received.max(core.config.max_file_size) } else { received };
-    let allowed = allowed.min(MAX_PLAINTEXT_LENGTH);
+    at_most(core, filesize, allowed.min(MAX_PLAINTEXT_LENGTH))
+}
+
+/// The same for a file in chunks, of which nothing is stored while it is read: own ones have no other bound than the format.
+pub(super) fn check_chunked_size(core: &Core, is_own: bool, filesize: u64) -> Result<()> {
+    at_most(core, filesize, if is_own { MAX_CONTENT_LENGTH } else { core.config.max_received_file_size })
+}
+
+fn at_most(core: &Core, filesize: u64, allowed: u64) -> Result<()> {
     if filesize <= allowed {
         return Ok(());
     }

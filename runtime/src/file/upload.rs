@@ -84,6 +84,9 @@ impl NewFile {
             description: metadata.description,
             filename: metadata.filename,
             tags: metadata.tags,
+            format: None,
+            root: None,
+            manifest_length: None,
         };
         core.remember(record.to_object(&created.id)).await?;
         Ok((created.id, record))
