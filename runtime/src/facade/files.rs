@@ -15,7 +15,7 @@ use crate::config::{Secret, serialize_in_clear};
 use crate::core::place;
 use crate::dto::{File, PasswordProtection, Token};
 use crate::event::Event;
-use crate::file::{self, FileRecord, NewFile, Observer, VerifiedContent};
+use crate::file::{self, ContentFormat, FileRecord, NewFile, Observer, VerifiedContent};
 use crate::logging::short;
 use crate::query::{self, FILES, Ownership, Query};
 use crate::store::{Batch, View, collection};
@@ -39,6 +39,8 @@ pub struct UploadOwnFile {
     pub description: Option<String>,
     /// Free or controlled tags, each of them once.
     pub tags: Option<Tags>,
+    /// How the content is sealed.
+    pub format: ContentFormat,
     /// Is told how far it is.
     pub observer: Option<Observer>,
 }
@@ -55,6 +57,7 @@ impl UploadOwnFile {
             title: None,
             description: None,
             tags: None,
+            format: ContentFormat::Auto,
             observer: None,
         }
     }
@@ -115,6 +118,9 @@ impl FilesFacade {
 
     /// Seals a file, uploads it and remembers it.
     ///
+    /// Of format `v2` the chunks are sent while the content is read, in constant memory. A broken connection is continued; bytes
+    /// that were sent are not sealed again. If the future is dropped, what was sent is removed at the backbone, or expires there.
+    ///
     /// # Errors
     /// [`Error::InvalidPropertyValue`] for an expiry that is not in the future or later than the backbone allows,
     /// [`Error::InvalidTags`], then [`Error::InvalidPropertyValue`] for a content that is too large; the backbone's errors;
@@ -134,7 +140,7 @@ impl FilesFacade {
             description: request.description,
             tags: request.tags.map(Tags::into_permitted).transpose()?,
         };
-        let (id, record) = new.upload(&self.node.core, request.observer.as_ref()).await?;
+        let (id, record) = new.upload(&self.node.core, request.format, request.observer.as_ref()).await?;
         let file = record.into_dto(id, self.node.core.base_url())?;
         self.node.core.events.publish(Event::FileUploaded(Box::new(file.clone())));
         Ok(file)

@@ -68,6 +68,7 @@ async fn upload(node: &Arc<Node>, content: &[u8]) -> File {
         title: None,
         description: None,
         tags: None,
+        format: ContentFormat::Auto,
         observer: None,
     };
     FilesFacade::new(node.clone()).upload_own_file(request).await.unwrap()

@@ -1,16 +1,18 @@
 //! Downloads a file: first the whole ciphertext, into private storage; then every check; only then the first byte of plaintext.
 //! While the ciphertext is received, another thread hashes, parses and decodes the piece before.
 
-use std::io::{self, Cursor};
+use std::io::{self, Cursor, Read, Seek as _};
 
 use tokio::task::JoinHandle;
+use transport::backbone::UploadContent;
 use transport::content::MAX_CONTENT_LENGTH;
 use transport::crypto::TAG_LENGTH;
-use transport::file::{FileError, MAX_PLAINTEXT_LENGTH, Opener, ReceivingBody, max_body_length};
+use transport::file::{FileError, FileMetadata, MAX_PLAINTEXT_LENGTH, Opener, ReceivingBody, max_body_length};
 use transport::wire::FileId;
 
 use super::record::{ContentRecord, needs_newer_reader};
 use super::spool::{Spool, Storage, temporary_file_error};
+use super::upload::Sealed;
 use super::verified::{VerifiedContent, VerifiedReader};
 use super::{FileRecord, Observer, Phase, Progress};
 use crate::blocking::{blocking, joined};
@@ -40,6 +42,35 @@ pub(crate) async fn download(
     let verified = blocking(move || arrived.open(&opener)).await.map_err(|error| refused(core, error))?;
     report(observer, Phase::Verifying, record.filesize, Some(record.filesize));
     Ok(verified)
+}
+
+/// The plaintext of a file that this node has just sealed.
+pub(super) async fn reopened(core: &Core, sealed: Sealed) -> Result<VerifiedContent> {
+    let Sealed { content, content_key, file } = sealed;
+    let metadata = FileMetadata {
+        description: None,
+        modified_at: None,
+        filename: String::new(),
+        filesize: file.plaintext_length,
+        mimetype: String::new(),
+        plaintext_hash: file.plaintext_hash,
+        secret_key: content_key,
+        tags: None,
+        title: None,
+    };
+    let opener = Opener::new(&metadata, file.cipher_hash);
+    let arrival = Box::new(Arrival::new(spool_for(core, file.plaintext_length)?));
+    let verified = blocking(move || {
+        match content {
+            UploadContent::Memory(body) => arrival.take_all(&body[..]),
+            UploadContent::File(mut body, length) => {
+                body.rewind()?;
+                arrival.take_all(body.take(length))
+            }
+        }
+        .and_then(|arrival| arrival.open(&opener))
+    });
+    verified.await.map_err(|error| refused(core, error))
 }
 
 /// Refuses a file that is announced as larger than this node takes.
@@ -122,6 +153,19 @@ impl Arrival {
         self.ciphertext.clear();
         self.seen.push(piece, &mut self.ciphertext);
         self.spool.append(&self.ciphertext)
+    }
+
+    /// Takes a whole body.
+    fn take_all(mut self: Box<Self>, mut body: impl Read) -> Result<Box<Self>, FileError> {
+        let mut piece = vec![0; PIECE];
+        loop {
+            match body.read(&mut piece) {
+                Ok(0) => return Ok(self),
+                Ok(length) => self.take(&piece[..length])?,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
     }
 
     fn open(mut self, opener: &Opener) -> Result<VerifiedContent, FileError> {
