@@ -14,7 +14,7 @@ use super::{Delivery, Failure, Incoming, Outgoing, PieceSupport};
 use crate::core::Core;
 
 /// One of two ways.
-pub(super) enum Choice<B, M> {
+pub(crate) enum Choice<B, M> {
     Backbone(B),
     Memory(M),
 }

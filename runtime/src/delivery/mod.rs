@@ -48,6 +48,7 @@ mod choice;
 mod conformance;
 #[cfg(test)]
 pub(crate) mod memory;
+mod patience;
 mod pieces;
 
 use std::future::Future;
@@ -59,18 +60,27 @@ use transport::wire::backbone::files::{CreatedFile, FileMetadata};
 use transport::wire::backbone::tokens::{CreateToken, CreatedToken, Token};
 use transport::wire::{FileId, TokenId};
 
+pub(crate) use self::patience::Patience;
 use crate::core::Core;
 use crate::{Error, Result as NodeResult};
 
+/// The bytes of a file on the way by which a node receives.
+#[cfg(not(test))]
+pub(crate) type Arriving = transport::backbone::Download;
+
+/// The bytes of a file on the way by which a node receives.
+#[cfg(test)]
+pub(crate) type Arriving = choice::Choice<transport::backbone::Download, memory::HeldContent>;
+
 /// The way by which a node delivers and receives.
 #[cfg(not(test))]
-pub(crate) fn of(core: &Core) -> impl Delivery {
+pub(crate) fn of(core: &Core) -> impl Delivery<FileContent = Arriving> {
     backbone::Backbone::of(core)
 }
 
 /// The way by which a node delivers and receives: the backbone, but within [`memory::Holder::scope`] the holder.
 #[cfg(test)]
-pub(crate) fn of(core: &Core) -> impl Delivery {
+pub(crate) fn of(core: &Core) -> impl Delivery<FileContent = Arriving> {
     choice::Choice::of(core)
 }
 

@@ -1,7 +1,5 @@
 //! Uploads to the backbone that go on after a broken connection.
 
-use std::time::Duration;
-
 use bytes::{Buf as _, Bytes};
 use tracing::{debug, info};
 use transport::backbone::{self, NewUpload, Session, UploadFile, UploadObserver};
@@ -10,13 +8,8 @@ use transport::wire::backbone::envelope::QUOTA_EXHAUSTED;
 use transport::wire::backbone::files::CreatedFile;
 use transport::wire::backbone::uploads::{CHECKSUM_MISMATCH, FinishUpload, code};
 
-use super::{Failure, Outgoing};
+use super::{Failure, Outgoing, Patience};
 use crate::Error;
-
-/// Attempts without progress before an upload is given up: 12 seconds of waiting in all.
-const MAX_ATTEMPTS: u32 = 6;
-/// Waited before the second attempt; doubles with each further one.
-const FIRST_DELAY: Duration = Duration::from_millis(200);
 
 /// An upload that the backbone has not made a file of. Removed there when dropped, as far as the backbone can be reached; else it
 /// expires.
@@ -50,12 +43,12 @@ pub(super) async fn upload<O: Outgoing>(
 impl Running {
     /// Appends a piece, from wherever the backbone has it after a failure.
     async fn append(&mut self, mut piece: Bytes, observer: Option<&UploadObserver>) -> Result<(), Failure> {
-        let mut attempts = Attempts::default();
+        let mut patience = Patience::default();
         while !piece.is_empty() {
             let reached = match self.send(&piece, observer).await {
                 Ok(reached) => reached,
                 Err(error) => {
-                    attempts.wait(error).await?;
+                    wait(&mut patience, error).await?;
                     let session = &self.session;
                     retried(|| session.upload_state(&self.id)).await?.offset
                 }
@@ -63,7 +56,7 @@ impl Running {
             let taken = reached.checked_sub(self.offset).and_then(|taken| usize::try_from(taken).ok());
             let taken = taken.filter(|taken| *taken <= piece.len()).ok_or_else(|| misplaced(self.offset, reached))?;
             if taken > 0 {
-                attempts = Attempts::default();
+                patience.renew();
             }
             piece.advance(taken);
             self.offset = reached;
@@ -73,9 +66,9 @@ impl Running {
 
     async fn send(&self, piece: &Bytes, observer: Option<&UploadObserver>) -> Result<u64, backbone::Error> {
         let before = self.offset;
-        let observer = observer.cloned().map(|observer| -> UploadObserver {
-            std::sync::Arc::new(move |sent| observer(before + sent))
-        });
+        let observer = observer
+            .cloned()
+            .map(|observer| -> UploadObserver { std::sync::Arc::new(move |sent| observer(before + sent)) });
         let reached = self.session.append_to_upload(&self.id, before, piece, observer).await?;
         if reached > before {
             return Ok(reached);
@@ -140,28 +133,21 @@ impl Drop for Running {
         }
         let (session, id) = (self.session.clone(), self.id.clone());
         runtime.spawn(async move {
-            if let Err(error) = session.terminate_upload(&id).await {
+            // A request that was given up may still hold the upload.
+            if let Err(error) = retried(|| session.terminate_upload(&id)).await {
                 debug!(%error, "an unfinished upload remains at the backbone until it expires");
             }
         });
     }
 }
 
-/// Attempts that brought nothing.
-#[derive(Default)]
-struct Attempts(u32);
-
-impl Attempts {
-    /// Waits before the next attempt, unless this error ends them.
-    async fn wait(&mut self, error: backbone::Error) -> Result<(), backbone::Error> {
-        self.0 += 1;
-        if self.0 >= MAX_ATTEMPTS || !is_passing(&error) {
-            return Err(error);
-        }
-        info!(%error, attempt = self.0, "an upload is continued");
-        tokio::time::sleep(FIRST_DELAY * 2_u32.pow(self.0 - 1)).await;
-        Ok(())
+/// Waits before the next attempt, unless this error ends them.
+async fn wait(patience: &mut Patience, error: backbone::Error) -> Result<(), backbone::Error> {
+    if !is_passing(&error) || !patience.another().await {
+        return Err(error);
     }
+    info!(%error, "an upload is continued");
+    Ok(())
 }
 
 /// Makes a call that may be made again.
@@ -169,11 +155,11 @@ async fn retried<T, F>(mut call: impl FnMut() -> F) -> Result<T, backbone::Error
 where
     F: Future<Output = Result<T, backbone::Error>>,
 {
-    let mut attempts = Attempts::default();
+    let mut patience = Patience::default();
     loop {
         match call().await {
             Ok(answer) => return Ok(answer),
-            Err(error) => attempts.wait(error).await?,
+            Err(error) => wait(&mut patience, error).await?,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Files: upload, list, share by token, load, download.
 
+use std::ops::Range;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -15,7 +16,7 @@ use crate::config::{Secret, serialize_in_clear};
 use crate::core::place;
 use crate::dto::{File, PasswordProtection, Token};
 use crate::event::Event;
-use crate::file::{self, ContentFormat, FileRecord, NewFile, Observer, VerifiedContent};
+use crate::file::{self, ContentFormat, FileReader, FileRecord, NewFile, Observer, VerifiedContent, Wanted};
 use crate::logging::short;
 use crate::query::{self, FILES, Ownership, Query};
 use crate::store::{Batch, View, collection};
@@ -96,7 +97,7 @@ fn ephemeral() -> bool {
     true
 }
 
-/// A file with its verified bytes.
+/// A file with its bytes.
 #[derive(Debug)]
 pub struct Download {
     /// What is known of it.
@@ -201,7 +202,11 @@ impl FilesFacade {
         record.into_dto(id, self.node.core.base_url())
     }
 
-    /// Fetches a file's bytes and verifies them before the first one is handed out.
+    /// Fetches a file's bytes. Of format `v1` all of them are verified before the first one is handed out; of format `v2` they are
+    /// fetched and verified chunk by chunk while they are read, from the first authenticated chunk on, and the errors below
+    /// may come from the reader ([`FileReader`](crate::facade::FileReader)).
+    ///
+    /// Dropping the future or the reader ends the transfer; nothing remains.
     ///
     /// # Errors
     /// [`Error::RecordNotFound`] if the file is not known here, [`Error::RecordNotFoundAtBackbone`] if it expired or was
@@ -209,8 +214,34 @@ impl FilesFacade {
     #[instrument(skip_all, fields(file = short(id)))]
     pub async fn download_file(&self, id: &FileId, observer: Option<Observer>) -> Result<Download> {
         let record = self.record(id)?;
-        let content = file::download(&self.node.core, id, &record, observer.as_ref()).await?;
+        let content = file::download(&self.node.core, id, &record, Wanted::Everything, observer.as_ref()).await?;
         Ok(Download { file: record.into_dto(id.clone(), self.node.core.base_url())?, content })
+    }
+
+    /// Some bytes of a file. Of format `v2` only the chunks with these bytes are fetched, and the hashes that verify them; of
+    /// format `v1` all of the file is, because nothing less can be verified.
+    ///
+    /// # Errors
+    /// As [`download_file`](Self::download_file); [`Error::InvalidPropertyValue`] for a range that is not within the file.
+    #[instrument(skip_all, fields(file = short(id)))]
+    pub async fn read_range(&self, id: &FileId, range: Range<u64>) -> Result<Download> {
+        let record = self.record(id)?;
+        let content = file::download(&self.node.core, id, &record, Wanted::Range(range), None).await?;
+        Ok(Download { file: record.into_dto(id.clone(), self.node.core.base_url())?, content })
+    }
+
+    /// A file of format `v2` as a reader that can jump; only what is read is fetched.
+    ///
+    /// # Errors
+    /// As [`download_file`](Self::download_file); [`Error::NotSupported`] for files of format `v1`.
+    #[instrument(skip_all, fields(file = short(id)))]
+    pub async fn open_file(&self, id: &FileId) -> Result<FileReader> {
+        let record = self.record(id)?;
+        if record.format.is_none() {
+            return Err(Error::NotSupported("A file of format v1 cannot be read in parts.".to_owned()));
+        }
+        let content = file::download(&self.node.core, id, &record, Wanted::Anything, None).await?;
+        content.into_seekable().map_err(|_| Error::Unknown("the file is not in chunks".to_owned()))
     }
 
     /// Creates a token by which others load the file. Each call makes a new one.

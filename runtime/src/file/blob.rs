@@ -23,13 +23,16 @@ const CHUNKS_OF_PIECE: usize = 4;
 /// Chunks that are sealed at the same time.
 const SEALED_AT_ONCE: usize = 2;
 
+/// A chunk on another thread.
+type Sealing = JoinHandle<Result<(Vec<u8>, ChunkHash), ContentError>>;
+
 /// A content that is being sealed. Each chunk is sealed once.
 pub(super) struct BlobSealer {
     source: Pin<Box<dyn AsyncRead + Send>>,
     key: Arc<ContentKey>,
     /// The plaintext of the chunk that was read last: whether another one follows is not known yet.
     ahead: Option<Zeroizing<Vec<u8>>>,
-    sealing: VecDeque<JoinHandle<Result<(Vec<u8>, ChunkHash), ContentError>>>,
+    sealing: VecDeque<Sealing>,
     state: State,
     tree: TreeBuilder,
     cipher_hash: Sha512Stream,

@@ -1,9 +1,9 @@
 //! Loads the metadata of a file by its reference.
 
 use tracing::info;
+use transport::content::Layout;
 use transport::crypto::hash::Sha512Hash;
 use transport::crypto::{CryptoObject as _, SecretKey, Signature};
-use transport::content::Layout;
 use transport::file::{AnyFileMetadata, Extent, FileError, FileMetadata, FileMetadataV2};
 use transport::wire::FileId;
 use transport::wire::backbone::files::FileMetadata as BackboneFile;
@@ -113,7 +113,12 @@ fn whole(core: &Core, answer: &BackboneFile, secret_key: SecretKey, metadata: Fi
     })
 }
 
-fn in_chunks(core: &Core, answer: &BackboneFile, secret_key: SecretKey, metadata: FileMetadataV2) -> Result<FileRecord> {
+fn in_chunks(
+    core: &Core,
+    answer: &BackboneFile,
+    secret_key: SecretKey,
+    metadata: FileMetadataV2,
+) -> Result<FileRecord> {
     let is_own = answer.owner == *core.account.address();
     let Extent::Complete { length, root } = metadata.extent else {
         let text = "The file is still being uploaded; load it again when its upload has ended.";

@@ -2,9 +2,12 @@
 
 mod blob;
 mod chunked_upload;
+mod chunks;
 mod download;
 mod load;
+mod reader;
 mod record;
+mod remote;
 mod spool;
 mod upload;
 mod verified;
@@ -13,8 +16,9 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-pub(crate) use self::download::download;
+pub(crate) use self::download::{Wanted, download};
 pub(crate) use self::load::{load, stored};
+pub use self::reader::FileReader;
 pub(crate) use self::record::FileRecord;
 pub(crate) use self::upload::NewFile;
 pub use self::verified::VerifiedContent;

@@ -2,9 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use transport::content::{Layout, Root};
 use transport::crypto::hash::Sha512Hash;
 use transport::crypto::{SecretKey, Signature, compact};
-use transport::content::{Layout, Root};
 use transport::file::FileMetadata;
 use transport::wire::reference::BaseUrl;
 use transport::wire::{Address, DeviceId, FileId, FileReference, Timestamp};

@@ -143,7 +143,7 @@ pub(super) struct Sealed {
 enum Outcome {
     Sealed(Sealed),
     /// It has more bytes than may be sealed at once.
-    TooLong(Begun),
+    TooLong(Box<Begun>),
 }
 
 /// The start of a content: sealed, and the piece behind that.
@@ -171,7 +171,7 @@ async fn seal(core: &Core, content: &mut Content, observer: Option<&Observer>) -
         }
         length += piece.len() as u64;
         if length > core.config.max_file_size {
-            return Ok(Outcome::TooLong(Begun { sealing, piece }));
+            return Ok(Outcome::TooLong(Box::new(Begun { sealing, piece })));
         }
         sealing = sealing.push(piece).await?;
         if let Some(observer) = observer {
