@@ -97,6 +97,7 @@ const STATUSES: &[(StatusCode, &[ErrorCode])] = &[
             ErrorCode::CipherMismatch,
             ErrorCode::PlaintextHashMismatch,
             ErrorCode::InvalidFileMetadata,
+            ErrorCode::NeedsNewerReader,
             ErrorCode::MaxFileSizeExceeded,
             ErrorCode::ChallengeTypeRequiresActiveRelationship,
             ErrorCode::SignatureNotValid,

@@ -136,6 +136,7 @@ fn kind_of(code: ErrorCode) -> Kind {
         | ErrorCode::PlatformClientInvalid
         | ErrorCode::NoAuthGrant
         | ErrorCode::NoAuthPossible
+        | ErrorCode::NeedsNewerReader
         | ErrorCode::MaxFileSizeExceeded => Kind::Refused,
         ErrorCode::CipherMismatch
         | ErrorCode::PlaintextHashMismatch
@@ -237,6 +238,7 @@ fn hint_of(code: ErrorCode) -> Option<&'static str> {
         | ErrorCode::SignatureNotValid
         | ErrorCode::InvalidDatawallet
         | ErrorCode::UnreadableTokenContent => "nothing was kept; the backbone or the network changed the data",
+        ErrorCode::NeedsNewerReader => "update the program, and try again",
         ErrorCode::StorageFull => "free some space and try again; nothing was changed",
         ErrorCode::InsufficientStorage => "free some space there, or ask the operator of the backbone, and try again",
         ErrorCode::NoIdentityFound => {

@@ -38,6 +38,16 @@ impl BackboneError {
         }
     }
 
+    /// The HTTP status, if the backbone answered with one.
+    pub(crate) fn status(&self) -> Option<u16> {
+        self.cause.status()
+    }
+
+    /// Whether another attempt may succeed.
+    pub(crate) fn is_transient(&self) -> bool {
+        self.cause.is_transient()
+    }
+
     /// Method and path of the request, for the log.
     #[must_use]
     pub fn request(&self) -> Option<&str> {

@@ -102,6 +102,8 @@ error_codes! {
         PlaintextHashMismatch = "error.transport.files.plaintextHashMismatch",
         /// The metadata of a file cannot be read.
         InvalidFileMetadata = "error.transport.files.invalidMetadata",
+        /// The format of the file came after this program.
+        NeedsNewerReader = "error.transport.files.needsNewerReader",
         /// The file is larger than this node takes.
         MaxFileSizeExceeded = "error.transport.files.maxFileSizeExceeded",
         /// The challenge is for a relationship that is not active.

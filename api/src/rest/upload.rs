@@ -6,7 +6,7 @@ use std::path::Path;
 use axum::extract::multipart::{Field, Multipart, MultipartError};
 use axum::extract::{DefaultBodyLimit, FromRequest, Request};
 use http::{HeaderValue, StatusCode, header};
-use runtime::facade::UploadOwnFile;
+use runtime::facade::{ContentFormat, UploadOwnFile};
 use runtime::{Config, FileName, MediaType, Runtime, Tags, Timestamp};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -91,7 +91,9 @@ impl UploadForm {
         let tags = tags.map(|tags| if differences.tags_checked { tags.only_known() } else { tags });
         let content = file.content.into_reader().await.map_err(|error| spool_failed(&error))?;
         let FilePart { filename, mimetype, .. } = file;
-        Ok(UploadOwnFile { content, filename, mimetype, expires_at, title, description, tags, observer: None })
+        // The published clients read no other format.
+        let format = ContentFormat::V1;
+        Ok(UploadOwnFile { content, filename, mimetype, expires_at, title, description, tags, format, observer: None })
     }
 }
 

@@ -1,5 +1,6 @@
 //! Delivery through the backbone of the node.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -8,7 +9,7 @@ use transport::wire::backbone::files::{CreatedFile, FileMetadata};
 use transport::wire::backbone::tokens::{CreateToken, CreatedToken, Token};
 use transport::wire::{FileId, Timestamp, TokenId};
 
-use super::{Delivery, Failure, Incoming};
+use super::{Delivery, Failure, Incoming, Outgoing, PieceSupport, pieces};
 use crate::Error;
 use crate::code::ErrorCode;
 use crate::core::Core;
@@ -103,6 +104,11 @@ impl Delivery for Backbone<'_> {
         Ok(self.session().download_file(id, limit).await?)
     }
 
+    async fn file_range(&self, id: &FileId, range: Range<u64>, limit: u64) -> Result<Download, Failure> {
+        let length = range.end.saturating_sub(range.start);
+        Ok(self.session().download_range(id, range.start, length, limit).await?)
+    }
+
     async fn create_token(&self, token: &CreateToken) -> Result<CreatedToken, Failure> {
         let created = self.session().create_token(token).await;
         let created = match created {
@@ -126,9 +132,33 @@ impl Delivery for Backbone<'_> {
         };
         Ok(CreatedFile { expires_at: self.granted_expiry(file.expires_at, created.expires_at), ..created })
     }
+
+    /// Also without support if the backbone refuses the question, as one may that does not know it.
+    async fn piece_support(&self) -> Result<Option<PieceSupport>, Failure> {
+        match self.session().upload_support().await {
+            Ok(support) => Ok(support
+                .filter(|support| support.has_deferred_length)
+                .map(|support| PieceSupport { max_length: support.max_size })),
+            Err(error) if error.failure().is_refusal() && !error.is_transient() => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn upload_pieces<O: Outgoing>(
+        &self,
+        content: &mut O,
+        observer: Option<UploadObserver>,
+    ) -> Result<CreatedFile, Failure> {
+        let (file, created) = pieces::upload(self.session(), content, observer).await?;
+        Ok(CreatedFile { expires_at: self.granted_expiry(file.expires_at, created.expires_at), ..created })
+    }
 }
 
 impl Incoming for Download {
+    fn offset(&self) -> u64 {
+        self.offset()
+    }
+
     fn length(&self) -> Option<u64> {
         self.length()
     }

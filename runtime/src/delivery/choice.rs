@@ -1,5 +1,7 @@
 //! The way that tests choose: through a holder in memory within its scope, else through the backbone.
 
+use std::ops::Range;
+
 use bytes::Bytes;
 use transport::backbone::{Download, UploadContent, UploadFile, UploadObserver};
 use transport::wire::backbone::files::{CreatedFile, FileMetadata};
@@ -8,11 +10,11 @@ use transport::wire::{FileId, TokenId};
 
 use super::backbone::Backbone;
 use super::memory::{HeldContent, Holder, Memory};
-use super::{Delivery, Failure, Incoming};
+use super::{Delivery, Failure, Incoming, Outgoing, PieceSupport};
 use crate::core::Core;
 
 /// One of two ways.
-pub(super) enum Choice<B, M> {
+pub(crate) enum Choice<B, M> {
     Backbone(B),
     Memory(M),
 }
@@ -50,6 +52,13 @@ impl Delivery for Choice<Backbone<'_>, Memory<'_>> {
         })
     }
 
+    async fn file_range(&self, id: &FileId, range: Range<u64>, limit: u64) -> Result<Self::FileContent, Failure> {
+        Ok(match self {
+            Self::Backbone(by) => Choice::Backbone(by.file_range(id, range, limit).await?),
+            Self::Memory(by) => Choice::Memory(by.file_range(id, range, limit).await?),
+        })
+    }
+
     async fn create_token(&self, token: &CreateToken) -> Result<CreatedToken, Failure> {
         match self {
             Self::Backbone(by) => by.create_token(token).await,
@@ -68,9 +77,34 @@ impl Delivery for Choice<Backbone<'_>, Memory<'_>> {
             Self::Memory(by) => by.upload_file(file, content, observer).await,
         }
     }
+
+    async fn piece_support(&self) -> Result<Option<PieceSupport>, Failure> {
+        match self {
+            Self::Backbone(by) => by.piece_support().await,
+            Self::Memory(by) => by.piece_support().await,
+        }
+    }
+
+    async fn upload_pieces<O: Outgoing>(
+        &self,
+        content: &mut O,
+        observer: Option<UploadObserver>,
+    ) -> Result<CreatedFile, Failure> {
+        match self {
+            Self::Backbone(by) => by.upload_pieces(content, observer).await,
+            Self::Memory(by) => by.upload_pieces(content, observer).await,
+        }
+    }
 }
 
 impl Incoming for Choice<Download, HeldContent> {
+    fn offset(&self) -> u64 {
+        match self {
+            Self::Backbone(content) => Incoming::offset(content),
+            Self::Memory(content) => content.offset(),
+        }
+    }
+
     fn length(&self) -> Option<u64> {
         match self {
             Self::Backbone(content) => Incoming::length(content),

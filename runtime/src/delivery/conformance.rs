@@ -1,9 +1,11 @@
 //! What every implementation of [`Delivery`] has to do, run over each of them.
 
+use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use transport::access::MAX_FAILED_ATTEMPTS;
 use transport::backbone::{UploadContent, UploadFile};
 use transport::crypto::hash::Sha512Hash;
@@ -12,12 +14,12 @@ use transport::wire::{Address, ByteText, FileId, Timestamp, TokenId};
 
 use super::backbone::Backbone;
 use super::memory::{self, Holder, Memory};
-use super::{Delivery, Failure, Incoming};
+use super::{Delivery, Failure, Incoming, Outgoing};
 use crate::clock::{Clock, ManualClock};
 use crate::config::{BackboneConfig, Config, Secret};
 use crate::core::Core;
 use crate::store::{Store, StoreKeySource};
-use crate::{ErrorCode, account};
+use crate::{Error, ErrorCode, account};
 
 /// What the other side takes as the hash of a password: any bytes.
 const PASSWORD: &str = "cGFzc3dvcmQ=";
@@ -48,6 +50,8 @@ async fn conforms<D: Delivery>(world: World<'_, D>) {
     world.an_unknown_id_is_not_found_and_the_other_backbone_is_named().await;
     world.a_token_that_is_too_large_is_refused().await;
     world.a_file_comes_in_order_and_within_its_limit().await;
+    world.a_range_of_a_file_comes_alone_or_from_the_start().await;
+    world.pieces_become_a_file_at_their_end().await;
     world.after_its_expiry_a_token_is_shown_to_those_who_know_it().await;
 }
 
@@ -156,6 +160,50 @@ impl<D: Delivery> World<'_, D> {
         assert!(is_not_found(receiver.file_content(&created.id, length).await));
     }
 
+    async fn a_range_of_a_file_comes_alone_or_from_the_start(&self) {
+        let bytes: Vec<u8> = (0..100_000_u32).map(|number| number.to_le_bytes()[1]).collect();
+        let content = UploadContent::Memory(bytes.clone().into());
+        let id = self.sender.1.upload_file(&self.file(&bytes), &content, None).await.unwrap().id;
+        let length = bytes.len();
+        for range in [0..1, 0..length, 500..70_000, length - 1..length, length - 1..length + 5] {
+            let places = range.start as u64..range.end as u64;
+            let content = self.receiver.1.file_range(&id, places, length as u64).await.unwrap();
+            let offset = usize::try_from(content.offset()).unwrap();
+            assert!(offset == range.start || offset == 0);
+            let received = read(content).await.unwrap();
+            assert!(received.starts_with(&bytes[offset..range.end.min(length)]), "{range:?}");
+        }
+        let beyond = self.receiver.1.file_range(&id, length as u64..length as u64 + 1, length as u64).await;
+        assert!(matches!(beyond, Err(Failure::Failed(_))));
+        let unknown: FileId = "FILunknownunknown123".parse().unwrap();
+        assert!(is_not_found(self.receiver.1.file_range(&unknown, 0..1, 1).await));
+    }
+
+    async fn pieces_become_a_file_at_their_end(&self) {
+        assert!(self.sender.1.piece_support().await.unwrap().is_some());
+        let pieces = [&b"abc"[..], &[7; 600_000], b"", b"z"];
+        let bytes = pieces.concat();
+        let mut content = Pieces { left: pieces.map(Bytes::copy_from_slice).into(), file: Some(self.file(&bytes)) };
+        let created = self.sender.1.upload_pieces(&mut content, None).await.unwrap();
+        assert!(content.file.is_none());
+        let receiver = &self.receiver.1;
+        let metadata = receiver.file_metadata(&created.id, None).await.unwrap();
+        assert_eq!(metadata.encrypted_properties, ByteText(b"properties".to_vec()));
+        assert!(read(receiver.file_content(&created.id, bytes.len() as u64).await.unwrap()).await.unwrap() == bytes);
+        let mut broken = Pieces { left: [Bytes::from_static(b"x")].into(), file: None };
+        assert!(matches!(self.sender.1.upload_pieces(&mut broken, None).await, Err(Failure::Failed(Error::Stopped))));
+    }
+
+    fn file(&self, bytes: &[u8]) -> UploadFile {
+        UploadFile {
+            cipher_hash: Sha512Hash::of(bytes).into(),
+            owner: self.sender.0.clone(),
+            owner_signature: ByteText(b"signature".to_vec()),
+            expires_at: self.at(10 * HOUR),
+            encrypted_properties: ByteText(b"properties".to_vec()),
+        }
+    }
+
     async fn after_its_expiry_a_token_is_shown_to_those_who_know_it(&self) {
         let id = self.create(CreateToken { expires_at: self.at(HOUR), ..token(b"sealed".to_vec()) }).await;
         self.receiver.1.token(&id, None, None).await.unwrap();
@@ -164,6 +212,22 @@ impl<D: Delivery> World<'_, D> {
             assert!(allowed.token(&id, None, None).await.is_ok());
         }
         assert!(is_not_found(self.other.token(&id, None, None).await));
+    }
+}
+
+/// What is sent piece by piece.
+struct Pieces {
+    left: VecDeque<Bytes>,
+    file: Option<UploadFile>,
+}
+
+impl Outgoing for Pieces {
+    async fn piece(&mut self) -> crate::Result<Option<Bytes>> {
+        Ok(self.left.pop_front())
+    }
+
+    fn describe(&mut self) -> crate::Result<UploadFile> {
+        self.file.take().ok_or(Error::Stopped)
     }
 }
 

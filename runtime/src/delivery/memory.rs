@@ -6,6 +6,7 @@
 use std::collections::{HashMap, HashSet};
 use std::convert::Infallible;
 use std::io::{Read as _, Seek as _};
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -20,7 +21,7 @@ use transport::wire::backbone::tokens::{CreateToken, CreatedToken, Token};
 use transport::wire::{Address, DeviceId, FileId, Timestamp, TokenId};
 
 use super::backbone::Backbone;
-use super::{Delivery, Failure, Incoming};
+use super::{Delivery, Failure, Incoming, Outgoing, PieceSupport};
 use crate::clock::Clock;
 use crate::config::{BackboneConfig, Config, Secret};
 use crate::core::Core;
@@ -45,6 +46,8 @@ pub(crate) struct Held {
     pub(crate) files: HashMap<FileId, (FileMetadata, Bytes)>,
     /// Reads so far, successful or not.
     pub(crate) reads: usize,
+    /// Whether it answers ranges with everything.
+    pub(crate) ignores_ranges: bool,
     /// Ids that were given out.
     ids: usize,
 }
@@ -148,8 +151,23 @@ impl Delivery for Memory<'_> {
         let (_, rest) = found.ok_or_else(|| self.not_found("File", None))?;
         match rest.len() as u64 {
             length if length > limit => Err(too_large(limit)),
-            length => Ok(HeldContent { rest: rest.clone(), length }),
+            length => Ok(HeldContent { rest: rest.clone(), offset: 0, length }),
         }
+    }
+
+    async fn file_range(&self, id: &FileId, range: Range<u64>, limit: u64) -> Result<HeldContent, Failure> {
+        let mut content = self.file_content(id, limit).await?;
+        if self.holder.held().await.ignores_ranges {
+            return Ok(content);
+        }
+        let place = |position: u64| usize::try_from(position.min(content.length)).unwrap();
+        let rest = content.rest.slice(place(range.start)..place(range.end));
+        if rest.is_empty() {
+            let request = String::new();
+            return Err(backbone::Error::UnexpectedStatus { status: 416, request }.into());
+        }
+        content = HeldContent { length: rest.len() as u64, rest, offset: range.start };
+        Ok(content)
     }
 
     async fn create_token(&self, token: &CreateToken) -> Result<CreatedToken, Failure> {
@@ -202,6 +220,23 @@ impl Delivery for Memory<'_> {
         };
         held.files.insert(id, (metadata, content));
         Ok(created)
+    }
+
+    async fn piece_support(&self) -> Result<Option<PieceSupport>, Failure> {
+        Ok(Some(PieceSupport { max_length: None }))
+    }
+
+    async fn upload_pieces<O: Outgoing>(
+        &self,
+        content: &mut O,
+        observer: Option<UploadObserver>,
+    ) -> Result<CreatedFile, Failure> {
+        let mut bytes = Vec::new();
+        while let Some(piece) = content.piece().await.map_err(Failure::Failed)? {
+            bytes.extend_from_slice(&piece);
+        }
+        let file = content.describe().map_err(Failure::Failed)?;
+        self.upload_file(&file, &UploadContent::Memory(bytes.into()), observer).await
     }
 }
 
@@ -306,12 +341,17 @@ impl Ledger for Recorder<'_> {
 }
 
 /// The bytes of a file that are still to be handed out.
-pub(super) struct HeldContent {
+pub(crate) struct HeldContent {
     rest: Bytes,
+    offset: u64,
     length: u64,
 }
 
 impl Incoming for HeldContent {
+    fn offset(&self) -> u64 {
+        self.offset
+    }
+
     fn length(&self) -> Option<u64> {
         Some(self.length)
     }

@@ -1,7 +1,7 @@
 //! How tokens and files reach this node and leave it.
 //!
-//! Everything that is shared passes through [`Delivery`]: three reads (a token, the metadata of a file, the bytes of a file)
-//! and two writes (a new token, a new file). [`of`] chooses the implementation. Nodes have one, [`backbone::Backbone`], and
+//! Everything that is shared passes through [`Delivery`]: four reads (a token, the metadata of a file, all bytes of a file, a
+//! range of them) and three writes (a new token, a new file at once, a new file piece by piece). [`of`] chooses the implementation. Nodes have one, [`backbone::Backbone`], and
 //! tests a second one in memory. Direct delivery between nodes becomes another one beside them, without a change in
 //! `token/`, `file/` or the facades. `conformance.rs` tests the contract below for each.
 //!
@@ -25,12 +25,16 @@
 //! memory.
 //!
 //! **Streaming.** The bytes of a file come in order, in chunks of any size, once ([`Incoming`]). A stream that ends early is
-//! an error, not a short file. The content of an upload can be read again from its start, so a write may be sent twice if the
-//! first one certainly had no effect (a refused access token).
+//! an error, not a short file. A range may be answered with everything from the first byte on: [`Incoming::offset`] says
+//! where the bytes begin. The content of an upload can be read again from its start, so a write may be sent twice if the
+//! first one certainly had no effect (a refused access token). The pieces of an [`Outgoing`] come once: an implementation
+//! keeps one until the other side has acknowledged it, and goes on behind what is acknowledged if the connection breaks. It
+//! gives up after a bounded number of attempts without progress. Not a byte is ever sent in another form: one key seals one
+//! content.
 //!
 //! **Cancellation.** Every future can be dropped. A read that is dropped has no effect here; at the other side it may have
 //! counted a wrong password or an allocation. A write that is dropped or fails leaves at most something whose id nobody
-//! knows. [`Incoming::chunk`] is cancel-safe: what was not handed out comes with the next call.
+//! knows; pieces of an upload that is not finished are removed by the other side, at once or when they expire. [`Incoming::chunk`] is cancel-safe: what was not handed out comes with the next call.
 //!
 //! **Time.** A call ends by itself: each has a time-out, and so does a stream from which nothing comes.
 //!
@@ -44,8 +48,11 @@ mod choice;
 mod conformance;
 #[cfg(test)]
 pub(crate) mod memory;
+mod patience;
+mod pieces;
 
 use std::future::Future;
+use std::ops::Range;
 
 use bytes::Bytes;
 use transport::backbone::{UploadContent, UploadFile, UploadObserver};
@@ -53,18 +60,27 @@ use transport::wire::backbone::files::{CreatedFile, FileMetadata};
 use transport::wire::backbone::tokens::{CreateToken, CreatedToken, Token};
 use transport::wire::{FileId, TokenId};
 
-use crate::Error;
+pub(crate) use self::patience::Patience;
 use crate::core::Core;
+use crate::{Error, Result as NodeResult};
+
+/// The bytes of a file on the way by which a node receives.
+#[cfg(not(test))]
+pub(crate) type Arriving = transport::backbone::Download;
+
+/// The bytes of a file on the way by which a node receives.
+#[cfg(test)]
+pub(crate) type Arriving = choice::Choice<transport::backbone::Download, memory::HeldContent>;
 
 /// The way by which a node delivers and receives.
 #[cfg(not(test))]
-pub(crate) fn of(core: &Core) -> impl Delivery {
+pub(crate) fn of(core: &Core) -> impl Delivery<FileContent = Arriving> {
     backbone::Backbone::of(core)
 }
 
 /// The way by which a node delivers and receives: the backbone, but within [`memory::Holder::scope`] the holder.
 #[cfg(test)]
-pub(crate) fn of(core: &Core) -> impl Delivery {
+pub(crate) fn of(core: &Core) -> impl Delivery<FileContent = Arriving> {
     choice::Choice::of(core)
 }
 
@@ -93,6 +109,15 @@ pub(crate) trait Delivery: Send + Sync {
     /// Starts to read the bytes of a file: at most `limit` bytes of ciphertext.
     fn file_content(&self, id: &FileId, limit: u64) -> impl Future<Output = Result<Self::FileContent, Failure>> + Send;
 
+    /// Starts to read some bytes of a file, which has at most `limit` bytes of ciphertext. Who does not know ranges sends
+    /// everything: the caller looks at [`Incoming::offset`], and stops when it has what it wants.
+    fn file_range(
+        &self,
+        id: &FileId,
+        range: Range<u64>,
+        limit: u64,
+    ) -> impl Future<Output = Result<Self::FileContent, Failure>> + Send;
+
     /// Creates a token. The answer says which expiry holds: the one that was asked for if it says nothing, else one that is
     /// not later.
     fn create_token(&self, token: &CreateToken) -> impl Future<Output = Result<CreatedToken, Failure>> + Send;
@@ -106,10 +131,48 @@ pub(crate) trait Delivery: Send + Sync {
         content: &UploadContent,
         observer: Option<UploadObserver>,
     ) -> impl Future<Output = Result<CreatedFile, Failure>> + Send;
+
+    /// How files can be uploaded piece by piece; `None` if they cannot, then there is [`upload_file`](Self::upload_file).
+    fn piece_support(&self) -> impl Future<Output = Result<Option<PieceSupport>, Failure>> + Send;
+
+    /// Uploads a file whose length and description are known at its end only. The file exists with all its bytes when this
+    /// returns, or it does not. The answer says which expiry holds, as for [`upload_file`](Self::upload_file).
+    ///
+    /// `observer` is told of the bytes that are on their way; a number is told again after a connection broke.
+    fn upload_pieces<O: Outgoing>(
+        &self,
+        content: &mut O,
+        observer: Option<UploadObserver>,
+    ) -> impl Future<Output = Result<CreatedFile, Failure>> + Send;
+}
+
+/// How files can be uploaded piece by piece.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct PieceSupport {
+    /// Bytes of ciphertext of the largest file, if the other side says so.
+    pub(crate) max_length: Option<u64>,
+}
+
+/// A file on its way out, whose bytes are made while they are sent.
+pub(crate) trait Outgoing: Send {
+    /// The next bytes of ciphertext, each once; none at the end. What was lost with a dropped call does not come again.
+    ///
+    /// # Errors
+    /// Why there are no more, which ends the upload.
+    fn piece(&mut self) -> impl Future<Output = NodeResult<Option<Bytes>>> + Send;
+
+    /// What the file is. Asked for once, behind the last piece.
+    ///
+    /// # Errors
+    /// Why there is no such file, which ends the upload.
+    fn describe(&mut self) -> NodeResult<UploadFile>;
 }
 
 /// The bytes of a file on their way. Nothing of them has been verified.
 pub(crate) trait Incoming: Send {
+    /// How many bytes of the file are before the first one: 0, or where the range begins.
+    fn offset(&self) -> u64;
+
     /// How many bytes there will be, if the other side says so.
     fn length(&self) -> Option<u64>;
 

@@ -54,6 +54,40 @@ pub struct File {
     /// Only ever `true`: too many wrong claims.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ownership_is_locked: Option<bool>,
+    /// How its content is sealed. Not part of the JSON form, which is that of the published connectors; faces that show it
+    /// add it.
+    #[serde(skip)]
+    #[cfg_attr(feature = "openapi", schema(ignore))]
+    pub format: FileFormat,
+}
+
+/// How the content of a file is sealed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum FileFormat {
+    /// One ciphertext over the whole, which every client of the protocol reads.
+    #[default]
+    V1,
+    /// In chunks that are read one by one: `docs/content-v2.md`.
+    V2,
+}
+
+impl FileFormat {
+    /// `v1` or `v2`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::V1 => "v1",
+            Self::V2 => "v2",
+        }
+    }
+}
+
+impl fmt::Display for FileFormat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
 }
 
 /// Leaves out what is private: the texts that people gave, the keys, the ownership token.
@@ -63,6 +97,7 @@ impl fmt::Debug for File {
             .field("id", &self.id)
             .field("is_own", &self.is_own)
             .field("filesize", &self.filesize)
+            .field("format", &self.format)
             .field("created_at", &self.created_at)
             .field("expires_at", &self.expires_at)
             .finish_non_exhaustive()

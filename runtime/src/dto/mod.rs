@@ -13,7 +13,7 @@ mod password;
 mod token;
 
 pub use challenge::{Challenge, ChallengeType, ChallengeValidation};
-pub use file::{File, Reference};
+pub use file::{File, FileFormat, Reference};
 pub use identity::{DeviceInfo, IdentityInfo, SyncInfo, SyncTime};
 pub use json_text::JsonText;
 pub use metadata::IdentityMetadata;

@@ -1,5 +1,6 @@
 //! Files: upload, list, share by token, load, download.
 
+use std::ops::Range;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -15,7 +16,7 @@ use crate::config::{Secret, serialize_in_clear};
 use crate::core::place;
 use crate::dto::{File, PasswordProtection, Token};
 use crate::event::Event;
-use crate::file::{self, FileRecord, NewFile, Observer, VerifiedContent};
+use crate::file::{self, ContentFormat, FileReader, FileRecord, NewFile, Observer, VerifiedContent, Wanted};
 use crate::logging::short;
 use crate::query::{self, FILES, Ownership, Query};
 use crate::store::{Batch, View, collection};
@@ -39,6 +40,8 @@ pub struct UploadOwnFile {
     pub description: Option<String>,
     /// Free or controlled tags, each of them once.
     pub tags: Option<Tags>,
+    /// How the content is sealed.
+    pub format: ContentFormat,
     /// Is told how far it is.
     pub observer: Option<Observer>,
 }
@@ -55,6 +58,7 @@ impl UploadOwnFile {
             title: None,
             description: None,
             tags: None,
+            format: ContentFormat::Auto,
             observer: None,
         }
     }
@@ -93,7 +97,7 @@ fn ephemeral() -> bool {
     true
 }
 
-/// A file with its verified bytes.
+/// A file with its bytes.
 #[derive(Debug)]
 pub struct Download {
     /// What is known of it.
@@ -115,6 +119,9 @@ impl FilesFacade {
 
     /// Seals a file, uploads it and remembers it.
     ///
+    /// Of format `v2` the chunks are sent while the content is read, in constant memory. A broken connection is continued; bytes
+    /// that were sent are not sealed again. If the future is dropped, what was sent is removed at the backbone, or expires there.
+    ///
     /// # Errors
     /// [`Error::InvalidPropertyValue`] for an expiry that is not in the future or later than the backbone allows,
     /// [`Error::InvalidTags`], then [`Error::InvalidPropertyValue`] for a content that is too large; the backbone's errors;
@@ -134,7 +141,7 @@ impl FilesFacade {
             description: request.description,
             tags: request.tags.map(Tags::into_permitted).transpose()?,
         };
-        let (id, record) = new.upload(&self.node.core, request.observer.as_ref()).await?;
+        let (id, record) = new.upload(&self.node.core, request.format, request.observer.as_ref()).await?;
         let file = record.into_dto(id, self.node.core.base_url())?;
         self.node.core.events.publish(Event::FileUploaded(Box::new(file.clone())));
         Ok(file)
@@ -195,7 +202,11 @@ impl FilesFacade {
         record.into_dto(id, self.node.core.base_url())
     }
 
-    /// Fetches a file's bytes and verifies them before the first one is handed out.
+    /// Fetches a file's bytes. Of format `v1` all of them are verified before the first one is handed out; of format `v2` they are
+    /// fetched and verified chunk by chunk while they are read, from the first authenticated chunk on, and the errors below
+    /// may come from the reader ([`FileReader`](crate::facade::FileReader)).
+    ///
+    /// Dropping the future or the reader ends the transfer; nothing remains.
     ///
     /// # Errors
     /// [`Error::RecordNotFound`] if the file is not known here, [`Error::RecordNotFoundAtBackbone`] if it expired or was
@@ -203,8 +214,34 @@ impl FilesFacade {
     #[instrument(skip_all, fields(file = short(id)))]
     pub async fn download_file(&self, id: &FileId, observer: Option<Observer>) -> Result<Download> {
         let record = self.record(id)?;
-        let content = file::download(&self.node.core, id, &record, observer.as_ref()).await?;
+        let content = file::download(&self.node.core, id, &record, Wanted::Everything, observer.as_ref()).await?;
         Ok(Download { file: record.into_dto(id.clone(), self.node.core.base_url())?, content })
+    }
+
+    /// Some bytes of a file. Of format `v2` only the chunks with these bytes are fetched, and the hashes that verify them; of
+    /// format `v1` all of the file is, because nothing less can be verified.
+    ///
+    /// # Errors
+    /// As [`download_file`](Self::download_file); [`Error::InvalidPropertyValue`] for a range that is not within the file.
+    #[instrument(skip_all, fields(file = short(id)))]
+    pub async fn read_range(&self, id: &FileId, range: Range<u64>) -> Result<Download> {
+        let record = self.record(id)?;
+        let content = file::download(&self.node.core, id, &record, Wanted::Range(range), None).await?;
+        Ok(Download { file: record.into_dto(id.clone(), self.node.core.base_url())?, content })
+    }
+
+    /// A file of format `v2` as a reader that can jump; only what is read is fetched.
+    ///
+    /// # Errors
+    /// As [`download_file`](Self::download_file); [`Error::NotSupported`] for files of format `v1`.
+    #[instrument(skip_all, fields(file = short(id)))]
+    pub async fn open_file(&self, id: &FileId) -> Result<FileReader> {
+        let record = self.record(id)?;
+        if record.format.is_none() {
+            return Err(Error::NotSupported("A file of format v1 cannot be read in parts.".to_owned()));
+        }
+        let content = file::download(&self.node.core, id, &record, Wanted::Anything, None).await?;
+        content.into_seekable().map_err(|_| Error::Unknown("the file is not in chunks".to_owned()))
     }
 
     /// Creates a token by which others load the file. Each call makes a new one.

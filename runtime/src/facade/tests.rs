@@ -60,6 +60,10 @@ impl World {
 }
 
 async fn upload(node: &Arc<Node>, content: &[u8]) -> File {
+    upload_as(node, content, ContentFormat::Auto).await
+}
+
+async fn upload_as(node: &Arc<Node>, content: &[u8], format: ContentFormat) -> File {
     let request = UploadOwnFile {
         content: Box::pin(std::io::Cursor::new(content.to_vec())),
         filename: "a.txt".parse().unwrap(),
@@ -68,6 +72,7 @@ async fn upload(node: &Arc<Node>, content: &[u8]) -> File {
         title: None,
         description: None,
         tags: None,
+        format,
         observer: None,
     };
     FilesFacade::new(node.clone()).upload_own_file(request).await.unwrap()
@@ -111,6 +116,38 @@ async fn a_shared_file_arrives_and_is_asked_for_once() {
         assert_eq!(load(&world.bob, &uploaded.reference, None).await.unwrap(), loaded);
         assert_eq!(world.holder.held().await.reads, reads);
         assert!(download(&world.bob, &uploaded.id).await.unwrap() == content);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_file_in_chunks_is_read_from_who_knows_no_ranges() {
+    World::run(async |world| {
+        world.alter(|held| held.ignores_ranges = true).await;
+        for length in [0, 1, 1_048_577, 4_000_000] {
+            let content: Vec<u8> = (0..length).map(|place: u32| (place * 7 % 251) as u8).collect();
+            let uploaded = upload_as(&world.alice, &content, ContentFormat::V2).await;
+            load(&world.bob, &uploaded.reference, None).await.unwrap();
+            assert!(download(&world.bob, &uploaded.id).await.unwrap() == content);
+            let (files, middle) = (FilesFacade::new(world.bob.clone()), u64::from(length / 2));
+            let part = files.read_range(&uploaded.id, middle..u64::from(length)).await.unwrap();
+            let mut bytes = Vec::new();
+            part.content.into_reader().read_to_end(&mut bytes).await.unwrap();
+            assert!(bytes == content[length as usize / 2..]);
+            assert_eq!(
+                std::fs::read_dir(&world.bob.core.temporary_directory)
+                    .unwrap()
+                    .filter(|entry| { entry.as_ref().unwrap().file_name().to_string_lossy().starts_with(".tmp") })
+                    .count(),
+                0
+            );
+            // One that has lost the end of the file, and one that has another.
+            let whole = world.holder.held().await.files[&uploaded.id].1.clone();
+            for lie in [whole.slice(..whole.len() - 1), bytes::Bytes::from(vec![0; whole.len()])] {
+                world.alter(|held| held.files.get_mut(&uploaded.id).unwrap().1 = lie).await;
+                assert_eq!(code(download(&world.bob, &uploaded.id).await), "error.transport.files.cipherMismatch");
+            }
+        }
     })
     .await;
 }

@@ -1,14 +1,16 @@
 //! Loads the metadata of a file by its reference.
 
 use tracing::info;
+use transport::content::Layout;
 use transport::crypto::hash::Sha512Hash;
 use transport::crypto::{CryptoObject as _, SecretKey, Signature};
-use transport::file::{FileError, FileMetadata};
+use transport::file::{AnyFileMetadata, Extent, FileError, FileMetadata, FileMetadataV2};
 use transport::wire::FileId;
 use transport::wire::backbone::files::FileMetadata as BackboneFile;
 
 use super::FileRecord;
-use super::download::check_size;
+use super::download::{check_chunked_size, check_size};
+use super::record::{ChunkMembers, needs_newer_reader};
 use crate::code::ErrorCode;
 use crate::core::Core;
 use crate::delivery::{self, Delivery as _};
@@ -58,33 +60,46 @@ fn open(core: &Core, id: &FileId, answer: &BackboneFile, metadata_key: SecretKey
     if answer.id != *id {
         return Err(Error::Unknown("the backbone answered with another file than the one asked for".to_owned()));
     }
-    let invalid = || core.transport_error(ErrorCode::InvalidFileMetadata, "The file's metadata cannot be read.");
-    let metadata = FileMetadata::open(&answer.encrypted_properties.0, &metadata_key).map_err(|error| match error {
+    let metadata = AnyFileMetadata::open(&answer.encrypted_properties.0, &metadata_key);
+    match metadata.map_err(|error| unreadable(core, &error))? {
+        AnyFileMetadata::V1(metadata) => whole(core, answer, metadata_key, metadata),
+        AnyFileMetadata::V2(metadata) => in_chunks(core, answer, metadata_key, metadata),
+    }
+}
+
+fn unreadable(core: &Core, error: &FileError) -> Error {
+    match error {
         FileError::Decryption => Error::InvalidTruncatedReference(
             "its key does not open what the backbone sent: the reference is damaged, then copy it again and completely, \
              or the answer is"
                 .to_owned(),
         ),
-        _ => invalid(),
-    })?;
-    let cipher_hash = Sha512Hash::try_from(&answer.cipher_hash).map_err(|_| invalid())?;
-    let owner_signature = Signature::from_bytes(&answer.owner_signature.0).map_err(|_| invalid())?;
+        FileError::NeedsNewerReader => needs_newer_reader(core),
+        _ => invalid(core),
+    }
+}
+
+fn invalid(core: &Core) -> Error {
+    core.transport_error(ErrorCode::InvalidFileMetadata, "The file's metadata cannot be read.")
+}
+
+fn whole(core: &Core, answer: &BackboneFile, secret_key: SecretKey, metadata: FileMetadata) -> Result<FileRecord> {
     let is_own = answer.owner == *core.account.address();
     check_size(core, is_own, metadata.filesize)?;
     Ok(FileRecord {
-        secret_key: metadata_key,
+        secret_key,
         is_own,
         ownership_token: None,
         ownership_is_locked: (is_own && answer.ownership_is_locked).then_some(true),
         filesize: metadata.filesize,
         filemodified: metadata.modified_at,
         mimetype: metadata.mimetype,
-        cipher_hash,
+        cipher_hash: cipher_hash(core, answer)?,
         created_at: answer.created_at,
         expires_at: answer.expires_at,
         cipher_key: metadata.secret_key,
         owner: answer.owner.clone(),
-        owner_signature,
+        owner_signature: owner_signature(core, answer)?,
         plaintext_hash: metadata.plaintext_hash,
         created_by: answer.created_by.clone(),
         created_by_device: answer.created_by_device.clone(),
@@ -92,5 +107,61 @@ fn open(core: &Core, id: &FileId, answer: &BackboneFile, metadata_key: SecretKey
         description: metadata.description,
         filename: metadata.filename,
         tags: metadata.tags,
+        format: None,
+        root: None,
+        manifest_length: None,
     })
+}
+
+fn in_chunks(
+    core: &Core,
+    answer: &BackboneFile,
+    secret_key: SecretKey,
+    metadata: FileMetadataV2,
+) -> Result<FileRecord> {
+    let is_own = answer.owner == *core.account.address();
+    let Extent::Complete { length, root } = metadata.extent else {
+        let text = "The file is still being uploaded; load it again when its upload has ended.";
+        return Err(core.transport_error(ErrorCode::InvalidFileMetadata, text));
+    };
+    check_chunked_size(core, is_own, length)?;
+    // A backbone that does not say how many bytes it has says none.
+    let layout = Layout::of(length).map_err(|_| invalid(core))?;
+    if answer.cipher_size != 0 && answer.cipher_size != layout.blob_length() {
+        return Err(invalid(core));
+    }
+    let ChunkMembers { format, root, plaintext_hash } = ChunkMembers::of(&root);
+    Ok(FileRecord {
+        secret_key,
+        is_own,
+        ownership_token: None,
+        ownership_is_locked: (is_own && answer.ownership_is_locked).then_some(true),
+        filesize: length,
+        filemodified: metadata.modified_at,
+        mimetype: metadata.mimetype,
+        cipher_hash: cipher_hash(core, answer)?,
+        created_at: answer.created_at,
+        expires_at: answer.expires_at,
+        cipher_key: metadata.secret_key,
+        owner: answer.owner.clone(),
+        owner_signature: owner_signature(core, answer)?,
+        plaintext_hash,
+        created_by: answer.created_by.clone(),
+        created_by_device: answer.created_by_device.clone(),
+        title: metadata.title,
+        description: metadata.description,
+        filename: metadata.filename,
+        tags: metadata.tags,
+        format,
+        root,
+        manifest_length: metadata.manifest_length,
+    })
+}
+
+fn cipher_hash(core: &Core, answer: &BackboneFile) -> Result<Sha512Hash> {
+    Sha512Hash::try_from(&answer.cipher_hash).map_err(|_| invalid(core))
+}
+
+fn owner_signature(core: &Core, answer: &BackboneFile) -> Result<Signature> {
+    Signature::from_bytes(&answer.owner_signature.0).map_err(|_| invalid(core))
 }

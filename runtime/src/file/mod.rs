@@ -1,19 +1,42 @@
 //! Files: how they are sealed, uploaded, loaded, downloaded and stored.
 
+mod blob;
+mod chunked_upload;
+mod chunks;
 mod download;
 mod load;
+mod reader;
 mod record;
+mod remote;
 mod spool;
 mod upload;
 mod verified;
 
 use std::sync::Arc;
 
-pub(crate) use self::download::download;
+use serde::{Deserialize, Serialize};
+
+pub(crate) use self::download::{Wanted, download};
 pub(crate) use self::load::{load, stored};
+pub use self::reader::FileReader;
 pub(crate) use self::record::FileRecord;
 pub(crate) use self::upload::NewFile;
 pub use self::verified::VerifiedContent;
+
+/// In which format a file is uploaded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ContentFormat {
+    /// One ciphertext over the whole, which every client of the protocol reads. At most
+    /// [`max_file_size`](crate::Config::max_file_size).
+    V1,
+    /// Chunks that are sealed, sent and read one by one, as large as the backbone takes. Other clients of the protocol cannot
+    /// read it.
+    V2,
+    /// `V1` for contents of at most [`max_file_size`](crate::Config::max_file_size), else `V2`.
+    #[default]
+    Auto,
+}
 
 /// Progress of a transfer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

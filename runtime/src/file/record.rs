@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use transport::content::{Layout, Root};
 use transport::crypto::hash::Sha512Hash;
 use transport::crypto::{SecretKey, Signature, compact};
 use transport::file::FileMetadata;
@@ -9,13 +10,16 @@ use transport::wire::reference::BaseUrl;
 use transport::wire::{Address, DeviceId, FileId, FileReference, Timestamp};
 
 use crate::Result;
-use crate::core::place;
-use crate::dto;
+use crate::code::ErrorCode;
+use crate::core::{Core, place};
+use crate::dto::{self, FileFormat};
 use crate::file_name;
 use crate::store::{Object, StoreError, collection};
 
 /// The value of `@type`.
 const TYPE: &str = "File";
+/// The value of `format` for content in chunks.
+const V2: &str = "v2";
 
 /// Properties of a file in the collection of files.
 #[derive(Clone, Serialize, Deserialize)]
@@ -42,6 +46,8 @@ pub(crate) struct FileRecord {
     pub(crate) owner: Address,
     #[serde(with = "compact")]
     pub(crate) owner_signature: Signature,
+    /// Of format `v2` the SHA-512 of the root, which no content has: other programs of the same identity that know `v1` only
+    /// read no record without this member, and could then list no file at all.
     pub(crate) plaintext_hash: Sha512Hash,
     pub(crate) created_by: Address,
     pub(crate) created_by_device: DeviceId,
@@ -52,6 +58,37 @@ pub(crate) struct FileRecord {
     pub(crate) filename: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) tags: Option<Vec<String>>,
+    /// Absent for `v1`. Another device may have stored a file of a format that came after this program.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) format: Option<String>,
+    /// Of format `v2`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) root: Option<Root>,
+    /// Of format `v2` with several files.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) manifest_length: Option<u64>,
+}
+
+/// What it takes to open the content of a file.
+pub(crate) enum ContentRecord {
+    /// The whole at once.
+    V1(Box<FileMetadata>),
+    /// Chunk by chunk.
+    V2 { root: Root, layout: Layout, key: SecretKey },
+}
+
+/// The members of a record that a content of format `v2` has in its own way.
+pub(super) struct ChunkMembers {
+    pub(super) format: Option<String>,
+    pub(super) root: Option<Root>,
+    pub(super) plaintext_hash: Sha512Hash,
+}
+
+impl ChunkMembers {
+    pub(super) fn of(root: &Root) -> Self {
+        let plaintext_hash = Sha512Hash::of(root.as_bytes());
+        Self { format: Some(V2.to_owned()), root: Some(*root), plaintext_hash }
+    }
 }
 
 impl FileRecord {
@@ -75,8 +112,29 @@ impl FileRecord {
         }
     }
 
-    /// The metadata as the uploader sealed them.
-    pub(super) fn metadata(&self) -> FileMetadata {
+    /// How the content is sealed.
+    fn format(&self) -> FileFormat {
+        if self.format.is_none() { FileFormat::V1 } else { FileFormat::V2 }
+    }
+
+    /// What it takes to open the content.
+    ///
+    /// # Errors
+    /// `needsNewerReader` for a format that this program does not know, [`crate::Error::Store`] for a damaged record.
+    pub(super) fn content(&self, core: &Core) -> Result<ContentRecord> {
+        match (self.format.as_deref(), self.root) {
+            (None, _) => Ok(ContentRecord::V1(Box::new(self.metadata()))),
+            (Some(V2), Some(root)) => {
+                let layout = Layout::of(self.filesize).map_err(|_| StoreError::Damaged)?;
+                Ok(ContentRecord::V2 { root, layout, key: self.cipher_key.clone() })
+            }
+            (Some(V2), None) => Err(StoreError::Damaged.into()),
+            (Some(_), _) => Err(needs_newer_reader(core)),
+        }
+    }
+
+    /// The metadata of a file of format `v1` as the uploader sealed them.
+    fn metadata(&self) -> FileMetadata {
         FileMetadata {
             description: self.description.clone(),
             modified_at: self.filemodified,
@@ -101,7 +159,7 @@ impl FileRecord {
     /// The same for a URL that was checked before.
     pub(crate) fn into_dto_at(self, id: FileId, place: &BaseUrl) -> dto::File {
         let reference = FileReference::new(id.clone(), (&self.secret_key).into());
-        let filename = self.shown_name();
+        let (filename, format) = (self.shown_name(), self.format());
         dto::File {
             id,
             is_own: self.is_own,
@@ -119,6 +177,15 @@ impl FileRecord {
             owner: self.owner,
             ownership_token: self.ownership_token.filter(|_| self.is_own),
             ownership_is_locked: self.ownership_is_locked.filter(|locked| *locked),
+            format,
         }
     }
+}
+
+/// The refusal of a file whose format came after this program.
+pub(super) fn needs_newer_reader(core: &Core) -> crate::Error {
+    core.transport_error(
+        ErrorCode::NeedsNewerReader,
+        "The file has a format that this version cannot read; update the program, and try again.",
+    )
 }

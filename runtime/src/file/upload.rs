@@ -1,5 +1,7 @@
-//! Uploads a file: plaintext is sealed while it is read, then the ciphertext is uploaded, then the file is stored.
+//! Uploads a file. In format `v1` plaintext is sealed while it is read, then the ciphertext is uploaded, then the file is stored.
+//! A content whose length is not known may turn out to be too long for that: then it is sealed in chunks from its start.
 
+use std::io::Cursor;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -11,7 +13,7 @@ use transport::file::{FileError, FileMetadata, MAX_SEALED_METADATA_LENGTH, Seale
 use transport::wire::{ByteText, FileId, Timestamp};
 
 use super::spool::{Spool, temporary_file_error};
-use super::{FileRecord, Observer, Phase, Progress};
+use super::{ContentFormat, FileRecord, Observer, Phase, Progress, chunked_upload, download};
 use crate::blocking::blocking;
 use crate::core::Core;
 use crate::delivery::{self, Delivery as _};
@@ -23,9 +25,11 @@ const PIECE: usize = 256 * 1024;
 /// Up to this many bytes sealing is faster than handing the work to another thread.
 const INLINE: usize = 16 * 1024;
 
+type Content = Pin<Box<dyn AsyncRead + Send>>;
+
 /// A file whose values have all been checked, except the length of the content.
 pub(crate) struct NewFile {
-    pub(crate) content: Pin<Box<dyn AsyncRead + Send>>,
+    pub(crate) content: Content,
     pub(crate) filename: String,
     pub(crate) mimetype: String,
     pub(crate) expires_at: Timestamp,
@@ -36,8 +40,27 @@ pub(crate) struct NewFile {
 
 impl NewFile {
     /// Uploads and stores it. If that fails before the backbone has the file, nothing remains.
-    pub(crate) async fn upload(self, core: &Core, observer: Option<&Observer>) -> Result<(FileId, FileRecord)> {
-        let Sealed { content, content_key, file } = seal(core, self.content, observer).await?;
+    pub(crate) async fn upload(
+        mut self,
+        core: &Core,
+        format: ContentFormat,
+        observer: Option<&Observer>,
+    ) -> Result<(FileId, FileRecord)> {
+        if format == ContentFormat::V2 {
+            return chunked_upload::upload(core, self, observer).await;
+        }
+        match seal(core, &mut self.content, observer).await? {
+            Outcome::Sealed(sealed) => self.send(core, sealed, observer).await,
+            Outcome::TooLong(_) if format == ContentFormat::V1 => Err(too_large()),
+            Outcome::TooLong(begun) => {
+                self.content = begun.followed_by(core, self.content).await?;
+                chunked_upload::upload(core, self, observer).await
+            }
+        }
+    }
+
+    async fn send(self, core: &Core, sealed: Sealed, observer: Option<&Observer>) -> Result<(FileId, FileRecord)> {
+        let Sealed { content, content_key, file } = sealed;
         let metadata_key = SecretKey::generate();
         let metadata = FileMetadata {
             description: self.description,
@@ -84,6 +107,9 @@ impl NewFile {
             description: metadata.description,
             filename: metadata.filename,
             tags: metadata.tags,
+            format: None,
+            root: None,
+            manifest_length: None,
         };
         core.remember(record.to_object(&created.id)).await?;
         Ok((created.id, record))
@@ -93,10 +119,13 @@ impl NewFile {
 fn seal_metadata(metadata: &FileMetadata, key: &SecretKey) -> Result<ByteText> {
     let sealed = metadata.seal(key);
     if sealed.0.len() > MAX_SEALED_METADATA_LENGTH {
-        let text = "title, description, tags and file name are too long together".to_owned();
-        return Err(Error::InvalidPropertyValue(text));
+        return Err(metadata_too_long());
     }
     Ok(sealed)
+}
+
+pub(super) fn metadata_too_long() -> Error {
+    Error::InvalidPropertyValue("title, description, tags and file name are too long together".to_owned())
 }
 
 fn uploading(observer: Observer, total: u64) -> Arc<dyn Fn(u64) + Send + Sync> {
@@ -104,23 +133,45 @@ fn uploading(observer: Observer, total: u64) -> Arc<dyn Fn(u64) + Send + Sync> {
 }
 
 /// A body to be sent.
-struct Sealed {
-    content: UploadContent,
-    content_key: SecretKey,
-    file: SealedFile,
+pub(super) struct Sealed {
+    pub(super) content: UploadContent,
+    pub(super) content_key: SecretKey,
+    pub(super) file: SealedFile,
 }
 
-async fn seal(core: &Core, mut content: Pin<Box<dyn AsyncRead + Send>>, observer: Option<&Observer>) -> Result<Sealed> {
+/// What became of a content.
+enum Outcome {
+    Sealed(Sealed),
+    /// It has more bytes than may be sealed at once.
+    TooLong(Box<Begun>),
+}
+
+/// The start of a content: sealed, and the piece behind that.
+struct Begun {
+    sealing: Sealing,
+    piece: Vec<u8>,
+}
+
+impl Begun {
+    /// The whole plaintext again: the start is decrypted from where it was kept, so that none of it is written anywhere.
+    async fn followed_by(self, core: &Core, rest: Content) -> Result<Content> {
+        let Self { sealing, piece } = self;
+        let start = download::reopened(core, sealing.finish()?).await?;
+        Ok(Box::pin(start.into_reader().chain(Cursor::new(piece)).chain(rest)))
+    }
+}
+
+async fn seal(core: &Core, content: &mut Content, observer: Option<&Observer>) -> Result<Outcome> {
     let mut sealing = Sealing::new(core);
     let mut length = 0;
     loop {
-        let piece = read_piece(&mut content).await?;
+        let piece = read_piece(content).await?;
         if piece.is_empty() {
-            return sealing.finish();
+            return sealing.finish().map(Outcome::Sealed);
         }
         length += piece.len() as u64;
         if length > core.config.max_file_size {
-            return Err(too_large());
+            return Ok(Outcome::TooLong(Box::new(Begun { sealing, piece })));
         }
         sealing = sealing.push(piece).await?;
         if let Some(observer) = observer {
@@ -134,7 +185,7 @@ fn too_large() -> Error {
 }
 
 /// A full piece, or the rest; empty at the end.
-async fn read_piece(content: &mut Pin<Box<dyn AsyncRead + Send>>) -> Result<Vec<u8>> {
+async fn read_piece(content: &mut Content) -> Result<Vec<u8>> {
     let mut piece = Vec::with_capacity(INLINE);
     let outcome = content.take(PIECE as u64).read_to_end(&mut piece).await;
     outcome.map_err(|error| Error::Unknown(format!("the content cannot be read: {error}")))?;

@@ -3,27 +3,49 @@
 
 use std::fs::File;
 use std::io::{self, Read as _};
+use std::ops::Range;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use tokio::io::{AsyncRead, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt as _, ReadBuf};
 use tokio::task::JoinHandle;
 use transport::file::VerifiedFile;
+
+use super::FileReader;
 
 /// Bytes of plaintext that are decrypted at a time.
 const PIECE: usize = 256 * 1024;
 
 type Verified = Box<VerifiedFile<File>>;
 
-/// Plaintext whose hashes and authentication tag have all been checked. Reading decrypts it again.
+/// Plaintext of which each byte is authenticated before it is handed out. Of format `v1` all of it has been checked, and reading
+/// decrypts it again; of format `v2` the first chunk has, and the others are fetched and checked while they are read, as
+/// [`FileReader`] says.
 pub struct VerifiedContent {
-    reader: Pin<Box<dyn AsyncRead + Send + Sync>>,
+    content: Content,
     length: u64,
+}
+
+enum Content {
+    Whole(Pin<Box<dyn AsyncRead + Send + Sync>>),
+    Chunks(Box<FileReader>),
 }
 
 impl VerifiedContent {
     pub(crate) fn new(reader: impl AsyncRead + Send + Sync + 'static, length: u64) -> Self {
-        Self { reader: Box::pin(reader), length }
+        Self { content: Content::Whole(Box::pin(reader)), length }
+    }
+
+    pub(super) fn in_chunks(reader: FileReader) -> Self {
+        Self { length: reader.length(), content: Content::Chunks(Box::new(reader)) }
+    }
+
+    /// The bytes in a range that is within it. Reads and drops those before.
+    pub(super) async fn range(self, range: Range<u64>) -> io::Result<Self> {
+        let mut reader = self.into_reader();
+        tokio::io::copy(&mut (&mut reader).take(range.start), &mut tokio::io::sink()).await?;
+        let length = range.end - range.start;
+        Ok(Self::new(reader.take(length), length))
     }
 
     /// Plaintext bytes.
@@ -35,7 +57,21 @@ impl VerifiedContent {
     /// The plaintext as a reader.
     #[must_use]
     pub fn into_reader(self) -> Pin<Box<dyn AsyncRead + Send + Sync>> {
-        self.reader
+        match self.content {
+            Content::Whole(reader) => reader,
+            Content::Chunks(reader) => Pin::from(reader),
+        }
+    }
+
+    /// The plaintext as a reader that can jump, if the file is of format `v2`.
+    ///
+    /// # Errors
+    /// The content itself if the file is of format `v1`.
+    pub fn into_seekable(self) -> std::result::Result<FileReader, Self> {
+        match self.content {
+            Content::Whole(_) => Err(self),
+            Content::Chunks(reader) => Ok(*reader),
+        }
     }
 }
 

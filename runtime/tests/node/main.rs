@@ -1,6 +1,8 @@
 //! The node through its facades, against a backbone in the same process.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod chunked;
+mod chunked_faults;
 mod files;
 mod hostile;
 mod limits;

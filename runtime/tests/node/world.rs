@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use backbone_mock::fault::Faults;
 use backbone_mock::{Backbone, OAuthClient};
-use runtime::facade::{CreateOwnToken, CreateTokenForFile, LoadFile, LoadPeerToken, UploadOwnFile};
+use runtime::facade::{ContentFormat, CreateOwnToken, CreateTokenForFile, LoadFile, LoadPeerToken, UploadOwnFile};
 use runtime::{BackboneConfig, Clock, Config, Error, ManualClock, Result, Runtime, Secret, Timestamp, dto};
 use tempfile::TempDir;
 use tokio::io::AsyncReadExt as _;
@@ -39,7 +39,7 @@ impl World {
         Self::with(|config| config.clients = vec![OAuthClient::guest("test", "test-secret")]).await
     }
 
-    async fn with(settings: impl FnOnce(&mut backbone_mock::Config)) -> Self {
+    pub(crate) async fn with(settings: impl FnOnce(&mut backbone_mock::Config)) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let clock = Arc::new(ManualClock::new(START.parse().unwrap()));
         let faults = Faults::new();
@@ -84,6 +84,16 @@ impl World {
 pub(crate) fn file(name: &str, content: impl Into<Vec<u8>>) -> UploadOwnFile {
     let content = std::io::Cursor::new(content.into());
     UploadOwnFile::new(content, name.parse().unwrap(), "text/plain".parse().unwrap())
+}
+
+/// The same in format `v2`.
+pub(crate) fn chunked(name: &str, content: impl Into<Vec<u8>>) -> UploadOwnFile {
+    UploadOwnFile { format: ContentFormat::V2, ..file(name, content) }
+}
+
+/// Bytes that differ from place to place.
+pub(crate) fn pattern(length: usize) -> Vec<u8> {
+    (0..length).map(|place| (place * 7 % 251) as u8).collect()
 }
 
 pub(crate) fn stored() -> CreateTokenForFile {

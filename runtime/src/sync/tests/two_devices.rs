@@ -1,13 +1,16 @@
 //! Two devices of one identity on the program's own backbone.
 
 use backbone_mock::Backbone;
+use tokio::io::AsyncReadExt as _;
 use transport::challenge::{Challenge, ChallengeType};
 use transport::crypto::SecretKey;
 use transport::identity::{Device, DeviceSharedSecret, PublicIdentity, generate_device_password};
+use transport::wire::Timestamp;
 use transport::wire::backbone::devices::CreateDevice;
 
 use super::*;
 use crate::config::{BackboneConfig, Secret};
+use crate::file::{self, ContentFormat, NewFile, Wanted};
 
 struct World {
     directory: tempfile::TempDir,
@@ -97,6 +100,42 @@ impl World {
             username: created.username,
         }
     }
+}
+
+#[tokio::test]
+async fn another_device_reads_a_file_in_chunks() {
+    let world = World::new().await;
+    let first = world.first_device().await;
+    let second = world.second_device(&first).await;
+    for device in [&first, &second] {
+        std::fs::create_dir_all(&device.temporary_directory).unwrap();
+    }
+    for format in [ContentFormat::V1, ContentFormat::V2] {
+        let content: Vec<u8> = (0..2_500_000_u32).map(|place| (place * 7 % 251) as u8).collect();
+        let new = NewFile {
+            content: Box::pin(std::io::Cursor::new(content.clone())),
+            filename: "a".to_owned(),
+            mimetype: "text/plain".to_owned(),
+            expires_at: Timestamp::NEVER,
+            title: None,
+            description: None,
+            tags: None,
+        };
+        let (id, _) = new.upload(&first, format, None).await.unwrap();
+        first.datawallet().await.unwrap();
+        second.datawallet().await.unwrap();
+        let object = second.store.view().object(collection::FILES, id.as_str()).unwrap().unwrap();
+        let is_chunked = format == ContentFormat::V2;
+        for (member, of_chunks) in [("format", true), ("root", true), ("plaintextHash", false), ("cipherKey", false)] {
+            assert_eq!(object.properties.contains_key(member), is_chunked || !of_chunks, "{member}");
+        }
+        let record = file::stored(&second.store.view(), &id).unwrap().unwrap();
+        let read = file::download(&second, &id, &record, Wanted::Everything, None).await.unwrap();
+        let mut bytes = Vec::new();
+        read.into_reader().read_to_end(&mut bytes).await.unwrap();
+        assert!(bytes == content, "{format:?}");
+    }
+    assert_eq!(everything(&first), everything(&second));
 }
 
 /// Every object of a device by collection and id.

@@ -1,0 +1,266 @@
+//! Seals a content of format `v2` whose length is not known while it is read: chunk by chunk, in constant memory, several chunks
+//! at the same time.
+
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::io::{AsyncRead, AsyncReadExt as _};
+use tokio::task::JoinHandle;
+use transport::content::{CHUNK_LENGTH, ChunkHash, ChunkPlace, ContentError, ContentKey, Layout, TreeBuilder};
+use transport::content::{MAX_CONTENT_LENGTH, Root, chunk_buffer};
+use transport::crypto::SecretKey;
+use transport::crypto::hash::{Sha512Hash, Sha512Stream};
+use zeroize::Zeroizing;
+
+use super::{Observer, Phase, Progress};
+use crate::blocking::{blocking, joined};
+use crate::{Error, Result};
+
+/// Chunks that are handed out together.
+const CHUNKS_OF_PIECE: usize = 4;
+/// Chunks that are sealed at the same time.
+const SEALED_AT_ONCE: usize = 2;
+
+/// A chunk on another thread.
+type Sealing = JoinHandle<Result<(Vec<u8>, ChunkHash), ContentError>>;
+
+/// A content that is being sealed. Each chunk is sealed once.
+pub(super) struct BlobSealer {
+    source: Pin<Box<dyn AsyncRead + Send>>,
+    key: Arc<ContentKey>,
+    /// The plaintext of the chunk that was read last: whether another one follows is not known yet.
+    ahead: Option<Zeroizing<Vec<u8>>>,
+    sealing: VecDeque<Sealing>,
+    state: State,
+    tree: TreeBuilder,
+    cipher_hash: Sha512Stream,
+    /// Chunks that were given to other threads.
+    chunks: u64,
+    /// Bytes read.
+    length: u64,
+    limit: Limit,
+    observer: Option<Observer>,
+}
+
+/// What is known of a sealed content.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct SealedBlob {
+    pub(super) length: u64,
+    pub(super) root: Root,
+    pub(super) cipher_hash: Sha512Hash,
+}
+
+/// The most bytes that a content may have, and who says so.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limit {
+    content: u64,
+    blob: u64,
+}
+
+enum State {
+    Header,
+    Chunks,
+    Ended(SealedBlob),
+}
+
+impl Limit {
+    /// For a backbone that takes so many bytes.
+    pub(super) fn of_blob(blob: u64) -> Self {
+        Self { content: largest_content(blob), blob }
+    }
+
+    fn exceeded(self) -> Error {
+        Error::InvalidPropertyValue(format!(
+            "'content' is too large: the backbone takes files of at most {} bytes, which are {} with their seals",
+            self.content, self.blob
+        ))
+    }
+}
+
+/// The longest content whose blob has at most so many bytes.
+fn largest_content(blob: u64) -> u64 {
+    let fits = |length: u64| Layout::of(length).is_ok_and(|layout| layout.blob_length() <= blob);
+    let (mut fitting, mut beyond) = (0, MAX_CONTENT_LENGTH + 1);
+    while beyond - fitting > 1 {
+        let middle = fitting + (beyond - fitting) / 2;
+        if fits(middle) { fitting = middle } else { beyond = middle }
+    }
+    fitting
+}
+
+impl BlobSealer {
+    /// Starts with a key that was made for this content.
+    pub(super) fn new(
+        source: Pin<Box<dyn AsyncRead + Send>>,
+        key: &SecretKey,
+        limit: Limit,
+        observer: Option<Observer>,
+    ) -> Self {
+        Self {
+            source,
+            key: Arc::new(ContentKey::new(key)),
+            ahead: None,
+            sealing: VecDeque::new(),
+            state: State::Header,
+            tree: TreeBuilder::new(),
+            cipher_hash: Sha512Stream::new(),
+            chunks: 0,
+            length: 0,
+            limit,
+            observer,
+        }
+    }
+
+    /// What was sealed, once all pieces were handed out.
+    pub(super) fn sealed(&self) -> Result<SealedBlob> {
+        match self.state {
+            State::Ended(sealed) => Ok(sealed),
+            State::Header | State::Chunks => Err(Error::Unknown("the content is not sealed to its end".to_owned())),
+        }
+    }
+
+    /// The next bytes of the blob; none at the end.
+    pub(super) async fn piece(&mut self) -> Result<Option<Bytes>> {
+        let mut piece = Vec::new();
+        match self.state {
+            State::Ended(_) => return Ok(None),
+            State::Header => {
+                piece.extend_from_slice(self.key.header().as_bytes());
+                self.ahead = Some(self.read_chunk().await?);
+                self.state = State::Chunks;
+            }
+            State::Chunks => {}
+        }
+        for _ in 0..CHUNKS_OF_PIECE {
+            self.start().await?;
+            let Some(mut sealing) = self.sealing.pop_front() else { break };
+            let (chunk, hash) = joined(&mut sealing).await.map_err(refused)?;
+            piece.reserve_exact(chunk.len());
+            piece.extend_from_slice(&chunk);
+            self.tree.push(&hash);
+        }
+        let has_ended = self.sealing.is_empty() && self.ahead.is_none();
+        self.hand_out(piece, has_ended).await.map(Some)
+    }
+
+    /// Hashes a piece, and ends the blob behind the last chunk.
+    async fn hand_out(&mut self, mut piece: Vec<u8>, has_ended: bool) -> Result<Bytes> {
+        let mut tree = None;
+        if has_ended {
+            let layout = Layout::of(self.length).map_err(refused)?;
+            let built = std::mem::take(&mut self.tree).finish(self.key.header(), &layout).map_err(refused)?;
+            piece.extend_from_slice(built.as_bytes());
+            tree = Some(built);
+        }
+        let mut hash = std::mem::take(&mut self.cipher_hash);
+        let (piece, hash) = blocking(move || {
+            hash.update(&piece);
+            (piece, hash)
+        })
+        .await;
+        match tree {
+            None => self.cipher_hash = hash,
+            Some(tree) => {
+                let cipher_hash = hash.finish_hash();
+                self.state = State::Ended(SealedBlob { length: self.length, root: *tree.root(), cipher_hash });
+            }
+        }
+        Ok(piece.into())
+    }
+
+    /// Gives chunks to other threads, as many as may be sealed at the same time.
+    async fn start(&mut self) -> Result<()> {
+        while self.sealing.len() < SEALED_AT_ONCE {
+            let Some(mut chunk) = self.ahead.take() else { return Ok(()) };
+            let is_full = chunk.len() as u64 == CHUNK_LENGTH;
+            let next = if is_full { Some(self.read_chunk().await?).filter(|next| !next.is_empty()) } else { None };
+            let place = ChunkPlace { index: self.chunks, is_last: next.is_none() };
+            self.ahead = next;
+            self.chunks += 1;
+            let key = self.key.clone();
+            self.sealing.push_back(tokio::task::spawn_blocking(move || {
+                // From here on the buffer holds ciphertext only; a chunk that is refused is wiped.
+                let hash = key.seal_chunk(place, &mut chunk)?;
+                Ok((std::mem::take(&mut *chunk), hash))
+            }));
+        }
+        Ok(())
+    }
+
+    /// A full chunk, or the rest; empty at the end.
+    async fn read_chunk(&mut self) -> Result<Zeroizing<Vec<u8>>> {
+        let mut chunk = Zeroizing::new(chunk_buffer());
+        loop {
+            let left = CHUNK_LENGTH - chunk.len() as u64;
+            if left == 0 || (&mut self.source).take(left).read_buf(&mut *chunk).await.map_err(unreadable)? == 0 {
+                break;
+            }
+        }
+        self.length += chunk.len() as u64;
+        if self.length > self.limit.content {
+            return Err(self.limit.exceeded());
+        }
+        if let Some(observer) = &self.observer {
+            observer(Progress { phase: Phase::Sealing, bytes: self.length, total: None });
+        }
+        Ok(chunk)
+    }
+}
+
+fn unreadable(error: std::io::Error) -> Error {
+    Error::Unknown(format!("the content cannot be read: {error}"))
+}
+
+fn refused(error: ContentError) -> Error {
+    Error::Unknown(error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use transport::content::{SEALED_CHUNK_LENGTH, Sealer};
+
+    use super::*;
+
+    const CHUNK: usize = CHUNK_LENGTH as usize;
+
+    #[tokio::test]
+    async fn pieces_are_the_blob_that_one_pass_makes() {
+        for length in [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 4 * CHUNK, 5 * CHUNK + 3] {
+            let content: Vec<u8> = (0..length).map(|place| (place * 7 % 251) as u8).collect();
+            let (key, mut expected) = (SecretKey::generate(), Vec::new());
+            let mut sealer = Sealer::new(&key, &mut expected);
+            sealer.push(&content, &mut expected).unwrap();
+            let root = *sealer.finish(&mut expected).unwrap().root();
+
+            let source = Box::pin(std::io::Cursor::new(content));
+            let mut sealer = BlobSealer::new(source, &key, Limit::of_blob(u64::MAX), None);
+            assert!(sealer.sealed().is_err());
+            let mut blob = Vec::new();
+            while let Some(piece) = sealer.piece().await.unwrap() {
+                // Header and tree come with the first and the last chunks.
+                assert!(piece.len() <= CHUNKS_OF_PIECE * SEALED_CHUNK_LENGTH as usize + 1000);
+                blob.extend_from_slice(&piece);
+            }
+            assert!(blob == expected, "{length}");
+            let sealed = sealer.sealed().unwrap();
+            assert_eq!((sealed.length, sealed.root), (length as u64, root));
+            assert_eq!(sealed.cipher_hash, Sha512Hash::of(&expected));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_content_may_be_as_long_as_its_limit_and_not_a_byte_longer() {
+        for longest in [0, 5, CHUNK as u64, CHUNK as u64 + 1] {
+            let limit = Limit::of_blob(Layout::of(longest).unwrap().blob_length());
+            assert_eq!(limit.content, longest);
+            for (length, fits) in [(longest, true), (longest + 1, false)] {
+                let source = Box::pin(tokio::io::repeat(7).take(length));
+                let mut sealer = BlobSealer::new(source, &SecretKey::generate(), limit, None);
+                assert_eq!(sealer.piece().await.is_ok(), fits, "{length}");
+            }
+        }
+        assert_eq!(largest_content(u64::MAX), MAX_CONTENT_LENGTH);
+    }
+}

@@ -1,0 +1,208 @@
+//! Verified chunks of a file of format `v2`, in any order, fetched as they are asked for. In order, the next chunk is fetched
+//! while another thread opens the one before.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use tokio::task::JoinHandle;
+use transport::content::{ContentError, HEADER_LENGTH, Layout, Opener, Root, Verifier};
+use transport::crypto::SecretKey;
+use transport::wire::FileId;
+
+use super::remote::{RemoteBlob, Run};
+use super::{Observer, Phase, Progress};
+use crate::blocking::joined;
+use crate::code::ErrorCode;
+use crate::core::Core;
+use crate::{Error, Result};
+
+/// Chunks that are fetched or opened beside the one that is read.
+const AHEAD: usize = 2;
+/// Chunks that are asked for together after a jump; four times as many for each further request in order.
+const FIRST_WINDOW: u64 = 4;
+const WINDOW_GROWTH: u64 = 4;
+
+/// Which chunks are going to be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Access {
+    /// All of them in order: one request.
+    InOrder,
+    /// Any of them.
+    Jumping,
+}
+
+/// What identifies a content and opens it.
+pub(super) struct ContentId {
+    pub(super) id: FileId,
+    pub(super) root: Root,
+    pub(super) layout: Layout,
+    pub(super) key: SecretKey,
+}
+
+/// A chunk on another thread.
+type Opening = JoinHandle<Result<Vec<u8>, ContentError>>;
+
+/// The chunks of a content. Nothing of a chunk is handed out before all of it is authenticated.
+pub(super) struct Chunks {
+    blob: RemoteBlob,
+    layout: Layout,
+    opener: Arc<RwLock<Opener>>,
+    run: Option<Run>,
+    /// Chunks that are being opened, in their order.
+    opening: VecDeque<(u64, Opening)>,
+    /// The chunk to be fetched next.
+    next: u64,
+    /// Behind the last one that may be fetched.
+    end: u64,
+    /// Why the chunk `next` could not be fetched, if it was not the one that was asked for.
+    failed: Option<Error>,
+    is_in_order: bool,
+    access: Access,
+    window: u64,
+    progress: Option<(Observer, u64)>,
+}
+
+impl Chunks {
+    /// Fetches and verifies what is needed before any chunk.
+    pub(super) async fn start(
+        core: Arc<Core>,
+        content: &ContentId,
+        chunks: Range<u64>,
+        access: Access,
+        observer: Option<&Observer>,
+    ) -> Result<Self> {
+        let layout = content.layout;
+        let mut blob = RemoteBlob::new(core, content.id.clone(), layout.blob_length());
+        // The end first: it shows whether the backbone knows ranges.
+        let top = blob.bytes(&mut None, layout.top(), layout.top().end).await?;
+        let mut run = None;
+        let window = if access == Access::InOrder { u64::MAX } else { FIRST_WINDOW };
+        let end = match chunks.start {
+            0 if !chunks.is_empty() => {
+                layout.sealed(&(0..chunks.end.min(window))).map_err(|error| altered(blob.core(), error))?.end
+            }
+            _ => HEADER_LENGTH as u64,
+        };
+        let header = blob.bytes(&mut run, 0..HEADER_LENGTH as u64, end).await?;
+        let opener = Verifier::new(&content.root, layout, &header, &top)
+            .and_then(|verifier| Opener::new(&content.key, verifier))
+            .map_err(|error| altered(blob.core(), error))?;
+        let length = layout.sealed(&chunks).map_or(0, |sealed| sealed.end - sealed.start);
+        Ok(Self {
+            blob,
+            layout,
+            opener: Arc::new(RwLock::new(opener)),
+            run,
+            opening: VecDeque::new(),
+            next: chunks.start,
+            end: chunks.end,
+            failed: None,
+            is_in_order: false,
+            access,
+            window,
+            progress: observer.map(|observer| (observer.clone(), length)),
+        })
+    }
+
+    /// The plaintext of a chunk. What is fetched ahead is for the chunks behind it.
+    ///
+    /// # Errors
+    /// `cipherMismatch` if the backbone does not have the bytes that were uploaded, and its errors. May be called again then.
+    pub(super) async fn chunk(&mut self, index: u64) -> Result<Vec<u8>> {
+        if self.opening.front().map_or(self.next, |(first, _)| *first) != index {
+            self.jump(index);
+        }
+        let wanted = if self.is_in_order { AHEAD } else { 1 };
+        while self.opening.len() < wanted && self.next < self.end && self.failed.is_none() {
+            match self.fetch(self.next).await {
+                Ok(sealed) => self.open(sealed),
+                Err(error) => self.failed = Some(error),
+            }
+        }
+        let Some((_, mut opening)) = self.opening.pop_front() else {
+            let beyond = || altered(self.blob.core(), ContentError::Range);
+            return Err(self.failed.take().unwrap_or_else(beyond));
+        };
+        let opened = joined(&mut opening).await;
+        self.is_in_order = opened.is_ok();
+        opened.map_err(|error| {
+            self.jump(index);
+            altered(self.blob.core(), error)
+        })
+    }
+
+    fn jump(&mut self, index: u64) {
+        self.opening.clear();
+        self.failed = None;
+        self.next = index;
+        self.is_in_order = false;
+        if self.access == Access::Jumping {
+            self.window = FIRST_WINDOW;
+        }
+    }
+
+    fn open(&mut self, mut sealed: Vec<u8>) {
+        let (opener, index) = (self.opener.clone(), self.next);
+        let opening = tokio::task::spawn_blocking(move || {
+            opener.read().unwrap_or_else(PoisonError::into_inner).open_chunk(index, &mut sealed)?;
+            Ok(sealed)
+        });
+        self.opening.push_back((index, opening));
+        self.next += 1;
+    }
+
+    /// A sealed chunk; when it is there, the hashes that verify it are too.
+    async fn fetch(&mut self, index: u64) -> Result<Vec<u8>> {
+        let place = self.layout.sealed_chunk(index).map_err(|error| self.altered(error))?;
+        let end = self.end.min(index.saturating_add(self.window));
+        self.fetch_hashes(index..end).await?;
+        let run_end = self.layout.sealed(&(index..end)).map_err(|error| self.altered(error))?.end;
+        if self.run.is_none() && self.is_in_order {
+            self.window = self.window.saturating_mul(WINDOW_GROWTH);
+        }
+        let sealed = self.blob.bytes(&mut self.run, place, run_end).await?;
+        if let Some((observer, total)) = &self.progress {
+            let before = total.saturating_sub(self.left_behind(index));
+            observer(Progress { phase: Phase::Downloading, bytes: before, total: Some(*total) });
+        }
+        Ok(sealed)
+    }
+
+    /// Bytes of the sealed chunks behind this one.
+    fn left_behind(&self, index: u64) -> u64 {
+        self.layout.sealed(&(index + 1..self.end)).map_or(0, |sealed| sealed.end - sealed.start)
+    }
+
+    async fn fetch_hashes(&mut self, chunks: Range<u64>) -> Result<()> {
+        let missing = {
+            let opener = self.opener.read().unwrap_or_else(PoisonError::into_inner);
+            // Hashes for the other chunks are asked for only if those of the first are not there.
+            match opener.verifier().chunk(chunks.start) {
+                Err(ContentError::MissingHashes { .. }) => opener.verifier().missing(&chunks),
+                outcome => outcome.map(|_| Vec::new()),
+            }
+        };
+        for part in missing.map_err(|error| self.altered(error))? {
+            let bytes = self.blob.bytes(&mut None, part.blob.clone(), part.blob.end).await?;
+            let added = {
+                let mut opener = self.opener.write().unwrap_or_else(PoisonError::into_inner);
+                opener.verifier_mut().add(&part, &bytes)
+            };
+            added.map_err(|error| self.altered(error))?;
+        }
+        Ok(())
+    }
+
+    fn altered(&self, error: ContentError) -> Error {
+        altered(self.blob.core(), error)
+    }
+}
+
+fn altered(core: &Core, error: ContentError) -> Error {
+    let code = match error {
+        ContentError::NeedsNewerReader => ErrorCode::NeedsNewerReader,
+        _ => ErrorCode::CipherMismatch,
+    };
+    core.transport_error(code, error.to_string())
+}
