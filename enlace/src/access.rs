@@ -10,6 +10,7 @@ use tokio::io::AsyncRead;
 
 use crate::code::Kind;
 use crate::failure::Failure;
+use crate::format::Format;
 use crate::home::same;
 use crate::node::{Node, Plan, WhichBackbone};
 use crate::output::Output;
@@ -47,6 +48,8 @@ pub(crate) struct NodeIdentity {
 pub(crate) struct NewFile {
     /// The bytes.
     pub(crate) source: source_file::SourceFile,
+    /// In which format it is sent.
+    pub(crate) format: Format,
     /// Media type; by the name if absent.
     pub(crate) mimetype: Option<MediaType>,
     /// Until when it is kept.
@@ -147,6 +150,9 @@ impl Access {
     pub(crate) async fn upload(&self, file: NewFile, progress: &Progress) -> Result<File, Failure> {
         let (reading, length) = (file.source.read_failure(), file.source.length);
         progress.begin(length);
+        if let Self::There { running, .. } = self {
+            file.format.check_over_rest(&file.source, running.pid)?;
+        }
         let request = file.into_request()?;
         let uploaded = match self {
             Self::Here(node) => {
@@ -250,6 +256,7 @@ impl NewFile {
             title: self.title,
             description: self.description,
             tags: self.tags.map(Tags::only_known),
+            format: self.format.content(),
             ..UploadOwnFile::new(self.source.into_reader(), filename, mimetype)
         })
     }

@@ -13,6 +13,7 @@ mod config;
 mod confirm;
 mod data_dir;
 mod failure;
+mod format;
 mod home;
 mod interrupt;
 mod limits;

@@ -147,6 +147,11 @@ impl SourceFile {
         MediaType::of_header(Some(guessed.as_ref().unwrap_or(&self.media_type).essence_str()))
     }
 
+    /// Where it was found.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Whether its bytes can be read once only.
     pub(crate) fn is_stream(&self) -> bool {
         matches!(self.content, SourceContent::Stream(_))
@@ -255,7 +260,8 @@ fn changed(path: &Path, how: &str) -> Failure {
         .hint("try again when no program writes to the file, or share a copy of it")
 }
 
-fn too_large(path: &Path, length: u64, limit: u64) -> Failure {
+/// A file has more bytes than the limit allows.
+pub(crate) fn too_large(path: &Path, length: u64, limit: u64) -> Failure {
     let (length_text, limit_text) = size::different(length, limit);
     let shown = path.display();
     source_stream::beyond_limit(format!("{shown} has {length_text}, more than the limit of {limit_text}"), length)

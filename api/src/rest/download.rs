@@ -6,11 +6,11 @@
 use axum::body::Body;
 use http::{HeaderValue, Method};
 use listener::range::{self, Representation, Selection};
+use runtime::FileId;
 use runtime::dto::File;
-use runtime::{FileId, Runtime};
+use runtime::facade::Download;
 use tokio_util::io::ReaderStream;
 
-use super::range_reader::RangeReader;
 use crate::connector::Call;
 use crate::problem::Problem;
 use crate::reply::{Reply, without_bytes};
@@ -28,8 +28,11 @@ pub(crate) async fn download(call: Call) -> Result<Reply, Problem> {
     let headers = selection.headers(representation);
     let body = match selection {
         Selection::Whole if call.method == Method::HEAD => without_bytes(),
-        Selection::Whole => bytes(call.runtime(), &id, 0, file.filesize).await?,
-        Selection::Part(part) => bytes(call.runtime(), &id, part.offset(), part.length()).await?,
+        Selection::Whole => body(call.runtime().files().download_file(&id, None).await?),
+        Selection::Part(part) => {
+            let range = part.offset()..part.offset() + part.length();
+            body(call.runtime().files().read_range(&id, range).await?)
+        }
         Selection::NotModified => without_bytes(),
         Selection::Unsatisfiable => return Err(Problem::range_not_satisfiable(file.filesize, headers)),
         Selection::PreconditionFailed => return Err(Problem::precondition_failed(headers)),
@@ -43,8 +46,6 @@ fn entity_tag(file: &File) -> HeaderValue {
     HeaderValue::from_str(&tag).expect("an id is visible ASCII")
 }
 
-async fn bytes(runtime: &Runtime, id: &FileId, offset: u64, length: u64) -> Result<Body, Problem> {
-    let content = runtime.files().download_file(id, None).await?.content;
-    let reader = RangeReader::new(content).read(offset, length).await?;
-    Ok(Body::from_stream(ReaderStream::with_capacity(reader, CHUNK)))
+fn body(download: Download) -> Body {
+    Body::from_stream(ReaderStream::with_capacity(download.content.into_reader(), CHUNK))
 }

@@ -10,7 +10,6 @@ pub(crate) mod monitoring;
 mod paced;
 mod password;
 mod qr_code;
-mod range_reader;
 mod spool;
 pub(crate) mod tokens;
 mod upload;

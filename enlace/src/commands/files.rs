@@ -13,6 +13,7 @@ use super::{Context, shape};
 use crate::access::{Access, NewFile};
 use crate::args::{NodeOptions, ServerOptions};
 use crate::failure::Failure;
+use crate::format::FormatOptions;
 use crate::output::{Output, bytes, printable};
 use crate::progress::Progress;
 use crate::receive::{Destination, announce, stopped};
@@ -102,6 +103,8 @@ struct UploadArgs {
     /// Media type (default: derived from the file name)
     #[arg(long, value_name = "TYPE", value_parser = parse_media_type)]
     mimetype: Option<MediaType>,
+    #[command(flatten)]
+    format: FormatOptions,
     /// Time until the file expires, such as 90s, 15m, 12h, 7d or 2w (default: never)
     #[arg(long, value_name = "SPAN", value_parser = time::parse_duration, conflicts_with = "expires_at")]
     expires_in: Option<Duration>,
@@ -178,12 +181,14 @@ pub(crate) async fn run(mut context: Context, args: FilesArgs) -> Result<(), Fai
 
 async fn upload(mut context: Context, args: UploadArgs) -> Result<(), Failure> {
     let limit = context.configuration(&args.node, &ServerOptions::default())?.settings.max_file_size;
+    let format = args.format.with_limit(limit);
     let now = time::now();
     let expires_at = args.expires_at.or_else(|| args.expires_in.map(|span| now.saturating_add(span)));
     expires_at.map_or(Ok(()), |expires_at| terms::check_future(expires_at, now))?;
     let tags = Some(args.tag).filter(|tags| !tags.is_empty()).map(Tags::new).transpose().map_err(tag_twice)?;
     let new = NewFile {
-        source: SourceFile::open(&args.file, limit)?.named(args.name.as_deref(), context.output),
+        source: SourceFile::open(&args.file, format.limit())?.named(args.name.as_deref(), context.output),
+        format,
         mimetype: args.mimetype,
         expires_at,
         title: args.title,

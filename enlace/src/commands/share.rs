@@ -16,6 +16,7 @@ use crate::access::{Access, NewFile};
 use crate::args::{NodeOptions, ServerOptions};
 use crate::config::Settings;
 use crate::failure::Failure;
+use crate::format::{Format, FormatOptions};
 use crate::output::{Output, bytes, printable};
 use crate::progress::Progress;
 use crate::server::Served;
@@ -55,6 +56,8 @@ pub(crate) struct ShareArgs {
     #[arg(long)]
     no_qr: bool,
     #[command(flatten)]
+    format: FormatOptions,
+    #[command(flatten)]
     terms: TermsOptions,
     #[command(flatten)]
     node: NodeOptions,
@@ -75,7 +78,8 @@ impl ShareArgs {
 /// Runs it.
 pub(crate) async fn run(mut context: Context, args: ShareArgs) -> Result<(), Failure> {
     let configuration = context.configuration(&args.node, &args.server)?;
-    let source = args.source(configuration.settings.max_file_size)?;
+    let format = args.format.with_limit(configuration.settings.max_file_size);
+    let source = args.source(format.limit())?;
     let terms = args.terms.read(time::now())?;
     let source = source.named(args.name.as_deref(), context.output);
     let plan = context.plan(configuration, &args.node)?;
@@ -90,7 +94,7 @@ pub(crate) async fn run(mut context: Context, args: ShareArgs) -> Result<(), Fai
             return Err(failure);
         }
     };
-    let shared = context.interrupt.or(share(&access, source, terms, output)).await;
+    let shared = context.interrupt.or(share(&access, source, format, terms, output)).await;
     let told = shared
         .and_then(|(file, token)| print(&context, &args, &file, &token, &Interface::new(&access, served.as_ref())));
     if let Some(served) = served {
@@ -141,6 +145,7 @@ impl Interface {
 async fn share(
     access: &Access,
     mut source: SourceFile,
+    format: Format,
     terms: Terms,
     output: Output,
 ) -> Result<(File, Token), Failure> {
@@ -148,13 +153,25 @@ async fn share(
     if let Some(expires_at) = terms.request.expires_at {
         check_lifetime(expires_at, time::now(), access.max_lifetime().await)?;
     }
-    let file = match uploaded_before(access, &mut source, wanted).await? {
+    let earlier = match format.accepts_v1() {
+        true => uploaded_before(access, &mut source, wanted).await?,
+        false => None,
+    };
+    let file = match earlier {
         Some(file) => {
             output.talk(format!("the file has been uploaded before, as {}", file.id));
             file
         }
         None => {
-            let new = NewFile { source, mimetype: None, expires_at: None, title: None, description: None, tags: None };
+            let new = NewFile {
+                source,
+                format,
+                mimetype: None,
+                expires_at: None,
+                title: None,
+                description: None,
+                tags: None,
+            };
             let progress = Progress::new(output);
             let file = access.upload(new, &progress).await;
             progress.finish();

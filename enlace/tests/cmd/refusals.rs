@@ -11,7 +11,7 @@ fn what_cannot_be_shared_is_refused_before_anything_starts() {
     let share = |args: &[&str]| sandbox.run(&[&["share", "--data-dir", "d"], args].concat());
     share(&["missing"]).refused(7, &["missing"]);
     share(&["dir"]).refused(2, &["is a directory"]);
-    share(&["large"]).refused(
+    share(&["large", "--format", "v1"]).refused(
         4,
         &["10485761 bytes", "10485760 bytes", "--transportLibrary:platformMaxUnencryptedFileSize=10485761"],
     );

@@ -87,7 +87,7 @@ fn standard_input_is_uploaded_like_a_file() {
     }
     let limit = "--transportLibrary:platformMaxUnencryptedFileSize=10";
     sandbox
-        .run_with_input(&["files", "upload", "-", "--data-dir", "d", limit], "from a pipe")
+        .run_with_input(&["files", "upload", "-", "--format", "v1", "--data-dir", "d", limit], "from a pipe")
         .refused(4, &["standard input has more than the limit of 10 bytes", "platformMaxUnencryptedFileSize"]);
 }
 
@@ -135,7 +135,9 @@ fn a_text_is_never_an_argument_and_neither_empty_nor_anything_else() {
     let share = ["share", "--text", "--data-dir", "d"];
     sandbox.run_with_input(&share, "").refused(2, &["the text is empty"]);
     let limit = "--transportLibrary:platformMaxUnencryptedFileSize=4";
-    sandbox.run_with_input(&[&share[..], &[limit]].concat(), "hello").refused(4, &["more than the limit of 4 bytes"]);
+    sandbox
+        .run_with_input(&[&share[..], &["--format", "v1", limit]].concat(), "hello")
+        .refused(4, &["more than the limit of 4 bytes"]);
     sandbox.run(&["share", "--text", "a secret"]).refused(2, &["cannot be used with"]);
     sandbox.run(&["share"]).refused(2, &["<FILE>"]);
     let bytes = File::open(sandbox.file("bytes", b"a\xff")).unwrap();

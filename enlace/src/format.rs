@@ -1,0 +1,77 @@
+//! In which format a file is sent.
+
+use clap::{Args, ValueEnum};
+use runtime::facade::ContentFormat;
+
+use crate::code::Kind;
+use crate::failure::Failure;
+use crate::source_file;
+use crate::source_file::SourceFile;
+
+/// Options for the format of a file.
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct FormatOptions {
+    /// Format of the encrypted file: v1, which every enmeshed client reads, v2 for files of any size, which only enlace
+    /// reads, or auto for v1 up to its limit and v2 above
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = Choice::Auto)]
+    format: Choice,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Choice {
+    V1,
+    V2,
+    Auto,
+}
+
+/// The chosen format, with the limit of format v1.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Format {
+    choice: Choice,
+    /// Bytes of the largest file in format v1.
+    limit: u64,
+}
+
+impl FormatOptions {
+    /// The format for a node with this limit for files in format v1.
+    pub(crate) fn with_limit(self, limit: u64) -> Format {
+        Format { choice: self.format, limit }
+    }
+}
+
+impl Format {
+    /// Bytes that a source may have.
+    pub(crate) fn limit(self) -> u64 {
+        if self.choice == Choice::V1 { self.limit } else { u64::MAX }
+    }
+
+    /// Whether a file that was uploaded before in format v1 will do.
+    pub(crate) fn accepts_v1(self) -> bool {
+        self.choice != Choice::V2
+    }
+
+    /// For the facade.
+    pub(crate) fn content(self) -> ContentFormat {
+        match self.choice {
+            Choice::V1 => ContentFormat::V1,
+            Choice::V2 => ContentFormat::V2,
+            Choice::Auto => ContentFormat::Auto,
+        }
+    }
+
+    /// Checks that the REST interface of another process can take a source: its form has format v1 only.
+    ///
+    /// # Errors
+    /// A failure that names process `pid`.
+    pub(crate) fn check_over_rest(self, source: &SourceFile, pid: u32) -> Result<(), Failure> {
+        if self.accepts_v1() && source.length <= self.limit {
+            return Ok(());
+        }
+        let hint = format!("stop process {pid}, which serves this data directory and takes files in format v1 only");
+        let failure = match self.choice {
+            Choice::V2 => Failure::new(Kind::Refused, "a running process cannot be given a file in format v2"),
+            _ => source_file::too_large(source.path(), source.length, self.limit),
+        };
+        Err(failure.hint(hint))
+    }
+}
