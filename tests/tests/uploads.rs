@@ -6,14 +6,16 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use enlace_tests::{World, refusal};
-use runtime::facade::UploadOwnFile;
+use runtime::facade::{ContentFormat, UploadOwnFile};
 use runtime::{Config, Timestamp};
 use tokio::io::{AsyncRead, AsyncReadExt as _, ReadBuf};
 
 const INVALID: &str = "error.runtime.validation.invalidPropertyValue";
 
 fn named(filename: &str, content: impl AsyncRead + Send + 'static) -> UploadOwnFile {
-    UploadOwnFile::new(content, filename.parse().unwrap(), "application/octet-stream".parse().unwrap())
+    let mimetype = "application/octet-stream".parse().unwrap();
+    // The format with a limit of its own.
+    UploadOwnFile { format: ContentFormat::V1, ..UploadOwnFile::new(content, filename.parse().unwrap(), mimetype) }
 }
 
 #[tokio::test]

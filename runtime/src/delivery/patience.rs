@@ -2,10 +2,15 @@
 
 use std::time::Duration;
 
-/// Attempts without progress before a transfer is given up: 6 seconds of waiting in all.
-const MAX_ATTEMPTS: u32 = 6;
+/// Attempts without progress before a transfer is given up. They take 81 seconds of waiting in all: a backbone holds an upload for
+/// up to 60 seconds for a connection that only this side knows to be broken.
+const MAX_ATTEMPTS: u32 = 10;
+/// Attempts before an other side that answers, but with too little, is not asked again.
+const MAX_POOR_ANSWERS: u32 = 4;
 /// Waited before the second attempt; doubles with each further one.
 const FIRST_DELAY: Duration = Duration::from_millis(200);
+/// The longest time between two attempts.
+const MAX_DELAY: Duration = Duration::from_secs(30);
 
 /// Counts attempts that brought nothing.
 #[derive(Debug, Default)]
@@ -14,11 +19,20 @@ pub(crate) struct Patience(u32);
 impl Patience {
     /// Waits before another attempt; `false`, at once, if there were enough.
     pub(crate) async fn another(&mut self) -> bool {
+        self.another_of(MAX_ATTEMPTS).await
+    }
+
+    /// The same after an answer that was complete and yet too short.
+    pub(crate) async fn another_answer(&mut self) -> bool {
+        self.another_of(MAX_POOR_ANSWERS).await
+    }
+
+    async fn another_of(&mut self, most: u32) -> bool {
         self.0 += 1;
-        if self.0 >= MAX_ATTEMPTS {
+        if self.0 >= most {
             return false;
         }
-        tokio::time::sleep(FIRST_DELAY * 2_u32.pow(self.0 - 1)).await;
+        tokio::time::sleep(FIRST_DELAY.saturating_mul(2_u32.pow(self.0 - 1)).min(MAX_DELAY)).await;
         true
     }
 
@@ -38,9 +52,12 @@ mod tests {
         for _ in 1..MAX_ATTEMPTS {
             assert!(patience.another().await);
         }
-        assert_eq!(start.elapsed(), Duration::from_millis(200 * 31));
+        assert_eq!(start.elapsed(), Duration::from_secs(81));
         assert!(!patience.another().await);
         patience.renew();
-        assert!(patience.another().await);
+        for _ in 1..MAX_POOR_ANSWERS {
+            assert!(patience.another_answer().await);
+        }
+        assert!(!patience.another_answer().await);
     }
 }

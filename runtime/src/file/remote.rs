@@ -44,6 +44,8 @@ pub(super) struct Run {
 enum Interruption {
     /// Another attempt may bring it.
     Broken(Error),
+    /// It ended too early; another attempt may bring it.
+    Short,
     /// The backbone sends everything.
     NoRanges,
     Final(Error),
@@ -72,6 +74,8 @@ impl RemoteBlob {
                 Err(Interruption::Broken(error)) if patience.another().await => {
                     info!(%error, file = crate::logging::short(&self.id), "a download is continued");
                 }
+                Err(Interruption::Short) if patience.another_answer().await => {}
+                Err(Interruption::Short) => return Err(self.too_short()),
                 Err(Interruption::Broken(error) | Interruption::Final(error)) => return Err(error),
             }
             *run = None;
@@ -90,7 +94,7 @@ impl RemoteBlob {
             if current.rest.is_empty() {
                 let next =
                     Incoming::chunk(&mut current.arriving).await.map_err(|failure| self.interruption(failure))?;
-                current.rest = next.ok_or_else(|| Interruption::Broken(self.too_short()))?;
+                current.rest = next.ok_or(Interruption::Short)?;
             }
             let wanted = usize::try_from(range.end - current.position).unwrap_or(usize::MAX);
             let taken = wanted.min(current.rest.len());
@@ -129,7 +133,7 @@ impl RemoteBlob {
         let mut spool = spool_for(&self.core, self.length)?;
         let failed = |failure| match self.interruption(failure) {
             Interruption::Broken(error) | Interruption::Final(error) => error,
-            Interruption::NoRanges => self.too_short(),
+            Interruption::Short | Interruption::NoRanges => self.too_short(),
         };
         let mut arriving = delivery::of(&self.core).file_content(&self.id, self.length).await.map_err(failed)?;
         while let Some(piece) = Incoming::chunk(&mut arriving).await.map_err(failed)? {

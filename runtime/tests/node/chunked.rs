@@ -7,13 +7,13 @@ use std::task::{Context, Poll};
 
 use backbone_mock::fault::{Fault, Matching};
 use http::{Method, StatusCode};
-use runtime::dto::FileFormat;
+use runtime::dto::{File, FileFormat};
 use runtime::facade::{ContentFormat, Ownership, Phase, Progress, UploadOwnFile};
 use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncSeekExt as _, ReadBuf};
-use transport::content::{CHUNK_LENGTH, Layout};
+use transport::content::{CHUNK_LENGTH, Layout, Root};
 use transport::crypto::{CryptoObject as _, SecretKey};
-use transport::file::FileMetadataV2;
+use transport::file::{Extent, FileMetadataV2};
 use transport::wire::FileReference;
 use transport::wire::bytes::{from_base64url, to_base64url};
 
@@ -207,6 +207,58 @@ async fn a_source_that_fails_is_named_and_leaves_nothing() {
         assert!(refusal.to_string().contains("the content cannot be read: gone"), "{refusal}");
     }
     assert!(alice.files().files(Ownership::Any, &[]).unwrap().collect().await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_file_of_somebody_else_may_be_as_large_as_the_setting_says() {
+    let world = World::new().await;
+    let alice = world.node("alice").await;
+    let mut config = world.config("bob");
+    config.max_received_file_size = 1000;
+    let bob = world.start(config).await.unwrap();
+    for (length, expected) in [(1000, "no error"), (1001, "error.transport.files.maxFileSizeExceeded")] {
+        let uploaded = alice.files().upload_own_file(chunked("a", pattern(length))).await.unwrap();
+        assert_eq!(code(load_file(&bob, &uploaded.reference, None).await), expected);
+        assert!(alice.files().download_file(&uploaded.id, None).await.is_ok());
+    }
+    let own = bob.files().upload_own_file(chunked("own", pattern(1001))).await.unwrap();
+    assert_eq!(bytes_of(&bob, &own).await.unwrap(), pattern(1001));
+}
+
+/// Makes the backbone answer once with other metadata of a file.
+fn announce(world: &World, file: &File, change: impl Fn(&mut FileMetadataV2) + Send + Sync + 'static) {
+    let key = SecretKey::from(&FileReference::parse(&file.reference.url).unwrap().key);
+    world.faults.tamper(Matching::path("/Metadata").method(Method::GET).times(1), move |_, body| {
+        let mut answer: Value = serde_json::from_slice(&body).unwrap();
+        let sealed = from_base64url(answer["result"]["encryptedProperties"].as_str().unwrap()).unwrap();
+        let mut metadata = FileMetadataV2::open(&sealed, &key).unwrap();
+        change(&mut metadata);
+        answer["result"]["encryptedProperties"] = to_base64url(&metadata.seal(&key).0).into();
+        answer.to_string().into()
+    });
+}
+
+#[tokio::test]
+async fn metadata_of_another_length_or_of_an_unfinished_file_are_refused() {
+    let world = World::new().await;
+    let (alice, bob) = (world.node("alice").await, world.node("bob").await);
+    let uploaded = alice.files().upload_own_file(chunked("a", pattern(1000))).await.unwrap();
+    let invalid = "error.transport.files.invalidMetadata";
+    announce(&world, &uploaded, |metadata| {
+        let Extent::Complete { root, .. } = metadata.extent else { panic!("not complete") };
+        metadata.extent = Extent::Complete { length: 1001, root };
+    });
+    assert_eq!(code(load_file(&bob, &uploaded.reference, None).await), invalid);
+    announce(&world, &uploaded, |metadata| metadata.extent = Extent::Growing { length: None });
+    let refusal = load_file(&bob, &uploaded.reference, None).await.unwrap_err();
+    assert_eq!(refusal.code(), invalid);
+    assert!(refusal.to_string().contains("still being uploaded"), "{refusal}");
+    assert!(bob.files().files(Ownership::Any, &[]).unwrap().collect().await.unwrap().is_empty());
+    announce(&world, &uploaded, |metadata| {
+        metadata.extent = Extent::Complete { length: 1000, root: Root::from_bytes([7; 32]) };
+    });
+    load_file(&bob, &uploaded.reference, None).await.unwrap();
+    assert_eq!(code(bob.files().download_file(&uploaded.id, None).await), "error.transport.files.cipherMismatch");
 }
 
 #[tokio::test]

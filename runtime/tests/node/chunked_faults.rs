@@ -23,7 +23,7 @@ const INTEGRITY: &str = "error.transport.files.cipherMismatch";
 async fn an_upload_is_continued_wherever_the_connection_breaks() {
     let world = World::new().await;
     let (alice, bob) = (world.node("alice").await, world.node("bob").await);
-    let content = pattern(9 * CHUNK + 1);
+    let content = pattern(5 * CHUNK + 1);
     for (method, path) in
         [(Method::POST, "/Uploads"), (Method::PATCH, "/Uploads/"), (Method::HEAD, "/Uploads/"), (Method::POST, "/File")]
     {

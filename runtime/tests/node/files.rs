@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use backbone_mock::fault::{Fault, Matching};
 use http::{Method, StatusCode};
-use runtime::facade::{CreateTokenForFile, LoadFile, Ownership, Phase, Progress, UploadOwnFile};
+use runtime::facade::{ContentFormat, CreateTokenForFile, LoadFile, Ownership, Phase, Progress, UploadOwnFile};
 use runtime::{Config, Event, FileId, Tags, Timestamp};
 use serde_json::json;
 
@@ -212,7 +212,8 @@ async fn invalid_uploads_are_refused_and_leave_nothing_behind() {
     let mut config = world.config("alice");
     config.max_file_size = 1_500_000;
     let alice = world.start(config).await.unwrap();
-    let too_large = alice.files().upload_own_file(file("a", vec![0; 1_500_001])).await.unwrap_err();
+    let request = UploadOwnFile { format: ContentFormat::V1, ..file("a", vec![0; 1_500_001]) };
+    let too_large = alice.files().upload_own_file(request).await.unwrap_err();
     assert_eq!(too_large.to_string(), "'content' is too large");
     let plain = Tags::new(vec!["plain".into()]).unwrap();
     let unknown = |expires_at| {
