@@ -89,6 +89,12 @@ fn blob_count(world: &World) -> usize {
     folders.map(|folder| std::fs::read_dir(folder.unwrap().path()).unwrap().count()).sum()
 }
 
+fn blob_bytes(world: &World) -> u64 {
+    let folders = std::fs::read_dir(world.dir.path().join("data/blobs")).unwrap().map(|folder| folder.unwrap().path());
+    let blobs = folders.flat_map(|folder| std::fs::read_dir(folder).unwrap());
+    blobs.map(|blob| blob.unwrap().metadata().unwrap().len()).sum()
+}
+
 async fn stored_bytes(world: &World, person: &Person) -> (u64, u64) {
     let usage = world.backbone().admin().usage_of_identity(&person.address.parse().unwrap()).await.unwrap();
     (usage.files, usage.content_bytes)
@@ -503,6 +509,52 @@ async fn an_upload_of_unknown_length_stops_where_the_quota_ends() {
     assert_eq!(refusal(patch(&person, &path, 400, &bytes(89)), 429).await, EXHAUSTED);
     assert_eq!(offset(&person, &path).await, 400);
     append(&person, &path, 400, &bytes(88)).await;
+}
+
+fn deferred(person: &Person) -> RequestBuilder {
+    tus(person, Method::POST, UPLOADS).header("upload-defer-length", 1)
+}
+
+fn in_pieces(person: &Person, path: &str, offset: usize, bytes: &[u8]) -> RequestBuilder {
+    let pieces: Vec<_> = bytes.chunks(MIB).map(|piece| Ok::<_, std::io::Error>(piece.to_vec())).collect();
+    patch(person, path, offset, b"").body(reqwest::Body::wrap_stream(futures_util::stream::iter(pieces)))
+}
+
+/// The quota is asked for room before bytes are written, whether they count one by one or together.
+#[tokio::test]
+async fn bytes_that_the_quota_refuses_are_not_on_the_disk() {
+    let limit = 40 * MIB as u64;
+    let world = World::with(|config| config.clients[0].terms.identity.content_bytes = limit).await;
+    let person = world.person(1).await;
+    let path = created(deferred(&person)).await;
+    append(&person, &path, 0, &bytes(1000)).await;
+    let acknowledged = ((1, 512 + 1000), 1000);
+    let wrong = sha2::Sha256::digest(b"other");
+    let all = bytes(60 * MIB);
+    let request = with_checksum(in_pieces(&person, &path, 1000, &all), "sha256", &wrong);
+    assert_eq!(refusal(request, 429).await, EXHAUSTED, "before all of them came");
+    assert_eq!((stored_bytes(&world, &person).await, blob_bytes(&world)), acknowledged);
+    let request = with_checksum(patch(&person, &path, 1000, &all[..2 * MIB]), "sha256", &wrong);
+    assert_eq!(refusal(request, 460).await, "upload.checksumMismatch");
+    assert_eq!((stored_bytes(&world, &person).await, blob_bytes(&world)), acknowledged);
+    assert_eq!(refusal(in_pieces(&person, &path, 1000, &all), 429).await, EXHAUSTED);
+    let (_, counted) = stored_bytes(&world, &person).await;
+    assert_eq!(offset(&person, &path).await as u64, blob_bytes(&world));
+    assert_eq!(counted, 512 + blob_bytes(&world));
+}
+
+#[tokio::test]
+async fn a_whole_that_the_quota_refuses_leaves_no_copies() {
+    let limit = 2 * (512 + 300_000);
+    let world = World::with(|config| config.clients[0].terms.identity.content_bytes = limit).await;
+    let person = world.person(1).await;
+    let parts = [partial(&person, &bytes(300_000)).await, partial(&person, &bytes(300_000)).await];
+    let metadata = format!("note {}", "A".repeat(1000));
+    let request = whole_of(&person, &parts).header("upload-metadata", metadata);
+    assert_eq!(refusal(request, 429).await, EXHAUSTED);
+    assert_eq!((stored_bytes(&world, &person).await, blob_bytes(&world)), ((2, limit), 600_000));
+    created(whole_of(&person, &parts)).await;
+    assert_eq!(blob_bytes(&world), 600_000);
 }
 
 #[tokio::test]

@@ -234,6 +234,7 @@ struct MemoryAppender {
 
 impl BlobAppender for MemoryAppender {
     fn resume(&mut self, behind: Progress) -> Pending<'_, ()> {
+        self.written.clear();
         let mut blobs = lock(&self.place.blobs);
         let bytes = blobs.get_mut(&self.name);
         let end = usize::try_from(behind.size).unwrap_or(usize::MAX);

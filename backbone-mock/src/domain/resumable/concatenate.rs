@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use futures_util::TryStreamExt as _;
 use transport::wire::UploadId;
 
+use super::commit::take_back;
 use super::progress::Acknowledged;
 use super::{
     Account, Caller, Refusal, Role, UploadRecord, UploadRefusal, check_size, key, open, own, read, remove_record,
@@ -41,7 +42,22 @@ pub(crate) async fn concatenate(
     }
     check_size(core, size(&parts))?;
     core.store.check_free(size(&parts[1..]))?;
-    let progress = copy(core, &mut *appender, &parts).await?;
+    let whole = put_together(core, caller, &mut *appender, &parts, metadata).await;
+    if whole.is_err() {
+        take_back(core, caller, &mut *appender, &parts[0]).await;
+    }
+    whole
+}
+
+async fn put_together(
+    core: &Core,
+    caller: &Caller,
+    appender: &mut dyn BlobAppender,
+    parts: &[UploadRecord],
+    metadata: String,
+) -> Result<UploadRecord, Refusal> {
+    let ids: Vec<UploadId> = parts.iter().map(|part| part.id.clone()).collect();
+    let progress = copy(core, appender, parts).await?;
     let mut transaction = core.store.begin();
     transaction.lock_records(&ids.iter().map(UploadId::as_str).collect::<Vec<_>>()).await?;
     let whole = merge(core, caller, &mut transaction, &ids, &progress, metadata).await?;

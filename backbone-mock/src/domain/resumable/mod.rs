@@ -6,6 +6,7 @@
 
 mod append;
 mod checksum;
+mod commit;
 mod concatenate;
 mod finish;
 mod progress;
