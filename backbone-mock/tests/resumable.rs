@@ -639,6 +639,33 @@ async fn parts_that_were_sent_in_parallel_become_one_file() {
     assert!(download(&person, &file).await == all);
 }
 
+/// Whoever does not wait for the answer gets it later.
+#[tokio::test]
+async fn parts_are_put_together_although_the_connection_breaks() {
+    let world = World::new().await;
+    let person = world.person(1).await;
+    let all = bytes(30 * MIB);
+    let parts = join_all(all.chunks(15 * MIB).map(|bytes| partial(&person, bytes))).await;
+    let mut stream = tokio::net::TcpStream::connect(world.backbone().local_addr()).await.unwrap();
+    let request = format!(
+        "POST {UPLOADS} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {}\r\ntus-resumable: 1.0.0\r\n\
+         upload-concat: final;{}\r\ncontent-length: 0\r\n\r\n",
+        person.token,
+        parts.join(" ")
+    );
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let is_whole = async || header(&head(&person, &parts[0]).await, "upload-concat").unwrap().starts_with("final");
+    let copying = async { while blob_bytes(&world) == all.len() as u64 && !is_whole().await {} };
+    tokio::time::timeout(PATIENCE, copying).await.unwrap();
+    drop(stream);
+    let put_together = async { while !is_whole().await {} };
+    tokio::time::timeout(PATIENCE, put_together).await.unwrap();
+    settled(&person, &parts[0], all.len()).await;
+    assert_eq!(created(whole_of(&person, &parts)).await, parts[0]);
+    let file = answer(finish(&person, &parts[0], &description()), 201).await;
+    assert_eq!(file["cipherHash"], to_base64url(&sha2::Sha512::digest(&all)));
+}
+
 #[tokio::test]
 async fn only_complete_partial_uploads_of_ones_own_are_put_together() {
     let world = World::with(|config| config.limits.max_large_file_bytes = 10).await;

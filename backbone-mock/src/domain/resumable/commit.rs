@@ -4,7 +4,7 @@
 //! are cut off.
 
 use super::progress::Acknowledged;
-use super::{Account, Caller, Refusal, UploadRecord, key, own};
+use super::{Account, Caller, Refusal, Role, UploadRecord, UploadRefusal, key, own};
 use crate::core::Core;
 use crate::domain::account;
 use crate::error::{StoreError, WithCauses};
@@ -52,12 +52,22 @@ async fn change_record(
     transaction.lock_records(&[upload.id.as_str()]).await?;
     // It may have been deleted meanwhile.
     let mut current = own(core, caller, transaction.get(&key(&upload.id)).await?)?;
+    check_unchanged(upload, &current)?;
     let counted = current.counted;
     change(&mut current);
     recount(&mut transaction, &account, &current, counted).await?;
     transaction.put(&key(&current.id), &current)?;
     transaction.commit().await?;
     Ok(current)
+}
+
+/// Refuses to go on with an upload that is another one than bytes were written for.
+pub(super) fn check_unchanged(before: &UploadRecord, current: &UploadRecord) -> Result<(), UploadRefusal> {
+    match &current.role {
+        role if *role == before.role && current.offset() == before.offset() => Ok(()),
+        Role::Final(_) => Err(UploadRefusal::IsFinal),
+        Role::Whole | Role::Partial => Err(UploadRefusal::OffsetConflict { offset: current.offset() }),
+    }
 }
 
 async fn recount(

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use futures_util::TryStreamExt as _;
 use transport::wire::UploadId;
 
-use super::commit::take_back;
+use super::commit::{check_unchanged, take_back};
 use super::progress::Acknowledged;
 use super::{
     Account, Caller, Refusal, Role, UploadRecord, UploadRefusal, check_size, key, open, own, read, remove_record,
@@ -56,11 +56,10 @@ async fn put_together(
     parts: &[UploadRecord],
     metadata: String,
 ) -> Result<UploadRecord, Refusal> {
-    let ids: Vec<UploadId> = parts.iter().map(|part| part.id.clone()).collect();
     let progress = copy(core, appender, parts).await?;
     let mut transaction = core.store.begin();
-    transaction.lock_records(&ids.iter().map(UploadId::as_str).collect::<Vec<_>>()).await?;
-    let whole = merge(core, caller, &mut transaction, &ids, &progress, metadata).await?;
+    transaction.lock_records(&parts.iter().map(|part| part.id.as_str()).collect::<Vec<_>>()).await?;
+    let whole = merge(core, caller, &mut transaction, parts, &progress, metadata).await?;
     transaction.commit().await?;
     Ok(whole)
 }
@@ -107,14 +106,16 @@ async fn merge(
     core: &Core,
     caller: &Caller,
     transaction: &mut Transaction<'_>,
-    ids: &[UploadId],
+    copied: &[UploadRecord],
     progress: &Progress,
     metadata: String,
 ) -> Result<UploadRecord, Refusal> {
-    let mut parts = Vec::with_capacity(ids.len());
-    for id in ids {
+    let mut parts = Vec::with_capacity(copied.len());
+    for before in copied {
         // It may have been deleted meanwhile.
-        parts.push(part(own(core, caller, transaction.get(&key(id)).await?)?)?);
+        let current = own(core, caller, transaction.get(&key(&before.id)).await?)?;
+        check_unchanged(before, &current)?;
+        parts.push(current);
     }
     let account = Account::of(core, &caller.address).await?;
     let before = parts.iter().fold(Change::default(), |sum, part| sum.together(&part.cost()));
@@ -126,7 +127,7 @@ async fn merge(
     }
     whole.acknowledged = Acknowledged::from(progress);
     (whole.length, whole.counted) = (Some(progress.size), progress.size);
-    (whole.role, whole.metadata) = (Role::Final(ids.to_vec()), metadata);
+    (whole.role, whole.metadata) = (Role::Final(copied.iter().map(|part| part.id.clone()).collect()), metadata);
     account.charge(transaction, &whole.cost().together(&before.undone()))?;
     transaction.put(&key(&whole.id), &whole)?;
     Ok(whole)

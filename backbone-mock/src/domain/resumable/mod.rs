@@ -11,6 +11,8 @@ mod concatenate;
 mod finish;
 mod progress;
 mod refusal;
+#[cfg(test)]
+mod tests;
 
 use serde::{Deserialize, Serialize};
 use transport::wire::{Address, Timestamp, UploadId};
@@ -168,6 +170,8 @@ async fn open(core: &Core, caller: &Caller, id: &UploadId) -> Result<(Box<dyn Bl
         Appending::Busy => return Err(UploadRefusal::Locked.into()),
         Appending::Missing => return Err(Refusal::NotFound(Record::Upload)),
     };
+    // The last commit of whoever appended before is decided by now, unless it failed: then what it acknowledges must stay.
+    core.store.check_healthy()?;
     // Somebody may have appended to it, or made a file of it, since it was read.
     Ok((appender, read(core, caller, id).await?))
 }
