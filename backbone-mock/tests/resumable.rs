@@ -14,6 +14,7 @@ use tokio::io::AsyncWriteExt as _;
 use transport::wire::bytes::{to_base64, to_base64url};
 
 const UPLOADS: &str = "/api/enlace/v1/Uploads";
+const HOUR: u64 = 60 * 60;
 const DAY: u64 = 24 * 60 * 60;
 const EXHAUSTED: &str = "quotaExhausted";
 const MIB: usize = 1024 * 1024;
@@ -589,6 +590,35 @@ async fn uploads_expire_and_are_swept_with_their_bytes() {
     assert_eq!((stored_bytes(&world, &person).await, blob_count(&world)), ((1, 512 + 6), 1));
     assert_eq!(world.backbone().admin().sweep().await.unwrap().records, 1);
     assert_eq!((stored_bytes(&world, &person).await, blob_count(&world)), ((0, 0), 0));
+}
+
+/// Otherwise a few guests that send nothing would use up what all of them share.
+#[tokio::test]
+async fn uploads_of_guests_expire_an_hour_after_their_last_byte() {
+    let world = World::with(|config| {
+        config.clients = vec![backbone_mock::OAuthClient::guest(common::CLIENT, common::CLIENT_SECRET)];
+        config.limits.upload_lifetime = Duration::from_secs(3 * HOUR);
+    })
+    .await;
+    let mut guest = world.person(1).await;
+    let (silent, path) = (new(&guest, 6).await, new(&guest, 6).await);
+    let expires = async |guest: &Person| header(&head(guest, &path).await, "upload-expires").unwrap();
+    assert_eq!(expires(&guest).await, "Tue, 01 Jan 2030 13:00:00 GMT");
+    for (hour, expected) in [(1, "13:59:59"), (2, "14:59:58"), (3, "15:00:00")] {
+        world.advance(HOUR - 1);
+        guest.log_in(PASSWORD).await;
+        append(&guest, &path, hour - 1, b"").await;
+        append(&guest, &path, hour - 1, b"a").await;
+        append(&guest, &path, hour, b"").await;
+        assert_eq!(expires(&guest).await, format!("Tue, 01 Jan 2030 {expected} GMT"));
+        world.backbone().admin().sweep().await.unwrap();
+    }
+    assert_eq!(head(&guest, &silent).await.status(), 404);
+    assert_eq!((stored_bytes(&world, &guest).await, blob_count(&world)), ((1, 512 + 6), 1));
+    world.advance(3);
+    assert_eq!(head(&guest, &path).await.status(), 404);
+    world.backbone().admin().sweep().await.unwrap();
+    assert_eq!((stored_bytes(&world, &guest).await, blob_count(&world)), ((0, 0), 0));
 }
 
 #[tokio::test]

@@ -62,6 +62,11 @@ impl<'c> Account<'c> {
         self.check_expiry(asked, now).map(|()| asked)
     }
 
+    /// When an unfinished upload expires that got bytes now.
+    pub(crate) fn upload_expiry(&self, latest: Timestamp, now: Timestamp) -> Timestamp {
+        self.terms().upload_idle.map_or(latest, |idle| latest.min(now.saturating_add(idle)))
+    }
+
     /// Refuses an expiry that is later than its terms allow.
     pub(crate) fn check_expiry(&self, expires_at: Timestamp, now: Timestamp) -> Result<(), Refusal> {
         match self.terms().max_lifetime {

@@ -4,7 +4,7 @@
 //! are cut off.
 
 use super::progress::Acknowledged;
-use super::{Account, Caller, Refusal, Role, UploadRecord, UploadRefusal, key, own};
+use super::{Account, Caller, Refusal, Role, UploadRecord, UploadRefusal, key, own, removal_key};
 use crate::core::Core;
 use crate::domain::account;
 use crate::error::{StoreError, WithCauses};
@@ -55,10 +55,28 @@ async fn change_record(
     check_unchanged(upload, &current)?;
     let counted = current.counted;
     change(&mut current);
+    if current.offset() > upload.offset() {
+        put_off(core, &account, &mut transaction, &mut current)?;
+    }
     recount(&mut transaction, &account, &current, counted).await?;
     transaction.put(&key(&current.id), &current)?;
     transaction.commit().await?;
     Ok(current)
+}
+
+/// Puts off when an upload expires, because it got bytes.
+pub(super) fn put_off(
+    core: &Core,
+    account: &Account<'_>,
+    transaction: &mut Transaction<'_>,
+    upload: &mut UploadRecord,
+) -> Result<(), StoreError> {
+    if let Some(latest) = upload.latest_expiry {
+        transaction.delete(&removal_key(upload));
+        upload.expires_at = account.upload_expiry(latest, core.now());
+        transaction.put(&removal_key(upload), &())?;
+    }
+    Ok(())
 }
 
 /// Refuses to go on with an upload that is another one than bytes were written for.

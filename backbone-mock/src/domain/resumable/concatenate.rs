@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use futures_util::TryStreamExt as _;
 use transport::wire::UploadId;
 
-use super::commit::{check_unchanged, take_back};
+use super::commit::{check_unchanged, put_off, take_back};
 use super::progress::Acknowledged;
 use super::{
     Account, Caller, Refusal, Role, UploadRecord, UploadRefusal, check_size, key, open, own, read, remove_record,
@@ -128,6 +128,7 @@ async fn merge(
     whole.acknowledged = Acknowledged::from(progress);
     (whole.length, whole.counted) = (Some(progress.size), progress.size);
     (whole.role, whole.metadata) = (Role::Final(copied.iter().map(|part| part.id.clone()).collect()), metadata);
+    put_off(core, &account, transaction, &mut whole)?;
     account.charge(transaction, &whole.cost().together(&before.undone()))?;
     transaction.put(&key(&whole.id), &whole)?;
     Ok(whole)

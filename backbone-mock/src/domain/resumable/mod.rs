@@ -40,6 +40,9 @@ pub(crate) struct UploadRecord {
     pub(crate) id: UploadId,
     pub(crate) owner: Address,
     pub(crate) expires_at: Timestamp,
+    /// Until when further bytes put that off; `None` for not at all, as earlier versions stored it.
+    #[serde(default)]
+    latest_expiry: Option<Timestamp>,
     /// Bytes of the whole upload, once its sender knows.
     pub(crate) length: Option<u64>,
     pub(crate) role: Role,
@@ -96,10 +99,12 @@ pub(crate) async fn create(core: &Core, caller: &Caller, new: NewUpload) -> Resu
     core.store.check_free(new.length.unwrap_or(0))?;
     let account = Account::of(core, &caller.address).await?;
     let (blob, _) = core.store.new_blob().await?.publish().await?;
+    let latest = core.now().saturating_add(core.config.limits.upload_lifetime);
     let upload = UploadRecord {
         id: new_id(),
         owner: caller.address.clone(),
-        expires_at: core.now().saturating_add(core.config.limits.upload_lifetime),
+        expires_at: account.upload_expiry(latest, core.now()),
+        latest_expiry: Some(latest),
         length: new.length,
         role: if new.is_partial { Role::Partial } else { Role::Whole },
         metadata: new.metadata,
@@ -134,11 +139,15 @@ pub(crate) async fn terminate(core: &Core, caller: &Caller, id: &UploadId) -> Re
     Ok(transaction.commit().await?)
 }
 
-/// Removes an upload whose time is over.
-pub(crate) async fn remove(transaction: &mut Transaction<'_>, id: &UploadId) -> Result<(), StoreError> {
+/// Removes an upload whose time was over then. Since the index was read, bytes may have come that put it off.
+pub(crate) async fn remove(
+    transaction: &mut Transaction<'_>,
+    id: &UploadId,
+    expired_at: Timestamp,
+) -> Result<(), StoreError> {
     match transaction.get(&key(id)).await? {
-        Some(upload) => remove_with_bytes(transaction, &upload).await,
-        None => Ok(()),
+        Some(upload) if upload.expires_at <= expired_at => remove_with_bytes(transaction, &upload).await,
+        Some(_) | None => Ok(()),
     }
 }
 
