@@ -32,6 +32,14 @@ impl<'c> Account<'c> {
         self.client.map_or_else(Terms::ordinary, |client| client.terms.clone())
     }
 
+    /// Checks that there is room on the disk for so many bytes beside what its terms leave to others.
+    ///
+    /// # Errors
+    /// [`StoreError::Full`].
+    pub(crate) fn check_disk(&self, store: &Store, bytes: u64) -> Result<(), StoreError> {
+        store.check_free(self.terms().disk_reserve.saturating_add(bytes))
+    }
+
     /// Counts what a transaction adds to its usage.
     ///
     /// # Errors

@@ -6,7 +6,7 @@ use transport::wire::UploadId;
 
 use super::checksum::Computing;
 use super::commit::{acknowledge, reserve, take_back};
-use super::{Caller, Checksum, Refusal, Role, UploadRecord, UploadRefusal, check_size, open};
+use super::{Account, Caller, Checksum, Refusal, Role, UploadRecord, UploadRefusal, check_size, open};
 use crate::core::Core;
 use crate::store::BlobAppender;
 
@@ -53,7 +53,8 @@ where
     check(core, &mut upload, &append)?;
     let offset = upload.offset();
     let announced = append.announced.map(|bytes| offset.saturating_add(bytes));
-    let mut receiver = Receiver { core, caller, appender, upload, announced, room: offset };
+    let account = Account::of(core, &caller.address).await?;
+    let mut receiver = Receiver { core, caller, account, appender, upload, announced, room: offset };
     match receiver.receive(append).await {
         Ok(broken) => Ok(Appended { upload: receiver.upload, broken }),
         Err(refusal) => {
@@ -93,6 +94,7 @@ fn check_end(core: &Core, upload: &UploadRecord, end: u64) -> Result<(), UploadR
 struct Receiver<'r> {
     core: &'r Core,
     caller: &'r Caller,
+    account: Account<'r>,
     appender: Box<dyn BlobAppender>,
     upload: UploadRecord,
     /// Where the bytes end, if that is known before they come.
@@ -109,6 +111,7 @@ impl Receiver<'_> {
     {
         self.appender.resume(self.upload.acknowledged.progress(self.core, &self.upload.blob).await?).await?;
         if let Some(length) = append.length {
+            self.account.check_disk(&self.core.store, length - append.offset)?;
             reserve(self.core, self.caller, &mut self.upload, length).await?;
         }
         let mut computing = append.checksum.as_ref().map(Checksum::begin);
@@ -152,13 +155,14 @@ impl Receiver<'_> {
         Ok(None)
     }
 
-    /// Makes room for bytes up to `end` and some of those behind them.
+    /// Makes room, on the quota and on the disk, for bytes up to `end` and some of those behind them.
     async fn make_room(&mut self, end: u64) -> Result<(), Refusal> {
         if end <= self.room {
             return Ok(());
         }
-        let last = self.upload.length.or(self.announced).unwrap_or(u64::MAX);
+        let last = self.announced.or(self.upload.length).unwrap_or(u64::MAX);
         let room = self.room.saturating_add(STEP_BYTES).min(last).max(end);
+        self.account.check_disk(&self.core.store, room - self.room)?;
         reserve(self.core, self.caller, &mut self.upload, room).await?;
         self.room = room;
         Ok(())

@@ -41,7 +41,7 @@ pub(crate) async fn concatenate(
         parts.push(part(read(core, caller, id).await?)?);
     }
     check_size(core, size(&parts))?;
-    core.store.check_free(size(&parts[1..]))?;
+    Account::of(core, &caller.address).await?.check_disk(&core.store, size(&parts[1..]))?;
     let whole = put_together(core, caller, &mut *appender, &parts, metadata).await;
     if whole.is_err() {
         take_back(core, caller, &mut *appender, &parts[0]).await;

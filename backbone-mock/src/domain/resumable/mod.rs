@@ -96,8 +96,8 @@ impl UploadRecord {
 /// the whole.
 pub(crate) async fn create(core: &Core, caller: &Caller, new: NewUpload) -> Result<UploadRecord, Refusal> {
     check_size(core, new.length.unwrap_or(0))?;
-    core.store.check_free(new.length.unwrap_or(0))?;
     let account = Account::of(core, &caller.address).await?;
+    account.check_disk(&core.store, new.length.unwrap_or(0))?;
     let (blob, _) = core.store.new_blob().await?.publish().await?;
     let latest = core.now().saturating_add(core.config.limits.upload_lifetime);
     let upload = UploadRecord {

@@ -9,15 +9,23 @@ use super::*;
 use crate::config::Config;
 use crate::domain::identities::{self, IdentityRecord, Status};
 use crate::store::Progress;
+use crate::store::memory::Memory;
+
+/// Free bytes that are left to others.
+const RESERVE: u64 = 600;
 
 struct World {
     core: Core,
     caller: Caller,
+    disk: Memory,
 }
 
 impl World {
     async fn new() -> Self {
-        let core = Core::in_memory(Config::new("").with_client("client", "secret")).await;
+        let disk = Memory::default();
+        let mut config = Config::new("").with_client("client", "secret");
+        config.clients[0].terms.disk_reserve = RESERVE;
+        let core = Core::on(disk.open(), config).await.unwrap();
         let address: Address = format!("did:e:localhost:dids:{}", "1".repeat(22)).parse().unwrap();
         let identity = IdentityRecord {
             address: address.clone(),
@@ -31,7 +39,7 @@ impl World {
         let mut transaction = core.store.begin();
         transaction.put(&identities::identity_key(&address), &identity).unwrap();
         transaction.commit().await.unwrap();
-        Self { core, caller: Caller { address, device: new_id() } }
+        Self { core, caller: Caller { address, device: new_id() }, disk }
     }
 
     /// An upload with these bytes and a length.
@@ -39,6 +47,10 @@ impl World {
         let new = NewUpload { length: Some(length), is_partial, metadata: String::new() };
         let upload = create(&self.core, &self.caller, new).await.unwrap();
         self.append(&upload, bytes).await.unwrap()
+    }
+
+    async fn create(&self, length: Option<u64>) -> Result<UploadRecord, Refusal> {
+        create(&self.core, &self.caller, NewUpload { length, is_partial: false, metadata: String::new() }).await
     }
 
     async fn append(&self, upload: &UploadRecord, bytes: &'static [u8]) -> Result<UploadRecord, Refusal> {
@@ -120,4 +132,40 @@ async fn no_file_is_made_of_missing_bytes() {
     world.overwrite(&upload, b"abcd").await;
     world.finish(&upload).await.unwrap();
     assert_eq!(world.blob_size(&upload).await, 3, "what nobody acknowledged is cut off");
+}
+
+fn is_full<T>(result: Result<T, Refusal>) -> bool {
+    matches!(result, Err(Refusal::Store(StoreError::Full(_))))
+}
+
+#[tokio::test]
+async fn uploads_leave_some_of_the_disk_to_others() {
+    let world = World::new().await;
+    let [first, second] = [world.upload(b"abc", 3, true).await, world.upload(b"def", 3, true).await];
+    let deferred = world.create(None).await.unwrap();
+    world.disk.set_free(RESERVE + 400);
+    assert!(is_full(world.create(Some(401)).await));
+    let known = world.create(Some(400)).await.unwrap();
+    let late = async |length| {
+        let pieces = stream::iter([Ok::<_, Infallible>("abc".into())]);
+        let append = Append { offset: 0, length: Some(length), announced: None, checksum: None, pieces };
+        super::append(&world.core, &world.caller, &deferred.id, append).await
+    };
+    assert!(is_full(late(401).await));
+    assert_eq!((world.read(&deferred).await.length, world.blob_size(&deferred).await), (None, 0));
+    late(400).await.unwrap();
+    world.disk.set_free(RESERVE + 2);
+    let checksum = || Some(Checksum { algorithm: Algorithm::Sha1, expected: vec![] });
+    for checksum in [None, checksum()] {
+        let pieces = stream::iter([Ok::<_, Infallible>("abc".into())]);
+        let append = Append { offset: 0, length: None, announced: None, checksum, pieces };
+        assert!(is_full(super::append(&world.core, &world.caller, &known.id, append).await));
+    }
+    let whole = async || {
+        let parts = vec![first.id.clone(), second.id.clone()];
+        concatenate(&world.core, &world.caller, parts, String::new()).await
+    };
+    assert!(is_full(whole().await));
+    world.disk.set_free(RESERVE + 3);
+    whole().await.unwrap();
 }
