@@ -12,6 +12,7 @@ use super::{
 };
 use crate::core::Core;
 use crate::domain::Record;
+use crate::error::StoreError;
 use crate::store::{BlobAppender, Change, Progress, Transaction};
 
 /// Uploads that can be put together at one time.
@@ -22,7 +23,8 @@ pub(crate) const MAX_PARTS: usize = 64;
 ///
 /// # Errors
 /// [`UploadRefusal::Incomplete`], [`UploadRefusal::IsNotPartial`], [`UploadRefusal::TooLarge`], [`UploadRefusal::Locked`]
-/// while somebody else appends to the first or puts it together. Then all of them are as they were.
+/// while somebody else appends to the first or puts it together, [`StoreError::Stopped`] if the server stops meanwhile. Then
+/// all of them are as they were.
 pub(crate) async fn concatenate(
     core: &Core,
     caller: &Caller,
@@ -89,14 +91,17 @@ async fn copy(core: &Core, appender: &mut dyn BlobAppender, parts: &[UploadRecor
         let reader = core.store.read_part_of_blob(&part.blob, 0, part.offset()).await?;
         let reader = reader.ok_or(Refusal::NotFound(Record::Upload))?;
         let mut pieces = std::pin::pin!(reader.into_stream());
-        while let Some(piece) = pieces.try_next().await.map_err(crate::error::StoreError::from)? {
+        while let Some(piece) = pieces.try_next().await.map_err(StoreError::from)? {
+            if core.appending.is_closed() {
+                return Err(StoreError::Stopped("the server stops".into()).into());
+            }
             appender.write(piece).await?;
         }
     }
     let progress = appender.sync().await?;
     if progress.size < size(parts) {
         let missing = std::io::Error::from(std::io::ErrorKind::UnexpectedEof);
-        return Err(crate::error::StoreError::from(missing).into());
+        return Err(StoreError::from(missing).into());
     }
     Ok(progress)
 }

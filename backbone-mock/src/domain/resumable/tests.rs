@@ -169,3 +169,18 @@ async fn uploads_leave_some_of_the_disk_to_others() {
     world.disk.set_free(RESERVE + 3);
     whole().await.unwrap();
 }
+
+#[tokio::test]
+async fn putting_together_ends_with_the_server_and_leaves_the_parts() {
+    let world = World::new().await;
+    let [first, second] = [world.upload(b"abc", 3, true).await, world.upload(b"def", 3, true).await];
+    let whole = async || {
+        let parts = vec![first.id.clone(), second.id.clone()];
+        concatenate(&world.core, &world.caller, parts, String::new()).await
+    };
+    world.core.appending.close();
+    assert!(is_stopped(whole().await));
+    assert_eq!((world.blob_size(&first).await, world.read(&first).await.role), (3, Role::Partial));
+    world.core.appending.reopen();
+    assert_eq!(whole().await.unwrap().offset(), 6);
+}
