@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use listener::{Listener, Server, is_localhost};
 use tokio::task::JoinSet;
@@ -13,6 +14,9 @@ use crate::domain::counting;
 use crate::domain::proof::is_domain_name;
 use crate::error::Error;
 use crate::{routes, server, sweep};
+
+/// How long a shutdown waits for bytes of uploads that still go to the disk.
+const MAX_APPENDING: Duration = Duration::from_secs(10);
 
 /// A running backbone. Dropping it stops it without waiting for requests in progress.
 pub struct Backbone {
@@ -74,12 +78,15 @@ impl Backbone {
     pub async fn shutdown(self) -> Result<(), Error> {
         let Self { core, server, mut tasks } = self;
         server.stop();
+        // Copies of uploads may take longer than a shutdown.
+        core.appending.close();
         // Event streams are requests that never finish by themselves.
         core.event_streams.close();
         server.shutdown().await;
         while tasks.join_next().await.is_some() {}
-        core.appending.close();
-        core.appending.wait().await;
+        if tokio::time::timeout(MAX_APPENDING, core.appending.wait()).await.is_err() {
+            tracing::warn!("uploads are still written; what they do not acknowledge is lost");
+        }
         core.store.close().await?;
         tokio::task::spawn_blocking(move || drop(core)).await.expect("closing the store does not panic");
         Ok(())

@@ -134,7 +134,7 @@ pub struct Limits {
     pub max_large_file_bytes: u64,
     /// Uploads of one identity that are not finished.
     pub max_unfinished_uploads: usize,
-    /// How long an upload may take before it is removed.
+    /// How long an upload may take before it is removed; see also [`Terms::upload_idle`].
     pub upload_lifetime: Duration,
     /// Maximum bytes of a request body other than an upload, which is streamed.
     pub max_body_bytes: u64,

@@ -82,7 +82,8 @@ pub(crate) struct Core {
     pub(crate) guesses: Guesses,
     /// Bytes of unfinished uploads.
     pub(crate) uploads: Uploads,
-    /// Requests that append to uploads: they outlive their connections, to keep what arrived.
+    /// Requests that append to uploads or put them together: they outlive their connections, to keep what arrived and because
+    /// nobody else may write before their last commit is decided.
     pub(crate) appending: TaskTracker,
     password_hashing: Turns<(Source, Purpose)>,
     /// Compared with passwords of unknown users.

@@ -152,6 +152,9 @@ pub struct Terms {
     pub max_lifetime: Option<Duration>,
     /// When identities that own no token and no file are removed; `None` for never.
     pub idle: Option<Idle>,
+    /// Time without a further acknowledged byte after which an unfinished upload is removed, if that is before
+    /// [`Limits::upload_lifetime`](crate::Limits::upload_lifetime); `None` for that one alone.
+    pub upload_idle: Option<Duration>,
     /// Free bytes of the disk that its identities leave to others: their changes are refused when less is free.
     pub disk_reserve: u64,
 }
@@ -182,6 +185,7 @@ impl Terms {
             client: Amounts::UNLIMITED,
             max_lifetime: None,
             idle: None,
+            upload_idle: None,
             disk_reserve: 0,
         }
     }
@@ -208,6 +212,7 @@ impl Terms {
             },
             max_lifetime: Some(30 * DAY),
             idle: Some(Idle { after: 30 * DAY, when_crowded: 24 * HOUR }),
+            upload_idle: Some(HOUR),
             disk_reserve: 256 * MEBIBYTE,
         }
     }

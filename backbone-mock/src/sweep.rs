@@ -126,7 +126,7 @@ async fn remove(core: &Core, index: &Table<()>, expired_at: Timestamp, kind: &st
         }
         expiring::UPLOAD => {
             if let Ok(id) = id.parse() {
-                resumable::remove(&mut transaction, &id).await?;
+                resumable::remove(&mut transaction, &id, expired_at).await?;
             }
         }
         unknown => tracing::warn!(kind = unknown, "removed an expiry of unknown kind"),

@@ -14,6 +14,7 @@ use tokio::io::AsyncWriteExt as _;
 use transport::wire::bytes::{to_base64, to_base64url};
 
 const UPLOADS: &str = "/api/enlace/v1/Uploads";
+const HOUR: u64 = 60 * 60;
 const DAY: u64 = 24 * 60 * 60;
 const EXHAUSTED: &str = "quotaExhausted";
 const MIB: usize = 1024 * 1024;
@@ -87,6 +88,12 @@ async fn download(person: &Person, file: &Value) -> Vec<u8> {
 fn blob_count(world: &World) -> usize {
     let folders = std::fs::read_dir(world.dir.path().join("data/blobs")).unwrap();
     folders.map(|folder| std::fs::read_dir(folder.unwrap().path()).unwrap().count()).sum()
+}
+
+fn blob_bytes(world: &World) -> u64 {
+    let folders = std::fs::read_dir(world.dir.path().join("data/blobs")).unwrap().map(|folder| folder.unwrap().path());
+    let blobs = folders.flat_map(|folder| std::fs::read_dir(folder).unwrap());
+    blobs.map(|blob| blob.unwrap().metadata().unwrap().len()).sum()
 }
 
 async fn stored_bytes(world: &World, person: &Person) -> (u64, u64) {
@@ -505,6 +512,52 @@ async fn an_upload_of_unknown_length_stops_where_the_quota_ends() {
     append(&person, &path, 400, &bytes(88)).await;
 }
 
+fn deferred(person: &Person) -> RequestBuilder {
+    tus(person, Method::POST, UPLOADS).header("upload-defer-length", 1)
+}
+
+fn in_pieces(person: &Person, path: &str, offset: usize, bytes: &[u8]) -> RequestBuilder {
+    let pieces: Vec<_> = bytes.chunks(MIB).map(|piece| Ok::<_, std::io::Error>(piece.to_vec())).collect();
+    patch(person, path, offset, b"").body(reqwest::Body::wrap_stream(futures_util::stream::iter(pieces)))
+}
+
+/// The quota is asked for room before bytes are written, whether they count one by one or together.
+#[tokio::test]
+async fn bytes_that_the_quota_refuses_are_not_on_the_disk() {
+    let limit = 40 * MIB as u64;
+    let world = World::with(|config| config.clients[0].terms.identity.content_bytes = limit).await;
+    let person = world.person(1).await;
+    let path = created(deferred(&person)).await;
+    append(&person, &path, 0, &bytes(1000)).await;
+    let acknowledged = ((1, 512 + 1000), 1000);
+    let wrong = sha2::Sha256::digest(b"other");
+    let all = bytes(60 * MIB);
+    let request = with_checksum(in_pieces(&person, &path, 1000, &all), "sha256", &wrong);
+    assert_eq!(refusal(request, 429).await, EXHAUSTED, "before all of them came");
+    assert_eq!((stored_bytes(&world, &person).await, blob_bytes(&world)), acknowledged);
+    let request = with_checksum(patch(&person, &path, 1000, &all[..2 * MIB]), "sha256", &wrong);
+    assert_eq!(refusal(request, 460).await, "upload.checksumMismatch");
+    assert_eq!((stored_bytes(&world, &person).await, blob_bytes(&world)), acknowledged);
+    assert_eq!(refusal(in_pieces(&person, &path, 1000, &all), 429).await, EXHAUSTED);
+    let (_, counted) = stored_bytes(&world, &person).await;
+    assert_eq!(offset(&person, &path).await as u64, blob_bytes(&world));
+    assert_eq!(counted, 512 + blob_bytes(&world));
+}
+
+#[tokio::test]
+async fn a_whole_that_the_quota_refuses_leaves_no_copies() {
+    let limit = 2 * (512 + 300_000);
+    let world = World::with(|config| config.clients[0].terms.identity.content_bytes = limit).await;
+    let person = world.person(1).await;
+    let parts = [partial(&person, &bytes(300_000)).await, partial(&person, &bytes(300_000)).await];
+    let metadata = format!("note {}", "A".repeat(1000));
+    let request = whole_of(&person, &parts).header("upload-metadata", metadata);
+    assert_eq!(refusal(request, 429).await, EXHAUSTED);
+    assert_eq!((stored_bytes(&world, &person).await, blob_bytes(&world)), ((2, limit), 600_000));
+    created(whole_of(&person, &parts)).await;
+    assert_eq!(blob_bytes(&world), 600_000);
+}
+
 #[tokio::test]
 async fn an_identity_has_so_many_unfinished_uploads() {
     let world = World::with(|config| config.limits.max_unfinished_uploads = 5).await;
@@ -537,6 +590,35 @@ async fn uploads_expire_and_are_swept_with_their_bytes() {
     assert_eq!((stored_bytes(&world, &person).await, blob_count(&world)), ((1, 512 + 6), 1));
     assert_eq!(world.backbone().admin().sweep().await.unwrap().records, 1);
     assert_eq!((stored_bytes(&world, &person).await, blob_count(&world)), ((0, 0), 0));
+}
+
+/// Otherwise a few guests that send nothing would use up what all of them share.
+#[tokio::test]
+async fn uploads_of_guests_expire_an_hour_after_their_last_byte() {
+    let world = World::with(|config| {
+        config.clients = vec![backbone_mock::OAuthClient::guest(common::CLIENT, common::CLIENT_SECRET)];
+        config.limits.upload_lifetime = Duration::from_secs(3 * HOUR);
+    })
+    .await;
+    let mut guest = world.person(1).await;
+    let (silent, path) = (new(&guest, 6).await, new(&guest, 6).await);
+    let expires = async |guest: &Person| header(&head(guest, &path).await, "upload-expires").unwrap();
+    assert_eq!(expires(&guest).await, "Tue, 01 Jan 2030 13:00:00 GMT");
+    for (hour, expected) in [(1, "13:59:59"), (2, "14:59:58"), (3, "15:00:00")] {
+        world.advance(HOUR - 1);
+        guest.log_in(PASSWORD).await;
+        append(&guest, &path, hour - 1, b"").await;
+        append(&guest, &path, hour - 1, b"a").await;
+        append(&guest, &path, hour, b"").await;
+        assert_eq!(expires(&guest).await, format!("Tue, 01 Jan 2030 {expected} GMT"));
+        world.backbone().admin().sweep().await.unwrap();
+    }
+    assert_eq!(head(&guest, &silent).await.status(), 404);
+    assert_eq!((stored_bytes(&world, &guest).await, blob_count(&world)), ((1, 512 + 6), 1));
+    world.advance(3);
+    assert_eq!(head(&guest, &path).await.status(), 404);
+    world.backbone().admin().sweep().await.unwrap();
+    assert_eq!((stored_bytes(&world, &guest).await, blob_count(&world)), ((0, 0), 0));
 }
 
 #[tokio::test]
@@ -585,6 +667,33 @@ async fn parts_that_were_sent_in_parallel_become_one_file() {
     let file = answer(finish(&person, &path, &description()), 201).await;
     assert_eq!(file["cipherHash"], to_base64url(&sha2::Sha512::digest(&all)));
     assert!(download(&person, &file).await == all);
+}
+
+/// Whoever does not wait for the answer gets it later.
+#[tokio::test]
+async fn parts_are_put_together_although_the_connection_breaks() {
+    let world = World::new().await;
+    let person = world.person(1).await;
+    let all = bytes(30 * MIB);
+    let parts = join_all(all.chunks(15 * MIB).map(|bytes| partial(&person, bytes))).await;
+    let mut stream = tokio::net::TcpStream::connect(world.backbone().local_addr()).await.unwrap();
+    let request = format!(
+        "POST {UPLOADS} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {}\r\ntus-resumable: 1.0.0\r\n\
+         upload-concat: final;{}\r\ncontent-length: 0\r\n\r\n",
+        person.token,
+        parts.join(" ")
+    );
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let is_whole = async || header(&head(&person, &parts[0]).await, "upload-concat").unwrap().starts_with("final");
+    let copying = async { while blob_bytes(&world) == all.len() as u64 && !is_whole().await {} };
+    tokio::time::timeout(PATIENCE, copying).await.unwrap();
+    drop(stream);
+    let put_together = async { while !is_whole().await {} };
+    tokio::time::timeout(PATIENCE, put_together).await.unwrap();
+    settled(&person, &parts[0], all.len()).await;
+    assert_eq!(created(whole_of(&person, &parts)).await, parts[0]);
+    let file = answer(finish(&person, &parts[0], &description()), 201).await;
+    assert_eq!(file["cipherHash"], to_base64url(&sha2::Sha512::digest(&all)));
 }
 
 #[tokio::test]

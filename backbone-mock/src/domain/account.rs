@@ -32,6 +32,14 @@ impl<'c> Account<'c> {
         self.client.map_or_else(Terms::ordinary, |client| client.terms.clone())
     }
 
+    /// Checks that there is room on the disk for so many bytes beside what its terms leave to others.
+    ///
+    /// # Errors
+    /// [`StoreError::Full`].
+    pub(crate) fn check_disk(&self, store: &Store, bytes: u64) -> Result<(), StoreError> {
+        store.check_free(self.terms().disk_reserve.saturating_add(bytes))
+    }
+
     /// Counts what a transaction adds to its usage.
     ///
     /// # Errors
@@ -60,6 +68,11 @@ impl<'c> Account<'c> {
             return Ok(asked.min(latest));
         }
         self.check_expiry(asked, now).map(|()| asked)
+    }
+
+    /// When an unfinished upload expires that got bytes now.
+    pub(crate) fn upload_expiry(&self, latest: Timestamp, now: Timestamp) -> Timestamp {
+        self.terms().upload_idle.map_or(latest, |idle| latest.min(now.saturating_add(idle)))
     }
 
     /// Refuses an expiry that is later than its terms allow.

@@ -42,7 +42,13 @@ pub(super) async fn create(
 ) -> Result<Response, Problem> {
     let upload = match tus::creation(&headers)? {
         Creation::New(new) => resumable::create(&core, &caller, new).await?,
-        Creation::Whole(parts, metadata) => resumable::concatenate(&core, &caller, parts, metadata).await?,
+        Creation::Whole(parts, metadata) => {
+            // A connection that breaks off takes this handler with it. The turn has to last until the commit is decided.
+            let shared = core.clone();
+            let putting_together =
+                shared.appending.spawn(async move { resumable::concatenate(&core, &caller, parts, metadata).await });
+            putting_together.await.expect("putting together does not panic")?
+        }
     };
     let mut response = StatusCode::CREATED.into_response();
     let location = format!("{}/{}", uploads::PATH, upload.id);

@@ -97,6 +97,7 @@ macro_rules! implementations {
                 what_is_appended_is_there_after_opening_again_and_what_is_behind_it_is_cut_off
                 one_at_a_time_appends_to_a_blob
                 a_blob_that_has_fewer_bytes_than_were_acknowledged_is_an_error
+                whoever_appends_can_take_back_what_is_behind_a_synchronised_byte
                 appending_to_a_blob_that_is_deleted_does_not_bring_it_back
             }
             typed {

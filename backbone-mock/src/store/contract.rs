@@ -233,10 +233,11 @@ pub(crate) enum Appending {
 
 /// Appends bytes to a blob, in constant memory. Dropped, it leaves what is behind the last [`sync`](Self::sync) undecided.
 pub(crate) trait BlobAppender: Send {
-    /// Goes on behind these bytes, and cuts off what is behind them. Comes first.
+    /// Goes on behind these bytes, and cuts off what is behind them. Comes first, and whenever something shall be taken back,
+    /// also after an error of the other functions.
     fn resume(&mut self, behind: Progress) -> Pending<'_, ()>;
 
-    /// Appends bytes. After an error nothing can be appended any more.
+    /// Appends bytes. After an error nothing can be appended until [`resume`](Self::resume).
     fn write(&mut self, bytes: Bytes) -> Pending<'_, ()>;
 
     /// Makes all bytes durable and readable. Returns how far they go.

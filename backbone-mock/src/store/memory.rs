@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::ops::Bound::{Excluded, Included, Unbounded};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::{Bytes, BytesMut};
@@ -25,6 +25,7 @@ pub(crate) struct Memory {
     records: Shared<BTreeMap<Vec<u8>, Vec<u8>>>,
     blobs: Shared<BTreeMap<String, Bytes>>,
     key: [u8; 32],
+    free: Arc<AtomicU64>,
 }
 
 type Shared<T> = Arc<Mutex<T>>;
@@ -36,11 +37,21 @@ fn lock<T>(shared: &Shared<T>) -> MutexGuard<'_, T> {
 impl Default for Memory {
     fn default() -> Self {
         let version = (schema::KEY.to_vec(), schema::VERSION.to_be_bytes().to_vec());
-        Self { records: Arc::new(Mutex::new([version].into())), blobs: Arc::default(), key: random_bytes() }
+        Self {
+            records: Arc::new(Mutex::new([version].into())),
+            blobs: Arc::default(),
+            key: random_bytes(),
+            free: Arc::new(AtomicU64::new(u64::MAX)),
+        }
     }
 }
 
 impl Memory {
+    /// Makes it look as if so many bytes were free from now on.
+    pub(crate) fn set_free(&self, bytes: u64) {
+        self.free.store(bytes, Ordering::Release);
+    }
+
     /// Opens it, once at a time.
     pub(crate) fn open(&self) -> Backend {
         let notifications = Arc::<LocalNotifications>::default();
@@ -49,6 +60,7 @@ impl Memory {
             locks: Locks::new(),
             notifications: notifications.clone(),
             is_closed: AtomicBool::new(false),
+            free: self.free.clone(),
         };
         let blobs = MemoryBlobs { blobs: self.blobs.clone(), claimed: Arc::default(), appended: Arc::default() };
         Backend {
@@ -67,6 +79,7 @@ struct Open {
     locks: Locks,
     notifications: Arc<LocalNotifications>,
     is_closed: AtomicBool,
+    free: Arc<AtomicU64>,
 }
 
 fn ready<'a, T: Send + 'a>(value: T) -> Pending<'a, T> {
@@ -98,8 +111,8 @@ impl Records for MemoryRecords {
         Box::new(MemorySession { open: self.0.clone(), guards: Vec::new() })
     }
 
-    fn check_room(&self, _bytes: u64) -> Result<(), StoreError> {
-        Ok(())
+    fn check_room(&self, bytes: u64) -> Result<(), StoreError> {
+        if bytes <= self.0.free.load(Ordering::Acquire) { Ok(()) } else { Err(StoreError::Full("no space".into())) }
     }
 
     fn is_healthy(&self) -> bool {
@@ -234,6 +247,7 @@ struct MemoryAppender {
 
 impl BlobAppender for MemoryAppender {
     fn resume(&mut self, behind: Progress) -> Pending<'_, ()> {
+        self.written.clear();
         let mut blobs = lock(&self.place.blobs);
         let bytes = blobs.get_mut(&self.name);
         let end = usize::try_from(behind.size).unwrap_or(usize::MAX);

@@ -234,6 +234,14 @@ impl Store {
         self.records.is_healthy()
     }
 
+    /// Refuses what must not follow a commit that failed, and that may take effect after a restart.
+    ///
+    /// # Errors
+    /// [`StoreError::Stopped`].
+    pub(crate) fn check_healthy(&self) -> Result<(), StoreError> {
+        if self.is_healthy() { Ok(()) } else { Err(StoreError::Stopped("an earlier write failed".into())) }
+    }
+
     /// A writer for a new blob.
     pub(crate) async fn new_blob(&self) -> Result<Box<dyn BlobWriter>, StoreError> {
         self.blobs.create().await

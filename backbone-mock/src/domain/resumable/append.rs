@@ -5,15 +5,14 @@ use futures_util::{Stream, StreamExt as _};
 use transport::wire::UploadId;
 
 use super::checksum::Computing;
-use super::progress::Acknowledged;
-use super::{Account, Caller, Checksum, Refusal, Role, UploadRecord, UploadRefusal, check_size, key, open, own};
+use super::commit::{acknowledge, reserve, take_back};
+use super::{Account, Caller, Checksum, Refusal, Role, UploadRecord, UploadRefusal, check_size, open};
 use crate::core::Core;
-use crate::quota::Metric;
-use crate::store::{BlobAppender, Change, Progress};
+use crate::store::BlobAppender;
 
 /// Bytes between two acknowledgements within one request: what a sender has to repeat at most after a crash. The disk is
-/// waited for each time.
-const ACKNOWLEDGED_BYTES: u64 = 16 * 1024 * 1024;
+/// waited for each time. So many are also counted ahead of those that come, while the length is not known.
+pub(super) const STEP_BYTES: u64 = 16 * 1024 * 1024;
 
 /// Bytes to be appended.
 pub(crate) struct Append<S> {
@@ -50,25 +49,19 @@ pub(crate) async fn append<S, E>(
 where
     S: Stream<Item = Result<Bytes, E>> + Unpin,
 {
-    let (mut appender, mut upload) = open(core, caller, id).await?;
+    let (appender, mut upload) = open(core, caller, id).await?;
     check(core, &mut upload, &append)?;
-    appender.resume(upload.acknowledged.progress(core, &upload.blob).await?).await?;
-    let checksum = append.checksum.as_ref().map(|checksum| (checksum, checksum.begin()));
-    let mut receiver = Receiver { core, caller, appender, upload };
-    let broken = match checksum {
-        None => receiver.take(append.pieces).await?,
-        Some((checksum, computing)) => {
-            let (broken, computed) = receiver.take_together(append.pieces, computing).await?;
-            if broken.is_none() && !checksum.is(computed) {
-                return Err(UploadRefusal::ChecksumMismatch.into());
-            }
-            broken
+    let offset = upload.offset();
+    let announced = append.announced.map(|bytes| offset.saturating_add(bytes));
+    let account = Account::of(core, &caller.address).await?;
+    let mut receiver = Receiver { core, caller, account, appender, upload, announced, room: offset };
+    match receiver.receive(append).await {
+        Ok(broken) => Ok(Appended { upload: receiver.upload, broken }),
+        Err(refusal) => {
+            take_back(core, caller, &mut *receiver.appender, &receiver.upload).await;
+            Err(refusal)
         }
-    };
-    if broken.is_none() || append.checksum.is_none() {
-        receiver.acknowledge().await?;
     }
-    Ok(Appended { upload: receiver.upload, broken })
 }
 
 fn check<S>(core: &Core, upload: &mut UploadRecord, append: &Append<S>) -> Result<(), UploadRefusal> {
@@ -101,80 +94,84 @@ fn check_end(core: &Core, upload: &UploadRecord, end: u64) -> Result<(), UploadR
 struct Receiver<'r> {
     core: &'r Core,
     caller: &'r Caller,
+    account: Account<'r>,
     appender: Box<dyn BlobAppender>,
     upload: UploadRecord,
+    /// Where the bytes end, if that is known before they come.
+    announced: Option<u64>,
+    /// Up to where there is room for bytes.
+    room: u64,
 }
 
 impl Receiver<'_> {
-    /// Takes bytes and acknowledges them from time to time. Returns why not all of them came.
+    /// Takes all bytes. Returns why not all of them came.
+    async fn receive<S, E>(&mut self, append: Append<S>) -> Result<Option<E>, Refusal>
+    where
+        S: Stream<Item = Result<Bytes, E>> + Unpin,
+    {
+        self.appender.resume(self.upload.acknowledged.progress(self.core, &self.upload.blob).await?).await?;
+        if let Some(length) = append.length {
+            self.account.check_disk(&self.core.store, length - append.offset)?;
+            reserve(self.core, self.caller, &mut self.upload, length).await?;
+        }
+        let mut computing = append.checksum.as_ref().map(Checksum::begin);
+        let broken = self.take(append.pieces, computing.as_mut()).await?;
+        if let (Some(checksum), Some(computed)) = (append.checksum, computing) {
+            if broken.is_some() {
+                take_back(self.core, self.caller, &mut *self.appender, &self.upload).await;
+                return Ok(broken);
+            }
+            if !checksum.is(computed) {
+                return Err(UploadRefusal::ChecksumMismatch.into());
+            }
+        }
+        self.acknowledge(true).await?;
+        Ok(broken)
+    }
+
+    /// Takes bytes, and acknowledges them from time to time unless they count together. Returns why not all of them came.
     async fn take<E>(
         &mut self,
         mut pieces: impl Stream<Item = Result<Bytes, E>> + Unpin,
+        mut together: Option<&mut Computing>,
     ) -> Result<Option<E>, Refusal> {
-        let (mut size, mut written) = (self.upload.offset(), 0);
+        let mut size = self.upload.offset();
         while let Some(piece) = pieces.next().await {
             let piece = match piece {
                 Ok(piece) => piece,
                 Err(error) => return Ok(Some(error)),
             };
             size += piece.len() as u64;
-            written += piece.len() as u64;
             check_end(self.core, &self.upload, size)?;
+            self.make_room(size).await?;
+            if let Some(computing) = &mut together {
+                computing.add(&piece);
+            }
             self.appender.write(piece).await?;
-            if written >= ACKNOWLEDGED_BYTES {
-                self.acknowledge().await?;
-                written = 0;
+            if together.is_none() && size - self.upload.offset() >= STEP_BYTES {
+                self.acknowledge(false).await?;
             }
         }
         Ok(None)
     }
 
-    /// Takes bytes that count together. Returns why not all of them came, and their checksum.
-    async fn take_together<E>(
-        &mut self,
-        mut pieces: impl Stream<Item = Result<Bytes, E>> + Unpin,
-        mut computing: Computing,
-    ) -> Result<(Option<E>, Computing), Refusal> {
-        let mut size = self.upload.offset();
-        while let Some(piece) = pieces.next().await {
-            let piece = match piece {
-                Ok(piece) => piece,
-                Err(error) => return Ok((Some(error), computing)),
-            };
-            size += piece.len() as u64;
-            check_end(self.core, &self.upload, size)?;
-            computing.add(&piece);
-            self.appender.write(piece).await?;
+    /// Makes room, on the quota and on the disk, for bytes up to `end` and some of those behind them.
+    async fn make_room(&mut self, end: u64) -> Result<(), Refusal> {
+        if end <= self.room {
+            return Ok(());
         }
-        Ok((None, computing))
+        let last = self.announced.or(self.upload.length).unwrap_or(u64::MAX);
+        let room = self.room.saturating_add(STEP_BYTES).min(last).max(end);
+        self.account.check_disk(&self.core.store, room - self.room)?;
+        reserve(self.core, self.caller, &mut self.upload, room).await?;
+        self.room = room;
+        Ok(())
     }
 
     /// Makes durable what was written, then that it is there.
-    async fn acknowledge(&mut self) -> Result<(), Refusal> {
+    async fn acknowledge(&mut self, is_end: bool) -> Result<(), Refusal> {
         let progress = self.appender.sync().await?;
-        self.upload = acknowledge(self.core, self.caller, &self.upload, &progress).await?;
+        self.upload = acknowledge(self.core, self.caller, &self.upload, &progress, is_end).await?;
         Ok(())
     }
-}
-
-/// Commits how far an upload goes, and counts what is more than was counted.
-async fn acknowledge(
-    core: &Core,
-    caller: &Caller,
-    upload: &UploadRecord,
-    progress: &Progress,
-) -> Result<UploadRecord, Refusal> {
-    let account = Account::of(core, &upload.owner).await?;
-    let mut transaction = core.store.begin();
-    transaction.lock_records(&[upload.id.as_str()]).await?;
-    // It may have been deleted meanwhile.
-    let mut current = own(core, caller, transaction.get(&key(&upload.id)).await?)?;
-    current.acknowledged = Acknowledged::from(progress);
-    current.length = upload.length;
-    let needed = current.length.unwrap_or(progress.size).max(current.counted);
-    account.charge(&mut transaction, &Change::more(Metric::ContentBytes, needed - current.counted))?;
-    current.counted = needed;
-    transaction.put(&key(&current.id), &current)?;
-    transaction.commit().await?;
-    Ok(current)
 }

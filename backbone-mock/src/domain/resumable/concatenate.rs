@@ -5,12 +5,14 @@ use std::collections::BTreeSet;
 use futures_util::TryStreamExt as _;
 use transport::wire::UploadId;
 
+use super::commit::{check_unchanged, put_off, take_back};
 use super::progress::Acknowledged;
 use super::{
     Account, Caller, Refusal, Role, UploadRecord, UploadRefusal, check_size, key, open, own, read, remove_record,
 };
 use crate::core::Core;
 use crate::domain::Record;
+use crate::error::StoreError;
 use crate::store::{BlobAppender, Change, Progress, Transaction};
 
 /// Uploads that can be put together at one time.
@@ -21,7 +23,8 @@ pub(crate) const MAX_PARTS: usize = 64;
 ///
 /// # Errors
 /// [`UploadRefusal::Incomplete`], [`UploadRefusal::IsNotPartial`], [`UploadRefusal::TooLarge`], [`UploadRefusal::Locked`]
-/// while somebody else appends to the first or puts it together. Then all of them are as they were.
+/// while somebody else appends to the first or puts it together, [`StoreError::Stopped`] if the server stops meanwhile. Then
+/// all of them are as they were.
 pub(crate) async fn concatenate(
     core: &Core,
     caller: &Caller,
@@ -40,11 +43,25 @@ pub(crate) async fn concatenate(
         parts.push(part(read(core, caller, id).await?)?);
     }
     check_size(core, size(&parts))?;
-    core.store.check_free(size(&parts[1..]))?;
-    let progress = copy(core, &mut *appender, &parts).await?;
+    Account::of(core, &caller.address).await?.check_disk(&core.store, size(&parts[1..]))?;
+    let whole = put_together(core, caller, &mut *appender, &parts, metadata).await;
+    if whole.is_err() {
+        take_back(core, caller, &mut *appender, &parts[0]).await;
+    }
+    whole
+}
+
+async fn put_together(
+    core: &Core,
+    caller: &Caller,
+    appender: &mut dyn BlobAppender,
+    parts: &[UploadRecord],
+    metadata: String,
+) -> Result<UploadRecord, Refusal> {
+    let progress = copy(core, appender, parts).await?;
     let mut transaction = core.store.begin();
-    transaction.lock_records(&ids.iter().map(UploadId::as_str).collect::<Vec<_>>()).await?;
-    let whole = merge(core, caller, &mut transaction, &ids, &progress, metadata).await?;
+    transaction.lock_records(&parts.iter().map(|part| part.id.as_str()).collect::<Vec<_>>()).await?;
+    let whole = merge(core, caller, &mut transaction, parts, &progress, metadata).await?;
     transaction.commit().await?;
     Ok(whole)
 }
@@ -74,14 +91,17 @@ async fn copy(core: &Core, appender: &mut dyn BlobAppender, parts: &[UploadRecor
         let reader = core.store.read_part_of_blob(&part.blob, 0, part.offset()).await?;
         let reader = reader.ok_or(Refusal::NotFound(Record::Upload))?;
         let mut pieces = std::pin::pin!(reader.into_stream());
-        while let Some(piece) = pieces.try_next().await.map_err(crate::error::StoreError::from)? {
+        while let Some(piece) = pieces.try_next().await.map_err(StoreError::from)? {
+            if core.appending.is_closed() {
+                return Err(StoreError::Stopped("the server stops".into()).into());
+            }
             appender.write(piece).await?;
         }
     }
     let progress = appender.sync().await?;
     if progress.size < size(parts) {
         let missing = std::io::Error::from(std::io::ErrorKind::UnexpectedEof);
-        return Err(crate::error::StoreError::from(missing).into());
+        return Err(StoreError::from(missing).into());
     }
     Ok(progress)
 }
@@ -91,14 +111,16 @@ async fn merge(
     core: &Core,
     caller: &Caller,
     transaction: &mut Transaction<'_>,
-    ids: &[UploadId],
+    copied: &[UploadRecord],
     progress: &Progress,
     metadata: String,
 ) -> Result<UploadRecord, Refusal> {
-    let mut parts = Vec::with_capacity(ids.len());
-    for id in ids {
+    let mut parts = Vec::with_capacity(copied.len());
+    for before in copied {
         // It may have been deleted meanwhile.
-        parts.push(part(own(core, caller, transaction.get(&key(id)).await?)?)?);
+        let current = own(core, caller, transaction.get(&key(&before.id)).await?)?;
+        check_unchanged(before, &current)?;
+        parts.push(current);
     }
     let account = Account::of(core, &caller.address).await?;
     let before = parts.iter().fold(Change::default(), |sum, part| sum.together(&part.cost()));
@@ -110,7 +132,8 @@ async fn merge(
     }
     whole.acknowledged = Acknowledged::from(progress);
     (whole.length, whole.counted) = (Some(progress.size), progress.size);
-    (whole.role, whole.metadata) = (Role::Final(ids.to_vec()), metadata);
+    (whole.role, whole.metadata) = (Role::Final(copied.iter().map(|part| part.id.clone()).collect()), metadata);
+    put_off(core, &account, transaction, &mut whole)?;
     account.charge(transaction, &whole.cost().together(&before.undone()))?;
     transaction.put(&key(&whole.id), &whole)?;
     Ok(whole)

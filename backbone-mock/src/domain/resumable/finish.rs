@@ -3,6 +3,7 @@
 use transport::wire::UploadId;
 use transport::wire::backbone::files::CreatedFile;
 
+use super::commit::check_unchanged;
 use super::{Role, UploadRefusal, key, open, own, remove_record};
 use crate::core::Core;
 use crate::domain::files::{self, Sealed};
@@ -31,7 +32,7 @@ pub(crate) async fn finish(
     described: Described,
 ) -> Result<CreatedFile, Refusal> {
     // Nobody appends to the blob while it becomes that of a file, nor afterwards.
-    let (_turn, upload) = open(core, &caller, id).await?;
+    let (mut appender, upload) = open(core, &caller, id).await?;
     if upload.role == Role::Partial {
         return Err(UploadRefusal::IsPartial.into());
     }
@@ -41,7 +42,10 @@ pub(crate) async fn finish(
     if upload.offset() == 0 {
         return Err(Refusal::invalid("content", "must have at least 1 byte"));
     }
-    let Written { size, sha512 } = upload.acknowledged.progress(core, &upload.blob).await?.written();
+    let progress = upload.acknowledged.progress(core, &upload.blob).await?;
+    // Fails if bytes are missing.
+    appender.resume(progress.clone()).await?;
+    let Written { size, sha512 } = progress.written();
     if described.cipher_hash.is_some_and(|hash| hash.0 != sha512) {
         return Err(UploadRefusal::HashMismatch.into());
     }
@@ -55,7 +59,9 @@ pub(crate) async fn finish(
     let mut transaction = core.store.begin();
     transaction.lock_records(&[id.as_str(), id.file_id().as_str()]).await?;
     // It may have been deleted meanwhile.
-    let upload = own(core, &caller, transaction.get(&key(id)).await?)?;
+    let current = own(core, &caller, transaction.get(&key(id)).await?)?;
+    check_unchanged(&upload, &current)?;
+    let upload = current;
     remove_record(&mut transaction, &upload);
     file.put(&mut transaction, &upload.cost())?;
     transaction.commit().await?;

@@ -6,10 +6,13 @@
 
 mod append;
 mod checksum;
+mod commit;
 mod concatenate;
 mod finish;
 mod progress;
 mod refusal;
+#[cfg(test)]
+mod tests;
 
 use serde::{Deserialize, Serialize};
 use transport::wire::{Address, Timestamp, UploadId};
@@ -37,6 +40,9 @@ pub(crate) struct UploadRecord {
     pub(crate) id: UploadId,
     pub(crate) owner: Address,
     pub(crate) expires_at: Timestamp,
+    /// Until when further bytes put that off; `None` for not at all, as earlier versions stored it.
+    #[serde(default)]
+    latest_expiry: Option<Timestamp>,
     /// Bytes of the whole upload, once its sender knows.
     pub(crate) length: Option<u64>,
     pub(crate) role: Role,
@@ -90,13 +96,15 @@ impl UploadRecord {
 /// the whole.
 pub(crate) async fn create(core: &Core, caller: &Caller, new: NewUpload) -> Result<UploadRecord, Refusal> {
     check_size(core, new.length.unwrap_or(0))?;
-    core.store.check_free(new.length.unwrap_or(0))?;
     let account = Account::of(core, &caller.address).await?;
+    account.check_disk(&core.store, new.length.unwrap_or(0))?;
     let (blob, _) = core.store.new_blob().await?.publish().await?;
+    let latest = core.now().saturating_add(core.config.limits.upload_lifetime);
     let upload = UploadRecord {
         id: new_id(),
         owner: caller.address.clone(),
-        expires_at: core.now().saturating_add(core.config.limits.upload_lifetime),
+        expires_at: account.upload_expiry(latest, core.now()),
+        latest_expiry: Some(latest),
         length: new.length,
         role: if new.is_partial { Role::Partial } else { Role::Whole },
         metadata: new.metadata,
@@ -131,11 +139,15 @@ pub(crate) async fn terminate(core: &Core, caller: &Caller, id: &UploadId) -> Re
     Ok(transaction.commit().await?)
 }
 
-/// Removes an upload whose time is over.
-pub(crate) async fn remove(transaction: &mut Transaction<'_>, id: &UploadId) -> Result<(), StoreError> {
+/// Removes an upload whose time was over then. Since the index was read, bytes may have come that put it off.
+pub(crate) async fn remove(
+    transaction: &mut Transaction<'_>,
+    id: &UploadId,
+    expired_at: Timestamp,
+) -> Result<(), StoreError> {
     match transaction.get(&key(id)).await? {
-        Some(upload) => remove_with_bytes(transaction, &upload).await,
-        None => Ok(()),
+        Some(upload) if upload.expires_at <= expired_at => remove_with_bytes(transaction, &upload).await,
+        Some(_) | None => Ok(()),
     }
 }
 
@@ -167,6 +179,8 @@ async fn open(core: &Core, caller: &Caller, id: &UploadId) -> Result<(Box<dyn Bl
         Appending::Busy => return Err(UploadRefusal::Locked.into()),
         Appending::Missing => return Err(Refusal::NotFound(Record::Upload)),
     };
+    // The last commit of whoever appended before is decided by now, unless it failed: then what it acknowledges must stay.
+    core.store.check_healthy()?;
     // Somebody may have appended to it, or made a file of it, since it was read.
     Ok((appender, read(core, caller, id).await?))
 }

@@ -239,6 +239,21 @@ pub(super) async fn a_blob_that_has_fewer_bytes_than_were_acknowledged_is_an_err
     assert_eq!(read(open(&backend, &name).await.unwrap()).await, b"abc");
 }
 
+pub(super) async fn whoever_appends_can_take_back_what_is_behind_a_synchronised_byte(storage: &impl Storage) {
+    let backend = storage.open().await;
+    let (name, all) = (empty(&backend).await, bytes(1_000_000));
+    let mut appender = appender(&backend, &name).await;
+    let progress = append(&mut *appender, Progress::default(), &[&all[..400_000]]).await;
+    for lost in [1, 500_000] {
+        appender.write(vec![1; lost].into()).await.unwrap();
+        appender.resume(progress.clone()).await.unwrap();
+        assert!(read(open(&backend, &name).await.unwrap()).await == all[..400_000], "{lost}");
+    }
+    appender.write(all[400_000..].to_vec().into()).await.unwrap();
+    assert_eq!(appender.sync().await.unwrap().written().sha512, Sha512::digest(&all).to_vec());
+    assert!(read(open(&backend, &name).await.unwrap()).await == all);
+}
+
 pub(super) async fn appending_to_a_blob_that_is_deleted_does_not_bring_it_back(storage: &impl Storage) {
     let backend = storage.open().await;
     let name = empty(&backend).await;

@@ -16,7 +16,10 @@ use crate::store::contract::{Appending, BlobAppender, Pending, Progress};
 /// Appends to a blob file that is in place.
 pub(super) struct FileAppender {
     buffer: BytesMut,
+    /// `None` while a thread has it.
     sink: Option<Sink>,
+    /// Whether something failed since it last went on from somewhere.
+    is_broken: bool,
 }
 
 /// That nobody else appends to a blob.
@@ -55,18 +58,23 @@ impl FileAppender {
         };
         let Some(turn) = Turn::take(blobs, name) else { return Ok(Appending::Busy) };
         let sink = Sink { turn, file, path, progress: Progress::default() };
-        Ok(Appending::Open(Box::new(Self { buffer: BytesMut::new(), sink: Some(sink) })))
+        Ok(Appending::Open(Box::new(Self { buffer: BytesMut::new(), sink: Some(sink), is_broken: false })))
     }
 
-    /// Does something with the file on a thread that may wait for the disk. The file comes back if that succeeds.
+    /// Does something with the file on a thread that may wait for the disk. The file comes back, also if that fails.
     async fn with_sink(&mut self, work: impl FnOnce(&mut Sink) -> io::Result<()> + Send + 'static) -> io::Result<()> {
         let mut sink = self.sink.take().ok_or_else(interrupted)?;
-        let sink = blocking(move || work(&mut sink).map(|()| sink)).await?;
+        self.is_broken = true;
+        let (done, sink) = blocking(move || Ok((work(&mut sink), sink))).await?;
         self.sink = Some(sink);
-        Ok(())
+        self.is_broken = done.is_err();
+        done
     }
 
     async fn drain(&mut self) -> io::Result<()> {
+        if self.is_broken {
+            return Err(interrupted());
+        }
         let bytes = self.buffer.split().freeze();
         self.with_sink(move |sink| sink.write(&bytes)).await
     }
@@ -92,6 +100,7 @@ impl Sink {
 
 impl BlobAppender for FileAppender {
     fn resume(&mut self, behind: Progress) -> Pending<'_, ()> {
+        self.buffer.clear();
         Box::pin(async move { Ok(self.with_sink(move |sink| sink.resume(behind)).await?) })
     }
 

@@ -27,8 +27,8 @@ pub enum PathError {
     /// A name is `.` or `..`.
     #[error("path has a name of dots only")]
     Dots,
-    /// The path begins with a letter and a colon.
-    #[error("path begins with a drive")]
+    /// A name begins with a letter and a colon.
+    #[error("path has a name that begins with a drive")]
     Drive,
     /// A control character or a backslash.
     #[error("path has a control character or a backslash")]
@@ -89,13 +89,14 @@ fn check(path: &str) -> Result<(), PathError> {
     if path.split('/').count() > MAX_DEPTH {
         return Err(PathError::TooDeep);
     }
-    if matches!(path.as_bytes(), [drive, b':', ..] if drive.is_ascii_alphabetic()) {
-        return Err(PathError::Drive);
-    }
     path.split('/').try_for_each(check_name)
 }
 
 fn check_name(name: &str) -> Result<(), PathError> {
+    // Also within a path: whoever joins names one by one on Windows leaves the folder there.
+    if matches!(name.as_bytes(), [drive, b':', ..] if drive.is_ascii_alphabetic()) {
+        return Err(PathError::Drive);
+    }
     match name {
         "" => Err(PathError::EmptyName),
         "." | ".." => Err(PathError::Dots),
@@ -143,6 +144,8 @@ mod tests {
             ("a/./b", PathError::Dots),
             ("C:/a", PathError::Drive),
             ("c:a", PathError::Drive),
+            ("x/C:/evil.exe", PathError::Drive),
+            ("x/y/z:", PathError::Drive),
             ("\\\\server\\share", PathError::Character),
             ("..\\a", PathError::Character),
             ("a\0b", PathError::Character),
@@ -168,7 +171,9 @@ mod tests {
 
     #[test]
     fn unusual_names_are_accepted() {
-        for path in ["...", "..a", "a b", "10:30.log", "-rf", "~", "aux", "ä/é", "a.", "\u{202e}x", "*?"] {
+        for path in
+            ["...", "..a", "a b", "10:30.log", "a/10:30.log", "ab:c", "-rf", "~", "aux", "ä/é", "a.", "\u{202e}x", "*?"]
+        {
             assert!(RelativePath::new(path).is_ok(), "{path:?}");
         }
     }
