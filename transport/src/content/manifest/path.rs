@@ -173,7 +173,9 @@ mod tests {
 
     #[test]
     fn unusual_names_are_accepted() {
-        for path in ["...", "..a", "a b", "10:30.log", "a/10:30.log", "ab:c", "-rf", "~", "aux", "ä/é", "a.", "\u{202e}x", "*?"] {
+        for path in
+            ["...", "..a", "a b", "10:30.log", "a/10:30.log", "ab:c", "-rf", "~", "aux", "ä/é", "a.", "\u{202e}x", "*?"]
+        {
             assert!(RelativePath::new(path).is_ok(), "{path:?}");
         }
     }
