@@ -72,6 +72,25 @@ mod tests {
     use super::*;
     use crate::config::Config;
 
+    /// Stored states outlive the version of `sha2` that wrote them: if this fails, a new [`FORMAT`] is due.
+    #[test]
+    fn the_stored_state_has_the_form_of_its_format() {
+        let sha512 = Sha512::new_with_prefix(vec![7; 129]);
+        let stored = Acknowledged::from(&Progress { size: 129, sha512 }).state.0;
+        let hex: String = stored.iter().map(|byte| format!("{byte:02x}")).collect();
+        let expected = [
+            // The format, and the state after one block.
+            "01",
+            "8fa996e22393f5fc50153bd12ade358b43d1c070ecaa4f726815bec27ff505fb",
+            "321adfb8d847e7ca052bf3959c305d6692635828cad1c704395cda2279463859",
+            // The number of blocks, in 16 bytes.
+            "01000000000000000000000000000000",
+            // The bytes behind them: how many, which, and zeros.
+            "0107",
+        ];
+        assert_eq!(hex, expected.concat() + &"00".repeat(126));
+    }
+
     #[tokio::test]
     async fn a_hash_goes_on_from_what_was_stored_or_from_the_bytes() {
         let core = Core::in_memory(Config::new("")).await;

@@ -75,6 +75,8 @@ impl RelativePath {
         let folded = nfc
             .normalize(&self.0)
             .chars()
+            // First of all for `ẞ`, which is its own upper case and not that of `ß`.
+            .flat_map(char::to_lowercase)
             .flat_map(char::to_uppercase)
             .flat_map(char::to_lowercase)
             .collect::<String>();
@@ -186,6 +188,8 @@ mod tests {
             ("\u{e9}", "e\u{301}"),
             ("\u{c9}", "e\u{301}"),
             ("straße", "STRASSE"),
+            ("stra\u{1e9e}e", "STRASSE"),
+            ("stra\u{1e9e}e", "straße"),
             ("\u{212a}", "k"),
             ("ΣΑΣ", "σας"),
         ] {
