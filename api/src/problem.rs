@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 
 use http::{HeaderMap, HeaderValue, StatusCode, header};
-use listener::guard::Refusal;
+use listener::guard::ForeignRequest;
 use listener::{Malformed, RequestId};
 use runtime::{Error, ErrorCode, Timestamp};
 use serde::Serialize;
@@ -252,14 +252,14 @@ fn log(error: &Error) {
     tracing::warn!(code = error.code(), %error, cause, request, trace_id, "a request failed");
 }
 
-impl From<Refusal> for Problem {
-    fn from(refusal: Refusal) -> Self {
+impl From<ForeignRequest> for Problem {
+    fn from(refusal: ForeignRequest) -> Self {
         let (code, message) = match refusal {
-            Refusal::Host => (
+            ForeignRequest::Host => (
                 FaceCode::HostNotAllowed,
                 "The Host header names a host that this node does not answer for. Use its address, or allow the name in the configuration.",
             ),
-            Refusal::Origin => {
+            ForeignRequest::Origin => {
                 (FaceCode::OriginNotAllowed, "The page's origin may not call this node. Allow it in the configuration.")
             }
         };

@@ -14,7 +14,7 @@ use crate::format::Format;
 use crate::home::same;
 use crate::node::{Node, Plan, WhichBackbone};
 use crate::output::Output;
-use crate::progress::Progress;
+use crate::progress::ProgressOutput;
 use crate::reach::{Reached, reach};
 use crate::rest_client::RestClient;
 use crate::running::Running;
@@ -147,7 +147,7 @@ impl Access {
         }
     }
 
-    pub(crate) async fn upload(&self, file: NewFile, progress: &Progress) -> Result<File, Failure> {
+    pub(crate) async fn upload(&self, file: NewFile, progress: &ProgressOutput) -> Result<File, Failure> {
         let (reading, length) = (file.source.read_failure(), file.source.length);
         progress.begin(length);
         if let Self::There { running, .. } = self {
@@ -166,7 +166,7 @@ impl Access {
         uploaded.map_err(|failure| reading.explain(failure))
     }
 
-    pub(crate) async fn download(&self, id: &str, progress: &Progress) -> Result<DownloadedContent, Failure> {
+    pub(crate) async fn download(&self, id: &str, progress: &ProgressOutput) -> Result<DownloadedContent, Failure> {
         match self {
             Self::Here(node) => {
                 let download = node.runtime.files().download_file(&file_id(id)?, Some(progress.observer())).await?;

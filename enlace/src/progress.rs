@@ -15,12 +15,12 @@ const INTERVAL: Duration = Duration::from_millis(125);
 
 /// The progress of one transfer. Clones show the same one.
 #[derive(Clone)]
-pub(crate) struct Progress {
+pub(crate) struct ProgressOutput {
     bar: ProgressBar,
     lines: Option<Arc<Mutex<Lines>>>,
 }
 
-impl Progress {
+impl ProgressOutput {
     /// Shows one transfer.
     pub(crate) fn new(output: Output) -> Self {
         if output.is_json() {
@@ -152,7 +152,7 @@ mod tests {
 
     /// Progress by a clock that the test moves, and what it has written at which millisecond.
     struct Watched {
-        progress: Progress,
+        progress: ProgressOutput,
         clock: Arc<AtomicU64>,
         written: Arc<Mutex<Vec<(u64, u64)>>>,
     }
@@ -167,7 +167,7 @@ mod tests {
                 assert_eq!((&line["progress"]["total"], &line["progress"]["resumed"]), (&length.into(), &0.into()));
                 lines.lock().unwrap().push((time.load(Ordering::SeqCst), members["bytes"].as_u64().unwrap()));
             };
-            let progress = Progress::writing(move || Duration::from_millis(now.load(Ordering::SeqCst)), write);
+            let progress = ProgressOutput::writing(move || Duration::from_millis(now.load(Ordering::SeqCst)), write);
             progress.begin(length);
             Self { progress, clock, written }
         }

@@ -16,7 +16,7 @@ use serde::de::DeserializeOwned;
 
 use crate::code::Kind;
 use crate::failure::Failure;
-use crate::progress::Progress;
+use crate::progress::ProgressOutput;
 use crate::wording::with_sources;
 
 /// The dialect whose objects are the facades' own.
@@ -74,7 +74,7 @@ impl RestClient {
         &self,
         upload: UploadOwnFile,
         length: u64,
-        progress: &Progress,
+        progress: &ProgressOutput,
     ) -> Result<File, Failure> {
         progress.step("uploading", Some(length));
         let form = fields(&upload).into_iter().fold(Form::new(), |form, (name, value)| form.text(name, value));

@@ -4,7 +4,7 @@
 //! and that text has a form that clients of the published connectors know. [`of_rest`] reads the parts back where a message
 //! needs them, as the inverse of what the REST interface writes; codes decide everything else.
 
-use runtime::{CHECK_ID, Error, InvalidProperty, Property, Rule};
+use runtime::{CHECK_ID, Error, InvalidProperty, Property, PropertyRule};
 
 use crate::code::Code;
 
@@ -76,10 +76,10 @@ fn invalid_property(InvalidProperty { property, rule }: &InvalidProperty) -> Str
         _ => "a value",
     };
     match (property, rule) {
-        (Property::Query, Rule::NoOtherMembers) => {
+        (Property::Query, PropertyRule::NoOtherMembers) => {
             "the filter names a property that these records do not have".to_owned()
         }
-        (_, Rule::AtMost(bound)) => format!("{value} must not have more than {bound}"),
+        (_, PropertyRule::AtMost(bound)) => format!("{value} must not have more than {bound}"),
         (_, rule) => format!("{value} {rule}"),
     }
 }
@@ -101,10 +101,13 @@ mod tests {
             (transport(ErrorCode::NotIntendedForYou, "The token isn't yours"), "The token isn't yours"),
             (transport(ErrorCode::NoIdentityFound, "No"), "there is no identity in this data directory"),
             (Error::RecordNotFound("File"), "File not found"),
-            (invalid(Property::ExpiresAt, Rule::InFuture), "the expiry must be in the future"),
-            (invalid(Property::Content, Rule::AtMost("5 bytes".into())), "the content must not have more than 5 bytes"),
+            (invalid(Property::ExpiresAt, PropertyRule::InFuture), "the expiry must be in the future"),
             (
-                invalid(Property::Query, Rule::NoOtherMembers),
+                invalid(Property::Content, PropertyRule::AtMost("5 bytes".into())),
+                "the content must not have more than 5 bytes",
+            ),
+            (
+                invalid(Property::Query, PropertyRule::NoOtherMembers),
                 "the filter names a property that these records do not have",
             ),
             (Error::InvalidPropertyValue("'x' is blue".to_owned()), "'x' is blue"),

@@ -155,7 +155,7 @@ pub struct InvalidProperty {
     /// Which value.
     pub property: Property,
     /// Which rule.
-    pub rule: Rule,
+    pub rule: PropertyRule,
 }
 
 /// A value that a caller gives.
@@ -173,7 +173,7 @@ pub enum Property {
 /// A rule for a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Rule {
+pub enum PropertyRule {
     /// A time that lies in the future.
     InFuture,
     /// Not larger than this node allows.
@@ -201,7 +201,7 @@ impl Property {
     }
 }
 
-impl fmt::Display for Rule {
+impl fmt::Display for PropertyRule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::InFuture => f.write_str(IN_FUTURE),
@@ -231,10 +231,10 @@ impl FromStr for InvalidProperty {
         let split = |property: Property| Some((property, text.strip_prefix(property.as_str())?.strip_prefix(' ')?));
         let (property, rule) = Property::ALL.into_iter().find_map(split).ok_or(OtherText)?;
         let rule = match rule {
-            IN_FUTURE => Rule::InFuture,
-            TOO_LARGE => Rule::NotTooLarge,
-            NO_OTHER_MEMBERS => Rule::NoOtherMembers,
-            other => Rule::AtMost(other.strip_prefix(AT_MOST).ok_or(OtherText)?.to_owned()),
+            IN_FUTURE => PropertyRule::InFuture,
+            TOO_LARGE => PropertyRule::NotTooLarge,
+            NO_OTHER_MEMBERS => PropertyRule::NoOtherMembers,
+            other => PropertyRule::AtMost(other.strip_prefix(AT_MOST).ok_or(OtherText)?.to_owned()),
         };
         Ok(Self { property, rule })
     }
@@ -252,7 +252,7 @@ fn quoted(texts: &[String]) -> String {
 
 impl Error {
     /// A value that breaks a rule.
-    pub(crate) fn invalid_property(property: Property, rule: Rule) -> Self {
+    pub(crate) fn invalid_property(property: Property, rule: PropertyRule) -> Self {
         Self::InvalidProperty(InvalidProperty { property, rule })
     }
 
@@ -300,7 +300,12 @@ mod tests {
 
     #[test]
     fn an_invalid_property_can_be_read_back_from_its_text() {
-        let rules = [Rule::InFuture, Rule::NotTooLarge, Rule::AtMost("5 values".to_owned()), Rule::NoOtherMembers];
+        let rules = [
+            PropertyRule::InFuture,
+            PropertyRule::NotTooLarge,
+            PropertyRule::AtMost("5 values".to_owned()),
+            PropertyRule::NoOtherMembers,
+        ];
         for property in Property::ALL {
             for rule in rules.clone() {
                 let invalid = InvalidProperty { property, rule };
@@ -314,7 +319,7 @@ mod tests {
 
     #[test]
     fn texts_are_those_that_clients_know() {
-        let error = Error::invalid_property(Property::ExpiresAt, Rule::InFuture);
+        let error = Error::invalid_property(Property::ExpiresAt, PropertyRule::InFuture);
         assert_eq!(
             (error.code(), error.to_string().as_str()),
             ("error.runtime.validation.invalidPropertyValue", "'expiresAt' must be in the future")

@@ -63,7 +63,7 @@ pub use clock::{Clock, ManualClock, SystemClock};
 pub use code::{BackboneCode, ErrorCode, UnknownCode};
 pub use config::{BackboneConfig, Config, DeviceProfile, Secret, StoreKey};
 pub use durable::DirectoryLock;
-pub use error::{CHECK_ID, ConfigError, Error, InvalidProperty, OtherText, Property, Result, Rule};
+pub use error::{CHECK_ID, ConfigError, Error, InvalidProperty, OtherText, Property, PropertyRule, Result};
 pub use event::{Event, EventReceiver};
 pub use file_name::FileName;
 pub use media_type::MediaType;

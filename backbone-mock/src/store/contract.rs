@@ -235,25 +235,25 @@ pub(crate) enum Appending {
 pub(crate) trait BlobAppender: Send {
     /// Goes on behind these bytes, and cuts off what is behind them. Comes first, and whenever something shall be taken back,
     /// also after an error of the other functions.
-    fn resume(&mut self, behind: Progress) -> Pending<'_, ()>;
+    fn resume(&mut self, behind: AppendProgress) -> Pending<'_, ()>;
 
     /// Appends bytes. After an error nothing can be appended until [`resume`](Self::resume).
     fn write(&mut self, bytes: Bytes) -> Pending<'_, ()>;
 
     /// Makes all bytes durable and readable. Returns how far they go.
-    fn sync(&mut self) -> Pending<'_, Progress>;
+    fn sync(&mut self) -> Pending<'_, AppendProgress>;
 }
 
 /// How far the bytes of a blob go.
 #[derive(Clone, Default)]
-pub(crate) struct Progress {
+pub(crate) struct AppendProgress {
     /// Bytes.
     pub(crate) size: u64,
     /// What hashes them, to go on with.
     pub(crate) sha512: Sha512,
 }
 
-impl Progress {
+impl AppendProgress {
     pub(super) fn add(&mut self, bytes: &[u8]) {
         self.size += bytes.len() as u64;
         self.sha512.update(bytes);

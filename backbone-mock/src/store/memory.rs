@@ -9,8 +9,8 @@ use bytes::{Bytes, BytesMut};
 use sha2::{Digest, Sha512};
 
 use super::contract::{
-    Appending, Backend, BlobAppender, BlobReader, BlobWriter, Blobs, Changes, Claim, KeyRange, LockSpace, Pending,
-    Progress, PublishedBlob, Records, Session, Unclaimed, Written,
+    AppendProgress, Appending, Backend, BlobAppender, BlobReader, BlobWriter, Blobs, Changes, Claim, KeyRange,
+    LockSpace, Pending, PublishedBlob, Records, Session, Unclaimed, Written,
 };
 use super::local::{Guard, LocalNotifications, Locks};
 use super::schema;
@@ -195,7 +195,7 @@ impl Blobs for MemoryBlobs {
             return ready(Appending::Busy);
         }
         let (place, name) = (self.clone(), name.to_owned());
-        let appender = MemoryAppender { place, name, progress: Progress::default(), written: BytesMut::new() };
+        let appender = MemoryAppender { place, name, progress: AppendProgress::default(), written: BytesMut::new() };
         ready(Appending::Open(Box::new(appender)))
     }
 
@@ -240,13 +240,13 @@ impl BlobWriter for MemoryWriter {
 struct MemoryAppender {
     place: MemoryBlobs,
     name: String,
-    progress: Progress,
+    progress: AppendProgress,
     /// What was not synchronised.
     written: BytesMut,
 }
 
 impl BlobAppender for MemoryAppender {
-    fn resume(&mut self, behind: Progress) -> Pending<'_, ()> {
+    fn resume(&mut self, behind: AppendProgress) -> Pending<'_, ()> {
         self.written.clear();
         let mut blobs = lock(&self.place.blobs);
         let bytes = blobs.get_mut(&self.name);
@@ -265,7 +265,7 @@ impl BlobAppender for MemoryAppender {
         ready(())
     }
 
-    fn sync(&mut self) -> Pending<'_, Progress> {
+    fn sync(&mut self) -> Pending<'_, AppendProgress> {
         // One that was deleted stays away.
         if let Some(bytes) = lock(&self.place.blobs).get_mut(&self.name) {
             *bytes = [&bytes[..], &self.written.split()].concat().into();

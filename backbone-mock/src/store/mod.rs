@@ -46,7 +46,7 @@ use std::sync::Arc;
 use serde::de::DeserializeOwned;
 
 pub(crate) use content::{Content, NewContent};
-pub(crate) use contract::{Appending, BlobAppender, BlobReader, Progress, PublishedBlob, Written};
+pub(crate) use contract::{AppendProgress, Appending, BlobAppender, BlobReader, PublishedBlob, Written};
 pub(crate) use key::{Key, Rest, Table};
 pub(crate) use transaction::Transaction;
 pub(crate) use usage::{Change, Holder};

@@ -39,7 +39,7 @@ pub(crate) enum Problem {
     /// There is no memory for the body now.
     NoCapacity(Exhausted),
     /// A web page of another site sent it.
-    ForeignPage(guard::Refusal),
+    ForeignPage(guard::ForeignRequest),
     /// No route has this path.
     NoSuchRoute,
 }
@@ -146,12 +146,12 @@ fn busy(is_senders_doing: bool, reason: &dyn std::error::Error) -> Response {
     response
 }
 
-fn foreign_page(refusal: guard::Refusal) -> &'static str {
+fn foreign_page(refusal: guard::ForeignRequest) -> &'static str {
     match refusal {
-        guard::Refusal::Host => {
+        guard::ForeignRequest::Host => {
             "the Host header names a host that this backbone does not answer for; use its address, or the name that is its DID domain"
         }
-        guard::Refusal::Origin => "web pages of other sites may not call this backbone; call it from a program",
+        guard::ForeignRequest::Origin => "web pages of other sites may not call this backbone; call it from a program",
     }
 }
 

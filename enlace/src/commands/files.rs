@@ -15,7 +15,7 @@ use crate::args::{NodeOptions, ServerOptions};
 use crate::failure::Failure;
 use crate::format::FormatOptions;
 use crate::output::{Output, bytes, printable};
-use crate::progress::Progress;
+use crate::progress::ProgressOutput;
 use crate::receive::{Destination, announce, stopped};
 use crate::source_file::{SourceFile, parse_media_type, parse_name};
 use crate::{terms, time};
@@ -195,7 +195,7 @@ async fn upload(mut context: Context, args: UploadArgs) -> Result<(), Failure> {
         description: args.description,
         tags,
     };
-    let progress = Progress::new(context.output);
+    let progress = ProgressOutput::new(context.output);
     let result = context.with_access(&args.node, async |access| access.upload(new, &progress).await).await;
     progress.finish();
     let file = result?;
@@ -216,7 +216,7 @@ async fn download(access: &Access, args: &DownloadArgs, output: Output) -> Resul
     let destination = Destination::choose(args.output.as_deref(), &file.filename, args.force)?;
     destination.explain(output);
     destination.check_room(file.filesize)?;
-    let progress = Progress::new(output);
+    let progress = ProgressOutput::new(output);
     progress.begin(file.filesize);
     let saved = async {
         let content = access.download(&args.id, &progress).await?;

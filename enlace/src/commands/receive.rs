@@ -17,7 +17,7 @@ use crate::failure::Failure;
 use crate::home::{Home, place_of, same};
 use crate::node::{Plan, WhichBackbone, configuration};
 use crate::passwords::{KnownPassword, ask_again};
-use crate::progress::Progress;
+use crate::progress::ProgressOutput;
 use crate::receive::{Destination, Incoming, Saved, announce, hex, place, stopped, with_attempts};
 use crate::size;
 
@@ -92,7 +92,7 @@ pub(crate) async fn run(mut context: Context, args: ReceiveArgs) -> Result<(), F
     let backbone = plan.backbone.clone();
     let access = context.interrupt.or(Access::open(plan, context.output)).await;
     let access = access.map_err(|failure| without_guests(failure, &backbone))?;
-    let progress = Progress::new(context.output);
+    let progress = ProgressOutput::new(context.output);
     let result =
         context.interrupt.or(receive(&access, &dir, &args, &incoming, password, &progress, context.output)).await;
     let result = result.map_err(|failure| stopped(failure, args.output.as_deref()));
@@ -196,7 +196,7 @@ async fn receive(
     args: &ReceiveArgs,
     incoming: &Incoming,
     password: Option<Secret>,
-    progress: &Progress,
+    progress: &ProgressOutput,
     output: crate::output::Output,
 ) -> Result<(File, Saved), Failure> {
     let file = with_attempts(

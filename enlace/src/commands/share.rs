@@ -18,7 +18,7 @@ use crate::config::Settings;
 use crate::failure::Failure;
 use crate::format::{Format, FormatOptions};
 use crate::output::{Output, bytes, printable};
-use crate::progress::Progress;
+use crate::progress::ProgressOutput;
 use crate::server::Served;
 use crate::source_file::{SourceFile, parse_name};
 use crate::terms::{Terms, TermsOptions, check_lifetime};
@@ -172,7 +172,7 @@ async fn share(
                 description: None,
                 tags: None,
             };
-            let progress = Progress::new(output);
+            let progress = ProgressOutput::new(output);
             let file = access.upload(new, &progress).await;
             progress.finish();
             file?

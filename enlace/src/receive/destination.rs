@@ -12,7 +12,7 @@ use super::name::{SafeName, safe_name};
 use crate::code::Kind;
 use crate::failure::{Failure, reason};
 use crate::output;
-use crate::progress::Progress;
+use crate::progress::ProgressOutput;
 use crate::size;
 
 /// The path that means standard output.
@@ -121,7 +121,7 @@ impl Destination {
         self,
         reader: impl AsyncRead + Unpin,
         length: u64,
-        progress: &Progress,
+        progress: &ProgressOutput,
     ) -> Result<Saved, Failure> {
         if is_standard_output(&self.path) {
             let copied = copy(reader, tokio::io::stdout(), length, progress, output::unwritable).await;
@@ -173,7 +173,7 @@ async fn copy(
     mut reader: impl AsyncRead + Unpin,
     mut writer: impl AsyncWrite + Unpin,
     length: u64,
-    progress: &Progress,
+    progress: &ProgressOutput,
     unwritable: impl Fn(&std::io::Error) -> Failure,
 ) -> Result<String, Failure> {
     progress.step("writing", Some(length));
@@ -297,7 +297,7 @@ mod tests {
     use crate::output::Output;
 
     async fn write(destination: Destination, content: &[u8], length: u64) -> Result<Saved, Failure> {
-        destination.write(content, length, &Progress::new(Output::new(true))).await
+        destination.write(content, length, &ProgressOutput::new(Output::new(true))).await
     }
 
     #[tokio::test]

@@ -17,7 +17,7 @@ use super::{ContentFormat, FileRecord, Observer, Phase, Progress, chunked_upload
 use crate::blocking::blocking;
 use crate::core::Core;
 use crate::delivery::{self, Delivery as _};
-use crate::error::{Property, Rule};
+use crate::error::{Property, PropertyRule};
 use crate::{Error, Result};
 
 /// Bytes of plaintext that are read and sealed at a time.
@@ -181,7 +181,7 @@ async fn seal(core: &Core, content: &mut Content, observer: Option<&Observer>) -
 }
 
 fn too_large() -> Error {
-    Error::invalid_property(Property::Content, Rule::NotTooLarge)
+    Error::invalid_property(Property::Content, PropertyRule::NotTooLarge)
 }
 
 /// A full piece, or the rest; empty at the end.

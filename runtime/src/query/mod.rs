@@ -22,7 +22,7 @@ use serde_json::{Map, Value};
 
 use self::condition::Conditions;
 pub(crate) use self::field::{FILES, Field, TOKENS, public};
-use crate::error::{Property, Rule};
+use crate::error::{Property, PropertyRule};
 use crate::store::RequiredTexts;
 use crate::{Error, Result};
 
@@ -66,10 +66,13 @@ impl Query {
         ownership: Ownership,
     ) -> Result<Self> {
         if parameters.iter().any(|(name, _)| !fields.iter().any(|field| field.name == name)) {
-            return Err(Error::invalid_property(Property::Query, Rule::NoOtherMembers));
+            return Err(Error::invalid_property(Property::Query, PropertyRule::NoOtherMembers));
         }
         if parameters.len() > MAX_PARAMETERS {
-            return Err(Error::invalid_property(Property::Query, Rule::AtMost(format!("{MAX_PARAMETERS} values"))));
+            return Err(Error::invalid_property(
+                Property::Query,
+                PropertyRule::AtMost(format!("{MAX_PARAMETERS} values")),
+            ));
         }
         let mut filters = Vec::new();
         for field in fields.iter().filter(|field| !(field.is_ownership() && ownership != Ownership::Any)) {

@@ -216,7 +216,7 @@ impl InFlight {
 
 /// What a refusal of the backbone means for a synchronization.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Refusal {
+pub(super) enum SyncRefusal {
     /// Another device pushed first: pull, then try again.
     OutOfDate,
     /// Another device handles events: try again when it is done.
@@ -229,7 +229,7 @@ pub(super) enum Refusal {
     Other,
 }
 
-impl Refusal {
+impl SyncRefusal {
     pub(super) fn of(error: &Error) -> Self {
         match code_of(error).known() {
             Some(ErrorCode::DatawalletNotUpToDate) => Self::OutOfDate,
@@ -500,17 +500,17 @@ pub(super) mod tests {
     #[test]
     fn refusals_are_distinguished_by_the_code_of_the_backbone() {
         let rows = [
-            (ErrorCode::DatawalletNotUpToDate, Refusal::OutOfDate),
-            (ErrorCode::PushDuringSyncRun, Refusal::Busy),
-            (ErrorCode::SyncRunInProgress, Refusal::Busy),
-            (ErrorCode::SyncRunFinalized, Refusal::RunLost),
-            (ErrorCode::PlatformTooOldForDatawallet, Refusal::ClientTooOld),
-            (ErrorCode::QuotaExhausted, Refusal::Other),
+            (ErrorCode::DatawalletNotUpToDate, SyncRefusal::OutOfDate),
+            (ErrorCode::PushDuringSyncRun, SyncRefusal::Busy),
+            (ErrorCode::SyncRunInProgress, SyncRefusal::Busy),
+            (ErrorCode::SyncRunFinalized, SyncRefusal::RunLost),
+            (ErrorCode::PlatformTooOldForDatawallet, SyncRefusal::ClientTooOld),
+            (ErrorCode::QuotaExhausted, SyncRefusal::Other),
         ];
         for (code, refusal) in rows {
             let (message, request, trace_id) = (String::new(), String::new(), None);
             let error = Error::Api { status: 400, code: code.to_string(), message, request, trace_id };
-            assert_eq!(Refusal::of(&error), refusal, "{code}");
+            assert_eq!(SyncRefusal::of(&error), refusal, "{code}");
         }
     }
 

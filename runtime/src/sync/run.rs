@@ -12,7 +12,7 @@ use transport::wire::backbone::sync_runs::{
 use super::apply::{Outcome, RefusedChange};
 use super::digest::digest_of;
 use super::log::{LogReader, ReadError, Section};
-use super::plan::{self, Known, Misses, PushOutcome, Refusal};
+use super::plan::{self, Known, Misses, PushOutcome, SyncRefusal};
 use super::state::{InFlight, Position, SyncTimes};
 use super::{apply, events, state};
 use crate::code::ErrorCode;
@@ -198,7 +198,7 @@ impl<'a> Run<'a> {
                 Ok(answer.new_unsynced_external_events_exist)
             }
             // It took too long and another device has the events now; nothing that was sent took effect.
-            Err(error) if Refusal::of(&error) == Refusal::RunLost => Ok(true),
+            Err(error) if SyncRefusal::of(&error) == SyncRefusal::RunLost => Ok(true),
             Err(error) => Err(self.refused(error)),
         }
     }
@@ -393,7 +393,7 @@ impl<'a> Run<'a> {
                 let is_taken = self.acknowledge_push(position, Some(in_flight), &pushed.modifications).await?;
                 Ok(if is_taken { Push::Done } else { Push::OutOfDate })
             }
-            Err(error) if Refusal::of(&error) == Refusal::OutOfDate => Ok(Push::OutOfDate),
+            Err(error) if SyncRefusal::of(&error) == SyncRefusal::OutOfDate => Ok(Push::OutOfDate),
             Err(error) => Err(self.refused(error)),
         }
     }
@@ -469,7 +469,7 @@ impl<'a> Run<'a> {
     {
         for attempt in 0..BUSY_ATTEMPTS {
             match call().await {
-                Err(error) if Refusal::of(&error) == Refusal::Busy => {
+                Err(error) if SyncRefusal::of(&error) == SyncRefusal::Busy => {
                     debug!(attempt, "another device handles events; waiting");
                     tokio::time::sleep(plan::busy_delay(attempt)).await;
                 }
@@ -480,8 +480,8 @@ impl<'a> Run<'a> {
     }
 
     fn refused(&self, error: backbone::Error) -> Error {
-        match Refusal::of(&error) {
-            Refusal::ClientTooOld => self.too_old(),
+        match SyncRefusal::of(&error) {
+            SyncRefusal::ClientTooOld => self.too_old(),
             _ => error.into(),
         }
     }

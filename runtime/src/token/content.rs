@@ -7,7 +7,7 @@ use transport::wire::json_budget::{self, JsonBudget, MAX_CONTENT};
 use transport::wire::{ByteText, json};
 use zeroize::Zeroizing;
 
-use crate::error::{Property, Rule};
+use crate::error::{Property, PropertyRule};
 use crate::{Error, Result};
 
 /// A checked content, as everybody sees it who opens the token. Typed contents are in their canonical form, all others
@@ -42,7 +42,7 @@ impl TokenJson {
         check_size(&text, max_length).map_err(|_| {
             let JsonBudget { max_nodes, max_depth } = MAX_CONTENT;
             let bounds = format!("{max_length} bytes, {max_nodes} values or {max_depth} levels");
-            Error::invalid_property(Property::Content, Rule::AtMost(format!("{bounds} as JSON")))
+            Error::invalid_property(Property::Content, PropertyRule::AtMost(format!("{bounds} as JSON")))
         })?;
         // The creator sees the numbers as they are sealed, not with digits that no reader will see.
         json::from_text(&text).map(Self).map_err(|_| Error::InvalidTokenContent)

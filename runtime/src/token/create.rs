@@ -11,7 +11,7 @@ use crate::clock::Clock;
 use crate::core::Core;
 use crate::delivery::{self, Delivery as _};
 use crate::dto::{self, JsonText};
-use crate::error::{Property, Rule};
+use crate::error::{Property, PropertyRule};
 use crate::event::Event;
 use crate::{Error, Result};
 
@@ -27,7 +27,11 @@ pub(crate) struct NewToken {
 /// # Errors
 /// [`Error::InvalidProperty`] unless the time lies in the future.
 pub(crate) fn check_future(expires_at: Timestamp, clock: &dyn Clock) -> Result<()> {
-    if expires_at > clock.now() { Ok(()) } else { Err(Error::invalid_property(Property::ExpiresAt, Rule::InFuture)) }
+    if expires_at > clock.now() {
+        Ok(())
+    } else {
+        Err(Error::invalid_property(Property::ExpiresAt, PropertyRule::InFuture))
+    }
 }
 
 impl NewToken {

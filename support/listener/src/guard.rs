@@ -18,7 +18,7 @@ pub struct Guard {
 
 /// Why a request is turned away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Refusal {
+pub enum ForeignRequest {
     /// The `Host` header names a host that is not ours.
     Host,
     /// The `Origin` header names a site that may not call.
@@ -37,14 +37,14 @@ impl Guard {
     /// Checks both headers. The origin comes back if it is one of the configured sites, for the CORS headers.
     ///
     /// # Errors
-    /// [`Refusal`] names the header.
-    pub fn check(&self, headers: &HeaderMap) -> Result<Option<String>, Refusal> {
+    /// [`ForeignRequest`] names the header.
+    pub fn check(&self, headers: &HeaderMap) -> Result<Option<String>, ForeignRequest> {
         let host = self.check_host(headers)?;
         let mut origins = headers.get_all(header::ORIGIN).iter();
         let Some(origin) = origins.next() else { return Ok(None) };
-        let origin = origin.to_str().map_err(|_| Refusal::Origin)?.to_ascii_lowercase();
+        let origin = origin.to_str().map_err(|_| ForeignRequest::Origin)?.to_ascii_lowercase();
         if origins.next().is_some() {
-            return Err(Refusal::Origin);
+            return Err(ForeignRequest::Origin);
         }
         if self.origins.contains(&origin) {
             return Ok(Some(origin));
@@ -53,17 +53,17 @@ impl Guard {
         let own = host.is_some_and(|host| {
             origin.strip_prefix("http://") == Some(&host) || origin.strip_prefix("https://") == Some(&host)
         });
-        if own { Ok(None) } else { Err(Refusal::Origin) }
+        if own { Ok(None) } else { Err(ForeignRequest::Origin) }
     }
 
     /// The host header in lower case, with its port. Only old clients that are no browsers come without one.
-    fn check_host(&self, headers: &HeaderMap) -> Result<Option<String>, Refusal> {
+    fn check_host(&self, headers: &HeaderMap) -> Result<Option<String>, ForeignRequest> {
         let mut hosts = headers.get_all(header::HOST).iter();
         let Some(host) = hosts.next() else { return Ok(None) };
-        let host = host.to_str().map_err(|_| Refusal::Host)?.to_ascii_lowercase();
-        let name = without_port(&host).ok_or(Refusal::Host)?;
+        let host = host.to_str().map_err(|_| ForeignRequest::Host)?.to_ascii_lowercase();
+        let name = without_port(&host).ok_or(ForeignRequest::Host)?;
         let allowed = is_local_name(name) || is_literal_address(name) || self.hosts.contains(name);
-        if allowed && hosts.next().is_none() { Ok(Some(host)) } else { Err(Refusal::Host) }
+        if allowed && hosts.next().is_none() { Ok(Some(host)) } else { Err(ForeignRequest::Host) }
     }
 }
 
@@ -99,7 +99,7 @@ mod tests {
         Guard::new(&set("node.example.org"), &set("https://app.example.org"))
     }
 
-    fn check(host: &str, origin: Option<&str>) -> Result<Option<String>, Refusal> {
+    fn check(host: &str, origin: Option<&str>) -> Result<Option<String>, ForeignRequest> {
         let mut headers = HeaderMap::new();
         headers.insert(header::HOST, HeaderValue::from_str(host).unwrap());
         if let Some(origin) = origin {
@@ -134,7 +134,7 @@ mod tests {
             "[::1",
             "localhost:80:80",
         ] {
-            assert_eq!(check(host, None), Err(Refusal::Host), "{host}");
+            assert_eq!(check(host, None), Err(ForeignRequest::Host), "{host}");
         }
     }
 
@@ -144,7 +144,7 @@ mod tests {
         let configured = Some("https://app.example.org".to_owned());
         assert_eq!(check("localhost:80", Some("https://app.example.org")), Ok(configured));
         for origin in ["https://evil.example.org", "http://localhost:81", "null", "", "http://localhost:80.evil.org"] {
-            assert_eq!(check("localhost:80", Some(origin)), Err(Refusal::Origin), "{origin}");
+            assert_eq!(check("localhost:80", Some(origin)), Err(ForeignRequest::Origin), "{origin}");
         }
     }
 
@@ -153,6 +153,6 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.append(header::HOST, HeaderValue::from_static("localhost"));
         headers.append(header::HOST, HeaderValue::from_static("evil.example.org"));
-        assert_eq!(guard().check(&headers), Err(Refusal::Host));
+        assert_eq!(guard().check(&headers), Err(ForeignRequest::Host));
     }
 }

@@ -9,14 +9,14 @@ use crate::core::Core;
 use crate::domain::account;
 use crate::error::{StoreError, WithCauses};
 use crate::quota::Metric;
-use crate::store::{BlobAppender, Change, Progress, Transaction};
+use crate::store::{AppendProgress, BlobAppender, Change, Transaction};
 
 /// Commits how far an upload goes. Between two pieces of one request it stays counted as it was, at the end as it is.
 pub(super) async fn acknowledge(
     core: &Core,
     caller: &Caller,
     upload: &UploadRecord,
-    progress: &Progress,
+    progress: &AppendProgress,
     is_end: bool,
 ) -> Result<UploadRecord, Refusal> {
     let change = |current: &mut UploadRecord| {

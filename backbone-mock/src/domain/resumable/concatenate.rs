@@ -13,7 +13,7 @@ use super::{
 use crate::core::Core;
 use crate::domain::Record;
 use crate::error::StoreError;
-use crate::store::{BlobAppender, Change, Progress, Transaction};
+use crate::store::{AppendProgress, BlobAppender, Change, Transaction};
 
 /// Uploads that can be put together at one time.
 pub(crate) const MAX_PARTS: usize = 64;
@@ -84,7 +84,7 @@ fn size(parts: &[UploadRecord]) -> u64 {
 }
 
 /// Appends the bytes of all others to the first.
-async fn copy(core: &Core, appender: &mut dyn BlobAppender, parts: &[UploadRecord]) -> Result<Progress, Refusal> {
+async fn copy(core: &Core, appender: &mut dyn BlobAppender, parts: &[UploadRecord]) -> Result<AppendProgress, Refusal> {
     let (first, others) = parts.split_first().ok_or(Refusal::NotFound(Record::Upload))?;
     appender.resume(first.acknowledged.progress(core, &first.blob).await?).await?;
     for part in others {
@@ -112,7 +112,7 @@ async fn merge(
     caller: &Caller,
     transaction: &mut Transaction<'_>,
     copied: &[UploadRecord],
-    progress: &Progress,
+    progress: &AppendProgress,
     metadata: String,
 ) -> Result<UploadRecord, Refusal> {
     let mut parts = Vec::with_capacity(copied.len());

@@ -8,7 +8,7 @@ use transport::wire::ByteText;
 
 use crate::core::Core;
 use crate::error::StoreError;
-use crate::store::{Progress, packed};
+use crate::store::{AppendProgress, packed};
 
 /// The first byte of a stored state: that of `sha2` 0.11, which later versions may not read.
 const FORMAT: u8 = 1;
@@ -22,8 +22,8 @@ pub(super) struct Acknowledged {
     state: ByteText,
 }
 
-impl From<&Progress> for Acknowledged {
-    fn from(progress: &Progress) -> Self {
+impl From<&AppendProgress> for Acknowledged {
+    fn from(progress: &AppendProgress) -> Self {
         let mut state = vec![FORMAT];
         state.extend_from_slice(&progress.sha512.serialize());
         Self { size: progress.size, state: ByteText(state) }
@@ -32,18 +32,18 @@ impl From<&Progress> for Acknowledged {
 
 impl Default for Acknowledged {
     fn default() -> Self {
-        Self::from(&Progress::default())
+        Self::from(&AppendProgress::default())
     }
 }
 
 impl Acknowledged {
     /// To go on from there. Reads the bytes if their state was stored by a program that hashed in another way.
-    pub(super) async fn progress(&self, core: &Core, blob: &str) -> Result<Progress, StoreError> {
+    pub(super) async fn progress(&self, core: &Core, blob: &str) -> Result<AppendProgress, StoreError> {
         let sha512 = match self.restored() {
             Some(sha512) => sha512,
             None => hash_of(core, blob, self.size).await?,
         };
-        Ok(Progress { size: self.size, sha512 })
+        Ok(AppendProgress { size: self.size, sha512 })
     }
 
     fn restored(&self) -> Option<Sha512> {
@@ -76,7 +76,7 @@ mod tests {
     #[test]
     fn the_stored_state_has_the_form_of_its_format() {
         let sha512 = Sha512::new_with_prefix(vec![7; 129]);
-        let stored = Acknowledged::from(&Progress { size: 129, sha512 }).state.0;
+        let stored = Acknowledged::from(&AppendProgress { size: 129, sha512 }).state.0;
         let hex: String = stored.iter().map(|byte| format!("{byte:02x}")).collect();
         let expected = [
             // The format, and the state after one block.
@@ -99,7 +99,7 @@ mod tests {
             let mut writer = core.store.new_blob().await.unwrap();
             writer.write(bytes.clone().into()).await.unwrap();
             let (blob, written) = writer.publish().await.unwrap();
-            let progress = Progress { size: written.size, sha512: Sha512::new_with_prefix(&bytes) };
+            let progress = AppendProgress { size: written.size, sha512: Sha512::new_with_prefix(&bytes) };
             let mut stored = Acknowledged::from(&progress);
             let expected = Sha512::new_with_prefix(&bytes).chain_update(b"more").finalize();
             for format in [FORMAT, FORMAT + 1] {

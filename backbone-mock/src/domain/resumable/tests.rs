@@ -8,7 +8,7 @@ use transport::wire::ByteText;
 use super::*;
 use crate::config::Config;
 use crate::domain::identities::{self, IdentityRecord, Status};
-use crate::store::Progress;
+use crate::store::AppendProgress;
 use crate::store::memory::Memory;
 
 /// Free bytes that are left to others.
@@ -78,11 +78,11 @@ impl World {
     }
 
     /// Makes these the bytes of the blob, behind the back of the record.
-    async fn overwrite(&self, upload: &UploadRecord, bytes: &'static [u8]) -> Progress {
+    async fn overwrite(&self, upload: &UploadRecord, bytes: &'static [u8]) -> AppendProgress {
         let Appending::Open(mut appender) = self.core.store.append_to_blob(&upload.blob).await.unwrap() else {
             panic!("nobody appends")
         };
-        appender.resume(Progress::default()).await.unwrap();
+        appender.resume(AppendProgress::default()).await.unwrap();
         appender.write(bytes.into()).await.unwrap();
         appender.sync().await.unwrap()
     }

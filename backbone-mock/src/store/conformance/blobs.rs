@@ -9,7 +9,7 @@ use tokio::io::AsyncReadExt as _;
 
 use super::Storage;
 use crate::store::contract::{
-    Appending, Backend, BlobAppender, BlobReader, Changes, Progress, PublishedBlob, READ_SIZE, Written,
+    AppendProgress, Appending, Backend, BlobAppender, BlobReader, Changes, PublishedBlob, READ_SIZE, Written,
 };
 
 fn bytes(length: usize) -> Vec<u8> {
@@ -173,7 +173,7 @@ async fn empty(backend: &Backend) -> String {
     name
 }
 
-async fn append(appender: &mut dyn BlobAppender, behind: Progress, pieces: &[&[u8]]) -> Progress {
+async fn append(appender: &mut dyn BlobAppender, behind: AppendProgress, pieces: &[&[u8]]) -> AppendProgress {
     appender.resume(behind).await.unwrap();
     for piece in pieces {
         appender.write(Bytes::copy_from_slice(piece)).await.unwrap();
@@ -185,7 +185,7 @@ pub(super) async fn what_is_appended_is_readable_and_hashed_after_each_synchroni
     let backend = storage.open().await;
     let all = bytes(1_000_000);
     let name = empty(&backend).await;
-    let mut progress = Progress::default();
+    let mut progress = AppendProgress::default();
     let mut end = 0;
     for length in [1, 0, 9_999, 600_000, 300_000] {
         let piece = &all[end..end + length];
@@ -204,7 +204,7 @@ pub(super) async fn what_is_appended_is_there_after_opening_again_and_what_is_be
     let backend = storage.open().await;
     let (name, all) = (empty(&backend).await, bytes(1_000_000));
     let mut first = appender(&backend, &name).await;
-    let progress = append(&mut *first, Progress::default(), &[&all[..400_000]]).await;
+    let progress = append(&mut *first, AppendProgress::default(), &[&all[..400_000]]).await;
     first.write(vec![1; 500_000].into()).await.unwrap();
     drop(first);
     drop(backend);
@@ -222,7 +222,7 @@ pub(super) async fn one_at_a_time_appends_to_a_blob(storage: &impl Storage) {
     let mut first = appender(&backend, &name).await;
     assert!(matches!(backend.blobs.append(&name).await.unwrap(), Appending::Busy));
     drop(appender(&backend, &other).await);
-    let progress = append(&mut *first, Progress::default(), &[b"a"]).await;
+    let progress = append(&mut *first, AppendProgress::default(), &[b"a"]).await;
     assert!(matches!(backend.blobs.append(&name).await.unwrap(), Appending::Busy));
     drop(first);
     append(&mut *appender(&backend, &name).await, progress, &[b"b"]).await;
@@ -233,8 +233,8 @@ pub(super) async fn one_at_a_time_appends_to_a_blob(storage: &impl Storage) {
 pub(super) async fn a_blob_that_has_fewer_bytes_than_were_acknowledged_is_an_error(storage: &impl Storage) {
     let backend = storage.open().await;
     let name = empty(&backend).await;
-    append(&mut *appender(&backend, &name).await, Progress::default(), &[b"abc"]).await;
-    let more = Progress { size: 4, ..Progress::default() };
+    append(&mut *appender(&backend, &name).await, AppendProgress::default(), &[b"abc"]).await;
+    let more = AppendProgress { size: 4, ..AppendProgress::default() };
     appender(&backend, &name).await.resume(more).await.unwrap_err();
     assert_eq!(read(open(&backend, &name).await.unwrap()).await, b"abc");
 }
@@ -243,7 +243,7 @@ pub(super) async fn whoever_appends_can_take_back_what_is_behind_a_synchronised_
     let backend = storage.open().await;
     let (name, all) = (empty(&backend).await, bytes(1_000_000));
     let mut appender = appender(&backend, &name).await;
-    let progress = append(&mut *appender, Progress::default(), &[&all[..400_000]]).await;
+    let progress = append(&mut *appender, AppendProgress::default(), &[&all[..400_000]]).await;
     for lost in [1, 500_000] {
         appender.write(vec![1; lost].into()).await.unwrap();
         appender.resume(progress.clone()).await.unwrap();
@@ -258,7 +258,7 @@ pub(super) async fn appending_to_a_blob_that_is_deleted_does_not_bring_it_back(s
     let backend = storage.open().await;
     let name = empty(&backend).await;
     let mut appender = appender(&backend, &name).await;
-    append(&mut *appender, Progress::default(), &[b"abc"]).await;
+    append(&mut *appender, AppendProgress::default(), &[b"abc"]).await;
     backend.blobs.delete(&name).await.unwrap();
     appender.write(b"def".as_slice().into()).await.unwrap();
     appender.sync().await.unwrap();

@@ -11,7 +11,7 @@ use bytes::{Bytes, BytesMut};
 use durable::private;
 
 use super::blobs::{BlobFiles, WRITE_SIZE, blocking, interrupted};
-use crate::store::contract::{Appending, BlobAppender, Pending, Progress};
+use crate::store::contract::{AppendProgress, Appending, BlobAppender, Pending};
 
 /// Appends to a blob file that is in place.
 pub(super) struct FileAppender {
@@ -46,7 +46,7 @@ struct Sink {
     turn: Turn,
     file: File,
     path: PathBuf,
-    progress: Progress,
+    progress: AppendProgress,
 }
 
 impl FileAppender {
@@ -57,7 +57,7 @@ impl FileAppender {
             other => other?,
         };
         let Some(turn) = Turn::take(blobs, name) else { return Ok(Appending::Busy) };
-        let sink = Sink { turn, file, path, progress: Progress::default() };
+        let sink = Sink { turn, file, path, progress: AppendProgress::default() };
         Ok(Appending::Open(Box::new(Self { buffer: BytesMut::new(), sink: Some(sink), is_broken: false })))
     }
 
@@ -81,7 +81,7 @@ impl FileAppender {
 }
 
 impl Sink {
-    fn resume(&mut self, behind: Progress) -> io::Result<()> {
+    fn resume(&mut self, behind: AppendProgress) -> io::Result<()> {
         if self.file.metadata()?.len() < behind.size {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
@@ -99,7 +99,7 @@ impl Sink {
 }
 
 impl BlobAppender for FileAppender {
-    fn resume(&mut self, behind: Progress) -> Pending<'_, ()> {
+    fn resume(&mut self, behind: AppendProgress) -> Pending<'_, ()> {
         self.buffer.clear();
         Box::pin(async move { Ok(self.with_sink(move |sink| sink.resume(behind)).await?) })
     }
@@ -111,7 +111,7 @@ impl BlobAppender for FileAppender {
         })
     }
 
-    fn sync(&mut self) -> Pending<'_, Progress> {
+    fn sync(&mut self) -> Pending<'_, AppendProgress> {
         Box::pin(async move {
             self.drain().await?;
             self.with_sink(|sink| sink.file.sync_data()).await?;
@@ -140,7 +140,7 @@ mod tests {
             let (blob, _) = files.create().await.unwrap().publish().await.unwrap();
             let open = || FileAppender::open(files.clone(), blob.name().to_owned()).unwrap();
             let Appending::Open(mut first) = open() else { panic!("it is free") };
-            first.resume(Progress::default()).await.unwrap();
+            first.resume(AppendProgress::default()).await.unwrap();
             let (go_on, wait) = mpsc::channel::<()>();
             let busy = tokio::task::spawn_blocking(move || wait.recv());
             let mut writing = first.write(vec![1; WRITE_SIZE].into());
