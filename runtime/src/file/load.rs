@@ -84,8 +84,45 @@ fn invalid(core: &Core) -> Error {
 }
 
 fn whole(core: &Core, answer: &BackboneFile, secret_key: SecretKey, metadata: FileMetadata) -> Result<FileRecord> {
+    check_size(core, answer.owner == *core.account.address(), metadata.filesize)?;
+    record(core, answer, secret_key, metadata)
+}
+
+fn in_chunks(
+    core: &Core,
+    answer: &BackboneFile,
+    secret_key: SecretKey,
+    metadata: FileMetadataV2,
+) -> Result<FileRecord> {
+    let Extent::Complete { length, root } = metadata.extent else {
+        let text = "The file is still being uploaded; load it again when its upload has ended.";
+        return Err(core.transport_error(ErrorCode::InvalidFileMetadata, text));
+    };
+    check_chunked_size(core, answer.owner == *core.account.address(), length)?;
+    // A backbone that does not say how many bytes it has says none.
+    let layout = Layout::of(length).map_err(|_| invalid(core))?;
+    if answer.cipher_size != 0 && answer.cipher_size != layout.blob_length() {
+        return Err(invalid(core));
+    }
+    let ChunkMembers { format, root, plaintext_hash } = ChunkMembers::of(&root);
+    let manifest_length = metadata.manifest_length;
+    // What both formats say of a file.
+    let common = FileMetadata {
+        description: metadata.description,
+        modified_at: metadata.modified_at,
+        filename: metadata.filename,
+        filesize: length,
+        mimetype: metadata.mimetype,
+        plaintext_hash,
+        secret_key: metadata.secret_key,
+        tags: metadata.tags,
+        title: metadata.title,
+    };
+    Ok(FileRecord { format, root, manifest_length, ..record(core, answer, secret_key, common)? })
+}
+
+fn record(core: &Core, answer: &BackboneFile, secret_key: SecretKey, metadata: FileMetadata) -> Result<FileRecord> {
     let is_own = answer.owner == *core.account.address();
-    check_size(core, is_own, metadata.filesize)?;
     Ok(FileRecord {
         secret_key,
         is_own,
@@ -94,12 +131,12 @@ fn whole(core: &Core, answer: &BackboneFile, secret_key: SecretKey, metadata: Fi
         filesize: metadata.filesize,
         filemodified: metadata.modified_at,
         mimetype: metadata.mimetype,
-        cipher_hash: cipher_hash(core, answer)?,
+        cipher_hash: Sha512Hash::try_from(&answer.cipher_hash).map_err(|_| invalid(core))?,
         created_at: answer.created_at,
         expires_at: answer.expires_at,
         cipher_key: metadata.secret_key,
         owner: answer.owner.clone(),
-        owner_signature: owner_signature(core, answer)?,
+        owner_signature: Signature::from_bytes(&answer.owner_signature.0).map_err(|_| invalid(core))?,
         plaintext_hash: metadata.plaintext_hash,
         created_by: answer.created_by.clone(),
         created_by_device: answer.created_by_device.clone(),
@@ -111,57 +148,4 @@ fn whole(core: &Core, answer: &BackboneFile, secret_key: SecretKey, metadata: Fi
         root: None,
         manifest_length: None,
     })
-}
-
-fn in_chunks(
-    core: &Core,
-    answer: &BackboneFile,
-    secret_key: SecretKey,
-    metadata: FileMetadataV2,
-) -> Result<FileRecord> {
-    let is_own = answer.owner == *core.account.address();
-    let Extent::Complete { length, root } = metadata.extent else {
-        let text = "The file is still being uploaded; load it again when its upload has ended.";
-        return Err(core.transport_error(ErrorCode::InvalidFileMetadata, text));
-    };
-    check_chunked_size(core, is_own, length)?;
-    // A backbone that does not say how many bytes it has says none.
-    let layout = Layout::of(length).map_err(|_| invalid(core))?;
-    if answer.cipher_size != 0 && answer.cipher_size != layout.blob_length() {
-        return Err(invalid(core));
-    }
-    let ChunkMembers { format, root, plaintext_hash } = ChunkMembers::of(&root);
-    Ok(FileRecord {
-        secret_key,
-        is_own,
-        ownership_token: None,
-        ownership_is_locked: (is_own && answer.ownership_is_locked).then_some(true),
-        filesize: length,
-        filemodified: metadata.modified_at,
-        mimetype: metadata.mimetype,
-        cipher_hash: cipher_hash(core, answer)?,
-        created_at: answer.created_at,
-        expires_at: answer.expires_at,
-        cipher_key: metadata.secret_key,
-        owner: answer.owner.clone(),
-        owner_signature: owner_signature(core, answer)?,
-        plaintext_hash,
-        created_by: answer.created_by.clone(),
-        created_by_device: answer.created_by_device.clone(),
-        title: metadata.title,
-        description: metadata.description,
-        filename: metadata.filename,
-        tags: metadata.tags,
-        format,
-        root,
-        manifest_length: metadata.manifest_length,
-    })
-}
-
-fn cipher_hash(core: &Core, answer: &BackboneFile) -> Result<Sha512Hash> {
-    Sha512Hash::try_from(&answer.cipher_hash).map_err(|_| invalid(core))
-}
-
-fn owner_signature(core: &Core, answer: &BackboneFile) -> Result<Signature> {
-    Signature::from_bytes(&answer.owner_signature.0).map_err(|_| invalid(core))
 }
