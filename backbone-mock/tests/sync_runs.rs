@@ -43,7 +43,7 @@ async fn without_events_there_is_no_run() {
     assert_eq!(refusal(empty, 400).await, "inputCannotBeParsed");
 }
 
-/// C24: the patience of pushes, and what becomes of the run they cancel.
+/// C24: the time-out of pushes, and what becomes of the run they cancel.
 #[tokio::test]
 async fn a_push_waits_for_a_run_until_a_minute_after_its_expiry() {
     let world = World::new().await;

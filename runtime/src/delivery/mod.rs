@@ -48,8 +48,8 @@ mod choice;
 mod conformance;
 #[cfg(test)]
 pub(crate) mod memory;
-mod patience;
 mod pieces;
+mod retries;
 
 use std::future::Future;
 use std::ops::Range;
@@ -60,7 +60,7 @@ use transport::wire::backbone::files::{CreatedFile, FileMetadata};
 use transport::wire::backbone::tokens::{CreateToken, CreatedToken, Token};
 use transport::wire::{FileId, TokenId};
 
-pub(crate) use self::patience::Patience;
+pub(crate) use self::retries::Retries;
 use crate::core::Core;
 use crate::{Error, Result as NodeResult};
 

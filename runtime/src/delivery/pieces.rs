@@ -8,7 +8,7 @@ use transport::wire::backbone::envelope::QUOTA_EXHAUSTED;
 use transport::wire::backbone::files::CreatedFile;
 use transport::wire::backbone::uploads::{CHECKSUM_MISMATCH, FinishUpload, code};
 
-use super::{Failure, Outgoing, Patience};
+use super::{Failure, Outgoing, Retries};
 use crate::Error;
 
 /// An upload that the backbone has not made a file of. Removed there when dropped, as far as the backbone can be reached; else it
@@ -43,12 +43,12 @@ pub(super) async fn upload<O: Outgoing>(
 impl Running {
     /// Appends a piece, from wherever the backbone has it after a failure.
     async fn append(&mut self, mut piece: Bytes, observer: Option<&UploadObserver>) -> Result<(), Failure> {
-        let mut patience = Patience::default();
+        let mut retries = Retries::default();
         while !piece.is_empty() {
             let reached = match self.send(&piece, observer).await {
                 Ok(reached) => reached,
                 Err(error) => {
-                    wait(&mut patience, error).await?;
+                    wait(&mut retries, error).await?;
                     let session = &self.session;
                     retried(|| session.upload_state(&self.id)).await?.offset
                 }
@@ -56,7 +56,7 @@ impl Running {
             let taken = reached.checked_sub(self.offset).and_then(|taken| usize::try_from(taken).ok());
             let taken = taken.filter(|taken| *taken <= piece.len()).ok_or_else(|| misplaced(self.offset, reached))?;
             if taken > 0 {
-                patience.renew();
+                retries.reset();
             }
             piece.advance(taken);
             self.offset = reached;
@@ -142,8 +142,8 @@ impl Drop for Running {
 }
 
 /// Waits before the next attempt, unless this error ends them.
-async fn wait(patience: &mut Patience, error: backbone::Error) -> Result<(), backbone::Error> {
-    if !is_passing(&error) || !patience.another().await {
+async fn wait(retries: &mut Retries, error: backbone::Error) -> Result<(), backbone::Error> {
+    if !is_passing(&error) || !retries.wait().await {
         return Err(error);
     }
     info!(%error, "an upload is continued");
@@ -155,11 +155,11 @@ async fn retried<T, F>(mut call: impl FnMut() -> F) -> Result<T, backbone::Error
 where
     F: Future<Output = Result<T, backbone::Error>>,
 {
-    let mut patience = Patience::default();
+    let mut retries = Retries::default();
     loop {
         match call().await {
             Ok(answer) => return Ok(answer),
-            Err(error) => wait(&mut patience, error).await?,
+            Err(error) => wait(&mut retries, error).await?,
         }
     }
 }

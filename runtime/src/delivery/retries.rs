@@ -6,28 +6,28 @@ use std::time::Duration;
 /// up to 60 seconds for a connection that only this side knows to be broken.
 const MAX_ATTEMPTS: u32 = 10;
 /// Attempts before an other side that answers, but with too little, is not asked again.
-const MAX_POOR_ANSWERS: u32 = 4;
+const MAX_SHORT_ANSWERS: u32 = 4;
 /// Waited before the second attempt; doubles with each further one.
 const FIRST_DELAY: Duration = Duration::from_millis(200);
 /// The longest time between two attempts.
 const MAX_DELAY: Duration = Duration::from_secs(30);
 
-/// Counts attempts that brought nothing.
+/// Counts attempts without progress.
 #[derive(Debug, Default)]
-pub(crate) struct Patience(u32);
+pub(crate) struct Retries(u32);
 
-impl Patience {
+impl Retries {
     /// Waits before another attempt; `false`, at once, if there were enough.
-    pub(crate) async fn another(&mut self) -> bool {
-        self.another_of(MAX_ATTEMPTS).await
+    pub(crate) async fn wait(&mut self) -> bool {
+        self.wait_up_to(MAX_ATTEMPTS).await
     }
 
     /// The same after an answer that was complete and yet too short.
-    pub(crate) async fn another_answer(&mut self) -> bool {
-        self.another_of(MAX_POOR_ANSWERS).await
+    pub(crate) async fn wait_after_short_answer(&mut self) -> bool {
+        self.wait_up_to(MAX_SHORT_ANSWERS).await
     }
 
-    async fn another_of(&mut self, most: u32) -> bool {
+    async fn wait_up_to(&mut self, most: u32) -> bool {
         self.0 += 1;
         if self.0 >= most {
             return false;
@@ -36,8 +36,8 @@ impl Patience {
         true
     }
 
-    /// An attempt brought something.
-    pub(crate) fn renew(&mut self) {
+    /// An attempt made progress.
+    pub(crate) fn reset(&mut self) {
         self.0 = 0;
     }
 }
@@ -47,17 +47,17 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn attempts_end_and_progress_renews_them() {
-        let (mut patience, start) = (Patience::default(), tokio::time::Instant::now());
+    async fn attempts_end_and_progress_resets_them() {
+        let (mut retries, start) = (Retries::default(), tokio::time::Instant::now());
         for _ in 1..MAX_ATTEMPTS {
-            assert!(patience.another().await);
+            assert!(retries.wait().await);
         }
         assert_eq!(start.elapsed(), Duration::from_secs(81));
-        assert!(!patience.another().await);
-        patience.renew();
-        for _ in 1..MAX_POOR_ANSWERS {
-            assert!(patience.another_answer().await);
+        assert!(!retries.wait().await);
+        retries.reset();
+        for _ in 1..MAX_SHORT_ANSWERS {
+            assert!(retries.wait_after_short_answer().await);
         }
-        assert!(!patience.another_answer().await);
+        assert!(!retries.wait_after_short_answer().await);
     }
 }

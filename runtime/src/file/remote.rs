@@ -14,7 +14,7 @@ use super::spool::{Storage, temporary_file_error};
 use crate::blocking::blocking;
 use crate::code::ErrorCode;
 use crate::core::Core;
-use crate::delivery::{self, Arriving, Delivery as _, Failure, Incoming, Patience};
+use crate::delivery::{self, Arriving, Delivery as _, Failure, Incoming, Retries};
 use crate::{Error, Result};
 
 /// Status of a range beyond the end.
@@ -66,15 +66,15 @@ impl RemoteBlob {
     /// # Errors
     /// `cipherMismatch` if the backbone does not have so many bytes, and its errors.
     pub(super) async fn bytes(&mut self, run: &mut Option<Run>, range: Range<u64>, end: u64) -> Result<Vec<u8>> {
-        let mut patience = Patience::default();
+        let mut retries = Retries::default();
         while self.local.is_none() {
             match self.remote_bytes(run, &range, end).await {
                 Ok(bytes) => return Ok(bytes),
                 Err(Interruption::NoRanges) => self.local = Some(self.fetch_whole().await?),
-                Err(Interruption::Broken(error)) if patience.another().await => {
+                Err(Interruption::Broken(error)) if retries.wait().await => {
                     info!(%error, file = crate::logging::short(&self.id), "a download is continued");
                 }
-                Err(Interruption::Short) if patience.another_answer().await => {}
+                Err(Interruption::Short) if retries.wait_after_short_answer().await => {}
                 Err(Interruption::Short) => return Err(self.too_short()),
                 Err(Interruption::Broken(error) | Interruption::Final(error)) => return Err(error),
             }
