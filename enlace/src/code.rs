@@ -162,17 +162,24 @@ fn kind_of(code: ErrorCode) -> Kind {
         | ErrorCode::PlatformTooOldForDatawallet
         | ErrorCode::SyncRunInProgress
         | ErrorCode::SyncRunFinalized => Kind::Usage,
-        ErrorCode::RequestNotFound
-        | ErrorCode::RequestRefused
-        | ErrorCode::ResultUndefined
-        | ErrorCode::AnswerTooLarge
-        | ErrorCode::AddressNotFound
-        | ErrorCode::Network
-        | ErrorCode::Aborted
-        | ErrorCode::UnreadableAnswer
-        | ErrorCode::Unexpected => Kind::Network,
+        code if code == ErrorCode::Unexpected || is_without_answer(code) => Kind::Network,
         _ => Kind::General,
     }
+}
+
+/// Whether there was no answer, or none of a backbone.
+fn is_without_answer(code: ErrorCode) -> bool {
+    matches!(
+        code,
+        ErrorCode::RequestNotFound
+            | ErrorCode::RequestRefused
+            | ErrorCode::ResultUndefined
+            | ErrorCode::AnswerTooLarge
+            | ErrorCode::AddressNotFound
+            | ErrorCode::Network
+            | ErrorCode::Aborted
+            | ErrorCode::UnreadableAnswer
+    )
 }
 
 fn kind_of_face(code: FaceCode) -> Kind {
@@ -251,14 +258,7 @@ fn hint_of(code: ErrorCode) -> Option<&'static str> {
             "was this data directory made with another backbone? `enlace doctor` looks for the reason"
         }
         ErrorCode::MaxFileSizeExceeded => "raise the limit with --enlace:maxReceivedFileSize=BYTES where the node runs",
-        ErrorCode::RequestNotFound
-        | ErrorCode::RequestRefused
-        | ErrorCode::ResultUndefined
-        | ErrorCode::AnswerTooLarge
-        | ErrorCode::AddressNotFound
-        | ErrorCode::Network
-        | ErrorCode::Aborted
-        | ErrorCode::UnreadableAnswer => {
+        code if is_without_answer(code) => {
             "check that the backbone is running and that its URL is right; `enlace doctor` finds the reason"
         }
         _ => return None,
