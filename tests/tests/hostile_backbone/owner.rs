@@ -1,17 +1,17 @@
 //! An identity without a node, whose other devices are nodes.
 
-use enlace_tests::{Backbone, Node, OAUTH_CLIENT, World};
+use enlace_tests::{Backbone, NewIdentity, Node, World, client};
 use serde_json::{Map, Value};
-use transport::backbone::{Client, ClientConfig, DeviceCredentials, SecretText, Session};
+use transport::backbone::Session;
 use transport::challenge::{Challenge, ChallengeType};
-use transport::crypto::{CryptoObject as _, SecretKey, SignatureKeypair};
+use transport::crypto::{SecretKey, SignatureKeypair};
 use transport::datawallet::{LABEL_MEMBER, open_payload, seal_payload};
 use transport::identity::{DeviceSharedSecret, PublicIdentity, generate_device_password};
 use transport::wire::FileId;
 use transport::wire::backbone::datawallet::{Modification, NewModification, PushModifications};
 use transport::wire::backbone::devices::CreateDevice;
 use transport::wire::backbone::files::OwnershipToken;
-use transport::wire::backbone::identities::{CreateIdentity, CreatedIdentity};
+use transport::wire::backbone::identities::CreatedIdentity;
 use transport::wire::backbone::sync_runs::{FinalizeDatawalletVersionUpgrade, StartSyncRun, SyncRunType};
 
 /// A modification in clear.
@@ -39,22 +39,10 @@ pub(crate) struct Owner {
 impl Owner {
     /// A new identity.
     pub(crate) async fn create(backbone: &Backbone) -> Self {
-        let client = client(backbone);
-        let (key, password) = (SignatureKeypair::generate(), generate_device_password());
-        let challenge = client.create_challenge().await.unwrap();
-        let config = client.config();
-        let request = CreateIdentity {
-            client_id: config.client_id.clone(),
-            client_secret: config.client_secret.expose().to_owned(),
-            identity_public_key: key.public_key().to_byte_text(),
-            device_password: password.to_string(),
-            device_communication_language: None,
-            identity_version: 1,
-            signed_challenge: Challenge::new(challenge, ChallengeType::Identity).sign(&key).to_wire(),
-        };
-        let created = client.create_identity(&request).await.unwrap();
-        let username = created.device.username.clone();
-        let session = client.login(DeviceCredentials { username, password: SecretText::new(password.as_str()) });
+        // Past the line: what the harness does is not tampered with.
+        let client = client(&format!("http://localhost:{}", backbone.server().local_addr().port()));
+        let NewIdentity { key, created, credentials } = NewIdentity::create(&client).await;
+        let session = client.login(credentials);
         Self { key, synchronization_key: SecretKey::generate(), created, session }
     }
 
@@ -147,11 +135,4 @@ impl Owner {
         let wrong = OwnershipToken { ownership_token: "wrongwrongwrongwrong".to_owned() };
         assert!(self.session.claim_ownership(file, &wrong).await.is_err());
     }
-}
-
-/// Past the line: what the harness does is not tampered with.
-fn client(backbone: &Backbone) -> Client {
-    let (id, secret) = OAUTH_CLIENT.split_once(':').unwrap();
-    let url = format!("http://localhost:{}", backbone.server().local_addr().port());
-    Client::new(ClientConfig::new(url, id, SecretText::new(secret))).unwrap()
 }

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use enlace_tests::power::{Chance, Machine, Shim, Tear};
-use enlace_tests::{OAUTH_CLIENT, World};
-use transport::backbone::{DeviceCredentials, NewUpload, Session};
+use enlace_tests::{NewIdentity, OAUTH_CLIENT, World, client};
+use transport::backbone::{NewUpload, Session};
 use transport::crypto::hash::sha512;
 use transport::wire::UploadId;
 
-use crate::{client, content, described, new_identity};
+use crate::{content, described};
 
 const SEED: &str = "ENLACE_POWER_SEED";
 /// Files that are sent without a setting.
@@ -37,14 +37,6 @@ async fn send(session: Session, id: UploadId, all: Bytes, mut acknowledged: u64,
     acknowledged
 }
 
-async fn login(url: &str, credentials: &DeviceCredentials) -> Session {
-    let credentials = DeviceCredentials {
-        username: credentials.username.clone(),
-        password: transport::backbone::SecretText::new(credentials.password.expose()),
-    };
-    client(url).login(credentials)
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn acknowledged_bytes_survive_power_cuts_and_become_the_file_that_was_sent() {
     let Some(shim) = Shim::or_skip() else { return };
@@ -52,11 +44,11 @@ async fn acknowledged_bytes_survive_power_cuts_and_become_the_file_that_was_sent
     let (world, mut chance) = (World::new(), Chance::new(Chance::seed_from(SEED)));
     let mut machine = Machine::new(&world.directory("backbone"), shim, None).unwrap();
     let mut url = start(&mut machine).await;
-    let credentials = new_identity(&client(&url)).await;
+    let credentials = NewIdentity::create(&client(&url)).await.credentials;
     let all = content(LENGTH);
     let mut cuts = 0;
     for round in 0..rounds {
-        let mut session = login(&url, &credentials).await;
+        let mut session = client(&url).login(credentials.clone());
         let id = session.create_upload(NewUpload { length: Some(LENGTH as u64), is_partial: false }).await.unwrap();
         let mut acknowledged = 0;
         loop {
@@ -67,7 +59,7 @@ async fn acknowledged_bytes_survive_power_cuts_and_become_the_file_that_was_sent
             cuts += 1;
             let told = sending.await.unwrap();
             url = start(&mut machine).await;
-            session = login(&url, &credentials).await;
+            session = client(&url).login(credentials.clone());
             let state = session.upload_state(&id).await.unwrap();
             assert!(state.offset >= told, "round {round}, {tear:?}: {} of {told} acknowledged bytes", state.offset);
             acknowledged = state.offset;
@@ -78,7 +70,7 @@ async fn acknowledged_bytes_survive_power_cuts_and_become_the_file_that_was_sent
         let file = session.finish_upload(&id, &described(Some(sha512(&all).to_vec()))).await.unwrap();
         tokio::task::block_in_place(|| machine.cut(Tear::Strict, &mut chance).unwrap());
         url = start(&mut machine).await;
-        session = login(&url, &credentials).await;
+        session = client(&url).login(credentials.clone());
         let mut download = session.download_file(&file.id, LENGTH as u64).await.unwrap();
         let mut there = Vec::new();
         while let Some(chunk) = download.chunk().await.unwrap() {

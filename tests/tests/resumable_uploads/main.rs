@@ -8,44 +8,16 @@ mod cut;
 mod memory;
 
 use bytes::Bytes;
-use enlace_tests::OAUTH_CLIENT;
-use transport::backbone::{Client, ClientConfig, DeviceCredentials, SecretText, Session};
-use transport::challenge::{Challenge, ChallengeType};
-use transport::crypto::{CryptoObject as _, SignatureKeypair};
-use transport::identity::generate_device_password;
-use transport::wire::backbone::identities::CreateIdentity;
+use enlace_tests::{NewIdentity, client};
+use transport::backbone::Session;
 use transport::wire::backbone::uploads::FinishUpload;
 use transport::wire::{ByteText, Timestamp};
-
-/// A client of the backbone there.
-fn client(url: &str) -> Client {
-    let (id, secret) = OAUTH_CLIENT.split_once(':').unwrap();
-    Client::new(ClientConfig::new(url, id, SecretText::new(secret))).unwrap()
-}
-
-/// A new identity, whose device is logged in.
-async fn new_identity(client: &Client) -> DeviceCredentials {
-    let (key, password) = (SignatureKeypair::generate(), generate_device_password());
-    let challenge = client.create_challenge().await.unwrap();
-    let config = client.config();
-    let request = CreateIdentity {
-        client_id: config.client_id.clone(),
-        client_secret: config.client_secret.expose().to_owned(),
-        identity_public_key: key.public_key().to_byte_text(),
-        device_password: password.to_string(),
-        device_communication_language: None,
-        identity_version: 1,
-        signed_challenge: Challenge::new(challenge, ChallengeType::Identity).sign(&key).to_wire(),
-    };
-    let created = client.create_identity(&request).await.unwrap();
-    DeviceCredentials { username: created.device.username, password: SecretText::new(password.as_str()) }
-}
 
 /// A new identity at the backbone there.
 async fn session(url: &str) -> Session {
     let client = client(url);
-    let credentials = new_identity(&client).await;
-    client.login(credentials)
+    let identity = NewIdentity::create(&client).await;
+    client.login(identity.credentials)
 }
 
 fn content(length: usize) -> Bytes {
