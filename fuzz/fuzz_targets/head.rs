@@ -2,7 +2,7 @@
 #![no_main]
 
 // The listener keeps it to itself.
-#[allow(dead_code)]
+#[allow(dead_code, reason = "the target needs a part of the module")]
 #[path = "../../support/listener/src/head.rs"]
 mod head;
 

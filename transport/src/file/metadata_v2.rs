@@ -17,7 +17,7 @@ pub(super) const FORMAT: &str = "v2";
 /// The metadata of a file whose content has format `v2`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct FileMetadataV2 {
-    /// Description shown to recipients.
+    /// Description shown to receivers.
     pub description: Option<String>,
     /// When the file was last changed before the upload.
     pub modified_at: Option<Timestamp>,
@@ -34,7 +34,7 @@ pub struct FileMetadataV2 {
     pub secret_key: SecretKey,
     /// Tags, used by applications.
     pub tags: Option<Vec<String>>,
-    /// Title shown to recipients.
+    /// Title shown to receivers.
     pub title: Option<String>,
 }
 
