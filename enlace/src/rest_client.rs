@@ -80,7 +80,7 @@ impl RestClient {
         let form = fields(&upload).into_iter().fold(Form::new(), |form, (name, value)| form.text(name, value));
         let UploadOwnFile { content, filename, mimetype, .. } = upload;
         let bar = progress.clone();
-        let counted = tokio_util::io::ReaderStream::new(content).inspect(move |chunk| {
+        let counted = tokio_util::io::ReaderStream::new(content.into_reader()).inspect(move |chunk| {
             bar.add(chunk.as_ref().map_or(0, |bytes| bytes.len() as u64));
         });
         let part = Part::stream_with_length(reqwest::Body::wrap_stream(counted), length)

@@ -51,6 +51,7 @@ mod logging;
 pub mod media_type;
 mod query;
 mod runtime;
+pub mod source;
 mod store;
 mod sync;
 pub mod tag;

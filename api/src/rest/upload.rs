@@ -6,7 +6,7 @@ use std::path::Path;
 use axum::extract::multipart::{Field, Multipart, MultipartError};
 use axum::extract::{DefaultBodyLimit, FromRequest, Request};
 use http::{HeaderValue, StatusCode, header};
-use runtime::facade::{ContentFormat, UploadOwnFile};
+use runtime::facade::{ContentFormat, NewContent, UploadOwnFile};
 use runtime::{Config, FileName, MediaType, Runtime, Tags, Timestamp};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -90,6 +90,7 @@ impl UploadForm {
         }
         let tags = tags.map(|tags| if differences.tags_checked { tags.only_known() } else { tags });
         let content = file.content.into_reader().await.map_err(|error| spool_failed(&error))?;
+        let content = NewContent::Stream(content);
         let FilePart { filename, mimetype, .. } = file;
         // The published clients read no other format.
         let format = ContentFormat::V1;

@@ -1,7 +1,6 @@
 //! Files: upload, list, share by token, load, download.
 
 use std::ops::Range;
-use std::pin::Pin;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -16,17 +15,20 @@ use crate::config::{Secret, serialize_in_clear};
 use crate::core::place;
 use crate::dto::{File, PasswordProtection, Token};
 use crate::event::Event;
-use crate::file::{self, ContentFormat, FileReader, FileRecord, NewFile, Observer, VerifiedContent, Wanted};
+use crate::file::{
+    self, ContentFormat, FileReader, FileRecord, NewContent, NewFile, Observer, VerifiedContent, Wanted,
+};
 use crate::logging::short;
 use crate::query::{self, FILES, Ownership, Query};
+use crate::source::Source;
 use crate::store::{Batch, View, collection};
 use crate::token::{self, NewPassword, NewToken, TokenJson, check_future};
 use crate::{Error, FileName, MediaType, Result, Tags};
 
 /// A file on its way to the backbone.
 pub struct UploadOwnFile {
-    /// The plaintext; read once.
-    pub content: Pin<Box<dyn AsyncRead + Send>>,
+    /// The plaintext.
+    pub content: NewContent,
     /// The last segment of a path.
     pub filename: FileName,
     /// Media type without parameters.
@@ -49,7 +51,16 @@ pub struct UploadOwnFile {
 impl UploadOwnFile {
     /// A file about which nothing else is said, and that never expires.
     pub fn new(content: impl AsyncRead + Send + 'static, filename: FileName, mimetype: MediaType) -> Self {
-        let content = Box::pin(content);
+        Self::with_content(NewContent::Stream(Box::pin(content)), filename, mimetype)
+    }
+
+    /// The same for files on this machine. Several have format `v2`.
+    #[must_use]
+    pub fn from_source(source: Source, filename: FileName, mimetype: MediaType) -> Self {
+        Self::with_content(NewContent::Source(source), filename, mimetype)
+    }
+
+    fn with_content(content: NewContent, filename: FileName, mimetype: MediaType) -> Self {
         Self {
             content,
             filename,

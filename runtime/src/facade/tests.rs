@@ -65,7 +65,7 @@ async fn upload(node: &Arc<Node>, content: &[u8]) -> File {
 
 async fn upload_as(node: &Arc<Node>, content: &[u8], format: ContentFormat) -> File {
     let request = UploadOwnFile {
-        content: Box::pin(std::io::Cursor::new(content.to_vec())),
+        content: NewContent::Stream(Box::pin(std::io::Cursor::new(content.to_vec()))),
         filename: "a.txt".parse().unwrap(),
         mimetype: "text/plain".parse().unwrap(),
         expires_at: None,

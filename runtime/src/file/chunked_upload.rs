@@ -26,7 +26,7 @@ use crate::{Error, Result};
 struct ChunkedUpload<'a> {
     core: &'a Core,
     blob: BlobSealer,
-    /// Its content has been moved to `blob`.
+    /// `blob` reads its content.
     new: NewFile,
     content_key: SecretKey,
     metadata_key: SecretKey,
@@ -43,7 +43,7 @@ pub(super) async fn upload(core: &Core, mut new: NewFile, observer: Option<&Obse
         Some(support) => support.max_length.unwrap_or(u64::MAX),
         None => sealed_length(core.config.max_file_size),
     };
-    let source = std::mem::replace(&mut new.content, Box::pin(tokio::io::empty()));
+    let source = new.content.take_reader();
     let content_key = SecretKey::generate();
     let mut upload = ChunkedUpload {
         core,
@@ -109,7 +109,7 @@ impl ChunkedUpload<'_> {
             tags: self.new.tags,
             format,
             root,
-            manifest_length: None,
+            manifest_length: self.new.content.manifest_length(),
         };
         core.remember(record.to_object(&created.id)).await?;
         Ok((created.id, record))
@@ -128,7 +128,7 @@ impl Outgoing for ChunkedUpload<'_> {
             modified_at: None,
             filename: self.new.filename.clone(),
             extent: Extent::Complete { length, root },
-            manifest_length: None,
+            manifest_length: self.new.content.manifest_length(),
             mimetype: self.new.mimetype.clone(),
             secret_key: self.content_key.clone(),
             tags: self.new.tags.clone(),

@@ -20,6 +20,7 @@ pub(crate) use self::download::{Wanted, download};
 pub(crate) use self::load::{load, stored};
 pub use self::reader::FileReader;
 pub(crate) use self::record::FileRecord;
+pub use self::upload::NewContent;
 pub(crate) use self::upload::NewFile;
 pub use self::verified::VerifiedContent;
 

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tracing::info;
 use transport::backbone::{UploadContent, UploadFile};
+use transport::content::manifest::Manifest;
 use transport::crypto::{CryptoObject as _, SecretKey};
 use transport::file::{FileError, FileMetadata, MAX_SEALED_METADATA_LENGTH, SealedFile, Sealer, sign_ownership};
 use transport::wire::{ByteText, FileId, Timestamp};
@@ -18,6 +19,7 @@ use crate::blocking::blocking;
 use crate::core::Core;
 use crate::delivery::{self, Delivery as _};
 use crate::error::{Property, PropertyRule};
+use crate::source::Source;
 use crate::{Error, Result};
 
 /// Bytes of plaintext that are read and sealed at a time.
@@ -25,11 +27,51 @@ const PIECE: usize = 256 * 1024;
 /// Up to this many bytes sealing is faster than handing the work to another thread.
 const INLINE: usize = 16 * 1024;
 
-type Content = Pin<Box<dyn AsyncRead + Send>>;
+pub(super) type Content = Pin<Box<dyn AsyncRead + Send>>;
+
+/// Where the bytes of a new file come from.
+pub enum NewContent {
+    /// They are read once.
+    Stream(Pin<Box<dyn AsyncRead + Send>>),
+    /// They can be read again.
+    Source(Source),
+}
+
+impl NewContent {
+    /// Length of the list of files with which the content begins, if there is one.
+    pub(super) fn manifest_length(&self) -> Option<u64> {
+        match self {
+            Self::Stream(_) => None,
+            Self::Source(source) => source.manifest().map(Manifest::length),
+        }
+    }
+
+    /// Bytes of the content, if they are known.
+    pub(super) fn length(&self) -> Option<u64> {
+        match self {
+            Self::Stream(_) => None,
+            Self::Source(source) => Some(source.length()),
+        }
+    }
+
+    /// The content from its first byte on.
+    #[must_use]
+    pub fn into_reader(mut self) -> Pin<Box<dyn AsyncRead + Send>> {
+        self.take_reader()
+    }
+
+    /// The same; nothing is left of what is read once.
+    pub(super) fn take_reader(&mut self) -> Content {
+        match self {
+            Self::Stream(stream) => std::mem::replace(stream, Box::pin(tokio::io::empty())),
+            Self::Source(source) => Box::pin(source.reader()),
+        }
+    }
+}
 
 /// A file whose values have all been checked, except the length of the content.
 pub(crate) struct NewFile {
-    pub(crate) content: Content,
+    pub(crate) content: NewContent,
     pub(crate) filename: String,
     pub(crate) mimetype: String,
     pub(crate) expires_at: Timestamp,
@@ -46,15 +88,31 @@ impl NewFile {
         format: ContentFormat,
         observer: Option<&Observer>,
     ) -> Result<(FileId, FileRecord)> {
-        if format == ContentFormat::V2 {
+        if self.is_in_chunks(core, format)? {
             return chunked_upload::upload(core, self, observer).await;
         }
-        match seal(core, &mut self.content, observer).await? {
+        let mut content = self.content.take_reader();
+        match seal(core, &mut content, observer).await? {
             Outcome::Sealed(sealed) => self.send(core, sealed, observer).await,
             Outcome::TooLong(_) if format == ContentFormat::V1 => Err(too_large()),
             Outcome::TooLong(begun) => {
-                self.content = begun.followed_by(core, self.content).await?;
+                self.content = NewContent::Stream(begun.followed_by(core, content).await?);
                 chunked_upload::upload(core, self, observer).await
+            }
+        }
+    }
+
+    /// Whether it is known before the content is read that it has format `v2`.
+    fn is_in_chunks(&self, core: &Core, format: ContentFormat) -> Result<bool> {
+        let has_manifest = self.content.manifest_length().is_some();
+        match format {
+            ContentFormat::V1 if has_manifest => Err(Error::InvalidPropertyValue(
+                "several files cannot have format v1; use v2, or upload an archive of them".to_owned(),
+            )),
+            ContentFormat::V1 => Ok(false),
+            ContentFormat::V2 => Ok(true),
+            ContentFormat::Auto => {
+                Ok(has_manifest || self.content.length().is_some_and(|length| length > core.config.max_file_size))
             }
         }
     }

@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use backbone_mock::fault::{Fault, Matching};
 use http::{Method, StatusCode};
 use runtime::dto::{File, FileFormat};
-use runtime::facade::{ContentFormat, Ownership, Phase, Progress, UploadOwnFile};
+use runtime::facade::{ContentFormat, NewContent, Ownership, Phase, Progress, UploadOwnFile};
 use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncSeekExt as _, ReadBuf};
 use transport::content::{CHUNK_LENGTH, Layout, Root};
@@ -202,7 +202,8 @@ async fn a_source_that_fails_is_named_and_leaves_nothing() {
     let world = World::new().await;
     let alice = world.node("alice").await;
     for length in [0, CHUNK, 5 * CHUNK] {
-        let content = Box::pin(std::io::Cursor::new(pattern(length)).chain(Broken));
+        let content = std::io::Cursor::new(pattern(length)).chain(Broken);
+        let content = NewContent::Stream(Box::pin(content));
         let refusal = alice.files().upload_own_file(UploadOwnFile { content, ..chunked("a", "") }).await.unwrap_err();
         assert!(refusal.to_string().contains("the content cannot be read: gone"), "{refusal}");
     }

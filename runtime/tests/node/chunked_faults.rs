@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http::{Method, StatusCode};
 use runtime::Runtime;
 use runtime::dto::File;
-use runtime::facade::UploadOwnFile;
+use runtime::facade::{NewContent, UploadOwnFile};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use transport::content::{CHUNK_LENGTH, Layout, SEALED_CHUNK_LENGTH};
 
@@ -73,7 +73,7 @@ async fn what_was_sent_of_an_upload_that_fails_or_is_dropped_is_removed() {
         body
     });
     let (source, mut writer) = tokio::io::duplex(CHUNK);
-    let request = UploadOwnFile { content: Box::pin(source), ..chunked("a", "") };
+    let request = UploadOwnFile { content: NewContent::Stream(Box::pin(source)), ..chunked("a", "") };
     let files = alice.files();
     tokio::select! {
         _ = files.upload_own_file(request) => panic!("the content does not end"),

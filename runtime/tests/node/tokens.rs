@@ -8,7 +8,7 @@ use std::time::Duration;
 use backbone_mock::fault::{Fault, Matching};
 use http::Method;
 use runtime::dto::{Password, PasswordLocation, PasswordProtection};
-use runtime::facade::{CreateOwnToken, LoadPeerToken, Ownership, UploadOwnFile};
+use runtime::facade::{CreateOwnToken, LoadPeerToken, NewContent, Ownership, UploadOwnFile};
 use runtime::{Event, ManualClock, Runtime, Timestamp, TokenId};
 use serde_json::{Value, json};
 use transport::backbone::{Client, ClientConfig, SecretText};
@@ -98,7 +98,7 @@ async fn an_expiry_that_is_too_late_for_a_guest_is_not_blamed_on_the_clock() {
     let alice = world.node("alice").await;
     let late = world.at(30 * DAY + 1);
     let upload = |expires_at| UploadOwnFile { expires_at: Some(expires_at), ..file("a", "b") };
-    let unread = UploadOwnFile { content: Box::pin(Unread), ..upload(late) };
+    let unread = UploadOwnFile { content: NewContent::Stream(Box::pin(Unread)), ..upload(late) };
     let refusals = [
         (alice.tokens().create_own_token(own_token(json!({}), late)).await.err().unwrap(), "platform"),
         (alice.files().upload_own_file(unread).await.err().unwrap(), "runtime"),

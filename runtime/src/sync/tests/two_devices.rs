@@ -10,7 +10,7 @@ use transport::wire::backbone::devices::CreateDevice;
 
 use super::*;
 use crate::config::{BackboneConfig, Secret};
-use crate::file::{self, ContentFormat, NewFile, Wanted};
+use crate::file::{self, ContentFormat, NewContent, NewFile, Wanted};
 
 struct World {
     directory: tempfile::TempDir,
@@ -113,7 +113,7 @@ async fn another_device_reads_a_file_in_chunks() {
     for format in [ContentFormat::V1, ContentFormat::V2] {
         let content: Vec<u8> = (0..2_500_000_u32).map(|place| (place * 7 % 251) as u8).collect();
         let new = NewFile {
-            content: Box::pin(std::io::Cursor::new(content.clone())),
+            content: NewContent::Stream(Box::pin(std::io::Cursor::new(content.clone()))),
             filename: "a".to_owned(),
             mimetype: "text/plain".to_owned(),
             expires_at: Timestamp::NEVER,
