@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use tokio::io::AsyncRead;
+use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tracing::{info, instrument};
 use transport::token::TokenContent;
 use transport::wire::{Address, AnyReference, FileId, Timestamp};
@@ -16,7 +16,7 @@ use crate::core::place;
 use crate::dto::{File, PasswordProtection, Token};
 use crate::event::Event;
 use crate::file::{
-    self, ContentFormat, FileReader, FileRecord, NewContent, NewFile, Observer, VerifiedContent, Wanted,
+    self, ContentFormat, FileReader, FileRecord, FileWriter, NewContent, NewFile, Observer, VerifiedContent, Wanted,
 };
 use crate::logging::short;
 use crate::query::{self, FILES, Ownership, Query};
@@ -156,6 +156,19 @@ impl FilesFacade {
         let file = record.into_dto(id, self.node.core.base_url())?;
         self.node.core.events.publish(Event::FileUploaded(Box::new(file.clone())));
         Ok(file)
+    }
+
+    /// A new file as a writer: what is written is sealed and sent at once. The content of `request` comes before it.
+    ///
+    /// Must be called within a tokio runtime. Dropping the writer before it is [finished](FileWriter::finish) gives the file up.
+    #[must_use]
+    pub fn write_own_file(&self, mut request: UploadOwnFile) -> FileWriter {
+        let files = self.clone();
+        FileWriter::new(move |written| async move {
+            let start = request.content.into_reader();
+            request.content = NewContent::Stream(Box::pin(start.chain(written)));
+            files.upload_own_file(request).await
+        })
     }
 
     /// The file with this id.

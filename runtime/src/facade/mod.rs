@@ -21,7 +21,7 @@ pub use identity_metadata::IdentityMetadataFacade;
 pub use list::List;
 pub use tokens::{CreateOwnToken, LoadPeerToken, TokensFacade};
 
-pub use crate::file::{ContentFormat, FileReader, NewContent, Observer, Phase, Progress, VerifiedContent};
+pub use crate::file::{ContentFormat, FileReader, FileWriter, NewContent, Observer, Phase, Progress, VerifiedContent};
 pub use crate::query::{Ownership, Parameters};
 
 /// What facades share: the core, and what runs above it. Nothing below the facades knows it.

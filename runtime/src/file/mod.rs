@@ -11,6 +11,7 @@ mod remote;
 mod spool;
 mod upload;
 mod verified;
+mod writer;
 
 use std::sync::Arc;
 
@@ -23,6 +24,7 @@ pub(crate) use self::record::FileRecord;
 pub use self::upload::NewContent;
 pub(crate) use self::upload::NewFile;
 pub use self::verified::VerifiedContent;
+pub use self::writer::FileWriter;
 
 /// In which format a file is uploaded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]

@@ -11,3 +11,4 @@ mod privacy;
 mod store;
 mod tokens;
 mod world;
+mod writer;
