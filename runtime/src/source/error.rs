@@ -47,7 +47,9 @@ impl From<SourceError> for io::Error {
     fn from(error: SourceError) -> Self {
         let kind = match &error {
             SourceError::Unreadable { source, .. } => source.kind(),
-            SourceError::Changed { .. } | SourceError::Unsized { .. } | SourceError::Manifest(_) => io::ErrorKind::InvalidData,
+            SourceError::Changed { .. } | SourceError::Unsized { .. } | SourceError::Manifest(_) => {
+                io::ErrorKind::InvalidData
+            }
         };
         Self::new(kind, error)
     }

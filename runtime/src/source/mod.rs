@@ -13,13 +13,14 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use transport::content::manifest::Entry;
 use transport::crypto::hash::Sha512Stream;
 
 pub use self::error::SourceError;
 pub use self::reader::SourceReader;
 use self::state::FileState;
-pub use transport::content::manifest::{EntryKind, MAX_ENTRIES, Manifest, ManifestError, PathError, RelativePath};
+pub use transport::content::manifest::{
+    Entry, EntryKind, MAX_ENTRIES, Manifest, ManifestError, PathError, RelativePath,
+};
 
 /// One file, or several files and folders, as they were when this was made. Holds names and sizes, no bytes and no open file;
 /// clones share them.
