@@ -3,13 +3,13 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use runtime::source::{Entry, EntryKind, MAX_ENTRIES, Manifest, RelativePath, Source};
+use runtime::source::{Entry, EntryKind, MAX_ENTRIES, Manifest, RelativePath, Source, SourceError};
 
 use crate::exclude::Exclude;
 use crate::failure::{Failure, reason};
 use crate::output::{Output, bytes};
 use crate::source_file::is_standard_input;
-use crate::walk::{LeftOut, Walk};
+use crate::walk::{LEAVE_OUT, LeftOut, Walk};
 
 /// The name of files and folders that a person names one by one. That of the folder that they are in would tell receivers about
 /// something that is not shared, such as the name of a user.
@@ -47,8 +47,7 @@ impl SourceTree {
         if entries.is_empty() {
             return Err(left_out.everything(&path));
         }
-        let source = Source::tree(entries)?;
-        source.check()?;
+        let source = Source::tree(entries).and_then(|source| source.check().map(|()| source)).map_err(unusable)?;
         Ok(Self { source, path, left_out })
     }
 
@@ -128,6 +127,13 @@ impl Named {
         })?;
         Ok(Self { name, local })
     }
+}
+
+/// A failure with what helps for one file of several.
+fn unusable(error: SourceError) -> Failure {
+    let is_unreadable = matches!(error, SourceError::Unreadable { .. });
+    let failure = Failure::from(error);
+    if is_unreadable { failure.hint(LEAVE_OUT) } else { failure }
 }
 
 fn canonical(path: &Path) -> Result<PathBuf, Failure> {

@@ -15,6 +15,9 @@ use crate::output::Output;
 /// Names that are shown of what is left out for one reason.
 const MAX_SHOWN: usize = 10;
 
+/// What to do about something that cannot be read.
+pub(crate) const LEAVE_OUT: &str = "make it readable for you, or leave it out with --exclude GLOB";
+
 /// What has been found.
 pub(crate) struct Walk<'a> {
     exclude: &'a Exclude,
@@ -129,8 +132,7 @@ fn relative(path: &Path) -> Option<RelativePath> {
 fn unreadable(root: &Path, error: &walkdir::Error) -> Failure {
     let path = error.path().unwrap_or(root).display();
     let why = error.io_error().map_or_else(|| error.to_string(), reason);
-    Failure::local(format!("cannot read {path}: {why}"))
-        .hint("change its permissions, or leave it out with --exclude GLOB")
+    Failure::local(format!("cannot read {path}: {why}")).hint(LEAVE_OUT)
 }
 
 impl LeftOut {
