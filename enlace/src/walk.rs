@@ -18,6 +18,9 @@ const MAX_SHOWN: usize = 10;
 /// What to do about something that cannot be read.
 pub(crate) const LEAVE_OUT: &str = "make it readable for you, or leave it out with --exclude GLOB";
 
+/// What a data directory has, beside the lock of the node.
+const STORE: &str = "store";
+
 /// What has been found.
 pub(crate) struct Walk<'a> {
     exclude: &'a Exclude,
@@ -35,6 +38,7 @@ pub(crate) struct LeftOut {
     links: Names,
     special: Names,
     unusable: Names,
+    data_directories: Names,
 }
 
 /// How many, and the first of them in the order of their names.
@@ -51,6 +55,7 @@ enum Found {
     Link,
     Special,
     UnusableName,
+    DataDirectory,
 }
 
 impl<'a> Walk<'a> {
@@ -81,6 +86,10 @@ impl<'a> Walk<'a> {
     }
 
     fn walk(&mut self, root: &Path, name: &Path, min_depth: usize) -> Result<(), Failure> {
+        if is_data_directory(root) {
+            return Err(Failure::usage(format!("{} holds the keys of an identity", root.display()))
+                .hint("name the files in it that you want to share"));
+        }
         // In the order of the directory: sorting would read all of a huge one before the limit is noticed.
         let mut walk = WalkDir::new(root).min_depth(min_depth).into_iter();
         while let Some(found) = walk.next() {
@@ -105,6 +114,9 @@ impl<'a> Walk<'a> {
         if self.exclude.matches(path, kind.is_dir()) {
             return Found::Excluded;
         }
+        if kind.is_dir() && is_data_directory(found.path()) {
+            return Found::DataDirectory;
+        }
         match (kind.is_file() || kind.is_dir(), kind.is_symlink()) {
             (true, _) => relative(path).map_or(Found::UnusableName, Found::Entry),
             (_, true) => Found::Link,
@@ -121,6 +133,12 @@ impl<'a> Walk<'a> {
         self.entries.push(SourceEntry { path, local });
         Ok(())
     }
+}
+
+/// Whether a folder is the data directory of a node. It changes while the node works, and its keys are for nobody else.
+fn is_data_directory(folder: &Path) -> bool {
+    let has = |name: &str| folder.join(name).symlink_metadata().is_ok();
+    has(runtime::LOCK_FILE) && has(STORE)
 }
 
 /// A path as a manifest has it, if its names can be there.
@@ -169,6 +187,12 @@ impl LeftOut {
                 "files or folders whose names other systems do not accept",
                 "rename what you want to share, and share it again",
             ),
+            (
+                &self.data_directories,
+                "data directory of enlace",
+                "data directories of enlace",
+                "they hold keys of identities; name single files in them to share those",
+            ),
         ]
         .into_iter()
         .filter(|(names, ..)| names.count > 0)
@@ -185,6 +209,7 @@ impl LeftOut {
             Found::Link => self.links.add(path),
             Found::Special => self.special.add(path),
             Found::UnusableName => self.unusable.add(path),
+            Found::DataDirectory => self.data_directories.add(path),
         }
     }
 }
@@ -267,6 +292,16 @@ mod tests {
             (paths, warnings),
             (["keep", "keep/a.txt", "x", "x/cache", "x/cache/d"].map(str::to_owned).to_vec(), vec![])
         );
+    }
+
+    #[test]
+    fn data_directories_are_left_out_and_reported() {
+        let dir = tree(&["a", "x/d/node.lock", "x/d/store/records", "x/d/store.key", "other/node.lock"]);
+        let (paths, warnings) = walk(dir.path(), &[]);
+        assert_eq!(paths, ["a", "other", "other/node.lock", "x"]);
+        assert_eq!(warnings, ["1 data directory of enlace is left out: x/d"]);
+        let refused = Walk::new(&exclude(&[]), 10).add_contents(&dir.path().join("x/d")).unwrap_err();
+        assert!(refused.message.ends_with("x/d holds the keys of an identity"), "{refused}");
     }
 
     #[cfg(unix)]

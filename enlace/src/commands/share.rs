@@ -37,7 +37,7 @@ use crate::{qr, time};
 ///
 /// A folder, or several files and folders, are shared with one reference, which only enlace can read. Hidden files are
 /// included. Symbolic links that are named are followed; those inside of a folder are left out and reported, as are
-/// sockets, pipes, devices and names that other systems do not accept.
+/// sockets, pipes, devices, names that other systems do not accept, and data directories of enlace.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
     enlace share report.pdf\n  \

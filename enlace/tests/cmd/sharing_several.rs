@@ -137,6 +137,19 @@ fn what_is_shared_and_left_out_is_said_before_anything_is_sent() {
 }
 
 #[test]
+fn the_data_directory_is_not_shared_with_the_folder_that_it_is_in() {
+    let sandbox = Sandbox::new();
+    sandbox.file("a", "a");
+    let files = json!([{ "path": "a", "bytes": 1 }]);
+    let first = sandbox.share(".", &[]);
+    assert_eq!(first.line["files"], files);
+    first.stop();
+    let second = sandbox.share(".", &[]);
+    assert_eq!(second.line["files"], files);
+    assert!(second.stop().stderr.contains("1 data directory of enlace is left out: sender"));
+}
+
+#[test]
 fn a_running_process_is_not_given_several_files() {
     let sandbox = Sandbox::new();
     sandbox.file("x/a", "a");
