@@ -51,7 +51,7 @@ pub(crate) struct SourceFile {
 enum SourceContent {
     Files(Source),
     Memory(Vec<u8>),
-    Stream(PutAside),
+    Stream(Box<PutAside>),
 }
 
 /// Knows what went wrong with the files while they were sent, whatever the other side made of it.
@@ -123,7 +123,7 @@ impl SourceFile {
     }
 
     fn of_stream((stream, length): (PutAside, u64), path: &Path, name: String) -> Self {
-        Self::new(SourceContent::Stream(stream), length, path, name)
+        Self::new(SourceContent::Stream(Box::new(stream)), length, path, name)
     }
 
     fn new(content: SourceContent, length: u64, path: &Path, name: String) -> Self {
