@@ -257,7 +257,7 @@ impl NewFile {
             description: self.description,
             tags: self.tags.map(Tags::only_known),
             format: self.format.content(),
-            ..UploadOwnFile::new(self.source.into_reader(), filename, mimetype)
+            ..self.source.into_request(filename, mimetype)
         })
     }
 }

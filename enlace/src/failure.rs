@@ -6,9 +6,13 @@ use std::process::ExitCode;
 use backbone_mock::StoreError;
 use listener::ListenError;
 use runtime::Error;
+use runtime::source::{ManifestError, SourceError};
 
 use crate::code::{Code, Kind};
 use crate::wording::{self, with_sources};
+
+/// What to do with files that cannot be shared as they are.
+pub(crate) const SHARE_ARCHIVE: &str = "share an archive of them: tar c DIR | enlace share - --name NAME.tar";
 
 /// Why a command did not do what it was asked for.
 #[derive(Debug)]
@@ -91,6 +95,42 @@ impl From<Error> for Failure {
         let code = Code::from(&error);
         let (message, next_step) = wording::of_error(&code, &error);
         Self::of_code(code, &message, next_step)
+    }
+}
+
+impl From<SourceError> for Failure {
+    fn from(error: SourceError) -> Self {
+        match error {
+            SourceError::Unreadable { path, source } => {
+                Self::local(format!("cannot read {}: {}", path.display(), reason(&source)))
+            }
+            SourceError::Changed { path } => {
+                Self::local(format!("{} has changed while it was read; nothing was shared", path.display()))
+                    .hint("share it again when no program writes to it, or share a copy of it")
+            }
+            SourceError::Unsized { path } => Self::local(format!("{} does not tell its size", path.display()))
+                .hint("share it alone, or share a copy of it"),
+            SourceError::Manifest(error) => error.into(),
+            other => Self::local(other.to_string()),
+        }
+    }
+}
+
+impl From<ManifestError> for Failure {
+    fn from(error: ManifestError) -> Self {
+        match error {
+            ManifestError::Collision { first, second } => {
+                Self::usage(format!("{first} and {second} have the same name on systems that ignore case or accents"))
+                    .hint("rename one of them, or leave one out with --exclude GLOB")
+            }
+            ManifestError::TooManyEntries | ManifestError::TooLong => {
+                Self::new(Kind::Refused, "there are too many files and folders to share").hint(SHARE_ARCHIVE)
+            }
+            ManifestError::Sizes => {
+                Self::new(Kind::Refused, "the files are too large to be shared together").hint("share them in parts")
+            }
+            other => Self::general(other.to_string()),
+        }
     }
 }
 

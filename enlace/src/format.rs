@@ -4,7 +4,7 @@ use clap::{Args, ValueEnum};
 use runtime::facade::ContentFormat;
 
 use crate::code::Kind;
-use crate::failure::Failure;
+use crate::failure::{Failure, SHARE_ARCHIVE};
 use crate::source_file;
 use crate::source_file::SourceFile;
 
@@ -50,6 +50,18 @@ impl Format {
         self.choice != Choice::V2
     }
 
+    /// Checks that several files can have this format.
+    ///
+    /// # Errors
+    /// A failure if format v1 was asked for.
+    pub(crate) fn check_several(self) -> Result<(), Failure> {
+        match self.choice {
+            Choice::V1 => Err(Failure::usage("format v1 is for one file, not for folders or several files")
+                .hint(format!("omit --format v1, or {SHARE_ARCHIVE}"))),
+            Choice::V2 | Choice::Auto => Ok(()),
+        }
+    }
+
     /// For the facade.
     pub(crate) fn content(self) -> ContentFormat {
         match self.choice {
@@ -64,10 +76,13 @@ impl Format {
     /// # Errors
     /// A failure that names process `pid`.
     pub(crate) fn check_over_rest(self, source: &SourceFile, pid: u32) -> Result<(), Failure> {
+        let hint = format!("stop process {pid}, which serves this data directory and takes files in format v1 only");
+        if source.manifest().is_some() {
+            return Err(Failure::new(Kind::Refused, "a running process cannot be given several files").hint(hint));
+        }
         if self.accepts_v1() && source.length <= self.limit {
             return Ok(());
         }
-        let hint = format!("stop process {pid}, which serves this data directory and takes files in format v1 only");
         let failure = match self.choice {
             Choice::V2 => Failure::new(Kind::Refused, "a running process cannot be given a file in format v2"),
             _ => source_file::too_large(source.path(), source.length, self.limit),

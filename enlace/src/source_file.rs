@@ -1,25 +1,25 @@
-//! A file on this machine that is to be uploaded: exactly the bytes that it has when it is opened, or a failure that names it.
-//! Or what standard input or a pipe gives, which is read to its end first.
+//! What is to be uploaded: a file on this machine, or several with folders, exactly as they are when they are opened, or a failure
+//! that names the one that changes. Or what standard input or a pipe gives, which is read to its end first.
 
-use std::io::{Error, SeekFrom};
+use std::io::Error;
 use std::path::{Path, PathBuf};
-use std::pin::Pin;
-use std::sync::{Arc, OnceLock};
-use std::task::{Context, Poll, ready};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use runtime::MediaType;
+use runtime::facade::UploadOwnFile;
 use runtime::file_name::{MAX_LENGTH, shorten, shown};
 use runtime::media_type::InvalidMediaType;
+use runtime::source::{Manifest, Source};
+use runtime::{FileName, MediaType};
 use sha2::{Digest as _, Sha512};
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncSeekExt as _, ReadBuf};
+use tokio::io::AsyncReadExt as _;
 
 use crate::failure::{Failure, reason};
 use crate::output::{self, Output, is_invisible};
 use crate::size;
 use crate::source_stream::{self, PutAside};
 use crate::source_text;
+use crate::source_tree::SourceTree;
 
 /// Most bytes of a file that does not tell its size, as in `/proc`; they are kept in memory.
 const MAX_UNSIZED: u64 = 16 * 1024 * 1024;
@@ -29,10 +29,12 @@ const STANDARD_INPUT: [&str; 2] = ["-", "/dev/stdin"];
 const STREAM_NAME: &str = "stdin";
 /// The name of a text.
 const TEXT_NAME: &str = "text.txt";
+/// The media type of several files and folders (`docs/content-v2.md`, section 10.1).
+const TREE_MEDIA_TYPE: &str = "application/vnd.enlace.files";
 /// Bytes that are hashed at a time.
 const PIECE: usize = 256 * 1024;
 
-/// An open file with what its path and its directory entry tell.
+/// A content with what its path and its directory entry tell.
 #[derive(Debug)]
 pub(crate) struct SourceFile {
     content: SourceContent,
@@ -43,33 +45,23 @@ pub(crate) struct SourceFile {
     /// Unless the name tells another one.
     media_type: mime_guess::Mime,
     path: PathBuf,
-    read_failure: ReadFailure,
 }
 
 #[derive(Debug)]
 enum SourceContent {
-    File(tokio::fs::File),
+    Files(Source),
     Memory(Vec<u8>),
-    Stream(PutAside),
+    Stream(Box<PutAside>),
 }
 
-/// What went wrong with the file while it was sent, whatever the other side made of it. Clones share it.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct ReadFailure(Arc<OnceLock<Failure>>);
+/// Knows what went wrong with the files while they were sent, whatever the other side made of it.
+#[derive(Debug, Clone)]
+pub(crate) struct ReadFailure(Option<Source>);
 
 impl ReadFailure {
-    /// The failure of an upload: the file's own, if there is one, since the other one only follows from it.
+    /// The failure of an upload: that of the files, if there is one, since the other one only follows from it.
     pub(crate) fn explain(&self, failure: Failure) -> Failure {
-        match self.0.get() {
-            Some(own) => Failure { hint: own.hint.clone(), ..Failure::new(own.kind, &own.message) },
-            None => failure,
-        }
-    }
-
-    fn set(&self, failure: Failure) -> Error {
-        let error = Error::other(failure.message.clone());
-        let _ = self.0.set(failure);
-        error
+        self.0.as_ref().and_then(Source::failure).map_or(failure, Failure::from)
     }
 }
 
@@ -81,13 +73,13 @@ impl SourceFile {
     pub(crate) fn open(path: &Path, limit: u64) -> Result<Self, Failure> {
         let shown = path.display();
         let unreadable = |error: Error| unreadable(path, &error);
-        if path.to_str().is_some_and(|path| STANDARD_INPUT.contains(&path)) {
+        if is_standard_input(path) {
             return Ok(Self::of_stream(source_stream::standard_input(limit)?, path, STREAM_NAME.to_owned()));
         }
         let metadata = std::fs::metadata(path).map_err(unreadable)?;
         if metadata.is_dir() {
             return Err(Failure::usage(format!("{shown} is a directory"))
-                .hint("pack it into one file first, for example with tar"));
+                .hint("`enlace share` takes directories and several files"));
         }
         if !metadata.is_file() {
             let stream = std::fs::File::open(path).map_err(unreadable)?;
@@ -95,14 +87,17 @@ impl SourceFile {
             return Ok(Self::of_stream(put_aside, path, sent_name(path)));
         }
         let mut file = std::fs::File::open(path).map_err(unreadable)?;
-        let (content, length) = match file.metadata().map_err(unreadable)?.len() {
-            0 => unsized_content(&mut file, path)?.map(|bytes| (bytes.len() as u64, bytes)),
+        let bytes = match file.metadata().map_err(unreadable)?.len() {
+            0 => unsized_content(&mut file, path)?,
             _ => None,
-        }
-        .map_or_else(
-            || (SourceContent::File(tokio::fs::File::from_std(file)), metadata.len()),
-            |(length, bytes)| (SourceContent::Memory(bytes), length),
-        );
+        };
+        let (length, content) = match bytes {
+            Some(bytes) => (bytes.len() as u64, SourceContent::Memory(bytes)),
+            None => {
+                let source = Source::file(path)?;
+                (source.length(), SourceContent::Files(source))
+            }
+        };
         if length > limit {
             return Err(too_large(path, length, limit));
         }
@@ -120,13 +115,19 @@ impl SourceFile {
         Ok(Self { media_type, ..Self::new(SourceContent::Memory(text), length, path, TEXT_NAME.to_owned()) })
     }
 
+    /// Several files and folders.
+    pub(crate) fn tree(tree: SourceTree) -> Self {
+        let SourceTree { source, path, .. } = tree;
+        let (length, name) = (source.length(), sent_name(&path));
+        Self::new(SourceContent::Files(source), length, &path, name)
+    }
+
     fn of_stream((stream, length): (PutAside, u64), path: &Path, name: String) -> Self {
-        Self::new(SourceContent::Stream(stream), length, path, name)
+        Self::new(SourceContent::Stream(Box::new(stream)), length, path, name)
     }
 
     fn new(content: SourceContent, length: u64, path: &Path, name: String) -> Self {
-        let (media_type, read_failure) = (mime_guess::mime::APPLICATION_OCTET_STREAM, ReadFailure::default());
-        Self { content, length, name, media_type, path: path.to_owned(), read_failure }
+        Self { content, length, name, media_type: mime_guess::mime::APPLICATION_OCTET_STREAM, path: path.to_owned() }
     }
 
     /// The same under the name that the sender chose, if any; else says so if the file is sent under another name than its
@@ -143,6 +144,9 @@ impl SourceFile {
 
     /// The media type that goes with the name, or else with the kind of source.
     pub(crate) fn media_type(&self) -> MediaType {
+        if self.manifest().is_some() {
+            return MediaType::of_header(Some(TREE_MEDIA_TYPE));
+        }
         let guessed = mime_guess::from_path(&self.name).first();
         MediaType::of_header(Some(guessed.as_ref().unwrap_or(&self.media_type).essence_str()))
     }
@@ -157,10 +161,17 @@ impl SourceFile {
         matches!(self.content, SourceContent::Stream(_))
     }
 
+    /// The list of files, if there may be several.
+    pub(crate) fn manifest(&self) -> Option<&Manifest> {
+        match &self.content {
+            SourceContent::Files(source) => source.manifest(),
+            _ => None,
+        }
+    }
+
     fn explain_name(&self, output: Output) {
-        let is_standard_input = self.path.to_str().is_some_and(|path| STANDARD_INPUT.contains(&path));
-        if !is_standard_input && self.path.file_name().is_some_and(|name| name != self.name.as_str()) {
-            let message = format!("the file is sent as {}, because its own name cannot be used everywhere", self.name);
+        if !is_standard_input(&self.path) && self.path.file_name().is_some_and(|name| name != self.name.as_str()) {
+            let message = format!("it is sent as {}, because its own name cannot be used everywhere", self.name);
             output.warning(&message, "rename it first if you want another name");
         }
     }
@@ -170,23 +181,20 @@ impl SourceFile {
     ///
     /// # Errors
     /// A failure if it cannot be read, or has another length than when it was opened.
-    pub(crate) async fn plaintext_hash(&mut self) -> Result<String, Failure> {
+    pub(crate) async fn plaintext_hash(&self) -> Result<String, Failure> {
         let mut hash = Sha512::new();
-        match &mut self.content {
+        match &self.content {
             SourceContent::Memory(bytes) => hash.update(bytes),
             SourceContent::Stream(_) => return Err(Failure::general("a stream can be read only once")),
-            SourceContent::File(file) => {
-                let mut reader =
-                    Exact { inner: &mut *file, left: self.length, path: &self.path, read_failure: &self.read_failure };
-                let mut piece = vec![0; PIECE];
+            SourceContent::Files(source) => {
+                let (mut reader, mut piece) = (source.reader(), vec![0; PIECE]);
                 loop {
                     let count = reader.read(&mut piece).await;
-                    match count.map_err(|error| self.read_failure.explain(unreadable(&self.path, &error)))? {
+                    match count.map_err(|error| self.read_failure().explain(unreadable(&self.path, &error)))? {
                         0 => break,
                         count => hash.update(&piece[..count]),
                     }
                 }
-                file.seek(SeekFrom::Start(0)).await.map_err(|error| unreadable(&self.path, &error))?;
             }
         }
         Ok(URL_SAFE_NO_PAD.encode(hash.finalize()))
@@ -194,70 +202,29 @@ impl SourceFile {
 
     /// What to ask when the upload has failed.
     pub(crate) fn read_failure(&self) -> ReadFailure {
-        self.read_failure.clone()
+        match &self.content {
+            SourceContent::Files(source) => ReadFailure(Some(source.clone())),
+            _ => ReadFailure(None),
+        }
     }
 
-    /// Exactly [`length`](Self::length) bytes. A file that has become shorter or longer is an error at its end.
-    pub(crate) fn into_reader(self) -> Pin<Box<dyn AsyncRead + Send>> {
+    /// The request to upload it under a name. It has exactly [`length`](Self::length) bytes: files that have changed are an error.
+    pub(crate) fn into_request(self, filename: FileName, mimetype: MediaType) -> UploadOwnFile {
         match self.content {
-            SourceContent::Memory(bytes) => Box::pin(std::io::Cursor::new(bytes)),
-            SourceContent::Stream(stream) => Box::pin(stream),
-            SourceContent::File(inner) => {
-                Box::pin(Exact { inner, left: self.length, path: self.path, read_failure: self.read_failure })
-            }
+            SourceContent::Memory(bytes) => UploadOwnFile::new(std::io::Cursor::new(bytes), filename, mimetype),
+            SourceContent::Stream(stream) => UploadOwnFile::new(stream, filename, mimetype),
+            SourceContent::Files(source) => UploadOwnFile::from_source(source, filename, mimetype),
         }
     }
 }
 
-/// Reads as many bytes as were announced, and then makes sure that there are no more.
-struct Exact<R, P, T> {
-    inner: R,
-    left: u64,
-    path: P,
-    read_failure: T,
-}
-
-impl<R: AsyncRead + Unpin, P: AsRef<Path> + Unpin, T: std::borrow::Borrow<ReadFailure> + Unpin> AsyncRead
-    for Exact<R, P, T>
-{
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<Result<(), Error>> {
-        let this = &mut *self;
-        let (path, read_failure) = (this.path.as_ref(), this.read_failure.borrow());
-        let mut probe = [0; 1];
-        let is_end = this.left == 0;
-        let room = usize::try_from(this.left).unwrap_or(usize::MAX);
-        let mut part = if is_end {
-            ReadBuf::new(&mut probe)
-        } else {
-            ReadBuf::new(buffer.initialize_unfilled_to(room.min(buffer.remaining())))
-        };
-        if let Err(error) = ready!(Pin::new(&mut this.inner).poll_read(context, &mut part)) {
-            return Poll::Ready(Err(read_failure.set(unreadable(path, &error))));
-        }
-        match (part.filled().len(), is_end) {
-            (0, true) => Poll::Ready(Ok(())),
-            (_, true) => Poll::Ready(Err(read_failure.set(changed(path, "longer")))),
-            (0, false) => Poll::Ready(Err(read_failure.set(changed(path, "shorter")))),
-            (count, false) => {
-                buffer.advance(count);
-                this.left -= count as u64;
-                Poll::Ready(Ok(()))
-            }
-        }
-    }
+/// Whether a path means standard input.
+pub(crate) fn is_standard_input(path: &Path) -> bool {
+    path.to_str().is_some_and(|path| STANDARD_INPUT.contains(&path))
 }
 
 fn unreadable(path: &Path, error: &Error) -> Failure {
     Failure::local(format!("cannot read {}: {}", path.display(), reason(error)))
-}
-
-fn changed(path: &Path, how: &str) -> Failure {
-    Failure::local(format!("{} became {how} while it was sent; nothing was shared", path.display()))
-        .hint("try again when no program writes to the file, or share a copy of it")
 }
 
 /// A file has more bytes than the limit allows.
@@ -322,7 +289,8 @@ mod tests {
 
     async fn read(source: SourceFile) -> Result<Vec<u8>, Error> {
         let mut bytes = Vec::new();
-        source.into_reader().read_to_end(&mut bytes).await.map(|_| bytes)
+        let request = source.into_request("x".parse().unwrap(), MediaType::of_header(None));
+        request.content.into_reader().read_to_end(&mut bytes).await.map(|_| bytes)
     }
 
     #[test]
@@ -376,23 +344,24 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_file_that_changes_its_length_is_named() {
+    async fn a_file_that_changes_is_named() {
         let (_dir, path) = file(b"hello");
-        for (content, word) in [("hello!", "longer"), ("hell", "shorter"), ("", "shorter")] {
+        for content in ["hello!", "hell", ""] {
             std::fs::write(&path, "hello").unwrap();
             let source = SourceFile::open(&path, 10).unwrap();
             let read_failure = source.read_failure();
             std::fs::File::create(&path).unwrap().write_all(content.as_bytes()).unwrap();
             assert!(read(source).await.is_err());
             let failure = read_failure.explain(Failure::general("the node does not answer"));
-            assert!(failure.message.contains(&format!("x became {word}")), "{failure}");
+            assert!(failure.message.contains("x has changed while it was read"), "{failure}");
+            assert!(failure.hint.unwrap().starts_with("share it again"));
         }
     }
 
     #[tokio::test]
     async fn a_file_is_hashed_and_then_read_from_its_start() {
         let (_dir, path) = file(b"abc");
-        let mut source = SourceFile::open(&path, 10).unwrap();
+        let source = SourceFile::open(&path, 10).unwrap();
         let hash = source.plaintext_hash().await.unwrap();
         assert!(hash.starts_with("3a81oZNherrMQXNJriBBMRLm-k6JqX6iCp7u5ktV05ohkpkqJ0_BqDa6PCOj") && hash.len() == 86);
         assert_eq!(read(source).await.unwrap(), b"abc");

@@ -1,4 +1,4 @@
-//! `enlace share FILE`: the whole way from a file to a reference in one command.
+//! `enlace share PATH…`: the whole way from files to a reference in one command.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -7,6 +7,7 @@ use clap::Args;
 use runtime::Timestamp;
 use runtime::dto::{File, Token};
 use runtime::facade::{CreateTokenForFile, Ownership};
+use runtime::source::{EntryKind, Manifest};
 use serde_json::{Value, json};
 
 use super::Context;
@@ -15,43 +16,61 @@ use super::shape;
 use crate::access::{Access, NewFile};
 use crate::args::{NodeOptions, ServerOptions};
 use crate::config::Settings;
+use crate::exclude::{Exclude, Pattern};
 use crate::failure::Failure;
 use crate::format::{Format, FormatOptions};
 use crate::output::{Output, bytes, printable};
 use crate::progress::ProgressOutput;
 use crate::server::Served;
 use crate::source_file::{SourceFile, parse_name};
+use crate::source_tree::SourceTree;
 use crate::terms::{Terms, TermsOptions, check_lifetime};
 use crate::{qr, time};
 
-/// Encrypt and upload a file, print a reference to it, and serve until Ctrl-C.
+/// Encrypt and upload files, print a reference to it, and serve until Ctrl-C.
 ///
-/// If another process already serves the data directory, that process uploads the file and this command ends at once.
+/// If another process already serves the data directory, that process uploads a file and this command ends at once.
 ///
 /// By default, anyone who has the reference can load the file for 7 days; --expires-in, --for and the password options
 /// change that. They apply to the reference: the file itself stays at the backbone until it is deleted, or for as long as
 /// the backbone keeps files of guests. A file that has been uploaded before is not uploaded again.
+///
+/// A folder, or several files and folders, are shared with one reference, which only enlace can read. Hidden files are
+/// included. Symbolic links that are named are followed; those inside of a folder are left out and reported, as are
+/// sockets, pipes, devices, names that other systems do not accept, and data directories of enlace.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
     enlace share report.pdf\n  \
     enlace share report.pdf --expires-in never\n  \
     enlace share report.pdf --expires-in 12h --password-file pw.txt\n  \
+    enlace share photos --exclude '*.tmp' --exclude /raw/\n  \
+    enlace share report.pdf photos notes.txt --name minutes\n  \
     tar c photos | enlace share - --name photos.tar\n  \
     enlace share --text --name note.txt\n  \
     enlace share report.pdf --for did:e:localhost:dids:0123456789abcdef012345\n  \
     enlace share report.pdf --json | jq -r .token.reference.url")]
 pub(crate) struct ShareArgs {
-    /// File to share; - reads standard input
-    #[arg(value_name = "FILE", required_unless_present = "text")]
-    file: Option<PathBuf>,
+    /// Files and folders to share; - alone reads standard input
+    #[arg(value_name = "PATH", required_unless_present = "text")]
+    paths: Vec<PathBuf>,
     /// Share a text instead of a file: the one on standard input, or one that is typed at a terminal
     ///
     /// It is not an argument, because other users of this machine can see those and shells keep them.
-    #[arg(long, conflicts_with = "file")]
+    #[arg(long, conflicts_with_all = ["paths", "exclude"])]
     text: bool,
-    /// File name that receivers see (default: that of the file, text.txt for a text, stdin for standard input)
+    /// File name that receivers see (default: that of the file or folder, "files" for several, text.txt for a text, stdin
+    /// for standard input)
     #[arg(long, value_name = "NAME", value_parser = parse_name)]
     name: Option<String>,
+    /// Leave out files and folders that match; can be given several times
+    ///
+    /// As in a .gitignore file, a pattern without a slash matches a name at any depth: *.tmp. With a slash at its start or
+    /// inside it matches the path below the shared folder, or, if several paths are named, the path that begins with the last
+    /// name of one of them: /build, docs/*.pdf, docs/**/*.pdf. With a slash at its end it matches folders only: cache/. A
+    /// folder that matches is left out with everything in it. There are *, ?, [abc], [!abc] and **; upper and lower case
+    /// differ. A file or folder that is the only one named is always shared.
+    #[arg(long, value_name = "GLOB", value_parser = Pattern::parse)]
+    exclude: Vec<Pattern>,
     /// Do not draw a QR code
     #[arg(long)]
     no_qr: bool,
@@ -66,11 +85,17 @@ pub(crate) struct ShareArgs {
 }
 
 impl ShareArgs {
-    /// What is shared.
-    fn source(&self, limit: u64) -> Result<SourceFile, Failure> {
-        match &self.file {
-            Some(file) => SourceFile::open(file, limit),
-            None => SourceFile::text(limit),
+    /// What is shared. Says what that is if there may be several files.
+    fn source(&self, format: Format, output: Output) -> Result<SourceFile, Failure> {
+        match self.paths.as_slice() {
+            [] => SourceFile::text(format.limit()),
+            [path] if !path.is_dir() => SourceFile::open(path, format.limit()),
+            several => {
+                format.check_several()?;
+                let tree = SourceTree::open(several, &Exclude::from(self.exclude.clone()))?;
+                tree.describe(output);
+                Ok(SourceFile::tree(tree))
+            }
         }
     }
 }
@@ -79,9 +104,10 @@ impl ShareArgs {
 pub(crate) async fn run(mut context: Context, args: ShareArgs) -> Result<(), Failure> {
     let configuration = context.configuration(&args.node, &args.server)?;
     let format = args.format.with_limit(configuration.settings.max_file_size);
-    let source = args.source(format.limit())?;
+    let source = args.source(format, context.output)?;
     let terms = args.terms.read(time::now())?;
     let source = source.named(args.name.as_deref(), context.output);
+    let files = source.manifest().map(files_of);
     let plan = context.plan(configuration, &args.node)?;
     let settings = plan.settings.clone();
     let output = context.output;
@@ -96,7 +122,8 @@ pub(crate) async fn run(mut context: Context, args: ShareArgs) -> Result<(), Fai
     };
     let shared = context.interrupt.or(share(&access, source, format, terms, output)).await;
     let told = shared
-        .and_then(|(file, token)| print(&context, &args, &file, &token, &Interface::new(&access, served.as_ref())));
+        .map(|(file, token)| Shared { file, token, files })
+        .and_then(|shared| print(&context, &args, &shared, &Interface::new(&access, served.as_ref())));
     if let Some(served) = served {
         if told.is_ok() {
             served.warn(output);
@@ -144,7 +171,7 @@ impl Interface {
 
 async fn share(
     access: &Access,
-    mut source: SourceFile,
+    source: SourceFile,
     format: Format,
     terms: Terms,
     output: Output,
@@ -153,8 +180,8 @@ async fn share(
     if let Some(expires_at) = terms.request.expires_at {
         check_lifetime(expires_at, time::now(), access.max_lifetime().await)?;
     }
-    let earlier = match format.accepts_v1() {
-        true => uploaded_before(access, &mut source, wanted).await?,
+    let earlier = match format.accepts_v1() && source.manifest().is_none() {
+        true => uploaded_before(access, &source, wanted).await?,
         false => None,
     };
     let file = match earlier {
@@ -188,7 +215,7 @@ async fn share(
 ///
 /// # Errors
 /// A failure if the file here cannot be read.
-async fn uploaded_before(access: &Access, source: &mut SourceFile, wanted: Wanted) -> Result<Option<File>, Failure> {
+async fn uploaded_before(access: &Access, source: &SourceFile, wanted: Wanted) -> Result<Option<File>, Failure> {
     if source.is_stream() {
         return Ok(None);
     }
@@ -267,19 +294,31 @@ fn is_shortened(life: Duration) -> bool {
 const DEFAULT_LIFE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 const MILLISECONDS_PER_DAY: u128 = 24 * 60 * 60 * 1000;
 
-fn print(
-    context: &Context,
-    args: &ShareArgs,
-    file: &File,
-    token: &Token,
-    interface: &Interface,
-) -> Result<(), Failure> {
-    let value = json!({
+/// What can be loaded now.
+struct Shared {
+    file: File,
+    token: Token,
+    /// Of several: path and size of each.
+    files: Option<Value>,
+}
+
+/// The files of a list of files and folders, for scripts.
+fn files_of(manifest: &Manifest) -> Value {
+    let files = manifest.entries().iter().filter(|entry| entry.kind != EntryKind::Folder);
+    files.map(|entry| json!({ "path": entry.path.as_str(), "bytes": entry.size() })).collect()
+}
+
+fn print(context: &Context, args: &ShareArgs, shared: &Shared, interface: &Interface) -> Result<(), Failure> {
+    let Shared { file, token, files } = shared;
+    let mut value = json!({
         "token": shape::JSON.token(token),
         "file": shape::JSON.file(file),
         "rest": interface.rest,
         "backbone": { "url": interface.backbone_url },
     });
+    if let Some(files) = files {
+        value["files"] = files.clone();
+    }
     if !args.no_qr
         && let Some(code) = qr::terminal(&token.reference.url)
     {

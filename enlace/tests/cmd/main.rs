@@ -17,6 +17,7 @@ mod recorder;
 mod refusals;
 mod sandbox;
 mod sharing;
+mod sharing_several;
 mod starting;
 mod streams;
 #[cfg(target_os = "linux")]

@@ -145,3 +145,29 @@ fn the_memory_of_a_node_is_closed_to_other_processes_of_its_user() {
     assert!(!reading.unwrap().status.success(), "its user can read its environment");
     node.stop();
 }
+
+#[test]
+fn what_a_user_cannot_read_is_named_before_anything_is_sent_and_can_be_left_out() {
+    let sandbox = Sandbox::new();
+    if !is_superuser(&sandbox) {
+        return;
+    }
+    for (file, closed) in [("folders/mine/a", "folders/closed/b"), ("files/mine", "files/closed")] {
+        sandbox.file(file, "a");
+        sandbox.file(closed, "b");
+    }
+    set_mode(&sandbox.path("folders/closed"), 0o700);
+    set_mode(&sandbox.path("files/closed"), 0o600);
+    for (folder, closed) in
+        [("folders", "folders/closed: permission denied"), ("files", "files/closed: permission denied")]
+    {
+        // Nothing answers there.
+        let share = ["share", folder, "--data-dir", "d", "--backbone", "http://127.0.0.1:1"];
+        let run = |more: &[&str]| {
+            let mut command = command_as(&sandbox, USER, &[&share[..], more].concat());
+            crate::sandbox::Ended::from(command.output().unwrap())
+        };
+        run(&[]).refused(7, &["cannot read ", closed, "--exclude GLOB"]);
+        assert!(!run(&["--exclude", "closed"]).stderr.contains("closed"));
+    }
+}

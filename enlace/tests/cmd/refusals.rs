@@ -10,7 +10,18 @@ fn what_cannot_be_shared_is_refused_before_anything_starts() {
     sandbox.file("a.txt", "hello");
     let share = |args: &[&str]| sandbox.run(&[&["share", "--data-dir", "d"], args].concat());
     share(&["missing"]).refused(7, &["missing"]);
-    share(&["dir"]).refused(2, &["is a directory"]);
+    sandbox.run(&["files", "upload", "dir", "--data-dir", "d"]).refused(2, &["is a directory", "`enlace share`"]);
+    for several in [&["dir"][..], &["a.txt", "large"]] {
+        share(&[several, &["--format", "v1"]].concat()).refused(2, &["format v1 is for one file", "omit --format v1"]);
+    }
+    share(&["a.txt", "-"]).refused(2, &["standard input cannot be shared together with files", "share it alone"]);
+    share(&["a.txt", "--text"]).refused(2, &["--text"]);
+    share(&["a.txt", "missing"]).refused(7, &["cannot read missing: no such file"]);
+    share(&["a.txt", "dir/../a.txt"]).refused(2, &["dir/../a.txt is named twice", "name it once"]);
+    sandbox.file("dir/a.txt", "");
+    share(&["a.txt", "dir/a.txt"]).refused(2, &["a.txt and dir/a.txt have the same name", "rename one of them"]);
+    share(&["dir", "--exclude", "*"]).refused(2, &["nothing to share in dir", "--exclude"]);
+    share(&["dir", "--exclude", "[a"]).refused(2, &["--exclude"]);
     share(&["large", "--format", "v1"]).refused(
         4,
         &["10485761 bytes", "10485760 bytes", "--transportLibrary:platformMaxUnencryptedFileSize=10485761"],

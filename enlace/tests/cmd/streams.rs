@@ -139,7 +139,7 @@ fn a_text_is_never_an_argument_and_neither_empty_nor_anything_else() {
         .run_with_input(&[&share[..], &["--format", "v1", limit]].concat(), "hello")
         .refused(4, &["more than the limit of 4 bytes"]);
     sandbox.run(&["share", "--text", "a secret"]).refused(2, &["cannot be used with"]);
-    sandbox.run(&["share"]).refused(2, &["<FILE>"]);
+    sandbox.run(&["share"]).refused(2, &["<PATH>"]);
     let bytes = File::open(sandbox.file("bytes", b"a\xff")).unwrap();
     let refused = Ended::from(sandbox.command(&share).stdin(bytes).stderr(Stdio::piped()).output().unwrap());
     refused.refused(2, &["not UTF-8 text", "use - instead of --text"]);

@@ -26,6 +26,12 @@ pub enum SourceError {
         /// Which one.
         path: PathBuf,
     },
+    /// A file that says that it is empty and is not, as in `/proc`.
+    #[error("{} does not tell its size", shown(path))]
+    Unsized {
+        /// Which one.
+        path: PathBuf,
+    },
     /// The files cannot be together in one content.
     #[error("these files cannot be shared together: {0}")]
     Manifest(#[from] ManifestError),
@@ -41,7 +47,9 @@ impl From<SourceError> for io::Error {
     fn from(error: SourceError) -> Self {
         let kind = match &error {
             SourceError::Unreadable { source, .. } => source.kind(),
-            SourceError::Changed { .. } | SourceError::Manifest(_) => io::ErrorKind::InvalidData,
+            SourceError::Changed { .. } | SourceError::Unsized { .. } | SourceError::Manifest(_) => {
+                io::ErrorKind::InvalidData
+            }
         };
         Self::new(kind, error)
     }

@@ -11,15 +11,16 @@ use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use transport::content::manifest::{Entry, EntryKind, Manifest};
 use transport::crypto::hash::Sha512Stream;
 
 pub use self::error::SourceError;
 pub use self::reader::SourceReader;
 use self::state::FileState;
-pub use transport::content::manifest::{ManifestError, PathError, RelativePath};
+pub use transport::content::manifest::{
+    Entry, EntryKind, MAX_ENTRIES, Manifest, ManifestError, PathError, RelativePath,
+};
 
 /// One file, or several files and folders, as they were when this was made. Holds names and sizes, no bytes and no open file;
 /// clones share them.
@@ -49,6 +50,7 @@ struct Parts {
     /// In the order of their bytes.
     files: Vec<SourceFile>,
     length: u64,
+    failure: Mutex<Option<SourceError>>,
 }
 
 struct SourceFile {
@@ -77,7 +79,7 @@ impl Source {
     pub fn file(path: impl Into<PathBuf>) -> Result<Self, SourceError> {
         let file = SourceFile::look_at(path.into(), 0)?;
         let length = file.state.length;
-        Ok(Self { parts: Arc::new(Parts { manifest: None, files: vec![file], length }) })
+        Ok(Self::of(Parts { manifest: None, files: vec![file], length, failure: Mutex::default() }))
     }
 
     /// Several files and folders. Blocks while they are looked at. Links are followed, so whoever does not want that leaves them out.
@@ -98,7 +100,36 @@ impl Source {
         // Empty files lie at the start of the next one.
         files.sort_by_key(|file| (file.start, file.state.length));
         let (length, encoded) = (manifest.content_length(), manifest.encode());
-        Ok(Self { parts: Arc::new(Parts { manifest: Some((manifest, encoded)), files, length }) })
+        let manifest = Some((manifest, encoded));
+        Ok(Self::of(Parts { manifest, files, length, failure: Mutex::default() }))
+    }
+
+    fn of(parts: Parts) -> Self {
+        Self { parts: Arc::new(parts) }
+    }
+
+    /// Opens each file, so that it is known before anything is sent which one cannot be read. Blocks.
+    ///
+    /// # Errors
+    /// [`SourceError::Unreadable`], [`SourceError::Changed`] or [`SourceError::Unsized`] for the first such file.
+    pub fn check(&self) -> Result<(), SourceError> {
+        self.parts.files.iter().try_for_each(|file| {
+            let mut opened = file.open()?;
+            let unreadable = |error| SourceError::unreadable(&file.path, error);
+            match file.state.length {
+                0 if opened.read(&mut [0]).map_err(unreadable)? > 0 => {
+                    Err(SourceError::Unsized { path: file.path.clone() })
+                }
+                _ => Ok(()),
+            }
+        })
+    }
+
+    /// Why reading failed the last time, here or through a clone. What an upload reports may only follow from it, in the words of
+    /// whoever was waiting for the bytes.
+    #[must_use]
+    pub fn failure(&self) -> Option<SourceError> {
+        self.parts.failure.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Bytes of the content.
@@ -142,6 +173,10 @@ impl Source {
     /// # Errors
     /// [`SourceError::Changed`] for a file that is not as it was, [`SourceError::Unreadable`] else.
     pub fn read_at(&self, range: Range<u64>, out: &mut Vec<u8>) -> Result<(), SourceError> {
+        self.read_range(range, out).map_err(|error| self.parts.failed(error))
+    }
+
+    fn read_range(&self, range: Range<u64>, out: &mut Vec<u8>) -> Result<(), SourceError> {
         let mut position = range.start.min(self.length());
         let end = range.end.min(self.length());
         let head = self.parts.head();
@@ -170,6 +205,12 @@ impl Source {
 impl Parts {
     fn head(&self) -> &[u8] {
         self.manifest.as_ref().map_or(&[], |(_, encoded)| encoded)
+    }
+
+    /// Notes an error and passes it on.
+    fn failed(&self, error: SourceError) -> SourceError {
+        *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.clone());
+        error
     }
 
     /// The file with the byte at this position.

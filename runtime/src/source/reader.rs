@@ -36,7 +36,7 @@ impl SourceReader {
 
     fn start(&mut self, mut cursor: Cursor) {
         self.reading = Some(tokio::task::spawn_blocking(move || {
-            let piece = cursor.piece();
+            let piece = cursor.piece().map_err(|error| cursor.source.parts.failed(error));
             (cursor, piece)
         }));
     }

@@ -88,8 +88,26 @@ async fn a_changed_file_is_named_and_changes_the_identity() {
         let error = read(&before).await.unwrap_err();
         let error = error.get_ref().unwrap().downcast_ref::<SourceError>().unwrap();
         assert!(error.to_string().contains(path.to_str().unwrap()), "{name}: {error}");
+        assert!(before.clone().failure().is_some_and(|failure| failure.to_string() == error.to_string()), "{name}");
         assert!(before.read_at(0..1, &mut Vec::new()).is_err(), "{name}");
+        assert!(before.check().is_err(), "{name}");
         assert!(Source::file(&path).map_or(true, |after| after.identity() != before.identity()), "{name}");
+    }
+}
+
+#[test]
+fn files_that_cannot_be_read_are_known_before_anything_is_sent() {
+    let directory = tempfile::tempdir().unwrap();
+    let source = tree(directory.path());
+    source.check().unwrap();
+    assert!(source.failure().is_none());
+    fs::remove_file(directory.path().join("b/empty")).unwrap();
+    let refused = source.check().unwrap_err();
+    assert!(matches!(&refused, SourceError::Unreadable { path, .. } if path.ends_with("b/empty")), "{refused}");
+    #[cfg(target_os = "linux")]
+    {
+        let status = Source::file("/proc/self/status").unwrap();
+        assert!(matches!(status.check(), Err(SourceError::Unsized { .. })));
     }
 }
 
