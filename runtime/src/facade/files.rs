@@ -286,7 +286,8 @@ impl FilesFacade {
     /// [`Error::RecordNotFound`] if it is not known here, and the backbone's errors; then nothing was deleted.
     #[instrument(skip_all, fields(file = short(id)))]
     pub async fn delete_file(&self, id: &FileId) -> Result<()> {
-        if self.record(id)?.is_own {
+        let record = self.record(id)?;
+        if record.is_own {
             match self.node.core.account.session().delete_file(id).await {
                 Err(error) if error.is_record_not_found() => info!("the file was gone at the backbone already"),
                 outcome => outcome?,
@@ -295,6 +296,9 @@ impl FilesFacade {
         let mut batch = Batch::new();
         batch.record_delete(collection::FILES, id.as_str());
         self.node.core.commit(batch).await?;
+        if let Some(root) = record.root {
+            self.node.core.content_store.remove(&root).await;
+        }
         self.node.core.events.publish(Event::FileDeleted(id.clone()));
         Ok(())
     }
