@@ -15,7 +15,9 @@ use crate::content_store::ContentStore;
 use crate::core::Core;
 use crate::error::ConfigError;
 use crate::event::EventReceiver;
-use crate::facade::{AccountFacade, ChallengesFacade, ContentStoreFacade, FilesFacade, IdentityMetadataFacade, Node, TokensFacade};
+use crate::facade::{
+    AccountFacade, ChallengesFacade, ContentStoreFacade, FilesFacade, IdentityMetadataFacade, Node, TokensFacade,
+};
 use crate::store::{LOCK_FILE, Store, StoreError, StoreKeySource, vault};
 use crate::sync::Synchronizer;
 
@@ -188,8 +190,7 @@ impl RuntimeBuilder {
         let (config, store, temporary_directory) = open_store(config, lock, evidence).await?;
         let account = account::open(&config, &store, &*clock, shared_secret).await?;
         let store = Arc::new(store);
-        let content_store =
-            ContentStore::open(config.content_store, &config.data_dir, &store, clock.clone()).await;
+        let content_store = ContentStore::open(config.content_store, &config.data_dir, &store, clock.clone()).await;
         let core = Core::with_content_store(config, clock, store, account, content_store, temporary_directory);
         let node = Node { sync: Synchronizer::start(core.clone()), core };
         Ok(Runtime { node: Arc::new(node) })

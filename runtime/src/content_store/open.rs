@@ -74,7 +74,8 @@ impl ContentStore {
         let shared = Arc::new(Shared { config, disk, store: Arc::downgrade(store), clock, state, sources });
         let (messages, received) = mpsc::unbounded_channel();
         tokio::spawn(run(Writer::new(shared.clone()), received));
-        let opened = Self { running: Some(Running { shared, messages, waiting: Arc::new(Semaphore::new(MAX_WAITING_CHUNKS)) }) };
+        let opened =
+            Self { running: Some(Running { shared, messages, waiting: Arc::new(Semaphore::new(MAX_WAITING_CHUNKS)) }) };
         opened.sweep();
         Ok(opened)
     }

@@ -23,7 +23,7 @@ pub(crate) struct UploadedContent {
 
 /// Takes the chunks of one transfer.
 pub(crate) struct Keeping {
-    running: Running,
+    pub(super) running: Running,
     target: Target,
 }
 
@@ -78,6 +78,14 @@ impl Keeping {
         if let Some(permit) = permits(&self.running.waiting, bytes.len()) {
             let (content, bytes) = (content.clone(), bytes.to_vec());
             self.running.send(Message::Tree { content, start, bytes, _permit: permit });
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn known(&self) -> Option<KnownContent> {
+        match &self.target {
+            Target::Known(content) => Some(content.clone()),
+            Target::Upload(_) | Target::Taken => None,
         }
     }
 

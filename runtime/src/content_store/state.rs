@@ -138,14 +138,7 @@ pub(super) struct State {
 
 impl State {
     pub(super) fn new(max_size: u64) -> Self {
-        Self {
-            max_size,
-            bytes: 0,
-            contents: HashMap::new(),
-            roots: HashMap::new(),
-            segments: HashMap::new(),
-            uses: 0,
-        }
+        Self { max_size, bytes: 0, contents: HashMap::new(), roots: HashMap::new(), segments: HashMap::new(), uses: 0 }
     }
 
     /// Adds a content that was stored. Those that were used first have to come first.

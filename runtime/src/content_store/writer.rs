@@ -34,13 +34,33 @@ const NODE_LENGTH: u64 = NODE_HASHES * 32;
 
 /// What the writer is asked for.
 pub(super) enum Message {
-    Chunk { target: Target, start: u64, sealed: Vec<u8>, hash: ChunkHash, _permit: OwnedSemaphorePermit },
-    Tree { content: KnownContent, start: u64, bytes: Vec<u8>, _permit: OwnedSemaphorePermit },
+    Chunk {
+        target: Target,
+        start: u64,
+        sealed: Vec<u8>,
+        hash: ChunkHash,
+        _permit: OwnedSemaphorePermit,
+    },
+    Tree {
+        content: KnownContent,
+        start: u64,
+        bytes: Vec<u8>,
+        _permit: OwnedSemaphorePermit,
+    },
     Uploaded(Option<Number>, Box<UploadedContent>),
     Abandon(Number),
-    Pin { content: KnownContent, reply: oneshot::Sender<Result<(), TooMuchPinned>> },
-    Unpin { root: Root, reply: oneshot::Sender<()> },
-    Remove { root: Root, reply: oneshot::Sender<()> },
+    Pin {
+        content: KnownContent,
+        reply: oneshot::Sender<Result<(), TooMuchPinned>>,
+    },
+    Unpin {
+        root: Root,
+        reply: oneshot::Sender<()>,
+    },
+    Remove {
+        root: Root,
+        reply: oneshot::Sender<()>,
+    },
     /// A segment that does not have its bytes.
     Drop(Number),
     DropSource(Number),
@@ -378,8 +398,7 @@ impl Writer {
     }
 
     fn note(&mut self, error: &io::Error) {
-        let trouble =
-            if error.kind() == io::ErrorKind::StorageFull { Trouble::Full } else { Trouble::Failed };
+        let trouble = if error.kind() == io::ErrorKind::StorageFull { Trouble::Full } else { Trouble::Failed };
         if trouble != self.trouble {
             match trouble {
                 Trouble::Full => warn!("the disk is full; the content store takes nothing until there is room"),

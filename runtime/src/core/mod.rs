@@ -16,8 +16,8 @@ use transport::wire::reference::{BaseUrl, Referable};
 
 use self::account::Account;
 use crate::clock::Clock;
-use crate::content_store::ContentStore;
 use crate::code::ErrorCode;
+use crate::content_store::ContentStore;
 use crate::error::ConfigError;
 use crate::event::EventBus;
 use crate::store::{Batch, Object, Store, StoreError, View};

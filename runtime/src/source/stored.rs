@@ -97,8 +97,10 @@ mod tests {
         let path = directory.path().join("a");
         fs::write(&path, b"some bytes").unwrap();
         let one = Source::file(&path).unwrap();
-        let entries = [("x/a", &path), ("x/b", &path)]
-            .map(|(name, local)| SourceEntry { path: crate::source::RelativePath::new(name).unwrap(), local: local.clone() });
+        let entries = [("x/a", &path), ("x/b", &path)].map(|(name, local)| SourceEntry {
+            path: crate::source::RelativePath::new(name).unwrap(),
+            local: local.clone(),
+        });
         for source in [one, Source::tree(entries.to_vec()).unwrap()] {
             let bytes = source.to_bytes(usize::MAX).unwrap();
             let again = Source::from_bytes(&bytes, source.length()).unwrap();

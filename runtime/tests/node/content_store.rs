@@ -181,6 +181,7 @@ async fn chunks_of_a_stream_are_kept_if_they_are_to_be() {
         let expected = if keep_uploads { whole(content.len()) } else { 0 };
         assert_eq!(alice.content_store().usage().await.bytes, expected);
         assert_eq!(stored_bytes(&alice), expected);
+        assert_eq!(stored_files(&alice).len(), if keep_uploads { 3 } else { 0 });
         let alice = restarted(&world, alice, &name, settings).await;
         assert_eq!(alice.content_store().usage().await.bytes, expected);
         let requests = requests(&world, &uploaded);
