@@ -37,6 +37,10 @@ pub struct RuntimeBuilder {
 }
 
 impl Runtime {
+    /// Name of the directory in the data directory with what is kept of the contents of files. The sum of its files is what
+    /// [`ContentStoreConfig::max_size`](crate::ContentStoreConfig::max_size) bounds.
+    pub const CONTENT_DIRECTORY: &str = crate::content_store::DIRECTORY;
+
     /// Starts with settings.
     #[must_use]
     pub fn builder(config: Config) -> RuntimeBuilder {

@@ -56,6 +56,8 @@ use crate::config::ContentStoreConfig;
 use crate::store::Store;
 use crate::{Error, Result};
 
+/// Name of the directory in the data directory.
+pub(crate) const DIRECTORY: &str = "content";
 /// Chunks in a segment, at most.
 pub(crate) const CHUNKS_OF_SEGMENT: usize = 16;
 /// Contents of which something can be here. More small ones would cost more in records and files than they spare.

@@ -13,14 +13,11 @@ use tracing::{info, warn};
 use super::records::{self, SegmentRecord};
 use super::state::{Kind, Number, Segment, State};
 use super::writer::{NODES_OF_SEGMENT, Writer, run};
-use super::{CHUNKS_OF_SEGMENT, ContentStore, MAX_WAITING_CHUNKS, Running, Shared, source};
+use super::{CHUNKS_OF_SEGMENT, ContentStore, DIRECTORY, MAX_WAITING_CHUNKS, Running, Shared, source};
 use crate::blocking::blocking;
 use crate::clock::Clock;
 use crate::config::ContentStoreConfig;
 use crate::store::{Batch, Store, StoreError};
-
-/// Name of the directory in the data directory.
-const DIRECTORY: &str = "content";
 
 /// Why there is no content store.
 #[derive(Debug, thiserror::Error)]
