@@ -217,7 +217,10 @@ impl FilesFacade {
     /// fetched and verified chunk by chunk while they are read, from the first authenticated chunk on, and the errors below
     /// may come from the reader ([`FileReader`](crate::facade::FileReader)).
     ///
-    /// Dropping the future or the reader ends the transfer; nothing remains.
+    /// What the [content store](crate::Config::content_store) has is read from there: if it has all of the file, the backbone is not
+    /// asked, and may have removed the file meanwhile.
+    ///
+    /// Dropping the future or the reader ends the transfer; nothing remains but what the content store has taken.
     ///
     /// # Errors
     /// [`Error::RecordNotFound`] if the file is not known here, [`Error::RecordNotFoundAtBackbone`] if it expired or was
