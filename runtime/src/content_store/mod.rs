@@ -37,6 +37,7 @@ mod state;
 mod tests;
 mod writer;
 
+use std::io::ErrorKind;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
@@ -48,7 +49,7 @@ use transport::wire::{FileId, Timestamp};
 
 pub(crate) use self::put::{Keeping, UploadedContent};
 use self::source::KeptSource;
-use self::state::{Number, Place, State, TooMuchPinned};
+use self::state::{Number, PinRefusal, Place, State};
 use self::writer::Message;
 use crate::blocking::blocking;
 use crate::clock::Clock;
@@ -164,11 +165,16 @@ impl ContentStore {
     pub(crate) async fn pin(&self, content: KnownContent) -> Result<()> {
         let running = self.running.as_ref().ok_or_else(is_off)?;
         let max_size = running.shared.config.max_size;
-        let refused = |TooMuchPinned(needed)| {
-            Error::InvalidPropertyValue(format!(
-                "the pinned files need {needed} bytes, but the content store has at most {max_size}; unpin others, or \
-                 raise the setting enlace.contentStore.maxSize"
-            ))
+        let refused = |refusal| {
+            Error::InvalidPropertyValue(match refusal {
+                PinRefusal::TooLarge(needed) => format!(
+                    "the pinned files need {needed} bytes, but the content store has at most {max_size}; unpin others, \
+                     or raise the setting enlace.contentStore.maxSize"
+                ),
+                PinRefusal::NotKept => {
+                    format!("the file has expired, or {MAX_CONTENTS} others are pinned already")
+                }
+            })
         };
         let outcome = running.ask(|reply| Message::Pin { content, reply }).await;
         outcome.unwrap_or(Ok(())).map_err(refused)
@@ -243,9 +249,13 @@ impl Running {
         let disk = self.shared.disk.clone();
         match blocking(move || read(&*disk, places)).await {
             Ok(bytes) => Some(bytes),
-            Err(segment) => {
+            Err(Unread::Damaged(segment)) => {
                 info!("a part of the content store is damaged or missing, and is dropped");
                 self.send(Message::Drop(segment));
+                None
+            }
+            Err(Unread::Failed(error)) => {
+                debug!(%error, "the content store cannot be read");
                 None
             }
         }
@@ -258,6 +268,10 @@ impl Running {
         match blocking(move || kept.seal(index, &hash)).await {
             Ok(sealed) => Some(sealed),
             Err(error) => {
+                if !error.is_lasting() {
+                    debug!(%error, "a shared file cannot be read");
+                    return None;
+                }
                 info!(%error, "a shared file is not what it was; its chunks are fetched from the backbone from now on");
                 self.shared.state().set_source(number, false);
                 self.send(Message::DropSource(number));
@@ -288,18 +302,26 @@ impl Running {
     }
 }
 
-/// The bytes at these places.
-///
-/// # Errors
-/// The segment that does not have them.
-fn read(disk: &dyn Disk, places: Vec<Place>) -> Result<Vec<u8>, Number> {
+/// Why bytes are not there.
+enum Unread {
+    /// This segment does not have them.
+    Damaged(Number),
+    /// It may have them: there were too many open files, for instance.
+    Failed(std::io::Error),
+}
+
+/// The bytes at these places. Blocks.
+fn read(disk: &dyn Disk, places: Vec<Place>) -> Result<Vec<u8>, Unread> {
     let mut bytes = Vec::with_capacity(places.iter().map(|place| place.wanted.len()).sum());
     for Place { segment, offset, part, wanted } in places {
         let mut found = vec![0; part.length as usize];
         let file = disk.open(&records::name_of(segment));
-        let is_read = file.and_then(|file| file.read_at(&mut found, offset)).is_ok();
-        if !is_read || !part.is(&found) {
-            return Err(segment);
+        match file.and_then(|file| file.read_at(&mut found, offset)) {
+            Ok(()) if part.is(&found) => {}
+            Err(error) if !matches!(error.kind(), ErrorKind::NotFound | ErrorKind::UnexpectedEof) => {
+                return Err(Unread::Failed(error));
+            }
+            Ok(()) | Err(_) => return Err(Unread::Damaged(segment)),
         }
         match wanted.len() == found.len() && bytes.is_empty() {
             true => bytes = found,

@@ -1,6 +1,7 @@
 //! Seals chunks again from files of this machine.
 
 use std::collections::VecDeque;
+use std::io::ErrorKind;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -21,6 +22,23 @@ pub(super) enum SealAgainError {
     Source(#[from] SourceError),
     #[error(transparent)]
     Content(#[from] ContentError),
+}
+
+impl SealAgainError {
+    /// Whether another attempt is of no use.
+    pub(super) fn is_lasting(&self) -> bool {
+        match self {
+            Self::Source(SourceError::Unreadable { source, .. }) => matches!(
+                source.kind(),
+                ErrorKind::NotFound
+                    | ErrorKind::PermissionDenied
+                    | ErrorKind::NotADirectory
+                    | ErrorKind::IsADirectory
+                    | ErrorKind::InvalidInput
+            ),
+            Self::Source(_) | Self::Content(_) => true,
+        }
+    }
 }
 
 /// A source, and the key by which it was sealed.

@@ -121,9 +121,14 @@ pub(super) struct Removed {
     pub(super) sources: Vec<Number>,
 }
 
-/// Why a content cannot be pinned: all of them would need so many bytes.
+/// Why a content cannot be pinned.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct TooMuchPinned(pub(super) u64);
+pub(super) enum PinRefusal {
+    /// All that are pinned would need so many bytes.
+    TooLarge(u64),
+    /// Its file has expired, or too many others are pinned.
+    NotKept,
+}
 
 /// All contents and segments. Never counts more bytes than its bound.
 pub(super) struct State {
@@ -210,6 +215,10 @@ impl State {
     ///
     /// None, and nothing goes, if there cannot be so much room.
     pub(super) fn reserve(&mut self, bytes: u64, content: Option<Number>, kept: Option<Number>) -> Option<Removed> {
+        if self.bytes + bytes <= self.max_size {
+            self.bytes += bytes;
+            return Some(Removed::default());
+        }
         let removable: u64 = self.removable(kept).map(|(_, segment)| segment.length()).sum();
         if self.bytes - removable + bytes > self.max_size {
             return None;
@@ -342,11 +351,11 @@ impl State {
 
     /// Protects a content from making room for others. All that are protected have to fit together, and in full: otherwise one
     /// of them could never be complete.
-    pub(super) fn pin(&mut self, number: Number) -> Result<(), TooMuchPinned> {
+    pub(super) fn pin(&mut self, number: Number) -> Result<(), PinRefusal> {
         let pinned = self.contents.iter().filter(|(other, content)| content.is_pinned || **other == number);
         let needed = pinned.fold(0u64, |sum, (_, content)| sum.saturating_add(content.full_size()));
         if needed > self.max_size {
-            return Err(TooMuchPinned(needed));
+            return Err(PinRefusal::TooLarge(needed));
         }
         self.set_pinned(number, true);
         Ok(())

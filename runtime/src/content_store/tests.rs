@@ -530,6 +530,9 @@ async fn contents_of_files_that_are_gone_or_have_expired_are_removed() {
     assert!(!is_stored(&store, &contents[2]).await, "expired, and not yet swept");
     store.sweep();
     assert_eq!((store.usage().await.contents, bytes_on(&disk)), (1, contents[1].size()));
+    // A transfer that still goes on.
+    put_and_wait(&store, &contents[0]).await;
+    assert_eq!(store.usage().await.contents, 1);
     assert!(is_stored(&store, &contents[1]).await);
 }
 

@@ -16,7 +16,7 @@ use transport::wire::Timestamp;
 
 use super::records::{self, ContentRecord, SegmentRecord};
 use super::source::KeptSource;
-use super::state::{Kind, Number, Part, Removed, Segment, State, TooMuchPinned};
+use super::state::{Kind, Number, Part, PinRefusal, Removed, Segment, State};
 use super::{CHUNKS_OF_SEGMENT, KnownContent, Shared, UploadedContent};
 use crate::blocking::blocking;
 use crate::store::{Batch, Store, StoreError, collection};
@@ -51,7 +51,7 @@ pub(super) enum Message {
     Abandon(Number),
     Pin {
         content: KnownContent,
-        reply: oneshot::Sender<Result<(), TooMuchPinned>>,
+        reply: oneshot::Sender<Result<(), PinRefusal>>,
     },
     Unpin {
         root: Root,
@@ -167,11 +167,11 @@ impl Writer {
             Some(Box::new(move || drop(reply.send(outcome))))
         }
         match message {
-            Message::Chunk { target, start, sealed, hash, _permit } => self.chunk(target, start, &sealed, &hash),
-            Message::Tree { content, start, bytes, _permit } => self.tree(content, start, &bytes),
-            Message::Uploaded(number, uploaded) => self.uploaded(number, *uploaded),
+            Message::Chunk { target, start, sealed, hash, _permit } => self.chunk(store, target, start, &sealed, &hash),
+            Message::Tree { content, start, bytes, _permit } => self.tree(store, content, start, &bytes),
+            Message::Uploaded(number, uploaded) => self.uploaded(store, number, *uploaded),
             Message::Abandon(number) => self.remove_content(number),
-            Message::Pin { content, reply } => return replies(reply, self.pin(content)),
+            Message::Pin { content, reply } => return replies(reply, self.pin(store, content)),
             Message::Unpin { root, reply } => {
                 self.unpin(&root);
                 return replies(reply, ());
@@ -196,13 +196,13 @@ impl Writer {
         None
     }
 
-    fn chunk(&mut self, target: Target, start: u64, sealed: &[u8], hash: &ChunkHash) {
+    fn chunk(&mut self, store: &Store, target: Target, start: u64, sealed: &[u8], hash: &ChunkHash) {
         // Only what has the hash of the tree may be handed out to others.
         if ChunkHash::of(sealed) != *hash {
             return;
         }
         let number = match target {
-            Target::Known(content) => self.content_of(content),
+            Target::Known(content) => self.content_of(store, content),
             Target::Upload(number) => self.upload(number),
             Target::Taken => None,
         };
@@ -212,15 +212,15 @@ impl Writer {
         }
     }
 
-    fn tree(&mut self, content: KnownContent, start: u64, bytes: &[u8]) {
-        let Some(number) = self.content_of(content) else { return };
+    fn tree(&mut self, store: &Store, content: KnownContent, start: u64, bytes: &[u8]) {
+        let Some(number) = self.content_of(store, content) else { return };
         for (place, node) in (start..).step_by(NODE_LENGTH as usize).zip(bytes.chunks(NODE_LENGTH as usize)) {
             self.put(number, Kind::Tree, place, node, &ChunkHash::of(node));
         }
         self.forget_if_empty(number);
     }
 
-    fn uploaded(&mut self, number: Option<Number>, uploaded: UploadedContent) {
+    fn uploaded(&mut self, store: &Store, number: Option<Number>, uploaded: UploadedContent) {
         let UploadedContent { content, key, tree, source } = uploaded;
         let known = number.filter(|number| self.state().contains(*number));
         let number = match known {
@@ -228,9 +228,9 @@ impl Writer {
             // It was stored under its root meanwhile, which only a content that is uploaded a second time can be.
             Some(number) => {
                 self.remove_content(number);
-                self.content_of(content.clone())
+                self.content_of(store, content.clone())
             }
-            None => self.content_of(content.clone()),
+            None => self.content_of(store, content.clone()),
         };
         let Some(number) = number else { return };
         let is_whole = self.whole_tree(number, &content.layout, tree.as_bytes());
@@ -266,8 +266,8 @@ impl Writer {
         self.state().set_source(number, true);
     }
 
-    fn pin(&mut self, content: KnownContent) -> Result<(), TooMuchPinned> {
-        let Some(number) = self.content_of(content) else { return Err(TooMuchPinned(u64::MAX)) };
+    fn pin(&mut self, store: &Store, content: KnownContent) -> Result<(), PinRefusal> {
+        let Some(number) = self.content_of(store, content) else { return Err(PinRefusal::NotKept) };
         let outcome = self.state().pin(number);
         self.forget_if_empty(number);
         outcome
@@ -295,10 +295,13 @@ impl Writer {
         self.discard(Removed { sources: vec![number], ..Removed::default() });
     }
 
-    /// The number of a content, which may be new.
-    fn content_of(&mut self, content: KnownContent) -> Option<Number> {
-        let known = self.state().number(&content.root);
-        known.or_else(|| self.begin(self.unused(), Some(content)))
+    /// The number of a content, which may be new. A file that was removed during a transfer gets none.
+    fn content_of(&mut self, store: &Store, content: KnownContent) -> Option<Number> {
+        if let Some(known) = self.state().number(&content.root) {
+            return Some(known);
+        }
+        let is_alive = is_alive(store, &content, self.shared.clock.now());
+        if is_alive { self.begin(self.unused(), Some(content)) } else { None }
     }
 
     fn upload(&mut self, number: Number) -> Option<Number> {
