@@ -240,6 +240,7 @@ fn runtime_config(plan: &Plan, backbone_url: &str, backbone_address: Option<IpAd
     config.max_file_size = settings.max_file_size;
     config.max_received_file_size = settings.max_received_file_size;
     config.datawallet_enabled = settings.datawallet_enabled;
+    config.content_store = settings.content_store;
     config
 }
 

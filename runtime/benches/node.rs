@@ -5,18 +5,25 @@
 //! ```
 #![allow(clippy::unwrap_used, reason = "a benchmark that fails should stop")]
 
+use std::path::Path;
 use std::time::Duration;
 
 use backbone_mock::Backbone;
-use divan::counter::ItemsCount;
+use divan::counter::{BytesCount, ItemsCount};
 use divan::{Bencher, black_box};
 use futures_util::future::join_all;
-use runtime::facade::{CreateTokenForFile, Ownership, UploadOwnFile};
+use runtime::facade::{ContentFormat, CreateTokenForFile, Ownership, UploadOwnFile};
+use runtime::source::Source;
 use runtime::testing::remember_tokens;
-use runtime::{BackboneConfig, Config, FileId, Runtime, Secret};
+use runtime::{BackboneConfig, Config, ContentStoreConfig, FileId, Runtime, Secret};
 use serde_json::json;
 use tempfile::TempDir;
+use tokio::io::AsyncReadExt as _;
 
+/// Bytes of a chunk of format `v2`.
+const CHUNK: u64 = 1 << 20;
+/// Chunks of the file from which one is read.
+const CHUNKS: u64 = 16;
 /// Tokens in the store that is listed.
 const LISTED: u64 = 100_000;
 
@@ -35,6 +42,11 @@ struct World {
 
 impl World {
     fn new() -> Self {
+        Self::with(None, |_| upload())
+    }
+
+    /// Uploads what `upload` makes in a directory.
+    fn with(store: Option<ContentStoreConfig>, upload: impl FnOnce(&Path) -> UploadOwnFile) -> Self {
         let executor = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
         let directory = tempfile::tempdir().unwrap();
         let (backbone, node, file) = executor.block_on(async {
@@ -43,8 +55,10 @@ impl World {
             let settings = BackboneConfig::new(backbone.url(), "bench", Secret::new("secret"));
             let mut config = Config::new(directory.path().join("node"), settings);
             config.datawallet_enabled = false;
+            config.content_store = store;
             let node = Runtime::builder(config).start().await.unwrap();
-            let file = node.files().upload_own_file(upload()).await.unwrap().id;
+            let file = node.files().upload_own_file(upload(directory.path())).await.unwrap().id;
+            node.content_store().usage().await;
             (backbone, node, file)
         });
         Self { executor, node, file, _backbone: backbone, _directory: directory }
@@ -54,6 +68,54 @@ impl World {
         let request = CreateTokenForFile { ephemeral, ..CreateTokenForFile::default() };
         black_box(self.node.files().create_token_for_file(&self.file, request).await.unwrap());
     }
+}
+
+/// Where the chunk comes from that a benchmark reads.
+#[derive(Debug, Clone, Copy)]
+enum From {
+    Backbone,
+    Store,
+    /// A file of this machine, sealed again.
+    Source,
+}
+
+impl From {
+    fn world(self) -> World {
+        let store = match self {
+            Self::Backbone => None,
+            Self::Store | Self::Source => Some(ContentStoreConfig::default()),
+        };
+        World::with(store, |directory| {
+            let content = vec![7; (CHUNKS * CHUNK) as usize];
+            let (name, kind) = ("bench.bin".parse().unwrap(), "text/plain".parse().unwrap());
+            let upload = match self {
+                Self::Source => {
+                    let path = directory.join("shared");
+                    std::fs::write(&path, content).unwrap();
+                    UploadOwnFile::from_source(Source::file(path).unwrap(), name, kind)
+                }
+                Self::Backbone | Self::Store => UploadOwnFile::new(std::io::Cursor::new(content), name, kind),
+            };
+            UploadOwnFile { format: ContentFormat::V2, ..upload }
+        })
+    }
+}
+
+/// One chunk, verified and opened.
+#[divan::bench(args = [From::Backbone, From::Store, From::Source], max_time = 3)]
+fn read_a_chunk(bencher: Bencher, from: From) {
+    let world = from.world();
+    let mut next = 0;
+    bencher.counter(BytesCount::new(CHUNK)).bench_local(|| {
+        let start = next % CHUNKS * CHUNK;
+        next += 1;
+        world.executor.block_on(async {
+            let part = world.node.files().read_range(&world.file, start..start + CHUNK).await.unwrap();
+            let mut bytes = Vec::with_capacity(CHUNK as usize);
+            part.content.into_reader().read_to_end(&mut bytes).await.unwrap();
+            black_box(bytes)
+        });
+    });
 }
 
 fn upload() -> UploadOwnFile {

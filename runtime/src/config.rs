@@ -65,6 +65,38 @@ pub struct Config {
     pub datawallet_enabled: bool,
     /// Name and description of the device when it is created.
     pub device: DeviceProfile,
+    /// What is kept of the contents of files, so that they need not be fetched again. Without it nothing is kept, and what an
+    /// earlier start has kept stays as it is.
+    pub content_store: Option<ContentStoreConfig>,
+}
+
+/// How many bytes of ciphertext a node keeps, and which. Only files of format `v2` are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ContentStoreConfig {
+    /// Most bytes on the disk. With 0 the store is off, and what an earlier start has kept is removed.
+    pub max_size: u64,
+    /// Whether the chunks of uploads are kept that cannot be read again. Uploads from files of this machine are not copied: the
+    /// files themselves are read again while they are unchanged.
+    pub keep_uploads: bool,
+    /// Whether chunks that were fetched are kept.
+    pub keep_downloads: bool,
+}
+
+impl ContentStoreConfig {
+    /// Some large files, or many small ones; little beside what disks have today.
+    pub const DEFAULT_MAX_SIZE: u64 = 1024 * 1024 * 1024;
+
+    /// Keeps everything within so many bytes.
+    #[must_use]
+    pub fn new(max_size: u64) -> Self {
+        Self { max_size, keep_uploads: true, keep_downloads: true }
+    }
+}
+
+impl Default for ContentStoreConfig {
+    fn default() -> Self {
+        Self::new(Self::DEFAULT_MAX_SIZE)
+    }
 }
 
 impl Config {
@@ -86,6 +118,8 @@ impl Config {
             // On, unlike in the published connectors: another device can recover everything from the log.
             datawallet_enabled: true,
             device: DeviceProfile::default(),
+            // An application decides how much of a disk it takes.
+            content_store: None,
         }
     }
 }

@@ -11,10 +11,13 @@ use crate::account;
 use crate::blocking::blocking;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, StoreKey};
+use crate::content_store::ContentStore;
 use crate::core::Core;
 use crate::error::ConfigError;
 use crate::event::EventReceiver;
-use crate::facade::{AccountFacade, ChallengesFacade, FilesFacade, IdentityMetadataFacade, Node, TokensFacade};
+use crate::facade::{
+    AccountFacade, ChallengesFacade, ContentStoreFacade, FilesFacade, IdentityMetadataFacade, Node, TokensFacade,
+};
 use crate::store::{LOCK_FILE, Store, StoreError, StoreKeySource, vault};
 use crate::sync::Synchronizer;
 
@@ -34,6 +37,10 @@ pub struct RuntimeBuilder {
 }
 
 impl Runtime {
+    /// Name of the directory in the data directory with what is kept of the contents of files. The sum of its files is what
+    /// [`ContentStoreConfig::max_size`](crate::ContentStoreConfig::max_size) bounds.
+    pub const CONTENT_DIRECTORY: &str = crate::content_store::DIRECTORY;
+
     /// Starts with settings.
     #[must_use]
     pub fn builder(config: Config) -> RuntimeBuilder {
@@ -85,6 +92,12 @@ impl Runtime {
         FilesFacade::new(self.node.clone())
     }
 
+    /// What this node keeps of the contents of files.
+    #[must_use]
+    pub fn content_store(&self) -> ContentStoreFacade {
+        ContentStoreFacade::new(self.node.clone())
+    }
+
     /// Tokens.
     #[must_use]
     pub fn tokens(&self) -> TokensFacade {
@@ -130,6 +143,7 @@ impl Runtime {
     /// [`crate::Error::Store`] if the store cannot be closed; nothing that was acknowledged is lost then.
     pub async fn shutdown(&self) -> Result<()> {
         self.node.sync.stop().await;
+        self.node.core.content_store.close().await;
         let node = self.node.clone();
         Ok(blocking(move || node.core.store.close()).await?)
     }
@@ -179,7 +193,9 @@ impl RuntimeBuilder {
         let Self { config, clock, shared_secret, lock, evidence } = self;
         let (config, store, temporary_directory) = open_store(config, lock, evidence).await?;
         let account = account::open(&config, &store, &*clock, shared_secret).await?;
-        let core = Core::new(config, clock, Arc::new(store), account, temporary_directory);
+        let store = Arc::new(store);
+        let content_store = ContentStore::open(config.content_store, &config.data_dir, &store, clock.clone()).await;
+        let core = Core::with_content_store(config, clock, store, account, content_store, temporary_directory);
         let node = Node { sync: Synchronizer::start(core.clone()), core };
         Ok(Runtime { node: Arc::new(node) })
     }

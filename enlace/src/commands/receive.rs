@@ -131,6 +131,8 @@ fn plan(global: &Global, args: &ReceiveArgs, incoming: &Incoming) -> Result<Plan
     let mut plan = Plan::new(configuration, Purpose::Receiver, args.change_backbone)?;
     // Whoever allows more with the option need not know the setting.
     plan.settings.max_received_file_size = plan.settings.max_received_file_size.max(args.max_size);
+    // What is received goes where the user wants it, once. What a node here has kept stays.
+    plan.settings.content_store = None;
     match &plan.backbone {
         WhichBackbone::At(url) => {
             plan.backbone_is_configured = configured.is_some_and(|configured| same(&configured, url));

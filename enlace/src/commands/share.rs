@@ -108,7 +108,11 @@ pub(crate) async fn run(mut context: Context, args: ShareArgs) -> Result<(), Fai
     let terms = args.terms.read(time::now())?;
     let source = source.named(args.name.as_deref(), context.output);
     let files = source.manifest().map(files_of);
-    let plan = context.plan(configuration, &args.node)?;
+    let mut plan = context.plan(configuration, &args.node)?;
+    if let Some(store) = &mut plan.settings.content_store {
+        // The shared files themselves are read again; nothing is copied.
+        (store.keep_uploads, store.keep_downloads) = (false, false);
+    }
     let settings = plan.settings.clone();
     let output = context.output;
     // A second `share` uses the process that serves the directory; only one can have it.

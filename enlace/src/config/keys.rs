@@ -191,6 +191,18 @@ pub(crate) const KEYS: &[Key] = &[
         "maximum size of a file from another identity in bytes",
     ),
     key(
+        "enlace.contentStore.maxSize",
+        ValueForm::Number,
+        "1073741824",
+        "maximum bytes of ciphertext that the node keeps of its files; 0 keeps none",
+    ),
+    key(
+        "enlace.contentStore.keepUploads",
+        ValueForm::Flag,
+        "true",
+        "keep the ciphertext of uploads that are not files on this machine, such as those over the REST API",
+    ),
+    key(
         "enlace.maxTokenContentSize",
         ValueForm::Number,
         "262144",
@@ -317,7 +329,7 @@ pub(crate) fn nearest(path: &str) -> Option<&'static Key> {
 
 #[cfg(test)]
 mod tests {
-    use runtime::Config;
+    use runtime::{Config, ContentStoreConfig};
 
     use super::*;
 
@@ -334,6 +346,7 @@ mod tests {
         for (path, size) in [
             ("transportLibrary.platformMaxUnencryptedFileSize", Config::DEFAULT_MAX_FILE_SIZE),
             ("enlace.maxReceivedFileSize", Config::DEFAULT_MAX_RECEIVED_FILE_SIZE),
+            ("enlace.contentStore.maxSize", ContentStoreConfig::DEFAULT_MAX_SIZE),
         ] {
             assert_eq!(KEYS.iter().find(|key| key.path == path).unwrap().default, size.to_string());
         }

@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use runtime::{Secret, StoreKey, Timestamp};
+use runtime::{ContentStoreConfig, Secret, StoreKey, Timestamp};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -33,6 +33,8 @@ pub(crate) struct Settings {
     pub(crate) max_file_size: u64,
     /// Maximum size of a file from another identity in bytes.
     pub(crate) max_received_file_size: u64,
+    /// What is kept of the contents of files; none leaves it as it is.
+    pub(crate) content_store: Option<ContentStoreConfig>,
     /// Largest content of a token in bytes of JSON.
     pub(crate) max_token_content: usize,
     /// Whether changes go to the datawallet.
@@ -177,10 +179,18 @@ struct Enlace {
     allowed_origins: Vec<String>,
     allow_plain_http: bool,
     max_received_file_size: u64,
+    content_store: ContentStoreTree,
     max_token_content_size: usize,
     #[serde(default)]
     store_key: StoreKeyTree,
     backbone: EmbeddedBackbone,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ContentStoreTree {
+    max_size: u64,
+    keep_uploads: bool,
 }
 
 #[derive(Deserialize, Default)]
@@ -216,6 +226,10 @@ impl Settings {
             max_file_size: transport.platform_max_unencrypted_file_size,
             datawallet_enabled: transport.datawallet_enabled,
             max_received_file_size: enlace.max_received_file_size,
+            content_store: Some(ContentStoreConfig {
+                keep_uploads: enlace.content_store.keep_uploads,
+                ..ContentStoreConfig::new(enlace.content_store.max_size)
+            }),
             max_token_content: enlace.max_token_content_size,
             allow_plain_http: enlace.allow_plain_http,
             store_key: problems.note(store_key(enlace.store_key)),

@@ -112,6 +112,24 @@ fn report(sandbox: &Sandbox, args: &[&str]) -> (i32, Vec<(String, String, String
 }
 
 #[test]
+fn doctor_reports_the_usage_of_the_content_store_in_each_state() {
+    let sandbox = Sandbox::new();
+    sandbox.file("large.bin", vec![7; 1_500_000]);
+    let upload = ["files", "upload", "large.bin", "--format", "v2", "--json", "--data-dir", "d"];
+    sandbox.run(&[&upload, &PORTS[2..]].concat()).json();
+    let usage = |args: &[&str]| {
+        let lines = report(&sandbox, args).1;
+        lines.into_iter().find(|line| line.0 == "content store").map(|(_, verdict, detail)| (verdict, detail)).unwrap()
+    };
+    let serving = sandbox.serve(&[&["serve", "--data-dir", "d"], &PORTS[..]].concat());
+    let (verdict, while_serving) = usage(&[]);
+    assert!(verdict == "ok" && while_serving.ends_with(" of 1.0 GiB used"), "{while_serving}");
+    serving.stop();
+    assert_eq!(usage(&[]).1, while_serving);
+    assert_eq!(usage(&["--enlace:contentStore:maxSize=0"]).0, "skipped");
+}
+
+#[test]
 fn doctor_reports_that_no_process_serves_and_which_ports_will_be_taken() {
     let sandbox = Sandbox::new();
     sandbox.serve(&[&["serve", "--data-dir", "d"], &PORTS[..]].concat()).stop();

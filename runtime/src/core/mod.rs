@@ -3,7 +3,7 @@
 //! Files, tokens and synchronization take a [`Core`] and import neither each other's callers nor the facades:
 //!
 //! ```text
-//! facade -> file, token, account, sync -> delivery -> core -> store
+//! facade -> file, token, account, sync -> delivery -> core -> content_store -> store
 //! ```
 
 pub(crate) mod account;
@@ -17,6 +17,7 @@ use transport::wire::reference::{BaseUrl, Referable};
 use self::account::Account;
 use crate::clock::Clock;
 use crate::code::ErrorCode;
+use crate::content_store::ContentStore;
 use crate::error::ConfigError;
 use crate::event::EventBus;
 use crate::store::{Batch, Object, Store, StoreError, View};
@@ -31,6 +32,8 @@ pub(crate) struct Core {
     pub(crate) store: Arc<Store>,
     /// Identity, device, and their connection to the backbone.
     pub(crate) account: Account,
+    /// What is kept of the contents of files.
+    pub(crate) content_store: ContentStore,
     /// Private directory for temporary files, emptied at each start.
     pub(crate) temporary_directory: PathBuf,
     /// Notified of changes to be pushed. Changes shortly after each other become one push.
@@ -38,6 +41,8 @@ pub(crate) struct Core {
 }
 
 impl Core {
+    /// Without a content store.
+    #[cfg(test)]
     pub(crate) fn new(
         config: Config,
         clock: Arc<dyn Clock>,
@@ -45,8 +50,19 @@ impl Core {
         account: Account,
         temporary_directory: PathBuf,
     ) -> Arc<Self> {
+        Self::with_content_store(config, clock, store, account, ContentStore::off(), temporary_directory)
+    }
+
+    pub(crate) fn with_content_store(
+        config: Config,
+        clock: Arc<dyn Clock>,
+        store: Arc<Store>,
+        account: Account,
+        content_store: ContentStore,
+        temporary_directory: PathBuf,
+    ) -> Arc<Self> {
         let (events, unpushed) = (EventBus::new(), Notify::new());
-        Arc::new(Self { config, clock, events, store, account, temporary_directory, unpushed })
+        Arc::new(Self { config, clock, events, store, account, content_store, temporary_directory, unpushed })
     }
 
     /// Applies changes, waits until they are on disk, and has them pushed to the other devices in the background.

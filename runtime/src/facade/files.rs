@@ -230,7 +230,10 @@ impl FilesFacade {
     /// fetched and verified chunk by chunk while they are read, from the first authenticated chunk on, and the errors below
     /// may come from the reader ([`FileReader`](crate::facade::FileReader)).
     ///
-    /// Dropping the future or the reader ends the transfer; nothing remains.
+    /// What the [content store](crate::Config::content_store) has is read from there: if it has all of the file, the backbone is not
+    /// asked, and may have removed the file meanwhile.
+    ///
+    /// Dropping the future or the reader ends the transfer; nothing remains but what the content store has taken.
     ///
     /// # Errors
     /// [`Error::RecordNotFound`] if the file is not known here, [`Error::RecordNotFoundAtBackbone`] if it expired or was
@@ -299,7 +302,8 @@ impl FilesFacade {
     /// [`Error::RecordNotFound`] if it is not known here, and the backbone's errors; then nothing was deleted.
     #[instrument(skip_all, fields(file = short(id)))]
     pub async fn delete_file(&self, id: &FileId) -> Result<()> {
-        if self.record(id)?.is_own {
+        let record = self.record(id)?;
+        if record.is_own {
             match self.node.core.account.session().delete_file(id).await {
                 Err(error) if error.is_record_not_found() => info!("the file was gone at the backbone already"),
                 outcome => outcome?,
@@ -308,6 +312,9 @@ impl FilesFacade {
         let mut batch = Batch::new();
         batch.record_delete(collection::FILES, id.as_str());
         self.node.core.commit(batch).await?;
+        if let Some(root) = record.root {
+            self.node.core.content_store.remove(&root).await;
+        }
         self.node.core.events.publish(Event::FileDeleted(id.clone()));
         Ok(())
     }

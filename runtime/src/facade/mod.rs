@@ -2,6 +2,7 @@
 
 mod account;
 mod challenges;
+mod content_store;
 mod files;
 mod identity_metadata;
 pub(crate) mod list;
@@ -16,6 +17,7 @@ use crate::sync::Synchronizer;
 
 pub use account::{AccountFacade, Health};
 pub use challenges::{ChallengesFacade, CreateChallenge, ValidateChallenge};
+pub use content_store::ContentStoreFacade;
 pub use files::{CreateTokenForFile, Download, FilesFacade, LoadFile, UploadOwnFile};
 pub use identity_metadata::IdentityMetadataFacade;
 pub use list::List;

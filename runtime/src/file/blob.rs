@@ -9,13 +9,14 @@ use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::task::JoinHandle;
 use transport::content::{CHUNK_LENGTH, ChunkHash, ChunkPlace, ContentError, ContentKey, Layout, TreeBuilder};
-use transport::content::{MAX_CONTENT_LENGTH, Root, chunk_buffer};
+use transport::content::{MAX_CONTENT_LENGTH, Root, Tree, chunk_buffer};
 use transport::crypto::SecretKey;
 use transport::crypto::hash::{Sha512Hash, Sha512Stream};
 use zeroize::Zeroizing;
 
 use super::{Observer, Phase, Progress};
 use crate::blocking::{blocking, joined};
+use crate::content_store::Keeping;
 use crate::{Error, Result};
 
 /// Chunks that are handed out together.
@@ -42,6 +43,10 @@ pub(super) struct BlobSealer {
     length: u64,
     limit: Limit,
     observer: Option<Observer>,
+    /// Takes the sealed chunks, if they are kept here too.
+    pub(super) keeping: Option<Keeping>,
+    /// The tree, once there is one.
+    pub(super) built: Option<Tree>,
 }
 
 /// What is known of a sealed content.
@@ -110,6 +115,8 @@ impl BlobSealer {
             length: 0,
             limit,
             observer,
+            keeping: None,
+            built: None,
         }
     }
 
@@ -139,6 +146,9 @@ impl BlobSealer {
             let (chunk, hash) = joined(&mut sealing).await.map_err(refused)?;
             piece.reserve_exact(chunk.len());
             piece.extend_from_slice(&chunk);
+            if let Some(keeping) = &self.keeping {
+                keeping.chunk(self.tree.count(), chunk, &hash).await;
+            }
             self.tree.push(&hash);
         }
         let has_ended = self.sealing.is_empty() && self.ahead.is_none();
@@ -165,6 +175,7 @@ impl BlobSealer {
             Some(tree) => {
                 let cipher_hash = hash.finish_hash();
                 self.state = State::Ended(SealedBlob { length: self.length, root: *tree.root(), cipher_hash });
+                self.built = Some(tree);
             }
         }
         Ok(piece.into())

@@ -16,8 +16,9 @@ use super::blob::{BlobSealer, Limit, SealedBlob};
 use super::record::ChunkMembers;
 use super::spool::{Spool, temporary_file_error};
 use super::upload::metadata_too_long;
-use super::{FileRecord, NewFile, Observer, Phase, Progress};
+use super::{FileRecord, NewContent, NewFile, Observer, Phase, Progress};
 use crate::blocking::blocking;
+use crate::content_store::UploadedContent;
 use crate::core::Core;
 use crate::delivery::{self, Delivery as _, Outgoing};
 use crate::{Error, Result};
@@ -53,6 +54,9 @@ pub(super) async fn upload(core: &Core, mut new: NewFile, observer: Option<&Obse
         metadata_key: SecretKey::generate(),
         owner_signature: None,
     };
+    if matches!(upload.new.content, NewContent::Stream(_)) {
+        upload.blob.keeping = core.content_store.keep_upload();
+    }
     let progress = observer.map(|observer| uploading(observer.clone(), None));
     let created = match support {
         Some(_) => by.upload_pieces(&mut upload, progress).await?,
@@ -80,7 +84,7 @@ impl ChunkedUpload<'_> {
     }
 
     /// Stores the file. Of the answer only members that the backbone alone knows are used, and a shorter expiry.
-    async fn remember(self, created: CreatedFile) -> Result<(FileId, FileRecord)> {
+    async fn remember(mut self, created: CreatedFile) -> Result<(FileId, FileRecord)> {
         let SealedBlob { length, root, cipher_hash } = self.blob.sealed()?;
         let core = self.core;
         info!(file = crate::logging::short(&created.id), bytes = length, "file uploaded in chunks");
@@ -112,6 +116,11 @@ impl ChunkedUpload<'_> {
             manifest_length: self.new.content.manifest_length(),
         };
         core.remember(record.to_object(&created.id)).await?;
+        let (content, tree) = (record.known_content(&created.id), self.blob.built.take());
+        if let (Some(content), Some(tree)) = (content, tree) {
+            let (key, source) = (record.cipher_key.clone(), self.new.content.source());
+            core.content_store.uploaded(UploadedContent { content, key, tree, source }, self.blob.keeping.take());
+        }
         Ok((created.id, record))
     }
 }

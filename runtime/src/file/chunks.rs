@@ -1,19 +1,20 @@
 //! Verified chunks of a file of format `v2`, in any order, fetched as they are asked for. In order, the next chunk is fetched
-//! while another thread opens the one before.
+//! while another thread opens the one before. What the content store has is not fetched, and what is fetched goes there.
 
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use tokio::task::JoinHandle;
-use transport::content::{ContentError, HEADER_LENGTH, Layout, Opener, Root, Verifier};
+use transport::content::{ContentError, ContentKey, HEADER_LENGTH, Layout, Opener, Root, TreePart, Verifier};
 use transport::crypto::SecretKey;
-use transport::wire::FileId;
+use transport::wire::{FileId, Timestamp};
 
 use super::remote::{RemoteBlob, Run};
 use super::{Observer, Phase, Progress};
 use crate::blocking::joined;
 use crate::code::ErrorCode;
+use crate::content_store::{Keeping, KnownContent};
 use crate::core::Core;
 use crate::{Error, Result};
 
@@ -38,6 +39,14 @@ pub(super) struct ContentId {
     pub(super) root: Root,
     pub(super) layout: Layout,
     pub(super) key: SecretKey,
+    pub(super) expires_at: Timestamp,
+}
+
+impl ContentId {
+    fn known(&self) -> KnownContent {
+        let (file, root, layout, expires_at) = (self.id.clone(), self.root, self.layout, self.expires_at);
+        KnownContent { file, root, layout, expires_at }
+    }
 }
 
 /// A chunk on another thread.
@@ -46,6 +55,9 @@ type Opening = JoinHandle<Result<Vec<u8>, ContentError>>;
 /// The chunks of a content. Nothing of a chunk is handed out before all of it is authenticated.
 pub(super) struct Chunks {
     blob: RemoteBlob,
+    root: Root,
+    /// Takes what is fetched, if it is kept.
+    keeping: Option<Arc<Keeping>>,
     layout: Layout,
     opener: Arc<RwLock<Opener>>,
     run: Option<Run>,
@@ -73,24 +85,26 @@ impl Chunks {
         observer: Option<&Observer>,
     ) -> Result<Self> {
         let layout = content.layout;
+        let keeping = core.content_store.keep_download(content.known());
         let mut blob = RemoteBlob::new(core, content.id.clone(), layout.blob_length());
-        // The end first: it shows whether the backbone knows ranges.
-        let top = blob.bytes(&mut None, layout.top(), layout.top().end).await?;
         let mut run = None;
         let window = if access == Access::InOrder { u64::MAX } else { FIRST_WINDOW };
-        let end = match chunks.start {
-            0 if !chunks.is_empty() => {
-                layout.sealed(&(0..chunks.end.min(window))).map_err(|error| altered(blob.core(), error))?.end
+        let opener = match stored_opener(blob.core(), content).await {
+            Some(opener) => opener,
+            None => {
+                let at_once = chunks.start..chunks.end.min(window);
+                let (opener, top) = fetched_opener(&mut blob, content, at_once, &mut run).await?;
+                if let Some(keeping) = &keeping {
+                    keeping.try_tree(None, &top);
+                }
+                opener
             }
-            _ => HEADER_LENGTH as u64,
         };
-        let header = blob.bytes(&mut run, 0..HEADER_LENGTH as u64, end).await?;
-        let opener = Verifier::new(&content.root, layout, &header, &top)
-            .and_then(|verifier| Opener::new(&content.key, verifier))
-            .map_err(|error| altered(blob.core(), error))?;
         let length = layout.sealed(&chunks).map_or(0, |sealed| sealed.end - sealed.start);
         Ok(Self {
             blob,
+            root: content.root,
+            keeping,
             layout,
             opener: Arc::new(RwLock::new(opener)),
             run,
@@ -116,7 +130,7 @@ impl Chunks {
         let wanted = if self.is_in_order { AHEAD } else { 1 };
         while self.opening.len() < wanted && self.next < self.end && self.failed.is_none() {
             match self.fetch(self.next).await {
-                Ok(sealed) => self.open(sealed),
+                Ok((sealed, is_stored)) => self.open(sealed, is_stored),
                 Err(error) => self.failed = Some(error),
             }
         }
@@ -142,31 +156,55 @@ impl Chunks {
         }
     }
 
-    fn open(&mut self, mut sealed: Vec<u8>) {
+    fn open(&mut self, mut sealed: Vec<u8>, is_stored: bool) {
         let (opener, index) = (self.opener.clone(), self.next);
+        let slot = self.keeping.as_ref().filter(|_| !is_stored).and_then(Keeping::slot);
         let opening = tokio::task::spawn_blocking(move || {
-            opener.read().unwrap_or_else(PoisonError::into_inner).open_chunk(index, &mut sealed)?;
+            let opener = opener.read().unwrap_or_else(PoisonError::into_inner);
+            let kept = slot.map(|slot| (slot, sealed.clone()));
+            opener.open_chunk(index, &mut sealed)?;
+            if let Some((slot, kept)) = kept {
+                slot.take(index, kept, &opener.verifier().chunk(index)?);
+            }
             Ok(sealed)
         });
         self.opening.push_back((index, opening));
         self.next += 1;
     }
 
-    /// A sealed chunk; when it is there, the hashes that verify it are too.
-    async fn fetch(&mut self, index: u64) -> Result<Vec<u8>> {
+    /// A sealed chunk, and whether it was stored here; when it is there, the hashes that verify it are too.
+    async fn fetch(&mut self, index: u64) -> Result<(Vec<u8>, bool)> {
+        if self.first_stored(index) == index {
+            self.fetch_hashes(index..index + 1).await?;
+            if let Some(sealed) = self.blob.core().content_store.chunk(&self.root, index).await {
+                self.run = None;
+                self.report(index);
+                return Ok((sealed, true));
+            }
+        }
         let place = self.layout.sealed_chunk(index).map_err(|error| self.altered(error))?;
-        let end = self.end.min(index.saturating_add(self.window));
+        let end = self.end.min(index.saturating_add(self.window)).min(self.first_stored(index + 1));
         self.fetch_hashes(index..end).await?;
         let run_end = self.layout.sealed(&(index..end)).map_err(|error| self.altered(error))?.end;
         if self.run.is_none() && self.is_in_order {
             self.window = self.window.saturating_mul(WINDOW_GROWTH);
         }
         let sealed = self.blob.bytes(&mut self.run, place, run_end).await?;
+        self.report(index);
+        Ok((sealed, false))
+    }
+
+    /// The first chunk from this one on that is stored here, or the end.
+    fn first_stored(&self, index: u64) -> u64 {
+        self.blob.core().content_store.first_stored(&self.root, index..self.end)
+    }
+
+    /// Tells that a chunk is here.
+    fn report(&self, index: u64) {
         if let Some((observer, total)) = &self.progress {
             let before = total.saturating_sub(self.left_behind(index));
             observer(Progress { phase: Phase::Downloading, bytes: before, total: Some(*total) });
         }
-        Ok(sealed)
     }
 
     /// Bytes of the sealed chunks behind this one.
@@ -184,19 +222,58 @@ impl Chunks {
             }
         };
         for part in missing.map_err(|error| self.altered(error))? {
+            let stored = self.blob.core().content_store.tree(&self.root, part.blob.clone()).await;
+            if stored.is_some_and(|bytes| self.add(&part, &bytes).is_ok()) {
+                continue;
+            }
             let bytes = self.blob.bytes(&mut None, part.blob.clone(), part.blob.end).await?;
-            let added = {
-                let mut opener = self.opener.write().unwrap_or_else(PoisonError::into_inner);
-                opener.verifier_mut().add(&part, &bytes)
-            };
-            added.map_err(|error| self.altered(error))?;
+            self.add(&part, &bytes).map_err(|error| self.altered(error))?;
+            if let Some(keeping) = &self.keeping {
+                keeping.try_tree(Some(&part), &bytes);
+            }
         }
         Ok(())
+    }
+
+    fn add(&self, part: &TreePart, bytes: &[u8]) -> Result<(), ContentError> {
+        self.opener.write().unwrap_or_else(PoisonError::into_inner).verifier_mut().add(part, bytes)
     }
 
     fn altered(&self, error: ContentError) -> Error {
         altered(self.blob.core(), error)
     }
+}
+
+/// What opens chunks, if the content store has the top of the tree. The header follows from the key.
+async fn stored_opener(core: &Core, content: &ContentId) -> Option<Opener> {
+    let top = core.content_store.tree(&content.root, content.layout.top()).await?;
+    let key = ContentKey::new(&content.key);
+    let verifier = Verifier::new(&content.root, content.layout, key.header().as_bytes(), &top).ok()?;
+    Opener::new(&content.key, verifier).ok()
+}
+
+/// What opens chunks, and the top of the tree. The chunks are to be fetched next, so those that follow the header come with it.
+async fn fetched_opener(
+    blob: &mut RemoteBlob,
+    content: &ContentId,
+    chunks: Range<u64>,
+    run: &mut Option<Run>,
+) -> Result<(Opener, Vec<u8>)> {
+    let layout = content.layout;
+    // The end first: it shows whether the backbone knows ranges.
+    let top = blob.bytes(&mut None, layout.top(), layout.top().end).await?;
+    let end = match chunks.start {
+        0 if !chunks.is_empty() => {
+            let missing = blob.core().content_store.first_stored(&content.root, chunks);
+            layout.sealed(&(0..missing)).map_err(|error| altered(blob.core(), error))?.end
+        }
+        _ => HEADER_LENGTH as u64,
+    };
+    let header = blob.bytes(run, 0..HEADER_LENGTH as u64, end).await?;
+    let opener = Verifier::new(&content.root, layout, &header, &top)
+        .and_then(|verifier| Opener::new(&content.key, verifier))
+        .map_err(|error| altered(blob.core(), error))?;
+    Ok((opener, top))
 }
 
 fn altered(core: &Core, error: ContentError) -> Error {

@@ -70,7 +70,8 @@ pub(crate) async fn download(
         }
         ContentRecord::V2 { root, layout, key } => {
             check_chunked_size(core, record.is_own, record.filesize)?;
-            let content = ContentId { id: id.clone(), root, layout, key };
+            let expires_at = record.expires_at;
+            let content = ContentId { id: id.clone(), root, layout, key, expires_at };
             let reader = FileReader::open(core.clone(), &content, range, access, observer).await?;
             Ok(VerifiedContent::in_chunks(reader))
         }

@@ -11,6 +11,7 @@ use transport::wire::{Address, DeviceId, FileId, FileReference, Timestamp};
 
 use crate::Result;
 use crate::code::ErrorCode;
+use crate::content_store::KnownContent;
 use crate::core::{Core, place};
 use crate::dto::{self, FileFormat};
 use crate::file_name;
@@ -131,6 +132,13 @@ impl FileRecord {
             (Some(V2), None) => Err(StoreError::Damaged.into()),
             (Some(_), _) => Err(needs_newer_reader(core)),
         }
+    }
+
+    /// Its content as the content store knows it; none for `v1` and what this program does not know.
+    pub(crate) fn known_content(&self, id: &FileId) -> Option<KnownContent> {
+        let root = self.root.filter(|_| self.format.as_deref() == Some(V2))?;
+        let layout = Layout::of(self.filesize).ok()?;
+        Some(KnownContent { file: id.clone(), root, layout, expires_at: self.expires_at })
     }
 
     /// The metadata of a file of format `v1` as the uploader sealed them.

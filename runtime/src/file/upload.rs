@@ -46,6 +46,14 @@ impl NewContent {
         }
     }
 
+    /// The files that can be read again.
+    pub(super) fn source(&self) -> Option<Source> {
+        match self {
+            Self::Stream(_) => None,
+            Self::Source(source) => Some(source.clone()),
+        }
+    }
+
     /// Bytes of the content, if they are known.
     pub(super) fn length(&self) -> Option<u64> {
         match self {

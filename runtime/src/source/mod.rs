@@ -4,6 +4,7 @@
 mod error;
 mod reader;
 mod state;
+mod stored;
 #[cfg(test)]
 mod tests;
 

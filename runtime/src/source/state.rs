@@ -30,6 +30,13 @@ impl FileState {
         bytes[24..].copy_from_slice(&self.number.to_le_bytes());
         bytes
     }
+
+    /// Reads what [`to_bytes`](Self::to_bytes) wrote.
+    pub(super) fn from_bytes(bytes: &[u8; 32]) -> Self {
+        let number = |start: usize| bytes[start..].first_chunk().copied().map_or(0, u64::from_le_bytes);
+        let modified = bytes[8..].first_chunk().copied().map_or(0, i128::from_le_bytes);
+        Self { length: number(0), modified, number: number(24) }
+    }
 }
 
 /// Permissions as a manifest has them; nothing where there are none.

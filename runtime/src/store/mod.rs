@@ -189,6 +189,21 @@ impl Store {
         self.view().value(name)
     }
 
+    /// The values whose names begin with `prefix`, with the rest of their names. Each is read when it is asked for.
+    pub(crate) fn values<T: DeserializeOwned>(
+        &self,
+        prefix: &str,
+    ) -> Result<impl Iterator<Item = Result<(String, T)>> + use<'_, T>> {
+        let start = key::value(prefix)?;
+        let (from, until) = key::range(&start);
+        Ok(self.disk.range(&from, Some(&until)).map(move |pair| {
+            let (key, sealed) = pair?;
+            let name = key.get(start.len()..).and_then(|name| std::str::from_utf8(name).ok());
+            let name = name.ok_or(StoreError::Damaged)?.to_owned();
+            Ok((name, sealing::decode(&self.sealing.open(&key, &sealed)?)?))
+        }))
+    }
+
     /// The oldest changes that were not pushed, with their sequence numbers, at most `limit`.
     pub(crate) fn unpushed(&self, limit: usize) -> Result<Vec<(u64, PendingModification)>> {
         self.view().unpushed(limit)

@@ -3,7 +3,9 @@
 use tracing::{debug, info, warn};
 use transport::backbone;
 use transport::datawallet::{Changes, DatawalletError, SUPPORTED_VERSION, Unreadable};
-use transport::wire::backbone::datawallet::{AssignedModification, Modification, NewModification, PushModifications};
+use transport::wire::backbone::datawallet::{
+    AssignedModification, Modification, ModificationType, NewModification, PushModifications,
+};
 use transport::wire::backbone::sync_runs::{
     FinalizeDatawalletVersionUpgrade, FinalizeExternalEventSync, StartSyncRun, StartedSyncRun, SyncRun, SyncRunStatus,
     SyncRunType,
@@ -318,7 +320,11 @@ impl<'a> Run<'a> {
             position.put(&mut batch)?;
             Ok::<_, Error>((batch, (outcome, misses)))
         };
+        let removes_files = foreign.iter().any(is_removal_of_file);
         let (Outcome { refused, .. }, misses) = self.core.store.change(stage).await?;
+        if removes_files {
+            self.core.content_store.sweep();
+        }
         debug!(count, newest, "applied modifications of the datawallet");
         self.report(refused, &unreadable);
         Ok(misses)
@@ -550,6 +556,11 @@ fn staged(
     let outcome = apply::stage(&mut batch, view, foreign, changes, &unpushed)?;
     damaged.extend(&outcome.incomplete);
     Ok((batch, damaged, outcome))
+}
+
+/// Whether a modification removes a file, whose content is not kept any longer then.
+fn is_removal_of_file(modification: &Modification) -> bool {
+    modification.kind == ModificationType::Delete && modification.collection == collection::FILES
 }
 
 fn created(started: StartedSyncRun) -> Option<SyncRun> {

@@ -3,6 +3,7 @@
 
 mod chunked;
 mod chunked_faults;
+mod content_store;
 mod files;
 mod hostile;
 mod limits;

@@ -1,4 +1,5 @@
-//! The file operations that a journal needs, as a trait: tests replace the real disk by one that loses unflushed writes.
+//! The file operations of whoever keeps data in files of one directory, as a trait: tests replace the real disk by one that loses
+//! unflushed writes.
 //!
 //! # Contract
 //!
@@ -15,7 +16,7 @@ use std::path::{Path, PathBuf};
 use crate::{private, room};
 
 /// One directory of files.
-pub(crate) trait Disk: Send + Sync + Debug {
+pub trait Disk: Send + Sync + Debug {
     /// Creates a file that must not exist.
     ///
     /// # Errors
@@ -54,7 +55,7 @@ pub(crate) trait Disk: Send + Sync + Debug {
 }
 
 /// A file that is open for reading and writing.
-pub(crate) trait DiskFile: Send + Sync + Debug {
+pub trait DiskFile: Send + Sync + Debug {
     /// Fills `buffer` from `offset` on.
     ///
     /// # Errors
@@ -80,13 +81,14 @@ pub(crate) trait DiskFile: Send + Sync + Debug {
     fn size(&self) -> io::Result<u64>;
 }
 
-/// A directory of the real file system.
+/// A directory of the real file system. Its files are created for this user only.
 #[derive(Debug)]
-pub(crate) struct RealDisk(PathBuf);
+pub struct RealDisk(PathBuf);
 
 impl RealDisk {
     /// A directory, which must exist.
-    pub(crate) fn new(directory: PathBuf) -> Self {
+    #[must_use]
+    pub fn new(directory: PathBuf) -> Self {
         Self(directory)
     }
 }

@@ -9,7 +9,7 @@ use durable::private;
 use listener::{ListenError, Listener};
 use runtime::facade::Health;
 use runtime::http_client::{self, Redirects};
-use runtime::{StoreKey, Timestamp};
+use runtime::{Runtime, StoreKey, Timestamp};
 
 use crate::api_key;
 use crate::client::{self, GUEST_ID};
@@ -18,7 +18,7 @@ use crate::data_dir::{DataDir, Held};
 use crate::failure::Failure;
 use crate::memory::Memory;
 use crate::node::{self, Node, Plan, WhichBackbone};
-use crate::output::Output;
+use crate::output::{Output, bytes};
 use crate::reach::{Reached, reach};
 use crate::running::Running;
 use crate::wording::with_sources;
@@ -121,7 +121,7 @@ pub(super) async fn all(plan: Plan, output: Output) -> Vec<Finding> {
         true => Some(First::Login),
         false => None,
     };
-    let mut findings = vec![configuration(&plan), directory(&plan.dir), permissions, api_keys];
+    let mut findings = vec![configuration(&plan), directory(&plan.dir), permissions, api_keys, content_store(&plan)];
     findings.extend(login);
     match reach(&plan.dir, output).await {
         Ok(Reached::Held(held)) => {
@@ -247,6 +247,17 @@ fn permissions(plan: &Plan) -> Finding {
         Ok(()) => Finding::good("permissions", "only you can read the data directory and the keys"),
         Err(error) => Finding::failed("permissions", &error.into()),
     }
+}
+
+/// How much of the content store is used; its files tell, whether or not a process serves.
+fn content_store(plan: &Plan) -> Finding {
+    const CHECK: &str = "content store";
+    let Some(max_size) = plan.settings.content_store.map(|store| store.max_size).filter(|size| *size > 0) else {
+        return Finding::skipped(CHECK, "it is switched off");
+    };
+    let entries = std::fs::read_dir(plan.dir.join(Runtime::CONTENT_DIRECTORY)).into_iter().flatten();
+    let used: u64 = entries.filter_map(|entry| Some(entry.ok()?.metadata().ok()?.len())).sum();
+    Finding::good(CHECK, format!("{} of {} used", bytes(used), bytes(max_size)))
 }
 
 /// The keys that `serve` will accept, if it can read them; a file that others can read is found by its permissions.

@@ -9,7 +9,8 @@ use transport::wire::Timestamp;
 use transport::wire::backbone::devices::CreateDevice;
 
 use super::*;
-use crate::config::{BackboneConfig, Secret};
+use crate::config::{BackboneConfig, ContentStoreConfig, Secret};
+use crate::content_store::ContentStore;
 use crate::file::{self, ContentFormat, NewContent, NewFile, Wanted};
 
 struct World {
@@ -112,16 +113,7 @@ async fn another_device_reads_a_file_in_chunks() {
     }
     for format in [ContentFormat::V1, ContentFormat::V2] {
         let content: Vec<u8> = (0..2_500_000_u32).map(|place| (place * 7 % 251) as u8).collect();
-        let new = NewFile {
-            content: NewContent::Stream(Box::pin(std::io::Cursor::new(content.clone()))),
-            filename: "a".to_owned(),
-            mimetype: "text/plain".to_owned(),
-            expires_at: Timestamp::NEVER,
-            title: None,
-            description: None,
-            tags: None,
-        };
-        let (id, _) = new.upload(&first, format, None).await.unwrap();
+        let (id, _) = new_file(content.clone()).upload(&first, format, None).await.unwrap();
         first.datawallet().await.unwrap();
         second.datawallet().await.unwrap();
         let object = second.store.view().object(collection::FILES, id.as_str()).unwrap().unwrap();
@@ -136,6 +128,42 @@ async fn another_device_reads_a_file_in_chunks() {
         assert!(bytes == content, "{format:?}");
     }
     assert_eq!(everything(&first), everything(&second));
+}
+
+fn new_file(content: Vec<u8>) -> NewFile {
+    NewFile {
+        content: NewContent::Stream(Box::pin(std::io::Cursor::new(content))),
+        filename: "a".to_owned(),
+        mimetype: "text/plain".to_owned(),
+        expires_at: Timestamp::NEVER,
+        title: None,
+        description: None,
+        tags: None,
+    }
+}
+
+#[tokio::test]
+async fn the_content_of_a_file_that_another_device_deletes_is_not_kept() {
+    let world = World::new().await;
+    let first = world.first_device().await;
+    let mut second = world.second_device(&first).await;
+    std::fs::create_dir_all(&first.temporary_directory).unwrap();
+    let (settings, directory) = (Some(ContentStoreConfig::default()), second.config.data_dir.clone());
+    let opened = ContentStore::open(settings, &directory, &second.store, second.clock.clone()).await;
+    Arc::get_mut(&mut second).unwrap().content_store = opened;
+    let (id, _) = new_file(vec![7; 1_500_000]).upload(&first, ContentFormat::V2, None).await.unwrap();
+    first.datawallet().await.unwrap();
+    second.datawallet().await.unwrap();
+    let record = file::stored(&second.store.view(), &id).unwrap().unwrap();
+    let read = file::download(&second, &id, &record, Wanted::Everything, None).await.unwrap();
+    read.into_reader().read_to_end(&mut Vec::new()).await.unwrap();
+    assert_eq!(second.content_store.usage().await.contents, 1);
+    let mut batch = Batch::new();
+    batch.record_delete(collection::FILES, id.as_str());
+    first.store.commit(batch).await.unwrap();
+    first.datawallet().await.unwrap();
+    second.datawallet().await.unwrap();
+    assert_eq!(second.content_store.usage().await.bytes, 0);
 }
 
 /// Every object of a device by collection and id.
