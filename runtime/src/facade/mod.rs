@@ -3,6 +3,7 @@
 mod account;
 mod challenges;
 mod files;
+mod files_in_parts;
 mod identity_metadata;
 pub(crate) mod list;
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use tokio::task::JoinHandle;
-use transport::content::{ContentError, HEADER_LENGTH, Layout, Opener, Root, Verifier};
+use transport::content::{ChunkHash, ContentError, HEADER_LENGTH, Layout, Opener, Root, Verifier};
 use transport::crypto::SecretKey;
 use transport::wire::FileId;
 
@@ -132,6 +132,16 @@ impl Chunks {
         })
     }
 
+    /// The hash that a sealed chunk has, fetched together with those of the chunks behind it.
+    ///
+    /// # Errors
+    /// As [`chunk`](Self::chunk).
+    pub(super) async fn hash(&mut self, index: u64) -> Result<ChunkHash> {
+        self.fetch_hashes(index..self.layout.chunk_count()).await?;
+        let hash = self.opener.read().unwrap_or_else(PoisonError::into_inner).verifier().chunk(index);
+        hash.map_err(|error| self.altered(error))
+    }
+
     fn jump(&mut self, index: u64) {
         self.opening.clear();
         self.failed = None;
@@ -164,7 +174,7 @@ impl Chunks {
         let sealed = self.blob.bytes(&mut self.run, place, run_end).await?;
         if let Some((observer, total)) = &self.progress {
             let before = total.saturating_sub(self.left_behind(index));
-            observer(Progress { phase: Phase::Downloading, bytes: before, total: Some(*total) });
+            observer(Progress { phase: Phase::Downloading, bytes: before, total: Some(*total), resumed: 0 });
         }
         Ok(sealed)
     }
