@@ -100,9 +100,11 @@ impl PartialFile {
         sync_directory(parent_of(target))
     }
 
-    /// Removes it.
-    pub fn remove(self) {
-        let _ = fs::remove_file(&self.path);
+    /// Removes it, unless it has its final name.
+    pub fn remove(&self) {
+        if is_at(&self.file, &self.path) {
+            let _ = fs::remove_file(&self.path);
+        }
     }
 }
 
