@@ -465,3 +465,51 @@ fn several_files_are_refused_by_a_running_process_and_one_file_starts_anew() {
     assert!(partial.exists(), "left for who made it");
     serving.stop();
 }
+
+/// A small disk at a directory, until it is dropped.
+#[cfg(target_os = "linux")]
+struct TinyDisk(PathBuf);
+
+#[cfg(target_os = "linux")]
+impl TinyDisk {
+    /// Mounts one, or says why the test is skipped.
+    fn mount(place: PathBuf, size: &str) -> Option<Self> {
+        let mut mount = std::process::Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", &format!("size={size},mode=0700"), "tmpfs"]).arg(&place);
+        match mount.output() {
+            Ok(ended) if ended.status.success() => Some(Self(place)),
+            ended => {
+                crate::sandbox::skipped(&format!("no file system can be mounted here: {ended:?}"));
+                None
+            }
+        }
+    }
+}
+
+#[cfg(target_os = "linux")]
+impl Drop for TinyDisk {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("umount").arg("--lazy").arg(&self.0).status();
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_disk_that_fills_up_meanwhile_keeps_what_arrived() {
+    let world = World::new();
+    let content = bytes(LARGE);
+    let (single, several) = (world.share_file("large.bin", &content), world.share_tree(&[("a/large", &content)]));
+    for (reference, saved) in [(single, "large.bin"), (several, "several/a/large")] {
+        let Some(_disk) = TinyDisk::mount(world.out(), "10m") else { return };
+        let child = world.receive_until(&reference, 6 * MIB, 2 * MIB);
+        std::fs::write(world.out().join("filler"), vec![0; LARGE]).unwrap_err();
+        world.valve.open();
+        let ended = Ended::from(child.wait_with_output().unwrap());
+        ended.refused(7, &["cannot write", "no space left", "free some space", "to continue"]);
+        assert!(!world.out().join(saved).exists());
+        world.receive(&reference, &[]).refused(7, &["the rest of the file has", "free some space"]);
+        std::fs::remove_file(world.out().join("filler")).unwrap();
+        assert!(world.receive(&reference, &[]).json()["resumed"].as_u64() >= Some(1 << 20));
+        assert!(std::fs::read(world.out().join(saved)).unwrap() == content);
+    }
+}
