@@ -1,14 +1,16 @@
 //! One way to a node for the commands that ask it something: over REST if a process serves it, in this process if not.
 
+use std::ops::Range;
 use std::time::Duration;
 
-use runtime::dto::{File, IdentityInfo, Token};
+use runtime::dto::{File, FileFormat, IdentityInfo, Token};
 use runtime::facade::{CreateOwnToken, CreateTokenForFile, LoadFile, LoadPeerToken, Ownership, UploadOwnFile};
 use runtime::file_name::NoFileName;
-use runtime::{MediaType, Secret, Tags, Timestamp};
-use tokio::io::AsyncRead;
+use runtime::manifest::Manifest;
+use runtime::{ErrorCode, MediaType, Secret, Tags, Timestamp};
+use tokio::io::{AsyncRead, AsyncReadExt as _};
 
-use crate::code::Kind;
+use crate::code::{Code, Kind};
 use crate::failure::Failure;
 use crate::format::Format;
 use crate::home::same;
@@ -173,7 +175,53 @@ impl Access {
                 let length = download.content.length();
                 Ok(DownloadedContent { length, reader: Box::pin(download.content.into_reader()) })
             }
-            Self::There { client, .. } => rest_content(client.download(file_id(id)?.as_str()).await?),
+            Self::There { client, running } => {
+                let DownloadedContent { length, mut reader } =
+                    rest_content(client.download(file_id(id)?.as_str()).await?);
+                let mut head = Vec::with_capacity(LIST_HEAD);
+                // An error comes again when the rest is read.
+                let _ = (&mut reader).take(LIST_HEAD as u64).read_to_end(&mut head).await;
+                if lists_files(&head) {
+                    return Err(several_files(running.pid));
+                }
+                Ok(DownloadedContent { length, reader: Box::pin(std::io::Cursor::new(head).chain(reader)) })
+            }
+        }
+    }
+
+    /// Whether a download of this file can go on where an earlier one ended. A running process cannot be asked for less than all,
+    /// nor for the hashes that show what is here.
+    pub(crate) fn can_continue(&self, file: &File) -> bool {
+        matches!(self, Self::Here(_)) && file.format == FileFormat::V2
+    }
+
+    /// The list of several files in one content. A running process cannot be asked for it: [`lists_files`] tells.
+    pub(crate) async fn manifest(&self, file: &File) -> Result<Option<Manifest>, Failure> {
+        match self {
+            Self::Here(node) if file.format == FileFormat::V2 => {
+                node.runtime.files().manifest(&file.id).await.map_err(unlisted)
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// Bytes at the start of what is here that are those of the file.
+    pub(crate) async fn verified_prefix(&self, file: &File, content: impl AsyncRead) -> Result<u64, Failure> {
+        match self {
+            Self::Here(node) => Ok(node.runtime.files().verified_prefix(&file.id, content).await?),
+            Self::There { .. } => Ok(0),
+        }
+    }
+
+    /// Some bytes of a file for which [`can_continue`](Self::can_continue).
+    pub(crate) async fn download_range(&self, file: &File, range: Range<u64>) -> Result<DownloadedContent, Failure> {
+        match self {
+            Self::Here(node) => {
+                let download = node.runtime.files().read_range(&file.id, range).await?;
+                let length = download.content.length();
+                Ok(DownloadedContent { length, reader: Box::pin(download.content.into_reader()) })
+            }
+            Self::There { running, .. } => Err(only_whole(running.pid)),
         }
     }
 
@@ -262,11 +310,47 @@ impl NewFile {
     }
 }
 
-fn rest_content(response: reqwest::Response) -> Result<DownloadedContent, Failure> {
+/// Bytes by which a list of files is recognized.
+const LIST_HEAD: usize = 8;
+
+/// Whether a content begins like a list of files (`docs/content-v2.md`, section 9.1): version 1, an array, in it an array of four
+/// that begins with a text. The REST interface hands the list out as part of the content, and does not say so.
+fn lists_files(head: &[u8]) -> bool {
+    let Some(entries) = head.strip_prefix(&[0x82, 1]) else { return false };
+    let first = match *entries {
+        [0x81..0x98, ref first @ ..] | [0x98, _, ref first @ ..] | [0x99, _, _, ref first @ ..] => first,
+        [0x9a, _, _, _, _, ref first @ ..] => return first == [0x84],
+        _ => return false,
+    };
+    matches!(first, [0x84, 0x60..=0x79, ..])
+}
+
+fn several_files(pid: u32) -> Failure {
+    Failure::new(Kind::Refused, "a running process cannot be asked for several files")
+        .hint(format!("stop process {pid}, which serves this data directory, and run the same command"))
+}
+
+fn only_whole(pid: u32) -> Failure {
+    Failure::new(Kind::Refused, "a running process cannot be asked for a part of a file")
+        .hint(format!("stop process {pid}, which serves this data directory, and run the same command"))
+}
+
+/// The sender's program made the list; trying again helps nobody.
+fn unlisted(error: runtime::Error) -> Failure {
+    let failure = Failure::from(error);
+    match failure.code {
+        Some(Code::Runtime(ErrorCode::InvalidFileMetadata)) => {
+            failure.hint("nothing was written; ask the sender to share the files as an archive")
+        }
+        _ => failure,
+    }
+}
+
+fn rest_content(response: reqwest::Response) -> DownloadedContent {
     use futures_util::TryStreamExt;
     let length = response.content_length().unwrap_or(0);
     let stream = response.bytes_stream().map_err(std::io::Error::other);
-    Ok(DownloadedContent { length, reader: Box::pin(tokio_util::io::StreamReader::new(stream)) })
+    DownloadedContent { length, reader: Box::pin(tokio_util::io::StreamReader::new(stream)) }
 }
 
 fn serves_another(plan: &Plan, url: &str, running: &Running) -> Failure {
@@ -282,4 +366,32 @@ fn file_id(text: &str) -> Result<runtime::FileId, Failure> {
 
 fn token_id(text: &str) -> Result<runtime::TokenId, Failure> {
     text.parse().map_err(|error| Failure::usage(format!("{text:?} is {error}")).hint("`enlace tokens list` shows IDs"))
+}
+
+#[cfg(test)]
+mod tests {
+    use runtime::manifest::{Entry, EntryKind, Manifest, RelativePath};
+
+    use super::*;
+
+    #[test]
+    fn a_list_of_files_is_recognized_by_its_first_bytes() {
+        for count in [1, 23, 24, 255, 256, 65_535, 65_536] {
+            for name in [1, 20, 200] {
+                let entry = |number: usize| Entry {
+                    path: RelativePath::new(format!("{number:05}{}", "n".repeat(name))).unwrap(),
+                    kind: EntryKind::File { size: 0 },
+                    mode: None,
+                    modified_at: None,
+                };
+                let manifest = Manifest::new((0..count).map(entry).collect()).unwrap();
+                assert!(lists_files(&manifest.encode()[..LIST_HEAD]), "{count} entries");
+            }
+        }
+        for other in
+            [&b""[..], b"text", &[0x82, 1], &[0x82, 1, 0x80], &[0x82, 1, 0x81, 0x84, 0], &[0x82, 2, 0x81, 0x84, 0x61]]
+        {
+            assert!(!lists_files(other), "{other:?}");
+        }
+    }
 }

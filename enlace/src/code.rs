@@ -32,7 +32,7 @@ impl Kind {
         (Self::NotFound, "no such file, token or reference, or not any more"),
         (Self::Refused, "refused because of password, identity, size or permissions"),
         (Self::Network, "backbone or node not reachable, or port not available"),
-        (Self::Integrity, "received data is corrupt; nothing was kept"),
+        (Self::Integrity, "received data is corrupt, and was not kept"),
         (Self::Local, "data directory, destination, standard output or disk not usable; nothing was overwritten"),
         (Self::Interrupted, "interrupted by Ctrl-C or SIGTERM"),
     ];

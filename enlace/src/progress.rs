@@ -38,13 +38,20 @@ impl ProgressOutput {
 
     /// Writes lines by a clock that says how long the transfer takes.
     fn writing(clock: impl Fn() -> Duration + Send + 'static, write: impl Fn(Value) + Send + 'static) -> Self {
-        let lines = Lines { clock: Box::new(clock), write: Box::new(write), length: None, last: None };
+        let lines = Lines { clock: Box::new(clock), write: Box::new(write), length: None, resumed: 0, last: None };
         Self { bar: ProgressBar::hidden(), lines: Some(Arc::new(Mutex::new(lines))) }
     }
 
     /// Says how many bytes the file has. Lines are written from now on.
     pub(crate) fn begin(&self, length: u64) {
         self.with_lines(|lines| lines.length = Some(length));
+    }
+
+    /// Says how many bytes of the file were transferred by an earlier run. The step goes on behind them.
+    pub(crate) fn resumed(&self, bytes: u64) {
+        self.bar.set_position(bytes);
+        self.bar.reset_eta();
+        self.with_lines(|lines| lines.resumed = bytes);
     }
 
     /// Tells how far a facade's transfer is.
@@ -104,6 +111,8 @@ struct Lines {
     write: Box<dyn Fn(Value) + Send>,
     /// Bytes of the file, once known.
     length: Option<u64>,
+    /// How many of them an earlier run transferred.
+    resumed: u64,
     /// What the last line said, and when.
     last: Option<(u64, Duration)>,
 }
@@ -127,8 +136,7 @@ impl Lines {
         };
         if is_due {
             self.last = Some((bytes, now));
-            // Every transfer starts with the first byte of the file.
-            (self.write)(json!({ "progress": { "bytes": bytes, "total": total, "resumed": 0 } }));
+            (self.write)(json!({ "progress": { "bytes": bytes, "total": total, "resumed": self.resumed } }));
         }
     }
 }
@@ -155,25 +163,30 @@ mod tests {
         progress: ProgressOutput,
         clock: Arc<AtomicU64>,
         written: Arc<Mutex<Vec<(u64, u64)>>>,
+        /// What each line must say of earlier runs.
+        resumed: Arc<AtomicU64>,
     }
 
     impl Watched {
         fn new(length: u64) -> Self {
             let (clock, written) = (Arc::new(AtomicU64::new(0)), Arc::new(Mutex::new(Vec::new())));
             let (now, time, lines) = (clock.clone(), clock.clone(), written.clone());
+            let resumed = Arc::new(AtomicU64::new(0));
+            let watched_resumed = resumed.clone();
             let write = move |line: Value| {
                 let members = line["progress"].as_object().unwrap();
                 assert_eq!(members.keys().collect::<Vec<_>>(), ["bytes", "total", "resumed"]);
-                assert_eq!((&line["progress"]["total"], &line["progress"]["resumed"]), (&length.into(), &0.into()));
+                assert_eq!(line["progress"]["total"], length);
+                assert_eq!(line["progress"]["resumed"], watched_resumed.load(Ordering::SeqCst));
                 lines.lock().unwrap().push((time.load(Ordering::SeqCst), members["bytes"].as_u64().unwrap()));
             };
             let progress = ProgressOutput::writing(move || Duration::from_millis(now.load(Ordering::SeqCst)), write);
             progress.begin(length);
-            Self { progress, clock, written }
+            Self { progress, clock, written, resumed }
         }
 
         fn observe(&self, phase: Phase, bytes: u64, total: Option<u64>) {
-            (self.progress.observer())(facade::Progress { phase, bytes, total });
+            (self.progress.observer())(facade::Progress { phase, bytes, total, resumed: 0 });
         }
 
         fn written(&self) -> Vec<(u64, u64)> {
@@ -217,6 +230,18 @@ mod tests {
         watched.progress.step("writing", Some(300));
         watched.progress.add(150);
         assert_eq!(watched.written(), [(2, 75), (1000, 150), (1001, 300)]);
+    }
+
+    #[test]
+    fn a_transfer_that_goes_on_starts_behind_what_an_earlier_run_did() {
+        let watched = Watched::new(300);
+        watched.resumed.store(200, Ordering::SeqCst);
+        watched.progress.step("downloading", Some(300));
+        watched.progress.resumed(200);
+        watched.progress.add(50);
+        watched.clock.store(500, Ordering::SeqCst);
+        watched.progress.add(50);
+        assert_eq!(watched.written(), [(0, 250), (500, 300)]);
     }
 
     #[test]

@@ -74,6 +74,7 @@ pub use runtime::{Runtime, RuntimeBuilder};
 pub use store::{Failure as StoreFailure, LOCK_FILE};
 pub use tag::Tags;
 pub use transport::backbone::{BackboneFailure, NetworkError, http_client, names_this_machine, with_correlation_id};
+pub use transport::content::{CHUNK_LENGTH, manifest};
 pub use transport::crypto::{TransientDecryptor, TransientEncryptor, TransientReader, transient_cipher};
 pub use transport::identity::DeviceSharedSecret;
 pub use transport::wire::json_budget;

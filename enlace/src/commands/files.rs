@@ -16,7 +16,7 @@ use crate::failure::Failure;
 use crate::format::FormatOptions;
 use crate::output::{Output, bytes, printable};
 use crate::progress::ProgressOutput;
-use crate::receive::{Destination, announce, stopped};
+use crate::receive::{Kept, Saving, announce, fetch, stopped};
 use crate::source_file::{SourceFile, parse_media_type, parse_name};
 use crate::{terms, time};
 
@@ -168,9 +168,10 @@ pub(crate) async fn run(mut context: Context, args: FilesArgs) -> Result<(), Fai
         }
         FilesCommand::Upload(args) => upload(context, args).await,
         FilesCommand::Download(args) => {
+            let kept = Kept::default();
             let downloaded =
-                context.with_access(&args.node, async |access| download(access, &args, output).await).await;
-            downloaded.map_err(|failure| stopped(failure, args.output.as_deref()))
+                context.with_access(&args.node, async |access| download(access, &args, &kept, output).await).await;
+            downloaded.map_err(|failure| stopped(failure, args.output.as_deref(), &kept))
         }
         FilesCommand::Delete(args) => {
             context.with_access(&args.node, async |access| access.delete_file(&args.id).await).await?;
@@ -210,19 +211,12 @@ async fn upload(mut context: Context, args: UploadArgs) -> Result<(), Failure> {
     })
 }
 
-async fn download(access: &Access, args: &DownloadArgs, output: Output) -> Result<(), Failure> {
+async fn download(access: &Access, args: &DownloadArgs, kept: &Kept, output: Output) -> Result<(), Failure> {
     let file = access.file(&args.id).await?;
     announce(&file.filename, file.filesize, u64::MAX, output)?;
-    let destination = Destination::choose(args.output.as_deref(), &file.filename, args.force)?;
-    destination.explain(output);
-    destination.check_room(file.filesize)?;
+    let saving = Saving { output: args.output.as_deref(), overwrite: args.force, ..Saving::default() };
     let progress = ProgressOutput::new(output);
-    progress.begin(file.filesize);
-    let saved = async {
-        let content = access.download(&args.id, &progress).await?;
-        destination.write(content.reader, content.length, &progress).await
-    }
-    .await;
+    let saved = fetch(access, &file, saving, kept, &progress, output).await;
     progress.finish();
     let saved = saved?;
     let output = output.beside_file(saved.is_on_standard_output());

@@ -18,7 +18,9 @@ use crate::home::{Home, place_of, same};
 use crate::node::{Plan, WhichBackbone, configuration};
 use crate::passwords::{KnownPassword, ask_again};
 use crate::progress::ProgressOutput;
-use crate::receive::{Destination, Incoming, Saved, announce, hex, place, stopped, with_attempts};
+use crate::receive::{
+    Destination, Incoming, Kept, Listed, Saved, Saving, announce, fetch, hex, list, place, stopped, with_attempts,
+};
 use crate::size;
 
 /// Names the backbone of references that do not.
@@ -30,12 +32,19 @@ const DEFAULT_MAX_SIZE: &str = "1G";
 ///
 /// The first use creates a separate identity at the backbone that the reference names. It logs in there as the public client,
 /// unless --backbone or ENLACE_BACKBONE names the same backbone. The file is saved under the name that the sender gave it,
-/// without what is unsafe in a name, unless --output names it. Existing files are overwritten only with --force. An
-/// incomplete download leaves nothing behind, except on standard output.
+/// without what is unsafe in a name, unless --output names it. Existing files are overwritten only with --force.
+///
+/// A download that is interrupted continues if you run the same command again. Until it is complete, what arrived is beside the
+/// destination in a hidden file or folder, .NAME.….part, which you can remove. Files in format v1, single files of several
+/// (--only) and standard output start anew.
+///
+/// Several files are saved in a new folder that has the sender's name, or the one that --output names. It gets this name when all
+/// files are complete. Nothing in it is executable, unless --keep-modes is given.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
     enlace receive 'http://localhost:4710/r/TOK…#…'\n  \
     enlace receive 'http://localhost:4710/r/TOK…#…' --output ~/Downloads\n  \
+    enlace receive 'http://localhost:4710/r/TOK…#…' --list\n  \
     enlace receive VE9L… --backbone http://localhost:4710 --password-file pw.txt\n  \
     enlace receive 'https://backbone.example.org/r/TOK…#…' --backbone https://backbone.example.org --client-file client.txt\n  \
     enlace receive 'http://localhost:4710/r/TOK…#…' --json | jq -r .sha256")]
@@ -46,6 +55,15 @@ pub(crate) struct ReceiveArgs {
     /// File or directory to save to (default: the sender's file name, in the current directory); - writes to standard output
     #[arg(short, long, value_name = "PATH")]
     output: Option<PathBuf>,
+    /// Save one of several files: its path as --list shows it
+    #[arg(long, value_name = "PATH")]
+    only: Option<String>,
+    /// Show which files the reference is to, and fetch none of them
+    #[arg(long, conflicts_with_all = ["only", "output", "force", "keep_modes"])]
+    list: bool,
+    /// Give several files the permissions that they had at the sender, as far as the umask allows
+    #[arg(long, conflicts_with = "only")]
+    keep_modes: bool,
     /// Overwrite an existing file, or write to standard output although it is a terminal
     #[arg(long)]
     force: bool,
@@ -93,13 +111,35 @@ pub(crate) async fn run(mut context: Context, args: ReceiveArgs) -> Result<(), F
     let access = context.interrupt.or(Access::open(plan, context.output)).await;
     let access = access.map_err(|failure| without_guests(failure, &backbone))?;
     let progress = ProgressOutput::new(context.output);
-    let result =
-        context.interrupt.or(receive(&access, &dir, &args, &incoming, password, &progress, context.output)).await;
-    let result = result.map_err(|failure| stopped(failure, args.output.as_deref()));
+    let kept = Kept::default();
+    let receiver =
+        Receiver { access: &access, dir: &dir, args: &args, incoming: &incoming, kept: &kept, progress: &progress };
+    let result = context.interrupt.or(receiver.receive(password, context.output)).await;
+    let result = result.map_err(|failure| stopped(failure, args.output.as_deref(), &kept));
     progress.finish();
     access.close().await?;
-    let (file, saved) = result?;
-    print(&context, &file, &saved)
+    match result? {
+        (file, Received::Saved(saved)) => print(&context, &file, &saved),
+        (file, Received::Listed(listed)) => {
+            context.output.data(&shape::listed(&file, &listed), || shape::listed_table(&listed))
+        }
+    }
+}
+
+/// What came of it.
+enum Received {
+    Saved(Saved),
+    Listed(Listed),
+}
+
+/// Everything that one run needs.
+struct Receiver<'a> {
+    access: &'a Access,
+    dir: &'a DataDir,
+    args: &'a ReceiveArgs,
+    incoming: &'a Incoming,
+    kept: &'a Kept,
+    progress: &'a ProgressOutput,
 }
 
 /// The receiver's own plan: no configuration file, and the backbone of the reference unless an option names another one.
@@ -192,37 +232,46 @@ fn readable_name(url: &str) -> String {
     plain.chars().map(|c| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' }).take(MAX_LENGTH).collect()
 }
 
-async fn receive(
-    access: &Access,
-    dir: &DataDir,
-    args: &ReceiveArgs,
-    incoming: &Incoming,
-    password: Option<Secret>,
-    progress: &ProgressOutput,
-    output: crate::output::Output,
-) -> Result<(File, Saved), Failure> {
-    let file = with_attempts(
-        password,
-        async |password| match access.load_file(&incoming.text, password).await {
-            Ok(file) => Ok(file),
-            Err(failure) => Err(explain(failure, incoming, access, dir).await),
-        },
-        async |failure| {
-            let what =
-                incoming.password.clone().filter(|_| args.password.is_asked_for() && is_wrong_password(failure))?;
-            output.talk(format!("{failure}; try again"));
-            Some(ask_again(what).await)
-        },
-    )
-    .await?;
-    announce(&file.filename, file.filesize, args.max_size, output)?;
-    let destination = Destination::choose(args.output.as_deref(), &file.filename, args.force)?;
-    destination.explain(output);
-    destination.check_room(file.filesize)?;
-    progress.begin(file.filesize);
-    let content = access.download(file.id.as_str(), progress).await?;
-    let saved = destination.write(content.reader, content.length, progress).await?;
-    Ok((file, saved))
+impl Receiver<'_> {
+    async fn receive(
+        &self,
+        password: Option<Secret>,
+        output: crate::output::Output,
+    ) -> Result<(File, Received), Failure> {
+        let Self { access, args, .. } = *self;
+        let file = self.load(password, output).await?;
+        if args.list {
+            let listed = list(access, &file).await?;
+            return Ok((file, Received::Listed(listed)));
+        }
+        announce(&file.filename, file.filesize, args.max_size, output)?;
+        let saving = Saving {
+            output: args.output.as_deref(),
+            overwrite: args.force,
+            keep_modes: args.keep_modes,
+            only: args.only.as_deref(),
+        };
+        let saved = fetch(access, &file, saving, self.kept, self.progress, output).await?;
+        Ok((file, Received::Saved(saved)))
+    }
+
+    async fn load(&self, password: Option<Secret>, output: crate::output::Output) -> Result<File, Failure> {
+        let Self { access, dir, args, incoming, .. } = *self;
+        with_attempts(
+            password,
+            async |password| match access.load_file(&incoming.text, password).await {
+                Ok(file) => Ok(file),
+                Err(failure) => Err(explain(failure, incoming, access, dir).await),
+            },
+            async |failure| {
+                let what =
+                    incoming.password.clone().filter(|_| args.password.is_asked_for() && is_wrong_password(failure))?;
+                output.talk(format!("{failure}; try again"));
+                Some(ask_again(what).await)
+            },
+        )
+        .await
+    }
 }
 
 /// Says it in the receiver's words. The backbone answers "not found" to a wrong password and to the wrong identity, too; here

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::output::{bytes, printable, table};
-use crate::receive::Saved;
+use crate::receive::{Listed, Saved};
 use crate::time;
 
 /// The dialect that `--json` promises.
@@ -14,22 +14,40 @@ pub(crate) const JSON: Dialect = Dialect::V2;
 
 /// A file that was written here: what commands print that fetch one.
 pub(crate) fn saved(fetched: &File, saved: &Saved) -> Value {
-    json!({
-        "file": JSON.file(fetched),
-        "savedTo": saved.path.to_string_lossy(),
-        "bytes": saved.bytes,
-        "sha256": saved.sha256,
-        "resumed": saved.resumed,
-    })
+    let mut value =
+        json!({ "file": JSON.file(fetched), "savedTo": saved.path.to_string_lossy(), "bytes": saved.bytes });
+    if let Some(sha256) = &saved.sha256 {
+        value["sha256"] = json!(sha256);
+    }
+    value["resumed"] = json!(saved.resumed);
+    if let Some(files) = &saved.files {
+        value["files"] = files.iter().map(|file| json!({ "path": file.path, "bytes": file.bytes })).collect();
+    }
+    value
 }
 
 /// The same as rows with labels.
-pub(crate) fn saved_rows(saved: &Saved) -> [(&'static str, String); 3] {
-    [
-        ("Saved to", printable(&saved.path.display().to_string())),
-        ("Size", bytes(saved.bytes)),
-        ("SHA-256", saved.sha256.clone()),
-    ]
+pub(crate) fn saved_rows(saved: &Saved) -> Vec<(&'static str, String)> {
+    let mut rows = vec![("Saved to", printable(&saved.path.display().to_string())), ("Size", bytes(saved.bytes))];
+    rows.extend(saved.files.as_ref().map(|files| ("Files", files.len().to_string())));
+    rows.extend(saved.sha256.clone().map(|sha256| ("SHA-256", sha256)));
+    rows
+}
+
+/// The files that a reference is to. Folders have no bytes.
+pub(crate) fn listed(file: &File, listed: &Listed) -> Value {
+    let entries = listed.entries.iter().map(|entry| json!({ "path": entry.path, "bytes": entry.bytes }));
+    json!({ "file": JSON.file(file), "files": entries.collect::<Vec<_>>() })
+}
+
+/// The same as a table.
+pub(crate) fn listed_table(listed: &Listed) -> String {
+    let header = ["SIZE", "PATH"].map(str::to_owned).to_vec();
+    let rows = listed.entries.iter().map(|entry| {
+        let folder = if entry.bytes.is_none() { "/" } else { "" };
+        vec![entry.bytes.map_or_else(|| "folder".to_owned(), bytes), format!("{}{folder}", printable(&entry.path))]
+    });
+    table(&std::iter::once(header).chain(rows).collect::<Vec<_>>())
 }
 
 /// Files as a table.

@@ -1,13 +1,15 @@
 //! Where a received file goes: never over another file unasked, never half, never executable unless the file was that it
 //! replaces. `-` is standard output.
 
-use std::io::{ErrorKind, IsTerminal as _};
+use std::io::{ErrorKind, IsTerminal as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 
+use durable::partial::PartialFile;
 use durable::private::{Existing, NewFile, user_file_mode};
 use sha2::{Digest, Sha256};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
+use super::kept::Kept;
 use super::name::{SafeName, safe_name};
 use crate::code::Kind;
 use crate::failure::{Failure, reason};
@@ -39,10 +41,21 @@ pub(crate) struct Saved {
     pub(crate) path: PathBuf,
     /// Its length.
     pub(crate) bytes: u64,
-    /// SHA-256 of its bytes in lower-case hex.
-    pub(crate) sha256: String,
+    /// SHA-256 of its bytes in lower-case hex, of a single file.
+    pub(crate) sha256: Option<String>,
     /// How many of its bytes had arrived before this run.
     pub(crate) resumed: u64,
+    /// The files in it, if there are several.
+    pub(crate) files: Option<Vec<SavedFile>>,
+}
+
+/// One of several files that arrived.
+#[derive(Debug)]
+pub(crate) struct SavedFile {
+    /// Where it is, below the folder.
+    pub(crate) path: String,
+    /// Its length.
+    pub(crate) bytes: u64,
 }
 
 impl Saved {
@@ -95,11 +108,10 @@ impl Destination {
     /// # Errors
     /// A failure with both numbers.
     pub(crate) fn check_room(&self, size: u64) -> Result<(), Failure> {
-        if is_standard_output(&self.path) {
+        if self.is_standard_output() {
             return Ok(());
         }
-        let directory = directory_of(&self.path);
-        enough(size, durable::free_bytes(directory), directory)
+        enough_for_rest(size, 0, &self.path)
     }
 
     /// Says why the file has another name than the sender's, if programs act on that one.
@@ -123,63 +135,132 @@ impl Destination {
         length: u64,
         progress: &ProgressOutput,
     ) -> Result<Saved, Failure> {
-        if is_standard_output(&self.path) {
-            let copied = copy(reader, tokio::io::stdout(), length, progress, output::unwritable).await;
+        if self.is_standard_output() {
+            let copied =
+                copy(reader, tokio::io::stdout(), Arrived::nothing(), length, progress, output::unwritable).await;
             let sha256 = copied.map_err(|failure| match failure.kind {
                 Kind::Network | Kind::Integrity => failure.hint(INCOMPLETE_OUTPUT),
                 _ => failure,
             })?;
-            return Ok(Saved { path: self.path, bytes: length, sha256, resumed: 0 });
+            return Ok(Saved { path: self.path, bytes: length, sha256: Some(sha256), resumed: 0, files: None });
         }
         let mut temporary = NewFile::create(&self.path).map_err(|error| self.unwritable(&error))?;
         let handle = temporary.file().try_clone().map_err(|error| self.unwritable(&error))?;
         let mut file = tokio::fs::File::from_std(handle);
-        let sha256 = copy(reader, &mut file, length, progress, |error| self.unwritable(error)).await?;
+        let sha256 =
+            copy(reader, &mut file, Arrived::nothing(), length, progress, |error| self.unwritable(error)).await?;
         // Here it keeps no thread of the runtime; publishing finds nothing left to synchronize.
         file.sync_all().await.map_err(|error| self.unwritable(&error))?;
         self.publish(temporary)?;
+        Ok(self.saved(length, sha256, 0))
+    }
+
+    /// The same for what is written behind what an earlier run left, into a file that stays if anything fails.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write).
+    pub(super) async fn write_behind(
+        self,
+        arrived: Arrived,
+        partial: &PartialFile,
+        reader: impl AsyncRead + Unpin,
+        length: u64,
+        progress: &ProgressOutput,
+    ) -> Result<Saved, Failure> {
+        let resumed = arrived.bytes;
+        let mut handle = partial.file().try_clone().map_err(|error| self.unwritable(&error))?;
+        handle.seek(SeekFrom::Start(resumed)).map_err(|error| self.unwritable(&error))?;
+        let mut file = tokio::fs::File::from_std(handle);
+        let sha256 = copy(reader, &mut file, arrived, length, progress, |error| self.unwritable(error)).await?;
+        file.sync_all().await.map_err(|error| self.unwritable(&error))?;
+        partial.set_mode(self.final_mode()).map_err(|error| self.unwritable(&error))?;
+        partial.publish(&self.path, self.existing()).map_err(|error| self.unpublished(&error))?;
+        Ok(self.saved(length, sha256, resumed))
+    }
+
+    fn saved(self, bytes: u64, sha256: String, resumed: u64) -> Saved {
         let path = self.path.canonicalize().unwrap_or(self.path);
-        Ok(Saved { path, bytes: length, sha256, resumed: 0 })
+        Saved { path, bytes, sha256: Some(sha256), resumed, files: None }
     }
 
     fn publish(&self, mut temporary: NewFile) -> Result<(), Failure> {
         // Private until it is whole.
-        temporary.set_mode(self.mode.unwrap_or_else(user_file_mode)).map_err(|error| self.unwritable(&error))?;
-        let existing = if self.overwrite { Existing::Replace } else { Existing::Refuse };
-        temporary.publish(existing).map_err(|error| match error.kind() {
-            // Somebody made it while we were downloading.
-            ErrorKind::AlreadyExists => exists(&self.path),
-            _ => self.unwritable(&error),
-        })
+        temporary.set_mode(self.final_mode()).map_err(|error| self.unwritable(&error))?;
+        temporary.publish(self.existing()).map_err(|error| self.unpublished(&error))
     }
 
-    fn unwritable(&self, error: &std::io::Error) -> Failure {
-        // The folder was removed meanwhile.
-        if let Err(failure) = check_directory(&self.path) {
-            return failure;
-        }
-        let failure = Failure::local(format!("cannot write {}: {}", self.path.display(), reason(error)));
+    fn final_mode(&self) -> u32 {
+        self.mode.unwrap_or_else(user_file_mode)
+    }
+
+    fn existing(&self) -> Existing {
+        if self.overwrite { Existing::Replace } else { Existing::Refuse }
+    }
+
+    fn unpublished(&self, error: &std::io::Error) -> Failure {
         match error.kind() {
-            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
-                failure.hint("free some space, or choose another disk with --output PATH; nothing was kept")
-            }
-            _ => failure.hint("choose another place with --output PATH; nothing was kept"),
+            // Somebody made it while we were downloading.
+            ErrorKind::AlreadyExists => exists(&self.path),
+            _ => self.unwritable(error),
         }
+    }
+
+    /// Where the file goes.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether it goes to standard output.
+    pub(super) fn is_standard_output(&self) -> bool {
+        is_standard_output(&self.path)
+    }
+
+    pub(super) fn unwritable(&self, error: &std::io::Error) -> Failure {
+        unwritable(&self.path, &self.path, error)
     }
 }
 
-/// Copies `length` bytes and returns their SHA-256 in lower-case hex.
+/// What is already there of a content that is copied.
+pub(super) struct Arrived {
+    pub(super) bytes: u64,
+    /// Of those bytes.
+    pub(super) hash: Sha256,
+}
+
+impl Arrived {
+    pub(super) fn nothing() -> Self {
+        Self { bytes: 0, hash: Sha256::new() }
+    }
+}
+
+/// Why a file that belongs to a destination cannot be written.
+pub(super) fn unwritable(destination: &Path, file: &Path, error: &std::io::Error) -> Failure {
+    // The folder was removed meanwhile.
+    if let Err(failure) = check_directory(destination) {
+        return failure;
+    }
+    let failure = Failure::local(format!("cannot write {}: {}", file.display(), reason(error)));
+    match error.kind() {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
+            failure.hint("free some space, or choose another disk with --output PATH")
+        }
+        _ => failure.hint("choose another place with --output PATH"),
+    }
+}
+
+/// Copies what is left of `length` bytes and returns the SHA-256 of all of them in lower-case hex.
 async fn copy(
     mut reader: impl AsyncRead + Unpin,
     mut writer: impl AsyncWrite + Unpin,
+    arrived: Arrived,
     length: u64,
     progress: &ProgressOutput,
     unwritable: impl Fn(&std::io::Error) -> Failure,
 ) -> Result<String, Failure> {
+    let Arrived { mut bytes, mut hash } = arrived;
     progress.step("writing", Some(length));
+    progress.resumed(bytes);
     let mut buffer = vec![0; BUFFER_SIZE];
-    let mut hash = Sha256::new();
-    let mut bytes = 0u64;
     loop {
         let count = reader.read(&mut buffer).await.map_err(|error| interrupted(&error))?;
         if count == 0 {
@@ -197,17 +278,27 @@ async fn copy(
     }
 }
 
+/// Checks that what is left of a file of `size` bytes, of which some are on the disk already, fits on the disk of a destination.
+///
+/// # Errors
+/// A failure with both numbers.
+pub(super) fn enough_for_rest(size: u64, arrived: u64, destination: &Path) -> Result<(), Failure> {
+    let directory = directory_of(destination);
+    let what = if arrived == 0 { "file" } else { "rest of the file" };
+    enough(what, size - arrived.min(size), durable::free_bytes(directory), directory)
+}
+
 /// Whether so many bytes are free, if that is known.
-fn enough(size: u64, free: Option<u64>, directory: &Path) -> Result<(), Failure> {
+fn enough(what: &str, size: u64, free: Option<u64>, directory: &Path) -> Result<(), Failure> {
     let Some(free) = free.filter(|free| *free < size) else { return Ok(()) };
     let (size, free) = size::different(size, free);
     let shown = directory.display();
-    Err(Failure::local(format!("the file has {size}, but only {free} are free on the disk of {shown}"))
+    Err(Failure::local(format!("the {what} has {size}, but only {free} are free on the disk of {shown}"))
         .hint("free some space, or choose another disk with --output PATH; nothing was fetched"))
 }
 
 /// The directory in which a path is an entry.
-fn directory_of(path: &Path) -> &Path {
+pub(super) fn directory_of(path: &Path) -> &Path {
     match path.parent() {
         Some(directory) if !directory.as_os_str().is_empty() => directory,
         _ => Path::new("."),
@@ -218,7 +309,7 @@ fn directory_of(path: &Path) -> &Path {
 ///
 /// # Errors
 /// A failure that names it.
-fn check_directory(path: &Path) -> Result<(), Failure> {
+pub(super) fn check_directory(path: &Path) -> Result<(), Failure> {
     let names_directory = path.as_os_str().as_encoded_bytes().ends_with(b"/");
     let directory = if names_directory { path } else { path.parent().unwrap_or(path) };
     if directory.as_os_str().is_empty() || directory.is_dir() {
@@ -229,7 +320,7 @@ fn check_directory(path: &Path) -> Result<(), Failure> {
         true => Failure::local(format!("{shown} is not a directory")),
         false => Failure::local(format!("the directory {shown} does not exist")),
     };
-    Err(failure.hint("create it, or choose another place with --output PATH; nothing was kept"))
+    Err(failure.hint("create it, or choose another place with --output PATH"))
 }
 
 #[cfg(unix)]
@@ -263,12 +354,22 @@ fn steers_terminal() -> Failure {
         .hint("redirect it to a file or pipe it into another program, or add --force if you trust the sender")
 }
 
-fn is_standard_output(path: &Path) -> bool {
+pub(super) fn is_standard_output(path: &Path) -> bool {
     path.as_os_str() == STANDARD_OUTPUT
 }
 
 /// Says what a command leaves behind that was stopped while it wrote to `output`.
-pub(crate) fn stopped(failure: Failure, output: Option<&Path>) -> Failure {
+pub(crate) fn stopped(failure: Failure, output: Option<&Path>, kept: &Kept) -> Failure {
+    if let Some(how) = kept.how_to_continue() {
+        return match (failure.kind, &failure.hint) {
+            // Whatever was altered was not kept, so it may well be all right to continue.
+            (Kind::Interrupted | Kind::Integrity, _) | (_, None) => failure.hint(how),
+            (_, Some(hint)) => {
+                let both = format!("{hint}; {how}");
+                failure.hint(both)
+            }
+        };
+    }
     match failure.kind {
         Kind::Interrupted if output.is_some_and(is_standard_output) => failure.hint(INCOMPLETE_OUTPUT),
         Kind::Interrupted => failure.hint("nothing was kept; run the same command to try again"),
@@ -276,14 +377,17 @@ pub(crate) fn stopped(failure: Failure, output: Option<&Path>) -> Failure {
     }
 }
 
-fn exists(path: &Path) -> Failure {
+pub(super) fn exists(path: &Path) -> Failure {
     Failure::local(format!("{} exists already and was not changed", path.display()))
         .hint("choose another place with --output PATH, or overwrite it with --force")
 }
 
-fn interrupted(error: &std::io::Error) -> Failure {
-    Failure::new(Kind::Network, format!("the file did not arrive completely: {}", reason(error)))
-        .hint("nothing was kept; try again")
+/// Why a content did not arrive. What the node says of it is inside of the error.
+pub(super) fn interrupted(error: &std::io::Error) -> Failure {
+    if let Some(inner) = error.get_ref().and_then(|inner| inner.downcast_ref::<runtime::Error>()) {
+        return inner.clone().into();
+    }
+    Failure::new(Kind::Network, format!("the file did not arrive completely: {}", reason(error))).hint("try again")
 }
 
 /// Bytes in lower-case hexadecimal.
@@ -307,7 +411,7 @@ mod tests {
         let saved = write(destination, b"abc", 3).await.unwrap();
         assert_eq!(saved.path, dir.path().canonicalize().unwrap().join("a.txt"));
         assert_eq!(std::fs::read(&saved.path).unwrap(), b"abc");
-        assert_eq!(saved.sha256, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+        assert_eq!(saved.sha256.unwrap(), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
         #[cfg(unix)]
         {
             use std::os::unix::fs::PermissionsExt;
@@ -409,14 +513,14 @@ mod tests {
     fn a_file_that_does_not_fit_is_refused_with_both_numbers_before_it_is_fetched() {
         let directory = Path::new("/disk");
         for (size, free) in [(10, Some(10)), (10, None), (0, Some(0))] {
-            assert!(enough(size, free, directory).is_ok(), "{size} {free:?}");
+            assert!(enough("file", size, free, directory).is_ok(), "{size} {free:?}");
         }
         for (size, free, message) in [
             (11, 10, "the file has 11 bytes, but only 10 bytes are free on the disk of /disk"),
             (5 << 30, 1 << 30, "the file has 5.0 GiB, but only 1.0 GiB are free on the disk of /disk"),
             (1_048_577, 1_048_576, "the file has 1048577 bytes, but only 1048576 bytes are free on the disk of /disk"),
         ] {
-            let refused = enough(size, Some(free), directory).unwrap_err();
+            let refused = enough("file", size, Some(free), directory).unwrap_err();
             assert_eq!((refused.kind, refused.message.as_str()), (Kind::Local, message));
             assert!(refused.hint.unwrap().starts_with("free some space"));
         }

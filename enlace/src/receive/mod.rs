@@ -3,10 +3,18 @@
 mod acted_on;
 mod attempts;
 mod destination;
+mod fetch;
+mod kept;
 mod name;
+mod partial;
 pub(crate) mod place;
+mod reading;
 mod reference;
+mod tree;
+mod tree_content;
 
 pub(crate) use attempts::with_attempts;
 pub(crate) use destination::{Destination, Saved, announce, hex, stopped};
+pub(crate) use fetch::{Listed, Saving, fetch, list};
+pub(crate) use kept::Kept;
 pub(crate) use reference::Incoming;

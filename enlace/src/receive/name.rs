@@ -15,6 +15,14 @@ pub(super) struct SafeName {
     pub(super) acted_on: Option<String>,
 }
 
+/// Whether Windows makes a file with just this name: no device, no character with a meaning, no ending that it drops.
+pub(super) fn is_writable_on_windows(name: &str) -> bool {
+    let stem = name.split('.').next().unwrap_or_default().trim_end();
+    !is_device(stem)
+        && !name.ends_with(['.', ' '])
+        && name.chars().all(|c| !matches!(c, '<' | '>' | ':' | '"' | '|' | '?' | '*'))
+}
+
 /// Makes the sender's name safe.
 pub(super) fn safe_name(given: &str) -> SafeName {
     let last = given.rsplit(['/', '\\']).next().unwrap_or_default();
@@ -83,6 +91,16 @@ mod tests {
         assert_eq!(safe_name(".env"), SafeName { name: "_.env".to_owned(), acted_on: Some(".env".to_owned()) });
         for given in ["config.json.txt", "myMakefile", "desktop", "package.jsonl", "a.json"] {
             assert_eq!(safe_name(given), SafeName { name: given.to_owned(), acted_on: None });
+        }
+    }
+
+    #[test]
+    fn names_that_windows_reserves_are_known() {
+        for name in ["aux", "NUL.txt", "com1", "LPT¹.x", "a.", "a ", "a:b", "10:30.log", "what?", "*"] {
+            assert!(!is_writable_on_windows(name), "{name}");
+        }
+        for name in ["a", "auxiliary", ".hidden", "-x", "com", "COM10", "ü", "a.b c"] {
+            assert!(is_writable_on_windows(name), "{name}");
         }
     }
 

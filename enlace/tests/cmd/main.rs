@@ -3,6 +3,7 @@
 
 mod broken_lines;
 mod configuration;
+mod continuing;
 mod credentials;
 mod formats;
 mod lost_stores;
@@ -23,4 +24,5 @@ mod streams;
 #[cfg(target_os = "linux")]
 mod terminal;
 mod transcripts;
+mod valve;
 mod waiting;

@@ -120,7 +120,7 @@ pub struct Download {
 /// Everything a node does with files.
 #[derive(Clone)]
 pub struct FilesFacade {
-    node: Arc<Node>,
+    pub(super) node: Arc<Node>,
 }
 
 impl FilesFacade {
@@ -362,7 +362,7 @@ impl FilesFacade {
         )))
     }
 
-    fn record(&self, id: &FileId) -> Result<FileRecord> {
+    pub(super) fn record(&self, id: &FileId) -> Result<FileRecord> {
         file::stored(&self.node.core.store.view(), id)?.ok_or(Error::RecordNotFound("File"))
     }
 }

@@ -214,7 +214,7 @@ impl BlobSealer {
             return Err(self.limit.exceeded());
         }
         if let Some(observer) = &self.observer {
-            observer(Progress { phase: Phase::Sealing, bytes: self.length, total: None });
+            observer(Progress { phase: Phase::Sealing, bytes: self.length, total: None, resumed: 0 });
         }
         Ok(chunk)
     }

@@ -66,7 +66,7 @@ pub(super) async fn upload(core: &Core, mut new: NewFile, observer: Option<&Obse
 }
 
 fn uploading(observer: Observer, total: Option<u64>) -> UploadObserver {
-    Arc::new(move |bytes| observer(Progress { phase: Phase::Uploading, bytes, total }))
+    Arc::new(move |bytes| observer(Progress { phase: Phase::Uploading, bytes, total, resumed: 0 }))
 }
 
 impl ChunkedUpload<'_> {

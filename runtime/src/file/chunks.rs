@@ -6,7 +6,9 @@ use std::ops::Range;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use tokio::task::JoinHandle;
-use transport::content::{ContentError, ContentKey, HEADER_LENGTH, Layout, Opener, Root, TreePart, Verifier};
+use transport::content::{
+    ChunkHash, ContentError, ContentKey, HEADER_LENGTH, Layout, Opener, Root, TreePart, Verifier,
+};
 use transport::crypto::SecretKey;
 use transport::wire::{FileId, Timestamp};
 
@@ -146,6 +148,16 @@ impl Chunks {
         })
     }
 
+    /// The hash that a sealed chunk has, fetched together with those of the chunks behind it.
+    ///
+    /// # Errors
+    /// As [`chunk`](Self::chunk).
+    pub(super) async fn hash(&mut self, index: u64) -> Result<ChunkHash> {
+        self.fetch_hashes(index..self.layout.chunk_count()).await?;
+        let hash = self.opener.read().unwrap_or_else(PoisonError::into_inner).verifier().chunk(index);
+        hash.map_err(|error| self.altered(error))
+    }
+
     fn jump(&mut self, index: u64) {
         self.opening.clear();
         self.failed = None;
@@ -203,7 +215,7 @@ impl Chunks {
     fn report(&self, index: u64) {
         if let Some((observer, total)) = &self.progress {
             let before = total.saturating_sub(self.left_behind(index));
-            observer(Progress { phase: Phase::Downloading, bytes: before, total: Some(*total) });
+            observer(Progress { phase: Phase::Downloading, bytes: before, total: Some(*total), resumed: 0 });
         }
     }
 

@@ -285,6 +285,6 @@ fn refused(core: &Core, error: FileError) -> Error {
 
 fn report(observer: Option<&Observer>, phase: Phase, bytes: u64, total: Option<u64>) {
     if let Some(observer) = observer {
-        observer(Progress { phase, bytes, total });
+        observer(Progress { phase, bytes, total, resumed: 0 });
     }
 }

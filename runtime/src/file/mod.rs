@@ -5,6 +5,8 @@ mod chunked_upload;
 mod chunks;
 mod download;
 mod load;
+mod manifest;
+mod prefix;
 mod reader;
 mod record;
 mod remote;
@@ -19,6 +21,8 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use self::download::{Wanted, download};
 pub(crate) use self::load::{load, stored};
+pub(crate) use self::manifest::manifest;
+pub(crate) use self::prefix::verified_prefix;
 pub use self::reader::FileReader;
 pub(crate) use self::record::FileRecord;
 pub use self::upload::NewContent;
@@ -50,6 +54,8 @@ pub struct Progress {
     pub bytes: u64,
     /// Bytes to do in this phase, if known.
     pub total: Option<u64>,
+    /// Bytes of the content that had been transferred before this transfer began; `bytes` and `total` include them.
+    pub resumed: u64,
 }
 
 /// A step of a transfer.

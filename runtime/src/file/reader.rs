@@ -13,6 +13,7 @@ use transport::content::{CHUNK_LENGTH, Layout};
 
 use super::Observer;
 use super::chunks::{Access, Chunks, ContentId};
+use super::spool::temporary_file_error;
 use crate::code::ErrorCode;
 use crate::core::Core;
 use crate::{Error, Result};
@@ -107,6 +108,11 @@ fn io_error(error: Error) -> io::Error {
         _ => io::ErrorKind::Other,
     };
     io::Error::new(kind, error)
+}
+
+/// What a reader of a content says, as the error that is inside.
+pub(super) fn of_reader(error: io::Error) -> Error {
+    error.downcast().unwrap_or_else(|error| temporary_file_error(&error))
 }
 
 /// Cancel-safe: what was not handed out comes with the next call.

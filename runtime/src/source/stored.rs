@@ -6,7 +6,7 @@
 //! ```
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::Mutex;
 
 use transport::content::manifest::Manifest;
 
@@ -50,7 +50,7 @@ impl Source {
             let state = FileState::from_bytes(taken(&mut bytes)?);
             files.push(SourceFile { path, state, start: u64::from_le_bytes(*taken(&mut bytes)?) });
         }
-        Some(Self { parts: Arc::new(Parts { manifest, files, length }) })
+        Some(Self::of(Parts { manifest, files, length, failure: Mutex::default() }))
     }
 }
 

@@ -8,6 +8,7 @@ mod files;
 mod hostile;
 mod limits;
 mod metadata;
+mod parts;
 mod privacy;
 mod store;
 mod tokens;

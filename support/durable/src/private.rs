@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 use crate::{Error, Result};
 
 /// Permissions of a private directory.
-const DIRECTORY_MODE: u32 = 0o700;
+pub(crate) const DIRECTORY_MODE: u32 = 0o700;
 /// Permissions of a private file.
 pub const FILE_MODE: u32 = 0o600;
 /// All permission bits of group and others.
@@ -50,6 +50,13 @@ static FORMER_UMASK: OnceLock<u32> = OnceLock::new();
 #[must_use]
 pub fn user_file_mode() -> u32 {
     FORMER_UMASK.get().map_or(FILE_MODE, |mask| 0o666 & !mask)
+}
+
+/// Permissions of a file or folder that a program writes for its user: those of `mode` that the user's mask allows. Before
+/// [`restrict_process`], those of them that only the owner has.
+#[must_use]
+pub fn user_mode(mode: u32) -> u32 {
+    FORMER_UMASK.get().map_or(mode & !OPEN, |mask| mode & !mask)
 }
 
 /// Options that create files only their owner can read.
@@ -101,7 +108,7 @@ pub fn create_directories(parent: &Path, names: impl IntoIterator<Item = String>
     sync_directory(parent)
 }
 
-fn directory_builder() -> DirBuilder {
+pub(crate) fn directory_builder() -> DirBuilder {
     #[allow(unused_mut, reason = "only Unix has file modes")]
     let mut builder = DirBuilder::new();
     #[cfg(unix)]
@@ -368,7 +375,7 @@ fn give_name(temporary: &Path, target: &Path, existing: Existing) -> io::Result<
 }
 
 #[cfg(any(target_os = "linux", target_os = "macos"))]
-fn rename_to_free_name(temporary: &Path, target: &Path) -> io::Result<()> {
+pub(crate) fn rename_to_free_name(temporary: &Path, target: &Path) -> io::Result<()> {
     use rustix::fs::{CWD, RenameFlags, renameat_with};
     match renameat_with(CWD, temporary, CWD, target, RenameFlags::NOREPLACE) {
         Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS | rustix::io::Errno::NOTSUP) => {
@@ -379,7 +386,7 @@ fn rename_to_free_name(temporary: &Path, target: &Path) -> io::Result<()> {
 }
 
 #[cfg(not(any(target_os = "linux", target_os = "macos")))]
-fn rename_to_free_name(temporary: &Path, target: &Path) -> io::Result<()> {
+pub(crate) fn rename_to_free_name(temporary: &Path, target: &Path) -> io::Result<()> {
     rename_if_free(temporary, target)
 }
 

@@ -1,0 +1,71 @@
+//! Where what arrived stays if a download ends early.
+
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use runtime::FileId;
+use sha2::{Digest as _, Sha256};
+
+use super::destination::hex;
+
+/// Longest name of a file in bytes.
+const MAX_NAME: usize = 255;
+
+/// Remembers where a part of a file is written, to tell of it if the command ends early.
+#[derive(Debug, Default)]
+pub(crate) struct Kept(OnceLock<PathBuf>);
+
+impl Kept {
+    /// A part is written there from now on.
+    pub(super) fn at(&self, path: &Path) {
+        let _ = self.0.set(path.to_owned());
+    }
+
+    /// What to do with the part, if there is one.
+    pub(crate) fn how_to_continue(&self) -> Option<String> {
+        let path = self.0.get().filter(|path| path.symlink_metadata().is_ok())?;
+        let shown = path.display();
+        Some(format!("what arrived is kept: run the same command to continue, or remove {shown} if you do not want to"))
+    }
+}
+
+/// The place beside a destination where a part of a file is written. Another file with the same name has another place.
+pub(super) fn partial_path(destination: &Path, file: &FileId) -> PathBuf {
+    /// Bytes of the hash: enough that two files do not meet.
+    const HASH_LENGTH: usize = 8;
+    let suffix = format!(".{}.part", hex(&Sha256::digest(file.as_str())[..HASH_LENGTH]));
+    let name = destination.file_name().unwrap_or_default().to_string_lossy();
+    let end = name.floor_char_boundary(MAX_NAME - 1 - suffix.len());
+    destination.with_file_name(format!(".{}{suffix}", &name[..end]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_file_has_a_place_of_its_own_beside_the_destination() {
+        let (one, other) = ("FILabcdefghijklmno12".parse().unwrap(), "FILabcdefghijklmno13".parse().unwrap());
+        let place = partial_path(Path::new("out/a.txt"), &one);
+        let name = place.to_str().unwrap();
+        assert!(name.starts_with("out/.a.txt.") && name.ends_with(".part") && name.len() == 32, "{name}");
+        assert_ne!(place, partial_path(Path::new("out/a.txt"), &other));
+        assert_ne!(place, partial_path(Path::new("out/b.txt"), &one));
+        for name in ["n".repeat(MAX_NAME), "ü".repeat(MAX_NAME / 2)] {
+            let place = partial_path(Path::new(&name), &one);
+            assert!((MAX_NAME - 1..=MAX_NAME).contains(&place.as_os_str().len()), "{}", place.display());
+        }
+    }
+
+    #[test]
+    fn only_what_is_there_is_told_of() {
+        let directory = tempfile::tempdir().unwrap();
+        let (kept, path) = (Kept::default(), directory.path().join(".a.part"));
+        assert_eq!(kept.how_to_continue(), None);
+        kept.at(&path);
+        assert_eq!(kept.how_to_continue(), None);
+        std::fs::write(&path, "").unwrap();
+        let how = kept.how_to_continue().unwrap();
+        assert!(how.contains("run the same command") && how.contains(path.to_str().unwrap()), "{how}");
+    }
+}
