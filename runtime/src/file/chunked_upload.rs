@@ -55,7 +55,7 @@ pub(super) async fn upload(core: &Core, mut new: NewFile, observer: Option<&Obse
     };
     let progress = observer.map(|observer| uploading(observer.clone(), None));
     let created = match support {
-        Some(_) => by.upload_pieces(&mut upload, progress).await?,
+        Some(_) => by.upload_pieces(&mut upload, None, progress).await?,
         None => upload.send_at_once(observer).await?,
     };
     upload.remember(created).await

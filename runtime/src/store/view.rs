@@ -65,6 +65,26 @@ impl<'a> View<'a> {
         self.read(&key::value(name)?)?.map(|plain| sealing::decode(&plain)).transpose()
     }
 
+    /// The values whose names begin with this text, in the order of their names.
+    pub(crate) fn values<T: DeserializeOwned>(&self, beginning: &str) -> Result<Vec<(String, T)>> {
+        let mut found = Vec::new();
+        self.scan(&key::value(beginning)?, |key, plain| {
+            found.push((key::name_of(key)?, sealing::decode(plain)?));
+            Ok(true)
+        })?;
+        Ok(found)
+    }
+
+    /// The names of values that begin with this text, in order; at most `limit`.
+    pub(crate) fn value_names(&self, beginning: &str, limit: usize) -> Result<Vec<String>> {
+        let (from, until) = key::range(&key::value(beginning)?);
+        let names = |key: &Vec<u8>| key::name_of(key);
+        match self.latest {
+            Some(latest) => latest.range(&from, Some(&until), limit)?.iter().map(|(key, _)| names(key)).collect(),
+            None => self.store.disk.keys(&from, Some(&until)).take(limit).map(|key| names(&key?)).collect(),
+        }
+    }
+
     /// The tombstone of an object that was removed, even if it exists again; empty if it was never removed.
     pub(crate) fn tombstone(&self, collection: &str, id: &str) -> Result<Tombstone> {
         let remembered = self.read(&key::tombstone(collection, id)?)?;
