@@ -15,6 +15,7 @@ use crate::core::Core;
 use crate::error::ConfigError;
 use crate::event::EventReceiver;
 use crate::facade::{AccountFacade, ChallengesFacade, FilesFacade, IdentityMetadataFacade, Node, TokensFacade};
+use crate::file;
 use crate::store::{LOCK_FILE, Store, StoreError, StoreKeySource, vault};
 use crate::sync::Synchronizer;
 
@@ -180,6 +181,7 @@ impl RuntimeBuilder {
         let (config, store, temporary_directory) = open_store(config, lock, evidence).await?;
         let account = account::open(&config, &store, &*clock, shared_secret).await?;
         let core = Core::new(config, clock, Arc::new(store), account, temporary_directory);
+        file::unfinished::clean_up(&core).await?;
         let node = Node { sync: Synchronizer::start(core.clone()), core };
         Ok(Runtime { node: Arc::new(node) })
     }

@@ -16,7 +16,7 @@ use tokio::sync::Notify;
 use transport::wire::reference::{BaseUrl, Referable};
 
 use self::account::Account;
-pub(crate) use self::locks::{KeyGuard, KeyedLocks};
+pub(crate) use self::locks::KeyedLocks;
 use crate::clock::Clock;
 use crate::code::ErrorCode;
 use crate::error::ConfigError;

@@ -270,7 +270,12 @@ struct Pieces {
 
 impl Pieces {
     fn new(pieces: &[&[u8]], file: Option<UploadFile>) -> Self {
-        Self { left: pieces.iter().map(|piece| Bytes::copy_from_slice(piece)).collect(), file, stays: false, upload: None }
+        Self {
+            left: pieces.iter().map(|piece| Bytes::copy_from_slice(piece)).collect(),
+            file,
+            stays: false,
+            upload: None,
+        }
     }
 }
 

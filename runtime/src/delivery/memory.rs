@@ -45,7 +45,7 @@ pub(crate) struct Held {
     pub(crate) tokens: HashMap<TokenId, HeldToken>,
     pub(crate) files: HashMap<FileId, (FileMetadata, Bytes)>,
     /// Uploads that are not finished, and the bytes they have.
-    uploads: HashMap<UploadId, Vec<u8>>,
+    pub(crate) uploads: HashMap<UploadId, Vec<u8>>,
     /// Reads so far, successful or not.
     pub(crate) reads: usize,
     /// Whether it answers ranges with everything.

@@ -168,8 +168,7 @@ impl Running {
             Err(error) if error.is_record_not_found() => return Ok(None),
             outcome => outcome?,
         };
-        let is_described =
-            found.encrypted_properties == file.encrypted_properties || content.is_described_by(&found);
+        let is_described = found.encrypted_properties == file.encrypted_properties || content.is_described_by(&found);
         if found.id != id || found.cipher_hash != file.cipher_hash || !is_described {
             return Ok(None);
         }

@@ -9,6 +9,7 @@ mod reader;
 mod record;
 mod remote;
 mod spool;
+pub(crate) mod unfinished;
 mod upload;
 mod verified;
 
@@ -53,6 +54,10 @@ pub struct Progress {
 /// A step of a transfer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
+    /// An unfinished upload is continued: so many bytes of the content had arrived before, and are not sent again. Told once, with
+    /// the length of the content as the total; a second time, with 0, if it turns out that the source has changed and
+    /// everything is sent anew.
+    Resuming,
     /// Plaintext is read, hashed and sealed.
     Sealing,
     /// Ciphertext goes to the backbone.

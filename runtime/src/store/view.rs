@@ -75,13 +75,18 @@ impl<'a> View<'a> {
         Ok(found)
     }
 
-    /// The names of values that begin with this text, in order; at most `limit`.
-    pub(crate) fn value_names(&self, beginning: &str, limit: usize) -> Result<Vec<String>> {
-        let (from, until) = key::range(&key::value(beginning)?);
-        let names = |key: &Vec<u8>| key::name_of(key);
+    /// The names of values that begin with this text, in order, from the name `from` on; at most `limit`.
+    pub(crate) fn value_names(&self, beginning: &str, from: &str, limit: usize) -> Result<Vec<String>> {
+        let (from, until) = (key::value(from)?, key::range(&key::value(beginning)?).1);
         match self.latest {
-            Some(latest) => latest.range(&from, Some(&until), limit)?.iter().map(|(key, _)| names(key)).collect(),
-            None => self.store.disk.keys(&from, Some(&until)).take(limit).map(|key| names(&key?)).collect(),
+            Some(latest) => {
+                let pairs = latest.range(&from, Some(&until), limit)?;
+                pairs.iter().map(|(key, _)| key::name_of(key)).collect()
+            }
+            None => {
+                let keys = self.store.disk.keys(&from, Some(&until)).take(limit);
+                keys.map(|key| key::name_of(&key?)).collect()
+            }
         }
     }
 

@@ -8,6 +8,7 @@ mod hostile;
 mod limits;
 mod metadata;
 mod privacy;
+mod resumed;
 mod store;
 mod tokens;
 mod world;
