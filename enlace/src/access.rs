@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use runtime::dto::{File, IdentityInfo, Token};
-use runtime::facade::{CreateOwnToken, CreateTokenForFile, LoadFile, LoadPeerToken, Ownership, UploadOwnFile};
+use runtime::facade::{
+    CreateOwnToken, CreateTokenForFile, LoadFile, LoadPeerToken, NewContent, Ownership, UploadOwnFile,
+};
 use runtime::file_name::NoFileName;
 use runtime::{MediaType, Secret, Tags, Timestamp};
 use tokio::io::AsyncRead;
@@ -153,7 +155,11 @@ impl Access {
         if let Self::There { running, .. } = self {
             file.format.check_over_rest(&file.source, running.pid)?;
         }
-        let request = file.into_request()?;
+        let is_resumable = matches!(self, Self::Here(_)) && file.source.is_file() && file.format.is_in_chunks(length);
+        if is_resumable {
+            progress.is_resumable();
+        }
+        let request = file.into_request(is_resumable)?;
         let uploaded = match self {
             Self::Here(node) => {
                 // The facade reads a stream and cannot know its length; we do.
@@ -163,7 +169,7 @@ impl Access {
             }
             Self::There { client, .. } => client.upload(request, length, progress).await,
         };
-        uploaded.map_err(|failure| reading.explain(failure))
+        uploaded.map_err(|failure| progress.explain_stopped(reading.explain(failure)))
     }
 
     pub(crate) async fn download(&self, id: &str, progress: &ProgressOutput) -> Result<DownloadedContent, Failure> {
@@ -248,16 +254,21 @@ impl Access {
 impl NewFile {
     /// The facade's request, which the REST interface takes as a form. Every node refuses what another one would refuse: tags
     /// of unknown kinds, too.
-    fn into_request(self) -> Result<UploadOwnFile, Failure> {
+    fn into_request(self, is_resumable: bool) -> Result<UploadOwnFile, Failure> {
         let mimetype = self.mimetype.unwrap_or_else(|| self.source.media_type());
         let filename = self.source.name.parse().map_err(|error: NoFileName| Failure::usage(error.to_string()))?;
+        let content = match is_resumable {
+            true => NewContent::Source(self.source.source()?),
+            false => NewContent::Stream(self.source.into_reader()),
+        };
         Ok(UploadOwnFile {
+            content,
             expires_at: self.expires_at,
             title: self.title,
             description: self.description,
             tags: self.tags.map(Tags::only_known),
             format: self.format.content(),
-            ..UploadOwnFile::new(self.source.into_reader(), filename, mimetype)
+            ..UploadOwnFile::new(tokio::io::empty(), filename, mimetype)
         })
     }
 }

@@ -1,6 +1,7 @@
 //! Progress on standard error: a bar if a person is watching, JSON lines for scripts, nothing otherwise.
 
 use std::io::IsTerminal;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -8,6 +9,8 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use runtime::facade::{Observer, Phase};
 use serde_json::{Value, json};
 
+use crate::code::Kind;
+use crate::failure::Failure;
 use crate::output::Output;
 
 /// Shortest time between two lines but the last one. With it, there are at most ten in any second.
@@ -18,6 +21,11 @@ const INTERVAL: Duration = Duration::from_millis(125);
 pub(crate) struct ProgressOutput {
     bar: ProgressBar,
     lines: Option<Arc<Mutex<Lines>>>,
+    output: Option<Output>,
+    /// Bytes of the file that had arrived before this run.
+    resumed: Arc<AtomicU64>,
+    /// Whether the same command goes on with what this one has sent.
+    is_resumable: Arc<AtomicBool>,
 }
 
 impl ProgressOutput {
@@ -28,18 +36,42 @@ impl ProgressOutput {
             return Self::writing(move || started.elapsed(), move |line| output.progress(&line));
         }
         if !std::io::stderr().is_terminal() {
-            return Self { bar: ProgressBar::hidden(), lines: None };
+            return Self::with(ProgressBar::hidden(), None, Some(output));
         }
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
         let template = "{msg:12} [{wide_bar}] {bytes}/{total_bytes} {bytes_per_sec} {eta} left";
         let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
-        Self { bar: bar.with_style(style.progress_chars("=> ")), lines: None }
+        Self::with(bar.with_style(style.progress_chars("=> ")), None, Some(output))
     }
 
     /// Writes lines by a clock that says how long the transfer takes.
     fn writing(clock: impl Fn() -> Duration + Send + 'static, write: impl Fn(Value) + Send + 'static) -> Self {
-        let lines = Lines { clock: Box::new(clock), write: Box::new(write), length: None, last: None };
-        Self { bar: ProgressBar::hidden(), lines: Some(Arc::new(Mutex::new(lines))) }
+        let lines = Lines { clock: Box::new(clock), write: Box::new(write), length: None, last: None, resumed: 0 };
+        Self::with(ProgressBar::hidden(), Some(Arc::new(Mutex::new(lines))), None)
+    }
+
+    fn with(bar: ProgressBar, lines: Option<Arc<Mutex<Lines>>>, output: Option<Output>) -> Self {
+        Self { bar, lines, output, resumed: Arc::default(), is_resumable: Arc::default() }
+    }
+
+    /// Bytes of the file that had arrived before this run.
+    pub(crate) fn resumed(&self) -> u64 {
+        self.resumed.load(Ordering::Relaxed)
+    }
+
+    /// So many bytes of the file had arrived before this run.
+    fn resume(&self, bytes: u64, total: Option<u64>) {
+        let before = self.resumed.swap(bytes, Ordering::Relaxed);
+        self.with_lines(|lines| lines.resume(bytes));
+        let percent = u128::from(bytes) * 100 / u128::from(total.unwrap_or(bytes).max(1));
+        let text = match (bytes, before) {
+            (0, 0) => return,
+            (0, _) => "the file has changed; uploading it anew".to_owned(),
+            _ => format!("resuming at {percent}%"),
+        };
+        if let Some(output) = self.output {
+            self.bar.suspend(|| output.talk(text));
+        }
     }
 
     /// Says how many bytes the file has. Lines are written from now on.
@@ -51,6 +83,9 @@ impl ProgressOutput {
     pub(crate) fn observer(&self) -> Observer {
         let this = self.clone();
         Arc::new(move |progress| {
+            if progress.phase == Phase::Resuming {
+                return this.resume(progress.bytes, progress.total);
+            }
             this.name(phase_name(progress.phase));
             if let Some(total) = progress.total {
                 this.bar.set_length(total);
@@ -75,6 +110,22 @@ impl ProgressOutput {
     pub(crate) fn add(&self, bytes: u64) {
         self.bar.inc(bytes);
         self.with_lines(|lines| lines.reached(self.bar.position()));
+    }
+
+    /// A failure of an upload that the same command continues says so.
+    pub(crate) fn explain_stopped(&self, failure: Failure) -> Failure {
+        let is_hinted = failure.hint.is_some();
+        match failure.kind {
+            Kind::Interrupted | Kind::Network if self.is_resumable.load(Ordering::Relaxed) && !is_hinted => {
+                failure.hint("run the same command again to continue the upload")
+            }
+            _ => failure,
+        }
+    }
+
+    /// Notes that an upload begins that the same command continues.
+    pub(crate) fn is_resumable(&self) {
+        self.is_resumable.store(true, Ordering::Relaxed);
     }
 
     /// Removes the bar.
@@ -106,6 +157,8 @@ struct Lines {
     length: Option<u64>,
     /// What the last line said, and when.
     last: Option<(u64, Duration)>,
+    /// Bytes of the file that had arrived before this run.
+    resumed: u64,
 }
 
 impl Lines {
@@ -117,24 +170,30 @@ impl Lines {
         self.reached(if is_all { length } else { u64::try_from(share).unwrap_or(length) });
     }
 
+    /// So many bytes of the file had arrived before this run.
+    fn resume(&mut self, bytes: u64) {
+        self.resumed = bytes;
+        self.reached(bytes);
+    }
+
     /// So many bytes of the file have been transferred.
     fn reached(&mut self, bytes: u64) {
         let Some(total) = self.length else { return };
-        let (bytes, now) = (bytes.min(total), (self.clock)());
+        let (bytes, now) = (bytes.max(self.resumed).min(total), (self.clock)());
         let is_due = match self.last {
             None => true,
             Some((before, at)) => bytes > before && (bytes == total || now.saturating_sub(at) >= INTERVAL),
         };
         if is_due {
             self.last = Some((bytes, now));
-            // Every transfer starts with the first byte of the file.
-            (self.write)(json!({ "progress": { "bytes": bytes, "total": total, "resumed": 0 } }));
+            (self.write)(json!({ "progress": { "bytes": bytes, "total": total, "resumed": self.resumed } }));
         }
     }
 }
 
 fn phase_name(phase: Phase) -> &'static str {
     match phase {
+        Phase::Resuming => "resuming",
         Phase::Sealing => "encrypting",
         Phase::Uploading => "uploading",
         Phase::Downloading => "downloading",
@@ -144,8 +203,6 @@ fn phase_name(phase: Phase) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicU64, Ordering};
-
     use runtime::facade;
 
     use super::*;
@@ -155,21 +212,28 @@ mod tests {
         progress: ProgressOutput,
         clock: Arc<AtomicU64>,
         written: Arc<Mutex<Vec<(u64, u64)>>>,
+        resumed: Arc<AtomicU64>,
     }
 
     impl Watched {
         fn new(length: u64) -> Self {
             let (clock, written) = (Arc::new(AtomicU64::new(0)), Arc::new(Mutex::new(Vec::new())));
             let (now, time, lines) = (clock.clone(), clock.clone(), written.clone());
+            let resumed = Arc::new(AtomicU64::new(0));
+            let expected = resumed.clone();
             let write = move |line: Value| {
+                let resumed = expected.load(Ordering::SeqCst);
                 let members = line["progress"].as_object().unwrap();
                 assert_eq!(members.keys().collect::<Vec<_>>(), ["bytes", "total", "resumed"]);
-                assert_eq!((&line["progress"]["total"], &line["progress"]["resumed"]), (&length.into(), &0.into()));
+                assert_eq!(
+                    (&line["progress"]["total"], &line["progress"]["resumed"]),
+                    (&length.into(), &resumed.into())
+                );
                 lines.lock().unwrap().push((time.load(Ordering::SeqCst), members["bytes"].as_u64().unwrap()));
             };
             let progress = ProgressOutput::writing(move || Duration::from_millis(now.load(Ordering::SeqCst)), write);
             progress.begin(length);
-            Self { progress, clock, written }
+            Self { progress, clock, written, resumed }
         }
 
         fn observe(&self, phase: Phase, bytes: u64, total: Option<u64>) {
@@ -217,6 +281,34 @@ mod tests {
         watched.progress.step("writing", Some(300));
         watched.progress.add(150);
         assert_eq!(watched.written(), [(2, 75), (1000, 150), (1001, 300)]);
+    }
+
+    #[test]
+    fn what_had_arrived_before_counts_from_the_start() {
+        let watched = Watched::new(100);
+        watched.resumed.store(40, Ordering::SeqCst);
+        watched.observe(Phase::Resuming, 40, Some(100));
+        assert_eq!(watched.progress.resumed(), 40);
+        for (millisecond, phase, bytes) in [
+            (500, Phase::Sealing, 10),
+            (1000, Phase::Uploading, 79),
+            (2000, Phase::Uploading, 100),
+            (3000, Phase::Uploading, 200),
+        ] {
+            watched.clock.store(millisecond, Ordering::SeqCst);
+            watched.observe(phase, bytes, Some(200));
+        }
+        assert_eq!(watched.written(), [(0, 40), (2000, 50), (3000, 100)]);
+        // It turns out that everything has to be sent.
+        let watched = Watched::new(100);
+        watched.resumed.store(40, Ordering::SeqCst);
+        watched.observe(Phase::Resuming, 40, Some(100));
+        watched.resumed.store(0, Ordering::SeqCst);
+        watched.observe(Phase::Resuming, 0, Some(100));
+        assert_eq!(watched.progress.resumed(), 0);
+        watched.clock.store(1000, Ordering::SeqCst);
+        watched.observe(Phase::Uploading, 200, Some(200));
+        assert_eq!(watched.written(), [(0, 40), (1000, 100)]);
     }
 
     #[test]

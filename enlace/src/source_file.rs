@@ -12,6 +12,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use runtime::MediaType;
 use runtime::file_name::{MAX_LENGTH, shorten, shown};
 use runtime::media_type::InvalidMediaType;
+use runtime::source::{Source, SourceIdentity};
 use sha2::{Digest as _, Sha512};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncSeekExt as _, ReadBuf};
 
@@ -20,6 +21,7 @@ use crate::output::{self, Output, is_invisible};
 use crate::size;
 use crate::source_stream::{self, PutAside};
 use crate::source_text;
+use crate::wording::with_sources;
 
 /// Most bytes of a file that does not tell its size, as in `/proc`; they are kept in memory.
 const MAX_UNSIZED: u64 = 16 * 1024 * 1024;
@@ -55,11 +57,18 @@ enum SourceContent {
 
 /// What went wrong with the file while it was sent, whatever the other side made of it. Clones share it.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct ReadFailure(Arc<OnceLock<Failure>>);
+pub(crate) struct ReadFailure(Arc<OnceLock<Failure>>, Arc<OnceLock<(PathBuf, SourceIdentity)>>);
 
 impl ReadFailure {
     /// The failure of an upload: the file's own, if there is one, since the other one only follows from it.
     pub(crate) fn explain(&self, failure: Failure) -> Failure {
+        if let Some((path, before)) = self.1.get() {
+            match Source::file(path) {
+                Ok(now) if now.identity() == *before => {}
+                Ok(_) => return changed(path, "different"),
+                Err(error) => return Failure::local(with_sources(&error)),
+            }
+        }
         match self.0.get() {
             Some(own) => Failure { hint: own.hint.clone(), ..Failure::new(own.kind, &own.message) },
             None => failure,
@@ -195,6 +204,25 @@ impl SourceFile {
     /// What to ask when the upload has failed.
     pub(crate) fn read_failure(&self) -> ReadFailure {
         self.read_failure.clone()
+    }
+
+    /// Whether it is read again from its start when its upload is continued.
+    pub(crate) fn is_file(&self) -> bool {
+        matches!(self.content, SourceContent::File(_))
+    }
+
+    /// The file as one that can be read again.
+    ///
+    /// # Errors
+    /// A failure if it has changed since it was opened.
+    pub(crate) fn source(&self) -> Result<Source, Failure> {
+        let source = Source::file(&self.path).map_err(|error| Failure::local(with_sources(&error)))?;
+        if source.length() != self.length {
+            let how = if source.length() > self.length { "longer" } else { "shorter" };
+            return Err(changed(&self.path, how));
+        }
+        let _ = self.read_failure.1.set((self.path.clone(), source.identity()));
+        Ok(source)
     }
 
     /// Exactly [`length`](Self::length) bytes. A file that has become shorter or longer is an error at its end.

@@ -94,9 +94,13 @@ pub(crate) async fn run(mut context: Context, args: ShareArgs) -> Result<(), Fai
             return Err(failure);
         }
     };
-    let shared = context.interrupt.or(share(&access, source, format, terms, output)).await;
+    let progress = ProgressOutput::new(output);
+    let shared = context.interrupt.or(share(&access, source, format, terms, (output, &progress))).await;
+    progress.finish();
+    let interface = Interface::new(&access, served.as_ref());
     let told = shared
-        .and_then(|(file, token)| print(&context, &args, &file, &token, &Interface::new(&access, served.as_ref())));
+        .map_err(|failure| progress.explain_stopped(failure))
+        .and_then(|(file, token)| print(&context, &args, (&file, progress.resumed()), &token, &interface));
     if let Some(served) = served {
         if told.is_ok() {
             served.warn(output);
@@ -147,7 +151,7 @@ async fn share(
     mut source: SourceFile,
     format: Format,
     terms: Terms,
-    output: Output,
+    (output, progress): (Output, &ProgressOutput),
 ) -> Result<(File, Token), Failure> {
     let wanted = Wanted::new(&terms, time::now());
     if let Some(expires_at) = terms.request.expires_at {
@@ -172,8 +176,7 @@ async fn share(
                 description: None,
                 tags: None,
             };
-            let progress = ProgressOutput::new(output);
-            let file = access.upload(new, &progress).await;
+            let file = access.upload(new, progress).await;
             progress.finish();
             file?
         }
@@ -270,13 +273,14 @@ const MILLISECONDS_PER_DAY: u128 = 24 * 60 * 60 * 1000;
 fn print(
     context: &Context,
     args: &ShareArgs,
-    file: &File,
+    (file, resumed): (&File, u64),
     token: &Token,
     interface: &Interface,
 ) -> Result<(), Failure> {
     let value = json!({
         "token": shape::JSON.token(token),
         "file": shape::JSON.file(file),
+        "resumed": resumed,
         "rest": interface.rest,
         "backbone": { "url": interface.backbone_url },
     });

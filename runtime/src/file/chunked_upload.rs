@@ -76,7 +76,11 @@ async fn upload_source(
     let _guard = core.uploading.hold(identity).await;
     let layout = Layout::of(source.length()).map_err(|error| Error::Unknown(error.to_string()))?;
     let progress = observer.map(|observer| uploading(observer.clone(), Some(layout.blob_length())));
-    let mut continued = unfinished::take_up(core, source, &new).await?;
+    let mut continued = None;
+    if let Some(unfinished) = unfinished::find(core, &identity)? {
+        let metadata = new.metadata_v2(&unfinished.content_key, Extent::Growing { length: None });
+        continued = unfinished.take_up(core, layout, metadata, new.expires_at).await?;
+    }
     let mut upload = ChunkedUpload::new(core, new, limit, observer);
     loop {
         upload.source = Some(identity);

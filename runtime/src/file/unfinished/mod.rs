@@ -30,7 +30,7 @@ use transport::crypto::{SecretKey, compact};
 use transport::wire::bytes::to_base64url;
 use transport::wire::{ByteText, Timestamp, UploadId};
 
-pub(super) use self::resume::{Continued, take_up};
+pub(super) use self::resume::Continued;
 use super::blob::HASH_LENGTH;
 use crate::Result;
 use crate::core::Core;
@@ -127,17 +127,17 @@ impl Unfinished {
         Ok(core.store.commit(batch).await?)
     }
 
-    /// The hashes on disk, one after the other.
-    fn kept(&self, core: &Core) -> Result<Vec<u8>> {
+    /// The hashes on disk, one after the other; none if some are missing between them.
+    fn kept(&self, core: &Core) -> Result<Option<Vec<u8>>> {
         let values: Vec<(String, ByteText)> = core.store.view().values(&self.hashes())?;
         let mut hashes = Vec::new();
         for (name, value) in values {
             if name != self.name(hashes.len() as u64 / HASH_LENGTH) {
-                return Err(StoreError::Damaged.into());
+                return Ok(None);
             }
             hashes.extend_from_slice(&value.0);
         }
-        Ok(hashes)
+        Ok(Some(hashes))
     }
 
     /// Notes another expiry that is asked for.
@@ -204,7 +204,7 @@ impl Unfinished {
 }
 
 /// The upload of a source to this backbone, if there is one that can be continued.
-fn find(core: &Core, source: &SourceIdentity) -> Result<Option<Unfinished>> {
+pub(super) fn find(core: &Core, source: &SourceIdentity) -> Result<Option<Unfinished>> {
     let now = core.clock.now();
     let fits =
         |upload: &Unfinished| upload.is_of(source) && upload.backbone == core.base_url() && !upload.is_stale(now);

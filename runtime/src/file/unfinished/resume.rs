@@ -3,16 +3,14 @@
 use tracing::{info, warn};
 use transport::content::{CHUNK_LENGTH, HEADER_LENGTH, Layout, SEALED_CHUNK_LENGTH};
 use transport::file::FileMetadataV2;
-use transport::wire::FileId;
 use transport::wire::backbone::files::FileMetadata;
+use transport::wire::{FileId, Timestamp};
 
-use super::{Unfinished, find};
+use super::Unfinished;
 use crate::core::Core;
 use crate::delivery::{self, Delivery as _, ResumedUpload, UploadState};
-use crate::file::NewFile;
 use crate::file::blob::HASH_LENGTH;
 use crate::logging::short;
-use crate::source::Source;
 use crate::store::collection;
 use crate::{Error, Result};
 
@@ -35,49 +33,64 @@ impl Continued {
     }
 }
 
-/// The upload of a source that can be continued. One that cannot is given up, and the next one has a new key: nothing of the old one
-/// is left at the backbone, so the old key would save nothing.
-///
-/// # Errors
-/// The backbone's, if it cannot be asked.
-pub(in crate::file) async fn take_up(core: &Core, source: &Source, new: &NewFile) -> Result<Option<Continued>> {
-    let Some(mut unfinished) = find(core, &source.identity())? else { return Ok(None) };
-    let Ok(layout) = Layout::of(source.length()) else { return Ok(None) };
-    let hashes = unfinished.kept(core)?;
-    let sealed = hashes.len() as u64 / HASH_LENGTH;
-    let state = delivery::of(core).upload_state(&unfinished.upload).await.map_err(Error::from)?;
-    let acknowledged = match &state {
-        UploadState::Unfinished { acknowledged } => Some(*acknowledged),
-        UploadState::Finished(found) if is_wanted(&unfinished, found, new) => Some(layout.blob_length()),
-        UploadState::Finished(_) | UploadState::Gone => None,
-    };
-    let may_have_left = match sealed >= layout.chunk_count() {
-        true => layout.blob_length(),
-        false => HEADER_LENGTH as u64 + sealed * SEALED_CHUNK_LENGTH,
-    };
-    let upload = short(&unfinished.upload);
-    if let Some(acknowledged) = acknowledged.filter(|acknowledged| *acknowledged <= may_have_left) {
-        info!(upload, acknowledged, "an unfinished upload is continued");
-        unfinished.asks_for(core, new.expires_at).await?;
-        let resumed = ResumedUpload { id: unfinished.upload.clone(), acknowledged };
-        return Ok(Some(Continued { unfinished, hashes, resumed }));
+impl Unfinished {
+    /// Goes on with it, to upload a file with these metadata, in which the extent means nothing. If that is not possible it is given
+    /// up, and the next upload of the source has a new key: nothing of the old one is left at the backbone, so the old key would
+    /// save nothing.
+    ///
+    /// # Errors
+    /// The backbone's, if it cannot be asked.
+    pub(in crate::file) async fn take_up(
+        mut self,
+        core: &Core,
+        layout: Layout,
+        metadata: FileMetadataV2,
+        expires_at: Timestamp,
+    ) -> Result<Option<Continued>> {
+        let hashes = self.kept(core)?;
+        let may_have_left = hashes.as_ref().map_or(0, |hashes| may_have_left(hashes, layout));
+        let state = delivery::of(core).upload_state(&self.upload).await.map_err(Error::from)?;
+        let acknowledged = match &state {
+            UploadState::Unfinished { acknowledged } => Some(*acknowledged),
+            UploadState::Finished(found) if self.has_become(found, metadata, expires_at) => Some(layout.blob_length()),
+            UploadState::Finished(_) | UploadState::Gone => None,
+        };
+        let upload = short(&self.upload);
+        let acknowledged = acknowledged.filter(|acknowledged| *acknowledged <= may_have_left);
+        if let (Some(acknowledged), Some(hashes)) = (acknowledged, hashes) {
+            info!(upload, acknowledged, "an unfinished upload is continued");
+            self.asks_for(core, expires_at).await?;
+            let resumed = ResumedUpload { id: self.upload.clone(), acknowledged };
+            return Ok(Some(Continued { unfinished: self, hashes, resumed }));
+        }
+        warn!(upload, "an unfinished upload cannot be continued; the file is uploaded anew");
+        self.give_up(core, state).await.map(|()| None)
     }
-    warn!(upload, "an unfinished upload cannot be continued; the file is uploaded anew");
-    match state {
-        UploadState::Finished(found) => remove_file(core, &found.id).await?,
-        UploadState::Unfinished { .. } => delivery::of(core).remove_upload(&unfinished.upload).await,
-        UploadState::Gone => {}
+
+    /// Whether it has become the file that is uploaded now.
+    fn has_become(&self, found: &FileMetadata, wanted: FileMetadataV2, expires_at: Timestamp) -> bool {
+        let described = FileMetadataV2::open(&found.encrypted_properties.0, &self.metadata_key);
+        self.expires_at == expires_at
+            && described.is_ok_and(|described| FileMetadataV2 { extent: described.extent, ..wanted } == described)
     }
-    unfinished.forget(core).await?;
-    Ok(None)
+
+    async fn give_up(self, core: &Core, state: UploadState) -> Result<()> {
+        match state {
+            UploadState::Finished(found) => remove_file(core, &found.id).await?,
+            UploadState::Unfinished { .. } => delivery::of(core).remove_upload(&self.upload).await,
+            UploadState::Gone => {}
+        }
+        self.forget(core).await
+    }
 }
 
-/// Whether the file that an upload has become is the one that is uploaded now.
-fn is_wanted(unfinished: &Unfinished, found: &FileMetadata, new: &NewFile) -> bool {
-    let Ok(described) = FileMetadataV2::open(&found.encrypted_properties.0, &unfinished.metadata_key) else {
-        return false;
-    };
-    unfinished.expires_at == new.expires_at && described == new.metadata_v2(&unfinished.content_key, described.extent)
+/// Bytes of the blob that may have left, with these hashes of its first chunks.
+fn may_have_left(hashes: &[u8], layout: Layout) -> u64 {
+    let sealed = hashes.len() as u64 / HASH_LENGTH;
+    match sealed >= layout.chunk_count() {
+        true => layout.blob_length(),
+        false => HEADER_LENGTH as u64 + sealed * SEALED_CHUNK_LENGTH,
+    }
 }
 
 /// Removes a file of which nobody knows but the backbone.
