@@ -18,6 +18,7 @@ mod refusals;
 mod sandbox;
 mod sharing;
 mod starting;
+mod stopped_uploads;
 mod streams;
 #[cfg(target_os = "linux")]
 mod terminal;
