@@ -3,8 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use enlace_tests::{Backbone, Line, Node, Process, World};
-use reqwest::Method;
+use enlace_tests::{Backbone, Line, Node, Process, Rest, World};
 use transport::content::{CHUNK_LENGTH, Layout};
 
 use crate::chance::Chance;
@@ -34,13 +33,10 @@ async fn a_killed_upload_goes_on_and_no_byte_arrives_twice() {
         std::fs::write(&source, &content).unwrap();
         let arguments = arguments(&source, &data, &backbone);
         backbone.line().forget();
-        let (mut appended, mut is_shared) = (0, false);
         for _ in 0..=chance.below(MOST_KILLS) {
-            is_shared |= kill(&mut chance, &arguments, backbone.line()).await;
-            appended += take_appended(backbone.line());
+            kill(&mut chance, &arguments, backbone.line()).await;
         }
         let mut process = Process::start(&arguments).await.expect("the same command goes on");
-        appended += take_appended(backbone.line());
         let shared = &process.announcement;
         let (reference, file) = (shared["token"]["reference"]["url"].as_str().unwrap(), &shared["file"]["id"]);
         let had_arrived = shared["resumed"].as_u64().unwrap();
@@ -49,12 +45,12 @@ async fn a_killed_upload_goes_on_and_no_byte_arrives_twice() {
         let received = bob.receive(reference).await.unwrap();
         assert_eq!(*file, received.id.to_string());
         assert!(bob.download(&received.id).await.unwrap() == content, "{received:?} is torn");
-        // Whoever is killed after the file is stored and before that is told shares a second time.
+        // Whoever is killed after the file is stored, and before that is told, shares a second one.
+        let copies = Rest::of(&process).count_own_files(content.len()).await;
         let blob = Layout::of(content.len() as u64).unwrap().blob_length();
-        let copies = blobs(backbone.data_dir(), blob);
-        // What the backbone took just before a kill is not seen.
+        assert_eq!(copies, blobs(backbone.data_dir(), blob), "files at the backbone that nobody knows");
+        let appended = backbone.line().appended();
         assert!(appended <= copies * blob, "{appended} bytes appended to {copies} files of {blob}");
-        assert!(copies == 1 || is_shared || copies == stored(&process, content.len()).await, "{copies} copies");
         process.kill();
     }
     // About every third round continues something.
@@ -78,26 +74,19 @@ fn content(round: u64) -> Vec<u8> {
     (0..5 * CHUNK_LENGTH + round).map(|i| start[i as usize % 8] ^ (i / 8) as u8).collect()
 }
 
-/// Runs the command and kills it a moment after one of the requests of its upload, or when it has shared. Returns whether it had.
-async fn kill(chance: &mut Chance, arguments: &[String], line: &Line) -> bool {
+/// Runs the command and kills it a moment after one of the requests of its upload, or when it has shared.
+async fn kill(chance: &mut Chance, arguments: &[String], line: &Line) {
     let (count, delay) = (chance.below(REQUESTS) as usize, chance.below(LONGEST_DELAY.as_micros() as u64));
     let (line, mut due) = (line.clone(), None);
+    let requests = |line: &Line| line.recording().iter().filter(|seen| seen.target.starts_with(UPLOADS)).count();
+    let before = requests(&line);
     let condition = move || {
-        if due.is_none() && line.recording().iter().filter(|seen| seen.target.starts_with(UPLOADS)).count() > count {
+        if due.is_none() && requests(&line) > before + count {
             due = Some(Instant::now() + Duration::from_micros(delay));
         }
         due.is_some_and(|due| Instant::now() >= due)
     };
-    Process::kill_when(arguments.to_vec(), condition).await
-}
-
-/// Bytes that the backbone was seen to acknowledge since the last call.
-fn take_appended(line: &Line) -> u64 {
-    let recording = line.recording();
-    line.forget();
-    let appends = recording.iter().filter(|seen| seen.method == Method::PATCH && seen.target.starts_with(UPLOADS));
-    let acknowledged = appends.filter(|seen| seen.answer.as_ref().is_some_and(|answer| answer.status.is_success()));
-    acknowledged.map(|seen| seen.body.len() as u64).sum()
+    Process::kill_when(arguments.to_vec(), condition).await;
 }
 
 /// Files at the backbone that have so many bytes.
@@ -109,11 +98,4 @@ fn blobs(directory: &Path, length: u64) -> u64 {
         Err(_) => 0,
     };
     entries.map(count).sum()
-}
-
-/// Own files of the node that have so many bytes.
-async fn stored(process: &Process, length: usize) -> u64 {
-    let files = enlace_tests::Rest::of(process).get("Files/Own").send().await.unwrap();
-    let files: serde_json::Value = files.json().await.unwrap();
-    files["result"].as_array().unwrap().iter().filter(|file| file["filesize"] == length).count() as u64
 }
