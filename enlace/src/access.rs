@@ -155,6 +155,10 @@ impl Access {
         if let Self::There { running, .. } = self {
             file.format.check_over_rest(&file.source, running.pid)?;
         }
+        let is_in_chunks = file.source.manifest().is_some() || file.format.is_in_chunks(length);
+        if matches!(self, Self::Here(_)) && file.source.is_files() && is_in_chunks {
+            progress.is_resumable();
+        }
         let request = file.into_request()?;
         let uploaded = match self {
             Self::Here(node) => {
@@ -165,7 +169,7 @@ impl Access {
             }
             Self::There { client, .. } => client.upload(request, length, progress).await,
         };
-        uploaded.map_err(|failure| reading.explain(failure))
+        uploaded.map_err(|failure| progress.explain_stopped(reading.explain(failure)))
     }
 
     pub(crate) async fn download(&self, id: &str, progress: &ProgressOutput) -> Result<DownloadedContent, Failure> {

@@ -62,6 +62,15 @@ impl Format {
         }
     }
 
+    /// Whether a file with so many bytes is sent in chunks.
+    pub(crate) fn is_in_chunks(self, length: u64) -> bool {
+        match self.choice {
+            Choice::V1 => false,
+            Choice::V2 => true,
+            Choice::Auto => length > self.limit,
+        }
+    }
+
     /// For the facade.
     pub(crate) fn content(self) -> ContentFormat {
         match self.choice {

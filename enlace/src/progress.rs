@@ -1,13 +1,16 @@
 //! Progress on standard error: a bar if a person is watching, JSON lines for scripts, nothing otherwise.
 
 use std::io::IsTerminal;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use runtime::facade::{Observer, Phase};
+use runtime::facade::{Observer, Phase, Progress};
 use serde_json::{Value, json};
 
+use crate::code::Kind;
+use crate::failure::Failure;
 use crate::output::Output;
 
 /// Shortest time between two lines but the last one. With it, there are at most ten in any second.
@@ -18,6 +21,11 @@ const INTERVAL: Duration = Duration::from_millis(125);
 pub(crate) struct ProgressOutput {
     bar: ProgressBar,
     lines: Option<Arc<Mutex<Lines>>>,
+    output: Option<Output>,
+    /// Bytes of the file that had arrived before this run.
+    resumed: Arc<AtomicU64>,
+    /// Whether the same command goes on with what this one has sent.
+    is_resumable: Arc<AtomicBool>,
 }
 
 impl ProgressOutput {
@@ -28,18 +36,41 @@ impl ProgressOutput {
             return Self::writing(move || started.elapsed(), move |line| output.progress(&line));
         }
         if !std::io::stderr().is_terminal() {
-            return Self { bar: ProgressBar::hidden(), lines: None };
+            return Self::with(ProgressBar::hidden(), None, Some(output));
         }
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
         let template = "{msg:12} [{wide_bar}] {bytes}/{total_bytes} {bytes_per_sec} {eta} left";
         let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
-        Self { bar: bar.with_style(style.progress_chars("=> ")), lines: None }
+        Self::with(bar.with_style(style.progress_chars("=> ")), None, Some(output))
     }
 
     /// Writes lines by a clock that says how long the transfer takes.
     fn writing(clock: impl Fn() -> Duration + Send + 'static, write: impl Fn(Value) + Send + 'static) -> Self {
-        let lines = Lines { clock: Box::new(clock), write: Box::new(write), length: None, resumed: 0, last: None };
-        Self { bar: ProgressBar::hidden(), lines: Some(Arc::new(Mutex::new(lines))) }
+        let lines = Lines { clock: Box::new(clock), write: Box::new(write), length: None, last: None, resumed: 0 };
+        Self::with(ProgressBar::hidden(), Some(Arc::new(Mutex::new(lines))), None)
+    }
+
+    fn with(bar: ProgressBar, lines: Option<Arc<Mutex<Lines>>>, output: Option<Output>) -> Self {
+        Self { bar, lines, output, resumed: Arc::default(), is_resumable: Arc::default() }
+    }
+
+    /// Bytes of the file that had arrived before this run.
+    pub(crate) fn resumed(&self) -> u64 {
+        self.resumed.load(Ordering::Relaxed)
+    }
+
+    /// Says that an upload goes on behind what had arrived, or that it cannot.
+    fn resume(&self, progress: &Progress) {
+        let Progress { bytes, total, resumed, .. } = *progress;
+        self.resumed.store(resumed, Ordering::Relaxed);
+        self.with_lines(|lines| lines.resume(resumed));
+        let text = match resumed {
+            0 => "a file has changed; uploading it anew".to_owned(),
+            _ => format!("resuming at {}%", u128::from(bytes) * 100 / u128::from(total.unwrap_or(bytes).max(1))),
+        };
+        if let Some(output) = self.output {
+            self.bar.suspend(|| output.talk(text));
+        }
     }
 
     /// Says how many bytes the file has. Lines are written from now on.
@@ -48,7 +79,7 @@ impl ProgressOutput {
     }
 
     /// Says how many bytes of the file were transferred by an earlier run. The step goes on behind them.
-    pub(crate) fn resumed(&self, bytes: u64) {
+    pub(crate) fn begin_behind(&self, bytes: u64) {
         self.bar.set_position(bytes);
         self.bar.reset_eta();
         self.with_lines(|lines| lines.resumed = bytes);
@@ -58,6 +89,9 @@ impl ProgressOutput {
     pub(crate) fn observer(&self) -> Observer {
         let this = self.clone();
         Arc::new(move |progress| {
+            if progress.phase == Phase::Uploading && progress.resumed != this.resumed() {
+                this.resume(&progress);
+            }
             this.name(phase_name(progress.phase));
             if let Some(total) = progress.total {
                 this.bar.set_length(total);
@@ -82,6 +116,22 @@ impl ProgressOutput {
     pub(crate) fn add(&self, bytes: u64) {
         self.bar.inc(bytes);
         self.with_lines(|lines| lines.reached(self.bar.position()));
+    }
+
+    /// A failure of an upload that the same command continues says so.
+    pub(crate) fn explain_stopped(&self, failure: Failure) -> Failure {
+        let is_hinted = failure.hint.is_some();
+        match failure.kind {
+            Kind::Interrupted | Kind::Network if self.is_resumable.load(Ordering::Relaxed) && !is_hinted => {
+                failure.hint("run the same command again to continue the upload")
+            }
+            _ => failure,
+        }
+    }
+
+    /// Notes that an upload begins that the same command continues.
+    pub(crate) fn is_resumable(&self) {
+        self.is_resumable.store(true, Ordering::Relaxed);
     }
 
     /// Removes the bar.
@@ -111,10 +161,10 @@ struct Lines {
     write: Box<dyn Fn(Value) + Send>,
     /// Bytes of the file, once known.
     length: Option<u64>,
-    /// How many of them an earlier run transferred.
-    resumed: u64,
     /// What the last line said, and when.
     last: Option<(u64, Duration)>,
+    /// Bytes of the file that had arrived before this run.
+    resumed: u64,
 }
 
 impl Lines {
@@ -126,10 +176,16 @@ impl Lines {
         self.reached(if is_all { length } else { u64::try_from(share).unwrap_or(length) });
     }
 
+    /// So many bytes of the file had arrived before this run.
+    fn resume(&mut self, bytes: u64) {
+        self.resumed = bytes;
+        self.reached(bytes);
+    }
+
     /// So many bytes of the file have been transferred.
     fn reached(&mut self, bytes: u64) {
         let Some(total) = self.length else { return };
-        let (bytes, now) = (bytes.min(total), (self.clock)());
+        let (bytes, now) = (bytes.max(self.resumed).min(total), (self.clock)());
         let is_due = match self.last {
             None => true,
             Some((before, at)) => bytes > before && (bytes == total || now.saturating_sub(at) >= INTERVAL),
@@ -152,8 +208,6 @@ fn phase_name(phase: Phase) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicU64, Ordering};
-
     use runtime::facade;
 
     use super::*;
@@ -163,7 +217,6 @@ mod tests {
         progress: ProgressOutput,
         clock: Arc<AtomicU64>,
         written: Arc<Mutex<Vec<(u64, u64)>>>,
-        /// What each line must say of earlier runs.
         resumed: Arc<AtomicU64>,
     }
 
@@ -172,12 +225,15 @@ mod tests {
             let (clock, written) = (Arc::new(AtomicU64::new(0)), Arc::new(Mutex::new(Vec::new())));
             let (now, time, lines) = (clock.clone(), clock.clone(), written.clone());
             let resumed = Arc::new(AtomicU64::new(0));
-            let watched_resumed = resumed.clone();
+            let expected = resumed.clone();
             let write = move |line: Value| {
+                let resumed = expected.load(Ordering::SeqCst);
                 let members = line["progress"].as_object().unwrap();
                 assert_eq!(members.keys().collect::<Vec<_>>(), ["bytes", "total", "resumed"]);
-                assert_eq!(line["progress"]["total"], length);
-                assert_eq!(line["progress"]["resumed"], watched_resumed.load(Ordering::SeqCst));
+                assert_eq!(
+                    (&line["progress"]["total"], &line["progress"]["resumed"]),
+                    (&length.into(), &resumed.into())
+                );
                 lines.lock().unwrap().push((time.load(Ordering::SeqCst), members["bytes"].as_u64().unwrap()));
             };
             let progress = ProgressOutput::writing(move || Duration::from_millis(now.load(Ordering::SeqCst)), write);
@@ -186,7 +242,14 @@ mod tests {
         }
 
         fn observe(&self, phase: Phase, bytes: u64, total: Option<u64>) {
-            (self.progress.observer())(facade::Progress { phase, bytes, total, resumed: 0 });
+            let resumed = self.resumed.load(Ordering::SeqCst);
+            (self.progress.observer())(facade::Progress { phase, bytes, total, resumed });
+        }
+
+        /// An upload of 200 bytes goes on behind these, which are so many of the file.
+        fn resume(&self, bytes: u64, resumed: u64) {
+            self.resumed.store(resumed, Ordering::SeqCst);
+            (self.progress.observer())(facade::Progress { phase: Phase::Uploading, bytes, total: Some(200), resumed });
         }
 
         fn written(&self) -> Vec<(u64, u64)> {
@@ -237,11 +300,36 @@ mod tests {
         let watched = Watched::new(300);
         watched.resumed.store(200, Ordering::SeqCst);
         watched.progress.step("downloading", Some(300));
-        watched.progress.resumed(200);
+        watched.progress.begin_behind(200);
         watched.progress.add(50);
         watched.clock.store(500, Ordering::SeqCst);
         watched.progress.add(50);
         assert_eq!(watched.written(), [(0, 250), (500, 300)]);
+    }
+
+    #[test]
+    fn what_had_arrived_before_counts_from_the_start() {
+        let watched = Watched::new(100);
+        watched.resume(80, 40);
+        assert_eq!(watched.progress.resumed(), 40);
+        for (millisecond, phase, bytes) in [
+            (500, Phase::Sealing, 10),
+            (1000, Phase::Uploading, 79),
+            (2000, Phase::Uploading, 100),
+            (3000, Phase::Uploading, 200),
+        ] {
+            watched.clock.store(millisecond, Ordering::SeqCst);
+            watched.observe(phase, bytes, Some(200));
+        }
+        assert_eq!(watched.written(), [(0, 40), (2000, 50), (3000, 100)]);
+        // It turns out that everything has to be sent.
+        let watched = Watched::new(100);
+        watched.resume(80, 40);
+        watched.resume(0, 0);
+        assert_eq!(watched.progress.resumed(), 0);
+        watched.clock.store(1000, Ordering::SeqCst);
+        watched.observe(Phase::Uploading, 200, Some(200));
+        assert_eq!(watched.written(), [(0, 40), (1000, 100)]);
     }
 
     #[test]

@@ -208,6 +208,11 @@ impl SourceFile {
         }
     }
 
+    /// Whether it is read again from its start when its upload is continued.
+    pub(crate) fn is_files(&self) -> bool {
+        matches!(self.content, SourceContent::Files(_))
+    }
+
     /// The request to upload it under a name. It has exactly [`length`](Self::length) bytes: files that have changed are an error.
     pub(crate) fn into_request(self, filename: FileName, mimetype: MediaType) -> UploadOwnFile {
         match self.content {

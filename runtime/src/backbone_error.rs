@@ -43,6 +43,11 @@ impl BackboneError {
         self.cause.status()
     }
 
+    /// The error of the call.
+    pub(crate) fn cause(&self) -> &backbone::Error {
+        &self.cause
+    }
+
     /// Whether another attempt may succeed.
     pub(crate) fn is_transient(&self) -> bool {
         self.cause.is_transient()

@@ -18,6 +18,7 @@ use crate::event::EventReceiver;
 use crate::facade::{
     AccountFacade, ChallengesFacade, ContentStoreFacade, FilesFacade, IdentityMetadataFacade, Node, TokensFacade,
 };
+use crate::file;
 use crate::store::{LOCK_FILE, Store, StoreError, StoreKeySource, vault};
 use crate::sync::Synchronizer;
 
@@ -196,6 +197,7 @@ impl RuntimeBuilder {
         let store = Arc::new(store);
         let content_store = ContentStore::open(config.content_store, &config.data_dir, &store, clock.clone()).await;
         let core = Core::with_content_store(config, clock, store, account, content_store, temporary_directory);
+        file::unfinished::clean_up(&core).await?;
         let node = Node { sync: Synchronizer::start(core.clone()), core };
         Ok(Runtime { node: Arc::new(node) })
     }

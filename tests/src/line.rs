@@ -141,6 +141,18 @@ impl Line {
         self.recording().iter().filter(|seen| about_contents(&seen.target.to_lowercase())).count()
     }
 
+    /// Bytes that recorded requests appended to uploads, as far as their answers passed: what was answered just before its client was
+    /// killed is not seen.
+    #[must_use]
+    pub fn appended(&self) -> u64 {
+        let recording = self.recording();
+        let appends = recording.iter().filter(|seen| {
+            let is_answered = seen.answer.as_ref().is_some_and(|answer| answer.status.is_success());
+            seen.method == Method::PATCH && path_matches("/api/enlace/v1/Uploads/*", &seen.target) && is_answered
+        });
+        appends.map(|seen| seen.body.len() as u64).sum()
+    }
+
     /// Discards the recording.
     pub fn forget(&self) {
         lock(&self.wiring.recording).clear();

@@ -33,6 +33,17 @@ impl Rest {
         Self { prefix, ..self.clone() }
     }
 
+    /// How many own files of the node have so many bytes.
+    ///
+    /// # Panics
+    /// If the node does not answer as it should.
+    pub async fn count_own_files(&self, bytes: usize) -> u64 {
+        let answer = self.get("Files/Own").send().await.expect("an answer");
+        let answer: serde_json::Value = answer.json().await.expect("JSON");
+        let files = answer["result"].as_array().expect("a list");
+        files.iter().filter(|file| file["filesize"] == bytes).count() as u64
+    }
+
     /// A request with the key; `path` follows the server's address.
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
         self.client.request(method, format!("{}{path}", self.url)).header("x-api-key", &self.key)

@@ -199,8 +199,10 @@ async fn upload(mut context: Context, args: UploadArgs) -> Result<(), Failure> {
     let progress = ProgressOutput::new(context.output);
     let result = context.with_access(&args.node, async |access| access.upload(new, &progress).await).await;
     progress.finish();
-    let file = result?;
-    context.output.data(&shape::JSON.file(&file), || {
+    let file = result.map_err(|failure| progress.explain_stopped(failure))?;
+    let mut value = json!(shape::JSON.file(&file));
+    value["resumed"] = progress.resumed().into();
+    context.output.data(&value, || {
         shape::labelled(&[
             ("ID", file.id.to_string()),
             ("Name", printable(&file.filename)),

@@ -124,10 +124,14 @@ pub(crate) async fn run(mut context: Context, args: ShareArgs) -> Result<(), Fai
             return Err(failure);
         }
     };
-    let shared = context.interrupt.or(share(&access, source, format, terms, output)).await;
+    let progress = ProgressOutput::new(output);
+    let shared = context.interrupt.or(share(&access, source, format, terms, (output, &progress))).await;
+    progress.finish();
+    let interface = Interface::new(&access, served.as_ref());
     let told = shared
-        .map(|(file, token)| Shared { file, token, files })
-        .and_then(|shared| print(&context, &args, &shared, &Interface::new(&access, served.as_ref())));
+        .map_err(|failure| progress.explain_stopped(failure))
+        .map(|(file, token)| Shared { file, token, files, resumed: progress.resumed() })
+        .and_then(|shared| print(&context, &args, &shared, &interface));
     if let Some(served) = served {
         if told.is_ok() {
             served.warn(output);
@@ -178,7 +182,7 @@ async fn share(
     source: SourceFile,
     format: Format,
     terms: Terms,
-    output: Output,
+    (output, progress): (Output, &ProgressOutput),
 ) -> Result<(File, Token), Failure> {
     let wanted = Wanted::new(&terms, time::now());
     if let Some(expires_at) = terms.request.expires_at {
@@ -203,8 +207,7 @@ async fn share(
                 description: None,
                 tags: None,
             };
-            let progress = ProgressOutput::new(output);
-            let file = access.upload(new, &progress).await;
+            let file = access.upload(new, progress).await;
             progress.finish();
             file?
         }
@@ -302,6 +305,8 @@ const MILLISECONDS_PER_DAY: u128 = 24 * 60 * 60 * 1000;
 struct Shared {
     file: File,
     token: Token,
+    /// Bytes that an earlier run had sent.
+    resumed: u64,
     /// Of several: path and size of each.
     files: Option<Value>,
 }
@@ -313,10 +318,11 @@ fn files_of(manifest: &Manifest) -> Value {
 }
 
 fn print(context: &Context, args: &ShareArgs, shared: &Shared, interface: &Interface) -> Result<(), Failure> {
-    let Shared { file, token, files } = shared;
+    let Shared { file, token, resumed, files } = shared;
     let mut value = json!({
         "token": shape::JSON.token(token),
         "file": shape::JSON.file(file),
+        "resumed": resumed,
         "rest": interface.rest,
         "backbone": { "url": interface.backbone_url },
     });

@@ -259,7 +259,7 @@ async fn copy(
 ) -> Result<String, Failure> {
     let Arrived { mut bytes, mut hash } = arrived;
     progress.step("writing", Some(length));
-    progress.resumed(bytes);
+    progress.begin_behind(bytes);
     let mut buffer = vec![0; BUFFER_SIZE];
     loop {
         let count = reader.read(&mut buffer).await.map_err(|error| interrupted(&error))?;

@@ -130,7 +130,7 @@ pub(super) async fn receive_tree(
     say_continued(resumed, file.filesize, output);
     let content = access.download_range(file, resumed..file.filesize).await?;
     progress.step("writing", Some(file.filesize));
-    progress.resumed(resumed);
+    progress.begin_behind(resumed);
     let failed = |error| destination.failure(&place, error);
     write(content.reader, TreeWriter::new(tree.clone(), resumed), file.filesize - resumed, progress, failed).await?;
     let (keep_modes, target) = (destination.keep_modes, destination.path.clone());

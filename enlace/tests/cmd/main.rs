@@ -20,6 +20,7 @@ mod sandbox;
 mod sharing;
 mod sharing_several;
 mod starting;
+mod stopped_uploads;
 mod streams;
 #[cfg(target_os = "linux")]
 mod terminal;

@@ -7,6 +7,7 @@
 //! ```
 
 pub(crate) mod account;
+mod locks;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -15,11 +16,13 @@ use tokio::sync::Notify;
 use transport::wire::reference::{BaseUrl, Referable};
 
 use self::account::Account;
+pub(crate) use self::locks::KeyedLocks;
 use crate::clock::Clock;
 use crate::code::ErrorCode;
 use crate::content_store::ContentStore;
 use crate::error::ConfigError;
 use crate::event::EventBus;
+use crate::source::SourceIdentity;
 use crate::store::{Batch, Object, Store, StoreError, View};
 use crate::{Config, Error, Result, dto};
 
@@ -38,6 +41,8 @@ pub(crate) struct Core {
     pub(crate) temporary_directory: PathBuf,
     /// Notified of changes to be pushed. Changes shortly after each other become one push.
     pub(crate) unpushed: Notify,
+    /// Sources that are being uploaded: one upload of each at a time.
+    pub(crate) uploading: KeyedLocks<SourceIdentity>,
 }
 
 impl Core {
@@ -61,8 +66,18 @@ impl Core {
         content_store: ContentStore,
         temporary_directory: PathBuf,
     ) -> Arc<Self> {
-        let (events, unpushed) = (EventBus::new(), Notify::new());
-        Arc::new(Self { config, clock, events, store, account, content_store, temporary_directory, unpushed })
+        let (events, unpushed, uploading) = (EventBus::new(), Notify::new(), KeyedLocks::default());
+        Arc::new(Self {
+            config,
+            clock,
+            events,
+            store,
+            account,
+            content_store,
+            temporary_directory,
+            unpushed,
+            uploading,
+        })
     }
 
     /// Applies changes, waits until they are on disk, and has them pushed to the other devices in the background.
@@ -85,11 +100,21 @@ impl Core {
     /// old id would replace the key of the old one. [`Error::Store`] and [`Error::StorageFull`] name what exists at the
     /// backbone but is not stored here.
     pub(crate) async fn remember(&self, object: Object) -> Result<()> {
+        self.remember_and(object, |_, _| Ok(())).await
+    }
+
+    /// As [`remember`](Self::remember), with other changes that take effect together with it.
+    pub(crate) async fn remember_and(
+        &self,
+        object: Object,
+        also: impl FnOnce(&View<'_>, &mut Batch) -> Result<()>,
+    ) -> Result<()> {
         let (id, object_id) = (object.id.clone(), object.id.clone());
         let create = |view: &View<'_>| match view.object(&object.collection, &object.id)? {
             None => {
                 let mut batch = Batch::new();
                 batch.record_create(object);
+                also(view, &mut batch)?;
                 Ok((batch, ()))
             }
             Some(_) => Err(Error::Unknown(format!("the backbone gave out the id {id}, which is in use already"))),

@@ -7,9 +7,9 @@ use bytes::Bytes;
 use transport::backbone::{self, Download, Session, UploadContent, UploadFile, UploadObserver};
 use transport::wire::backbone::files::{CreatedFile, FileMetadata};
 use transport::wire::backbone::tokens::{CreateToken, CreatedToken, Token};
-use transport::wire::{FileId, Timestamp, TokenId};
+use transport::wire::{FileId, Timestamp, TokenId, UploadId};
 
-use super::{Delivery, Failure, Incoming, Outgoing, PieceSupport, pieces};
+use super::{Delivery, Failure, Incoming, Outgoing, PieceSupport, ResumedUpload, UploadState, pieces};
 use crate::Error;
 use crate::code::ErrorCode;
 use crate::core::Core;
@@ -147,10 +147,19 @@ impl Delivery for Backbone<'_> {
     async fn upload_pieces<O: Outgoing>(
         &self,
         content: &mut O,
+        resumed: Option<ResumedUpload>,
         observer: Option<UploadObserver>,
     ) -> Result<CreatedFile, Failure> {
-        let (file, created) = pieces::upload(self.session(), content, observer).await?;
+        let (file, created) = pieces::upload(self.session(), content, resumed, observer).await?;
         Ok(CreatedFile { expires_at: self.granted_expiry(file.expires_at, created.expires_at), ..created })
+    }
+
+    async fn upload_state(&self, id: &UploadId) -> Result<UploadState, Failure> {
+        Ok(pieces::state(self.session(), id).await?)
+    }
+
+    async fn remove_upload(&self, id: &UploadId) {
+        pieces::remove(self.session(), id).await;
     }
 }
 

@@ -6,11 +6,11 @@ use bytes::Bytes;
 use transport::backbone::{Download, UploadContent, UploadFile, UploadObserver};
 use transport::wire::backbone::files::{CreatedFile, FileMetadata};
 use transport::wire::backbone::tokens::{CreateToken, CreatedToken, Token};
-use transport::wire::{FileId, TokenId};
+use transport::wire::{FileId, TokenId, UploadId};
 
 use super::backbone::Backbone;
 use super::memory::{HeldContent, Holder, Memory};
-use super::{Delivery, Failure, Incoming, Outgoing, PieceSupport};
+use super::{Delivery, Failure, Incoming, Outgoing, PieceSupport, ResumedUpload, UploadState};
 use crate::core::Core;
 
 /// One of two ways.
@@ -88,11 +88,26 @@ impl Delivery for Choice<Backbone<'_>, Memory<'_>> {
     async fn upload_pieces<O: Outgoing>(
         &self,
         content: &mut O,
+        resumed: Option<ResumedUpload>,
         observer: Option<UploadObserver>,
     ) -> Result<CreatedFile, Failure> {
         match self {
-            Self::Backbone(by) => by.upload_pieces(content, observer).await,
-            Self::Memory(by) => by.upload_pieces(content, observer).await,
+            Self::Backbone(by) => by.upload_pieces(content, resumed, observer).await,
+            Self::Memory(by) => by.upload_pieces(content, resumed, observer).await,
+        }
+    }
+
+    async fn upload_state(&self, id: &UploadId) -> Result<UploadState, Failure> {
+        match self {
+            Self::Backbone(by) => by.upload_state(id).await,
+            Self::Memory(by) => by.upload_state(id).await,
+        }
+    }
+
+    async fn remove_upload(&self, id: &UploadId) {
+        match self {
+            Self::Backbone(by) => by.remove_upload(id).await,
+            Self::Memory(by) => by.remove_upload(id).await,
         }
     }
 }

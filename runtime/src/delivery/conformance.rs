@@ -10,11 +10,11 @@ use transport::access::MAX_FAILED_ATTEMPTS;
 use transport::backbone::{UploadContent, UploadFile};
 use transport::crypto::hash::Sha512Hash;
 use transport::wire::backbone::tokens::CreateToken;
-use transport::wire::{Address, ByteText, FileId, Timestamp, TokenId};
+use transport::wire::{Address, ByteText, FileId, Timestamp, TokenId, UploadId};
 
 use super::backbone::Backbone;
 use super::memory::{self, Holder, Memory};
-use super::{Delivery, Failure, Incoming, Outgoing};
+use super::{Delivery, Failure, Incoming, Outgoing, ResumedUpload, UploadState};
 use crate::clock::{Clock, ManualClock};
 use crate::config::{BackboneConfig, Config, Secret};
 use crate::core::Core;
@@ -52,6 +52,8 @@ async fn conforms<D: Delivery>(world: World<'_, D>) {
     world.a_file_comes_in_order_and_within_its_limit().await;
     world.a_range_of_a_file_comes_alone_or_from_the_start().await;
     world.pieces_become_a_file_at_their_end().await;
+    world.an_interrupted_upload_goes_on_behind_what_arrived().await;
+    world.an_upload_that_cannot_go_on_is_removed().await;
     world.after_its_expiry_a_token_is_shown_to_those_who_know_it().await;
 }
 
@@ -183,15 +185,55 @@ impl<D: Delivery> World<'_, D> {
         assert!(self.sender.1.piece_support().await.unwrap().is_some());
         let pieces = [&b"abc"[..], &[7; 600_000], b"", b"z"];
         let bytes = pieces.concat();
-        let mut content = Pieces { left: pieces.map(Bytes::copy_from_slice).into(), file: Some(self.file(&bytes)) };
-        let created = self.sender.1.upload_pieces(&mut content, None).await.unwrap();
+        let mut content = Pieces::new(&pieces, Some(self.file(&bytes)));
+        let created = self.sender.1.upload_pieces(&mut content, None, None).await.unwrap();
         assert!(content.file.is_none());
         let receiver = &self.receiver.1;
         let metadata = receiver.file_metadata(&created.id, None).await.unwrap();
         assert_eq!(metadata.encrypted_properties, ByteText(b"properties".to_vec()));
         assert!(read(receiver.file_content(&created.id, bytes.len() as u64).await.unwrap()).await.unwrap() == bytes);
-        let mut broken = Pieces { left: [Bytes::from_static(b"x")].into(), file: None };
-        assert!(matches!(self.sender.1.upload_pieces(&mut broken, None).await, Err(Failure::Failed(Error::Stopped))));
+        let mut broken = Pieces::new(&[b"x"], None);
+        let outcome = self.sender.1.upload_pieces(&mut broken, None, None).await;
+        assert!(matches!(outcome, Err(Failure::Failed(Error::Stopped))));
+    }
+
+    async fn an_interrupted_upload_goes_on_behind_what_arrived(&self) {
+        let pieces: [&[u8]; 3] = [b"abc", &[7; 600_000], b"z"];
+        let bytes = pieces.concat();
+        let sender = &self.sender.1;
+        // The description fails, with everything acknowledged.
+        let mut first = Pieces { stays: true, ..Pieces::new(&pieces, None) };
+        assert!(sender.upload_pieces(&mut first, None, None).await.is_err());
+        let id = first.upload.unwrap();
+        let UploadState::Unfinished { acknowledged } = sender.upload_state(&id).await.unwrap() else {
+            panic!("the upload does not stay")
+        };
+        assert_eq!(acknowledged, bytes.len() as u64);
+        let mut second = Pieces { stays: true, ..Pieces::new(&pieces, Some(self.file(&bytes))) };
+        let resumed = ResumedUpload { id: id.clone(), acknowledged };
+        let created = sender.upload_pieces(&mut second, Some(resumed.clone()), None).await.unwrap();
+        assert!(second.upload.is_none(), "nothing new has begun");
+        assert_eq!(created.id, id.file_id());
+        let arrived = self.receiver.1.file_content(&created.id, bytes.len() as u64).await.unwrap();
+        assert!(read(arrived).await.unwrap() == bytes);
+        // The answer was lost.
+        let UploadState::Finished(found) = sender.upload_state(&id).await.unwrap() else { panic!("not finished") };
+        assert_eq!(found.id, created.id);
+        let mut third = Pieces { stays: true, ..Pieces::new(&pieces, Some(self.file(&bytes))) };
+        let again = sender.upload_pieces(&mut third, Some(resumed), None).await.unwrap();
+        assert_eq!((again.id, again.created_at), (created.id, created.created_at));
+    }
+
+    async fn an_upload_that_cannot_go_on_is_removed(&self) {
+        let sender = &self.sender.1;
+        let mut content = Pieces { stays: true, ..Pieces::new(&[b"abc"], None) };
+        assert!(sender.upload_pieces(&mut content, None, None).await.is_err());
+        let id = content.upload.unwrap();
+        sender.remove_upload(&id).await;
+        assert!(matches!(sender.upload_state(&id).await.unwrap(), UploadState::Gone));
+        sender.remove_upload(&id).await;
+        let unknown: UploadId = "UPLunknownunknown123".parse().unwrap();
+        assert!(matches!(sender.upload_state(&unknown).await.unwrap(), UploadState::Gone));
     }
 
     fn file(&self, bytes: &[u8]) -> UploadFile {
@@ -218,7 +260,23 @@ impl<D: Delivery> World<'_, D> {
 /// What is sent piece by piece.
 struct Pieces {
     left: VecDeque<Bytes>,
+    /// What it becomes; without it the description fails with an error that may pass.
     file: Option<UploadFile>,
+    /// Whether it can be sent again.
+    stays: bool,
+    /// The upload that has begun.
+    upload: Option<UploadId>,
+}
+
+impl Pieces {
+    fn new(pieces: &[&[u8]], file: Option<UploadFile>) -> Self {
+        Self {
+            left: pieces.iter().map(|piece| Bytes::copy_from_slice(piece)).collect(),
+            file,
+            stays: false,
+            upload: None,
+        }
+    }
 }
 
 impl Outgoing for Pieces {
@@ -228,6 +286,11 @@ impl Outgoing for Pieces {
 
     fn describe(&mut self) -> crate::Result<UploadFile> {
         self.file.take().ok_or(Error::Stopped)
+    }
+
+    async fn begun(&mut self, upload: &UploadId) -> crate::Result<bool> {
+        self.upload = Some(upload.clone());
+        Ok(self.stays)
     }
 }
 

@@ -18,10 +18,10 @@ use transport::crypto::{SecretKey, SignatureKeypair};
 use transport::identity::{PublicIdentity, derive_address};
 use transport::wire::backbone::files::{CreatedFile, FileMetadata};
 use transport::wire::backbone::tokens::{CreateToken, CreatedToken, Token};
-use transport::wire::{Address, DeviceId, FileId, Timestamp, TokenId};
+use transport::wire::{Address, DeviceId, FileId, Timestamp, TokenId, UploadId};
 
 use super::backbone::Backbone;
-use super::{Delivery, Failure, Incoming, Outgoing, PieceSupport};
+use super::{Delivery, Failure, Incoming, Outgoing, PieceSupport, ResumedUpload, UploadState};
 use crate::clock::Clock;
 use crate::config::{BackboneConfig, Config, Secret};
 use crate::core::Core;
@@ -44,6 +44,8 @@ pub(crate) struct Holder(Arc<Mutex<Held>>);
 pub(crate) struct Held {
     pub(crate) tokens: HashMap<TokenId, HeldToken>,
     pub(crate) files: HashMap<FileId, (FileMetadata, Bytes)>,
+    /// Uploads that are not finished, and the bytes they have.
+    pub(crate) uploads: HashMap<UploadId, Vec<u8>>,
     /// Reads so far, successful or not.
     pub(crate) reads: usize,
     /// Whether it answers ranges with everything.
@@ -102,6 +104,33 @@ impl Memory<'_> {
 
     fn is_over(&self, file: &FileMetadata) -> bool {
         file.expires_at <= self.core.clock.now()
+    }
+
+    fn store(&self, held: &mut Held, id: FileId, file: &UploadFile, content: Bytes) -> CreatedFile {
+        let metadata = metadata(id.clone(), file, content.len() as u64, self.core);
+        let created = self.created(&metadata);
+        held.files.insert(id, (metadata, content));
+        created
+    }
+
+    fn created(&self, file: &FileMetadata) -> CreatedFile {
+        let account = &self.core.account;
+        CreatedFile {
+            id: file.id.clone(),
+            created_at: file.created_at,
+            created_by: account.address().clone(),
+            created_by_device: account.device_id().clone(),
+            modified_at: None,
+            modified_by: None,
+            deleted_at: None,
+            deleted_by: None,
+            owner: account.address().clone(),
+            owner_signature: file.owner_signature.clone(),
+            ownership_token: "ownershipownership12".to_owned(),
+            cipher_size: file.cipher_size,
+            cipher_hash: file.cipher_hash.clone(),
+            expires_at: file.expires_at,
+        }
     }
 }
 
@@ -199,27 +228,9 @@ impl Delivery for Memory<'_> {
         if let Some(observer) = observer {
             observer(content.len() as u64);
         }
-        let (mut held, account) = (self.holder.held().await, &self.core.account);
+        let mut held = self.holder.held().await;
         let id: FileId = held.new_id("FIL").parse().unwrap();
-        let metadata = metadata(id.clone(), file, content.len() as u64, self.core);
-        let created = CreatedFile {
-            id: id.clone(),
-            created_at: metadata.created_at,
-            created_by: account.address().clone(),
-            created_by_device: account.device_id().clone(),
-            modified_at: None,
-            modified_by: None,
-            deleted_at: None,
-            deleted_by: None,
-            owner: account.address().clone(),
-            owner_signature: file.owner_signature.clone(),
-            ownership_token: "ownershipownership12".to_owned(),
-            cipher_size: metadata.cipher_size,
-            cipher_hash: file.cipher_hash.clone(),
-            expires_at: file.expires_at,
-        };
-        held.files.insert(id, (metadata, content));
-        Ok(created)
+        Ok(self.store(&mut held, id, file, content))
     }
 
     async fn piece_support(&self) -> Result<Option<PieceSupport>, Failure> {
@@ -229,14 +240,56 @@ impl Delivery for Memory<'_> {
     async fn upload_pieces<O: Outgoing>(
         &self,
         content: &mut O,
+        resumed: Option<ResumedUpload>,
         observer: Option<UploadObserver>,
     ) -> Result<CreatedFile, Failure> {
-        let mut bytes = Vec::new();
-        while let Some(piece) = content.piece().await.map_err(Failure::Failed)? {
-            bytes.extend_from_slice(&piece);
+        let (mut position, mut is_kept) = (0, true);
+        let id = match resumed {
+            Some(resumed) => resumed.id,
+            None => {
+                let id: UploadId = self.holder.held().await.new_id("UPL").parse().unwrap();
+                self.holder.held().await.uploads.insert(id.clone(), Vec::new());
+                is_kept = content.begun(&id).await.map_err(Failure::Failed)?;
+                id
+            }
+        };
+        loop {
+            let piece = match content.piece().await {
+                Ok(piece) => piece,
+                Err(error) => {
+                    if !is_kept || !super::may_pass(&error) {
+                        self.remove_upload(&id).await;
+                    }
+                    return Err(Failure::Failed(error));
+                }
+            };
+            let Some(piece) = piece else { break };
+            if let Some(bytes) = self.holder.held().await.uploads.get_mut(&id) {
+                let known = bytes.len().saturating_sub(position).min(piece.len());
+                bytes.extend_from_slice(&piece[known..]);
+            }
+            position += piece.len();
+            observer.iter().for_each(|observer| observer(position as u64));
         }
         let file = content.describe().map_err(Failure::Failed)?;
-        self.upload_file(&file, &UploadContent::Memory(bytes.into()), observer).await
+        let mut held = self.holder.held().await;
+        match held.uploads.remove(&id) {
+            Some(bytes) => Ok(self.store(&mut held, id.file_id(), &file, bytes.into())),
+            None => Ok(self.created(&held.files[&id.file_id()].0)),
+        }
+    }
+
+    async fn upload_state(&self, id: &UploadId) -> Result<UploadState, Failure> {
+        let held = self.holder.held().await;
+        Ok(match (held.uploads.get(id), held.files.get(&id.file_id())) {
+            (Some(bytes), _) => UploadState::Unfinished { acknowledged: bytes.len() as u64 },
+            (None, Some((file, _))) => UploadState::Finished(Box::new(file.clone())),
+            (None, None) => UploadState::Gone,
+        })
+    }
+
+    async fn remove_upload(&self, id: &UploadId) {
+        self.holder.held().await.uploads.remove(id);
     }
 }
 

@@ -1,7 +1,7 @@
 //! How tokens and files reach this node and leave it.
 //!
 //! Everything that is shared passes through [`Delivery`]: four reads (a token, the metadata of a file, all bytes of a file, a
-//! range of them) and three writes (a new token, a new file at once, a new file piece by piece). [`of`] chooses the implementation. Nodes have one, [`backbone::Backbone`], and
+//! range of them) and three writes (a new token, a new file at once, a new file piece by piece, which may go on after an interruption). [`of`] chooses the implementation. Nodes have one, [`backbone::Backbone`], and
 //! tests a second one in memory. Direct delivery between nodes becomes another one beside them, without a change in
 //! `token/`, `file/` or the facades. `conformance.rs` tests the contract below for each.
 //!
@@ -32,9 +32,15 @@
 //! gives up after a bounded number of attempts without progress. Not a byte is ever sent in another form: one key seals one
 //! content.
 //!
+//! **Resuming.** Before the first byte of an upload leaves, [`Outgoing::begun`] is told its id. If that content can be made again,
+//! the upload stays at the other side when its future is dropped or fails with an error that [may pass](may_pass), and a later
+//! call goes on with it, also of another process: [`Delivery::upload_state`] says behind which byte, and
+//! [`Delivery::upload_pieces`] gets all pieces from the first one again and sends none of the acknowledged bytes. The caller
+//! sees to it that there is one writer, and that the bytes are the same.
+//!
 //! **Cancellation.** Every future can be dropped. A read that is dropped has no effect here; at the other side it may have
 //! counted a wrong password or an allocation. A write that is dropped or fails leaves at most something whose id nobody
-//! knows; pieces of an upload that is not finished are removed by the other side, at once or when they expire. [`Incoming::chunk`] is cancel-safe: what was not handed out comes with the next call.
+//! knows; pieces of an upload that is neither finished nor resumed are removed by the other side, at once or when they expire. [`Incoming::chunk`] is cancel-safe: what was not handed out comes with the next call.
 //!
 //! **Time.** A call ends by itself: each has a time-out, and so does a stream from which nothing comes.
 //!
@@ -58,7 +64,7 @@ use bytes::Bytes;
 use transport::backbone::{UploadContent, UploadFile, UploadObserver};
 use transport::wire::backbone::files::{CreatedFile, FileMetadata};
 use transport::wire::backbone::tokens::{CreateToken, CreatedToken, Token};
-use transport::wire::{FileId, TokenId};
+use transport::wire::{FileId, TokenId, UploadId};
 
 pub(crate) use self::retries::Retries;
 use crate::core::Core;
@@ -138,12 +144,46 @@ pub(crate) trait Delivery: Send + Sync {
     /// Uploads a file whose length and description are known at its end only. The file exists with all its bytes when this
     /// returns, or it does not. The answer says which expiry holds, as for [`upload_file`](Self::upload_file).
     ///
-    /// `observer` is told of the bytes that are on their way; a number is told again after a connection broke.
+    /// `resumed` is an upload that this node has begun before, as [`upload_state`](Self::upload_state) found it: what is
+    /// acknowledged of the same pieces is not sent again, and a file that it has become is not made again.
+    ///
+    /// `observer` is told of the bytes that are on their way, those before them included; a number is told again after a
+    /// connection broke.
     fn upload_pieces<O: Outgoing>(
         &self,
         content: &mut O,
+        resumed: Option<ResumedUpload>,
         observer: Option<UploadObserver>,
     ) -> impl Future<Output = Result<CreatedFile, Failure>> + Send;
+
+    /// What has become of an upload that this node has begun.
+    fn upload_state(&self, id: &UploadId) -> impl Future<Output = Result<UploadState, Failure>> + Send;
+
+    /// Removes an upload that this node has begun and does not go on with. If that fails it expires.
+    fn remove_upload(&self, id: &UploadId) -> impl Future<Output = ()> + Send;
+}
+
+/// An upload that is to be continued.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ResumedUpload {
+    /// Its id.
+    pub(crate) id: UploadId,
+    /// Bytes that the other side keeps; all of them if the upload has become a file.
+    pub(crate) acknowledged: u64,
+}
+
+/// What has become of an upload.
+#[derive(Debug)]
+pub(crate) enum UploadState {
+    /// The other side has so many bytes of it and takes more.
+    Unfinished {
+        /// Bytes that it keeps.
+        acknowledged: u64,
+    },
+    /// It is the file with these metadata.
+    Finished(Box<FileMetadata>),
+    /// The other side knows nothing of it: it has expired, was removed, or never was.
+    Gone,
 }
 
 /// How files can be uploaded piece by piece.
@@ -166,6 +206,29 @@ pub(crate) trait Outgoing: Send {
     /// # Errors
     /// Why there is no such file, which ends the upload.
     fn describe(&mut self) -> NodeResult<UploadFile>;
+
+    /// The other side has begun an upload for it, of which no byte has left. Whether the same pieces can be made again later: then
+    /// it stays when it is interrupted.
+    ///
+    /// # Errors
+    /// Why nothing may leave, which ends the upload.
+    fn begun(&mut self, _upload: &UploadId) -> impl Future<Output = NodeResult<bool>> + Send {
+        std::future::ready(Ok(false))
+    }
+
+    /// Whether a file with the right bytes, which the upload has become without an answer, is described as it should be.
+    fn is_described_by(&self, _found: &FileMetadata) -> bool {
+        false
+    }
+}
+
+/// Whether an upload that failed may succeed if it is continued later.
+pub(crate) fn may_pass(error: &Error) -> bool {
+    match error {
+        Error::Stopped | Error::Store(_) | Error::StorageFull(_) => true,
+        Error::Backbone(error) => pieces::may_pass(error.cause()),
+        _ => false,
+    }
 }
 
 /// The bytes of a file on their way. Nothing of them has been verified.
@@ -196,6 +259,15 @@ pub(crate) enum Failure {
     TooLarge(Error),
     /// The other side refused for another reason, or could not be asked or understood.
     Failed(Error),
+}
+
+impl Failure {
+    /// The error that users see.
+    pub(crate) fn error(&self) -> &Error {
+        match self {
+            Self::NotFound(error) | Self::TooLarge(error) | Self::Failed(error) => error,
+        }
+    }
 }
 
 impl From<Failure> for Error {

@@ -133,6 +133,10 @@ impl FilesFacade {
     /// Of format `v2` the chunks are sent while the content is read, in constant memory. A broken connection is continued; bytes
     /// that were sent are not sealed again. If the future is dropped, what was sent is removed at the backbone, or expires there.
     ///
+    /// Of files on this machine ([`UploadOwnFile::from_source`]) what was sent stays, and so it does after an error that may pass, a
+    /// kill or a power cut: the next upload of the same files in the same state goes on with it, for 7 days and 32 uploads. Uploads
+    /// of the same files wait for each other.
+    ///
     /// # Errors
     /// [`Error::InvalidPropertyValue`] for an expiry that is not in the future or later than the backbone allows,
     /// [`Error::InvalidTags`], then [`Error::InvalidPropertyValue`] for a content that is too large; the backbone's errors;

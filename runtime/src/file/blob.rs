@@ -21,6 +21,8 @@ use crate::{Error, Result};
 
 /// Chunks that are handed out together.
 const CHUNKS_OF_PIECE: usize = 4;
+/// Bytes of a hash.
+pub(super) const HASH_LENGTH: u64 = 32;
 /// Chunks that are sealed at the same time.
 const SEALED_AT_ONCE: usize = 2;
 
@@ -36,9 +38,15 @@ pub(super) struct BlobSealer {
     sealing: VecDeque<Sealing>,
     state: State,
     tree: TreeBuilder,
+    /// Hashes of the first chunks, which were sealed before: they may have left already, so they must be the same again.
+    known: Vec<u8>,
+    /// Hashes of the chunks behind them that were handed out since they were [taken](Self::take_fresh).
+    fresh: Vec<u8>,
     cipher_hash: Sha512Stream,
     /// Chunks that were given to other threads.
     chunks: u64,
+    /// Chunks in pieces.
+    handed_out: u64,
     /// Bytes read.
     length: u64,
     limit: Limit,
@@ -47,6 +55,7 @@ pub(super) struct BlobSealer {
     pub(super) keeping: Option<Keeping>,
     /// The tree, once there is one.
     pub(super) built: Option<Tree>,
+    has_changed: bool,
 }
 
 /// What is known of a sealed content.
@@ -110,14 +119,36 @@ impl BlobSealer {
             sealing: VecDeque::new(),
             state: State::Header,
             tree: TreeBuilder::new(),
+            known: Vec::new(),
+            fresh: Vec::new(),
             cipher_hash: Sha512Stream::new(),
             chunks: 0,
+            handed_out: 0,
             length: 0,
             limit,
             observer,
             keeping: None,
             built: None,
+            has_changed: false,
         }
+    }
+
+    /// Takes another key, with which the first chunks have been sealed before: these are their hashes. Nothing may have been sealed
+    /// with the first one.
+    pub(super) fn go_on_with(&mut self, key: &SecretKey, known: Vec<u8>) {
+        self.key = Arc::new(ContentKey::new(key));
+        self.known = known;
+    }
+
+    /// Whether the content is another one than that of which hashes are known. Then sealing it has failed.
+    pub(super) fn has_changed(&self) -> bool {
+        self.has_changed
+    }
+
+    /// The hashes that were not known of the chunks in the pieces since the last call, and the number of the first of them.
+    pub(super) fn take_fresh(&mut self) -> (u64, Vec<u8>) {
+        let hashes = std::mem::take(&mut self.fresh);
+        (self.handed_out - hashes.len() as u64 / HASH_LENGTH, hashes)
     }
 
     /// What was sealed, once all pieces were handed out.
@@ -143,13 +174,19 @@ impl BlobSealer {
         for _ in 0..CHUNKS_OF_PIECE {
             self.start().await?;
             let Some(mut sealing) = self.sealing.pop_front() else { break };
-            let (chunk, hash) = joined(&mut sealing).await.map_err(refused)?;
+            let sealed = joined(&mut sealing).await;
+            self.has_changed |= matches!(sealed, Err(ContentError::SourceChanged { .. }));
+            let (chunk, hash) = sealed.map_err(refused)?;
             piece.reserve_exact(chunk.len());
             piece.extend_from_slice(&chunk);
             if let Some(keeping) = &self.keeping {
                 keeping.chunk(self.tree.count(), chunk, &hash).await;
             }
             self.tree.push(&hash);
+            if self.expected(self.handed_out).is_none() {
+                self.fresh.extend_from_slice(hash.as_bytes());
+            }
+            self.handed_out += 1;
         }
         let has_ended = self.sealing.is_empty() && self.ahead.is_none();
         self.hand_out(piece, has_ended).await.map(Some)
@@ -190,14 +227,23 @@ impl BlobSealer {
             let place = ChunkPlace { index: self.chunks, is_last: next.is_none() };
             self.ahead = next;
             self.chunks += 1;
-            let key = self.key.clone();
+            let (key, expected) = (self.key.clone(), self.expected(place.index));
             self.sealing.push_back(tokio::task::spawn_blocking(move || {
                 // From here on the buffer holds ciphertext only; a chunk that is refused is wiped.
-                let hash = key.seal_chunk(place, &mut chunk)?;
+                let hash = match expected {
+                    Some(expected) => key.seal_again(place, &mut chunk, &expected).map(|()| expected)?,
+                    None => key.seal_chunk(place, &mut chunk)?,
+                };
                 Ok((std::mem::take(&mut *chunk), hash))
             }));
         }
         Ok(())
+    }
+
+    /// The hash that a chunk had when it was sealed before.
+    fn expected(&self, index: u64) -> Option<ChunkHash> {
+        let start = usize::try_from(index.checked_mul(HASH_LENGTH)?).ok()?;
+        self.known.get(start..)?.first_chunk().map(|hash| ChunkHash::from_bytes(*hash))
     }
 
     /// A full chunk, or the rest; empty at the end.
@@ -258,6 +304,49 @@ mod tests {
             let sealed = sealer.sealed().unwrap();
             assert_eq!((sealed.length, sealed.root), (length as u64, root));
             assert_eq!(sealed.cipher_hash, Sha512Hash::of(&expected));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_content_that_is_sealed_again_is_the_same_or_has_changed() {
+        let content: Vec<u8> = (0..6 * CHUNK + 5).map(|place| (place * 7 % 251) as u8).collect();
+        let key = SecretKey::generate();
+        let sealer = |content: &[u8]| {
+            let source = Box::pin(std::io::Cursor::new(content.to_vec()));
+            BlobSealer::new(source, &key, Limit::of_blob(u64::MAX), None)
+        };
+        let (mut first, mut blob, mut hashes) = (sealer(&content), Vec::new(), Vec::new());
+        while let Some(piece) = first.piece().await.unwrap() {
+            blob.push(piece);
+            let (start, fresh) = first.take_fresh();
+            assert_eq!(start, hashes.len() as u64 / HASH_LENGTH);
+            hashes.extend(fresh);
+        }
+        assert_eq!(hashes.len(), 7 * 32);
+        for known in 0..=7 {
+            let mut again = sealer(&content);
+            again.go_on_with(&key, hashes[..known * 32].to_vec());
+            let (mut pieces, mut fresh) = (Vec::new(), Vec::new());
+            while let Some(piece) = again.piece().await.unwrap() {
+                pieces.push(piece);
+                let (start, more) = again.take_fresh();
+                assert!(more.is_empty() || start == (known + fresh.len() / 32) as u64);
+                fresh.extend(more);
+            }
+            assert!(pieces == blob && fresh == hashes[known * 32..] && !again.has_changed(), "{known}");
+            for chunk in 0..7 {
+                let mut other = content.clone();
+                other[chunk * CHUNK] ^= 1;
+                let mut again = sealer(&other);
+                again.go_on_with(&key, hashes[..known * 32].to_vec());
+                let outcome = loop {
+                    match again.piece().await {
+                        Ok(Some(_)) => {}
+                        outcome => break outcome,
+                    }
+                };
+                assert_eq!((outcome.is_err(), again.has_changed()), (chunk < known, chunk < known), "{chunk} {known}");
+            }
         }
     }
 

@@ -11,6 +11,7 @@ mod reader;
 mod record;
 mod remote;
 mod spool;
+pub(crate) mod unfinished;
 mod upload;
 mod verified;
 mod writer;
@@ -54,7 +55,8 @@ pub struct Progress {
     pub bytes: u64,
     /// Bytes to do in this phase, if known.
     pub total: Option<u64>,
-    /// Bytes of the content that had been transferred before this transfer began; `bytes` and `total` include them.
+    /// Bytes of the content that an earlier transfer moved and this one does not; `bytes` and `total` include them. 0 while content is
+    /// sealed or verified, and from the moment when a changed source turns out to need everything anew.
     pub resumed: u64,
 }
 

@@ -10,7 +10,9 @@ use tracing::info;
 use transport::backbone::{UploadContent, UploadFile};
 use transport::content::manifest::Manifest;
 use transport::crypto::{CryptoObject as _, SecretKey};
-use transport::file::{FileError, FileMetadata, MAX_SEALED_METADATA_LENGTH, SealedFile, Sealer, sign_ownership};
+use transport::file::{
+    Extent, FileError, FileMetadata, FileMetadataV2, MAX_SEALED_METADATA_LENGTH, SealedFile, Sealer, sign_ownership,
+};
 use transport::wire::{ByteText, FileId, Timestamp};
 
 use super::spool::{Spool, temporary_file_error};
@@ -46,19 +48,19 @@ impl NewContent {
         }
     }
 
-    /// The files that can be read again.
-    pub(super) fn source(&self) -> Option<Source> {
-        match self {
-            Self::Stream(_) => None,
-            Self::Source(source) => Some(source.clone()),
-        }
-    }
-
     /// Bytes of the content, if they are known.
     pub(super) fn length(&self) -> Option<u64> {
         match self {
             Self::Stream(_) => None,
             Self::Source(source) => Some(source.length()),
+        }
+    }
+
+    /// What can be read again.
+    pub(super) fn source(&self) -> Option<&Source> {
+        match self {
+            Self::Stream(_) => None,
+            Self::Source(source) => Some(source),
         }
     }
 
@@ -107,6 +109,21 @@ impl NewFile {
                 self.content = NewContent::Stream(begun.followed_by(core, content).await?);
                 chunked_upload::upload(core, self, observer).await
             }
+        }
+    }
+
+    /// Its metadata in format `v2`.
+    pub(super) fn metadata_v2(&self, content_key: &SecretKey, extent: Extent) -> FileMetadataV2 {
+        FileMetadataV2 {
+            description: self.description.clone(),
+            modified_at: None,
+            filename: self.filename.clone(),
+            extent,
+            manifest_length: self.content.manifest_length(),
+            mimetype: self.mimetype.clone(),
+            secret_key: content_key.clone(),
+            tags: self.tags.clone(),
+            title: self.title.clone(),
         }
     }
 

@@ -65,6 +65,10 @@ impl SourceIdentity {
     /// Length in bytes.
     pub const LENGTH: usize = 64;
 
+    pub(crate) fn from_bytes(bytes: [u8; Self::LENGTH]) -> Self {
+        Self(bytes)
+    }
+
     /// The bytes.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8; Self::LENGTH] {

@@ -33,6 +33,12 @@ pub(super) fn value(name: &str) -> Result<Vec<u8>> {
     Ok([b"v", bounded(name, MAX_NAME)?].concat())
 }
 
+/// The name at the end of the key of a value.
+pub(super) fn name_of(key: &[u8]) -> Result<String> {
+    let name = key.get(1..).and_then(|name| std::str::from_utf8(name).ok());
+    name.map(str::to_owned).ok_or(StoreError::Damaged)
+}
+
 pub(super) fn objects(collection: &str) -> Result<Vec<u8>> {
     in_collection(b'o', collection)
 }

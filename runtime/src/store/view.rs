@@ -65,6 +65,31 @@ impl<'a> View<'a> {
         self.read(&key::value(name)?)?.map(|plain| sealing::decode(&plain)).transpose()
     }
 
+    /// The values whose names begin with this text, in the order of their names.
+    pub(crate) fn values<T: DeserializeOwned>(&self, beginning: &str) -> Result<Vec<(String, T)>> {
+        let mut found = Vec::new();
+        self.scan(&key::value(beginning)?, |key, plain| {
+            found.push((key::name_of(key)?, sealing::decode(plain)?));
+            Ok(true)
+        })?;
+        Ok(found)
+    }
+
+    /// The names of values that begin with this text, in order, from the name `from` on; at most `limit`.
+    pub(crate) fn value_names(&self, beginning: &str, from: &str, limit: usize) -> Result<Vec<String>> {
+        let (from, until) = (key::value(from)?, key::range(&key::value(beginning)?).1);
+        match self.latest {
+            Some(latest) => {
+                let pairs = latest.range(&from, Some(&until), limit)?;
+                pairs.iter().map(|(key, _)| key::name_of(key)).collect()
+            }
+            None => {
+                let keys = self.store.disk.keys(&from, Some(&until)).take(limit);
+                keys.map(|key| key::name_of(&key?)).collect()
+            }
+        }
+    }
+
     /// The tombstone of an object that was removed, even if it exists again; empty if it was never removed.
     pub(crate) fn tombstone(&self, collection: &str, id: &str) -> Result<Tombstone> {
         let remembered = self.read(&key::tombstone(collection, id)?)?;

@@ -10,6 +10,7 @@ mod limits;
 mod metadata;
 mod parts;
 mod privacy;
+mod resumed;
 mod store;
 mod tokens;
 mod world;

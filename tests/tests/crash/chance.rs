@@ -31,6 +31,11 @@ impl Chance {
         self.state
     }
 
+    /// A number below a bound.
+    pub(crate) fn below(&mut self, bound: u64) -> u64 {
+        self.next() % bound
+    }
+
     /// Waits for a random amount of progress and then a random moment longer, so that the kill hits anything that
     /// happens, on slow machines too.
     pub(crate) async fn right_moment(&mut self, progress: &Semaphore) {

@@ -1,13 +1,15 @@
 //! `kill -9` at random instants under load: everything acknowledged is there afterwards, nothing half-written is visible
 //! (T17).
 //!
-//! `ENLACE_CRASH_ROUNDS` says how many rounds, half of them for the backbone and half for the node;
+//! `ENLACE_CRASH_ROUNDS` says how many rounds, half of them for the backbone and half for the node, which is once killed while
+//! others use it and as often while it uploads;
 //! `ENLACE_CRASH_SEED` repeats a run's instants as far as the machine does its part.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
 mod backbone_killed;
 mod chance;
 mod node_killed;
+mod upload_killed;
 
 /// Rounds of each of the two tests.
 fn rounds() -> usize {

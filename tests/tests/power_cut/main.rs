@@ -10,6 +10,7 @@
 mod check;
 mod load;
 mod site;
+mod upload;
 mod worker;
 
 use enlace_tests::World;
