@@ -179,7 +179,7 @@ fn a_killed_download_goes_on_with_what_had_arrived() {
     let ended = world.receive(&reference, &[]);
     let line = ended.json();
     let resumed = line["resumed"].as_u64().unwrap() as usize;
-    assert!(resumed >= 2 * MIB && resumed < LARGE && resumed.is_multiple_of(MIB), "{line}");
+    assert!((2 * MIB..LARGE).contains(&resumed) && resumed.is_multiple_of(MIB), "{line}");
     assert_eq!((&line["bytes"], &line["sha256"]), (&LARGE.into(), &sha256(&content).into()));
     assert!(line.get("files").is_none(), "{line}");
     assert!(std::fs::read(world.out().join("large.bin")).unwrap() == content);
