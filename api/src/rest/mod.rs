@@ -4,6 +4,7 @@ pub(crate) mod account;
 pub(crate) mod challenges;
 mod download;
 pub(crate) mod files;
+mod form;
 pub(crate) mod identity_metadata;
 mod list;
 pub(crate) mod monitoring;
