@@ -12,7 +12,9 @@ mod paced;
 mod password;
 mod qr_code;
 mod spool;
+mod streamed_upload;
 pub(crate) mod tokens;
 mod upload;
 
+pub(crate) use streamed_upload::form as streamed_upload_form;
 pub(crate) use upload::form as upload_form;

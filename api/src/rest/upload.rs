@@ -2,11 +2,13 @@
 
 use std::io::ErrorKind;
 use std::path::Path;
+use std::pin::Pin;
 
 use axum::extract::multipart::Field;
 use runtime::facade::{ContentFormat, UploadOwnFile};
 use runtime::{Config, FileName, MediaType, Runtime, Tags, Timestamp};
 use serde::Deserialize;
+use tokio::io::AsyncRead;
 
 use super::form::{Form, Part, Texts, piece, too_large};
 use super::spool::Spool;
@@ -23,11 +25,50 @@ const MAX_BESIDES_FILE: u64 = 64 * 1024 * 1024;
 /// The fields of a form besides the file.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Fields {
+pub(super) struct Fields {
     expires_at: Option<Timestamp>,
     title: Option<String>,
     description: Option<String>,
     tags: Option<Tags>,
+    format: Option<ContentFormat>,
+}
+
+/// What the head of the part with the file says of it.
+pub(super) struct FileHead {
+    filename: FileName,
+    mimetype: MediaType,
+}
+
+impl FileHead {
+    /// Reads a part; none if it has no name for a file. Browsers send such a part when no file was chosen.
+    ///
+    /// # Errors
+    /// 400 for a file in another field than `file`.
+    pub(super) fn read(part: &Part<'_>) -> Result<Option<Self>, Problem> {
+        let Ok(filename) = part.file.as_deref().unwrap_or_default().parse() else { return Ok(None) };
+        if part.name != "file" {
+            return Err(Problem::invalid_property("the file must be sent in the field 'file'"));
+        }
+        Ok(Some(Self { filename, mimetype: MediaType::of_header(part.content.content_type()) }))
+    }
+}
+
+impl Fields {
+    /// The facade's request.
+    pub(super) fn into_request(
+        self,
+        file: FileHead,
+        content: Pin<Box<dyn AsyncRead + Send>>,
+        differences: Differences,
+    ) -> UploadOwnFile {
+        let Self { expires_at, title, description, tags, format } = self;
+        let FileHead { filename, mimetype } = file;
+        let tags = tags.map(|tags| if differences.tags_checked { tags.only_known() } else { tags });
+        // The published clients read no other format than the first one.
+        let default = if differences.formats { ContentFormat::Auto } else { ContentFormat::V1 };
+        let format = format.unwrap_or(default);
+        UploadOwnFile { content, filename, mimetype, expires_at, title, description, tags, format, observer: None }
+    }
 }
 
 /// The fields of a form besides the file; others mean nothing.
@@ -63,8 +104,7 @@ struct UploadForm {
 }
 
 struct FilePart {
-    filename: FileName,
-    mimetype: MediaType,
+    head: FileHead,
     content: Spool,
     is_too_large: bool,
 }
@@ -81,34 +121,24 @@ impl UploadForm {
     }
 
     async fn read_file(&mut self, runtime: &Runtime, part: Part<'_>) -> Result<(), Problem> {
-        let Part { name, file, content } = part;
-        // Browsers send a part without a name when no file was chosen.
-        let Ok(filename) = file.unwrap_or_default().parse::<FileName>() else { return drain(content).await };
-        if name != "file" {
-            return Err(Problem::invalid_property("the file must be sent in the field 'file'"));
-        }
+        let Some(head) = FileHead::read(&part)? else { return drain(part.content).await };
         if self.file.is_some() {
             return Err(Problem::invalid_property("file must NOT be sent more than once"));
         }
-        let mimetype = MediaType::of_header(content.content_type());
-        let (content, is_too_large) = spool(runtime.config(), runtime.temporary_directory(), content).await?;
-        self.file = Some(FilePart { filename, mimetype, content, is_too_large });
+        let (content, is_too_large) = spool(runtime.config(), runtime.temporary_directory(), part.content).await?;
+        self.file = Some(FilePart { head, content, is_too_large });
         Ok(())
     }
 
     async fn into_request(self, differences: Differences) -> Result<UploadOwnFile, Problem> {
         let (shape, values) = self.texts.into_parts();
         let file = self.file.ok_or_else(|| shape.missing("content"))?;
-        let Fields { expires_at, title, description, tags } = shape.read(values)?;
+        let fields: Fields = shape.read(values)?;
         if file.is_too_large {
             return Err(too_large());
         }
-        let tags = tags.map(|tags| if differences.tags_checked { tags.only_known() } else { tags });
         let content = file.content.into_reader().await.map_err(|error| spool_failed(&error))?;
-        let FilePart { filename, mimetype, .. } = file;
-        // The published clients read no other format.
-        let format = ContentFormat::V1;
-        Ok(UploadOwnFile { content, filename, mimetype, expires_at, title, description, tags, format, observer: None })
+        Ok(fields.into_request(file.head, content, differences))
     }
 }
 
