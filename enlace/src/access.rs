@@ -150,9 +150,6 @@ impl Access {
     pub(crate) async fn upload(&self, file: NewFile, progress: &ProgressOutput) -> Result<File, Failure> {
         let (reading, length) = (file.source.read_failure(), file.source.length);
         progress.begin(length);
-        if let Self::There { running, .. } = self {
-            file.format.check_over_rest(&file.source, running.pid)?;
-        }
         let request = file.into_request()?;
         let uploaded = match self {
             Self::Here(node) => {

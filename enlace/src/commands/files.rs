@@ -163,7 +163,7 @@ pub(crate) async fn run(mut context: Context, args: FilesArgs) -> Result<(), Fai
         FilesCommand::List(args) => {
             let (ownership, query) = (args.ownership(), args.query().to_vec());
             let files = context.with_access(&args.node, async |access| access.files(ownership, &query).await).await?;
-            let value: Vec<_> = files.iter().map(|file| shape::JSON.file(file)).collect();
+            let value: Vec<_> = files.iter().map(shape::file).collect();
             output.data(&value, || shape::file_table(&files))
         }
         FilesCommand::Upload(args) => upload(context, args).await,
@@ -199,7 +199,7 @@ async fn upload(mut context: Context, args: UploadArgs) -> Result<(), Failure> {
     let result = context.with_access(&args.node, async |access| access.upload(new, &progress).await).await;
     progress.finish();
     let file = result?;
-    context.output.data(&shape::JSON.file(&file), || {
+    context.output.data(&shape::file(&file), || {
         shape::labelled(&[
             ("ID", file.id.to_string()),
             ("Name", printable(&file.filename)),

@@ -1,8 +1,8 @@
-//! Files and tokens as they are printed: with `--json` what `/api/v2` answers, otherwise tables.
+//! Files and tokens as they are printed: with `--json` what `/api/v2` answers, and the format of files; otherwise tables.
 
 use api::Dialect;
-use runtime::dto::{File, Token};
-use serde::Deserialize;
+use runtime::dto::{File, FileFormat, Token};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::output::{bytes, printable, table};
@@ -10,12 +10,28 @@ use crate::receive::Saved;
 use crate::time;
 
 /// The dialect that `--json` promises.
-pub(crate) const JSON: Dialect = Dialect::V2;
+const JSON: Dialect = Dialect::V2;
+
+/// A file in JSON, with its format, which the dialect does not tell.
+pub(crate) fn file(file: &File) -> impl Serialize + use<> {
+    #[derive(Serialize)]
+    struct WithFormat<T> {
+        #[serde(flatten)]
+        file: T,
+        format: FileFormat,
+    }
+    WithFormat { file: JSON.file(file), format: file.format }
+}
+
+/// A token in JSON.
+pub(crate) fn token(token: &Token) -> impl Serialize + use<> {
+    JSON.token(token)
+}
 
 /// A file that was written here: what commands print that fetch one.
 pub(crate) fn saved(fetched: &File, saved: &Saved) -> Value {
     json!({
-        "file": JSON.file(fetched),
+        "file": file(fetched),
         "savedTo": saved.path.to_string_lossy(),
         "bytes": saved.bytes,
         "sha256": saved.sha256,

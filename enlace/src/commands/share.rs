@@ -275,8 +275,8 @@ fn print(
     interface: &Interface,
 ) -> Result<(), Failure> {
     let value = json!({
-        "token": shape::JSON.token(token),
-        "file": shape::JSON.file(file),
+        "token": shape::token(token),
+        "file": shape::file(file),
         "rest": interface.rest,
         "backbone": { "url": interface.backbone_url },
     });
