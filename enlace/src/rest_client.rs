@@ -31,8 +31,6 @@ const PIECE: usize = 64 * 1024;
 /// Another process's node.
 pub(crate) struct RestClient {
     http: reqwest::Client,
-    /// Waits for an answer as long as it takes: a read timeout begins with the request, and a large body takes longer.
-    patient: reqwest::Client,
     url: String,
     key: Secret,
 }
@@ -73,8 +71,8 @@ impl RestClient {
     /// # Errors
     /// A failure if the client cannot be set up.
     pub(crate) fn new(url: &str, key: Secret) -> Result<Self, Failure> {
-        let (http, patient) = (on_this_machine(Some(READ_TIMEOUT))?, on_this_machine(None)?);
-        Ok(Self { http, patient, url: url.trim_end_matches('/').to_owned(), key })
+        let http = on_this_machine(Some(READ_TIMEOUT))?;
+        Ok(Self { http, url: url.trim_end_matches('/').to_owned(), key })
     }
 
     pub(crate) async fn identity_info(&self) -> Result<IdentityInfo, Failure> {
@@ -111,8 +109,10 @@ impl RestClient {
             .file_name(String::from(filename))
             .mime_str(mimetype.as_str())
             .map_err(|_| Failure::usage(format!("{mimetype} is not a media type")))?;
+        // A read timeout would begin with the request, and a large body takes longer.
+        let http = on_this_machine(None)?;
         // The node passes the file on while it receives it, so the fields come first.
-        let request = self.with_key(self.patient.request(Method::POST, self.address("Files/Own")));
+        let request = self.with_key(http.request(Method::POST, self.address("Files/Own")));
         let uploading = file(request.multipart(form.part("file", part)));
         unless_silent(uploading, &taken, READ_TIMEOUT).await.unwrap_or_else(|| Err(silent_node()))
     }
