@@ -20,6 +20,8 @@ pub struct ApiConfig {
     pub docs: bool,
     /// Which dialects are served.
     pub dialects: Vec<Dialect>,
+    /// Whether `/api/enlace/v1` is served.
+    pub own_face: bool,
     /// The configuration as `/Monitoring/Support` shows it: secrets must be masked already.
     pub shown_configuration: Value,
 }
@@ -34,6 +36,7 @@ impl ApiConfig {
             allowed_origins: BTreeSet::new(),
             docs: true,
             dialects: Dialect::ALL.to_vec(),
+            own_face: true,
             shown_configuration: Value::Object(serde_json::Map::new()),
         }
     }

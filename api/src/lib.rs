@@ -1,4 +1,4 @@
-//! The REST interface of a node, in the two dialects of the published connectors.
+//! The REST interface of a node, in the two dialects of the published connectors and in a form of its own.
 //!
 //! [`router`] makes a service from a [`Runtime`](runtime::Runtime); [`Server`] also listens, with the limits that
 //! strangers on the port call for. Handlers extract, call one facade method and map the result; what is allowed and what
@@ -22,6 +22,7 @@ mod call;
 mod code;
 mod config;
 mod connector;
+mod enlace;
 mod face;
 mod faces;
 mod finish;

@@ -54,7 +54,7 @@ pub(crate) struct Api {
 
 impl Api {
     pub(crate) fn new(runtime: Runtime, config: ApiConfig) -> Self {
-        let faces = faces::mounted(&config.dialects);
+        let faces = faces::mounted(&config.dialects, config.own_face);
         Self::with_faces(runtime, config, faces)
     }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use crate::connector::REQUEST_HEADERS;
-use crate::{Dialect, openapi_json};
+use crate::{faces, openapi_json};
 
 const README: &str = include_str!("../../README.md");
 
@@ -53,6 +53,21 @@ fn the_readme_has_the_table_of_all_routes() {
 }
 
 #[test]
+fn the_readme_says_which_routes_the_own_face_has() {
+    let areas: BTreeSet<_> = routes("/api/enlace/v1/").iter().map(|(path, ..)| area(path)).collect();
+    let named: Vec<_> = areas.iter().map(|area| format!("`{area}`")).collect();
+    let [first, second, third] = named.as_slice() else { panic!("{named:?}") };
+    let sentence = format!("It has the routes of `/api/core/v1` below {first}, {second} and {third}");
+    assert!(README.contains(&sentence), "say: {sentence}");
+    let in_dialect = routes("/api/core/v1/").into_iter().filter(|(path, ..)| areas.contains(&area(path)));
+    assert_eq!(routes("/api/enlace/v1/"), in_dialect.collect::<Vec<_>>());
+}
+
+fn area(path: &str) -> String {
+    path.split('/').next().unwrap_or_default().to_owned()
+}
+
+#[test]
 fn the_readme_has_the_table_of_all_query_members() {
     let mut expected = Vec::new();
     for (dialect, in_one) in [("/api/v2/", true), ("/api/core/v1/", false)] {
@@ -80,7 +95,7 @@ fn the_readme_has_the_table_of_all_request_headers() {
 
 #[test]
 fn the_readme_names_paths_of_the_interface_only() {
-    let prefixes = Dialect::ALL.map(|dialect| crate::connector::face(dialect).path_prefix());
+    let prefixes: Vec<_> = faces::all().iter().map(crate::face::Face::path_prefix).collect();
     for path in README.split(['`', ' ', '/', '\n']).collect::<Vec<_>>().windows(3).filter(|words| words[0] == "api") {
         let path = format!("/{}/{}", path[0], path[1]);
         assert!(prefixes.iter().any(|prefix| prefix.starts_with(&path)), "{path}");

@@ -221,6 +221,7 @@ fn message_of_face(code: FaceCode) -> Option<&'static str> {
         FaceCode::Unauthorized => "the running node does not accept the API key",
         FaceCode::Forbidden => "the API key does not have the permission for this",
         FaceCode::TooManyUnauthorized => "too many requests with an invalid API key",
+        FaceCode::RouteDoesNotExist => "the running process does not offer what this command asks for",
         _ => return None,
     })
 }
@@ -270,6 +271,9 @@ fn hint_of_face(code: FaceCode) -> Option<&'static str> {
         FaceCode::Unauthorized | FaceCode::Forbidden => "check the API key given with --api-key-file",
         FaceCode::TooManyUnauthorized => "wait before you try again",
         FaceCode::RequestTimeout | FaceCode::ServiceUnavailable => "try again later",
+        FaceCode::RouteDoesNotExist => {
+            "restart it with this version of the program and with enlace.httpApi.enabled=true"
+        }
         _ => return None,
     })
 }

@@ -3,10 +3,7 @@
 use clap::{Args, ValueEnum};
 use runtime::facade::ContentFormat;
 
-use crate::code::Kind;
 use crate::failure::{Failure, SHARE_ARCHIVE};
-use crate::source_file;
-use crate::source_file::SourceFile;
 
 /// Options for the format of a file.
 #[derive(Debug, Clone, Copy, Args)]
@@ -78,24 +75,5 @@ impl Format {
             Choice::V2 => ContentFormat::V2,
             Choice::Auto => ContentFormat::Auto,
         }
-    }
-
-    /// Checks that the REST interface of another process can take a source: its form has format v1 only.
-    ///
-    /// # Errors
-    /// A failure that names process `pid`.
-    pub(crate) fn check_over_rest(self, source: &SourceFile, pid: u32) -> Result<(), Failure> {
-        let hint = format!("stop process {pid}, which serves this data directory and takes files in format v1 only");
-        if source.manifest().is_some() {
-            return Err(Failure::new(Kind::Refused, "a running process cannot be given several files").hint(hint));
-        }
-        if self.accepts_v1() && source.length <= self.limit {
-            return Ok(());
-        }
-        let failure = match self.choice {
-            Choice::V2 => Failure::new(Kind::Refused, "a running process cannot be given a file in format v2"),
-            _ => source_file::too_large(source.path(), source.length, self.limit),
-        };
-        Err(failure.hint(hint))
     }
 }

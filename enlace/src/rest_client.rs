@@ -2,13 +2,14 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::StreamExt;
 use reqwest::multipart::{Form, Part};
 use reqwest::{Method, RequestBuilder, Response};
 use runtime::Secret;
-use runtime::dto::{File, IdentityInfo, Token};
+use runtime::dto::{File, FileFormat, IdentityInfo, Token};
 use runtime::facade::{CreateOwnToken, CreateTokenForFile, LoadFile, LoadPeerToken, Ownership, UploadOwnFile};
 use runtime::http_client::{self, Redirects, Trust};
 use serde::Deserialize;
@@ -19,11 +20,13 @@ use crate::failure::Failure;
 use crate::progress::ProgressOutput;
 use crate::wording::with_sources;
 
-/// The dialect whose objects are the facades' own.
-const PREFIX: &str = "api/core/v1";
+/// The interface whose objects are the facades' own, and that takes files in every format.
+const PREFIX: &str = "api/enlace/v1";
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Longest silence of the node.
 const READ_TIMEOUT: Duration = Duration::from_secs(120);
+/// Bytes of a file that are read at a time.
+const PIECE: usize = 64 * 1024;
 
 /// Another process's node.
 pub(crate) struct RestClient {
@@ -35,6 +38,20 @@ pub(crate) struct RestClient {
 #[derive(Deserialize)]
 struct Envelope<T> {
     result: T,
+}
+
+/// A file with its format, which is not part of the facades' JSON.
+#[derive(Deserialize)]
+struct ShownFile {
+    #[serde(flatten)]
+    file: File,
+    format: FileFormat,
+}
+
+impl From<ShownFile> for File {
+    fn from(ShownFile { file, format }: ShownFile) -> Self {
+        Self { format, ..file }
+    }
 }
 
 #[derive(Deserialize)]
@@ -54,7 +71,8 @@ impl RestClient {
     /// # Errors
     /// A failure if the client cannot be set up.
     pub(crate) fn new(url: &str, key: Secret) -> Result<Self, Failure> {
-        Ok(Self { http: on_this_machine(READ_TIMEOUT)?, url: url.trim_end_matches('/').to_owned(), key })
+        let http = on_this_machine(Some(READ_TIMEOUT))?;
+        Ok(Self { http, url: url.trim_end_matches('/').to_owned(), key })
     }
 
     pub(crate) async fn identity_info(&self) -> Result<IdentityInfo, Failure> {
@@ -62,11 +80,12 @@ impl RestClient {
     }
 
     pub(crate) async fn files(&self, ownership: Ownership, query: &[(String, String)]) -> Result<Vec<File>, Failure> {
-        result(self.request(Method::GET, &list("Files", ownership)).query(query)).await
+        let files: Vec<ShownFile> = result(self.request(Method::GET, &list("Files", ownership)).query(query)).await?;
+        Ok(files.into_iter().map(File::from).collect())
     }
 
     pub(crate) async fn file(&self, id: &str) -> Result<File, Failure> {
-        result(self.request(Method::GET, &format!("Files/{id}"))).await
+        file(self.request(Method::GET, &format!("Files/{id}"))).await
     }
 
     /// Uploads a file of `length` bytes.
@@ -79,16 +98,23 @@ impl RestClient {
         progress.step("uploading", Some(length));
         let form = fields(&upload).into_iter().fold(Form::new(), |form, (name, value)| form.text(name, value));
         let UploadOwnFile { content, filename, mimetype, .. } = upload;
-        let bar = progress.clone();
-        let counted = tokio_util::io::ReaderStream::new(content.into_reader()).inspect(move |chunk| {
-            bar.add(chunk.as_ref().map_or(0, |bytes| bytes.len() as u64));
+        let (bar, taken) = (progress.clone(), Arc::new(AtomicU64::new(0)));
+        let counter = taken.clone();
+        let counted = tokio_util::io::ReaderStream::with_capacity(content.into_reader(), PIECE).inspect(move |chunk| {
+            let bytes = chunk.as_ref().map_or(0, |bytes| bytes.len() as u64);
+            counter.fetch_add(bytes, Ordering::Relaxed);
+            bar.add(bytes);
         });
         let part = Part::stream_with_length(reqwest::Body::wrap_stream(counted), length)
             .file_name(String::from(filename))
             .mime_str(mimetype.as_str())
             .map_err(|_| Failure::usage(format!("{mimetype} is not a media type")))?;
-        // Fields first, so that the node can seal while it receives.
-        result(self.request(Method::POST, "Files/Own").multipart(form.part("file", part))).await
+        // A read timeout would begin with the request, and a large body takes longer.
+        let http = on_this_machine(None)?;
+        // The node passes the file on while it receives it, so the fields come first.
+        let request = self.with_key(http.request(Method::POST, self.address("Files/Own")));
+        let uploading = file(request.multipart(form.part("file", part)));
+        unless_silent(uploading, &taken, READ_TIMEOUT).await.unwrap_or_else(|| Err(silent_node()))
     }
 
     pub(crate) async fn download(&self, id: &str) -> Result<Response, Failure> {
@@ -96,7 +122,7 @@ impl RestClient {
     }
 
     pub(crate) async fn load_peer_file(&self, request: &LoadFile) -> Result<File, Failure> {
-        result(self.request(Method::POST, "Files/Peer").json(request)).await
+        file(self.request(Method::POST, "Files/Peer").json(request)).await
     }
 
     pub(crate) async fn delete_file(&self, id: &str) -> Result<(), Failure> {
@@ -132,7 +158,15 @@ impl RestClient {
     }
 
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        self.http.request(method, format!("{}/{PREFIX}/{path}", self.url)).header("X-API-KEY", self.key.expose())
+        self.with_key(self.http.request(method, self.address(path)))
+    }
+
+    fn address(&self, path: &str) -> String {
+        format!("{}/{PREFIX}/{path}", self.url)
+    }
+
+    fn with_key(&self, request: RequestBuilder) -> RequestBuilder {
+        request.header("X-API-KEY", self.key.expose())
     }
 }
 
@@ -151,17 +185,16 @@ impl reqwest::dns::Resolve for ThisMachine {
 ///
 /// # Errors
 /// A failure if the client cannot be set up.
-pub(crate) fn on_this_machine(read_timeout: Duration) -> Result<reqwest::Client, Failure> {
+pub(crate) fn on_this_machine(read_timeout: Option<Duration>) -> Result<reqwest::Client, Failure> {
     let unusable = |error: &dyn std::error::Error| {
         Failure::general(format!("cannot set up an HTTP client: {}", with_sources(error)))
     };
     // What is sent would go along with a redirect.
     let builder = http_client::builder(Trust::Nobody, Redirects::Refused).map_err(|error| unusable(&error))?;
-    builder
-        .no_proxy()
-        .dns_resolver(Arc::new(ThisMachine))
-        .connect_timeout(CONNECT_TIMEOUT)
-        .read_timeout(read_timeout)
+    let builder = builder.no_proxy().dns_resolver(Arc::new(ThisMachine)).connect_timeout(CONNECT_TIMEOUT);
+    read_timeout
+        .into_iter()
+        .fold(builder, reqwest::ClientBuilder::read_timeout)
         .build()
         .map_err(|error| unusable(&error))
 }
@@ -169,6 +202,7 @@ pub(crate) fn on_this_machine(read_timeout: Duration) -> Result<reqwest::Client,
 /// What a form says of a file besides its bytes, name and media type.
 fn fields(upload: &UploadOwnFile) -> Vec<(&'static str, String)> {
     let single = [
+        ("format", Some(upload.format.as_str().to_owned())),
         ("expiresAt", upload.expires_at.map(|time| time.to_string())),
         ("title", upload.title.clone()),
         ("description", upload.description.clone()),
@@ -203,9 +237,38 @@ async fn result<T: DeserializeOwned>(request: RequestBuilder) -> Result<T, Failu
     answer.map(|envelope| envelope.result).map_err(unreachable_node)
 }
 
+async fn file(request: RequestBuilder) -> Result<File, Failure> {
+    result::<ShownFile>(request).await.map(File::from)
+}
+
+/// The outcome, or nothing if the node neither answers nor takes more bytes for `longest`, or up to twice as long.
+async fn unless_silent<T>(work: impl Future<Output = T>, taken: &AtomicU64, longest: Duration) -> Option<T> {
+    let (mut work, mut before) = (std::pin::pin!(work), 0);
+    loop {
+        if let Ok(outcome) = tokio::time::timeout(longest, &mut work).await {
+            return Some(outcome);
+        }
+        let now = taken.load(Ordering::Relaxed);
+        if std::mem::replace(&mut before, now) == now {
+            return None;
+        }
+    }
+}
+
+fn silent_node() -> Failure {
+    let seconds = READ_TIMEOUT.as_secs();
+    Failure::new(
+        Kind::Network,
+        format!("the running node has neither taken nor answered anything for {seconds} seconds"),
+    )
+    .hint(CHECK_NODE)
+}
+
+const CHECK_NODE: &str = "check the output of that process, or stop it and try again";
+
 pub(crate) fn unreachable_node(error: reqwest::Error) -> Failure {
     Failure::new(Kind::Network, format!("the running node does not answer: {}", with_sources(&error.without_url())))
-        .hint("check the output of that process, or stop it and try again")
+        .hint(CHECK_NODE)
 }
 
 #[cfg(test)]
@@ -214,6 +277,36 @@ mod tests {
     use std::net::TcpListener;
 
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_node_that_takes_bytes_is_not_silent_however_long_that_takes() {
+        let (second, taken) = (Duration::from_secs(1), AtomicU64::new(0));
+        let work = async {
+            for _ in 0..1000 {
+                tokio::time::sleep(second).await;
+                taken.fetch_add(1, Ordering::Relaxed);
+            }
+        };
+        assert_eq!(unless_silent(work, &taken, 2 * second).await, Some(()));
+        let began = tokio::time::Instant::now();
+        assert_eq!(unless_silent(std::future::pending::<()>(), &taken, 2 * second).await, None);
+        assert!(began.elapsed() <= 4 * second);
+        let none = AtomicU64::new(0);
+        assert_eq!(unless_silent(std::future::pending::<()>(), &none, 2 * second).await, None);
+    }
+
+    #[test]
+    fn a_file_is_read_with_its_format() {
+        let json = serde_json::json!({
+            "id": "FIL00000000000000000", "isOwn": true, "filename": "a", "filesize": u64::MAX,
+            "createdAt": "2030-01-01T00:00:00.000Z", "createdBy": "did:e:localhost:dids:0123456789abcdef012345",
+            "createdByDevice": "DVC00000000000000000", "expiresAt": "2030-01-01T00:00:00.000Z", "mimetype": "a/b",
+            "reference": {"truncated": "", "url": ""}, "owner": "did:e:localhost:dids:0123456789abcdef012345",
+            "format": "v2", "later": 1
+        });
+        let file = File::from(serde_json::from_value::<ShownFile>(json).unwrap());
+        assert_eq!((file.format, file.filesize, file.is_own), (FileFormat::V2, u64::MAX, true));
+    }
 
     #[tokio::test]
     async fn a_redirect_is_not_followed_with_the_key() {

@@ -143,6 +143,7 @@ fn config(settings: &Settings, keys: ApiKeys, shown: Value) -> ApiConfig {
     config.allowed_hosts = settings.allowed_hosts.iter().cloned().collect::<BTreeSet<_>>();
     config.allowed_origins = settings.allowed_origins.iter().cloned().collect::<BTreeSet<_>>();
     config.docs = settings.docs_enabled;
+    config.own_face = settings.own_face_enabled;
     config.shown_configuration = shown;
     config
 }

@@ -151,11 +151,6 @@ impl SourceFile {
         MediaType::of_header(Some(guessed.as_ref().unwrap_or(&self.media_type).essence_str()))
     }
 
-    /// Where it was found.
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
-    }
-
     /// Whether its bytes can be read once only.
     pub(crate) fn is_stream(&self) -> bool {
         matches!(self.content, SourceContent::Stream(_))

@@ -211,6 +211,17 @@ impl Process {
         kibibytes.expect("a number of KiB") * 1024
     }
 
+    /// Counts the peak anew from now on. Returns the resident memory of now in bytes; Linux only.
+    ///
+    /// # Panics
+    /// If it is not running, or the system does not let it.
+    #[cfg(target_os = "linux")]
+    #[must_use]
+    pub fn forget_peak_memory(&self) -> u64 {
+        std::fs::write(format!("/proc/{}/clear_refs", self.id()), "5").expect("a running process of this user");
+        self.peak_memory()
+    }
+
     /// Kills it, and waits for its end.
     pub fn kill(&mut self) {
         let _ = self.child.kill();

@@ -1,9 +1,9 @@
 //! The two dialects of the interface, and everything in which they differ.
 //!
-//! Handlers serve both. Whoever needs to know what differs reads this file: the table, and what a dialect makes of the facades'
-//! answers where these are not what it shows.
+//! Handlers serve both, and the [own face](crate::enlace) too, which has a row of its own. Whoever needs to know what differs
+//! reads this file: the table, and what a dialect makes of the facades' answers where these are not what it shows.
 
-use runtime::dto::{File, SyncInfo, Token};
+use runtime::dto::{File, FileFormat, SyncInfo, Token};
 use serde::Serialize;
 use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{Object, ObjectBuilder, Schema, SchemaType, Type};
@@ -17,7 +17,7 @@ pub enum Dialect {
     CoreV1,
 }
 
-/// What a dialect does in its own way.
+/// What a dialect, or the own face, does in its own way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Differences {
     /// Begins operation ids.
@@ -36,6 +36,9 @@ pub(crate) struct Differences {
     pub(crate) unlock_tokens: bool,
     /// QR codes hold `nmshd://tr#<truncated>` unless the client asks for the URL.
     pub(crate) truncated_qr_codes: bool,
+    /// Files say how they are sealed, and uploads choose it and are streamed. Clients of the published connectors know one
+    /// format only, and send fields after the file.
+    pub(crate) formats: bool,
 }
 
 impl Dialect {
@@ -54,6 +57,7 @@ impl Dialect {
                 delete_tokens: false,
                 unlock_tokens: false,
                 truncated_qr_codes: true,
+                formats: false,
             },
             Self::CoreV1 => Differences {
                 name: "coreV1",
@@ -64,6 +68,7 @@ impl Dialect {
                 delete_tokens: true,
                 unlock_tokens: true,
                 truncated_qr_codes: false,
+                formats: false,
             },
         }
     }
@@ -93,6 +98,9 @@ pub(crate) struct Shown<T> {
     answer: T,
     #[serde(skip_serializing_if = "Option::is_none")]
     truncated_reference: Option<String>,
+    /// Of files only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    format: Option<FileFormat>,
 }
 
 impl Differences {
@@ -100,11 +108,15 @@ impl Differences {
         if self.title_always {
             file.title.get_or_insert_default();
         }
-        Shown { truncated_reference: self.repeated(&file.reference.truncated), answer: file }
+        Shown {
+            truncated_reference: self.repeated(&file.reference.truncated),
+            format: self.formats.then_some(file.format),
+            answer: file,
+        }
     }
 
     pub(crate) fn token(self, token: Token) -> Shown<Token> {
-        Shown { truncated_reference: self.repeated(&token.reference.truncated), answer: token }
+        Shown { truncated_reference: self.repeated(&token.reference.truncated), format: None, answer: token }
     }
 
     fn repeated(self, truncated: &str) -> Option<String> {

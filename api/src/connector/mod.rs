@@ -1,7 +1,7 @@
 //! The two dialects of the published connectors, a face each.
 
 mod dialect;
-mod table;
+pub(crate) mod table;
 
 use http::request::Parts;
 use http::{HeaderValue, StatusCode, header};

@@ -1,4 +1,4 @@
-//! Every route of both dialects, in one table.
+//! Every route of both dialects, in one table. The own face has those of some areas.
 
 use http::Method;
 use runtime::facade::{FilesFacade, TokensFacade};
@@ -8,7 +8,7 @@ use crate::connector::Differences;
 use crate::face::{Description, Input, Output};
 use crate::face::{Operation, Resource};
 use crate::protocol::Media;
-use crate::rest::{account, challenges, files, identity_metadata, tokens, upload_form};
+use crate::rest::{account, challenges, files, identity_metadata, streamed_upload_form, tokens, upload_form};
 
 const ACCOUNT: Need = Need("core:account");
 const CHALLENGES: Need = Need("core:challenges");
@@ -16,13 +16,17 @@ const FILES: Need = Need("core:files");
 const IDENTITY_METADATA: Need = Need("core:identityMetadata");
 const TOKENS: Need = Need("core:tokens");
 
+/// The component for files that say how they are sealed.
+pub(crate) const FILE_WITH_FORMAT: &str = "FileWithFormat";
+
 /// No declared type: whatever the client accepts is fine.
 const ANYTHING: &[Media] = &[];
 const JSON: &[Media] = &[Media::JSON];
 const JSON_OR_PNG: &[Media] = &[Media::JSON, Media::PNG];
 
 /// All of them, for a dialect. New areas are added here and in `rest`.
-pub(super) fn resources(differences: Differences) -> Vec<Resource> {
+pub(crate) fn resources(differences: Differences) -> Vec<Resource> {
+    let file = if differences.formats { FILE_WITH_FORMAT } else { "File" };
     let qr_code = || if differences.truncated_qr_codes { Input::Flags(&["newQRCodeFormat"]) } else { Input::None };
     macro_rules! operation {
         ($method:ident, $produces:ident, $handler:path, $input:expr, $output:expr, $summary:literal) => {
@@ -103,7 +107,7 @@ pub(super) fn resources(differences: Differences) -> Vec<Resource> {
                 JSON,
                 files::list_all,
                 Input::Query(FilesFacade::filters()),
-                Output::Many("File"),
+                Output::Many(file),
                 "Files that match a query"
             )],
         },
@@ -111,20 +115,30 @@ pub(super) fn resources(differences: Differences) -> Vec<Resource> {
             path: "Files/Own",
             need: FILES,
             operations: vec![
-                operation!(
-                    POST,
-                    JSON,
-                    files::upload,
-                    Input::Upload(upload_form),
-                    Output::New("File"),
-                    "Encrypts and uploads a file"
-                ),
+                match differences.formats {
+                    true => operation!(
+                        POST,
+                        JSON,
+                        files::upload_streamed,
+                        Input::Upload(streamed_upload_form),
+                        Output::New(file),
+                        "Encrypts and uploads a file while it is received; it must be the last part of the form"
+                    ),
+                    false => operation!(
+                        POST,
+                        JSON,
+                        files::upload,
+                        Input::Upload(upload_form),
+                        Output::New(file),
+                        "Encrypts and uploads a file"
+                    ),
+                },
                 operation!(
                     GET,
                     JSON,
                     files::list_own,
                     Input::Query(FilesFacade::filters()),
-                    Output::Many("File"),
+                    Output::Many(file),
                     "Own files that match a query"
                 ),
             ],
@@ -138,7 +152,7 @@ pub(super) fn resources(differences: Differences) -> Vec<Resource> {
                     JSON,
                     files::load,
                     Input::Json(files::loading),
-                    Output::New("File"),
+                    Output::New(file),
                     "Loads a peer's file by its reference, or by that of a token"
                 ),
                 operation!(
@@ -146,7 +160,7 @@ pub(super) fn resources(differences: Differences) -> Vec<Resource> {
                     JSON,
                     files::list_peer,
                     Input::Query(FilesFacade::filters()),
-                    Output::Many("File"),
+                    Output::Many(file),
                     "Peers' files that match a query"
                 ),
             ],
@@ -160,7 +174,7 @@ pub(super) fn resources(differences: Differences) -> Vec<Resource> {
                     JSON_OR_PNG,
                     files::get,
                     qr_code(),
-                    Output::One("File"),
+                    Output::One(file),
                     "A file by id or reference; as a picture, the QR code of its reference"
                 ),
                 operation!(DELETE, ANYTHING, files::delete, Input::None, Output::Nothing, "Deletes a file"),
@@ -198,7 +212,7 @@ pub(super) fn resources(differences: Differences) -> Vec<Resource> {
                 ANYTHING,
                 files::regenerate_ownership_token,
                 Input::None,
-                Output::One("File"),
+                Output::One(file),
                 "Replaces the ownership token"
             )],
         },

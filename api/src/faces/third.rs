@@ -106,7 +106,7 @@ impl World {
         let keys = ApiKeys::named(&[ApiKey::new("all", Secret::new(KEY)), limited], runtime.clock().now()).unwrap();
         let mut config = ApiConfig::new(keys);
         config.allowed_origins.insert("https://notes.example.org".to_owned());
-        let mut faces = mounted(&config.dialects);
+        let mut faces = mounted(&config.dialects, config.own_face);
         faces.push(notes());
         let router = serving(Api::with_faces(runtime, config, faces));
         Self { router, _backbone: backbone, _dirs: dirs }

@@ -25,6 +25,15 @@ impl Components {
         self
     }
 
+    /// The same under another name, beside the type as other faces answer it.
+    pub(crate) fn with_renamed<T: ToSchema + PartialSchema>(self, name: &str, change: fn(&mut Object)) -> Self {
+        let mut changed = Self::default().with_changed::<T>(change);
+        if let Some((own_name, _)) = changed.0.first_mut() {
+            name.clone_into(own_name);
+        }
+        Self(self.0.into_iter().chain(changed.0).collect())
+    }
+
     /// All of them.
     pub(crate) fn into_vec(self) -> Vec<(String, RefOr<Schema>)> {
         self.0

@@ -1,7 +1,7 @@
 //! Request bodies: what is read, how much of it, and what counts as none.
 //!
 //! Bodies are read before a key is looked at, so everything here is bounded: bytes, values, nesting and time, and what of
-//! large ones is in memory at the same time. Multipart bodies are left unread for the one route that takes them.
+//! large ones is in memory at the same time. Multipart bodies are left unread for the routes that take them.
 //! Compressed bodies are inflated; the bounds are for what they become. Multipart bodies are not: they are streams of files.
 
 use std::time::Duration;

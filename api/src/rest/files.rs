@@ -9,6 +9,7 @@ pub(crate) use super::download::download;
 use super::list;
 use super::password;
 use super::qr_code;
+pub(crate) use super::streamed_upload::upload as upload_streamed;
 pub(crate) use super::upload::upload;
 use crate::call::parse_id;
 use crate::connector::Call;

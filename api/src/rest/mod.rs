@@ -4,6 +4,7 @@ pub(crate) mod account;
 pub(crate) mod challenges;
 mod download;
 pub(crate) mod files;
+mod form;
 pub(crate) mod identity_metadata;
 mod list;
 pub(crate) mod monitoring;
@@ -11,7 +12,9 @@ mod paced;
 mod password;
 mod qr_code;
 mod spool;
+mod streamed_upload;
 pub(crate) mod tokens;
 mod upload;
 
+pub(crate) use streamed_upload::form as streamed_upload_form;
 pub(crate) use upload::form as upload_form;

@@ -32,6 +32,7 @@ fn describe_rule(rule: &ValueRule, description: &str) -> Schema {
         ValueRule::Any => object(Type::Object).schema_type(SchemaType::AnyValue).into(),
         ValueRule::Text(0) => text().into(),
         ValueRule::Text(minimum) => text().min_length(Some(*minimum)).into(),
+        ValueRule::Choice(choices) => text().enum_values(Some(choices.iter().copied())).into(),
         ValueRule::Flag | ValueRule::NullableFlag => object(Type::Boolean).into(),
         ValueRule::OnlyTrue => object(Type::Boolean).enum_values(Some([true])).into(),
         ValueRule::DateTime => text().format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime))).into(),

@@ -14,6 +14,8 @@ impl ValueRule {
         match self {
             Self::Any | Self::Object(_) => Ok(()),
             Self::Text(_) | Self::Id(_) => text(value).map(|_| ()),
+            Self::Choice(choices) => text(value)
+                .and_then(|text| require(choices.contains(&text), &format!("must be one of {}", choices.join(", ")))),
             Self::NullableFlag | Self::Flag => flag(value).map(|_| ()),
             Self::OnlyTrue => flag(value).and_then(|flag| require(flag, "must be equal to constant")),
             Self::DateTime => require(value.is_string(), DATE_TIME),
@@ -174,13 +176,16 @@ mod tests {
         flag: bool,
         #[serde(default)]
         tags: Option<Tags>,
+        #[serde(default)]
+        format: Option<String>,
     }
 
     fn given(value: Value) -> Result<Given, String> {
         let shape = Object::new()
             .optional("address", ValueRule::Address, "")
             .optional("flag", ValueRule::NullableFlag, "")
-            .optional("tags", ValueRule::Tags, "");
+            .optional("tags", ValueRule::Tags, "")
+            .optional("format", ValueRule::Choice(&["v1", "v2"]), "");
         read(&shape, value)
     }
 
@@ -205,6 +210,15 @@ mod tests {
         assert!(!given(json!({"flag": null})).unwrap().flag);
         assert!(given(json!({"flag": true})).unwrap().flag);
         assert_eq!(given(json!({"flag": "true"})).unwrap_err(), "flag must be boolean");
+    }
+
+    #[test]
+    fn a_choice_is_one_of_its_texts_as_it_is_written() {
+        assert_eq!(given(json!({"format": "v2"})).unwrap().format.as_deref(), Some("v2"));
+        for text in ["v3", "V2", "", " v2"] {
+            assert_eq!(given(json!({"format": text})).unwrap_err(), "format must be one of v1, v2", "{text:?}");
+        }
+        assert_eq!(given(json!({"format": ["v1", "v2"]})).unwrap_err(), "format must be string");
     }
 
     #[test]

@@ -34,6 +34,8 @@ pub(crate) enum ValueRule {
     Any,
     /// A text with at least so many characters.
     Text(usize),
+    /// One of these texts.
+    Choice(&'static [&'static str]),
     /// A boolean.
     Flag,
     /// A boolean; null counts as absent.

@@ -6,6 +6,7 @@ mod garbage;
 mod lists;
 mod node;
 mod numbers;
+mod own_face;
 mod ranges;
 mod server;
 mod strangers;

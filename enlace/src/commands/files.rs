@@ -163,7 +163,7 @@ pub(crate) async fn run(mut context: Context, args: FilesArgs) -> Result<(), Fai
         FilesCommand::List(args) => {
             let (ownership, query) = (args.ownership(), args.query().to_vec());
             let files = context.with_access(&args.node, async |access| access.files(ownership, &query).await).await?;
-            let value: Vec<_> = files.iter().map(|file| shape::JSON.file(file)).collect();
+            let value: Vec<_> = files.iter().map(shape::file).collect();
             output.data(&value, || shape::file_table(&files))
         }
         FilesCommand::Upload(args) => upload(context, args).await,
@@ -200,7 +200,7 @@ async fn upload(mut context: Context, args: UploadArgs) -> Result<(), Failure> {
     let result = context.with_access(&args.node, async |access| access.upload(new, &progress).await).await;
     progress.finish();
     let file = result.map_err(|failure| progress.explain_stopped(failure))?;
-    let mut value = json!(shape::JSON.file(&file));
+    let mut value = json!(shape::file(&file));
     value["resumed"] = progress.resumed().into();
     context.output.data(&value, || {
         shape::labelled(&[

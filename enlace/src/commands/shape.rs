@@ -1,8 +1,8 @@
-//! Files and tokens as they are printed: with `--json` what `/api/v2` answers, otherwise tables.
+//! Files and tokens as they are printed: with `--json` what `/api/v2` answers, and the format of files; otherwise tables.
 
 use api::Dialect;
-use runtime::dto::{File, Token};
-use serde::Deserialize;
+use runtime::dto::{File, FileFormat, Token};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::output::{bytes, printable, table};
@@ -10,12 +10,27 @@ use crate::receive::{Listed, Saved};
 use crate::time;
 
 /// The dialect that `--json` promises.
-pub(crate) const JSON: Dialect = Dialect::V2;
+const JSON: Dialect = Dialect::V2;
+
+/// A file in JSON, with its format, which the dialect does not tell.
+pub(crate) fn file(file: &File) -> impl Serialize + use<> {
+    #[derive(Serialize)]
+    struct WithFormat<T> {
+        #[serde(flatten)]
+        file: T,
+        format: FileFormat,
+    }
+    WithFormat { file: JSON.file(file), format: file.format }
+}
+
+/// A token in JSON.
+pub(crate) fn token(token: &Token) -> impl Serialize + use<> {
+    JSON.token(token)
+}
 
 /// A file that was written here: what commands print that fetch one.
 pub(crate) fn saved(fetched: &File, saved: &Saved) -> Value {
-    let mut value =
-        json!({ "file": JSON.file(fetched), "savedTo": saved.path.to_string_lossy(), "bytes": saved.bytes });
+    let mut value = json!({ "file": file(fetched), "savedTo": saved.path.to_string_lossy(), "bytes": saved.bytes });
     if let Some(sha256) = &saved.sha256 {
         value["sha256"] = json!(sha256);
     }
@@ -35,9 +50,9 @@ pub(crate) fn saved_rows(saved: &Saved) -> Vec<(&'static str, String)> {
 }
 
 /// The files that a reference is to. Folders have no bytes.
-pub(crate) fn listed(file: &File, listed: &Listed) -> Value {
+pub(crate) fn listed(fetched: &File, listed: &Listed) -> Value {
     let entries = listed.entries.iter().map(|entry| json!({ "path": entry.path, "bytes": entry.bytes }));
-    json!({ "file": JSON.file(file), "files": entries.collect::<Vec<_>>() })
+    json!({ "file": file(fetched), "files": entries.collect::<Vec<_>>() })
 }
 
 /// The same as a table.

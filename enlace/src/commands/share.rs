@@ -320,8 +320,8 @@ fn files_of(manifest: &Manifest) -> Value {
 fn print(context: &Context, args: &ShareArgs, shared: &Shared, interface: &Interface) -> Result<(), Failure> {
     let Shared { file, token, resumed, files } = shared;
     let mut value = json!({
-        "token": shape::JSON.token(token),
-        "file": shape::JSON.file(file),
+        "token": shape::token(token),
+        "file": shape::file(file),
         "resumed": resumed,
         "rest": interface.rest,
         "backbone": { "url": interface.backbone_url },

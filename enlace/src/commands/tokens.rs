@@ -107,7 +107,7 @@ pub(crate) async fn run(mut context: Context, args: TokensArgs) -> Result<(), Fa
         TokensCommand::List(args) => {
             let (ownership, query) = (args.ownership(), args.query().to_vec());
             let tokens = context.with_access(&args.node, async |access| access.tokens(ownership, &query).await).await?;
-            let value: Vec<_> = tokens.iter().map(|token| shape::JSON.token(token)).collect();
+            let value: Vec<_> = tokens.iter().map(shape::token).collect();
             output.data(&value, || shape::token_table(&tokens))
         }
         TokensCommand::Show(args) => {
@@ -189,5 +189,5 @@ fn print(output: Output, token: &Token) -> Result<(), Failure> {
     if let Some(code) = qr::terminal(&token.reference.url) {
         output.talk(code);
     }
-    output.data(&shape::JSON.token(token), || shape::token_text(token))
+    output.data(&shape::token(token), || shape::token_text(token))
 }

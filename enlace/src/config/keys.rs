@@ -173,6 +173,12 @@ pub(crate) const KEYS: &[Key] = &[
     key("enlace.listen", ValueForm::Text, "", "address of the REST API; port 0 picks a free port"),
     key("enlace.apiKeyFile", ValueForm::Text, "", "file with the API key (default: `api-key` in the data directory)"),
     key(
+        "enlace.httpApi.enabled",
+        ValueForm::Flag,
+        "true",
+        "serve `/api/enlace/v1` as part of the REST API; commands need it to use a running process",
+    ),
+    key(
         "enlace.allowedHosts",
         ValueForm::Texts,
         "[]",

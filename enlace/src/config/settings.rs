@@ -57,6 +57,8 @@ pub(crate) struct Settings {
     pub(crate) allowed_hosts: Vec<String>,
     /// Origins of the web pages that may call the REST API.
     pub(crate) allowed_origins: Vec<String>,
+    /// Whether `/api/enlace/v1` is part of the REST API.
+    pub(crate) own_face_enabled: bool,
     /// Whether the API describes itself.
     pub(crate) docs_enabled: bool,
     /// Interval of the periodic synchronization; `None` if it is off.
@@ -178,6 +180,7 @@ struct Enlace {
     allowed_hosts: Vec<String>,
     allowed_origins: Vec<String>,
     allow_plain_http: bool,
+    http_api: HttpApi,
     max_received_file_size: u64,
     content_store: ContentStoreTree,
     max_token_content_size: usize,
@@ -191,6 +194,11 @@ struct Enlace {
 struct ContentStoreTree {
     max_size: u64,
     keep_uploads: bool,
+}
+
+#[derive(Deserialize)]
+struct HttpApi {
+    enabled: bool,
 }
 
 #[derive(Deserialize, Default)]
@@ -240,6 +248,7 @@ impl Settings {
             api_keys: api_keys(http.api_key, http.authentication.api_key.keys, &mut problems),
             allowed_hosts: enlace.allowed_hosts,
             allowed_origins: problems.note(origins(enlace.allowed_origins)),
+            own_face_enabled: enlace.http_api.enabled,
             docs_enabled: tree.modules.core_http_api.docs.enabled,
             sync_interval: problems.note(sync_interval(&tree.modules.sync)),
             backbone_listen: problems

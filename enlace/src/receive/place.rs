@@ -89,7 +89,7 @@ async fn not_a_backbone(url: &Url) -> Option<String> {
         return reason();
     }
     let Ok(address) = url.join(VERSION_PATH) else { return reason() };
-    let Ok(client) = rest_client::on_this_machine(TIMEOUT) else { return reason() };
+    let Ok(client) = rest_client::on_this_machine(Some(TIMEOUT)) else { return reason() };
     let passes = match client.get(address).timeout(TIMEOUT).send().await {
         Ok(answer) => is_version(answer).await,
         Err(error) => error.is_connect(),

@@ -36,14 +36,59 @@ fn a_small_file_is_sent_in_the_format_that_was_asked_for() {
 }
 
 #[test]
-fn a_running_process_takes_files_in_format_v1_only() {
+fn a_running_process_takes_files_in_either_format_and_says_which() {
     let sandbox = Sandbox::new();
     let serving = sandbox.serve(&[&["serve", "--data-dir", "d"], &PORTS[..]].concat());
     let small = sandbox.file("small.txt", "content");
     let large = sandbox.file("large.bin", bytes(LARGE));
-    let upload = |path: &str, format| sandbox.run(&["files", "upload", path, "--format", format, "--data-dir", "d"]);
-    assert_eq!(upload(&small, "auto").code, 0);
-    upload(&small, "v2").refused(4, &["format v2", "stop process"]);
-    upload(&large, "auto").refused(4, &["more than the limit", "stop process"]);
+    let enlace = |args: &[&str]| sandbox.run(&[args, &["--data-dir", "d", "--json"]].concat());
+    for (path, asked, format) in [
+        (&small, "v1", "v1"),
+        (&small, "v2", "v2"),
+        (&small, "auto", "v1"),
+        (&large, "v2", "v2"),
+        (&large, "auto", "v2"),
+    ] {
+        let uploaded = enlace(&["files", "upload", path, "--format", asked]);
+        let file = uploaded.json();
+        assert_eq!(file["format"], format, "{path} {asked}");
+        let listed = enlace(&["files", "list"]).json();
+        assert_eq!(listed.as_array().unwrap().last(), Some(&file));
+        let id = file["id"].as_str().unwrap();
+        let downloaded = enlace(&["files", "download", id, "--output", "copy", "--force"]).json();
+        assert_eq!(downloaded["file"], file);
+        assert!(std::fs::read(sandbox.path("copy")).unwrap() == std::fs::read(path).unwrap());
+    }
+    let shared = enlace(&["share", &large, "--no-qr"]).json();
+    assert_eq!(shared["file"]["format"], "v2");
+    let reference = shared["token"]["reference"]["url"].as_str().unwrap();
+    let received = sandbox.receive(reference, &["--output", "received.bin"]).json();
+    assert_eq!(received["file"]["format"], "v2");
+    enlace(&["files", "upload", &large, "--format", "v1"]).refused(4, &["more than the limit"]);
     serving.stop();
+}
+
+#[test]
+fn progress_of_an_upload_to_a_running_process_counts_what_it_takes() {
+    let sandbox = Sandbox::new();
+    let serving = sandbox.serve(&[&["serve", "--data-dir", "d"], &PORTS[..]].concat());
+    let large = sandbox.file("large.bin", bytes(LARGE));
+    let uploaded = sandbox.run(&["files", "upload", &large, "--data-dir", "d", "--json"]);
+    let lines: Vec<serde_json::Value> =
+        uploaded.stderr.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    let bytes = lines.iter().filter_map(|line| line["progress"]["bytes"].as_u64());
+    let bytes: Vec<u64> = bytes.collect();
+    assert!(bytes.is_sorted() && bytes.last() == Some(&(LARGE as u64)), "{bytes:?}");
+    assert!(lines.iter().all(|line| line["progress"]["total"] == LARGE), "{lines:?}");
+    serving.stop();
+}
+
+#[test]
+fn a_running_process_without_the_own_interface_is_named_with_the_way_out() {
+    let sandbox = Sandbox::new();
+    let off = "--enlace:httpApi:enabled=false";
+    let serving = sandbox.serve(&[&["serve", "--data-dir", "d", off], &PORTS[..]].concat());
+    sandbox.run(&["files", "list", "--data-dir", "d"]).refused(1, &["running process", "enlace.httpApi.enabled=true"]);
+    serving.stop();
+    assert_eq!(sandbox.run(&["files", "list", "--data-dir", "d"]).code, 0);
 }

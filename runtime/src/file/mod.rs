@@ -46,6 +46,18 @@ pub enum ContentFormat {
     Auto,
 }
 
+impl ContentFormat {
+    /// `v1`, `v2` or `auto`, as in JSON.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::V1 => "v1",
+            Self::V2 => "v2",
+            Self::Auto => "auto",
+        }
+    }
+}
+
 /// Progress of a transfer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Progress {

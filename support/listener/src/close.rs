@@ -35,12 +35,15 @@ impl RequestBody {
 
 impl BodyEnd {
     /// Announces the end of the connection with a refusal that came before the end of the request. Successes are left
-    /// alone: what they did not read is at most the end marker of a form, which the connection survives.
-    pub(crate) fn announce_close<B>(&self, answer: &mut Response<B>) {
+    /// alone: what they did not read is at most the end marker of a form, which the connection survives. Returns whether it
+    /// ends.
+    pub(crate) fn announce_close<B>(&self, answer: &mut Response<B>) -> bool {
         let refused = answer.status().is_client_error() || answer.status().is_server_error();
-        if refused && !self.0.load(Ordering::Relaxed) {
+        let ends = refused && !self.0.load(Ordering::Relaxed);
+        if ends {
             answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
+        ends
     }
 }
 

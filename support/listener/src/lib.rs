@@ -27,6 +27,7 @@ mod descriptors;
 pub mod guard;
 mod head;
 pub mod leftover;
+mod linger;
 pub mod pace;
 pub mod query;
 pub mod range;

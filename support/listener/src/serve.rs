@@ -25,6 +25,7 @@ use crate::admission::Places;
 use crate::close::RequestBody;
 use crate::descriptors::affordable;
 use crate::head::ReadableHeads;
+use crate::linger::{LingeringSocket, Unread};
 use crate::pace::{PaceLimits, Paced};
 use crate::registry::{NoPlace, Place, Registry, Working};
 use crate::socket::Listener;
@@ -200,7 +201,8 @@ impl Conversation {
         let busy = Busy::default();
         let io = TimedSocket::new(stream, busy.clone(), limits.head_timeout, limits.stall_timeout);
         let max_head = limits.max_head_bytes.max(MIN_BUFFER);
-        let (io, verdict) = ReadableHeads::new(io, max_head);
+        let unread = Unread::default();
+        let (io, verdict) = ReadableHeads::new(LingeringSocket::new(io, unread.clone()), max_head);
         let requests = AtomicU64::new(0);
         let service = service_fn(|request: Request<Incoming>| {
             let (handle, working) = place.begin();
@@ -213,10 +215,11 @@ impl Conversation {
                 head.extensions.insert(malformed);
             }
             let (body, end) = RequestBody::new(Paced::new(body, limits.pace, handle));
+            let unread = unread.clone();
             let answer = service(Request::from_parts(head, body));
             async move {
                 let mut answer = answer.await?;
-                end.announce_close(&mut answer);
+                unread.set(end.announce_close(&mut answer));
                 if malformed.is_some() {
                     answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
                 }

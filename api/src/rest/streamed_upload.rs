@@ -1,0 +1,165 @@
+//! Uploads that go to the backbone while they are received, in memory that does not depend on their length.
+//!
+//! The file is the last part of the form: what is said about it must be known when its first byte comes. The backbone gets the
+//! end of the file only after the end of the form, so a form that breaks off, or that goes on behind the file, leaves no file.
+
+use std::io::{self, ErrorKind};
+use std::pin::{Pin, pin};
+
+use axum::extract::multipart::Field;
+use bytes::Bytes;
+use futures_util::stream::{self, StreamExt as _};
+use runtime::facade::UploadOwnFile;
+use tokio::io::AsyncRead;
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::io::StreamReader;
+
+use super::form::{Form, Part, Texts, piece};
+use super::upload::{self, Fields, FileHead};
+use crate::connector::{Call, Differences};
+use crate::problem::Problem;
+use crate::protocol::Body;
+use crate::reply::Reply;
+use crate::validation::{Object, ValueRule};
+
+/// Most pieces of a body that wait to be sealed, each of at most [`PIECE`](super::paced::PIECE) bytes.
+const MAX_WAITING: usize = 4;
+
+/// The fields of a form, which precede the file; others mean nothing.
+pub(crate) fn form() -> Object {
+    let description = "Format of the encrypted file: v1, which every client of the protocol reads, v2 for files of any size, or \
+        auto for v1 up to its limit and v2 above. Default: auto.";
+    upload::form().optional("format", ValueRule::Choice(&["v1", "v2", "auto"]), description)
+}
+
+/// `POST Files/Own`
+pub(crate) async fn upload(mut call: Call) -> Result<Reply, Problem> {
+    let (runtime, differences) = (call.runtime().clone(), call.differences());
+    let received = match call.take_body() {
+        Body::Multipart { content_type, body } => Form::new(content_type, body, None).await?,
+        // A body that is not multipart has no file, even if it says so.
+        other => return Err(other.into_json().map_or_else(|problem| problem, |_| form().missing("file"))),
+    };
+    let (begin, begun) = oneshot::channel();
+    let mut receiving = pin!(receive(received, differences, begin));
+    let mut uploading = pin!(async {
+        match begun.await {
+            Ok(request) => runtime.files().upload_own_file(request).await,
+            // There is no file, which the form's reader says.
+            Err(_) => std::future::pending().await,
+        }
+    });
+    let file = tokio::select! {
+        biased;
+        // If it fails, the upload is dropped with what was sent of it.
+        received = &mut receiving => {
+            received?;
+            uploading.await?
+        }
+        uploaded = &mut uploading => uploaded?,
+    };
+    Ok(Reply::created(&differences.file(file)))
+}
+
+/// Reads a form, begins the upload at the head of its file, and passes the file's bytes on.
+async fn receive(
+    mut form: Form,
+    differences: Differences,
+    begin: oneshot::Sender<UploadOwnFile>,
+) -> Result<(), Problem> {
+    let mut texts = Texts::new(self::form());
+    while let Some(part) = form.next().await? {
+        if part.file.is_none() {
+            texts.read(part).await?;
+            continue;
+        }
+        let (sender, content) = channel();
+        let request = request(texts, &part, content, differences)?;
+        // Nobody waits for it only if the whole request was given up.
+        let _ = begin.send(request);
+        pass_on(part.content, &sender).await?;
+        if form.next().await?.is_some() {
+            return Err(Problem::invalid_property("the file must be the last part of the form"));
+        }
+        let _ = sender.send(Passed::End).await;
+        return Ok(());
+    }
+    Err(texts.into_parts().0.missing("file"))
+}
+
+fn request(
+    texts: Texts,
+    part: &Part<'_>,
+    content: Pin<Box<dyn AsyncRead + Send>>,
+    differences: Differences,
+) -> Result<UploadOwnFile, Problem> {
+    let (shape, values) = texts.into_parts();
+    let head = FileHead::read(part)?.ok_or_else(|| Problem::invalid_property("the file must have a name"))?;
+    let fields: Fields = shape.read(values)?;
+    Ok(fields.into_request(head, content, differences))
+}
+
+async fn pass_on(mut field: Field<'_>, sender: &mpsc::Sender<Passed>) -> Result<(), Problem> {
+    while let Some(bytes) = piece(&mut field).await? {
+        if sender.send(Passed::Bytes(bytes)).await.is_err() {
+            // The upload has failed, and says why.
+            std::future::pending::<()>().await;
+        }
+    }
+    Ok(())
+}
+
+/// What comes from a form for the upload.
+enum Passed {
+    Bytes(Bytes),
+    /// That was the whole file, and the whole form.
+    End,
+}
+
+/// A way for bytes, which fails at its reader if it breaks off before the end was announced.
+fn channel() -> (mpsc::Sender<Passed>, Pin<Box<dyn AsyncRead + Send>>) {
+    let (sender, receiver) = mpsc::channel(MAX_WAITING);
+    let pieces = stream::unfold(Some(receiver), |receiver| async {
+        let mut receiver = receiver?;
+        match receiver.recv().await {
+            Some(Passed::Bytes(bytes)) => Some((Ok(bytes), Some(receiver))),
+            Some(Passed::End) => None,
+            None => Some((Err(io::Error::new(ErrorKind::UnexpectedEof, "the form is incomplete")), None)),
+        }
+    });
+    (sender, Box::pin(StreamReader::new(Box::pin(pieces.fuse()))))
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncReadExt as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn bytes_end_only_where_the_end_is_announced() {
+        for (is_announced, expected) in [(true, None), (false, Some(ErrorKind::UnexpectedEof))] {
+            let (sender, mut content) = channel();
+            sender.send(Passed::Bytes(Bytes::from_static(b"ab"))).await.unwrap();
+            if is_announced {
+                sender.send(Passed::End).await.unwrap();
+            }
+            drop(sender);
+            let mut read = Vec::new();
+            let outcome = content.read_to_end(&mut read).await;
+            assert_eq!((outcome.err().map(|error| error.kind()), read.as_slice()), (expected, &b"ab"[..]));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_sender_waits_for_the_reader() {
+        use futures_util::FutureExt as _;
+        let (sender, mut content) = channel();
+        for _ in 0..MAX_WAITING {
+            sender.send(Passed::Bytes(Bytes::from_static(b"a"))).now_or_never().expect("there is room").unwrap();
+        }
+        assert!(sender.send(Passed::Bytes(Bytes::from_static(b"a"))).now_or_never().is_none());
+        assert_eq!(content.read_u8().await.unwrap(), b'a');
+        assert!(sender.send(Passed::End).now_or_never().is_some());
+    }
+}
