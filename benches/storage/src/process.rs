@@ -69,7 +69,20 @@ impl Process {
         let _ = self.child.wait();
     }
 
-    fn text(&self, pointer: &str) -> Result<String> {
+    /// Waits for its end.
+    ///
+    /// # Errors
+    /// If it fails.
+    pub fn wait(&mut self) -> Result<()> {
+        let status = self.child.wait()?;
+        if status.success() { Ok(()) } else { Err(format!("a program ended with {status}").into()) }
+    }
+
+    /// A text of its line, by a JSON pointer.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub fn text(&self, pointer: &str) -> Result<String> {
         let text = self.announcement.pointer(pointer).and_then(Value::as_str);
         Ok(text.ok_or_else(|| format!("the announcement has no {pointer}"))?.to_owned())
     }
