@@ -38,7 +38,20 @@ impl Process {
     /// # Errors
     /// If it cannot be started or its first line is not JSON.
     pub fn start<S: AsRef<OsStr>>(program: &Path, arguments: &[S]) -> Result<Self> {
+        Self::start_with(program, arguments, Stdio::inherit())
+    }
+
+    /// The same for a program that tells its progress, which is discarded.
+    ///
+    /// # Errors
+    /// If it cannot be started or its first line is not JSON.
+    pub fn start_quietly<S: AsRef<OsStr>>(program: &Path, arguments: &[S]) -> Result<Self> {
+        Self::start_with(program, arguments, Stdio::null())
+    }
+
+    fn start_with<S: AsRef<OsStr>>(program: &Path, arguments: &[S], stderr: Stdio) -> Result<Self> {
         let mut command = Command::new(program);
+        command.stderr(stderr);
         // Environment variables of the user must not affect a measurement.
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().to_uppercase().starts_with("ENLACE_") {

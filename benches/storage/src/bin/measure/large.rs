@@ -23,7 +23,7 @@ const HEADING: [&str; 7] = ["way", "MB/s", "CPU command", "CPU backbone", "cores
 /// Options of `large`.
 #[derive(Args)]
 pub(crate) struct Options {
-    /// MiB of the file. Three times as much room is needed on the disk.
+    /// MiB of the file. So much is needed on the disk for each round, and three times more.
     #[arg(long, default_value_t = 1024)]
     mib: usize,
     /// Rounds; in each, every side sends the file once and receives it once.
@@ -52,6 +52,7 @@ pub(crate) fn run(common: &Common, options: &Options) -> Result<()> {
     let scratch = common.scratch()?;
     let (large, small) = (scratch.path().join("large.bin"), scratch.path().join("small.bin"));
     fs::write(&small, b"1")?;
+    // Each into another file: memory that the system has for a file already is faster than memory that it has to get.
     let mut disk = vec![write(&large, options.mib)?];
     let mut sides = Vec::new();
     for (name, program) in common.programs() {
@@ -67,7 +68,7 @@ pub(crate) fn run(common: &Common, options: &Options) -> Result<()> {
             ways.up.push(up);
             ways.down.push(down);
         }
-        disk.push(write(&scratch.path().join("limit.bin"), options.mib)?);
+        disk.push(write(&scratch.path().join(format!("limit-{round}.bin")), options.mib)?);
     }
     print(options.mib, &disk, &sides.into_iter().map(|(name, _, ways)| (name, ways)).collect::<Vec<_>>());
     Ok(())
@@ -210,7 +211,7 @@ impl Side {
         let fixed = ["--json", "--client", CLIENT, "--backbone", &self.url].map(OsStr::new);
         let data: [&OsStr; 2] = ["--data-dir".as_ref(), data.as_ref()];
         let listen: &[&OsStr] = if serves { &["--listen".as_ref(), "127.0.0.1:0".as_ref()] } else { &[] };
-        Process::start(&self.program, &[arguments, &fixed[..], &data, listen].concat())
+        Process::start_quietly(&self.program, &[arguments, &fixed[..], &data, listen].concat())
     }
 }
 
