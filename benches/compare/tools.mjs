@@ -122,7 +122,7 @@ async function rcloneSide(plain) {
     const served = path.join(dir, "served");
     mkdirSync(path.join(served, "bucket"), { recursive: true });
     const port = await freePort();
-    const s3 = spawnSync("rclone", ["serve", "s3", "--help"]).status === 0;
+    const s3 = /^ +s3 /m.test(execFileSync("rclone", ["serve", "--help"], { encoding: "utf8" }));
     const kind = s3 ? ["s3", "--auth-key", "key,secret"] : ["webdav"];
     await serve("rclone", ["serve", ...kind, "--addr", `127.0.0.1:${port}`, served], port);
     const configuration = s3
@@ -163,8 +163,9 @@ async function resticSide(plain) {
 /** Starts a server and waits until it accepts connections. */
 async function serve(program, args, port) {
     const child = spawn(program, args, { stdio: "ignore" });
-    servers.push(() => new Promise((resolve) => child.once("exit", resolve) && child.kill()));
-    for (let attempt = 0; attempt < 200; attempt++) {
+    const ended = new Promise((resolve) => child.once("exit", resolve).once("error", resolve));
+    servers.push(() => child.kill() && ended);
+    for (let attempt = 0; attempt < 200 && child.exitCode === null; attempt++) {
         if (await accepts(port)) return;
         await new Promise((resolve) => setTimeout(resolve, 50));
     }
