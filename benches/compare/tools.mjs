@@ -43,11 +43,8 @@ try {
     const sides = [...(await encrypting(plain)), ...(await transfers(plain))];
     const rates = new Map(sides.map((side) => [side, { there: [], back: [] }]));
     for (let round = 0; round < Number(options.rounds); round++) {
-        // Whoever is first may get memory that was not used before, which is slow in virtual machines: take turns.
-        for (let turn = 0; turn < sides.length; turn++) {
-            const side = sides[(turn + 2 * round) % sides.length];
-            await once(side, rates.get(side), path.join(dir, "again.bin"), wanted);
-        }
+        const order = round % 2 ? sides.toReversed() : sides;
+        for (const side of order) await once(side, rates.get(side), path.join(dir, "again.bin"), wanted);
     }
     print(sides, rates);
 } finally {
@@ -195,6 +192,7 @@ async function freePort() {
 /** One file there and back, compared with what it was. */
 async function once(side, rates, again, wanted) {
     await side.prepare?.();
+    await readyMemory();
     const seconds = async (work) => {
         const began = performance.now();
         const result = await work();
@@ -219,6 +217,16 @@ function installed({ what, name, tool }) {
     const found = has(tool);
     if (!found) console.log(`skipped: ${what} with ${name}, because ${tool} is not installed`);
     return found;
+}
+
+/** Leaves memory that is ready to be used for files: getting it first is slow in virtual machines, and would count for whoever is next. */
+async function readyMemory() {
+    const file = path.join(dir, "memory.bin");
+    const handle = await open(file, "w");
+    const piece = Buffer.alloc(MIB);
+    for (let index = 0; index < 3 * mib; index++) await handle.write(piece);
+    await handle.close();
+    await rm(file);
 }
 
 /** Random bytes, so that nothing can be compressed or found twice. */
