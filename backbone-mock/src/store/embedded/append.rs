@@ -25,9 +25,9 @@ pub(super) struct FileAppender {
 
 /// Where the file is.
 enum Place {
-    Here(Sink),
+    Here(Box<Sink>),
     /// On a thread, from which it comes back with what became of its work.
-    Busy(JoinHandle<(Sink, io::Result<()>)>),
+    Busy(JoinHandle<(Box<Sink>, io::Result<()>)>),
     /// The thread panicked.
     Lost,
 }
@@ -67,7 +67,7 @@ impl FileAppender {
             other => other?,
         };
         let Some(turn) = Turn::take(blobs, name) else { return Ok(Appending::Busy) };
-        let sink = Place::Here(Sink { turn, file, path, progress: AppendProgress::default() });
+        let sink = Place::Here(Box::new(Sink { turn, file, path, progress: AppendProgress::default() }));
         Ok(Appending::Open(Box::new(Self { buffer: BytesMut::new(), sink, is_broken: false })))
     }
 
