@@ -24,6 +24,7 @@
 //! | `store` | records and blob files, durable before anything is acknowledged |
 //! | `server` | connections, and what happens around every request |
 //! | `fault` | failures on request, for tests of clients; only with the feature `testing` |
+//! | `testing` | parsers, for fuzz targets; only with the feature `testing` |
 //! | [`admin`] | what operators do |
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
@@ -49,6 +50,8 @@ mod secrets;
 mod server;
 mod store;
 mod sweep;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod uploads;
 mod web;
 

@@ -11,6 +11,9 @@ use std::time::{Duration, Instant};
 
 /// Time-out of a start. Reached only if the program hangs.
 const START_TIMEOUT: Duration = Duration::from_secs(60);
+/// Interval at which the memory of a process is read. What a program takes only within the last one may be missed.
+#[cfg(target_os = "linux")]
+const MEMORY_INTERVAL: Duration = Duration::from_millis(5);
 
 /// Path of the `enlace` program: what `ENLACE_BIN` names, else the one beside this test's executable; built if it is not
 /// there, or older than what it is made from.
@@ -101,9 +104,23 @@ impl Process {
     /// # Panics
     /// If the program cannot be started, or prints no line in time.
     pub async fn start<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Result<Self, ProcessError> {
+        Self::start_within(START_TIMEOUT, arguments).await
+    }
+
+    /// The same for a program that has much to do before it serves.
+    ///
+    /// # Errors
+    /// If it ends without a line.
+    ///
+    /// # Panics
+    /// If the program cannot be started, or prints no line in time.
+    pub async fn start_within<S: AsRef<OsStr>>(
+        longest: Duration,
+        arguments: impl IntoIterator<Item = S>,
+    ) -> Result<Self, ProcessError> {
         let mut command = Command::new(enlace());
         command.args(arguments);
-        Self::spawn(command).await
+        Self::spawn_within(longest, command).await
     }
 
     /// Starts a prepared command, and waits for the line that announces that it serves.
@@ -114,13 +131,17 @@ impl Process {
     /// # Panics
     /// If the program cannot be started, or prints no line in time.
     pub async fn spawn(command: Command) -> Result<Self, ProcessError> {
-        // Not on this thread: the backbone that it talks to may run in this process and must not be blocked.
-        tokio::task::spawn_blocking(|| Self::spawn_now(command)).await.expect("nothing cancels it")
+        Self::spawn_within(START_TIMEOUT, command).await
     }
 
-    fn spawn_now(command: Command) -> Result<Self, ProcessError> {
+    async fn spawn_within(longest: Duration, command: Command) -> Result<Self, ProcessError> {
+        // Not on this thread: the backbone that it talks to may run in this process and must not be blocked.
+        tokio::task::spawn_blocking(move || Self::spawn_now(longest, command)).await.expect("nothing cancels it")
+    }
+
+    fn spawn_now(longest: Duration, command: Command) -> Result<Self, ProcessError> {
         let mut launch = Self::launch(command);
-        match launch.wait(START_TIMEOUT) {
+        match launch.wait(longest) {
             Some(Some(line)) => {
                 launch.process.announcement = serde_json::from_str(&line).expect("one line of JSON");
                 Ok(launch.process)
@@ -164,6 +185,34 @@ impl Process {
         tokio::task::spawn_blocking(watch).await.expect("nothing cancels it")
     }
 
+    /// Runs `enlace` with arguments until it prints a line, and returns that line and the peak of its resident memory in bytes;
+    /// Linux only. A process that has ended tells no peak, so it is read again and again.
+    ///
+    /// # Panics
+    /// If the program cannot be started, ends without a line of JSON, or prints none in time.
+    #[cfg(target_os = "linux")]
+    pub async fn run_measured<S: AsRef<OsStr>>(
+        longest: Duration,
+        arguments: impl IntoIterator<Item = S>,
+    ) -> (serde_json::Value, u64) {
+        let mut command = Command::new(enlace());
+        command.args(arguments);
+        let measure = move || {
+            let mut launch = Self::launch(command);
+            let (began, mut peak) = (Instant::now(), 0);
+            let line = loop {
+                peak = peak_memory_of(launch.process.id()).unwrap_or(peak);
+                if let Some(line) = launch.wait(MEMORY_INTERVAL) {
+                    break line;
+                }
+                assert!(began.elapsed() < longest, "the program does not end");
+            };
+            let Some(line) = line else { panic!("the program failed: {}", launch.process.talk()) };
+            (serde_json::from_str(&line).expect("one line of JSON"), peak)
+        };
+        tokio::task::spawn_blocking(measure).await.expect("nothing cancels it")
+    }
+
     /// Starts a prepared command and does not wait for it.
     pub(crate) fn launch(mut command: Command) -> Launch {
         // Environment variables of the user must not affect a test.
@@ -205,10 +254,7 @@ impl Process {
     #[cfg(target_os = "linux")]
     #[must_use]
     pub fn peak_memory(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).expect("a running process");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("the peak is told");
-        let kibibytes = line.split_whitespace().next().and_then(|text| text.parse::<u64>().ok());
-        kibibytes.expect("a number of KiB") * 1024
+        peak_memory_of(self.id()).expect("a running process tells its peak")
     }
 
     /// Counts the peak anew from now on. Returns the resident memory of now in bytes; Linux only.
@@ -238,4 +284,13 @@ impl Drop for Process {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+/// The peak of the resident memory of a process in bytes, if it is running.
+#[cfg(target_os = "linux")]
+fn peak_memory_of(process: u32) -> Option<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kibibytes: u64 = line.split_whitespace().next()?.parse().ok()?;
+    Some(kibibytes * 1024)
 }

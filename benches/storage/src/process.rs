@@ -38,7 +38,20 @@ impl Process {
     /// # Errors
     /// If it cannot be started or its first line is not JSON.
     pub fn start<S: AsRef<OsStr>>(program: &Path, arguments: &[S]) -> Result<Self> {
+        Self::start_with(program, arguments, Stdio::inherit())
+    }
+
+    /// The same for a program that tells its progress, which is discarded.
+    ///
+    /// # Errors
+    /// If it cannot be started or its first line is not JSON.
+    pub fn start_quietly<S: AsRef<OsStr>>(program: &Path, arguments: &[S]) -> Result<Self> {
+        Self::start_with(program, arguments, Stdio::null())
+    }
+
+    fn start_with<S: AsRef<OsStr>>(program: &Path, arguments: &[S], stderr: Stdio) -> Result<Self> {
         let mut command = Command::new(program);
+        command.stderr(stderr);
         // Environment variables of the user must not affect a measurement.
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().to_uppercase().starts_with("ENLACE_") {
@@ -69,7 +82,20 @@ impl Process {
         let _ = self.child.wait();
     }
 
-    fn text(&self, pointer: &str) -> Result<String> {
+    /// Waits for its end.
+    ///
+    /// # Errors
+    /// If it fails.
+    pub fn wait(&mut self) -> Result<()> {
+        let status = self.child.wait()?;
+        if status.success() { Ok(()) } else { Err(format!("a program ended with {status}").into()) }
+    }
+
+    /// A text of its line, by a JSON pointer.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub fn text(&self, pointer: &str) -> Result<String> {
         let text = self.announcement.pointer(pointer).and_then(Value::as_str);
         Ok(text.ok_or_else(|| format!("the announcement has no {pointer}"))?.to_owned())
     }

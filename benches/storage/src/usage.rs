@@ -73,11 +73,24 @@ impl Memory {
 /// # Errors
 /// If there is no such process.
 pub fn cpu_seconds(pid: u32) -> io::Result<f64> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    ticks(&pid.to_string(), [11, 12])
+}
+
+/// Seconds of processor time that the ended children of this process used, once they were waited for.
+///
+/// # Errors
+/// If it cannot be read.
+pub fn cpu_seconds_of_children() -> io::Result<f64> {
+    ticks("self", [13, 14])
+}
+
+/// The sum of two fields, which are counted from that behind the name.
+fn ticks(process: &str, places: [usize; 2]) -> io::Result<f64> {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat"))?;
     // The name of the program, in parentheses, may contain anything.
     let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
-    let ticks = |index: usize| fields.get(index).and_then(|text| text.parse::<f64>().ok()).unwrap_or(0.0);
-    Ok((ticks(11) + ticks(12)) / TICKS_PER_SECOND)
+    let ticks = |place: usize| fields.get(place).and_then(|text| text.parse::<f64>().ok()).unwrap_or(0.0);
+    Ok(places.map(ticks).iter().sum::<f64>() / TICKS_PER_SECOND)
 }
 
 fn number(status: &str, name: &str) -> u64 {

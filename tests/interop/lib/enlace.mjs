@@ -80,6 +80,18 @@ export function start(args) {
     });
 }
 
+/** Runs `enlace ARGS` to its end and resolves with the one JSON line of its result; rejects with what it said on stderr if it fails. */
+export async function run(args) {
+    const child = spawn(binary(), args, { stdio: ["ignore", "pipe", "pipe"] });
+    let out = "";
+    let talk = "";
+    child.stdout.on("data", (chunk) => (out += chunk));
+    child.stderr.on("data", (chunk) => (talk = (talk + chunk).slice(-8192)));
+    const code = await new Promise((resolve, reject) => child.once("close", resolve).once("error", reject));
+    if (code !== 0) throw new Error(`enlace ${args[0]} ended with ${code}\n${talk}`);
+    return JSON.parse(out);
+}
+
 /** Starts a backbone over `dataDir` on a free port, with further `options` of its command line. */
 export async function startBackbone(dataDir, options = []) {
     const running = await start([

@@ -138,7 +138,11 @@ impl Session {
         let length = bytes.len() as u64;
         let timeout = self.http().transfer_timeout(length);
         let call = Call { timeout: Some(timeout), ..Call::new(Method::PATCH, path(id)) };
-        let checksum = format!("sha256 {}", to_base64(&Sha256::digest(bytes)));
+        let hashed = bytes.clone();
+        // Elsewhere, so that whoever makes the next bytes at the same time is not held up.
+        let hashing = tokio::task::spawn_blocking(move || Sha256::digest(&hashed));
+        let digest = hashing.await.unwrap_or_else(|_| Sha256::digest(bytes));
+        let checksum = format!("sha256 {}", to_base64(&digest));
         let response = self
             .call(&call, |request| {
                 let told = Told { progress: progress.clone(), sent: 0 };

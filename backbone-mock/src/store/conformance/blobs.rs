@@ -207,6 +207,10 @@ pub(super) async fn what_is_appended_is_there_after_opening_again_and_what_is_be
     let progress = append(&mut *first, AppendProgress::default(), &[&all[..400_000]]).await;
     first.write(vec![1; 500_000].into()).await.unwrap();
     drop(first);
+    // A process that ends takes the thread with it that may still be writing; this one does not end.
+    while matches!(backend.blobs.append(&name).await.unwrap(), Appending::Busy) {
+        tokio::task::yield_now().await;
+    }
     drop(backend);
     let backend = storage.open().await;
     let part = backend.blobs.open_part(&name, 0, progress.size).await.unwrap().unwrap();

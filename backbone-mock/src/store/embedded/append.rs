@@ -9,17 +9,27 @@ use std::path::PathBuf;
 
 use bytes::{Bytes, BytesMut};
 use durable::private;
+use tokio::task::JoinHandle;
 
-use super::blobs::{BlobFiles, WRITE_SIZE, blocking, interrupted};
+use super::blobs::{BlobFiles, WRITE_SIZE, interrupted};
 use crate::store::contract::{AppendProgress, Appending, BlobAppender, Pending};
 
-/// Appends to a blob file that is in place.
+/// Appends to a blob file that is in place. While bytes are hashed and written on one thread, the next ones are collected.
 pub(super) struct FileAppender {
+    /// Bytes that come behind those that are being written.
     buffer: BytesMut,
-    /// `None` while a thread has it.
-    sink: Option<Sink>,
+    sink: Place,
     /// Whether something failed since it last went on from somewhere.
     is_broken: bool,
+}
+
+/// Where the file is.
+enum Place {
+    Here(Box<Sink>),
+    /// On a thread, from which it comes back with what became of its work.
+    Busy(JoinHandle<(Box<Sink>, io::Result<()>)>),
+    /// The thread panicked.
+    Lost,
 }
 
 /// That nobody else appends to a blob.
@@ -57,26 +67,39 @@ impl FileAppender {
             other => other?,
         };
         let Some(turn) = Turn::take(blobs, name) else { return Ok(Appending::Busy) };
-        let sink = Sink { turn, file, path, progress: AppendProgress::default() };
-        Ok(Appending::Open(Box::new(Self { buffer: BytesMut::new(), sink: Some(sink), is_broken: false })))
+        let sink = Place::Here(Box::new(Sink { turn, file, path, progress: AppendProgress::default() }));
+        Ok(Appending::Open(Box::new(Self { buffer: BytesMut::new(), sink, is_broken: false })))
     }
 
-    /// Does something with the file on a thread that may wait for the disk. The file comes back, also if that fails.
-    async fn with_sink(&mut self, work: impl FnOnce(&mut Sink) -> io::Result<()> + Send + 'static) -> io::Result<()> {
-        let mut sink = self.sink.take().ok_or_else(interrupted)?;
-        self.is_broken = true;
-        let (done, sink) = blocking(move || Ok((work(&mut sink), sink))).await?;
-        self.sink = Some(sink);
-        self.is_broken = done.is_err();
+    /// Gives the file to a thread that may wait for the disk, once the one before has given it back. What becomes of that is known
+    /// at the next call.
+    async fn begin(&mut self, work: impl FnOnce(&mut Sink) -> io::Result<()> + Send + 'static) -> io::Result<()> {
+        self.settle().await?;
+        let Place::Here(mut sink) = std::mem::replace(&mut self.sink, Place::Lost) else { return Err(interrupted()) };
+        self.sink = Place::Busy(tokio::task::spawn_blocking(move || {
+            let done = work(&mut sink);
+            (sink, done)
+        }));
+        Ok(())
+    }
+
+    /// Waits until the file is here. Says what became of the work before, unless that was said already.
+    async fn settle(&mut self) -> io::Result<()> {
+        let Place::Busy(working) = &mut self.sink else { return Ok(()) };
+        let ended = working.await.map_err(io::Error::other);
+        self.is_broken = !matches!(ended, Ok((_, Ok(()))));
+        let (sink, done) = ended.inspect_err(|_| self.sink = Place::Lost)?;
+        self.sink = Place::Here(sink);
         done
     }
 
     async fn drain(&mut self) -> io::Result<()> {
+        self.settle().await?;
         if self.is_broken {
             return Err(interrupted());
         }
         let bytes = self.buffer.split().freeze();
-        self.with_sink(move |sink| sink.write(&bytes)).await
+        self.begin(move |sink| sink.write(&bytes)).await
     }
 }
 
@@ -101,7 +124,12 @@ impl Sink {
 impl BlobAppender for FileAppender {
     fn resume(&mut self, behind: AppendProgress) -> Pending<'_, ()> {
         self.buffer.clear();
-        Box::pin(async move { Ok(self.with_sink(move |sink| sink.resume(behind)).await?) })
+        Box::pin(async move {
+            // What failed before is cut off.
+            let _ = self.settle().await;
+            self.begin(move |sink| sink.resume(behind)).await?;
+            Ok(self.settle().await?)
+        })
     }
 
     fn write(&mut self, bytes: Bytes) -> Pending<'_, ()> {
@@ -114,8 +142,9 @@ impl BlobAppender for FileAppender {
     fn sync(&mut self) -> Pending<'_, AppendProgress> {
         Box::pin(async move {
             self.drain().await?;
-            self.with_sink(|sink| sink.file.sync_data()).await?;
-            let sink = self.sink.as_ref().ok_or_else(interrupted)?;
+            self.begin(|sink| sink.file.sync_data()).await?;
+            self.settle().await?;
+            let Place::Here(sink) = &self.sink else { return Err(interrupted().into()) };
             tracing::trace!(blob = sink.turn.name, size = sink.progress.size, "appended");
             Ok(sink.progress.clone())
         })
@@ -126,8 +155,7 @@ impl BlobAppender for FileAppender {
 mod tests {
     use std::sync::mpsc;
 
-    use futures_util::poll;
-
+    use super::super::blobs::blocking;
     use super::*;
     use crate::store::contract::Blobs as _;
 
@@ -143,9 +171,8 @@ mod tests {
             first.resume(AppendProgress::default()).await.unwrap();
             let (go_on, wait) = mpsc::channel::<()>();
             let busy = tokio::task::spawn_blocking(move || wait.recv());
-            let mut writing = first.write(vec![1; WRITE_SIZE].into());
-            assert!(poll!(&mut writing).is_pending(), "it waits for its turn to write");
-            drop(writing);
+            first.write(vec![1; WRITE_SIZE].into()).await.unwrap();
+            // The bytes wait for a thread that writes them.
             drop(first);
             assert!(matches!(open(), Appending::Busy));
             drop(go_on);
@@ -153,5 +180,25 @@ mod tests {
             blocking(|| Ok(())).await.unwrap();
             assert!(matches!(open(), Appending::Open(_)));
         });
+    }
+    #[tokio::test]
+    async fn a_write_that_fails_is_told_before_anything_behind_it_counts() {
+        let dir = tempfile::tempdir().unwrap();
+        let files = BlobFiles::open(dir.path()).unwrap();
+        let (blob, _) = files.create().await.unwrap().publish().await.unwrap();
+        let Appending::Open(mut appender) = FileAppender::open(files.clone(), blob.name().to_owned()).unwrap() else {
+            panic!("it is free")
+        };
+        appender.resume(AppendProgress::default()).await.unwrap();
+        appender.write(b"kept".as_slice().into()).await.unwrap();
+        let progress = appender.sync().await.unwrap();
+        // Nothing can be written behind more bytes than there are.
+        let more = AppendProgress { size: 5, ..AppendProgress::default() };
+        appender.resume(more).await.unwrap_err();
+        appender.write(vec![1; WRITE_SIZE].into()).await.unwrap_err();
+        assert!(appender.sync().await.is_err());
+        appender.resume(progress).await.unwrap();
+        appender.write(b", and more".as_slice().into()).await.unwrap();
+        assert_eq!(appender.sync().await.unwrap().size, 14);
     }
 }

@@ -4,6 +4,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod growth;
+mod large;
 mod memory;
 mod passwords;
 mod speed;
@@ -55,6 +56,8 @@ enum What {
     Passwords(passwords::Options),
     /// Upload and download of 1 and 10 MiB.
     Transfer(transfer::Options),
+    /// A large file of format v2 from disk to disk, and what limits its rate.
+    Large(large::Options),
 }
 
 impl Common {
@@ -84,5 +87,6 @@ async fn main() -> Result<()> {
         What::Memory => memory::run(&common).await,
         What::Passwords(options) => passwords::run(&common, &options).await,
         What::Transfer(options) => transfer::run(&common, &options).await,
+        What::Large(options) => large::run(&common, &options),
     }
 }
