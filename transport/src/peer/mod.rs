@@ -37,25 +37,40 @@
 //! # Ok::<(), transport::peer::PeerError>(())
 //! ```
 
+mod answer;
 mod cbor;
 mod certificate;
 mod channel;
 mod conversation;
 mod error;
+mod file;
 mod frame;
 mod identity;
+mod inbox;
 mod key;
+mod request;
+mod token;
 
 pub use libp2p_identity::PeerId;
 
+pub use answer::{Answer, PIECE_LENGTH, Piece, STALL_LIMIT};
 pub use certificate::{
     CLOCK_TOLERANCE, CertificateError, Claims, DeviceCertificate, MAX_VALIDITY, VerifiedCertificate,
 };
 pub use channel::{Channel, ChannelBinding, NONCE_LENGTH, PasswordProof, ProvenIdentity};
 pub use conversation::{Conversation, Now, Side, Turn};
 pub use error::{PeerError, Refusal};
+pub use file::{
+    ContentAnswer, ContentExpectation, ContentHeader, FILE_PROTOCOL, Fetch, FetchMetadata, Fetched, FileRequest,
+    MetadataAnswer, serve_content, serve_metadata,
+};
 pub use frame::{FrameError, FrameReader, LENGTH_PREFIX, Message};
 pub use identity::{
     Credentials, Disclosure, IDENTITY_PROTOCOL, IdentityExchange, IdentityMessage, IdentityProof, Role,
 };
+pub use inbox::{
+    HINT_INTERVAL, HintGate, INBOX_PROTOCOL, InboxMessage, MAX_HEARD, ReceiveHint, SYNC_INTERVAL, SendHint,
+};
 pub use key::PeerKey;
+pub use request::{AwaitRequest, Caller, Content, FileTarget, Format, HeldContent, Holder};
+pub use token::{LoadToken, MAX_TOKEN_CONTENT_LENGTH, TOKEN_PROTOCOL, TokenAnswer, TokenRequest, serve_token};

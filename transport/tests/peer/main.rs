@@ -5,5 +5,8 @@
 #![allow(clippy::unwrap_used)] // in a test, a panic is the failure
 
 mod identity;
+mod inbox;
 mod messages;
+mod serving;
+mod shelf;
 mod world;

@@ -2,8 +2,13 @@
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use transport::peer::{DeviceCertificate, FrameError, IdentityMessage, IdentityProof, Message, PeerKey, Refusal};
+use transport::crypto::PasswordHash;
+use transport::peer::{
+    ContentAnswer, ContentHeader, DeviceCertificate, FileRequest, FileTarget, Format, FrameError, IdentityMessage,
+    IdentityProof, InboxMessage, Message, MetadataAnswer, PasswordProof, PeerKey, Refusal, TokenAnswer, TokenRequest,
+};
 
+use crate::shelf::{self, file_id};
 use crate::world::Node;
 
 pub(crate) fn hex(bytes: &[u8]) -> String {
@@ -94,6 +99,84 @@ fn identities_are_exchanged_as_the_vectors_say() {
     frozen("peer-identity", &current);
 }
 
+fn proof() -> PasswordProof {
+    let binding = *Node::new(1).meet(&Node::new(2), 5)[0].binding();
+    PasswordProof::new(&PasswordHash::from_bytes([9; 32]), &binding, &shelf::token(&Node::new(2)).id)
+}
+
+fn file_requests() -> Vec<(&'static str, FileRequest)> {
+    let token = FileTarget::Token(shelf::token(&Node::new(2)).id);
+    let file = FileTarget::File(file_id());
+    vec![
+        ("all of it", FileRequest::Content { target: file.clone(), start: 0, end: None, proof: None }),
+        (
+            "a range with a password",
+            FileRequest::Content { target: token.clone(), start: 24, end: Some(1 << 40), proof: Some(proof()) },
+        ),
+        ("metadata", FileRequest::Metadata { target: file, proof: None }),
+        ("metadata with a password", FileRequest::Metadata { target: token, proof: Some(proof()) }),
+    ]
+}
+
+fn content_answers() -> Vec<(&'static str, ContentAnswer)> {
+    let header = |format, length, start, end| {
+        ContentAnswer::Header(ContentHeader { file: file_id(), format, length, start, end })
+    };
+    vec![
+        ("format v1", header(Format::V1, 100, 0, 100)),
+        ("format v2", header(Format::V2, 1 << 40, 48, 1_048_640)),
+        ("nothing of it", header(Format::V2, 0, 0, 0)),
+        ("refused", ContentAnswer::Refused(Refusal::NotFound)),
+    ]
+}
+
+fn metadata_answers() -> Vec<(&'static str, MetadataAnswer)> {
+    vec![
+        ("metadata", MetadataAnswer::Metadata(Box::new(shelf::metadata(&Node::new(2), 65_536)))),
+        ("refused", MetadataAnswer::Refused(Refusal::Locked)),
+    ]
+}
+
+fn token_answers() -> Vec<(&'static str, TokenAnswer)> {
+    let token = shelf::token(&Node::new(2));
+    let mut empty = token.clone();
+    (empty.created_by, empty.created_by_device, empty.content) = (None, None, None);
+    (empty.for_identity, empty.is_password_protected) = (Some(Node::new(1).address()), true);
+    vec![
+        ("token", TokenAnswer::Token(Box::new(token))),
+        ("empty token", TokenAnswer::Token(Box::new(empty))),
+        ("refused", TokenAnswer::Refused(Refusal::IdentityRequired)),
+    ]
+}
+
+#[test]
+fn files_are_asked_for_as_the_vectors_say() {
+    let current = json!({
+        "passwordHashHex": hex(&[9; 32]),
+        "proofHex": hex(proof().as_bytes()),
+        "requests": vectors(&file_requests()),
+        "contentAnswers": vectors(&content_answers()),
+        "metadataAnswers": vectors(&metadata_answers()),
+    });
+    frozen("peer-file", &current);
+}
+
+#[test]
+fn tokens_and_hints_are_sent_as_the_vectors_say() {
+    let token = shelf::token(&Node::new(2)).id;
+    let requests = [
+        ("load", TokenRequest { token: token.clone(), proof: None }),
+        ("load with a password", TokenRequest { token, proof: Some(proof()) }),
+    ];
+    frozen("peer-token", &json!({"requests": vectors(&requests), "answers": vectors(&token_answers())}));
+    let hints = [
+        ("hint", InboxMessage::Hint),
+        ("accepted", InboxMessage::Accepted),
+        ("refused", InboxMessage::Refused(Refusal::Busy)),
+    ];
+    frozen("peer-inbox", &json!({"messages": vectors(&hints)}));
+}
+
 #[test]
 fn bad_messages_are_refused_as_the_vectors_say() {
     let path = format!("{}/tests/vectors/peer-bad.json", env!("CARGO_MANIFEST_DIR"));
@@ -104,6 +187,10 @@ fn bad_messages_are_refused_as_the_vectors_say() {
         let error = match case["protocol"].as_str().unwrap() {
             "certificate" => DeviceCertificate::decode(&bytes).unwrap_err(),
             "identity" => IdentityMessage::decode(&bytes).unwrap_err(),
+            "file" => FileRequest::decode(&bytes).unwrap_err(),
+            "content" => ContentAnswer::decode(&bytes).unwrap_err(),
+            "token" => TokenRequest::decode(&bytes).unwrap_err(),
+            "inbox" => InboxMessage::decode(&bytes).unwrap_err(),
             other => panic!("{other}"),
         };
         assert_eq!(format!("{error:?}"), case["error"].as_str().unwrap(), "{}", case["name"]);
@@ -135,10 +222,54 @@ proptest! {
     }
 
     #[test]
+    fn requests_and_answers_have_one_encoding(
+        (start, end, proof) in (any::<u64>(), any::<Option<u64>>(), any::<Option<[u8; 32]>>()),
+        (a, b, c) in (any::<u64>(), any::<u64>(), any::<u64>()),
+        (text, refusal, at, bit) in ("(TOK|FIL)[A-Za-z0-9]{17}", refusal(), any::<usize>(), 0..8_u32),
+    ) {
+        let proof = proof.map(PasswordProof::from_bytes);
+        let target = text.parse().map(FileTarget::Token).unwrap_or(FileTarget::File(text.parse().unwrap_or(file_id())));
+        check(&FileRequest::Content { target: target.clone(), start, end, proof }, at, bit);
+        check(&FileRequest::Metadata { target: target.clone(), proof }, at, bit);
+        if let FileTarget::Token(token) = target {
+            check(&TokenRequest { token, proof }, at, bit);
+        }
+        let mut bounds = [a, b, c];
+        bounds.sort_unstable();
+        let [start, end, length] = bounds;
+        let format = if at % 2 == 0 { Format::V1 } else { Format::V2 };
+        check(&ContentAnswer::Header(ContentHeader { file: file_id(), format, length, start, end }), at, bit);
+        check(&ContentAnswer::Refused(refusal), at, bit);
+        check(&InboxMessage::Refused(refusal), at, bit);
+    }
+
+    #[test]
+    fn metadata_and_tokens_have_one_encoding(
+        (owner, other, size) in (0..100_u8, 0..100_u8, any::<u64>()),
+        (content, protected) in (any::<Option<Vec<u8>>>(), any::<bool>()),
+        (properties, signature) in (proptest::collection::vec(any::<u8>(), 0..600), proptest::collection::vec(any::<u8>(), 0..300)),
+        (at, bit) in (any::<usize>(), 0..8_u32),
+    ) {
+        let mut metadata = shelf::metadata(&Node::new(owner), size);
+        (metadata.encrypted_properties, metadata.owner_signature) = (properties.into(), signature.into());
+        check(&MetadataAnswer::Metadata(Box::new(metadata)), at, bit);
+        let mut token = shelf::token(&Node::new(owner));
+        token.for_identity = (other > 50).then(|| Node::new(other).address());
+        (token.content, token.is_password_protected) = (content.map(Into::into), protected);
+        check(&TokenAnswer::Token(Box::new(token)), at, bit);
+    }
+
+    #[test]
     fn no_bytes_make_a_reader_panic(kind in 0..8_u8, members in 1..9_u8, rest in proptest::collection::vec(any::<u8>(), 0..200)) {
         for bytes in [rest.clone(), [&[0x80 + members, kind][..], &rest].concat()] {
             is_strict::<DeviceCertificate>(&bytes);
             is_strict::<IdentityMessage>(&bytes);
+            is_strict::<FileRequest>(&bytes);
+            is_strict::<ContentAnswer>(&bytes);
+            is_strict::<MetadataAnswer>(&bytes);
+            is_strict::<TokenRequest>(&bytes);
+            is_strict::<TokenAnswer>(&bytes);
+            is_strict::<InboxMessage>(&bytes);
         }
     }
 }
