@@ -70,6 +70,12 @@ impl<T> Turn<T> {
         Self { frame: None, end: Some(Err(error.into())) }
     }
 
+    /// The frame to send, and how it ended, if it did.
+    #[must_use]
+    pub fn into_parts(self) -> (Option<Vec<u8>>, Option<Result<T, PeerError>>) {
+        (self.frame, self.end)
+    }
+
     /// Sends a refusal and ends without a result.
     #[must_use]
     pub fn refuse(frame: Vec<u8>, error: impl Into<PeerError>) -> Self {

@@ -41,6 +41,7 @@ mod answer;
 mod cbor;
 mod certificate;
 mod channel;
+mod code;
 mod conversation;
 mod error;
 mod file;
@@ -58,6 +59,10 @@ pub use certificate::{
     CLOCK_TOLERANCE, CertificateError, Claims, DeviceCertificate, MAX_VALIDITY, VerifiedCertificate,
 };
 pub use channel::{Channel, ChannelBinding, NONCE_LENGTH, PasswordProof, ProvenIdentity};
+pub use code::{
+    CODE_PROTOCOL, Code, CodeMessage, CodeOffer, CodeReceiver, CodeSharer, DEFAULT_CODE_LIFETIME, Fingerprint,
+    InvalidCode, MAX_CODE_LIFETIME, MAX_EXCHANGES, MAX_NAMEPLATE, OfferState, ReceivedReference, TakenBy, WORD_COUNT,
+};
 pub use conversation::{Conversation, Now, Side, Turn};
 pub use error::{PeerError, Refusal};
 pub use file::{

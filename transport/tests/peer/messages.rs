@@ -4,10 +4,12 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use transport::crypto::PasswordHash;
 use transport::peer::{
-    ContentAnswer, ContentHeader, DeviceCertificate, FileRequest, FileTarget, Format, FrameError, IdentityMessage,
-    IdentityProof, InboxMessage, Message, MetadataAnswer, PasswordProof, PeerKey, Refusal, TokenAnswer, TokenRequest,
+    CodeMessage, ContentAnswer, ContentHeader, DeviceCertificate, FileRequest, FileTarget, Format, FrameError,
+    IdentityMessage, IdentityProof, InboxMessage, Message, MetadataAnswer, PasswordProof, PeerKey, Refusal,
+    TokenAnswer, TokenRequest,
 };
 
+use crate::code;
 use crate::shelf::{self, file_id};
 use crate::world::Node;
 
@@ -178,6 +180,23 @@ fn tokens_and_hints_are_sent_as_the_vectors_say() {
 }
 
 #[test]
+fn codes_are_exchanged_as_the_vectors_say() {
+    let (messages, fingerprint) = code::recorded();
+    let current = json!({
+        "code": "7-amber-violin",
+        "sharerPeerId": Node::new(2).peer_id().to_base58(),
+        "receiverPeerId": Node::new(1).peer_id().to_base58(),
+        "sharerRandomnessHex": hex(&[1; 64]),
+        "receiverRandomnessHex": hex(&[4; 64]),
+        "nonceHex": hex(&[2; 24]),
+        "reference": code::reference(),
+        "fingerprint": fingerprint,
+        "messages": vectors(&messages),
+    });
+    frozen("peer-code", &current);
+}
+
+#[test]
 fn bad_messages_are_refused_as_the_vectors_say() {
     let path = format!("{}/tests/vectors/peer-bad.json", env!("CARGO_MANIFEST_DIR"));
     let bad: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
@@ -190,6 +209,7 @@ fn bad_messages_are_refused_as_the_vectors_say() {
             "file" => FileRequest::decode(&bytes).unwrap_err(),
             "content" => ContentAnswer::decode(&bytes).unwrap_err(),
             "token" => TokenRequest::decode(&bytes).unwrap_err(),
+            "code" => CodeMessage::decode(&bytes).unwrap_err(),
             "inbox" => InboxMessage::decode(&bytes).unwrap_err(),
             other => panic!("{other}"),
         };
@@ -260,6 +280,25 @@ proptest! {
     }
 
     #[test]
+    fn code_messages_have_one_encoding(
+        (nameplate, point, confirmation) in (any::<u16>(), any::<[u8; 32]>(), any::<[u8; 32]>()),
+        (sealed, refusal) in (proptest::collection::vec(any::<u8>(), 0..4136), refusal()),
+        (at, bit) in (any::<usize>(), 0..8_u32),
+    ) {
+        let mut element = [0x41; 33];
+        element[1..].copy_from_slice(&point);
+        for message in [
+            CodeMessage::Start { nameplate, element },
+            CodeMessage::Reply { element },
+            CodeMessage::Confirm { confirmation },
+            CodeMessage::Reference { sealed },
+            CodeMessage::Refused(refusal),
+        ] {
+            check(&message, at, bit);
+        }
+    }
+
+    #[test]
     fn no_bytes_make_a_reader_panic(kind in 0..8_u8, members in 1..9_u8, rest in proptest::collection::vec(any::<u8>(), 0..200)) {
         for bytes in [rest.clone(), [&[0x80 + members, kind][..], &rest].concat()] {
             is_strict::<DeviceCertificate>(&bytes);
@@ -270,6 +309,7 @@ proptest! {
             is_strict::<TokenRequest>(&bytes);
             is_strict::<TokenAnswer>(&bytes);
             is_strict::<InboxMessage>(&bytes);
+            is_strict::<CodeMessage>(&bytes);
         }
     }
 }
