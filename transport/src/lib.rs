@@ -34,7 +34,7 @@
 //!     description: None, modified_at: None, tags: None, title: None,
 //! };
 //! let properties = metadata.seal(&metadata_key);
-//! let content = TokenContent::File { file_id: "FILabcDEF123ghiJKL45".parse()?, secret_key: metadata_key };
+//! let content = TokenContent::file("FILabcDEF123ghiJKL45".parse()?, metadata_key);
 //! let token = token_key.encrypt(content.to_text().as_bytes()).to_byte_text();
 //!
 //! // the sender hands over a reference, out of band

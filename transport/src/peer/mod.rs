@@ -43,6 +43,7 @@ mod certificate;
 mod channel;
 mod code;
 mod conversation;
+mod direct;
 mod error;
 mod file;
 mod frame;
@@ -64,10 +65,11 @@ pub use code::{
     InvalidCode, MAX_CODE_LIFETIME, MAX_EXCHANGES, MAX_NAMEPLATE, OfferState, ReceivedReference, TakenBy, WORD_COUNT,
 };
 pub use conversation::{Conversation, Now, Side, Turn};
+pub use direct::{Direct, MAX_ADDRESS_TEXT_LENGTH, MAX_ADDRESSES, MultiaddrText};
 pub use error::{PeerError, Refusal};
 pub use file::{
     ContentAnswer, ContentExpectation, ContentHeader, FILE_PROTOCOL, Fetch, FetchMetadata, Fetched, FileRequest,
-    MetadataAnswer, serve_content, serve_metadata,
+    MetadataAnswer, serve_file,
 };
 pub use frame::{FrameError, FrameReader, LENGTH_PREFIX, Message};
 pub use identity::{

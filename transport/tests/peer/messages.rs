@@ -3,11 +3,14 @@
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use transport::crypto::PasswordHash;
+use transport::file::MAX_SEALED_METADATA_LENGTH;
+use transport::identity::derive_address;
 use transport::peer::{
-    CodeMessage, ContentAnswer, ContentHeader, DeviceCertificate, FileRequest, FileTarget, Format, FrameError,
-    IdentityMessage, IdentityProof, InboxMessage, Message, MetadataAnswer, PasswordProof, PeerKey, Refusal,
-    TokenAnswer, TokenRequest,
+    Claims, Code, CodeMessage, ContentAnswer, ContentHeader, DeviceCertificate, FileRequest, FileTarget, Format,
+    FrameError, IdentityMessage, IdentityProof, InboxMessage, MAX_TOKEN_CONTENT_LENGTH, Message, MetadataAnswer,
+    PasswordProof, PeerKey, Refusal, TokenAnswer, TokenRequest,
 };
+use transport::wire::{Address, MAX_ADDRESS_LENGTH};
 
 use crate::code;
 use crate::shelf::{self, file_id};
@@ -225,7 +228,51 @@ fn a_message_longer_than_its_protocol_allows_is_not_looked_at() {
     assert_eq!(IdentityMessage::decode(&[&at_bound[..], &[0]].concat()), Err(FrameError::TooLong));
 }
 
+#[test]
+fn the_largest_answers_are_read_and_larger_ones_are_not() {
+    let token = |length| {
+        let mut token = shelf::token(&Node::new(2));
+        token.for_identity = Some(longest_address());
+        token.content = Some(vec![0; length].into());
+        TokenAnswer::Token(Box::new(token))
+    };
+    assert!(token(MAX_TOKEN_CONTENT_LENGTH).is_within_bounds());
+    assert!(!token(MAX_TOKEN_CONTENT_LENGTH + 512).is_within_bounds());
+
+    let metadata = |properties, signature| {
+        let mut metadata = shelf::metadata(&Node::new(2), u64::MAX);
+        (metadata.owner, metadata.created_by) = (longest_address(), longest_address());
+        (metadata.encrypted_properties, metadata.owner_signature) =
+            (vec![0; properties].into(), vec![0; signature].into());
+        MetadataAnswer::Metadata(Box::new(metadata))
+    };
+    assert!(metadata(MAX_SEALED_METADATA_LENGTH, 1024).is_within_bounds());
+    assert!(!metadata(MAX_SEALED_METADATA_LENGTH + 1, 1024).is_within_bounds());
+    assert!(!metadata(MAX_SEALED_METADATA_LENGTH, 1025).is_within_bounds());
+}
+
+fn longest_address() -> Address {
+    let host = "h".repeat(MAX_ADDRESS_LENGTH - "did:e::dids:".len() - 22);
+    derive_address(&Node::new(1).identity_key.public_key(), &host).unwrap()
+}
+
+#[test]
+fn the_longest_address_fits_into_a_certificate() {
+    let node = Node::new(1);
+    let claims = Claims { address: longest_address(), ..node.claims() };
+    let certificate = claims.sign(&node.identity_key).unwrap();
+    assert!(certificate.is_within_bounds());
+    let proof = IdentityProof { certificate, signature: [0; 64] };
+    assert!(IdentityMessage::Proof(Some(proof)).is_within_bounds());
+}
+
 proptest! {
+    #[test]
+    fn no_text_makes_the_code_reader_panic(text in "\\PC{0,70}", number in 0..2000_u16) {
+        let _ = text.parse::<Code>();
+        let _ = format!("{number}-amber-{text}").parse::<Code>();
+    }
+
     #[test]
     fn identity_messages_have_one_encoding(nonce: [u8; 32], refusal in refusal(), at: usize, bit in 0..8_u32) {
         check(&IdentityMessage::Hello { nonce }, at, bit);

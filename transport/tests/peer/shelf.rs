@@ -9,8 +9,8 @@ use futures_util::FutureExt as _;
 use transport::access::{Attempt, FailedAttempt, Ledger};
 use transport::crypto::PasswordHash;
 use transport::peer::{
-    Answer, AwaitRequest, Caller, Channel, Content, FileRequest, FileTarget, Format, HeldContent, Holder, Piece,
-    Refusal, serve_content, serve_metadata, serve_token,
+    Answer, AwaitRequest, Caller, Channel, Content, FileTarget, Format, HeldContent, Holder, Piece, Refusal,
+    serve_file, serve_token,
 };
 use transport::wire::backbone::files::FileMetadata;
 use transport::wire::backbone::tokens::Token;
@@ -154,19 +154,11 @@ impl Serving {
     /// What the owner does with the bytes of a request; `None` if they are none.
     pub(crate) fn file(shelf: &Shelf, channel: &Channel, request: &[u8]) -> Option<Self> {
         let now = now();
-        let mut conversation = AwaitRequest::<FileRequest>::begin(now);
+        let mut conversation = AwaitRequest::begin(now);
         Link::whole().feed(request, &mut conversation, now);
-        match conversation.end()?.ok()? {
-            FileRequest::Content { target, start, end, proof } => {
-                let serve = serve_content(shelf, channel, (&target, start, end, proof), now);
-                let (answer, content) = serve.now_or_never().unwrap();
-                Some(Self { answer, content })
-            }
-            FileRequest::Metadata { target, proof } => {
-                let answer = serve_metadata(shelf, channel, (&target, proof), now).now_or_never().unwrap();
-                Some(Self { answer, content: None })
-            }
-        }
+        let request = conversation.end()?.ok()?;
+        let (answer, content) = serve_file(shelf, channel, &request, now).now_or_never().unwrap();
+        Some(Self { answer, content })
     }
 
     pub(crate) fn token(shelf: &Shelf, channel: &Channel, request: &[u8]) -> Option<Self> {

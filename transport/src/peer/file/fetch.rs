@@ -72,7 +72,7 @@ pub struct Fetch {
 }
 
 impl Fetch {
-    /// Asks for bytes of a content. The range must not be empty the wrong way round.
+    /// Asks for bytes of a content: from the first position to that behind the last byte, or to the end.
     #[must_use]
     pub fn new(
         target: FileTarget,

@@ -13,7 +13,7 @@ mod fetch;
 mod serve;
 
 pub use fetch::{ContentExpectation, Fetch, FetchMetadata, Fetched};
-pub use serve::{serve_content, serve_metadata};
+pub use serve::serve_file;
 
 use super::cbor::{self, Bytes};
 use super::request::{FileTarget, Format, WireProof, from_wire, to_wire};
