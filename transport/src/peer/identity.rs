@@ -37,7 +37,7 @@ pub enum IdentityMessage {
         nonce: [u8; NONCE_LENGTH],
     },
     /// Who the sender is, or nothing.
-    Proof(Option<IdentityProof>),
+    Proof(Option<Box<IdentityProof>>),
     /// The sender does not go on.
     Refused(Refusal),
 }
@@ -74,7 +74,7 @@ impl Message for IdentityMessage {
             2 => match cbor::decode::<WireProof>(bytes)? {
                 (_, Some(certificate), Some(signature)) => {
                     let certificate = DeviceCertificate::decode(&certificate.0)?;
-                    Ok(Self::Proof(Some(IdentityProof { certificate, signature: signature.0 })))
+                    Ok(Self::Proof(Some(Box::new(IdentityProof { certificate, signature: signature.0 }))))
                 }
                 _ => Ok(Self::Proof(None)),
             },
@@ -185,7 +185,7 @@ impl<R: Fn(&Address, &DeviceId) -> bool> IdentityExchange<R> {
         }
     }
 
-    fn proof(&mut self, binding: ChannelBinding, proof: Option<IdentityProof>, now: Now) -> Turn<Channel> {
+    fn proof(&mut self, binding: ChannelBinding, proof: Option<Box<IdentityProof>>, now: Now) -> Turn<Channel> {
         let proven = match proof.map(|proof| self.verify(&proof, &binding, now)).transpose() {
             Ok(proven) => proven,
             Err((refusal, error)) => return Turn::refuse(IdentityMessage::Refused(refusal).to_frame(), error),
@@ -203,8 +203,8 @@ impl<R: Fn(&Address, &DeviceId) -> bool> IdentityExchange<R> {
     fn prove(&mut self, binding: &ChannelBinding, to: Option<&Channel>) -> Vec<u8> {
         let hides = self.disclosure == Disclosure::Identified && to.is_some_and(|channel| channel.proven.is_none());
         let credentials = self.credentials.take().filter(|_| !hides);
-        IdentityMessage::Proof(credentials.map(|credentials| IdentityProof::new(credentials, self.role, binding)))
-            .to_frame()
+        let proof = credentials.map(|credentials| IdentityProof::new(credentials, self.role, binding));
+        IdentityMessage::Proof(proof.map(Box::new)).to_frame()
     }
 
     fn verify(

@@ -112,7 +112,7 @@ fn responder_given(proof: Option<IdentityProof>) -> (Option<IdentityMessage>, Pe
 
 fn given(side: Exchange, proof: Option<IdentityProof>) -> (Option<IdentityMessage>, PeerError) {
     let hello = IdentityMessage::Hello { nonce: [5; 32] }.to_frame();
-    let (said, end) = tell(side, &[hello, IdentityMessage::Proof(proof).to_frame()]);
+    let (said, end) = tell(side, &[hello, IdentityMessage::Proof(proof.map(Box::new)).to_frame()]);
     (said.get(1).map(|frame| IdentityMessage::decode(&frame[4..]).unwrap()), error(end))
 }
 
@@ -141,10 +141,10 @@ fn certificates_are_refused_outside_of_their_time() {
         })
     };
     let begins = |from: Timestamp| proof_of(|claims| claims.valid_from = from);
-    let is_accepted = |proof| {
+    let is_accepted = |proof: IdentityProof| {
         let side = responder(None, Disclosure::Everyone);
         let hello = IdentityMessage::Hello { nonce: [5; 32] }.to_frame();
-        tell(side, &[hello, IdentityMessage::Proof(Some(proof)).to_frame()]).1.unwrap().is_ok()
+        tell(side, &[hello, IdentityMessage::Proof(Some(proof.into())).to_frame()]).1.unwrap().is_ok()
     };
     assert!(is_accepted(ended(today.saturating_sub(tolerance).saturating_add(instant))));
     assert!(is_accepted(begins(today.saturating_add(tolerance))));
@@ -177,7 +177,7 @@ fn certificates_of_others_are_refused() {
 
 #[test]
 fn no_altered_byte_of_a_certificate_or_proof_is_accepted() {
-    let bytes = IdentityMessage::Proof(Some(proof_of(|_| ()))).encode();
+    let bytes = IdentityMessage::Proof(Some(proof_of(|_| ()).into())).encode();
     for place in 0..bytes.len() {
         let mut altered = bytes.clone();
         altered[place] ^= 1;
@@ -221,7 +221,7 @@ fn an_initiator_refuses_as_a_responder_does() {
     let reflected = proof(one.certificate(), &one.device_key, Role::Initiator);
     let mirrored = proof(two.certificate(), &two.device_key, Role::Initiator);
     for (proof, expected) in [(reflected, CertificateError::OtherPeer.into()), (mirrored, PeerError::Proof)] {
-        let frames = [hello.clone(), IdentityMessage::Proof(Some(proof)).to_frame()];
+        let frames = [hello.clone(), IdentityMessage::Proof(Some(proof.into())).to_frame()];
         let (said, end) = tell(initiator(Some(one.credentials())), &frames);
         assert_eq!(error(end), expected);
         assert_eq!(said[2], IdentityMessage::Refused(Refusal::Certificate).to_frame());

@@ -77,7 +77,7 @@ fn identity_messages() -> Vec<(&'static str, IdentityMessage)> {
     let proof = IdentityProof { certificate: one.certificate(), signature };
     vec![
         ("hello", IdentityMessage::Hello { nonce: [7; 32] }),
-        ("proof", IdentityMessage::Proof(Some(proof))),
+        ("proof", IdentityMessage::Proof(Some(proof.into()))),
         ("proof of a stranger", IdentityMessage::Proof(None)),
         ("refused", IdentityMessage::Refused(Refusal::Removed)),
         ("refused for a later reason", IdentityMessage::Refused(Refusal::Other(200))),
@@ -263,7 +263,7 @@ fn the_longest_address_fits_into_a_certificate() {
     let certificate = claims.sign(&node.identity_key).unwrap();
     assert!(certificate.is_within_bounds());
     let proof = IdentityProof { certificate, signature: [0; 64] };
-    assert!(IdentityMessage::Proof(Some(proof)).is_within_bounds());
+    assert!(IdentityMessage::Proof(Some(proof.into())).is_within_bounds());
 }
 
 proptest! {
@@ -285,7 +285,7 @@ proptest! {
         let certificate = node.certificate();
         check(&certificate, at, bit);
         let signature = [number; 64];
-        check(&IdentityMessage::Proof(Some(IdentityProof { certificate, signature })), at, bit);
+        check(&IdentityMessage::Proof(Some(IdentityProof { certificate, signature }.into())), at, bit);
     }
 
     #[test]
