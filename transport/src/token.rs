@@ -77,6 +77,15 @@ impl TokenContent {
         Self::File { file_id, secret_key, more: Map::new() }
     }
 
+    /// The content without members that its type does not have, as other clients write it.
+    #[must_use]
+    pub fn into_canonical(self) -> Self {
+        match self {
+            Self::File { file_id, secret_key, .. } => Self::file(file_id, secret_key),
+            other => other,
+        }
+    }
+
     /// Reads a content's text; unknown types are refused.
     ///
     /// # Errors
