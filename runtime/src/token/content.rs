@@ -11,7 +11,8 @@ use crate::error::{Property, PropertyRule};
 use crate::{Error, Result};
 
 /// A checked content, as everybody sees it who opens the token. Typed contents are in their canonical form, with what the
-/// node that made them added, all others as ECMAScript parses and writes them: numbers are doubles, keys that are array indices come first.
+/// node that made them added, all others as ECMAScript parses and writes them: numbers are doubles, keys that are array
+/// indices come first.
 ///
 /// The protocol knows objects only. Texts, numbers, booleans and lists are sealed as they are: a node like this one reads
 /// them back unchanged, the published clients turn them into objects.

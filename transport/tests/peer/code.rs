@@ -7,6 +7,9 @@ use transport::peer::{
     MAX_EXCHANGES, Message, Now, OfferState, PeerError, PeerId, ReceivedReference, Refusal, Side, TakenBy, Turn,
 };
 
+use transport::wire::reference::MAX_REFERENCE_LENGTH;
+use transport::wire::{ReferenceError, ReferenceKey, TokenReference};
+
 use crate::world::{End, Link, Node, now, tell};
 
 const CODE: &str = "7-amber-violin";
@@ -15,13 +18,12 @@ fn code(text: &str) -> Code {
     text.parse().unwrap()
 }
 
-pub(crate) fn reference() -> String {
-    let key = transport::wire::ReferenceKey::from_bytes([3; 32]);
-    transport::wire::TokenReference::new("TOKabcDEF123ghiJKL45".parse().unwrap(), key).to_truncated()
+pub(crate) fn reference() -> TokenReference {
+    TokenReference::new("TOKabcDEF123ghiJKL45".parse().unwrap(), ReferenceKey::from_bytes([3; 32]))
 }
 
 fn offer() -> CodeOffer {
-    CodeOffer::new(code(CODE), reference(), now().instant, DEFAULT_CODE_LIFETIME)
+    CodeOffer::new(code(CODE), &reference(), now().instant, DEFAULT_CODE_LIFETIME).unwrap()
 }
 
 /// Sharer and receiver.
@@ -48,7 +50,7 @@ fn the_right_code_brings_the_reference_once() {
         let offer = offer();
         let (taken, received) = Link { piece, ..Link::whole() }.run(sharer(&offer), receiver("7 Amber Violin"));
         let (taken, received) = (taken.unwrap().unwrap(), received.unwrap().unwrap());
-        assert_eq!(received.reference.to_truncated(), reference());
+        assert_eq!(received.reference, reference());
         assert_eq!((taken.fingerprint, taken.peer_id), (received.fingerprint, ids()[1]));
         assert_eq!(offer.state(now().instant), OfferState::Taken);
         let refused = PeerError::Refused(Refusal::NotFound);
@@ -77,7 +79,7 @@ fn another_number_is_no_guess() {
 #[test]
 fn a_code_ends_with_its_time() {
     let (start, instant) = (now(), Duration::from_nanos(1));
-    let bounded = CodeOffer::new(code(CODE), reference(), start.instant, Duration::MAX);
+    let bounded = CodeOffer::new(code(CODE), &reference(), start.instant, Duration::MAX).unwrap();
     assert_eq!(bounded.state(start.instant + MAX_CODE_LIFETIME - instant), OfferState::Open);
     assert_eq!(bounded.state(start.instant + MAX_CODE_LIFETIME), OfferState::Expired);
     // also in the middle of an exchange
@@ -217,6 +219,16 @@ fn a_receiver_says_when_its_code_is_spent() {
     let reply = message(sharing.receive(&start[4..], now()));
     let _ = receiving.receive(&reply[4..], now());
     assert!(receiving.has_guessed());
+}
+
+#[test]
+fn the_longest_reference_is_passed_on_and_a_longer_one_is_not_offered() {
+    let at = |length: usize| reference().at(&format!("https://example.org/{}", "a".repeat(length))).unwrap();
+    let offer = |length| CodeOffer::new(code(CODE), &at(length), now().instant, DEFAULT_CODE_LIFETIME);
+    let longest = (0..MAX_REFERENCE_LENGTH).rev().find(|length| offer(*length).is_ok()).unwrap();
+    assert!((MAX_REFERENCE_LENGTH - 2..=MAX_REFERENCE_LENGTH).contains(&at(longest).to_truncated().len()));
+    assert_eq!(attempt(&offer(longest).unwrap(), CODE).1.unwrap().unwrap().reference, at(longest));
+    assert_eq!(offer(longest + 1).unwrap_err(), ReferenceError::TooLong);
 }
 
 #[test]

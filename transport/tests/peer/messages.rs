@@ -192,7 +192,7 @@ fn codes_are_exchanged_as_the_vectors_say() {
         "sharerRandomnessHex": hex(&[1; 64]),
         "receiverRandomnessHex": hex(&[4; 64]),
         "nonceHex": hex(&[2; 24]),
-        "reference": code::reference(),
+        "reference": code::reference().to_truncated(),
         "fingerprint": fingerprint,
         "messages": vectors(&messages),
     });
@@ -249,6 +249,11 @@ fn the_largest_answers_are_read_and_larger_ones_are_not() {
     assert!(metadata(MAX_SEALED_METADATA_LENGTH, 1024).is_within_bounds());
     assert!(!metadata(MAX_SEALED_METADATA_LENGTH + 1, 1024).is_within_bounds());
     assert!(!metadata(MAX_SEALED_METADATA_LENGTH, 1025).is_within_bounds());
+    for (length, fits) in [(0, true), (64, true), (32, false), (65, false)] {
+        let mut metadata = shelf::metadata(&Node::new(2), 1);
+        metadata.cipher_hash = vec![1; length].into();
+        assert_eq!(MetadataAnswer::Metadata(Box::new(metadata)).is_within_bounds(), fits);
+    }
 }
 
 fn longest_address() -> Address {

@@ -8,6 +8,8 @@ use zeroize::Zeroizing;
 
 use super::Code;
 use crate::peer::{PeerError, Refusal};
+use crate::wire::reference::MAX_REFERENCE_LENGTH;
+use crate::wire::{ReferenceError, TokenReference};
 
 /// The longest time for which a code is valid.
 pub const MAX_CODE_LIFETIME: Duration = Duration::from_secs(60 * 60);
@@ -47,14 +49,25 @@ struct Progress {
 
 impl CodeOffer {
     /// Offers a reference for some time, at most [`MAX_CODE_LIFETIME`].
-    #[must_use]
-    pub fn new(code: Code, reference: String, now: Instant, lifetime: Duration) -> Self {
-        Self {
+    ///
+    /// # Errors
+    /// [`ReferenceError::TooLong`] if no receiver would read the reference.
+    pub fn new(
+        code: Code,
+        reference: &TokenReference,
+        now: Instant,
+        lifetime: Duration,
+    ) -> Result<Self, ReferenceError> {
+        let reference = Zeroizing::new(reference.to_truncated());
+        if reference.len() > MAX_REFERENCE_LENGTH {
+            return Err(ReferenceError::TooLong);
+        }
+        Ok(Self {
             code,
-            reference: Arc::new(Zeroizing::new(reference)),
+            reference: Arc::new(reference),
             expires_at: now + lifetime.min(MAX_CODE_LIFETIME),
             progress: Arc::new(Mutex::new(Progress { state: OfferState::Open, exchanges: 0 })),
-        }
+        })
     }
 
     /// What has become of it.

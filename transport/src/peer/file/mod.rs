@@ -164,8 +164,7 @@ pub enum MetadataAnswer {
 }
 
 /// Kind, id, created at, by, by device, owner, owner's signature, length, hash, expiry, sealed metadata.
-type WireMetadata =
-    (u8, FileId, i64, Address, DeviceId, Address, Bytes, u64, super::cbor::Array<{ Sha512Hash::LENGTH }>, i64, Bytes);
+type WireMetadata = (u8, FileId, i64, Address, DeviceId, Address, Bytes, u64, Bytes, i64, Bytes);
 
 impl Message for MetadataAnswer {
     const MAX_LENGTH: usize = MAX_SEALED_METADATA_LENGTH + MAX_OWNER_SIGNATURE_LENGTH + 512;
@@ -187,8 +186,6 @@ impl Message for MetadataAnswer {
 }
 
 fn encode_metadata(metadata: &FileMetadata) -> Vec<u8> {
-    // A hash of another length than that of SHA-512 is none, and no receiver would accept the file.
-    let hash = metadata.cipher_hash.0.as_slice().try_into().unwrap_or([0; Sha512Hash::LENGTH]);
     let wire: WireMetadata = (
         2,
         metadata.id.clone(),
@@ -198,7 +195,7 @@ fn encode_metadata(metadata: &FileMetadata) -> Vec<u8> {
         metadata.owner.clone(),
         Bytes(metadata.owner_signature.0.clone()),
         metadata.cipher_size,
-        cbor::Array(hash),
+        Bytes(metadata.cipher_hash.0.clone()),
         metadata.expires_at.as_unix_milliseconds(),
         Bytes(metadata.encrypted_properties.0.clone()),
     );
@@ -210,6 +207,10 @@ fn read_metadata(bytes: &[u8]) -> Result<FileMetadata, FrameError> {
         cbor::decode(bytes)?;
     if signature.0.len() > MAX_OWNER_SIGNATURE_LENGTH || properties.0.len() > MAX_SEALED_METADATA_LENGTH {
         return Err(FrameError::TooLong);
+    }
+    // Of a format `v2` blob it need not be known: the root covers the blob.
+    if !matches!(hash.0.len(), 0 | Sha512Hash::LENGTH) {
+        return Err(FrameError::Malformed);
     }
     Ok(FileMetadata {
         id,
@@ -226,7 +227,7 @@ fn read_metadata(bytes: &[u8]) -> Result<FileMetadata, FrameError> {
         owner_signature: signature.0.into(),
         ownership_is_locked: false,
         cipher_size,
-        cipher_hash: hash.0.to_vec().into(),
+        cipher_hash: hash.0.into(),
         expires_at: Timestamp::from_unix_milliseconds(expires_at),
         encrypted_properties: properties.0.into(),
     })
