@@ -18,7 +18,7 @@ fn main() {
 }
 
 fn content() -> TokenContent {
-    TokenContent::File { file_id: "FILabcDEF123ghiJKL45".parse().unwrap(), secret_key: SecretKey::generate() }
+    TokenContent::file("FILabcDEF123ghiJKL45".parse().unwrap(), SecretKey::generate())
 }
 
 fn seal_content(content: &TokenContent, key: &SecretKey) -> ByteText {

@@ -32,6 +32,10 @@ pub enum Error {
     #[cfg(feature = "client")]
     #[error(transparent)]
     Datawallet(crate::datawallet::DatawalletError),
+    /// A protocol between peers ended without a result.
+    #[cfg(feature = "client")]
+    #[error(transparent)]
+    Peer(#[from] crate::peer::PeerError),
     /// A decrypted text is not JSON.
     #[error(transparent)]
     Json(#[from] crate::wire::json::InvalidJson),

@@ -1,13 +1,13 @@
 //! Mechanism of enlace: wire formats, cryptography and the backbone client.
 //!
 //! No database, no HTTP server, no global state. Everything here is byte-compatible with the enmeshed transport, but for
-//! [`content`], the format of our own for large files.
+//! [`content`], the format of our own for large files, and [`peer`], protocols of our own between nodes.
 //!
 //! | Feature | Adds |
 //! |---|---|
 //! | none | [`wire`]: identifiers, dates, references, and the shapes of the backbone's HTTP messages; [`access`]: who may read a token; pure data and decisions |
 //! | `verify` | [`identity`]'s address derivation, signature verification, and verification of [`content`]: what a server needs |
-//! | `client` (default) | sealing and opening, keys, and the [`backbone`] client |
+//! | `client` (default) | sealing and opening, keys, the [`backbone`] client, and the protocols between [`peer`]s |
 //!
 //! Sharing a file, end to end:
 //!
@@ -34,7 +34,7 @@
 //!     description: None, modified_at: None, tags: None, title: None,
 //! };
 //! let properties = metadata.seal(&metadata_key);
-//! let content = TokenContent::File { file_id: "FILabcDEF123ghiJKL45".parse()?, secret_key: metadata_key };
+//! let content = TokenContent::file("FILabcDEF123ghiJKL45".parse()?, metadata_key);
 //! let token = token_key.encrypt(content.to_text().as_bytes()).to_byte_text();
 //!
 //! // the sender hands over a reference, out of band
@@ -72,6 +72,8 @@ mod error;
 pub mod file;
 #[cfg(feature = "verify")]
 pub mod identity;
+#[cfg(feature = "client")]
+pub mod peer;
 #[cfg(feature = "client")]
 pub mod secret_container;
 #[cfg(feature = "client")]

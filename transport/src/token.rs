@@ -8,7 +8,7 @@
 //! use transport::token::TokenContent;
 //!
 //! let key = SecretKey::generate();
-//! let content = TokenContent::File { file_id: "FILabcDEF123ghiJKL45".parse()?, secret_key: SecretKey::generate() };
+//! let content = TokenContent::file("FILabcDEF123ghiJKL45".parse()?, SecretKey::generate());
 //! let stored = key.encrypt(content.to_text().as_bytes()).to_byte_text();
 //! let plaintext = key.decrypt(&Cipher::from_bytes(&stored.0)?)?;
 //! assert_eq!(TokenContent::parse(std::str::from_utf8(&plaintext)?)?, content);
@@ -46,6 +46,8 @@ pub enum TokenContent {
         file_id: FileId,
         /// Key to the file's metadata.
         secret_key: SecretKey,
+        /// All other members, kept as they came; see [`Direct`](crate::peer::Direct) for one. Other clients ignore them.
+        more: Map<String, Value>,
     },
     /// A relationship template and the key to it.
     RelationshipTemplate {
@@ -69,6 +71,21 @@ const RELATIONSHIP_TEMPLATE: &str = "TokenContentRelationshipTemplate";
 const DEVICE_SHARED_SECRET: &str = "TokenContentDeviceSharedSecret";
 
 impl TokenContent {
+    /// A file, with the members that all clients know.
+    #[must_use]
+    pub fn file(file_id: FileId, secret_key: SecretKey) -> Self {
+        Self::File { file_id, secret_key, more: Map::new() }
+    }
+
+    /// The content without members that its type does not have, as other clients write it.
+    #[must_use]
+    pub fn into_canonical(self) -> Self {
+        match self {
+            Self::File { file_id, secret_key, .. } => Self::file(file_id, secret_key),
+            other => other,
+        }
+    }
+
     /// Reads a content's text; unknown types are refused.
     ///
     /// # Errors
@@ -109,8 +126,13 @@ impl TokenContent {
     #[must_use]
     pub fn to_json(&self) -> Value {
         match self {
-            Self::File { file_id, secret_key } => {
-                json!({"@type": FILE, "fileId": file_id, "secretKey": secret_key.to_value(Form::Compact)})
+            Self::File { file_id, secret_key, more } => {
+                let mut members = more.clone();
+                members.insert("@type".into(), FILE.into());
+                members.insert("fileId".into(), json!(file_id));
+                members.insert("secretKey".into(), secret_key.to_value(Form::Compact));
+                members.sort_keys();
+                Value::Object(members)
             }
             Self::RelationshipTemplate { for_identity, password_protection, secret_key, template_id } => {
                 let mut members = Map::new();
@@ -168,11 +190,14 @@ struct FileMembers {
     file_id: FileId,
     #[serde(with = "compact")]
     secret_key: SecretKey,
+    #[serde(flatten)]
+    more: Map<String, Value>,
 }
 
 impl From<FileMembers> for TokenContent {
-    fn from(FileMembers { file_id, secret_key }: FileMembers) -> Self {
-        Self::File { file_id, secret_key }
+    fn from(FileMembers { file_id, secret_key, mut more }: FileMembers) -> Self {
+        more.remove("@type");
+        Self::File { file_id, secret_key, more }
     }
 }
 
@@ -224,9 +249,16 @@ mod tests {
     }
 
     #[test]
+    fn further_members_of_a_file_are_kept_in_their_place() {
+        let text = r#"{"@type":"TokenContentFile","a":{"z":1,"b":[2]},"fileId":"FILabcDEF123ghiJKL45","secretKey":{"key":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA","alg":3},"z":null}"#;
+        let content = TokenContent::parse(text).unwrap();
+        assert_eq!(content.to_text(), text);
+        assert_eq!(format!("{content:?}"), "TokenContentFile(FILabcDEF123ghiJKL45)");
+    }
+
+    #[test]
     fn debug_shows_no_keys() {
-        let content =
-            TokenContent::File { file_id: "FILabcDEF123ghiJKL45".parse().unwrap(), secret_key: SecretKey::generate() };
+        let content = TokenContent::file("FILabcDEF123ghiJKL45".parse().unwrap(), SecretKey::generate());
         assert_eq!(format!("{content:?}"), "TokenContentFile(FILabcDEF123ghiJKL45)");
         let open = TokenContent::parse(r#"{"secret":1}"#).unwrap();
         assert_eq!(format!("{open:?}"), "Json(..)");

@@ -216,7 +216,7 @@ impl FilesFacade {
                 let password = request.password.as_ref().map(Secret::expose);
                 let loaded = token::load(&self.node.core, &reference, password).await?;
                 match TokenContent::parse_open(loaded.record.content.as_str(), true) {
-                    Ok(TokenContent::File { file_id, secret_key }) => {
+                    Ok(TokenContent::File { file_id, secret_key, .. }) => {
                         (file_id, secret_key, reference.backbone_base_url)
                     }
                     _ => return Err(Error::InvalidTokenContent),
@@ -287,7 +287,7 @@ impl FilesFacade {
         }
         let password = request.password_protection.map(NewPassword::check).transpose()?;
         let record = self.record(id)?;
-        let content = TokenContent::File { file_id: id.clone(), secret_key: record.secret_key };
+        let content = TokenContent::file(id.clone(), record.secret_key);
         let new = NewToken {
             content: TokenJson::from(&content),
             expires_at: request.expires_at.unwrap_or(record.expires_at),

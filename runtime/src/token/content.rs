@@ -10,8 +10,9 @@ use zeroize::Zeroizing;
 use crate::error::{Property, PropertyRule};
 use crate::{Error, Result};
 
-/// A checked content, as everybody sees it who opens the token. Typed contents are in their canonical form, all others
-/// as ECMAScript parses and writes them: numbers are doubles, keys that are array indices come first.
+/// A checked content, as everybody sees it who opens the token. Typed contents are in their canonical form, with what the
+/// node that made them added, all others as ECMAScript parses and writes them: numbers are doubles, keys that are array
+/// indices come first.
 ///
 /// The protocol knows objects only. Texts, numbers, booleans and lists are sealed as they are: a node like this one reads
 /// them back unchanged, the published clients turn them into objects.
@@ -69,7 +70,9 @@ impl TokenJson {
         match value {
             Value::Null => Err(UnreadableContent::Malformed),
             Value::Object(_) => match TokenContent::from_json(value, allow_unknown) {
-                Ok(content) => Ok(Self(content.to_json())),
+                // What others add to a content is kept, as for instance where a node can be reached; applications add nothing.
+                Ok(content) if allow_unknown => Ok(Self(content.to_json())),
+                Ok(content) => Ok(Self(content.into_canonical().to_json())),
                 Err(_) => Err(UnreadableContent::Malformed),
             },
             other => Ok(Self(other)),
@@ -193,7 +196,10 @@ mod tests {
         let expected = json!({
             "@type": "TokenContentFile", "fileId": "FIL00000000000000000", "secretKey": {"key": text, "alg": 3}
         });
-        assert_eq!(TokenJson::check(given, MAX).unwrap().value(), &expected);
+        assert_eq!(TokenJson::check(given.clone(), MAX).unwrap().value(), &expected);
+        let sealed = key.encrypt(given.to_string().as_bytes()).to_byte_text();
+        let opened = TokenJson::open(&sealed.0, &key, MAX).unwrap_or_else(|error| panic!("{error:?}"));
+        assert_eq!(opened.value()["more"], 1, "what a peer adds is kept");
     }
 
     #[test]

@@ -2,7 +2,8 @@
 //!
 //! For own formats only; what other clients read has the hashes that their protocol prescribes.
 
-/// What a hash is of. The contexts are part of the format `v2`, see `docs/content-v2.md`, section 2.
+/// What a hash is of. The contexts are part of the format `v2` (`docs/content-v2.md`, section 2) and of the protocols between
+/// peers (`docs/peer-protocols.md`, section 2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum HashContext {
     /// A sealed chunk.
@@ -17,6 +18,21 @@ pub(crate) enum HashContext {
     /// The commitment to the key.
     #[cfg(feature = "client")]
     KeyCommitment,
+    /// A channel between two peers: who they are, and their nonces.
+    #[cfg(feature = "client")]
+    Channel,
+    /// The proof that a peer knows the password of a token.
+    #[cfg(feature = "client")]
+    PasswordProof,
+    /// The proof that the receiver of a code knows it.
+    #[cfg(feature = "client")]
+    CodeConfirmation,
+    /// The key that seals the reference behind a code.
+    #[cfg(feature = "client")]
+    CodeReference,
+    /// What two persons compare after a code was used.
+    #[cfg(feature = "client")]
+    CodeFingerprint,
 }
 
 impl HashContext {
@@ -29,6 +45,16 @@ impl HashContext {
             Self::ChunkKey => "enlace content v2 2026-11-29 chunk key",
             #[cfg(feature = "client")]
             Self::KeyCommitment => "enlace content v2 2026-11-29 key commitment",
+            #[cfg(feature = "client")]
+            Self::Channel => "enlace peer 1 2026-11-29 channel",
+            #[cfg(feature = "client")]
+            Self::PasswordProof => "enlace peer 1 2026-11-29 password proof",
+            #[cfg(feature = "client")]
+            Self::CodeConfirmation => "enlace peer 1 2026-11-29 code confirmation",
+            #[cfg(feature = "client")]
+            Self::CodeReference => "enlace peer 1 2026-11-29 code reference",
+            #[cfg(feature = "client")]
+            Self::CodeFingerprint => "enlace peer 1 2026-11-29 code fingerprint",
         }
     }
 }
@@ -87,6 +113,16 @@ mod tests {
             HashContext::ChunkKey,
             #[cfg(feature = "client")]
             HashContext::KeyCommitment,
+            #[cfg(feature = "client")]
+            HashContext::Channel,
+            #[cfg(feature = "client")]
+            HashContext::PasswordProof,
+            #[cfg(feature = "client")]
+            HashContext::CodeConfirmation,
+            #[cfg(feature = "client")]
+            HashContext::CodeReference,
+            #[cfg(feature = "client")]
+            HashContext::CodeFingerprint,
         ];
         let texts: std::collections::BTreeSet<_> = contexts.iter().map(|context| context.text()).collect();
         assert_eq!(texts.len(), contexts.len());

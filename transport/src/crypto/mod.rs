@@ -1,5 +1,5 @@
 //! Exactly the primitives that the protocol prescribes: XChaCha20-Poly1305, Ed25519, X25519, BLAKE2b, Argon2id, SHA-2;
-//! and BLAKE3 for the content format that is our own.
+//! and for what is our own BLAKE3 (the content format, protocols between peers), HKDF and SPAKE2 (protocols between peers).
 //!
 //! All come from reviewed crates, and only this module uses them. Keys are used through methods; their bytes leave only
 //! through functions called `expose` and through [`CryptoObject`], the JSON texts that the protocol prescribes. Every
@@ -23,6 +23,8 @@ mod kdf;
 #[cfg(feature = "client")]
 pub mod password;
 #[cfg(feature = "client")]
+mod password_exchange;
+#[cfg(feature = "client")]
 pub mod private_key;
 #[cfg(feature = "client")]
 pub mod random;
@@ -39,6 +41,8 @@ mod transient;
 pub(crate) use chunk_cipher::{ChunkCipher, key_commitment};
 #[cfg(feature = "client")]
 pub use cipher::{BaseNonce, Cipher, CipherNonce, MAX_CIPHERTEXT_LENGTH, NONCE_LENGTH, TAG_LENGTH};
+#[cfg(feature = "client")]
+pub(crate) use context_hash::derive as derive_for;
 pub(crate) use context_hash::{ContextHash, HashContext};
 #[cfg(feature = "client")]
 pub use exchange::{ExchangeKeypair, ExchangePublicKey, ExchangeSecrets};
@@ -47,6 +51,8 @@ pub use kdf::{KdfContext, MAX_KEY_ID};
 pub use object::{CryptoObject, Form, compact};
 #[cfg(feature = "client")]
 pub use password::{PasswordHash, hash_password};
+#[cfg(feature = "client")]
+pub(crate) use password_exchange::{ELEMENT_LENGTH, ExchangeSide, PasswordExchange, RANDOMNESS_LENGTH};
 #[cfg(feature = "client")]
 pub use secret_key::SecretKey;
 pub use signature::{Signature, SignatureHash, SignaturePublicKey};
@@ -79,6 +85,9 @@ pub enum CryptoError {
     /// A public exchange key of small order, with which every exchange has the same result.
     #[error("exchange key of the peer is unusable")]
     WeakExchangeKey,
+    /// A message of a password exchange is not one of the other side.
+    #[error("message of the key exchange is not valid")]
+    PasswordExchange,
     /// The content exceeds the length that one key can encrypt.
     #[error("content is longer than what one key can encrypt")]
     TooLong,

@@ -19,6 +19,12 @@ const OUTPUT_LENGTH: usize = 32;
 pub struct PasswordHash([u8; OUTPUT_LENGTH]);
 
 impl PasswordHash {
+    /// Wraps the bytes of a hash that was computed before.
+    #[must_use]
+    pub fn from_bytes(bytes: [u8; OUTPUT_LENGTH]) -> Self {
+        Self(bytes)
+    }
+
     /// Standard base64 with padding, 44 characters, the form that the backbone compares.
     #[must_use]
     pub fn to_backbone_text(&self) -> String {

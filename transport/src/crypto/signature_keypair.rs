@@ -40,6 +40,16 @@ impl SignatureKeypair {
         Signature::from_raw(self.0.sign(message).to_bytes(), hash)
     }
 
+    /// `HKDF-SHA256(no salt, seed, label)`: a secret for another purpose, from which nothing follows about this key.
+    #[must_use]
+    pub(crate) fn derive_seed(&self, label: &[u8]) -> Zeroizing<[u8; 32]> {
+        let mut derived = Zeroizing::new([0; 32]);
+        hkdf::Hkdf::<sha2::Sha256>::new(None, self.0.as_bytes())
+            .expand(label, derived.as_mut())
+            .expect("HKDF gives up to 8160 bytes");
+        derived
+    }
+
     /// The 32-byte secret seed.
     #[must_use]
     pub fn expose_seed(&self) -> &[u8; 32] {

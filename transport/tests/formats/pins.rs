@@ -201,7 +201,7 @@ fn challenge(seeded: &mut Seeded) -> String {
 
 fn content(seeded: &mut Seeded) -> String {
     let content = match seeded.below(3) {
-        0 => TokenContent::File { file_id: seeded.id("FIL"), secret_key: seeded.key() },
+        0 => TokenContent::file(seeded.id("FIL"), seeded.key()),
         1 => TokenContent::RelationshipTemplate {
             for_identity: seeded.optional(Seeded::address),
             password_protection: seeded.optional(Seeded::protection),
