@@ -110,7 +110,7 @@ async fn a_probe_tells_everybody_what_is_spoken() {
         let told = |name| header(&response, name).unwrap();
         assert_eq!((told("tus-resumable"), told("tus-version")), ("1.0.0".to_owned(), "1.0.0".to_owned()));
         assert_eq!(told("tus-max-size"), (16_u64 * 1024 * 1024 * 1024).to_string());
-        assert_eq!(told("tus-checksum-algorithm"), "sha1,sha256,sha512");
+        assert_eq!(told("tus-checksum-algorithm"), "blake3,sha1,sha256,sha512");
         assert_eq!(
             told("tus-extension"),
             "creation,creation-defer-length,checksum,termination,expiration,concatenation"

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use enlace_tests::World;
 use futures_util::future::join_all;
 use futures_util::stream;
-use transport::backbone::{Error, NewUpload, Session, UploadState, UploadSupport};
+use transport::backbone::{ChecksumAlgorithm, Error, NewUpload, Session, UploadState, UploadSupport};
 use transport::crypto::hash::sha512;
 use transport::wire::backbone::uploads::code;
 use transport::wire::{FileId, UploadId};
@@ -44,8 +44,12 @@ async fn a_file_is_sent_in_pieces_and_read_in_ranges() {
     let backbone = world.backbone().await;
     let session = session(&backbone.line().url()).await;
     let support = session.upload_support().await.unwrap().unwrap();
-    let expected =
-        UploadSupport { max_size: Some(16 << 30), has_parts: true, has_deferred_length: true, has_sha256: true };
+    let expected = UploadSupport {
+        max_size: Some(16 << 30),
+        has_parts: true,
+        has_deferred_length: true,
+        checksum: Some(ChecksumAlgorithm::Blake3),
+    };
     assert_eq!(support, expected);
     let all = content(3 * MIB + 7);
     let id = whole(&session, all.len()).await;

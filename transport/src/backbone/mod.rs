@@ -39,7 +39,7 @@ pub use correlation::with_correlation_id;
 pub use datawallet::ModificationsPage;
 pub use download::Download;
 pub use error::{BackboneFailure, Error, NetworkError};
-pub use resumable::{NewUpload, UploadState, UploadSupport};
+pub use resumable::{ChecksumAlgorithm, NewUpload, UploadState, UploadSupport};
 pub use secret::{DeviceCredentials, SecretText};
 pub use session::Session;
 pub use upload::{UploadContent, UploadFile, UploadObserver};

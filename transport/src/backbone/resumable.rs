@@ -35,8 +35,31 @@ pub struct UploadSupport {
     pub has_parts: bool,
     /// Whether the length may be told late.
     pub has_deferred_length: bool,
-    /// Whether the bytes of a request can be checked with SHA-256.
-    pub has_sha256: bool,
+    /// How the bytes of a request can be checked.
+    pub checksum: Option<ChecksumAlgorithm>,
+}
+
+/// How the bytes of a request are checked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum ChecksumAlgorithm {
+    /// BLAKE3, which is several times as fast.
+    Blake3,
+    /// SHA-256.
+    #[default]
+    Sha256,
+}
+
+impl ChecksumAlgorithm {
+    /// The fastest comes first.
+    const NAMES: [(&'static str, Self); 2] = [("blake3", Self::Blake3), ("sha256", Self::Sha256)];
+
+    /// The value of the header for these bytes.
+    fn of(self, bytes: &[u8]) -> String {
+        match self {
+            Self::Blake3 => format!("blake3 {}", to_base64(blake3::hash(bytes).as_bytes())),
+            Self::Sha256 => format!("sha256 {}", to_base64(&Sha256::digest(bytes))),
+        }
+    }
 }
 
 /// How far an upload is.
@@ -72,7 +95,13 @@ impl Session {
         .await?;
         match response.status() {
             StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => Ok(None),
-            _ => Ok(UploadSupport::read(accepted(response, &label).await?.headers())),
+            _ => {
+                let support = UploadSupport::read(accepted(response, &label).await?.headers());
+                if let Some(checksum) = support.and_then(|support| support.checksum) {
+                    self.checksum().get_or_init(|| checksum);
+                }
+                Ok(support)
+            }
         }
     }
 
@@ -121,7 +150,8 @@ impl Session {
         Ok(UploadState { offset: call.offset(&response)?, length })
     }
 
-    /// Appends bytes behind `offset`, with their checksum: they arrive as they are, or not at all. Returns the new offset.
+    /// Appends bytes behind `offset`, with their checksum: they arrive as they are, or not at all. Returns the new offset. The
+    /// checksum is the fastest that [`upload_support`](Self::upload_support) has named, else SHA-256.
     ///
     /// Dropping the future leaves it open whether they arrived.
     ///
@@ -138,11 +168,10 @@ impl Session {
         let length = bytes.len() as u64;
         let timeout = self.http().transfer_timeout(length);
         let call = Call { timeout: Some(timeout), ..Call::new(Method::PATCH, path(id)) };
-        let hashed = bytes.clone();
+        let (hashed, algorithm) = (bytes.clone(), self.checksum().get().copied().unwrap_or_default());
         // Elsewhere, so that whoever makes the next bytes at the same time is not held up.
-        let hashing = tokio::task::spawn_blocking(move || Sha256::digest(&hashed));
-        let digest = hashing.await.unwrap_or_else(|_| Sha256::digest(bytes));
-        let checksum = format!("sha256 {}", to_base64(&digest));
+        let hashing = tokio::task::spawn_blocking(move || algorithm.of(&hashed));
+        let checksum = hashing.await.unwrap_or_else(|_| algorithm.of(bytes));
         let response = self
             .call(&call, |request| {
                 let told = Told { progress: progress.clone(), sent: 0 };
@@ -284,7 +313,10 @@ impl UploadSupport {
             max_size: number(headers, header::TUS_MAX_SIZE),
             has_parts: has("concatenation"),
             has_deferred_length: has("creation-defer-length"),
-            has_sha256: has("checksum") && list(header::TUS_CHECKSUM_ALGORITHM).any(|name| name == "sha256"),
+            checksum: ChecksumAlgorithm::NAMES
+                .into_iter()
+                .find(|(name, _)| has("checksum") && list(header::TUS_CHECKSUM_ALGORITHM).any(|it| it == *name))
+                .map(|(_, algorithm)| algorithm),
         })
     }
 }

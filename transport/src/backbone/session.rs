@@ -1,6 +1,6 @@
 //! Calls with a device's login. One file per resource adds its calls to [`Session`].
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use serde::de::DeserializeOwned;
 
@@ -8,6 +8,7 @@ use super::auth::Auth;
 use super::bounds::AnswerBounds;
 use super::envelope::Page;
 use super::http::{Http, Request};
+use super::resumable::ChecksumAlgorithm;
 use super::{ClientConfig, DeviceCredentials, Error, SecretText};
 use crate::wire::ChallengeId;
 use crate::wire::backbone::challenges::Challenge;
@@ -19,6 +20,8 @@ use crate::wire::backbone::quotas::MetricQuotas;
 pub struct Session {
     http: Arc<Http>,
     auth: Arc<Auth>,
+    /// How pieces of uploads are checked, as the backbone said when it was asked.
+    checksum: Arc<OnceLock<ChecksumAlgorithm>>,
 }
 
 /// Bounds of a list that is collected in memory.
@@ -32,7 +35,7 @@ pub(super) struct ListBounds {
 
 impl Session {
     pub(super) fn new(http: Arc<Http>, credentials: DeviceCredentials) -> Self {
-        Self { auth: Arc::new(Auth::new(http.clone(), credentials)), http }
+        Self { auth: Arc::new(Auth::new(http.clone(), credentials)), http, checksum: Arc::default() }
     }
 
     /// The settings.
@@ -103,6 +106,10 @@ impl Session {
 
     pub(super) fn http(&self) -> &Http {
         &self.http
+    }
+
+    pub(super) fn checksum(&self) -> &OnceLock<ChecksumAlgorithm> {
+        &self.checksum
     }
 
     /// A token for a call that cannot be repeated.

@@ -10,6 +10,8 @@ pub(crate) enum Algorithm {
     Sha1,
     Sha256,
     Sha512,
+    /// Not among those that the protocol names, and several times as fast as they are.
+    Blake3,
 }
 
 /// The checksum that bytes shall have.
@@ -24,11 +26,12 @@ pub(super) enum Computing {
     Sha1(Sha1),
     Sha256(Sha256),
     Sha512(Sha512),
+    Blake3(Box<blake3::Hasher>),
 }
 
 impl Algorithm {
     /// The names of all, as they are told.
-    pub(crate) const NAMES: &'static str = "sha1,sha256,sha512";
+    pub(crate) const NAMES: &'static str = "blake3,sha1,sha256,sha512";
 
     /// The algorithm with this name.
     pub(crate) fn named(name: &str) -> Option<Self> {
@@ -36,6 +39,7 @@ impl Algorithm {
             "sha1" => Some(Self::Sha1),
             "sha256" => Some(Self::Sha256),
             "sha512" => Some(Self::Sha512),
+            "blake3" => Some(Self::Blake3),
             _ => None,
         }
     }
@@ -47,6 +51,7 @@ impl Checksum {
             Algorithm::Sha1 => Computing::Sha1(Sha1::new()),
             Algorithm::Sha256 => Computing::Sha256(Sha256::new()),
             Algorithm::Sha512 => Computing::Sha512(Sha512::new()),
+            Algorithm::Blake3 => Computing::Blake3(Box::default()),
         }
     }
 
@@ -62,6 +67,9 @@ impl Computing {
             Self::Sha1(hash) => hash.update(bytes),
             Self::Sha256(hash) => hash.update(bytes),
             Self::Sha512(hash) => hash.update(bytes),
+            Self::Blake3(hash) => {
+                hash.update(bytes);
+            }
         }
     }
 
@@ -70,6 +78,7 @@ impl Computing {
             Self::Sha1(hash) => hash.finalize().to_vec(),
             Self::Sha256(hash) => hash.finalize().to_vec(),
             Self::Sha512(hash) => hash.finalize().to_vec(),
+            Self::Blake3(hash) => hash.finalize().as_bytes().to_vec(),
         }
     }
 }
@@ -86,7 +95,7 @@ mod tests {
             computing.add(b"abc");
             computing.finish().len()
         });
-        assert_eq!(lengths.collect::<Vec<_>>(), [20, 32, 64]);
+        assert_eq!(lengths.collect::<Vec<_>>(), [32, 20, 32, 64]);
         assert_eq!(Algorithm::named("md5"), None);
     }
 }
