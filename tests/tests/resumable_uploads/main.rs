@@ -4,6 +4,7 @@
 mod calls;
 #[cfg(target_os = "linux")]
 mod cut;
+mod follow;
 #[cfg(target_os = "linux")]
 mod memory;
 
