@@ -10,13 +10,16 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
-use bytes::Bytes;
-use tokio::sync::{Mutex, MutexGuard};
+use bytes::{Bytes, BytesMut};
+use tokio::sync::{Mutex, MutexGuard, watch};
 use transport::access::{Attempt, FailedAttempt, Ledger, Outcome};
-use transport::backbone::{self, Client, ClientConfig, SecretText, UploadContent, UploadFile, UploadObserver};
+use transport::backbone::{
+    self, Client, ClientConfig, NetworkError, SecretText, UploadContent, UploadFile, UploadObserver,
+};
 use transport::crypto::{SecretKey, SignatureKeypair};
 use transport::identity::{PublicIdentity, derive_address};
 use transport::wire::backbone::files::{CreatedFile, FileMetadata};
+use transport::wire::backbone::previews::{CreatedPreview, FilePreview, PreviewState};
 use transport::wire::backbone::tokens::{CreateToken, CreatedToken, Token};
 use transport::wire::{Address, DeviceId, FileId, Timestamp, TokenId};
 
@@ -37,13 +40,19 @@ tokio::task_local! {
 
 /// Holds tokens and files for all nodes of a test.
 #[derive(Clone, Default)]
-pub(crate) struct Holder(Arc<Mutex<Held>>);
+pub(crate) struct Holder(Arc<Mutex<Held>>, Arc<watch::Sender<()>>);
 
 /// What a holder has. Tests may change it between calls, as an untrusted side does.
 #[derive(Default)]
 pub(crate) struct Held {
     pub(crate) tokens: HashMap<TokenId, HeldToken>,
     pub(crate) files: HashMap<FileId, (FileMetadata, Bytes)>,
+    /// Uploads that go on and are shown.
+    pub(crate) growing: HashMap<FileId, (FilePreview, BytesMut)>,
+    /// Whether it ends what is followed as if there were no more, as an untrusted side may.
+    pub(crate) ends_early: bool,
+    /// Whether it breaks what is followed where there is no more yet.
+    pub(crate) breaks_early: bool,
     /// Reads so far, successful or not.
     pub(crate) reads: usize,
     /// Whether it answers ranges with everything.
@@ -74,6 +83,11 @@ impl Holder {
     /// The holder of the scope.
     pub(super) fn current() -> Option<Self> {
         HOLDER.try_with(Self::clone).ok()
+    }
+
+    /// Wakes those who follow uploads.
+    pub(crate) fn wake(&self) {
+        self.1.send_replace(());
     }
 
     /// What it holds.
@@ -151,7 +165,9 @@ impl Delivery for Memory<'_> {
         let (_, rest) = found.ok_or_else(|| self.not_found("File", None))?;
         match rest.len() as u64 {
             length if length > limit => Err(too_large(limit)),
-            length => Ok(HeldContent { rest: rest.clone(), offset: 0, length }),
+            length => {
+                Ok(HeldContent { rest: rest.clone(), offset: 0, length: Some(length), received: 0, followed: None })
+            }
         }
     }
 
@@ -160,14 +176,42 @@ impl Delivery for Memory<'_> {
         if self.holder.held().await.ignores_ranges {
             return Ok(content);
         }
-        let place = |position: u64| usize::try_from(position.min(content.length)).unwrap();
+        let place = |position: u64| usize::try_from(position.min(content.rest.len() as u64)).unwrap();
         let rest = content.rest.slice(place(range.start)..place(range.end));
         if rest.is_empty() {
             let request = String::new();
             return Err(backbone::Error::UnexpectedStatus { status: 416, request }.into());
         }
-        content = HeldContent { length: rest.len() as u64, rest, offset: range.start };
+        content = HeldContent { length: Some(rest.len() as u64), rest, offset: range.start, ..content };
         Ok(content)
+    }
+
+    async fn file_preview(&self, id: &FileId) -> Result<FilePreview, Failure> {
+        let held = self.read().await;
+        if let Some((preview, bytes)) = held.growing.get(id) {
+            return Ok(FilePreview { offset: bytes.len() as u64, ..preview.clone() });
+        }
+        let found = held.files.get(id).filter(|(file, _)| !self.is_over(file));
+        let (file, bytes) = found.ok_or_else(|| self.not_found("File", None))?;
+        Ok(FilePreview {
+            id: id.clone(),
+            state: PreviewState::Complete,
+            owner: file.owner.clone(),
+            created_at: file.created_at,
+            expires_at: file.expires_at,
+            offset: bytes.len() as u64,
+            length: Some(bytes.len() as u64),
+            encrypted_properties: file.encrypted_properties.clone(),
+        })
+    }
+
+    async fn follow_file(&self, id: &FileId, offset: u64, limit: u64) -> Result<HeldContent, Failure> {
+        let there = self.file_preview(id).await?.offset;
+        if offset > there {
+            return Err(backbone::Error::UnexpectedStatus { status: 416, request: String::new() }.into());
+        }
+        let followed = Some(Followed { holder: self.holder.clone(), id: id.clone(), limit });
+        Ok(HeldContent { rest: Bytes::new(), offset, length: None, received: 0, followed })
     }
 
     async fn create_token(&self, token: &CreateToken) -> Result<CreatedToken, Failure> {
@@ -199,8 +243,61 @@ impl Delivery for Memory<'_> {
         if let Some(observer) = observer {
             observer(content.len() as u64);
         }
+        let id: FileId = self.holder.held().await.new_id("FIL").parse().unwrap();
+        Ok(self.keep(id, file, content).await)
+    }
+
+    async fn piece_support(&self) -> Result<Option<PieceSupport>, Failure> {
+        Ok(Some(PieceSupport { max_length: None }))
+    }
+
+    async fn upload_pieces<O: Outgoing>(
+        &self,
+        content: &mut O,
+        _observer: Option<UploadObserver>,
+    ) -> Result<CreatedFile, Failure> {
+        let id: FileId = self.holder.held().await.new_id("FIL").parse().unwrap();
+        let outcome = self.take_pieces(&id, content).await;
+        self.holder.held().await.growing.remove(&id);
+        let created = match outcome {
+            Ok((file, bytes)) => Ok(self.keep(id, &file, bytes).await),
+            Err(error) => Err(Failure::Failed(error)),
+        };
+        self.holder.wake();
+        created
+    }
+}
+
+impl Memory<'_> {
+    /// Takes all pieces; those of an upload that is shown are there for others at once.
+    async fn take_pieces<O: Outgoing>(&self, id: &FileId, content: &mut O) -> crate::Result<(UploadFile, Bytes)> {
+        let mut bytes = BytesMut::new();
+        if let Some(new) = content.preview()? {
+            let preview = FilePreview {
+                id: id.clone(),
+                state: PreviewState::Growing,
+                owner: self.core.account.address().clone(),
+                created_at: self.core.clock.now(),
+                expires_at: new.expires_at,
+                offset: 0,
+                length: None,
+                encrypted_properties: new.encrypted_properties,
+            };
+            self.holder.held().await.growing.insert(id.clone(), (preview, BytesMut::new()));
+            content.shown(CreatedPreview { id: id.clone(), expires_at: new.expires_at });
+        }
+        while let Some(piece) = content.piece().await? {
+            bytes.extend_from_slice(&piece);
+            if let Some((_, shown)) = self.holder.held().await.growing.get_mut(id) {
+                shown.extend_from_slice(&piece);
+            }
+            self.holder.wake();
+        }
+        Ok((content.describe()?, bytes.freeze()))
+    }
+
+    async fn keep(&self, id: FileId, file: &UploadFile, content: Bytes) -> CreatedFile {
         let (mut held, account) = (self.holder.held().await, &self.core.account);
-        let id: FileId = held.new_id("FIL").parse().unwrap();
         let metadata = metadata(id.clone(), file, content.len() as u64, self.core);
         let created = CreatedFile {
             id: id.clone(),
@@ -219,24 +316,7 @@ impl Delivery for Memory<'_> {
             expires_at: file.expires_at,
         };
         held.files.insert(id, (metadata, content));
-        Ok(created)
-    }
-
-    async fn piece_support(&self) -> Result<Option<PieceSupport>, Failure> {
-        Ok(Some(PieceSupport { max_length: None }))
-    }
-
-    async fn upload_pieces<O: Outgoing>(
-        &self,
-        content: &mut O,
-        observer: Option<UploadObserver>,
-    ) -> Result<CreatedFile, Failure> {
-        let mut bytes = Vec::new();
-        while let Some(piece) = content.piece().await.map_err(Failure::Failed)? {
-            bytes.extend_from_slice(&piece);
-        }
-        let file = content.describe().map_err(Failure::Failed)?;
-        self.upload_file(&file, &UploadContent::Memory(bytes.into()), observer).await
+        created
     }
 }
 
@@ -344,7 +424,40 @@ impl Ledger for Recorder<'_> {
 pub(crate) struct HeldContent {
     rest: Bytes,
     offset: u64,
-    length: u64,
+    length: Option<u64>,
+    received: u64,
+    followed: Option<Followed>,
+}
+
+/// An upload that is followed.
+struct Followed {
+    holder: Holder,
+    id: FileId,
+    limit: u64,
+}
+
+impl Followed {
+    /// The bytes from this position on, once there are any; none at the end of the file.
+    async fn behind(&self, position: usize) -> Result<Bytes, Failure> {
+        let mut changes = self.holder.1.subscribe();
+        loop {
+            let held = self.holder.held().await;
+            let growing = held.growing.get(&self.id).map(|(_, bytes)| bytes.clone().freeze());
+            let is_growing = growing.is_some();
+            let complete = held.files.get(&self.id).map(|(_, bytes)| bytes.clone());
+            let broken =
+                || backbone::Error::Network { kind: NetworkError::Broken, request: String::new(), source: None };
+            let bytes = growing.or(complete).ok_or_else(broken)?;
+            if bytes.len() > position || !is_growing || held.ends_early {
+                return Ok(bytes.slice(position..));
+            }
+            if held.breaks_early {
+                return Err(broken().into());
+            }
+            drop(held);
+            let _ = changes.changed().await;
+        }
+    }
 }
 
 impl Incoming for HeldContent {
@@ -353,15 +466,25 @@ impl Incoming for HeldContent {
     }
 
     fn length(&self) -> Option<u64> {
-        Some(self.length)
+        self.length
     }
 
     fn received(&self) -> u64 {
-        self.length - self.rest.len() as u64
+        self.received
     }
 
     async fn chunk(&mut self) -> Result<Option<Bytes>, Failure> {
+        if let Some(followed) = &self.followed
+            && self.rest.is_empty()
+        {
+            let position = usize::try_from(self.offset + self.received).unwrap();
+            self.rest = followed.behind(position).await?;
+            if self.received + self.rest.len() as u64 > followed.limit {
+                return Err(too_large(followed.limit));
+            }
+        }
         let chunk = self.rest.split_to(self.rest.len().min(CHUNK));
+        self.received += chunk.len() as u64;
         Ok(Some(chunk).filter(|chunk| !chunk.is_empty()))
     }
 }

@@ -6,6 +6,7 @@ use transport::backbone::{self, NewUpload, Session, UploadFile, UploadObserver};
 use transport::wire::UploadId;
 use transport::wire::backbone::envelope::QUOTA_EXHAUSTED;
 use transport::wire::backbone::files::CreatedFile;
+use transport::wire::backbone::previews::NewPreview;
 use transport::wire::backbone::uploads::{CHECKSUM_MISMATCH, FinishUpload, code};
 
 use super::{Failure, Outgoing, Retries};
@@ -27,10 +28,18 @@ pub(super) async fn upload<O: Outgoing>(
     content: &mut O,
     observer: Option<UploadObserver>,
 ) -> Result<(UploadFile, CreatedFile), Failure> {
-    let mut next = content.piece().await.map_err(Failure::Failed)?;
+    let preview = content.preview().map_err(Failure::Failed)?;
+    // Those who are shown the upload do not wait for its first piece.
+    let mut next = match preview {
+        Some(_) => Some(Bytes::new()),
+        None => content.piece().await.map_err(Failure::Failed)?,
+    };
     let new = NewUpload { length: None, is_partial: false };
     let id = retried(|| session.create_upload(new)).await?;
     let mut running = Running { session: session.clone(), id, offset: 0, is_finished: false };
+    if let Some(preview) = preview {
+        running.show(content, &preview).await;
+    }
     while let Some(piece) = next {
         let made = async { content.piece().await.map_err(Failure::Failed) };
         ((), next) = tokio::try_join!(running.append(piece, observer.as_ref()), made)?;
@@ -41,6 +50,15 @@ pub(super) async fn upload<O: Outgoing>(
 }
 
 impl Running {
+    /// Shows the upload to others. It goes on without that where the backbone cannot do it.
+    async fn show<O: Outgoing>(&self, content: &mut O, preview: &NewPreview) {
+        match retried(|| self.session.preview_upload(&self.id, preview)).await {
+            Ok(shown) if shown.id == self.id.file_id() => content.shown(shown),
+            Ok(_) => info!("the backbone shows another file than the one that is uploaded"),
+            Err(error) => info!(%error, "the upload is not shown before it ends"),
+        }
+    }
+
     /// Appends a piece, from wherever the backbone has it after a failure.
     async fn append(&mut self, mut piece: Bytes, observer: Option<&UploadObserver>) -> Result<(), Failure> {
         let mut retries = Retries::default();

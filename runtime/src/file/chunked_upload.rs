@@ -9,14 +9,15 @@ use transport::backbone::{UploadFile, UploadObserver};
 use transport::content::Layout;
 use transport::crypto::{CryptoObject as _, SecretKey, Signature};
 use transport::file::{Extent, FileMetadataV2, MAX_SEALED_METADATA_LENGTH, sealed_length, sign_content_ownership};
-use transport::wire::FileId;
 use transport::wire::backbone::files::CreatedFile;
+use transport::wire::backbone::previews::{CreatedPreview, NewPreview};
+use transport::wire::{ByteText, FileId};
 
 use super::blob::{BlobSealer, Limit, SealedBlob};
 use super::record::ChunkMembers;
 use super::spool::{Spool, temporary_file_error};
 use super::upload::metadata_too_long;
-use super::{FileRecord, NewFile, Observer, Phase, Progress};
+use super::{EarlyShare, FileRecord, NewFile, Observer, Phase, Progress, StartedUpload};
 use crate::blocking::blocking;
 use crate::core::Core;
 use crate::delivery::{self, Delivery as _, Outgoing};
@@ -31,11 +32,20 @@ struct ChunkedUpload<'a> {
     content_key: SecretKey,
     metadata_key: SecretKey,
     owner_signature: Option<Signature>,
+    /// Until others are shown the upload.
+    early: Option<EarlyShare>,
+    /// What others were told of the length.
+    length: Option<u64>,
 }
 
 /// Uploads and stores a file. If that fails before the backbone has the file, nothing of it is stored here, and the backbone
 /// removes what it has.
-pub(super) async fn upload(core: &Core, mut new: NewFile, observer: Option<&Observer>) -> Result<(FileId, FileRecord)> {
+pub(super) async fn upload(
+    core: &Core,
+    mut new: NewFile,
+    early: Option<EarlyShare>,
+    observer: Option<&Observer>,
+) -> Result<(FileId, FileRecord)> {
     let by = delivery::of(core);
     let support = by.piece_support().await?;
     // What is sent at once may have as many bytes as a file of format `v1`.
@@ -52,6 +62,8 @@ pub(super) async fn upload(core: &Core, mut new: NewFile, observer: Option<&Obse
         content_key,
         metadata_key: SecretKey::generate(),
         owner_signature: None,
+        length: early.as_ref().and_then(|early| early.length),
+        early,
     };
     let progress = observer.map(|observer| uploading(observer.clone(), None));
     let created = match support {
@@ -77,6 +89,22 @@ impl ChunkedUpload<'_> {
         let total = Layout::of(self.blob.sealed()?.length).map(|layout| layout.blob_length()).ok();
         let progress = observer.map(|observer| uploading(observer.clone(), total));
         Ok(delivery::of(self.core).upload_file(&file, &spool.into_upload(), progress).await?)
+    }
+
+    fn sealed_metadata(&self, extent: Extent) -> Result<ByteText> {
+        let metadata = FileMetadataV2 {
+            description: self.new.description.clone(),
+            modified_at: None,
+            filename: self.new.filename.clone(),
+            extent,
+            manifest_length: None,
+            mimetype: self.new.mimetype.clone(),
+            secret_key: self.content_key.clone(),
+            tags: self.new.tags.clone(),
+            title: self.new.title.clone(),
+        };
+        let sealed = metadata.seal(&self.metadata_key);
+        if sealed.0.len() > MAX_SEALED_METADATA_LENGTH { Err(metadata_too_long()) } else { Ok(sealed) }
     }
 
     /// Stores the file. Of the answer only members that the backbone alone knows are used, and a shorter expiry.
@@ -121,23 +149,27 @@ impl Outgoing for ChunkedUpload<'_> {
         self.blob.piece().await
     }
 
+    fn preview(&mut self) -> Result<Option<NewPreview>> {
+        if self.early.is_none() {
+            return Ok(None);
+        }
+        let encrypted_properties = self.sealed_metadata(Extent::Growing { length: self.length })?;
+        Ok(Some(NewPreview { encrypted_properties, expires_at: self.new.expires_at }))
+    }
+
+    fn shown(&mut self, shown: CreatedPreview) {
+        if let Some(early) = self.early.take() {
+            (early.started)(StartedUpload::new(shown, self.metadata_key.clone(), self.new.expires_at));
+        }
+    }
+
     fn describe(&mut self) -> Result<UploadFile> {
         let SealedBlob { length, root, cipher_hash } = self.blob.sealed()?;
-        let metadata = FileMetadataV2 {
-            description: self.new.description.clone(),
-            modified_at: None,
-            filename: self.new.filename.clone(),
-            extent: Extent::Complete { length, root },
-            manifest_length: None,
-            mimetype: self.new.mimetype.clone(),
-            secret_key: self.content_key.clone(),
-            tags: self.new.tags.clone(),
-            title: self.new.title.clone(),
-        };
-        let encrypted_properties = metadata.seal(&self.metadata_key);
-        if encrypted_properties.0.len() > MAX_SEALED_METADATA_LENGTH {
-            return Err(metadata_too_long());
+        if self.length.is_some_and(|told| told != length) {
+            let text = "'content' has another length than was told to those who follow the upload; share it again";
+            return Err(Error::InvalidPropertyValue(text.to_owned()));
         }
+        let encrypted_properties = self.sealed_metadata(Extent::Complete { length, root })?;
         let owner_signature = sign_content_ownership(&root, self.core.account.device_key());
         let file = UploadFile {
             cipher_hash: cipher_hash.into(),

@@ -13,7 +13,7 @@ use transport::file::{FileError, FileMetadata, MAX_SEALED_METADATA_LENGTH, Seale
 use transport::wire::{ByteText, FileId, Timestamp};
 
 use super::spool::{Spool, temporary_file_error};
-use super::{ContentFormat, FileRecord, Observer, Phase, Progress, chunked_upload, download};
+use super::{ContentFormat, EarlyShare, FileRecord, Observer, Phase, Progress, chunked_upload, download};
 use crate::blocking::blocking;
 use crate::core::Core;
 use crate::delivery::{self, Delivery as _};
@@ -47,16 +47,26 @@ impl NewFile {
         observer: Option<&Observer>,
     ) -> Result<(FileId, FileRecord)> {
         if format == ContentFormat::V2 {
-            return chunked_upload::upload(core, self, observer).await;
+            return chunked_upload::upload(core, self, None, observer).await;
         }
         match seal(core, &mut self.content, observer).await? {
             Outcome::Sealed(sealed) => self.send(core, sealed, observer).await,
             Outcome::TooLong(_) if format == ContentFormat::V1 => Err(too_large()),
             Outcome::TooLong(begun) => {
                 self.content = begun.followed_by(core, self.content).await?;
-                chunked_upload::upload(core, self, observer).await
+                chunked_upload::upload(core, self, None, observer).await
             }
         }
+    }
+
+    /// Uploads it in chunks, and lets others follow the upload.
+    pub(crate) async fn upload_early(
+        self,
+        core: &Core,
+        early: EarlyShare,
+        observer: Option<&Observer>,
+    ) -> Result<(FileId, FileRecord)> {
+        chunked_upload::upload(core, self, Some(early), observer).await
     }
 
     async fn send(self, core: &Core, sealed: Sealed, observer: Option<&Observer>) -> Result<(FileId, FileRecord)> {

@@ -4,6 +4,7 @@
 mod chunked;
 mod chunked_faults;
 mod files;
+mod following;
 mod hostile;
 mod limits;
 mod metadata;
