@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use runtime::dto::File;
+use runtime::facade::Followed;
 use runtime::{ErrorCode, Secret};
 use sha2::{Digest as _, Sha256};
 
@@ -18,7 +19,7 @@ use crate::home::{Home, place_of, same};
 use crate::node::{Plan, WhichBackbone, configuration};
 use crate::passwords::{KnownPassword, ask_again};
 use crate::progress::ProgressOutput;
-use crate::receive::{Destination, Incoming, Saved, announce, hex, place, stopped, with_attempts};
+use crate::receive::{Destination, Incoming, Saved, announce, follow, hex, place, stopped, with_attempts};
 use crate::size;
 
 /// Names the backbone of references that do not.
@@ -199,10 +200,10 @@ async fn receive(
     progress: &ProgressOutput,
     output: crate::output::Output,
 ) -> Result<(File, Saved), Failure> {
-    let file = with_attempts(
+    let found = with_attempts(
         password,
-        async |password| match access.load_file(&incoming.text, password).await {
-            Ok(file) => Ok(file),
+        async |password| match follow::find(access, &incoming.text, password).await {
+            Ok(found) => Ok(found),
             Err(failure) => Err(explain(failure, incoming, access, dir).await),
         },
         async |failure| {
@@ -213,6 +214,13 @@ async fn receive(
         },
     )
     .await?;
+    let file = match found {
+        Followed::Complete(file) => *file,
+        Followed::Growing(file) => {
+            let place = follow::Place { output: args.output.as_deref(), force: args.force, max_size: args.max_size };
+            return follow::save(access, *file, place, progress, output).await;
+        }
+    };
     announce(&file.filename, file.filesize, args.max_size, output)?;
     let destination = Destination::choose(args.output.as_deref(), &file.filename, args.force)?;
     destination.explain(output);

@@ -123,23 +123,36 @@ impl Destination {
         length: u64,
         progress: &ProgressOutput,
     ) -> Result<Saved, Failure> {
+        self.write_to_end(reader, Some(length), progress).await
+    }
+
+    /// The same for a length that may not be known before the end.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write).
+    pub(crate) async fn write_to_end(
+        self,
+        reader: impl AsyncRead + Unpin,
+        length: Option<u64>,
+        progress: &ProgressOutput,
+    ) -> Result<Saved, Failure> {
         if is_standard_output(&self.path) {
             let copied = copy(reader, tokio::io::stdout(), length, progress, output::unwritable).await;
-            let sha256 = copied.map_err(|failure| match failure.kind {
+            let (bytes, sha256) = copied.map_err(|failure| match failure.kind {
                 Kind::Network | Kind::Integrity => failure.hint(INCOMPLETE_OUTPUT),
                 _ => failure,
             })?;
-            return Ok(Saved { path: self.path, bytes: length, sha256, resumed: 0 });
+            return Ok(Saved { path: self.path, bytes, sha256, resumed: 0 });
         }
         let mut temporary = NewFile::create(&self.path).map_err(|error| self.unwritable(&error))?;
         let handle = temporary.file().try_clone().map_err(|error| self.unwritable(&error))?;
         let mut file = tokio::fs::File::from_std(handle);
-        let sha256 = copy(reader, &mut file, length, progress, |error| self.unwritable(error)).await?;
+        let (bytes, sha256) = copy(reader, &mut file, length, progress, |error| self.unwritable(error)).await?;
         // Here it keeps no thread of the runtime; publishing finds nothing left to synchronize.
         file.sync_all().await.map_err(|error| self.unwritable(&error))?;
         self.publish(temporary)?;
         let path = self.path.canonicalize().unwrap_or(self.path);
-        Ok(Saved { path, bytes: length, sha256, resumed: 0 })
+        Ok(Saved { path, bytes, sha256, resumed: 0 })
     }
 
     fn publish(&self, mut temporary: NewFile) -> Result<(), Failure> {
@@ -168,15 +181,15 @@ impl Destination {
     }
 }
 
-/// Copies `length` bytes and returns their SHA-256 in lower-case hex.
+/// Copies everything, `length` bytes if that is known. Returns how many they are, and their SHA-256 in lower-case hex.
 async fn copy(
     mut reader: impl AsyncRead + Unpin,
     mut writer: impl AsyncWrite + Unpin,
-    length: u64,
+    length: Option<u64>,
     progress: &ProgressOutput,
     unwritable: impl Fn(&std::io::Error) -> Failure,
-) -> Result<String, Failure> {
-    progress.step("writing", Some(length));
+) -> Result<(u64, String), Failure> {
+    progress.step("writing", length);
     let mut buffer = vec![0; BUFFER_SIZE];
     let mut hash = Sha256::new();
     let mut bytes = 0u64;
@@ -191,9 +204,11 @@ async fn copy(
         progress.add(count as u64);
     }
     writer.flush().await.map_err(|error| unwritable(&error))?;
-    match bytes == length {
-        true => Ok(hex(&hash.finalize())),
-        false => Err(Failure::new(Kind::Integrity, format!("received {bytes} bytes instead of {length}"))),
+    match length {
+        Some(length) if bytes != length => {
+            Err(Failure::new(Kind::Integrity, format!("received {bytes} bytes instead of {length}")))
+        }
+        _ => Ok((bytes, hex(&hash.finalize()))),
     }
 }
 

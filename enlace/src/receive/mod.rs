@@ -3,6 +3,7 @@
 mod acted_on;
 mod attempts;
 mod destination;
+pub(crate) mod follow;
 mod name;
 pub(crate) mod place;
 mod reference;

@@ -7,6 +7,7 @@ mod cut;
 mod follow;
 #[cfg(target_os = "linux")]
 mod memory;
+mod receive;
 
 use bytes::Bytes;
 use enlace_tests::{NewIdentity, client};
