@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::Context;
 use super::next_steps::{NextSteps, ServedBy, options_of};
-use super::shape;
+use super::{shape, share_early};
 use crate::access::{Access, NewFile};
 use crate::args::{NodeOptions, ServerOptions};
 use crate::config::Settings;
@@ -52,6 +52,11 @@ pub(crate) struct ShareArgs {
     /// File name that receivers see (default: that of the file, text.txt for a text, stdin for standard input)
     #[arg(long, value_name = "NAME", value_parser = parse_name)]
     name: Option<String>,
+    /// Print the reference as soon as the upload begins, so that receivers follow it; implies --format v2
+    ///
+    /// With --json, a line with the token alone comes first.
+    #[arg(long)]
+    early: bool,
     /// Do not draw a QR code
     #[arg(long)]
     no_qr: bool,
@@ -94,7 +99,10 @@ pub(crate) async fn run(mut context: Context, args: ShareArgs) -> Result<(), Fai
             return Err(failure);
         }
     };
-    let shared = context.interrupt.or(share(&access, source, format, terms, output)).await;
+    let shared = match args.early {
+        true => context.interrupt.or(share_while_uploading(&access, source, format, terms, output)).await,
+        false => context.interrupt.or(share(&access, source, format, terms, output)).await,
+    };
     let told = shared
         .and_then(|(file, token)| print(&context, &args, &file, &token, &Interface::new(&access, served.as_ref())));
     if let Some(served) = served {
@@ -178,8 +186,38 @@ async fn share(
             file?
         }
     };
-    let request = CreateTokenForFile { expires_at: wanted.of_token(&file), ..terms.request };
+    let request = CreateTokenForFile { expires_at: wanted.of_token(file.expires_at), ..terms.request };
     let token = access.create_token_for_file(file.id.as_str(), request).await?;
+    Ok((file, token))
+}
+
+/// The same with a reference that is printed when the upload begins.
+async fn share_while_uploading(
+    access: &Access,
+    source: SourceFile,
+    format: Format,
+    terms: Terms,
+    output: Output,
+) -> Result<(File, Token), Failure> {
+    let wanted = Wanted::new(&terms, time::now());
+    if let Some(expires_at) = terms.request.expires_at {
+        check_lifetime(expires_at, time::now(), access.max_lifetime().await)?;
+    }
+    let request = |expires_at| CreateTokenForFile { expires_at: wanted.of_token(expires_at), ..terms.request.clone() };
+    let new = NewFile {
+        source,
+        format: format.in_chunks()?,
+        mimetype: None,
+        expires_at: None,
+        title: None,
+        description: None,
+        tags: None,
+    };
+    let (file, token) = share_early::share(access, new, |upload| request(upload.expires_at()), output).await?;
+    let token = match token {
+        Some(token) => token,
+        None => access.create_token_for_file(file.id.as_str(), request(file.expires_at)).await?,
+    };
     Ok((file, token))
 }
 
@@ -232,11 +270,11 @@ impl Wanted {
         }
     }
 
-    /// When the token expires; with the file if nothing is said.
-    fn of_token(self, file: &File) -> Option<Timestamp> {
+    /// When the token of a file expires that expires then; with the file if nothing is said.
+    fn of_token(self, file_expires_at: Timestamp) -> Option<Timestamp> {
         match self {
             Self::At(time) => Some(time),
-            Self::AtMost(time) => Some(time.min(file.expires_at)),
+            Self::AtMost(time) => Some(time.min(file_expires_at)),
             Self::AsFile => None,
         }
     }

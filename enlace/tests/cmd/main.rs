@@ -4,6 +4,7 @@
 mod broken_lines;
 mod configuration;
 mod credentials;
+mod early;
 mod formats;
 mod lost_stores;
 mod messages;
