@@ -40,6 +40,7 @@ mod domain;
 mod error;
 #[cfg(feature = "testing")]
 pub mod fault;
+mod followers;
 mod lenient;
 mod notifications;
 mod quota;

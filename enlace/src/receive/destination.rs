@@ -135,24 +135,37 @@ impl Destination {
         length: u64,
         progress: &ProgressOutput,
     ) -> Result<Saved, Failure> {
+        self.write_to_end(reader, Some(length), progress).await
+    }
+
+    /// The same for a length that may not be known before the end.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write).
+    pub(crate) async fn write_to_end(
+        self,
+        reader: impl AsyncRead + Unpin,
+        length: Option<u64>,
+        progress: &ProgressOutput,
+    ) -> Result<Saved, Failure> {
         if self.is_standard_output() {
             let copied =
                 copy(reader, tokio::io::stdout(), Arrived::nothing(), length, progress, output::unwritable).await;
-            let sha256 = copied.map_err(|failure| match failure.kind {
+            let (bytes, sha256) = copied.map_err(|failure| match failure.kind {
                 Kind::Network | Kind::Integrity => failure.hint(INCOMPLETE_OUTPUT),
                 _ => failure,
             })?;
-            return Ok(Saved { path: self.path, bytes: length, sha256: Some(sha256), resumed: 0, files: None });
+            return Ok(Saved { path: self.path, bytes, sha256: Some(sha256), resumed: 0, files: None });
         }
         let mut temporary = NewFile::create(&self.path).map_err(|error| self.unwritable(&error))?;
         let handle = temporary.file().try_clone().map_err(|error| self.unwritable(&error))?;
         let mut file = tokio::fs::File::from_std(handle);
-        let sha256 =
-            copy(reader, &mut file, Arrived::nothing(), length, progress, |error| self.unwritable(error)).await?;
+        let unwritable = |error: &std::io::Error| self.unwritable(error);
+        let (bytes, sha256) = copy(reader, &mut file, Arrived::nothing(), length, progress, unwritable).await?;
         // Here it keeps no thread of the runtime; publishing finds nothing left to synchronize.
         file.sync_all().await.map_err(|error| self.unwritable(&error))?;
         self.publish(temporary)?;
-        Ok(self.saved(length, sha256, 0))
+        Ok(self.saved(bytes, sha256, 0))
     }
 
     /// The same for what is written behind what an earlier run left, into a file that stays if anything fails.
@@ -171,7 +184,8 @@ impl Destination {
         let mut handle = partial.file().try_clone().map_err(|error| self.unwritable(&error))?;
         handle.seek(SeekFrom::Start(resumed)).map_err(|error| self.unwritable(&error))?;
         let mut file = tokio::fs::File::from_std(handle);
-        let sha256 = copy(reader, &mut file, arrived, length, progress, |error| self.unwritable(error)).await?;
+        let unwritable = |error: &std::io::Error| self.unwritable(error);
+        let (_, sha256) = copy(reader, &mut file, arrived, Some(length), progress, unwritable).await?;
         file.sync_all().await.map_err(|error| self.unwritable(&error))?;
         partial.set_mode(self.final_mode()).map_err(|error| self.unwritable(&error))?;
         partial.publish(&self.path, self.existing()).map_err(|error| self.unpublished(&error))?;
@@ -248,17 +262,18 @@ pub(super) fn unwritable(destination: &Path, file: &Path, error: &std::io::Error
     }
 }
 
-/// Copies what is left of `length` bytes and returns the SHA-256 of all of them in lower-case hex.
+/// Copies what is left of a content, which has `length` bytes if that is known. Returns how many there are in all, and their
+/// SHA-256 in lower-case hex.
 async fn copy(
     mut reader: impl AsyncRead + Unpin,
     mut writer: impl AsyncWrite + Unpin,
     arrived: Arrived,
-    length: u64,
+    length: Option<u64>,
     progress: &ProgressOutput,
     unwritable: impl Fn(&std::io::Error) -> Failure,
-) -> Result<String, Failure> {
+) -> Result<(u64, String), Failure> {
     let Arrived { mut bytes, mut hash } = arrived;
-    progress.step("writing", Some(length));
+    progress.step("writing", length);
     progress.begin_behind(bytes);
     let mut buffer = vec![0; BUFFER_SIZE];
     loop {
@@ -272,9 +287,11 @@ async fn copy(
         progress.add(count as u64);
     }
     writer.flush().await.map_err(|error| unwritable(&error))?;
-    match bytes == length {
-        true => Ok(hex(&hash.finalize())),
-        false => Err(Failure::new(Kind::Integrity, format!("received {bytes} bytes instead of {length}"))),
+    match length {
+        Some(length) if bytes != length => {
+            Err(Failure::new(Kind::Integrity, format!("received {bytes} bytes instead of {length}")))
+        }
+        _ => Ok((bytes, hex(&hash.finalize()))),
     }
 }
 

@@ -10,14 +10,15 @@ use transport::content::Layout;
 use transport::crypto::{CryptoObject as _, SecretKey, Signature};
 use transport::file::{Extent, FileMetadataV2, MAX_SEALED_METADATA_LENGTH, sealed_length, sign_content_ownership};
 use transport::wire::backbone::files::{CreatedFile, FileMetadata};
-use transport::wire::{FileId, UploadId};
+use transport::wire::backbone::previews::{CreatedPreview, NewPreview};
+use transport::wire::{ByteText, FileId, UploadId};
 
 use super::blob::{BlobSealer, Limit, SealedBlob};
 use super::record::ChunkMembers;
 use super::spool::{Spool, temporary_file_error};
 use super::unfinished::{self, Continued, Unfinished};
 use super::upload::metadata_too_long;
-use super::{FileRecord, NewFile, Observer, Phase, Progress};
+use super::{EarlyShare, FileRecord, NewFile, Observer, Phase, Progress, StartedUpload};
 use crate::blocking::blocking;
 use crate::content_store::UploadedContent;
 use crate::core::Core;
@@ -40,11 +41,20 @@ struct ChunkedUpload<'a> {
     unfinished: Option<Unfinished>,
     /// Hashes of chunks that were sealed before the upload began.
     pending: Vec<u8>,
+    /// Until others are shown the upload.
+    early: Option<EarlyShare>,
+    /// What others were told of the length.
+    length: Option<u64>,
 }
 
 /// Uploads and stores a file. If that fails before the backbone has the file, nothing of it is stored here, and the backbone
 /// removes what it has, unless it can be continued.
-pub(super) async fn upload(core: &Core, new: NewFile, observer: Option<&Observer>) -> Result<(FileId, FileRecord)> {
+pub(super) async fn upload(
+    core: &Core,
+    new: NewFile,
+    early: Option<EarlyShare>,
+    observer: Option<&Observer>,
+) -> Result<(FileId, FileRecord)> {
     let support = delivery::of(core).piece_support().await?;
     // What is sent at once may have as many bytes as a file of format `v1`.
     let longest = match support {
@@ -56,12 +66,12 @@ pub(super) async fn upload(core: &Core, new: NewFile, observer: Option<&Observer
         (None, _) => ChunkedUpload::new(core, new, limit, observer).send_at_once(observer).await,
         (Some(_), None) => {
             let progress = observer.map(|observer| uploading(observer.clone(), None, 0));
-            let mut upload = ChunkedUpload::new(core, new, limit, observer);
+            let mut upload = ChunkedUpload::new(core, new, limit, observer).shown_by(early);
             upload.blob.keeping = core.content_store.keep_upload();
             let created = delivery::of(core).upload_pieces(&mut upload, None, progress).await?;
             upload.remember(created).await
         }
-        (Some(_), Some(source)) => upload_source(core, &source, new, limit, observer).await,
+        (Some(_), Some(source)) => upload_source(core, &source, new, (limit, early), observer).await,
     }
 }
 
@@ -70,7 +80,7 @@ async fn upload_source(
     core: &Core,
     source: &Source,
     new: NewFile,
-    limit: Limit,
+    (limit, early): (Limit, Option<EarlyShare>),
     observer: Option<&Observer>,
 ) -> Result<(FileId, FileRecord)> {
     let identity = source.identity();
@@ -87,7 +97,7 @@ async fn upload_source(
         let metadata = new.metadata_v2(&unfinished.content_key, Extent::Growing { length: None });
         continued = unfinished.take_up(core, layout, metadata, new.expires_at).await?;
     }
-    let mut upload = ChunkedUpload::new(core, new, limit, observer);
+    let mut upload = ChunkedUpload::new(core, new, limit, observer).shown_by(early);
     loop {
         upload.source = Some(identity);
         let before = continued.as_ref().map_or(0, |continued| continued.content_bytes(layout));
@@ -128,7 +138,16 @@ impl<'a> ChunkedUpload<'a> {
             source: None,
             unfinished: None,
             pending: Vec::new(),
+            early: None,
+            length: None,
         }
+    }
+
+    /// Others are shown it while it is sent.
+    fn shown_by(mut self, early: Option<EarlyShare>) -> Self {
+        self.length = early.as_ref().and_then(|early| early.length);
+        self.early = early;
+        self
     }
 
     /// With the keys of an upload that was interrupted. Nothing has been read of the content.
@@ -161,6 +180,11 @@ impl<'a> ChunkedUpload<'a> {
         let progress = observer.map(|observer| uploading(observer.clone(), total, 0));
         let created = delivery::of(self.core).upload_file(&file, &spool.into_upload(), progress).await?;
         self.remember(created).await
+    }
+
+    fn sealed_metadata(&self, extent: Extent) -> Result<ByteText> {
+        let sealed = self.new.metadata_v2(&self.content_key, extent).seal(&self.metadata_key);
+        if sealed.0.len() > MAX_SEALED_METADATA_LENGTH { Err(metadata_too_long()) } else { Ok(sealed) }
     }
 
     /// Stores the file. Of the answer only members that the backbone alone knows are used, and a shorter expiry.
@@ -240,13 +264,27 @@ impl Outgoing for ChunkedUpload<'_> {
             .is_ok_and(|it| it == self.new.metadata_v2(&self.content_key, Extent::Complete { length, root }))
     }
 
+    fn preview(&mut self) -> Result<Option<NewPreview>> {
+        if self.early.is_none() {
+            return Ok(None);
+        }
+        let encrypted_properties = self.sealed_metadata(Extent::Growing { length: self.length })?;
+        Ok(Some(NewPreview { encrypted_properties, expires_at: self.new.expires_at }))
+    }
+
+    fn shown(&mut self, shown: CreatedPreview) {
+        if let Some(early) = self.early.take() {
+            (early.started)(StartedUpload::new(shown, self.metadata_key.clone(), self.new.expires_at));
+        }
+    }
+
     fn describe(&mut self) -> Result<UploadFile> {
         let SealedBlob { length, root, cipher_hash } = self.blob.sealed()?;
-        let metadata = self.new.metadata_v2(&self.content_key, Extent::Complete { length, root });
-        let encrypted_properties = metadata.seal(&self.metadata_key);
-        if encrypted_properties.0.len() > MAX_SEALED_METADATA_LENGTH {
-            return Err(metadata_too_long());
+        if self.length.is_some_and(|told| told != length) {
+            let text = "'content' has another length than was told to those who follow the upload; share it again";
+            return Err(Error::InvalidPropertyValue(text.to_owned()));
         }
+        let encrypted_properties = self.sealed_metadata(Extent::Complete { length, root })?;
         let owner_signature = sign_content_ownership(&root, self.core.account.device_key());
         let file = UploadFile {
             cipher_hash: cipher_hash.into(),

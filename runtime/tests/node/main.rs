@@ -5,6 +5,7 @@ mod chunked;
 mod chunked_faults;
 mod content_store;
 mod files;
+mod following;
 mod hostile;
 mod limits;
 mod metadata;

@@ -44,8 +44,13 @@ async fn a_file_is_sent_in_pieces_and_read_in_ranges() {
     let backbone = world.backbone().await;
     let session = session(&backbone.line().url()).await;
     let support = session.upload_support().await.unwrap().unwrap();
-    let expected =
-        UploadSupport { max_size: Some(16 << 30), has_parts: true, has_deferred_length: true, has_sha256: true };
+    let expected = UploadSupport {
+        max_size: Some(16 << 30),
+        has_parts: true,
+        has_deferred_length: true,
+        has_sha256: true,
+        has_preview: true,
+    };
     assert_eq!(support, expected);
     let all = content(3 * MIB + 7);
     let id = whole(&session, all.len()).await;

@@ -20,6 +20,7 @@ use super::http::{accepted, read_body, within};
 use super::{Error, SecretText, Session, UploadObserver};
 use crate::wire::UploadId;
 use crate::wire::backbone::files::CreatedFile;
+use crate::wire::backbone::previews;
 use crate::wire::backbone::uploads::{self, FinishUpload, header};
 use crate::wire::bytes::to_base64;
 
@@ -37,6 +38,8 @@ pub struct UploadSupport {
     pub has_deferred_length: bool,
     /// Whether the bytes of a request can be checked with SHA-256.
     pub has_sha256: bool,
+    /// Whether others can follow an upload.
+    pub has_preview: bool,
 }
 
 /// How far an upload is.
@@ -281,6 +284,7 @@ impl UploadSupport {
             has_parts: has("concatenation"),
             has_deferred_length: has("creation-defer-length"),
             has_sha256: has("checksum") && list(header::TUS_CHECKSUM_ALGORITHM).any(|name| name == "sha256"),
+            has_preview: list(header::ENLACE_EXTENSION).any(|name| name == previews::EXTENSION),
         })
     }
 }
