@@ -51,7 +51,7 @@ async fn print(
     output: Output,
 ) -> Result<Option<Token>, Failure> {
     let Ok(upload) = started.await else {
-        output.talk("this backbone cannot share the file before it is uploaded");
+        output.talk("others cannot follow this upload; the reference is printed when it has ended");
         return Ok(None);
     };
     let token = files.create_token_for_started_upload(&upload, terms(&upload)).await?;

@@ -165,9 +165,13 @@ impl FilesFacade {
     /// The same for a file of format `v2` that others can follow while it is uploaded: see [`EarlyShare`], and
     /// [`create_token_for_started_upload`](Self::create_token_for_started_upload).
     ///
+    /// An upload of files on this machine that was interrupted goes on as the same file, so tokens that were made for it stay right.
+    /// If that is not possible, a warning in the log says that they do not work any more.
+    ///
     /// # Errors
     /// As [`upload_own_file`](Self::upload_own_file); [`Error::NotSupported`] if the request asks for format `v1`,
-    /// [`Error::InvalidPropertyValue`] if the content has another length than was told.
+    /// [`Error::InvalidPropertyValue`] if the content has another length than was told, or turns out to have changed since an
+    /// earlier run that is continued; in this case the next upload begins anew.
     #[instrument(skip_all)]
     pub async fn upload_own_file_early(&self, request: UploadOwnFile, early: EarlyShare) -> Result<File> {
         if request.format == ContentFormat::V1 {

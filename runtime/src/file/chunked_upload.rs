@@ -45,6 +45,8 @@ struct ChunkedUpload<'a> {
     early: Option<EarlyShare>,
     /// What others were told of the length.
     length: Option<u64>,
+    /// Whether others are shown the upload.
+    is_shown: bool,
 }
 
 /// Uploads and stores a file. If that fails before the backbone has the file, nothing of it is stored here, and the backbone
@@ -55,6 +57,12 @@ pub(super) async fn upload(
     early: Option<EarlyShare>,
     observer: Option<&Observer>,
 ) -> Result<(FileId, FileRecord)> {
+    let told = early.as_ref().and_then(|early| early.length);
+    if let (Some(told), Some(length)) = (told, new.content.length())
+        && told != length
+    {
+        return Err(of_another_length());
+    }
     let support = delivery::of(core).piece_support().await?;
     // What is sent at once may have as many bytes as a file of format `v1`.
     let longest = match support {
@@ -95,7 +103,7 @@ async fn upload_source(
     let mut continued = None;
     if let Some(unfinished) = unfinished::find(core, &identity)? {
         let metadata = new.metadata_v2(&unfinished.content_key, Extent::Growing { length: None });
-        continued = unfinished.take_up(core, layout, metadata, new.expires_at).await?;
+        continued = unfinished.take_up(core, layout, metadata, (new.expires_at, early.is_some())).await?;
     }
     let mut upload = ChunkedUpload::new(core, new, limit, observer).shown_by(early);
     loop {
@@ -106,9 +114,13 @@ async fn upload_source(
         match delivery::of(core).upload_pieces(&mut upload, resumed, progress).await {
             Ok(created) => return upload.remember(created).await,
             Err(_) if upload.blob.has_changed() => {
-                warn!("a file has changed although its state has not; it is uploaded anew");
                 upload.give_up().await?;
-                upload = ChunkedUpload::new(core, upload.new, limit, observer);
+                if upload.is_shown {
+                    return Err(shown_and_changed());
+                }
+                warn!("a file has changed although its state has not; it is uploaded anew");
+                let early = upload.early.take();
+                upload = ChunkedUpload::new(core, upload.new, limit, observer).shown_by(early);
             }
             Err(failure) => {
                 if !delivery::may_pass(failure.error()) {
@@ -118,6 +130,17 @@ async fn upload_source(
             }
         }
     }
+}
+
+fn of_another_length() -> Error {
+    let text = "'content' has another length than was told to those who follow the upload; share it again";
+    Error::InvalidPropertyValue(text.to_owned())
+}
+
+/// A new upload would be another file, of which those who were told of this one know nothing.
+fn shown_and_changed() -> Error {
+    let text = "'content' has changed since its upload began, so references to it that were given out do not work; share it again";
+    Error::InvalidPropertyValue(text.to_owned())
 }
 
 fn uploading(observer: Observer, total: Option<u64>, resumed: u64) -> UploadObserver {
@@ -140,12 +163,13 @@ impl<'a> ChunkedUpload<'a> {
             pending: Vec::new(),
             early: None,
             length: None,
+            is_shown: false,
         }
     }
 
     /// Others are shown it while it is sent.
     fn shown_by(mut self, early: Option<EarlyShare>) -> Self {
-        self.length = early.as_ref().and_then(|early| early.length);
+        self.length = early.as_ref().and_then(|early| early.length.or(self.new.content.length()));
         self.early = early;
         self
     }
@@ -163,7 +187,10 @@ impl<'a> ChunkedUpload<'a> {
     /// Forgets what is on disk to continue it.
     async fn give_up(&mut self) -> Result<()> {
         match self.unfinished.take() {
-            Some(unfinished) => unfinished.forget(self.core).await,
+            Some(unfinished) => {
+                unfinished.warn_of_tokens();
+                unfinished.forget(self.core).await
+            }
             None => Ok(()),
         }
     }
@@ -251,7 +278,8 @@ impl Outgoing for ChunkedUpload<'_> {
     async fn begun(&mut self, upload: &UploadId) -> Result<bool> {
         let Some(source) = self.source.take() else { return Ok(false) };
         let keys = (&self.content_key, &self.metadata_key);
-        let unfinished = Unfinished::new(self.core, &source, upload.clone(), keys, self.new.expires_at);
+        let asked = (self.new.expires_at, self.early.is_some());
+        let unfinished = Unfinished::new(self.core, &source, upload.clone(), keys, asked);
         if unfinished.begin(self.core, &std::mem::take(&mut self.pending)).await? {
             self.unfinished = Some(unfinished);
         }
@@ -274,6 +302,7 @@ impl Outgoing for ChunkedUpload<'_> {
 
     fn shown(&mut self, shown: CreatedPreview) {
         if let Some(early) = self.early.take() {
+            self.is_shown = true;
             (early.started)(StartedUpload::new(shown, self.metadata_key.clone(), self.new.expires_at));
         }
     }
@@ -281,8 +310,7 @@ impl Outgoing for ChunkedUpload<'_> {
     fn describe(&mut self) -> Result<UploadFile> {
         let SealedBlob { length, root, cipher_hash } = self.blob.sealed()?;
         if self.length.is_some_and(|told| told != length) {
-            let text = "'content' has another length than was told to those who follow the upload; share it again";
-            return Err(Error::InvalidPropertyValue(text.to_owned()));
+            return Err(of_another_length());
         }
         let encrypted_properties = self.sealed_metadata(Extent::Complete { length, root })?;
         let owner_signature = sign_content_ownership(&root, self.core.account.device_key());

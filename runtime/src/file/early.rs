@@ -8,10 +8,11 @@ use transport::wire::{FileId, Timestamp};
 
 /// Shares a file of format `v2` before its upload has ended.
 pub struct EarlyShare {
-    /// Bytes of the content, if they are known. Readers are told; a content that turns out to have another length is refused.
+    /// Bytes of the content, if they are known; those of files on this machine are. Readers are told; a content that turns out to
+    /// have another length is refused.
     pub length: Option<u64>,
     /// Called when others can follow the upload, on the task that uploads: it must not block. Never called if the backbone cannot
-    /// show unfinished uploads; then the file is uploaded all the same.
+    /// show unfinished uploads, or has all of an upload that is continued; then the file is uploaded all the same.
     pub started: Box<dyn FnOnce(StartedUpload) + Send>,
 }
 

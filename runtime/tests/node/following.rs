@@ -48,19 +48,19 @@ impl Upload {
     }
 }
 
-async fn follow(node: &Runtime, reference: &dto::Reference) -> Result<Followed> {
+pub(crate) async fn follow(node: &Runtime, reference: &dto::Reference) -> Result<Followed> {
     let request = LoadFile { reference: reference.url.clone(), password: None };
     node.files().follow_file(request, None).await
 }
 
-async fn growing(node: &Runtime, reference: &dto::Reference) -> GrowingFile {
+pub(crate) async fn growing(node: &Runtime, reference: &dto::Reference) -> GrowingFile {
     match follow(node, reference).await.unwrap() {
         Followed::Growing(file) => *file,
         Followed::Complete(_) => panic!("the upload has ended"),
     }
 }
 
-async fn rest(content: &mut GrowingReader) -> Result<Vec<u8>> {
+pub(crate) async fn rest(content: &mut GrowingReader) -> Result<Vec<u8>> {
     let mut all = Vec::new();
     match content.read_to_end(&mut all).await {
         Ok(_) => Ok(all),

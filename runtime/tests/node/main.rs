@@ -12,6 +12,7 @@ mod metadata;
 mod parts;
 mod privacy;
 mod resumed;
+mod resumed_early;
 mod store;
 mod tokens;
 mod world;
