@@ -38,7 +38,8 @@ const DEFAULT_MAX_SIZE: &str = "1G";
 ///
 /// A download that is interrupted continues if you run the same command again. Until it is complete, what arrived is beside the
 /// destination in a hidden file or folder, .NAME.….part, which you can remove. Files in format v1, single files of several
-/// (--only) and standard output start anew.
+/// (--only) and standard output start anew. A file that is still being uploaded is received at the same time; several files can be
+/// received when their upload has ended.
 ///
 /// Several files are saved in a new folder that has the sender's name, or the one that --output names. It gets this name when all
 /// files are complete. Nothing in it is executable, unless --keep-modes is given.
@@ -262,11 +263,9 @@ impl Receiver<'_> {
 
     async fn follow(&self, file: GrowingFile, output: crate::output::Output) -> Result<(File, Received), Failure> {
         let Self { access, args, .. } = *self;
-        if args.list || args.only.is_some() || file.manifest_length.is_some() {
-            return Err(follow::several());
-        }
+        follow::check(file.manifest_length, args.only.as_deref(), args.list)?;
         let place = follow::Place { output: args.output.as_deref(), force: args.force, max_size: args.max_size };
-        let (file, saved) = follow::save(access, file, place, self.progress, output).await?;
+        let (file, saved) = follow::save(access, file, place, self.kept, self.progress, output).await?;
         Ok((file, Received::Saved(saved)))
     }
 

@@ -20,7 +20,7 @@ use crate::size;
 /// The path that means standard output.
 const STANDARD_OUTPUT: &str = "-";
 /// The hint after a failure that leaves a part of a file on standard output.
-const INCOMPLETE_OUTPUT: &str = "what was written to standard output is incomplete; discard it";
+pub(super) const INCOMPLETE_OUTPUT: &str = "what was written to standard output is incomplete; discard it";
 const BUFFER_SIZE: usize = 256 * 1024;
 
 /// A path that may be written.
@@ -168,7 +168,8 @@ impl Destination {
         Ok(self.saved(bytes, sha256, 0))
     }
 
-    /// The same for what is written behind what an earlier run left, into a file that stays if anything fails.
+    /// The same for what is written behind what an earlier run left, into a file that stays if anything fails. The length may not be
+    /// known before the end.
     ///
     /// # Errors
     /// As [`write`](Self::write).
@@ -177,7 +178,7 @@ impl Destination {
         arrived: Arrived,
         partial: &PartialFile,
         reader: impl AsyncRead + Unpin,
-        length: u64,
+        length: Option<u64>,
         progress: &ProgressOutput,
     ) -> Result<Saved, Failure> {
         let resumed = arrived.bytes;
@@ -185,11 +186,13 @@ impl Destination {
         handle.seek(SeekFrom::Start(resumed)).map_err(|error| self.unwritable(&error))?;
         let mut file = tokio::fs::File::from_std(handle);
         let unwritable = |error: &std::io::Error| self.unwritable(error);
-        let (_, sha256) = copy(reader, &mut file, arrived, Some(length), progress, unwritable).await?;
+        let (bytes, sha256) = copy(reader, &mut file, arrived, length, progress, unwritable).await?;
+        // More may be there of an earlier run than of the file.
+        file.set_len(bytes).await.map_err(|error| self.unwritable(&error))?;
         file.sync_all().await.map_err(|error| self.unwritable(&error))?;
         partial.set_mode(self.final_mode()).map_err(|error| self.unwritable(&error))?;
         partial.publish(&self.path, self.existing()).map_err(|error| self.unpublished(&error))?;
-        Ok(self.saved(length, sha256, resumed))
+        Ok(self.saved(bytes, sha256, resumed))
     }
 
     fn saved(self, bytes: u64, sha256: String, resumed: u64) -> Saved {

@@ -7,12 +7,15 @@ use std::task::{Context, Poll, ready};
 
 use runtime::dto::File;
 use runtime::facade::{Followed, GrowingFile, LoadFile};
-use runtime::{Error, Secret};
+use runtime::{Error, ErrorCode, Secret};
 use tokio::io::{AsyncRead, ReadBuf};
 
-use super::{Destination, Saved, announce};
+use super::destination::{Arrived, Destination, INCOMPLETE_OUTPUT, Saved, announce, enough_for_rest};
+use super::fetch::one_file;
+use super::kept::Kept;
+use super::partial::Partial;
 use crate::access::Access;
-use crate::code::Kind;
+use crate::code::{Code, Kind};
 use crate::failure::Failure;
 use crate::output::{Output, printable};
 use crate::progress::ProgressOutput;
@@ -39,13 +42,26 @@ pub(crate) async fn find(access: &Access, reference: &str, password: Option<&Sec
     }
 }
 
-/// Why several files that are being uploaded are not received yet.
-pub(crate) fn several() -> Failure {
-    Failure::new(Kind::Refused, "several files that are still being uploaded cannot be received yet")
+/// Checks that what is asked for can be received before the upload has ended.
+///
+/// # Errors
+/// A failure for several files: their list is verified by what the sender tells at the end.
+pub(crate) fn check(manifest_length: Option<u64>, only: Option<&str>, list: bool) -> Result<(), Failure> {
+    match (manifest_length, only) {
+        (Some(_), _) => Err(too_early("several files that are still being uploaded cannot be received yet")),
+        (None, Some(_)) => Err(one_file()),
+        (None, None) if list => Err(too_early("a file that is still being uploaded cannot be listed yet")),
+        (None, None) => Ok(()),
+    }
+}
+
+fn too_early(message: &str) -> Failure {
+    Failure { code: Some(Code::Runtime(ErrorCode::UploadUnfinished)), ..Failure::new(Kind::Network, message) }
         .hint("run the command again when the upload has ended")
 }
 
-/// Writes a file as it comes. It gets its name when the upload has ended and everything is verified.
+/// Writes a file as it comes. It gets its name when the upload has ended and everything is verified. Else what came stays at `kept`,
+/// from where a later run goes on when the upload has ended; one before that writes the same again.
 ///
 /// # Errors
 /// A failure if the upload is given up, the file is larger than allowed, or it cannot be written.
@@ -53,6 +69,7 @@ pub(crate) async fn save(
     access: &Access,
     file: GrowingFile,
     place: Place<'_>,
+    kept: &Kept,
     progress: &ProgressOutput,
     output: Output,
 ) -> Result<(File, Saved), Failure> {
@@ -67,16 +84,45 @@ pub(crate) async fn save(
     let destination = Destination::choose(place.output, &file.filename, place.force)?;
     destination.explain(output);
     match file.length {
-        Some(length) => {
-            destination.check_room(length)?;
-            progress.begin(length);
-        }
+        Some(length) => progress.begin(length),
         None => progress.begin_without_length(),
     }
     let mut reader = Bounded { content: file.content, left: place.max_size, failure: None };
-    let written = destination.write_to_end(&mut reader, file.length, progress).await;
-    let saved = written.map_err(|failure| reader.failure.take().unwrap_or(failure))?;
+    let saved = match destination.is_standard_output() {
+        true => {
+            let written = destination.write_to_end(&mut reader, file.length, progress).await;
+            written.map_err(|failure| reader.failure.take().unwrap_or(failure).hint(INCOMPLETE_OUTPUT))?
+        }
+        false => {
+            let partial = Partial::open_or_create(&destination, &file.id, kept)?;
+            enough_for_rest(file.length.unwrap_or(0), partial.length(), destination.path())?;
+            write(destination, &partial, &mut reader, file.length, progress).await?
+        }
+    };
     Ok((node.runtime.files().followed(&reader.content)?, saved))
+}
+
+/// Writes from the first byte on, over what an earlier run left: nobody can verify that before the upload has ended.
+async fn write<R: AsyncRead + Unpin>(
+    destination: Destination,
+    partial: &Partial,
+    reader: &mut Bounded<R>,
+    length: Option<u64>,
+    progress: &ProgressOutput,
+) -> Result<Saved, Failure> {
+    let written = destination.write_behind(Arrived::nothing(), &partial.0, &mut *reader, length, progress).await;
+    written.map_err(|failure| {
+        let failure = reader.failure.take().unwrap_or(failure);
+        // The file will never be there, or is not wanted.
+        if failure.kind == Kind::Refused || failure.code == Some(Code::Runtime(ErrorCode::UploadGivenUp)) {
+            partial.0.remove();
+            return match failure.hint {
+                Some(_) => failure,
+                None => failure.hint("nothing was kept"),
+            };
+        }
+        failure
+    })
 }
 
 /// Reads at most so many bytes, and keeps why there are no more.
@@ -99,7 +145,7 @@ impl<R: AsyncRead + Unpin> AsyncRead for Bounded<R> {
         let before = out.filled().len();
         if let Err(error) = ready!(Pin::new(&mut self.content).poll_read(context, out)) {
             let failure = match error.downcast::<Error>() {
-                Ok(error) => Failure::from(error).hint("nothing was kept"),
+                Ok(error) => Failure::from(error),
                 Err(error) => return Poll::Ready(Err(error)),
             };
             return Poll::Ready(Err(self.fail(failure)));
@@ -131,6 +177,17 @@ mod tests {
         let outcome = reader.read_to_end(&mut all).await;
         assert_eq!(outcome.is_err(), reader.failure.is_some());
         (all, reader.failure)
+    }
+
+    #[test]
+    fn several_files_are_received_when_their_upload_has_ended() {
+        assert!(check(None, None, false).is_ok());
+        for (manifest_length, list) in [(Some(100), false), (Some(100), true), (None, true)] {
+            let refused = check(manifest_length, None, list).unwrap_err();
+            assert_eq!(refused.code, Some(Code::Runtime(ErrorCode::UploadUnfinished)));
+            assert_eq!(refused.hint.as_deref(), Some("run the command again when the upload has ended"));
+        }
+        assert_eq!(check(None, Some("a"), false).unwrap_err().kind, Kind::Usage);
     }
 
     #[tokio::test]

@@ -45,12 +45,7 @@ impl Sender {
     }
 
     fn start_receiving(&self, directory: &Path, more: &[&str]) -> Child {
-        std::fs::create_dir_all(directory.join("out")).unwrap();
-        let mut command = Command::new(enlace());
-        command.args(["receive", &self.reference, "--data-dir", "receiver", "--output", "out", "--json"]).args(more);
-        command.args(["--backbone", &self.backbone, "--client", OAUTH_CLIENT]);
-        command.current_dir(directory).env_clear().env("HOME", directory);
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+        start_receiving((&self.reference, &self.backbone), directory, more)
     }
 
     /// Starts to receive, sends the start of the content, and waits until some of it has been received.
@@ -68,6 +63,16 @@ impl Sender {
         .unwrap();
         (child, serde_json::from_str(&said).unwrap_or_else(|_| panic!("not JSON: {said:?}")))
     }
+}
+
+/// Receives a reference from a backbone.
+fn start_receiving((reference, backbone): (&str, &str), directory: &Path, more: &[&str]) -> Child {
+    std::fs::create_dir_all(directory.join("out")).unwrap();
+    let mut command = Command::new(enlace());
+    command.args(["receive", reference, "--data-dir", "receiver", "--output", "out", "--json"]).args(more);
+    command.args(["--backbone", backbone, "--client", OAUTH_CLIENT]);
+    command.current_dir(directory).env_clear().env("HOME", directory);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }
 
 async fn ended(child: Child) -> Output {
@@ -118,6 +123,7 @@ async fn an_upload_that_is_given_up_leaves_nothing_at_the_receiver() {
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(3), "{said}");
     assert!(said.contains("error.transport.files.uploadGivenUp") && said.contains("was given up"), "{said}");
+    assert!(said.contains("nothing was kept"), "{said}");
     assert_eq!(names(&directory), Vec::<String>::new());
 }
 
@@ -132,4 +138,53 @@ async fn the_limit_of_the_receiver_holds_for_what_is_uploaded() {
     assert_eq!(output.status.code(), Some(4), "{said}");
     assert!(said.contains("larger than the limit") && said.contains("--max-size"), "{said}");
     assert_eq!(names(&directory), Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_came_of_an_upload_is_kept_for_a_later_run() {
+    let all: Bytes = content(11 * MIB + 7);
+    for (signal, goes_on_while_it_is_uploaded) in [("INT", false), ("KILL", false), ("INT", true)] {
+        let (world, backbone, directory) = world().await;
+        let mut sender = Sender::begin(&world, &backbone, None).await;
+        let child = sender.start_receiving(&directory, &[]);
+        sender.source.write_all(&all[..10 * MIB]).await.unwrap();
+        while partial_length(&directory) < 3 * MIB as u64 {
+            tokio::task::yield_now().await;
+        }
+        assert!(Command::new("kill").args([format!("-{signal}"), child.id().to_string()]).status().unwrap().success());
+        let output = ended(child).await;
+        let said = String::from_utf8(output.stderr).unwrap();
+        if signal == "INT" {
+            assert_eq!(output.status.code(), Some(130), "{said}");
+            assert!(said.contains("run the same command to continue"), "{said}");
+        }
+        assert!(partial_length(&directory) >= 3 * MIB as u64);
+        let start = |sender: &Sender| sender.start_receiving(&directory, &[]);
+        let mut again = goes_on_while_it_is_uploaded.then(|| start(&sender));
+        if let Some(again) = &mut again {
+            // It has looked the file up before the upload ends.
+            let stderr = again.stderr.take().unwrap();
+            let line = tokio::task::spawn_blocking(move || BufReader::new(stderr).lines().next());
+            line.await.unwrap().unwrap().unwrap();
+        }
+        sender.source.write_all(&all[10 * MIB..]).await.unwrap();
+        sender.source.shutdown().await.unwrap();
+        (&mut sender.upload).await.unwrap().unwrap();
+        let again = again.unwrap_or_else(|| start(&sender));
+        let output = ended(again).await;
+        let line: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"));
+        let resumed = line["resumed"].as_u64().unwrap();
+        match goes_on_while_it_is_uploaded {
+            true => assert_eq!(resumed, 0),
+            false => assert!(resumed >= 3 * MIB as u64 && resumed.is_multiple_of(MIB as u64), "{line}"),
+        }
+        assert!(std::fs::read(directory.join("out/data.bin")).unwrap() == all);
+        assert_eq!(names(&directory), ["data.bin"]);
+    }
+}
+
+/// Bytes of the part of a file that is there.
+fn partial_length(directory: &Path) -> u64 {
+    let parts = names(directory).into_iter().filter(|name| name.ends_with(".part"));
+    parts.filter_map(|name| Some(directory.join("out").join(name).metadata().ok()?.len())).max().unwrap_or(0)
 }
