@@ -99,6 +99,8 @@ const STATUSES: &[(StatusCode, &[ErrorCode])] = &[
             ErrorCode::InvalidFileMetadata,
             ErrorCode::NeedsNewerReader,
             ErrorCode::MaxFileSizeExceeded,
+            ErrorCode::UploadUnfinished,
+            ErrorCode::UploadGivenUp,
             ErrorCode::ChallengeTypeRequiresActiveRelationship,
             ErrorCode::SignatureNotValid,
             ErrorCode::TooOldForDatawallet,

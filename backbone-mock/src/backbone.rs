@@ -82,6 +82,8 @@ impl Backbone {
         core.appending.close();
         // Event streams are requests that never finish by themselves.
         core.event_streams.close();
+        // So may those who follow an upload.
+        core.followers.close();
         server.shutdown().await;
         while tasks.join_next().await.is_some() {}
         if tokio::time::timeout(MAX_APPENDING, core.appending.wait()).await.is_err() {

@@ -136,6 +136,8 @@ pub struct Limits {
     pub max_unfinished_uploads: usize,
     /// How long an upload may take before it is removed; see also [`Terms::upload_idle`].
     pub upload_lifetime: Duration,
+    /// How long whoever follows an upload waits for a further acknowledged byte before the connection is ended.
+    pub follow_idle: Duration,
     /// Maximum bytes of a request body other than an upload, which is streamed.
     pub max_body_bytes: u64,
     /// Maximum bytes of a token's content.
@@ -236,6 +238,7 @@ impl Default for Limits {
             max_large_file_bytes: 16 * 1024 * MEBIBYTE,
             max_unfinished_uploads: 128,
             upload_lifetime: Duration::from_secs(7 * 24 * 60 * 60),
+            follow_idle: Duration::from_secs(30),
             max_body_bytes: 20 * MEBIBYTE,
             max_content_bytes: 10 * MEBIBYTE,
             max_connections: 1024,

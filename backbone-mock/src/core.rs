@@ -16,7 +16,8 @@ use crate::caller::digest;
 use crate::challenge_id::Serials;
 use crate::config::Config;
 use crate::error::Error;
-use crate::notifications::EventStreams;
+use crate::followers::Followers;
+use crate::notifications::{EventStreams, Notification};
 use crate::rates::{Allowances, Guesses};
 use crate::secrets::{PasswordHash, ServerKey};
 use crate::store::contract::Backend;
@@ -66,6 +67,8 @@ pub(crate) struct Core {
     pub(crate) store: Store,
     /// Open event streams.
     pub(crate) event_streams: Arc<EventStreams>,
+    /// Who follows uploads.
+    pub(crate) followers: Followers,
     /// The key for digests of token passwords and ownership tokens, and for access tokens.
     pub(crate) key: ServerKey,
     /// The check of `Host` and `Origin` on loopback.
@@ -107,10 +110,15 @@ impl Core {
     pub(crate) async fn on(backend: Backend, config: Config) -> Result<Self, Error> {
         let (store, key) = Store::on(backend).await?;
         let event_streams = Arc::new(EventStreams::new());
-        let streams = event_streams.clone();
-        store.subscribe(move |notification| streams.send(notification));
+        let followers = Followers::default();
+        let (streams, followed) = (event_streams.clone(), followers.clone());
+        store.subscribe(move |notification| match notification {
+            Notification::Devices(notification) => streams.send(notification),
+            Notification::Upload(id) => followed.wake(id),
+        });
         Ok(Self {
             event_streams,
+            followers,
             key,
             guard: guard(&config),
             bodies: Bodies::new(&config.limits),

@@ -41,6 +41,7 @@ mod domain;
 mod error;
 #[cfg(feature = "testing")]
 pub mod fault;
+mod followers;
 mod lenient;
 mod notifications;
 mod quota;

@@ -1,4 +1,4 @@
-//! Notifications, and the event streams on which connected devices receive them.
+//! Notifications: those to devices, with the event streams on which connected ones receive them, and those to followers of uploads.
 //!
 //! A notification says that there is something to fetch. It carries a name and no content, so losing one is harmless: the
 //! device that receives the next one fetches everything. Queues are therefore short, and a full queue drops what is added.
@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard};
 
 use tokio::sync::mpsc;
-use transport::wire::{Address, DeviceId};
+use transport::wire::{Address, DeviceId, UploadId};
 
 /// Notifications waiting to be sent on one stream.
 const QUEUE_LENGTH: usize = 16;
@@ -42,9 +42,18 @@ impl NotificationName {
     }
 }
 
-/// A notification to the devices of an identity, sent after a commit.
+/// What a commit tells those who wait for it. Sent after the commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Notification {
+pub(crate) enum Notification {
+    /// For the devices of an identity.
+    Devices(DeviceNotification),
+    /// An upload has more bytes, has become a file, or is gone.
+    Upload(UploadId),
+}
+
+/// A notification to the devices of an identity.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct DeviceNotification {
     pub(crate) receiver: Address,
     pub(crate) name: NotificationName,
     /// The device that caused it, and knows already.
@@ -54,7 +63,12 @@ pub(crate) struct Notification {
 impl Notification {
     /// For all devices of an identity.
     pub(crate) fn to_all(receiver: &Address, name: NotificationName) -> Self {
-        Self { receiver: receiver.clone(), name, except: None }
+        Self::Devices(DeviceNotification { receiver: receiver.clone(), name, except: None })
+    }
+
+    /// For all devices of an identity but the one that caused it.
+    pub(crate) fn to_others(receiver: &Address, name: NotificationName, cause: &DeviceId) -> Self {
+        Self::Devices(DeviceNotification { receiver: receiver.clone(), name, except: Some(cause.clone()) })
     }
 }
 
@@ -90,8 +104,8 @@ impl EventStreams {
     }
 
     /// Sends a notification on the streams of its receiver.
-    pub(crate) fn send(&self, notification: &Notification) {
-        let Notification { receiver, name, except } = notification;
+    pub(crate) fn send(&self, notification: &DeviceNotification) {
+        let DeviceNotification { receiver, name, except } = notification;
         let mut streams = self.streams();
         let Some(own) = streams.get_mut(receiver) else { return };
         own.retain(|stream| !stream.sender.is_closed());
@@ -130,7 +144,7 @@ mod tests {
         let streams = EventStreams::new();
         let (mut first, mut second) = (streams.open(&address(), &device(1)), streams.open(&address(), &device(2)));
         let name = NotificationName::DatawalletModificationsCreated;
-        streams.send(&Notification { receiver: address(), name, except: Some(device(1)) });
+        streams.send(&DeviceNotification { receiver: address(), name, except: Some(device(1)) });
         assert_eq!(first.try_recv(), Ok(NotificationName::ConnectionOpened));
         assert!(first.try_recv().is_err());
         assert_eq!(second.try_recv(), Ok(NotificationName::ConnectionOpened));
@@ -143,7 +157,8 @@ mod tests {
         let receivers: Vec<_> = (0..=MAX_PER_DEVICE).map(|_| streams.open(&address(), &device(1))).collect();
         assert_eq!(streams.streams()[&address()].len(), MAX_PER_DEVICE);
         drop(receivers);
-        streams.send(&Notification::to_all(&address(), NotificationName::TokenLocked));
+        let name = NotificationName::TokenLocked;
+        streams.send(&DeviceNotification { receiver: address(), name, except: None });
         assert!(streams.streams().is_empty());
     }
 }

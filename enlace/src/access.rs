@@ -300,7 +300,7 @@ impl Access {
 impl NewFile {
     /// The facade's request, which the REST interface takes as a form. Every node refuses what another one would refuse: tags
     /// of unknown kinds, too.
-    fn into_request(self) -> Result<UploadOwnFile, Failure> {
+    pub(crate) fn into_request(self) -> Result<UploadOwnFile, Failure> {
         let mimetype = self.mimetype.unwrap_or_else(|| self.source.media_type());
         let filename = self.source.name.parse().map_err(|error: NoFileName| Failure::usage(error.to_string()))?;
         Ok(UploadOwnFile {

@@ -124,6 +124,7 @@ fn kind_of(code: ErrorCode) -> Kind {
         ErrorCode::RecordNotFound
         | ErrorCode::TransportRecordNotFound
         | ErrorCode::PlatformRecordNotFound
+        | ErrorCode::UploadGivenUp
         | ErrorCode::EmptyToken => Kind::NotFound,
         ErrorCode::NotIntendedForYou
         | ErrorCode::NoPasswordProvided
@@ -162,7 +163,9 @@ fn kind_of(code: ErrorCode) -> Kind {
         | ErrorCode::PlatformTooOldForDatawallet
         | ErrorCode::SyncRunInProgress
         | ErrorCode::SyncRunFinalized => Kind::Usage,
-        code if code == ErrorCode::Unexpected || is_without_answer(code) => Kind::Network,
+        // The sender has to be connected.
+        ErrorCode::UploadUnfinished | ErrorCode::Unexpected => Kind::Network,
+        code if is_without_answer(code) => Kind::Network,
         _ => Kind::General,
     }
 }

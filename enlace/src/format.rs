@@ -68,6 +68,18 @@ impl Format {
         }
     }
 
+    /// The same for a file that has to be in chunks.
+    ///
+    /// # Errors
+    /// A failure if format v1 was asked for.
+    pub(crate) fn in_chunks(self) -> Result<Self, Failure> {
+        match self.choice {
+            Choice::V1 => Err(Failure::usage("a file in format v1 cannot be shared before it is uploaded")
+                .hint("omit --format v1 or --early")),
+            Choice::V2 | Choice::Auto => Ok(Self { choice: Choice::V2, ..self }),
+        }
+    }
+
     /// For the facade.
     pub(crate) fn content(self) -> ContentFormat {
         match self.choice {

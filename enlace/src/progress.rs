@@ -46,7 +46,14 @@ impl ProgressOutput {
 
     /// Writes lines by a clock that says how long the transfer takes.
     fn writing(clock: impl Fn() -> Duration + Send + 'static, write: impl Fn(Value) + Send + 'static) -> Self {
-        let lines = Lines { clock: Box::new(clock), write: Box::new(write), length: None, last: None, resumed: 0 };
+        let lines = Lines {
+            clock: Box::new(clock),
+            write: Box::new(write),
+            length: None,
+            has_begun: false,
+            last: None,
+            resumed: 0,
+        };
         Self::with(ProgressBar::hidden(), Some(Arc::new(Mutex::new(lines))), None)
     }
 
@@ -83,6 +90,11 @@ impl ProgressOutput {
         self.bar.set_position(bytes);
         self.bar.reset_eta();
         self.with_lines(|lines| lines.resumed = bytes);
+    }
+
+    /// Says that nobody knows yet how many bytes the file has. Lines are written from now on.
+    pub(crate) fn begin_without_length(&self) {
+        self.with_lines(|lines| lines.has_begun = true);
     }
 
     /// Tells how far a facade's transfer is.
@@ -161,6 +173,8 @@ struct Lines {
     write: Box<dyn Fn(Value) + Send>,
     /// Bytes of the file, once known.
     length: Option<u64>,
+    /// Whether lines are written although the length is not known.
+    has_begun: bool,
     /// What the last line said, and when.
     last: Option<(u64, Duration)>,
     /// Bytes of the file that had arrived before this run.
@@ -184,11 +198,14 @@ impl Lines {
 
     /// So many bytes of the file have been transferred.
     fn reached(&mut self, bytes: u64) {
-        let Some(total) = self.length else { return };
-        let (bytes, now) = (bytes.max(self.resumed).min(total), (self.clock)());
+        let total = self.length;
+        if total.is_none() && !self.has_begun {
+            return;
+        }
+        let (bytes, now) = (bytes.max(self.resumed).min(total.unwrap_or(u64::MAX)), (self.clock)());
         let is_due = match self.last {
             None => true,
-            Some((before, at)) => bytes > before && (bytes == total || now.saturating_sub(at) >= INTERVAL),
+            Some((before, at)) => bytes > before && (Some(bytes) == total || now.saturating_sub(at) >= INTERVAL),
         };
         if is_due {
             self.last = Some((bytes, now));

@@ -106,6 +106,10 @@ error_codes! {
         NeedsNewerReader = "error.transport.files.needsNewerReader",
         /// The file is larger than this node takes.
         MaxFileSizeExceeded = "error.transport.files.maxFileSizeExceeded",
+        /// The file is still being uploaded.
+        UploadUnfinished = "error.transport.files.uploadUnfinished",
+        /// The upload has ended without a file.
+        UploadGivenUp = "error.transport.files.uploadGivenUp",
         /// The challenge is for a relationship that is not active.
         ChallengeTypeRequiresActiveRelationship =
             "error.transport.challenges.challengeTypeRequiresActiveRelationship",

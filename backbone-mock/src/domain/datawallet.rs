@@ -264,11 +264,8 @@ pub(crate) fn check_supported(supported: u16, wallet: &Wallet) -> Result<(), Ref
 
 /// The notification to the other devices of the caller that there are new entries.
 pub(crate) fn notification(caller: &Caller) -> Notification {
-    Notification {
-        receiver: caller.address.clone(),
-        name: NotificationName::DatawalletModificationsCreated,
-        except: Some(caller.device.clone()),
-    }
+    let name = NotificationName::DatawalletModificationsCreated;
+    Notification::to_others(&caller.address, name, &caller.device)
 }
 
 /// Removes entries that are older than `before` and that a newer entry replaced. Returns how many.

@@ -116,12 +116,9 @@ pub(super) async fn prepare<'c>(
     let now = core.now();
     check_length("cipherHash", &sealed.cipher_hash, MAX_CIPHER_HASH_BYTES)?;
     check_length("ownerSignature", &sealed.owner_signature, MAX_OWNER_SIGNATURE_BYTES)?;
-    check_length("encryptedProperties", &sealed.encrypted_properties, MAX_PROPERTIES_BYTES)?;
-    if sealed.expires_at <= now {
-        return Err(Refusal::invalid("expiresAt", "must be in the future"));
-    }
+    check_properties(&sealed.encrypted_properties)?;
     let account = Account::of(core, &caller.address).await?;
-    let expires_at = account.allowed_expiry(sealed.expires_at, now)?;
+    let expires_at = checked_expiry(&account, sealed.expires_at, now)?;
     let token = new_ownership_token();
     let file = FileRecord {
         ownership_token: core.key.ownership_token(id.as_str(), &token),
@@ -140,6 +137,19 @@ pub(super) async fn prepare<'c>(
         blob: blob.to_owned(),
     };
     Ok(Prepared { account, file, token })
+}
+
+/// Refuses sealed metadata that a file cannot have.
+pub(super) fn check_properties(sealed: &ByteText) -> Result<(), Refusal> {
+    check_length("encryptedProperties", sealed, MAX_PROPERTIES_BYTES)
+}
+
+/// When a file expires for which this was asked.
+pub(super) fn checked_expiry(account: &Account<'_>, asked: Timestamp, now: Timestamp) -> Result<Timestamp, Refusal> {
+    if asked <= now {
+        return Err(Refusal::invalid("expiresAt", "must be in the future"));
+    }
+    account.allowed_expiry(asked, now)
 }
 
 impl Prepared<'_> {

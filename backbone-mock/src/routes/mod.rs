@@ -9,6 +9,7 @@ mod event_stream;
 mod files;
 mod identities;
 mod landing;
+mod previews;
 mod quotas;
 mod resumable;
 mod sync_runs;
@@ -57,6 +58,9 @@ fn own() -> Routes {
         .route("/Uploads", uploads.route_layer(from_fn(tus::speak)))
         .route("/Uploads/{id}", upload.route_layer(from_fn(tus::speak)))
         .route("/Uploads/{id}/File", post(resumable::finish))
+        .route("/Uploads/{id}/Preview", put(previews::show))
+        .route("/Files/{id}/Preview", get(previews::read))
+        .route("/Files/{id}/Content", get(previews::follow))
 }
 
 fn api() -> Routes {

@@ -8,6 +8,7 @@ use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, LOCATION};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use transport::wire::UploadId;
 use transport::wire::backbone::files::CreatedFile;
+use transport::wire::backbone::previews;
 use transport::wire::backbone::uploads::{self, FinishUpload, header};
 
 use crate::domain::resumable::{self, Algorithm, Append, UploadRefusal};
@@ -31,6 +32,7 @@ pub(super) async fn probe(State(core): State<AppState>) -> Response {
     headers.insert(header::TUS_EXTENSION, HeaderValue::from_static(tus::EXTENSIONS));
     headers.insert(header::TUS_MAX_SIZE, core.config.limits.max_large_file_bytes.into());
     headers.insert(header::TUS_CHECKSUM_ALGORITHM, HeaderValue::from_static(Algorithm::NAMES));
+    headers.insert(header::ENLACE_EXTENSION, HeaderValue::from_static(previews::EXTENSION));
     response
 }
 

@@ -55,6 +55,8 @@ pub(super) fn status(refusal: &UploadRefusal) -> (StatusCode, &'static str) {
         UploadRefusal::TooMany { .. } => (StatusCode::BAD_REQUEST, "upload.tooMany"),
         UploadRefusal::IsFinal => (StatusCode::FORBIDDEN, "upload.isFinal"),
         UploadRefusal::IsPartial => (StatusCode::BAD_REQUEST, "upload.isPartial"),
+        UploadRefusal::NotPreviewable => (StatusCode::BAD_REQUEST, "upload.notPreviewable"),
+        UploadRefusal::BeyondOffset { .. } => (StatusCode::RANGE_NOT_SATISFIABLE, "upload.beyondOffset"),
         UploadRefusal::IsNotPartial => (StatusCode::BAD_REQUEST, "upload.isNotPartial"),
         UploadRefusal::Incomplete { .. } => (StatusCode::BAD_REQUEST, "upload.incomplete"),
         UploadRefusal::HashMismatch => (StatusCode::BAD_REQUEST, "upload.hashMismatch"),

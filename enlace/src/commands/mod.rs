@@ -11,6 +11,7 @@ pub(crate) mod receive;
 pub(crate) mod serve;
 pub(crate) mod shape;
 pub(crate) mod share;
+pub(crate) mod share_early;
 pub(crate) mod tokens;
 
 use self::cli::{Cli, Command};

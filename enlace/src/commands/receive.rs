@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use runtime::dto::File;
+use runtime::facade::{Followed, GrowingFile};
 use runtime::{ErrorCode, Secret};
 use sha2::{Digest as _, Sha256};
 
@@ -19,7 +20,8 @@ use crate::node::{Plan, WhichBackbone, configuration};
 use crate::passwords::{KnownPassword, ask_again};
 use crate::progress::ProgressOutput;
 use crate::receive::{
-    Destination, Incoming, Kept, Listed, Saved, Saving, announce, fetch, hex, list, place, stopped, with_attempts,
+    Destination, Incoming, Kept, Listed, Saved, Saving, announce, fetch, follow, hex, list, place, stopped,
+    with_attempts,
 };
 use crate::size;
 
@@ -36,7 +38,8 @@ const DEFAULT_MAX_SIZE: &str = "1G";
 ///
 /// A download that is interrupted continues if you run the same command again. Until it is complete, what arrived is beside the
 /// destination in a hidden file or folder, .NAME.….part, which you can remove. Files in format v1, single files of several
-/// (--only) and standard output start anew.
+/// (--only) and standard output start anew. A file that is still being uploaded is received at the same time; several files can be
+/// received when their upload has ended.
 ///
 /// Several files are saved in a new folder that has the sender's name, or the one that --output names. It gets this name when all
 /// files are complete. Nothing in it is executable, unless --keep-modes is given.
@@ -239,7 +242,10 @@ impl Receiver<'_> {
         output: crate::output::Output,
     ) -> Result<(File, Received), Failure> {
         let Self { access, args, .. } = *self;
-        let file = self.load(password, output).await?;
+        let file = match self.find(password, output).await? {
+            Followed::Complete(file) => *file,
+            Followed::Growing(file) => return self.follow(*file, output).await,
+        };
         if args.list {
             let listed = list(access, &file).await?;
             return Ok((file, Received::Listed(listed)));
@@ -255,12 +261,20 @@ impl Receiver<'_> {
         Ok((file, Received::Saved(saved)))
     }
 
-    async fn load(&self, password: Option<Secret>, output: crate::output::Output) -> Result<File, Failure> {
+    async fn follow(&self, file: GrowingFile, output: crate::output::Output) -> Result<(File, Received), Failure> {
+        let Self { access, args, .. } = *self;
+        follow::check(file.manifest_length, args.only.as_deref(), args.list)?;
+        let place = follow::Place { output: args.output.as_deref(), force: args.force, max_size: args.max_size };
+        let (file, saved) = follow::save(access, file, place, self.kept, self.progress, output).await?;
+        Ok((file, Received::Saved(saved)))
+    }
+
+    async fn find(&self, password: Option<Secret>, output: crate::output::Output) -> Result<Followed, Failure> {
         let Self { access, dir, args, incoming, .. } = *self;
         with_attempts(
             password,
-            async |password| match access.load_file(&incoming.text, password).await {
-                Ok(file) => Ok(file),
+            async |password| match follow::find(access, &incoming.text, password).await {
+                Ok(found) => Ok(found),
                 Err(failure) => Err(explain(failure, incoming, access, dir).await),
             },
             async |failure| {

@@ -6,13 +6,13 @@ use std::time::Duration;
 use clap::Args;
 use runtime::Timestamp;
 use runtime::dto::{File, Token};
-use runtime::facade::{CreateTokenForFile, Ownership};
+use runtime::facade::{CreateTokenForFile, Ownership, StartedUpload};
 use runtime::source::{EntryKind, Manifest};
 use serde_json::{Value, json};
 
 use super::Context;
 use super::next_steps::{NextSteps, ServedBy, options_of};
-use super::shape;
+use super::{shape, share_early};
 use crate::access::{Access, NewFile};
 use crate::args::{NodeOptions, ServerOptions};
 use crate::config::Settings;
@@ -71,6 +71,11 @@ pub(crate) struct ShareArgs {
     /// differ. A file or folder that is the only one named is always shared.
     #[arg(long, value_name = "GLOB", value_parser = Pattern::parse)]
     exclude: Vec<Pattern>,
+    /// Print the reference as soon as the upload begins, so that receivers follow it; implies --format v2
+    ///
+    /// With --json, a line with the token alone comes first.
+    #[arg(long)]
+    early: bool,
     /// Do not draw a QR code
     #[arg(long)]
     no_qr: bool,
@@ -125,7 +130,13 @@ pub(crate) async fn run(mut context: Context, args: ShareArgs) -> Result<(), Fai
         }
     };
     let progress = ProgressOutput::new(output);
-    let shared = context.interrupt.or(share(&access, source, format, terms, (output, &progress))).await;
+    let shared = match args.early {
+        true => {
+            let shared = share_while_uploading(&access, source, format, terms, (output, &progress));
+            context.interrupt.or(shared).await
+        }
+        false => context.interrupt.or(share(&access, source, format, terms, (output, &progress))).await,
+    };
     progress.finish();
     let interface = Interface::new(&access, served.as_ref());
     let told = shared
@@ -212,8 +223,39 @@ async fn share(
             file?
         }
     };
-    let request = CreateTokenForFile { expires_at: wanted.of_token(&file), ..terms.request };
+    let request = CreateTokenForFile { expires_at: wanted.of_token(file.expires_at), ..terms.request };
     let token = access.create_token_for_file(file.id.as_str(), request).await?;
+    Ok((file, token))
+}
+
+/// The same with a reference that is printed when the upload begins.
+async fn share_while_uploading(
+    access: &Access,
+    source: SourceFile,
+    format: Format,
+    terms: Terms,
+    (output, progress): (Output, &ProgressOutput),
+) -> Result<(File, Token), Failure> {
+    let wanted = Wanted::new(&terms, time::now());
+    if let Some(expires_at) = terms.request.expires_at {
+        check_lifetime(expires_at, time::now(), access.max_lifetime().await)?;
+    }
+    let request = |expires_at| CreateTokenForFile { expires_at: wanted.of_token(expires_at), ..terms.request.clone() };
+    let new = NewFile {
+        source,
+        format: format.in_chunks()?,
+        mimetype: None,
+        expires_at: None,
+        title: None,
+        description: None,
+        tags: None,
+    };
+    let of_upload = |upload: &StartedUpload| request(upload.expires_at());
+    let (file, token) = share_early::share(access, new, of_upload, (output, progress)).await?;
+    let token = match token {
+        Some(token) => token,
+        None => access.create_token_for_file(file.id.as_str(), request(file.expires_at)).await?,
+    };
     Ok((file, token))
 }
 
@@ -266,11 +308,11 @@ impl Wanted {
         }
     }
 
-    /// When the token expires; with the file if nothing is said.
-    fn of_token(self, file: &File) -> Option<Timestamp> {
+    /// When the token of a file expires that expires then; with the file if nothing is said.
+    fn of_token(self, file_expires_at: Timestamp) -> Option<Timestamp> {
         match self {
             Self::At(time) => Some(time),
-            Self::AtMost(time) => Some(time.min(file.expires_at)),
+            Self::AtMost(time) => Some(time.min(file_expires_at)),
             Self::AsFile => None,
         }
     }

@@ -20,7 +20,7 @@ use crate::size;
 /// The path that means standard output.
 const STANDARD_OUTPUT: &str = "-";
 /// The hint after a failure that leaves a part of a file on standard output.
-const INCOMPLETE_OUTPUT: &str = "what was written to standard output is incomplete; discard it";
+pub(super) const INCOMPLETE_OUTPUT: &str = "what was written to standard output is incomplete; discard it";
 const BUFFER_SIZE: usize = 256 * 1024;
 
 /// A path that may be written.
@@ -135,27 +135,41 @@ impl Destination {
         length: u64,
         progress: &ProgressOutput,
     ) -> Result<Saved, Failure> {
+        self.write_to_end(reader, Some(length), progress).await
+    }
+
+    /// The same for a length that may not be known before the end.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write).
+    pub(crate) async fn write_to_end(
+        self,
+        reader: impl AsyncRead + Unpin,
+        length: Option<u64>,
+        progress: &ProgressOutput,
+    ) -> Result<Saved, Failure> {
         if self.is_standard_output() {
             let copied =
                 copy(reader, tokio::io::stdout(), Arrived::nothing(), length, progress, output::unwritable).await;
-            let sha256 = copied.map_err(|failure| match failure.kind {
+            let (bytes, sha256) = copied.map_err(|failure| match failure.kind {
                 Kind::Network | Kind::Integrity => failure.hint(INCOMPLETE_OUTPUT),
                 _ => failure,
             })?;
-            return Ok(Saved { path: self.path, bytes: length, sha256: Some(sha256), resumed: 0, files: None });
+            return Ok(Saved { path: self.path, bytes, sha256: Some(sha256), resumed: 0, files: None });
         }
         let mut temporary = NewFile::create(&self.path).map_err(|error| self.unwritable(&error))?;
         let handle = temporary.file().try_clone().map_err(|error| self.unwritable(&error))?;
         let mut file = tokio::fs::File::from_std(handle);
-        let sha256 =
-            copy(reader, &mut file, Arrived::nothing(), length, progress, |error| self.unwritable(error)).await?;
+        let unwritable = |error: &std::io::Error| self.unwritable(error);
+        let (bytes, sha256) = copy(reader, &mut file, Arrived::nothing(), length, progress, unwritable).await?;
         // Here it keeps no thread of the runtime; publishing finds nothing left to synchronize.
         file.sync_all().await.map_err(|error| self.unwritable(&error))?;
         self.publish(temporary)?;
-        Ok(self.saved(length, sha256, 0))
+        Ok(self.saved(bytes, sha256, 0))
     }
 
-    /// The same for what is written behind what an earlier run left, into a file that stays if anything fails.
+    /// The same for what is written behind what an earlier run left, into a file that stays if anything fails. The length may not be
+    /// known before the end.
     ///
     /// # Errors
     /// As [`write`](Self::write).
@@ -164,18 +178,21 @@ impl Destination {
         arrived: Arrived,
         partial: &PartialFile,
         reader: impl AsyncRead + Unpin,
-        length: u64,
+        length: Option<u64>,
         progress: &ProgressOutput,
     ) -> Result<Saved, Failure> {
         let resumed = arrived.bytes;
         let mut handle = partial.file().try_clone().map_err(|error| self.unwritable(&error))?;
         handle.seek(SeekFrom::Start(resumed)).map_err(|error| self.unwritable(&error))?;
         let mut file = tokio::fs::File::from_std(handle);
-        let sha256 = copy(reader, &mut file, arrived, length, progress, |error| self.unwritable(error)).await?;
+        let unwritable = |error: &std::io::Error| self.unwritable(error);
+        let (bytes, sha256) = copy(reader, &mut file, arrived, length, progress, unwritable).await?;
+        // More may be there of an earlier run than of the file.
+        file.set_len(bytes).await.map_err(|error| self.unwritable(&error))?;
         file.sync_all().await.map_err(|error| self.unwritable(&error))?;
         partial.set_mode(self.final_mode()).map_err(|error| self.unwritable(&error))?;
         partial.publish(&self.path, self.existing()).map_err(|error| self.unpublished(&error))?;
-        Ok(self.saved(length, sha256, resumed))
+        Ok(self.saved(bytes, sha256, resumed))
     }
 
     fn saved(self, bytes: u64, sha256: String, resumed: u64) -> Saved {
@@ -248,17 +265,18 @@ pub(super) fn unwritable(destination: &Path, file: &Path, error: &std::io::Error
     }
 }
 
-/// Copies what is left of `length` bytes and returns the SHA-256 of all of them in lower-case hex.
+/// Copies what is left of a content, which has `length` bytes if that is known. Returns how many there are in all, and their
+/// SHA-256 in lower-case hex.
 async fn copy(
     mut reader: impl AsyncRead + Unpin,
     mut writer: impl AsyncWrite + Unpin,
     arrived: Arrived,
-    length: u64,
+    length: Option<u64>,
     progress: &ProgressOutput,
     unwritable: impl Fn(&std::io::Error) -> Failure,
-) -> Result<String, Failure> {
+) -> Result<(u64, String), Failure> {
     let Arrived { mut bytes, mut hash } = arrived;
-    progress.step("writing", Some(length));
+    progress.step("writing", length);
     progress.begin_behind(bytes);
     let mut buffer = vec![0; BUFFER_SIZE];
     loop {
@@ -272,9 +290,11 @@ async fn copy(
         progress.add(count as u64);
     }
     writer.flush().await.map_err(|error| unwritable(&error))?;
-    match bytes == length {
-        true => Ok(hex(&hash.finalize())),
-        false => Err(Failure::new(Kind::Integrity, format!("received {bytes} bytes instead of {length}"))),
+    match length {
+        Some(length) if bytes != length => {
+            Err(Failure::new(Kind::Integrity, format!("received {bytes} bytes instead of {length}")))
+        }
+        _ => Ok((bytes, hex(&hash.finalize()))),
     }
 }
 

@@ -102,7 +102,7 @@ fn not_among(path: &str) -> Failure {
         .hint("--list shows their paths")
 }
 
-fn one_file() -> Failure {
+pub(super) fn one_file() -> Failure {
     Failure::usage("--only is for references to several files, and this one is to a single file").hint("omit --only")
 }
 

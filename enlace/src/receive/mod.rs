@@ -4,6 +4,7 @@ mod acted_on;
 mod attempts;
 mod destination;
 mod fetch;
+pub(crate) mod follow;
 mod kept;
 mod name;
 mod partial;

@@ -5,7 +5,7 @@ use std::io::{Read as _, Seek as _};
 use std::path::Path;
 
 use durable::partial::{PartialError, PartialFile};
-use runtime::{CHUNK_LENGTH, dto};
+use runtime::{CHUNK_LENGTH, FileId, dto};
 
 use super::destination::{Arrived, Destination, Saved, enough_for_rest};
 use super::kept::{Kept, partial_path};
@@ -43,7 +43,7 @@ pub(super) async fn receive_file(
     };
     say_continued(arrived.bytes, file.filesize, output);
     let content = access.download_range(file, arrived.bytes..file.filesize).await?;
-    destination.write_behind(arrived, &partial.0, content.reader, file.filesize, progress).await
+    destination.write_behind(arrived, &partial.0, content.reader, Some(file.filesize), progress).await
 }
 
 /// Says how much an earlier run left, if it did.
@@ -90,7 +90,25 @@ async fn what_arrived(
 }
 
 /// Removed when it is dropped with so little in it that a later run could not use it.
-struct Partial(PartialFile);
+pub(super) struct Partial(pub(super) PartialFile);
+
+impl Partial {
+    /// What an earlier run left of this file beside a destination, or an empty one.
+    pub(super) fn open_or_create(destination: &Destination, id: &FileId, kept: &Kept) -> Result<Self, Failure> {
+        let path = partial_path(destination.path(), id);
+        let found = PartialFile::open(&path).map_err(|error| unusable(&path, &error))?;
+        kept.at(&path);
+        match found {
+            Some(found) => Ok(Self(found)),
+            None => PartialFile::create(&path).map(Self).map_err(|error| unusable(&path, &error)),
+        }
+    }
+
+    /// Its bytes.
+    pub(super) fn length(&self) -> u64 {
+        self.0.file().metadata().map_or(0, |metadata| metadata.len())
+    }
+}
 
 impl Drop for Partial {
     fn drop(&mut self) {

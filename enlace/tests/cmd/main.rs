@@ -5,6 +5,7 @@ mod broken_lines;
 mod configuration;
 mod continuing;
 mod credentials;
+mod early;
 mod formats;
 mod lost_stores;
 mod messages;

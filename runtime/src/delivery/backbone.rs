@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use transport::backbone::{self, Download, Session, UploadContent, UploadFile, UploadObserver};
 use transport::wire::backbone::files::{CreatedFile, FileMetadata};
+use transport::wire::backbone::previews::FilePreview;
 use transport::wire::backbone::tokens::{CreateToken, CreatedToken, Token};
 use transport::wire::{FileId, Timestamp, TokenId, UploadId};
 
@@ -107,6 +108,14 @@ impl Delivery for Backbone<'_> {
     async fn file_range(&self, id: &FileId, range: Range<u64>, limit: u64) -> Result<Download, Failure> {
         let length = range.end.saturating_sub(range.start);
         Ok(self.session().download_range(id, range.start, length, limit).await?)
+    }
+
+    async fn file_preview(&self, id: &FileId) -> Result<FilePreview, Failure> {
+        Ok(self.session().file_preview(id).await?)
+    }
+
+    async fn follow_file(&self, id: &FileId, offset: u64, limit: u64) -> Result<Download, Failure> {
+        Ok(self.session().follow_file(id, offset, limit).await?)
     }
 
     async fn create_token(&self, token: &CreateToken) -> Result<CreatedToken, Failure> {

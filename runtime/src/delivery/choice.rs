@@ -5,6 +5,7 @@ use std::ops::Range;
 use bytes::Bytes;
 use transport::backbone::{Download, UploadContent, UploadFile, UploadObserver};
 use transport::wire::backbone::files::{CreatedFile, FileMetadata};
+use transport::wire::backbone::previews::FilePreview;
 use transport::wire::backbone::tokens::{CreateToken, CreatedToken, Token};
 use transport::wire::{FileId, TokenId, UploadId};
 
@@ -56,6 +57,20 @@ impl Delivery for Choice<Backbone<'_>, Memory<'_>> {
         Ok(match self {
             Self::Backbone(by) => Choice::Backbone(by.file_range(id, range, limit).await?),
             Self::Memory(by) => Choice::Memory(by.file_range(id, range, limit).await?),
+        })
+    }
+
+    async fn file_preview(&self, id: &FileId) -> Result<FilePreview, Failure> {
+        match self {
+            Self::Backbone(by) => by.file_preview(id).await,
+            Self::Memory(by) => by.file_preview(id).await,
+        }
+    }
+
+    async fn follow_file(&self, id: &FileId, offset: u64, limit: u64) -> Result<Self::FileContent, Failure> {
+        Ok(match self {
+            Self::Backbone(by) => Choice::Backbone(by.follow_file(id, offset, limit).await?),
+            Self::Memory(by) => Choice::Memory(by.follow_file(id, offset, limit).await?),
         })
     }
 

@@ -6,9 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use transport::access::MAX_FAILED_ATTEMPTS;
 use transport::backbone::{UploadContent, UploadFile};
 use transport::crypto::hash::Sha512Hash;
+use transport::wire::backbone::previews::{CreatedPreview, NewPreview, PreviewState};
 use transport::wire::backbone::tokens::CreateToken;
 use transport::wire::{Address, ByteText, FileId, Timestamp, TokenId, UploadId};
 
@@ -54,6 +56,8 @@ async fn conforms<D: Delivery>(world: World<'_, D>) {
     world.pieces_become_a_file_at_their_end().await;
     world.an_interrupted_upload_goes_on_behind_what_arrived().await;
     world.an_upload_that_cannot_go_on_is_removed().await;
+    world.an_upload_that_is_shown_is_followed_to_its_end().await;
+    world.an_upload_that_fails_breaks_off_for_those_who_follow_it().await;
     world.after_its_expiry_a_token_is_shown_to_those_who_know_it().await;
 }
 
@@ -236,6 +240,57 @@ impl<D: Delivery> World<'_, D> {
         assert!(matches!(sender.upload_state(&unknown).await.unwrap(), UploadState::Gone));
     }
 
+    async fn an_upload_that_is_shown_is_followed_to_its_end(&self) {
+        let bytes = [&b"abc"[..], &[7; 600_000], b"z"].concat();
+        let (mut content, mut shown, pieces) = Shown::new(Some(self.file(&bytes)), self.at(HOUR));
+        let receiver = &self.receiver.1;
+        let following = async {
+            let CreatedPreview { id, expires_at } = shown.recv().await.unwrap();
+            assert!(expires_at <= self.at(HOUR));
+            assert!(is_not_found(receiver.file_metadata(&id, None).await), "there is no file yet");
+            pieces.send(Bytes::copy_from_slice(&bytes[..300_000])).unwrap();
+            let mut early = receiver.follow_file(&id, 0, bytes.len() as u64).await.unwrap();
+            let mut there = early.chunk().await.unwrap().unwrap().to_vec();
+            let preview = receiver.file_preview(&id).await.unwrap();
+            assert_eq!((preview.state, &preview.owner, &preview.id), (PreviewState::Growing, self.sender.0, &id));
+            assert_eq!((preview.encrypted_properties, preview.offset), (ByteText(b"shown".to_vec()), 300_000));
+            let late = receiver.follow_file(&id, 300_000, bytes.len() as u64).await.unwrap();
+            assert!(matches!(receiver.follow_file(&id, 300_001, 1).await, Err(Failure::Failed(_))));
+            pieces.send(Bytes::copy_from_slice(&bytes[300_000..])).unwrap();
+            drop(pieces);
+            while let Some(chunk) = early.chunk().await.unwrap() {
+                there.extend_from_slice(&chunk);
+            }
+            assert!(there == bytes && read(late).await.unwrap() == bytes[300_000..]);
+            id
+        };
+        let (created, id) = tokio::join!(self.sender.1.upload_pieces(&mut content, None, None), following);
+        assert_eq!(created.unwrap().id, id);
+        let preview = receiver.file_preview(&id).await.unwrap();
+        assert_eq!((preview.state, preview.length), (PreviewState::Complete, Some(bytes.len() as u64)));
+        let all = receiver.follow_file(&id, 0, bytes.len() as u64).await.unwrap();
+        assert!(read(all).await.unwrap() == bytes);
+        let cut = receiver.follow_file(&id, 1, bytes.len() as u64 - 2).await.unwrap();
+        assert!(matches!(read(cut).await, Err(Failure::TooLarge(_))));
+    }
+
+    async fn an_upload_that_fails_breaks_off_for_those_who_follow_it(&self) {
+        let (mut content, mut shown, pieces) = Shown::new(None, self.at(HOUR));
+        let receiver = &self.receiver.1;
+        let following = async {
+            let id = shown.recv().await.unwrap().id;
+            let following = receiver.follow_file(&id, 0, 10).await.unwrap();
+            pieces.send(Bytes::from_static(b"abc")).unwrap();
+            drop(pieces);
+            let Err(Failure::Failed(Error::Backbone(error))) = read(following).await else { panic!("it ends") };
+            assert!(error.is_transient());
+            id
+        };
+        let (created, id) = tokio::join!(self.sender.1.upload_pieces(&mut content, None, None), following);
+        assert!(matches!(created, Err(Failure::Failed(Error::Stopped))));
+        assert!(is_not_found(receiver.file_preview(&id).await) && is_not_found(receiver.follow_file(&id, 0, 1).await));
+    }
+
     fn file(&self, bytes: &[u8]) -> UploadFile {
         UploadFile {
             cipher_hash: Sha512Hash::of(bytes).into(),
@@ -291,6 +346,42 @@ impl Outgoing for Pieces {
     async fn begun(&mut self, upload: &UploadId) -> crate::Result<bool> {
         self.upload = Some(upload.clone());
         Ok(self.stays)
+    }
+}
+
+/// What is shown while it is sent piece by piece.
+struct Shown {
+    told: UnboundedSender<CreatedPreview>,
+    left: UnboundedReceiver<Bytes>,
+    expires_at: Timestamp,
+    file: Option<UploadFile>,
+}
+
+impl Shown {
+    fn new(
+        file: Option<UploadFile>,
+        expires_at: Timestamp,
+    ) -> (Self, UnboundedReceiver<CreatedPreview>, UnboundedSender<Bytes>) {
+        let ((told, shown), (pieces, left)) = (unbounded_channel(), unbounded_channel());
+        (Self { told, left, expires_at, file }, shown, pieces)
+    }
+}
+
+impl Outgoing for Shown {
+    async fn piece(&mut self) -> crate::Result<Option<Bytes>> {
+        Ok(self.left.recv().await)
+    }
+
+    fn preview(&mut self) -> crate::Result<Option<NewPreview>> {
+        Ok(Some(NewPreview { encrypted_properties: ByteText(b"shown".to_vec()), expires_at: self.expires_at }))
+    }
+
+    fn shown(&mut self, shown: CreatedPreview) {
+        self.told.send(shown).unwrap();
+    }
+
+    fn describe(&mut self) -> crate::Result<UploadFile> {
+        self.file.take().ok_or(Error::Stopped)
     }
 }
 

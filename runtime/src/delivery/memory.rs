@@ -11,12 +11,15 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tokio::sync::{Mutex, MutexGuard};
+use tokio::sync::{Mutex, MutexGuard, watch};
 use transport::access::{Attempt, FailedAttempt, Ledger, Outcome};
-use transport::backbone::{self, Client, ClientConfig, SecretText, UploadContent, UploadFile, UploadObserver};
+use transport::backbone::{
+    self, Client, ClientConfig, NetworkError, SecretText, UploadContent, UploadFile, UploadObserver,
+};
 use transport::crypto::{SecretKey, SignatureKeypair};
 use transport::identity::{PublicIdentity, derive_address};
 use transport::wire::backbone::files::{CreatedFile, FileMetadata};
+use transport::wire::backbone::previews::{CreatedPreview, FilePreview, NewPreview, PreviewState};
 use transport::wire::backbone::tokens::{CreateToken, CreatedToken, Token};
 use transport::wire::{Address, DeviceId, FileId, Timestamp, TokenId, UploadId};
 
@@ -37,7 +40,7 @@ tokio::task_local! {
 
 /// Holds tokens and files for all nodes of a test.
 #[derive(Clone, Default)]
-pub(crate) struct Holder(Arc<Mutex<Held>>);
+pub(crate) struct Holder(Arc<Mutex<Held>>, Arc<watch::Sender<()>>);
 
 /// What a holder has. Tests may change it between calls, as an untrusted side does.
 #[derive(Default)]
@@ -46,6 +49,12 @@ pub(crate) struct Held {
     pub(crate) files: HashMap<FileId, (FileMetadata, Bytes)>,
     /// Uploads that are not finished, and the bytes they have.
     pub(crate) uploads: HashMap<UploadId, Vec<u8>>,
+    /// What is shown of them.
+    pub(crate) growing: HashMap<FileId, FilePreview>,
+    /// Whether it ends what is followed as if there were no more, as an untrusted side may.
+    pub(crate) ends_early: bool,
+    /// Whether it breaks what is followed where there is no more yet.
+    pub(crate) breaks_early: bool,
     /// Reads so far, successful or not.
     pub(crate) reads: usize,
     /// Whether it answers ranges with everything.
@@ -76,6 +85,11 @@ impl Holder {
     /// The holder of the scope.
     pub(super) fn current() -> Option<Self> {
         HOLDER.try_with(Self::clone).ok()
+    }
+
+    /// Wakes those who follow uploads.
+    pub(crate) fn wake(&self) {
+        self.1.send_replace(());
     }
 
     /// What it holds.
@@ -180,7 +194,9 @@ impl Delivery for Memory<'_> {
         let (_, rest) = found.ok_or_else(|| self.not_found("File", None))?;
         match rest.len() as u64 {
             length if length > limit => Err(too_large(limit)),
-            length => Ok(HeldContent { rest: rest.clone(), offset: 0, length }),
+            length => {
+                Ok(HeldContent { rest: rest.clone(), offset: 0, length: Some(length), received: 0, followed: None })
+            }
         }
     }
 
@@ -189,14 +205,45 @@ impl Delivery for Memory<'_> {
         if self.holder.held().await.ignores_ranges {
             return Ok(content);
         }
-        let place = |position: u64| usize::try_from(position.min(content.length)).unwrap();
+        let place = |position: u64| usize::try_from(position.min(content.rest.len() as u64)).unwrap();
         let rest = content.rest.slice(place(range.start)..place(range.end));
         if rest.is_empty() {
             let request = String::new();
             return Err(backbone::Error::UnexpectedStatus { status: 416, request }.into());
         }
-        content = HeldContent { length: rest.len() as u64, rest, offset: range.start };
+        content = HeldContent { length: Some(rest.len() as u64), rest, offset: range.start, ..content };
         Ok(content)
+    }
+
+    async fn file_preview(&self, id: &FileId) -> Result<FilePreview, Failure> {
+        let held = self.read().await;
+        if let Some(preview) = held.growing.get(id) {
+            return Ok(FilePreview {
+                offset: held.growth(id).map_or(0, |bytes| bytes.len() as u64),
+                ..preview.clone()
+            });
+        }
+        let found = held.files.get(id).filter(|(file, _)| !self.is_over(file));
+        let (file, bytes) = found.ok_or_else(|| self.not_found("File", None))?;
+        Ok(FilePreview {
+            id: id.clone(),
+            state: PreviewState::Complete,
+            owner: file.owner.clone(),
+            created_at: file.created_at,
+            expires_at: file.expires_at,
+            offset: bytes.len() as u64,
+            length: Some(bytes.len() as u64),
+            encrypted_properties: file.encrypted_properties.clone(),
+        })
+    }
+
+    async fn follow_file(&self, id: &FileId, offset: u64, limit: u64) -> Result<HeldContent, Failure> {
+        let there = self.file_preview(id).await?.offset;
+        if offset > there {
+            return Err(backbone::Error::UnexpectedStatus { status: 416, request: String::new() }.into());
+        }
+        let followed = Some(Followed { holder: self.holder.clone(), id: id.clone(), limit });
+        Ok(HeldContent { rest: Bytes::new(), offset, length: None, received: 0, followed })
     }
 
     async fn create_token(&self, token: &CreateToken) -> Result<CreatedToken, Failure> {
@@ -243,40 +290,18 @@ impl Delivery for Memory<'_> {
         resumed: Option<ResumedUpload>,
         observer: Option<UploadObserver>,
     ) -> Result<CreatedFile, Failure> {
-        let (mut position, mut is_kept) = (0, true);
-        let id = match resumed {
+        let is_resumed = resumed.is_some();
+        let id: UploadId = match resumed {
             Some(resumed) => resumed.id,
-            None => {
-                let id: UploadId = self.holder.held().await.new_id("UPL").parse().unwrap();
-                self.holder.held().await.uploads.insert(id.clone(), Vec::new());
-                is_kept = content.begun(&id).await.map_err(Failure::Failed)?;
-                id
-            }
+            None => self.holder.held().await.new_id("UPL").parse().unwrap(),
         };
-        loop {
-            let piece = match content.piece().await {
-                Ok(piece) => piece,
-                Err(error) => {
-                    if !is_kept || !super::may_pass(&error) {
-                        self.remove_upload(&id).await;
-                    }
-                    return Err(Failure::Failed(error));
-                }
-            };
-            let Some(piece) = piece else { break };
-            if let Some(bytes) = self.holder.held().await.uploads.get_mut(&id) {
-                let known = bytes.len().saturating_sub(position).min(piece.len());
-                bytes.extend_from_slice(&piece[known..]);
-            }
-            position += piece.len();
-            observer.iter().for_each(|observer| observer(position as u64));
+        let mut is_kept = is_resumed;
+        let outcome = self.take_pieces(&id, &mut is_kept, content, observer).await;
+        if outcome.as_ref().is_err_and(|error| !is_kept || !super::may_pass(error)) {
+            self.remove_upload(&id).await;
         }
-        let file = content.describe().map_err(Failure::Failed)?;
-        let mut held = self.holder.held().await;
-        match held.uploads.remove(&id) {
-            Some(bytes) => Ok(self.store(&mut held, id.file_id(), &file, bytes.into())),
-            None => Ok(self.created(&held.files[&id.file_id()].0)),
-        }
+        self.holder.wake();
+        outcome.map_err(Failure::Failed)
     }
 
     async fn upload_state(&self, id: &UploadId) -> Result<UploadState, Failure> {
@@ -289,7 +314,65 @@ impl Delivery for Memory<'_> {
     }
 
     async fn remove_upload(&self, id: &UploadId) {
-        self.holder.held().await.uploads.remove(id);
+        let mut held = self.holder.held().await;
+        held.uploads.remove(id);
+        held.growing.remove(&id.file_id());
+        self.holder.wake();
+    }
+}
+
+impl Memory<'_> {
+    /// Takes all pieces, from where an upload is; those of one that is shown are there for others at once.
+    async fn take_pieces<O: Outgoing>(
+        &self,
+        id: &UploadId,
+        is_kept: &mut bool,
+        content: &mut O,
+        observer: Option<UploadObserver>,
+    ) -> crate::Result<CreatedFile> {
+        let (mut position, file_id) = (0, id.file_id());
+        let preview = content.preview()?;
+        if !*is_kept {
+            self.holder.held().await.uploads.insert(id.clone(), Vec::new());
+            *is_kept = content.begun(id).await?;
+        }
+        if let Some(new) = preview
+            && self.holder.held().await.uploads.contains_key(id)
+        {
+            let expires_at = new.expires_at;
+            let preview = self.preview(&file_id, new);
+            self.holder.held().await.growing.insert(file_id.clone(), preview);
+            content.shown(CreatedPreview { id: file_id.clone(), expires_at });
+        }
+        while let Some(piece) = content.piece().await? {
+            if let Some(bytes) = self.holder.held().await.uploads.get_mut(id) {
+                let known = bytes.len().saturating_sub(position).min(piece.len());
+                bytes.extend_from_slice(&piece[known..]);
+            }
+            self.holder.wake();
+            position += piece.len();
+            observer.iter().for_each(|observer| observer(position as u64));
+        }
+        let file = content.describe()?;
+        let mut held = self.holder.held().await;
+        held.growing.remove(&file_id);
+        Ok(match held.uploads.remove(id) {
+            Some(bytes) => self.store(&mut held, file_id, &file, bytes.into()),
+            None => self.created(&held.files[&file_id].0),
+        })
+    }
+
+    fn preview(&self, id: &FileId, new: NewPreview) -> FilePreview {
+        FilePreview {
+            id: id.clone(),
+            state: PreviewState::Growing,
+            owner: self.core.account.address().clone(),
+            created_at: self.core.clock.now(),
+            expires_at: new.expires_at,
+            offset: 0,
+            length: None,
+            encrypted_properties: new.encrypted_properties,
+        }
     }
 }
 
@@ -325,6 +408,12 @@ fn new_account(created_at: Timestamp) -> AccountRecord {
 }
 
 impl Held {
+    /// What an upload that is shown has.
+    fn growth(&self, id: &FileId) -> Option<&Vec<u8>> {
+        self.growing.get(id)?;
+        self.uploads.iter().find(|(upload, _)| upload.file_id() == *id).map(|(_, bytes)| bytes)
+    }
+
     fn new_id(&mut self, prefix: &str) -> String {
         self.ids += 1;
         format!("{prefix}{:017}", self.ids)
@@ -397,7 +486,40 @@ impl Ledger for Recorder<'_> {
 pub(crate) struct HeldContent {
     rest: Bytes,
     offset: u64,
-    length: u64,
+    length: Option<u64>,
+    received: u64,
+    followed: Option<Followed>,
+}
+
+/// An upload that is followed.
+struct Followed {
+    holder: Holder,
+    id: FileId,
+    limit: u64,
+}
+
+impl Followed {
+    /// The bytes from this position on, once there are any; none at the end of the file.
+    async fn behind(&self, position: usize) -> Result<Bytes, Failure> {
+        let mut changes = self.holder.1.subscribe();
+        loop {
+            let held = self.holder.held().await;
+            let growing = held.growth(&self.id).map(|bytes| Bytes::copy_from_slice(bytes));
+            let is_growing = growing.is_some();
+            let complete = held.files.get(&self.id).map(|(_, bytes)| bytes.clone());
+            let broken =
+                || backbone::Error::Network { kind: NetworkError::Broken, request: String::new(), source: None };
+            let bytes = growing.or(complete).ok_or_else(broken)?;
+            if bytes.len() > position || !is_growing || held.ends_early {
+                return Ok(bytes.slice(position..));
+            }
+            if held.breaks_early {
+                return Err(broken().into());
+            }
+            drop(held);
+            let _ = changes.changed().await;
+        }
+    }
 }
 
 impl Incoming for HeldContent {
@@ -406,15 +528,25 @@ impl Incoming for HeldContent {
     }
 
     fn length(&self) -> Option<u64> {
-        Some(self.length)
+        self.length
     }
 
     fn received(&self) -> u64 {
-        self.length - self.rest.len() as u64
+        self.received
     }
 
     async fn chunk(&mut self) -> Result<Option<Bytes>, Failure> {
+        if let Some(followed) = &self.followed
+            && self.rest.is_empty()
+        {
+            let position = usize::try_from(self.offset + self.received).unwrap();
+            self.rest = followed.behind(position).await?;
+            if self.received + self.rest.len() as u64 > followed.limit {
+                return Err(too_large(followed.limit));
+            }
+        }
         let chunk = self.rest.split_to(self.rest.len().min(CHUNK));
+        self.received += chunk.len() as u64;
         Ok(Some(chunk).filter(|chunk| !chunk.is_empty()))
     }
 }

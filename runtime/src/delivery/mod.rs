@@ -1,7 +1,8 @@
 //! How tokens and files reach this node and leave it.
 //!
-//! Everything that is shared passes through [`Delivery`]: four reads (a token, the metadata of a file, all bytes of a file, a
-//! range of them) and three writes (a new token, a new file at once, a new file piece by piece, which may go on after an interruption). [`of`] chooses the implementation. Nodes have one, [`backbone::Backbone`], and
+//! Everything that is shared passes through [`Delivery`]: six reads (a token, the metadata of a file, all bytes of a file, a
+//! range of them, what is shown of a file whose upload goes on, and its bytes as they come) and three writes (a new token, a new
+//! file at once, a new file piece by piece, which may go on after an interruption). [`of`] chooses the implementation. Nodes have one, [`backbone::Backbone`], and
 //! tests a second one in memory. Direct delivery between nodes becomes another one beside them, without a change in
 //! `token/`, `file/` or the facades. `conformance.rs` tests the contract below for each.
 //!
@@ -63,6 +64,7 @@ use std::ops::Range;
 use bytes::Bytes;
 use transport::backbone::{UploadContent, UploadFile, UploadObserver};
 use transport::wire::backbone::files::{CreatedFile, FileMetadata};
+use transport::wire::backbone::previews::{CreatedPreview, FilePreview, NewPreview};
 use transport::wire::backbone::tokens::{CreateToken, CreatedToken, Token};
 use transport::wire::{FileId, TokenId, UploadId};
 
@@ -121,6 +123,18 @@ pub(crate) trait Delivery: Send + Sync {
         &self,
         id: &FileId,
         range: Range<u64>,
+        limit: u64,
+    ) -> impl Future<Output = Result<Self::FileContent, Failure>> + Send;
+
+    /// Reads what is shown of a file whose upload goes on, or has ended.
+    fn file_preview(&self, id: &FileId) -> impl Future<Output = Result<FilePreview, Failure>> + Send;
+
+    /// Follows an upload: bytes from `offset` on, at most `limit` of them, as they come. They end without an error when the file
+    /// is there and these were all of them; else with one that another attempt may follow.
+    fn follow_file(
+        &self,
+        id: &FileId,
+        offset: u64,
         limit: u64,
     ) -> impl Future<Output = Result<Self::FileContent, Failure>> + Send;
 
@@ -200,6 +214,17 @@ pub(crate) trait Outgoing: Send {
     /// # Errors
     /// Why there are no more, which ends the upload.
     fn piece(&mut self) -> impl Future<Output = NodeResult<Option<Bytes>>> + Send;
+
+    /// What others are shown of the file while it is uploaded, if anything. Asked for once, before the first piece is sent.
+    ///
+    /// # Errors
+    /// Why there is no such file, which ends the upload.
+    fn preview(&mut self) -> NodeResult<Option<NewPreview>> {
+        Ok(None)
+    }
+
+    /// Others are shown that. Not called if the other side cannot do it.
+    fn shown(&mut self, _shown: CreatedPreview) {}
 
     /// What the file is. Asked for once, behind the last piece.
     ///

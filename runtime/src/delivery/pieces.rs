@@ -6,6 +6,7 @@ use transport::backbone::{self, BackboneFailure, NewUpload, Session, UploadFile,
 use transport::wire::UploadId;
 use transport::wire::backbone::envelope::QUOTA_EXHAUSTED;
 use transport::wire::backbone::files::CreatedFile;
+use transport::wire::backbone::previews::NewPreview;
 use transport::wire::backbone::uploads::{CHECKSUM_MISMATCH, FinishUpload, code};
 
 use super::{Failure, Outgoing, ResumedUpload, Retries, UploadState};
@@ -45,11 +46,19 @@ async fn send_all<O: Outgoing>(
     running: &mut Option<Running>,
     observer: Option<UploadObserver>,
 ) -> Result<(UploadFile, CreatedFile), Failure> {
-    let mut next = content.piece().await.map_err(Failure::Failed)?;
+    let preview = content.preview().map_err(Failure::Failed)?;
+    // Those who are shown the upload do not wait for its first piece.
+    let mut next = match preview {
+        Some(_) => Some(Bytes::new()),
+        None => content.piece().await.map_err(Failure::Failed)?,
+    };
     let running = match running {
         Some(resumed) => resumed,
         None => running.insert(Running::begin(session, content).await?),
     };
+    if let Some(preview) = preview {
+        running.show(content, &preview).await;
+    }
     while let Some(piece) = next {
         let made = async { content.piece().await.map_err(Failure::Failed) };
         ((), next) = tokio::try_join!(running.append(piece, observer.as_ref()), made)?;
@@ -98,6 +107,15 @@ impl Running {
     fn resumed(session: &Session, resumed: ResumedUpload) -> Self {
         let ResumedUpload { id, acknowledged } = resumed;
         Self { session: session.clone(), id, offset: acknowledged, position: 0, stays: true }
+    }
+
+    /// Shows the upload to others. It goes on without that where the backbone cannot do it.
+    async fn show<O: Outgoing>(&self, content: &mut O, preview: &NewPreview) {
+        match retried(|| self.session.preview_upload(&self.id, preview)).await {
+            Ok(shown) if shown.id == self.id.file_id() => content.shown(shown),
+            Ok(_) => info!("the backbone shows another file than the one that is uploaded"),
+            Err(error) => info!(%error, "the upload is not shown before it ends"),
+        }
     }
 
     /// Appends what the backbone does not have of a piece, from wherever it has it after a failure.

@@ -6,17 +6,20 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tracing::{info, instrument};
+use transport::crypto::SecretKey;
 use transport::token::TokenContent;
 use transport::wire::{Address, AnyReference, FileId, Timestamp};
 
 use super::Node;
 use super::list::List;
+use crate::code::ErrorCode;
 use crate::config::{Secret, serialize_in_clear};
 use crate::core::place;
 use crate::dto::{File, PasswordProtection, Token};
 use crate::event::Event;
 use crate::file::{
-    self, ContentFormat, FileReader, FileRecord, FileWriter, NewContent, NewFile, Observer, VerifiedContent, Wanted,
+    self, ContentFormat, EarlyShare, FileReader, FileRecord, FileWriter, Found, GrowingFile, GrowingReader, NewContent,
+    NewFile, Observer, StartedUpload, VerifiedContent, Wanted,
 };
 use crate::logging::short;
 use crate::query::{self, FILES, Ownership, Query};
@@ -117,6 +120,15 @@ pub struct Download {
     pub content: VerifiedContent,
 }
 
+/// A file that a reference names, or its upload.
+#[derive(Debug)]
+pub enum Followed {
+    /// Its upload goes on.
+    Growing(Box<GrowingFile>),
+    /// It is there.
+    Complete(Box<File>),
+}
+
 /// Everything a node does with files.
 #[derive(Clone)]
 pub struct FilesFacade {
@@ -144,10 +156,41 @@ impl FilesFacade {
     /// remembered here.
     #[instrument(skip_all)]
     pub async fn upload_own_file(&self, request: UploadOwnFile) -> Result<File> {
+        let (format, observer) = (request.format, request.observer.clone());
+        let new = self.checked(request).await?;
+        let (id, record) = new.upload(&self.node.core, format, observer.as_ref()).await?;
+        self.uploaded(id, record)
+    }
+
+    /// The same for a file of format `v2` that others can follow while it is uploaded: see [`EarlyShare`], and
+    /// [`create_token_for_started_upload`](Self::create_token_for_started_upload).
+    ///
+    /// An upload of files on this machine that was interrupted goes on as the same file, so tokens that were made for it stay right.
+    /// If that is not possible, a warning in the log says that they do not work any more.
+    ///
+    /// # Errors
+    /// As [`upload_own_file`](Self::upload_own_file); [`Error::NotSupported`] if the request asks for format `v1`,
+    /// [`Error::InvalidPropertyValue`] if the content has another length than was told, or turns out to have changed since an
+    /// earlier run that is continued; in this case the next upload begins anew.
+    #[instrument(skip_all)]
+    pub async fn upload_own_file_early(&self, request: UploadOwnFile, early: EarlyShare) -> Result<File> {
+        if request.format == ContentFormat::V1 {
+            return Err(Error::NotSupported(
+                "Only a file of format v2 can be shared before its upload has ended.".into(),
+            ));
+        }
+        let observer = request.observer.clone();
+        let new = self.checked(request).await?;
+        let (id, record) = new.upload_early(&self.node.core, early, observer.as_ref()).await?;
+        self.uploaded(id, record)
+    }
+
+    /// Checks everything but the content.
+    async fn checked(&self, request: UploadOwnFile) -> Result<NewFile> {
         let expires_at = request.expires_at.unwrap_or(Timestamp::NEVER);
         check_future(expires_at, &*self.node.core.clock)?;
         self.check_lifetime(expires_at).await?;
-        let new = NewFile {
+        Ok(NewFile {
             content: request.content,
             filename: request.filename.into(),
             mimetype: request.mimetype.into(),
@@ -155,8 +198,10 @@ impl FilesFacade {
             title: request.title,
             description: request.description,
             tags: request.tags.map(Tags::into_permitted).transpose()?,
-        };
-        let (id, record) = new.upload(&self.node.core, request.format, request.observer.as_ref()).await?;
+        })
+    }
+
+    fn uploaded(&self, id: FileId, record: FileRecord) -> Result<File> {
         let file = record.into_dto(id, self.node.core.base_url())?;
         self.node.core.events.publish(Event::FileUploaded(Box::new(file.clone())));
         Ok(file)
@@ -207,27 +252,59 @@ impl FilesFacade {
     /// [`Error::InvalidPropertyValue`] for references to something else, [`Error::InvalidTruncatedReference`] for
     /// unreadable ones, [`Error::InvalidTokenContent`] if the token holds no file, `notIntendedForYou` and
     /// `noPasswordProvided` where the reference tells, `maxFileSizeExceeded` for files that are larger than this node takes,
-    /// and the backbone's errors.
+    /// `uploadUnfinished` while the file is uploaded, and the backbone's errors.
     #[instrument(skip_all)]
     pub async fn get_or_load_file(&self, request: LoadFile) -> Result<File> {
-        let (id, key, backbone) = match AnyReference::parse(&request.reference).map_err(token::unreadable_reference)? {
-            AnyReference::File(reference) => (reference.id, (&reference.key).into(), reference.backbone_base_url),
+        let (id, key, backbone) = self.named(&request).await?;
+        let record = file::load(&self.node.core, &id, key, backbone.as_deref()).await?;
+        record.into_dto(id, self.node.core.base_url())
+    }
+
+    /// Loads a file as [`get_or_load_file`](Self::get_or_load_file) does, or follows its upload if that has not ended: then the
+    /// content can be read as it comes, and is remembered here once all of it was read.
+    ///
+    /// # Errors
+    /// As [`get_or_load_file`](Self::get_or_load_file), without `uploadUnfinished`.
+    #[instrument(skip_all)]
+    pub async fn follow_file(&self, request: LoadFile, observer: Option<Observer>) -> Result<Followed> {
+        let (id, key, backbone) = self.named(&request).await?;
+        match file::follow(&self.node.core, &id, key, backbone.as_deref(), observer.as_ref()).await? {
+            Found::Growing(growing) => Ok(Followed::Growing(growing)),
+            Found::Complete(record) => {
+                Ok(Followed::Complete(Box::new(record.into_dto(id, self.node.core.base_url())?)))
+            }
+        }
+    }
+
+    /// The file whose upload was followed.
+    ///
+    /// # Errors
+    /// `uploadUnfinished` unless the reader was read to its end.
+    pub fn followed(&self, content: &GrowingReader) -> Result<File> {
+        let text = "The content was not read to its end; read the rest first.";
+        let unread = || self.node.core.transport_error(ErrorCode::UploadUnfinished, text);
+        let (id, record) = content.record().ok_or_else(unread)?;
+        record.into_dto(id, self.node.core.base_url())
+    }
+
+    /// What a reference names: a file, the key to its metadata, and the backbone.
+    async fn named(&self, request: &LoadFile) -> Result<(FileId, SecretKey, Option<String>)> {
+        match AnyReference::parse(&request.reference).map_err(token::unreadable_reference)? {
+            AnyReference::File(reference) => Ok((reference.id, (&reference.key).into(), reference.backbone_base_url)),
             AnyReference::Token(reference) => {
                 let password = request.password.as_ref().map(Secret::expose);
                 let loaded = token::load(&self.node.core, &reference, password).await?;
                 match TokenContent::parse_open(loaded.record.content.as_str(), true) {
                     Ok(TokenContent::File { file_id, secret_key, .. }) => {
-                        (file_id, secret_key, reference.backbone_base_url)
+                        Ok((file_id, secret_key, reference.backbone_base_url))
                     }
-                    _ => return Err(Error::InvalidTokenContent),
+                    _ => Err(Error::InvalidTokenContent),
                 }
             }
             AnyReference::RelationshipTemplate(_) => {
-                return Err(Error::InvalidPropertyValue("token / file reference invalid".to_owned()));
+                Err(Error::InvalidPropertyValue("token / file reference invalid".to_owned()))
             }
-        };
-        let record = file::load(&self.node.core, &id, key, backbone.as_deref()).await?;
-        record.into_dto(id, self.node.core.base_url())
+        }
     }
 
     /// Fetches a file's bytes. Of format `v1` all of them are verified before the first one is handed out; of format `v2` they are
@@ -285,12 +362,40 @@ impl FilesFacade {
         if let Some(expires_at) = request.expires_at {
             check_future(expires_at, &*self.node.core.clock)?;
         }
-        let password = request.password_protection.map(NewPassword::check).transpose()?;
+        let password = request.password_protection.clone().map(NewPassword::check).transpose()?;
         let record = self.record(id)?;
         let content = TokenContent::file(id.clone(), record.secret_key);
+        self.create_token(content, record.expires_at, password, request).await
+    }
+
+    /// Creates a token by which others follow an upload, and load the file when it has ended.
+    ///
+    /// # Errors
+    /// As [`create_token_for_file`](Self::create_token_for_file), without [`Error::RecordNotFound`].
+    #[instrument(skip_all, fields(file = short(upload.file_id())))]
+    pub async fn create_token_for_started_upload(
+        &self,
+        upload: &StartedUpload,
+        request: CreateTokenForFile,
+    ) -> Result<Token> {
+        if let Some(expires_at) = request.expires_at {
+            check_future(expires_at, &*self.node.core.clock)?;
+        }
+        let password = request.password_protection.clone().map(NewPassword::check).transpose()?;
+        let (file_id, secret_key) = (upload.file_id().clone(), upload.metadata_key().clone());
+        self.create_token(TokenContent::file(file_id, secret_key), upload.expires_at(), password, request).await
+    }
+
+    async fn create_token(
+        &self,
+        content: TokenContent,
+        expires_at: Timestamp,
+        password: Option<NewPassword>,
+        request: CreateTokenForFile,
+    ) -> Result<Token> {
         let new = NewToken {
             content: TokenJson::from(&content),
-            expires_at: request.expires_at.unwrap_or(record.expires_at),
+            expires_at: request.expires_at.unwrap_or(expires_at),
             ephemeral: request.ephemeral,
             for_identity: request.for_identity,
             password,

@@ -19,12 +19,13 @@ use crate::sync::Synchronizer;
 pub use account::{AccountFacade, Health};
 pub use challenges::{ChallengesFacade, CreateChallenge, ValidateChallenge};
 pub use content_store::ContentStoreFacade;
-pub use files::{CreateTokenForFile, Download, FilesFacade, LoadFile, UploadOwnFile};
+pub use files::{CreateTokenForFile, Download, FilesFacade, Followed, LoadFile, UploadOwnFile};
 pub use identity_metadata::IdentityMetadataFacade;
 pub use list::List;
 pub use tokens::{CreateOwnToken, LoadPeerToken, TokensFacade};
 
-pub use crate::file::{ContentFormat, FileReader, FileWriter, NewContent, Observer, Phase, Progress, VerifiedContent};
+pub use crate::file::{ContentFormat, EarlyShare, FileReader, FileWriter, GrowingFile, GrowingReader, NewContent};
+pub use crate::file::{Observer, Phase, Progress, StartedUpload, VerifiedContent};
 pub use crate::query::{Ownership, Parameters};
 
 /// What facades share: the core, and what runs above it. Nothing below the facades knows it.

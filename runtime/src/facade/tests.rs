@@ -254,3 +254,123 @@ async fn an_id_that_is_in_use_does_not_replace_what_is_stored() {
     })
     .await;
 }
+
+/// An upload that goes on until its source ends, and what happens meanwhile.
+async fn while_uploading<T>(
+    world: &World,
+    content: &[u8],
+    meanwhile: impl AsyncFnOnce(GrowingFile, tokio::io::DuplexStream) -> T,
+) -> T {
+    let (source, reader) = tokio::io::duplex(1 << 20);
+    let (told, started) = tokio::sync::oneshot::channel();
+    let mut request = UploadOwnFile::new(reader, "a.txt".parse().unwrap(), "text/plain".parse().unwrap());
+    request.format = ContentFormat::V2;
+    let (alice, bob) = (FilesFacade::new(world.alice.clone()), FilesFacade::new(world.bob.clone()));
+    let early = EarlyShare::new(|started| told.send(started).unwrap());
+    let following = async {
+        let started = started.await.unwrap();
+        let token = alice.create_token_for_started_upload(&started, CreateTokenForFile::default()).await.unwrap();
+        let request = LoadFile { reference: token.reference.url, password: None };
+        let Followed::Growing(file) = bob.follow_file(request, None).await.unwrap() else { panic!("it goes on") };
+        let mut source = source;
+        tokio::io::AsyncWriteExt::write_all(&mut source, content).await.unwrap();
+        meanwhile(*file, source).await
+    };
+    tokio::join!(alice.upload_own_file_early(request, early), following).1
+}
+
+/// What a reader has until it fails.
+async fn read_growing(file: &mut GrowingFile) -> (Vec<u8>, String) {
+    let mut all = Vec::new();
+    let outcome = file.content.read_to_end(&mut all).await;
+    let code = outcome.err().map(|error| *error.into_inner().unwrap().downcast::<crate::Error>().unwrap());
+    (all, code.map_or_else(|| "no error".to_owned(), |error| error.code().to_owned()))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reader_waits_for_some_minutes_and_may_come_back() {
+    World::run(async |world| {
+        world.alter(|held| held.breaks_early = true).await;
+        let content = vec![7; 100];
+        while_uploading(&world, &content, async |mut file, source| {
+            let start = tokio::time::Instant::now();
+            let (read, code) = read_growing(&mut file).await;
+            assert_eq!((read.len(), code.as_str()), (0, "error.transport.files.uploadUnfinished"));
+            assert_eq!(start.elapsed().as_secs(), 81);
+            drop(source);
+            let (read, code) = read_growing(&mut file).await;
+            assert!(read == content);
+            assert_eq!(code, "no error");
+        })
+        .await;
+    })
+    .await;
+}
+
+/// The backbone says that these were all bytes, while the upload goes on or has ended with more of them.
+#[tokio::test(start_paused = true)]
+async fn a_content_that_is_cut_never_ends_as_if_it_were_whole() {
+    World::run(async |world| {
+        world.alter(|held| held.ends_early = true).await;
+        let content = vec![7; 3 << 20];
+        while_uploading(&world, &content, async |mut file, source| {
+            let (read, code) = read_growing(&mut file).await;
+            assert_eq!((read.len(), code.as_str()), (0, "error.transport.files.uploadUnfinished"));
+            drop(source);
+        })
+        .await;
+    })
+    .await;
+    for cut in [1, 100, 1 << 20] {
+        World::run(async |world| {
+            let content = vec![7; 3 << 20];
+            while_uploading(&world, &content, async |mut file, source| {
+                drop(source);
+                while !world.holder.held().await.growing.is_empty() {
+                    tokio::task::yield_now().await;
+                }
+                world
+                    .alter(|held| {
+                        let (_, bytes) = held.files.values_mut().next().unwrap();
+                        bytes.truncate(bytes.len() - cut);
+                    })
+                    .await;
+                let (read, code) = read_growing(&mut file).await;
+                assert!(content.starts_with(&read) && read.len() < content.len());
+                assert_eq!(code, "error.transport.files.cipherMismatch", "{cut}");
+                assert_eq!(read_growing(&mut file).await, (vec![], code), "it stays refused");
+            })
+            .await;
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn what_the_other_side_altered_of_an_upload_is_refused() {
+    for place in [20, 500, (3 << 20) + 60, (3 << 20) + 160] {
+        World::run(async |world| {
+            let content = vec![7; 3 << 20];
+            while_uploading(&world, &content, async |mut file, source| {
+                drop(source);
+                while !world.holder.held().await.growing.is_empty() {
+                    tokio::task::yield_now().await;
+                }
+                world
+                    .alter(|held| {
+                        let (_, bytes) = held.files.values_mut().next().unwrap();
+                        let mut altered = bytes.to_vec();
+                        altered[place] ^= 1;
+                        *bytes = altered.into();
+                    })
+                    .await;
+                let (read, code) = read_growing(&mut file).await;
+                assert!(content.starts_with(&read));
+                assert_eq!(code, "error.transport.files.cipherMismatch", "{place}");
+                assert!(FilesFacade::new(world.bob.clone()).followed(&file.content).is_err());
+            })
+            .await;
+        })
+        .await;
+    }
+}

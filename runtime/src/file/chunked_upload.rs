@@ -10,14 +10,15 @@ use transport::content::Layout;
 use transport::crypto::{CryptoObject as _, SecretKey, Signature};
 use transport::file::{Extent, FileMetadataV2, MAX_SEALED_METADATA_LENGTH, sealed_length, sign_content_ownership};
 use transport::wire::backbone::files::{CreatedFile, FileMetadata};
-use transport::wire::{FileId, UploadId};
+use transport::wire::backbone::previews::{CreatedPreview, NewPreview};
+use transport::wire::{ByteText, FileId, UploadId};
 
 use super::blob::{BlobSealer, Limit, SealedBlob};
 use super::record::ChunkMembers;
 use super::spool::{Spool, temporary_file_error};
 use super::unfinished::{self, Continued, Unfinished};
 use super::upload::metadata_too_long;
-use super::{FileRecord, NewFile, Observer, Phase, Progress};
+use super::{EarlyShare, FileRecord, NewFile, Observer, Phase, Progress, StartedUpload};
 use crate::blocking::blocking;
 use crate::content_store::UploadedContent;
 use crate::core::Core;
@@ -40,11 +41,28 @@ struct ChunkedUpload<'a> {
     unfinished: Option<Unfinished>,
     /// Hashes of chunks that were sealed before the upload began.
     pending: Vec<u8>,
+    /// Until others are shown the upload.
+    early: Option<EarlyShare>,
+    /// What others were told of the length.
+    length: Option<u64>,
+    /// Whether others are shown the upload.
+    is_shown: bool,
 }
 
 /// Uploads and stores a file. If that fails before the backbone has the file, nothing of it is stored here, and the backbone
 /// removes what it has, unless it can be continued.
-pub(super) async fn upload(core: &Core, new: NewFile, observer: Option<&Observer>) -> Result<(FileId, FileRecord)> {
+pub(super) async fn upload(
+    core: &Core,
+    new: NewFile,
+    early: Option<EarlyShare>,
+    observer: Option<&Observer>,
+) -> Result<(FileId, FileRecord)> {
+    let told = early.as_ref().and_then(|early| early.length);
+    if let (Some(told), Some(length)) = (told, new.content.length())
+        && told != length
+    {
+        return Err(of_another_length());
+    }
     let support = delivery::of(core).piece_support().await?;
     // What is sent at once may have as many bytes as a file of format `v1`.
     let longest = match support {
@@ -56,12 +74,12 @@ pub(super) async fn upload(core: &Core, new: NewFile, observer: Option<&Observer
         (None, _) => ChunkedUpload::new(core, new, limit, observer).send_at_once(observer).await,
         (Some(_), None) => {
             let progress = observer.map(|observer| uploading(observer.clone(), None, 0));
-            let mut upload = ChunkedUpload::new(core, new, limit, observer);
+            let mut upload = ChunkedUpload::new(core, new, limit, observer).shown_by(early);
             upload.blob.keeping = core.content_store.keep_upload();
             let created = delivery::of(core).upload_pieces(&mut upload, None, progress).await?;
             upload.remember(created).await
         }
-        (Some(_), Some(source)) => upload_source(core, &source, new, limit, observer).await,
+        (Some(_), Some(source)) => upload_source(core, &source, new, (limit, early), observer).await,
     }
 }
 
@@ -70,7 +88,7 @@ async fn upload_source(
     core: &Core,
     source: &Source,
     new: NewFile,
-    limit: Limit,
+    (limit, early): (Limit, Option<EarlyShare>),
     observer: Option<&Observer>,
 ) -> Result<(FileId, FileRecord)> {
     let identity = source.identity();
@@ -85,9 +103,9 @@ async fn upload_source(
     let mut continued = None;
     if let Some(unfinished) = unfinished::find(core, &identity)? {
         let metadata = new.metadata_v2(&unfinished.content_key, Extent::Growing { length: None });
-        continued = unfinished.take_up(core, layout, metadata, new.expires_at).await?;
+        continued = unfinished.take_up(core, layout, metadata, (new.expires_at, early.is_some())).await?;
     }
-    let mut upload = ChunkedUpload::new(core, new, limit, observer);
+    let mut upload = ChunkedUpload::new(core, new, limit, observer).shown_by(early);
     loop {
         upload.source = Some(identity);
         let before = continued.as_ref().map_or(0, |continued| continued.content_bytes(layout));
@@ -96,9 +114,13 @@ async fn upload_source(
         match delivery::of(core).upload_pieces(&mut upload, resumed, progress).await {
             Ok(created) => return upload.remember(created).await,
             Err(_) if upload.blob.has_changed() => {
-                warn!("a file has changed although its state has not; it is uploaded anew");
                 upload.give_up().await?;
-                upload = ChunkedUpload::new(core, upload.new, limit, observer);
+                if upload.is_shown {
+                    return Err(shown_and_changed());
+                }
+                warn!("a file has changed although its state has not; it is uploaded anew");
+                let early = upload.early.take();
+                upload = ChunkedUpload::new(core, upload.new, limit, observer).shown_by(early);
             }
             Err(failure) => {
                 if !delivery::may_pass(failure.error()) {
@@ -108,6 +130,17 @@ async fn upload_source(
             }
         }
     }
+}
+
+fn of_another_length() -> Error {
+    let text = "'content' has another length than was told to those who follow the upload; share it again";
+    Error::InvalidPropertyValue(text.to_owned())
+}
+
+/// A new upload would be another file, of which those who were told of this one know nothing.
+fn shown_and_changed() -> Error {
+    let text = "'content' has changed since its upload began, so references to it that were given out do not work; share it again";
+    Error::InvalidPropertyValue(text.to_owned())
 }
 
 fn uploading(observer: Observer, total: Option<u64>, resumed: u64) -> UploadObserver {
@@ -128,7 +161,17 @@ impl<'a> ChunkedUpload<'a> {
             source: None,
             unfinished: None,
             pending: Vec::new(),
+            early: None,
+            length: None,
+            is_shown: false,
         }
+    }
+
+    /// Others are shown it while it is sent.
+    fn shown_by(mut self, early: Option<EarlyShare>) -> Self {
+        self.length = early.as_ref().and_then(|early| early.length.or(self.new.content.length()));
+        self.early = early;
+        self
     }
 
     /// With the keys of an upload that was interrupted. Nothing has been read of the content.
@@ -144,7 +187,10 @@ impl<'a> ChunkedUpload<'a> {
     /// Forgets what is on disk to continue it.
     async fn give_up(&mut self) -> Result<()> {
         match self.unfinished.take() {
-            Some(unfinished) => unfinished.forget(self.core).await,
+            Some(unfinished) => {
+                unfinished.warn_of_tokens();
+                unfinished.forget(self.core).await
+            }
             None => Ok(()),
         }
     }
@@ -161,6 +207,11 @@ impl<'a> ChunkedUpload<'a> {
         let progress = observer.map(|observer| uploading(observer.clone(), total, 0));
         let created = delivery::of(self.core).upload_file(&file, &spool.into_upload(), progress).await?;
         self.remember(created).await
+    }
+
+    fn sealed_metadata(&self, extent: Extent) -> Result<ByteText> {
+        let sealed = self.new.metadata_v2(&self.content_key, extent).seal(&self.metadata_key);
+        if sealed.0.len() > MAX_SEALED_METADATA_LENGTH { Err(metadata_too_long()) } else { Ok(sealed) }
     }
 
     /// Stores the file. Of the answer only members that the backbone alone knows are used, and a shorter expiry.
@@ -227,7 +278,8 @@ impl Outgoing for ChunkedUpload<'_> {
     async fn begun(&mut self, upload: &UploadId) -> Result<bool> {
         let Some(source) = self.source.take() else { return Ok(false) };
         let keys = (&self.content_key, &self.metadata_key);
-        let unfinished = Unfinished::new(self.core, &source, upload.clone(), keys, self.new.expires_at);
+        let asked = (self.new.expires_at, self.early.is_some());
+        let unfinished = Unfinished::new(self.core, &source, upload.clone(), keys, asked);
         if unfinished.begin(self.core, &std::mem::take(&mut self.pending)).await? {
             self.unfinished = Some(unfinished);
         }
@@ -240,13 +292,27 @@ impl Outgoing for ChunkedUpload<'_> {
             .is_ok_and(|it| it == self.new.metadata_v2(&self.content_key, Extent::Complete { length, root }))
     }
 
+    fn preview(&mut self) -> Result<Option<NewPreview>> {
+        if self.early.is_none() {
+            return Ok(None);
+        }
+        let encrypted_properties = self.sealed_metadata(Extent::Growing { length: self.length })?;
+        Ok(Some(NewPreview { encrypted_properties, expires_at: self.new.expires_at }))
+    }
+
+    fn shown(&mut self, shown: CreatedPreview) {
+        if let Some(early) = self.early.take() {
+            self.is_shown = true;
+            (early.started)(StartedUpload::new(shown, self.metadata_key.clone(), self.new.expires_at));
+        }
+    }
+
     fn describe(&mut self) -> Result<UploadFile> {
         let SealedBlob { length, root, cipher_hash } = self.blob.sealed()?;
-        let metadata = self.new.metadata_v2(&self.content_key, Extent::Complete { length, root });
-        let encrypted_properties = metadata.seal(&self.metadata_key);
-        if encrypted_properties.0.len() > MAX_SEALED_METADATA_LENGTH {
-            return Err(metadata_too_long());
+        if self.length.is_some_and(|told| told != length) {
+            return Err(of_another_length());
         }
+        let encrypted_properties = self.sealed_metadata(Extent::Complete { length, root })?;
         let owner_signature = sign_content_ownership(&root, self.core.account.device_key());
         let file = UploadFile {
             cipher_hash: cipher_hash.into(),

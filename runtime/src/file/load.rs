@@ -7,31 +7,67 @@ use transport::crypto::{CryptoObject as _, SecretKey, Signature};
 use transport::file::{AnyFileMetadata, Extent, FileError, FileMetadata, FileMetadataV2};
 use transport::wire::FileId;
 use transport::wire::backbone::files::FileMetadata as BackboneFile;
+use transport::wire::backbone::previews::{FilePreview, PreviewState};
 
 use super::FileRecord;
 use super::download::{check_chunked_size, check_size};
 use super::record::{ChunkMembers, needs_newer_reader};
 use crate::code::ErrorCode;
 use crate::core::Core;
-use crate::delivery::{self, Delivery as _};
+use crate::delivery::{self, Delivery as _, Failure};
 use crate::event::Event;
 use crate::store::{Batch, View, collection};
 use crate::{Error, Result};
 
+/// A file that a reference names.
+pub(super) enum Loaded {
+    /// Its upload goes on.
+    Growing(Box<FilePreview>),
+    /// It is stored here.
+    Complete(Box<FileRecord>),
+}
+
 /// Returns the stored file, else loads it from the backbone and stores it.
 ///
 /// `backbone` is the one that the reference names, for the error text only: this node asks its own.
+///
+/// # Errors
+/// `uploadUnfinished` while it is uploaded.
 pub(crate) async fn load(
     core: &Core,
     id: &FileId,
     metadata_key: SecretKey,
     backbone: Option<&str>,
 ) -> Result<FileRecord> {
-    if let Some(record) = stored(&core.store.view(), id)? {
-        return Ok(record);
+    match find(core, id, metadata_key, backbone).await? {
+        Loaded::Complete(record) => Ok(*record),
+        Loaded::Growing(_) => Err(unfinished(core)),
     }
-    let answer = delivery::of(core).file_metadata(id, backbone).await?;
+}
+
+/// The same for a file whose upload may go on.
+pub(super) async fn find(core: &Core, id: &FileId, metadata_key: SecretKey, backbone: Option<&str>) -> Result<Loaded> {
+    if let Some(record) = stored(&core.store.view(), id)? {
+        return Ok(Loaded::Complete(Box::new(record)));
+    }
+    let by = delivery::of(core);
+    let answer = match by.file_metadata(id, backbone).await {
+        Err(failure @ Failure::NotFound(_)) => match by.file_preview(id).await {
+            Ok(preview) if preview.id != *id => return Err(another_file()),
+            Ok(preview) if preview.state == PreviewState::Growing => return Ok(Loaded::Growing(Box::new(preview))),
+            // It has ended meanwhile.
+            Ok(_) => by.file_metadata(id, backbone).await?,
+            // A backbone that cannot show uploads answers in many ways.
+            Err(_) => return Err(failure.into()),
+        },
+        outcome => outcome?,
+    };
     let record = open(core, id, &answer, metadata_key)?;
+    remember(core, id, record).await.map(|record| Loaded::Complete(Box::new(record)))
+}
+
+/// Stores a file that was loaded.
+pub(super) async fn remember(core: &Core, id: &FileId, record: FileRecord) -> Result<FileRecord> {
     let remember = |view: &View<'_>| {
         let mut batch = Batch::new();
         let known = stored(view, id)?;
@@ -56,9 +92,9 @@ pub(crate) fn stored(view: &View<'_>, id: &FileId) -> Result<Option<FileRecord>>
     Ok(Some(record.read::<FileId, FileRecord>()?.1))
 }
 
-fn open(core: &Core, id: &FileId, answer: &BackboneFile, metadata_key: SecretKey) -> Result<FileRecord> {
+pub(super) fn open(core: &Core, id: &FileId, answer: &BackboneFile, metadata_key: SecretKey) -> Result<FileRecord> {
     if answer.id != *id {
-        return Err(Error::Unknown("the backbone answered with another file than the one asked for".to_owned()));
+        return Err(another_file());
     }
     let metadata = AnyFileMetadata::open(&answer.encrypted_properties.0, &metadata_key);
     match metadata.map_err(|error| unreadable(core, &error))? {
@@ -67,7 +103,16 @@ fn open(core: &Core, id: &FileId, answer: &BackboneFile, metadata_key: SecretKey
     }
 }
 
-fn unreadable(core: &Core, error: &FileError) -> Error {
+fn another_file() -> Error {
+    Error::Unknown("the backbone answered with another file than the one asked for".to_owned())
+}
+
+fn unfinished(core: &Core) -> Error {
+    let text = "The file is still being uploaded; load it again when its upload has ended.";
+    core.transport_error(ErrorCode::UploadUnfinished, text)
+}
+
+pub(super) fn unreadable(core: &Core, error: &FileError) -> Error {
     match error {
         FileError::Decryption => Error::InvalidTruncatedReference(
             "its key does not open what the backbone sent: the reference is damaged, then copy it again and completely, \
@@ -79,7 +124,7 @@ fn unreadable(core: &Core, error: &FileError) -> Error {
     }
 }
 
-fn invalid(core: &Core) -> Error {
+pub(super) fn invalid(core: &Core) -> Error {
     core.transport_error(ErrorCode::InvalidFileMetadata, "The file's metadata cannot be read.")
 }
 

@@ -102,7 +102,7 @@ async fn fetch(mut chunks: Box<Chunks>, index: u64) -> Fetched {
     (chunks, outcome)
 }
 
-fn io_error(error: Error) -> io::Error {
+pub(super) fn io_error(error: Error) -> io::Error {
     let kind = match error.known_code() {
         Some(ErrorCode::CipherMismatch) => io::ErrorKind::InvalidData,
         _ => io::ErrorKind::Other,

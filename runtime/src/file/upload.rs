@@ -16,7 +16,7 @@ use transport::file::{
 use transport::wire::{ByteText, FileId, Timestamp};
 
 use super::spool::{Spool, temporary_file_error};
-use super::{ContentFormat, FileRecord, Observer, Phase, Progress, chunked_upload, download};
+use super::{ContentFormat, EarlyShare, FileRecord, Observer, Phase, Progress, chunked_upload, download};
 use crate::blocking::blocking;
 use crate::core::Core;
 use crate::delivery::{self, Delivery as _};
@@ -99,7 +99,7 @@ impl NewFile {
         observer: Option<&Observer>,
     ) -> Result<(FileId, FileRecord)> {
         if self.is_in_chunks(core, format)? {
-            return chunked_upload::upload(core, self, observer).await;
+            return chunked_upload::upload(core, self, None, observer).await;
         }
         let mut content = self.content.take_reader();
         match seal(core, &mut content, observer).await? {
@@ -107,9 +107,19 @@ impl NewFile {
             Outcome::TooLong(_) if format == ContentFormat::V1 => Err(too_large()),
             Outcome::TooLong(begun) => {
                 self.content = NewContent::Stream(begun.followed_by(core, content).await?);
-                chunked_upload::upload(core, self, observer).await
+                chunked_upload::upload(core, self, None, observer).await
             }
         }
+    }
+
+    /// Uploads it in chunks, and lets others follow the upload.
+    pub(crate) async fn upload_early(
+        self,
+        core: &Core,
+        early: EarlyShare,
+        observer: Option<&Observer>,
+    ) -> Result<(FileId, FileRecord)> {
+        chunked_upload::upload(core, self, Some(early), observer).await
     }
 
     /// Its metadata in format `v2`.

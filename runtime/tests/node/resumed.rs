@@ -107,7 +107,7 @@ fn request(path: &Path, told: &Told) -> UploadOwnFile {
 }
 
 /// Tells of each answer to requests like this.
-fn answers(world: &World, matching: Matching) -> UnboundedReceiver<()> {
+pub(crate) fn answers(world: &World, matching: Matching) -> UnboundedReceiver<()> {
     let (answered, answers) = unbounded_channel();
     world.faults.tamper(matching, move |_, body| {
         let _ = answered.send(());
@@ -116,11 +116,11 @@ fn answers(world: &World, matching: Matching) -> UnboundedReceiver<()> {
     answers
 }
 
-fn appends() -> Matching {
+pub(crate) fn appends() -> Matching {
     Matching::path("/Uploads/").method(Method::PATCH)
 }
 
-fn finishes() -> Matching {
+pub(crate) fn finishes() -> Matching {
     Matching::path("/File").method(Method::POST)
 }
 
@@ -140,18 +140,18 @@ async fn fail(world: &World, node: &Runtime, path: &Path) {
     world.faults.clear();
 }
 
-async fn own_files(node: &Runtime) -> Vec<File> {
+pub(crate) async fn own_files(node: &Runtime) -> Vec<File> {
     node.files().files(Ownership::Own, &[]).unwrap().collect().await.unwrap()
 }
 
-fn write(world: &World, name: &str, content: &[u8]) -> PathBuf {
+pub(crate) fn write(world: &World, name: &str, content: &[u8]) -> PathBuf {
     let path = world.path().join(name);
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     fs::write(&path, content).unwrap();
     path
 }
 
-async fn restart(node: Runtime, world: &World) -> Runtime {
+pub(crate) async fn restart(node: Runtime, world: &World) -> Runtime {
     let config = node.config().clone();
     node.shutdown().await.unwrap();
     drop(node);
@@ -273,7 +273,7 @@ async fn a_file_that_has_changed_is_uploaded_anew() {
 }
 
 /// Changes a byte and hides it.
-fn flip(path: &Path, place: u64) {
+pub(crate) fn flip(path: &Path, place: u64) {
     use std::io::{Seek as _, SeekFrom, Write as _};
     let modified = fs::metadata(path).unwrap().modified().unwrap();
     let mut file = fs::File::options().write(true).open(path).unwrap();

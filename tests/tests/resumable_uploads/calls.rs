@@ -49,6 +49,7 @@ async fn a_file_is_sent_in_pieces_and_read_in_ranges() {
         has_parts: true,
         has_deferred_length: true,
         checksum: Some(ChecksumAlgorithm::Blake3),
+        has_preview: true,
     };
     assert_eq!(support, expected);
     let all = content(3 * MIB + 7);

@@ -7,7 +7,8 @@ use enlace_tests::power::{Chance, Machine, Shim, Tear};
 use enlace_tests::{NewIdentity, OAUTH_CLIENT, World, client};
 use transport::backbone::{NewUpload, Session};
 use transport::crypto::hash::sha512;
-use transport::wire::UploadId;
+use transport::wire::backbone::previews::NewPreview;
+use transport::wire::{ByteText, Timestamp, UploadId};
 
 use crate::{content, described};
 
@@ -50,6 +51,8 @@ async fn acknowledged_bytes_survive_power_cuts_and_become_the_file_that_was_sent
     for round in 0..rounds {
         let mut session = client(&url).login(credentials.clone());
         let id = session.create_upload(NewUpload { length: Some(LENGTH as u64), is_partial: false }).await.unwrap();
+        let preview = NewPreview { encrypted_properties: ByteText(b"shown".to_vec()), expires_at: Timestamp::NEVER };
+        session.preview_upload(&id, &preview).await.unwrap();
         let mut acknowledged = 0;
         loop {
             let sending = tokio::spawn(send(session, id.clone(), all.clone(), acknowledged, chance.child()));
@@ -62,6 +65,11 @@ async fn acknowledged_bytes_survive_power_cuts_and_become_the_file_that_was_sent
             session = client(&url).login(credentials.clone());
             let state = session.upload_state(&id).await.unwrap();
             assert!(state.offset >= told, "round {round}, {tear:?}: {} of {told} acknowledged bytes", state.offset);
+            let shown = session.file_preview(&id.file_id()).await.unwrap();
+            assert_eq!(
+                (shown.offset, shown.encrypted_properties),
+                (state.offset, preview.encrypted_properties.clone())
+            );
             acknowledged = state.offset;
             if acknowledged == LENGTH as u64 {
                 break;

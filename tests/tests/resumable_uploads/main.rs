@@ -4,8 +4,10 @@
 mod calls;
 #[cfg(target_os = "linux")]
 mod cut;
+mod follow;
 #[cfg(target_os = "linux")]
 mod memory;
+mod receive;
 
 use bytes::Bytes;
 use enlace_tests::{NewIdentity, client};

@@ -53,7 +53,7 @@ impl Session {
 }
 
 impl Download {
-    fn begin(
+    pub(super) fn begin(
         response: reqwest::Response,
         label: String,
         offset: u64,
@@ -116,7 +116,7 @@ impl Download {
 }
 
 /// Whether an answer says that its first byte has this offset.
-fn begins_at(response: &reqwest::Response, offset: u64) -> bool {
+pub(super) fn begins_at(response: &reqwest::Response, offset: u64) -> bool {
     let range = response.headers().get(CONTENT_RANGE).and_then(|range| range.to_str().ok()?.strip_prefix("bytes "));
     range.and_then(|range| range.split_once('-')?.0.parse().ok()) == Some(offset)
 }

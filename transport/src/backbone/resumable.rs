@@ -20,6 +20,7 @@ use super::http::{accepted, read_body, within};
 use super::{Error, SecretText, Session, UploadObserver};
 use crate::wire::UploadId;
 use crate::wire::backbone::files::CreatedFile;
+use crate::wire::backbone::previews;
 use crate::wire::backbone::uploads::{self, FinishUpload, header};
 use crate::wire::bytes::to_base64;
 
@@ -37,6 +38,8 @@ pub struct UploadSupport {
     pub has_deferred_length: bool,
     /// How the bytes of a request can be checked.
     pub checksum: Option<ChecksumAlgorithm>,
+    /// Whether others can follow an upload.
+    pub has_preview: bool,
 }
 
 /// How the bytes of a request are checked.
@@ -317,6 +320,7 @@ impl UploadSupport {
                 .into_iter()
                 .find(|(name, _)| has("checksum") && list(header::TUS_CHECKSUM_ALGORITHM).any(|it| it == *name))
                 .map(|(_, algorithm)| algorithm),
+            has_preview: list(header::ENLACE_EXTENSION).any(|name| name == previews::EXTENSION),
         })
     }
 }

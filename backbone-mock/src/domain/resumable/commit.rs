@@ -4,7 +4,7 @@
 //! are cut off.
 
 use super::progress::Acknowledged;
-use super::{Account, Caller, Refusal, Role, UploadRecord, UploadRefusal, key, own, removal_key};
+use super::{Account, Caller, Refusal, Role, UploadRecord, UploadRefusal, key, own, removal_key, wake_followers};
 use crate::core::Core;
 use crate::domain::account;
 use crate::error::{StoreError, WithCauses};
@@ -57,6 +57,7 @@ async fn change_record(
     change(&mut current);
     if current.offset() > upload.offset() {
         put_off(core, &account, &mut transaction, &mut current)?;
+        wake_followers(&mut transaction, &current);
     }
     recount(&mut transaction, &account, &current, counted).await?;
     transaction.put(&key(&current.id), &current)?;

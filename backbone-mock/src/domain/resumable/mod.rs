@@ -3,12 +3,16 @@
 //! An upload is a record and a blob. The record says how many bytes of the blob are acknowledged; whatever is behind them does
 //! not count and is cut off by the next request that appends. It counts on the quota of its owner as the file that it will
 //! be. A file is made of it in one commit, in which its record goes and the file's comes, with the same blob.
+//!
+//! An upload that its owner [shows](show) can be [followed](follow()) by everybody who may read files.
 
 mod append;
 mod checksum;
 mod commit;
 mod concatenate;
 mod finish;
+mod follow;
+mod preview;
 mod progress;
 mod refusal;
 #[cfg(test)]
@@ -21,12 +25,15 @@ use super::account::{self, Account};
 use super::{Caller, REMOVALS, Record, Refusal, expiring, files};
 use crate::core::Core;
 use crate::error::StoreError;
+use crate::notifications::Notification;
 use crate::secrets::new_id;
 use crate::store::{Appending, BlobAppender, Change, Key, Table, Transaction};
 pub(crate) use append::{Append, append};
 pub(crate) use checksum::{Algorithm, Checksum};
 pub(crate) use concatenate::concatenate;
 pub(crate) use finish::{Described, finish};
+pub(crate) use follow::follow;
+pub(crate) use preview::{read as read_preview, show};
 use progress::Acknowledged;
 pub(crate) use refusal::UploadRefusal;
 
@@ -52,6 +59,18 @@ pub(crate) struct UploadRecord {
     acknowledged: Acknowledged,
     /// Bytes that are counted on the quota.
     counted: u64,
+    /// What others see of it, if they may follow it.
+    #[serde(default)]
+    preview: Option<PreviewMark>,
+}
+
+/// What the record of an upload says of its [preview].
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct PreviewMark {
+    /// Of the sealed metadata.
+    bytes: u64,
+    /// When the file is going to expire.
+    expires_at: Timestamp,
 }
 
 /// What an upload is for.
@@ -84,8 +103,15 @@ impl UploadRecord {
         self.length == Some(self.offset())
     }
 
+    /// Whether others may follow it now.
+    fn is_shown_at(&self, now: Timestamp) -> bool {
+        now < self.expires_at && self.preview.as_ref().is_some_and(|preview| now < preview.expires_at)
+    }
+
     fn cost(&self) -> Change {
-        files::cost(self.counted.saturating_add(self.metadata.len() as u64))
+        let preview = self.preview.as_ref().map_or(0, |preview| preview.bytes);
+        let described = (self.metadata.len() as u64).saturating_add(preview);
+        files::cost(self.counted.saturating_add(described))
     }
 }
 
@@ -111,6 +137,7 @@ pub(crate) async fn create(core: &Core, caller: &Caller, new: NewUpload) -> Resu
         blob: blob.name().to_owned(),
         acknowledged: Acknowledged::default(),
         counted: new.length.unwrap_or(0),
+        preview: None,
     };
     let mut transaction = core.store.begin();
     // So that those who create some at the same time do not have too many together.
@@ -163,6 +190,15 @@ fn remove_record(transaction: &mut Transaction<'_>, upload: &UploadRecord) {
     transaction.delete(&key(&upload.id));
     transaction.delete(&owner_key(upload));
     transaction.delete(&removal_key(upload));
+    preview::remove(transaction, upload);
+    wake_followers(transaction, upload);
+}
+
+/// Tells those who follow an upload that it has changed, once the transaction has taken effect.
+fn wake_followers(transaction: &mut Transaction<'_>, upload: &UploadRecord) {
+    if upload.preview.is_some() {
+        transaction.notify(Notification::Upload(upload.id.clone()));
+    }
 }
 
 /// Turns a record that is there, has not expired and is the caller's into an answer; everything else does not exist.

@@ -58,6 +58,15 @@ pub(crate) enum UploadRefusal {
     /// It becomes a part of another one.
     #[error("a partial upload becomes no file; put it together with others first")]
     IsPartial,
+    /// Nobody can follow it.
+    #[error("an upload that is a part of another one, or was put together, cannot be shown before it ends")]
+    NotPreviewable,
+    /// Whoever follows asks for bytes that are not there yet.
+    #[error("there are {offset} bytes so far; ask for those behind a smaller number")]
+    BeyondOffset {
+        /// Bytes that are acknowledged.
+        offset: u64,
+    },
     /// What is put together has to be partial.
     #[error("only partial uploads can be put together")]
     IsNotPartial,

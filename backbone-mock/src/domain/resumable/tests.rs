@@ -1,6 +1,9 @@
 //! What depends on when a commit takes effect.
 
+mod following;
+
 use std::convert::Infallible;
+use std::sync::Arc;
 
 use futures_util::stream;
 use transport::wire::ByteText;
@@ -15,31 +18,24 @@ use crate::store::memory::Memory;
 const RESERVE: u64 = 600;
 
 struct World {
-    core: Core,
+    core: Arc<Core>,
     caller: Caller,
     disk: Memory,
 }
 
 impl World {
     async fn new() -> Self {
+        Self::with(|_| {}).await
+    }
+
+    async fn with(change: impl FnOnce(&mut Config)) -> Self {
         let disk = Memory::default();
         let mut config = Config::new("").with_client("client", "secret");
         config.clients[0].terms.disk_reserve = RESERVE;
-        let core = Core::on(disk.open(), config).await.unwrap();
-        let address: Address = format!("did:e:localhost:dids:{}", "1".repeat(22)).parse().unwrap();
-        let identity = IdentityRecord {
-            address: address.clone(),
-            public_key: ByteText(vec![1; 32]),
-            created_at: core.now(),
-            client_id: "client".to_owned(),
-            identity_version: 1,
-            status: Status::Active,
-            last_used: None,
-        };
-        let mut transaction = core.store.begin();
-        transaction.put(&identities::identity_key(&address), &identity).unwrap();
-        transaction.commit().await.unwrap();
-        Self { core, caller: Caller { address, device: new_id() }, disk }
+        change(&mut config);
+        let core = Arc::new(Core::on(disk.open(), config).await.unwrap());
+        let caller = person(&core, 1, "client").await;
+        Self { core, caller, disk }
     }
 
     /// An upload with these bytes and a length.
@@ -86,6 +82,24 @@ impl World {
         appender.write(bytes.into()).await.unwrap();
         appender.sync().await.unwrap()
     }
+}
+
+/// Somebody with an identity of this number.
+async fn person(core: &Core, number: u8, client_id: &str) -> Caller {
+    let address: Address = format!("did:e:localhost:dids:{number:022x}").parse().unwrap();
+    let identity = IdentityRecord {
+        address: address.clone(),
+        public_key: ByteText(vec![1; 32]),
+        created_at: core.now(),
+        client_id: client_id.to_owned(),
+        identity_version: 1,
+        status: Status::Active,
+        last_used: None,
+    };
+    let mut transaction = core.store.begin();
+    transaction.put(&identities::identity_key(&address), &identity).unwrap();
+    transaction.commit().await.unwrap();
+    Caller { address, device: new_id() }
 }
 
 fn is_stopped<T>(result: Result<T, Refusal>) -> bool {

@@ -7,7 +7,8 @@
 //! # Order
 //!
 //! 1. The backbone creates the upload. If the process ends here, an empty upload expires there.
-//! 2. The upload is listed, with the hashes of its first piece, in one commit. Now the first bytes leave.
+//! 2. The upload is listed, with the hashes of its first piece, in one commit. Now the first bytes leave. One that others are to
+//!    follow is listed before its first piece is sealed, and shown before that leaves.
 //! 3. The hashes of each further piece are on disk before a byte of it leaves. While that takes its time, the piece before it is sent.
 //! 4. The backbone makes a file of the upload. If the process ends here, the next run finds the file.
 //! 5. The file is stored and its upload leaves the list, in one commit. Then its hashes are removed; if the process ends here, the
@@ -23,7 +24,7 @@ mod tests;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use tracing::{debug, info};
+use tracing::{debug, info, warn};
 use transport::content::ContentKey;
 use transport::crypto::hash::sha512;
 use transport::crypto::{SecretKey, compact};
@@ -35,6 +36,7 @@ use super::blob::HASH_LENGTH;
 use crate::Result;
 use crate::core::Core;
 use crate::delivery::{self, Delivery as _};
+use crate::logging::short;
 use crate::source::SourceIdentity;
 use crate::store::{Batch, Store, StoreError, View};
 
@@ -64,6 +66,9 @@ pub(super) struct Unfinished {
     pub(super) metadata_key: SecretKey,
     /// The expiry that was asked for.
     expires_at: Timestamp,
+    /// Whether others may have a token for it.
+    #[serde(default)]
+    is_shown: bool,
     began_at: Timestamp,
 }
 
@@ -74,7 +79,7 @@ impl Unfinished {
         source: &SourceIdentity,
         upload: UploadId,
         keys: (&SecretKey, &SecretKey),
-        expires_at: Timestamp,
+        (expires_at, is_shown): (Timestamp, bool),
     ) -> Self {
         Self {
             source: ByteText(source.as_bytes().to_vec()),
@@ -83,6 +88,7 @@ impl Unfinished {
             content_key: keys.0.clone(),
             metadata_key: keys.1.clone(),
             expires_at,
+            is_shown,
             began_at: core.clock.now(),
         }
     }
@@ -110,6 +116,7 @@ impl Unfinished {
         }
         if let Some(evicted) = evicted {
             info!("the oldest unfinished upload is given up, because there are {MAX_UNFINISHED}");
+            evicted.warn_of_tokens();
             delivery::of(core).remove_upload(&evicted.upload).await;
         }
         Ok(true)
@@ -140,12 +147,13 @@ impl Unfinished {
         Ok(Some(hashes))
     }
 
-    /// Notes another expiry that is asked for.
-    async fn asks_for(&mut self, core: &Core, expires_at: Timestamp) -> Result<()> {
-        if self.expires_at == expires_at {
+    /// Notes another expiry that is asked for, and that others are going to be shown it.
+    async fn asks_for(&mut self, core: &Core, (expires_at, is_shown): (Timestamp, bool)) -> Result<()> {
+        let is_shown = self.is_shown || is_shown;
+        if (self.expires_at, self.is_shown) == (expires_at, is_shown) {
             return Ok(());
         }
-        self.expires_at = expires_at;
+        (self.expires_at, self.is_shown) = (expires_at, is_shown);
         let changed = self.clone();
         let change = |view: &View<'_>| {
             let mut list = list(view)?;
@@ -155,6 +163,17 @@ impl Unfinished {
             Ok::<_, StoreError>((batch, ()))
         };
         Ok(core.store.change(change).await?)
+    }
+
+    /// Says that tokens for it are of no use any more, if there may be some.
+    pub(super) fn warn_of_tokens(&self) {
+        if self.is_shown {
+            let file = self.upload.file_id();
+            warn!(
+                file = short(&file),
+                "an unfinished upload is given up; references to it that were given out do not work any more"
+            );
+        }
     }
 
     /// Takes it from the list, as a part of a batch.

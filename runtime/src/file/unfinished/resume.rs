@@ -10,6 +10,7 @@ use super::Unfinished;
 use crate::core::Core;
 use crate::delivery::{self, Delivery as _, ResumedUpload, UploadState};
 use crate::file::blob::HASH_LENGTH;
+use crate::file::load;
 use crate::logging::short;
 use crate::store::collection;
 use crate::{Error, Result};
@@ -36,7 +37,8 @@ impl Continued {
 impl Unfinished {
     /// Goes on with it, to upload a file with these metadata, in which the extent means nothing. If that is not possible it is given
     /// up, and the next upload of the source has a new key: nothing of the old one is left at the backbone, so the old key would
-    /// save nothing.
+    /// save nothing. Only a file for which somebody may have a token stays. `is_early` says whether others are going to be shown the
+    /// upload.
     ///
     /// # Errors
     /// The backbone's, if it cannot be asked.
@@ -45,7 +47,7 @@ impl Unfinished {
         core: &Core,
         layout: Layout,
         metadata: FileMetadataV2,
-        expires_at: Timestamp,
+        (expires_at, is_early): (Timestamp, bool),
     ) -> Result<Option<Continued>> {
         let hashes = self.kept(core)?;
         let may_have_left = hashes.as_ref().map_or(0, |hashes| may_have_left(hashes, layout));
@@ -59,7 +61,7 @@ impl Unfinished {
         let acknowledged = acknowledged.filter(|acknowledged| *acknowledged <= may_have_left);
         if let (Some(acknowledged), Some(hashes)) = (acknowledged, hashes) {
             info!(upload, acknowledged, "an unfinished upload is continued");
-            self.asks_for(core, expires_at).await?;
+            self.asks_for(core, (expires_at, is_early)).await?;
             let resumed = ResumedUpload { id: self.upload.clone(), acknowledged };
             return Ok(Some(Continued { unfinished: self, hashes, resumed }));
         }
@@ -76,11 +78,26 @@ impl Unfinished {
 
     async fn give_up(self, core: &Core, state: UploadState) -> Result<()> {
         match state {
+            UploadState::Finished(found) if self.is_shown => self.keep_file(core, &found.id).await,
             UploadState::Finished(found) => remove_file(core, &found.id).await?,
-            UploadState::Unfinished { .. } => delivery::of(core).remove_upload(&self.upload).await,
-            UploadState::Gone => {}
+            UploadState::Unfinished { .. } => {
+                self.warn_of_tokens();
+                delivery::of(core).remove_upload(&self.upload).await;
+            }
+            UploadState::Gone => self.warn_of_tokens(),
         }
         self.forget(core).await
+    }
+
+    /// Stores the file for which somebody may have a token here, so that whoever has it can still load it and the user can delete it.
+    async fn keep_file(&self, core: &Core, id: &FileId) {
+        let file = short(id);
+        match load(core, id, self.metadata_key.clone(), None).await {
+            Ok(_) => warn!(file, "a file that was uploaded before stays, because references to it were given out"),
+            Err(error) => {
+                warn!(file, %error, "a file to which references were given out stays at the backbone until it expires")
+            }
+        }
     }
 }
 

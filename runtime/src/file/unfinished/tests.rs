@@ -32,7 +32,7 @@ impl World {
     fn upload(&self, number: u8) -> Unfinished {
         let upload = format!("UPL{number:017}").parse().unwrap();
         let keys = (&SecretKey::generate(), &SecretKey::generate());
-        Unfinished::new(&self.core, &source(number), upload, keys, Timestamp::NEVER)
+        Unfinished::new(&self.core, &source(number), upload, keys, (Timestamp::NEVER, false))
     }
 
     async fn begin(&self, number: u8) -> Unfinished {
@@ -172,7 +172,7 @@ async fn a_backbone_that_has_more_than_has_left_is_not_believed() {
             world.holder.held().await.uploads.insert(upload.upload.clone(), has);
             let found = find(&world.core, &source.identity()).unwrap().unwrap();
             let metadata = new_file(&source).metadata_v2(&found.content_key, Extent::Growing { length: None });
-            found.take_up(&world.core, layout, metadata, Timestamp::NEVER).await.unwrap()
+            found.take_up(&world.core, layout, metadata, (Timestamp::NEVER, false)).await.unwrap()
         });
         let resumed = resumed.await.map(|resumed| resumed.content_bytes(layout));
         assert_eq!(resumed, expected, "{known} {acknowledged}");

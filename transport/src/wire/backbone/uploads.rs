@@ -44,6 +44,8 @@ pub mod header {
     pub const UPLOAD_CHECKSUM: &str = "upload-checksum";
     /// `partial`, or `final;` and the paths of partial uploads.
     pub const UPLOAD_CONCAT: &str = "upload-concat";
+    /// What the server does beyond the tus protocol, separated by commas.
+    pub const ENLACE_EXTENSION: &str = "enlace-extension";
 }
 
 /// Codes of errors that a client can do something about.
@@ -64,6 +66,8 @@ pub mod code {
     pub const INCOMPLETE: &str = "error.platform.upload.incomplete";
     /// The bytes do not have the hash of the file.
     pub const HASH_MISMATCH: &str = "error.platform.upload.hashMismatch";
+    /// Nobody can follow a partial upload, or one that was put together.
+    pub const NOT_PREVIEWABLE: &str = "error.platform.upload.notPreviewable";
 }
 
 /// Body of `POST /Uploads/{id}/File`. What is missing is taken from the metadata of the upload.
@@ -85,6 +89,13 @@ pub struct FinishUpload {
 }
 
 impl UploadId {
+    /// The id of the upload that becomes this file, or became it.
+    #[must_use]
+    pub fn of_file(file: &FileId) -> Self {
+        let rest = file.as_str().get(FileId::PREFIX.len()..).unwrap_or_default();
+        format!("{}{rest}", Self::PREFIX).parse().expect("17 letters or digits behind the prefix are an id")
+    }
+
     /// The id of the file that this upload becomes.
     #[must_use]
     pub fn file_id(&self) -> FileId {
@@ -101,6 +112,7 @@ mod tests {
     fn an_upload_and_its_file_differ_in_the_prefix() {
         let id: UploadId = "UPLabcdefghijklmno12".parse().unwrap();
         assert_eq!(id.file_id().as_str(), "FILabcdefghijklmno12");
+        assert_eq!(UploadId::of_file(&id.file_id()), id);
     }
 
     #[test]
