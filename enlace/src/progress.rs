@@ -350,6 +350,21 @@ mod tests {
     }
 
     #[test]
+    fn lines_without_a_length_count_from_the_first_byte() {
+        let written = Arc::new(Mutex::new(Vec::new()));
+        let lines = written.clone();
+        let progress = ProgressOutput::writing(|| Duration::ZERO, move |line| lines.lock().unwrap().push(line));
+        progress.add(1);
+        assert!(written.lock().unwrap().is_empty(), "nothing has begun");
+        progress.begin_without_length();
+        progress.step("writing", None);
+        progress.begin_behind(0);
+        progress.add(5);
+        let expected = json!({ "progress": { "bytes": 5, "total": null, "resumed": 0 } });
+        assert_eq!(*written.lock().unwrap(), [expected]);
+    }
+
+    #[test]
     fn an_empty_file_has_one_line() {
         let watched = Watched::new(0);
         watched.observe(Phase::Downloading, 0, Some(0));

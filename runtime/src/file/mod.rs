@@ -74,7 +74,8 @@ pub struct Progress {
     /// Bytes to do in this phase, if known.
     pub total: Option<u64>,
     /// Bytes of the content that an earlier transfer moved and this one does not; `bytes` and `total` include them. 0 while content is
-    /// sealed or verified, and from the moment when a changed source turns out to need everything anew.
+    /// sealed or verified, while an upload is followed, which begins with the first byte, and from the moment when a changed source
+    /// turns out to need everything anew.
     pub resumed: u64,
 }
 

@@ -114,7 +114,10 @@ async fn contents_end_where_a_chunk_ends_or_elsewhere() {
             let last = Arc::new(Mutex::new(None));
             let observer: Observer = {
                 let last = last.clone();
-                Arc::new(move |progress: Progress| *last.lock().unwrap() = Some((progress.bytes, progress.total)))
+                Arc::new(move |progress: Progress| {
+                    assert_eq!(progress.resumed, 0);
+                    *last.lock().unwrap() = Some((progress.bytes, progress.total));
+                })
             };
             let request = LoadFile { reference: token.reference.url, password: None };
             let followed = bob.files().follow_file(request, Some(observer)).await.unwrap();
