@@ -89,7 +89,12 @@ impl ProgressOutput {
     pub(crate) fn observer(&self) -> Observer {
         let this = self.clone();
         Arc::new(move |progress| {
-            if progress.phase == Phase::Uploading && progress.resumed != this.resumed() {
+            // Chunks are sealed while others are sent.
+            if progress.phase == Phase::Sealing && this.bar.message() == phase_name(Phase::Uploading) {
+                return;
+            }
+            let is_resumed = progress.phase == Phase::Uploading && progress.resumed != this.resumed();
+            if is_resumed {
                 this.resume(&progress);
             }
             this.name(phase_name(progress.phase));
@@ -97,6 +102,10 @@ impl ProgressOutput {
                 this.bar.set_length(total);
             }
             this.bar.set_position(progress.bytes);
+            if is_resumed {
+                // What was sent before says nothing about the rate.
+                this.bar.reset_eta();
+            }
             if let (Phase::Uploading | Phase::Downloading, Some(total)) = (progress.phase, progress.total) {
                 this.with_lines(|lines| lines.sent(progress.bytes, total));
             }
@@ -330,6 +339,19 @@ mod tests {
         watched.clock.store(1000, Ordering::SeqCst);
         watched.observe(Phase::Uploading, 200, Some(200));
         assert_eq!(watched.written(), [(0, 40), (1000, 100)]);
+    }
+
+    #[test]
+    fn chunks_that_are_sealed_while_others_are_sent_do_not_move_the_bar_back() {
+        let watched = Watched::new(100);
+        let bar = |phase, bytes| {
+            watched.observe(phase, bytes, Some(200));
+            (watched.progress.bar.message(), watched.progress.bar.position())
+        };
+        assert_eq!(bar(Phase::Sealing, 10), ("encrypting".to_owned(), 10));
+        for (phase, bytes) in [(Phase::Uploading, 100), (Phase::Sealing, 60), (Phase::Uploading, 100)] {
+            assert_eq!(bar(phase, bytes), ("uploading".to_owned(), 100));
+        }
     }
 
     #[test]
