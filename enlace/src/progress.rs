@@ -69,8 +69,13 @@ impl ProgressOutput {
             _ => format!("resuming at {}%", u128::from(bytes) * 100 / u128::from(total.unwrap_or(bytes).max(1))),
         };
         if let Some(output) = self.output {
-            self.bar.suspend(|| output.talk(text));
+            self.talk(text, output);
         }
+    }
+
+    /// Says something to a person, above the bar.
+    pub(crate) fn talk(&self, text: impl AsRef<str>, output: Output) {
+        self.bar.suspend(|| output.talk(text));
     }
 
     /// Says how many bytes the file has. Lines are written from now on.
@@ -125,6 +130,11 @@ impl ProgressOutput {
     pub(crate) fn add(&self, bytes: u64) {
         self.bar.inc(bytes);
         self.with_lines(|lines| lines.reached(self.bar.position()));
+    }
+
+    /// Counts bytes done in a step that transfers nothing.
+    pub(crate) fn advance(&self, bytes: u64) {
+        self.bar.inc(bytes);
     }
 
     /// A failure of an upload that the same command continues says so.
@@ -352,6 +362,14 @@ mod tests {
         for (phase, bytes) in [(Phase::Uploading, 100), (Phase::Sealing, 60), (Phase::Uploading, 100)] {
             assert_eq!(bar(phase, bytes), ("uploading".to_owned(), 100));
         }
+    }
+
+    #[test]
+    fn a_step_that_transfers_nothing_moves_the_bar_and_has_no_lines() {
+        let watched = Watched::new(100);
+        watched.progress.step("verifying", Some(100));
+        watched.progress.advance(70);
+        assert_eq!((watched.progress.bar.position(), watched.written()), (70, vec![]));
     }
 
     #[test]

@@ -127,7 +127,7 @@ pub(super) async fn receive_tree(
         }
     };
     let _unless_useful = RemoveIfEmpty(tree.folder.clone());
-    say_continued(resumed, file.filesize, output);
+    say_continued(resumed, file.filesize, progress, output);
     let content = access.download_range(file, resumed..file.filesize).await?;
     progress.step("writing", Some(file.filesize));
     progress.begin_behind(resumed);
