@@ -169,8 +169,10 @@ pub(crate) fn is_invisible(c: char) -> bool {
 /// A number of bytes in the largest unit that fits.
 pub(crate) fn bytes(count: u64) -> String {
     const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
-    if count < 1024 {
-        return format!("{count} bytes");
+    match count {
+        1 => return "1 byte".to_owned(),
+        0..1024 => return format!("{count} bytes"),
+        _ => {}
     }
     let mut value = count as f64 / 1024.0;
     let mut unit = 0;
@@ -232,6 +234,7 @@ mod tests {
     #[test]
     fn bytes_are_shown_in_the_unit_that_fits() {
         assert_eq!(bytes(0), "0 bytes");
+        assert_eq!(bytes(1), "1 byte");
         assert_eq!(bytes(1023), "1023 bytes");
         assert_eq!(bytes(1536), "1.5 KiB");
         assert_eq!(bytes(1024 * 1024 - 1), "1.0 MiB");

@@ -76,8 +76,13 @@ impl ProgressOutput {
             _ => format!("resuming at {}%", u128::from(bytes) * 100 / u128::from(total.unwrap_or(bytes).max(1))),
         };
         if let Some(output) = self.output {
-            self.bar.suspend(|| output.talk(text));
+            self.talk(text, output);
         }
+    }
+
+    /// Says something to a person, above the bar.
+    pub(crate) fn talk(&self, text: impl AsRef<str>, output: Output) {
+        self.bar.suspend(|| output.talk(text));
     }
 
     /// Says how many bytes the file has. Lines are written from now on.
@@ -101,7 +106,12 @@ impl ProgressOutput {
     pub(crate) fn observer(&self) -> Observer {
         let this = self.clone();
         Arc::new(move |progress| {
-            if progress.phase == Phase::Uploading && progress.resumed != this.resumed() {
+            // Chunks are sealed while others are sent.
+            if progress.phase == Phase::Sealing && this.bar.message() == phase_name(Phase::Uploading) {
+                return;
+            }
+            let is_resumed = progress.phase == Phase::Uploading && progress.resumed != this.resumed();
+            if is_resumed {
                 this.resume(&progress);
             }
             this.name(phase_name(progress.phase));
@@ -109,6 +119,10 @@ impl ProgressOutput {
                 this.bar.set_length(total);
             }
             this.bar.set_position(progress.bytes);
+            if is_resumed {
+                // What was sent before says nothing about the rate.
+                this.bar.reset_eta();
+            }
             if let (Phase::Uploading | Phase::Downloading, Some(total)) = (progress.phase, progress.total) {
                 this.with_lines(|lines| lines.sent(progress.bytes, total));
             }
@@ -128,6 +142,11 @@ impl ProgressOutput {
     pub(crate) fn add(&self, bytes: u64) {
         self.bar.inc(bytes);
         self.with_lines(|lines| lines.reached(self.bar.position()));
+    }
+
+    /// Counts bytes done in a step that transfers nothing.
+    pub(crate) fn advance(&self, bytes: u64) {
+        self.bar.inc(bytes);
     }
 
     /// A failure of an upload that the same command continues says so.
@@ -362,6 +381,27 @@ mod tests {
         progress.add(5);
         let expected = json!({ "progress": { "bytes": 5, "total": null, "resumed": 0 } });
         assert_eq!(*written.lock().unwrap(), [expected]);
+    }
+
+    #[test]
+    fn chunks_that_are_sealed_while_others_are_sent_do_not_move_the_bar_back() {
+        let watched = Watched::new(100);
+        let bar = |phase, bytes| {
+            watched.observe(phase, bytes, Some(200));
+            (watched.progress.bar.message(), watched.progress.bar.position())
+        };
+        assert_eq!(bar(Phase::Sealing, 10), ("encrypting".to_owned(), 10));
+        for (phase, bytes) in [(Phase::Uploading, 100), (Phase::Sealing, 60), (Phase::Uploading, 100)] {
+            assert_eq!(bar(phase, bytes), ("uploading".to_owned(), 100));
+        }
+    }
+
+    #[test]
+    fn a_step_that_transfers_nothing_moves_the_bar_and_has_no_lines() {
+        let watched = Watched::new(100);
+        watched.progress.step("verifying", Some(100));
+        watched.progress.advance(70);
+        assert_eq!((watched.progress.bar.position(), watched.written()), (70, vec![]));
     }
 
     #[test]

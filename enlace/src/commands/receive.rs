@@ -70,7 +70,7 @@ pub(crate) struct ReceiveArgs {
     /// Overwrite an existing file, or write to standard output although it is a terminal
     #[arg(long)]
     force: bool,
-    /// Maximum size of the file: bytes, or a size such as 10M or 2G
+    /// Maximum size of what is fetched: bytes, or a size such as 10M or 2G
     #[arg(long, value_name = "SIZE", default_value = DEFAULT_MAX_SIZE, value_parser = size::parse)]
     max_size: u64,
     #[command(flatten)]
@@ -172,8 +172,9 @@ fn plan(global: &Global, args: &ReceiveArgs, incoming: &Incoming) -> Result<Plan
         settings.data_dir = Some(directory);
     }
     let mut plan = Plan::new(configuration, Purpose::Receiver, args.change_backbone)?;
-    // Whoever allows more with the option need not know the setting.
-    plan.settings.max_received_file_size = plan.settings.max_received_file_size.max(args.max_size);
+    // Whoever allows more with the option need not know the setting. A list, or one file of it, is all that is fetched.
+    let max_size = if args.list || args.only.is_some() { u64::MAX } else { args.max_size };
+    plan.settings.max_received_file_size = plan.settings.max_received_file_size.max(max_size);
     // What is received goes where the user wants it, once. What a node here has kept stays.
     plan.settings.content_store = None;
     match &plan.backbone {
@@ -250,12 +251,15 @@ impl Receiver<'_> {
             let listed = list(access, &file).await?;
             return Ok((file, Received::Listed(listed)));
         }
-        announce(&file.filename, file.filesize, args.max_size, output)?;
+        if args.only.is_none() {
+            announce(&file.filename, file.filesize, args.max_size, output)?;
+        }
         let saving = Saving {
             output: args.output.as_deref(),
             overwrite: args.force,
             keep_modes: args.keep_modes,
             only: args.only.as_deref(),
+            max_size: args.max_size,
         };
         let saved = fetch(access, &file, saving, self.kept, self.progress, output).await?;
         Ok((file, Received::Saved(saved)))

@@ -33,7 +33,7 @@ use crate::{qr, time};
 ///
 /// By default, anyone who has the reference can load the file for 7 days; --expires-in, --for and the password options
 /// change that. They apply to the reference: the file itself stays at the backbone until it is deleted, or for as long as
-/// the backbone keeps files of guests. A file that has been uploaded before is not uploaded again.
+/// the backbone keeps files of guests. A file in format v1 that has been uploaded before is not uploaded again.
 ///
 /// A folder, or several files and folders, are shared with one reference, which only enlace can read. Hidden files are
 /// included. Symbolic links that are named are followed; those inside of a folder are left out and reported, as are

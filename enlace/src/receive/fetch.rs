@@ -5,7 +5,7 @@ use std::path::Path;
 use runtime::dto::File;
 use runtime::manifest::{EntryKind, Manifest, RelativePath};
 
-use super::destination::{Destination, Saved};
+use super::destination::{Destination, Saved, announce};
 use super::kept::Kept;
 use super::partial::receive_file;
 use super::tree::{TreeDestination, receive_tree};
@@ -26,6 +26,8 @@ pub(crate) struct Saving<'a> {
     pub(crate) keep_modes: bool,
     /// The only one of several files that is wanted.
     pub(crate) only: Option<&'a str>,
+    /// Most bytes of that one.
+    pub(crate) max_size: u64,
 }
 
 /// Fetches a file to where it belongs. What arrived stays at `kept` if this fails or is dropped, where that helps a later run.
@@ -88,6 +90,7 @@ async fn fetch_entry(
         .and_then(|index| Some((manifest.entries().get(index)?, manifest.content_of(index)?)))
         .filter(|(entry, _)| matches!(entry.kind, EntryKind::File { .. }))
         .ok_or_else(|| not_among(path))?;
+    announce(entry.path.as_str(), entry.size(), saving.max_size, output)?;
     let name = entry.path.names().last().unwrap_or_default();
     let destination = Destination::choose(saving.output, name, saving.overwrite)?;
     destination.explain(output);
@@ -99,7 +102,7 @@ async fn fetch_entry(
 
 fn not_among(path: &str) -> Failure {
     Failure::new(Kind::NotFound, format!("there is no file {path:?} among those that were shared"))
-        .hint("--list shows their paths")
+        .hint("--list shows their paths; a folder cannot be received alone")
 }
 
 pub(super) fn one_file() -> Failure {

@@ -41,16 +41,16 @@ pub(super) async fn receive_file(
             (Partial(PartialFile::create(&path).map_err(|error| unusable(&path, &error))?), Arrived::nothing())
         }
     };
-    say_continued(arrived.bytes, file.filesize, output);
+    say_continued(arrived.bytes, file.filesize, progress, output);
     let content = access.download_range(file, arrived.bytes..file.filesize).await?;
     destination.write_behind(arrived, &partial.0, content.reader, Some(file.filesize), progress).await
 }
 
 /// Says how much an earlier run left, if it did.
-pub(super) fn say_continued(bytes: u64, total: u64, output: Output) {
+pub(super) fn say_continued(bytes: u64, total: u64, progress: &ProgressOutput, output: Output) {
     if bytes > 0 {
         let percent = u128::from(bytes) * 100 / u128::from(total.max(1));
-        output.talk(format!("continuing at {percent}%"));
+        progress.talk(format!("continuing at {percent}%"), output);
     }
 }
 

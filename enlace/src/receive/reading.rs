@@ -30,7 +30,10 @@ pub(super) async fn verified(
 ) -> Result<(u64, Arrived), Failure> {
     progress.step("verifying", Some(limit));
     let (pieces, mut waiting) = mpsc::channel(WAITING);
-    let mut reading = tokio::task::spawn_blocking(move || read(reader.take(limit), &pieces));
+    let mut reading = tokio::task::spawn_blocking({
+        let progress = progress.clone();
+        move || read(reader.take(limit), &pieces, &progress)
+    });
     let outcome = {
         let arriving = stream::unfold(&mut waiting, async |waiting| waiting.recv().await.map(|piece| (piece, waiting)));
         let arriving = Box::pin(arriving);
@@ -41,7 +44,11 @@ pub(super) async fn verified(
     Ok((outcome?, arrived))
 }
 
-fn read(mut reader: impl Read, pieces: &mpsc::Sender<io::Result<Cursor<Vec<u8>>>>) -> Arrived {
+fn read(
+    mut reader: impl Read,
+    pieces: &mpsc::Sender<io::Result<Cursor<Vec<u8>>>>,
+    progress: &ProgressOutput,
+) -> Arrived {
     let mut arrived = Arrived::nothing();
     loop {
         let mut piece = Vec::with_capacity(PIECE);
@@ -53,6 +60,7 @@ fn read(mut reader: impl Read, pieces: &mpsc::Sender<io::Result<Cursor<Vec<u8>>>
                 if pieces.blocking_send(Ok(Cursor::new(piece))).is_err() {
                     return arrived;
                 }
+                progress.advance(count as u64);
             }
             Err(error) => {
                 let _ = pieces.blocking_send(Err(error));

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use durable::partial::{PartialError, PartialFolder};
 use runtime::dto;
-use runtime::manifest::{EntryKind, Manifest};
+use runtime::manifest::{EntryKind, MAX_ENTRIES, Manifest};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
 use super::destination::{
@@ -96,6 +96,29 @@ fn check_names(manifest: &Manifest) -> Result<(), Failure> {
     }
 }
 
+/// Refuses a list whose paths need far more folders than it names: a short one could fill the disk with them.
+///
+/// # Errors
+/// A failure if they need more than [`MAX_ENTRIES`], which is more than a list can name.
+fn check_folders(manifest: &Manifest) -> Result<(), Failure> {
+    let (mut folders, mut before) = (0, Vec::new());
+    for entry in manifest.entries() {
+        let names: Vec<_> = entry.path.names().collect();
+        let needed = names.len() - usize::from(entry.kind != EntryKind::Folder);
+        // Entries come in the order of their names, so a folder that is not that of the entry before is a new one.
+        let shared = before.iter().zip(&names).take_while(|(one, other)| one == other).count();
+        folders += needed.saturating_sub(shared);
+        before = names;
+    }
+    match folders > MAX_ENTRIES {
+        true => {
+            Err(Failure::new(Kind::Refused, format!("the files are in {folders} folders, more than {MAX_ENTRIES}"))
+                .hint("receive the files that you want one by one with --only PATH"))
+        }
+        false => Ok(()),
+    }
+}
+
 /// Fetches what an earlier run did not.
 pub(super) async fn receive_tree(
     access: &Access,
@@ -107,6 +130,7 @@ pub(super) async fn receive_tree(
     output: Output,
 ) -> Result<Saved, Failure> {
     check_names(&manifest)?;
+    check_folders(&manifest)?;
     let (place, manifest) = (partial_path(&destination.path, &file.id), Arc::new(manifest));
     let refused = |error: PartialError| unusable(&place, &error);
     let found = PartialFolder::open(&place).map_err(refused)?;
@@ -127,7 +151,7 @@ pub(super) async fn receive_tree(
         }
     };
     let _unless_useful = RemoveIfEmpty(tree.folder.clone());
-    say_continued(resumed, file.filesize, output);
+    say_continued(resumed, file.filesize, progress, output);
     let content = access.download_range(file, resumed..file.filesize).await?;
     progress.step("writing", Some(file.filesize));
     progress.begin_behind(resumed);
@@ -214,5 +238,35 @@ struct RemoveIfEmpty(Arc<PartialFolder>);
 impl Drop for RemoveIfEmpty {
     fn drop(&mut self) {
         self.0.remove_if_empty();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use runtime::manifest::{Entry, RelativePath};
+
+    use super::*;
+
+    #[test]
+    fn a_list_needs_at_most_as_many_folders_as_it_can_name() {
+        let manifest = |folders: usize, more: &[&str]| {
+            let path = |number: usize| format!("{number}/a");
+            let paths = (0..folders).map(path).chain(more.iter().map(|path| (*path).to_owned()));
+            let entry = |path: String| Entry {
+                kind: if path.ends_with('a') { EntryKind::File { size: 0 } } else { EntryKind::Folder },
+                path: RelativePath::new(path).unwrap(),
+                mode: None,
+                modified_at: None,
+            };
+            Manifest::new(paths.map(entry).collect()).unwrap()
+        };
+        check_folders(&manifest(MAX_ENTRIES, &[])).unwrap();
+        let half = MAX_ENTRIES - 6;
+        check_folders(&manifest(half, &["x/a", "x/b", "x/c/d", "x/e/f/a"])).unwrap();
+        let refused = check_folders(&manifest(half, &["x/a", "x/b", "x/c/d", "x/e/f/g/a"])).unwrap_err();
+        assert_eq!(
+            (refused.kind, refused.message.as_str()),
+            (Kind::Refused, "the files are in 100001 folders, more than 100000")
+        );
     }
 }

@@ -373,6 +373,15 @@ fn several_files_are_listed_and_received_one_by_one() {
     let line = world.receive(&reference, &["--only", "./c/Makefile"]).json();
     assert_eq!((&line["bytes"], &line["sha256"]), (&2.into(), &sha256(b"22").into()));
     assert_eq!(world.sandbox.names("out"), ["Makefile.received", "b.txt"]);
+    // The limit is for what is fetched.
+    for limit in ["4", "5"] {
+        std::fs::remove_file(world.out().join("b.txt")).unwrap_or_default();
+        let ended = world.receive(&reference, &["--only", "a/b.txt", "--max-size", limit]);
+        match limit {
+            "4" => ended.refused(4, &["the file has 5 bytes, more than the limit of 4 bytes", "--max-size 5"]),
+            _ => assert_eq!(ended.json()["bytes"], 5),
+        }
+    }
     let one = ["receive", &reference, "--data-dir", "receiver", "--output", "-", "--only", "a/b.txt"];
     assert_eq!(world.sandbox.run(&one).stdout, "hello");
     for path in ["no", "a", "../a/b.txt", "empty folder", ""] {

@@ -115,11 +115,14 @@ impl Source {
 
     /// Opens each file, so that it is known before anything is sent which one cannot be read. Blocks.
     ///
+    /// Files of a [`tree`](Self::tree) must be reached without a link: somebody who can write to one of the folders may have put it
+    /// there since they were listed, to have another file sent. Whoever means a link names what it leads to.
+    ///
     /// # Errors
     /// [`SourceError::Unreadable`], [`SourceError::Changed`] or [`SourceError::Unsized`] for the first such file.
     pub fn check(&self) -> Result<(), SourceError> {
         self.parts.files.iter().try_for_each(|file| {
-            let mut opened = file.open()?;
+            let mut opened = if self.manifest().is_some() { file.open_without_links()? } else { file.open()? };
             let unreadable = |error| SourceError::unreadable(&file.path, error);
             match file.state.length {
                 0 if opened.read(&mut [0]).map_err(unreadable)? > 0 => {
@@ -241,6 +244,14 @@ impl SourceFile {
     /// Opens the file, if it is as it was.
     fn open(&self) -> Result<File, SourceError> {
         let file = File::open(&self.path).map_err(|error| SourceError::unreadable(&self.path, error))?;
+        self.check(&file)?;
+        Ok(file)
+    }
+
+    /// The same, if no link leads to it.
+    fn open_without_links(&self) -> Result<File, SourceError> {
+        let file = durable::no_links::open(&self.path).map_err(|error| SourceError::unreadable(&self.path, error))?;
+        let file = file.ok_or_else(|| SourceError::Changed { path: self.path.clone() })?;
         self.check(&file)?;
         Ok(file)
     }

@@ -98,7 +98,7 @@ async fn a_changed_file_is_named_and_changes_the_identity() {
 #[test]
 fn files_that_cannot_be_read_are_known_before_anything_is_sent() {
     let directory = tempfile::tempdir().unwrap();
-    let source = tree(directory.path());
+    let source = tree(&directory.path().canonicalize().unwrap());
     source.check().unwrap();
     assert!(source.failure().is_none());
     fs::remove_file(directory.path().join("b/empty")).unwrap();
@@ -108,6 +108,19 @@ fn files_that_cannot_be_read_are_known_before_anything_is_sent() {
     {
         let status = Source::file("/proc/self/status").unwrap();
         assert!(matches!(status.check(), Err(SourceError::Unsized { .. })));
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_link_that_somebody_puts_in_the_place_of_a_file_or_folder_is_noticed() {
+    for replaced in ["b", "b/large"] {
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path().canonicalize().unwrap();
+        let source = tree(&root);
+        fs::rename(root.join(replaced), root.join("moved")).unwrap();
+        std::os::unix::fs::symlink(root.join("moved"), root.join(replaced)).unwrap();
+        assert!(matches!(source.check(), Err(SourceError::Changed { .. })), "{replaced}");
     }
 }
 

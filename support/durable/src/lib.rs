@@ -32,7 +32,7 @@
 //! | the disk is full | the commit is refused and has no effect; commits succeed again once there is space |
 //! | a bit of the journal flips | reading the value or opening the store fails with an error that names the file; in the last group, it cannot be distinguished from an interrupted write |
 //!
-//! Beside the store: [`private`] files and directories, [`partial`] ones, the operations of a [`disk`] that tests can replace, and a
+//! Beside the store: [`private`] files and directories, [`partial`] ones, files reached with [`no_links`], the operations of a [`disk`] that tests can replace, and a
 //! [`DirectoryLock`].
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
@@ -47,6 +47,7 @@ mod index;
 mod journal;
 mod location;
 mod lock;
+pub mod no_links;
 mod overlay;
 pub mod partial;
 pub mod private;
