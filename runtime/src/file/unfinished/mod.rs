@@ -127,7 +127,8 @@ impl Unfinished {
         Ok(core.store.commit(batch).await?)
     }
 
-    /// The hashes on disk, one after the other; none if some are missing between them.
+    /// The hashes on disk, one after the other; none if some are missing between them, or all: those of the first piece were listed
+    /// with the upload, so without them nothing shows what has left under its key.
     fn kept(&self, core: &Core) -> Result<Option<Vec<u8>>> {
         let values: Vec<(String, ByteText)> = core.store.view().values(&self.hashes())?;
         let mut hashes = Vec::new();
@@ -137,7 +138,7 @@ impl Unfinished {
             }
             hashes.extend_from_slice(&value.0);
         }
-        Ok(Some(hashes))
+        Ok(Some(hashes).filter(|hashes| !hashes.is_empty()))
     }
 
     /// Notes another expiry that is asked for.

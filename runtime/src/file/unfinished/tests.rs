@@ -79,6 +79,14 @@ async fn hashes_with_a_gap_are_not_relied_on() {
 }
 
 #[tokio::test]
+async fn an_upload_without_hashes_is_not_continued_even_if_nothing_is_said_to_have_arrived() {
+    let world = World::new();
+    let upload = world.begin(1).await;
+    upload.remove_hashes(&world.core).await;
+    assert_eq!(upload.kept(&world.core).unwrap(), None);
+}
+
+#[tokio::test]
 async fn as_many_are_listed_as_there_may_be_and_the_oldest_makes_room() {
     let world = World::new();
     for number in 0..MAX_UNFINISHED as u8 {
