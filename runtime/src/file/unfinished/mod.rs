@@ -150,7 +150,7 @@ impl Unfinished {
         let changed = self.clone();
         let change = |view: &View<'_>| {
             let mut list = list(view)?;
-            list.iter_mut().filter(|other| other.upload == changed.upload).for_each(|other| *other = changed.clone());
+            list.iter_mut().filter(|other| other.is(&changed)).for_each(|other| *other = changed.clone());
             let mut batch = Batch::new();
             batch.put_value(LIST, &list)?;
             Ok::<_, StoreError>((batch, ()))
@@ -161,7 +161,7 @@ impl Unfinished {
     /// Takes it from the list, as a part of a batch.
     pub(super) fn end(&self, view: &View<'_>, batch: &mut Batch) -> Result<()> {
         let mut list = list(view)?;
-        list.retain(|other| other.hashes() != self.hashes());
+        list.retain(|other| !other.is(self));
         batch.put_value(LIST, &list)?;
         Ok(())
     }
@@ -190,6 +190,11 @@ impl Unfinished {
 
     fn is_of(&self, source: &SourceIdentity) -> bool {
         self.source.0 == source.as_bytes()
+    }
+
+    /// Whether both are the same one. Only the key tells: ids come from the backbone.
+    fn is(&self, other: &Self) -> bool {
+        self.content_key == other.content_key
     }
 
     /// What the names of its hashes begin with: no two uploads have the same key.
