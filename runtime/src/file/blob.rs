@@ -85,6 +85,11 @@ impl Limit {
         Self { content: largest_content(blob), blob }
     }
 
+    /// Checks that a content may have so many bytes.
+    pub(super) fn check(self, length: u64) -> Result<()> {
+        if length > self.content { Err(self.exceeded()) } else { Ok(()) }
+    }
+
     fn exceeded(self) -> Error {
         Error::InvalidPropertyValue(format!(
             "'content' is too large: the backbone takes files of at most {} bytes, which are {} with their seals",
@@ -256,9 +261,7 @@ impl BlobSealer {
             }
         }
         self.length += chunk.len() as u64;
-        if self.length > self.limit.content {
-            return Err(self.limit.exceeded());
-        }
+        self.limit.check(self.length)?;
         if let Some(observer) = &self.observer {
             observer(Progress { phase: Phase::Sealing, bytes: self.length, total: None, resumed: 0 });
         }

@@ -246,6 +246,25 @@ async fn an_error_that_may_pass_leaves_the_upload_and_others_remove_it() {
 }
 
 #[tokio::test]
+async fn files_that_are_too_large_are_refused_before_anything_is_sent() {
+    // More than what is sealed before anything is sent.
+    let limit = 16 << 20;
+    let world = World::with(|config| config.limits.max_large_file_bytes = limit).await;
+    let alice = world.node("alice").await;
+    let mut sent = answers(&world, Matching::path("/Uploads").method(Method::POST));
+    let longest = (0..).map(|less| limit - less).find(|length| {
+        Layout::of(*length).is_ok_and(|layout| layout.blob_length() <= limit)
+    });
+    let longest = usize::try_from(longest.unwrap()).unwrap();
+    let path = write(&world, "a", &pattern(longest + 1));
+    let error = alice.files().upload_own_file(request(&path, &Told::default())).await.unwrap_err();
+    assert!(error.to_string().contains("too large"), "{error}");
+    assert!(sent.try_recv().is_err());
+    let path = write(&world, "b", &pattern(longest));
+    alice.files().upload_own_file(request(&path, &Told::default())).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_file_that_has_changed_is_uploaded_anew() {
     let world = World::new().await;
     let alice = world.node("alice").await;
