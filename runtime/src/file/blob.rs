@@ -17,6 +17,7 @@ use zeroize::Zeroizing;
 use super::{Observer, Phase, Progress};
 use crate::blocking::{blocking, joined};
 use crate::content_store::Keeping;
+use crate::source::SourceError;
 use crate::{Error, Result};
 
 /// Chunks that are handed out together.
@@ -269,8 +270,12 @@ impl BlobSealer {
     }
 }
 
-fn unreadable(error: std::io::Error) -> Error {
-    Error::Unknown(format!("the content cannot be read: {error}"))
+/// Why a content cannot be read. That of a source names the file.
+pub(super) fn unreadable(error: std::io::Error) -> Error {
+    match error.downcast::<SourceError>() {
+        Ok(error) => Error::Source(error),
+        Err(error) => Error::Unknown(format!("the content cannot be read: {error}")),
+    }
 }
 
 fn refused(error: ContentError) -> Error {
