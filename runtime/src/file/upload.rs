@@ -65,7 +65,7 @@ impl NewContent {
         }
     }
 
-    /// The content from its first byte on.
+    /// The content from its first byte on. Must be called within a tokio runtime.
     #[must_use]
     pub fn into_reader(mut self) -> Pin<Box<dyn AsyncRead + Send>> {
         self.take_reader()

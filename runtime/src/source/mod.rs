@@ -165,7 +165,7 @@ impl Source {
         SourceIdentity(hash.finish())
     }
 
-    /// The content from its first byte to its last.
+    /// The content from its first byte to its last. Must be called within a tokio runtime: reading begins at once.
     #[must_use]
     pub fn reader(&self) -> SourceReader {
         SourceReader::new(self.clone())
