@@ -9,6 +9,7 @@ use transport::wire::{Address, AddressError, ReferenceError, Timestamp};
 
 use crate::backbone_error::BackboneError;
 use crate::code::ErrorCode;
+use crate::source::SourceError;
 use crate::store::Failure as StoreFailure;
 
 /// Result of everything in this crate.
@@ -90,6 +91,9 @@ pub enum Error {
     /// The node stops, so what was asked for is not done any more.
     #[error("the node is shutting down")]
     Stopped,
+    /// A file on this machine that is shared cannot be read, or has changed meanwhile.
+    #[error(transparent)]
+    Source(#[from] SourceError),
     /// Something in the call failed that has no code of its own.
     #[error("An error was thrown in a UseCase: {0}")]
     Unknown(String),
@@ -286,7 +290,7 @@ impl Error {
             Self::UnknownEvent => ErrorCode::UnknownEvent,
             Self::Backbone(error) => return error.code().known(),
             Self::Stopped => ErrorCode::Aborted,
-            Self::Unknown(_) => ErrorCode::Unknown,
+            Self::Source(_) | Self::Unknown(_) => ErrorCode::Unknown,
             Self::Store(_) => ErrorCode::Store,
             Self::StorageFull(_) => ErrorCode::StorageFull,
             Self::Config(_) => ErrorCode::Config,

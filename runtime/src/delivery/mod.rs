@@ -70,6 +70,7 @@ use transport::wire::{FileId, TokenId, UploadId};
 
 pub(crate) use self::retries::Retries;
 use crate::core::Core;
+use crate::source::SourceError;
 use crate::{Error, Result as NodeResult};
 
 /// The bytes of a file on the way by which a node receives.
@@ -251,6 +252,8 @@ pub(crate) trait Outgoing: Send {
 pub(crate) fn may_pass(error: &Error) -> bool {
     match error {
         Error::Stopped | Error::Store(_) | Error::StorageFull(_) => true,
+        // The disk with it may come back. One that has changed is another source.
+        Error::Source(SourceError::Unreadable { .. }) => true,
         Error::Backbone(error) => pieces::may_pass(error.cause()),
         _ => false,
     }

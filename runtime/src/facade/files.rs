@@ -151,9 +151,9 @@ impl FilesFacade {
     ///
     /// # Errors
     /// [`Error::InvalidPropertyValue`] for an expiry that is not in the future or later than the backbone allows,
-    /// [`Error::InvalidTags`], then [`Error::InvalidPropertyValue`] for a content that is too large; the backbone's errors;
-    /// [`Error::Store`] if the backbone has the file but it could not be
-    /// remembered here.
+    /// [`Error::InvalidTags`], then [`Error::InvalidPropertyValue`] for a content that is too large; [`Error::Source`] for a file on
+    /// this machine that cannot be read or has changed; the backbone's errors; [`Error::Store`] if the backbone has the file but it
+    /// could not be remembered here.
     #[instrument(skip_all)]
     pub async fn upload_own_file(&self, request: UploadOwnFile) -> Result<File> {
         let (format, observer) = (request.format, request.observer.clone());

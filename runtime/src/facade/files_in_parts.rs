@@ -67,14 +67,15 @@ impl FilesFacade {
     }
 
     /// The bytes of a file from `offset` on, for who has those before. The observer is told that they are
-    /// [`resumed`](Progress::resumed). Of format `v1` everything is fetched, because nothing less can be verified.
+    /// [`resumed`](Progress::resumed). Of format `v1` everything is fetched, because nothing less can be verified, and counted.
     ///
     /// # Errors
     /// As [`read_range`](Self::read_range).
     #[instrument(skip_all, fields(file = short(id)))]
     pub async fn download_from(&self, id: &FileId, offset: u64, observer: Option<Observer>) -> Result<Download> {
         let record = self.record(id)?;
-        let observer = observer.map(|observer| behind(offset, observer));
+        let is_in_chunks = record.format.is_some();
+        let observer = observer.map(|observer| if is_in_chunks { behind(offset, observer) } else { observer });
         let wanted = Wanted::Range(offset..record.filesize);
         let content = file::download(&self.node.core, id, &record, wanted, observer.as_ref()).await?;
         Ok(Download { file: record.into_dto(id.clone(), self.node.core.base_url())?, content })

@@ -17,6 +17,7 @@ use zeroize::Zeroizing;
 use super::{Observer, Phase, Progress};
 use crate::blocking::{blocking, joined};
 use crate::content_store::Keeping;
+use crate::source::SourceError;
 use crate::{Error, Result};
 
 /// Chunks that are handed out together.
@@ -83,6 +84,11 @@ impl Limit {
     /// For a backbone that takes so many bytes.
     pub(super) fn of_blob(blob: u64) -> Self {
         Self { content: largest_content(blob), blob }
+    }
+
+    /// Checks that a content may have so many bytes.
+    pub(super) fn check(self, length: u64) -> Result<()> {
+        if length > self.content { Err(self.exceeded()) } else { Ok(()) }
     }
 
     fn exceeded(self) -> Error {
@@ -256,9 +262,7 @@ impl BlobSealer {
             }
         }
         self.length += chunk.len() as u64;
-        if self.length > self.limit.content {
-            return Err(self.limit.exceeded());
-        }
+        self.limit.check(self.length)?;
         if let Some(observer) = &self.observer {
             observer(Progress { phase: Phase::Sealing, bytes: self.length, total: None, resumed: 0 });
         }
@@ -266,8 +270,12 @@ impl BlobSealer {
     }
 }
 
-fn unreadable(error: std::io::Error) -> Error {
-    Error::Unknown(format!("the content cannot be read: {error}"))
+/// Why a content cannot be read. That of a source names the file.
+pub(super) fn unreadable(error: std::io::Error) -> Error {
+    match error.downcast::<SourceError>() {
+        Ok(error) => Error::Source(error),
+        Err(error) => Error::Unknown(format!("the content cannot be read: {error}")),
+    }
 }
 
 fn refused(error: ContentError) -> Error {

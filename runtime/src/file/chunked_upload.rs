@@ -70,6 +70,7 @@ pub(super) async fn upload(
         None => sealed_length(core.config.max_file_size),
     };
     let limit = Limit::of_blob(longest);
+    limit.check(new.content.length().unwrap_or(0))?;
     match (support, new.content.source().cloned()) {
         (None, _) => ChunkedUpload::new(core, new, limit, observer).send_at_once(observer).await,
         (Some(_), None) => {

@@ -15,6 +15,7 @@ use transport::file::{
 };
 use transport::wire::{ByteText, FileId, Timestamp};
 
+use super::blob::unreadable;
 use super::spool::{Spool, temporary_file_error};
 use super::{ContentFormat, EarlyShare, FileRecord, Observer, Phase, Progress, chunked_upload, download};
 use crate::blocking::blocking;
@@ -64,7 +65,7 @@ impl NewContent {
         }
     }
 
-    /// The content from its first byte on.
+    /// The content from its first byte on. Must be called within a tokio runtime.
     #[must_use]
     pub fn into_reader(mut self) -> Pin<Box<dyn AsyncRead + Send>> {
         self.take_reader()
@@ -284,7 +285,7 @@ fn too_large() -> Error {
 async fn read_piece(content: &mut Content) -> Result<Vec<u8>> {
     let mut piece = Vec::with_capacity(INLINE);
     let outcome = content.take(PIECE as u64).read_to_end(&mut piece).await;
-    outcome.map_err(|error| Error::Unknown(format!("the content cannot be read: {error}")))?;
+    outcome.map_err(unreadable)?;
     Ok(piece)
 }
 

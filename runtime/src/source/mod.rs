@@ -168,7 +168,7 @@ impl Source {
         SourceIdentity(hash.finish())
     }
 
-    /// The content from its first byte to its last.
+    /// The content from its first byte to its last. Must be called within a tokio runtime: reading begins at once.
     #[must_use]
     pub fn reader(&self) -> SourceReader {
         SourceReader::new(self.clone())
@@ -241,8 +241,9 @@ impl SourceFile {
         Ok(Self { path, state: FileState::of(&metadata), start })
     }
 
-    /// Opens the file, if it is as it was.
+    /// Opens the file, if it is as it was. It is looked at before, because to open a pipe waits for whoever writes to it.
     fn open(&self) -> Result<File, SourceError> {
+        self.compare(std::fs::metadata(&self.path))?;
         let file = File::open(&self.path).map_err(|error| SourceError::unreadable(&self.path, error))?;
         self.check(&file)?;
         Ok(file)
@@ -257,8 +258,12 @@ impl SourceFile {
     }
 
     fn check(&self, file: &File) -> Result<(), SourceError> {
-        let metadata = file.metadata().map_err(|error| SourceError::unreadable(&self.path, error))?;
-        match FileState::of(&metadata) == self.state {
+        self.compare(file.metadata())
+    }
+
+    fn compare(&self, metadata: io::Result<std::fs::Metadata>) -> Result<(), SourceError> {
+        let metadata = metadata.map_err(|error| SourceError::unreadable(&self.path, error))?;
+        match metadata.is_file() && FileState::of(&metadata) == self.state {
             true => Ok(()),
             false => Err(SourceError::Changed { path: self.path.clone() }),
         }

@@ -140,3 +140,19 @@ fn what_is_no_file_or_folder_and_what_collides_is_refused() {
         assert!(matches!(Source::tree(vec![entry(directory.path(), "s")]), Err(SourceError::Unreadable { .. })));
     }
 }
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_pipe_in_the_place_of_a_file_is_not_waited_for() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = write(directory.path(), "a", b"hello").local;
+    let source = Source::file(&path).unwrap();
+    fs::remove_file(&path).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+    let (tell, told) = std::sync::mpsc::channel();
+    let of_thread = source.clone();
+    std::thread::spawn(move || tell.send((of_thread.check(), of_thread.read_at(0..1, &mut Vec::new()))));
+    let (checked, read) = told.recv_timeout(Duration::from_secs(20)).unwrap();
+    assert!(matches!(checked, Err(SourceError::Changed { .. })), "{checked:?}");
+    assert!(matches!(read, Err(SourceError::Changed { .. })), "{read:?}");
+}

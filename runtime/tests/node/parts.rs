@@ -112,6 +112,25 @@ async fn a_download_goes_on_with_the_rest_and_fetches_nothing_else() {
     assert_eq!(code(beyond), "error.runtime.validation.invalidPropertyValue");
 }
 
+#[tokio::test]
+async fn a_download_of_format_v1_counts_all_bytes_because_it_fetches_all() {
+    let world = World::new().await;
+    let alice = world.node("alice").await;
+    let content = pattern(500_000);
+    let uploaded = alice.files().upload_own_file(file("a", content.clone())).await.unwrap();
+    let seen = Arc::new(Mutex::new(Vec::<Progress>::new()));
+    let log = seen.clone();
+    let observer: Observer = Arc::new(move |progress| log.lock().unwrap().push(progress));
+    let rest = alice.files().download_from(&uploaded.id, 400_000, Some(observer)).await.unwrap();
+    let mut bytes = Vec::new();
+    rest.content.into_reader().read_to_end(&mut bytes).await.unwrap();
+    assert!(bytes == content[400_000..]);
+    let seen = seen.lock().unwrap();
+    assert!(!seen.is_empty() && seen.iter().all(|progress| progress.resumed == 0), "{seen:?}");
+    let largest = seen.iter().filter_map(|progress| progress.total).max();
+    assert!(largest.is_none_or(|total| total < 800_000), "{seen:?}");
+}
+
 /// Uploads files with these contents, and a folder.
 async fn upload_tree(node: &Runtime, world: &World, files: &[(&str, Vec<u8>)]) -> File {
     let root = world.path().join("tree");

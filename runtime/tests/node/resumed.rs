@@ -10,7 +10,7 @@ use backbone_mock::fault::{Fault, Gate, Matching};
 use http::{Method, StatusCode};
 use runtime::dto::File;
 use runtime::facade::{ContentFormat, Ownership, Phase, Progress, UploadOwnFile};
-use runtime::source::Source;
+use runtime::source::{RelativePath, Source, SourceEntry};
 use runtime::{BackboneConfig, Config, Runtime, Secret};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
@@ -243,6 +243,51 @@ async fn an_error_that_may_pass_leaves_the_upload_and_others_remove_it() {
         alice.files().upload_own_file(request(&path, &told)).await.unwrap();
         assert_eq!(told.resumed(), if stays { vec![5 * CHUNK_LENGTH] } else { vec![] }, "{status}");
     }
+}
+
+#[tokio::test]
+async fn files_that_cannot_be_read_for_a_while_do_not_cost_what_has_arrived() {
+    let world = World::new().await;
+    let alice = world.node("alice").await;
+    let paths = [("a", 12 * CHUNK), ("b", CHUNK)].map(|(name, length)| write(&world, name, &pattern(length)));
+    let entries = paths.each_ref().map(|local| {
+        let path = RelativePath::new(local.file_name().unwrap().to_str().unwrap()).unwrap();
+        SourceEntry { path, local: local.clone() }
+    });
+    let source = Source::tree(entries.to_vec()).unwrap();
+    let aside = paths[1].with_extension("aside");
+    fs::rename(&paths[1], &aside).unwrap();
+    let upload = |told: &Told| UploadOwnFile {
+        content: runtime::facade::NewContent::Source(source.clone()),
+        ..request(&paths[0], told)
+    };
+    let error = alice.files().upload_own_file(upload(&Told::default())).await.unwrap_err();
+    assert!(error.to_string().contains(paths[1].to_str().unwrap()), "{error}");
+    assert!(std::error::Error::source(&error).is_some(), "why it cannot be read is not lost");
+    fs::rename(&aside, &paths[1]).unwrap();
+    let told = Told::default();
+    let uploaded = alice.files().upload_own_file(upload(&told)).await.unwrap();
+    assert_eq!(uploaded.filesize, source.length());
+    assert!(matches!(told.resumed()[..], [resumed] if resumed >= 4 * CHUNK_LENGTH), "{:?}", told.resumed());
+}
+
+#[tokio::test]
+async fn files_that_are_too_large_are_refused_before_anything_is_sent() {
+    // More than what is sealed before anything is sent.
+    let limit = 16 << 20;
+    let world = World::with(|config| config.limits.max_large_file_bytes = limit).await;
+    let alice = world.node("alice").await;
+    let mut sent = answers(&world, Matching::path("/Uploads").method(Method::POST));
+    let longest = (0..)
+        .map(|less| limit - less)
+        .find(|length| Layout::of(*length).is_ok_and(|layout| layout.blob_length() <= limit));
+    let longest = usize::try_from(longest.unwrap()).unwrap();
+    let path = write(&world, "a", &pattern(longest + 1));
+    let error = alice.files().upload_own_file(request(&path, &Told::default())).await.unwrap_err();
+    assert!(error.to_string().contains("too large"), "{error}");
+    assert!(sent.try_recv().is_err());
+    let path = write(&world, "b", &pattern(longest));
+    alice.files().upload_own_file(request(&path, &Told::default())).await.unwrap();
 }
 
 #[tokio::test]

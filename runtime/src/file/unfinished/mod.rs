@@ -134,7 +134,8 @@ impl Unfinished {
         Ok(core.store.commit(batch).await?)
     }
 
-    /// The hashes on disk, one after the other; none if some are missing between them.
+    /// The hashes on disk, one after the other; none if some are missing between them, or all: those of the first piece were listed
+    /// with the upload, so without them nothing shows what has left under its key.
     fn kept(&self, core: &Core) -> Result<Option<Vec<u8>>> {
         let values: Vec<(String, ByteText)> = core.store.view().values(&self.hashes())?;
         let mut hashes = Vec::new();
@@ -144,7 +145,7 @@ impl Unfinished {
             }
             hashes.extend_from_slice(&value.0);
         }
-        Ok(Some(hashes))
+        Ok(Some(hashes).filter(|hashes| !hashes.is_empty()))
     }
 
     /// Notes another expiry that is asked for, and that others are going to be shown it.
@@ -157,7 +158,7 @@ impl Unfinished {
         let changed = self.clone();
         let change = |view: &View<'_>| {
             let mut list = list(view)?;
-            list.iter_mut().filter(|other| other.upload == changed.upload).for_each(|other| *other = changed.clone());
+            list.iter_mut().filter(|other| other.is(&changed)).for_each(|other| *other = changed.clone());
             let mut batch = Batch::new();
             batch.put_value(LIST, &list)?;
             Ok::<_, StoreError>((batch, ()))
@@ -179,7 +180,7 @@ impl Unfinished {
     /// Takes it from the list, as a part of a batch.
     pub(super) fn end(&self, view: &View<'_>, batch: &mut Batch) -> Result<()> {
         let mut list = list(view)?;
-        list.retain(|other| other.hashes() != self.hashes());
+        list.retain(|other| !other.is(self));
         batch.put_value(LIST, &list)?;
         Ok(())
     }
@@ -208,6 +209,11 @@ impl Unfinished {
 
     fn is_of(&self, source: &SourceIdentity) -> bool {
         self.source.0 == source.as_bytes()
+    }
+
+    /// Whether both are the same one. Only the key tells: ids come from the backbone.
+    fn is(&self, other: &Self) -> bool {
+        self.content_key == other.content_key
     }
 
     /// What the names of its hashes begin with: no two uploads have the same key.

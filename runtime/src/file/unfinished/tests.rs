@@ -79,6 +79,26 @@ async fn hashes_with_a_gap_are_not_relied_on() {
 }
 
 #[tokio::test]
+async fn an_upload_without_hashes_is_not_continued_even_if_nothing_is_said_to_have_arrived() {
+    let world = World::new();
+    let upload = world.begin(1).await;
+    upload.remove_hashes(&world.core).await;
+    assert_eq!(upload.kept(&world.core).unwrap(), None);
+}
+
+#[tokio::test]
+async fn uploads_to_which_the_backbone_gives_the_same_id_keep_their_own_keys() {
+    let world = World::new();
+    let one = world.begin(1).await;
+    let mut other = Unfinished { upload: one.upload.clone(), ..world.upload(2) };
+    assert!(world.holder.scope(other.begin(&world.core, &[2; 64])).await.unwrap());
+    other.asks_for(&world.core, START.parse().unwrap()).await.unwrap();
+    for (number, upload) in [(1, &one), (2, &other)] {
+        assert!(find(&world.core, &source(number)).unwrap().is_some_and(|found| found.hashes() == upload.hashes()));
+    }
+}
+
+#[tokio::test]
 async fn as_many_are_listed_as_there_may_be_and_the_oldest_makes_room() {
     let world = World::new();
     for number in 0..MAX_UNFINISHED as u8 {
