@@ -92,7 +92,7 @@ async fn uploads_to_which_the_backbone_gives_the_same_id_keep_their_own_keys() {
     let one = world.begin(1).await;
     let mut other = Unfinished { upload: one.upload.clone(), ..world.upload(2) };
     assert!(world.holder.scope(other.begin(&world.core, &[2; 64])).await.unwrap());
-    other.asks_for(&world.core, START.parse().unwrap()).await.unwrap();
+    other.asks_for(&world.core, (START.parse().unwrap(), false)).await.unwrap();
     for (number, upload) in [(1, &one), (2, &other)] {
         assert!(find(&world.core, &source(number)).unwrap().is_some_and(|found| found.hashes() == upload.hashes()));
     }
