@@ -69,6 +69,7 @@ pub(crate) struct ShareArgs {
     /// name of one of them: /build, docs/*.pdf, docs/**/*.pdf. With a slash at its end it matches folders only: cache/. A
     /// folder that matches is left out with everything in it. There are *, ?, [abc], [!abc] and **; upper and lower case
     /// differ. A file or folder that is the only one named is always shared.
+    #[allow(rustdoc::broken_intra_doc_links, reason = "the help shows the text as it is")]
     #[arg(long, value_name = "GLOB", value_parser = Pattern::parse)]
     exclude: Vec<Pattern>,
     /// Print the reference as soon as the upload begins, so that receivers follow it; implies --format v2
