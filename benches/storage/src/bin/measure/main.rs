@@ -7,6 +7,7 @@ mod growth;
 mod large;
 mod memory;
 mod passwords;
+mod side;
 mod speed;
 mod transfer;
 
