@@ -10,9 +10,8 @@ use enlace_benches::Result;
 use enlace_benches::table::{self, figure, median};
 
 use crate::side::{Side, Way};
-use crate::{Common, MEASURED};
+use crate::{Common, MEASURED, MIB};
 
-const MIB: usize = 1024 * 1024;
 /// What one measured second is divided by.
 const MB: f64 = 1e6;
 const HEADING: [&str; 7] = ["way", "MB/s", "CPU command", "CPU backbone", "cores used", "/disk", "/baseline"];
@@ -98,7 +97,7 @@ fn row(what: &str, megabytes: f64, disk: &[f64], ways: &[Way], baseline: Option<
 }
 
 /// Seconds that it takes to fill a file and flush it. The bytes do not repeat within a disk's block.
-fn write(path: &Path, mib: usize) -> Result<f64> {
+pub(crate) fn write(path: &Path, mib: usize) -> Result<f64> {
     let mut state = 1u64;
     let mut piece = vec![0; 4 * MIB];
     for word in piece.chunks_exact_mut(8) {
