@@ -49,17 +49,18 @@ impl Process {
         Self::start_with(program, arguments, Stdio::null())
     }
 
+    /// The same for a program that is killed at work: nothing is waited for, and what it prints is discarded.
+    ///
+    /// # Errors
+    /// If it cannot be started.
+    pub fn start_to_kill<S: AsRef<OsStr>>(program: &Path, arguments: &[S]) -> Result<Self> {
+        let child = command(program, arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
+        Ok(Self { child, announcement: Value::Null, started_in: Duration::ZERO })
+    }
+
     fn start_with<S: AsRef<OsStr>>(program: &Path, arguments: &[S], stderr: Stdio) -> Result<Self> {
-        let mut command = Command::new(program);
-        command.stderr(stderr);
-        // Environment variables of the user must not affect a measurement.
-        for (name, _) in std::env::vars_os() {
-            if name.to_string_lossy().to_uppercase().starts_with("ENLACE_") {
-                command.env_remove(name);
-            }
-        }
         let began = Instant::now();
-        let mut child = command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
+        let mut child = command(program, arguments).stdout(Stdio::piped()).stderr(stderr).spawn()?;
         let mut line = String::new();
         BufReader::new(child.stdout.take().ok_or("a piped output")?).read_line(&mut line)?;
         let started_in = began.elapsed();
@@ -80,6 +81,14 @@ impl Process {
     pub fn kill(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+
+    /// Whether it works.
+    ///
+    /// # Errors
+    /// If the system does not say.
+    pub fn is_running(&mut self) -> Result<bool> {
+        Ok(self.child.try_wait()?.is_none())
     }
 
     /// Waits for its end.
@@ -105,6 +114,18 @@ impl Drop for Process {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+fn command<S: AsRef<OsStr>>(program: &Path, arguments: &[S]) -> Command {
+    let mut command = Command::new(program);
+    // Environment variables of the user must not affect a measurement.
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().to_uppercase().starts_with("ENLACE_") {
+            command.env_remove(name);
+        }
+    }
+    command.args(arguments).stdin(Stdio::null());
+    command
 }
 
 /// A backbone, a node that uses it, and a file at the node for which tokens are created.

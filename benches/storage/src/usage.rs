@@ -84,6 +84,15 @@ pub fn cpu_seconds_of_children() -> io::Result<f64> {
     ticks("self", [13, 14])
 }
 
+/// Bytes that a process has read from files and written to files. What sockets take and give in calls of their own is not counted.
+///
+/// # Errors
+/// If it cannot be read.
+pub fn file_bytes(pid: u32) -> io::Result<(u64, u64)> {
+    let counters = fs::read_to_string(format!("/proc/{pid}/io"))?;
+    Ok((number(&counters, "rchar:"), number(&counters, "wchar:")))
+}
+
 /// The sum of two fields, which are counted from that behind the name.
 fn ticks(process: &str, places: [usize; 2]) -> io::Result<f64> {
     let stat = fs::read_to_string(format!("/proc/{process}/stat"))?;

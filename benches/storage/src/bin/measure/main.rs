@@ -7,6 +7,9 @@ mod growth;
 mod large;
 mod memory;
 mod passwords;
+mod resume;
+mod side;
+mod small;
 mod speed;
 mod transfer;
 
@@ -16,6 +19,7 @@ use clap::{Args, Parser, Subcommand};
 use enlace_benches::Result;
 use tempfile::TempDir;
 
+const MIB: usize = 1024 * 1024;
 /// Name of the measured program in tables.
 const MEASURED: &str = "enlace";
 /// Name of the program it is compared with.
@@ -58,6 +62,10 @@ enum What {
     Transfer(transfer::Options),
     /// A large file of format v2 from disk to disk, and what limits its rate.
     Large(large::Options),
+    /// Many small files in one share, from disk to disk.
+    Small(small::Options),
+    /// A large file whose way is interrupted and continued.
+    Resume(resume::Options),
 }
 
 impl Common {
@@ -88,5 +96,7 @@ async fn main() -> Result<()> {
         What::Passwords(options) => passwords::run(&common, &options).await,
         What::Transfer(options) => transfer::run(&common, &options).await,
         What::Large(options) => large::run(&common, &options),
+        What::Small(options) => small::run(&common, &options),
+        What::Resume(options) => resume::run(&common, &options),
     }
 }
