@@ -2,16 +2,17 @@
 //! (T17).
 //!
 //! `ENLACE_CRASH_ROUNDS` says how many rounds, half of them for the backbone and half for the node, which is once killed while
-//! others use it and as often while it uploads;
+//! others use it, as often while it uploads, and as often while it receives;
 //! `ENLACE_CRASH_SEED` repeats a run's instants as far as the machine does its part.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
 mod backbone_killed;
 mod chance;
+mod download_killed;
 mod node_killed;
 mod upload_killed;
 
-/// Rounds of each of the two tests.
+/// Rounds of each test.
 fn rounds() -> usize {
     let all = std::env::var("ENLACE_CRASH_ROUNDS").ok().map_or(10, |text| text.parse().expect("a number of rounds"));
     all / 2
