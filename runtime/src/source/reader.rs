@@ -30,14 +30,15 @@ pub struct SourceReader {
 impl SourceReader {
     pub(super) fn new(source: Source) -> Self {
         let mut this = Self { reading: None, piece: Piece::default(), taken: 0 };
-        this.start(Cursor { source, position: 0, file: None });
+        this.start(Cursor { source, position: 0, file: None }, Piece::default());
         this
     }
 
-    fn start(&mut self, mut cursor: Cursor) {
+    /// Fills a buffer whose bytes were handed out: to get new memory and to wipe it for each piece costs more than to read.
+    fn start(&mut self, mut cursor: Cursor, mut buffer: Piece) {
         self.reading = Some(tokio::task::spawn_blocking(move || {
-            let piece = cursor.piece().map_err(|error| cursor.source.parts.failed(error));
-            (cursor, piece)
+            let read = cursor.read_piece(&mut buffer).map_err(|error| cursor.source.parts.failed(error));
+            (cursor, read.map(|()| buffer))
         }));
     }
 }
@@ -49,11 +50,11 @@ impl AsyncRead for SourceReader {
             let outcome = ready!(Pin::new(reading).poll(context));
             self.reading = None;
             let (cursor, piece) = outcome.map_err(io::Error::other)?;
-            let piece = piece?;
-            if !piece.is_empty() {
-                self.start(cursor);
+            let handed_out = std::mem::replace(&mut self.piece, piece?);
+            self.taken = 0;
+            if !self.piece.is_empty() {
+                self.start(cursor, handed_out);
             }
-            (self.piece, self.taken) = (piece, 0);
         }
         let (rest, room) = (&self.piece[self.taken..], out.remaining());
         let taken = rest.len().min(room);
@@ -72,9 +73,10 @@ struct Cursor {
 }
 
 impl Cursor {
-    /// The next bytes; none at the end.
-    fn piece(&mut self) -> Result<Piece, SourceError> {
-        let mut piece = Zeroizing::new(Vec::with_capacity(PIECE));
+    /// Replaces the content of a buffer by the next bytes; none at the end.
+    fn read_piece(&mut self, piece: &mut Piece) -> Result<(), SourceError> {
+        piece.clear();
+        piece.reserve_exact(PIECE);
         let parts = self.source.parts.clone();
         let head = parts.head();
         if self.position < head.len() as u64 {
@@ -84,9 +86,9 @@ impl Cursor {
             self.position += taken as u64;
         }
         while piece.len() < PIECE && self.position < self.source.length() {
-            self.read_file(&mut piece)?;
+            self.read_file(piece)?;
         }
-        Ok(piece)
+        Ok(())
     }
 
     /// Reads from the file at the position, as much as there is room for.
@@ -119,5 +121,30 @@ impl Cursor {
 impl std::fmt::Debug for SourceReader {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("SourceReader")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use tokio::io::AsyncReadExt as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_content_of_many_pieces_goes_through_two_buffers() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a");
+        let content: Vec<u8> = (0..7 * PIECE + 5).map(|place| (place * 7 % 251) as u8).collect();
+        std::fs::write(&path, &content).unwrap();
+        let mut reader = Source::file(&path).unwrap().reader();
+        let (mut read, mut buffers) = (Vec::new(), HashSet::new());
+        while reader.read_buf(&mut read).await.unwrap() > 0 {
+            assert_eq!(reader.piece.capacity(), PIECE);
+            buffers.insert(reader.piece.as_ptr());
+        }
+        assert!(read == content);
+        assert_eq!(buffers.len(), 2);
     }
 }
