@@ -195,6 +195,7 @@ fn times_are_shown_by_the_local_clock() {
     let sandbox = Sandbox::new();
     let file = sandbox.file("a.txt", "hello");
     let upload = ["files", "upload", &file, "--expires-at", "2099-07-01T12:00:00Z", "--data-dir", "d"];
+    let upload = [&upload[..], &["--backbone-listen", "127.0.0.1:0"]].concat();
     for (zone, shown) in [("CET-1CEST,M3.5.0,M10.5.0/3", "2099-07-01 14:00:00 CEST"), ("UTC0", "12:00:00 UTC")] {
         let uploaded = crate::sandbox::Ended::from(sandbox.command(&upload).env("TZ", zone).output().unwrap());
         assert!(uploaded.stdout.contains(shown), "{uploaded:?}");

@@ -77,17 +77,19 @@ fn a_file_goes_to_standard_output_and_the_line_about_it_to_standard_error() {
 #[test]
 fn standard_input_is_uploaded_like_a_file() {
     let sandbox = Sandbox::new();
+    let at = ["--data-dir", "d", "--backbone-listen", "127.0.0.1:0"];
     for word in ["-", "/dev/stdin"] {
-        let uploaded =
-            sandbox.run_with_input(&["files", "upload", word, "--data-dir", "d", "--json"], "from a pipe").json();
+        let upload = [&["files", "upload", word, "--json"], &at[..]].concat();
+        let uploaded = sandbox.run_with_input(&upload, "from a pipe").json();
         assert_eq!((&uploaded["filename"], &uploaded["filesize"]), (&"stdin".into(), &11.into()), "{uploaded}");
         let id = uploaded["id"].as_str().unwrap();
-        let read = sandbox.run(&["files", "download", id, "--data-dir", "d", "--output", "-"]);
+        let read = sandbox.run(&[&["files", "download", id, "--output", "-"], &at[..]].concat());
         assert_eq!(read.stdout, "from a pipe", "{read:?}");
     }
     let limit = "--transportLibrary:platformMaxUnencryptedFileSize=10";
+    let upload = [&["files", "upload", "-", "--format", "v1", limit], &at[..]].concat();
     sandbox
-        .run_with_input(&["files", "upload", "-", "--format", "v1", "--data-dir", "d", limit], "from a pipe")
+        .run_with_input(&upload, "from a pipe")
         .refused(4, &["standard input has more than the limit of 10 bytes", "platformMaxUnencryptedFileSize"]);
 }
 
