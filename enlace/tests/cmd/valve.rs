@@ -1,4 +1,4 @@
-//! A line between a node and its backbone that lets some bytes of the answers pass, and then holds or cuts.
+//! A line between a node and its backbone that lets some bytes pass, and then holds or cuts.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -12,13 +12,20 @@ pub(crate) struct Valve {
 
 #[derive(Default)]
 struct Shared {
+    requests: Gate,
+    answers: Gate,
+}
+
+/// One direction of all connections.
+#[derive(Default)]
+struct Gate {
     state: Mutex<State>,
     changed: Condvar,
 }
 
 #[derive(Default)]
 struct State {
-    /// Bytes of answers that may still pass.
+    /// Bytes that may still pass.
     left: u64,
     passed: u64,
     /// How often connections were ended.
@@ -37,10 +44,10 @@ impl Valve {
         std::thread::spawn(move || {
             for client in listener.incoming().map_while(Result::ok) {
                 let Ok(server) = TcpStream::connect(("127.0.0.1", to)) else { break };
-                let (mut requests, mut out) = (client.try_clone().unwrap(), server.try_clone().unwrap());
-                std::thread::spawn(move || std::io::copy(&mut requests, &mut out));
-                let state = state.clone();
-                std::thread::spawn(move || state.forward(server, client));
+                let (requests, out) = (client.try_clone().unwrap(), server.try_clone().unwrap());
+                let (there, back) = (state.clone(), state.clone());
+                std::thread::spawn(move || there.requests.forward(requests, out));
+                std::thread::spawn(move || back.answers.forward(server, client));
             }
         });
         this
@@ -54,34 +61,51 @@ impl Valve {
 
     /// Lets everything pass, and counts from zero.
     pub(crate) fn open(&self) {
-        self.set(u64::MAX);
+        self.shared.requests.set(u64::MAX);
+        self.shared.answers.set(u64::MAX);
     }
 
-    /// Lets so many bytes pass, and then none.
+    /// Lets so many bytes of answers pass, and then none.
     pub(crate) fn hold_after(&self, bytes: u64) {
-        self.set(bytes);
+        self.shared.answers.set(bytes);
+    }
+
+    /// Lets so many bytes of requests pass, and then none.
+    pub(crate) fn hold_requests_after(&self, bytes: u64) {
+        self.shared.requests.set(bytes);
+    }
+
+    /// Waits until as many bytes of requests have passed as may.
+    pub(crate) fn wait_for_requests(&self) {
+        let gate = &self.shared.requests;
+        drop(gate.changed.wait_while(gate.state.lock().unwrap(), |state| state.left > 0).unwrap());
     }
 
     /// Ends all connections, and lets everything pass on those that come.
     pub(crate) fn cut(&self) {
-        let mut state = self.shared.state.lock().unwrap();
-        *state = State { left: u64::MAX, passed: 0, cuts: state.cuts + 1 };
-        self.shared.changed.notify_all();
+        self.shared.requests.cut();
+        self.shared.answers.cut();
     }
 
-    fn set(&self, left: u64) {
-        let mut state = self.shared.state.lock().unwrap();
-        *state = State { left, passed: 0, cuts: state.cuts };
-        self.shared.changed.notify_all();
-    }
-
-    /// Bytes that passed since the last change.
+    /// Bytes of answers that passed since the last change.
     pub(crate) fn passed(&self) -> u64 {
-        self.shared.state.lock().unwrap().passed
+        self.shared.answers.state.lock().unwrap().passed
     }
 }
 
-impl Shared {
+impl Gate {
+    fn set(&self, left: u64) {
+        let mut state = self.state.lock().unwrap();
+        *state = State { left, passed: 0, cuts: state.cuts };
+        self.changed.notify_all();
+    }
+
+    fn cut(&self) {
+        let mut state = self.state.lock().unwrap();
+        *state = State { left: u64::MAX, passed: 0, cuts: state.cuts + 1 };
+        self.changed.notify_all();
+    }
+
     fn forward(&self, mut from: TcpStream, mut to: TcpStream) {
         let cuts = self.state.lock().unwrap().cuts;
         let mut buffer = vec![0; 64 * 1024];
@@ -110,6 +134,9 @@ impl Shared {
         let taken = state.left.min(wanted as u64);
         state.left -= taken;
         state.passed += taken;
+        if state.left == 0 {
+            self.changed.notify_all();
+        }
         Some(taken as usize)
     }
 }
