@@ -298,6 +298,11 @@ impl Access {
 }
 
 impl NewFile {
+    /// A file about which nothing is said.
+    pub(crate) fn new(source: source_file::SourceFile, format: Format) -> Self {
+        Self { source, format, mimetype: None, expires_at: None, title: None, description: None, tags: None }
+    }
+
     /// The facade's request, which the REST interface takes as a form. Every node refuses what another one would refuse: tags
     /// of unknown kinds, too.
     pub(crate) fn into_request(self) -> Result<UploadOwnFile, Failure> {

@@ -196,10 +196,7 @@ async fn share(
     terms: Terms,
     (output, progress): (Output, &ProgressOutput),
 ) -> Result<(File, Token), Failure> {
-    let wanted = Wanted::new(&terms, time::now());
-    if let Some(expires_at) = terms.request.expires_at {
-        check_lifetime(expires_at, time::now(), access.max_lifetime().await)?;
-    }
+    let wanted = Wanted::of(&terms, access).await?;
     let earlier = match format.accepts_v1() && source.manifest().is_none() {
         true => uploaded_before(access, &source, wanted).await?,
         false => None,
@@ -210,16 +207,7 @@ async fn share(
             file
         }
         None => {
-            let new = NewFile {
-                source,
-                format,
-                mimetype: None,
-                expires_at: None,
-                title: None,
-                description: None,
-                tags: None,
-            };
-            let file = access.upload(new, progress).await;
+            let file = access.upload(NewFile::new(source, format), progress).await;
             progress.finish();
             file?
         }
@@ -237,20 +225,9 @@ async fn share_while_uploading(
     terms: Terms,
     (output, progress): (Output, &ProgressOutput),
 ) -> Result<(File, Token), Failure> {
-    let wanted = Wanted::new(&terms, time::now());
-    if let Some(expires_at) = terms.request.expires_at {
-        check_lifetime(expires_at, time::now(), access.max_lifetime().await)?;
-    }
+    let wanted = Wanted::of(&terms, access).await?;
     let request = |expires_at| CreateTokenForFile { expires_at: wanted.of_token(expires_at), ..terms.request.clone() };
-    let new = NewFile {
-        source,
-        format: format.in_chunks()?,
-        mimetype: None,
-        expires_at: None,
-        title: None,
-        description: None,
-        tags: None,
-    };
+    let new = NewFile::new(source, format.in_chunks()?);
     let of_upload = |upload: &StartedUpload| request(upload.expires_at());
     let (file, token) = share_early::share(access, new, of_upload, (output, progress)).await?;
     let token = match token {
@@ -301,6 +278,16 @@ enum Wanted {
 }
 
 impl Wanted {
+    /// # Errors
+    /// A failure if the node's backbone keeps nothing for so long.
+    async fn of(terms: &Terms, access: &Access) -> Result<Self, Failure> {
+        let now = time::now();
+        if let Some(expires_at) = terms.request.expires_at {
+            check_lifetime(expires_at, now, access.max_lifetime().await)?;
+        }
+        Ok(Self::new(terms, now))
+    }
+
     fn new(terms: &Terms, now: Timestamp) -> Self {
         match (terms.request.expires_at, terms.never) {
             (Some(time), _) => Self::At(time),
