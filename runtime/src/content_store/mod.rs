@@ -262,8 +262,7 @@ impl Running {
     }
 
     async fn seal_again(&self, number: Number, layout: &Layout, root: &Root, index: u64) -> Option<Vec<u8>> {
-        let hash = source::place_of_hash(layout, index);
-        let hash = self.read(root, hash).await?;
+        let hash = self.read(root, layout.hash_of_chunk(index).ok()?).await?;
         let kept = self.source(number, layout.length()).await?;
         match blocking(move || kept.seal(index, &hash)).await {
             Ok(sealed) => Some(sealed),

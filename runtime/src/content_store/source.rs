@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 use std::io::ErrorKind;
-use std::ops::Range;
 use std::sync::Arc;
 
 use transport::content::{ChunkHash, ContentError, ContentKey, Layout, chunk_buffer};
@@ -66,13 +65,6 @@ impl KeptSource {
         // Ciphertext from here on.
         Ok(std::mem::take(&mut *chunk))
     }
-}
-
-/// Where the tree of a blob has the hash of a chunk.
-pub(super) fn place_of_hash(layout: &Layout, index: u64) -> Range<u64> {
-    let length = std::mem::size_of::<[u8; 32]>() as u64;
-    let start = layout.tree().start + index * length;
-    start..start + length
 }
 
 /// The sources that were used last.

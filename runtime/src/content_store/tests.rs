@@ -14,7 +14,7 @@ use transport::content::{ChunkHash, SEALED_CHUNK_LENGTH, Sealer, Tree};
 use transport::crypto::SecretKey;
 
 use super::state::{Kind, Part, Segment, State};
-use super::writer::{NODES_OF_SEGMENT, nodes};
+use super::writer::NODES_OF_SEGMENT;
 use super::*;
 use crate::clock::ManualClock;
 use crate::source::Source;
@@ -366,7 +366,7 @@ async fn segments_have_so_many_parts_and_no_more() {
     let (world, disk) = (World::new().await, simulated());
     let store = world.open(&disk, u64::MAX).await;
     let keeping = store.keep_download(known).unwrap();
-    let missing = nodes(&layout);
+    let missing: Vec<_> = layout.tree_nodes().collect();
     assert_eq!(missing.len(), NODES_OF_SEGMENT + 1 + 2 + 1);
     let level = vec![7; (NODES_OF_SEGMENT + 1) * 8192];
     keeping.running.send(Message::Tree {

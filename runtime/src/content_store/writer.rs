@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +9,7 @@ use durable::disk::DiskFile;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tokio::time::Instant;
 use tracing::{debug, warn};
-use transport::content::{ChunkHash, Layout, NODE_HASHES, Root};
+use transport::content::{ChunkHash, HASH_LENGTH, Layout, NODE_HASHES, Root};
 use transport::crypto::{SecretKey, random};
 use transport::wire::Timestamp;
 
@@ -30,7 +29,7 @@ const FLUSH_AFTER: Duration = Duration::from_secs(5);
 /// How often contents of files that expired are looked for, and times of use are stored.
 const SWEEP_EVERY: Duration = Duration::from_secs(3600);
 /// Bytes of a node of the tree.
-const NODE_LENGTH: u64 = NODE_HASHES * 32;
+const NODE_LENGTH: u64 = NODE_HASHES * HASH_LENGTH;
 
 /// What the writer is asked for.
 pub(super) enum Message {
@@ -246,7 +245,7 @@ impl Writer {
         if tree.len() as u64 > self.shared.config.max_size {
             return false;
         }
-        let (start, nodes) = (layout.tree().start, nodes(layout));
+        let (start, nodes) = (layout.tree().start, layout.tree_nodes().collect::<Vec<_>>());
         for node in &nodes {
             let bytes = &tree[(node.start - start) as usize..(node.end - start) as usize];
             self.put(number, Kind::Tree, node.start, bytes, &ChunkHash::of(bytes));
@@ -537,21 +536,5 @@ fn is_alive(store: &Store, content: &KnownContent, now: Timestamp) -> bool {
         }
         Ok(None) => false,
         Err(_) => true,
-    }
-}
-
-/// The places of the nodes of a whole tree.
-pub(super) fn nodes(layout: &Layout) -> Vec<Range<u64>> {
-    let (mut nodes, mut start, mut hashes) = (Vec::new(), layout.tree().start, layout.chunk_count());
-    loop {
-        let end = start + hashes * 32;
-        while start < end {
-            nodes.push(start..end.min(start + NODE_LENGTH));
-            start = end.min(start + NODE_LENGTH);
-        }
-        if hashes <= NODE_HASHES {
-            return nodes;
-        }
-        hashes = hashes.div_ceil(NODE_HASHES);
     }
 }

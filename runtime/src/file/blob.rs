@@ -8,7 +8,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::task::JoinHandle;
-use transport::content::{CHUNK_LENGTH, ChunkHash, ChunkPlace, ContentError, ContentKey, Layout, TreeBuilder};
+use transport::content::{
+    CHUNK_LENGTH, ChunkHash, ChunkPlace, ContentError, ContentKey, HASH_LENGTH, Layout, TreeBuilder,
+};
 use transport::content::{MAX_CONTENT_LENGTH, Root, Tree, chunk_buffer};
 use transport::crypto::SecretKey;
 use transport::crypto::hash::{Sha512Hash, Sha512Stream};
@@ -22,8 +24,6 @@ use crate::{Error, Result};
 
 /// Chunks that are handed out together.
 const CHUNKS_OF_PIECE: usize = 4;
-/// Bytes of a hash.
-pub(super) const HASH_LENGTH: u64 = 32;
 /// Chunks that are sealed at the same time.
 const SEALED_AT_ONCE: usize = 2;
 

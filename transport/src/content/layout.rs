@@ -21,7 +21,7 @@ pub const MAX_CHUNKS: u64 = 1 << 24;
 pub const MAX_CONTENT_LENGTH: u64 = MAX_CHUNKS * CHUNK_LENGTH;
 
 /// Bytes of a hash.
-pub(super) const HASH_LENGTH: u64 = 32;
+pub const HASH_LENGTH: u64 = 32;
 
 /// Hashes in a node of the tree, and maximum number of hashes in its top level.
 pub const NODE_HASHES: u64 = 256;
@@ -211,6 +211,25 @@ impl Layout {
         end - self.hashes(self.levels() - 1) * HASH_LENGTH..end
     }
 
+    /// The bytes of the blob with the hash of a chunk.
+    ///
+    /// # Errors
+    /// [`ContentError::Range`] if the chunk does not exist.
+    pub fn hash_of_chunk(&self, index: u64) -> Result<Range<u64>, ContentError> {
+        self.place(index)?;
+        let start = self.tree().start + index * HASH_LENGTH;
+        Ok(start..start + HASH_LENGTH)
+    }
+
+    /// The bytes of the blob with each node of the tree, in their order: at most 8 KiB each, the last of them is the top level.
+    pub fn tree_nodes(&self) -> impl Iterator<Item = Range<u64>> + use<> {
+        let layout = *self;
+        (0..layout.levels()).flat_map(move |level| {
+            let nodes = layout.hashes(level).div_ceil(NODE_HASHES);
+            (0..nodes).map(move |node| layout.tree_part(level, node..node + 1).blob)
+        })
+    }
+
     /// Number of levels of the tree, 1 to 3.
     pub(super) fn levels(&self) -> usize {
         let mut levels = 1;
@@ -225,7 +244,7 @@ impl Layout {
         (0..level).fold(self.chunk_count(), |count, _| count.div_ceil(NODE_HASHES))
     }
 
-    /// Whole nodes of a level below the top.
+    /// Whole nodes of a level.
     pub(super) fn tree_part(&self, level: usize, nodes: Range<u64>) -> TreePart {
         let start = self.tree().start + (0..level).map(|below| self.hashes(below) * HASH_LENGTH).sum::<u64>();
         let position = |node: u64| start + (node * NODE_HASHES).min(self.hashes(level)) * HASH_LENGTH;
@@ -286,6 +305,21 @@ mod tests {
         ] {
             let layout = layout(length);
             assert_eq!((layout.chunk_count(), layout.blob_length()), (chunks, blob), "{length}");
+        }
+    }
+
+    #[test]
+    fn the_nodes_of_a_tree_follow_each_other_and_end_with_its_top() {
+        for chunks in [1, 256, 257, 512, 256 * 256, 256 * 256 + 1, 256 * 256 + 257] {
+            let layout = layout(chunks * CHUNK_LENGTH);
+            let nodes: Vec<_> = layout.tree_nodes().collect();
+            assert_eq!((nodes[0].start, nodes.last()), (layout.tree().start, Some(&layout.top())), "{chunks}");
+            assert!(nodes.windows(2).all(|pair| pair[0].end == pair[1].start), "{chunks}");
+            assert!(nodes.iter().all(|node| (1..=NODE_HASHES * HASH_LENGTH).contains(&(node.end - node.start))));
+            assert_eq!(nodes.len() as u64, (0..layout.levels()).map(|it| layout.hashes(it).div_ceil(256)).sum::<u64>());
+            let last = layout.hash_of_chunk(chunks - 1).unwrap();
+            assert_eq!(last.end - layout.tree().start, chunks * HASH_LENGTH);
+            assert_eq!(layout.hash_of_chunk(chunks), Err(ContentError::Range));
         }
     }
 

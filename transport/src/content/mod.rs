@@ -64,8 +64,8 @@ pub use header::{HEADER_LENGTH, Header};
 #[cfg(feature = "client")]
 pub use key::{ContentKey, chunk_buffer};
 pub use layout::{
-    BlobPart, CHUNK_LENGTH, ChunkPlace, Layout, MAX_CHUNKS, MAX_CONTENT_LENGTH, NODE_HASHES, SEALED_CHUNK_LENGTH,
-    TreePart,
+    BlobPart, CHUNK_LENGTH, ChunkPlace, HASH_LENGTH, Layout, MAX_CHUNKS, MAX_CONTENT_LENGTH, NODE_HASHES,
+    SEALED_CHUNK_LENGTH, TreePart,
 };
 #[cfg(feature = "client")]
 pub use open::Opener;

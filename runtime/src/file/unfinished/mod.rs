@@ -25,14 +25,13 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tracing::{debug, info, warn};
-use transport::content::ContentKey;
+use transport::content::{ContentKey, HASH_LENGTH};
 use transport::crypto::hash::sha512;
 use transport::crypto::{SecretKey, compact};
 use transport::wire::bytes::to_base64url;
 use transport::wire::{ByteText, Timestamp, UploadId};
 
 pub(super) use self::resume::Continued;
-use super::blob::HASH_LENGTH;
 use crate::Result;
 use crate::core::Core;
 use crate::delivery::{self, Delivery as _};

@@ -1,7 +1,7 @@
 //! Looks for an upload to go on with.
 
 use tracing::{info, warn};
-use transport::content::{CHUNK_LENGTH, HEADER_LENGTH, Layout, SEALED_CHUNK_LENGTH};
+use transport::content::{CHUNK_LENGTH, HASH_LENGTH, HEADER_LENGTH, Layout, SEALED_CHUNK_LENGTH};
 use transport::file::FileMetadataV2;
 use transport::wire::backbone::files::FileMetadata;
 use transport::wire::{FileId, Timestamp};
@@ -9,7 +9,6 @@ use transport::wire::{FileId, Timestamp};
 use super::Unfinished;
 use crate::core::Core;
 use crate::delivery::{self, Delivery as _, ResumedUpload, UploadState};
-use crate::file::blob::HASH_LENGTH;
 use crate::file::load;
 use crate::logging::short;
 use crate::store::collection;
