@@ -50,6 +50,7 @@ mod file;
 pub mod file_name;
 mod logging;
 pub mod media_type;
+mod peer;
 mod query;
 mod runtime;
 pub mod source;
@@ -63,13 +64,17 @@ mod token;
 pub use backbone_error::BackboneError;
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use code::{BackboneCode, ErrorCode, UnknownCode};
-pub use config::{BackboneConfig, Config, ContentStoreConfig, DeviceProfile, Secret, StoreKey};
+pub use config::{
+    BackboneConfig, Config, ContentStoreConfig, DeviceProfile, DhtConfig, PeerConfig, PeerDisclosure, PeerLimits,
+    Secret, StoreKey,
+};
 pub use content_store::ContentUsage;
 pub use durable::DirectoryLock;
 pub use error::{CHECK_ID, ConfigError, Error, InvalidProperty, OtherText, Property, PropertyRule, Result};
 pub use event::{Event, EventReceiver};
 pub use file_name::FileName;
 pub use media_type::MediaType;
+pub use peer::{Path, PathBytes};
 pub use runtime::{Runtime, RuntimeBuilder};
 pub use store::{Failure as StoreFailure, LOCK_FILE};
 pub use tag::Tags;

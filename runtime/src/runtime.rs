@@ -16,7 +16,8 @@ use crate::core::Core;
 use crate::error::ConfigError;
 use crate::event::EventReceiver;
 use crate::facade::{
-    AccountFacade, ChallengesFacade, ContentStoreFacade, FilesFacade, IdentityMetadataFacade, Node, TokensFacade,
+    AccountFacade, ChallengesFacade, ContentStoreFacade, FilesFacade, IdentityMetadataFacade, Node, PeersFacade,
+    TokensFacade,
 };
 use crate::file;
 use crate::store::{LOCK_FILE, Store, StoreError, StoreKeySource, vault};
@@ -115,6 +116,12 @@ impl Runtime {
     #[must_use]
     pub fn identity_metadata(&self) -> IdentityMetadataFacade {
         IdentityMetadataFacade::new(self.node.clone())
+    }
+
+    /// Peers.
+    #[must_use]
+    pub fn peers(&self) -> PeersFacade {
+        PeersFacade::new(self.node.clone())
     }
 
     /// Private directory for temporary files, emptied at each start.

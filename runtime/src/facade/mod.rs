@@ -7,6 +7,7 @@ mod files;
 mod files_in_parts;
 mod identity_metadata;
 pub(crate) mod list;
+mod peers;
 #[cfg(test)]
 mod tests;
 mod tokens;
@@ -22,6 +23,7 @@ pub use content_store::ContentStoreFacade;
 pub use files::{CreateTokenForFile, Download, FilesFacade, Followed, LoadFile, UploadOwnFile};
 pub use identity_metadata::IdentityMetadataFacade;
 pub use list::List;
+pub use peers::PeersFacade;
 pub use tokens::{CreateOwnToken, LoadPeerToken, TokensFacade};
 
 pub use crate::file::{ContentFormat, EarlyShare, FileReader, FileWriter, GrowingFile, GrowingReader, NewContent};
