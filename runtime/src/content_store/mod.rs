@@ -59,6 +59,8 @@ use crate::{Error, Result};
 
 /// Name of the directory in the data directory.
 pub(crate) const DIRECTORY: &str = "content";
+/// What the names of values begin with whose rest is the id of a file that lives without being in the collection of files.
+pub(crate) const DIRECT_FILE: &str = "DirectFile/";
 /// Chunks in a segment, at most.
 pub(crate) const CHUNKS_OF_SEGMENT: usize = 16;
 /// Contents of which something can be here. More small ones would cost more in records and files than they spare.
