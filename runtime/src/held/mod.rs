@@ -12,17 +12,24 @@
 //!   and what they count is on disk before they are answered.
 //! - Token and backbone have a ledger each. A guesser who uses both ways has twice the attempts of one.
 
+mod holder;
 mod ledger;
 mod record;
+#[cfg(test)]
+mod tests;
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Semaphore;
 use transport::wire::TokenId;
 
 use crate::Result;
 use crate::core::{Core, KeyedLocks};
+use crate::file::MAX_BODIES;
 use crate::store::{Batch, StoreError, View};
 
+pub(crate) use self::holder::NodeHolder;
 pub(crate) use self::ledger::unlock;
 pub(crate) use self::record::{Edit, HeldToken};
 
@@ -36,10 +43,17 @@ pub(crate) const RETENTION: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 const SWEPT_AT_ONCE: usize = 64;
 
 /// What the holding of tokens needs beside the store.
-#[derive(Default)]
 pub(crate) struct Held {
     /// Tokens of which an attempt is being judged that may count.
     judging: KeyedLocks<TokenId>,
+    /// Bodies of files of format `v1` that are being served.
+    bodies: Arc<Semaphore>,
+}
+
+impl Default for Held {
+    fn default() -> Self {
+        Self { judging: KeyedLocks::default(), bodies: Arc::new(Semaphore::new(MAX_BODIES)) }
+    }
 }
 
 /// Removes the tokens whose time is over.
