@@ -8,12 +8,13 @@ use futures_util::FutureExt as _;
 use futures_util::future::join_all;
 use serde_json::Value;
 use transport::access::MAX_FAILED_ATTEMPTS;
-use transport::crypto::{PasswordHash, SignatureKeypair, random};
+use transport::crypto::{Cipher, CryptoObject as _, PasswordHash, SecretKey, SignatureKeypair, random};
 use transport::file::AnyFileMetadata;
 use transport::peer::{
     Caller, Channel, Claims, Content as _, Conversation, Credentials, FileTarget, Format, HeldContent, Holder as _,
-    IdentityExchange, Now, PIECE_LENGTH, PasswordProof, PeerKey, Refusal,
+    IdentityExchange, MultiaddrText, Now, PIECE_LENGTH, PasswordProof, PeerKey, Refusal,
 };
+use transport::token::TokenContent;
 use transport::wire::{Address, FileId, Timestamp};
 
 use super::record::LedgerRecord;
@@ -577,6 +578,49 @@ async fn a_content_that_was_served_to_its_end_is_told() {
             panic!()
         };
         assert_eq!((served, by_token, by, bytes), (file.id, Some(token.id), Some(reader), read));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_content_of_a_token_says_where_this_node_is_to_receivers_only() {
+    World::run(async |world| {
+        let direct = Direct {
+            peer_id: PeerKey::derive(&world.account.device_key).peer_id(),
+            addresses: vec![MultiaddrText::new("/ip4/192.0.2.1/tcp/4001").unwrap()],
+            relays: Vec::new(),
+        };
+        let unreachable = Direct { addresses: Vec::new(), ..direct.clone() };
+        let now_reachable = Arc::new(std::sync::Mutex::new(Some(unreachable)));
+        let of_network = now_reachable.clone();
+        world.node.core.held.reachable_by(move || of_network.lock().unwrap().clone());
+        let file = world.upload(vec![7; 100], ContentFormat::V1).await;
+        let opened = async |token: &Token| {
+            let reference = transport::wire::TokenReference::parse(&token.reference.url).unwrap();
+            let sealed = world.backbone.held().await.tokens[&token.id].token.content.clone().unwrap();
+            let key = SecretKey::from(&reference.key);
+            let text = key.decrypt(&Cipher::from_bytes(&sealed.0).unwrap()).unwrap();
+            TokenContent::parse(std::str::from_utf8(&text).unwrap()).unwrap()
+        };
+        for ephemeral in [true, false] {
+            let terms = CreateTokenForFile { ephemeral, ..CreateTokenForFile::default() };
+            *now_reachable.lock().unwrap() = Some(Direct { addresses: Vec::new(), ..direct.clone() });
+            let silent = world.share(&file, terms.clone()).await;
+            assert_eq!(Direct::of(&opened(&silent).await), None, "without an address there is nothing to say");
+            *now_reachable.lock().unwrap() = Some(direct.clone());
+            let token = world.share(&file, terms).await;
+            assert_eq!(Direct::of(&opened(&token).await), Some(direct.clone()));
+
+            let members = |token: &Token| {
+                let content: Value = serde_json::from_str(token.content.as_str()).unwrap();
+                content.as_object().unwrap().keys().cloned().collect::<Vec<_>>()
+            };
+            assert_eq!(members(&token), ["@type", "fileId", "secretKey"]);
+            if !ephemeral {
+                let tokens = TokensFacade::new(world.node.clone());
+                assert_eq!(members(&tokens.token(&token.id).await.unwrap()), ["@type", "fileId", "secretKey"]);
+            }
+        }
     })
     .await;
 }

@@ -43,7 +43,11 @@ impl NewToken {
     pub(crate) async fn create(self, core: &Core) -> Result<dto::Token> {
         let secret_key = SecretKey::generate();
         let password = self.password.map(NewPassword::protect);
-        let (sealed, hash) = (self.content.seal(&secret_key), hash(password.as_ref()).await);
+        let shares = self.shares.filter(|_| core.config.peers.is_some());
+        // Only in what is sealed: this identity is shown the content as it asked for it, in the form that published clients know.
+        let direct = shares.as_ref().and_then(|_| core.held.direct());
+        let sealed = direct.map_or_else(|| self.content.clone(), |direct| self.content.reachable_at(&direct));
+        let (sealed, hash) = (sealed.seal(&secret_key), hash(password.as_ref()).await);
         let request = CreateToken {
             content: Some(sealed.clone()),
             expires_at: self.expires_at,
@@ -62,7 +66,7 @@ impl NewToken {
             content: JsonText::from(self.content.value()),
             password_protection: password,
         };
-        let held = self.shares.filter(|_| core.config.peers.is_some()).map(|file| {
+        let held = shares.map(|file| {
             let held = HeldToken::new(file, (record.created_at, record.expires_at), sealed);
             held.limited(record.for_identity.clone(), hash)
         });
