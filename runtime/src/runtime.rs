@@ -206,7 +206,7 @@ impl RuntimeBuilder {
         let content_store = ContentStore::open(config.content_store, &config.data_dir, &store, clock.clone()).await;
         let core = Core::with_content_store(config, clock, store, account, content_store, temporary_directory);
         file::unfinished::clean_up(&core).await?;
-        held::sweep(&core).await?;
+        held::clean_up(&core).await?;
         let node = Node { sync: Synchronizer::start(core.clone()), core };
         Ok(Runtime { node: Arc::new(node) })
     }

@@ -159,6 +159,17 @@ impl ContentStore {
         }
     }
 
+    /// Whether chunks of a content can be sealed again from files of this machine.
+    pub(crate) fn has_source(&self, root: &Root) -> bool {
+        self.running.as_ref().and_then(|running| running.alive(root)).is_some_and(|(_, _, has_source)| has_source)
+    }
+
+    /// # Errors
+    /// [`Error::NotSupported`] if it is off.
+    pub(crate) fn check_is_on(&self) -> Result<()> {
+        self.running.as_ref().map(drop).ok_or_else(is_off)
+    }
+
     /// Keeps a content from making room for others. What is not here of it is not fetched by that.
     ///
     /// # Errors
@@ -273,7 +284,7 @@ impl Running {
                     debug!(%error, "a shared file cannot be read");
                     return None;
                 }
-                info!(%error, "a shared file is not what it was; its chunks are fetched from the backbone from now on");
+                info!(%error, "a shared file is not what it was; it is not read any more, and its chunks are fetched from the backbone if that has them");
                 self.shared.state().set_source(number, false);
                 self.send(Message::DropSource(number));
                 None

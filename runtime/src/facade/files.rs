@@ -191,11 +191,16 @@ impl FilesFacade {
         let expires_at = request.expires_at.unwrap_or(Timestamp::NEVER);
         check_future(expires_at, &*self.node.core.clock)?;
         self.check_lifetime(expires_at).await?;
+        Self::new_file(request)
+    }
+
+    /// What is asked for, with permitted tags.
+    pub(super) fn new_file(request: UploadOwnFile) -> Result<NewFile> {
         Ok(NewFile {
             content: request.content,
             filename: request.filename.into(),
             mimetype: request.mimetype.into(),
-            expires_at,
+            expires_at: request.expires_at.unwrap_or(Timestamp::NEVER),
             title: request.title,
             description: request.description,
             tags: request.tags.map(Tags::into_permitted).transpose()?,

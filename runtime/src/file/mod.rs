@@ -4,6 +4,7 @@ mod blob;
 mod chunked_upload;
 mod chunks;
 mod ciphertext;
+mod direct;
 mod download;
 mod early;
 mod follow;

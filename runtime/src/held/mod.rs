@@ -12,6 +12,7 @@
 //!   and what they count is on disk before they are answered.
 //! - Token and backbone have a ledger each. A guesser who uses both ways has twice the attempts of one.
 
+mod direct;
 mod holder;
 mod ledger;
 mod record;
@@ -30,6 +31,7 @@ use crate::core::{Core, KeyedLocks};
 use crate::file::MAX_BODIES;
 use crate::store::{Batch, StoreError, View};
 
+pub(crate) use self::direct::{NewShare, stop};
 pub(crate) use self::holder::NodeHolder;
 pub(crate) use self::ledger::unlock;
 pub(crate) use self::record::{Edit, HeldToken};
@@ -78,8 +80,16 @@ impl Held {
     }
 }
 
+/// Removes what need not be held any more. The node starts.
+pub(crate) async fn clean_up(core: &Core) -> Result<()> {
+    if core.content_store.check_is_on().is_ok() {
+        direct::end_lost(core).await?;
+    }
+    sweep(core).await
+}
+
 /// Removes the tokens whose time is over.
-pub(crate) async fn sweep(core: &Core) -> Result<()> {
+async fn sweep(core: &Core) -> Result<()> {
     loop {
         let now = core.clock.now();
         let swept = core.store.change(|view| {

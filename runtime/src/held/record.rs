@@ -85,6 +85,11 @@ impl HeldToken {
         Self { for_identity, password, ..self }
     }
 
+    /// Not known to any backbone, as its file.
+    pub(super) fn shared_directly(self) -> Self {
+        Self { is_direct: true, ..self }
+    }
+
     /// The token with this id.
     pub(crate) fn stored(view: &View<'_>, id: &TokenId) -> Result<Option<Self>> {
         let stored: Option<Stored<Self>> = view.value(&format!("{TOKEN}{id}"))?;

@@ -15,7 +15,7 @@ use transport::peer::{
     IdentityExchange, MultiaddrText, Now, PIECE_LENGTH, PasswordProof, PeerKey, Refusal,
 };
 use transport::token::TokenContent;
-use transport::wire::{Address, FileId, Timestamp};
+use transport::wire::{Address, ByteText, FileId, Timestamp, TokenReference};
 
 use super::record::LedgerRecord;
 use super::*;
@@ -131,7 +131,7 @@ async fn start(
     let store = Arc::new(store);
     let content_store = ContentStore::open(content_store, directory, &store, clock.clone()).await;
     let core = Core::with_content_store(config, clock.clone(), store, account, content_store, directory.to_owned());
-    sweep(&core).await.unwrap();
+    clean_up(&core).await.unwrap();
     Arc::new(Node { core, sync: Synchronizer::idle() })
 }
 
@@ -582,25 +582,26 @@ async fn a_content_that_was_served_to_its_end_is_told() {
     .await;
 }
 
+fn reachable(world: &World) -> Direct {
+    Direct {
+        peer_id: PeerKey::derive(&world.account.device_key).peer_id(),
+        addresses: vec![MultiaddrText::new("/ip4/192.0.2.1/tcp/4001").unwrap()],
+        relays: Vec::new(),
+    }
+}
+
 #[tokio::test]
 async fn the_content_of_a_token_says_where_this_node_is_to_receivers_only() {
     World::run(async |world| {
-        let direct = Direct {
-            peer_id: PeerKey::derive(&world.account.device_key).peer_id(),
-            addresses: vec![MultiaddrText::new("/ip4/192.0.2.1/tcp/4001").unwrap()],
-            relays: Vec::new(),
-        };
+        let direct = reachable(world);
         let unreachable = Direct { addresses: Vec::new(), ..direct.clone() };
         let now_reachable = Arc::new(std::sync::Mutex::new(Some(unreachable)));
         let of_network = now_reachable.clone();
         world.node.core.held.reachable_by(move || of_network.lock().unwrap().clone());
         let file = world.upload(vec![7; 100], ContentFormat::V1).await;
         let opened = async |token: &Token| {
-            let reference = transport::wire::TokenReference::parse(&token.reference.url).unwrap();
             let sealed = world.backbone.held().await.tokens[&token.id].token.content.clone().unwrap();
-            let key = SecretKey::from(&reference.key);
-            let text = key.decrypt(&Cipher::from_bytes(&sealed.0).unwrap()).unwrap();
-            TokenContent::parse(std::str::from_utf8(&text).unwrap()).unwrap()
+            open(token, &sealed)
         };
         for ephemeral in [true, false] {
             let terms = CreateTokenForFile { ephemeral, ..CreateTokenForFile::default() };
@@ -619,6 +620,178 @@ async fn the_content_of_a_token_says_where_this_node_is_to_receivers_only() {
             if !ephemeral {
                 let tokens = TokensFacade::new(world.node.clone());
                 assert_eq!(members(&tokens.token(&token.id).await.unwrap()), ["@type", "fileId", "secretKey"]);
+            }
+        }
+    })
+    .await;
+}
+
+/// The content of a token as a receiver sees it.
+fn open(token: &Token, sealed: &ByteText) -> TokenContent {
+    let reference = TokenReference::parse(&token.reference.url).unwrap();
+    let text = SecretKey::from(&reference.key).decrypt(&Cipher::from_bytes(&sealed.0).unwrap()).unwrap();
+    TokenContent::parse(std::str::from_utf8(&text).unwrap()).unwrap()
+}
+
+fn direct_request(source: &Path) -> UploadOwnFile {
+    let source = Source::file(source).unwrap();
+    UploadOwnFile::from_source(source, "a.bin".parse().unwrap(), "text/plain".parse().unwrap())
+}
+
+/// Bytes of all files below a directory.
+fn size_of(directory: &Path) -> u64 {
+    let entries = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
+    entries.map(|path| if path.is_dir() { size_of(&path) } else { path.metadata().unwrap().len() }).sum()
+}
+
+/// A directory with a file, beside that of the node.
+fn file_of(content: &[u8]) -> (tempfile::TempDir, std::path::PathBuf) {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("source");
+    std::fs::write(&path, content).unwrap();
+    (directory, path)
+}
+
+#[tokio::test]
+async fn a_direct_share_is_known_to_nobody_else_and_takes_no_second_copy() {
+    World::run(async |world| {
+        let direct = reachable(world);
+        let of_network = direct.clone();
+        world.node.core.held.reachable_by(move || Some(of_network.clone()));
+        let content = plain(9_000_000);
+        let (_directory, path) = file_of(&content);
+        let before = size_of(world.directory.path());
+        let token = world.files().share_directly(direct_request(&path), protected()).await.unwrap();
+        world.node.core.content_store.usage().await;
+        let more = size_of(world.directory.path()) - before;
+        assert!(more < 1_000_000, "{more} bytes for {}", content.len());
+        assert_eq!(world.node.core.content_store.usage().await.pinned, 1);
+
+        {
+            let held = world.backbone.held().await;
+            assert!(held.tokens.is_empty() && held.files.is_empty() && held.uploads.is_empty());
+        }
+        let view = world.node.core.store.view();
+        assert!(view.unpushed(9).unwrap().is_empty());
+        for collection in ["Files", "Tokens"] {
+            assert!(view.objects_where(collection, &[], |_| true).unwrap().is_empty());
+        }
+
+        for is_restarted in [false, true] {
+            if is_restarted {
+                world.restart(Some(ContentStoreConfig::default())).await;
+            }
+            let (stranger, right) = (channel_to(None, world.clock.now()), world.hash(&token));
+            assert_eq!(world.ask(&token, &stranger, None).await, Err(Refusal::NotFound));
+            let shown = world.ask(&token, &stranger, Some(&right)).await.unwrap();
+            let opened = open(&token, &shown.content.unwrap());
+            assert_eq!(Direct::of(&opened), Some(direct.clone()));
+            let TokenContent::File { file_id, secret_key, .. } = opened else { panic!() };
+            let target = FileTarget::Token(token.id.clone());
+            let proof = Some(PasswordProof::new(&right, stranger.binding(), &token.id));
+            let caller = Caller::new(&stranger, proof, world.clock.now());
+            let metadata = world.holder.metadata(&target, caller).await.unwrap();
+            let AnyFileMetadata::V2(opened) =
+                AnyFileMetadata::open(&metadata.encrypted_properties.0, &secret_key).unwrap()
+            else {
+                panic!()
+            };
+            assert_eq!((metadata.id, opened.filename.as_str()), (file_id, "a.bin"));
+            let mut held = world.holder.content(&target, caller).await.unwrap();
+            let blob = read_from(&mut held, 0).await.unwrap();
+            let mut expected = Vec::new();
+            let mut sealer = transport::content::Sealer::new(&opened.secret_key, &mut expected);
+            sealer.push(&content, &mut expected).unwrap();
+            let tree = sealer.finish(&mut expected).unwrap();
+            assert!(blob == expected);
+            let extent = transport::file::Extent::Complete { length: content.len() as u64, root: *tree.root() };
+            assert_eq!(opened.extent, extent);
+        }
+        world.files().stop_sharing(&token.id).await.unwrap();
+        let stranger = channel_to(None, world.clock.now());
+        assert_eq!(world.ask(&token, &stranger, None).await, Err(Refusal::NotFound));
+        assert_eq!(world.node.core.content_store.usage().await.contents, 0);
+        assert!(world.node.core.store.view().value_names("DirectFile/", "DirectFile/", 9).unwrap().is_empty());
+        assert_eq!(
+            world.files().stop_sharing(&token.id).await.unwrap_err().to_string(),
+            crate::Error::RecordNotFound("Token").to_string()
+        );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_direct_share_whose_file_changes_gives_no_other_bytes_and_ends() {
+    World::run(async |world| {
+        let direct = reachable(world);
+        world.node.core.held.reachable_by(move || Some(direct.clone()));
+        let content = plain(3_000_000);
+        let (_directory, path) = file_of(&content);
+        let token = world.files().share_directly(direct_request(&path), CreateTokenForFile::default()).await.unwrap();
+        let (stranger, target) = (channel_to(None, world.clock.now()), FileTarget::Token(token.id.clone()));
+        // In a way that neither length nor times show.
+        let times = path.metadata().unwrap().modified().unwrap();
+        let mut changed = content;
+        changed[2_900_000] ^= 1;
+        std::fs::write(&path, &changed).unwrap();
+        std::fs::File::options().write(true).open(&path).unwrap().set_modified(times).unwrap();
+        let mut held = world.content(target.clone(), &stranger).await.unwrap();
+        assert_eq!(read_from(&mut held, 0).await.err(), Some(Refusal::Unavailable));
+        drop(held);
+        world.node.core.content_store.usage().await;
+        world.restart(Some(ContentStoreConfig::default())).await;
+        assert_eq!(world.content(target, &stranger).await.err(), Some(Refusal::NotFound));
+        assert_eq!(world.node.core.content_store.usage().await.contents, 0);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_direct_share_ends_with_its_expiry() {
+    World::run(async |world| {
+        let direct = reachable(world);
+        world.node.core.held.reachable_by(move || Some(direct.clone()));
+        let (_directory, path) = file_of(&plain(100));
+        let terms = CreateTokenForFile { expires_at: in_hours(world, 1), ..CreateTokenForFile::default() };
+        let token = world.files().share_directly(direct_request(&path), terms).await.unwrap();
+        let reader = channel_to(Some(&memory::new_account(world.clock.now())), world.clock.now());
+        assert!(world.content(FileTarget::Token(token.id.clone()), &reader).await.is_ok());
+        world.clock.advance(HOUR);
+        // Known readers may see the token, but there is no file any more.
+        assert!(world.ask(&token, &reader, None).await.is_ok());
+        assert_eq!(world.content(FileTarget::Token(token.id.clone()), &reader).await.err(), Some(Refusal::NotFound));
+        world.node.core.content_store.sweep();
+        assert_eq!(world.node.core.content_store.usage().await.contents, 0);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_cannot_be_shared_directly_leaves_nothing() {
+    World::run(async |world| {
+        let (_directory, path) = file_of(&plain(100));
+        let share = async |world: &World, request| {
+            let outcome = world.files().share_directly(request, CreateTokenForFile::default()).await;
+            outcome.map(drop).map_err(|error| error.code().to_owned())
+        };
+        let unreachable = share(world, direct_request(&path)).await;
+        assert!(unreachable.is_err());
+        let direct = reachable(world);
+        let of_network = direct.clone();
+        world.node.core.held.reachable_by(move || Some(of_network.clone()));
+        let stream = UploadOwnFile::new(&b"x"[..], "a".parse().unwrap(), "text/plain".parse().unwrap());
+        assert!(share(world, stream).await.is_err());
+        let whole = UploadOwnFile { format: ContentFormat::V1, ..direct_request(&path) };
+        assert_eq!(share(world, whole).await, unreachable);
+        // A content store that is too small for the hashes, and none.
+        for content_store in [Some(ContentStoreConfig::new(16)), None] {
+            world.restart(content_store).await;
+            let of_network = direct.clone();
+            world.node.core.held.reachable_by(move || Some(of_network.clone()));
+            assert!(share(world, direct_request(&path)).await.is_err());
+            let view = world.node.core.store.view();
+            for prefix in ["DirectFile/", "HeldToken/", "Content/", "ContentSource/"] {
+                assert!(view.value_names(prefix, prefix, 9).unwrap().is_empty(), "{prefix}");
             }
         }
     })
