@@ -20,6 +20,7 @@ mod removed;
 mod route;
 mod serve;
 mod settings;
+mod tasks;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
