@@ -19,6 +19,7 @@ mod removed;
 mod route;
 mod serve;
 mod settings;
+mod tasks;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
