@@ -72,6 +72,9 @@ impl NewToken {
         });
         let object = Some(record.to_object(&created.id)).filter(|_| !self.ephemeral);
         remember(core, &created.id, object, held).await?;
+        if let Some(addressee) = &record.for_identity {
+            core.peers.hint(addressee);
+        }
         info!(token = crate::logging::short(&created.id), ephemeral = self.ephemeral, "token created");
         let token = record.into_dto(created.id, core.base_url(), self.ephemeral)?;
         core.events.publish(Event::TokenCreated(Box::new(token.clone())));
