@@ -79,6 +79,10 @@ error_codes! {
         StorageFull = "error.runtime.storageFull",
         /// The settings do not fit together.
         Config = "error.runtime.config",
+        /// A peer cannot be reached.
+        PeerUnreachable = "error.runtime.peers.unreachable",
+        /// A peer was reached, and refused or broke off.
+        PeerExchange = "error.runtime.peers.exchangeFailed",
 
         /// A record that a check needs does not exist.
         TransportRecordNotFound = "error.transport.recordNotFound",

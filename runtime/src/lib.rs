@@ -69,12 +69,13 @@ pub use config::{
     Secret, StoreKey,
 };
 pub use content_store::ContentUsage;
+pub use delivery::Undelivered;
 pub use durable::DirectoryLock;
 pub use error::{CHECK_ID, ConfigError, Error, InvalidProperty, OtherText, Property, PropertyRule, Result};
 pub use event::{Event, EventReceiver};
 pub use file_name::FileName;
 pub use media_type::MediaType;
-pub use peer::{Path, PathBytes, dialable_reference};
+pub use peer::{Path, PathBytes, PathLog, dialable_reference};
 pub use runtime::{Runtime, RuntimeBuilder};
 pub use store::{Failure as StoreFailure, LOCK_FILE};
 pub use tag::Tags;

@@ -13,6 +13,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, StoreKey};
 use crate::content_store::ContentStore;
 use crate::core::Core;
+use crate::delivery::learn;
 use crate::error::ConfigError;
 use crate::event::EventReceiver;
 use crate::facade::{
@@ -205,6 +206,7 @@ impl RuntimeBuilder {
         let content_store = ContentStore::open(config.content_store, &config.data_dir, &store, clock.clone()).await;
         let core = Core::with_content_store(config, clock, store, account, content_store, temporary_directory);
         file::unfinished::clean_up(&core).await?;
+        learn::load(&core).await?;
         let node = Node { sync: Synchronizer::start(core.clone()), core };
         Ok(Runtime { node: Arc::new(node) })
     }

@@ -22,6 +22,7 @@ use crate::code::ErrorCode;
 use crate::content_store::ContentStore;
 use crate::error::ConfigError;
 use crate::event::EventBus;
+use crate::peer::Routes;
 use crate::source::SourceIdentity;
 use crate::store::{Batch, Object, Store, StoreError, View};
 use crate::{Config, Error, Result, dto};
@@ -37,6 +38,8 @@ pub(crate) struct Core {
     pub(crate) account: Account,
     /// What is kept of the contents of files.
     pub(crate) content_store: ContentStore,
+    /// Where peers have tokens and files.
+    pub(crate) routes: Arc<Routes>,
     /// Private directory for temporary files, emptied at each start.
     pub(crate) temporary_directory: PathBuf,
     /// Notified of changes to be pushed. Changes shortly after each other become one push.
@@ -74,6 +77,7 @@ impl Core {
             store,
             account,
             content_store,
+            routes: Arc::default(),
             temporary_directory,
             unpushed,
             uploading,

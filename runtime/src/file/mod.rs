@@ -23,6 +23,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::peer::Path;
+
 pub(crate) use self::download::{Wanted, download};
 pub use self::early::{EarlyShare, StartedUpload};
 pub(crate) use self::follow::{Found, follow};
@@ -77,6 +79,8 @@ pub struct Progress {
     /// sealed or verified, while an upload is followed, which begins with the first byte, and from the moment when a changed source
     /// turns out to need everything anew.
     pub resumed: u64,
+    /// By which path the last bytes came, while content is downloaded.
+    pub path: Option<Path>,
 }
 
 /// A step of a transfer.

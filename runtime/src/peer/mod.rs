@@ -6,7 +6,7 @@ mod reads;
 mod reference;
 mod route;
 
-pub use self::path::{Path, PathBytes};
-pub(crate) use self::reads::{PeerContent, PeerFailure, PeerReads};
+pub use self::path::{Path, PathBytes, PathLog};
+pub(crate) use self::reads::{NoPeers, PeerContent, PeerFailure, PeerReads};
 pub use self::reference::dialable_reference;
-pub(crate) use self::route::{MAX_ROUTES, Route, Routes};
+pub(crate) use self::route::{MAX_ROUTES, Origin, Route, Routes};

@@ -70,3 +70,52 @@ pub(crate) enum PeerFailure {
     #[error(transparent)]
     Exchange(#[from] PeerError),
 }
+
+/// The peers of a node that reaches nobody directly.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct NoPeers;
+
+impl NoPeers {
+    fn unreachable<T>() -> Result<T, PeerFailure> {
+        Err(PeerFailure::Unreachable("this node has no peers".to_owned()))
+    }
+}
+
+impl PeerReads for NoPeers {
+    type Content = NoContent;
+
+    async fn token(&self, _: &Route, _: &TokenId, _: Option<&PasswordHash>) -> Result<Token, PeerFailure> {
+        Self::unreachable()
+    }
+
+    async fn metadata(&self, _: &Route, _: &FileTarget, _: Option<&PasswordHash>) -> Result<FileMetadata, PeerFailure> {
+        Self::unreachable()
+    }
+
+    async fn content(
+        &self,
+        _: &Route,
+        _: &FileTarget,
+        _: (u64, Option<u64>),
+        _: ContentExpectation,
+    ) -> Result<NoContent, PeerFailure> {
+        Self::unreachable()
+    }
+}
+
+/// What nobody sends.
+pub(crate) enum NoContent {}
+
+impl PeerContent for NoContent {
+    fn header(&self) -> &ContentHeader {
+        match *self {}
+    }
+
+    fn path(&self) -> Path {
+        match *self {}
+    }
+
+    async fn chunk(&mut self) -> Result<Option<Bytes>, PeerFailure> {
+        match *self {}
+    }
+}
