@@ -46,6 +46,15 @@ pub enum Event {
     DatawalletBehind,
     /// The datawallet was synchronized.
     DatawalletSynchronized,
+    /// A peer is connected, and has proven an identity or is a stranger.
+    PeerConnected(Box<dto::Peer>),
+    /// The last connection to a peer has ended.
+    PeerDisconnected {
+        /// Its peer id, in base58.
+        id: String,
+    },
+    /// A peer is reached by another path or at another address than before.
+    PeerPathChanged(Box<dto::Peer>),
     /// Bytes of a file were wrong, so they were not used, and the path by which they came is left for this file. If another one
     /// is there, the transfer goes on by it.
     PathDropped {

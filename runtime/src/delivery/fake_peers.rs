@@ -13,7 +13,7 @@ use transport::wire::backbone::tokens::Token;
 use transport::wire::{FileId, TokenId};
 
 use crate::core::Core;
-use crate::peer::{NoPeers, Path, PeerContent, PeerFailure, PeerReads, Route};
+use crate::peer::{Path, PeerContent, PeerFailure, PeerNetwork, PeerReads, Route};
 
 tokio::task_local! {
     static PEERS: FakePeers;
@@ -242,16 +242,16 @@ impl PeerContent for FakeContent {
     }
 }
 
-/// The peers of a node in tests: none, or the holder of the scope.
+/// The peers of a node in tests: its network, or the holder of the scope.
 #[derive(Clone)]
 pub(crate) enum PeersInTest {
-    None(NoPeers),
+    Network(PeerNetwork),
     Fake(FakePeers),
 }
 
 impl PeersInTest {
-    pub(super) fn of(_: &Core) -> Self {
-        PEERS.try_with(FakePeers::clone).map_or(Self::None(NoPeers), Self::Fake)
+    pub(super) fn of(core: &Core) -> Self {
+        PEERS.try_with(FakePeers::clone).map_or_else(|_| Self::Network(core.peers.clone()), Self::Fake)
     }
 }
 
@@ -260,7 +260,7 @@ impl PeerReads for PeersInTest {
 
     async fn token(&self, route: &Route, id: &TokenId, password: Option<&PasswordHash>) -> Result<Token, PeerFailure> {
         match self {
-            Self::None(peers) => peers.token(route, id, password).await,
+            Self::Network(peers) => peers.token(route, id, password).await,
             Self::Fake(peers) => peers.token(route, id, password).await,
         }
     }
@@ -272,7 +272,7 @@ impl PeerReads for PeersInTest {
         password: Option<&PasswordHash>,
     ) -> Result<FileMetadata, PeerFailure> {
         match self {
-            Self::None(peers) => peers.metadata(route, target, password).await,
+            Self::Network(peers) => peers.metadata(route, target, password).await,
             Self::Fake(peers) => peers.metadata(route, target, password).await,
         }
     }
@@ -285,7 +285,7 @@ impl PeerReads for PeersInTest {
         expectation: ContentExpectation,
     ) -> Result<ContentInTest, PeerFailure> {
         Ok(match self {
-            Self::None(peers) => ContentInTest::None(peers.content(route, target, range, expectation).await?),
+            Self::Network(peers) => ContentInTest::Network(peers.content(route, target, range, expectation).await?),
             Self::Fake(peers) => ContentInTest::Fake(peers.content(route, target, range, expectation).await?),
         })
     }
@@ -293,28 +293,28 @@ impl PeerReads for PeersInTest {
 
 /// What they send.
 pub(crate) enum ContentInTest {
-    None(<NoPeers as PeerReads>::Content),
+    Network(<PeerNetwork as PeerReads>::Content),
     Fake(FakeContent),
 }
 
 impl PeerContent for ContentInTest {
     fn header(&self) -> &ContentHeader {
         match self {
-            Self::None(content) => content.header(),
+            Self::Network(content) => content.header(),
             Self::Fake(content) => content.header(),
         }
     }
 
     fn path(&self) -> Path {
         match self {
-            Self::None(content) => content.path(),
+            Self::Network(content) => content.path(),
             Self::Fake(content) => content.path(),
         }
     }
 
     async fn chunk(&mut self) -> Result<Option<Bytes>, PeerFailure> {
         match self {
-            Self::None(content) => content.chunk().await,
+            Self::Network(content) => content.chunk().await,
             Self::Fake(content) => content.chunk().await,
         }
     }

@@ -93,7 +93,7 @@ type FromBackbone = choice::Choice<transport::backbone::Download, memory::HeldCo
 
 /// The peers of a node.
 #[cfg(not(test))]
-type Peers = crate::peer::NoPeers;
+type Peers = crate::peer::PeerNetwork;
 
 /// The peers of a node, but within [`fake_peers::FakePeers::scope`] those of the test.
 #[cfg(test)]
@@ -105,7 +105,7 @@ pub(crate) type Arriving = several::Arriving<FromBackbone, Peers>;
 /// The way by which a node delivers and receives.
 #[cfg(not(test))]
 pub(crate) fn of(core: &Core) -> impl Delivery<FileContent = Arriving> {
-    several::Several::new(core, backbone::Backbone::of(core), crate::peer::NoPeers)
+    several::Several::new(core, backbone::Backbone::of(core), core.peers.clone())
 }
 
 /// The way by which a node delivers and receives, or what the scope of the test says.
