@@ -126,10 +126,18 @@ pub(crate) async fn keep(core: &Core, id: &FileId) -> Result<()> {
     Ok(core.store.change(put).await?)
 }
 
-/// Forgets where a file can be loaded that is removed by this batch.
-pub(crate) fn forget(core: &Core, id: &FileId, batch: &mut Batch) {
+/// Forgets where a file can be loaded that was removed. If the process ends before, the next start does it.
+///
+/// # Errors
+/// Those of the store.
+pub(crate) async fn forget(core: &Core, id: &FileId) -> Result<()> {
     core.routes.forget_file(id);
-    batch.remove_value(&format!("{ROUTE}{id}"));
+    let name = format!("{ROUTE}{id}");
+    let mut batch = Batch::new();
+    if !core.store.view().value_names(&name, &name, 1)?.is_empty() {
+        batch.remove_value(&name);
+    }
+    Ok(core.store.commit(batch).await?)
 }
 
 /// Reads the stored routes at the start of a node, the oldest one first.

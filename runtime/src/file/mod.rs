@@ -3,6 +3,8 @@
 mod blob;
 mod chunked_upload;
 mod chunks;
+mod ciphertext;
+mod direct;
 mod download;
 mod early;
 mod follow;
@@ -23,8 +25,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::peer::Path;
-
+pub(crate) use self::ciphertext::{Ciphertext, Elsewhere, MAX_BODIES, Unopened, shown};
 pub(crate) use self::download::{Wanted, download};
 pub use self::early::{EarlyShare, StartedUpload};
 pub(crate) use self::follow::{Found, follow};
@@ -38,6 +39,8 @@ pub use self::upload::NewContent;
 pub(crate) use self::upload::NewFile;
 pub use self::verified::VerifiedContent;
 pub use self::writer::FileWriter;
+
+use crate::peer::Path;
 
 /// In which format a file is uploaded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]

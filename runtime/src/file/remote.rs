@@ -329,7 +329,7 @@ fn of_backbone(error: &Error) -> Option<&BackboneError> {
     }
 }
 
-fn read_at(mut file: File, range: Range<u64>) -> std::io::Result<Vec<u8>> {
+pub(super) fn read_at(mut file: File, range: Range<u64>) -> std::io::Result<Vec<u8>> {
     let mut bytes = vec![0; usize::try_from(range.end - range.start).map_err(std::io::Error::other)?];
     file.seek(SeekFrom::Start(range.start))?;
     file.read_exact(&mut bytes)?;

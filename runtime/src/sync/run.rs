@@ -21,6 +21,7 @@ use crate::code::ErrorCode;
 use crate::core::Core;
 use crate::delivery::learn;
 use crate::event::Event;
+use crate::held;
 use crate::store::{Batch, View, collection};
 use crate::{Error, Result};
 
@@ -567,6 +568,11 @@ fn staged(
     let mut damaged: Vec<_> = changes.unreadable.iter().map(|damage| damage.index).collect();
     let outcome = apply::stage(&mut batch, view, foreign, changes, &unpushed)?;
     damaged.extend(&outcome.incomplete);
+    let mut held = held::Edit::of(view, &mut batch)?;
+    for removal in foreign.iter().filter(|entry| entry.kind == ModificationType::Delete) {
+        held.remove_with(&removal.collection, &removal.object_identifier)?;
+    }
+    held.finish()?;
     Ok((batch, damaged, outcome))
 }
 
