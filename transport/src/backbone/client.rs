@@ -85,6 +85,10 @@ impl Client {
         self.json(tokens::read(id, password, self.config().max_token_content)).await
     }
 
+    pub(super) fn http(&self) -> &Http {
+        &self.http
+    }
+
     async fn json<T: serde::de::DeserializeOwned>(&self, request: Request) -> Result<T, Error> {
         Ok(self.http.json(&request, None).await?.value)
     }
