@@ -14,6 +14,8 @@ pub struct Config {
     pub seed: Seed,
     /// Addresses to listen on; port 0 lets the system choose. Empty: the network only dials.
     pub listen: Vec<Multiaddr>,
+    /// Addresses at which peers reach this one although it does not listen on them, for example because a router forwards a port.
+    pub external: Vec<Multiaddr>,
     /// Transports that are used at all.
     pub transports: Transports,
     /// Names of the protocols whose streams [`crate::Inbound`] hands out. Each begins with a slash.
@@ -39,6 +41,7 @@ impl Config {
         Self {
             seed,
             listen: Vec::new(),
+            external: Vec::new(),
             transports: Transports::default(),
             accept: Vec::new(),
             discovery: Discovery::default(),

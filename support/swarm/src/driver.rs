@@ -69,7 +69,11 @@ impl Driver {
         let settings = libp2p::swarm::Config::with_tokio_executor()
             .with_idle_connection_timeout(config.idle_timeout)
             .with_max_negotiating_inbound_streams(NEGOTIATING_STREAMS);
-        let swarm = Swarm::new(carrier, behaviour, state.local, settings);
+        let mut swarm = Swarm::new(carrier, behaviour, state.local, settings);
+        for address in &config.external {
+            swarm.add_external_address(address.clone());
+            state.confirmed(address.clone());
+        }
         let watcher = if_watch::tokio::IfWatcher::new()
             .inspect_err(|error| tracing::debug!(%error, "cannot watch network interfaces"))
             .ok();
