@@ -37,6 +37,12 @@ impl Client {
         self.http.config()
     }
 
+    /// Whether the backbone is on this machine, by its URL.
+    #[must_use]
+    pub fn is_on_this_machine(&self) -> bool {
+        self.http.base().is_loopback()
+    }
+
     /// Which major version the backbone speaks.
     ///
     /// # Errors
