@@ -82,7 +82,7 @@ impl PeerServer {
         config.addresses = policy;
         config.listen = listen;
         config.external = announce;
-        config.services = Services { relay: services.relay, rendezvous: services.rendezvous };
+        config.services = Services { relay: services.relay, rendezvous: services.rendezvous, dial_back: true };
         config.limits.connections = services.connections();
         let (network, _) = Network::start(config).await.map_err(not_started)?;
         let server = Self {
