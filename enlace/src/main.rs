@@ -18,6 +18,7 @@ mod format;
 mod home;
 mod interrupt;
 mod limits;
+mod listen_address;
 mod logging;
 mod memory;
 mod node;

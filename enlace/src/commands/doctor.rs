@@ -6,7 +6,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::Context;
-use crate::args::{NodeOptions, ServerOptions};
+use crate::args::{NodeOptions, PeerOptions, ServerOptions};
 use crate::code::Kind;
 use crate::config::Configuration;
 use crate::data_dir::Purpose;
@@ -29,11 +29,13 @@ pub(crate) struct DoctorArgs {
     node: NodeOptions,
     #[command(flatten)]
     server: ServerOptions,
+    #[command(flatten)]
+    peers: PeerOptions,
 }
 
 /// Runs it.
 pub(crate) async fn run(mut context: Context, args: DoctorArgs) -> Result<(), Failure> {
-    let findings = match context.configuration(&args.node, &args.server) {
+    let findings = match context.configuration(&args.node, &args.server, &args.peers) {
         Err(failure) => Finding::failed_all("configuration", &failure),
         Ok(configuration) => match plan(configuration, args.node.change_backbone, context.output) {
             Ok(plan) => context.interrupt.or(async { Ok(checks::all(plan, context.output).await) }).await?,

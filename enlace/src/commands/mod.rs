@@ -16,7 +16,7 @@ pub(crate) mod tokens;
 
 use self::cli::{Cli, Command};
 use crate::access::Access;
-use crate::args::{Global, NodeOptions, ServerOptions};
+use crate::args::{Global, NodeOptions, PeerOptions, ServerOptions};
 use crate::config::Configuration;
 use crate::data_dir::Purpose;
 use crate::failure::Failure;
@@ -66,8 +66,13 @@ pub(crate) async fn run(cli: Cli, overrides: Vec<(String, String)>, output: Outp
 
 impl Context {
     /// The configuration of a node from all sources.
-    pub(crate) fn configuration(&self, node: &NodeOptions, server: &ServerOptions) -> Result<Configuration, Failure> {
-        configuration(&self.global, node, server, &self.overrides)
+    pub(crate) fn configuration(
+        &self,
+        node: &NodeOptions,
+        server: &ServerOptions,
+        peers: &PeerOptions,
+    ) -> Result<Configuration, Failure> {
+        configuration(&self.global, node, server, peers, &self.overrides)
     }
 
     /// What a command is going to do with a node. Says which file the configuration is from.
@@ -86,7 +91,11 @@ impl Context {
         node: &NodeOptions,
         work: impl AsyncFnOnce(&Access) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
-        let plan = self.plan(self.configuration(node, &ServerOptions::default())?, node)?;
+        let mut configuration = self.configuration(node, &ServerOptions::default(), &PeerOptions::default())?;
+        if let Some(peers) = &mut configuration.settings.peers {
+            peers.dials_only();
+        }
+        let plan = self.plan(configuration, node)?;
         let access = self.interrupt.or(Access::open(plan, self.output)).await?;
         let result = self.interrupt.or(work(&access)).await;
         let closed = access.close().await;

@@ -14,7 +14,7 @@ use super::Context;
 use super::next_steps::{NextSteps, ServedBy, options_of};
 use super::{shape, share_early};
 use crate::access::{Access, NewFile};
-use crate::args::{NodeOptions, ServerOptions};
+use crate::args::{NodeOptions, PeerOptions, ServerOptions};
 use crate::config::Settings;
 use crate::exclude::{Exclude, Pattern};
 use crate::failure::Failure;
@@ -88,6 +88,14 @@ pub(crate) struct ShareArgs {
     node: NodeOptions,
     #[command(flatten)]
     server: ServerOptions,
+    #[command(flatten)]
+    peers: PeerOptions,
+    /// Let peers connect from this machine only
+    ///
+    /// Other machines cannot reach this one, and nobody tells them of it: there is no multicast DNS, no relay and no distributed
+    /// hash table.
+    #[arg(long, conflicts_with = "peer_listen", help_heading = "Peers")]
+    local: bool,
 }
 
 impl ShareArgs {
@@ -108,7 +116,12 @@ impl ShareArgs {
 
 /// Runs it.
 pub(crate) async fn run(mut context: Context, args: ShareArgs) -> Result<(), Failure> {
-    let configuration = context.configuration(&args.node, &args.server)?;
+    let mut configuration = context.configuration(&args.node, &args.server, &args.peers)?;
+    if let Some(peers) = &mut configuration.settings.peers
+        && args.local
+    {
+        peers.stays_local();
+    }
     let format = args.format.with_limit(configuration.settings.max_file_size);
     let source = args.source(format, context.output)?;
     let terms = args.terms.read(time::now())?;
