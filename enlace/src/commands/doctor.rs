@@ -1,6 +1,7 @@
 //! `enlace doctor`: checks what a node needs, and says what to do about what is wrong.
 
 mod checks;
+mod connectivity;
 
 use clap::Args;
 use serde_json::json;
@@ -17,7 +18,8 @@ pub(crate) use checks::{Finding, Verdict};
 
 /// Check the setup of a node, from its configuration to its backbone.
 ///
-/// Checks configuration, data directory, permissions, API keys, OAuth client, ports, store, backbone, quotas and clock.
+/// Checks configuration, data directory, permissions, API keys, OAuth client, ports, store, backbone, quotas, clock, and how
+/// peers reach the node.
 ///
 /// Ends with exit code 1 if a check fails.
 #[derive(Debug, Args)]

@@ -7,6 +7,7 @@ pub(crate) mod doctor;
 pub(crate) mod files;
 pub(crate) mod identity;
 pub(crate) mod next_steps;
+pub(crate) mod peers;
 pub(crate) mod receive;
 pub(crate) mod serve;
 pub(crate) mod shape;
@@ -48,7 +49,7 @@ pub(crate) async fn run(cli: Cli, overrides: Vec<(String, String)>, output: Outp
             "this command does not accept the configuration key --{}=…",
             overrides[0].0
         ))
-        .hint("share, serve, identity, files, tokens and doctor accept configuration keys"));
+        .hint("share, serve, identity, files, tokens, peers and doctor accept configuration keys"));
     }
     let context = Context { global, overrides, output, interrupt: Interrupt::default() };
     match command {
@@ -59,6 +60,7 @@ pub(crate) async fn run(cli: Cli, overrides: Vec<(String, String)>, output: Outp
         Command::Identity(args) => identity::run(context, args).await,
         Command::Files(args) => files::run(context, args).await,
         Command::Tokens(args) => tokens::run(context, args).await,
+        Command::Peers(args) => peers::run(context, args).await,
         Command::Doctor(args) => doctor::run(context, args).await,
         Command::Completions(args) => completions::run(&args, cli::command(), output),
     }
