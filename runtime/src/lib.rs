@@ -74,7 +74,7 @@ pub use error::{CHECK_ID, ConfigError, Error, InvalidProperty, OtherText, Proper
 pub use event::{Event, EventReceiver};
 pub use file_name::FileName;
 pub use media_type::MediaType;
-pub use peer::{Path, PathBytes};
+pub use peer::{Path, PathBytes, dialable_reference};
 pub use runtime::{Runtime, RuntimeBuilder};
 pub use store::{Failure as StoreFailure, LOCK_FILE};
 pub use tag::Tags;

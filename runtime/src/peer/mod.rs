@@ -3,8 +3,10 @@
 
 mod path;
 mod reads;
+mod reference;
 mod route;
 
 pub use self::path::{Path, PathBytes};
 pub(crate) use self::reads::{PeerContent, PeerFailure, PeerReads};
+pub use self::reference::dialable_reference;
 pub(crate) use self::route::{MAX_ROUTES, Route, Routes};
