@@ -45,6 +45,15 @@ pub enum Event {
     DatawalletBehind,
     /// The datawallet was synchronized.
     DatawalletSynchronized,
+    /// A peer is connected, and has proven an identity or is a stranger.
+    PeerConnected(Box<dto::Peer>),
+    /// The last connection to a peer has ended.
+    PeerDisconnected {
+        /// Its peer id, in base58.
+        id: String,
+    },
+    /// A peer is reached by another path or at another address than before.
+    PeerPathChanged(Box<dto::Peer>),
 }
 
 /// Receives [`Event`]s. A receiver that falls more than 1024 events behind loses the oldest and is told so.

@@ -3,7 +3,7 @@
 //! Files, tokens and synchronization take a [`Core`] and import neither each other's callers nor the facades:
 //!
 //! ```text
-//! facade -> file, token, account, sync -> delivery -> core -> content_store -> store
+//! facade -> file, token, account, sync -> delivery -> core -> content_store, peer -> store
 //! ```
 
 pub(crate) mod account;
@@ -22,6 +22,7 @@ use crate::code::ErrorCode;
 use crate::content_store::ContentStore;
 use crate::error::ConfigError;
 use crate::event::EventBus;
+use crate::peer::PeerNetwork;
 use crate::source::SourceIdentity;
 use crate::store::{Batch, Object, Store, StoreError, View};
 use crate::{Config, Error, Result, dto};
@@ -37,6 +38,8 @@ pub(crate) struct Core {
     pub(crate) account: Account,
     /// What is kept of the contents of files.
     pub(crate) content_store: ContentStore,
+    /// Other nodes that it reaches directly.
+    pub(crate) peers: PeerNetwork,
     /// Private directory for temporary files, emptied at each start.
     pub(crate) temporary_directory: PathBuf,
     /// Notified of changes to be pushed. Changes shortly after each other become one push.
@@ -45,8 +48,15 @@ pub(crate) struct Core {
     pub(crate) uploading: KeyedLocks<SourceIdentity>,
 }
 
+/// The parts of a core that have a life of their own.
+pub(crate) struct Parts {
+    pub(crate) content_store: ContentStore,
+    pub(crate) peers: PeerNetwork,
+    pub(crate) events: EventBus,
+}
+
 impl Core {
-    /// Without a content store.
+    /// Without a content store and without peers.
     #[cfg(test)]
     pub(crate) fn new(
         config: Config,
@@ -55,18 +65,19 @@ impl Core {
         account: Account,
         temporary_directory: PathBuf,
     ) -> Arc<Self> {
-        Self::with_content_store(config, clock, store, account, ContentStore::off(), temporary_directory)
+        let parts = Parts { content_store: ContentStore::off(), peers: PeerNetwork::off(), events: EventBus::new() };
+        Self::with_parts(config, clock, store, account, parts, temporary_directory)
     }
 
-    pub(crate) fn with_content_store(
+    pub(crate) fn with_parts(
         config: Config,
         clock: Arc<dyn Clock>,
         store: Arc<Store>,
         account: Account,
-        content_store: ContentStore,
+        Parts { content_store, peers, events }: Parts,
         temporary_directory: PathBuf,
     ) -> Arc<Self> {
-        let (events, unpushed, uploading) = (EventBus::new(), Notify::new(), KeyedLocks::default());
+        let (unpushed, uploading) = (Notify::new(), KeyedLocks::default());
         Arc::new(Self {
             config,
             clock,
@@ -74,6 +85,7 @@ impl Core {
             store,
             account,
             content_store,
+            peers,
             temporary_directory,
             unpushed,
             uploading,

@@ -321,9 +321,13 @@ impl<'a> Run<'a> {
             Ok::<_, Error>((batch, (outcome, misses)))
         };
         let removes_files = foreign.iter().any(is_removal_of_file);
+        let changes_devices = foreign.iter().any(|entry| entry.collection == collection::DEVICES);
         let (Outcome { refused, .. }, misses) = self.core.store.change(stage).await?;
         if removes_files {
             self.core.content_store.sweep();
+        }
+        if changes_devices {
+            self.core.peers.close_removed();
         }
         debug!(count, newest, "applied modifications of the datawallet");
         self.report(refused, &unreadable);
@@ -382,7 +386,13 @@ impl<'a> Run<'a> {
         let mut outcome = Push::Nothing;
         loop {
             match self.push_next().await? {
-                Push::Nothing => return Ok(outcome),
+                Push::Nothing => {
+                    if outcome == Push::Done {
+                        // The other devices need not wait for their next synchronization.
+                        self.core.peers.hint(self.core.account.address());
+                    }
+                    return Ok(outcome);
+                }
                 Push::OutOfDate => return Ok(Push::OutOfDate),
                 Push::Done => outcome = Push::Done,
             }

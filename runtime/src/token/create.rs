@@ -60,6 +60,9 @@ impl NewToken {
         if !self.ephemeral {
             core.remember(record.to_object(&created.id)).await?;
         }
+        if let Some(addressee) = &record.for_identity {
+            core.peers.hint(addressee);
+        }
         info!(token = crate::logging::short(&created.id), ephemeral = self.ephemeral, "token created");
         let token = record.into_dto(created.id, core.base_url(), self.ephemeral)?;
         core.events.publish(Event::TokenCreated(Box::new(token.clone())));

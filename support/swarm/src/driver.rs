@@ -7,6 +7,7 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use libp2p::core::transport::ListenerId;
 use libp2p::identity::Keypair;
+use libp2p::multiaddr::Protocol;
 use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
 use libp2p::swarm::{ConnectionId, DialError, Swarm, SwarmEvent};
 use libp2p::{Multiaddr, PeerId, identify, ping};
@@ -79,6 +80,10 @@ impl Driver {
     /// Binds all addresses, and waits until each tells where it is.
     pub(crate) async fn listen(&mut self, addresses: Vec<Multiaddr>) -> Result<(), StartError> {
         let mut waiting: HashMap<ListenerId, Multiaddr> = HashMap::new();
+        // Before one is bound: a probe of `::` conflicts with an own listener on `0.0.0.0`.
+        for address in &addresses {
+            not_taken(address).map_err(|error| refused(address, &error))?;
+        }
         for address in addresses {
             let id = self.swarm.listen_on(address.clone()).map_err(|error| refused(&address, &error))?;
             waiting.insert(id, address);
@@ -253,6 +258,20 @@ async fn next_change(watcher: &mut Option<if_watch::tokio::IfWatcher>) {
             drop(watcher.select_next_some().await);
         }
         None => std::future::pending().await,
+    }
+}
+
+/// libp2p shares a TCP port with whoever of the same user listens there already, who then gets half of the connections. This does not.
+fn not_taken(address: &Multiaddr) -> std::io::Result<()> {
+    let mut parts = address.iter();
+    let host = match parts.next() {
+        Some(Protocol::Ip4(ip)) => std::net::IpAddr::V4(ip),
+        Some(Protocol::Ip6(ip)) => std::net::IpAddr::V6(ip),
+        _ => return Ok(()),
+    };
+    match parts.next() {
+        Some(Protocol::Tcp(port)) if port != 0 => std::net::TcpListener::bind((host, port)).map(drop),
+        _ => Ok(()),
     }
 }
 

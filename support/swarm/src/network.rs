@@ -145,6 +145,8 @@ impl Network {
     }
 
     /// Closes all connections and listeners, and waits until that is done. May be called again.
+    ///
+    /// The UDP port of a QUIC connection that was open stays bound for about 3 seconds more, in which QUIC answers late packets.
     pub async fn shutdown(&self) {
         // A driver that has ended needs no command.
         drop(self.commands.send(Command::Shutdown).await);
