@@ -1,6 +1,7 @@
 //! Nodes that reach each other without the backbone: who they are, what they load from each other, and by which path.
 //! `docs/peer-protocols.md` is the specification of what they say; [`transport::peer`] decides, this module drives it.
 
+mod announce;
 mod ask;
 mod certificate;
 mod code;
@@ -22,6 +23,8 @@ mod serve;
 mod settings;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;
 mod view;
 
 pub(crate) use self::certificate::DeviceKeys;

@@ -12,9 +12,10 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
-use transport::peer::{Channel, Direct, MultiaddrText, PeerId, PeerKey};
+use transport::peer::{Channel, Direct, MultiaddrText, PeerKey};
 use transport::wire::Address;
 
+use super::announce::Announced;
 use super::code::{OfferedCode, Offers};
 use super::connections::{Connections, Entry, NewConnection};
 use super::drive::Time;
@@ -25,7 +26,7 @@ use super::reads::PeerFailure;
 use super::{Route, settings, view};
 use crate::config::{PeerConfig, PeerDisclosure};
 use crate::error::ConfigError;
-use crate::event::{Event, EventBus};
+use crate::event::EventBus;
 use crate::peer::certificate::{Certificates, DeviceKeys};
 use crate::peer::removed::IsRemoved;
 use crate::{Result, dto};
@@ -69,7 +70,7 @@ pub(super) struct Shared {
     /// Notified when a peer says that there is something at the backbone.
     hinted: Notify,
     hints: mpsc::Sender<Address>,
-    events: EventBus,
+    announced: Announced,
     tasks: TaskTracker,
     stop: CancellationToken,
 }
@@ -108,7 +109,7 @@ impl PeerNetwork {
             max_token_content: parts.max_token_content,
             hinted: Notify::new(),
             hints,
-            events: parts.events,
+            announced: Announced::new(parts.events),
             tasks: TaskTracker::new(),
             stop: stop.clone(),
         });
@@ -269,22 +270,11 @@ impl Shared {
         if let Err(reason) = &outcome {
             tracing::debug!(peer = %connection.peer(), ?reason, "no channel with a peer");
         }
-        let is_first = outcome.is_ok() && !self.is_known(&connection.peer());
-        exchanged.send_replace(Some(outcome.clone()));
-        if is_first {
-            self.events.publish(Event::PeerConnected(Box::new(view::peer(&entry, self.time.now().time))));
-        }
+        exchanged.send_replace(Some(outcome));
+        self.announced.update(&self, &connection.peer());
         connection.closed().await;
         self.connections.leave(connection.id());
-        if outcome.is_ok() && !self.is_known(&connection.peer()) {
-            self.events.publish(Event::PeerDisconnected { id: connection.peer().to_base58() });
-        }
-    }
-
-    /// Whether there is a channel with a peer.
-    fn is_known(&self, peer: &PeerId) -> bool {
-        let all = self.connections.all();
-        all.iter().any(|entry| entry.connection.peer() == *peer && entry.channel().is_some())
+        self.announced.update(&self, &connection.peer());
     }
 
     /// Attends to each connection from its begin on.
@@ -296,7 +286,9 @@ impl Shared {
                 Ok(SwarmEvent::Connected(connection)) => {
                     self.clone().attend(&connection);
                 }
-                Ok(SwarmEvent::PathChanged(connection)) => self.note_path(&connection),
+                Ok(SwarmEvent::PathChanged(connection)) => {
+                    self.announced.path_changed(&self, &connection.peer(), connection.id());
+                }
                 Ok(SwarmEvent::Discovered { peer, addresses, .. }) => {
                     tracing::trace!(%peer, count = addresses.len(), "found a peer");
                 }
@@ -310,13 +302,6 @@ impl Shared {
     fn attend_all(self: Arc<Self>) {
         for connection in self.network.connections() {
             self.clone().attend(&connection);
-        }
-    }
-
-    fn note_path(self: &Arc<Self>, connection: &Connection) {
-        let entry = self.clone().attend(connection);
-        if entry.channel().is_some() {
-            self.events.publish(Event::PeerPathChanged(Box::new(view::peer(&entry, self.time.now().time))));
         }
     }
 }

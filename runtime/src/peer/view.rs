@@ -23,10 +23,17 @@ impl From<PathKind> for Path {
 /// The peers with a channel, each once, those with a proven identity first, then by their ids.
 pub(super) fn peers(shared: &Shared) -> Vec<dto::Peer> {
     let now = shared.time.now().time;
-    let best = shared.connections.best_of_each();
-    let mut peers: Vec<_> = best.iter().map(|(entry, _)| peer(entry, now)).collect();
+    let (all, best) = (shared.connections.all(), shared.connections.best_of_each());
+    let mut peers: Vec<_> = best.iter().map(|(entry, _)| with_all_bytes(peer(entry, now), entry, &all)).collect();
     peers.sort_by_key(|peer| peer.address.is_none());
     peers
+}
+
+/// Counts the bytes of all connections with the peer of one.
+fn with_all_bytes(peer: dto::Peer, best: &Entry, all: &[Entry]) -> dto::Peer {
+    let of_peer = || all.iter().map(|entry| &entry.connection).filter(|one| one.peer() == best.connection.peer());
+    let received = of_peer().map(swarm::Connection::received).sum();
+    dto::Peer { received, sent: of_peer().map(swarm::Connection::sent).sum(), ..peer }
 }
 
 /// A peer by one of its connections.

@@ -105,3 +105,9 @@ pub(crate) async fn until(holds: impl Fn() -> bool) {
 pub(crate) fn port(address: &Multiaddr) -> u16 {
     address.to_string().split('/').nth(4).unwrap().parse().unwrap()
 }
+
+/// The addresses of a network, each with its peer at the end.
+pub(crate) fn full_addresses(network: &Network) -> Vec<Multiaddr> {
+    let full = |address| format!("{address}/p2p/{}", network.local_peer()).parse().unwrap();
+    network.listen_addresses().into_iter().map(full).collect()
+}
