@@ -13,6 +13,7 @@ pub(crate) mod serve;
 pub(crate) mod shape;
 pub(crate) mod share;
 pub(crate) mod share_early;
+mod share_result;
 pub(crate) mod tokens;
 
 use self::cli::{Cli, Command};

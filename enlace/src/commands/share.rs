@@ -7,25 +7,24 @@ use clap::Args;
 use runtime::Timestamp;
 use runtime::dto::{File, Token};
 use runtime::facade::{CreateTokenForFile, Ownership, StartedUpload};
-use runtime::source::{EntryKind, Manifest};
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::Context;
-use super::next_steps::{NextSteps, ServedBy, options_of};
-use super::{shape, share_early};
+use super::next_steps::options_of;
+use super::share_result::{Interface, Shared, files_of, print};
+use super::{Context, share_early};
 use crate::access::{Access, NewFile};
 use crate::args::{NodeOptions, PeerOptions, ServerOptions};
 use crate::config::Settings;
 use crate::exclude::{Exclude, Pattern};
 use crate::failure::Failure;
 use crate::format::{Format, FormatOptions};
-use crate::output::{Output, bytes, printable};
+use crate::output::Output;
 use crate::progress::ProgressOutput;
 use crate::server::Served;
 use crate::source_file::{SourceFile, parse_name};
 use crate::source_tree::SourceTree;
 use crate::terms::{Terms, TermsOptions, check_lifetime};
-use crate::{qr, time};
+use crate::time;
 
 /// Encrypt and upload files, print a reference to it, and serve until Ctrl-C.
 ///
@@ -156,7 +155,7 @@ pub(crate) async fn run(mut context: Context, args: ShareArgs) -> Result<(), Fai
     let told = shared
         .map_err(|failure| progress.explain_stopped(failure))
         .map(|(file, token)| Shared { file, token, files, resumed: progress.resumed() })
-        .and_then(|shared| print(&context, &args, &shared, &interface));
+        .and_then(|shared| print(&shared, &interface, (args.no_qr, options_of(&context, &args.node)), output));
     if let Some(served) = served {
         if told.is_ok() {
             served.warn(output);
@@ -174,31 +173,6 @@ async fn serve(access: &Access, settings: &Settings) -> Result<Option<Served>, F
     match access {
         Access::Here(node) => Served::start(node, settings, json!({})).await.map(Some),
         Access::There { .. } => Ok(None),
-    }
-}
-
-/// Where the node that serves can be asked.
-struct Interface {
-    /// `{"url", "listen", "apiKeyFile"}`, or nothing if it is off.
-    rest: Value,
-    backbone_url: String,
-    served_by: ServedBy,
-}
-
-impl Interface {
-    fn new(access: &Access, served: Option<&Served>) -> Self {
-        match access {
-            Access::Here(node) => Self {
-                rest: served.map_or(Value::Null, Served::json),
-                backbone_url: node.backbone_url.clone(),
-                served_by: if node.backbone.is_some() { ServedBy::This } else { ServedBy::Backbone },
-            },
-            Access::There { running, .. } => Self {
-                rest: running.json(),
-                backbone_url: running.backbone_url.clone(),
-                served_by: ServedBy::Other(running.pid),
-            },
-        }
     }
 }
 
@@ -343,67 +317,6 @@ fn is_shortened(life: Duration) -> bool {
 /// How long a reference can be used if nothing is said.
 const DEFAULT_LIFE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 const MILLISECONDS_PER_DAY: u128 = 24 * 60 * 60 * 1000;
-
-/// What can be loaded now.
-struct Shared {
-    file: File,
-    token: Token,
-    /// Bytes that an earlier run had sent.
-    resumed: u64,
-    /// Of several: path and size of each.
-    files: Option<Value>,
-}
-
-/// The files of a list of files and folders, for scripts.
-fn files_of(manifest: &Manifest) -> Value {
-    let files = manifest.entries().iter().filter(|entry| entry.kind != EntryKind::Folder);
-    files.map(|entry| json!({ "path": entry.path.as_str(), "bytes": entry.size() })).collect()
-}
-
-fn print(context: &Context, args: &ShareArgs, shared: &Shared, interface: &Interface) -> Result<(), Failure> {
-    let Shared { file, token, resumed, files } = shared;
-    let mut value = json!({
-        "token": shape::token(token),
-        "file": shape::file(file),
-        "resumed": resumed,
-        "rest": interface.rest,
-        "backbone": { "url": interface.backbone_url },
-    });
-    if let Some(files) = files {
-        value["files"] = files.clone();
-    }
-    if !args.no_qr
-        && let Some(code) = qr::terminal(&token.reference.url)
-    {
-        context.output.talk(code);
-    }
-    context.output.data(&value, || shape::labelled(&rows(file, token, &interface.rest)))?;
-    let steps = NextSteps {
-        token,
-        file: file.id.as_str(),
-        served_by: interface.served_by,
-        options: options_of(context, &args.node),
-    };
-    steps.lines().iter().for_each(|line| context.output.talk(printable(line)));
-    Ok(())
-}
-
-fn rows(file: &File, token: &Token, rest: &Value) -> Vec<(&'static str, String)> {
-    let rest = |member: &str| rest[member].as_str().map(str::to_owned);
-    let mut rows = vec![
-        ("Reference", token.reference.url.clone()),
-        ("Truncated", token.reference.truncated.clone()),
-        ("Expires", time::expiry(token.expires_at)),
-    ];
-    rows.extend(token.for_identity.as_ref().map(|address| ("Only for", address.to_string())));
-    rows.extend(token.password_protection.as_ref().map(|_| ("Password", "needed".to_owned())));
-    rows.extend([
-        ("File", format!("{} ({})", file.id, bytes(file.filesize))),
-        ("REST API", rest("url").map_or_else(|| "off".to_owned(), |url| format!("{url}/api/v2"))),
-        ("API key", rest("apiKeyFile").unwrap_or_default()),
-    ]);
-    rows
-}
 
 #[cfg(test)]
 mod tests {
