@@ -23,6 +23,7 @@ mod logging;
 mod memory;
 mod node;
 mod output;
+mod passed_on;
 mod passwords;
 mod port;
 mod progress;

@@ -12,6 +12,7 @@ pub(crate) mod receive;
 pub(crate) mod serve;
 pub(crate) mod shape;
 pub(crate) mod share;
+mod share_code;
 pub(crate) mod share_early;
 mod share_result;
 pub(crate) mod tokens;

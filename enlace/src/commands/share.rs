@@ -4,16 +4,17 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use runtime::Timestamp;
 use runtime::dto::{File, Token};
 use runtime::facade::{CreateTokenForFile, Ownership, StartedUpload};
+use runtime::{OfferedCode, Timestamp};
 use serde_json::json;
 
 use super::next_steps::options_of;
 use super::share_result::{Interface, Shared, files_of, print};
-use super::{Context, share_early};
+use super::{Context, share_code, share_early};
 use crate::access::{Access, NewFile};
 use crate::args::{NodeOptions, PeerOptions, ServerOptions};
+use crate::code::Kind;
 use crate::config::Settings;
 use crate::exclude::{Exclude, Pattern};
 use crate::failure::Failure;
@@ -44,6 +45,8 @@ use crate::time;
     enlace share report.pdf --expires-in 12h --password-file pw.txt\n  \
     enlace share photos --exclude '*.tmp' --exclude /raw/\n  \
     enlace share report.pdf photos notes.txt --name minutes\n  \
+    enlace share report.pdf --code\n  \
+    enlace share video.mp4 --direct-only\n  \
     tar c photos | enlace share - --name photos.tar\n  \
     enlace share --text --name note.txt\n  \
     enlace share report.pdf --for did:e:localhost:dids:0123456789abcdef012345\n  \
@@ -95,6 +98,15 @@ pub(crate) struct ShareArgs {
     /// hash table.
     #[arg(long, conflicts_with = "peer_listen", help_heading = "Peers")]
     local: bool,
+    /// Pass the reference on by a short code, too, which the receiver types: enlace receive 7-amber-violin
+    ///
+    /// The receiver finds this node in the local network, or at a rendezvous server that both use. The first try ends the code,
+    /// right or wrong, and so do 10 minutes. Both sides then show a fingerprint, which has to be the same.
+    #[arg(long, conflicts_with_all = ["local", "no_direct"], help_heading = "Peers")]
+    code: bool,
+    /// Share without a backbone: nothing is uploaded, and receivers load the file from this machine while the command runs
+    #[arg(long, conflicts_with_all = ["no_direct", "early", "text"], help_heading = "Peers")]
+    direct_only: bool,
 }
 
 impl ShareArgs {
@@ -133,9 +145,14 @@ pub(crate) async fn run(mut context: Context, args: ShareArgs) -> Result<(), Fai
     }
     let settings = plan.settings.clone();
     let output = context.output;
+    check_peers(&args, &settings, None)?;
     // A second `share` uses the process that serves the directory; only one can have it.
     let access = context.interrupt.or(Access::open(plan, output)).await?;
-    let served = match serve(&access, &settings).await {
+    let served = match check_peers(&args, &settings, Some(&access)) {
+        Ok(()) => serve(&access, &settings).await,
+        Err(failure) => Err(failure),
+    };
+    let served = match served {
         Ok(served) => served,
         Err(failure) => {
             access.close().await?;
@@ -151,21 +168,64 @@ pub(crate) async fn run(mut context: Context, args: ShareArgs) -> Result<(), Fai
         false => context.interrupt.or(share(&access, source, format, terms, (output, &progress))).await,
     };
     progress.finish();
-    let interface = Interface::new(&access, served.as_ref());
+    let interface = Interface::of(&access, served.as_ref()).await;
     let told = shared
         .map_err(|failure| progress.explain_stopped(failure))
         .map(|(file, token)| Shared { file, token, files, resumed: progress.resumed() })
-        .and_then(|shared| print(&shared, &interface, (args.no_qr, options_of(&context, &args.node)), output));
-    if let Some(served) = served {
-        if told.is_ok() {
+        .and_then(|shared| {
+            let passed_on = interface.passed_on(&shared.token);
+            let code = args.code.then(|| share_code::offer(&access, &passed_on.reference)).transpose()?;
+            let options = (args.no_qr, options_of(&context, &args.node));
+            print(&shared, &interface, (&passed_on, code.as_ref()), options, output)?;
+            Ok(code)
+        });
+    let told = match (told, &served) {
+        (Ok(code), Some(served)) => {
             served.warn(output);
-            context.interrupt.asked().await;
-            output.talk("stopping");
+            serve_until_asked(&mut context, code).await;
+            Ok(())
         }
+        (told, _) => told.map(drop),
+    };
+    if let Some(served) = served {
         served.stop().await;
     }
     access.close().await?;
     told
+}
+
+/// Refuses what peers are needed for if there are none, or if another process would have to do it.
+fn check_peers(args: &ShareArgs, settings: &Settings, access: Option<&Access>) -> Result<(), Failure> {
+    let what = match (args.direct_only, args.code) {
+        (true, _) => "share a file without a backbone",
+        (false, true) => "offer a code",
+        (false, false) => return Ok(()),
+    };
+    match access {
+        None if settings.peers.is_none() => {
+            Err(Failure::usage(format!("cannot {what}, because peers are switched off"))
+                .hint("set enlace.peers.enabled to true"))
+        }
+        Some(Access::There { running, .. }) => Err(Failure::new(
+            Kind::Refused,
+            format!("a running process cannot be asked to {what}"),
+        )
+        .hint(format!("stop process {}, which serves this data directory, and run the same command", running.pid))),
+        _ => Ok(()),
+    }
+}
+
+/// Waits for Ctrl-C, and says meanwhile what has become of the code.
+async fn serve_until_asked(context: &mut Context, code: Option<OfferedCode>) {
+    let output = context.output;
+    if let Some(code) = code {
+        tokio::select! {
+            () = share_code::follow(code, output) => {}
+            () = context.interrupt.asked() => {}
+        }
+    }
+    context.interrupt.asked().await;
+    output.talk("stopping");
 }
 
 /// Starts the REST interface of a node in this process; one in another process has it already.

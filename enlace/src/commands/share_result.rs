@@ -1,14 +1,16 @@
 //! What `enlace share` says when a reference can be used.
 
-use runtime::dto::{File, Token};
+use runtime::OfferedCode;
+use runtime::dto::{Connectivity, File, Token};
 use runtime::source::{EntryKind, Manifest};
 use serde_json::{Value, json};
 
 use super::next_steps::{NextSteps, ServedBy};
-use super::shape;
+use super::{shape, share_code};
 use crate::access::Access;
 use crate::failure::Failure;
 use crate::output::{Output, bytes, printable};
+use crate::passed_on::{PassedOn, short_address};
 use crate::server::Served;
 use crate::{qr, time};
 
@@ -18,23 +20,38 @@ pub(super) struct Interface {
     rest: Value,
     backbone_url: String,
     served_by: ServedBy,
+    /// How peers reach it, unless they cannot.
+    peer: Option<Connectivity>,
 }
 
 impl Interface {
-    pub(super) fn new(access: &Access, served: Option<&Served>) -> Self {
+    pub(super) async fn of(access: &Access, served: Option<&Served>) -> Self {
         match access {
             Access::Here(node) => Self {
+                peer: node.runtime.peers().connectivity(),
                 rest: served.map_or(Value::Null, Served::json),
                 backbone_url: node.backbone_url.clone(),
                 served_by: if node.backbone.is_some() { ServedBy::This } else { ServedBy::Backbone },
             },
-            Access::There { running, .. } => Self {
+            Access::There { client, running } => Self {
+                // An earlier version does not say.
+                peer: client.peers().await.ok().and_then(|shown| shown.this),
                 rest: running.json(),
                 backbone_url: running.backbone_url.clone(),
                 served_by: ServedBy::Other(running.pid),
             },
         }
     }
+
+    /// The reference to pass on.
+    pub(super) fn passed_on(&self, token: &Token) -> PassedOn {
+        PassedOn::of(&token.reference.url, self.peer.as_ref(), false)
+    }
+}
+
+/// The peer for scripts.
+pub(super) fn peer_json(peer: Option<&Connectivity>) -> Value {
+    peer.map_or(Value::Null, |peer| json!({ "id": peer.id, "addresses": peer.addresses }))
 }
 
 /// What can be loaded now.
@@ -57,42 +74,64 @@ pub(super) fn files_of(manifest: &Manifest) -> Value {
 pub(super) fn print(
     shared: &Shared,
     interface: &Interface,
+    (passed_on, code): (&PassedOn, Option<&OfferedCode>),
     (no_qr, options): (bool, String),
     output: Output,
 ) -> Result<(), Failure> {
     let Shared { file, token, resumed, files } = shared;
     let mut value = json!({
         "token": shape::token(token),
+        "reference": passed_on.reference,
         "file": shape::file(file),
         "resumed": resumed,
         "rest": interface.rest,
         "backbone": { "url": interface.backbone_url },
+        "peer": peer_json(interface.peer.as_ref()),
     });
+    if let Some(code) = code {
+        value["code"] = json!(code.text());
+    }
     if let Some(files) = files {
         value["files"] = files.clone();
     }
-    if !no_qr && let Some(code) = qr::terminal(&token.reference.url) {
+    if !no_qr && let Some(code) = qr::terminal(&passed_on.reference, passed_on.for_others) {
         output.talk(code);
     }
-    output.data(&value, || shape::labelled(&rows(file, token, &interface.rest)))?;
-    let steps = NextSteps { token, file: file.id.as_str(), served_by: interface.served_by, options };
+    output.data(&value, || shape::labelled(&rows(file, token, passed_on, interface)))?;
+    let steps = NextSteps { token, passed_on, file: file.id.as_str(), served_by: interface.served_by, options };
+    if let Some(code) = code {
+        share_code::show(code, output);
+    }
     steps.lines().iter().for_each(|line| output.talk(printable(line)));
     Ok(())
 }
 
-fn rows(file: &File, token: &Token, rest: &Value) -> Vec<(&'static str, String)> {
-    let rest = |member: &str| rest[member].as_str().map(str::to_owned);
-    let mut rows = vec![
-        ("Reference", token.reference.url.clone()),
-        ("Truncated", token.reference.truncated.clone()),
-        ("Expires", time::expiry(token.expires_at)),
-    ];
+fn rows(file: &File, token: &Token, passed_on: &PassedOn, interface: &Interface) -> Vec<(&'static str, String)> {
+    let rest = |member: &str| interface.rest[member].as_str().map(str::to_owned);
+    let mut rows = vec![("Reference", passed_on.reference.clone())];
+    // It has no room for addresses.
+    rows.extend((!passed_on.is_direct).then(|| ("Truncated", token.reference.truncated.clone())));
+    rows.push(("Expires", time::expiry(token.expires_at)));
     rows.extend(token.for_identity.as_ref().map(|address| ("Only for", address.to_string())));
     rows.extend(token.password_protection.as_ref().map(|_| ("Password", "needed".to_owned())));
     rows.extend([
         ("File", format!("{} ({})", file.id, bytes(file.filesize))),
+        ("Peers", peers(interface.peer.as_ref())),
         ("REST API", rest("url").map_or_else(|| "off".to_owned(), |url| format!("{url}/api/v2"))),
         ("API key", rest("apiKeyFile").unwrap_or_default()),
     ]);
     rows
+}
+
+/// Where peers connect, in short.
+fn peers(peer: Option<&Connectivity>) -> String {
+    const SHOWN: usize = 4;
+    let Some(peer) = peer else { return "off".to_owned() };
+    let mut addresses: Vec<String> = peer.addresses.iter().take(SHOWN).map(|text| short_address(text)).collect();
+    match peer.addresses.len() {
+        0 => return "none can connect".to_owned(),
+        count if count > SHOWN => addresses.push(format!("and {} more", count - SHOWN)),
+        _ => {}
+    }
+    addresses.join(", ")
 }
