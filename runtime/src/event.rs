@@ -1,7 +1,7 @@
 //! Events of a node.
 
 use tokio::sync::broadcast;
-use transport::wire::{FileId, TokenId};
+use transport::wire::{Address, FileId, TokenId};
 
 use crate::dto;
 
@@ -23,6 +23,17 @@ pub enum Event {
     TokenCreated(Box<dto::Token>),
     /// A peer's token was loaded.
     PeerTokenLoaded(Box<dto::Token>),
+    /// The content of a file was served to a peer up to its last byte. Whether it has arrived only the peer knows.
+    FileServed {
+        /// The file.
+        file: FileId,
+        /// The token by which it was asked for, if it was not asked for by its own id.
+        token: Option<TokenId>,
+        /// The identity that the peer has proven.
+        by: Option<Address>,
+        /// Bytes of ciphertext in this answer: fewer than the file has if the peer had some of them before.
+        bytes: u64,
+    },
     /// A token was removed.
     TokenDeleted(TokenId),
     /// An own token was locked after too many wrong passwords.

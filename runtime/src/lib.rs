@@ -48,6 +48,7 @@ pub mod facade;
 mod fake_backbone;
 mod file;
 pub mod file_name;
+mod held;
 mod logging;
 pub mod media_type;
 mod peer;

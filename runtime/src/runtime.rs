@@ -23,7 +23,8 @@ use crate::facade::{
     TokensFacade,
 };
 use crate::file;
-use crate::peer::{DeviceKeys, PeerNetwork, PeerParts, PeerServer, SharesNothing, Time, removed_devices};
+use crate::held::{self, NodeHolder};
+use crate::peer::{DeviceKeys, PeerNetwork, PeerParts, PeerServer, Time, removed_devices};
 use crate::store::{LOCK_FILE, Store, StoreError, StoreKeySource, vault};
 use crate::sync::Synchronizer;
 
@@ -236,7 +237,11 @@ impl RuntimeBuilder {
         let parts = Parts { content_store, peers, events };
         let core = Core::with_parts(config, clock, store, account, parts, temporary_directory);
         file::unfinished::clean_up(&core).await?;
-        let server = inbound.map(|inbound| PeerServer::start(&core.peers, inbound, Arc::new(SharesNothing)));
+        held::clean_up(&core).await?;
+        let peers = core.peers.clone();
+        core.held.reachable_by(move || peers.direct());
+        let server =
+            inbound.map(|inbound| PeerServer::start(&core.peers, inbound, Arc::new(NodeHolder::new(&core))));
         let node = Node { sync: Synchronizer::start(core.clone()), server, core };
         Ok(Runtime { node: Arc::new(node) })
     }

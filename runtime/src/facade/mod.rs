@@ -4,6 +4,7 @@ mod account;
 mod challenges;
 mod content_store;
 mod files;
+mod files_direct;
 mod files_in_parts;
 mod identity_metadata;
 pub(crate) mod list;

@@ -52,7 +52,7 @@ impl PeersFacade {
             addresses: addresses.iter().map(address).collect::<Result<_, _>>()?,
             relays: Vec::new(),
         };
-        Ok(self.node.core.peers.connect(direct).await.map_err(PeersError::from)?)
+        Ok(self.node.core.peers.connect(direct).await?)
     }
 
     /// Offers the reference of a token, in any form, to whoever is told the code, for some time: usually

@@ -19,12 +19,16 @@ use zeroize::Zeroizing;
 pub use self::receive::{receive_code, receive_code_at};
 use super::drive::{Link, Time, close, converse, finish_with, hear, write};
 use super::error::PeersError;
+use super::tasks::Tasks;
 
 /// Codes that a node offers at a time.
 pub const MAX_OFFERS: usize = 16;
 
 /// Attempts to find a number that no other code of the node has. All of them fail once in 16^64 times.
 const NUMBER_ATTEMPTS: usize = 64;
+
+/// The shortest time that rendezvous servers register anybody for.
+const SHORTEST_REGISTRATION: Duration = Duration::from_secs(30);
 
 /// How a code has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,8 +94,9 @@ impl fmt::Debug for OfferedCode {
 pub(super) struct Offers(Arc<Offering>);
 
 struct Offering {
-    local: PeerId,
+    network: Network,
     time: Time,
+    tasks: Tasks,
     offers: Mutex<Vec<Arc<Offered>>>,
 }
 
@@ -121,8 +126,8 @@ impl Offered {
 }
 
 impl Offers {
-    pub(super) fn new(network: &Network, time: Time) -> Self {
-        Self(Arc::new(Offering { local: network.local_peer(), time, offers: Mutex::default() }))
+    pub(super) fn new(network: Network, time: Time, tasks: Tasks) -> Self {
+        Self(Arc::new(Offering { network, time, tasks, offers: Mutex::default() }))
     }
 
     /// Offers a reference under a new code, at most [`MAX_CODE_LIFETIME`].
@@ -140,6 +145,7 @@ impl Offers {
         let (end, ended) = watch::channel(None);
         let offered = Arc::new(Offered { number, offer, end });
         offers.push(offered.clone());
+        self.0.tasks.spawn(announce(self.0.network.clone(), number, lifetime, ended.clone()));
         Ok(OfferedCode { text, expires_at: now + lifetime, end: ended, offered, offers: self.clone() })
     }
 
@@ -167,7 +173,7 @@ impl Offers {
         mut stream: impl Link,
         start: &CodeMessage,
     ) -> Result<(), PeerError> {
-        let (ids, now) = ([self.0.local, remote], self.0.time.now());
+        let (ids, now) = ([self.0.network.local_peer(), remote], self.0.time.now());
         let side = CodeSharer::new(offered.offer.clone(), ids, (random::bytes(), random::bytes()));
         let mut conversation = Conversation::new(side, now.instant);
         conversation.receive(&start.to_frame(), now);
@@ -201,6 +207,7 @@ impl Offers {
     }
 
     fn withdraw(&self, withdrawn: &Arc<Offered>) {
+        withdrawn.end(CodeEnd::Withdrawn);
         self.offers().retain(|offered| !Arc::ptr_eq(offered, withdrawn));
     }
 
@@ -211,6 +218,21 @@ impl Offers {
     fn offers(&self) -> MutexGuard<'_, Vec<Arc<Offered>>> {
         self.0.offers.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The name under which who offers a code with this number is found at rendezvous servers.
+fn place(number: u16) -> String {
+    format!("enlace-code-{number}")
+}
+
+/// Is found at the rendezvous servers of the settings, if there are any, until the code ends.
+async fn announce(network: Network, number: u16, lifetime: Duration, mut end: watch::Receiver<Option<CodeEnd>>) {
+    let place = place(number);
+    if let Err(error) = network.register(&place, lifetime.max(SHORTEST_REGISTRATION)).await {
+        tracing::debug!(%error, "a code is not found at a rendezvous server");
+    }
+    let _ = timeout_at(tokio::time::Instant::now() + lifetime, end.wait_for(Option::is_some)).await;
+    network.unregister(&place).await;
 }
 
 /// A number that no other code of the node has.

@@ -11,7 +11,6 @@ mod error;
 mod exchange;
 mod hint;
 mod network;
-mod nothing;
 mod path;
 mod place;
 mod rate;
@@ -21,6 +20,7 @@ mod removed;
 mod route;
 mod serve;
 mod settings;
+mod tasks;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
@@ -32,7 +32,6 @@ pub use self::code::{CodeEnd, MAX_OFFERS, OfferedCode, receive_code, receive_cod
 pub(crate) use self::drive::Time;
 pub use self::error::PeersError;
 pub(crate) use self::network::{PeerNetwork, PeerParts};
-pub(crate) use self::nothing::SharesNothing;
 pub use self::path::{Path, PathBytes};
 pub(crate) use self::reads::{PeerContent, PeerFailure, PeerReads};
 pub use self::reference::dialable_reference;

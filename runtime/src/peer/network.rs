@@ -7,11 +7,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use swarm::{Connection, Event as SwarmEvent, Inbound, Multiaddr, Network, Stream};
+use swarm::{ConnectError, Connection, Event as SwarmEvent, Inbound, Multiaddr, Network, Stream};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::{CancellationToken, DropGuard};
-use tokio_util::task::TaskTracker;
 use transport::peer::{Channel, Direct, MultiaddrText, PeerKey};
 use transport::wire::Address;
 
@@ -23,6 +22,7 @@ use super::error::PeersError;
 use super::exchange::{Identification, NoChannel};
 use super::hint::{self, HINT_QUEUE};
 use super::reads::PeerFailure;
+use super::tasks::Tasks;
 use super::{Route, settings, view};
 use crate::config::{PeerConfig, PeerDisclosure};
 use crate::error::ConfigError;
@@ -71,8 +71,7 @@ pub(super) struct Shared {
     hinted: Notify,
     hints: mpsc::Sender<Address>,
     announced: Announced,
-    tasks: TaskTracker,
-    stop: CancellationToken,
+    tasks: Tasks,
 }
 
 impl PeerNetwork {
@@ -94,6 +93,7 @@ impl PeerNetwork {
         };
         let (network, inbound) = started.map_err(|error| ConfigError::PeerNetwork(Arc::new(error)))?;
         let (stop, (hints, hinted)) = (CancellationToken::new(), mpsc::channel(HINT_QUEUE));
+        let tasks = Tasks::new(stop.clone());
         let shared = Arc::new(Shared {
             identification: Identification {
                 certificates: parts.device.map(Certificates::new),
@@ -101,7 +101,7 @@ impl PeerNetwork {
                 is_removed: parts.is_removed,
                 time: parts.time.clone(),
             },
-            offers: Offers::new(&network, parts.time.clone()),
+            offers: Offers::new(network.clone(), parts.time.clone(), tasks.clone()),
             network,
             connections: Connections::default(),
             config: config.clone(),
@@ -110,22 +110,20 @@ impl PeerNetwork {
             hinted: Notify::new(),
             hints,
             announced: Announced::new(parts.events),
-            tasks: TaskTracker::new(),
-            stop: stop.clone(),
+            tasks,
         });
-        shared.spawn(shared.clone().watch());
-        shared.spawn(hint::send_all(shared.clone(), hinted));
+        shared.tasks.spawn(shared.clone().watch());
+        shared.tasks.spawn(hint::send_all(shared.clone(), hinted));
         Ok((Self(Some(Arc::new(Running { shared, _stop: stop.drop_guard() }))), inbound))
     }
 
     /// Closes all connections and waits until that is done. Idempotent.
     pub(crate) async fn shutdown(&self) {
         let Some(shared) = self.shared() else { return };
-        shared.stop.cancel();
+        shared.tasks.stop();
         shared.offers.withdraw_all();
         shared.network.shutdown().await;
-        shared.tasks.close();
-        shared.tasks.wait().await;
+        shared.tasks.ended().await;
     }
 
     /// Where others can reach this node, for the tokens that it makes; `None` if there is nothing to tell.
@@ -147,10 +145,10 @@ impl PeerNetwork {
     /// Connects to a peer.
     ///
     /// # Errors
-    /// As [`channel`](Self::channel).
-    pub(crate) async fn connect(&self, direct: Direct) -> Result<dto::Peer, PeerFailure> {
-        let (connection, _) = self.channel(&Route { direct, token: None }).await?;
-        let shared = self.shared().expect("there was a channel on it");
+    /// [`PeersError::Off`], and why there is no channel.
+    pub(crate) async fn connect(&self, direct: Direct) -> Result<dto::Peer, PeersError> {
+        let shared = self.shared().ok_or(PeersError::Off)?;
+        let (connection, _) = shared.clone().channel(&direct).await?;
         let entry = shared.clone().attend(&connection);
         Ok(view::peer(&entry, shared.time.now().time))
     }
@@ -211,24 +209,13 @@ impl PeerNetwork {
 }
 
 impl Shared {
-    /// Runs a task that ends with the network at the latest.
-    pub(super) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        let stop = self.stop.clone();
-        self.tasks.spawn(async move {
-            tokio::select! {
-                () = stop.cancelled() => {}
-                () = task => {}
-            }
-        });
-    }
-
     /// The entry of a connection. Somebody attends to it from then on.
     pub(super) fn attend(self: Arc<Self>, connection: &Connection) -> Entry {
         match self.connections.enter(connection, self.time.now().time) {
             Ok(entry) => entry,
             Err(new) => {
                 let entry = new.entry.clone();
-                self.spawn(self.clone().follow(new));
+                self.tasks.spawn(self.clone().follow(new));
                 entry
             }
         }
@@ -252,7 +239,7 @@ impl Shared {
         {
             return Ok((entry.connection, channel));
         }
-        let dialled = self.network.connect(direct.peer_id, to_dial(direct)).await;
+        let dialled = self.dial(direct).await;
         let connection = dialled.map_err(|error| PeerFailure::Unreachable(error.to_string()))?;
         let exchanged = self.attend(&connection).wait().await;
         let channel = exchanged.map_err(|none| match none {
@@ -260,6 +247,22 @@ impl Shared {
             NoChannel::Failed(error) => PeerFailure::Exchange(error),
         })?;
         Ok((connection, channel))
+    }
+
+    /// At the addresses that are told, or else at those in the hash table.
+    async fn dial(&self, direct: &Direct) -> Result<Connection, ConnectError> {
+        let outcome = self.network.connect(direct.peer_id, to_dial(direct)).await;
+        let may_be_elsewhere = matches!(
+            outcome,
+            Err(ConnectError::NoAddress { .. } | ConnectError::Unreachable { .. } | ConnectError::WrongPeer { .. })
+        );
+        if !may_be_elsewhere || self.config.dht.is_none() {
+            return outcome;
+        }
+        match self.network.find_peer(direct.peer_id).await {
+            found if found.is_empty() => outcome,
+            found => self.network.connect(direct.peer_id, found).await,
+        }
     }
 
     /// Exchanges identities on a connection, and follows it to its end.

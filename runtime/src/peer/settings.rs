@@ -48,6 +48,7 @@ fn discovery(config: &PeerConfig) -> Result<Discovery, ConfigError> {
         dht,
         rendezvous: addresses("rendezvous", &config.rendezvous)?,
         relays,
+        through_relays: config.relaying,
         hole_punching: config.relaying,
     })
 }
@@ -88,7 +89,8 @@ mod tests {
         assert_eq!((discovery(&on).relays.len(), discovery(&on).rendezvous.len()), (1, 1));
         assert!(!discovery(&PeerConfig { mdns: false, ..on.clone() }).mdns);
         let without_relays = discovery(&PeerConfig { relaying: false, ..on.clone() });
-        assert!(without_relays.relays.is_empty() && !without_relays.hole_punching && without_relays.mdns);
+        assert!(without_relays.relays.is_empty() && without_relays.mdns);
+        assert!(!without_relays.hole_punching && !without_relays.through_relays);
         let dht = DhtConfig { protocol: "/x/1".to_owned(), bootstrap: Vec::new() };
         assert!(discovery(&PeerConfig { dht: Some(dht), ..on }).dht.unwrap().server);
     }

@@ -20,6 +20,7 @@ use super::{apply, events, state};
 use crate::code::ErrorCode;
 use crate::core::Core;
 use crate::event::Event;
+use crate::held;
 use crate::store::{Batch, View, collection};
 use crate::{Error, Result};
 
@@ -565,6 +566,11 @@ fn staged(
     let mut damaged: Vec<_> = changes.unreadable.iter().map(|damage| damage.index).collect();
     let outcome = apply::stage(&mut batch, view, foreign, changes, &unpushed)?;
     damaged.extend(&outcome.incomplete);
+    let mut held = held::Edit::of(view, &mut batch)?;
+    for removal in foreign.iter().filter(|entry| entry.kind == ModificationType::Delete) {
+        held.remove_with(&removal.collection, &removal.object_identifier)?;
+    }
+    held.finish()?;
     Ok((batch, damaged, outcome))
 }
 

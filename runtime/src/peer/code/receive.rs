@@ -17,6 +17,7 @@ use transport::peer::{
     Refusal,
 };
 
+use super::place;
 use crate::Result;
 use crate::clock::Clock;
 use crate::config::PeerConfig;
@@ -33,6 +34,9 @@ pub(crate) const MAX_ASKED: usize = 64;
 
 /// How long a peer that was not reached is left alone.
 const RETRY_PAUSE: Duration = Duration::from_secs(3);
+
+/// How long rendezvous servers are left alone.
+const LOOK_PAUSE: Duration = Duration::from_secs(2);
 
 /// How often a peer is tried that is not reached.
 const MAX_TRIES: u32 = 5;
@@ -106,6 +110,7 @@ struct Search {
     asker: Arc<Asker>,
     /// Whether others may be found while it runs.
     finds_more: bool,
+    uses_servers: bool,
     asked: HashMap<PeerId, Found>,
     failed: HashSet<PeerId>,
     asking: JoinSet<(PeerId, Result<Answered, NotAnswered>)>,
@@ -122,6 +127,7 @@ impl Search {
         Self {
             asker: Arc::new(Asker { network, code, time }),
             finds_more: config.mdns || !config.rendezvous.is_empty(),
+            uses_servers: !config.rendezvous.is_empty(),
             asked: HashMap::new(),
             failed: HashSet::new(),
             asking: JoinSet::new(),
@@ -146,9 +152,13 @@ impl Search {
             self.ask(peer, addresses, Found::Given);
         }
         let mut limit = std::pin::pin!(sleep(SEARCH_LIMIT));
+        // What is found is an event.
+        let looking = self.asker.clone();
+        let mut looking = std::pin::pin!(async move { looking.look_at_servers().await });
         while self.finds_more || !self.asking.is_empty() {
             tokio::select! {
                 () = &mut limit => break,
+                () = &mut looking, if self.uses_servers => self.uses_servers = false,
                 event = events.recv(), if self.finds_more => match event {
                     Ok(SwarmEvent::Discovered { peer, addresses, by }) => {
                         self.ask(peer, addresses, if by == DiscoveredBy::Mdns { Found::Here } else { Found::Elsewhere });
@@ -198,6 +208,17 @@ impl Search {
 }
 
 impl Asker {
+    /// Looks for the sharer at the rendezvous servers, again and again.
+    async fn look_at_servers(&self) {
+        let place = place(self.code.nameplate());
+        loop {
+            if let Err(error) = self.network.discover(&place).await {
+                tracing::debug!(%error, "a rendezvous server does not say who offers a code");
+            }
+            sleep(LOOK_PAUSE).await;
+        }
+    }
+
     async fn ask(&self, peer: PeerId, addresses: Vec<Multiaddr>) -> Result<Answered, NotAnswered> {
         for _ in 0..MAX_TRIES {
             match self.ask_once(peer, addresses.clone()).await {

@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use swarm::{Network, RendezvousLimits};
 use transport::crypto::SecretKey;
 use transport::peer::{Code, DEFAULT_CODE_LIFETIME, MAX_CODE_LIFETIME};
 use transport::wire::TokenReference;
@@ -7,7 +8,7 @@ use transport::wire::TokenReference;
 use super::world::{TestNode, config};
 use crate::config::PeerConfig;
 use crate::error::Error;
-use crate::peer::testing::clock;
+use crate::peer::testing::{Person, clock};
 use crate::peer::{CodeEnd, MAX_OFFERS, PeersError, receive_code, receive_code_at};
 
 fn reference() -> String {
@@ -91,7 +92,7 @@ async fn as_many_codes_wait_as_the_bound_says_and_dropped_ones_are_withdrawn() {
 #[tokio::test(start_paused = true)]
 async fn a_code_ends_with_its_lifetime() {
     let memory = PeerConfig { listen: vec!["/memory/0".to_owned()], ..config() };
-    let alice = TestNode::with(crate::peer::testing::Person::new(1), memory, |_| {}).await;
+    let alice = TestNode::with(Person::new(1), memory, |_| {}).await;
     for (lifetime, expected) in [(Duration::from_secs(60), Duration::from_secs(60)), (Duration::MAX, MAX_CODE_LIFETIME)]
     {
         let mut offered = alice.peers.offer_code(&reference(), lifetime).unwrap();
@@ -118,4 +119,55 @@ async fn what_cannot_be_offered_or_received_is_refused_at_once() {
     }
     let off = crate::peer::PeerNetwork::off().offer_code(&reference(), DEFAULT_CODE_LIFETIME);
     assert_eq!(off.err(), Some(PeersError::Off));
+}
+
+async fn rendezvous() -> (Network, swarm::Inbound, String) {
+    let config = swarm::Config {
+        listen: vec!["/ip4/127.0.0.1/tcp/0".parse().unwrap()],
+        addresses: swarm::AddressPolicy { loopback: true, ..swarm::AddressPolicy::default() },
+        services: swarm::Services { rendezvous: Some(RendezvousLimits::default()), ..swarm::Services::default() },
+        ..swarm::Config::new(swarm::Seed::new([99; 32]))
+    };
+    let (network, inbound) = Network::start(config).await.unwrap();
+    let address = format!("{}/p2p/{}", network.listen_addresses()[0], network.local_peer());
+    (network, inbound, address)
+}
+
+#[tokio::test]
+async fn who_offers_a_code_is_found_at_a_rendezvous_server() {
+    let (server, _inbound, address) = rendezvous().await;
+    let meeting = PeerConfig { rendezvous: vec![address], ..config() };
+    let alice = TestNode::with(Person::new(1), meeting.clone(), |_| {}).await;
+    let mut offered = alice.peers.offer_code(&reference(), DEFAULT_CODE_LIFETIME).unwrap();
+    let (text, fingerprint) = receive_code(meeting.clone(), offered.text(), clock()).await.unwrap();
+    assert_eq!((text, offered.taken().await), (reference(), CodeEnd::Taken { fingerprint }));
+    let is_server = |peer: &crate::dto::Peer| peer.id == server.local_peer().to_base58();
+    assert!(!alice.peers.peers().iter().any(is_server), "a server is no peer");
+}
+
+/// Whether an interface other than that of this machine carries multicast.
+fn multicast() -> std::io::Result<()> {
+    use std::net::{Ipv4Addr, UdpSocket};
+    let (group, probe) = (Ipv4Addr::new(224, 0, 0, 250), UdpSocket::bind("0.0.0.0:0")?);
+    probe.connect("203.0.113.1:9")?;
+    let std::net::IpAddr::V4(own) = probe.local_addr()?.ip() else {
+        return Err(std::io::ErrorKind::Unsupported.into());
+    };
+    let socket = UdpSocket::bind("0.0.0.0:0")?;
+    socket.join_multicast_v4(&group, &own)?;
+    socket.set_read_timeout(Some(Duration::from_secs(1)))?;
+    socket.send_to(b"here", (group, socket.local_addr()?.port()))?;
+    socket.recv_from(&mut [0; 8]).map(drop)
+}
+
+#[tokio::test]
+async fn who_offers_a_code_is_found_in_the_local_network_without_any_setting() {
+    if let Err(reason) = multicast() {
+        println!("skipped: no multicast on this machine ({reason})");
+        return;
+    }
+    let alice = TestNode::with(Person::new(1), PeerConfig::default(), |_| {}).await;
+    let mut offered = alice.peers.offer_code(&reference(), DEFAULT_CODE_LIFETIME).unwrap();
+    let (text, fingerprint) = receive_code(PeerConfig::default(), offered.text(), clock()).await.unwrap();
+    assert_eq!((text, offered.taken().await), (reference(), CodeEnd::Taken { fingerprint }));
 }
