@@ -13,6 +13,7 @@ pub(crate) mod serve;
 pub(crate) mod shape;
 pub(crate) mod share;
 mod share_code;
+mod share_direct;
 pub(crate) mod share_early;
 mod share_result;
 pub(crate) mod tokens;

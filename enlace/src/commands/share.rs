@@ -10,8 +10,8 @@ use runtime::{OfferedCode, Timestamp};
 use serde_json::json;
 
 use super::next_steps::options_of;
-use super::share_result::{Interface, Shared, files_of, print};
-use super::{Context, share_code, share_early};
+use super::share_result::{Interface, Shared, SharedFile, files_of, print};
+use super::{Context, share_code, share_direct, share_early};
 use crate::access::{Access, NewFile};
 use crate::args::{NodeOptions, PeerOptions, ServerOptions};
 use crate::code::Kind;
@@ -135,6 +135,9 @@ pub(crate) async fn run(mut context: Context, args: ShareArgs) -> Result<(), Fai
     }
     let format = args.format.with_limit(configuration.settings.max_file_size);
     let source = args.source(format, context.output)?;
+    if args.direct_only {
+        share_direct::check(&source, format)?;
+    }
     let terms = args.terms.read(time::now())?;
     let source = source.named(args.name.as_deref(), context.output);
     let files = source.manifest().map(files_of);
@@ -160,15 +163,10 @@ pub(crate) async fn run(mut context: Context, args: ShareArgs) -> Result<(), Fai
         }
     };
     let progress = ProgressOutput::new(output);
-    let shared = match args.early {
-        true => {
-            let shared = share_while_uploading(&access, source, format, terms, (output, &progress));
-            context.interrupt.or(shared).await
-        }
-        false => context.interrupt.or(share(&access, source, format, terms, (output, &progress))).await,
-    };
+    let shared = context.interrupt.or(carry_out(&args, &access, source, (format, terms), (output, &progress))).await;
     progress.finish();
-    let interface = Interface::of(&access, served.as_ref()).await;
+    let interface = Interface::of(&access, served.as_ref()).await.alone(args.direct_only);
+    let alone = shared.as_ref().ok().filter(|_| args.direct_only).map(|(_, token)| token.clone());
     let told = shared
         .map_err(|failure| progress.explain_stopped(failure))
         .map(|(file, token)| Shared { file, token, files, resumed: progress.resumed() })
@@ -187,11 +185,34 @@ pub(crate) async fn run(mut context: Context, args: ShareArgs) -> Result<(), Fai
         }
         (told, _) => told.map(drop),
     };
+    if let Some(token) = alone {
+        share_direct::stop(&access, &token).await;
+    }
     if let Some(served) = served {
         served.stop().await;
     }
     access.close().await?;
     told
+}
+
+/// Shares in the way that the options ask for.
+async fn carry_out(
+    args: &ShareArgs,
+    access: &Access,
+    source: SourceFile,
+    (format, terms): (Format, Terms),
+    (output, progress): (Output, &ProgressOutput),
+) -> Result<(SharedFile, Token), Failure> {
+    if args.direct_only {
+        let expires_at = Wanted::new(&terms, time::now()).of_token(Timestamp::NEVER);
+        let terms = CreateTokenForFile { expires_at, ..terms.request };
+        return share_direct::share(access, source, format, terms, progress).await;
+    }
+    let (file, token) = match args.early {
+        true => share_while_uploading(access, source, format, terms, (output, progress)).await?,
+        false => share(access, source, format, terms, (output, progress)).await?,
+    };
+    Ok((SharedFile::from(&file), token))
 }
 
 /// Refuses what peers are needed for if there are none, or if another process would have to do it.

@@ -43,9 +43,15 @@ impl Interface {
         }
     }
 
+    /// The same for what is at no backbone.
+    pub(super) fn alone(self, is_alone: bool) -> Self {
+        let served_by = if is_alone { ServedBy::Alone } else { self.served_by };
+        Self { served_by, ..self }
+    }
+
     /// The reference to pass on.
     pub(super) fn passed_on(&self, token: &Token) -> PassedOn {
-        PassedOn::of(&token.reference.url, self.peer.as_ref(), false)
+        PassedOn::of(&token.reference.url, self.peer.as_ref(), self.served_by == ServedBy::Alone)
     }
 }
 
@@ -56,12 +62,28 @@ pub(super) fn peer_json(peer: Option<&Connectivity>) -> Value {
 
 /// What can be loaded now.
 pub(super) struct Shared {
-    pub(super) file: File,
+    pub(super) file: SharedFile,
     pub(super) token: Token,
     /// Bytes that an earlier run had sent.
     pub(super) resumed: u64,
     /// Of several: path and size of each.
     pub(super) files: Option<Value>,
+}
+
+/// The file that was shared.
+pub(super) struct SharedFile {
+    pub(super) id: String,
+    /// Bytes.
+    pub(super) size: u64,
+    /// For scripts.
+    pub(super) json: Value,
+}
+
+impl From<&File> for SharedFile {
+    fn from(file: &File) -> Self {
+        let json = serde_json::to_value(shape::file(file)).unwrap_or_default();
+        Self { id: file.id.to_string(), size: file.filesize, json }
+    }
 }
 
 /// The files of a list of files and folders, for scripts.
@@ -82,7 +104,7 @@ pub(super) fn print(
     let mut value = json!({
         "token": shape::token(token),
         "reference": passed_on.reference,
-        "file": shape::file(file),
+        "file": file.json,
         "resumed": resumed,
         "rest": interface.rest,
         "backbone": { "url": interface.backbone_url },
@@ -98,7 +120,7 @@ pub(super) fn print(
         output.talk(code);
     }
     output.data(&value, || shape::labelled(&rows(file, token, passed_on, interface)))?;
-    let steps = NextSteps { token, passed_on, file: file.id.as_str(), served_by: interface.served_by, options };
+    let steps = NextSteps { token, passed_on, file: &file.id, served_by: interface.served_by, options };
     if let Some(code) = code {
         share_code::show(code, output);
     }
@@ -106,7 +128,7 @@ pub(super) fn print(
     Ok(())
 }
 
-fn rows(file: &File, token: &Token, passed_on: &PassedOn, interface: &Interface) -> Vec<(&'static str, String)> {
+fn rows(file: &SharedFile, token: &Token, passed_on: &PassedOn, interface: &Interface) -> Vec<(&'static str, String)> {
     let rest = |member: &str| interface.rest[member].as_str().map(str::to_owned);
     let mut rows = vec![("Reference", passed_on.reference.clone())];
     // It has no room for addresses.
@@ -115,7 +137,7 @@ fn rows(file: &File, token: &Token, passed_on: &PassedOn, interface: &Interface)
     rows.extend(token.for_identity.as_ref().map(|address| ("Only for", address.to_string())));
     rows.extend(token.password_protection.as_ref().map(|_| ("Password", "needed".to_owned())));
     rows.extend([
-        ("File", format!("{} ({})", file.id, bytes(file.filesize))),
+        ("File", format!("{} ({})", file.id, bytes(file.size))),
         ("Peers", peers(interface.peer.as_ref())),
         ("REST API", rest("url").map_or_else(|| "off".to_owned(), |url| format!("{url}/api/v2"))),
         ("API key", rest("apiKeyFile").unwrap_or_default()),
