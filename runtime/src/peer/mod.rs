@@ -18,6 +18,7 @@ mod reads;
 mod removed;
 mod route;
 mod serve;
+mod services;
 mod settings;
 mod tasks;
 #[cfg(test)]
