@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use durable::DirectoryLock;
 use swarm::Inbound;
-use transport::identity::DeviceSharedSecret;
+use transport::identity::{DeviceSharedSecret, PublicIdentity};
 use transport::peer::PeerKey;
 
 use crate::Result;
@@ -16,6 +16,7 @@ use crate::config::{Config, StoreKey};
 use crate::content_store::ContentStore;
 use crate::core::account::Account;
 use crate::core::{Core, Parts};
+use crate::delivery::learn;
 use crate::error::ConfigError;
 use crate::event::{EventBus, EventReceiver};
 use crate::facade::{
@@ -237,6 +238,7 @@ impl RuntimeBuilder {
         let parts = Parts { content_store, peers, events };
         let core = Core::with_parts(config, clock, store, account, parts, temporary_directory);
         file::unfinished::clean_up(&core).await?;
+        learn::load(&core).await?;
         held::clean_up(&core).await?;
         let peers = core.peers.clone();
         core.held.reachable_by(move || peers.direct());
@@ -256,12 +258,21 @@ fn peer_parts(
 ) -> PeerParts {
     PeerParts {
         key: PeerKey::derive(account.device_key()),
-        device: Some(DeviceKeys::of(account)),
+        device: Some(device_keys(account)),
         is_removed: removed_devices(store.clone(), account.address().clone()),
         time: Time::new(clock),
         events: events.clone(),
         max_token_content: config.backbone.max_token_content,
         transport: None,
+    }
+}
+
+fn device_keys(account: &Account) -> DeviceKeys {
+    DeviceKeys {
+        identity: PublicIdentity { address: account.address().clone(), public_key: *account.public_key() },
+        identity_key: account.identity_key().cloned(),
+        device_id: account.device_id().clone(),
+        device_key: account.device_key().clone(),
     }
 }
 
