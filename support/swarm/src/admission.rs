@@ -61,10 +61,10 @@ impl Behaviour {
         Err(ConnectionDenied::new(LimitReached))
     }
 
-    fn check_established(&self, peer: &PeerId, host: Option<IpAddr>) -> Result<(), ConnectionDenied> {
+    fn check_established(&self, peer: &PeerId, most: usize, host: Option<IpAddr>) -> Result<(), ConnectionDenied> {
         let from_host = host.map_or(0, |host| self.addresses.of(&host));
         self.check(
-            self.established.len() < self.limits.connections
+            self.established.len() < most
                 && self.peers.of(peer) < self.limits.connections_per_peer
                 && from_host < self.limits.connections_per_address,
         )
@@ -108,7 +108,8 @@ impl NetworkBehaviour for Behaviour {
         remote: &Multiaddr,
     ) -> Result<THandler<Self>, ConnectionDenied> {
         self.end_pending(id);
-        self.check_established(&peer, counted_host(remote))?;
+        let others = self.limits.connections - self.limits.connections / 8;
+        self.check_established(&peer, others, counted_host(remote))?;
         Ok(dummy::ConnectionHandler)
     }
 
@@ -133,7 +134,7 @@ impl NetworkBehaviour for Behaviour {
         _: PortUse,
     ) -> Result<THandler<Self>, ConnectionDenied> {
         self.end_pending(id);
-        self.check_established(&peer, None)?;
+        self.check_established(&peer, self.limits.connections, None)?;
         Ok(dummy::ConnectionHandler)
     }
 

@@ -36,7 +36,8 @@ pub(crate) struct Allowance {
 impl Allowance {
     /// For protocols that keep nothing of a stream.
     pub(crate) const USUAL: Self = Self { streams: 64, period: Duration::from_secs(4) };
-    /// For the rendezvous service of libp2p, which keeps a timer for each registration until it would have expired, also if it was replaced.
+    /// For services that do more: that of rendezvous keeps a timer for each registration until it would have expired, also if it was replaced, and
+    /// AutoNAT dials.
     pub(crate) const RARE: Self = Self { streams: 120, period: Duration::from_secs(60) };
 }
 
