@@ -22,11 +22,13 @@ use super::*;
 use crate::clock::{Clock as _, ManualClock};
 use crate::config::{ContentStoreConfig, PeerConfig};
 use crate::content_store::ContentStore;
+use crate::core::Parts;
 use crate::core::account::AccountRecord;
 use crate::delivery::memory::{self, Holder as Backbone};
 use crate::dto::{File, Password, PasswordProtection, Token};
-use crate::event::Event;
+use crate::event::{Event, EventBus};
 use crate::facade::{ContentFormat, CreateTokenForFile, FilesFacade, NewContent, Node, TokensFacade, UploadOwnFile};
+use crate::peer::PeerNetwork;
 use crate::source::Source;
 use crate::sync::Synchronizer;
 
@@ -130,9 +132,10 @@ async fn start(
     (config.peers, config.content_store) = (Some(PeerConfig::default()), content_store);
     let store = Arc::new(store);
     let content_store = ContentStore::open(content_store, directory, &store, clock.clone()).await;
-    let core = Core::with_content_store(config, clock.clone(), store, account, content_store, directory.to_owned());
+    let parts = Parts { content_store, peers: PeerNetwork::off(), events: EventBus::new() };
+    let core = Core::with_parts(config, clock.clone(), store, account, parts, directory.to_owned());
     clean_up(&core).await.unwrap();
-    Arc::new(Node { core, sync: Synchronizer::idle() })
+    Arc::new(Node { core, sync: Synchronizer::idle(), server: None })
 }
 
 /// The channel that a node has to somebody with this identity, or to a stranger.
@@ -298,7 +301,11 @@ async fn what_was_not_made_here_for_peers_is_not_found() {
 
         // One that is made without peers.
         let directory = world.directory.path().join("alone");
-        let alone = Arc::new(Node { core: memory::node(&directory, world.clock.clone()), sync: Synchronizer::idle() });
+        let alone = Arc::new(Node {
+            core: memory::node(&directory, world.clock.clone()),
+            sync: Synchronizer::idle(),
+            server: None,
+        });
         let files = FilesFacade::new(alone.clone());
         let request = UploadOwnFile::new(&b"x"[..], "a".parse().unwrap(), "text/plain".parse().unwrap());
         let file = files.upload_own_file(request).await.unwrap();

@@ -113,7 +113,7 @@ async fn a_token_that_another_device_removes_is_not_held_any_longer() {
     let second = world.second_device(&first).await;
     Arc::get_mut(&mut first).unwrap().config.peers = Some(crate::PeerConfig::default());
     std::fs::create_dir_all(&first.temporary_directory).unwrap();
-    let node = Node { core: first.clone(), sync: crate::sync::Synchronizer::idle() };
+    let node = Node { core: first.clone(), sync: crate::sync::Synchronizer::idle(), server: None };
     let files = FilesFacade::new(Arc::new(node));
     let (id, _) = new_file(vec![7; 100]).upload(&first, ContentFormat::V1, None).await.unwrap();
     let terms = |ephemeral| CreateTokenForFile { ephemeral, ..CreateTokenForFile::default() };
