@@ -279,13 +279,19 @@ mod tests {
 
         fn observe(&self, phase: Phase, bytes: u64, total: Option<u64>) {
             let resumed = self.resumed.load(Ordering::SeqCst);
-            (self.progress.observer())(facade::Progress { phase, bytes, total, resumed });
+            (self.progress.observer())(facade::Progress { phase, bytes, total, resumed, path: None });
         }
 
         /// An upload of 200 bytes goes on behind these, which are so many of the file.
         fn resume(&self, bytes: u64, resumed: u64) {
             self.resumed.store(resumed, Ordering::SeqCst);
-            (self.progress.observer())(facade::Progress { phase: Phase::Uploading, bytes, total: Some(200), resumed });
+            (self.progress.observer())(facade::Progress {
+                phase: Phase::Uploading,
+                bytes,
+                total: Some(200),
+                resumed,
+                path: None,
+            });
         }
 
         fn written(&self) -> Vec<(u64, u64)> {

@@ -9,6 +9,7 @@ use transport::wire::{Address, AddressError, ReferenceError, Timestamp};
 
 use crate::backbone_error::BackboneError;
 use crate::code::ErrorCode;
+use crate::delivery::Undelivered;
 use crate::peer::PeersError;
 use crate::source::SourceError;
 use crate::store::Failure as StoreFailure;
@@ -89,6 +90,9 @@ pub enum Error {
     /// The backbone refused or failed, or could not be reached or understood.
     #[error(transparent)]
     Backbone(#[from] BackboneError),
+    /// Neither the node that shares a token or file nor the backbone gave it; the text names what was tried and the next step.
+    #[error(transparent)]
+    Undelivered(Box<Undelivered>),
     /// The node stops, so what was asked for is not done any more.
     #[error("the node is shutting down")]
     Stopped,
@@ -280,6 +284,10 @@ impl Error {
     pub fn code(&self) -> &str {
         match self {
             Self::Backbone(error) => error.code().as_str(),
+            Self::Undelivered(error) => match error.decisive() {
+                Ok(decisive) => decisive.code(),
+                Err(code) => code.as_str(),
+            },
             other => other.known_code().unwrap_or(ErrorCode::Unknown).as_str(),
         }
     }
@@ -304,6 +312,7 @@ impl Error {
             Self::Transport { code, .. } => *code,
             Self::UnknownEvent => ErrorCode::UnknownEvent,
             Self::Backbone(error) => return error.code().known(),
+            Self::Undelivered(error) => return error.decisive().map_or_else(Some, Self::known_code),
             Self::Stopped => ErrorCode::Aborted,
             Self::Source(_) | Self::Unknown(_) => ErrorCode::Unknown,
             Self::Store(_) => ErrorCode::Store,

@@ -4,6 +4,7 @@ use tokio::sync::broadcast;
 use transport::wire::{Address, FileId, TokenId};
 
 use crate::dto;
+use crate::peer::Path;
 
 /// Something a node did or learned.
 #[derive(Debug, Clone)]
@@ -65,6 +66,16 @@ pub enum Event {
     },
     /// A peer is reached by another path or at another address than before.
     PeerPathChanged(Box<dto::Peer>),
+    /// Bytes of a file were wrong, so they were not used, and the path by which they came is left for this file. If another one
+    /// is there, the transfer goes on by it.
+    PathDropped {
+        /// The file.
+        file: FileId,
+        /// By which path they came, if it was found out.
+        path: Option<Path>,
+        /// The peer that sent them, in base58; none if it was a backbone.
+        peer: Option<String>,
+    },
 }
 
 /// Receives [`Event`]s. A receiver that falls more than 1024 events behind loses the oldest and is told so.

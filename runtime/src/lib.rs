@@ -70,12 +70,16 @@ pub use config::{
     Secret, StoreKey,
 };
 pub use content_store::ContentUsage;
+pub use delivery::Undelivered;
 pub use durable::DirectoryLock;
 pub use error::{CHECK_ID, ConfigError, Error, InvalidProperty, OtherText, Property, PropertyRule, Result};
 pub use event::{Event, EventReceiver};
 pub use file_name::FileName;
 pub use media_type::MediaType;
-pub use peer::{CodeEnd, MAX_OFFERS, OfferedCode, Path, PathBytes, PeersError, receive_code, receive_code_at};
+pub use peer::{
+    CodeEnd, MAX_OFFERS, OfferedCode, Path, PathBytes, PathLog, PeersError, dialable_reference, receive_code,
+    receive_code_at,
+};
 pub use runtime::{Runtime, RuntimeBuilder};
 pub use store::{Failure as StoreFailure, LOCK_FILE};
 pub use swarm::custom as peer_transport;

@@ -16,6 +16,7 @@ use crate::config::{Config, StoreKey};
 use crate::content_store::ContentStore;
 use crate::core::account::Account;
 use crate::core::{Core, Parts};
+use crate::delivery::learn;
 use crate::error::ConfigError;
 use crate::event::{EventBus, EventReceiver};
 use crate::facade::{
@@ -237,6 +238,7 @@ impl RuntimeBuilder {
         let parts = Parts { content_store, peers, events };
         let core = Core::with_parts(config, clock, store, account, parts, temporary_directory);
         file::unfinished::clean_up(&core).await?;
+        learn::load(&core).await?;
         held::clean_up(&core).await?;
         let peers = core.peers.clone();
         core.held.reachable_by(move || peers.direct());

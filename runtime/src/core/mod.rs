@@ -23,7 +23,7 @@ use crate::content_store::ContentStore;
 use crate::error::ConfigError;
 use crate::event::EventBus;
 use crate::held::Held;
-use crate::peer::PeerNetwork;
+use crate::peer::{PeerNetwork, Routes};
 use crate::source::SourceIdentity;
 use crate::store::{Batch, Object, Store, StoreError, View};
 use crate::{Config, Error, Result, dto};
@@ -41,6 +41,8 @@ pub(crate) struct Core {
     pub(crate) content_store: ContentStore,
     /// Other nodes that it reaches directly.
     pub(crate) peers: PeerNetwork,
+    /// Where peers have tokens and files.
+    pub(crate) routes: Arc<Routes>,
     /// Private directory for temporary files, emptied at each start.
     pub(crate) temporary_directory: PathBuf,
     /// Notified of changes to be pushed. Changes shortly after each other become one push.
@@ -89,6 +91,7 @@ impl Core {
             account,
             content_store,
             peers,
+            routes: Arc::default(),
             temporary_directory,
             unpushed,
             uploading,

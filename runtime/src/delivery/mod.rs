@@ -53,10 +53,16 @@ mod backbone;
 mod choice;
 #[cfg(test)]
 mod conformance;
+mod direct;
+#[cfg(test)]
+pub(crate) mod fake_peers;
+pub(crate) mod learn;
 #[cfg(test)]
 pub(crate) mod memory;
 mod pieces;
 mod retries;
+mod several;
+mod undelivered;
 
 use std::future::Future;
 use std::ops::Range;
@@ -69,28 +75,61 @@ use transport::wire::backbone::tokens::{CreateToken, CreatedToken, Token};
 use transport::wire::{FileId, TokenId, UploadId};
 
 pub(crate) use self::retries::Retries;
+pub use self::undelivered::Undelivered;
 use crate::core::Core;
+use crate::event::{Event, EventBus};
+use crate::logging::short;
+use crate::peer::{Origin, Path, Routes};
 use crate::source::SourceError;
 use crate::{Error, Result as NodeResult};
 
-/// The bytes of a file on the way by which a node receives.
+/// The bytes of a file that a backbone sends.
 #[cfg(not(test))]
-pub(crate) type Arriving = transport::backbone::Download;
+type FromBackbone = transport::backbone::Download;
+
+/// The bytes of a file that a backbone sends, but within [`memory::Holder::scope`] the holder.
+#[cfg(test)]
+type FromBackbone = choice::Choice<transport::backbone::Download, memory::HeldContent>;
+
+/// The peers of a node.
+#[cfg(not(test))]
+type Peers = crate::peer::PeerNetwork;
+
+/// The peers of a node, but within [`fake_peers::FakePeers::scope`] those of the test.
+#[cfg(test)]
+type Peers = fake_peers::PeersInTest;
 
 /// The bytes of a file on the way by which a node receives.
-#[cfg(test)]
-pub(crate) type Arriving = choice::Choice<transport::backbone::Download, memory::HeldContent>;
+pub(crate) type Arriving = several::Arriving<FromBackbone, Peers>;
 
 /// The way by which a node delivers and receives.
 #[cfg(not(test))]
 pub(crate) fn of(core: &Core) -> impl Delivery<FileContent = Arriving> {
-    backbone::Backbone::of(core)
+    several::Several::new(core, backbone::Backbone::of(core), core.peers.clone())
 }
 
-/// The way by which a node delivers and receives: the backbone, but within [`memory::Holder::scope`] the holder.
+/// The way by which a node delivers and receives, or what the scope of the test says.
 #[cfg(test)]
 pub(crate) fn of(core: &Core) -> impl Delivery<FileContent = Arriving> {
-    choice::Choice::of(core)
+    several::Several::new(core, choice::Choice::of(core), fake_peers::PeersInTest::of(core))
+}
+
+/// Bytes of a file were wrong that came from this origin: leaves it for this file, says so, and returns whether somebody else can
+/// be asked.
+pub(crate) fn dropped(
+    events: &EventBus,
+    routes: &Routes,
+    id: &FileId,
+    (origin, path): (Origin, Option<Path>),
+    reason: &dyn std::fmt::Display,
+) -> bool {
+    let Some(route) = routes.to_file(id) else { return false };
+    let peer = (origin == Origin::Peer).then(|| route.direct.peer_id.to_base58());
+    let is_other_left = routes.drop_origin(id, origin);
+    let by = path.map_or("", Path::name);
+    tracing::warn!(file = short(id), path = by, peer, %reason, is_other_left, "wrong bytes of a file were refused");
+    events.publish(Event::PathDropped { file: id.clone(), path, peer });
+    is_other_left
 }
 
 /// A way by which tokens and files come and go; see the [module](self) for the contract.
@@ -261,6 +300,11 @@ pub(crate) fn may_pass(error: &Error) -> bool {
 
 /// The bytes of a file on their way. Nothing of them has been verified.
 pub(crate) trait Incoming: Send {
+    /// By which path they come now.
+    fn path(&self) -> Path {
+        Path::Backbone
+    }
+
     /// How many bytes of the file are before the first one: 0, or where the range begins.
     fn offset(&self) -> u64;
 

@@ -15,6 +15,7 @@ use super::list::List;
 use crate::code::ErrorCode;
 use crate::config::{Secret, serialize_in_clear};
 use crate::core::place;
+use crate::delivery::learn;
 use crate::dto::{File, PasswordProtection, Token};
 use crate::event::Event;
 use crate::file::{
@@ -296,7 +297,10 @@ impl FilesFacade {
     /// What a reference names: a file, the key to its metadata, and the backbone.
     async fn named(&self, request: &LoadFile) -> Result<(FileId, SecretKey, Option<String>)> {
         match AnyReference::parse(&request.reference).map_err(token::unreadable_reference)? {
-            AnyReference::File(reference) => Ok((reference.id, (&reference.key).into(), reference.backbone_base_url)),
+            AnyReference::File(reference) => {
+                learn::of_file_reference(&self.node.core, &reference).await?;
+                Ok((reference.id, (&reference.key).into(), reference.backbone_base_url))
+            }
             AnyReference::Token(reference) => {
                 let password = request.password.as_ref().map(Secret::expose);
                 let loaded = token::load(&self.node.core, &reference, password).await?;
@@ -430,6 +434,7 @@ impl FilesFacade {
             }
         }
         held::remove_object(&self.node.core, collection::FILES, id.as_str()).await?;
+        learn::forget(&self.node.core, id).await?;
         if let Some(root) = record.root {
             self.node.core.content_store.remove(&root).await;
         }

@@ -230,7 +230,7 @@ impl Blob {
 
     async fn fetch(&mut self, place: Range<u64>, end: u64) -> Result<Bytes> {
         match &mut self.remote {
-            Some(remote) => remote.bytes(&mut self.run, place, end).await.map(Bytes::from),
+            Some(remote) => remote.bytes(&mut self.run, place, end).await.map(|fetched| fetched.bytes.into()),
             None => {
                 warn!(file = short(&self.id), "a file that is shared directly is gone or has changed; share it again");
                 Err(Error::Unknown("the file is gone or has changed since it was shared; share it again".to_owned()))

@@ -40,6 +40,8 @@ pub(crate) use self::upload::NewFile;
 pub use self::verified::VerifiedContent;
 pub use self::writer::FileWriter;
 
+use crate::peer::Path;
+
 /// In which format a file is uploaded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -80,6 +82,8 @@ pub struct Progress {
     /// sealed or verified, while an upload is followed, which begins with the first byte, and from the moment when a changed source
     /// turns out to need everything anew.
     pub resumed: u64,
+    /// By which path the last bytes came, while content is downloaded.
+    pub path: Option<Path>,
 }
 
 /// A step of a transfer.

@@ -47,8 +47,9 @@ impl PeerReads for PeerNetwork {
         expectation: ContentExpectation,
     ) -> Result<ArrivingContent, PeerFailure> {
         let time = &self.network()?.time;
-        let fetch = async |_: &Channel, connection: Connection, stream: Stream| {
-            let fetch = Fetch::new(target.clone(), range, None, expectation.clone(), time.now().instant);
+        let fetch = async |channel: &Channel, connection: Connection, stream: Stream| {
+            let proof = proof(channel, target, route.password.as_ref());
+            let fetch = Fetch::new(target.clone(), range, proof, expectation.clone(), time.now().instant);
             let incoming = Incoming::begin(stream, fetch, time.clone()).await?;
             Ok(ArrivingContent { incoming, connection })
         };

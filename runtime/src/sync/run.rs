@@ -19,6 +19,7 @@ use super::state::{InFlight, Position, SyncTimes};
 use super::{apply, events, state};
 use crate::code::ErrorCode;
 use crate::core::Core;
+use crate::delivery::learn;
 use crate::event::Event;
 use crate::held;
 use crate::store::{Batch, View, collection};
@@ -326,6 +327,7 @@ impl<'a> Run<'a> {
         let (Outcome { refused, .. }, misses) = self.core.store.change(stage).await?;
         if removes_files {
             self.core.content_store.sweep();
+            learn::forget_removed(&self.core).await?;
         }
         if changes_devices {
             self.core.peers.close_removed();

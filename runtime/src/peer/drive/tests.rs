@@ -213,6 +213,7 @@ fn reference() -> transport::wire::TokenReference {
         for_identity_truncated: None,
         password_protection: None,
         password: None,
+        direct: None,
     }
 }
 

@@ -16,7 +16,7 @@ fn reference() -> String {
     let id = "TOKabcDEF123ghiJKL45".parse().unwrap();
     let (backbone_base_url, for_identity_truncated) = (Some("http://localhost:8080".to_owned()), None);
     let (password_protection, password) = (None, None);
-    TokenReference { id, backbone_base_url, key, for_identity_truncated, password_protection, password }
+    TokenReference { id, backbone_base_url, key, for_identity_truncated, password_protection, password, direct: None }
         .to_url(None)
         .unwrap()
 }

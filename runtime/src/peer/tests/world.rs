@@ -91,13 +91,13 @@ impl TestNode {
 
     /// How others reach it.
     pub(super) fn route(&self) -> Route {
-        Route { direct: self.peers.direct().unwrap(), token: Some(self.shelf.token.id.clone()) }
+        Route { token: Some(self.shelf.token.id.clone()), ..Route::to(self.peers.direct().unwrap()) }
     }
 
     /// Its route with other addresses.
     pub(super) fn route_at(&self, addresses: &[&str]) -> Route {
         let addresses = addresses.iter().map(|text| MultiaddrText::new(text).unwrap()).collect();
-        Route { direct: Direct { addresses, ..self.peers.direct().unwrap() }, token: None }
+        Route::to(Direct { addresses, ..self.peers.direct().unwrap() })
     }
 
     /// Waits for the next event of a kind.
