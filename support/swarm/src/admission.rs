@@ -1,0 +1,213 @@
+//! How many connections there may be.
+//!
+//! libp2p's own behaviour for this keeps an entry for each peer id that ever connected, which a stranger makes up at will. This one forgets.
+
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
+use std::convert::Infallible;
+use std::hash::Hash;
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use libp2p::core::Endpoint;
+use libp2p::core::transport::PortUse;
+use libp2p::swarm::behaviour::{ConnectionEstablished, DialFailure, FromSwarm, ListenFailure};
+use libp2p::swarm::{
+    ConnectionClosed, ConnectionDenied, ConnectionId, NetworkBehaviour, THandler, THandlerInEvent, THandlerOutEvent,
+    ToSwarm, dummy,
+};
+use libp2p::{Multiaddr, PeerId};
+
+use crate::address::{self, Scope};
+use crate::limits::{Limits, Refusals};
+
+/// Refuses connections beyond the limits.
+pub(crate) struct Behaviour {
+    limits: Limits,
+    refusals: Arc<Refusals>,
+    inbound: HashMap<ConnectionId, Option<IpAddr>>,
+    outbound: HashSet<ConnectionId>,
+    established: HashMap<ConnectionId, (PeerId, Option<IpAddr>)>,
+    pending_addresses: Counts<IpAddr>,
+    addresses: Counts<IpAddr>,
+    peers: Counts<PeerId>,
+}
+
+/// A limit is reached. [`crate::ConnectError::Limit`] is found by it.
+#[derive(Debug, thiserror::Error)]
+#[error("too many connections")]
+pub(crate) struct LimitReached;
+
+impl Behaviour {
+    pub(crate) fn new(limits: Limits, refusals: Arc<Refusals>) -> Self {
+        Self {
+            limits,
+            refusals,
+            inbound: HashMap::new(),
+            outbound: HashSet::new(),
+            established: HashMap::new(),
+            pending_addresses: Counts::default(),
+            addresses: Counts::default(),
+            peers: Counts::default(),
+        }
+    }
+
+    fn check(&self, within: bool) -> Result<(), ConnectionDenied> {
+        if within {
+            return Ok(());
+        }
+        self.refusals.connection();
+        Err(ConnectionDenied::new(LimitReached))
+    }
+
+    fn check_established(&self, peer: &PeerId, host: Option<IpAddr>) -> Result<(), ConnectionDenied> {
+        let from_host = host.map_or(0, |host| self.addresses.of(&host));
+        self.check(
+            self.established.len() < self.limits.connections
+                && self.peers.of(peer) < self.limits.connections_per_peer
+                && from_host < self.limits.connections_per_address,
+        )
+    }
+
+    fn end_pending(&mut self, id: ConnectionId) {
+        self.outbound.remove(&id);
+        if let Some(Some(host)) = self.inbound.remove(&id) {
+            self.pending_addresses.remove(host);
+        }
+    }
+}
+
+impl NetworkBehaviour for Behaviour {
+    type ConnectionHandler = dummy::ConnectionHandler;
+    type ToSwarm = Infallible;
+
+    fn handle_pending_inbound_connection(
+        &mut self,
+        id: ConnectionId,
+        _: &Multiaddr,
+        remote: &Multiaddr,
+    ) -> Result<(), ConnectionDenied> {
+        let host = counted_host(remote);
+        let from_host = host.map_or(0, |host| self.pending_addresses.of(&host));
+        self.check(
+            self.inbound.len() < self.limits.pending_inbound && from_host < self.limits.pending_inbound_per_address,
+        )?;
+        if let Some(host) = host {
+            self.pending_addresses.add(host);
+        }
+        self.inbound.insert(id, host);
+        Ok(())
+    }
+
+    fn handle_established_inbound_connection(
+        &mut self,
+        id: ConnectionId,
+        peer: PeerId,
+        _: &Multiaddr,
+        remote: &Multiaddr,
+    ) -> Result<THandler<Self>, ConnectionDenied> {
+        self.end_pending(id);
+        self.check_established(&peer, counted_host(remote))?;
+        Ok(dummy::ConnectionHandler)
+    }
+
+    fn handle_pending_outbound_connection(
+        &mut self,
+        id: ConnectionId,
+        _: Option<PeerId>,
+        _: &[Multiaddr],
+        _: Endpoint,
+    ) -> Result<Vec<Multiaddr>, ConnectionDenied> {
+        self.check(self.outbound.len() < self.limits.pending_outbound)?;
+        self.outbound.insert(id);
+        Ok(Vec::new())
+    }
+
+    fn handle_established_outbound_connection(
+        &mut self,
+        id: ConnectionId,
+        peer: PeerId,
+        _: &Multiaddr,
+        _: Endpoint,
+        _: PortUse,
+    ) -> Result<THandler<Self>, ConnectionDenied> {
+        self.end_pending(id);
+        self.check_established(&peer, None)?;
+        Ok(dummy::ConnectionHandler)
+    }
+
+    fn on_swarm_event(&mut self, event: FromSwarm<'_>) {
+        match event {
+            FromSwarm::ConnectionEstablished(ConnectionEstablished { peer_id, connection_id, endpoint, .. }) => {
+                let host = endpoint.is_listener().then(|| counted_host(endpoint.get_remote_address())).flatten();
+                self.established.insert(connection_id, (peer_id, host));
+                self.peers.add(peer_id);
+                if let Some(host) = host {
+                    self.addresses.add(host);
+                }
+            }
+            FromSwarm::ConnectionClosed(ConnectionClosed { connection_id, .. }) => {
+                if let Some((peer, host)) = self.established.remove(&connection_id) {
+                    self.peers.remove(peer);
+                    if let Some(host) = host {
+                        self.addresses.remove(host);
+                    }
+                }
+            }
+            FromSwarm::DialFailure(DialFailure { connection_id, .. })
+            | FromSwarm::ListenFailure(ListenFailure { connection_id, .. }) => self.end_pending(connection_id),
+            _ => {}
+        }
+    }
+
+    fn on_connection_handler_event(&mut self, _: PeerId, _: ConnectionId, event: THandlerOutEvent<Self>) {
+        match event {}
+    }
+
+    fn poll(&mut self, _: &mut Context<'_>) -> Poll<ToSwarm<Infallible, THandlerInEvent<Self>>> {
+        Poll::Pending
+    }
+}
+
+/// The host that a limit per address counts: an IPv4 address or an IPv6 /64, which is what one host gets. None for this host and for relays.
+fn counted_host(remote: &Multiaddr) -> Option<IpAddr> {
+    if address::is_relayed(remote) || Scope::of(remote) == Scope::Loopback {
+        return None;
+    }
+    match address::ip(remote)? {
+        IpAddr::V4(ip) => Some(ip.into()),
+        IpAddr::V6(ip) => {
+            let [a, b, c, d, ..] = ip.segments();
+            Some(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into())
+        }
+    }
+}
+
+/// How many there are of each; what has none takes no memory.
+struct Counts<K>(HashMap<K, usize>);
+
+impl<K> Default for Counts<K> {
+    fn default() -> Self {
+        Self(HashMap::new())
+    }
+}
+
+impl<K: Eq + Hash> Counts<K> {
+    fn of(&self, key: &K) -> usize {
+        self.0.get(key).copied().unwrap_or(0)
+    }
+
+    fn add(&mut self, key: K) {
+        *self.0.entry(key).or_default() += 1;
+    }
+
+    fn remove(&mut self, key: K) {
+        if let Entry::Occupied(mut count) = self.0.entry(key) {
+            *count.get_mut() -= 1;
+            if *count.get() == 0 {
+                count.remove();
+            }
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! Connecting to a peer: existing connections, then all direct addresses at once, then relays.
+
+use std::pin::pin;
+use std::time::Duration;
+
+use futures_util::future::{BoxFuture, FutureExt as _, select_ok};
+use libp2p::{Multiaddr, PeerId};
+
+use crate::ConnectError;
+use crate::address::{is_relayed, named_peer, without_peer};
+use crate::connection::Connection;
+use crate::network::Network;
+use crate::path::PathKind;
+use crate::transport::Dialable;
+
+/// How long connecting may take.
+pub(crate) const CONNECT_TIME: Duration = Duration::from_secs(10);
+
+/// How much earlier direct addresses are dialled than relays.
+pub(crate) const HEAD_START: Duration = Duration::from_millis(300);
+
+/// The most addresses of a peer that are dialled.
+pub(crate) const CANDIDATES: usize = 16;
+
+/// The addresses of a peer that may be dialled.
+#[derive(Debug, Default)]
+pub(crate) struct Candidates {
+    pub(crate) direct: Vec<Multiaddr>,
+    pub(crate) relayed: Vec<Multiaddr>,
+    pub(crate) left_out: Vec<Multiaddr>,
+}
+
+impl Candidates {
+    pub(crate) fn of(peer: PeerId, addresses: Vec<Multiaddr>, dialable: &Dialable) -> Self {
+        let mut candidates = Self::default();
+        for address in addresses {
+            let of_another = named_peer(&address).is_some_and(|named| named != peer);
+            let full = candidates.direct.len() + candidates.relayed.len() >= CANDIDATES;
+            let kind = if is_relayed(&address) { &mut candidates.relayed } else { &mut candidates.direct };
+            let bare = without_peer(address.clone());
+            if kind.contains(&bare) {
+                continue;
+            }
+            if of_another || full || !dialable.permits(&bare) {
+                candidates.left_out.push(address);
+            } else {
+                kind.push(bare);
+            }
+        }
+        candidates
+    }
+}
+
+/// See [`Network::connect`].
+pub(crate) async fn connect(
+    network: &Network,
+    peer: PeerId,
+    addresses: Vec<Multiaddr>,
+) -> Result<Connection, ConnectError> {
+    if peer == network.local_peer() {
+        return Err(ConnectError::Myself);
+    }
+    let existing = network.best_connection(&peer);
+    if let Some(connection) = existing.as_ref().filter(|connection| connection.path() != PathKind::Relayed) {
+        return Ok(connection.clone());
+    }
+    let candidates = Candidates::of(peer, addresses, network.dialable());
+    let relayed = relayed(network, peer, existing, &candidates);
+    match (candidates.direct.is_empty(), relayed) {
+        (true, Some(relayed)) => relayed.await,
+        (true, None) => Err(ConnectError::NoAddress { left_out: candidates.left_out }),
+        (false, None) => network.dial(peer, candidates.direct).await,
+        (false, Some(relayed)) => race(network.dial(peer, candidates.direct).boxed(), relayed).await,
+    }
+}
+
+/// The relayed connection that there is, or how to make one.
+fn relayed<'a>(
+    network: &'a Network,
+    peer: PeerId,
+    existing: Option<Connection>,
+    candidates: &Candidates,
+) -> Option<BoxFuture<'a, Result<Connection, ConnectError>>> {
+    match existing {
+        Some(connection) => Some(std::future::ready(Ok(connection)).boxed()),
+        None if candidates.relayed.is_empty() => None,
+        None => Some(network.dial(peer, candidates.relayed.clone()).boxed()),
+    }
+}
+
+/// The direct connection if it is there within the head start, else the first of both.
+async fn race<'a>(
+    direct: BoxFuture<'a, Result<Connection, ConnectError>>,
+    relayed: BoxFuture<'a, Result<Connection, ConnectError>>,
+) -> Result<Connection, ConnectError> {
+    let mut direct = direct;
+    let head_start = pin!(tokio::time::sleep(HEAD_START));
+    tokio::select! {
+        result = &mut direct => match result {
+            Ok(connection) => Ok(connection),
+            Err(_) => relayed.await,
+        },
+        () = head_start => select_ok([direct, relayed]).await.map(|(connection, _)| connection),
+    }
+}

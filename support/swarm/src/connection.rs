@@ -1,0 +1,334 @@
+//! A connection to a peer.
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::task::{Context, Waker};
+use std::time::Duration;
+
+use futures_util::task::AtomicWaker;
+use libp2p::multiaddr::Protocol;
+use libp2p::swarm::ConnectionId;
+use libp2p::{Multiaddr, PeerId, StreamProtocol};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
+
+use crate::OpenError;
+use crate::address;
+use crate::path::{Path, PathKind};
+use crate::stream::{Stream, Traffic};
+
+/// How long opening a stream may take.
+pub(crate) const OPEN_TIME: Duration = Duration::from_secs(10);
+
+/// Streams that are being opened on one connection at a time; more wait for their turn within [`OPEN_TIME`].
+pub(crate) const OPENING_STREAMS: usize = 32;
+
+/// A connection to a peer. All clones are the same connection; holding one does not keep it open.
+#[derive(Clone)]
+pub struct Connection(Arc<Shared>);
+
+struct Shared {
+    id: ConnectionId,
+    peer: PeerId,
+    role: Role,
+    transport: TransportKind,
+    path: Path,
+    address: RwLock<Multiaddr>,
+    /// Microseconds, 0 for unknown.
+    latency: AtomicU64,
+    traffic: Arc<Traffic>,
+    control: Arc<Control>,
+    opening: Arc<Semaphore>,
+    requests: mpsc::Sender<OpenRequest>,
+    /// Closed when the handler of the connection is gone.
+    open: watch::Receiver<()>,
+}
+
+/// Which side opened a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// This peer.
+    Dialer,
+    /// The other one.
+    Listener,
+}
+
+/// What carries a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TransportKind {
+    /// TCP with Noise and yamux.
+    Tcp,
+    /// QUIC.
+    Quic,
+    /// A channel within this process.
+    Memory,
+    /// A stream through a relay, with Noise and yamux end to end.
+    Relay,
+}
+
+impl TransportKind {
+    fn of(address: &Multiaddr) -> Self {
+        if address::is_relayed(address) {
+            return Self::Relay;
+        }
+        let quic = address.iter().any(|part| matches!(part, Protocol::QuicV1 | Protocol::Quic));
+        match address.iter().next() {
+            Some(Protocol::Memory(_)) => Self::Memory,
+            _ if quic => Self::Quic,
+            _ => Self::Tcp,
+        }
+    }
+
+    /// The word for it in interfaces: `tcp`, `quic`, `memory`, `relay`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Tcp => "tcp",
+            Self::Quic => "quic",
+            Self::Memory => "memory",
+            Self::Relay => "relay",
+        }
+    }
+}
+
+/// Keeps a connection open although it has no streams, until it is dropped. It does not outlive a connection that breaks.
+#[must_use = "the connection is kept only as long as this is held"]
+pub struct KeepAlive(Arc<Control>);
+
+impl Drop for KeepAlive {
+    fn drop(&mut self) {
+        self.0.kept.fetch_sub(1, Ordering::AcqRel);
+        // The handler starts the idle time.
+        self.0.waker.wake();
+    }
+}
+
+impl fmt::Debug for KeepAlive {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeepAlive").finish_non_exhaustive()
+    }
+}
+
+/// What handles ask of the handler of their connection.
+#[derive(Debug, Default)]
+pub(crate) struct Control {
+    kept: AtomicUsize,
+    close: AtomicBool,
+    waker: AtomicWaker,
+}
+
+impl Control {
+    pub(crate) fn is_kept(&self) -> bool {
+        self.kept.load(Ordering::Acquire) > 0
+    }
+
+    pub(crate) fn asks_to_close(&self) -> bool {
+        self.close.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn register(&self, waker: &Waker) {
+        self.waker.register(waker);
+    }
+}
+
+/// A stream that somebody wants on a connection.
+#[derive(Debug)]
+pub(crate) struct OpenRequest {
+    pub(crate) protocol: StreamProtocol,
+    pub(crate) answer: oneshot::Sender<Result<Stream, OpenError>>,
+    /// Its place among those that are being opened.
+    pub(crate) _opening: OwnedSemaphorePermit,
+}
+
+/// What the handler of a connection holds of it.
+pub(crate) struct HandlerEnd {
+    pub(crate) requests: mpsc::Receiver<OpenRequest>,
+    pub(crate) control: Arc<Control>,
+    pub(crate) traffic: Arc<Traffic>,
+    _open: watch::Sender<()>,
+}
+
+impl HandlerEnd {
+    pub(crate) fn poll_request(&mut self, cx: &mut Context<'_>) -> Option<OpenRequest> {
+        match self.requests.poll_recv(cx) {
+            std::task::Poll::Ready(request) => request,
+            std::task::Poll::Pending => None,
+        }
+    }
+}
+
+impl Connection {
+    pub(crate) fn new(
+        id: ConnectionId,
+        peer: PeerId,
+        role: Role,
+        address: &Multiaddr,
+        path: PathKind,
+    ) -> (Self, HandlerEnd) {
+        let (requests, received) = mpsc::channel(OPENING_STREAMS);
+        let (still_open, open) = watch::channel(());
+        let (control, traffic) = (Arc::<Control>::default(), Arc::<Traffic>::default());
+        let end = HandlerEnd {
+            requests: received,
+            control: Arc::clone(&control),
+            traffic: Arc::clone(&traffic),
+            _open: still_open,
+        };
+        let shared = Shared {
+            id,
+            peer,
+            role,
+            transport: TransportKind::of(address),
+            path: Path::new(path),
+            address: RwLock::new(address::without_peer(address.clone())),
+            latency: AtomicU64::new(0),
+            traffic,
+            control,
+            opening: Arc::new(Semaphore::new(OPENING_STREAMS)),
+            requests,
+            open,
+        };
+        (Self(Arc::new(shared)), end)
+    }
+
+    /// Its number, unique within this process.
+    #[must_use]
+    pub fn id(&self) -> ConnectionId {
+        self.0.id
+    }
+
+    /// The peer at the other end, as the handshake has authenticated it.
+    #[must_use]
+    pub fn peer(&self) -> PeerId {
+        self.0.peer
+    }
+
+    /// Which side opened it. After a hole punch the sides agree on it too, whoever dialled.
+    #[must_use]
+    pub fn role(&self) -> Role {
+        self.0.role
+    }
+
+    /// How it gets to the peer.
+    #[must_use]
+    pub fn path(&self) -> PathKind {
+        self.0.path.kind()
+    }
+
+    /// What carries it.
+    #[must_use]
+    pub fn transport(&self) -> TransportKind {
+        self.0.transport
+    }
+
+    /// The address of the other end, without `/p2p` at its end.
+    #[must_use]
+    pub fn address(&self) -> Multiaddr {
+        self.0.address.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Bytes that streams of [`Connection::open`] and [`crate::Inbound`] received.
+    #[must_use]
+    pub fn received(&self) -> u64 {
+        self.0.traffic.received.load(Ordering::Relaxed)
+    }
+
+    /// Bytes that streams of [`Connection::open`] and [`crate::Inbound`] sent.
+    #[must_use]
+    pub fn sent(&self) -> u64 {
+        self.0.traffic.sent.load(Ordering::Relaxed)
+    }
+
+    /// The last measured time for a message there and back.
+    #[must_use]
+    pub fn latency(&self) -> Option<Duration> {
+        match self.0.latency.load(Ordering::Relaxed) {
+            0 => None,
+            micros => Some(Duration::from_micros(micros)),
+        }
+    }
+
+    /// Whether it is open, as far as this side knows.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.0.open.has_changed().is_ok()
+    }
+
+    /// Waits until it is closed. Cancel-safe.
+    pub async fn closed(&self) {
+        let mut open = self.0.open.clone();
+        while open.changed().await.is_ok() {}
+    }
+
+    /// Opens a stream on this connection and agrees with the peer on `protocol`, within 10 seconds.
+    ///
+    /// Success says that the peer speaks the protocol. A peer that has reached one of its limits resets the stream afterwards, so the first read fails.
+    /// Cancel-safe: a stream that nobody waits for any more is reset.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`], if the connection is closed, the peer does not speak the protocol, or does not answer.
+    pub async fn open(&self, protocol: &'static str) -> Result<Stream, OpenError> {
+        let protocol = StreamProtocol::try_from_owned(protocol.to_owned()).map_err(|_| OpenError::InvalidProtocol)?;
+        tokio::time::timeout(OPEN_TIME, self.request(protocol)).await.unwrap_or(Err(OpenError::TimedOut))
+    }
+
+    async fn request(&self, protocol: StreamProtocol) -> Result<Stream, OpenError> {
+        let opening = Arc::clone(&self.0.opening).acquire_owned();
+        let place = tokio::select! {
+            place = opening => place.map_err(|_| OpenError::Closed)?,
+            () = self.closed() => return Err(OpenError::Closed),
+        };
+        let (answer, answered) = oneshot::channel();
+        let request = OpenRequest { protocol, answer, _opening: place };
+        self.0.requests.send(request).await.map_err(|_| OpenError::Closed)?;
+        answered.await.unwrap_or(Err(OpenError::Closed))
+    }
+
+    /// Keeps the connection open although it has no streams, as long as the result is held.
+    pub fn keep_alive(&self) -> KeepAlive {
+        self.0.control.kept.fetch_add(1, Ordering::AcqRel);
+        self.0.control.waker.wake();
+        KeepAlive(Arc::clone(&self.0.control))
+    }
+
+    /// Closes the connection, and all streams on it with it.
+    pub fn close(&self) {
+        self.0.control.close.store(true, Ordering::Release);
+        self.0.control.waker.wake();
+    }
+
+    pub(crate) fn set_latency(&self, latency: Duration) {
+        let micros = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX).max(1);
+        self.0.latency.store(micros, Ordering::Relaxed);
+    }
+
+    /// Whether the path was another one before.
+    pub(crate) fn set_path(&self, path: PathKind) -> bool {
+        self.0.path.change(path)
+    }
+
+    pub(crate) fn set_address(&self, address: &Multiaddr) {
+        *self.0.address.write().unwrap_or_else(PoisonError::into_inner) = address::without_peer(address.clone());
+    }
+}
+
+impl PartialEq for Connection {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.id == other.0.id
+    }
+}
+
+impl Eq for Connection {}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection")
+            .field("id", &self.id())
+            .field("peer", &self.peer())
+            .field("role", &self.role())
+            .field("path", &self.path())
+            .field("address", &self.address())
+            .finish()
+    }
+}

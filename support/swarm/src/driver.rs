@@ -1,0 +1,290 @@
+//! The task that owns libp2p's swarm.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use libp2p::core::transport::ListenerId;
+use libp2p::identity::Keypair;
+use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
+use libp2p::swarm::{ConnectionId, DialError, Swarm, SwarmEvent};
+use libp2p::{Multiaddr, PeerId, identify, ping};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::address::without_peer;
+use crate::admission::LimitReached;
+use crate::behaviour::{Behaviour, BehaviourEvent};
+use crate::config::Config;
+use crate::connect::CANDIDATES;
+use crate::connection::Connection;
+use crate::state::State;
+use crate::streams::Streams;
+use crate::transport::{Carrier, NEGOTIATING_STREAMS};
+use crate::{ConnectError, Event, StartError};
+
+/// How long a listener may take to tell its addresses. It is bound before; an interface without addresses tells none.
+const LISTEN_TIME: Duration = Duration::from_secs(2);
+
+/// How long connections may take to close at the end.
+const CLOSE_TIME: Duration = Duration::from_secs(2);
+
+/// What handles ask for.
+pub(crate) enum Command {
+    Dial { peer: PeerId, addresses: Vec<Multiaddr>, answer: Answer },
+    Shutdown,
+}
+
+type Answer = oneshot::Sender<Result<Connection, ConnectError>>;
+
+/// A dial that is not complete, and who waits for it.
+struct Dial {
+    peer: PeerId,
+    addresses: Vec<Multiaddr>,
+    answers: Vec<Answer>,
+}
+
+pub(crate) struct Driver {
+    swarm: Swarm<Behaviour>,
+    streams: Arc<Streams>,
+    state: Arc<State>,
+    commands: mpsc::Receiver<Command>,
+    dials: HashMap<ConnectionId, Dial>,
+    /// Tells the subnets of this host; none where the system does not permit to watch them.
+    watcher: Option<if_watch::tokio::IfWatcher>,
+    /// What a connection had received when a ping was not answered.
+    silent: HashMap<ConnectionId, u64>,
+}
+
+impl Driver {
+    pub(crate) fn new(
+        config: &Config,
+        key: &Keypair,
+        carrier: Carrier,
+        streams: Arc<Streams>,
+        state: Arc<State>,
+        commands: mpsc::Receiver<Command>,
+    ) -> Self {
+        let behaviour = Behaviour::new(config, key, Arc::clone(&streams), &state);
+        let settings = libp2p::swarm::Config::with_tokio_executor()
+            .with_idle_connection_timeout(config.idle_timeout)
+            .with_max_negotiating_inbound_streams(NEGOTIATING_STREAMS);
+        let swarm = Swarm::new(carrier, behaviour, state.local, settings);
+        let watcher = if_watch::tokio::IfWatcher::new()
+            .inspect_err(|error| tracing::debug!(%error, "cannot watch network interfaces"))
+            .ok();
+        Self { swarm, streams, state, commands, dials: HashMap::new(), watcher, silent: HashMap::new() }
+    }
+
+    /// Binds all addresses, and waits until each tells where it is.
+    pub(crate) async fn listen(&mut self, addresses: Vec<Multiaddr>) -> Result<(), StartError> {
+        let mut waiting: HashMap<ListenerId, Multiaddr> = HashMap::new();
+        for address in addresses {
+            let id = self.swarm.listen_on(address.clone()).map_err(|error| refused(&address, &error))?;
+            waiting.insert(id, address);
+        }
+        let all_bound = async {
+            while !waiting.is_empty() {
+                let event = self.swarm.select_next_some().await;
+                match &event {
+                    SwarmEvent::NewListenAddr { listener_id, .. } => drop(waiting.remove(listener_id)),
+                    SwarmEvent::ListenerClosed { listener_id, reason: Err(error), .. } => {
+                        if let Some(address) = waiting.get(listener_id) {
+                            return Err(refused(address, error));
+                        }
+                    }
+                    _ => {}
+                }
+                self.on_event(event);
+            }
+            Ok(())
+        };
+        tokio::time::timeout(LISTEN_TIME, all_bound).await.unwrap_or(Ok(()))
+    }
+
+    /// Runs until it is told to end, or nobody is left who could use the network.
+    pub(crate) async fn run(mut self) {
+        let streams = Arc::clone(&self.streams);
+        let mut without_handles = false;
+        loop {
+            tokio::select! {
+                event = self.swarm.select_next_some() => self.on_event(event),
+                command = self.commands.recv(), if !without_handles => match command {
+                    Some(Command::Shutdown) => break,
+                    Some(Command::Dial { peer, addresses, answer }) => self.dial(peer, addresses, answer),
+                    None => without_handles = true,
+                },
+                () = streams.unwanted(), if without_handles => break,
+                () = next_change(&mut self.watcher) => self.note_subnets(),
+            }
+        }
+        self.close().await;
+    }
+
+    fn note_subnets(&self) {
+        let subnets = self.watcher.iter().flat_map(|watcher| watcher.iter().copied());
+        self.state.interfaces.replace(subnets.collect());
+    }
+
+    /// Closes connections in order, so that peers and sockets do not wait for a time-out.
+    async fn close(mut self) {
+        self.commands.close();
+        let open: Vec<_> = self.state.registry.all();
+        let mut open: HashSet<_> = open.into_iter().map(|connection| connection.id()).collect();
+        open.retain(|id| self.swarm.close_connection(*id));
+        let all_closed = async {
+            while !open.is_empty() {
+                let event = self.swarm.select_next_some().await;
+                if let SwarmEvent::ConnectionClosed { connection_id, .. } = &event {
+                    open.remove(connection_id);
+                }
+                self.on_event(event);
+            }
+        };
+        if tokio::time::timeout(CLOSE_TIME, all_closed).await.is_err() {
+            tracing::debug!("connections did not close in time");
+        }
+    }
+
+    fn dial(&mut self, peer: PeerId, addresses: Vec<Multiaddr>, answer: Answer) {
+        let covers =
+            |dial: &&mut Dial| dial.peer == peer && addresses.iter().all(|address| dial.addresses.contains(address));
+        if let Some(dial) = self.dials.values_mut().find(covers) {
+            dial.answers.retain(|answer| !answer.is_closed());
+            dial.answers.push(answer);
+            return;
+        }
+        let at_once =
+            u8::try_from(CANDIDATES).ok().and_then(std::num::NonZeroU8::new).unwrap_or(std::num::NonZeroU8::MIN);
+        let options = DialOpts::peer_id(peer)
+            .condition(PeerCondition::Always)
+            .addresses(addresses.clone())
+            .override_dial_concurrency_factor(at_once)
+            .build();
+        let id = options.connection_id();
+        match self.swarm.dial(options) {
+            Ok(()) => drop(self.dials.insert(id, Dial { peer, addresses, answers: vec![answer] })),
+            Err(error) => drop(answer.send(Err(explain(error)))),
+        }
+    }
+
+    fn on_event(&mut self, event: SwarmEvent<BehaviourEvent>) {
+        match event {
+            SwarmEvent::Behaviour(event) => self.on_behaviour(event),
+            SwarmEvent::ConnectionEstablished { connection_id, .. } => self.on_established(connection_id),
+            SwarmEvent::ConnectionClosed { peer_id, connection_id, .. } => {
+                self.silent.remove(&connection_id);
+                self.state.tell(Event::Disconnected { connection: connection_id, peer: peer_id });
+            }
+            SwarmEvent::OutgoingConnectionError { connection_id, error, .. } => {
+                tracing::debug!(%error, "dial failed");
+                if let Some(dial) = self.dials.remove(&connection_id) {
+                    let error = explain(error);
+                    for answer in dial.answers {
+                        drop(answer.send(Err(error.clone())));
+                    }
+                }
+            }
+            SwarmEvent::NewListenAddr { address, .. } => {
+                let address = without_peer(address);
+                self.state.listens(address.clone());
+                self.state.tell(Event::Listening(address));
+            }
+            SwarmEvent::ExpiredListenAddr { address, .. } => self.on_not_listening(address, None),
+            SwarmEvent::ListenerClosed { addresses, reason, .. } => {
+                let error = reason.err().map(|error| error.to_string());
+                for address in addresses {
+                    self.on_not_listening(address, error.clone());
+                }
+            }
+            SwarmEvent::ExternalAddrConfirmed { address } => self.state.confirmed(without_peer(address)),
+            SwarmEvent::ExternalAddrExpired { address } => self.state.expired(&without_peer(address)),
+            _ => {}
+        }
+    }
+
+    fn on_not_listening(&self, address: Multiaddr, error: Option<String>) {
+        let address = without_peer(address);
+        self.state.listens_no_longer(&address);
+        self.state.tell(Event::NotListening { address, error });
+    }
+
+    fn on_established(&mut self, id: ConnectionId) {
+        let Some(connection) = self.state.registry.get(id) else { return };
+        self.state.tell(Event::Connected(connection.clone()));
+        for answer in self.dials.remove(&id).map(|dial| dial.answers).unwrap_or_default() {
+            drop(answer.send(Ok(connection.clone())));
+        }
+    }
+
+    fn on_behaviour(&mut self, event: BehaviourEvent) {
+        match event {
+            BehaviourEvent::Ping(event) => self.on_ping(&event),
+            BehaviourEvent::Identify(identify::Event::Received { info, .. }) => {
+                self.state.observed(without_peer(info.observed_addr))
+            }
+            BehaviourEvent::Identify(_) => {}
+        }
+    }
+
+    /// Notes the latency. A connection that answers no ping and receives nothing else until the next one is gone, although TCP has not noticed.
+    fn on_ping(&mut self, event: &ping::Event) {
+        let Some(connection) = self.state.registry.get(event.connection) else { return };
+        match event.result {
+            Ok(latency) => {
+                self.silent.remove(&connection.id());
+                connection.set_latency(latency);
+            }
+            Err(ping::Failure::Timeout) => {
+                let received = connection.received();
+                if self.silent.insert(connection.id(), received) == Some(received) {
+                    connection.close();
+                }
+            }
+            Err(_) => {}
+        }
+    }
+}
+
+async fn next_change(watcher: &mut Option<if_watch::tokio::IfWatcher>) {
+    match watcher {
+        Some(watcher) => {
+            // What changed does not matter: the watcher knows all subnets.
+            drop(watcher.select_next_some().await);
+        }
+        None => std::future::pending().await,
+    }
+}
+
+fn refused(address: &Multiaddr, error: &dyn std::error::Error) -> StartError {
+    StartError::Listen { address: address.clone(), reason: innermost(error) }
+}
+
+/// What the system says; libp2p's own messages around it show types.
+fn innermost(error: &dyn std::error::Error) -> String {
+    let mut error = error;
+    while let Some(source) = error.source() {
+        error = source;
+    }
+    error.to_string()
+}
+
+fn explain(error: DialError) -> ConnectError {
+    match error {
+        DialError::LocalPeerId { .. } => ConnectError::Myself,
+        DialError::NoAddresses => ConnectError::NoAddress { left_out: Vec::new() },
+        DialError::WrongPeerId { obtained, address } => {
+            ConnectError::WrongPeer { address: without_peer(address), found: obtained }
+        }
+        DialError::Denied { cause } if cause.downcast_ref::<LimitReached>().is_some() => ConnectError::Limit,
+        DialError::Transport(attempts) => {
+            let reason = |(address, error): (Multiaddr, libp2p::TransportError<std::io::Error>)| {
+                (without_peer(address), innermost(&error))
+            };
+            ConnectError::Unreachable { attempts: attempts.into_iter().map(reason).collect() }
+        }
+        DialError::Denied { .. } | DialError::Aborted | DialError::DialPeerConditionFalse(_) => {
+            ConnectError::Unreachable { attempts: Vec::new() }
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! Bounds on what peers can make grow, and counts of what was refused because of them.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Bounds of a network. What exceeds one is refused; nothing waits for a place.
+///
+/// Memory of a connection: each stream buffers up to 256 KiB before the application reads it (yamux), and a connection has at most
+/// `2 * (inbound_streams_per_connection + 64)` of them, both directions together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Connections in total.
+    pub connections: usize,
+    /// Connections to one peer.
+    pub connections_per_peer: usize,
+    /// Connections from one IP address (IPv6: one /64), except from this host and over relays.
+    pub connections_per_address: usize,
+    /// Inbound connections whose handshake is not complete.
+    pub pending_inbound: usize,
+    /// The same from one IP address (IPv6: one /64), so that one host cannot take all places.
+    pub pending_inbound_per_address: usize,
+    /// Dials that are not complete.
+    pub pending_outbound: usize,
+    /// Inbound streams of one connection at a time.
+    pub inbound_streams_per_connection: usize,
+    /// New inbound streams of one connection per second; the same number may come at once.
+    pub inbound_streams_per_second: u32,
+    /// Inbound streams of all connections at a time.
+    pub inbound_streams: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 512,
+            connections_per_peer: 4,
+            connections_per_address: 64,
+            pending_inbound: 64,
+            pending_inbound_per_address: 16,
+            pending_outbound: 64,
+            inbound_streams_per_connection: 16,
+            inbound_streams_per_second: 64,
+            inbound_streams: 256,
+        }
+    }
+}
+
+/// What was refused since the network started.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Refused {
+    /// Inbound streams that were reset.
+    pub streams: u64,
+    /// Connections, both directions.
+    pub connections: u64,
+}
+
+/// Counts refusals.
+#[derive(Debug, Default)]
+pub(crate) struct Refusals {
+    streams: AtomicU64,
+    connections: AtomicU64,
+}
+
+impl Refusals {
+    pub(crate) fn stream(&self) {
+        self.streams.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn connection(&self) {
+        self.connections.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn total(&self) -> Refused {
+        Refused { streams: self.streams.load(Ordering::Relaxed), connections: self.connections.load(Ordering::Relaxed) }
+    }
+}

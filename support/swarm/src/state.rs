@@ -1,0 +1,216 @@
+//! What handles of a network see of its driver.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use libp2p::{Multiaddr, PeerId};
+use tokio::sync::broadcast;
+
+use crate::address::{Scope, is_relayed};
+use crate::interfaces::Interfaces;
+use crate::limits::Refusals;
+use crate::streams::Registry;
+use crate::transport::Dialable;
+use crate::{AddressPolicy, Event, Reachability};
+
+/// Events that a subscriber may fall behind by.
+const EVENTS: usize = 256;
+
+/// The most addresses that others are told.
+pub(crate) const TOLD_ADDRESSES: usize = 16;
+
+/// The most addresses of this peer that others claim to see and that are remembered.
+const OBSERVED_ADDRESSES: usize = 16;
+
+/// Shared by the driver, which writes it, and the handles.
+pub(crate) struct State {
+    pub(crate) local: PeerId,
+    pub(crate) policy: AddressPolicy,
+    pub(crate) dialable: Arc<Dialable>,
+    pub(crate) registry: Arc<Registry>,
+    pub(crate) refusals: Arc<Refusals>,
+    pub(crate) interfaces: Interfaces,
+    pub(crate) events: broadcast::Sender<Event>,
+    addresses: Mutex<Addresses>,
+    reachability: Mutex<Reachability>,
+}
+
+#[derive(Default)]
+struct Addresses {
+    listening: Vec<Multiaddr>,
+    confirmed: Vec<Multiaddr>,
+}
+
+impl State {
+    pub(crate) fn new(local: PeerId, policy: AddressPolicy, dialable: Dialable, reachability: Reachability) -> Self {
+        Self {
+            local,
+            policy,
+            dialable: Arc::new(dialable),
+            registry: Arc::default(),
+            refusals: Arc::default(),
+            interfaces: Interfaces::default(),
+            events: broadcast::Sender::new(EVENTS),
+            addresses: Mutex::default(),
+            reachability: Mutex::new(reachability),
+        }
+    }
+
+    pub(crate) fn tell(&self, event: Event) {
+        // Nobody may listen.
+        drop(self.events.send(event));
+    }
+
+    pub(crate) fn listening(&self) -> Vec<Multiaddr> {
+        self.addresses().listening.clone()
+    }
+
+    /// Confirmed addresses, then those that others claim to see.
+    pub(crate) fn external(&self) -> Vec<Multiaddr> {
+        let mut addresses = self.addresses().confirmed.clone();
+        for observed in self.reachability().observed {
+            push_new(&mut addresses, observed);
+        }
+        addresses
+    }
+
+    /// What others should be told: the local network first, relays last.
+    pub(crate) fn told(&self) -> Vec<Multiaddr> {
+        let (listening, external) = (self.listening(), self.external());
+        let known = listening.into_iter().chain(external).filter(|address| self.policy.tells(address));
+        let (relayed, mut direct): (Vec<_>, Vec<_>) = known.partition(is_relayed);
+        direct.sort_by_key(|address| match Scope::of(address) {
+            Scope::Loopback => 2,
+            Scope::Private | Scope::Memory => 0,
+            _ => 1,
+        });
+        first_of(direct, relayed)
+    }
+
+    pub(crate) fn listens(&self, address: Multiaddr) {
+        push_new(&mut self.addresses().listening, address);
+    }
+
+    pub(crate) fn listens_no_longer(&self, address: &Multiaddr) {
+        self.addresses().listening.retain(|known| known != address);
+    }
+
+    pub(crate) fn confirmed(&self, address: Multiaddr) {
+        let mut addresses = self.addresses();
+        if addresses.confirmed.len() < OBSERVED_ADDRESSES {
+            push_new(&mut addresses.confirmed, address);
+        }
+    }
+
+    pub(crate) fn expired(&self, address: &Multiaddr) {
+        self.addresses().confirmed.retain(|known| known != address);
+    }
+
+    pub(crate) fn reachability(&self) -> Reachability {
+        self.lock_reachability().clone()
+    }
+
+    /// Changes what is known, and tells subscribers if it is something else then.
+    pub(crate) fn learn(&self, change: impl FnOnce(&mut Reachability)) {
+        let mut known = self.lock_reachability();
+        let before = known.clone();
+        change(&mut known);
+        let changed = (*known != before).then(|| known.clone());
+        drop(known);
+        if let Some(changed) = changed {
+            self.tell(Event::Reachability(changed));
+        }
+    }
+
+    /// Somebody sees this peer at an address. The newest replace the oldest.
+    pub(crate) fn observed(&self, address: Multiaddr) {
+        self.learn(|known| {
+            if !known.observed.contains(&address) {
+                known.observed.insert(0, address);
+                known.observed.truncate(OBSERVED_ADDRESSES);
+            }
+        });
+    }
+
+    fn addresses(&self) -> MutexGuard<'_, Addresses> {
+        self.addresses.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lock_reachability(&self) -> MutexGuard<'_, Reachability> {
+        self.reachability.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn push_new(addresses: &mut Vec<Multiaddr>, address: Multiaddr) {
+    if !addresses.contains(&address) {
+        addresses.push(address);
+    }
+}
+
+/// As many as are told; relays keep a quarter of the places, since they work where nothing else does.
+fn first_of(direct: Vec<Multiaddr>, relayed: Vec<Multiaddr>) -> Vec<Multiaddr> {
+    let kept = relayed.len().min(TOLD_ADDRESSES / 4);
+    let mut told = Vec::new();
+    for address in direct {
+        if told.len() < TOLD_ADDRESSES - kept {
+            push_new(&mut told, address);
+        }
+    }
+    for address in relayed {
+        if told.len() < TOLD_ADDRESSES {
+            push_new(&mut told, address);
+        }
+    }
+    told
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn state(policy: AddressPolicy) -> State {
+        State::new(PeerId::random(), policy, Dialable::new(policy, std::iter::empty()), Reachability::default())
+    }
+
+    #[test]
+    fn private_addresses_are_told_first_and_only_if_permitted() {
+        let addresses = ["/ip4/127.0.0.1/tcp/1", "/ip4/203.0.113.1/tcp/1", "/ip4/10.0.0.1/tcp/1"];
+        let told = |policy: AddressPolicy| -> Vec<String> {
+            let state = state(policy);
+            for address in addresses {
+                state.listens(address.parse().unwrap());
+            }
+            state.told().iter().map(ToString::to_string).collect()
+        };
+        assert_eq!(told(AddressPolicy::default()), ["/ip4/203.0.113.1/tcp/1"]);
+        let all = AddressPolicy { private: true, loopback: true, dns: false };
+        assert_eq!(told(all), ["/ip4/10.0.0.1/tcp/1", "/ip4/203.0.113.1/tcp/1", "/ip4/127.0.0.1/tcp/1"]);
+    }
+
+    #[test]
+    fn at_most_sixteen_addresses_are_told_and_relays_keep_their_places() {
+        let state = state(AddressPolicy::default());
+        for port in 0..40 {
+            state.listens(format!("/ip4/203.0.113.1/tcp/{port}").parse().unwrap());
+        }
+        let circuit = "/p2p/12D3KooWEyoppNCUx8Yx66oV9fJnriXwCcXwDDUA2kj6vnc6iDEp/p2p-circuit";
+        for port in 0..2 {
+            state.listens(format!("/ip4/203.0.113.9/tcp/{port}{circuit}").parse().unwrap());
+        }
+        let told = state.told();
+        assert_eq!(told.len(), TOLD_ADDRESSES);
+        assert_eq!(told.iter().filter(|address| is_relayed(address)).count(), 2);
+    }
+
+    #[test]
+    fn addresses_that_others_claim_are_bounded() {
+        let state = state(AddressPolicy::default());
+        for port in 0..=OBSERVED_ADDRESSES {
+            state.observed(format!("/ip4/203.0.113.1/tcp/{port}").parse().unwrap());
+            state.confirmed(format!("/ip4/203.0.113.2/tcp/{port}").parse().unwrap());
+        }
+        assert_eq!(state.reachability().observed.len(), OBSERVED_ADDRESSES);
+        assert_eq!(state.external().len(), 2 * OBSERVED_ADDRESSES);
+        let newest = format!("/ip4/203.0.113.1/tcp/{OBSERVED_ADDRESSES}").parse().unwrap();
+        assert_eq!(state.reachability().observed.first(), Some(&newest));
+    }
+}

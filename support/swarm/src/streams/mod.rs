@@ -1,0 +1,193 @@
+//! Streams of the application: a behaviour and a handler of connections that lose none.
+//!
+//! Each inbound stream takes a place of its connection and a place of all before it is handed out, and gives them back when it is dropped. The
+//! channel to [`Inbound`] has as many places as there may be streams, so handing one out never waits and never fails for lack of room: a stream either
+//! reaches [`Inbound::next`], or is reset and counted.
+
+mod accept;
+mod handler;
+mod rate;
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+
+use libp2p::core::Endpoint;
+use libp2p::core::transport::PortUse;
+use libp2p::swarm::behaviour::{ConnectionEstablished, DialFailure, FromSwarm, ListenFailure};
+use libp2p::swarm::{
+    CloseConnection, ConnectionClosed, ConnectionDenied, ConnectionId, NetworkBehaviour, THandler, THandlerInEvent,
+    THandlerOutEvent, ToSwarm,
+};
+use libp2p::{Multiaddr, PeerId, StreamProtocol};
+use tokio::sync::{Semaphore, mpsc};
+
+use self::accept::Accept;
+use self::handler::{AskedToClose, Handler};
+use crate::connection::{Connection, Role};
+use crate::interfaces::Interfaces;
+use crate::limits::{Limits, Refusals};
+use crate::path::PathKind;
+use crate::stream::Stream;
+
+/// A stream that a peer opened.
+#[derive(Debug)]
+pub struct InboundStream {
+    /// The connection that it is on.
+    pub connection: Connection,
+    /// The protocol that both sides agreed on, one of [`crate::Config::accept`].
+    pub protocol: &'static str,
+    /// The stream itself.
+    pub stream: Stream,
+}
+
+/// The streams that peers open. Dropping it resets those that wait, and all that come later.
+#[derive(Debug)]
+pub struct Inbound(mpsc::Receiver<InboundStream>);
+
+impl Inbound {
+    /// The next stream, `None` when the network has ended. Cancel-safe.
+    pub async fn next(&mut self) -> Option<InboundStream> {
+        self.0.recv().await
+    }
+}
+
+/// Connections that are open.
+#[derive(Debug, Default)]
+pub(crate) struct Registry(Mutex<HashMap<ConnectionId, Connection>>);
+
+impl Registry {
+    pub(crate) fn get(&self, id: ConnectionId) -> Option<Connection> {
+        self.lock().get(&id).cloned()
+    }
+
+    pub(crate) fn all(&self) -> Vec<Connection> {
+        self.lock().values().filter(|connection| connection.is_open()).cloned().collect()
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<ConnectionId, Connection>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What the handlers of all connections share.
+pub(crate) struct Streams {
+    accept: Accept,
+    limits: Limits,
+    places: Arc<Semaphore>,
+    inbound: mpsc::Sender<InboundStream>,
+    pub(crate) refusals: Arc<Refusals>,
+}
+
+impl Streams {
+    /// Streams of protocols whose names begin with a slash, else the name that does not.
+    pub(crate) fn new(
+        accept: &[&'static str],
+        limits: Limits,
+        refusals: Arc<Refusals>,
+    ) -> Result<(Arc<Self>, Inbound), &'static str> {
+        let named = |name: &'static str| match StreamProtocol::try_from_owned(name.to_owned()) {
+            Ok(protocol) => Ok((protocol, name)),
+            Err(_) => Err(name),
+        };
+        let accept = Accept::new(accept.iter().copied().map(named).collect::<Result<_, _>>()?);
+        let (inbound, received) = mpsc::channel(limits.inbound_streams.max(1));
+        let places = Arc::new(Semaphore::new(limits.inbound_streams));
+        Ok((Arc::new(Self { accept, limits, places, inbound, refusals }), Inbound(received)))
+    }
+
+    /// Waits until nobody takes inbound streams any more.
+    pub(crate) async fn unwanted(&self) {
+        self.inbound.closed().await;
+    }
+}
+
+/// Gives each connection a [`Handler`], and knows those that are open.
+pub(crate) struct Behaviour {
+    streams: Arc<Streams>,
+    registry: Arc<Registry>,
+    interfaces: Interfaces,
+    /// Connections that another behaviour may still refuse.
+    starting: HashMap<ConnectionId, Connection>,
+    closing: VecDeque<(PeerId, ConnectionId)>,
+}
+
+impl Behaviour {
+    pub(crate) fn new(streams: Arc<Streams>, registry: Arc<Registry>, interfaces: Interfaces) -> Self {
+        Self { streams, registry, interfaces, starting: HashMap::new(), closing: VecDeque::new() }
+    }
+
+    fn start(&mut self, id: ConnectionId, peer: PeerId, role: Role, remote: &Multiaddr, relayed: bool) -> Handler {
+        let path = if relayed { PathKind::Relayed } else { PathKind::classify(remote, &self.interfaces) };
+        let (connection, end) = Connection::new(id, peer, role, remote, path);
+        self.starting.insert(id, connection.clone());
+        Handler::new(connection, end, Arc::clone(&self.streams))
+    }
+}
+
+impl NetworkBehaviour for Behaviour {
+    type ConnectionHandler = Handler;
+    type ToSwarm = std::convert::Infallible;
+
+    fn handle_established_inbound_connection(
+        &mut self,
+        id: ConnectionId,
+        peer: PeerId,
+        local: &Multiaddr,
+        remote: &Multiaddr,
+    ) -> Result<THandler<Self>, ConnectionDenied> {
+        let relayed = crate::address::is_relayed(local);
+        Ok(self.start(id, peer, Role::Listener, remote, relayed))
+    }
+
+    fn handle_established_outbound_connection(
+        &mut self,
+        id: ConnectionId,
+        peer: PeerId,
+        remote: &Multiaddr,
+        role: Endpoint,
+        _: PortUse,
+    ) -> Result<THandler<Self>, ConnectionDenied> {
+        let role = match role {
+            Endpoint::Dialer => Role::Dialer,
+            Endpoint::Listener => Role::Listener,
+        };
+        Ok(self.start(id, peer, role, remote, false))
+    }
+
+    fn on_swarm_event(&mut self, event: FromSwarm<'_>) {
+        match event {
+            FromSwarm::ConnectionEstablished(ConnectionEstablished { connection_id: id, .. }) => {
+                if let Some(connection) = self.starting.remove(&id) {
+                    self.registry.lock().insert(id, connection);
+                }
+            }
+            FromSwarm::ConnectionClosed(ConnectionClosed { connection_id: id, .. }) => {
+                self.registry.lock().remove(&id);
+            }
+            FromSwarm::DialFailure(DialFailure { connection_id: id, .. })
+            | FromSwarm::ListenFailure(ListenFailure { connection_id: id, .. }) => {
+                self.starting.remove(&id);
+            }
+            FromSwarm::AddressChange(change) => {
+                if let Some(connection) = self.registry.get(change.connection_id) {
+                    connection.set_address(change.new.get_remote_address());
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn on_connection_handler_event(&mut self, peer: PeerId, id: ConnectionId, AskedToClose: THandlerOutEvent<Self>) {
+        self.closing.push_back((peer, id));
+    }
+
+    fn poll(&mut self, _: &mut Context<'_>) -> Poll<ToSwarm<Self::ToSwarm, THandlerInEvent<Self>>> {
+        match self.closing.pop_front() {
+            Some((peer_id, id)) => {
+                Poll::Ready(ToSwarm::CloseConnection { peer_id, connection: CloseConnection::One(id) })
+            }
+            None => Poll::Pending,
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! What carries connections: TCP, QUIC and memory with their encryption and multiplexing, below a gate that decides what is dialled.
+
+use std::collections::HashSet;
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use libp2p::core::muxing::StreamMuxerBox;
+use libp2p::core::transport::dummy::DummyTransport;
+use libp2p::core::transport::timeout::TransportTimeout;
+use libp2p::core::transport::{Boxed, DialOpts, ListenerId, MemoryTransport, TransportError, TransportEvent};
+use libp2p::core::{Transport, upgrade};
+use libp2p::identity::Keypair;
+use libp2p::multiaddr::Protocol;
+use libp2p::{Multiaddr, PeerId, dns, noise, quic, tcp, yamux};
+
+use crate::address::without_peer;
+use crate::config::Config;
+use crate::connection::OPENING_STREAMS;
+use crate::{AddressPolicy, Limits, StartError};
+
+/// A transport that yields authenticated and multiplexed connections.
+pub(crate) type Carrier = Boxed<(PeerId, StreamMuxerBox)>;
+
+/// How long the handshake of a connection may take.
+const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
+
+/// The most addresses that are dialled although the policy does not permit them: own configuration and multicast DNS.
+const EXEMPT_ADDRESSES: usize = 1024;
+
+/// Inbound streams of one connection that are negotiating at a time; the peer waits with more.
+pub(crate) const NEGOTIATING_STREAMS: usize = 32;
+
+/// The transports of the configuration.
+pub(crate) fn carrier(config: &Config, key: &Keypair) -> Result<Carrier, StartError> {
+    let mut carrier: Carrier = DummyTransport::<(PeerId, StreamMuxerBox)>::new().boxed();
+    if config.transports.memory {
+        carrier = either(carrier, secured(MemoryTransport::default(), key, &config.limits)?);
+    }
+    if config.transports.tcp {
+        carrier = either(carrier, secured(tcp::tokio::Transport::new(tcp::Config::new()), key, &config.limits)?);
+    }
+    if config.transports.quic {
+        carrier = either(carrier, quic(key, &config.limits));
+    }
+    if needs_names(config) {
+        let failed = |error: io::Error| StartError::Component { what: "name resolution", reason: error.to_string() };
+        carrier = dns::tokio::Transport::system(carrier).map_err(failed)?.boxed();
+    }
+    Ok(TransportTimeout::new(carrier, HANDSHAKE_TIME).boxed())
+}
+
+/// The first one, or the second for addresses that the first does not support.
+pub(crate) fn either(first: Carrier, second: Carrier) -> Carrier {
+    first.or_transport(second).map(|either, _| either.into_inner()).boxed()
+}
+
+/// Noise and yamux over a transport of plain bytes.
+pub(crate) fn secured<T>(plain: T, key: &Keypair, limits: &Limits) -> Result<Carrier, StartError>
+where
+    T: Transport + Send + Unpin + 'static,
+    T::Output: futures_util::AsyncRead + futures_util::AsyncWrite + Send + Unpin + 'static,
+    T::Error: Send + Sync + 'static,
+    T::Dial: Send + 'static,
+    T::ListenerUpgrade: Send + 'static,
+{
+    let noise = noise::Config::new(key).map_err(|_| StartError::Key)?;
+    let secured = plain.upgrade(upgrade::Version::V1Lazy).authenticate(noise).multiplex(multiplexer(limits));
+    Ok(secured.map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer))).boxed())
+}
+
+/// Yamux ends a connection that has more streams than this, so it is more than two peers that keep the limits ever have.
+fn multiplexer(limits: &Limits) -> yamux::Config {
+    let mut config = yamux::Config::default();
+    config.set_max_num_streams(streams_of_connection(limits));
+    config
+}
+
+fn streams_of_connection(limits: &Limits) -> usize {
+    // yamux panics beyond 1 GiB of windows with 256 KiB each.
+    (2 * (limits.inbound_streams_per_connection + OPENING_STREAMS + NEGOTIATING_STREAMS)).min(4096)
+}
+
+fn quic(key: &Keypair, limits: &Limits) -> Carrier {
+    let mut config = quic::Config::new(key);
+    config.max_concurrent_stream_limit = u32::try_from(streams_of_connection(limits)).unwrap_or(u32::MAX);
+    quic::tokio::Transport::new(config).map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer))).boxed()
+}
+
+/// Whether an address that may be dialled has a DNS name; without one the resolver is not even configured.
+fn needs_names(config: &Config) -> bool {
+    config.addresses.dns || own_addresses(config).any(has_name)
+}
+
+fn has_name(address: &Multiaddr) -> bool {
+    address
+        .iter()
+        .any(|part| matches!(part, Protocol::Dns(_) | Protocol::Dns4(_) | Protocol::Dns6(_) | Protocol::Dnsaddr(_)))
+}
+
+/// Addresses that the configuration says to dial.
+pub(crate) fn own_addresses(config: &Config) -> impl Iterator<Item = &Multiaddr> {
+    let discovery = &config.discovery;
+    let bootstrap = discovery.dht.iter().flat_map(|dht| &dht.bootstrap);
+    discovery.relays.iter().chain(&discovery.rendezvous).chain(bootstrap)
+}
+
+/// Decides what is dialled, whoever of the protocols wants it: a peer cannot make this one scan its network.
+#[derive(Debug)]
+pub(crate) struct Dialable {
+    policy: AddressPolicy,
+    exempt: RwLock<HashSet<Multiaddr>>,
+}
+
+impl Dialable {
+    pub(crate) fn new(policy: AddressPolicy, own: impl Iterator<Item = Multiaddr>) -> Self {
+        Self { policy, exempt: RwLock::new(own.map(without_peer).collect()) }
+    }
+
+    pub(crate) fn permits(&self, address: &Multiaddr) -> bool {
+        let first_hop = without_peer(address.iter().take_while(|part| *part != Protocol::P2pCircuit).collect());
+        self.policy.dials(address) || self.exempt.read().unwrap_or_else(PoisonError::into_inner).contains(&first_hop)
+    }
+
+    /// Permits an address; whether there was room for it.
+    pub(crate) fn exempt(&self, address: Multiaddr) -> bool {
+        let mut exempt = self.exempt.write().unwrap_or_else(PoisonError::into_inner);
+        let room = exempt.len() < EXEMPT_ADDRESSES;
+        if room {
+            exempt.insert(without_peer(address));
+        }
+        room
+    }
+
+    /// Takes an exemption back.
+    pub(crate) fn forget(&self, address: Multiaddr) {
+        self.exempt.write().unwrap_or_else(PoisonError::into_inner).remove(&without_peer(address));
+    }
+}
+
+/// A transport that dials only what is permitted.
+pub(crate) struct Gate {
+    inner: Carrier,
+    dialable: Arc<Dialable>,
+}
+
+impl Gate {
+    pub(crate) fn new(inner: Carrier, dialable: Arc<Dialable>) -> Self {
+        Self { inner, dialable }
+    }
+}
+
+impl Transport for Gate {
+    type Output = <Carrier as Transport>::Output;
+    type Error = <Carrier as Transport>::Error;
+    type ListenerUpgrade = <Carrier as Transport>::ListenerUpgrade;
+    type Dial = <Carrier as Transport>::Dial;
+
+    fn listen_on(&mut self, id: ListenerId, address: Multiaddr) -> Result<(), TransportError<Self::Error>> {
+        self.inner.listen_on(id, address)
+    }
+
+    fn remove_listener(&mut self, id: ListenerId) -> bool {
+        self.inner.remove_listener(id)
+    }
+
+    fn dial(&mut self, address: Multiaddr, options: DialOpts) -> Result<Self::Dial, TransportError<Self::Error>> {
+        if !self.dialable.permits(&address) {
+            let refusal =
+                io::Error::new(io::ErrorKind::PermissionDenied, "the address policy does not permit this address");
+            return Err(TransportError::Other(refusal));
+        }
+        self.inner.dial(address, options)
+    }
+
+    fn poll(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<TransportEvent<Self::ListenerUpgrade, Self::Error>> {
+        Pin::new(&mut self.inner).poll(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_configured_is_dialled_against_the_policy() {
+        let relay = "/ip4/192.168.0.1/tcp/9/p2p/12D3KooWEyoppNCUx8Yx66oV9fJnriXwCcXwDDUA2kj6vnc6iDEp";
+        let address = |text: &str| -> Multiaddr { text.parse().unwrap() };
+        let dialable = Dialable::new(AddressPolicy::default(), [address(relay)].into_iter());
+        assert!(dialable.permits(&address(relay)));
+        assert!(dialable.permits(&address("/ip4/192.168.0.1/tcp/9")));
+        assert!(dialable.permits(&address(&format!("{relay}/p2p-circuit"))));
+        assert!(!dialable.permits(&address("/ip4/192.168.0.1/tcp/10")));
+        assert!(dialable.permits(&address("/ip4/203.0.113.1/tcp/10")));
+        assert!(dialable.exempt(address("/ip4/192.168.0.2/tcp/10")));
+        assert!(dialable.permits(&address("/ip4/192.168.0.2/tcp/10")));
+        dialable.forget(address("/ip4/192.168.0.2/tcp/10"));
+        assert!(!dialable.permits(&address("/ip4/192.168.0.2/tcp/10")));
+    }
+
+    #[test]
+    fn exemptions_are_bounded() {
+        let dialable = Dialable::new(AddressPolicy::default(), std::iter::empty());
+        let address = |port: usize| -> Multiaddr { format!("/ip4/10.0.0.1/tcp/{port}").parse().unwrap() };
+        for port in 0..EXEMPT_ADDRESSES {
+            assert!(dialable.exempt(address(port)));
+        }
+        assert!(!dialable.exempt(address(EXEMPT_ADDRESSES)));
+        assert!(!dialable.permits(&address(EXEMPT_ADDRESSES)));
+    }
+}
