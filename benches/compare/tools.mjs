@@ -115,8 +115,8 @@ function ours(plain, url) {
         prepare: async () => {
             for (const who of ["sender", "receiver"]) await run(["identity", ...access(who)]);
         },
-        there: () => start(["share", plain, "--format", "v2", "--listen", "127.0.0.1:0", ...access("sender")]),
-        back: (again, sharing) => run(["receive", sharing.announced.token.reference.url, "--max-size", "1T", "--output", again, ...access("receiver")]),
+        there: () => start(["share", plain, "--format", "v2", "--no-direct", "--listen", "127.0.0.1:0", ...access("sender")]),
+        back: (again, sharing) => run(["receive", sharing.announced.token.reference.url, "--no-direct", "--max-size", "1T", "--output", again, ...access("receiver")]),
         clean: (sharing) => sharing.stop(),
     };
 }
