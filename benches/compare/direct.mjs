@@ -11,7 +11,7 @@
 // receiving program to its end. Through the far line, a proxy with a round trip of 60 ms, all goes over TCP. Each figure is the median
 // over the rounds; the best one is printed beside it.
 
-import { execFileSync, spawn } from "node:child_process";
+import { spawn } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import path from "node:path";
@@ -80,6 +80,7 @@ async function programs(plain) {
     }
     sides.push({ where: "loopback", name: "bare TCP connection", ...bareTcp() });
     sides.push({ where: "far line", name: "enlace, tcp", ...ours(plain, "/ip4/127.0.0.1/tcp/0", ROUND_TRIP_MS) });
+    if (has(PEERS)) sides.push({ where: "far line", name: "bare libp2p stream, tcp", ...bareStream("tcp", ROUND_TRIP_MS) });
     sides.push({ where: "far line", name: "bare TCP connection", ...bareTcp(ROUND_TRIP_MS) });
     return sides;
 }
@@ -176,14 +177,20 @@ async function wormhole(plain) {
     };
 }
 
-function bareStream(carrier) {
+function bareStream(carrier, roundTripMs) {
     return {
-        ready: () => undefined,
-        receive() {
-            const { bytes, seconds } = JSON.parse(execFileSync(PEERS, ["stream", "--mib", String(mib), "--carrier", carrier], { encoding: "utf8" }));
-            return { bytes, seconds };
+        async ready() {
+            const sending = spawn(PEERS, ["send", "--mib", String(mib), "--carrier", carrier], { stdio: ["ignore", "pipe", "inherit"] });
+            const { peer, address } = JSON.parse(await said(sending, /(.*)\n/));
+            if (!roundTripMs) return { sending, peer, address };
+            const line = await FarLine.to(tcpPort([address]), roundTripMs);
+            return { sending, line, peer, address: `/ip4/127.0.0.1/tcp/${line.port}` };
         },
-        stop: () => undefined,
+        receive: async ({ peer, address }) => JSON.parse(await measured(PEERS, ["fetch", "--peer", peer, address]).out),
+        async stop({ sending, line }) {
+            await ended(sending);
+            await line?.close();
+        },
     };
 }
 

@@ -1,4 +1,4 @@
-//! Peers that do as little as possible, to compare with: a stream without a protocol, and connections without streams.
+//! Peers that do as little as possible, to compare with: streams without a protocol, and connections without streams.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -28,14 +28,22 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum What {
-    /// Moves bytes from memory to memory through one stream on loopback, and prints the rate.
-    Stream {
-        /// MiB to move.
+    /// Listens on loopback, prints its peer id and address, and sends bytes from memory on each stream that is opened.
+    Send {
+        /// MiB to send.
         #[arg(long, default_value_t = 1024)]
         mib: usize,
-        /// What carries the stream.
+        /// What carries the streams.
         #[arg(long, value_enum, default_value_t = Carrier::Tcp)]
         carrier: Carrier,
+    },
+    /// Opens a stream to a peer that sends, and prints how many bytes came, and in how many seconds.
+    Fetch {
+        /// Its peer id.
+        #[arg(long)]
+        peer: PeerId,
+        /// Where it listens.
+        address: Multiaddr,
     },
     /// Connects many peers to a node, each with a key of its own, prints a line, and keeps them until standard input ends.
     Idle {
@@ -62,41 +70,49 @@ enum Carrier {
 #[tokio::main]
 async fn main() -> Result<()> {
     match Arguments::parse().what {
-        What::Stream { mib, carrier } => stream(mib, carrier).await,
+        What::Send { mib, carrier } => send(mib, carrier).await,
+        What::Fetch { peer, address } => fetch(peer, address).await,
         What::Idle { count, peer, addresses } => idle(count, peer, addresses).await,
     }
 }
 
-async fn stream(mib: usize, carrier: Carrier) -> Result<()> {
+async fn send(mib: usize, carrier: Carrier) -> Result<()> {
     let listen = match carrier {
         Carrier::Tcp => "/ip4/127.0.0.1/tcp/0",
         Carrier::Quic => "/ip4/127.0.0.1/udp/0/quic-v1",
     };
-    let (sender, mut inbound) =
-        Network::start(Config { listen: vec![listen.parse()?], accept: vec![BARE], ..config() }).await?;
-    let (receiver, _inbound) = Network::start(config()).await?;
-    let sending = tokio::spawn(async move {
-        let mut incoming = inbound.next().await.ok_or("the network ended")?.stream;
-        // Libp2p negotiates lazily: nothing of the stream has arrived before its first byte.
-        incoming.read_u8().await?;
-        let piece = vec![7; PIECE];
-        for _ in 0..mib * (1 << 20) / PIECE {
-            incoming.write_all(&piece).await?;
-        }
-        incoming.shutdown().await?;
-        Result::<_>::Ok(inbound)
-    });
-    let connection = receiver.connect(sender.local_peer(), sender.dial_addresses()).await?;
-    let mut outgoing = connection.open(BARE).await?;
+    let listening = Config { listen: vec![listen.parse()?], accept: vec![BARE], ..config() };
+    let (network, mut inbound) = Network::start(listening).await?;
+    let address = network.dial_addresses().into_iter().next().ok_or("an address")?;
+    println!("{}", json!({ "peer": network.local_peer().to_string(), "address": address.to_string() }));
+    while let Some(incoming) = inbound.next().await {
+        tokio::spawn(async move {
+            // Nothing is to be done for a receiver that is gone.
+            let _ = write(incoming.stream, mib).await;
+        });
+    }
+    Ok(())
+}
+
+async fn write(mut stream: Stream, mib: usize) -> Result<()> {
+    // What opens the stream arrives with its first byte.
+    stream.read_u8().await?;
+    let piece = vec![7; PIECE];
+    for _ in 0..mib * (1 << 20) / PIECE {
+        stream.write_all(&piece).await?;
+    }
+    Ok(stream.shutdown().await?)
+}
+
+async fn fetch(peer: PeerId, address: Multiaddr) -> Result<()> {
+    let (network, _inbound) = Network::start(config()).await?;
+    let connection = network.connect(peer, vec![address]).await?;
+    let mut stream = connection.open(BARE).await?;
     let began = Instant::now();
-    outgoing.write_u8(1).await?;
-    outgoing.flush().await?;
-    let bytes = drain(&mut outgoing).await?;
-    let seconds = began.elapsed().as_secs_f64();
-    let _inbound = sending.await??;
-    #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
-    let rate = bytes as f64 / 1e6 / seconds;
-    println!("{}", json!({ "bytes": bytes, "seconds": seconds, "megabytesPerSecond": rate }));
+    stream.write_u8(1).await?;
+    stream.flush().await?;
+    let bytes = drain(&mut stream).await?;
+    println!("{}", json!({ "bytes": bytes, "seconds": began.elapsed().as_secs_f64() }));
     Ok(())
 }
 
