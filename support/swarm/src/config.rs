@@ -14,6 +14,9 @@ pub struct Config {
     pub seed: Seed,
     /// Addresses to listen on; port 0 lets the system choose. Empty: the network only dials.
     pub listen: Vec<Multiaddr>,
+    /// Addresses at which others reach this peer, besides those that it finds out. They may have DNS names. A relay has to have one here, or
+    /// listen on an address that [`AddressPolicy`] permits to tell.
+    pub external: Vec<Multiaddr>,
     /// Transports that are used at all.
     pub transports: Transports,
     /// Names of the protocols whose streams [`crate::Inbound`] hands out. Each begins with a slash.
@@ -39,6 +42,7 @@ impl Config {
         Self {
             seed,
             listen: Vec::new(),
+            external: Vec::new(),
             transports: Transports::default(),
             accept: Vec::new(),
             discovery: Discovery::default(),
@@ -86,7 +90,7 @@ impl Default for Transports {
 }
 
 /// Ways to find peers and to be reached by them. What is off opens no socket.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Discovery {
     /// Multicast DNS in the local network.
     pub mdns: bool,
@@ -96,8 +100,24 @@ pub struct Discovery {
     pub rendezvous: Vec<Multiaddr>,
     /// Relays at which a reservation is kept, each address ending in `/p2p/<peer id>`. They may have DNS names.
     pub relays: Vec<Multiaddr>,
+    /// Whether connections through relays are used: the own ones, and those that addresses of peers name. Relays are dialled like other peers.
+    pub through_relays: bool,
     /// Turns relayed connections into direct ones where both NATs permit it, and asks other peers how this one can be reached.
     pub hole_punching: bool,
+}
+
+impl Default for Discovery {
+    /// Nothing is looked for; connections through relays that somebody names are used.
+    fn default() -> Self {
+        Self {
+            mdns: false,
+            dht: None,
+            rendezvous: Vec::new(),
+            relays: Vec::new(),
+            through_relays: true,
+            hole_punching: false,
+        }
+    }
 }
 
 /// A distributed hash table (Kademlia), separate from all with another protocol name.
@@ -118,6 +138,8 @@ pub struct Services {
     pub relay: Option<RelayLimits>,
     /// Keeps registrations of peers, so that others find them.
     pub rendezvous: Option<RendezvousLimits>,
+    /// Dials peers that ask for it, at public addresses, to tell them whether they can be reached (AutoNAT).
+    pub dial_back: bool,
 }
 
 /// Bounds of the relay service.
@@ -162,12 +184,19 @@ pub struct RendezvousLimits {
     pub registrations: usize,
     /// Registrations of one peer at a time, each in another namespace.
     pub registrations_per_peer: usize,
-    /// The longest time that a registration is kept without being renewed.
+    /// The shortest time that a registration may be asked for, in whole seconds.
+    pub shortest_ttl: Duration,
+    /// The longest time that a registration may be asked for, in whole seconds.
     pub longest_ttl: Duration,
 }
 
 impl Default for RendezvousLimits {
     fn default() -> Self {
-        Self { registrations: 4096, registrations_per_peer: 16, longest_ttl: Duration::from_secs(2 * 60 * 60) }
+        Self {
+            registrations: 4096,
+            registrations_per_peer: 16,
+            shortest_ttl: Duration::from_secs(30),
+            longest_ttl: Duration::from_secs(60 * 60),
+        }
     }
 }

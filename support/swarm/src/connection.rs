@@ -67,7 +67,7 @@ pub enum TransportKind {
 }
 
 impl TransportKind {
-    fn of(address: &Multiaddr) -> Self {
+    pub(crate) fn of(address: &Multiaddr) -> Self {
         if address::is_relayed(address) {
             return Self::Relay;
         }
@@ -178,7 +178,8 @@ impl Connection {
             id,
             peer,
             role,
-            transport: TransportKind::of(address),
+            // The listening side of a relayed connection sees the peer's id for an address.
+            transport: if path == PathKind::Relayed { TransportKind::Relay } else { TransportKind::of(address) },
             path: Path::new(path),
             address: RwLock::new(address::without_peer(address.clone())),
             latency: AtomicU64::new(0),

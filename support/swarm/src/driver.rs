@@ -5,23 +5,28 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
+use libp2p::core::Transport as _;
 use libp2p::core::transport::ListenerId;
 use libp2p::identity::Keypair;
+use libp2p::multiaddr::Protocol;
 use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
 use libp2p::swarm::{ConnectionId, DialError, Swarm, SwarmEvent};
-use libp2p::{Multiaddr, PeerId, identify, ping};
+use libp2p::{Multiaddr, PeerId, autonat, dcutr, identify, mdns, ping, relay};
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 
-use crate::address::without_peer;
+use crate::address::{Scope, is_relayed, without_peer};
 use crate::admission::LimitReached;
 use crate::behaviour::{Behaviour, BehaviourEvent};
 use crate::config::Config;
 use crate::connect::CANDIDATES;
 use crate::connection::Connection;
+use crate::discovery::{self, Searches};
+use crate::relays::Relays;
 use crate::state::State;
-use crate::streams::Streams;
-use crate::transport::{Carrier, NEGOTIATING_STREAMS};
-use crate::{ConnectError, Event, StartError};
+use crate::streams::{Moved, Streams};
+use crate::transport::{self, Carrier, Gate, NEGOTIATING_STREAMS};
+use crate::{ConnectError, Event, NatStatus, PathKind, RelayState, StartError};
 
 /// How long a listener may take to tell its addresses. It is bound before; an interface without addresses tells none.
 const LISTEN_TIME: Duration = Duration::from_secs(2);
@@ -32,6 +37,7 @@ const CLOSE_TIME: Duration = Duration::from_secs(2);
 /// What handles ask for.
 pub(crate) enum Command {
     Dial { peer: PeerId, addresses: Vec<Multiaddr>, answer: Answer },
+    Find { peer: PeerId, answer: oneshot::Sender<Vec<Multiaddr>> },
     Shutdown,
 }
 
@@ -52,6 +58,10 @@ pub(crate) struct Driver {
     dials: HashMap<ConnectionId, Dial>,
     /// Tells the subnets of this host; none where the system does not permit to watch them.
     watcher: Option<if_watch::tokio::IfWatcher>,
+    relays: Relays,
+    searches: Searches,
+    /// Whether this process relays for others, who then have to know its addresses.
+    is_relay: bool,
     /// What a connection had received when a ping was not answered.
     silent: HashMap<ConnectionId, u64>,
 }
@@ -64,21 +74,34 @@ impl Driver {
         streams: Arc<Streams>,
         state: Arc<State>,
         commands: mpsc::Receiver<Command>,
-    ) -> Self {
-        let behaviour = Behaviour::new(config, key, Arc::clone(&streams), &state);
+    ) -> Result<Self, StartError> {
+        let relays = Relays::new(&config.discovery.relays, Instant::now())?;
+        state.learn(|known| known.relays = relays.states());
+        let (carrier, relay_client) = with_relays(config, key, state.local, carrier)?;
+        let gate = Gate::new(carrier, Arc::clone(&state.dialable)).boxed();
+        let behaviour = Behaviour::new(config, key, relay_client, Arc::clone(&streams), &state)?;
         let settings = libp2p::swarm::Config::with_tokio_executor()
             .with_idle_connection_timeout(config.idle_timeout)
             .with_max_negotiating_inbound_streams(NEGOTIATING_STREAMS);
-        let swarm = Swarm::new(carrier, behaviour, state.local, settings);
+        let mut swarm = Swarm::new(gate, behaviour, state.local, settings);
+        for address in &config.external {
+            swarm.add_external_address(without_peer(address.clone()));
+        }
         let watcher = if_watch::tokio::IfWatcher::new()
             .inspect_err(|error| tracing::debug!(%error, "cannot watch network interfaces"))
             .ok();
-        Self { swarm, streams, state, commands, dials: HashMap::new(), watcher, silent: HashMap::new() }
+        let (dials, silent) = (HashMap::new(), HashMap::new());
+        let (searches, is_relay) = (Searches::default(), config.services.relay.is_some());
+        Ok(Self { swarm, streams, state, commands, dials, watcher, relays, searches, is_relay, silent })
     }
 
     /// Binds all addresses, and waits until each tells where it is.
     pub(crate) async fn listen(&mut self, addresses: Vec<Multiaddr>) -> Result<(), StartError> {
         let mut waiting: HashMap<ListenerId, Multiaddr> = HashMap::new();
+        // Before one is bound: a probe of `::` conflicts with an own listener on `0.0.0.0`.
+        for address in &addresses {
+            not_taken(address).map_err(|error| refused(address, &error))?;
+        }
         for address in addresses {
             let id = self.swarm.listen_on(address.clone()).map_err(|error| refused(&address, &error))?;
             waiting.insert(id, address);
@@ -112,10 +135,12 @@ impl Driver {
                 command = self.commands.recv(), if !without_handles => match command {
                     Some(Command::Shutdown) => break,
                     Some(Command::Dial { peer, addresses, answer }) => self.dial(peer, addresses, answer),
+                    Some(Command::Find { peer, answer }) => self.searches.start(self.swarm.behaviour_mut(), peer, answer),
                     None => without_handles = true,
                 },
                 () = streams.unwanted(), if without_handles => break,
                 () = next_change(&mut self.watcher) => self.note_subnets(),
+                () = at(self.relays.next()) => self.reserve(),
             }
         }
         self.close().await;
@@ -124,6 +149,26 @@ impl Driver {
     fn note_subnets(&self) {
         let subnets = self.watcher.iter().flat_map(|watcher| watcher.iter().copied());
         self.state.interfaces.replace(subnets.collect());
+    }
+
+    /// Makes the reservations at relays that are due.
+    fn reserve(&mut self) {
+        for (peer, circuit) in self.relays.due(Instant::now()) {
+            match self.swarm.listen_on(circuit) {
+                Ok(listener) => self.relays.listens(peer, listener),
+                Err(error) => {
+                    let state = self.relays.failed(peer, innermost(&error), Instant::now());
+                    self.tell_relay(state);
+                }
+            }
+        }
+    }
+
+    fn tell_relay(&self, changed: Option<RelayState>) {
+        if let Some(state) = changed {
+            self.state.learn(|known| known.relays = self.relays.states());
+            self.state.tell(Event::Relay(state));
+        }
     }
 
     /// Closes connections in order, so that peers and sockets do not wait for a time-out.
@@ -174,6 +219,7 @@ impl Driver {
             SwarmEvent::ConnectionEstablished { connection_id, .. } => self.on_established(connection_id),
             SwarmEvent::ConnectionClosed { peer_id, connection_id, .. } => {
                 self.silent.remove(&connection_id);
+                self.note_rendezvous(peer_id);
                 self.state.tell(Event::Disconnected { connection: connection_id, peer: peer_id });
             }
             SwarmEvent::OutgoingConnectionError { connection_id, error, .. } => {
@@ -187,15 +233,20 @@ impl Driver {
             }
             SwarmEvent::NewListenAddr { address, .. } => {
                 let address = without_peer(address);
+                if self.is_relay && self.state.policy.tells(&address) && !is_relayed(&address) {
+                    self.swarm.add_external_address(address.clone());
+                }
                 self.state.listens(address.clone());
                 self.state.tell(Event::Listening(address));
             }
             SwarmEvent::ExpiredListenAddr { address, .. } => self.on_not_listening(address, None),
-            SwarmEvent::ListenerClosed { addresses, reason, .. } => {
-                let error = reason.err().map(|error| error.to_string());
+            SwarmEvent::ListenerClosed { listener_id, addresses, reason } => {
+                let error = reason.err().map(|error| innermost(&error));
                 for address in addresses {
                     self.on_not_listening(address, error.clone());
                 }
+                let relay = self.relays.closed(listener_id, error, Instant::now());
+                self.tell_relay(relay);
             }
             SwarmEvent::ExternalAddrConfirmed { address } => self.state.confirmed(without_peer(address)),
             SwarmEvent::ExternalAddrExpired { address } => self.state.expired(&without_peer(address)),
@@ -203,14 +254,18 @@ impl Driver {
         }
     }
 
-    fn on_not_listening(&self, address: Multiaddr, error: Option<String>) {
+    fn on_not_listening(&mut self, address: Multiaddr, error: Option<String>) {
         let address = without_peer(address);
+        if self.is_relay {
+            self.swarm.remove_external_address(&address);
+        }
         self.state.listens_no_longer(&address);
         self.state.tell(Event::NotListening { address, error });
     }
 
     fn on_established(&mut self, id: ConnectionId) {
         let Some(connection) = self.state.registry.get(id) else { return };
+        self.note_rendezvous(connection.peer());
         self.state.tell(Event::Connected(connection.clone()));
         for answer in self.dials.remove(&id).map(|dial| dial.answers).unwrap_or_default() {
             drop(answer.send(Ok(connection.clone())));
@@ -220,11 +275,62 @@ impl Driver {
     fn on_behaviour(&mut self, event: BehaviourEvent) {
         match event {
             BehaviourEvent::Ping(event) => self.on_ping(&event),
-            BehaviourEvent::Identify(identify::Event::Received { info, .. }) => {
-                self.state.observed(without_peer(info.observed_addr))
+            BehaviourEvent::Identify(identify::Event::Received { peer_id, info, .. }) => {
+                self.on_identified(peer_id, info)
             }
-            BehaviourEvent::Identify(_) => {}
+            BehaviourEvent::Mdns(mdns::Event::Discovered(found)) => discovery::found_locally(&self.state, found),
+            BehaviourEvent::Mdns(mdns::Event::Expired(lost)) => discovery::lost_locally(&self.state, lost),
+            BehaviourEvent::Dht(event) => self.searches.progress(&self.state, event),
+            BehaviourEvent::RelayClient(relay::client::Event::ReservationReqAccepted { relay_peer_id, .. }) => {
+                let changed = self.relays.reserved(relay_peer_id);
+                self.tell_relay(changed);
+            }
+            BehaviourEvent::RelayServer(event) => self.state.relayed.count(&event),
+            BehaviourEvent::AutonatClient(event) => self.on_tested(&event),
+            BehaviourEvent::HolePunching(dcutr::Event { result: Ok(id), .. }) => self.on_punched(id),
+            BehaviourEvent::Streams(Moved(connection)) => self.state.tell(Event::PathChanged(connection)),
+            BehaviourEvent::Identify(_)
+            | BehaviourEvent::RelayClient(_)
+            | BehaviourEvent::AutonatServer(_)
+            | BehaviourEvent::HolePunching(_)
+            | BehaviourEvent::RendezvousServer(_) => {}
         }
+    }
+
+    fn on_identified(&mut self, peer: PeerId, mut info: identify::Info) {
+        let observed = std::mem::replace(&mut info.observed_addr, Multiaddr::empty());
+        // Over a relay the other side sees the relay.
+        if !is_relayed(&observed) && Scope::of(&observed) != Scope::Unusable {
+            self.state.observed(without_peer(observed), peer);
+        }
+        discovery::join(self.swarm.behaviour_mut(), &self.state, peer, info);
+    }
+
+    /// Another peer has tried whether an address of this one can be reached.
+    fn on_tested(&self, event: &autonat::v2::client::Event) {
+        let reached = event.result.is_ok();
+        self.state.learn(|known| match (reached, known.nat) {
+            (true, _) => known.nat = NatStatus::Public,
+            (false, NatStatus::Unknown) => known.nat = NatStatus::Private,
+            (false, _) => {}
+        });
+    }
+
+    fn on_punched(&self, id: ConnectionId) {
+        if let Some(connection) = self.state.registry.get(id)
+            && connection.set_path(PathKind::Punched)
+        {
+            self.state.tell(Event::PathChanged(connection));
+        }
+    }
+
+    /// Notes whether there is a connection to a rendezvous server.
+    fn note_rendezvous(&self, peer: PeerId) {
+        self.state.learn(|known| {
+            if let Some(server) = known.rendezvous.iter_mut().find(|server| server.peer == peer) {
+                server.connected = self.state.registry.all().iter().any(|connection| connection.peer() == peer);
+            }
+        });
     }
 
     /// Notes the latency. A connection that answers no ping and receives nothing else until the next one is gone, although TCP has not noticed.
@@ -254,6 +360,42 @@ async fn next_change(watcher: &mut Option<if_watch::tokio::IfWatcher>) {
         }
         None => std::future::pending().await,
     }
+}
+
+/// libp2p shares a TCP port with whoever of the same user listens there already, who then gets half of the connections. This does not.
+fn not_taken(address: &Multiaddr) -> std::io::Result<()> {
+    let mut parts = address.iter();
+    let host = match parts.next() {
+        Some(Protocol::Ip4(ip)) => std::net::IpAddr::V4(ip),
+        Some(Protocol::Ip6(ip)) => std::net::IpAddr::V6(ip),
+        _ => return Ok(()),
+    };
+    match parts.next() {
+        Some(Protocol::Tcp(port)) if port != 0 => std::net::TcpListener::bind((host, port)).map(drop),
+        _ => Ok(()),
+    }
+}
+
+async fn at(time: Option<Instant>) {
+    match time {
+        Some(time) => tokio::time::sleep_until(time).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Adds connections through relays, if they are used.
+fn with_relays(
+    config: &Config,
+    key: &Keypair,
+    local: PeerId,
+    carrier: Carrier,
+) -> Result<(Carrier, Option<relay::client::Behaviour>), StartError> {
+    if !config.discovery.through_relays {
+        return Ok((carrier, None));
+    }
+    let (relayed, behaviour) = relay::client::new(local);
+    // First, since it leaves all other addresses to the next one.
+    Ok((transport::either(transport::secured(relayed, key, &config.limits)?, carrier), Some(behaviour)))
 }
 
 fn refused(address: &Multiaddr, error: &dyn std::error::Error) -> StartError {

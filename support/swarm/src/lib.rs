@@ -29,6 +29,7 @@
 //! # }
 //! # tokio::runtime::Runtime::new().unwrap().block_on(example()).unwrap();
 //! ```
+#![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod address;
 mod admission;
@@ -36,18 +37,21 @@ mod behaviour;
 mod config;
 mod connect;
 mod connection;
+mod discovery;
 mod driver;
 mod error;
 mod event;
+mod guard;
 mod interfaces;
 mod limits;
 mod network;
 mod path;
 mod reachability;
+mod relays;
+mod rendezvous;
 mod state;
 mod stream;
 mod streams;
-mod told;
 mod transport;
 
 pub use address::AddressPolicy;
@@ -61,6 +65,8 @@ pub use limits::{Limits, Refused};
 pub use network::Network;
 pub use path::PathKind;
 pub use reachability::{NatStatus, Reachability, RelayState, RendezvousState};
+pub use relays::RelayMetrics;
+pub use rendezvous::RendezvousError;
 pub use stream::Stream;
 pub use streams::{Inbound, InboundStream};
 

@@ -1,19 +1,21 @@
 //! The handle of a network.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
 
-use libp2p::core::Transport as _;
 use libp2p::{Multiaddr, PeerId};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
+use crate::address::named_peer;
 use crate::config::Config;
 use crate::connect::{self, CONNECT_TIME};
 use crate::connection::Connection;
 use crate::driver::{Command, Driver};
+use crate::rendezvous::Rendezvous;
 use crate::state::State;
 use crate::streams::{Inbound, Streams};
-use crate::transport::{self, Carrier, Dialable, Gate};
-use crate::{ConnectError, Event, Reachability, Refused, StartError};
+use crate::transport::{self, Carrier, Dialable};
+use crate::{ConnectError, Event, Reachability, Refused, RelayMetrics, RendezvousError, StartError};
 
 /// Commands that wait for the driver.
 const COMMANDS: usize = 64;
@@ -24,6 +26,7 @@ const COMMANDS: usize = 64;
 #[derive(Clone)]
 pub struct Network {
     state: Arc<State>,
+    rendezvous: Arc<Rendezvous>,
     commands: mpsc::Sender<Command>,
     /// Closed when the driver has ended.
     running: watch::Receiver<()>,
@@ -58,20 +61,27 @@ impl Network {
     pub async fn start_with(config: Config, carrier: Carrier) -> Result<(Self, Inbound), StartError> {
         let key = config.seed.keypair().map_err(|_| StartError::Key)?;
         let dialable = Dialable::new(config.addresses, transport::own_addresses(&config).cloned());
-        let state =
-            Arc::new(State::new(key.public().to_peer_id(), config.addresses, dialable, Reachability::default()));
+        let rendezvous = Arc::new(Rendezvous::new(key.clone(), &config.discovery.rendezvous)?);
+        let known = Reachability {
+            mdns: config.discovery.mdns,
+            dht: config.discovery.dht.is_some(),
+            rendezvous: rendezvous.states(),
+            ..Reachability::default()
+        };
+        let trusted = transport::own_addresses(&config).filter_map(named_peer).collect();
+        let state = State::new(key.public().to_peer_id(), config.addresses, dialable, trusted, known);
+        let state = Arc::new(state);
         let (streams, inbound) = Streams::new(&config.accept, config.limits, Arc::clone(&state.refusals))
             .map_err(|name| StartError::Protocol(name.to_owned()))?;
-        let gate = Gate::new(carrier, Arc::clone(&state.dialable)).boxed();
         let (commands, received) = mpsc::channel(COMMANDS);
-        let mut driver = Driver::new(&config, &key, gate, streams, Arc::clone(&state), received);
+        let mut driver = Driver::new(&config, &key, carrier, streams, Arc::clone(&state), received)?;
         driver.listen(config.listen).await?;
         let (still_running, running) = watch::channel(());
         tokio::spawn(async move {
             driver.run().await;
             drop(still_running);
         });
-        Ok((Self { state, commands, running }, inbound))
+        Ok((Self { state, rendezvous, commands, running }, inbound))
     }
 
     /// The id of this peer.
@@ -144,12 +154,73 @@ impl Network {
         self.state.refusals.total()
     }
 
+    /// What the relay service of this process does. All zero without [`crate::Services::relay`].
+    #[must_use]
+    pub fn relay_metrics(&self) -> RelayMetrics {
+        self.state.relayed.metrics()
+    }
+
+    /// Looks for a peer in the distributed hash table: its addresses that may be dialled. Empty if it is not found, there is no table, or too many
+    /// searches are running. A search takes at most 20 seconds. Cancel-safe: the search goes on, and its result is an [`Event::Discovered`].
+    pub async fn find_peer(&self, peer: PeerId) -> Vec<Multiaddr> {
+        let (answer, answered) = oneshot::channel();
+        match self.commands.send(Command::Find { peer, answer }).await {
+            Ok(()) => answered.await.unwrap_or_default(),
+            Err(_) => Vec::new(),
+        }
+    }
+
+    /// Registers [`Network::dial_addresses`] under a name at all rendezvous servers of the configuration, for `ttl` (whole seconds), and keeps the
+    /// registrations until [`Network::unregister`] or the network ends: they are renewed at half of their time, and made again when a server comes back.
+    /// Registering a name again replaces its `ttl`.
+    ///
+    /// Returns when the first server has confirmed. Cancel-safe: the registration is kept all the same.
+    ///
+    /// # Errors
+    ///
+    /// [`RendezvousError`], if no server has confirmed at the first attempt. Further attempts are made all the same, unless no attempt was possible:
+    /// [`RendezvousError::NoServer`], [`RendezvousError::Namespace`], [`RendezvousError::TooMany`] (16 names).
+    pub async fn register(&self, namespace: &str, ttl: Duration) -> Result<(), RendezvousError> {
+        self.rendezvous.register(self, namespace, ttl).await
+    }
+
+    /// Ends the registrations under a name.
+    pub async fn unregister(&self, namespace: &str) {
+        self.rendezvous.unregister(self, namespace).await;
+    }
+
+    /// The peers that are registered under a name at the rendezvous servers of the configuration, with their addresses that may be dialled, at most 16
+    /// each. At most 64 peers of each server. They have signed their addresses, and nothing else is known of them.
+    ///
+    /// # Errors
+    ///
+    /// [`RendezvousError`], if no server answers.
+    pub async fn discover(&self, namespace: &str) -> Result<Vec<(PeerId, Vec<Multiaddr>)>, RendezvousError> {
+        self.rendezvous.discover(self, namespace).await
+    }
+
     /// Closes all connections and listeners, and waits until that is done. May be called again.
+    ///
+    /// The UDP port of a QUIC connection that was open stays bound for about 3 seconds more, in which QUIC answers late packets.
     pub async fn shutdown(&self) {
         // A driver that has ended needs no command.
         drop(self.commands.send(Command::Shutdown).await);
         let mut running = self.running.clone();
         while running.changed().await.is_ok() {}
+    }
+
+    pub(crate) fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// A handle that does not keep the network running.
+    pub(crate) fn downgrade(&self) -> WeakNetwork {
+        WeakNetwork {
+            state: Arc::clone(&self.state),
+            rendezvous: Arc::downgrade(&self.rendezvous),
+            commands: self.commands.downgrade(),
+            running: self.running.clone(),
+        }
     }
 
     pub(crate) fn dialable(&self) -> &Dialable {
@@ -166,5 +237,24 @@ impl Network {
 impl std::fmt::Debug for Network {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Network").field("local_peer", &self.local_peer()).finish_non_exhaustive()
+    }
+}
+
+/// A handle of a network that others keep running.
+pub(crate) struct WeakNetwork {
+    state: Arc<State>,
+    rendezvous: Weak<Rendezvous>,
+    commands: mpsc::WeakSender<Command>,
+    running: watch::Receiver<()>,
+}
+
+impl WeakNetwork {
+    pub(crate) fn upgrade(&self) -> Option<Network> {
+        Some(Network {
+            state: Arc::clone(&self.state),
+            rendezvous: self.rendezvous.upgrade()?,
+            commands: self.commands.upgrade()?,
+            running: self.running.clone(),
+        })
     }
 }

@@ -1,13 +1,16 @@
 //! What handles of a network see of its driver.
 
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use libp2p::{Multiaddr, PeerId};
 use tokio::sync::broadcast;
 
 use crate::address::{Scope, is_relayed};
+use crate::connection::TransportKind;
 use crate::interfaces::Interfaces;
 use crate::limits::Refusals;
+use crate::relays::RelayCounters;
 use crate::streams::Registry;
 use crate::transport::Dialable;
 use crate::{AddressPolicy, Event, Reachability};
@@ -29,7 +32,10 @@ pub(crate) struct State {
     pub(crate) registry: Arc<Registry>,
     pub(crate) refusals: Arc<Refusals>,
     pub(crate) interfaces: Interfaces,
+    pub(crate) relayed: RelayCounters,
     pub(crate) events: broadcast::Sender<Event>,
+    /// Peers that the configuration names.
+    trusted: HashSet<PeerId>,
     addresses: Mutex<Addresses>,
     reachability: Mutex<Reachability>,
 }
@@ -38,10 +44,28 @@ pub(crate) struct State {
 struct Addresses {
     listening: Vec<Multiaddr>,
     confirmed: Vec<Multiaddr>,
+    /// The newest first.
+    observed: Vec<Observed>,
+}
+
+/// An address that others claim to see this peer at.
+struct Observed {
+    address: Multiaddr,
+    /// Who was the first to say so.
+    by: PeerId,
+    /// Whether it may be passed on: a second peer, or one of the configuration, says so too. A single stranger could name a victim, whom others
+    /// would then dial.
+    credible: bool,
 }
 
 impl State {
-    pub(crate) fn new(local: PeerId, policy: AddressPolicy, dialable: Dialable, reachability: Reachability) -> Self {
+    pub(crate) fn new(
+        local: PeerId,
+        policy: AddressPolicy,
+        dialable: Dialable,
+        trusted: HashSet<PeerId>,
+        reachability: Reachability,
+    ) -> Self {
         Self {
             local,
             policy,
@@ -49,7 +73,9 @@ impl State {
             registry: Arc::default(),
             refusals: Arc::default(),
             interfaces: Interfaces::default(),
+            relayed: RelayCounters::default(),
             events: broadcast::Sender::new(EVENTS),
+            trusted,
             addresses: Mutex::default(),
             reachability: Mutex::new(reachability),
         }
@@ -75,8 +101,8 @@ impl State {
 
     /// What others should be told: the local network first, relays last.
     pub(crate) fn told(&self) -> Vec<Multiaddr> {
-        let (listening, external) = (self.listening(), self.external());
-        let known = listening.into_iter().chain(external).filter(|address| self.policy.tells(address));
+        let known = self.addresses().tellable();
+        let known = known.into_iter().filter(|address| self.policy.tells(address));
         let (relayed, mut direct): (Vec<_>, Vec<_>) = known.partition(is_relayed);
         direct.sort_by_key(|address| match Scope::of(address) {
             Scope::Loopback => 2,
@@ -121,14 +147,20 @@ impl State {
         }
     }
 
-    /// Somebody sees this peer at an address. The newest replace the oldest.
-    pub(crate) fn observed(&self, address: Multiaddr) {
-        self.learn(|known| {
-            if !known.observed.contains(&address) {
-                known.observed.insert(0, address);
-                known.observed.truncate(OBSERVED_ADDRESSES);
+    /// A peer says that it sees this one at an address. The newest replace the oldest.
+    pub(crate) fn observed(&self, address: Multiaddr, by: PeerId) {
+        let trusted = self.trusted.contains(&by);
+        let mut addresses = self.addresses();
+        match addresses.observed.iter_mut().find(|known| known.address == address) {
+            Some(known) => known.credible |= trusted || known.by != by,
+            None => {
+                addresses.observed.insert(0, Observed { address, by, credible: trusted });
+                addresses.observed.truncate(OBSERVED_ADDRESSES);
             }
-        });
+        }
+        let observed = addresses.observed.iter().map(|known| known.address.clone()).collect();
+        drop(addresses);
+        self.learn(|known| known.observed = observed);
     }
 
     fn addresses(&self) -> MutexGuard<'_, Addresses> {
@@ -137,6 +169,17 @@ impl State {
 
     fn lock_reachability(&self) -> MutexGuard<'_, Reachability> {
         self.reachability.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Addresses {
+    /// What may be of use to others. An observed address without a listener is that of an outgoing connection.
+    fn tellable(&self) -> Vec<Multiaddr> {
+        let kind = |address: &Multiaddr| (is_relayed(address), TransportKind::of(address));
+        let listens = |address: &Multiaddr| self.listening.iter().any(|own| kind(own) == kind(address));
+        let observed = self.observed.iter().filter(|known| known.credible && listens(&known.address));
+        let observed = observed.map(|known| &known.address);
+        self.listening.iter().chain(&self.confirmed).chain(observed).cloned().collect()
     }
 }
 
@@ -168,7 +211,12 @@ mod tests {
     use super::*;
 
     fn state(policy: AddressPolicy) -> State {
-        State::new(PeerId::random(), policy, Dialable::new(policy, std::iter::empty()), Reachability::default())
+        let dialable = Dialable::new(policy, std::iter::empty());
+        State::new(PeerId::random(), policy, dialable, HashSet::from([trusted()]), Reachability::default())
+    }
+
+    fn trusted() -> PeerId {
+        "12D3KooWEyoppNCUx8Yx66oV9fJnriXwCcXwDDUA2kj6vnc6iDEp".parse().unwrap()
     }
 
     #[test]
@@ -205,12 +253,31 @@ mod tests {
     fn addresses_that_others_claim_are_bounded() {
         let state = state(AddressPolicy::default());
         for port in 0..=OBSERVED_ADDRESSES {
-            state.observed(format!("/ip4/203.0.113.1/tcp/{port}").parse().unwrap());
+            state.observed(format!("/ip4/203.0.113.1/tcp/{port}").parse().unwrap(), trusted());
             state.confirmed(format!("/ip4/203.0.113.2/tcp/{port}").parse().unwrap());
         }
         assert_eq!(state.reachability().observed.len(), OBSERVED_ADDRESSES);
         assert_eq!(state.external().len(), 2 * OBSERVED_ADDRESSES);
         let newest = format!("/ip4/203.0.113.1/tcp/{OBSERVED_ADDRESSES}").parse().unwrap();
         assert_eq!(state.reachability().observed.first(), Some(&newest));
+    }
+
+    #[test]
+    fn what_a_single_stranger_claims_is_not_passed_on() {
+        let state = state(AddressPolicy::default());
+        let address = |port: u16| -> Multiaddr { format!("/ip4/203.0.113.1/tcp/{port}").parse().unwrap() };
+        let listening: Multiaddr = "/ip4/10.0.0.1/tcp/1".parse().unwrap();
+        let (first, second) = (PeerId::random(), PeerId::random());
+        state.observed(address(1), trusted());
+        assert!(state.told().is_empty(), "without a listener");
+        state.listens(listening);
+        assert_eq!(state.told(), [address(1)]);
+        state.observed(address(2), first);
+        state.observed(address(2), first);
+        assert_eq!(state.told(), [address(1)]);
+        state.observed(address(2), second);
+        assert_eq!(state.told(), [address(2), address(1)]);
+        state.observed("/ip4/203.0.113.1/udp/1/quic-v1".parse().unwrap(), trusted());
+        assert_eq!(state.told().len(), 2, "nothing listens with QUIC");
     }
 }

@@ -1,6 +1,7 @@
 //! What carries connections: TCP, QUIC and memory with their encryption and multiplexing, below a gate that decides what is dialled.
 
-use std::collections::HashSet;
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -27,8 +28,8 @@ pub(crate) type Carrier = Boxed<(PeerId, StreamMuxerBox)>;
 /// How long the handshake of a connection may take.
 const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
 
-/// The most addresses that are dialled although the policy does not permit them: own configuration and multicast DNS.
-const EXEMPT_ADDRESSES: usize = 1024;
+/// The most addresses of the local network that are dialled because multicast DNS found them, although the policy does not permit them.
+const FOUND_ADDRESSES: usize = 1024;
 
 /// Inbound streams of one connection that are negotiating at a time; the peer waits with more.
 pub(crate) const NEGOTIATING_STREAMS: usize = 32;
@@ -111,32 +112,44 @@ pub(crate) fn own_addresses(config: &Config) -> impl Iterator<Item = &Multiaddr>
 #[derive(Debug)]
 pub(crate) struct Dialable {
     policy: AddressPolicy,
-    exempt: RwLock<HashSet<Multiaddr>>,
+    own: HashSet<Multiaddr>,
+    /// What others in the local network announced, and how many of them the same.
+    found: RwLock<HashMap<Multiaddr, usize>>,
 }
 
 impl Dialable {
     pub(crate) fn new(policy: AddressPolicy, own: impl Iterator<Item = Multiaddr>) -> Self {
-        Self { policy, exempt: RwLock::new(own.map(without_peer).collect()) }
+        Self { policy, own: own.map(without_peer).collect(), found: RwLock::default() }
     }
 
     pub(crate) fn permits(&self, address: &Multiaddr) -> bool {
         let first_hop = without_peer(address.iter().take_while(|part| *part != Protocol::P2pCircuit).collect());
-        self.policy.dials(address) || self.exempt.read().unwrap_or_else(PoisonError::into_inner).contains(&first_hop)
+        self.policy.dials(address)
+            || self.own.contains(&first_hop)
+            || self.found.read().unwrap_or_else(PoisonError::into_inner).contains_key(&first_hop)
     }
 
-    /// Permits an address; whether there was room for it.
+    /// Permits an address that was found; whether there was room for it.
     pub(crate) fn exempt(&self, address: Multiaddr) -> bool {
-        let mut exempt = self.exempt.write().unwrap_or_else(PoisonError::into_inner);
-        let room = exempt.len() < EXEMPT_ADDRESSES;
-        if room {
-            exempt.insert(without_peer(address));
+        let mut found = self.found.write().unwrap_or_else(PoisonError::into_inner);
+        let room = found.len() < FOUND_ADDRESSES;
+        match found.entry(without_peer(address)) {
+            Entry::Occupied(mut count) => *count.get_mut() += 1,
+            Entry::Vacant(entry) if room => drop(entry.insert(1)),
+            Entry::Vacant(_) => return false,
         }
-        room
+        true
     }
 
-    /// Takes an exemption back.
+    /// Takes back what [`Dialable::exempt`] permitted.
     pub(crate) fn forget(&self, address: Multiaddr) {
-        self.exempt.write().unwrap_or_else(PoisonError::into_inner).remove(&without_peer(address));
+        let mut found = self.found.write().unwrap_or_else(PoisonError::into_inner);
+        if let Entry::Occupied(mut count) = found.entry(without_peer(address)) {
+            *count.get_mut() -= 1;
+            if *count.get() == 0 {
+                count.remove();
+            }
+        }
     }
 }
 
@@ -204,13 +217,26 @@ mod tests {
     }
 
     #[test]
+    fn what_one_peer_announces_and_withdraws_does_not_take_it_from_others() {
+        let address: Multiaddr = "/ip4/192.168.0.1/tcp/9".parse().unwrap();
+        let own = Dialable::new(AddressPolicy::default(), [address.clone()].into_iter());
+        let found = Dialable::new(AddressPolicy::default(), std::iter::empty());
+        assert!(found.exempt(address.clone()));
+        for dialable in [own, found] {
+            assert!(dialable.exempt(address.clone()));
+            dialable.forget(address.clone());
+            assert!(dialable.permits(&address));
+        }
+    }
+
+    #[test]
     fn exemptions_are_bounded() {
         let dialable = Dialable::new(AddressPolicy::default(), std::iter::empty());
         let address = |port: usize| -> Multiaddr { format!("/ip4/10.0.0.1/tcp/{port}").parse().unwrap() };
-        for port in 0..EXEMPT_ADDRESSES {
+        for port in 0..FOUND_ADDRESSES {
             assert!(dialable.exempt(address(port)));
         }
-        assert!(!dialable.exempt(address(EXEMPT_ADDRESSES)));
-        assert!(!dialable.permits(&address(EXEMPT_ADDRESSES)));
+        assert!(!dialable.exempt(address(FOUND_ADDRESSES)));
+        assert!(!dialable.permits(&address(FOUND_ADDRESSES)));
     }
 }

@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use libp2p::StreamProtocol;
 use libp2p::core::upgrade::ReadyUpgrade;
@@ -40,7 +41,7 @@ impl Handler {
             end,
             streams,
             places: Arc::new(Semaphore::new(limits.inbound_streams_per_connection)),
-            rate: Rate::new(limits.inbound_streams_per_second, Instant::now()),
+            rate: Rate::new(limits.inbound_streams_per_second, Duration::from_secs(1), Instant::now()),
             closing: false,
         }
     }

@@ -6,7 +6,7 @@
 
 mod accept;
 mod handler;
-mod rate;
+pub(crate) mod rate;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -110,11 +110,23 @@ pub(crate) struct Behaviour {
     /// Connections that another behaviour may still refuse.
     starting: HashMap<ConnectionId, Connection>,
     closing: VecDeque<(PeerId, ConnectionId)>,
+    moved: VecDeque<Connection>,
 }
+
+/// A connection has another address at its other end.
+#[derive(Debug)]
+pub(crate) struct Moved(pub(crate) Connection);
 
 impl Behaviour {
     pub(crate) fn new(streams: Arc<Streams>, registry: Arc<Registry>, interfaces: Interfaces) -> Self {
-        Self { streams, registry, interfaces, starting: HashMap::new(), closing: VecDeque::new() }
+        Self {
+            streams,
+            registry,
+            interfaces,
+            starting: HashMap::new(),
+            closing: VecDeque::new(),
+            moved: VecDeque::new(),
+        }
     }
 
     fn start(&mut self, id: ConnectionId, peer: PeerId, role: Role, remote: &Multiaddr, relayed: bool) -> Handler {
@@ -127,7 +139,7 @@ impl Behaviour {
 
 impl NetworkBehaviour for Behaviour {
     type ConnectionHandler = Handler;
-    type ToSwarm = std::convert::Infallible;
+    type ToSwarm = Moved;
 
     fn handle_established_inbound_connection(
         &mut self,
@@ -171,7 +183,10 @@ impl NetworkBehaviour for Behaviour {
             }
             FromSwarm::AddressChange(change) => {
                 if let Some(connection) = self.registry.get(change.connection_id) {
-                    connection.set_address(change.new.get_remote_address());
+                    let address = change.new.get_remote_address();
+                    connection.set_address(address);
+                    connection.set_path(PathKind::classify(address, &self.interfaces));
+                    self.moved.push_back(connection);
                 }
             }
             _ => {}
@@ -183,6 +198,9 @@ impl NetworkBehaviour for Behaviour {
     }
 
     fn poll(&mut self, _: &mut Context<'_>) -> Poll<ToSwarm<Self::ToSwarm, THandlerInEvent<Self>>> {
+        if let Some(connection) = self.moved.pop_front() {
+            return Poll::Ready(ToSwarm::GenerateEvent(Moved(connection)));
+        }
         match self.closing.pop_front() {
             Some((peer_id, id)) => {
                 Poll::Ready(ToSwarm::CloseConnection { peer_id, connection: CloseConnection::One(id) })

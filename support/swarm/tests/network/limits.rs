@@ -1,0 +1,173 @@
+//! Each limit at its bound: the last one that fits is served, the next one refused and counted, and room that is given back is used again.
+
+use std::time::Duration;
+
+use swarm::{ConnectError, Connection, Limits, Stream};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use crate::support::*;
+
+/// Opens a stream and leaves it open, if the peer serves it.
+async fn hold(connection: &Connection) -> Option<Stream> {
+    let mut stream = connection.open(ECHO).await.ok()?;
+    stream.write_all(b"x").await.ok()?;
+    stream.flush().await.ok()?;
+    (stream.read_u8().await.ok()? == b'x').then_some(stream)
+}
+
+/// Opens one as soon as the peer has noticed that there is room.
+async fn hold_later(connection: &Connection) -> Stream {
+    soon(async {
+        loop {
+            if let Some(stream) = hold(connection).await {
+                return stream;
+            }
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn streams_of_a_connection_at_a_time() {
+    for listen in [TCP, QUIC] {
+        let limits =
+            Limits { inbound_streams_per_connection: 4, inbound_streams_per_second: 10_000, ..Limits::default() };
+        let (alice, inbound) = start(limited(1, &[listen], limits)).await;
+        let (bob, _keep) = start(config(2, &[])).await;
+        echo(inbound);
+        let connection = connect(&bob, &alice).await;
+        let mut held = Vec::new();
+        for _ in 0..4 {
+            held.push(soon(hold(&connection)).await.expect("it fits"));
+        }
+        assert_eq!(alice.refused().streams, 0);
+        assert!(soon(hold(&connection)).await.is_none());
+        assert_eq!(alice.refused().streams, 1);
+        held.pop();
+        hold_later(&connection).await;
+    }
+}
+
+#[tokio::test]
+async fn streams_of_all_connections_at_a_time() {
+    let limits = Limits { inbound_streams: 3, inbound_streams_per_second: 10_000, ..Limits::default() };
+    let (alice, inbound) = start(limited(1, &[TCP], limits)).await;
+    let (bob, _keep) = start(config(2, &[])).await;
+    let (carol, _keep) = start(config(3, &[])).await;
+    echo(inbound);
+    let (of_bob, of_carol) = (connect(&bob, &alice).await, connect(&carol, &alice).await);
+    let first = soon(hold(&of_bob)).await.expect("it fits");
+    let _second = soon(hold(&of_bob)).await.expect("it fits");
+    let _third = soon(hold(&of_carol)).await.expect("it fits");
+    assert!(soon(hold(&of_carol)).await.is_none());
+    assert_eq!(alice.refused().streams, 1);
+    drop(first);
+    hold_later(&of_carol).await;
+}
+
+#[tokio::test]
+async fn new_streams_per_second() {
+    let limits = Limits { inbound_streams_per_second: 8, ..Limits::default() };
+    let (alice, inbound) = start(limited(1, &[MEMORY], limits)).await;
+    let (bob, _keep) = start(config(2, &[])).await;
+    echo(inbound);
+    let connection = connect(&bob, &alice).await;
+    // The clock of the limit stands still from here on.
+    tokio::time::pause();
+    for _ in 0..8 {
+        ask(&connection, b"x").await.expect("it fits");
+    }
+    assert!(ask(&connection, b"x").await.is_err());
+    assert_eq!(alice.refused().streams, 1);
+    tokio::time::advance(Duration::from_millis(125)).await;
+    ask(&connection, b"x").await.expect("one more fits");
+    assert!(ask(&connection, b"x").await.is_err());
+}
+
+#[tokio::test]
+async fn connections_in_total() {
+    let limits = Limits { connections: 2, ..Limits::default() };
+    let (alice, inbound) = start(limited(1, &[TCP], limits)).await;
+    echo(inbound);
+    let (bob, _keep) = start(config(2, &[])).await;
+    let (carol, _keep) = start(config(3, &[])).await;
+    let (dave, _keep) = start(config(4, &[])).await;
+    let of_bob = connect(&bob, &alice).await;
+    let of_carol = connect(&carol, &alice).await;
+    soon(ask(&of_carol, b"x")).await.expect("it fits");
+    // The handshake succeeds before the limit is looked at, so the connection closes at once.
+    let of_dave = connect(&dave, &alice).await;
+    soon(of_dave.closed()).await;
+    assert_eq!(alice.refused().connections, 1);
+    soon(ask(&of_bob, b"x")).await.expect("who is there stays");
+    of_bob.close();
+    soon(of_bob.closed()).await;
+    until(|| alice.connections().len() == 1).await;
+    soon(ask(&connect(&dave, &alice).await, b"x")).await.expect("there is room again");
+}
+
+#[tokio::test]
+async fn connections_of_one_peer() {
+    let limits = Limits { connections_per_peer: 2, ..Limits::default() };
+    let (alice, inbound) = start(limited(1, &[TCP], limits)).await;
+    echo(inbound);
+    // Three processes with the key of one peer.
+    let (first, _keep) = start(config(2, &[])).await;
+    let (second, _keep) = start(config(2, &[])).await;
+    let (third, _keep) = start(config(2, &[])).await;
+    let (other, _keep) = start(config(3, &[])).await;
+    soon(ask(&connect(&first, &alice).await, b"x")).await.expect("it fits");
+    soon(ask(&connect(&second, &alice).await, b"x")).await.expect("it fits");
+    soon(connect(&third, &alice).await.closed()).await;
+    assert_eq!(alice.refused().connections, 1);
+    soon(ask(&connect(&other, &alice).await, b"x")).await.expect("another peer fits");
+}
+
+#[tokio::test]
+async fn own_dials_beyond_the_limit_fail_at_once() {
+    let limits = Limits { connections: 1, ..Limits::default() };
+    let (bob, _keep) = start(limited(1, &[], limits)).await;
+    let (alice, _keep) = start(config(2, &[TCP])).await;
+    let (carol, _keep) = start(config(3, &[TCP])).await;
+    connect(&bob, &alice).await;
+    let error = soon(bob.connect(carol.local_peer(), carol.listen_addresses())).await.unwrap_err();
+    assert!(matches!(error, ConnectError::Limit), "{error:?}");
+}
+
+#[tokio::test]
+async fn handshakes_that_do_not_go_on() {
+    let limits = Limits { pending_inbound: 2, ..Limits::default() };
+    let (alice, _keep) = start(limited(1, &[TCP], limits)).await;
+    let address = ("127.0.0.1", port(&alice.listen_addresses()[0]));
+    let (mut first, mut second) =
+        (TcpStream::connect(address).await.unwrap(), TcpStream::connect(address).await.unwrap());
+    // Each gets the start of the negotiation, so both places are taken.
+    soon(first.write_all(b"\x13/multistream/1.0.0\n")).await.unwrap();
+    soon(second.write_all(b"\x13/multistream/1.0.0\n")).await.unwrap();
+    soon(first.read_u8()).await.unwrap();
+    soon(second.read_u8()).await.unwrap();
+    let mut third = TcpStream::connect(address).await.unwrap();
+    assert!(soon(third.read_u8()).await.is_err());
+    assert_eq!(alice.refused().connections, 1);
+    drop(first);
+    let (bob, _keep) = start(config(2, &[])).await;
+    soon(async { while bob.connect(alice.local_peer(), alice.listen_addresses()).await.is_err() {} }).await;
+}
+
+#[tokio::test]
+async fn a_peer_that_opens_streams_and_is_silent_hurts_nobody_else() {
+    let (alice, inbound) = start(config(1, &[TCP])).await;
+    echo(inbound);
+    let (mallory, _keep) = start(config(2, &[])).await;
+    let (bob, _keep) = start(config(3, &[])).await;
+    let of_mallory = connect(&mallory, &alice).await;
+    let opened = futures_util::future::join_all((0..200).map(|_| of_mallory.open(ECHO)));
+    let silent: Vec<_> = soon(opened).await.into_iter().flatten().collect();
+    assert!(!silent.is_empty());
+    let of_bob = connect(&bob, &alice).await;
+    for _ in 0..16 {
+        soon(ask(&of_bob, b"x")).await.expect("it is served");
+    }
+    until(|| alice.refused().streams >= silent.len() as u64 - 16).await;
+}

@@ -1,0 +1,12 @@
+//! Networks in one process: connections, streams, limits, ends.
+
+#![allow(clippy::unwrap_used, reason = "a test")]
+
+mod connections;
+mod discovery;
+mod ends;
+mod limits;
+mod relays;
+mod rendezvous;
+mod streams;
+mod support;

@@ -1,0 +1,220 @@
+//! Relays, hole punching, and what peers tell about reachability.
+
+use swarm::{
+    Config, Discovery, Event, Multiaddr, NatStatus, Network, PathKind, RelayLimits, RelayState, Services, TransportKind,
+};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+use crate::support::*;
+
+fn relay(seed: u8, limits: RelayLimits) -> Config {
+    Config { services: Services { relay: Some(limits), ..Services::default() }, ..config(seed, &[TCP]) }
+}
+
+/// A peer that is reached at a relay only.
+fn behind(seed: u8, relay: &Network) -> Config {
+    let relays = full_addresses(relay);
+    Config { discovery: Discovery { relays, ..Discovery::default() }, ..config(seed, &[]) }
+}
+
+async fn reserved(network: &Network) {
+    until(|| network.reachability().relays.iter().all(|relay| relay.reserved)).await;
+    until(|| !network.dial_addresses().is_empty()).await;
+}
+
+fn circuits(network: &Network) -> Vec<Multiaddr> {
+    let told = network.dial_addresses().into_iter();
+    told.filter(|address| address.to_string().contains("p2p-circuit")).collect()
+}
+
+#[tokio::test]
+async fn a_peer_is_reached_at_its_relay() {
+    let (relay, _keep) = start(relay(9, RelayLimits::default())).await;
+    let (alice, inbound) = start(behind(1, &relay)).await;
+    let (bob, _keep) = start(config(2, &[])).await;
+    echo(inbound);
+    reserved(&alice).await;
+    assert_eq!(alice.listen_addresses(), alice.dial_addresses());
+    let connection = soon(bob.connect(alice.local_peer(), alice.dial_addresses())).await.unwrap();
+    assert_eq!((connection.path(), connection.transport()), (PathKind::Relayed, TransportKind::Relay));
+    assert_eq!(connection.peer(), alice.local_peer());
+    assert_eq!(soon(ask(&connection, b"hello")).await.unwrap(), b"hello");
+    let at_alice = alice.best_connection(&bob.local_peer()).unwrap();
+    assert_eq!((at_alice.path(), at_alice.transport()), (PathKind::Relayed, TransportKind::Relay));
+    let metrics = relay.relay_metrics();
+    assert_eq!((metrics.reservations, metrics.circuits), (1, 1));
+    // The same one again, since there is no direct address.
+    assert_eq!(soon(bob.connect(alice.local_peer(), alice.dial_addresses())).await.unwrap(), connection);
+    connection.close();
+    until(|| relay.relay_metrics().circuits == 0).await;
+}
+
+#[tokio::test]
+async fn a_direct_address_wins_over_a_relay() {
+    let (relay, _keep) = start(relay(9, RelayLimits::default())).await;
+    let (alice, _keep) = start(Config { listen: config(1, &[TCP]).listen, ..behind(1, &relay) }).await;
+    let (bob, _keep) = start(config(2, &[])).await;
+    until(|| alice.dial_addresses().len() == 2).await;
+    let connection = soon(bob.connect(alice.local_peer(), alice.dial_addresses())).await.unwrap();
+    assert_eq!(connection.path(), PathKind::Lan);
+    assert_eq!(relay.relay_metrics().circuits_accepted, 0);
+}
+
+#[tokio::test]
+async fn a_relay_is_tried_when_no_direct_address_answers() {
+    let (relay, _keep) = start(relay(9, RelayLimits::default())).await;
+    let (alice, _keep) = start(behind(1, &relay)).await;
+    let (bob, _keep) = start(config(2, &[])).await;
+    reserved(&alice).await;
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let silent = format!("/ip4/127.0.0.1/tcp/{}", silent.local_addr().unwrap().port());
+    let mut addresses = alice.dial_addresses();
+    addresses.push(silent.parse().unwrap());
+    let connection = soon(bob.connect(alice.local_peer(), addresses)).await.unwrap();
+    assert_eq!(connection.path(), PathKind::Relayed);
+}
+
+#[tokio::test]
+async fn without_relays_their_addresses_are_of_no_use() {
+    let (relay, _keep) = start(relay(9, RelayLimits::default())).await;
+    let (alice, _keep) = start(behind(1, &relay)).await;
+    reserved(&alice).await;
+    let off = Discovery { through_relays: false, ..Discovery::default() };
+    let (bob, _keep) = start(Config { discovery: off, ..config(2, &[]) }).await;
+    assert!(soon(bob.connect(alice.local_peer(), alice.dial_addresses())).await.is_err());
+    assert_eq!(relay.relay_metrics().circuits_accepted, 0);
+}
+
+#[tokio::test]
+async fn relayed_connections_at_their_bound() {
+    let (relay, _keep) = start(relay(9, RelayLimits { circuits: 2, ..RelayLimits::default() })).await;
+    let (alice, inbound) = start(behind(1, &relay)).await;
+    echo(inbound);
+    reserved(&alice).await;
+    let (bob, _keep) = start(config(2, &[])).await;
+    let (carol, _keep) = start(config(3, &[])).await;
+    let (dave, _keep) = start(config(4, &[])).await;
+    let first = soon(bob.connect(alice.local_peer(), alice.dial_addresses())).await.unwrap();
+    let second = soon(carol.connect(alice.local_peer(), alice.dial_addresses())).await.unwrap();
+    soon(ask(&first, b"x")).await.unwrap();
+    soon(ask(&second, b"x")).await.unwrap();
+    soon(dave.connect(alice.local_peer(), alice.dial_addresses())).await.unwrap_err();
+    assert_eq!(relay.relay_metrics().circuits_refused, 1);
+    first.close();
+    until(|| relay.relay_metrics().circuits == 1).await;
+    soon(dave.connect(alice.local_peer(), alice.dial_addresses())).await.unwrap();
+}
+
+#[tokio::test]
+async fn bytes_of_a_relayed_connection_at_their_bound() {
+    let (relay, _keep) = start(relay(9, RelayLimits { bytes_per_circuit: 256 << 10, ..RelayLimits::default() })).await;
+    let (alice, mut inbound) = start(behind(1, &relay)).await;
+    reserved(&alice).await;
+    let (bob, _keep) = start(config(2, &[])).await;
+    let connection = soon(bob.connect(alice.local_peer(), alice.dial_addresses())).await.unwrap();
+    let mut stream = soon(connection.open(ECHO)).await.unwrap();
+    let mut received = soon(inbound.next()).await.unwrap();
+    let block = [0; 64 << 10];
+    let mut passed = 0;
+    let reading = async {
+        let mut buffer = [0; 4096];
+        while let Ok(1..) = received.stream.read(&mut buffer).await {
+            passed += 1;
+        }
+    };
+    let writing = async {
+        // The relay ends the connection in the course of the fifth block at the latest.
+        for _ in 0..64 {
+            if stream.write_all(&block).await.is_err() {
+                break;
+            }
+        }
+    };
+    soon(async { tokio::join!(reading, writing) }).await;
+    soon(connection.closed()).await;
+    let received = alice.best_connection(&bob.local_peer()).is_none();
+    assert!(received && connection.sent() >= 192 << 10, "{} bytes, {passed} reads", connection.sent());
+}
+
+#[tokio::test]
+async fn reservations_at_their_bound() {
+    let (relay, _keep) = start(relay(9, RelayLimits { reservations: 1, ..RelayLimits::default() })).await;
+    let (alice, _keep) = start(behind(1, &relay)).await;
+    reserved(&alice).await;
+    let (bob, _keep) = start(behind(2, &relay)).await;
+    until(|| bob.reachability().relays[0].error.is_some()).await;
+    assert!(!bob.reachability().relays[0].reserved && bob.dial_addresses().is_empty());
+    until(|| relay.relay_metrics().reservations_refused > 0).await;
+    assert_eq!(relay.relay_metrics().reservations, 1);
+    soon(alice.shutdown()).await;
+    // The next attempt succeeds.
+    reserved(&bob).await;
+}
+
+#[tokio::test]
+async fn a_reservation_is_made_again_when_the_relay_is_back() {
+    let (first, keep) = start(relay(9, RelayLimits::default())).await;
+    let (alice, _keep) = start(behind(1, &first)).await;
+    let mut events = alice.subscribe();
+    reserved(&alice).await;
+    let told = alice.dial_addresses();
+    let address = first.listen_addresses();
+    soon(first.shutdown()).await;
+    drop((first, keep));
+    let state = |wanted: bool| {
+        move |event: &Event| match event {
+            Event::Relay(state) if state.reserved == wanted => Some(state.clone()),
+            _ => None,
+        }
+    };
+    let made: RelayState = event(&mut events, state(true)).await;
+    let lost = event(&mut events, state(false)).await;
+    assert_eq!(made.peer, lost.peer);
+    assert!(lost.error.is_some());
+    until(|| alice.dial_addresses().is_empty()).await;
+    let (_second, _keep) = start(Config { listen: address, ..relay(9, RelayLimits::default()) }).await;
+    event(&mut events, state(true)).await;
+    until(|| alice.dial_addresses() == told).await;
+}
+
+#[tokio::test]
+async fn a_relayed_connection_becomes_a_direct_one() {
+    let (relay, _keep) = start(relay(9, RelayLimits::default())).await;
+    let punching = |seed: u8| {
+        let behind = behind(seed, &relay);
+        let discovery = Discovery { hole_punching: true, ..behind.discovery.clone() };
+        Config { listen: config(seed, &[TCP]).listen, discovery, ..behind }
+    };
+    let (alice, _keep) = start(punching(1)).await;
+    let (bob, inbound) = start(punching(2)).await;
+    echo(inbound);
+    for network in [&alice, &bob] {
+        reserved(network).await;
+        until(|| !network.reachability().observed.is_empty()).await;
+    }
+    let mut events = alice.subscribe();
+    let relayed = soon(alice.connect(bob.local_peer(), circuits(&bob))).await.unwrap();
+    assert_eq!(relayed.path(), PathKind::Relayed);
+    let changed = event(&mut events, |event| match event {
+        Event::PathChanged(connection) => Some(connection.clone()),
+        _ => None,
+    })
+    .await;
+    assert_eq!((changed.peer(), changed.path()), (bob.local_peer(), PathKind::Punched));
+    assert_eq!(alice.best_connection(&bob.local_peer()), Some(changed.clone()));
+    assert_eq!(soon(alice.connect(bob.local_peer(), Vec::new())).await.unwrap(), changed);
+    assert_eq!(soon(ask(&changed, b"hello")).await.unwrap(), b"hello");
+    until(|| bob.best_connection(&alice.local_peer()).is_some_and(|best| best.path() != PathKind::Relayed)).await;
+}
+
+#[tokio::test]
+async fn a_peer_learns_from_others_that_it_can_be_reached() {
+    let dial_back = Services { dial_back: true, ..Services::default() };
+    let (server, _keep) = start(Config { services: dial_back, ..config(9, &[TCP]) }).await;
+    let asking = Discovery { hole_punching: true, ..Discovery::default() };
+    let (alice, _keep) = start(Config { discovery: asking, ..config(1, &[TCP]) }).await;
+    assert_eq!(alice.reachability().nat, NatStatus::Unknown);
+    let _kept = connect(&alice, &server).await.keep_alive();
+    until(|| alice.reachability().nat == NatStatus::Public).await;
+    assert!(alice.external_addresses().contains(&alice.listen_addresses()[0]));
+}
