@@ -278,8 +278,10 @@ impl Driver {
             BehaviourEvent::Identify(identify::Event::Received { peer_id, info, .. }) => {
                 self.on_identified(peer_id, info)
             }
-            BehaviourEvent::Mdns(mdns::Event::Discovered(found)) => discovery::found_locally(&self.state, found),
-            BehaviourEvent::Mdns(mdns::Event::Expired(lost)) => discovery::lost_locally(&self.state, lost),
+            BehaviourEvent::Mdns(event) | BehaviourEvent::MdnsIpv6(event) => match event {
+                mdns::Event::Discovered(found) => discovery::found_locally(&self.state, found),
+                mdns::Event::Expired(lost) => discovery::lost_locally(&self.state, lost),
+            },
             BehaviourEvent::Dht(event) => self.searches.progress(&self.state, event),
             BehaviourEvent::RelayClient(relay::client::Event::ReservationReqAccepted { relay_peer_id, .. }) => {
                 let changed = self.relays.reserved(relay_peer_id);

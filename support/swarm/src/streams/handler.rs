@@ -40,7 +40,7 @@ impl Handler {
             connection,
             end,
             streams,
-            places: Arc::new(Semaphore::new(limits.inbound_streams_per_connection)),
+            places: Arc::new(Semaphore::new(limits.inbound_streams_per_connection.min(Semaphore::MAX_PERMITS))),
             rate: Rate::new(limits.inbound_streams_per_second, Duration::from_secs(1), Instant::now()),
             closing: false,
         }

@@ -91,8 +91,9 @@ impl Streams {
             Err(_) => Err(name),
         };
         let accept = Accept::new(accept.iter().copied().map(named).collect::<Result<_, _>>()?);
-        let (inbound, received) = mpsc::channel(limits.inbound_streams.max(1));
-        let places = Arc::new(Semaphore::new(limits.inbound_streams));
+        let most = limits.inbound_streams.min(Semaphore::MAX_PERMITS);
+        let (inbound, received) = mpsc::channel(most.max(1));
+        let places = Arc::new(Semaphore::new(most));
         Ok((Arc::new(Self { accept, limits, places, inbound, refusals }), Inbound(received)))
     }
 
