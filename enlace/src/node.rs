@@ -19,10 +19,17 @@ use crate::failure::Failure;
 use crate::home::Home;
 use crate::limits::BackboneLimits;
 use crate::memory::{self, Memory};
-use crate::port;
+use crate::port::{self, BackboneNames};
 
 /// Where the embedded backbone keeps its data, in the data directory.
 const BACKBONE_DIR: &str = "backbone";
+
+const NAMES: BackboneNames = BackboneNames {
+    backbone: "embedded backbone",
+    listen: "--backbone-listen",
+    peer_listen: "enlace.backbone.peerListen",
+    peer_announce: "enlace.backbone.peerAnnounce",
+};
 
 /// A running node.
 pub(crate) struct Node {
@@ -174,10 +181,8 @@ async fn start_backbone(
     let asked = embedded_address(asked)?;
     let mut result = Err(Failure::general("no address to listen on"));
     for listen in port::candidates(asked, memory.backbone_port, port::BACKBONE) {
-        result = Backbone::start(backbone_config(plan, listen, guests, client)).await.map_err(|error| match error {
-            backbone_mock::Error::Listen(error) => port::unavailable(&error, "embedded backbone", "--backbone-listen"),
-            other => Failure::from(other),
-        });
+        result =
+            Backbone::start(backbone_config(plan, listen, guests, client)).await.map_err(|error| NAMES.failure(error));
         if !result.as_ref().is_err_and(|failure| failure.kind == Kind::Network) {
             break;
         }
@@ -205,6 +210,8 @@ fn backbone_config(plan: &Plan, listen: SocketAddr, guests: bool, client: &Clien
     config.limits = Limits::for_files_of(plan.settings.max_file_size);
     let limits = &plan.settings.backbone_limits;
     limits.apply(&mut config.limits);
+    let peers = &plan.settings.backbone_peers;
+    config.peers = (!peers.listen.is_empty()).then(|| limits.peer_services(peers));
     config.clients.push(limits.client(&client.id, client.secret.expose()));
     if guests && client.id != GUEST_ID {
         config.clients.push(limits.guest());

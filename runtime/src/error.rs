@@ -9,6 +9,7 @@ use transport::wire::{Address, AddressError, ReferenceError, Timestamp};
 
 use crate::backbone_error::BackboneError;
 use crate::code::ErrorCode;
+use crate::peer::PeersError;
 use crate::source::SourceError;
 use crate::store::Failure as StoreFailure;
 
@@ -106,6 +107,9 @@ pub enum Error {
     /// The settings do not fit together; the text names the setting.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// Something with peers failed; the text names the next step.
+    #[error(transparent)]
+    Peers(#[from] PeersError),
 }
 
 /// The next step after an ID that is not found.
@@ -151,6 +155,17 @@ pub enum ConfigError {
         /// The data directory.
         wanted: PathBuf,
     },
+    /// A setting of peers is to have addresses, and has another text.
+    #[error("the setting '{setting}' of peers has '{text}', which is not a multiaddr such as /ip4/0.0.0.0/tcp/4001")]
+    PeerAddress {
+        /// The setting.
+        setting: &'static str,
+        /// The text.
+        text: String,
+    },
+    /// The network of peers cannot start.
+    #[error("the network of peers does not start; choose another address to listen on, or port 0 for any free port")]
+    PeerNetwork(#[source] Arc<swarm::StartError>),
 }
 
 /// A value that breaks a rule. The text, which can be read back, is the one that clients of the published connectors know.
@@ -294,6 +309,7 @@ impl Error {
             Self::Store(_) => ErrorCode::Store,
             Self::StorageFull(_) => ErrorCode::StorageFull,
             Self::Config(_) => ErrorCode::Config,
+            Self::Peers(error) => error.code(),
         })
     }
 }

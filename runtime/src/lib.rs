@@ -48,6 +48,7 @@ pub mod facade;
 mod fake_backbone;
 mod file;
 pub mod file_name;
+mod held;
 mod logging;
 pub mod media_type;
 mod peer;
@@ -74,14 +75,16 @@ pub use error::{CHECK_ID, ConfigError, Error, InvalidProperty, OtherText, Proper
 pub use event::{Event, EventReceiver};
 pub use file_name::FileName;
 pub use media_type::MediaType;
-pub use peer::{Path, PathBytes};
+pub use peer::{CodeEnd, MAX_OFFERS, OfferedCode, Path, PathBytes, PeersError, receive_code, receive_code_at};
 pub use runtime::{Runtime, RuntimeBuilder};
 pub use store::{Failure as StoreFailure, LOCK_FILE};
+pub use swarm::custom as peer_transport;
 pub use tag::Tags;
 pub use transport::backbone::{BackboneFailure, NetworkError, http_client, names_this_machine, with_correlation_id};
 pub use transport::content::{CHUNK_LENGTH, manifest};
 pub use transport::crypto::{TransientDecryptor, TransientEncryptor, TransientReader, transient_cipher};
 pub use transport::identity::DeviceSharedSecret;
+pub use transport::peer::{DEFAULT_CODE_LIFETIME, Fingerprint, MAX_CODE_LIFETIME, PeerKey};
 pub use transport::wire::json_budget;
 pub use transport::wire::{
     Address, AnyReference, ChallengeId, DeviceId, FileId, FileReference, Id, PasswordType, RelationshipId, Timestamp,

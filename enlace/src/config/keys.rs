@@ -229,6 +229,18 @@ pub(crate) const KEYS: &[Key] = &[
         "true",
         "let `enlace receive` create guest identities at the embedded backbone",
     ),
+    key(
+        "enlace.backbone.peerListen",
+        ValueForm::Texts,
+        "[]",
+        "multiaddrs at which the process of the embedded backbone is a relay and a rendezvous server for peers",
+    ),
+    key(
+        "enlace.backbone.peerAnnounce",
+        ValueForm::Texts,
+        "[]",
+        "multiaddrs that peers are told in place of those of the interfaces",
+    ),
     key("enlace.backbone.limits.guests", ValueForm::Number, "10000", "maximum number of guest identities"),
     key(
         "enlace.backbone.limits.guestBytes",
@@ -277,6 +289,54 @@ pub(crate) const KEYS: &[Key] = &[
         ValueForm::SmallNumber,
         "10",
         "wrong passwords per token and network address in 15 minutes; 0 means no limit",
+    ),
+    key(
+        "enlace.backbone.limits.relayReservations",
+        ValueForm::SmallNumber,
+        "256",
+        "maximum number of peers with a reservation at the relay of the backbone",
+    ),
+    key(
+        "enlace.backbone.limits.relayReservationsPerPeer",
+        ValueForm::SmallNumber,
+        "2",
+        "maximum number of reservations per peer at the relay",
+    ),
+    key(
+        "enlace.backbone.limits.relayCircuits",
+        ValueForm::SmallNumber,
+        "64",
+        "maximum number of relayed connections at a time",
+    ),
+    key(
+        "enlace.backbone.limits.relayCircuitsPerPeer",
+        ValueForm::SmallNumber,
+        "4",
+        "maximum number of relayed connections per peer at a time",
+    ),
+    key(
+        "enlace.backbone.limits.relayCircuitBytes",
+        ValueForm::Number,
+        "1073741824",
+        "bytes after which a relayed connection is closed",
+    ),
+    key(
+        "enlace.backbone.limits.relayCircuitSeconds",
+        ValueForm::SmallNumber,
+        "3600",
+        "seconds after which a relayed connection is closed",
+    ),
+    key(
+        "enlace.backbone.limits.rendezvousRegistrations",
+        ValueForm::SmallNumber,
+        "4096",
+        "maximum number of registrations at the rendezvous server of the backbone",
+    ),
+    key(
+        "enlace.backbone.limits.rendezvousRegistrationsPerPeer",
+        ValueForm::SmallNumber,
+        "16",
+        "maximum number of registrations per peer at the rendezvous server",
     ),
 ];
 
@@ -338,6 +398,7 @@ mod tests {
     use runtime::{Config, ContentStoreConfig};
 
     use super::*;
+    use crate::limits::BackboneLimits;
 
     #[test]
     fn every_default_has_the_form_of_its_key() {
@@ -355,6 +416,18 @@ mod tests {
             ("enlace.contentStore.maxSize", ContentStoreConfig::DEFAULT_MAX_SIZE),
         ] {
             assert_eq!(KEYS.iter().find(|key| key.path == path).unwrap().default, size.to_string());
+        }
+    }
+
+    #[test]
+    fn limits_of_the_backbone_have_the_defaults_of_the_code() {
+        let limits = serde_json::to_value(BackboneLimits::default()).unwrap();
+        let limits = limits.as_object().unwrap();
+        let of_limits = |key: &&Key| key.path.starts_with("enlace.backbone.limits.");
+        assert_eq!(KEYS.iter().filter(of_limits).count(), limits.len());
+        for (name, value) in limits {
+            let path = format!("enlace.backbone.limits.{name}");
+            assert_eq!(KEYS.iter().find(|key| key.path == path).unwrap().default, value.to_string(), "{path}");
         }
     }
 

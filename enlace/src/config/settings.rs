@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::source::levels;
 use super::{ConfigError, ConfigErrors, Layer, Origin, tree};
-use crate::limits::BackboneLimits;
+use crate::limits::{BackboneLimits, PeerAddresses};
 use crate::port;
 
 /// What a node needs to know, with addresses, times and paths already read.
@@ -69,6 +69,8 @@ pub(crate) struct Settings {
     pub(crate) backbone_guests: bool,
     /// What others may do at the embedded backbone.
     pub(crate) backbone_limits: BackboneLimits,
+    /// Where the embedded backbone serves peers, if it does.
+    pub(crate) backbone_peers: PeerAddresses,
 }
 
 /// A key that opens the REST API.
@@ -208,9 +210,12 @@ struct StoreKeyTree {
 }
 
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct EmbeddedBackbone {
     listen: Option<String>,
     guests: bool,
+    peer_listen: Vec<String>,
+    peer_announce: Vec<String>,
     limits: BackboneLimits,
 }
 
@@ -255,6 +260,10 @@ impl Settings {
                 .note(enlace.backbone.listen.map(|text| address("enlace.backbone.listen", &text)).transpose()),
             backbone_guests: enlace.backbone.guests,
             backbone_limits: enlace.backbone.limits,
+            backbone_peers: PeerAddresses {
+                listen: enlace.backbone.peer_listen,
+                announce: enlace.backbone.peer_announce,
+            },
         };
         if problems.found.is_empty() { Ok(settings) } else { Err(ConfigErrors(problems.found)) }
     }

@@ -378,15 +378,21 @@ impl Memory<'_> {
 
 /// A node that needs no server as long as it only delivers: its identity is made here.
 pub(crate) fn node(directory: &Path, clock: Arc<dyn Clock>) -> Arc<Core> {
+    let (config, store, account) = parts(directory, new_account(clock.now()));
+    Core::new(config, clock, Arc::new(store), account, directory.to_owned())
+}
+
+/// What such a node is made of.
+pub(crate) fn parts(directory: &Path, account: AccountRecord) -> (Config, Store, Account) {
     std::fs::create_dir_all(directory).unwrap();
     let store = Store::open_in(directory, &StoreKeySource::File(directory.join("store.key")), true).unwrap();
     let config = Config::new(directory, BackboneConfig::new("http://127.0.0.1:1", "test", Secret::new("test")));
     let client = Client::new(ClientConfig::new(&config.backbone.base_url, "test", SecretText::new("test"))).unwrap();
-    let account = Account::new(new_account(clock.now()), client);
-    Core::new(config, clock, Arc::new(store), account, directory.to_owned())
+    (config, store, Account::new(account, client))
 }
 
-fn new_account(created_at: Timestamp) -> AccountRecord {
+/// A new identity with its first device.
+pub(crate) fn new_account(created_at: Timestamp) -> AccountRecord {
     let identity_key = SignatureKeypair::generate();
     let public_key = identity_key.public_key();
     let device: DeviceId = "DVCabcdefghijklmno12".parse().unwrap();

@@ -4,6 +4,7 @@ mod account;
 mod challenges;
 mod content_store;
 mod files;
+mod files_direct;
 mod files_in_parts;
 mod identity_metadata;
 pub(crate) mod list;
@@ -15,6 +16,7 @@ mod tokens;
 use std::sync::Arc;
 
 use crate::core::Core;
+use crate::peer::PeerServer;
 use crate::sync::Synchronizer;
 
 pub use account::{AccountFacade, Health};
@@ -35,4 +37,6 @@ pub(crate) struct Node {
     pub(crate) core: Arc<Core>,
     /// Pushes what facades changed and learns what others did.
     pub(crate) sync: Synchronizer,
+    /// Answers peers, if there are any.
+    pub(crate) server: Option<PeerServer>,
 }

@@ -31,7 +31,7 @@ impl World {
         let clock = Arc::new(ManualClock::new(START.parse().unwrap()));
         let node = |name: &str| {
             let core = memory::node(&directory.path().join(name), clock.clone());
-            Arc::new(Node { core, sync: Synchronizer::idle() })
+            Arc::new(Node { core, sync: Synchronizer::idle(), server: None })
         };
         let (alice, bob, holder) = (node("alice"), node("bob"), Holder::default());
         let world = Arc::new(Self { alice, bob, clock, holder: holder.clone(), _directory: directory });

@@ -3,6 +3,8 @@
 mod blob;
 mod chunked_upload;
 mod chunks;
+mod ciphertext;
+mod direct;
 mod download;
 mod early;
 mod follow;
@@ -23,6 +25,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+pub(crate) use self::ciphertext::{Ciphertext, Elsewhere, MAX_BODIES, Unopened, shown};
 pub(crate) use self::download::{Wanted, download};
 pub use self::early::{EarlyShare, StartedUpload};
 pub(crate) use self::follow::{Found, follow};

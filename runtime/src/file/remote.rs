@@ -170,7 +170,7 @@ impl RemoteBlob {
     }
 }
 
-fn read_at(mut file: File, range: Range<u64>) -> std::io::Result<Vec<u8>> {
+pub(super) fn read_at(mut file: File, range: Range<u64>) -> std::io::Result<Vec<u8>> {
     let mut bytes = vec![0; usize::try_from(range.end - range.start).map_err(std::io::Error::other)?];
     file.seek(SeekFrom::Start(range.start))?;
     file.read_exact(&mut bytes)?;

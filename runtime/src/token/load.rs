@@ -37,7 +37,7 @@ pub(crate) async fn load(core: &Core, reference: &TokenReference, password: Opti
     if !reference.is_for(Some(core.account.address())) {
         return Err(not_for_you(core, reference));
     }
-    let hash = hash(password.as_ref()).await;
+    let hash = hash(password.as_ref()).await.map(|hash| hash.to_backbone_text());
     let named = reference.backbone_base_url.as_deref();
     let token = delivery::of(core).token(&reference.id, hash.as_deref(), named).await;
     let token = token.map_err(|failure| match failure {

@@ -10,6 +10,7 @@ mod hostile;
 mod limits;
 mod metadata;
 mod parts;
+mod peers;
 mod privacy;
 mod resumed;
 mod resumed_early;

@@ -19,7 +19,8 @@ pub struct AddressPolicy {
 
 impl AddressPolicy {
     /// Whether others are told about an address of this peer.
-    pub(crate) fn tells(self, address: &Multiaddr) -> bool {
+    #[must_use]
+    pub fn tells(self, address: &Multiaddr) -> bool {
         match Scope::of(address) {
             Scope::Public | Scope::Memory => true,
             // A name of this peer comes from its own configuration.

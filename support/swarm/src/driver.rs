@@ -23,6 +23,7 @@ use crate::connect::CANDIDATES;
 use crate::connection::Connection;
 use crate::discovery::{self, Searches};
 use crate::relays::Relays;
+use crate::servers::Server;
 use crate::state::State;
 use crate::streams::{Moved, Streams};
 use crate::transport::{self, Carrier, Gate, NEGOTIATING_STREAMS};
@@ -38,6 +39,7 @@ const CLOSE_TIME: Duration = Duration::from_secs(2);
 pub(crate) enum Command {
     Dial { peer: PeerId, addresses: Vec<Multiaddr>, answer: Answer },
     Find { peer: PeerId, answer: oneshot::Sender<Vec<Multiaddr>> },
+    UseRelays { relays: Vec<Server> },
     Shutdown,
 }
 
@@ -85,7 +87,9 @@ impl Driver {
             .with_max_negotiating_inbound_streams(NEGOTIATING_STREAMS);
         let mut swarm = Swarm::new(gate, behaviour, state.local, settings);
         for address in &config.external {
-            swarm.add_external_address(without_peer(address.clone()));
+            let address = without_peer(address.clone());
+            swarm.add_external_address(address.clone());
+            state.confirmed(address);
         }
         let watcher = if_watch::tokio::IfWatcher::new()
             .inspect_err(|error| tracing::debug!(%error, "cannot watch network interfaces"))
@@ -136,6 +140,7 @@ impl Driver {
                     Some(Command::Shutdown) => break,
                     Some(Command::Dial { peer, addresses, answer }) => self.dial(peer, addresses, answer),
                     Some(Command::Find { peer, answer }) => self.searches.start(self.swarm.behaviour_mut(), peer, answer),
+                    Some(Command::UseRelays { relays }) => self.use_relays(&relays),
                     None => without_handles = true,
                 },
                 () = streams.unwanted(), if without_handles => break,
@@ -149,6 +154,13 @@ impl Driver {
     fn note_subnets(&self) {
         let subnets = self.watcher.iter().flat_map(|watcher| watcher.iter().copied());
         self.state.interfaces.replace(subnets.collect());
+    }
+
+    fn use_relays(&mut self, relays: &[Server]) {
+        for listener in self.relays.replace_later(relays, Instant::now()) {
+            self.swarm.remove_listener(listener);
+        }
+        self.state.learn(|known| known.relays = self.relays.states());
     }
 
     /// Makes the reservations at relays that are due.

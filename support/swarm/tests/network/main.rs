@@ -5,6 +5,7 @@
 mod connections;
 mod discovery;
 mod ends;
+mod later;
 mod limits;
 mod relays;
 mod rendezvous;
