@@ -295,6 +295,7 @@ impl Driver {
     fn on_established(&mut self, id: ConnectionId) {
         let Some(connection) = self.state.registry.get(id) else { return };
         self.note_rendezvous(connection.peer());
+        self.share_hole(connection.peer());
         self.state.tell(Event::Connected(connection.clone()));
         for answer in self.dials.remove(&id).map(|dial| dial.answers).unwrap_or_default() {
             drop(answer.send(Ok(connection.clone())));
@@ -351,7 +352,21 @@ impl Driver {
         if let Some(connection) = self.state.registry.get(id)
             && connection.set_path(PathKind::Punched)
         {
-            self.state.tell(Event::PathChanged(connection));
+            self.state.tell(Event::PathChanged(connection.clone()));
+            self.share_hole(connection.peer());
+        }
+    }
+
+    /// A dial of the address to which a hole is punched gets through it, too, however it was begun.
+    fn share_hole(&self, peer: PeerId) {
+        let to_peer: Vec<_> =
+            self.state.registry.all().into_iter().filter(|connection| connection.peer() == peer).collect();
+        let is_punched = |connection: &Connection| connection.path() == PathKind::Punched;
+        for connection in to_peer.iter().filter(|connection| connection.path() == PathKind::Direct) {
+            let same_hole = |punched: &&Connection| is_punched(punched) && punched.address() == connection.address();
+            if to_peer.iter().any(|other| same_hole(&other)) && connection.set_path(PathKind::Punched) {
+                self.state.tell(Event::PathChanged(connection.clone()));
+            }
         }
     }
 
