@@ -63,6 +63,9 @@ pub(crate) struct Driver {
     /// Whether this process relays for others, who then have to know its addresses.
     is_relay: bool,
     silence: Silence,
+    /// Peers with a relayed connection to whom both sides dial at an agreed time. Whatever gets through then went through the holes that this makes,
+    /// also a dial of before.
+    punching: HashSet<PeerId>,
     /// External addresses of the configuration.
     external: Vec<Multiaddr>,
 }
@@ -94,7 +97,20 @@ impl Driver {
             .ok();
         let (dials, silence) = (HashMap::new(), Silence::default());
         let (searches, is_relay) = (Searches::default(), config.services.relay.is_some());
-        Ok(Self { swarm, streams, state, commands, dials, watcher, relays, searches, is_relay, silence, external })
+        Ok(Self {
+            swarm,
+            streams,
+            state,
+            commands,
+            dials,
+            watcher,
+            relays,
+            searches,
+            is_relay,
+            silence,
+            punching: HashSet::new(),
+            external,
+        })
     }
 
     /// Binds all addresses, and waits until each tells where it is.
@@ -237,8 +253,15 @@ impl Driver {
             SwarmEvent::ConnectionEstablished { connection_id, .. } => self.on_established(connection_id),
             SwarmEvent::ConnectionClosed { peer_id, connection_id, .. } => {
                 self.silence.end(connection_id);
+                if !self.is_relayed(peer_id) {
+                    self.punching.remove(&peer_id);
+                }
                 self.note_rendezvous(peer_id);
                 self.state.tell(Event::Disconnected { connection: connection_id, peer: peer_id });
+            }
+            // Of a protocol; own dials are not told.
+            SwarmEvent::Dialing { peer_id: Some(peer), .. } if self.is_relayed(peer) => {
+                self.punching.insert(peer);
             }
             SwarmEvent::OutgoingConnectionError { connection_id, error, .. } => {
                 tracing::debug!(%error, "dial failed");
@@ -283,6 +306,9 @@ impl Driver {
 
     fn on_established(&mut self, id: ConnectionId) {
         let Some(connection) = self.state.registry.get(id) else { return };
+        if connection.path() == PathKind::Direct && self.punching.contains(&connection.peer()) {
+            connection.set_path(PathKind::Punched);
+        }
         self.note_rendezvous(connection.peer());
         self.state.tell(Event::Connected(connection.clone()));
         for answer in self.dials.remove(&id).map(|dial| dial.answers).unwrap_or_default() {
@@ -334,6 +360,12 @@ impl Driver {
             (false, NatStatus::Unknown) => known.nat = NatStatus::Private,
             (false, _) => {}
         });
+    }
+
+    /// Whether there is a relayed connection to a peer.
+    fn is_relayed(&self, peer: PeerId) -> bool {
+        let connections = self.state.registry.all();
+        connections.iter().any(|connection| connection.peer() == peer && connection.path() == PathKind::Relayed)
     }
 
     fn on_punched(&self, id: ConnectionId) {
