@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
+use if_watch::IfEvent;
+use if_watch::tokio::IfWatcher;
 use libp2p::core::Transport as _;
 use libp2p::core::transport::ListenerId;
 use libp2p::identity::Keypair;
@@ -57,7 +59,7 @@ pub(crate) struct Driver {
     commands: mpsc::Receiver<Command>,
     dials: HashMap<ConnectionId, Dial>,
     /// Tells the subnets of this host; none where the system does not permit to watch them.
-    watcher: Option<if_watch::tokio::IfWatcher>,
+    watcher: Option<IfWatcher>,
     relays: Relays,
     searches: Searches,
     /// Whether this process relays for others, who then have to know its addresses.
@@ -92,9 +94,8 @@ impl Driver {
         for address in &external {
             swarm.add_external_address(address.clone());
         }
-        let watcher = if_watch::tokio::IfWatcher::new()
-            .inspect_err(|error| tracing::debug!(%error, "cannot watch network interfaces"))
-            .ok();
+        let watcher =
+            IfWatcher::new().inspect_err(|error| tracing::debug!(%error, "cannot watch network interfaces")).ok();
         let (dials, silence) = (HashMap::new(), Silence::default());
         let (searches, is_relay) = (Searches::default(), config.services.relay.is_some());
         Ok(Self {
@@ -157,18 +158,24 @@ impl Driver {
                     None => without_handles = true,
                 },
                 () = streams.unwanted(), if without_handles => break,
-                lost = next_change(&mut self.watcher) => self.note_subnets(lost),
+                change = next_change(&mut self.watcher) => self.note_subnets(change),
                 () = at(self.relays.next()) => self.reserve(),
             }
         }
         self.close().await;
     }
 
-    /// The subnets of this host have changed; whether it lost one.
-    fn note_subnets(&mut self, lost: bool) {
+    /// The subnets of this host have changed.
+    fn note_subnets(&mut self, change: std::io::Result<IfEvent>) {
+        if let Err(error) = &change {
+            // It would fail again at once.
+            tracing::debug!(%error, "cannot watch network interfaces any more");
+            self.watcher = None;
+            return;
+        }
         let subnets = self.watcher.iter().flat_map(|watcher| watcher.iter().copied());
         self.state.interfaces.replace(subnets.collect());
-        if lost {
+        if matches!(change, Ok(IfEvent::Down(_))) {
             self.forget_external();
         }
     }
@@ -418,10 +425,9 @@ impl Silence {
     }
 }
 
-/// Waits for a change of the subnets; whether one is lost.
-async fn next_change(watcher: &mut Option<if_watch::tokio::IfWatcher>) -> bool {
+async fn next_change(watcher: &mut Option<IfWatcher>) -> std::io::Result<IfEvent> {
     match watcher {
-        Some(watcher) => matches!(watcher.select_next_some().await, Ok(if_watch::IfEvent::Down(_))),
+        Some(watcher) => watcher.select_next_some().await,
         None => std::future::pending().await,
     }
 }

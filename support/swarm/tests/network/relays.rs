@@ -213,8 +213,9 @@ async fn becomes_direct(listen: &str) {
     })
     .await;
     assert_eq!((changed.peer(), changed.path()), (bob.local_peer(), PathKind::Punched));
-    assert_eq!(alice.best_connection(&bob.local_peer()), Some(changed.clone()));
-    assert_eq!(soon(alice.connect(bob.local_peer(), Vec::new())).await.unwrap(), changed);
+    // The other side dials too, and what it opened may be better still: on this host it counts as the local network.
+    let best = soon(alice.connect(bob.local_peer(), Vec::new())).await.unwrap();
+    assert!(best.path() <= PathKind::Punched, "{best:?}");
     assert_eq!(soon(ask(&changed, b"hello")).await.unwrap(), b"hello");
     until(|| bob.best_connection(&alice.local_peer()).is_some_and(|best| best.path() != PathKind::Relayed)).await;
     // Each connection has one end that opened it, whoever dialled in which role.
