@@ -48,6 +48,7 @@ fn discovery(config: &PeerConfig) -> Result<Discovery, ConfigError> {
         dht,
         rendezvous: addresses("rendezvous", &config.rendezvous)?,
         relays,
+        servers_later: config.backbone_services,
         through_relays: config.relaying,
         hole_punching: config.relaying,
     })
