@@ -71,7 +71,7 @@ pub(super) struct Shared {
     hinted: Notify,
     hints: mpsc::Sender<Address>,
     announced: Announced,
-    tasks: Tasks,
+    pub(super) tasks: Tasks,
 }
 
 impl PeerNetwork {

@@ -92,6 +92,8 @@ mod tests {
         let without_relays = discovery(&PeerConfig { relaying: false, ..on.clone() });
         assert!(without_relays.relays.is_empty() && without_relays.mdns);
         assert!(!without_relays.hole_punching && !without_relays.through_relays);
+        assert!(discovery(&on).servers_later);
+        assert!(!discovery(&PeerConfig { backbone_services: false, ..on.clone() }).servers_later);
         let dht = DhtConfig { protocol: "/x/1".to_owned(), bootstrap: Vec::new() };
         assert!(discovery(&PeerConfig { dht: Some(dht), ..on }).dht.unwrap().server);
     }
