@@ -13,6 +13,7 @@ use crate::core::Core;
 use crate::domain::counting;
 use crate::domain::proof::is_domain_name;
 use crate::error::Error;
+use crate::peers::PeerServer;
 use crate::{routes, server, sweep};
 
 /// How long a shutdown waits for bytes of uploads that still go to the disk.
@@ -30,13 +31,15 @@ impl Backbone {
     /// Opens the data directory and listens, on loopback on both addresses.
     ///
     /// # Errors
-    /// [`Error::DataDir`] if another process works on the data directory, [`Error::Listen`] if the address is taken,
-    /// [`Error::Config`] for invalid settings, and the errors of an unusable data directory.
+    /// [`Error::DataDir`] if another process works on the data directory, [`Error::Listen`] and [`Error::PeerListen`] if an address
+    /// is taken, [`Error::Config`] for invalid settings, and the errors of an unusable data directory.
     pub async fn start(config: Config) -> Result<Self, Error> {
         check(&config)?;
         let listener = Listener::bind(config.listen).await?;
-        let core = Arc::new(Core::open(config).await?);
+        let mut core = Core::open(config).await?;
         counting::count_uncounted(&core).await?;
+        core.serve_peers().await?;
+        let core = Arc::new(core);
         let server = server::start(listener, core.clone(), routes::served(core.clone()));
         let mut tasks = JoinSet::new();
         if let Some(interval) = core.config.sweep_interval {
@@ -64,6 +67,12 @@ impl Backbone {
         self.server.local_addr()
     }
 
+    /// The relay and the rendezvous server, as clients are told; `None` if the settings ask for neither.
+    #[must_use]
+    pub fn peer_services(&self) -> Option<transport::wire::backbone::peer_services::PeerServices> {
+        self.core.peers.as_ref().map(PeerServer::description)
+    }
+
     /// The operator's functions.
     #[must_use]
     pub fn admin(&self) -> Admin<'_> {
@@ -85,6 +94,9 @@ impl Backbone {
         // So may those who follow an upload.
         core.followers.close();
         server.shutdown().await;
+        if let Some(peers) = &core.peers {
+            peers.stop().await;
+        }
         while tasks.join_next().await.is_some() {}
         if tokio::time::timeout(MAX_APPENDING, core.appending.wait()).await.is_err() {
             tracing::warn!("uploads are still written; what they do not acknowledge is lost");

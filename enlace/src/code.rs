@@ -125,6 +125,7 @@ fn kind_of(code: ErrorCode) -> Kind {
         | ErrorCode::TransportRecordNotFound
         | ErrorCode::PlatformRecordNotFound
         | ErrorCode::UploadGivenUp
+        | ErrorCode::CodeNotFound
         | ErrorCode::EmptyToken => Kind::NotFound,
         ErrorCode::NotIntendedForYou
         | ErrorCode::NoPasswordProvided
@@ -138,6 +139,8 @@ fn kind_of(code: ErrorCode) -> Kind {
         | ErrorCode::NoAuthGrant
         | ErrorCode::NoAuthPossible
         | ErrorCode::NeedsNewerReader
+        | ErrorCode::WrongCode
+        | ErrorCode::TooManyCodes
         | ErrorCode::MaxFileSizeExceeded => Kind::Refused,
         ErrorCode::CipherMismatch
         | ErrorCode::PlaintextHashMismatch
@@ -156,6 +159,8 @@ fn kind_of(code: ErrorCode) -> Kind {
         | ErrorCode::InvalidTruncatedReference
         | ErrorCode::NotSupported
         | ErrorCode::Config
+        | ErrorCode::PeersOff
+        | ErrorCode::InvalidCode
         | ErrorCode::PlatformInvalidPropertyValue
         | ErrorCode::AddressAlreadyExists
         | ErrorCode::DatawalletNotUpToDate
@@ -165,6 +170,7 @@ fn kind_of(code: ErrorCode) -> Kind {
         | ErrorCode::SyncRunFinalized => Kind::Usage,
         // The sender has to be connected.
         ErrorCode::UploadUnfinished | ErrorCode::Unexpected => Kind::Network,
+        ErrorCode::PeerUnreachable | ErrorCode::PeerExchange | ErrorCode::CodeInterrupted => Kind::Network,
         code if is_without_answer(code) => Kind::Network,
         _ => Kind::General,
     }

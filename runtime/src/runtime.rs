@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use durable::DirectoryLock;
 use swarm::Inbound;
-use transport::identity::DeviceSharedSecret;
+use transport::identity::{DeviceSharedSecret, PublicIdentity};
 use transport::peer::PeerKey;
 
 use crate::Result;
@@ -242,6 +242,7 @@ impl RuntimeBuilder {
         held::clean_up(&core).await?;
         let peers = core.peers.clone();
         core.held.reachable_by(move || peers.direct());
+        core.peers.follow_backbone(core.account.client().clone());
         let server = inbound.map(|inbound| PeerServer::start(&core.peers, inbound, Arc::new(NodeHolder::new(&core))));
         let node = Node { sync: Synchronizer::start(core.clone()), server, core };
         Ok(Runtime { node: Arc::new(node) })
@@ -257,12 +258,21 @@ fn peer_parts(
 ) -> PeerParts {
     PeerParts {
         key: PeerKey::derive(account.device_key()),
-        device: Some(DeviceKeys::of(account)),
+        device: Some(device_keys(account)),
         is_removed: removed_devices(store.clone(), account.address().clone()),
         time: Time::new(clock),
         events: events.clone(),
         max_token_content: config.backbone.max_token_content,
         transport: None,
+    }
+}
+
+fn device_keys(account: &Account) -> DeviceKeys {
+    DeviceKeys {
+        identity: PublicIdentity { address: account.address().clone(), public_key: *account.public_key() },
+        identity_key: account.identity_key().cloned(),
+        device_id: account.device_id().clone(),
+        device_key: account.device_key().clone(),
     }
 }
 

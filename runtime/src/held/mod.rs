@@ -14,6 +14,8 @@
 
 mod direct;
 mod holder;
+#[cfg(test)]
+mod killed;
 mod ledger;
 mod record;
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! What peers get from a node, and what they do not.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -15,6 +15,7 @@ use transport::peer::{
     IdentityExchange, MultiaddrText, Now, PIECE_LENGTH, PasswordProof, PeerKey, Refusal,
 };
 use transport::token::TokenContent;
+use transport::wire::backbone::tokens::Token as BackboneToken;
 use transport::wire::{Address, ByteText, FileId, Timestamp, TokenReference};
 
 use super::record::LedgerRecord;
@@ -36,22 +37,28 @@ const START: &str = "2030-01-01T00:00:00.000Z";
 const HOUR: Duration = Duration::from_secs(60 * 60);
 
 /// A node that serves, those who ask it, and what takes the place of a backbone.
-struct World {
-    node: Arc<Node>,
+pub(super) struct World {
+    pub(super) node: Arc<Node>,
     holder: NodeHolder,
-    clock: Arc<ManualClock>,
+    pub(super) clock: Arc<ManualClock>,
     backbone: Backbone,
-    directory: tempfile::TempDir,
+    directory: PathBuf,
     account: AccountRecord,
 }
 
 impl World {
-    async fn run(test: impl AsyncFnOnce(&mut World)) {
+    async fn run(test: impl AsyncFnOnce(&mut Self)) {
         let directory = tempfile::tempdir().unwrap();
+        Self::run_in(directory.path(), test).await;
+    }
+
+    /// With what is there of a node.
+    pub(super) async fn run_in(directory: &Path, test: impl AsyncFnOnce(&mut Self)) {
         let clock = Arc::new(ManualClock::new(START.parse().unwrap()));
         let account = memory::new_account(clock.now());
-        let node = start(directory.path(), &account, &clock, Some(ContentStoreConfig::default())).await;
+        let node = start(directory, &account, &clock, Some(ContentStoreConfig::default())).await;
         let (holder, backbone) = (NodeHolder::new(&node.core), Backbone::default());
+        let directory = directory.to_owned();
         let mut world = Self { node, holder, clock, backbone: backbone.clone(), directory, account };
         backbone.scope(test(&mut world)).await;
     }
@@ -59,9 +66,9 @@ impl World {
     /// Stops the node and starts it again on what is on disk.
     async fn restart(&mut self, content_store: Option<ContentStoreConfig>) {
         self.node.core.content_store.close().await;
-        let idle = start(&self.directory.path().join("idle"), &self.account, &self.clock, None).await;
+        let idle = start(&self.directory.join("idle"), &self.account, &self.clock, None).await;
         drop(std::mem::replace(&mut self.node, idle));
-        self.node = start(self.directory.path(), &self.account, &self.clock, content_store).await;
+        self.node = start(&self.directory, &self.account, &self.clock, content_store).await;
         self.holder = NodeHolder::new(&self.node.core);
     }
 
@@ -80,14 +87,28 @@ impl World {
         self.files().create_token_for_file(&file.id, terms).await.unwrap()
     }
 
-    async fn shared(&self, terms: CreateTokenForFile) -> Token {
+    pub(super) async fn shared(&self, terms: CreateTokenForFile) -> Token {
         let file = self.upload(vec![7; 100], ContentFormat::V2).await;
         self.share(&file, terms).await
     }
 
-    async fn ask(&self, token: &Token, channel: &Channel, password: Option<&PasswordHash>) -> Result<Token_, Refusal> {
-        let proof = password.map(|hash| PasswordProof::new(hash, channel.binding(), &token.id));
-        self.holder.token(&token.id, Caller::new(channel, proof, self.clock.now())).await
+    pub(super) async fn ask(
+        &self,
+        token: &Token,
+        channel: &Channel,
+        password: Option<&PasswordHash>,
+    ) -> Result<BackboneToken, Refusal> {
+        self.ask_for(&token.id, channel, password).await
+    }
+
+    pub(super) async fn ask_for(
+        &self,
+        id: &TokenId,
+        channel: &Channel,
+        password: Option<&PasswordHash>,
+    ) -> Result<BackboneToken, Refusal> {
+        let proof = password.map(|hash| PasswordProof::new(hash, channel.binding(), id));
+        self.holder.token(id, Caller::new(channel, proof, self.clock.now())).await
     }
 
     async fn content(
@@ -99,7 +120,7 @@ impl World {
     }
 
     /// The hash of the right password of a token.
-    fn hash(&self, token: &Token) -> PasswordHash {
+    pub(super) fn hash(&self, token: &Token) -> PasswordHash {
         HeldToken::stored(&self.node.core.store.view(), &token.id).unwrap().unwrap().password.unwrap()
     }
 
@@ -107,8 +128,6 @@ impl World {
         HeldToken::ledger(&self.node.core.store.view(), &token.id).unwrap()
     }
 }
-
-type Token_ = transport::wire::backbone::tokens::Token;
 
 impl From<Vec<u8>> for NewContent {
     fn from(bytes: Vec<u8>) -> Self {
@@ -139,7 +158,7 @@ async fn start(
 }
 
 /// The channel that a node has to somebody with this identity, or to a stranger.
-fn channel_to(account: Option<&AccountRecord>, time: Timestamp) -> Channel {
+pub(super) fn channel_to(account: Option<&AccountRecord>, time: Timestamp) -> Channel {
     let device_key = account.map_or_else(SignatureKeypair::generate, |account| account.device_key.clone());
     let ids = [SignatureKeypair::generate(), device_key.clone()].map(|key| PeerKey::derive(&key).peer_id());
     let credentials = account.map(|account| {
@@ -184,7 +203,7 @@ fn in_hours(world: &World, hours: u32) -> Option<Timestamp> {
     Some(world.clock.now().saturating_add(hours * HOUR))
 }
 
-fn protected() -> CreateTokenForFile {
+pub(super) fn protected() -> CreateTokenForFile {
     let password = PasswordProtection {
         password: Password::new("right").unwrap(),
         password_is_pin: false,
@@ -300,7 +319,7 @@ async fn what_was_not_made_here_for_peers_is_not_found() {
         assert_eq!(world.ask(&of_peer, &stranger, None).await, Err(Refusal::NotFound));
 
         // One that is made without peers.
-        let directory = world.directory.path().join("alone");
+        let directory = world.directory.join("alone");
         let alone = Arc::new(Node {
             core: memory::node(&directory, world.clock.clone()),
             sync: Synchronizer::idle(),
@@ -343,7 +362,7 @@ async fn with_its_token_or_file_everything_goes_that_is_held_of_it() {
 async fn a_peer_reads_the_bytes_and_metadata_that_the_backbone_has() {
     World::run(async |world| {
         let mebibytes = plain(3 * 1024 * 1024 + 5);
-        let path = world.directory.path().join("source");
+        let path = world.directory.join("source");
         std::fs::write(&path, &mebibytes).unwrap();
         let source = Source::file(&path).unwrap();
         let channel = channel_to(Some(&memory::new_account(world.clock.now())), world.clock.now());
@@ -401,7 +420,7 @@ fn record_of(world: &World, id: &FileId) -> crate::file::FileRecord {
 #[tokio::test]
 async fn a_source_is_served_without_the_backbone_until_it_changes() {
     World::run(async |world| {
-        let (path, content) = (world.directory.path().join("source"), plain(3_000_000));
+        let (path, content) = (world.directory.join("source"), plain(3_000_000));
         std::fs::write(&path, &content).unwrap();
         let file = world.upload(Source::file(&path).unwrap(), ContentFormat::V2).await;
         let token = world.share(&file, CreateTokenForFile::default()).await;
@@ -667,10 +686,10 @@ async fn a_direct_share_is_known_to_nobody_else_and_takes_no_second_copy() {
         world.node.core.held.reachable_by(move || Some(of_network.clone()));
         let content = plain(9_000_000);
         let (_directory, path) = file_of(&content);
-        let before = size_of(world.directory.path());
+        let before = size_of(&world.directory);
         let token = world.files().share_directly(direct_request(&path), protected()).await.unwrap();
         world.node.core.content_store.usage().await;
-        let more = size_of(world.directory.path()) - before;
+        let more = size_of(&world.directory) - before;
         assert!(more < 1_000_000, "{more} bytes for {}", content.len());
         assert_eq!(world.node.core.content_store.usage().await.pinned, 1);
 

@@ -11,8 +11,6 @@ use transport::identity::PublicIdentity;
 use transport::peer::{Claims, Credentials, DeviceCertificate, PeerId, PeerKey};
 use transport::wire::{DeviceId, Timestamp};
 
-use crate::core::account::Account;
-
 /// How long a certificate is valid: nodes that do not learn of the removal of a device refuse it after this time. A new one is issued
 /// when less than half of it is left.
 pub(crate) const CERTIFICATE_VALIDITY: Duration = Duration::from_secs(7 * 24 * 60 * 60);
@@ -28,18 +26,6 @@ pub(crate) struct DeviceKeys {
     pub(crate) device_id: DeviceId,
     /// Its key.
     pub(crate) device_key: SignatureKeypair,
-}
-
-impl DeviceKeys {
-    /// Those of this node.
-    pub(crate) fn of(account: &Account) -> Self {
-        Self {
-            identity: PublicIdentity { address: account.address().clone(), public_key: *account.public_key() },
-            identity_key: account.identity_key().cloned(),
-            device_id: account.device_id().clone(),
-            device_key: account.device_key().clone(),
-        }
-    }
 }
 
 /// Issues certificates, and keeps the current one in memory.

@@ -14,8 +14,14 @@ use super::removed::IsRemoved;
 /// How long the exchange may take on a connection, from its begin on.
 pub(super) const EXCHANGE_LIMIT: Duration = Duration::from_secs(15);
 
-/// How long a peer that was refused may take to read why, before the connection is closed.
+/// How long a peer may take to read why it was refused, before the connection is closed.
 const REFUSAL_LIMIT: Duration = Duration::from_secs(1);
+
+/// Closes a connection on which the exchange has failed, unless the peer does so first.
+pub(super) async fn give_up(connection: &Connection) {
+    let _ = tokio::time::timeout(REFUSAL_LIMIT, connection.closed()).await;
+    connection.close();
+}
 
 /// Why there is no channel on a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,7 +43,7 @@ pub(super) struct Identification {
 
 impl Identification {
     /// Exchanges identities on a connection: opens the stream for it if this node has opened the connection, else waits for
-    /// it at `accepted`. Closes the connection if that fails.
+    /// it at `accepted`.
     pub(super) async fn run(
         &self,
         local: PeerId,
@@ -51,14 +57,7 @@ impl Identification {
             }
         };
         let outcome = tokio::time::timeout(EXCHANGE_LIMIT, run).await;
-        let outcome = outcome.unwrap_or(Err(NoChannel::Failed(PeerError::TimedOut)));
-        if let Err(NoChannel::Failed(error)) = outcome {
-            if !matches!(error, PeerError::Cut | PeerError::TimedOut) {
-                let _ = tokio::time::timeout(REFUSAL_LIMIT, connection.closed()).await;
-            }
-            connection.close();
-        }
-        outcome
+        outcome.unwrap_or(Err(NoChannel::Failed(PeerError::TimedOut)))
     }
 
     /// A stream that is lost before the peer has said anything on it is replaced once.

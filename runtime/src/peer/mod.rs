@@ -19,6 +19,7 @@ mod reference;
 mod removed;
 mod route;
 mod serve;
+mod services;
 mod settings;
 mod tasks;
 #[cfg(test)]

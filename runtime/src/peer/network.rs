@@ -19,7 +19,7 @@ use super::code::{OfferedCode, Offers};
 use super::connections::{Connections, Entry, NewConnection};
 use super::drive::Time;
 use super::error::PeersError;
-use super::exchange::{Identification, NoChannel};
+use super::exchange::{Identification, NoChannel, give_up};
 use super::hint::{self, HINT_QUEUE};
 use super::reads::PeerFailure;
 use super::tasks::Tasks;
@@ -71,7 +71,7 @@ pub(super) struct Shared {
     hinted: Notify,
     hints: mpsc::Sender<Address>,
     announced: Announced,
-    tasks: Tasks,
+    pub(super) tasks: Tasks,
 }
 
 impl PeerNetwork {
@@ -273,8 +273,12 @@ impl Shared {
         if let Err(reason) = &outcome {
             tracing::debug!(peer = %connection.peer(), ?reason, "no channel with a peer");
         }
+        let has_failed = matches!(outcome, Err(NoChannel::Failed(_)));
         exchanged.send_replace(Some(outcome));
         self.announced.update(&self, &connection.peer());
+        if has_failed {
+            give_up(connection).await;
+        }
         connection.closed().await;
         self.connections.leave(connection.id());
         self.announced.update(&self, &connection.peer());

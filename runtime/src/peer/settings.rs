@@ -48,6 +48,7 @@ fn discovery(config: &PeerConfig) -> Result<Discovery, ConfigError> {
         dht,
         rendezvous: addresses("rendezvous", &config.rendezvous)?,
         relays,
+        servers_later: config.backbone_services,
         through_relays: config.relaying,
         hole_punching: config.relaying,
     })
@@ -91,6 +92,8 @@ mod tests {
         let without_relays = discovery(&PeerConfig { relaying: false, ..on.clone() });
         assert!(without_relays.relays.is_empty() && without_relays.mdns);
         assert!(!without_relays.hole_punching && !without_relays.through_relays);
+        assert!(discovery(&on).servers_later);
+        assert!(!discovery(&PeerConfig { backbone_services: false, ..on.clone() }).servers_later);
         let dht = DhtConfig { protocol: "/x/1".to_owned(), bootstrap: Vec::new() };
         assert!(discovery(&PeerConfig { dht: Some(dht), ..on }).dht.unwrap().server);
     }

@@ -61,12 +61,13 @@ pub(super) fn connectivity(shared: &Shared) -> dto::Connectivity {
     let (network, reachability) = (&shared.network, shared.network.reachability());
     let certificates = shared.identification.certificates.as_ref();
     let direct = direct(network);
-    let addresses = direct.addresses.iter().chain(&direct.relays);
+    let relayed = direct.relays.iter().map(|relay| format!("{}/p2p-circuit", relay.as_str()));
+    let addresses = direct.addresses.iter().map(|address| address.as_str().to_owned()).chain(relayed);
     dto::Connectivity {
         id: network.local_peer().to_base58(),
         listen: texts(&network.listen_addresses()),
         observed: texts(&network.external_addresses()),
-        addresses: addresses.map(|address| address.as_str().to_owned()).collect(),
+        addresses: addresses.collect(),
         nat: nat(reachability.nat).to_owned(),
         relays: reachability.relays.iter().map(relay).collect(),
         rendezvous: reachability.rendezvous.iter().map(|server| server.address.to_string()).collect(),

@@ -1,6 +1,7 @@
 //! The node through its facades, against a backbone in the same process.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod backbone_services;
 mod chunked;
 mod chunked_faults;
 mod content_store;

@@ -19,7 +19,8 @@ pub struct AddressPolicy {
 
 impl AddressPolicy {
     /// Whether others are told about an address of this peer.
-    pub(crate) fn tells(self, address: &Multiaddr) -> bool {
+    #[must_use]
+    pub fn tells(self, address: &Multiaddr) -> bool {
         match Scope::of(address) {
             Scope::Public | Scope::Memory => true,
             // A name of this peer comes from its own configuration.
@@ -102,6 +103,11 @@ impl Scope {
 /// Whether an address leads through a relay.
 pub(crate) fn is_relayed(address: &Multiaddr) -> bool {
     address.iter().any(|part| part == Protocol::P2pCircuit)
+}
+
+/// Whether QUIC leads to the peer, or to the relay on the way.
+pub(crate) fn is_quic(address: &Multiaddr) -> bool {
+    address.iter().any(|part| matches!(part, Protocol::Quic | Protocol::QuicV1))
 }
 
 /// The IP address that an address starts with.

@@ -49,6 +49,7 @@ mod path;
 mod reachability;
 mod relays;
 mod rendezvous;
+mod servers;
 mod state;
 mod stream;
 mod streams;

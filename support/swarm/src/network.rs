@@ -12,10 +12,11 @@ use crate::connect::{self, CONNECT_TIME};
 use crate::connection::Connection;
 use crate::driver::{Command, Driver};
 use crate::rendezvous::Rendezvous;
+use crate::servers::Server;
 use crate::state::State;
 use crate::streams::{Inbound, Streams};
 use crate::transport::{self, Carrier, Dialable};
-use crate::{ConnectError, Event, Reachability, Refused, RelayMetrics, RendezvousError, StartError};
+use crate::{ConnectError, Event, Reachability, Refused, RelayMetrics, RendezvousError, RendezvousState, StartError};
 
 /// Commands that wait for the driver.
 const COMMANDS: usize = 64;
@@ -37,7 +38,7 @@ impl Network {
     ///
     /// # Errors
     ///
-    /// [`StartError`], which names the address that cannot be bound, or the part that cannot start. Nothing is left running then.
+    /// [`StartError`], which names the address that cannot be bound, or the value that is invalid. Nothing is left running then.
     ///
     /// # Panics
     ///
@@ -61,9 +62,8 @@ impl Network {
     pub async fn start_with(config: Config, carrier: Carrier) -> Result<(Self, Inbound), StartError> {
         let key = config.seed.keypair().map_err(|_| StartError::Key)?;
         let dialable = Dialable::new(config.addresses, transport::own_addresses(&config).cloned());
-        let rendezvous = Arc::new(Rendezvous::new(key.clone(), &config.discovery.rendezvous)?);
+        let rendezvous = Arc::new(Rendezvous::new(key.clone(), &config.discovery)?);
         let known = Reachability {
-            mdns: config.discovery.mdns,
             dht: config.discovery.dht.is_some(),
             rendezvous: rendezvous.states(),
             ..Reachability::default()
@@ -142,6 +142,25 @@ impl Network {
         self.state.events.subscribe()
     }
 
+    /// Uses these relays and rendezvous servers beside those of the configuration, in place of those of an earlier call. Each address ends in
+    /// `/p2p/<peer id>`; others, and more than 16 of a kind, are left out. They are dialled whatever [`crate::AddressPolicy`] permits. Names that are registered
+    /// are registered at new servers, too. Needs [`crate::Discovery::servers_later`].
+    pub async fn use_servers(&self, relays: Vec<Multiaddr>, rendezvous: Vec<Multiaddr>) {
+        let (relays, rendezvous) = (Server::each(relays), Server::each(rendezvous));
+        let addresses = relays.iter().chain(&rendezvous).flat_map(|server| &server.addresses);
+        self.state.dialable.replace_later(addresses.cloned());
+        self.rendezvous.replace_later(self, rendezvous);
+        let connections = self.connections();
+        let state = |server: RendezvousState| RendezvousState {
+            connected: connections.iter().any(|connection| connection.peer() == server.peer),
+            ..server
+        };
+        let states = self.rendezvous.states().into_iter().map(state).collect();
+        self.state.learn(|known| known.rendezvous = states);
+        // A network that has ended uses none.
+        drop(self.commands.send(Command::UseRelays { relays }).await);
+    }
+
     /// What is known about how this peer can be reached.
     #[must_use]
     pub fn reachability(&self) -> Reachability {
@@ -179,7 +198,7 @@ impl Network {
     /// # Errors
     ///
     /// [`RendezvousError`], if no server has confirmed at the first attempt. Further attempts are made all the same, unless no attempt was possible:
-    /// [`RendezvousError::NoServer`], [`RendezvousError::Namespace`], [`RendezvousError::TooMany`] (16 names).
+    /// [`RendezvousError::NoServer`] without [`crate::Discovery::servers_later`], [`RendezvousError::Namespace`], [`RendezvousError::TooMany`] (16 names).
     pub async fn register(&self, namespace: &str, ttl: Duration) -> Result<(), RendezvousError> {
         self.rendezvous.register(self, namespace, ttl).await
     }

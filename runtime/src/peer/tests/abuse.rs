@@ -150,7 +150,18 @@ async fn a_connection_without_an_exchange_of_identities_ends_after_15_seconds() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn requests_before_the_exchange_wait_for_it_and_are_refused_without_it() {
+async fn a_request_without_an_exchange_of_identities_is_refused() {
+    let alice = TestNode::with(Person::new(1), in_memory(), |_| {}).await;
+    let raw = RawPeer::in_memory(9).await;
+    let connection = raw.connect(&alice).await;
+    let mut stream = connection.open(FILE_PROTOCOL).await.unwrap();
+    let answer = tell(&mut stream, &content_request(alice.shelf.token_target())).await;
+    assert_eq!(answer, Some(ContentAnswer::Refused(Refusal::IdentityRequired)));
+    connection.closed().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn requests_before_the_exchange_wait_for_it() {
     let alice = TestNode::with(Person::new(1), in_memory(), |_| {}).await;
     let raw = RawPeer::in_memory(9).await;
     let connection = raw.connect(&alice).await;

@@ -234,3 +234,34 @@ async fn nothing_is_answered_after_the_server_has_stopped() {
     alice.server.stop().await;
     assert!(bob.peers.metadata(&alice.route(), &alice.shelf.token_target(), None).await.is_err());
 }
+
+#[tokio::test]
+async fn a_node_is_reached_through_its_relay() {
+    let relay = swarm::Config {
+        listen: vec!["/ip4/127.0.0.1/tcp/0".parse().unwrap()],
+        addresses: swarm::AddressPolicy { loopback: true, ..swarm::AddressPolicy::default() },
+        services: swarm::Services { relay: Some(swarm::RelayLimits::default()), ..swarm::Services::default() },
+        ..swarm::Config::new(swarm::Seed::new([99; 32]))
+    };
+    let (relay, _inbound) = swarm::Network::start(relay).await.unwrap();
+    let address = format!("{}/p2p/{}", relay.listen_addresses()[0], relay.local_peer());
+    let behind = PeerConfig { relays: vec![address], relaying: true, ..config() };
+    let alice = TestNode::with(Person::new(1), behind, |_| {}).await;
+    let mut events = alice.peers.shared().unwrap().network.subscribe();
+    while alice.peers.direct().is_none_or(|direct| direct.relays.is_empty()) {
+        events.recv().await.unwrap();
+    }
+    let through = PeerConfig { relaying: true, listen: Vec::new(), ..config() };
+    let bob = TestNode::with(Person::new(2), through, |_| {}).await;
+    let direct = alice.peers.direct().unwrap();
+    let route = Route::to(transport::peer::Direct { addresses: Vec::new(), ..direct });
+    let mut content = bob.peers.content(&route, &alice.shelf.token_target(), (0, None), anything()).await.unwrap();
+    let mut length = 0;
+    while let Some(chunk) = content.chunk().await.unwrap() {
+        length += chunk.len();
+    }
+    assert_eq!((length, content.path()), (alice.shelf.bytes.len(), Path::Relayed));
+    assert!(!bob.peers.peers().iter().any(|peer| peer.id == relay.local_peer().to_base58()), "a relay is no peer");
+    let connectivity = alice.peers.connectivity().unwrap();
+    assert!(connectivity.relays[0].is_reserved, "{connectivity:?}");
+}

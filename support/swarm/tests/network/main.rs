@@ -5,6 +5,8 @@
 mod connections;
 mod discovery;
 mod ends;
+mod hostile;
+mod later;
 mod limits;
 mod relays;
 mod rendezvous;
