@@ -82,14 +82,24 @@ impl Access {
         match reach(&plan.dir, output).await? {
             Reached::Held(held) => Ok(Self::Here(Box::new(Node::start_in(held, plan).await?))),
             Reached::Served(running) => {
-                if let WhichBackbone::At(url) = &plan.backbone
-                    && !same(url, &running.backbone_url)
-                {
-                    return Err(serves_another(&plan, url, &running));
-                }
-                let key = api_key::load(plan.settings.api_key_file.as_ref().unwrap_or(&running.api_key_file))?;
-                Ok(Self::There { client: RestClient::new(&running.rest_url, key)?, running })
+                let client = client_of(&plan, &running)?;
+                Ok(Self::There { client, running })
             }
+        }
+    }
+
+    /// The way to the process that serves a data directory, for what only that process knows.
+    ///
+    /// # Errors
+    /// A failure if none serves it.
+    pub(crate) async fn serving(plan: Plan, output: Output) -> Result<(RestClient, Running), Failure> {
+        match reach(&plan.dir, output).await? {
+            Reached::Held(_) => {
+                let message = format!("no process serves the data directory {}", plan.dir.path().display());
+                Err(Failure::new(Kind::Network, message)
+                    .hint("start one with `enlace serve` or `enlace share`, and run this command in another terminal"))
+            }
+            Reached::Served(running) => Ok((client_of(&plan, &running)?, running)),
         }
     }
 
@@ -295,6 +305,17 @@ impl Access {
             Self::There { client, .. } => client.delete_token(token_id(id)?.as_str()).await,
         }
     }
+}
+
+/// The way to a process, with the key to it.
+fn client_of(plan: &Plan, running: &Running) -> Result<RestClient, Failure> {
+    if let WhichBackbone::At(url) = &plan.backbone
+        && !same(url, &running.backbone_url)
+    {
+        return Err(serves_another(plan, url, running));
+    }
+    let key = api_key::load(plan.settings.api_key_file.as_ref().unwrap_or(&running.api_key_file))?;
+    RestClient::new(&running.rest_url, key)
 }
 
 impl NewFile {

@@ -18,6 +18,7 @@ use crate::data_dir::{DataDir, Held};
 use crate::failure::Failure;
 use crate::home::Home;
 use crate::limits::BackboneLimits;
+use crate::listen_address;
 use crate::memory::{self, Memory};
 use crate::port::{self, BackboneNames};
 
@@ -83,7 +84,7 @@ impl Node {
         }
         // The socket, not the name: other processes may listen on other addresses of that name.
         let backbone_address = backbone.as_ref().map(|backbone| backbone.local_addr().ip());
-        let config = runtime_config(&plan, &backbone_url, backbone_address, &client);
+        let config = runtime_config(&plan, &memory, &backbone_url, backbone_address, &client);
         match start_runtime(&plan, &held, config).await {
             Ok(runtime) => {
                 let limits = plan.settings.backbone_limits.clone();
@@ -232,7 +233,13 @@ async fn start_runtime(plan: &Plan, held: &Held, config: Config) -> Result<Runti
     })
 }
 
-fn runtime_config(plan: &Plan, backbone_url: &str, backbone_address: Option<IpAddr>, client: &Client) -> Config {
+fn runtime_config(
+    plan: &Plan,
+    memory: &Memory,
+    backbone_url: &str,
+    backbone_address: Option<IpAddr>,
+    client: &Client,
+) -> Config {
     let settings: &Settings = &plan.settings;
     let mut backbone = BackboneConfig::new(backbone_url, &client.id, client.secret.clone());
     backbone.address_hostname.clone_from(&settings.address_hostname);
@@ -248,6 +255,7 @@ fn runtime_config(plan: &Plan, backbone_url: &str, backbone_address: Option<IpAd
     config.max_received_file_size = settings.max_received_file_size;
     config.datawallet_enabled = settings.datawallet_enabled;
     config.content_store = settings.content_store;
+    config.peers = settings.peers.as_ref().map(|peers| peers.config(&memory.peer_ports));
     config
 }
 
@@ -268,6 +276,9 @@ async fn remember(
         WhichBackbone::At(url) => Some(url.clone()),
         WhichBackbone::Embedded { .. } => None,
     };
+    if let Some(connectivity) = runtime.peers().connectivity() {
+        memory.peer_ports.extend(listen_address::ports(&connectivity.listen));
+    }
     client.keep(&plan.dir)?;
     if memory != Memory::recall(&plan.dir)? {
         memory.keep(&plan.dir)?;

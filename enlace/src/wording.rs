@@ -28,8 +28,17 @@ pub(crate) fn of_error(code: &Code, error: &Error) -> Message {
         Error::Store(failed) | Error::StorageFull(failed) => (failed.what(), failed.next_step()),
         Error::Config(invalid) => plain(with_sources(invalid)),
         Error::Stopped => plain(error.to_string()),
+        Error::Peers(failed) => of_peers(&failed.to_string()),
         Error::Transport { reason, .. } => plain(code.message().unwrap_or(reason)),
         other => plain(code.message().map_or_else(|| other.to_string(), str::to_owned)),
+    }
+}
+
+/// What is wrong, and the next step behind the last semicolon.
+fn of_peers(text: &str) -> Message {
+    match text.rsplit_once("; ") {
+        Some((message, next_step)) => (message.to_owned(), Some(next_step.to_owned())),
+        None => plain(text),
     }
 }
 

@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{Context, shape};
 use crate::access::Access;
-use crate::args::{ClientOptions, Global, NodeOptions, ServerOptions};
+use crate::args::{ClientOptions, Global, NodeOptions, PeerOptions, ServerOptions};
 use crate::code::{Code, Kind};
 use crate::config::backbone_url;
 use crate::data_dir::{DataDir, Purpose, default_data_dir};
@@ -91,6 +91,8 @@ pub(crate) struct ReceiveArgs {
     /// Log in at the given backbone although the identity was created at another one, and use it from now on
     #[arg(long, help_heading = "Node")]
     change_backbone: bool,
+    #[command(flatten)]
+    peers: PeerOptions,
 }
 
 /// Runs it.
@@ -160,8 +162,11 @@ fn plan(global: &Global, args: &ReceiveArgs, incoming: &Incoming) -> Result<Plan
         allow_plain_http: args.allow_plain_http,
         ..NodeOptions::default()
     };
-    let mut configuration = configuration(global, &node, &ServerOptions::default(), &[])?;
+    let mut configuration = configuration(global, &node, &ServerOptions::default(), &args.peers, &[])?;
     let settings = &mut configuration.settings;
+    if let Some(peers) = &mut settings.peers {
+        peers.receives();
+    }
     let configured = settings.backbone_url.clone();
     if let (None, Some(url)) = (&args.backbone, &incoming.backbone_url) {
         let unusable = |reason| Failure::usage(format!("the reference does not lead to a backbone: {reason}"));

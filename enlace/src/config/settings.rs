@@ -9,6 +9,7 @@ use runtime::{ContentStoreConfig, Secret, StoreKey, Timestamp};
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::peers::{self, PeerSettings, PeersTree};
 use super::source::levels;
 use super::{ConfigError, ConfigErrors, Layer, Origin, tree};
 use crate::limits::{BackboneLimits, PeerAddresses};
@@ -71,6 +72,8 @@ pub(crate) struct Settings {
     pub(crate) backbone_limits: BackboneLimits,
     /// Where the embedded backbone serves peers, if it does.
     pub(crate) backbone_peers: PeerAddresses,
+    /// How peers are reached; `None` if they are not.
+    pub(crate) peers: Option<PeerSettings>,
 }
 
 /// A key that opens the REST API.
@@ -189,6 +192,7 @@ struct Enlace {
     #[serde(default)]
     store_key: StoreKeyTree,
     backbone: EmbeddedBackbone,
+    peers: PeersTree,
 }
 
 #[derive(Deserialize)]
@@ -264,20 +268,21 @@ impl Settings {
                 listen: enlace.backbone.peer_listen,
                 announce: enlace.backbone.peer_announce,
             },
+            peers: peers::read(enlace.peers, &mut problems),
         };
         if problems.found.is_empty() { Ok(settings) } else { Err(ConfigErrors(problems.found)) }
     }
 }
 
 /// What is wrong so far.
-struct Problems<'a> {
+pub(super) struct Problems<'a> {
     layers: &'a [Layer],
     found: Vec<ConfigError>,
 }
 
 impl Problems<'_> {
     /// The value; if it cannot be, something in its place until all others have been read.
-    fn note<T: Default>(&mut self, result: Result<T, Problem>) -> T {
+    pub(super) fn note<T: Default>(&mut self, result: Result<T, Problem>) -> T {
         result.unwrap_or_else(|Problem { key, problem }| {
             let origin = self.origin(&key).cloned();
             self.found.push(ConfigError::Value { key, origin, problem });
@@ -298,12 +303,12 @@ impl Problems<'_> {
 }
 
 /// A value that has the right form and still cannot be.
-struct Problem {
+pub(super) struct Problem {
     key: String,
     problem: String,
 }
 
-fn problem(key: impl Into<String>, problem: impl Into<String>) -> Problem {
+pub(super) fn problem(key: impl Into<String>, problem: impl Into<String>) -> Problem {
     Problem { key: key.into(), problem: problem.into() }
 }
 

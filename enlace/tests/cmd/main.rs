@@ -14,6 +14,7 @@ mod moving_files;
 mod node_commands;
 #[cfg(unix)]
 mod other_users;
+mod peers;
 mod proxy;
 mod receiving;
 mod recorder;

@@ -320,7 +320,11 @@ async fn what_was_not_made_here_for_peers_is_not_found() {
 
         // One that is made without peers.
         let directory = world.directory.join("alone");
-        let alone = Arc::new(Node { core: memory::node(&directory, world.clock.clone()), sync: Synchronizer::idle(), server: None });
+        let alone = Arc::new(Node {
+            core: memory::node(&directory, world.clock.clone()),
+            sync: Synchronizer::idle(),
+            server: None,
+        });
         let files = FilesFacade::new(alone.clone());
         let request = UploadOwnFile::new(&b"x"[..], "a".parse().unwrap(), "text/plain".parse().unwrap());
         let file = files.upload_own_file(request).await.unwrap();
