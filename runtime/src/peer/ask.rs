@@ -72,14 +72,14 @@ impl PeerReads for PeerNetwork {
 
 impl PeerNetwork {
     /// One exchange on a stream of its own.
-    async fn ask<S: Side>(
+    async fn ask<S>(
         &self,
         route: &Route,
         protocol: &'static str,
         side: impl Fn(&Channel, Now) -> Result<S, PeerError> + Send + Sync,
     ) -> Result<S::Outcome, PeerFailure>
     where
-        S: Send,
+        S: Side + Send,
         S::Outcome: Send,
     {
         let time = &self.network()?.time;

@@ -105,6 +105,11 @@ pub(crate) fn is_relayed(address: &Multiaddr) -> bool {
     address.iter().any(|part| part == Protocol::P2pCircuit)
 }
 
+/// Whether QUIC leads to the peer, or to the relay on the way.
+pub(crate) fn is_quic(address: &Multiaddr) -> bool {
+    address.iter().any(|part| matches!(part, Protocol::Quic | Protocol::QuicV1))
+}
+
 /// The IP address that an address starts with.
 pub(crate) fn ip(address: &Multiaddr) -> Option<IpAddr> {
     match address.iter().next()? {

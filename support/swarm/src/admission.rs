@@ -61,10 +61,10 @@ impl Behaviour {
         Err(ConnectionDenied::new(LimitReached))
     }
 
-    fn check_established(&self, peer: &PeerId, host: Option<IpAddr>) -> Result<(), ConnectionDenied> {
+    fn check_established(&self, peer: &PeerId, most: usize, host: Option<IpAddr>) -> Result<(), ConnectionDenied> {
         let from_host = host.map_or(0, |host| self.addresses.of(&host));
         self.check(
-            self.established.len() < self.limits.connections
+            self.established.len() < most
                 && self.peers.of(peer) < self.limits.connections_per_peer
                 && from_host < self.limits.connections_per_address,
         )
@@ -108,7 +108,8 @@ impl NetworkBehaviour for Behaviour {
         remote: &Multiaddr,
     ) -> Result<THandler<Self>, ConnectionDenied> {
         self.end_pending(id);
-        self.check_established(&peer, counted_host(remote))?;
+        let others = self.limits.connections - self.limits.connections / 8;
+        self.check_established(&peer, others, counted_host(remote))?;
         Ok(dummy::ConnectionHandler)
     }
 
@@ -133,7 +134,7 @@ impl NetworkBehaviour for Behaviour {
         _: PortUse,
     ) -> Result<THandler<Self>, ConnectionDenied> {
         self.end_pending(id);
-        self.check_established(&peer, None)?;
+        self.check_established(&peer, self.limits.connections, None)?;
         Ok(dummy::ConnectionHandler)
     }
 
@@ -209,5 +210,102 @@ impl<K: Eq + Hash> Counts<K> {
                 count.remove();
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use libp2p::core::ConnectedPoint;
+
+    use super::*;
+
+    fn behaviour(limits: Limits) -> Behaviour {
+        Behaviour::new(limits, Arc::default())
+    }
+
+    fn address(text: &str) -> Multiaddr {
+        text.parse().unwrap()
+    }
+
+    fn pending(behaviour: &mut Behaviour, id: usize, remote: &Multiaddr) -> bool {
+        let local = address("/ip4/203.0.113.200/tcp/1");
+        behaviour.handle_pending_inbound_connection(ConnectionId::new_unchecked(id), &local, remote).is_ok()
+    }
+
+    fn established(behaviour: &mut Behaviour, id: usize, peer: PeerId, remote: &Multiaddr) -> bool {
+        let (id, local) = (ConnectionId::new_unchecked(id), address("/ip4/203.0.113.200/tcp/1"));
+        let admitted = behaviour.handle_established_inbound_connection(id, peer, &local, remote).is_ok();
+        let endpoint = ConnectedPoint::Listener { local_addr: local, send_back_addr: remote.clone() };
+        if admitted {
+            behaviour.on_swarm_event(FromSwarm::ConnectionEstablished(ConnectionEstablished {
+                peer_id: peer,
+                connection_id: id,
+                endpoint: &endpoint,
+                failed_addresses: &[],
+                other_established: 0,
+            }));
+        }
+        admitted
+    }
+
+    fn closed(behaviour: &mut Behaviour, id: usize, peer: PeerId, remote: &Multiaddr) {
+        let local_addr = address("/ip4/203.0.113.200/tcp/1");
+        let endpoint = ConnectedPoint::Listener { local_addr, send_back_addr: remote.clone() };
+        behaviour.on_swarm_event(FromSwarm::ConnectionClosed(ConnectionClosed {
+            peer_id: peer,
+            connection_id: ConnectionId::new_unchecked(id),
+            endpoint: &endpoint,
+            cause: None,
+            remaining_established: 0,
+        }));
+    }
+
+    #[test]
+    fn one_address_gets_its_share_of_handshakes_and_connections() {
+        let limits = Limits { pending_inbound_per_address: 2, connections_per_address: 2, ..Limits::default() };
+        for (same, also_same, other) in [
+            ("/ip4/203.0.113.1/tcp/1", "/ip4/203.0.113.1/udp/2/quic-v1", "/ip4/203.0.113.2/tcp/1"),
+            ("/ip6/2001:db8:0:1::1/tcp/1", "/ip6/2001:db8:0:1:ffff::2/tcp/1", "/ip6/2001:db8:0:2::1/tcp/1"),
+            ("/ip4/203.0.113.1/tcp/1", "/ip6/::ffff:203.0.113.1/tcp/2", "/ip6/::ffff:203.0.113.2/tcp/1"),
+        ] {
+            let (same, also_same, other) = (address(same), address(also_same), address(other));
+            let mut behaviour = behaviour(limits);
+            assert!(pending(&mut behaviour, 1, &same) && pending(&mut behaviour, 2, &also_same));
+            assert!(!pending(&mut behaviour, 3, &same) && pending(&mut behaviour, 4, &other));
+            let peers: Vec<_> = (0..4).map(|_| PeerId::random()).collect();
+            assert!(established(&mut behaviour, 1, peers[0], &same) && pending(&mut behaviour, 3, &same));
+            assert!(established(&mut behaviour, 2, peers[1], &also_same));
+            assert!(!established(&mut behaviour, 3, peers[2], &same));
+            assert!(established(&mut behaviour, 4, peers[3], &other));
+            closed(&mut behaviour, 1, peers[0], &same);
+            assert!(pending(&mut behaviour, 5, &same) && established(&mut behaviour, 5, peers[2], &same));
+            assert_eq!(behaviour.refusals.total().connections, 2);
+        }
+    }
+
+    #[test]
+    fn this_host_and_peers_over_relays_share_no_address() {
+        let limits = Limits { connections_per_address: 1, ..Limits::default() };
+        let circuit = "/ip4/203.0.113.1/tcp/1/p2p/12D3KooWEyoppNCUx8Yx66oV9fJnriXwCcXwDDUA2kj6vnc6iDEp/p2p-circuit";
+        for remote in ["/ip4/127.0.0.1/tcp/1", "/memory/1", circuit] {
+            let mut behaviour = behaviour(limits);
+            assert!((0..4).all(|id| established(&mut behaviour, id, PeerId::random(), &address(remote))));
+        }
+    }
+
+    #[test]
+    fn nothing_is_remembered_of_those_who_have_gone() {
+        let mut behaviour = behaviour(Limits::default());
+        for id in 0..1000 {
+            let (peer, remote) = (PeerId::random(), address(&format!("/ip4/203.0.113.{}/tcp/1", id % 250)));
+            assert!(pending(&mut behaviour, id, &remote) && established(&mut behaviour, id, peer, &remote));
+            closed(&mut behaviour, id, peer, &remote);
+        }
+        assert!(behaviour.inbound.is_empty() && behaviour.established.is_empty());
+        assert!(
+            behaviour.peers.0.is_empty()
+                && behaviour.addresses.0.is_empty()
+                && behaviour.pending_addresses.0.is_empty()
+        );
     }
 }

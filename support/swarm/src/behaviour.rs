@@ -59,18 +59,20 @@ impl Behaviour {
         let local = Guard { policy: AddressPolicy { private: true, ..config.addresses }, ..usual };
         let punching = discovery.hole_punching;
         let dht = discovery.dht.as_ref().map(|dht| self::dht(state.local, dht)).transpose()?;
-        let mdns = |enable_ipv6| discovery.mdns.then(|| self::mdns(state.local, enable_ipv6)).transpose();
+        let mdns = |enable_ipv6| discovery.mdns.then(|| self::mdns(state.local, enable_ipv6)).flatten();
+        let (mdns, mdns_ipv6) = (mdns(false), mdns(true));
+        state.learn(|known| known.mdns = mdns.is_some() || mdns_ipv6.is_some());
         Ok(Self {
             admission: admission::Behaviour::new(config.limits, Arc::clone(&state.refusals)),
             ping: ping::Behaviour::new(ping::Config::new().with_interval(PING_INTERVAL)),
             identify: usual.over(identify(key, &config.agent)),
-            mdns: local.over_some(mdns(false)?),
-            mdns_ipv6: local.over_some(mdns(true)?),
+            mdns: local.over_some(mdns),
+            mdns_ipv6: local.over_some(mdns_ipv6),
             dht: usual.over_some(dht),
             relay_client: relay_client.into(),
             relay_server: usual.over_some(config.services.relay.map(|limits| relay(state.local, limits))),
             autonat_client: usual.over_some(punching.then(autonat::v2::client::Behaviour::default)),
-            autonat_server: usual.over_some(config.services.dial_back.then(autonat::v2::server::Behaviour::default)),
+            autonat_server: rare.over_some(config.services.dial_back.then(autonat::v2::server::Behaviour::default)),
             hole_punching: usual.over_some(punching.then(|| dcutr::Behaviour::new(state.local))),
             rendezvous_server: rare.over_some(config.services.rendezvous.map(self::rendezvous)),
             streams: streams::Behaviour::new(streams, Arc::clone(&state.registry), state.interfaces.clone()),
@@ -103,10 +105,11 @@ fn identify(key: &Keypair, agent: &str) -> identify::Behaviour {
     identify::Behaviour::new(config)
 }
 
-fn mdns(local: PeerId, enable_ipv6: bool) -> Result<mdns::tokio::Behaviour, StartError> {
+/// None where the system does not permit it: then peers are found in other ways.
+fn mdns(local: PeerId, enable_ipv6: bool) -> Option<mdns::tokio::Behaviour> {
     let config = mdns::Config { query_interval: MDNS_INTERVAL, enable_ipv6, ..mdns::Config::default() };
-    let failed = |error: std::io::Error| StartError::Component { what: "multicast DNS", reason: error.to_string() };
-    mdns::tokio::Behaviour::new(config, local).map_err(failed)
+    let started = mdns::tokio::Behaviour::new(config, local);
+    started.inspect_err(|error| tracing::warn!(%error, "cannot look for peers in the local network")).ok()
 }
 
 /// Peers are found by their ids; records of others are not stored.

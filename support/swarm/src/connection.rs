@@ -20,8 +20,9 @@ use crate::stream::{Stream, Traffic};
 /// How long opening a stream may take.
 pub(crate) const OPEN_TIME: Duration = Duration::from_secs(10);
 
-/// Streams that are being opened on one connection at a time; more wait for their turn within [`OPEN_TIME`].
-pub(crate) const OPENING_STREAMS: usize = 32;
+/// Streams that this side has open on one connection at a time; more wait for their turn within [`OPEN_TIME`]. The other side would end a connection
+/// with many more.
+pub(crate) const OUTGOING_STREAMS: usize = 64;
 
 /// A connection to a peer. All clones are the same connection; holding one does not keep it open.
 #[derive(Clone)]
@@ -38,7 +39,7 @@ struct Shared {
     latency: AtomicU64,
     traffic: Arc<Traffic>,
     control: Arc<Control>,
-    opening: Arc<Semaphore>,
+    outgoing: Arc<Semaphore>,
     requests: mpsc::Sender<OpenRequest>,
     /// Closed when the handler of the connection is gone.
     open: watch::Receiver<()>,
@@ -136,8 +137,8 @@ impl Control {
 pub(crate) struct OpenRequest {
     pub(crate) protocol: StreamProtocol,
     pub(crate) answer: oneshot::Sender<Result<Stream, OpenError>>,
-    /// Its place among those that are being opened.
-    pub(crate) _opening: OwnedSemaphorePermit,
+    /// Its place among those that this side may have open.
+    pub(crate) place: OwnedSemaphorePermit,
 }
 
 /// What the handler of a connection holds of it.
@@ -165,7 +166,7 @@ impl Connection {
         address: &Multiaddr,
         path: PathKind,
     ) -> (Self, HandlerEnd) {
-        let (requests, received) = mpsc::channel(OPENING_STREAMS);
+        let (requests, received) = mpsc::channel(OUTGOING_STREAMS);
         let (still_open, open) = watch::channel(());
         let (control, traffic) = (Arc::<Control>::default(), Arc::<Traffic>::default());
         let end = HandlerEnd {
@@ -178,14 +179,13 @@ impl Connection {
             id,
             peer,
             role,
-            // The listening side of a relayed connection sees the peer's id for an address.
-            transport: if path == PathKind::Relayed { TransportKind::Relay } else { TransportKind::of(address) },
+            transport: TransportKind::of(address),
             path: Path::new(path),
             address: RwLock::new(address::without_peer(address.clone())),
             latency: AtomicU64::new(0),
             traffic,
             control,
-            opening: Arc::new(Semaphore::new(OPENING_STREAMS)),
+            outgoing: Arc::new(Semaphore::new(OUTGOING_STREAMS)),
             requests,
             open,
         };
@@ -222,7 +222,7 @@ impl Connection {
         self.0.transport
     }
 
-    /// The address of the other end, without `/p2p` at its end.
+    /// The address of the other end, without `/p2p` at its end; if a relay is in between, that of the relay with `/p2p-circuit`.
     #[must_use]
     pub fn address(&self) -> Multiaddr {
         self.0.address.read().unwrap_or_else(PoisonError::into_inner).clone()
@@ -261,7 +261,8 @@ impl Connection {
         while open.changed().await.is_ok() {}
     }
 
-    /// Opens a stream on this connection and agrees with the peer on `protocol`, within 10 seconds.
+    /// Opens a stream on this connection and agrees with the peer on `protocol`, within 10 seconds. A connection has at most 64 streams of this side; the
+    /// next one waits until one of them is dropped.
     ///
     /// Success says that the peer speaks the protocol. A peer that has reached one of its limits resets the stream afterwards, so the first read fails.
     /// Cancel-safe: a stream that nobody waits for any more is reset.
@@ -275,13 +276,13 @@ impl Connection {
     }
 
     async fn request(&self, protocol: StreamProtocol) -> Result<Stream, OpenError> {
-        let opening = Arc::clone(&self.0.opening).acquire_owned();
+        let place = Arc::clone(&self.0.outgoing).acquire_owned();
         let place = tokio::select! {
-            place = opening => place.map_err(|_| OpenError::Closed)?,
+            place = place => place.map_err(|_| OpenError::Closed)?,
             () = self.closed() => return Err(OpenError::Closed),
         };
         let (answer, answered) = oneshot::channel();
-        let request = OpenRequest { protocol, answer, _opening: place };
+        let request = OpenRequest { protocol, answer, place };
         self.0.requests.send(request).await.map_err(|_| OpenError::Closed)?;
         answered.await.unwrap_or(Err(OpenError::Closed))
     }

@@ -64,8 +64,9 @@ pub(crate) struct Driver {
     searches: Searches,
     /// Whether this process relays for others, who then have to know its addresses.
     is_relay: bool,
-    /// What a connection had received when a ping was not answered.
-    silent: HashMap<ConnectionId, u64>,
+    silence: Silence,
+    /// External addresses of the configuration.
+    external: Vec<Multiaddr>,
 }
 
 impl Driver {
@@ -86,17 +87,17 @@ impl Driver {
             .with_idle_connection_timeout(config.idle_timeout)
             .with_max_negotiating_inbound_streams(NEGOTIATING_STREAMS);
         let mut swarm = Swarm::new(gate, behaviour, state.local, settings);
-        for address in &config.external {
-            let address = without_peer(address.clone());
+        let external: Vec<_> = config.external.iter().cloned().map(without_peer).collect();
+        for address in &external {
             swarm.add_external_address(address.clone());
-            state.confirmed(address);
+            state.confirmed(address.clone());
         }
         let watcher = if_watch::tokio::IfWatcher::new()
             .inspect_err(|error| tracing::debug!(%error, "cannot watch network interfaces"))
             .ok();
-        let (dials, silent) = (HashMap::new(), HashMap::new());
+        let (dials, silence) = (HashMap::new(), Silence::default());
         let (searches, is_relay) = (Searches::default(), config.services.relay.is_some());
-        Ok(Self { swarm, streams, state, commands, dials, watcher, relays, searches, is_relay, silent })
+        Ok(Self { swarm, streams, state, commands, dials, watcher, relays, searches, is_relay, silence, external })
     }
 
     /// Binds all addresses, and waits until each tells where it is.
@@ -144,16 +145,32 @@ impl Driver {
                     None => without_handles = true,
                 },
                 () = streams.unwanted(), if without_handles => break,
-                () = next_change(&mut self.watcher) => self.note_subnets(),
+                lost = next_change(&mut self.watcher) => self.note_subnets(lost),
                 () = at(self.relays.next()) => self.reserve(),
             }
         }
         self.close().await;
     }
 
-    fn note_subnets(&self) {
+    /// The subnets of this host have changed; whether it lost one.
+    fn note_subnets(&mut self, lost: bool) {
         let subnets = self.watcher.iter().flat_map(|watcher| watcher.iter().copied());
         self.state.interfaces.replace(subnets.collect());
+        if lost {
+            self.forget_external();
+        }
+    }
+
+    /// Forgets how others saw this peer: it may be in another network now.
+    fn forget_external(&mut self) {
+        let found: Vec<_> = self.swarm.external_addresses().cloned().collect();
+        for address in found {
+            let bare = without_peer(address.clone());
+            if !is_relayed(&address) && !self.external.contains(&bare) && !self.is_relay {
+                self.swarm.remove_external_address(&address);
+            }
+        }
+        self.state.forget_observed();
     }
 
     fn use_relays(&mut self, relays: &[Server]) {
@@ -230,7 +247,7 @@ impl Driver {
             SwarmEvent::Behaviour(event) => self.on_behaviour(event),
             SwarmEvent::ConnectionEstablished { connection_id, .. } => self.on_established(connection_id),
             SwarmEvent::ConnectionClosed { peer_id, connection_id, .. } => {
-                self.silent.remove(&connection_id);
+                self.silence.end(connection_id);
                 self.note_rendezvous(peer_id);
                 self.state.tell(Event::Disconnected { connection: connection_id, peer: peer_id });
             }
@@ -278,6 +295,7 @@ impl Driver {
     fn on_established(&mut self, id: ConnectionId) {
         let Some(connection) = self.state.registry.get(id) else { return };
         self.note_rendezvous(connection.peer());
+        self.share_hole(connection.peer());
         self.state.tell(Event::Connected(connection.clone()));
         for answer in self.dials.remove(&id).map(|dial| dial.answers).unwrap_or_default() {
             drop(answer.send(Ok(connection.clone())));
@@ -334,7 +352,21 @@ impl Driver {
         if let Some(connection) = self.state.registry.get(id)
             && connection.set_path(PathKind::Punched)
         {
-            self.state.tell(Event::PathChanged(connection));
+            self.state.tell(Event::PathChanged(connection.clone()));
+            self.share_hole(connection.peer());
+        }
+    }
+
+    /// A dial of the address to which a hole is punched gets through it, too, however it was begun.
+    fn share_hole(&self, peer: PeerId) {
+        let to_peer: Vec<_> =
+            self.state.registry.all().into_iter().filter(|connection| connection.peer() == peer).collect();
+        let is_punched = |connection: &Connection| connection.path() == PathKind::Punched;
+        for connection in to_peer.iter().filter(|connection| connection.path() == PathKind::Direct) {
+            let same_hole = |punched: &&Connection| is_punched(punched) && punched.address() == connection.address();
+            if to_peer.iter().any(|other| same_hole(&other)) && connection.set_path(PathKind::Punched) {
+                self.state.tell(Event::PathChanged(connection.clone()));
+            }
         }
     }
 
@@ -347,17 +379,16 @@ impl Driver {
         });
     }
 
-    /// Notes the latency. A connection that answers no ping and receives nothing else until the next one is gone, although TCP has not noticed.
+    /// Notes the latency. A connection that answers no ping and carries nothing else until the next one is gone, although TCP has not noticed.
     fn on_ping(&mut self, event: &ping::Event) {
         let Some(connection) = self.state.registry.get(event.connection) else { return };
         match event.result {
             Ok(latency) => {
-                self.silent.remove(&connection.id());
+                self.silence.end(connection.id());
                 connection.set_latency(latency);
             }
             Err(ping::Failure::Timeout) => {
-                let received = connection.received();
-                if self.silent.insert(connection.id(), received) == Some(received) {
+                if self.silence.lasts(connection.id(), connection.received(), connection.sent()) {
                     connection.close();
                 }
             }
@@ -366,12 +397,25 @@ impl Driver {
     }
 }
 
-async fn next_change(watcher: &mut Option<if_watch::tokio::IfWatcher>) {
+/// Connections that did not answer a ping, and what they had received and sent then. A ping waits behind data, so a slow connection answers late.
+#[derive(Debug, Default)]
+struct Silence(HashMap<ConnectionId, (u64, u64)>);
+
+impl Silence {
+    /// Another ping was not answered: whether nothing has gone either way since the one before.
+    fn lasts(&mut self, id: ConnectionId, received: u64, sent: u64) -> bool {
+        self.0.insert(id, (received, sent)) == Some((received, sent))
+    }
+
+    fn end(&mut self, id: ConnectionId) {
+        self.0.remove(&id);
+    }
+}
+
+/// Waits for a change of the subnets; whether one is lost.
+async fn next_change(watcher: &mut Option<if_watch::tokio::IfWatcher>) -> bool {
     match watcher {
-        Some(watcher) => {
-            // What changed does not matter: the watcher knows all subnets.
-            drop(watcher.select_next_some().await);
-        }
+        Some(watcher) => matches!(watcher.select_next_some().await, Ok(if_watch::IfEvent::Down(_))),
         None => std::future::pending().await,
     }
 }
@@ -442,5 +486,22 @@ fn explain(error: DialError) -> ConnectError {
         DialError::Denied { .. } | DialError::Aborted | DialError::DialPeerConditionFalse(_) => {
             ConnectError::Unreachable { attempts: Vec::new() }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_is_gone_when_nothing_moves_between_two_unanswered_pings() {
+        let id = ConnectionId::new_unchecked(1);
+        let mut silence = Silence::default();
+        assert!(!silence.lasts(id, 5, 5));
+        assert!(!silence.lasts(id, 5, 6), "it sends");
+        assert!(!silence.lasts(id, 6, 6), "it receives");
+        assert!(silence.lasts(id, 6, 6));
+        silence.end(id);
+        assert!(!silence.lasts(id, 6, 6), "a ping was answered");
     }
 }

@@ -23,14 +23,6 @@ pub enum StartError {
     /// An address of the configuration does not name a peer.
     #[error("the address {0} does not end in /p2p/<peer id>")]
     NoPeer(Multiaddr),
-    /// A transport or a way of discovery cannot start.
-    #[error("cannot start {what}: {reason}")]
-    Component {
-        /// Which one.
-        what: &'static str,
-        /// Why.
-        reason: String,
-    },
 }
 
 /// Why there is no connection to a peer.

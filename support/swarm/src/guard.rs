@@ -36,7 +36,8 @@ pub(crate) struct Allowance {
 impl Allowance {
     /// For protocols that keep nothing of a stream.
     pub(crate) const USUAL: Self = Self { streams: 64, period: Duration::from_secs(4) };
-    /// For the rendezvous service of libp2p, which keeps a timer for each registration until it would have expired, also if it was replaced.
+    /// For services that do more: that of rendezvous keeps a timer for each registration until it would have expired, also if it was replaced, and
+    /// AutoNAT dials.
     pub(crate) const RARE: Self = Self { streams: 120, period: Duration::from_secs(60) };
 }
 
@@ -187,5 +188,48 @@ impl<H: ConnectionHandler> ConnectionHandler for Handler<H> {
             return;
         }
         self.inner.on_connection_event(event);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use libp2p::swarm::behaviour::{ExternalAddrConfirmed, NewExternalAddrCandidate, NewListenAddr};
+    use libp2p::swarm::dummy;
+
+    use super::*;
+
+    fn guarded(policy: AddressPolicy) -> Guarded<dummy::Behaviour> {
+        Guarded::new(dummy::Behaviour, policy, Allowance::USUAL, &Arc::default())
+    }
+
+    #[tokio::test]
+    async fn protocols_learn_only_of_addresses_that_are_told() {
+        let private: Multiaddr = "/ip4/10.0.0.1/tcp/1".parse().unwrap();
+        let public: Multiaddr = "/ip4/203.0.113.1/tcp/1".parse().unwrap();
+        let listener_id = libp2p::core::transport::ListenerId::next();
+        let all_pass = |policy: AddressPolicy, addr: &Multiaddr| {
+            let mut guarded = guarded(policy);
+            let listens = guarded.passes(&FromSwarm::NewListenAddr(NewListenAddr { listener_id, addr }));
+            let confirmed = guarded.passes(&FromSwarm::ExternalAddrConfirmed(ExternalAddrConfirmed { addr }));
+            let candidate = guarded.passes(&FromSwarm::NewExternalAddrCandidate(NewExternalAddrCandidate { addr }));
+            assert!(listens == confirmed && confirmed == candidate);
+            listens
+        };
+        let strict = AddressPolicy::default();
+        assert!(all_pass(strict, &public) && !all_pass(strict, &private));
+        assert!(all_pass(AddressPolicy { private: true, ..strict }, &private));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn addresses_that_others_claim_come_at_a_bounded_rate() {
+        let mut guarded = guarded(AddressPolicy::default());
+        let mut claim = |port: u32| {
+            let addr: Multiaddr = format!("/ip4/203.0.113.1/tcp/{port}").parse().unwrap();
+            guarded.passes(&FromSwarm::NewExternalAddrCandidate(NewExternalAddrCandidate { addr: &addr }))
+        };
+        assert!((0..CANDIDATES).all(&mut claim));
+        assert!(!claim(CANDIDATES));
+        tokio::time::advance(CANDIDATES_PERIOD / CANDIDATES + Duration::from_millis(1)).await;
+        assert!(claim(CANDIDATES) && !claim(CANDIDATES + 1));
     }
 }

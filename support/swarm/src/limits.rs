@@ -4,11 +4,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Bounds of a network. What exceeds one is refused; nothing waits for a place.
 ///
-/// Memory of a connection: each stream buffers up to 256 KiB before the application reads it (yamux), and a connection has at most
-/// `2 * (inbound_streams_per_connection + 64)` of them, both directions together.
+/// Memory of a connection: each stream buffers up to 256 KiB before the application reads it (yamux), and a connection has at most 176 of them, both
+/// directions together, or 112 more than `inbound_streams_per_connection` if that is larger than 64.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Connections in total.
+    /// Connections in total. Of these an eighth is for those that this side opens, so that strangers cannot cut it off.
     pub connections: usize,
     /// Connections to one peer.
     pub connections_per_peer: usize,

@@ -38,7 +38,7 @@ impl Network {
     ///
     /// # Errors
     ///
-    /// [`StartError`], which names the address that cannot be bound, or the part that cannot start. Nothing is left running then.
+    /// [`StartError`], which names the address that cannot be bound, or the value that is invalid. Nothing is left running then.
     ///
     /// # Panics
     ///
@@ -64,7 +64,6 @@ impl Network {
         let dialable = Dialable::new(config.addresses, transport::own_addresses(&config).cloned());
         let rendezvous = Arc::new(Rendezvous::new(key.clone(), &config.discovery)?);
         let known = Reachability {
-            mdns: config.discovery.mdns,
             dht: config.discovery.dht.is_some(),
             rendezvous: rendezvous.states(),
             ..Reachability::default()

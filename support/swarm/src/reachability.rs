@@ -11,7 +11,7 @@ pub struct Reachability {
     pub observed: Vec<Multiaddr>,
     /// State of each relay of the configuration.
     pub relays: Vec<RelayState>,
-    /// Whether multicast DNS is on.
+    /// Whether multicast DNS is on and works.
     pub mdns: bool,
     /// Whether the distributed hash table is on.
     pub dht: bool,

@@ -8,7 +8,7 @@ use libp2p::multiaddr::Protocol;
 use libp2p::{Multiaddr, PeerId, relay};
 use tokio::time::Instant;
 
-use crate::address::{named_peer, without_peer};
+use crate::address::{is_quic, named_peer, without_peer};
 use crate::servers::Server;
 use crate::{RelayState, StartError};
 
@@ -148,8 +148,12 @@ impl Relay {
         }
     }
 
+    /// The one that is used. QUIC comes first: hole punching needs both sides to be seen with the same transport, and only QUIC
+    /// works for peers that do not listen.
     fn address(&self) -> Multiaddr {
-        self.addresses.get(self.current % self.addresses.len().max(1)).cloned().unwrap_or_else(Multiaddr::empty)
+        let mut addresses: Vec<_> = self.addresses.iter().collect();
+        addresses.sort_by_key(|address| !is_quic(address));
+        addresses.get(self.current % addresses.len().max(1)).map_or_else(Multiaddr::empty, |address| (*address).clone())
     }
 
     fn circuit(&self) -> Multiaddr {
@@ -285,6 +289,16 @@ mod tests {
         assert_eq!(relays.due(now).len(), 1, "another address is tried at once");
         relays.replace_later(&[], now);
         assert_eq!(relays.states().iter().map(|state| state.peer).collect::<Vec<_>>(), [own]);
+    }
+
+    #[test]
+    fn quic_comes_before_tcp() {
+        let (peer, now) = (PeerId::random(), Instant::now());
+        let quic: Multiaddr = format!("/ip4/203.0.113.1/udp/1/quic-v1/p2p/{peer}").parse().unwrap();
+        let mut relays = Relays::new(&[relay(peer, 1), quic.clone()], now).unwrap();
+        assert_eq!(relays.due(now), [(peer, quic.with(Protocol::P2pCircuit))]);
+        relays.failed(peer, "blocked".into(), now);
+        assert_eq!(relays.due(relays.next().unwrap()), [(peer, relay(peer, 1).with(Protocol::P2pCircuit))]);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::limits::Refusals;
 use crate::relays::RelayCounters;
 use crate::streams::Registry;
 use crate::transport::Dialable;
-use crate::{AddressPolicy, Event, Reachability};
+use crate::{AddressPolicy, Event, NatStatus, Reachability};
 
 /// Events that a subscriber may fall behind by.
 const EVENTS: usize = 256;
@@ -161,6 +161,15 @@ impl State {
         let observed = addresses.observed.iter().map(|known| known.address.clone()).collect();
         drop(addresses);
         self.learn(|known| known.observed = observed);
+    }
+
+    /// What others saw holds no longer.
+    pub(crate) fn forget_observed(&self) {
+        self.addresses().observed.clear();
+        self.learn(|known| {
+            known.observed.clear();
+            known.nat = NatStatus::Unknown;
+        });
     }
 
     fn addresses(&self) -> MutexGuard<'_, Addresses> {

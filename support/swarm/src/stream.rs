@@ -21,19 +21,20 @@ use tokio_util::compat::{Compat, FuturesAsyncReadCompatExt as _};
 pub struct Stream {
     io: Compat<libp2p::Stream>,
     traffic: Arc<Traffic>,
-    /// The place of an inbound stream among those that its connection and all connections may have.
-    _place: Option<Place>,
+    _place: Place,
 }
 
-/// The places that an inbound stream takes.
+/// The place of a stream among those that may be open.
 #[derive(Debug)]
 pub(crate) struct Place {
+    /// Among those of its direction on its connection.
     pub(crate) _of_connection: OwnedSemaphorePermit,
-    pub(crate) _of_all: OwnedSemaphorePermit,
+    /// An inbound stream: among those of all connections.
+    pub(crate) _of_all: Option<OwnedSemaphorePermit>,
 }
 
 impl Stream {
-    pub(crate) fn new(io: libp2p::Stream, traffic: Arc<Traffic>, place: Option<Place>) -> Self {
+    pub(crate) fn new(io: libp2p::Stream, traffic: Arc<Traffic>, place: Place) -> Self {
         Self { io: io.compat(), traffic, _place: place }
     }
 

@@ -19,7 +19,7 @@ use libp2p::{Multiaddr, PeerId, dns, noise, quic, tcp, yamux};
 
 use crate::address::without_peer;
 use crate::config::Config;
-use crate::connection::OPENING_STREAMS;
+use crate::connection::OUTGOING_STREAMS;
 use crate::{AddressPolicy, Limits, StartError};
 
 /// A transport that yields authenticated and multiplexed connections.
@@ -34,8 +34,25 @@ const FOUND_ADDRESSES: usize = 1024;
 /// Inbound streams of one connection that are negotiating at a time; the peer waits with more.
 pub(crate) const NEGOTIATING_STREAMS: usize = 32;
 
+/// Streams of a connection that protocols of libp2p have open at a time: each has one or two.
+const OWN_STREAMS: usize = 16;
+
 /// The transports of the configuration.
 pub(crate) fn carrier(config: &Config, key: &Keypair) -> Result<Carrier, StartError> {
+    let by_address = by_address(config, key)?;
+    if !needs_names(config) {
+        return Ok(TransportTimeout::new(by_address, HANDSHAKE_TIME).boxed());
+    }
+    match dns::tokio::Transport::system(by_address) {
+        Ok(by_name) => Ok(TransportTimeout::new(by_name, HANDSHAKE_TIME).boxed()),
+        Err(error) => {
+            tracing::warn!(%error, "cannot resolve names: addresses with names are not dialled");
+            Ok(TransportTimeout::new(self::by_address(config, key)?, HANDSHAKE_TIME).boxed())
+        }
+    }
+}
+
+fn by_address(config: &Config, key: &Keypair) -> Result<Carrier, StartError> {
     let mut carrier: Carrier = DummyTransport::<(PeerId, StreamMuxerBox)>::new().boxed();
     if config.transports.memory {
         carrier = either(carrier, secured(MemoryTransport::default(), key, &config.limits)?);
@@ -46,11 +63,7 @@ pub(crate) fn carrier(config: &Config, key: &Keypair) -> Result<Carrier, StartEr
     if config.transports.quic {
         carrier = either(carrier, quic(key, &config.limits));
     }
-    if needs_names(config) {
-        let failed = |error: io::Error| StartError::Component { what: "name resolution", reason: error.to_string() };
-        carrier = dns::tokio::Transport::system(carrier).map_err(failed)?.boxed();
-    }
-    Ok(TransportTimeout::new(carrier, HANDSHAKE_TIME).boxed())
+    Ok(carrier)
 }
 
 /// The first one, or the second for addresses that the first does not support.
@@ -80,8 +93,10 @@ fn multiplexer(limits: &Limits) -> yamux::Config {
 }
 
 fn streams_of_connection(limits: &Limits) -> usize {
+    // The other side may accept more than this one.
+    let inbound = limits.inbound_streams_per_connection.max(OUTGOING_STREAMS);
     // yamux panics beyond 1 GiB of windows with 256 KiB each.
-    (2 * (limits.inbound_streams_per_connection + OPENING_STREAMS + NEGOTIATING_STREAMS)).min(4096)
+    (inbound + NEGOTIATING_STREAMS + OUTGOING_STREAMS + OWN_STREAMS).min(4096)
 }
 
 fn quic(key: &Keypair, limits: &Limits) -> Carrier {

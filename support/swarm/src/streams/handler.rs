@@ -59,13 +59,13 @@ impl Handler {
     fn place(&mut self) -> Option<Place> {
         let of_connection = Arc::clone(&self.places).try_acquire_owned().ok()?;
         let of_all = Arc::clone(&self.streams.places).try_acquire_owned().ok()?;
-        self.rate.take(Instant::now()).then_some(Place { _of_connection: of_connection, _of_all: of_all })
+        self.rate.take(Instant::now()).then_some(Place { _of_connection: of_connection, _of_all: Some(of_all) })
     }
 
     /// The channel has room for each stream that has a place, so it refuses only when nobody listens.
     fn hand_out(&self, stream: libp2p::Stream, agreed: &StreamProtocol, place: Place) -> Option<()> {
         let protocol = self.streams.accept.name(agreed)?;
-        let stream = Stream::new(stream, Arc::clone(&self.end.traffic), Some(place));
+        let stream = Stream::new(stream, Arc::clone(&self.end.traffic), place);
         let inbound = InboundStream { connection: self.connection.clone(), protocol, stream };
         self.streams.inbound.try_send(inbound).ok()
     }
@@ -119,7 +119,8 @@ impl ConnectionHandler for Handler {
                 self.accept(stream, &agreed);
             }
             ConnectionEvent::FullyNegotiatedOutbound(FullyNegotiatedOutbound { protocol: stream, info: request }) => {
-                let stream = Stream::new(stream, Arc::clone(&self.end.traffic), None);
+                let place = Place { _of_connection: request.place, _of_all: None };
+                let stream = Stream::new(stream, Arc::clone(&self.end.traffic), place);
                 // Who asked may have gone: then the stream is dropped, which resets it.
                 drop(request.answer.send(Ok(stream)));
             }

@@ -24,6 +24,7 @@ use tokio::sync::{Semaphore, mpsc};
 
 use self::accept::Accept;
 use self::handler::{AskedToClose, Handler};
+use crate::address::is_relayed;
 use crate::connection::{Connection, Role};
 use crate::interfaces::Interfaces;
 use crate::limits::{Limits, Refusals};
@@ -130,9 +131,9 @@ impl Behaviour {
         }
     }
 
-    fn start(&mut self, id: ConnectionId, peer: PeerId, role: Role, remote: &Multiaddr, relayed: bool) -> Handler {
-        let path = if relayed { PathKind::Relayed } else { PathKind::classify(remote, &self.interfaces) };
-        let (connection, end) = Connection::new(id, peer, role, remote, path);
+    fn start(&mut self, id: ConnectionId, peer: PeerId, role: Role, address: &Multiaddr) -> Handler {
+        let path = PathKind::classify(address, &self.interfaces);
+        let (connection, end) = Connection::new(id, peer, role, address, path);
         self.starting.insert(id, connection.clone());
         Handler::new(connection, end, Arc::clone(&self.streams))
     }
@@ -149,8 +150,9 @@ impl NetworkBehaviour for Behaviour {
         local: &Multiaddr,
         remote: &Multiaddr,
     ) -> Result<THandler<Self>, ConnectionDenied> {
-        let relayed = crate::address::is_relayed(local);
-        Ok(self.start(id, peer, Role::Listener, remote, relayed))
+        // Over a relay the remote address is only the id of the peer.
+        let address = if is_relayed(local) { local } else { remote };
+        Ok(self.start(id, peer, Role::Listener, address))
     }
 
     fn handle_established_outbound_connection(
@@ -165,7 +167,7 @@ impl NetworkBehaviour for Behaviour {
             Endpoint::Dialer => Role::Dialer,
             Endpoint::Listener => Role::Listener,
         };
-        Ok(self.start(id, peer, role, remote, false))
+        Ok(self.start(id, peer, role, remote))
     }
 
     fn on_swarm_event(&mut self, event: FromSwarm<'_>) {

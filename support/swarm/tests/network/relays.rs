@@ -41,6 +41,10 @@ async fn a_peer_is_reached_at_its_relay() {
     assert_eq!(soon(ask(&connection, b"hello")).await.unwrap(), b"hello");
     let at_alice = alice.best_connection(&bob.local_peer()).unwrap();
     assert_eq!((at_alice.path(), at_alice.transport()), (PathKind::Relayed, TransportKind::Relay));
+    assert_eq!(
+        (connection.address(), at_alice.address()),
+        (alice.listen_addresses()[0].clone(), alice.listen_addresses()[0].clone())
+    );
     let metrics = relay.relay_metrics();
     assert_eq!((metrics.reservations, metrics.circuits), (1, 1));
     // The same one again, since there is no direct address.
