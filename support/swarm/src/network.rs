@@ -136,6 +136,13 @@ impl Network {
         of_peer.min_by_key(|connection| (connection.path(), connection.latency().unwrap_or(unknown)))
     }
 
+    /// Peers in the local network, as multicast DNS has found them, with their addresses. [`Event::Discovered`] tells of those that are found from
+    /// now on.
+    #[must_use]
+    pub fn found_locally(&self) -> Vec<(PeerId, Vec<Multiaddr>)> {
+        self.state.found_locally()
+    }
+
     /// What happens from now on.
     #[must_use]
     pub fn subscribe(&self) -> broadcast::Receiver<Event> {
