@@ -10,6 +10,7 @@ use crate::address::{Scope, is_relayed};
 use crate::connection::TransportKind;
 use crate::interfaces::Interfaces;
 use crate::limits::Refusals;
+use crate::local_peers::LocalPeers;
 use crate::relays::RelayCounters;
 use crate::streams::Registry;
 use crate::transport::Dialable;
@@ -32,6 +33,7 @@ pub(crate) struct State {
     pub(crate) registry: Arc<Registry>,
     pub(crate) refusals: Arc<Refusals>,
     pub(crate) interfaces: Interfaces,
+    pub(crate) local_peers: LocalPeers,
     pub(crate) relayed: RelayCounters,
     pub(crate) events: broadcast::Sender<Event>,
     /// Peers that the configuration names.
@@ -73,6 +75,7 @@ impl State {
             registry: Arc::default(),
             refusals: Arc::default(),
             interfaces: Interfaces::default(),
+            local_peers: LocalPeers::default(),
             relayed: RelayCounters::default(),
             events: broadcast::Sender::new(EVENTS),
             trusted,
