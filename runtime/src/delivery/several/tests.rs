@@ -688,3 +688,90 @@ proptest! {
         }))?;
     }
 }
+
+/// A node over real sockets that shares one file and alters a byte of it.
+struct Liar {
+    file: FileId,
+    body: Bytes,
+}
+
+impl transport::peer::Holder for Liar {
+    type Content = Altered;
+
+    async fn token(&self, _: &TokenId, _: transport::peer::Caller<'_>) -> Result<Token, Refusal> {
+        Err(Refusal::NotFound)
+    }
+
+    async fn metadata(&self, _: &FileTarget, _: transport::peer::Caller<'_>) -> Result<FileMetadata, Refusal> {
+        Err(Refusal::NotFound)
+    }
+
+    async fn content(
+        &self,
+        _: &FileTarget,
+        _: transport::peer::Caller<'_>,
+    ) -> Result<transport::peer::HeldContent<Altered>, Refusal> {
+        let (file, length) = (self.file.clone(), self.body.len() as u64);
+        let content = Altered(self.body.clone());
+        Ok(transport::peer::HeldContent { file, format: Format::V2, length, content })
+    }
+}
+
+struct Altered(Bytes);
+
+impl transport::peer::Content for Altered {
+    async fn read(&mut self, range: Range<u64>) -> Result<Bytes, Refusal> {
+        Ok(self.0.slice(range.start as usize..range.end as usize))
+    }
+}
+
+/// The network of a node, on loopback.
+async fn network(core: &Core) -> (crate::peer::PeerNetwork, swarm::Inbound) {
+    let config = PeerConfig {
+        listen: vec!["/ip4/127.0.0.1/tcp/0".to_owned()],
+        mdns: false,
+        relaying: false,
+        loopback_addresses: true,
+        ..PeerConfig::default()
+    };
+    let parts = crate::peer::PeerParts {
+        key: PeerKey::derive(core.account.device_key()),
+        device: None,
+        is_removed: Arc::new(|_, _| false),
+        time: crate::peer::Time::new(core.clock.clone()),
+        events: core.events.clone(),
+        max_token_content: 1000,
+        transport: None,
+    };
+    crate::peer::PeerNetwork::start(&config, parts).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_node_that_lies_over_real_sockets_corrupts_nothing() {
+    let world = World::new();
+    let backbone = world.backbone.clone();
+    let test = async {
+        let content = plain(4 * MEBIBYTE);
+        let file = world.upload(&content, ContentFormat::V2).await;
+        world.load(&file.reference.url, None).await.unwrap();
+        let mut body = world.backbone.held().await.files[&file.id].1.to_vec();
+        body[2_500_000] ^= 1;
+        let (peers, inbound) = network(&world.alice.core).await;
+        let liar = Arc::new(Liar { file: file.id.clone(), body: body.into() });
+        let _server = crate::peer::PeerServer::start(&peers, inbound, liar);
+
+        let (network, _inbound) = network(&world.bob.core).await;
+        let token: TokenId = "TOKabcdefghijklmno12".parse().unwrap();
+        let route = Route { token: Some(token), ..Route::to(peers.direct().unwrap()) };
+        world.bob.core.routes.learn_file(&file.id, route);
+        let mut events = world.bob.core.events.subscribe();
+        let (received, paths) =
+            crate::delivery::fake_peers::with_network(network.clone(), world.download(&file.id)).await.unwrap();
+        assert!(received == content);
+        assert_eq!(by(&paths), [Path::Lan, Path::Backbone]);
+        assert_eq!(drops(&mut events), [(Some(Path::Lan), true)]);
+        network.shutdown().await;
+        peers.shutdown().await;
+    };
+    backbone.scope(Box::pin(test)).await;
+}
