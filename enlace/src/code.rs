@@ -244,6 +244,11 @@ fn hint_of(code: ErrorCode) -> Option<&'static str> {
         ErrorCode::NotIntendedForYou => {
             "`enlace identity` shows an address; the sender can share again with --for ADDRESS"
         }
+        ErrorCode::PeerUnreachable => {
+            "check that the sender's command is still running, that both machines are in the same network or use the same \
+             relay, and that no firewall blocks the sender's machine"
+        }
+        ErrorCode::PeerExchange => "try again; if that does not help, ask the sender to share it again",
         ErrorCode::NoPasswordProvided => "give it with --password-file FILE or at a prompt",
         ErrorCode::TokenLocked => "the token is locked; its sender can unlock it with `enlace tokens unlock ID`",
         ErrorCode::TooManyRequests => "wait that long before you try again",

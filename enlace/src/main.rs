@@ -25,6 +25,7 @@ mod node;
 mod output;
 mod passed_on;
 mod passwords;
+mod paths;
 mod port;
 mod progress;
 mod qr;

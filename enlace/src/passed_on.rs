@@ -43,7 +43,7 @@ impl PassedOn {
 /// The reference with as many of the best addresses as fit, and at least one.
 fn shortest(url: &str, peer: &Connectivity) -> Option<String> {
     let (relays, addresses): (Vec<_>, Vec<_>) = peer.addresses.iter().cloned().partition(|text| text.contains("/p2p/"));
-    let addresses = best(addresses);
+    let addresses: Vec<_> = best(addresses).into_iter().take(MAX_ADDRESSES).collect();
     let candidates = (0..=addresses.len()).rev().flat_map(|count| {
         let relay_counts = if relays.is_empty() { vec![0] } else { vec![1, 0] };
         relay_counts.into_iter().map(move |relays| (count, relays))
@@ -59,18 +59,22 @@ fn shortest(url: &str, peer: &Connectivity) -> Option<String> {
     last
 }
 
-/// The addresses that most likely lead here: private ones of version 4 first, then public ones, then version 6; of each host by TCP
-/// before QUIC, and one of each host before a second one of any.
-fn best(mut addresses: Vec<String>) -> Vec<String> {
+/// The addresses that most likely lead here: private ones of version 4 first, then public ones, then version 6, at last those that
+/// hardly leave this machine; of each host by TCP before QUIC, and one of each host before a second one of any.
+pub(crate) fn best(mut addresses: Vec<String>) -> Vec<String> {
     addresses.sort_by_key(|text| (rank(text), !text.contains("/tcp/")));
     let mut hosts = Vec::new();
-    let (first, second): (Vec<_>, Vec<_>) = addresses.into_iter().partition(|text| {
-        let host = host(text).to_owned();
-        let is_new = !hosts.contains(&host);
-        hosts.push(host);
-        is_new
-    });
-    first.into_iter().chain(second).take(MAX_ADDRESSES).collect()
+    let mut keyed: Vec<_> = addresses
+        .into_iter()
+        .map(|text| {
+            let (rank, host) = (rank(&text), host(&text).to_owned());
+            let is_second = hosts.contains(&host);
+            hosts.push(host);
+            ((rank >= HARDLY_LEAVES, is_second, rank), text)
+        })
+        .collect();
+    keyed.sort_by_key(|(key, _)| *key);
+    keyed.into_iter().map(|(_, text)| text).collect()
 }
 
 /// What a multiaddr says before the port: `/ip4/192.168.1.2`.
@@ -79,12 +83,15 @@ fn host(text: &str) -> &str {
     &text[..end]
 }
 
+/// The rank of loopback and link-local addresses. Those of no known form come behind them.
+const HARDLY_LEAVES: u8 = 3;
+
 fn rank(text: &str) -> u8 {
     match ip(text) {
-        Some(Ip::V4(ip)) if ip.is_loopback() || ip.is_link_local() => 3,
+        Some(Ip::V4(ip)) if ip.is_loopback() || ip.is_link_local() => HARDLY_LEAVES,
         Some(Ip::V4(ip)) if ip.is_private() => 0,
         Some(Ip::V4(_)) => 1,
-        Some(Ip::V6(ip)) if ip.is_loopback() || ip.is_unicast_link_local() => 3,
+        Some(Ip::V6(ip)) if ip.is_loopback() || ip.is_unicast_link_local() => HARDLY_LEAVES,
         Some(Ip::V6(_)) => 2,
         None => 4,
     }
@@ -161,11 +168,11 @@ mod tests {
         assert!(
             here.is_direct
                 && here.for_others
-                && here.reference.starts_with("http://localhost:4710/r/TOKabcdefghijklmno12?direct=")
+                && here.reference.starts_with("http://localhost:4710/r/TOKabcdefghijklmno12?app=enlace&direct=")
         );
         let elsewhere = PassedOn::of(ELSEWHERE, Some(&known), false);
         assert_eq!((elsewhere.reference.as_str(), elsewhere.is_direct, elsewhere.for_others), (ELSEWHERE, false, true));
-        assert!(PassedOn::of(ELSEWHERE, Some(&known), true).reference.contains("?direct="));
+        assert!(PassedOn::of(ELSEWHERE, Some(&known), true).reference.contains("&direct="));
         for nobody in [None, Some(&peer(&[]))] {
             let here = PassedOn::of(HERE, nobody, false);
             assert_eq!((here.reference.as_str(), here.is_direct, here.for_others), (HERE, false, false));
@@ -192,7 +199,10 @@ mod tests {
                 "/ip4/192.168.1.2/tcp/1",
                 "/ip4/10.0.0.1/tcp/1",
                 "/ip4/203.0.113.1/udp/1/quic-v1",
-                "/ip6/2001:db8::1/tcp/1"
+                "/ip6/2001:db8::1/tcp/1",
+                "/ip4/192.168.1.2/udp/1/quic-v1",
+                "/ip6/2001:db8::1/udp/1/quic-v1",
+                "/ip6/fe80::1/tcp/1",
             ]
         );
         let one = super::best(given[1..3].iter().map(|text| (*text).to_owned()).collect());

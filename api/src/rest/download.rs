@@ -6,9 +6,9 @@
 use axum::body::Body;
 use http::{HeaderMap, HeaderValue, Method};
 use listener::range::{self, Representation, Selection};
+use runtime::FileId;
 use runtime::dto::File;
 use runtime::facade::Download;
-use runtime::{FileId, Path};
 use tokio_util::io::ReaderStream;
 
 use crate::connector::Call;
@@ -48,13 +48,8 @@ fn entity_tag(file: &File) -> HeaderValue {
 
 /// The bytes, and the header that says by which way they come.
 fn body(download: Download, headers: &mut HeaderMap) -> Body {
-    if let Some(path) = path(&download) {
+    if let Some(path) = download.content.path() {
         headers.insert(PATH, HeaderValue::from_static(path.name()));
     }
     Body::from_stream(ReaderStream::with_capacity(download.content.into_reader(), CHUNK))
-}
-
-/// By which way the first bytes have come.
-fn path(_download: &Download) -> Option<Path> {
-    Some(Path::Backbone)
 }

@@ -223,5 +223,6 @@ async fn download(access: &Access, args: &DownloadArgs, kept: &Kept, output: Out
     progress.finish();
     let saved = saved?;
     let output = output.beside_file(saved.is_on_standard_output());
-    output.data(&shape::saved(&file, &saved), || shape::labelled(&shape::saved_rows(&saved)))
+    let paths = progress.paths();
+    output.data(&shape::saved(&file, &saved, &paths), || shape::labelled(&shape::saved_rows(&saved, &paths)))
 }

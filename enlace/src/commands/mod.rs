@@ -9,6 +9,7 @@ pub(crate) mod identity;
 pub(crate) mod next_steps;
 pub(crate) mod peers;
 pub(crate) mod receive;
+mod receive_direct;
 pub(crate) mod serve;
 pub(crate) mod shape;
 pub(crate) mod share;

@@ -35,6 +35,11 @@ impl PeerSettings {
         self.rest.mdns = false;
     }
 
+    /// For a moment in which a sender is looked for by a code: others are found by every way that is on, and nobody connects.
+    pub(crate) fn for_code(&self) -> PeerConfig {
+        PeerConfig { listen: Vec::new(), loopback_addresses: true, ..self.rest.clone() }
+    }
+
     /// Keeps to this machine: other machines neither reach this node nor hear of it.
     pub(crate) fn stays_local(&mut self) {
         self.listen = Some(ListenAddress::loopback());
