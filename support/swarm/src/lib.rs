@@ -54,6 +54,7 @@ mod servers;
 mod state;
 mod stream;
 mod streams;
+mod traffic;
 mod transport;
 
 pub use address::AddressPolicy;

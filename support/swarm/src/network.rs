@@ -182,7 +182,7 @@ impl Network {
     /// What the relay service of this process does. All zero without [`crate::Services::relay`].
     #[must_use]
     pub fn relay_metrics(&self) -> RelayMetrics {
-        self.state.relayed.metrics()
+        self.state.relayed.metrics(&self.state.traffic)
     }
 
     /// Looks for a peer in the distributed hash table: its addresses that may be dialled. Empty if it is not found, there is no table, or too many

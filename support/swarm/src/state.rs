@@ -13,6 +13,7 @@ use crate::limits::Refusals;
 use crate::local_peers::LocalPeers;
 use crate::relays::RelayCounters;
 use crate::streams::Registry;
+use crate::traffic::Traffic;
 use crate::transport::Dialable;
 use crate::{AddressPolicy, Event, NatStatus, Reachability};
 
@@ -35,6 +36,8 @@ pub(crate) struct State {
     pub(crate) interfaces: Interfaces,
     pub(crate) local_peers: LocalPeers,
     pub(crate) relayed: RelayCounters,
+    /// What streams carry, if this is a relay.
+    pub(crate) traffic: Arc<Traffic>,
     pub(crate) events: broadcast::Sender<Event>,
     /// Peers that the configuration names.
     trusted: HashSet<PeerId>,
@@ -77,6 +80,7 @@ impl State {
             interfaces: Interfaces::default(),
             local_peers: LocalPeers::default(),
             relayed: RelayCounters::default(),
+            traffic: Arc::default(),
             events: broadcast::Sender::new(EVENTS),
             trusted,
             addresses: Mutex::default(),
