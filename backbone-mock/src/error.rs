@@ -32,6 +32,9 @@ pub enum Error {
     /// The address to listen on is not available.
     #[error(transparent)]
     Listen(#[from] ListenError),
+    /// The address of the metrics is not available.
+    #[error("the metrics cannot be served")]
+    MetricsListen(#[source] ListenError),
     /// The address to listen on for peers is not available.
     #[error("cannot listen on {address} for peers: {reason}")]
     PeerListen {

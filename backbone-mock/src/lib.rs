@@ -44,6 +44,7 @@ mod error;
 pub mod fault;
 mod followers;
 mod lenient;
+mod metrics;
 mod notifications;
 mod peers;
 mod quota;
@@ -62,6 +63,7 @@ pub use backbone::Backbone;
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use config::{Config, Limits, OAuthClient, PasswordPolicy, Rate, Rates};
 pub use error::{Cause, Error, StoreError};
+pub use peers::PeerMetrics;
 #[cfg(feature = "peers")]
 pub use peers::{PeerServices, RelayLimits, RendezvousLimits};
 pub use quota::{Amounts, Idle, Metric, Terms};

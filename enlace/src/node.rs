@@ -28,6 +28,7 @@ const BACKBONE_DIR: &str = "backbone";
 const NAMES: BackboneNames = BackboneNames {
     backbone: "embedded backbone",
     listen: "--backbone-listen",
+    metrics_listen: "--metrics-listen",
     peer_listen: "enlace.backbone.peerListen",
     peer_announce: "enlace.backbone.peerAnnounce",
 };

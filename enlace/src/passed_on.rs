@@ -168,11 +168,11 @@ mod tests {
         assert!(
             here.is_direct
                 && here.for_others
-                && here.reference.starts_with("http://localhost:4710/r/TOKabcdefghijklmno12?direct=")
+                && here.reference.starts_with("http://localhost:4710/r/TOKabcdefghijklmno12?app=enlace&direct=")
         );
         let elsewhere = PassedOn::of(ELSEWHERE, Some(&known), false);
         assert_eq!((elsewhere.reference.as_str(), elsewhere.is_direct, elsewhere.for_others), (ELSEWHERE, false, true));
-        assert!(PassedOn::of(ELSEWHERE, Some(&known), true).reference.contains("?direct="));
+        assert!(PassedOn::of(ELSEWHERE, Some(&known), true).reference.contains("&direct="));
         for nobody in [None, Some(&peer(&[]))] {
             let here = PassedOn::of(HERE, nobody, false);
             assert_eq!((here.reference.as_str(), here.is_direct, here.for_others), (HERE, false, false));

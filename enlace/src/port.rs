@@ -56,6 +56,8 @@ pub(crate) struct BackboneNames {
     pub(crate) backbone: &'static str,
     /// Its address.
     pub(crate) listen: &'static str,
+    /// Where its metrics are.
+    pub(crate) metrics_listen: &'static str,
     /// Where it serves peers.
     pub(crate) peer_listen: &'static str,
     /// What peers are told.
@@ -68,6 +70,7 @@ impl BackboneNames {
         use backbone_mock::Error;
         match error {
             Error::Listen(error) => unavailable(&error, self.backbone, self.listen),
+            Error::MetricsListen(error) => unavailable(&error, "metrics", self.metrics_listen),
             Error::PeerListen { address, reason } => {
                 Failure::new(Kind::Network, format!("cannot listen on {address} for peers: {reason}"))
                     .hint(format!("give another address with {}; port 0 picks a free port", self.peer_listen))

@@ -37,7 +37,7 @@ after(async () => {
 /** A reference of which the URL form says where a node can be reached, too. */
 function dialable({ url }, { text }) {
     const [before, fragment] = url.split("#");
-    return `${before}?direct=${text}#${fragment}`;
+    return `${before}?app=enlace&direct=${text}#${fragment}`;
 }
 
 /** The content of a token as it is sealed, with the members that the library does not know. */
@@ -120,7 +120,7 @@ describe("a reference that says where its node can be reached", () => {
             const file = await node.upload(bytes);
             const token = await node.tokenFor(file.id);
             const url = dialable(token.reference, vector);
-            assert.equal(TokenReference.from(url).truncate(), token.reference.truncated);
+            for (const form of [url, url.replace("app=enlace&", "")]) assert.equal(TokenReference.from(form).truncate(), token.reference.truncated);
             assert.ok((await account.openFileToken(url)).bytes.equals(bytes));
             assert.equal((await other.loadFile(url)).id, file.id);
             const ofFile = dialable(file.reference, vector);

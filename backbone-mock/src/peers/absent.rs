@@ -4,6 +4,7 @@ use transport::wire::backbone::peer_services::PeerServices;
 
 use crate::config::Config;
 use crate::error::Error;
+use crate::peers::PeerMetrics;
 
 /// A peer that never runs.
 pub(crate) enum PeerServer {}
@@ -15,6 +16,10 @@ impl PeerServer {
     }
 
     pub(crate) fn description(&self) -> PeerServices {
+        match *self {}
+    }
+
+    pub(crate) fn metrics(&self) -> PeerMetrics {
         match *self {}
     }
 

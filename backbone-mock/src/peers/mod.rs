@@ -8,6 +8,27 @@ mod absent;
 #[cfg(feature = "peers")]
 mod server;
 
+/// What the peer of a backbone does, for its operator. Counts are those since its start.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct PeerMetrics {
+    /// Open connections.
+    pub connections: u64,
+    /// Connections and streams that a limit refused.
+    pub refused: u64,
+    /// Reservations at the relay.
+    pub reservations: u64,
+    /// Reservations that were granted, without renewals.
+    pub reservations_accepted: u64,
+    /// Reservations that were refused.
+    pub reservations_refused: u64,
+    /// Open relayed connections.
+    pub circuits: u64,
+    /// Relayed connections that were granted.
+    pub circuits_accepted: u64,
+    /// Relayed connections that were refused.
+    pub circuits_refused: u64,
+}
+
 #[cfg(not(feature = "peers"))]
 pub(crate) use absent::PeerServer;
 #[cfg(feature = "peers")]

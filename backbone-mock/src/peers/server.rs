@@ -11,6 +11,7 @@ pub use swarm::{RelayLimits, RendezvousLimits};
 
 use crate::config::Config;
 use crate::error::Error;
+use crate::peers::PeerMetrics;
 use crate::secrets::random_bytes;
 
 /// The seed of the peer's key, in the data directory. Made once, so that the peer id stays.
@@ -103,6 +104,21 @@ impl PeerServer {
             addresses: self.addresses(),
             relay: self.relay,
             rendezvous: self.rendezvous,
+        }
+    }
+
+    /// What its operator watches.
+    pub(crate) fn metrics(&self) -> PeerMetrics {
+        let (relay, refused) = (self.network.relay_metrics(), self.network.refused());
+        PeerMetrics {
+            connections: self.network.connections().len() as u64,
+            refused: refused.connections + refused.streams,
+            reservations: relay.reservations,
+            reservations_accepted: relay.reservations_accepted,
+            reservations_refused: relay.reservations_refused,
+            circuits: relay.circuits,
+            circuits_accepted: relay.circuits_accepted,
+            circuits_refused: relay.circuits_refused,
         }
     }
 

@@ -18,6 +18,7 @@ use crate::{port, server};
 const NAMES: BackboneNames = BackboneNames {
     backbone: "backbone",
     listen: "--listen",
+    metrics_listen: "--metrics-listen",
     peer_listen: "--peer-listen",
     peer_announce: "--peer-announce",
 };
@@ -68,6 +69,9 @@ pub(crate) struct BackboneArgs {
     /// Do not keep registrations by which peers find each other
     #[arg(long, requires = "peer_listen", help_heading = "Peers")]
     no_rendezvous: bool,
+    /// Address of metrics in the text format of Prometheus, as IP:PORT; they are at /metrics
+    #[arg(long, value_name = "ADDR", value_parser = port::parse_address)]
+    metrics_listen: Option<SocketAddr>,
     /// Maximum size of a file in bytes, before encryption
     ///
     /// Nodes have their own limit: the configuration key transportLibrary.platformMaxUnencryptedFileSize.
@@ -88,6 +92,7 @@ pub(crate) async fn run(mut context: Context, args: BackboneArgs) -> Result<(), 
     };
     let mut config = Config::new(DataDir::open(path)?.path());
     config.listen = args.listen;
+    config.metrics_listen = args.metrics_listen;
     config.did_domain_name.clone_from(&args.did_domain_name);
     let mut limits = BackboneLimits::default();
     args.limit.iter().try_for_each(|limit| limits.set(limit))?;
@@ -99,8 +104,12 @@ pub(crate) async fn run(mut context: Context, args: BackboneArgs) -> Result<(), 
     let url = backbone.url();
     server::warn_of_exposure(backbone.local_addr(), "backbone", context.output);
     let peer = backbone.peer_services();
-    let told = context.output.data(&ready(&url, peer.as_ref()), || url.clone());
+    let metrics = backbone.metrics_addr().map(|address| format!("http://{address}/metrics"));
+    let told = context.output.data(&ready(&url, metrics.as_deref(), peer.as_ref()), || url.clone());
     if told.is_ok() {
+        if let Some(metrics) = metrics {
+            context.output.talk(format!("metrics are at {metrics}"));
+        }
         if let Some(peer) = &peer {
             tell_of_peer(peer, args.peer_announce.is_empty(), context.output);
         }
@@ -122,8 +131,11 @@ fn peer_services(args: &BackboneArgs, limits: &BackboneLimits) -> Option<PeerSer
 }
 
 /// The line for scripts.
-fn ready(url: &str, peer: Option<&PeerDescription>) -> Value {
+fn ready(url: &str, metrics: Option<&str>, peer: Option<&PeerDescription>) -> Value {
     let mut line = json!({ "url": url });
+    if let Some(metrics) = metrics {
+        line["metrics"] = json!({ "url": metrics });
+    }
     if let Some(peer) = peer {
         line["peer"] = json!({ "id": peer.peer_id, "addresses": peer.addresses });
     }

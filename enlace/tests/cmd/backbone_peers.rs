@@ -9,7 +9,9 @@ const PEER: [&str; 2] = ["--peer-listen", "/ip4/127.0.0.1/tcp/0"];
 fn a_backbone_says_where_it_serves_peers_and_stays_the_same_peer() {
     let sandbox = Sandbox::new();
     let quic = ["--peer-listen", "/ip4/127.0.0.1/udp/0/quic-v1"];
-    let first = sandbox.serve(&[&BACKBONE[..], &PEER, &quic].concat());
+    let metrics = ["--metrics-listen", "127.0.0.1:0"];
+    let first = sandbox.serve(&[&BACKBONE[..], &PEER, &quic, &metrics].concat());
+    assert!(first.text("/metrics/url").ends_with("/metrics"));
     let id = first.text("/peer/id").to_owned();
     let addresses = first.line["peer"]["addresses"].as_array().unwrap().clone();
     assert_eq!(addresses.len(), 2, "{addresses:?}");
@@ -42,6 +44,8 @@ fn what_cannot_be_served_is_refused_with_the_option() {
     run(&[&PEER[..], &["--limit", "relayCircuitSeconds=4294967296"]].concat()).refused(2, &["number"]);
     let held = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let taken = format!("/ip4/127.0.0.1/tcp/{}", held.local_addr().unwrap().port());
+    let metrics = held.local_addr().unwrap().to_string();
+    run(&["--metrics-listen", &metrics]).refused(5, &[&metrics, "--metrics-listen"]);
     run(&["--peer-listen", &taken]).refused(5, &[&taken, "for peers", "--peer-listen"]);
 }
 

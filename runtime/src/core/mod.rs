@@ -7,6 +7,7 @@
 //! ```
 
 pub(crate) mod account;
+mod held;
 mod locks;
 
 use std::path::PathBuf;
@@ -16,13 +17,15 @@ use tokio::sync::Notify;
 use transport::wire::reference::{BaseUrl, Referable};
 
 use self::account::Account;
+pub(crate) use self::held::Held;
+#[cfg(test)]
+pub(crate) use self::held::MAX_BODIES;
 pub(crate) use self::locks::{KeyGuard, KeyedLocks};
 use crate::clock::Clock;
 use crate::code::ErrorCode;
 use crate::content_store::ContentStore;
 use crate::error::ConfigError;
 use crate::event::EventBus;
-use crate::held::Held;
 use crate::peer::{PeerNetwork, Routes};
 use crate::source::SourceIdentity;
 use crate::store::{Batch, Object, Store, StoreError, View};

@@ -11,6 +11,9 @@
 //!   time. A break in the middle is for the caller, who knows where to go on ([`Routes::failed`](crate::peer::Routes::failed)).
 //! - **Failures.** Only if nobody is left there is one, and it says what both answered.
 
+#[cfg(test)]
+mod tests;
+
 use std::ops::Range;
 use std::pin::pin;
 use std::time::Duration;

@@ -1,15 +1,17 @@
 //! Files that are shared without a backbone.
 
 use tracing::instrument;
-use transport::wire::{Timestamp, TokenId};
+use transport::crypto::SecretKey;
+use transport::token::TokenContent;
+use transport::wire::{FileId, Timestamp, TokenId};
 
 use super::files::{CreateTokenForFile, FilesFacade, UploadOwnFile};
 use crate::dto::{JsonText, Token};
 use crate::event::Event;
-use crate::file::{ContentFormat, NewContent};
-use crate::held::{self, NewShare};
+use crate::file::{ContentFormat, NewContent, SealedInPlace};
+use crate::held::{self, HeldToken, NewShare};
 use crate::logging::short;
-use crate::token::{NewPassword, StoredPassword, TokenRecord, check_future};
+use crate::token::{NewPassword, TokenJson, TokenRecord, check_future, password_hash};
 use crate::{Error, Result};
 
 impl FilesFacade {
@@ -45,32 +47,27 @@ impl FilesFacade {
         let password = terms.password_protection.map(NewPassword::check).transpose()?.map(NewPassword::protect);
         new.expires_at = expires_at;
         new.check_metadata()?;
-        let sealed = new.seal_in_place(core, observer.as_ref()).await?;
-        let hash = match &password {
-            Some(password) => Some(StoredPassword::hash(password).await),
-            None => None,
-        };
-        let share = NewShare {
-            file: sealed.record,
-            tree: sealed.tree,
-            source,
-            expires_at,
-            for_identity: terms.for_identity.clone(),
-            password: hash,
-        };
-        let shared = share.begin(core, &direct).await?;
+        let SealedInPlace { record: file, tree } = new.seal_in_place(core, observer.as_ref()).await?;
+        let (id, secret_key): (FileId, _) = (held::local_id(), SecretKey::generate());
+        let content = TokenJson::from(&TokenContent::file(id.clone(), file.secret_key.clone()));
+        let created_at = file.created_at;
+        let held =
+            HeldToken::new(id.clone(), (created_at, expires_at), content.reachable_at(&direct).seal(&secret_key));
+        let token = held.limited(terms.for_identity.clone(), password_hash(password.as_ref()).await);
+        let token_id = held::local_id();
+        NewShare { id, file, tree, source, token }.begin(core, &token_id).await?;
         let record = TokenRecord {
-            secret_key: shared.secret_key,
+            secret_key,
             is_own: true,
             created_by: core.account.address().clone(),
-            created_at: shared.created_at,
+            created_at,
             expires_at,
             created_by_device: core.account.device_id().clone(),
             for_identity: terms.for_identity,
-            content: JsonText::from(shared.content.value()),
+            content: JsonText::from(content.value()),
             password_protection: password,
         };
-        let token = record.into_dto(shared.token, core.base_url(), true)?;
+        let token = record.into_dto(token_id, core.base_url(), true)?;
         core.events.publish(Event::TokenCreated(Box::new(token.clone())));
         Ok(token)
     }

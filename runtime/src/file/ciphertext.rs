@@ -31,8 +31,6 @@ use crate::{Error, Result};
 
 /// Chunks that are sealed while another one is read.
 const AHEAD: usize = 2;
-/// Bodies of format `v1` that are kept at the same time, in memory or in temporary files.
-pub(crate) const MAX_BODIES: usize = 4;
 
 /// Where the bytes of a file are beside this node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,7 +54,7 @@ impl Ciphertext {
     /// Opens a file of this identity. Nothing is read of format `v2`.
     ///
     /// # Errors
-    /// [`Unopened::Busy`] if [`MAX_BODIES`] are open; `needsNewerReader` for other formats, and those of the backbone.
+    /// [`Unopened::Busy`] if `MAX_BODIES` are open; `needsNewerReader` for other formats, and those of the backbone.
     pub(crate) async fn open(
         core: &Arc<Core>,
         id: &FileId,
@@ -105,7 +103,7 @@ impl Ciphertext {
 
 /// Why a file is not opened.
 pub(crate) enum Unopened {
-    /// [`MAX_BODIES`] are open.
+    /// `MAX_BODIES` are open.
     Busy,
     Failed(Error),
 }

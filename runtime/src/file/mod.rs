@@ -25,7 +25,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-pub(crate) use self::ciphertext::{Ciphertext, Elsewhere, MAX_BODIES, Unopened, shown};
+pub(crate) use self::ciphertext::{Ciphertext, Elsewhere, Unopened, shown};
+pub(crate) use self::direct::SealedInPlace;
 pub(crate) use self::download::{Wanted, download};
 pub use self::early::{EarlyShare, StartedUpload};
 pub(crate) use self::follow::{Found, follow};

@@ -4,10 +4,8 @@ use std::sync::Arc;
 
 use tracing::{info, warn};
 use transport::content::Tree;
-use transport::crypto::{PasswordHash, SecretKey, random};
-use transport::peer::Direct;
-use transport::token::TokenContent;
-use transport::wire::{Address, FileId, Id, Timestamp, TokenId};
+use transport::crypto::random;
+use transport::wire::{FileId, Id, TokenId};
 
 use super::record::direct_file;
 use super::{Edit, HeldToken};
@@ -17,7 +15,6 @@ use crate::file::FileRecord;
 use crate::logging::short;
 use crate::source::Source;
 use crate::store::{Batch, StoreError, View};
-use crate::token::TokenJson;
 use crate::{Error, Result};
 
 /// Shares whose content is looked for at a time.
@@ -30,51 +27,36 @@ pub(crate) fn local_id<I: Id>() -> I {
     text.parse().unwrap_or_else(|_| unreachable!("a prefix and 17 letters or digits are an id"))
 }
 
-/// A file that is sealed where it is, and how it is to be shared.
+/// A file that is sealed where it is, and the token that shares it.
 pub(crate) struct NewShare {
+    pub(crate) id: FileId,
     pub(crate) file: FileRecord,
     pub(crate) tree: Tree,
     pub(crate) source: Source,
-    pub(crate) expires_at: Timestamp,
-    pub(crate) for_identity: Option<Address>,
-    pub(crate) password: Option<PasswordHash>,
-}
-
-/// A share, and how to refer to it.
-pub(crate) struct Shared {
-    pub(crate) token: TokenId,
-    pub(crate) secret_key: SecretKey,
-    /// What this identity is shown of the content.
-    pub(crate) content: TokenJson,
-    pub(crate) created_at: Timestamp,
+    pub(crate) token: HeldToken,
 }
 
 impl NewShare {
-    /// Holds it from now on. If that fails, nothing of it remains.
-    pub(crate) async fn begin(self, core: &Arc<Core>, direct: &Direct) -> Result<Shared> {
-        let (id, token, secret_key): (FileId, TokenId, _) = (local_id(), local_id(), SecretKey::generate());
-        let content = TokenJson::from(&TokenContent::file(id.clone(), self.file.secret_key.clone()));
-        let created_at = self.file.created_at;
-        let sealed = content.reachable_at(direct).seal(&secret_key);
-        let held = HeldToken::new(id.clone(), (created_at, self.expires_at), sealed);
-        let held = held.limited(self.for_identity.clone(), self.password.clone()).shared_directly();
-        let known = self.file.known_content(&id).ok_or(StoreError::Damaged)?;
+    /// Holds it under the id of its token from now on. If that fails, nothing of it remains.
+    pub(crate) async fn begin(self, core: &Arc<Core>, token: &TokenId) -> Result<()> {
+        let known = self.file.known_content(&self.id).ok_or(StoreError::Damaged)?;
+        let held = self.token.clone().shared_directly();
         let build = |view: &View<'_>| {
             let mut batch = Batch::new();
             let mut edit = Edit::of(view, &mut batch)?;
-            edit.add(&token, &held, created_at)?;
-            edit.add_direct_file(&id, &self.file)?;
+            edit.add(token, &held, core.clock.now())?;
+            edit.add_direct_file(&self.id, &self.file)?;
             edit.finish()?;
             Ok::<_, StoreError>((batch, ()))
         };
         core.store.change(build).await?;
         // The content store looks for the file, so that comes first.
         if let Err(error) = self.keep_source(core, known).await {
-            remove(core, &token).await?;
+            remove(core, token).await?;
             return Err(error);
         }
-        info!(token = short(&token), "a file is shared directly");
-        Ok(Shared { token, secret_key, content, created_at })
+        info!(token = short(token), "a file is shared directly");
+        Ok(())
     }
 
     async fn keep_source(self, core: &Core, content: KnownContent) -> Result<()> {

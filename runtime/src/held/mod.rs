@@ -21,19 +21,13 @@ mod record;
 #[cfg(test)]
 mod tests;
 
-use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
-use transport::peer::Direct;
-use transport::wire::TokenId;
-
 use crate::Result;
-use crate::core::{Core, KeyedLocks};
-use crate::file::MAX_BODIES;
+use crate::core::Core;
 use crate::store::{Batch, StoreError, View};
 
-pub(crate) use self::direct::{NewShare, stop};
+pub(crate) use self::direct::{NewShare, local_id, stop};
 pub(crate) use self::holder::NodeHolder;
 pub(crate) use self::ledger::unlock;
 pub(crate) use self::record::{Edit, HeldToken};
@@ -46,41 +40,6 @@ pub(crate) const MAX_READERS: u32 = 1000;
 pub(crate) const RETENTION: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 /// Tokens whose time is over that are removed together with the making of a new one.
 const SWEPT_AT_ONCE: usize = 64;
-
-/// What the holding of tokens needs beside the store.
-pub(crate) struct Held {
-    /// Tokens of which an attempt is being judged that may count.
-    judging: KeyedLocks<TokenId>,
-    /// Bodies of files of format `v1` that are being served.
-    bodies: Arc<Semaphore>,
-    /// How this node can be reached, once it has a network.
-    reachable: OnceLock<Reachable>,
-}
-
-/// Says how a node can be reached now; nothing if it cannot.
-type Reachable = Box<dyn Fn() -> Option<Direct> + Send + Sync>;
-
-impl Default for Held {
-    fn default() -> Self {
-        let bodies = Arc::new(Semaphore::new(MAX_BODIES));
-        Self { judging: KeyedLocks::default(), bodies, reachable: OnceLock::new() }
-    }
-}
-
-impl Held {
-    /// Asks this for how the node can be reached, from now on. The first one stays.
-    pub(crate) fn reachable_by(&self, direct: impl Fn() -> Option<Direct> + Send + Sync + 'static) {
-        // A node has one network, which lives as long as the node.
-        let _ = self.reachable.set(Box::new(direct));
-    }
-
-    /// How this node can be reached; nothing without a network, or without an address that may be told.
-    pub(crate) fn direct(&self) -> Option<Direct> {
-        let direct = self.reachable.get()?()?;
-        let is_told = !direct.addresses.is_empty() || !direct.relays.is_empty();
-        is_told.then_some(direct)
-    }
-}
 
 /// Removes what need not be held any more. The node starts.
 pub(crate) async fn clean_up(core: &Core) -> Result<()> {

@@ -11,20 +11,20 @@ use transport::access::MAX_FAILED_ATTEMPTS;
 use transport::crypto::{Cipher, CryptoObject as _, PasswordHash, SecretKey, SignatureKeypair, random};
 use transport::file::AnyFileMetadata;
 use transport::peer::{
-    Caller, Channel, Claims, Content as _, Conversation, Credentials, FileTarget, Format, HeldContent, Holder as _,
-    IdentityExchange, MultiaddrText, Now, PIECE_LENGTH, PasswordProof, PeerKey, Refusal,
+    Caller, Channel, Claims, Content as _, Conversation, Credentials, Direct, FileTarget, Format, HeldContent,
+    Holder as _, IdentityExchange, MultiaddrText, Now, PIECE_LENGTH, PasswordProof, PeerKey, Refusal,
 };
 use transport::token::TokenContent;
 use transport::wire::backbone::tokens::Token as BackboneToken;
-use transport::wire::{Address, ByteText, FileId, Timestamp, TokenReference};
+use transport::wire::{Address, ByteText, FileId, Timestamp, TokenId, TokenReference};
 
 use super::record::LedgerRecord;
 use super::*;
 use crate::clock::{Clock as _, ManualClock};
 use crate::config::{ContentStoreConfig, PeerConfig};
 use crate::content_store::ContentStore;
-use crate::core::Parts;
 use crate::core::account::AccountRecord;
+use crate::core::{MAX_BODIES, Parts};
 use crate::delivery::memory::{self, Holder as Backbone};
 use crate::dto::{File, Password, PasswordProtection, Token};
 use crate::event::{Event, EventBus};

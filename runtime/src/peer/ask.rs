@@ -25,7 +25,8 @@ impl PeerReads for PeerNetwork {
             let request = TokenRequest { token: id.clone(), proof: proof(channel, &target, password) };
             LoadToken::new(channel, request, max_content, now.time)
         };
-        self.ask(route, TOKEN_PROTOCOL, load).await
+        // On the heap, as those below: what awaits these is large already.
+        Box::pin(self.ask(route, TOKEN_PROTOCOL, load)).await
     }
 
     async fn metadata(
@@ -36,10 +37,22 @@ impl PeerReads for PeerNetwork {
     ) -> Result<FileMetadata, PeerFailure> {
         let fetch =
             |channel: &Channel, _: Now| Ok(FetchMetadata::new(target.clone(), proof(channel, target, password)));
-        self.ask(route, FILE_PROTOCOL, fetch).await
+        Box::pin(self.ask(route, FILE_PROTOCOL, fetch)).await
     }
 
     async fn content(
+        &self,
+        route: &Route,
+        target: &FileTarget,
+        range: (u64, Option<u64>),
+        expectation: ContentExpectation,
+    ) -> Result<ArrivingContent, PeerFailure> {
+        Box::pin(self.fetch(route, target, range, expectation)).await
+    }
+}
+
+impl PeerNetwork {
+    async fn fetch(
         &self,
         route: &Route,
         target: &FileTarget,
@@ -68,9 +81,7 @@ impl PeerReads for PeerNetwork {
             }
         }
     }
-}
 
-impl PeerNetwork {
     /// One exchange on a stream of its own.
     async fn ask<S>(
         &self,

@@ -135,7 +135,7 @@ pub(crate) async fn answer<C: Content>(
                 if bytes.len() as u64 != length {
                     return Err(PeerError::Refused(Refusal::Unavailable));
                 }
-                write(&mut stream, &bytes, deadline).await
+                hand_over(&mut stream, &bytes, deadline).await
             }
         };
         piece?;
@@ -232,14 +232,21 @@ async fn read(stream: &mut impl Link, fetch: &mut Fetch, buffer: &mut BytesMut, 
     buffer.split().freeze()
 }
 
+/// Writes a message and has it leave.
 pub(crate) async fn write(stream: &mut impl Link, bytes: &[u8], deadline: Instant) -> Result<(), PeerError> {
-    let written = async {
-        stream.write_all(bytes).await?;
-        stream.flush().await
-    };
-    match timeout_at(deadline.into(), written).await {
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(error)) => Err(cut_by(&error)),
+    hand_over(stream, bytes, deadline).await?;
+    in_time(deadline, stream.flush()).await
+}
+
+/// Writes bytes of a content. The next ones follow, so nobody waits until these have left.
+async fn hand_over(stream: &mut impl Link, bytes: &[u8], deadline: Instant) -> Result<(), PeerError> {
+    in_time(deadline, stream.write_all(bytes)).await
+}
+
+async fn in_time(deadline: Instant, done: impl Future<Output = io::Result<()>>) -> Result<(), PeerError> {
+    match timeout_at(deadline.into(), done).await {
+        // Which error of the system it was does not matter to a protocol: the stream is gone.
+        Ok(outcome) => outcome.map_err(|_| PeerError::Cut),
         Err(_) => Err(PeerError::TimedOut),
     }
 }
@@ -247,9 +254,4 @@ pub(crate) async fn write(stream: &mut impl Link, bytes: &[u8], deadline: Instan
 /// Says that nothing follows. If that fails, the other side sees that the stream has ended all the same.
 pub(crate) async fn close(stream: &mut impl Link, deadline: Instant) {
     let _ = timeout_at(deadline.into(), stream.shutdown()).await;
-}
-
-/// Which error of the system it was does not matter to a protocol: the stream is gone.
-fn cut_by(_: &io::Error) -> PeerError {
-    PeerError::Cut
 }

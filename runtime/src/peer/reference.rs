@@ -4,7 +4,10 @@ use transport::peer::{Direct, MultiaddrText};
 use transport::wire::AnyReference;
 use transport::wire::reference::MAX_REFERENCE_LENGTH;
 
-/// A reference in its URL form, with where its token or file can be loaded directly: `<backbone>/r/<id>?direct=…#…`
+/// The app that references name. Published apps check the form of a reference, and take a query only if it begins with an app.
+const APP: &str = "enlace";
+
+/// A reference in its URL form, with where its token or file can be loaded directly: `<backbone>/r/<id>?app=enlace&direct=…#…`
 /// (`docs/peer-protocols.md`, section 10.1). Nodes without direct delivery and other clients read it as before.
 ///
 /// `peer_id` is a libp2p peer id of an Ed25519 key in base58. Addresses and relays are multiaddrs, best first; those in unknown forms
@@ -20,8 +23,8 @@ pub fn dialable_reference(url: &str, peer_id: &str, addresses: &[String], relays
     Direct::of_reference_text(&text)?;
     let reference = AnyReference::parse(url).ok()?;
     let url = match reference {
-        AnyReference::Token(reference) => reference.reached_at(&text).ok()?.to_url(None)?,
-        AnyReference::File(reference) => reference.reached_at(&text).ok()?.to_url(None)?,
+        AnyReference::Token(reference) => reference.reached_at(&text).ok()?.to_url(Some(APP))?,
+        AnyReference::File(reference) => reference.reached_at(&text).ok()?.to_url(Some(APP))?,
         AnyReference::RelationshipTemplate(_) => return None,
     };
     Some(url).filter(|url| url.len() <= MAX_REFERENCE_LENGTH)
@@ -45,7 +48,7 @@ mod tests {
     #[test]
     fn a_reference_says_where_its_node_can_be_reached() {
         let url = dialable(URL, PEER, &[ADDRESS, "not an address"]).unwrap();
-        assert!(url.starts_with("http://localhost:4710/r/TOKabcdefghijklmno12?direct="), "{url}");
+        assert!(url.starts_with("http://localhost:4710/r/TOKabcdefghijklmno12?app=enlace&direct="), "{url}");
         let direct = Direct::of_reference_text(AnyReference::parse(&url).unwrap().direct().unwrap()).unwrap();
         assert_eq!(direct.peer_id.to_base58(), PEER);
         assert_eq!(direct.addresses, [MultiaddrText::new(ADDRESS).unwrap()]);

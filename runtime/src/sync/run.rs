@@ -327,7 +327,7 @@ impl<'a> Run<'a> {
         let (Outcome { refused, .. }, misses) = self.core.store.change(stage).await?;
         if removes_files {
             self.core.content_store.sweep();
-            learn::forget_removed(&self.core).await?;
+            learn::forget_removed(self.core).await?;
         }
         if changes_devices {
             self.core.peers.close_removed();

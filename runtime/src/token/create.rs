@@ -47,7 +47,7 @@ impl NewToken {
         // Only in what is sealed: this identity is shown the content as it asked for it, in the form that published clients know.
         let direct = shares.as_ref().and_then(|_| core.held.direct());
         let sealed = direct.map_or_else(|| self.content.clone(), |direct| self.content.reachable_at(&direct));
-        let (sealed, hash) = (sealed.seal(&secret_key), hash(password.as_ref()).await);
+        let (sealed, hash) = (sealed.seal(&secret_key), password_hash(password.as_ref()).await);
         let request = CreateToken {
             content: Some(sealed.clone()),
             expires_at: self.expires_at,
@@ -96,7 +96,12 @@ async fn remember(core: &Core, id: &TokenId, object: Option<Object>, held: Optio
     }
 }
 
-pub(super) async fn hash(password: Option<&StoredPassword>) -> Option<PasswordHash> {
+/// The hash in the form that the backbone compares.
+pub(super) async fn hash(password: Option<&StoredPassword>) -> Option<String> {
+    password_hash(password).await.map(|hash| hash.to_backbone_text())
+}
+
+pub(crate) async fn password_hash(password: Option<&StoredPassword>) -> Option<PasswordHash> {
     match password {
         Some(password) => Some(password.hash().await),
         None => None,

@@ -39,7 +39,7 @@ pub(crate) async fn load(core: &Core, reference: &TokenReference, password: Opti
     if !reference.is_for(Some(core.account.address())) {
         return Err(not_for_you(core, reference));
     }
-    let hash = hash(password.as_ref()).await.map(|hash| hash.to_backbone_text());
+    let hash = hash(password.as_ref()).await;
     learn::of_token_reference(core, reference);
     let named = reference.backbone_base_url.as_deref();
     let token = delivery::of(core).token(&reference.id, hash.as_deref(), named).await;
@@ -63,8 +63,7 @@ async fn learn_again(
 ) -> Result<()> {
     match content_of(record) {
         Some(content) if learn::is_reachable(core, reference, &content) => {
-            let hash = hash(password).await.map(|hash| hash.to_backbone_text());
-            learn::of_token(core, reference, &content, hash.as_deref()).await
+            learn::of_token(core, reference, &content, hash(password).await.as_deref()).await
         }
         _ => Ok(()),
     }

@@ -74,7 +74,7 @@ pub(crate) struct StoredPassword {
 
 impl StoredPassword {
     /// The hash that is compared by whoever holds the token; it does not reveal the password.
-    pub(crate) async fn hash(&self) -> PasswordHash {
+    pub(super) async fn hash(&self) -> PasswordHash {
         let (password, salt) = (self.password.clone(), self.shared.salt);
         let permit = HASHING.acquire().await.expect("the semaphore is never closed");
         blocking(move || {

@@ -7,6 +7,8 @@ use std::task::{Context, Waker};
 use std::time::Duration;
 
 use futures_util::task::AtomicWaker;
+use libp2p::core::Endpoint;
+use libp2p::core::transport::PortUse;
 use libp2p::multiaddr::Protocol;
 use libp2p::swarm::ConnectionId;
 use libp2p::{Multiaddr, PeerId, StreamProtocol};
@@ -65,6 +67,17 @@ pub enum TransportKind {
     Memory,
     /// A stream through a relay, with Noise and yamux end to end.
     Relay,
+}
+
+impl Role {
+    /// The role of who dialled. For a hole punch one side dials in the role of a listener, which QUIC in libp2p ignores unless it may not use its port
+    /// again: without this both ends of such a connection would be listeners.
+    pub(crate) fn of_dial(role: Endpoint, port: PortUse, transport: TransportKind) -> Self {
+        match (role, port, transport) {
+            (Endpoint::Listener, PortUse::Reuse, TransportKind::Quic) | (Endpoint::Dialer, ..) => Self::Dialer,
+            (Endpoint::Listener, ..) => Self::Listener,
+        }
+    }
 }
 
 impl TransportKind {
@@ -332,5 +345,26 @@ impl fmt::Debug for Connection {
             .field("path", &self.path())
             .field("address", &self.address())
             .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_ends_of_a_punched_connection_have_different_roles() {
+        use {Endpoint as E, PortUse as P, TransportKind as T};
+        let table = [
+            (E::Dialer, P::Reuse, T::Tcp, Role::Dialer),
+            (E::Dialer, P::New, T::Quic, Role::Dialer),
+            (E::Listener, P::Reuse, T::Tcp, Role::Listener),
+            (E::Listener, P::New, T::Tcp, Role::Listener),
+            (E::Listener, P::Reuse, T::Quic, Role::Dialer),
+            (E::Listener, P::New, T::Quic, Role::Listener),
+        ];
+        for (role, port, transport, expected) in table {
+            assert_eq!(Role::of_dial(role, port, transport), expected, "{role:?} {port:?} {transport:?}");
+        }
     }
 }

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
+use if_watch::IfEvent;
+use if_watch::tokio::IfWatcher;
 use libp2p::core::Transport as _;
 use libp2p::core::transport::ListenerId;
 use libp2p::identity::Keypair;
@@ -59,12 +61,15 @@ pub(crate) struct Driver {
     commands: mpsc::Receiver<Command>,
     dials: HashMap<ConnectionId, Dial>,
     /// Tells the subnets of this host; none where the system does not permit to watch them.
-    watcher: Option<if_watch::tokio::IfWatcher>,
+    watcher: Option<IfWatcher>,
     relays: Relays,
     searches: Searches,
     /// Whether this process relays for others, who then have to know its addresses.
     is_relay: bool,
     silence: Silence,
+    /// Peers with a relayed connection to whom both sides dial at an agreed time. Whatever gets through then went through the holes that this makes,
+    /// also a dial of before.
+    punching: HashSet<PeerId>,
     /// External addresses of the configuration.
     external: Vec<Multiaddr>,
 }
@@ -92,12 +97,24 @@ impl Driver {
             swarm.add_external_address(address.clone());
             state.confirmed(address.clone());
         }
-        let watcher = if_watch::tokio::IfWatcher::new()
-            .inspect_err(|error| tracing::debug!(%error, "cannot watch network interfaces"))
-            .ok();
+        let watcher =
+            IfWatcher::new().inspect_err(|error| tracing::debug!(%error, "cannot watch network interfaces")).ok();
         let (dials, silence) = (HashMap::new(), Silence::default());
         let (searches, is_relay) = (Searches::default(), config.services.relay.is_some());
-        Ok(Self { swarm, streams, state, commands, dials, watcher, relays, searches, is_relay, silence, external })
+        Ok(Self {
+            swarm,
+            streams,
+            state,
+            commands,
+            dials,
+            watcher,
+            relays,
+            searches,
+            is_relay,
+            silence,
+            punching: HashSet::new(),
+            external,
+        })
     }
 
     /// Binds all addresses, and waits until each tells where it is.
@@ -145,18 +162,24 @@ impl Driver {
                     None => without_handles = true,
                 },
                 () = streams.unwanted(), if without_handles => break,
-                lost = next_change(&mut self.watcher) => self.note_subnets(lost),
+                change = next_change(&mut self.watcher) => self.note_subnets(change),
                 () = at(self.relays.next()) => self.reserve(),
             }
         }
         self.close().await;
     }
 
-    /// The subnets of this host have changed; whether it lost one.
-    fn note_subnets(&mut self, lost: bool) {
+    /// The subnets of this host have changed.
+    fn note_subnets(&mut self, change: std::io::Result<IfEvent>) {
+        if let Err(error) = &change {
+            // It would fail again at once.
+            tracing::debug!(%error, "cannot watch network interfaces any more");
+            self.watcher = None;
+            return;
+        }
         let subnets = self.watcher.iter().flat_map(|watcher| watcher.iter().copied());
         self.state.interfaces.replace(subnets.collect());
-        if lost {
+        if matches!(change, Ok(IfEvent::Down(_))) {
             self.forget_external();
         }
     }
@@ -248,8 +271,15 @@ impl Driver {
             SwarmEvent::ConnectionEstablished { connection_id, .. } => self.on_established(connection_id),
             SwarmEvent::ConnectionClosed { peer_id, connection_id, .. } => {
                 self.silence.end(connection_id);
+                if !self.is_relayed(peer_id) {
+                    self.punching.remove(&peer_id);
+                }
                 self.note_rendezvous(peer_id);
                 self.state.tell(Event::Disconnected { connection: connection_id, peer: peer_id });
+            }
+            // Of a protocol; own dials are not told.
+            SwarmEvent::Dialing { peer_id: Some(peer), .. } if self.is_relayed(peer) => {
+                self.punching.insert(peer);
             }
             SwarmEvent::OutgoingConnectionError { connection_id, error, .. } => {
                 tracing::debug!(%error, "dial failed");
@@ -294,6 +324,9 @@ impl Driver {
 
     fn on_established(&mut self, id: ConnectionId) {
         let Some(connection) = self.state.registry.get(id) else { return };
+        if connection.path() == PathKind::Direct && self.punching.contains(&connection.peer()) {
+            connection.set_path(PathKind::Punched);
+        }
         self.note_rendezvous(connection.peer());
         self.share_hole(connection.peer());
         self.state.tell(Event::Connected(connection.clone()));
@@ -346,6 +379,12 @@ impl Driver {
             (false, NatStatus::Unknown) => known.nat = NatStatus::Private,
             (false, _) => {}
         });
+    }
+
+    /// Whether there is a relayed connection to a peer.
+    fn is_relayed(&self, peer: PeerId) -> bool {
+        let connections = self.state.registry.all();
+        connections.iter().any(|connection| connection.peer() == peer && connection.path() == PathKind::Relayed)
     }
 
     fn on_punched(&self, id: ConnectionId) {
@@ -412,10 +451,9 @@ impl Silence {
     }
 }
 
-/// Waits for a change of the subnets; whether one is lost.
-async fn next_change(watcher: &mut Option<if_watch::tokio::IfWatcher>) -> bool {
+async fn next_change(watcher: &mut Option<IfWatcher>) -> std::io::Result<IfEvent> {
     match watcher {
-        Some(watcher) => matches!(watcher.select_next_some().await, Ok(if_watch::IfEvent::Down(_))),
+        Some(watcher) => watcher.select_next_some().await,
         None => std::future::pending().await,
     }
 }

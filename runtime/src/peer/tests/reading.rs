@@ -254,7 +254,8 @@ async fn a_node_is_reached_through_its_relay() {
     let through = PeerConfig { relaying: true, listen: Vec::new(), ..config() };
     let bob = TestNode::with(Person::new(2), through, |_| {}).await;
     let direct = alice.peers.direct().unwrap();
-    let route = Route::to(transport::peer::Direct { addresses: Vec::new(), ..direct });
+    let direct = transport::peer::Direct { addresses: Vec::new(), ..direct };
+    let route = Route { direct, ..alice.route() };
     let mut content = bob.peers.content(&route, &alice.shelf.token_target(), (0, None), anything()).await.unwrap();
     let mut length = 0;
     while let Some(chunk) = content.chunk().await.unwrap() {

@@ -25,7 +25,7 @@ use tokio::sync::{Semaphore, mpsc};
 use self::accept::Accept;
 use self::handler::{AskedToClose, Handler};
 use crate::address::is_relayed;
-use crate::connection::{Connection, Role};
+use crate::connection::{Connection, Role, TransportKind};
 use crate::interfaces::Interfaces;
 use crate::limits::{Limits, Refusals};
 use crate::path::PathKind;
@@ -161,12 +161,9 @@ impl NetworkBehaviour for Behaviour {
         peer: PeerId,
         remote: &Multiaddr,
         role: Endpoint,
-        _: PortUse,
+        port: PortUse,
     ) -> Result<THandler<Self>, ConnectionDenied> {
-        let role = match role {
-            Endpoint::Dialer => Role::Dialer,
-            Endpoint::Listener => Role::Listener,
-        };
+        let role = Role::of_dial(role, port, TransportKind::of(remote));
         Ok(self.start(id, peer, role, remote))
     }
 

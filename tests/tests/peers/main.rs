@@ -1,0 +1,4 @@
+//! Nodes that reach each other without the backbone.
+#![allow(clippy::unwrap_used)]
+
+mod relay;
