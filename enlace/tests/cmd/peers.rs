@@ -76,7 +76,7 @@ fn a_file_comes_directly_and_the_scripts_of_both_sides_learn_how() {
     let shared = sandbox.share(&file, &[&LISTEN[..], &["--format", "v2"]].concat());
     assert!(shared.text("/peer/id").starts_with("12D3KooW"));
     assert!(shared.text("/peer/addresses/0").starts_with("/ip4/127.0.0.1/tcp/"), "{}", shared.line);
-    assert!(shared.text("/reference").contains("?direct=") && !shared.reference().contains("?direct="));
+    assert!(shared.text("/reference").contains("direct=") && !shared.reference().contains("direct="));
     // At the backbone on this machine with the direct path beside it, and where the backbone is somewhere else.
     let here = sandbox.receive(shared.text("/reference"), &["--output", "here"]).json();
     let elsewhere = from_elsewhere(&shared);
