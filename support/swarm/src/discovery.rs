@@ -82,8 +82,11 @@ pub(crate) fn found_locally(state: &State, found: Vec<(PeerId, Multiaddr)>) {
         let local = Scope::of(&address) == Scope::Private
             || address::ip(&address).is_some_and(|ip| state.interfaces.reach(ip))
             || state.dialable.permits(&address);
-        if local && !address::is_relayed(&address) && state.dialable.exempt(address.clone()) {
-            peers.entry(peer).or_default().push(without_peer(address));
+        let usable = Scope::of(&address) != Scope::Unusable;
+        if local && usable && !address::is_relayed(&address) && state.dialable.exempt(address.clone()) {
+            let address = without_peer(address);
+            state.local_peers.add(peer, address.clone());
+            peers.entry(peer).or_default().push(address);
         }
     }
     for (peer, addresses) in peers {
@@ -93,7 +96,8 @@ pub(crate) fn found_locally(state: &State, found: Vec<(PeerId, Multiaddr)>) {
 
 /// Peers that are no longer in the local network.
 pub(crate) fn lost_locally(state: &State, lost: Vec<(PeerId, Multiaddr)>) {
-    for (_, address) in lost {
+    for (peer, address) in lost {
+        state.local_peers.remove(peer, &without_peer(address.clone()));
         state.dialable.forget(address);
     }
 }

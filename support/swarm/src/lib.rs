@@ -44,6 +44,7 @@ mod event;
 mod guard;
 mod interfaces;
 mod limits;
+mod local_peers;
 mod network;
 mod path;
 mod reachability;
@@ -53,6 +54,7 @@ mod servers;
 mod state;
 mod stream;
 mod streams;
+mod traffic;
 mod transport;
 
 pub use address::AddressPolicy;

@@ -108,7 +108,7 @@ impl Network {
         self.state.told()
     }
 
-    /// A connection to a peer: an existing one that is not relayed, else the first of `addresses` that answers, all dialled at once. Relays are tried
+    /// A connection to a peer: an existing one that is not relayed, else the first of `addresses`, and of those at which it was found in the local network, that answers, all dialled at once. Relays are tried
     /// if no direct address answers within 300 ms. At most 16 addresses are dialled, for at most 10 seconds.
     ///
     /// The addresses count as hints of somebody else: those that [`crate::AddressPolicy`] does not permit are left out.
@@ -134,6 +134,12 @@ impl Network {
         let unknown = std::time::Duration::MAX;
         let of_peer = self.connections().into_iter().filter(|connection| connection.peer() == *peer);
         of_peer.min_by_key(|connection| (connection.path(), connection.latency().unwrap_or(unknown)))
+    }
+
+    /// The peers of the local network that multicast DNS has found, with their addresses.
+    #[must_use]
+    pub fn local_peers(&self) -> Vec<(PeerId, Vec<Multiaddr>)> {
+        self.state.local_peers.all()
     }
 
     /// What happens from now on.
@@ -176,7 +182,7 @@ impl Network {
     /// What the relay service of this process does. All zero without [`crate::Services::relay`].
     #[must_use]
     pub fn relay_metrics(&self) -> RelayMetrics {
-        self.state.relayed.metrics()
+        self.state.relayed.metrics(&self.state.traffic)
     }
 
     /// Looks for a peer in the distributed hash table: its addresses that may be dialled. Empty if it is not found, there is no table, or too many
@@ -240,6 +246,10 @@ impl Network {
             commands: self.commands.downgrade(),
             running: self.running.clone(),
         }
+    }
+
+    pub(crate) fn found_locally(&self, peer: &PeerId) -> Vec<Multiaddr> {
+        self.state.local_peers.of(peer)
     }
 
     pub(crate) fn dialable(&self) -> &Dialable {

@@ -10,8 +10,10 @@ use crate::address::{Scope, is_relayed};
 use crate::connection::TransportKind;
 use crate::interfaces::Interfaces;
 use crate::limits::Refusals;
+use crate::local_peers::LocalPeers;
 use crate::relays::RelayCounters;
 use crate::streams::Registry;
+use crate::traffic::Traffic;
 use crate::transport::Dialable;
 use crate::{AddressPolicy, Event, NatStatus, Reachability};
 
@@ -32,7 +34,10 @@ pub(crate) struct State {
     pub(crate) registry: Arc<Registry>,
     pub(crate) refusals: Arc<Refusals>,
     pub(crate) interfaces: Interfaces,
+    pub(crate) local_peers: LocalPeers,
     pub(crate) relayed: RelayCounters,
+    /// What streams carry, if this is a relay.
+    pub(crate) traffic: Arc<Traffic>,
     pub(crate) events: broadcast::Sender<Event>,
     /// Peers that the configuration names.
     trusted: HashSet<PeerId>,
@@ -73,7 +78,9 @@ impl State {
             registry: Arc::default(),
             refusals: Arc::default(),
             interfaces: Interfaces::default(),
+            local_peers: LocalPeers::default(),
             relayed: RelayCounters::default(),
+            traffic: Arc::default(),
             events: broadcast::Sender::new(EVENTS),
             trusted,
             addresses: Mutex::default(),

@@ -151,6 +151,10 @@ impl Search {
         for (peer, addresses) in by_peer {
             self.ask(peer, addresses, Found::Given);
         }
+        // Found before the events began.
+        for (peer, addresses) in self.asker.network.local_peers() {
+            self.ask(peer, addresses, Found::Here);
+        }
         let mut limit = std::pin::pin!(sleep(SEARCH_LIMIT));
         // What is found is an event.
         let looking = self.asker.clone();
