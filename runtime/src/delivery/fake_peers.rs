@@ -292,7 +292,9 @@ impl PeerReads for PeersInTest {
         expectation: ContentExpectation,
     ) -> Result<ContentInTest, PeerFailure> {
         Ok(match self {
-            Self::Network(peers) => ContentInTest::Network(peers.content(route, target, range, expectation).await?),
+            Self::Network(peers) => {
+                ContentInTest::Network(Box::new(peers.content(route, target, range, expectation).await?))
+            }
             Self::Fake(peers) => ContentInTest::Fake(peers.content(route, target, range, expectation).await?),
         })
     }
@@ -300,7 +302,7 @@ impl PeerReads for PeersInTest {
 
 /// What they send.
 pub(crate) enum ContentInTest {
-    Network(<PeerNetwork as PeerReads>::Content),
+    Network(Box<<PeerNetwork as PeerReads>::Content>),
     Fake(FakeContent),
 }
 

@@ -480,22 +480,25 @@ async fn a_wrong_password_is_counted_once() {
     World::run(async |world| {
         let file = world.upload(b"abc", ContentFormat::V1).await;
         let (token, reference) = world.share(&file, Some("secret")).await;
-        let failed = async || world.backbone.held().await.tokens[&token.id].failed_attempts();
+        let counted = async || {
+            let failed = world.backbone.held().await.tokens[&token.id].failed_attempts();
+            (world.peers.state().wrong_passwords, failed)
+        };
         let error = world.load(&reference, Some("wrong")).await.unwrap_err();
         assert_eq!(error.code(), "error.runtime.recordNotFound");
-        assert_eq!((world.peers.state().wrong_passwords, failed().await), (1, 0));
+        assert_eq!(counted().await, (1, 0));
         // A peer that decides nothing leaves it to the backbone: one that is away, slow or locked.
         world.is_away(false, true).await;
         assert!(world.load(&reference, Some("wrong")).await.is_err());
-        assert_eq!((world.peers.state().wrong_passwords, failed().await), (1, 1));
+        assert_eq!(counted().await, (1, 1));
         world.is_away(false, false).await;
         world.peers.state().delay = PASSWORD_PATIENCE * 2;
         assert!(world.load(&reference, Some("wrong")).await.is_err());
-        assert_eq!((world.peers.state().wrong_passwords, failed().await), (1, 2));
+        assert_eq!(counted().await, (1, 2));
         world.peers.state().delay = Duration::ZERO;
         world.peers.state().refusal = Some(Refusal::Locked);
         assert!(world.load(&reference, Some("wrong")).await.is_err());
-        assert_eq!((world.peers.state().wrong_passwords, failed().await), (1, 3));
+        assert_eq!(counted().await, (1, 3));
         world.peers.state().refusal = None;
         world.load(&reference, Some("secret")).await.unwrap();
         let route = world.bob.core.routes.to_file(&file.id).unwrap();
