@@ -136,10 +136,11 @@ impl Network {
         of_peer.min_by_key(|connection| (connection.path(), connection.latency().unwrap_or(unknown)))
     }
 
-    /// The peers of the local network that multicast DNS has found, with their addresses.
+    /// Peers in the local network, as multicast DNS has found them, with their addresses. [`Event::Discovered`] tells of those that are found from
+    /// now on.
     #[must_use]
-    pub fn local_peers(&self) -> Vec<(PeerId, Vec<Multiaddr>)> {
-        self.state.local_peers.all()
+    pub fn found_locally(&self) -> Vec<(PeerId, Vec<Multiaddr>)> {
+        self.state.found_locally()
     }
 
     /// What happens from now on.
@@ -182,7 +183,7 @@ impl Network {
     /// What the relay service of this process does. All zero without [`crate::Services::relay`].
     #[must_use]
     pub fn relay_metrics(&self) -> RelayMetrics {
-        self.state.relayed.metrics(&self.state.traffic)
+        self.state.relayed.metrics()
     }
 
     /// Looks for a peer in the distributed hash table: its addresses that may be dialled. Empty if it is not found, there is no table, or too many
@@ -248,8 +249,12 @@ impl Network {
         }
     }
 
-    pub(crate) fn found_locally(&self, peer: &PeerId) -> Vec<Multiaddr> {
-        self.state.local_peers.of(peer)
+    pub(crate) fn found(&self, peer: &PeerId) -> Vec<Multiaddr> {
+        self.found_locally()
+            .into_iter()
+            .find(|(found, _)| found == peer)
+            .map(|(_, addresses)| addresses)
+            .unwrap_or_default()
     }
 
     pub(crate) fn dialable(&self) -> &Dialable {
