@@ -79,7 +79,7 @@ pub(crate) fn best(mut addresses: Vec<String>) -> Vec<String> {
 
 /// What a multiaddr says before the port: `/ip4/192.168.1.2`.
 fn host(text: &str) -> &str {
-    let end = text.match_indices('/').nth(3).map_or(text.len(), |(at, _)| at);
+    let end = text.match_indices('/').nth(2).map_or(text.len(), |(at, _)| at);
     &text[..end]
 }
 
@@ -140,9 +140,9 @@ mod tests {
     use super::*;
 
     const HERE: &str =
-        "http://localhost:4710/r/TOKabcdefghijklmno12#M3xBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBfHw";
+        "http://localhost:4710/r/TOKabcdefghijklmno12#M3xBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBfHw";
     const ELSEWHERE: &str =
-        "https://b.example.org/r/TOKabcdefghijklmno12#M3xBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBfHw";
+        "https://b.example.org/r/TOKabcdefghijklmno12#M3xBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBfHw";
     const RELAY: &str = "/dns4/relay.example.org/tcp/4712/p2p/12D3KooWRawPbxPtP1eZaJpumGnyWX2DcUyd3RQnydr3eAto4Az7";
 
     fn peer(addresses: &[&str]) -> Connectivity {

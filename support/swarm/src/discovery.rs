@@ -82,9 +82,7 @@ pub(crate) fn found_locally(state: &State, found: Vec<(PeerId, Multiaddr)>) {
         let local = match Scope::of(&address) {
             Scope::Private => true,
             Scope::Unusable => false,
-            _ => {
-                address::ip(&address).is_some_and(|ip| state.interfaces.reach(ip)) || state.dialable.permits(&address)
-            }
+            _ => address::ip(&address).is_some_and(|ip| state.interfaces.reach(ip)) || state.dialable.permits(&address),
         };
         if local && !address::is_relayed(&address) && state.dialable.exempt(address.clone()) {
             peers.entry(peer).or_default().push(without_peer(address));

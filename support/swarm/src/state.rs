@@ -12,6 +12,7 @@ use crate::interfaces::Interfaces;
 use crate::limits::Refusals;
 use crate::relays::RelayCounters;
 use crate::streams::Registry;
+use crate::traffic::Traffic;
 use crate::transport::Dialable;
 use crate::{AddressPolicy, Event, NatStatus, Reachability};
 
@@ -39,6 +40,8 @@ pub(crate) struct State {
     pub(crate) refusals: Arc<Refusals>,
     pub(crate) interfaces: Interfaces,
     pub(crate) relayed: RelayCounters,
+    /// What streams carry, if this is a relay.
+    pub(crate) traffic: Arc<Traffic>,
     pub(crate) events: broadcast::Sender<Event>,
     /// Peers that the configuration names.
     trusted: HashSet<PeerId>,
@@ -82,6 +85,7 @@ impl State {
             refusals: Arc::default(),
             interfaces: Interfaces::default(),
             relayed: RelayCounters::default(),
+            traffic: Arc::default(),
             events: broadcast::Sender::new(EVENTS),
             trusted,
             found: Mutex::default(),
