@@ -1,16 +1,20 @@
 //! The project's own face, `/api/enlace/v1`: what the dialects of the published connectors have no words for.
 //!
-//! Keys, roles, envelope, failures and handlers are those of the dialects. Here files say in which format they are sealed, and
-//! uploads choose it and go to the backbone while they are received.
+//! Keys, roles, envelope, failures and handlers are those of the dialects. Here files say in which format they are sealed,
+//! uploads choose it and go to the backbone while they are received, and peers are listed.
 
+use http::Method;
 use runtime::dto;
 use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{Object, ObjectBuilder, Schema, Type};
 
+use crate::auth::Need;
 use crate::connector::table::{self, FILE_WITH_FORMAT};
 use crate::connector::{self, Dialect, Differences};
-use crate::face::{Face, Schemas};
+use crate::face::{Description, Face, Input, Operation, Output, Resource, Schemas};
 use crate::openapi::Components;
+use crate::protocol::Media;
+use crate::rest::peers;
 
 const DIFFERENCES: Differences = Differences {
     name: "enlace",
@@ -25,6 +29,7 @@ const DIFFERENCES: Differences = Differences {
 };
 /// Areas of the dialects that are here too, by the first segment of their paths.
 const AREAS: [&str; 3] = ["Account", "Files", "Tokens"];
+const PEERS: Need = Need("core:peers");
 
 /// The face.
 pub(crate) fn face() -> Face {
@@ -34,15 +39,30 @@ pub(crate) fn face() -> Face {
     Face {
         name: DIFFERENCES.name,
         prefix: DIFFERENCES.prefix,
-        resources: resources.collect(),
+        resources: resources.chain([peers()]).collect(),
         schemas: Schemas { components, ..dialect.schemas },
         ..dialect
     }
 }
 
+fn peers() -> Resource {
+    let list = Operation {
+        method: Method::GET,
+        produces: &[Media::JSON],
+        handler: Box::new(|call| Box::pin(peers::list(call.with(DIFFERENCES)))),
+        description: Description {
+            summary: "Connected peers, and how this node can be reached",
+            input: Input::None,
+            output: Output::One("Peers"),
+        },
+    };
+    Resource { path: "Peers", need: PEERS, operations: vec![list] }
+}
+
 /// Those that no dialect has; the document has the others already.
 fn components() -> Vec<(String, RefOr<Schema>)> {
-    Components::default().with_renamed::<dto::File>(FILE_WITH_FORMAT, describe_format).into_vec()
+    let files = Components::default().with_renamed::<dto::File>(FILE_WITH_FORMAT, describe_format);
+    files.with::<peers::Peers>().into_vec()
 }
 
 fn describe_format(schema: &mut Object) {
@@ -55,8 +75,6 @@ fn describe_format(schema: &mut Object) {
 
 #[cfg(test)]
 mod tests {
-    use http::Method;
-
     use super::*;
     use crate::protocol::segments;
 
@@ -65,12 +83,13 @@ mod tests {
     }
 
     #[test]
-    fn files_tokens_and_the_account_are_here_and_nothing_else() {
+    fn files_tokens_peers_and_the_account_are_here_and_nothing_else() {
         for (method, path) in [
             (Method::POST, "/api/enlace/v1/Files/Own"),
             (Method::HEAD, "/API/enlace/V1/files/x/download"),
             (Method::DELETE, "/api/enlace/v1/Tokens/x"),
             (Method::GET, "/api/enlace/v1/Account/IdentityInfo"),
+            (Method::GET, "/api/enlace/v1/Peers"),
         ] {
             assert!(is_offered(&method, path), "{method} {path}");
         }

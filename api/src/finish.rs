@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use crate::reply::{Reply, ReplyContent, without_bytes};
+use crate::reply::{PATH, Reply, ReplyContent, without_bytes};
 
 /// Names a request across programs and logs.
 pub(crate) const CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlation-id");
@@ -116,6 +116,10 @@ impl Finish {
         if let Some(origin) = self.origin.as_ref().and_then(|origin| HeaderValue::from_str(origin).ok()) {
             headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
             headers.append(header::VARY, HeaderValue::from_static("Origin"));
+            // Others that scripts of a site need are readable anyway.
+            if headers.contains_key(PATH) {
+                headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from(PATH));
+            }
         }
     }
 }

@@ -11,6 +11,8 @@ use serde::Serialize;
 use crate::problem::Problem;
 use crate::protocol::attachment;
 
+/// By which way the first byte of a file has come: the name of a [`runtime::Path`].
+pub(crate) const PATH: HeaderName = HeaderName::from_static("x-enlace-path");
 const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
 /// A successful answer, or the text of a failed one.
 #[derive(Debug)]

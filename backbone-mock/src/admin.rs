@@ -7,6 +7,7 @@ use transport::wire::{Address, ExternalEventId, TokenId};
 use crate::core::Core;
 use crate::domain::{external_events, tokens};
 use crate::error::Error;
+use crate::peers::{PeerMetrics, PeerServer};
 use crate::quota::Amounts;
 use crate::store::Holder;
 use crate::sweep::{self, Swept};
@@ -32,6 +33,12 @@ impl Admin<'_> {
     /// [`Error::Store`] if the store fails.
     pub async fn reset_token_access_failed_count(&self, token: &TokenId) -> Result<bool, Error> {
         Ok(tokens::reset_failed_attempts(self.0, token).await?)
+    }
+
+    /// What the relay and the rendezvous server do; `None` if the settings ask for neither.
+    #[must_use]
+    pub fn peers(&self) -> Option<PeerMetrics> {
+        self.0.peers.as_ref().map(PeerServer::metrics)
     }
 
     /// Removes expired records now.

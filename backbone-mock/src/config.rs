@@ -12,6 +12,8 @@ use zeroize::Zeroizing;
 use crate::clock::{Clock, SystemClock};
 #[cfg(feature = "testing")]
 use crate::fault::Faults;
+#[cfg(feature = "peers")]
+use crate::peers::PeerServices;
 use crate::quota::Terms;
 
 const MEBIBYTE: u64 = 1024 * 1024;
@@ -38,6 +40,11 @@ pub struct Config {
     pub access_token_lifetime: Duration,
     /// Interval of removing expired records, which also happens at the start. `None` leaves it to [`admin`](crate::admin).
     pub sweep_interval: Option<Duration>,
+    /// Where operators read [metrics](crate::admin::Admin::peers), at `/metrics` in the text format of Prometheus; nowhere by default.
+    pub metrics_listen: Option<SocketAddr>,
+    /// What it does for peers; nothing by default.
+    #[cfg(feature = "peers")]
+    pub peers: Option<PeerServices>,
     /// The clock.
     pub clock: Arc<dyn Clock>,
     /// The failures to inject.
@@ -58,6 +65,9 @@ impl Config {
             password_policy: PasswordPolicy::Production,
             access_token_lifetime: Duration::from_secs(300),
             sweep_interval: Some(Duration::from_secs(60 * 60)),
+            metrics_listen: None,
+            #[cfg(feature = "peers")]
+            peers: None,
             clock: Arc::new(SystemClock),
             #[cfg(feature = "testing")]
             faults: None,

@@ -18,6 +18,7 @@ use crate::config::Config;
 use crate::error::Error;
 use crate::followers::Followers;
 use crate::notifications::{EventStreams, Notification};
+use crate::peers::PeerServer;
 use crate::rates::{Allowances, Guesses};
 use crate::secrets::{PasswordHash, ServerKey};
 use crate::store::contract::Backend;
@@ -88,6 +89,8 @@ pub(crate) struct Core {
     /// Requests that append to uploads or put them together: they outlive their connections, to keep what arrived and because
     /// nobody else may write before their last commit is decided.
     pub(crate) appending: TaskTracker,
+    /// The relay and the rendezvous server, once they run.
+    pub(crate) peers: Option<PeerServer>,
     password_hashing: Turns<(Source, Purpose)>,
     /// Compared with passwords of unknown users.
     dummy_hash: Arc<PasswordHash>,
@@ -128,11 +131,18 @@ impl Core {
             guesses: Guesses::new(config.limits.wrong_passwords),
             uploads: Uploads::default(),
             appending: TaskTracker::new(),
+            peers: None,
             store,
             config,
             password_hashing: Turns::new(PASSWORD_HASHES),
             dummy_hash: Arc::new(PasswordHash::unmatchable()),
         })
+    }
+
+    /// Starts what the settings offer to peers.
+    pub(crate) async fn serve_peers(&mut self) -> Result<(), Error> {
+        self.peers = PeerServer::start(&self.config).await?;
+        Ok(())
     }
 
     /// The current time.

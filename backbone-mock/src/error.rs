@@ -24,7 +24,7 @@ pub enum Error {
         records: PathBuf,
     },
     /// The key file does not hold a key.
-    #[error("{} does not hold a server key (32 bytes); restore it from a backup", key.display())]
+    #[error("{} does not hold a key (32 bytes); restore it from a backup", key.display())]
     UnreadableKey {
         /// The file.
         key: PathBuf,
@@ -32,6 +32,20 @@ pub enum Error {
     /// The address to listen on is not available.
     #[error(transparent)]
     Listen(#[from] ListenError),
+    /// The address of the metrics is not available.
+    #[error("the metrics cannot be served")]
+    MetricsListen(#[source] ListenError),
+    /// The address to listen on for peers is not available.
+    #[error("cannot listen on {address} for peers: {reason}")]
+    PeerListen {
+        /// The multiaddr.
+        address: String,
+        /// What the system says.
+        reason: String,
+    },
+    /// The relay and the rendezvous server cannot start.
+    #[error("the peer services cannot start")]
+    Peers(#[source] Cause),
     /// The records are of another version.
     #[error(
         "the records in {} have schema version {found}, this program reads {known}; use the program that wrote them",

@@ -23,6 +23,7 @@
 //! | `domain` | the rules of each resource, without HTTP |
 //! | `store` | records and blob files, durable before anything is acknowledged |
 //! | `server` | connections, and what happens around every request |
+//! | `peers` | a relay and a rendezvous server for nodes; only with the feature `peers` |
 //! | `fault` | failures on request, for tests of clients; only with the feature `testing` |
 //! | `testing` | parsers, for fuzz targets; only with the feature `testing` |
 //! | [`admin`] | what operators do |
@@ -43,7 +44,9 @@ mod error;
 pub mod fault;
 mod followers;
 mod lenient;
+mod metrics;
 mod notifications;
+mod peers;
 mod quota;
 mod rates;
 mod routes;
@@ -60,5 +63,9 @@ pub use backbone::Backbone;
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use config::{Config, Limits, OAuthClient, PasswordPolicy, Rate, Rates};
 pub use error::{Cause, Error, StoreError};
+pub use peers::PeerMetrics;
+#[cfg(feature = "peers")]
+pub use peers::{PeerServices, RelayLimits, RendezvousLimits};
 pub use quota::{Amounts, Idle, Metric, Terms};
 pub use sweep::Swept;
+pub use transport::wire::backbone::peer_services::PeerServices as PeerDescription;

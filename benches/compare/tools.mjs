@@ -10,16 +10,17 @@
 // The programs do not promise the same: ours flushes what it acknowledges, age, rclone and cp do not; restic also looks for parts
 // that it has already. Each figure is the median over the rounds; the best one is printed beside it.
 
-import { execFileSync, spawn, spawnSync } from "node:child_process";
-import { createHash, randomBytes } from "node:crypto";
-import { closeSync, createReadStream, existsSync, mkdirSync, openSync, writeFileSync } from "node:fs";
-import { open, rm } from "node:fs/promises";
-import net from "node:net";
+import { execFileSync, spawnSync } from "node:child_process";
+import { closeSync, existsSync, mkdirSync, openSync, writeFileSync } from "node:fs";
+import { rm } from "node:fs/promises";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 
 import { binary, run, scratch, start, startBackbone, CLIENT } from "../../tests/interop/lib/enlace.mjs";
+import { freePort, has, serve } from "./programs.mjs";
+import { MIB, fill, hash, readyMemory } from "./sample-file.mjs";
+import { median, printTable } from "./table.mjs";
 
 const { values: options } = parseArgs({
     options: {
@@ -29,7 +30,6 @@ const { values: options } = parseArgs({
         json: { type: "boolean", default: false },
     },
 });
-const MIB = 1024 * 1024;
 const mib = Number(options.mib);
 const SEAL = process.env.ENLACE_SEAL ?? fileURLToPath(new URL("../../target/release/seal", import.meta.url));
 
@@ -38,7 +38,7 @@ const { dir, remove } = await scratch();
 const servers = [];
 try {
     const plain = path.join(dir, "plain.bin");
-    await fill(plain);
+    await fill(plain, mib);
     const wanted = await hash(plain);
     const sides = [...(await encrypting(plain)), ...(await transfers(plain))];
     const rates = new Map(sides.map((side) => [side, { there: [], back: [] }]));
@@ -115,8 +115,8 @@ function ours(plain, url) {
         prepare: async () => {
             for (const who of ["sender", "receiver"]) await run(["identity", ...access(who)]);
         },
-        there: () => start(["share", plain, "--format", "v2", "--listen", "127.0.0.1:0", ...access("sender")]),
-        back: (again, sharing) => run(["receive", sharing.announced.token.reference.url, "--max-size", "1T", "--output", again, ...access("receiver")]),
+        there: () => start(["share", plain, "--format", "v2", "--no-direct", "--listen", "127.0.0.1:0", ...access("sender")]),
+        back: (again, sharing) => run(["receive", sharing.announced.token.reference.url, "--no-direct", "--max-size", "1T", "--output", again, ...access("receiver")]),
         clean: (sharing) => sharing.stop(),
     };
 }
@@ -127,7 +127,7 @@ async function rcloneSide(plain) {
     const port = await freePort();
     const s3 = /^ +s3 /m.test(execFileSync("rclone", ["serve", "--help"], { encoding: "utf8" }));
     const kind = s3 ? ["s3", "--auth-key", "key,secret"] : ["webdav"];
-    await serve("rclone", ["serve", ...kind, "--addr", `127.0.0.1:${port}`, served], port);
+    await serve(servers, "rclone", ["serve", ...kind, "--addr", `127.0.0.1:${port}`, served], port);
     const configuration = s3
         ? `[server]\ntype = s3\nprovider = Rclone\naccess_key_id = key\nsecret_access_key = secret\nendpoint = http://127.0.0.1:${port}`
         : `[server]\ntype = webdav\nvendor = other\nurl = http://127.0.0.1:${port}`;
@@ -137,7 +137,7 @@ async function rcloneSide(plain) {
 
 async function resticSide(plain) {
     const port = await freePort();
-    await serve("rclone", ["serve", "restic", "--addr", `127.0.0.1:${port}`, path.join(dir, "restic")], port);
+    await serve(servers, "rclone", ["serve", "restic", "--addr", `127.0.0.1:${port}`, path.join(dir, "restic")], port);
     const env = { ...process.env, RESTIC_PASSWORD: "not a secret", RESTIC_CACHE_DIR: path.join(dir, "restic-cache") };
     let repository = 0;
     const restic = (args, output = "ignore") => {
@@ -162,37 +162,10 @@ async function resticSide(plain) {
     };
 }
 
-/** Starts a server and waits until it accepts connections. */
-async function serve(program, args, port) {
-    const child = spawn(program, args, { stdio: "ignore" });
-    const ended = new Promise((resolve) => child.once("exit", resolve).once("error", resolve));
-    servers.push(() => child.kill() && ended);
-    for (let attempt = 0; attempt < 200 && child.exitCode === null; attempt++) {
-        if (await accepts(port)) return;
-        await new Promise((resolve) => setTimeout(resolve, 50));
-    }
-    throw new Error(`${program} ${args.join(" ")} does not accept connections`);
-}
-
-function accepts(port) {
-    return new Promise((resolve) => {
-        const socket = net.connect(port, "127.0.0.1");
-        socket.once("connect", () => socket.destroy() && resolve(true)).once("error", () => resolve(false));
-    });
-}
-
-async function freePort() {
-    const server = net.createServer().listen(0, "127.0.0.1");
-    await new Promise((resolve) => server.once("listening", resolve));
-    const { port } = server.address();
-    await new Promise((resolve) => server.close(resolve));
-    return port;
-}
-
 /** One file there and back, compared with what it was. */
 async function once(side, rates, again, wanted) {
     await side.prepare?.();
-    await readyMemory();
+    await readyMemory(dir, mib);
     const seconds = async (work) => {
         const began = performance.now();
         const result = await work();
@@ -208,39 +181,11 @@ async function once(side, rates, again, wanted) {
     console.error(`${side.what}, ${side.name}: ${rates.there.at(-1).toFixed(0)} and ${rates.back.at(-1).toFixed(0)} MB/s`);
 }
 
-function has(tool) {
-    return existsSync(tool) || spawnSync("sh", ["-c", 'command -v "$0"', tool], { stdio: "ignore" }).status === 0;
-}
-
 /** Whether a side can be measured; says why if not. */
 function installed({ what, name, tool }) {
     const found = has(tool);
     if (!found) console.log(`skipped: ${what} with ${name}, because ${tool} is not installed`);
     return found;
-}
-
-/** Leaves memory that is ready to be used for files: getting it first is slow in virtual machines, and would count for whoever is next. */
-async function readyMemory() {
-    const file = path.join(dir, "memory.bin");
-    const handle = await open(file, "w");
-    const piece = Buffer.alloc(MIB);
-    for (let index = 0; index < 3 * mib; index++) await handle.write(piece);
-    await handle.close();
-    await rm(file);
-}
-
-/** Random bytes, so that nothing can be compressed or found twice. */
-async function fill(file) {
-    const handle = await open(file, "wx");
-    for (let index = 0; index < mib; index++) await handle.write(randomBytes(MIB));
-    await handle.sync();
-    await handle.close();
-}
-
-async function hash(file) {
-    const sum = createHash("sha256");
-    for await (const piece of createReadStream(file, { highWaterMark: MIB })) sum.update(piece);
-    return sum.digest("hex");
 }
 
 function print(sides, rates) {
@@ -254,12 +199,5 @@ function print(sides, rates) {
     for (const { what, name, there, back, best, ratios } of rows) {
         lines.push([what, name, there.toFixed(0), best[0].toFixed(0), ratios[0].toFixed(2), back.toFixed(0), best[1].toFixed(0), ratios[1].toFixed(2)]);
     }
-    const widths = lines[0].map((_, column) => Math.max(...lines.map((line) => line[column].length)));
-    for (const line of lines) console.log(line.map((text, column) => (column < 2 ? text.padEnd(widths[column]) : text.padStart(widths[column]))).join("  "));
-}
-
-function median(numbers) {
-    const sorted = [...numbers].sort((a, b) => a - b);
-    const middle = sorted.length >> 1;
-    return sorted.length % 2 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
+    printTable(lines, 2);
 }

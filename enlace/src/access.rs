@@ -4,7 +4,9 @@ use std::ops::Range;
 use std::time::Duration;
 
 use runtime::dto::{File, FileFormat, IdentityInfo, Token};
-use runtime::facade::{CreateOwnToken, CreateTokenForFile, LoadFile, LoadPeerToken, Ownership, UploadOwnFile};
+use runtime::facade::{
+    CreateOwnToken, CreateTokenForFile, Download, LoadFile, LoadPeerToken, Ownership, UploadOwnFile,
+};
 use runtime::file_name::NoFileName;
 use runtime::manifest::Manifest;
 use runtime::{ErrorCode, MediaType, Secret, Tags, Timestamp};
@@ -16,6 +18,7 @@ use crate::format::Format;
 use crate::home::same;
 use crate::node::{Node, Plan, WhichBackbone};
 use crate::output::Output;
+use crate::paths::Paths;
 use crate::progress::ProgressOutput;
 use crate::reach::{Reached, reach};
 use crate::rest_client::RestClient;
@@ -70,6 +73,15 @@ pub(crate) struct DownloadedContent {
     pub(crate) length: u64,
     /// The plaintext.
     pub(crate) reader: std::pin::Pin<Box<dyn AsyncRead + Send>>,
+    /// By which paths it comes.
+    pub(crate) paths: Paths,
+}
+
+impl From<Download> for DownloadedContent {
+    fn from(Download { content, .. }: Download) -> Self {
+        let (length, paths) = (content.length(), Paths::Counted(content.path_log()));
+        Self { length, reader: Box::pin(content.into_reader()), paths }
+    }
 }
 
 impl Access {
@@ -82,14 +94,24 @@ impl Access {
         match reach(&plan.dir, output).await? {
             Reached::Held(held) => Ok(Self::Here(Box::new(Node::start_in(held, plan).await?))),
             Reached::Served(running) => {
-                if let WhichBackbone::At(url) = &plan.backbone
-                    && !same(url, &running.backbone_url)
-                {
-                    return Err(serves_another(&plan, url, &running));
-                }
-                let key = api_key::load(plan.settings.api_key_file.as_ref().unwrap_or(&running.api_key_file))?;
-                Ok(Self::There { client: RestClient::new(&running.rest_url, key)?, running })
+                let client = client_of(&plan, &running)?;
+                Ok(Self::There { client, running })
             }
+        }
+    }
+
+    /// The way to the process that serves a data directory, for what only that process knows.
+    ///
+    /// # Errors
+    /// A failure if none serves it.
+    pub(crate) async fn serving(plan: Plan, output: Output) -> Result<(RestClient, Running), Failure> {
+        match reach(&plan.dir, output).await? {
+            Reached::Held(_) => {
+                let message = format!("no process serves the data directory {}", plan.dir.path().display());
+                Err(Failure::new(Kind::Network, message)
+                    .hint("start one with `enlace serve` or `enlace share`, and run this command in another terminal"))
+            }
+            Reached::Served(running) => Ok((client_of(&plan, &running)?, running)),
         }
     }
 
@@ -175,12 +197,10 @@ impl Access {
     pub(crate) async fn download(&self, id: &str, progress: &ProgressOutput) -> Result<DownloadedContent, Failure> {
         match self {
             Self::Here(node) => {
-                let download = node.runtime.files().download_file(&file_id(id)?, Some(progress.observer())).await?;
-                let length = download.content.length();
-                Ok(DownloadedContent { length, reader: Box::pin(download.content.into_reader()) })
+                Ok(node.runtime.files().download_file(&file_id(id)?, Some(progress.observer())).await?.into())
             }
             Self::There { client, running } => {
-                let DownloadedContent { length, mut reader } =
+                let DownloadedContent { length, mut reader, paths } =
                     rest_content(client.download(file_id(id)?.as_str()).await?);
                 let mut head = Vec::with_capacity(LIST_HEAD);
                 // An error comes again when the rest is read.
@@ -188,7 +208,7 @@ impl Access {
                 if lists_files(&head) {
                     return Err(several_files(running.pid));
                 }
-                Ok(DownloadedContent { length, reader: Box::pin(std::io::Cursor::new(head).chain(reader)) })
+                Ok(DownloadedContent { length, reader: Box::pin(std::io::Cursor::new(head).chain(reader)), paths })
             }
         }
     }
@@ -220,11 +240,7 @@ impl Access {
     /// Some bytes of a file for which [`can_continue`](Self::can_continue).
     pub(crate) async fn download_range(&self, file: &File, range: Range<u64>) -> Result<DownloadedContent, Failure> {
         match self {
-            Self::Here(node) => {
-                let download = node.runtime.files().read_range(&file.id, range).await?;
-                let length = download.content.length();
-                Ok(DownloadedContent { length, reader: Box::pin(download.content.into_reader()) })
-            }
+            Self::Here(node) => Ok(node.runtime.files().read_range(&file.id, range).await?.into()),
             Self::There { running, .. } => Err(only_whole(running.pid)),
         }
     }
@@ -297,6 +313,17 @@ impl Access {
     }
 }
 
+/// The way to a process, with the key to it.
+fn client_of(plan: &Plan, running: &Running) -> Result<RestClient, Failure> {
+    if let WhichBackbone::At(url) = &plan.backbone
+        && !same(url, &running.backbone_url)
+    {
+        return Err(serves_another(plan, url, running));
+    }
+    let key = api_key::load(plan.settings.api_key_file.as_ref().unwrap_or(&running.api_key_file))?;
+    RestClient::new(&running.rest_url, key)
+}
+
 impl NewFile {
     /// A file about which nothing is said.
     pub(crate) fn new(source: source_file::SourceFile, format: Format) -> Self {
@@ -367,11 +394,16 @@ fn check_over_rest(source: &source_file::SourceFile, pid: u32) -> Result<(), Fai
     }
 }
 
+/// The header of a download that says by which path its first byte comes.
+const PATH_HEADER: &str = "x-enlace-path";
+
 fn rest_content(response: reqwest::Response) -> DownloadedContent {
     use futures_util::TryStreamExt;
     let length = response.content_length().unwrap_or(0);
+    let path = response.headers().get(PATH_HEADER).and_then(|value| value.to_str().ok());
+    let paths = Paths::Said(path.and_then(|name| serde_json::from_value(name.into()).ok()));
     let stream = response.bytes_stream().map_err(std::io::Error::other);
-    DownloadedContent { length, reader: Box::pin(tokio_util::io::StreamReader::new(stream)) }
+    DownloadedContent { length, reader: Box::pin(tokio_util::io::StreamReader::new(stream)), paths }
 }
 
 fn serves_another(plan: &Plan, url: &str, running: &Running) -> Failure {

@@ -6,8 +6,10 @@ use std::path::PathBuf;
 use std::sync::OnceLock;
 
 use clap::{ArgAction, Args, ValueEnum};
+use serde_json::{Value, json};
 
 use crate::client::Client;
+use crate::listen_address::ListenAddress;
 use crate::port;
 
 /// Options of every command.
@@ -90,6 +92,54 @@ pub(crate) struct ServerOptions {
     /// File with the API key, created at the first start (default: api-key in the data directory)
     #[arg(long, value_name = "FILE", help_heading = "Server")]
     pub(crate) api_key_file: Option<PathBuf>,
+}
+
+/// How a node reaches peers, and how they reach it.
+#[derive(Debug, Default, Args)]
+pub(crate) struct PeerOptions {
+    /// Address where peers connect, as multiaddr: /ip4/IP/tcp/PORT, /ip4/IP/udp/PORT/quic-v1, or the same with ip6; can be
+    /// given several times; port 0 picks a free port
+    ///
+    /// By default, `share` and `serve` listen on all interfaces, at the ports of their last start if these are free, and
+    /// `receive` does not listen.
+    #[arg(
+        long,
+        value_name = "MULTIADDR",
+        value_parser = ListenAddress::parse,
+        conflicts_with = "no_direct",
+        help_heading = "Peers"
+    )]
+    pub(crate) peer_listen: Vec<ListenAddress>,
+    /// Do not look for peers in the local network, and do not answer those who do
+    #[arg(long, help_heading = "Peers")]
+    pub(crate) no_mdns: bool,
+    /// Do not take part in a distributed hash table, even if one is configured
+    #[arg(long, help_heading = "Peers")]
+    pub(crate) no_dht: bool,
+    /// Do not use relays, and make no holes in NATs
+    #[arg(long, help_heading = "Peers")]
+    pub(crate) no_relay: bool,
+    /// Do not connect to peers at all; everything goes through the backbone
+    #[arg(long, help_heading = "Peers")]
+    pub(crate) no_direct: bool,
+}
+
+impl PeerOptions {
+    /// The settings that the options stand for, with the option of each.
+    pub(crate) fn settings(&self) -> Vec<(&'static str, Value, &'static str)> {
+        let listen: Vec<String> = self.peer_listen.iter().map(ToString::to_string).collect();
+        let settings = [
+            (!listen.is_empty(), "enlace.peers.enabled", json!(true), "--peer-listen"),
+            (!listen.is_empty(), "enlace.peers.listen", json!(listen), "--peer-listen"),
+            (self.no_mdns, "enlace.peers.mdns", json!(false), "--no-mdns"),
+            // Which nodes are in it does not matter then.
+            (self.no_dht, "enlace.peers.dht.protocol", json!(""), "--no-dht"),
+            (self.no_relay, "enlace.peers.relaying", json!(false), "--no-relay"),
+            (self.no_direct, "enlace.peers.enabled", json!(false), "--no-direct"),
+        ];
+        let given = settings.into_iter().filter(|(is_given, ..)| *is_given);
+        given.map(|(_, key, value, option)| (key, value, option)).collect()
+    }
 }
 
 /// Takes settings of the form `--a:b=c` out of the arguments; clap sees the rest.

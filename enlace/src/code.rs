@@ -125,6 +125,7 @@ fn kind_of(code: ErrorCode) -> Kind {
         | ErrorCode::TransportRecordNotFound
         | ErrorCode::PlatformRecordNotFound
         | ErrorCode::UploadGivenUp
+        | ErrorCode::CodeNotFound
         | ErrorCode::EmptyToken => Kind::NotFound,
         ErrorCode::NotIntendedForYou
         | ErrorCode::NoPasswordProvided
@@ -138,6 +139,8 @@ fn kind_of(code: ErrorCode) -> Kind {
         | ErrorCode::NoAuthGrant
         | ErrorCode::NoAuthPossible
         | ErrorCode::NeedsNewerReader
+        | ErrorCode::WrongCode
+        | ErrorCode::TooManyCodes
         | ErrorCode::MaxFileSizeExceeded => Kind::Refused,
         ErrorCode::CipherMismatch
         | ErrorCode::PlaintextHashMismatch
@@ -156,6 +159,8 @@ fn kind_of(code: ErrorCode) -> Kind {
         | ErrorCode::InvalidTruncatedReference
         | ErrorCode::NotSupported
         | ErrorCode::Config
+        | ErrorCode::PeersOff
+        | ErrorCode::InvalidCode
         | ErrorCode::PlatformInvalidPropertyValue
         | ErrorCode::AddressAlreadyExists
         | ErrorCode::DatawalletNotUpToDate
@@ -165,6 +170,7 @@ fn kind_of(code: ErrorCode) -> Kind {
         | ErrorCode::SyncRunFinalized => Kind::Usage,
         // The sender has to be connected.
         ErrorCode::UploadUnfinished | ErrorCode::Unexpected => Kind::Network,
+        ErrorCode::PeerUnreachable | ErrorCode::PeerExchange | ErrorCode::CodeInterrupted => Kind::Network,
         code if is_without_answer(code) => Kind::Network,
         _ => Kind::General,
     }
@@ -238,6 +244,11 @@ fn hint_of(code: ErrorCode) -> Option<&'static str> {
         ErrorCode::NotIntendedForYou => {
             "`enlace identity` shows an address; the sender can share again with --for ADDRESS"
         }
+        ErrorCode::PeerUnreachable => {
+            "check that the sender's command is still running, that both machines are in the same network or use the same \
+             relay, and that no firewall blocks the sender's machine"
+        }
+        ErrorCode::PeerExchange => "try again; if that does not help, ask the sender to share it again",
         ErrorCode::NoPasswordProvided => "give it with --password-file FILE or at a prompt",
         ErrorCode::TokenLocked => "the token is locked; its sender can unlock it with `enlace tokens unlock ID`",
         ErrorCode::TooManyRequests => "wait that long before you try again",

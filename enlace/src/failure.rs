@@ -144,10 +144,8 @@ impl From<backbone_mock::Error> for Failure {
                 Self::local(format!("{} is missing but {} exists", key.display(), records.display()))
                     .hint("restore the key file from a backup")
             }
-            Error::UnreadableKey { key } => {
-                Self::local(format!("{} does not hold a server key (32 bytes)", key.display()))
-                    .hint("restore it from a backup")
-            }
+            Error::UnreadableKey { key } => Self::local(format!("{} does not hold a key (32 bytes)", key.display()))
+                .hint("restore it from a backup"),
             Error::Listen(ListenError { address, source }) => {
                 Self::new(Kind::Network, format!("cannot listen on {address}: {}", reason(&source)))
                     .hint("choose another address or port 0 for a free port")

@@ -80,6 +80,18 @@ impl Format {
         }
     }
 
+    /// Checks that a file can be shared without a backbone in this format.
+    ///
+    /// # Errors
+    /// A failure if format v1 was asked for.
+    pub(crate) fn check_direct(self) -> Result<(), Failure> {
+        match self.choice {
+            Choice::V1 => Err(Failure::usage("a file in format v1 cannot be shared without a backbone")
+                .hint("omit --format v1 or --direct-only")),
+            Choice::V2 | Choice::Auto => Ok(()),
+        }
+    }
+
     /// For the facade.
     pub(crate) fn content(self) -> ContentFormat {
         match self.choice {

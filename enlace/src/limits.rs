@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use backbone_mock::{Idle, Limits, OAuthClient, Terms};
+use backbone_mock::{Idle, Limits, OAuthClient, PeerServices, RelayLimits, RendezvousLimits, Terms};
 use serde::{Deserialize, Serialize};
 
 use crate::client::{GUEST_ID, GUEST_SECRET};
@@ -32,11 +32,38 @@ pub(crate) struct BackboneLimits {
     large_file_bytes: u64,
     /// Wrong passwords for one token that one network address may try in 15 minutes.
     wrong_passwords: u32,
+    /// Peers that keep a reservation at the relay.
+    relay_reservations: u32,
+    /// Reservations of one peer.
+    relay_reservations_per_peer: u32,
+    /// Relayed connections at a time.
+    relay_circuits: u32,
+    /// Relayed connections of one peer at a time.
+    relay_circuits_per_peer: u32,
+    /// Bytes that one relayed connection carries.
+    relay_circuit_bytes: u64,
+    /// Seconds that one relayed connection lasts.
+    relay_circuit_seconds: u32,
+    /// Registrations at the rendezvous server.
+    rendezvous_registrations: u32,
+    /// Registrations of one peer.
+    rendezvous_registrations_per_peer: u32,
+}
+
+/// Where a backbone serves peers, as multiaddrs.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct PeerAddresses {
+    /// Addresses to listen on; it serves no peers if there are none.
+    pub(crate) listen: Vec<String>,
+    /// Addresses that peers are told in place of those of the interfaces.
+    pub(crate) announce: Vec<String>,
 }
 
 impl Default for BackboneLimits {
     fn default() -> Self {
         let (guest, ordinary) = (Terms::guest(), Terms::ordinary());
+        let (relay, rendezvous) = (RelayLimits::default(), RendezvousLimits::default());
+        let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
         let in_hours = |duration: Duration| u32::try_from(duration.as_secs() / HOUR.as_secs()).unwrap_or(u32::MAX);
         Self {
             guests: guest.client.identities,
@@ -48,6 +75,14 @@ impl Default for BackboneLimits {
             identity_bytes: ordinary.identity.content_bytes,
             large_file_bytes: Limits::default().max_large_file_bytes,
             wrong_passwords: Limits::default().wrong_passwords,
+            relay_reservations: number(relay.reservations),
+            relay_reservations_per_peer: number(relay.reservations_per_peer),
+            relay_circuits: number(relay.circuits),
+            relay_circuits_per_peer: number(relay.circuits_per_peer),
+            relay_circuit_bytes: relay.bytes_per_circuit,
+            relay_circuit_seconds: u32::try_from(relay.duration_per_circuit.as_secs()).unwrap_or(u32::MAX),
+            rendezvous_registrations: number(rendezvous.registrations),
+            rendezvous_registrations_per_peer: number(rendezvous.registrations_per_peer),
         }
     }
 }
@@ -93,6 +128,38 @@ impl BackboneLimits {
         client
     }
 
+    /// A relay and a rendezvous server at these addresses.
+    pub(crate) fn peer_services(&self, at: &PeerAddresses) -> PeerServices {
+        PeerServices {
+            listen: at.listen.clone(),
+            announce: at.announce.clone(),
+            relay: Some(self.relay()),
+            rendezvous: Some(self.rendezvous()),
+        }
+    }
+
+    /// What peers may take of the relay.
+    fn relay(&self) -> RelayLimits {
+        RelayLimits {
+            reservations: self.relay_reservations as usize,
+            reservations_per_peer: self.relay_reservations_per_peer as usize,
+            circuits: self.relay_circuits as usize,
+            circuits_per_peer: self.relay_circuits_per_peer as usize,
+            bytes_per_circuit: self.relay_circuit_bytes,
+            duration_per_circuit: Duration::from_secs(self.relay_circuit_seconds.into()),
+            ..RelayLimits::default()
+        }
+    }
+
+    /// What peers may take of the rendezvous server.
+    fn rendezvous(&self) -> RendezvousLimits {
+        RendezvousLimits {
+            registrations: self.rendezvous_registrations as usize,
+            registrations_per_peer: self.rendezvous_registrations_per_peer as usize,
+            ..RendezvousLimits::default()
+        }
+    }
+
     /// What does not depend on the client.
     pub(crate) fn apply(&self, limits: &mut Limits) {
         limits.max_large_file_bytes = self.large_file_bytes;
@@ -127,5 +194,7 @@ mod tests {
     fn the_defaults_are_those_of_guests() {
         assert_eq!(BackboneLimits::default().guest().terms, Terms::guest());
         assert_eq!(BackboneLimits::default().client("a", "b").terms, Terms::ordinary());
+        assert_eq!(BackboneLimits::default().relay(), RelayLimits::default());
+        assert_eq!(BackboneLimits::default().rendezvous(), RendezvousLimits::default());
     }
 }

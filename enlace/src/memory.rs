@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::data_dir::{self, DataDir};
 use crate::failure::Failure;
+use crate::listen_address::PeerPorts;
 
 /// Its name in a data directory; written after a start that succeeded, never before the store is on disk.
 pub(crate) const FILE: &str = "start.json";
@@ -27,6 +28,9 @@ pub(crate) struct Memory {
     /// The backbone of the identity, if it is not the embedded one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) backbone_url: Option<String>,
+    /// Ports where peers connect: references and tokens carry them.
+    #[serde(skip_serializing_if = "PeerPorts::is_empty")]
+    pub(crate) peer_ports: PeerPorts,
 }
 
 impl Memory {
@@ -75,7 +79,11 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let dir = DataDir::open(root.path().to_owned()).unwrap();
         assert_eq!(Memory::recall(&dir).unwrap(), Memory::default());
-        let memory = Memory { backbone_port: Some(4710), ..Memory::default() };
+        let memory = Memory {
+            backbone_port: Some(4710),
+            peer_ports: PeerPorts::from([("ip4/tcp".to_owned(), 4712)]),
+            ..Memory::default()
+        };
         memory.keep(&dir).unwrap();
         assert_eq!(Memory::recall(&dir).unwrap(), memory);
         std::fs::write(dir.join(FILE), "{").unwrap();

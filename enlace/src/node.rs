@@ -18,11 +18,20 @@ use crate::data_dir::{DataDir, Held};
 use crate::failure::Failure;
 use crate::home::Home;
 use crate::limits::BackboneLimits;
+use crate::listen_address;
 use crate::memory::{self, Memory};
-use crate::port;
+use crate::port::{self, BackboneNames};
 
 /// Where the embedded backbone keeps its data, in the data directory.
 const BACKBONE_DIR: &str = "backbone";
+
+const NAMES: BackboneNames = BackboneNames {
+    backbone: "embedded backbone",
+    listen: "--backbone-listen",
+    metrics_listen: "--metrics-listen",
+    peer_listen: "enlace.backbone.peerListen",
+    peer_announce: "enlace.backbone.peerAnnounce",
+};
 
 /// A running node.
 pub(crate) struct Node {
@@ -76,7 +85,7 @@ impl Node {
         }
         // The socket, not the name: other processes may listen on other addresses of that name.
         let backbone_address = backbone.as_ref().map(|backbone| backbone.local_addr().ip());
-        let config = runtime_config(&plan, &backbone_url, backbone_address, &client);
+        let config = runtime_config(&plan, &memory, &backbone_url, backbone_address, &client);
         match start_runtime(&plan, &held, config).await {
             Ok(runtime) => {
                 let limits = plan.settings.backbone_limits.clone();
@@ -174,10 +183,8 @@ async fn start_backbone(
     let asked = embedded_address(asked)?;
     let mut result = Err(Failure::general("no address to listen on"));
     for listen in port::candidates(asked, memory.backbone_port, port::BACKBONE) {
-        result = Backbone::start(backbone_config(plan, listen, guests, client)).await.map_err(|error| match error {
-            backbone_mock::Error::Listen(error) => port::unavailable(&error, "embedded backbone", "--backbone-listen"),
-            other => Failure::from(other),
-        });
+        result =
+            Backbone::start(backbone_config(plan, listen, guests, client)).await.map_err(|error| NAMES.failure(error));
         if !result.as_ref().is_err_and(|failure| failure.kind == Kind::Network) {
             break;
         }
@@ -205,6 +212,8 @@ fn backbone_config(plan: &Plan, listen: SocketAddr, guests: bool, client: &Clien
     config.limits = Limits::for_files_of(plan.settings.max_file_size);
     let limits = &plan.settings.backbone_limits;
     limits.apply(&mut config.limits);
+    let peers = &plan.settings.backbone_peers;
+    config.peers = (!peers.listen.is_empty()).then(|| limits.peer_services(peers));
     config.clients.push(limits.client(&client.id, client.secret.expose()));
     if guests && client.id != GUEST_ID {
         config.clients.push(limits.guest());
@@ -225,7 +234,13 @@ async fn start_runtime(plan: &Plan, held: &Held, config: Config) -> Result<Runti
     })
 }
 
-fn runtime_config(plan: &Plan, backbone_url: &str, backbone_address: Option<IpAddr>, client: &Client) -> Config {
+fn runtime_config(
+    plan: &Plan,
+    memory: &Memory,
+    backbone_url: &str,
+    backbone_address: Option<IpAddr>,
+    client: &Client,
+) -> Config {
     let settings: &Settings = &plan.settings;
     let mut backbone = BackboneConfig::new(backbone_url, &client.id, client.secret.clone());
     backbone.address_hostname.clone_from(&settings.address_hostname);
@@ -241,6 +256,7 @@ fn runtime_config(plan: &Plan, backbone_url: &str, backbone_address: Option<IpAd
     config.max_received_file_size = settings.max_received_file_size;
     config.datawallet_enabled = settings.datawallet_enabled;
     config.content_store = settings.content_store;
+    config.peers = settings.peers.as_ref().map(|peers| peers.config(&memory.peer_ports));
     config
 }
 
@@ -261,6 +277,9 @@ async fn remember(
         WhichBackbone::At(url) => Some(url.clone()),
         WhichBackbone::Embedded { .. } => None,
     };
+    if let Some(connectivity) = runtime.peers().connectivity() {
+        memory.peer_ports.extend(listen_address::ports(&connectivity.listen));
+    }
     client.keep(&plan.dir)?;
     if memory != Memory::recall(&plan.dir)? {
         memory.keep(&plan.dir)?;

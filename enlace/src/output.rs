@@ -67,6 +67,13 @@ impl Output {
         write_line(io::stderr().lock(), &json_line(value));
     }
 
+    /// Something that happened, as one line of JSON on standard error; people are told in words.
+    pub(crate) fn event(self, value: &impl Serialize) {
+        if self.json {
+            write_line(io::stderr().lock(), &json_line(value));
+        }
+    }
+
     /// Which file the configuration is from.
     pub(crate) fn configuration_file(self, file: &Path) {
         let file = file.display().to_string();

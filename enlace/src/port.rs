@@ -50,6 +50,42 @@ pub(crate) fn unavailable(error: &ListenError, what: &str, option: &str) -> Fail
         .hint(format!("stop the other program, or choose another port with {option} 127.0.0.1:0 (0 picks a free port)"))
 }
 
+/// The options or keys that say where a backbone listens.
+pub(crate) struct BackboneNames {
+    /// What it is called.
+    pub(crate) backbone: &'static str,
+    /// Its address.
+    pub(crate) listen: &'static str,
+    /// Where its metrics are.
+    pub(crate) metrics_listen: &'static str,
+    /// Where it serves peers.
+    pub(crate) peer_listen: &'static str,
+    /// What peers are told.
+    pub(crate) peer_announce: &'static str,
+}
+
+impl BackboneNames {
+    /// The failure of a backbone that does not start, with the names that its user knows.
+    pub(crate) fn failure(&self, error: backbone_mock::Error) -> Failure {
+        use backbone_mock::Error;
+        match error {
+            Error::Listen(error) => unavailable(&error, self.backbone, self.listen),
+            Error::MetricsListen(error) => unavailable(&error, "metrics", self.metrics_listen),
+            Error::PeerListen { address, reason } => {
+                Failure::new(Kind::Network, format!("cannot listen on {address} for peers: {reason}"))
+                    .hint(format!("give another address with {}; port 0 picks a free port", self.peer_listen))
+            }
+            Error::Config { setting: "peers.listen", problem } => {
+                Failure::usage(format!("{}: {problem}", self.peer_listen))
+            }
+            Error::Config { setting: "peers.announce", problem } => {
+                Failure::usage(format!("{}: {problem}", self.peer_announce))
+            }
+            other => Failure::from(other),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

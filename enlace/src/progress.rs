@@ -2,16 +2,18 @@
 
 use std::io::IsTerminal;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use runtime::Path;
 use runtime::facade::{Observer, Phase, Progress};
 use serde_json::{Value, json};
 
 use crate::code::Kind;
 use crate::failure::Failure;
 use crate::output::Output;
+use crate::paths::Paths;
 
 /// Shortest time between two lines but the last one. With it, there are at most ten in any second.
 const INTERVAL: Duration = Duration::from_millis(125);
@@ -26,6 +28,8 @@ pub(crate) struct ProgressOutput {
     resumed: Arc<AtomicU64>,
     /// Whether the same command goes on with what this one has sent.
     is_resumable: Arc<AtomicBool>,
+    /// By which paths a download comes.
+    paths: Arc<Mutex<Paths>>,
 }
 
 impl ProgressOutput {
@@ -39,7 +43,7 @@ impl ProgressOutput {
             return Self::with(ProgressBar::hidden(), None, Some(output));
         }
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
-        let template = "{msg:12} [{wide_bar}] {bytes}/{total_bytes} {bytes_per_sec} {eta} left";
+        let template = "{msg:12} [{wide_bar}] {bytes}/{total_bytes} {bytes_per_sec} {eta} left {prefix}";
         let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
         Self::with(bar.with_style(style.progress_chars("=> ")), None, Some(output))
     }
@@ -58,7 +62,7 @@ impl ProgressOutput {
     }
 
     fn with(bar: ProgressBar, lines: Option<Arc<Mutex<Lines>>>, output: Option<Output>) -> Self {
-        Self { bar, lines, output, resumed: Arc::default(), is_resumable: Arc::default() }
+        Self { bar, lines, output, resumed: Arc::default(), is_resumable: Arc::default(), paths: Arc::default() }
     }
 
     /// Bytes of the file that had arrived before this run.
@@ -115,6 +119,7 @@ impl ProgressOutput {
                 this.resume(&progress);
             }
             this.name(phase_name(progress.phase));
+            this.show_path(progress.path);
             if let Some(total) = progress.total {
                 this.bar.set_length(total);
             }
@@ -129,6 +134,28 @@ impl ProgressOutput {
         })
     }
 
+    /// Follows by which paths a download comes from now on.
+    pub(crate) fn comes_by(&self, paths: &Paths) {
+        *self.locked_paths() = paths.clone();
+    }
+
+    /// By which paths the download has come.
+    pub(crate) fn paths(&self) -> Paths {
+        self.locked_paths().clone()
+    }
+
+    fn locked_paths(&self) -> MutexGuard<'_, Paths> {
+        self.paths.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Shows by which path bytes come, if that has changed.
+    fn show_path(&self, path: Option<Path>) {
+        let description = path.map_or("", Path::description);
+        if self.bar.prefix() != description {
+            self.bar.set_prefix(description);
+        }
+    }
+
     /// Names a step that has a length.
     pub(crate) fn step(&self, name: &'static str, total: Option<u64>) {
         self.name(name);
@@ -140,6 +167,7 @@ impl ProgressOutput {
 
     /// Counts bytes of the file done in this step.
     pub(crate) fn add(&self, bytes: u64) {
+        self.show_path(self.paths().last());
         self.bar.inc(bytes);
         self.with_lines(|lines| lines.reached(self.bar.position()));
     }
@@ -279,13 +307,19 @@ mod tests {
 
         fn observe(&self, phase: Phase, bytes: u64, total: Option<u64>) {
             let resumed = self.resumed.load(Ordering::SeqCst);
-            (self.progress.observer())(facade::Progress { phase, bytes, total, resumed });
+            (self.progress.observer())(facade::Progress { phase, bytes, total, resumed, path: None });
         }
 
         /// An upload of 200 bytes goes on behind these, which are so many of the file.
         fn resume(&self, bytes: u64, resumed: u64) {
             self.resumed.store(resumed, Ordering::SeqCst);
-            (self.progress.observer())(facade::Progress { phase: Phase::Uploading, bytes, total: Some(200), resumed });
+            (self.progress.observer())(facade::Progress {
+                phase: Phase::Uploading,
+                bytes,
+                total: Some(200),
+                resumed,
+                path: None,
+            });
         }
 
         fn written(&self) -> Vec<(u64, u64)> {

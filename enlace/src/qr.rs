@@ -4,20 +4,18 @@ use qrcode::render::unicode::Dense1x2;
 use qrcode::{EcLevel, QrCode};
 use terminal_size::{Height, Width, terminal_size_of};
 
-use crate::home::leads_to_this_machine;
-
 /// Colours 16 and 231 of the 256: black and white in every theme, where the first sixteen are whatever the user chose.
 const BLACK_ON_WHITE: &str = "\u{1b}[38;5;16;48;5;231m";
 const RESET: &str = "\u{1b}[0m";
 
 /// The code of a URL for the terminal at standard error. `None` where no terminal is, where the code does not fit, and for a
-/// URL that leads to the machine that opens it: whoever scans the code does so with another one.
-pub(crate) fn terminal(url: &str) -> Option<String> {
+/// URL that is not for other machines: whoever scans the code does so with another one.
+pub(crate) fn terminal(url: &str, for_others: bool) -> Option<String> {
     if std::env::var_os("TERM").is_some_and(|terminal| terminal == "dumb") {
         return None;
     }
     let (Width(columns), Height(rows)) = terminal_size_of(std::io::stderr())?;
-    if leads_to_this_machine(url) { None } else { code(url, columns, rows) }
+    if for_others { code(url, columns, rows) } else { None }
 }
 
 /// Two modules a character, black on white; `None` if that has more columns or rows than there are.
@@ -64,7 +62,7 @@ mod tests {
     fn there_is_no_code_without_a_terminal() {
         // Tests have none, wherever they run.
         if terminal_size_of(std::io::stderr()).is_none() {
-            assert_eq!(terminal(URL), None);
+            assert_eq!(terminal(URL, true), None);
         }
     }
 }

@@ -9,11 +9,11 @@ use futures_util::StreamExt;
 use reqwest::multipart::{Form, Part};
 use reqwest::{Method, RequestBuilder, Response};
 use runtime::Secret;
-use runtime::dto::{File, FileFormat, IdentityInfo, Token};
+use runtime::dto::{Connectivity, File, FileFormat, IdentityInfo, Peer, Token};
 use runtime::facade::{CreateOwnToken, CreateTokenForFile, LoadFile, LoadPeerToken, Ownership, UploadOwnFile};
 use runtime::http_client::{self, Redirects, Trust};
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use crate::code::Kind;
 use crate::failure::Failure;
@@ -52,6 +52,16 @@ impl From<ShownFile> for File {
     fn from(ShownFile { file, format }: ShownFile) -> Self {
         Self { format, ..file }
     }
+}
+
+/// Who is connected to a node, and how it can be reached.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct ShownPeers {
+    /// The connected peers.
+    pub(crate) peers: Vec<Peer>,
+    /// The node itself, unless it has no peers by its settings.
+    #[serde(rename = "self")]
+    pub(crate) this: Option<Connectivity>,
 }
 
 #[derive(Deserialize)]
@@ -155,6 +165,10 @@ impl RestClient {
 
     pub(crate) async fn delete_token(&self, id: &str) -> Result<(), Failure> {
         send(self.request(Method::DELETE, &format!("Tokens/{id}"))).await.map(drop)
+    }
+
+    pub(crate) async fn peers(&self) -> Result<ShownPeers, Failure> {
+        result(self.request(Method::GET, "Peers")).await
     }
 
     fn request(&self, method: Method, path: &str) -> RequestBuilder {

@@ -4,7 +4,7 @@
 //! and that text has a form that clients of the published connectors know. [`of_rest`] reads the parts back where a message
 //! needs them, as the inverse of what the REST interface writes; codes decide everything else.
 
-use runtime::{CHECK_ID, Error, InvalidProperty, Property, PropertyRule};
+use runtime::{CHECK_ID, Error, ErrorCode, InvalidProperty, Property, PropertyRule};
 
 use crate::code::Code;
 
@@ -28,8 +28,28 @@ pub(crate) fn of_error(code: &Code, error: &Error) -> Message {
         Error::Store(failed) | Error::StorageFull(failed) => (failed.what(), failed.next_step()),
         Error::Config(invalid) => plain(with_sources(invalid)),
         Error::Stopped => plain(error.to_string()),
+        Error::Peers(failed) => of_peers(&failed.to_string()),
+        Error::Undelivered(_)
+            if matches!(code, Code::Runtime(ErrorCode::PeerUnreachable | ErrorCode::PeerExchange)) =>
+        {
+            plain(undelivered(&error.to_string()))
+        }
         Error::Transport { reason, .. } => plain(code.message().unwrap_or(reason)),
         other => plain(code.message().map_or_else(|| other.to_string(), str::to_owned)),
+    }
+}
+
+/// What the node that shares did, without the next step and without what a backbone says that was asked in vain.
+fn undelivered(text: &str) -> &str {
+    let end = ["; make sure", ". Try again"].iter().filter_map(|end| text.find(end)).min();
+    &text[..end.unwrap_or(text.len())]
+}
+
+/// What is wrong, and the next step behind the last semicolon.
+fn of_peers(text: &str) -> Message {
+    match text.rsplit_once("; ") {
+        Some((message, next_step)) => (message.to_owned(), Some(next_step.to_owned())),
+        None => plain(text),
     }
 }
 

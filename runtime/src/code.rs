@@ -79,6 +79,22 @@ error_codes! {
         StorageFull = "error.runtime.storageFull",
         /// The settings do not fit together.
         Config = "error.runtime.config",
+        /// The node reaches no peers by its settings.
+        PeersOff = "error.runtime.peers.off",
+        /// A peer cannot be reached.
+        PeerUnreachable = "error.runtime.peers.unreachable",
+        /// A peer was reached, and refused or broke off.
+        PeerExchange = "error.runtime.peers.exchangeFailed",
+        /// The text is not a code of a number and two words.
+        InvalidCode = "error.runtime.codes.invalid",
+        /// As many codes wait as a node offers at a time.
+        TooManyCodes = "error.runtime.codes.tooMany",
+        /// Nobody who was found offers the code.
+        CodeNotFound = "error.runtime.codes.notFound",
+        /// The code is wrong, and used up.
+        WrongCode = "error.runtime.codes.wrong",
+        /// The connection broke after the code was used.
+        CodeInterrupted = "error.runtime.codes.interrupted",
 
         /// A record that a check needs does not exist.
         TransportRecordNotFound = "error.transport.recordNotFound",

@@ -68,6 +68,103 @@ pub struct Config {
     /// What is kept of the contents of files, so that they need not be fetched again. Without it nothing is kept, and what an
     /// earlier start has kept stays as it is.
     pub content_store: Option<ContentStoreConfig>,
+    /// How this node reaches others directly and is reached by them. Without it everything goes through the backbone.
+    pub peers: Option<PeerConfig>,
+}
+
+/// How a node reaches others directly, and is reached by them. Addresses are multiaddrs, as texts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PeerConfig {
+    /// Where it listens; nowhere if empty, then it still reaches others. Port 0 lets the system choose.
+    pub listen: Vec<String>,
+    /// Whether it finds peers in the local network, and is found by them, by multicast DNS.
+    pub mdns: bool,
+    /// The distributed hash table that it takes part in.
+    pub dht: Option<DhtConfig>,
+    /// Relays by which it can be reached, with their peer id at the end.
+    pub relays: Vec<String>,
+    /// Rendezvous servers where codes are announced and looked up, with their peer id at the end.
+    pub rendezvous: Vec<String>,
+    /// Whether the relay and the rendezvous server that the backbone offers are used, too.
+    pub backbone_services: bool,
+    /// Whether it reaches others through relays, and makes holes in NATs with their help.
+    pub relaying: bool,
+    /// Whether addresses of private networks are told to others in references and tokens, and dialled if others tell them.
+    pub private_addresses: bool,
+    /// The same for addresses of this machine.
+    pub loopback_addresses: bool,
+    /// Who is told which identity this node has.
+    pub disclosure: PeerDisclosure,
+    /// Bounds for what peers can take.
+    pub limits: PeerLimits,
+}
+
+/// A distributed hash table in which nodes find each other.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DhtConfig {
+    /// Name of its protocol; nodes with other names are not in it.
+    pub protocol: String,
+    /// Nodes that are in it, with their peer id at the end.
+    pub bootstrap: Vec<String>,
+}
+
+/// Who is told which identity a node has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum PeerDisclosure {
+    /// Those who have proven one of their own.
+    #[default]
+    Identified,
+    /// Everybody who connects.
+    Everyone,
+}
+
+/// Bounds for what peers can take from a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PeerLimits {
+    /// Connections in total.
+    pub connections: u32,
+    /// Connections with one peer.
+    pub connections_per_peer: u32,
+    /// Streams that one connection has open at a time.
+    pub streams_per_connection: u32,
+    /// Streams that all peers have open at a time.
+    pub streams: u32,
+    /// Requests that one peer may make in a second; as many again at once after a pause.
+    pub requests_per_second: u32,
+}
+
+impl Default for PeerLimits {
+    /// Enough for everything that the protocols do at the same time (specification, section 11).
+    fn default() -> Self {
+        Self {
+            connections: 512,
+            connections_per_peer: 4,
+            streams_per_connection: 16,
+            streams: 256,
+            requests_per_second: 64,
+        }
+    }
+}
+
+impl Default for PeerConfig {
+    /// Listens at all interfaces, at ports that the system chooses, and finds peers in the local network. Nothing is used that
+    /// somebody else runs, but what the backbone offers.
+    fn default() -> Self {
+        let all = ["/ip4/0.0.0.0/tcp/0", "/ip6/::/tcp/0", "/ip4/0.0.0.0/udp/0/quic-v1", "/ip6/::/udp/0/quic-v1"];
+        Self {
+            listen: all.map(str::to_owned).into(),
+            mdns: true,
+            dht: None,
+            relays: Vec::new(),
+            rendezvous: Vec::new(),
+            backbone_services: true,
+            relaying: true,
+            private_addresses: true,
+            loopback_addresses: false,
+            disclosure: PeerDisclosure::default(),
+            limits: PeerLimits::default(),
+        }
+    }
 }
 
 /// How many bytes of ciphertext a node keeps, and which. Only files of format `v2` are kept.
@@ -120,6 +217,8 @@ impl Config {
             device: DeviceProfile::default(),
             // An application decides how much of a disk it takes.
             content_store: None,
+            // It decides what listens, too.
+            peers: None,
         }
     }
 }

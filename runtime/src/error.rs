@@ -9,6 +9,8 @@ use transport::wire::{Address, AddressError, ReferenceError, Timestamp};
 
 use crate::backbone_error::BackboneError;
 use crate::code::ErrorCode;
+use crate::delivery::Undelivered;
+use crate::peer::PeersError;
 use crate::source::SourceError;
 use crate::store::Failure as StoreFailure;
 
@@ -88,6 +90,9 @@ pub enum Error {
     /// The backbone refused or failed, or could not be reached or understood.
     #[error(transparent)]
     Backbone(#[from] BackboneError),
+    /// Neither the node that shares a token or file nor the backbone gave it; the text names what was tried and the next step.
+    #[error(transparent)]
+    Undelivered(Box<Undelivered>),
     /// The node stops, so what was asked for is not done any more.
     #[error("the node is shutting down")]
     Stopped,
@@ -106,6 +111,9 @@ pub enum Error {
     /// The settings do not fit together; the text names the setting.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// Something with peers failed; the text names the next step.
+    #[error(transparent)]
+    Peers(#[from] PeersError),
 }
 
 /// The next step after an ID that is not found.
@@ -151,6 +159,17 @@ pub enum ConfigError {
         /// The data directory.
         wanted: PathBuf,
     },
+    /// A setting of peers is to have addresses, and has another text.
+    #[error("the setting '{setting}' of peers has '{text}', which is not a multiaddr such as /ip4/0.0.0.0/tcp/4001")]
+    PeerAddress {
+        /// The setting.
+        setting: &'static str,
+        /// The text.
+        text: String,
+    },
+    /// The network of peers cannot start.
+    #[error("the network of peers does not start; choose another address to listen on, or port 0 for any free port")]
+    PeerNetwork(#[source] Arc<swarm::StartError>),
 }
 
 /// A value that breaks a rule. The text, which can be read back, is the one that clients of the published connectors know.
@@ -265,6 +284,10 @@ impl Error {
     pub fn code(&self) -> &str {
         match self {
             Self::Backbone(error) => error.code().as_str(),
+            Self::Undelivered(error) => match error.decisive() {
+                Ok(decisive) => decisive.code(),
+                Err(code) => code.as_str(),
+            },
             other => other.known_code().unwrap_or(ErrorCode::Unknown).as_str(),
         }
     }
@@ -289,11 +312,13 @@ impl Error {
             Self::Transport { code, .. } => *code,
             Self::UnknownEvent => ErrorCode::UnknownEvent,
             Self::Backbone(error) => return error.code().known(),
+            Self::Undelivered(error) => return error.decisive().map_or_else(Some, Self::known_code),
             Self::Stopped => ErrorCode::Aborted,
             Self::Source(_) | Self::Unknown(_) => ErrorCode::Unknown,
             Self::Store(_) => ErrorCode::Store,
             Self::StorageFull(_) => ErrorCode::StorageFull,
             Self::Config(_) => ErrorCode::Config,
+            Self::Peers(error) => error.code(),
         })
     }
 }

@@ -1,9 +1,10 @@
 //! Events of a node.
 
 use tokio::sync::broadcast;
-use transport::wire::{FileId, TokenId};
+use transport::wire::{Address, FileId, TokenId};
 
 use crate::dto;
+use crate::peer::Path;
 
 /// Something a node did or learned.
 #[derive(Debug, Clone)]
@@ -23,6 +24,17 @@ pub enum Event {
     TokenCreated(Box<dto::Token>),
     /// A peer's token was loaded.
     PeerTokenLoaded(Box<dto::Token>),
+    /// The content of a file was served to a peer up to its last byte. Whether it has arrived only the peer knows.
+    FileServed {
+        /// The file.
+        file: FileId,
+        /// The token by which it was asked for, if it was not asked for by its own id.
+        token: Option<TokenId>,
+        /// The identity that the peer has proven.
+        by: Option<Address>,
+        /// Bytes of ciphertext in this answer: fewer than the file has if the peer had some of them before.
+        bytes: u64,
+    },
     /// A token was removed.
     TokenDeleted(TokenId),
     /// An own token was locked after too many wrong passwords.
@@ -45,6 +57,25 @@ pub enum Event {
     DatawalletBehind,
     /// The datawallet was synchronized.
     DatawalletSynchronized,
+    /// A peer is connected, and has proven an identity or is a stranger.
+    PeerConnected(Box<dto::Peer>),
+    /// The last connection to a peer has ended.
+    PeerDisconnected {
+        /// Its peer id, in base58.
+        id: String,
+    },
+    /// A peer is reached by another path or at another address than before.
+    PeerPathChanged(Box<dto::Peer>),
+    /// Bytes of a file were wrong, so they were not used, and the path by which they came is left for this file. If another one
+    /// is there, the transfer goes on by it.
+    PathDropped {
+        /// The file.
+        file: FileId,
+        /// By which path they came, if it was found out.
+        path: Option<Path>,
+        /// The peer that sent them, in base58; none if it was a backbone.
+        peer: Option<String>,
+    },
 }
 
 /// Receives [`Event`]s. A receiver that falls more than 1024 events behind loses the oldest and is told so.

@@ -48,8 +48,10 @@ pub mod facade;
 mod fake_backbone;
 mod file;
 pub mod file_name;
+mod held;
 mod logging;
 pub mod media_type;
+mod peer;
 mod query;
 mod runtime;
 pub mod source;
@@ -63,20 +65,30 @@ mod token;
 pub use backbone_error::BackboneError;
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use code::{BackboneCode, ErrorCode, UnknownCode};
-pub use config::{BackboneConfig, Config, ContentStoreConfig, DeviceProfile, Secret, StoreKey};
+pub use config::{
+    BackboneConfig, Config, ContentStoreConfig, DeviceProfile, DhtConfig, PeerConfig, PeerDisclosure, PeerLimits,
+    Secret, StoreKey,
+};
 pub use content_store::ContentUsage;
+pub use delivery::Undelivered;
 pub use durable::DirectoryLock;
 pub use error::{CHECK_ID, ConfigError, Error, InvalidProperty, OtherText, Property, PropertyRule, Result};
 pub use event::{Event, EventReceiver};
 pub use file_name::FileName;
 pub use media_type::MediaType;
+pub use peer::{
+    CodeEnd, MAX_OFFERS, OfferedCode, Path, PathBytes, PathLog, PeersError, dialable_reference, receive_code,
+    receive_code_at,
+};
 pub use runtime::{Runtime, RuntimeBuilder};
 pub use store::{Failure as StoreFailure, LOCK_FILE};
+pub use swarm::custom as peer_transport;
 pub use tag::Tags;
 pub use transport::backbone::{BackboneFailure, NetworkError, http_client, names_this_machine, with_correlation_id};
 pub use transport::content::{CHUNK_LENGTH, manifest};
 pub use transport::crypto::{TransientDecryptor, TransientEncryptor, TransientReader, transient_cipher};
 pub use transport::identity::DeviceSharedSecret;
+pub use transport::peer::{DEFAULT_CODE_LIFETIME, Fingerprint, MAX_CODE_LIFETIME, PeerKey};
 pub use transport::wire::json_budget;
 pub use transport::wire::{
     Address, AnyReference, ChallengeId, DeviceId, FileId, FileReference, Id, PasswordType, RelationshipId, Timestamp,

@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use durable::DirectoryLock;
-use transport::identity::DeviceSharedSecret;
+use swarm::Inbound;
+use transport::identity::{DeviceSharedSecret, PublicIdentity};
+use transport::peer::PeerKey;
 
 use crate::Result;
 use crate::account;
@@ -12,13 +14,18 @@ use crate::blocking::blocking;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, StoreKey};
 use crate::content_store::ContentStore;
-use crate::core::Core;
+use crate::core::account::Account;
+use crate::core::{Core, Parts};
+use crate::delivery::learn;
 use crate::error::ConfigError;
-use crate::event::EventReceiver;
+use crate::event::{EventBus, EventReceiver};
 use crate::facade::{
-    AccountFacade, ChallengesFacade, ContentStoreFacade, FilesFacade, IdentityMetadataFacade, Node, TokensFacade,
+    AccountFacade, ChallengesFacade, ContentStoreFacade, FilesFacade, IdentityMetadataFacade, Node, PeersFacade,
+    TokensFacade,
 };
 use crate::file;
+use crate::held::{self, NodeHolder};
+use crate::peer::{DeviceKeys, PeerNetwork, PeerParts, PeerServer, Time, removed_devices};
 use crate::store::{LOCK_FILE, Store, StoreError, StoreKeySource, vault};
 use crate::sync::Synchronizer;
 
@@ -35,7 +42,11 @@ pub struct RuntimeBuilder {
     shared_secret: Option<DeviceSharedSecret>,
     lock: Option<Arc<DirectoryLock>>,
     evidence: Vec<PathBuf>,
+    peer_transport: Option<MakeTransport>,
 }
+
+/// Makes the transport of an app, which authenticates with the key of the peer.
+type MakeTransport = Box<dyn FnOnce(&PeerKey) -> swarm::custom::Transport + Send>;
 
 impl Runtime {
     /// Name of the directory in the data directory with what is kept of the contents of files. The sum of its files is what
@@ -45,7 +56,14 @@ impl Runtime {
     /// Starts with settings.
     #[must_use]
     pub fn builder(config: Config) -> RuntimeBuilder {
-        RuntimeBuilder { config, clock: Arc::new(SystemClock), shared_secret: None, lock: None, evidence: Vec::new() }
+        RuntimeBuilder {
+            config,
+            clock: Arc::new(SystemClock),
+            shared_secret: None,
+            lock: None,
+            evidence: Vec::new(),
+            peer_transport: None,
+        }
     }
 
     /// Whether a start in a data directory would be its first one. The caller holds the directory by [`LOCK_FILE`].
@@ -117,6 +135,12 @@ impl Runtime {
         IdentityMetadataFacade::new(self.node.clone())
     }
 
+    /// Peers.
+    #[must_use]
+    pub fn peers(&self) -> PeersFacade {
+        PeersFacade::new(self.node.clone())
+    }
+
     /// Private directory for temporary files, emptied at each start.
     #[must_use]
     pub fn temporary_directory(&self) -> &Path {
@@ -143,6 +167,10 @@ impl Runtime {
     /// # Errors
     /// [`crate::Error::Store`] if the store cannot be closed; nothing that was acknowledged is lost then.
     pub async fn shutdown(&self) -> Result<()> {
+        if let Some(server) = &self.node.server {
+            server.stop().await;
+        }
+        self.node.core.peers.shutdown().await;
         self.node.sync.stop().await;
         self.node.core.content_store.close().await;
         let node = self.node.clone();
@@ -182,6 +210,14 @@ impl RuntimeBuilder {
         self
     }
 
+    /// Reaches peers over the transport of the app in place of TCP and QUIC. It is made for the key of the peer, which it has to
+    /// authenticate with. Without [`Config::peers`] it is not made.
+    #[must_use]
+    pub fn peer_transport(mut self, make: impl FnOnce(&PeerKey) -> swarm::custom::Transport + Send + 'static) -> Self {
+        self.peer_transport = Some(Box::new(make));
+        self
+    }
+
     /// Opens the store and loads the identity; creates it at the first start.
     ///
     /// A node whose backbone cannot be reached still starts if it has an identity.
@@ -191,16 +227,64 @@ impl RuntimeBuilder {
     /// process, missing although there was one, unreadable or newer than this program, [`crate::Error::StorageFull`], and
     /// the backbone's errors when an identity has to be created.
     pub async fn start(self) -> Result<Runtime> {
-        let Self { config, clock, shared_secret, lock, evidence } = self;
+        let Self { config, clock, shared_secret, lock, evidence, peer_transport } = self;
         let (config, store, temporary_directory) = open_store(config, lock, evidence).await?;
         let account = account::open(&config, &store, &*clock, shared_secret).await?;
         let store = Arc::new(store);
         let content_store = ContentStore::open(config.content_store, &config.data_dir, &store, clock.clone()).await;
-        let core = Core::with_content_store(config, clock, store, account, content_store, temporary_directory);
+        let events = EventBus::new();
+        let parts = peer_parts(&config, &account, &store, clock.clone(), &events);
+        let (peers, inbound) = start_peers(&config, parts, peer_transport).await?;
+        let parts = Parts { content_store, peers, events };
+        let core = Core::with_parts(config, clock, store, account, parts, temporary_directory);
         file::unfinished::clean_up(&core).await?;
-        let node = Node { sync: Synchronizer::start(core.clone()), core };
+        learn::load(&core).await?;
+        held::clean_up(&core).await?;
+        let peers = core.peers.clone();
+        core.held.reachable_by(move || peers.direct());
+        core.peers.follow_backbone(core.account.client().clone());
+        let server = inbound.map(|inbound| PeerServer::start(&core.peers, inbound, Arc::new(NodeHolder::new(&core))));
+        let node = Node { sync: Synchronizer::start(core.clone()), server, core };
         Ok(Runtime { node: Arc::new(node) })
     }
+}
+
+fn peer_parts(
+    config: &Config,
+    account: &Account,
+    store: &Arc<Store>,
+    clock: Arc<dyn Clock>,
+    events: &EventBus,
+) -> PeerParts {
+    PeerParts {
+        key: PeerKey::derive(account.device_key()),
+        device: Some(device_keys(account)),
+        is_removed: removed_devices(store.clone(), account.address().clone()),
+        time: Time::new(clock),
+        events: events.clone(),
+        max_token_content: config.backbone.max_token_content,
+        transport: None,
+    }
+}
+
+fn device_keys(account: &Account) -> DeviceKeys {
+    DeviceKeys {
+        identity: PublicIdentity { address: account.address().clone(), public_key: *account.public_key() },
+        identity_key: account.identity_key().cloned(),
+        device_id: account.device_id().clone(),
+        device_key: account.device_key().clone(),
+    }
+}
+
+async fn start_peers(
+    config: &Config,
+    mut parts: PeerParts,
+    transport: Option<MakeTransport>,
+) -> Result<(PeerNetwork, Option<Inbound>)> {
+    let Some(peers) = &config.peers else { return Ok((PeerNetwork::off(), None)) };
+    parts.transport = transport.map(|make| make(&parts.key));
+    let (network, inbound) = PeerNetwork::start(peers, parts).await?;
+    Ok((network, Some(inbound)))
 }
 
 /// Opening reads files and may replay the journal, so it runs where blocking is allowed.

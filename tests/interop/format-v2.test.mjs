@@ -39,7 +39,7 @@ function options(dataDir) {
 }
 
 test("a client of another identity refuses the file, stores nothing, and goes on", async (t) => {
-    const sharing = await start(["share", source, "--format", "v2", "--listen", "127.0.0.1:0", ...options(path.join(world.dir, "sharer"))]);
+    const sharing = await start(["share", source, "--format", "v2", "--local", "--listen", "127.0.0.1:0", ...options(path.join(world.dir, "sharer"))]);
     t.after(() => sharing.stop());
     const { token, file } = sharing.announced;
     assert.equal(file.filesize, large.length);

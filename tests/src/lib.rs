@@ -44,7 +44,7 @@ pub use identity::{NewIdentity, client};
 pub use line::Line;
 pub use node::{Node, password, pin};
 pub use outcome::{assert_mentions, refusal};
-pub use process::{Process, ProcessError, enlace};
+pub use process::{PEERS_ENABLED, Process, ProcessError, enlace};
 pub use rest::Rest;
 pub use search::{Traces, planted, traces};
 pub use tree::{copy_tree, files_below};

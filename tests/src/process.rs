@@ -15,6 +15,9 @@ const START_TIMEOUT: Duration = Duration::from_secs(60);
 #[cfg(target_os = "linux")]
 const MEMORY_INTERVAL: Duration = Duration::from_millis(5);
 
+/// Variable that switches peers off and on.
+pub const PEERS_ENABLED: &str = "enlace__peers__enabled";
+
 /// Path of the `enlace` program: what `ENLACE_BIN` names, else the one beside this test's executable; built if it is not
 /// there, or older than what it is made from.
 ///
@@ -220,6 +223,10 @@ impl Process {
             if name.to_string_lossy().to_uppercase().starts_with("ENLACE_") {
                 command.env_remove(name);
             }
+        }
+        // Peers are a matter of the tests that are about them.
+        if command.get_envs().all(|(name, _)| name != PEERS_ENABLED) {
+            command.env(PEERS_ENABLED, "false");
         }
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the program can be started");

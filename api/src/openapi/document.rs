@@ -1,6 +1,7 @@
 //! Assembles the document.
 
 use http::Method;
+use runtime::Path;
 use utoipa::openapi::path::{HttpMethod, Operation, OperationBuilder, ParameterBuilder, ParameterIn, PathsBuilder};
 use utoipa::openapi::request_body::{RequestBody, RequestBodyBuilder};
 use utoipa::openapi::schema::{
@@ -8,8 +9,8 @@ use utoipa::openapi::schema::{
 };
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::{
-    ContentBuilder, InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder, Paths, Ref, RefOr, Required, ResponseBuilder,
-    ResponsesBuilder,
+    ContentBuilder, HeaderBuilder, InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder, Paths, Ref, RefOr, Required,
+    ResponseBuilder, ResponsesBuilder,
 };
 
 use crate::face::{self, Face, Input, Output, Resource, Schemas};
@@ -124,7 +125,11 @@ fn parts(output: &Output) -> Vec<(&'static str, ResponseBuilder)> {
     vec![
         (
             "206",
-            ResponseBuilder::new().description("The range, of bytes that were all verified").content("*/*", content),
+            with_path(
+                ResponseBuilder::new()
+                    .description("The range, of bytes that were all verified")
+                    .content("*/*", content),
+            ),
         ),
         ("304", ResponseBuilder::new().description("The client has the file")),
     ]
@@ -171,7 +176,7 @@ fn success(face: &Face, operation: &face::Operation) -> ResponseBuilder {
         Output::New(name) => json_response("Created", enveloped(reference(name))),
         Output::Content => {
             let content = ContentBuilder::new().schema(Some(binary("The bytes of the file."))).build();
-            ResponseBuilder::new().description("The bytes, verified").content("*/*", content)
+            with_path(ResponseBuilder::new().description("The bytes, verified").content("*/*", content))
         }
     };
     if operation.produces.contains(&Media::PNG) {
@@ -179,6 +184,14 @@ fn success(face: &Face, operation: &face::Operation) -> ResponseBuilder {
         return response.content("image/png", picture);
     }
     response
+}
+
+/// With the header that tells by which way the content comes.
+fn with_path(response: ResponseBuilder) -> ResponseBuilder {
+    let names = [Path::Lan, Path::Direct, Path::Punched, Path::Relayed, Path::Backbone].map(Path::name);
+    let schema = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(names)).build();
+    let text = "By which way the first byte has come; absent if the node had all bytes.";
+    response.header("X-Enlace-Path", HeaderBuilder::new().schema(Some(schema)).description(Some(text)).build())
 }
 
 fn json_response(description: &str, schema: RefOr<Schema>) -> ResponseBuilder {

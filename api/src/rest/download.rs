@@ -4,7 +4,7 @@
 //! has bytes asks the backbone for the content.
 
 use axum::body::Body;
-use http::{HeaderValue, Method};
+use http::{HeaderMap, HeaderValue, Method};
 use listener::range::{self, Representation, Selection};
 use runtime::FileId;
 use runtime::dto::File;
@@ -13,7 +13,7 @@ use tokio_util::io::ReaderStream;
 
 use crate::connector::Call;
 use crate::problem::Problem;
-use crate::reply::{Reply, without_bytes};
+use crate::reply::{PATH, Reply, without_bytes};
 
 /// Bytes read at once.
 const CHUNK: usize = 64 * 1024;
@@ -25,13 +25,13 @@ pub(crate) async fn download(call: Call) -> Result<Reply, Problem> {
     let etag = entity_tag(&file);
     let representation = Representation { etag: &etag, size: file.filesize };
     let selection = range::select(&call.method, &call.headers, representation);
-    let headers = selection.headers(representation);
+    let mut headers = selection.headers(representation);
     let body = match selection {
         Selection::Whole if call.method == Method::HEAD => without_bytes(),
-        Selection::Whole => body(call.runtime().files().download_file(&id, None).await?),
+        Selection::Whole => body(call.runtime().files().download_file(&id, None).await?, &mut headers),
         Selection::Part(part) => {
             let range = part.offset()..part.offset() + part.length();
-            body(call.runtime().files().read_range(&id, range).await?)
+            body(call.runtime().files().read_range(&id, range).await?, &mut headers)
         }
         Selection::NotModified => without_bytes(),
         Selection::Unsatisfiable => return Err(Problem::range_not_satisfiable(file.filesize, headers)),
@@ -46,6 +46,10 @@ fn entity_tag(file: &File) -> HeaderValue {
     HeaderValue::from_str(&tag).expect("an id is visible ASCII")
 }
 
-fn body(download: Download) -> Body {
+/// The bytes, and the header that says by which way they come.
+fn body(download: Download, headers: &mut HeaderMap) -> Body {
+    if let Some(path) = download.content.path() {
+        headers.insert(PATH, HeaderValue::from_static(path.name()));
+    }
     Body::from_stream(ReaderStream::with_capacity(download.content.into_reader(), CHUNK))
 }

@@ -10,6 +10,7 @@ mod list;
 pub(crate) mod monitoring;
 mod paced;
 mod password;
+pub(crate) mod peers;
 mod qr_code;
 mod spool;
 mod streamed_upload;

@@ -228,7 +228,12 @@ mod tests {
         assert!(is_reference(&truncated, kinds));
         assert!(!is_reference(&truncated[..87], kinds));
         assert!(!is_reference(&truncated, &["TOK"]));
-        for url in ["http://h/r/FIL00000000000000000#x", "https://h:1/p/r/TOK00000000000000000?app=a#x", &truncated] {
+        for url in [
+            "http://h/r/FIL00000000000000000#x",
+            "https://h:1/p/r/TOK00000000000000000?app=a#x",
+            "http://h/r/TOK00000000000000000?direct=hAFY_-#x",
+            &truncated,
+        ] {
             assert!(is_reference(url, kinds), "{url}");
         }
         for url in [

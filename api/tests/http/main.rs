@@ -7,6 +7,7 @@ mod lists;
 mod node;
 mod numbers;
 mod own_face;
+mod peers;
 mod ranges;
 mod server;
 mod strangers;

@@ -9,6 +9,7 @@ mod event_stream;
 mod files;
 mod identities;
 mod landing;
+mod peer_services;
 mod previews;
 mod quotas;
 mod resumable;
@@ -55,6 +56,7 @@ fn own() -> Routes {
         .post(resumable::overridden)
         .options(resumable::probe);
     Routes::new()
+        .route("/PeerServices", get(peer_services::read))
         .route("/Uploads", uploads.route_layer(from_fn(tus::speak)))
         .route("/Uploads/{id}", upload.route_layer(from_fn(tus::speak)))
         .route("/Uploads/{id}/File", post(resumable::finish))

@@ -8,9 +8,10 @@ use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, LOCATION};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use transport::wire::UploadId;
 use transport::wire::backbone::files::CreatedFile;
-use transport::wire::backbone::previews;
 use transport::wire::backbone::uploads::{self, FinishUpload, header};
+use transport::wire::backbone::{peer_services, previews};
 
+use crate::core::Core;
 use crate::domain::resumable::{self, Algorithm, Append, UploadRefusal};
 use crate::web::AppState;
 use crate::web::answer::{Answer, NoContent};
@@ -32,8 +33,16 @@ pub(super) async fn probe(State(core): State<AppState>) -> Response {
     headers.insert(header::TUS_EXTENSION, HeaderValue::from_static(tus::EXTENSIONS));
     headers.insert(header::TUS_MAX_SIZE, core.config.limits.max_large_file_bytes.into());
     headers.insert(header::TUS_CHECKSUM_ALGORITHM, HeaderValue::from_static(Algorithm::NAMES));
-    headers.insert(header::ENLACE_EXTENSION, HeaderValue::from_static(previews::EXTENSION));
+    headers.insert(header::ENLACE_EXTENSION, extensions(&core));
     response
+}
+
+/// What the server does beyond tus.
+fn extensions(core: &Core) -> HeaderValue {
+    let peers = core.peers.as_ref().map(|_| peer_services::EXTENSION);
+    let names = [Some(previews::EXTENSION), peers];
+    let list = names.into_iter().flatten().collect::<Vec<_>>().join(",");
+    HeaderValue::from_str(&list).expect("names of extensions are header values")
 }
 
 /// `POST /Uploads`.

@@ -24,7 +24,8 @@ pub(crate) fn start(listener: Listener, core: Arc<Core>, served: Served) -> Serv
     Server::start(listener, limits, answer)
 }
 
-fn limits(limits: &Limits) -> listener::Limits {
+/// What all listeners of a backbone have in common.
+pub(crate) fn limits(limits: &Limits) -> listener::Limits {
     listener::Limits {
         places: Places::of(limits.max_connections),
         head_timeout: limits.header_timeout,

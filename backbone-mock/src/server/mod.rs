@@ -3,5 +3,5 @@
 mod connections;
 mod pipeline;
 
-pub(crate) use connections::start;
+pub(crate) use connections::{limits, start};
 pub(crate) use pipeline::Served;

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use super::{backbone, completions, doctor, files, identity, receive, serve, share, tokens};
+use super::{backbone, completions, doctor, files, identity, peers, receive, serve, share, tokens};
 use crate::args::Global;
 use crate::code::Kind;
 
@@ -41,6 +41,7 @@ pub(crate) enum Command {
     Identity(identity::IdentityArgs),
     Files(files::FilesArgs),
     Tokens(tokens::TokensArgs),
+    Peers(peers::PeersArgs),
     Doctor(doctor::DoctorArgs),
     Completions(completions::CompletionsArgs),
 }

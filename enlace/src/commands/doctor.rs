@@ -1,12 +1,13 @@
 //! `enlace doctor`: checks what a node needs, and says what to do about what is wrong.
 
 mod checks;
+mod connectivity;
 
 use clap::Args;
 use serde_json::json;
 
 use super::Context;
-use crate::args::{NodeOptions, ServerOptions};
+use crate::args::{NodeOptions, PeerOptions, ServerOptions};
 use crate::code::Kind;
 use crate::config::Configuration;
 use crate::data_dir::Purpose;
@@ -17,7 +18,8 @@ pub(crate) use checks::{Finding, Verdict};
 
 /// Check the setup of a node, from its configuration to its backbone.
 ///
-/// Checks configuration, data directory, permissions, API keys, OAuth client, ports, store, backbone, quotas and clock.
+/// Checks configuration, data directory, permissions, API keys, OAuth client, ports, store, backbone, quotas, clock, and how
+/// peers reach the node.
 ///
 /// Ends with exit code 1 if a check fails.
 #[derive(Debug, Args)]
@@ -29,11 +31,13 @@ pub(crate) struct DoctorArgs {
     node: NodeOptions,
     #[command(flatten)]
     server: ServerOptions,
+    #[command(flatten)]
+    peers: PeerOptions,
 }
 
 /// Runs it.
 pub(crate) async fn run(mut context: Context, args: DoctorArgs) -> Result<(), Failure> {
-    let findings = match context.configuration(&args.node, &args.server) {
+    let findings = match context.configuration(&args.node, &args.server, &args.peers) {
         Err(failure) => Finding::failed_all("configuration", &failure),
         Ok(configuration) => match plan(configuration, args.node.change_backbone, context.output) {
             Ok(plan) => context.interrupt.or(async { Ok(checks::all(plan, context.output).await) }).await?,

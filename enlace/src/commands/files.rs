@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::{Context, shape};
 use crate::access::{Access, NewFile};
-use crate::args::{NodeOptions, ServerOptions};
+use crate::args::{NodeOptions, PeerOptions, ServerOptions};
 use crate::failure::Failure;
 use crate::format::FormatOptions;
 use crate::output::{Output, bytes, printable};
@@ -181,7 +181,8 @@ pub(crate) async fn run(mut context: Context, args: FilesArgs) -> Result<(), Fai
 }
 
 async fn upload(mut context: Context, args: UploadArgs) -> Result<(), Failure> {
-    let limit = context.configuration(&args.node, &ServerOptions::default())?.settings.max_file_size;
+    let limit =
+        context.configuration(&args.node, &ServerOptions::default(), &PeerOptions::default())?.settings.max_file_size;
     let format = args.format.with_limit(limit);
     let now = time::now();
     let expires_at = args.expires_at.or_else(|| args.expires_in.map(|span| now.saturating_add(span)));
@@ -222,5 +223,6 @@ async fn download(access: &Access, args: &DownloadArgs, kept: &Kept, output: Out
     progress.finish();
     let saved = saved?;
     let output = output.beside_file(saved.is_on_standard_output());
-    output.data(&shape::saved(&file, &saved), || shape::labelled(&shape::saved_rows(&saved)))
+    let paths = progress.paths();
+    output.data(&shape::saved(&file, &saved, &paths), || shape::labelled(&shape::saved_rows(&saved, &paths)))
 }

@@ -4,8 +4,9 @@ use clap::Args;
 use serde_json::json;
 
 use super::receive::receiver_global;
-use super::{Context, shape};
-use crate::args::NodeOptions;
+use super::{Context, receive_direct, shape};
+use crate::access::{Access, NodeIdentity};
+use crate::args::{NodeOptions, PeerOptions, ServerOptions};
 use crate::failure::Failure;
 
 /// Show the identity of this node: address, device, public key.
@@ -18,8 +19,9 @@ use crate::failure::Failure;
     enlace identity --json | jq -r .address\n  \
     enlace identity --receiver --backbone http://localhost:4710")]
 pub(crate) struct IdentityArgs {
-    /// Show the identity that `enlace receive` uses at the backbone given with --backbone
-    #[arg(long, requires = "backbone")]
+    /// Show the identity that `enlace receive` uses at the backbone given with --backbone; without one, for files that come from
+    /// the sender's machine alone
+    #[arg(long)]
     receiver: bool,
     #[command(flatten)]
     node: NodeOptions,
@@ -27,10 +29,14 @@ pub(crate) struct IdentityArgs {
 
 /// Runs it.
 pub(crate) async fn run(mut context: Context, args: IdentityArgs) -> Result<(), Failure> {
-    if args.receiver {
-        context.global = receiver_global(&context.global, args.node.backbone.as_deref())?;
-    }
-    let who = context.with_access(&args.node, async |access| access.identity().await).await?;
+    let who = match (args.receiver, args.node.backbone.as_deref()) {
+        (true, None) => direct_receiver(&mut context).await?,
+        (true, backbone) => {
+            context.global = receiver_global(&context.global, backbone)?;
+            context.with_access(&args.node, async |access| access.identity().await).await?
+        }
+        (false, _) => context.with_access(&args.node, async |access| access.identity().await).await?,
+    };
     let value = json!({
         "address": who.identity.address,
         "publicKey": who.identity.public_key,
@@ -45,4 +51,16 @@ pub(crate) async fn run(mut context: Context, args: IdentityArgs) -> Result<(), 
             ("Backbone", who.backbone_url.clone()),
         ])
     })
+}
+
+/// The identity that loads what comes from a sender's machine alone. No configuration file is read, as by `receive`.
+async fn direct_receiver(context: &mut Context) -> Result<NodeIdentity, Failure> {
+    let mut configuration =
+        context.configuration(&NodeOptions::default(), &ServerOptions::default(), &PeerOptions::default())?;
+    configuration.settings.peers = None;
+    let plan = receive_direct::plan(&context.global, configuration)?;
+    let access = context.interrupt.or(Access::open(plan, context.output)).await?;
+    let who = context.interrupt.or(access.identity()).await;
+    access.close().await?;
+    who
 }

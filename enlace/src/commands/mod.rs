@@ -7,16 +7,21 @@ pub(crate) mod doctor;
 pub(crate) mod files;
 pub(crate) mod identity;
 pub(crate) mod next_steps;
+pub(crate) mod peers;
 pub(crate) mod receive;
+mod receive_direct;
 pub(crate) mod serve;
 pub(crate) mod shape;
 pub(crate) mod share;
+mod share_code;
+mod share_direct;
 pub(crate) mod share_early;
+mod share_result;
 pub(crate) mod tokens;
 
 use self::cli::{Cli, Command};
 use crate::access::Access;
-use crate::args::{Global, NodeOptions, ServerOptions};
+use crate::args::{Global, NodeOptions, PeerOptions, ServerOptions};
 use crate::config::Configuration;
 use crate::data_dir::Purpose;
 use crate::failure::Failure;
@@ -48,7 +53,7 @@ pub(crate) async fn run(cli: Cli, overrides: Vec<(String, String)>, output: Outp
             "this command does not accept the configuration key --{}=…",
             overrides[0].0
         ))
-        .hint("share, serve, identity, files, tokens and doctor accept configuration keys"));
+        .hint("share, serve, identity, files, tokens, peers and doctor accept configuration keys"));
     }
     let context = Context { global, overrides, output, interrupt: Interrupt::default() };
     match command {
@@ -59,6 +64,7 @@ pub(crate) async fn run(cli: Cli, overrides: Vec<(String, String)>, output: Outp
         Command::Identity(args) => identity::run(context, args).await,
         Command::Files(args) => files::run(context, args).await,
         Command::Tokens(args) => tokens::run(context, args).await,
+        Command::Peers(args) => peers::run(context, args).await,
         Command::Doctor(args) => doctor::run(context, args).await,
         Command::Completions(args) => completions::run(&args, cli::command(), output),
     }
@@ -66,8 +72,13 @@ pub(crate) async fn run(cli: Cli, overrides: Vec<(String, String)>, output: Outp
 
 impl Context {
     /// The configuration of a node from all sources.
-    pub(crate) fn configuration(&self, node: &NodeOptions, server: &ServerOptions) -> Result<Configuration, Failure> {
-        configuration(&self.global, node, server, &self.overrides)
+    pub(crate) fn configuration(
+        &self,
+        node: &NodeOptions,
+        server: &ServerOptions,
+        peers: &PeerOptions,
+    ) -> Result<Configuration, Failure> {
+        configuration(&self.global, node, server, peers, &self.overrides)
     }
 
     /// What a command is going to do with a node. Says which file the configuration is from.
@@ -86,7 +97,11 @@ impl Context {
         node: &NodeOptions,
         work: impl AsyncFnOnce(&Access) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
-        let plan = self.plan(self.configuration(node, &ServerOptions::default())?, node)?;
+        let mut configuration = self.configuration(node, &ServerOptions::default(), &PeerOptions::default())?;
+        if let Some(peers) = &mut configuration.settings.peers {
+            peers.dials_only();
+        }
+        let plan = self.plan(configuration, node)?;
         let access = self.interrupt.or(Access::open(plan, self.output)).await?;
         let result = self.interrupt.or(work(&access)).await;
         let closed = access.close().await;

@@ -6,7 +6,7 @@ use runtime::dto::Token;
 
 use super::Context;
 use crate::args::NodeOptions;
-use crate::home;
+use crate::passed_on::PassedOn;
 
 /// Who keeps a reference usable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,12 +17,16 @@ pub(crate) enum ServedBy {
     Other(u32),
     /// A standalone backbone.
     Backbone,
+    /// This process, without a backbone.
+    Alone,
 }
 
 /// What the steps depend on.
 pub(crate) struct NextSteps<'a> {
     /// The token of the reference.
     pub(crate) token: &'a Token,
+    /// The reference that is passed on.
+    pub(crate) passed_on: &'a PassedOn,
     /// ID of the file.
     pub(crate) file: &'a str,
     /// Who keeps it usable.
@@ -34,23 +38,31 @@ pub(crate) struct NextSteps<'a> {
 impl NextSteps<'_> {
     /// Lines of text: how long it works, what the receiver needs, and how to revoke the reference.
     pub(crate) fn lines(&self) -> Vec<String> {
-        let Self { token, file, options, .. } = self;
+        let Self { token, file, options, passed_on, .. } = self;
         let served_by = match self.served_by {
             ServedBy::This => format!("serving until Ctrl-C; to continue later: enlace serve{options}"),
             ServedBy::Other(pid) => {
                 format!("process {pid} serves it as long as it runs; to continue later: enlace serve{options}")
             }
             ServedBy::Backbone => "the backbone keeps the file: the reference also works after Ctrl-C".to_owned(),
+            ServedBy::Alone => "the file is at no backbone: the reference works until Ctrl-C".to_owned(),
         };
         let take_back = match token.is_ephemeral {
+            _ if self.served_by == ServedBy::Alone => "to revoke it, end this command".to_owned(),
             true => format!("to revoke it, delete the file: enlace files delete {file}{options}"),
             false => format!("to revoke it: enlace tokens delete {}{options}", token.id),
         };
-        vec![served_by, self.receiver(), format!("  enlace receive '{}'", token.reference.url), take_back]
+        let mut lines = vec![served_by, self.receiver(), format!("  enlace receive '{}'", passed_on.reference)];
+        if passed_on.is_direct && passed_on.for_others {
+            lines
+                .push("other machines connect to this one directly; --local keeps the file to this machine".to_owned());
+        }
+        lines.push(take_back);
+        lines
     }
 
     fn receiver(&self) -> String {
-        let place = if home::leads_to_this_machine(&self.token.reference.url) { " on this machine" } else { "" };
+        let place = if self.passed_on.for_others { "" } else { " on this machine" };
         let who = match &self.token.for_identity {
             Some(address) => format!("only {address} can receive it"),
             None => "to receive it".to_owned(),
@@ -103,8 +115,12 @@ mod tests {
     }
 
     fn lines(token: &Token, served_by: ServedBy) -> String {
+        lines_of(token, &PassedOn::of(&token.reference.url, None, false), served_by)
+    }
+
+    fn lines_of(token: &Token, passed_on: &PassedOn, served_by: ServedBy) -> String {
         let file = "FILabcdefghijklmno12";
-        NextSteps { token, file, served_by, options: " --data-dir d".to_owned() }.lines().join("\n")
+        NextSteps { token, passed_on, file, served_by, options: " --data-dir d".to_owned() }.lines().join("\n")
     }
 
     #[test]
@@ -137,6 +153,23 @@ mod tests {
     fn a_backbone_elsewhere_keeps_the_reference() {
         let text = lines(&token("https://b.example.org/r/x#y"), ServedBy::Backbone);
         assert!(text.contains("after Ctrl-C") && text.contains("to receive it with enlace:"), "{text}");
+    }
+
+    #[test]
+    fn a_reference_that_leads_here_directly_is_for_other_machines() {
+        let reference = "http://localhost:4710/r/x?direct=z#y".to_owned();
+        let passed_on = PassedOn { reference, is_direct: true, for_others: true };
+        let token = token("http://localhost:4710/r/x#y");
+        let text = lines_of(&token, &passed_on, ServedBy::Alone);
+        assert!(
+            text.contains("until Ctrl-C") && text.contains("receive 'http://localhost:4710/r/x?direct=z#y'"),
+            "{text}"
+        );
+        assert!(
+            text.contains("--local") && text.ends_with("end this command") && !text.contains("on this machine with")
+        );
+        let local = lines_of(&token, &PassedOn { for_others: false, ..passed_on }, ServedBy::This);
+        assert!(local.contains("on this machine with enlace") && !local.contains("--local"), "{local}");
     }
 
     #[test]

@@ -5,22 +5,23 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use runtime::dto::File;
 use runtime::facade::{Followed, GrowingFile};
-use runtime::{ErrorCode, Secret};
+use runtime::{ErrorCode, Fingerprint, Secret};
 use sha2::{Digest as _, Sha256};
 
-use super::{Context, shape};
+use super::{Context, receive_direct, shape};
 use crate::access::Access;
-use crate::args::{ClientOptions, Global, NodeOptions, ServerOptions};
+use crate::args::{ClientOptions, Global, NodeOptions, PeerOptions, ServerOptions};
 use crate::code::{Code, Kind};
-use crate::config::backbone_url;
+use crate::config::{Configuration, Settings, backbone_url};
 use crate::data_dir::{DataDir, Purpose, default_data_dir};
 use crate::failure::Failure;
 use crate::home::{Home, place_of, same};
 use crate::node::{Plan, WhichBackbone, configuration};
-use crate::passwords::{KnownPassword, ask_again};
+use crate::passwords::{self, KnownPassword, ask_again};
+use crate::paths::Paths;
 use crate::progress::ProgressOutput;
 use crate::receive::{
-    Destination, Incoming, Kept, Listed, Saved, Saving, announce, fetch, follow, hex, list, place, stopped,
+    Destination, Incoming, Kept, Listed, Saved, Saving, announce, code, fetch, follow, hex, list, place, stopped,
     with_attempts,
 };
 use crate::size;
@@ -32,8 +33,12 @@ const DEFAULT_MAX_SIZE: &str = "1G";
 
 /// Download a file by its reference, verify it and save it.
 ///
+/// The file comes directly from the sender's machine if that can be reached, and from the backbone else; the result says by which
+/// path. A code in place of a reference is the one that `share --code` prints: the sender is looked for in the local network.
+///
 /// The first use creates a separate identity at the backbone that the reference names. It logs in there as the public client,
-/// unless --backbone or ENLACE_BACKBONE names the same backbone. The file is saved under the name that the sender gave it,
+/// unless --backbone or ENLACE_BACKBONE names the same backbone. If the backbone is on the sender's machine, nobody is logged in
+/// to, and the file comes from the sender alone. The file is saved under the name that the sender gave it,
 /// without what is unsafe in a name, unless --output names it. Existing files are overwritten only with --force.
 ///
 /// A download that is interrupted continues if you run the same command again. Until it is complete, what arrived is beside the
@@ -48,12 +53,13 @@ const DEFAULT_MAX_SIZE: &str = "1G";
     enlace receive 'http://localhost:4710/r/TOK…#…'\n  \
     enlace receive 'http://localhost:4710/r/TOK…#…' --output ~/Downloads\n  \
     enlace receive 'http://localhost:4710/r/TOK…#…' --list\n  \
+    enlace receive 7-amber-violin\n  \
     enlace receive VE9L… --backbone http://localhost:4710 --password-file pw.txt\n  \
     enlace receive 'https://backbone.example.org/r/TOK…#…' --backbone https://backbone.example.org --client-file client.txt\n  \
     enlace receive 'http://localhost:4710/r/TOK…#…' --json | jq -r .sha256")]
 pub(crate) struct ReceiveArgs {
-    /// Reference, as URL or truncated; quote it, or use - to read it from standard input
-    #[arg(value_name = "REFERENCE")]
+    /// Reference, as URL or truncated, or the code of the sender; quote it, or use - to read it from standard input
+    #[arg(value_name = "REFERENCE|CODE")]
     reference: String,
     /// File or directory to save to (default: the sender's file name, in the current directory); - writes to standard output
     #[arg(short, long, value_name = "PATH")]
@@ -91,17 +97,38 @@ pub(crate) struct ReceiveArgs {
     /// Log in at the given backbone although the identity was created at another one, and use it from now on
     #[arg(long, help_heading = "Node")]
     change_backbone: bool,
+    #[command(flatten)]
+    peers: PeerOptions,
+    /// Ask for a code at this address, too, as multiaddr with /p2p/ and the peer ID of the sender; can be given several times
+    ///
+    /// For networks in which the sender is not found: `share --json` prints the ID and the addresses.
+    #[arg(long, value_name = "MULTIADDR", conflicts_with = "no_direct", help_heading = "Peers")]
+    peer_address: Vec<String>,
 }
 
 /// Runs it.
 pub(crate) async fn run(mut context: Context, args: ReceiveArgs) -> Result<(), Failure> {
-    let incoming = Incoming::from_argument(&args.reference)?;
+    let word = word(&args.reference)?;
     if let Some(output) = args.output.as_deref().filter(|path| !path.is_dir()) {
         // Before anybody is asked anything; the name does not matter here.
         Destination::choose(Some(output), "", args.force)?;
     }
-    let plan = plan(&context.global, &args, &incoming)?;
+    let configuration = configuration_of(&context.global, &args)?;
+    let (incoming, fingerprint) = match code::is_code(&word) {
+        true => {
+            let (incoming, fingerprint) = ask_by_code(&mut context, &args, &word, &configuration.settings).await?;
+            (incoming, Some(fingerprint))
+        }
+        false => (Incoming::parse(&word)?, None),
+    };
+    let configuration = received(configuration);
+    let is_alone = receive_direct::is_only_way(&context.global, &incoming, &configuration).await?;
+    let plan = match is_alone {
+        true => receive_direct::plan(&context.global, configuration.clone())?,
+        false => plan(&context.global, &args, &incoming, configuration.clone())?,
+    };
     if let WhichBackbone::At(url) = &plan.backbone
+        && !is_alone
         && !plan.backbone_is_configured
         && !Home::of(&plan.dir)?.is_some_and(|home| home.is(url))
     {
@@ -109,10 +136,7 @@ pub(crate) async fn run(mut context: Context, args: ReceiveArgs) -> Result<(), F
     }
     plan.warn_of_unused_client(context.output)?;
     let password = args.password.for_reference(incoming.password.as_deref())?;
-    let dir = plan.dir.clone();
-    let backbone = plan.backbone.clone();
-    let access = context.interrupt.or(Access::open(plan, context.output)).await;
-    let access = access.map_err(|failure| without_guests(failure, &backbone))?;
+    let (access, dir) = open(&mut context, plan, &incoming, &configuration).await?;
     let progress = ProgressOutput::new(context.output);
     let kept = Kept::default();
     let receiver =
@@ -122,7 +146,7 @@ pub(crate) async fn run(mut context: Context, args: ReceiveArgs) -> Result<(), F
     progress.finish();
     access.close().await?;
     match result? {
-        (file, Received::Saved(saved)) => print(&context, &file, &saved),
+        (file, Received::Saved(saved)) => print(&context, (&file, &saved), &progress.paths(), fingerprint),
         (file, Received::Listed(listed)) => {
             context.output.data(&shape::listed(&file, &listed), || shape::listed_table(&listed))
         }
@@ -145,11 +169,57 @@ struct Receiver<'a> {
     progress: &'a ProgressOutput,
 }
 
-/// The receiver's own plan: no configuration file, and the backbone of the reference unless an option names another one.
+/// The word on the command line; `-` stands for the first line of standard input.
+fn word(argument: &str) -> Result<String, Failure> {
+    match argument {
+        "-" => Ok(passwords::read(Path::new("-"))?.expose().to_owned()),
+        word => Ok(word.to_owned()),
+    }
+}
+
+/// Gets a reference from the sender of a code.
+async fn ask_by_code(
+    context: &mut Context,
+    args: &ReceiveArgs,
+    code: &str,
+    settings: &Settings,
+) -> Result<(Incoming, Fingerprint), Failure> {
+    let Some(peers) = &settings.peers else {
+        return Err(Failure::usage("a code needs peers, and they are switched off")
+            .hint("omit --no-direct, and set enlace.peers.enabled to true; or ask the sender for the reference"));
+    };
+    let (config, output) = (peers.for_code(), context.output);
+    context.interrupt.or(code::ask(config, code, &args.peer_address, output)).await
+}
+
+/// Starts the node; at a data directory for the node that shares alone if the backbone does not let the receiver in.
+async fn open(
+    context: &mut Context,
+    plan: Plan,
+    incoming: &Incoming,
+    configuration: &Configuration,
+) -> Result<(Access, DataDir), Failure> {
+    let (dir, backbone) = (plan.dir.clone(), plan.backbone.clone());
+    match context.interrupt.or(Access::open(plan, context.output)).await {
+        Ok(access) => Ok((access, dir)),
+        Err(failure)
+            if matches!(backbone, WhichBackbone::At(_))
+                && receive_direct::is_way_after(&failure, incoming, configuration) =>
+        {
+            context.output.talk(format!("{failure}; asking the sender alone"));
+            let plan = receive_direct::plan(&context.global, configuration.clone())?;
+            let dir = plan.dir.clone();
+            Ok((context.interrupt.or(Access::open(plan, context.output)).await?, dir))
+        }
+        Err(failure) => Err(without_guests(failure, &backbone)),
+    }
+}
+
+/// The receiver's own configuration: no file.
 ///
 /// Environment and options may hold an OAuth client that was made for a certain backbone. Only a backbone that the user names
 /// gets it: the reference is the sender's, who would collect clients otherwise.
-fn plan(global: &Global, args: &ReceiveArgs, incoming: &Incoming) -> Result<Plan, Failure> {
+fn configuration_of(global: &Global, args: &ReceiveArgs) -> Result<Configuration, Failure> {
     let node = NodeOptions {
         backbone: args.backbone.clone().or_else(|| std::env::var(BACKBONE_VARIABLE).ok().filter(|url| !url.is_empty())),
         client: ClientOptions {
@@ -160,7 +230,31 @@ fn plan(global: &Global, args: &ReceiveArgs, incoming: &Incoming) -> Result<Plan
         allow_plain_http: args.allow_plain_http,
         ..NodeOptions::default()
     };
-    let mut configuration = configuration(global, &node, &ServerOptions::default(), &[])?;
+    let mut configuration = configuration(global, &node, &ServerOptions::default(), &args.peers, &[])?;
+    let settings = &mut configuration.settings;
+    // Whoever allows more with the option need not know the setting. A list, or one file of it, is all that is fetched.
+    let max_size = if args.list || args.only.is_some() { u64::MAX } else { args.max_size };
+    settings.max_received_file_size = settings.max_received_file_size.max(max_size);
+    // What is received goes where the user wants it, once. What a node here has kept stays.
+    settings.content_store = None;
+    Ok(configuration)
+}
+
+/// The same for a node that loads what a reference names.
+fn received(mut configuration: Configuration) -> Configuration {
+    if let Some(peers) = &mut configuration.settings.peers {
+        peers.receives();
+    }
+    configuration
+}
+
+/// The receiver's own plan: the backbone of the reference, unless an option names another one.
+fn plan(
+    global: &Global,
+    args: &ReceiveArgs,
+    incoming: &Incoming,
+    mut configuration: Configuration,
+) -> Result<Plan, Failure> {
     let settings = &mut configuration.settings;
     let configured = settings.backbone_url.clone();
     if let (None, Some(url)) = (&args.backbone, &incoming.backbone_url) {
@@ -172,11 +266,6 @@ fn plan(global: &Global, args: &ReceiveArgs, incoming: &Incoming) -> Result<Plan
         settings.data_dir = Some(directory);
     }
     let mut plan = Plan::new(configuration, Purpose::Receiver, args.change_backbone)?;
-    // Whoever allows more with the option need not know the setting. A list, or one file of it, is all that is fetched.
-    let max_size = if args.list || args.only.is_some() { u64::MAX } else { args.max_size };
-    plan.settings.max_received_file_size = plan.settings.max_received_file_size.max(max_size);
-    // What is received goes where the user wants it, once. What a node here has kept stays.
-    plan.settings.content_store = None;
     match &plan.backbone {
         WhichBackbone::At(url) => {
             plan.backbone_is_configured = configured.is_some_and(|configured| same(&configured, url));
@@ -326,6 +415,10 @@ async fn explain(failure: Failure, incoming: &Incoming, access: &Access, dir: &D
             refused("the sender shared this with another identity, or has deleted the reference, or it has expired")
                 .hint(format!("your address is {}", ours().await))
         }
+        (_, Kind::NotFound) if incoming.is_direct => {
+            Failure { message: "neither the sender nor a backbone has the reference".to_owned(), ..failure }
+                .hint(format!("{SENDER_RUNS}; the reference may have expired or been deleted, too"))
+        }
         (_, Kind::NotFound) => Failure {
             message: "the reference has expired, or the sender has deleted it or the file".to_owned(),
             ..failure
@@ -334,6 +427,9 @@ async fn explain(failure: Failure, incoming: &Incoming, access: &Access, dir: &D
         _ => failure,
     }
 }
+
+const SENDER_RUNS: &str =
+    "check that the sender's command is still running and that both machines are in the same network";
 
 /// Whether another password may help.
 fn is_wrong_password(failure: &Failure) -> bool {
@@ -350,10 +446,19 @@ fn home_hint(dir: &DataDir, home: &str) -> String {
     )
 }
 
-fn print(context: &Context, file: &File, saved: &Saved) -> Result<(), Failure> {
-    context.output.beside_file(saved.is_on_standard_output()).data(&shape::saved(file, saved), || {
+fn print(
+    context: &Context,
+    (file, saved): (&File, &Saved),
+    paths: &Paths,
+    fingerprint: Option<Fingerprint>,
+) -> Result<(), Failure> {
+    let mut value = shape::saved(file, saved, paths);
+    if let Some(fingerprint) = fingerprint {
+        value["fingerprint"] = fingerprint.to_string().into();
+    }
+    context.output.beside_file(saved.is_on_standard_output()).data(&value, || {
         let sender = ("Sender", file.created_by.to_string());
-        shape::labelled(&[&shape::saved_rows(saved)[..], &[sender]].concat())
+        shape::labelled(&[&shape::saved_rows(saved, paths)[..], &[sender]].concat())
     })
 }
 

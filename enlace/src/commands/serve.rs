@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use super::{Context, shape};
-use crate::args::{NodeOptions, ServerOptions};
+use crate::args::{NodeOptions, PeerOptions, ServerOptions};
 use crate::failure::Failure;
 use crate::node::Node;
 use crate::output::escaped;
@@ -34,6 +34,8 @@ pub(crate) struct ServeArgs {
     node: NodeOptions,
     #[command(flatten)]
     server: ServerOptions,
+    #[command(flatten)]
+    peers: PeerOptions,
 }
 
 /// Earlier versions read this file from the working directory.
@@ -45,7 +47,7 @@ pub(crate) async fn run(mut context: Context, args: ServeArgs) -> Result<(), Fai
         let message = format!("{FORMER_CONFIG_FILE} in this directory is not read");
         context.output.warning(&message, &format!("if it is yours, add --config {FORMER_CONFIG_FILE}"));
     }
-    let configuration = context.configuration(&args.node, &args.server)?;
+    let configuration = context.configuration(&args.node, &args.server, &args.peers)?;
     let masked = configuration.masked();
     if args.print_config {
         return context.output.data(&masked, || escaped(&serde_json::to_string_pretty(&masked).unwrap_or_default()));

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::output::{bytes, printable, table};
+use crate::paths::Paths;
 use crate::receive::{Listed, Saved};
 use crate::time;
 
@@ -29,12 +30,13 @@ pub(crate) fn token(token: &Token) -> impl Serialize + use<> {
 }
 
 /// A file that was written here: what commands print that fetch one.
-pub(crate) fn saved(fetched: &File, saved: &Saved) -> Value {
+pub(crate) fn saved(fetched: &File, saved: &Saved, paths: &Paths) -> Value {
     let mut value = json!({ "file": file(fetched), "savedTo": saved.path.to_string_lossy(), "bytes": saved.bytes });
     if let Some(sha256) = &saved.sha256 {
         value["sha256"] = json!(sha256);
     }
     value["resumed"] = json!(saved.resumed);
+    paths.add_to(&mut value);
     if let Some(files) = &saved.files {
         value["files"] = files.iter().map(|file| json!({ "path": file.path, "bytes": file.bytes })).collect();
     }
@@ -42,10 +44,11 @@ pub(crate) fn saved(fetched: &File, saved: &Saved) -> Value {
 }
 
 /// The same as rows with labels.
-pub(crate) fn saved_rows(saved: &Saved) -> Vec<(&'static str, String)> {
+pub(crate) fn saved_rows(saved: &Saved, paths: &Paths) -> Vec<(&'static str, String)> {
     let mut rows = vec![("Saved to", printable(&saved.path.display().to_string())), ("Size", bytes(saved.bytes))];
     rows.extend(saved.files.as_ref().map(|files| ("Files", files.len().to_string())));
     rows.extend(saved.sha256.clone().map(|sha256| ("SHA-256", sha256)));
+    rows.extend(paths.description().map(|path| ("Path", path)));
     rows
 }
 

@@ -4,28 +4,28 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use runtime::Timestamp;
 use runtime::dto::{File, Token};
 use runtime::facade::{CreateTokenForFile, Ownership, StartedUpload};
-use runtime::source::{EntryKind, Manifest};
-use serde_json::{Value, json};
+use runtime::{OfferedCode, Timestamp};
+use serde_json::json;
 
-use super::Context;
-use super::next_steps::{NextSteps, ServedBy, options_of};
-use super::{shape, share_early};
+use super::next_steps::options_of;
+use super::share_result::{Interface, Shared, SharedFile, files_of, print};
+use super::{Context, share_code, share_direct, share_early};
 use crate::access::{Access, NewFile};
-use crate::args::{NodeOptions, ServerOptions};
+use crate::args::{NodeOptions, PeerOptions, ServerOptions};
+use crate::code::Kind;
 use crate::config::Settings;
 use crate::exclude::{Exclude, Pattern};
 use crate::failure::Failure;
 use crate::format::{Format, FormatOptions};
-use crate::output::{Output, bytes, printable};
+use crate::output::Output;
 use crate::progress::ProgressOutput;
 use crate::server::Served;
 use crate::source_file::{SourceFile, parse_name};
 use crate::source_tree::SourceTree;
 use crate::terms::{Terms, TermsOptions, check_lifetime};
-use crate::{qr, time};
+use crate::time;
 
 /// Encrypt and upload files, print a reference to it, and serve until Ctrl-C.
 ///
@@ -45,6 +45,8 @@ use crate::{qr, time};
     enlace share report.pdf --expires-in 12h --password-file pw.txt\n  \
     enlace share photos --exclude '*.tmp' --exclude /raw/\n  \
     enlace share report.pdf photos notes.txt --name minutes\n  \
+    enlace share report.pdf --code\n  \
+    enlace share video.mp4 --direct-only\n  \
     tar c photos | enlace share - --name photos.tar\n  \
     enlace share --text --name note.txt\n  \
     enlace share report.pdf --for did:e:localhost:dids:0123456789abcdef012345\n  \
@@ -88,6 +90,23 @@ pub(crate) struct ShareArgs {
     node: NodeOptions,
     #[command(flatten)]
     server: ServerOptions,
+    #[command(flatten)]
+    peers: PeerOptions,
+    /// Let peers connect from this machine only
+    ///
+    /// Other machines cannot reach this one, and nobody tells them of it: there is no multicast DNS, no relay and no distributed
+    /// hash table.
+    #[arg(long, conflicts_with = "peer_listen", help_heading = "Peers")]
+    local: bool,
+    /// Pass the reference on by a short code, too, which the receiver types: enlace receive 7-amber-violin
+    ///
+    /// The receiver finds this node in the local network, or at a rendezvous server that both use. The first try ends the code,
+    /// right or wrong, and so do 10 minutes. Both sides then show a fingerprint, which has to be the same.
+    #[arg(long, conflicts_with_all = ["local", "no_direct"], help_heading = "Peers")]
+    code: bool,
+    /// Share without a backbone: nothing is uploaded, and receivers load the file from this machine while the command runs
+    #[arg(long, conflicts_with_all = ["no_direct", "early", "text"], help_heading = "Peers")]
+    direct_only: bool,
 }
 
 impl ShareArgs {
@@ -108,9 +127,17 @@ impl ShareArgs {
 
 /// Runs it.
 pub(crate) async fn run(mut context: Context, args: ShareArgs) -> Result<(), Failure> {
-    let configuration = context.configuration(&args.node, &args.server)?;
+    let mut configuration = context.configuration(&args.node, &args.server, &args.peers)?;
+    if let Some(peers) = &mut configuration.settings.peers
+        && args.local
+    {
+        peers.stays_local();
+    }
     let format = args.format.with_limit(configuration.settings.max_file_size);
     let source = args.source(format, context.output)?;
+    if args.direct_only {
+        share_direct::check(&source, format)?;
+    }
     let terms = args.terms.read(time::now())?;
     let source = source.named(args.name.as_deref(), context.output);
     let files = source.manifest().map(files_of);
@@ -121,9 +148,14 @@ pub(crate) async fn run(mut context: Context, args: ShareArgs) -> Result<(), Fai
     }
     let settings = plan.settings.clone();
     let output = context.output;
+    check_peers(&args, &settings, None)?;
     // A second `share` uses the process that serves the directory; only one can have it.
     let access = context.interrupt.or(Access::open(plan, output)).await?;
-    let served = match serve(&access, &settings).await {
+    let served = match check_peers(&args, &settings, Some(&access)) {
+        Ok(()) => serve(&access, &settings).await,
+        Err(failure) => Err(failure),
+    };
+    let served = match served {
         Ok(served) => served,
         Err(failure) => {
             access.close().await?;
@@ -131,29 +163,90 @@ pub(crate) async fn run(mut context: Context, args: ShareArgs) -> Result<(), Fai
         }
     };
     let progress = ProgressOutput::new(output);
-    let shared = match args.early {
-        true => {
-            let shared = share_while_uploading(&access, source, format, terms, (output, &progress));
-            context.interrupt.or(shared).await
-        }
-        false => context.interrupt.or(share(&access, source, format, terms, (output, &progress))).await,
-    };
+    let shared = context.interrupt.or(carry_out(&args, &access, source, (format, terms), (output, &progress))).await;
     progress.finish();
-    let interface = Interface::new(&access, served.as_ref());
+    let interface = Interface::of(&access, served.as_ref()).await.alone(args.direct_only);
+    let alone = shared.as_ref().ok().filter(|_| args.direct_only).map(|(_, token)| token.clone());
     let told = shared
         .map_err(|failure| progress.explain_stopped(failure))
         .map(|(file, token)| Shared { file, token, files, resumed: progress.resumed() })
-        .and_then(|shared| print(&context, &args, &shared, &interface));
-    if let Some(served) = served {
-        if told.is_ok() {
+        .and_then(|shared| {
+            let passed_on = interface.passed_on(&shared.token);
+            let code = args.code.then(|| share_code::offer(&access, &passed_on.reference)).transpose()?;
+            let options = (args.no_qr, options_of(&context, &args.node));
+            print(&shared, &interface, (&passed_on, code.as_ref()), options, output)?;
+            Ok(code)
+        });
+    let told = match (told, &served) {
+        (Ok(code), Some(served)) => {
             served.warn(output);
-            context.interrupt.asked().await;
-            output.talk("stopping");
+            serve_until_asked(&mut context, code).await;
+            Ok(())
         }
+        (told, _) => told.map(drop),
+    };
+    if let Some(token) = alone {
+        share_direct::stop(&access, &token).await;
+    }
+    if let Some(served) = served {
         served.stop().await;
     }
     access.close().await?;
     told
+}
+
+/// Shares in the way that the options ask for.
+async fn carry_out(
+    args: &ShareArgs,
+    access: &Access,
+    source: SourceFile,
+    (format, terms): (Format, Terms),
+    (output, progress): (Output, &ProgressOutput),
+) -> Result<(SharedFile, Token), Failure> {
+    if args.direct_only {
+        let expires_at = Wanted::new(&terms, time::now()).of_token(Timestamp::NEVER);
+        let terms = CreateTokenForFile { expires_at, ..terms.request };
+        return share_direct::share(access, source, format, terms, progress).await;
+    }
+    let (file, token) = match args.early {
+        true => share_while_uploading(access, source, format, terms, (output, progress)).await?,
+        false => share(access, source, format, terms, (output, progress)).await?,
+    };
+    Ok((SharedFile::from(&file), token))
+}
+
+/// Refuses what peers are needed for if there are none, or if another process would have to do it.
+fn check_peers(args: &ShareArgs, settings: &Settings, access: Option<&Access>) -> Result<(), Failure> {
+    let what = match (args.direct_only, args.code) {
+        (true, _) => "share a file without a backbone",
+        (false, true) => "offer a code",
+        (false, false) => return Ok(()),
+    };
+    match access {
+        None if settings.peers.is_none() => {
+            Err(Failure::usage(format!("cannot {what}, because peers are switched off"))
+                .hint("set enlace.peers.enabled to true"))
+        }
+        Some(Access::There { running, .. }) => Err(Failure::new(
+            Kind::Refused,
+            format!("a running process cannot be asked to {what}"),
+        )
+        .hint(format!("stop process {}, which serves this data directory, and run the same command", running.pid))),
+        _ => Ok(()),
+    }
+}
+
+/// Waits for Ctrl-C, and says meanwhile what has become of the code.
+async fn serve_until_asked(context: &mut Context, code: Option<OfferedCode>) {
+    let output = context.output;
+    if let Some(code) = code {
+        tokio::select! {
+            () = share_code::follow(code, output) => {}
+            () = context.interrupt.asked() => {}
+        }
+    }
+    context.interrupt.asked().await;
+    output.talk("stopping");
 }
 
 /// Starts the REST interface of a node in this process; one in another process has it already.
@@ -161,31 +254,6 @@ async fn serve(access: &Access, settings: &Settings) -> Result<Option<Served>, F
     match access {
         Access::Here(node) => Served::start(node, settings, json!({})).await.map(Some),
         Access::There { .. } => Ok(None),
-    }
-}
-
-/// Where the node that serves can be asked.
-struct Interface {
-    /// `{"url", "listen", "apiKeyFile"}`, or nothing if it is off.
-    rest: Value,
-    backbone_url: String,
-    served_by: ServedBy,
-}
-
-impl Interface {
-    fn new(access: &Access, served: Option<&Served>) -> Self {
-        match access {
-            Access::Here(node) => Self {
-                rest: served.map_or(Value::Null, Served::json),
-                backbone_url: node.backbone_url.clone(),
-                served_by: if node.backbone.is_some() { ServedBy::This } else { ServedBy::Backbone },
-            },
-            Access::There { running, .. } => Self {
-                rest: running.json(),
-                backbone_url: running.backbone_url.clone(),
-                served_by: ServedBy::Other(running.pid),
-            },
-        }
     }
 }
 
@@ -330,67 +398,6 @@ fn is_shortened(life: Duration) -> bool {
 /// How long a reference can be used if nothing is said.
 const DEFAULT_LIFE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 const MILLISECONDS_PER_DAY: u128 = 24 * 60 * 60 * 1000;
-
-/// What can be loaded now.
-struct Shared {
-    file: File,
-    token: Token,
-    /// Bytes that an earlier run had sent.
-    resumed: u64,
-    /// Of several: path and size of each.
-    files: Option<Value>,
-}
-
-/// The files of a list of files and folders, for scripts.
-fn files_of(manifest: &Manifest) -> Value {
-    let files = manifest.entries().iter().filter(|entry| entry.kind != EntryKind::Folder);
-    files.map(|entry| json!({ "path": entry.path.as_str(), "bytes": entry.size() })).collect()
-}
-
-fn print(context: &Context, args: &ShareArgs, shared: &Shared, interface: &Interface) -> Result<(), Failure> {
-    let Shared { file, token, resumed, files } = shared;
-    let mut value = json!({
-        "token": shape::token(token),
-        "file": shape::file(file),
-        "resumed": resumed,
-        "rest": interface.rest,
-        "backbone": { "url": interface.backbone_url },
-    });
-    if let Some(files) = files {
-        value["files"] = files.clone();
-    }
-    if !args.no_qr
-        && let Some(code) = qr::terminal(&token.reference.url)
-    {
-        context.output.talk(code);
-    }
-    context.output.data(&value, || shape::labelled(&rows(file, token, &interface.rest)))?;
-    let steps = NextSteps {
-        token,
-        file: file.id.as_str(),
-        served_by: interface.served_by,
-        options: options_of(context, &args.node),
-    };
-    steps.lines().iter().for_each(|line| context.output.talk(printable(line)));
-    Ok(())
-}
-
-fn rows(file: &File, token: &Token, rest: &Value) -> Vec<(&'static str, String)> {
-    let rest = |member: &str| rest[member].as_str().map(str::to_owned);
-    let mut rows = vec![
-        ("Reference", token.reference.url.clone()),
-        ("Truncated", token.reference.truncated.clone()),
-        ("Expires", time::expiry(token.expires_at)),
-    ];
-    rows.extend(token.for_identity.as_ref().map(|address| ("Only for", address.to_string())));
-    rows.extend(token.password_protection.as_ref().map(|_| ("Password", "needed".to_owned())));
-    rows.extend([
-        ("File", format!("{} ({})", file.id, bytes(file.filesize))),
-        ("REST API", rest("url").map_or_else(|| "off".to_owned(), |url| format!("{url}/api/v2"))),
-        ("API key", rest("apiKeyFile").unwrap_or_default()),
-    ]);
-    rows
-}
 
 #[cfg(test)]
 mod tests {

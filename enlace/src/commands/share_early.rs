@@ -1,6 +1,6 @@
 //! `enlace share --early`: the reference is printed when the upload begins.
 
-use runtime::dto::{File, Token};
+use runtime::dto::{Connectivity, File, Token};
 use runtime::facade::{CreateTokenForFile, EarlyShare, FilesFacade, StartedUpload, UploadOwnFile};
 use serde_json::json;
 use tokio::sync::oneshot;
@@ -9,6 +9,7 @@ use super::shape;
 use crate::access::{Access, NewFile};
 use crate::failure::Failure;
 use crate::output::Output;
+use crate::passed_on::PassedOn;
 use crate::progress::ProgressOutput;
 use crate::time;
 
@@ -38,7 +39,8 @@ pub(crate) async fn share(
     let early = EarlyShare { length: Some(length), ..EarlyShare::new(move |upload| drop(told.send(upload))) };
     let files = node.runtime.files();
     let upload = async { Ok(files.upload_own_file_early(request, early).await?) };
-    let shared = tokio::try_join!(upload, print(&files, started, terms, output));
+    let peer = node.runtime.peers().connectivity();
+    let shared = tokio::try_join!(upload, print(&files, started, terms, peer.as_ref(), output));
     progress.finish();
     shared.map_err(|failure: Failure| reading.explain(failure))
 }
@@ -48,6 +50,7 @@ async fn print(
     files: &FilesFacade,
     started: oneshot::Receiver<StartedUpload>,
     terms: impl FnOnce(&StartedUpload) -> CreateTokenForFile,
+    peer: Option<&Connectivity>,
     output: Output,
 ) -> Result<Option<Token>, Failure> {
     let Ok(upload) = started.await else {
@@ -55,9 +58,10 @@ async fn print(
         return Ok(None);
     };
     let token = files.create_token_for_started_upload(&upload, terms(&upload)).await?;
-    output.data(&json!({ "token": shape::token(&token) }), || {
+    let reference = PassedOn::of(&token.reference.url, peer, false).reference;
+    output.data(&json!({ "token": shape::token(&token), "reference": reference }), || {
         let rows = [
-            ("Reference", token.reference.url.clone()),
+            ("Reference", reference.clone()),
             ("Truncated", token.reference.truncated.clone()),
             ("Expires", time::expiry(token.expires_at)),
         ];

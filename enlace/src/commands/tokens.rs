@@ -13,6 +13,7 @@ use super::{Context, shape};
 use crate::args::NodeOptions;
 use crate::code::Kind;
 use crate::failure::{Failure, reason};
+use crate::home::leads_to_this_machine;
 use crate::output::Output;
 use crate::passwords::KnownPassword;
 use crate::qr;
@@ -186,7 +187,7 @@ fn read_content(path: &std::path::Path) -> Result<Value, Failure> {
 }
 
 fn print(output: Output, token: &Token) -> Result<(), Failure> {
-    if let Some(code) = qr::terminal(&token.reference.url) {
+    if let Some(code) = qr::terminal(&token.reference.url, !leads_to_this_machine(&token.reference.url)) {
         output.talk(code);
     }
     output.data(&shape::token(token), || shape::token_text(token))

@@ -229,6 +229,18 @@ pub(crate) const KEYS: &[Key] = &[
         "true",
         "let `enlace receive` create guest identities at the embedded backbone",
     ),
+    key(
+        "enlace.backbone.peerListen",
+        ValueForm::Texts,
+        "[]",
+        "multiaddrs at which the process of the embedded backbone is a relay and a rendezvous server for peers",
+    ),
+    key(
+        "enlace.backbone.peerAnnounce",
+        ValueForm::Texts,
+        "[]",
+        "multiaddrs that peers are told in place of those of the interfaces",
+    ),
     key("enlace.backbone.limits.guests", ValueForm::Number, "10000", "maximum number of guest identities"),
     key(
         "enlace.backbone.limits.guestBytes",
@@ -277,6 +289,152 @@ pub(crate) const KEYS: &[Key] = &[
         ValueForm::SmallNumber,
         "10",
         "wrong passwords per token and network address in 15 minutes; 0 means no limit",
+    ),
+    key(
+        "enlace.backbone.limits.relayReservations",
+        ValueForm::SmallNumber,
+        "256",
+        "maximum number of peers with a reservation at the relay of the backbone",
+    ),
+    key(
+        "enlace.backbone.limits.relayReservationsPerPeer",
+        ValueForm::SmallNumber,
+        "2",
+        "maximum number of reservations per peer at the relay",
+    ),
+    key(
+        "enlace.backbone.limits.relayCircuits",
+        ValueForm::SmallNumber,
+        "64",
+        "maximum number of relayed connections at a time",
+    ),
+    key(
+        "enlace.backbone.limits.relayCircuitsPerPeer",
+        ValueForm::SmallNumber,
+        "4",
+        "maximum number of relayed connections per peer at a time",
+    ),
+    key(
+        "enlace.backbone.limits.relayCircuitBytes",
+        ValueForm::Number,
+        "1073741824",
+        "bytes after which a relayed connection is closed",
+    ),
+    key(
+        "enlace.backbone.limits.relayCircuitSeconds",
+        ValueForm::SmallNumber,
+        "3600",
+        "seconds after which a relayed connection is closed",
+    ),
+    key(
+        "enlace.backbone.limits.rendezvousRegistrations",
+        ValueForm::SmallNumber,
+        "4096",
+        "maximum number of registrations at the rendezvous server of the backbone",
+    ),
+    key(
+        "enlace.backbone.limits.rendezvousRegistrationsPerPeer",
+        ValueForm::SmallNumber,
+        "16",
+        "maximum number of registrations per peer at the rendezvous server",
+    ),
+    key(
+        "enlace.peers.enabled",
+        ValueForm::Flag,
+        "true",
+        "reach other nodes directly, and be reached by them; without it everything goes through the backbone",
+    ),
+    key(
+        "enlace.peers.listen",
+        ValueForm::Texts,
+        "",
+        "addresses for peers as multiaddrs, for example `/ip4/0.0.0.0/tcp/4712` or `/ip6/::/udp/4712/quic-v1`; port 0 picks a \
+         free port, an empty list listens nowhere (default: all interfaces, TCP and QUIC, at the ports of the last start)",
+    ),
+    key(
+        "enlace.peers.mdns",
+        ValueForm::Flag,
+        "true",
+        "find peers in the local network, and be found, by multicast DNS",
+    ),
+    key(
+        "enlace.peers.dht.protocol",
+        ValueForm::Text,
+        "",
+        "name of the distributed hash table to take part in, for example `/example/kad/1`; none if it is not set or empty",
+    ),
+    key(
+        "enlace.peers.dht.bootstrap",
+        ValueForm::Texts,
+        "[]",
+        "multiaddrs of nodes in the distributed hash table, each with `/p2p/` and its peer ID",
+    ),
+    key(
+        "enlace.peers.relays",
+        ValueForm::Texts,
+        "[]",
+        "multiaddrs of relays by which others reach this node, each with `/p2p/` and its peer ID",
+    ),
+    key(
+        "enlace.peers.rendezvous",
+        ValueForm::Texts,
+        "[]",
+        "multiaddrs of rendezvous servers where codes are announced and looked up, each with `/p2p/` and its peer ID",
+    ),
+    key(
+        "enlace.peers.backboneServices",
+        ValueForm::Flag,
+        "true",
+        "use the relay and the rendezvous server that the backbone offers, too",
+    ),
+    key(
+        "enlace.peers.relaying",
+        ValueForm::Flag,
+        "true",
+        "reach others through relays, and make holes in NATs with their help",
+    ),
+    key(
+        "enlace.peers.privateAddresses",
+        ValueForm::Flag,
+        "true",
+        "tell others the addresses of this machine in private networks, and dial such addresses if others tell them",
+    ),
+    key(
+        "enlace.peers.loopbackAddresses",
+        ValueForm::Flag,
+        "",
+        "the same for loopback addresses (default: only if peers listen on loopback only, and for `receive`)",
+    ),
+    key(
+        "enlace.peers.disclosure",
+        ValueForm::Text,
+        "\"identified\"",
+        "who is told which identity this node has: `identified` for peers that have proven theirs, or `everyone`",
+    ),
+    key("enlace.peers.limits.connections", ValueForm::SmallNumber, "512", "maximum number of connections to peers"),
+    key(
+        "enlace.peers.limits.connectionsPerPeer",
+        ValueForm::SmallNumber,
+        "4",
+        "maximum number of connections to one peer",
+    ),
+    key(
+        "enlace.peers.limits.streamsPerConnection",
+        ValueForm::SmallNumber,
+        "16",
+        "maximum number of streams that one connection has open at a time",
+    ),
+    key(
+        "enlace.peers.limits.streams",
+        ValueForm::SmallNumber,
+        "256",
+        "maximum number of streams that all peers have open at a time",
+    ),
+    key(
+        "enlace.peers.limits.requestsPerSecond",
+        ValueForm::SmallNumber,
+        "64",
+        "maximum number of requests of one peer in a second",
     ),
 ];
 
@@ -335,15 +493,31 @@ pub(crate) fn nearest(path: &str) -> Option<&'static Key> {
 
 #[cfg(test)]
 mod tests {
-    use runtime::{Config, ContentStoreConfig};
+    use runtime::{Config, ContentStoreConfig, PeerLimits};
 
     use super::*;
+    use crate::limits::BackboneLimits;
 
     #[test]
     fn every_default_has_the_form_of_its_key() {
         for key in KEYS.iter().filter(|key| !key.default.is_empty()) {
             let value: Value = serde_json::from_str(key.default).unwrap();
             assert!(key.form.fits(&value), "{}", key.path);
+        }
+    }
+
+    #[test]
+    fn limits_of_peers_have_the_defaults_of_the_runtime() {
+        let limits = PeerLimits::default();
+        for (name, limit) in [
+            ("connections", limits.connections),
+            ("connectionsPerPeer", limits.connections_per_peer),
+            ("streamsPerConnection", limits.streams_per_connection),
+            ("streams", limits.streams),
+            ("requestsPerSecond", limits.requests_per_second),
+        ] {
+            let path = format!("enlace.peers.limits.{name}");
+            assert_eq!(KEYS.iter().find(|key| key.path == path).unwrap().default, limit.to_string(), "{path}");
         }
     }
 
@@ -355,6 +529,18 @@ mod tests {
             ("enlace.contentStore.maxSize", ContentStoreConfig::DEFAULT_MAX_SIZE),
         ] {
             assert_eq!(KEYS.iter().find(|key| key.path == path).unwrap().default, size.to_string());
+        }
+    }
+
+    #[test]
+    fn limits_of_the_backbone_have_the_defaults_of_the_code() {
+        let limits = serde_json::to_value(BackboneLimits::default()).unwrap();
+        let limits = limits.as_object().unwrap();
+        let of_limits = |key: &&Key| key.path.starts_with("enlace.backbone.limits.");
+        assert_eq!(KEYS.iter().filter(of_limits).count(), limits.len());
+        for (name, value) in limits {
+            let path = format!("enlace.backbone.limits.{name}");
+            assert_eq!(KEYS.iter().find(|key| key.path == path).unwrap().default, value.to_string(), "{path}");
         }
     }
 

@@ -4,6 +4,7 @@
 //! refused: a setting that is silently ignored is worse than a start that fails.
 
 mod keys;
+mod peers;
 #[cfg(test)]
 mod properties;
 mod settings;

@@ -9,9 +9,10 @@ use runtime::{ContentStoreConfig, Secret, StoreKey, Timestamp};
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::peers::{self, PeerSettings, PeersTree};
 use super::source::levels;
 use super::{ConfigError, ConfigErrors, Layer, Origin, tree};
-use crate::limits::BackboneLimits;
+use crate::limits::{BackboneLimits, PeerAddresses};
 use crate::port;
 
 /// What a node needs to know, with addresses, times and paths already read.
@@ -69,6 +70,10 @@ pub(crate) struct Settings {
     pub(crate) backbone_guests: bool,
     /// What others may do at the embedded backbone.
     pub(crate) backbone_limits: BackboneLimits,
+    /// Where the embedded backbone serves peers, if it does.
+    pub(crate) backbone_peers: PeerAddresses,
+    /// How peers are reached; `None` if they are not.
+    pub(crate) peers: Option<PeerSettings>,
 }
 
 /// A key that opens the REST API.
@@ -187,6 +192,7 @@ struct Enlace {
     #[serde(default)]
     store_key: StoreKeyTree,
     backbone: EmbeddedBackbone,
+    peers: PeersTree,
 }
 
 #[derive(Deserialize)]
@@ -208,9 +214,12 @@ struct StoreKeyTree {
 }
 
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct EmbeddedBackbone {
     listen: Option<String>,
     guests: bool,
+    peer_listen: Vec<String>,
+    peer_announce: Vec<String>,
     limits: BackboneLimits,
 }
 
@@ -255,20 +264,25 @@ impl Settings {
                 .note(enlace.backbone.listen.map(|text| address("enlace.backbone.listen", &text)).transpose()),
             backbone_guests: enlace.backbone.guests,
             backbone_limits: enlace.backbone.limits,
+            backbone_peers: PeerAddresses {
+                listen: enlace.backbone.peer_listen,
+                announce: enlace.backbone.peer_announce,
+            },
+            peers: peers::read(enlace.peers, &mut problems),
         };
         if problems.found.is_empty() { Ok(settings) } else { Err(ConfigErrors(problems.found)) }
     }
 }
 
 /// What is wrong so far.
-struct Problems<'a> {
+pub(super) struct Problems<'a> {
     layers: &'a [Layer],
     found: Vec<ConfigError>,
 }
 
 impl Problems<'_> {
     /// The value; if it cannot be, something in its place until all others have been read.
-    fn note<T: Default>(&mut self, result: Result<T, Problem>) -> T {
+    pub(super) fn note<T: Default>(&mut self, result: Result<T, Problem>) -> T {
         result.unwrap_or_else(|Problem { key, problem }| {
             let origin = self.origin(&key).cloned();
             self.found.push(ConfigError::Value { key, origin, problem });
@@ -289,12 +303,12 @@ impl Problems<'_> {
 }
 
 /// A value that has the right form and still cannot be.
-struct Problem {
+pub(super) struct Problem {
     key: String,
     problem: String,
 }
 
-fn problem(key: impl Into<String>, problem: impl Into<String>) -> Problem {
+pub(super) fn problem(key: impl Into<String>, problem: impl Into<String>) -> Problem {
     Problem { key: key.into(), problem: problem.into() }
 }
 

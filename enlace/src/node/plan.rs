@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use runtime::Runtime;
 use serde_json::Value;
 
-use crate::args::{Global, NodeOptions, ServerOptions};
+use crate::args::{Global, NodeOptions, PeerOptions, ServerOptions};
 use crate::client::{Client, GUEST_ID};
 use crate::code::Kind;
 use crate::config::{Configuration, Layer, Origin, Settings};
@@ -247,11 +247,15 @@ pub(crate) fn configuration(
     global: &Global,
     node: &NodeOptions,
     server: &ServerOptions,
+    peers: &PeerOptions,
     overrides: &[(String, String)],
 ) -> Result<Configuration, Failure> {
     let mut command_line = Layer::from_command_line(overrides);
     for (key, value, origin) in options_as_settings(global, node, server)? {
         command_line.set(key, value, origin);
+    }
+    for (key, value, option) in peers.settings() {
+        command_line.set(key, value, Origin::Option(option.to_owned()));
     }
     let mut layers = vec![command_line, Layer::from_environment(crate::args::environment())];
     if let Some(path) = &node.config {

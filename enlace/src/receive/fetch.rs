@@ -72,6 +72,7 @@ async fn fetch_file(
     }
     destination.check_room(file.filesize)?;
     let content = access.download(file.id.as_str(), progress).await?;
+    progress.comes_by(&content.paths);
     destination.write(content.reader, content.length, progress).await
 }
 
@@ -97,6 +98,7 @@ async fn fetch_entry(
     destination.check_room(entry.size())?;
     progress.begin(entry.size());
     let content = access.download_range(file, place).await?;
+    progress.comes_by(&content.paths);
     destination.write(content.reader, content.length, progress).await
 }
 

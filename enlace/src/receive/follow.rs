@@ -18,6 +18,7 @@ use crate::access::Access;
 use crate::code::{Code, Kind};
 use crate::failure::Failure;
 use crate::output::{Output, printable};
+use crate::paths::Paths;
 use crate::progress::ProgressOutput;
 
 /// Where a file goes, and how large it may be.
@@ -87,6 +88,8 @@ pub(crate) async fn save(
         Some(length) => progress.begin(length),
         None => progress.begin_without_length(),
     }
+    // Only a backbone shows uploads that have not ended.
+    progress.comes_by(&Paths::Said(Some(runtime::Path::Backbone)));
     let mut reader = Bounded { content: file.content, left: place.max_size, failure: None };
     let saved = match destination.is_standard_output() {
         true => {

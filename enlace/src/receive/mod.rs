@@ -2,6 +2,7 @@
 
 mod acted_on;
 mod attempts;
+pub(crate) mod code;
 mod destination;
 mod fetch;
 pub(crate) mod follow;

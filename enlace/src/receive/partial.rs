@@ -43,6 +43,7 @@ pub(super) async fn receive_file(
     };
     say_continued(arrived.bytes, file.filesize, progress, output);
     let content = access.download_range(file, arrived.bytes..file.filesize).await?;
+    progress.comes_by(&content.paths);
     destination.write_behind(arrived, &partial.0, content.reader, Some(file.filesize), progress).await
 }
 

@@ -83,18 +83,43 @@ async fn objection(url: &str) -> Option<String> {
 /// A port of this machine that is no backbone, as far as it says itself. A port at which nobody listens is no objection:
 /// nobody is reached.
 async fn not_a_backbone(url: &Url) -> Option<String> {
-    let reason = || Some("no backbone answers at this address of this machine".to_owned());
+    match who_answers(url).await {
+        Here::Backbone | Here::Nobody => None,
+        Here::Other => Some("no backbone answers at this address of this machine".to_owned()),
+    }
+}
+
+/// Whether a backbone answers at an address of this machine.
+pub(crate) async fn has_backbone(url: &str) -> bool {
+    match Url::parse(url) {
+        Ok(parsed) if leads_to_this_machine(url) => who_answers(&parsed).await == Here::Backbone,
+        _ => false,
+    }
+}
+
+/// Who listens at a port of this machine.
+#[derive(Debug, PartialEq, Eq)]
+enum Here {
+    Backbone,
+    Nobody,
+    Other,
+}
+
+async fn who_answers(url: &Url) -> Here {
     // A path is the sender's as well, and a backbone that `share` or `serve` started has none.
     if url.path() != "/" || url.scheme() != "http" {
-        return reason();
+        return Here::Other;
     }
-    let Ok(address) = url.join(VERSION_PATH) else { return reason() };
-    let Ok(client) = rest_client::on_this_machine(Some(TIMEOUT)) else { return reason() };
-    let passes = match client.get(address).timeout(TIMEOUT).send().await {
-        Ok(answer) => is_version(answer).await,
-        Err(error) => error.is_connect(),
-    };
-    if passes { None } else { reason() }
+    let Ok(address) = url.join(VERSION_PATH) else { return Here::Other };
+    let Ok(client) = rest_client::on_this_machine(Some(TIMEOUT)) else { return Here::Other };
+    match client.get(address).timeout(TIMEOUT).send().await {
+        Ok(answer) => match is_version(answer).await {
+            true => Here::Backbone,
+            false => Here::Other,
+        },
+        Err(error) if error.is_connect() => Here::Nobody,
+        Err(_) => Here::Other,
+    }
 }
 
 #[derive(Deserialize)]

@@ -17,6 +17,8 @@ pub(crate) struct Incoming {
     pub(crate) password: Option<String>,
     /// The last four characters of the only address it is for.
     pub(crate) for_identity: Option<String>,
+    /// Whether it says where the node that shares can be reached.
+    pub(crate) is_direct: bool,
 }
 
 impl Incoming {
@@ -42,6 +44,7 @@ impl Incoming {
                 .hint("quote it in the shell, because it contains # or & : enlace receive 'http://…'")
                 .code(ErrorCode::InvalidTruncatedReference)
         })?;
+        let is_direct = parsed.direct().is_some();
         let (backbone_url, protection, for_identity) = match parsed {
             AnyReference::Token(it) => (it.backbone_base_url, it.password_protection, it.for_identity_truncated),
             AnyReference::File(it) => (it.backbone_base_url, it.password_protection, it.for_identity_truncated),
@@ -56,6 +59,7 @@ impl Incoming {
             backbone_url,
             password: protection.map(|protection| describe(protection.password_type)),
             for_identity,
+            is_direct,
         })
     }
 }

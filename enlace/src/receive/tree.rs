@@ -153,6 +153,7 @@ pub(super) async fn receive_tree(
     let _unless_useful = RemoveIfEmpty(tree.folder.clone());
     say_continued(resumed, file.filesize, progress, output);
     let content = access.download_range(file, resumed..file.filesize).await?;
+    progress.comes_by(&content.paths);
     progress.step("writing", Some(file.filesize));
     progress.begin_behind(resumed);
     let failed = |error| destination.failure(&place, error);

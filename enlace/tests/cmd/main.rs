@@ -1,6 +1,7 @@
 //! The program as its users run it: separate processes, exit codes, what is written where.
 #![allow(clippy::unwrap_used)] // a test that cannot go on shall stop
 
+mod backbone_peers;
 mod broken_lines;
 mod configuration;
 mod continuing;
@@ -13,6 +14,7 @@ mod moving_files;
 mod node_commands;
 #[cfg(unix)]
 mod other_users;
+mod peers;
 mod proxy;
 mod receiving;
 mod recorder;

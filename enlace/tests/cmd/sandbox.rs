@@ -10,6 +10,7 @@ use tempfile::TempDir;
 /// A directory for one test. Every data directory, output and configuration lies in it.
 pub(crate) struct Sandbox {
     dir: TempDir,
+    has_peers: bool,
 }
 
 /// What the program wrote, and how it ended.
@@ -28,7 +29,12 @@ pub(crate) struct Serving {
 
 impl Sandbox {
     pub(crate) fn new() -> Self {
-        Self { dir: TempDir::new().unwrap() }
+        Self { dir: TempDir::new().unwrap(), has_peers: false }
+    }
+
+    /// The same in which programs reach peers as they do for users.
+    pub(crate) fn with_peers() -> Self {
+        Self { has_peers: true, ..Self::new() }
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -47,6 +53,10 @@ impl Sandbox {
     pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_enlace"));
         command.args(args).current_dir(self.dir.path()).env_clear();
+        // Peers are a matter of the tests that are about them.
+        if !self.has_peers {
+            command.env("enlace__peers__enabled", "false");
+        }
         command.env("HOME", self.path("home")).env("PATH", std::env::var_os("PATH").unwrap_or_default());
         command.stdin(Stdio::null());
         command
@@ -79,6 +89,7 @@ impl Sandbox {
     pub(crate) fn serve_command(&self, words: &[String]) -> Serving {
         let mut command = Command::new(&words[0]);
         command.args(&words[1..]).current_dir(self.dir.path()).env_clear().stdin(Stdio::null());
+        command.env("enlace__peers__enabled", "false");
         command.env("HOME", self.path("home")).env("PATH", std::env::var_os("PATH").unwrap_or_default());
         Serving::start(command)
     }

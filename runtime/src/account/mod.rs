@@ -86,7 +86,8 @@ pub(crate) async fn onboard(
     Ok(Account::new(onboard::begin(&client, store, shared_secret).await?, client))
 }
 
-fn client(config: &BackboneConfig) -> Result<Client> {
+/// A client of a backbone, without login.
+pub(crate) fn client(config: &BackboneConfig) -> Result<Client> {
     let client = Client::new(ClientConfig {
         timeout: config.timeout,
         max_redirects: config.max_redirects,

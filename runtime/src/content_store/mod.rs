@@ -59,6 +59,8 @@ use crate::{Error, Result};
 
 /// Name of the directory in the data directory.
 pub(crate) const DIRECTORY: &str = "content";
+/// What the names of values begin with whose rest is the id of a file that lives without being in the collection of files.
+pub(crate) const DIRECT_FILE: &str = "DirectFile/";
 /// Chunks in a segment, at most.
 pub(crate) const CHUNKS_OF_SEGMENT: usize = 16;
 /// Contents of which something can be here. More small ones would cost more in records and files than they spare.
@@ -155,6 +157,17 @@ impl ContentStore {
             Some(running) => running.shared.state().first_stored(root, chunks, running.shared.clock.now()),
             None => chunks.end,
         }
+    }
+
+    /// Whether chunks of a content can be sealed again from files of this machine.
+    pub(crate) fn has_source(&self, root: &Root) -> bool {
+        self.running.as_ref().and_then(|running| running.alive(root)).is_some_and(|(_, _, has_source)| has_source)
+    }
+
+    /// # Errors
+    /// [`Error::NotSupported`] if it is off.
+    pub(crate) fn check_is_on(&self) -> Result<()> {
+        self.running.as_ref().map(drop).ok_or_else(is_off)
     }
 
     /// Keeps a content from making room for others. What is not here of it is not fetched by that.
@@ -271,7 +284,7 @@ impl Running {
                     debug!(%error, "a shared file cannot be read");
                     return None;
                 }
-                info!(%error, "a shared file is not what it was; its chunks are fetched from the backbone from now on");
+                info!(%error, "a shared file is not what it was; it is not read any more, and its chunks are fetched from the backbone if that has them");
                 self.shared.state().set_source(number, false);
                 self.send(Message::DropSource(number));
                 None

@@ -16,7 +16,7 @@ use transport::wire::Timestamp;
 use super::records::{self, ContentRecord, SegmentRecord};
 use super::source::KeptSource;
 use super::state::{Kind, Number, Part, PinRefusal, Removed, Segment, State};
-use super::{CHUNKS_OF_SEGMENT, KnownContent, Shared, UploadedContent};
+use super::{CHUNKS_OF_SEGMENT, DIRECT_FILE, KnownContent, Shared, UploadedContent};
 use crate::blocking::blocking;
 use crate::store::{Batch, Store, StoreError, collection};
 
@@ -534,7 +534,10 @@ fn is_alive(store: &Store, content: &KnownContent, now: Timestamp) -> bool {
             let expiry = file.properties.get("expiresAt").and_then(|text| text.as_str()?.parse::<Timestamp>().ok());
             expiry.is_none_or(|expiry| expiry > now) && content.expires_at > now
         }
-        Ok(None) => false,
+        Ok(None) => {
+            let direct = store.value::<serde::de::IgnoredAny>(&format!("{DIRECT_FILE}{}", content.file));
+            direct.map_or(true, |found| found.is_some() && content.expires_at > now)
+        }
         Err(_) => true,
     }
 }

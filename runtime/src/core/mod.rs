@@ -3,10 +3,11 @@
 //! Files, tokens and synchronization take a [`Core`] and import neither each other's callers nor the facades:
 //!
 //! ```text
-//! facade -> file, token, account, sync -> delivery -> core -> content_store -> store
+//! facade -> file, token, account, sync -> delivery -> core -> content_store, peer -> store
 //! ```
 
 pub(crate) mod account;
+mod held;
 mod locks;
 
 use std::path::PathBuf;
@@ -16,12 +17,16 @@ use tokio::sync::Notify;
 use transport::wire::reference::{BaseUrl, Referable};
 
 use self::account::Account;
-pub(crate) use self::locks::KeyedLocks;
+pub(crate) use self::held::Held;
+#[cfg(test)]
+pub(crate) use self::held::MAX_BODIES;
+pub(crate) use self::locks::{KeyGuard, KeyedLocks};
 use crate::clock::Clock;
 use crate::code::ErrorCode;
 use crate::content_store::ContentStore;
 use crate::error::ConfigError;
 use crate::event::EventBus;
+use crate::peer::{PeerNetwork, Routes};
 use crate::source::SourceIdentity;
 use crate::store::{Batch, Object, Store, StoreError, View};
 use crate::{Config, Error, Result, dto};
@@ -37,16 +42,29 @@ pub(crate) struct Core {
     pub(crate) account: Account,
     /// What is kept of the contents of files.
     pub(crate) content_store: ContentStore,
+    /// Other nodes that it reaches directly.
+    pub(crate) peers: PeerNetwork,
+    /// Where peers have tokens and files.
+    pub(crate) routes: Arc<Routes>,
     /// Private directory for temporary files, emptied at each start.
     pub(crate) temporary_directory: PathBuf,
     /// Notified of changes to be pushed. Changes shortly after each other become one push.
     pub(crate) unpushed: Notify,
     /// Sources that are being uploaded: one upload of each at a time.
     pub(crate) uploading: KeyedLocks<SourceIdentity>,
+    /// What is held for peers.
+    pub(crate) held: Held,
+}
+
+/// The parts of a core that have a life of their own.
+pub(crate) struct Parts {
+    pub(crate) content_store: ContentStore,
+    pub(crate) peers: PeerNetwork,
+    pub(crate) events: EventBus,
 }
 
 impl Core {
-    /// Without a content store.
+    /// Without a content store and without peers.
     #[cfg(test)]
     pub(crate) fn new(
         config: Config,
@@ -55,18 +73,19 @@ impl Core {
         account: Account,
         temporary_directory: PathBuf,
     ) -> Arc<Self> {
-        Self::with_content_store(config, clock, store, account, ContentStore::off(), temporary_directory)
+        let parts = Parts { content_store: ContentStore::off(), peers: PeerNetwork::off(), events: EventBus::new() };
+        Self::with_parts(config, clock, store, account, parts, temporary_directory)
     }
 
-    pub(crate) fn with_content_store(
+    pub(crate) fn with_parts(
         config: Config,
         clock: Arc<dyn Clock>,
         store: Arc<Store>,
         account: Account,
-        content_store: ContentStore,
+        Parts { content_store, peers, events }: Parts,
         temporary_directory: PathBuf,
     ) -> Arc<Self> {
-        let (events, unpushed, uploading) = (EventBus::new(), Notify::new(), KeyedLocks::default());
+        let (unpushed, uploading) = (Notify::new(), KeyedLocks::default());
         Arc::new(Self {
             config,
             clock,
@@ -74,19 +93,17 @@ impl Core {
             store,
             account,
             content_store,
+            peers,
+            routes: Arc::default(),
             temporary_directory,
             unpushed,
             uploading,
+            held: Held::default(),
         })
     }
 
-    /// Applies changes, waits until they are on disk, and has them pushed to the other devices in the background.
-    pub(crate) async fn commit(&self, batch: Batch) -> Result<()> {
-        self.change(|_| Ok((batch, ()))).await
-    }
-
-    /// As [`Core::commit`] for a batch that depends on what is stored: no other change takes effect between what `build`
-    /// reads and its batch.
+    /// Applies the batch that `build` returns, waits until it is on disk, and has it pushed to the other devices in the background. No
+    /// other change takes effect between what `build` reads and its batch.
     pub(crate) async fn change<T>(&self, build: impl FnOnce(&View<'_>) -> Result<(Batch, T)>) -> Result<T> {
         let outcome = self.store.change(build).await?;
         self.unpushed.notify_one();
@@ -119,11 +136,24 @@ impl Core {
             }
             Some(_) => Err(Error::Unknown(format!("the backbone gave out the id {id}, which is in use already"))),
         };
-        let not_remembered = |cause| StoreError::NotRemembered { id: object_id, cause }.into();
-        self.change(create).await.map_err(|error| match error {
-            Error::Store(cause) | Error::StorageFull(cause) => not_remembered(cause),
-            other => other,
-        })
+        self.change(create).await.map_err(|error| not_remembered(object_id, error))
+    }
+
+    /// Stores what this node keeps of something that was just created at the backbone and is not stored itself. Does nothing if
+    /// that is nothing.
+    ///
+    /// # Errors
+    /// As [`remember`](Self::remember).
+    pub(crate) async fn remember_beside(
+        &self,
+        id: impl ToString,
+        what: impl FnOnce(&View<'_>, &mut Batch) -> Result<()>,
+    ) -> Result<()> {
+        let build = |view: &View<'_>| {
+            let mut batch = Batch::new();
+            what(view, &mut batch).map(|()| (batch, ()))
+        };
+        self.store.change(build).await.map_err(|error| not_remembered(id.to_string(), error))
     }
 
     /// The URL of the backbone, which references name.
@@ -134,6 +164,14 @@ impl Core {
     /// An error with a code of the transport layer, at the current time.
     pub(crate) fn transport_error(&self, code: ErrorCode, reason: impl Into<String>) -> Error {
         Error::Transport { code, reason: reason.into(), at: self.clock.now() }
+    }
+}
+
+/// Adds to a failure of the store what exists at the backbone all the same.
+fn not_remembered(id: String, error: Error) -> Error {
+    match error {
+        Error::Store(cause) | Error::StorageFull(cause) => StoreError::NotRemembered { id, cause }.into(),
+        other => other,
     }
 }
 

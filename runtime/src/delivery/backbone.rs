@@ -201,6 +201,6 @@ impl From<backbone::Error> for Failure {
     }
 }
 
-fn is_same_backbone(left: &str, right: &str) -> bool {
+pub(super) fn is_same_backbone(left: &str, right: &str) -> bool {
     left.trim_end_matches('/').eq_ignore_ascii_case(right.trim_end_matches('/'))
 }

@@ -3,7 +3,7 @@
 //! A [`Holder`] is the side that holds tokens and files. It decides by [`transport::access`], as a backbone does. Within
 //! [`Holder::scope`] everything that nodes read and write goes to it.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::convert::Infallible;
 use std::io::{Read as _, Seek as _};
 use std::ops::Range;
@@ -59,6 +59,12 @@ pub(crate) struct Held {
     pub(crate) reads: usize,
     /// Whether it answers ranges with everything.
     pub(crate) ignores_ranges: bool,
+    /// Whether nobody can reach it.
+    pub(crate) is_away: bool,
+    /// Behind how many bytes the next contents break; all others come whole.
+    pub(crate) cuts: VecDeque<u64>,
+    /// Bytes of contents that were sent, in this order.
+    pub(crate) sent: Vec<Range<u64>>,
     /// Ids that were given out.
     ids: usize,
 }
@@ -68,6 +74,18 @@ pub(crate) struct HeldToken {
     pub(crate) token: Token,
     password: Option<String>,
     attempts: Attempts,
+}
+
+impl HeldToken {
+    /// The token, and the hash of its password.
+    pub(crate) fn parts(&self) -> (Token, Option<String>) {
+        (self.token.clone(), self.password.clone())
+    }
+
+    /// Wrong passwords so far.
+    pub(crate) fn failed_attempts(&self) -> u32 {
+        self.attempts.failed
+    }
 }
 
 #[derive(Default)]
@@ -116,6 +134,12 @@ impl Memory<'_> {
         held
     }
 
+    /// The same, unless it is away.
+    async fn reached(&self) -> Result<MutexGuard<'_, Held>, Failure> {
+        let held = self.read().await;
+        if held.is_away { Err(broken().into()) } else { Ok(held) }
+    }
+
     fn is_over(&self, file: &FileMetadata) -> bool {
         file.expires_at <= self.core.clock.now()
     }
@@ -152,7 +176,7 @@ impl Delivery for Memory<'_> {
     type FileContent = HeldContent;
 
     async fn token(&self, id: &TokenId, password_hash: Option<&str>, named: Option<&str>) -> Result<Token, Failure> {
-        let mut held = self.read().await;
+        let mut held = self.reached().await?;
         let Some(HeldToken { token, password, attempts }) = held.tokens.get_mut(id) else {
             return Err(self.not_found("Token", named));
         };
@@ -183,19 +207,21 @@ impl Delivery for Memory<'_> {
     }
 
     async fn file_metadata(&self, id: &FileId, named: Option<&str>) -> Result<FileMetadata, Failure> {
-        let held = self.read().await;
+        let held = self.reached().await?;
         let found = held.files.get(id).filter(|(file, _)| !self.is_over(file));
         found.map(|(file, _)| file.clone()).ok_or_else(|| self.not_found("File", named))
     }
 
     async fn file_content(&self, id: &FileId, limit: u64) -> Result<HeldContent, Failure> {
-        let held = self.read().await;
+        let mut held = self.reached().await?;
+        let cut = held.cuts.pop_front();
         let found = held.files.get(id).filter(|(file, _)| !self.is_over(file));
         let (_, rest) = found.ok_or_else(|| self.not_found("File", None))?;
         match rest.len() as u64 {
             length if length > limit => Err(too_large(limit)),
             length => {
-                Ok(HeldContent { rest: rest.clone(), offset: 0, length: Some(length), received: 0, followed: None })
+                let (rest, holder) = (rest.clone(), self.holder.clone());
+                Ok(HeldContent { holder, rest, offset: 0, length: Some(length), received: 0, cut, followed: None })
             }
         }
     }
@@ -216,7 +242,7 @@ impl Delivery for Memory<'_> {
     }
 
     async fn file_preview(&self, id: &FileId) -> Result<FilePreview, Failure> {
-        let held = self.read().await;
+        let held = self.reached().await?;
         if let Some(preview) = held.growing.get(id) {
             return Ok(FilePreview {
                 offset: held.growth(id).map_or(0, |bytes| bytes.len() as u64),
@@ -243,7 +269,8 @@ impl Delivery for Memory<'_> {
             return Err(backbone::Error::UnexpectedStatus { status: 416, request: String::new() }.into());
         }
         let followed = Some(Followed { holder: self.holder.clone(), id: id.clone(), limit });
-        Ok(HeldContent { rest: Bytes::new(), offset, length: None, received: 0, followed })
+        let holder = self.holder.clone();
+        Ok(HeldContent { holder, rest: Bytes::new(), offset, length: None, received: 0, cut: None, followed })
     }
 
     async fn create_token(&self, token: &CreateToken) -> Result<CreatedToken, Failure> {
@@ -378,15 +405,21 @@ impl Memory<'_> {
 
 /// A node that needs no server as long as it only delivers: its identity is made here.
 pub(crate) fn node(directory: &Path, clock: Arc<dyn Clock>) -> Arc<Core> {
+    let (config, store, account) = parts(directory, new_account(clock.now()));
+    Core::new(config, clock, Arc::new(store), account, directory.to_owned())
+}
+
+/// What such a node is made of.
+pub(crate) fn parts(directory: &Path, account: AccountRecord) -> (Config, Store, Account) {
     std::fs::create_dir_all(directory).unwrap();
     let store = Store::open_in(directory, &StoreKeySource::File(directory.join("store.key")), true).unwrap();
     let config = Config::new(directory, BackboneConfig::new("http://127.0.0.1:1", "test", Secret::new("test")));
     let client = Client::new(ClientConfig::new(&config.backbone.base_url, "test", SecretText::new("test"))).unwrap();
-    let account = Account::new(new_account(clock.now()), client);
-    Core::new(config, clock, Arc::new(store), account, directory.to_owned())
+    (config, store, Account::new(account, client))
 }
 
-fn new_account(created_at: Timestamp) -> AccountRecord {
+/// A new identity with its first device.
+pub(crate) fn new_account(created_at: Timestamp) -> AccountRecord {
     let identity_key = SignatureKeypair::generate();
     let public_key = identity_key.public_key();
     let device: DeviceId = "DVCabcdefghijklmno12".parse().unwrap();
@@ -458,6 +491,10 @@ fn refusal(status: u16, code: &str, message: String) -> backbone::Error {
     backbone::Error::Api { status, code: code.to_owned(), message, request: String::new(), trace_id: None }
 }
 
+fn broken() -> backbone::Error {
+    backbone::Error::Network { kind: NetworkError::Broken, request: String::new(), source: None }
+}
+
 fn too_large(limit: u64) -> Failure {
     backbone::Error::AnswerTooLarge { request: String::new(), limit, unit: "bytes" }.into()
 }
@@ -484,10 +521,13 @@ impl Ledger for Recorder<'_> {
 
 /// The bytes of a file that are still to be handed out.
 pub(crate) struct HeldContent {
+    holder: Holder,
     rest: Bytes,
     offset: u64,
     length: Option<u64>,
     received: u64,
+    /// Behind how many bytes it breaks.
+    cut: Option<u64>,
     followed: Option<Followed>,
 }
 
@@ -507,8 +547,6 @@ impl Followed {
             let growing = held.growth(&self.id).map(|bytes| Bytes::copy_from_slice(bytes));
             let is_growing = growing.is_some();
             let complete = held.files.get(&self.id).map(|(_, bytes)| bytes.clone());
-            let broken =
-                || backbone::Error::Network { kind: NetworkError::Broken, request: String::new(), source: None };
             let bytes = growing.or(complete).ok_or_else(broken)?;
             if bytes.len() > position || !is_growing || held.ends_early {
                 return Ok(bytes.slice(position..));
@@ -545,8 +583,15 @@ impl Incoming for HeldContent {
                 return Err(too_large(followed.limit));
             }
         }
-        let chunk = self.rest.split_to(self.rest.len().min(CHUNK));
+        let left = self.cut.map_or(u64::MAX, |cut| cut - self.received);
+        if left == 0 {
+            return Err(broken().into());
+        }
+        let length = self.rest.len().min(CHUNK).min(usize::try_from(left).unwrap_or(usize::MAX));
+        let chunk = self.rest.split_to(length);
+        let position = self.offset + self.received;
         self.received += chunk.len() as u64;
+        self.holder.held().await.sent.push(position..position + chunk.len() as u64);
         Ok(Some(chunk).filter(|chunk| !chunk.is_empty()))
     }
 }

@@ -2,9 +2,9 @@
 //!
 //! Everything that is shared passes through [`Delivery`]: six reads (a token, the metadata of a file, all bytes of a file, a
 //! range of them, what is shown of a file whose upload goes on, and its bytes as they come) and three writes (a new token, a new
-//! file at once, a new file piece by piece, which may go on after an interruption). [`of`] chooses the implementation. Nodes have one, [`backbone::Backbone`], and
-//! tests a second one in memory. Direct delivery between nodes becomes another one beside them, without a change in
-//! `token/`, `file/` or the facades. `conformance.rs` tests the contract below for each.
+//! file at once, a new file piece by piece, which may go on after an interruption). [`of`] chooses the implementation: [`several::Several`]
+//! reads from the node that shares something and from the [`backbone`](backbone::Backbone), and writes to the latter. Where a
+//! peer has what is in [`learn`]. Tests have a backbone and peers in memory. `conformance.rs` tests the contract below for each.
 //!
 //! What only the backbone can say is not delivery and asks the session of the account: login, challenges, the datawallet,
 //! external events, who owns a file, deleting, unlocking.
@@ -45,6 +45,11 @@
 //!
 //! **Time.** A call ends by itself: each has a time-out, and so does a stream from which nothing comes.
 //!
+//! **Paths.** [`Incoming::path`] says by which path bytes come. A stream has one origin and breaks with it; the caller says so
+//! ([`Routes::failed`]), asks again from where it broke, and then gets whoever is there. It also says whose bytes were wrong
+//! ([`dropped`]): they are not asked for this file again. Bytes of several origins may be of one chunk; if such a chunk is wrong, it is asked
+//! for again as a whole, which shows who sends wrong bytes.
+//!
 //! **Errors.** [`Failure`] separates what callers treat differently. It carries the error that users see, with the next step,
 //! without secrets, bodies or queries.
 
@@ -53,10 +58,16 @@ mod backbone;
 mod choice;
 #[cfg(test)]
 mod conformance;
+mod direct;
+#[cfg(test)]
+pub(crate) mod fake_peers;
+pub(crate) mod learn;
 #[cfg(test)]
 pub(crate) mod memory;
 mod pieces;
 mod retries;
+mod several;
+mod undelivered;
 
 use std::future::Future;
 use std::ops::Range;
@@ -69,28 +80,61 @@ use transport::wire::backbone::tokens::{CreateToken, CreatedToken, Token};
 use transport::wire::{FileId, TokenId, UploadId};
 
 pub(crate) use self::retries::Retries;
+pub use self::undelivered::Undelivered;
 use crate::core::Core;
+use crate::event::{Event, EventBus};
+use crate::logging::short;
+use crate::peer::{Origin, Path, Routes};
 use crate::source::SourceError;
 use crate::{Error, Result as NodeResult};
 
-/// The bytes of a file on the way by which a node receives.
+/// The bytes of a file that a backbone sends.
 #[cfg(not(test))]
-pub(crate) type Arriving = transport::backbone::Download;
+type FromBackbone = transport::backbone::Download;
+
+/// The bytes of a file that a backbone sends, but within [`memory::Holder::scope`] the holder.
+#[cfg(test)]
+type FromBackbone = choice::Choice<transport::backbone::Download, memory::HeldContent>;
+
+/// The peers of a node.
+#[cfg(not(test))]
+type Peers = crate::peer::PeerNetwork;
+
+/// The peers of a node, but within [`fake_peers::FakePeers::scope`] those of the test.
+#[cfg(test)]
+type Peers = fake_peers::PeersInTest;
 
 /// The bytes of a file on the way by which a node receives.
-#[cfg(test)]
-pub(crate) type Arriving = choice::Choice<transport::backbone::Download, memory::HeldContent>;
+pub(crate) type Arriving = several::Arriving<FromBackbone, Peers>;
 
 /// The way by which a node delivers and receives.
 #[cfg(not(test))]
 pub(crate) fn of(core: &Core) -> impl Delivery<FileContent = Arriving> {
-    backbone::Backbone::of(core)
+    several::Several::new(core, backbone::Backbone::of(core), core.peers.clone())
 }
 
-/// The way by which a node delivers and receives: the backbone, but within [`memory::Holder::scope`] the holder.
+/// The way by which a node delivers and receives, or what the scope of the test says.
 #[cfg(test)]
 pub(crate) fn of(core: &Core) -> impl Delivery<FileContent = Arriving> {
-    choice::Choice::of(core)
+    several::Several::new(core, choice::Choice::of(core), fake_peers::PeersInTest::of(core))
+}
+
+/// Bytes of a file were wrong that came from this origin: leaves it for this file, says so, and returns whether somebody else can
+/// be asked.
+pub(crate) fn dropped(
+    events: &EventBus,
+    routes: &Routes,
+    id: &FileId,
+    (origin, path): (Origin, Option<Path>),
+    reason: &dyn std::fmt::Display,
+) -> bool {
+    let Some(route) = routes.to_file(id) else { return false };
+    let peer = (origin == Origin::Peer).then(|| route.direct.peer_id.to_base58());
+    let is_other_left = routes.drop_origin(id, origin);
+    let by = path.map_or("", Path::name);
+    tracing::warn!(file = short(id), path = by, peer, %reason, is_other_left, "wrong bytes of a file were refused");
+    events.publish(Event::PathDropped { file: id.clone(), path, peer });
+    is_other_left
 }
 
 /// A way by which tokens and files come and go; see the [module](self) for the contract.
@@ -261,6 +305,11 @@ pub(crate) fn may_pass(error: &Error) -> bool {
 
 /// The bytes of a file on their way. Nothing of them has been verified.
 pub(crate) trait Incoming: Send {
+    /// By which path they come now.
+    fn path(&self) -> Path {
+        Path::Backbone
+    }
+
     /// How many bytes of the file are before the first one: 0, or where the range begins.
     fn offset(&self) -> u64;
 

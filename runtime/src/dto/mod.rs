@@ -10,6 +10,7 @@ mod identity;
 mod json_text;
 mod metadata;
 mod password;
+mod peer;
 mod token;
 
 pub use challenge::{Challenge, ChallengeType, ChallengeValidation};
@@ -18,4 +19,5 @@ pub use identity::{DeviceInfo, IdentityInfo, SyncInfo, SyncTime};
 pub use json_text::JsonText;
 pub use metadata::IdentityMetadata;
 pub use password::{EmptyPassword, InvalidPin, Password, PasswordLocation, PasswordProtection};
+pub use peer::{Connectivity, Peer, Relay};
 pub use token::Token;

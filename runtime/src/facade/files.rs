@@ -15,12 +15,14 @@ use super::list::List;
 use crate::code::ErrorCode;
 use crate::config::{Secret, serialize_in_clear};
 use crate::core::place;
+use crate::delivery::learn;
 use crate::dto::{File, PasswordProtection, Token};
 use crate::event::Event;
 use crate::file::{
     self, ContentFormat, EarlyShare, FileReader, FileRecord, FileWriter, Found, GrowingFile, GrowingReader, NewContent,
     NewFile, Observer, StartedUpload, VerifiedContent, Wanted,
 };
+use crate::held;
 use crate::logging::short;
 use crate::query::{self, FILES, Ownership, Query};
 use crate::source::Source;
@@ -190,11 +192,16 @@ impl FilesFacade {
         let expires_at = request.expires_at.unwrap_or(Timestamp::NEVER);
         check_future(expires_at, &*self.node.core.clock)?;
         self.check_lifetime(expires_at).await?;
+        Self::new_file(request)
+    }
+
+    /// What is asked for, with permitted tags.
+    pub(super) fn new_file(request: UploadOwnFile) -> Result<NewFile> {
         Ok(NewFile {
             content: request.content,
             filename: request.filename.into(),
             mimetype: request.mimetype.into(),
-            expires_at,
+            expires_at: request.expires_at.unwrap_or(Timestamp::NEVER),
             title: request.title,
             description: request.description,
             tags: request.tags.map(Tags::into_permitted).transpose()?,
@@ -290,7 +297,10 @@ impl FilesFacade {
     /// What a reference names: a file, the key to its metadata, and the backbone.
     async fn named(&self, request: &LoadFile) -> Result<(FileId, SecretKey, Option<String>)> {
         match AnyReference::parse(&request.reference).map_err(token::unreadable_reference)? {
-            AnyReference::File(reference) => Ok((reference.id, (&reference.key).into(), reference.backbone_base_url)),
+            AnyReference::File(reference) => {
+                learn::of_file_reference(&self.node.core, &reference).await?;
+                Ok((reference.id, (&reference.key).into(), reference.backbone_base_url))
+            }
             AnyReference::Token(reference) => {
                 let password = request.password.as_ref().map(Secret::expose);
                 let loaded = token::load(&self.node.core, &reference, password).await?;
@@ -365,7 +375,9 @@ impl FilesFacade {
         let password = request.password_protection.clone().map(NewPassword::check).transpose()?;
         let record = self.record(id)?;
         let content = TokenContent::file(id.clone(), record.secret_key);
-        self.create_token(content, record.expires_at, password, request).await
+        // Only the node of the owner serves a file.
+        let shares = Some(id.clone()).filter(|_| record.is_own);
+        self.create_token((content, shares), record.expires_at, password, request).await
     }
 
     /// Creates a token by which others follow an upload, and load the file when it has ended.
@@ -383,12 +395,14 @@ impl FilesFacade {
         }
         let password = request.password_protection.clone().map(NewPassword::check).transpose()?;
         let (file_id, secret_key) = (upload.file_id().clone(), upload.metadata_key().clone());
-        self.create_token(TokenContent::file(file_id, secret_key), upload.expires_at(), password, request).await
+        let shares = Some(file_id.clone());
+        let content = TokenContent::file(file_id, secret_key);
+        self.create_token((content, shares), upload.expires_at(), password, request).await
     }
 
     async fn create_token(
         &self,
-        content: TokenContent,
+        (content, shares): (TokenContent, Option<FileId>),
         expires_at: Timestamp,
         password: Option<NewPassword>,
         request: CreateTokenForFile,
@@ -399,6 +413,7 @@ impl FilesFacade {
             ephemeral: request.ephemeral,
             for_identity: request.for_identity,
             password,
+            shares,
         };
         new.create(&self.node.core).await
     }
@@ -418,9 +433,8 @@ impl FilesFacade {
                 outcome => outcome?,
             }
         }
-        let mut batch = Batch::new();
-        batch.record_delete(collection::FILES, id.as_str());
-        self.node.core.commit(batch).await?;
+        held::remove_object(&self.node.core, collection::FILES, id.as_str()).await?;
+        learn::forget(&self.node.core, id).await?;
         if let Some(root) = record.root {
             self.node.core.content_store.remove(&root).await;
         }

@@ -4,9 +4,11 @@ mod account;
 mod challenges;
 mod content_store;
 mod files;
+mod files_direct;
 mod files_in_parts;
 mod identity_metadata;
 pub(crate) mod list;
+mod peers;
 #[cfg(test)]
 mod tests;
 mod tokens;
@@ -14,6 +16,7 @@ mod tokens;
 use std::sync::Arc;
 
 use crate::core::Core;
+use crate::peer::PeerServer;
 use crate::sync::Synchronizer;
 
 pub use account::{AccountFacade, Health};
@@ -22,6 +25,7 @@ pub use content_store::ContentStoreFacade;
 pub use files::{CreateTokenForFile, Download, FilesFacade, Followed, LoadFile, UploadOwnFile};
 pub use identity_metadata::IdentityMetadataFacade;
 pub use list::List;
+pub use peers::PeersFacade;
 pub use tokens::{CreateOwnToken, LoadPeerToken, TokensFacade};
 
 pub use crate::file::{ContentFormat, EarlyShare, FileReader, FileWriter, GrowingFile, GrowingReader, NewContent};
@@ -33,4 +37,6 @@ pub(crate) struct Node {
     pub(crate) core: Arc<Core>,
     /// Pushes what facades changed and learns what others did.
     pub(crate) sync: Synchronizer,
+    /// Answers peers, if there are any.
+    pub(crate) server: Option<PeerServer>,
 }

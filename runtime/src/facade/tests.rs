@@ -31,11 +31,12 @@ impl World {
         let clock = Arc::new(ManualClock::new(START.parse().unwrap()));
         let node = |name: &str| {
             let core = memory::node(&directory.path().join(name), clock.clone());
-            Arc::new(Node { core, sync: Synchronizer::idle() })
+            Arc::new(Node { core, sync: Synchronizer::idle(), server: None })
         };
         let (alice, bob, holder) = (node("alice"), node("bob"), Holder::default());
         let world = Arc::new(Self { alice, bob, clock, holder: holder.clone(), _directory: directory });
-        holder.scope(test(world)).await;
+        // Boxed, because a test thread has a small stack.
+        holder.scope(Box::pin(test(world))).await;
     }
 
     /// Changes what is held, as an untrusted side can.

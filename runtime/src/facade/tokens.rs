@@ -12,6 +12,7 @@ use crate::config::{Secret, serialize_in_clear};
 use crate::core::place;
 use crate::dto::{PasswordProtection, Token};
 use crate::event::Event;
+use crate::held;
 use crate::logging::short;
 use crate::query::{self, Ownership, Query, TOKENS};
 use crate::store::{Batch, View, collection};
@@ -77,6 +78,7 @@ impl TokensFacade {
             expires_at: request.expires_at,
             ephemeral: request.ephemeral,
             for_identity: request.for_identity,
+            shares: None,
         };
         new.create(&self.node.core).await
     }
@@ -154,9 +156,7 @@ impl TokensFacade {
                 outcome => outcome?,
             }
         }
-        let mut batch = Batch::new();
-        batch.record_delete(collection::TOKENS, id.as_str());
-        self.node.core.commit(batch).await?;
+        held::remove_object(&self.node.core, collection::TOKENS, id.as_str()).await?;
         self.node.core.events.publish(Event::TokenDeleted(id.clone()));
         Ok(())
     }
@@ -169,7 +169,8 @@ impl TokensFacade {
     #[instrument(skip_all, fields(token = short(id)))]
     pub async fn unlock_token(&self, id: &TokenId) -> Result<()> {
         self.record(id)?;
-        Ok(self.node.core.account.session().unlock_token(id).await?)
+        self.node.core.account.session().unlock_token(id).await?;
+        Ok(held::unlock(&self.node.core, id).await?)
     }
 
     fn record(&self, id: &TokenId) -> Result<TokenRecord> {

@@ -264,7 +264,7 @@ impl BlobSealer {
         self.length += chunk.len() as u64;
         self.limit.check(self.length)?;
         if let Some(observer) = &self.observer {
-            observer(Progress { phase: Phase::Sealing, bytes: self.length, total: None, resumed: 0 });
+            observer(Progress { phase: Phase::Sealing, bytes: self.length, total: None, resumed: 0, path: None });
         }
         Ok(chunk)
     }

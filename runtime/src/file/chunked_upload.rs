@@ -145,7 +145,7 @@ fn shown_and_changed() -> Error {
 }
 
 fn uploading(observer: Observer, total: Option<u64>, resumed: u64) -> UploadObserver {
-    Arc::new(move |bytes| observer(Progress { phase: Phase::Uploading, bytes, total, resumed }))
+    Arc::new(move |bytes| observer(Progress { phase: Phase::Uploading, bytes, total, resumed, path: None }))
 }
 
 impl<'a> ChunkedUpload<'a> {

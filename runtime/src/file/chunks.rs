@@ -18,6 +18,7 @@ use crate::blocking::joined;
 use crate::code::ErrorCode;
 use crate::content_store::{Keeping, KnownContent};
 use crate::core::Core;
+use crate::peer::{Path, PathLog};
 use crate::{Error, Result};
 
 /// Chunks that are fetched or opened beside the one that is read.
@@ -52,7 +53,20 @@ impl ContentId {
 }
 
 /// A chunk on another thread.
-type Opening = JoinHandle<Result<Vec<u8>, ContentError>>;
+struct Opening {
+    index: u64,
+    by: By,
+    task: JoinHandle<Result<Vec<u8>, ContentError>>,
+}
+
+/// Where a sealed chunk is from.
+#[derive(Clone, Copy)]
+enum By {
+    /// The content store, which has compared its hash.
+    Store,
+    /// Others, all of it by this path; or by several.
+    Path(Option<Path>),
+}
 
 /// The chunks of a content. Nothing of a chunk is handed out before all of it is authenticated.
 pub(super) struct Chunks {
@@ -64,13 +78,15 @@ pub(super) struct Chunks {
     opener: Arc<RwLock<Opener>>,
     run: Option<Run>,
     /// Chunks that are being opened, in their order.
-    opening: VecDeque<(u64, Opening)>,
+    opening: VecDeque<Opening>,
     /// The chunk to be fetched next.
     next: u64,
     /// Behind the last one that may be fetched.
     end: u64,
     /// Why the chunk `next` could not be fetched, if it was not the one that was asked for.
     failed: Option<Error>,
+    /// The chunk that one sender is to send as a whole.
+    whole: Option<u64>,
     is_in_order: bool,
     access: Access,
     window: u64,
@@ -94,7 +110,7 @@ impl Chunks {
         let opener = match stored_opener(blob.core(), content).await {
             Some(opener) => opener,
             None => {
-                let at_once = chunks.start..chunks.end.min(window);
+                let at_once = chunks.start..chunks.end.min(window).min(blob.longest_run());
                 let (opener, top) = fetched_opener(&mut blob, content, at_once, &mut run).await?;
                 if let Some(keeping) = &keeping {
                     keeping.try_tree(None, &top);
@@ -114,6 +130,7 @@ impl Chunks {
             next: chunks.start,
             end: chunks.end,
             failed: None,
+            whole: None,
             is_in_order: false,
             access,
             window,
@@ -126,26 +143,47 @@ impl Chunks {
     /// # Errors
     /// `cipherMismatch` if the backbone does not have the bytes that were uploaded, and its errors. May be called again then.
     pub(super) async fn chunk(&mut self, index: u64) -> Result<Vec<u8>> {
-        if self.opening.front().map_or(self.next, |(first, _)| *first) != index {
-            self.jump(index);
-        }
-        let wanted = if self.is_in_order { AHEAD } else { 1 };
-        while self.opening.len() < wanted && self.next < self.end && self.failed.is_none() {
-            match self.fetch(self.next).await {
-                Ok((sealed, is_stored)) => self.open(sealed, is_stored),
-                Err(error) => self.failed = Some(error),
+        loop {
+            if self.opening.front().map_or(self.next, |first| first.index) != index {
+                self.jump(index);
+            }
+            let wanted = if self.is_in_order { AHEAD } else { 1 };
+            while self.opening.len() < wanted && self.next < self.end && self.failed.is_none() {
+                match self.fetch(self.next).await {
+                    Ok((sealed, by)) => self.open(sealed, by),
+                    Err(error) => self.failed = Some(error),
+                }
+            }
+            let Some(mut opening) = self.opening.pop_front() else {
+                let beyond = || altered(self.blob.core(), ContentError::Range);
+                return Err(self.failed.take().unwrap_or_else(beyond));
+            };
+            let opened = joined(&mut opening.task).await;
+            self.is_in_order = opened.is_ok();
+            match opened {
+                Ok(chunk) => return Ok(chunk),
+                Err(error) => {
+                    let is_again = self.can_be_fetched_again(&opening, error);
+                    self.jump(index);
+                    if !is_again {
+                        return Err(altered(self.blob.core(), error));
+                    }
+                }
             }
         }
-        let Some((_, mut opening)) = self.opening.pop_front() else {
-            let beyond = || altered(self.blob.core(), ContentError::Range);
-            return Err(self.failed.take().unwrap_or_else(beyond));
-        };
-        let opened = joined(&mut opening).await;
-        self.is_in_order = opened.is_ok();
-        opened.map_err(|error| {
-            self.jump(index);
-            altered(self.blob.core(), error)
-        })
+    }
+
+    /// Whether somebody else can send a chunk that was wrong.
+    fn can_be_fetched_again(&mut self, wrong: &Opening, error: ContentError) -> bool {
+        match wrong.by {
+            By::Path(Some(path)) => {
+                self.run = None;
+                self.blob.were_wrong(path, &error)
+            }
+            // Who of them sent wrong bytes shows if one sends all.
+            By::Path(None) => self.whole.replace(wrong.index) != Some(wrong.index),
+            By::Store => false,
+        }
     }
 
     /// The hash that a sealed chunk has, fetched together with those of the chunks behind it.
@@ -158,6 +196,11 @@ impl Chunks {
         hash.map_err(|error| self.altered(error))
     }
 
+    /// By which paths bytes have come so far.
+    pub(super) fn paths(&self) -> &PathLog {
+        self.blob.paths()
+    }
+
     fn jump(&mut self, index: u64) {
         self.opening.clear();
         self.failed = None;
@@ -168,10 +211,10 @@ impl Chunks {
         }
     }
 
-    fn open(&mut self, mut sealed: Vec<u8>, is_stored: bool) {
+    fn open(&mut self, mut sealed: Vec<u8>, by: By) {
         let (opener, index) = (self.opener.clone(), self.next);
-        let slot = self.keeping.as_ref().filter(|_| !is_stored).and_then(Keeping::slot);
-        let opening = tokio::task::spawn_blocking(move || {
+        let slot = self.keeping.as_ref().filter(|_| matches!(by, By::Path(_))).and_then(Keeping::slot);
+        let task = tokio::task::spawn_blocking(move || {
             let opener = opener.read().unwrap_or_else(PoisonError::into_inner);
             let kept = slot.map(|slot| (slot, sealed.clone()));
             opener.open_chunk(index, &mut sealed)?;
@@ -180,30 +223,34 @@ impl Chunks {
             }
             Ok(sealed)
         });
-        self.opening.push_back((index, opening));
+        self.opening.push_back(Opening { index, by, task });
         self.next += 1;
     }
 
-    /// A sealed chunk, and whether it was stored here; when it is there, the hashes that verify it are too.
-    async fn fetch(&mut self, index: u64) -> Result<(Vec<u8>, bool)> {
+    /// A sealed chunk, and where it is from; when it is there, the hashes that verify it are too.
+    async fn fetch(&mut self, index: u64) -> Result<(Vec<u8>, By)> {
         if self.first_stored(index) == index {
             self.fetch_hashes(index..index + 1).await?;
             if let Some(sealed) = self.blob.core().content_store.chunk(&self.root, index).await {
                 self.run = None;
                 self.report(index);
-                return Ok((sealed, true));
+                return Ok((sealed, By::Store));
             }
         }
         let place = self.layout.sealed_chunk(index).map_err(|error| self.altered(error))?;
-        let end = self.end.min(index.saturating_add(self.window)).min(self.first_stored(index + 1));
+        let window = self.window.min(self.blob.longest_run());
+        let end = self.end.min(index.saturating_add(window)).min(self.first_stored(index + 1));
         self.fetch_hashes(index..end).await?;
         let run_end = self.layout.sealed(&(index..end)).map_err(|error| self.altered(error))?.end;
         if self.run.is_none() && self.is_in_order {
             self.window = self.window.saturating_mul(WINDOW_GROWTH);
         }
-        let sealed = self.blob.bytes(&mut self.run, place, run_end).await?;
+        let sealed = match self.whole {
+            Some(whole) if whole == index => self.blob.bytes_of_one(place).await?,
+            _ => self.blob.bytes(&mut self.run, place, run_end).await?,
+        };
         self.report(index);
-        Ok((sealed, false))
+        Ok((sealed.bytes, By::Path(sealed.by)))
     }
 
     /// The first chunk from this one on that is stored here, or the end.
@@ -215,7 +262,13 @@ impl Chunks {
     fn report(&self, index: u64) {
         if let Some((observer, total)) = &self.progress {
             let before = total.saturating_sub(self.left_behind(index));
-            observer(Progress { phase: Phase::Downloading, bytes: before, total: Some(*total), resumed: 0 });
+            observer(Progress {
+                phase: Phase::Downloading,
+                bytes: before,
+                total: Some(*total),
+                resumed: 0,
+                path: self.paths().last(),
+            });
         }
     }
 
@@ -238,8 +291,14 @@ impl Chunks {
             if stored.is_some_and(|bytes| self.add(&part, &bytes).is_ok()) {
                 continue;
             }
-            let bytes = self.blob.bytes(&mut None, part.blob.clone(), part.blob.end).await?;
-            self.add(&part, &bytes).map_err(|error| self.altered(error))?;
+            let bytes = loop {
+                let fetched = self.blob.bytes_of_one(part.blob.clone()).await?;
+                match self.add(&part, &fetched.bytes) {
+                    Ok(()) => break fetched.bytes,
+                    Err(error) if fetched.by.is_some_and(|by| self.blob.were_wrong(by, &error)) => {}
+                    Err(error) => return Err(self.altered(error)),
+                }
+            };
             if let Some(keeping) = &self.keeping {
                 keeping.try_tree(Some(&part), &bytes);
             }
@@ -272,20 +331,30 @@ async fn fetched_opener(
     run: &mut Option<Run>,
 ) -> Result<(Opener, Vec<u8>)> {
     let layout = content.layout;
-    // The end first: it shows whether the backbone knows ranges.
-    let top = blob.bytes(&mut None, layout.top(), layout.top().end).await?;
-    let end = match chunks.start {
-        0 if !chunks.is_empty() => {
-            let missing = blob.core().content_store.first_stored(&content.root, chunks);
-            layout.sealed(&(0..missing)).map_err(|error| altered(blob.core(), error))?.end
+    let key = ContentKey::new(&content.key);
+    loop {
+        // The end first: it shows whether the backbone knows ranges.
+        let top = blob.bytes_of_one(layout.top()).await?;
+        let end = match chunks.start {
+            0 if !chunks.is_empty() => {
+                let missing = blob.core().content_store.first_stored(&content.root, chunks.clone());
+                layout.sealed(&(0..missing)).map_err(|error| altered(blob.core(), error))?.end
+            }
+            _ => HEADER_LENGTH as u64,
+        };
+        let head = blob.bytes(run, 0..HEADER_LENGTH as u64, end).await?;
+        let opener = Verifier::new(&content.root, layout, &head.bytes, &top.bytes)
+            .and_then(|verifier| Opener::new(&content.key, verifier));
+        let error = match opener {
+            Ok(opener) => return Ok((opener, top.bytes)),
+            Err(error) => error,
+        };
+        *run = None;
+        let wrong = if head.bytes == key.header().as_bytes() { top.by } else { head.by };
+        if !wrong.is_some_and(|by| blob.were_wrong(by, &error)) {
+            return Err(altered(blob.core(), error));
         }
-        _ => HEADER_LENGTH as u64,
-    };
-    let header = blob.bytes(run, 0..HEADER_LENGTH as u64, end).await?;
-    let opener = Verifier::new(&content.root, layout, &header, &top)
-        .and_then(|verifier| Opener::new(&content.key, verifier))
-        .map_err(|error| altered(blob.core(), error))?;
-    Ok((opener, top))
+    }
 }
 
 fn altered(core: &Core, error: ContentError) -> Error {

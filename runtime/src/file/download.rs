@@ -6,6 +6,8 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
+use tracing::info;
 use transport::backbone::UploadContent;
 use transport::content::MAX_CONTENT_LENGTH;
 use transport::crypto::TAG_LENGTH;
@@ -22,6 +24,7 @@ use crate::blocking::{blocking, joined};
 use crate::code::ErrorCode;
 use crate::core::Core;
 use crate::delivery::{self, Delivery as _, Failure, Incoming};
+use crate::peer::{Path, PathLog};
 use crate::{Error, Result};
 
 /// Bytes of the body that are hashed and decoded at a time: large enough to be worth another thread, small enough for the
@@ -86,12 +89,30 @@ async fn download_whole(
     observer: Option<&Observer>,
 ) -> Result<VerifiedContent> {
     check_size(core, record.is_own, record.filesize)?;
-    let arrived = fetch(core, id, record.filesize, observer).await?;
-    report(observer, Phase::Verifying, 0, Some(record.filesize));
-    let opener = Opener::new(metadata, record.cipher_hash);
-    let verified = blocking(move || arrived.open(&opener)).await.map_err(|error| refused(core, error))?;
-    report(observer, Phase::Verifying, record.filesize, Some(record.filesize));
-    Ok(verified)
+    let paths = PathLog::default();
+    let mut may_mix = true;
+    loop {
+        let whole = fetch(core, id, record.filesize, observer, &paths, may_mix).await?;
+        report(observer, Phase::Verifying, 0, Some(record.filesize), &paths);
+        let (opener, arrived) = (Opener::new(metadata, record.cipher_hash), whole.arrival);
+        let error = match blocking(move || arrived.open(&opener)).await {
+            Ok(verified) => {
+                report(observer, Phase::Verifying, record.filesize, Some(record.filesize), &paths);
+                whole.by.iter().for_each(|by| core.routes.worked(id, by.origin()));
+                return Ok(verified.by(paths));
+            }
+            Err(error) => error,
+        };
+        let can_be_fetched_again = match (&error, whole.by) {
+            (FileError::Io(_), _) => false,
+            (_, Some(by)) => delivery::dropped(&core.events, &core.routes, id, (by.origin(), Some(by)), &error),
+            // Who of them sent wrong bytes shows if one sends all.
+            (_, None) => std::mem::take(&mut may_mix),
+        };
+        if !can_be_fetched_again {
+            return Err(refused(core, error));
+        }
+    }
 }
 
 /// The plaintext of a file that this node has just sealed.
@@ -157,33 +178,156 @@ pub(super) fn spool_for(core: &Core, filesize: u64) -> Result<Spool> {
     Ok(spool)
 }
 
-async fn fetch(core: &Core, id: &FileId, filesize: u64, observer: Option<&Observer>) -> Result<Box<Arrival>> {
-    let limit = max_body_length(filesize);
-    let spool = spool_for(core, filesize)?;
-    let unavailable = |failure| fetch_error(core, failure);
-    let mut download = delivery::of(core).file_content(id, limit).await.map_err(unavailable)?;
-    let total = Incoming::length(&download);
-    let mut taking = Taking::Idle(Box::new(Arrival::new(spool)), Vec::new());
-    let mut piece = Vec::new();
-    while let Some(chunk) = Incoming::chunk(&mut download).await.map_err(unavailable)? {
-        let mut rest = chunk.as_ref();
+/// A body that has arrived.
+struct Whole {
+    arrival: Box<Arrival>,
+    /// Who sent all of it, and by which path the end; none if several did.
+    by: Option<Path>,
+}
+
+/// Receives a body. If whoever sends it fails, it goes on behind what has arrived with whoever else can be asked; or begins again, if
+/// one is to send all.
+async fn fetch(
+    core: &Core,
+    id: &FileId,
+    filesize: u64,
+    observer: Option<&Observer>,
+    paths: &PathLog,
+    may_mix: bool,
+) -> Result<Whole> {
+    let mut receiving = Receiving::new(core, filesize)?;
+    loop {
+        let failure = match receive(core, id, &mut receiving, observer, paths).await {
+            Ok(()) => return receiving.finish().await,
+            Err(Interrupted::Here(error)) => return Err(error),
+            Err(Interrupted::There(by, failure)) => {
+                if by.is_some_and(|by| was_wrong(core, id, by, &failure)) {
+                    receiving = Receiving::new(core, filesize)?;
+                    continue;
+                }
+                failure
+            }
+        };
+        // Without a route there is nobody else, and whoever asked for the file decides about another attempt.
+        if !core.routes.is_any_ready(id, Instant::now()) {
+            return Err(fetch_error(core, failure));
+        }
+        info!(error = %failure.error(), file = crate::logging::short(id), "a download is continued");
+        if !may_mix {
+            receiving = Receiving::new(core, filesize)?;
+        }
+    }
+}
+
+/// Why a body did not arrive.
+enum Interrupted {
+    /// It cannot be kept.
+    Here(Error),
+    /// By which path the last bytes came, and why there are no more.
+    There(Option<Path>, Failure),
+}
+
+/// Whether whoever sent bytes sends what no honest one does, and somebody else can be asked.
+fn was_wrong(core: &Core, id: &FileId, by: Path, failure: &Failure) -> bool {
+    let is_wrong = match failure {
+        Failure::TooLarge(_) => true,
+        Failure::Failed(Error::Undelivered(error)) => error.is_lie(),
+        _ => false,
+    };
+    is_wrong && delivery::dropped(&core.events, &core.routes, id, (by.origin(), Some(by)), failure.error())
+}
+
+/// Receives the rest of a body from one sender.
+async fn receive(
+    core: &Core,
+    id: &FileId,
+    receiving: &mut Receiving,
+    observer: Option<&Observer>,
+    paths: &PathLog,
+) -> Result<(), Interrupted> {
+    let (limit, position) = (receiving.limit, receiving.received);
+    let by = delivery::of(core);
+    let asked = match position {
+        0 => by.file_content(id, limit).await,
+        _ => by.file_range(id, position..limit, limit).await,
+    };
+    let mut arriving = asked.map_err(|failure| Interrupted::There(None, failure))?;
+    let total = arriving.length().map(|length| length + arriving.offset());
+    let mut skipped = position.saturating_sub(arriving.offset());
+    loop {
+        let path = arriving.path();
+        let chunk = match Incoming::chunk(&mut arriving).await {
+            Ok(Some(chunk)) => chunk,
+            Ok(None) if skipped > 0 => {
+                let text = "it has fewer bytes than before".to_owned();
+                core.routes.failed(id, path.origin(), Instant::now());
+                return Err(Interrupted::There(Some(path), Failure::Failed(Error::Unknown(text))));
+            }
+            Ok(None) => return Ok(()),
+            Err(failure) => {
+                core.routes.failed(id, path.origin(), Instant::now());
+                return Err(Interrupted::There(Some(path), failure));
+            }
+        };
+        paths.add(path, chunk.len() as u64);
+        // Who sends everything begins with what is here.
+        let known = skipped.min(chunk.len() as u64);
+        skipped -= known;
+        let new = chunk.get(usize::try_from(known).unwrap_or(usize::MAX)..).unwrap_or_default();
+        receiving.take(new, path).await.map_err(Interrupted::Here)?;
+        report(observer, Phase::Downloading, receiving.received, total, paths);
+    }
+}
+
+/// A body that is being received, with the piece that is not complete.
+struct Receiving {
+    taking: Option<Taking>,
+    piece: Vec<u8>,
+    received: u64,
+    limit: u64,
+    by: Option<Path>,
+    is_mixed: bool,
+}
+
+impl Receiving {
+    fn new(core: &Core, filesize: u64) -> Result<Self> {
+        let taking = Some(Taking::Idle(Box::new(Arrival::new(spool_for(core, filesize)?)), Vec::new()));
+        let limit = max_body_length(filesize);
+        Ok(Self { taking, piece: Vec::new(), received: 0, limit, by: None, is_mixed: false })
+    }
+
+    async fn take(&mut self, mut rest: &[u8], path: Path) -> Result<()> {
+        self.is_mixed |= self.by.is_some_and(|by| by.origin() != path.origin());
+        self.by = Some(path);
+        self.received += rest.len() as u64;
         while !rest.is_empty() {
-            let (fitting, behind) = rest.split_at(rest.len().min(PIECE - piece.len()));
-            piece.extend_from_slice(fitting);
+            let (fitting, behind) = rest.split_at(rest.len().min(PIECE - self.piece.len()));
+            self.piece.extend_from_slice(fitting);
             rest = behind;
-            if piece.len() == PIECE {
-                let (arrival, empty) = taking.finish().await?;
-                taking = Taking::start(arrival, std::mem::replace(&mut piece, empty));
+            if self.piece.len() == PIECE {
+                let (arrival, empty) = self.taken().await?;
+                self.taking = Some(Taking::start(arrival, std::mem::replace(&mut self.piece, empty)));
             }
         }
-        report(observer, Phase::Downloading, download.received(), total);
+        Ok(())
     }
-    let (mut arrival, _) = taking.finish().await?;
-    if piece.len() > INLINE || arrival.spool.writes_to_disk(piece.len()) {
-        return Ok(Taking::start(arrival, piece).finish().await?.0);
+
+    /// Waits for the piece that is being processed.
+    async fn taken(&mut self) -> Result<(Box<Arrival>, Vec<u8>)> {
+        let gone = || Error::Unknown("the download was given up before".to_owned());
+        self.taking.take().ok_or_else(gone)?.finish().await
     }
-    arrival.take(&piece).map_err(|error| temporary_file_error(&error))?;
-    Ok(arrival)
+
+    async fn finish(mut self) -> Result<Whole> {
+        let (mut arrival, _) = self.taken().await?;
+        let by = self.by.filter(|_| !self.is_mixed);
+        if self.piece.len() > INLINE || arrival.spool.writes_to_disk(self.piece.len()) {
+            arrival = Taking::start(arrival, self.piece).finish().await?.0;
+        } else {
+            arrival.take(&self.piece).map_err(|error| temporary_file_error(&error))?;
+        }
+        Ok(Whole { arrival, by })
+    }
 }
 
 /// A body that is being received.
@@ -283,8 +427,9 @@ fn refused(core: &Core, error: FileError) -> Error {
     core.transport_error(kind, error.to_string())
 }
 
-fn report(observer: Option<&Observer>, phase: Phase, bytes: u64, total: Option<u64>) {
+fn report(observer: Option<&Observer>, phase: Phase, bytes: u64, total: Option<u64>, paths: &PathLog) {
     if let Some(observer) = observer {
-        observer(Progress { phase, bytes, total, resumed: 0 });
+        let path = paths.last().filter(|_| phase == Phase::Downloading);
+        observer(Progress { phase, bytes, total, resumed: 0, path });
     }
 }

@@ -26,6 +26,7 @@ use crate::blocking::blocking;
 use crate::code::ErrorCode;
 use crate::core::Core;
 use crate::delivery::{self, Arriving, Delivery as _, Failure, Incoming, Retries};
+use crate::peer::Path;
 use crate::{BackboneError, Error, Result, file_name};
 
 /// A file that a reference names.
@@ -278,7 +279,13 @@ impl Following {
     fn report(&self) {
         if let Some(observer) = &self.observer {
             let total = self.growth.layout().map(|layout| layout.blob_length());
-            observer(Progress { phase: Phase::Downloading, bytes: self.growth.received(), total, resumed: 0 });
+            observer(Progress {
+                phase: Phase::Downloading,
+                bytes: self.growth.received(),
+                total,
+                resumed: 0,
+                path: Some(Path::Backbone),
+            });
         }
     }
 

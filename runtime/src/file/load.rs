@@ -14,7 +14,7 @@ use super::download::{check_chunked_size, check_size};
 use super::record::{ChunkMembers, needs_newer_reader};
 use crate::code::ErrorCode;
 use crate::core::Core;
-use crate::delivery::{self, Delivery as _, Failure};
+use crate::delivery::{self, Delivery as _, Failure, learn};
 use crate::event::Event;
 use crate::store::{Batch, View, collection};
 use crate::{Error, Result};
@@ -80,6 +80,7 @@ pub(super) async fn remember(core: &Core, id: &FileId, record: FileRecord) -> Re
         // Another call or another device was faster; its record may have members that a reference does not provide.
         return Ok(known);
     }
+    learn::keep(core, id).await?;
     info!(file = crate::logging::short(id), own = record.is_own, "file loaded");
     let file = record.clone().into_dto(id.clone(), core.base_url())?;
     core.events.publish(Event::PeerFileLoaded(Box::new(file)));

@@ -3,6 +3,8 @@
 mod blob;
 mod chunked_upload;
 mod chunks;
+mod ciphertext;
+mod direct;
 mod download;
 mod early;
 mod follow;
@@ -23,6 +25,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+pub(crate) use self::ciphertext::{Ciphertext, Elsewhere, Unopened, shown};
+pub(crate) use self::direct::SealedInPlace;
 pub(crate) use self::download::{Wanted, download};
 pub use self::early::{EarlyShare, StartedUpload};
 pub(crate) use self::follow::{Found, follow};
@@ -36,6 +40,8 @@ pub use self::upload::NewContent;
 pub(crate) use self::upload::NewFile;
 pub use self::verified::VerifiedContent;
 pub use self::writer::FileWriter;
+
+use crate::peer::Path;
 
 /// In which format a file is uploaded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
@@ -77,6 +83,8 @@ pub struct Progress {
     /// sealed or verified, while an upload is followed, which begins with the first byte, and from the moment when a changed source
     /// turns out to need everything anew.
     pub resumed: u64,
+    /// By which path the last bytes came, while content is downloaded.
+    pub path: Option<Path>,
 }
 
 /// A step of a transfer.

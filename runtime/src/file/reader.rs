@@ -16,6 +16,7 @@ use super::chunks::{Access, Chunks, ContentId};
 use super::spool::temporary_file_error;
 use crate::code::ErrorCode;
 use crate::core::Core;
+use crate::peer::PathLog;
 use crate::{Error, Result};
 
 type Fetched = (Box<Chunks>, Result<Vec<u8>>);
@@ -24,7 +25,8 @@ type Fetching = Pin<Box<dyn Future<Output = Fetched> + Send>>;
 /// Plaintext that is fetched, verified and decrypted while it is read. Every byte is authenticated before it is handed out; only
 /// the chunks that are read are fetched, and at most two ahead of them. Holds some MiB, however long the file is.
 ///
-/// A broken connection is continued at the chunk where it broke, a few times. Errors are those of
+/// A broken connection is continued where it broke, a few times, by whoever has the file; wrong bytes are fetched again from somebody
+/// else. Errors are those of
 /// [`download_file`](crate::facade::FilesFacade::download_file), as [`Error`] inside the [`io::Error`]; altered bytes have the kind
 /// [`InvalidData`](io::ErrorKind::InvalidData). After an error, reading goes on with the same byte. Dropping the reader ends the
 /// requests.
@@ -38,6 +40,7 @@ pub struct FileReader {
     position: u64,
     /// The chunk that was opened last, and its number.
     chunk: Option<(u64, Vec<u8>)>,
+    paths: PathLog,
 }
 
 enum State {
@@ -69,14 +72,20 @@ impl FileReader {
         let is_empty = chunks.is_empty();
         let mut fetched = Box::new(Chunks::start(core, content, chunks, access, observer).await?);
         let chunk = if is_empty { None } else { Some((first, fetched.chunk(first).await?)) };
-        let position = range.start;
-        Ok(Self { state: Mutex::new(State::Idle(fetched)), layout, range, position, chunk })
+        let (position, paths) = (range.start, fetched.paths().clone());
+        Ok(Self { state: Mutex::new(State::Idle(fetched)), layout, range, position, chunk, paths })
     }
 
     /// Bytes of plaintext from the first to the last.
     #[must_use]
     pub fn length(&self) -> u64 {
         self.range.end - self.range.start
+    }
+
+    /// By which paths its ciphertext comes, as it is when the log is asked.
+    #[must_use]
+    pub fn path_log(&self) -> PathLog {
+        self.paths.clone()
     }
 
     fn poll_chunk(&mut self, context: &mut Context<'_>, index: u64) -> Poll<io::Result<()>> {

@@ -1,4 +1,4 @@
-//! The bytes of a blob at the backbone, by their places. None of them is verified here.
+//! The bytes of a blob at the node that shares it or at the backbone, by their places. None of them is verified here.
 
 use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom};
@@ -6,6 +6,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::{Buf as _, Bytes};
+use tokio::time::Instant;
 use tracing::info;
 use transport::wire::FileId;
 
@@ -15,19 +16,25 @@ use crate::blocking::blocking;
 use crate::code::ErrorCode;
 use crate::core::Core;
 use crate::delivery::{self, Arriving, Delivery as _, Failure, Incoming, Retries};
-use crate::{Error, Result};
+use crate::peer::{Origin, Path, PathLog};
+use crate::{BackboneError, Error, Result};
 
 /// Status of a range beyond the end.
 const RANGE_NOT_SATISFIABLE: u16 = 416;
 
-/// A blob at the backbone.
+/// Chunks that are asked for at once where a better path may appear meanwhile: the next request takes it.
+const MAX_RUN: u64 = 64;
+
+/// A blob that others have.
 pub(super) struct RemoteBlob {
     core: Arc<Core>,
     id: FileId,
     /// Bytes that it must have.
     length: u64,
-    /// The whole ciphertext, in a temporary file, from a backbone that does not know ranges.
-    local: Option<Storage>,
+    /// The whole ciphertext, in a temporary file, from a backbone that does not know ranges, and by which path it came.
+    local: Option<(Storage, Path)>,
+    /// By which paths it has come so far.
+    paths: PathLog,
 }
 
 /// Consecutive bytes on their way.
@@ -40,6 +47,21 @@ pub(super) struct Run {
     end: u64,
 }
 
+/// Some bytes of a blob.
+pub(super) struct Fetched {
+    pub(super) bytes: Vec<u8>,
+    /// Who sent all of them, and by which path the last ones; none if several did.
+    pub(super) by: Option<Path>,
+}
+
+/// Bytes that are not complete yet.
+#[derive(Default)]
+struct Partial {
+    bytes: Vec<u8>,
+    by: Option<Path>,
+    is_mixed: bool,
+}
+
 /// Why a range did not come.
 enum Interruption {
     /// Another attempt may bring it.
@@ -48,112 +70,232 @@ enum Interruption {
     Short,
     /// The backbone sends everything.
     NoRanges,
+    /// This origin does not have the blob, whatever else it has.
+    Wrong(Path, Error),
     Final(Error),
 }
 
 impl RemoteBlob {
     pub(super) fn new(core: Arc<Core>, id: FileId, length: u64) -> Self {
-        Self { core, id, length, local: None }
+        Self { core, id, length, local: None, paths: PathLog::default() }
     }
 
     pub(super) fn core(&self) -> &Core {
         &self.core
     }
 
-    /// Exactly these bytes. They are taken from `run` if they are the next ones there; else a new one is started, which goes on
-    /// to `end`. Begins again at the first of them when the connection breaks.
-    ///
-    /// # Errors
-    /// `cipherMismatch` if the backbone does not have so many bytes, and its errors.
-    pub(super) async fn bytes(&mut self, run: &mut Option<Run>, range: Range<u64>, end: u64) -> Result<Vec<u8>> {
-        let mut retries = Retries::default();
-        while self.local.is_none() {
-            match self.remote_bytes(run, &range, end).await {
-                Ok(bytes) => return Ok(bytes),
-                Err(Interruption::NoRanges) => self.local = Some(self.fetch_whole().await?),
-                Err(Interruption::Broken(error)) if retries.wait().await => {
-                    info!(%error, file = crate::logging::short(&self.id), "a download is continued");
-                }
-                Err(Interruption::Short) if retries.wait_after_short_answer().await => {}
-                Err(Interruption::Short) => return Err(self.too_short()),
-                Err(Interruption::Broken(error) | Interruption::Final(error)) => return Err(error),
-            }
-            *run = None;
-        }
-        self.local_bytes(range).await
+    /// By which paths bytes have come so far.
+    pub(super) fn paths(&self) -> &PathLog {
+        &self.paths
     }
 
-    async fn remote_bytes(&self, run: &mut Option<Run>, range: &Range<u64>, end: u64) -> Result<Vec<u8>, Interruption> {
-        let continued = run.take().filter(|run| run.position == range.start && run.end >= range.end);
+    /// Exactly these bytes. They are taken from `run` if they are the next ones there; else a new one is started, which goes on
+    /// to `end`. When it breaks, it goes on behind what has arrived, with whoever can be asked.
+    ///
+    /// # Errors
+    /// `cipherMismatch` if nobody who can be asked has so many bytes, and the errors of those who were asked.
+    pub(super) async fn bytes(&mut self, run: &mut Option<Run>, range: Range<u64>, end: u64) -> Result<Fetched> {
+        self.bytes_in_parts(run, range, end, true).await
+    }
+
+    /// The same after several had sent bytes that were wrong together: this time one of them sends all.
+    pub(super) async fn bytes_of_one(&mut self, range: Range<u64>) -> Result<Fetched> {
+        let end = range.end;
+        self.bytes_in_parts(&mut None, range, end, false).await
+    }
+
+    /// These bytes were wrong, so who sent them is not asked for this file again. Whether somebody else is left.
+    pub(super) fn were_wrong(&mut self, by: Path, reason: &dyn std::fmt::Display) -> bool {
+        let is_left = self.drop_origin(by, reason);
+        if is_left && self.local.as_ref().is_some_and(|(_, path)| path.origin() == by.origin()) {
+            self.local = None;
+        }
+        is_left
+    }
+
+    fn drop_origin(&self, by: Path, reason: &dyn std::fmt::Display) -> bool {
+        let Core { events, routes, .. } = &*self.core;
+        delivery::dropped(events, routes, &self.id, (by.origin(), Some(by)), reason)
+    }
+
+    async fn bytes_in_parts(
+        &mut self,
+        run: &mut Option<Run>,
+        range: Range<u64>,
+        end: u64,
+        may_mix: bool,
+    ) -> Result<Fetched> {
+        let (mut retries, mut partial) = (Retries::default(), Partial::default());
+        loop {
+            if let Some((local, path)) = &self.local {
+                return Ok(Fetched { bytes: self.local_bytes(local, range).await?, by: Some(*path) });
+            }
+            let Err(interruption) = self.remote_bytes(run, &mut partial, &range, end).await else {
+                return Ok(self.complete(partial));
+            };
+            *run = None;
+            if !may_mix {
+                partial = Partial::default();
+            }
+            match interruption {
+                Interruption::NoRanges => self.local = Some(self.fetch_whole().await?),
+                Interruption::Wrong(by, error) => {
+                    if !self.drop_origin(by, &error) {
+                        return Err(error);
+                    }
+                    partial = Partial::default();
+                }
+                Interruption::Broken(error) if self.is_other_ready() || retries.wait().await => {
+                    info!(%error, file = crate::logging::short(&self.id), "a download is continued");
+                }
+                Interruption::Short if self.is_other_ready() || retries.wait_after_short_answer().await => {}
+                Interruption::Short => return Err(self.too_short()),
+                Interruption::Broken(error) | Interruption::Final(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Whether somebody can be asked at once instead of who failed.
+    fn is_other_ready(&self) -> bool {
+        self.core.routes.is_any_ready(&self.id, Instant::now())
+    }
+
+    fn complete(&self, Partial { bytes, by, is_mixed }: Partial) -> Fetched {
+        if let Some(by) = by {
+            self.core.routes.worked(&self.id, by.origin());
+        }
+        Fetched { bytes, by: by.filter(|_| !is_mixed) }
+    }
+
+    async fn remote_bytes(
+        &self,
+        run: &mut Option<Run>,
+        partial: &mut Partial,
+        range: &Range<u64>,
+        end: u64,
+    ) -> Result<(), Interruption> {
+        if partial.bytes.capacity() == 0 {
+            partial.bytes.reserve_exact(usize::try_from(range.end - range.start).unwrap_or_default());
+        }
+        let position = range.start + partial.bytes.len() as u64;
+        let continued = run.take().filter(|run| run.position == position && run.end >= range.end);
         let mut current = match continued {
             Some(run) => run,
-            None => self.start(range.start..end).await?,
+            None => self.start(position..end).await?,
         };
-        let mut bytes = Vec::with_capacity(usize::try_from(range.end - range.start).unwrap_or_default());
         while current.position < range.end {
             if current.rest.is_empty() {
-                let next =
-                    Incoming::chunk(&mut current.arriving).await.map_err(|failure| self.interruption(failure))?;
-                current.rest = next.ok_or(Interruption::Short)?;
+                current.rest = self.next(&mut current.arriving).await?;
             }
             let wanted = usize::try_from(range.end - current.position).unwrap_or(usize::MAX);
             let taken = wanted.min(current.rest.len());
-            bytes.extend_from_slice(&current.rest[..taken]);
+            partial.add(&current.rest[..taken], current.arriving.path());
             current.rest.advance(taken);
             current.position += taken as u64;
         }
         *run = Some(current).filter(|current| current.position < current.end);
-        Ok(bytes)
+        Ok(())
+    }
+
+    /// The next bytes of a run.
+    async fn next(&self, arriving: &mut Arriving) -> Result<Bytes, Interruption> {
+        let path = arriving.path();
+        let interruption = match Incoming::chunk(arriving).await {
+            Ok(Some(bytes)) => {
+                self.paths.add(arriving.path(), bytes.len() as u64);
+                return Ok(bytes);
+            }
+            Ok(None) => Interruption::Short,
+            Err(failure) => self.interruption(Some(path), failure),
+        };
+        if matches!(interruption, Interruption::Broken(_) | Interruption::Short | Interruption::Final(_)) {
+            self.core.routes.failed(&self.id, path.origin(), Instant::now());
+        }
+        // Whoever fails while another one is left is not the end.
+        let is_other_left = self.core.routes.origins(&self.id, Instant::now()).len() > 1;
+        Err(match interruption {
+            Interruption::Final(error) if is_other_left => Interruption::Broken(error),
+            other => other,
+        })
     }
 
     async fn start(&self, range: Range<u64>) -> Result<Run, Interruption> {
-        let by = delivery::of(&self.core);
-        let arriving = by.file_range(&self.id, range.clone(), self.length).await;
-        let arriving = arriving.map_err(|failure| self.interruption(failure))?;
-        if Incoming::offset(&arriving) != range.start {
-            return Err(Interruption::NoRanges);
+        let arriving = delivery::of(&self.core).file_range(&self.id, range.clone(), self.length).await;
+        // Everybody who could be asked has failed.
+        let arriving = arriving.map_err(|failure| self.interruption(None, failure))?;
+        let path = arriving.path();
+        match Incoming::offset(&arriving) {
+            offset if offset == range.start => {}
+            _ if path.origin() == Origin::Backbone => return Err(Interruption::NoRanges),
+            _ => return Err(Interruption::Wrong(path, self.too_short())),
         }
         Ok(Run { arriving, rest: Bytes::new(), position: range.start, end: range.end })
     }
 
-    fn interruption(&self, failure: Failure) -> Interruption {
-        match failure {
-            Failure::TooLarge(_) => Interruption::Final(self.too_long()),
-            Failure::Failed(Error::Backbone(error)) if error.status() == Some(RANGE_NOT_SATISFIABLE) => {
-                Interruption::Final(self.too_short())
+    /// Chunks that are asked for at once: all of them, unless there may be a better path than the last one.
+    pub(super) fn longest_run(&self) -> u64 {
+        let has_route = self.core.routes.to_file(&self.id).is_some();
+        if has_route && self.paths.last() != Some(Path::Lan) { MAX_RUN } else { u64::MAX }
+    }
+
+    /// What a failure of bytes that came by this path means, or of a request that nobody answered.
+    fn interruption(&self, path: Option<Path>, failure: Failure) -> Interruption {
+        let wrong = |error| Interruption::Wrong(path.unwrap_or(Path::Backbone), error);
+        let error = match failure {
+            Failure::TooLarge(_) => return wrong(self.too_long()),
+            Failure::Failed(error) | Failure::NotFound(error) => error,
+        };
+        match &error {
+            error if of_backbone(error).is_some_and(|error| error.status() == Some(RANGE_NOT_SATISFIABLE)) => {
+                wrong(self.too_short())
             }
-            Failure::Failed(Error::Backbone(error)) if error.is_transient() => Interruption::Broken(error.into()),
-            other => Interruption::Final(other.into()),
+            // Who lies in the answer to a request is dropped already.
+            Error::Undelivered(lie) if lie.is_lie() && path.is_some() => wrong(error),
+            known if self.may_pass(known) => Interruption::Broken(error),
+            _ => Interruption::Final(error),
         }
     }
 
+    /// Whether another attempt may bring what did not come. A peer that was not reached at the start hardly comes; one that goes away
+    /// in the middle may come back.
+    fn may_pass(&self, error: &Error) -> bool {
+        let may_peer_come_back = match error {
+            Error::Undelivered(error) => error.may_peer_come_back() && self.paths.first().is_some(),
+            _ => false,
+        };
+        may_peer_come_back || of_backbone(error).is_some_and(BackboneError::is_transient)
+    }
+
     /// Everything, in a temporary file.
-    async fn fetch_whole(&self) -> Result<Storage> {
+    async fn fetch_whole(&self) -> Result<(Storage, Path)> {
         info!(file = crate::logging::short(&self.id), "the backbone sends whole files only");
         let mut spool = spool_for(&self.core, self.length)?;
-        let failed = |failure| match self.interruption(failure) {
-            Interruption::Broken(error) | Interruption::Final(error) => error,
+        let failed = |failure| match self.interruption(None, failure) {
+            Interruption::Broken(error) | Interruption::Final(error) | Interruption::Wrong(_, error) => error,
             Interruption::Short | Interruption::NoRanges => self.too_short(),
         };
         let mut arriving = delivery::of(&self.core).file_content(&self.id, self.length).await.map_err(failed)?;
         while let Some(piece) = Incoming::chunk(&mut arriving).await.map_err(failed)? {
+            self.paths.add(arriving.path(), piece.len() as u64);
             let appended = blocking(move || spool.append(&piece).map(|()| spool)).await;
             spool = appended.map_err(|error| temporary_file_error(&error))?;
         }
-        if Incoming::received(&arriving) == self.length { Ok(spool.into_storage()) } else { Err(self.too_short()) }
+        if Incoming::received(&arriving) != self.length {
+            return Err(self.too_short());
+        }
+        Ok((spool.into_storage(), arriving.path()))
     }
 
-    async fn local_bytes(&self, range: Range<u64>) -> Result<Vec<u8>> {
-        let read = match &self.local {
-            Some(Storage::Memory(bytes)) => {
+    async fn local_bytes(&self, local: &Storage, range: Range<u64>) -> Result<Vec<u8>> {
+        let read = match local {
+            Storage::Memory(bytes) => {
                 let place = |position: u64| usize::try_from(position).unwrap_or(usize::MAX);
                 return bytes
                     .get(place(range.start)..place(range.end))
                     .map(<[u8]>::to_vec)
                     .ok_or_else(|| self.too_short());
             }
-            Some(Storage::File(file, _)) => file.try_clone(),
-            None => return Err(self.too_short()),
+            Storage::File(file, _) => file.try_clone(),
         };
         let file = read.map_err(|error| temporary_file_error(&error))?;
         blocking(move || read_at(file, range)).await.map_err(|error| temporary_file_error(&error))
@@ -170,7 +312,24 @@ impl RemoteBlob {
     }
 }
 
-fn read_at(mut file: File, range: Range<u64>) -> std::io::Result<Vec<u8>> {
+impl Partial {
+    fn add(&mut self, bytes: &[u8], path: Path) {
+        self.is_mixed |= self.by.is_some_and(|by| by.origin() != path.origin());
+        self.by = Some(path);
+        self.bytes.extend_from_slice(bytes);
+    }
+}
+
+/// What the backbone answered, alone or beside a peer.
+fn of_backbone(error: &Error) -> Option<&BackboneError> {
+    match error {
+        Error::Backbone(error) => Some(error),
+        Error::Undelivered(error) => error.backbone().and_then(of_backbone),
+        _ => None,
+    }
+}
+
+pub(super) fn read_at(mut file: File, range: Range<u64>) -> std::io::Result<Vec<u8>> {
     let mut bytes = vec![0; usize::try_from(range.end - range.start).map_err(std::io::Error::other)?];
     file.seek(SeekFrom::Start(range.start))?;
     file.read_exact(&mut bytes)?;

@@ -225,7 +225,7 @@ pub(super) fn metadata_too_long() -> Error {
 fn uploading(observer: Observer, total: u64) -> Arc<dyn Fn(u64) + Send + Sync> {
     Arc::new(move |bytes| {
         let bytes = bytes.min(total);
-        observer(Progress { phase: Phase::Uploading, bytes, total: Some(total), resumed: 0 });
+        observer(Progress { phase: Phase::Uploading, bytes, total: Some(total), resumed: 0, path: None });
     })
 }
 
@@ -272,7 +272,7 @@ async fn seal(core: &Core, content: &mut Content, observer: Option<&Observer>) -
         }
         sealing = sealing.push(piece).await?;
         if let Some(observer) = observer {
-            observer(Progress { phase: Phase::Sealing, bytes: length, total: None, resumed: 0 });
+            observer(Progress { phase: Phase::Sealing, bytes: length, total: None, resumed: 0, path: None });
         }
     }
 }

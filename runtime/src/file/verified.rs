@@ -12,6 +12,7 @@ use tokio::task::JoinHandle;
 use transport::file::VerifiedFile;
 
 use super::FileReader;
+use crate::peer::{Path, PathBytes, PathLog};
 
 /// Bytes of plaintext that are decrypted at a time.
 const PIECE: usize = 256 * 1024;
@@ -24,6 +25,7 @@ type Verified = Box<VerifiedFile<File>>;
 pub struct VerifiedContent {
     content: Content,
     length: u64,
+    paths: PathLog,
 }
 
 enum Content {
@@ -33,25 +35,50 @@ enum Content {
 
 impl VerifiedContent {
     pub(crate) fn new(reader: impl AsyncRead + Send + Sync + 'static, length: u64) -> Self {
-        Self { content: Content::Whole(Box::pin(reader)), length }
+        Self { content: Content::Whole(Box::pin(reader)), length, paths: PathLog::default() }
     }
 
     pub(super) fn in_chunks(reader: FileReader) -> Self {
-        Self { length: reader.length(), content: Content::Chunks(Box::new(reader)) }
+        let (length, paths) = (reader.length(), reader.path_log());
+        Self { length, content: Content::Chunks(Box::new(reader)), paths }
+    }
+
+    /// The same, come by these paths.
+    pub(super) fn by(self, paths: PathLog) -> Self {
+        Self { paths, ..self }
     }
 
     /// The bytes in a range that is within it. Reads and drops those before.
     pub(super) async fn range(self, range: Range<u64>) -> io::Result<Self> {
+        let paths = self.paths.clone();
         let mut reader = self.into_reader();
         tokio::io::copy(&mut (&mut reader).take(range.start), &mut tokio::io::sink()).await?;
         let length = range.end - range.start;
-        Ok(Self::new(reader.take(length), length))
+        Ok(Self::new(reader.take(length), length).by(paths))
     }
 
     /// Plaintext bytes.
     #[must_use]
     pub fn length(&self) -> u64 {
         self.length
+    }
+
+    /// By which path the first byte came; none if nothing had to be fetched.
+    #[must_use]
+    pub fn path(&self) -> Option<Path> {
+        self.paths.first()
+    }
+
+    /// By which paths the ciphertext has come so far.
+    #[must_use]
+    pub fn paths(&self) -> Vec<PathBytes> {
+        self.paths.bytes()
+    }
+
+    /// The same as it is when it is asked for: of format `v2` most comes while the content is read.
+    #[must_use]
+    pub fn path_log(&self) -> PathLog {
+        self.paths.clone()
     }
 
     /// The plaintext as a reader.

@@ -114,7 +114,7 @@ impl From<durable::Error> for StoreError {
 
 impl StoreError {
     /// Whether there is no room on the disk. Then nothing was changed.
-    fn is_full(&self) -> bool {
+    pub(crate) fn is_full(&self) -> bool {
         match self {
             Self::Disk(error) => error.is_full(),
             Self::NotRemembered { cause, .. } => cause.0.is_full(),

@@ -19,7 +19,9 @@ use super::state::{InFlight, Position, SyncTimes};
 use super::{apply, events, state};
 use crate::code::ErrorCode;
 use crate::core::Core;
+use crate::delivery::learn;
 use crate::event::Event;
+use crate::held;
 use crate::store::{Batch, View, collection};
 use crate::{Error, Result};
 
@@ -321,9 +323,14 @@ impl<'a> Run<'a> {
             Ok::<_, Error>((batch, (outcome, misses)))
         };
         let removes_files = foreign.iter().any(is_removal_of_file);
+        let changes_devices = foreign.iter().any(|entry| entry.collection == collection::DEVICES);
         let (Outcome { refused, .. }, misses) = self.core.store.change(stage).await?;
         if removes_files {
             self.core.content_store.sweep();
+            learn::forget_removed(self.core).await?;
+        }
+        if changes_devices {
+            self.core.peers.close_removed();
         }
         debug!(count, newest, "applied modifications of the datawallet");
         self.report(refused, &unreadable);
@@ -382,7 +389,13 @@ impl<'a> Run<'a> {
         let mut outcome = Push::Nothing;
         loop {
             match self.push_next().await? {
-                Push::Nothing => return Ok(outcome),
+                Push::Nothing => {
+                    if outcome == Push::Done {
+                        // The other devices need not wait for their next synchronization.
+                        self.core.peers.hint(self.core.account.address());
+                    }
+                    return Ok(outcome);
+                }
                 Push::OutOfDate => return Ok(Push::OutOfDate),
                 Push::Done => outcome = Push::Done,
             }
@@ -555,6 +568,11 @@ fn staged(
     let mut damaged: Vec<_> = changes.unreadable.iter().map(|damage| damage.index).collect();
     let outcome = apply::stage(&mut batch, view, foreign, changes, &unpushed)?;
     damaged.extend(&outcome.incomplete);
+    let mut held = held::Edit::of(view, &mut batch)?;
+    for removal in foreign.iter().filter(|entry| entry.kind == ModificationType::Delete) {
+        held.remove_with(&removal.collection, &removal.object_identifier)?;
+    }
+    held.finish()?;
     Ok((batch, damaged, outcome))
 }
 

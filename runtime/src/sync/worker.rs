@@ -140,6 +140,7 @@ impl Worker {
                 () = self.stop.cancelled() => return None,
                 request = self.queue.recv() => return Some(self.collect(request?)),
                 () = due => return Some((schedule.work, Vec::new())),
+                () = self.core.peers.hinted() => return Some((Work::Everything, Vec::new())),
                 // While an attempt is scheduled, changes wait for it in the journal.
                 () = self.core.unpushed.notified(), if schedule.at.is_none() => schedule.schedule_push(),
             }

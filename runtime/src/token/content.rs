@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 use transport::crypto::{Cipher, CryptoError, CryptoObject as _, SecretKey};
+use transport::peer::Direct;
 use transport::token::TokenContent;
 use transport::wire::json_budget::{self, JsonBudget, MAX_CONTENT};
 use transport::wire::{ByteText, json};
@@ -51,6 +52,17 @@ impl TokenJson {
 
     pub(crate) fn value(&self) -> &Value {
         &self.0
+    }
+
+    /// With where the node is that shares the file which this content is for.
+    pub(crate) fn reachable_at(&self, direct: &Direct) -> Self {
+        match TokenContent::from_json(self.0.clone(), true) {
+            Ok(mut content) => {
+                direct.add_to(&mut content);
+                Self(content.to_json())
+            }
+            Err(_) => self.clone(),
+        }
     }
 
     pub(crate) fn seal(&self, key: &SecretKey) -> ByteText {

@@ -1,9 +1,9 @@
 //! Creates a token: seals it, creates it at the backbone, and stores it.
 
 use tracing::info;
-use transport::crypto::SecretKey;
+use transport::crypto::{PasswordHash, SecretKey};
 use transport::wire::backbone::tokens::CreateToken;
-use transport::wire::{Address, Timestamp};
+use transport::wire::{Address, FileId, Timestamp, TokenId};
 
 use super::password::{NewPassword, StoredPassword};
 use super::{TokenJson, TokenRecord};
@@ -13,6 +13,8 @@ use crate::delivery::{self, Delivery as _};
 use crate::dto::{self, JsonText};
 use crate::error::{Property, PropertyRule};
 use crate::event::Event;
+use crate::held::{Edit, HeldToken};
+use crate::store::{Batch, Object, View};
 use crate::{Error, Result};
 
 /// A token whose values have all been checked.
@@ -22,6 +24,8 @@ pub(crate) struct NewToken {
     pub(crate) ephemeral: bool,
     pub(crate) for_identity: Option<Address>,
     pub(crate) password: Option<NewPassword>,
+    /// The own file that it shares, if peers can load it from here by this token.
+    pub(crate) shares: Option<FileId>,
 }
 
 /// # Errors
@@ -39,11 +43,16 @@ impl NewToken {
     pub(crate) async fn create(self, core: &Core) -> Result<dto::Token> {
         let secret_key = SecretKey::generate();
         let password = self.password.map(NewPassword::protect);
+        let shares = self.shares.filter(|_| core.config.peers.is_some());
+        // Only in what is sealed: this identity is shown the content as it asked for it, in the form that published clients know.
+        let direct = shares.as_ref().and_then(|_| core.held.direct());
+        let sealed = direct.map_or_else(|| self.content.clone(), |direct| self.content.reachable_at(&direct));
+        let (sealed, hash) = (sealed.seal(&secret_key), password_hash(password.as_ref()).await);
         let request = CreateToken {
-            content: Some(self.content.seal(&secret_key)),
+            content: Some(sealed.clone()),
             expires_at: self.expires_at,
             for_identity: self.for_identity.clone(),
-            password: hash(password.as_ref()).await,
+            password: hash.as_ref().map(PasswordHash::to_backbone_text),
         };
         let created = delivery::of(core).create_token(&request).await?;
         let record = TokenRecord {
@@ -57,8 +66,14 @@ impl NewToken {
             content: JsonText::from(self.content.value()),
             password_protection: password,
         };
-        if !self.ephemeral {
-            core.remember(record.to_object(&created.id)).await?;
+        let held = shares.map(|file| {
+            let held = HeldToken::new(file, (record.created_at, record.expires_at), sealed);
+            held.limited(record.for_identity.clone(), hash)
+        });
+        let object = Some(record.to_object(&created.id)).filter(|_| !self.ephemeral);
+        remember(core, &created.id, object, held).await?;
+        if let Some(addressee) = &record.for_identity {
+            core.peers.hint(addressee);
         }
         info!(token = crate::logging::short(&created.id), ephemeral = self.ephemeral, "token created");
         let token = record.into_dto(created.id, core.base_url(), self.ephemeral)?;
@@ -67,9 +82,28 @@ impl NewToken {
     }
 }
 
+/// Stores a token that was just created, and what is held of it for peers, in one commit.
+async fn remember(core: &Core, id: &TokenId, object: Option<Object>, held: Option<HeldToken>) -> Result<()> {
+    let hold = |view: &View<'_>, batch: &mut Batch| {
+        let Some(held) = held else { return Ok(()) };
+        let mut edit = Edit::of(view, batch)?;
+        edit.add(id, &held, core.clock.now())?;
+        Ok(edit.finish()?)
+    };
+    match object {
+        Some(object) => core.remember_and(object, hold).await,
+        None => core.remember_beside(id, hold).await,
+    }
+}
+
+/// The hash in the form that the backbone compares.
 pub(super) async fn hash(password: Option<&StoredPassword>) -> Option<String> {
+    password_hash(password).await.map(|hash| hash.to_backbone_text())
+}
+
+pub(crate) async fn password_hash(password: Option<&StoredPassword>) -> Option<PasswordHash> {
     match password {
-        Some(password) => Some(password.backbone_hash().await),
+        Some(password) => Some(password.hash().await),
         None => None,
     }
 }

@@ -1,6 +1,7 @@
 //! Loads a token by its reference.
 
 use transport::crypto::SecretKey;
+use transport::token::TokenContent;
 use transport::wire::backbone::tokens::Token as BackboneToken;
 use transport::wire::json_budget::MAX_CONTENT;
 use transport::wire::{ReferenceError, TokenId, TokenReference};
@@ -12,7 +13,7 @@ use super::password::StoredPassword;
 use super::{TokenJson, TokenRecord};
 use crate::code::ErrorCode;
 use crate::core::Core;
-use crate::delivery::{self, Delivery as _, Failure};
+use crate::delivery::{self, Delivery as _, Failure, learn};
 use crate::dto::JsonText;
 use crate::store::{View, collection};
 use crate::{Error, Result};
@@ -32,12 +33,14 @@ pub(crate) struct Loaded {
 pub(crate) async fn load(core: &Core, reference: &TokenReference, password: Option<&str>) -> Result<Loaded> {
     let password = chosen_password(core, reference, password)?;
     if let Some(record) = stored(&core.store.view(), &reference.id)? {
+        learn_again(core, reference, &record, password.as_ref()).await?;
         return Ok(Loaded { id: reference.id.clone(), record, was_known: true });
     }
     if !reference.is_for(Some(core.account.address())) {
         return Err(not_for_you(core, reference));
     }
     let hash = hash(password.as_ref()).await;
+    learn::of_token_reference(core, reference);
     let named = reference.backbone_base_url.as_deref();
     let token = delivery::of(core).token(&reference.id, hash.as_deref(), named).await;
     let token = token.map_err(|failure| match failure {
@@ -45,7 +48,29 @@ pub(crate) async fn load(core: &Core, reference: &TokenReference, password: Opti
         other => other.into(),
     })?;
     let record = open(core, reference, token, password)?;
+    if let Some(content) = content_of(&record) {
+        learn::of_token(core, reference, &content, hash.as_deref()).await?;
+    }
     Ok(Loaded { id: reference.id.clone(), record, was_known: false })
+}
+
+/// What a token that is known says of where its file can be loaded.
+async fn learn_again(
+    core: &Core,
+    reference: &TokenReference,
+    record: &TokenRecord,
+    password: Option<&StoredPassword>,
+) -> Result<()> {
+    match content_of(record) {
+        Some(content) if learn::is_reachable(core, reference, &content) => {
+            learn::of_token(core, reference, &content, hash(password).await.as_deref()).await
+        }
+        _ => Ok(()),
+    }
+}
+
+fn content_of(record: &TokenRecord) -> Option<TokenContent> {
+    TokenContent::parse_open(record.content.as_str(), true).ok()
 }
 
 /// The stored token with this id.

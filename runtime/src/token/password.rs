@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
+use transport::crypto::PasswordHash;
 use transport::crypto::password::{generate_salt, hash_password};
 use transport::wire::{PasswordLocationIndicator, PasswordType, SharedPasswordProtection};
 use zeroize::Zeroizing;
@@ -72,14 +73,14 @@ pub(crate) struct StoredPassword {
 }
 
 impl StoredPassword {
-    /// The hash that the backbone compares; it does not reveal the password.
-    pub(super) async fn backbone_hash(&self) -> String {
+    /// The hash that is compared by whoever holds the token; it does not reveal the password.
+    pub(super) async fn hash(&self) -> PasswordHash {
         let (password, salt) = (self.password.clone(), self.shared.salt);
         let permit = HASHING.acquire().await.expect("the semaphore is never closed");
         blocking(move || {
             // The permit moves into the work, which continues if the caller is dropped.
             let _permit = permit;
-            hash_password(&password, &salt).to_backbone_text()
+            hash_password(&password, &salt)
         })
         .await
     }

@@ -1,6 +1,7 @@
 //! The node through its facades, against a backbone in the same process.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod backbone_services;
 mod chunked;
 mod chunked_faults;
 mod content_store;
@@ -10,6 +11,7 @@ mod hostile;
 mod limits;
 mod metadata;
 mod parts;
+mod peers;
 mod privacy;
 mod resumed;
 mod resumed_early;

@@ -100,6 +100,8 @@ pub struct Discovery {
     pub rendezvous: Vec<Multiaddr>,
     /// Relays at which a reservation is kept, each address ending in `/p2p/<peer id>`. They may have DNS names.
     pub relays: Vec<Multiaddr>,
+    /// Whether further rendezvous servers and relays may be named while the network runs, see [`crate::Network::use_servers`].
+    pub servers_later: bool,
     /// Whether connections through relays are used: the own ones, and those that addresses of peers name. Relays are dialled like other peers.
     pub through_relays: bool,
     /// Turns relayed connections into direct ones where both NATs permit it, and asks other peers how this one can be reached.
@@ -114,6 +116,7 @@ impl Default for Discovery {
             dht: None,
             rendezvous: Vec::new(),
             relays: Vec::new(),
+            servers_later: false,
             through_relays: true,
             hole_punching: false,
         }

@@ -7,7 +7,7 @@ use futures_util::future::{BoxFuture, FutureExt as _, select_ok};
 use libp2p::{Multiaddr, PeerId};
 
 use crate::ConnectError;
-use crate::address::{is_relayed, named_peer, without_peer};
+use crate::address::{is_quic, is_relayed, named_peer, without_peer};
 use crate::connection::Connection;
 use crate::network::Network;
 use crate::path::PathKind;
@@ -64,6 +64,8 @@ pub(crate) async fn connect(
     if let Some(connection) = existing.as_ref().filter(|connection| connection.path() != PathKind::Relayed) {
         return Ok(connection.clone());
     }
+    // Where it was found just now comes before hints that may be old.
+    let addresses = network.found(&peer).into_iter().chain(addresses).collect();
     let candidates = Candidates::of(peer, addresses, network.dialable());
     let relayed = relayed(network, peer, existing, &candidates);
     match (candidates.direct.is_empty(), relayed) {
@@ -84,22 +86,36 @@ fn relayed<'a>(
     match existing {
         Some(connection) => Some(std::future::ready(Ok(connection)).boxed()),
         None if candidates.relayed.is_empty() => None,
-        None => Some(network.dial(peer, candidates.relayed.clone()).boxed()),
+        None => Some(through_relays(network, peer, candidates.relayed.clone())),
     }
 }
 
-/// The direct connection if it is there within the head start, else the first of both.
+/// Relays by QUIC have a head start, because holes can be punched best from there.
+fn through_relays(
+    network: &Network,
+    peer: PeerId,
+    relayed: Vec<Multiaddr>,
+) -> BoxFuture<'_, Result<Connection, ConnectError>> {
+    let (quic, others): (Vec<_>, Vec<_>) = relayed.into_iter().partition(is_quic);
+    match (quic.is_empty(), others.is_empty()) {
+        (false, false) => race(network.dial(peer, quic).boxed(), network.dial(peer, others).boxed()).boxed(),
+        (true, _) => network.dial(peer, others).boxed(),
+        (_, true) => network.dial(peer, quic).boxed(),
+    }
+}
+
+/// The first connection if it is there within the head start, else the one that is there first.
 async fn race<'a>(
-    direct: BoxFuture<'a, Result<Connection, ConnectError>>,
-    relayed: BoxFuture<'a, Result<Connection, ConnectError>>,
+    first: BoxFuture<'a, Result<Connection, ConnectError>>,
+    second: BoxFuture<'a, Result<Connection, ConnectError>>,
 ) -> Result<Connection, ConnectError> {
-    let mut direct = direct;
+    let mut first = first;
     let head_start = pin!(tokio::time::sleep(HEAD_START));
     tokio::select! {
-        result = &mut direct => match result {
+        result = &mut first => match result {
             Ok(connection) => Ok(connection),
-            Err(_) => relayed.await,
+            Err(_) => second.await,
         },
-        () = head_start => select_ok([direct, relayed]).await.map(|(connection, _)| connection),
+        () = head_start => select_ok([first, second]).await.map(|(connection, _)| connection),
     }
 }

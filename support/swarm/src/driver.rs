@@ -25,8 +25,10 @@ use crate::connect::CANDIDATES;
 use crate::connection::Connection;
 use crate::discovery::{self, Searches};
 use crate::relays::Relays;
+use crate::servers::Server;
 use crate::state::State;
 use crate::streams::{Moved, Streams};
+use crate::traffic;
 use crate::transport::{self, Carrier, Gate, NEGOTIATING_STREAMS};
 use crate::{ConnectError, Event, NatStatus, PathKind, RelayState, StartError};
 
@@ -40,6 +42,7 @@ const CLOSE_TIME: Duration = Duration::from_secs(2);
 pub(crate) enum Command {
     Dial { peer: PeerId, addresses: Vec<Multiaddr>, answer: Answer },
     Find { peer: PeerId, answer: oneshot::Sender<Vec<Multiaddr>> },
+    UseRelays { relays: Vec<Server> },
     Shutdown,
 }
 
@@ -83,6 +86,10 @@ impl Driver {
     ) -> Result<Self, StartError> {
         let relays = Relays::new(&config.discovery.relays, Instant::now())?;
         state.learn(|known| known.relays = relays.states());
+        let carrier = match config.services.relay {
+            Some(_) => traffic::counted(carrier, Arc::clone(&state.traffic)),
+            None => carrier,
+        };
         let (carrier, relay_client) = with_relays(config, key, state.local, carrier)?;
         let gate = Gate::new(carrier, Arc::clone(&state.dialable)).boxed();
         let behaviour = Behaviour::new(config, key, relay_client, Arc::clone(&streams), &state)?;
@@ -93,6 +100,7 @@ impl Driver {
         let external: Vec<_> = config.external.iter().cloned().map(without_peer).collect();
         for address in &external {
             swarm.add_external_address(address.clone());
+            state.confirmed(address.clone());
         }
         let watcher =
             IfWatcher::new().inspect_err(|error| tracing::debug!(%error, "cannot watch network interfaces")).ok();
@@ -155,6 +163,7 @@ impl Driver {
                     Some(Command::Shutdown) => break,
                     Some(Command::Dial { peer, addresses, answer }) => self.dial(peer, addresses, answer),
                     Some(Command::Find { peer, answer }) => self.searches.start(self.swarm.behaviour_mut(), peer, answer),
+                    Some(Command::UseRelays { relays }) => self.use_relays(&relays),
                     None => without_handles = true,
                 },
                 () = streams.unwanted(), if without_handles => break,
@@ -190,6 +199,13 @@ impl Driver {
             }
         }
         self.state.forget_observed();
+    }
+
+    fn use_relays(&mut self, relays: &[Server]) {
+        for listener in self.relays.replace_later(relays, Instant::now()) {
+            self.swarm.remove_listener(listener);
+        }
+        self.state.learn(|known| known.relays = self.relays.states());
     }
 
     /// Makes the reservations at relays that are due.
@@ -317,6 +333,7 @@ impl Driver {
             connection.set_path(PathKind::Punched);
         }
         self.note_rendezvous(connection.peer());
+        self.share_hole(connection.peer());
         self.state.tell(Event::Connected(connection.clone()));
         for answer in self.dials.remove(&id).map(|dial| dial.answers).unwrap_or_default() {
             drop(answer.send(Ok(connection.clone())));
@@ -379,7 +396,21 @@ impl Driver {
         if let Some(connection) = self.state.registry.get(id)
             && connection.set_path(PathKind::Punched)
         {
-            self.state.tell(Event::PathChanged(connection));
+            self.state.tell(Event::PathChanged(connection.clone()));
+            self.share_hole(connection.peer());
+        }
+    }
+
+    /// A dial of the address to which a hole is punched gets through it, too, however it was begun.
+    fn share_hole(&self, peer: PeerId) {
+        let to_peer: Vec<_> =
+            self.state.registry.all().into_iter().filter(|connection| connection.peer() == peer).collect();
+        let is_punched = |connection: &Connection| connection.path() == PathKind::Punched;
+        for connection in to_peer.iter().filter(|connection| connection.path() == PathKind::Direct) {
+            let same_hole = |punched: &&Connection| is_punched(punched) && punched.address() == connection.address();
+            if to_peer.iter().any(|other| same_hole(&other)) && connection.set_path(PathKind::Punched) {
+                self.state.tell(Event::PathChanged(connection.clone()));
+            }
         }
     }
 

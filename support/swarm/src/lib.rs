@@ -49,9 +49,11 @@ mod path;
 mod reachability;
 mod relays;
 mod rendezvous;
+mod servers;
 mod state;
 mod stream;
 mod streams;
+mod traffic;
 mod transport;
 
 pub use address::AddressPolicy;

@@ -12,10 +12,11 @@ use crate::connect::{self, CONNECT_TIME};
 use crate::connection::Connection;
 use crate::driver::{Command, Driver};
 use crate::rendezvous::Rendezvous;
+use crate::servers::Server;
 use crate::state::State;
 use crate::streams::{Inbound, Streams};
 use crate::transport::{self, Carrier, Dialable};
-use crate::{ConnectError, Event, Reachability, Refused, RelayMetrics, RendezvousError, StartError};
+use crate::{ConnectError, Event, Reachability, Refused, RelayMetrics, RendezvousError, RendezvousState, StartError};
 
 /// Commands that wait for the driver.
 const COMMANDS: usize = 64;
@@ -61,7 +62,7 @@ impl Network {
     pub async fn start_with(config: Config, carrier: Carrier) -> Result<(Self, Inbound), StartError> {
         let key = config.seed.keypair().map_err(|_| StartError::Key)?;
         let dialable = Dialable::new(config.addresses, transport::own_addresses(&config).cloned());
-        let rendezvous = Arc::new(Rendezvous::new(key.clone(), &config.discovery.rendezvous)?);
+        let rendezvous = Arc::new(Rendezvous::new(key.clone(), &config.discovery)?);
         let known = Reachability {
             dht: config.discovery.dht.is_some(),
             rendezvous: rendezvous.states(),
@@ -107,8 +108,8 @@ impl Network {
         self.state.told()
     }
 
-    /// A connection to a peer: an existing one that is not relayed, else the first of `addresses` that answers, all dialled at once. Relays are tried
-    /// if no direct address answers within 300 ms. At most 16 addresses are dialled, for at most 10 seconds.
+    /// A connection to a peer: an existing one that is not relayed, else the first that answers of `addresses` and of those at which the peer was
+    /// found in the local network, all dialled at once. Relays are tried if no direct address answers within 300 ms. At most 16 addresses are dialled, for at most 10 seconds.
     ///
     /// The addresses count as hints of somebody else: those that [`crate::AddressPolicy`] does not permit are left out.
     /// Cancel-safe: a dial that nobody waits for any more may still lead to a connection, which then closes when it is idle.
@@ -135,10 +136,36 @@ impl Network {
         of_peer.min_by_key(|connection| (connection.path(), connection.latency().unwrap_or(unknown)))
     }
 
+    /// Peers in the local network, as multicast DNS has found them, with their addresses. [`Event::Discovered`] tells of those that are found from
+    /// now on.
+    #[must_use]
+    pub fn found_locally(&self) -> Vec<(PeerId, Vec<Multiaddr>)> {
+        self.state.found_locally()
+    }
+
     /// What happens from now on.
     #[must_use]
     pub fn subscribe(&self) -> broadcast::Receiver<Event> {
         self.state.events.subscribe()
+    }
+
+    /// Uses these relays and rendezvous servers beside those of the configuration, in place of those of an earlier call. Each address ends in
+    /// `/p2p/<peer id>`; others, and more than 16 of a kind, are left out. They are dialled whatever [`crate::AddressPolicy`] permits. Names that are registered
+    /// are registered at new servers, too. Needs [`crate::Discovery::servers_later`].
+    pub async fn use_servers(&self, relays: Vec<Multiaddr>, rendezvous: Vec<Multiaddr>) {
+        let (relays, rendezvous) = (Server::each(relays), Server::each(rendezvous));
+        let addresses = relays.iter().chain(&rendezvous).flat_map(|server| &server.addresses);
+        self.state.dialable.replace_later(addresses.cloned());
+        self.rendezvous.replace_later(self, rendezvous);
+        let connections = self.connections();
+        let state = |server: RendezvousState| RendezvousState {
+            connected: connections.iter().any(|connection| connection.peer() == server.peer),
+            ..server
+        };
+        let states = self.rendezvous.states().into_iter().map(state).collect();
+        self.state.learn(|known| known.rendezvous = states);
+        // A network that has ended uses none.
+        drop(self.commands.send(Command::UseRelays { relays }).await);
     }
 
     /// What is known about how this peer can be reached.
@@ -156,7 +183,7 @@ impl Network {
     /// What the relay service of this process does. All zero without [`crate::Services::relay`].
     #[must_use]
     pub fn relay_metrics(&self) -> RelayMetrics {
-        self.state.relayed.metrics()
+        self.state.relayed.metrics(&self.state.traffic)
     }
 
     /// Looks for a peer in the distributed hash table: its addresses that may be dialled. Empty if it is not found, there is no table, or too many
@@ -178,7 +205,7 @@ impl Network {
     /// # Errors
     ///
     /// [`RendezvousError`], if no server has confirmed at the first attempt. Further attempts are made all the same, unless no attempt was possible:
-    /// [`RendezvousError::NoServer`], [`RendezvousError::Namespace`], [`RendezvousError::TooMany`] (16 names).
+    /// [`RendezvousError::NoServer`] without [`crate::Discovery::servers_later`], [`RendezvousError::Namespace`], [`RendezvousError::TooMany`] (16 names).
     pub async fn register(&self, namespace: &str, ttl: Duration) -> Result<(), RendezvousError> {
         self.rendezvous.register(self, namespace, ttl).await
     }
@@ -220,6 +247,14 @@ impl Network {
             commands: self.commands.downgrade(),
             running: self.running.clone(),
         }
+    }
+
+    pub(crate) fn found(&self, peer: &PeerId) -> Vec<Multiaddr> {
+        self.found_locally()
+            .into_iter()
+            .find(|(found, _)| found == peer)
+            .map(|(_, addresses)| addresses)
+            .unwrap_or_default()
     }
 
     pub(crate) fn dialable(&self) -> &Dialable {

@@ -8,7 +8,9 @@ use libp2p::multiaddr::Protocol;
 use libp2p::{Multiaddr, PeerId, relay};
 use tokio::time::Instant;
 
-use crate::address::{named_peer, without_peer};
+use crate::address::{is_quic, named_peer, without_peer};
+use crate::servers::Server;
+use crate::traffic::Traffic;
 use crate::{RelayState, StartError};
 
 /// How long after a reservation was lost or refused the first new attempt is made; each further one waits twice as long,
@@ -24,6 +26,8 @@ pub(crate) struct Relays(Vec<Relay>);
 struct Relay {
     peer: PeerId,
     addresses: Vec<Multiaddr>,
+    /// Whether it was named while the network runs.
+    is_later: bool,
     /// Which address is used.
     current: usize,
     listener: Option<ListenerId>,
@@ -46,6 +50,29 @@ impl Relays {
             }
         }
         Ok(relays)
+    }
+
+    /// Uses these relays beside those of the configuration, in place of those of an earlier call. Returns the listeners at relays that are no longer used.
+    /// Relays of the configuration, and those that are named again, stay as they are.
+    pub(crate) fn replace_later(&mut self, servers: &[Server], now: Instant) -> Vec<ListenerId> {
+        let named = |relay: &Relay| servers.iter().find(|server| server.peer == relay.peer);
+        let unused: Vec<_> = self
+            .0
+            .extract_if(.., |relay| relay.is_later && named(relay).is_none())
+            .filter_map(|relay| relay.listener)
+            .collect();
+        for server in servers {
+            match self.0.iter_mut().find(|relay| relay.peer == server.peer) {
+                Some(relay) if relay.is_later && relay.addresses != server.addresses => {
+                    relay.addresses.clone_from(&server.addresses);
+                    // The old ones may have led nowhere.
+                    relay.retry = relay.retry.map(|retry| retry.min(now));
+                }
+                Some(_) => {}
+                None => self.0.push(Relay::of(server, now)),
+            }
+        }
+        unused
     }
 
     pub(crate) fn states(&self) -> Vec<RelayState> {
@@ -104,10 +131,15 @@ impl Relays {
 }
 
 impl Relay {
+    fn of(server: &Server, now: Instant) -> Self {
+        Self { addresses: server.addresses.clone(), is_later: true, ..Self::new(server.peer, Multiaddr::empty(), now) }
+    }
+
     fn new(peer: PeerId, address: Multiaddr, now: Instant) -> Self {
         Self {
             peer,
             addresses: vec![address],
+            is_later: false,
             current: 0,
             listener: None,
             reserved: false,
@@ -117,8 +149,12 @@ impl Relay {
         }
     }
 
+    /// The one that is used. QUIC comes first: hole punching needs both sides to be seen with the same transport, and only QUIC
+    /// works for peers that do not listen.
     fn address(&self) -> Multiaddr {
-        self.addresses.get(self.current % self.addresses.len().max(1)).cloned().unwrap_or_else(Multiaddr::empty)
+        let mut addresses: Vec<_> = self.addresses.iter().collect();
+        addresses.sort_by_key(|address| !is_quic(address));
+        addresses.get(self.current % addresses.len().max(1)).map_or_else(Multiaddr::empty, |address| (*address).clone())
     }
 
     fn circuit(&self) -> Multiaddr {
@@ -155,6 +191,10 @@ pub struct RelayMetrics {
     pub circuits_accepted: u64,
     /// Relayed connections that were refused since the start.
     pub circuits_refused: u64,
+    /// Bytes that peers sent on streams since the start, of which nearly all are relayed.
+    pub received: u64,
+    /// Bytes that peers were sent on streams since the start.
+    pub sent: u64,
 }
 
 #[derive(Debug, Default)]
@@ -183,7 +223,7 @@ impl RelayCounters {
         counter.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(crate) fn metrics(&self) -> RelayMetrics {
+    pub(crate) fn metrics(&self, traffic: &Traffic) -> RelayMetrics {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let (reservations_accepted, circuits_accepted) =
             (read(&self.reservations_accepted), read(&self.circuits_accepted));
@@ -194,6 +234,8 @@ impl RelayCounters {
             circuits: circuits_accepted.saturating_sub(read(&self.circuits_ended)),
             circuits_accepted,
             circuits_refused: read(&self.circuits_refused),
+            received: traffic.received(),
+            sent: traffic.sent(),
         }
     }
 }
@@ -231,6 +273,39 @@ mod tests {
         assert_eq!(relays.reserved(peer), None);
         relays.failed(peer, "gone".into(), now);
         assert_eq!(relays.next(), Some(now + FIRST_RETRY));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn relays_that_are_named_later_replace_each_other_and_none_of_the_configuration() {
+        let (own, first, second) = (PeerId::random(), PeerId::random(), PeerId::random());
+        let now = Instant::now();
+        let mut relays = Relays::new(&[relay(own, 1)], now).unwrap();
+        relays.due(now);
+        let servers = |ports: &[(PeerId, u16)]| Server::each(ports.iter().map(|(peer, port)| relay(*peer, *port)));
+        assert!(relays.replace_later(&servers(&[(own, 9), (first, 2)]), now).is_empty());
+        let circuit = |peer, port| (peer, relay(peer, port).with(Protocol::P2pCircuit));
+        assert_eq!(relays.due(now), [circuit(first, 2)]);
+        let listener = ListenerId::next();
+        relays.listens(first, listener);
+        assert!(relays.replace_later(&servers(&[(first, 2)]), now).is_empty() && relays.due(now).is_empty());
+        assert_eq!(relays.replace_later(&servers(&[(second, 3)]), now), [listener]);
+        assert_eq!(relays.due(now), [circuit(second, 3)]);
+        assert!(relays.closed(listener, None, now).is_none(), "the relay is forgotten");
+        relays.failed(second, "gone".into(), now);
+        relays.replace_later(&servers(&[(second, 4)]), now);
+        assert_eq!(relays.due(now).len(), 1, "another address is tried at once");
+        relays.replace_later(&[], now);
+        assert_eq!(relays.states().iter().map(|state| state.peer).collect::<Vec<_>>(), [own]);
+    }
+
+    #[test]
+    fn quic_comes_before_tcp() {
+        let (peer, now) = (PeerId::random(), Instant::now());
+        let quic: Multiaddr = format!("/ip4/203.0.113.1/udp/1/quic-v1/p2p/{peer}").parse().unwrap();
+        let mut relays = Relays::new(&[relay(peer, 1), quic.clone()], now).unwrap();
+        assert_eq!(relays.due(now), [(peer, quic.with(Protocol::P2pCircuit))]);
+        relays.failed(peer, "blocked".into(), now);
+        assert_eq!(relays.due(relays.next().unwrap()), [(peer, relay(peer, 1).with(Protocol::P2pCircuit))]);
     }
 
     #[test]

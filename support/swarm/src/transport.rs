@@ -107,7 +107,7 @@ fn quic(key: &Keypair, limits: &Limits) -> Carrier {
 
 /// Whether an address that may be dialled has a DNS name; without one the resolver is not even configured.
 fn needs_names(config: &Config) -> bool {
-    config.addresses.dns || own_addresses(config).any(has_name)
+    config.addresses.dns || config.discovery.servers_later || own_addresses(config).any(has_name)
 }
 
 fn has_name(address: &Multiaddr) -> bool {
@@ -128,20 +128,28 @@ pub(crate) fn own_addresses(config: &Config) -> impl Iterator<Item = &Multiaddr>
 pub(crate) struct Dialable {
     policy: AddressPolicy,
     own: HashSet<Multiaddr>,
+    /// Servers that were named while the network runs.
+    later: RwLock<HashSet<Multiaddr>>,
     /// What others in the local network announced, and how many of them the same.
     found: RwLock<HashMap<Multiaddr, usize>>,
 }
 
 impl Dialable {
     pub(crate) fn new(policy: AddressPolicy, own: impl Iterator<Item = Multiaddr>) -> Self {
-        Self { policy, own: own.map(without_peer).collect(), found: RwLock::default() }
+        Self { policy, own: own.map(without_peer).collect(), later: RwLock::default(), found: RwLock::default() }
     }
 
     pub(crate) fn permits(&self, address: &Multiaddr) -> bool {
         let first_hop = without_peer(address.iter().take_while(|part| *part != Protocol::P2pCircuit).collect());
         self.policy.dials(address)
             || self.own.contains(&first_hop)
+            || self.later.read().unwrap_or_else(PoisonError::into_inner).contains(&first_hop)
             || self.found.read().unwrap_or_else(PoisonError::into_inner).contains_key(&first_hop)
+    }
+
+    /// Permits addresses of servers in place of those of an earlier call.
+    pub(crate) fn replace_later(&self, addresses: impl Iterator<Item = Multiaddr>) {
+        *self.later.write().unwrap_or_else(PoisonError::into_inner) = addresses.map(without_peer).collect();
     }
 
     /// Permits an address that was found; whether there was room for it.

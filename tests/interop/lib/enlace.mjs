@@ -101,15 +101,21 @@ export async function startBackbone(dataDir, options = []) {
     return { running, url: running.announced.url };
 }
 
-/** Starts a node over `dataDir` on a free port, talking to the backbone at `backboneUrl`, with further `options` of its command line. */
+/** Starts a node over `dataDir` on free ports, talking to the backbone at `backboneUrl`, with further `options` of its command line. */
 export async function startNode(dataDir, backboneUrl, options = []) {
     const running = await start([
         "serve", "--listen", "127.0.0.1:0", "--data-dir", dataDir,
-        "--backbone", backboneUrl, "--client", `${CLIENT.id}:${CLIENT.secret}`, "--json", ...options,
+        "--backbone", backboneUrl, "--client", `${CLIENT.id}:${CLIENT.secret}`, "--json", ...peers(options), ...options,
     ]);
     const { identity, rest } = running.announced;
     const apiKey = (await readFile(rest.apiKeyFile, "utf8")).trim();
     return { running, url: rest.url, apiKey, address: identity.address };
+}
+
+/** Peers reach nodes that are started here on loopback only, unless `options` say something else. */
+function peers(options) {
+    const isSaid = ["--peer-listen", "--no-direct"].some((option) => options.includes(option));
+    return isSaid ? [] : ["--peer-listen", "/ip4/127.0.0.1/tcp/0", "--no-mdns"];
 }
 
 /** Makes the node over `dataDir` a device of the identity whose device handed out `sharedSecret` (a JSON text), before its first start. */

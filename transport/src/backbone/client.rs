@@ -37,6 +37,12 @@ impl Client {
         self.http.config()
     }
 
+    /// Whether the backbone is on this machine, by its URL.
+    #[must_use]
+    pub fn is_on_this_machine(&self) -> bool {
+        self.http.base().is_loopback()
+    }
+
     /// Which major version the backbone speaks.
     ///
     /// # Errors
@@ -83,6 +89,10 @@ impl Client {
     /// [`Error`]; the same for an unknown or expired token, one for another identity, and a wrong password.
     pub async fn token(&self, id: &TokenId, password: Option<&str>) -> Result<Token, Error> {
         self.json(tokens::read(id, password, self.config().max_token_content)).await
+    }
+
+    pub(super) fn http(&self) -> &Http {
+        &self.http
     }
 
     async fn json<T: serde::de::DeserializeOwned>(&self, request: Request) -> Result<T, Error> {

@@ -118,6 +118,11 @@ impl Http {
         &self.config
     }
 
+    /// Where the backbone is.
+    pub(super) fn base(&self) -> &BaseUrl {
+        &self.base
+    }
+
     /// The URL of a path below the API prefix.
     pub(super) fn api_url(&self, path: &str) -> String {
         self.base.join(&format!("{API_PREFIX}{path}"))

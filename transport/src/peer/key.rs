@@ -3,6 +3,7 @@
 use std::fmt;
 
 use libp2p_identity::{Keypair, PeerId};
+use zeroize::Zeroizing;
 
 use crate::crypto::SignatureKeypair;
 
@@ -37,6 +38,13 @@ impl PeerKey {
     pub fn expose_keypair(&self) -> &Keypair {
         &self.0
     }
+
+    /// The seed of the key pair, for a network that makes the same key pair of it.
+    #[must_use]
+    pub fn expose_seed(&self) -> Zeroizing<[u8; 32]> {
+        let keypair = self.0.clone().try_into_ed25519().expect("the key was made of a seed of Ed25519");
+        Zeroizing::new(keypair.secret().as_ref().try_into().expect("a seed of Ed25519 has 32 bytes"))
+    }
 }
 
 impl fmt::Debug for PeerKey {
@@ -62,6 +70,8 @@ mod tests {
         assert_eq!(key.peer_id(), PeerKey::derive(&device_key).peer_id());
         assert!(!key.peer_id().to_bytes().ends_with(device_key.public_key().as_raw()));
         assert_eq!(format!("{key:?}"), format!("PeerKey({:?})", key.peer_id()));
+        let again = Keypair::ed25519_from_bytes(key.expose_seed().as_mut_slice()).unwrap();
+        assert_eq!(again.public().to_peer_id(), key.peer_id());
     }
 
     #[test]

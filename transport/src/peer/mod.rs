@@ -44,6 +44,7 @@ mod channel;
 mod code;
 mod conversation;
 mod direct;
+mod direct_text;
 mod error;
 mod file;
 mod frame;

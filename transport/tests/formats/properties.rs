@@ -65,6 +65,25 @@ proptest! {
     }
 
     #[test]
+    fn where_a_node_can_be_reached_survives_the_url_and_nothing_else_changes(
+        reference in reference(), direct in "[A-Za-z0-9_-]{1,200}", app in option::of("\\PC{0,10}"),
+    ) {
+        let dialable = reference.clone().reached_at(&direct).unwrap();
+        prop_assert_eq!(TokenReference::parse(&dialable.to_truncated()).unwrap(), reference);
+        if let Some(url) = dialable.to_url(app.as_deref()) {
+            prop_assert_eq!(TokenReference::parse(&url).unwrap(), dialable);
+        }
+    }
+
+    #[test]
+    fn a_query_never_changes_what_a_url_names(reference in reference(), query in "[^#]{0,60}") {
+        if let Some(url) = reference.to_url(None) {
+            let read = TokenReference::parse(&url.replace('#', &format!("?{query}#"))).unwrap();
+            prop_assert_eq!(TokenReference { direct: None, ..read }, reference);
+        }
+    }
+
+    #[test]
     fn both_forms_at_once_are_those_one_by_one(reference in reference()) {
         let place = BaseUrl::parse(reference.backbone_base_url.as_deref().unwrap_or("https://a.b/c/")).unwrap();
         let placed = reference.clone().at(place.as_str()).unwrap();

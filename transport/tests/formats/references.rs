@@ -1,7 +1,8 @@
-//! references.json
+//! references.json, reference-direct.json
 
 use serde_json::Value;
-use transport::wire::reference::Referable;
+use transport::peer::{Direct, MultiaddrText};
+use transport::wire::reference::{MAX_DIRECT_LENGTH, Referable};
 use transport::wire::{
     AnyReference, FileReference, Reference, ReferenceError, RelationshipTemplateReference, TokenReference,
 };
@@ -136,4 +137,53 @@ fn unsafe_backbone_addresses_are_refused() {
     }
     let long = format!("https://example.com/{}/r/TOKabcDEF123ghiJKL45#{fragment}", "a".repeat(5000));
     assert_eq!(TokenReference::parse(&long), Err(ReferenceError::TooLong));
+}
+
+#[test]
+fn a_reference_says_where_a_node_can_be_reached_and_is_the_same_otherwise() {
+    let texts = |case: &Value, name| -> Vec<MultiaddrText> {
+        case[name].as_array().unwrap().iter().map(|text| MultiaddrText::new(text.as_str().unwrap()).unwrap()).collect()
+    };
+    for case in load("reference-direct").list("cases") {
+        let (addresses, relays) = (texts(case, "addresses"), texts(case, "relays"));
+        let direct = Direct { peer_id: case.text("peer").parse().unwrap(), addresses, relays };
+        assert_eq!(direct.to_reference_text(), case.text("text"), "{}", case.text("name"));
+        let plain = TokenReference::parse(case.text("plainUrl")).unwrap();
+        let reference = plain.clone().reached_at(case.text("text")).unwrap();
+        assert_eq!(reference.to_url(None).as_deref(), Some(case.text("url")));
+        assert_eq!(reference.to_truncated(), plain.to_truncated());
+        assert_eq!(reference.to_json(true), plain.to_json(true));
+        let read = TokenReference::parse(case.text("url")).unwrap();
+        assert_eq!(Direct::of_reference_text(read.direct.as_deref().unwrap()), Some(direct));
+        assert_eq!(read, reference);
+        assert_eq!(AnyReference::parse(case.text("url")).unwrap().direct(), Some(case.text("text")));
+        assert_eq!(TokenReference { direct: None, ..read }, plain);
+    }
+    for case in load("reference-direct").list("alsoRead") {
+        let read = TokenReference::parse(case.text("url")).unwrap();
+        assert_eq!(read.direct.as_deref(), Some(case.text("direct")), "{}", case.text("name"));
+        assert_eq!(TokenReference::parse(&read.to_url(Some("a b")).unwrap()), Ok(read));
+    }
+}
+
+#[test]
+fn a_reference_works_without_what_it_says_of_a_node_if_that_is_malformed() {
+    for case in load("reference-direct").list("ignored") {
+        let read = TokenReference::parse(case.text("url")).unwrap();
+        assert_eq!(read.direct.as_deref().and_then(Direct::of_reference_text), None, "{}", case.text("name"));
+    }
+}
+
+#[test]
+fn what_a_reference_says_of_a_node_has_a_bound() {
+    let plain = TokenReference::parse(load("reference-direct").list("cases")[0].text("plainUrl")).unwrap();
+    let longest = "A".repeat(MAX_DIRECT_LENGTH);
+    let reference = plain.clone().reached_at(&longest).unwrap();
+    assert_eq!(TokenReference::parse(&reference.to_url(None).unwrap()), Ok(reference));
+    for text in [longest + "A", String::new(), "a=".into(), "a b".into(), "\u{e9}".into()] {
+        assert_eq!(plain.clone().reached_at(&text), Err(ReferenceError::Direct));
+    }
+    let long = format!("?direct={}#", "A".repeat(MAX_DIRECT_LENGTH + 1));
+    let url = plain.to_url(None).unwrap().replace('#', &long);
+    assert_eq!(TokenReference::parse(&url), Ok(plain));
 }

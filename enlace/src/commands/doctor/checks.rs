@@ -4,6 +4,7 @@ use std::io::Write as _;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use api::FaceCode;
 use backbone_mock::{Amounts, Metric};
 use durable::private;
 use listener::{ListenError, Listener};
@@ -11,15 +12,17 @@ use runtime::facade::Health;
 use runtime::http_client::{self, Redirects};
 use runtime::{Runtime, StoreKey, Timestamp};
 
+use super::connectivity::{self, Since};
 use crate::api_key;
 use crate::client::{self, GUEST_ID};
-use crate::code::Kind;
+use crate::code::{Code, Kind};
 use crate::data_dir::{DataDir, Held};
 use crate::failure::Failure;
 use crate::memory::Memory;
 use crate::node::{self, Node, Plan, WhichBackbone};
 use crate::output::{Output, bytes};
 use crate::reach::{Reached, reach};
+use crate::rest_client::{RestClient, ShownPeers};
 use crate::running::Running;
 use crate::wording::with_sources;
 use crate::{port, server, time};
@@ -64,15 +67,15 @@ pub(crate) struct Finding {
 }
 
 impl Finding {
-    fn good(check: &'static str, detail: impl Into<String>) -> Self {
+    pub(super) fn good(check: &'static str, detail: impl Into<String>) -> Self {
         Self { check, verdict: Verdict::Good, detail: detail.into() }
     }
 
-    fn skipped(check: &'static str, detail: impl Into<String>) -> Self {
+    pub(super) fn skipped(check: &'static str, detail: impl Into<String>) -> Self {
         Self { check, verdict: Verdict::Skipped, detail: detail.into() }
     }
 
-    fn wrong(check: &'static str, detail: impl Into<String>) -> Self {
+    pub(super) fn wrong(check: &'static str, detail: impl Into<String>) -> Self {
         Self { check, verdict: Verdict::Wrong, detail: detail.into() }
     }
 
@@ -128,7 +131,7 @@ pub(super) async fn all(plan: Plan, output: Output) -> Vec<Finding> {
             findings.push(Finding::good("process", "no process serves this data directory; `enlace serve` starts one"));
             findings.extend(stopped(held, plan, first).await);
         }
-        Ok(Reached::Served(running)) => findings.extend(serving(&running).await),
+        Ok(Reached::Served(running)) => findings.extend(serving(&running, &plan).await),
         Err(failure) => {
             findings.push(match is_private {
                 true => Finding::failed("process", &failure),
@@ -207,6 +210,8 @@ async fn opened(node: Node) -> Vec<Finding> {
     findings.extend(health(node.runtime.account().health().await));
     findings.extend(backbone(&node.backbone_url).await);
     findings.extend(quotas(&node).await.unwrap_or_else(|failure| vec![Finding::failed("quota", &failure)]));
+    let connectivity = node.runtime.peers().connectivity();
+    findings.extend(connectivity::judge(connectivity.as_ref(), Since::Now, time::now()));
     if let Err(failure) = node.stop().await {
         findings.push(Finding::failed("store", &failure));
     }
@@ -275,7 +280,7 @@ fn api_keys(plan: &Plan, is_private: bool) -> Finding {
     }
 }
 
-async fn serving(running: &Running) -> Vec<Finding> {
+async fn serving(running: &Running, plan: &Plan) -> Vec<Finding> {
     let mut findings = vec![Finding::good("process", format!("process {} serves this data directory", running.pid))];
     let url = &running.rest_url;
     match get(&format!("{url}/health")).await {
@@ -288,7 +293,23 @@ async fn serving(running: &Running) -> Vec<Finding> {
     }
     findings.extend(backbone(&running.backbone_url).await);
     findings.push(Finding::skipped("quotas", "only checked while no process serves this data directory"));
+    findings.extend(match peers(running, plan).await {
+        Ok(peers) => connectivity::judge(peers.this.as_ref(), Since::Earlier, time::now()),
+        Err(failure) if failure.code == Some(Code::Face(FaceCode::RouteDoesNotExist)) => {
+            vec![Finding::skipped(
+                "peers",
+                "the running process does not say; enlace.httpApi.enabled must be true there",
+            )]
+        }
+        Err(failure) => vec![Finding::failed("peers", &failure)],
+    });
     findings
+}
+
+/// What a serving node says of its peers.
+async fn peers(running: &Running, plan: &Plan) -> Result<ShownPeers, Failure> {
+    let key = api_key::load(plan.settings.api_key_file.as_ref().unwrap_or(&running.api_key_file))?;
+    RestClient::new(&running.rest_url, key)?.peers().await
 }
 
 /// How much of its quotas is used at the embedded backbone, if there is one: by this node, and by its guests.

@@ -104,6 +104,41 @@ impl World {
 }
 
 #[tokio::test]
+async fn a_token_that_another_device_removes_is_not_held_any_longer() {
+    use crate::facade::{CreateTokenForFile, FilesFacade, Node};
+    use crate::held::HeldToken;
+
+    let world = World::new().await;
+    let mut first = world.first_device().await;
+    let second = world.second_device(&first).await;
+    Arc::get_mut(&mut first).unwrap().config.peers = Some(crate::PeerConfig::default());
+    std::fs::create_dir_all(&first.temporary_directory).unwrap();
+    let node = Node { core: first.clone(), sync: crate::sync::Synchronizer::idle(), server: None };
+    let files = FilesFacade::new(Arc::new(node));
+    let (id, _) = new_file(vec![7; 100]).upload(&first, ContentFormat::V1, None).await.unwrap();
+    let terms = |ephemeral| CreateTokenForFile { ephemeral, ..CreateTokenForFile::default() };
+    let listed = files.create_token_for_file(&id, terms(false)).await.unwrap();
+    let ephemeral = files.create_token_for_file(&id, terms(true)).await.unwrap();
+    let is_held = |id| HeldToken::stored(&first.store.view(), id).unwrap().is_some();
+    assert!(is_held(&listed.id) && is_held(&ephemeral.id));
+    first.datawallet().await.unwrap();
+    second.datawallet().await.unwrap();
+    for (collection, object, held) in
+        [(collection::TOKENS, listed.id.as_str(), [false, true]), (collection::FILES, id.as_str(), [false, false])]
+    {
+        let remove = |_: &crate::store::View<'_>| {
+            let mut batch = Batch::new();
+            batch.record_delete(collection, object);
+            Ok((batch, ()))
+        };
+        second.change(remove).await.unwrap();
+        second.datawallet().await.unwrap();
+        first.datawallet().await.unwrap();
+        assert_eq!([is_held(&listed.id), is_held(&ephemeral.id)], held);
+    }
+}
+
+#[tokio::test]
 async fn another_device_reads_a_file_in_chunks() {
     let world = World::new().await;
     let first = world.first_device().await;

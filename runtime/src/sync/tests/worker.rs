@@ -16,7 +16,7 @@ async fn a_change_is_pushed_without_a_request() {
     let (core, key, _synchronizer) = started(&place).await;
     let mut batch = Batch::new();
     batch.record_create(token(plain_token()));
-    core.commit(batch).await.unwrap();
+    core.change(|_| Ok((batch, ()))).await.unwrap();
     while !core.store.unpushed(1).unwrap().is_empty() {
         tokio::task::yield_now().await;
     }
@@ -64,7 +64,7 @@ async fn stopping_during_a_push_does_not_wait_and_the_next_start_does_not_duplic
     place.backbone.state().hang_after = Some("/Datawallet/Modifications");
     let mut batch = Batch::new();
     batch.record_create(token(plain_token()));
-    core.commit(batch).await.unwrap();
+    core.change(|_| Ok((batch, ()))).await.unwrap();
     while place.log(&key).len() < 3 {
         tokio::task::yield_now().await;
     }

@@ -16,7 +16,9 @@ use tokio::task::JoinSet;
 
 use self::wire::{Message, NAMESPACE_LENGTH, PROTOCOL};
 use crate::address::named_peer;
+use crate::config::Discovery;
 use crate::network::{Network, WeakNetwork};
+use crate::servers::Server;
 use crate::{Connection, DiscoveredBy, RendezvousState, StartError, Stream, discovery};
 
 /// Namespaces that this peer is registered under at a time.
@@ -66,31 +68,68 @@ pub enum RendezvousError {
 /// The servers, and what is registered there.
 pub(crate) struct Rendezvous {
     key: Keypair,
-    servers: Vec<(PeerId, Vec<Multiaddr>)>,
-    /// The tasks that keep the registrations of a namespace; dropping them ends them.
-    kept: Mutex<HashMap<String, JoinSet<()>>>,
+    /// Those of the configuration.
+    own: Vec<Server>,
+    /// Whether further ones may be named.
+    has_later: bool,
+    kept: Mutex<Kept>,
+}
+
+#[derive(Default)]
+struct Kept {
+    /// Servers that were named while the network runs. None of the configuration is among them.
+    later: Vec<Server>,
+    names: HashMap<String, Name>,
+}
+
+/// What is registered.
+struct Name {
+    ttl: Duration,
+    /// The task that keeps the registration at a server; dropping it ends it.
+    tasks: HashMap<PeerId, JoinSet<()>>,
 }
 
 impl Rendezvous {
-    pub(crate) fn new(key: Keypair, addresses: &[Multiaddr]) -> Result<Self, StartError> {
-        let mut servers: Vec<(PeerId, Vec<Multiaddr>)> = Vec::new();
-        for address in addresses {
+    pub(crate) fn new(key: Keypair, discovery: &Discovery) -> Result<Self, StartError> {
+        let mut own: Vec<Server> = Vec::new();
+        for address in &discovery.rendezvous {
             let peer = named_peer(address).ok_or_else(|| StartError::NoPeer(address.clone()))?;
-            match servers.iter_mut().find(|(known, _)| *known == peer) {
-                Some((_, addresses)) => addresses.push(address.clone()),
-                None => servers.push((peer, vec![address.clone()])),
+            match own.iter_mut().find(|server| server.peer == peer) {
+                Some(server) => server.addresses.push(address.clone()),
+                None => own.push(Server { peer, addresses: vec![address.clone()] }),
             }
         }
-        Ok(Self { key, servers, kept: Mutex::default() })
+        Ok(Self { key, own, has_later: discovery.servers_later, kept: Mutex::default() })
     }
 
     pub(crate) fn states(&self) -> Vec<RendezvousState> {
-        let state = |(peer, addresses): &(PeerId, Vec<Multiaddr>)| RendezvousState {
-            peer: *peer,
-            address: addresses.first().cloned().unwrap_or_else(Multiaddr::empty),
+        let state = |server: Server| RendezvousState {
+            peer: server.peer,
+            address: server.addresses.first().cloned().unwrap_or_else(Multiaddr::empty),
             connected: false,
         };
-        self.servers.iter().map(state).collect()
+        self.servers().into_iter().map(state).collect()
+    }
+
+    /// See [`Network::use_servers`].
+    pub(crate) fn replace_later(&self, network: &Network, mut servers: Vec<Server>) {
+        servers.retain(|server| self.own.iter().all(|own| own.peer != server.peer));
+        let mut kept = self.kept();
+        let Kept { later, names } = &mut *kept;
+        let before = std::mem::replace(later, servers);
+        let is_gone = |peer: &PeerId| before.iter().any(|server| server.peer == *peer && !later.contains(server));
+        for (namespace, name) in names {
+            name.tasks.retain(|peer, _| !is_gone(peer));
+            for server in later.iter() {
+                name.tasks
+                    .entry(server.peer)
+                    .or_insert_with(|| self.registering(network, server, namespace, name.ttl, None));
+            }
+        }
+    }
+
+    fn servers(&self) -> Vec<Server> {
+        self.own.iter().chain(&self.kept().later).cloned().collect()
     }
 
     /// See [`Network::register`].
@@ -101,29 +140,21 @@ impl Rendezvous {
         ttl: Duration,
     ) -> Result<(), RendezvousError> {
         check(namespace)?;
-        if self.servers.is_empty() {
-            return Err(RendezvousError::NoServer);
-        }
-        let (report, mut reports) = mpsc::channel(self.servers.len().max(1));
-        {
+        let mut reports = {
             let mut kept = self.kept();
-            if kept.len() >= NAMESPACES && !kept.contains_key(namespace) {
+            let servers: Vec<_> = self.own.iter().chain(&kept.later).collect();
+            if servers.is_empty() && !self.has_later {
+                return Err(RendezvousError::NoServer);
+            }
+            if kept.names.len() >= NAMESPACES && !kept.names.contains_key(namespace) {
                 return Err(RendezvousError::TooMany);
             }
-            let mut tasks = JoinSet::new();
-            for (peer, addresses) in &self.servers {
-                let at = Registration {
-                    peer: *peer,
-                    addresses: addresses.clone(),
-                    namespace: namespace.to_owned(),
-                    ttl,
-                    key: self.key.clone(),
-                };
-                tasks.spawn(at.keep(network.downgrade(), report.clone()));
-            }
-            kept.insert(namespace.to_owned(), tasks);
-        }
-        drop(report);
+            let (report, reports) = mpsc::channel(servers.len().max(1));
+            let task = |server: &Server| self.registering(network, server, namespace, ttl, Some(report.clone()));
+            let tasks = servers.into_iter().map(|server| (server.peer, task(server))).collect();
+            kept.names.insert(namespace.to_owned(), Name { ttl, tasks });
+            reports
+        };
         let mut error = RendezvousError::NoServer;
         while let Some(result) = reports.recv().await {
             match result {
@@ -136,18 +167,18 @@ impl Rendezvous {
 
     /// See [`Network::unregister`].
     pub(crate) async fn unregister(&self, network: &Network, namespace: &str) {
-        if self.kept().remove(namespace).is_none() {
+        if self.kept().names.remove(namespace).is_none() {
             return;
         }
-        let forget = |(peer, _): &(PeerId, Vec<Multiaddr>)| {
-            let connection = network.best_connection(peer);
+        let forget = |server: Server| {
+            let connection = network.best_connection(&server.peer);
             async move {
                 // A server that is not connected forgets by itself.
                 let Some(connection) = connection else { return };
                 unregister(&connection, namespace).await;
             }
         };
-        join_all(self.servers.iter().map(forget)).await;
+        join_all(self.servers().into_iter().map(forget)).await;
     }
 
     /// See [`Network::discover`].
@@ -157,17 +188,14 @@ impl Rendezvous {
         namespace: &str,
     ) -> Result<Vec<(PeerId, Vec<Multiaddr>)>, RendezvousError> {
         check(namespace)?;
-        let ask = |(peer, addresses): &(PeerId, Vec<Multiaddr>)| {
-            let (peer, addresses) = (*peer, addresses.clone());
-            async move {
-                let connection = connect(network, peer, addresses).await?;
-                let answer = ask(&connection, &Message::discover(namespace, FOUND_PEERS)).await?;
-                answer.discovered().map_err(|_| unexpected())?.map_err(RendezvousError::Refused)
-            }
+        let ask = async |server: Server| {
+            let connection = connect(network, server.peer, server.addresses).await?;
+            let answer = ask(&connection, &Message::discover(namespace, FOUND_PEERS)).await?;
+            answer.discovered().map_err(|_| unexpected())?.map_err(RendezvousError::Refused)
         };
         let mut error = Some(RendezvousError::NoServer);
         let mut found: HashMap<PeerId, Vec<Multiaddr>> = HashMap::new();
-        for result in join_all(self.servers.iter().map(ask)).await {
+        for result in join_all(self.servers().into_iter().map(ask)).await {
             match result {
                 Ok(records) => {
                     error = None;
@@ -182,7 +210,23 @@ impl Rendezvous {
         }
     }
 
-    fn kept(&self) -> MutexGuard<'_, HashMap<String, JoinSet<()>>> {
+    /// A task that keeps a registration at a server.
+    fn registering(
+        &self,
+        network: &Network,
+        server: &Server,
+        namespace: &str,
+        ttl: Duration,
+        report: Option<mpsc::Sender<Result<(), RendezvousError>>>,
+    ) -> JoinSet<()> {
+        let (namespace, key) = (namespace.to_owned(), self.key.clone());
+        let at = Registration { peer: server.peer, addresses: server.addresses.clone(), namespace, ttl, key };
+        let mut task = JoinSet::new();
+        task.spawn(at.keep(network.downgrade(), report));
+        task
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Kept> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -198,8 +242,7 @@ struct Registration {
 
 impl Registration {
     /// Registers again and again; what happens first is reported.
-    async fn keep(self, network: WeakNetwork, report: mpsc::Sender<Result<(), RendezvousError>>) {
-        let mut report = Some(report);
+    async fn keep(self, network: WeakNetwork, mut report: Option<mpsc::Sender<Result<(), RendezvousError>>>) {
         let mut retries = 0_u32;
         loop {
             // The handle is held only as long as it is used, so that the network ends when all others are gone.

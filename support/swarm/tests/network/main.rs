@@ -6,6 +6,7 @@ mod connections;
 mod discovery;
 mod ends;
 mod hostile;
+mod later;
 mod limits;
 mod relays;
 mod rendezvous;

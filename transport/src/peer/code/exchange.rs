@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use libp2p_identity::PeerId;
 use subtle::ConstantTimeEq as _;
+use zeroize::Zeroizing;
 
 use super::{Code, CodeMessage, CodeOffer};
 use crate::crypto::{
@@ -55,12 +56,21 @@ pub struct TakenBy {
 }
 
 /// What a receiver gets for a code.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct ReceivedReference {
     /// The reference.
     pub reference: TokenReference,
+    /// The reference in the form in which it was offered.
+    pub text: Zeroizing<String>,
     /// To compare.
     pub fingerprint: Fingerprint,
+}
+
+/// Shows the fingerprint only.
+impl fmt::Debug for ReceivedReference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ReceivedReference").field("fingerprint", &self.fingerprint).finish_non_exhaustive()
+    }
 }
 
 /// The side that knows the reference. One for each stream on which somebody tries a code.
@@ -233,11 +243,14 @@ fn open(key: &SecretKey, sealed: &[u8]) -> Result<ReceivedReference, PeerError> 
     let (nonce, ciphertext) = sealed.split_first_chunk::<NONCE_LENGTH>().ok_or(FrameError::Malformed)?;
     let cipher = Cipher::new(ciphertext.to_vec(), CipherNonce::Random(*nonce));
     let text = sealing_key(key).decrypt(&cipher).map_err(|_| PeerError::WrongCode)?;
-    match std::str::from_utf8(&text).map(AnyReference::parse) {
-        Ok(Ok(AnyReference::Token(reference))) => {
-            Ok(ReceivedReference { reference, fingerprint: Fingerprint::of(key) })
+    let contradiction = PeerError::Contradiction("it is not the reference of a token");
+    let text = std::str::from_utf8(&text).map_err(|_| contradiction)?;
+    match AnyReference::parse(text) {
+        Ok(AnyReference::Token(reference)) => {
+            let text = Zeroizing::new(text.to_owned());
+            Ok(ReceivedReference { reference, text, fingerprint: Fingerprint::of(key) })
         }
-        _ => Err(PeerError::Contradiction("it is not the reference of a token")),
+        _ => Err(contradiction),
     }
 }
 

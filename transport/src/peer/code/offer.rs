@@ -58,13 +58,21 @@ impl CodeOffer {
         now: Instant,
         lifetime: Duration,
     ) -> Result<Self, ReferenceError> {
-        let reference = Zeroizing::new(reference.to_truncated());
-        if reference.len() > MAX_REFERENCE_LENGTH {
+        Self::of_text(code, &Zeroizing::new(reference.to_truncated()), now, lifetime)
+    }
+
+    /// Offers a reference in the form of this text, which the receiver gets as it is.
+    ///
+    /// # Errors
+    /// [`ReferenceError`] if no receiver would read it as the reference of a token.
+    pub fn of_text(code: Code, text: &str, now: Instant, lifetime: Duration) -> Result<Self, ReferenceError> {
+        if text.len() > MAX_REFERENCE_LENGTH {
             return Err(ReferenceError::TooLong);
         }
+        TokenReference::parse(text)?;
         Ok(Self {
             code,
-            reference: Arc::new(reference),
+            reference: Arc::new(Zeroizing::new(text.to_owned())),
             expires_at: now + lifetime.min(MAX_CODE_LIFETIME),
             progress: Arc::new(Mutex::new(Progress { state: OfferState::Open, exchanges: 0 })),
         })

@@ -10,6 +10,7 @@ pub mod envelope;
 pub mod events;
 pub mod files;
 pub mod identities;
+pub mod peer_services;
 pub mod previews;
 pub mod quotas;
 pub mod sync_runs;

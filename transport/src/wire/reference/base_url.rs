@@ -3,9 +3,14 @@
 //! References are untrusted, and a receiver connects to their address, so only plain http and https URLs are accepted: no
 //! credentials, query or fragment, and no separator of the reference's own syntax.
 
+use std::borrow::Cow;
+
 use url::Url;
 
-use super::ReferenceError;
+use super::{MAX_DIRECT_LENGTH, ReferenceError};
+
+/// The parameter of the query that says where a node can be reached.
+pub(super) const DIRECT: &str = "direct";
 
 /// The address of a backbone in references: an absolute http or https URL without a trailing slash.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,15 +42,36 @@ pub(super) fn check(text: &str) -> Result<String, ReferenceError> {
     Ok(text.trim_end_matches('/').to_owned())
 }
 
-/// Splits a reference URL into normalized base URL, id and fragment.
-pub(super) fn split(text: &str) -> Result<(String, String, String), ReferenceError> {
+/// The parts of a reference URL.
+pub(super) struct Split {
+    /// Normalized, as in [`BaseUrl`].
+    pub(super) base_url: String,
+    pub(super) id: String,
+    /// Of the query, if it has a form that is taken; other clients ignore the query.
+    pub(super) direct: Option<String>,
+    pub(super) fragment: String,
+}
+
+pub(super) fn split(text: &str) -> Result<Split, ReferenceError> {
     let url = Url::parse(text).map_err(|_| ReferenceError::BaseUrl)?;
     if !is_plain(&url) {
         return Err(ReferenceError::BaseUrl);
     }
     let fragment = url.fragment().ok_or(ReferenceError::Parts)?;
     let (path, id) = url.path().rsplit_once("/r/").ok_or(ReferenceError::Parts)?;
-    Ok((check(&format!("{}{path}", url.origin().ascii_serialization()))?, id.to_owned(), fragment.to_owned()))
+    let direct = url.query_pairs().find(|(name, _)| name == DIRECT).map(|(_, value)| value);
+    Ok(Split {
+        base_url: check(&format!("{}{path}", url.origin().ascii_serialization()))?,
+        id: id.to_owned(),
+        direct: direct.filter(|direct| is_direct(direct)).map(Cow::into_owned),
+        fragment: fragment.to_owned(),
+    })
+}
+
+/// Whether a text may be where a node can be reached: letters of base64url, and not too many.
+pub(super) fn is_direct(text: &str) -> bool {
+    (1..=MAX_DIRECT_LENGTH).contains(&text.len())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
 }
 
 fn is_plain(url: &Url) -> bool {

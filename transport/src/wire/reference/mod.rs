@@ -1,7 +1,7 @@
 //! References: short texts that identify a token, file or template at a backbone and contain its key.
 //!
 //! There are two equivalent forms. The truncated form is base64url of `id[@baseUrl]|3|key|forIdentity|password`; the URL
-//! form is `baseUrl/r/id[?app=…]#` and base64url of the parts after the id. The holder of a reference can read what it
+//! form is `baseUrl/r/id[?app=…][?direct=…]#` and base64url of the parts after the id. The holder of a reference can read what it
 //! names unless there is a password or an addressee, so references are secrets: no key is ever printed here.
 
 mod base_url;
@@ -21,6 +21,9 @@ pub use key::ReferenceKey;
 
 /// Maximum length of a reference in characters, in either form.
 pub const MAX_REFERENCE_LENGTH: usize = 4096;
+
+/// Maximum length in characters of the part of a reference that says where the node that shares can be reached.
+pub const MAX_DIRECT_LENGTH: usize = 3072;
 
 /// Number of the only cipher, XChaCha20-Poly1305.
 pub(crate) const KEY_ALGORITHM: u8 = 3;
@@ -59,6 +62,9 @@ pub enum ReferenceError {
     /// Not an absolute http or https URL, or one with credentials, query or fragment.
     #[error("backbone address in the reference is not a plain http or https URL")]
     BaseUrl,
+    /// Not base64url, or too long.
+    #[error("address of the node is not base64url of at most {MAX_DIRECT_LENGTH} characters")]
+    Direct,
 }
 
 /// An identifier that references can carry.
@@ -94,6 +100,9 @@ pub struct Reference<I> {
     pub password_protection: Option<SharedPasswordProtection>,
     /// The password itself, only in references of empty tokens by clients from 6.62 to 7.2.
     pub password: Option<String>,
+    /// Where the node that shares can be reached, in the query of the URL form; the truncated form does not have it. Letters of
+    /// base64url; `transport::peer::Direct` reads it, and other clients ignore it. Nothing of it is proven.
+    pub direct: Option<String>,
 }
 
 /// Reference to a token with the key to its content.
@@ -114,6 +123,7 @@ impl<I: Referable> Reference<I> {
             for_identity_truncated: None,
             password_protection: None,
             password: None,
+            direct: None,
         }
     }
 
@@ -124,6 +134,15 @@ impl<I: Referable> Reference<I> {
     pub fn at(mut self, backbone_base_url: &str) -> Result<Self, ReferenceError> {
         self.backbone_base_url = Some(base_url::check(backbone_base_url)?);
         Ok(self)
+    }
+
+    /// Sets where the node that shares can be reached, for the URL form.
+    ///
+    /// # Errors
+    /// [`ReferenceError::Direct`] for what is not base64url, or longer than [`MAX_DIRECT_LENGTH`].
+    pub fn reached_at(mut self, direct: &str) -> Result<Self, ReferenceError> {
+        self.direct = Some(direct.to_owned()).filter(|direct| base_url::is_direct(direct));
+        if self.direct.is_some() { Ok(self) } else { Err(ReferenceError::Direct) }
     }
 
     /// Parses the truncated form, with or without the prefix `nmshd://tr#` or `nmshd://qr#`, or the URL form.
@@ -140,7 +159,7 @@ impl<I: Referable> Reference<I> {
         text::truncated(self)
     }
 
-    /// The URL form, with the query `app` if given; `None` without a backbone URL.
+    /// The URL form, with `app` in the query if given, and `direct` if it is set; `None` without a backbone URL.
     #[must_use]
     pub fn to_url(&self, app: Option<&str>) -> Option<String> {
         text::url(self, app)
@@ -238,6 +257,16 @@ impl AnyReference {
             Self::Token(reference) => reference.backbone_base_url.as_deref(),
             Self::File(reference) => reference.backbone_base_url.as_deref(),
             Self::RelationshipTemplate(reference) => reference.backbone_base_url.as_deref(),
+        }
+    }
+
+    /// Where the node that shares can be reached, as [`Reference::direct`].
+    #[must_use]
+    pub fn direct(&self) -> Option<&str> {
+        match self {
+            Self::Token(reference) => reference.direct.as_deref(),
+            Self::File(reference) => reference.direct.as_deref(),
+            Self::RelationshipTemplate(reference) => reference.direct.as_deref(),
         }
     }
 }

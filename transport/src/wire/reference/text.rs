@@ -2,6 +2,7 @@
 
 use url::form_urlencoded::byte_serialize;
 
+use super::base_url::{DIRECT, Split};
 use super::{
     BaseUrl, KEY_ALGORITHM, MAX_REFERENCE_LENGTH, Referable, Reference, ReferenceError, ReferenceKey, base_url,
 };
@@ -19,6 +20,7 @@ pub(super) struct Parts {
     for_identity_truncated: Option<String>,
     password_protection: Option<SharedPasswordProtection>,
     password: Option<String>,
+    direct: Option<String>,
 }
 
 impl Parts {
@@ -34,10 +36,10 @@ impl Parts {
     }
 
     fn from_url(text: &str) -> Result<Self, ReferenceError> {
-        let (base_url, id, fragment) = base_url::split(text)?;
+        let Split { base_url, id, direct, fragment } = base_url::split(text)?;
         let inner = decode(&fragment)?;
         let [algorithm, key, for_identity, password]: [&str; 4] = components(&inner)?;
-        Self::assemble(id, Some(base_url), algorithm, key, for_identity, password)
+        Ok(Self { direct, ..Self::assemble(id, Some(base_url), algorithm, key, for_identity, password)? })
     }
 
     fn from_truncated(inner: &str) -> Result<Self, ReferenceError> {
@@ -66,7 +68,8 @@ impl Parts {
         let key = ReferenceKey::from_base64url(key).ok_or(ReferenceError::Key)?;
         let (password_protection, password) = read_password(password)?;
         let for_identity_truncated = read_for_identity(for_identity)?;
-        Ok(Self { id, backbone_base_url, key, for_identity_truncated, password_protection, password })
+        let direct = None;
+        Ok(Self { id, backbone_base_url, key, for_identity_truncated, password_protection, password, direct })
     }
 
     pub(super) fn into_reference<I: Referable>(self) -> Result<Reference<I>, ReferenceError> {
@@ -77,6 +80,7 @@ impl Parts {
             for_identity_truncated: self.for_identity_truncated,
             password_protection: self.password_protection,
             password: self.password,
+            direct: self.direct,
         })
     }
 }
@@ -91,9 +95,12 @@ pub(super) fn truncated<I: Referable>(reference: &Reference<I>) -> String {
 
 pub(super) fn url<I: Referable>(reference: &Reference<I>, app: Option<&str>) -> Option<String> {
     let base_url = reference.backbone_base_url.as_deref()?;
-    let query = app.map(|app| format!("?app={}", byte_serialize(app.as_bytes()).collect::<String>()));
+    let app = app.map(|app| format!("app={}", byte_serialize(app.as_bytes()).collect::<String>()));
+    let direct = reference.direct.as_ref().map(|direct| format!("{DIRECT}={direct}"));
+    let query: Vec<String> = app.into_iter().chain(direct).collect();
+    let question = if query.is_empty() { "" } else { "?" };
     let fragment = to_base64url(secret_parts(reference).as_bytes());
-    Some(format!("{base_url}/r/{}{}#{fragment}", reference.id, query.unwrap_or_default()))
+    Some(format!("{base_url}/r/{}{question}{}#{fragment}", reference.id, query.join("&")))
 }
 
 pub(super) fn forms<I: Referable>(reference: &Reference<I>, place: &BaseUrl) -> (String, String) {

@@ -214,12 +214,12 @@ impl Interrupted {
 }
 
 fn share(file: &Path) -> Vec<&OsStr> {
-    let options = ["--format", "v2", "--listen", "127.0.0.1:0"].map(OsStr::new);
+    let options = ["--format", "v2", "--no-direct", "--listen", "127.0.0.1:0"].map(OsStr::new);
     [&["share".as_ref(), file.as_ref()], &options[..]].concat()
 }
 
 fn receive<'a>(reference: &'a str, output: &'a Path) -> Vec<&'a OsStr> {
-    let options = ["--max-size", "1T", "--output"].map(OsStr::new);
+    let options = ["--no-direct", "--max-size", "1T", "--output"].map(OsStr::new);
     [&["receive".as_ref(), reference.as_ref()], &options[..], &[output.as_ref()]].concat()
 }
 

@@ -1,0 +1,242 @@
+//! Which reference a sender passes on: one that other machines can use, if there is a way.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use runtime::dialable_reference;
+use runtime::dto::Connectivity;
+
+use crate::home::leads_to_this_machine;
+
+/// Addresses that a reference carries at most. A token carries all of them; these are for the first connection.
+const MAX_ADDRESSES: usize = 4;
+/// Longest reference in bytes for which addresses are not left out: a QR code of version 13, whose 77 modules with the margin
+/// fit into a terminal of 80 columns, holds so many.
+const MAX_LENGTH: usize = 425;
+
+/// The reference to pass on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct PassedOn {
+    /// In its URL form.
+    pub(crate) reference: String,
+    /// Whether it carries addresses of this node.
+    pub(crate) is_direct: bool,
+    /// Whether other machines can use it.
+    pub(crate) for_others: bool,
+}
+
+impl PassedOn {
+    /// For the reference of a token, at a node that peers reach as `peer` says. The token itself carries addresses, so the
+    /// reference does so only where its backbone does not help: one on this machine, or none at all (`is_alone`).
+    pub(crate) fn of(url: &str, peer: Option<&Connectivity>, is_alone: bool) -> Self {
+        let is_here = leads_to_this_machine(url);
+        let dialable = peer.filter(|_| is_here || is_alone).and_then(|peer| shortest(url, peer));
+        match (dialable, peer) {
+            (Some(reference), Some(peer)) => {
+                let for_others = peer.addresses.iter().any(|address| !is_loopback(address));
+                Self { reference, is_direct: true, for_others: for_others || !(is_here || is_alone) }
+            }
+            _ => Self { reference: url.to_owned(), is_direct: false, for_others: !is_here },
+        }
+    }
+}
+
+/// The reference with as many of the best addresses as fit, and at least one.
+fn shortest(url: &str, peer: &Connectivity) -> Option<String> {
+    let (relays, addresses): (Vec<_>, Vec<_>) = peer.addresses.iter().cloned().partition(|text| text.contains("/p2p/"));
+    let addresses: Vec<_> = best(addresses).into_iter().take(MAX_ADDRESSES).collect();
+    let candidates = (0..=addresses.len()).rev().flat_map(|count| {
+        let relay_counts = if relays.is_empty() { vec![0] } else { vec![1, 0] };
+        relay_counts.into_iter().map(move |relays| (count, relays))
+    });
+    let mut last = None;
+    for (count, relay_count) in candidates.filter(|(addresses, relays)| addresses + relays > 0) {
+        let reference = dialable_reference(url, &peer.id, &addresses[..count], &relays[..relay_count])?;
+        if reference.len() <= MAX_LENGTH {
+            return Some(reference);
+        }
+        last = Some(reference);
+    }
+    last
+}
+
+/// The addresses that most likely lead here: private ones of version 4 first, then public ones, then version 6, at last those that
+/// hardly leave this machine; of each host by TCP before QUIC, and one of each host before a second one of any.
+pub(crate) fn best(mut addresses: Vec<String>) -> Vec<String> {
+    addresses.sort_by_key(|text| (rank(text), !text.contains("/tcp/")));
+    let mut hosts = Vec::new();
+    let mut keyed: Vec<_> = addresses
+        .into_iter()
+        .map(|text| {
+            let (rank, host) = (rank(&text), host(&text).to_owned());
+            let is_second = hosts.contains(&host);
+            hosts.push(host);
+            ((rank >= HARDLY_LEAVES, is_second, rank), text)
+        })
+        .collect();
+    keyed.sort_by_key(|(key, _)| *key);
+    keyed.into_iter().map(|(_, text)| text).collect()
+}
+
+/// What a multiaddr says before the port: `/ip4/192.168.1.2`.
+fn host(text: &str) -> &str {
+    let end = text.match_indices('/').nth(2).map_or(text.len(), |(at, _)| at);
+    &text[..end]
+}
+
+/// The rank of loopback and link-local addresses. Those of no known form come behind them.
+const HARDLY_LEAVES: u8 = 3;
+
+fn rank(text: &str) -> u8 {
+    match ip(text) {
+        Some(Ip::V4(ip)) if ip.is_loopback() || ip.is_link_local() => HARDLY_LEAVES,
+        Some(Ip::V4(ip)) if ip.is_private() => 0,
+        Some(Ip::V4(_)) => 1,
+        Some(Ip::V6(ip)) if ip.is_loopback() || ip.is_unicast_link_local() => HARDLY_LEAVES,
+        Some(Ip::V6(_)) => 2,
+        None => 4,
+    }
+}
+
+enum Ip {
+    V4(Ipv4Addr),
+    V6(Ipv6Addr),
+}
+
+fn ip(text: &str) -> Option<Ip> {
+    let mut parts = host(text).split('/').skip(1);
+    match (parts.next()?, parts.next()?) {
+        ("ip4", ip) => ip.parse().ok().map(Ip::V4),
+        ("ip6", ip) => ip.parse().ok().map(Ip::V6),
+        _ => None,
+    }
+}
+
+fn is_loopback(text: &str) -> bool {
+    match ip(text) {
+        Some(Ip::V4(ip)) => ip.is_loopback(),
+        Some(Ip::V6(ip)) => ip.is_loopback(),
+        None => false,
+    }
+}
+
+/// A multiaddr for people: `192.168.1.2:4712 (QUIC)`. Others stay as they are.
+pub(crate) fn short_address(text: &str) -> String {
+    let mut parts = text.split('/').skip(3);
+    let (ip, carrier, port, rest) = (ip(text), parts.next(), parts.next(), parts.collect::<Vec<_>>());
+    let transport = match (carrier, rest.as_slice()) {
+        (Some("tcp"), []) => "TCP",
+        (Some("udp"), ["quic-v1"]) => "QUIC",
+        _ => return text.to_owned(),
+    };
+    match (ip, port) {
+        (Some(Ip::V4(ip)), Some(port)) => format!("{ip}:{port} ({transport})"),
+        (Some(Ip::V6(ip)), Some(port)) => format!("[{ip}]:{port} ({transport})"),
+        _ => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HERE: &str =
+        "http://localhost:4710/r/TOKabcdefghijklmno12#M3xBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBfHw";
+    const ELSEWHERE: &str =
+        "https://b.example.org/r/TOKabcdefghijklmno12#M3xBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBfHw";
+    const RELAY: &str = "/dns4/relay.example.org/tcp/4712/p2p/12D3KooWRawPbxPtP1eZaJpumGnyWX2DcUyd3RQnydr3eAto4Az7";
+
+    fn peer(addresses: &[&str]) -> Connectivity {
+        Connectivity {
+            id: "12D3KooWRawPbxPtP1eZaJpumGnyWX2DcUyd3RQnydr3eAto4Az7".to_owned(),
+            listen: Vec::new(),
+            observed: Vec::new(),
+            addresses: addresses.iter().map(|text| (*text).to_owned()).collect(),
+            nat: "unknown".to_owned(),
+            relays: Vec::new(),
+            rendezvous: Vec::new(),
+            mdns: true,
+            dht: false,
+            certificate_valid_until: None,
+            connections: 0,
+        }
+    }
+
+    #[test]
+    fn addresses_are_passed_on_where_the_backbone_does_not_help() {
+        let known = peer(&["/ip4/192.168.1.2/tcp/4712"]);
+        let here = PassedOn::of(HERE, Some(&known), false);
+        assert!(
+            here.is_direct
+                && here.for_others
+                && here.reference.starts_with("http://localhost:4710/r/TOKabcdefghijklmno12?app=enlace&direct=")
+        );
+        let elsewhere = PassedOn::of(ELSEWHERE, Some(&known), false);
+        assert_eq!((elsewhere.reference.as_str(), elsewhere.is_direct, elsewhere.for_others), (ELSEWHERE, false, true));
+        assert!(PassedOn::of(ELSEWHERE, Some(&known), true).reference.contains("&direct="));
+        for nobody in [None, Some(&peer(&[]))] {
+            let here = PassedOn::of(HERE, nobody, false);
+            assert_eq!((here.reference.as_str(), here.is_direct, here.for_others), (HERE, false, false));
+        }
+        let local = PassedOn::of(HERE, Some(&peer(&["/ip4/127.0.0.1/tcp/1", "/ip6/::1/udp/1/quic-v1"])), false);
+        assert!(local.is_direct && !local.for_others);
+    }
+
+    #[test]
+    fn the_best_addresses_of_each_host_come_first() {
+        let given = [
+            "/ip6/fe80::1/tcp/1",
+            "/ip6/2001:db8::1/udp/1/quic-v1",
+            "/ip6/2001:db8::1/tcp/1",
+            "/ip4/203.0.113.1/udp/1/quic-v1",
+            "/ip4/192.168.1.2/udp/1/quic-v1",
+            "/ip4/192.168.1.2/tcp/1",
+            "/ip4/10.0.0.1/tcp/1",
+        ];
+        let best = best(given.map(str::to_owned).into());
+        assert_eq!(
+            best,
+            [
+                "/ip4/192.168.1.2/tcp/1",
+                "/ip4/10.0.0.1/tcp/1",
+                "/ip4/203.0.113.1/udp/1/quic-v1",
+                "/ip6/2001:db8::1/tcp/1",
+                "/ip4/192.168.1.2/udp/1/quic-v1",
+                "/ip6/2001:db8::1/udp/1/quic-v1",
+                "/ip6/fe80::1/tcp/1",
+            ]
+        );
+        let one = super::best(given[1..3].iter().map(|text| (*text).to_owned()).collect());
+        assert_eq!(one, ["/ip6/2001:db8::1/tcp/1", "/ip6/2001:db8::1/udp/1/quic-v1"]);
+    }
+
+    #[test]
+    fn a_reference_fits_a_code_of_a_terminal() {
+        let hosts: Vec<String> =
+            (0..9).map(|host| format!("/ip6/2001:db8:1234:5678:9abc:def0:1234:{host}/tcp/4712")).collect();
+        let mut all: Vec<&str> = hosts.iter().map(String::as_str).collect();
+        all.push(RELAY);
+        for url in [HERE.to_owned(), HERE.replace("localhost:4710", &format!("localhost:4710/{}", "x".repeat(120)))] {
+            let passed = PassedOn::of(&url, Some(&peer(&all)), false);
+            assert!(passed.is_direct && passed.reference.len() <= MAX_LENGTH, "{}", passed.reference.len());
+        }
+        // If not even one address fits, it is better to have one than none.
+        let long = HERE.replace("localhost:4710", &format!("localhost:4710/{}", "x".repeat(400)));
+        assert!(PassedOn::of(&long, Some(&peer(&all)), false).is_direct);
+        let relayed = PassedOn::of(HERE, Some(&peer(&[RELAY])), false);
+        assert!(relayed.is_direct && relayed.for_others);
+    }
+
+    #[test]
+    fn addresses_are_short_for_people() {
+        for (text, short) in [
+            ("/ip4/192.168.1.2/tcp/4712", "192.168.1.2:4712 (TCP)"),
+            ("/ip6/::1/udp/4712/quic-v1", "[::1]:4712 (QUIC)"),
+            (RELAY, RELAY),
+            ("/ip4/192.168.1.2/tcp/4712/ws", "/ip4/192.168.1.2/tcp/4712/ws"),
+            ("/x", "/x"),
+            ("", ""),
+        ] {
+            assert_eq!(short_address(text), short);
+        }
+    }
+}

@@ -1,0 +1,233 @@
+//! What the program says of peers.
+
+use serde_json::{Value, json};
+
+use crate::sandbox::{Sandbox, Serving, bytes};
+
+const SERVE: [&str; 7] = ["serve", "--data-dir", "d", "--listen", "127.0.0.1:0", "--backbone-listen", "127.0.0.1:0"];
+
+#[test]
+fn peers_are_asked_of_the_process_that_serves() {
+    let sandbox = Sandbox::new();
+    let peers = ["peers", "--data-dir", "d", "--json"];
+    sandbox.run(&peers).refused(5, &["no process serves the data directory", "enlace serve", "enlace share"]);
+    let serving = sandbox.serve(&SERVE);
+    assert_eq!(sandbox.run(&peers).json(), json!({"peers": [], "self": null}));
+    let ended = sandbox.run(&peers[..3]);
+    assert_eq!((ended.code, ended.stdout.as_str()), (0, "no peer is connected\n"), "{ended:?}");
+    assert!(ended.stderr.contains("--no-direct"), "{ended:?}");
+    let doctor = sandbox.run(&["doctor", "--data-dir", "d"]);
+    assert!(doctor.code == 0 && doctor.stdout.contains("they are switched off"), "{doctor:?}");
+    serving.stop();
+}
+
+#[test]
+fn options_of_peers_that_contradict_each_other_are_refused() {
+    let sandbox = Sandbox::new();
+    let listen = ["--peer-listen", "/ip4/127.0.0.1/tcp/0"];
+    for (args, words) in [
+        (vec!["share", "x", "--local", listen[0], listen[1]], "--local"),
+        (vec!["serve", "--no-direct", listen[0], listen[1]], "--no-direct"),
+        (vec!["receive", "x", "--peer-listen", "127.0.0.1:80"], "such as /ip4/0.0.0.0/tcp/4712"),
+    ] {
+        sandbox.run(&args).refused(2, &[words]);
+    }
+}
+
+#[test]
+fn the_configuration_shows_what_options_of_peers_stand_for() {
+    let sandbox = Sandbox::new();
+    let shown = |args: &[&str]| {
+        let printed = sandbox.run(&[&["serve", "--print-config", "--json"], args].concat());
+        printed.json()["enlace"]["peers"].clone()
+    };
+    let options = ["--peer-listen", "/ip6/::1/udp/0/quic-v1", "--peer-listen", "/ip4/127.0.0.1/tcp/4712"];
+    let peers = shown(&[&options[..], &["--no-mdns", "--no-dht", "--no-relay"]].concat());
+    assert_eq!(peers["listen"], json!(["/ip6/::1/udp/0/quic-v1", "/ip4/127.0.0.1/tcp/4712"]));
+    // Over the variable that switches them off in these tests.
+    assert_eq!([&peers["enabled"], &peers["mdns"], &peers["relaying"]], [true, false, false]);
+    assert_eq!(peers["dht"]["protocol"], "");
+    assert_eq!(shown(&["--no-direct"])["enabled"], false);
+}
+
+const LISTEN: [&str; 2] = ["--peer-listen", "/ip4/127.0.0.1/tcp/0"];
+
+/// A reference as another machine sees it: nobody is at the address of its backbone.
+fn from_elsewhere(shared: &Serving) -> String {
+    let (reference, backbone) = (shared.text("/reference"), shared.text("/backbone/url"));
+    assert!(reference.starts_with(backbone), "{reference}");
+    reference.replacen(backbone, "http://localhost:1", 1)
+}
+
+fn path_of(received: &Value) -> &str {
+    received["path"].as_str().unwrap_or_else(|| panic!("no path in {received}"))
+}
+
+/// The address of a node with its peer id.
+fn address_of(shared: &Serving) -> String {
+    format!("{}/p2p/{}", shared.text("/peer/addresses/0"), shared.text("/peer/id"))
+}
+
+#[test]
+fn a_file_comes_directly_and_the_scripts_of_both_sides_learn_how() {
+    let sandbox = Sandbox::with_peers();
+    let content = bytes(3 << 20);
+    let file = sandbox.file("a.bin", &content);
+    let shared = sandbox.share(&file, &[&LISTEN[..], &["--format", "v2"]].concat());
+    assert!(shared.text("/peer/id").starts_with("12D3KooW"));
+    assert!(shared.text("/peer/addresses/0").starts_with("/ip4/127.0.0.1/tcp/"), "{}", shared.line);
+    assert!(shared.text("/reference").contains("direct=") && !shared.reference().contains("direct="));
+    // At the backbone on this machine with the direct path beside it, and where the backbone is somewhere else.
+    let here = sandbox.receive(shared.text("/reference"), &["--output", "here"]).json();
+    let elsewhere = from_elsewhere(&shared);
+    let there = sandbox.run(&["receive", &elsewhere, "--data-dir", "other", "--output", "there", "--json"]).json();
+    for (received, name) in [(&here, "here"), (&there, "there")] {
+        assert_eq!((path_of(received), &received["paths"]), ("lan", &Value::Null), "{received}");
+        assert!(std::fs::read(sandbox.path(name)).unwrap() == content);
+    }
+    // Without peers it comes from the backbone, or not at all.
+    let plain = ["receive", shared.text("/reference"), "--data-dir", "plain", "--no-direct", "--json", "--output"];
+    assert_eq!(path_of(&sandbox.run(&[&plain[..], &["plain1"]].concat()).json()), "backbone");
+    let gone = sandbox.run(&["receive", &elsewhere, "--data-dir", "third", "--no-direct", "--output", "x"]);
+    gone.refused(5, &["cannot be reached"]);
+    shared.kill();
+    let gone = sandbox.run(&["receive", &elsewhere, "--data-dir", "other", "--output", "x"]);
+    gone.refused(5, &["the node that shares it cannot be reached directly", "still running", "firewall"]);
+    assert!(!sandbox.path("x").exists());
+}
+
+#[test]
+fn a_file_that_is_at_no_backbone_is_shared_until_the_command_ends() {
+    let sandbox = Sandbox::with_peers();
+    let file = sandbox.file("a.txt", "hello");
+    let password = sandbox.file("password", "correct horse\n");
+    let options = [&LISTEN[..], &["--direct-only", "--password-file", &password]].concat();
+    let shared = sandbox.share(&file, &options);
+    assert_eq!((shared.text("/file/filename"), shared.text("/file/format")), ("a.txt", "v2"));
+    let reference = from_elsewhere(&shared);
+    let receive = |more: &[&str]| sandbox.receive(&reference, &[&["--output", "b.txt"], more].concat());
+    receive(&[]).refused(4, &["password"]);
+    let received = receive(&["--password-file", &password]).json();
+    assert_eq!(
+        (path_of(&received), std::fs::read_to_string(sandbox.path("b.txt")).unwrap()),
+        ("lan", "hello".to_owned())
+    );
+    let listed = sandbox.run(&["files", "list", "--data-dir", "sender", "--json"]).json();
+    assert_eq!(listed, json!([]));
+    shared.stop();
+    std::fs::remove_file(sandbox.path("b.txt")).unwrap();
+    let serving = sandbox.serve(&[&["serve", "--data-dir", "sender", "--listen", "127.0.0.1:0"], &LISTEN[..]].concat());
+    assert_ne!(receive(&["--password-file", &password]).code, 0);
+    assert!(!sandbox.path("b.txt").exists());
+    serving.stop();
+}
+
+#[test]
+fn what_cannot_be_shared_directly_is_refused_with_the_next_step() {
+    let sandbox = Sandbox::with_peers();
+    let file = sandbox.file("a.txt", "hello");
+    let share = |args: &[&str]| sandbox.run(&[&["share", "--data-dir", "d", "--listen", "127.0.0.1:0"], args].concat());
+    share(&["-", "--direct-only"]).refused(2, &["only files on this machine", "omit --direct-only"]);
+    share(&[&file, "--direct-only", "--format", "v1"]).refused(2, &["format v1", "omit --format v1"]);
+    share(&[&file, "--direct-only", "--early"]).refused(2, &["--early"]);
+    share(&[&file, "--code", "--local"]).refused(2, &["--local"]);
+    share(&[&file, "--code", "--no-direct"]).refused(2, &["--no-direct"]);
+    share(&[&file, "--code", "--enlace:peers:enabled=false"])
+        .refused(2, &["peers are switched off", "enlace.peers.enabled"]);
+    let serve =
+        ["serve", "--data-dir", "d", "--listen", "127.0.0.1:0", "--backbone-listen", "127.0.0.1:0", "--no-direct"];
+    let serving = sandbox.serve(&serve);
+    let stop = format!("stop process {}", serving.pid());
+    for option in ["--code", "--direct-only"] {
+        sandbox.run(&["share", &file, "--data-dir", "d", option]).refused(4, &["a running process", &stop]);
+    }
+    // A reference through that process is the plain one.
+    let shared = sandbox.run(&["share", &file, "--data-dir", "d", "--json"]).json();
+    assert_eq!((&shared["peer"], &shared["reference"]), (&Value::Null, &shared["token"]["reference"]["url"]));
+}
+
+#[test]
+fn a_code_passes_a_reference_on_once_with_the_same_fingerprint_on_both_sides() {
+    let sandbox = Sandbox::with_peers();
+    let file = sandbox.file("a.txt", "hello");
+    let shared = sandbox.share(&file, &[&LISTEN[..], &["--code", "--no-mdns"]].concat());
+    let (code, address) = (shared.text("/code").to_owned(), address_of(&shared));
+    let receive = |code: &str, output: &str| {
+        let args =
+            ["receive", code, "--data-dir", "receiver", "--no-mdns", "--peer-address", &address, "--output", output];
+        sandbox.run(&[&args[..], &["--json"]].concat())
+    };
+    let received = receive(&code, "b.txt").json();
+    assert_eq!(
+        (path_of(&received), std::fs::read_to_string(sandbox.path("b.txt")).unwrap()),
+        ("lan", "hello".to_owned())
+    );
+    receive(&code, "c.txt").refused(3, &["nobody offers this code"]);
+    let told = shared.stop().stderr;
+    let line = format!(r#"{{"code":{{"end":"taken","fingerprint":{}}}}}"#, received["fingerprint"]);
+    assert!(told.lines().any(|said| said == line), "{line} in {told}");
+}
+
+#[test]
+fn a_wrong_code_ends_the_code_and_says_so() {
+    let sandbox = Sandbox::with_peers();
+    let file = sandbox.file("a.txt", "hello");
+    let shared = sandbox.share(&file, &[&LISTEN[..], &["--code", "--no-mdns"]].concat());
+    let (number, words) = shared.text("/code").split_once('-').unwrap();
+    let wrong = format!("{number}-{}", if words == "amber-violin" { "violin-amber" } else { "amber-violin" });
+    let address = address_of(&shared);
+    let receive = |code: &str| {
+        let args =
+            ["receive", code, "--data-dir", "receiver", "--no-mdns", "--peer-address", &address, "--output", "b"];
+        sandbox.run(&args)
+    };
+    receive(&wrong).refused(4, &["the code is wrong", "ask for a new one"]);
+    let right = shared.text("/code").to_owned();
+    receive(&right).refused(3, &["nobody offers this code"]);
+    receive("7-amber").refused(2, &["7-amber-violin"]);
+    let told = shared.stop().stderr;
+    assert!(told.contains(r#"{"code":{"end":"burned"}}"#) && told.contains("for a new code"), "{told}");
+}
+
+#[test]
+fn the_peers_of_a_node_are_shown_while_they_are_connected() {
+    let sandbox = Sandbox::with_peers();
+    let file = sandbox.file("a.txt", "hello");
+    let shared = sandbox.share(&file, &LISTEN);
+    let at = ["--backbone", shared.text("/backbone/url"), "--listen", "127.0.0.1:0"];
+    let _serving = sandbox.serve(&[&["serve", "--data-dir", "receiver"], &at[..], &LISTEN[..]].concat());
+    // The process that serves loads the file, and its connection stays.
+    let received = sandbox.receive(shared.text("/reference"), &["--output", "b.txt"]).json();
+    assert_eq!(path_of(&received), "lan");
+    let who = sandbox.run(&["identity", "--data-dir", "receiver", "--json"]).json();
+    let peers = sandbox.run(&["peers", "--data-dir", "sender", "--json"]).json();
+    assert_eq!(peers["peers"].as_array().unwrap().len(), 1, "{peers}");
+    let peer = &peers["peers"][0];
+    assert_eq!([&peer["address"], &peer["device"]], [&who["address"], &who["deviceId"]]);
+    assert_eq!((&peer["path"], &peer["isInbound"]), (&json!("lan"), &json!(true)));
+    assert!(peer["sent"].as_u64().unwrap() > 0 && peer["received"].as_u64().unwrap() > 0, "{peer}");
+    assert_eq!(peers["self"]["id"], shared.line["peer"]["id"]);
+    let table = sandbox.run(&["peers", "--data-dir", "sender"]).stdout;
+    assert!(table.contains(who["address"].as_str().unwrap()) && table.contains("direct (lan)"), "{table}");
+    let doctor = sandbox.run(&["doctor", "--data-dir", "sender"]);
+    assert_eq!(doctor.code, 0, "{doctor:?}");
+    for check in ["peer addresses", "/ip4/127.0.0.1/tcp/", "NAT", "relay", "mDNS", "certificate"] {
+        assert!(doctor.stdout.contains(check), "{check} in {doctor:?}");
+    }
+}
+
+#[test]
+fn a_node_comes_back_at_the_same_addresses() {
+    let sandbox = Sandbox::with_peers();
+    let file = sandbox.file("a.txt", "hello");
+    let addresses = || {
+        let shared = sandbox.share(&file, &["--local"]);
+        let addresses = shared.line["peer"]["addresses"].clone();
+        shared.stop();
+        addresses
+    };
+    let first = addresses();
+    let is_here = |text: &str| text.starts_with("/ip4/127.0.0.1/") || text.starts_with("/ip6/::1/");
+    assert!(first.as_array().unwrap().iter().all(|text| is_here(text.as_str().unwrap())), "{first}");
+    assert!(first.as_array().unwrap().len() >= 2 && addresses() == first, "{first}");
+}

@@ -1,0 +1,183 @@
+//! How a node learns which peer has what: from references and from the contents of tokens.
+//!
+//! Routes are in memory ([`Core::routes`]). Those to files that are stored are also values of the store, which no other device sees, so
+//! that a later download takes the direct path after a restart, too. They are at most as many as in memory, and go with their files.
+
+use serde::{Deserialize, Serialize};
+use transport::crypto::PasswordHash;
+use transport::peer::{Direct, PeerKey};
+use transport::token::TokenContent;
+use transport::wire::bytes::from_base64;
+use transport::wire::{FileId, FileReference, Timestamp, TokenId, TokenReference};
+
+use crate::Result;
+use crate::core::Core;
+use crate::peer::{MAX_ROUTES, Route};
+use crate::store::{Batch, StoreError, collection};
+
+/// The names of the values begin with this; the id of the file follows.
+const ROUTE: &str = "FileRoute/";
+/// Values that are removed with one commit.
+const REMOVED_AT_ONCE: usize = 1000;
+
+/// What is stored of a route.
+#[derive(Serialize, Deserialize)]
+struct RouteRecord {
+    /// [`Direct::to_reference_text`].
+    #[serde(rename = "d")]
+    direct: String,
+    #[serde(rename = "t")]
+    token: Option<TokenId>,
+    #[serde(rename = "b")]
+    backbone: Option<String>,
+    #[serde(rename = "a")]
+    learned_at: Timestamp,
+}
+
+/// What a reference says of where its token can be loaded.
+pub(crate) fn of_token_reference(core: &Core, reference: &TokenReference) {
+    if let Some(direct) = direct_of(core, reference.direct.as_deref()) {
+        let backbone = reference.backbone_base_url.clone();
+        let token = Some(reference.id.clone());
+        core.routes.learn_token(&reference.id, Route { token, backbone, ..Route::to(direct) });
+    }
+}
+
+/// What a reference says of where its file can be loaded.
+///
+/// # Errors
+/// Those of the store.
+pub(crate) async fn of_file_reference(core: &Core, reference: &FileReference) -> Result<()> {
+    let Some(direct) = direct_of(core, reference.direct.as_deref()) else { return Ok(()) };
+    let backbone = reference.backbone_base_url.clone();
+    learn_file(core, &reference.id, Route { backbone, ..Route::to(direct) }).await
+}
+
+/// Whether the content of a token, or the reference to it, says where its file can be loaded.
+pub(crate) fn is_reachable(core: &Core, reference: &TokenReference, content: &TokenContent) -> bool {
+    routes_of(core, reference, content).next().is_some()
+}
+
+/// What a token that was loaded says of where it and its file can be loaded. `password_hash` is what it took.
+///
+/// # Errors
+/// Those of the store.
+pub(crate) async fn of_token(
+    core: &Core,
+    reference: &TokenReference,
+    content: &TokenContent,
+    password_hash: Option<&str>,
+) -> Result<()> {
+    let TokenContent::File { file_id, .. } = content else { return Ok(()) };
+    let hash = password_hash.and_then(|text| from_base64(text).ok()?.try_into().ok()).map(PasswordHash::from_bytes);
+    for direct in routes_of(core, reference, content) {
+        let (token, backbone) = (Some(reference.id.clone()), reference.backbone_base_url.clone());
+        let route = Route { direct, token, password: hash.clone(), backbone };
+        core.routes.learn_token(&reference.id, route.clone());
+        learn_file(core, file_id, route).await?;
+    }
+    Ok(())
+}
+
+/// What the reference says, then what the content says, which is authentic by the key of the reference.
+fn routes_of(core: &Core, reference: &TokenReference, content: &TokenContent) -> impl Iterator<Item = Direct> {
+    let by_reference = direct_of(core, reference.direct.as_deref());
+    let by_content = Direct::of(content).filter(|direct| is_other(core, direct));
+    by_reference.into_iter().chain(by_content)
+}
+
+fn direct_of(core: &Core, text: Option<&str>) -> Option<Direct> {
+    Direct::of_reference_text(text?).filter(|direct| is_other(core, direct))
+}
+
+/// Whether a node can ask there: it has peers, and is not meant itself.
+fn is_other(core: &Core, direct: &Direct) -> bool {
+    core.config.peers.is_some() && direct.peer_id != PeerKey::derive(core.account.device_key()).peer_id()
+}
+
+async fn learn_file(core: &Core, id: &FileId, route: Route) -> Result<()> {
+    let forgotten = core.routes.learn_file(id, route);
+    if let Some(forgotten) = forgotten {
+        let mut batch = Batch::new();
+        batch.remove_value(&format!("{ROUTE}{forgotten}"));
+        core.store.commit(batch).await?;
+    }
+    keep(core, id).await
+}
+
+/// Stores where a file can be loaded, if the file itself is stored.
+///
+/// # Errors
+/// Those of the store.
+pub(crate) async fn keep(core: &Core, id: &FileId) -> Result<()> {
+    let Some(route) = core.routes.to_file(id) else { return Ok(()) };
+    let name = format!("{ROUTE}{id}");
+    let direct = route.direct.to_reference_text();
+    let record = RouteRecord { direct, token: route.token, backbone: route.backbone, learned_at: core.clock.now() };
+    let put = |view: &crate::store::View<'_>| {
+        let mut batch = Batch::new();
+        let known = view.value::<RouteRecord>(&name)?;
+        let is_new = known.is_none_or(|known| known.direct != record.direct || known.token != record.token);
+        if is_new && view.record(collection::FILES, id.as_str())?.is_some() {
+            batch.put_value(&name, &record)?;
+        }
+        Ok::<_, StoreError>((batch, ()))
+    };
+    Ok(core.store.change(put).await?)
+}
+
+/// Forgets where a file can be loaded that was removed. If the process ends before, the next start does it.
+///
+/// # Errors
+/// Those of the store.
+pub(crate) async fn forget(core: &Core, id: &FileId) -> Result<()> {
+    core.routes.forget_file(id);
+    let name = format!("{ROUTE}{id}");
+    let mut batch = Batch::new();
+    if !core.store.view().value_names(&name, &name, 1)?.is_empty() {
+        batch.remove_value(&name);
+    }
+    Ok(core.store.commit(batch).await?)
+}
+
+/// Reads the stored routes at the start of a node, the oldest one first.
+///
+/// # Errors
+/// Those of the store.
+pub(crate) async fn load(core: &Core) -> Result<()> {
+    forget_removed(core).await?;
+    let mut stored: Vec<(String, RouteRecord)> = core.store.values(ROUTE)?.collect::<Result<_, StoreError>>()?;
+    stored.sort_by_key(|(_, record)| record.learned_at);
+    for (id, RouteRecord { direct, token, backbone, .. }) in stored {
+        if let (Ok(id), Some(direct)) = (id.parse::<FileId>(), direct_of(core, Some(&direct))) {
+            core.routes.learn_file(&id, Route { token, backbone, ..Route::to(direct) });
+        }
+    }
+    Ok(())
+}
+
+/// Forgets routes to files that are not stored any more, because another device removed them.
+///
+/// # Errors
+/// Those of the store.
+pub(crate) async fn forget_removed(core: &Core) -> Result<()> {
+    let view = core.store.view();
+    let mut removed = Vec::new();
+    for name in view.value_names(ROUTE, ROUTE, MAX_ROUTES + REMOVED_AT_ONCE)? {
+        let id = name.strip_prefix(ROUTE).unwrap_or_default();
+        if view.record(collection::FILES, id)?.is_none() {
+            removed.push(id.to_owned());
+        }
+    }
+    for some in removed.chunks(REMOVED_AT_ONCE) {
+        let mut batch = Batch::new();
+        for id in some {
+            if let Ok(id) = id.parse::<FileId>() {
+                core.routes.forget_file(&id);
+            }
+            batch.remove_value(&format!("{ROUTE}{id}"));
+        }
+        core.store.commit(batch).await?;
+    }
+    Ok(())
+}

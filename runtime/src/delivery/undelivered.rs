@@ -1,0 +1,103 @@
+//! What users see when nobody brought what they asked for: who was asked, and the next step.
+
+use std::fmt;
+
+use transport::peer::{PeerError, Refusal};
+
+use crate::Error;
+use crate::code::ErrorCode;
+use crate::peer::PeerFailure;
+
+/// Neither the node that shares a token or file nor the backbone gave it.
+#[derive(Debug, Clone)]
+pub struct Undelivered {
+    direct: PeerFailure,
+    backbone: Option<Error>,
+    is_foreign: bool,
+}
+
+impl Undelivered {
+    /// Only the node that shares it was asked.
+    pub(super) fn by_peer(direct: PeerFailure) -> Self {
+        Self { direct, backbone: None, is_foreign: false }
+    }
+
+    /// Both were asked. `is_foreign` says that the reference names another backbone, which was not asked.
+    pub(super) fn by_all(direct: PeerFailure, backbone: Error, is_foreign: bool) -> Self {
+        Self { direct, backbone: Some(backbone), is_foreign }
+    }
+
+    /// The error whose code it has: that of the backbone, unless this is not the one that would have it.
+    pub(crate) fn decisive(&self) -> Result<&Error, ErrorCode> {
+        match &self.backbone {
+            Some(backbone) if !(self.is_foreign && backbone.known_code() == Some(ErrorCode::RecordNotFound)) => {
+                Ok(backbone)
+            }
+            _ => Err(match self.direct {
+                PeerFailure::Exchange(PeerError::Refused(Refusal::NotFound)) => ErrorCode::RecordNotFound,
+                PeerFailure::Unreachable(_) => ErrorCode::PeerUnreachable,
+                PeerFailure::Exchange(_) => ErrorCode::PeerExchange,
+            }),
+        }
+    }
+
+    /// The failure of the backbone, if it was asked.
+    #[must_use]
+    pub fn backbone(&self) -> Option<&Error> {
+        self.backbone.as_ref()
+    }
+
+    /// Whether the peer behaved in a way that no honest one does.
+    pub(crate) fn is_lie(&self) -> bool {
+        self.backbone.is_none() && super::direct::is_lie(&self.direct)
+    }
+
+    /// Whether another attempt at the node that shares it may succeed.
+    pub(crate) fn may_peer_come_back(&self) -> bool {
+        match &self.direct {
+            PeerFailure::Unreachable(_) => true,
+            PeerFailure::Exchange(error) => matches!(
+                error,
+                PeerError::Cut | PeerError::TimedOut | PeerError::Refused(Refusal::Busy | Refusal::Unavailable)
+            ),
+        }
+    }
+}
+
+/// What the peer did, and what to do about it.
+struct Direct<'a>(&'a PeerFailure);
+
+impl fmt::Display for Direct<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            PeerFailure::Unreachable(reason) => write!(
+                f,
+                "The node that shares it cannot be reached directly ({reason}); make sure that it is running, that both are in \
+                 the same network or share a relay, and that no firewall blocks it."
+            ),
+            PeerFailure::Exchange(PeerError::Refused(Refusal::NotFound)) => f.write_str(
+                "The node that shares it has nothing for you under this reference: it may have expired or been removed, is for \
+                 somebody else, or needs another password.",
+            ),
+            PeerFailure::Exchange(error) => {
+                write!(f, "The node that shares it was reached and did not deliver: {error}. Try again.")
+            }
+        }
+    }
+}
+
+impl fmt::Display for Undelivered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.backbone {
+            None => write!(f, "{}", Direct(&self.direct)),
+            Some(backbone) if self.is_foreign => write!(f, "{} The backbone says: {backbone}", Direct(&self.direct)),
+            Some(backbone) => write!(f, "{backbone} {}", Direct(&self.direct)),
+        }
+    }
+}
+
+impl std::error::Error for Undelivered {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        None
+    }
+}

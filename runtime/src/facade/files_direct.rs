@@ -1,0 +1,97 @@
+//! Files that are shared without a backbone.
+
+use tracing::instrument;
+use transport::crypto::SecretKey;
+use transport::token::TokenContent;
+use transport::wire::{FileId, Timestamp, TokenId};
+
+use super::files::{CreateTokenForFile, FilesFacade, UploadOwnFile};
+use crate::dto::{JsonText, Token};
+use crate::event::Event;
+use crate::file::{ContentFormat, NewContent, SealedInPlace};
+use crate::held::{self, HeldToken, NewShare};
+use crate::logging::short;
+use crate::token::{NewPassword, TokenJson, TokenRecord, check_future, password_hash};
+use crate::{Error, Result};
+
+impl FilesFacade {
+    /// Shares files of this machine without a backbone: no other side is asked for or told anything, and no second copy is made. The
+    /// content is read once, for its hashes; peers then get its chunks sealed from where they are. The token is for
+    /// [`follow_file`](Self::follow_file) and the like at other nodes, which reach this one directly.
+    ///
+    /// File and token are in no list and known to no other device of this identity. The share ends at its expiry, with
+    /// [`stop_sharing`](Self::stop_sharing), or when a file changes: then not a byte leaves that was not shared.
+    ///
+    /// # Errors
+    /// [`Error::InvalidPropertyValue`] for contents that are not [files on this machine](UploadOwnFile::from_source), for an expiry
+    /// that is not in the future, an invalid PIN or password location, or if the content store has no room for the hashes;
+    /// [`Error::NotSupported`] for format `v1`, if the content store is off, and if no peer can reach this node;
+    /// [`Error::Source`] for a file that cannot be read or has changed; [`Error::Store`].
+    #[instrument(skip_all)]
+    pub async fn share_directly(&self, request: UploadOwnFile, terms: CreateTokenForFile) -> Result<Token> {
+        let core = &self.node.core;
+        let NewContent::Source(source) = &request.content else {
+            let text = "only files on this machine can be shared without a backbone; upload it instead";
+            return Err(Error::InvalidPropertyValue(text.to_owned()));
+        };
+        let source = source.clone();
+        let direct =
+            core.held.direct().filter(|_| request.format != ContentFormat::V1).ok_or_else(|| cannot(&request))?;
+        core.content_store.check_is_on()?;
+        let observer = request.observer.clone();
+        let mut new = Self::new_file(request)?;
+        let expires_at = terms.expires_at.unwrap_or(Timestamp::NEVER).min(new.expires_at);
+        for expires_at in [new.expires_at, expires_at] {
+            check_future(expires_at, &*core.clock)?;
+        }
+        let password = terms.password_protection.map(NewPassword::check).transpose()?.map(NewPassword::protect);
+        new.expires_at = expires_at;
+        new.check_metadata()?;
+        let SealedInPlace { record: file, tree } = new.seal_in_place(core, observer.as_ref()).await?;
+        let (id, secret_key): (FileId, _) = (held::local_id(), SecretKey::generate());
+        let content = TokenJson::from(&TokenContent::file(id.clone(), file.secret_key.clone()));
+        let created_at = file.created_at;
+        let held =
+            HeldToken::new(id.clone(), (created_at, expires_at), content.reachable_at(&direct).seal(&secret_key));
+        let token = held.limited(terms.for_identity.clone(), password_hash(password.as_ref()).await);
+        let token_id = held::local_id();
+        NewShare { id, file, tree, source, token }.begin(core, &token_id).await?;
+        let record = TokenRecord {
+            secret_key,
+            is_own: true,
+            created_by: core.account.address().clone(),
+            created_at,
+            expires_at,
+            created_by_device: core.account.device_id().clone(),
+            for_identity: terms.for_identity,
+            content: JsonText::from(content.value()),
+            password_protection: password,
+        };
+        let token = record.into_dto(token_id, core.base_url(), true)?;
+        core.events.publish(Event::TokenCreated(Box::new(token.clone())));
+        Ok(token)
+    }
+
+    /// Ends the share of [`share_directly`](Self::share_directly) with this token.
+    ///
+    /// # Errors
+    /// [`Error::RecordNotFound`] if there is none, [`Error::Store`].
+    #[instrument(skip_all, fields(token = short(token)))]
+    pub async fn stop_sharing(&self, token: &TokenId) -> Result<()> {
+        match held::stop(&self.node.core, token).await? {
+            true => Ok(()),
+            false => Err(Error::RecordNotFound("Token")),
+        }
+    }
+}
+
+fn cannot(request: &UploadOwnFile) -> Error {
+    Error::NotSupported(match request.format {
+        ContentFormat::V1 => "Only a file of format v2 can be shared without a backbone.".to_owned(),
+        _ => {
+            "No other node can reach this one, so a file cannot be shared without a backbone; let it listen for peers, \
+              and check its network with `enlace doctor`."
+                .to_owned()
+        }
+    })
+}

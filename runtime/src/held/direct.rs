@@ -1,0 +1,125 @@
+//! Shares that no backbone knows: file and token are held here only, and the content stays where it is on this machine.
+
+use std::sync::Arc;
+
+use tracing::{info, warn};
+use transport::content::Tree;
+use transport::crypto::random;
+use transport::wire::{FileId, Id, TokenId};
+
+use super::record::direct_file;
+use super::{Edit, HeldToken};
+use crate::content_store::{DIRECT_FILE, KnownContent, UploadedContent};
+use crate::core::Core;
+use crate::file::FileRecord;
+use crate::logging::short;
+use crate::source::Source;
+use crate::store::{Batch, StoreError, View};
+use crate::{Error, Result};
+
+/// Shares whose content is looked for at a time.
+const CHECKED_AT_ONCE: usize = 1000;
+
+/// An id in the form of those that backbones give out.
+pub(crate) fn local_id<I: Id>() -> I {
+    const CHARACTERS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+    let text = format!("{}{}", I::PREFIX, random::text(CHARACTERS, 17));
+    text.parse().unwrap_or_else(|_| unreachable!("a prefix and 17 letters or digits are an id"))
+}
+
+/// A file that is sealed where it is, and the token that shares it.
+pub(crate) struct NewShare {
+    pub(crate) id: FileId,
+    pub(crate) file: FileRecord,
+    pub(crate) tree: Tree,
+    pub(crate) source: Source,
+    pub(crate) token: HeldToken,
+}
+
+impl NewShare {
+    /// Holds it under the id of its token from now on. If that fails, nothing of it remains.
+    pub(crate) async fn begin(self, core: &Arc<Core>, token: &TokenId) -> Result<()> {
+        let known = self.file.known_content(&self.id).ok_or(StoreError::Damaged)?;
+        let held = self.token.clone().shared_directly();
+        let build = |view: &View<'_>| {
+            let mut batch = Batch::new();
+            let mut edit = Edit::of(view, &mut batch)?;
+            edit.add(token, &held, core.clock.now())?;
+            edit.add_direct_file(&self.id, &self.file)?;
+            edit.finish()?;
+            Ok::<_, StoreError>((batch, ()))
+        };
+        core.store.change(build).await?;
+        // The content store looks for the file, so that comes first.
+        if let Err(error) = self.keep_source(core, known).await {
+            remove(core, token).await?;
+            return Err(error);
+        }
+        info!(token = short(token), "a file is shared directly");
+        Ok(())
+    }
+
+    async fn keep_source(self, core: &Core, content: KnownContent) -> Result<()> {
+        let root = content.root;
+        let (key, tree, source) = (self.file.cipher_key, self.tree, Some(self.source));
+        core.content_store.uploaded(UploadedContent { content: content.clone(), key, tree, source }, None);
+        core.content_store.pin(content).await?;
+        let no_room =
+            "the content store has no room for the hashes of the file; raise the setting enlace.contentStore.maxSize";
+        match core.content_store.has_source(&root) {
+            true => Ok(()),
+            false => Err(Error::InvalidPropertyValue(no_room.to_owned())),
+        }
+    }
+}
+
+/// Ends a share. Returns whether there was such a one.
+pub(crate) async fn stop(core: &Core, token: &TokenId) -> Result<bool> {
+    match HeldToken::stored(&core.store.view(), token)? {
+        Some(held) if held.is_direct => remove(core, token).await.map(|()| true),
+        _ => Ok(false),
+    }
+}
+
+async fn remove(core: &Core, token: &TokenId) -> Result<()> {
+    let build = |view: &View<'_>| {
+        let file = HeldToken::stored(view, token)?.map(|held| held.file);
+        let record = file.map(|file| direct_file(view, &file)).transpose()?.flatten();
+        let mut batch = Batch::new();
+        let mut edit = Edit::of(view, &mut batch)?;
+        edit.remove(token)?;
+        edit.finish()?;
+        Ok::<_, StoreError>((batch, record.and_then(|record| record.root)))
+    };
+    if let Some(root) = core.store.change(build).await? {
+        core.content_store.remove(&root).await;
+    }
+    Ok(())
+}
+
+/// Ends the shares whose content is not to be had any more, because a file has changed or because they did not begin completely. The
+/// node starts; its content store is on.
+pub(super) async fn end_lost(core: &Core) -> Result<()> {
+    let mut from = DIRECT_FILE.to_owned();
+    loop {
+        let names = core.store.view().value_names(DIRECT_FILE, &from, CHECKED_AT_ONCE)?;
+        let Some(last) = names.last() else { return Ok(()) };
+        from = format!("{last}\0");
+        for name in &names {
+            let id: FileId = name[DIRECT_FILE.len()..].parse().map_err(|_| StoreError::Damaged)?;
+            let root = direct_file(&core.store.view(), &id)?.and_then(|record| record.root);
+            if root.is_none_or(|root| !core.content_store.has_source(&root)) {
+                warn!(file = short(&id), "a file that was shared directly is gone or has changed; its share ends");
+                let build = |view: &View<'_>| {
+                    let mut batch = Batch::new();
+                    let mut edit = Edit::of(view, &mut batch)?;
+                    edit.remove_of(&id)?;
+                    edit.finish()?;
+                    batch.remove_value(name);
+                    Ok::<_, StoreError>((batch, ()))
+                };
+                core.store.change(build).await?;
+            }
+        }
+    }
+}

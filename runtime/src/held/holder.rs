@@ -1,0 +1,152 @@
+//! What the protocols between peers ask of this node: [`Holder`] over what is held and over own files.
+
+use std::ops::Range;
+use std::sync::{Arc, Weak};
+
+use bytes::Bytes;
+use tracing::debug;
+use transport::peer::{Caller, Content, FileTarget, Format, HeldContent, Holder, Refusal};
+use transport::wire::backbone::files::FileMetadata;
+use transport::wire::backbone::tokens::Token;
+use transport::wire::{Address, FileId, TokenId};
+
+use super::{ledger, record};
+use crate::Error;
+use crate::core::Core;
+use crate::event::Event;
+use crate::file::{self, Ciphertext, Elsewhere, FileRecord, Unopened};
+use crate::logging::short;
+
+/// Answers peers for a node, as long as the node is there.
+#[derive(Clone)]
+pub(crate) struct NodeHolder(Weak<Core>);
+
+impl NodeHolder {
+    pub(crate) fn new(core: &Arc<Core>) -> Self {
+        Self(Arc::downgrade(core))
+    }
+
+    fn core(&self) -> Result<Arc<Core>, Refusal> {
+        self.0.upgrade().ok_or(Refusal::Unavailable)
+    }
+}
+
+impl Holder for NodeHolder {
+    type Content = ServedContent;
+
+    async fn token(&self, id: &TokenId, caller: Caller<'_>) -> Result<Token, Refusal> {
+        let core = self.core()?;
+        let held = ledger::access(&core, id, &caller).await?;
+        Ok(Token {
+            id: id.clone(),
+            created_by: Some(core.account.address().clone()),
+            created_by_device: Some(core.account.device_id().clone()),
+            for_identity: held.for_identity,
+            created_at: held.created_at,
+            expires_at: held.expires_at,
+            content: Some(held.content),
+            is_password_protected: held.password.is_some(),
+        })
+    }
+
+    async fn metadata(&self, target: &FileTarget, caller: Caller<'_>) -> Result<FileMetadata, Refusal> {
+        let core = self.core()?;
+        let found = Found::of(&core, target, &caller).await?;
+        let shown = file::shown(&core, &found.id, &found.record).await;
+        shown.map_err(|error| refusal(&found.id, &error))
+    }
+
+    async fn content(&self, target: &FileTarget, caller: Caller<'_>) -> Result<HeldContent<ServedContent>, Refusal> {
+        let core = self.core()?;
+        let Found { id, record, elsewhere } = Found::of(&core, target, &caller).await?;
+        let ciphertext = Ciphertext::open(&core, &id, &record, elsewhere, &core.held.bodies).await;
+        let ciphertext = ciphertext.map_err(|unopened| match unopened {
+            Unopened::Busy => Refusal::Busy,
+            Unopened::Failed(error) => refusal(&id, &error),
+        })?;
+        let (format, length) = (if ciphertext.is_in_chunks() { Format::V2 } else { Format::V1 }, ciphertext.length());
+        let token = match target {
+            FileTarget::Token(token) => Some(token.clone()),
+            FileTarget::File(_) => None,
+        };
+        let by = caller.address().cloned();
+        let content = ServedContent { core, ciphertext, file: id.clone(), token, by, bytes: 0, is_at_end: false };
+        Ok(HeldContent { file: id, format, length, content })
+    }
+}
+
+/// A file that the caller may load.
+struct Found {
+    id: FileId,
+    record: FileRecord,
+    elsewhere: Elsewhere,
+}
+
+impl Found {
+    async fn of(core: &Core, target: &FileTarget, caller: &Caller<'_>) -> Result<Self, Refusal> {
+        let id = match target {
+            FileTarget::Token(token) => ledger::access(core, token, caller).await?.file,
+            // As at a backbone, which shows a file by its id to everybody who is logged in.
+            FileTarget::File(_) if caller.address().is_none() => return Err(Refusal::IdentityRequired),
+            FileTarget::File(id) => id.clone(),
+        };
+        let found = Self::stored(core, id)?;
+        // Only the node of the owner serves a file. One whose upload goes on is not there yet.
+        found.filter(|found| found.record.is_own && found.record.expires_at > caller.now()).ok_or(Refusal::NotFound)
+    }
+
+    fn stored(core: &Core, id: FileId) -> Result<Option<Self>, Refusal> {
+        let view = core.store.view();
+        let unreadable = |error: Error| refusal(&id, &error);
+        if let Some(record) = file::stored(&view, &id).map_err(unreadable)? {
+            return Ok(Some(Self { id, record, elsewhere: Elsewhere::Backbone }));
+        }
+        let direct = record::direct_file(&view, &id).map_err(|error| refusal(&id, &error.into()))?;
+        Ok(direct.map(|record| Self { id, record, elsewhere: Elsewhere::Nowhere }))
+    }
+}
+
+/// The backbone may have removed a file that this node still knows.
+fn refusal(id: &FileId, error: &Error) -> Refusal {
+    debug!(%error, file = short(id), "a file cannot be served to a peer");
+    match error {
+        Error::RecordNotFoundAtBackbone(_) => Refusal::NotFound,
+        _ => Refusal::Unavailable,
+    }
+}
+
+/// The ciphertext of a file on its way to a peer.
+pub(crate) struct ServedContent {
+    core: Arc<Core>,
+    ciphertext: Ciphertext,
+    file: FileId,
+    token: Option<TokenId>,
+    by: Option<Address>,
+    /// Bytes that were read.
+    bytes: u64,
+    /// Whether the last byte of the file was read.
+    is_at_end: bool,
+}
+
+impl Content for ServedContent {
+    async fn read(&mut self, range: Range<u64>) -> Result<Bytes, Refusal> {
+        let end = range.end;
+        let bytes = self.ciphertext.read(range).await.map_err(|error| {
+            debug!(%error, file = short(&self.file), "a file cannot be read any more for a peer");
+            Refusal::Unavailable
+        })?;
+        self.bytes += bytes.len() as u64;
+        self.is_at_end = end == self.ciphertext.length();
+        Ok(bytes)
+    }
+}
+
+/// Nothing is read before what came before it is written, so here it has been handed to the connection.
+impl Drop for ServedContent {
+    fn drop(&mut self) {
+        if self.is_at_end {
+            let (file, token, by) = (self.file.clone(), self.token.clone(), self.by.clone());
+            self.core.events.publish(Event::FileServed { file, token, by, bytes: self.bytes });
+        }
+    }
+}

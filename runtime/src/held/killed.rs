@@ -1,0 +1,128 @@
+//! A process that holds tokens is killed: what it acknowledged is there afterwards.
+
+use std::collections::HashMap;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::process::{Command, Stdio};
+
+use transport::access::MAX_FAILED_ATTEMPTS;
+use transport::crypto::{PasswordHash, SignatureKeypair};
+use transport::identity::{PublicIdentity, derive_address};
+use transport::peer::{Channel, Refusal};
+use transport::wire::TokenId;
+
+use super::tests::{World, channel_to, protected};
+use super::*;
+use crate::clock::Clock as _;
+use crate::core::account::AccountRecord;
+use crate::delivery::memory;
+
+const DIRECTORY: &str = "ENLACE_TEST_HELD_DIRECTORY";
+const WRONG: [u8; 32] = [9; 32];
+
+/// The same identity in both processes.
+fn reader(world: &World) -> Channel {
+    let (identity_key, account) = (SignatureKeypair::from_seed(&[7; 32]), memory::new_account(world.clock.now()));
+    let public_key = identity_key.public_key();
+    let identity = PublicIdentity { address: derive_address(&public_key, "localhost").unwrap(), public_key };
+    let account = AccountRecord { identity, identity_key: Some(identity_key), ..account };
+    channel_to(Some(&account), world.clock.now())
+}
+
+fn tell(what: &str, id: &TokenId, hash: &PasswordHash) {
+    // A line of its own, behind whatever the test runner writes.
+    println!("\n{what} {id} {}", hash.to_backbone_text());
+    std::io::stdout().flush().unwrap();
+}
+
+/// What a token has gone through.
+#[derive(Default)]
+struct Acknowledged {
+    hash: String,
+    wrong: u32,
+    is_read: bool,
+}
+
+/// The process that is killed: makes tokens, and lets them be guessed and read, until there is no end of it.
+#[tokio::test]
+#[ignore = "the process that another test kills"]
+async fn the_process_that_is_killed() {
+    let directory = std::env::var_os(DIRECTORY).expect("the other test says where");
+    World::run_in(directory.as_ref(), async |world| {
+        let (reader, stranger) = (reader(world), channel_to(None, world.clock.now()));
+        loop {
+            let token = world.shared(protected()).await;
+            let hash = world.hash(&token);
+            tell("token", &token.id, &hash);
+            for number in 0..9 {
+                if number == 5 {
+                    world.ask(&token, &reader, Some(&hash)).await.unwrap();
+                    tell("read", &token.id, &hash);
+                }
+                let wrong = PasswordHash::from_bytes(WRONG);
+                assert_eq!(world.ask(&token, &stranger, Some(&wrong)).await, Err(Refusal::NotFound));
+                tell("wrong", &token.id, &hash);
+            }
+        }
+    })
+    .await;
+}
+
+/// Kills the process when it has acknowledged so much, and says what.
+fn kill_after(lines: usize, directory: &std::path::Path) -> HashMap<TokenId, Acknowledged> {
+    let name = "held::killed::the_process_that_is_killed";
+    let mut process = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", name, "--ignored", "--nocapture"])
+        .env(DIRECTORY, directory)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut acknowledged: HashMap<TokenId, Acknowledged> = HashMap::new();
+    let output = BufReader::new(process.stdout.take().unwrap()).lines().map_while(Result::ok);
+    let mut seen = 0;
+    for line in output {
+        let words: Vec<_> = line.split(' ').collect();
+        let [what @ ("token" | "read" | "wrong"), id, hash] = words[..] else { continue };
+        let entry = acknowledged.entry(id.parse().unwrap()).or_default();
+        hash.clone_into(&mut entry.hash);
+        entry.is_read |= what == "read";
+        entry.wrong += u32::from(what == "wrong");
+        seen += 1;
+        if seen == lines {
+            // What comes before the end counts, too.
+            process.kill().unwrap();
+        }
+    }
+    process.wait().unwrap();
+    assert!(seen >= lines, "the process ended by itself");
+    acknowledged
+}
+
+#[tokio::test]
+async fn a_killed_node_serves_every_token_that_it_acknowledged_and_forgets_no_attempt() {
+    for lines in [1, 8, 25] {
+        let directory = tempfile::tempdir().unwrap();
+        let acknowledged = kill_after(lines, directory.path());
+        World::run_in(directory.path(), async |world| {
+            let (reader, stranger) = (reader(world), channel_to(None, world.clock.now()));
+            for (id, before) in &acknowledged {
+                let held = HeldToken::stored(&world.node.core.store.view(), id).unwrap().expect("it was acknowledged");
+                let hash = held.password.unwrap();
+                assert_eq!(hash.to_backbone_text(), before.hash);
+                let counted = HeldToken::ledger(&world.node.core.store.view(), id).unwrap().failed_attempts;
+                // One more may have been counted, whose answer did not leave.
+                assert!((before.wrong..=before.wrong + 1).contains(&counted), "{counted} {}", before.wrong);
+                if before.is_read {
+                    assert!(world.ask_for(id, &reader, None).await.is_ok());
+                }
+                assert!(world.ask_for(id, &stranger, Some(&hash)).await.is_ok());
+                let wrong = PasswordHash::from_bytes(WRONG);
+                for _ in counted + 1..MAX_FAILED_ATTEMPTS {
+                    assert_eq!(world.ask_for(id, &stranger, Some(&wrong)).await, Err(Refusal::NotFound));
+                }
+                assert_eq!(world.ask_for(id, &stranger, Some(&wrong)).await, Err(Refusal::Locked));
+            }
+        })
+        .await;
+    }
+}

@@ -1,0 +1,383 @@
+//! Held tokens as they are stored: named values of the node's store.
+//!
+//! ```text
+//! HeldToken/<token>              the token
+//! HeldTokenLedger/<token>        what attempts to load it left behind; absent before the first one
+//! HeldTokenReader/<token>/<hash> an identity has loaded it; the hash is salted, so the name does not tell who
+//! HeldTokenOf/<file>/<token>     the token shares the file
+//! HeldTokenExpiry/<time>/<token> in the order of the expiries
+//! HeldTokenCount                 how many there are
+//! DirectFile/<file>              a file that is shared without a backbone
+//! ```
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+use transport::crypto::hash::sha256;
+use transport::crypto::{PasswordHash, random};
+use transport::wire::{Address, ByteText, FileId, Timestamp, TokenId};
+
+use super::{MAX_HELD_TOKENS, MAX_READERS, RETENTION, SWEPT_AT_ONCE};
+use crate::content_store::DIRECT_FILE;
+use crate::file::FileRecord;
+use crate::store::{Batch, StoreError, View, collection};
+
+type Result<T, E = StoreError> = std::result::Result<T, E>;
+
+const TOKEN: &str = "HeldToken/";
+const LEDGER: &str = "HeldTokenLedger/";
+const READER: &str = "HeldTokenReader/";
+const OF: &str = "HeldTokenOf/";
+const EXPIRY: &str = "HeldTokenExpiry/";
+const COUNT: &str = "HeldTokenCount";
+
+/// A token that this device has made. Its creator is this identity, with this device.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct HeldToken {
+    /// The file that it shares.
+    #[serde(rename = "f")]
+    pub(crate) file: FileId,
+    #[serde(rename = "a")]
+    pub(crate) created_at: Timestamp,
+    #[serde(rename = "e")]
+    pub(crate) expires_at: Timestamp,
+    #[serde(rename = "i")]
+    pub(crate) for_identity: Option<Address>,
+    /// The sealed content.
+    #[serde(rename = "c")]
+    pub(crate) content: ByteText,
+    #[serde(rename = "p", with = "password")]
+    pub(crate) password: Option<PasswordHash>,
+    /// Whether no backbone knows token and file.
+    #[serde(rename = "d")]
+    pub(crate) is_direct: bool,
+    /// For the names of its readers.
+    #[serde(rename = "s")]
+    salt: [u8; 16],
+}
+
+/// How a token is written, by the version of the form.
+#[derive(Serialize, Deserialize)]
+enum Stored<T> {
+    #[serde(rename = "1")]
+    V1(T),
+}
+
+/// What attempts to load a token left behind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub(super) struct LedgerRecord {
+    /// Wrong passwords.
+    #[serde(rename = "w")]
+    pub(super) failed_attempts: u32,
+    /// Identities that have loaded it.
+    #[serde(rename = "r")]
+    pub(super) readers: u32,
+}
+
+impl HeldToken {
+    pub(crate) fn new(file: FileId, (created_at, expires_at): (Timestamp, Timestamp), content: ByteText) -> Self {
+        let (for_identity, password, is_direct) = (None, None, false);
+        Self { file, created_at, expires_at, for_identity, content, password, is_direct, salt: random::bytes() }
+    }
+
+    /// For one identity only, or for those who know a password.
+    pub(crate) fn limited(self, for_identity: Option<Address>, password: Option<PasswordHash>) -> Self {
+        Self { for_identity, password, ..self }
+    }
+
+    /// Not known to any backbone, as its file.
+    pub(super) fn shared_directly(self) -> Self {
+        Self { is_direct: true, ..self }
+    }
+
+    /// The token with this id.
+    pub(crate) fn stored(view: &View<'_>, id: &TokenId) -> Result<Option<Self>> {
+        let stored: Option<Stored<Self>> = view.value(&format!("{TOKEN}{id}"))?;
+        Ok(stored.map(|Stored::V1(token)| token))
+    }
+
+    pub(super) fn ledger(view: &View<'_>, id: &TokenId) -> Result<LedgerRecord> {
+        let stored: Option<Stored<LedgerRecord>> = view.value(&format!("{LEDGER}{id}"))?;
+        Ok(stored.map(|Stored::V1(ledger)| ledger).unwrap_or_default())
+    }
+
+    pub(super) fn put_ledger(batch: &mut Batch, id: &TokenId, ledger: LedgerRecord) -> Result<()> {
+        batch.put_value(&format!("{LEDGER}{id}"), &Stored::V1(ledger)).map(drop)
+    }
+
+    pub(super) fn is_read_by(&self, view: &View<'_>, id: &TokenId, reader: &Address) -> Result<bool> {
+        Ok(view.value::<()>(&self.reader(id, reader))?.is_some())
+    }
+
+    pub(super) fn put_reader(&self, batch: &mut Batch, id: &TokenId, reader: &Address) -> Result<()> {
+        batch.put_value(&self.reader(id, reader), &()).map(drop)
+    }
+
+    fn reader(&self, id: &TokenId, reader: &Address) -> String {
+        let hash = sha256(&[&self.salt, reader.as_str().as_bytes()].concat());
+        let hash = u128::from_be_bytes(std::array::from_fn(|at| hash[at]));
+        format!("{READER}{id}/{hash:032x}")
+    }
+}
+
+/// A file that is shared without a backbone.
+pub(crate) fn direct_file(view: &View<'_>, id: &FileId) -> Result<Option<FileRecord>> {
+    let stored: Option<Stored<FileRecord>> = view.value(&format!("{DIRECT_FILE}{id}"))?;
+    Ok(stored.map(|Stored::V1(record)| record))
+}
+
+/// Changes of what is held, as a part of a batch. `view` is the state that the batch changes.
+pub(crate) struct Edit<'a, 'b> {
+    view: &'a View<'b>,
+    batch: &'a mut Batch,
+    count: u64,
+    removed: BTreeSet<TokenId>,
+    is_changed: bool,
+}
+
+impl<'a, 'b> Edit<'a, 'b> {
+    pub(crate) fn of(view: &'a View<'b>, batch: &'a mut Batch) -> Result<Self> {
+        let count = view.value(COUNT)?.unwrap_or_default();
+        Ok(Self { view, batch, count, removed: BTreeSet::new(), is_changed: false })
+    }
+
+    /// Holds a token, and makes room for it.
+    pub(crate) fn add(&mut self, id: &TokenId, token: &HeldToken, now: Timestamp) -> Result<()> {
+        self.sweep(now, SWEPT_AT_ONCE)?;
+        self.add_within(id, token, MAX_HELD_TOKENS)
+    }
+
+    fn add_within(&mut self, id: &TokenId, token: &HeldToken, most: u64) -> Result<()> {
+        // The backbone gives out ids; a second token under one replaces the first, and its ledger.
+        self.remove(id)?;
+        self.removed.remove(id);
+        while self.count >= most {
+            let Some((_, first)) = self.first_to_expire(1)?.pop() else { break };
+            self.remove(&first)?;
+        }
+        self.batch.put_value(&format!("{TOKEN}{id}"), &Stored::V1(token))?;
+        self.batch.put_value(&format!("{OF}{}/{id}", token.file), &())?;
+        self.batch.put_value(&expiry(token.expires_at, id), &())?;
+        (self.count, self.is_changed) = (self.count + 1, true);
+        Ok(())
+    }
+
+    /// Shares a file without a backbone.
+    pub(crate) fn add_direct_file(&mut self, id: &FileId, record: &FileRecord) -> Result<()> {
+        self.batch.put_value(&format!("{DIRECT_FILE}{id}"), &Stored::V1(record)).map(drop)
+    }
+
+    /// Removes a token with its ledger; has no effect if it is not held.
+    pub(crate) fn remove(&mut self, id: &TokenId) -> Result<()> {
+        let Some(token) = HeldToken::stored(self.view, id)?.filter(|_| !self.removed.contains(id)) else {
+            return Ok(());
+        };
+        for name in [
+            format!("{TOKEN}{id}"),
+            format!("{LEDGER}{id}"),
+            format!("{OF}{}/{id}", token.file),
+            expiry(token.expires_at, id),
+        ] {
+            self.batch.remove_value(&name);
+        }
+        let readers = format!("{READER}{id}/");
+        // In one commit with the token: one that is made under the same id must have no readers.
+        for reader in self.view.value_names(&readers, &readers, MAX_READERS as usize)? {
+            self.batch.remove_value(&reader);
+        }
+        if token.is_direct {
+            self.batch.remove_value(&format!("{DIRECT_FILE}{}", token.file));
+        }
+        self.removed.insert(id.clone());
+        (self.count, self.is_changed) = (self.count.saturating_sub(1), true);
+        Ok(())
+    }
+
+    /// Removes what the removal of an object takes with it, by whichever device.
+    pub(crate) fn remove_with(&mut self, of: &str, id: &str) -> Result<()> {
+        match (of, id.parse(), id.parse()) {
+            (collection::TOKENS, Ok(id), _) => self.remove(&id),
+            (collection::FILES, _, Ok(id)) => self.remove_of(&id),
+            _ => Ok(()),
+        }
+    }
+
+    /// Removes the tokens of a file.
+    pub(crate) fn remove_of(&mut self, file: &FileId) -> Result<()> {
+        let prefix = format!("{OF}{file}/");
+        for name in self.view.value_names(&prefix, &prefix, MAX_HELD_TOKENS as usize)? {
+            let id = name[prefix.len()..].parse().map_err(|_| StoreError::Damaged)?;
+            self.remove(&id)?;
+        }
+        Ok(())
+    }
+
+    /// Removes tokens whose time is over, at most so many. Returns how many.
+    pub(super) fn sweep(&mut self, now: Timestamp, most: usize) -> Result<usize> {
+        let before = self.removed.len();
+        for (expires_at, id) in self.first_to_expire(most)? {
+            if expires_at.saturating_add(RETENTION) <= now {
+                self.remove(&id)?;
+            }
+        }
+        Ok(self.removed.len() - before)
+    }
+
+    /// Ends the changes.
+    pub(crate) fn finish(self) -> Result<()> {
+        if self.is_changed {
+            self.batch.put_value(COUNT, &self.count)?;
+        }
+        Ok(())
+    }
+
+    /// Those tokens that expire first and are not removed.
+    fn first_to_expire(&self, most: usize) -> Result<Vec<(Timestamp, TokenId)>> {
+        let names = self.view.value_names(EXPIRY, EXPIRY, most + self.removed.len())?;
+        let read = names.iter().map(|name| expiry_of(name).ok_or(StoreError::Damaged));
+        let held = read.filter(|read| read.as_ref().is_ok_and(|(_, id)| !self.removed.contains(id)) || read.is_err());
+        held.take(most).collect()
+    }
+}
+
+/// Names in the order of the times.
+fn expiry(expires_at: Timestamp, id: &TokenId) -> String {
+    let ordered = expires_at.as_unix_milliseconds().cast_unsigned() ^ (1 << 63);
+    format!("{EXPIRY}{ordered:016x}/{id}")
+}
+
+fn expiry_of(name: &str) -> Option<(Timestamp, TokenId)> {
+    let (time, id) = name.strip_prefix(EXPIRY)?.split_once('/')?;
+    let ordered = u64::from_str_radix(time, 16).ok()? ^ (1 << 63);
+    Some((Timestamp::from_unix_milliseconds(ordered.cast_signed()), id.parse().ok()?))
+}
+
+/// The hash of a password as bytes.
+mod password {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+    use transport::crypto::PasswordHash;
+    use zeroize::Zeroizing;
+
+    pub(super) fn serialize<S: Serializer>(hash: &Option<PasswordHash>, serializer: S) -> Result<S::Ok, S::Error> {
+        hash.as_ref().map(PasswordHash::expose).serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<PasswordHash>, D::Error> {
+        let hash = Option::<Zeroizing<[u8; 32]>>::deserialize(deserializer)?;
+        Ok(hash.map(|hash| PasswordHash::from_bytes(*hash)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{Store, StoreKeySource};
+
+    fn store() -> (Store, tempfile::TempDir) {
+        let directory = tempfile::tempdir().unwrap();
+        let key = StoreKeySource::File(directory.path().join("store.key"));
+        (Store::open_in(directory.path(), &key, true).unwrap(), directory)
+    }
+
+    fn id(number: u64) -> TokenId {
+        format!("TOK{number:017}").parse().unwrap()
+    }
+
+    fn file(number: u64) -> FileId {
+        format!("FIL{number:017}").parse().unwrap()
+    }
+
+    fn token(expires_at: i64) -> HeldToken {
+        let at = Timestamp::from_unix_milliseconds;
+        HeldToken::new(file(1), (at(0), at(expires_at)), ByteText(vec![1, 2, 3]))
+    }
+
+    async fn edit(store: &Store, change: impl FnOnce(&mut Edit<'_, '_>) -> Result<()>) {
+        let build = |view: &View<'_>| {
+            let mut batch = Batch::new();
+            let mut edit = Edit::of(view, &mut batch)?;
+            change(&mut edit)?;
+            edit.finish()?;
+            Ok::<_, StoreError>((batch, ()))
+        };
+        store.change(build).await.unwrap();
+    }
+
+    fn held(store: &Store) -> Vec<TokenId> {
+        let names = store.view().value_names(TOKEN, TOKEN, usize::MAX).unwrap();
+        names.iter().map(|name| name[TOKEN.len()..].parse().unwrap()).collect()
+    }
+
+    /// Names of all values.
+    fn names(store: &Store) -> Vec<String> {
+        store.view().value_names("Held", "Held", usize::MAX).unwrap()
+    }
+
+    #[tokio::test]
+    async fn at_the_bound_the_token_that_expires_first_makes_room() {
+        let (store, _directory) = store();
+        for (number, expires_at) in [(1, 300), (2, 100), (3, 200)] {
+            edit(&store, |edit| edit.add_within(&id(number), &token(expires_at), 3)).await;
+        }
+        assert_eq!(held(&store), [id(1), id(2), id(3)]);
+        // Before 1970 comes first, too.
+        edit(&store, |edit| edit.add_within(&id(4), &token(-100), 3)).await;
+        assert_eq!(held(&store), [id(1), id(3), id(4)]);
+        edit(&store, |edit| edit.add_within(&id(5), &token(50), 3)).await;
+        assert_eq!(held(&store), [id(1), id(3), id(5)]);
+        // One that is replaced takes no second place.
+        edit(&store, |edit| edit.add_within(&id(5), &token(60), 3)).await;
+        assert_eq!(held(&store), [id(1), id(3), id(5)]);
+        assert_eq!(store.value::<u64>(COUNT).unwrap(), Some(3));
+    }
+
+    #[tokio::test]
+    async fn what_is_removed_leaves_nothing() {
+        let (store, _directory) = store();
+        let reader: Address = format!("did:e:localhost:dids:{}", "a".repeat(22)).parse().unwrap();
+        let one = token(100);
+        edit(&store, |edit| edit.add_within(&id(1), &one, 9)).await;
+        edit(&store, |edit| edit.add_within(&id(2), &HeldToken { file: file(2), ..token(100) }, 9)).await;
+        let mut batch = Batch::new();
+        HeldToken::put_ledger(&mut batch, &id(1), LedgerRecord { failed_attempts: 2, readers: 1 }).unwrap();
+        one.put_reader(&mut batch, &id(1), &reader).unwrap();
+        store.commit(batch).await.unwrap();
+        assert!(one.is_read_by(&store.view(), &id(1), &reader).unwrap());
+        edit(&store, |edit| edit.remove_of(&file(1))).await;
+        assert!(!one.is_read_by(&store.view(), &id(1), &reader).unwrap());
+        assert_eq!(HeldToken::ledger(&store.view(), &id(1)).unwrap(), LedgerRecord::default());
+        edit(&store, |edit| edit.remove(&id(2)).and_then(|()| edit.remove(&id(2)))).await;
+        assert_eq!(names(&store), [COUNT]);
+        assert_eq!(store.value::<u64>(COUNT).unwrap(), Some(0));
+    }
+
+    #[tokio::test]
+    async fn a_token_is_held_for_its_readers_for_a_while_after_its_expiry() {
+        let (store, _directory) = store();
+        let expiry = Timestamp::from_unix_milliseconds(1000);
+        edit(&store, |edit| edit.add_within(&id(1), &token(1000), 9)).await;
+        for (now, left) in [
+            (expiry.saturating_add(RETENTION - std::time::Duration::from_millis(1)), 1),
+            (expiry.saturating_add(RETENTION), 0),
+        ] {
+            edit(&store, |edit| edit.sweep(now, 9).map(drop)).await;
+            assert_eq!(held(&store).len(), left);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_stored_token_is_read_as_it_was_written() {
+        let (store, _directory) = store();
+        let password = Some(PasswordHash::from_bytes([7; 32]));
+        let written = HeldToken { password: password.clone(), is_direct: true, ..token(100) };
+        edit(&store, |edit| edit.add_within(&id(1), &written, 9)).await;
+        let read = HeldToken::stored(&store.view(), &id(1)).unwrap().unwrap();
+        assert_eq!(
+            (read.file, read.created_at, read.expires_at),
+            (written.file, written.created_at, written.expires_at)
+        );
+        assert!(read.password == password && read.is_direct && read.salt == written.salt);
+        assert_eq!(read.content, written.content);
+        assert!(HeldToken::stored(&store.view(), &id(2)).unwrap().is_none());
+    }
+}

@@ -1,0 +1,41 @@
+//! Nodes that reach each other without the backbone: who they are, what they load from each other, and by which path.
+//! `docs/peer-protocols.md` is the specification of what they say; [`transport::peer`] decides, this module drives it.
+
+mod announce;
+mod ask;
+mod certificate;
+mod code;
+mod connections;
+mod drive;
+mod error;
+mod exchange;
+mod hint;
+mod network;
+mod path;
+mod place;
+mod rate;
+mod reads;
+mod reference;
+mod removed;
+mod route;
+mod serve;
+mod services;
+mod settings;
+mod tasks;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+mod view;
+
+pub(crate) use self::certificate::DeviceKeys;
+pub use self::code::{CodeEnd, MAX_OFFERS, OfferedCode, receive_code, receive_code_at};
+pub(crate) use self::drive::Time;
+pub use self::error::PeersError;
+pub(crate) use self::network::{PeerNetwork, PeerParts};
+pub use self::path::{Path, PathBytes, PathLog};
+pub(crate) use self::reads::{PeerContent, PeerFailure, PeerReads};
+pub use self::reference::dialable_reference;
+pub(crate) use self::removed::removed_devices;
+pub(crate) use self::route::{MAX_ROUTES, Origin, Route, Routes};
+pub(crate) use self::serve::PeerServer;

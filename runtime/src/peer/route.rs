@@ -1,0 +1,338 @@
+//! Which peers have what: where a node that shares a token or file can be reached, and how far that has worked.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+use transport::crypto::PasswordHash;
+use transport::peer::{Direct, FileTarget, MAX_ADDRESSES, MultiaddrText};
+use transport::wire::{FileId, TokenId};
+
+/// Routes that are remembered. The oldest one goes first; what it was for is loaded from the backbone then.
+pub(crate) const MAX_ROUTES: usize = 1024;
+
+/// For how long an origin that failed once for a file is asked after the other one; doubles with each further failure.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+/// The longest of these times.
+const MAX_PAUSE: Duration = Duration::from_secs(60);
+
+/// The peer that shares something, and by which token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Route {
+    /// Where it can be reached.
+    pub(crate) direct: Direct,
+    /// The token by which the file was found; a stranger can ask by this only.
+    pub(crate) token: Option<TokenId>,
+    /// What the token takes of a stranger, each time. Never stored.
+    pub(crate) password: Option<PasswordHash>,
+    /// The backbone that the reference names.
+    pub(crate) backbone: Option<String>,
+}
+
+impl Route {
+    /// A route that is for nothing yet.
+    pub(crate) fn to(direct: Direct) -> Self {
+        Self { direct, token: None, password: None, backbone: None }
+    }
+
+    /// As what the peer is asked for a file.
+    pub(crate) fn target(&self, file: &FileId) -> FileTarget {
+        self.token.clone().map_or_else(|| FileTarget::File(file.clone()), FileTarget::Token)
+    }
+
+    /// What this route and an older one know together.
+    fn with(mut self, older: &Self) -> Self {
+        if self.direct.peer_id != older.direct.peer_id {
+            return self;
+        }
+        let add = |texts: &mut Vec<MultiaddrText>, more: &[MultiaddrText]| {
+            let new: Vec<_> = more.iter().filter(|text| !texts.contains(text)).cloned().collect();
+            texts.extend(new);
+            texts.truncate(MAX_ADDRESSES);
+        };
+        add(&mut self.direct.addresses, &older.direct.addresses);
+        add(&mut self.direct.relays, &older.direct.relays);
+        if self.token == older.token || self.token.is_none() {
+            self.password = self.password.or_else(|| older.password.clone());
+        }
+        self.token = self.token.or_else(|| older.token.clone());
+        self.backbone = self.backbone.or_else(|| older.backbone.clone());
+        self
+    }
+}
+
+/// Who brings the bytes of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// The peer of the route.
+    Peer,
+    /// The backbone of this node.
+    Backbone,
+}
+
+/// Routes by the id of what they lead to, and what became of asking there.
+#[derive(Debug, Default)]
+pub(crate) struct Routes(Mutex<Known>);
+
+#[derive(Debug, Default)]
+struct Known {
+    routes: HashMap<String, Entry>,
+    order: VecDeque<String>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    route: Route,
+    peer: Standing,
+    backbone: Standing,
+}
+
+/// How far an origin has worked for a file.
+#[derive(Debug, Clone, Copy, Default)]
+struct Standing {
+    /// Failures since something verified came from it.
+    failures: u32,
+    left_until: Option<Instant>,
+    /// Its bytes were wrong.
+    is_dropped: bool,
+}
+
+impl Routes {
+    /// Remembers where a token can be loaded. Returns the id of what had to be forgotten for it.
+    pub(crate) fn learn_token(&self, id: &TokenId, route: Route) -> Option<String> {
+        self.learn(id.as_str(), route)
+    }
+
+    /// Remembers where a file can be loaded. Returns the id of what had to be forgotten for it.
+    pub(crate) fn learn_file(&self, id: &FileId, route: Route) -> Option<String> {
+        self.learn(id.as_str(), route)
+    }
+
+    /// Where a token can be loaded.
+    pub(crate) fn to_token(&self, id: &TokenId) -> Option<Route> {
+        self.get(id.as_str())
+    }
+
+    /// Where a file can be loaded.
+    pub(crate) fn to_file(&self, id: &FileId) -> Option<Route> {
+        self.get(id.as_str())
+    }
+
+    /// Forgets where a file can be loaded.
+    pub(crate) fn forget_file(&self, id: &FileId) {
+        let mut known = self.known();
+        if known.routes.remove(id.as_str()).is_some() {
+            known.order.retain(|known| known != id.as_str());
+        }
+    }
+
+    /// Whom to ask for a file, in this order: the peer first, but whoever failed lately after the other one, and nobody whose
+    /// bytes were wrong.
+    pub(crate) fn origins(&self, id: &FileId, now: Instant) -> Vec<Origin> {
+        let known = self.known();
+        let Some(entry) = known.routes.get(id.as_str()) else { return vec![Origin::Backbone] };
+        let standing = |origin: &Origin| *entry.standing(*origin);
+        let mut origins = vec![Origin::Peer, Origin::Backbone];
+        origins.retain(|origin| !standing(origin).is_dropped);
+        origins.sort_by_key(|origin| standing(origin).left_until.filter(|until| *until > now));
+        origins
+    }
+
+    /// Whether the first one of the [`origins`](Self::origins) of a file may be asked now.
+    pub(crate) fn is_any_ready(&self, id: &FileId, now: Instant) -> bool {
+        let known = self.known();
+        known.routes.get(id.as_str()).is_some_and(|entry| {
+            let mut standings = [&entry.peer, &entry.backbone].into_iter();
+            standings.any(|standing| !standing.is_dropped && standing.left_until.is_none_or(|until| until <= now))
+        })
+    }
+
+    /// An origin of a file failed, in a way that may pass.
+    pub(crate) fn failed(&self, id: &FileId, origin: Origin, now: Instant) {
+        self.change(id, origin, |standing| {
+            let doubled = 2_u32.saturating_pow(standing.failures.min(16));
+            standing.failures += 1;
+            standing.left_until = Some(now + FIRST_PAUSE.saturating_mul(doubled).min(MAX_PAUSE));
+        });
+    }
+
+    /// An origin of a file is not asked before this time, if there is another one.
+    pub(crate) fn pause(&self, id: &FileId, origin: Origin, until: Instant) {
+        self.change(id, origin, |standing| standing.left_until = Some(until));
+    }
+
+    /// An origin of a file can be reached after all.
+    pub(crate) fn reached(&self, id: &FileId, origin: Origin) {
+        self.change(id, origin, |standing| standing.left_until = None);
+    }
+
+    /// Something came from an origin of a file that was complete.
+    pub(crate) fn worked(&self, id: &FileId, origin: Origin) {
+        self.change(id, origin, |standing| (standing.failures, standing.left_until) = (0, None));
+    }
+
+    /// The bytes of an origin of a file were wrong. It is not asked for this file again; returns whether the other one may be. A backbone
+    /// that is the last one is asked again in a later call: its operator may repair the file, and nobody else has it.
+    pub(crate) fn drop_origin(&self, id: &FileId, origin: Origin) -> bool {
+        let mut known = self.known();
+        let Some(entry) = known.routes.get_mut(id.as_str()) else { return false };
+        entry.standing_mut(origin).is_dropped = true;
+        let is_other_left = !match origin {
+            Origin::Peer => entry.backbone.is_dropped,
+            Origin::Backbone => entry.peer.is_dropped,
+        };
+        if !is_other_left {
+            entry.backbone.is_dropped = false;
+        }
+        is_other_left
+    }
+
+    fn change(&self, id: &FileId, origin: Origin, change: impl FnOnce(&mut Standing)) {
+        if let Some(entry) = self.known().routes.get_mut(id.as_str()) {
+            change(entry.standing_mut(origin));
+        }
+    }
+
+    fn get(&self, id: &str) -> Option<Route> {
+        self.known().routes.get(id).map(|entry| entry.route.clone())
+    }
+
+    fn learn(&self, id: &str, route: Route) -> Option<String> {
+        let mut known = self.known();
+        if let Some(entry) = known.routes.get_mut(id) {
+            if entry.route.direct.peer_id != route.direct.peer_id {
+                (entry.peer, entry.backbone) = Default::default();
+            }
+            // Its node may be there again.
+            entry.peer.left_until = None;
+            entry.route = route.with(&entry.route);
+            return None;
+        }
+        known.routes.insert(id.to_owned(), Entry::new(route));
+        known.order.push_back(id.to_owned());
+        if known.order.len() <= MAX_ROUTES {
+            return None;
+        }
+        let oldest = known.order.pop_front()?;
+        known.routes.remove(&oldest);
+        Some(oldest)
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Entry {
+    fn new(route: Route) -> Self {
+        Self { route, peer: Standing::default(), backbone: Standing::default() }
+    }
+
+    fn standing(&self, origin: Origin) -> &Standing {
+        match origin {
+            Origin::Peer => &self.peer,
+            Origin::Backbone => &self.backbone,
+        }
+    }
+
+    fn standing_mut(&mut self, origin: Origin) -> &mut Standing {
+        match origin {
+            Origin::Peer => &mut self.peer,
+            Origin::Backbone => &mut self.backbone,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use transport::crypto::SignatureKeypair;
+    use transport::peer::PeerKey;
+
+    use super::*;
+
+    fn route(seed: u8, address: &str) -> Route {
+        let peer_id = PeerKey::derive(&SignatureKeypair::from_seed(&[seed; 32])).peer_id();
+        let addresses = vec![MultiaddrText::new(address).unwrap()];
+        Route::to(Direct { peer_id, addresses, relays: Vec::new() })
+    }
+
+    fn file(number: usize) -> FileId {
+        format!("FIL{number:017}").parse().unwrap()
+    }
+
+    #[test]
+    fn as_many_routes_are_remembered_and_the_oldest_goes_first() {
+        let routes = Routes::default();
+        for number in 0..MAX_ROUTES {
+            assert_eq!(routes.learn_file(&file(number), route(1, "/a")), None);
+        }
+        assert_eq!(routes.learn_file(&file(0), route(1, "/b")), None, "it is known already");
+        assert!(routes.to_file(&file(0)).is_some());
+        assert_eq!(routes.learn_file(&file(MAX_ROUTES), route(1, "/a")), Some(file(0).to_string()));
+        assert_eq!(routes.to_file(&file(0)), None);
+        routes.forget_file(&file(1));
+        assert_eq!(routes.to_file(&file(1)), None);
+        assert_eq!(routes.learn_file(&file(0), route(1, "/a")), None, "there is room again");
+    }
+
+    #[test]
+    fn routes_to_the_same_peer_add_up_and_another_peer_replaces_it() {
+        let routes = Routes::default();
+        let token: TokenId = "TOKabcdefghijklmno12".parse().unwrap();
+        let password = Some(PasswordHash::from_bytes([1; 32]));
+        let first = Route { token: Some(token.clone()), password: password.clone(), ..route(1, "/a") };
+        routes.learn_file(&file(1), first);
+        routes.learn_file(&file(1), route(1, "/b"));
+        let both = routes.to_file(&file(1)).unwrap();
+        let texts: Vec<_> = both.direct.addresses.iter().map(MultiaddrText::as_str).collect();
+        assert_eq!((texts, &both.token, &both.password), (vec!["/b", "/a"], &Some(token), &password));
+        for number in 0..20 {
+            routes.learn_file(&file(1), route(1, &format!("/{number}")));
+        }
+        let most = routes.to_file(&file(1)).unwrap().direct.addresses;
+        assert_eq!((most.len(), most[0].as_str()), (MAX_ADDRESSES, "/19"));
+        routes.learn_file(&file(1), route(2, "/c"));
+        assert_eq!(routes.to_file(&file(1)), Some(route(2, "/c")));
+    }
+
+    #[test]
+    fn who_failed_is_asked_after_the_other_for_a_growing_time() {
+        let (routes, mut now, id) = (Routes::default(), Instant::now(), file(1));
+        assert_eq!(routes.origins(&id, now), [Origin::Backbone]);
+        assert!(!routes.is_any_ready(&id, now), "there is nothing to choose");
+        routes.learn_file(&id, route(1, "/a"));
+        assert_eq!(routes.origins(&id, now), [Origin::Peer, Origin::Backbone]);
+        for pause in [1, 2, 4, 8, 16, 32, 60, 60] {
+            routes.failed(&id, Origin::Peer, now);
+            now += Duration::from_secs(pause) - Duration::from_millis(1);
+            assert_eq!(routes.origins(&id, now), [Origin::Backbone, Origin::Peer], "{pause}");
+            now += Duration::from_millis(1);
+            assert_eq!(routes.origins(&id, now), [Origin::Peer, Origin::Backbone], "{pause}");
+        }
+        routes.worked(&id, Origin::Peer);
+        routes.failed(&id, Origin::Peer, now);
+        routes.failed(&id, Origin::Backbone, now);
+        assert!(!routes.is_any_ready(&id, now));
+        assert_eq!(routes.origins(&id, now), [Origin::Peer, Origin::Backbone], "there is nobody else");
+        assert!(routes.is_any_ready(&id, now + FIRST_PAUSE));
+        routes.reached(&id, Origin::Peer);
+        assert!(routes.is_any_ready(&id, now));
+    }
+
+    #[test]
+    fn whose_bytes_were_wrong_is_not_asked_again() {
+        let (routes, now, id) = (Routes::default(), Instant::now(), file(1));
+        assert!(!routes.drop_origin(&id, Origin::Backbone), "there is nobody else");
+        routes.learn_file(&id, route(1, "/a"));
+        assert!(routes.drop_origin(&id, Origin::Peer));
+        routes.learn_file(&id, route(1, "/b"));
+        assert_eq!(routes.origins(&id, now), [Origin::Backbone], "another address is the same peer");
+        assert!(!routes.drop_origin(&id, Origin::Backbone));
+        assert_eq!(routes.origins(&id, now), [Origin::Backbone], "it is the last one");
+        routes.learn_file(&id, route(2, "/b"));
+        assert_eq!(routes.origins(&id, now), [Origin::Peer, Origin::Backbone], "another peer");
+        assert!(routes.drop_origin(&id, Origin::Backbone));
+        assert_eq!(routes.origins(&id, now), [Origin::Peer]);
+    }
+}
