@@ -222,3 +222,37 @@ async fn a_peer_that_opens_streams_and_is_silent_hurts_nobody_else() {
     assert!(of_mallory.is_open());
     assert_eq!(alice.refused().streams, 64 - 16);
 }
+
+/// Writes until the peer has no room left that it would have to read for first; how many bytes fit.
+async fn fill(stream: &mut Stream) -> usize {
+    let block = [0; 16 * 1024];
+    let mut written = 0;
+    loop {
+        let mut write = std::pin::pin!(stream.write(&block));
+        match futures_util::poll!(&mut write) {
+            std::task::Poll::Ready(result) => written += result.expect("the stream is open"),
+            std::task::Poll::Pending => return written,
+        }
+    }
+}
+
+#[tokio::test]
+async fn bytes_that_nobody_reads_over_quic() {
+    const MIB: usize = 1024 * 1024;
+    // Negotiation and the protocols of the network itself.
+    const OTHER_BYTES: usize = 64 * 1024;
+    let (alice, _unread) = start(config(1, &[QUIC])).await;
+    let (bob, _keep) = start(config(2, &[])).await;
+    let connection = connect(&bob, &alice).await;
+    let mut streams = Vec::new();
+    let mut total = 0;
+    // Not one stream more: it could not negotiate.
+    for number in 0..4 {
+        let mut stream = soon(connection.open(ECHO)).await.expect("it fits");
+        let written = fill(&mut stream).await;
+        total += written;
+        assert!(written <= MIB && (number > 2 || written > MIB - OTHER_BYTES), "{written} bytes of stream {number}");
+        streams.push(stream);
+    }
+    assert!(total <= 4 * MIB && total > 4 * MIB - OTHER_BYTES, "{total} bytes");
+}
