@@ -25,7 +25,8 @@ pub struct Limits {
     pub inbound_streams_per_connection: usize,
     /// New inbound streams of one connection per second; the same number may come at once.
     pub inbound_streams_per_second: u32,
-    /// Inbound streams of all connections at a time.
+    /// Inbound streams of all connections at a time. Connections from one IP address (IPv6: one /64), this host included, have a quarter of them, or
+    /// `inbound_streams_per_connection` if that is more; those through a relay count for the address of the relay.
     pub inbound_streams: usize,
 }
 

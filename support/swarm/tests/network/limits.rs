@@ -67,6 +67,31 @@ async fn streams_of_all_connections_at_a_time() {
 }
 
 #[tokio::test]
+async fn streams_of_a_host_at_a_time() {
+    let limits = Limits { inbound_streams: 8, inbound_streams_per_connection: 1, ..Limits::default() };
+    let (alice, inbound) = start(limited(1, &[TCP, MEMORY], limits)).await;
+    echo(inbound);
+    let (bob, _keep) = start(config(2, &[])).await;
+    let (carol, _keep) = start(config(3, &[])).await;
+    let (dave, _keep) = start(config(4, &[])).await;
+    let over = |memory: bool| {
+        alice.listen_addresses().into_iter().filter(move |address| address.to_string().starts_with("/memory") == memory)
+    };
+    let of_bob = soon(bob.connect(alice.local_peer(), over(false).collect())).await.unwrap();
+    let of_carol = soon(carol.connect(alice.local_peer(), over(false).collect())).await.unwrap();
+    let first = soon(hold(&of_bob)).await.expect("it fits");
+    let _second = soon(hold(&of_carol)).await.expect("it fits");
+    let of_dave = soon(dave.connect(alice.local_peer(), over(false).collect())).await.unwrap();
+    assert!(soon(hold(&of_dave)).await.is_none());
+    assert_eq!(alice.refused().streams, 1);
+    let (erin, _keep) = start(config(5, &[])).await;
+    let of_erin = soon(erin.connect(alice.local_peer(), over(true).collect())).await.unwrap();
+    let _other = soon(hold(&of_erin)).await.expect("another place fits");
+    drop(first);
+    hold_later(&of_dave).await;
+}
+
+#[tokio::test]
 async fn new_streams_per_second() {
     let limits = Limits { inbound_streams_per_second: 8, ..Limits::default() };
     let (alice, inbound) = start(limited(1, &[MEMORY], limits)).await;
