@@ -120,6 +120,17 @@ pub(crate) fn ip(address: &Multiaddr) -> Option<IpAddr> {
     }
 }
 
+/// The host that an address starts with: an IPv4 address or an IPv6 /64, which is what one host gets.
+pub(crate) fn host(address: &Multiaddr) -> Option<IpAddr> {
+    match ip(address)? {
+        IpAddr::V4(ip) => Some(ip.into()),
+        IpAddr::V6(ip) => {
+            let [a, b, c, d, ..] = ip.segments();
+            Some(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into())
+        }
+    }
+}
+
 /// The peer that an address names at its end.
 pub(crate) fn named_peer(address: &Multiaddr) -> Option<libp2p::PeerId> {
     match address.iter().last()? {

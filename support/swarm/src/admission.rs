@@ -6,7 +6,7 @@ use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::convert::Infallible;
 use std::hash::Hash;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -171,18 +171,12 @@ impl NetworkBehaviour for Behaviour {
     }
 }
 
-/// The host that a limit per address counts: an IPv4 address or an IPv6 /64, which is what one host gets. None for this host and for relays.
+/// The host that a limit per address counts, see [`address::host`]. None for this host and for relays.
 fn counted_host(remote: &Multiaddr) -> Option<IpAddr> {
     if address::is_relayed(remote) || Scope::of(remote) == Scope::Loopback {
         return None;
     }
-    match address::ip(remote)? {
-        IpAddr::V4(ip) => Some(ip.into()),
-        IpAddr::V6(ip) => {
-            let [a, b, c, d, ..] = ip.segments();
-            Some(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into())
-        }
-    }
+    address::host(remote)
 }
 
 /// How many there are of each; what has none takes no memory.

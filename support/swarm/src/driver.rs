@@ -17,7 +17,7 @@ use libp2p::{Multiaddr, PeerId, autonat, dcutr, identify, mdns, ping, relay};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
-use crate::address::{Scope, is_relayed, without_peer};
+use crate::address::{Scope, host, is_relayed, without_peer};
 use crate::admission::LimitReached;
 use crate::behaviour::{Behaviour, BehaviourEvent};
 use crate::config::Config;
@@ -343,8 +343,8 @@ impl Driver {
     fn on_behaviour(&mut self, event: BehaviourEvent) {
         match event {
             BehaviourEvent::Ping(event) => self.on_ping(&event),
-            BehaviourEvent::Identify(identify::Event::Received { peer_id, info, .. }) => {
-                self.on_identified(peer_id, info)
+            BehaviourEvent::Identify(identify::Event::Received { connection_id, peer_id, info }) => {
+                self.on_identified(connection_id, peer_id, info)
             }
             BehaviourEvent::Mdns(event) | BehaviourEvent::MdnsIpv6(event) => match event {
                 mdns::Event::Discovered(found) => discovery::found_locally(&self.state, found),
@@ -367,11 +367,12 @@ impl Driver {
         }
     }
 
-    fn on_identified(&mut self, peer: PeerId, mut info: identify::Info) {
+    fn on_identified(&mut self, id: ConnectionId, peer: PeerId, mut info: identify::Info) {
         let observed = std::mem::replace(&mut info.observed_addr, Multiaddr::empty());
         // Over a relay the other side sees the relay.
         if !is_relayed(&observed) && Scope::of(&observed) != Scope::Unusable {
-            self.state.observed(without_peer(observed), peer);
+            let host = self.state.registry.get(id).and_then(|connection| host(&connection.address()));
+            self.state.observed(without_peer(observed), peer, host);
         }
         discovery::join(self.swarm.behaviour_mut(), &self.state, peer, info);
     }

@@ -4,8 +4,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Bounds of a network. What exceeds one is refused; nothing waits for a place.
 ///
-/// Memory of a connection: each stream buffers up to 256 KiB before the application reads it (yamux), and a connection has at most 176 of them, both
-/// directions together, or 112 more than `inbound_streams_per_connection` if that is larger than 64.
+/// Memory of a connection over TCP or a relay: each stream buffers up to 256 KiB before the application reads it (yamux; more, the faster it has read
+/// so far), and a connection has at most 176 of them, both directions together, or 112 more than `inbound_streams_per_connection` if that is larger
+/// than 64. Over QUIC a stream buffers up to 1 MiB, and all streams of a connection together up to 4 MiB.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Connections in total. Of these an eighth is for those that this side opens, so that strangers cannot cut it off.
@@ -24,7 +25,8 @@ pub struct Limits {
     pub inbound_streams_per_connection: usize,
     /// New inbound streams of one connection per second; the same number may come at once.
     pub inbound_streams_per_second: u32,
-    /// Inbound streams of all connections at a time.
+    /// Inbound streams of all connections at a time. Connections from one IP address (IPv6: one /64), this host included, have a quarter of them, or
+    /// `inbound_streams_per_connection` if that is more; those through a relay count for the address of the relay.
     pub inbound_streams: usize,
 }
 

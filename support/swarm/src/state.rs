@@ -1,6 +1,7 @@
 //! What handles of a network see of its driver.
 
 use std::collections::{HashMap, HashSet};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use libp2p::{Multiaddr, PeerId};
@@ -64,8 +65,10 @@ struct Observed {
     address: Multiaddr,
     /// Who was the first to say so.
     by: PeerId,
-    /// Whether it may be passed on: a second peer, or one of the configuration, says so too. A single stranger could name a victim, whom others
-    /// would then dial.
+    /// Where that one is, if it has an IP address.
+    host: Option<IpAddr>,
+    /// Whether it may be passed on: a second peer at another host, or one of the configuration, says so too. A single stranger could name a victim,
+    /// whom others would then dial, and has as many peer ids as it likes.
     credible: bool,
 }
 
@@ -146,16 +149,16 @@ impl State {
         addresses
     }
 
-    /// What others should be told: the local network first, relays last.
+    /// What others should be told: listeners and confirmed addresses with the local network first, then what others claim to see, relays last.
     pub(crate) fn told(&self) -> Vec<Multiaddr> {
-        let known = self.addresses().tellable();
+        let (known, mut observed) = self.addresses().tellable();
         let known = known.into_iter().filter(|address| self.policy.tells(address));
         let (relayed, mut direct): (Vec<_>, Vec<_>) = known.partition(is_relayed);
-        direct.sort_by_key(|address| match Scope::of(address) {
-            Scope::Loopback => 2,
-            Scope::Private | Scope::Memory => 0,
-            _ => 1,
-        });
+        direct.sort_by_key(rank);
+        observed.retain(|address| self.policy.tells(address));
+        observed.sort_by_key(rank);
+        // Claims of others, however many, displace nothing that this peer knows itself.
+        direct.extend(observed);
         first_of(direct, relayed)
     }
 
@@ -194,14 +197,14 @@ impl State {
         }
     }
 
-    /// A peer says that it sees this one at an address. The newest replace the oldest.
-    pub(crate) fn observed(&self, address: Multiaddr, by: PeerId) {
+    /// A peer at `host` says that it sees this one at an address. The newest replace the oldest.
+    pub(crate) fn observed(&self, address: Multiaddr, by: PeerId, host: Option<IpAddr>) {
         let trusted = self.trusted.contains(&by);
         let mut addresses = self.addresses();
         match addresses.observed.iter_mut().find(|known| known.address == address) {
-            Some(known) => known.credible |= trusted || known.by != by,
+            Some(known) => known.credible |= trusted || (known.by != by && (host.is_none() || known.host != host)),
             None => {
-                addresses.observed.insert(0, Observed { address, by, credible: trusted });
+                addresses.observed.insert(0, Observed { address, by, host, credible: trusted });
                 addresses.observed.truncate(OBSERVED_ADDRESSES);
             }
         }
@@ -229,13 +232,23 @@ impl State {
 }
 
 impl Addresses {
-    /// What may be of use to others. An observed address without a listener is that of an outgoing connection.
-    fn tellable(&self) -> Vec<Multiaddr> {
+    /// What may be of use to others: what this peer knows itself, and what others claim to see. An observed address without a listener is that of an
+    /// outgoing connection.
+    fn tellable(&self) -> (Vec<Multiaddr>, Vec<Multiaddr>) {
         let kind = |address: &Multiaddr| (is_relayed(address), TransportKind::of(address));
         let listens = |address: &Multiaddr| self.listening.iter().any(|own| kind(own) == kind(address));
         let observed = self.observed.iter().filter(|known| known.credible && listens(&known.address));
-        let observed = observed.map(|known| &known.address);
-        self.listening.iter().chain(&self.confirmed).chain(observed).cloned().collect()
+        let observed = observed.map(|known| known.address.clone());
+        (self.listening.iter().chain(&self.confirmed).cloned().collect(), observed.collect())
+    }
+}
+
+/// The lower, the earlier an address is told.
+fn rank(address: &Multiaddr) -> u8 {
+    match Scope::of(address) {
+        Scope::Loopback => 2,
+        Scope::Private | Scope::Memory => 0,
+        _ => 1,
     }
 }
 
@@ -275,6 +288,28 @@ mod tests {
         "12D3KooWEyoppNCUx8Yx66oV9fJnriXwCcXwDDUA2kj6vnc6iDEp".parse().unwrap()
     }
 
+    fn host(number: u8) -> Option<IpAddr> {
+        Some(IpAddr::from([203, 0, 113, number]))
+    }
+
+    #[test]
+    fn what_others_claim_is_told_behind_what_this_peer_knows() {
+        let state = state(AddressPolicy { private: true, loopback: true, dns: false });
+        let own: [Multiaddr; 3] = ["/ip4/10.0.0.1/tcp/1", "/ip4/203.0.113.1/tcp/1", "/ip4/127.0.0.1/tcp/1"]
+            .map(|address| address.parse().unwrap());
+        for port in 0..OBSERVED_ADDRESSES {
+            let claimed: Multiaddr = format!("/ip4/10.0.0.9/tcp/{port}").parse().unwrap();
+            state.observed(claimed.clone(), PeerId::random(), host(1));
+            state.observed(claimed, PeerId::random(), host(2));
+        }
+        state.listens(own[0].clone());
+        state.confirmed(own[1].clone());
+        state.listens(own[2].clone());
+        let told = state.told();
+        assert_eq!(told[..3], own);
+        assert_eq!(told.len(), TOLD_ADDRESSES);
+    }
+
     #[test]
     fn private_addresses_are_told_first_and_only_if_permitted() {
         let addresses = ["/ip4/127.0.0.1/tcp/1", "/ip4/203.0.113.1/tcp/1", "/ip4/10.0.0.1/tcp/1"];
@@ -309,7 +344,7 @@ mod tests {
     fn addresses_that_others_claim_are_bounded() {
         let state = state(AddressPolicy::default());
         for port in 0..=OBSERVED_ADDRESSES {
-            state.observed(format!("/ip4/203.0.113.1/tcp/{port}").parse().unwrap(), trusted());
+            state.observed(format!("/ip4/203.0.113.1/tcp/{port}").parse().unwrap(), trusted(), None);
             state.confirmed(format!("/ip4/203.0.113.2/tcp/{port}").parse().unwrap());
         }
         assert_eq!(state.reachability().observed.len(), OBSERVED_ADDRESSES);
@@ -324,16 +359,18 @@ mod tests {
         let address = |port: u16| -> Multiaddr { format!("/ip4/203.0.113.1/tcp/{port}").parse().unwrap() };
         let listening: Multiaddr = "/ip4/10.0.0.1/tcp/1".parse().unwrap();
         let (first, second) = (PeerId::random(), PeerId::random());
-        state.observed(address(1), trusted());
+        state.observed(address(1), trusted(), host(1));
         assert!(state.told().is_empty(), "without a listener");
         state.listens(listening);
         assert_eq!(state.told(), [address(1)]);
-        state.observed(address(2), first);
-        state.observed(address(2), first);
+        state.observed(address(2), first, host(1));
+        state.observed(address(2), first, host(1));
         assert_eq!(state.told(), [address(1)]);
-        state.observed(address(2), second);
+        state.observed(address(2), second, host(1));
+        assert_eq!(state.told(), [address(1)], "another peer id at the same host");
+        state.observed(address(2), second, host(2));
         assert_eq!(state.told(), [address(2), address(1)]);
-        state.observed("/ip4/203.0.113.1/udp/1/quic-v1".parse().unwrap(), trusted());
+        state.observed("/ip4/203.0.113.1/udp/1/quic-v1".parse().unwrap(), trusted(), host(1));
         assert_eq!(state.told().len(), 2, "nothing listens with QUIC");
     }
 

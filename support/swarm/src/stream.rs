@@ -10,6 +10,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::compat::{Compat, FuturesAsyncReadCompatExt as _};
 
+use crate::streams::hosts::HostPlace;
+
 /// A stream of bytes in both directions.
 ///
 /// `shutdown` closes the direction to the peer, which then reads the end of the stream. A stream that is dropped before is reset: the peer's
@@ -29,6 +31,8 @@ pub struct Stream {
 pub(crate) struct Place {
     /// Among those of its direction on its connection.
     pub(crate) _of_connection: OwnedSemaphorePermit,
+    /// An inbound stream: among those of its host.
+    pub(crate) _of_host: Option<HostPlace>,
     /// An inbound stream: among those of all connections.
     pub(crate) _of_all: Option<OwnedSemaphorePermit>,
 }

@@ -59,7 +59,9 @@ impl Handler {
     fn place(&mut self) -> Option<Place> {
         let of_connection = Arc::clone(&self.places).try_acquire_owned().ok()?;
         let of_all = Arc::clone(&self.streams.places).try_acquire_owned().ok()?;
-        self.rate.take(Instant::now()).then_some(Place { _of_connection: of_connection, _of_all: Some(of_all) })
+        let of_host = self.streams.hosts.place(&self.connection.address())?;
+        let place = Place { _of_connection: of_connection, _of_host: Some(of_host), _of_all: Some(of_all) };
+        self.rate.take(Instant::now()).then_some(place)
     }
 
     /// The channel has room for each stream that has a place, so it refuses only when nobody listens.
@@ -119,7 +121,7 @@ impl ConnectionHandler for Handler {
                 self.accept(stream, &agreed);
             }
             ConnectionEvent::FullyNegotiatedOutbound(FullyNegotiatedOutbound { protocol: stream, info: request }) => {
-                let place = Place { _of_connection: request.place, _of_all: None };
+                let place = Place { _of_connection: request.place, _of_host: None, _of_all: None };
                 let stream = Stream::new(stream, Arc::clone(&self.end.traffic), place);
                 // Who asked may have gone: then the stream is dropped, which resets it.
                 drop(request.answer.send(Ok(stream)));

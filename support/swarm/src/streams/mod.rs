@@ -1,11 +1,12 @@
 //! Streams of the application: a behaviour and a handler of connections that lose none.
 //!
-//! Each inbound stream takes a place of its connection and a place of all before it is handed out, and gives them back when it is dropped. The
+//! Each inbound stream takes a place of its connection, of its host and of all before it is handed out, and gives them back when it is dropped. The
 //! channel to [`Inbound`] has as many places as there may be streams, so handing one out never waits and never fails for lack of room: a stream either
 //! reaches [`Inbound::next`], or is reset and counted.
 
 mod accept;
 mod handler;
+pub(crate) mod hosts;
 pub(crate) mod rate;
 
 use std::collections::{HashMap, VecDeque};
@@ -24,6 +25,7 @@ use tokio::sync::{Semaphore, mpsc};
 
 use self::accept::Accept;
 use self::handler::{AskedToClose, Handler};
+use self::hosts::Hosts;
 use crate::address::is_relayed;
 use crate::connection::{Connection, Role, TransportKind};
 use crate::interfaces::Interfaces;
@@ -76,6 +78,7 @@ pub(crate) struct Streams {
     accept: Accept,
     limits: Limits,
     places: Arc<Semaphore>,
+    hosts: Arc<Hosts>,
     inbound: mpsc::Sender<InboundStream>,
     pub(crate) refusals: Arc<Refusals>,
 }
@@ -95,7 +98,8 @@ impl Streams {
         let most = limits.inbound_streams.min(Semaphore::MAX_PERMITS);
         let (inbound, received) = mpsc::channel(most.max(1));
         let places = Arc::new(Semaphore::new(most));
-        Ok((Arc::new(Self { accept, limits, places, inbound, refusals }), Inbound(received)))
+        let hosts = Arc::new(Hosts::new(&limits));
+        Ok((Arc::new(Self { accept, limits, places, hosts, inbound, refusals }), Inbound(received)))
     }
 
     /// Waits until nobody takes inbound streams any more.

@@ -67,6 +67,31 @@ async fn streams_of_all_connections_at_a_time() {
 }
 
 #[tokio::test]
+async fn streams_of_a_host_at_a_time() {
+    let limits = Limits { inbound_streams: 8, inbound_streams_per_connection: 1, ..Limits::default() };
+    let (alice, inbound) = start(limited(1, &[TCP, MEMORY], limits)).await;
+    echo(inbound);
+    let (bob, _keep) = start(config(2, &[])).await;
+    let (carol, _keep) = start(config(3, &[])).await;
+    let (dave, _keep) = start(config(4, &[])).await;
+    let over = |memory: bool| {
+        alice.listen_addresses().into_iter().filter(move |address| address.to_string().starts_with("/memory") == memory)
+    };
+    let of_bob = soon(bob.connect(alice.local_peer(), over(false).collect())).await.unwrap();
+    let of_carol = soon(carol.connect(alice.local_peer(), over(false).collect())).await.unwrap();
+    let first = soon(hold(&of_bob)).await.expect("it fits");
+    let _second = soon(hold(&of_carol)).await.expect("it fits");
+    let of_dave = soon(dave.connect(alice.local_peer(), over(false).collect())).await.unwrap();
+    assert!(soon(hold(&of_dave)).await.is_none());
+    assert_eq!(alice.refused().streams, 1);
+    let (erin, _keep) = start(config(5, &[])).await;
+    let of_erin = soon(erin.connect(alice.local_peer(), over(true).collect())).await.unwrap();
+    let _other = soon(hold(&of_erin)).await.expect("another place fits");
+    drop(first);
+    hold_later(&of_dave).await;
+}
+
+#[tokio::test]
 async fn new_streams_per_second() {
     let limits = Limits { inbound_streams_per_second: 8, ..Limits::default() };
     let (alice, inbound) = start(limited(1, &[MEMORY], limits)).await;
@@ -221,4 +246,38 @@ async fn a_peer_that_opens_streams_and_is_silent_hurts_nobody_else() {
     }
     assert!(of_mallory.is_open());
     assert_eq!(alice.refused().streams, 64 - 16);
+}
+
+/// Writes until the peer has no room left that it would have to read for first; how many bytes fit.
+async fn fill(stream: &mut Stream) -> usize {
+    let block = [0; 16 * 1024];
+    let mut written = 0;
+    loop {
+        let mut write = std::pin::pin!(stream.write(&block));
+        match futures_util::poll!(&mut write) {
+            std::task::Poll::Ready(result) => written += result.expect("the stream is open"),
+            std::task::Poll::Pending => return written,
+        }
+    }
+}
+
+#[tokio::test]
+async fn bytes_that_nobody_reads_over_quic() {
+    const MIB: usize = 1024 * 1024;
+    // Negotiation and the protocols of the network itself.
+    const OTHER_BYTES: usize = 64 * 1024;
+    let (alice, _unread) = start(config(1, &[QUIC])).await;
+    let (bob, _keep) = start(config(2, &[])).await;
+    let connection = connect(&bob, &alice).await;
+    let mut streams = Vec::new();
+    let mut total = 0;
+    // Not one stream more: it could not negotiate.
+    for number in 0..4 {
+        let mut stream = soon(connection.open(ECHO)).await.expect("it fits");
+        let written = fill(&mut stream).await;
+        total += written;
+        assert!(written <= MIB && (number > 2 || written > MIB - OTHER_BYTES), "{written} bytes of stream {number}");
+        streams.push(stream);
+    }
+    assert!(total <= 4 * MIB && total > 4 * MIB - OTHER_BYTES, "{total} bytes");
 }
