@@ -9,7 +9,7 @@ use libp2p::multiaddr::Protocol;
 /// DNS are always dialled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct AddressPolicy {
-    /// Addresses of private networks: RFC 1918, RFC 4193, RFC 6598, link-local with IPv4.
+    /// Addresses of private networks: RFC 1918, RFC 4193, RFC 6598, link-local.
     pub private: bool,
     /// Addresses of this host.
     pub loopback: bool,
@@ -51,7 +51,8 @@ pub(crate) enum Scope {
     Loopback,
     Dns,
     Memory,
-    /// Unspecified, multicast, broadcast, reserved, link-local with IPv6, or not an address that starts at a host.
+    /// Unspecified, multicast, broadcast, reserved, or not an address that starts at a host. Link-local addresses of IPv6, too: they
+    /// lead somewhere only together with an interface of this host, which the transports have no place for.
     Unusable,
 }
 
@@ -91,7 +92,6 @@ impl Scope {
         if ip.is_loopback() {
             Self::Loopback
         } else if ip.is_unspecified() || ip.is_multicast() || ip.is_unicast_link_local() {
-            // A link-local address leads nowhere without the interface, which a multiaddr does not name.
             Self::Unusable
         } else if ip.is_unique_local() {
             Self::Private

@@ -79,17 +79,18 @@ pub(crate) fn join(behaviour: &mut Behaviour, state: &State, peer: PeerId, info:
 pub(crate) fn found_locally(state: &State, found: Vec<(PeerId, Multiaddr)>) {
     let mut peers: HashMap<PeerId, Vec<Multiaddr>> = HashMap::new();
     for (peer, address) in found {
-        let local = Scope::of(&address) == Scope::Private
-            || address::ip(&address).is_some_and(|ip| state.interfaces.reach(ip))
-            || state.dialable.permits(&address);
-        let usable = Scope::of(&address) != Scope::Unusable;
-        if local && usable && !address::is_relayed(&address) && state.dialable.exempt(address.clone()) {
-            let address = without_peer(address);
-            state.local_peers.add(peer, address.clone());
-            peers.entry(peer).or_default().push(address);
+        let local = match Scope::of(&address) {
+            Scope::Private => true,
+            Scope::Unusable => false,
+            _ => address::ip(&address).is_some_and(|ip| state.interfaces.reach(ip)) || state.dialable.permits(&address),
+        };
+        if local && !address::is_relayed(&address) && state.dialable.exempt(address.clone()) {
+            peers.entry(peer).or_default().push(without_peer(address));
         }
     }
     for (peer, addresses) in peers {
+        // Before it is told, so that who subscribes and then looks misses nothing.
+        state.remember_found(peer, &addresses);
         tell(state, peer, &addresses, DiscoveredBy::Mdns);
     }
 }
@@ -97,7 +98,7 @@ pub(crate) fn found_locally(state: &State, found: Vec<(PeerId, Multiaddr)>) {
 /// Peers that are no longer in the local network.
 pub(crate) fn lost_locally(state: &State, lost: Vec<(PeerId, Multiaddr)>) {
     for (peer, address) in lost {
-        state.local_peers.remove(peer, &without_peer(address.clone()));
+        state.forget_found(peer, &without_peer(address.clone()));
         state.dialable.forget(address);
     }
 }

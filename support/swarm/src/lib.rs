@@ -44,7 +44,6 @@ mod event;
 mod guard;
 mod interfaces;
 mod limits;
-mod local_peers;
 mod network;
 mod path;
 mod reachability;

@@ -108,8 +108,8 @@ impl Network {
         self.state.told()
     }
 
-    /// A connection to a peer: an existing one that is not relayed, else the first of `addresses`, and of those at which it was found in the local network, that answers, all dialled at once. Relays are tried
-    /// if no direct address answers within 300 ms. At most 16 addresses are dialled, for at most 10 seconds.
+    /// A connection to a peer: an existing one that is not relayed, else the first that answers of `addresses` and of those at which the peer was
+    /// found in the local network, all dialled at once. Relays are tried if no direct address answers within 300 ms. At most 16 addresses are dialled, for at most 10 seconds.
     ///
     /// The addresses count as hints of somebody else: those that [`crate::AddressPolicy`] does not permit are left out.
     /// Cancel-safe: a dial that nobody waits for any more may still lead to a connection, which then closes when it is idle.
@@ -136,10 +136,11 @@ impl Network {
         of_peer.min_by_key(|connection| (connection.path(), connection.latency().unwrap_or(unknown)))
     }
 
-    /// The peers of the local network that multicast DNS has found, with their addresses.
+    /// Peers in the local network, as multicast DNS has found them, with their addresses. [`Event::Discovered`] tells of those that are found from
+    /// now on.
     #[must_use]
-    pub fn local_peers(&self) -> Vec<(PeerId, Vec<Multiaddr>)> {
-        self.state.local_peers.all()
+    pub fn found_locally(&self) -> Vec<(PeerId, Vec<Multiaddr>)> {
+        self.state.found_locally()
     }
 
     /// What happens from now on.
@@ -248,8 +249,12 @@ impl Network {
         }
     }
 
-    pub(crate) fn found_locally(&self, peer: &PeerId) -> Vec<Multiaddr> {
-        self.state.local_peers.of(peer)
+    pub(crate) fn found(&self, peer: &PeerId) -> Vec<Multiaddr> {
+        self.found_locally()
+            .into_iter()
+            .find(|(found, _)| found == peer)
+            .map(|(_, addresses)| addresses)
+            .unwrap_or_default()
     }
 
     pub(crate) fn dialable(&self) -> &Dialable {

@@ -29,7 +29,7 @@ use crate::peer::network::{PeerNetwork, PeerParts};
 /// How long the other side is looked for.
 pub(crate) const SEARCH_LIMIT: Duration = Duration::from_secs(60);
 
-/// Peers that are asked for a code, in total.
+/// Questions for a code, in total: for each peer one, and one more each time it is found at other addresses.
 pub(crate) const MAX_ASKED: usize = 64;
 
 /// How long a peer that was not reached is left alone.
@@ -91,6 +91,13 @@ enum Found {
     Elsewhere,
 }
 
+/// Somebody who was asked.
+struct Asked {
+    found: Found,
+    /// Where. A peer is found at some addresses first, for example those of IPv6, and then at others.
+    addresses: HashSet<Multiaddr>,
+}
+
 /// Somebody who has such a code, and who has not been told yet that we know it.
 struct Answered {
     stream: Stream,
@@ -111,7 +118,9 @@ struct Search {
     /// Whether others may be found while it runs.
     finds_more: bool,
     uses_servers: bool,
-    asked: HashMap<PeerId, Found>,
+    asked: HashMap<PeerId, Asked>,
+    /// How often somebody was asked.
+    questions: usize,
     failed: HashSet<PeerId>,
     asking: JoinSet<(PeerId, Result<Answered, NotAnswered>)>,
 }
@@ -129,6 +138,7 @@ impl Search {
             finds_more: config.mdns || !config.rendezvous.is_empty(),
             uses_servers: !config.rendezvous.is_empty(),
             asked: HashMap::new(),
+            questions: 0,
             failed: HashSet::new(),
             asking: JoinSet::new(),
         }
@@ -144,15 +154,11 @@ impl Search {
 
     async fn find(&mut self, given: Vec<(PeerId, Multiaddr)>) -> Option<Answered> {
         let mut events = self.asker.network.subscribe();
-        let mut by_peer: HashMap<PeerId, Vec<Multiaddr>> = HashMap::new();
         for (peer, address) in given {
-            by_peer.entry(peer).or_default().push(address);
+            self.ask(peer, vec![address], Found::Given);
         }
-        for (peer, addresses) in by_peer {
-            self.ask(peer, addresses, Found::Given);
-        }
-        // Found before the events began.
-        for (peer, addresses) in self.asker.network.local_peers() {
+        // Before there was somebody to tell.
+        for (peer, addresses) in self.asker.network.found_locally() {
             self.ask(peer, addresses, Found::Here);
         }
         let mut limit = std::pin::pin!(sleep(SEARCH_LIMIT));
@@ -180,18 +186,23 @@ impl Search {
         None
     }
 
-    /// Asks somebody, each once.
+    /// Asks somebody, at each address once.
     fn ask(&mut self, peer: PeerId, addresses: Vec<Multiaddr>, found: Found) {
-        if self.asked.len() < MAX_ASKED && !self.asked.contains_key(&peer) {
-            self.asked.insert(peer, found);
+        if self.questions == MAX_ASKED {
+            return;
+        }
+        let asked = self.asked.entry(peer).or_insert_with(|| Asked { found, addresses: HashSet::new() });
+        let new: Vec<_> = addresses.into_iter().filter(|address| asked.addresses.insert(address.clone())).collect();
+        if !new.is_empty() {
+            self.questions += 1;
             let asker = self.asker.clone();
-            self.asking.spawn(async move { (peer, asker.ask(peer, addresses).await) });
+            self.asking.spawn(async move { (peer, asker.ask(peer, new).await) });
         }
     }
 
     /// What was tried, for a person.
     fn tried(&self) -> String {
-        let count = |wanted| self.asked.values().filter(|found| **found == wanted).count();
+        let count = |wanted| self.asked.values().filter(|asked| asked.found == wanted).count();
         let places = [
             (Found::Here, "in the local network"),
             (Found::Elsewhere, "at rendezvous servers"),
