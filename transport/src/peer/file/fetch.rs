@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use super::super::answer::{PIECE_LENGTH, STALL_LIMIT};
 use super::super::request::{FileTarget, Format};
-use super::super::{FrameError, FrameReader, Message as _, Now, PasswordProof, PeerError, Side, Turn};
+use super::super::{Channel, FrameError, FrameReader, Message as _, Now, PasswordProof, PeerError, Refusal, Side, Turn};
 use super::{ContentAnswer, ContentHeader, FileRequest, MetadataAnswer};
-use crate::wire::FileId;
 use crate::wire::backbone::files::FileMetadata;
+use crate::wire::{Address, FileId, Timestamp};
 
 /// How long the owner may take to decide.
 const ANSWER_LIMIT: Duration = Duration::from_secs(60);
@@ -197,13 +197,23 @@ impl fmt::Debug for Fetch {
 pub struct FetchMetadata {
     target: FileTarget,
     proof: Option<PasswordProof>,
+    owner: Address,
 }
 
 impl FetchMetadata {
-    /// Asks for the metadata of a file.
-    #[must_use]
-    pub fn new(target: FileTarget, proof: Option<PasswordProof>) -> Self {
-        Self { target, proof }
+    /// Asks the other side of a channel for the metadata of a file that it owns and has made.
+    ///
+    /// # Errors
+    /// [`PeerError::Refused`] with [`Refusal::IdentityRequired`] if the other side has proven no identity: then nobody can
+    /// say whose file it is.
+    pub fn new(
+        channel: &Channel,
+        target: FileTarget,
+        proof: Option<PasswordProof>,
+        now: Timestamp,
+    ) -> Result<Self, PeerError> {
+        let owner = channel.caller(now).ok_or(PeerError::Refused(Refusal::IdentityRequired))?.clone();
+        Ok(Self { target, proof, owner })
     }
 
     fn read(&self, message: &[u8]) -> Result<FileMetadata, PeerError> {
@@ -211,6 +221,9 @@ impl FetchMetadata {
             MetadataAnswer::Refused(refusal) => Err(PeerError::Refused(refusal)),
             MetadataAnswer::Metadata(metadata) => match &self.target {
                 FileTarget::File(id) if *id != metadata.id => Err(PeerError::Contradiction("it is about another file")),
+                _ if metadata.owner != self.owner || metadata.created_by != self.owner => {
+                    Err(PeerError::Contradiction("the file belongs to somebody else"))
+                }
                 _ => Ok(*metadata),
             },
         }
