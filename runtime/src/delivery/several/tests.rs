@@ -604,6 +604,36 @@ async fn routes_to_stored_files_outlive_the_node_and_go_with_their_files() {
 }
 
 #[tokio::test]
+async fn a_token_with_a_password_is_not_asked_for_without_it_after_a_restart() {
+    World::run(async |world| {
+        let file = world.upload(b"abc", ContentFormat::V2).await;
+        let (token, reference) = world.share(&file, Some("secret")).await;
+        world.load(&reference, Some("secret")).await.unwrap();
+        let (core, id) = (&world.bob.core, &file.id);
+        let restart = async || {
+            core.routes.forget_file(id);
+            crate::delivery::learn::load(core).await.unwrap();
+            world.peers.state().targets.clear();
+            assert_eq!(by(&world.download(id).await.unwrap().1), [Path::Direct]);
+            let targets = std::mem::take(&mut world.peers.state().targets);
+            assert!(!targets.is_empty() && targets.iter().all(|target| *target == FileTarget::File(id.clone())));
+        };
+        restart().await;
+
+        // What was stored before says not whether there is a password.
+        let name = format!("FileRoute/{id}");
+        let mut record: serde_json::Value = core.store.view().value(&name).unwrap().unwrap();
+        record["t"] = serde_json::json!(token.id);
+        record.as_object_mut().unwrap().remove("o");
+        let mut batch = crate::store::Batch::new();
+        batch.put_value(&name, &record).unwrap();
+        core.store.commit(batch).await.unwrap();
+        restart().await;
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn without_peers_and_for_the_own_node_nothing_is_learned() {
     World::run(async |world| {
         let file = world.upload(b"abc", ContentFormat::V1).await;
