@@ -145,19 +145,19 @@ impl RemoteBlob {
                     }
                     partial = Partial::default();
                 }
-                Interruption::Broken(error) if self.is_other_ready() || retries.wait().await => {
+                Interruption::Broken(error) if self.goes_on(&mut retries) || retries.wait().await => {
                     info!(%error, file = crate::logging::short(&self.id), "a download is continued");
                 }
-                Interruption::Short if self.is_other_ready() || retries.wait_after_short_answer().await => {}
+                Interruption::Short if self.goes_on(&mut retries) || retries.wait_after_short_answer().await => {}
                 Interruption::Short => return Err(self.too_short()),
                 Interruption::Broken(error) | Interruption::Final(error) => return Err(error),
             }
         }
     }
 
-    /// Whether somebody can be asked at once instead of who failed.
-    fn is_other_ready(&self) -> bool {
-        self.core.routes.is_any_ready(&self.id, Instant::now())
+    /// Whether somebody is asked at once instead of who failed.
+    fn goes_on(&self, retries: &mut Retries) -> bool {
+        self.core.routes.is_any_ready(&self.id, Instant::now()) && retries.go_on()
     }
 
     fn complete(&self, Partial { bytes, by, is_mixed }: Partial) -> Fetched {

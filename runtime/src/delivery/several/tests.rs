@@ -633,6 +633,33 @@ async fn a_token_with_a_password_is_not_asked_for_without_it_after_a_restart() {
     .await;
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_download_without_progress_ends_and_one_with_progress_goes_on() {
+    World::run(async |world| {
+        let content = plain(MEBIBYTE - 5);
+        for format in FORMATS {
+            let id = world.known(&content, format).await;
+            world.is_away(true, false).await;
+            world.peers.state().otherwise = Some(Act::Trickle(1000));
+            if format == ContentFormat::V2 {
+                world.peers.state().otherwise = Some(Act::Trickle(0));
+            }
+            let download = tokio::time::timeout(Duration::from_secs(100_000), world.download(&id));
+            assert!(download.await.expect("it ends").is_err(), "{format:?}");
+            assert!(world.peers.state().requests <= 30, "{format:?}: {}", world.peers.state().requests);
+
+            if format == ContentFormat::V1 {
+                world.peers.state().script = (1..=30).map(|part| Act::Trickle(part * 30_000)).collect();
+                world.peers.state().otherwise = None;
+                assert!(world.download(&id).await.unwrap().0 == content);
+            }
+            world.peers.state().otherwise = None;
+            world.is_away(false, false).await;
+        }
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn without_peers_and_for_the_own_node_nothing_is_learned() {
     World::run(async |world| {
