@@ -12,6 +12,7 @@ use transport::wire::{FileId, FileReference, Timestamp, TokenId, TokenReference}
 
 use crate::Result;
 use crate::core::Core;
+use crate::file;
 use crate::peer::{MAX_ROUTES, Route};
 use crate::store::{Batch, StoreError, collection};
 
@@ -97,6 +98,10 @@ fn is_other(core: &Core, direct: &Direct) -> bool {
 }
 
 async fn learn_file(core: &Core, id: &FileId, route: Route) -> Result<()> {
+    // Nobody else decides from where a node takes what its identity owns.
+    if file::stored(&core.store.view(), id)?.is_some_and(|record| record.is_own) {
+        return Ok(());
+    }
     let forgotten = core.routes.learn_file(id, route);
     if let Some(forgotten) = forgotten {
         let mut batch = Batch::new();

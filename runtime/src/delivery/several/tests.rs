@@ -661,6 +661,28 @@ async fn a_download_without_progress_ends_and_one_with_progress_goes_on() {
 }
 
 #[tokio::test]
+async fn for_own_files_nothing_is_learned_and_others_do_not_have_a_node_ask_peers() {
+    World::run(async |world| {
+        let file = world.upload(b"abc", ContentFormat::V2).await;
+        let (_, reference) = world.share(&file, None).await;
+        let request = LoadFile { reference, password: None };
+        let loaded = FilesFacade::new(world.alice.clone()).get_or_load_file(request).await.unwrap();
+        assert!(loaded.is_own);
+        assert_eq!(world.alice.core.routes.to_file(&file.id), None);
+
+        let id = world.known(b"abc", ContentFormat::V1).await;
+        world.peers.state().targets.clear();
+        let by = crate::delivery::by(&world.bob.core, crate::delivery::Sources::Backbone);
+        let content = by.file_content(&id, 1000).await.unwrap();
+        assert_eq!(content.path(), Path::Backbone);
+        assert_eq!(by.file_metadata(&id, None).await.unwrap().id, id);
+        let state = world.peers.state();
+        assert_eq!((state.requests, state.targets.len()), (0, 0));
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn without_peers_and_for_the_own_node_nothing_is_learned() {
     World::run(async |world| {
         let file = world.upload(b"abc", ContentFormat::V1).await;
