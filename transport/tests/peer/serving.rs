@@ -128,6 +128,29 @@ fn a_slow_reader_is_left_and_a_silent_owner_too() {
     assert_eq!((one.end(), one.wants()), (Some(Err(PeerError::TimedOut)), 0));
 }
 
+#[test]
+fn only_whole_pieces_renew_the_time_of_an_owner() {
+    let (length, start) = (2 * PIECE_LENGTH + 5, now().instant);
+    let mut one = Fetch::new(FileTarget::File(file_id()), (0, None), None, expecting(length), start);
+    let header = ContentHeader { file: file_id(), format: Format::V2, length, start: 0, end: length };
+    let frame = ContentAnswer::Header(header).to_frame();
+    assert!(matches!(one.receive(&frame[..4], start), Fetched::Nothing));
+    assert!(matches!(one.receive(&frame[4..], start), Fetched::Header(_)));
+    let piece = vec![0; PIECE_LENGTH as usize];
+    let second = Duration::from_secs(1);
+    for (at, bytes, deadline) in [
+        (1, &piece[..1], start + STALL_LIMIT),
+        (2, &piece[2..], start + STALL_LIMIT),
+        (3, &piece[..1], start + 3 * second + STALL_LIMIT),
+        (4, &piece[..1], start + 3 * second + STALL_LIMIT),
+    ] {
+        assert!(matches!(one.receive(bytes, start + at * second), Fetched::Bytes(..)));
+        assert_eq!(one.deadline(), deadline, "{at}");
+    }
+    one.tick(one.deadline());
+    assert_eq!(one.end(), Some(Err(PeerError::TimedOut)));
+}
+
 fn header(change: impl FnOnce(&mut ContentHeader)) -> Vec<u8> {
     let mut header = ContentHeader { file: file_id(), format: Format::V2, length: 10, start: 2, end: 8 };
     change(&mut header);
@@ -253,10 +276,8 @@ fn metadata_come_from_who_owns_and_has_made_the_file_only() {
         let ask = FetchMetadata::new(&receiver, target, None, now().time).unwrap();
         tell(ask, &[MetadataAnswer::Metadata(Box::new(metadata)).to_frame()]).1.unwrap()
     };
-    let lies: [&dyn Fn(&mut FileMetadata); 2] = [
-        &|metadata| metadata.owner = somebody_else.clone(),
-        &|metadata| metadata.created_by = somebody_else.clone(),
-    ];
+    let lies: [&dyn Fn(&mut FileMetadata); 2] =
+        [&|metadata| metadata.owner = somebody_else.clone(), &|metadata| metadata.created_by = somebody_else.clone()];
     for target in [shelf.token_target(), shelf.file_target()] {
         assert!(answered(&|_| (), target.clone()).is_ok());
         for lie in lies {
