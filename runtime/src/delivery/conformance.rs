@@ -479,7 +479,8 @@ async fn several_conform() {
     let [sender, receiver, other] =
         ["sender", "receiver", "other"].map(|name| memory::node(&directory.path().join(name), clock.clone()));
     let holder = Holder::default();
-    let by = |core| Several::new(core, Memory { core, holder: holder.clone() }, FakePeers::default());
+    let (peers, all) = (FakePeers::default, crate::delivery::Sources::All);
+    let by = |core| Several::new(core, Memory { core, holder: holder.clone() }, peers(), all);
     conforms(World {
         sender: (sender.account.address(), by(&sender)),
         receiver: (receiver.account.address(), by(&receiver)),

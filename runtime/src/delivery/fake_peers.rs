@@ -40,6 +40,8 @@ pub(crate) enum Act {
     Cut(u64),
     /// Sends so many bytes, then nothing until the time limit of the protocol.
     Stall(u64),
+    /// Sends so many bytes, and breaks the stream a long time later, as one does from which bytes come very slowly.
+    Trickle(u64),
     /// Changes the byte at this position of the body or blob, if it is asked for.
     Alter(u64),
     /// Announces all, and ends behind so many bytes as if it were all.
@@ -218,17 +220,23 @@ impl PeerContent for FakeContent {
         let (start, mut end) = (self.position, self.header.end.min(self.position + PIECE_LENGTH));
         let sent = start - self.header.start;
         match self.act {
-            Act::Cut(after) | Act::Stall(after) | Act::EndEarly(after) if sent >= after => {
+            Act::Cut(after) | Act::Stall(after) | Act::Trickle(after) | Act::EndEarly(after) if sent >= after => {
                 return match self.act {
                     Act::Cut(_) => Err(PeerError::Cut.into()),
                     Act::Stall(_) => {
                         tokio::time::sleep(transport::peer::STALL_LIMIT).await;
                         Err(PeerError::TimedOut.into())
                     }
+                    Act::Trickle(_) => {
+                        tokio::time::sleep(transport::peer::STALL_LIMIT * 4).await;
+                        Err(PeerError::Cut.into())
+                    }
                     _ => Ok(None),
                 };
             }
-            Act::Cut(after) | Act::Stall(after) | Act::EndEarly(after) => end = end.min(self.header.start + after),
+            Act::Cut(after) | Act::Stall(after) | Act::Trickle(after) | Act::EndEarly(after) => {
+                end = end.min(self.header.start + after);
+            }
             _ => {}
         }
         if start == end {

@@ -12,6 +12,7 @@ use transport::wire::{FileId, FileReference, Timestamp, TokenId, TokenReference}
 
 use crate::Result;
 use crate::core::Core;
+use crate::file;
 use crate::peer::{MAX_ROUTES, Route};
 use crate::store::{Batch, StoreError, collection};
 
@@ -26,8 +27,9 @@ struct RouteRecord {
     /// [`Direct::to_reference_text`].
     #[serde(rename = "d")]
     direct: String,
-    #[serde(rename = "t")]
-    token: Option<TokenId>,
+    /// One without a password. It once was `t`, which may have one: that is not read any more.
+    #[serde(rename = "o", default)]
+    open_token: Option<TokenId>,
     #[serde(rename = "b")]
     backbone: Option<String>,
     #[serde(rename = "a")]
@@ -96,6 +98,10 @@ fn is_other(core: &Core, direct: &Direct) -> bool {
 }
 
 async fn learn_file(core: &Core, id: &FileId, route: Route) -> Result<()> {
+    // Nobody else decides from where a node takes what its identity owns.
+    if file::stored(&core.store.view(), id)?.is_some_and(|record| record.is_own) {
+        return Ok(());
+    }
     let forgotten = core.routes.learn_file(id, route);
     if let Some(forgotten) = forgotten {
         let mut batch = Batch::new();
@@ -113,11 +119,14 @@ pub(crate) async fn keep(core: &Core, id: &FileId) -> Result<()> {
     let Some(route) = core.routes.to_file(id) else { return Ok(()) };
     let name = format!("{ROUTE}{id}");
     let direct = route.direct.to_reference_text();
-    let record = RouteRecord { direct, token: route.token, backbone: route.backbone, learned_at: core.clock.now() };
+    // A password is never stored, and each request by a token without its password counts as a wrong one.
+    let is_protected = route.password.is_some();
+    let open_token = route.token.filter(|_| !is_protected);
+    let record = RouteRecord { direct, open_token, backbone: route.backbone, learned_at: core.clock.now() };
     let put = |view: &crate::store::View<'_>| {
         let mut batch = Batch::new();
         let known = view.value::<RouteRecord>(&name)?;
-        let is_new = known.is_none_or(|known| known.direct != record.direct || known.token != record.token);
+        let is_new = known.is_none_or(|known| known.direct != record.direct || known.open_token != record.open_token);
         if is_new && view.record(collection::FILES, id.as_str())?.is_some() {
             batch.put_value(&name, &record)?;
         }
@@ -148,9 +157,9 @@ pub(crate) async fn load(core: &Core) -> Result<()> {
     forget_removed(core).await?;
     let mut stored: Vec<(String, RouteRecord)> = core.store.values(ROUTE)?.collect::<Result<_, StoreError>>()?;
     stored.sort_by_key(|(_, record)| record.learned_at);
-    for (id, RouteRecord { direct, token, backbone, .. }) in stored {
+    for (id, RouteRecord { direct, open_token, backbone, .. }) in stored {
         if let (Ok(id), Some(direct)) = (id.parse::<FileId>(), direct_of(core, Some(&direct))) {
-            core.routes.learn_file(&id, Route { token, backbone, ..Route::to(direct) });
+            core.routes.learn_file(&id, Route { token: open_token, backbone, ..Route::to(direct) });
         }
     }
     Ok(())

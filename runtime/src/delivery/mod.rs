@@ -107,16 +107,30 @@ type Peers = fake_peers::PeersInTest;
 /// The bytes of a file on the way by which a node receives.
 pub(crate) type Arriving = several::Arriving<FromBackbone, Peers>;
 
-/// The way by which a node delivers and receives.
-#[cfg(not(test))]
-pub(crate) fn of(core: &Core) -> impl Delivery<FileContent = Arriving> {
-    several::Several::new(core, backbone::Backbone::of(core), core.peers.clone())
+/// Whom a node asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sources {
+    /// Peers and its backbone.
+    All,
+    /// Its backbone only. What it fetches in order to serve it to others comes from there: they must not have it ask peers.
+    Backbone,
 }
 
-/// The way by which a node delivers and receives, or what the scope of the test says.
-#[cfg(test)]
+/// The way by which a node delivers and receives.
 pub(crate) fn of(core: &Core) -> impl Delivery<FileContent = Arriving> {
-    several::Several::new(core, choice::Choice::of(core), fake_peers::PeersInTest::of(core))
+    by(core, Sources::All)
+}
+
+/// The way by which a node delivers and receives from these sources.
+#[cfg(not(test))]
+pub(crate) fn by(core: &Core, sources: Sources) -> impl Delivery<FileContent = Arriving> {
+    several::Several::new(core, backbone::Backbone::of(core), core.peers.clone(), sources)
+}
+
+/// The way by which a node delivers and receives from these sources, or what the scope of the test says.
+#[cfg(test)]
+pub(crate) fn by(core: &Core, sources: Sources) -> impl Delivery<FileContent = Arriving> {
+    several::Several::new(core, choice::Choice::of(core), fake_peers::PeersInTest::of(core), sources)
 }
 
 /// Bytes of a file were wrong that came from this origin: leaves it for this file, says so, and returns whether somebody else can

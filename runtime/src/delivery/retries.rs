@@ -27,6 +27,12 @@ impl Retries {
         self.wait_up_to(MAX_SHORT_ANSWERS).await
     }
 
+    /// Whether there may be another attempt at once, with somebody else. It counts as the others do.
+    pub(crate) fn go_on(&mut self) -> bool {
+        self.0 += 1;
+        self.0 < MAX_ATTEMPTS
+    }
+
     async fn wait_up_to(&mut self, most: u32) -> bool {
         self.0 += 1;
         if self.0 >= most {
@@ -59,5 +65,10 @@ mod tests {
             assert!(retries.wait_after_short_answer().await);
         }
         assert!(!retries.wait_after_short_answer().await);
+        retries.reset();
+        for _ in 1..MAX_ATTEMPTS {
+            assert!(retries.go_on());
+        }
+        assert!(!retries.go_on() && !retries.wait().await);
     }
 }

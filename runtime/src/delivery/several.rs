@@ -31,7 +31,7 @@ use transport::wire::bytes::from_base64;
 use transport::wire::{FileId, TokenId, UploadId};
 
 use super::direct::{self, FromPeer};
-use super::{Delivery, Failure, Incoming, Outgoing, PieceSupport, ResumedUpload, Undelivered, UploadState};
+use super::{Delivery, Failure, Incoming, Outgoing, PieceSupport, ResumedUpload, Sources, Undelivered, UploadState};
 use crate::Error;
 use crate::blocking::joined;
 use crate::core::Core;
@@ -52,11 +52,17 @@ pub(crate) struct Several<'a, B, P> {
     core: &'a Core,
     backbone: B,
     peers: P,
+    sources: Sources,
 }
 
 impl<'a, B, P> Several<'a, B, P> {
-    pub(super) fn new(core: &'a Core, backbone: B, peers: P) -> Self {
-        Self { core, backbone, peers }
+    pub(super) fn new(core: &'a Core, backbone: B, peers: P, sources: Sources) -> Self {
+        Self { core, backbone, peers, sources }
+    }
+
+    /// The peer that has a file, if it may be asked.
+    fn route_to_file(&self, id: &FileId) -> Option<Route> {
+        (self.sources == Sources::All).then(|| self.core.routes.to_file(id)).flatten()
     }
 }
 
@@ -148,7 +154,7 @@ where
 
     /// Bytes of a file from the first origin that gives them.
     async fn bytes(&self, id: &FileId, wanted: Wanted) -> Result<Arriving<B::FileContent, P>, Failure> {
-        let Some(route) = self.core.routes.to_file(id) else { return self.of_backbone(id, wanted).await };
+        let Some(route) = self.route_to_file(id) else { return self.of_backbone(id, wanted).await };
         let is_foreign = self.is_foreign(route.backbone.as_deref());
         let origins = self.core.routes.origins(id, Instant::now());
         let (mut reaching, mut direct, mut backbone) = (None, None, None);
@@ -263,7 +269,7 @@ where
     type FileContent = Arriving<B::FileContent, P>;
 
     async fn token(&self, id: &TokenId, password_hash: Option<&str>, named: Option<&str>) -> Result<Token, Failure> {
-        let route = self.core.routes.to_token(id);
+        let route = (self.sources == Sources::All).then(|| self.core.routes.to_token(id)).flatten();
         match (route, password_hash) {
             (None, _) => self.backbone.token(id, password_hash, named).await,
             (Some(route), Some(hash)) => Box::pin(self.token_with_password(&route, id, hash, named)).await,
@@ -277,7 +283,7 @@ where
 
     async fn file_metadata(&self, id: &FileId, named: Option<&str>) -> Result<FileMetadata, Failure> {
         let from_backbone = self.backbone.file_metadata(id, named);
-        let Some(route) = self.core.routes.to_file(id) else { return from_backbone.await };
+        let Some(route) = self.route_to_file(id) else { return from_backbone.await };
         let from_peer = direct::metadata(&self.peers, self.core, &route, id);
         Box::pin(self.in_turn_or_race(from_peer, from_backbone, named)).await
     }

@@ -25,7 +25,7 @@ use super::remote::{RemoteBlob, Run, read_at};
 use super::spool::{Storage, temporary_file_error};
 use crate::blocking::{blocking, joined};
 use crate::core::Core;
-use crate::delivery::{self, Delivery as _, Incoming};
+use crate::delivery::{self, Delivery as _, Incoming, Sources};
 use crate::logging::short;
 use crate::{Error, Result};
 
@@ -135,8 +135,8 @@ impl Blob {
     fn new(core: &Arc<Core>, id: &FileId, content: (Root, Layout, &SecretKey), elsewhere: Elsewhere) -> Self {
         let (root, layout, key) = content;
         let header = *ContentKey::new(key).header().as_bytes();
-        let remote =
-            (elsewhere == Elsewhere::Backbone).then(|| RemoteBlob::new(core.clone(), id.clone(), layout.blob_length()));
+        let remote = (elsewhere == Elsewhere::Backbone)
+            .then(|| RemoteBlob::at_backbone(core.clone(), id.clone(), layout.blob_length()));
         let (current, ahead, run) = (None, VecDeque::new(), None);
         Self { core: core.clone(), id: id.clone(), root, layout, header, current, ahead, remote, run }
     }
@@ -252,7 +252,7 @@ struct Body {
 impl Body {
     async fn fetch(core: &Arc<Core>, id: &FileId, filesize: u64, permit: OwnedSemaphorePermit) -> Result<Self> {
         let mut spool = spool_for(core, max_body_length(filesize))?;
-        let mut arriving = delivery::of(core).file_content(id, max_body_length(filesize)).await?;
+        let mut arriving = delivery::by(core, Sources::Backbone).file_content(id, max_body_length(filesize)).await?;
         while let Some(piece) = Incoming::chunk(&mut arriving).await? {
             let appended = blocking(move || spool.append(&piece).map(|()| spool)).await;
             spool = appended.map_err(|error| temporary_file_error(&error))?;
@@ -281,7 +281,7 @@ pub(crate) async fn shown(core: &Arc<Core>, id: &FileId, record: &FileRecord) ->
     let (cipher_size, encrypted_properties) = match record.content(core)? {
         // How long the body is, only its maker knows.
         ContentRecord::V1(_) if record.created_by_device != *core.account.device_id() => {
-            let by = delivery::of(core);
+            let by = delivery::by(core, Sources::Backbone);
             return Ok(Box::pin(by.file_metadata(id, None)).await?);
         }
         ContentRecord::V1(metadata) => (sealed_length(record.filesize), metadata.seal(&record.secret_key)),

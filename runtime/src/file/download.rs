@@ -23,7 +23,7 @@ use super::{FileReader, FileRecord, Observer, Phase, Progress};
 use crate::blocking::{blocking, joined};
 use crate::code::ErrorCode;
 use crate::core::Core;
-use crate::delivery::{self, Delivery as _, Failure, Incoming};
+use crate::delivery::{self, Delivery as _, Failure, Incoming, Retries};
 use crate::peer::{Path, PathLog};
 use crate::{Error, Result};
 
@@ -196,6 +196,7 @@ async fn fetch(
     may_mix: bool,
 ) -> Result<Whole> {
     let mut receiving = Receiving::new(core, filesize)?;
+    let (mut retries, mut most_received) = (Retries::default(), 0);
     loop {
         let failure = match receive(core, id, &mut receiving, observer, paths).await {
             Ok(()) => return receiving.finish().await,
@@ -208,8 +209,13 @@ async fn fetch(
                 failure
             }
         };
+        // Bytes that are received again are no progress.
+        if receiving.received > most_received {
+            most_received = receiving.received;
+            retries.reset();
+        }
         // Without a route there is nobody else, and whoever asked for the file decides about another attempt.
-        if !core.routes.is_any_ready(id, Instant::now()) {
+        if !core.routes.is_any_ready(id, Instant::now()) || !retries.go_on() {
             return Err(fetch_error(core, failure));
         }
         info!(error = %failure.error(), file = crate::logging::short(id), "a download is continued");

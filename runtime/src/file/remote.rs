@@ -15,7 +15,7 @@ use super::spool::{Storage, temporary_file_error};
 use crate::blocking::blocking;
 use crate::code::ErrorCode;
 use crate::core::Core;
-use crate::delivery::{self, Arriving, Delivery as _, Failure, Incoming, Retries};
+use crate::delivery::{self, Arriving, Delivery as _, Failure, Incoming, Retries, Sources};
 use crate::peer::{Origin, Path, PathLog};
 use crate::{BackboneError, Error, Result};
 
@@ -29,6 +29,7 @@ const MAX_RUN: u64 = 64;
 pub(super) struct RemoteBlob {
     core: Arc<Core>,
     id: FileId,
+    sources: Sources,
     /// Bytes that it must have.
     length: u64,
     /// The whole ciphertext, in a temporary file, from a backbone that does not know ranges, and by which path it came.
@@ -77,7 +78,12 @@ enum Interruption {
 
 impl RemoteBlob {
     pub(super) fn new(core: Arc<Core>, id: FileId, length: u64) -> Self {
-        Self { core, id, length, local: None, paths: PathLog::default() }
+        Self { core, id, sources: Sources::All, length, local: None, paths: PathLog::default() }
+    }
+
+    /// The same of the backbone only.
+    pub(super) fn at_backbone(core: Arc<Core>, id: FileId, length: u64) -> Self {
+        Self { sources: Sources::Backbone, ..Self::new(core, id, length) }
     }
 
     pub(super) fn core(&self) -> &Core {
@@ -145,19 +151,19 @@ impl RemoteBlob {
                     }
                     partial = Partial::default();
                 }
-                Interruption::Broken(error) if self.is_other_ready() || retries.wait().await => {
+                Interruption::Broken(error) if self.goes_on(&mut retries) || retries.wait().await => {
                     info!(%error, file = crate::logging::short(&self.id), "a download is continued");
                 }
-                Interruption::Short if self.is_other_ready() || retries.wait_after_short_answer().await => {}
+                Interruption::Short if self.goes_on(&mut retries) || retries.wait_after_short_answer().await => {}
                 Interruption::Short => return Err(self.too_short()),
                 Interruption::Broken(error) | Interruption::Final(error) => return Err(error),
             }
         }
     }
 
-    /// Whether somebody can be asked at once instead of who failed.
-    fn is_other_ready(&self) -> bool {
-        self.core.routes.is_any_ready(&self.id, Instant::now())
+    /// Whether somebody is asked at once instead of who failed.
+    fn goes_on(&self, retries: &mut Retries) -> bool {
+        self.core.routes.is_any_ready(&self.id, Instant::now()) && retries.go_on()
     }
 
     fn complete(&self, Partial { bytes, by, is_mixed }: Partial) -> Fetched {
@@ -220,7 +226,7 @@ impl RemoteBlob {
     }
 
     async fn start(&self, range: Range<u64>) -> Result<Run, Interruption> {
-        let arriving = delivery::of(&self.core).file_range(&self.id, range.clone(), self.length).await;
+        let arriving = delivery::by(&self.core, self.sources).file_range(&self.id, range.clone(), self.length).await;
         // Everybody who could be asked has failed.
         let arriving = arriving.map_err(|failure| self.interruption(None, failure))?;
         let path = arriving.path();
@@ -274,7 +280,8 @@ impl RemoteBlob {
             Interruption::Broken(error) | Interruption::Final(error) | Interruption::Wrong(_, error) => error,
             Interruption::Short | Interruption::NoRanges => self.too_short(),
         };
-        let mut arriving = delivery::of(&self.core).file_content(&self.id, self.length).await.map_err(failed)?;
+        let mut arriving =
+            delivery::by(&self.core, self.sources).file_content(&self.id, self.length).await.map_err(failed)?;
         while let Some(piece) = Incoming::chunk(&mut arriving).await.map_err(failed)? {
             self.paths.add(arriving.path(), piece.len() as u64);
             let appended = blocking(move || spool.append(&piece).map(|()| spool)).await;

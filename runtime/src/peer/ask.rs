@@ -35,8 +35,9 @@ impl PeerReads for PeerNetwork {
         target: &FileTarget,
         password: Option<&PasswordHash>,
     ) -> Result<FileMetadata, PeerFailure> {
-        let fetch =
-            |channel: &Channel, _: Now| Ok(FetchMetadata::new(target.clone(), proof(channel, target, password)));
+        let fetch = |channel: &Channel, now: Now| {
+            FetchMetadata::new(channel, target.clone(), proof(channel, target, password), now.time)
+        };
         Box::pin(self.ask(route, FILE_PROTOCOL, fetch)).await
     }
 

@@ -9,6 +9,7 @@ use transport::peer::{
     FileRequest, FileTarget, Format, FrameError, LoadToken, Message, MetadataAnswer, PIECE_LENGTH, PasswordProof,
     PeerError, Refusal, STALL_LIMIT, TokenAnswer, TokenRequest,
 };
+use transport::wire::backbone::files::FileMetadata;
 use transport::wire::backbone::tokens::Token;
 use transport::wire::{Address, Timestamp};
 
@@ -127,6 +128,29 @@ fn a_slow_reader_is_left_and_a_silent_owner_too() {
     assert_eq!((one.end(), one.wants()), (Some(Err(PeerError::TimedOut)), 0));
 }
 
+#[test]
+fn only_whole_pieces_renew_the_time_of_an_owner() {
+    let (length, start) = (2 * PIECE_LENGTH + 5, now().instant);
+    let mut one = Fetch::new(FileTarget::File(file_id()), (0, None), None, expecting(length), start);
+    let header = ContentHeader { file: file_id(), format: Format::V2, length, start: 0, end: length };
+    let frame = ContentAnswer::Header(header).to_frame();
+    assert!(matches!(one.receive(&frame[..4], start), Fetched::Nothing));
+    assert!(matches!(one.receive(&frame[4..], start), Fetched::Header(_)));
+    let piece = vec![0; PIECE_LENGTH as usize];
+    let second = Duration::from_secs(1);
+    for (at, bytes, deadline) in [
+        (1, &piece[..1], start + STALL_LIMIT),
+        (2, &piece[2..], start + STALL_LIMIT),
+        (3, &piece[..1], start + 3 * second + STALL_LIMIT),
+        (4, &piece[..1], start + 3 * second + STALL_LIMIT),
+    ] {
+        assert!(matches!(one.receive(bytes, start + at * second), Fetched::Bytes(..)));
+        assert_eq!(one.deadline(), deadline, "{at}");
+    }
+    one.tick(one.deadline());
+    assert_eq!(one.end(), Some(Err(PeerError::TimedOut)));
+}
+
 fn header(change: impl FnOnce(&mut ContentHeader)) -> Vec<u8> {
     let mut header = ContentHeader { file: file_id(), format: Format::V2, length: 10, start: 2, end: 8 };
     change(&mut header);
@@ -222,16 +246,17 @@ fn tokens_come_from_who_made_them_only() {
 
 #[test]
 fn metadata_are_those_of_the_file() {
-    let (shelf, [_, owner]) = (Shelf::new(Format::V2, 10), channels());
+    let (shelf, [receiver, owner]) = (Shelf::new(Format::V2, 10), channels());
+    let ask = |target| FetchMetadata::new(&receiver, target, None, now().time).unwrap();
     for target in [shelf.token_target(), shelf.file_target()] {
-        let mut one = Conversation::new(FetchMetadata::new(target, None), now().instant);
+        let mut one = Conversation::new(ask(target), now().instant);
         let bytes = Serving::file(&shelf, &owner, &one.outgoing().unwrap()).unwrap().all();
         Link { piece: 100, ..Link::whole() }.feed(&bytes, &mut one, now());
         assert_eq!(one.end().unwrap(), Ok(shelf.metadata.clone()));
     }
     let other = FileTarget::File("FILabcDEF123ghiJKL46".parse().unwrap());
     let answer = MetadataAnswer::Metadata(Box::new(shelf.metadata.clone())).to_frame();
-    let end = tell(FetchMetadata::new(other, None), &[answer]).1.unwrap();
+    let end = tell(ask(other), &[answer]).1.unwrap();
     assert!(matches!(end, Err(PeerError::Contradiction(_))));
     // what the other side would refuse to read is not sent
     let mut shelf = shelf;
@@ -239,6 +264,28 @@ fn metadata_are_those_of_the_file() {
     let request = FileRequest::Metadata { target: shelf.file_target(), proof: None }.to_frame();
     let answer = Serving::file(&shelf, &owner, &request).unwrap().all();
     assert_eq!(answer, MetadataAnswer::Refused(Refusal::Unavailable).to_frame());
+}
+
+#[test]
+fn metadata_come_from_who_owns_and_has_made_the_file_only() {
+    let (shelf, [receiver, _]) = (Shelf::new(Format::V2, 10), channels());
+    let somebody_else = Node::new(3).address();
+    let answered = |change: &dyn Fn(&mut FileMetadata), target| {
+        let mut metadata = shelf.metadata.clone();
+        change(&mut metadata);
+        let ask = FetchMetadata::new(&receiver, target, None, now().time).unwrap();
+        tell(ask, &[MetadataAnswer::Metadata(Box::new(metadata)).to_frame()]).1.unwrap()
+    };
+    let lies: [&dyn Fn(&mut FileMetadata); 2] =
+        [&|metadata| metadata.owner = somebody_else.clone(), &|metadata| metadata.created_by = somebody_else.clone()];
+    for target in [shelf.token_target(), shelf.file_target()] {
+        assert!(answered(&|_| (), target.clone()).is_ok());
+        for lie in lies {
+            assert!(matches!(answered(lie, target.clone()), Err(PeerError::Contradiction(_))));
+        }
+    }
+    let of_a_stranger = FetchMetadata::new(&strangers().0, shelf.token_target(), None, now().time);
+    assert_eq!(of_a_stranger.unwrap_err(), PeerError::Refused(Refusal::IdentityRequired));
 }
 
 /// caller, allocated, for, password proven, failures, expired, answer, failures after, allocated after. The owner is 2.

@@ -604,6 +604,85 @@ async fn routes_to_stored_files_outlive_the_node_and_go_with_their_files() {
 }
 
 #[tokio::test]
+async fn a_token_with_a_password_is_not_asked_for_without_it_after_a_restart() {
+    World::run(async |world| {
+        let file = world.upload(b"abc", ContentFormat::V2).await;
+        let (token, reference) = world.share(&file, Some("secret")).await;
+        world.load(&reference, Some("secret")).await.unwrap();
+        let (core, id) = (&world.bob.core, &file.id);
+        let restart = async || {
+            core.routes.forget_file(id);
+            crate::delivery::learn::load(core).await.unwrap();
+            world.peers.state().targets.clear();
+            assert_eq!(by(&world.download(id).await.unwrap().1), [Path::Direct]);
+            let targets = std::mem::take(&mut world.peers.state().targets);
+            assert!(!targets.is_empty() && targets.iter().all(|target| *target == FileTarget::File(id.clone())));
+        };
+        restart().await;
+
+        // What was stored before says not whether there is a password.
+        let name = format!("FileRoute/{id}");
+        let mut record: serde_json::Value = core.store.view().value(&name).unwrap().unwrap();
+        record["t"] = serde_json::json!(token.id);
+        record.as_object_mut().unwrap().remove("o");
+        let mut batch = crate::store::Batch::new();
+        batch.put_value(&name, &record).unwrap();
+        core.store.commit(batch).await.unwrap();
+        restart().await;
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_download_without_progress_ends_and_one_with_progress_goes_on() {
+    World::run(async |world| {
+        let content = plain(MEBIBYTE - 5);
+        for format in FORMATS {
+            let id = world.known(&content, format).await;
+            world.is_away(true, false).await;
+            world.peers.state().otherwise = Some(Act::Trickle(1000));
+            if format == ContentFormat::V2 {
+                world.peers.state().otherwise = Some(Act::Trickle(0));
+            }
+            let download = tokio::time::timeout(Duration::from_secs(100_000), world.download(&id));
+            assert!(download.await.expect("it ends").is_err(), "{format:?}");
+            assert!(world.peers.state().requests <= 30, "{format:?}: {}", world.peers.state().requests);
+
+            if format == ContentFormat::V1 {
+                world.peers.state().script = (1..=30).map(|part| Act::Trickle(part * 30_000)).collect();
+                world.peers.state().otherwise = None;
+                assert!(world.download(&id).await.unwrap().0 == content);
+            }
+            world.peers.state().otherwise = None;
+            world.is_away(false, false).await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn for_own_files_nothing_is_learned_and_others_do_not_have_a_node_ask_peers() {
+    World::run(async |world| {
+        let file = world.upload(b"abc", ContentFormat::V2).await;
+        let (_, reference) = world.share(&file, None).await;
+        let request = LoadFile { reference, password: None };
+        let loaded = FilesFacade::new(world.alice.clone()).get_or_load_file(request).await.unwrap();
+        assert!(loaded.is_own);
+        assert_eq!(world.alice.core.routes.to_file(&file.id), None);
+
+        let id = world.known(b"abc", ContentFormat::V1).await;
+        world.peers.state().targets.clear();
+        let by = crate::delivery::by(&world.bob.core, crate::delivery::Sources::Backbone);
+        let content = by.file_content(&id, 1000).await.unwrap();
+        assert_eq!(content.path(), Path::Backbone);
+        assert_eq!(by.file_metadata(&id, None).await.unwrap().id, id);
+        let state = world.peers.state();
+        assert_eq!((state.requests, state.targets.len()), (0, 0));
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn without_peers_and_for_the_own_node_nothing_is_learned() {
     World::run(async |world| {
         let file = world.upload(b"abc", ContentFormat::V1).await;

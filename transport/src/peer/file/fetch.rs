@@ -6,10 +6,12 @@ use std::time::{Duration, Instant};
 
 use super::super::answer::{PIECE_LENGTH, STALL_LIMIT};
 use super::super::request::{FileTarget, Format};
-use super::super::{FrameError, FrameReader, Message as _, Now, PasswordProof, PeerError, Side, Turn};
+use super::super::{
+    Channel, FrameError, FrameReader, Message as _, Now, PasswordProof, PeerError, Refusal, Side, Turn,
+};
 use super::{ContentAnswer, ContentHeader, FileRequest, MetadataAnswer};
-use crate::wire::FileId;
 use crate::wire::backbone::files::FileMetadata;
+use crate::wire::{Address, FileId, Timestamp};
 
 /// How long the owner may take to decide.
 const ANSWER_LIMIT: Duration = Duration::from_secs(60);
@@ -67,6 +69,8 @@ pub struct Fetch {
     reader: FrameReader,
     /// The position of the next byte and that behind the last one, once the header is there.
     content: Option<(u64, u64)>,
+    /// With the byte before this position, a whole piece has come within the time limit, and the time of the next one begins.
+    piece_end: u64,
     deadline: Instant,
     end: Option<Result<(), PeerError>>,
 }
@@ -88,6 +92,7 @@ impl Fetch {
             expectation,
             reader: FrameReader::new(ContentAnswer::MAX_LENGTH),
             content: None,
+            piece_end: 0,
             deadline: now + ANSWER_LIMIT,
             end: None,
         }
@@ -117,11 +122,19 @@ impl Fetch {
         let Some((position, end)) = self.content else { return self.receive_header(bytes, now) };
         let next = position + bytes.len() as u64;
         self.content = Some((next, end));
-        self.deadline = now + STALL_LIMIT;
+        if next >= self.piece_end {
+            self.begin_piece(next, now);
+        }
         if next == end {
             self.end = Some(Ok(()));
         }
         Fetched::Bytes(position, bytes)
+    }
+
+    /// A few bytes now and then are not enough: the owner has the same time for a whole piece.
+    fn begin_piece(&mut self, position: u64, now: Instant) {
+        self.piece_end = position.saturating_add(PIECE_LENGTH);
+        self.deadline = now + STALL_LIMIT;
     }
 
     /// The owner has closed or reset the stream, or the connection is gone.
@@ -135,7 +148,7 @@ impl Fetch {
         self.deadline
     }
 
-    /// Ends it if nothing has come for too long.
+    /// Ends it if too little has come for too long.
     pub fn tick(&mut self, now: Instant) {
         if now >= self.deadline {
             self.end.get_or_insert(Err(PeerError::TimedOut));
@@ -159,7 +172,7 @@ impl Fetch {
             Ok(None) => Fetched::Nothing,
             Ok(Some(header)) => {
                 self.content = Some((header.start, header.end));
-                self.deadline = now + STALL_LIMIT;
+                self.begin_piece(header.start, now);
                 if header.start == header.end {
                     self.end = Some(Ok(()));
                 }
@@ -197,13 +210,23 @@ impl fmt::Debug for Fetch {
 pub struct FetchMetadata {
     target: FileTarget,
     proof: Option<PasswordProof>,
+    owner: Address,
 }
 
 impl FetchMetadata {
-    /// Asks for the metadata of a file.
-    #[must_use]
-    pub fn new(target: FileTarget, proof: Option<PasswordProof>) -> Self {
-        Self { target, proof }
+    /// Asks the other side of a channel for the metadata of a file that it owns and has made.
+    ///
+    /// # Errors
+    /// [`PeerError::Refused`] with [`Refusal::IdentityRequired`] if the other side has proven no identity: then nobody can
+    /// say whose file it is.
+    pub fn new(
+        channel: &Channel,
+        target: FileTarget,
+        proof: Option<PasswordProof>,
+        now: Timestamp,
+    ) -> Result<Self, PeerError> {
+        let owner = channel.caller(now).ok_or(PeerError::Refused(Refusal::IdentityRequired))?.clone();
+        Ok(Self { target, proof, owner })
     }
 
     fn read(&self, message: &[u8]) -> Result<FileMetadata, PeerError> {
@@ -211,6 +234,9 @@ impl FetchMetadata {
             MetadataAnswer::Refused(refusal) => Err(PeerError::Refused(refusal)),
             MetadataAnswer::Metadata(metadata) => match &self.target {
                 FileTarget::File(id) if *id != metadata.id => Err(PeerError::Contradiction("it is about another file")),
+                _ if metadata.owner != self.owner || metadata.created_by != self.owner => {
+                    Err(PeerError::Contradiction("the file belongs to somebody else"))
+                }
                 _ => Ok(*metadata),
             },
         }
