@@ -145,7 +145,7 @@ fn ready(url: &str, metrics: Option<&str>, peer: Option<&PeerDescription>) -> Va
 /// Says where peers reach it.
 fn tell_of_peer(peer: &PeerDescription, is_found: bool, output: Output) {
     for address in &peer.addresses {
-        output.talk(&format!("peers connect to {address}"));
+        output.talk(format!("peers connect to {address}"));
     }
     if is_found {
         output.talk("if peers reach this machine at another address, give it with --peer-announce");

@@ -3,6 +3,7 @@
 //! Everybody who is found is asked at the same time, and who has no such code refuses before anything depends on the code. Only
 //! one is sent the confirmation, because each confirmation is a guess.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,6 +32,9 @@ pub(crate) const SEARCH_LIMIT: Duration = Duration::from_secs(60);
 
 /// Peers that are asked for a code, in total.
 pub(crate) const MAX_ASKED: usize = 64;
+
+/// Times that one peer is asked at addresses that were found one after the other.
+const MAX_TIMES_ASKED: usize = 4;
 
 /// How long a peer that was not reached is left alone.
 const RETRY_PAUSE: Duration = Duration::from_secs(3);
@@ -111,9 +115,16 @@ struct Search {
     /// Whether others may be found while it runs.
     finds_more: bool,
     uses_servers: bool,
-    asked: HashMap<PeerId, Found>,
+    asked: HashMap<PeerId, Asked>,
     failed: HashSet<PeerId>,
     asking: JoinSet<(PeerId, Result<Answered, NotAnswered>)>,
+}
+
+/// Somebody who was asked.
+struct Asked {
+    found: Found,
+    addresses: Vec<Multiaddr>,
+    times: usize,
 }
 
 struct Asker {
@@ -169,25 +180,39 @@ impl Search {
                 Some(asked) = self.asking.join_next() => match asked {
                     Ok((_, Ok(answered))) => return Some(answered),
                     Ok((peer, Err(NotAnswered::Failed))) => drop(self.failed.insert(peer)),
-                    Ok((_, Err(NotAnswered::HasNone))) | Err(_) => {}
+                    Ok((peer, Err(NotAnswered::HasNone))) => drop(self.failed.remove(&peer)),
+                    Err(_) => {}
                 },
             }
         }
         None
     }
 
-    /// Asks somebody, each once.
+    /// Asks somebody; again only at addresses that were found later. Link-local ones have no zone and lead nowhere, but dialling
+    /// them takes long, and keeps others from being dialled.
     fn ask(&mut self, peer: PeerId, addresses: Vec<Multiaddr>, found: Found) {
-        if self.asked.len() < MAX_ASKED && !self.asked.contains_key(&peer) {
-            self.asked.insert(peer, found);
-            let asker = self.asker.clone();
-            self.asking.spawn(async move { (peer, asker.ask(peer, addresses).await) });
+        let has_room = self.asked.len() < MAX_ASKED;
+        let asked = match self.asked.entry(peer) {
+            Entry::Occupied(entry) => entry.into_mut(),
+            Entry::Vacant(entry) if has_room => entry.insert(Asked { found, addresses: Vec::new(), times: 0 }),
+            Entry::Vacant(_) => return,
+        };
+        let new: Vec<_> = addresses
+            .into_iter()
+            .filter(|address| !asked.addresses.contains(address) && !address.to_string().starts_with("/ip6/fe80:"))
+            .collect();
+        if new.is_empty() || asked.times == MAX_TIMES_ASKED {
+            return;
         }
+        asked.times += 1;
+        asked.addresses.extend(new.clone());
+        let asker = self.asker.clone();
+        self.asking.spawn(async move { (peer, asker.ask(peer, new).await) });
     }
 
     /// What was tried, for a person.
     fn tried(&self) -> String {
-        let count = |wanted| self.asked.values().filter(|found| **found == wanted).count();
+        let count = |wanted| self.asked.values().filter(|asked| asked.found == wanted).count();
         let places = [
             (Found::Here, "in the local network"),
             (Found::Elsewhere, "at rendezvous servers"),
