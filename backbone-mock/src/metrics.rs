@@ -87,6 +87,8 @@ impl Text {
             metrics.reservations_accepted,
             metrics.reservations_refused,
         );
+        self.counter("enlace_relay_received_bytes_total", "bytes that peers sent on streams", metrics.received);
+        self.counter("enlace_relay_sent_bytes_total", "bytes that peers were sent on streams", metrics.sent);
         self.gauge("enlace_relay_circuits", "open relayed connections", metrics.circuits);
         self.outcomes(
             "enlace_relay_circuits_total",

@@ -160,6 +160,7 @@ async fn metrics_are_for_who_asks_at_their_address() {
         "enlace_relay_reservations 1",
         "enlace_relay_reservations_total{outcome=\"accepted\"} 1",
         "enlace_relay_circuits_total{outcome=\"refused\"} 0",
+        "# TYPE enlace_relay_received_bytes_total counter",
     ] {
         assert!(text.lines().any(|there| there == line), "{line} is missing in {text}");
     }

@@ -25,10 +25,11 @@ pub(crate) fn start(global: &Global) {
 
 fn directives(verbose: u8) -> &'static str {
     match verbose {
-        0 => "warn",
-        1 => "warn,api=info,enlace=info,runtime=info,transport=info,backbone_mock=info",
-        2 => "info,api=debug,enlace=debug,runtime=debug,transport=debug,backbone_mock=debug",
+        // libp2p warns of what peers and networks do wrong; what matters of that is an answer or an event of our own crates.
+        0 => "warn,libp2p=off",
+        1 => "warn,libp2p=off,api=info,enlace=info,runtime=info,swarm=info,transport=info,backbone_mock=info",
+        2 => "info,libp2p=warn,api=debug,enlace=debug,runtime=debug,swarm=debug,transport=debug,backbone_mock=debug",
         // Never more of other crates: their traces show headers and bodies.
-        _ => "debug,api=trace,enlace=trace,runtime=trace,transport=trace,backbone_mock=trace",
+        _ => "debug,api=trace,enlace=trace,runtime=trace,swarm=trace,transport=trace,backbone_mock=trace",
     }
 }

@@ -27,6 +27,10 @@ pub struct PeerMetrics {
     pub circuits_accepted: u64,
     /// Relayed connections that were refused.
     pub circuits_refused: u64,
+    /// Bytes that peers sent on streams, of which nearly all are relayed; zero without a relay.
+    pub received: u64,
+    /// Bytes that peers were sent on streams; zero without a relay.
+    pub sent: u64,
 }
 
 #[cfg(not(feature = "peers"))]

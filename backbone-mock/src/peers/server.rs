@@ -119,6 +119,8 @@ impl PeerServer {
             circuits: relay.circuits,
             circuits_accepted: relay.circuits_accepted,
             circuits_refused: relay.circuits_refused,
+            received: relay.received,
+            sent: relay.sent,
         }
     }
 

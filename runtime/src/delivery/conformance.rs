@@ -15,7 +15,9 @@ use transport::wire::backbone::tokens::CreateToken;
 use transport::wire::{Address, ByteText, FileId, Timestamp, TokenId, UploadId};
 
 use super::backbone::Backbone;
+use super::fake_peers::FakePeers;
 use super::memory::{self, Holder, Memory};
+use super::several::Several;
 use super::{Delivery, Failure, Incoming, Outgoing, ResumedUpload, UploadState};
 use crate::clock::{Clock, ManualClock};
 use crate::config::{BackboneConfig, Config, Secret};
@@ -459,6 +461,25 @@ async fn memory_conforms() {
         ["sender", "receiver", "other"].map(|name| memory::node(&directory.path().join(name), clock.clone()));
     let holder = Holder::default();
     let by = |core| Memory { core, holder: holder.clone() };
+    conforms(World {
+        sender: (sender.account.address(), by(&sender)),
+        receiver: (receiver.account.address(), by(&receiver)),
+        other: by(&other),
+        clock: &clock,
+        max_token_content: receiver.config.backbone.max_token_content,
+    })
+    .await;
+}
+
+/// A backbone in memory, beside peers that nobody has a route to.
+#[tokio::test]
+async fn several_conform() {
+    let directory = tempfile::tempdir().unwrap();
+    let clock = Arc::new(ManualClock::new(START.parse().unwrap()));
+    let [sender, receiver, other] =
+        ["sender", "receiver", "other"].map(|name| memory::node(&directory.path().join(name), clock.clone()));
+    let holder = Holder::default();
+    let by = |core| Several::new(core, Memory { core, holder: holder.clone() }, FakePeers::default());
     conforms(World {
         sender: (sender.account.address(), by(&sender)),
         receiver: (receiver.account.address(), by(&receiver)),

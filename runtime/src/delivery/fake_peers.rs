@@ -17,6 +17,12 @@ use crate::peer::{Path, PeerContent, PeerFailure, PeerNetwork, PeerReads, Route}
 
 tokio::task_local! {
     static PEERS: FakePeers;
+    static NETWORK: PeerNetwork;
+}
+
+/// Runs `future`, in which nodes use this network.
+pub(crate) async fn with_network<F: Future>(network: PeerNetwork, future: F) -> F::Output {
+    NETWORK.scope(network, future).await
 }
 
 /// What the holder does with a request for content.
@@ -251,7 +257,8 @@ pub(crate) enum PeersInTest {
 
 impl PeersInTest {
     pub(super) fn of(core: &Core) -> Self {
-        PEERS.try_with(FakePeers::clone).map_or_else(|_| Self::Network(core.peers.clone()), Self::Fake)
+        let network = || NETWORK.try_with(PeerNetwork::clone).unwrap_or_else(|_| core.peers.clone());
+        PEERS.try_with(FakePeers::clone).map_or_else(|_| Self::Network(network()), Self::Fake)
     }
 }
 
@@ -285,7 +292,9 @@ impl PeerReads for PeersInTest {
         expectation: ContentExpectation,
     ) -> Result<ContentInTest, PeerFailure> {
         Ok(match self {
-            Self::Network(peers) => ContentInTest::Network(peers.content(route, target, range, expectation).await?),
+            Self::Network(peers) => {
+                ContentInTest::Network(Box::new(peers.content(route, target, range, expectation).await?))
+            }
             Self::Fake(peers) => ContentInTest::Fake(peers.content(route, target, range, expectation).await?),
         })
     }
@@ -293,7 +302,7 @@ impl PeerReads for PeersInTest {
 
 /// What they send.
 pub(crate) enum ContentInTest {
-    Network(<PeerNetwork as PeerReads>::Content),
+    Network(Box<<PeerNetwork as PeerReads>::Content>),
     Fake(FakeContent),
 }
 

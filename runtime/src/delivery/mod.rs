@@ -2,9 +2,9 @@
 //!
 //! Everything that is shared passes through [`Delivery`]: six reads (a token, the metadata of a file, all bytes of a file, a
 //! range of them, what is shown of a file whose upload goes on, and its bytes as they come) and three writes (a new token, a new
-//! file at once, a new file piece by piece, which may go on after an interruption). [`of`] chooses the implementation. Nodes have one, [`backbone::Backbone`], and
-//! tests a second one in memory. Direct delivery between nodes becomes another one beside them, without a change in
-//! `token/`, `file/` or the facades. `conformance.rs` tests the contract below for each.
+//! file at once, a new file piece by piece, which may go on after an interruption). [`of`] chooses the implementation: [`several::Several`]
+//! reads from the node that shares something and from the [`backbone`](backbone::Backbone), and writes to the latter. Where a
+//! peer has what is in [`learn`]. Tests have a backbone and peers in memory. `conformance.rs` tests the contract below for each.
 //!
 //! What only the backbone can say is not delivery and asks the session of the account: login, challenges, the datawallet,
 //! external events, who owns a file, deleting, unlocking.
@@ -44,6 +44,11 @@
 //! knows; pieces of an upload that is neither finished nor resumed are removed by the other side, at once or when they expire. [`Incoming::chunk`] is cancel-safe: what was not handed out comes with the next call.
 //!
 //! **Time.** A call ends by itself: each has a time-out, and so does a stream from which nothing comes.
+//!
+//! **Paths.** [`Incoming::path`] says by which path bytes come. A stream has one origin and breaks with it; the caller says so
+//! ([`Routes::failed`]), asks again from where it broke, and then gets whoever is there. It also says whose bytes were wrong
+//! ([`dropped`]): they are not asked for this file again. Bytes of several origins may be of one chunk; if such a chunk is wrong, it is asked
+//! for again as a whole, which shows who sends wrong bytes.
 //!
 //! **Errors.** [`Failure`] separates what callers treat differently. It carries the error that users see, with the next step,
 //! without secrets, bodies or queries.

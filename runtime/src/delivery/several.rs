@@ -219,7 +219,7 @@ where
     fn reach(&self, id: FileId, route: Route, Wanted { start, end, limit }: Wanted) -> Reaching<P> {
         let (peers, routes, events) = (self.peers.clone(), self.core.routes.clone(), self.core.events.clone());
         tokio::spawn(async move {
-            let asked = direct::content(&peers, &route, &id, (start, end), limit);
+            let asked = Box::pin(direct::content(&peers, &route, &id, (start, end), limit));
             let answer = timeout(REACHING_LIMIT, asked).await.unwrap_or_else(|_| Err(slow()));
             match &answer {
                 Ok(_) => routes.reached(&id, Origin::Peer),
@@ -266,11 +266,11 @@ where
         let route = self.core.routes.to_token(id);
         match (route, password_hash) {
             (None, _) => self.backbone.token(id, password_hash, named).await,
-            (Some(route), Some(hash)) => self.token_with_password(&route, id, hash, named).await,
+            (Some(route), Some(hash)) => Box::pin(self.token_with_password(&route, id, hash, named)).await,
             (Some(route), None) => {
                 let from_peer = self.peers.token(&route, id, None);
                 let from_backbone = self.backbone.token(id, None, named);
-                self.in_turn_or_race(from_peer, from_backbone, named).await
+                Box::pin(self.in_turn_or_race(from_peer, from_backbone, named)).await
             }
         }
     }
@@ -279,15 +279,15 @@ where
         let from_backbone = self.backbone.file_metadata(id, named);
         let Some(route) = self.core.routes.to_file(id) else { return from_backbone.await };
         let from_peer = direct::metadata(&self.peers, self.core, &route, id);
-        self.in_turn_or_race(from_peer, from_backbone, named).await
+        Box::pin(self.in_turn_or_race(from_peer, from_backbone, named)).await
     }
 
     async fn file_content(&self, id: &FileId, limit: u64) -> Result<Self::FileContent, Failure> {
-        self.bytes(id, Wanted { start: 0, end: None, limit }).await
+        Box::pin(self.bytes(id, Wanted { start: 0, end: None, limit })).await
     }
 
     async fn file_range(&self, id: &FileId, range: Range<u64>, limit: u64) -> Result<Self::FileContent, Failure> {
-        self.bytes(id, Wanted { start: range.start, end: Some(range.end), limit }).await
+        Box::pin(self.bytes(id, Wanted { start: range.start, end: Some(range.end), limit })).await
     }
 
     async fn file_preview(&self, id: &FileId) -> Result<FilePreview, Failure> {

@@ -35,7 +35,8 @@ impl World {
         };
         let (alice, bob, holder) = (node("alice"), node("bob"), Holder::default());
         let world = Arc::new(Self { alice, bob, clock, holder: holder.clone(), _directory: directory });
-        holder.scope(test(world)).await;
+        // Boxed, because a test thread has a small stack.
+        holder.scope(Box::pin(test(world))).await;
     }
 
     /// Changes what is held, as an untrusted side can.

@@ -65,7 +65,9 @@ impl Ciphertext {
         match record.content(core)? {
             ContentRecord::V1(_) => {
                 let permit = bodies.clone().try_acquire_owned().map_err(|_| Unopened::Busy)?;
-                Ok(Self(Form::Body(Body::fetch(core, id, record.filesize, permit).await?)))
+                // What fetches is boxed here and below: it is large, and most reads do without.
+                let body = Box::pin(Body::fetch(core, id, record.filesize, permit)).await?;
+                Ok(Self(Form::Body(body)))
             }
             ContentRecord::V2 { root, layout, key } => {
                 Ok(Self(Form::Blob(Box::new(Blob::new(core, id, (root, layout, &key), elsewhere)))))
@@ -228,7 +230,10 @@ impl Blob {
 
     async fn fetch(&mut self, place: Range<u64>, end: u64) -> Result<Bytes> {
         match &mut self.remote {
-            Some(remote) => remote.bytes(&mut self.run, place, end).await.map(|fetched| fetched.bytes.into()),
+            Some(remote) => {
+                let fetched = Box::pin(remote.bytes(&mut self.run, place, end)).await?;
+                Ok(fetched.bytes.into())
+            }
             None => {
                 warn!(file = short(&self.id), "a file that is shared directly is gone or has changed; share it again");
                 Err(Error::Unknown("the file is gone or has changed since it was shared; share it again".to_owned()))
@@ -276,7 +281,8 @@ pub(crate) async fn shown(core: &Arc<Core>, id: &FileId, record: &FileRecord) ->
     let (cipher_size, encrypted_properties) = match record.content(core)? {
         // How long the body is, only its maker knows.
         ContentRecord::V1(_) if record.created_by_device != *core.account.device_id() => {
-            return Ok(delivery::of(core).file_metadata(id, None).await?);
+            let by = delivery::of(core);
+            return Ok(Box::pin(by.file_metadata(id, None)).await?);
         }
         ContentRecord::V1(metadata) => (sealed_length(record.filesize), metadata.seal(&record.secret_key)),
         ContentRecord::V2 { root, layout, .. } => (layout.blob_length(), sealed_v2(record, root)),

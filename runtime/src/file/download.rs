@@ -200,7 +200,13 @@ async fn fetch(
         let failure = match receive(core, id, &mut receiving, observer, paths).await {
             Ok(()) => return receiving.finish().await,
             Err(Interrupted::Here(error)) => return Err(error),
-            Err(Interrupted::There(failure)) => failure,
+            Err(Interrupted::There(by, failure)) => {
+                if by.is_some_and(|by| was_wrong(core, id, by, &failure)) {
+                    receiving = Receiving::new(core, filesize)?;
+                    continue;
+                }
+                failure
+            }
         };
         // Without a route there is nobody else, and whoever asked for the file decides about another attempt.
         if !core.routes.is_any_ready(id, Instant::now()) {
@@ -217,7 +223,18 @@ async fn fetch(
 enum Interrupted {
     /// It cannot be kept.
     Here(Error),
-    There(Failure),
+    /// By which path the last bytes came, and why there are no more.
+    There(Option<Path>, Failure),
+}
+
+/// Whether whoever sent bytes sends what no honest one does, and somebody else can be asked.
+fn was_wrong(core: &Core, id: &FileId, by: Path, failure: &Failure) -> bool {
+    let is_wrong = match failure {
+        Failure::TooLarge(_) => true,
+        Failure::Failed(Error::Undelivered(error)) => error.is_lie(),
+        _ => false,
+    };
+    is_wrong && delivery::dropped(&core.events, &core.routes, id, (by.origin(), Some(by)), failure.error())
 }
 
 /// Receives the rest of a body from one sender.
@@ -234,7 +251,7 @@ async fn receive(
         0 => by.file_content(id, limit).await,
         _ => by.file_range(id, position..limit, limit).await,
     };
-    let mut arriving = asked.map_err(Interrupted::There)?;
+    let mut arriving = asked.map_err(|failure| Interrupted::There(None, failure))?;
     let total = arriving.length().map(|length| length + arriving.offset());
     let mut skipped = position.saturating_sub(arriving.offset());
     loop {
@@ -244,12 +261,12 @@ async fn receive(
             Ok(None) if skipped > 0 => {
                 let text = "it has fewer bytes than before".to_owned();
                 core.routes.failed(id, path.origin(), Instant::now());
-                return Err(Interrupted::There(Failure::Failed(Error::Unknown(text))));
+                return Err(Interrupted::There(Some(path), Failure::Failed(Error::Unknown(text))));
             }
             Ok(None) => return Ok(()),
             Err(failure) => {
                 core.routes.failed(id, path.origin(), Instant::now());
-                return Err(Interrupted::There(failure));
+                return Err(Interrupted::There(Some(path), failure));
             }
         };
         paths.add(path, chunk.len() as u64);

@@ -60,7 +60,8 @@ impl World {
         let (holder, backbone) = (NodeHolder::new(&node.core), Backbone::default());
         let directory = directory.to_owned();
         let mut world = Self { node, holder, clock, backbone: backbone.clone(), directory, account };
-        backbone.scope(test(&mut world)).await;
+        // Boxed, because a test thread has a small stack.
+        backbone.scope(Box::pin(test(&mut world))).await;
     }
 
     /// Stops the node and starts it again on what is on disk.

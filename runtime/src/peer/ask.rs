@@ -63,7 +63,7 @@ impl PeerNetwork {
         let fetch = async |channel: &Channel, connection: Connection, stream: Stream| {
             let proof = proof(channel, target, route.password.as_ref());
             let fetch = Fetch::new(target.clone(), range, proof, expectation.clone(), time.now().instant);
-            let incoming = Incoming::begin(stream, fetch, time.clone()).await?;
+            let incoming = Box::new(Incoming::begin(stream, fetch, time.clone()).await?);
             Ok(ArrivingContent { incoming, connection })
         };
         let mut attempts = Attempts::new();
@@ -165,7 +165,7 @@ impl Attempts {
 
 /// The content of a file that comes from a peer.
 pub(crate) struct ArrivingContent {
-    incoming: Incoming<Stream>,
+    incoming: Box<Incoming<Stream>>,
     connection: Connection,
 }
 

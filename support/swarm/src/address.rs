@@ -51,7 +51,8 @@ pub(crate) enum Scope {
     Loopback,
     Dns,
     Memory,
-    /// Unspecified, multicast, broadcast, reserved, or not an address that starts at a host.
+    /// Unspecified, multicast, broadcast, reserved, or not an address that starts at a host. Link-local addresses of IPv6, too: they
+    /// lead somewhere only together with an interface of this host, which the transports have no place for.
     Unusable,
 }
 
@@ -90,9 +91,9 @@ impl Scope {
     fn of_v6(ip: Ipv6Addr) -> Self {
         if ip.is_loopback() {
             Self::Loopback
-        } else if ip.is_unspecified() || ip.is_multicast() {
+        } else if ip.is_unspecified() || ip.is_multicast() || ip.is_unicast_link_local() {
             Self::Unusable
-        } else if ip.is_unique_local() || ip.is_unicast_link_local() {
+        } else if ip.is_unique_local() {
             Self::Private
         } else {
             Self::Public
@@ -156,7 +157,7 @@ mod tests {
             ("/ip4/100.64.0.1/tcp/1".to_owned(), Scope::Private),
             ("/ip4/100.128.0.1/tcp/1".to_owned(), Scope::Public),
             ("/ip6/fd00::1/tcp/1".to_owned(), Scope::Private),
-            ("/ip6/fe80::1/tcp/1".to_owned(), Scope::Private),
+            ("/ip6/fe80::1/tcp/1".to_owned(), Scope::Unusable),
             ("/ip6/::ffff:10.0.0.1/tcp/1".to_owned(), Scope::Private),
             ("/ip6/::ffff:127.0.0.1/tcp/1".to_owned(), Scope::Loopback),
             ("/ip4/127.1.2.3/tcp/1".to_owned(), Scope::Loopback),

@@ -64,6 +64,8 @@ pub(crate) async fn connect(
     if let Some(connection) = existing.as_ref().filter(|connection| connection.path() != PathKind::Relayed) {
         return Ok(connection.clone());
     }
+    // Where it was found just now comes before hints that may be old.
+    let addresses = network.found(&peer).into_iter().chain(addresses).collect();
     let candidates = Candidates::of(peer, addresses, network.dialable());
     let relayed = relayed(network, peer, existing, &candidates);
     match (candidates.direct.is_empty(), relayed) {

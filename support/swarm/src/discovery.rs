@@ -79,21 +79,26 @@ pub(crate) fn join(behaviour: &mut Behaviour, state: &State, peer: PeerId, info:
 pub(crate) fn found_locally(state: &State, found: Vec<(PeerId, Multiaddr)>) {
     let mut peers: HashMap<PeerId, Vec<Multiaddr>> = HashMap::new();
     for (peer, address) in found {
-        let local = Scope::of(&address) == Scope::Private
-            || address::ip(&address).is_some_and(|ip| state.interfaces.reach(ip))
-            || state.dialable.permits(&address);
+        let local = match Scope::of(&address) {
+            Scope::Private => true,
+            Scope::Unusable => false,
+            _ => address::ip(&address).is_some_and(|ip| state.interfaces.reach(ip)) || state.dialable.permits(&address),
+        };
         if local && !address::is_relayed(&address) && state.dialable.exempt(address.clone()) {
             peers.entry(peer).or_default().push(without_peer(address));
         }
     }
     for (peer, addresses) in peers {
+        // Before it is told, so that who subscribes and then looks misses nothing.
+        state.remember_found(peer, &addresses);
         tell(state, peer, &addresses, DiscoveredBy::Mdns);
     }
 }
 
 /// Peers that are no longer in the local network.
 pub(crate) fn lost_locally(state: &State, lost: Vec<(PeerId, Multiaddr)>) {
-    for (_, address) in lost {
+    for (peer, address) in lost {
+        state.forget_found(peer, &without_peer(address.clone()));
         state.dialable.forget(address);
     }
 }

@@ -28,6 +28,7 @@ use crate::relays::Relays;
 use crate::servers::Server;
 use crate::state::State;
 use crate::streams::{Moved, Streams};
+use crate::traffic;
 use crate::transport::{self, Carrier, Gate, NEGOTIATING_STREAMS};
 use crate::{ConnectError, Event, NatStatus, PathKind, RelayState, StartError};
 
@@ -85,6 +86,10 @@ impl Driver {
     ) -> Result<Self, StartError> {
         let relays = Relays::new(&config.discovery.relays, Instant::now())?;
         state.learn(|known| known.relays = relays.states());
+        let carrier = match config.services.relay {
+            Some(_) => traffic::counted(carrier, Arc::clone(&state.traffic)),
+            None => carrier,
+        };
         let (carrier, relay_client) = with_relays(config, key, state.local, carrier)?;
         let gate = Gate::new(carrier, Arc::clone(&state.dialable)).boxed();
         let behaviour = Behaviour::new(config, key, relay_client, Arc::clone(&streams), &state)?;

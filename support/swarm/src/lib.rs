@@ -53,6 +53,7 @@ mod servers;
 mod state;
 mod stream;
 mod streams;
+mod traffic;
 mod transport;
 
 pub use address::AddressPolicy;

@@ -108,8 +108,8 @@ impl Network {
         self.state.told()
     }
 
-    /// A connection to a peer: an existing one that is not relayed, else the first of `addresses` that answers, all dialled at once. Relays are tried
-    /// if no direct address answers within 300 ms. At most 16 addresses are dialled, for at most 10 seconds.
+    /// A connection to a peer: an existing one that is not relayed, else the first that answers of `addresses` and of those at which the peer was
+    /// found in the local network, all dialled at once. Relays are tried if no direct address answers within 300 ms. At most 16 addresses are dialled, for at most 10 seconds.
     ///
     /// The addresses count as hints of somebody else: those that [`crate::AddressPolicy`] does not permit are left out.
     /// Cancel-safe: a dial that nobody waits for any more may still lead to a connection, which then closes when it is idle.
@@ -134,6 +134,13 @@ impl Network {
         let unknown = std::time::Duration::MAX;
         let of_peer = self.connections().into_iter().filter(|connection| connection.peer() == *peer);
         of_peer.min_by_key(|connection| (connection.path(), connection.latency().unwrap_or(unknown)))
+    }
+
+    /// Peers in the local network, as multicast DNS has found them, with their addresses. [`Event::Discovered`] tells of those that are found from
+    /// now on.
+    #[must_use]
+    pub fn found_locally(&self) -> Vec<(PeerId, Vec<Multiaddr>)> {
+        self.state.found_locally()
     }
 
     /// What happens from now on.
@@ -176,7 +183,7 @@ impl Network {
     /// What the relay service of this process does. All zero without [`crate::Services::relay`].
     #[must_use]
     pub fn relay_metrics(&self) -> RelayMetrics {
-        self.state.relayed.metrics()
+        self.state.relayed.metrics(&self.state.traffic)
     }
 
     /// Looks for a peer in the distributed hash table: its addresses that may be dialled. Empty if it is not found, there is no table, or too many
@@ -240,6 +247,14 @@ impl Network {
             commands: self.commands.downgrade(),
             running: self.running.clone(),
         }
+    }
+
+    pub(crate) fn found(&self, peer: &PeerId) -> Vec<Multiaddr> {
+        self.found_locally()
+            .into_iter()
+            .find(|(found, _)| found == peer)
+            .map(|(_, addresses)| addresses)
+            .unwrap_or_default()
     }
 
     pub(crate) fn dialable(&self) -> &Dialable {

@@ -30,7 +30,7 @@ impl PathKind {
             Scope::Loopback | Scope::Memory => Self::Lan,
             // Shared address space (RFC 6598) is behind the NAT of a provider: private, yet not this network.
             Scope::Private if !address::ip(remote).is_some_and(is_shared) => Self::Lan,
-            _ if address::ip(remote).is_some_and(|ip| interfaces.reach(ip)) => Self::Lan,
+            _ if address::ip(remote).is_some_and(|ip| is_link_local(ip) || interfaces.reach(ip)) => Self::Lan,
             _ => Self::Direct,
         }
     }
@@ -45,6 +45,10 @@ impl PathKind {
             Self::Relayed => "relayed",
         }
     }
+}
+
+fn is_link_local(ip: std::net::IpAddr) -> bool {
+    matches!(ip, std::net::IpAddr::V6(ip) if ip.is_unicast_link_local())
 }
 
 fn is_shared(ip: std::net::IpAddr) -> bool {

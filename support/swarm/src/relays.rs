@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use crate::address::{is_quic, named_peer, without_peer};
 use crate::servers::Server;
+use crate::traffic::Traffic;
 use crate::{RelayState, StartError};
 
 /// How long after a reservation was lost or refused the first new attempt is made; each further one waits twice as long,
@@ -190,6 +191,10 @@ pub struct RelayMetrics {
     pub circuits_accepted: u64,
     /// Relayed connections that were refused since the start.
     pub circuits_refused: u64,
+    /// Bytes that peers sent on streams since the start, of which nearly all are relayed.
+    pub received: u64,
+    /// Bytes that peers were sent on streams since the start.
+    pub sent: u64,
 }
 
 #[derive(Debug, Default)]
@@ -218,7 +223,7 @@ impl RelayCounters {
         counter.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(crate) fn metrics(&self) -> RelayMetrics {
+    pub(crate) fn metrics(&self, traffic: &Traffic) -> RelayMetrics {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let (reservations_accepted, circuits_accepted) =
             (read(&self.reservations_accepted), read(&self.circuits_accepted));
@@ -229,6 +234,8 @@ impl RelayCounters {
             circuits: circuits_accepted.saturating_sub(read(&self.circuits_ended)),
             circuits_accepted,
             circuits_refused: read(&self.circuits_refused),
+            received: traffic.received(),
+            sent: traffic.sent(),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What handles of a network see of its driver.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use libp2p::{Multiaddr, PeerId};
@@ -12,6 +12,7 @@ use crate::interfaces::Interfaces;
 use crate::limits::Refusals;
 use crate::relays::RelayCounters;
 use crate::streams::Registry;
+use crate::traffic::Traffic;
 use crate::transport::Dialable;
 use crate::{AddressPolicy, Event, NatStatus, Reachability};
 
@@ -24,6 +25,12 @@ pub(crate) const TOLD_ADDRESSES: usize = 16;
 /// The most addresses of this peer that others claim to see and that are remembered.
 const OBSERVED_ADDRESSES: usize = 16;
 
+/// The most peers that multicast DNS found and that are remembered, each with [`FOUND_ADDRESSES`]; further ones are told as events only.
+const FOUND_PEERS: usize = 256;
+
+/// The most addresses of each of them.
+const FOUND_ADDRESSES: usize = 16;
+
 /// Shared by the driver, which writes it, and the handles.
 pub(crate) struct State {
     pub(crate) local: PeerId,
@@ -33,9 +40,13 @@ pub(crate) struct State {
     pub(crate) refusals: Arc<Refusals>,
     pub(crate) interfaces: Interfaces,
     pub(crate) relayed: RelayCounters,
+    /// What streams carry, if this is a relay.
+    pub(crate) traffic: Arc<Traffic>,
     pub(crate) events: broadcast::Sender<Event>,
     /// Peers that the configuration names.
     trusted: HashSet<PeerId>,
+    /// Peers in the local network.
+    found: Mutex<HashMap<PeerId, Vec<Multiaddr>>>,
     addresses: Mutex<Addresses>,
     reachability: Mutex<Reachability>,
 }
@@ -74,8 +85,10 @@ impl State {
             refusals: Arc::default(),
             interfaces: Interfaces::default(),
             relayed: RelayCounters::default(),
+            traffic: Arc::default(),
             events: broadcast::Sender::new(EVENTS),
             trusted,
+            found: Mutex::default(),
             addresses: Mutex::default(),
             reachability: Mutex::new(reachability),
         }
@@ -84,6 +97,40 @@ impl State {
     pub(crate) fn tell(&self, event: Event) {
         // Nobody may listen.
         drop(self.events.send(event));
+    }
+
+    /// Peers in the local network that were found and not lost again.
+    pub(crate) fn found_locally(&self) -> Vec<(PeerId, Vec<Multiaddr>)> {
+        self.found().iter().map(|(peer, addresses)| (*peer, addresses.clone())).collect()
+    }
+
+    /// Remembers where a peer in the local network was found, for who asks later.
+    pub(crate) fn remember_found(&self, peer: PeerId, addresses: &[Multiaddr]) {
+        let mut found = self.found();
+        if found.len() == FOUND_PEERS && !found.contains_key(&peer) {
+            return;
+        }
+        let known = found.entry(peer).or_default();
+        for address in addresses {
+            if known.len() < FOUND_ADDRESSES && !known.contains(address) {
+                known.push(address.clone());
+            }
+        }
+    }
+
+    /// Forgets where a peer in the local network was found.
+    pub(crate) fn forget_found(&self, peer: PeerId, address: &Multiaddr) {
+        let mut found = self.found();
+        if let Some(known) = found.get_mut(&peer) {
+            known.retain(|other| other != address);
+            if known.is_empty() {
+                found.remove(&peer);
+            }
+        }
+    }
+
+    fn found(&self) -> MutexGuard<'_, HashMap<PeerId, Vec<Multiaddr>>> {
+        self.found.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn listening(&self) -> Vec<Multiaddr> {
@@ -288,5 +335,25 @@ mod tests {
         assert_eq!(state.told(), [address(2), address(1)]);
         state.observed("/ip4/203.0.113.1/udp/1/quic-v1".parse().unwrap(), trusted());
         assert_eq!(state.told().len(), 2, "nothing listens with QUIC");
+    }
+
+    #[test]
+    fn as_many_found_peers_are_remembered_as_the_bounds_say_until_they_are_lost() {
+        let state = state(AddressPolicy::default());
+        let address = |port: usize| -> Multiaddr { format!("/ip4/10.0.0.1/tcp/{port}").parse().unwrap() };
+        let first = PeerId::random();
+        let addresses: Vec<_> = (0..=FOUND_ADDRESSES).map(address).collect();
+        state.remember_found(first, &addresses);
+        state.remember_found(first, &addresses);
+        assert_eq!(state.found_locally(), [(first, addresses[..FOUND_ADDRESSES].to_vec())]);
+        for _ in 0..FOUND_PEERS {
+            state.remember_found(PeerId::random(), &[address(1)]);
+        }
+        assert_eq!(state.found_locally().len(), FOUND_PEERS);
+        for address in &addresses {
+            state.forget_found(first, address);
+        }
+        assert!(state.found_locally().iter().all(|(peer, _)| *peer != first));
+        assert_eq!(state.found_locally().len(), FOUND_PEERS - 1);
     }
 }

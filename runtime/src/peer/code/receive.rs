@@ -3,7 +3,6 @@
 //! Everybody who is found is asked at the same time, and who has no such code refuses before anything depends on the code. Only
 //! one is sent the confirmation, because each confirmation is a guess.
 
-use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,11 +29,8 @@ use crate::peer::network::{PeerNetwork, PeerParts};
 /// How long the other side is looked for.
 pub(crate) const SEARCH_LIMIT: Duration = Duration::from_secs(60);
 
-/// Peers that are asked for a code, in total.
+/// Questions for a code, in total: for each peer one, and one more each time it is found at other addresses.
 pub(crate) const MAX_ASKED: usize = 64;
-
-/// Times that one peer is asked at addresses that were found one after the other.
-const MAX_TIMES_ASKED: usize = 4;
 
 /// How long a peer that was not reached is left alone.
 const RETRY_PAUSE: Duration = Duration::from_secs(3);
@@ -95,6 +91,13 @@ enum Found {
     Elsewhere,
 }
 
+/// Somebody who was asked.
+struct Asked {
+    found: Found,
+    /// Where. A peer is found at some addresses first, for example those of IPv6, and then at others.
+    addresses: HashSet<Multiaddr>,
+}
+
 /// Somebody who has such a code, and who has not been told yet that we know it.
 struct Answered {
     stream: Stream,
@@ -116,15 +119,10 @@ struct Search {
     finds_more: bool,
     uses_servers: bool,
     asked: HashMap<PeerId, Asked>,
+    /// How often somebody was asked.
+    questions: usize,
     failed: HashSet<PeerId>,
     asking: JoinSet<(PeerId, Result<Answered, NotAnswered>)>,
-}
-
-/// Somebody who was asked.
-struct Asked {
-    found: Found,
-    addresses: Vec<Multiaddr>,
-    times: usize,
 }
 
 struct Asker {
@@ -140,6 +138,7 @@ impl Search {
             finds_more: config.mdns || !config.rendezvous.is_empty(),
             uses_servers: !config.rendezvous.is_empty(),
             asked: HashMap::new(),
+            questions: 0,
             failed: HashSet::new(),
             asking: JoinSet::new(),
         }
@@ -155,12 +154,12 @@ impl Search {
 
     async fn find(&mut self, given: Vec<(PeerId, Multiaddr)>) -> Option<Answered> {
         let mut events = self.asker.network.subscribe();
-        let mut by_peer: HashMap<PeerId, Vec<Multiaddr>> = HashMap::new();
         for (peer, address) in given {
-            by_peer.entry(peer).or_default().push(address);
+            self.ask(peer, vec![address], Found::Given);
         }
-        for (peer, addresses) in by_peer {
-            self.ask(peer, addresses, Found::Given);
+        // Before there was somebody to tell.
+        for (peer, addresses) in self.asker.network.found_locally() {
+            self.ask(peer, addresses, Found::Here);
         }
         let mut limit = std::pin::pin!(sleep(SEARCH_LIMIT));
         // What is found is an event.
@@ -180,34 +179,28 @@ impl Search {
                 Some(asked) = self.asking.join_next() => match asked {
                     Ok((_, Ok(answered))) => return Some(answered),
                     Ok((peer, Err(NotAnswered::Failed))) => drop(self.failed.insert(peer)),
-                    Ok((peer, Err(NotAnswered::HasNone))) => drop(self.failed.remove(&peer)),
-                    Err(_) => {}
+                    Ok((_, Err(NotAnswered::HasNone))) | Err(_) => {}
                 },
             }
         }
         None
     }
 
-    /// Asks somebody; again only at addresses that were found later. Link-local ones have no zone and lead nowhere, but dialling
-    /// them takes long, and keeps others from being dialled.
+    /// Asks somebody, at each address once. Link-local ones of version 6 have no zone and lead nowhere, but dialling them takes
+    /// long, and keeps others from being dialled.
     fn ask(&mut self, peer: PeerId, addresses: Vec<Multiaddr>, found: Found) {
-        let has_room = self.asked.len() < MAX_ASKED;
-        let asked = match self.asked.entry(peer) {
-            Entry::Occupied(entry) => entry.into_mut(),
-            Entry::Vacant(entry) if has_room => entry.insert(Asked { found, addresses: Vec::new(), times: 0 }),
-            Entry::Vacant(_) => return,
-        };
-        let new: Vec<_> = addresses
-            .into_iter()
-            .filter(|address| !asked.addresses.contains(address) && !address.to_string().starts_with("/ip6/fe80:"))
-            .collect();
-        if new.is_empty() || asked.times == MAX_TIMES_ASKED {
+        if self.questions == MAX_ASKED {
             return;
         }
-        asked.times += 1;
-        asked.addresses.extend(new.clone());
-        let asker = self.asker.clone();
-        self.asking.spawn(async move { (peer, asker.ask(peer, new).await) });
+        let asked = self.asked.entry(peer).or_insert_with(|| Asked { found, addresses: HashSet::new() });
+        let leads = |address: &Multiaddr| !address.to_string().starts_with("/ip6/fe80:");
+        let addresses = addresses.into_iter().filter(leads);
+        let new: Vec<_> = addresses.filter(|address| asked.addresses.insert(address.clone())).collect();
+        if !new.is_empty() {
+            self.questions += 1;
+            let asker = self.asker.clone();
+            self.asking.spawn(async move { (peer, asker.ask(peer, new).await) });
+        }
     }
 
     /// What was tried, for a person.

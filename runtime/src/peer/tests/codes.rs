@@ -53,6 +53,16 @@ async fn a_reference_reaches_whoever_has_the_code_and_both_see_the_same_fingerpr
 }
 
 #[tokio::test]
+async fn a_node_that_is_found_at_other_addresses_later_is_asked_there() {
+    let alice = TestNode::new(1).await;
+    let offered = alice.peers.offer_code(&reference(), DEFAULT_CODE_LIFETIME).unwrap();
+    let dead = format!("/ip4/127.0.0.1/tcp/1/p2p/{}", alice.peer_id());
+    let addresses = [dead.clone(), dead, dialable(&alice)];
+    let (text, _) = receive_code_at(config(), offered.text(), &addresses, clock()).await.unwrap();
+    assert_eq!(text, reference());
+}
+
+#[tokio::test]
 async fn one_wrong_guess_ends_a_code() {
     let alice = TestNode::new(1).await;
     let mut offered = alice.peers.offer_code(&reference(), DEFAULT_CODE_LIFETIME).unwrap();

@@ -48,6 +48,9 @@ async fn a_peer_is_reached_at_its_relay() {
     );
     let metrics = relay.relay_metrics();
     assert_eq!((metrics.reservations, metrics.circuits), (1, 1));
+    // There and back, and what encrypts and multiplexes it.
+    assert!(metrics.received >= 10 && metrics.sent >= 10, "{metrics:?}");
+    assert!(metrics.received < 64 << 10 && metrics.sent < 64 << 10, "{metrics:?}");
     // The same one again, since there is no direct address.
     assert_eq!(soon(bob.connect(alice.local_peer(), alice.dial_addresses())).await.unwrap(), connection);
     connection.close();
