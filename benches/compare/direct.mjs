@@ -90,7 +90,7 @@ function ours(plain, listen, roundTripMs) {
     const identity = (who) => ["--data-dir", path.join(dir, who), "--json"];
     return {
         async ready() {
-            const sharing = await start(["share", plain, "--direct-only", "--local", "--peer-listen", listen, "--listen", "127.0.0.1:0", ...identity("sender")]);
+            const sharing = await start(["share", plain, "--direct-only", "--no-mdns", "--peer-listen", listen, "--listen", "127.0.0.1:0", ...identity("sender")]);
             const { reference, peer } = sharing.announced;
             if (!roundTripMs) return { sharing, reference };
             const line = await FarLine.to(tcpPort(peer.addresses), roundTripMs);
@@ -236,7 +236,7 @@ async function once(side, result, wanted) {
 async function firstBytes(plain) {
     const identity = (who) => ["--data-dir", path.join(dir, who), "--json"];
     const listen = ["--peer-listen", "/ip4/127.0.0.1/tcp/0", "--peer-listen", "/ip4/127.0.0.1/udp/0/quic-v1"];
-    const sharing = await start(["share", plain, "--direct-only", "--local", ...listen, "--listen", "127.0.0.1:0", ...identity("sender")]);
+    const sharing = await start(["share", plain, "--direct-only", "--no-mdns", ...listen, "--listen", "127.0.0.1:0", ...identity("sender")]);
     const cold = async (who) => {
         const began = performance.now();
         const child = spawn(binary(), ["receive", sharing.announced.reference, "--max-size", "1T", "--output", "-", ...identity(who)], { stdio: ["ignore", "pipe", "ignore"] });
@@ -301,8 +301,8 @@ async function idleMemory() {
         const [without, alone] = [await settled(off), await settled(on)];
         const rows = [need("idle node without peers", "MiB", [without]), need("idle node", "MiB", [alone])];
         if (!installed("idle peers", PEERS)) return rows;
-        const { peer } = on.running.announced;
-        const idle = spawn(PEERS, ["idle", "--count", String(IDLE_PEERS), "--peer", peer.id, ...peer.addresses], { stdio: ["pipe", "pipe", "inherit"] });
+        const { self } = await connectivity(on);
+        const idle = spawn(PEERS, ["idle", "--count", String(IDLE_PEERS), "--peer", self.id, ...self.addresses], { stdio: ["pipe", "pipe", "inherit"] });
         await said(idle, /"connected":(\d+)/);
         const many = await settled(on);
         idle.stdin.end();
@@ -312,6 +312,14 @@ async function idleMemory() {
     } finally {
         for (const { running } of [off, on, backbone]) await running.stop();
     }
+}
+
+/** What a node says of its peers. */
+async function connectivity({ url, apiKey }) {
+    const answer = await fetch(`${url}/api/enlace/v1/Peers`, { headers: { "x-api-key": apiKey } });
+    if (!answer.ok) throw new Error(`a node does not tell its peers: ${await answer.text()}`);
+    const { result, ...plain } = await answer.json();
+    return result ?? plain;
 }
 
 /** A program that runs to its end: `out` is what it printed, `peak` the memory that it took. */

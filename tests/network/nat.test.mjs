@@ -36,9 +36,9 @@ test("two cone NATs: a hole is punched", { skip }, async () => {
     const hosts = behindNats(network, "cone");
     await backbone(hosts.backbone, relaying(BACKBONE));
     const file = await sample(hosts.sender, 96);
+    const { reference } = await share(hosts.sender, file, ["--format", "v2", ...AT_BACKBONE]);
     // So slow that the hole is there before the file has passed through the relay.
     hosts.sender.limit("eth0", SLOW);
-    const { reference } = await share(hosts.sender, file, ["--format", "v2", ...AT_BACKBONE]);
     const result = await receive(hosts.receiver, reference, AT_BACKBONE);
     await assertArrived(result, file);
     assert.equal(result.path, "punched", JSON.stringify(result.paths));
@@ -70,8 +70,8 @@ test("the relay is killed: the file goes on from the backbone", { skip }, async 
     const config = path.join(hosts.sender.home, "config.json");
     writeFileSync(config, JSON.stringify({ enlace: { peers: { relays: peer.addresses } } }));
     const file = await sample(hosts.sender, 64);
-    hosts.sender.limit("eth0", SLOW);
     const { reference } = await share(hosts.sender, file, ["--format", "v2", "--config", config, ...AT_BACKBONE]);
+    hosts.sender.limit("eth0", SLOW);
     const receiver = receiving(hosts.receiver, reference, AT_BACKBONE);
     await arrived(receiver, 0.3);
     await program.stop("SIGKILL");
@@ -84,8 +84,8 @@ test("the sharing host gets another address: the file goes on", { skip }, async 
     const hosts = oneLanBehindNat(network, "cone");
     await backbone(hosts.backbone, relaying(BACKBONE));
     const file = await sample(hosts.sender, 64);
-    hosts.sender.limit("eth0", SLOW);
     const { reference } = await share(hosts.sender, file, ["--format", "v2", ...AT_BACKBONE]);
+    hosts.sender.limit("eth0", SLOW);
     const receiver = receiving(hosts.receiver, reference, AT_BACKBONE);
     await arrived(receiver, 0.3);
     hosts.sender.ip("address", "delete", "192.168.1.10/24", "dev", "eth0");
