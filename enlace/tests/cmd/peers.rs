@@ -12,6 +12,7 @@ fn peers_are_asked_of_the_process_that_serves() {
     let peers = ["peers", "--data-dir", "d", "--json"];
     sandbox.run(&peers).refused(5, &["no process serves the data directory", "enlace serve", "enlace share"]);
     let serving = sandbox.serve(&SERVE);
+    assert_eq!(serving.line["peer"], Value::Null);
     assert_eq!(sandbox.run(&peers).json(), json!({"peers": [], "self": null}));
     let ended = sandbox.run(&peers[..3]);
     assert_eq!((ended.code, ended.stdout.as_str()), (0, "no peer is connected\n"), "{ended:?}");
@@ -195,7 +196,8 @@ fn the_peers_of_a_node_are_shown_while_they_are_connected() {
     let file = sandbox.file("a.txt", "hello");
     let shared = sandbox.share(&file, &LISTEN);
     let at = ["--backbone", shared.text("/backbone/url"), "--listen", "127.0.0.1:0"];
-    let _serving = sandbox.serve(&[&["serve", "--data-dir", "receiver"], &at[..], &LISTEN[..]].concat());
+    let serving = sandbox.serve(&[&["serve", "--data-dir", "receiver"], &at[..], &LISTEN[..]].concat());
+    assert!(serving.text("/peer/addresses/0").starts_with("/ip4/127.0.0.1/tcp/"), "{}", serving.line);
     // The process that serves loads the file, and its connection stays.
     let received = sandbox.receive(shared.text("/reference"), &["--output", "b.txt"]).json();
     assert_eq!(path_of(&received), "lan");
