@@ -215,12 +215,12 @@ async fn carry_out(
     Ok((SharedFile::from(&file), token))
 }
 
-/// Refuses what peers are needed for if there are none, or if another process would have to do it.
+/// Refuses what peers are needed for if there are none, and what another process would have to do.
 fn check_peers(args: &ShareArgs, settings: &Settings, access: Option<&Access>) -> Result<(), Failure> {
     let what = match (args.direct_only, args.code) {
         (true, _) => "share a file without a backbone",
         (false, true) => "offer a code",
-        (false, false) => return Ok(()),
+        (false, false) => return access.map_or(Ok(()), |access| check_options(args, access)),
     };
     match access {
         None if settings.peers.is_none() => {
@@ -233,6 +233,20 @@ fn check_peers(args: &ShareArgs, settings: &Settings, access: Option<&Access>) -
         )
         .hint(format!("stop process {}, which serves this data directory, and run the same command", running.pid))),
         _ => Ok(()),
+    }
+}
+
+/// Refuses options that say how peers connect if another process has started the node: it would go on as it is.
+fn check_options(args: &ShareArgs, access: &Access) -> Result<(), Failure> {
+    let Access::There { running, .. } = access else { return Ok(()) };
+    let option = args.local.then_some("--local");
+    match option.or_else(|| args.peers.settings().first().map(|(_, _, option)| *option)) {
+        None => Ok(()),
+        Some(option) => Err(Failure::new(
+            Kind::Refused,
+            format!("{option} has no effect on the running process {}", running.pid),
+        )
+        .hint("stop that process and run the same command, or omit the option")),
     }
 }
 

@@ -142,6 +142,11 @@ fn what_cannot_be_shared_directly_is_refused_with_the_next_step() {
     for option in ["--code", "--direct-only"] {
         sandbox.run(&["share", &file, "--data-dir", "d", option]).refused(4, &["a running process", &stop]);
     }
+    for options in [&["--local"][..], &LISTEN, &["--no-mdns"], &["--no-dht"], &["--no-relay"], &["--no-direct"]] {
+        let told = format!("{} has no effect on the running process {}", options[0], serving.pid());
+        let args = [&["share", &file, "--data-dir", "d"], options].concat();
+        sandbox.run(&args).refused(4, &[&told, "stop that process", "omit the option"]);
+    }
     // A reference through that process is the plain one.
     let shared = sandbox.run(&["share", &file, "--data-dir", "d", "--json"]).json();
     assert_eq!((&shared["peer"], &shared["reference"]), (&Value::Null, &shared["token"]["reference"]["url"]));
