@@ -54,8 +54,8 @@ impl NextSteps<'_> {
         };
         let mut lines = vec![served_by, self.receiver(), format!("  enlace receive '{}'", passed_on.reference)];
         if passed_on.is_direct && passed_on.for_others {
-            lines
-                .push("other machines connect to this one directly; --local keeps the file to this machine".to_owned());
+            let local = "--local lets peers connect from this machine only";
+            lines.push(format!("other machines connect to this one directly; {local}"));
         }
         lines.push(take_back);
         lines

@@ -50,7 +50,7 @@ use crate::time;
     tar c photos | enlace share - --name photos.tar\n  \
     enlace share --text --name note.txt\n  \
     enlace share report.pdf --for did:e:localhost:dids:0123456789abcdef012345\n  \
-    enlace share report.pdf --json | jq -r .token.reference.url")]
+    enlace share report.pdf --json | jq -r .reference")]
 pub(crate) struct ShareArgs {
     /// Files and folders to share; - alone reads standard input
     #[arg(value_name = "PATH", required_unless_present = "text")]
@@ -76,7 +76,7 @@ pub(crate) struct ShareArgs {
     exclude: Vec<Pattern>,
     /// Print the reference as soon as the upload begins, so that receivers follow it; implies --format v2
     ///
-    /// With --json, a line with the token alone comes first.
+    /// With --json, a line with only the token and the reference comes first.
     #[arg(long)]
     early: bool,
     /// Do not draw a QR code
