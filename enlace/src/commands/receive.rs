@@ -103,8 +103,22 @@ pub(crate) struct ReceiveArgs {
     /// Ask for a code at this address, too, as multiaddr with /p2p/ and the peer ID of the sender; can be given several times
     ///
     /// For networks in which the sender is not found: `share --json` prints the ID and the addresses.
-    #[arg(long, value_name = "MULTIADDR", conflicts_with = "no_direct", help_heading = "Peers")]
+    #[arg(
+        long,
+        value_name = "MULTIADDR",
+        value_parser = parse_peer_address,
+        conflicts_with = "no_direct",
+        help_heading = "Peers"
+    )]
     peer_address: Vec<String>,
+}
+
+/// The address of a sender. Only its peer ID, which ends it, says that the right one answers.
+fn parse_peer_address(text: &str) -> Result<String, String> {
+    match text.rsplit_once("/p2p/") {
+        Some((_, id)) if !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_alphanumeric()) => Ok(text.to_owned()),
+        _ => Err("does not end in /p2p/ and the peer ID of the sender; `share --json` prints it as peer.id".to_owned()),
+    }
 }
 
 /// Runs it.
@@ -119,6 +133,10 @@ pub(crate) async fn run(mut context: Context, args: ReceiveArgs) -> Result<(), F
         true => {
             let (incoming, fingerprint) = ask_by_code(&mut context, &args, &word, &configuration.settings).await?;
             (incoming, Some(fingerprint))
+        }
+        false if !args.peer_address.is_empty() => {
+            return Err(Failure::usage("--peer-address is for codes only")
+                .hint("omit it: a reference says where the sender is"));
         }
         false => (Incoming::parse(&word)?, None),
     };

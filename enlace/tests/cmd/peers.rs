@@ -190,6 +190,13 @@ fn a_wrong_code_ends_the_code_and_says_so() {
     receive(&wrong).refused(4, &["the code is wrong", "ask for a new one"]);
     let right = shared.text("/code").to_owned();
     receive(&right).refused(3, &["nobody offers this code"]);
+    let misplaced = ["receive", shared.text("/reference"), "--peer-address", &address];
+    sandbox.run(&misplaced).refused(2, &["--peer-address is for codes only"]);
+    let (without_id, _) = address.rsplit_once("/p2p/").unwrap();
+    for text in [without_id.to_owned(), format!("{address}/p2p-circuit"), format!("{without_id}/p2p/")] {
+        let told = sandbox.run(&["receive", &right, "--peer-address", &text]);
+        told.refused(2, &["--peer-address", "does not end in /p2p/", "prints it as peer.id"]);
+    }
     receive("7-amber").refused(2, &["7-amber-violin"]);
     let told = shared.stop().stderr;
     assert!(told.contains(r#"{"code":{"end":"burned"}}"#) && told.contains("for a new code"), "{told}");
