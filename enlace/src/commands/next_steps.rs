@@ -88,7 +88,7 @@ pub(crate) fn options_of(context: &Context, node: &NodeOptions) -> String {
 }
 
 /// A path as one word of a shell.
-fn shell_word(path: &Path) -> String {
+pub(super) fn shell_word(path: &Path) -> String {
     let text = path.display().to_string();
     let is_plain = |c: char| c.is_alphanumeric() || matches!(c, '/' | '.' | '_' | '-' | ':');
     match !text.is_empty() && text.chars().all(is_plain) {
