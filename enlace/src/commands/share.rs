@@ -10,6 +10,7 @@ use runtime::{OfferedCode, Timestamp};
 use serde_json::json;
 
 use super::next_steps::options_of;
+use super::peer_servers::wait_for_relay;
 use super::share_result::{Interface, Shared, SharedFile, files_of, print};
 use super::{Context, share_code, share_direct, share_early};
 use crate::access::{Access, NewFile};
@@ -163,7 +164,13 @@ pub(crate) async fn run(mut context: Context, args: ShareArgs) -> Result<(), Fai
         }
     };
     let progress = ProgressOutput::new(output);
-    let shared = context.interrupt.or(carry_out(&args, &access, source, (format, terms), (output, &progress))).await;
+    let sharing = async {
+        if let Access::Here(node) = &access {
+            wait_for_relay(node, &settings).await;
+        }
+        carry_out(&args, &access, source, (format, terms), (output, &progress)).await
+    };
+    let shared = context.interrupt.or(sharing).await;
     progress.finish();
     let interface = Interface::of(&access, served.as_ref()).await.alone(args.direct_only);
     let alone = shared.as_ref().ok().filter(|_| args.direct_only).map(|(_, token)| token.clone());
@@ -242,11 +249,10 @@ fn check_options(args: &ShareArgs, access: &Access) -> Result<(), Failure> {
     let option = args.local.then_some("--local");
     match option.or_else(|| args.peers.settings().first().map(|(_, _, option)| *option)) {
         None => Ok(()),
-        Some(option) => Err(Failure::new(
-            Kind::Refused,
-            format!("{option} has no effect on the running process {}", running.pid),
-        )
-        .hint("stop that process and run the same command, or omit the option")),
+        Some(option) => {
+            Err(Failure::new(Kind::Refused, format!("{option} has no effect on the running process {}", running.pid))
+                .hint("stop that process and run the same command, or omit the option"))
+        }
     }
 }
 
