@@ -7,6 +7,7 @@ pub(crate) mod doctor;
 pub(crate) mod files;
 pub(crate) mod identity;
 pub(crate) mod next_steps;
+mod peer_servers;
 pub(crate) mod peers;
 pub(crate) mod receive;
 mod receive_direct;

@@ -54,8 +54,8 @@ impl NextSteps<'_> {
         };
         let mut lines = vec![served_by, self.receiver(), format!("  enlace receive '{}'", passed_on.reference)];
         if passed_on.is_direct && passed_on.for_others {
-            lines
-                .push("other machines connect to this one directly; --local keeps the file to this machine".to_owned());
+            let local = "--local lets peers connect from this machine only";
+            lines.push(format!("other machines connect to this one directly; {local}"));
         }
         lines.push(take_back);
         lines
@@ -88,7 +88,7 @@ pub(crate) fn options_of(context: &Context, node: &NodeOptions) -> String {
 }
 
 /// A path as one word of a shell.
-fn shell_word(path: &Path) -> String {
+pub(super) fn shell_word(path: &Path) -> String {
     let text = path.display().to_string();
     let is_plain = |c: char| c.is_alphanumeric() || matches!(c, '/' | '.' | '_' | '-' | ':');
     match !text.is_empty() && text.chars().all(is_plain) {

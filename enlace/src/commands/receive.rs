@@ -5,13 +5,13 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use runtime::dto::File;
 use runtime::facade::{Followed, GrowingFile};
-use runtime::{BackboneConfig, ErrorCode, Fingerprint, PeerConfig, Secret};
+use runtime::{ErrorCode, Fingerprint, Secret};
 use sha2::{Digest as _, Sha256};
 
+use super::peer_servers::with_servers_of;
 use super::{Context, receive_direct, shape};
 use crate::access::Access;
 use crate::args::{ClientOptions, Global, NodeOptions, PeerOptions, ServerOptions};
-use crate::client::Client;
 use crate::code::{Code, Kind};
 use crate::config::{Configuration, Settings, backbone_url};
 use crate::data_dir::{DataDir, Purpose, default_data_dir};
@@ -103,8 +103,22 @@ pub(crate) struct ReceiveArgs {
     /// Ask for a code at this address, too, as multiaddr with /p2p/ and the peer ID of the sender; can be given several times
     ///
     /// For networks in which the sender is not found: `share --json` prints the ID and the addresses.
-    #[arg(long, value_name = "MULTIADDR", conflicts_with = "no_direct", help_heading = "Peers")]
+    #[arg(
+        long,
+        value_name = "MULTIADDR",
+        value_parser = parse_peer_address,
+        conflicts_with = "no_direct",
+        help_heading = "Peers"
+    )]
     peer_address: Vec<String>,
+}
+
+/// The address of a sender. Only its peer ID, which ends it, says that the right one answers.
+fn parse_peer_address(text: &str) -> Result<String, String> {
+    match text.rsplit_once("/p2p/") {
+        Some((_, id)) if !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_alphanumeric()) => Ok(text.to_owned()),
+        _ => Err("does not end in /p2p/ and the peer ID of the sender; `share --json` prints it as peer.id".to_owned()),
+    }
 }
 
 /// Runs it.
@@ -119,6 +133,10 @@ pub(crate) async fn run(mut context: Context, args: ReceiveArgs) -> Result<(), F
         true => {
             let (incoming, fingerprint) = ask_by_code(&mut context, &args, &word, &configuration.settings).await?;
             (incoming, Some(fingerprint))
+        }
+        false if !args.peer_address.is_empty() => {
+            return Err(Failure::usage("--peer-address is for codes only")
+                .hint("omit it: a reference says where the sender is"));
         }
         false => (Incoming::parse(&word)?, None),
     };
@@ -191,27 +209,14 @@ async fn ask_by_code(
     };
     let output = context.output;
     let asking = async {
-        let config = with_backbone(peers.for_code(), settings).await;
+        output.talk("looking for the sender");
+        let config = match &settings.backbone_url {
+            Some(url) => with_servers_of(url, peers.for_code(), settings).await,
+            None => peers.for_code(),
+        };
         code::ask(config, code, &args.peer_address, output).await
     };
     context.interrupt.or(asking).await
-}
-
-/// The settings with the rendezvous server and the relay of the backbone, if one is configured. The sender may be found without them.
-async fn with_backbone(config: PeerConfig, settings: &Settings) -> PeerConfig {
-    let Some(url) = &settings.backbone_url else { return config };
-    let client = settings.client.clone().map_or_else(Client::guest, |(id, secret)| Client { id, secret });
-    let mut backbone = BackboneConfig::new(url, &client.id, client.secret);
-    backbone.timeout = settings.timeout;
-    backbone.max_redirects = settings.max_redirects;
-    backbone.allow_plain_http = settings.allow_plain_http;
-    match config.clone().with_services_of(&backbone).await {
-        Ok(config) => config,
-        Err(error) => {
-            tracing::warn!(%error, "the backbone does not say where senders of codes can be found");
-            config
-        }
-    }
 }
 
 /// Starts the node; at a data directory for the node that shares alone if the backbone does not let the receiver in.

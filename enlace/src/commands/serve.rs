@@ -9,6 +9,7 @@ use serde_json::json;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
+use super::share_result::peer_json;
 use super::{Context, shape};
 use crate::args::{NodeOptions, PeerOptions, ServerOptions};
 use crate::failure::Failure;
@@ -74,6 +75,7 @@ async fn serve(
         "identity": { "address": address },
         "rest": served.json(),
         "backbone": { "url": node.backbone_url },
+        "peer": peer_json(node.runtime.peers().connectivity().as_ref()),
     });
     if let Some(file) = configuration_file {
         value["configurationFile"] = json!(file.to_string_lossy());

@@ -10,6 +10,7 @@ use runtime::{OfferedCode, Timestamp};
 use serde_json::json;
 
 use super::next_steps::options_of;
+use super::peer_servers::wait_for_relay;
 use super::share_result::{Interface, Shared, SharedFile, files_of, print};
 use super::{Context, share_code, share_direct, share_early};
 use crate::access::{Access, NewFile};
@@ -50,7 +51,7 @@ use crate::time;
     tar c photos | enlace share - --name photos.tar\n  \
     enlace share --text --name note.txt\n  \
     enlace share report.pdf --for did:e:localhost:dids:0123456789abcdef012345\n  \
-    enlace share report.pdf --json | jq -r .token.reference.url")]
+    enlace share report.pdf --json | jq -r .reference")]
 pub(crate) struct ShareArgs {
     /// Files and folders to share; - alone reads standard input
     #[arg(value_name = "PATH", required_unless_present = "text")]
@@ -76,7 +77,7 @@ pub(crate) struct ShareArgs {
     exclude: Vec<Pattern>,
     /// Print the reference as soon as the upload begins, so that receivers follow it; implies --format v2
     ///
-    /// With --json, a line with the token alone comes first.
+    /// With --json, a line with only the token and the reference comes first.
     #[arg(long)]
     early: bool,
     /// Do not draw a QR code
@@ -163,7 +164,13 @@ pub(crate) async fn run(mut context: Context, args: ShareArgs) -> Result<(), Fai
         }
     };
     let progress = ProgressOutput::new(output);
-    let shared = context.interrupt.or(carry_out(&args, &access, source, (format, terms), (output, &progress))).await;
+    let sharing = async {
+        if let Access::Here(node) = &access {
+            wait_for_relay(node, &settings).await;
+        }
+        carry_out(&args, &access, source, (format, terms), (output, &progress)).await
+    };
+    let shared = context.interrupt.or(sharing).await;
     progress.finish();
     let interface = Interface::of(&access, served.as_ref()).await.alone(args.direct_only);
     let alone = shared.as_ref().ok().filter(|_| args.direct_only).map(|(_, token)| token.clone());
@@ -215,12 +222,12 @@ async fn carry_out(
     Ok((SharedFile::from(&file), token))
 }
 
-/// Refuses what peers are needed for if there are none, or if another process would have to do it.
+/// Refuses what peers are needed for if there are none, and what another process would have to do.
 fn check_peers(args: &ShareArgs, settings: &Settings, access: Option<&Access>) -> Result<(), Failure> {
     let what = match (args.direct_only, args.code) {
         (true, _) => "share a file without a backbone",
         (false, true) => "offer a code",
-        (false, false) => return Ok(()),
+        (false, false) => return access.map_or(Ok(()), |access| check_options(args, access)),
     };
     match access {
         None if settings.peers.is_none() => {
@@ -233,6 +240,19 @@ fn check_peers(args: &ShareArgs, settings: &Settings, access: Option<&Access>) -
         )
         .hint(format!("stop process {}, which serves this data directory, and run the same command", running.pid))),
         _ => Ok(()),
+    }
+}
+
+/// Refuses options that say how peers connect if another process has started the node: it would go on as it is.
+fn check_options(args: &ShareArgs, access: &Access) -> Result<(), Failure> {
+    let Access::There { running, .. } = access else { return Ok(()) };
+    let option = args.local.then_some("--local");
+    match option.or_else(|| args.peers.settings().first().map(|(_, _, option)| *option)) {
+        None => Ok(()),
+        Some(option) => {
+            Err(Failure::new(Kind::Refused, format!("{option} has no effect on the running process {}", running.pid))
+                .hint("stop that process and run the same command, or omit the option"))
+        }
     }
 }
 

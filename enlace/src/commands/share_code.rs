@@ -1,10 +1,14 @@
 //! `enlace share --code`: a reference is passed on by a code that a person can say.
 
+use std::path::Path;
+
 use runtime::{CodeEnd, DEFAULT_CODE_LIFETIME, OfferedCode};
 use serde_json::json;
 
+use super::next_steps::shell_word;
 use crate::access::Access;
 use crate::failure::Failure;
+use crate::home::leads_to_this_machine;
 use crate::output::Output;
 
 /// Offers a reference under a new code.
@@ -18,10 +22,19 @@ pub(super) fn offer(access: &Access, reference: &str) -> Result<OfferedCode, Fai
     }
 }
 
-/// Shows a code and how it is used.
-pub(super) fn show(code: &OfferedCode, output: Output) {
+/// Shows a code and how it is used at a node with this backbone.
+pub(super) fn show(code: &OfferedCode, backbone_url: &str, output: Output) {
     let (text, minutes) = (code.text(), DEFAULT_CODE_LIFETIME.as_secs() / 60);
-    output.talk(format!("\n    {text}\n\non the other machine, within {minutes} minutes: enlace receive {text}"));
+    let command = format!("enlace receive {text}{}", at_backbone(backbone_url));
+    output.talk(format!("\n    {text}\n\non the other machine, within {minutes} minutes: {command}"));
+}
+
+/// The option that leads the receiver to the rendezvous server of a backbone that both can reach.
+fn at_backbone(url: &str) -> String {
+    match leads_to_this_machine(url) {
+        true => String::new(),
+        false => format!(" --backbone {}", shell_word(Path::new(url))),
+    }
 }
 
 /// Waits until a code has ended, and says how.
@@ -54,5 +67,18 @@ fn ended(end: CodeEnd) -> serde_json::Value {
         CodeEnd::Burned => json!({ "end": "burned" }),
         CodeEnd::Expired => json!({ "end": "expired" }),
         _ => json!({ "end": "withdrawn" }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_receiver_asks_a_backbone_that_both_can_reach() {
+        assert_eq!(at_backbone("https://b.example.org/x"), " --backbone https://b.example.org/x");
+        for here in ["http://localhost:4710", "http://127.0.0.1:4710", "http://[::1]:4710"] {
+            assert_eq!(at_backbone(here), "", "{here}");
+        }
     }
 }

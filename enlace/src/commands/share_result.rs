@@ -122,7 +122,7 @@ pub(super) fn print(
     output.data(&value, || shape::labelled(&rows(file, token, passed_on, interface)))?;
     let steps = NextSteps { token, passed_on, file: &file.id, served_by: interface.served_by, options };
     if let Some(code) = code {
-        share_code::show(code, output);
+        share_code::show(code, &interface.backbone_url, output);
     }
     steps.lines().iter().for_each(|line| output.talk(printable(line)));
     Ok(())

@@ -28,7 +28,6 @@ pub(crate) async fn ask(
     addresses: &[String],
     output: Output,
 ) -> Result<(Incoming, Fingerprint), Failure> {
-    output.talk("looking for the sender");
     let (reference, fingerprint) = receive_code_at(config, code.trim(), addresses, Arc::new(SystemClock)).await?;
     output.event(&json!({ "code": { "end": "taken", "fingerprint": fingerprint.to_string() } }));
     output.talk(format!("the sender has to see the same fingerprint: {fingerprint}"));

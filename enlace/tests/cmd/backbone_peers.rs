@@ -60,3 +60,15 @@ fn the_embedded_backbone_serves_peers_if_its_keys_say_so() {
     let bad = "--enlace:backbone:peerListen=[\"x\"]";
     sandbox.run(&[&serve[..], &[bad]].concat()).refused(2, &["enlace.backbone.peerListen", "not a multiaddr"]);
 }
+
+#[test]
+fn a_reference_is_made_when_the_relay_of_the_backbone_leads_to_the_node() {
+    let sandbox = Sandbox::with_peers();
+    let backbone = sandbox.serve(&[&BACKBONE[..], &PEER].concat());
+    let share = ["share", &sandbox.file("a.txt", "hello"), "--data-dir", "d", "--listen", "127.0.0.1:0", "--no-mdns"];
+    let at = ["--backbone", backbone.text("/url")];
+    let shared = sandbox.serve(&[&share[..], &at, &PEER].concat());
+    let addresses = shared.line["peer"]["addresses"].to_string();
+    let relay = format!("/p2p/{}/p2p-circuit", backbone.text("/peer/id"));
+    assert!(addresses.contains(&relay), "{relay} in {addresses}");
+}

@@ -18,7 +18,8 @@ export function skipReason() {
 function missing() {
     if (process.platform !== "linux") return "they need the network namespaces of Linux";
     if (process.getuid() !== 0) return "they need root to create network namespaces";
-    for (const [program, ask, home] of [["ip", "-V", "iproute2"], ["tc", "-V", "iproute2"], ["nft", "-v", "nftables"]]) {
+    const programs = [["ip", "-V", "iproute2"], ["tc", "-V", "iproute2"], ["nft", "-v", "nftables"], ["sysctl", "-V", "procps"]];
+    for (const [program, ask, home] of programs) {
         if (spawnSync(program, [ask]).status !== 0) return `\`${program}\` is not installed (Debian package ${home})`;
     }
     for (const kind of Object.keys(NATS)) {
