@@ -107,7 +107,7 @@ async fn download_whole(
             (FileError::Io(_), _) => false,
             (_, Some(by)) => delivery::dropped(&core.events, &core.routes, id, (by.origin(), Some(by)), &error),
             // Who of them sent wrong bytes shows if one sends all.
-            (_, None) => std::mem::take(&mut may_mix),
+            (_, None) => whole.is_mixed && std::mem::take(&mut may_mix),
         };
         if !can_be_fetched_again {
             return Err(refused(core, error));
@@ -181,8 +181,9 @@ pub(super) fn spool_for(core: &Core, filesize: u64) -> Result<Spool> {
 /// A body that has arrived.
 struct Whole {
     arrival: Box<Arrival>,
-    /// Who sent all of it, and by which path the end; none if several did.
+    /// Who sent all of it, and by which path the end; none if several did, or if there is nothing.
     by: Option<Path>,
+    is_mixed: bool,
 }
 
 /// Receives a body. If whoever sends it fails, it goes on behind what has arrived with whoever else can be asked; or begins again, if
@@ -332,7 +333,7 @@ impl Receiving {
         } else {
             arrival.take(&self.piece).map_err(|error| temporary_file_error(&error))?;
         }
-        Ok(Whole { arrival, by })
+        Ok(Whole { arrival, by, is_mixed: self.is_mixed })
     }
 }
 
