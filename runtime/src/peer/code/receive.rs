@@ -45,7 +45,7 @@ const MAX_TRIES: u32 = 5;
 /// after 60 seconds at the latest. Cancel-safe, but a code whose words were sent is used up.
 ///
 /// # Errors
-/// [`Error::Peers`] says what was tried, or that the code is wrong; [`Error::Config`] for settings that cannot work.
+/// [`Error::Peers`](crate::Error::Peers) says what was tried, or that the code is wrong; [`Error::Config`](crate::Error::Config) for settings that cannot work.
 pub async fn receive_code(config: PeerConfig, code: &str, clock: Arc<dyn Clock>) -> Result<(String, Fingerprint)> {
     receive_code_at(config, code, &[], clock).await
 }
