@@ -67,18 +67,12 @@ impl PeerNetwork {
             let incoming = Box::new(Incoming::begin(stream, fetch, time.clone()).await?);
             Ok(ArrivingContent { incoming, connection })
         };
-        let mut attempts = Attempts::new();
+        let mut attempts = Attempts::default();
         loop {
-            let (connection, channel, stream) = match self.open(route, FILE_PROTOCOL).await {
-                Ok(opened) => opened,
-                Err(failure) => {
-                    attempts.after(failure)?;
-                    continue;
-                }
-            };
+            let (connection, channel, stream) = self.open(route, FILE_PROTOCOL, &mut attempts).await?;
             match fetch(&channel, connection, stream).await {
                 Ok(content) => return Ok(content),
-                Err(ended) => attempts.after(Failed::Ended(ended))?,
+                Err(ended) => attempts.after(ended)?,
             }
         }
     }
@@ -95,34 +89,35 @@ impl PeerNetwork {
         S::Outcome: Send,
     {
         let time = &self.network()?.time;
-        let mut attempts = Attempts::new();
+        let mut attempts = Attempts::default();
         loop {
-            let (_, channel, stream) = match self.open(route, protocol).await {
-                Ok(opened) => opened,
-                Err(failure) => {
-                    attempts.after(failure)?;
-                    continue;
-                }
-            };
+            let (_, channel, stream) = self.open(route, protocol, &mut attempts).await?;
             let now = time.now();
             let conversation = Conversation::new(side(&channel, now)?, now.instant);
             match exchange(stream, conversation, time).await {
                 Ok(outcome) => return Ok(outcome),
-                Err(ended) => attempts.after(Failed::Ended(ended))?,
+                Err(ended) => attempts.after(ended)?,
             }
         }
     }
 
     /// A stream on the best connection to the peer of a route.
-    async fn open(&self, route: &Route, protocol: &'static str) -> Result<(Connection, Channel, Stream), Failed> {
-        let (connection, channel) = self.channel(route).await.map_err(Failed::Finally)?;
-        match connection.open(protocol).await {
-            Ok(stream) => Ok((connection, channel, stream)),
-            Err(OpenError::Unsupported) => {
-                Err(Failed::Finally(PeerFailure::Unreachable(format!("it does not know {protocol}"))))
+    async fn open(
+        &self,
+        route: &Route,
+        protocol: &'static str,
+        attempts: &mut Attempts,
+    ) -> Result<(Connection, Channel, Stream), PeerFailure> {
+        loop {
+            let (connection, channel) = self.channel(route).await?;
+            match connection.open(protocol).await {
+                Ok(stream) => return Ok((connection, channel, stream)),
+                Err(OpenError::Unsupported) => {
+                    return Err(PeerFailure::Unreachable(format!("it does not know {protocol}")));
+                }
+                Err(OpenError::TimedOut) => return Err(PeerError::TimedOut.into()),
+                Err(_) => attempts.after(Ended { error: PeerError::Cut, was_heard: false })?,
             }
-            Err(OpenError::TimedOut) => Err(Failed::Finally(PeerError::TimedOut.into())),
-            Err(_) => Err(Failed::Ended(Ended { error: PeerError::Cut, was_heard: false })),
         }
     }
 
@@ -133,34 +128,17 @@ impl PeerNetwork {
     }
 }
 
-/// Why an attempt failed.
-enum Failed {
-    /// In a way that another one does not change.
-    Finally(PeerFailure),
-    /// On its stream.
-    Ended(Ended),
-}
-
 /// An exchange counts as accepted with its first answer, and is tried once more if there was none (specification, section 11).
+#[derive(Default)]
 struct Attempts {
     is_last: bool,
 }
 
 impl Attempts {
-    fn new() -> Self {
-        Self { is_last: false }
-    }
-
     /// Whether there is another attempt after one that failed.
-    fn after(&mut self, failed: Failed) -> Result<(), PeerFailure> {
-        match failed {
-            Failed::Ended(Ended { error: PeerError::Cut, was_heard: false }) if !self.is_last => {
-                self.is_last = true;
-                Ok(())
-            }
-            Failed::Ended(Ended { error, .. }) => Err(error.into()),
-            Failed::Finally(failure) => Err(failure),
-        }
+    fn after(&mut self, ended: Ended) -> Result<(), PeerFailure> {
+        let may_be_lost = ended.error == PeerError::Cut && !ended.was_heard;
+        if may_be_lost && !std::mem::replace(&mut self.is_last, true) { Ok(()) } else { Err(ended.error.into()) }
     }
 }
 

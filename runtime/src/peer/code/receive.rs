@@ -186,16 +186,13 @@ impl Search {
         None
     }
 
-    /// Asks somebody, at each address once. Link-local ones of version 6 have no zone and lead nowhere, but dialling them takes
-    /// long, and keeps others from being dialled.
+    /// Asks somebody, at each address once.
     fn ask(&mut self, peer: PeerId, addresses: Vec<Multiaddr>, found: Found) {
         if self.questions == MAX_ASKED {
             return;
         }
         let asked = self.asked.entry(peer).or_insert_with(|| Asked { found, addresses: HashSet::new() });
-        let leads = |address: &Multiaddr| !address.to_string().starts_with("/ip6/fe80:");
-        let addresses = addresses.into_iter().filter(leads);
-        let new: Vec<_> = addresses.filter(|address| asked.addresses.insert(address.clone())).collect();
+        let new: Vec<_> = addresses.into_iter().filter(|address| asked.addresses.insert(address.clone())).collect();
         if !new.is_empty() {
             self.questions += 1;
             let asker = self.asker.clone();
