@@ -11,7 +11,7 @@ use transport::wire::TokenId;
 use transport::wire::backbone::files::FileMetadata;
 use transport::wire::backbone::tokens::Token;
 
-use super::drive::{Ended, Incoming, exchange};
+use super::drive::{Ended, Incoming, ReadAhead, exchange};
 use super::network::{PeerNetwork, Shared};
 use super::{Path, PeerContent, PeerFailure, PeerReads, Route};
 
@@ -64,8 +64,8 @@ impl PeerNetwork {
         let fetch = async |channel: &Channel, connection: Connection, stream: Stream| {
             let proof = proof(channel, target, route.password.as_ref());
             let fetch = Fetch::new(target.clone(), range, proof, expectation.clone(), time.now().instant);
-            let incoming = Box::new(Incoming::begin(stream, fetch, time.clone()).await?);
-            Ok(ArrivingContent { incoming, connection })
+            let incoming = Incoming::begin(stream, fetch, time.clone()).await?;
+            Ok(ArrivingContent { incoming: ReadAhead::start(incoming), connection })
         };
         let mut attempts = Attempts::default();
         loop {
@@ -144,7 +144,7 @@ impl Attempts {
 
 /// The content of a file that comes from a peer.
 pub(crate) struct ArrivingContent {
-    incoming: Box<Incoming<Stream>>,
+    incoming: ReadAhead,
     connection: Connection,
 }
 

@@ -2,6 +2,7 @@
 //!
 //! A stream that is dropped before it was closed is reset, so whoever owns one here resets it by returning an error.
 
+mod ahead;
 #[cfg(test)]
 mod tests;
 
@@ -17,6 +18,7 @@ use transport::peer::{
     STALL_LIMIT, Side,
 };
 
+pub(crate) use self::ahead::ReadAhead;
 use crate::clock::Clock;
 
 /// Bytes of messages that are read at once.
@@ -193,6 +195,11 @@ impl<L: Link> Incoming<L> {
     /// What the peer says of them.
     pub(crate) fn header(&self) -> &ContentHeader {
         &self.header
+    }
+
+    /// Gives the peer its whole time again, after nobody has read here for a while.
+    pub(crate) fn resume(&mut self) {
+        self.fetch.resume(self.time.now().instant);
     }
 
     /// The next ones, none behind the last one. Cancel-safe.

@@ -8,6 +8,7 @@ use transport::peer::{
     InboxMessage, LoadToken, Message, OfferState, ReceiveHint, SendHint, TokenRequest, serve_file, serve_token,
 };
 
+use super::ahead::READ_AHEAD;
 use super::*;
 use crate::peer::testing::{Bytewise, Person, Shelf, time};
 
@@ -126,10 +127,10 @@ fn fetch(shelf: &Shelf, start: u64, time: &Time) -> Fetch {
     Fetch::new(shelf.token_target(), (start, None), None, expectation, time.now().instant)
 }
 
-async fn collect<L: Link>(stream: L, fetch: Fetch, time: &Time) -> (Vec<u8>, Result<(), PeerError>) {
+async fn collect<L: Link + 'static>(stream: L, fetch: Fetch, time: &Time) -> (Vec<u8>, Result<(), PeerError>) {
     let mut bytes = Vec::new();
     let mut incoming = match Incoming::begin(stream, fetch, time.clone()).await {
-        Ok(incoming) => incoming,
+        Ok(incoming) => ReadAhead::start(incoming),
         Err(ended) => return (bytes, Err(ended.error)),
     };
     loop {
@@ -350,6 +351,64 @@ async fn a_chunk_that_is_given_up_comes_with_the_next_call() {
     peer.write_all(&[3; 10]).await.unwrap();
     assert_eq!(incoming.chunk().await.unwrap().unwrap(), vec![3; 10]);
     assert_eq!(incoming.chunk().await, Ok(None));
+}
+
+#[tokio::test(start_paused = true)]
+async fn so_many_bytes_are_read_ahead_and_who_is_slow_to_use_them_loses_none() {
+    const LENGTH: usize = READ_AHEAD + (1 << 20);
+    const WINDOW: usize = 64 * 1024;
+    let (two, time) = (Person::new(2), time());
+    let shelf = Shelf::of(&two, LENGTH);
+    let (mut peer, stream) = duplex(WINDOW);
+    peer.write_all(&content_header(&shelf)).await.unwrap();
+    let incoming = Incoming::begin(stream, fetch(&shelf, 0, &time), time.clone()).await.unwrap();
+    let mut ahead = ReadAhead::start(incoming);
+
+    let mut sent = 0;
+    while let Ok(length) = tokio::time::timeout(Duration::from_secs(1), peer.write(&shelf.bytes[sent..])).await {
+        sent += length.unwrap();
+    }
+    let most = READ_AHEAD + WINDOW;
+    assert!((most - PIECE_LENGTH as usize..=most).contains(&sent), "{sent} bytes were taken");
+
+    // Much longer than an owner may take for a piece.
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    let rest = async {
+        peer.write_all(&shelf.bytes[sent..]).await.unwrap();
+        peer.shutdown().await.unwrap();
+    };
+    let mut bytes = Vec::new();
+    let all = async {
+        while let Some(chunk) = ahead.chunk().await.unwrap() {
+            bytes.extend_from_slice(&chunk);
+        }
+    };
+    tokio::join!(rest, all);
+    assert!(bytes == shelf.bytes, "other bytes than those that were sent");
+    assert_eq!(ahead.chunk().await, Ok(None));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_content_that_is_dropped_leaves_the_stream_and_one_that_broke_says_so_again() {
+    let (two, time) = (Person::new(2), time());
+    let shelf = Shelf::of(&two, 10);
+    let begin = async || {
+        let (mut peer, stream) = duplex(4096);
+        peer.write_all(&content_header(&shelf)).await.unwrap();
+        (peer, ReadAhead::start(Incoming::begin(stream, fetch(&shelf, 0, &time), time.clone()).await.unwrap()))
+    };
+    let (mut peer, ahead) = begin().await;
+    drop(ahead);
+    let mut asked = Vec::new();
+    peer.read_to_end(&mut asked).await.unwrap();
+    tokio::task::yield_now().await;
+    assert!(peer.write_all(&[0; 10]).await.is_err(), "nobody reads any more");
+
+    let (peer, mut ahead) = begin().await;
+    drop(peer);
+    for _ in 0..2 {
+        assert_eq!(ahead.chunk().await, Err(PeerError::Cut));
+    }
 }
 
 #[tokio::test(start_paused = true)]

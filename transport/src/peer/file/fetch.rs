@@ -142,6 +142,13 @@ impl Fetch {
         self.end.get_or_insert(Err(PeerError::Cut));
     }
 
+    /// This side reads again after it did not: the owner has its whole time from now on.
+    pub fn resume(&mut self, now: Instant) {
+        if self.content.is_some() {
+            self.deadline = now + STALL_LIMIT;
+        }
+    }
+
     /// When to call [`tick`](Self::tick) at the latest.
     #[must_use]
     pub fn deadline(&self) -> Instant {
