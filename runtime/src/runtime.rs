@@ -240,8 +240,6 @@ impl RuntimeBuilder {
         file::unfinished::clean_up(&core).await?;
         learn::load(&core).await?;
         held::clean_up(&core).await?;
-        let peers = core.peers.clone();
-        core.held.reachable_by(move || peers.direct());
         core.peers.follow_backbone(core.account.client().clone());
         let server = inbound.map(|inbound| PeerServer::start(&core.peers, inbound, Arc::new(NodeHolder::new(&core))));
         let node = Node { sync: Synchronizer::start(core.clone()), server, core };

@@ -1,8 +1,9 @@
 //! What a node needs to answer peers, beside what is on disk.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use tokio::sync::Semaphore;
+#[cfg(test)]
 use transport::peer::Direct;
 use transport::wire::TokenId;
 
@@ -17,31 +18,34 @@ pub(crate) struct Held {
     pub(crate) judging: KeyedLocks<TokenId>,
     /// Bodies of files of format `v1` that are being served.
     pub(crate) bodies: Arc<Semaphore>,
-    /// How this node can be reached, once it has a network.
-    reachable: OnceLock<Reachable>,
+    /// How nodes of tests that have no network say that they can be reached.
+    #[cfg(test)]
+    reachable: std::sync::OnceLock<Reachable>,
 }
 
-/// Says how a node can be reached now; nothing if it cannot.
+#[cfg(test)]
 type Reachable = Box<dyn Fn() -> Option<Direct> + Send + Sync>;
 
 impl Default for Held {
     fn default() -> Self {
         let bodies = Arc::new(Semaphore::new(MAX_BODIES));
-        Self { judging: KeyedLocks::default(), bodies, reachable: OnceLock::new() }
+        Self {
+            judging: KeyedLocks::default(),
+            bodies,
+            #[cfg(test)]
+            reachable: std::sync::OnceLock::new(),
+        }
     }
 }
 
+#[cfg(test)]
 impl Held {
     /// Asks this for how the node can be reached, from now on. The first one stays.
     pub(crate) fn reachable_by(&self, direct: impl Fn() -> Option<Direct> + Send + Sync + 'static) {
-        // A node has one network, which lives as long as the node.
-        let _ = self.reachable.set(Box::new(direct));
+        assert!(self.reachable.set(Box::new(direct)).is_ok(), "a node is asked in one place");
     }
 
-    /// How this node can be reached; nothing without a network, or without an address that may be told.
-    pub(crate) fn direct(&self) -> Option<Direct> {
-        let direct = self.reachable.get()?()?;
-        let is_told = !direct.addresses.is_empty() || !direct.relays.is_empty();
-        is_told.then_some(direct)
+    pub(super) fn direct(&self) -> Option<Direct> {
+        self.reachable.get()?()
     }
 }

@@ -14,6 +14,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio::sync::Notify;
+use transport::peer::Direct;
 use transport::wire::reference::{BaseUrl, Referable};
 
 use self::account::Account;
@@ -154,6 +155,15 @@ impl Core {
             what(view, &mut batch).map(|()| (batch, ()))
         };
         self.store.change(build).await.map_err(|error| not_remembered(id.to_string(), error))
+    }
+
+    /// How this node can be reached now; nothing without a network, or without an address that may be told.
+    pub(crate) fn direct(&self) -> Option<Direct> {
+        #[cfg(test)]
+        if let Some(direct) = self.held.direct() {
+            return Some(direct).filter(Direct::leads_somewhere);
+        }
+        self.peers.direct()
     }
 
     /// The URL of the backbone, which references name.

@@ -35,8 +35,7 @@ impl FilesFacade {
             return Err(Error::InvalidPropertyValue(text.to_owned()));
         };
         let source = source.clone();
-        let direct =
-            core.held.direct().filter(|_| request.format != ContentFormat::V1).ok_or_else(|| cannot(&request))?;
+        let direct = core.direct().filter(|_| request.format != ContentFormat::V1).ok_or_else(|| cannot(&request))?;
         core.content_store.check_is_on()?;
         let observer = request.observer.clone();
         let mut new = Self::new_file(request)?;

@@ -129,8 +129,7 @@ impl PeerNetwork {
     /// Where others can reach this node, for the tokens that it makes; `None` if there is nothing to tell.
     pub(crate) fn direct(&self) -> Option<Direct> {
         let shared = self.shared()?;
-        let direct = view::direct(&shared.network);
-        (!direct.addresses.is_empty() || !direct.relays.is_empty()).then_some(direct)
+        Some(view::direct(&shared.network)).filter(Direct::leads_somewhere)
     }
 
     /// A connection to the peer of a route, on which identities were exchanged: one that is open, else a new one.

@@ -45,7 +45,7 @@ impl NewToken {
         let password = self.password.map(NewPassword::protect);
         let shares = self.shares.filter(|_| core.config.peers.is_some());
         // Only in what is sealed: this identity is shown the content as it asked for it, in the form that published clients know.
-        let direct = shares.as_ref().and_then(|_| core.held.direct());
+        let direct = shares.as_ref().and_then(|_| core.direct());
         let sealed = direct.map_or_else(|| self.content.clone(), |direct| self.content.reachable_at(&direct));
         let (sealed, hash) = (sealed.seal(&secret_key), password_hash(password.as_ref()).await);
         let request = CreateToken {

@@ -64,6 +64,12 @@ impl Direct {
         })
     }
 
+    /// Whether there is an address or a relay at all.
+    #[must_use]
+    pub fn leads_somewhere(&self) -> bool {
+        !self.addresses.is_empty() || !self.relays.is_empty()
+    }
+
     /// Adds it to a file token's content, of other contents to none. What a reader would not take is left out.
     pub fn add_to(&self, content: &mut TokenContent) {
         if let TokenContent::File { more, .. } = content {
