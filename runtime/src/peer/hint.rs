@@ -1,10 +1,12 @@
 //! Hints: "there is something for you at the backbone" (specification, section 8).
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::join_all;
 use swarm::Connection;
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 use transport::peer::{Conversation, INBOX_PROTOCOL, SendHint};
 use transport::wire::Address;
 
@@ -14,13 +16,17 @@ use super::network::Shared;
 /// Identities that wait to be told. Further ones are not told.
 pub(super) const HINT_QUEUE: usize = 64;
 
+/// How long a device may take for a hint.
+const HINT_LIMIT: Duration = Duration::from_secs(2);
+
 /// Tells one identity after the other, all its connected devices at the same time.
 pub(super) async fn send_all(shared: Arc<Shared>, mut queue: mpsc::Receiver<Address>) {
     while let Some(address) = queue.recv().await {
         let now = shared.time.now().time;
         let devices = shared.connections.best_of_each().into_iter();
         let devices = devices.filter(|(_, channel)| channel.caller(now) == Some(&address));
-        join_all(devices.map(|(entry, _)| send(&shared, entry.connection))).await;
+        // One that does not take it in time learns of it at its next synchronization, and keeps nobody else waiting.
+        join_all(devices.map(|(entry, _)| timeout(HINT_LIMIT, send(&shared, entry.connection)))).await;
     }
 }
 

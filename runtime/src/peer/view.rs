@@ -83,20 +83,20 @@ pub(super) fn direct(network: &Network) -> Direct {
     let told = network.dial_addresses();
     let addresses = told.iter().map(Multiaddr::to_string).filter(|address| !address.contains("/p2p-circuit"));
     let relays = network.reachability().relays.into_iter().filter(|relay| relay.reserved);
+    let relays = relays.filter_map(|relay| dialable(network, relay)).map(|relay| relay.to_string());
     Direct {
         peer_id: network.local_peer(),
         addresses: addresses.filter_map(|text| MultiaddrText::new(&text)).take(MAX_ADDRESSES).collect(),
-        relays: relays.filter_map(|relay| MultiaddrText::new(&dialable(network, &relay))).take(MAX_ADDRESSES).collect(),
+        relays: relays.filter_map(|text| MultiaddrText::new(&text)).take(MAX_ADDRESSES).collect(),
     }
 }
 
-/// The address of a relay as others dial it. Names in hints are not looked up by default, so it is the address under which
-/// this node is connected to it, if it is.
-fn dialable(network: &Network, relay: &RelayState) -> String {
-    match network.best_connection(&relay.peer) {
-        Some(connection) => format!("{}/p2p/{}", connection.address(), relay.peer),
-        None => relay.address.to_string(),
-    }
+/// The address of a relay as others dial it, if they may be told. Names in hints are not looked up by default, so it is the
+/// address under which this node is connected to it, if it is.
+fn dialable(network: &Network, relay: RelayState) -> Option<Multiaddr> {
+    let connected = network.best_connection(&relay.peer).map(|connection| connection.address());
+    let connected = connected.and_then(|address| address.with_p2p(relay.peer).ok());
+    connected.into_iter().chain([relay.address]).find(|address| network.tells(address))
 }
 
 fn relay(relay: &RelayState) -> dto::Relay {

@@ -108,6 +108,12 @@ impl Network {
         self.state.told()
     }
 
+    /// Whether others may be told an address, as [`crate::AddressPolicy`] says.
+    #[must_use]
+    pub fn tells(&self, address: &Multiaddr) -> bool {
+        self.state.policy.tells(address)
+    }
+
     /// A connection to a peer: an existing one that is not relayed, else the first that answers of `addresses` and of those at which the peer was
     /// found in the local network, all dialled at once. Relays are tried if no direct address answers within 300 ms. At most 16 addresses are dialled, for at most 10 seconds.
     ///

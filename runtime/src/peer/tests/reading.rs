@@ -235,16 +235,35 @@ async fn nothing_is_answered_after_the_server_has_stopped() {
     assert!(bob.peers.metadata(&alice.route(), &alice.shelf.token_target(), None).await.is_err());
 }
 
-#[tokio::test]
-async fn a_node_is_reached_through_its_relay() {
-    let relay = swarm::Config {
+/// A relay on loopback, and its address.
+async fn relay() -> (swarm::Network, swarm::Inbound, String) {
+    let config = swarm::Config {
         listen: vec!["/ip4/127.0.0.1/tcp/0".parse().unwrap()],
         addresses: swarm::AddressPolicy { loopback: true, ..swarm::AddressPolicy::default() },
         services: swarm::Services { relay: Some(swarm::RelayLimits::default()), ..swarm::Services::default() },
         ..swarm::Config::new(swarm::Seed::new([99; 32]))
     };
-    let (relay, _inbound) = swarm::Network::start(relay).await.unwrap();
+    let (relay, inbound) = swarm::Network::start(config).await.unwrap();
     let address = format!("{}/p2p/{}", relay.listen_addresses()[0], relay.local_peer());
+    (relay, inbound, address)
+}
+
+#[tokio::test]
+async fn the_address_of_a_relay_is_told_only_if_addresses_like_it_are() {
+    let (_relay, _inbound, address) = relay().await;
+    let quiet = PeerConfig { relays: vec![address], relaying: true, loopback_addresses: false, ..config() };
+    let alice = TestNode::with(Person::new(1), quiet, |_| {}).await;
+    let mut events = alice.peers.shared().unwrap().network.subscribe();
+    while !alice.peers.connectivity().unwrap().relays[0].is_reserved {
+        events.recv().await.unwrap();
+    }
+    assert_eq!(alice.peers.direct(), None);
+    assert!(alice.peers.connectivity().unwrap().addresses.is_empty());
+}
+
+#[tokio::test]
+async fn a_node_is_reached_through_its_relay() {
+    let (relay, _inbound, address) = relay().await;
     let behind = PeerConfig { relays: vec![address], relaying: true, ..config() };
     let alice = TestNode::with(Person::new(1), behind, |_| {}).await;
     let mut events = alice.peers.shared().unwrap().network.subscribe();
