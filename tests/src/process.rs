@@ -188,7 +188,7 @@ impl Process {
         tokio::task::spawn_blocking(watch).await.expect("nothing cancels it")
     }
 
-    /// Runs `enlace` with arguments until it prints a line, and returns that line and the peak of its resident memory in bytes;
+    /// Runs `enlace` with arguments until it prints a line, and returns that line and the peak of its memory in bytes;
     /// Linux only. A process that has ended tells no peak, so it is read again and again.
     ///
     /// # Panics
@@ -254,7 +254,7 @@ impl Process {
         self.child.id()
     }
 
-    /// Its peak resident memory in bytes; Linux only.
+    /// The peak of its memory in bytes, without the pages of mapped files; Linux only.
     ///
     /// # Panics
     /// If it is not running, or the system does not report it.
@@ -264,7 +264,7 @@ impl Process {
         peak_memory_of(self.id()).expect("a running process tells its peak")
     }
 
-    /// Counts the peak anew from now on. Returns the resident memory of now in bytes; Linux only.
+    /// Counts the peak anew from now on. Returns the memory of now in bytes; Linux only.
     ///
     /// # Panics
     /// If it is not running, or the system does not let it.
@@ -293,11 +293,17 @@ impl Drop for Process {
     }
 }
 
-/// The peak of the resident memory of a process in bytes, if it is running.
+/// The peak of the memory of a process in bytes, if it is running.
+///
+/// Pages of mapped files do not count: they are the program itself, most of them in a debug build, and the system takes them back
+/// whenever it needs room. It tells their number of now only, and a program maps hardly fewer of them with time.
 #[cfg(target_os = "linux")]
 fn peak_memory_of(process: u32) -> Option<u64> {
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    let kibibytes: u64 = line.split_whitespace().next()?.parse().ok()?;
-    Some(kibibytes * 1024)
+    let bytes = |name| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+        let kibibytes: u64 = line.split_whitespace().next()?.parse().ok()?;
+        Some(kibibytes * 1024)
+    };
+    Some(bytes("VmHWM:")?.saturating_sub(bytes("RssFile:")?))
 }

@@ -5,9 +5,9 @@
 //! in the temporary directory, each.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
-/// Memory that each process may have taken at most, in bytes.
+/// Memory that each process may have taken at most, in bytes; without the pages of the program itself.
 #[cfg(target_os = "linux")]
-const CEILING: u64 = 64 << 20;
+const CEILING: u64 = 32 << 20;
 
 #[cfg(not(target_os = "linux"))]
 #[test]
