@@ -21,14 +21,15 @@ const ALL: [&str; 5] = [IDENTITY_PROTOCOL, FILE_PROTOCOL, TOKEN_PROTOCOL, INBOX_
 
 /// A legitimate peer loads everything while something else happens.
 async fn while_others_load<T>(alice: &TestNode, abuse: impl Future<Output = T>) -> T {
-    let bob = TestNode::new(2).await;
+    tokio::join!(abuse, load_as(2, alice)).0
+}
+
+async fn load_as(number: u8, alice: &TestNode) {
+    let bob = TestNode::new(number).await;
     let route = alice.route();
-    let legitimate = async {
-        for _ in 0..4 {
-            assert_eq!(load(alice, &bob.peers, &route, 0).await.unwrap(), alice.shelf.bytes);
-        }
-    };
-    tokio::join!(abuse, legitimate).0
+    for _ in 0..4 {
+        assert_eq!(load(alice, &bob.peers, &route, 0).await.unwrap(), alice.shelf.bytes);
+    }
 }
 
 async fn identified(raw: &RawPeer, alice: &TestNode) -> Connection {
@@ -78,6 +79,59 @@ async fn a_flood_of_streams_hurts_nobody() {
     tokio::select! {
         () = flood => {}
         () = while_others_load(&alice, async {}) => {}
+    }
+}
+
+/// Sets for how many seconds hostile peers are hostile; they are for one transfer of others if it is not set.
+const SECONDS_VARIABLE: &str = "ENLACE_HOSTILE_SECONDS";
+
+#[tokio::test]
+async fn hostile_peers_hurt_nobody_however_long_they_try() {
+    let seconds = std::env::var(SECONDS_VARIABLE).map_or(0, |text| text.parse().unwrap());
+    let end = tokio::time::Instant::now() + Duration::from_secs(seconds);
+    let alice = TestNode::new(1).await;
+    let [flooding, fuzzing] = [RawPeer::new(9).await, RawPeer::new(10).await];
+    let address = alice.address();
+    // Each comes back when it is turned out.
+    let flood = async {
+        loop {
+            let Ok(connection) = flooding.network.connect(alice.peer_id(), vec![address.clone()]).await else {
+                continue;
+            };
+            while connection.is_open() {
+                let opened = join_all((0..100).map(|_| connection.open(TOKEN_PROTOCOL)));
+                let _ = timeout(Duration::from_millis(100), opened).await;
+            }
+        }
+    };
+    let fuzz = async {
+        loop {
+            let Ok(connection) = fuzzing.network.connect(alice.peer_id(), vec![address.clone()]).await else {
+                continue;
+            };
+            let _ = fuzzing.identify(&connection, Some(fuzzing.person.credentials()), &time()).await;
+            for protocol in ALL.iter().cycle() {
+                let Ok(mut stream) = connection.open(protocol).await else { break };
+                let [length, bytes @ ..] = random::bytes::<400>();
+                // A length that is believed, with nonsense behind it; or nonsense from the first byte on.
+                let frame = [&[0, 0, 0, length][..], &bytes].concat();
+                let garbage = if length % 2 == 0 { &frame[..] } else { &bytes[..] };
+                let _ = timeout(Duration::from_millis(100), tell::<InboxMessage>(&mut stream, garbage)).await;
+            }
+        }
+    };
+    let others = async {
+        // One after the other, so that nobody asks more often than it may.
+        for number in (20..=100).cycle() {
+            load_as(number, &alice).await;
+            if tokio::time::Instant::now() >= end {
+                break;
+            }
+        }
+    };
+    tokio::select! {
+        ((), ()) = async { tokio::join!(flood, fuzz) } => {}
+        () = others => {}
     }
 }
 

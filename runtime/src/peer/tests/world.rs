@@ -7,8 +7,8 @@ use swarm::{AddressPolicy, Connection, Multiaddr, Network, Seed, Stream, Transpo
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use transport::crypto::random;
 use transport::peer::{
-    Channel, Conversation, Credentials, Direct, IDENTITY_PROTOCOL, IdentityExchange, Message, MultiaddrText, PeerId,
-    PeerKey,
+    Channel, Conversation, Credentials, Direct, IDENTITY_PROTOCOL, IdentityExchange, Message, MultiaddrText, PeerError,
+    PeerId, PeerKey,
 };
 use transport::wire::Address;
 
@@ -153,7 +153,8 @@ impl RawPeer {
     ) -> Result<Channel, Ended> {
         let ids = [self.network.local_peer(), connection.peer()];
         let side = IdentityExchange::initiator(ids, random::bytes(), credentials, nobody_removed);
-        let stream = connection.open(IDENTITY_PROTOCOL).await.unwrap();
+        let stream = connection.open(IDENTITY_PROTOCOL).await;
+        let stream = stream.map_err(|_| Ended { error: PeerError::Cut, was_heard: false })?;
         exchange(stream, Conversation::new(side, time.now().instant), time).await
     }
 }
