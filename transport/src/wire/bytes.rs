@@ -23,6 +23,7 @@ pub fn to_base64url(bytes: &[u8]) -> String {
 }
 
 /// Encodes as lower-case hex digits.
+#[cfg(feature = "verify")]
 pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
