@@ -1,0 +1,35 @@
+//! What somebody who sends queries can make grow, and how far.
+
+/// Most queries of one list.
+pub const MAX_QUERIES: usize = 100;
+
+/// Longest text of one query, in characters.
+pub const MAX_QUERY_LENGTH: usize = 4096;
+
+/// Most values of one query.
+pub const MAX_VALUES: usize = 500;
+
+/// Deepest nesting of `and` and `or`: a query that stands in the list itself has depth 1.
+pub const MAX_DEPTH: usize = 16;
+
+/// Most conditions of one list, nested ones included. Each text that `contains` and its relatives look for is one, because each
+/// is looked for in every record; `equal` with many values is one, because it looks its values up.
+pub const MAX_CONDITIONS: usize = 1000;
+
+/// Most regular expressions of one list.
+pub const MAX_PATTERNS: usize = 8;
+
+/// Largest compiled regular expression, in bytes.
+pub const MAX_PATTERN_SIZE: usize = 256 * 1024;
+
+/// Longest id that a cursor may name, in characters.
+pub const MAX_ID_LENGTH: usize = 255;
+
+/// Largest offset; also the largest limit if the schema of a list does not name a smaller one.
+pub const MAX_NUMBER: u64 = i64::MAX as u64;
+
+/// How many records a page shows if the queries do not say.
+pub const DEFAULT_LIMIT: u64 = 25;
+
+/// Up to how many matches are counted if a list does not say.
+pub const DEFAULT_CEILING: u64 = 5000;

@@ -1,0 +1,141 @@
+//! Orders, pages, cursors and totals.
+
+use query::{NullBesideCursor, Page, Paging, Selection, SelectionError};
+use serde_json::json;
+
+use crate::world::{Token, list, page_query, query, sequences};
+
+fn order(method: &str, attribute: &str) -> String {
+    query(method, attribute, json!([]))
+}
+
+/// Tokens 1 to 60; `downloads` is 0 to 9 again and again, `remaining` is null in every third one.
+fn tokens() -> Vec<Token> {
+    let token = |sequence: u64| Token {
+        downloads: i64::try_from(sequence % 10).unwrap(),
+        remaining: (!sequence.is_multiple_of(3)).then(|| i64::try_from(sequence % 4).unwrap()),
+        ..Token::new(sequence)
+    };
+    (1..=60).map(token).collect()
+}
+
+fn page(queries: &[String], paging: Paging) -> Result<(Vec<u64>, u64), SelectionError> {
+    let tokens = tokens();
+    let Page { records, total } = list(queries).page(&tokens, paging)?;
+    Ok((records.iter().map(|token| token.sequence).collect(), total))
+}
+
+#[test]
+fn without_an_order_the_oldest_come_first() {
+    let mut tokens = tokens();
+    tokens.reverse();
+    assert_eq!(sequences(&[], &tokens), (1..=25).collect::<Vec<_>>());
+    assert_eq!(sequences(&[order("orderDesc", ""), page_query("limit", 3)], &tokens), [60, 59, 58]);
+}
+
+#[test]
+fn what_orders_leave_equal_is_in_the_order_of_creation() {
+    let tokens = tokens();
+    let limit = || page_query("limit", 4);
+    assert_eq!(sequences(&[order("orderAsc", "downloads"), limit()], &tokens), [10, 20, 30, 40]);
+    assert_eq!(sequences(&[order("orderDesc", "downloads"), limit()], &tokens), [9, 19, 29, 39]);
+    let by_both = [order("orderDesc", "downloads"), order("orderDesc", "$createdAt"), limit()];
+    assert_eq!(sequences(&by_both, &tokens), [59, 49, 39, 29]);
+}
+
+#[test]
+fn null_comes_before_all_values() {
+    let tokens = tokens();
+    let limit = || page_query("limit", 2);
+    assert_eq!(sequences(&[order("orderAsc", "remaining"), limit()], &tokens), [3, 6]);
+    assert_eq!(sequences(&[order("orderDesc", "remaining"), limit()], &tokens), [7, 11]);
+    let last = [order("orderDesc", "remaining"), page_query("offset", 58)];
+    assert_eq!(sequences(&last, &tokens), [57, 60]);
+}
+
+#[test]
+fn an_offset_beyond_the_end_leaves_nothing() {
+    assert_eq!(page(&[page_query("offset", 59)], Paging::default()), Ok((vec![60], 60)));
+    assert_eq!(page(&[page_query("offset", 60)], Paging::default()), Ok((vec![], 60)));
+    let largest = [page_query("offset", query::MAX_NUMBER), page_query("limit", query::MAX_NUMBER)];
+    assert_eq!(page(&largest, Paging::default()), Ok((vec![], 60)));
+}
+
+#[test]
+fn cursors_continue_on_both_sides_in_the_order_of_the_list() {
+    let by_downloads =
+        |method: &str, id: &str| [order("orderAsc", "downloads"), page_query("limit", 3), page_query(method, id)];
+    assert_eq!(page(&by_downloads("cursorAfter", "t30"), Paging::default()), Ok((vec![40, 50, 60], 60)));
+    assert_eq!(page(&by_downloads("cursorAfter", "t60"), Paging::default()), Ok((vec![1, 11, 21], 60)));
+    // Directly in front of it, not the start of the list.
+    assert_eq!(page(&by_downloads("cursorBefore", "t11"), Paging::default()), Ok((vec![50, 60, 1], 60)));
+    assert_eq!(page(&by_downloads("cursorBefore", "t20"), Paging::default()), Ok((vec![10], 60)));
+    assert_eq!(page(&by_downloads("cursorBefore", "t10"), Paging::default()), Ok((vec![], 60)));
+    // The offset counts from the cursor on.
+    let mut queries = by_downloads("cursorBefore", "t11").to_vec();
+    queries.push(page_query("offset", 2));
+    assert_eq!(page(&queries, Paging::default()), Ok((vec![30, 40, 50], 60)));
+}
+
+#[test]
+fn a_cursor_need_not_match_the_filter() {
+    let queries = [query("greaterThan", "downloads", json!([8])), page_query("cursorAfter", "t10")];
+    assert_eq!(page(&queries, Paging::default()), Ok((vec![19, 29, 39, 49, 59], 6)));
+}
+
+#[test]
+fn a_cursor_of_another_list_is_not_found() {
+    let queries = [page_query("cursorAfter", "elsewhere")];
+    assert_eq!(page(&queries, Paging::default()), Err(SelectionError::CursorNotFound { id: "elsewhere".to_owned() }));
+}
+
+#[test]
+fn cursors_page_through_null_unless_that_is_refused() {
+    let refusing = Paging { null_beside_cursor: NullBesideCursor::Refuse, ..Paging::default() };
+    let by_remaining =
+        |id: &str| [order("orderAsc", "remaining"), page_query("limit", 2), page_query("cursorAfter", id)];
+    let null = Err(SelectionError::Null { attribute: "remaining" });
+    assert_eq!(page(&by_remaining("t57"), Paging::default()), Ok((vec![60, 4], 60)));
+    // Null in the record of the cursor, and in another one.
+    assert_eq!(page(&by_remaining("t57"), refusing), null);
+    assert_eq!(page(&by_remaining("t4"), refusing), null);
+    // Not if the filter leaves no null, or without a cursor.
+    let mut without_null = by_remaining("t4").to_vec();
+    without_null.push(query("isNotNull", "remaining", json!([])));
+    assert_eq!(page(&without_null, refusing), Ok((vec![8, 16], 40)));
+    assert_eq!(page(&by_remaining("t4")[..2], refusing), Ok((vec![3, 6], 60)));
+}
+
+#[test]
+fn the_total_is_exact_up_to_the_ceiling() {
+    let queries = [query("lessThan", "downloads", json!([5])), page_query("limit", 1), page_query("offset", 7)];
+    let total = |ceiling: Option<u64>| page(&queries, Paging { ceiling, ..Paging::default() }).unwrap().1;
+    assert_eq!(total(Some(31)), 30);
+    assert_eq!(total(Some(30)), 30);
+    assert_eq!(total(Some(29)), 29);
+    assert_eq!(total(None), 0);
+}
+
+#[test]
+fn a_random_order_depends_on_the_seed_only() {
+    let shuffled = |seed: u64| {
+        let queries = [order("orderRandom", ""), page_query("limit", 100)];
+        page(&queries, Paging { seed, ..Paging::default() }).unwrap().0
+    };
+    assert_eq!(shuffled(1), shuffled(1));
+    assert_ne!(shuffled(1), shuffled(2));
+    let mut all = shuffled(1);
+    all.sort_unstable();
+    assert_eq!(all, (1..=60).collect::<Vec<_>>());
+}
+
+#[test]
+fn records_of_a_store_may_come_one_by_one_and_by_value() {
+    let list = list(&[order("orderDesc", "downloads"), page_query("limit", 2), page_query("cursorAfter", "t9")]);
+    let mut selection = Selection::new(&list, Paging::default(), Some(tokens().swap_remove(8))).unwrap();
+    for token in tokens() {
+        selection.offer(token).unwrap();
+    }
+    let page = selection.finish();
+    assert_eq!(page.records.iter().map(|token| token.sequence).collect::<Vec<_>>(), [19, 29]);
+}
