@@ -1,8 +1,8 @@
 //! The query language of lists: which records a list shows, in which order, and which page of them.
 //!
 //! Clients send up to 100 texts, each the JSON of one query: `{"method": "lessThan", "attribute": "expire", "values": ["2030-01-31"]}`.
-//! [`List::parse`] checks them against the [`Schema`] of what is listed; [`List::page`] evaluates them over records in memory, and
-//! [`Selection`] over records that a store yields one by one.
+//! [`List::parse`] checks them against the [`Schema`] of what is listed; [`List::page`] evaluates them over records in memory,
+//! [`Selection`] over records that a store yields one by one, and [`Filter::plan`] says what an index of that store can answer first.
 //!
 //! This crate knows no token, no file, no store and no HTTP: the interfaces of a node read the texts from a request and word
 //! refusals in their own form.
@@ -118,6 +118,7 @@ mod list;
 mod method;
 mod order;
 mod parse;
+mod plan;
 mod query;
 mod record;
 mod schema;
@@ -134,6 +135,7 @@ pub use self::filter::{Condition, Filter};
 pub use self::list::{Cursor, List, Side};
 pub use self::method::{Method, ValueCount};
 pub use self::order::{Direction, Order};
+pub use self::plan::{Fit, Narrowing};
 pub use self::query::Query;
 pub use self::record::Record;
 pub use self::schema::{Attribute, ReadTime, Schema};

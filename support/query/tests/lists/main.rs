@@ -6,4 +6,5 @@ mod matching;
 mod messages;
 mod paging;
 mod parsing;
+mod reference;
 mod world;
