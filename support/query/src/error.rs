@@ -61,7 +61,7 @@ pub enum Problem {
     #[error("it has no method; set \"method\" to a name such as \"equal\"")]
     NoMethod,
     /// A method that the language does not have, or that this list does not offer.
-    #[error("the method \"{method}\" is not offered here; see the methods of the query language")]
+    #[error("the method \"{method}\" is not offered here; use one of {}", methods())]
     UnknownMethod {
         /// Its name.
         method: String,
@@ -79,10 +79,12 @@ pub enum Problem {
         method: Method,
     },
     /// An attribute that the records of the list do not have.
-    #[error("there is no attribute \"{attribute}\"; the documentation of this list names those that it has")]
+    #[error("there is no attribute \"{attribute}\"; use one of {}", .known.join(", "))]
     UnknownAttribute {
         /// Its name.
         attribute: String,
+        /// Those that could stand there.
+        known: Vec<&'static str>,
     },
     /// An attribute that lists cannot be filtered by.
     #[error("this list cannot be filtered by \"{attribute}\"; use another attribute")]
@@ -222,6 +224,12 @@ impl std::fmt::Display for JsonKind {
             Self::Object => "an object",
         })
     }
+}
+
+/// The methods that every list offers.
+fn methods() -> String {
+    let offered = Method::ALL.into_iter().filter(|method| *method != Method::Select);
+    offered.map(Method::name).collect::<Vec<_>>().join(", ")
 }
 
 fn given(kind: Kind, found: JsonKind) -> String {

@@ -59,6 +59,22 @@ impl PartialEq for Pattern {
     }
 }
 
+impl<K> Filter<K> {
+    /// What has one of these values; nothing if there are none.
+    #[must_use]
+    pub fn equal(attribute: K, mut operands: Vec<Operand>) -> Self {
+        operands.sort_unstable();
+        operands.dedup();
+        Self::Condition(Condition { attribute, is_negated: false, test: Test::OneOf(operands) })
+    }
+
+    /// What matches both.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self::All(vec![self, other])
+    }
+}
+
 impl<K: Copy> Filter<K> {
     /// Whether a record is on the list.
     pub fn matches<R: Record<Key = K>>(&self, record: &R) -> bool {

@@ -104,7 +104,7 @@
 //! let error = List::parse(&[r#"{"method":"equal","attribute":"expiry","values":["2030"]}"#], &schema).unwrap_err();
 //! assert_eq!(
 //!     error.to_string(),
-//!     "query 1: there is no attribute \"expiry\"; the documentation of this list names those that it has",
+//!     "query 1: there is no attribute \"expiry\"; use one of label, expire",
 //! );
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```

@@ -104,7 +104,7 @@ impl<'s, K: Copy + PartialEq> Reader<'s, K> {
             self.add_order(Order::Creation(direction));
             return Ok(());
         };
-        let attribute = self.attribute(name)?;
+        let attribute = self.attribute(name, Attribute::is_orderable)?;
         if !attribute.is_orderable() {
             return Err(Problem::NotOrderable { attribute: attribute.name() });
         }
@@ -138,7 +138,7 @@ impl<'s, K: Copy + PartialEq> Reader<'s, K> {
         }
         for value in values {
             let name = value.as_str().ok_or(Problem::ValueNotAName { method, found: JsonKind::of(value) })?;
-            let key = if name == "*" { None } else { Some(self.attribute(name)?.key()) };
+            let key = if name == "*" { None } else { Some(self.attribute(name, |_| true)?.key()) };
             match (self.select.get_or_insert(Selected::Some(Vec::new())), key) {
                 (Selected::Some(keys), Some(key)) if !keys.contains(&key) => keys.push(key),
                 (Selected::Some(_) | Selected::All, Some(_)) => {}
@@ -255,12 +255,16 @@ impl<'s, K: Copy + PartialEq> Reader<'s, K> {
         operand.ok_or_else(|| Problem::ValueType { method, attribute, kind, found: JsonKind::of(value) })
     }
 
-    fn attribute(&self, name: &str) -> Result<&'s Attribute<K>, Problem> {
-        self.schema.attribute(name).ok_or_else(|| Problem::UnknownAttribute { attribute: quoted(name) })
+    /// The attribute with this name; if there is none, those that can be used are named.
+    fn attribute(&self, name: &str, is_usable: fn(&Attribute<K>) -> bool) -> Result<&'s Attribute<K>, Problem> {
+        self.schema.attribute(name).ok_or_else(|| {
+            let usable = self.schema.attributes().iter().filter(|attribute| is_usable(attribute));
+            Problem::UnknownAttribute { attribute: quoted(name), known: usable.map(Attribute::name).collect() }
+        })
     }
 
     fn filterable(&self, name: &str) -> Result<&'s Attribute<K>, Problem> {
-        let attribute = self.attribute(name)?;
+        let attribute = self.attribute(name, Attribute::is_filterable)?;
         if attribute.is_filterable() {
             Ok(attribute)
         } else {

@@ -123,6 +123,20 @@ impl<'l, R: Record> Selection<'l, R> {
         Ok(())
     }
 
+    /// Whether records that follow all those that have come in the order of the list can change nothing any more.
+    ///
+    /// A store that yields records in the order of the list, for instance in that of creation, can stop then.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        let is_counted = self.paging.ceiling.is_none_or(|ceiling| self.total >= ceiling);
+        let needs_all = match self.cursor {
+            None => false,
+            Some((_, Side::After)) => self.paging.null_beside_cursor == NullBesideCursor::Refuse,
+            Some((_, Side::Before)) => true,
+        };
+        is_counted && !needs_all && self.best.candidates.len() >= self.best.size
+    }
+
     /// The page of what has come.
     #[must_use]
     pub fn finish(self) -> Page<R> {

@@ -1,9 +1,9 @@
 //! Which records match.
 
-use query::Filter;
+use query::{Filter, Operand, Paging};
 use serde_json::{Value as Json, json};
 
-use crate::world::{Token, list, query, read_time, sequences};
+use crate::world::{Key, Token, list, query, read_time, sequences};
 
 /// Token 1 has everything, token 2 nothing that may be missing.
 fn tokens() -> [Token; 2] {
@@ -130,4 +130,18 @@ fn filters_are_combined_with_and_and_nested_with_both() {
 fn a_filter_of_nothing_matches_everything() {
     assert_eq!(list(&[]).filter, Filter::All(Vec::new()));
     assert_eq!(sequences(&[], &tokens()), [1, 2]);
+}
+
+#[test]
+fn an_interface_adds_what_its_list_is_about() {
+    let mut list = list(&[query("isNull", "expire", json!([]))]);
+    let label = |text: &str| Filter::equal(Key::Label, vec![Operand::Text(text.to_owned())]);
+    let plain = list.filter.clone();
+    list.filter = plain.clone().and(label(""));
+    assert_eq!(list.page(&tokens(), Paging::default()).unwrap().total, 1);
+    assert_eq!(list.filter.plan().len(), 2);
+    list.filter = plain.clone().and(label("other"));
+    assert_eq!(list.page(&tokens(), Paging::default()).unwrap().total, 0);
+    list.filter = plain.and(Filter::equal(Key::Label, Vec::new()));
+    assert_eq!(list.page(&tokens(), Paging::default()).unwrap().total, 0);
 }

@@ -21,11 +21,11 @@ fn messages_say_what_is_wrong_and_the_next_step() {
         ("{}".to_owned(), "query 1: it has no method; set \"method\" to a name such as \"equal\""),
         (
             query("elemMatch", "tags", json!([])),
-            "query 1: the method \"elemMatch\" is not offered here; see the methods of the query language",
+            "query 1: the method \"elemMatch\" is not offered here; use one of equal, notEqual, lessThan, lessThanEqual, greaterThan, greaterThanEqual, between, notBetween, isNull, isNotNull, exists, notExists, startsWith, notStartsWith, endsWith, notEndsWith, contains, notContains, containsAny, containsAll, search, notSearch, regex, and, or, orderAsc, orderDesc, orderRandom, limit, offset, cursorAfter, cursorBefore",
         ),
         (
             query("equal", "expires", json!(["2030"])),
-            "query 1: there is no attribute \"expires\"; the documentation of this list names those that it has",
+            "query 1: there is no attribute \"expires\"; use one of $id, $createdAt, $updatedAt, $sequence, label, note, downloads, remaining, expire, active, tags",
         ),
         (query("equal", "", json!([1])), "query 1: \"equal\" needs an attribute; set \"attribute\" to a name"),
         (

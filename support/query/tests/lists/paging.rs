@@ -130,6 +130,32 @@ fn a_random_order_depends_on_the_seed_only() {
 }
 
 #[test]
+fn a_selection_is_settled_by_a_full_page_and_a_counted_total() {
+    let settled_after = |queries: &[String], paging: Paging| {
+        let (list, tokens) = (list(queries), tokens());
+        let cursor = list.cursor.as_ref().and_then(|named| tokens.iter().find(|token| token.id == named.id));
+        let mut selection = Selection::new(&list, paging, cursor).unwrap();
+        for token in &tokens {
+            selection.offer(token).unwrap();
+            if selection.is_settled() {
+                return Some(token.sequence);
+            }
+        }
+        None
+    };
+    let counting = |ceiling: Option<u64>| Paging { ceiling, ..Paging::default() };
+    let page = [page_query("limit", 3), page_query("offset", 2)];
+    assert_eq!(settled_after(&page, counting(None)), Some(5));
+    assert_eq!(settled_after(&page, counting(Some(40))), Some(40));
+    assert_eq!(settled_after(&page, counting(Some(61))), None);
+    let with = |method: &str| [page_query("limit", 3), page_query(method, "t10")];
+    assert_eq!(settled_after(&with("cursorAfter"), counting(None)), Some(13));
+    assert_eq!(settled_after(&with("cursorBefore"), counting(None)), None);
+    let refusing = Paging { null_beside_cursor: NullBesideCursor::Refuse, ..counting(None) };
+    assert_eq!(settled_after(&with("cursorAfter"), refusing), None);
+}
+
+#[test]
 fn records_of_a_store_may_come_one_by_one_and_by_value() {
     let list = list(&[order("orderDesc", "downloads"), page_query("limit", 2), page_query("cursorAfter", "t9")]);
     let mut selection = Selection::new(&list, Paging::default(), Some(tokens().swap_remove(8))).unwrap();

@@ -301,7 +301,7 @@ fn found_by_index<'t>(tokens: &'t [Token], attribute: Key, fit: &Fit) -> Vec<&'t
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2000))]
+    #![proptest_config(ProptestConfig::with_cases(1000))]
 
     #[test]
     fn pages_are_those_of_the_reference(asked in asked(), tokens in tokens()) {
@@ -326,6 +326,23 @@ proptest! {
             }
             prop_assert_eq!(selection.finish(), list.page(&tokens, paging()).unwrap());
         }
+    }
+
+    #[test]
+    fn a_store_in_the_order_of_the_list_may_stop(
+        asked in asked(), tokens in tokens(), ceiling in proptest::option::of(0..8_u64)
+    ) {
+        let list = List::parse(&asked.queries(), &schema()).unwrap();
+        let paging = Paging { ceiling, ..paging() };
+        let cursor = list.cursor.as_ref().and_then(|named| tokens.iter().find(|token| token.id == named.id));
+        let Ok(mut selection) = Selection::new(&list, paging, cursor) else { return Ok(()) };
+        for token in in_order(&tokens, &asked.orders) {
+            if selection.is_settled() {
+                break;
+            }
+            selection.offer(token).unwrap();
+        }
+        prop_assert_eq!(selection.finish(), list.page(&tokens, paging).unwrap());
     }
 
     #[test]
