@@ -414,6 +414,15 @@ fn plans_name_what_an_index_can_answer_and_combine_it() {
     assert_eq!(fits(&[compare("between", json!([5, 1]))]), [Fit::OneOf(Vec::new())]);
     assert_eq!(fits(&[compare("isNull", json!([])), range[0].clone()]), [Fit::OneOf(Vec::new())]);
     assert_eq!(fits(&[compare("isNotNull", json!([]))]), [Fit::Within(Bound::Unbounded, Bound::Unbounded)]);
+    for (lower, upper, is_empty) in [
+        ("greaterThan", "lessThan", true),
+        ("greaterThan", "lessThanEqual", true),
+        ("greaterThanEqual", "lessThan", true),
+        ("greaterThanEqual", "lessThanEqual", false),
+    ] {
+        let fits = fits(&[compare(lower, json!([1])), compare(upper, json!([1]))]);
+        assert_eq!(fits == [Fit::OneOf(Vec::new())], is_empty, "{lower} {upper}");
+    }
     // Nested in "and" is as good as beside it; "or" and negation leave other values.
     let nested = json!({ "method": "and", "values": [compare("equal", json!([1])), compare("notEqual", json!([1]))] });
     assert_eq!(fits(&[nested]), [Fit::OneOf(vec![number(1)])]);
