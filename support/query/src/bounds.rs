@@ -12,8 +12,8 @@ pub const MAX_VALUES: usize = 500;
 /// Deepest nesting of `and` and `or`: a query that stands in the list itself has depth 1.
 pub const MAX_DEPTH: usize = 16;
 
-/// Most conditions of one list, nested ones included. Each text that `contains` and its relatives look for is one, because each
-/// is looked for in every record; `equal` with many values is one, because it looks its values up.
+/// Most conditions of one list, nested ones included. Each text that `contains` and its relatives look for is one, and so is each
+/// word of `search`, because each is looked for in every record; `equal` with many values is one, because it looks its values up.
 pub const MAX_CONDITIONS: usize = 1000;
 
 /// Most regular expressions of one list.

@@ -187,9 +187,7 @@ impl<'s, K: Copy + PartialEq> Reader<'s, K> {
             let (attribute, kind) = (attribute.name(), attribute.kind());
             return Err(Problem::MethodNotForType { method, attribute, kind });
         }
-        let is_sought_one_by_one =
-            matches!(method, Method::Contains | Method::NotContains | Method::ContainsAny | Method::ContainsAll);
-        self.count_conditions(if is_sought_one_by_one { values.len() } else { 1 })?;
+        self.count_conditions(cost(method, values))?;
         let operands = values.iter().map(|value| self.operand(method, attribute, value));
         let operands = operands.collect::<Result<Vec<_>, _>>()?;
         let (is_negated, test) = self.test(method, operands)?;
@@ -288,6 +286,18 @@ fn applies(method: Method, kind: Kind) -> bool {
         | Method::NotSearch
         | Method::Regex => kind == Kind::Text,
         _ => kind != Kind::Texts,
+    }
+}
+
+/// As how many conditions a comparison counts: how often it looks for something in a record.
+fn cost(method: Method, values: &[Json]) -> usize {
+    match method {
+        Method::Contains | Method::NotContains | Method::ContainsAny | Method::ContainsAll => values.len(),
+        Method::Search | Method::NotSearch => {
+            let words = values.iter().filter_map(Json::as_str).map(|text| Words::new(text).count());
+            words.sum::<usize>().max(1)
+        }
+        _ => 1,
     }
 }
 

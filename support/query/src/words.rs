@@ -28,6 +28,10 @@ impl Words {
         Self { whole, beginning }
     }
 
+    pub(crate) fn count(&self) -> usize {
+        self.whole.len() + usize::from(self.beginning.is_some())
+    }
+
     /// Whether a text matches.
     #[must_use]
     pub fn match_text(&self, text: &str) -> bool {

@@ -105,6 +105,20 @@ fn as_many_conditions_as_allowed_are_read_and_one_more_is_not() {
 }
 
 #[test]
+fn each_word_of_a_search_is_a_condition() {
+    let search = |method: &str, words: usize| query(method, "label", json!(["a ".repeat(words)]));
+    assert!(is_read(&[search("search", MAX_CONDITIONS)]));
+    assert_eq!(refused(&search("search", MAX_CONDITIONS + 1)), Problem::TooManyConditions);
+    let half = || search("notSearch", MAX_CONDITIONS / 2);
+    assert!(is_read(&[half(), half()]));
+    let one_more = query("search", "label", json!(["-"]));
+    assert_eq!(
+        List::parse(&[half(), half(), one_more], &schema()),
+        Err(Error::Query { index: 2, problem: Problem::TooManyConditions })
+    );
+}
+
+#[test]
 fn as_many_regular_expressions_as_allowed_are_read_and_one_more_is_not() {
     let pattern = || query("regex", "label", json!(["a|b"]));
     assert!(is_read(&vec![pattern(); MAX_PATTERNS]));

@@ -414,6 +414,9 @@ fn plans_name_what_an_index_can_answer_and_combine_it() {
     assert_eq!(fits(&[compare("between", json!([5, 1]))]), [Fit::OneOf(Vec::new())]);
     assert_eq!(fits(&[compare("isNull", json!([])), range[0].clone()]), [Fit::OneOf(Vec::new())]);
     assert_eq!(fits(&[compare("isNotNull", json!([]))]), [Fit::Within(Bound::Unbounded, Bound::Unbounded)]);
+    let ranges = [("greaterThan", 1), ("greaterThanEqual", 3), ("lessThan", 9), ("lessThanEqual", 7)];
+    let ranges = ranges.map(|(method, number)| compare(method, json!([number])));
+    assert_eq!(fits(&ranges), [Fit::Within(Bound::Included(number(3)), Bound::Included(number(7)))]);
     for (lower, upper, is_empty) in [
         ("greaterThan", "lessThan", true),
         ("greaterThan", "lessThanEqual", true),
