@@ -184,8 +184,9 @@ impl Driver {
         }
         let subnets = self.watcher.iter().flat_map(|watcher| watcher.iter().copied());
         self.state.interfaces.replace(subnets.collect());
-        if matches!(change, Ok(IfEvent::Down(_))) {
+        if let Ok(IfEvent::Down(gone)) = change {
             self.forget_external();
+            self.state.registry.leave(gone.addr());
         }
     }
 
