@@ -93,6 +93,9 @@ pub struct PeerConfig {
     pub private_addresses: bool,
     /// The same for addresses of this machine.
     pub loopback_addresses: bool,
+    /// For how long bytes of a file are asked for at one place, the node that shares it or the backbone, before the other one is
+    /// asked, too.
+    pub patience: Duration,
     /// Who is told which identity this node has.
     pub disclosure: PeerDisclosure,
     /// Bounds for what peers can take.
@@ -164,6 +167,7 @@ impl Default for PeerConfig {
             disclosure: PeerDisclosure::default(),
             limits: PeerLimits::default(),
         }
+            patience: Duration::from_secs(1),
     }
 }
 

@@ -124,6 +124,7 @@ pub(super) fn read(tree: PeersTree, problems: &mut Problems<'_>) -> Option<PeerS
         private_addresses: tree.private_addresses,
         loopback_addresses: false,
         disclosure: problems.note(disclosure(&tree.disclosure)),
+        patience: PeerConfig::default().patience,
         limits: limits(&tree.limits, problems),
     };
     let listen = problems.note(tree.listen.map(listen).transpose());
