@@ -62,7 +62,7 @@ impl<'a, B, P> Several<'a, B, P> {
 
     /// The peer that has a file, if it may be asked.
     fn route_to_file(&self, id: &FileId) -> Option<Route> {
-        (self.sources == Sources::All).then(|| self.core.routes.to_file(id)).flatten()
+        (self.sources != Sources::Backbone).then(|| self.core.routes.to_file(id)).flatten()
     }
 }
 
@@ -291,8 +291,12 @@ where
     type FileContent = Arriving<B::FileContent, P>;
 
     async fn token(&self, id: &TokenId, password_hash: Option<&str>, named: Option<&str>) -> Result<Token, Failure> {
-        let route = (self.sources == Sources::All).then(|| self.core.routes.to_token(id)).flatten();
+        let route = (self.sources != Sources::Backbone).then(|| self.core.routes.to_token(id)).flatten();
         match (route, password_hash) {
+            (Some(route), hash) if self.sources == Sources::Peer => {
+                let hash = hash.and_then(read_hash);
+                Ok(Box::pin(self.peers.token(&route, id, hash.as_ref())).await?)
+            }
             (None, _) => self.backbone.token(id, password_hash, named).await,
             (Some(route), Some(hash)) => Box::pin(self.token_with_password(&route, id, hash, named)).await,
             (Some(route), None) => {
@@ -307,6 +311,9 @@ where
         let from_backbone = self.backbone.file_metadata(id, named);
         let Some(route) = self.route_to_file(id) else { return from_backbone.await };
         let from_peer = direct::metadata(&self.peers, self.core, &route, id);
+        if self.sources == Sources::Peer {
+            return Ok(Box::pin(from_peer).await?);
+        }
         Box::pin(self.in_turn_or_race(from_peer, from_backbone, named)).await
     }
 

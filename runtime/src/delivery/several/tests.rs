@@ -598,7 +598,97 @@ async fn a_peer_cannot_make_a_file_that_belongs_to_the_receiver() {
     .await;
 }
 
-#[tokio::test]
+/// What a peer may say in place of a token.
+fn wrong_tokens() -> Vec<fn(&mut Token)> {
+    fn content(token: &mut Token) -> &mut Vec<u8> {
+        &mut token.content.as_mut().unwrap().0
+    }
+    vec![
+        |token| *content(token).last_mut().unwrap() ^= 1,
+        |token| content(token).clear(),
+        |token| *content(token) = vec![b'{'; 2_000_000],
+        |token| token.content = None,
+        |token| (token.created_by, token.created_by_device) = (None, None),
+        |token| token.for_identity = token.created_by.clone(),
+    ]
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_of_a_peer_that_does_not_open_is_asked_for_at_the_backbone_and_reported() {
+    World::run(async |world| {
+        for (number, wrong) in wrong_tokens().into_iter().enumerate() {
+            for password in [None, Some("secret")] {
+                let file = world.upload(b"abc", ContentFormat::V2).await;
+                let (token, reference) = world.share(&file, password).await;
+                let sent = world.peers.state().tokens[&token.id].0.clone();
+                wrong(&mut world.peers.state().tokens.get_mut(&token.id).unwrap().0);
+                let mut events = world.bob.core.events.subscribe();
+                assert_eq!(world.load(&reference, password).await.unwrap().id, file.id, "{number}");
+                assert_eq!(drops(&mut events), [(None, true)], "{number}");
+                // It is not asked for the file either: only the wrong token says that it has it.
+                assert_eq!(world.bob.core.routes.to_file(&file.id), None);
+                assert_eq!(by(&world.download(&file.id).await.unwrap().1), [Path::Backbone]);
+
+                let (other, reference) = world.share(&file, password).await;
+                wrong(&mut world.peers.state().tokens.get_mut(&other.id).unwrap().0);
+                world.backbone.held().await.tokens.clear();
+                world.load(&reference, password).await.unwrap_err();
+                assert_eq!(drops(&mut events), [], "nobody contradicts it");
+                assert_ne!(sent.id, other.id);
+            }
+        }
+        assert_eq!(world.peers.state().wrong_passwords, 0);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn metadata_of_a_peer_that_do_not_open_are_asked_for_at_the_backbone_and_reported() {
+    let wrongs: [fn(&mut FileMetadata); 4] = [
+        |metadata| *metadata.encrypted_properties.0.last_mut().unwrap() ^= 1,
+        |metadata| metadata.encrypted_properties.0.clear(),
+        |metadata| metadata.cipher_size += 1,
+        |metadata| metadata.cipher_hash.0.truncate(1),
+    ];
+    World::run(async |world| {
+        for (number, wrong) in wrongs.into_iter().enumerate() {
+            let content = plain(MEBIBYTE);
+            let file = world.upload(&content, ContentFormat::V2).await;
+            let (_, reference) = world.share(&file, None).await;
+            wrong(&mut world.peers.state().files.get_mut(&file.id).unwrap().0);
+            let mut events = world.bob.core.events.subscribe();
+            assert_eq!(world.load(&reference, None).await.unwrap().id, file.id, "{number}");
+            assert_eq!(drops(&mut events), [(None, true)], "{number}");
+            let (received, paths) = world.download(&file.id).await.unwrap();
+            assert_eq!((received == content, by(&paths)), (true, vec![Path::Backbone]));
+        }
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_backbone_says_that_does_not_open_is_asked_for_at_the_peer() {
+    World::run(async |world| {
+        // It is so slow that the backbone answers first.
+        world.peers.state().delay = 2 * HEAD_START;
+        let file = world.upload(b"abc", ContentFormat::V2).await;
+        let (token, reference) = world.share(&file, None).await;
+        let honest = world.backbone.held().await.files[&file.id].0.clone();
+        {
+            let mut held = world.backbone.held().await;
+            held.tokens.get_mut(&token.id).unwrap().token.content.as_mut().unwrap().0.clear();
+            held.files.get_mut(&file.id).unwrap().0.encrypted_properties.0.clear();
+        }
+        let mut events = world.bob.core.events.subscribe();
+        assert_eq!(world.load(&reference, None).await.unwrap().id, file.id);
+        assert_eq!(drops(&mut events), [(None, false), (None, false)], "its token, and its metadata");
+        world.backbone.held().await.files.get_mut(&file.id).unwrap().0 = honest;
+        assert_eq!(by(&world.download(&file.id).await.unwrap().1), [Path::Direct]);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_file_is_asked_for_by_its_token_then_by_its_own_id() {
     World::run(async |world| {
         let id = world.known(b"abc", ContentFormat::V2).await;
@@ -614,7 +704,7 @@ async fn a_file_is_asked_for_by_its_token_then_by_its_own_id() {
     .await;
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn routes_to_stored_files_outlive_the_node_and_go_with_their_files() {
     World::run(async |world| {
         let id = world.known(b"abc", ContentFormat::V2).await;
@@ -868,7 +958,7 @@ async fn network(core: &Core) -> (crate::peer::PeerNetwork, swarm::Inbound) {
     crate::peer::PeerNetwork::start(&config, parts).await.unwrap()
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn a_node_that_lies_over_real_sockets_corrupts_nothing() {
     // Which path comes first is not for how busy the machine is to decide.
     let world = World::with_patience(REACHING_LIMIT);
