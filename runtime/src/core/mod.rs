@@ -19,8 +19,6 @@ use transport::wire::reference::{BaseUrl, Referable};
 
 use self::account::Account;
 pub(crate) use self::held::Held;
-#[cfg(test)]
-pub(crate) use self::held::MAX_BODIES;
 pub(crate) use self::locks::{KeyGuard, KeyedLocks};
 use crate::clock::Clock;
 use crate::code::ErrorCode;

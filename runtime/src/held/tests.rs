@@ -24,7 +24,8 @@ use crate::clock::{Clock as _, ManualClock};
 use crate::config::{ContentStoreConfig, PeerConfig};
 use crate::content_store::ContentStore;
 use crate::core::account::AccountRecord;
-use crate::core::{MAX_BODIES, Parts};
+use crate::core::Parts;
+use crate::file::MAX_BODIES;
 use crate::delivery::memory::{self, Holder as Backbone};
 use crate::dto::{File, Password, PasswordProtection, Token};
 use crate::event::{Event, EventBus};
@@ -569,18 +570,39 @@ async fn beyond_their_bound_readers_give_the_password_each_time() {
 }
 
 #[tokio::test]
-async fn so_many_whole_bodies_are_served_at_a_time_and_no_more() {
+async fn so_many_whole_bodies_are_served_at_a_time_one_to_each_peer_and_each_is_fetched_once() {
     World::run(async |world| {
-        let file = world.upload(vec![7; 100], ContentFormat::V1).await;
-        let token = world.share(&file, CreateTokenForFile::default()).await;
-        let (stranger, target) = (channel_to(None, world.clock.now()), FileTarget::Token(token.id));
-        let mut open = Vec::new();
-        for _ in 0..MAX_BODIES {
-            open.push(world.content(target.clone(), &stranger).await.unwrap());
+        let mut targets = Vec::new();
+        for number in 0..=MAX_BODIES {
+            let file = world.upload(vec![number as u8; 100], ContentFormat::V1).await;
+            targets.push(FileTarget::Token(world.share(&file, CreateTokenForFile::default()).await.id));
         }
-        assert_eq!(world.content(target.clone(), &stranger).await.err(), Some(Refusal::Busy));
-        open.pop();
-        assert!(world.content(target, &stranger).await.is_ok());
+        // The end of a body is told as nothing.
+        let fetched = async || {
+            let sent = std::mem::take(&mut world.backbone.held().await.sent);
+            sent.iter().filter(|bytes| !bytes.is_empty()).count()
+        };
+        fetched().await;
+        let strangers: Vec<_> = (0..=MAX_BODIES).map(|_| channel_to(None, world.clock.now())).collect();
+        let mut open = vec![world.content(targets[0].clone(), &strangers[0]).await.unwrap()];
+        let read = read_from(&mut open[0], 0).await.unwrap();
+        for other in &targets[1..] {
+            assert_eq!(world.content(other.clone(), &strangers[0]).await.err(), Some(Refusal::Busy));
+        }
+        for (target, stranger) in targets.iter().zip(&strangers).take(MAX_BODIES).skip(1) {
+            open.push(world.content(target.clone(), stranger).await.unwrap());
+        }
+        assert_eq!(fetched().await, MAX_BODIES);
+        assert_eq!(world.content(targets[MAX_BODIES].clone(), &strangers[MAX_BODIES]).await.err(), Some(Refusal::Busy));
+        // The same body again, also when nobody reads it any more.
+        for stranger in [&strangers[0], &strangers[MAX_BODIES]] {
+            let mut again = world.content(targets[0].clone(), stranger).await.unwrap();
+            assert_eq!(read_from(&mut again, 0).await.unwrap(), read);
+            open.remove(0);
+        }
+        assert_eq!(fetched().await, 0);
+        assert!(world.content(targets[MAX_BODIES].clone(), &strangers[0]).await.is_ok());
+        assert_eq!(fetched().await, 1);
     })
     .await;
 }

@@ -6,6 +6,8 @@
 use std::ops::Range;
 use std::time::Duration;
 
+use libp2p_identity::PeerId;
+
 use super::cbor::Array;
 use super::{Channel, Conversation, Message, Now, PasswordProof, PeerError, Refusal, Side, Turn};
 use crate::crypto::PasswordHash;
@@ -33,6 +35,12 @@ impl<'a> Caller<'a> {
     #[must_use]
     pub fn address(&self) -> Option<&'a Address> {
         self.channel.caller(self.now)
+    }
+
+    /// The peer at the other end, whoever it is.
+    #[must_use]
+    pub fn peer(&self) -> &'a PeerId {
+        self.channel.remote()
     }
 
     /// Whether the password of a token is proven, on this channel, for this token; true if the token has none. It is
