@@ -129,7 +129,8 @@ mod tests {
     async fn a_reader_has_one_body_at_a_time_and_all_together_as_many_as_there_are_places() {
         let bodies = Arc::new(Bodies::default());
         let readers: Vec<_> = (0..=MAX_BODIES).map(|number| format!("reader {number}")).collect();
-        let mut in_use: Vec<_> = (0..MAX_BODIES).map(|number| bodies.take(&file(number), &readers[number]).unwrap()).collect();
+        let mut in_use: Vec<_> =
+            (0..MAX_BODIES).map(|number| bodies.take(&file(number), &readers[number]).unwrap()).collect();
         assert!(bodies.take(&file(9), &readers[MAX_BODIES]).is_none(), "all places are in use");
         assert!(bodies.take(&file(0), &readers[MAX_BODIES]).is_some(), "one of them may be shared");
         assert!(bodies.take(&file(1), &readers[0]).is_none(), "another file");

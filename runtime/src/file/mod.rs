@@ -1,9 +1,9 @@
 //! Files: how they are sealed, uploaded, loaded, downloaded and stored.
 
 mod blob;
+mod bodies;
 mod chunked_upload;
 mod chunks;
-mod bodies;
 mod ciphertext;
 mod direct;
 mod download;

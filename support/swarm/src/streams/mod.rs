@@ -176,7 +176,9 @@ impl NetworkBehaviour for Behaviour {
         remote: &Multiaddr,
     ) -> Result<THandler<Self>, ConnectionDenied> {
         // Over a relay the remote address is only the id of the peer.
-        let (address, local) = if is_relayed(local) { (local, None) } else { (remote, ip(local)) };
+        // QUIC only tells that it listens on all addresses.
+        let own = ip(local).filter(|own| !own.is_unspecified());
+        let (address, local) = if is_relayed(local) { (local, None) } else { (remote, own) };
         Ok(self.start(id, peer, Role::Listener, address, local))
     }
 
