@@ -134,6 +134,8 @@ pub struct PeerLimits {
     pub streams: u32,
     /// Requests that one peer may make in a second; as many again at once after a pause.
     pub requests_per_second: u32,
+    /// Wrong passwords that peers at one host may try for a token within 15 minutes; 0 for as many as lock it.
+    pub wrong_passwords: u32,
 }
 
 impl Default for PeerLimits {
@@ -145,6 +147,7 @@ impl Default for PeerLimits {
             streams_per_connection: 16,
             streams: 256,
             requests_per_second: 64,
+            wrong_passwords: transport::access::WRONG_PASSWORDS,
         }
     }
 }
@@ -164,10 +167,10 @@ impl Default for PeerConfig {
             relaying: true,
             private_addresses: true,
             loopback_addresses: false,
+            patience: Duration::from_secs(1),
             disclosure: PeerDisclosure::default(),
             limits: PeerLimits::default(),
         }
-            patience: Duration::from_secs(1),
     }
 }
 

@@ -1,15 +1,20 @@
 //! What a node needs to answer peers, beside what is on disk.
 
+use transport::access::WRONG_PASSWORDS;
 #[cfg(test)]
 use transport::peer::Direct;
 use transport::wire::TokenId;
 
 use super::KeyedLocks;
+use super::guesses::Guesses;
+use crate::config::PeerConfig;
 
 /// What the holding of tokens needs beside the store.
 pub(crate) struct Held {
     /// Tokens of which an attempt is being judged that may count.
     pub(crate) judging: KeyedLocks<TokenId>,
+    /// Wrong passwords of peers.
+    pub(crate) guesses: Guesses,
     /// How nodes of tests that have no network say that they can be reached.
     #[cfg(test)]
     reachable: std::sync::OnceLock<Reachable>,
@@ -18,10 +23,11 @@ pub(crate) struct Held {
 #[cfg(test)]
 type Reachable = Box<dyn Fn() -> Option<Direct> + Send + Sync>;
 
-impl Default for Held {
-    fn default() -> Self {
+impl Held {
+    pub(super) fn of(peers: Option<&PeerConfig>) -> Self {
         Self {
             judging: KeyedLocks::default(),
+            guesses: Guesses::new(peers.map_or(WRONG_PASSWORDS, |peers| peers.limits.wrong_passwords)),
             #[cfg(test)]
             reachable: std::sync::OnceLock::new(),
         }

@@ -7,6 +7,7 @@
 //! ```
 
 pub(crate) mod account;
+mod guesses;
 mod held;
 mod locks;
 
@@ -85,6 +86,7 @@ impl Core {
         temporary_directory: PathBuf,
     ) -> Arc<Self> {
         let (unpushed, uploading) = (Notify::new(), KeyedLocks::default());
+        let held = Held::of(config.peers.as_ref());
         Arc::new(Self {
             config,
             clock,
@@ -97,7 +99,7 @@ impl Core {
             temporary_directory,
             unpushed,
             uploading,
-            held: Held::default(),
+            held,
         })
     }
 

@@ -21,15 +21,15 @@ use transport::wire::{Address, ByteText, FileId, Timestamp, TokenId, TokenRefere
 use super::record::LedgerRecord;
 use super::*;
 use crate::clock::{Clock as _, ManualClock};
-use crate::config::{ContentStoreConfig, PeerConfig};
+use crate::config::{ContentStoreConfig, PeerConfig, PeerLimits};
 use crate::content_store::ContentStore;
-use crate::core::account::AccountRecord;
 use crate::core::Parts;
-use crate::file::MAX_BODIES;
+use crate::core::account::AccountRecord;
 use crate::delivery::memory::{self, Holder as Backbone};
 use crate::dto::{File, Password, PasswordProtection, Token};
 use crate::event::{Event, EventBus};
 use crate::facade::{ContentFormat, CreateTokenForFile, FilesFacade, NewContent, Node, TokensFacade, UploadOwnFile};
+use crate::file::MAX_BODIES;
 use crate::peer::PeerNetwork;
 use crate::source::Source;
 use crate::sync::Synchronizer;
@@ -53,11 +53,22 @@ impl World {
         Self::run_in(directory.path(), test).await;
     }
 
+    /// With so many wrong passwords that one sender may try.
+    async fn run_with(wrong_passwords: u32, test: impl AsyncFnOnce(&mut Self)) {
+        let directory = tempfile::tempdir().unwrap();
+        Self::run_on(directory.path(), wrong_passwords, test).await;
+    }
+
     /// With what is there of a node.
     pub(super) async fn run_in(directory: &Path, test: impl AsyncFnOnce(&mut Self)) {
+        Self::run_on(directory, 0, test).await;
+    }
+
+    async fn run_on(directory: &Path, wrong_passwords: u32, test: impl AsyncFnOnce(&mut Self)) {
         let clock = Arc::new(ManualClock::new(START.parse().unwrap()));
         let account = memory::new_account(clock.now());
-        let node = start(directory, &account, &clock, Some(ContentStoreConfig::default())).await;
+        let store = Some(ContentStoreConfig::default());
+        let node = start_with(directory, &account, &clock, store, wrong_passwords).await;
         let (holder, backbone) = (NodeHolder::new(&node.core), Backbone::default());
         let directory = directory.to_owned();
         let mut world = Self { node, holder, clock, backbone: backbone.clone(), directory, account };
@@ -149,8 +160,20 @@ async fn start(
     clock: &Arc<ManualClock>,
     content_store: Option<ContentStoreConfig>,
 ) -> Arc<Node> {
+    // Wrong passwords count for the token only, not for who tries them.
+    start_with(directory, account, clock, content_store, 0).await
+}
+
+async fn start_with(
+    directory: &Path,
+    account: &AccountRecord,
+    clock: &Arc<ManualClock>,
+    content_store: Option<ContentStoreConfig>,
+    wrong_passwords: u32,
+) -> Arc<Node> {
     let (mut config, store, account) = memory::parts(directory, account.clone());
-    (config.peers, config.content_store) = (Some(PeerConfig::default()), content_store);
+    let limits = PeerLimits { wrong_passwords, ..PeerLimits::default() };
+    (config.peers, config.content_store) = (Some(PeerConfig { limits, ..PeerConfig::default() }), content_store);
     let store = Arc::new(store);
     let content_store = ContentStore::open(content_store, directory, &store, clock.clone()).await;
     let parts = Parts { content_store, peers: PeerNetwork::off(), events: EventBus::new() };
@@ -235,9 +258,10 @@ async fn who_may_load_a_token_is_decided_as_by_a_backbone() {
     let table: Value =
         serde_json::from_str(include_str!("../../../transport/tests/vectors/token-access.json")).unwrap();
     let cases = table["cases"].as_array().unwrap();
-    assert_eq!(cases.len(), 9);
+    assert_eq!(cases.len(), 10);
     for case in cases {
-        World::run(async |world| {
+        let allowed = case["wrongPasswordsPerSender"].as_u64().unwrap_or_default();
+        World::run_with(allowed.try_into().unwrap(), async |world| {
             let is_set = |name: &str| case[name].as_bool().unwrap_or_default();
             let people =
                 [world.account.clone(), memory::new_account(world.clock.now()), memory::new_account(world.clock.now())];
@@ -274,6 +298,7 @@ async fn who_may_load_a_token_is_decided_as_by_a_backbone() {
                         }
                         Err(Refusal::NotFound) => "notFound",
                         Err(Refusal::Locked) => "locked",
+                        Err(Refusal::Busy) => "tooMany",
                         Err(refusal) => panic!("{refusal}"),
                     };
                     assert_eq!(attempt["outcome"], outcome, "{}: attempt {number}, {time}", case["name"]);
@@ -282,6 +307,35 @@ async fn who_may_load_a_token_is_decided_as_by_a_backbone() {
         })
         .await;
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn peers_of_one_host_try_passwords_together_and_may_again_after_a_while_or_when_the_token_is_unlocked() {
+    World::run_with(2, async |world| {
+        let (token, now) = (world.shared(protected()).await, world.clock.now());
+        let (right, wrong) = (world.hash(&token), PasswordHash::from_bytes([9; 32]));
+        let stranger = |host: &str| channel_to(None, now).at(Some(host.parse().unwrap()));
+        let identity = |host: &str| channel_to(Some(&memory::new_account(now)), now).at(Some(host.parse().unwrap()));
+        // Whoever they are: peer ids and identities cost nothing.
+        assert_eq!(world.ask(&token, &stranger("192.0.2.1"), Some(&wrong)).await, Err(Refusal::NotFound));
+        assert_eq!(world.ask(&token, &identity("192.0.2.1"), Some(&wrong)).await, Err(Refusal::NotFound));
+        for late in [stranger("192.0.2.1"), identity("192.0.2.1")] {
+            assert_eq!(world.ask(&token, &late, Some(&right)).await, Err(Refusal::Busy));
+        }
+        assert_eq!(world.ledger(&token).failed_attempts, 2, "what is not judged does not count");
+        assert!(world.ask(&token, &stranger("192.0.2.2"), Some(&right)).await.is_ok());
+        let other = world.shared(protected()).await;
+        assert!(world.ask(&other, &stranger("192.0.2.1"), Some(&world.hash(&other))).await.is_ok());
+
+        unlock(&world.node.core, &token.id).await.unwrap();
+        for _ in 0..2 {
+            assert_eq!(world.ask(&token, &stranger("192.0.2.1"), Some(&wrong)).await, Err(Refusal::NotFound));
+        }
+        assert_eq!(world.ask(&token, &stranger("192.0.2.1"), Some(&right)).await, Err(Refusal::Busy));
+        tokio::time::advance(transport::access::GUESSING_WINDOW).await;
+        assert!(world.ask(&token, &stranger("192.0.2.1"), Some(&right)).await.is_ok());
+    })
+    .await;
 }
 
 #[tokio::test]

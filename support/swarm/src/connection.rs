@@ -260,6 +260,12 @@ impl Connection {
         self.0.address.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// The host at the other end, or the relay in between; none within this process. Of an IPv6 address it is the /64 that one host has.
+    #[must_use]
+    pub fn host(&self) -> Option<IpAddr> {
+        address::host(&self.address())
+    }
+
     /// Bytes that streams of [`Connection::open`] and [`crate::Inbound`] received.
     #[must_use]
     pub fn received(&self) -> u64 {

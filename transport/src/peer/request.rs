@@ -3,6 +3,7 @@
 //! Only the node that owns a token or file serves it. It decides as a backbone would, by [`access`](crate::access), about the
 //! identity that was proven on the channel.
 
+use std::net::IpAddr;
 use std::ops::Range;
 use std::time::Duration;
 
@@ -41,6 +42,12 @@ impl<'a> Caller<'a> {
     #[must_use]
     pub fn peer(&self) -> &'a PeerId {
         self.channel.remote()
+    }
+
+    /// The host that the connection comes from, if it is known.
+    #[must_use]
+    pub fn host(&self) -> Option<IpAddr> {
+        self.channel.host()
     }
 
     /// Whether the password of a token is proven, on this channel, for this token; true if the token has none. It is
