@@ -259,7 +259,7 @@ impl Default for Limits {
             min_body_rate: 16 * 1024,
             idle_timeout: Duration::from_secs(150),
             rates: Rates::default(),
-            wrong_passwords: 10,
+            wrong_passwords: transport::access::WRONG_PASSWORDS,
             max_anonymous_tokens: 20_000,
         }
     }

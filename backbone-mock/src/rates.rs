@@ -3,9 +3,8 @@
 //! The memory is bounded: when there are too many sources, further ones share allowances with others of their large network,
 //! so that many sources of one network do not affect the rest of the world.
 
-use std::collections::HashMap;
 use std::num::NonZeroU32;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use governor::clock::Clock;
@@ -15,6 +14,7 @@ use governor::state::{InMemoryState, NotKeyed};
 use governor::{NotUntil, Quota, RateLimiter};
 use listener::Source;
 use tokio::time::Instant;
+use transport::access;
 use transport::wire::TokenId;
 
 use crate::caller::{Caller, Sender};
@@ -26,16 +26,10 @@ const MAX_SOURCES: usize = 16_384;
 const SHARED_ALLOWANCES: u16 = 1_024;
 /// Interval of removing entries that are not needed any more.
 const FORGETTING_INTERVAL: Duration = Duration::from_secs(1);
-/// How long wrong passwords of a source are remembered.
-const GUESSING_WINDOW: Duration = Duration::from_secs(15 * 60);
-/// Tokens for which the wrong passwords of one source are counted.
-const MAX_GUESSED_TOKENS: usize = 100;
-/// Sources whose wrong passwords are counted. With the tokens of each this limits the memory to some 40 MB.
-const MAX_GUESSING_SOURCES: usize = 4_096;
 
 /// Whose allowance it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Share {
+pub(crate) enum Share {
     /// One source.
     Of(Source),
     /// One identity on this machine, by a digest.
@@ -176,44 +170,26 @@ impl Clock for Monotonic {
 }
 
 /// Who tries passwords.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Guesser {
-    share: Share,
-    /// Used instead when there are too many.
-    network: Share,
-}
+pub(crate) type Guesser = access::Guesser<Share>;
 
-impl Guesser {
-    /// A sender who tries passwords.
-    pub(crate) fn new(source: Source, caller: Option<&Caller>) -> Self {
-        match Sender::of(source, caller) {
-            Sender::Identity(identity) => Self {
-                share: Share::Identity(identity),
-                network: Share::Network((identity % u64::from(SHARED_ALLOWANCES)) as u16),
-            },
-            Sender::Source(source) => Self { share: Share::Of(source), network: Share::of_network(source) },
-        }
+/// A sender who tries passwords.
+pub(crate) fn guesser(source: Source, caller: Option<&Caller>) -> Guesser {
+    match Sender::of(source, caller) {
+        Sender::Identity(identity) => Guesser {
+            share: Share::Identity(identity),
+            common: Share::Network((identity % u64::from(SHARED_ALLOWANCES)) as u16),
+        },
+        Sender::Source(source) => Guesser { share: Share::Of(source), common: Share::of_network(source) },
     }
 }
 
 /// Wrong passwords, by sender and token.
-///
-/// [`Allowances`] do not fit: a right password must not use one up, and a sender who has none left must not learn whether a
-/// password is right.
-pub(crate) struct Guesses {
-    allowed: u32,
-    state: Mutex<State>,
-}
-
-struct State {
-    shares: HashMap<Share, Guessed>,
-    forgot_at: Instant,
-}
+pub(crate) struct Guesses(access::Guesses<Share>);
 
 impl Guesses {
     /// Counts up to `allowed` for each source and token; zero allows any number.
     pub(crate) fn new(allowed: u32) -> Self {
-        Self { allowed, state: Mutex::new(State { shares: HashMap::new(), forgot_at: Instant::now() }) }
+        Self(access::Guesses::new(allowed))
     }
 
     /// Checks that a sender may try a password for a token.
@@ -221,95 +197,18 @@ impl Guesses {
     /// # Errors
     /// [`TooOften`] after too many wrong ones.
     pub(crate) fn check(&self, guesser: Guesser, token: &TokenId) -> Result<(), TooOften> {
-        if self.allowed == 0 {
-            return Ok(());
-        }
-        let state = self.lock();
-        let counts = [guesser.share, guesser.network].map(|share| state.shares.get(&share)?.of(token));
-        match counts.into_iter().flatten().find(|count| count.wrong >= self.allowed).and_then(Count::left) {
-            Some(wait) => Err(TooOften { wait }),
-            None => Ok(()),
-        }
+        let checked = self.0.check(guesser, token, Instant::now().into_std());
+        checked.map_err(|refused| TooOften { wait: refused.wait })
     }
 
     /// Counts a wrong password.
     pub(crate) fn note_wrong(&self, guesser: Guesser, token: &TokenId) {
-        let mut state = self.lock();
-        let share = if state.has_room_for(guesser.share) { guesser.share } else { guesser.network };
-        state.shares.entry(share).or_default().add(token);
+        self.0.note_wrong(guesser, token, Instant::now().into_std());
     }
 
     /// Resets the counts of a token that its creator unlocked.
     pub(crate) fn forget(&self, token: &TokenId) {
-        self.lock().shares.values_mut().for_each(|guessed| _ = guessed.0.remove(token));
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl State {
-    fn has_room_for(&mut self, share: Share) -> bool {
-        if self.shares.len() < MAX_GUESSING_SOURCES || self.shares.contains_key(&share) {
-            return true;
-        }
-        if self.forgot_at.elapsed() >= FORGETTING_INTERVAL {
-            self.forgot_at = Instant::now();
-            self.shares.retain(|_, guessed| guessed.is_used());
-        }
-        self.shares.len() < MAX_GUESSING_SOURCES
-    }
-}
-
-/// The wrong passwords of one share, by token.
-///
-/// At most [`MAX_GUESSED_TOKENS`] are counted. A further token replaces the one with the lowest count and inherits *its count*:
-/// so a count is never too low, and wrong passwords for other tokens do not reset one (the space-saving algorithm of Metwally,
-/// Agrawal and El Abbadi, 2005).
-#[derive(Default)]
-struct Guessed(HashMap<TokenId, Count>);
-
-#[derive(Clone, Copy)]
-struct Count {
-    wrong: u32,
-    since: Instant,
-}
-
-impl Count {
-    fn left(self) -> Option<Duration> {
-        GUESSING_WINDOW.checked_sub(self.since.elapsed()).filter(|left| !left.is_zero())
-    }
-}
-
-impl Guessed {
-    fn of(&self, token: &TokenId) -> Option<Count> {
-        self.0.get(token).copied().or_else(|| self.least().map(|(_, count)| count))
-    }
-
-    fn add(&mut self, token: &TokenId) {
-        self.0.retain(|_, count| count.left().is_some());
-        let known = self.0.get(token).copied();
-        let taken = known.is_none().then(|| self.least()).flatten();
-        if let Some((least, _)) = &taken {
-            self.0.remove(least);
-        }
-        let now = Instant::now();
-        let before = known.unwrap_or(Count { wrong: taken.map_or(0, |(_, count)| count.wrong), since: now });
-        self.0.insert(token.clone(), Count { wrong: before.wrong.saturating_add(1), ..before });
-    }
-
-    /// The token with the lowest count, if no further token can be counted.
-    fn least(&self) -> Option<(TokenId, Count)> {
-        let current = self.0.iter().filter(|(_, count)| count.left().is_some());
-        if current.clone().count() < MAX_GUESSED_TOKENS {
-            return None;
-        }
-        current.min_by_key(|(_, count)| (count.wrong, count.since)).map(|(token, count)| (token.clone(), *count))
-    }
-
-    fn is_used(&self) -> bool {
-        self.0.values().any(|count| count.left().is_some())
+        self.0.forget(token);
     }
 }
 
@@ -317,6 +216,7 @@ impl Guessed {
 mod tests {
     use super::*;
     use crate::secrets::new_id;
+    use transport::access::GUESSING_WINDOW;
 
     const RATE: Rate = Rate { burst: 3, interval: Duration::from_secs(10) };
 
@@ -325,7 +225,7 @@ mod tests {
     }
 
     fn at(number: u32) -> Guesser {
-        Guesser::new(v4(number), None)
+        guesser(v4(number), None)
     }
 
     #[tokio::test(start_paused = true)]
@@ -372,58 +272,20 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn wrong_passwords_for_other_tokens_do_not_reset_a_count() {
-        let (guesses, token) = (Guesses::new(2), new_id());
-        guesses.note_wrong(at(1), &token);
-        for _ in 0..MAX_GUESSED_TOKENS {
-            guesses.note_wrong(at(1), &new_id());
-        }
-        assert_eq!(guesses.lock().shares[&Share::Of(v4(1))].0.len(), MAX_GUESSED_TOKENS);
-        guesses.check(at(1), &token).unwrap();
-        guesses.note_wrong(at(1), &token);
-        assert!(guesses.check(at(1), &token).is_err(), "two wrong ones in a window are two");
-        guesses.check(at(1), &new_id()).unwrap();
-        for _ in 0..MAX_GUESSED_TOKENS {
-            guesses.note_wrong(at(1), &new_id());
-        }
-        assert!(guesses.check(at(1), &new_id()).is_err(), "too many to tell them apart");
-        tokio::time::advance(GUESSING_WINDOW).await;
-        guesses.check(at(1), &token).unwrap();
-    }
-
-    #[tokio::test(start_paused = true)]
     async fn logged_in_senders_on_this_machine_are_counted_separately() {
         let (guesses, token) = (Guesses::new(1), new_id());
         let caller = |number: u8| Caller {
             address: format!("did:e:localhost:dids:c5b454f4a8133c3d2cf2e{number}").parse().unwrap(),
             device: new_id(),
         };
-        guesses.note_wrong(Guesser::new(Source::Loopback, None), &token);
-        guesses.note_wrong(Guesser::new(Source::Loopback, Some(&caller(1))), &token);
-        guesses.check(Guesser::new(Source::Loopback, Some(&caller(2))), &token).unwrap();
-        assert!(guesses.check(Guesser::new(Source::Loopback, Some(&caller(1))), &token).is_err());
+        guesses.note_wrong(guesser(Source::Loopback, None), &token);
+        guesses.note_wrong(guesser(Source::Loopback, Some(&caller(1))), &token);
+        guesses.check(guesser(Source::Loopback, Some(&caller(2))), &token).unwrap();
+        assert!(guesses.check(guesser(Source::Loopback, Some(&caller(1))), &token).is_err());
         guesses.note_wrong(at(1), &token);
-        assert!(guesses.check(Guesser::new(v4(1), Some(&caller(2))), &token).is_err(), "elsewhere the address counts");
+        assert!(guesses.check(guesser(v4(1), Some(&caller(2))), &token).is_err(), "elsewhere the address counts");
         guesses.forget(&token);
         guesses.check(at(1), &token).unwrap();
-        guesses.check(Guesser::new(Source::Loopback, None), &token).unwrap();
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn guessing_sources_are_remembered_up_to_a_bound() {
-        let (guesses, token) = (Guesses::new(1), new_id());
-        for number in 0..u32::try_from(MAX_GUESSING_SOURCES).unwrap() {
-            guesses.note_wrong(at(number), &token);
-        }
-        guesses.note_wrong(at(0xc000_0001), &token);
-        assert!(
-            guesses.check(at(0xc000_0002), &token).is_err(),
-            "neighbours of those without a count of their own share one"
-        );
-        assert_eq!(guesses.lock().shares.len(), MAX_GUESSING_SOURCES + 1);
-        guesses.check(at(0xd000_0001), &token).unwrap();
-        tokio::time::advance(GUESSING_WINDOW).await;
-        guesses.note_wrong(at(0xc000_0001), &token);
-        assert!(guesses.lock().shares.contains_key(&Share::Of(v4(0xc000_0001))), "there is room again");
+        guesses.check(guesser(Source::Loopback, None), &token).unwrap();
     }
 }

@@ -16,10 +16,10 @@ const INVALID: &str = "validation.invalidPropertyValue";
 async fn who_may_read_a_token() {
     let table: Value = serde_json::from_str(include_str!("../../transport/tests/vectors/token-access.json")).unwrap();
     let cases = table["cases"].as_array().unwrap();
-    assert_eq!(cases.len(), 9);
+    assert_eq!(cases.len(), 10);
     for case in cases {
-        // Wrong passwords count for the token only, not for who sends them.
-        let world = World::with(|config| config.limits.wrong_passwords = 0).await;
+        let allowed = case["wrongPasswordsPerSender"].as_u64().unwrap_or_default();
+        let world = World::with(|config| config.limits.wrong_passwords = allowed.try_into().unwrap()).await;
         let mut people = [world.person(1).await, world.person(2).await, world.person(3).await];
         let is_set = |name: &str| case[name].as_bool().unwrap_or_default();
         let body = json!({
@@ -49,6 +49,7 @@ async fn who_may_read_a_token() {
                     200 => "granted",
                     404 => "notFound",
                     400 => "locked",
+                    429 => "tooMany",
                     status => panic!("{status}"),
                 };
                 assert_eq!(attempt["outcome"], outcome, "{}: attempt {number}", case["name"]);

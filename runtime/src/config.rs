@@ -93,6 +93,9 @@ pub struct PeerConfig {
     pub private_addresses: bool,
     /// The same for addresses of this machine.
     pub loopback_addresses: bool,
+    /// For how long bytes of a file are asked for at one place, the node that shares it or the backbone, before the other one is
+    /// asked, too.
+    pub patience: Duration,
     /// Who is told which identity this node has.
     pub disclosure: PeerDisclosure,
     /// Bounds for what peers can take.
@@ -131,6 +134,8 @@ pub struct PeerLimits {
     pub streams: u32,
     /// Requests that one peer may make in a second; as many again at once after a pause.
     pub requests_per_second: u32,
+    /// Wrong passwords that peers at one host may try for a token within 15 minutes; 0 for as many as lock it.
+    pub wrong_passwords: u32,
 }
 
 impl Default for PeerLimits {
@@ -142,6 +147,7 @@ impl Default for PeerLimits {
             streams_per_connection: 16,
             streams: 256,
             requests_per_second: 64,
+            wrong_passwords: transport::access::WRONG_PASSWORDS,
         }
     }
 }
@@ -161,6 +167,7 @@ impl Default for PeerConfig {
             relaying: true,
             private_addresses: true,
             loopback_addresses: false,
+            patience: Duration::from_secs(1),
             disclosure: PeerDisclosure::default(),
             limits: PeerLimits::default(),
         }

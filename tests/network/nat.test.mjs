@@ -5,7 +5,7 @@ import { writeFileSync } from "node:fs";
 import path from "node:path";
 import { afterEach, beforeEach, test } from "node:test";
 
-import { AT_BACKBONE, arrived, backbone, hash, receive, received, receiving, relay, relaying, sample, share } from "./lib/enlace.mjs";
+import { AT_BACKBONE, arrived, backbone, hash, longestPause, receive, received, receiving, relay, relaying, sample, share } from "./lib/enlace.mjs";
 import { Network } from "./lib/namespaces.mjs";
 import { BACKBONE, behindNats, oneLanBehindNat } from "./lib/networks.mjs";
 import { skipReason } from "./lib/requirement.mjs";
@@ -14,6 +14,15 @@ const skip = skipReason();
 
 /** What the sender's cable carries, in megabits per second, where something happens in mid-transfer: 20 MB/s. */
 const SLOW = 160;
+
+/**
+ * How long it may take to notice that a path is dead, in milliseconds: `SILENCE` of `runtime/src/peer/drive/alive.rs` and `CHECK_TIME` of
+ * `support/swarm/src/connection.rs`.
+ */
+const NOTICED_MS = 5_000;
+
+/** Longest pause of a transfer whose path dies. Half of it is for machines that are busy; time limits of protocols and systems are longer. */
+const PAUSE_MS = 2 * NOTICED_MS;
 
 let network;
 
@@ -25,6 +34,11 @@ afterEach(() => network?.close());
 async function assertArrived(result, file, what) {
     assert.equal(await hash(result.savedTo), file.sha256, what);
     assert.equal(result.sha256, file.sha256, what);
+}
+
+function assertGoesOn(receiver) {
+    const pause = longestPause(receiver);
+    assert.ok(pause < PAUSE_MS, `nothing arrived for ${pause} ms`);
 }
 
 /** The paths by which the bytes came, in their order. */
@@ -78,6 +92,7 @@ test("the relay is killed: the file goes on from the backbone", { skip }, async 
     const result = await received(receiver);
     await assertArrived(result, file);
     assert.deepEqual(paths(result), ["relayed", "backbone"]);
+    assertGoesOn(receiver);
 });
 
 test("the sharing host gets another address: the file goes on", { skip }, async () => {
@@ -94,4 +109,22 @@ test("the sharing host gets another address: the file goes on", { skip }, async 
     const result = await received(receiver);
     await assertArrived(result, file);
     assert.equal(paths(result)[0], "lan", JSON.stringify(result.paths));
+    assertGoesOn(receiver);
+});
+
+test("the receiving host gets another address: the file goes on", { skip }, async () => {
+    const hosts = oneLanBehindNat(network, "cone");
+    await backbone(hosts.backbone, relaying(BACKBONE));
+    const file = await sample(hosts.sender, 64);
+    const { reference } = await share(hosts.sender, file, ["--format", "v2", ...AT_BACKBONE]);
+    hosts.sender.limit("eth0", SLOW);
+    const receiver = receiving(hosts.receiver, reference, AT_BACKBONE);
+    await arrived(receiver, 0.3);
+    hosts.receiver.ip("address", "delete", "192.168.1.11/24", "dev", "eth0");
+    hosts.receiver.ip("address", "add", "192.168.1.21/24", "dev", "eth0");
+    hosts.receiver.gateway("192.168.1.1");
+    const result = await received(receiver);
+    await assertArrived(result, file);
+    assert.equal(paths(result)[0], "lan", JSON.stringify(result.paths));
+    assertGoesOn(receiver);
 });

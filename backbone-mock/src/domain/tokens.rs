@@ -15,7 +15,7 @@ use super::{Caller, EXPIRIES, REMOVALS, Record, Refusal, Rule, expiring, proof};
 use crate::core::Core;
 use crate::error::StoreError;
 use crate::quota::{Amounts, Metric};
-use crate::rates::{Guesser, Operation};
+use crate::rates::{self, Guesser, Operation};
 use crate::secrets::new_id;
 use crate::store::{Change, Content, Holder, Key, Rest, Table, Transaction};
 use listener::Source;
@@ -73,7 +73,7 @@ pub(crate) struct Asking<'a> {
 
 impl Asking<'_> {
     fn guesser(&self) -> Guesser {
-        Guesser::new(self.source, self.caller)
+        rates::guesser(self.source, self.caller)
     }
 }
 
@@ -161,11 +161,9 @@ pub(crate) async fn read(
 
 /// Refuses a password, right or wrong, from a sender who has tried too many wrong ones. Does not count it.
 fn check_guesses(core: &Core, guesser: Guesser, token: &TokenRecord, verdict: Verdict) -> Result<(), Refusal> {
-    match verdict {
-        Verdict::Show | Verdict::ShowAndAllocate | Verdict::WrongPassword if token.password.is_some() => {
-            Ok(core.guesses.check(guesser, &token.id)?)
-        }
-        _ => Ok(()),
+    match verdict.answers_password(token.password.is_some()) {
+        true => Ok(core.guesses.check(guesser, &token.id)?),
+        false => Ok(()),
     }
 }
 
@@ -232,7 +230,7 @@ pub(crate) async fn update_content(
     let mut token = existing(transaction.get(&key(id)).await?)?;
     let attempt = attempt(core, &token, Some(caller), false, password);
     let verdict = attempt.judge_update();
-    let guesser = Guesser::new(source, Some(caller));
+    let guesser = rates::guesser(source, Some(caller));
     check_guesses(core, guesser, &token, verdict)?;
     if verdict != Verdict::Show {
         let ledger = TokenLedger { core, transaction, token: &token, caller: Some(caller), guesser };

@@ -436,6 +436,12 @@ pub(crate) const KEYS: &[Key] = &[
         "64",
         "maximum number of requests of one peer in a second",
     ),
+    key(
+        "enlace.peers.limits.wrongPasswords",
+        ValueForm::SmallNumber,
+        "10",
+        "wrong passwords per token and network address of peers in 15 minutes; 0 means no limit",
+    ),
 ];
 
 /// Keys of the published connectors that mean nothing here, with what to do instead.
@@ -515,6 +521,7 @@ mod tests {
             ("streamsPerConnection", limits.streams_per_connection),
             ("streams", limits.streams),
             ("requestsPerSecond", limits.requests_per_second),
+            ("wrongPasswords", limits.wrong_passwords),
         ] {
             let path = format!("enlace.peers.limits.{name}");
             assert_eq!(KEYS.iter().find(|key| key.path == path).unwrap().default, limit.to_string(), "{path}");

@@ -109,6 +109,7 @@ struct LimitsTree {
     streams_per_connection: u32,
     streams: u32,
     requests_per_second: u32,
+    wrong_passwords: u32,
 }
 
 /// The settings; `None` if peers are switched off. What is wrong is noted in either case.
@@ -123,6 +124,7 @@ pub(super) fn read(tree: PeersTree, problems: &mut Problems<'_>) -> Option<PeerS
         relaying: tree.relaying,
         private_addresses: tree.private_addresses,
         loopback_addresses: false,
+        patience: PeerConfig::default().patience,
         disclosure: problems.note(disclosure(&tree.disclosure)),
         limits: limits(&tree.limits, problems),
     };
@@ -187,6 +189,7 @@ fn limits(tree: &LimitsTree, problems: &mut Problems<'_>) -> PeerLimits {
         streams_per_connection: limit("streamsPerConnection", tree.streams_per_connection),
         streams: limit("streams", tree.streams),
         requests_per_second: limit("requestsPerSecond", tree.requests_per_second),
+        wrong_passwords: tree.wrong_passwords,
     }
 }
 

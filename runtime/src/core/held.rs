@@ -1,23 +1,20 @@
 //! What a node needs to answer peers, beside what is on disk.
 
-use std::sync::Arc;
-
-use tokio::sync::Semaphore;
+use transport::access::WRONG_PASSWORDS;
 #[cfg(test)]
 use transport::peer::Direct;
 use transport::wire::TokenId;
 
 use super::KeyedLocks;
-
-/// Bodies of files of format `v1` that are served at the same time, from memory or from temporary files.
-pub(crate) const MAX_BODIES: usize = 4;
+use super::guesses::Guesses;
+use crate::config::PeerConfig;
 
 /// What the holding of tokens needs beside the store.
 pub(crate) struct Held {
     /// Tokens of which an attempt is being judged that may count.
     pub(crate) judging: KeyedLocks<TokenId>,
-    /// Bodies of files of format `v1` that are being served.
-    pub(crate) bodies: Arc<Semaphore>,
+    /// Wrong passwords of peers.
+    pub(crate) guesses: Guesses,
     /// How nodes of tests that have no network say that they can be reached.
     #[cfg(test)]
     reachable: std::sync::OnceLock<Reachable>,
@@ -26,12 +23,11 @@ pub(crate) struct Held {
 #[cfg(test)]
 type Reachable = Box<dyn Fn() -> Option<Direct> + Send + Sync>;
 
-impl Default for Held {
-    fn default() -> Self {
-        let bodies = Arc::new(Semaphore::new(MAX_BODIES));
+impl Held {
+    pub(super) fn of(peers: Option<&PeerConfig>) -> Self {
         Self {
             judging: KeyedLocks::default(),
-            bodies,
+            guesses: Guesses::new(peers.map_or(WRONG_PASSWORDS, |peers| peers.limits.wrong_passwords)),
             #[cfg(test)]
             reachable: std::sync::OnceLock::new(),
         }

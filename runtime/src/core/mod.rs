@@ -7,6 +7,7 @@
 //! ```
 
 pub(crate) mod account;
+mod guesses;
 mod held;
 mod locks;
 
@@ -19,8 +20,6 @@ use transport::wire::reference::{BaseUrl, Referable};
 
 use self::account::Account;
 pub(crate) use self::held::Held;
-#[cfg(test)]
-pub(crate) use self::held::MAX_BODIES;
 pub(crate) use self::locks::{KeyGuard, KeyedLocks};
 use crate::clock::Clock;
 use crate::code::ErrorCode;
@@ -87,6 +86,7 @@ impl Core {
         temporary_directory: PathBuf,
     ) -> Arc<Self> {
         let (unpushed, uploading) = (Notify::new(), KeyedLocks::default());
+        let held = Held::of(config.peers.as_ref());
         Arc::new(Self {
             config,
             clock,
@@ -99,7 +99,7 @@ impl Core {
             temporary_directory,
             unpushed,
             uploading,
-            held: Held::default(),
+            held,
         })
     }
 

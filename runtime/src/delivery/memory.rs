@@ -61,6 +61,8 @@ pub(crate) struct Held {
     pub(crate) ignores_ranges: bool,
     /// Whether nobody can reach it.
     pub(crate) is_away: bool,
+    /// How long it takes to begin with each content.
+    pub(crate) delay: std::time::Duration,
     /// Behind how many bytes the next contents break; all others come whole.
     pub(crate) cuts: VecDeque<u64>,
     /// Bytes of contents that were sent, in this order.
@@ -213,6 +215,10 @@ impl Delivery for Memory<'_> {
     }
 
     async fn file_content(&self, id: &FileId, limit: u64) -> Result<HeldContent, Failure> {
+        let delay = self.reached().await?.delay;
+        if !delay.is_zero() {
+            tokio::time::sleep(delay).await;
+        }
         let mut held = self.reached().await?;
         let cut = held.cuts.pop_front();
         let found = held.files.get(id).filter(|(file, _)| !self.is_over(file));

@@ -64,6 +64,7 @@ pub(crate) mod fake_peers;
 pub(crate) mod learn;
 #[cfg(test)]
 pub(crate) mod memory;
+mod opened;
 mod pieces;
 mod retries;
 mod several;
@@ -74,11 +75,14 @@ use std::ops::Range;
 
 use bytes::Bytes;
 use transport::backbone::{UploadContent, UploadFile, UploadObserver};
+use transport::peer::PeerId;
+use transport::token::TokenContent;
 use transport::wire::backbone::files::{CreatedFile, FileMetadata};
 use transport::wire::backbone::previews::{CreatedPreview, FilePreview, NewPreview};
 use transport::wire::backbone::tokens::{CreateToken, CreatedToken, Token};
 use transport::wire::{FileId, TokenId, UploadId};
 
+pub(crate) use self::opened::{Opened, opened};
 pub(crate) use self::retries::Retries;
 pub use self::undelivered::Undelivered;
 use crate::core::Core;
@@ -112,6 +116,8 @@ pub(crate) type Arriving = several::Arriving<FromBackbone, Peers>;
 pub(crate) enum Sources {
     /// Peers and its backbone.
     All,
+    /// The peer that shares a token or its file only, if there is one: what the backbone answers does not open.
+    Peer,
     /// Its backbone only. What it fetches in order to serve it to others comes from there: they must not have it ask peers.
     Backbone,
 }
@@ -149,6 +155,15 @@ pub(crate) fn dropped(
     tracing::warn!(file = short(id), path = by, peer, %reason, is_other_left, "wrong bytes of a file were refused");
     events.publish(Event::PathDropped { file: id.clone(), path, peer });
     is_other_left
+}
+
+/// A token did not open that this peer, or the backbone if there is none, sent: says so, if the token shares a file.
+pub(crate) fn token_refused(core: &Core, content: &TokenContent, peer: Option<PeerId>, reason: &Error) {
+    let peer = peer.map(|peer| peer.to_base58());
+    tracing::warn!(peer, %reason, "a token that does not open was refused");
+    if let TokenContent::File { file_id, .. } = content {
+        core.events.publish(Event::PathDropped { file: file_id.clone(), path: None, peer });
+    }
 }
 
 /// A way by which tokens and files come and go; see the [module](self) for the contract.

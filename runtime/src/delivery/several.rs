@@ -7,8 +7,8 @@
 //!   If the reference names another backbone than the one of this node, this one hardly has it. And with a password a node asks
 //!   one side only, if this one decides: a wrong password is counted once.
 //! - **Bytes.** One origin brings a range. The peer comes first, and the backbone if the peer fails or does not answer within
-//!   [`PATIENCE`]; a peer that is slow goes on being reached meanwhile, for a later range. Who failed is asked after the other one for a growing
-//!   time. A break in the middle is for the caller, who knows where to go on ([`Routes::failed`](crate::peer::Routes::failed)).
+//!   [`PeerConfig::patience`](crate::PeerConfig); a peer that is slow goes on being reached meanwhile, for a later range. Who failed or was
+//!   slow is asked after the other one for a growing time. A break in the middle is for the caller, who knows where to go on ([`Routes::failed`](crate::peer::Routes::failed)).
 //! - **Failures.** Only if nobody is left there is one, and it says what both answered.
 
 #[cfg(test)]
@@ -19,7 +19,9 @@ use std::pin::pin;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::task::JoinHandle;
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt as _, StreamExt as _, TryFutureExt as _};
 use tokio::time::{Instant, timeout};
 use tracing::{debug, info};
 use transport::backbone::{UploadContent, UploadFile, UploadObserver};
@@ -42,9 +44,7 @@ use crate::peer::{Origin, Path, PeerContent, PeerFailure, PeerReads, Route};
 const HEAD_START: Duration = Duration::from_millis(300);
 /// For how long the peer is asked for a token with a password before the backbone is asked instead.
 const PASSWORD_PATIENCE: Duration = Duration::from_secs(3);
-/// For how long the peer is asked for bytes before the backbone is asked instead.
-const PATIENCE: Duration = Duration::from_secs(1);
-/// For how long a slow peer goes on being reached.
+/// For how long a slow peer goes on being reached, and for how long the other origin is asked first then.
 const REACHING_LIMIT: Duration = Duration::from_secs(15);
 
 /// The backbone `B` of a node, and its peers `P`.
@@ -62,12 +62,9 @@ impl<'a, B, P> Several<'a, B, P> {
 
     /// The peer that has a file, if it may be asked.
     fn route_to_file(&self, id: &FileId) -> Option<Route> {
-        (self.sources == Sources::All).then(|| self.core.routes.to_file(id)).flatten()
+        (self.sources != Sources::Backbone).then(|| self.core.routes.to_file(id)).flatten()
     }
 }
-
-/// What a peer answers to a request for bytes, on a task of its own.
-type Reaching<P> = JoinHandle<Result<FromPeer<<P as PeerReads>::Content>, PeerFailure>>;
 
 /// Bytes of a file that are wanted: from a position to that behind the last byte or to the end, of a file with at most `limit` bytes.
 #[derive(Clone, Copy)]
@@ -157,33 +154,39 @@ where
         let Some(route) = self.route_to_file(id) else { return self.of_backbone(id, wanted).await };
         let is_foreign = self.is_foreign(route.backbone.as_deref());
         let origins = self.core.routes.origins(id, Instant::now());
-        let (mut reaching, mut direct, mut backbone) = (None, None, None);
+        let (mut asked, mut failures) = (FuturesUnordered::new(), Failures::default());
         for (place, origin) in origins.iter().enumerate() {
+            asked.push(self.ask(*origin, id, &route, wanted));
             let is_last = is_foreign || place + 1 == origins.len();
-            match origin {
-                Origin::Backbone => match self.of_backbone(id, wanted).await {
-                    Ok(content) => return Ok(content),
-                    Err(failure) => backbone = Some(failure),
-                },
-                Origin::Peer => match self.of_peer(id, &route, wanted, is_last).await {
-                    Ok(Ok(content)) => return Ok(OneOf::Peer(content)),
-                    Ok(Err(failure)) => direct = Some(failure),
-                    Err(slow) => reaching = Some(slow),
-                },
+            let patience = if is_last { Duration::MAX } else { self.patience() };
+            match timeout(patience, failures.until_one_brings(&mut asked)).await {
+                Ok(Some(content)) => return Ok(content),
+                Ok(None) => {}
+                Err(_) => {
+                    debug!(file = short(id), ?origin, "an origin of a file is slow to answer");
+                    self.core.routes.pause(id, *origin, Instant::now() + REACHING_LIMIT);
+                }
             }
         }
-        if let Some(mut reaching) = reaching {
-            match joined(&mut reaching).await {
-                Ok(content) => return Ok(OneOf::Peer(content)),
-                Err(failure) => direct = Some(failure),
-            }
+        Err(failures.into_failure(is_foreign))
+    }
+
+    /// For how long one origin is asked for bytes before the other one is asked, too.
+    fn patience(&self) -> Duration {
+        self.core.config.peers.as_ref().map_or(Duration::MAX, |peers| peers.patience)
+    }
+
+    fn ask<'b>(
+        &'b self,
+        origin: Origin,
+        id: &'b FileId,
+        route: &'b Route,
+        wanted: Wanted,
+    ) -> BoxFuture<'b, Brought<Arriving<B::FileContent, P>>> {
+        match origin {
+            Origin::Backbone => self.of_backbone(id, wanted).map_err(NotBrought::ByBackbone).boxed(),
+            Origin::Peer => self.of_peer(id, route, wanted).map_ok(OneOf::Peer).map_err(NotBrought::ByPeer).boxed(),
         }
-        Err(match (direct, backbone) {
-            (Some(direct), Some(backbone)) => both(direct, backbone, is_foreign),
-            (Some(direct), None) => direct.into(),
-            (None, Some(backbone)) => backbone,
-            (None, None) => Failure::Failed(Error::Unknown("nobody has the file".to_owned())),
-        })
     }
 
     async fn of_backbone(&self, id: &FileId, wanted: Wanted) -> Result<Arriving<B::FileContent, P>, Failure> {
@@ -199,32 +202,11 @@ where
         content.map(OneOf::Backbone)
     }
 
-    /// The answer of the peer; or the task that waits for it, if it is slow and somebody else can be asked.
-    async fn of_peer(
-        &self,
-        id: &FileId,
-        route: &Route,
-        wanted: Wanted,
-        is_last: bool,
-    ) -> Result<Result<FromPeer<P::Content>, PeerFailure>, Reaching<P>> {
-        let mut reaching = self.reach(id.clone(), route.clone(), wanted);
-        if is_last {
-            return Ok(joined(&mut reaching).await);
-        }
-        match timeout(PATIENCE, joined(&mut reaching)).await {
-            Ok(answer) => Ok(answer),
-            Err(_) => {
-                debug!(file = short(id), "the node that shares it is slow to reach");
-                self.core.routes.pause(id, Origin::Peer, Instant::now() + REACHING_LIMIT);
-                Err(reaching)
-            }
-        }
-    }
-
     /// Asks the peer on a task that goes on if nobody waits for it any more, so that a later request finds a connection.
-    fn reach(&self, id: FileId, route: Route, Wanted { start, end, limit }: Wanted) -> Reaching<P> {
+    async fn of_peer(&self, id: &FileId, route: &Route, wanted: Wanted) -> Result<FromPeer<P::Content>, PeerFailure> {
         let (peers, routes, events) = (self.peers.clone(), self.core.routes.clone(), self.core.events.clone());
-        tokio::spawn(async move {
+        let (id, route, Wanted { start, end, limit }) = (id.clone(), route.clone(), wanted);
+        let mut reaching = tokio::spawn(async move {
             let asked = Box::pin(direct::content(&peers, &route, &id, (start, end), limit));
             let answer = timeout(REACHING_LIMIT, asked).await.unwrap_or_else(|_| Err(slow()));
             match &answer {
@@ -238,7 +220,47 @@ where
                 }
             }
             answer
-        })
+        });
+        joined(&mut reaching).await
+    }
+}
+
+/// Bytes of a file on their way, or why they are not.
+type Brought<T> = Result<T, NotBrought>;
+
+/// Who did not bring bytes of a file.
+enum NotBrought {
+    ByPeer(PeerFailure),
+    ByBackbone(Failure),
+}
+
+/// What each origin said that did not bring bytes of a file.
+#[derive(Default)]
+struct Failures {
+    direct: Option<PeerFailure>,
+    backbone: Option<Failure>,
+}
+
+impl Failures {
+    /// The first good answer of those that are asked; none if all have failed. Cancel-safe.
+    async fn until_one_brings<T>(&mut self, asked: &mut FuturesUnordered<BoxFuture<'_, Brought<T>>>) -> Option<T> {
+        while let Some(answer) = asked.next().await {
+            match answer {
+                Ok(content) => return Some(content),
+                Err(NotBrought::ByPeer(failure)) => self.direct = Some(failure),
+                Err(NotBrought::ByBackbone(failure)) => self.backbone = Some(failure),
+            }
+        }
+        None
+    }
+
+    fn into_failure(self, is_foreign: bool) -> Failure {
+        match (self.direct, self.backbone) {
+            (Some(direct), Some(backbone)) => both(direct, backbone, is_foreign),
+            (Some(direct), None) => direct.into(),
+            (None, Some(backbone)) => backbone,
+            (None, None) => Failure::Failed(Error::Unknown("nobody has the file".to_owned())),
+        }
     }
 }
 
@@ -269,8 +291,12 @@ where
     type FileContent = Arriving<B::FileContent, P>;
 
     async fn token(&self, id: &TokenId, password_hash: Option<&str>, named: Option<&str>) -> Result<Token, Failure> {
-        let route = (self.sources == Sources::All).then(|| self.core.routes.to_token(id)).flatten();
+        let route = (self.sources != Sources::Backbone).then(|| self.core.routes.to_token(id)).flatten();
         match (route, password_hash) {
+            (Some(route), hash) if self.sources == Sources::Peer => {
+                let hash = hash.and_then(read_hash);
+                Ok(Box::pin(self.peers.token(&route, id, hash.as_ref())).await?)
+            }
             (None, _) => self.backbone.token(id, password_hash, named).await,
             (Some(route), Some(hash)) => Box::pin(self.token_with_password(&route, id, hash, named)).await,
             (Some(route), None) => {
@@ -285,6 +311,9 @@ where
         let from_backbone = self.backbone.file_metadata(id, named);
         let Some(route) = self.route_to_file(id) else { return from_backbone.await };
         let from_peer = direct::metadata(&self.peers, self.core, &route, id);
+        if self.sources == Sources::Peer {
+            return Ok(Box::pin(from_peer).await?);
+        }
         Box::pin(self.in_turn_or_race(from_peer, from_backbone, named)).await
     }
 

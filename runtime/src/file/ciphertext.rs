@@ -2,14 +2,13 @@
 //!
 //! Chunks of format `v2` come from the content store, which seals them again from files of this machine; what it does not have
 //! comes from the backbone. In order, the next chunks are sealed while one is read: [`AHEAD`] of them, so a reader costs that
-//! many chunks of memory and one more. A body of format `v1` is fetched as a whole, into a temporary file if it is large.
+//! many chunks of memory and one more. A body of format `v1` is fetched as a whole, see [`Bodies`].
 
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinHandle;
 use tracing::warn;
 use transport::content::{BlobPart, ContentKey, HEADER_LENGTH, Layout, Root};
@@ -19,6 +18,7 @@ use transport::wire::backbone::files::FileMetadata as BackboneFile;
 use transport::wire::{ByteText, FileId};
 
 use super::FileRecord;
+use super::bodies::{Bodies, Body, BodyInUse};
 use super::download::spool_for;
 use super::record::ContentRecord;
 use super::remote::{RemoteBlob, Run, read_at};
@@ -47,27 +47,27 @@ pub(crate) struct Ciphertext(Form);
 enum Form {
     /// Boxed, because it is much larger.
     Blob(Box<Blob>),
-    Body(Body),
+    Body(BodyInUse),
 }
 
 impl Ciphertext {
-    /// Opens a file of this identity. Nothing is read of format `v2`.
+    /// Opens a file of this identity for a reader. Nothing is read of format `v2`.
     ///
     /// # Errors
-    /// [`Unopened::Busy`] if `MAX_BODIES` are open; `needsNewerReader` for other formats, and those of the backbone.
+    /// [`Unopened::Busy`] if there is no place among the [`Bodies`] for this reader; `needsNewerReader` for other formats, and those of the backbone.
     pub(crate) async fn open(
         core: &Arc<Core>,
         id: &FileId,
         record: &FileRecord,
         elsewhere: Elsewhere,
-        bodies: &Arc<Semaphore>,
+        (bodies, reader): (&Arc<Bodies>, &str),
     ) -> Result<Self, Unopened> {
         match record.content(core)? {
             ContentRecord::V1(_) => {
-                let permit = bodies.clone().try_acquire_owned().map_err(|_| Unopened::Busy)?;
+                let place = bodies.take(id, reader).ok_or(Unopened::Busy)?;
                 // What fetches is boxed here and below: it is large, and most reads do without.
-                let body = Box::pin(Body::fetch(core, id, record.filesize, permit)).await?;
-                Ok(Self(Form::Body(body)))
+                place.fetched(Box::pin(Body::fetch(core, id, record.filesize))).await?;
+                Ok(Self(Form::Body(place)))
             }
             ContentRecord::V2 { root, layout, key } => {
                 Ok(Self(Form::Blob(Box::new(Blob::new(core, id, (root, layout, &key), elsewhere)))))
@@ -84,7 +84,7 @@ impl Ciphertext {
     pub(crate) fn length(&self) -> u64 {
         match &self.0 {
             Form::Blob(blob) => blob.layout.blob_length(),
-            Form::Body(body) => body.length,
+            Form::Body(place) => place.get().map_or(0, |body| body.length),
         }
     }
 
@@ -98,14 +98,17 @@ impl Ciphertext {
         }
         match &mut self.0 {
             Form::Blob(blob) => blob.read(range).await,
-            Form::Body(body) => body.read(range).await,
+            Form::Body(place) => match place.get() {
+                Some(body) => body.read(range).await,
+                None => Err(Error::Unknown("a body was not fetched".to_owned())),
+            },
         }
     }
 }
 
 /// Why a file is not opened.
 pub(crate) enum Unopened {
-    /// `MAX_BODIES` are open.
+    /// There is no place for this reader among the [`Bodies`].
     Busy,
     Failed(Error),
 }
@@ -242,15 +245,8 @@ impl Blob {
     }
 }
 
-/// A body of format `v1`.
-struct Body {
-    storage: Storage,
-    length: u64,
-    _permit: OwnedSemaphorePermit,
-}
-
 impl Body {
-    async fn fetch(core: &Arc<Core>, id: &FileId, filesize: u64, permit: OwnedSemaphorePermit) -> Result<Self> {
+    async fn fetch(core: &Arc<Core>, id: &FileId, filesize: u64) -> Result<Self> {
         let mut spool = spool_for(core, max_body_length(filesize))?;
         let mut arriving = delivery::by(core, Sources::Backbone).file_content(id, max_body_length(filesize)).await?;
         while let Some(piece) = Incoming::chunk(&mut arriving).await? {
@@ -258,7 +254,7 @@ impl Body {
             spool = appended.map_err(|error| temporary_file_error(&error))?;
         }
         let length = Incoming::received(&arriving);
-        Ok(Self { storage: spool.into_storage(), length, _permit: permit })
+        Ok(Self { storage: spool.into_storage(), length })
     }
 
     async fn read(&self, range: Range<u64>) -> Result<Bytes> {

@@ -25,7 +25,7 @@ use super::{FileRecord, Observer, Phase, Progress};
 use crate::blocking::blocking;
 use crate::code::ErrorCode;
 use crate::core::Core;
-use crate::delivery::{self, Arriving, Delivery as _, Failure, Incoming, Retries};
+use crate::delivery::{self, Arriving, Delivery as _, Failure, Incoming, Retries, Sources};
 use crate::peer::Path;
 use crate::{BackboneError, Error, Result, file_name};
 
@@ -225,7 +225,7 @@ impl Following {
 
     /// The backbone says that these were all bytes: then it has the file, and it is as long.
     async fn end(&mut self) -> Result<()> {
-        let answered = delivery::of(&self.core).file_metadata(&self.id, None).await;
+        let answered = delivery::by(&self.core, Sources::Backbone).file_metadata(&self.id, None).await;
         let answer = match answered {
             Ok(answer) => answer,
             Err(failure) => return self.interrupted(failure).await,

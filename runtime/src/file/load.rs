@@ -14,7 +14,7 @@ use super::download::{check_chunked_size, check_size};
 use super::record::{ChunkMembers, needs_newer_reader};
 use crate::code::ErrorCode;
 use crate::core::Core;
-use crate::delivery::{self, Delivery as _, Failure, learn};
+use crate::delivery::{self, Delivery as _, Failure, Opened, learn};
 use crate::event::Event;
 use crate::store::{Batch, View, collection};
 use crate::{Error, Result};
@@ -62,7 +62,13 @@ pub(super) async fn find(core: &Core, id: &FileId, metadata_key: SecretKey, back
         },
         outcome => outcome?,
     };
-    let record = open(core, id, &answer, metadata_key)?;
+    let is_peer_asked = core.routes.to_file(id).is_some();
+    let ask = |sources| async move { delivery::by(core, sources).file_metadata(id, backbone).await };
+    let open = |answer: BackboneFile| open(core, id, &answer, metadata_key.clone());
+    let Opened { value: record, refused } = delivery::opened(answer, is_peer_asked, ask, open).await?;
+    if let Some((origin, reason)) = refused {
+        delivery::dropped(&core.events, &core.routes, id, (origin, None), &reason);
+    }
     remember(core, id, record).await.map(|record| Loaded::Complete(Box::new(record)))
 }
 

@@ -1,6 +1,7 @@
 //! Files: how they are sealed, uploaded, loaded, downloaded and stored.
 
 mod blob;
+mod bodies;
 mod chunked_upload;
 mod chunks;
 mod ciphertext;
@@ -25,6 +26,9 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+pub(crate) use self::bodies::Bodies;
+#[cfg(test)]
+pub(crate) use self::bodies::MAX_BODIES;
 pub(crate) use self::ciphertext::{Ciphertext, Elsewhere, Unopened, shown};
 pub(crate) use self::direct::SealedInPlace;
 pub(crate) use self::download::{Wanted, download};

@@ -14,20 +14,23 @@ use super::{ledger, record};
 use crate::Error;
 use crate::core::Core;
 use crate::event::Event;
-use crate::file::{self, Ciphertext, Elsewhere, FileRecord, Unopened};
+use crate::file::{self, Bodies, Ciphertext, Elsewhere, FileRecord, Unopened};
 use crate::logging::short;
 
 /// Answers peers for a node, as long as the node is there.
 #[derive(Clone)]
-pub(crate) struct NodeHolder(Weak<Core>);
+pub(crate) struct NodeHolder {
+    core: Weak<Core>,
+    bodies: Arc<Bodies>,
+}
 
 impl NodeHolder {
     pub(crate) fn new(core: &Arc<Core>) -> Self {
-        Self(Arc::downgrade(core))
+        Self { core: Arc::downgrade(core), bodies: Arc::default() }
     }
 
     fn core(&self) -> Result<Arc<Core>, Refusal> {
-        self.0.upgrade().ok_or(Refusal::Unavailable)
+        self.core.upgrade().ok_or(Refusal::Unavailable)
     }
 }
 
@@ -59,7 +62,7 @@ impl Holder for NodeHolder {
     async fn content(&self, target: &FileTarget, caller: Caller<'_>) -> Result<HeldContent<ServedContent>, Refusal> {
         let core = self.core()?;
         let Found { id, record, elsewhere } = Found::of(&core, target, &caller).await?;
-        let ciphertext = Ciphertext::open(&core, &id, &record, elsewhere, &core.held.bodies).await;
+        let ciphertext = Ciphertext::open(&core, &id, &record, elsewhere, (&self.bodies, &reader(&caller))).await;
         let ciphertext = ciphertext.map_err(|unopened| match unopened {
             Unopened::Busy => Refusal::Busy,
             Unopened::Failed(error) => refusal(&id, &error),
@@ -104,6 +107,11 @@ impl Found {
         let direct = record::direct_file(&view, &id).map_err(|error| refusal(&id, &error.into()))?;
         Ok(direct.map(|record| Self { id, record, elsewhere: Elsewhere::Nowhere }))
     }
+}
+
+/// Whom the place of a body counts for: an identity with all its devices, or a peer.
+fn reader(caller: &Caller<'_>) -> String {
+    caller.address().map_or_else(|| caller.peer().to_base58(), ToString::to_string)
 }
 
 /// The backbone may have removed a file that this node still knows.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tracing::{debug, info};
 use transport::access::{Attempt, FailedAttempt, Ledger, Verdict};
 use transport::peer::{Caller, Refusal};
-use transport::wire::{Address, TokenId};
+use transport::wire::TokenId;
 
 use super::record::LedgerRecord;
 use super::{HeldToken, MAX_READERS};
@@ -27,7 +27,9 @@ pub(super) async fn access(core: &Core, id: &TokenId, caller: &Caller<'_>) -> Re
 pub(crate) async fn unlock(core: &Core, id: &TokenId) -> Result<(), StoreError> {
     let guard = core.held.judging.hold(id.clone()).await;
     let reset = |ledger: LedgerRecord| LedgerRecord { failed_attempts: 0, ..ledger };
-    Entry { store: core.store.clone(), id: id.clone(), guard }.change(move |_, _, ledger| Ok(reset(ledger))).await
+    Entry { store: core.store.clone(), id: id.clone(), guard }.change(move |_, _, ledger| Ok(reset(ledger))).await?;
+    core.held.guesses.forget(id);
+    Ok(())
 }
 
 async fn judge(core: &Core, id: &TokenId, caller: &Caller<'_>) -> Result<Result<HeldToken, Refusal>, StoreError> {
@@ -42,9 +44,15 @@ async fn judge(core: &Core, id: &TokenId, caller: &Caller<'_>) -> Result<Result<
     let Some(found) = Found::of(core, id, caller)? else { return Ok(Err(Refusal::NotFound)) };
     let password_fits = caller.password_fits(id, found.token.password.as_ref());
     let attempt = found.attempt(core, caller, password_fits);
+    let verdict = attempt.judge();
+    let is_asked = !attempt.is_exempt() && verdict.answers_password(found.token.password.is_some());
+    // The same answer to right and wrong ones, so nothing is learned from it.
+    if is_asked && core.held.guesses.check(caller, id).is_err() {
+        return Ok(Err(Refusal::Busy));
+    }
     let entry = Entry { store: core.store.clone(), id: id.clone(), guard };
-    let ledger = NodeLedger { core, entry, token: &found.token, reader: caller.address() };
-    let outcome = attempt.judge().settle(&attempt, ledger).await?;
+    let ledger = NodeLedger { core, entry, token: &found.token, caller };
+    let outcome = verdict.settle(&attempt, ledger).await?;
     Ok(Refusal::unless_granted(outcome).map(|()| found.token))
 }
 
@@ -117,7 +125,7 @@ struct NodeLedger<'a> {
     core: &'a Core,
     entry: Entry,
     token: &'a HeldToken,
-    reader: Option<&'a Address>,
+    caller: &'a Caller<'a>,
 }
 
 impl Ledger for NodeLedger<'_> {
@@ -125,7 +133,7 @@ impl Ledger for NodeLedger<'_> {
 
     /// An identity for which there is no room gets the token without an allocation.
     async fn allocate(self) -> Result<(), StoreError> {
-        let Some(reader) = self.reader.cloned() else { return Ok(()) };
+        let Some(reader) = self.caller.address().cloned() else { return Ok(()) };
         let id = self.entry.id.clone();
         let allocate = move |token: &HeldToken, batch: &mut Batch, ledger: LedgerRecord| {
             if ledger.readers >= MAX_READERS {
@@ -143,6 +151,7 @@ impl Ledger for NodeLedger<'_> {
     async fn count(self, failed: FailedAttempt) -> Result<(), StoreError> {
         let (core, id, has_password) = (self.core, self.entry.id.clone(), self.token.password.is_some());
         debug_assert!(has_password, "only passwords can be wrong");
+        core.held.guesses.note_wrong(self.caller, &id);
         self.entry.change(move |_, _, ledger| Ok(LedgerRecord { failed_attempts: failed.number, ..ledger })).await?;
         if failed.locks() {
             info!(token = short(&id), "too many wrong passwords of peers have locked a token");

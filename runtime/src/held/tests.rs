@@ -21,14 +21,15 @@ use transport::wire::{Address, ByteText, FileId, Timestamp, TokenId, TokenRefere
 use super::record::LedgerRecord;
 use super::*;
 use crate::clock::{Clock as _, ManualClock};
-use crate::config::{ContentStoreConfig, PeerConfig};
+use crate::config::{ContentStoreConfig, PeerConfig, PeerLimits};
 use crate::content_store::ContentStore;
+use crate::core::Parts;
 use crate::core::account::AccountRecord;
-use crate::core::{MAX_BODIES, Parts};
 use crate::delivery::memory::{self, Holder as Backbone};
 use crate::dto::{File, Password, PasswordProtection, Token};
 use crate::event::{Event, EventBus};
 use crate::facade::{ContentFormat, CreateTokenForFile, FilesFacade, NewContent, Node, TokensFacade, UploadOwnFile};
+use crate::file::MAX_BODIES;
 use crate::peer::PeerNetwork;
 use crate::source::Source;
 use crate::sync::Synchronizer;
@@ -52,11 +53,22 @@ impl World {
         Self::run_in(directory.path(), test).await;
     }
 
+    /// With so many wrong passwords that one sender may try.
+    async fn run_with(wrong_passwords: u32, test: impl AsyncFnOnce(&mut Self)) {
+        let directory = tempfile::tempdir().unwrap();
+        Self::run_on(directory.path(), wrong_passwords, test).await;
+    }
+
     /// With what is there of a node.
     pub(super) async fn run_in(directory: &Path, test: impl AsyncFnOnce(&mut Self)) {
+        Self::run_on(directory, 0, test).await;
+    }
+
+    async fn run_on(directory: &Path, wrong_passwords: u32, test: impl AsyncFnOnce(&mut Self)) {
         let clock = Arc::new(ManualClock::new(START.parse().unwrap()));
         let account = memory::new_account(clock.now());
-        let node = start(directory, &account, &clock, Some(ContentStoreConfig::default())).await;
+        let store = Some(ContentStoreConfig::default());
+        let node = start_with(directory, &account, &clock, store, wrong_passwords).await;
         let (holder, backbone) = (NodeHolder::new(&node.core), Backbone::default());
         let directory = directory.to_owned();
         let mut world = Self { node, holder, clock, backbone: backbone.clone(), directory, account };
@@ -148,8 +160,20 @@ async fn start(
     clock: &Arc<ManualClock>,
     content_store: Option<ContentStoreConfig>,
 ) -> Arc<Node> {
+    // Wrong passwords count for the token only, not for who tries them.
+    start_with(directory, account, clock, content_store, 0).await
+}
+
+async fn start_with(
+    directory: &Path,
+    account: &AccountRecord,
+    clock: &Arc<ManualClock>,
+    content_store: Option<ContentStoreConfig>,
+    wrong_passwords: u32,
+) -> Arc<Node> {
     let (mut config, store, account) = memory::parts(directory, account.clone());
-    (config.peers, config.content_store) = (Some(PeerConfig::default()), content_store);
+    let limits = PeerLimits { wrong_passwords, ..PeerLimits::default() };
+    (config.peers, config.content_store) = (Some(PeerConfig { limits, ..PeerConfig::default() }), content_store);
     let store = Arc::new(store);
     let content_store = ContentStore::open(content_store, directory, &store, clock.clone()).await;
     let parts = Parts { content_store, peers: PeerNetwork::off(), events: EventBus::new() };
@@ -234,9 +258,10 @@ async fn who_may_load_a_token_is_decided_as_by_a_backbone() {
     let table: Value =
         serde_json::from_str(include_str!("../../../transport/tests/vectors/token-access.json")).unwrap();
     let cases = table["cases"].as_array().unwrap();
-    assert_eq!(cases.len(), 9);
+    assert_eq!(cases.len(), 10);
     for case in cases {
-        World::run(async |world| {
+        let allowed = case["wrongPasswordsPerSender"].as_u64().unwrap_or_default();
+        World::run_with(allowed.try_into().unwrap(), async |world| {
             let is_set = |name: &str| case[name].as_bool().unwrap_or_default();
             let people =
                 [world.account.clone(), memory::new_account(world.clock.now()), memory::new_account(world.clock.now())];
@@ -273,6 +298,7 @@ async fn who_may_load_a_token_is_decided_as_by_a_backbone() {
                         }
                         Err(Refusal::NotFound) => "notFound",
                         Err(Refusal::Locked) => "locked",
+                        Err(Refusal::Busy) => "tooMany",
                         Err(refusal) => panic!("{refusal}"),
                     };
                     assert_eq!(attempt["outcome"], outcome, "{}: attempt {number}, {time}", case["name"]);
@@ -281,6 +307,35 @@ async fn who_may_load_a_token_is_decided_as_by_a_backbone() {
         })
         .await;
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn peers_of_one_host_try_passwords_together_and_may_again_after_a_while_or_when_the_token_is_unlocked() {
+    World::run_with(2, async |world| {
+        let (token, now) = (world.shared(protected()).await, world.clock.now());
+        let (right, wrong) = (world.hash(&token), PasswordHash::from_bytes([9; 32]));
+        let stranger = |host: &str| channel_to(None, now).at(Some(host.parse().unwrap()));
+        let identity = |host: &str| channel_to(Some(&memory::new_account(now)), now).at(Some(host.parse().unwrap()));
+        // Whoever they are: peer ids and identities cost nothing.
+        assert_eq!(world.ask(&token, &stranger("192.0.2.1"), Some(&wrong)).await, Err(Refusal::NotFound));
+        assert_eq!(world.ask(&token, &identity("192.0.2.1"), Some(&wrong)).await, Err(Refusal::NotFound));
+        for late in [stranger("192.0.2.1"), identity("192.0.2.1")] {
+            assert_eq!(world.ask(&token, &late, Some(&right)).await, Err(Refusal::Busy));
+        }
+        assert_eq!(world.ledger(&token).failed_attempts, 2, "what is not judged does not count");
+        assert!(world.ask(&token, &stranger("192.0.2.2"), Some(&right)).await.is_ok());
+        let other = world.shared(protected()).await;
+        assert!(world.ask(&other, &stranger("192.0.2.1"), Some(&world.hash(&other))).await.is_ok());
+
+        unlock(&world.node.core, &token.id).await.unwrap();
+        for _ in 0..2 {
+            assert_eq!(world.ask(&token, &stranger("192.0.2.1"), Some(&wrong)).await, Err(Refusal::NotFound));
+        }
+        assert_eq!(world.ask(&token, &stranger("192.0.2.1"), Some(&right)).await, Err(Refusal::Busy));
+        tokio::time::advance(transport::access::GUESSING_WINDOW).await;
+        assert!(world.ask(&token, &stranger("192.0.2.1"), Some(&right)).await.is_ok());
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -569,18 +624,39 @@ async fn beyond_their_bound_readers_give_the_password_each_time() {
 }
 
 #[tokio::test]
-async fn so_many_whole_bodies_are_served_at_a_time_and_no_more() {
+async fn so_many_whole_bodies_are_served_at_a_time_one_to_each_peer_and_each_is_fetched_once() {
     World::run(async |world| {
-        let file = world.upload(vec![7; 100], ContentFormat::V1).await;
-        let token = world.share(&file, CreateTokenForFile::default()).await;
-        let (stranger, target) = (channel_to(None, world.clock.now()), FileTarget::Token(token.id));
-        let mut open = Vec::new();
-        for _ in 0..MAX_BODIES {
-            open.push(world.content(target.clone(), &stranger).await.unwrap());
+        let mut targets = Vec::new();
+        for number in 0..=MAX_BODIES {
+            let file = world.upload(vec![number as u8; 100], ContentFormat::V1).await;
+            targets.push(FileTarget::Token(world.share(&file, CreateTokenForFile::default()).await.id));
         }
-        assert_eq!(world.content(target.clone(), &stranger).await.err(), Some(Refusal::Busy));
-        open.pop();
-        assert!(world.content(target, &stranger).await.is_ok());
+        // The end of a body is told as nothing.
+        let fetched = async || {
+            let sent = std::mem::take(&mut world.backbone.held().await.sent);
+            sent.iter().filter(|bytes| !bytes.is_empty()).count()
+        };
+        fetched().await;
+        let strangers: Vec<_> = (0..=MAX_BODIES).map(|_| channel_to(None, world.clock.now())).collect();
+        let mut open = vec![world.content(targets[0].clone(), &strangers[0]).await.unwrap()];
+        let read = read_from(&mut open[0], 0).await.unwrap();
+        for other in &targets[1..] {
+            assert_eq!(world.content(other.clone(), &strangers[0]).await.err(), Some(Refusal::Busy));
+        }
+        for (target, stranger) in targets.iter().zip(&strangers).take(MAX_BODIES).skip(1) {
+            open.push(world.content(target.clone(), stranger).await.unwrap());
+        }
+        assert_eq!(fetched().await, MAX_BODIES);
+        assert_eq!(world.content(targets[MAX_BODIES].clone(), &strangers[MAX_BODIES]).await.err(), Some(Refusal::Busy));
+        // The same body again, also when nobody reads it any more.
+        for stranger in [&strangers[0], &strangers[MAX_BODIES]] {
+            let mut again = world.content(targets[0].clone(), stranger).await.unwrap();
+            assert_eq!(read_from(&mut again, 0).await.unwrap(), read);
+            open.remove(0);
+        }
+        assert_eq!(fetched().await, 0);
+        assert!(world.content(targets[MAX_BODIES].clone(), &strangers[0]).await.is_ok());
+        assert_eq!(fetched().await, 1);
     })
     .await;
 }

@@ -11,7 +11,7 @@ use transport::wire::TokenId;
 use transport::wire::backbone::files::FileMetadata;
 use transport::wire::backbone::tokens::Token;
 
-use super::drive::{Ended, Incoming, ReadAhead, exchange};
+use super::drive::{Ended, Incoming, ReadAhead, exchange, while_alive};
 use super::network::{PeerNetwork, Shared};
 use super::{Path, PeerContent, PeerFailure, PeerReads, Route};
 
@@ -64,8 +64,8 @@ impl PeerNetwork {
         let fetch = async |channel: &Channel, connection: Connection, stream: Stream| {
             let proof = proof(channel, target, route.password.as_ref());
             let fetch = Fetch::new(target.clone(), range, proof, expectation.clone(), time.now().instant);
-            let incoming = Incoming::begin(stream, fetch, time.clone()).await?;
-            Ok(ArrivingContent { incoming: ReadAhead::start(incoming), connection })
+            let incoming = while_alive(&connection, Incoming::begin(stream, fetch, time.clone())).await??;
+            Ok(ArrivingContent { incoming: ReadAhead::start(incoming, connection.clone()), connection })
         };
         let mut attempts = Attempts::default();
         loop {
@@ -91,12 +91,13 @@ impl PeerNetwork {
         let time = &self.network()?.time;
         let mut attempts = Attempts::default();
         loop {
-            let (_, channel, stream) = self.open(route, protocol, &mut attempts).await?;
+            let (connection, channel, stream) = self.open(route, protocol, &mut attempts).await?;
             let now = time.now();
             let conversation = Conversation::new(side(&channel, now)?, now.instant);
-            match exchange(stream, conversation, time).await {
-                Ok(outcome) => return Ok(outcome),
-                Err(ended) => attempts.after(ended)?,
+            match while_alive(&connection, exchange(stream, conversation, time)).await {
+                Ok(Ok(outcome)) => return Ok(outcome),
+                Ok(Err(ended)) => attempts.after(ended)?,
+                Err(dead) => attempts.after(dead.into())?,
             }
         }
     }
@@ -110,13 +111,13 @@ impl PeerNetwork {
     ) -> Result<(Connection, Channel, Stream), PeerFailure> {
         loop {
             let (connection, channel) = self.channel(route).await?;
-            match connection.open(protocol).await {
-                Ok(stream) => return Ok((connection, channel, stream)),
-                Err(OpenError::Unsupported) => {
+            match while_alive(&connection, connection.open(protocol)).await {
+                Ok(Ok(stream)) => return Ok((connection, channel, stream)),
+                Ok(Err(OpenError::Unsupported)) => {
                     return Err(PeerFailure::Unreachable(format!("it does not know {protocol}")));
                 }
-                Err(OpenError::TimedOut) => return Err(PeerError::TimedOut.into()),
-                Err(_) => attempts.after(Ended { error: PeerError::Cut, was_heard: false })?,
+                Ok(Err(OpenError::TimedOut)) => return Err(PeerError::TimedOut.into()),
+                Ok(Err(_)) | Err(_) => attempts.after(Ended { error: PeerError::Cut, was_heard: false })?,
             }
         }
     }

@@ -3,6 +3,7 @@
 //! A stream that is dropped before it was closed is reset, so whoever owns one here resets it by returning an error.
 
 mod ahead;
+mod alive;
 #[cfg(test)]
 mod tests;
 
@@ -19,6 +20,7 @@ use transport::peer::{
 };
 
 pub(crate) use self::ahead::ReadAhead;
+pub(crate) use self::alive::{Line, while_alive};
 use crate::clock::Clock;
 
 /// Bytes of messages that are read at once.

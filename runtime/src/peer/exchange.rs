@@ -57,7 +57,8 @@ impl Identification {
             }
         };
         let outcome = tokio::time::timeout(EXCHANGE_LIMIT, run).await;
-        outcome.unwrap_or(Err(NoChannel::Failed(PeerError::TimedOut)))
+        let outcome = outcome.unwrap_or(Err(NoChannel::Failed(PeerError::TimedOut)));
+        outcome.map(|channel| channel.at(connection.host()))
     }
 
     /// A stream that is lost before the peer has said anything on it is replaced once.

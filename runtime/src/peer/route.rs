@@ -121,9 +121,18 @@ impl Routes {
 
     /// Forgets where a file can be loaded.
     pub(crate) fn forget_file(&self, id: &FileId) {
+        self.forget(id.as_str());
+    }
+
+    /// Forgets where a token can be loaded.
+    pub(crate) fn forget_token(&self, id: &TokenId) {
+        self.forget(id.as_str());
+    }
+
+    fn forget(&self, id: &str) {
         let mut known = self.known();
-        if known.routes.remove(id.as_str()).is_some() {
-            known.order.retain(|known| known != id.as_str());
+        if known.routes.remove(id).is_some() {
+            known.order.retain(|known| known != id);
         }
     }
 

@@ -13,8 +13,9 @@ use super::password::StoredPassword;
 use super::{TokenJson, TokenRecord};
 use crate::code::ErrorCode;
 use crate::core::Core;
-use crate::delivery::{self, Delivery as _, Failure, learn};
+use crate::delivery::{self, Delivery as _, Failure, Opened, Sources, learn};
 use crate::dto::JsonText;
+use crate::peer::Origin;
 use crate::store::{View, collection};
 use crate::{Error, Result};
 
@@ -42,14 +43,30 @@ pub(crate) async fn load(core: &Core, reference: &TokenReference, password: Opti
     let hash = hash(password.as_ref()).await;
     learn::of_token_reference(core, reference);
     let named = reference.backbone_base_url.as_deref();
-    let token = delivery::of(core).token(&reference.id, hash.as_deref(), named).await;
-    let token = token.map_err(|failure| match failure {
+    let peer = core.routes.to_token(&reference.id).map(|route| route.direct.peer_id);
+    let asked = hash.as_deref();
+    let ask = |sources| async move { delivery::by(core, sources).token(&reference.id, asked, named).await };
+    let first = ask(Sources::All).await.map_err(|failure| match failure {
         Failure::TooLarge(_) => unreadable(core, UnreadableContent::TooLarge),
         other => other.into(),
     })?;
-    let record = open(core, reference, token, password)?;
+    let open = |token| open(core, reference, token, password.clone());
+    let Opened { value: record, refused } = delivery::opened(first, peer.is_some(), ask, open).await?;
     if let Some(content) = content_of(&record) {
-        learn::of_token(core, reference, &content, hash.as_deref()).await?;
+        match (refused, peer) {
+            (None, _) | (_, None) => learn::of_token(core, reference, &content, asked).await?,
+            (Some((Origin::Peer, reason)), Some(peer)) => {
+                // Where the maker of the token says that its file is counts for more than what led to a wrong token.
+                core.routes.forget_token(&reference.id);
+                let reference = TokenReference { direct: None, ..reference.clone() };
+                learn::of_token(core, &reference, &content, asked).await?;
+                delivery::token_refused(core, &content, Some(peer), &reason);
+            }
+            (Some((Origin::Backbone, reason)), _) => {
+                learn::of_token(core, reference, &content, asked).await?;
+                delivery::token_refused(core, &content, None, &reason);
+            }
+        }
     }
     Ok(Loaded { id: reference.id.clone(), record, was_known: false })
 }

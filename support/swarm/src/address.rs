@@ -131,6 +131,12 @@ pub(crate) fn host(address: &Multiaddr) -> Option<IpAddr> {
     }
 }
 
+/// The relay that an address goes through.
+pub(crate) fn relay(address: &Multiaddr) -> Option<libp2p::PeerId> {
+    let first_hop: Multiaddr = address.iter().take_while(|part| *part != Protocol::P2pCircuit).collect();
+    named_peer(&first_hop).filter(|_| is_relayed(address))
+}
+
 /// The peer that an address names at its end.
 pub(crate) fn named_peer(address: &Multiaddr) -> Option<libp2p::PeerId> {
     match address.iter().last()? {
@@ -153,6 +159,23 @@ mod tests {
 
     const NONE: AddressPolicy = AddressPolicy { private: false, loopback: false, dns: false };
     const ALL: AddressPolicy = AddressPolicy { private: true, loopback: true, dns: true };
+
+    #[test]
+    fn the_relay_of_an_address_is_the_peer_of_its_first_hop() {
+        let [one, other] = [
+            "12D3KooWEyoppNCUx8Yx66oV9fJnriXwCcXwDDUA2kj6vnc6iDEp",
+            "12D3KooWGzxzKZYveHXtpG6AsrUJBcWxHBFS2HsEoGTxrMLvKXtf",
+        ];
+        for (address, expected) in [
+            (format!("/ip4/203.0.113.7/tcp/1/p2p/{one}/p2p-circuit/p2p/{other}"), Some(one)),
+            (format!("/ip4/203.0.113.7/udp/1/quic-v1/p2p/{one}/p2p-circuit"), Some(one)),
+            (format!("/ip4/203.0.113.7/tcp/1/p2p/{one}"), None),
+            (format!("/ip4/203.0.113.7/tcp/1/p2p-circuit/p2p/{other}"), None),
+        ] {
+            let found = relay(&address.parse().unwrap());
+            assert_eq!(found.map(|peer| peer.to_string()).as_deref(), expected, "{address}");
+        }
+    }
 
     #[test]
     fn each_address_has_one_scope_that_the_policy_decides_by() {

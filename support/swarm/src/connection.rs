@@ -1,6 +1,7 @@
 //! A connection to a peer.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::task::{Context, Waker};
@@ -12,7 +13,7 @@ use libp2p::core::transport::PortUse;
 use libp2p::multiaddr::Protocol;
 use libp2p::swarm::ConnectionId;
 use libp2p::{Multiaddr, PeerId, StreamProtocol};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
+use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 
 use crate::OpenError;
 use crate::address;
@@ -26,6 +27,15 @@ pub(crate) const OPEN_TIME: Duration = Duration::from_secs(10);
 /// with many more.
 pub(crate) const OUTGOING_STREAMS: usize = 64;
 
+/// How long the peer may take to answer [`Connection::check`]. Long enough for a packet that is lost twice on a slow line.
+pub const CHECK_TIME: Duration = Duration::from_secs(3);
+
+/// What [`Connection::check`] asks for. Nobody speaks it: the refusal is the answer.
+const CHECK_PROTOCOL: StreamProtocol = StreamProtocol::new("/enlace/check/1");
+
+/// Checks of one connection that wait for their answers; one runs at a time, and those before it were given up.
+const CHECKS: usize = 4;
+
 /// A connection to a peer. All clones are the same connection; holding one does not keep it open.
 #[derive(Clone)]
 pub struct Connection(Arc<Shared>);
@@ -37,11 +47,16 @@ struct Shared {
     transport: TransportKind,
     path: Path,
     address: RwLock<Multiaddr>,
+    /// The address of this side, if the peer opened the connection: of those that this side opens, libp2p does not tell it.
+    local: Option<IpAddr>,
     /// Microseconds, 0 for unknown.
     latency: AtomicU64,
     traffic: Arc<Traffic>,
     control: Arc<Control>,
     outgoing: Arc<Semaphore>,
+    /// Places of streams for checks, which are not among those of the application.
+    checks: Arc<Semaphore>,
+    checking: Mutex<()>,
     requests: mpsc::Sender<OpenRequest>,
     /// Closed when the handler of the connection is gone.
     open: watch::Receiver<()>,
@@ -177,6 +192,7 @@ impl Connection {
         peer: PeerId,
         role: Role,
         address: &Multiaddr,
+        local: Option<IpAddr>,
         path: PathKind,
     ) -> (Self, HandlerEnd) {
         let (requests, received) = mpsc::channel(OUTGOING_STREAMS);
@@ -195,10 +211,13 @@ impl Connection {
             transport: TransportKind::of(address),
             path: Path::new(path),
             address: RwLock::new(address::without_peer(address.clone())),
+            local,
             latency: AtomicU64::new(0),
             traffic,
             control,
             outgoing: Arc::new(Semaphore::new(OUTGOING_STREAMS)),
+            checks: Arc::new(Semaphore::new(CHECKS)),
+            checking: Mutex::default(),
             requests,
             open,
         };
@@ -241,6 +260,12 @@ impl Connection {
         self.0.address.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// The host at the other end, or the relay in between; none within this process. Of an IPv6 address it is the /64 that one host has.
+    #[must_use]
+    pub fn host(&self) -> Option<IpAddr> {
+        address::host(&self.address())
+    }
+
     /// Bytes that streams of [`Connection::open`] and [`crate::Inbound`] received.
     #[must_use]
     pub fn received(&self) -> u64 {
@@ -265,7 +290,7 @@ impl Connection {
     /// Whether it is open, as far as this side knows.
     #[must_use]
     pub fn is_open(&self) -> bool {
-        self.0.open.has_changed().is_ok()
+        self.0.open.has_changed().is_ok() && !self.0.control.asks_to_close()
     }
 
     /// Waits until it is closed. Cancel-safe.
@@ -294,10 +319,40 @@ impl Connection {
             place = place => place.map_err(|_| OpenError::Closed)?,
             () = self.closed() => return Err(OpenError::Closed),
         };
+        self.request_at(place, protocol).await
+    }
+
+    async fn request_at(&self, place: OwnedSemaphorePermit, protocol: StreamProtocol) -> Result<Stream, OpenError> {
         let (answer, answered) = oneshot::channel();
         let request = OpenRequest { protocol, answer, place };
         self.0.requests.send(request).await.map_err(|_| OpenError::Closed)?;
         answered.await.unwrap_or(Err(OpenError::Closed))
+    }
+
+    /// Asks the peer for a sign of life, and closes the connection if none comes within [`CHECK_TIME`]. Returns whether it is open.
+    ///
+    /// A broken path is noticed late by who only reads: TCP waits for ever, and QUIC for its idle time-out. Bytes that the application reads of any
+    /// stream meanwhile are a sign of life, too, because an answer waits behind them. Checks of one connection run one after the other. Cancel-safe.
+    pub async fn check(&self) -> bool {
+        let _turn = self.0.checking.lock().await;
+        if !self.is_open() {
+            return false;
+        }
+        let before = self.received();
+        let answered = tokio::time::timeout(CHECK_TIME, self.ask_for_refusal()).await;
+        let is_alive = answered.unwrap_or_else(|_| self.received() != before);
+        if !is_alive {
+            tracing::debug!(peer = %self.peer(), address = %self.address(), "a connection does not answer any more");
+            self.close();
+        }
+        is_alive
+    }
+
+    /// Whether the peer answers at all; that it does not speak the protocol is an answer.
+    async fn ask_for_refusal(&self) -> bool {
+        let Ok(place) = Arc::clone(&self.0.checks).acquire_owned().await else { return false };
+        let answer = self.request_at(place, CHECK_PROTOCOL).await;
+        !matches!(answer, Err(OpenError::Closed | OpenError::Io(_) | OpenError::TimedOut))
     }
 
     /// Keeps the connection open although it has no streams, as long as the result is held.
@@ -311,6 +366,11 @@ impl Connection {
     pub fn close(&self) {
         self.0.control.close.store(true, Ordering::Release);
         self.0.control.waker.wake();
+    }
+
+    /// The address of this side, if it is known.
+    pub(crate) fn local(&self) -> Option<IpAddr> {
+        self.0.local
     }
 
     pub(crate) fn set_latency(&self, latency: Duration) {

@@ -7,8 +7,8 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use if_watch::IfEvent;
 use if_watch::tokio::IfWatcher;
-use libp2p::core::Transport as _;
 use libp2p::core::transport::ListenerId;
+use libp2p::core::{ConnectedPoint, Transport as _};
 use libp2p::identity::Keypair;
 use libp2p::multiaddr::Protocol;
 use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
@@ -17,7 +17,7 @@ use libp2p::{Multiaddr, PeerId, autonat, dcutr, identify, mdns, ping, relay};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
-use crate::address::{Scope, host, is_relayed, without_peer};
+use crate::address::{self, Scope, host, is_relayed, without_peer};
 use crate::admission::LimitReached;
 use crate::behaviour::{Behaviour, BehaviourEvent};
 use crate::config::Config;
@@ -184,8 +184,9 @@ impl Driver {
         }
         let subnets = self.watcher.iter().flat_map(|watcher| watcher.iter().copied());
         self.state.interfaces.replace(subnets.collect());
-        if matches!(change, Ok(IfEvent::Down(_))) {
+        if let Ok(IfEvent::Down(gone)) = change {
             self.forget_external();
+            self.state.registry.leave(gone.addr());
         }
     }
 
@@ -274,8 +275,9 @@ impl Driver {
         match event {
             SwarmEvent::Behaviour(event) => self.on_behaviour(event),
             SwarmEvent::ConnectionEstablished { connection_id, .. } => self.on_established(connection_id),
-            SwarmEvent::ConnectionClosed { peer_id, connection_id, .. } => {
+            SwarmEvent::ConnectionClosed { peer_id, connection_id, endpoint, .. } => {
                 self.silence.end(connection_id);
+                self.check_relay(&endpoint);
                 if !self.is_relayed(peer_id) {
                     self.punching.remove(&peer_id);
                 }
@@ -315,6 +317,19 @@ impl Driver {
             SwarmEvent::ExternalAddrConfirmed { address } => self.state.confirmed(without_peer(address)),
             SwarmEvent::ExternalAddrExpired { address } => self.state.expired(&without_peer(address)),
             _ => {}
+        }
+    }
+
+    /// A connection has ended. If it went through a relay, that one may be gone.
+    fn check_relay(&self, endpoint: &ConnectedPoint) {
+        let address = match endpoint {
+            ConnectedPoint::Dialer { address, .. } => address,
+            ConnectedPoint::Listener { local_addr, .. } => local_addr,
+        };
+        let Some(relay) = address::relay(address) else { return };
+        for connection in self.state.registry.all().into_iter().filter(|connection| connection.peer() == relay) {
+            // It ends within a fixed time, and there is one for each connection that has ended.
+            drop(tokio::spawn(async move { connection.check().await }));
         }
     }
 

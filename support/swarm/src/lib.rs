@@ -50,6 +50,8 @@ mod reachability;
 mod relays;
 mod rendezvous;
 mod servers;
+#[cfg(test)]
+mod silent;
 mod state;
 mod stream;
 mod streams;
@@ -58,7 +60,7 @@ mod transport;
 
 pub use address::AddressPolicy;
 pub use config::{Config, Dht, Discovery, RelayLimits, RendezvousLimits, Seed, Services, Transports};
-pub use connection::{Connection, KeepAlive, Role, TransportKind};
+pub use connection::{CHECK_TIME, Connection, KeepAlive, Role, TransportKind};
 pub use error::{ConnectError, OpenError, StartError};
 pub use event::{DiscoveredBy, Event};
 pub use libp2p::swarm::ConnectionId;

@@ -28,6 +28,10 @@ pub(crate) type Carrier = Boxed<(PeerId, StreamMuxerBox)>;
 /// How long the handshake of a connection may take.
 const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
 
+/// How long bytes that were sent over TCP may stay unacknowledged, where the system can limit it (Linux). Else it tries for a quarter of an hour.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const UNACKNOWLEDGED_TIME: Duration = Duration::from_secs(20);
+
 /// The most addresses of the local network that are dialled because multicast DNS found them, although the policy does not permit them.
 const FOUND_ADDRESSES: usize = 1024;
 
@@ -64,12 +68,22 @@ fn by_address(config: &Config, key: &Keypair) -> Result<Carrier, StartError> {
         carrier = either(carrier, secured(MemoryTransport::default(), key, &config.limits)?);
     }
     if config.transports.tcp {
-        carrier = either(carrier, secured(tcp::tokio::Transport::new(tcp::Config::new()), key, &config.limits)?);
+        let tcp = tcp::tokio::Transport::new(tcp::Config::new()).map(|stream, _| given_up_in_time(stream));
+        carrier = either(carrier, secured(tcp, key, &config.limits)?);
     }
     if config.transports.quic {
         carrier = either(carrier, quic(key, &config.limits));
     }
     Ok(carrier)
+}
+
+/// Has the system end a connection whose peer is gone, so that closing it does not wait for what was sent last.
+fn given_up_in_time(stream: tcp::tokio::TcpStream) -> tcp::tokio::TcpStream {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    if let Err(error) = socket2::SockRef::from(&stream.0).set_tcp_user_timeout(Some(UNACKNOWLEDGED_TIME)) {
+        tracing::debug!(%error, "cannot limit how long TCP waits for acknowledgements");
+    }
+    stream
 }
 
 /// The first one, or the second for addresses that the first does not support.

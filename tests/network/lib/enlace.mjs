@@ -78,6 +78,13 @@ export async function arrived(program, part) {
     return program.says(`${part * 100} % of the file`, (said) => said?.progress?.total && said.progress.bytes >= part * said.progress.total, { within: TRANSFER_MS });
 }
 
+/** The longest time in milliseconds in which nothing of the file arrived at a receiver, once something had. */
+export function longestPause({ lines }) {
+    const reports = lines.filter(({ said }) => said?.progress?.bytes > 0);
+    const arrivals = reports.filter(({ said }, index) => index === 0 || said.progress.bytes > reports[index - 1].said.progress.bytes);
+    return Math.max(...arrivals.slice(1).map(({ at }, index) => at - arrivals[index].at));
+}
+
 /** The SHA-256 of a file in hex. */
 export async function hash(file) {
     const sum = createHash("sha256");

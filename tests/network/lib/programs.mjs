@@ -12,7 +12,7 @@ const STOP_MS = 10_000;
 /** Lines that are remembered of each program. */
 const MAX_LINES = 4096;
 
-/** A program that runs on a host. Its output is read line by line; a line that is JSON is what that says, any other is a text. */
+/** A program that runs on a host. Its output is read line by line, with the time in milliseconds; a line that is JSON is what that says, any other is a text. */
 export class Program {
     constructor(host, program, args, options) {
         this.what = `${host.name}: ${program.split("/").at(-1)} ${args[0]}`;
@@ -36,7 +36,7 @@ export class Program {
         this.child[source].on("data", (piece) => {
             const lines = (rest + decoder.write(piece)).split("\n");
             rest = lines.pop();
-            for (const text of lines) this.lines.push({ source, text, said: parsed(text) });
+            for (const text of lines) this.lines.push({ source, text, said: parsed(text), at: performance.now() });
             this.lines.splice(0, this.lines.length - MAX_LINES);
             this.#look();
         });

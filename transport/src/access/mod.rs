@@ -3,8 +3,10 @@
 //! [`Attempt::judge`] decides, without storage; [`Verdict::settle`] has a [`Ledger`] store what follows from the decision before it
 //! is answered. Whoever holds tokens decides by these rules: the backbone, and a node that serves its own.
 
+mod guesses;
 mod ledger;
 
+pub use guesses::{GUESSING_WINDOW, Guesser, Guesses, TooManyGuesses, WRONG_PASSWORDS};
 pub use ledger::{FailedAttempt, Ledger, Outcome};
 
 use crate::wire::{Address, Timestamp};
@@ -46,6 +48,15 @@ pub enum Verdict {
     Locked,
     /// The password is wrong, which counts.
     WrongPassword,
+}
+
+impl Verdict {
+    /// Whether the caller was asked for a password, so that it matters how many it has tried. For this `has_password` says whether
+    /// the token has one. Who has tried too many wrong ones is refused, be this one right or wrong, and it does not count.
+    #[must_use]
+    pub fn answers_password(self, has_password: bool) -> bool {
+        has_password && matches!(self, Self::Show | Self::ShowAndAllocate | Self::WrongPassword)
+    }
 }
 
 impl Attempt<'_> {

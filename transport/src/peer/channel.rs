@@ -1,5 +1,7 @@
 //! A connection between two peers, and what each has proven to the other on it (specification, sections 2.2 and 2.3).
 
+use std::net::IpAddr;
+
 use libp2p_identity::PeerId;
 use subtle::ConstantTimeEq as _;
 
@@ -44,6 +46,7 @@ pub struct Channel {
     pub(super) remote: PeerId,
     pub(super) binding: ChannelBinding,
     pub(super) proven: Option<ProvenIdentity>,
+    pub(super) host: Option<IpAddr>,
 }
 
 impl Channel {
@@ -51,6 +54,19 @@ impl Channel {
     #[must_use]
     pub fn remote(&self) -> &PeerId {
         &self.remote
+    }
+
+    /// The same channel, to a peer at this host, or behind it.
+    #[must_use]
+    pub fn at(self, host: Option<IpAddr>) -> Self {
+        Self { host, ..self }
+    }
+
+    /// The host that the connection comes from or goes to, as the driver says: of the peer, a NAT or a relay. For bounds only, since
+    /// it proves nothing.
+    #[must_use]
+    pub fn host(&self) -> Option<IpAddr> {
+        self.host
     }
 
     /// What proofs on this channel are bound to.

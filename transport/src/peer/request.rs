@@ -3,8 +3,11 @@
 //! Only the node that owns a token or file serves it. It decides as a backbone would, by [`access`](crate::access), about the
 //! identity that was proven on the channel.
 
+use std::net::IpAddr;
 use std::ops::Range;
 use std::time::Duration;
+
+use libp2p_identity::PeerId;
 
 use super::cbor::Array;
 use super::{Channel, Conversation, Message, Now, PasswordProof, PeerError, Refusal, Side, Turn};
@@ -33,6 +36,18 @@ impl<'a> Caller<'a> {
     #[must_use]
     pub fn address(&self) -> Option<&'a Address> {
         self.channel.caller(self.now)
+    }
+
+    /// The peer at the other end, whoever it is.
+    #[must_use]
+    pub fn peer(&self) -> &'a PeerId {
+        self.channel.remote()
+    }
+
+    /// The host that the connection comes from, if it is known.
+    #[must_use]
+    pub fn host(&self) -> Option<IpAddr> {
+        self.channel.host()
     }
 
     /// Whether the password of a token is proven, on this channel, for this token; true if the token has none. It is

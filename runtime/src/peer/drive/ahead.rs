@@ -7,7 +7,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_util::task::AbortOnDropHandle;
 use transport::peer::{ContentHeader, PIECE_LENGTH, PeerError};
 
-use super::{Incoming, Link};
+use super::{Incoming, Line, Link, while_alive};
 
 /// Bytes that are read ahead. More than what a receiver verifies and writes at a time, and little beside the windows of a transport.
 pub(super) const READ_AHEAD: usize = 4 * 1024 * 1024;
@@ -25,10 +25,10 @@ pub(crate) struct ReadAhead {
 type Arrived = Result<(Bytes, OwnedSemaphorePermit), Result<(), PeerError>>;
 
 impl ReadAhead {
-    /// Reads from now on.
-    pub(crate) fn start(incoming: Incoming<impl Link + 'static>) -> Self {
+    /// Reads from now on, as long as the line answers that the bytes come over.
+    pub(crate) fn start(incoming: Incoming<impl Link + 'static>, line: impl Line + 'static) -> Self {
         let (header, (hand_over, arrived)) = (incoming.header().clone(), mpsc::unbounded_channel());
-        let task = AbortOnDropHandle::new(tokio::spawn(read(incoming, hand_over)));
+        let task = AbortOnDropHandle::new(tokio::spawn(read(incoming, line, hand_over)));
         Self { header, arrived, end: None, _task: task }
     }
 
@@ -53,10 +53,10 @@ impl ReadAhead {
 }
 
 /// The channel has no bound of its own: all that is in it has room in the semaphore.
-async fn read(mut incoming: Incoming<impl Link>, hand_over: mpsc::UnboundedSender<Arrived>) {
+async fn read(mut incoming: Incoming<impl Link>, line: impl Line, hand_over: mpsc::UnboundedSender<Arrived>) {
     let room = Arc::new(Semaphore::new(READ_AHEAD));
     loop {
-        let (arrived, is_end) = match next(&mut incoming, &room).await {
+        let (arrived, is_end) = match next(&mut incoming, &line, &room).await {
             Ok(Some(arrived)) => (Ok(arrived), false),
             Ok(None) => (Err(Ok(())), true),
             Err(error) => (Err(Err(error)), true),
@@ -70,6 +70,7 @@ async fn read(mut incoming: Incoming<impl Link>, hand_over: mpsc::UnboundedSende
 /// The next bytes, with room for so many.
 async fn next(
     incoming: &mut Incoming<impl Link>,
+    line: &impl Line,
     room: &Arc<Semaphore>,
 ) -> Result<Option<(Bytes, OwnedSemaphorePermit)>, PeerError> {
     let mut place = match room.clone().try_acquire_many_owned(PIECE_LENGTH as u32) {
@@ -81,7 +82,7 @@ async fn next(
             place
         }
     };
-    let Some(bytes) = incoming.chunk().await? else { return Ok(None) };
+    let Some(bytes) = while_alive(line, incoming.chunk()).await?? else { return Ok(None) };
     let taken = place.split(bytes.len()).ok_or(PeerError::Contradiction("more bytes than were asked for"))?;
     Ok(Some((bytes, taken)))
 }

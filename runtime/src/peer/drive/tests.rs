@@ -9,6 +9,7 @@ use transport::peer::{
 };
 
 use super::ahead::READ_AHEAD;
+use super::alive::{Dead, SILENCE};
 use super::*;
 use crate::peer::testing::{Bytewise, Person, Shelf, time};
 
@@ -16,6 +17,33 @@ use crate::peer::testing::{Bytewise, Person, Shelf, time};
 const WINDOW: usize = 64;
 
 const CONTENT_LENGTH: usize = 700;
+
+/// How long the check of a line takes that does not answer.
+const CHECK: Duration = Duration::from_secs(3);
+
+/// A line that answers as often as this says.
+struct Answering(std::sync::atomic::AtomicU32);
+
+impl Answering {
+    fn times(count: u32) -> Self {
+        Self(count.into())
+    }
+
+    fn always() -> Self {
+        Self::times(u32::MAX)
+    }
+}
+
+impl Line for Answering {
+    async fn answers(&self) -> bool {
+        use std::sync::atomic::Ordering::SeqCst;
+        let answers = self.0.fetch_update(SeqCst, SeqCst, |left| left.checked_sub(1)).is_ok();
+        if !answers {
+            tokio::time::sleep(CHECK).await;
+        }
+        answers
+    }
+}
 
 /// Carries bytes between two streams until so many have passed in both directions together, then breaks both.
 async fn cut_at(limit: usize, run: impl AsyncFnOnce(DuplexStream, DuplexStream)) -> usize {
@@ -130,7 +158,7 @@ fn fetch(shelf: &Shelf, start: u64, time: &Time) -> Fetch {
 async fn collect<L: Link + 'static>(stream: L, fetch: Fetch, time: &Time) -> (Vec<u8>, Result<(), PeerError>) {
     let mut bytes = Vec::new();
     let mut incoming = match Incoming::begin(stream, fetch, time.clone()).await {
-        Ok(incoming) => ReadAhead::start(incoming),
+        Ok(incoming) => ReadAhead::start(incoming, Answering::always()),
         Err(ended) => return (bytes, Err(ended.error)),
     };
     loop {
@@ -362,7 +390,7 @@ async fn so_many_bytes_are_read_ahead_and_who_is_slow_to_use_them_loses_none() {
     let (mut peer, stream) = duplex(WINDOW);
     peer.write_all(&content_header(&shelf)).await.unwrap();
     let incoming = Incoming::begin(stream, fetch(&shelf, 0, &time), time.clone()).await.unwrap();
-    let mut ahead = ReadAhead::start(incoming);
+    let mut ahead = ReadAhead::start(incoming, Answering::times(0));
 
     let mut sent = 0;
     while let Ok(length) = tokio::time::timeout(Duration::from_secs(1), peer.write(&shelf.bytes[sent..])).await {
@@ -395,7 +423,8 @@ async fn a_content_that_is_dropped_leaves_the_stream_and_one_that_broke_says_so_
     let begin = async || {
         let (mut peer, stream) = duplex(4096);
         peer.write_all(&content_header(&shelf)).await.unwrap();
-        (peer, ReadAhead::start(Incoming::begin(stream, fetch(&shelf, 0, &time), time.clone()).await.unwrap()))
+        let incoming = Incoming::begin(stream, fetch(&shelf, 0, &time), time.clone()).await.unwrap();
+        (peer, ReadAhead::start(incoming, Answering::always()))
     };
     let (mut peer, ahead) = begin().await;
     drop(ahead);
@@ -409,6 +438,37 @@ async fn a_content_that_is_dropped_leaves_the_stream_and_one_that_broke_says_so_
     for _ in 0..2 {
         assert_eq!(ahead.chunk().await, Err(PeerError::Cut));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_line_that_is_dead_ends_a_content_within_seconds_and_a_slow_owner_keeps_its_time() {
+    let (two, time) = (Person::new(2), time());
+    let shelf = Shelf::of(&two, 10);
+    for (answers, seconds, expected) in [
+        (0, (SILENCE + CHECK).as_secs(), PeerError::Cut),
+        (3, (4 * SILENCE + CHECK).as_secs(), PeerError::Cut),
+        (u32::MAX, STALL_LIMIT.as_secs(), PeerError::TimedOut),
+    ] {
+        let (mut peer, stream) = duplex(4096);
+        peer.write_all(&[&content_header(&shelf)[..], &[7; 4]].concat()).await.unwrap();
+        let incoming = Incoming::begin(stream, fetch(&shelf, 0, &time), time.clone()).await.unwrap();
+        let mut ahead = ReadAhead::start(incoming, Answering::times(answers));
+        assert_eq!(ahead.chunk().await.unwrap().unwrap(), vec![7; 4], "what has arrived is handed out");
+        let (end, elapsed) = duration(ahead.chunk()).await;
+        assert_eq!((end, elapsed.as_secs()), (Err(expected), seconds), "{answers}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_comes_while_a_line_is_checked_is_taken() {
+    let late = async |after| {
+        tokio::time::sleep(after).await;
+        7
+    };
+    let moment = Duration::from_millis(1);
+    assert_eq!(while_alive(&Answering::times(0), late(SILENCE + CHECK - moment)).await, Ok(7));
+    assert_eq!(while_alive(&Answering::times(0), late(SILENCE + CHECK + moment)).await, Err(Dead));
+    assert_eq!(while_alive(&Answering::times(1), late(2 * SILENCE + CHECK - moment)).await, Ok(7));
 }
 
 #[tokio::test(start_paused = true)]

@@ -10,6 +10,7 @@ pub(crate) mod hosts;
 pub(crate) mod rate;
 
 use std::collections::{HashMap, VecDeque};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
@@ -26,7 +27,7 @@ use tokio::sync::{Semaphore, mpsc};
 use self::accept::Accept;
 use self::handler::{AskedToClose, Handler};
 use self::hosts::Hosts;
-use crate::address::is_relayed;
+use crate::address::{ip, is_relayed};
 use crate::connection::{Connection, Role, TransportKind};
 use crate::interfaces::Interfaces;
 use crate::limits::{Limits, Refusals};
@@ -66,6 +67,19 @@ impl Registry {
 
     pub(crate) fn all(&self) -> Vec<Connection> {
         self.lock().values().filter(|connection| connection.is_open()).cloned().collect()
+    }
+
+    /// An address of this host is gone: connections from it are closed, and those that may be from it are checked. Else they would be noticed late,
+    /// because what is sent to such an address is not refused.
+    pub(crate) fn leave(&self, gone: IpAddr) {
+        for connection in self.all() {
+            match connection.local() {
+                Some(local) if local == gone => connection.close(),
+                Some(_) => {}
+                // It ends within a fixed time, and there are as many as there may be connections.
+                None => drop(tokio::spawn(async move { connection.check().await })),
+            }
+        }
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<ConnectionId, Connection>> {
@@ -135,9 +149,16 @@ impl Behaviour {
         }
     }
 
-    fn start(&mut self, id: ConnectionId, peer: PeerId, role: Role, address: &Multiaddr) -> Handler {
+    fn start(
+        &mut self,
+        id: ConnectionId,
+        peer: PeerId,
+        role: Role,
+        address: &Multiaddr,
+        local: Option<IpAddr>,
+    ) -> Handler {
         let path = PathKind::classify(address, &self.interfaces);
-        let (connection, end) = Connection::new(id, peer, role, address, path);
+        let (connection, end) = Connection::new(id, peer, role, address, local, path);
         self.starting.insert(id, connection.clone());
         Handler::new(connection, end, Arc::clone(&self.streams))
     }
@@ -155,8 +176,10 @@ impl NetworkBehaviour for Behaviour {
         remote: &Multiaddr,
     ) -> Result<THandler<Self>, ConnectionDenied> {
         // Over a relay the remote address is only the id of the peer.
-        let address = if is_relayed(local) { local } else { remote };
-        Ok(self.start(id, peer, Role::Listener, address))
+        // QUIC only tells that it listens on all addresses.
+        let own = ip(local).filter(|own| !own.is_unspecified());
+        let (address, local) = if is_relayed(local) { (local, None) } else { (remote, own) };
+        Ok(self.start(id, peer, Role::Listener, address, local))
     }
 
     fn handle_established_outbound_connection(
@@ -168,7 +191,7 @@ impl NetworkBehaviour for Behaviour {
         port: PortUse,
     ) -> Result<THandler<Self>, ConnectionDenied> {
         let role = Role::of_dial(role, port, TransportKind::of(remote));
-        Ok(self.start(id, peer, role, remote))
+        Ok(self.start(id, peer, role, remote, None))
     }
 
     fn on_swarm_event(&mut self, event: FromSwarm<'_>) {
