@@ -5,6 +5,7 @@
 //! peers ask in [`serve`](super::serve).
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use swarm::{ConnectError, Connection, Event as SwarmEvent, Inbound, Multiaddr, Network, Stream};
@@ -100,6 +101,7 @@ impl PeerNetwork {
                 disclosure: disclosure(config.disclosure),
                 is_removed: parts.is_removed,
                 time: parts.time.clone(),
+                was_stranger: AtomicBool::new(false),
             },
             offers: Offers::new(network.clone(), parts.time.clone(), tasks.clone()),
             network,
@@ -189,6 +191,17 @@ impl PeerNetwork {
             if is_removed {
                 entry.connection.close();
             }
+        }
+    }
+
+    /// Closes the connections of a node that can prove its identity now and could not before: identities are exchanged once on each
+    /// connection, so peers learn it on the next one.
+    pub(crate) fn identify(&self) {
+        let Some(shared) = self.shared() else { return };
+        if shared.identification.is_stranger_no_more() {
+            // Relays, with which there is no channel, stay.
+            let to_peers = shared.connections.all().into_iter().filter(Entry::may_serve);
+            to_peers.for_each(|entry| entry.connection.close());
         }
     }
 
