@@ -332,7 +332,7 @@ impl<'a> Run<'a> {
         }
         if changes_devices {
             self.core.peers.close_removed();
-            self.core.peers.identify();
+            self.core.peers.identify().await;
         }
         debug!(count, newest, "applied modifications of the datawallet");
         self.report(refused, &unreadable);
