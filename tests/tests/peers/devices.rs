@@ -1,12 +1,13 @@
 //! A device without the key of its identity, which another device certifies through the datawallet, and a node of somebody else.
 
+use std::io::Cursor;
 use std::time::Duration;
 
-use enlace_tests::{Backbone, NewIdentity, Node, World, client};
+use enlace_tests::{Backbone, NewIdentity, Node, World, client, password};
 use runtime::dto::Peer;
-use runtime::facade::{CreateTokenForFile, UploadOwnFile};
+use runtime::facade::{ContentFormat, CreateTokenForFile, UploadOwnFile};
 use runtime::source::Source;
-use runtime::{Config, ContentStoreConfig, MediaType, Path, PeerConfig, dialable_reference};
+use runtime::{Address, Config, ContentStoreConfig, MediaType, Path, PeerConfig, dialable_reference};
 use serde_json::{Map, Value, json};
 use tokio::io::AsyncReadExt as _;
 use transport::backbone::Session;
@@ -153,7 +154,7 @@ fn seen(node: &Node, by: &Node) -> Option<Peer> {
 /// An identity with both kinds of devices, and somebody who shares with it without a backbone.
 struct Scene {
     world: World,
-    _backbone: Backbone,
+    backbone: Backbone,
     family: Family,
     admin: Node,
     member: Node,
@@ -170,7 +171,7 @@ impl Scene {
         let member = family.device(&world, &backbone, "member", None).await;
         let sharer = Node::start(config(&world, &backbone, "sharer"), world.clock().clone()).await.unwrap();
         let content = (0..3_000_000_u32).map(|place| (place * 7 % 251) as u8).collect();
-        Self { world, _backbone: backbone, family, admin, member, sharer, content }
+        Self { world, backbone, family, admin, member, sharer, content }
     }
 
     /// The device with the key answers, and the other one learns it.
@@ -188,15 +189,20 @@ impl Scene {
         let for_identity = Some(self.member.address().clone());
         let terms = CreateTokenForFile { for_identity, ..CreateTokenForFile::default() };
         let token = self.sharer.runtime().files().share_directly(request, terms).await.unwrap();
-        let peers = self.sharer.runtime().peers();
-        let id = peers.connectivity().unwrap().id;
-        dialable_reference(&token.reference.url, &id, &peers.dial_addresses(), &[]).unwrap()
+        Self::at(&self.sharer, &token.reference.url)
+    }
+
+    /// A reference of the family that says where a device is.
+    fn at(device: &Node, reference: &str) -> String {
+        let peers = device.runtime().peers();
+        dialable_reference(reference, &peers.connectivity().unwrap().id, &peers.dial_addresses(), &[]).unwrap()
     }
 
     async fn end(self) {
         for node in [self.admin, self.member, self.sharer] {
             node.stop().await;
         }
+        drop(self.backbone);
     }
 }
 
@@ -219,6 +225,49 @@ async fn a_device_without_the_identity_key_loads_what_is_for_its_identity_direct
     assert!(bytes == scene.content);
     assert_eq!(log.bytes().iter().map(|bytes| bytes.path).collect::<Vec<_>>(), [Path::Lan]);
     scene.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_device_answers_for_the_tokens_of_another_one_where_nothing_is_counted() {
+    let scene = Scene::new().await;
+    scene.certify().await;
+    let mimetype = MediaType::of_header(Some("application/octet-stream"));
+    let request = UploadOwnFile::new(Cursor::new(scene.content.clone()), "a.bin".parse().unwrap(), mimetype);
+    let file = scene.admin.upload_with(UploadOwnFile { format: ContentFormat::V2, ..request }).await.unwrap();
+    let for_identity = |address: &Address| Some(address.clone());
+    let terms = [
+        CreateTokenForFile { for_identity: for_identity(scene.sharer.address()), ..CreateTokenForFile::default() },
+        CreateTokenForFile { for_identity: for_identity(scene.admin.address()), ..CreateTokenForFile::default() },
+        CreateTokenForFile { password_protection: password("secret"), ..CreateTokenForFile::default() },
+    ];
+    let mut references = Vec::new();
+    for terms in terms {
+        references.push(scene.admin.share_as(&file, terms).await.unwrap().reference.url);
+    }
+    synchronize(&scene.admin).await;
+    synchronize(&scene.member).await;
+    assert!(scene.member.download(&file.id).await.unwrap() == scene.content, "from now on it has the content");
+
+    // Neither the device that made them nor the backbone can be asked any more.
+    let Scene { world, backbone, family, admin, member, sharer: reader, content } = scene;
+    let maker = admin.runtime().account().device_info().await.unwrap().id;
+    admin.stop().await;
+    backbone.line().cut().await;
+    let [for_reader, for_other, protected] = [0, 1, 2].map(|place| Scene::at(&member, &references[place]));
+    assert!(reader.receive(&for_other).await.is_err(), "it is for somebody else");
+    assert!(reader.receive_with(&protected, "secret").await.is_err(), "its ledger is elsewhere");
+    let token = reader.load_token(&for_reader).await.unwrap();
+    assert_eq!((&token.created_by, &token.created_by_device), (member.address(), &maker));
+    let received = reader.receive(&for_reader).await.unwrap();
+    let download = reader.runtime().files().download_file(&received.id, None).await.unwrap().content;
+    let (log, mut bytes) = (download.path_log(), Vec::new());
+    download.into_reader().read_to_end(&mut bytes).await.unwrap();
+    assert!(bytes == content);
+    assert_eq!(log.bytes().iter().map(|bytes| bytes.path).collect::<Vec<_>>(), [Path::Lan]);
+    for node in [member, reader] {
+        node.stop().await;
+    }
+    drop((world, backbone, family));
 }
 
 #[tokio::test(flavor = "multi_thread")]
