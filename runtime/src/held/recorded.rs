@@ -18,7 +18,7 @@ use crate::store::{View, collection};
 use crate::token::{TokenJson, TokenRecord};
 
 /// Bytes of JSON of the longest content of a token for a file, with many addresses of its node. Others are not read.
-const MAX_FILE_CONTENT: usize = 32 * 1024;
+pub(super) const MAX_FILE_CONTENT: usize = 32 * 1024;
 
 /// The token with this id, if another device has made it for a file of the identity, and it has no password.
 pub(super) fn find(core: &Core, view: &View<'_>, id: &TokenId) -> Result<Option<Granted>> {
