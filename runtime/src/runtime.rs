@@ -269,7 +269,7 @@ fn device_keys(account: &Account, store: &Arc<Store>) -> DeviceKeys {
     DeviceKeys {
         identity: account.identity(),
         certifier: match account.identity_key() {
-            Some(key) => Certifier::Own(key.clone()),
+            Some(key) => Certifier::Own(Box::new(key.clone())),
             None => Certifier::Others(received_certificate(store.clone(), account.device_id().clone())),
         },
         device_id: account.device_id().clone(),

@@ -32,7 +32,7 @@ pub(crate) struct DeviceKeys {
 #[derive(Clone)]
 pub(crate) enum Certifier {
     /// The device itself, which has the key of the identity.
-    Own(SignatureKeypair),
+    Own(Box<SignatureKeypair>),
     /// Other devices of the identity. This says what they have issued last; it is not verified.
     Others(Arc<dyn Fn() -> Option<DeviceCertificate> + Send + Sync>),
 }

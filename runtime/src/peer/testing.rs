@@ -60,7 +60,7 @@ impl Person {
         let public_key = self.identity_key.public_key();
         DeviceKeys {
             identity: PublicIdentity { address: self.address(), public_key },
-            certifier: Certifier::Own(self.identity_key.clone()),
+            certifier: Certifier::Own(Box::new(self.identity_key.clone())),
             device_id: Self::device_id(),
             device_key: self.device_key.clone(),
         }
