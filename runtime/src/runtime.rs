@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use durable::DirectoryLock;
 use swarm::Inbound;
-use transport::identity::{DeviceSharedSecret, PublicIdentity};
+use transport::identity::DeviceSharedSecret;
 use transport::peer::PeerKey;
 
 use crate::Result;
@@ -25,9 +25,9 @@ use crate::facade::{
 };
 use crate::file;
 use crate::held::{self, NodeHolder};
-use crate::peer::{DeviceKeys, PeerNetwork, PeerParts, PeerServer, Time, removed_devices};
+use crate::peer::{Certifier, DeviceKeys, PeerNetwork, PeerParts, PeerServer, Time, removed_devices};
 use crate::store::{LOCK_FILE, Store, StoreError, StoreKeySource, vault};
-use crate::sync::Synchronizer;
+use crate::sync::{Synchronizer, received_certificate};
 
 /// A running node. Cheap to clone; the last clone does not stop it, [`Runtime::shutdown`] does.
 #[derive(Clone)]
@@ -256,7 +256,7 @@ fn peer_parts(
 ) -> PeerParts {
     PeerParts {
         key: PeerKey::derive(account.device_key()),
-        device: Some(device_keys(account)),
+        device: Some(device_keys(account, store)),
         is_removed: removed_devices(store.clone(), account.address().clone()),
         time: Time::new(clock),
         events: events.clone(),
@@ -265,10 +265,13 @@ fn peer_parts(
     }
 }
 
-fn device_keys(account: &Account) -> DeviceKeys {
+fn device_keys(account: &Account, store: &Arc<Store>) -> DeviceKeys {
     DeviceKeys {
-        identity: PublicIdentity { address: account.address().clone(), public_key: *account.public_key() },
-        identity_key: account.identity_key().cloned(),
+        identity: account.identity(),
+        certifier: match account.identity_key() {
+            Some(key) => Certifier::Own(Box::new(key.clone())),
+            None => Certifier::Others(received_certificate(store.clone(), account.device_id().clone())),
+        },
         device_id: account.device_id().clone(),
         device_key: account.device_key().clone(),
     }

@@ -163,6 +163,42 @@ test("what the node seals into its changes besides the object is nothing to the 
     assert.ok(!JSON.stringify(answers).includes("@datawallet"));
 });
 
+test("a device without the identity key gets its certificate from the node, and the library ignores it", async () => {
+    const dataDir = path.join(world.dir, "member");
+    await onboard(dataDir, world.backbone.url, JSON.stringify((await first.secretForNewDevice("member", false)).toJSON()));
+    const started = await startNode(dataDir, world.backbone.url, ["--change-backbone"]);
+    try {
+        const member = new RestNode(started.url, started.apiKey);
+        const synchronize = (node) => node.call("POST", "/Account/Sync", { expected: 204 });
+        for (const one of [member, node, member]) await synchronize(one);
+
+        await first.controller.syncDatawallet();
+        const named = async (name) => (await first.controller.devices.list()).find((device) => device.name === name);
+        const device = await named("member");
+        assert.ok(device.publicKey);
+        const document = async (account) => account.controller.devices.devices.read(device.id.toString());
+        const { peerCertificate, peerCertificateRequest } = await document(first);
+        assert.ok(peerCertificate && peerCertificateRequest, "they came along");
+        assert.ok(!Object.keys(device.toJSON()).some((member) => member.startsWith("peer")));
+
+        // The library changes the device, and a device that is new reads all of it.
+        device.name = "renamed";
+        await first.controller.devices.update(device);
+        await first.controller.syncDatawallet();
+        for (const one of [member, node]) await synchronize(one);
+        const later = await library.account(await first.secretForNewDevice("later"));
+        const names = (await later.controller.devices.list()).map(({ name }) => name);
+        assert.ok(names.includes("renamed") && names.includes("node"), names.join());
+        assert.equal((await document(later)).peerCertificate, peerCertificate);
+        const app = await App.open(world.backbone, await first.secretForNewDevice("runtime"));
+        const devices = value(await app.getServices().transportServices.devices.getDevices());
+        assert.ok(devices.some(({ name }) => name === "renamed"));
+        await app.close();
+    } finally {
+        await started.running.stop();
+    }
+});
+
 test("a published runtime that becomes another device has everything that the node pushed", async () => {
     const reference = first.address;
     await node.call("PUT", "/IdentityMetadata", { body: { reference, key: "note", value: { by: "the node" } } });

@@ -46,6 +46,11 @@ impl Account {
         &self.record.identity.public_key
     }
 
+    /// Address and public key of the identity.
+    pub(crate) fn identity(&self) -> PublicIdentity {
+        self.record.identity.clone()
+    }
+
     /// Identity key; admin devices only.
     pub(crate) fn identity_key(&self) -> Option<&SignatureKeypair> {
         self.record.identity_key.as_ref()

@@ -10,6 +10,7 @@ use transport::wire::backbone::files::FileMetadata;
 use transport::wire::backbone::tokens::Token;
 use transport::wire::{Address, FileId, TokenId};
 
+use super::ledger::Granted;
 use super::{ledger, record};
 use crate::Error;
 use crate::core::Core;
@@ -39,11 +40,11 @@ impl Holder for NodeHolder {
 
     async fn token(&self, id: &TokenId, caller: Caller<'_>) -> Result<Token, Refusal> {
         let core = self.core()?;
-        let held = ledger::access(&core, id, &caller).await?;
+        let Granted { token: held, device } = ledger::access(&core, id, &caller).await?;
         Ok(Token {
             id: id.clone(),
             created_by: Some(core.account.address().clone()),
-            created_by_device: Some(core.account.device_id().clone()),
+            created_by_device: Some(device),
             for_identity: held.for_identity,
             created_at: held.created_at,
             expires_at: held.expires_at,
@@ -88,7 +89,7 @@ struct Found {
 impl Found {
     async fn of(core: &Core, target: &FileTarget, caller: &Caller<'_>) -> Result<Self, Refusal> {
         let id = match target {
-            FileTarget::Token(token) => ledger::access(core, token, caller).await?.file,
+            FileTarget::Token(token) => ledger::access(core, token, caller).await?.token.file,
             // As at a backbone, which shows a file by its id to everybody who is logged in.
             FileTarget::File(_) if caller.address().is_none() => return Err(Refusal::IdentityRequired),
             FileTarget::File(id) => id.clone(),

@@ -5,22 +5,47 @@ use std::sync::Arc;
 use tracing::{debug, info};
 use transport::access::{Attempt, FailedAttempt, Ledger, Verdict};
 use transport::peer::{Caller, Refusal};
-use transport::wire::TokenId;
+use transport::wire::{Address, DeviceId, TokenId};
 
 use super::record::LedgerRecord;
-use super::{HeldToken, MAX_READERS};
+use super::{HeldToken, MAX_READERS, recorded};
+use crate::Error;
 use crate::blocking::joined;
 use crate::core::{Core, KeyGuard};
 use crate::event::Event;
 use crate::logging::short;
 use crate::store::{Batch, Store, StoreError, View};
 
+/// A token that a caller may load.
+pub(super) struct Granted {
+    pub(super) token: HeldToken,
+    /// The device that made it.
+    pub(super) device: DeviceId,
+}
+
 /// The token with this id, if the caller may load it. What the attempt counts is on disk when this returns.
-pub(super) async fn access(core: &Core, id: &TokenId, caller: &Caller<'_>) -> Result<HeldToken, Refusal> {
-    judge(core, id, caller).await.unwrap_or_else(|error| {
+pub(super) async fn access(core: &Core, id: &TokenId, caller: &Caller<'_>) -> Result<Granted, Refusal> {
+    let judged = match recorded(core, id) {
+        Ok(Some(found)) => Ok(recorded::judge(found, core.account.address(), caller)),
+        Ok(None) => {
+            judge(core, id, caller).await.map_err(Error::from).map(|judged| judged.map(|token| own(core, token)))
+        }
+        Err(error) => Err(error),
+    };
+    judged.unwrap_or_else(|error| {
         debug!(%error, token = short(id), "an attempt to load a token cannot be judged");
         Err(Refusal::Unavailable)
     })
+}
+
+fn own(core: &Core, token: HeldToken) -> Granted {
+    Granted { token, device: core.account.device_id().clone() }
+}
+
+/// A token of another device. One that is held is one of this device, whatever the datawallet says.
+fn recorded(core: &Core, id: &TokenId) -> Result<Option<Granted>, Error> {
+    let view = core.store.view();
+    if HeldToken::stored(&view, id)?.is_some() { Ok(None) } else { recorded::find(core, &view, id) }
 }
 
 /// Lets others try passwords again.

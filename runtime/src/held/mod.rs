@@ -3,8 +3,10 @@
 //!
 //! # Contract
 //!
-//! - A token is held by the device that made it, and only if peers were on then. Any other id counts as unknown. Nothing of it
-//!   is in the datawallet or in a list; the values are those of the node's store, sealed and power-cut safe as all of them.
+//! - A token is held by the device that made it, and only if peers were on then. Nothing of it is in the datawallet or in a list; the
+//!   values are those of the node's store, sealed and power-cut safe as all of them.
+//! - Other devices of the identity answer for it by what the datawallet says of it, if it has no password and they know its file:
+//!   then nothing is counted that must be counted in one place ([`recorded`]). Any other id counts as unknown.
 //! - It is on disk before its creation is acknowledged, in the commit that stores the token itself if that is stored.
 //! - It goes when its token or file is removed, by whichever device, in the same commit; and [`RETENTION`] after its expiry,
 //!   because those who have loaded it may do so again until then, as at a backbone. There are at most [`MAX_HELD_TOKENS`].
@@ -18,6 +20,7 @@ mod holder;
 mod killed;
 mod ledger;
 mod record;
+mod recorded;
 #[cfg(test)]
 mod tests;
 

@@ -32,6 +32,7 @@ use crate::facade::{ContentFormat, CreateTokenForFile, FilesFacade, NewContent, 
 use crate::file::MAX_BODIES;
 use crate::peer::PeerNetwork;
 use crate::source::Source;
+use crate::store::{Properties, collection};
 use crate::sync::Synchronizer;
 
 const START: &str = "2030-01-01T00:00:00.000Z";
@@ -250,6 +251,84 @@ async fn read_from(held: &mut HeldContent<holder::ServedContent>, start: u64) ->
         position = end;
     }
     Ok(bytes)
+}
+
+/// A token as the datawallet brings it from another device, but for a change.
+async fn as_of_another_device(world: &World, change: impl FnOnce(&mut Properties)) -> Token {
+    let token = world.shared(CreateTokenForFile::default()).await;
+    let store = &world.node.core.store;
+    let mut object = store.object(collection::TOKENS, token.id.as_str()).unwrap().unwrap();
+    object.properties.insert("createdByDevice".to_owned(), Value::from(OTHER_DEVICE));
+    change(&mut object.properties);
+    let build = |view: &View<'_>| {
+        let mut batch = Batch::new();
+        let mut edit = Edit::of(view, &mut batch)?;
+        edit.remove(&token.id)?;
+        edit.finish()?;
+        batch.put_object(object);
+        Ok::<_, StoreError>((batch, ()))
+    };
+    store.change(build).await.unwrap();
+    token
+}
+
+const OTHER_DEVICE: &str = "DVCotherotherother12";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_of_another_device_is_shown_where_nothing_is_counted() {
+    World::run(async |world| {
+        let reader = memory::new_account(world.clock.now());
+        let [reader, stranger] = [Some(&reader), None].map(|account| channel_to(account, world.clock.now()));
+        let token = as_of_another_device(world, |_| ()).await;
+        for channel in [&reader, &stranger, &reader] {
+            let shown = world.ask(&token, channel, None).await.unwrap();
+            assert_eq!(shown.created_by.as_ref(), Some(world.node.core.account.address()));
+            assert_eq!(shown.created_by_device.unwrap().as_str(), OTHER_DEVICE);
+            let mut held = world.content(FileTarget::Token(token.id.clone()), channel).await.unwrap();
+            assert_eq!(read_from(&mut held, 0).await.unwrap().len() as u64, held.length);
+        }
+        assert_eq!(world.ledger(&token), LedgerRecord::default());
+
+        let file = world.upload(vec![7; 100], ContentFormat::V2).await;
+        let passed =
+            world.share(&file, CreateTokenForFile { expires_at: in_hours(world, 1), ..Default::default() }).await;
+        let expires_at = Value::from(passed.expires_at.to_string());
+        let longer = |length: usize| {
+            move |members: &mut Properties| {
+                let content = members["content"].as_object_mut().unwrap();
+                content.insert("note".to_owned(), Value::from(""));
+                let rest = length - Value::from(content.clone()).to_string().len();
+                content.insert("note".to_owned(), Value::from("x".repeat(rest)));
+            }
+        };
+        let at_bound = as_of_another_device(world, longer(recorded::MAX_FILE_CONTENT)).await;
+        assert!(world.ask(&at_bound, &reader, None).await.is_ok());
+        let own = Value::from(world.node.core.account.device_id().as_str());
+        let protected_by =
+            serde_json::json!({ "password": "right", "passwordType": "pw", "salt": "AAAAAAAAAAAAAAAAAAAAAA" });
+        let set = |name: &'static str, value: Value| {
+            move |members: &mut Properties| drop(members.insert(name.to_owned(), value))
+        };
+        world.clock.advance(HOUR);
+        let hidden = [
+            as_of_another_device(world, longer(recorded::MAX_FILE_CONTENT + 1)).await,
+            as_of_another_device(world, set("passwordProtection", protected_by)).await,
+            as_of_another_device(world, set("createdByDevice", own)).await,
+            as_of_another_device(world, set("isOwn", Value::from(false))).await,
+            as_of_another_device(world, set("expiresAt", expires_at)).await,
+            as_of_another_device(world, set("content", serde_json::json!({ "a": 1 }))).await,
+            as_of_another_device(world, set("forIdentity", Value::from(passed.created_by.as_str()))).await,
+        ];
+        for (number, token) in hidden.iter().enumerate() {
+            assert_eq!(world.ask(token, &reader, None).await, Err(Refusal::NotFound), "{number}");
+        }
+        let unknown_file = as_of_another_device(world, |_| ()).await;
+        let mut batch = Batch::new();
+        batch.delete_object(collection::FILES, unknown_file.content.to_value()["fileId"].as_str().unwrap());
+        world.node.core.store.commit(batch).await.unwrap();
+        assert_eq!(world.ask(&unknown_file, &reader, None).await, Err(Refusal::NotFound));
+    })
+    .await;
 }
 
 /// The same table is run over the backbone, in its tests.

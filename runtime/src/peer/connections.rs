@@ -28,7 +28,7 @@ impl Entry {
     }
 
     /// Whether the exchange may still lead to a channel, or has.
-    fn may_serve(&self) -> bool {
+    pub(super) fn may_serve(&self) -> bool {
         self.connection.is_open() && !matches!(&*self.exchanged.borrow(), Some(Err(_)))
     }
 

@@ -1,11 +1,15 @@
 //! The exchange of identities on a connection: the first thing that is said on it (specification, sections 5 and 11).
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use swarm::{Connection, OpenError, Role, Stream};
 use tokio::sync::oneshot;
 use transport::crypto::random;
-use transport::peer::{Channel, Conversation, Disclosure, IDENTITY_PROTOCOL, IdentityExchange, PeerError, PeerId};
+use transport::peer::{
+    Channel, Conversation, Credentials, Disclosure, IDENTITY_PROTOCOL, IdentityExchange, PeerError, PeerId,
+};
+use transport::wire::Timestamp;
 
 use super::certificate::Certificates;
 use super::drive::{Ended, Time, exchange};
@@ -39,9 +43,26 @@ pub(super) struct Identification {
     pub(super) disclosure: Disclosure,
     pub(super) is_removed: IsRemoved,
     pub(super) time: Time,
+    /// Whether there is a connection on which this node could not prove its identity, although it has one.
+    pub(super) was_stranger: AtomicBool,
 }
 
 impl Identification {
+    /// Whether this node can prove its identity now, but could not on an earlier connection. Says so once.
+    pub(super) fn is_stranger_no_more(&self) -> bool {
+        let is_certified = |now| self.certificates.as_ref().is_some_and(|own| own.credentials(now).is_some());
+        self.was_stranger.load(Ordering::Relaxed)
+            && is_certified(self.time.now().time)
+            && self.was_stranger.swap(false, Ordering::Relaxed)
+    }
+
+    fn credentials(&self, now: Timestamp) -> Option<Credentials> {
+        let certificates = self.certificates.as_ref()?;
+        let credentials = certificates.credentials(now);
+        self.was_stranger.fetch_or(credentials.is_none(), Ordering::Relaxed);
+        credentials
+    }
+
     /// Exchanges identities on a connection: opens the stream for it if this node has opened the connection, else waits for
     /// it at `accepted`.
     pub(super) async fn run(
@@ -80,7 +101,7 @@ impl Identification {
             _ => Lost::Unheard,
         })?;
         let now = self.time.now();
-        let credentials = self.certificates.as_ref().and_then(|certificates| certificates.credentials(now.time));
+        let credentials = self.credentials(now.time);
         let side = IdentityExchange::initiator(ids, random::bytes(), credentials, &*self.is_removed);
         let ended = exchange(stream, Conversation::new(side, now.instant), &self.time).await;
         ended.map_err(|ended| match ended {
@@ -92,7 +113,7 @@ impl Identification {
     async fn respond(&self, ids: [PeerId; 2], accepted: oneshot::Receiver<Stream>) -> Result<Channel, NoChannel> {
         let stream = accepted.await.map_err(|_| NoChannel::Failed(PeerError::Cut))?;
         let now = self.time.now();
-        let credentials = self.certificates.as_ref().and_then(|certificates| certificates.credentials(now.time));
+        let credentials = self.credentials(now.time);
         let proof = credentials.map(|credentials| (credentials, self.disclosure));
         let side = IdentityExchange::responder(ids, random::bytes(), proof, &*self.is_removed);
         let ended = exchange(stream, Conversation::new(side, now.instant), &self.time).await;

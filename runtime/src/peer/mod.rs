@@ -28,7 +28,7 @@ mod testing;
 mod tests;
 mod view;
 
-pub(crate) use self::certificate::DeviceKeys;
+pub(crate) use self::certificate::{CERTIFICATE_VALIDITY, Certifier, DeviceKeys, is_fresh};
 pub use self::code::{CodeEnd, MAX_OFFERS, OfferedCode, receive_code, receive_code_at};
 pub(crate) use self::drive::Time;
 pub use self::error::PeersError;
@@ -36,6 +36,6 @@ pub(crate) use self::network::{PeerNetwork, PeerParts};
 pub use self::path::{Path, PathBytes, PathLog};
 pub(crate) use self::reads::{PeerContent, PeerFailure, PeerReads};
 pub use self::reference::dialable_reference;
-pub(crate) use self::removed::removed_devices;
+pub(crate) use self::removed::{removed_devices, says_removed};
 pub(crate) use self::route::{MAX_ROUTES, Origin, Route, Routes};
 pub(crate) use self::serve::PeerServer;

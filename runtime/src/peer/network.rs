@@ -5,11 +5,14 @@
 //! peers ask in [`serve`](super::serve).
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use swarm::{ConnectError, Connection, Event as SwarmEvent, Inbound, Multiaddr, Network, Stream};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{Notify, mpsc};
+use tokio::time::timeout;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use transport::peer::{Channel, Direct, MultiaddrText, PeerKey};
 use transport::wire::Address;
@@ -30,6 +33,9 @@ use crate::event::EventBus;
 use crate::peer::certificate::{Certificates, DeviceKeys};
 use crate::peer::removed::IsRemoved;
 use crate::{Result, dto};
+
+/// How long the end of connections is waited for that this node closes.
+const CLOSE_LIMIT: Duration = Duration::from_secs(1);
 
 /// What a network needs beside its settings.
 pub(crate) struct PeerParts {
@@ -100,6 +106,7 @@ impl PeerNetwork {
                 disclosure: disclosure(config.disclosure),
                 is_removed: parts.is_removed,
                 time: parts.time.clone(),
+                was_stranger: AtomicBool::new(false),
             },
             offers: Offers::new(network.clone(), parts.time.clone(), tasks.clone()),
             network,
@@ -190,6 +197,19 @@ impl PeerNetwork {
                 entry.connection.close();
             }
         }
+    }
+
+    /// Closes the connections of a node that can prove its identity now and could not before: identities are exchanged once on each
+    /// connection, so peers learn it on the next one. Returns when they are closed, so that the next question opens one.
+    pub(crate) async fn identify(&self) {
+        let Some(shared) = self.shared() else { return };
+        if !shared.identification.is_stranger_no_more() {
+            return;
+        }
+        // Relays, with which there is no channel, stay.
+        let to_peers: Vec<Entry> = shared.connections.all().into_iter().filter(Entry::may_serve).collect();
+        to_peers.iter().for_each(|entry| entry.connection.close());
+        let _ = timeout(CLOSE_LIMIT, join_all(to_peers.iter().map(|entry| entry.connection.closed()))).await;
     }
 
     /// The connected peers, those with a proven identity first.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use transport::wire::{Address, DeviceId};
 
-use crate::store::{Store, StoreError, collection};
+use crate::store::{Properties, Store, StoreError, collection};
 
 /// Says whether a device of an identity was removed.
 pub(crate) type IsRemoved = Arc<dyn Fn(&Address, &DeviceId) -> bool + Send + Sync>;
@@ -20,10 +20,15 @@ pub(crate) fn removed_devices(store: Arc<Store>, own: Address) -> IsRemoved {
 
 fn is_removed(store: &Store, device: &DeviceId) -> Result<bool, StoreError> {
     match store.object(collection::DEVICES, device.as_str())? {
-        Some(entry) => Ok(entry.properties.get("isOffboarded").is_some_and(|value| *value == true)),
+        Some(entry) => Ok(says_removed(&entry.properties)),
         // An entry that has not arrived yet leaves no tombstone.
         None => Ok(!store.view().tombstone(collection::DEVICES, device.as_str())?.is_empty()),
     }
+}
+
+/// Whether the entry of a device says that the device was removed.
+pub(crate) fn says_removed(entry: &Properties) -> bool {
+    entry.get("isOffboarded").is_some_and(|value| *value == true)
 }
 
 #[cfg(test)]

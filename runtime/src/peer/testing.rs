@@ -17,7 +17,7 @@ use transport::wire::backbone::files::FileMetadata;
 use transport::wire::backbone::tokens::Token;
 use transport::wire::{Address, DeviceId, Timestamp, TokenId};
 
-use super::certificate::DeviceKeys;
+use super::certificate::{Certifier, DeviceKeys};
 use super::drive::{Time, converse};
 use crate::clock::ManualClock;
 
@@ -60,7 +60,7 @@ impl Person {
         let public_key = self.identity_key.public_key();
         DeviceKeys {
             identity: PublicIdentity { address: self.address(), public_key },
-            identity_key: Some(self.identity_key.clone()),
+            certifier: Certifier::Own(Box::new(self.identity_key.clone())),
             device_id: Self::device_id(),
             device_key: self.device_key.clone(),
         }

@@ -11,6 +11,7 @@
 //! sent, so that the next start recognizes it in the log if the backbone accepted it.
 
 mod apply;
+mod certificates;
 mod digest;
 mod events;
 mod log;
@@ -22,5 +23,6 @@ mod tests;
 mod unreadable;
 mod worker;
 
+pub(crate) use certificates::received_certificate;
 pub(crate) use state::{SyncTimes, expect_datawallet};
 pub(crate) use worker::Synchronizer;

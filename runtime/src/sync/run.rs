@@ -16,7 +16,7 @@ use super::digest::digest_of;
 use super::log::{LogReader, ReadError, Section};
 use super::plan::{self, Known, Misses, PushOutcome, SyncRefusal};
 use super::state::{InFlight, Position, SyncTimes};
-use super::{apply, events, state};
+use super::{apply, certificates, events, state};
 use crate::code::ErrorCode;
 use crate::core::Core;
 use crate::delivery::learn;
@@ -219,6 +219,7 @@ impl<'a> Run<'a> {
         for _ in 0..plan::MAX_ROUNDS {
             self.pull().await?;
             self.complete_device_entry().await?;
+            certificates::exchange(self.core).await?;
             match self.push_all().await? {
                 Push::OutOfDate => debug!("another device pushed first"),
                 Push::Nothing | Push::Done => return Ok(()),
@@ -331,6 +332,7 @@ impl<'a> Run<'a> {
         }
         if changes_devices {
             self.core.peers.close_removed();
+            self.core.peers.identify().await;
         }
         debug!(count, newest, "applied modifications of the datawallet");
         self.report(refused, &unreadable);

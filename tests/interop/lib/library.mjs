@@ -154,9 +154,9 @@ export class Account {
         return Buffer.from((await this.controller.files.downloadFileContent(file.id)).buffer);
     }
 
-    /** Registers another device of this identity and answers the secret that it starts with. */
-    async secretForNewDevice(name) {
-        const device = await this.controller.devices.sendDevice({ name, isAdmin: true });
+    /** Registers another device of this identity and answers the secret that it starts with, without the identity key if it is no admin device. */
+    async secretForNewDevice(name, isAdmin = true) {
+        const device = await this.controller.devices.sendDevice({ name, isAdmin });
         await this.controller.syncDatawallet();
         return this.controller.devices.getSharedSecret(device.id);
     }

@@ -184,10 +184,13 @@ impl Collection {
                     "datawalletVersion",
                     "isOffboarded",
                     "isBackupDevice",
+                    // The device asks with it for a certificate, `docs/peer-protocols.md`; published clients ignore both.
+                    "peerCertificateRequest",
                 ],
             ),
             (Content, &[]),
-            NO_METADATA,
+            // In a category of its own, because other devices write it: an update has all properties of a category.
+            (Metadata, &["peerCertificate"]),
             (Userdata, &["name", "description"]),
         ],
     };

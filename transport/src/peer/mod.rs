@@ -40,6 +40,7 @@
 mod answer;
 mod cbor;
 mod certificate;
+mod certificate_request;
 mod channel;
 mod code;
 mod conversation;
@@ -59,6 +60,9 @@ pub use libp2p_identity::PeerId;
 pub use answer::{Answer, PIECE_LENGTH, Piece, STALL_LIMIT};
 pub use certificate::{
     CLOCK_TOLERANCE, CertificateError, Claims, DeviceCertificate, MAX_VALIDITY, VerifiedCertificate,
+};
+pub use certificate_request::{
+    CertificateRequest, MAX_REQUEST_AGE, RequestClaims, RequestError, VerifiedRequest, of_property, to_property,
 };
 pub use channel::{Channel, ChannelBinding, NONCE_LENGTH, PasswordProof, ProvenIdentity};
 pub use code::{

@@ -4,6 +4,7 @@
 //! `UPDATE_PEER_VECTORS=1 cargo test -p enlace-transport --test peer` writes the vectors anew.
 #![allow(clippy::unwrap_used)] // in a test, a panic is the failure
 
+mod certificate_request;
 mod code;
 mod identity;
 mod inbox;

@@ -6,9 +6,9 @@ use transport::crypto::PasswordHash;
 use transport::file::MAX_SEALED_METADATA_LENGTH;
 use transport::identity::derive_address;
 use transport::peer::{
-    Claims, Code, CodeMessage, ContentAnswer, ContentHeader, DeviceCertificate, FileRequest, FileTarget, Format,
-    FrameError, IdentityMessage, IdentityProof, InboxMessage, MAX_TOKEN_CONTENT_LENGTH, Message, MetadataAnswer,
-    PasswordProof, PeerKey, Refusal, TokenAnswer, TokenRequest,
+    CertificateRequest, Claims, Code, CodeMessage, ContentAnswer, ContentHeader, DeviceCertificate, FileRequest,
+    FileTarget, Format, FrameError, IdentityMessage, IdentityProof, InboxMessage, MAX_TOKEN_CONTENT_LENGTH, Message,
+    MetadataAnswer, PasswordProof, PeerKey, Refusal, RequestClaims, TokenAnswer, TokenRequest, to_property,
 };
 use transport::wire::{Address, MAX_ADDRESS_LENGTH};
 
@@ -96,6 +96,8 @@ fn identities_are_exchanged_as_the_vectors_say() {
         "identitySeedHex": hex(one.identity_key.expose_seed()),
         "address": one.address(),
         "certificateHex": hex(&one.certificate().encode()),
+        "certificateProperty": to_property(&one.certificate()),
+        "certificateRequestHex": hex(&one.request().encode()),
         "nonceHex": hex(&[5; 32]),
         "otherNonceHex": hex(&[6; 32]),
         "bindingHex": hex(binding.as_bytes()),
@@ -208,6 +210,7 @@ fn bad_messages_are_refused_as_the_vectors_say() {
         let bytes = unhex(case["messageHex"].as_str().unwrap());
         let error = match case["protocol"].as_str().unwrap() {
             "certificate" => DeviceCertificate::decode(&bytes).unwrap_err(),
+            "certificate request" => CertificateRequest::decode(&bytes).unwrap_err(),
             "identity" => IdentityMessage::decode(&bytes).unwrap_err(),
             "file" => FileRequest::decode(&bytes).unwrap_err(),
             "content" => ContentAnswer::decode(&bytes).unwrap_err(),
@@ -262,13 +265,15 @@ fn longest_address() -> Address {
 }
 
 #[test]
-fn the_longest_address_fits_into_a_certificate() {
+fn the_longest_address_fits_into_a_certificate_and_its_request() {
     let node = Node::new(1);
     let claims = Claims { address: longest_address(), ..node.claims() };
     let certificate = claims.sign(&node.identity_key).unwrap();
     assert!(certificate.is_within_bounds());
     let proof = IdentityProof { certificate, signature: [0; 64] };
     assert!(IdentityMessage::Proof(Some(proof.into())).is_within_bounds());
+    let claims = RequestClaims { address: longest_address(), ..node.request_claims() };
+    assert!(claims.sign(&node.device_key).unwrap().is_within_bounds());
 }
 
 proptest! {
@@ -289,6 +294,7 @@ proptest! {
         let node = Node::new(number);
         let certificate = node.certificate();
         check(&certificate, at, bit);
+        check(&node.request(), at, bit);
         let signature = [number; 64];
         check(&IdentityMessage::Proof(Some(IdentityProof { certificate, signature }.into())), at, bit);
     }

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use transport::crypto::SignatureKeypair;
 use transport::identity::derive_address;
 use transport::peer::{
-    Channel, Claims, Conversation, Credentials, DeviceCertificate, Disclosure, IdentityExchange, Now, PeerError,
-    PeerId, PeerKey, Side,
+    CertificateRequest, Channel, Claims, Conversation, Credentials, DeviceCertificate, Disclosure, IdentityExchange,
+    Now, PeerError, PeerId, PeerKey, RequestClaims, Side,
 };
 use transport::wire::{Address, DeviceId, Timestamp};
 
@@ -63,6 +63,20 @@ impl Node {
 
     pub(crate) fn certificate(&self) -> DeviceCertificate {
         self.claims().sign(&self.identity_key).unwrap()
+    }
+
+    pub(crate) fn request_claims(&self) -> RequestClaims {
+        RequestClaims {
+            address: self.address(),
+            device_id: Self::device_id(),
+            device_key: self.device_key.public_key(),
+            peer_id: self.peer_id(),
+            requested_at: Timestamp::from_unix_milliseconds(TODAY),
+        }
+    }
+
+    pub(crate) fn request(&self) -> CertificateRequest {
+        self.request_claims().sign(&self.device_key).unwrap()
     }
 
     pub(crate) fn credentials(&self) -> Credentials {

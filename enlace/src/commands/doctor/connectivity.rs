@@ -121,8 +121,8 @@ fn certificate(connectivity: &Connectivity, now: Timestamp) -> Finding {
         ),
         None => Finding::skipped(
             CHECK,
-            "this device cannot prove the identity to peers, because it does not hold the key of the identity; they treat it as \
-             a stranger",
+            "this device cannot prove the identity to peers yet, because it does not hold the key of the identity; they treat it as \
+             a stranger until a device that holds it has synchronized, and then this one",
         ),
     }
 }

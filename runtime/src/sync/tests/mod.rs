@@ -1,5 +1,6 @@
 //! Synchronization against a backbone that misbehaves.
 
+mod certificates;
 mod datawallet;
 mod events;
 mod hostile;

@@ -13,28 +13,28 @@ use crate::config::{BackboneConfig, ContentStoreConfig, Secret};
 use crate::content_store::ContentStore;
 use crate::file::{self, ContentFormat, NewContent, NewFile, Wanted};
 
-struct World {
+pub(super) struct World {
     directory: tempfile::TempDir,
     backbone: Backbone,
-    clock: Arc<ManualClock>,
+    pub(super) clock: Arc<ManualClock>,
 }
 
 impl World {
-    async fn new() -> Self {
+    pub(super) async fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let config = backbone_mock::Config::new(directory.path().join("backbone")).with_client("test", "test");
         let clock = Arc::new(ManualClock::new("2026-01-01T00:00:00Z".parse().unwrap()));
         Self { backbone: Backbone::start(config).await.unwrap(), directory, clock }
     }
 
-    fn config(&self, name: &str) -> Config {
+    pub(super) fn config(&self, name: &str) -> Config {
         let backbone = BackboneConfig::new(self.backbone.url(), "test", Secret::new("test"));
         let data_dir = self.directory.path().join(name);
         std::fs::create_dir_all(&data_dir).unwrap();
         Config::new(data_dir, backbone)
     }
 
-    async fn first_device(&self) -> Arc<Core> {
+    pub(super) async fn first_device(&self) -> Arc<Core> {
         let config = self.config("first");
         let store = Arc::new(store(&config.data_dir, true));
         let account = account::load_or_create(&config, &store, &*self.clock).await.unwrap();
@@ -54,7 +54,7 @@ impl World {
         second
     }
 
-    async fn register_device(&self, first: &Core) -> DeviceSharedSecret {
+    pub(super) async fn register_device(&self, first: &Core) -> DeviceSharedSecret {
         let (account, password) = (&first.account, generate_device_password());
         let challenge = account.session().create_challenge().await.unwrap();
         let signed = Challenge::new(challenge, ChallengeType::Identity).sign(account.identity_key().unwrap());

@@ -1,0 +1,60 @@
+//! Tokens that another device of the identity has made: what the datawallet says of them is enough to answer for them where nothing
+//! is counted.
+//!
+//! A token with a password has one ledger beside that of the backbone, at the device that made it, so other devices do not know it.
+//! Of the others they remember nothing either: who has loaded one may load it again after its expiry there, but not here.
+
+use transport::access::{Attempt, Verdict};
+use transport::peer::{Caller, Refusal};
+use transport::token::TokenContent;
+use transport::wire::{Address, TokenId};
+
+use super::HeldToken;
+use super::ledger::Granted;
+use crate::Result;
+use crate::core::Core;
+use crate::file;
+use crate::store::{View, collection};
+use crate::token::{TokenJson, TokenRecord};
+
+/// Bytes of JSON of the longest content of a token for a file, with many addresses of its node. Others are not read.
+pub(super) const MAX_FILE_CONTENT: usize = 32 * 1024;
+
+/// The token with this id, if another device has made it for a file of the identity, and it has no password.
+pub(super) fn find(core: &Core, view: &View<'_>, id: &TokenId) -> Result<Option<Granted>> {
+    let Some(record) = view.record(collection::TOKENS, id.as_str())? else { return Ok(None) };
+    let Some(record) = TokenRecord::read(&record)? else { return Ok(None) };
+    let is_of_other_device = record.is_own && record.created_by_device != *core.account.device_id();
+    if !is_of_other_device || record.password_protection.is_some() || record.content.as_str().len() > MAX_FILE_CONTENT {
+        return Ok(None);
+    }
+    let Ok(content) = TokenContent::from_json(record.content.to_value(), true) else { return Ok(None) };
+    let TokenContent::File { file_id, .. } = &content else { return Ok(None) };
+    if !file::stored(view, file_id)?.is_some_and(|file| file.is_own) {
+        return Ok(None);
+    }
+    // Who loads it here learns where this node is, and not the one that made it.
+    let json = TokenJson::from(&content);
+    let json = core.direct().map_or_else(|| json.clone(), |direct| json.reachable_at(&direct));
+    let sealed = json.seal(&record.secret_key);
+    let token = HeldToken::new(file_id.clone(), (record.created_at, record.expires_at), sealed);
+    Ok(Some(Granted { token: token.limited(record.for_identity, None), device: record.created_by_device }))
+}
+
+/// Whether the caller may load it.
+pub(super) fn judge(granted: Granted, creator: &Address, caller: &Caller<'_>) -> Result<Granted, Refusal> {
+    let attempt = Attempt {
+        caller: caller.address(),
+        creator: Some(creator),
+        is_allocated: false,
+        for_identity: granted.token.for_identity.as_ref(),
+        password_fits: true,
+        failed_attempts: 0,
+        expires_at: granted.token.expires_at,
+        now: caller.now(),
+    };
+    match attempt.judge() {
+        Verdict::Show | Verdict::ShowAndAllocate => Ok(granted),
+        Verdict::Hide | Verdict::Locked | Verdict::WrongPassword => Err(Refusal::NotFound),
+    }
+}
