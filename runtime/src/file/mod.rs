@@ -26,7 +26,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use self::ciphertext::{Ciphertext, Elsewhere, Unopened, shown};
-pub(crate) use self::direct::SealedInPlace;
+pub(crate) use self::direct::{NO_ROOM, SealedInPlace};
 pub(crate) use self::download::{Wanted, download};
 pub use self::early::{EarlyShare, StartedUpload};
 pub(crate) use self::follow::{Found, follow};
