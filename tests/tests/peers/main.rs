@@ -3,3 +3,5 @@
 
 mod paths;
 mod relay;
+#[cfg(unix)]
+mod running;
