@@ -38,8 +38,19 @@ pub(crate) struct Call<C> {
 impl Call<()> {
     /// The same request with what a face adds.
     pub(crate) fn with<C>(self, context: C) -> Call<C> {
-        let Self { runtime, method, headers, parameters, query, body, admission, media, downloads, stopping, context: () } =
-            self;
+        let Self {
+            runtime,
+            method,
+            headers,
+            parameters,
+            query,
+            body,
+            admission,
+            media,
+            downloads,
+            stopping,
+            context: (),
+        } = self;
         Call { runtime, method, headers, parameters, query, body, admission, media, downloads, stopping, context }
     }
 }

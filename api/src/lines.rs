@@ -16,10 +16,7 @@ use crate::reply::{Reply, ReplyContent};
 const MEDIA: HeaderValue = HeaderValue::from_static("application/x-ndjson");
 
 /// 200 with a line at once, and another one when `end` has come. `end` is dropped when the client is gone.
-pub(crate) fn lines<T: Serialize, E: Serialize>(
-    first: &T,
-    end: impl Future<Output = E> + Send + 'static,
-) -> Reply {
+pub(crate) fn lines<T: Serialize, E: Serialize>(first: &T, end: impl Future<Output = E> + Send + 'static) -> Reply {
     let first = line(first);
     let last = async move { line(&end.await) };
     let all = stream::StreamExt::chain(stream::iter([first]), stream::once(last));

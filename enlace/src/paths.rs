@@ -83,7 +83,8 @@ mod tests {
         let [lan, backbone] = [(Path::Lan, 3), (Path::Backbone, 4)].map(|(path, bytes)| PathBytes { path, bytes });
         let told = |paths| Paths::Told(DownloadPaths { path: Some(Path::Backbone), paths });
         assert_eq!(result(&told(vec![backbone])), json!({"path": "backbone"}));
-        let both = json!({"path": "backbone", "paths": [{"path": "lan", "bytes": 3}, {"path": "backbone", "bytes": 4}]});
+        let both =
+            json!({"path": "backbone", "paths": [{"path": "lan", "bytes": 3}, {"path": "backbone", "bytes": 4}]});
         assert_eq!(result(&told(vec![lan, backbone])), both);
         assert_eq!(told(vec![lan, backbone]).description().as_deref(), Some("direct (lan), backbone"));
         assert_eq!(Paths::default().description(), None);

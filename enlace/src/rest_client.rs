@@ -8,10 +8,10 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use reqwest::multipart::{Form, Part};
 use reqwest::{Method, RequestBuilder, Response};
-use runtime::{Path, PathBytes, Secret};
 use runtime::dto::{Connectivity, File, FileFormat, IdentityInfo, Peer, Token};
 use runtime::facade::{CreateOwnToken, CreateTokenForFile, LoadFile, LoadPeerToken, Ownership, UploadOwnFile};
 use runtime::http_client::{self, Redirects, Trust};
+use runtime::{Path, PathBytes, Secret};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -127,7 +127,8 @@ impl RestClient {
     ) -> Result<File, Failure> {
         progress.step("uploading", Some(length));
         let form = Form::new().text("format", upload.format.as_str());
-        let answer = self.send_file("Files/Own", upload, length, form, progress).await?.json::<Envelope<ShownFile>>().await;
+        let answer =
+            self.send_file("Files/Own", upload, length, form, progress).await?.json::<Envelope<ShownFile>>().await;
         answer.map(|envelope| File::from(envelope.result)).map_err(unreachable_node)
     }
 
@@ -170,7 +171,8 @@ impl RestClient {
         progress: &ProgressOutput,
     ) -> Result<(Token, Lines), Failure> {
         let terms = serde_json::to_string(terms).map_err(|error| Failure::general(error.to_string()))?;
-        let response = self.send_file("Files/Direct", upload, length, Form::new().text("terms", terms), progress).await?;
+        let response =
+            self.send_file("Files/Direct", upload, length, Form::new().text("terms", terms), progress).await?;
         let mut lines = Lines::of(response);
         let first: DirectShare = lines.next().await?;
         Ok((first.token, lines))

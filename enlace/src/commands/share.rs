@@ -4,9 +4,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use runtime::Timestamp;
 use runtime::dto::{File, Token};
 use runtime::facade::{CreateTokenForFile, Ownership, StartedUpload};
-use runtime::Timestamp;
 use serde_json::json;
 
 use super::next_steps::options_of;

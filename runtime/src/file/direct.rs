@@ -6,8 +6,8 @@ use transport::crypto::SecretKey;
 use transport::file::sign_content_ownership;
 
 use super::blob::{BlobSealer, Limit, SealedBlob};
-use super::upload::NewContent;
 use super::record::ChunkMembers;
+use super::upload::NewContent;
 use super::{FileRecord, NewFile, Observer};
 use crate::content_store::Keeping;
 use crate::core::Core;

@@ -82,7 +82,10 @@ fn text(value: &Value) -> &str {
 fn end_of_code(mut shared: Process) -> Value {
     let told = shared.talk();
     let lines = told.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    lines.filter_map(|line| line.get("code").cloned()).next_back().unwrap_or_else(|| panic!("nothing of a code: {told}"))
+    lines
+        .filter_map(|line| line.get("code").cloned())
+        .next_back()
+        .unwrap_or_else(|| panic!("nothing of a code: {told}"))
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -115,9 +118,7 @@ async fn a_code_and_a_direct_share_end_with_the_command_that_asked_for_them() {
     assert_eq!(rest.count_own_files(scene.content.len()).await, 0, "it is in no list");
     assert_eq!(scene.backbone.line().content_requests(), 0);
     shared.kill();
-    let gone = async {
-        while scene.receive(&reference, "receiver", &["--no-mdns"]).await.is_ok() {}
-    };
+    let gone = async { while scene.receive(&reference, "receiver", &["--no-mdns"]).await.is_ok() {} };
     tokio::time::timeout(PATIENCE, gone).await.expect("the share ends");
     let code = text(&shared.announcement["code"]);
     assert_eq!(scene.receive_code(code).await.err().unwrap().code, Some(NOT_FOUND));
