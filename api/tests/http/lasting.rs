@@ -60,7 +60,7 @@ async fn a_code_is_offered_while_its_request_lasts() {
         offered.push(rest);
     }
     let answer = send(&router, code_for(&reference)).await;
-    assert_eq!((answer.status.as_u16(), answer.code().as_str()), (400, "error.runtime.codes.tooMany"));
+    assert_eq!((answer.status.as_u16(), answer.code().as_str()), (429, "error.runtime.codes.tooMany"));
     // The client of one has gone.
     offered.pop();
     offered.push(lasting(&router, code_for(&reference)).await.1);
