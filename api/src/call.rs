@@ -1,19 +1,24 @@
 //! One authenticated request on its way to a handler.
 
+use std::sync::Arc;
+
 use http::{HeaderMap, Method};
 use runtime::facade::Parameters;
 use runtime::{Error, Id, Runtime};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use tokio_util::sync::CancellationToken;
 
 use crate::problem::Problem;
 use crate::protocol::{Admission, Body, Media};
+use crate::rest::downloads::Downloads;
 use crate::validation::{Object, id_pattern};
 
 /// What a handler gets. `C` is what its face adds.
 pub(crate) struct Call<C> {
     pub(crate) runtime: Runtime,
     pub(crate) method: Method,
+    /// Those of the request, with a correlation id in any case.
     pub(crate) headers: HeaderMap,
     /// Decoded, in the order of the pattern.
     pub(crate) parameters: Vec<String>,
@@ -23,14 +28,30 @@ pub(crate) struct Call<C> {
     pub(crate) admission: Admission,
     /// What the client prefers of that which the route makes.
     pub(crate) media: Media,
+    /// What is known of downloads.
+    pub(crate) downloads: Arc<Downloads>,
+    /// Answers that last end with it.
+    pub(crate) stopping: CancellationToken,
     pub(crate) context: C,
 }
 
 impl Call<()> {
     /// The same request with what a face adds.
     pub(crate) fn with<C>(self, context: C) -> Call<C> {
-        let Self { runtime, method, headers, parameters, query, body, admission, media, context: () } = self;
-        Call { runtime, method, headers, parameters, query, body, admission, media, context }
+        let Self {
+            runtime,
+            method,
+            headers,
+            parameters,
+            query,
+            body,
+            admission,
+            media,
+            downloads,
+            stopping,
+            context: (),
+        } = self;
+        Call { runtime, method, headers, parameters, query, body, admission, media, downloads, stopping, context }
     }
 }
 

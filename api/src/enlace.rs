@@ -1,7 +1,8 @@
 //! The project's own face, `/api/enlace/v1`: what the dialects of the published connectors have no words for.
 //!
 //! Keys, roles, envelope, failures and handlers are those of the dialects. Here files say in which format they are sealed,
-//! uploads choose it and go to the backbone while they are received, and peers are listed.
+//! uploads choose it and go to the backbone while they are received. There are peers, codes, files that are shared without a backbone,
+//! and the paths of downloads.
 
 use http::Method;
 use runtime::dto;
@@ -14,7 +15,7 @@ use crate::connector::{self, Dialect, Differences};
 use crate::face::{Description, Face, Input, Operation, Output, Resource, Schemas};
 use crate::openapi::Components;
 use crate::protocol::Media;
-use crate::rest::peers;
+use crate::rest::{codes, direct, downloads, peers};
 
 const DIFFERENCES: Differences = Differences {
     name: "enlace",
@@ -29,6 +30,7 @@ const DIFFERENCES: Differences = Differences {
 };
 /// Areas of the dialects that are here too, by the first segment of their paths.
 const AREAS: [&str; 3] = ["Account", "Files", "Tokens"];
+const FILES: Need = Need("core:files");
 const PEERS: Need = Need("core:peers");
 
 /// The face.
@@ -39,7 +41,7 @@ pub(crate) fn face() -> Face {
     Face {
         name: DIFFERENCES.name,
         prefix: DIFFERENCES.prefix,
-        resources: resources.chain([peers()]).collect(),
+        resources: [direct()].into_iter().chain(resources).chain([peers(), codes(), downloads()]).collect(),
         schemas: Schemas { components, ..dialect.schemas },
         ..dialect
     }
@@ -59,10 +61,61 @@ fn peers() -> Resource {
     Resource { path: "Peers", need: PEERS, operations: vec![list] }
 }
 
+fn codes() -> Resource {
+    let offer = Operation {
+        method: Method::POST,
+        produces: &[],
+        handler: Box::new(|call| Box::pin(codes::offer(call.with(DIFFERENCES)))),
+        description: Description {
+            summary: "Offers the reference of a token under a new code, until the request ends. The first line is the code, \
+                      the last one says how it has ended",
+            input: Input::Json(codes::offering),
+            output: Output::Lines(["OfferedCode", "EndedCode"]),
+        },
+    };
+    Resource { path: "Codes", need: PEERS, operations: vec![offer] }
+}
+
+fn direct() -> Resource {
+    let share = Operation {
+        method: Method::POST,
+        produces: &[],
+        handler: Box::new(|call| Box::pin(direct::share(call.with(DIFFERENCES)))),
+        description: Description {
+            summary: "Shares a file without a backbone, until the request ends; it must be the last part of the form. The \
+                      first line has the token, the last one comes if the node stops",
+            input: Input::Upload(direct::form),
+            output: Output::Lines(["DirectShare", "EndedShare"]),
+        },
+    };
+    Resource { path: "Files/Direct", need: FILES, operations: vec![share] }
+}
+
+fn downloads() -> Resource {
+    let paths = Operation {
+        method: Method::GET,
+        produces: &[Media::JSON],
+        handler: Box::new(|call| Box::pin(downloads::get(call.with(DIFFERENCES)))),
+        description: Description {
+            summary: "By which paths the bytes of a download have come so far; the id is the X-Correlation-Id of its answer",
+            input: Input::None,
+            output: Output::One("DownloadPaths"),
+        },
+    };
+    Resource { path: "Downloads/{id}", need: FILES, operations: vec![paths] }
+}
+
 /// Those that no dialect has; the document has the others already.
 fn components() -> Vec<(String, RefOr<Schema>)> {
     let files = Components::default().with_renamed::<dto::File>(FILE_WITH_FORMAT, describe_format);
-    files.with::<peers::Peers>().into_vec()
+    files
+        .with::<peers::Peers>()
+        .with::<codes::OfferedCode>()
+        .with::<codes::EndedCode>()
+        .with::<direct::DirectShare>()
+        .with::<direct::EndedShare>()
+        .with::<downloads::DownloadPaths>()
+        .into_vec()
 }
 
 fn describe_format(schema: &mut Object) {
@@ -83,13 +136,16 @@ mod tests {
     }
 
     #[test]
-    fn files_tokens_peers_and_the_account_are_here_and_nothing_else() {
+    fn files_tokens_peers_codes_and_the_account_are_here_and_nothing_else() {
         for (method, path) in [
             (Method::POST, "/api/enlace/v1/Files/Own"),
             (Method::HEAD, "/API/enlace/V1/files/x/download"),
             (Method::DELETE, "/api/enlace/v1/Tokens/x"),
             (Method::GET, "/api/enlace/v1/Account/IdentityInfo"),
             (Method::GET, "/api/enlace/v1/Peers"),
+            (Method::POST, "/api/enlace/v1/Codes"),
+            (Method::POST, "/api/enlace/v1/Files/Direct"),
+            (Method::GET, "/api/enlace/v1/Downloads/x"),
         ] {
             assert!(is_offered(&method, path), "{method} {path}");
         }

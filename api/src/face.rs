@@ -111,6 +111,8 @@ pub(crate) enum Output {
     New(&'static str),
     /// 200 with bytes.
     Content,
+    /// 200 with two lines of JSON: one at once, and one when what the first tells of has ended.
+    Lines([&'static str; 2]),
 }
 
 /// Answers a request.

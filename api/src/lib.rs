@@ -26,6 +26,7 @@ mod enlace;
 mod face;
 mod faces;
 mod finish;
+mod lines;
 mod openapi;
 mod pipeline;
 mod problem;

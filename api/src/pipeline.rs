@@ -23,16 +23,18 @@ use listener::guard::Guard;
 use listener::{Malformed, RequestHandle, leftover};
 use runtime::{Runtime, Timestamp, with_correlation_id};
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use crate::auth::{Gate, Roles};
 use crate::call::Call;
 use crate::config::ApiConfig;
 use crate::face::{Face, Matched};
-use crate::finish::{Finish, correlation_id};
+use crate::finish::{CORRELATION_ID, Finish, correlation_id};
 use crate::openapi::Docs;
 use crate::problem::Problem;
 use crate::protocol::{Admission, Body as RequestBody, BodyBounds, Media, negotiate, parse_query, read_body, segments};
 use crate::reply::Reply;
+use crate::rest::downloads::Downloads;
 use crate::rest::monitoring::Monitoring;
 use crate::{connector, faces};
 
@@ -50,6 +52,8 @@ pub(crate) struct Api {
     guard: Guard,
     gate: Gate,
     docs: Option<Docs>,
+    downloads: Arc<Downloads>,
+    stopping: CancellationToken,
 }
 
 impl Api {
@@ -58,12 +62,18 @@ impl Api {
         Self::with_faces(runtime, config, faces)
     }
 
+    /// The same whose lasting answers end when this is cancelled.
+    pub(crate) fn until(self, stopping: CancellationToken) -> Self {
+        Self { stopping, ..self }
+    }
+
     pub(crate) fn with_faces(runtime: Runtime, config: ApiConfig, faces: Vec<Face>) -> Self {
         let guard = Guard::new(&config.allowed_hosts, &config.allowed_origins);
         let docs = config.docs.then(|| Docs::new(faces::openapi_json()));
         let monitoring = Monitoring::new(runtime.clone(), config.shown_configuration);
         let (root, gate) = (connector::root(), Gate::new(config.keys));
-        Self { runtime, monitoring, faces, root, guard, gate, docs }
+        let (downloads, stopping) = Default::default();
+        Self { runtime, monitoring, faces, root, guard, gate, docs, downloads, stopping }
     }
 
     /// The face that a path belongs to.
@@ -86,7 +96,8 @@ pub(crate) async fn handle(State(api): State<Arc<Api>>, request: Request) -> Res
 
 async fn answer(api: &Arc<Api>, request: Request, correlation_id: HeaderValue) -> Response {
     let started = Instant::now();
-    let (parts, body) = request.into_parts();
+    let (mut parts, body) = request.into_parts();
+    parts.headers.insert(CORRELATION_ID, correlation_id.clone());
     let segments = segments(parts.uri.path());
     let face = api.face(&segments);
     let target = Target { api, face, segments };
@@ -176,7 +187,20 @@ impl Target<'_> {
         let query = parse_query(parts.uri.query().unwrap_or_default())?;
         let (runtime, parameters) = (self.api.runtime.clone(), matched.parameters);
         let (method, headers) = (parts.method.clone(), parts.headers.clone());
-        let call = Call { runtime, method, headers, parameters, query, body, admission, media, context: () };
+        let (downloads, stopping) = (self.api.downloads.clone(), self.api.stopping.clone());
+        let call = Call {
+            runtime,
+            method,
+            headers,
+            parameters,
+            query,
+            body,
+            admission,
+            media,
+            downloads,
+            stopping,
+            context: (),
+        };
         let reply = (matched.operation.handler)(call).await?;
         Ok(Reply { negotiated: !offered.is_empty(), ..(self.face.envelope)(reply) })
     }

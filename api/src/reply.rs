@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::problem::Problem;
 use crate::protocol::attachment;
 
-/// By which way the first byte of a file has come: the name of a [`runtime::Path`].
+/// By which path the first byte of a file has come: the name of a [`runtime::Path`].
 pub(crate) const PATH: HeaderName = HeaderName::from_static("x-enlace-path");
 const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
 /// A successful answer, or the text of a failed one.
@@ -93,6 +93,11 @@ impl Reply {
     /// 200 with a result that is JSON text already.
     pub(crate) fn json_text(text: Vec<u8>) -> Self {
         Self { is_result: true, ..Self::bytes(StatusCode::OK, JSON, text.into()) }
+    }
+
+    /// A stream without an envelope.
+    pub(crate) fn streamed(status: StatusCode, content: ReplyContent) -> Self {
+        Self::new(status, content)
     }
 
     /// 200 with a result that is JSON text of unknown length.

@@ -7,6 +7,7 @@ use axum::middleware::map_response;
 use axum::response::Response;
 use http::{Extensions, HeaderMap, HeaderValue, StatusCode, Version, header};
 use runtime::Runtime;
+use tokio_util::sync::CancellationToken;
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{Predicate, SizeAbove};
 
@@ -22,6 +23,11 @@ const MIN_COMPRESSED: u64 = 1024;
 /// Limits on connections, headers and time are [`Server`](crate::Server)'s; bodies are limited here.
 pub fn router(runtime: Runtime, config: ApiConfig) -> Router {
     serving(Api::new(runtime, config))
+}
+
+/// The same whose lasting answers end when this is cancelled.
+pub(crate) fn router_until(runtime: Runtime, config: ApiConfig, stopping: CancellationToken) -> Router {
+    serving(Api::new(runtime, config).until(stopping))
 }
 
 pub(crate) fn serving(api: Api) -> Router {

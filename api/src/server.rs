@@ -9,14 +9,19 @@ use axum::Router;
 use axum::body::Body;
 use listener::{Limits, ListenError, Listener, RequestBody};
 use runtime::Runtime;
+use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 use crate::config::ApiConfig;
-use crate::router::router;
+use crate::router::router_until;
 
 /// A listening REST interface. Dropping it stops it at once; [`Server::shutdown`] lets running requests end.
 #[derive(Debug)]
-pub struct Server(listener::Server);
+pub struct Server {
+    server: listener::Server,
+    /// Ends answers that would go on as long as their clients want.
+    stopping: CancellationToken,
+}
 
 impl Server {
     /// Starts listening, on loopback at both of its addresses. Port 0 means a free one; see [`Server::local_addr`].
@@ -38,28 +43,30 @@ impl Server {
         limits: Limits,
     ) -> Result<Self, ListenError> {
         let socket = Listener::bind(listen).await?;
-        let router = router(runtime, config);
+        let stopping = CancellationToken::new();
+        let router = router_until(runtime, config, stopping.clone());
         let answer = move |request: http::Request<RequestBody>| {
             let router: Router = router.clone();
             router.oneshot(request.map(Body::new))
         };
-        Ok(Self(listener::Server::start(socket, limits, answer)))
+        Ok(Self { server: listener::Server::start(socket, limits, answer), stopping })
     }
 
     /// Where it listens.
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
-        self.0.local_addr()
+        self.server.local_addr()
     }
 
     /// `http://<address>`.
     #[must_use]
     pub fn url(&self) -> String {
-        self.0.url()
+        self.server.url()
     }
 
     /// Accepts nothing more, lets running requests end for a while, then closes what is left.
     pub async fn shutdown(self) {
-        self.0.shutdown().await;
+        self.stopping.cancel();
+        self.server.shutdown().await;
     }
 }

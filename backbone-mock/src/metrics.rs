@@ -96,6 +96,19 @@ impl Text {
             metrics.circuits_accepted,
             metrics.circuits_refused,
         );
+        self.gauge("enlace_rendezvous_registrations", "registrations at the rendezvous server", metrics.registrations);
+        self.outcomes(
+            "enlace_rendezvous_registrations_total",
+            "registrations that peers asked for, without renewals",
+            metrics.registrations_accepted,
+            metrics.registrations_refused,
+        );
+        self.outcomes(
+            "enlace_rendezvous_lookups_total",
+            "lookups of registrations",
+            metrics.lookups_accepted,
+            metrics.lookups_refused,
+        );
     }
 
     fn gauge(&mut self, name: &str, help: &str, value: impl Display) {

@@ -112,7 +112,20 @@ async fn registrations_are_refused_at_the_bound_and_disturb_no_client() {
     other.register("a", MINUTE).await.unwrap();
     assert!(matches!(other.register("b", MINUTE).await, Err(RendezvousError::Refused(_))));
     serves(&world, 1).await;
+    let there = metrics(&world);
+    assert_eq!((there.registrations, there.registrations_accepted), (3, 3));
+    assert!(there.registrations_refused >= 2, "{there:?}");
+    // A renewal is no other registration, and one that ends makes room.
+    other.register("a", 2 * MINUTE).await.unwrap();
+    other.unregister("b").await;
+    for name in ["b", "c"] {
+        one.unregister(name).await;
+    }
+    until(|| metrics(&world).registrations == 2).await;
+    let there = metrics(&world);
+    assert_eq!((there.registrations_accepted, there.lookups_accepted), (3, 0));
     let found = other.discover("a").await.unwrap();
+    assert!(metrics(&world).lookups_accepted >= 1);
     assert_eq!(found.iter().map(|(peer, _)| *peer).collect::<Vec<_>>(), [one.local_peer()]);
 }
 
@@ -161,6 +174,10 @@ async fn metrics_are_for_who_asks_at_their_address() {
         "enlace_relay_reservations_total{outcome=\"accepted\"} 1",
         "enlace_relay_circuits_total{outcome=\"refused\"} 0",
         "# TYPE enlace_relay_received_bytes_total counter",
+        "# TYPE enlace_rendezvous_registrations gauge",
+        "enlace_rendezvous_registrations 0",
+        "enlace_rendezvous_registrations_total{outcome=\"accepted\"} 0",
+        "enlace_rendezvous_lookups_total{outcome=\"refused\"} 0",
     ] {
         assert!(text.lines().any(|there| there == line), "{line} is missing in {text}");
     }

@@ -213,6 +213,16 @@ impl Access {
         }
     }
 
+    /// By which paths a download has come that has ended. An earlier version of a running process knows the first one only.
+    pub(crate) async fn paths_at_end(&self, paths: Paths) -> Paths {
+        match (self, &paths) {
+            (Self::There { client, .. }, Paths::Said { request: Some(request), .. }) => {
+                client.download_paths(request).await.map_or(paths, Paths::Told)
+            }
+            _ => paths,
+        }
+    }
+
     /// Whether a download of this file can go on where an earlier one ended. A running process cannot be asked for less than all,
     /// nor for the hashes that show what is here.
     pub(crate) fn can_continue(&self, file: &File) -> bool {
@@ -386,7 +396,7 @@ fn unlisted(error: runtime::Error) -> Failure {
 ///
 /// # Errors
 /// A failure if it has several files, for which that interface has no form.
-fn check_over_rest(source: &source_file::SourceFile, pid: u32) -> Result<(), Failure> {
+pub(crate) fn check_over_rest(source: &source_file::SourceFile, pid: u32) -> Result<(), Failure> {
     match source.manifest() {
         None => Ok(()),
         Some(_) => Err(Failure::new(Kind::Refused, "a running process cannot be given several files")
@@ -396,12 +406,15 @@ fn check_over_rest(source: &source_file::SourceFile, pid: u32) -> Result<(), Fai
 
 /// The header of a download that says by which path its first byte comes.
 const PATH_HEADER: &str = "x-enlace-path";
+/// The header that names the request of a download.
+const REQUEST_HEADER: &str = "x-correlation-id";
 
 fn rest_content(response: reqwest::Response) -> DownloadedContent {
     use futures_util::TryStreamExt;
     let length = response.content_length().unwrap_or(0);
-    let path = response.headers().get(PATH_HEADER).and_then(|value| value.to_str().ok());
-    let paths = Paths::Said(path.and_then(|name| serde_json::from_value(name.into()).ok()));
+    let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
+    let first = header(PATH_HEADER).and_then(|name| serde_json::from_value(name.into()).ok());
+    let paths = Paths::Said { first, request: header(REQUEST_HEADER).map(str::to_owned) };
     let stream = response.bytes_stream().map_err(std::io::Error::other);
     DownloadedContent { length, reader: Box::pin(tokio_util::io::StreamReader::new(stream)), paths }
 }

@@ -116,7 +116,7 @@ pub(crate) struct PeerOptions {
     /// Do not take part in a distributed hash table, even if one is configured
     #[arg(long, help_heading = "Peers")]
     pub(crate) no_dht: bool,
-    /// Do not use relays, and make no holes in NATs
+    /// Do not use relays or hole punching
     #[arg(long, help_heading = "Peers")]
     pub(crate) no_relay: bool,
     /// Do not connect to peers at all; everything goes through the backbone

@@ -32,6 +32,7 @@ mod qr;
 mod reach;
 mod receive;
 mod rest_client;
+mod rest_lines;
 mod running;
 mod server;
 mod similar;

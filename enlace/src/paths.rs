@@ -3,13 +3,22 @@
 use runtime::{Path, PathBytes, PathLog};
 use serde_json::{Value, json};
 
+use crate::rest_client::DownloadPaths;
+
 /// By which paths a content comes, as it is when it is asked for.
 #[derive(Debug, Clone)]
 pub(crate) enum Paths {
     /// The node in this process counts.
     Counted(PathLog),
-    /// Another process has said by which path the first byte comes.
-    Said(Option<Path>),
+    /// Another process has said by which path the first byte comes, and knows more of this request.
+    Said {
+        /// That path.
+        first: Option<Path>,
+        /// The correlation id of the request.
+        request: Option<String>,
+    },
+    /// Another process has counted, up to the end.
+    Told(DownloadPaths),
 }
 
 impl Paths {
@@ -17,14 +26,16 @@ impl Paths {
     pub(crate) fn last(&self) -> Option<Path> {
         match self {
             Self::Counted(log) => log.last(),
-            Self::Said(path) => *path,
+            Self::Said { first, .. } => *first,
+            Self::Told(told) => told.path,
         }
     }
 
     fn all(&self) -> Vec<PathBytes> {
         match self {
             Self::Counted(log) => log.bytes(),
-            Self::Said(_) => Vec::new(),
+            Self::Said { .. } => Vec::new(),
+            Self::Told(told) => told.paths.clone(),
         }
     }
 
@@ -49,7 +60,7 @@ impl Paths {
 
 impl Default for Paths {
     fn default() -> Self {
-        Self::Said(None)
+        Self::Said { first: None, request: None }
     }
 }
 
@@ -66,8 +77,16 @@ mod tests {
         };
         assert_eq!(result(&Paths::default()), json!({"path": null}));
         assert_eq!(result(&Paths::Counted(PathLog::default())), json!({"path": null}));
-        assert_eq!(result(&Paths::Said(Some(Path::Punched))), json!({"path": "punched"}));
-        assert_eq!(Paths::Said(Some(Path::Lan)).description().as_deref(), Some("direct (lan)"));
+        let said = |first| Paths::Said { first, request: None };
+        assert_eq!(result(&said(Some(Path::Punched))), json!({"path": "punched"}));
+        assert_eq!(said(Some(Path::Lan)).description().as_deref(), Some("direct (lan)"));
+        let [lan, backbone] = [(Path::Lan, 3), (Path::Backbone, 4)].map(|(path, bytes)| PathBytes { path, bytes });
+        let told = |paths| Paths::Told(DownloadPaths { path: Some(Path::Backbone), paths });
+        assert_eq!(result(&told(vec![backbone])), json!({"path": "backbone"}));
+        let both =
+            json!({"path": "backbone", "paths": [{"path": "lan", "bytes": 3}, {"path": "backbone", "bytes": 4}]});
+        assert_eq!(result(&told(vec![lan, backbone])), both);
+        assert_eq!(told(vec![lan, backbone]).description().as_deref(), Some("direct (lan), backbone"));
         assert_eq!(Paths::default().description(), None);
     }
 }

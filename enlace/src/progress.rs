@@ -57,6 +57,8 @@ impl ProgressOutput {
             has_begun: false,
             last: None,
             resumed: 0,
+            path: None,
+            told: None,
         };
         Self::with(ProgressBar::hidden(), Some(Arc::new(Mutex::new(lines))), None)
     }
@@ -154,6 +156,9 @@ impl ProgressOutput {
         if self.bar.prefix() != description {
             self.bar.set_prefix(description);
         }
+        if path.is_some() {
+            self.with_lines(|lines| lines.path = path);
+        }
     }
 
     /// Names a step that has a length.
@@ -226,6 +231,10 @@ struct Lines {
     last: Option<(u64, Duration)>,
     /// Bytes of the file that had arrived before this run.
     resumed: u64,
+    /// By which path bytes come, once that is known.
+    path: Option<Path>,
+    /// The path of the last line.
+    told: Option<Path>,
 }
 
 impl Lines {
@@ -252,11 +261,17 @@ impl Lines {
         let (bytes, now) = (bytes.max(self.resumed).min(total.unwrap_or(u64::MAX)), (self.clock)());
         let is_due = match self.last {
             None => true,
-            Some((before, at)) => bytes > before && (Some(bytes) == total || now.saturating_sub(at) >= INTERVAL),
+            Some((before, _)) if bytes > before && Some(bytes) == total => true,
+            Some((before, at)) => (bytes > before || self.path != self.told) && now.saturating_sub(at) >= INTERVAL,
         };
         if is_due {
             self.last = Some((bytes, now));
-            (self.write)(json!({ "progress": { "bytes": bytes, "total": total, "resumed": self.resumed } }));
+            self.told = self.path;
+            let mut line = json!({ "bytes": bytes, "total": total, "resumed": self.resumed });
+            if let Some(path) = self.path {
+                line["path"] = json!(path);
+            }
+            (self.write)(json!({ "progress": line }));
         }
     }
 }
@@ -415,6 +430,48 @@ mod tests {
         progress.add(5);
         let expected = json!({ "progress": { "bytes": 5, "total": null, "resumed": 0 } });
         assert_eq!(*written.lock().unwrap(), [expected]);
+    }
+
+    #[test]
+    fn lines_name_the_path_from_when_it_is_known_and_when_it_changes() {
+        const LENGTH: u64 = 100;
+        let (written, clock) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicU64::new(0)));
+        let (lines, now) = (written.clone(), clock.clone());
+        let time = move || Duration::from_millis(now.load(Ordering::SeqCst));
+        let progress = ProgressOutput::writing(time, move |line| lines.lock().unwrap().push(line));
+        progress.begin(LENGTH);
+        let observe = progress.observer();
+        for (millisecond, bytes, path) in [
+            (0, 0, None),
+            (1, 10, Some(Path::Relayed)),
+            (200, 20, Some(Path::Relayed)),
+            // No byte more: the path alone has changed, and not so soon.
+            (201, 20, Some(Path::Lan)),
+            (400, 20, Some(Path::Lan)),
+            (600, 20, Some(Path::Lan)),
+            // What is on its way again says nothing.
+            (800, 30, None),
+            (801, LENGTH, Some(Path::Backbone)),
+        ] {
+            clock.store(millisecond, Ordering::SeqCst);
+            let total = Some(LENGTH);
+            observe(facade::Progress { phase: Phase::Downloading, bytes, total, resumed: 0, path });
+        }
+        let line = |bytes: u64, path: Option<&str>| {
+            let mut line = json!({ "bytes": bytes, "total": LENGTH, "resumed": 0 });
+            if let Some(path) = path {
+                line["path"] = Value::from(path);
+            }
+            json!({ "progress": line })
+        };
+        let expected = [
+            line(0, None),
+            line(20, Some("relayed")),
+            line(20, Some("lan")),
+            line(30, Some("lan")),
+            line(LENGTH, Some("backbone")),
+        ];
+        assert_eq!(*written.lock().unwrap(), expected);
     }
 
     #[test]

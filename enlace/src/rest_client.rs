@@ -8,16 +8,17 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use reqwest::multipart::{Form, Part};
 use reqwest::{Method, RequestBuilder, Response};
-use runtime::Secret;
 use runtime::dto::{Connectivity, File, FileFormat, IdentityInfo, Peer, Token};
 use runtime::facade::{CreateOwnToken, CreateTokenForFile, LoadFile, LoadPeerToken, Ownership, UploadOwnFile};
 use runtime::http_client::{self, Redirects, Trust};
+use runtime::{Path, PathBytes, Secret};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::code::Kind;
 use crate::failure::Failure;
 use crate::progress::ProgressOutput;
+use crate::rest_lines::Lines;
 use crate::wording::with_sources;
 
 /// The interface whose objects are the facades' own, and that takes files in every format.
@@ -64,6 +65,25 @@ pub(crate) struct ShownPeers {
     pub(crate) this: Option<Connectivity>,
 }
 
+/// By which paths a download has come.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub(crate) struct DownloadPaths {
+    /// That of the last byte; none if nothing had to be fetched.
+    pub(crate) path: Option<Path>,
+    /// All of them.
+    pub(crate) paths: Vec<PathBytes>,
+}
+
+#[derive(Deserialize)]
+struct DirectShare {
+    token: Token,
+}
+
+#[derive(Deserialize)]
+struct OfferedCode {
+    code: String,
+}
+
 #[derive(Deserialize)]
 struct ErrorAnswer {
     error: RefusalBody,
@@ -106,7 +126,22 @@ impl RestClient {
         progress: &ProgressOutput,
     ) -> Result<File, Failure> {
         progress.step("uploading", Some(length));
-        let form = fields(&upload).into_iter().fold(Form::new(), |form, (name, value)| form.text(name, value));
+        let form = Form::new().text("format", upload.format.as_str());
+        let answer =
+            self.send_file("Files/Own", upload, length, form, progress).await?.json::<Envelope<ShownFile>>().await;
+        answer.map(|envelope| File::from(envelope.result)).map_err(unreachable_node)
+    }
+
+    /// Sends a form with a file of `length` bytes, and waits for the head of the answer.
+    async fn send_file(
+        &self,
+        path: &str,
+        upload: UploadOwnFile,
+        length: u64,
+        form: Form,
+        progress: &ProgressOutput,
+    ) -> Result<Response, Failure> {
+        let form = fields(&upload).into_iter().fold(form, |form, (name, value)| form.text(name, value));
         let UploadOwnFile { content, filename, mimetype, .. } = upload;
         let (bar, taken) = (progress.clone(), Arc::new(AtomicU64::new(0)));
         let counter = taken.clone();
@@ -121,10 +156,40 @@ impl RestClient {
             .map_err(|_| Failure::usage(format!("{mimetype} is not a media type")))?;
         // A read timeout would begin with the request, and a large body takes longer.
         let http = on_this_machine(None)?;
-        // The node passes the file on while it receives it, so the fields come first.
-        let request = self.with_key(http.request(Method::POST, self.address("Files/Own")));
-        let uploading = file(request.multipart(form.part("file", part)));
+        // The node reads the file while it receives it, so the fields come first.
+        let request = self.with_key(http.request(Method::POST, self.address(path)));
+        let uploading = send(request.multipart(form.part("file", part)));
         unless_silent(uploading, &taken, READ_TIMEOUT).await.unwrap_or_else(|| Err(silent_node()))
+    }
+
+    /// Shares a file of `length` bytes without a backbone, until the lines are dropped.
+    pub(crate) async fn share_directly(
+        &self,
+        upload: UploadOwnFile,
+        length: u64,
+        terms: &CreateTokenForFile,
+        progress: &ProgressOutput,
+    ) -> Result<(Token, Lines), Failure> {
+        let terms = serde_json::to_string(terms).map_err(|error| Failure::general(error.to_string()))?;
+        let response =
+            self.send_file("Files/Direct", upload, length, Form::new().text("terms", terms), progress).await?;
+        let mut lines = Lines::of(response);
+        let first: DirectShare = lines.next().await?;
+        Ok((first.token, lines))
+    }
+
+    /// Offers a reference under a new code, until the lines are dropped. The next one says how the code has ended.
+    pub(crate) async fn offer_code(&self, reference: &str) -> Result<(String, Lines), Failure> {
+        // Nothing comes until somebody uses the code.
+        let request = self.with_key(on_this_machine(None)?.request(Method::POST, self.address("Codes")));
+        let mut lines = Lines::of(send(request.json(&serde_json::json!({ "reference": reference }))).await?);
+        let first: OfferedCode = lines.next().await?;
+        Ok((first.code, lines))
+    }
+
+    /// By which paths the download with this correlation id has come so far.
+    pub(crate) async fn download_paths(&self, id: &str) -> Result<DownloadPaths, Failure> {
+        result(self.request(Method::GET, &format!("Downloads/{id}"))).await
     }
 
     pub(crate) async fn download(&self, id: &str) -> Result<Response, Failure> {
@@ -216,7 +281,6 @@ pub(crate) fn on_this_machine(read_timeout: Option<Duration>) -> Result<reqwest:
 /// What a form says of a file besides its bytes, name and media type.
 fn fields(upload: &UploadOwnFile) -> Vec<(&'static str, String)> {
     let single = [
-        ("format", Some(upload.format.as_str().to_owned())),
         ("expiresAt", upload.expires_at.map(|time| time.to_string())),
         ("title", upload.title.clone()),
         ("description", upload.description.clone()),

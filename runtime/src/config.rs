@@ -87,7 +87,7 @@ pub struct PeerConfig {
     pub rendezvous: Vec<String>,
     /// Whether the relay and the rendezvous server that the backbone offers are used, too.
     pub backbone_services: bool,
-    /// Whether it reaches others through relays, and makes holes in NATs with their help.
+    /// Whether it reaches others through relays, and uses them for hole punching.
     pub relaying: bool,
     /// Whether addresses of private networks are told to others in references and tokens, and dialled if others tell them.
     pub private_addresses: bool,

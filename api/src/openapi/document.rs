@@ -5,7 +5,7 @@ use runtime::Path;
 use utoipa::openapi::path::{HttpMethod, Operation, OperationBuilder, ParameterBuilder, ParameterIn, PathsBuilder};
 use utoipa::openapi::request_body::{RequestBody, RequestBodyBuilder};
 use utoipa::openapi::schema::{
-    ArrayBuilder, ComponentsBuilder, KnownFormat, ObjectBuilder, Schema, SchemaFormat, Type,
+    ArrayBuilder, ComponentsBuilder, KnownFormat, ObjectBuilder, OneOfBuilder, Schema, SchemaFormat, Type,
 };
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::{
@@ -159,7 +159,7 @@ fn request_body(input: &Input) -> Option<RequestBody> {
 fn status(output: &Output) -> &'static str {
     match output {
         Output::Nothing => "204",
-        Output::One(_) | Output::Many(_) | Output::Content => "200",
+        Output::One(_) | Output::Many(_) | Output::Content | Output::Lines(_) => "200",
         Output::New(_) => "201",
     }
 }
@@ -174,6 +174,13 @@ fn success(face: &Face, operation: &face::Operation) -> ResponseBuilder {
             json_response("Found", enveloped(Schema::Array(list).into()))
         }
         Output::New(name) => json_response("Created", enveloped(reference(name))),
+        Output::Lines(names) => {
+            let line = names.into_iter().fold(OneOfBuilder::new(), |line, name| line.item(reference(name)));
+            let content = ContentBuilder::new().schema(Some(Schema::OneOf(line.build()))).build();
+            ResponseBuilder::new()
+                .description("A line of JSON at once, and one at the end")
+                .content("application/x-ndjson", content)
+        }
         Output::Content => {
             let content = ContentBuilder::new().schema(Some(binary("The bytes of the file."))).build();
             with_path(ResponseBuilder::new().description("The bytes, verified").content("*/*", content))
@@ -186,11 +193,11 @@ fn success(face: &Face, operation: &face::Operation) -> ResponseBuilder {
     response
 }
 
-/// With the header that tells by which way the content comes.
+/// With the header that tells by which path the content comes.
 fn with_path(response: ResponseBuilder) -> ResponseBuilder {
     let names = [Path::Lan, Path::Direct, Path::Punched, Path::Relayed, Path::Backbone].map(Path::name);
     let schema = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(names)).build();
-    let text = "By which way the first byte has come; absent if the node had all bytes.";
+    let text = "By which path the first byte has come; absent if the node had all bytes.";
     response.header("X-Enlace-Path", HeaderBuilder::new().schema(Some(schema)).description(Some(text)).build())
 }
 

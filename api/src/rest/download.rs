@@ -12,6 +12,7 @@ use runtime::facade::Download;
 use tokio_util::io::ReaderStream;
 
 use crate::connector::Call;
+use crate::finish::CORRELATION_ID;
 use crate::problem::Problem;
 use crate::reply::{PATH, Reply, without_bytes};
 
@@ -28,10 +29,14 @@ pub(crate) async fn download(call: Call) -> Result<Reply, Problem> {
     let mut headers = selection.headers(representation);
     let body = match selection {
         Selection::Whole if call.method == Method::HEAD => without_bytes(),
-        Selection::Whole => body(call.runtime().files().download_file(&id, None).await?, &mut headers),
+        Selection::Whole => {
+            let download = call.runtime().files().download_file(&id, None).await?;
+            body(&call, download, &mut headers)
+        }
         Selection::Part(part) => {
             let range = part.offset()..part.offset() + part.length();
-            body(call.runtime().files().read_range(&id, range).await?, &mut headers)
+            let download = call.runtime().files().read_range(&id, range).await?;
+            body(&call, download, &mut headers)
         }
         Selection::NotModified => without_bytes(),
         Selection::Unsatisfiable => return Err(Problem::range_not_satisfiable(file.filesize, headers)),
@@ -46,8 +51,11 @@ fn entity_tag(file: &File) -> HeaderValue {
     HeaderValue::from_str(&tag).expect("an id is visible ASCII")
 }
 
-/// The bytes, and the header that says by which way they come.
-fn body(download: Download, headers: &mut HeaderMap) -> Body {
+/// The bytes, and the header that says by which path they come. How it goes on can be asked for.
+fn body(call: &Call, download: Download, headers: &mut HeaderMap) -> Body {
+    if let Some(id) = call.headers.get(CORRELATION_ID).and_then(|id| id.to_str().ok()) {
+        call.downloads.add(id, download.content.path_log());
+    }
     if let Some(path) = download.content.path() {
         headers.insert(PATH, HeaderValue::from_static(path.name()));
     }

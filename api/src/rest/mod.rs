@@ -2,7 +2,10 @@
 
 pub(crate) mod account;
 pub(crate) mod challenges;
+pub(crate) mod codes;
+pub(crate) mod direct;
 mod download;
+pub(crate) mod downloads;
 pub(crate) mod files;
 mod form;
 pub(crate) mod identity_metadata;

@@ -10,6 +10,7 @@ use axum::extract::multipart::Field;
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt as _};
 use runtime::facade::UploadOwnFile;
+use serde_json::Value;
 use tokio::io::AsyncRead;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::io::StreamReader;
@@ -35,39 +36,52 @@ pub(crate) fn form() -> Object {
 /// `POST Files/Own`
 pub(crate) async fn upload(mut call: Call) -> Result<Reply, Problem> {
     let (runtime, differences) = (call.runtime().clone(), call.differences());
-    let received = match call.take_body() {
+    let upload = async |request, _| Ok(runtime.files().upload_own_file(request).await?);
+    let file = received(&mut call, form(), upload).await?;
+    Ok(Reply::created(&differences.file(file)))
+}
+
+/// Receives a form of this shape, and does something with its file, and with its fields, while that is received. If the form breaks
+/// off, the work is dropped.
+pub(super) async fn received<T>(
+    call: &mut Call,
+    shape: Object,
+    work: impl AsyncFnOnce(UploadOwnFile, Value) -> Result<T, Problem>,
+) -> Result<T, Problem> {
+    let differences = call.differences();
+    let form = match call.take_body() {
         Body::Multipart { content_type, body } => Form::new(content_type, body, None).await?,
         // A body that is not multipart has no file, even if it says so.
-        other => return Err(other.into_json().map_or_else(|problem| problem, |_| form().missing("file"))),
+        other => return Err(other.into_json().map_or_else(|problem| problem, |_| shape.missing("file"))),
     };
     let (begin, begun) = oneshot::channel();
-    let mut receiving = pin!(receive(received, differences, begin));
-    let mut uploading = pin!(async {
+    let mut receiving = pin!(receive(form, shape, differences, begin));
+    let mut working = pin!(async {
         match begun.await {
-            Ok(request) => runtime.files().upload_own_file(request).await,
+            Ok((request, fields)) => work(request, fields).await,
             // There is no file, which the form's reader says.
             Err(_) => std::future::pending().await,
         }
     });
-    let file = tokio::select! {
+    tokio::select! {
         biased;
         // If it fails, the upload is dropped with what was sent of it.
         received = &mut receiving => {
             received?;
-            uploading.await?
+            working.await
         }
-        uploaded = &mut uploading => uploaded?,
-    };
-    Ok(Reply::created(&differences.file(file)))
+        outcome = &mut working => outcome,
+    }
 }
 
 /// Reads a form, begins the upload at the head of its file, and passes the file's bytes on.
 async fn receive(
     mut form: Form,
+    shape: Object,
     differences: Differences,
-    begin: oneshot::Sender<UploadOwnFile>,
+    begin: oneshot::Sender<(UploadOwnFile, Value)>,
 ) -> Result<(), Problem> {
-    let mut texts = Texts::new(self::form());
+    let mut texts = Texts::new(shape);
     while let Some(part) = form.next().await? {
         if part.file.is_none() {
             texts.read(part).await?;
@@ -92,11 +106,11 @@ fn request(
     part: &Part<'_>,
     content: Pin<Box<dyn AsyncRead + Send>>,
     differences: Differences,
-) -> Result<UploadOwnFile, Problem> {
+) -> Result<(UploadOwnFile, Value), Problem> {
     let (shape, values) = texts.into_parts();
     let head = FileHead::read(part)?.ok_or_else(|| Problem::invalid_property("the file must have a name"))?;
-    let fields: Fields = shape.read(values)?;
-    Ok(fields.into_request(head, content, differences))
+    let fields: Fields = shape.read(values.clone())?;
+    Ok((fields.into_request(head, content, differences), values))
 }
 
 async fn pass_on(mut field: Field<'_>, sender: &mpsc::Sender<Passed>) -> Result<(), Problem> {

@@ -3,6 +3,7 @@
 
 mod encodings;
 mod garbage;
+mod lasting;
 mod lists;
 mod node;
 mod numbers;

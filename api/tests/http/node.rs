@@ -8,7 +8,7 @@ use axum::body::Body;
 use backbone_mock::Backbone;
 use bytes::Bytes;
 use http::{HeaderMap, Request, StatusCode, header};
-use runtime::{BackboneConfig, Config, Runtime, Secret};
+use runtime::{BackboneConfig, Config, ContentStoreConfig, PeerConfig, Runtime, Secret};
 use serde_json::Value;
 use tempfile::TempDir;
 use tower::ServiceExt;
@@ -51,6 +51,23 @@ impl TestNode {
         Self::start_at(backbone, backbone_dir).await
     }
 
+    /// A node that peers of this machine reach, with a content store of this many bytes.
+    pub(crate) async fn with_peers(max_size: u64) -> Self {
+        let backbone_dir = Arc::new(tempfile::tempdir().unwrap());
+        let config = backbone_mock::Config::new(backbone_dir.path()).with_client("test", "test");
+        let backbone = Arc::new(Backbone::start(config).await.unwrap());
+        let peers = PeerConfig {
+            listen: vec!["/ip4/127.0.0.1/tcp/0".to_owned()],
+            mdns: false,
+            relaying: false,
+            loopback_addresses: true,
+            ..PeerConfig::default()
+        };
+        let content_store = Some(ContentStoreConfig::new(max_size));
+        let change = |config| Config { peers: Some(peers), content_store, ..config };
+        Self::start_with(backbone, backbone_dir, change).await
+    }
+
     /// Two nodes on one backbone.
     pub(crate) async fn pair() -> (Self, Self) {
         let first = Self::start().await;
@@ -59,10 +76,18 @@ impl TestNode {
     }
 
     async fn start_at(backbone: Arc<Backbone>, backbone_dir: Arc<TempDir>) -> Self {
+        Self::start_with(backbone, backbone_dir, |config| config).await
+    }
+
+    async fn start_with(
+        backbone: Arc<Backbone>,
+        backbone_dir: Arc<TempDir>,
+        change: impl FnOnce(Config) -> Config,
+    ) -> Self {
         let data_dir = tempfile::tempdir().unwrap();
         let config =
             Config::new(data_dir.path().join("node"), BackboneConfig::new(backbone.url(), "test", Secret::new("test")));
-        let runtime = Runtime::builder(config).start().await.unwrap();
+        let runtime = Runtime::builder(change(config)).start().await.unwrap();
         Self { runtime, backbone, data_dir, backbone_dir }
     }
 

@@ -31,6 +31,16 @@ pub struct PeerMetrics {
     pub received: u64,
     /// Bytes that peers were sent on streams; zero without a relay.
     pub sent: u64,
+    /// Registrations at the rendezvous server.
+    pub registrations: u64,
+    /// Registrations that were accepted, without renewals.
+    pub registrations_accepted: u64,
+    /// Registrations that were refused.
+    pub registrations_refused: u64,
+    /// Lookups that were answered.
+    pub lookups_accepted: u64,
+    /// Lookups that were refused.
+    pub lookups_refused: u64,
 }
 
 #[cfg(not(feature = "peers"))]

@@ -109,7 +109,8 @@ impl PeerServer {
 
     /// What its operator watches.
     pub(crate) fn metrics(&self) -> PeerMetrics {
-        let (relay, refused) = (self.network.relay_metrics(), self.network.refused());
+        let (relay, rendezvous) = (self.network.relay_metrics(), self.network.rendezvous_metrics());
+        let refused = self.network.refused();
         PeerMetrics {
             connections: self.network.connections().len() as u64,
             refused: refused.connections + refused.streams,
@@ -121,6 +122,11 @@ impl PeerServer {
             circuits_refused: relay.circuits_refused,
             received: relay.received,
             sent: relay.sent,
+            registrations: rendezvous.registrations,
+            registrations_accepted: rendezvous.registrations_accepted,
+            registrations_refused: rendezvous.registrations_refused,
+            lookups_accepted: rendezvous.lookups_accepted,
+            lookups_refused: rendezvous.lookups_refused,
         }
     }
 

@@ -4,13 +4,15 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use runtime::Timestamp;
 use runtime::dto::{File, Token};
 use runtime::facade::{CreateTokenForFile, Ownership, StartedUpload};
-use runtime::{OfferedCode, Timestamp};
 use serde_json::json;
 
 use super::next_steps::options_of;
 use super::peer_servers::wait_for_relay;
+use super::share_code::Offer;
+use super::share_direct::DirectShare;
 use super::share_result::{Interface, Shared, SharedFile, files_of, print};
 use super::{Context, share_code, share_direct, share_early};
 use crate::access::{Access, NewFile};
@@ -22,6 +24,7 @@ use crate::failure::Failure;
 use crate::format::{Format, FormatOptions};
 use crate::output::Output;
 use crate::progress::ProgressOutput;
+use crate::running::Running;
 use crate::server::Served;
 use crate::source_file::{SourceFile, parse_name};
 use crate::source_tree::SourceTree;
@@ -30,7 +33,8 @@ use crate::time;
 
 /// Encrypt and upload files, print a reference to it, and serve until Ctrl-C.
 ///
-/// If another process already serves the data directory, that process uploads a file and this command ends at once.
+/// If another process already serves the data directory, that process uploads a file and this command ends at once; with --code it
+/// stays until the code has ended, and with --direct-only until Ctrl-C.
 ///
 /// By default, anyone who has the reference can load the file for 7 days; --expires-in, --for and the password options
 /// change that. They apply to the reference: the file itself stays at the backbone until it is deleted, or for as long as
@@ -106,6 +110,9 @@ pub(crate) struct ShareArgs {
     #[arg(long, conflicts_with_all = ["local", "no_direct"], help_heading = "Peers")]
     code: bool,
     /// Share without a backbone: nothing is uploaded, and receivers load the file from this machine while the command runs
+    ///
+    /// A running process that serves the data directory gets a sealed copy, which is removed at the end of this command. Its content
+    /// store needs room for it.
     #[arg(long, conflicts_with_all = ["no_direct", "early", "text"], help_heading = "Peers")]
     direct_only: bool,
 }
@@ -149,10 +156,11 @@ pub(crate) async fn run(mut context: Context, args: ShareArgs) -> Result<(), Fai
     }
     let settings = plan.settings.clone();
     let output = context.output;
-    check_peers(&args, &settings, None)?;
+    check_peers(&args, &settings)?;
     // A second `share` uses the process that serves the directory; only one can have it.
     let access = context.interrupt.or(Access::open(plan, output)).await?;
-    let served = match check_peers(&args, &settings, Some(&access)) {
+    let checked = check_running(&args, &access).await;
+    let served = match checked {
         Ok(()) => serve(&access, &settings).await,
         Err(failure) => Err(failure),
     };
@@ -173,27 +181,32 @@ pub(crate) async fn run(mut context: Context, args: ShareArgs) -> Result<(), Fai
     let shared = context.interrupt.or(sharing).await;
     progress.finish();
     let interface = Interface::of(&access, served.as_ref()).await.alone(args.direct_only);
-    let alone = shared.as_ref().ok().filter(|_| args.direct_only).map(|(_, token)| token.clone());
-    let told = shared
-        .map_err(|failure| progress.explain_stopped(failure))
-        .map(|(file, token)| Shared { file, token, files, resumed: progress.resumed() })
-        .and_then(|shared| {
-            let passed_on = interface.passed_on(&shared.token);
-            let code = args.code.then(|| share_code::offer(&access, &passed_on.reference)).transpose()?;
-            let options = (args.no_qr, options_of(&context, &args.node));
-            print(&shared, &interface, (&passed_on, code.as_ref()), options, output)?;
-            Ok(code)
-        });
-    let told = match (told, &served) {
+    let (shared, mut alone) = match shared {
+        Ok((file, token, alone)) => (Ok(Shared { file, token, files, resumed: progress.resumed() }), alone),
+        Err(failure) => (Err(progress.explain_stopped(failure)), None),
+    };
+    let told = async {
+        let shared = shared?;
+        let passed_on = interface.passed_on(&shared.token);
+        let code = match args.code {
+            true => Some(share_code::offer(&access, &passed_on.reference).await?),
+            false => None,
+        };
+        let options = (args.no_qr, options_of(&context, &args.node));
+        print(&shared, &interface, (&passed_on, code.as_ref()), options, output)?;
+        Ok(code)
+    };
+    let told = match (told.await, &served) {
         (Ok(code), Some(served)) => {
             served.warn(output);
             serve_until_asked(&mut context, code).await;
             Ok(())
         }
-        (told, _) => told.map(drop),
+        (Ok(code), None) => stay(&mut context, code, alone.as_mut()).await,
+        (Err(failure), _) => Err(failure),
     };
-    if let Some(token) = alone {
-        share_direct::stop(&access, &token).await;
+    if let Some(share) = alone {
+        share.stop(&access).await;
     }
     if let Some(served) = served {
         served.stop().await;
@@ -209,43 +222,58 @@ async fn carry_out(
     source: SourceFile,
     (format, terms): (Format, Terms),
     (output, progress): (Output, &ProgressOutput),
-) -> Result<(SharedFile, Token), Failure> {
+) -> Result<(SharedFile, Token, Option<DirectShare>), Failure> {
     if args.direct_only {
         let expires_at = Wanted::new(&terms, time::now()).of_token(Timestamp::NEVER);
         let terms = CreateTokenForFile { expires_at, ..terms.request };
-        return share_direct::share(access, source, format, terms, progress).await;
+        let (file, token, share) = share_direct::share(access, source, format, terms, progress).await?;
+        return Ok((file, token, Some(share)));
     }
     let (file, token) = match args.early {
         true => share_while_uploading(access, source, format, terms, (output, progress)).await?,
         false => share(access, source, format, terms, (output, progress)).await?,
     };
-    Ok((SharedFile::from(&file), token))
+    Ok((SharedFile::from(&file), token, None))
 }
 
-/// Refuses what peers are needed for if there are none, and what another process would have to do.
-fn check_peers(args: &ShareArgs, settings: &Settings, access: Option<&Access>) -> Result<(), Failure> {
-    let what = match (args.direct_only, args.code) {
-        (true, _) => "share a file without a backbone",
-        (false, true) => "offer a code",
-        (false, false) => return access.map_or(Ok(()), |access| check_options(args, access)),
-    };
-    match access {
-        None if settings.peers.is_none() => {
+/// What the options ask for that needs peers.
+fn needs_peers(args: &ShareArgs) -> Option<&'static str> {
+    match (args.direct_only, args.code) {
+        (true, _) => Some("share a file without a backbone"),
+        (false, true) => Some("offer a code"),
+        (false, false) => None,
+    }
+}
+
+/// Refuses what peers are needed for if there are none.
+fn check_peers(args: &ShareArgs, settings: &Settings) -> Result<(), Failure> {
+    match needs_peers(args) {
+        Some(what) if settings.peers.is_none() => {
             Err(Failure::usage(format!("cannot {what}, because peers are switched off"))
                 .hint("set enlace.peers.enabled to true"))
         }
-        Some(Access::There { running, .. }) => Err(Failure::new(
-            Kind::Refused,
-            format!("a running process cannot be asked to {what}"),
-        )
-        .hint(format!("stop process {}, which serves this data directory, and run the same command", running.pid))),
         _ => Ok(()),
     }
 }
 
-/// Refuses options that say how peers connect if another process has started the node: it would go on as it is.
-fn check_options(args: &ShareArgs, access: &Access) -> Result<(), Failure> {
-    let Access::There { running, .. } = access else { return Ok(()) };
+/// The same if another process has started the node, before it is sent a file. Options that say how peers connect are refused, too:
+/// that process would go on as it is.
+async fn check_running(args: &ShareArgs, access: &Access) -> Result<(), Failure> {
+    let Access::There { client, running } = access else { return Ok(()) };
+    check_options(args, running)?;
+    let Some(what) = needs_peers(args) else { return Ok(()) };
+    match client.peers().await?.this {
+        Some(_) => Ok(()),
+        None => {
+            let pid = running.pid;
+            let told = format!("cannot {what}, because peers are switched off in the running process {pid}");
+            Err(Failure::new(Kind::Refused, told)
+                .hint(format!("stop process {pid}, which serves this data directory, and run the same command")))
+        }
+    }
+}
+
+fn check_options(args: &ShareArgs, running: &Running) -> Result<(), Failure> {
     let option = args.local.then_some("--local");
     match option.or_else(|| args.peers.settings().first().map(|(_, _, option)| *option)) {
         None => Ok(()),
@@ -257,7 +285,7 @@ fn check_options(args: &ShareArgs, access: &Access) -> Result<(), Failure> {
 }
 
 /// Waits for Ctrl-C, and says meanwhile what has become of the code.
-async fn serve_until_asked(context: &mut Context, code: Option<OfferedCode>) {
+async fn serve_until_asked(context: &mut Context, code: Option<Offer>) {
     let output = context.output;
     if let Some(code) = code {
         tokio::select! {
@@ -267,6 +295,33 @@ async fn serve_until_asked(context: &mut Context, code: Option<OfferedCode>) {
     }
     context.interrupt.asked().await;
     output.talk("stopping");
+}
+
+/// Stays while a running process does something for this command: until the code has ended, or until Ctrl-C if only this command
+/// shares the file.
+async fn stay(context: &mut Context, code: Option<Offer>, share: Option<&mut DirectShare>) -> Result<(), Failure> {
+    let output = context.output;
+    let is_alone = share.is_some();
+    let of_code = async {
+        if let Some(code) = code {
+            share_code::follow(code, output).await;
+        }
+        if is_alone { std::future::pending().await } else { Ok(()) }
+    };
+    let of_share = async {
+        match share {
+            Some(share) => share.ended().await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        outcome = of_code => outcome,
+        outcome = of_share => outcome,
+        () = context.interrupt.asked() => {
+            output.talk("stopping");
+            Ok(())
+        }
+    }
 }
 
 /// Starts the REST interface of a node in this process; one in another process has it already.

@@ -1,14 +1,18 @@
-//! `enlace share --direct-only`: receivers load the file from this machine, and no backbone is told of it.
+//! `enlace share --direct-only`: receivers load the file from this machine, and no backbone is told of it. A running process is sent the
+//! file: a key to its interface is not a right to have it read files.
 
+use runtime::TokenId;
 use runtime::dto::Token;
 use runtime::facade::{CreateTokenForFile, UploadOwnFile};
 use serde_json::{Value, json};
 
 use super::share_result::SharedFile;
-use crate::access::{Access, NewFile};
+use crate::access::{Access, NewFile, check_over_rest};
+use crate::code::Kind;
 use crate::failure::Failure;
 use crate::format::Format;
 use crate::progress::ProgressOutput;
+use crate::rest_lines::Lines;
 use crate::source_file::SourceFile;
 
 /// Refuses what cannot be read again whenever a receiver asks for it.
@@ -24,42 +28,89 @@ pub(super) fn check(source: &SourceFile, format: Format) -> Result<(), Failure> 
     }
 }
 
-/// Shares files until [`stop`], or until they change.
+/// A share that lasts.
+pub(super) enum DirectShare {
+    /// At the node in this process, until [`stop`](Self::stop).
+    Here(TokenId),
+    /// At that of another one, until it is dropped.
+    There(Lines),
+}
+
+impl DirectShare {
+    /// Waits until a running process has ended it; those of this process do not end by themselves.
+    ///
+    /// # Errors
+    /// A failure that says so.
+    pub(super) async fn ended(&mut self) -> Result<(), Failure> {
+        match self {
+            Self::Here(_) => std::future::pending().await,
+            Self::There(lines) => {
+                let _: Result<Value, _> = lines.next().await;
+                Err(Failure::new(Kind::Network, "the running process has ended, and the share with it")
+                    .hint("start it and run the same command again"))
+            }
+        }
+    }
+
+    /// Ends it.
+    pub(super) async fn stop(self, access: &Access) {
+        if let (Self::Here(token), Access::Here(node)) = (self, access)
+            && let Err(error) = node.runtime.files().stop_sharing(&token).await
+        {
+            tracing::warn!(%error, "the share did not end; it ends when it expires");
+        }
+    }
+}
+
+/// Shares files until the share is stopped, or until they change. A running process gets a copy.
 ///
 /// # Errors
-/// A failure if they cannot be read, or no peer can reach this node.
+/// A failure if they cannot be read, no peer can reach the node, or a running process has no room for a copy.
 pub(super) async fn share(
     access: &Access,
     source: SourceFile,
     format: Format,
     terms: CreateTokenForFile,
     progress: &ProgressOutput,
-) -> Result<(SharedFile, Token), Failure> {
-    let Access::Here(node) = access else {
-        return Err(Failure::usage("a running process cannot share a file without a backbone"));
-    };
+) -> Result<(SharedFile, Token, DirectShare), Failure> {
     let (name, media_type, length) = (source.name.clone(), source.media_type(), source.length);
     let reading = source.read_failure();
+    if let Access::There { running, .. } = access {
+        check_over_rest(&source, running.pid)?;
+    }
     progress.begin(length);
-    progress.step("hashing", Some(length));
-    let request = UploadOwnFile { observer: Some(progress.observer()), ..NewFile::new(source, format).into_request()? };
-    let shared = node.runtime.files().share_directly(request, terms).await;
+    let request = NewFile::new(source, format).into_request()?;
+    let shared = begin(access, request, length, terms, progress).await;
     progress.finish();
-    let token = shared.map_err(|error| reading.explain(error.into()))?;
+    let (token, share) = shared.map_err(|failure| reading.explain(failure))?;
     let content: Value = serde_json::from_str(token.content.as_str()).unwrap_or_default();
     let id = content["fileId"].as_str().unwrap_or_default().to_owned();
     let json = json!({
         "id": id, "filename": name, "filesize": length, "mimetype": media_type.as_str(), "format": "v2",
         "createdAt": token.created_at, "expiresAt": token.expires_at, "isOwn": true,
     });
-    Ok((SharedFile { id, size: length, json }, token))
+    Ok((SharedFile { id, size: length, json }, token, share))
 }
 
-/// Ends a share.
-pub(super) async fn stop(access: &Access, token: &Token) {
-    if let Access::Here(node) = access
-        && let Err(error) = node.runtime.files().stop_sharing(&token.id).await
-    {
-        tracing::warn!(%error, "the share did not end; it ends when it expires");
+async fn begin(
+    access: &Access,
+    request: UploadOwnFile,
+    length: u64,
+    terms: CreateTokenForFile,
+    progress: &ProgressOutput,
+) -> Result<(Token, DirectShare), Failure> {
+    match access {
+        Access::Here(node) => {
+            progress.step("hashing", Some(length));
+            let request = UploadOwnFile { observer: Some(progress.observer()), ..request };
+            let token = node.runtime.files().share_directly(request, terms).await?;
+            let share = DirectShare::Here(token.id.clone());
+            Ok((token, share))
+        }
+        Access::There { client, .. } => {
+            progress.step("sending", Some(length));
+            let (token, lines) = client.share_directly(request, length, &terms, progress).await?;
+            Ok((token, DirectShare::There(lines)))
+        }
     }
 }

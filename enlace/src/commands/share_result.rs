@@ -1,6 +1,5 @@
 //! What `enlace share` says when a reference can be used.
 
-use runtime::OfferedCode;
 use runtime::dto::{Connectivity, File, Token};
 use runtime::source::{EntryKind, Manifest};
 use serde_json::{Value, json};
@@ -96,7 +95,7 @@ pub(super) fn files_of(manifest: &Manifest) -> Value {
 pub(super) fn print(
     shared: &Shared,
     interface: &Interface,
-    (passed_on, code): (&PassedOn, Option<&OfferedCode>),
+    (passed_on, code): (&PassedOn, Option<&share_code::Offer>),
     (no_qr, options): (bool, String),
     output: Output,
 ) -> Result<(), Failure> {

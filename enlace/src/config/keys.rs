@@ -391,7 +391,7 @@ pub(crate) const KEYS: &[Key] = &[
         "enlace.peers.relaying",
         ValueForm::Flag,
         "true",
-        "reach others through relays, and make holes in NATs with their help",
+        "reach others through relays, and use them for hole punching",
     ),
     key(
         "enlace.peers.privateAddresses",

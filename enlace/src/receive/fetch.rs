@@ -73,7 +73,9 @@ async fn fetch_file(
     destination.check_room(file.filesize)?;
     let content = access.download(file.id.as_str(), progress).await?;
     progress.comes_by(&content.paths);
-    destination.write(content.reader, content.length, progress).await
+    let saved = destination.write(content.reader, content.length, progress).await?;
+    progress.comes_by(&access.paths_at_end(content.paths).await);
+    Ok(saved)
 }
 
 /// Fetches one of several files, and nothing of the others.

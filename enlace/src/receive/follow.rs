@@ -89,7 +89,7 @@ pub(crate) async fn save(
         None => progress.begin_without_length(),
     }
     // Only a backbone shows uploads that have not ended.
-    progress.comes_by(&Paths::Said(Some(runtime::Path::Backbone)));
+    progress.comes_by(&Paths::Said { first: Some(runtime::Path::Backbone), request: None });
     let mut reader = Bounded { content: file.content, left: place.max_size, failure: None };
     let saved = match destination.is_standard_output() {
         true => {

@@ -138,9 +138,9 @@ fn what_cannot_be_shared_directly_is_refused_with_the_next_step() {
     let serve =
         ["serve", "--data-dir", "d", "--listen", "127.0.0.1:0", "--backbone-listen", "127.0.0.1:0", "--no-direct"];
     let serving = sandbox.serve(&serve);
-    let stop = format!("stop process {}", serving.pid());
+    let told = ["switched off in the running process", &format!("stop process {}", serving.pid())];
     for option in ["--code", "--direct-only"] {
-        sandbox.run(&["share", &file, "--data-dir", "d", option]).refused(4, &["a running process", &stop]);
+        sandbox.run(&["share", &file, "--data-dir", "d", option]).refused(4, &told);
     }
     for options in [&["--local"][..], &LISTEN, &["--no-mdns"], &["--no-dht"], &["--no-relay"], &["--no-direct"]] {
         let told = format!("{} has no effect on the running process {}", options[0], serving.pid());

@@ -211,7 +211,8 @@ fn progress_of(stderr: &str, total: u64) -> Vec<u64> {
     progress
         .iter()
         .map(|line| {
-            assert_eq!(line.as_object().unwrap().keys().collect::<Vec<_>>(), ["bytes", "total", "resumed"]);
+            let members = line.as_object().unwrap().keys().filter(|name| *name != "path");
+            assert_eq!(members.collect::<Vec<_>>(), ["bytes", "total", "resumed"]);
             assert_eq!((&line["total"], &line["resumed"]), (&total.into(), &0.into()), "{line}");
             line["bytes"].as_u64().unwrap()
         })
@@ -238,6 +239,10 @@ fn scripts_see_how_far_each_transfer_is() {
         let lines = progress_of(&ended.stderr, total);
         assert!(lines.is_sorted_by(|one, next| one < next), "{lines:?}");
         assert_eq!(lines.last(), Some(&total), "{ended:?}");
+        // The path is that of a download.
+        let last = ended.stderr.lines().rfind(|line| line.contains("progress")).unwrap();
+        let is_download = std::ptr::eq(ended, &downloaded) || std::ptr::eq(ended, &received);
+        assert_eq!(last.contains(r#""path":"backbone""#), is_download, "{last}");
     }
 }
 

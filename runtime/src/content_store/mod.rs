@@ -164,6 +164,17 @@ impl ContentStore {
         self.running.as_ref().and_then(|running| running.alive(root)).is_some_and(|(_, _, has_source)| has_source)
     }
 
+    /// Whether all chunks of a content are stored, with the whole tree.
+    pub(crate) fn is_whole(&self, root: &Root) -> bool {
+        let Some(running) = &self.running else { return false };
+        running.shared.state().is_whole(root, running.shared.clock.now())
+    }
+
+    /// Bytes that it may have at most; 0 if it is off.
+    pub(crate) fn max_size(&self) -> u64 {
+        self.running.as_ref().map_or(0, |running| running.shared.config.max_size)
+    }
+
     /// # Errors
     /// [`Error::NotSupported`] if it is off.
     pub(crate) fn check_is_on(&self) -> Result<()> {

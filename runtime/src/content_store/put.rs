@@ -31,9 +31,15 @@ impl ContentStore {
     /// For the chunks of an upload that cannot be read again, if those are to be kept. Dropping it forgets them;
     /// [`uploaded`](Self::uploaded) says what they are.
     pub(crate) fn keep_upload(&self) -> Option<Keeping> {
-        let running = self.running.clone().filter(|running| running.shared.config.keep_uploads)?;
-        let target = Target::Upload(u64::from_le_bytes(random::bytes()));
-        Some(Keeping { running, target })
+        self.running.as_ref().filter(|running| running.shared.config.keep_uploads)?;
+        self.keep_only_copy()
+    }
+
+    /// For the chunks of a content that is nowhere else, unless the store is off. As [`keep_upload`](Self::keep_upload), whatever the
+    /// settings say of uploads.
+    pub(crate) fn keep_only_copy(&self) -> Option<Keeping> {
+        let running = self.running.clone()?;
+        Some(Keeping { running, target: Target::Upload(u64::from_le_bytes(random::bytes())) })
     }
 
     /// For chunks that are fetched and verified, if those are to be kept.

@@ -417,6 +417,17 @@ impl State {
         (known.expires_at > now).then_some(number)
     }
 
+    /// Whether each part of a content is here.
+    pub(super) fn is_whole(&self, root: &Root, now: Timestamp) -> bool {
+        let content = self.alive(root, now).and_then(|number| self.contents.get(&number));
+        let Some((content, known)) = content.and_then(|content| Some((content, content.known.as_ref()?))) else {
+            return false;
+        };
+        let mut chunks = (0..known.layout.chunk_count()).map(|index| start_of(&known.layout, index));
+        chunks.all(|start| start.is_some_and(|start| content.parts.contains_key(&start)))
+            && known.layout.tree_nodes().all(|node| content.parts.contains_key(&node.start))
+    }
+
     /// The first of these chunks that is here, or the end.
     pub(super) fn first_stored(&self, root: &Root, chunks: Range<u64>, now: Timestamp) -> u64 {
         let content = self.alive(root, now).and_then(|number| self.contents.get(&number));

@@ -15,26 +15,28 @@ use crate::token::{NewPassword, TokenJson, TokenRecord, check_future, password_h
 use crate::{Error, Result};
 
 impl FilesFacade {
-    /// Shares files of this machine without a backbone: no other side is asked for or told anything, and no second copy is made. The
-    /// content is read once, for its hashes; peers then get its chunks sealed from where they are. The token is for
+    /// Shares a file without a backbone: no other side is asked for or told anything. The token is for
     /// [`follow_file`](Self::follow_file) and the like at other nodes, which reach this one directly.
+    ///
+    /// Of [files on this machine](UploadOwnFile::from_source) no second copy is made: the content is read once, for its hashes; peers
+    /// then get its chunks sealed from where they are. A stream is sealed into the content store, which has to have room for all of
+    /// it, and its share ends with the node.
     ///
     /// File and token are in no list and known to no other device of this identity. The share ends at its expiry, with
     /// [`stop_sharing`](Self::stop_sharing), or when a file changes: then not a byte leaves that was not shared.
     ///
     /// # Errors
-    /// [`Error::InvalidPropertyValue`] for contents that are not [files on this machine](UploadOwnFile::from_source), for an expiry
-    /// that is not in the future, an invalid PIN or password location, or if the content store has no room for the hashes;
+    /// [`Error::InvalidPropertyValue`] for an expiry that is not in the future, an invalid PIN or password location, or if the
+    /// content store has no room for the hashes, or for a stream;
     /// [`Error::NotSupported`] for format `v1`, if the content store is off, and if no peer can reach this node;
     /// [`Error::Source`] for a file that cannot be read or has changed; [`Error::Store`].
     #[instrument(skip_all)]
     pub async fn share_directly(&self, request: UploadOwnFile, terms: CreateTokenForFile) -> Result<Token> {
         let core = &self.node.core;
-        let NewContent::Source(source) = &request.content else {
-            let text = "only files on this machine can be shared without a backbone; upload it instead";
-            return Err(Error::InvalidPropertyValue(text.to_owned()));
+        let source = match &request.content {
+            NewContent::Source(source) => Some(source.clone()),
+            NewContent::Stream(_) => None,
         };
-        let source = source.clone();
         let direct = core.direct().filter(|_| request.format != ContentFormat::V1).ok_or_else(|| cannot(&request))?;
         core.content_store.check_is_on()?;
         let observer = request.observer.clone();
@@ -46,7 +48,7 @@ impl FilesFacade {
         let password = terms.password_protection.map(NewPassword::check).transpose()?.map(NewPassword::protect);
         new.expires_at = expires_at;
         new.check_metadata()?;
-        let SealedInPlace { record: file, tree } = new.seal_in_place(core, observer.as_ref()).await?;
+        let SealedInPlace { record: file, tree, keeping } = new.seal_in_place(core, observer.as_ref()).await?;
         let (id, secret_key): (FileId, _) = (held::local_id(), SecretKey::generate());
         let content = TokenJson::from(&TokenContent::file(id.clone(), file.secret_key.clone()));
         let created_at = file.created_at;
@@ -54,7 +56,7 @@ impl FilesFacade {
             HeldToken::new(id.clone(), (created_at, expires_at), content.reachable_at(&direct).seal(&secret_key));
         let token = held.limited(terms.for_identity.clone(), password_hash(password.as_ref()).await);
         let token_id = held::local_id();
-        NewShare { id, file, tree, source, token }.begin(core, &token_id).await?;
+        NewShare { id, file, tree, source, keeping, token }.begin(core, &token_id).await?;
         let record = TokenRecord {
             secret_key,
             is_own: true,

@@ -30,7 +30,7 @@ pub(crate) use self::bodies::Bodies;
 #[cfg(test)]
 pub(crate) use self::bodies::MAX_BODIES;
 pub(crate) use self::ciphertext::{Ciphertext, Elsewhere, Unopened, shown};
-pub(crate) use self::direct::SealedInPlace;
+pub(crate) use self::direct::{NO_ROOM, SealedInPlace};
 pub(crate) use self::download::{Wanted, download};
 pub use self::early::{EarlyShare, StartedUpload};
 pub(crate) use self::follow::{Found, follow};

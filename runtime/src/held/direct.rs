@@ -1,4 +1,5 @@
-//! Shares that no backbone knows: file and token are held here only, and the content stays where it is on this machine.
+//! Shares that no backbone knows: file and token are held here only. The content stays where it is on this machine; one that came as a
+//! stream is in the content store, until the node ends at the latest.
 
 use std::sync::Arc;
 
@@ -9,9 +10,9 @@ use transport::wire::{FileId, Id, TokenId};
 
 use super::record::direct_file;
 use super::{Edit, HeldToken};
-use crate::content_store::{DIRECT_FILE, KnownContent, UploadedContent};
+use crate::content_store::{DIRECT_FILE, Keeping, KnownContent, UploadedContent};
 use crate::core::Core;
-use crate::file::FileRecord;
+use crate::file::{FileRecord, NO_ROOM};
 use crate::logging::short;
 use crate::source::Source;
 use crate::store::{Batch, StoreError, View};
@@ -27,12 +28,13 @@ pub(crate) fn local_id<I: Id>() -> I {
     text.parse().unwrap_or_else(|_| unreachable!("a prefix and 17 letters or digits are an id"))
 }
 
-/// A file that is sealed where it is, and the token that shares it.
+/// A file that is sealed where it is, or into the content store, and the token that shares it.
 pub(crate) struct NewShare {
     pub(crate) id: FileId,
     pub(crate) file: FileRecord,
     pub(crate) tree: Tree,
-    pub(crate) source: Source,
+    pub(crate) source: Option<Source>,
+    pub(crate) keeping: Option<Keeping>,
     pub(crate) token: HeldToken,
 }
 
@@ -51,7 +53,7 @@ impl NewShare {
         };
         core.store.change(build).await?;
         // The content store looks for the file, so that comes first.
-        if let Err(error) = self.keep_source(core, known).await {
+        if let Err(error) = self.keep_content(core, known).await {
             remove(core, token).await?;
             return Err(error);
         }
@@ -59,19 +61,26 @@ impl NewShare {
         Ok(())
     }
 
-    async fn keep_source(self, core: &Core, content: KnownContent) -> Result<()> {
-        let root = content.root;
-        let (key, tree, source) = (self.file.cipher_key, self.tree, Some(self.source));
-        core.content_store.uploaded(UploadedContent { content: content.clone(), key, tree, source }, None);
+    async fn keep_content(self, core: &Core, content: KnownContent) -> Result<()> {
+        let (root, has_source) = (content.root, self.source.is_some());
+        let uploaded = UploadedContent {
+            content: content.clone(),
+            key: self.file.cipher_key,
+            tree: self.tree,
+            source: self.source,
+        };
+        core.content_store.uploaded(uploaded, self.keeping);
         core.content_store.pin(content).await?;
-        let no_room =
-            "the content store has no room for the hashes of the file; raise the setting enlace.contentStore.maxSize";
-        match core.content_store.has_source(&root) {
-            true => Ok(()),
-            false => Err(Error::InvalidPropertyValue(no_room.to_owned())),
-        }
+        let (is_there, no_room) = match has_source {
+            true => (core.content_store.has_source(&root), NO_ROOM_FOR_HASHES),
+            false => (core.content_store.is_whole(&root), NO_ROOM),
+        };
+        if is_there { Ok(()) } else { Err(Error::InvalidPropertyValue(no_room.to_owned())) }
     }
 }
+
+const NO_ROOM_FOR_HASHES: &str =
+    "the content store has no room for the hashes of the file; raise the setting enlace.contentStore.maxSize";
 
 /// Ends a share. Returns whether there was such a one.
 pub(crate) async fn stop(core: &Core, token: &TokenId) -> Result<bool> {
@@ -97,8 +106,8 @@ async fn remove(core: &Core, token: &TokenId) -> Result<()> {
     Ok(())
 }
 
-/// Ends the shares whose content is not to be had any more, because a file has changed or because they did not begin completely. The
-/// node starts; its content store is on.
+/// Ends the shares whose content is not to be had any more, because a file has changed, because they did not begin completely, or
+/// because they came as a stream. The node starts; its content store is on.
 pub(super) async fn end_lost(core: &Core) -> Result<()> {
     let mut from = DIRECT_FILE.to_owned();
     loop {

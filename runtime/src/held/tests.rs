@@ -902,6 +902,62 @@ async fn a_direct_share_is_known_to_nobody_else_and_takes_no_second_copy() {
     .await;
 }
 
+fn stream_of(content: &[u8]) -> UploadOwnFile {
+    let reader = std::io::Cursor::new(content.to_vec());
+    UploadOwnFile::new(reader, "a.bin".parse().unwrap(), "text/plain".parse().unwrap())
+}
+
+#[tokio::test]
+async fn a_stream_is_shared_directly_from_the_content_store_until_the_node_ends() {
+    World::run(async |world| {
+        // Other uploads would not be kept.
+        let store = ContentStoreConfig { keep_uploads: false, ..ContentStoreConfig::default() };
+        world.restart(Some(store)).await;
+        let direct = reachable(world);
+        world.node.core.held.reachable_by(move || Some(direct.clone()));
+        let stranger = channel_to(None, world.clock.now());
+        for (length, is_stopped) in [(0, true), (3_000_000, true), (3_000_000, false)] {
+            let content = plain(length);
+            let token = world.files().share_directly(stream_of(&content), CreateTokenForFile::default()).await.unwrap();
+            let target = FileTarget::Token(token.id.clone());
+            let mut held = world.content(target.clone(), &stranger).await.unwrap();
+            let blob = read_from(&mut held, 0).await.unwrap();
+            assert_eq!(blob.len() as u64, transport::content::Layout::of(length as u64).unwrap().blob_length());
+            drop(held);
+            assert_eq!(world.node.core.content_store.usage().await.pinned, 1);
+            if is_stopped {
+                world.files().stop_sharing(&token.id).await.unwrap();
+            } else {
+                world.restart(Some(store)).await;
+            }
+            assert_eq!(world.content(target, &stranger).await.err(), Some(Refusal::NotFound));
+            assert_eq!(world.node.core.content_store.usage().await.contents, 0);
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_stream_is_shared_directly_up_to_the_bound_of_the_content_store() {
+    World::run(async |world| {
+        let content = plain(2_500_000);
+        let exactly = transport::content::Layout::of(content.len() as u64).unwrap().blob_length();
+        for (max_size, fits) in [(exactly, true), (exactly - 1, false)] {
+            world.restart(Some(ContentStoreConfig::new(max_size))).await;
+            let direct = reachable(world);
+            world.node.core.held.reachable_by(move || Some(direct.clone()));
+            let shared = world.files().share_directly(stream_of(&content), CreateTokenForFile::default()).await;
+            match (fits, shared) {
+                (true, Ok(token)) => world.files().stop_sharing(&token.id).await.unwrap(),
+                (false, Err(error)) => assert!(error.to_string().contains("enlace.contentStore.maxSize"), "{error}"),
+                (_, other) => panic!("{max_size}: {other:?}"),
+            }
+            assert_eq!(world.node.core.content_store.usage().await.bytes, 0);
+        }
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn a_direct_share_whose_file_changes_gives_no_other_bytes_and_ends() {
     World::run(async |world| {
@@ -961,8 +1017,6 @@ async fn what_cannot_be_shared_directly_leaves_nothing() {
         let direct = reachable(world);
         let of_network = direct.clone();
         world.node.core.held.reachable_by(move || Some(of_network.clone()));
-        let stream = UploadOwnFile::new(&b"x"[..], "a".parse().unwrap(), "text/plain".parse().unwrap());
-        assert!(share(world, stream).await.is_err());
         let whole = UploadOwnFile { format: ContentFormat::V1, ..direct_request(&path) };
         assert_eq!(share(world, whole).await, unreachable);
         // A content store that is too small for the hashes, and none.
@@ -971,6 +1025,7 @@ async fn what_cannot_be_shared_directly_leaves_nothing() {
             let of_network = direct.clone();
             world.node.core.held.reachable_by(move || Some(of_network.clone()));
             assert!(share(world, direct_request(&path)).await.is_err());
+            assert!(share(world, stream_of(&plain(100))).await.is_err());
             let view = world.node.core.store.view();
             for prefix in ["DirectFile/", "HeldToken/", "Content/", "ContentSource/"] {
                 assert!(view.value_names(prefix, prefix, 9).unwrap().is_empty(), "{prefix}");

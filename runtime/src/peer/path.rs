@@ -1,4 +1,4 @@
-//! The ways by which bytes of a file can come.
+//! The paths by which bytes of a file can come.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Origin;
 
-/// By which way bytes of a file came, from the best one down.
+/// By which path bytes of a file came, from the best one down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]

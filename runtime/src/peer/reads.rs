@@ -53,7 +53,7 @@ pub(crate) trait PeerContent: Send {
     /// What the peer says of them.
     fn header(&self) -> &ContentHeader;
 
-    /// By which way they come now.
+    /// By which path they come now.
     fn path(&self) -> Path;
 
     /// The next bytes, at most 256 KiB; none behind the last one of the header. Cancel-safe.

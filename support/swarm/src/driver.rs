@@ -371,14 +371,14 @@ impl Driver {
                 self.tell_relay(changed);
             }
             BehaviourEvent::RelayServer(event) => self.state.relayed.count(&event),
+            BehaviourEvent::RendezvousServer(event) => self.state.registered.count(event),
             BehaviourEvent::AutonatClient(event) => self.on_tested(&event),
             BehaviourEvent::HolePunching(dcutr::Event { result: Ok(id), .. }) => self.on_punched(id),
             BehaviourEvent::Streams(Moved(connection)) => self.state.tell(Event::PathChanged(connection)),
             BehaviourEvent::Identify(_)
             | BehaviourEvent::RelayClient(_)
             | BehaviourEvent::AutonatServer(_)
-            | BehaviourEvent::HolePunching(_)
-            | BehaviourEvent::RendezvousServer(_) => {}
+            | BehaviourEvent::HolePunching(_) => {}
         }
     }
 

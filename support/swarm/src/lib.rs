@@ -70,7 +70,7 @@ pub use network::Network;
 pub use path::PathKind;
 pub use reachability::{NatStatus, Reachability, RelayState, RendezvousState};
 pub use relays::RelayMetrics;
-pub use rendezvous::RendezvousError;
+pub use rendezvous::{RendezvousError, RendezvousMetrics};
 pub use stream::Stream;
 pub use streams::{Inbound, InboundStream};
 

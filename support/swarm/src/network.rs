@@ -16,7 +16,10 @@ use crate::servers::Server;
 use crate::state::State;
 use crate::streams::{Inbound, Streams};
 use crate::transport::{self, Carrier, Dialable};
-use crate::{ConnectError, Event, Reachability, Refused, RelayMetrics, RendezvousError, RendezvousState, StartError};
+use crate::{
+    ConnectError, Event, Reachability, Refused, RelayMetrics, RendezvousError, RendezvousMetrics, RendezvousState,
+    StartError,
+};
 
 /// Commands that wait for the driver.
 const COMMANDS: usize = 64;
@@ -190,6 +193,12 @@ impl Network {
     #[must_use]
     pub fn relay_metrics(&self) -> RelayMetrics {
         self.state.relayed.metrics(&self.state.traffic)
+    }
+
+    /// What the rendezvous server of this process does. All zero without [`crate::Services::rendezvous`].
+    #[must_use]
+    pub fn rendezvous_metrics(&self) -> RendezvousMetrics {
+        self.state.registered.metrics()
     }
 
     /// Looks for a peer in the distributed hash table: its addresses that may be dialled. Empty if it is not found, there is no table, or too many

@@ -12,6 +12,7 @@ use crate::connection::TransportKind;
 use crate::interfaces::Interfaces;
 use crate::limits::Refusals;
 use crate::relays::RelayCounters;
+use crate::rendezvous::RendezvousCounters;
 use crate::streams::Registry;
 use crate::traffic::Traffic;
 use crate::transport::Dialable;
@@ -41,6 +42,7 @@ pub(crate) struct State {
     pub(crate) refusals: Arc<Refusals>,
     pub(crate) interfaces: Interfaces,
     pub(crate) relayed: RelayCounters,
+    pub(crate) registered: RendezvousCounters,
     /// What streams carry, if this is a relay.
     pub(crate) traffic: Arc<Traffic>,
     pub(crate) events: broadcast::Sender<Event>,
@@ -88,6 +90,7 @@ impl State {
             refusals: Arc::default(),
             interfaces: Interfaces::default(),
             relayed: RelayCounters::default(),
+            registered: RendezvousCounters::default(),
             traffic: Arc::default(),
             events: broadcast::Sender::new(EVENTS),
             trusted,

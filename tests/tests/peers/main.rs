@@ -4,3 +4,5 @@
 mod devices;
 mod paths;
 mod relay;
+#[cfg(unix)]
+mod running;

@@ -1,5 +1,6 @@
 //! Being found, and finding others, under a name at the rendezvous servers of the configuration.
 
+mod counters;
 mod wire;
 
 use std::collections::HashMap;
@@ -14,6 +15,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
+pub(crate) use self::counters::RendezvousCounters;
+pub use self::counters::RendezvousMetrics;
 use self::wire::{Message, NAMESPACE_LENGTH, PROTOCOL};
 use crate::address::named_peer;
 use crate::config::Discovery;
