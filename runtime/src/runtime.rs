@@ -21,7 +21,7 @@ use crate::error::ConfigError;
 use crate::event::{EventBus, EventReceiver};
 use crate::facade::{
     AccountFacade, ChallengesFacade, ContentStoreFacade, FilesFacade, IdentityMetadataFacade, Node, PeersFacade,
-    TokensFacade,
+    StorageFacade, TokensFacade,
 };
 use crate::file;
 use crate::held::{self, NodeHolder};
@@ -133,6 +133,12 @@ impl Runtime {
     #[must_use]
     pub fn identity_metadata(&self) -> IdentityMetadataFacade {
         IdentityMetadataFacade::new(self.node.clone())
+    }
+
+    /// Buckets and the files in them.
+    #[must_use]
+    pub fn storage(&self) -> StorageFacade {
+        StorageFacade::new(self.node.clone())
     }
 
     /// Peers.

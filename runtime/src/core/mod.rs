@@ -55,6 +55,8 @@ pub(crate) struct Core {
     pub(crate) uploading: KeyedLocks<SourceIdentity>,
     /// What is held for peers.
     pub(crate) held: Held,
+    /// Files in buckets that are being completed or removed, by the number of the bucket and the id of the file.
+    pub(crate) bucket_files: KeyedLocks<(u64, String)>,
 }
 
 /// The parts of a core that have a life of their own.
@@ -100,6 +102,7 @@ impl Core {
             unpushed,
             uploading,
             held: Held::default(),
+            bucket_files: KeyedLocks::default(),
         })
     }
 
