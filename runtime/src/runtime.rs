@@ -26,6 +26,7 @@ use crate::facade::{
 use crate::file;
 use crate::held::{self, NodeHolder};
 use crate::peer::{DeviceKeys, PeerNetwork, PeerParts, PeerServer, Time, removed_devices};
+use crate::storage;
 use crate::store::{LOCK_FILE, Store, StoreError, StoreKeySource, vault};
 use crate::sync::Synchronizer;
 
@@ -246,6 +247,7 @@ impl RuntimeBuilder {
         file::unfinished::clean_up(&core).await?;
         learn::load(&core).await?;
         held::clean_up(&core).await?;
+        storage::upload::clean_up(&core).await?;
         core.peers.follow_backbone(core.account.client().clone());
         let server = inbound.map(|inbound| PeerServer::start(&core.peers, inbound, Arc::new(NodeHolder::new(&core))));
         let node = Node { sync: Synchronizer::start(core.clone()), server, core };

@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use tokio::io::AsyncRead;
 use tracing::{info, instrument, warn};
 use transport::wire::FileId;
 
@@ -13,7 +14,8 @@ use crate::dto::{Bucket, BucketFile};
 use crate::file::VerifiedContent;
 use crate::storage::access::{self, Listed};
 use crate::storage::{
-    Action, BucketRequest, Caller, ContentUse, StorageError, StorageId, StorageResult, TokenOf, records,
+    Action, BucketRequest, Caller, ContentUse, NewBucketFile, PartRange, StagedContent, StorageError, StorageId,
+    StorageResult, TokenOf, UploadedFile, records, upload,
 };
 use crate::store::{Batch, View};
 use crate::{Error, Result};
@@ -177,6 +179,46 @@ impl StorageFacade {
         Ok(())
     }
 
+    /// Takes the content of a file, or a part of it, for a bucket; the other fields of the request may come later. It is sealed on the
+    /// disk if it has more than some 100 KiB. At most [`MAX_STAGED`](crate::storage::MAX_STAGED) are taken at a time; more wait.
+    ///
+    /// # Errors
+    /// [`StorageError::InvalidArgument`], [`StorageError::BucketNotFound`], [`StorageError::NotPermitted`],
+    /// [`StorageError::FileSizeNotAllowed`], [`StorageError::EmptyFile`], [`StorageError::InvalidPart`] if it has not the bytes of its
+    /// range, [`StorageError::Node`].
+    pub async fn stage_content(
+        &self,
+        caller: Caller,
+        bucket: &str,
+        range: Option<PartRange>,
+        content: impl AsyncRead + Send,
+    ) -> StorageResult<StagedContent> {
+        let bucket = self.bucket_for(&self.node.core.store.view(), caller, bucket)?;
+        access::create_file(caller, &bucket)?;
+        let most = bucket.settings.maximum_file_size.min(self.node.core.config.storage.max_file_size);
+        upload::stage(&self.node.core, content, range, most).await
+    }
+
+    /// Makes a file of a content, or adds a part to an upload, which begins with whichever part comes first. A part is on disk when
+    /// this returns. The one that was missing makes the file: the answer to it, and to no other one, shows all parts for the first time.
+    ///
+    /// If the future is dropped, the content counts as not sent, unless it was stored already.
+    ///
+    /// # Errors
+    /// [`StorageError::InvalidArgument`], [`StorageError::InvalidUploadId`], [`StorageError::BucketNotFound`],
+    /// [`StorageError::NotPermitted`], [`StorageError::ForeignRoles`], [`StorageError::ExtensionNotAllowed`],
+    /// [`StorageError::FileSizeNotAllowed`], in this order; [`StorageError::FileExists`] for what is not a part,
+    /// [`StorageError::InvalidPart`] for a part of a file of another size, [`StorageError::LimitReached`], and the backbone's errors.
+    #[instrument(skip_all)]
+    pub async fn create_bucket_file(
+        &self,
+        caller: Caller,
+        new: NewBucketFile,
+        content: StagedContent,
+    ) -> StorageResult<UploadedFile> {
+        upload::create(&self.node.core, caller, new, content).await
+    }
+
     /// A file in a bucket, finished or not.
     ///
     /// # Errors
@@ -275,16 +317,7 @@ impl StorageFacade {
                 Err(error) => return Err(error.into()),
             }
         }
-        let parts = records::parts(&self.node.core.store.view(), file.number)?;
-        let remove = |view: &View<'_>| {
-            let (mut batch, mut edit) = (Batch::new(), records::Edit::default());
-            edit.remove_file(view, &mut batch, &file)?;
-            edit.finish(&mut batch)?;
-            Ok::<_, StorageError>((batch, ()))
-        };
-        self.node.core.store.change(remove).await?;
-        drop(parts);
-        Ok(())
+        upload::remove_entry(&self.node.core, &file).await
     }
 
     /// A file whose content the caller may get, by permissions or by a token.

@@ -23,10 +23,13 @@ mod entry;
 mod error;
 mod folder;
 mod id;
+mod parts;
 mod permission;
 mod range;
 pub(crate) mod records;
 mod search;
+mod sniff;
+pub(crate) mod upload;
 
 pub use self::access::{ContentUse, TokenOf};
 pub use self::attribute::Attribute;
@@ -40,3 +43,7 @@ pub use self::id::{MAX_ID, StorageId};
 pub use self::permission::{Action, Caller, MAX_PERMISSIONS, Permissions, PermissionsOf};
 pub use self::range::{PART_LENGTH, PartRange, parts_of};
 pub use self::search::{MAX_SEARCH, Search};
+pub use self::upload::{
+    MAX_STAGED, MAX_UPLOADED_NAME, MAX_UPLOADS, NewBucketFile, StagedContent, UPLOAD_IDLE, UPLOAD_LIFETIME,
+    UploadedFile,
+};

@@ -26,7 +26,7 @@ pub(crate) use super::bucket::BucketRecord;
 use super::bucket::{MAX_BUCKETS, MAX_FILES_OF_BUCKET};
 pub(crate) use super::entry::FileEntry;
 use super::{StorageError, StorageResult};
-use crate::store::{Batch, StoreError, View};
+use crate::store::{Batch, Store, StoreError, View};
 
 type Result<T, E = StoreError> = std::result::Result<T, E>;
 
@@ -156,6 +156,10 @@ pub(crate) fn file(view: &View<'_>, bucket: u64, id: &str) -> Result<Option<File
     view.value(&file_name(bucket, number))
 }
 
+pub(crate) fn file_at(view: &View<'_>, bucket: u64, number: u64) -> Result<Option<FileEntry>> {
+    view.value(&file_name(bucket, number))
+}
+
 /// The entry that has an ordinary file of the node.
 pub(crate) fn file_of(view: &View<'_>, id: &FileId) -> Result<Option<FileEntry>> {
     let Some((bucket, number)) = view.value::<(u64, u64)>(&format!("{FILE_OF}{id}"))? else { return Ok(None) };
@@ -176,6 +180,11 @@ pub(crate) fn uploads(view: &View<'_>) -> Result<Vec<(u64, UploadRecord)>> {
 /// The parts of an upload in their order.
 pub(crate) fn parts(view: &View<'_>, number: u64) -> Result<Vec<PartRecord>> {
     Ok(view.values(&parts_of_upload(number))?.into_iter().map(|(_, part)| part).collect())
+}
+
+/// Names of the files of all parts.
+pub(crate) fn names_of_parts(store: &Store) -> Result<BTreeSet<String>> {
+    store.values(PARTS)?.map(|part| part.map(|(_, PartRecord { name, .. })| name)).collect()
 }
 
 /// Numbers of buckets that were deleted, some of whose files are not yet.
