@@ -1,11 +1,13 @@
 //! Buckets and their files as users see them. Faces have forms of their own for them.
 
+use std::fmt;
+
 use transport::wire::{FileId, Timestamp};
 
 use crate::storage::{Compression, StorageId};
 
 /// A named group of files of this node, with its rules.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 #[allow(clippy::struct_excessive_bools, reason = "the interface has them")]
 pub struct Bucket {
     /// Its id.
@@ -41,7 +43,7 @@ pub struct Bucket {
 }
 
 /// A file in a bucket.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct BucketFile {
     /// Its id, unique in the bucket.
     pub id: StorageId,
@@ -87,5 +89,25 @@ impl BucketFile {
     #[must_use]
     pub fn is_complete(&self) -> bool {
         self.file.is_some()
+    }
+}
+
+/// Leaves out the texts that people gave.
+impl fmt::Debug for Bucket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Bucket").field("id", &self.id).field("sequence", &self.sequence).finish_non_exhaustive()
+    }
+}
+
+/// Leaves out the texts that people gave.
+impl fmt::Debug for BucketFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BucketFile")
+            .field("id", &self.id)
+            .field("bucket_id", &self.bucket_id)
+            .field("sequence", &self.sequence)
+            .field("chunks_total", &self.chunks_total)
+            .field("chunks_uploaded", &self.chunks_uploaded)
+            .finish_non_exhaustive()
     }
 }

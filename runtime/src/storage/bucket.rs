@@ -213,28 +213,30 @@ pub(crate) mod tests {
 
     #[test]
     fn values_are_taken_at_their_bounds_and_refused_beyond_them() {
-        let named = BucketRequest::named;
         for name in ["a".to_owned(), "ä".repeat(MAX_NAME)] {
-            named(name).check(LIMIT).unwrap();
+            BucketRequest::named(name).check(LIMIT).unwrap();
         }
         for name in [String::new(), "a".repeat(MAX_NAME + 1)] {
-            assert_eq!(refused(named(name)), "name");
+            assert_eq!(refused(BucketRequest::named(name)), "name");
         }
-        let sized = |size| BucketRequest { maximum_file_size: Some(size), ..named("a") };
+        let sized = |size| BucketRequest { maximum_file_size: Some(size), ..BucketRequest::named("a") };
         for size in [1, LIMIT] {
             assert_eq!(sized(size).check(LIMIT).unwrap().0.maximum_file_size, size);
         }
         for size in [0, LIMIT + 1] {
             assert_eq!(refused(sized(size)), "maximumFileSize");
         }
-        let with = |extensions: Vec<String>| BucketRequest { allowed_file_extensions: Some(extensions), ..named("a") };
+        let with = |extensions: Vec<String>| BucketRequest {
+            allowed_file_extensions: Some(extensions),
+            ..BucketRequest::named("a")
+        };
         with(vec!["e".repeat(MAX_EXTENSION); MAX_EXTENSIONS]).check(LIMIT).unwrap();
         for extensions in
             [vec!["e".to_owned(); MAX_EXTENSIONS + 1], vec!["e".repeat(MAX_EXTENSION + 1)], vec![String::new()]]
         {
             assert_eq!(refused(with(extensions)), "allowedFileExtensions");
         }
-        let permitted = BucketRequest { permissions: Some(vec!["read".to_owned()]), ..named("a") };
+        let permitted = BucketRequest { permissions: Some(vec!["read".to_owned()]), ..BucketRequest::named("a") };
         assert_eq!(refused(permitted), "permissions");
     }
 

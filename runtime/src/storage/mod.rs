@@ -23,6 +23,8 @@ mod entry;
 mod error;
 mod folder;
 mod id;
+#[cfg(test)]
+mod killed;
 mod parts;
 mod permission;
 mod range;
