@@ -32,6 +32,9 @@ use crate::source::SourceIdentity;
 use crate::store::{Batch, Object, Store, StoreError, View};
 use crate::{Config, Error, Result, dto};
 
+/// Contents for buckets that are being received at the same time. More wait.
+pub const MAX_STAGED: usize = 64;
+
 /// The parts of a node that all operations use.
 pub(crate) struct Core {
     pub(crate) config: Config,
@@ -105,7 +108,7 @@ impl Core {
             uploading,
             held: Held::default(),
             bucket_files: KeyedLocks::default(),
-            staging: Arc::new(Semaphore::new(crate::storage::MAX_STAGED)),
+            staging: Arc::new(Semaphore::new(MAX_STAGED)),
         })
     }
 

@@ -21,7 +21,7 @@ use crate::store::{Batch, View};
 use crate::{Error, Result};
 
 /// Records that are read for one page of a list.
-const PAGE: usize = 256;
+const PAGE: usize = 128;
 
 /// Buckets and their files. Those of another device of the identity are not among them.
 #[derive(Clone)]

@@ -101,6 +101,8 @@ async fn a_killed_node_has_every_part_that_it_acknowledged_and_goes_on() {
         let storage = StorageFacade::new(node.clone());
         super::upload::clean_up(&node.core).await.unwrap();
         let holder = Holder::default();
+        // What the process before was given is in use.
+        holder.held().await.ids = 1000;
         Box::pin(holder.scope(Box::pin(async {
             for (id, count) in acknowledged {
                 let before = storage.bucket_file(Caller::Key, BUCKET, &id).unwrap();

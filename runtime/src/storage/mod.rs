@@ -45,7 +45,8 @@ pub use self::id::{MAX_ID, StorageId};
 pub use self::permission::{Action, Caller, MAX_PERMISSIONS, Permissions, PermissionsOf};
 pub use self::range::{PART_LENGTH, PartRange, parts_of};
 pub use self::search::{MAX_SEARCH, Search};
+pub use crate::core::MAX_STAGED;
+
 pub use self::upload::{
-    MAX_STAGED, MAX_UPLOADED_NAME, MAX_UPLOADS, NewBucketFile, StagedContent, UPLOAD_IDLE, UPLOAD_LIFETIME,
-    UploadedFile,
+    MAX_UPLOADED_NAME, MAX_UPLOADS, NewBucketFile, StagedContent, UPLOAD_IDLE, UPLOAD_LIFETIME, UploadedFile,
 };

@@ -70,16 +70,18 @@ impl Staged {
         let mut content = std::pin::pin!(content);
         let mut piece = read_piece(&mut content).await?;
         let mut length = piece.len() as u64;
-        if length <= most && piece.len() < PIECE {
-            return Ok(Self::Memory(piece));
+        match (length > most, piece.len() < PIECE) {
+            (true, _) => return Err(Unstaged::TooLong),
+            (false, true) => return Ok(Self::Memory(piece)),
+            (false, false) => {}
         }
         let mut writer = blocking(move || Writer::create(&directory)).await.map_err(Unstaged::Disk)?;
         loop {
+            let next = read_piece(&mut content).await?;
+            length += next.len() as u64;
             if length > most {
                 return Err(Unstaged::TooLong);
             }
-            let next = read_piece(&mut content).await?;
-            length += next.len() as u64;
             let (sealed, is_last) = (std::mem::take(&mut piece), next.is_empty());
             writer = blocking(move || writer.push(&sealed, is_last)).await.map_err(Unstaged::Disk)?;
             if is_last {

@@ -371,7 +371,75 @@ impl Edit {
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::bucket::tests::settings;
+    use super::super::{BucketRequest, Permissions};
     use super::*;
+    use crate::store::StoreKeySource;
+
+    fn bucket(number: u64) -> BucketRecord {
+        BucketRecord {
+            id: number.to_string(),
+            number,
+            created_at: Timestamp::NEVER,
+            updated_at: Timestamp::NEVER,
+            permissions: Permissions::default(),
+            settings: settings(BucketRequest::named("b")),
+        }
+    }
+
+    fn entry(number: u64) -> FileEntry {
+        FileEntry {
+            id: number.to_string(),
+            number,
+            bucket: 7,
+            created_at: Timestamp::NEVER,
+            updated_at: Timestamp::NEVER,
+            permissions: Permissions::default(),
+            name: "a".to_owned(),
+            folder: String::new(),
+            size: 1,
+            content: None,
+        }
+    }
+
+    async fn edit(store: &Store, change: impl FnOnce(&mut Edit, &View<'_>, &mut Batch) -> StorageResult<()>) -> bool {
+        let build = |view: &View<'_>| {
+            let (mut edit, mut batch) = (Edit::default(), Batch::new());
+            change(&mut edit, view, &mut batch)?;
+            edit.finish(&mut batch)?;
+            Ok::<_, StorageError>((batch, ()))
+        };
+        match store.change(build).await {
+            Ok(()) => true,
+            Err(StorageError::LimitReached(_)) => false,
+            Err(other) => panic!("{other}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn buckets_and_files_are_taken_up_to_their_bounds() {
+        let directory = tempfile::tempdir().unwrap();
+        let key = StoreKeySource::File(directory.path().join("store.key"));
+        let store = Store::open_in(directory.path(), &key, true).unwrap();
+        let mut batch = Batch::new();
+        batch.put_value(STATE, &State { buckets: MAX_BUCKETS - 1, ..State::default() }).unwrap();
+        batch.put_value(&numbered(USAGE, 7), &Usage { files: MAX_FILES_OF_BUCKET - 1, bytes: 0 }).unwrap();
+        store.commit(batch).await.unwrap();
+        for (number, is_taken) in [(1, true), (2, false)] {
+            assert_eq!(edit(&store, |edit, view, batch| edit.add_bucket(view, batch, &bucket(number))).await, is_taken);
+            assert_eq!(edit(&store, |edit, view, batch| edit.add_file(view, batch, &entry(number))).await, is_taken);
+        }
+        edit(&store, |edit, view, batch| Ok(edit.remove_bucket(view, batch, &bucket(1))?)).await;
+        assert!(edit(&store, |edit, view, batch| edit.add_bucket(view, batch, &bucket(2))).await);
+        // One that is removed twice in a batch counts once.
+        let twice = |edit: &mut Edit, view: &View<'_>, batch: &mut Batch| {
+            edit.remove_file(view, batch, &entry(1))?;
+            Ok(edit.remove_file(view, batch, &entry(1))?)
+        };
+        edit(&store, twice).await;
+        assert_eq!(usage(&store.view(), 7).unwrap().files, MAX_FILES_OF_BUCKET - 1);
+        assert!(edit(&store, |edit, view, batch| edit.add_file(view, batch, &entry(2))).await);
+    }
 
     proptest! {
         #[test]

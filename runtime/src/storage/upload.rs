@@ -37,13 +37,11 @@ use crate::store::{Batch, StoreError, View};
 use crate::{Error, Result};
 
 /// Unfinished uploads of a node. For one more, the one makes room whose last part came first, if that was [`UPLOAD_IDLE`] ago.
-pub const MAX_UPLOADS: u64 = 1000;
+pub const MAX_UPLOADS: u64 = 256;
 /// How long after its last part an unfinished upload is kept.
 pub const UPLOAD_LIFETIME: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 /// How long after its last part an unfinished upload may make room for others.
 pub const UPLOAD_IDLE: Duration = Duration::from_secs(60 * 60);
-/// Contents that are being received at the same time. More wait.
-pub const MAX_STAGED: usize = 64;
 /// Most characters of the name that comes with an upload.
 pub const MAX_UPLOADED_NAME: usize = 255;
 
@@ -482,17 +480,17 @@ impl EntryOf {
     }
 }
 
-/// Gives up uploads whose time is over, and as many others as make room for one of `size` bytes, if they rest.
+/// Gives up uploads whose time is over, and as many others as make room for one of `size` bytes, if they rest. 0 is for none.
 async fn make_room(core: &Core, size: u64) -> StorageResult<()> {
     let now = core.clock.now();
     let most_bytes = core.config.storage.max_unfinished_bytes.max(core.config.storage.max_file_size);
     let mut uploads = records::uploads(&core.store.view())?;
     uploads.sort_by_key(|(_, upload)| upload.last_at);
-    let mut count = uploads.len() as u64;
+    let mut count = uploads.len() as u64 + u64::from(size > 0);
     let mut bytes = uploads.iter().map(|(_, upload)| upload.size).fold(size, u64::saturating_add);
     for (number, upload) in uploads {
         let age = now.saturating_duration_since(upload.last_at);
-        let is_in_the_way = (count >= MAX_UPLOADS || bytes > most_bytes) && age >= UPLOAD_IDLE;
+        let is_in_the_way = (count > MAX_UPLOADS || bytes > most_bytes) && age >= UPLOAD_IDLE;
         if age < UPLOAD_LIFETIME && !is_in_the_way {
             continue;
         }
