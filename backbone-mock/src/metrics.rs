@@ -99,7 +99,7 @@ impl Text {
         self.gauge("enlace_rendezvous_registrations", "registrations at the rendezvous server", metrics.registrations);
         self.outcomes(
             "enlace_rendezvous_registrations_total",
-            "registrations that peers asked for, without renewals",
+            "registrations that peers asked for, renewals included",
             metrics.registrations_accepted,
             metrics.registrations_refused,
         );

@@ -33,7 +33,7 @@ pub struct PeerMetrics {
     pub sent: u64,
     /// Registrations at the rendezvous server.
     pub registrations: u64,
-    /// Registrations that were accepted, without renewals.
+    /// Registrations that were accepted, renewals included.
     pub registrations_accepted: u64,
     /// Registrations that were refused.
     pub registrations_refused: u64,

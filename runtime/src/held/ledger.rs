@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tracing::{debug, info};
 use transport::access::{Attempt, FailedAttempt, Ledger, Verdict};
 use transport::peer::{Caller, Refusal};
-use transport::wire::{Address, DeviceId, TokenId};
+use transport::wire::{DeviceId, TokenId};
 
 use super::record::LedgerRecord;
 use super::{HeldToken, MAX_READERS, recorded};

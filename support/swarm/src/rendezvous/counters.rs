@@ -13,7 +13,7 @@ use libp2p::rendezvous::server::Event;
 pub struct RendezvousMetrics {
     /// Registrations that were made and have not ended.
     pub registrations: u64,
-    /// Registrations that were made since the start, renewals not counted.
+    /// Registrations that were made since the start, renewals included.
     pub registrations_accepted: u64,
     /// Registrations that were refused since the start.
     pub registrations_refused: u64,
@@ -38,9 +38,7 @@ impl RendezvousCounters {
         let counter = match event {
             // A renewal is told as a registration is.
             Event::PeerRegistered { peer, registration } => {
-                if !self.registered().insert((peer, registration.namespace)) {
-                    return;
-                }
+                self.registered().insert((peer, registration.namespace));
                 &self.registrations_accepted
             }
             Event::PeerUnregistered { peer, namespace } => {

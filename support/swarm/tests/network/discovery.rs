@@ -56,7 +56,7 @@ async fn addresses_of_the_configuration_name_peers() {
 ///
 /// # Panics
 /// If the variable `ENLACE_MULTICAST` is set: the suite in network namespaces (`tests/network`) runs the check where it can be done.
-fn skipped(reason: &std::io::Error) {
+fn skipped(reason: &impl std::fmt::Display) {
     assert!(std::env::var_os("ENLACE_MULTICAST").is_none(), "a check that does not run has not passed: {reason}");
     let line = format!("skipped: no multicast on this machine ({reason})\n");
     std::io::Write::write_all(&mut std::io::stderr(), line.as_bytes()).unwrap();
