@@ -7,7 +7,7 @@
 //!   device, its entry goes in the same commit.
 //! - Buckets and entries are named values of the node's store, sealed and power-cut safe as all of them. None of them is in the
 //!   datawallet: other devices and published clients see the ordinary files only.
-//! - Who may do what is decided by the pure functions in [`access`], in the order of the interface.
+//! - Who may do what is decided by the pure functions in `access.rs`, in the order of the interface.
 //! - A content comes at once, or in parts in any order. A part is on disk, sealed, before it is acknowledged, and an upload goes on
 //!   after the process was killed. Whoever brings the part that was missing makes the file, once.
 //! - Everything that callers can make grow has a bound: buckets ([`MAX_BUCKETS`]), files ([`MAX_FILES_OF_BUCKET`]), permissions
