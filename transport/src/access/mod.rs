@@ -1,11 +1,14 @@
 //! Who may read a token, and what an attempt counts.
 //!
 //! [`Attempt::judge`] decides, without storage; [`Verdict::settle`] has a [`Ledger`] store what follows from the decision before it
-//! is answered. Whoever holds tokens decides by these rules: the backbone, and a node that serves its own.
+//! is answered. [`Uses`] counts how often a token is used. Whoever holds tokens decides by these rules: the backbone, and a node that
+//! serves its own.
 
 mod ledger;
+mod uses;
 
 pub use ledger::{FailedAttempt, Ledger, Outcome};
+pub use uses::{LEASE, Lease, MAX_CLAIMS, NoUseLeft, UnknownClaim, Uses};
 
 use crate::wire::{Address, Timestamp};
 
