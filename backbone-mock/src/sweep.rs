@@ -121,7 +121,7 @@ async fn remove(core: &Core, index: &Table<()>, expired_at: Timestamp, kind: &st
         }
         expiring::TOKEN => {
             if let Ok(id) = id.parse() {
-                tokens::remove(&mut transaction, &id).await?;
+                tokens::remove(&mut transaction, &id, expired_at).await?;
             }
         }
         expiring::UPLOAD => {

@@ -21,6 +21,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod backbone;
+mod claims;
 mod clock;
 mod fate;
 mod http;
@@ -37,6 +38,7 @@ mod tree;
 mod world;
 
 pub use backbone::{Backbone, OAUTH_CLIENT};
+pub use claims::Claimants;
 pub use clock::WorldClock;
 pub use fate::{Answer, Exchange, Fate, Gate};
 pub use http::http;

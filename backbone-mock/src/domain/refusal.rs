@@ -3,6 +3,7 @@
 use std::fmt;
 
 use listener::turns::TooMany;
+use transport::access::NoUseLeft;
 
 use super::resumable::UploadRefusal;
 use crate::error::StoreError;
@@ -39,6 +40,9 @@ pub(crate) enum Refusal {
         /// Figures or names that help to understand the refusal.
         detail: String,
     },
+    /// The uses of a token have run out.
+    #[error("{0}; {next}", next = next_step(*.0))]
+    NoUseLeft(#[from] NoUseLeft),
     /// A rule of uploads that are resumed.
     #[error(transparent)]
     Upload(#[from] UploadRefusal),
@@ -48,6 +52,13 @@ pub(crate) enum Refusal {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+fn next_step(reason: NoUseLeft) -> &'static str {
+    match reason {
+        NoUseLeft::Exhausted => "ask its creator for more, or for another token",
+        NoUseLeft::TooManyClaims => "try again when some of them have ended",
+    }
 }
 
 fn detail_text(detail: &str) -> String {

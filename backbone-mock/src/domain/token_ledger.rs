@@ -1,13 +1,13 @@
 //! The ledger of attempts to read a token: it counts in the record of the token, under its lock.
 
 use transport::access::{FailedAttempt, Ledger};
+use transport::wire::TokenId;
 
 use super::account::{self, Account};
 use super::external_events::{self, NewExternalEvent};
 use super::tokens::{Allocation, TokenRecord, allocation_key, key};
 use super::{Caller, Refusal};
 use crate::core::Core;
-use crate::error::StoreError;
 use crate::notifications::{Notification, NotificationName};
 use crate::rates::Guesser;
 use crate::store::Transaction;
@@ -24,19 +24,10 @@ pub(super) struct TokenLedger<'a> {
 impl Ledger for TokenLedger<'_> {
     type Error = Refusal;
 
-    /// An identity whose quota has no room for the allocation gets the token without one.
-    async fn allocate(mut self) -> Result<(), Refusal> {
-        let Some(caller) = self.caller else { return Ok(()) };
-        let allocation = Allocation { device: caller.device.clone(), at: self.core.now() };
-        let account = Account::of(self.core, &caller.address).await?;
-        let stored = async {
-            account.charge(&mut self.transaction, &account::other(0))?;
-            self.transaction.put(&allocation_key(&self.token.id, &caller.address), &allocation)?;
-            self.transaction.commit().await
-        };
-        match stored.await {
-            Err(StoreError::Quota(_) | StoreError::Full(_)) => Ok(()),
-            outcome => Ok(outcome?),
+    async fn allocate(self) -> Result<(), Refusal> {
+        match self.caller {
+            Some(caller) => allocate(self.core, self.transaction, &self.token.id, caller).await,
+            None => Ok(()),
         }
     }
 
@@ -54,4 +45,20 @@ impl Ledger for TokenLedger<'_> {
         transaction.put(&key(&token.id), &token)?;
         Ok(transaction.commit().await?)
     }
+}
+
+/// Commits a transaction with the allocation of a token, whose lock it holds.
+///
+/// # Errors
+/// An exhausted quota or a full disk if there is no room for it. Then nothing of the transaction is stored.
+pub(super) async fn allocate(
+    core: &Core,
+    mut transaction: Transaction<'_>,
+    id: &TokenId,
+    caller: &Caller,
+) -> Result<(), Refusal> {
+    let allocation = Allocation { device: caller.device.clone(), at: core.now() };
+    Account::of(core, &caller.address).await?.charge(&mut transaction, &account::other(0))?;
+    transaction.put(&allocation_key(id, &caller.address), &allocation)?;
+    Ok(transaction.commit().await?)
 }

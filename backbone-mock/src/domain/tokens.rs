@@ -11,6 +11,8 @@ use transport::wire::{Address, ByteText, DeviceId, Timestamp, TokenId};
 use super::account::{self, Account};
 use super::page::{Page, PageRequest};
 use super::token_ledger::TokenLedger;
+use super::token_terms::NewTerms;
+use super::token_uses::{self, Purpose};
 use super::{Caller, EXPIRIES, REMOVALS, Record, Refusal, Rule, expiring, proof};
 use crate::core::Core;
 use crate::error::StoreError;
@@ -38,12 +40,21 @@ pub(crate) struct TokenRecord {
     pub(crate) created_by: Option<Address>,
     created_by_device: Option<DeviceId>,
     for_identity: Option<Address>,
-    created_at: Timestamp,
-    expires_at: Timestamp,
+    pub(super) created_at: Timestamp,
+    pub(super) expires_at: Timestamp,
     content: Option<Content>,
     /// A digest of the password with the server's key.
     password: Option<ByteText>,
     pub(super) failed_attempts: u32,
+    /// Since when others than its creator can read it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) not_before: Option<Timestamp>,
+    /// Since when nobody but its creator can read it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) revoked_at: Option<Timestamp>,
+    /// Whether its uses have a limit, so that each read has to look at them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) is_counted: bool,
 }
 
 /// The record that an identity has loaded a token.
@@ -79,6 +90,16 @@ impl Asking<'_> {
 
 /// Creates a token. Without a login it has to be empty and short-lived.
 pub(crate) async fn create(core: &Core, who: Asking<'_>, new: NewToken) -> Result<CreatedToken, Refusal> {
+    create_with(core, who, new, NewTerms::default()).await
+}
+
+/// Creates a token with terms beyond the published protocol.
+pub(crate) async fn create_with(
+    core: &Core,
+    who: Asking<'_>,
+    new: NewToken,
+    terms: NewTerms,
+) -> Result<CreatedToken, Refusal> {
     let (now, caller) = (core.now(), who.caller);
     let domain = &core.config.did_domain_name;
     let for_identity = new.for_identity.map(|text| proof::parse_address(&text, "forIdentity", domain)).transpose()?;
@@ -92,6 +113,7 @@ pub(crate) async fn create(core: &Core, who: Asking<'_>, new: NewToken) -> Resul
             new.expires_at
         }
     };
+    let uses = terms.check(expires_at)?;
 
     let mut transaction = core.store.begin();
     let content = match new.content {
@@ -111,10 +133,16 @@ pub(crate) async fn create(core: &Core, who: Asking<'_>, new: NewToken) -> Resul
         content,
         password,
         failed_attempts: 0,
+        not_before: terms.not_before,
+        revoked_at: None,
+        is_counted: uses.as_ref().is_some_and(|uses| uses.limit().is_some()),
     };
     charge(core, &mut transaction, &token).await?;
     transaction.put(&key(&id), &token)?;
     transaction.put(&expiry_key(&token), &())?;
+    if let Some(uses) = uses {
+        token_uses::put_new(&mut transaction, &id, uses)?;
+    }
     if token.created_by.is_none() {
         transaction.put(&removal_key(&token), &())?;
     }
@@ -122,41 +150,89 @@ pub(crate) async fn create(core: &Core, who: Asking<'_>, new: NewToken) -> Resul
     Ok(CreatedToken { id, created_at: now, expires_at: Some(expires_at).filter(|time| *time != new.expires_at) })
 }
 
-/// Returns a token if the sender may read it, and stores an allocation the first time that an identity does.
+/// Returns a token if the sender may read it, and stores what follows from `purpose`.
 pub(crate) async fn read(
     core: &Core,
     who: Asking<'_>,
     id: &TokenId,
     password: Option<&ByteText>,
+    purpose: Purpose<'_>,
 ) -> Result<Token, Refusal> {
+    admit(core, who, password)?;
     let caller = who.caller;
-    password.map_or(Ok(()), check_password_length)?;
-    if caller.is_none() {
-        core.allowances.take(Operation::AnonymousRead, who.source)?;
-    }
     // Most reads change nothing and need no lock. Passwords are checked under the lock only, because attempts that are checked
     // at the same time count.
     let token = existing(core.store.get(&key(id)).await?)?;
     let is_allocated = is_allocated(core, caller, id).await?;
     let unlocked = attempt(core, &token, caller, is_allocated, None);
-    if (token.password.is_none() || unlocked.is_exempt()) && unlocked.judge() == Verdict::Show {
+    let is_exempt = unlocked.is_exempt();
+    if (token.password.is_none() || is_exempt)
+        && purpose.changes_nothing(unlocked.judge(), token.is_counted && !is_exempt)
+    {
         return to_wire(core, token).await;
     }
+    let token = match token_uses::granted(judge(core, who, id, password).await?, purpose, true).await {
+        // There is no room for an allocation, so the identity gets the token without one.
+        Err(Refusal::Store(StoreError::Quota(_) | StoreError::Full(_))) => {
+            token_uses::granted(judge(core, who, id, password).await?, purpose, false).await?
+        }
+        outcome => outcome?,
+    };
+    to_wire(core, token).await
+}
 
+/// What comes before an attempt to read a token, whatever it is.
+pub(super) fn admit(core: &Core, who: Asking<'_>, password: Option<&ByteText>) -> Result<(), Refusal> {
+    password.map_or(Ok(()), check_password_length)?;
+    if who.caller.is_none() {
+        core.allowances.take(Operation::AnonymousRead, who.source)?;
+    }
+    Ok(())
+}
+
+/// An attempt to read a token that is granted, under the lock of the token.
+pub(super) struct Granted<'a> {
+    pub(super) core: &'a Core,
+    pub(super) transaction: Transaction<'a>,
+    pub(super) token: TokenRecord,
+    /// Whether the caller is the creator or has read it before.
+    pub(super) is_exempt: bool,
+    /// Who reads it for the first time.
+    pub(super) reader: Option<&'a Caller>,
+}
+
+/// Judges an attempt to read a token, under its lock. What a refusal leaves behind is stored.
+pub(super) async fn judge<'a>(
+    core: &'a Core,
+    who: Asking<'a>,
+    id: &TokenId,
+    password: Option<&ByteText>,
+) -> Result<Granted<'a>, Refusal> {
+    let caller = who.caller;
+    let (transaction, token) = locked(core, id).await?;
+    let is_allocated = is_allocated(core, caller, id).await?;
+    let attempt = attempt(core, &token, caller, is_allocated, password);
+    let (verdict, is_exempt) = (attempt.judge(), attempt.is_exempt());
+    if !is_exempt {
+        check_guesses(core, who.guesser(), &token, verdict)?;
+    }
+    let reader = match verdict {
+        Verdict::Show => None,
+        Verdict::ShowAndAllocate => caller,
+        Verdict::Hide | Verdict::Locked | Verdict::WrongPassword => {
+            let ledger = TokenLedger { core, transaction, token: &token, caller, guesser: who.guesser() };
+            return Err(refused(verdict.settle(&attempt, ledger).await?));
+        }
+    };
+    Ok(Granted { core, transaction, token, is_exempt, reader })
+}
+
+/// A token, under its lock.
+pub(super) async fn locked<'a>(core: &'a Core, id: &TokenId) -> Result<(Transaction<'a>, TokenRecord), Refusal> {
     let mut transaction = core.store.begin();
     transaction.lock_records(&[id.as_str()]).await?;
     let token = existing(transaction.get(&key(id)).await?)?;
-    let is_allocated = self::is_allocated(core, caller, id).await?;
-    let attempt = attempt(core, &token, caller, is_allocated, password);
-    let verdict = attempt.judge();
-    if !attempt.is_exempt() {
-        check_guesses(core, who.guesser(), &token, verdict)?;
-    }
-    let ledger = TokenLedger { core, transaction, token: &token, caller, guesser: who.guesser() };
-    match verdict.settle(&attempt, ledger).await? {
-        Outcome::Granted => to_wire(core, token).await,
-        outcome => Err(refused(outcome)),
-    }
+    Ok((transaction, token))
 }
 
 /// Refuses a password, right or wrong, from a sender who has tried too many wrong ones. Does not count it.
@@ -177,7 +253,8 @@ pub(crate) async fn list(
     let mut visible = Vec::new();
     for id in ids {
         let Some(token) = core.store.get(&key(id)).await? else { continue };
-        if token.created_by.as_ref() == Some(&caller.address) || is_allocated(core, Some(caller), id).await? {
+        let is_allocated = is_allocated(core, Some(caller), id).await?;
+        if attempt(core, &token, Some(caller), is_allocated, None).is_exempt() {
             visible.push((token.created_at, token.id));
         }
     }
@@ -200,12 +277,8 @@ pub(crate) async fn list(
 
 /// Removes a token. Only its creator may.
 pub(crate) async fn delete(core: &Core, caller: &Caller, id: &TokenId) -> Result<(), Refusal> {
-    let mut transaction = core.store.begin();
-    transaction.lock_records(&[id.as_str()]).await?;
-    let token = existing(transaction.get(&key(id)).await?)?;
-    if token.created_by.as_ref() != Some(&caller.address) {
-        return Err(Refusal::Forbidden);
-    }
+    let (mut transaction, token) = locked(core, id).await?;
+    check_creator(core, &token, caller)?;
     remove_record(&mut transaction, &token).await?;
     Ok(transaction.commit().await?)
 }
@@ -225,9 +298,7 @@ pub(crate) async fn update_content(
     }
     let content = core.store.keep(content).await?;
 
-    let mut transaction = core.store.begin();
-    transaction.lock_records(&[id.as_str()]).await?;
-    let mut token = existing(transaction.get(&key(id)).await?)?;
+    let (mut transaction, mut token) = locked(core, id).await?;
     let attempt = attempt(core, &token, Some(caller), false, password);
     let verdict = attempt.judge_update();
     let guesser = rates::guesser(source, Some(caller));
@@ -261,9 +332,7 @@ pub(crate) async fn update_content(
 /// Unlocks a token. Only its creator may.
 pub(crate) async fn unlock(core: &Core, caller: &Caller, id: &TokenId) -> Result<(), Refusal> {
     let token = existing(core.store.get(&key(id)).await?)?;
-    if token.created_by.as_ref() != Some(&caller.address) {
-        return Err(Refusal::Forbidden);
-    }
+    check_creator(core, &token, caller)?;
     match reset_failed_attempts(core, id).await? {
         true => Ok(()),
         false => Err(Refusal::NotFound(Record::Token)),
@@ -282,11 +351,15 @@ pub(crate) async fn reset_failed_attempts(core: &Core, id: &TokenId) -> Result<b
     Ok(true)
 }
 
-/// Removes a token that expired long ago, with everything that belongs to it.
-pub(crate) async fn remove(transaction: &mut Transaction<'_>, id: &TokenId) -> Result<(), StoreError> {
+/// Removes a token that expired long ago, with everything that belongs to it. Not if it expires at another time meanwhile.
+pub(crate) async fn remove(
+    transaction: &mut Transaction<'_>,
+    id: &TokenId,
+    expired_at: Timestamp,
+) -> Result<(), StoreError> {
     match transaction.get(&key(id)).await? {
-        Some(token) => remove_record(transaction, &token).await,
-        None => Ok(()),
+        Some(token) if token.expires_at == expired_at => remove_record(transaction, &token).await,
+        _ => Ok(()),
     }
 }
 
@@ -316,6 +389,10 @@ pub(crate) fn reader(rest: &Rest) -> Option<Address> {
 }
 
 impl TokenRecord {
+    pub(super) fn is_created_by(&self, caller: &Caller) -> bool {
+        self.created_by.as_ref() == Some(&caller.address)
+    }
+
     /// What it adds to usage.
     pub(crate) fn cost(&self) -> Change {
         account::content(Metric::Tokens, self.content.as_ref().map_or(0, Content::size))
@@ -365,8 +442,20 @@ async fn remove_record(transaction: &mut Transaction<'_>, token: &TokenRecord) -
         transaction.release(content);
     }
     transaction.delete(&expiry_key(token));
+    token_uses::delete(transaction, &token.id);
     transaction.delete(&key(&token.id));
     Ok(())
+}
+
+/// Refuses everybody but the creator. Others learn only of tokens that they could read that these exist.
+fn check_creator(core: &Core, token: &TokenRecord, caller: &Caller) -> Result<(), Refusal> {
+    if token.is_created_by(caller) {
+        Ok(())
+    } else if attempt(core, token, Some(caller), false, None).is_withheld() {
+        Err(Refusal::NotFound(Record::Token))
+    } else {
+        Err(Refusal::Forbidden)
+    }
 }
 
 /// The refusal of an attempt that is not granted.
@@ -377,7 +466,7 @@ fn refused(outcome: Outcome) -> Refusal {
     }
 }
 
-fn attempt<'a>(
+pub(super) fn attempt<'a>(
     core: &Core,
     token: &'a TokenRecord,
     caller: Option<&'a Caller>,
@@ -396,7 +485,9 @@ fn attempt<'a>(
         for_identity: token.for_identity.as_ref(),
         password_fits,
         failed_attempts: token.failed_attempts,
+        not_before: token.not_before,
         expires_at: token.expires_at,
+        is_revoked: token.revoked_at.is_some(),
         now: core.now(),
     }
 }
@@ -438,7 +529,7 @@ fn check_password_length(password: &ByteText) -> Result<(), Refusal> {
     }
 }
 
-fn check_expiry(expires_at: Timestamp, now: Timestamp, is_anonymous: bool) -> Result<(), Refusal> {
+pub(super) fn check_expiry(expires_at: Timestamp, now: Timestamp, is_anonymous: bool) -> Result<(), Refusal> {
     if expires_at <= now {
         return Err(Refusal::invalid("expiresAt", "must be in the future"));
     }
@@ -458,7 +549,7 @@ fn check_content(content: Option<&ByteText>, is_anonymous: bool, max: u64) -> Re
     }
 }
 
-fn existing(token: Option<TokenRecord>) -> Result<TokenRecord, Refusal> {
+pub(super) fn existing(token: Option<TokenRecord>) -> Result<TokenRecord, Refusal> {
     token.ok_or(Refusal::NotFound(Record::Token))
 }
 
@@ -475,7 +566,7 @@ fn removal_key(token: &TokenRecord) -> Key<()> {
     REMOVALS.key().time(gone_at).text(expiring::EMPTY_TOKEN).text(&token.id)
 }
 
-fn expiry_key(token: &TokenRecord) -> Key<()> {
+pub(super) fn expiry_key(token: &TokenRecord) -> Key<()> {
     EXPIRIES.key().time(token.expires_at).text(expiring::TOKEN).text(&token.id)
 }
 
@@ -508,6 +599,9 @@ mod tests {
             content: Some(Content::Inline(ByteText(b"content".to_vec()))),
             password: Some(core.key.token_password(id.as_str(), RIGHT)),
             failed_attempts: 0,
+            not_before: None,
+            revoked_at: None,
+            is_counted: false,
         };
         let mut transaction = core.store.begin();
         transaction.put(&key(&id), &token).unwrap();
@@ -521,7 +615,7 @@ mod tests {
         let mut others = core.store.begin();
         others.lock_records(&[id.as_str()]).await.unwrap();
         let right = ByteText(RIGHT.to_vec());
-        let mut guess = std::pin::pin!(read(&core, ANONYMOUS, &id, Some(&right)));
+        let mut guess = std::pin::pin!(read(&core, ANONYMOUS, &id, Some(&right), Purpose::Read));
         assert!(matches!(poll!(&mut guess), Poll::Pending), "the right password is judged beside the lock");
         let mut token = others.get(&key(&id)).await.unwrap().unwrap();
         token.failed_attempts = MAX_FAILED_ATTEMPTS;
@@ -535,7 +629,7 @@ mod tests {
     async fn of_400_parallel_wrong_passwords_exactly_100_are_checked() {
         let (core, id) = core_with_protected_token().await;
         let wrong = ByteText(b"wrong".to_vec());
-        let outcomes = join_all((0..400).map(|_| read(&core, ANONYMOUS, &id, Some(&wrong)))).await;
+        let outcomes = join_all((0..400).map(|_| read(&core, ANONYMOUS, &id, Some(&wrong), Purpose::Read))).await;
         let is_locked = |outcome: &Result<Token, Refusal>| {
             matches!(outcome, Err(Refusal::Rule { rule: Rule::TooManyFailedPasswordAttempts, .. }))
         };

@@ -14,6 +14,8 @@ mod previews;
 mod quotas;
 mod resumable;
 mod sync_runs;
+mod token_terms;
+mod token_uses;
 mod tokens;
 
 use axum::extract::DefaultBodyLimit;
@@ -57,6 +59,13 @@ fn own() -> Routes {
         .options(resumable::probe);
     Routes::new()
         .route("/PeerServices", get(peer_services::read))
+        .route("/TokenServices", get(token_terms::services))
+        .route("/Tokens", post(token_terms::create))
+        .route("/Tokens/{id}", get(token_uses::read).head(tokens::look))
+        .route("/Tokens/{id}/Terms", get(token_terms::read).patch(token_terms::change))
+        .route("/Tokens/{id}/Revoke", post(token_terms::revoke))
+        .route("/Tokens/{id}/Claims/{claim}", put(token_uses::claim).delete(token_uses::release))
+        .route("/Tokens/{id}/Claims/{claim}/Commit", post(token_uses::commit))
         .route("/Uploads", uploads.route_layer(from_fn(tus::speak)))
         .route("/Uploads/{id}", upload.route_layer(from_fn(tus::speak)))
         .route("/Uploads/{id}/File", post(resumable::finish))
@@ -77,7 +86,7 @@ fn api() -> Routes {
         .route("/Devices/Self/Password", put(devices::change_password))
         .route("/Devices/Self/PushNotifications", put(devices::register_push).delete(devices::unregister_push))
         .route("/Tokens", post(tokens::create).get(tokens::list))
-        .route("/Tokens/{id}", get(tokens::read).delete(tokens::remove))
+        .route("/Tokens/{id}", get(tokens::read).head(tokens::look).delete(tokens::remove))
         .route("/Tokens/{id}/UpdateContent", post(tokens::update_content))
         .route("/Tokens/{id}/ResetAccessFailedCount", post(tokens::unlock))
         .route("/Quotas", get(quotas::list))
@@ -117,13 +126,19 @@ mod tests {
         assert!(paths.len() > 50);
         for path in paths {
             for path in [path.to_ascii_uppercase(), path.to_ascii_lowercase()] {
-                let uri = words.canonical(&path.replace("{ID}", "1").replace("{id}", "1").parse().unwrap());
+                let uri = words.canonical(&without_ids(&path).parse().unwrap());
                 // No route has this method, so one that is known says which ones it has.
                 let request = Request::builder().method("TRACE").uri(uri).body(Body::empty()).unwrap();
                 let status = router.clone().oneshot(request).await.unwrap().status();
                 assert_eq!(status, StatusCode::METHOD_NOT_ALLOWED, "{path}");
             }
         }
+    }
+
+    /// The path with something in place of each `{id}`.
+    fn without_ids(path: &str) -> String {
+        let with_one = |segment| if str::starts_with(segment, '{') { "1" } else { segment };
+        path.split('/').map(with_one).collect::<Vec<_>>().join("/")
     }
 
     #[test]

@@ -6,6 +6,7 @@ use transport::wire::backbone::tokens::{CreatedToken, Token, UpdatedToken};
 use transport::wire::{ByteText, TokenId};
 
 use crate::domain::Refusal;
+use crate::domain::token_uses::Purpose;
 use crate::domain::tokens::{self, Asking, NewToken};
 use crate::web::AppState;
 use crate::web::answer::{Answer, NoContent};
@@ -36,7 +37,20 @@ pub(super) async fn read(
 ) -> Result<Answer<Token>, Problem> {
     let password = query.bytes("password")?;
     let who = Asking { caller: caller.as_ref(), source };
-    Ok(Answer::ok(tokens::read(&core, who, &id, password.as_ref()).await?))
+    Ok(Answer::ok(tokens::read(&core, who, &id, password.as_ref(), Purpose::Read).await?))
+}
+
+/// `HEAD /Tokens/{id}?password=`: the same, but nothing counts, except for a wrong password.
+pub(super) async fn look(
+    State(core): State<AppState>,
+    SentFrom(source): SentFrom,
+    Anybody(caller): Anybody,
+    Identified(id): Identified<TokenId>,
+    query: Query,
+) -> Result<Answer<Token>, Problem> {
+    let password = query.bytes("password")?;
+    let who = Asking { caller: caller.as_ref(), source };
+    Ok(Answer::ok(tokens::read(&core, who, &id, password.as_ref(), Purpose::Look).await?))
 }
 
 /// `GET /Tokens?ids=` or, in the form of older clients, `GET /Tokens?tokens.0.id=`.

@@ -8,6 +8,7 @@ use listener::guard;
 use listener::turns::TooMany;
 use listener::{Malformed, RequestId};
 use serde_json::{Value, json};
+use transport::access::NoUseLeft;
 use transport::wire::Timestamp;
 use transport::wire::backbone::envelope::{ErrorBody, ErrorEnvelope};
 
@@ -107,6 +108,13 @@ fn refused(refusal: &Refusal) -> Response {
         Refusal::Forbidden => envelope(StatusCode::FORBIDDEN, "forbidden", message),
         // Clients read codes from 400 only, so even the wrong OAuth client is a bad request.
         Refusal::Rule { rule, .. } => envelope(StatusCode::BAD_REQUEST, rule.code(), message),
+        Refusal::NoUseLeft(reason) => {
+            let code = match reason {
+                NoUseLeft::Exhausted => "token.exhausted",
+                NoUseLeft::TooManyClaims => "token.tooManyClaims",
+            };
+            envelope(StatusCode::CONFLICT, code, message)
+        }
         Refusal::Upload(refusal) => {
             let (status, code) = tus::status(refusal);
             envelope(status, code, message)

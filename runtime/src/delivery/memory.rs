@@ -190,7 +190,9 @@ impl Delivery for Memory<'_> {
             for_identity: token.for_identity.as_ref(),
             password_fits: password.as_deref().is_none_or(|password| Some(password) == password_hash),
             failed_attempts: attempts.failed,
+            not_before: None,
             expires_at: token.expires_at,
+            is_revoked: false,
             now: self.core.clock.now(),
         };
         let Ok(outcome) = attempt.judge().settle(&attempt, Recorder { attempts, caller }).await;

@@ -107,7 +107,9 @@ impl Found {
             for_identity: self.token.for_identity.as_ref(),
             password_fits,
             failed_attempts: self.ledger.failed_attempts,
+            not_before: None,
             expires_at: self.token.expires_at,
+            is_revoked: false,
             now: caller.now(),
         }
     }

@@ -171,7 +171,9 @@ impl Shelf {
             for_identity: self.token.for_identity.as_ref(),
             password_fits: caller.password_fits(&self.token.id, self.password.as_ref()),
             failed_attempts: counted.failed_attempts,
+            not_before: None,
             expires_at: self.token.expires_at,
+            is_revoked: false,
             now: caller.now(),
         }
     }

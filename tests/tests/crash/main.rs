@@ -2,7 +2,7 @@
 //! (T17).
 //!
 //! `ENLACE_CRASH_ROUNDS` says how many rounds, half of them for the backbone and half for the node, which is once killed while
-//! others use it, as often while it uploads, and as often while it receives;
+//! others use it, as often while it uploads, and as often while it receives; as often the backbone while uses are counted;
 //! `ENLACE_CRASH_SEED` repeats a run's instants as far as the machine does its part.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
@@ -11,6 +11,7 @@ mod chance;
 mod download_killed;
 mod node_killed;
 mod upload_killed;
+mod uses_killed;
 
 /// Rounds of each test.
 fn rounds() -> usize {

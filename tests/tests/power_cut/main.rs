@@ -11,6 +11,7 @@ mod check;
 mod load;
 mod site;
 mod upload;
+mod uses;
 mod worker;
 
 use enlace_tests::World;

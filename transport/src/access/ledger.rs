@@ -144,7 +144,9 @@ mod tests {
             for_identity: None,
             password_fits,
             failed_attempts,
+            not_before: None,
             expires_at,
+            is_revoked: false,
             now,
         }
     }

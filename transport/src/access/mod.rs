@@ -1,13 +1,16 @@
 //! Who may read a token, and what an attempt counts.
 //!
 //! [`Attempt::judge`] decides, without storage; [`Verdict::settle`] has a [`Ledger`] store what follows from the decision before it
-//! is answered. Whoever holds tokens decides by these rules: the backbone, and a node that serves its own.
+//! is answered. [`Uses`] counts how often a token is used. Whoever holds tokens decides by these rules: the backbone, and a node that
+//! serves its own.
 
 mod guesses;
 mod ledger;
+mod uses;
 
 pub use guesses::{GUESSING_WINDOW, Guesser, Guesses, TooManyGuesses, WRONG_PASSWORDS};
 pub use ledger::{FailedAttempt, Ledger, Outcome};
+pub use uses::{LEASE, Lease, MAX_CLAIMS, NoUseLeft, UnknownClaim, Uses};
 
 use crate::wire::{Address, Timestamp};
 
@@ -29,8 +32,12 @@ pub struct Attempt<'a> {
     pub password_fits: bool,
     /// Wrong passwords so far.
     pub failed_attempts: u32,
+    /// Since when it can be read.
+    pub not_before: Option<Timestamp>,
     /// Until when it can be read.
     pub expires_at: Timestamp,
+    /// Whether its creator revoked it.
+    pub is_revoked: bool,
     /// The current time.
     pub now: Timestamp,
 }
@@ -66,6 +73,9 @@ impl Attempt<'_> {
         if self.is_exempt() {
             return Verdict::Show;
         }
+        if self.is_withheld() {
+            return Verdict::Hide;
+        }
         if let Some(refused) = self.judge_stranger(self.for_identity.is_some() && self.caller != self.for_identity) {
             return refused;
         }
@@ -75,7 +85,7 @@ impl Attempt<'_> {
     /// Whether the caller is shown the token whatever the password and the number of failures are.
     #[must_use]
     pub fn is_exempt(&self) -> bool {
-        self.caller == self.creator || (self.caller.is_some() && self.is_allocated)
+        self.caller == self.creator || (self.caller.is_some() && self.is_allocated && !self.is_withheld())
     }
 
     /// Decides whether the content may be set. Neither the creator nor those who read the token are exempt from
@@ -84,7 +94,16 @@ impl Attempt<'_> {
     pub fn judge_update(&self) -> Verdict {
         let is_for_other =
             self.for_identity.is_some() && self.caller != self.for_identity && self.caller != self.creator;
+        if self.is_withheld() {
+            return Verdict::Hide;
+        }
         self.judge_stranger(is_for_other).unwrap_or(Verdict::Show)
+    }
+
+    /// Whether it is hidden from all but its creator: those who have read it before are no exception.
+    #[must_use]
+    pub fn is_withheld(&self) -> bool {
+        self.caller != self.creator && (self.is_revoked || self.not_before.is_some_and(|begin| begin > self.now))
     }
 
     fn judge_stranger(&self, is_for_other: bool) -> Option<Verdict> {
@@ -151,7 +170,9 @@ mod tests {
             for_identity: for_identity.as_ref(),
             password_fits: row.3,
             failed_attempts: row.4,
+            not_before: Some(now),
             expires_at: if row.5 { now } else { Timestamp::NEVER },
+            is_revoked: false,
             now,
         })
     }
@@ -168,6 +189,38 @@ mod tests {
         let row = (None, false, Some('b'), false, 100, true, Verdict::Show);
         assert_eq!(judge(None, &row, |attempt| attempt.judge()), Verdict::Show);
         assert_eq!(judge(Some('a'), &row, |attempt| attempt.judge()), Verdict::Hide);
+    }
+
+    #[test]
+    fn what_is_revoked_or_not_valid_yet_is_hidden_from_all_but_its_creator() {
+        let now = Timestamp::from_unix_milliseconds(1_000);
+        let (creator, reader) = (address('a'), address('b'));
+        let tomorrow = Some(Timestamp::from_unix_milliseconds(1_001));
+        for (not_before, is_revoked, verdict) in
+            [(Some(now), false, Verdict::Show), (None, true, Verdict::Hide), (tomorrow, false, Verdict::Hide)]
+        {
+            for caller in [None, Some(&creator), Some(&reader)] {
+                // A wrong password is not even counted.
+                let attempt = Attempt {
+                    caller,
+                    creator: Some(&creator),
+                    is_allocated: true,
+                    for_identity: None,
+                    password_fits: verdict == Verdict::Show,
+                    failed_attempts: 0,
+                    not_before,
+                    expires_at: Timestamp::NEVER,
+                    is_revoked,
+                    now,
+                };
+                let is_creator = caller == Some(&creator);
+                assert_eq!(attempt.judge(), if is_creator { Verdict::Show } else { verdict }, "{attempt:?}");
+                assert_eq!(attempt.is_exempt(), is_creator || (verdict == Verdict::Show && caller.is_some()));
+                if !is_creator {
+                    assert_eq!(attempt.judge_update(), verdict);
+                }
+            }
+        }
     }
 
     #[test]

@@ -95,7 +95,7 @@ impl Client {
         &self.http
     }
 
-    async fn json<T: serde::de::DeserializeOwned>(&self, request: Request) -> Result<T, Error> {
+    pub(super) async fn json<T: serde::de::DeserializeOwned>(&self, request: Request) -> Result<T, Error> {
         Ok(self.http.json(&request, None).await?.value)
     }
 }

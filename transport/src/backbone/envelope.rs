@@ -63,11 +63,14 @@ const TOO_MUCH: [&str; 2] = [QUOTA_EXHAUSTED, TOO_MANY_REQUESTS];
 /// What codes start with that only uploads in several requests have.
 const OF_UPLOADS: &str = "error.platform.upload.";
 
+/// What codes start with that only tokens have.
+const OF_TOKENS: &str = "error.platform.token.";
+
 /// Decodes an answer with an error status.
 ///
 /// Like the published clients, this reads error bodies of 400, 404 and 500 only: a 502 may be the page of a proxy. A full disk
 /// is reported with 507, an exhausted quota or rate with 429, each with known codes, as are conflicts of uploads that go on after
-/// an interruption.
+/// an interruption, and of the uses of a token.
 pub(super) fn error(status: u16, trace_id: Option<String>, body: &[u8], request: &str) -> Error {
     // Only the members shown to users: further ones may have any shape.
     #[derive(Deserialize)]
@@ -82,7 +85,8 @@ pub(super) fn error(status: u16, trace_id: Option<String>, body: &[u8], request:
     }
     let request = request.to_owned();
     let means_something = |code: &str| match status {
-        409 | 413 | 423 | 460 => code.starts_with(OF_UPLOADS),
+        409 => code.starts_with(OF_UPLOADS) || code.starts_with(OF_TOKENS),
+        413 | 423 | 460 => code.starts_with(OF_UPLOADS),
         429 => TOO_MUCH.contains(&code),
         _ => !code.is_empty(),
     };

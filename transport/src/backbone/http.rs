@@ -23,6 +23,8 @@ use crate::crypto::random;
 use crate::wire::backbone::datawallet::SUPPORTED_VERSION_HEADER;
 
 const API_PREFIX: &str = "/api/v2";
+/// Where enlace's backbones have what others do not.
+const OWN_PREFIX: &str = "/api/enlace/v1";
 const CORRELATION_HEADER: &str = "x-correlation-id";
 const TRACE_HEADER: &str = "x-trace-id";
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
@@ -34,6 +36,7 @@ const SUPPORTED_DATAWALLET_VERSION: &str = "1";
 /// A request with an optional JSON body, which can be sent more than once.
 pub(super) struct Request {
     method: Method,
+    prefix: &'static str,
     path: String,
     query: Vec<(&'static str, String)>,
     header: Option<(HeaderName, String)>,
@@ -45,7 +48,8 @@ pub(super) struct Request {
 impl Request {
     pub(super) fn new(method: Method, path: impl Into<String>) -> Self {
         let (path, bounds) = (path.into(), AnswerBounds::RECORD);
-        Self { method, path, query: Vec::new(), header: None, body: None, datawallet: false, bounds }
+        let (prefix, query) = (API_PREFIX, Vec::new());
+        Self { method, prefix, path, query, header: None, body: None, datawallet: false, bounds }
     }
 
     pub(super) fn get(path: impl Into<String>) -> Self {
@@ -72,6 +76,12 @@ impl Request {
         self
     }
 
+    /// Makes it a request that only enlace's backbones know.
+    pub(super) fn own(mut self) -> Self {
+        self.prefix = OWN_PREFIX;
+        self
+    }
+
     /// Adds a header.
     pub(super) fn with_header(mut self, name: HeaderName, value: String) -> Self {
         self.header = Some((name, value));
@@ -92,7 +102,7 @@ impl Request {
 
     /// Method and path, for messages. Without the query, which may contain a password hash.
     pub(super) fn label(&self) -> String {
-        format!("{} {API_PREFIX}{}", self.method, self.path)
+        format!("{} {}{}", self.method, self.prefix, self.path)
     }
 }
 
@@ -197,7 +207,7 @@ impl Http {
         read: &impl Fn(Response) -> F,
     ) -> Result<T, Error> {
         let mut builder = self
-            .builder(request.method.clone(), self.api_url(&request.path))
+            .builder(request.method.clone(), self.root_url(&format!("{}{}", request.prefix, request.path)))
             .query(&request.query)
             .header(ACCEPT, "application/json, text/plain, */*")
             .header(CORRELATION_HEADER, correlation);

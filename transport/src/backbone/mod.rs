@@ -32,6 +32,7 @@ mod session;
 mod sync_runs;
 #[cfg(test)]
 mod tests;
+mod token_terms;
 mod tokens;
 mod upload;
 
@@ -44,4 +45,5 @@ pub use error::{BackboneFailure, Error, NetworkError};
 pub use resumable::{ChecksumAlgorithm, NewUpload, UploadState, UploadSupport};
 pub use secret::{DeviceCredentials, SecretText};
 pub use session::Session;
+pub use token_terms::new_claim_id;
 pub use upload::{UploadContent, UploadFile, UploadObserver};

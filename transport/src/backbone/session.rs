@@ -14,6 +14,7 @@ use crate::wire::ChallengeId;
 use crate::wire::backbone::challenges::Challenge;
 use crate::wire::backbone::devices::{ChangePassword, CreateDevice, CreatedDevice};
 use crate::wire::backbone::quotas::MetricQuotas;
+use crate::wire::backbone::token_terms::TokenServices;
 
 /// A client of a backbone with the login of a device. Cheap to clone; clones share the login.
 #[derive(Clone)]
@@ -22,6 +23,8 @@ pub struct Session {
     auth: Arc<Auth>,
     /// How pieces of uploads are checked, as the backbone said when it was asked.
     checksum: Arc<OnceLock<ChecksumAlgorithm>>,
+    /// What the backbone does with tokens beyond the published protocol, once it has said so.
+    token_services: Arc<OnceLock<TokenServices>>,
 }
 
 /// Bounds of a list that is collected in memory.
@@ -35,7 +38,8 @@ pub(super) struct ListBounds {
 
 impl Session {
     pub(super) fn new(http: Arc<Http>, credentials: DeviceCredentials) -> Self {
-        Self { auth: Arc::new(Auth::new(http.clone(), credentials)), http, checksum: Arc::default() }
+        let auth = Arc::new(Auth::new(http.clone(), credentials));
+        Self { auth, http, checksum: Arc::default(), token_services: Arc::default() }
     }
 
     /// The settings.
@@ -110,6 +114,10 @@ impl Session {
 
     pub(super) fn checksum(&self) -> &OnceLock<ChecksumAlgorithm> {
         &self.checksum
+    }
+
+    pub(super) fn known_token_services(&self) -> &OnceLock<TokenServices> {
+        &self.token_services
     }
 
     /// A token for a call that cannot be repeated.

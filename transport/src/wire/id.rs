@@ -115,6 +115,8 @@ ids! {
     DevicePushIdentifier = "DPI";
     /// An upload that is not finished. Ours: the published backbone has none.
     UploadId = "UPL";
+    /// One use of a token, chosen at random by whoever uses it. Ours: the published backbone has none.
+    ClaimId = "CLM";
 }
 
 #[cfg(test)]

@@ -16,8 +16,9 @@ mod timestamp;
 pub use address::{Address, AddressError, MAX_ADDRESS_LENGTH};
 pub use bytes::{ByteText, ByteTextError};
 pub use id::{
-    ChallengeId, DatawalletId, DatawalletModificationId, DeviceId, DevicePushIdentifier, ExternalEventId, FileId, Id,
-    InvalidId, MessageId, RelationshipId, RelationshipTemplateId, SyncErrorId, SyncRunId, TokenId, UploadId, Username,
+    ChallengeId, ClaimId, DatawalletId, DatawalletModificationId, DeviceId, DevicePushIdentifier, ExternalEventId,
+    FileId, Id, InvalidId, MessageId, RelationshipId, RelationshipTemplateId, SyncErrorId, SyncRunId, TokenId,
+    UploadId, Username,
 };
 pub use password::{PasswordLocationIndicator, PasswordType, SharedPasswordProtection};
 pub use reference::{

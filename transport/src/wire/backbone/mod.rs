@@ -14,5 +14,6 @@ pub mod peer_services;
 pub mod previews;
 pub mod quotas;
 pub mod sync_runs;
+pub mod token_terms;
 pub mod tokens;
 pub mod uploads;

@@ -12,6 +12,7 @@ mod side;
 mod small;
 mod speed;
 mod transfer;
+mod uses;
 
 use std::path::{Path, PathBuf};
 
@@ -58,6 +59,8 @@ enum What {
     Memory,
     /// Tokens with a password, with one and several clients.
     Passwords(passwords::Options),
+    /// Counted uses of tokens beside stored tokens.
+    Uses(uses::Options),
     /// Upload and download of 1 and 10 MiB.
     Transfer(transfer::Options),
     /// A large file of format v2 from disk to disk, and what limits its rate.
@@ -94,6 +97,7 @@ async fn main() -> Result<()> {
         What::Growth(options) => growth::run(&common, &options).await,
         What::Memory => memory::run(&common).await,
         What::Passwords(options) => passwords::run(&common, &options).await,
+        What::Uses(options) => uses::run(&common, &options).await,
         What::Transfer(options) => transfer::run(&common, &options).await,
         What::Large(options) => large::run(&common, &options),
         What::Small(options) => small::run(&common, &options),

@@ -1,0 +1,145 @@
+//! Counted uses of tokens. A use is a claim, or a read of the published protocol, which counts at once.
+
+use serde::{Deserialize, Serialize};
+use transport::access::{UnknownClaim, Uses, Verdict};
+use transport::wire::backbone::token_terms::Claim;
+use transport::wire::{ByteText, ClaimId, Timestamp, TokenId};
+
+use super::tokens::{self, Asking, Granted, TokenRecord};
+use super::{Record, Refusal, token_ledger};
+use crate::core::Core;
+use crate::error::StoreError;
+use crate::store::{Key, Table, Transaction};
+
+const USES: Table<UsesRecord> = Table::new("token-uses");
+
+/// The uses of a token as they are stored. Most tokens have none.
+#[derive(Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct UsesRecord {
+    pub(super) uses: Uses,
+    /// When content was sent last under a claim, or as a counted use.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) last_read_at: Option<Timestamp>,
+}
+
+/// What a token is read for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Purpose<'a> {
+    /// To have its content, as in the published protocol: one use at once, if uses have a limit and the reader is neither the
+    /// creator nor has read it before.
+    Read,
+    /// To have its content under a claim.
+    Claimed(&'a ClaimId),
+    /// To know whether it can be read. Only a wrong password counts.
+    Look,
+}
+
+impl Purpose<'_> {
+    /// Whether a read with this verdict leaves nothing behind. `is_counted` says whether it is one use without a claim.
+    pub(super) fn changes_nothing(self, verdict: Verdict, is_counted: bool) -> bool {
+        match self {
+            Self::Read => verdict == Verdict::Show && !is_counted,
+            Self::Look => matches!(verdict, Verdict::Show | Verdict::ShowAndAllocate) && !is_counted,
+            Self::Claimed(_) => false,
+        }
+    }
+}
+
+/// Stores what a granted read leaves behind, before it is answered: a use, and an allocation if there `is_room` for one.
+pub(super) async fn granted(granted: Granted<'_>, purpose: Purpose<'_>, is_room: bool) -> Result<TokenRecord, Refusal> {
+    let Granted { core, mut transaction, token, is_exempt, reader } = granted;
+    let is_counted = token.is_counted && !is_exempt;
+    let is_used = match purpose {
+        Purpose::Read => is_counted,
+        Purpose::Claimed(_) => true,
+        Purpose::Look => {
+            let is_left = !is_counted || load(&transaction, &token.id).await?.uses.remaining(core.now()) != Some(0);
+            return if is_left { Ok(token) } else { Err(not_found()) };
+        }
+    };
+    if is_used {
+        let (mut record, now) = (load(&transaction, &token.id).await?, core.now());
+        match purpose {
+            Purpose::Claimed(claim) => _ = record.uses.read(claim, now)?,
+            // The published clients know of no limit: for them the token is gone.
+            _ => record.uses.take(now).map_err(|_| not_found())?,
+        }
+        record.last_read_at = Some(now);
+        transaction.put(&key(&token.id), &record)?;
+    }
+    match reader.filter(|_| is_room) {
+        Some(reader) => token_ledger::allocate(core, transaction, &token.id, reader).await?,
+        None if is_used => transaction.commit().await?,
+        None => {}
+    }
+    Ok(token)
+}
+
+/// Leases a use, or renews it. Sends nothing, so it leaves no allocation.
+pub(crate) async fn claim(
+    core: &Core,
+    who: Asking<'_>,
+    (id, claim): (&TokenId, &ClaimId),
+    password: Option<&ByteText>,
+) -> Result<Claim, Refusal> {
+    tokens::admit(core, who, password)?;
+    let mut transaction = tokens::judge(core, who, id, password).await?.transaction;
+    let mut record = load(&transaction, id).await?;
+    let lease = record.uses.claim(claim, core.now())?;
+    transaction.put(&key(id), &record)?;
+    transaction.commit().await?;
+    Ok(Claim { id: claim.clone(), lease_ends_at: lease.ends_at, remaining: lease.remaining })
+}
+
+/// Ends a use whose content was verified. Whoever knows the claim may, also after the expiry of the token.
+pub(crate) async fn commit(core: &Core, who: Asking<'_>, id: &TokenId, claim: &ClaimId) -> Result<(), Refusal> {
+    end(core, who, id, |uses, now| uses.commit(claim, now)).await
+}
+
+/// Gives a use back. It counts if content was sent under it.
+pub(crate) async fn release(core: &Core, who: Asking<'_>, id: &TokenId, claim: &ClaimId) -> Result<(), Refusal> {
+    end(core, who, id, |uses, now| uses.release(claim, now)).await
+}
+
+async fn end(
+    core: &Core,
+    who: Asking<'_>,
+    id: &TokenId,
+    end: impl FnOnce(&mut Uses, Timestamp) -> Result<(), UnknownClaim>,
+) -> Result<(), Refusal> {
+    tokens::admit(core, who, None)?;
+    let (mut transaction, token) = tokens::locked(core, id).await?;
+    if tokens::attempt(core, &token, who.caller, false, None).is_withheld() {
+        return Err(not_found());
+    }
+    let mut record = load(&transaction, id).await?;
+    let before = record.clone();
+    // An unknown claim is answered like an unknown token: whoever guesses learns nothing.
+    end(&mut record.uses, core.now()).map_err(|UnknownClaim| not_found())?;
+    if record != before {
+        transaction.put(&key(id), &record)?;
+        transaction.commit().await?;
+    }
+    Ok(())
+}
+
+pub(super) fn put_new(transaction: &mut Transaction<'_>, id: &TokenId, uses: Uses) -> Result<(), StoreError> {
+    transaction.put(&key(id), &UsesRecord { uses, last_read_at: None })
+}
+
+pub(super) fn delete(transaction: &mut Transaction<'_>, id: &TokenId) {
+    transaction.delete(&key(id));
+}
+
+pub(super) async fn load(transaction: &Transaction<'_>, id: &TokenId) -> Result<UsesRecord, StoreError> {
+    Ok(transaction.get(&key(id)).await?.unwrap_or_default())
+}
+
+pub(super) fn key(id: &TokenId) -> Key<UsesRecord> {
+    USES.key().text(id)
+}
+
+fn not_found() -> Refusal {
+    Refusal::NotFound(Record::Token)
+}

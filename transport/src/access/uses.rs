@@ -1,0 +1,526 @@
+//! Counting how often a token is used.
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::wire::backbone::token_terms::LEASE_SECONDS;
+use crate::wire::{ClaimId, Timestamp};
+
+/// How long a claim is leased. Each read under it renews it.
+pub const LEASE: Duration = Duration::from_secs(LEASE_SECONDS as u64);
+
+/// Claims that are remembered of one token. What is full forgets the oldest one that counts; asking again under it is a new use. A
+/// token with a limit never forgets a lease: whoever claims it then has to wait.
+pub const MAX_CLAIMS: usize = 512;
+
+/// The uses of one token: how many there may be, how many count, and which ones are open.
+///
+/// A use is a claim: whoever uses a token chooses a [`ClaimId`] that nobody can guess, so that asking again is the same use. It is
+/// leased, read under, and committed or released. A lease that is over is free if no content was sent under it, and counts
+/// otherwise. In the strict form a use counts as soon as it is leased.
+///
+/// There is neither storage nor a clock here: each operation takes the current time and first lets leases that are over lapse.
+///
+/// # Contract
+///
+/// - **Who counts.** The side that allocates the uses of a token, and it alone: a backbone, or the node that made the token.
+/// - **Atomically.** Whoever changes a value of this type holds the lock of the token from before it was read until what it
+///   became is stored. So at most [`limit`](Self::limit) uses ever count or are leased, also if the limit was always that one.
+/// - **Durably.** What an operation changed is on disk before it is answered, and before the first byte of content leaves. What
+///   cannot be stored is answered with the failure.
+/// - **Refusals** change nothing that has to be stored.
+/// - **Cancellation.** A claim whose answer nobody heard may be leased; it lapses, or is the same use when it is asked again.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Uses {
+    limit: Option<NonZeroU32>,
+    is_strict: bool,
+    /// Uses that count for ever.
+    committed: u32,
+    /// In the order in which they were made; at most [`MAX_CLAIMS`].
+    claims: Vec<Remembered>,
+}
+
+/// A claim, and its lease unless it counts already.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Remembered(ClaimId, Option<Open>);
+
+/// When a lease ends, and whether content was sent under it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+struct Open(Timestamp, bool);
+
+/// A claim that may be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub struct Lease {
+    /// Until when.
+    pub ends_at: Timestamp,
+    /// Uses that are left for further claims; `None` without a limit.
+    pub remaining: Option<u32>,
+}
+
+/// Why there is no further use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NoUseLeft {
+    /// As many count or are leased as there may be.
+    #[error("no use of the token is left")]
+    Exhausted,
+    /// As many are leased as are remembered.
+    #[error("too many claims of the token are open")]
+    TooManyClaims,
+}
+
+/// There is no such claim: it was never made, was released, lapsed before content was sent, or is forgotten.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the token has no such claim")]
+pub struct UnknownClaim;
+
+impl Uses {
+    /// Those of a new token.
+    #[must_use]
+    pub fn new(limit: Option<NonZeroU32>, is_strict: bool) -> Self {
+        Self { limit, is_strict, ..Self::default() }
+    }
+
+    /// How many there may be; `None` for any number.
+    #[must_use]
+    pub fn limit(&self) -> Option<NonZeroU32> {
+        self.limit
+    }
+
+    /// Whether a use counts as soon as it is leased.
+    #[must_use]
+    pub fn is_strict(&self) -> bool {
+        self.is_strict
+    }
+
+    /// Uses that count for ever, those included whose lease is over and under which content was sent.
+    #[must_use]
+    pub fn committed(&self, now: Timestamp) -> u32 {
+        let lapsed = self.leases().filter(|Open(ends_at, sent)| *sent && *ends_at <= now).count();
+        self.committed.saturating_add(u32::try_from(lapsed).unwrap_or(u32::MAX))
+    }
+
+    /// Claims that are leased and neither committed nor over.
+    #[must_use]
+    pub fn leased(&self, now: Timestamp) -> u32 {
+        u32::try_from(self.leases().filter(|Open(ends_at, _)| *ends_at > now).count()).unwrap_or(u32::MAX)
+    }
+
+    /// Uses that are left for further claims; `None` without a limit.
+    #[must_use]
+    pub fn remaining(&self, now: Timestamp) -> Option<u32> {
+        let taken = self.committed(now).saturating_add(self.leased(now));
+        self.limit.map(|limit| limit.get().saturating_sub(taken))
+    }
+
+    /// Leases a use, or renews its lease. One that counts already stays as it is, and may be used again.
+    ///
+    /// # Errors
+    /// [`NoUseLeft`] for a claim that is not known.
+    pub fn claim(&mut self, id: &ClaimId, now: Timestamp) -> Result<Lease, NoUseLeft> {
+        self.open(id, false, now)
+    }
+
+    /// As [`claim`](Self::claim), for content that is sent from now on: the use is not free any more.
+    ///
+    /// # Errors
+    /// As [`claim`](Self::claim). Then nothing must be sent.
+    pub fn read(&mut self, id: &ClaimId, now: Timestamp) -> Result<Lease, NoUseLeft> {
+        self.open(id, true, now)
+    }
+
+    /// Counts a use without a claim.
+    ///
+    /// # Errors
+    /// [`NoUseLeft::Exhausted`]. Then nothing must be sent.
+    pub fn take(&mut self, now: Timestamp) -> Result<(), NoUseLeft> {
+        self.lapse(now);
+        if self.remaining(now) == Some(0) {
+            return Err(NoUseLeft::Exhausted);
+        }
+        self.count(1);
+        Ok(())
+    }
+
+    /// Ends a use whose content was verified at the receiver: it counts. Again, it changes nothing.
+    ///
+    /// # Errors
+    /// [`UnknownClaim`].
+    pub fn commit(&mut self, id: &ClaimId, now: Timestamp) -> Result<(), UnknownClaim> {
+        self.lapse(now);
+        let Remembered(_, lease) = self.find(id).ok_or(UnknownClaim)?;
+        if lease.take().is_some() {
+            self.count(1);
+        }
+        Ok(())
+    }
+
+    /// Gives a use back. It counts if content was sent under it.
+    ///
+    /// # Errors
+    /// [`UnknownClaim`].
+    pub fn release(&mut self, id: &ClaimId, now: Timestamp) -> Result<(), UnknownClaim> {
+        self.lapse(now);
+        match self.find(id).ok_or(UnknownClaim)? {
+            Remembered(_, Some(Open(_, false))) => {
+                self.claims.retain(|Remembered(other, _)| other != id);
+                Ok(())
+            }
+            _ => self.commit(id, now),
+        }
+    }
+
+    /// Ends the leases that are over. Without content they are free, with content they count.
+    pub fn lapse(&mut self, now: Timestamp) {
+        let mut counted = 0;
+        self.claims.retain_mut(|Remembered(_, lease)| match *lease {
+            Some(Open(ends_at, sent)) if ends_at <= now => {
+                *lease = None;
+                counted += u32::from(sent);
+                sent
+            }
+            _ => true,
+        });
+        self.count(counted);
+    }
+
+    /// Changes how many there may be. If more count or are leased already, they stay, and no further one is left.
+    pub fn set_limit(&mut self, limit: Option<NonZeroU32>) {
+        self.limit = limit;
+    }
+
+    fn open(&mut self, id: &ClaimId, sends: bool, now: Timestamp) -> Result<Lease, NoUseLeft> {
+        self.lapse(now);
+        let ends_at = now.saturating_add(LEASE);
+        match self.find(id) {
+            Some(Remembered(_, Some(Open(end, sent)))) => (*end, *sent) = (ends_at, *sent || sends),
+            Some(Remembered(_, None)) => {}
+            None => {
+                self.make_room(now)?;
+                let lease = Some(Open(ends_at, sends)).filter(|_| !self.is_strict);
+                self.claims.push(Remembered(id.clone(), lease));
+                self.count(u32::from(self.is_strict));
+            }
+        }
+        Ok(Lease { ends_at, remaining: self.remaining(now) })
+    }
+
+    /// Forgets a claim if there are as many as are remembered.
+    fn make_room(&mut self, now: Timestamp) -> Result<(), NoUseLeft> {
+        if self.remaining(now) == Some(0) {
+            return Err(NoUseLeft::Exhausted);
+        }
+        if self.claims.len() < MAX_CLAIMS {
+            return Ok(());
+        }
+        let counted = self.claims.iter().position(|Remembered(_, lease)| lease.is_none());
+        // Without a limit nothing is promised by a lease.
+        let oldest = counted.or((self.limit.is_none() && !self.claims.is_empty()).then_some(0));
+        let Remembered(_, lease) = self.claims.remove(oldest.ok_or(NoUseLeft::TooManyClaims)?);
+        self.count(u32::from(lease.is_some_and(|Open(_, sent)| sent)));
+        Ok(())
+    }
+
+    fn count(&mut self, uses: u32) {
+        self.committed = self.committed.saturating_add(uses);
+    }
+
+    fn find(&mut self, id: &ClaimId) -> Option<&mut Remembered> {
+        self.claims.iter_mut().find(|Remembered(other, _)| other == id)
+    }
+
+    fn leases(&self) -> impl Iterator<Item = &Open> {
+        self.claims.iter().filter_map(|Remembered(_, lease)| lease.as_ref())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{HashMap, HashSet};
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const TICK: Duration = Duration::from_millis(1);
+
+    fn start() -> Timestamp {
+        Timestamp::from_unix_milliseconds(1_000_000)
+    }
+
+    fn id(number: usize) -> ClaimId {
+        format!("CLM{number:017}").parse().unwrap()
+    }
+
+    fn limited(limit: u32) -> Uses {
+        Uses::new(NonZeroU32::new(limit), false)
+    }
+
+    fn counts(uses: &Uses, now: Timestamp) -> (u32, u32, Option<u32>) {
+        (uses.committed(now), uses.leased(now), uses.remaining(now))
+    }
+
+    #[test]
+    fn a_claim_is_one_use_however_often_it_is_asked_read_and_committed() {
+        let mut uses = limited(2);
+        for _ in 0..3 {
+            assert_eq!(uses.claim(&id(1), start()).unwrap().remaining, Some(1));
+            let _ = uses.read(&id(1), start()).unwrap();
+        }
+        for _ in 0..3 {
+            uses.commit(&id(1), start()).unwrap();
+            let _ = uses.read(&id(1), start()).unwrap();
+            assert_eq!(counts(&uses, start()), (1, 0, Some(1)));
+        }
+    }
+
+    #[test]
+    fn at_the_limit_further_claims_are_refused_and_known_ones_go_on() {
+        let mut uses = limited(2);
+        let _ = (uses.claim(&id(1), start()).unwrap(), uses.read(&id(2), start()).unwrap());
+        let before = uses.clone();
+        assert_eq!(uses.claim(&id(3), start()), Err(NoUseLeft::Exhausted));
+        assert_eq!(uses.read(&id(3), start()), Err(NoUseLeft::Exhausted));
+        assert_eq!(uses.take(start()), Err(NoUseLeft::Exhausted));
+        assert_eq!(uses, before);
+        let _ = (uses.claim(&id(1), start()).unwrap(), uses.read(&id(2), start()).unwrap());
+        uses.release(&id(1), start()).unwrap();
+        uses.take(start()).unwrap();
+        assert_eq!(counts(&uses, start()), (1, 1, Some(0)));
+    }
+
+    #[test]
+    fn a_lease_that_is_over_is_free_without_content_and_counts_with_it() {
+        let mut uses = limited(2);
+        let end = uses.claim(&id(1), start()).unwrap().ends_at;
+        let _ = uses.read(&id(2), start()).unwrap();
+        let before = end.saturating_sub(TICK);
+        assert_eq!(counts(&uses, before), (0, 2, Some(0)));
+        assert_eq!(counts(&uses, end), (1, 0, Some(1)));
+        uses.lapse(end);
+        assert_eq!(counts(&uses, before), (1, 0, Some(1)));
+        assert_eq!(uses.commit(&id(1), end), Err(UnknownClaim));
+        uses.commit(&id(2), end).unwrap();
+        assert_eq!(counts(&uses, end), (1, 0, Some(1)));
+    }
+
+    #[test]
+    fn reading_and_claiming_renew_a_lease() {
+        let mut uses = limited(1);
+        let mut end = uses.claim(&id(1), start()).unwrap().ends_at;
+        for _ in 0..3 {
+            end = uses.claim(&id(1), end.saturating_sub(TICK)).unwrap().ends_at;
+            end = uses.read(&id(1), end.saturating_sub(TICK)).unwrap().ends_at;
+        }
+        assert_eq!(counts(&uses, end.saturating_sub(TICK)), (0, 1, Some(0)));
+    }
+
+    #[test]
+    fn a_use_with_content_is_not_given_back() {
+        let mut uses = limited(1);
+        let _ = uses.read(&id(1), start()).unwrap();
+        // It does not become free by asking for a lease again.
+        let _ = uses.claim(&id(1), start()).unwrap();
+        uses.release(&id(1), start()).unwrap();
+        uses.release(&id(1), start()).unwrap();
+        assert_eq!(counts(&uses, start()), (1, 0, Some(0)));
+        assert_eq!(uses.release(&id(2), start()), Err(UnknownClaim));
+    }
+
+    #[test]
+    fn strict_uses_count_as_soon_as_they_are_leased() {
+        let mut uses = Uses::new(NonZeroU32::new(1), true);
+        let lease = uses.claim(&id(1), start()).unwrap();
+        assert_eq!((counts(&uses, start()), lease.remaining), ((1, 0, Some(0)), Some(0)));
+        uses.release(&id(1), start()).unwrap();
+        assert_eq!(uses.claim(&id(2), lease.ends_at), Err(NoUseLeft::Exhausted));
+        let _ = uses.read(&id(1), lease.ends_at).unwrap();
+        uses.commit(&id(1), lease.ends_at).unwrap();
+        assert_eq!(counts(&uses, lease.ends_at), (1, 0, Some(0)));
+    }
+
+    #[test]
+    fn a_lower_limit_leaves_open_uses_alone_and_gives_no_further_ones() {
+        let mut uses = limited(3);
+        let _ = (uses.read(&id(1), start()).unwrap(), uses.read(&id(2), start()).unwrap());
+        uses.set_limit(NonZeroU32::new(1));
+        assert_eq!(counts(&uses, start()), (0, 2, Some(0)));
+        assert_eq!(uses.claim(&id(3), start()), Err(NoUseLeft::Exhausted));
+        uses.commit(&id(1), start()).unwrap();
+        uses.commit(&id(2), start()).unwrap();
+        uses.set_limit(NonZeroU32::new(3));
+        assert_eq!(counts(&uses, start()), (2, 0, Some(1)));
+        uses.set_limit(None);
+        assert_eq!(counts(&uses, start()), (2, 0, None));
+    }
+
+    fn full_of_leases(limit: Option<u32>) -> Uses {
+        let mut uses = Uses::new(limit.and_then(NonZeroU32::new), false);
+        for number in 0..MAX_CLAIMS {
+            let _ = uses.read(&id(number), start()).unwrap();
+        }
+        assert_eq!(uses.claims.len(), MAX_CLAIMS);
+        uses
+    }
+
+    #[test]
+    fn a_token_with_a_limit_forgets_no_lease() {
+        let mut uses = full_of_leases(Some(u32::MAX));
+        assert_eq!(uses.claim(&id(MAX_CLAIMS), start()), Err(NoUseLeft::TooManyClaims));
+        let _ = uses.claim(&id(0), start()).unwrap();
+        uses.commit(&id(7), start()).unwrap();
+        let _ = uses.claim(&id(MAX_CLAIMS), start()).unwrap();
+        assert_eq!(uses.commit(&id(7), start()), Err(UnknownClaim), "the oldest one that counts is forgotten");
+        assert_eq!((uses.claims.len(), uses.committed(start())), (MAX_CLAIMS, 1));
+    }
+
+    #[test]
+    fn a_token_without_a_limit_forgets_the_oldest_lease_and_counts_it() {
+        let mut uses = full_of_leases(None);
+        let _ = uses.claim(&id(MAX_CLAIMS), start()).unwrap();
+        assert_eq!((uses.claims.len(), uses.committed(start())), (MAX_CLAIMS, 1));
+        assert_eq!(uses.commit(&id(0), start()), Err(UnknownClaim));
+    }
+
+    #[test]
+    fn up_to_the_bound_no_claim_is_forgotten() {
+        let mut uses = limited(u32::try_from(MAX_CLAIMS).unwrap());
+        for number in 0..MAX_CLAIMS {
+            let _ = uses.read(&id(number), start()).unwrap();
+            uses.commit(&id(number), start()).unwrap();
+        }
+        for number in 0..MAX_CLAIMS {
+            let _ = uses.read(&id(number), start()).unwrap();
+            uses.commit(&id(number), start()).unwrap();
+        }
+        assert_eq!(uses.read(&id(MAX_CLAIMS), start()), Err(NoUseLeft::Exhausted));
+        assert_eq!(counts(&uses, start()), (512, 0, Some(0)));
+    }
+
+    #[test]
+    fn the_count_does_not_overflow() {
+        let mut uses = Uses { committed: u32::MAX, ..Uses::default() };
+        uses.take(start()).unwrap();
+        let _ = uses.read(&id(1), start()).unwrap();
+        uses.lapse(Timestamp::MAX);
+        assert_eq!(uses.committed, u32::MAX);
+    }
+
+    #[test]
+    fn what_is_stored_is_read_again() {
+        let mut uses = limited(5);
+        let _ = (uses.claim(&id(1), start()).unwrap(), uses.read(&id(2), start()).unwrap());
+        uses.commit(&id(2), start()).unwrap();
+        let text = serde_json::to_string(&uses).unwrap();
+        assert_eq!(serde_json::from_str::<Uses>(&text).unwrap(), uses);
+    }
+
+    #[derive(Debug, Clone)]
+    enum Step {
+        Claim(usize),
+        Read(usize),
+        Take,
+        Commit(usize),
+        Release(usize),
+        Wait(u64),
+        Limit(Option<u32>),
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        let claim = 0..8_usize;
+        prop_oneof![
+            4 => claim.clone().prop_map(Step::Claim),
+            4 => claim.clone().prop_map(Step::Read),
+            1 => Just(Step::Take),
+            2 => claim.clone().prop_map(Step::Commit),
+            2 => claim.prop_map(Step::Release),
+            2 => (0..LEASE.as_secs() * 2).prop_map(Step::Wait),
+            1 => prop::option::of(1..6_u32).prop_map(Step::Limit),
+        ]
+    }
+
+    /// What an observer knows: under which claims content was sent since they were new, and which uses have to count.
+    #[derive(Default)]
+    struct Observer {
+        sent: HashSet<usize>,
+        committed: HashSet<usize>,
+        taken: u32,
+        /// Until when whom was promised a use.
+        leased: HashMap<usize, Timestamp>,
+    }
+
+    impl Observer {
+        fn see(&mut self, step: &Step, uses: &mut Uses, now: Timestamp) {
+            let before = uses.clone();
+            let is_strict = uses.is_strict;
+            match *step {
+                Step::Claim(claim) => {
+                    if let Ok(lease) = uses.claim(&id(claim), now) {
+                        self.leased.insert(claim, lease.ends_at);
+                        self.sent.extend(is_strict.then_some(claim));
+                    }
+                }
+                Step::Read(claim) => {
+                    if let Ok(lease) = uses.read(&id(claim), now) {
+                        self.leased.insert(claim, lease.ends_at);
+                        self.sent.insert(claim);
+                    }
+                }
+                Step::Take => self.taken += u32::from(uses.take(now).is_ok()),
+                Step::Commit(claim) => {
+                    let is_known = uses.commit(&id(claim), now).is_ok();
+                    self.committed.extend(is_known.then_some(claim));
+                }
+                Step::Release(claim) => {
+                    if uses.release(&id(claim), now).is_ok() {
+                        self.leased.remove(&claim);
+                    }
+                }
+                Step::Limit(limit) => uses.set_limit(limit.and_then(NonZeroU32::new)),
+                Step::Wait(_) => {}
+            }
+            assert!(uses.committed(now) >= before.committed(now), "nothing that counts is freed");
+        }
+
+        fn check(&self, uses: &Uses, now: Timestamp) {
+            let used: HashSet<_> = self.sent.union(&self.committed).copied().collect();
+            let counted = u32::try_from(used.len()).unwrap() + self.taken;
+            let open = self.leased.iter().filter(|(claim, end)| **end > now && !used.contains(*claim)).count();
+            let total = uses.committed(now) + uses.leased(now);
+            assert_eq!(
+                total,
+                counted + u32::try_from(open).unwrap(),
+                "each claim is one use, and no promise is broken"
+            );
+            let settled = u32::try_from(self.committed.len()).unwrap() + self.taken;
+            assert!(uses.committed(now) >= settled);
+        }
+    }
+
+    proptest! {
+        /// Leases that were promised are held, what was sent is never free, and a claim is one use, in any order of events.
+        #[test]
+        fn in_any_order_uses_stay_within_the_limit_and_nothing_that_was_sent_is_freed(
+            limit in prop::option::of(1..6_u32),
+            is_strict: bool,
+            steps in prop::collection::vec(step(), 0..200),
+        ) {
+            let mut uses = Uses::new(limit.and_then(NonZeroU32::new), is_strict);
+            let (mut observer, mut now) = (Observer::default(), start());
+            for step in &steps {
+                if let Step::Wait(seconds) = step {
+                    now = now.saturating_add(Duration::from_secs(*seconds));
+                }
+                let before = uses.committed(now) + uses.leased(now);
+                observer.see(step, &mut uses, now);
+                observer.check(&uses, now);
+                let total = uses.committed(now) + uses.leased(now);
+                // A limit that became lower than what is used leaves that alone.
+                let bound = uses.limit().map_or(u32::MAX, NonZeroU32::get).max(before);
+                prop_assert!(total <= bound, "{} of {}", total, bound);
+            }
+        }
+    }
+}
