@@ -1,0 +1,330 @@
+//! Many renders: how many at once, how many wait, how long, in how much memory; and results that are kept.
+
+use std::collections::HashMap;
+use std::collections::hash_map::RandomState;
+use std::future::Future;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, Shared, WeakShared};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
+
+use crate::cache::Cache;
+use crate::icon;
+use crate::render::{measure, render_until};
+use crate::stop::Stop;
+use crate::{BoxError, Icon, Limits, Parameters, Preview, PreviewError};
+
+/// Renders at the same time.
+pub const PLACES: usize = 2;
+/// Renders that wait for a place.
+pub const WAITING: usize = 32;
+/// How long a render waits for a place.
+pub const WAIT: Duration = Duration::from_secs(20);
+/// How long a render takes at the most, with loading its content and waiting for memory.
+pub const TIME: Duration = Duration::from_secs(30);
+/// Bytes of previews that are kept.
+pub const CACHE_BYTES: u64 = 32 << 20;
+/// The unit in which memory is handed out, since semaphores count to 2^32 at the most.
+const MEMORY_UNIT: u64 = 64 << 10;
+
+/// The hash of a content. It is what makes a preview that is kept never stale, so it has to resist collisions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ContentHash(pub [u8; 32]);
+
+/// How much a pool does at once.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The bounds of one image. `limits.memory` bounds all renders at the same time together; beside it there are the contents that are rendered:
+    /// at most twice `limits.input_bytes` for each place.
+    pub limits: Limits,
+    /// Renders at the same time; at least one.
+    pub places: usize,
+    /// Renders that wait for a place.
+    pub waiting: usize,
+    /// How long a render waits for a place.
+    pub wait: Duration,
+    /// How long a render takes at the most.
+    pub time: Duration,
+    /// Bytes of previews that are kept.
+    pub cache_bytes: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            limits: Limits::default(),
+            places: PLACES,
+            waiting: WAITING,
+            wait: WAIT,
+            time: TIME,
+            cache_bytes: CACHE_BYTES,
+        }
+    }
+}
+
+/// A preview, and whether it was kept from before.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// The preview.
+    pub preview: Preview,
+    /// Whether it was there already.
+    pub cached: bool,
+}
+
+/// Renders previews on threads of their own, within bounds, and keeps results. Cheap to clone.
+///
+/// What is asked for twice at the same time is rendered once. A render ends when nobody waits for it any more: at once while it waits or loads,
+/// and behind its current step when it has begun; until then it keeps its place and its memory.
+#[derive(Clone)]
+pub struct Pool(Arc<Inner>);
+
+struct Inner {
+    settings: Settings,
+    /// Places and waiting places together.
+    admitted: Arc<Semaphore>,
+    places: Arc<Semaphore>,
+    /// In units of [`MEMORY_UNIT`].
+    memory: Arc<Semaphore>,
+    state: Mutex<State>,
+}
+
+struct State {
+    cache: Cache<Key>,
+    /// What is being rendered. Entries go when their render ends or is given up.
+    flights: HashMap<Key, (u64, WeakShared<Flight>), RandomState>,
+    /// Numbers flights, so that one that ends late does not remove its successor.
+    next: u64,
+}
+
+type Flight = BoxFuture<'static, Result<Preview, PreviewError>>;
+
+/// What determines a result.
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct Key {
+    subject: Subject,
+    parameters: String,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash)]
+enum Subject {
+    Content(ContentHash),
+    Icon(Icon),
+}
+
+/// What a render has to do.
+enum Job {
+    Content(Bytes),
+    Icon(Icon),
+}
+
+/// What a render holds for as long as its thread works.
+struct Held {
+    _admitted: OwnedSemaphorePermit,
+    _place: OwnedSemaphorePermit,
+}
+
+impl Pool {
+    /// A pool that has rendered nothing yet.
+    pub fn new(settings: Settings) -> Self {
+        let places = settings.places.clamp(1, Semaphore::MAX_PERMITS / 2);
+        let admitted = places + settings.waiting.min(Semaphore::MAX_PERMITS / 2);
+        let memory = units(settings.limits.memory) as usize;
+        let state = State { cache: Cache::new(settings.cache_bytes), flights: HashMap::default(), next: 0 };
+        Self(Arc::new(Inner {
+            settings,
+            admitted: Arc::new(Semaphore::new(admitted)),
+            places: Arc::new(Semaphore::new(places)),
+            memory: Arc::new(Semaphore::new(memory)),
+            state: Mutex::new(state),
+        }))
+    }
+
+    /// The bounds of one image.
+    pub fn limits(&self) -> &Limits {
+        &self.0.settings.limits
+    }
+
+    /// The preview of an image. `load` is called only if it has to be rendered and there is a place for it, so contents do not pile up; it must answer
+    /// the content with this hash.
+    ///
+    /// Dropping the future gives up this wait, and the render if nobody else waits for it.
+    ///
+    /// # Errors
+    /// As [`crate::render`]; there is no place, or not in time; the render takes too long; the content cannot be loaded.
+    pub async fn image<L, F, E>(
+        &self,
+        content: ContentHash,
+        parameters: &Parameters,
+        load: L,
+    ) -> Result<Answer, PreviewError>
+    where
+        L: FnOnce() -> F + Send + 'static,
+        F: Future<Output = Result<Bytes, E>> + Send + 'static,
+        E: Into<BoxError>,
+    {
+        self.answer(Subject::Content(content), parameters, async move {
+            let loaded = load().await.map_err(|error| PreviewError::Load(Arc::from(error.into())))?;
+            Ok(Job::Content(loaded))
+        })
+        .await
+    }
+
+    /// An icon; see [`Icon::instead_of`].
+    ///
+    /// # Errors
+    /// As for [`Pool::image`].
+    pub async fn icon(&self, icon: Icon, parameters: &Parameters) -> Result<Answer, PreviewError> {
+        self.answer(Subject::Icon(icon), parameters, async move { Ok(Job::Icon(icon)) }).await
+    }
+
+    async fn answer(
+        &self,
+        subject: Subject,
+        parameters: &Parameters,
+        load: impl Future<Output = Result<Job, PreviewError>> + Send + 'static,
+    ) -> Result<Answer, PreviewError> {
+        let key = Key { subject, parameters: parameters.canonical() };
+        let flight = {
+            let mut state = self.0.state();
+            if let Some(preview) = state.cache.find(&key) {
+                return Ok(Answer { preview, cached: true });
+            }
+            state.join(&key).unwrap_or_else(|| self.start(&mut state, key, parameters.clone(), load))
+        };
+        let preview = flight.await?;
+        Ok(Answer { preview, cached: false })
+    }
+
+    /// Makes a flight, which goes on while somebody waits for it.
+    fn start(
+        &self,
+        state: &mut State,
+        key: Key,
+        parameters: Parameters,
+        load: impl Future<Output = Result<Job, PreviewError>> + Send + 'static,
+    ) -> Shared<Flight> {
+        let number = state.next;
+        state.next += 1;
+        let landing = Landing { pool: self.0.clone(), key: key.clone(), number };
+        let flight = async move {
+            let result = landing.pool.render(parameters, load).await;
+            if let Ok(preview) = &result {
+                landing.pool.state().cache.keep(landing.key.clone(), preview.clone());
+            }
+            drop(landing);
+            result
+        };
+        let flight = flight.boxed().shared();
+        if let Some(weak) = flight.downgrade() {
+            state.flights.insert(key, (number, weak));
+        }
+        flight
+    }
+}
+
+impl Default for Pool {
+    fn default() -> Self {
+        Self::new(Settings::default())
+    }
+}
+
+impl Inner {
+    /// No code panics while it holds the lock, so the state is whole.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn render(
+        &self,
+        parameters: Parameters,
+        load: impl Future<Output = Result<Job, PreviewError>>,
+    ) -> Result<Preview, PreviewError> {
+        let admitted = self.admitted.clone().try_acquire_owned().map_err(|_| PreviewError::Busy)?;
+        let place = timeout(self.settings.wait, self.places.clone().acquire_owned()).await;
+        let place = place.map_err(|_| PreviewError::Busy)?.map_err(|_| PreviewError::Busy)?;
+        let held = Arc::new(Held { _admitted: admitted, _place: place });
+        let work = async { self.work(load.await?, parameters, held).await };
+        let seconds = self.settings.time.as_secs();
+        timeout(self.settings.time, work).await.unwrap_or(Err(PreviewError::TimeExceeded { seconds }))
+    }
+
+    /// Measures, waits for memory, and renders.
+    async fn work(&self, job: Job, parameters: Parameters, held: Arc<Held>) -> Result<Preview, PreviewError> {
+        let stop = Stop::default();
+        // Nobody waits if this future is dropped, or timed out.
+        let _nobody_waits = stop.on_drop();
+        let limits = self.settings.limits.clone();
+        let job = Arc::new(job);
+        let needed = on_thread(held.clone(), {
+            let (job, parameters, limits) = (job.clone(), parameters.clone(), limits.clone());
+            move || job.measure(&parameters, &limits)
+        })
+        .await?;
+        let memory = self.memory.clone().acquire_many_owned(units(needed)).await.map_err(|_| PreviewError::Busy)?;
+        on_thread((held, memory), move || job.render(&parameters, &limits, &stop)).await
+    }
+}
+
+impl State {
+    /// The flight that renders this already, unless it was given up.
+    fn join(&self, key: &Key) -> Option<Shared<Flight>> {
+        self.flights.get(key)?.1.upgrade()
+    }
+}
+
+impl Job {
+    fn measure(&self, parameters: &Parameters, limits: &Limits) -> Result<u64, PreviewError> {
+        match self {
+            Self::Content(bytes) => measure(bytes, parameters, limits),
+            Self::Icon(_) => icon::measure(parameters, limits),
+        }
+    }
+
+    fn render(&self, parameters: &Parameters, limits: &Limits, stop: &Stop) -> Result<Preview, PreviewError> {
+        match self {
+            Self::Content(bytes) => render_until(bytes, parameters, limits, stop),
+            Self::Icon(icon) => icon::render_icon_until(*icon, parameters, limits, stop),
+        }
+    }
+}
+
+/// Removes a flight from the list when it ends or is dropped.
+struct Landing {
+    pool: Arc<Inner>,
+    key: Key,
+    number: u64,
+}
+
+impl Drop for Landing {
+    fn drop(&mut self) {
+        let mut state = self.pool.state();
+        if state.flights.get(&self.key).is_some_and(|(number, _)| *number == self.number) {
+            state.flights.remove(&self.key);
+        }
+    }
+}
+
+/// Works on a thread for blocking work, which keeps `held` until it ends, whoever waits. A panic there ends this render only.
+async fn on_thread<T: Send + 'static>(
+    held: impl Send + 'static,
+    work: impl FnOnce() -> Result<T, PreviewError> + Send + 'static,
+) -> Result<T, PreviewError> {
+    let thread = tokio::task::spawn_blocking(move || {
+        let result = work();
+        drop(held);
+        result
+    });
+    thread.await.unwrap_or(Err(PreviewError::Failed))
+}
+
+/// At most what a render is allowed to take, so that it never asks for more than there is.
+fn units(bytes: u64) -> u32 {
+    u32::try_from(bytes.div_ceil(MEMORY_UNIT)).unwrap_or(u32::MAX).min(Semaphore::MAX_PERMITS as u32)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,184 @@
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio::sync::oneshot;
+
+use super::*;
+use crate::tests::png;
+
+type Loaded = Result<Bytes, BoxError>;
+
+fn small(settings: Settings) -> Pool {
+    Pool::new(Settings { places: 1, waiting: 1, ..settings })
+}
+
+fn hash(number: u8) -> ContentHash {
+    ContentHash([number; 32])
+}
+
+fn photo() -> Bytes {
+    png(8, 6).into()
+}
+
+async fn at_once(pool: &Pool, number: u8) -> Result<Answer, PreviewError> {
+    pool.image(hash(number), &Parameters::default(), || async { Loaded::Ok(photo()) }).await
+}
+
+/// A render that has its place and loads until it is told the content. Answers when it has its place.
+async fn begin(
+    pool: &Pool,
+    number: u8,
+) -> (tokio::task::JoinHandle<Result<Answer, PreviewError>>, oneshot::Sender<Bytes>) {
+    let (content, loaded) = oneshot::channel();
+    let (begun, has_begun) = oneshot::channel();
+    let pool = pool.clone();
+    let task = tokio::spawn(async move {
+        let load = move || async move {
+            let _ = begun.send(());
+            loaded.await
+        };
+        pool.image(hash(number), &Parameters::default(), load).await
+    });
+    has_begun.await.unwrap();
+    (task, content)
+}
+
+#[tokio::test]
+async fn a_result_is_kept_by_content_and_parameters() {
+    let pool = Pool::default();
+    let first = at_once(&pool, 1).await.unwrap();
+    assert!(!first.cached);
+    let again = at_once(&pool, 1).await.unwrap();
+    assert!(again.cached);
+    assert_eq!(first.preview, again.preview);
+    assert!(!at_once(&pool, 2).await.unwrap().cached);
+
+    let other = Parameters::parse([("width", "3")]).unwrap();
+    let answer = pool.image(hash(1), &other, || async { Loaded::Ok(photo()) }).await.unwrap();
+    assert!(!answer.cached);
+    let same = Parameters::parse([("width", "3"), ("rotation", "360")]).unwrap();
+    let answer = pool.image(hash(1), &same, || async { Loaded::Err("loaded".into()) }).await.unwrap();
+    assert!(answer.cached);
+}
+
+#[tokio::test]
+async fn icons_are_kept_too() {
+    let pool = Pool::default();
+    assert!(!pool.icon(Icon::File, &Parameters::default()).await.unwrap().cached);
+    assert!(pool.icon(Icon::File, &Parameters::default()).await.unwrap().cached);
+    assert!(!pool.icon(Icon::Video, &Parameters::default()).await.unwrap().cached);
+}
+
+#[tokio::test]
+async fn what_is_asked_for_twice_at_once_is_loaded_and_rendered_once() {
+    let pool = Pool::default();
+    let loads = Arc::new(AtomicUsize::new(0));
+    let (first, content) = begin(&pool, 1).await;
+    let parameters = Parameters::default();
+    let others = (0..8).map(|_| {
+        let loads = loads.clone();
+        pool.image(hash(1), &parameters, move || async move {
+            loads.fetch_add(1, Ordering::Relaxed);
+            Loaded::Ok(photo())
+        })
+    });
+    let mut others = futures_util::future::join_all(others);
+    assert!(futures_util::poll!(&mut others).is_pending());
+    content.send(photo()).unwrap();
+    let first = first.await.unwrap().unwrap();
+    for other in others.await {
+        let other = other.unwrap();
+        assert!(!other.cached);
+        assert_eq!(other.preview, first.preview);
+    }
+    assert_eq!(loads.load(Ordering::Relaxed), 0);
+    assert!(pool.0.state().flights.is_empty());
+}
+
+#[tokio::test]
+async fn more_than_the_places_and_the_waiting_places_are_refused() {
+    let pool = small(Settings::default());
+    let (first, content) = begin(&pool, 1).await;
+    let mut second = Box::pin(at_once(&pool, 2));
+    assert!(futures_util::poll!(&mut second).is_pending());
+    assert!(matches!(at_once(&pool, 3).await, Err(PreviewError::Busy)));
+    content.send(photo()).unwrap();
+    first.await.unwrap().unwrap();
+    second.await.unwrap();
+    at_once(&pool, 3).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_render_waits_for_a_place_for_some_time_only() {
+    let pool = small(Settings { wait: Duration::from_secs(5), time: Duration::from_secs(3600), ..Settings::default() });
+    let (first, _content) = begin(&pool, 1).await;
+    let began = tokio::time::Instant::now();
+    assert!(matches!(at_once(&pool, 2).await, Err(PreviewError::Busy)));
+    assert_eq!(began.elapsed().as_secs(), 5);
+    first.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_render_that_takes_too_long_ends_and_frees_its_place() {
+    let pool = small(Settings { time: Duration::from_secs(7), ..Settings::default() });
+    let (first, _content) = begin(&pool, 1).await;
+    let error = first.await.unwrap().unwrap_err();
+    assert!(matches!(error, PreviewError::TimeExceeded { seconds: 7 }), "{error}");
+    assert_eq!(pool.0.places.available_permits(), 1);
+    assert!(pool.0.state().flights.is_empty());
+}
+
+#[tokio::test]
+async fn a_render_that_nobody_waits_for_is_given_up() {
+    let pool = small(Settings::default());
+    let (first, mut content) = begin(&pool, 1).await;
+    first.abort();
+    content.closed().await;
+    assert!(first.await.unwrap_err().is_cancelled());
+    assert!(pool.0.state().flights.is_empty());
+    assert!(!at_once(&pool, 1).await.unwrap().cached);
+}
+
+#[tokio::test]
+async fn a_render_goes_on_for_those_who_joined_when_the_first_one_leaves() {
+    let pool = small(Settings::default());
+    let (first, content) = begin(&pool, 1).await;
+    let mut joined = Box::pin(at_once(&pool, 1));
+    assert!(futures_util::poll!(&mut joined).is_pending());
+    first.abort();
+    assert!(first.await.unwrap_err().is_cancelled());
+    content.send(photo()).unwrap();
+    assert!(joined.await.is_ok());
+}
+
+#[tokio::test]
+async fn renders_take_turns_where_the_memory_is_not_enough_for_both() {
+    let pool = Pool::new(Settings { places: 2, ..Settings::default() });
+    let all = units(pool.limits().memory);
+    let memory = pool.0.memory.clone().acquire_many_owned(all).await.unwrap();
+    let mut waits = Box::pin(at_once(&pool, 1));
+    // It measures on another thread, so it takes some turns until it waits for memory.
+    while pool.0.memory.available_permits() == 0 && Arc::strong_count(&pool.0.memory) < 3 {
+        assert!(futures_util::poll!(&mut waits).is_pending());
+        tokio::task::yield_now().await;
+    }
+    drop(memory);
+    waits.await.unwrap();
+    assert_eq!(pool.0.memory.available_permits(), all as usize);
+}
+
+#[tokio::test]
+async fn errors_reach_all_who_wait_and_are_not_kept() {
+    let pool = Pool::default();
+    let load = || async { Loaded::Err("the disk is gone".into()) };
+    let error = pool.image(hash(1), &Parameters::default(), load).await.unwrap_err();
+    assert!(matches!(&error, PreviewError::Load(source) if source.to_string() == "the disk is gone"), "{error}");
+    let load = || async { Loaded::Ok(Bytes::from_static(b"no image")) };
+    assert!(matches!(pool.image(hash(1), &Parameters::default(), load).await, Err(PreviewError::UnknownFormat)));
+    at_once(&pool, 1).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_panic_of_a_decoder_ends_its_render_only() {
+    let failed = on_thread((), || -> Result<(), PreviewError> { panic!("a decoder") }).await;
+    assert!(matches!(failed, Err(PreviewError::Failed)));
+}
