@@ -15,7 +15,8 @@ pub(crate) fn sizes_agree(bytes: &[u8]) -> bool {
     for (name, payload) in Chunks(bytes.get(CONTAINER_HEADER..).unwrap_or_default()) {
         let agrees = match name {
             b"VP8X" => {
-                canvas = two_sizes(payload, 4);
+                // The first one counts.
+                canvas = canvas.or_else(|| two_sizes(payload, 4));
                 true
             }
             b"VP8 " => canvas.is_none() || lossy_size(payload).is_none_or(|size| Some(size) == canvas),
@@ -29,12 +30,17 @@ pub(crate) fn sizes_agree(bytes: &[u8]) -> bool {
     true
 }
 
+/// The decoder takes whatever follows alpha for a lossy picture, so nothing else may be there.
 fn frame_agrees(payload: &[u8]) -> bool {
     let size = two_sizes(payload, 6);
-    let chunks = Chunks(payload.get(FRAME_HEADER..).unwrap_or_default());
-    chunks
-        .filter(|(name, _)| *name == b"VP8 ")
-        .all(|(_, picture)| lossy_size(picture).is_none_or(|own| Some(own) == size))
+    let lossy = |picture: &[u8]| lossy_size(picture).is_some_and(|own| Some(own) == size);
+    let mut chunks = Chunks(payload.get(FRAME_HEADER..).unwrap_or_default());
+    match chunks.next() {
+        Some((b"VP8L", _)) => true,
+        Some((b"VP8 ", picture)) => lossy(picture),
+        Some((b"ALPH", _)) => matches!(chunks.next(), Some((b"VP8 ", picture)) if lossy(picture)),
+        _ => false,
+    }
 }
 
 /// Width and height, each as 24 bits of the value less one.
@@ -107,6 +113,12 @@ mod tests {
             (vec![canvas(20, 10), frame(5, 6, &picture(5, 6))], true),
             (vec![canvas(20, 10), frame(5, 6, &picture(20, 10))], false),
             (vec![canvas(20, 10), frame(5, 6, &[chunk(b"ALPH", b"x"), picture(5, 7)].concat())], false),
+            (vec![canvas(20, 10), frame(5, 6, &[chunk(b"ALPH", b"x"), picture(5, 6)].concat())], true),
+            (vec![canvas(20, 10), frame(5, 6, &[chunk(b"ALPH", b"x"), chunk(b"WP8 ", &[0; 10])].concat())], false),
+            (vec![canvas(20, 10), frame(5, 6, &[chunk(b"ALPH", b"x"), chunk(b"VP8L", &[0; 10])].concat())], false),
+            (vec![canvas(20, 10), frame(5, 6, &chunk(b"VP8L", &[0; 10]))], true),
+            (vec![canvas(20, 10), canvas(5, 6), picture(5, 6)], false),
+            (vec![canvas(20, 10), frame(5, 6, b"")], false),
         ] {
             assert_eq!(sizes_agree(&container(&chunks)), expected, "{chunks:?}");
         }
