@@ -15,11 +15,13 @@ use libp2p::core::transport::{Boxed, DialOpts, ListenerId, MemoryTransport, Tran
 use libp2p::core::{Transport, upgrade};
 use libp2p::identity::Keypair;
 use libp2p::multiaddr::Protocol;
-use libp2p::{Multiaddr, PeerId, dns, noise, quic, tcp, yamux};
+use libp2p::{Multiaddr, PeerId, dns, noise, quic, tcp};
 
 use crate::address::without_peer;
 use crate::config::Config;
 use crate::connection::OUTGOING_STREAMS;
+use crate::large_reads::LargeReads;
+use crate::yamux::Multiplexing;
 use crate::{AddressPolicy, Limits, StartError};
 
 /// A transport that yields authenticated and multiplexed connections.
@@ -87,21 +89,17 @@ where
     T::ListenerUpgrade: Send + 'static,
 {
     let noise = noise::Config::new(key).map_err(|_| StartError::Key)?;
-    let secured = plain.upgrade(upgrade::Version::V1Lazy).authenticate(noise).multiplex(multiplexer(limits));
+    // Yamux ends a connection that has more streams than this, so it is more than two peers that keep the limits ever have.
+    let multiplexing = Multiplexing::new(streams_of_connection(limits));
+    let plain = plain.map(|connection, _| LargeReads::new(connection));
+    let secured = plain.upgrade(upgrade::Version::V1Lazy).authenticate(noise).multiplex(multiplexing);
     Ok(secured.map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer))).boxed())
-}
-
-/// Yamux ends a connection that has more streams than this, so it is more than two peers that keep the limits ever have.
-fn multiplexer(limits: &Limits) -> yamux::Config {
-    let mut config = yamux::Config::default();
-    config.set_max_num_streams(streams_of_connection(limits));
-    config
 }
 
 fn streams_of_connection(limits: &Limits) -> usize {
     // The other side may accept more than this one.
     let inbound = limits.inbound_streams_per_connection.max(OUTGOING_STREAMS);
-    // yamux panics beyond 1 GiB of windows with 256 KiB each.
+    // With 256 KiB each that is 1 GiB.
     (inbound + NEGOTIATING_STREAMS + OUTGOING_STREAMS + OWN_STREAMS).min(4096)
 }
 
