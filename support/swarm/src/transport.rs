@@ -39,12 +39,6 @@ pub(crate) const NEGOTIATING_STREAMS: usize = 32;
 /// Streams of a connection that protocols of libp2p have open at a time: each has one or two.
 const OWN_STREAMS: usize = 16;
 
-/// Bytes that a QUIC stream buffers before they are read.
-const QUIC_STREAM_WINDOW: u32 = 1024 * 1024;
-
-/// Bytes that all streams of a QUIC connection buffer together; as long as they are not read, nothing more arrives on any of them.
-const QUIC_CONNECTION_WINDOW: u32 = 4 * QUIC_STREAM_WINDOW;
-
 /// The transports of the configuration.
 pub(crate) fn carrier(config: &Config, key: &Keypair) -> Result<Carrier, StartError> {
     let by_address = by_address(config, key)?;
@@ -106,8 +100,8 @@ fn streams_of_connection(limits: &Limits) -> usize {
 fn quic(key: &Keypair, limits: &Limits) -> Carrier {
     let mut config = quic::Config::new(key);
     config.max_concurrent_stream_limit = u32::try_from(streams_of_connection(limits)).unwrap_or(u32::MAX);
-    config.max_stream_data = QUIC_STREAM_WINDOW;
-    config.max_connection_data = QUIC_CONNECTION_WINDOW;
+    config.max_stream_data = limits.quic_window / 4;
+    config.max_connection_data = limits.quic_window;
     quic::tokio::Transport::new(config).map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer))).boxed()
 }
 
