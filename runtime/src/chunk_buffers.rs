@@ -64,7 +64,8 @@ mod tests {
         let lent = buffers.lend(buffer);
         let part = lent.slice(1..3);
         drop(lent);
-        assert_ne!(buffers.take().as_ptr(), place);
+        let other = buffers.take();
+        assert_ne!(other.as_ptr(), place);
         assert_eq!(&part[..], b"yt");
         drop(part);
         let again = buffers.take();
