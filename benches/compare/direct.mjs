@@ -3,6 +3,9 @@
 //
 //   ENLACE_BIN=target/release/enlace node benches/compare/direct.mjs [--mib 1024] [--rounds 3] [--json]
 //
+// Time is that of the processors, per GiB, at both ends: it depends less than the rate on what else runs. Of the memory, what the peak
+// has beside the pages of files (its program, mostly) stands in parentheses.
+//
 // Ours is `share --direct-only` and `receive`, over TCP and over QUIC. `sendme` (a Rust package) is found by SENDME or PATH, without
 // relays; `wormhole` (magic-wormhole of PyPI, with a mailbox server and a transit relay on this machine, both from `twist` beside it) by
 // WORMHOLE or PATH. What is not installed is skipped, and said. All of them verify what arrives, and it is compared once more here.
@@ -46,6 +49,9 @@ const ROUND_TRIP_MS = 60;
 /** Peers that are connected and do nothing. */
 const IDLE_PEERS = 200;
 
+/** Of the clock of `/proc`, in a second. */
+const TICKS = 100;
+
 /** Time left to a program before its memory is read, in milliseconds. */
 const SETTLE_MS = 2000;
 
@@ -56,7 +62,7 @@ try {
     await fill(plain, mib);
     const wanted = await hash(plain);
     const sides = await programs(plain);
-    const results = new Map(sides.map((side) => [side, { ready: [], rate: [], memory: [] }]));
+    const results = new Map(sides.map((side) => [side, { ready: [], rate: [], memory: [], own: [], cpu: [] }]));
     for (let round = 0; round < rounds; round++) {
         for (const side of round % 2 ? sides.toReversed() : sides) await once(side, results.get(side), wanted);
     }
@@ -101,7 +107,7 @@ function ours(plain, listen, roundTripMs) {
             const { path: by, paths } = JSON.parse(await receiving.out);
             if (by !== "lan" || paths?.length > 1) throw new Error(`it came by ${by} ${JSON.stringify(paths)}`);
             if (line && line.carried < mib * MIB) throw new Error(`only ${line.carried} bytes came through the far line`);
-            result.memory.push([peakMib(sharing.pid), receiving.peak()]);
+            note(result, usage(sharing.pid), receiving.peak());
             return again;
         },
         async stop({ sharing, line }) {
@@ -140,7 +146,7 @@ function sendme(plain) {
             mkdirSync(inbox);
             const receiving = measured(SENDME, ["receive", "--relay", "disabled", "--no-progress", ticket], inbox);
             await receiving.out;
-            result.memory.push([peakMib(sending.pid), receiving.peak()]);
+            note(result, usage(sending.pid), receiving.peak());
             return path.join(inbox, path.basename(plain));
         },
         async stop({ sending }) {
@@ -170,7 +176,7 @@ async function wormhole(plain) {
             const receiving = measured(WORMHOLE, [...common, "receive", "--hide-progress", "--accept-file", "--output-file", again, code]);
             const sender = watchPeak(sending);
             await receiving.out;
-            result.memory.push([sender(), receiving.peak()]);
+            note(result, sender(), receiving.peak());
             return again;
         },
         stop: ({ sending }) => ended(sending),
@@ -217,6 +223,8 @@ async function once(side, result, wanted) {
     const began = performance.now();
     const sending = await side.ready();
     const ready = performance.now();
+    const sender = sending.sharing ?? sending.sending;
+    result.before = sender && usage(sender.pid)?.seconds;
     const got = await side.receive(sending, result);
     let seconds = (performance.now() - ready) / 1000;
     if (typeof got === "string") {
@@ -337,10 +345,10 @@ function measured(program, args, cwd = dir) {
     return { out: end, peak };
 }
 
-/** Reads the peak of a program's memory again and again, until it has ended; answers how to ask for the last one, in MiB. */
+/** Reads what a program has used again and again, until it has ended; answers how to ask for the last. */
 function watchPeak(child) {
-    let last = 0;
-    const timer = setInterval(() => (last = peakMib(child.pid) ?? last), 25);
+    let last = { peak: 0, own: 0, seconds: 0 };
+    const timer = setInterval(() => (last = usage(child.pid) ?? last), 25);
     child.once("close", () => clearInterval(timer));
     return () => last;
 }
@@ -371,8 +379,23 @@ function installed(name, tool) {
     return found;
 }
 
-function peakMib(pid) {
-    return statusMib(pid, "VmHWM");
+/** What a process has used: the peak of its memory in MiB, the same without pages of files, and seconds of processors; nothing if it has ended. */
+function usage(pid) {
+    const [peak, files] = [statusMib(pid, "VmHWM"), statusMib(pid, "RssFile")];
+    if (peak === undefined || files === undefined) return undefined;
+    try {
+        const fields = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1].split(" ");
+        return { peak, own: peak - files, seconds: (Number(fields[11]) + Number(fields[12])) / TICKS };
+    } catch {
+        return undefined;
+    }
+}
+
+/** Notes what both ends have used. */
+function note(result, sender, receiver) {
+    result.memory.push([sender.peak, receiver.peak]);
+    result.own.push([sender.own, receiver.own]);
+    result.cpu.push([sender.seconds - (result.before ?? 0), receiver.seconds]);
 }
 
 function residentMib(pid) {
@@ -395,18 +418,33 @@ function need(name, unit, values) {
 
 function print(sides, results, needs) {
     const rows = sides.map((side) => {
-        const { ready, rate, memory } = results.get(side);
+        const { ready, rate, memory, own, cpu } = results.get(side);
         const first = results.get(sides.find(({ where }) => where === side.where));
-        const [sender, receiver] = memory.length ? [0, 1].map((end) => Math.max(...memory.map((both) => both[end]))) : [];
+        const ends = (values, choose) => (values.length ? [0, 1].map((end) => choose(values.map((both) => both[end]))) : []);
+        const [sender, receiver] = ends(memory, (values) => Math.max(...values));
+        const [senderOwn, receiverOwn] = ends(own, (values) => Math.max(...values));
+        const [senderCpu, receiverCpu] = ends(cpu, median).map((seconds) => (seconds * 1024) / mib);
         const { where, name } = side;
-        return { where, name, ready: ready.length ? median(ready) : undefined, rate: median(rate), best: Math.max(...rate), ratio: median(rate) / median(first.rate), sender, receiver };
+        return { where, name, ready: ready.length ? median(ready) : undefined, rate: median(rate), best: Math.max(...rate), ratio: median(rate) / median(first.rate), sender, receiver, senderOwn, receiverOwn, senderCpu, receiverCpu };
     });
     if (options.json) return console.log(JSON.stringify({ rates: rows, needs }));
     const number = (value, digits) => (value === undefined ? "" : value.toFixed(digits));
+    const memory = (all, own) => (all === undefined ? "" : `${number(all, 0)} (${number(own, 0)})`);
     printTable(
         [
-            ["where", "program", "ready s", "MB/s", "best", "/enlace", "sender MiB", "receiver MiB"],
-            ...rows.map((row) => [row.where, row.name, number(row.ready, 2), number(row.rate, 0), number(row.best, 0), number(row.ratio, 2), number(row.sender, 0), number(row.receiver, 0)]),
+            ["where", "program", "ready s", "MB/s", "best", "/enlace", "sender s/GiB", "receiver", "sender MiB", "receiver MiB"],
+            ...rows.map((row) => [
+                row.where,
+                row.name,
+                number(row.ready, 2),
+                number(row.rate, 0),
+                number(row.best, 0),
+                number(row.ratio, 2),
+                number(row.senderCpu, 2),
+                number(row.receiverCpu, 2),
+                memory(row.sender, row.senderOwn),
+                memory(row.receiver, row.receiverOwn),
+            ]),
         ],
         2,
     );

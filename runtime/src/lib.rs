@@ -34,6 +34,7 @@
 mod account;
 mod backbone_error;
 mod blocking;
+mod chunk_buffers;
 mod clock;
 mod code;
 mod config;

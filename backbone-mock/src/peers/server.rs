@@ -20,6 +20,8 @@ const SEED_BYTES: usize = 32;
 /// Connections that are no reservation and no end of a circuit: peers that look up registrations, ask for their address, or
 /// come and go.
 const SPARE_CONNECTIONS: usize = 128;
+/// Bytes that a QUIC connection buffers. What is relayed is passed on at once, so this is less than a receiver of files has.
+const QUIC_WINDOW: u32 = 4 * 1024 * 1024;
 
 /// What a backbone does for peers, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,6 +87,8 @@ impl PeerServer {
         config.external = announce;
         config.services = Services { relay: services.relay, rendezvous: services.rendezvous, dial_back: true };
         config.limits.connections = services.connections();
+        config.limits.quic_window = QUIC_WINDOW;
+        config.limits.quic_memory = services.connections().saturating_mul(QUIC_WINDOW as usize);
         let (network, _) = Network::start(config).await.map_err(not_started)?;
         let server = Self {
             policy,

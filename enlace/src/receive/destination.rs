@@ -1,16 +1,17 @@
 //! Where a received file goes: never over another file unasked, never half, never executable unless the file was that it
 //! replaces. `-` is standard output.
 
-use std::io::{ErrorKind, IsTerminal as _, Seek as _, SeekFrom};
+use std::io::{ErrorKind, IsTerminal as _, Seek as _, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use durable::partial::PartialFile;
 use durable::private::{Existing, NewFile, user_file_mode};
 use sha2::{Digest, Sha256};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt};
 
 use super::kept::Kept;
 use super::name::{SafeName, safe_name};
+use super::writing::{PIECE, Writing, Written};
 use crate::code::Kind;
 use crate::failure::{Failure, reason};
 use crate::output;
@@ -21,7 +22,6 @@ use crate::size;
 const STANDARD_OUTPUT: &str = "-";
 /// The hint after a failure that leaves a part of a file on standard output.
 pub(super) const INCOMPLETE_OUTPUT: &str = "what was written to standard output is incomplete; discard it";
-const BUFFER_SIZE: usize = 256 * 1024;
 
 /// A path that may be written.
 #[derive(Debug)]
@@ -150,8 +150,8 @@ impl Destination {
     ) -> Result<Saved, Failure> {
         if self.is_standard_output() {
             let copied =
-                copy(reader, tokio::io::stdout(), Arrived::nothing(), length, progress, output::unwritable).await;
-            let (bytes, sha256) = copied.map_err(|failure| match failure.kind {
+                copy(reader, std::io::stdout(), Arrived::nothing(), length, progress, output::unwritable).await;
+            let (_, bytes, sha256) = copied.map_err(|failure| match failure.kind {
                 Kind::Network | Kind::Integrity => failure.hint(INCOMPLETE_OUTPUT),
                 _ => failure,
             })?;
@@ -159,11 +159,10 @@ impl Destination {
         }
         let mut temporary = NewFile::create(&self.path).map_err(|error| self.unwritable(&error))?;
         let handle = temporary.file().try_clone().map_err(|error| self.unwritable(&error))?;
-        let mut file = tokio::fs::File::from_std(handle);
         let unwritable = |error: &std::io::Error| self.unwritable(error);
-        let (bytes, sha256) = copy(reader, &mut file, Arrived::nothing(), length, progress, unwritable).await?;
+        let (file, bytes, sha256) = copy(reader, handle, Arrived::nothing(), length, progress, unwritable).await?;
         // Here it keeps no thread of the runtime; publishing finds nothing left to synchronize.
-        file.sync_all().await.map_err(|error| self.unwritable(&error))?;
+        tokio::fs::File::from_std(file).sync_all().await.map_err(|error| self.unwritable(&error))?;
         self.publish(temporary)?;
         Ok(self.saved(bytes, sha256, 0))
     }
@@ -184,9 +183,9 @@ impl Destination {
         let resumed = arrived.bytes;
         let mut handle = partial.file().try_clone().map_err(|error| self.unwritable(&error))?;
         handle.seek(SeekFrom::Start(resumed)).map_err(|error| self.unwritable(&error))?;
-        let mut file = tokio::fs::File::from_std(handle);
         let unwritable = |error: &std::io::Error| self.unwritable(error);
-        let (bytes, sha256) = copy(reader, &mut file, arrived, length, progress, unwritable).await?;
+        let (file, bytes, sha256) = copy(reader, handle, arrived, length, progress, unwritable).await?;
+        let file = tokio::fs::File::from_std(file);
         // More may be there of an earlier run than of the file.
         file.set_len(bytes).await.map_err(|error| self.unwritable(&error))?;
         file.sync_all().await.map_err(|error| self.unwritable(&error))?;
@@ -266,35 +265,38 @@ pub(super) fn unwritable(destination: &Path, file: &Path, error: &std::io::Error
 }
 
 /// Copies what is left of a content, which has `length` bytes if that is known. Returns how many there are in all, and their
-/// SHA-256 in lower-case hex.
-async fn copy(
+/// SHA-256 in lower-case hex, with the writer.
+async fn copy<W: Write + Send + 'static>(
     mut reader: impl AsyncRead + Unpin,
-    mut writer: impl AsyncWrite + Unpin,
+    writer: W,
     arrived: Arrived,
     length: Option<u64>,
     progress: &ProgressOutput,
     unwritable: impl Fn(&std::io::Error) -> Failure,
-) -> Result<(u64, String), Failure> {
-    let Arrived { mut bytes, mut hash } = arrived;
+) -> Result<(W, u64, String), Failure> {
+    let Arrived { mut bytes, hash } = arrived;
     progress.step("writing", length);
     progress.begin_behind(bytes);
-    let mut buffer = vec![0; BUFFER_SIZE];
-    loop {
-        let count = reader.read(&mut buffer).await.map_err(|error| interrupted(&error))?;
-        if count == 0 {
-            break;
+    let (mut writing, mut buffer) = (Writing::begin(Written { writer, hash }), vec![0; PIECE]);
+    let end = loop {
+        match reader.read(&mut buffer).await {
+            Ok(0) => break Ok(()),
+            Err(error) => break Err(interrupted(&error)),
+            Ok(count) => {
+                buffer = writing.write(buffer, count).await.map_err(|error| unwritable(&error))?;
+                bytes += count as u64;
+                progress.add(count as u64);
+            }
         }
-        writer.write_all(&buffer[..count]).await.map_err(|error| unwritable(&error))?;
-        hash.update(&buffer[..count]);
-        bytes += count as u64;
-        progress.add(count as u64);
-    }
-    writer.flush().await.map_err(|error| unwritable(&error))?;
+    };
+    // What has arrived is kept for a later run, also if no more does.
+    let Written { writer, hash } = writing.finish().await.map_err(|error| unwritable(&error))?;
+    end?;
     match length {
         Some(length) if bytes != length => {
             Err(Failure::new(Kind::Integrity, format!("received {bytes} bytes instead of {length}")))
         }
-        _ => Ok((bytes, hex(&hash.finalize()))),
+        _ => Ok((writer, bytes, hex(&hash.finalize()))),
     }
 }
 

@@ -14,6 +14,7 @@ mod reading;
 mod reference;
 mod tree;
 mod tree_content;
+mod writing;
 
 pub(crate) use attempts::with_attempts;
 pub(crate) use destination::{Destination, Saved, announce, hex, stopped};

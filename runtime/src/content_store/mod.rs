@@ -52,6 +52,7 @@ use self::source::KeptSource;
 use self::state::{Number, PinRefusal, Place, State};
 use self::writer::Message;
 use crate::blocking::blocking;
+use crate::chunk_buffers::ChunkBuffers;
 use crate::clock::Clock;
 use crate::config::ContentStoreConfig;
 use crate::store::Store;
@@ -132,14 +133,14 @@ impl ContentStore {
     }
 
     /// A sealed chunk, with its tag. Sealed anew if its file is on this machine.
-    pub(crate) async fn chunk(&self, root: &Root, index: u64) -> Option<Vec<u8>> {
+    pub(crate) async fn chunk(&self, root: &Root, index: u64, buffers: &ChunkBuffers) -> Option<Vec<u8>> {
         let running = self.running.as_ref()?;
         let (number, layout, has_source) = running.alive(root)?;
         let place = layout.sealed_chunk(index).ok()?;
         if let Some(sealed) = running.read(root, place).await {
             return Some(sealed);
         }
-        if has_source { running.seal_again(number, &layout, root, index).await } else { None }
+        if has_source { running.seal_again((number, &layout, root), index, buffers).await } else { None }
     }
 
     /// Bytes of the tree, by their place in the blob.
@@ -285,10 +286,16 @@ impl Running {
         }
     }
 
-    async fn seal_again(&self, number: Number, layout: &Layout, root: &Root, index: u64) -> Option<Vec<u8>> {
+    async fn seal_again(
+        &self,
+        (number, layout, root): (Number, &Layout, &Root),
+        index: u64,
+        buffers: &ChunkBuffers,
+    ) -> Option<Vec<u8>> {
         let hash = self.read(root, layout.hash_of_chunk(index).ok()?).await?;
         let kept = self.source(number, layout.length()).await?;
-        match blocking(move || kept.seal(index, &hash)).await {
+        let buffer = buffers.take();
+        match blocking(move || kept.seal(index, &hash, buffer)).await {
             Ok(sealed) => Some(sealed),
             Err(error) => {
                 if !error.is_lasting() {

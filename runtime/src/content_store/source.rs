@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::io::ErrorKind;
 use std::sync::Arc;
 
-use transport::content::{ChunkHash, ContentError, ContentKey, Layout, chunk_buffer};
+use transport::content::{ChunkHash, ContentError, ContentKey, Layout};
 use transport::crypto::SecretKey;
 use zeroize::Zeroizing;
 
@@ -51,15 +51,15 @@ impl KeptSource {
         Self { source, key: ContentKey::new(key) }
     }
 
-    /// The sealed chunk, which has this hash. Blocks.
+    /// The sealed chunk, which has this hash, in an empty buffer. Blocks.
     ///
     /// # Errors
     /// Those of a file that is gone or has changed: no byte of it leaves.
-    pub(super) fn seal(&self, index: u64, hash: &[u8]) -> Result<Vec<u8>, SealAgainError> {
+    pub(super) fn seal(&self, index: u64, hash: &[u8], buffer: Vec<u8>) -> Result<Vec<u8>, SealAgainError> {
         let layout = Layout::of(self.source.length())?;
         let place = layout.place(index)?;
         let hash = hash.first_chunk().ok_or(ContentError::Range)?;
-        let mut chunk = Zeroizing::new(chunk_buffer());
+        let mut chunk = Zeroizing::new(buffer);
         self.source.read_at(layout.content_of(index), &mut chunk)?;
         self.key.seal_again(place, &mut chunk, &ChunkHash::from_bytes(*hash))?;
         // Ciphertext from here on.

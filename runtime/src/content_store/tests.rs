@@ -16,6 +16,7 @@ use transport::crypto::SecretKey;
 use super::state::{Kind, Part, Segment, State};
 use super::writer::NODES_OF_SEGMENT;
 use super::*;
+use crate::chunk_buffers::ChunkBuffers;
 use crate::clock::ManualClock;
 use crate::source::Source;
 use crate::store::{Batch, Object, Properties, StoreKeySource, collection};
@@ -178,7 +179,7 @@ async fn put_and_wait(store: &ContentStore, content: &Sealed) {
 }
 
 async fn is_stored(store: &ContentStore, content: &Sealed) -> bool {
-    let found = store.chunk(&content.known.root, 0).await;
+    let found = store.chunk(&content.known.root, 0, &ChunkBuffers::default()).await;
     assert!(found.as_deref().is_none_or(|found| found == content.chunk(0)));
     found.is_some()
 }
@@ -566,9 +567,13 @@ async fn a_source_gives_the_chunks_that_were_sealed_and_the_tree() {
     for _ in 0..2 {
         assert_eq!(store.usage().await.bytes, 3 * 32);
         for index in [2, 0, 1] {
-            assert!(store.chunk(&content.known.root, index).await.unwrap() == content.chunk(index), "{index}");
+            assert!(
+                store.chunk(&content.known.root, index, &ChunkBuffers::default()).await.unwrap()
+                    == content.chunk(index),
+                "{index}"
+            );
         }
-        assert_eq!(store.chunk(&content.known.root, 3).await, None);
+        assert_eq!(store.chunk(&content.known.root, 3, &ChunkBuffers::default()).await, None);
         let tree = content.known.layout.tree();
         assert_eq!(store.tree(&content.known.root, tree).await.as_deref(), Some(content.tree.as_bytes()));
         assert_eq!(store.tree(&content.known.root, 48..64).await, None);

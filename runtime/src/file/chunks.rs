@@ -173,6 +173,11 @@ impl Chunks {
         }
     }
 
+    /// Takes back a chunk that was read, for the next ones.
+    pub(super) fn give_back(&self, chunk: Vec<u8>) {
+        self.blob.buffers().give_back(chunk);
+    }
+
     /// Whether somebody else can send a chunk that was wrong.
     fn can_be_fetched_again(&mut self, wrong: &Opening, error: ContentError) -> bool {
         match wrong.by {
@@ -231,7 +236,7 @@ impl Chunks {
     async fn fetch(&mut self, index: u64) -> Result<(Vec<u8>, By)> {
         if self.first_stored(index) == index {
             self.fetch_hashes(index..index + 1).await?;
-            if let Some(sealed) = self.blob.core().content_store.chunk(&self.root, index).await {
+            if let Some(sealed) = self.blob.core().content_store.chunk(&self.root, index, self.blob.buffers()).await {
                 self.run = None;
                 self.report(index);
                 return Ok((sealed, By::Store));

@@ -24,6 +24,7 @@ use super::record::ContentRecord;
 use super::remote::{RemoteBlob, Run, read_at};
 use super::spool::{Storage, temporary_file_error};
 use crate::blocking::{blocking, joined};
+use crate::chunk_buffers::ChunkBuffers;
 use crate::core::Core;
 use crate::delivery::{self, Delivery as _, Incoming, Sources};
 use crate::logging::short;
@@ -130,6 +131,7 @@ struct Blob {
     current: Option<(u64, Bytes)>,
     /// Those behind it, in their order.
     ahead: VecDeque<(u64, JoinHandle<Option<Vec<u8>>>)>,
+    buffers: ChunkBuffers,
     remote: Option<RemoteBlob>,
     run: Option<Run>,
 }
@@ -140,8 +142,8 @@ impl Blob {
         let header = *ContentKey::new(key).header().as_bytes();
         let remote = (elsewhere == Elsewhere::Backbone)
             .then(|| RemoteBlob::at_backbone(core.clone(), id.clone(), layout.blob_length()));
-        let (current, ahead, run) = (None, VecDeque::new(), None);
-        Self { core: core.clone(), id: id.clone(), root, layout, header, current, ahead, remote, run }
+        let (current, ahead, buffers, run) = (None, VecDeque::new(), ChunkBuffers::default(), None);
+        Self { core: core.clone(), id: id.clone(), root, layout, header, current, ahead, buffers, remote, run }
     }
 
     async fn read(&mut self, range: Range<u64>) -> Result<Bytes> {
@@ -190,7 +192,7 @@ impl Blob {
         };
         self.ahead.pop_front();
         let sealed = match stored {
-            Some(sealed) => sealed.into(),
+            Some(sealed) => self.buffers.lend(sealed),
             None => self.fetch_chunk(index).await?,
         };
         self.current = Some((index, sealed));
@@ -205,8 +207,8 @@ impl Blob {
             if self.first_stored(index) != index {
                 break;
             }
-            let (store, root) = (self.core.content_store.clone(), self.root);
-            self.ahead.push_back((index, tokio::spawn(async move { store.chunk(&root, index).await })));
+            let (store, root, buffers) = (self.core.content_store.clone(), self.root, self.buffers.clone());
+            self.ahead.push_back((index, tokio::spawn(async move { store.chunk(&root, index, &buffers).await })));
         }
     }
 

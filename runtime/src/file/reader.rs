@@ -93,6 +93,9 @@ impl FileReader {
         if let State::Idle(_) = state
             && let State::Idle(chunks) = std::mem::replace(state, State::Lost)
         {
+            if let Some((_, read)) = self.chunk.take() {
+                chunks.give_back(read);
+            }
             *state = State::Fetching(index, Box::pin(fetch(chunks, index)));
         }
         let State::Fetching(fetched, fetching) = state else {

@@ -8,11 +8,13 @@ use std::sync::Arc;
 use bytes::{Buf as _, Bytes};
 use tokio::time::Instant;
 use tracing::info;
+use transport::content::SEALED_CHUNK_LENGTH;
 use transport::wire::FileId;
 
 use super::download::spool_for;
 use super::spool::{Storage, temporary_file_error};
 use crate::blocking::blocking;
+use crate::chunk_buffers::ChunkBuffers;
 use crate::code::ErrorCode;
 use crate::core::Core;
 use crate::delivery::{self, Arriving, Delivery as _, Failure, Incoming, Retries, Sources};
@@ -36,6 +38,8 @@ pub(super) struct RemoteBlob {
     local: Option<(Storage, Path)>,
     /// By which paths it has come so far.
     paths: PathLog,
+    /// For what comes.
+    buffers: ChunkBuffers,
 }
 
 /// Consecutive bytes on their way.
@@ -78,7 +82,8 @@ enum Interruption {
 
 impl RemoteBlob {
     pub(super) fn new(core: Arc<Core>, id: FileId, length: u64) -> Self {
-        Self { core, id, sources: Sources::All, length, local: None, paths: PathLog::default() }
+        let (paths, buffers) = (PathLog::default(), ChunkBuffers::default());
+        Self { core, id, sources: Sources::All, length, local: None, paths, buffers }
     }
 
     /// The same of the backbone only.
@@ -88,6 +93,11 @@ impl RemoteBlob {
 
     pub(super) fn core(&self) -> &Core {
         &self.core
+    }
+
+    /// Whoever has used up what [`bytes`](Self::bytes) returned may give the buffer back here.
+    pub(super) fn buffers(&self) -> &ChunkBuffers {
+        &self.buffers
     }
 
     /// By which paths bytes have come so far.
@@ -181,7 +191,10 @@ impl RemoteBlob {
         end: u64,
     ) -> Result<(), Interruption> {
         if partial.bytes.capacity() == 0 {
-            partial.bytes.reserve_exact(usize::try_from(range.end - range.start).unwrap_or_default());
+            partial.bytes = match range.end - range.start {
+                SEALED_CHUNK_LENGTH => self.buffers.take(),
+                length => Vec::with_capacity(usize::try_from(length).unwrap_or_default()),
+            };
         }
         let position = range.start + partial.bytes.len() as u64;
         let continued = run.take().filter(|run| run.position == position && run.end >= range.end);

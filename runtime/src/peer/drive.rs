@@ -26,6 +26,9 @@ use crate::clock::Clock;
 /// Bytes of messages that are read at once.
 const READ_LENGTH: usize = 16 * 1024;
 
+/// Bytes of a content that are read at once, about a frame of yamux. The room for them is filled with zeros each time.
+const CONTENT_LENGTH: usize = 64 * 1024;
+
 /// A stream between two peers. Dropping it resets it, unless it was shut down.
 pub(crate) trait Link: AsyncRead + AsyncWrite + Unpin + Send {}
 
@@ -230,7 +233,7 @@ async fn read(stream: &mut impl Link, fetch: &mut Fetch, buffer: &mut BytesMut, 
     if buffer.capacity() < wanted.min(READ_LENGTH) {
         buffer.reserve(wanted.max(READ_LENGTH).min(PIECE_LENGTH as usize));
     }
-    let mut room = (&mut *buffer).limit(wanted);
+    let mut room = (&mut *buffer).limit(wanted.min(CONTENT_LENGTH));
     let arrived = timeout_at(fetch.deadline().into(), stream.read_buf(&mut room)).await;
     fetch.tick(time.now().instant);
     match arrived {

@@ -26,12 +26,33 @@ use crate::limits::{Limits, Refusals};
 pub(crate) struct Behaviour {
     limits: Limits,
     refusals: Arc<Refusals>,
-    inbound: HashMap<ConnectionId, Option<IpAddr>>,
+    inbound: HashMap<ConnectionId, Origin>,
     outbound: HashSet<ConnectionId>,
-    established: HashMap<ConnectionId, (PeerId, Option<IpAddr>)>,
+    established: HashMap<ConnectionId, (PeerId, Origin)>,
     pending_addresses: Counts<IpAddr>,
     addresses: Counts<IpAddr>,
     peers: Counts<PeerId>,
+    /// Those over QUIC, the inbound ones that are not established among them.
+    quic: usize,
+    quic_addresses: Counts<IpAddr>,
+}
+
+/// Where a connection is from, and by what.
+#[derive(Clone, Copy)]
+struct Origin {
+    /// Of an inbound connection: see [`counted_host`].
+    host: Option<IpAddr>,
+    is_quic: bool,
+}
+
+impl Origin {
+    fn inbound(remote: &Multiaddr) -> Self {
+        Self { host: counted_host(remote), is_quic: has_quic_windows(remote) }
+    }
+
+    fn outbound(remote: &Multiaddr) -> Self {
+        Self { host: None, is_quic: has_quic_windows(remote) }
+    }
 }
 
 /// A limit is reached. [`crate::ConnectError::Limit`] is found by it.
@@ -50,6 +71,8 @@ impl Behaviour {
             pending_addresses: Counts::default(),
             addresses: Counts::default(),
             peers: Counts::default(),
+            quic: 0,
+            quic_addresses: Counts::default(),
         }
     }
 
@@ -72,8 +95,32 @@ impl Behaviour {
 
     fn end_pending(&mut self, id: ConnectionId) {
         self.outbound.remove(&id);
-        if let Some(Some(host)) = self.inbound.remove(&id) {
-            self.pending_addresses.remove(host);
+        if let Some(origin) = self.inbound.remove(&id) {
+            self.remove_quic(origin);
+            if let Some(host) = origin.host {
+                self.pending_addresses.remove(host);
+            }
+        }
+    }
+
+    /// Whether an inbound connection fits into the memory for QUIC, if it takes any.
+    fn has_quic_place(&self, origin: Origin) -> bool {
+        let most = self.limits.quic_connections();
+        let from_host = origin.host.map_or(0, |host| self.quic_addresses.of(&host));
+        !origin.is_quic || (self.quic < most - most / 8 && from_host < (most / 4).max(1))
+    }
+
+    fn add_quic(&mut self, origin: Origin) {
+        if origin.is_quic {
+            self.quic += 1;
+            origin.host.into_iter().for_each(|host| self.quic_addresses.add(host));
+        }
+    }
+
+    fn remove_quic(&mut self, origin: Origin) {
+        if origin.is_quic {
+            self.quic -= 1;
+            origin.host.into_iter().for_each(|host| self.quic_addresses.remove(host));
         }
     }
 }
@@ -88,15 +135,19 @@ impl NetworkBehaviour for Behaviour {
         _: &Multiaddr,
         remote: &Multiaddr,
     ) -> Result<(), ConnectionDenied> {
-        let host = counted_host(remote);
-        let from_host = host.map_or(0, |host| self.pending_addresses.of(&host));
+        let origin = Origin::inbound(remote);
+        let from_host = origin.host.map_or(0, |host| self.pending_addresses.of(&host));
+        // Before the handshake, so that who dials goes on with the next address.
         self.check(
-            self.inbound.len() < self.limits.pending_inbound && from_host < self.limits.pending_inbound_per_address,
+            self.inbound.len() < self.limits.pending_inbound
+                && from_host < self.limits.pending_inbound_per_address
+                && self.has_quic_place(origin),
         )?;
-        if let Some(host) = host {
+        if let Some(host) = origin.host {
             self.pending_addresses.add(host);
         }
-        self.inbound.insert(id, host);
+        self.add_quic(origin);
+        self.inbound.insert(id, origin);
         Ok(())
     }
 
@@ -129,11 +180,12 @@ impl NetworkBehaviour for Behaviour {
         &mut self,
         id: ConnectionId,
         peer: PeerId,
-        _: &Multiaddr,
+        remote: &Multiaddr,
         _: Endpoint,
         _: PortUse,
     ) -> Result<THandler<Self>, ConnectionDenied> {
         self.end_pending(id);
+        self.check(!has_quic_windows(remote) || self.quic < self.limits.quic_connections())?;
         self.check_established(&peer, self.limits.connections, None)?;
         Ok(dummy::ConnectionHandler)
     }
@@ -141,17 +193,20 @@ impl NetworkBehaviour for Behaviour {
     fn on_swarm_event(&mut self, event: FromSwarm<'_>) {
         match event {
             FromSwarm::ConnectionEstablished(ConnectionEstablished { peer_id, connection_id, endpoint, .. }) => {
-                let host = endpoint.is_listener().then(|| counted_host(endpoint.get_remote_address())).flatten();
-                self.established.insert(connection_id, (peer_id, host));
+                let remote = endpoint.get_remote_address();
+                let origin = if endpoint.is_listener() { Origin::inbound(remote) } else { Origin::outbound(remote) };
+                self.established.insert(connection_id, (peer_id, origin));
                 self.peers.add(peer_id);
-                if let Some(host) = host {
+                self.add_quic(origin);
+                if let Some(host) = origin.host {
                     self.addresses.add(host);
                 }
             }
             FromSwarm::ConnectionClosed(ConnectionClosed { connection_id, .. }) => {
-                if let Some((peer, host)) = self.established.remove(&connection_id) {
+                if let Some((peer, origin)) = self.established.remove(&connection_id) {
                     self.peers.remove(peer);
-                    if let Some(host) = host {
+                    self.remove_quic(origin);
+                    if let Some(host) = origin.host {
                         self.addresses.remove(host);
                     }
                 }
@@ -169,6 +224,11 @@ impl NetworkBehaviour for Behaviour {
     fn poll(&mut self, _: &mut Context<'_>) -> Poll<ToSwarm<Infallible, THandlerInEvent<Self>>> {
         Poll::Pending
     }
+}
+
+/// Whether QUIC leads to the peer itself: what a relay forwards is a stream of the connection to the relay.
+fn has_quic_windows(remote: &Multiaddr) -> bool {
+    address::is_quic(remote) && !address::is_relayed(remote)
 }
 
 /// The host that a limit per address counts, see [`address::host`]. None for this host and for relays.
@@ -278,6 +338,53 @@ mod tests {
     }
 
     #[test]
+    fn connections_over_quic_fit_into_their_memory() {
+        let limits = Limits { quic_window: 1024, quic_memory: 16 * 1024, ..Limits::default() };
+        let mut behaviour = behaviour(limits);
+        let remote = |host: usize, by: &str| address(&format!("/ip4/203.0.113.{host}/{by}"));
+        let arrive = |behaviour: &mut Behaviour, id: usize, remote: &Multiaddr| {
+            pending(behaviour, id, remote) && established(behaviour, id, PeerId::random(), remote)
+        };
+        let (quic, tcp) = ("udp/1/quic-v1", "tcp/1");
+        for id in 0..14 {
+            // A quarter of them from one host.
+            assert!(arrive(&mut behaviour, id, &remote(1 + id / 4, quic)), "{id}");
+            let is_host_full = id % 4 == 3;
+            assert_eq!(pending(&mut behaviour, 100 + id, &remote(1 + id / 4, quic)), !is_host_full && id < 13, "{id}");
+            behaviour.end_pending(ConnectionId::new_unchecked(100 + id));
+        }
+        assert!(
+            !pending(&mut behaviour, 14, &remote(9, quic))
+                && !pending(&mut behaviour, 14, &address("/ip4/127.0.0.1/udp/1/quic-v1"))
+        );
+        assert!(arrive(&mut behaviour, 14, &remote(9, tcp)));
+        // The rest is for those that this side opens.
+        let dial = |behaviour: &mut Behaviour, id: usize, remote: &Multiaddr| {
+            let (id, peer) = (ConnectionId::new_unchecked(id), PeerId::random());
+            let (role_override, port_use) = (Endpoint::Dialer, PortUse::New);
+            let admitted = behaviour.handle_established_outbound_connection(id, peer, remote, role_override, port_use);
+            let endpoint = ConnectedPoint::Dialer { address: remote.clone(), role_override, port_use };
+            if admitted.is_ok() {
+                behaviour.on_swarm_event(FromSwarm::ConnectionEstablished(ConnectionEstablished {
+                    peer_id: peer,
+                    connection_id: id,
+                    endpoint: &endpoint,
+                    failed_addresses: &[],
+                    other_established: 0,
+                }));
+            }
+            admitted.is_ok()
+        };
+        assert!(dial(&mut behaviour, 20, &remote(9, quic)) && dial(&mut behaviour, 21, &remote(9, quic)));
+        assert!(!dial(&mut behaviour, 22, &remote(9, quic)) && dial(&mut behaviour, 22, &remote(9, tcp)));
+        let peer = behaviour.established[&ConnectionId::new_unchecked(0)].0;
+        closed(&mut behaviour, 0, peer, &remote(1, quic));
+        closed(&mut behaviour, 20, PeerId::random(), &remote(9, quic));
+        closed(&mut behaviour, 21, PeerId::random(), &remote(9, quic));
+        assert!(pending(&mut behaviour, 30, &remote(9, quic)));
+    }
+
+    #[test]
     fn this_host_and_peers_over_relays_share_no_address() {
         let limits = Limits { connections_per_address: 1, ..Limits::default() };
         let circuit = "/ip4/203.0.113.1/tcp/1/p2p/12D3KooWEyoppNCUx8Yx66oV9fJnriXwCcXwDDUA2kj6vnc6iDEp/p2p-circuit";
@@ -291,11 +398,13 @@ mod tests {
     fn nothing_is_remembered_of_those_who_have_gone() {
         let mut behaviour = behaviour(Limits::default());
         for id in 0..1000 {
-            let (peer, remote) = (PeerId::random(), address(&format!("/ip4/203.0.113.{}/tcp/1", id % 250)));
+            let by = ["tcp/1", "udp/1/quic-v1"][id % 2];
+            let (peer, remote) = (PeerId::random(), address(&format!("/ip4/203.0.113.{}/{by}", id % 250)));
             assert!(pending(&mut behaviour, id, &remote) && established(&mut behaviour, id, peer, &remote));
             closed(&mut behaviour, id, peer, &remote);
         }
         assert!(behaviour.inbound.is_empty() && behaviour.established.is_empty());
+        assert!(behaviour.quic == 0 && behaviour.quic_addresses.0.is_empty());
         assert!(
             behaviour.peers.0.is_empty()
                 && behaviour.addresses.0.is_empty()

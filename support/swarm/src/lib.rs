@@ -43,6 +43,7 @@ mod error;
 mod event;
 mod guard;
 mod interfaces;
+mod large_reads;
 mod limits;
 mod network;
 mod path;
@@ -57,6 +58,7 @@ mod stream;
 mod streams;
 mod traffic;
 mod transport;
+mod yamux;
 
 pub use address::AddressPolicy;
 pub use config::{Config, Dht, Discovery, RelayLimits, RendezvousLimits, Seed, Services, Transports};

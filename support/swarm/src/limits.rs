@@ -4,9 +4,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Bounds of a network. What exceeds one is refused; nothing waits for a place.
 ///
-/// Memory of a connection over TCP or a relay: each stream buffers up to 256 KiB before the application reads it (yamux; more, the faster it has read
-/// so far), and a connection has at most 176 of them, both directions together, or 112 more than `inbound_streams_per_connection` if that is larger
-/// than 64. Over QUIC a stream buffers up to 1 MiB, and all streams of a connection together up to 4 MiB.
+/// Memory of a connection over TCP or a relay: each stream buffers up to 256 KiB before the application reads it, and a connection has at most 176 of
+/// them, both directions together, or 112 more than `inbound_streams_per_connection` if that is larger than 64. Those that the application has read
+/// fast so far buffer more, 16 MiB more on all streams of a connection together. That of QUIC is bounded by `quic_window` and `quic_memory`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Connections in total. Of these an eighth is for those that this side opens, so that strangers cannot cut it off.
@@ -28,6 +28,18 @@ pub struct Limits {
     /// Inbound streams of all connections at a time. Connections from one IP address (IPv6: one /64), this host included, have a quarter of them, or
     /// `inbound_streams_per_connection` if that is more; those through a relay count for the address of the relay.
     pub inbound_streams: usize,
+    /// Bytes that all streams of a QUIC connection together buffer before the application reads them; one stream buffers a quarter of it.
+    pub quic_window: u32,
+    /// Bytes that all QUIC connections may buffer together, which bounds how many there are. Of these an eighth is for those that this side opens, and
+    /// those from one IP address (IPv6: one /64) have a quarter, except from this host. Who is refused can connect over TCP.
+    pub quic_memory: usize,
+}
+
+impl Limits {
+    /// QUIC connections in total.
+    pub(crate) fn quic_connections(&self) -> usize {
+        self.quic_memory / usize::try_from(self.quic_window.max(1)).unwrap_or(usize::MAX)
+    }
 }
 
 impl Default for Limits {
@@ -42,6 +54,9 @@ impl Default for Limits {
             inbound_streams_per_connection: 16,
             inbound_streams_per_second: 64,
             inbound_streams: 256,
+            // One stream carries 70 MB/s over a round trip of 60 ms, and four that nobody reads are needed to stall a connection.
+            quic_window: 16 * 1024 * 1024,
+            quic_memory: 1024 * 1024 * 1024,
         }
     }
 }

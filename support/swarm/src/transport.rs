@@ -15,11 +15,13 @@ use libp2p::core::transport::{Boxed, DialOpts, ListenerId, MemoryTransport, Tran
 use libp2p::core::{Transport, upgrade};
 use libp2p::identity::Keypair;
 use libp2p::multiaddr::Protocol;
-use libp2p::{Multiaddr, PeerId, dns, noise, quic, tcp, yamux};
+use libp2p::{Multiaddr, PeerId, dns, noise, quic, tcp};
 
 use crate::address::without_peer;
 use crate::config::Config;
 use crate::connection::OUTGOING_STREAMS;
+use crate::large_reads::LargeReads;
+use crate::yamux::Multiplexing;
 use crate::{AddressPolicy, Limits, StartError};
 
 /// A transport that yields authenticated and multiplexed connections.
@@ -40,12 +42,6 @@ pub(crate) const NEGOTIATING_STREAMS: usize = 32;
 
 /// Streams of a connection that protocols of libp2p have open at a time: each has one or two.
 const OWN_STREAMS: usize = 16;
-
-/// Bytes that a QUIC stream buffers before they are read.
-const QUIC_STREAM_WINDOW: u32 = 1024 * 1024;
-
-/// Bytes that all streams of a QUIC connection buffer together; as long as they are not read, nothing more arrives on any of them.
-const QUIC_CONNECTION_WINDOW: u32 = 4 * QUIC_STREAM_WINDOW;
 
 /// The transports of the configuration.
 pub(crate) fn carrier(config: &Config, key: &Keypair) -> Result<Carrier, StartError> {
@@ -101,29 +97,25 @@ where
     T::ListenerUpgrade: Send + 'static,
 {
     let noise = noise::Config::new(key).map_err(|_| StartError::Key)?;
-    let secured = plain.upgrade(upgrade::Version::V1Lazy).authenticate(noise).multiplex(multiplexer(limits));
+    // Yamux ends a connection that has more streams than this, so it is more than two peers that keep the limits ever have.
+    let multiplexing = Multiplexing::new(streams_of_connection(limits));
+    let plain = plain.map(|connection, _| LargeReads::new(connection));
+    let secured = plain.upgrade(upgrade::Version::V1Lazy).authenticate(noise).multiplex(multiplexing);
     Ok(secured.map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer))).boxed())
-}
-
-/// Yamux ends a connection that has more streams than this, so it is more than two peers that keep the limits ever have.
-fn multiplexer(limits: &Limits) -> yamux::Config {
-    let mut config = yamux::Config::default();
-    config.set_max_num_streams(streams_of_connection(limits));
-    config
 }
 
 fn streams_of_connection(limits: &Limits) -> usize {
     // The other side may accept more than this one.
     let inbound = limits.inbound_streams_per_connection.max(OUTGOING_STREAMS);
-    // yamux panics beyond 1 GiB of windows with 256 KiB each.
+    // With 256 KiB each that is 1 GiB.
     (inbound + NEGOTIATING_STREAMS + OUTGOING_STREAMS + OWN_STREAMS).min(4096)
 }
 
 fn quic(key: &Keypair, limits: &Limits) -> Carrier {
     let mut config = quic::Config::new(key);
     config.max_concurrent_stream_limit = u32::try_from(streams_of_connection(limits)).unwrap_or(u32::MAX);
-    config.max_stream_data = QUIC_STREAM_WINDOW;
-    config.max_connection_data = QUIC_CONNECTION_WINDOW;
+    config.max_stream_data = limits.quic_window / 4;
+    config.max_connection_data = limits.quic_window;
     quic::tokio::Transport::new(config).map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer))).boxed()
 }
 
