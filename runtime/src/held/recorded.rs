@@ -51,6 +51,8 @@ pub(super) fn judge(granted: Granted, creator: &Address, caller: &Caller<'_>) ->
         password_fits: true,
         failed_attempts: 0,
         expires_at: granted.token.expires_at,
+        not_before: None,
+        is_revoked: false,
         now: caller.now(),
     };
     match attempt.judge() {
