@@ -70,6 +70,8 @@ pub struct Config {
     pub content_store: Option<ContentStoreConfig>,
     /// How this node reaches others directly and is reached by them. Without it everything goes through the backbone.
     pub peers: Option<PeerConfig>,
+    /// Bounds for buckets and uploads to them.
+    pub storage: StorageConfig,
 }
 
 /// How a node reaches others directly, and is reached by them. Addresses are multiaddrs, as texts.
@@ -219,7 +221,30 @@ impl Config {
             content_store: None,
             // It decides what listens, too.
             peers: None,
+            storage: StorageConfig::default(),
         }
+    }
+}
+
+/// Bounds for files in buckets and for uploads in parts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StorageConfig {
+    /// Most bytes of a file in a bucket. A bucket may have a lower bound.
+    pub max_file_size: u64,
+    /// Most bytes that all unfinished uploads together may announce; at least [`max_file_size`](Self::max_file_size) counts.
+    pub max_unfinished_bytes: u64,
+}
+
+impl StorageConfig {
+    /// What Appwrite is shipped with.
+    pub const DEFAULT_MAX_FILE_SIZE: u64 = 30_000_000;
+    /// Some hundred files of the size above.
+    pub const DEFAULT_MAX_UNFINISHED_BYTES: u64 = 8 * 1024 * 1024 * 1024;
+}
+
+impl Default for StorageConfig {
+    fn default() -> Self {
+        Self { max_file_size: Self::DEFAULT_MAX_FILE_SIZE, max_unfinished_bytes: Self::DEFAULT_MAX_UNFINISHED_BYTES }
     }
 }
 

@@ -55,6 +55,7 @@ mod peer;
 mod query;
 mod runtime;
 pub mod source;
+pub mod storage;
 mod store;
 mod sync;
 pub mod tag;
@@ -67,7 +68,7 @@ pub use clock::{Clock, ManualClock, SystemClock};
 pub use code::{BackboneCode, ErrorCode, UnknownCode};
 pub use config::{
     BackboneConfig, Config, ContentStoreConfig, DeviceProfile, DhtConfig, PeerConfig, PeerDisclosure, PeerLimits,
-    Secret, StoreKey,
+    Secret, StorageConfig, StoreKey,
 };
 pub use content_store::ContentUsage;
 pub use delivery::Undelivered;

@@ -21,11 +21,12 @@ use crate::error::ConfigError;
 use crate::event::{EventBus, EventReceiver};
 use crate::facade::{
     AccountFacade, ChallengesFacade, ContentStoreFacade, FilesFacade, IdentityMetadataFacade, Node, PeersFacade,
-    TokensFacade,
+    StorageFacade, TokensFacade,
 };
 use crate::file;
 use crate::held::{self, NodeHolder};
 use crate::peer::{DeviceKeys, PeerNetwork, PeerParts, PeerServer, Time, removed_devices};
+use crate::storage;
 use crate::store::{LOCK_FILE, Store, StoreError, StoreKeySource, vault};
 use crate::sync::Synchronizer;
 
@@ -135,6 +136,12 @@ impl Runtime {
         IdentityMetadataFacade::new(self.node.clone())
     }
 
+    /// Buckets and the files in them.
+    #[must_use]
+    pub fn storage(&self) -> StorageFacade {
+        StorageFacade::new(self.node.clone())
+    }
+
     /// Peers.
     #[must_use]
     pub fn peers(&self) -> PeersFacade {
@@ -240,6 +247,7 @@ impl RuntimeBuilder {
         file::unfinished::clean_up(&core).await?;
         learn::load(&core).await?;
         held::clean_up(&core).await?;
+        storage::upload::clean_up(&core).await?;
         core.peers.follow_backbone(core.account.client().clone());
         let server = inbound.map(|inbound| PeerServer::start(&core.peers, inbound, Arc::new(NodeHolder::new(&core))));
         let node = Node { sync: Synchronizer::start(core.clone()), server, core };

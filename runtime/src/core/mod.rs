@@ -13,7 +13,7 @@ mod locks;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 use transport::peer::Direct;
 use transport::wire::reference::{BaseUrl, Referable};
 
@@ -31,6 +31,9 @@ use crate::peer::{PeerNetwork, Routes};
 use crate::source::SourceIdentity;
 use crate::store::{Batch, Object, Store, StoreError, View};
 use crate::{Config, Error, Result, dto};
+
+/// Contents for buckets that are being received at the same time. More wait.
+pub const MAX_STAGED: usize = 64;
 
 /// The parts of a node that all operations use.
 pub(crate) struct Core {
@@ -55,6 +58,10 @@ pub(crate) struct Core {
     pub(crate) uploading: KeyedLocks<SourceIdentity>,
     /// What is held for peers.
     pub(crate) held: Held,
+    /// Files in buckets that are being completed or removed, by the number of the bucket and the id of the file.
+    pub(crate) bucket_files: KeyedLocks<(u64, String)>,
+    /// Places for contents that are being received for buckets.
+    pub(crate) staging: Arc<Semaphore>,
 }
 
 /// The parts of a core that have a life of their own.
@@ -100,6 +107,8 @@ impl Core {
             unpushed,
             uploading,
             held: Held::default(),
+            bucket_files: KeyedLocks::default(),
+            staging: Arc::new(Semaphore::new(MAX_STAGED)),
         })
     }
 
@@ -111,17 +120,12 @@ impl Core {
         Ok(outcome)
     }
 
-    /// Stores an object that was just created at the backbone.
+    /// Stores an object that was just created at the backbone, with other changes that take effect together with it.
     ///
     /// # Errors
     /// [`Error::Unknown`] if an object with this id is stored already. The backbone chooses ids, and a new object under an
     /// old id would replace the key of the old one. [`Error::Store`] and [`Error::StorageFull`] name what exists at the
     /// backbone but is not stored here.
-    pub(crate) async fn remember(&self, object: Object) -> Result<()> {
-        self.remember_and(object, |_, _| Ok(())).await
-    }
-
-    /// As [`remember`](Self::remember), with other changes that take effect together with it.
     pub(crate) async fn remember_and(
         &self,
         object: Object,
@@ -144,7 +148,7 @@ impl Core {
     /// that is nothing.
     ///
     /// # Errors
-    /// As [`remember`](Self::remember).
+    /// As [`remember_and`](Self::remember_and).
     pub(crate) async fn remember_beside(
         &self,
         id: impl ToString,

@@ -66,7 +66,7 @@ pub(crate) struct Held {
     /// Bytes of contents that were sent, in this order.
     pub(crate) sent: Vec<Range<u64>>,
     /// Ids that were given out.
-    ids: usize,
+    pub(crate) ids: usize,
 }
 
 /// A token, and what attempts to read it left behind.

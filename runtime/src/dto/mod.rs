@@ -4,6 +4,7 @@
 //! The JSON form is the one of the connectors' REST interface (`/api/core/v1`). With the feature `openapi` the types describe
 //! it as OpenAPI schemas; documentation comments become descriptions there.
 
+mod bucket;
 mod challenge;
 mod file;
 mod identity;
@@ -13,6 +14,7 @@ mod password;
 mod peer;
 mod token;
 
+pub use bucket::{Bucket, BucketFile};
 pub use challenge::{Challenge, ChallengeType, ChallengeValidation};
 pub use file::{File, FileFormat, Reference};
 pub use identity::{DeviceInfo, IdentityInfo, SyncInfo, SyncTime};

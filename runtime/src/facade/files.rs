@@ -205,6 +205,7 @@ impl FilesFacade {
             title: request.title,
             description: request.description,
             tags: request.tags.map(Tags::into_permitted).transpose()?,
+            beside: None,
         })
     }
 

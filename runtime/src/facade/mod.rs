@@ -9,6 +9,7 @@ mod files_in_parts;
 mod identity_metadata;
 pub(crate) mod list;
 mod peers;
+mod storage;
 #[cfg(test)]
 mod tests;
 mod tokens;
@@ -26,6 +27,7 @@ pub use files::{CreateTokenForFile, Download, FilesFacade, Followed, LoadFile, U
 pub use identity_metadata::IdentityMetadataFacade;
 pub use list::List;
 pub use peers::PeersFacade;
+pub use storage::{BucketContent, ContentRequest, FileChange, StorageFacade};
 pub use tokens::{CreateOwnToken, LoadPeerToken, TokensFacade};
 
 pub use crate::file::{ContentFormat, EarlyShare, FileReader, FileWriter, GrowingFile, GrowingReader, NewContent};

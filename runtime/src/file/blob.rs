@@ -271,7 +271,7 @@ impl BlobSealer {
 }
 
 /// Why a content cannot be read. That of a source names the file.
-pub(super) fn unreadable(error: std::io::Error) -> Error {
+pub(crate) fn unreadable(error: std::io::Error) -> Error {
     match error.downcast::<SourceError>() {
         Ok(error) => Error::Source(error),
         Err(error) => Error::Unknown(format!("the content cannot be read: {error}")),

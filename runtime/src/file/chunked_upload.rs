@@ -17,13 +17,14 @@ use super::blob::{BlobSealer, Limit, SealedBlob};
 use super::record::ChunkMembers;
 use super::spool::{Spool, temporary_file_error};
 use super::unfinished::{self, Continued, Unfinished};
-use super::upload::metadata_too_long;
+use super::upload::{metadata_too_long, store_beside};
 use super::{EarlyShare, FileRecord, NewFile, Observer, Phase, Progress, StartedUpload};
 use crate::blocking::blocking;
 use crate::content_store::UploadedContent;
 use crate::core::Core;
 use crate::delivery::{self, Delivery as _, Outgoing, ResumedUpload};
 use crate::source::{Source, SourceIdentity};
+use crate::store::{Batch, View};
 use crate::{Error, Result};
 
 /// A file that is being sealed and sent.
@@ -249,12 +250,16 @@ impl<'a> ChunkedUpload<'a> {
         };
         let (content, tree) = (record.known_content(&created.id), self.blob.built.take());
         let object = record.to_object(&created.id);
-        match &self.unfinished {
-            None => core.remember(object).await?,
-            Some(unfinished) => {
-                core.remember_and(object, |view, batch| unfinished.end(view, batch)).await?;
-                unfinished.remove_hashes(core).await;
+        let (beside, id, unfinished) = (self.new.beside.take(), &created.id, &self.unfinished);
+        let also = |view: &View<'_>, batch: &mut Batch| {
+            if let Some(unfinished) = unfinished {
+                unfinished.end(view, batch)?;
             }
+            store_beside(beside, (view, batch), id, &record)
+        };
+        core.remember_and(object, also).await?;
+        if let Some(unfinished) = unfinished {
+            unfinished.remove_hashes(core).await;
         }
         if let (Some(content), Some(tree)) = (content, tree) {
             let (key, source) = (record.cipher_key.clone(), self.new.content.source().cloned());

@@ -25,6 +25,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+pub(crate) use self::blob::unreadable as unreadable_content;
 pub(crate) use self::ciphertext::{Ciphertext, Elsewhere, Unopened, shown};
 pub(crate) use self::direct::SealedInPlace;
 pub(crate) use self::download::{Wanted, download};

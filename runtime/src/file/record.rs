@@ -6,6 +6,7 @@ use transport::content::{Layout, Root};
 use transport::crypto::hash::Sha512Hash;
 use transport::crypto::{SecretKey, Signature, compact};
 use transport::file::FileMetadata;
+use transport::wire::bytes::to_base64url;
 use transport::wire::reference::BaseUrl;
 use transport::wire::{Address, DeviceId, FileId, FileReference, Timestamp};
 
@@ -139,6 +140,12 @@ impl FileRecord {
         let root = self.root.filter(|_| self.format.as_deref() == Some(V2))?;
         let layout = Layout::of(self.filesize).ok()?;
         Some(KnownContent { file: id.clone(), root, layout, expires_at: self.expires_at })
+    }
+
+    /// A strong entity tag with its quotes: contents that differ have different ones.
+    pub(crate) fn etag(&self) -> String {
+        let hash = self.plaintext_hash.as_bytes();
+        format!("\"{}\"", to_base64url(&hash[..24]))
     }
 
     /// The metadata of a file of format `v1` as the uploader sealed them.

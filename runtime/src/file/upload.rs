@@ -23,6 +23,7 @@ use crate::core::Core;
 use crate::delivery::{self, Delivery as _};
 use crate::error::{Property, PropertyRule};
 use crate::source::Source;
+use crate::store::{Batch, View};
 use crate::{Error, Result};
 
 /// Bytes of plaintext that are read and sealed at a time.
@@ -89,6 +90,21 @@ pub(crate) struct NewFile {
     pub(crate) title: Option<String>,
     pub(crate) description: Option<String>,
     pub(crate) tags: Option<Vec<String>>,
+    /// What is stored in the same commit as the file.
+    pub(crate) beside: Option<Beside>,
+}
+
+/// Adds changes to the commit that stores a file.
+pub(crate) type Beside = Box<dyn FnOnce(&View<'_>, &mut Batch, &FileId, &FileRecord) -> Result<()> + Send>;
+
+/// Adds the changes to a batch, if there are some.
+pub(super) fn store_beside(
+    beside: Option<Beside>,
+    (view, batch): (&View<'_>, &mut Batch),
+    id: &FileId,
+    record: &FileRecord,
+) -> Result<()> {
+    beside.map_or(Ok(()), |beside| beside(view, batch, id, record))
 }
 
 impl NewFile {
@@ -205,7 +221,9 @@ impl NewFile {
             root: None,
             manifest_length: None,
         };
-        core.remember(record.to_object(&created.id)).await?;
+        let (beside, id) = (self.beside, &created.id);
+        let also = |view: &View<'_>, batch: &mut Batch| store_beside(beside, (view, batch), id, &record);
+        core.remember_and(record.to_object(id), also).await?;
         Ok((created.id, record))
     }
 }

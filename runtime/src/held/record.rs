@@ -20,6 +20,7 @@ use transport::wire::{Address, ByteText, FileId, Timestamp, TokenId};
 use super::{MAX_HELD_TOKENS, MAX_READERS, RETENTION, SWEPT_AT_ONCE};
 use crate::content_store::DIRECT_FILE;
 use crate::file::FileRecord;
+use crate::storage;
 use crate::store::{Batch, StoreError, View, collection};
 
 type Result<T, E = StoreError> = std::result::Result<T, E>;
@@ -133,12 +134,15 @@ pub(crate) struct Edit<'a, 'b> {
     count: u64,
     removed: BTreeSet<TokenId>,
     is_changed: bool,
+    /// Entries in buckets, which go with their files.
+    entries: storage::records::Edit,
 }
 
 impl<'a, 'b> Edit<'a, 'b> {
     pub(crate) fn of(view: &'a View<'b>, batch: &'a mut Batch) -> Result<Self> {
         let count = view.value(COUNT)?.unwrap_or_default();
-        Ok(Self { view, batch, count, removed: BTreeSet::new(), is_changed: false })
+        let entries = storage::records::Edit::default();
+        Ok(Self { view, batch, count, removed: BTreeSet::new(), is_changed: false, entries })
     }
 
     /// Holds a token, and makes room for it.
@@ -197,7 +201,10 @@ impl<'a, 'b> Edit<'a, 'b> {
     pub(crate) fn remove_with(&mut self, of: &str, id: &str) -> Result<()> {
         match (of, id.parse(), id.parse()) {
             (collection::TOKENS, Ok(id), _) => self.remove(&id),
-            (collection::FILES, _, Ok(id)) => self.remove_of(&id),
+            (collection::FILES, _, Ok(id)) => {
+                self.remove_of(&id)?;
+                self.entries.remove_entry_of(self.view, self.batch, &id)
+            }
             _ => Ok(()),
         }
     }
@@ -228,7 +235,7 @@ impl<'a, 'b> Edit<'a, 'b> {
         if self.is_changed {
             self.batch.put_value(COUNT, &self.count)?;
         }
-        Ok(())
+        self.entries.finish(self.batch)
     }
 
     /// Those tokens that expire first and are not removed.

@@ -15,6 +15,7 @@ mod peers;
 mod privacy;
 mod resumed;
 mod resumed_early;
+mod storage;
 mod store;
 mod tokens;
 mod world;

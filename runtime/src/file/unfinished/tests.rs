@@ -210,5 +210,6 @@ fn new_file(source: &Source) -> NewFile {
         title: None,
         description: None,
         tags: None,
+        beside: None,
     }
 }

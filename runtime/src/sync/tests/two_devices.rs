@@ -174,6 +174,7 @@ fn new_file(content: Vec<u8>) -> NewFile {
         title: None,
         description: None,
         tags: None,
+        beside: None,
     }
 }
 

@@ -1,0 +1,435 @@
+//! Buckets and the files in them.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use tokio::io::AsyncRead;
+use tracing::{info, instrument, warn};
+use transport::wire::FileId;
+
+use super::Node;
+use super::files::FilesFacade;
+use super::list::{List, Page};
+use crate::dto::{Bucket, BucketFile};
+use crate::file::VerifiedContent;
+use crate::storage::access::{self, Listed};
+use crate::storage::{
+    Action, BucketRequest, Caller, ContentUse, NewBucketFile, PartRange, StagedContent, StorageError, StorageId,
+    StorageResult, TokenOf, UploadedFile, records, upload,
+};
+use crate::store::{Batch, View};
+use crate::{Error, Result};
+
+/// Records that are read for one page of a list.
+const PAGE: usize = 128;
+
+/// Buckets and their files. Those of another device of the identity are not among them.
+#[derive(Clone)]
+pub struct StorageFacade {
+    node: Arc<Node>,
+}
+
+/// What an update of a file replaces; what is absent is kept.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FileChange {
+    /// 1 to 128 characters.
+    pub name: Option<String>,
+    /// See [`Permissions`](crate::storage::Permissions).
+    pub permissions: Option<Vec<String>>,
+}
+
+/// How the content of a file is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ContentRequest {
+    /// The file that a valid token which came with the request is for.
+    pub token: Option<TokenOf>,
+    /// What the content is for.
+    pub used_as: ContentUse,
+}
+
+/// A file whose content somebody gets.
+#[derive(Debug, Clone)]
+pub struct BucketContent {
+    /// What is known of it.
+    pub file: BucketFile,
+    /// A strong entity tag with its quotes: it is derived from the hash of the content, which never changes.
+    pub etag: String,
+    id: FileId,
+}
+
+impl BucketContent {
+    /// Bytes of the content.
+    #[must_use]
+    pub fn length(&self) -> u64 {
+        self.file.size_actual
+    }
+}
+
+impl StorageFacade {
+    pub(crate) fn new(node: Arc<Node>) -> Self {
+        Self { node }
+    }
+
+    /// Creates a bucket. `unique()` as the id makes one.
+    ///
+    /// # Errors
+    /// [`StorageError::InvalidArgument`], [`StorageError::BucketExists`], [`StorageError::LimitReached`].
+    #[instrument(skip_all)]
+    pub async fn create_bucket(&self, id: &str, request: BucketRequest) -> StorageResult<Bucket> {
+        let id = StorageId::of_new("bucketId", id)?;
+        let (settings, permissions) = request.check(self.node.core.config.storage.max_file_size)?;
+        let now = self.node.core.clock.now();
+        let create = |view: &View<'_>| {
+            if records::bucket(view, id.as_str())?.is_some() {
+                return Err(StorageError::BucketExists);
+            }
+            let (mut batch, mut edit) = (Batch::new(), records::Edit::default());
+            let bucket = records::BucketRecord {
+                id: id.to_string(),
+                number: edit.number(view)?,
+                created_at: now,
+                updated_at: now,
+                permissions: permissions.unwrap_or_default(),
+                settings,
+            };
+            edit.add_bucket(view, &mut batch, &bucket)?;
+            edit.finish(&mut batch)?;
+            Ok((batch, bucket))
+        };
+        Ok(self.node.core.store.change(create).await?.to_dto(0))
+    }
+
+    /// A bucket, disabled or not.
+    ///
+    /// # Errors
+    /// [`StorageError::InvalidArgument`] for what is not an id, [`StorageError::BucketNotFound`].
+    pub fn bucket(&self, id: &str) -> StorageResult<Bucket> {
+        let view = self.node.core.store.view();
+        let bucket = self.bucket_for(&view, Caller::Key, id)?;
+        let usage = records::usage(&view, bucket.number)?;
+        Ok(bucket.to_dto(usage.bytes))
+    }
+
+    /// All buckets in the order of their creation, page by page.
+    #[must_use]
+    pub fn buckets(&self) -> List<Bucket> {
+        self.list(records::BUCKETS.to_owned(), |_, bucket: records::BucketRecord| Ok(Some(bucket.to_dto(0))))
+    }
+
+    /// Replaces a bucket: what is absent from the request returns to its default, permissions excepted, which are kept.
+    ///
+    /// # Errors
+    /// [`StorageError::InvalidArgument`], [`StorageError::BucketNotFound`].
+    #[instrument(skip_all)]
+    pub async fn update_bucket(&self, id: &str, request: BucketRequest) -> StorageResult<Bucket> {
+        let id = StorageId::parse("bucketId", id)?;
+        let (settings, permissions) = request.check(self.node.core.config.storage.max_file_size)?;
+        let now = self.node.core.clock.now();
+        let replace = |view: &View<'_>| {
+            let before = access::visible(Caller::Key, records::bucket(view, id.as_str())?)?;
+            let permissions = permissions.unwrap_or(before.permissions);
+            let bucket = records::BucketRecord { settings, permissions, updated_at: now, ..before };
+            let mut batch = Batch::new();
+            records::Edit::put_bucket(&mut batch, &bucket)?;
+            let usage = records::usage(view, bucket.number)?;
+            Ok::<_, StorageError>((batch, bucket.to_dto(usage.bytes)))
+        };
+        self.node.core.store.change(replace).await
+    }
+
+    /// Deletes a bucket, and then its files. The bucket is gone at once, and so is every way to its files but that of the ordinary
+    /// files. What cannot be deleted then, because the backbone cannot be reached for instance, stays an ordinary file until a
+    /// bucket is deleted the next time.
+    ///
+    /// # Errors
+    /// [`StorageError::InvalidArgument`], [`StorageError::BucketNotFound`].
+    #[instrument(skip_all)]
+    pub async fn delete_bucket(&self, id: &str) -> StorageResult<()> {
+        let id = StorageId::parse("bucketId", id)?;
+        let remove = |view: &View<'_>| {
+            let bucket = access::visible(Caller::Key, records::bucket(view, id.as_str())?)?;
+            let (mut batch, mut edit) = (Batch::new(), records::Edit::default());
+            edit.remove_bucket(view, &mut batch, &bucket)?;
+            edit.finish(&mut batch)?;
+            Ok::<_, StorageError>((batch, ()))
+        };
+        self.node.core.store.change(remove).await?;
+        self.delete_files_of_gone().await
+    }
+
+    /// Deletes the files of deleted buckets.
+    async fn delete_files_of_gone(&self) -> StorageResult<()> {
+        for bucket in records::gone(&self.node.core.store.view())? {
+            let mut files = self.list(records::files_of(bucket), |_, file: records::FileEntry| Ok(Some(file)));
+            let mut is_left = false;
+            while let Some(page) = files.next_page().await? {
+                for file in page {
+                    if let Err(error) = self.remove(file).await {
+                        warn!(%error, "a file of a deleted bucket is not deleted yet");
+                        is_left = true;
+                    }
+                }
+            }
+            if !is_left {
+                let mut batch = Batch::new();
+                records::Edit::forget_bucket(&mut batch, bucket);
+                self.node.core.store.commit(batch).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the content of a file, or a part of it, for a bucket; the other fields of the request may come later. It is sealed on the
+    /// disk if it has more than some 100 KiB. At most [`MAX_STAGED`](crate::storage::MAX_STAGED) are taken at a time; more wait.
+    ///
+    /// # Errors
+    /// [`StorageError::InvalidArgument`], [`StorageError::BucketNotFound`], [`StorageError::NotPermitted`],
+    /// [`StorageError::FileSizeNotAllowed`], [`StorageError::EmptyFile`], [`StorageError::InvalidPart`] if it has not the bytes of its
+    /// range, [`StorageError::Node`].
+    pub async fn stage_content(
+        &self,
+        caller: Caller,
+        bucket: &str,
+        range: Option<PartRange>,
+        content: impl AsyncRead + Send,
+    ) -> StorageResult<StagedContent> {
+        let bucket = self.bucket_for(&self.node.core.store.view(), caller, bucket)?;
+        access::create_file(caller, &bucket)?;
+        let most = bucket.settings.maximum_file_size.min(self.node.core.config.storage.max_file_size);
+        upload::stage(&self.node.core, content, range, most).await
+    }
+
+    /// Makes a file of a content, or adds a part to an upload, which begins with whichever part comes first. A part is on disk when
+    /// this returns. The one that was missing makes the file: the answer to it, and to no other one, shows all parts for the first time.
+    ///
+    /// If the future is dropped, the content counts as not sent, unless it was stored already.
+    ///
+    /// # Errors
+    /// [`StorageError::InvalidArgument`], [`StorageError::InvalidUploadId`], [`StorageError::BucketNotFound`],
+    /// [`StorageError::NotPermitted`], [`StorageError::ForeignRoles`], [`StorageError::ExtensionNotAllowed`],
+    /// [`StorageError::FileSizeNotAllowed`], in this order; [`StorageError::FileExists`] for what is not a part,
+    /// [`StorageError::InvalidPart`] for a part of a file of another size, [`StorageError::LimitReached`], and the backbone's errors.
+    #[instrument(skip_all)]
+    pub async fn create_bucket_file(
+        &self,
+        caller: Caller,
+        new: NewBucketFile,
+        content: StagedContent,
+    ) -> StorageResult<UploadedFile> {
+        upload::create(&self.node.core, caller, new, content).await
+    }
+
+    /// A file in a bucket, finished or not.
+    ///
+    /// # Errors
+    /// [`StorageError::InvalidArgument`], [`StorageError::BucketNotFound`], [`StorageError::NotPermitted`],
+    /// [`StorageError::FileNotFound`].
+    pub fn bucket_file(&self, caller: Caller, bucket: &str, id: &str) -> StorageResult<BucketFile> {
+        let view = self.node.core.store.view();
+        let id = StorageId::parse("fileId", id)?;
+        let bucket = self.bucket_for(&view, caller, bucket)?;
+        let file = access::read_file(caller, &bucket, records::file(&view, bucket.number, id.as_str())?)?;
+        Ok(shown(&view, &bucket.id, &file)?)
+    }
+
+    /// The files in a bucket that the caller may read, in the order of their creation, page by page. Unfinished ones are among them.
+    ///
+    /// # Errors
+    /// [`StorageError::InvalidArgument`], [`StorageError::BucketNotFound`], [`StorageError::NotPermitted`].
+    pub fn bucket_files(&self, caller: Caller, bucket: &str) -> StorageResult<List<BucketFile>> {
+        let bucket = self.bucket_for(&self.node.core.store.view(), caller, bucket)?;
+        let listed = access::list_files(caller, &bucket)?;
+        let is_listed =
+            move |file: &records::FileEntry| listed == Listed::All || file.permissions.allow(Action::Read, caller);
+        Ok(self.list(records::files_of(bucket.number), move |view, file: records::FileEntry| {
+            if is_listed(&file) { shown(view, &bucket.id, &file).map(Some) } else { Ok(None) }
+        }))
+    }
+
+    /// The file in a bucket that has an ordinary file of the node as its content.
+    ///
+    /// # Errors
+    /// [`StorageError::Node`] if the store cannot be read.
+    pub fn bucket_file_of(&self, file: &FileId) -> StorageResult<Option<BucketFile>> {
+        let view = self.node.core.store.view();
+        let Some(entry) = records::file_of(&view, file)? else { return Ok(None) };
+        let Some(bucket) = records::bucket_at(&view, entry.bucket)? else { return Ok(None) };
+        Ok(Some(shown(&view, &bucket.id, &entry)?))
+    }
+
+    /// Changes name and permissions of a file. Its ordinary file keeps the name with which it was uploaded.
+    ///
+    /// # Errors
+    /// As [`bucket_file`](Self::bucket_file); [`StorageError::ForeignRoles`].
+    #[instrument(skip_all)]
+    pub async fn update_bucket_file(
+        &self,
+        caller: Caller,
+        bucket: &str,
+        id: &str,
+        change: FileChange,
+    ) -> StorageResult<BucketFile> {
+        let (bucket, id) = (StorageId::parse("bucketId", bucket)?, StorageId::parse("fileId", id)?);
+        let change = change.check()?;
+        let now = self.node.core.clock.now();
+        let update = |view: &View<'_>| {
+            let bucket = access::visible(caller, records::bucket(view, bucket.as_str())?)?;
+            let found = records::file(view, bucket.number, id.as_str())?;
+            let mut file = access::change_file(Action::Update, caller, &bucket, found)?;
+            if let Some(permissions) = change.permissions {
+                file.permissions = permissions.held_by(caller)?;
+            }
+            file.name = change.name.unwrap_or(file.name);
+            file.updated_at = now;
+            let mut batch = Batch::new();
+            records::Edit::put_file(&mut batch, &file)?;
+            let changed = shown(view, &bucket.id, &file)?;
+            Ok::<_, StorageError>((batch, changed))
+        };
+        self.node.core.store.change(update).await
+    }
+
+    /// Deletes a file, its ordinary file included; an unfinished upload is given up.
+    ///
+    /// # Errors
+    /// As [`bucket_file`](Self::bucket_file), and the backbone's errors; then nothing was deleted.
+    #[instrument(skip_all)]
+    pub async fn delete_bucket_file(&self, caller: Caller, bucket: &str, id: &str) -> StorageResult<()> {
+        let file = {
+            let view = self.node.core.store.view();
+            let id = StorageId::parse("fileId", id)?;
+            let bucket = self.bucket_for(&view, caller, bucket)?;
+            access::change_file(Action::Delete, caller, &bucket, records::file(&view, bucket.number, id.as_str())?)?
+        };
+        // Whoever completes it meanwhile is waited for.
+        let _guard = self.node.core.bucket_files.hold((file.bucket, file.id.clone())).await;
+        let file = records::file(&self.node.core.store.view(), file.bucket, &file.id)?;
+        self.remove(file.ok_or(StorageError::FileNotFound)?).await
+    }
+
+    /// Removes an entry with what it points to.
+    async fn remove(&self, file: records::FileEntry) -> StorageResult<()> {
+        if let Some(content) = &file.content {
+            // The entry goes in the commit that removes the ordinary file.
+            match FilesFacade::new(self.node.clone()).delete_file(&content.file).await {
+                Ok(()) => return Ok(()),
+                Err(Error::RecordNotFound(_)) => info!("the ordinary file was gone already"),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        upload::remove_entry(&self.node.core, &file).await
+    }
+
+    /// A file whose content the caller may get, by permissions or by a token.
+    ///
+    /// # Errors
+    /// [`StorageError::InvalidArgument`], [`StorageError::BucketNotFound`], [`StorageError::TransformationsDisabled`],
+    /// [`StorageError::NotPermitted`], [`StorageError::TokenOfOtherFile`], [`StorageError::FileNotFound`], also for unfinished ones.
+    pub fn content(
+        &self,
+        caller: Caller,
+        bucket: &str,
+        id: &str,
+        request: ContentRequest,
+    ) -> StorageResult<BucketContent> {
+        let view = self.node.core.store.view();
+        let id = StorageId::parse("fileId", id)?;
+        let bucket = self.bucket_for(&view, caller, bucket)?;
+        let found = records::file(&view, bucket.number, id.as_str())?;
+        let file = access::content(caller, &bucket, found, request.token, request.used_as)?;
+        let Some(content) = &file.content else { return Err(StorageError::FileNotFound) };
+        let record = crate::file::stored(&view, &content.file)?.ok_or(StorageError::FileNotFound)?;
+        let (id, etag) = (content.file.clone(), record.etag());
+        Ok(BucketContent { file: file.to_dto(&bucket.id, 0), etag, id })
+    }
+
+    /// The bytes of a content, or some of them. A file of format `v2` costs what the chunks cost that the range touches; one of format
+    /// `v1`, which has at most [`Config::max_file_size`](crate::Config::max_file_size) bytes, is fetched and verified as a whole for
+    /// each range, because nothing less can be verified. The content can jump if it is of format `v2`
+    /// ([`VerifiedContent::into_seekable`]).
+    ///
+    /// # Errors
+    /// [`StorageError::FileNotFound`] if the ordinary file was removed meanwhile, or is not at the backbone any more; otherwise as
+    /// [`FilesFacade::read_range`].
+    pub async fn read(&self, content: &BucketContent, range: Option<Range<u64>>) -> StorageResult<VerifiedContent> {
+        let files = FilesFacade::new(self.node.clone());
+        let download = match range {
+            Some(range) => files.read_range(&content.id, range).await,
+            None => files.download_file(&content.id, None).await,
+        };
+        match download {
+            Ok(download) => Ok(download.content),
+            Err(Error::RecordNotFound(_) | Error::RecordNotFoundAtBackbone(_)) => Err(StorageError::FileNotFound),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// A file for which tokens are listed, or created with [`Action::Update`]. An unfinished one has no content to share yet.
+    ///
+    /// # Errors
+    /// [`StorageError::InvalidArgument`], [`StorageError::BucketNotFound`], [`StorageError::NotPermitted`],
+    /// [`StorageError::FileNotFound`].
+    pub fn file_for_tokens(&self, action: Action, caller: Caller, bucket: &str, id: &str) -> StorageResult<BucketFile> {
+        let view = self.node.core.store.view();
+        let id = StorageId::parse("fileId", id)?;
+        let bucket = self.bucket_for(&view, caller, bucket)?;
+        let file = access::tokens(action, caller, &bucket, records::file(&view, bucket.number, id.as_str())?)?;
+        Ok(shown(&view, &bucket.id, &file)?)
+    }
+
+    fn bucket_for(&self, view: &View<'_>, caller: Caller, id: &str) -> StorageResult<records::BucketRecord> {
+        let id = StorageId::parse("bucketId", id)?;
+        access::visible(caller, records::bucket(view, id.as_str())?)
+    }
+
+    /// The values whose names begin with `prefix`, each turned into what users see, or left out.
+    fn list<R, T>(&self, prefix: String, show: impl Fn(&View<'_>, R) -> Result<Option<T>> + Send + 'static) -> List<T>
+    where
+        R: serde::de::DeserializeOwned,
+        T: Send + 'static,
+    {
+        let core = self.node.core.clone();
+        let mut from = prefix.clone();
+        List::new(move || {
+            let view = core.store.view();
+            let names = view.value_names(&prefix, &from, PAGE)?;
+            let mut items = Vec::with_capacity(names.len());
+            for name in &names {
+                // None if it was removed meanwhile.
+                if let Some(record) = view.value(name)? {
+                    items.extend(show(&view, record)?);
+                }
+            }
+            if let Some(last) = names.last() {
+                from = format!("{last}\0");
+            }
+            Ok(Page { items: Box::new(move || items), has_more: names.len() == PAGE })
+        })
+    }
+}
+
+/// A file as it is seen between uploads.
+fn shown(view: &View<'_>, bucket: &str, file: &records::FileEntry) -> Result<BucketFile> {
+    let uploaded = match &file.content {
+        Some(_) => 0,
+        None => records::upload(view, file.number)?.map_or(0, |upload| upload.leading()),
+    };
+    Ok(file.to_dto(bucket, uploaded))
+}
+
+/// A change whose values have been checked.
+struct CheckedChange {
+    name: Option<String>,
+    permissions: Option<crate::storage::Permissions>,
+}
+
+impl FileChange {
+    fn check(self) -> StorageResult<CheckedChange> {
+        use crate::storage::{Permissions, PermissionsOf, check_name};
+        if let Some(name) = &self.name {
+            check_name("name", name)?;
+        }
+        let permissions = self.permissions.map(|texts| Permissions::parse(&texts, PermissionsOf::File)).transpose()?;
+        Ok(CheckedChange { name: self.name, permissions })
+    }
+}

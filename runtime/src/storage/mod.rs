@@ -1,0 +1,52 @@
+//! Buckets and the files in them: what Appwrite's storage is to its clients, over the ordinary files of the node.
+//!
+//! # Contract
+//!
+//! - A bucket is a named group of own files with rules. A file in it is an entry that points to an ordinary own file, which is in
+//!   the list of files as every other one, encrypted and uploaded as every other one. If the ordinary file is removed, by whichever
+//!   device, its entry goes in the same commit.
+//! - Buckets and entries are named values of the node's store, sealed and power-cut safe as all of them. None of them is in the
+//!   datawallet: other devices and published clients see the ordinary files only.
+//! - Who may do what is decided by the pure functions in [`access`], in the order of the interface.
+//! - A content comes at once, or in parts in any order. A part is on disk, sealed, before it is acknowledged, and an upload goes on
+//!   after the process was killed. Whoever brings the part that was missing makes the file, once.
+//! - Everything that callers can make grow has a bound: buckets ([`MAX_BUCKETS`]), files ([`MAX_FILES_OF_BUCKET`]), permissions
+//!   ([`MAX_PERMISSIONS`]), unfinished uploads by number, bytes and time ([`MAX_UPLOADS`],
+//!   [`StorageConfig::max_unfinished_bytes`](crate::StorageConfig::max_unfinished_bytes), [`UPLOAD_LIFETIME`]).
+//! - A number of a bucket or file is never used again, so what is bound to one (a token) is not inherited by a later one with the
+//!   same id.
+
+pub(crate) mod access;
+mod attribute;
+mod bucket;
+mod entry;
+mod error;
+mod folder;
+mod id;
+#[cfg(test)]
+mod killed;
+mod parts;
+mod permission;
+mod range;
+pub(crate) mod records;
+mod search;
+mod sniff;
+pub(crate) mod upload;
+
+pub use self::access::{ContentUse, TokenOf};
+pub use self::attribute::Attribute;
+pub(crate) use self::bucket::check_name;
+pub use self::bucket::{
+    BucketRequest, Compression, MAX_BUCKETS, MAX_EXTENSION, MAX_EXTENSIONS, MAX_FILES_OF_BUCKET, MAX_NAME,
+};
+pub use self::error::{StorageError, StorageResult};
+pub use self::folder::MAX_FOLDER;
+pub use self::id::{MAX_ID, StorageId};
+pub use self::permission::{Action, Caller, MAX_PERMISSIONS, Permissions, PermissionsOf};
+pub use self::range::{PART_LENGTH, PartRange, parts_of};
+pub use self::search::{MAX_SEARCH, Search};
+pub use crate::core::MAX_STAGED;
+
+pub use self::upload::{
+    MAX_UPLOADED_NAME, MAX_UPLOADS, NewBucketFile, StagedContent, UPLOAD_IDLE, UPLOAD_LIFETIME, UploadedFile,
+};

@@ -1,0 +1,66 @@
+//! The search for buckets and files by the words of their id and name.
+
+use super::{StorageError, StorageResult};
+
+/// Most characters of a search.
+pub const MAX_SEARCH: usize = 256;
+
+/// Words to look for: any of them is enough, and the last one may be the beginning of a word. Case does not matter. Words are
+/// letters, digits and underscores. A search without a word finds everything.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Search {
+    words: Vec<String>,
+    beginning: Option<String>,
+}
+
+impl Search {
+    /// Reads a search.
+    ///
+    /// # Errors
+    /// [`StorageError::InvalidArgument`] for more than [`MAX_SEARCH`] characters.
+    pub fn parse(text: &str) -> StorageResult<Self> {
+        if text.chars().take(MAX_SEARCH + 1).count() > MAX_SEARCH {
+            return Err(StorageError::argument("search", format!("a search has at most {MAX_SEARCH} characters")));
+        }
+        let mut words: Vec<String> = words(text).collect();
+        let beginning = words.pop();
+        Ok(Self { words, beginning })
+    }
+
+    /// Whether one of the texts has one of the words.
+    pub(crate) fn finds<'a>(&self, texts: impl IntoIterator<Item = &'a str>) -> bool {
+        let Some(beginning) = &self.beginning else { return true };
+        let fits = |word: String| word.starts_with(beginning) || self.words.contains(&word);
+        texts.into_iter().any(|text| words(text).any(fits))
+    }
+}
+
+fn words(text: &str) -> impl Iterator<Item = String> {
+    let words = text.split(|c: char| !(c.is_alphanumeric() || c == '_'));
+    words.filter(|word| !word.is_empty()).map(str::to_lowercase)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_word_is_enough_and_the_last_one_may_be_a_beginning() {
+        for (search, name, is_found) in [
+            ("", "a.png", true),
+            (" . ", "a.png", true),
+            ("holiday", "Holiday 2030.png", true),
+            ("HOLI", "holiday 2030.png", true),
+            ("oliday", "holiday 2030.png", false),
+            ("holi 2030", "holiday 2030.png", true),
+            ("holi 1999", "holiday 2030.png", false),
+            ("nothing png", "holiday 2030.png", true),
+            ("f-1", "x", true),
+            ("ä", "ÄRGER.txt", true),
+        ] {
+            assert_eq!(Search::parse(search).unwrap().finds(["f-1", name]), is_found, "{search:?} {name}");
+        }
+        assert!(Search::parse(&"ä".repeat(MAX_SEARCH)).is_ok());
+        assert!(Search::parse(&"a".repeat(MAX_SEARCH + 1)).is_err());
+    }
+}

@@ -1,0 +1,549 @@
+//! Brings contents into buckets, at once or in parts.
+//!
+//! # Order
+//!
+//! 1. The content of a request is staged: sealed on the disk if it is not small. Nothing else of the request needs to be known.
+//! 2. A part gets a name that survives a power cut, and then, in one commit, its place in the upload, which begins with the first
+//!    commit. Only now it is acknowledged.
+//! 3. The part that was missing is not counted before the file is complete: all parts are read one after the other and uploaded as
+//!    an ordinary file. The commit that stores this file completes the entry and forgets the parts. If the process is killed before
+//!    it, the part is still missing and comes again.
+//! 4. The files of the parts are removed. If the process is killed before, the next start does it.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncReadExt as _};
+use tokio::sync::OwnedSemaphorePermit;
+use tracing::{info, warn};
+use transport::wire::{FileId, Timestamp};
+
+use super::bucket::BucketRecord;
+use super::entry::{EntryContent, FileEntry};
+use super::id::is_unique;
+use super::parts::{self, Published, Source, Staged, Unstaged};
+use super::range::{bytes_of, parts_of};
+use super::records::{self, Edit, UploadRecord};
+use super::sniff::{SNIFFED, Signature, SignedReader, media_type};
+use super::{Caller, PartRange, Permissions, PermissionsOf, StorageError, StorageId, StorageResult, access, folder};
+use crate::blocking::blocking;
+use crate::core::{Core, KeyGuard};
+use crate::dto::BucketFile;
+use crate::event::Event;
+use crate::file::{ContentFormat, FileRecord, NewContent, NewFile, unreadable_content};
+use crate::file_name::{self, FileName};
+use crate::logging::short;
+use crate::store::{Batch, StoreError, View};
+use crate::{Error, Result};
+
+/// Unfinished uploads of a node. For one more, the one makes room whose last part came first, if that was [`UPLOAD_IDLE`] ago.
+pub const MAX_UPLOADS: u64 = 256;
+/// How long after its last part an unfinished upload is kept.
+pub const UPLOAD_LIFETIME: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+/// How long after its last part an unfinished upload may make room for others.
+pub const UPLOAD_IDLE: Duration = Duration::from_secs(60 * 60);
+/// Most characters of the name that comes with an upload.
+pub const MAX_UPLOADED_NAME: usize = 255;
+
+/// What a request says of a file beside its content.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NewBucketFile {
+    /// The bucket.
+    pub bucket_id: String,
+    /// `unique()` or the id that it is to have.
+    pub file_id: String,
+    /// The header `X-Appwrite-Id` of a part, which counts more than `file_id`.
+    pub upload_id: Option<String>,
+    /// Its name; what is before the last slash or backslash is left out.
+    pub name: String,
+    /// See [`Permissions`]. None if absent.
+    pub permissions: Option<Vec<String>>,
+    /// Segments, separated by slashes. Empty if absent.
+    pub folder: Option<String>,
+}
+
+/// A content that has arrived for a bucket, and belongs to no file yet. Nothing of it stays if it is dropped.
+pub struct StagedContent {
+    staged: Staged,
+    range: Option<PartRange>,
+    _place: OwnedSemaphorePermit,
+}
+
+impl std::fmt::Debug for StagedContent {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "StagedContent({} bytes)", self.staged.length())
+    }
+}
+
+/// What a content was answered with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UploadedFile {
+    /// The file with all parts that are here.
+    pub file: BucketFile,
+    /// Whether the request added something. Not if the file had been complete before.
+    pub is_new: bool,
+}
+
+/// Takes a content for a bucket. `most` are the bytes that a file may have.
+pub(crate) async fn stage(
+    core: &Core,
+    content: impl AsyncRead + Send,
+    range: Option<PartRange>,
+    most: u64,
+) -> StorageResult<StagedContent> {
+    if range.is_some_and(|range| range.size() > most) {
+        return Err(StorageError::FileSizeNotAllowed);
+    }
+    let place = core.staging.clone().acquire_owned().await.map_err(|_| Error::Stopped)?;
+    let length = range.map(|range| range.bytes()).map(|bytes| bytes.end - bytes.start);
+    let staged = Staged::take(parts::directory(&core.config.data_dir), content, length.unwrap_or(most)).await;
+    let staged = staged.map_err(|error| match (error, range) {
+        (Unstaged::TooLong, None) => StorageError::FileSizeNotAllowed,
+        (Unstaged::TooLong, Some(_)) => StorageError::InvalidPart("it has more bytes than its range"),
+        (Unstaged::Unreadable(error), _) => unreadable_content(error).into(),
+        (Unstaged::Disk(error), _) => disk_error(&error),
+    })?;
+    match length {
+        None if staged.length() == 0 => Err(StorageError::EmptyFile),
+        Some(length) if length != staged.length() => {
+            Err(StorageError::InvalidPart("it has fewer bytes than its range"))
+        }
+        _ => Ok(StagedContent { staged, range, _place: place }),
+    }
+}
+
+fn disk_error(error: &std::io::Error) -> StorageError {
+    match error.kind() {
+        std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => StoreError::TemporaryFull,
+        _ => StoreError::Temporary(error.kind().to_string()),
+    }
+    .into()
+}
+
+/// A file that a request is about, with checked values.
+struct Draft {
+    bucket: BucketRecord,
+    id: StorageId,
+    name: String,
+    folder: String,
+    permissions: Permissions,
+}
+
+impl Draft {
+    fn check(core: &Core, caller: Caller, new: NewBucketFile, range: Option<PartRange>) -> StorageResult<Self> {
+        let bucket_id = StorageId::parse("bucketId", &new.bucket_id)?;
+        let id = match new.upload_id.as_deref().filter(|_| range.is_some()) {
+            Some(id) if is_unique(id) => return Err(StorageError::InvalidUploadId),
+            Some(id) => StorageId::parse("fileId", id).map_err(|_| StorageError::InvalidUploadId)?,
+            None => StorageId::of_new("fileId", &new.file_id)?,
+        };
+        let name = uploaded_name(&new.name)?;
+        let permissions = Permissions::parse(&new.permissions.unwrap_or_default(), PermissionsOf::File)?;
+        let folder = folder::stored_form(&new.folder.unwrap_or_default())?;
+        let bucket = records::bucket(&core.store.view(), bucket_id.as_str())?;
+        let bucket = access::visible(caller, bucket)?;
+        access::create_file(caller, &bucket)?;
+        let permissions = permissions.held_by(caller)?;
+        match bucket.takes_name(&name) {
+            true => Ok(Self { bucket, id, name, folder, permissions }),
+            false => Err(StorageError::ExtensionNotAllowed),
+        }
+    }
+
+    /// Its entry, without a content.
+    fn entry(&self, number: u64, size: u64, now: Timestamp) -> FileEntry {
+        FileEntry {
+            id: self.id.to_string(),
+            number,
+            bucket: self.bucket.number,
+            created_at: now,
+            updated_at: now,
+            permissions: self.permissions.clone(),
+            name: self.name.clone(),
+            folder: self.folder.clone(),
+            size,
+            content: None,
+        }
+    }
+
+    fn found(&self, view: &View<'_>) -> Result<Option<FileEntry>, StoreError> {
+        records::file(view, self.bucket.number, self.id.as_str())
+    }
+
+    fn answer(&self, file: &FileEntry, uploaded: u64, is_new: bool) -> UploadedFile {
+        UploadedFile { file: file.to_dto(&self.bucket.id, uploaded), is_new }
+    }
+
+    async fn hold(&self, core: &Core) -> KeyGuard {
+        core.bucket_files.hold((self.bucket.number, self.id.to_string())).await
+    }
+}
+
+fn uploaded_name(name: &str) -> StorageResult<String> {
+    let invalid = |reason: String| StorageError::argument("file", reason);
+    let name: FileName = name.parse().map_err(|_| invalid("the file needs a name".to_owned()))?;
+    let name = String::from(name);
+    match name.chars().take(MAX_UPLOADED_NAME + 1).count() <= MAX_UPLOADED_NAME {
+        true => Ok(name),
+        false => Err(invalid(format!("the name of a file has at most {MAX_UPLOADED_NAME} characters"))),
+    }
+}
+
+/// Makes a file of a content, or adds a part to one.
+pub(crate) async fn create(
+    core: &Arc<Core>,
+    caller: Caller,
+    new: NewBucketFile,
+    content: StagedContent,
+) -> StorageResult<UploadedFile> {
+    let StagedContent { staged, range, _place } = content;
+    let draft = Draft::check(core, caller, new, range)?;
+    let size = range.map_or(staged.length(), PartRange::size);
+    if size > draft.bucket.settings.maximum_file_size.min(core.config.storage.max_file_size) {
+        return Err(StorageError::FileSizeNotAllowed);
+    }
+    match range {
+        Some(range) if parts_of(size) > 1 => part(core, &draft, staged, range).await,
+        _ => whole(core, &draft, staged, range.is_some()).await,
+    }
+}
+
+/// A content that comes at once, as the only part of an upload or without any.
+async fn whole(core: &Arc<Core>, draft: &Draft, staged: Staged, is_part: bool) -> StorageResult<UploadedFile> {
+    let _guard = draft.hold(core).await;
+    match draft.found(&core.store.view())? {
+        Some(file) if is_part && file.content.is_some() => return Ok(draft.answer(&file, 0, false)),
+        Some(_) if is_part => return Err(StorageError::InvalidPart("the upload was begun with another size")),
+        Some(_) => return Err(StorageError::FileExists),
+        None => {}
+    }
+    let size = staged.length();
+    let file = make_file(core, draft, None, size, vec![staged.into_source()]).await?;
+    Ok(draft.answer(&file, 0, true))
+}
+
+/// What becomes of a part.
+enum Admitted {
+    /// It is counted; so many are here.
+    Added(FileEntry, u64),
+    /// It was here already.
+    Repeated(FileEntry, u64),
+    /// The file is complete.
+    Complete(FileEntry),
+    /// It is the one that was missing.
+    Last(FileEntry),
+}
+
+async fn part(core: &Arc<Core>, draft: &Draft, staged: Staged, range: PartRange) -> StorageResult<UploadedFile> {
+    if draft.found(&core.store.view())?.is_none() {
+        make_room(core, range.size()).await?;
+    }
+    let directory = parts::directory(&core.config.data_dir);
+    let published = blocking(move || staged.publish(&directory)).await.map_err(|error| disk_error(&error))?;
+    let now = core.clock.now();
+    let most_bytes = core.config.storage.max_unfinished_bytes.max(core.config.storage.max_file_size);
+    let admitted = core.store.change(|view| admit(view, draft, range, &published, (now, most_bytes))).await?;
+    match admitted {
+        Admitted::Added(file, count) => {
+            published.keep();
+            Ok(draft.answer(&file, count, true))
+        }
+        Admitted::Repeated(file, count) => Ok(draft.answer(&file, count, true)),
+        Admitted::Complete(file) => Ok(draft.answer(&file, 0, false)),
+        Admitted::Last(file) => complete(core, draft, file.number, range, published).await,
+    }
+}
+
+fn admit(
+    view: &View<'_>,
+    draft: &Draft,
+    range: PartRange,
+    part: &Published,
+    (now, most_bytes): (Timestamp, u64),
+) -> StorageResult<(Batch, Admitted)> {
+    let mut batch = Batch::new();
+    if records::bucket_at(view, draft.bucket.number)?.is_none() {
+        return Err(StorageError::BucketNotFound);
+    }
+    let mut edit = Edit::default();
+    let (file, mut upload) = match draft.found(view)? {
+        Some(file) if file.content.is_some() => return Ok((batch, Admitted::Complete(file))),
+        Some(file) => {
+            let upload = records::upload(view, file.number)?.ok_or(StoreError::Damaged)?;
+            (file, upload)
+        }
+        None => {
+            let state = edit.current(view)?;
+            if state.uploads >= MAX_UPLOADS || state.upload_bytes.saturating_add(range.size()) > most_bytes {
+                return Err(StorageError::LimitReached(
+                    "as many uploads are unfinished as there can be; finish or delete some, or try again later",
+                ));
+            }
+            let file = draft.entry(edit.number(view)?, range.size(), now);
+            let upload = UploadRecord::new(file.bucket, file.size, now);
+            edit.add_file(view, &mut batch, &file)?;
+            edit.add_upload(view, &upload)?;
+            (file, upload)
+        }
+    };
+    if upload.size != range.size() {
+        return Err(StorageError::InvalidPart("the upload was begun with another size"));
+    }
+    if upload.has(range.index()) {
+        return Ok((Batch::new(), Admitted::Repeated(file, upload.count())));
+    }
+    if upload.count() + 1 == parts_of(upload.size) {
+        return Ok((Batch::new(), Admitted::Last(file)));
+    }
+    upload.add(range.index(), now);
+    Edit::put_upload(&mut batch, file.number, &upload)?;
+    Edit::put_part(&mut batch, file.number, range.index(), part.record())?;
+    edit.finish(&mut batch)?;
+    let count = upload.count();
+    Ok((batch, Admitted::Added(file, count)))
+}
+
+/// The part that was missing is here.
+async fn complete(
+    core: &Arc<Core>,
+    draft: &Draft,
+    number: u64,
+    range: PartRange,
+    last: Published,
+) -> StorageResult<UploadedFile> {
+    let _guard = draft.hold(core).await;
+    let (file, others) = {
+        let view = core.store.view();
+        (draft.found(&view)?, records::parts(&view, number)?)
+    };
+    let file = match file {
+        // The same part came twice at the same time.
+        Some(file) if file.content.is_some() => return Ok(draft.answer(&file, 0, false)),
+        Some(file) if file.number == number => file,
+        // It was deleted meanwhile.
+        _ => return Err(StorageError::FileNotFound),
+    };
+    let directory = parts::directory(&core.config.data_dir);
+    let length = |index: u64| bytes_of(index, file.size).end - bytes_of(index, file.size).start;
+    let mut recorded = others.iter();
+    let mut sources = Vec::with_capacity(others.len() + 1);
+    for index in 0..parts_of(file.size) {
+        sources.push(match index == range.index() {
+            true => last.source(length(index)),
+            false => recorded.next().ok_or(StoreError::Damaged)?.source(&directory, length(index)),
+        });
+    }
+    let size = file.size;
+    let file = make_file(core, draft, Some(file), size, sources).await?;
+    blocking(move || {
+        parts::remove(&directory, &others);
+        drop(last);
+    })
+    .await;
+    Ok(draft.answer(&file, 0, true))
+}
+
+/// Uploads a content as an ordinary file; the commit that stores this also stores the entry.
+async fn make_file(
+    core: &Arc<Core>,
+    draft: &Draft,
+    begun: Option<FileEntry>,
+    size: u64,
+    sources: Vec<Source>,
+) -> StorageResult<FileEntry> {
+    let mut content = Box::pin(parts::reader(sources));
+    let mut start = Vec::new();
+    (&mut content).take(SNIFFED as u64).read_to_end(&mut start).await.map_err(unreadable_content)?;
+    let (mimetype, signature) = (media_type(&start), Signature::default());
+    let content = SignedReader { content: std::io::Cursor::new(start).chain(content), signature: signature.clone() };
+    let made = Arc::new(Mutex::new(Made::default()));
+    let entry = EntryOf {
+        made: made.clone(),
+        begun: begun.is_some(),
+        parts: if begun.is_some() { parts_of(size) } else { 1 },
+        entry: begun.unwrap_or_else(|| draft.entry(0, size, core.clock.now())),
+        signature,
+        mime_type: mimetype.to_string(),
+        now: core.clock.now(),
+    };
+    let new = NewFile {
+        content: NewContent::Stream(Box::pin(content)),
+        filename: shown_name(&draft.name),
+        mimetype: mimetype.into(),
+        expires_at: Timestamp::NEVER,
+        title: None,
+        description: None,
+        tags: None,
+        beside: Some(Box::new(move |view, batch, id, _: &FileRecord| entry.store(view, batch, id))),
+    };
+    let format = if size > core.config.max_file_size { ContentFormat::V2 } else { ContentFormat::Auto };
+    let outcome = new.upload(core, format, None).await;
+    let Made { uploaded, refusal, entry } = std::mem::take(&mut *made.lock().unwrap_or_else(PoisonError::into_inner));
+    match (outcome, entry) {
+        (Ok((id, record)), Some(entry)) => {
+            let file = record.into_dto(id, core.base_url())?;
+            core.events.publish(Event::FileUploaded(Box::new(file)));
+            Ok(entry)
+        }
+        (outcome, _) => {
+            if let Some(id) = uploaded {
+                give_up(core, &id).await;
+            }
+            Err(refusal.unwrap_or_else(|| outcome.err().unwrap_or(Error::Stopped).into()))
+        }
+    }
+}
+
+/// The name of the ordinary file, which file dialogs show.
+fn shown_name(name: &str) -> String {
+    file_name::shown(name).into_owned()
+}
+
+/// Removes at the backbone what could not be stored here.
+async fn give_up(core: &Core, id: &FileId) {
+    if let Err(error) = core.account.session().delete_file(id).await {
+        warn!(file = short(id), %error, "a file without an entry stays at the backbone until it expires");
+    }
+}
+
+/// What came of the commit that stores the ordinary file.
+#[derive(Default)]
+struct Made {
+    /// The backbone has this file.
+    uploaded: Option<FileId>,
+    refusal: Option<StorageError>,
+    entry: Option<FileEntry>,
+}
+
+/// The entry of a file that is being uploaded.
+struct EntryOf {
+    made: Arc<Mutex<Made>>,
+    /// Whether it is in the store.
+    begun: bool,
+    entry: FileEntry,
+    parts: u64,
+    signature: Signature,
+    mime_type: String,
+    now: Timestamp,
+}
+
+impl EntryOf {
+    fn store(self, view: &View<'_>, batch: &mut Batch, id: &FileId) -> Result<()> {
+        let made = self.made.clone();
+        let outcome = self.staged(view, batch, id);
+        let mut made = made.lock().unwrap_or_else(PoisonError::into_inner);
+        made.uploaded = Some(id.clone());
+        match outcome {
+            Ok(entry) => {
+                made.entry = Some(entry);
+                Ok(())
+            }
+            Err(refusal) => {
+                made.refusal = Some(refusal);
+                Err(Error::RecordNotFound("Bucket"))
+            }
+        }
+    }
+
+    fn staged(self, view: &View<'_>, batch: &mut Batch, id: &FileId) -> StorageResult<FileEntry> {
+        if records::bucket_at(view, self.entry.bucket)?.is_none() {
+            return Err(StorageError::BucketNotFound);
+        }
+        let content = EntryContent {
+            file: id.clone(),
+            signature: self.signature.digits(),
+            mime_type: self.mime_type,
+            parts: self.parts,
+        };
+        let mut edit = Edit::default();
+        let entry = match self.begun {
+            true => {
+                // Name and permissions may have changed meanwhile.
+                let found = records::file(view, self.entry.bucket, &self.entry.id)?;
+                let found = found.filter(|found| found.number == self.entry.number && found.content.is_none());
+                let found = found.ok_or(StorageError::FileNotFound)?;
+                let entry = FileEntry { content: Some(content), updated_at: self.now, ..found };
+                edit.complete(view, batch, &entry)?;
+                entry
+            }
+            false => {
+                if records::file(view, self.entry.bucket, &self.entry.id)?.is_some() {
+                    return Err(StorageError::FileExists);
+                }
+                let entry = FileEntry { number: edit.number(view)?, content: Some(content), ..self.entry };
+                edit.add_file(view, batch, &entry)?;
+                entry
+            }
+        };
+        edit.finish(batch)?;
+        Ok(entry)
+    }
+}
+
+/// Gives up uploads whose time is over, and as many others as make room for one of `size` bytes, if they rest. 0 is for none.
+async fn make_room(core: &Core, size: u64) -> StorageResult<()> {
+    let now = core.clock.now();
+    let most_bytes = core.config.storage.max_unfinished_bytes.max(core.config.storage.max_file_size);
+    let mut uploads = records::uploads(&core.store.view())?;
+    uploads.sort_by_key(|(_, upload)| upload.last_at);
+    let mut count = uploads.len() as u64 + u64::from(size > 0);
+    let mut bytes = uploads.iter().map(|(_, upload)| upload.size).fold(size, u64::saturating_add);
+    for (number, upload) in uploads {
+        let age = now.saturating_duration_since(upload.last_at);
+        let is_in_the_way = (count > MAX_UPLOADS || bytes > most_bytes) && age >= UPLOAD_IDLE;
+        if age < UPLOAD_LIFETIME && !is_in_the_way {
+            continue;
+        }
+        info!("an unfinished upload to a bucket is given up");
+        give_up_upload(core, upload.bucket, number).await?;
+        (count, bytes) = (count - 1, bytes.saturating_sub(upload.size));
+    }
+    Ok(())
+}
+
+async fn give_up_upload(core: &Core, bucket: u64, number: u64) -> StorageResult<()> {
+    let Some(file) = records::file_at(&core.store.view(), bucket, number)? else { return Ok(()) };
+    // Whoever completes it meanwhile is waited for.
+    let _guard = core.bucket_files.hold((bucket, file.id.clone())).await;
+    remove_entry(core, &file).await
+}
+
+/// Removes an entry if it is still there and unfinished or without an ordinary file, with the parts of its upload.
+pub(crate) async fn remove_entry(core: &Core, file: &FileEntry) -> StorageResult<()> {
+    let remove = |view: &View<'_>| {
+        let mut batch = Batch::new();
+        let Some(file) =
+            records::file_at(view, file.bucket, file.number)?.filter(|found| found.content == file.content)
+        else {
+            return Ok((batch, Vec::new()));
+        };
+        let parts = records::parts(view, file.number)?;
+        let mut edit = Edit::default();
+        edit.remove_file(view, &mut batch, &file)?;
+        edit.finish(&mut batch)?;
+        Ok::<_, StorageError>((batch, parts))
+    };
+    let parts = core.store.change(remove).await?;
+    let directory = parts::directory(&core.config.data_dir);
+    blocking(move || parts::remove(&directory, &parts)).await;
+    Ok(())
+}
+
+/// Gives up uploads whose time is over, and removes files of parts that are in no upload. The node starts.
+pub(crate) async fn clean_up(core: &Arc<Core>) -> Result<()> {
+    let swept = make_room(core, 0).await;
+    swept.map_err(|error| match error {
+        StorageError::Node(error) => error,
+        other => Error::Unknown(other.to_string()),
+    })?;
+    let core = core.clone();
+    blocking(move || {
+        let known = records::names_of_parts(&core.store)?;
+        let directory = parts::directory(&core.config.data_dir);
+        if let Err(error) = parts::remove_others(&directory, |name| known.contains(name)) {
+            warn!(%error, "files of interrupted uploads to buckets cannot be removed");
+        }
+        Ok(())
+    })
+    .await
+}
