@@ -23,14 +23,16 @@ pub(crate) struct Call<C> {
     pub(crate) admission: Admission,
     /// What the client prefers of that which the route makes.
     pub(crate) media: Media,
+    /// Whether the sender presented a key; else it is a guest.
+    pub(crate) has_key: bool,
     pub(crate) context: C,
 }
 
 impl Call<()> {
     /// The same request with what a face adds.
     pub(crate) fn with<C>(self, context: C) -> Call<C> {
-        let Self { runtime, method, headers, parameters, query, body, admission, media, context: () } = self;
-        Call { runtime, method, headers, parameters, query, body, admission, media, context }
+        let Self { runtime, method, headers, parameters, query, body, admission, media, has_key, context: () } = self;
+        Call { runtime, method, headers, parameters, query, body, admission, media, has_key, context }
     }
 }
 

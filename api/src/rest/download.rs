@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderValue, Method};
 use listener::range::{self, Representation, Selection};
 use runtime::FileId;
 use runtime::dto::File;
-use runtime::facade::Download;
+use runtime::facade::VerifiedContent;
 use tokio_util::io::ReaderStream;
 
 use crate::connector::Call;
@@ -28,10 +28,10 @@ pub(crate) async fn download(call: Call) -> Result<Reply, Problem> {
     let mut headers = selection.headers(representation);
     let body = match selection {
         Selection::Whole if call.method == Method::HEAD => without_bytes(),
-        Selection::Whole => body(call.runtime().files().download_file(&id, None).await?, &mut headers),
+        Selection::Whole => streamed(call.runtime().files().download_file(&id, None).await?.content, &mut headers),
         Selection::Part(part) => {
             let range = part.offset()..part.offset() + part.length();
-            body(call.runtime().files().read_range(&id, range).await?, &mut headers)
+            streamed(call.runtime().files().read_range(&id, range).await?.content, &mut headers)
         }
         Selection::NotModified => without_bytes(),
         Selection::Unsatisfiable => return Err(Problem::range_not_satisfiable(file.filesize, headers)),
@@ -47,9 +47,9 @@ fn entity_tag(file: &File) -> HeaderValue {
 }
 
 /// The bytes, and the header that says by which way they come.
-fn body(download: Download, headers: &mut HeaderMap) -> Body {
-    if let Some(path) = download.content.path() {
+pub(crate) fn streamed(content: VerifiedContent, headers: &mut HeaderMap) -> Body {
+    if let Some(path) = content.path() {
         headers.insert(PATH, HeaderValue::from_static(path.name()));
     }
-    Body::from_stream(ReaderStream::with_capacity(download.content.into_reader(), CHUNK))
+    Body::from_stream(ReaderStream::with_capacity(content.into_reader(), CHUNK))
 }

@@ -2,9 +2,9 @@
 
 pub(crate) mod account;
 pub(crate) mod challenges;
-mod download;
+pub(crate) mod download;
 pub(crate) mod files;
-mod form;
+pub(crate) mod form;
 pub(crate) mod identity_metadata;
 mod list;
 pub(crate) mod monitoring;
