@@ -32,6 +32,8 @@ pub(crate) struct Call<C> {
     pub(crate) downloads: Arc<Downloads>,
     /// Answers that last end with it.
     pub(crate) stopping: CancellationToken,
+    /// Whether the sender presented a key; else it is a guest.
+    pub(crate) has_key: bool,
     pub(crate) context: C,
 }
 
@@ -49,9 +51,23 @@ impl Call<()> {
             media,
             downloads,
             stopping,
+            has_key,
             context: (),
         } = self;
-        Call { runtime, method, headers, parameters, query, body, admission, media, downloads, stopping, context }
+        Call {
+            runtime,
+            method,
+            headers,
+            parameters,
+            query,
+            body,
+            admission,
+            media,
+            downloads,
+            stopping,
+            has_key,
+            context,
+        }
     }
 }
 

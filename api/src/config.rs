@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
+use crate::appwrite::AppwriteConfig;
 use crate::auth::ApiKeys;
 use crate::connector::Dialect;
 
@@ -22,6 +23,8 @@ pub struct ApiConfig {
     pub dialects: Vec<Dialect>,
     /// Whether `/api/enlace/v1` is served.
     pub own_face: bool,
+    /// `/v1`, if it is served. Its keys are among [`keys`](Self::keys), see [`ApiKey::for_appwrite`](crate::ApiKey::for_appwrite).
+    pub appwrite: Option<AppwriteConfig>,
     /// The configuration as `/Monitoring/Support` shows it: secrets must be masked already.
     pub shown_configuration: Value,
 }
@@ -37,6 +40,7 @@ impl ApiConfig {
             docs: true,
             dialects: Dialect::ALL.to_vec(),
             own_face: true,
+            appwrite: Some(AppwriteConfig::default()),
             shown_configuration: Value::Object(serde_json::Map::new()),
         }
     }

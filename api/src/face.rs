@@ -14,7 +14,7 @@ use http::{HeaderValue, Method};
 use runtime::Timestamp;
 use utoipa::openapi::{RefOr, Schema};
 
-use crate::auth::{Gate, Need, Roles};
+use crate::auth::{Gate, Need, Sender};
 use crate::call::Call;
 use crate::problem::Problem;
 use crate::protocol::{BodyBounds, Media, match_pattern};
@@ -29,8 +29,10 @@ pub(crate) struct Face {
     pub(crate) prefix: &'static [&'static str],
     /// What can be done, in the order in which paths are tried.
     pub(crate) resources: Vec<Resource>,
-    /// What the sender of a request may do.
+    /// Finds out who sends a request.
     pub(crate) authenticate: Authenticate,
+    /// Why a sender that lacks a role gets nothing.
+    pub(crate) forbidden: fn(Sender<'_>, Need) -> Problem,
     /// Wraps the result of a handler, see [`Reply::ok`].
     pub(crate) envelope: fn(Reply) -> Reply,
     /// The answer to a request that failed.
@@ -43,8 +45,16 @@ pub(crate) struct Face {
     pub(crate) schemas: Schemas,
 }
 
-/// Finds the roles of the sender of a request.
-pub(crate) type Authenticate = for<'a> fn(&'a Gate, &Parts, Timestamp) -> Result<&'a Roles, Problem>;
+/// Finds out who sends a request. See [`authenticating`].
+pub(crate) type Authenticate =
+    Box<dyn for<'a> Fn(&'a Gate, &Parts, Timestamp) -> Result<Sender<'a>, Problem> + Send + Sync>;
+
+/// A way to find out who sends a request.
+pub(crate) fn authenticating(
+    way: impl for<'a> Fn(&'a Gate, &Parts, Timestamp) -> Result<Sender<'a>, Problem> + Send + Sync + 'static,
+) -> Authenticate {
+    Box::new(way)
+}
 
 /// The types of a face's answers.
 pub(crate) struct Schemas {
@@ -58,6 +68,8 @@ pub(crate) struct Schemas {
     pub(crate) security: &'static str,
     /// The header that holds the key.
     pub(crate) key_header: &'static str,
+    /// Other headers of every request: name, meaning.
+    pub(crate) headers: &'static [(&'static str, &'static str)],
 }
 
 /// A path and what can be done there.

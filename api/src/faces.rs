@@ -1,18 +1,20 @@
 //! Which faces there are.
 
+use crate::appwrite::{self, AppwriteConfig};
 use crate::connector::{self, Dialect};
 use crate::face::Face;
 use crate::{enlace, openapi};
 
-/// The faces that a node has, in the order in which paths are tried: some dialects, and the own one if it is switched on. A new
-/// face is a line here.
-pub(crate) fn mounted(dialects: &[Dialect], own: bool) -> Vec<Face> {
-    dialects.iter().map(|dialect| connector::face(*dialect)).chain(own.then(enlace::face)).collect()
+/// The faces that a node has, in the order in which paths are tried: some dialects, and the own one and Appwrite's if they are
+/// switched on. A new face is a line here.
+pub(crate) fn mounted(dialects: &[Dialect], own: bool, appwrite: Option<&AppwriteConfig>) -> Vec<Face> {
+    let dialects = dialects.iter().map(|dialect| connector::face(*dialect));
+    dialects.chain(own.then(enlace::face)).chain(appwrite.map(appwrite::face)).collect()
 }
 
 /// All faces, as the OpenAPI document describes them.
 pub(crate) fn all() -> Vec<Face> {
-    mounted(&Dialect::ALL, true)
+    mounted(&Dialect::ALL, true, Some(&AppwriteConfig::default()))
 }
 
 /// The OpenAPI document of all faces as indented JSON, the same on every machine.

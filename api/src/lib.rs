@@ -17,6 +17,7 @@
 //! ```
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod appwrite;
 mod auth;
 mod call;
 mod code;
@@ -39,6 +40,7 @@ mod router;
 mod server;
 mod validation;
 
+pub use appwrite::{AppwriteConfig, UnknownScope};
 pub use auth::{ApiKey, ApiKeyError, ApiKeys};
 pub use code::FaceCode;
 pub use config::ApiConfig;

@@ -4,7 +4,7 @@
 //! 2. The path's first segments say which [`Face`] it belongs to; what belongs to none has the form of the connectors.
 //! 3. The body is read, so malformed JSON is 400 with and without a key. Without a key only small bodies are read.
 //! 4. The documentation and `/health` answer: they need no key.
-//! 5. The face authenticates the sender.
+//! 5. The face authenticates the sender, or lets it in as a guest.
 //! 6. `/Monitoring` answers.
 //! 7. The route answers: first its role, then `Accept`, then the handler.
 //! 8. A known path without this method is 405, everything else 404.
@@ -25,7 +25,7 @@ use runtime::{Runtime, Timestamp, with_correlation_id};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::auth::{Gate, Roles};
+use crate::auth::{Gate, Sender};
 use crate::call::Call;
 use crate::config::ApiConfig;
 use crate::face::{Face, Matched};
@@ -58,7 +58,7 @@ pub(crate) struct Api {
 
 impl Api {
     pub(crate) fn new(runtime: Runtime, config: ApiConfig) -> Self {
-        let faces = faces::mounted(&config.dialects, config.own_face);
+        let faces = faces::mounted(&config.dialects, config.own_face, config.appwrite.as_ref());
         Self::with_faces(runtime, config, faces)
     }
 
@@ -148,35 +148,36 @@ impl Target<'_> {
 
     async fn process(&self, parts: &Parts, body: Body) -> Result<Reply, Problem> {
         let Self { api, face, segments } = self;
-        let roles = (face.authenticate)(&api.gate, parts, api.now());
-        if let (Ok(_), Some(request)) = (&roles, parts.extensions.get::<RequestHandle>()) {
+        let sender = (face.authenticate)(&api.gate, parts, api.now());
+        let has_key = sender.as_ref().is_ok_and(|sender| sender.has_key);
+        if let (true, Some(request)) = (has_key, parts.extensions.get::<RequestHandle>()) {
             request.authenticated();
         }
         let matched = face.find(segments, &parts.method);
         let bounds = matched.as_ref().map_or(BodyBounds::KNOWN, |matched| matched.operation.body_bounds());
-        let body = read_body(parts, body, roles.is_ok(), bounds).await?;
+        let body = read_body(parts, body, has_key, bounds).await?;
         if let Some(reply) = api.docs.as_ref().and_then(|docs| docs.answer(&parts.method, parts.uri.path())) {
             return Ok(reply);
         }
         if is_read(&parts.method) && matches_one(segments, "health") {
             return Ok(api.monitoring.health().await);
         }
-        let roles = roles?;
-        if let Some(reply) = api.monitoring.answer(&parts.method, segments, roles).await {
+        let sender = sender?;
+        if let Some(reply) = api.monitoring.answer(&parts.method, segments, sender.roles).await {
             return reply;
         }
-        self.dispatch(parts, roles, matched?, body).await
+        self.dispatch(parts, sender, matched?, body).await
     }
 
     async fn dispatch(
         &self,
         parts: &Parts,
-        roles: &Roles,
+        sender: Sender<'_>,
         matched: Matched<'_>,
         (body, admission): (RequestBody, Admission),
     ) -> Result<Reply, Problem> {
-        if !roles.satisfy(matched.need) {
-            return Err(Problem::forbidden());
+        if !sender.roles.satisfy(matched.need) {
+            return Err((self.face.forbidden)(sender, matched.need));
         }
         let offered = matched.operation.produces;
         let accept = parts.headers.get(header::ACCEPT).map(HeaderValue::as_bytes);
@@ -187,6 +188,7 @@ impl Target<'_> {
         let query = parse_query(parts.uri.query().unwrap_or_default())?;
         let (runtime, parameters) = (self.api.runtime.clone(), matched.parameters);
         let (method, headers) = (parts.method.clone(), parts.headers.clone());
+        let has_key = sender.has_key;
         let (downloads, stopping) = (self.api.downloads.clone(), self.api.stopping.clone());
         let call = Call {
             runtime,
@@ -199,6 +201,7 @@ impl Target<'_> {
             media,
             downloads,
             stopping,
+            has_key,
             context: (),
         };
         let reply = (matched.operation.handler)(call).await?;

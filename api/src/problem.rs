@@ -65,6 +65,11 @@ impl Problem {
         Self { status: status_of_face(code), code: code.as_str().into(), message: message.into(), hint: None }
     }
 
+    /// A failure with a code that one face has.
+    pub(crate) fn of_face(status: StatusCode, code: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
+        Self { status, code: code.into(), message: message.into(), hint: None }
+    }
+
     /// A failure that the runtime has a code for.
     fn of_runtime(code: ErrorCode, message: impl Into<Cow<'static, str>>) -> Self {
         let status = status_of_code(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
@@ -211,6 +216,11 @@ impl Problem {
     /// The stable code.
     pub(crate) fn code(&self) -> &str {
         &self.code
+    }
+
+    /// What it says to people.
+    pub(crate) fn message(&self) -> &str {
+        &self.message
     }
 
     /// The body, as one failure at this time.

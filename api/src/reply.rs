@@ -123,9 +123,13 @@ impl Reply {
     /// A file or a part of it as a stream, with the headers that say which part. An unusual media type is replaced by the
     /// general one.
     pub(crate) fn download(name: &str, mimetype: &str, status: StatusCode, headers: HeaderMap, body: Body) -> Self {
+        Self::stream(status, mimetype, headers, body).with(header::CONTENT_DISPOSITION, attachment(name))
+    }
+
+    /// The same without a name.
+    pub(crate) fn stream(status: StatusCode, mimetype: &str, headers: HeaderMap, body: Body) -> Self {
         let media = HeaderValue::from_str(mimetype).unwrap_or(HeaderValue::from_static("application/octet-stream"));
-        let reply = Self::new(status, ReplyContent::Stream { media, body });
-        Self { headers, ..reply }.with(header::CONTENT_DISPOSITION, attachment(name))
+        Self { headers, ..Self::new(status, ReplyContent::Stream { media, body }) }
     }
 
     /// Bytes of some type.

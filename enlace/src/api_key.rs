@@ -11,6 +11,8 @@ use crate::failure::Failure;
 
 /// Its usual name in a data directory.
 const FILE: &str = "api-key";
+/// The usual name of the one for `/v1`.
+const APPWRITE_FILE: &str = "appwrite-key";
 /// Random characters in a key; 62 possibilities each, so well over 200 bits.
 const RANDOM_LENGTH: usize = 40;
 const ALPHABET: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
@@ -22,6 +24,11 @@ const MAX_FILE_SIZE: u64 = 4096;
 /// Where the key file of a node is: where the configuration says, else in the data directory.
 pub(crate) fn path(configured: Option<&Path>, dir: &DataDir) -> PathBuf {
     configured.map_or_else(|| dir.join(FILE), Path::to_owned)
+}
+
+/// Where the key file for `/v1` is: where the configuration says, else in the data directory.
+pub(crate) fn appwrite_path(configured: Option<&Path>, dir: &DataDir) -> PathBuf {
+    configured.map_or_else(|| dir.join(APPWRITE_FILE), Path::to_owned)
 }
 
 /// Reads the key file; makes a key and the file (mode 0600) if there is none.

@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
-use api::{ApiConfig, ApiKey, ApiKeyError, ApiKeys, Server};
+use api::{ApiConfig, ApiKey, ApiKeyError, ApiKeys, AppwriteConfig, Server};
+use runtime::Secret;
 use serde_json::{Value, json};
 
 use crate::code::Kind;
-use crate::config::{ApiKeySettings, Settings};
+use crate::config::{ApiKeySettings, AppwriteSettings, Settings};
 use crate::data_dir::DataDir;
 use crate::failure::Failure;
 use crate::memory::Memory;
@@ -21,7 +22,14 @@ use crate::{api_key, port, time};
 pub(crate) struct Served {
     server: Option<Server>,
     api_key_file: PathBuf,
+    appwrite: Option<ServedAppwrite>,
     dir: DataDir,
+}
+
+/// What clients of `/v1` need.
+struct ServedAppwrite {
+    project: String,
+    key_file: PathBuf,
 }
 
 impl Served {
@@ -33,11 +41,17 @@ impl Served {
         let dir = node.dir();
         let api_key_file = api_key::path(settings.api_key_file.as_deref(), dir);
         if !settings.rest_enabled {
-            return Ok(Self { server: None, api_key_file, dir: dir.clone() });
+            return Ok(Self { server: None, api_key_file, appwrite: None, dir: dir.clone() });
         }
         let own_key = api_key::load_or_create(&api_key_file)?;
         let api_key_file = api_key_file.canonicalize().unwrap_or(api_key_file);
-        let keys = keys(settings, Some(ApiKey::new(KEY_FILE_NAME, own_key)), &api_key_file)?;
+        let appwrite = settings.appwrite.as_ref().map(|settings| appwrite(settings, dir)).transpose()?;
+        let mut own_keys = vec![ApiKey::new(KEY_FILE_NAME, own_key)];
+        let appwrite = appwrite.map(|(served, key)| {
+            own_keys.push(key);
+            served
+        });
+        let keys = keys(settings, own_keys, dir)?;
         let config = config(settings, keys, shown);
         let mut memory = Memory::recall(dir)?;
         let server = start_server(settings, memory.rest_port, node, &config).await?;
@@ -57,7 +71,7 @@ impl Served {
             max_lifetime: node.max_lifetime().await.map(|lifetime| lifetime.as_secs()),
         };
         running.note(dir)?;
-        Ok(Self { server: Some(server), api_key_file, dir: dir.clone() })
+        Ok(Self { server: Some(server), api_key_file, appwrite, dir: dir.clone() })
     }
 
     /// The address that it is bound to, unless it is off.
@@ -79,6 +93,16 @@ impl Served {
     pub(crate) fn json(&self) -> Value {
         let (Some(url), Some(listen)) = (self.url(), self.listen()) else { return Value::Null };
         json!({ "url": url, "listen": listen, "apiKeyFile": self.api_key_file.to_string_lossy() })
+    }
+
+    /// `{"endpoint", "project", "keyFile"}` for clients of Appwrite's storage, or nothing if it is off.
+    pub(crate) fn appwrite_json(&self) -> Value {
+        let (Some(url), Some(appwrite)) = (self.url(), &self.appwrite) else { return Value::Null };
+        json!({
+            "endpoint": format!("{url}/v1"),
+            "project": appwrite.project,
+            "keyFile": appwrite.key_file.to_string_lossy(),
+        })
     }
 
     /// Warns if other machines can reach it.
@@ -106,9 +130,14 @@ pub(crate) fn check_keys(settings: &Settings, dir: &DataDir) -> Result<String, F
     let path = api_key::path(settings.api_key_file.as_deref(), dir);
     let own_key = api_key::read(&path)?;
     let is_made = own_key.is_some();
-    let own_key = own_key.map(|key| ApiKey::new(KEY_FILE_NAME, key));
-    if own_key.is_some() || !settings.api_keys.is_empty() {
-        keys(settings, own_key, &path)?;
+    let mut own_keys: Vec<_> = own_key.map(|key| ApiKey::new(KEY_FILE_NAME, key)).into_iter().collect();
+    if let Some(appwrite) = &settings.appwrite {
+        let key = api_key::read(&api_key::appwrite_path(appwrite.key_file.as_deref(), dir))?;
+        own_keys.extend(key.map(|key| appwrite_key(APPWRITE_FILE_NAME, key, None)).transpose()?);
+    }
+    let is_configured = settings.appwrite.as_ref().is_some_and(|appwrite| !appwrite.keys.is_empty());
+    if !own_keys.is_empty() || !settings.api_keys.is_empty() || is_configured {
+        keys(settings, own_keys, dir)?;
     }
     let what = if is_made { "the key file is" } else { "the first start creates the key file" };
     Ok(format!("{what} {}", path.display()))
@@ -116,15 +145,42 @@ pub(crate) fn check_keys(settings: &Settings, dir: &DataDir) -> Result<String, F
 
 /// What logs call the key of the key file.
 const KEY_FILE_NAME: &str = "key file";
+/// What logs call the key of the key file for `/v1`.
+const APPWRITE_FILE_NAME: &str = "key file of /v1";
 
-/// The keys of the configuration and the one of the key file at `path`.
-fn keys(settings: &Settings, own_key: Option<ApiKey>, path: &Path) -> Result<ApiKeys, Failure> {
-    let configured = settings.api_keys.iter().map(api_key_of);
-    let keys: Vec<_> = configured.chain(own_key).collect();
+/// The key for `/v1` of the key file, which is made if there is none.
+fn appwrite(settings: &AppwriteSettings, dir: &DataDir) -> Result<(ServedAppwrite, ApiKey), Failure> {
+    let key_file = api_key::appwrite_path(settings.key_file.as_deref(), dir);
+    let key = appwrite_key(APPWRITE_FILE_NAME, api_key::load_or_create(&key_file)?, None)?;
+    let key_file = key_file.canonicalize().unwrap_or(key_file);
+    Ok((ServedAppwrite { project: settings.project.clone(), key_file }, key))
+}
+
+/// A key for `/v1`. `place` is where its scopes are written.
+fn appwrite_key(place: &str, key: Secret, scopes: Option<&[String]>) -> Result<ApiKey, Failure> {
+    ApiKey::for_appwrite(place, key, scopes)
+        .map_err(|error| Failure::usage(format!("configuration key {place}: {error}")))
+}
+
+/// The keys of the configuration and those of the key files.
+fn keys(settings: &Settings, own_keys: Vec<ApiKey>, dir: &DataDir) -> Result<ApiKeys, Failure> {
+    let mut keys: Vec<_> = settings.api_keys.iter().map(api_key_of).collect();
+    let of_appwrite = settings.appwrite.as_ref();
+    for key in of_appwrite.map(|appwrite| appwrite.keys.as_slice()).unwrap_or_default() {
+        keys.push(appwrite_key(&key.place, key.key.clone(), key.scopes.as_deref())?);
+    }
+    keys.extend(own_keys);
     ApiKeys::named(&keys, time::now()).map_err(|error| {
         let place = |name: &String| match settings.api_keys.iter().find(|key| key.name == *name) {
             Some(key) => format!("configuration key {}", key.place),
-            None => format!("key file {}", path.display()),
+            None if name == KEY_FILE_NAME => {
+                format!("key file {}", api_key::path(settings.api_key_file.as_deref(), dir).display())
+            }
+            None if name == APPWRITE_FILE_NAME => {
+                let configured = of_appwrite.and_then(|appwrite| appwrite.key_file.as_deref());
+                format!("key file {}", api_key::appwrite_path(configured, dir).display())
+            }
+            None => format!("configuration key {name}"),
         };
         match &error {
             ApiKeyError::Weak(name) => Failure::usage(format!("{}: the API key is too weak", place(name)))
@@ -144,6 +200,7 @@ fn config(settings: &Settings, keys: ApiKeys, shown: Value) -> ApiConfig {
     config.allowed_origins = settings.allowed_origins.iter().cloned().collect::<BTreeSet<_>>();
     config.docs = settings.docs_enabled;
     config.own_face = settings.own_face_enabled;
+    config.appwrite = settings.appwrite.as_ref().map(|appwrite| AppwriteConfig { project: appwrite.project.clone() });
     config.shown_configuration = shown;
     config
 }

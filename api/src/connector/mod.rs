@@ -12,8 +12,8 @@ use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 pub use dialect::Dialect;
 pub(crate) use dialect::{Differences, sync_info};
 
-use crate::auth::{Gate, Roles};
-use crate::face::{Face, Schemas};
+use crate::auth::{Gate, Sender};
+use crate::face::{Face, Schemas, authenticating};
 use crate::openapi::Components;
 use crate::problem::{ErrorBody, Problem};
 use crate::reply::Reply;
@@ -36,12 +36,20 @@ pub(crate) fn face(dialect: Dialect) -> Face {
         name: differences.name,
         prefix: differences.prefix,
         resources: table::resources(differences),
-        authenticate,
+        authenticate: authenticating(authenticate),
+        forbidden: |_, _| Problem::forbidden(),
         envelope,
         problem,
         content_policy: CONTENT_POLICY,
         request_headers: REQUEST_HEADERS,
-        schemas: Schemas { components, enveloped, problem: "ErrorBody", security: "apiKey", key_header: "X-API-KEY" },
+        schemas: Schemas {
+            components,
+            enveloped,
+            problem: "ErrorBody",
+            security: "apiKey",
+            key_header: "X-API-KEY",
+            headers: &[],
+        },
     }
 }
 
@@ -58,7 +66,7 @@ impl Call {
     }
 }
 
-fn authenticate<'a>(gate: &'a Gate, parts: &Parts, now: Timestamp) -> Result<&'a Roles, Problem> {
+fn authenticate<'a>(gate: &'a Gate, parts: &Parts, now: Timestamp) -> Result<Sender<'a>, Problem> {
     let presented = parts.headers.get(API_KEY).filter(|key| !key.is_empty()).ok_or_else(Problem::unauthorized)?;
     gate.admit(presented.as_bytes(), parts, now)
 }

@@ -11,10 +11,10 @@ use tower::ServiceExt as _;
 use utoipa::openapi::{RefOr, Schema};
 
 use super::*;
-use crate::auth::{Gate, Need, Roles};
+use crate::auth::{Gate, Need, Sender};
 use crate::call::Call;
 use crate::config::ApiConfig;
-use crate::face::{Description, Input, Output};
+use crate::face::{Description, Input, Output, authenticating};
 use crate::face::{Operation, Resource, Schemas};
 use crate::openapi::Components;
 use crate::pipeline::Api;
@@ -39,7 +39,7 @@ fn notes() -> Face {
     let description = |output| Description { summary: "A note", input: Input::Query(vec!["language"]), output };
     Face {
         name: "notes",
-        prefix: &["v1"],
+        prefix: &["third"],
         resources: vec![
             Resource {
                 path: "notes/{id}",
@@ -62,7 +62,8 @@ fn notes() -> Face {
                 }],
             },
         ],
-        authenticate,
+        authenticate: authenticating(authenticate),
+        forbidden: |_, _| Problem::forbidden(),
         envelope: |reply| reply.wrapped("{\"data\":", ",\"version\":1}"),
         problem: |problem, _| {
             let body = json!({"type": problem.code(), "code": problem.status().as_u16()});
@@ -76,11 +77,12 @@ fn notes() -> Face {
             problem: "Note",
             security: "notesKey",
             key_header: "X-Notes-Key",
+            headers: &[],
         },
     }
 }
 
-fn authenticate<'a>(gate: &'a Gate, parts: &Parts, now: Timestamp) -> Result<&'a Roles, Problem> {
+fn authenticate<'a>(gate: &'a Gate, parts: &Parts, now: Timestamp) -> Result<Sender<'a>, Problem> {
     let presented = parts.headers.get("x-notes-key").ok_or_else(Problem::unauthorized)?;
     gate.admit(presented.as_bytes(), parts, now)
 }
@@ -106,7 +108,7 @@ impl World {
         let keys = ApiKeys::named(&[ApiKey::new("all", Secret::new(KEY)), limited], runtime.clock().now()).unwrap();
         let mut config = ApiConfig::new(keys);
         config.allowed_origins.insert("https://notes.example.org".to_owned());
-        let mut faces = mounted(&config.dialects, config.own_face);
+        let mut faces = mounted(&config.dialects, config.own_face, None);
         faces.push(notes());
         let router = serving(Api::with_faces(runtime, config, faces));
         Self { router, _backbone: backbone, _dirs: dirs }
@@ -128,7 +130,7 @@ impl World {
 async fn a_third_face_answers_in_its_own_form_beside_the_connectors() {
     let world = World::start().await;
     let key: &[(&str, &str)] = &[("x-notes-key", KEY)];
-    let (status, headers, body) = world.send(Method::GET, "/V1/notes/7/", key).await;
+    let (status, headers, body) = world.send(Method::GET, "/Third/notes/7/", key).await;
     assert_eq!((status, body), (StatusCode::OK, json!({"data": {"text": "note 7"}, "version": 1})));
     assert_eq!(
         (&headers["content-security-policy"], &headers["x-content-type-options"]),
@@ -138,18 +140,18 @@ async fn a_third_face_answers_in_its_own_form_beside_the_connectors() {
 
     let refused = |code: u16, name: &str| (StatusCode::from_u16(code).unwrap(), json!({"type": name, "code": code}));
     for (method, path, headers, expected) in [
-        (Method::GET, "/v1/notes/7", &[][..], refused(401, "error.connector.unauthorized")),
-        (Method::GET, "/v1/notes/7", &[("x-api-key", KEY)], refused(401, "error.connector.unauthorized")),
-        (Method::GET, "/v1/notes/7", &[("x-notes-key", LIMITED)], refused(403, "error.connector.forbidden")),
-        (Method::PUT, "/v1/notes/7", key, refused(405, "error.connector.http.methodNotAllowed")),
-        (Method::GET, "/v1/other", key, refused(404, "error.connector.http.routeDoesNotExist")),
+        (Method::GET, "/third/notes/7", &[][..], refused(401, "error.connector.unauthorized")),
+        (Method::GET, "/third/notes/7", &[("x-api-key", KEY)], refused(401, "error.connector.unauthorized")),
+        (Method::GET, "/third/notes/7", &[("x-notes-key", LIMITED)], refused(403, "error.connector.forbidden")),
+        (Method::PUT, "/third/notes/7", key, refused(405, "error.connector.http.methodNotAllowed")),
+        (Method::GET, "/third/other", key, refused(404, "error.connector.http.routeDoesNotExist")),
         (
             Method::GET,
-            "/v1/notes/7",
+            "/third/notes/7",
             &[("x-notes-key", KEY), ("accept", "text/html")],
             refused(406, "error.connector.http.notAcceptable"),
         ),
-        (Method::POST, "/v1/notes", key, refused(500, "error.connector.unexpected")),
+        (Method::POST, "/third/notes", key, refused(500, "error.connector.unexpected")),
     ] {
         let (status, _, body) = world.send(method.clone(), path, headers).await;
         assert_eq!((status, body), expected, "{method} {path} {headers:?}");
@@ -173,7 +175,7 @@ async fn a_third_face_answers_in_its_own_form_beside_the_connectors() {
 async fn a_configured_site_may_send_what_the_face_takes() {
     let world = World::start().await;
     for (path, allowed) in
-        [("/v1/notes/7", "X-Notes-Key"), ("/api/v2/Files", "Content-Type, X-API-KEY, X-Correlation-Id")]
+        [("/third/notes/7", "X-Notes-Key"), ("/api/v2/Files", "Content-Type, X-API-KEY, X-Correlation-Id")]
     {
         let asked = [("origin", "https://notes.example.org"), ("access-control-request-method", "GET")];
         let (status, headers, _) = world.send(Method::OPTIONS, path, &asked).await;
@@ -189,7 +191,7 @@ fn the_document_describes_a_third_face_too() {
     let mut faces = all();
     faces.push(notes());
     let document = serde_json::to_value(crate::openapi::document(&faces)).unwrap();
-    let operation = &document["paths"]["/v1/notes/{id}"]["get"];
+    let operation = &document["paths"]["/third/notes/{id}"]["get"];
     assert_eq!(operation["operationId"], "notes_get_notes_id");
     assert_eq!(operation["security"], json!([{"notesKey": []}]));
     assert_eq!(document["components"]["securitySchemes"]["notesKey"]["name"], "X-Notes-Key");

@@ -66,7 +66,9 @@ fn describe(face: &Face, resource: &Resource, operation: &face::Operation) -> Op
         .operation_id(Some(operation_id(face, resource.path, &operation.method)))
         .summary(Some(description.summary))
         .tag(format!("{area} ({})", face.path_prefix()));
-    for parameter in parameters(resource.path, &description.input).into_iter().chain(conditions(&description.output)) {
+    let headers = face.schemas.headers.iter().copied().map(header);
+    let conditions = conditions(&description.output);
+    for parameter in parameters(resource.path, &description.input).into_iter().chain(headers).chain(conditions) {
         builder = builder.parameter(parameter);
     }
     if let Some(body) = request_body(&description.input) {
@@ -86,9 +88,8 @@ fn parameters(path: &str, input: &Input) -> Vec<ParameterBuilder> {
         ParameterBuilder::new().name(name).parameter_in(place).required(required).schema(Some(schema))
     };
     let mut all = Vec::new();
-    if path.contains("{id}") {
-        all.push(parameter("id", ParameterIn::Path, text()));
-    }
+    let names = path.split('/').filter_map(|segment| segment.strip_prefix('{')?.strip_suffix('}'));
+    all.extend(names.map(|name| parameter(name, ParameterIn::Path, text())));
     match input {
         Input::Query(fields) => all.extend(fields.iter().map(|field| parameter(field, ParameterIn::Query, text()))),
         Input::Flags(names) => {
@@ -102,11 +103,6 @@ fn parameters(path: &str, input: &Input) -> Vec<ParameterBuilder> {
 
 /// The headers that choose a part of a content (RFC 9110, sections 13 and 14).
 fn conditions(output: &Output) -> Vec<ParameterBuilder> {
-    let header = |(name, description): (&str, &str)| {
-        let text = ObjectBuilder::new().schema_type(Type::String);
-        let parameter = ParameterBuilder::new().name(name).parameter_in(ParameterIn::Header).schema(Some(text));
-        parameter.required(Required::False).description(Some(description))
-    };
     let all = [
         ("Range", "Which bytes, such as bytes=0-99, bytes=100- or bytes=-100. Of several ranges, all bytes are sent."),
         ("If-Range", "The range only if the file has this entity tag, else all bytes."),
@@ -114,6 +110,12 @@ fn conditions(output: &Output) -> Vec<ParameterBuilder> {
         ("If-Match", "Entity tags of which the file must have one."),
     ];
     if matches!(output, Output::Content) { all.map(header).into() } else { Vec::new() }
+}
+
+fn header((name, description): (&str, &str)) -> ParameterBuilder {
+    let text = ObjectBuilder::new().schema_type(Type::String);
+    let parameter = ParameterBuilder::new().name(name).parameter_in(ParameterIn::Header).schema(Some(text));
+    parameter.required(Required::False).description(Some(description))
 }
 
 /// The answers to them.

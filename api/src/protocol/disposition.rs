@@ -44,6 +44,34 @@ pub(crate) fn attachment(name: &str) -> HeaderValue {
     HeaderValue::from_str(&text).expect("percent-encoded text is visible ASCII")
 }
 
+/// What is to be done with a content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Disposition {
+    /// It is shown.
+    Inline,
+    /// It is saved.
+    Attachment,
+}
+
+/// `attachment; filename="<name>"`, as RFC 6266 has it. A name that is not plain ASCII follows as `filename*=UTF-8''<name>`; characters
+/// that control lines or the direction of a text are replaced in both.
+pub(crate) fn disposition(kind: Disposition, name: &str) -> HeaderValue {
+    let kind = if kind == Disposition::Inline { "inline" } else { "attachment" };
+    let is_control = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    let name: String = name.chars().map(|c| if is_control(c) { '_' } else { c }).collect();
+    let ascii: String = name.chars().map(|c| if c.is_ascii() { c } else { '_' }).collect();
+    let quoted = ascii.replace('\\', "\\\\").replace('"', "\\\"");
+    let text = if quoted == name {
+        format!("{kind}; filename=\"{quoted}\"")
+    } else {
+        format!("{kind}; filename=\"{quoted}\"; filename*=UTF-8''{}", utf8_percent_encode(&name, ATTRIBUTE))
+    };
+    HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static("attachment"))
+}
+
 /// What the header of a part of a form says.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct PartNames {
@@ -140,6 +168,19 @@ mod tests {
     use super::*;
 
     #[test]
+    fn names_are_quoted_and_followed_by_what_ascii_cannot_say() {
+        for (kind, name, expected) in [
+            (Disposition::Attachment, "logo.png", r#"attachment; filename="logo.png""#),
+            (Disposition::Inline, "a b.txt", r#"inline; filename="a b.txt""#),
+            (Disposition::Inline, "a\"b\\.txt", r#"inline; filename="a\"b\\.txt"; filename*=UTF-8''a%22b%5C.txt"#),
+            (Disposition::Inline, "ä\r\nx", r#"inline; filename="___x"; filename*=UTF-8''%C3%A4__x"#),
+            (Disposition::Attachment, "exe.\u{202e}gnp", r#"attachment; filename="exe._gnp""#),
+        ] {
+            assert_eq!(disposition(kind, name), expected, "{name:?}");
+        }
+    }
+
+    #[test]
     fn names_are_encoded_as_uri_components() {
         for (name, expected) in [
             ("full.txt", "full.txt"),
@@ -190,6 +231,12 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn any_name_is_a_header_value_in_one_line(name in ".{0,40}") {
+            let value = disposition(Disposition::Attachment, &name);
+            prop_assert!(value.to_str().unwrap().starts_with("attachment; filename=\""));
+        }
+
         #[test]
         fn no_name_breaks_the_header_and_every_name_comes_back(name in ".{1,60}") {
             let sent = attachment(&name);

@@ -13,6 +13,6 @@ pub(crate) use accept::{Media, negotiate};
 pub(crate) use admission::Admission;
 pub(crate) use body::{Body, append, read as read_body};
 pub(crate) use bounds::BodyBounds;
-pub(crate) use disposition::{attachment, part_names};
+pub(crate) use disposition::{Disposition, attachment, disposition, part_names};
 pub(crate) use path::{match_pattern, segments};
 pub(crate) use query::parse as parse_query;

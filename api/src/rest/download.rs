@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderValue, Method};
 use listener::range::{self, Representation, Selection};
 use runtime::FileId;
 use runtime::dto::File;
-use runtime::facade::Download;
+use runtime::facade::{Download, VerifiedContent};
 use tokio_util::io::ReaderStream;
 
 use crate::connector::Call;
@@ -51,13 +51,18 @@ fn entity_tag(file: &File) -> HeaderValue {
     HeaderValue::from_str(&tag).expect("an id is visible ASCII")
 }
 
-/// The bytes, and the header that says by which path they come. How it goes on can be asked for.
+/// The bytes of a download, and the header that says by which path they come. How it goes on can be asked for.
 fn body(call: &Call, download: Download, headers: &mut HeaderMap) -> Body {
     if let Some(id) = call.headers.get(CORRELATION_ID).and_then(|id| id.to_str().ok()) {
         call.downloads.add(id, download.content.path_log());
     }
-    if let Some(path) = download.content.path() {
+    streamed(download.content, headers)
+}
+
+/// The bytes, and the header that says by which path they come.
+pub(crate) fn streamed(content: VerifiedContent, headers: &mut HeaderMap) -> Body {
+    if let Some(path) = content.path() {
         headers.insert(PATH, HeaderValue::from_static(path.name()));
     }
-    Body::from_stream(ReaderStream::with_capacity(download.content.into_reader(), CHUNK))
+    Body::from_stream(ReaderStream::with_capacity(content.into_reader(), CHUNK))
 }

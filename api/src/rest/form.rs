@@ -24,19 +24,19 @@ const MAX_HEAD: usize = 4 * PIECE;
 const PIECE_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(60);
 
 /// A form that is being read.
-pub(super) struct Form {
+pub(crate) struct Form {
     multipart: Multipart,
     allowance: Allowance,
     parts: usize,
 }
 
 /// A part of a form.
-pub(super) struct Part<'a> {
+pub(crate) struct Part<'a> {
     /// Of the field.
-    pub(super) name: String,
+    pub(crate) name: String,
     /// The name of the file, if it is one.
-    pub(super) file: Option<String>,
-    pub(super) content: Field<'a>,
+    pub(crate) file: Option<String>,
+    pub(crate) content: Field<'a>,
 }
 
 impl Form {
@@ -44,7 +44,7 @@ impl Form {
     ///
     /// # Errors
     /// 400 for a header without a boundary.
-    pub(super) async fn new(
+    pub(crate) async fn new(
         content_type: HeaderValue,
         body: axum::body::Body,
         limit: Option<u64>,
@@ -62,7 +62,7 @@ impl Form {
     ///
     /// # Errors
     /// 400 for what is not a form, ends too early, or has too many parts; 408 for a slow sender.
-    pub(super) async fn next(&mut self) -> Result<Option<Part<'_>>, Problem> {
+    pub(crate) async fn next(&mut self) -> Result<Option<Part<'_>>, Problem> {
         if self.parts == MAX_FIELDS {
             return Err(Problem::invalid_property(format!("the form must NOT have more than {MAX_FIELDS} fields")));
         }
@@ -130,7 +130,11 @@ impl Texts {
     }
 }
 
-async fn read_text(name: &str, mut field: Field<'_>) -> Result<String, Problem> {
+/// A field that is a text.
+///
+/// # Errors
+/// 400 for one that is too long or not UTF-8, and as [`piece`].
+pub(crate) async fn read_text(name: &str, mut field: Field<'_>) -> Result<String, Problem> {
     let mut bytes = Vec::new();
     while let Some(chunk) = piece(&mut field).await? {
         if bytes.len() + chunk.len() > MAX_TEXT {
@@ -145,7 +149,7 @@ async fn read_text(name: &str, mut field: Field<'_>) -> Result<String, Problem> 
 ///
 /// # Errors
 /// 400 for a form that ends too early or is too long, 408 for a slow sender.
-pub(super) async fn piece(field: &mut Field<'_>) -> Result<Option<bytes::Bytes>, Problem> {
+pub(crate) async fn piece(field: &mut Field<'_>) -> Result<Option<bytes::Bytes>, Problem> {
     in_time(field.chunk()).await
 }
 

@@ -38,6 +38,11 @@ fn describe_rule(rule: &ValueRule, description: &str) -> Schema {
         ValueRule::DateTime => text().format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime))).into(),
         ValueRule::Address => text().pattern(Some(anchored(ADDRESS_PATTERN))).into(),
         ValueRule::Id(prefix) => text().pattern(Some(anchored(&id_pattern(prefix)))).into(),
+        ValueRule::Number => object(Type::Integer).minimum(Some(0)).into(),
+        ValueRule::Texts => ArrayBuilder::new()
+            .items(ObjectBuilder::new().schema_type(Type::String))
+            .description(Some(description))
+            .into(),
         ValueRule::Tags => ArrayBuilder::new()
             .items(ObjectBuilder::new().schema_type(Type::String))
             .unique_items(true)

@@ -23,7 +23,8 @@ impl ValueRule {
             Self::Address => {
                 text(value).and_then(|text| matching(text.split(':').nth(2).is_some_and(is_host), ADDRESS_PATTERN))
             }
-            Self::Tags => require(value.is_array(), "must be array"),
+            Self::Number => require(value.is_u64(), "must be a whole number that is not negative"),
+            Self::Texts | Self::Tags => require(value.is_array(), "must be array"),
             Self::Reference(prefixes) => {
                 text(value).and_then(|text| matching(is_reference(text, prefixes), "reference"))
             }

@@ -48,6 +48,10 @@ pub(crate) enum ValueRule {
     Address,
     /// An id with this prefix.
     Id(&'static str),
+    /// A whole number that is not negative.
+    Number,
+    /// A list of texts.
+    Texts,
     /// A list of texts, each of them once.
     Tags,
     /// A reference, truncated or as a URL, to one of the kinds with these prefixes.

@@ -1,6 +1,7 @@
 //! The interface over HTTP: who may call, what a connection may do, how bytes travel.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod appwrite;
 mod encodings;
 mod garbage;
 mod lasting;

@@ -26,6 +26,16 @@ async fn every_route_but_health_and_documentation_needs_a_key() {
     let document: serde_json::Value = serde_json::from_str(&api::openapi_json()).unwrap();
     let documented: Vec<String> = document["paths"].as_object().unwrap().keys().cloned().collect();
     let others = ["/", "/api-docs", "/Monitoring/Version", "/Monitoring/Support", "/unknown"].map(str::to_owned);
+    let (guests, documented): (Vec<_>, Vec<_>) = documented.into_iter().partition(|path| path.starts_with("/v1/"));
+    // Guests are told what they lack, or that nothing is there for them.
+    for path in &guests {
+        let path = path.replace("{bucketId}", "x").replace("{fileId}", "x");
+        let answer = send(&router, request(&path, &[("x-api-key", ""), ("x-appwrite-project", "enlace")])).await;
+        let expected = if path.contains("/files") { 404 } else { 401 };
+        assert_eq!(answer.status.as_u16(), expected, "{path}");
+        let unnamed = send(&router, without(&path)).await;
+        assert_eq!(unnamed.json()["type"], "project_not_found", "{path}");
+    }
     for path in documented.iter().chain(&others).filter(|path| *path != "/health") {
         let answer = send(&router, without(&path.replace("{id}", "x"))).await;
         assert_eq!((answer.status.as_u16(), answer.code().as_str()), (401, "error.connector.unauthorized"), "{path}");

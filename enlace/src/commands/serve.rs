@@ -74,6 +74,7 @@ async fn serve(
     let mut value = json!({
         "identity": { "address": address },
         "rest": served.json(),
+        "appwrite": served.appwrite_json(),
         "backbone": { "url": node.backbone_url },
         "peer": peer_json(node.runtime.peers().connectivity().as_ref()),
     });

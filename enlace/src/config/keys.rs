@@ -178,6 +178,21 @@ pub(crate) const KEYS: &[Key] = &[
         "true",
         "serve `/api/enlace/v1` as part of the REST API; commands need it to use a running process",
     ),
+    key("enlace.appwrite.enabled", ValueForm::Flag, "true", "serve `/v1`, the interface of Appwrite's storage"),
+    key("enlace.appwrite.project", ValueForm::Text, "\"enlace\"", "id of the project that clients of `/v1` name"),
+    key(
+        "enlace.appwrite.keyFile",
+        ValueForm::Text,
+        "",
+        "file with a key for `/v1` with all scopes (default: `appwrite-key` in the data directory)",
+    ),
+    key("enlace.appwrite.keys.<name>.key", ValueForm::Secret, "", "a further key for `/v1`"),
+    key(
+        "enlace.appwrite.keys.<name>.scopes",
+        ValueForm::Texts,
+        "",
+        "its scopes, for example `files.read` (default: all)",
+    ),
     key(
         "enlace.allowedHosts",
         ValueForm::Texts,

@@ -15,7 +15,7 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
-pub(crate) use settings::{ApiKeySettings, Settings, backbone_url};
+pub(crate) use settings::{ApiKeySettings, AppwriteSettings, Settings, backbone_url};
 pub(crate) use source::{Layer, Origin};
 
 use crate::failure::Failure;

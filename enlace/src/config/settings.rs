@@ -60,6 +60,8 @@ pub(crate) struct Settings {
     pub(crate) allowed_origins: Vec<String>,
     /// Whether `/api/enlace/v1` is part of the REST API.
     pub(crate) own_face_enabled: bool,
+    /// How `/v1` is served; `None` if it is not.
+    pub(crate) appwrite: Option<AppwriteSettings>,
     /// Whether the API describes itself.
     pub(crate) docs_enabled: bool,
     /// Interval of the periodic synchronization; `None` if it is off.
@@ -89,6 +91,17 @@ pub(crate) struct ApiKeySettings {
     pub(crate) expires_at: Option<Timestamp>,
     /// What it may do; everything if absent.
     pub(crate) scopes: Option<Vec<String>>,
+}
+
+/// The interface of Appwrite's storage.
+#[derive(Debug, Clone)]
+pub(crate) struct AppwriteSettings {
+    /// The id of the project.
+    pub(crate) project: String,
+    /// Where the generated key is.
+    pub(crate) key_file: Option<PathBuf>,
+    /// Keys from the configuration, by name. Their scopes are those of Appwrite.
+    pub(crate) keys: Vec<ApiKeySettings>,
 }
 
 /// The tree as it stands in files; [`Settings`] is what is made of it.
@@ -186,6 +199,7 @@ struct Enlace {
     allowed_origins: Vec<String>,
     allow_plain_http: bool,
     http_api: HttpApi,
+    appwrite: AppwriteTree,
     max_received_file_size: u64,
     content_store: ContentStoreTree,
     max_token_content_size: usize,
@@ -205,6 +219,22 @@ struct ContentStoreTree {
 #[derive(Deserialize)]
 struct HttpApi {
     enabled: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct AppwriteTree {
+    enabled: bool,
+    project: String,
+    key_file: Option<PathBuf>,
+    #[serde(default)]
+    keys: BTreeMap<String, AppwriteKey>,
+}
+
+#[derive(Deserialize)]
+struct AppwriteKey {
+    key: Option<String>,
+    scopes: Option<Vec<String>>,
 }
 
 #[derive(Deserialize, Default)]
@@ -258,6 +288,7 @@ impl Settings {
             allowed_hosts: enlace.allowed_hosts,
             allowed_origins: problems.note(origins(enlace.allowed_origins)),
             own_face_enabled: enlace.http_api.enabled,
+            appwrite: appwrite(enlace.appwrite, &mut problems),
             docs_enabled: tree.modules.core_http_api.docs.enabled,
             sync_interval: problems.note(sync_interval(&tree.modules.sync)),
             backbone_listen: problems
@@ -414,6 +445,27 @@ fn api_keys(single: Option<String>, named: BTreeMap<String, ApiKey>, problems: &
     });
     single.into_iter().chain(named).collect()
 }
+
+fn appwrite(tree: AppwriteTree, problems: &mut Problems) -> Option<AppwriteSettings> {
+    if !tree.enabled {
+        return None;
+    }
+    if tree.project.is_empty() {
+        problems.note::<()>(Err(problem("enlace.appwrite.project", "must not be empty")));
+    }
+    let mut keys = Vec::new();
+    for (name, AppwriteKey { key, scopes }) in tree.keys {
+        let place = problems.place(&format!("{APPWRITE_KEYS}.{name}.key"));
+        let missing = || problem(format!("{APPWRITE_KEYS}.{name}"), "its member key is missing");
+        if let Some(key) = problems.note(key.map(Some).ok_or_else(missing)) {
+            keys.push(ApiKeySettings { name, place, key: Secret::new(key), expires_at: None, scopes });
+        }
+    }
+    Some(AppwriteSettings { project: tree.project, key_file: tree.key_file, keys })
+}
+
+/// Where keys of `/v1` are.
+const APPWRITE_KEYS: &str = "enlace.appwrite.keys";
 
 /// Where API keys with names are.
 const NAMED_KEYS: &str = "infrastructure.httpServer.authentication.apiKey.keys";

@@ -1,0 +1,219 @@
+//! Lists: queries, a search, and whether matches are counted.
+
+use std::borrow::Cow;
+
+use http::StatusCode;
+use query::{
+    Attribute as QueryAttribute, Kind, NullBesideCursor, Paging, Record, Schema, Selection, SelectionError, Value,
+};
+use runtime::Timestamp;
+use runtime::dto::{Bucket, BucketFile};
+use runtime::facade::List;
+use runtime::storage::{Attribute, Search};
+use uuid::Uuid;
+
+use super::arguments::{flag_of, invalid};
+use crate::call::Call;
+use crate::problem::Problem;
+
+/// Something that lists show.
+pub(super) trait Listed: Send + 'static {
+    /// What it can be filtered and ordered by.
+    const ATTRIBUTES: &'static [(&'static str, Kind)];
+
+    fn id(&self) -> &str;
+    fn sequence(&self) -> u64;
+    fn attribute(&self, name: &str) -> Option<Attribute<'_>>;
+    fn is_found_by(&self, search: &Search) -> bool;
+}
+
+macro_rules! listed {
+    ($type:ty, $attributes:expr) => {
+        impl Listed for $type {
+            const ATTRIBUTES: &'static [(&'static str, Kind)] = $attributes;
+
+            fn id(&self) -> &str {
+                self.id.as_str()
+            }
+
+            fn sequence(&self) -> u64 {
+                self.sequence
+            }
+
+            fn attribute(&self, name: &str) -> Option<Attribute<'_>> {
+                self.attribute(name)
+            }
+
+            fn is_found_by(&self, search: &Search) -> bool {
+                self.is_found_by(search)
+            }
+        }
+    };
+}
+
+listed!(
+    Bucket,
+    &[
+        ("$id", Kind::Text),
+        ("$sequence", Kind::Integer),
+        ("$createdAt", Kind::Time),
+        ("$updatedAt", Kind::Time),
+        ("enabled", Kind::Boolean),
+        ("name", Kind::Text),
+        ("fileSecurity", Kind::Boolean),
+        ("maximumFileSize", Kind::Integer),
+        ("encryption", Kind::Boolean),
+        ("antivirus", Kind::Boolean),
+        ("transformations", Kind::Boolean),
+    ]
+);
+listed!(
+    BucketFile,
+    &[
+        ("$id", Kind::Text),
+        ("$sequence", Kind::Integer),
+        ("$createdAt", Kind::Time),
+        ("$updatedAt", Kind::Time),
+        ("name", Kind::Text),
+        ("folder", Kind::Text),
+        ("signature", Kind::Text),
+        ("mimeType", Kind::Text),
+        ("sizeOriginal", Kind::Integer),
+        ("chunksTotal", Kind::Integer),
+        ("chunksUploaded", Kind::Integer),
+    ]
+);
+
+/// A record for the query language.
+struct Row<T>(T);
+
+impl<T: Listed> Record for Row<T> {
+    type Key = &'static str;
+
+    fn id(&self) -> &str {
+        self.0.id()
+    }
+
+    fn sequence(&self) -> u64 {
+        self.0.sequence()
+    }
+
+    fn value(&self, attribute: &'static str) -> Option<Value<'_>> {
+        let integer = |number| Value::Integer(i64::try_from(number).unwrap_or(i64::MAX));
+        Some(match self.0.attribute(attribute)? {
+            Attribute::Text(text) => Value::Text(Cow::Borrowed(text)),
+            Attribute::Integer(number) => integer(number),
+            Attribute::Boolean(flag) => Value::Boolean(flag),
+            Attribute::Time(time) => Value::Time(time.as_unix_milliseconds()),
+            _ => return None,
+        })
+    }
+}
+
+/// What a request for a list says.
+#[derive(Debug)]
+pub(super) struct ListRequest {
+    list: query::List<&'static str>,
+    search: Search,
+    is_counted: bool,
+}
+
+/// Some of a list, and how many records match.
+pub(super) type Page<T> = (Vec<T>, u64);
+
+impl ListRequest {
+    /// Reads the parameters of a request.
+    ///
+    /// # Errors
+    /// 400 for queries that are not in the language, a search that is too long, and a `total` that is not a boolean.
+    pub(super) fn of<T: Listed>(call: &Call<()>) -> Result<Self, Problem> {
+        let queries = call.query.iter().filter(|(name, _)| is_element(name, "queries"));
+        let texts: Vec<&str> = queries.map(|(_, text)| text.as_str()).collect();
+        let attributes = T::ATTRIBUTES.iter().map(|(name, kind)| QueryAttribute::new(*name, name, *kind));
+        let list = query::List::parse(&texts, &Schema::new(attributes, read_time));
+        let list = list.map_err(|error| invalid("queries", error))?;
+        let search = Search::parse(call.query_value("search").unwrap_or_default())?;
+        let is_counted = call.query_value("total").map_or(Ok(true), |text| flag_of("total", text))?;
+        Ok(Self { list, search, is_counted })
+    }
+
+    /// The page that the request asks for. `find` finds the record of the cursor.
+    ///
+    /// # Errors
+    /// 400 for a cursor without its record; what reading the list fails with.
+    pub(super) async fn page<T: Listed>(
+        &self,
+        mut items: List<T>,
+        find: impl FnOnce(&str) -> Option<T>,
+    ) -> Result<Page<T>, Problem> {
+        let default = Paging::default();
+        let paging = Paging {
+            ceiling: default.ceiling.filter(|_| self.is_counted),
+            null_beside_cursor: NullBesideCursor::Refuse,
+            seed: Uuid::new_v4().as_u64_pair().0,
+        };
+        let cursor = self.list.cursor.as_ref().and_then(|cursor| find(&cursor.id)).map(Row);
+        let mut selection = Selection::new(&self.list, paging, cursor).map_err(refused)?;
+        let is_in_order = self.list.orders.is_empty();
+        'pages: while let Some(page) = items.next_page().await? {
+            for item in page.into_iter().filter(|item| item.is_found_by(&self.search)) {
+                selection.offer(Row(item)).map_err(refused)?;
+                if is_in_order && selection.is_settled() {
+                    break 'pages;
+                }
+            }
+        }
+        let page = selection.finish();
+        Ok((page.records.into_iter().map(|Row(item)| item).collect(), page.total))
+    }
+}
+
+/// `queries`, `queries[]` and `queries[7]` are elements of `queries`.
+pub(super) fn is_element(name: &str, of: &str) -> bool {
+    let Some(index) = name.strip_prefix(of) else { return false };
+    let index = if index.is_empty() { Some("") } else { index.strip_prefix('[').and_then(|it| it.strip_suffix(']')) };
+    index.is_some_and(|index| index.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+fn read_time(text: &str) -> Option<i64> {
+    text.parse::<Timestamp>().ok().map(Timestamp::as_unix_milliseconds)
+}
+
+fn refused(error: SelectionError) -> Problem {
+    let code = match error {
+        SelectionError::CursorNotFound { .. } => "general_cursor_not_found",
+        SelectionError::Null { .. } => "database_query_order_null",
+        _ => "general_query_invalid",
+    };
+    Problem::of_face(StatusCode::BAD_REQUEST, code, error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_attributes_that_storage_offers_are_offered() {
+        fn names(attributes: &[(&'static str, Kind)]) -> Vec<&'static str> {
+            attributes.iter().map(|(name, _)| *name).collect()
+        }
+        assert_eq!(names(<Bucket as Listed>::ATTRIBUTES), Bucket::ATTRIBUTES);
+        assert_eq!(names(<BucketFile as Listed>::ATTRIBUTES), BucketFile::ATTRIBUTES);
+    }
+
+    #[test]
+    fn lists_in_parameters_are_written_in_three_ways() {
+        for (name, expected) in [
+            ("queries", true),
+            ("queries[]", true),
+            ("queries[0]", true),
+            ("queries[100]", true),
+            ("queries[a]", false),
+            ("queries[0", false),
+            ("queries0", false),
+            ("query", false),
+        ] {
+            assert_eq!(is_element(name, "queries"), expected, "{name}");
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! Failures in the terms that clients know.
+
+use http::StatusCode;
+use runtime::storage::StorageError;
+
+use crate::code::FaceCode;
+use crate::problem::Problem;
+
+/// The stable name of a failure. Those of this face have it already; the others are named by what they are.
+pub(super) fn kind_of(problem: &Problem) -> &str {
+    let code = problem.code();
+    if !code.starts_with("error.") {
+        return code;
+    }
+    if let Ok(FaceCode::RouteDoesNotExist | FaceCode::MethodNotAllowed) = code.parse() {
+        return "general_route_not_found";
+    }
+    match problem.status() {
+        StatusCode::UNAUTHORIZED => "user_unauthorized",
+        StatusCode::FORBIDDEN => "general_access_forbidden",
+        StatusCode::NOT_FOUND => "general_not_found",
+        StatusCode::RANGE_NOT_SATISFIABLE => "storage_invalid_range",
+        StatusCode::TOO_MANY_REQUESTS => "general_rate_limit_exceeded",
+        status if status.is_client_error() => "general_argument_invalid",
+        _ => "general_unknown",
+    }
+}
+
+impl From<StorageError> for Problem {
+    fn from(error: StorageError) -> Self {
+        use StorageError as E;
+        let (status, code) = match &error {
+            E::InvalidArgument { .. } => (StatusCode::BAD_REQUEST, "general_argument_invalid"),
+            E::BucketNotFound => (StatusCode::NOT_FOUND, "storage_bucket_not_found"),
+            E::FileNotFound => (StatusCode::NOT_FOUND, "storage_file_not_found"),
+            E::BucketExists => (StatusCode::CONFLICT, "storage_bucket_already_exists"),
+            E::FileExists => (StatusCode::CONFLICT, "storage_file_already_exists"),
+            E::NotPermitted(_) | E::TokenOfOtherFile | E::ForeignRoles(_) => {
+                (StatusCode::UNAUTHORIZED, "user_unauthorized")
+            }
+            E::TransformationsDisabled => (StatusCode::FORBIDDEN, "storage_bucket_transformations_disabled"),
+            E::FileSizeNotAllowed => (StatusCode::BAD_REQUEST, "storage_invalid_file_size"),
+            E::ExtensionNotAllowed => (StatusCode::BAD_REQUEST, "storage_file_type_unsupported"),
+            E::EmptyFile => (StatusCode::BAD_REQUEST, "storage_file_empty"),
+            E::InvalidContentRange(_) | E::InvalidPart(_) => (StatusCode::BAD_REQUEST, "storage_invalid_content_range"),
+            E::InvalidUploadId => (StatusCode::BAD_REQUEST, "storage_invalid_appwrite_id"),
+            E::LimitReached(_) => (StatusCode::BAD_REQUEST, "general_bad_request"),
+            E::Node(error) => return of_node(error.clone().into()),
+            _ => return Self::unexpected(),
+        };
+        Self::of_face(status, code, error.to_string())
+    }
+}
+
+/// The node or its backbone failed. If the backbone refuses the node, the caller can do nothing about it.
+fn of_node(problem: Problem) -> Problem {
+    match problem.status() {
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::NOT_FOUND => {
+            Problem::of_face(StatusCode::INTERNAL_SERVER_ERROR, "general_unknown", problem.message().to_owned())
+        }
+        _ => problem,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use runtime::Error;
+    use runtime::storage::Action;
+
+    use super::*;
+
+    fn told(error: StorageError) -> (u16, String) {
+        let problem = Problem::from(error);
+        (problem.status().as_u16(), kind_of(&problem).to_owned())
+    }
+
+    #[test]
+    fn refusals_have_the_codes_that_clients_know() {
+        for (error, status, kind) in [
+            (StorageError::BucketNotFound, 404, "storage_bucket_not_found"),
+            (StorageError::NotPermitted(Action::Read), 401, "user_unauthorized"),
+            (StorageError::FileSizeNotAllowed, 400, "storage_invalid_file_size"),
+            (StorageError::FileExists, 409, "storage_file_already_exists"),
+            (StorageError::Node(Error::InvalidPayload), 400, "general_argument_invalid"),
+            (StorageError::Node(Error::Stopped), 500, "general_unknown"),
+            (StorageError::Node(Error::RecordNotFound("File")), 500, "general_unknown"),
+        ] {
+            assert_eq!(told(error), (status, kind.to_owned()));
+        }
+        assert_eq!(kind_of(&Problem::route_does_not_exist()), "general_route_not_found");
+        assert_eq!(kind_of(&Problem::too_many_failures()), "general_rate_limit_exceeded");
+        assert_eq!(kind_of(&Problem::invalid_json()), "general_argument_invalid");
+    }
+}

@@ -1,0 +1,145 @@
+//! Every route. What reads and what changes a thing needs different scopes, so a path can stand here twice.
+
+use http::Method;
+
+use super::{buckets, content, files, upload};
+use crate::auth::Need;
+use crate::face::{Description, Input, Operation, Output, Resource};
+
+const READ_BUCKETS: Need = Need("appwrite:buckets.read");
+const WRITE_BUCKETS: Need = Need("appwrite:buckets.write");
+const READ_FILES: Need = Need("appwrite:files.read");
+const WRITE_FILES: Need = Need("appwrite:files.write");
+
+const BUCKETS: &str = "storage/buckets";
+const BUCKET: &str = "storage/buckets/{bucketId}";
+const FILES: &str = "storage/buckets/{bucketId}/files";
+const FILE: &str = "storage/buckets/{bucketId}/files/{fileId}";
+const VIEW: &str = "storage/buckets/{bucketId}/files/{fileId}/view";
+const DOWNLOAD: &str = "storage/buckets/{bucketId}/files/{fileId}/download";
+
+macro_rules! operation {
+    ($method:ident, $handler:path, $input:expr, $output:expr, $summary:literal) => {
+        Operation {
+            method: Method::$method,
+            // Clients accept whatever comes.
+            produces: &[],
+            handler: Box::new(|call| Box::pin($handler(call))),
+            description: Description { summary: $summary, input: $input, output: $output },
+        }
+    };
+}
+
+fn list() -> Input {
+    Input::Query(vec!["queries[]", "search", "total"])
+}
+
+/// All of them.
+pub(super) fn resources() -> Vec<Resource> {
+    let resource = |path, need, operations| Resource { path, need, operations };
+    let mut all = buckets_of(resource);
+    all.extend(files_of(resource));
+    all.extend(contents_of(resource));
+    all
+}
+
+type Make = fn(&'static str, Need, Vec<Operation>) -> Resource;
+
+fn buckets_of(resource: Make) -> Vec<Resource> {
+    let bucket = "AppwriteBucket";
+    vec![
+        resource(
+            BUCKETS,
+            READ_BUCKETS,
+            vec![operation!(GET, buckets::list, list(), Output::One("AppwriteBucketList"), "Lists buckets")],
+        ),
+        resource(
+            BUCKETS,
+            WRITE_BUCKETS,
+            vec![operation!(
+                POST,
+                buckets::create,
+                Input::Json(buckets::creation_shape),
+                Output::New(bucket),
+                "Creates a bucket"
+            )],
+        ),
+        resource(
+            BUCKET,
+            READ_BUCKETS,
+            vec![operation!(GET, buckets::get, Input::None, Output::One(bucket), "A bucket")],
+        ),
+        resource(
+            BUCKET,
+            WRITE_BUCKETS,
+            vec![
+                operation!(
+                    PUT,
+                    buckets::update,
+                    Input::Json(buckets::update_shape),
+                    Output::One(bucket),
+                    "Replaces the settings of a bucket"
+                ),
+                operation!(DELETE, buckets::delete, Input::None, Output::Nothing, "Deletes a bucket with its files"),
+            ],
+        ),
+    ]
+}
+
+fn contents_of(resource: Make) -> Vec<Resource> {
+    vec![
+        resource(
+            VIEW,
+            READ_FILES,
+            vec![operation!(GET, content::view, Input::None, Output::Content, "The content of a file, to be shown")],
+        ),
+        resource(
+            DOWNLOAD,
+            READ_FILES,
+            vec![operation!(
+                GET,
+                content::download,
+                Input::None,
+                Output::Content,
+                "The content of a file, to be saved"
+            )],
+        ),
+    ]
+}
+
+fn files_of(resource: Make) -> Vec<Resource> {
+    let file = "AppwriteFile";
+    vec![
+        resource(
+            FILES,
+            READ_FILES,
+            vec![operation!(GET, files::list, list(), Output::One("AppwriteFileList"), "Lists the files of a bucket")],
+        ),
+        resource(
+            FILES,
+            WRITE_FILES,
+            vec![operation!(
+                POST,
+                upload::create,
+                Input::Upload(upload::form),
+                Output::New(file),
+                "Uploads a file, or a part of one that Content-Range names"
+            )],
+        ),
+        resource(FILE, READ_FILES, vec![operation!(GET, files::get, Input::None, Output::One(file), "A file")]),
+        resource(
+            FILE,
+            WRITE_FILES,
+            vec![
+                operation!(
+                    PUT,
+                    files::update,
+                    Input::Json(files::update_shape),
+                    Output::One(file),
+                    "Changes name and permissions of a file"
+                ),
+                operation!(DELETE, files::delete, Input::None, Output::Nothing, "Deletes a file"),
+            ],
+        ),
+    ]
+}
