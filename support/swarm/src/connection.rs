@@ -1,5 +1,6 @@
 //! A connection to a peer.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -30,10 +31,13 @@ pub(crate) const OUTGOING_STREAMS: usize = 64;
 /// How long the peer may take to answer [`Connection::check`]. Long enough for a packet that is lost twice on a slow line.
 pub const CHECK_TIME: Duration = Duration::from_secs(3);
 
+/// How long the peer may take to answer when nobody waits for it: nothing is known of the connection itself, and it may be busy.
+pub(crate) const PATIENT_CHECK_TIME: Duration = Duration::from_secs(20);
+
 /// What [`Connection::check`] asks for. Nobody speaks it: the refusal is the answer.
 const CHECK_PROTOCOL: StreamProtocol = StreamProtocol::new("/enlace/check/1");
 
-/// Checks of one connection that wait for their answers; one runs at a time, and those before it were given up.
+/// Checks of one connection that wait for their answers; one of each kind runs at a time, and those before it were given up.
 const CHECKS: usize = 4;
 
 /// A connection to a peer. All clones are the same connection; holding one does not keep it open.
@@ -57,6 +61,7 @@ struct Shared {
     /// Places of streams for checks, which are not among those of the application.
     checks: Arc<Semaphore>,
     checking: Mutex<()>,
+    checking_patiently: Mutex<()>,
     requests: mpsc::Sender<OpenRequest>,
     /// Closed when the handler of the connection is gone.
     open: watch::Receiver<()>,
@@ -160,6 +165,21 @@ impl Control {
     }
 }
 
+/// Bytes that streams of connections received and sent, up to now.
+pub(crate) struct Carried(HashMap<ConnectionId, (u64, u64)>);
+
+impl Carried {
+    pub(crate) fn by<'a>(connections: impl IntoIterator<Item = &'a Connection>) -> Self {
+        let counted = |counted: &Connection| (counted.id(), (counted.received(), counted.sent()));
+        Self(connections.into_iter().map(counted).collect())
+    }
+
+    /// Whether one of them has carried something since, or has begun. That one is gone is no sign of life.
+    fn has_more_than(&self, before: &Self) -> bool {
+        self.0.iter().any(|(id, bytes)| before.0.get(id) != Some(bytes))
+    }
+}
+
 /// A stream that somebody wants on a connection.
 #[derive(Debug)]
 pub(crate) struct OpenRequest {
@@ -218,6 +238,7 @@ impl Connection {
             outgoing: Arc::new(Semaphore::new(OUTGOING_STREAMS)),
             checks: Arc::new(Semaphore::new(CHECKS)),
             checking: Mutex::default(),
+            checking_patiently: Mutex::default(),
             requests,
             open,
         };
@@ -331,16 +352,29 @@ impl Connection {
 
     /// Asks the peer for a sign of life, and closes the connection if none comes within [`CHECK_TIME`]. Returns whether it is open.
     ///
-    /// A broken path is noticed late by who only reads: TCP waits for ever, and QUIC for its idle time-out. Bytes that the application reads of any
-    /// stream meanwhile are a sign of life, too, because an answer waits behind them. Checks of one connection run one after the other. Cancel-safe.
+    /// A broken path is noticed late by who only reads: TCP waits for ever, and QUIC for its idle time-out. Bytes that the application meanwhile reads of
+    /// any stream are a sign of life, too, because an answer waits behind them; so are bytes that it writes and the connection takes, because the question
+    /// waits behind those. Who writes to a broken path is therefore told by a later check, when the connection takes no more. Checks of one connection run
+    /// one after the other. Cancel-safe.
     pub async fn check(&self) -> bool {
         let _turn = self.0.checking.lock().await;
+        self.stays_open(CHECK_TIME, || Carried::by([self])).await
+    }
+
+    /// The same within [`PATIENT_CHECK_TIME`], with more traffic as a sign of life. Does nothing if such a check runs.
+    pub(crate) async fn check_patiently(&self, traffic: impl Fn() -> Carried) {
+        if let Ok(_turn) = self.0.checking_patiently.try_lock() {
+            self.stays_open(PATIENT_CHECK_TIME, traffic).await;
+        }
+    }
+
+    async fn stays_open(&self, time: Duration, traffic: impl Fn() -> Carried) -> bool {
         if !self.is_open() {
             return false;
         }
-        let before = self.received();
-        let answered = tokio::time::timeout(CHECK_TIME, self.ask_for_refusal()).await;
-        let is_alive = answered.unwrap_or_else(|_| self.received() != before);
+        let before = traffic();
+        let answered = tokio::time::timeout(time, self.ask_for_refusal()).await;
+        let is_alive = answered.unwrap_or_else(|_| traffic().has_more_than(&before));
         if !is_alive {
             tracing::debug!(peer = %self.peer(), address = %self.address(), "a connection does not answer any more");
             self.close();
@@ -348,11 +382,18 @@ impl Connection {
         is_alive
     }
 
-    /// Whether the peer answers at all; that it does not speak the protocol is an answer.
+    /// Whether the peer answers at all, however late; that it does not speak the protocol is an answer.
     async fn ask_for_refusal(&self) -> bool {
-        let Ok(place) = Arc::clone(&self.0.checks).acquire_owned().await else { return false };
-        let answer = self.request_at(place, CHECK_PROTOCOL).await;
-        !matches!(answer, Err(OpenError::Closed | OpenError::Io(_) | OpenError::TimedOut))
+        loop {
+            let Ok(place) = Arc::clone(&self.0.checks).acquire_owned().await else { return false };
+            match self.request_at(place, CHECK_PROTOCOL).await {
+                // The time of one stream; the check may have more.
+                Err(OpenError::TimedOut) => {}
+                Err(OpenError::Closed) => return false,
+                // A refusal, or a stream that was reset.
+                Ok(_) | Err(_) => return self.is_open(),
+            }
+        }
     }
 
     /// Keeps the connection open although it has no streams, as long as the result is held.

@@ -326,10 +326,8 @@ impl Driver {
             ConnectedPoint::Dialer { address, .. } => address,
             ConnectedPoint::Listener { local_addr, .. } => local_addr,
         };
-        let Some(relay) = address::relay(address) else { return };
-        for connection in self.state.registry.all().into_iter().filter(|connection| connection.peer() == relay) {
-            // It ends within a fixed time, and there is one for each connection that has ended.
-            drop(tokio::spawn(async move { connection.check().await }));
+        if let Some(relay) = address::relay(address) {
+            self.state.registry.check_relay(relay);
         }
     }
 

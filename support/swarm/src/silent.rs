@@ -12,7 +12,7 @@ use libp2p::core::transport::MemoryTransport;
 use tokio::io::AsyncWriteExt as _;
 use tokio::time::{Duration, Instant};
 
-use crate::connection::{CHECK_TIME, OUTGOING_STREAMS};
+use crate::connection::{CHECK_TIME, OUTGOING_STREAMS, PATIENT_CHECK_TIME};
 use crate::transport::{self, Carrier};
 use crate::{AddressPolicy, Config, Connection, Inbound, Limits, Network, Seed, Transports};
 
@@ -107,6 +107,22 @@ async fn a_connection_without_a_sign_of_life_is_closed_after_its_time() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_connection_that_takes_what_is_written_is_alive() {
+    let cut = Cut::default();
+    let pair = Pair::over(&cut).await;
+    let mut stream = pair.connection.open(PROTOCOL).await.unwrap();
+    cut.0.store(true, Ordering::SeqCst);
+    let writing = async {
+        tokio::time::sleep(CHECK_TIME / 2).await;
+        stream.write_all(b"an upload that the question waits behind").await.unwrap();
+    };
+    let (is_open, ()) = tokio::join!(pair.connection.check(), writing);
+    assert!(is_open && pair.connection.is_open());
+    assert!(!pair.connection.check().await, "nothing is written any more");
+    drop(pair.inbound);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_peer_that_serves_nothing_and_has_no_place_left_still_answers() {
     let pair = Pair::over(&Cut::default()).await;
     let mut open = Vec::new();
@@ -128,7 +144,7 @@ async fn when_an_address_is_gone_connections_that_may_be_from_it_are_checked() {
     let (gone, cut) = ("192.0.2.1".parse().unwrap(), Cut::default());
     let pair = Pair::over(&cut).await;
     pair.dialer.state().registry.leave(gone);
-    tokio::time::sleep(2 * CHECK_TIME).await;
+    tokio::time::sleep(2 * PATIENT_CHECK_TIME).await;
     assert!(pair.connection.is_open());
     cut.0.store(true, Ordering::SeqCst);
     pair.dialer.state().registry.leave(gone);

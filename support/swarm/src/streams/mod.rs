@@ -27,8 +27,8 @@ use tokio::sync::{Semaphore, mpsc};
 use self::accept::Accept;
 use self::handler::{AskedToClose, Handler};
 use self::hosts::Hosts;
-use crate::address::{ip, is_relayed};
-use crate::connection::{Connection, Role, TransportKind};
+use crate::address::{ip, is_relayed, relay};
+use crate::connection::{Carried, Connection, Role, TransportKind};
 use crate::interfaces::Interfaces;
 use crate::limits::{Limits, Refusals};
 use crate::path::PathKind;
@@ -71,15 +71,35 @@ impl Registry {
 
     /// An address of this host is gone: connections from it are closed, and those that may be from it are checked. Else they would be noticed late,
     /// because what is sent to such an address is not refused.
-    pub(crate) fn leave(&self, gone: IpAddr) {
+    pub(crate) fn leave(self: &Arc<Self>, gone: IpAddr) {
         for connection in self.all() {
             match connection.local() {
                 Some(local) if local == gone => connection.close(),
                 Some(_) => {}
-                // It ends within a fixed time, and there are as many as there may be connections.
-                None => drop(tokio::spawn(async move { connection.check().await })),
+                None => self.check(connection),
             }
         }
+    }
+
+    /// Has the connections to a relay checked.
+    pub(crate) fn check_relay(self: &Arc<Self>, relay: PeerId) {
+        for connection in self.all().into_iter().filter(|connection| connection.peer() == relay) {
+            self.check(connection);
+        }
+    }
+
+    /// Has a connection checked that nobody waits for. If it leads to a relay, what goes through that is a sign of life.
+    fn check(self: &Arc<Self>, connection: Connection) {
+        let registry = Arc::clone(self);
+        // It ends within a fixed time, and for each connection there is one at a time.
+        drop(tokio::spawn(async move { connection.check_patiently(|| registry.carried_over(&connection)).await }));
+    }
+
+    /// What a connection carries, and each of those through the relay that it leads to.
+    fn carried_over(&self, connection: &Connection) -> Carried {
+        let open = self.all();
+        let is_over = |other: &&Connection| relay(&other.address()) == Some(connection.peer());
+        Carried::by(open.iter().filter(is_over).chain([connection]))
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<ConnectionId, Connection>> {
@@ -234,5 +254,56 @@ impl NetworkBehaviour for Behaviour {
             }
             None => Poll::Pending,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::Ordering;
+
+    use tokio::time::{Duration, Instant};
+
+    use super::*;
+    use crate::connection::{HandlerEnd, PATIENT_CHECK_TIME};
+
+    /// A connection that nobody answers on.
+    fn connect(registry: &Registry, number: usize, peer: PeerId, address: &str) -> (Connection, HandlerEnd) {
+        let (id, address) = (ConnectionId::new_unchecked(number), address.parse().unwrap());
+        let (connection, end) = Connection::new(id, peer, Role::Dialer, &address, None, PathKind::Direct);
+        registry.lock().insert(id, connection.clone());
+        (connection, end)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_goes_through_a_relay_keeps_the_connection_to_it() {
+        for carries in [true, false] {
+            let (registry, relay) = (Arc::new(Registry::default()), PeerId::random());
+            let (connection, _end) = connect(&registry, 1, relay, "/ip4/192.0.2.1/tcp/1");
+            let through = format!("/ip4/192.0.2.1/tcp/1/p2p/{relay}/p2p-circuit");
+            let (_other, end) = connect(&registry, 2, PeerId::random(), &through);
+            let (ended, _its_end) = connect(&registry, 3, PeerId::random(), &through);
+            registry.check_relay(relay);
+            tokio::time::sleep(PATIENT_CHECK_TIME - Duration::from_millis(1)).await;
+            assert!(connection.is_open());
+            end.traffic.received.fetch_add(u64::from(carries), Ordering::Relaxed);
+            registry.lock().remove(&ended.id());
+            tokio::time::sleep(Duration::from_millis(2)).await;
+            assert_eq!(connection.is_open(), carries);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn of_a_connection_one_check_runs_that_nobody_waits_for() {
+        let (registry, relay) = (Arc::new(Registry::default()), PeerId::random());
+        let (connection, mut end) = connect(&registry, 1, relay, "/ip4/192.0.2.1/tcp/1");
+        for _ in 0..100 {
+            registry.check_relay(relay);
+            registry.leave("192.0.2.2".parse().unwrap());
+        }
+        let begin = Instant::now();
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        assert!(end.requests.try_recv().is_ok() && end.requests.try_recv().is_err());
+        tokio::time::sleep_until(begin + PATIENT_CHECK_TIME + Duration::from_millis(1)).await;
+        assert!(!connection.is_open());
     }
 }
