@@ -20,7 +20,9 @@ const MIN_COMPRESSED: u64 = 1024;
 
 /// All routes of a node.
 ///
-/// Limits on connections, headers and time are [`Server`](crate::Server)'s; bodies are limited here.
+/// Limits on connections, headers and time are [`Server`](crate::Server)'s; bodies are limited here. Answers that last, such as those of a
+/// direct share or a code, last until the client leaves: only [`Server`](crate::Server) ends them when it stops, so the graceful shutdown of
+/// another server waits for them.
 pub fn router(runtime: Runtime, config: ApiConfig) -> Router {
     serving(Api::new(runtime, config))
 }
