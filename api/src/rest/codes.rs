@@ -20,7 +20,7 @@ pub(crate) fn offering() -> Object {
 }
 
 /// A code that waits for its receiver: the first line of the answer.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct OfferedCode {
     /// A number and two words, such as `7-amber-violin`.

@@ -31,7 +31,7 @@ pub(crate) fn form() -> Object {
 }
 
 /// A file that is shared while the request lasts: the first line of the answer.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Serialize, ToSchema)]
 #[schema(as = DirectShare)]
 pub(crate) struct DirectShare {
     /// The token that shares it.
