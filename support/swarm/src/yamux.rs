@@ -159,6 +159,9 @@ mod tests {
     /// What the receiver takes for the round trip: enough for any machine to move a window in twice the time.
     const ROUND_TRIP: Duration = Duration::from_millis(300);
 
+    /// Rounds in which the window has to have grown to its bound. It takes a few.
+    const ROUNDS: usize = 1000;
+
     type Muxer = Multiplexed<Compat<DuplexStream>>;
 
     async fn drive(mut muxer: Muxer) {
@@ -200,7 +203,7 @@ mod tests {
         tokio::spawn(drive(receiver));
         let (mut read, mut block, mut rounds_with_it) = (0, vec![0; PIPE], 0);
         // Without the bound the window would go on to double.
-        while rounds_with_it < 4 {
+        for _ in 0..ROUNDS {
             for _ in 0..2 * MOST / PIPE {
                 read += incoming.read(&mut block).await.unwrap();
             }
@@ -208,6 +211,10 @@ mod tests {
             assert!(unread <= MOST, "{unread} bytes");
             // Half of the window is given anew at a time.
             rounds_with_it += usize::from(unread > MOST / 2 - PIPE);
+            if rounds_with_it == 4 {
+                return;
+            }
         }
+        panic!("the window did not grow in {ROUNDS} rounds");
     }
 }
