@@ -47,7 +47,12 @@ impl<C: AsyncRead + Unpin> AsyncRead for LargeReads<C> {
             }
             return Poll::Ready(Ok(length));
         }
-        let length = ready!(Pin::new(&mut this.connection).poll_read(context, &mut this.buffer))?;
+        let Poll::Ready(read) = Pin::new(&mut this.connection).poll_read(context, &mut this.buffer) else {
+            // Nothing more has arrived, and nobody knows when something does.
+            (this.buffer, this.start, this.end) = (Vec::new(), 0, 0);
+            return Poll::Pending;
+        };
+        let length = read?;
         (this.start, this.end) = (0, length);
         let taken = this.take(out);
         if length < out.len() {
@@ -83,6 +88,8 @@ impl<C: AsyncWrite + Unpin> AsyncWrite for LargeReads<C> {
 mod tests {
     use futures_util::AsyncReadExt as _;
     use futures_util::io::Cursor;
+    use tokio::io::AsyncWriteExt as _;
+    use tokio_util::compat::TokioAsyncReadCompatExt as _;
 
     use super::*;
 
@@ -104,6 +111,22 @@ mod tests {
         }
         assert!(read == bytes);
         assert!(reading.buffer.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_waits_keeps_no_buffer() {
+        let (near, mut far) = tokio::io::duplex(2 * PIECE_LENGTH);
+        let (mut reading, mut asked) = (LargeReads::new(near.compat()), [0; ASKED]);
+        // What is asked for ends where the buffer does.
+        far.write_all(&vec![0; ASKED + PIECE_LENGTH]).await.unwrap();
+        for _ in 0..1 + PIECE_LENGTH / ASKED {
+            reading.read_exact(&mut asked).await.unwrap();
+        }
+        assert_eq!(reading.buffer.len(), PIECE_LENGTH);
+        assert!(futures_util::poll!(reading.read(&mut asked)).is_pending());
+        assert_eq!(reading.buffer.capacity(), 0);
+        far.write_all(b"more").await.unwrap();
+        assert_eq!(reading.read(&mut asked).await.unwrap(), 4);
     }
 
     #[tokio::test]
