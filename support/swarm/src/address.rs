@@ -120,10 +120,12 @@ pub(crate) fn ip(address: &Multiaddr) -> Option<IpAddr> {
     }
 }
 
-/// The host that an address starts with: an IPv4 address or an IPv6 /64, which is what one host gets.
+/// The host that an address starts with: an IPv4 address, this machine, or an IPv6 /64, which is what one host gets.
 pub(crate) fn host(address: &Multiaddr) -> Option<IpAddr> {
     match ip(address)? {
         IpAddr::V4(ip) => Some(ip.into()),
+        // The /64 of it does not say any more that it is this machine.
+        IpAddr::V6(ip) if ip.is_loopback() => Some(ip.into()),
         IpAddr::V6(ip) => {
             let [a, b, c, d, ..] = ip.segments();
             Some(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into())
@@ -156,6 +158,15 @@ pub(crate) fn without_peer(mut address: Multiaddr) -> Multiaddr {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_host_of_an_address_is_an_address_or_a_network() {
+        let host = |address: &str| host(&address.parse().unwrap()).map(|host| host.to_string());
+        assert_eq!(host("/ip6/2001:db8:1:2:3:4:5:6/tcp/1").as_deref(), Some("2001:db8:1:2::"));
+        assert_eq!(host("/ip6/::ffff:192.0.2.1/tcp/1").as_deref(), Some("192.0.2.1"));
+        assert_eq!(host("/ip6/::1/tcp/1").as_deref(), Some("::1"), "this machine");
+        assert_eq!(host("/memory/1"), None);
+    }
 
     const NONE: AddressPolicy = AddressPolicy { private: false, loopback: false, dns: false };
     const ALL: AddressPolicy = AddressPolicy { private: true, loopback: true, dns: true };
