@@ -12,8 +12,9 @@ use bytes::{Bytes, BytesMut};
 use tokio::task::JoinHandle;
 use tracing::warn;
 use transport::content::{BlobPart, ContentKey, HEADER_LENGTH, Layout, Root};
+use transport::crypto::hash::Sha512Stream;
 use transport::crypto::{CryptoObject as _, SecretKey};
-use transport::file::{Extent, FileMetadataV2, max_body_length, sealed_length};
+use transport::file::{Extent, FileError, FileMetadataV2, max_body_length, sealed_length};
 use transport::wire::backbone::files::FileMetadata as BackboneFile;
 use transport::wire::{ByteText, FileId};
 
@@ -25,6 +26,7 @@ use super::remote::{RemoteBlob, Run, read_at};
 use super::spool::{Storage, temporary_file_error};
 use crate::blocking::{blocking, joined};
 use crate::chunk_buffers::ChunkBuffers;
+use crate::code::ErrorCode;
 use crate::core::Core;
 use crate::delivery::{self, Delivery as _, Incoming, Sources};
 use crate::logging::short;
@@ -67,7 +69,7 @@ impl Ciphertext {
             ContentRecord::V1(_) => {
                 let place = bodies.take(id, reader).ok_or(Unopened::Busy)?;
                 // What fetches is boxed here and below: it is large, and most reads do without.
-                place.fetched(Box::pin(Body::fetch(core, id, record.filesize))).await?;
+                place.fetched(Box::pin(Body::fetch(core, id, record))).await?;
                 Ok(Self(Form::Body(place)))
             }
             ContentRecord::V2 { root, layout, key } => {
@@ -248,12 +250,20 @@ impl Blob {
 }
 
 impl Body {
-    async fn fetch(core: &Arc<Core>, id: &FileId, filesize: u64) -> Result<Self> {
-        let mut spool = spool_for(core, max_body_length(filesize))?;
-        let mut arriving = delivery::by(core, Sources::Backbone).file_content(id, max_body_length(filesize)).await?;
+    /// The whole body, if it is the one that the file was made with: a wrong one is not kept, and asked for again.
+    async fn fetch(core: &Arc<Core>, id: &FileId, record: &FileRecord) -> Result<Self> {
+        let longest = max_body_length(record.filesize);
+        let (mut spool, mut hash) = (spool_for(core, longest)?, Sha512Stream::new());
+        let mut arriving = delivery::by(core, Sources::Backbone).file_content(id, longest).await?;
         while let Some(piece) = Incoming::chunk(&mut arriving).await? {
-            let appended = blocking(move || spool.append(&piece).map(|()| spool)).await;
-            spool = appended.map_err(|error| temporary_file_error(&error))?;
+            let append = move || {
+                hash.update(&piece);
+                spool.append(&piece).map(|()| (spool, hash))
+            };
+            (spool, hash) = blocking(append).await.map_err(|error| temporary_file_error(&error))?;
+        }
+        if hash.finish_hash() != record.cipher_hash {
+            return Err(core.transport_error(ErrorCode::CipherMismatch, FileError::CipherMismatch.to_string()));
         }
         let length = Incoming::received(&arriving);
         Ok(Self { storage: spool.into_storage(), length })

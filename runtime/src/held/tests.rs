@@ -8,6 +8,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::join_all;
 use serde_json::Value;
 use transport::access::MAX_FAILED_ATTEMPTS;
+use transport::crypto::hash::Sha512Hash;
 use transport::crypto::{Cipher, CryptoObject as _, PasswordHash, SecretKey, SignatureKeypair, random};
 use transport::file::AnyFileMetadata;
 use transport::peer::{
@@ -736,6 +737,26 @@ async fn so_many_whole_bodies_are_served_at_a_time_one_to_each_peer_and_each_is_
         assert_eq!(fetched().await, 0);
         assert!(world.content(targets[MAX_BODIES].clone(), &strangers[0]).await.is_ok());
         assert_eq!(fetched().await, 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_whole_body_that_is_not_that_of_its_file_is_neither_served_nor_kept() {
+    World::run(async |world| {
+        let file = world.upload(vec![1; 100], ContentFormat::V1).await;
+        let target = FileTarget::Token(world.share(&file, CreateTokenForFile::default()).await.id);
+        let stranger = channel_to(None, world.clock.now());
+        let view = world.node.core.store.view();
+        let right = view.object(crate::store::collection::FILES, file.id.as_str()).unwrap().unwrap();
+        let mut wrong = right.clone();
+        wrong.properties.insert("cipherHash".into(), Sha512Hash::of(b"another body").to_string().into());
+        for (object, outcome) in [(wrong, Some(Refusal::Unavailable)), (right, None)] {
+            let mut batch = Batch::new();
+            batch.put_object(object);
+            world.node.core.store.commit(batch).await.unwrap();
+            assert_eq!(world.content(target.clone(), &stranger).await.err(), outcome);
+        }
     })
     .await;
 }
