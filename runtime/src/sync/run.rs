@@ -30,17 +30,26 @@ const BUSY_ATTEMPTS: u32 = 5;
 
 /// Pulls what other devices changed and pushes what this one did.
 pub(super) async fn datawallet(core: &Core) -> Result<()> {
-    Run::of(core).datawallet().await
+    let outcome = Run::of(core).datawallet().await;
+    with_identity(core, outcome).await
 }
 
 /// Pushes the changes of this device. Pulls only if another device has pushed meanwhile.
 pub(super) async fn push(core: &Core) -> Result<()> {
-    Run::of(core).push().await
+    let outcome = Run::of(core).push().await;
+    with_identity(core, outcome).await
 }
 
 /// Handles external events, then synchronizes the datawallet.
 pub(super) async fn everything(core: &Core) -> Result<()> {
-    Run::of(core).everything().await
+    let outcome = Run::of(core).everything().await;
+    with_identity(core, outcome).await
+}
+
+/// A synchronization has ended. What it brought, or time alone, may have this node prove its identity to peers from now on.
+async fn with_identity(core: &Core, outcome: Result<()>) -> Result<()> {
+    core.peers.identify().await;
+    outcome
 }
 
 /// One synchronization, from its request to its end.
@@ -332,7 +341,6 @@ impl<'a> Run<'a> {
         }
         if changes_devices {
             self.core.peers.close_removed();
-            self.core.peers.identify().await;
         }
         debug!(count, newest, "applied modifications of the datawallet");
         self.report(refused, &unreadable);
