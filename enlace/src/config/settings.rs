@@ -584,4 +584,22 @@ mod tests {
                 .contains("keys.a given with --x: its member key is missing")
         );
     }
+
+    #[test]
+    fn keys_of_appwrite_have_a_key_and_maybe_scopes() {
+        let appwrite = |values: Value| settings(json!({"enlace": {"appwrite": values}})).map(|it| it.appwrite);
+        let read = appwrite(json!({"keys": {"a": {"key": "k", "scopes": ["files.read"]}, "b": {"key": "l"}}}));
+        let read = read.unwrap().unwrap();
+        assert_eq!((read.project.as_str(), read.keys.len()), ("enlace", 2));
+        assert_eq!(read.keys[0].scopes.as_deref(), Some(&["files.read".to_owned()][..]));
+        assert_eq!(read.keys[1].scopes, None);
+        assert!(appwrite(json!({"enabled": false})).unwrap().is_none());
+        for (values, words) in [
+            (json!({"keys": {"a": {"scopes": []}}}), "keys.a given with --x: its member key is missing"),
+            (json!({"project": ""}), "must not be empty"),
+        ] {
+            let refused = appwrite(values).unwrap_err().to_string();
+            assert!(refused.contains(words), "{refused}");
+        }
+    }
 }

@@ -139,6 +139,24 @@ fn a_weak_key_is_refused() {
 }
 
 #[test]
+fn keys_of_appwrite_are_strong_and_have_scopes_that_exist() {
+    let sandbox = Sandbox::new();
+    let refused = |key: &str, scopes: &str, words: &[&str]| {
+        let keys = json!({"a": {"key": key, "scopes": [scopes]}});
+        sandbox.file("config.json", json!({"enlace": {"appwrite": {"keys": keys}}}).to_string());
+        let args = ["serve", "--data-dir", "d", "--listen", "127.0.0.1:0", "--backbone-listen", "127.0.0.1:0"];
+        sandbox.run(&[&args[..], &["--config", "config.json"]].concat()).refused(2, words);
+    };
+    let place = "enlace.appwrite.keys.a.key in config.json";
+    refused("weak", "files.read", &[place, "too weak", "30 characters"]);
+    refused(
+        "This_is_a_test_APIKEY_with_30_chars+",
+        "core:files",
+        &[place, "there is no scope 'core:files'", "files.read"],
+    );
+}
+
+#[test]
 fn a_refused_value_is_reported_with_its_source() {
     let sandbox = Sandbox::new();
     sandbox.file("c.json", r#"{"transportLibrary": {"baseUrl": "ftp://x"}, "enlace": {"listen": "here"}}"#);
