@@ -140,7 +140,7 @@ impl ListRequest {
     /// The page that the request asks for. `find` finds the record of the cursor.
     ///
     /// # Errors
-    /// 400 for a cursor without its record; what reading the list fails with.
+    /// 400 for a cursor without its record, and for a list that reaches too far or takes too long; what reading the list fails with.
     pub(super) async fn page<T: Listed>(
         &self,
         mut items: List<T>,
@@ -153,7 +153,7 @@ impl ListRequest {
             seed: Uuid::new_v4().as_u64_pair().0,
         };
         let cursor = self.list.cursor.as_ref().and_then(|cursor| find(&cursor.id)).map(Row);
-        let mut selection = Selection::new(&self.list, paging, cursor).map_err(refused)?;
+        let mut selection = Selection::in_order_of_creation(&self.list, paging, cursor).map_err(refused)?;
         let is_in_order = self.list.orders.is_empty();
         'pages: while let Some(page) = items.next_page().await? {
             for item in page.into_iter().filter(|item| item.is_found_by(&self.search)) {

@@ -8,7 +8,8 @@ use image::{ColorType, DynamicImage, ImageDecoder, ImageError, ImageFormat};
 
 use crate::{Limits, Output, PreviewError, jpeg, webp};
 
-/// Bytes that a decoder may allocate for what is not pixels, such as a compressed colour profile.
+/// Bytes that a decoder may allocate for what is not pixels, such as a compressed colour profile. A WebP image with longer metadata is
+/// refused.
 const METADATA_BYTES: u64 = 4 << 20;
 /// Bytes of a colour profile that is passed on to the preview; a larger one is left out.
 const PROFILE_BYTES: usize = 64 << 10;
@@ -68,8 +69,9 @@ impl<'a> Source<'a> {
         if !limits.allow(width.into(), height.into()) {
             return Err(PreviewError::ResolutionExceeded { width, height });
         }
-        if format == Output::Webp && !webp::sizes_agree(bytes) {
-            return Err(PreviewError::Undecodable { reason: "a picture in it has another size".to_owned() });
+        if format == Output::Webp {
+            let checked = webp::check(bytes, METADATA_BYTES);
+            checked.map_err(|reason| PreviewError::Undecodable { reason: reason.to_owned() })?;
         }
         let jpeg = (format == Output::Jpeg).then(|| jpeg::head(bytes));
         let beside = match &jpeg {

@@ -1,6 +1,6 @@
-//! What a WebP image says about its size before it is decoded.
+//! What a WebP image says about its sizes before it is decoded.
 //!
-//! A lossy picture inside of the container has a size of its own, for which the decoder allocates before it compares it with the size
+//! The decoder allocates the length that a chunk of metadata declares, whatever is left of the input. A lossy picture inside of the container has a size of its own, for which the decoder allocates before it compares it with the size
 //! of the container. Container: <https://developers.google.com/speed/webp/docs/riff_container>; size of a picture:
 //! [RFC 6386, section 9.1](https://www.rfc-editor.org/rfc/rfc6386#section-9.1).
 
@@ -9,8 +9,32 @@ const CONTAINER_HEADER: usize = 12;
 /// Position, size, duration and flags of a frame, in front of its chunks.
 const FRAME_HEADER: usize = 16;
 
-/// Whether each lossy picture has the size of the container or of its frame.
-pub(crate) fn sizes_agree(bytes: &[u8]) -> bool {
+/// Checks that each chunk ends within the image or frame that contains it, that none of metadata is longer than `metadata_bytes`, and
+/// that each lossy picture has the size of the container or of its frame.
+///
+/// # Errors
+/// What is wrong, as it stands behind "the image cannot be decoded:".
+pub(crate) fn check(bytes: &[u8], metadata_bytes: u64) -> Result<(), &'static str> {
+    check_lengths(bytes.get(CONTAINER_HEADER..).unwrap_or_default(), metadata_bytes)?;
+    if sizes_agree(bytes) { Ok(()) } else { Err("a picture in it has another size") }
+}
+
+fn check_lengths(bytes: &[u8], metadata_bytes: u64) -> Result<(), &'static str> {
+    let mut chunks = Chunks(bytes);
+    while let Some(Chunk { name, length, payload }) = chunks.read() {
+        if length > payload.len() as u64 {
+            return Err("a part of it is longer than the image");
+        }
+        match name {
+            b"EXIF" | b"ICCP" | b"XMP " if length > metadata_bytes => return Err("its metadata are too long"),
+            b"ANMF" => check_lengths(payload.get(FRAME_HEADER..).unwrap_or_default(), metadata_bytes)?,
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn sizes_agree(bytes: &[u8]) -> bool {
     let mut canvas = None;
     for (name, payload) in Chunks(bytes.get(CONTAINER_HEADER..).unwrap_or_default()) {
         let agrees = match name {
@@ -61,16 +85,31 @@ fn lossy_size(payload: &[u8]) -> Option<(u32, u32)> {
 /// The chunks of a container: a name, a length, and a payload that is padded to an even length. A cut payload is the last one.
 struct Chunks<'a>(&'a [u8]);
 
+struct Chunk<'a> {
+    name: &'a [u8; 4],
+    /// As it is declared.
+    length: u64,
+    /// What there is of it.
+    payload: &'a [u8],
+}
+
+impl<'a> Chunks<'a> {
+    fn read(&mut self) -> Option<Chunk<'a>> {
+        let (name, rest) = self.0.split_first_chunk::<4>()?;
+        let (declared, rest) = rest.split_first_chunk::<4>()?;
+        let declared = u32::from_le_bytes(*declared);
+        let length = usize::try_from(declared).ok()?;
+        let payload = &rest[..length.min(rest.len())];
+        self.0 = rest.get(length.saturating_add(length % 2)..).unwrap_or_default();
+        Some(Chunk { name, length: declared.into(), payload })
+    }
+}
+
 impl<'a> Iterator for Chunks<'a> {
     type Item = (&'a [u8; 4], &'a [u8]);
 
     fn next(&mut self) -> Option<Self::Item> {
-        let (name, rest) = self.0.split_first_chunk::<4>()?;
-        let (length, rest) = rest.split_first_chunk::<4>()?;
-        let length = usize::try_from(u32::from_le_bytes(*length)).ok()?;
-        let payload = &rest[..length.min(rest.len())];
-        self.0 = rest.get(length.saturating_add(length % 2)..).unwrap_or_default();
-        Some((name, payload))
+        self.read().map(|chunk| (chunk.name, chunk.payload))
     }
 }
 
@@ -124,10 +163,45 @@ mod tests {
         }
     }
 
+    /// A chunk that ends `beyond` bytes after what there is of it.
+    fn cut(name: &[u8; 4], beyond: u32) -> Vec<u8> {
+        [name.as_slice(), &(2 + beyond).to_le_bytes(), &[0, 0]].concat()
+    }
+
     #[test]
-    fn a_length_beyond_the_end_is_not_followed() {
-        assert!(sizes_agree(b"RIFF\0\0\0\0WEBPVP8 \xff\xff\xff\xff"));
-        assert!(sizes_agree(b"RIFF"));
-        assert!(sizes_agree(b""));
+    fn a_length_beyond_the_end_is_refused() {
+        let lossless = || chunk(b"VP8L", &[0; 10]);
+        for beyond in [1, u32::MAX - 2] {
+            for name in [b"EXIF", b"ICCP", b"XMP ", b"VP8 ", b"ALPH", b"ANIM", b"ANMF", b"JUNK", b"VP8X"] {
+                let metadata = || cut(name, beyond);
+                let after = container(&[canvas(1, 1), picture(1, 1), metadata()]);
+                let inside =
+                    container(&[canvas(20, 10), frame(5, 6, &[lossless(), metadata()].concat()), picture(20, 10)]);
+                for bytes in [container(&[metadata()]), after, inside] {
+                    assert!(check(&bytes, 100).is_err(), "{name:?} {beyond}");
+                }
+            }
+        }
+        assert_eq!(check(&container(&[canvas(1, 1), picture(1, 1), cut(b"EXIF", 0)]), 100), Ok(()));
+        assert_eq!(
+            check(&container(&[canvas(20, 10), frame(5, 6, &[lossless(), cut(b"EXIF", 0)].concat())]), 100),
+            Ok(())
+        );
+        assert_eq!((check(b"RIFF", 100), check(b"", 100)), (Ok(()), Ok(())));
+    }
+
+    #[test]
+    fn metadata_of_the_greatest_length_are_taken_and_longer_ones_are_not() {
+        for name in [b"EXIF", b"ICCP", b"XMP "] {
+            let metadata = |length| chunk(name, &vec![0; length]);
+            let after = |length| container(&[canvas(1, 1), picture(1, 1), metadata(length)]);
+            let inside = |length| container(&[frame(5, 6, &[chunk(b"VP8L", &[0; 10]), metadata(length)].concat())]);
+            for bytes in [after(100), inside(100)] {
+                assert_eq!(check(&bytes, 100), Ok(()), "{name:?}");
+            }
+            for bytes in [after(101), inside(101)] {
+                assert!(check(&bytes, 100).is_err(), "{name:?}");
+            }
+        }
     }
 }

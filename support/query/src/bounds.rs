@@ -17,16 +17,29 @@ pub const MAX_DEPTH: usize = 16;
 pub const MAX_CONDITIONS: usize = 1000;
 
 /// Most regular expressions of one list.
-pub const MAX_PATTERNS: usize = 8;
+pub const MAX_PATTERNS: usize = 2;
 
 /// Largest compiled regular expression, in bytes.
-pub const MAX_PATTERN_SIZE: usize = 256 * 1024;
+pub const MAX_PATTERN_SIZE: usize = 32 * 1024;
 
 /// Longest id that a cursor may name, in characters.
 pub const MAX_ID_LENGTH: usize = 255;
 
-/// Largest offset; also the largest limit if the schema of a list does not name a smaller one.
+/// Largest offset. How far it may reach is bounded by [`MAX_REACH`], unless records come in the order of the list.
 pub const MAX_NUMBER: u64 = i64::MAX as u64;
+
+/// Largest limit that the schema of a list can allow, and the one that it allows if it does not name a smaller one.
+pub const MAX_LIMIT: u64 = 5000;
+
+/// Largest sum of offset and limit of a list whose records do not come in its order: up to twice as many records are kept in memory.
+pub const MAX_REACH: u64 = 10_000;
+
+/// Most steps that one list takes: with each record that is looked at, one for the record, one for each order and each condition as
+/// [`MAX_CONDITIONS`] counts them, and [`PATTERN_STEPS`] for each regular expression. This is about a second of work.
+pub const MAX_STEPS: u64 = 20_000_000;
+
+/// Steps of the comparison of one text with a regular expression.
+pub const PATTERN_STEPS: u64 = 1000;
 
 /// How many records a page shows if the queries do not say.
 pub const DEFAULT_LIMIT: u64 = 25;

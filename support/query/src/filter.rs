@@ -5,6 +5,7 @@ use std::ops::{Bound, RangeBounds};
 
 use regex::Regex;
 
+use crate::bounds::PATTERN_STEPS;
 use crate::record::Record;
 use crate::value::{Operand, Value};
 use crate::words::Words;
@@ -75,6 +76,16 @@ impl<K> Filter<K> {
     }
 }
 
+impl<K> Filter<K> {
+    /// Steps of looking at one record, as [`crate::MAX_STEPS`] counts them.
+    pub(crate) fn steps(&self) -> u64 {
+        match self {
+            Self::All(filters) | Self::Any(filters) => filters.iter().map(Self::steps).sum(),
+            Self::Condition(condition) => condition.test.steps(),
+        }
+    }
+}
+
 impl<K: Copy> Filter<K> {
     /// Whether a record is on the list.
     pub fn matches<R: Record<Key = K>>(&self, record: &R) -> bool {
@@ -93,6 +104,15 @@ impl<K> Condition<K> {
 }
 
 impl Test {
+    fn steps(&self) -> u64 {
+        match self {
+            Self::ContainsAny(texts) | Self::ContainsAll(texts) => (texts.len() as u64).max(1),
+            Self::Words(words) => (words.count() as u64).max(1),
+            Self::Pattern(_) => PATTERN_STEPS,
+            Self::Null | Self::OneOf(_) | Self::Within(..) | Self::StartsWith(_) | Self::EndsWith(_) => 1,
+        }
+    }
+
     /// Whether it holds; none if that is unknown, as it is of null.
     pub(crate) fn holds(&self, value: Option<&Value<'_>>) -> Option<bool> {
         if *self == Self::Null {

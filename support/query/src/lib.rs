@@ -27,7 +27,7 @@
 //! |---|---|---|
 //! | `orderAsc`, `orderDesc` | none | begins with the least, the greatest; without an attribute, with the oldest, the newest |
 //! | `orderRandom` | none | is in a random order |
-//! | `limit` | 1 | shows at most so many records, 25 if none is given |
+//! | `limit` | 1 | shows at most so many records, from 1 to 5000, 25 if none is given |
 //! | `offset` | 1 | leaves out so many first |
 //! | `cursorAfter`, `cursorBefore` | 1 id | shows what follows that record; what is directly in front of it |
 //! | `select` | 1 to 500 names | shows these attributes, where the schema allows it |
@@ -127,8 +127,8 @@ mod value;
 mod words;
 
 pub use self::bounds::{
-    DEFAULT_CEILING, DEFAULT_LIMIT, MAX_CONDITIONS, MAX_DEPTH, MAX_ID_LENGTH, MAX_NUMBER, MAX_PATTERN_SIZE,
-    MAX_PATTERNS, MAX_QUERIES, MAX_QUERY_LENGTH, MAX_VALUES,
+    DEFAULT_CEILING, DEFAULT_LIMIT, MAX_CONDITIONS, MAX_DEPTH, MAX_ID_LENGTH, MAX_LIMIT, MAX_NUMBER, MAX_PATTERN_SIZE,
+    MAX_PATTERNS, MAX_QUERIES, MAX_QUERY_LENGTH, MAX_REACH, MAX_STEPS, MAX_VALUES, PATTERN_STEPS,
 };
 pub use self::error::{Error, JsonKind, Problem, QUOTED_LENGTH};
 pub use self::filter::{Condition, Filter};

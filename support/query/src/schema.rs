@@ -1,6 +1,6 @@
 //! What a list can be filtered and ordered by.
 
-use crate::bounds::{DEFAULT_LIMIT, MAX_NUMBER};
+use crate::bounds::{DEFAULT_LIMIT, MAX_LIMIT};
 use crate::value::Kind;
 
 /// Reads a date or date-time: milliseconds since the Unix epoch, none if it is not one.
@@ -97,16 +97,17 @@ impl<K> Schema<K> {
     /// Of these attributes, whose names differ. `read_time` is the product's own reader of dates, so that a date that is accepted
     /// elsewhere is accepted in queries, too.
     ///
-    /// Pages have 25 records unless queries say otherwise, a limit may have any size, and `select` is refused.
+    /// Pages have 25 records unless queries say otherwise, a limit is at most [`MAX_LIMIT`], and `select` is refused.
     pub fn new(attributes: impl IntoIterator<Item = Attribute<K>>, read_time: ReadTime) -> Self {
         let attributes = attributes.into_iter().collect();
-        Self { attributes, read_time, default_limit: DEFAULT_LIMIT, max_limit: MAX_NUMBER, allows_select: false }
+        Self { attributes, read_time, default_limit: DEFAULT_LIMIT, max_limit: MAX_LIMIT, allows_select: false }
     }
 
     /// The same with other limits: records of a page if no query says how many, and what queries can ask for at most.
+    /// Neither is more than [`MAX_LIMIT`].
     #[must_use]
     pub fn with_limits(self, default_limit: u64, max_limit: u64) -> Self {
-        Self { default_limit, max_limit, ..self }
+        Self { default_limit: default_limit.min(MAX_LIMIT), max_limit: max_limit.min(MAX_LIMIT), ..self }
     }
 
     /// The same, in which queries may `select` attributes.

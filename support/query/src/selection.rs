@@ -2,9 +2,9 @@
 
 use std::cmp::Ordering;
 
-use crate::bounds::DEFAULT_CEILING;
+use crate::bounds::{DEFAULT_CEILING, MAX_REACH, MAX_STEPS};
 use crate::list::{List, Side};
-use crate::order::{self, Order};
+use crate::order::{self, Direction, Order};
 use crate::record::Record;
 
 /// How a page is made, besides what its queries say.
@@ -52,6 +52,16 @@ pub enum SelectionError {
         /// As queries write it.
         attribute: &'static str,
     },
+    /// Offset and limit together are more than [`MAX_REACH`], in another order than that in which records come.
+    #[error(
+        "offset and limit together must be at most {MAX_REACH} in this order; continue with \"cursorAfter\" instead of \"offset\""
+    )]
+    TooFar,
+    /// The list takes more than [`MAX_STEPS`].
+    #[error(
+        "the list takes too long; use fewer conditions and no \"regex\", or a smaller limit in the order of creation"
+    )]
+    TooMuchWork,
 }
 
 /// The records that a list shows.
@@ -65,8 +75,8 @@ pub struct Page<R> {
 
 /// Makes a page of records that come one by one, in any order.
 ///
-/// Keeps less than twice as many of them as the list shows and skips, and needs time proportional to the records that come: only what
-/// may be on the page is ordered.
+/// Keeps less than twice as many of them as the list shows and skips, at most twice [`MAX_REACH`], and needs time proportional to the
+/// records that come, bounded by [`MAX_STEPS`]: only what may be on the page is ordered.
 #[derive(Debug)]
 pub struct Selection<'l, R: Record> {
     list: &'l List<R::Key>,
@@ -74,6 +84,13 @@ pub struct Selection<'l, R: Record> {
     /// With the side that the records of the page are on.
     cursor: Option<(R, Side)>,
     best: Best<R>,
+    /// How many of the best ones are left out at the end.
+    offset: u64,
+    /// How many records that come are still left out without keeping them.
+    skipped: u64,
+    /// Steps of each record, and those that are left.
+    steps: u64,
+    steps_left: u64,
     /// Matches, up to the ceiling.
     total: u64,
 }
@@ -82,16 +99,48 @@ impl<'l, R: Record> Selection<'l, R> {
     /// `cursor` is the record that the list's cursor names, also if the filter does not match it; it is ignored if the list has none.
     ///
     /// # Errors
-    /// [`SelectionError::CursorNotFound`] if the list has a cursor and there is no record; [`SelectionError::Null`] if that is refused.
+    /// [`SelectionError::CursorNotFound`] if the list has a cursor and there is no record; [`SelectionError::Null`] if that is refused;
+    /// [`SelectionError::TooFar`] if offset and limit are too large.
     pub fn new(list: &'l List<R::Key>, paging: Paging, cursor: Option<R>) -> Result<Self, SelectionError> {
+        Self::open(list, paging, cursor, false)
+    }
+
+    /// The same for records that come in the order of creation. If that is the order of the list, an offset may have any size, because
+    /// what it leaves out is not kept.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn in_order_of_creation(
+        list: &'l List<R::Key>,
+        paging: Paging,
+        cursor: Option<R>,
+    ) -> Result<Self, SelectionError> {
+        Self::open(
+            list,
+            paging,
+            cursor,
+            matches!(list.orders.first(), None | Some(Order::Creation(Direction::Ascending))),
+        )
+    }
+
+    fn open(
+        list: &'l List<R::Key>,
+        paging: Paging,
+        cursor: Option<R>,
+        is_in_order: bool,
+    ) -> Result<Self, SelectionError> {
         let cursor = match (&list.cursor, cursor) {
             (None, _) => None,
             (Some(named), Some(record)) => Some((record, named.side)),
             (Some(named), None) => return Err(SelectionError::CursorNotFound { id: named.id.clone() }),
         };
-        let kept = list.offset.saturating_add(list.limit);
-        let best = Best::new(usize::try_from(kept).unwrap_or(usize::MAX));
-        let selection = Self { list, paging, cursor, best, total: 0 };
+        let is_skipping = is_in_order && !matches!(cursor, Some((_, Side::Before)));
+        let (skipped, offset) = if is_skipping { (list.offset, 0) } else { (0, list.offset) };
+        let kept = offset.saturating_add(list.limit);
+        let kept = usize::try_from(kept).ok().filter(|_| kept <= MAX_REACH).ok_or(SelectionError::TooFar)?;
+        let steps = 1 + list.orders.len() as u64 + list.filter.steps();
+        let best = Best::new(kept);
+        let selection = Self { list, paging, cursor, best, offset, skipped, steps, steps_left: MAX_STEPS, total: 0 };
         if let Some((record, _)) = &selection.cursor {
             selection.refuse_null(record)?;
         }
@@ -101,8 +150,9 @@ impl<'l, R: Record> Selection<'l, R> {
     /// Looks at one record. Each record of the list comes once, that of the cursor included; those that do not match may be left out.
     ///
     /// # Errors
-    /// [`SelectionError::Null`] if that is refused.
+    /// [`SelectionError::Null`] if that is refused; [`SelectionError::TooMuchWork`].
     pub fn offer(&mut self, record: R) -> Result<(), SelectionError> {
+        self.steps_left = self.steps_left.checked_sub(self.steps).ok_or(SelectionError::TooMuchWork)?;
         if !self.list.filter.matches(&record) {
             return Ok(());
         }
@@ -113,12 +163,13 @@ impl<'l, R: Record> Selection<'l, R> {
         let (list, seed) = (self.list, self.paging.seed);
         let compare = |one: &R, other: &R| order::compare(&list.orders, seed, one, other);
         match &self.cursor {
-            None => self.best.add(record, compare),
-            Some((cursor, Side::After)) if compare(&record, cursor).is_gt() => self.best.add(record, compare),
+            Some((cursor, Side::After)) if compare(&record, cursor).is_le() => {}
+            None | Some((_, Side::After)) if self.skipped > 0 => self.skipped -= 1,
+            None | Some((_, Side::After)) => self.best.add(record, compare),
             Some((cursor, Side::Before)) if compare(&record, cursor).is_lt() => {
                 self.best.add(record, |one, other| compare(other, one));
             }
-            Some(_) => {}
+            Some((_, Side::Before)) => {}
         }
         Ok(())
     }
@@ -142,7 +193,7 @@ impl<'l, R: Record> Selection<'l, R> {
     pub fn finish(self) -> Page<R> {
         let (orders, seed) = (&self.list.orders, self.paging.seed);
         let compare = |one: &R, other: &R| order::compare(orders, seed, one, other);
-        let first = usize::try_from(self.list.offset).unwrap_or(usize::MAX);
+        let first = usize::try_from(self.offset).unwrap_or(usize::MAX);
         let records = match self.cursor {
             None | Some((_, Side::After)) => self.best.into_sorted_from(first, compare),
             Some((_, Side::Before)) => {

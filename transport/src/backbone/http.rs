@@ -21,6 +21,7 @@ use super::retry::{self, Budget};
 use super::{ClientConfig, ConfigError, Error, NetworkError, SecretText};
 use crate::crypto::random;
 use crate::wire::backbone::datawallet::SUPPORTED_VERSION_HEADER;
+use crate::wire::id::ID_LENGTH;
 
 const API_PREFIX: &str = "/api/v2";
 /// Where enlace's backbones have what others do not.
@@ -30,6 +31,8 @@ const TRACE_HEADER: &str = "x-trace-id";
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 /// Minimum rate of a transfer in bytes per second; slower ones time out.
 const SLOWEST_TRANSFER: u64 = 16 * 1024;
+/// Characters of an identifier that messages have, as in the log of the backbone.
+const SHORT_ID_LENGTH: usize = 7;
 /// The only existing version of the datawallet.
 const SUPPORTED_DATAWALLET_VERSION: &str = "1";
 
@@ -100,9 +103,18 @@ impl Request {
         self
     }
 
-    /// Method and path, for messages. Without the query, which may contain a password hash.
+    /// Method and path, for messages, with identifiers cut short. Without the query, which may contain a password hash.
     pub(super) fn label(&self) -> String {
-        format!("{} {}{}", self.method, self.prefix, self.path)
+        format!("{} {}{}", self.method, self.prefix, self.short_path())
+    }
+
+    /// The path with identifiers cut short: whoever has the id of a claim in full may go on with it.
+    fn short_path(&self) -> String {
+        let short = |segment: &str| match segment.char_indices().nth(SHORT_ID_LENGTH) {
+            Some((end, _)) if segment.len() == ID_LENGTH => format!("{}…", &segment[..end]),
+            _ => segment.to_owned(),
+        };
+        self.path.split('/').map(short).collect::<Vec<_>>().join("/")
     }
 }
 
@@ -180,7 +192,7 @@ impl Http {
         read: impl Fn(Response) -> F,
     ) -> Result<T, Error> {
         let correlation = correlation_id();
-        let span = debug_span!("backbone", method = %request.method, path = request.path, correlation);
+        let span = debug_span!("backbone", method = %request.method, path = request.short_path(), correlation);
         let attempts = async {
             self.budget.earn();
             let mut retries = 0;
@@ -295,4 +307,17 @@ fn may_retry(request: &Request, error: &Error) -> bool {
 
 fn random_u32() -> u32 {
     u32::from_le_bytes(random::bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_have_no_identifier_in_full() {
+        let path = "/Tokens/TOKabcdefghijklmno12/Claims/CLMabcdefghijklmno12/Commit";
+        let request = Request::new(Method::POST, path).own().query("password", "hash");
+        assert_eq!(request.label(), "POST /api/enlace/v1/Tokens/TOKabcd…/Claims/CLMabcd…/Commit");
+        assert_eq!(Request::get("/Files/FILabcdefghijklmno12/metadata").label(), "GET /api/v2/Files/FILabcd…/metadata");
+    }
 }

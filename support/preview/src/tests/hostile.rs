@@ -128,6 +128,33 @@ fn a_picture_that_is_larger_than_its_container_is_refused() {
     );
 }
 
+/// Metadata of four gibibytes in an image of 56 bytes, for which the decoder would allocate them.
+#[test]
+fn metadata_that_are_longer_than_the_image_are_refused() {
+    let flagged = |flags, name: &[u8; 4]| {
+        let container = [b"VP8X\x0a\0\0\0".as_slice(), &[flags, 0, 0, 0], &[0; 6]].concat();
+        let picture = b"VP8 \x0a\0\0\0\0\0\0\x9d\x01\x2a\x01\0\x01\0";
+        [b"RIFF\xff\xff\xff\x7fWEBP", container.as_slice(), picture, name, b"\xff\xff\xff\xff"].concat()
+    };
+    for bytes in [flagged(0x08, b"EXIF"), flagged(0x20, b"ICCP"), flagged(0x04, b"XMP ")] {
+        assert_eq!(bytes.len(), 56);
+        let result = plain(&bytes);
+        assert!(
+            matches!(&result, Err(PreviewError::Undecodable { reason }) if reason.contains("longer than the image")),
+            "{result:?}"
+        );
+    }
+    for name in [b"EXIF", b"ICCP"] {
+        // Behind the picture of a frame, where the decoder looks for alpha.
+        let frame = [[0; 16].as_slice(), b"VP8L\x06\0\0\0\x2f\0\0\0\0\0", name, b"\xff\xff\xff\xff"].concat();
+        let length = u32::try_from(frame.len()).unwrap().to_le_bytes();
+        let container = b"VP8X\x0a\0\0\0\x2a\0\0\0\0\0\0\0\0\0ANIM\x06\0\0\0\0\0\0\0\0\0ANMF";
+        let bytes = [b"RIFF\xff\xff\0\0WEBP", container.as_slice(), &length, &frame].concat();
+        let result = plain(&bytes);
+        assert!(matches!(&result, Err(PreviewError::Undecodable { .. })), "{result:?}");
+    }
+}
+
 /// A compressed text or profile that becomes a thousand times larger.
 #[test]
 fn metadata_that_grow_are_not_unpacked_beyond_their_bound() {

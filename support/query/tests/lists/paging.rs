@@ -1,6 +1,9 @@
 //! Orders, pages, cursors and totals.
 
-use query::{NullBesideCursor, Page, Paging, Selection, SelectionError};
+use query::{
+    MAX_LIMIT, MAX_NUMBER, MAX_REACH, MAX_STEPS, NullBesideCursor, PATTERN_STEPS, Page, Paging, Selection,
+    SelectionError,
+};
 use serde_json::json;
 
 use crate::world::{Token, list, page_query, query, sequences};
@@ -57,8 +60,75 @@ fn null_comes_before_all_values() {
 fn an_offset_beyond_the_end_leaves_nothing() {
     assert_eq!(page(&[page_query("offset", 59)], Paging::default()), Ok((vec![60], 60)));
     assert_eq!(page(&[page_query("offset", 60)], Paging::default()), Ok((vec![], 60)));
-    let largest = [page_query("offset", query::MAX_NUMBER), page_query("limit", query::MAX_NUMBER)];
+    let largest = [page_query("offset", MAX_REACH - MAX_LIMIT), page_query("limit", MAX_LIMIT)];
     assert_eq!(page(&largest, Paging::default()), Ok((vec![], 60)));
+}
+
+#[test]
+fn offset_and_limit_reach_as_far_as_records_are_kept() {
+    let by_downloads = || order("orderDesc", "downloads");
+    let reach = |offset: u64| [by_downloads(), page_query("offset", offset), page_query("limit", MAX_LIMIT)];
+    assert_eq!(page(&reach(MAX_REACH - MAX_LIMIT), Paging::default()), Ok((vec![], 60)));
+    for offset in [MAX_REACH - MAX_LIMIT + 1, MAX_NUMBER] {
+        assert_eq!(page(&reach(offset), Paging::default()), Err(SelectionError::TooFar), "{offset}");
+    }
+}
+
+/// Records of a store that yields them in the order of creation, as they are shown, and the total.
+fn in_order(queries: &[String]) -> Result<(Vec<u64>, u64), SelectionError> {
+    let (list, tokens) = (list(queries), tokens());
+    let cursor = list.cursor.as_ref().and_then(|named| tokens.iter().find(|token| token.id == named.id));
+    let mut selection = Selection::in_order_of_creation(&list, Paging::default(), cursor)?;
+    for token in &tokens {
+        selection.offer(token)?;
+    }
+    let Page { records, total } = selection.finish();
+    Ok((records.iter().map(|token| token.sequence).collect(), total))
+}
+
+#[test]
+fn an_offset_in_the_order_of_creation_has_any_size() {
+    let (offset, limit) = (|offset: u64| page_query("offset", offset), || page_query("limit", 2));
+    assert_eq!(in_order(&[offset(MAX_NUMBER), limit()]), Ok((vec![], 60)));
+    assert_eq!(in_order(&[order("orderAsc", ""), offset(MAX_NUMBER), limit()]), Ok((vec![], 60)));
+    assert_eq!(in_order(&[offset(57), limit()]), Ok((vec![58, 59], 60)));
+    assert_eq!(in_order(&[offset(59), limit()]), Ok((vec![60], 60)));
+    let after = |id: &str| page_query("cursorAfter", id);
+    assert_eq!(in_order(&[after("t10"), offset(3), limit()]), Ok((vec![14, 15], 60)));
+    let filter = || query("equal", "downloads", json!([5]));
+    assert_eq!(in_order(&[filter(), offset(1), limit()]), Ok((vec![15, 25], 6)));
+    // In other orders and in front of a cursor it is kept.
+    let before = |id: &str| page_query("cursorBefore", id);
+    assert_eq!(in_order(&[before("t10"), offset(3), limit()]), Ok((vec![5, 6], 60)));
+    assert_eq!(in_order(&[order("orderDesc", ""), offset(1), limit()]), Ok((vec![59, 58], 60)));
+    for queries in [[before("t10"), offset(MAX_REACH)], [order("orderDesc", ""), offset(MAX_REACH)]] {
+        assert_eq!(in_order(&queries), Err(SelectionError::TooFar));
+    }
+}
+
+#[test]
+fn a_list_takes_its_steps_and_no_more() {
+    let offers = |queries: &[String]| {
+        let (list, token) = (list(queries), Token::new(1));
+        let mut selection = Selection::new(&list, Paging::default(), None).unwrap();
+        let offered = (0_u64..).find(|_| selection.offer(&token).is_err()).unwrap();
+        assert_eq!(selection.offer(&token), Err(SelectionError::TooMuchWork));
+        offered
+    };
+    let pattern = || query("regex", "label", json!(["x"]));
+    assert_eq!(offers(&[pattern(), pattern()]), MAX_STEPS / (1 + 2 * PATTERN_STEPS));
+    let parts = query("notContains", "label", json!(vec!["a"; 100]));
+    let either = query(
+        "or",
+        "",
+        json!([
+            serde_json::from_str::<serde_json::Value>(&parts).unwrap(),
+            serde_json::from_str::<serde_json::Value>(&query("search", "label", json!(["a b c"]))).unwrap(),
+        ]),
+    );
+    assert_eq!(offers(&[either, order("orderAsc", "label")]), MAX_STEPS / 105);
+    let message = SelectionError::TooMuchWork.to_string();
+    assert!(message.contains("use fewer conditions"), "{message}");
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! What is read, what is refused, and how much of it.
 
 use query::{
-    DEFAULT_LIMIT, Direction, Error, JsonKind, List, MAX_CONDITIONS, MAX_ID_LENGTH, MAX_NUMBER, MAX_PATTERNS,
-    MAX_QUERIES, MAX_VALUES, Method, Order, Problem, Query, Side,
+    DEFAULT_LIMIT, Direction, Error, JsonKind, List, MAX_CONDITIONS, MAX_ID_LENGTH, MAX_LIMIT, MAX_NUMBER,
+    MAX_PATTERNS, MAX_QUERIES, MAX_VALUES, Method, Order, Problem, Query, Side,
 };
 use serde_json::{Value as Json, json};
 
@@ -153,13 +153,13 @@ fn cursors_have_the_form_of_ids() {
 #[test]
 fn limits_and_offsets_are_whole_numbers_in_their_range() {
     assert_eq!(list(&[page_query("limit", 1)]).limit, 1);
-    assert_eq!(list(&[page_query("limit", MAX_NUMBER)]).limit, MAX_NUMBER);
+    assert_eq!(list(&[page_query("limit", MAX_LIMIT)]).limit, MAX_LIMIT);
     assert_eq!(list(&[page_query("limit", 10.0)]).limit, 10);
     assert_eq!(list(&[page_query("offset", 0)]).offset, 0);
     assert_eq!(list(&[page_query("offset", MAX_NUMBER)]).offset, MAX_NUMBER);
-    let not_limits = [json!(0), json!(-1), json!(1.5), json!("10"), json!(null), json!([1]), json!(MAX_NUMBER + 1)];
+    let not_limits = [json!(0), json!(-1), json!(1.5), json!("10"), json!(null), json!([1]), json!(MAX_LIMIT + 1)];
     for value in not_limits {
-        assert_eq!(refused(&page_query("limit", value.clone())), Problem::Limit { max: MAX_NUMBER }, "{value}");
+        assert_eq!(refused(&page_query("limit", value.clone())), Problem::Limit { max: MAX_LIMIT }, "{value}");
     }
     for value in [json!(-1), json!(0.5), json!("0"), json!(true), json!(1e300), json!(MAX_NUMBER + 1)] {
         assert_eq!(refused(&page_query("offset", value.clone())), Problem::Offset, "{value}");
@@ -175,6 +175,11 @@ fn a_list_may_have_limits_of_its_own() {
         List::parse(&[page_query("limit", 101)], &schema),
         Err(Error::Query { index: 0, problem: Problem::Limit { max: 100 } })
     );
+    // But none beyond that of all lists.
+    let schema = schema.with_limits(u64::MAX, u64::MAX);
+    assert_eq!(List::parse::<&str>(&[], &schema).unwrap().limit, MAX_LIMIT);
+    assert!(List::parse(&[page_query("limit", MAX_LIMIT)], &schema).is_ok());
+    assert!(List::parse(&[page_query("limit", MAX_LIMIT + 1)], &schema).is_err());
 }
 
 #[test]
@@ -194,7 +199,7 @@ fn the_first_of_several_limits_offsets_and_cursors_counts() {
     let queries = [page_query("limit", 1), page_query("limit", 0)];
     assert_eq!(
         List::parse(&queries, &schema()),
-        Err(Error::Query { index: 1, problem: Problem::Limit { max: MAX_NUMBER } })
+        Err(Error::Query { index: 1, problem: Problem::Limit { max: MAX_LIMIT } })
     );
 }
 
