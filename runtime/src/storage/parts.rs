@@ -114,7 +114,8 @@ impl Staged {
             Self::Memory(bytes) => Writer::create(directory)?.push(&bytes, true)?.finish(bytes.len() as u64),
         };
         let Sealed { file, name, key, .. } = sealed;
-        let published = Published { path: file.target().to_owned(), record: PartRecord { name, key }, is_kept: false.into() };
+        let published =
+            Published { path: file.target().to_owned(), record: PartRecord { name, key }, is_kept: false.into() };
         file.publish(Existing::Refuse)?;
         Ok(published)
     }

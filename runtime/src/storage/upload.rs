@@ -221,10 +221,16 @@ pub(crate) async fn create(
     if size > draft.bucket.settings.maximum_file_size.min(core.config.storage.max_file_size) {
         return Err(StorageError::FileSizeNotAllowed);
     }
-    match range {
-        Some(range) if parts_of(size) > 1 => part(core, &draft, staged, range).await,
-        _ => whole(core, &draft, staged, range.is_some()).await,
-    }
+    let admitted = core.clone();
+    // Whoever sent it may leave: what is at the backbone would have no record otherwise.
+    let made = core.background.run(async move {
+        let (core, _place) = (admitted, _place);
+        match range {
+            Some(range) if parts_of(size) > 1 => part(&core, &draft, staged, range).await,
+            _ => whole(&core, &draft, staged, range.is_some()).await,
+        }
+    });
+    made.await.unwrap_or(Err(StorageError::Node(Error::Stopped)))
 }
 
 /// A content that comes at once, as the only part of an upload or without any.
@@ -563,10 +569,14 @@ async fn remove_entry_if(
     Ok(())
 }
 
+/// Gives up uploads whose time is over.
+pub(super) async fn give_up_expired(core: &Core) -> StorageResult<()> {
+    make_room(core, 0).await
+}
+
 /// Gives up uploads whose time is over, and removes files of parts that are in no upload. The node starts.
 pub(crate) async fn clean_up(core: &Arc<Core>) -> Result<()> {
-    let swept = make_room(core, 0).await;
-    swept.map_err(|error| match error {
+    give_up_expired(core).await.map_err(|error| match error {
         StorageError::Node(error) => error,
         other => Error::Unknown(other.to_string()),
     })?;
