@@ -179,6 +179,7 @@ impl Runtime {
         }
         self.node.core.peers.shutdown().await;
         self.node.sync.stop().await;
+        self.node.core.background.stop().await;
         self.node.core.content_store.close().await;
         let node = self.node.clone();
         Ok(blocking(move || node.core.store.close()).await?)
@@ -250,8 +251,9 @@ impl RuntimeBuilder {
         storage::upload::clean_up(&core).await?;
         core.peers.follow_backbone(core.account.client().clone());
         let server = inbound.map(|inbound| PeerServer::start(&core.peers, inbound, Arc::new(NodeHolder::new(&core))));
-        let node = Node { sync: Synchronizer::start(core.clone()), server, core };
-        Ok(Runtime { node: Arc::new(node) })
+        let node = Arc::new(Node { sync: Synchronizer::start(core.clone()), server, core });
+        storage::upkeep::start(&node);
+        Ok(Runtime { node })
     }
 }
 

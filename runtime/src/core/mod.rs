@@ -7,6 +7,7 @@
 //! ```
 
 pub(crate) mod account;
+mod background;
 mod guesses;
 mod held;
 mod locks;
@@ -19,6 +20,7 @@ use transport::peer::Direct;
 use transport::wire::reference::{BaseUrl, Referable};
 
 use self::account::Account;
+use self::background::Background;
 pub(crate) use self::held::Held;
 pub(crate) use self::locks::{KeyGuard, KeyedLocks};
 use crate::clock::Clock;
@@ -61,6 +63,8 @@ pub(crate) struct Core {
     pub(crate) bucket_files: KeyedLocks<(u64, String)>,
     /// Places for contents that are being received for buckets.
     pub(crate) staging: Arc<Semaphore>,
+    /// Work that nobody has to wait for.
+    pub(crate) background: Background,
 }
 
 /// The parts of a core that have a life of their own.
@@ -109,6 +113,7 @@ impl Core {
             held,
             bucket_files: KeyedLocks::default(),
             staging: Arc::new(Semaphore::new(MAX_STAGED)),
+            background: Background::default(),
         })
     }
 

@@ -103,7 +103,7 @@ impl Holder {
     }
 
     /// The holder of the scope.
-    pub(super) fn current() -> Option<Self> {
+    pub(crate) fn current() -> Option<Self> {
         HOLDER.try_with(Self::clone).ok()
     }
 

@@ -27,7 +27,7 @@ pub use files::{CreateTokenForFile, Download, FilesFacade, Followed, LoadFile, U
 pub use identity_metadata::IdentityMetadataFacade;
 pub use list::List;
 pub use peers::PeersFacade;
-pub use storage::{BucketContent, ContentRequest, FileChange, StorageFacade};
+pub use storage::{BucketContent, ContentRequest, DELETION_WAIT, FileChange, StorageFacade};
 pub use tokens::{CreateOwnToken, LoadPeerToken, TokensFacade};
 
 pub use crate::file::{ContentFormat, EarlyShare, FileReader, FileWriter, GrowingFile, GrowingReader, NewContent};

@@ -2,9 +2,10 @@
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::io::AsyncRead;
-use tracing::{info, instrument, warn};
+use tracing::instrument;
 use transport::wire::FileId;
 
 use super::Node;
@@ -15,11 +16,13 @@ use crate::file::VerifiedContent;
 use crate::storage::access::{self, Listed};
 use crate::storage::{
     Action, BucketRequest, Caller, ContentUse, NewBucketFile, PartRange, StagedContent, StorageError, StorageId,
-    StorageResult, TokenOf, UploadedFile, records, upload,
+    StorageResult, TokenOf, UploadedFile, records, upkeep, upload,
 };
 use crate::store::{Batch, View};
 use crate::{Error, Result};
 
+/// How long the deletion of a bucket waits for that of its files.
+pub const DELETION_WAIT: Duration = Duration::from_secs(10);
 /// Records that are read for one page of a list.
 const PAGE: usize = 128;
 
@@ -138,8 +141,9 @@ impl StorageFacade {
     }
 
     /// Deletes a bucket, and then its files. The bucket is gone at once, and so is every way to its files but that of the ordinary
-    /// files. What cannot be deleted then, because the backbone cannot be reached for instance, stays an ordinary file until a
-    /// bucket is deleted the next time.
+    /// files. Those are waited for for [`DELETION_WAIT`] at most, and are deleted further then, also after the next start. What cannot be
+    /// deleted, because the backbone cannot be reached for instance, stays an ordinary file until the node starts or a bucket is deleted
+    /// the next time.
     ///
     /// # Errors
     /// [`StorageError::InvalidArgument`], [`StorageError::BucketNotFound`].
@@ -154,28 +158,9 @@ impl StorageFacade {
             Ok::<_, StorageError>((batch, ()))
         };
         self.node.core.store.change(remove).await?;
-        self.delete_files_of_gone().await
-    }
-
-    /// Deletes the files of deleted buckets.
-    async fn delete_files_of_gone(&self) -> StorageResult<()> {
-        for bucket in records::gone(&self.node.core.store.view())? {
-            let mut files = self.list(records::files_of(bucket), |_, file: records::FileEntry| Ok(Some(file)));
-            let mut is_left = false;
-            while let Some(page) = files.next_page().await? {
-                for file in page {
-                    if let Err(error) = self.remove(file).await {
-                        warn!(%error, "a file of a deleted bucket is not deleted yet");
-                        is_left = true;
-                    }
-                }
-            }
-            if !is_left {
-                let mut batch = Batch::new();
-                records::Edit::forget_bucket(&mut batch, bucket);
-                self.node.core.store.commit(batch).await?;
-            }
-        }
+        let deleted = self.node.core.background.run(upkeep::delete_files_of_gone(Arc::downgrade(&self.node)));
+        // Whoever does not wait so long finds the bucket gone, and the files go on.
+        let _ = tokio::time::timeout(DELETION_WAIT, deleted).await;
         Ok(())
     }
 
@@ -202,7 +187,7 @@ impl StorageFacade {
     /// Makes a file of a content, or adds a part to an upload, which begins with whichever part comes first. A part is on disk when
     /// this returns. The one that was missing makes the file: the answer to it, and to no other one, shows all parts for the first time.
     ///
-    /// If the future is dropped, the content counts as not sent, unless it was stored already.
+    /// If the future is dropped, the content still becomes a file or a part, unless it was refused or the node stops.
     ///
     /// # Errors
     /// [`StorageError::InvalidArgument`], [`StorageError::InvalidUploadId`], [`StorageError::BucketNotFound`],
@@ -304,20 +289,7 @@ impl StorageFacade {
         // Whoever completes it meanwhile is waited for.
         let _guard = self.node.core.bucket_files.hold((file.bucket, file.id.clone())).await;
         let file = records::file(&self.node.core.store.view(), file.bucket, &file.id)?;
-        self.remove(file.ok_or(StorageError::FileNotFound)?).await
-    }
-
-    /// Removes an entry with what it points to.
-    async fn remove(&self, file: records::FileEntry) -> StorageResult<()> {
-        if let Some(content) = &file.content {
-            // The entry goes in the commit that removes the ordinary file.
-            match FilesFacade::new(self.node.clone()).delete_file(&content.file).await {
-                Ok(()) => return Ok(()),
-                Err(Error::RecordNotFound(_)) => info!("the ordinary file was gone already"),
-                Err(error) => return Err(error.into()),
-            }
-        }
-        upload::remove_entry(&self.node.core, &file).await
+        upkeep::remove(&self.node, &file.ok_or(StorageError::FileNotFound)?).await
     }
 
     /// A file whose content the caller may get, by permissions or by a token.

@@ -21,6 +21,8 @@ mod attribute;
 mod bucket;
 mod entry;
 mod error;
+#[cfg(test)]
+mod faults;
 mod folder;
 mod id;
 #[cfg(test)]
@@ -31,6 +33,7 @@ mod range;
 pub(crate) mod records;
 mod search;
 mod signature;
+pub(crate) mod upkeep;
 pub(crate) mod upload;
 
 pub use self::access::{ContentUse, TokenOf};

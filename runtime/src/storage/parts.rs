@@ -11,6 +11,7 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use durable::private::{self, Existing, NewFile};
@@ -50,7 +51,7 @@ pub(super) struct Sealed {
 pub(super) struct Published {
     path: PathBuf,
     record: PartRecord,
-    is_kept: bool,
+    is_kept: AtomicBool,
 }
 
 /// Why a content was not taken.
@@ -113,7 +114,8 @@ impl Staged {
             Self::Memory(bytes) => Writer::create(directory)?.push(&bytes, true)?.finish(bytes.len() as u64),
         };
         let Sealed { file, name, key, .. } = sealed;
-        let published = Published { path: file.target().to_owned(), record: PartRecord { name, key }, is_kept: false };
+        let published =
+            Published { path: file.target().to_owned(), record: PartRecord { name, key }, is_kept: false.into() };
         file.publish(Existing::Refuse)?;
         Ok(published)
     }
@@ -124,9 +126,10 @@ impl Published {
         &self.record
     }
 
-    /// It is in the store: it stays.
-    pub(super) fn keep(mut self) {
-        self.is_kept = true;
+    /// A commit that is about to be submitted names it: it stays, because whoever waits for the commit may not learn whether it took
+    /// effect. If it did not, the next start removes the file.
+    pub(super) fn keep(&self) {
+        self.is_kept.store(true, Ordering::Release);
     }
 
     /// Its plaintext.
@@ -137,7 +140,7 @@ impl Published {
 
 impl Drop for Published {
     fn drop(&mut self) {
-        if !self.is_kept {
+        if !self.is_kept.load(Ordering::Acquire) {
             // What remains is removed at the next start.
             let _ = std::fs::remove_file(&self.path);
         }
@@ -159,18 +162,23 @@ pub(super) fn remove(directory: &Path, parts: &[PartRecord]) {
 }
 
 /// Removes all files but those of parts in the store. Blocks.
+///
+/// # Errors
+/// The first one; all other files are removed nevertheless.
 pub(super) fn remove_others(directory: &Path, is_known: impl Fn(&str) -> bool) -> io::Result<()> {
     let entries = match std::fs::read_dir(directory) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         entries => entries?,
     };
+    let mut outcome = Ok(());
     for entry in entries {
-        let entry = entry?;
-        if !entry.file_name().to_str().is_some_and(&is_known) {
-            std::fs::remove_file(entry.path())?;
-        }
+        let removed = entry.and_then(|entry| match entry.file_name().to_str().is_some_and(&is_known) {
+            true => Ok(()),
+            false => std::fs::remove_file(entry.path()),
+        });
+        outcome = outcome.and(removed);
     }
-    Ok(())
+    outcome
 }
 
 struct Writer {
@@ -376,5 +384,17 @@ mod tests {
         assert_eq!(files(directory.path()), 1);
         drop(published);
         assert_eq!(files(directory.path()), 0);
+    }
+
+    #[test]
+    fn what_cannot_be_removed_does_not_keep_the_rest() {
+        let directory = tempfile::tempdir().unwrap();
+        // No file: it cannot be removed as one.
+        std::fs::create_dir(directory.path().join("directory")).unwrap();
+        for name in ["a", "b", "y", "z"] {
+            std::fs::write(directory.path().join(name), "x").unwrap();
+        }
+        remove_others(directory.path(), |name| name == "b").unwrap_err();
+        assert_eq!(files(directory.path()), 2);
     }
 }

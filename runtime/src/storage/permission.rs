@@ -38,7 +38,8 @@ pub enum PermissionsOf {
 }
 
 /// Who asks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Caller {
     /// Somebody with a key of the node: may do everything that the scopes of the key allow, sees disabled buckets, and may give
     /// permissions to any role.

@@ -25,7 +25,7 @@ use transport::wire::{ByteText, FileId, Timestamp};
 pub(crate) use super::bucket::BucketRecord;
 use super::bucket::{MAX_BUCKETS, MAX_FILES_OF_BUCKET};
 pub(crate) use super::entry::FileEntry;
-use super::{StorageError, StorageResult};
+use super::{Caller, StorageError, StorageResult};
 use crate::store::{Batch, Store, StoreError, View};
 
 type Result<T, E = StoreError> = std::result::Result<T, E>;
@@ -71,6 +71,14 @@ pub(crate) struct UploadRecord {
     pub(crate) last_at: Timestamp,
     /// A bit for each part that is here.
     received: ByteText,
+    /// Who brought its first part. Nobody but those with a key adds parts to an upload that was begun with a key.
+    #[serde(default = "with_key")]
+    pub(crate) begun_by: Caller,
+}
+
+/// Of uploads that were begun before it was stored.
+fn with_key() -> Caller {
+    Caller::Key
 }
 
 /// A part of an unfinished upload that is on disk.
@@ -83,8 +91,13 @@ pub(crate) struct PartRecord {
 }
 
 impl UploadRecord {
-    pub(crate) fn new(bucket: u64, size: u64, now: Timestamp) -> Self {
-        Self { bucket, size, last_at: now, received: ByteText(Vec::new()) }
+    pub(crate) fn new(bucket: u64, size: u64, now: Timestamp, begun_by: Caller) -> Self {
+        Self { bucket, size, last_at: now, received: ByteText(Vec::new()), begun_by }
+    }
+
+    /// Whether somebody may add parts.
+    pub(crate) fn takes_parts_of(&self, caller: Caller) -> bool {
+        caller.is_key() || !self.begun_by.is_key()
     }
 
     pub(crate) fn has(&self, part: u64) -> bool {
@@ -199,6 +212,8 @@ pub(crate) fn gone(view: &View<'_>) -> Result<Vec<u64>> {
 pub(crate) struct Edit {
     state: Option<State>,
     usage: BTreeMap<u64, Usage>,
+    /// Buckets that are forgotten already: what their files take is not stored again.
+    forgotten: BTreeSet<u64>,
     /// Numbers of files that are removed already.
     removed: BTreeSet<u64>,
 }
@@ -215,7 +230,12 @@ impl Edit {
     fn usage(&mut self, view: &View<'_>, bucket: u64) -> Result<&mut Usage> {
         let usage = match self.usage.get(&bucket) {
             Some(usage) => *usage,
-            None => usage(view, bucket)?,
+            None => {
+                if bucket_at(view, bucket)?.is_none() && view.value::<()>(&numbered(GONE, bucket))?.is_none() {
+                    self.forgotten.insert(bucket);
+                }
+                usage(view, bucket)?
+            }
         };
         Ok(self.usage.entry(bucket).insert_entry(usage).into_mut())
     }
@@ -361,7 +381,9 @@ impl Edit {
             batch.put_value(STATE, &state)?;
         }
         for (bucket, usage) in self.usage {
-            batch.put_value(&numbered(USAGE, bucket), &usage)?;
+            if !self.forgotten.contains(&bucket) {
+                batch.put_value(&numbered(USAGE, bucket), &usage)?;
+            }
         }
         Ok(())
     }
@@ -423,6 +445,7 @@ mod tests {
         let store = Store::open_in(directory.path(), &key, true).unwrap();
         let mut batch = Batch::new();
         batch.put_value(STATE, &State { buckets: MAX_BUCKETS - 1, ..State::default() }).unwrap();
+        Edit::put_bucket(&mut batch, &bucket(7)).unwrap();
         batch.put_value(&numbered(USAGE, 7), &Usage { files: MAX_FILES_OF_BUCKET - 1, bytes: 0 }).unwrap();
         store.commit(batch).await.unwrap();
         for (number, is_taken) in [(1, true), (2, false)] {
@@ -441,10 +464,49 @@ mod tests {
         assert!(edit(&store, |edit, view, batch| edit.add_file(view, batch, &entry(2))).await);
     }
 
+    #[tokio::test]
+    async fn usage_is_kept_as_long_as_the_bucket_or_what_is_left_of_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let key = StoreKeySource::File(directory.path().join("store.key"));
+        let store = Store::open_in(directory.path(), &key, true).unwrap();
+        edit(&store, |edit, view, batch| edit.add_bucket(view, batch, &bucket(7))).await;
+        for number in [1, 2] {
+            edit(&store, |edit, view, batch| edit.add_file(view, batch, &entry(number))).await;
+        }
+        edit(&store, |edit, view, batch| Ok(edit.remove_bucket(view, batch, &bucket(7))?)).await;
+        edit(&store, |edit, view, batch| Ok(edit.remove_file(view, batch, &entry(1))?)).await;
+        assert_eq!(usage(&store.view(), 7).unwrap().files, 1);
+        let mut batch = Batch::new();
+        Edit::forget_bucket(&mut batch, 7);
+        store.commit(batch).await.unwrap();
+        edit(&store, |edit, view, batch| Ok(edit.remove_file(view, batch, &entry(2))?)).await;
+        assert_eq!(store.value::<Usage>(&numbered(USAGE, 7)).unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn an_upload_without_its_beginner_was_begun_with_a_key() {
+        #[derive(Serialize)]
+        struct Before {
+            bucket: u64,
+            size: u64,
+            last_at: Timestamp,
+            received: ByteText,
+        }
+        let directory = tempfile::tempdir().unwrap();
+        let key = StoreKeySource::File(directory.path().join("store.key"));
+        let store = Store::open_in(directory.path(), &key, true).unwrap();
+        let before = Before { bucket: 1, size: 2, last_at: Timestamp::NEVER, received: ByteText(vec![1]) };
+        let mut batch = Batch::new();
+        batch.put_value(&numbered(UPLOAD, 3), &before).unwrap();
+        store.commit(batch).await.unwrap();
+        let upload = upload(&store.view(), 3).unwrap().unwrap();
+        assert_eq!((upload.begun_by, upload.count()), (Caller::Key, 1));
+    }
+
     proptest! {
         #[test]
         fn parts_count_once_in_whatever_order_they_come(order in prop::collection::vec(0..70_u64, 0..200)) {
-            let mut upload = UploadRecord::new(1, 0, Timestamp::NEVER);
+            let mut upload = UploadRecord::new(1, 0, Timestamp::NEVER, Caller::Key);
             let mut seen = std::collections::BTreeSet::new();
             for part in order {
                 upload.add(part, Timestamp::NEVER);

@@ -123,6 +123,7 @@ fn disk_error(error: &std::io::Error) -> StorageError {
 
 /// A file that a request is about, with checked values.
 struct Draft {
+    caller: Caller,
     bucket: BucketRecord,
     id: StorageId,
     name: String,
@@ -146,7 +147,7 @@ impl Draft {
         access::create_file(caller, &bucket)?;
         let permissions = permissions.held_by(caller)?;
         match bucket.takes_name(&name) {
-            true => Ok(Self { bucket, id, name, folder, permissions }),
+            true => Ok(Self { caller, bucket, id, name, folder, permissions }),
             false => Err(StorageError::ExtensionNotAllowed),
         }
     }
@@ -173,6 +174,23 @@ impl Draft {
 
     fn answer(&self, file: &FileEntry, uploaded: u64, is_new: bool) -> UploadedFile {
         UploadedFile { file: file.to_dto(&self.bucket.id, uploaded), is_new }
+    }
+
+    /// The answer about a file that another request has completed: who may not read it learns that there is one, and no more.
+    fn answer_completed(&self, file: FileEntry) -> StorageResult<UploadedFile> {
+        match access::read_file(self.caller, &self.bucket, Some(file)) {
+            Ok(file) => Ok(self.answer(&file, 0, false)),
+            Err(_) => Err(StorageError::FileExists),
+        }
+    }
+
+    /// The unfinished upload of a file, if the caller may add parts.
+    fn upload_of(&self, view: &View<'_>, file: &FileEntry) -> StorageResult<UploadRecord> {
+        let upload = records::upload(view, file.number)?.ok_or(StoreError::Damaged)?;
+        match upload.takes_parts_of(self.caller) {
+            true => Ok(upload),
+            false => Err(StorageError::FileExists),
+        }
     }
 
     async fn hold(&self, core: &Core) -> KeyGuard {
@@ -203,20 +221,32 @@ pub(crate) async fn create(
     if size > draft.bucket.settings.maximum_file_size.min(core.config.storage.max_file_size) {
         return Err(StorageError::FileSizeNotAllowed);
     }
-    match range {
-        Some(range) if parts_of(size) > 1 => part(core, &draft, staged, range).await,
-        _ => whole(core, &draft, staged, range.is_some()).await,
-    }
+    let admitted = core.clone();
+    // Whoever sent it may leave: what is at the backbone would have no record otherwise.
+    let made = core.background.run(async move {
+        let (core, _place) = (admitted, _place);
+        match range {
+            Some(range) if parts_of(size) > 1 => part(&core, &draft, staged, range).await,
+            _ => whole(&core, &draft, staged, range.is_some()).await,
+        }
+    });
+    made.await.unwrap_or(Err(StorageError::Node(Error::Stopped)))
 }
 
 /// A content that comes at once, as the only part of an upload or without any.
 async fn whole(core: &Arc<Core>, draft: &Draft, staged: Staged, is_part: bool) -> StorageResult<UploadedFile> {
     let _guard = draft.hold(core).await;
-    match draft.found(&core.store.view())? {
-        Some(file) if is_part && file.content.is_some() => return Ok(draft.answer(&file, 0, false)),
-        Some(_) if is_part => return Err(StorageError::InvalidPart("the upload was begun with another size")),
-        Some(_) => return Err(StorageError::FileExists),
-        None => {}
+    {
+        let view = core.store.view();
+        match draft.found(&view)? {
+            Some(file) if is_part && file.content.is_some() => return draft.answer_completed(file),
+            Some(file) if is_part => {
+                draft.upload_of(&view, &file)?;
+                return Err(StorageError::InvalidPart("the upload was begun with another size"));
+            }
+            Some(_) => return Err(StorageError::FileExists),
+            None => {}
+        }
     }
     let size = staged.length();
     let file = make_file(core, draft, None, size, vec![staged.into_source()]).await?;
@@ -245,12 +275,8 @@ async fn part(core: &Arc<Core>, draft: &Draft, staged: Staged, range: PartRange)
     let most_bytes = core.config.storage.max_unfinished_bytes.max(core.config.storage.max_file_size);
     let admitted = core.store.change(|view| admit(view, draft, range, &published, (now, most_bytes))).await?;
     match admitted {
-        Admitted::Added(file, count) => {
-            published.keep();
-            Ok(draft.answer(&file, count, true))
-        }
-        Admitted::Repeated(file, count) => Ok(draft.answer(&file, count, true)),
-        Admitted::Complete(file) => Ok(draft.answer(&file, 0, false)),
+        Admitted::Added(file, count) | Admitted::Repeated(file, count) => Ok(draft.answer(&file, count, true)),
+        Admitted::Complete(file) => draft.answer_completed(file),
         Admitted::Last(file) => complete(core, draft, file.number, range, published).await,
     }
 }
@@ -270,7 +296,7 @@ fn admit(
     let (file, mut upload) = match draft.found(view)? {
         Some(file) if file.content.is_some() => return Ok((batch, Admitted::Complete(file))),
         Some(file) => {
-            let upload = records::upload(view, file.number)?.ok_or(StoreError::Damaged)?;
+            let upload = draft.upload_of(view, &file)?;
             (file, upload)
         }
         None => {
@@ -281,7 +307,7 @@ fn admit(
                 ));
             }
             let file = draft.entry(edit.number(view)?, range.size(), now);
-            let upload = UploadRecord::new(file.bucket, file.size, now);
+            let upload = UploadRecord::new(file.bucket, file.size, now, draft.caller);
             edit.add_file(view, &mut batch, &file)?;
             edit.add_upload(view, &upload)?;
             (file, upload)
@@ -300,6 +326,7 @@ fn admit(
     Edit::put_upload(&mut batch, file.number, &upload)?;
     Edit::put_part(&mut batch, file.number, range.index(), part.record())?;
     edit.finish(&mut batch)?;
+    part.keep();
     let count = upload.count();
     Ok((batch, Admitted::Added(file, count)))
 }
@@ -319,7 +346,7 @@ async fn complete(
     };
     let file = match file {
         // The same part came twice at the same time.
-        Some(file) if file.content.is_some() => return Ok(draft.answer(&file, 0, false)),
+        Some(file) if file.content.is_some() => return draft.answer_completed(file),
         Some(file) if file.number == number => file,
         // It was deleted meanwhile.
         _ => return Err(StorageError::FileNotFound),
@@ -387,7 +414,8 @@ async fn make_file(
             Ok(entry)
         }
         (outcome, _) => {
-            if let Some(id) = uploaded {
+            // Without a refusal the commit was submitted, and may have taken effect.
+            if let (Some(id), Some(_)) = (uploaded, &refusal) {
                 give_up(core, &id).await;
             }
             Err(refusal.unwrap_or_else(|| outcome.err().unwrap_or(Error::Stopped).into()))
@@ -496,28 +524,39 @@ async fn make_room(core: &Core, size: u64) -> StorageResult<()> {
             continue;
         }
         info!("an unfinished upload to a bucket is given up");
-        give_up_upload(core, upload.bucket, number).await?;
+        give_up_upload(core, number, &upload).await?;
         (count, bytes) = (count - 1, bytes.saturating_sub(upload.size));
     }
     Ok(())
 }
 
-async fn give_up_upload(core: &Core, bucket: u64, number: u64) -> StorageResult<()> {
-    let Some(file) = records::file_at(&core.store.view(), bucket, number)? else { return Ok(()) };
+/// Gives up an upload, unless a part has come since it was looked at.
+async fn give_up_upload(core: &Core, number: u64, seen: &UploadRecord) -> StorageResult<()> {
+    let Some(file) = records::file_at(&core.store.view(), seen.bucket, number)? else { return Ok(()) };
     // Whoever completes it meanwhile is waited for.
-    let _guard = core.bucket_files.hold((bucket, file.id.clone())).await;
-    remove_entry(core, &file).await
+    let _guard = core.bucket_files.hold((seen.bucket, file.id.clone())).await;
+    let rests = |view: &View<'_>| Ok(records::upload(view, number)?.is_some_and(|found| found.last_at == seen.last_at));
+    remove_entry_if(core, &file, rests).await
 }
 
 /// Removes an entry if it is still there and unfinished or without an ordinary file, with the parts of its upload.
 pub(crate) async fn remove_entry(core: &Core, file: &FileEntry) -> StorageResult<()> {
+    remove_entry_if(core, file, |_| Ok(true)).await
+}
+
+/// The same, if the condition holds in the state that is changed.
+async fn remove_entry_if(
+    core: &Core,
+    file: &FileEntry,
+    condition: impl FnOnce(&View<'_>) -> Result<bool, StoreError>,
+) -> StorageResult<()> {
     let remove = |view: &View<'_>| {
         let mut batch = Batch::new();
-        let Some(file) =
-            records::file_at(view, file.bucket, file.number)?.filter(|found| found.content == file.content)
-        else {
+        let found = records::file_at(view, file.bucket, file.number)?.filter(|found| found.content == file.content);
+        let Some(file) = found else { return Ok((batch, Vec::new())) };
+        if !condition(view)? {
             return Ok((batch, Vec::new()));
-        };
+        }
         let parts = records::parts(view, file.number)?;
         let mut edit = Edit::default();
         edit.remove_file(view, &mut batch, &file)?;
@@ -530,10 +569,14 @@ pub(crate) async fn remove_entry(core: &Core, file: &FileEntry) -> StorageResult
     Ok(())
 }
 
+/// Gives up uploads whose time is over.
+pub(super) async fn give_up_expired(core: &Core) -> StorageResult<()> {
+    make_room(core, 0).await
+}
+
 /// Gives up uploads whose time is over, and removes files of parts that are in no upload. The node starts.
 pub(crate) async fn clean_up(core: &Arc<Core>) -> Result<()> {
-    let swept = make_room(core, 0).await;
-    swept.map_err(|error| match error {
+    give_up_expired(core).await.map_err(|error| match error {
         StorageError::Node(error) => error,
         other => Error::Unknown(other.to_string()),
     })?;
