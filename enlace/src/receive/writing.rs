@@ -14,7 +14,7 @@ pub(super) struct Written<W> {
     pub(super) hash: Sha256,
 }
 
-/// Writes one piece while the next one is read. Dropped in between, the piece is written all the same.
+/// Writes one piece while the next one is read. Dropped in between, the piece is written all the same unless the process ends.
 pub(super) struct Writing<W>(JoinHandle<io::Result<(Written<W>, Vec<u8>)>>);
 
 impl<W: Write + Send + 'static> Writing<W> {

@@ -1,6 +1,6 @@
 //! Bodies of format `v1` that are served to peers. Each is fetched from the backbone as a whole, because nothing less can be read there.
 //!
-//! One reader has one of them at a time, so that nobody takes all places; several readers of one file share its body. A body stays
+//! One reader, an identity or a peer without one, has one of them at a time. Several made-up peers can still take all places; others are told to come again. Several readers of one file share its body. A body stays
 //! when it is not read any more, until another one needs its place: who asks again and again does not have it fetched again.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
