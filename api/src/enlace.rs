@@ -25,6 +25,7 @@ const DIFFERENCES: Differences = Differences {
     tags_checked: true,
     delete_tokens: true,
     unlock_tokens: true,
+    token_terms: true,
     truncated_qr_codes: false,
     formats: true,
 };

@@ -26,10 +26,10 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+pub(crate) use self::blob::unreadable as unreadable_content;
 pub(crate) use self::bodies::Bodies;
 #[cfg(test)]
 pub(crate) use self::bodies::MAX_BODIES;
-pub(crate) use self::blob::unreadable as unreadable_content;
 pub(crate) use self::ciphertext::{Ciphertext, Elsewhere, Unopened, shown};
 pub(crate) use self::direct::{NO_ROOM, SealedInPlace};
 pub(crate) use self::download::{Wanted, download};
