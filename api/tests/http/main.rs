@@ -12,4 +12,5 @@ mod peers;
 mod ranges;
 mod server;
 mod strangers;
+mod token_terms;
 mod transfers;
