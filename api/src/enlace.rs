@@ -1,21 +1,22 @@
 //! The project's own face, `/api/enlace/v1`: what the dialects of the published connectors have no words for.
 //!
 //! Keys, roles, envelope, failures and handlers are those of the dialects. Here files say in which format they are sealed,
-//! uploads choose it and go to the backbone while they are received. There are peers, codes, files that are shared without a backbone,
+//! uploads choose it and go to the backbone while they are received. Own tokens get another
+//! expiry and are revoked. There are peers, codes, files that are shared without a backbone,
 //! and the paths of downloads.
 
 use http::Method;
 use runtime::dto;
-use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{Object, ObjectBuilder, Schema, Type};
+use utoipa::openapi::{Ref, RefOr};
 
 use crate::auth::Need;
-use crate::connector::table::{self, FILE_WITH_FORMAT};
+use crate::connector::table::{self, FILE_WITH_FORMAT, TOKEN_WITH_TERMS};
 use crate::connector::{self, Dialect, Differences};
 use crate::face::{Description, Face, Input, Operation, Output, Resource, Schemas};
 use crate::openapi::Components;
 use crate::protocol::Media;
-use crate::rest::{codes, direct, downloads, peers};
+use crate::rest::{codes, direct, downloads, peers, tokens};
 
 const DIFFERENCES: Differences = Differences {
     name: "enlace",
@@ -25,6 +26,7 @@ const DIFFERENCES: Differences = Differences {
     tags_checked: true,
     delete_tokens: true,
     unlock_tokens: true,
+    token_terms: true,
     truncated_qr_codes: false,
     formats: true,
 };
@@ -32,6 +34,7 @@ const DIFFERENCES: Differences = Differences {
 const AREAS: [&str; 3] = ["Account", "Files", "Tokens"];
 const FILES: Need = Need("core:files");
 const PEERS: Need = Need("core:peers");
+const TOKENS: Need = Need("core:tokens");
 
 /// The face.
 pub(crate) fn face() -> Face {
@@ -41,7 +44,11 @@ pub(crate) fn face() -> Face {
     Face {
         name: DIFFERENCES.name,
         prefix: DIFFERENCES.prefix,
-        resources: [direct()].into_iter().chain(resources).chain([peers(), codes(), downloads()]).collect(),
+        resources: [direct()]
+            .into_iter()
+            .chain(resources)
+            .chain([revoke(), terms(), peers(), codes(), downloads()])
+            .collect(),
         schemas: Schemas { components, ..dialect.schemas },
         ..dialect
     }
@@ -105,17 +112,54 @@ fn downloads() -> Resource {
     Resource { path: "Downloads/{id}", need: FILES, operations: vec![paths] }
 }
 
+fn revoke() -> Resource {
+    let revoke = Operation {
+        method: Method::POST,
+        produces: &[Media::JSON],
+        handler: Box::new(|call| Box::pin(tokens::revoke(call.with(DIFFERENCES)))),
+        description: Description {
+            summary: "Revokes an own token, at the backbone and at this node: nobody else gets it any more. It stays in the list",
+            input: Input::None,
+            output: Output::One("ChangedToken"),
+        },
+    };
+    Resource { path: "Tokens/{id}/Revoke", need: TOKENS, operations: vec![revoke] }
+}
+
+fn terms() -> Resource {
+    let terms = Operation {
+        method: Method::GET,
+        produces: &[Media::JSON],
+        handler: Box::new(|call| Box::pin(tokens::terms(call.with(DIFFERENCES)))),
+        description: Description {
+            summary: "Status and terms of an own token, and how often it was used, as the backbone tells them",
+            input: Input::None,
+            output: Output::One("TokenTerms"),
+        },
+    };
+    Resource { path: "Tokens/{id}/Terms", need: TOKENS, operations: vec![terms] }
+}
+
 /// Those that no dialect has; the document has the others already.
 fn components() -> Vec<(String, RefOr<Schema>)> {
     let files = Components::default().with_renamed::<dto::File>(FILE_WITH_FORMAT, describe_format);
-    files
+    let added = files
+        .with_renamed::<dto::Token>(TOKEN_WITH_TERMS, |_| ())
+        .with_changed::<dto::ChangedToken>(refer_to_token)
+        .with::<dto::TokenTerms>()
         .with::<peers::Peers>()
         .with::<codes::OfferedCode>()
         .with::<codes::EndedCode>()
         .with::<direct::DirectShare>()
         .with::<direct::EndedShare>()
         .with::<downloads::DownloadPaths>()
-        .into_vec()
+        .into_vec();
+    // What a changed token is made of has the name of the token of the dialects.
+    added.into_iter().filter(|(name, _)| name != "Token").collect()
+}
+
+fn refer_to_token(schema: &mut Object) {
+    schema.properties.insert("token".to_owned(), Ref::from_schema_name(TOKEN_WITH_TERMS).into());
 }
 
 fn describe_format(schema: &mut Object) {
@@ -141,6 +185,9 @@ mod tests {
             (Method::POST, "/api/enlace/v1/Files/Own"),
             (Method::HEAD, "/API/enlace/V1/files/x/download"),
             (Method::DELETE, "/api/enlace/v1/Tokens/x"),
+            (Method::PATCH, "/api/enlace/v1/Tokens/x"),
+            (Method::POST, "/api/enlace/v1/Tokens/x/Revoke"),
+            (Method::GET, "/api/enlace/v1/Tokens/x/Terms"),
             (Method::GET, "/api/enlace/v1/Account/IdentityInfo"),
             (Method::GET, "/api/enlace/v1/Peers"),
             (Method::POST, "/api/enlace/v1/Codes"),
@@ -148,6 +195,17 @@ mod tests {
             (Method::GET, "/api/enlace/v1/Downloads/x"),
         ] {
             assert!(is_offered(&method, path), "{method} {path}");
+        }
+        for dialect in Dialect::ALL.map(connector::face) {
+            let prefix = format!("/{}", dialect.prefix.join("/"));
+            for (method, path, status) in [
+                (Method::PATCH, "Tokens/x", 405),
+                (Method::POST, "Tokens/x/Revoke", 404),
+                (Method::GET, "Tokens/x/Terms", 404),
+            ] {
+                let refused = dialect.find(&segments(&format!("{prefix}/{path}")), &method).err().unwrap();
+                assert_eq!(refused.status().as_u16(), status, "{method} {prefix}/{path}");
+            }
         }
         for path in ["/api/enlace/v1/Challenges", "/api/enlace/v1/IdentityMetadata", "/api/enlace/v2/Files"] {
             assert!(!is_offered(&Method::GET, path), "{path}");

@@ -37,6 +37,10 @@ pub enum Event {
     },
     /// A token was removed.
     TokenDeleted(TokenId),
+    /// An own token has another expiry.
+    TokenChanged(Box<dto::Token>),
+    /// An own token was revoked.
+    TokenRevoked(Box<dto::Token>),
     /// An own token was locked after too many wrong passwords.
     TokenLocked(TokenId),
     /// That many changes by other devices could not be read and are missing here, because they are damaged or listed at

@@ -34,6 +34,8 @@ pub(crate) struct Differences {
     pub(crate) delete_tokens: bool,
     /// Tokens can be unlocked: not an operation of the published connectors.
     pub(crate) unlock_tokens: bool,
+    /// Tokens say whether they are revoked, and their terms can be changed: not known to the published connectors.
+    pub(crate) token_terms: bool,
     /// QR codes hold `nmshd://tr#<truncated>` unless the client asks for the URL.
     pub(crate) truncated_qr_codes: bool,
     /// Files say how they are sealed, and uploads choose it and are streamed. Clients of the published connectors know one
@@ -56,6 +58,7 @@ impl Dialect {
                 tags_checked: false,
                 delete_tokens: false,
                 unlock_tokens: false,
+                token_terms: false,
                 truncated_qr_codes: true,
                 formats: false,
             },
@@ -67,6 +70,7 @@ impl Dialect {
                 tags_checked: true,
                 delete_tokens: true,
                 unlock_tokens: true,
+                token_terms: false,
                 truncated_qr_codes: false,
                 formats: false,
             },
@@ -116,6 +120,7 @@ impl Differences {
     }
 
     pub(crate) fn token(self, token: Token) -> Shown<Token> {
+        let token = Token { revoked_at: token.revoked_at.filter(|_| self.token_terms), ..token };
         Shown { truncated_reference: self.repeated(&token.reference.truncated), format: None, answer: token }
     }
 
@@ -130,8 +135,9 @@ pub(crate) fn sync_info(info: SyncInfo) -> SyncInfo {
     SyncInfo { last_datawallet_sync: None, ..info }
 }
 
-/// Describes what [`Shown`] adds to files and tokens.
+/// Describes what [`Shown`] adds to files and tokens, and what dialects leave out.
 pub(super) fn describe_shown(schema: &mut Object) {
+    schema.properties.shift_remove("revokedAt");
     let truncated = ObjectBuilder::new()
         .schema_type(SchemaType::from_iter([Type::String, Type::Null]))
         .description(Some("`/api/v2` only: the same as in `reference`."));

@@ -18,6 +18,8 @@ const TOKENS: Need = Need("core:tokens");
 
 /// The component for files that say how they are sealed.
 pub(crate) const FILE_WITH_FORMAT: &str = "FileWithFormat";
+/// The component for tokens that say whether they are revoked.
+pub(crate) const TOKEN_WITH_TERMS: &str = "TokenWithTerms";
 
 /// No declared type: whatever the client accepts is fine.
 const ANYTHING: &[Media] = &[];
@@ -27,6 +29,7 @@ const JSON_OR_PNG: &[Media] = &[Media::JSON, Media::PNG];
 /// All of them, for a dialect. New areas are added here and in `rest`.
 pub(crate) fn resources(differences: Differences) -> Vec<Resource> {
     let file = if differences.formats { FILE_WITH_FORMAT } else { "File" };
+    let token = if differences.token_terms { TOKEN_WITH_TERMS } else { "Token" };
     let qr_code = || if differences.truncated_qr_codes { Input::Flags(&["newQRCodeFormat"]) } else { Input::None };
     macro_rules! operation {
         ($method:ident, $produces:ident, $handler:path, $input:expr, $output:expr, $summary:literal) => {
@@ -200,7 +203,7 @@ pub(crate) fn resources(differences: Differences) -> Vec<Resource> {
                 JSON_OR_PNG,
                 files::create_token,
                 Input::Json(files::sharing),
-                Output::New("Token"),
+                Output::New(token),
                 "Creates a token by which others load the file; as a picture, its QR code"
             )],
         },
@@ -255,7 +258,7 @@ pub(crate) fn resources(differences: Differences) -> Vec<Resource> {
                     JSON,
                     tokens::create,
                     Input::FreeJson(tokens::creation),
-                    Output::New("Token"),
+                    Output::New(token),
                     "Creates a token with any content"
                 ),
                 operation!(
@@ -263,7 +266,7 @@ pub(crate) fn resources(differences: Differences) -> Vec<Resource> {
                     JSON,
                     tokens::list_own,
                     Input::Query(TokensFacade::filters()),
-                    Output::Many("Token"),
+                    Output::Many(token),
                     "Own tokens that match a query"
                 ),
             ],
@@ -277,7 +280,7 @@ pub(crate) fn resources(differences: Differences) -> Vec<Resource> {
                     JSON,
                     tokens::load,
                     Input::Json(tokens::loading),
-                    Output::New("Token"),
+                    Output::New(token),
                     "Loads a token by its reference"
                 ),
                 operation!(
@@ -285,7 +288,7 @@ pub(crate) fn resources(differences: Differences) -> Vec<Resource> {
                     JSON,
                     tokens::list_peer,
                     Input::Query(TokensFacade::filters()),
-                    Output::Many("Token"),
+                    Output::Many(token),
                     "Peers' tokens that match a query"
                 ),
             ],
@@ -300,12 +303,21 @@ pub(crate) fn resources(differences: Differences) -> Vec<Resource> {
                     JSON_OR_PNG,
                     tokens::get,
                     qr_code(),
-                    Output::One("Token"),
+                    Output::One(token),
                     "A token by id; as a picture, the QR code of its reference"
+                ),
+                operation!(
+                    PATCH,
+                    JSON,
+                    tokens::update,
+                    Input::Json(tokens::changes),
+                    Output::One("ChangedToken"),
+                    "Changes the expiry of an own token, at the backbone and at this node"
                 ),
             ]
             .into_iter()
             .filter(|operation| operation.method != Method::DELETE || differences.delete_tokens)
+            .filter(|operation| operation.method != Method::PATCH || differences.token_terms)
             .collect(),
         },
         Resource {

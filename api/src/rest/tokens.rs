@@ -1,8 +1,8 @@
-//! Tokens: create, load, list, show, delete.
+//! Tokens: create, load, list, show, change, revoke, delete.
 
 use http::StatusCode;
 use runtime::TokenId;
-use runtime::facade::{CreateOwnToken, LoadPeerToken, Ownership};
+use runtime::facade::{CreateOwnToken, LoadPeerToken, Ownership, UpdateToken};
 
 use super::password;
 use super::{files::wants_url, list, qr_code};
@@ -29,6 +29,11 @@ pub(crate) fn loading() -> Object {
         .optional("ephemeral", ValueRule::NullableFlag, "Whether the token is left out of the store. Default: false.")
         .optional("password", ValueRule::Text(0), "For protected tokens.")
         .saying("token reference invalid")
+}
+
+/// The body of a change.
+pub(crate) fn changes() -> Object {
+    Object::new().required("expiresAt", ValueRule::DateTime, "Must lie in the future; earlier or later than before.")
 }
 
 /// `POST Tokens/Own`
@@ -78,6 +83,25 @@ pub(crate) async fn unlock(call: Call) -> Result<Reply, Problem> {
     let id: TokenId = call.id("tokenId", "Token")?;
     call.runtime().tokens().unlock_token(&id).await?;
     Ok(Reply::no_content())
+}
+
+/// `PATCH Tokens/{id}`
+pub(crate) async fn update(mut call: Call) -> Result<Reply, Problem> {
+    let id: TokenId = call.id("tokenId", "Token")?;
+    let request: UpdateToken = call.read(&changes())?;
+    Ok(Reply::ok(&call.runtime().tokens().update_token(&id, request).await?))
+}
+
+/// `POST Tokens/{id}/Revoke`
+pub(crate) async fn revoke(call: Call) -> Result<Reply, Problem> {
+    let id: TokenId = call.id("tokenId", "Token")?;
+    Ok(Reply::ok(&call.runtime().tokens().revoke_token(&id).await?))
+}
+
+/// `GET Tokens/{id}/Terms`
+pub(crate) async fn terms(call: Call) -> Result<Reply, Problem> {
+    let id: TokenId = call.id("tokenId", "Token")?;
+    Ok(Reply::ok(&call.runtime().tokens().token_terms(&id).await?))
 }
 
 async fn list_of(call: Call, ownership: Ownership) -> Result<Reply, Problem> {

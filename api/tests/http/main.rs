@@ -13,4 +13,5 @@ mod peers;
 mod ranges;
 mod server;
 mod strangers;
+mod token_terms;
 mod transfers;

@@ -13,6 +13,8 @@ use crate::config::PeerConfig;
 pub(crate) struct Held {
     /// Tokens of which an attempt is being judged that may count.
     pub(crate) judging: KeyedLocks<TokenId>,
+    /// Tokens whose terms are being changed, here and at the backbone.
+    pub(crate) changing: KeyedLocks<TokenId>,
     /// Wrong passwords of peers.
     pub(crate) guesses: Guesses,
     /// How nodes of tests that have no network say that they can be reached.
@@ -27,6 +29,7 @@ impl Held {
     pub(super) fn of(peers: Option<&PeerConfig>) -> Self {
         Self {
             judging: KeyedLocks::default(),
+            changing: KeyedLocks::default(),
             guesses: Guesses::new(peers.map_or(WRONG_PASSWORDS, |peers| peers.limits.wrong_passwords)),
             #[cfg(test)]
             reachable: std::sync::OnceLock::new(),

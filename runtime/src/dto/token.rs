@@ -43,6 +43,10 @@ pub struct Token {
     pub reference: Reference,
     /// Whether it was left out of the store.
     pub is_ephemeral: bool,
+    /// When this device has revoked it, for own ones; other devices show it as expired since then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
+    pub revoked_at: Option<Timestamp>,
 }
 
 /// Leaves out what is private: content, password, reference.

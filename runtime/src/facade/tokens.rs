@@ -9,14 +9,14 @@ use transport::wire::{Address, ReferenceError, Timestamp, TokenId, TokenReferenc
 use super::Node;
 use super::list::List;
 use crate::config::{Secret, serialize_in_clear};
-use crate::core::place;
+use crate::core::{Core, place};
 use crate::dto::{PasswordProtection, Token};
 use crate::event::Event;
 use crate::held;
 use crate::logging::short;
 use crate::query::{self, Ownership, Query, TOKENS};
 use crate::store::{Batch, View, collection};
-use crate::token::{self, NewPassword, NewToken, TokenJson, TokenRecord, check_future};
+use crate::token::{self, NewPassword, NewToken, Revocation, TokenJson, TokenRecord, check_future};
 use crate::{Error, Result};
 
 /// A token with any content.
@@ -54,7 +54,7 @@ pub struct LoadPeerToken {
 /// Everything a node does with tokens.
 #[derive(Clone)]
 pub struct TokensFacade {
-    node: Arc<Node>,
+    pub(super) node: Arc<Node>,
 }
 
 impl TokensFacade {
@@ -122,7 +122,8 @@ impl TokensFacade {
     /// # Errors
     /// [`Error::RecordNotFound`] if it is not known here, as ephemeral ones never are.
     pub async fn token(&self, id: &TokenId) -> Result<Token> {
-        self.record(id)?.into_dto(id.clone(), self.node.core.base_url(), false)
+        let token = self.record(id)?.into_dto(id.clone(), self.node.core.base_url(), false)?;
+        revoked(&self.node.core, token)
     }
 
     /// What [`tokens`](Self::tokens) can be filtered by.
@@ -140,7 +141,8 @@ impl TokensFacade {
         // Tokens that wait for their content are kept in the same collection.
         let query = Query::parse(TOKENS, parameters, ownership)?.of_type(TokenRecord::TYPE);
         let place = place(self.node.core.base_url())?;
-        let show = move |id, record: TokenRecord| Ok(record.into_dto_at(id, &place, false));
+        let core = self.node.core.clone();
+        let show = move |id, record: TokenRecord| revoked(&core, record.into_dto_at(id, &place, false));
         Ok(List::of_objects(self.node.core.clone(), collection::TOKENS, query, show))
     }
 
@@ -173,7 +175,13 @@ impl TokensFacade {
         Ok(held::unlock(&self.node.core, id).await?)
     }
 
-    fn record(&self, id: &TokenId) -> Result<TokenRecord> {
+    pub(super) fn record(&self, id: &TokenId) -> Result<TokenRecord> {
         token::stored(&self.node.core.store.view(), id)?.ok_or(Error::RecordNotFound("Token"))
     }
+}
+
+/// The token with the time at which this device has revoked it.
+fn revoked(core: &Core, token: Token) -> Result<Token> {
+    let revocation = Revocation::stored(&core.store.view(), &token.id)?.filter(|revocation| revocation.is_complete);
+    Ok(Token { revoked_at: revocation.map(|revocation| revocation.at), ..token })
 }

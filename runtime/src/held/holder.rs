@@ -140,6 +140,7 @@ pub(crate) struct ServedContent {
 impl Content for ServedContent {
     async fn read(&mut self, range: Range<u64>) -> Result<Bytes, Refusal> {
         let end = range.end;
+        self.check_not_revoked()?;
         let bytes = self.ciphertext.read(range).await.map_err(|error| {
             debug!(%error, file = short(&self.file), "a file cannot be read any more for a peer");
             Refusal::Unavailable
@@ -147,6 +148,18 @@ impl Content for ServedContent {
         self.bytes += bytes.len() as u64;
         self.is_at_end = end == self.ciphertext.length();
         Ok(bytes)
+    }
+}
+
+impl ServedContent {
+    /// What is revoked ends in the middle of a transfer, too.
+    fn check_not_revoked(&self) -> Result<(), Refusal> {
+        let Some(token) = &self.token else { return Ok(()) };
+        match ledger::is_revoked(&self.core, token) {
+            Ok(false) => Ok(()),
+            Ok(true) => Err(Refusal::NotFound),
+            Err(error) => Err(refusal(&self.file, &error.into())),
+        }
     }
 }
 

@@ -8,6 +8,7 @@ use transport::peer::{Caller, Refusal};
 use transport::wire::{DeviceId, TokenId};
 
 use super::record::LedgerRecord;
+use super::recorded::Recorded;
 use super::{HeldToken, MAX_READERS, recorded};
 use crate::Error;
 use crate::blocking::joined;
@@ -15,6 +16,7 @@ use crate::core::{Core, KeyGuard};
 use crate::event::Event;
 use crate::logging::short;
 use crate::store::{Batch, Store, StoreError, View};
+use crate::token::{Ending, Revocation};
 
 /// A token that a caller may load.
 pub(super) struct Granted {
@@ -43,9 +45,23 @@ fn own(core: &Core, token: HeldToken) -> Granted {
 }
 
 /// A token of another device. One that is held is one of this device, whatever the datawallet says.
-fn recorded(core: &Core, id: &TokenId) -> Result<Option<Granted>, Error> {
+fn recorded(core: &Core, id: &TokenId) -> Result<Option<Recorded>, Error> {
     let view = core.store.view();
     if HeldToken::stored(&view, id)?.is_some() { Ok(None) } else { recorded::find(core, &view, id) }
+}
+
+/// Whether this device has revoked the token. Each piece of a content that is sent by it asks this.
+pub(super) fn is_revoked(core: &Core, id: &TokenId) -> Result<bool, StoreError> {
+    Ok(Revocation::stored(&core.store.view(), id)?.is_some())
+}
+
+/// Whether peers get the token from this node: from what it holds, or from what the datawallet says of it.
+pub(crate) fn is_offered(core: &Core, id: &TokenId) -> crate::Result<bool> {
+    if core.config.peers.is_none() {
+        return Ok(false);
+    }
+    let view = core.store.view();
+    Ok(HeldToken::stored(&view, id)?.is_some() || recorded::find(core, &view, id)?.is_some())
 }
 
 /// Lets others try passwords again.
@@ -85,6 +101,7 @@ async fn judge(core: &Core, id: &TokenId, caller: &Caller<'_>) -> Result<Result<
 struct Found {
     token: HeldToken,
     ledger: LedgerRecord,
+    ending: Ending,
     is_allocated: bool,
 }
 
@@ -96,7 +113,8 @@ impl Found {
             Some(reader) => token.is_read_by(&view, id, reader)?,
             None => false,
         };
-        Ok(Some(Self { ledger: HeldToken::ledger(&view, id)?, token, is_allocated }))
+        let ending = Ending::of(&view, id, token.expires_at, caller.now())?;
+        Ok(Some(Self { ledger: HeldToken::ledger(&view, id)?, token, ending, is_allocated }))
     }
 
     fn attempt<'a>(&'a self, core: &'a Core, caller: &Caller<'a>, password_fits: bool) -> Attempt<'a> {
@@ -108,8 +126,8 @@ impl Found {
             password_fits,
             failed_attempts: self.ledger.failed_attempts,
             not_before: None,
-            expires_at: self.token.expires_at,
-            is_revoked: false,
+            expires_at: self.ending.expires_at,
+            is_revoked: self.ending.is_revoked,
             now: caller.now(),
         }
     }

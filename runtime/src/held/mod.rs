@@ -10,6 +10,10 @@
 //! - It is on disk before its creation is acknowledged, in the commit that stores the token itself if that is stored.
 //! - It goes when its token or file is removed, by whichever device, in the same commit; and [`RETENTION`] after its expiry,
 //!   because those who have loaded it may do so again until then, as at a backbone. There are at most [`MAX_HELD_TOKENS`].
+//! - Its expiry is the one that all devices of the identity know. Once it is revoked nobody else gets it, and transfers by it end; this
+//!   is on disk before the backbone is asked. What another device has revoked, or has let end before its time, is given to nobody
+//!   else either, after the datawallet was synchronized. Held longer than its first expiry and [`RETENTION`] are only those whose
+//!   expiry was changed here.
 //! - Who may load it is decided by [`transport::access`], as at a backbone. Attempts that may count are judged one after the other,
 //!   and what they count is on disk before they are answered.
 //! - Token and backbone have a ledger each. A guesser who uses both ways has twice the attempts of one.
@@ -32,7 +36,7 @@ use crate::store::{Batch, StoreError, View};
 
 pub(crate) use self::direct::{NewShare, local_id, stop};
 pub(crate) use self::holder::NodeHolder;
-pub(crate) use self::ledger::unlock;
+pub(crate) use self::ledger::{is_offered, unlock};
 pub(crate) use self::record::{Edit, HeldToken};
 
 /// Tokens that are held. For one more, the one that expires first goes.

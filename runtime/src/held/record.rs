@@ -22,6 +22,7 @@ use crate::content_store::DIRECT_FILE;
 use crate::file::FileRecord;
 use crate::storage;
 use crate::store::{Batch, StoreError, View, collection};
+use crate::token::Revocation;
 
 type Result<T, E = StoreError> = std::result::Result<T, E>;
 
@@ -197,10 +198,22 @@ impl<'a, 'b> Edit<'a, 'b> {
         Ok(())
     }
 
+    /// Gives a token another expiry; has no effect if it is not held. Beside no other change of the same token.
+    pub(crate) fn expire_at(&mut self, id: &TokenId, expires_at: Timestamp) -> Result<()> {
+        let Some(token) = HeldToken::stored(self.view, id)? else { return Ok(()) };
+        self.batch.remove_value(&expiry(token.expires_at, id));
+        self.batch.put_value(&expiry(expires_at, id), &())?;
+        self.batch.put_value(&format!("{TOKEN}{id}"), &Stored::V1(HeldToken { expires_at, ..token }))?;
+        Ok(())
+    }
+
     /// Removes what the removal of an object takes with it, by whichever device.
     pub(crate) fn remove_with(&mut self, of: &str, id: &str) -> Result<()> {
         match (of, id.parse(), id.parse()) {
-            (collection::TOKENS, Ok(id), _) => self.remove(&id),
+            (collection::TOKENS, Ok(id), _) => {
+                Revocation::remove(self.batch, &id);
+                self.remove(&id)
+            }
             (collection::FILES, _, Ok(id)) => {
                 self.remove_of(&id)?;
                 self.entries.remove_entry_of(self.view, self.batch, &id)

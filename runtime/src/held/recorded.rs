@@ -15,19 +15,27 @@ use crate::Result;
 use crate::core::Core;
 use crate::file;
 use crate::store::{View, collection};
-use crate::token::{TokenJson, TokenRecord};
+use crate::token::{Revocation, TokenJson, TokenRecord};
 
 /// Bytes of JSON of the longest content of a token for a file, with many addresses of its node. Others are not read.
 pub(super) const MAX_FILE_CONTENT: usize = 32 * 1024;
 
+/// A token of another device, for which this one answers.
+pub(super) struct Recorded {
+    granted: Granted,
+    /// Whether this device has revoked it. One that the other device has revoked is expired here.
+    is_revoked: bool,
+}
+
 /// The token with this id, if another device has made it for a file of the identity, and it has no password.
-pub(super) fn find(core: &Core, view: &View<'_>, id: &TokenId) -> Result<Option<Granted>> {
+pub(super) fn find(core: &Core, view: &View<'_>, id: &TokenId) -> Result<Option<Recorded>> {
     let Some(record) = view.record(collection::TOKENS, id.as_str())? else { return Ok(None) };
     let Some(record) = TokenRecord::read(&record)? else { return Ok(None) };
     let is_of_other_device = record.is_own && record.created_by_device != *core.account.device_id();
     if !is_of_other_device || record.password_protection.is_some() || record.content.as_str().len() > MAX_FILE_CONTENT {
         return Ok(None);
     }
+    let is_revoked = Revocation::stored(view, id)?.is_some();
     let Ok(content) = TokenContent::from_json(record.content.to_value(), true) else { return Ok(None) };
     let TokenContent::File { file_id, .. } = &content else { return Ok(None) };
     if !file::stored(view, file_id)?.is_some_and(|file| file.is_own) {
@@ -38,11 +46,16 @@ pub(super) fn find(core: &Core, view: &View<'_>, id: &TokenId) -> Result<Option<
     let json = core.direct().map_or_else(|| json.clone(), |direct| json.reachable_at(&direct));
     let sealed = json.seal(&record.secret_key);
     let token = HeldToken::new(file_id.clone(), (record.created_at, record.expires_at), sealed);
-    Ok(Some(Granted { token: token.limited(record.for_identity, None), device: record.created_by_device }))
+    let token = token.limited(record.for_identity, None);
+    Ok(Some(Recorded { granted: Granted { token, device: record.created_by_device }, is_revoked }))
 }
 
 /// Whether the caller may load it.
-pub(super) fn judge(granted: Granted, creator: &Address, caller: &Caller<'_>) -> Result<Granted, Refusal> {
+pub(super) fn judge(
+    Recorded { granted, is_revoked }: Recorded,
+    creator: &Address,
+    caller: &Caller<'_>,
+) -> Result<Granted, Refusal> {
     let attempt = Attempt {
         caller: caller.address(),
         creator: Some(creator),
@@ -52,7 +65,7 @@ pub(super) fn judge(granted: Granted, creator: &Address, caller: &Caller<'_>) ->
         failed_attempts: 0,
         expires_at: granted.token.expires_at,
         not_before: None,
-        is_revoked: false,
+        is_revoked,
         now: caller.now(),
     };
     match attempt.judge() {

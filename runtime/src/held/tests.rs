@@ -35,6 +35,7 @@ use crate::peer::PeerNetwork;
 use crate::source::Source;
 use crate::store::{Properties, collection};
 use crate::sync::Synchronizer;
+use crate::token::Revocation;
 
 const START: &str = "2030-01-01T00:00:00.000Z";
 const HOUR: Duration = Duration::from_secs(60 * 60);
@@ -1051,6 +1052,117 @@ async fn what_cannot_be_shared_directly_leaves_nothing() {
             for prefix in ["DirectFile/", "HeldToken/", "Content/", "ContentSource/"] {
                 assert!(view.value_names(prefix, prefix, 9).unwrap().is_empty(), "{prefix}");
             }
+        }
+    })
+    .await;
+}
+
+/// What `TokensFacade::revoke_token` does before it asks the backbone.
+async fn revoke(world: &World, id: &TokenId, is_complete: bool) {
+    let mut batch = Batch::new();
+    Revocation { at: world.clock.now(), is_complete }.put(&mut batch, id).unwrap();
+    world.node.core.store.commit(batch).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_revoked_token_is_given_to_nobody_else_also_after_a_restart_and_ends_transfers() {
+    World::run(async |world| {
+        let reader = channel_to(Some(&memory::new_account(world.clock.now())), world.clock.now());
+        let own = channel_to(Some(&world.account), world.clock.now());
+        for is_complete in [false, true] {
+            let file = world.upload(plain(3 * PIECE_LENGTH as usize), ContentFormat::V2).await;
+            let token = world.share(&file, CreateTokenForFile::default()).await;
+            let recorded = as_of_another_device(world, |_| ()).await;
+            let mut transfers = Vec::new();
+            for token in [&token, &recorded] {
+                assert!(world.ask(token, &reader, None).await.is_ok(), "the reader is remembered");
+                transfers.push(world.content(FileTarget::Token(token.id.clone()), &reader).await.unwrap());
+            }
+            transfers[0].content.read(0..PIECE_LENGTH).await.unwrap();
+            revoke(world, &token.id, is_complete).await;
+            revoke(world, &recorded.id, is_complete).await;
+            for transfer in &mut transfers {
+                assert_eq!(transfer.content.read(0..1).await.unwrap_err(), Refusal::NotFound);
+            }
+            drop(transfers);
+            for _ in 0..2 {
+                for token in [&token, &recorded] {
+                    assert_eq!(world.ask(token, &reader, None).await, Err(Refusal::NotFound));
+                    let target = FileTarget::Token(token.id.clone());
+                    assert_eq!(world.content(target, &reader).await.err(), Some(Refusal::NotFound));
+                    assert!(world.ask(token, &own, None).await.is_ok(), "its creator sees it");
+                }
+                world.restart(Some(ContentStoreConfig::default())).await;
+            }
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_follows_the_expiry_that_another_device_has_set() {
+    World::run(async |world| {
+        let [early, late] = [(); 2].map(|()| memory::new_account(world.clock.now()));
+        let [early, late] = [early, late].map(|account| channel_to(Some(&account), world.clock.now()));
+        let two_hours = || CreateTokenForFile {
+            expires_at: Some(world.clock.now().saturating_add(2 * HOUR)),
+            ..Default::default()
+        };
+        let set = async |token: &Token, expires_at: Timestamp| {
+            let store = &world.node.core.store;
+            let mut object = store.object(collection::TOKENS, token.id.as_str()).unwrap().unwrap();
+            object.properties.insert("expiresAt".to_owned(), expires_at.to_string().into());
+            let mut batch = Batch::new();
+            batch.put_object(object);
+            store.commit(batch).await.unwrap();
+        };
+        let [shorter, longer, plain] =
+            [world.shared(two_hours()).await, world.shared(two_hours()).await, world.shared(two_hours()).await];
+        for token in [&shorter, &longer, &plain] {
+            assert!(world.ask(token, &early, None).await.is_ok());
+        }
+        set(&shorter, world.clock.now().saturating_add(HOUR)).await;
+        set(&longer, world.clock.now().saturating_add(3 * HOUR)).await;
+        assert!(world.ask(&shorter, &late, None).await.is_ok(), "the new expiry has not come");
+        world.clock.advance(2 * HOUR);
+        assert_eq!(world.ask(&shorter, &early, None).await, Err(Refusal::NotFound), "it may have been revoked");
+        assert_eq!(world.ask(&plain, &late, None).await, Err(Refusal::NotFound));
+        assert!(world.ask(&plain, &early, None).await.is_ok(), "who has loaded it may do so again");
+        assert!(world.ask(&longer, &late, None).await.is_ok());
+        world.clock.advance(HOUR);
+        let later = channel_to(None, world.clock.now());
+        assert_eq!(world.ask(&longer, &later, None).await, Err(Refusal::NotFound));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn another_expiry_moves_a_token_in_the_order_of_the_expiries_and_its_end_takes_all_of_it() {
+    World::run(async |world| {
+        let store = world.node.core.store.clone();
+        let token = world.shared(CreateTokenForFile { expires_at: in_hours(world, 1), ..Default::default() }).await;
+        let expire = async |id: &TokenId, at: Timestamp| {
+            let build = |view: &View<'_>| {
+                let mut batch = Batch::new();
+                let mut edit = Edit::of(view, &mut batch)?;
+                edit.expire_at(id, at)?;
+                edit.finish()?;
+                Ok::<_, StoreError>((batch, ()))
+            };
+            store.change(build).await.unwrap();
+        };
+        let later = world.clock.now().saturating_add(5 * HOUR);
+        expire(&token.id, later).await;
+        expire(&token.id, later).await;
+        expire(&"TOKunknownunknown123".parse().unwrap(), later).await;
+        let held = HeldToken::stored(&store.view(), &token.id).unwrap().unwrap();
+        assert_eq!(held.expires_at, later);
+        assert_eq!(store.view().value_names("HeldTokenExpiry/", "HeldTokenExpiry/", 10).unwrap().len(), 1);
+        revoke(world, &token.id, true).await;
+        remove_object(&world.node.core, collection::TOKENS, token.id.as_str()).await.unwrap();
+        for kind in ["HeldToken", "RevokedToken"] {
+            let names = store.view().value_names(kind, kind, 10).unwrap();
+            assert!(names.iter().all(|name| name == "HeldTokenCount"), "{names:?}");
         }
     })
     .await;

@@ -5,9 +5,11 @@ mod create;
 mod load;
 mod password;
 mod record;
+mod terms;
 
 pub(crate) use self::content::TokenJson;
 pub(crate) use self::create::{NewToken, check_future, password_hash};
 pub(crate) use self::load::{load, stored, unreadable_reference};
 pub(crate) use self::password::NewPassword;
 pub(crate) use self::record::TokenRecord;
+pub(crate) use self::terms::{Ending, Revocation};

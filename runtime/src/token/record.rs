@@ -75,6 +75,7 @@ impl TokenRecord {
             for_identity: self.for_identity,
             password_protection: self.password_protection.as_ref().map(StoredPassword::to_dto),
             is_ephemeral,
+            revoked_at: None,
         }
     }
 

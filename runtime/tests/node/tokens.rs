@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use backbone_mock::fault::{Fault, Matching};
 use http::Method;
-use runtime::dto::{Password, PasswordLocation, PasswordProtection};
-use runtime::facade::{CreateOwnToken, LoadPeerToken, NewContent, Ownership, UploadOwnFile};
+use runtime::dto::{Password, PasswordLocation, PasswordProtection, Token, TokenPath, TokenStatus, TokenTerms};
+use runtime::facade::{CreateOwnToken, LoadPeerToken, NewContent, Ownership, UpdateToken, UploadOwnFile};
 use runtime::{Event, ManualClock, Runtime, Timestamp, TokenId};
 use serde_json::{Value, json};
 use transport::backbone::{Client, ClientConfig, SecretText};
@@ -313,4 +313,111 @@ async fn tokens_are_filtered_by_what_protects_them() {
     assert_eq!(found("passwordProtection", "!").await, plain);
     assert_eq!(found("passwordProtection.password", "pw").await, locked);
     assert_eq!(found("expiresAt", &format!("<{}", world.at(70))).await, plain);
+}
+
+async fn expect(node: &Runtime, token: &TokenId, status: TokenStatus) -> TokenTerms {
+    let terms = node.tokens().token_terms(token).await.unwrap();
+    assert_eq!(terms.status, status);
+    terms
+}
+
+#[tokio::test]
+async fn a_receiver_follows_an_expiry_that_is_extended_and_shortened() {
+    let world = World::new().await;
+    let (alice, bob, carol) = (world.node("alice").await, world.node("bob").await, world.node("carol").await);
+    let token = alice.tokens().create_own_token(own_token(json!({}), world.at(60))).await.unwrap();
+    expect(&alice, &token.id, TokenStatus::Active).await;
+    world.clock.advance(Duration::from_secs(61));
+    expect(&alice, &token.id, TokenStatus::Expired).await;
+    assert_eq!(code(load_token(&bob, &token.reference, None).await), "error.runtime.recordNotFound");
+    let mut events = alice.events();
+    let later = UpdateToken { expires_at: world.at(600) };
+    let changed = alice.tokens().update_token(&token.id, later).await.unwrap();
+    let expected = Token { expires_at: world.at(600), ..token.clone() };
+    assert_eq!((changed.token, changed.backbone), (expected.clone(), TokenPath::Changed));
+    assert_eq!(changed.peers, TokenPath::NotOffered);
+    while !matches!(events.recv().await.unwrap(), Event::TokenChanged(token) if *token == expected) {}
+    assert_eq!(load_token(&bob, &token.reference, None).await.unwrap().expires_at, world.at(600));
+    let sooner = UpdateToken { expires_at: world.at(90) };
+    alice.tokens().update_token(&token.id, sooner).await.unwrap();
+    assert_eq!(alice.tokens().token(&token.id).await.unwrap().expires_at, world.at(90));
+    world.clock.advance(Duration::from_secs(30));
+    assert_eq!(code(load_token(&carol, &token.reference, None).await), "error.runtime.recordNotFound");
+}
+
+#[tokio::test]
+async fn a_revoked_token_is_closed_and_stays_in_the_list() {
+    let world = World::new().await;
+    let (alice, bob, carol) = (world.node("alice").await, world.node("bob").await, world.node("carol").await);
+    let token = alice.tokens().create_own_token(own_token(json!({}), world.at(60))).await.unwrap();
+    load_token(&bob, &token.reference, None).await.unwrap();
+    bob.tokens().delete_token(&token.id).await.unwrap();
+    world.clock.advance(Duration::from_secs(5));
+    let mut events = alice.events();
+    let changed = alice.tokens().revoke_token(&token.id).await.unwrap();
+    let expected = Token { revoked_at: Some(world.at(5)), expires_at: world.at(5), ..token.clone() };
+    assert_eq!(
+        (&changed.token, changed.backbone, changed.peers),
+        (&expected, TokenPath::Revoked, TokenPath::NotOffered)
+    );
+    while !matches!(events.recv().await.unwrap(), Event::TokenRevoked(token) if *token == expected) {}
+    for node in [&bob, &carol] {
+        assert_eq!(code(load_token(node, &token.reference, None).await), "error.runtime.recordNotFound");
+    }
+    assert_eq!(alice.tokens().tokens(Ownership::Own, &[]).unwrap().collect().await.unwrap(), [expected]);
+    assert_eq!(expect(&alice, &token.id, TokenStatus::Revoked).await.revoked_at, Some(world.at(5)));
+    world.clock.advance(Duration::from_secs(5));
+    assert_eq!(alice.tokens().revoke_token(&token.id).await.unwrap(), changed, "again, it changes nothing");
+    let update = alice.tokens().update_token(&token.id, UpdateToken { expires_at: world.at(60) }).await;
+    assert!(update.unwrap_err().to_string().contains("is revoked"));
+}
+
+#[tokio::test]
+async fn a_revocation_that_the_backbone_did_not_confirm_is_not_shown_and_can_be_repeated() {
+    let world = World::new().await;
+    let (alice, bob) = (world.node("alice").await, world.node("bob").await);
+    let token = alice.tokens().create_own_token(own_token(json!({}), world.at(60))).await.unwrap();
+    world.faults.inject(Matching::path("/Revoke").method(Method::POST), Fault::DropBefore);
+    assert!(alice.tokens().revoke_token(&token.id).await.is_err());
+    assert_eq!(alice.tokens().token(&token.id).await.unwrap(), token);
+    let update = alice.tokens().update_token(&token.id, UpdateToken { expires_at: world.at(90) }).await;
+    assert!(update.unwrap_err().to_string().contains("is revoked"), "what has begun is not taken back");
+    world.faults.clear();
+    let changed = alice.tokens().revoke_token(&token.id).await.unwrap();
+    assert_eq!((changed.backbone, changed.token.revoked_at), (TokenPath::Revoked, Some(world.at(0))));
+    assert_eq!(code(load_token(&bob, &token.reference, None).await), "error.runtime.recordNotFound");
+}
+
+#[tokio::test]
+async fn a_backbone_without_terms_is_explained_and_nothing_changes() {
+    let world = World::new().await;
+    let (alice, bob) = (world.node("alice").await, world.node("bob").await);
+    let token = alice.tokens().create_own_token(own_token(json!({}), world.at(60))).await.unwrap();
+    world.faults.inject(Matching::path("/TokenServices"), Fault::RefuseBefore(http::StatusCode::NOT_FOUND));
+    let update = alice.tokens().update_token(&token.id, UpdateToken { expires_at: world.at(90) }).await;
+    let revocation = alice.tokens().revoke_token(&token.id).await;
+    for refusal in [update.unwrap_err(), revocation.unwrap_err()] {
+        assert_eq!(refusal.code(), "error.runtime.notSupported");
+        assert!(refusal.to_string().contains("delete the token instead"), "{refusal}");
+    }
+    assert_eq!(code(alice.tokens().token_terms(&token.id).await), "error.runtime.notSupported");
+    assert_eq!(alice.tokens().token(&token.id).await.unwrap(), token);
+    assert!(load_token(&bob, &token.reference, None).await.is_ok());
+}
+
+#[tokio::test]
+async fn only_own_tokens_that_are_known_here_have_terms() {
+    let world = World::new().await;
+    let (alice, bob) = (world.node("alice").await, world.node("bob").await);
+    let token = alice.tokens().create_own_token(own_token(json!({}), world.at(60))).await.unwrap();
+    load_token(&bob, &token.reference, None).await.unwrap();
+    let later = || UpdateToken { expires_at: world.at(90) };
+    let unknown: TokenId = "TOKunknownunknown123".parse().unwrap();
+    for (id, expected) in [(&token.id, "error.runtime.notSupported"), (&unknown, "error.runtime.recordNotFound")] {
+        assert_eq!(code(bob.tokens().token_terms(id).await), expected);
+        assert_eq!(code(bob.tokens().update_token(id, later()).await), expected);
+        assert_eq!(code(bob.tokens().revoke_token(id).await), expected);
+    }
+    let past = alice.tokens().update_token(&token.id, UpdateToken { expires_at: world.at(0) }).await;
+    assert_eq!(past.unwrap_err().to_string(), "'expiresAt' must be in the future");
 }

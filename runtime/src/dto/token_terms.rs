@@ -1,0 +1,121 @@
+//! Terms of own tokens: how they stand, and what changing them has done.
+
+use serde::{Deserialize, Serialize};
+use transport::wire::Timestamp;
+use transport::wire::backbone::token_terms;
+
+use super::Token;
+
+/// Whether others can load a token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "camelCase")]
+pub enum TokenStatus {
+    /// They can.
+    Active,
+    /// Not yet.
+    NotYetValid,
+    /// No use of it is left.
+    Exhausted,
+    /// There were too many wrong passwords; it can be unlocked.
+    Locked,
+    /// Its time is over.
+    Expired,
+    /// It was revoked.
+    Revoked,
+}
+
+/// The terms of an own token, and how often it was used, as the backbone tells them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct TokenTerms {
+    /// Whether others can load it.
+    pub status: TokenStatus,
+    /// When it expires for others.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
+    pub expires_at: Timestamp,
+    /// Since when it is revoked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
+    pub revoked_at: Option<Timestamp>,
+    /// From when on others can load it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
+    pub not_before: Option<Timestamp>,
+    /// How often it can be used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_uses: Option<u32>,
+    /// Uses that count for ever. Of a token without limit those under claims only.
+    pub committed_uses: u32,
+    /// Uses that are open.
+    pub leased_uses: u32,
+    /// Wrong passwords so far, at the backbone.
+    pub failed_attempts: u32,
+    /// When the backbone sent its content last under a claim, or as a counted use.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
+    pub last_read_at: Option<Timestamp>,
+}
+
+impl TokenTerms {
+    pub(crate) fn of(terms: token_terms::TokenTerms, now: Timestamp) -> Self {
+        Self {
+            status: status(&terms, now),
+            expires_at: terms.expires_at,
+            revoked_at: terms.revoked_at,
+            not_before: terms.not_before,
+            max_uses: terms.max_uses,
+            committed_uses: terms.committed_uses,
+            leased_uses: terms.leased_uses,
+            failed_attempts: terms.failed_attempts,
+            last_read_at: terms.last_read_at,
+        }
+    }
+}
+
+/// What is for ever comes first.
+fn status(terms: &token_terms::TokenTerms, now: Timestamp) -> TokenStatus {
+    let used = terms.committed_uses.saturating_add(terms.leased_uses);
+    if terms.revoked_at.is_some() {
+        TokenStatus::Revoked
+    } else if terms.expires_at <= now {
+        TokenStatus::Expired
+    } else if terms.is_locked {
+        TokenStatus::Locked
+    } else if terms.not_before.is_some_and(|begin| begin > now) {
+        TokenStatus::NotYetValid
+    } else if terms.max_uses.is_some_and(|most| used >= most) {
+        TokenStatus::Exhausted
+    } else {
+        TokenStatus::Active
+    }
+}
+
+/// What a change of the terms of a token has done on one of the paths by which others load it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "camelCase")]
+pub enum TokenPath {
+    /// The new expiry holds.
+    Changed,
+    /// Nobody else gets it any more.
+    Revoked,
+    /// The token is not there any more, so nobody gets it.
+    Gone,
+    /// The token is not to be had by this path.
+    NotOffered,
+}
+
+/// A token whose terms were changed, and what that has done path by path.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct ChangedToken {
+    /// As it is now.
+    pub token: Token,
+    /// From the backbone.
+    pub backbone: TokenPath,
+    /// From this node, by peers. Other devices of the identity follow when they have synchronized.
+    pub peers: TokenPath,
+}

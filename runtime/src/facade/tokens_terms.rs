@@ -1,0 +1,187 @@
+//! Terms of own tokens: look at them, change the expiry, revoke.
+
+use serde::{Deserialize, Serialize};
+use tracing::{info, instrument};
+use transport::wire::backbone::token_terms::ChangeTokenTerms;
+use transport::wire::{Timestamp, TokenId};
+
+use super::TokensFacade;
+use crate::core::Core;
+use crate::dto::{ChangedToken, TokenPath, TokenTerms};
+use crate::event::Event;
+use crate::held::{self, Edit};
+use crate::logging::short;
+use crate::store::{Batch, View, collection};
+use crate::token::{self, Revocation, check_future};
+use crate::{Error, Result};
+
+/// New terms of an own token.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct UpdateToken {
+    /// Another expiry, earlier or later; must lie in the future.
+    pub expires_at: Timestamp,
+}
+
+const NO_TERMS: &str = "The backbone does not tell how a token was used.";
+const NO_CHANGE: &str =
+    "The backbone cannot change the expiry of a token; delete the token instead, and create another one.";
+const NO_REVOCATION: &str = "The backbone cannot revoke tokens; delete the token instead, which ends it for everybody.";
+const IS_REVOKED: &str = "The token is revoked, which cannot be taken back; create another one.";
+const NOT_OWN: &str = "Only the identity that has made a token has access to its terms.";
+
+impl TokensFacade {
+    /// The terms of an own token, and how often it was used, as the backbone tells them.
+    ///
+    /// # Errors
+    /// [`Error::RecordNotFound`] if it is not known here, [`Error::NotSupported`] for a peer's token and if the backbone has no terms,
+    /// and the backbone's errors.
+    #[instrument(skip_all, fields(token = short(id)))]
+    pub async fn token_terms(&self, id: &TokenId) -> Result<TokenTerms> {
+        let core = self.core();
+        self.check_own(id)?;
+        check_services(core, NO_TERMS).await?;
+        let terms = core.account.session().token_terms(id).await?;
+        Ok(TokenTerms::of(terms, core.clock.now()))
+    }
+
+    /// Changes the expiry of an own token: at the backbone, at this node, and at the other devices of the identity when they
+    /// synchronize. Those who have loaded the token before may do so for 30 days after any expiry.
+    ///
+    /// The backbone comes first. If the change fails afterwards, it is to be repeated.
+    ///
+    /// # Errors
+    /// [`Error::InvalidPropertyValue`] for an expiry that is not in the future, [`Error::RecordNotFound`] if it is not known here,
+    /// [`Error::NotSupported`] for a peer's token, for one that is revoked, and if the backbone cannot do it; the backbone's errors.
+    #[instrument(skip_all, fields(token = short(id)))]
+    pub async fn update_token(&self, id: &TokenId, request: UpdateToken) -> Result<ChangedToken> {
+        let core = self.core();
+        check_future(request.expires_at, &*core.clock)?;
+        self.check_own(id)?;
+        check_services(core, NO_CHANGE).await?;
+        let _changing = core.held.changing.hold(id.clone()).await;
+        check_not_revoked(&core.store.view(), id)?;
+        let change = ChangeTokenTerms { expires_at: Some(request.expires_at), ..ChangeTokenTerms::default() };
+        let terms = core.account.session().change_token_terms(id, &change).await?;
+        if let Some(at) = terms.revoked_at {
+            // Another device has revoked it.
+            self.close(id, at).await?;
+            return Err(Error::NotSupported(IS_REVOKED.to_owned()));
+        }
+        self.store_expiry(id, terms.expires_at).await?;
+        info!("the expiry of a token was changed");
+        let changed = self.changed(id, TokenPath::Changed, TokenPath::Changed).await?;
+        core.events.publish(Event::TokenChanged(Box::new(changed.token.clone())));
+        Ok(changed)
+    }
+
+    /// Revokes an own token: nobody else gets it any more, neither from the backbone nor from this node, not even those who have
+    /// loaded it before. Transfers by it from this node to peers end. Whoever has loaded it before knows the key of its file, and
+    /// loads that from the backbone until the file is deleted. The token stays in the list. Revoking it again changes nothing.
+    ///
+    /// This node comes first. If the backbone fails afterwards, the token is not shown as revoked, and the call is to be repeated.
+    ///
+    /// # Errors
+    /// [`Error::RecordNotFound`] if it is not known here, [`Error::NotSupported`] for a peer's token and if the backbone cannot do it
+    /// (then nothing is changed), and the backbone's errors.
+    #[instrument(skip_all, fields(token = short(id)))]
+    pub async fn revoke_token(&self, id: &TokenId) -> Result<ChangedToken> {
+        let core = self.core();
+        self.check_own(id)?;
+        check_services(core, NO_REVOCATION).await?;
+        let _changing = core.held.changing.hold(id.clone()).await;
+        self.begin_revocation(id).await?;
+        let (backbone, at) = match core.account.session().revoke_token(id).await {
+            Ok(terms) => (TokenPath::Revoked, terms.revoked_at.unwrap_or_else(|| core.clock.now())),
+            Err(error) if error.is_record_not_found() => (TokenPath::Gone, core.clock.now()),
+            Err(error) => return Err(error.into()),
+        };
+        self.close(id, at).await?;
+        info!("a token was revoked");
+        let changed = self.changed(id, backbone, TokenPath::Revoked).await?;
+        core.events.publish(Event::TokenRevoked(Box::new(changed.token.clone())));
+        Ok(changed)
+    }
+
+    fn core(&self) -> &Core {
+        &self.node.core
+    }
+
+    fn check_own(&self, id: &TokenId) -> Result<()> {
+        if self.record(id)?.is_own { Ok(()) } else { Err(Error::NotSupported(NOT_OWN.to_owned())) }
+    }
+
+    /// From now on this node gives it to nobody.
+    async fn begin_revocation(&self, id: &TokenId) -> Result<()> {
+        let now = self.core().clock.now();
+        let begin = |view: &View<'_>| {
+            let mut batch = Batch::new();
+            if Revocation::stored(view, id)?.is_none() {
+                view.object(collection::TOKENS, id.as_str())?.ok_or(Error::RecordNotFound("Token"))?;
+                Revocation { at: now, is_complete: false }.put(&mut batch, id)?;
+            }
+            Ok((batch, ()))
+        };
+        self.core().change(begin).await
+    }
+
+    /// The backbone has revoked it.
+    async fn close(&self, id: &TokenId, at: Timestamp) -> Result<()> {
+        let close = |view: &View<'_>| {
+            let mut batch = Batch::new();
+            if Revocation::stored(view, id)?.is_some_and(|revocation| revocation.is_complete) {
+                return Ok((batch, ()));
+            }
+            let object = view.object(collection::TOKENS, id.as_str())?;
+            let mut object = object.ok_or(Error::RecordNotFound("Token"))?;
+            let over = at.min(self.core().clock.now());
+            if token::stored(view, id)?.is_some_and(|record| record.expires_at > over) {
+                object.properties.insert(EXPIRES_AT.to_owned(), over.to_string().into());
+                batch.record_update(object);
+            }
+            Revocation { at, is_complete: true }.put(&mut batch, id)?;
+            Ok((batch, ()))
+        };
+        self.core().change(close).await
+    }
+
+    async fn store_expiry(&self, id: &TokenId, expires_at: Timestamp) -> Result<()> {
+        let store = |view: &View<'_>| {
+            check_not_revoked(view, id)?;
+            let object = view.object(collection::TOKENS, id.as_str())?;
+            let mut object = object.ok_or(Error::RecordNotFound("Token"))?;
+            object.properties.insert(EXPIRES_AT.to_owned(), expires_at.to_string().into());
+            let mut batch = Batch::new();
+            let mut edit = Edit::of(view, &mut batch)?;
+            edit.expire_at(id, expires_at)?;
+            edit.finish()?;
+            batch.record_update(object);
+            Ok((batch, ()))
+        };
+        self.core().change(store).await
+    }
+
+    async fn changed(&self, id: &TokenId, backbone: TokenPath, peers: TokenPath) -> Result<ChangedToken> {
+        let token = self.token(id).await?;
+        let is_offered = held::is_offered(self.core(), id)?;
+        Ok(ChangedToken { token, backbone, peers: if is_offered { peers } else { TokenPath::NotOffered } })
+    }
+}
+
+/// The member of the object.
+const EXPIRES_AT: &str = "expiresAt";
+
+async fn check_services(core: &Core, otherwise: &str) -> Result<()> {
+    let services = core.account.session().token_services().await?;
+    match services.is_some_and(|services| services.terms) {
+        true => Ok(()),
+        false => Err(Error::NotSupported(otherwise.to_owned())),
+    }
+}
+
+fn check_not_revoked(view: &View<'_>, id: &TokenId) -> Result<()> {
+    match Revocation::stored(view, id)? {
+        Some(_) => Err(Error::NotSupported(IS_REVOKED.to_owned())),
+        None => Ok(()),
+    }
+}
