@@ -3,9 +3,9 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use runtime::dto::{File, FileFormat, IdentityInfo, Token};
+use runtime::dto::{ChangedToken, File, FileFormat, IdentityInfo, Token, TokenTerms};
 use runtime::facade::{
-    CreateOwnToken, CreateTokenForFile, Download, LoadFile, LoadPeerToken, Ownership, UploadOwnFile,
+    CreateOwnToken, CreateTokenForFile, Download, LoadFile, LoadPeerToken, Ownership, UpdateToken, UploadOwnFile,
 };
 use runtime::file_name::NoFileName;
 use runtime::manifest::Manifest;
@@ -312,6 +312,27 @@ impl Access {
         match self {
             Self::Here(node) => Ok(node.runtime.tokens().unlock_token(&token_id(id)?).await?),
             Self::There { client, .. } => client.unlock_token(token_id(id)?.as_str()).await,
+        }
+    }
+
+    pub(crate) async fn update_token(&self, id: &str, request: UpdateToken) -> Result<ChangedToken, Failure> {
+        match self {
+            Self::Here(node) => Ok(node.runtime.tokens().update_token(&token_id(id)?, request).await?),
+            Self::There { client, .. } => client.update_token(token_id(id)?.as_str(), &request).await,
+        }
+    }
+
+    pub(crate) async fn revoke_token(&self, id: &str) -> Result<ChangedToken, Failure> {
+        match self {
+            Self::Here(node) => Ok(node.runtime.tokens().revoke_token(&token_id(id)?).await?),
+            Self::There { client, .. } => client.revoke_token(token_id(id)?.as_str()).await,
+        }
+    }
+
+    pub(crate) async fn token_terms(&self, id: &str) -> Result<TokenTerms, Failure> {
+        match self {
+            Self::Here(node) => Ok(node.runtime.tokens().token_terms(&token_id(id)?).await?),
+            Self::There { client, .. } => client.token_terms(token_id(id)?.as_str()).await,
         }
     }
 

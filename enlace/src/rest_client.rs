@@ -8,8 +8,10 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use reqwest::multipart::{Form, Part};
 use reqwest::{Method, RequestBuilder, Response};
-use runtime::dto::{Connectivity, File, FileFormat, IdentityInfo, Peer, Token};
-use runtime::facade::{CreateOwnToken, CreateTokenForFile, LoadFile, LoadPeerToken, Ownership, UploadOwnFile};
+use runtime::dto::{ChangedToken, Connectivity, File, FileFormat, IdentityInfo, Peer, Token, TokenTerms};
+use runtime::facade::{
+    CreateOwnToken, CreateTokenForFile, LoadFile, LoadPeerToken, Ownership, UpdateToken, UploadOwnFile,
+};
 use runtime::http_client::{self, Redirects, Trust};
 use runtime::{Path, PathBytes, Secret};
 use serde::de::DeserializeOwned;
@@ -226,6 +228,18 @@ impl RestClient {
 
     pub(crate) async fn unlock_token(&self, id: &str) -> Result<(), Failure> {
         send(self.request(Method::POST, &format!("Tokens/{id}/Unlock"))).await.map(drop)
+    }
+
+    pub(crate) async fn update_token(&self, id: &str, request: &UpdateToken) -> Result<ChangedToken, Failure> {
+        result(self.request(Method::PATCH, &format!("Tokens/{id}")).json(request)).await
+    }
+
+    pub(crate) async fn revoke_token(&self, id: &str) -> Result<ChangedToken, Failure> {
+        result(self.request(Method::POST, &format!("Tokens/{id}/Revoke"))).await
+    }
+
+    pub(crate) async fn token_terms(&self, id: &str) -> Result<TokenTerms, Failure> {
+        result(self.request(Method::GET, &format!("Tokens/{id}/Terms"))).await
     }
 
     pub(crate) async fn delete_token(&self, id: &str) -> Result<(), Failure> {

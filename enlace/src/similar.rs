@@ -31,7 +31,8 @@ const NESTED: &[(&str, &[&str], &str)] = &[
     ),
     ("tokens", &["add", "new", "share"], "`enlace tokens create FILE-ID`"),
     ("", &["ls"], "`list`"),
-    ("", &["rm", "remove", "revoke"], "`delete ID`"),
+    ("files", &["revoke"], "`delete ID`"),
+    ("", &["rm", "remove"], "`delete ID`"),
 ];
 
 /// The failure for an unknown command, if its meaning can be guessed.

@@ -1,7 +1,8 @@
 //! Files and tokens as they are printed: with `--json` what `/api/v2` answers, and the format of files; otherwise tables.
 
 use api::Dialect;
-use runtime::dto::{File, FileFormat, Token};
+use runtime::Timestamp;
+use runtime::dto::{ChangedToken, File, FileFormat, Token, TokenStatus, TokenTerms};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -27,6 +28,59 @@ pub(crate) fn file(file: &File) -> impl Serialize + use<> {
 /// A token in JSON.
 pub(crate) fn token(token: &Token) -> impl Serialize + use<> {
     JSON.token(token)
+}
+
+/// Whether others can load a token, as far as this node knows.
+pub(crate) fn status(token: &Token, now: Timestamp) -> TokenStatus {
+    match token.revoked_at {
+        Some(_) => TokenStatus::Revoked,
+        None if token.expires_at <= now => TokenStatus::Expired,
+        None => TokenStatus::Active,
+    }
+}
+
+/// A token in JSON, with its status, which the dialect does not tell.
+pub(crate) fn token_with_status(token: &Token, now: Timestamp) -> impl Serialize + use<> {
+    #[derive(Serialize)]
+    struct WithStatus<T> {
+        #[serde(flatten)]
+        token: T,
+        status: TokenStatus,
+    }
+    WithStatus { token: JSON.token(token), status: status(token, now) }
+}
+
+/// A token whose terms were changed, in JSON.
+pub(crate) fn changed_token(changed: &ChangedToken, now: Timestamp) -> Value {
+    json!({
+        "token": token_with_status(&changed.token, now), "backbone": changed.backbone, "peers": changed.peers
+    })
+}
+
+/// A token in JSON, with its terms if the backbone tells them.
+pub(crate) fn token_with_terms(token: &Token, terms: Option<&TokenTerms>) -> impl Serialize + use<> {
+    #[derive(Serialize)]
+    struct WithTerms<T> {
+        #[serde(flatten)]
+        token: T,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        terms: Option<TokenTerms>,
+    }
+    WithTerms { token: JSON.token(token), terms: terms.cloned() }
+}
+
+/// The terms of a token as rows below those of [`token_text`].
+pub(crate) fn terms_text(terms: &TokenTerms) -> String {
+    let status = match terms.status {
+        TokenStatus::Active => "active",
+        TokenStatus::NotYetValid => "not valid yet",
+        TokenStatus::Exhausted => "no use is left",
+        TokenStatus::Locked => "locked",
+        TokenStatus::Expired => "expired",
+        TokenStatus::Revoked => "revoked",
+    };
+    let read = terms.last_read_at.map(|at| ("Last read", time::expiry(at)));
+    labelled(&[("Status", status.to_owned())].into_iter().chain(read).collect::<Vec<_>>())
 }
 
 /// A file that was written here: what commands print that fetch one.
@@ -85,7 +139,7 @@ pub(crate) fn file_table(files: &[File]) -> String {
 }
 
 /// Tokens as a table.
-pub(crate) fn token_table(tokens: &[Token]) -> String {
+pub(crate) fn token_table(tokens: &[Token], now: Timestamp) -> String {
     let header = ["ID", "OWN", "EXPIRES", "PROTECTED", "CONTENT"].map(str::to_owned).to_vec();
     let rows = tokens.iter().map(|token| {
         let own = if token.is_own { "own" } else { "peer" };
@@ -98,7 +152,11 @@ pub(crate) fn token_table(tokens: &[Token]) -> String {
         vec![
             token.id.to_string(),
             own.to_owned(),
-            time::expiry(token.expires_at),
+            match status(token, now) {
+                TokenStatus::Revoked => "revoked".to_owned(),
+                TokenStatus::Expired => format!("{} (expired)", time::expiry(token.expires_at)),
+                _ => time::expiry(token.expires_at),
+            },
             protection.to_owned(),
             content(token),
         ]

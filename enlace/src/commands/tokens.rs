@@ -1,15 +1,16 @@
-//! `enlace tokens`: create, load, list, show, unlock, delete.
+//! `enlace tokens`: create, load, list, show, edit, revoke, unlock, delete, prune.
 
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use runtime::Timestamp;
-use runtime::dto::Token;
-use runtime::facade::{CreateOwnToken, CreateTokenForFile};
+use runtime::dto::{ChangedToken, Token, TokenPath, TokenStatus, TokenTerms};
+use runtime::facade::{CreateOwnToken, CreateTokenForFile, Ownership, UpdateToken};
 use serde_json::{Value, json};
 
 use super::files::ListArgs;
 use super::{Context, shape};
+use crate::access::Access;
 use crate::args::NodeOptions;
 use crate::code::Kind;
 use crate::failure::{Failure, reason};
@@ -18,11 +19,11 @@ use crate::output::Output;
 use crate::passwords::KnownPassword;
 use crate::qr;
 use crate::receive::Incoming;
-use crate::terms::{Terms, TermsOptions};
+use crate::terms::{Terms, TermsOptions, check_future};
 use crate::text_file;
-use crate::time;
+use crate::time::{self, Span};
 
-/// Create, load, list, show, unlock and delete tokens.
+/// Create, load, list, show, edit, revoke, unlock, delete and prune tokens.
 ///
 /// Uses the REST API of the process that serves this data directory, or starts the node for the duration of the command.
 #[derive(Debug, Args)]
@@ -51,12 +52,56 @@ enum TokensCommand {
         after_help = "Examples:\n  enlace tokens show TOK0123456789abcdefg\n  enlace tokens show TOK0123456789abcdefg --json"
     )]
     Show(IdArgs),
+    /// Give an own token another expiry, earlier or later
+    #[command(after_help = "Examples:\n  enlace tokens edit TOK0123456789abcdefg --expires-in 7d")]
+    Edit(EditArgs),
+    /// Revoke an own token: nobody else gets it any more; it stays in the list
+    #[command(
+        after_help = "Whoever has loaded the token before can still load its file, until the file is deleted.\n\nExamples:\n  enlace tokens revoke TOK0123456789abcdefg"
+    )]
+    Revoke(IdArgs),
     /// Unlock an own token that was locked after too many wrong passwords
     #[command(after_help = "Examples:\n  enlace tokens unlock TOK0123456789abcdefg")]
     Unlock(IdArgs),
     /// Delete a token; an own token also at the backbone
     #[command(after_help = "Examples:\n  enlace tokens delete TOK0123456789abcdefg")]
     Delete(IdArgs),
+    /// Delete all tokens that have expired or are revoked
+    #[command(after_help = "Examples:\n  enlace tokens prune")]
+    Prune(PruneArgs),
+}
+
+#[derive(Debug, Args)]
+struct PruneArgs {
+    #[command(flatten)]
+    node: NodeOptions,
+}
+
+#[derive(Debug, Args)]
+struct EditArgs {
+    /// ID of the token
+    #[arg(value_name = "ID")]
+    id: String,
+    /// Time from now until the token expires, such as 90s, 15m, 12h, 7d or 2w; or never
+    #[arg(long, value_name = "SPAN", value_parser = time::parse_span, required_unless_present = "expires_at", conflicts_with = "expires_at")]
+    expires_in: Option<Span>,
+    /// ISO 8601 time at which the token expires
+    #[arg(long, value_name = "TIME", value_parser = time::parse_timestamp)]
+    expires_at: Option<Timestamp>,
+    #[command(flatten)]
+    node: NodeOptions,
+}
+
+impl EditArgs {
+    fn expiry(&self, now: Timestamp) -> Result<Timestamp, Failure> {
+        let expires_at = match self.expires_in {
+            Some(Span::For(span)) => now.saturating_add(span),
+            Some(Span::Never) => Timestamp::NEVER,
+            None => self.expires_at.unwrap_or(Timestamp::NEVER),
+        };
+        check_future(expires_at, now)?;
+        Ok(expires_at)
+    }
 }
 
 #[derive(Debug, Args)]
@@ -108,12 +153,28 @@ pub(crate) async fn run(mut context: Context, args: TokensArgs) -> Result<(), Fa
         TokensCommand::List(args) => {
             let (ownership, query) = (args.ownership(), args.query().to_vec());
             let tokens = context.with_access(&args.node, async |access| access.tokens(ownership, &query).await).await?;
-            let value: Vec<_> = tokens.iter().map(shape::token).collect();
-            output.data(&value, || shape::token_table(&tokens))
+            let now = time::now();
+            let value: Vec<_> = tokens.iter().map(|token| shape::token_with_status(token, now)).collect();
+            output.data(&value, || shape::token_table(&tokens, now))
         }
         TokensCommand::Show(args) => {
-            let token = context.with_access(&args.node, async |access| access.token(&args.id).await).await?;
-            print(output, &token)
+            let (token, terms) = context.with_access(&args.node, async |access| shown(access, &args.id).await).await?;
+            print_with(output, &token, terms.as_ref())
+        }
+        TokensCommand::Edit(args) => {
+            let request = UpdateToken { expires_at: args.expiry(time::now())? };
+            let changed =
+                context.with_access(&args.node, async |access| access.update_token(&args.id, request).await).await?;
+            let expires = time::expiry(changed.token.expires_at);
+            output.data(&shape::changed_token(&changed, time::now()), || format!("{} expires: {expires}", args.id))
+        }
+        TokensCommand::Revoke(args) => {
+            let changed = context.with_access(&args.node, async |access| access.revoke_token(&args.id).await).await?;
+            output.data(&shape::changed_token(&changed, time::now()), || revoked(&changed))
+        }
+        TokensCommand::Prune(args) => {
+            let pruned = context.with_access(&args.node, async |access| prune(access).await).await?;
+            output.data(&json!({ "deleted": pruned }), || format!("{} tokens deleted", pruned.len()))
         }
         TokensCommand::Unlock(args) => {
             context.with_access(&args.node, async |access| access.unlock_token(&args.id).await).await?;
@@ -163,6 +224,34 @@ async fn load(mut context: Context, args: LoadArgs) -> Result<(), Failure> {
     print(context.output, &token)
 }
 
+/// A token, with its terms if it is an own one and the backbone tells them.
+async fn shown(access: &Access, id: &str) -> Result<(Token, Option<TokenTerms>), Failure> {
+    let token = access.token(id).await?;
+    let terms = if token.is_own { access.token_terms(id).await.ok() } else { None };
+    Ok((token, terms))
+}
+
+fn revoked(changed: &ChangedToken) -> String {
+    let id = &changed.token.id;
+    match changed.peers {
+        TokenPath::NotOffered => format!("{id} revoked at the backbone"),
+        _ => format!("{id} revoked at the backbone and for peers"),
+    }
+}
+
+/// Deletes what nobody can load any more; returns the ids.
+async fn prune(access: &Access) -> Result<Vec<String>, Failure> {
+    let now = time::now();
+    let mut pruned = Vec::new();
+    for token in access.tokens(Ownership::Any, &[]).await? {
+        if shape::status(&token, now) != TokenStatus::Active {
+            access.delete_token(token.id.as_str()).await?;
+            pruned.push(token.id.to_string());
+        }
+    }
+    Ok(pruned)
+}
+
 fn read_content(path: &std::path::Path) -> Result<Value, Failure> {
     use std::io::Read;
     let mut bytes = Vec::new();
@@ -187,8 +276,15 @@ fn read_content(path: &std::path::Path) -> Result<Value, Failure> {
 }
 
 fn print(output: Output, token: &Token) -> Result<(), Failure> {
+    print_with(output, token, None)
+}
+
+fn print_with(output: Output, token: &Token, terms: Option<&TokenTerms>) -> Result<(), Failure> {
     if let Some(code) = qr::terminal(&token.reference.url, !leads_to_this_machine(&token.reference.url)) {
         output.talk(code);
     }
-    output.data(&shape::token(token), || shape::token_text(token))
+    output.data(&shape::token_with_terms(token, terms), || {
+        let terms = terms.map(|terms| format!("\n{}", shape::terms_text(terms))).unwrap_or_default();
+        shape::token_text(token) + &terms
+    })
 }

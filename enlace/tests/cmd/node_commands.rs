@@ -38,6 +38,25 @@ fn exercise(sandbox: &Sandbox) {
     assert_eq!(loaded["content"], own["content"]);
 
     assert_eq!(enlace(&["tokens", "unlock", token_id]).json()["unlocked"], token_id);
+    let terms = &enlace(&["tokens", "show", token_id]).json()["terms"];
+    assert_eq!(terms["status"], "active");
+    let edited = enlace(&["tokens", "edit", token_id, "--expires-at", "2100-01-01"]).json();
+    assert_eq!(
+        (&edited["token"]["expiresAt"], &edited["backbone"]),
+        (&"2100-01-01T00:00:00.000Z".into(), &"changed".into())
+    );
+    enlace(&["tokens", "edit", token_id]).refused(2, &["--expires-in"]);
+    enlace(&["tokens", "edit", token_id, "--expires-at", "2001-01-01"]).refused(2, &["passed"]);
+    let brief = enlace(&["tokens", "create", id, "--expires-in", "1h"]).json();
+    let brief = brief["id"].as_str().unwrap();
+    let revoked = enlace(&["tokens", "revoke", brief]).json();
+    assert_eq!((&revoked["token"]["status"], &revoked["backbone"]), (&"revoked".into(), &"revoked".into()));
+    let listed = enlace(&["tokens", "list"]).json();
+    let marked = listed.as_array().unwrap().iter().filter(|token| token["status"] == "revoked");
+    assert_eq!(marked.map(|token| token["id"].as_str().unwrap()).collect::<Vec<_>>(), [brief]);
+    assert_eq!(enlace(&["tokens", "show", brief]).json()["terms"]["status"], "revoked");
+    assert_eq!(enlace(&["tokens", "prune"]).json()["deleted"], serde_json::json!([brief]));
+    enlace(&["tokens", "show", brief]).refused(3, &["not found"]);
     enlace(&["tokens", "unlock", "TOKabcdefghijklmno12"]).refused(3, &["not found"]);
     enlace(&["tokens", "unlock", "x"]).refused(2, &["TOK"]);
 
