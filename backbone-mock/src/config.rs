@@ -190,7 +190,8 @@ pub struct Rates {
     pub guest_identities: Rate,
     /// Creating empty tokens.
     pub anonymous_tokens: Rate,
-    /// Reading tokens.
+    /// Reading tokens. Those who log in have as large an allowance of claims of tokens that others created, on this machine for each
+    /// identity.
     pub anonymous_reads: Rate,
     /// Factor for this machine, because its users and the requests that a proxy forwards share one address.
     pub loopback_factor: u32,

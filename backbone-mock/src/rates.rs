@@ -39,6 +39,11 @@ pub(crate) enum Share {
 }
 
 impl Share {
+    /// The allowance that an identity shares with others.
+    fn of_many(identity: u64) -> Self {
+        Self::Network((identity % u64::from(SHARED_ALLOWANCES)) as u16)
+    }
+
     /// The allowance that sources of a large network share: 16 bits of an IPv4 address, 32 of an IPv6 address.
     fn of_network(source: Source) -> Self {
         let network = match source {
@@ -77,6 +82,7 @@ pub(crate) struct Allowances {
     guest_identities: Limiter,
     anonymous_tokens: Limiter,
     anonymous_reads: Limiter,
+    claims: Limiter,
 }
 
 impl Allowances {
@@ -87,6 +93,7 @@ impl Allowances {
             guest_identities: limiter(rates.guest_identities),
             anonymous_tokens: limiter(rates.anonymous_tokens),
             anonymous_reads: limiter(rates.anonymous_reads),
+            claims: limiter(rates.anonymous_reads),
         }
     }
 
@@ -102,6 +109,18 @@ impl Allowances {
             Operation::AnonymousRead => &self.anonymous_reads,
         };
         limiter.take(source).map_err(|wait| TooOften { wait })
+    }
+
+    /// Uses one claim of a token of somebody else, of the allowance of a sender that logged in.
+    ///
+    /// # Errors
+    /// [`TooOften`] if it has none left.
+    pub(crate) fn take_claim(&self, sender: Sender) -> Result<(), TooOften> {
+        let taken = match sender {
+            Sender::Identity(identity) => self.claims.take_identity(identity),
+            Sender::Source(source) => self.claims.take(source),
+        };
+        taken.map_err(|wait| TooOften { wait })
     }
 }
 
@@ -130,12 +149,23 @@ impl Limiter {
     }
 
     fn take(&self, source: Source) -> Result<(), Duration> {
-        let wait = |refused: NotUntil<Duration>| refused.wait_time_from(self.clock.now());
         if source == Source::Loopback {
-            return self.loopback.check().map_err(wait);
+            return self.loopback.check().map_err(|refused| self.wait(&refused));
         }
-        let share = if self.has_room() { Share::Of(source) } else { Share::of_network(source) };
-        self.shares.check_key(&share).map_err(wait)
+        self.take_share(Share::Of(source), Share::of_network(source))
+    }
+
+    fn take_identity(&self, identity: u64) -> Result<(), Duration> {
+        self.take_share(Share::Identity(identity), Share::of_many(identity))
+    }
+
+    fn take_share(&self, own: Share, common: Share) -> Result<(), Duration> {
+        let share = if self.has_room() { own } else { common };
+        self.shares.check_key(&share).map_err(|refused| self.wait(&refused))
+    }
+
+    fn wait(&self, refused: &NotUntil<Duration>) -> Duration {
+        refused.wait_time_from(self.clock.now())
     }
 
     fn has_room(&self) -> bool {
@@ -175,10 +205,7 @@ pub(crate) type Guesser = access::Guesser<Share>;
 /// A sender who tries passwords.
 pub(crate) fn guesser(source: Source, caller: Option<&Caller>) -> Guesser {
     match Sender::of(source, caller) {
-        Sender::Identity(identity) => Guesser {
-            share: Share::Identity(identity),
-            common: Share::Network((identity % u64::from(SHARED_ALLOWANCES)) as u16),
-        },
+        Sender::Identity(identity) => Guesser { share: Share::Identity(identity), common: Share::of_many(identity) },
         Sender::Source(source) => Guesser { share: Share::Of(source), common: Share::of_network(source) },
     }
 }
@@ -255,6 +282,16 @@ mod tests {
         tokio::time::advance(RATE.interval * 4).await;
         limiter.take(v4(0xc000_0000)).unwrap();
         assert!(limiter.shares.len() <= 2, "those that have not come for a while are forgotten");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn logged_in_senders_on_this_machine_claim_from_allowances_of_their_own() {
+        let allowances = Allowances::new(&Rates { anonymous_reads: RATE, loopback_factor: 1, ..Rates::default() });
+        let claims = |sender| (0..9).filter(|_| allowances.take_claim(sender).is_ok()).count();
+        assert_eq!(claims(Sender::Identity(1)), 3);
+        assert_eq!(claims(Sender::Identity(2)), 3);
+        assert_eq!(claims(Sender::Source(v4(1))), 3);
+        assert!(allowances.take(Operation::AnonymousRead, Source::Loopback).is_ok());
     }
 
     #[tokio::test(start_paused = true)]

@@ -77,6 +77,25 @@ async fn a_token_of_the_published_protocol_gets_terms_later() {
     assert_eq!(refusal(world.anonymous(Method::GET, &plain(&id)), 404).await, NOT_FOUND);
 }
 
+/// An empty one belongs to whoever fills it.
+#[tokio::test]
+async fn terms_need_content_and_a_login() {
+    let world = World::new().await;
+    let creator = world.person(1).await;
+    let path = format!("{OWN}/Tokens");
+    for body in [
+        json!({ "expiresAt": NEVER, "maxUses": 1 }),
+        json!({ "expiresAt": NEVER }),
+        json!({ "expiresAt": NEVER, "content": null }),
+    ] {
+        assert_eq!(refusal(creator.post(&path, &body), 400).await, INVALID, "{body}");
+        answer(world.anonymous(Method::POST, &path).json(&body), 401).await;
+    }
+    let body = json!({ "expiresAt": NEVER, "content": "AAAA" });
+    answer(world.anonymous(Method::POST, &path).json(&body), 401).await;
+    answer(creator.post(&path, &body), 201).await;
+}
+
 #[tokio::test]
 async fn limits_are_bounded() {
     let world = World::new().await;

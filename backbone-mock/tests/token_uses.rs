@@ -320,6 +320,67 @@ async fn a_token_without_limit_remembers_claims() {
 }
 
 #[tokio::test]
+async fn a_token_without_limit_remembers_the_latest_claims_only() {
+    let world = World::new().await;
+    let (creator, reader) = (world.person(1).await, world.person(2).await);
+    let token = Shared(creator.token(json!({ "content": "AAAA", "expiresAt": NEVER })).await);
+    let most = transport::access::MAX_CLAIMS_WITHOUT_LIMIT;
+    for number in 0..most {
+        answer(reader.put(&token.claim(number), &json!({})), 200).await;
+    }
+    assert_eq!(token.counts(&creator).await, (0, 16));
+    answer(reader.put(&token.claim(0), &json!({})), 200).await;
+    answer(reader.put(&token.claim(most), &json!({})), 200).await;
+    assert_eq!(token.counts(&creator).await, (0, 16));
+    assert_eq!(refusal(reader.request(Method::POST, &token.commit(0)), 404).await, NOT_FOUND);
+    answer(reader.request(Method::POST, &token.commit(1)), 204).await;
+}
+
+/// They are stored, so a login alone does not allow any number of them.
+#[tokio::test]
+async fn claims_of_others_have_a_rate_for_each_identity() {
+    let rate = backbone_mock::Rate { burst: 3, interval: std::time::Duration::from_secs(3600) };
+    let world = World::with(|config| {
+        (config.limits.rates.anonymous_reads, config.limits.rates.loopback_factor) = (rate, 1);
+    })
+    .await;
+    let (creator, reader, other) = (world.person(1).await, world.person(2).await, world.person(3).await);
+    let token = Shared::new(&creator, &json!({ "maxUses": 100 })).await;
+    let unknown = format!("{OWN}/Tokens/TOKaaaaaaaaaaaaaaaaa/Claims/{}", claim(1));
+    for _ in 0..5 {
+        assert_eq!(refusal(reader.put(&unknown, &json!({})), 404).await, NOT_FOUND);
+    }
+    for number in 1..=2 {
+        answer(reader.put(&token.claim(number), &json!({})), 200).await;
+    }
+    answer(reader.get(&token.read(3)), 200).await;
+    assert_eq!(refusal(reader.put(&token.claim(4), &json!({})), 429).await, "tooManyRequests");
+    assert_eq!(refusal(reader.get(&token.read(4)), 429).await, "tooManyRequests");
+    assert_eq!(token.counts(&creator).await, (0, 3));
+    // Neither other requests nor other senders are affected.
+    answer(reader.get(&token.plain()), 200).await;
+    answer(reader.request(Method::POST, &token.commit(3)), 204).await;
+    answer(other.put(&token.claim(5), &json!({})), 200).await;
+    for number in 6..12 {
+        answer(creator.put(&token.claim(number), &json!({})), 200).await;
+    }
+}
+
+#[tokio::test]
+async fn claiming_again_does_not_hold_a_use_that_is_not_read() {
+    let world = World::new().await;
+    let mut creator = world.person(1).await;
+    let token = Shared::new(&creator, &json!({ "maxUses": 1 })).await;
+    let end = leased(&world, &token, 1).await["leaseEndsAt"].clone();
+    world.advance(LEASE - 1);
+    assert_eq!(leased(&world, &token, 1).await["leaseEndsAt"], end);
+    world.advance(1);
+    creator.log_in(PASSWORD).await;
+    assert_eq!(token.counts(&creator).await, (0, 0));
+    assert_eq!(leased(&world, &token, 2).await["remaining"], 0);
+}
+
+#[tokio::test]
 async fn a_use_can_be_committed_after_the_expiry_but_not_begun() {
     let world = World::new().await;
     let mut creator = world.person(1).await;

@@ -48,10 +48,16 @@ pub(crate) struct TermsChange {
 
 impl NewTokenWithTerms {
     /// The token, and its terms beyond the published protocol.
-    pub(crate) fn into_parts(self) -> (NewToken, NewTerms) {
+    ///
+    /// # Errors
+    /// There is no content: an empty token belongs to whoever fills it, and terms would bind another creator.
+    pub(crate) fn into_parts(self) -> Result<(NewToken, NewTerms), Refusal> {
         let Self { content, expires_at, for_identity, password, not_before, max_uses, strict_uses } = self;
         let terms = NewTerms { not_before, max_uses, strict_uses: strict_uses.unwrap_or_default() };
-        (NewToken { content, expires_at, for_identity, password }, terms)
+        if content.is_none() {
+            return Err(Refusal::invalid("content", "is missing; send it with the terms"));
+        }
+        Ok((NewToken { content, expires_at, for_identity, password }, terms))
     }
 }
 

@@ -76,7 +76,7 @@ pub(super) async fn granted(granted: Granted<'_>, purpose: Purpose<'_>, is_room:
     Ok(token)
 }
 
-/// Leases a use, or renews it. Sends nothing, so it leaves no allocation.
+/// Leases a use, or renews it if it was read. Sends nothing, so it leaves no allocation.
 pub(crate) async fn claim(
     core: &Core,
     who: Asking<'_>,
@@ -84,7 +84,8 @@ pub(crate) async fn claim(
     password: Option<&ByteText>,
 ) -> Result<Claim, Refusal> {
     tokens::admit(core, who, password)?;
-    let mut transaction = tokens::judge(core, who, id, password).await?.transaction;
+    let Granted { mut transaction, token, .. } = tokens::judge(core, who, id, password).await?;
+    tokens::admit_claim(core, who, &token)?;
     let mut record = load(&transaction, id).await?;
     let lease = record.uses.claim(claim, core.now())?;
     transaction.put(&key(id), &record)?;

@@ -14,6 +14,7 @@ use super::token_ledger::TokenLedger;
 use super::token_terms::NewTerms;
 use super::token_uses::{self, Purpose};
 use super::{Caller, EXPIRIES, REMOVALS, Record, Refusal, Rule, expiring, proof};
+use crate::caller::Sender;
 use crate::core::Core;
 use crate::error::StoreError;
 use crate::quota::{Amounts, Metric};
@@ -171,7 +172,11 @@ pub(crate) async fn read(
     {
         return to_wire(core, token).await;
     }
-    let token = match token_uses::granted(judge(core, who, id, password).await?, purpose, true).await {
+    let granted = judge(core, who, id, password).await?;
+    if let Purpose::Claimed(_) = purpose {
+        admit_claim(core, who, &granted.token)?;
+    }
+    let token = match token_uses::granted(granted, purpose, true).await {
         // There is no room for an allocation, so the identity gets the token without one.
         Err(Refusal::Store(StoreError::Quota(_) | StoreError::Full(_))) => {
             token_uses::granted(judge(core, who, id, password).await?, purpose, false).await?
@@ -188,6 +193,17 @@ pub(super) fn admit(core: &Core, who: Asking<'_>, password: Option<&ByteText>) -
         core.allowances.take(Operation::AnonymousRead, who.source)?;
     }
     Ok(())
+}
+
+/// What comes before a claim that would be granted. Each is stored, so a login does not allow any number of them. The creator is not
+/// counted, because its node claims for those whom it serves.
+pub(super) fn admit_claim(core: &Core, who: Asking<'_>, token: &TokenRecord) -> Result<(), Refusal> {
+    match who.caller {
+        Some(caller) if !token.is_created_by(caller) => {
+            Ok(core.allowances.take_claim(Sender::of(who.source, Some(caller)))?)
+        }
+        _ => Ok(()),
+    }
 }
 
 /// An attempt to read a token that is granted, under the lock of the token.

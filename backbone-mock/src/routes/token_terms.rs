@@ -26,7 +26,7 @@ pub(super) async fn create(
     LoggedIn(caller): LoggedIn,
     LargeJsonBody(new): LargeJsonBody<NewTokenWithTerms>,
 ) -> Result<Answer<CreatedToken>, Problem> {
-    let (new, terms) = new.into_parts();
+    let (new, terms) = new.into_parts()?;
     let who = Asking { caller: Some(&caller), source };
     Ok(Answer::created(tokens::create_with(&core, who, new, terms).await?))
 }

@@ -8,12 +8,16 @@ use serde::{Deserialize, Serialize};
 use crate::wire::backbone::token_terms::LEASE_SECONDS;
 use crate::wire::{ClaimId, Timestamp};
 
-/// How long a claim is leased. Each read under it renews it.
+/// How long a claim is leased. Each read under it renews it; claiming again does so only once something was read.
 pub const LEASE: Duration = Duration::from_secs(LEASE_SECONDS as u64);
 
 /// Claims that are remembered of one token. What is full forgets the oldest one that counts; asking again under it is a new use. A
 /// token with a limit never forgets a lease: whoever claims it then has to wait.
 pub const MAX_CLAIMS: usize = 512;
+
+/// Claims that are remembered of one token without a limit, which promises nothing by a lease: they say who went on after an
+/// interruption, so the latest ones are enough.
+pub const MAX_CLAIMS_WITHOUT_LIMIT: usize = 16;
 
 /// The uses of one token: how many there may be, how many count, and which ones are open.
 ///
@@ -38,7 +42,8 @@ pub struct Uses {
     is_strict: bool,
     /// Uses that count for ever.
     committed: u32,
-    /// In the order in which they were made; at most [`MAX_CLAIMS`].
+    /// In the order in which they were made; at most [`MAX_CLAIMS`], without a limit at most [`MAX_CLAIMS_WITHOUT_LIMIT`] after the
+    /// next one.
     claims: Vec<Remembered>,
 }
 
@@ -115,7 +120,8 @@ impl Uses {
         self.limit.map(|limit| limit.get().saturating_sub(taken))
     }
 
-    /// Leases a use, or renews its lease. One that counts already stays as it is, and may be used again.
+    /// Leases a use, or renews its lease if content was sent under it. Under a lease without content nothing is held for longer by
+    /// asking again. One that counts already stays as it is, and may be used again.
     ///
     /// # Errors
     /// [`NoUseLeft`] for a claim that is not known.
@@ -193,9 +199,10 @@ impl Uses {
 
     fn open(&mut self, id: &ClaimId, sends: bool, now: Timestamp) -> Result<Lease, NoUseLeft> {
         self.lapse(now);
-        let ends_at = now.saturating_add(LEASE);
+        let mut ends_at = now.saturating_add(LEASE);
         match self.find(id) {
-            Some(Remembered(_, Some(Open(end, sent)))) => (*end, *sent) = (ends_at, *sent || sends),
+            Some(Remembered(_, Some(Open(end, false)))) if !sends => ends_at = *end,
+            Some(Remembered(_, Some(open))) => *open = Open(ends_at, true),
             Some(Remembered(_, None)) => {}
             None => {
                 self.make_room(now)?;
@@ -207,19 +214,20 @@ impl Uses {
         Ok(Lease { ends_at, remaining: self.remaining(now) })
     }
 
-    /// Forgets a claim if there are as many as are remembered.
+    /// Forgets claims if there are as many as are remembered.
     fn make_room(&mut self, now: Timestamp) -> Result<(), NoUseLeft> {
         if self.remaining(now) == Some(0) {
             return Err(NoUseLeft::Exhausted);
         }
-        if self.claims.len() < MAX_CLAIMS {
-            return Ok(());
+        let most = if self.limit.is_some() { MAX_CLAIMS } else { MAX_CLAIMS_WITHOUT_LIMIT };
+        // More than one if there was a limit before.
+        while self.claims.len() >= most {
+            let counted = self.claims.iter().position(|Remembered(_, lease)| lease.is_none());
+            // Without a limit nothing is promised by a lease.
+            let oldest = counted.or((self.limit.is_none() && !self.claims.is_empty()).then_some(0));
+            let Remembered(_, lease) = self.claims.remove(oldest.ok_or(NoUseLeft::TooManyClaims)?);
+            self.count(u32::from(lease.is_some_and(|Open(_, sent)| sent)));
         }
-        let counted = self.claims.iter().position(|Remembered(_, lease)| lease.is_none());
-        // Without a limit nothing is promised by a lease.
-        let oldest = counted.or((self.limit.is_none() && !self.claims.is_empty()).then_some(0));
-        let Remembered(_, lease) = self.claims.remove(oldest.ok_or(NoUseLeft::TooManyClaims)?);
-        self.count(u32::from(lease.is_some_and(|Open(_, sent)| sent)));
         Ok(())
     }
 
@@ -307,12 +315,19 @@ mod tests {
     }
 
     #[test]
-    fn reading_and_claiming_renew_a_lease() {
+    fn reading_renews_a_lease_and_claiming_does_not_before_something_was_read() {
         let mut uses = limited(1);
-        let mut end = uses.claim(&id(1), start()).unwrap().ends_at;
+        let first = uses.claim(&id(1), start()).unwrap().ends_at;
         for _ in 0..3 {
-            end = uses.claim(&id(1), end.saturating_sub(TICK)).unwrap().ends_at;
+            assert_eq!(uses.claim(&id(1), first.saturating_sub(TICK)).unwrap().ends_at, first);
+        }
+        assert_eq!(counts(&uses, first), (0, 0, Some(1)), "whoever only claims does not hold a use");
+        let mut end = uses.claim(&id(1), first).unwrap().ends_at;
+        for _ in 0..3 {
+            let before = end;
             end = uses.read(&id(1), end.saturating_sub(TICK)).unwrap().ends_at;
+            end = uses.claim(&id(1), end.saturating_sub(TICK)).unwrap().ends_at;
+            assert_eq!(end, before.saturating_add(2 * LEASE).saturating_sub(2 * TICK));
         }
         assert_eq!(counts(&uses, end.saturating_sub(TICK)), (0, 1, Some(0)));
     }
@@ -356,18 +371,18 @@ mod tests {
         assert_eq!(counts(&uses, start()), (2, 0, None));
     }
 
-    fn full_of_leases(limit: Option<u32>) -> Uses {
+    fn full_of_leases(limit: Option<u32>, most: usize) -> Uses {
         let mut uses = Uses::new(limit.and_then(NonZeroU32::new), false);
-        for number in 0..MAX_CLAIMS {
+        for number in 0..most {
             let _ = uses.read(&id(number), start()).unwrap();
         }
-        assert_eq!(uses.claims.len(), MAX_CLAIMS);
+        assert_eq!(uses.claims.len(), most);
         uses
     }
 
     #[test]
     fn a_token_with_a_limit_forgets_no_lease() {
-        let mut uses = full_of_leases(Some(u32::MAX));
+        let mut uses = full_of_leases(Some(u32::MAX), MAX_CLAIMS);
         assert_eq!(uses.claim(&id(MAX_CLAIMS), start()), Err(NoUseLeft::TooManyClaims));
         let _ = uses.claim(&id(0), start()).unwrap();
         uses.commit(&id(7), start()).unwrap();
@@ -378,10 +393,21 @@ mod tests {
 
     #[test]
     fn a_token_without_a_limit_forgets_the_oldest_lease_and_counts_it() {
-        let mut uses = full_of_leases(None);
-        let _ = uses.claim(&id(MAX_CLAIMS), start()).unwrap();
-        assert_eq!((uses.claims.len(), uses.committed(start())), (MAX_CLAIMS, 1));
+        let mut uses = full_of_leases(None, MAX_CLAIMS_WITHOUT_LIMIT);
+        let _ = uses.claim(&id(MAX_CLAIMS_WITHOUT_LIMIT), start()).unwrap();
+        assert_eq!((uses.claims.len(), uses.committed(start())), (MAX_CLAIMS_WITHOUT_LIMIT, 1));
         assert_eq!(uses.commit(&id(0), start()), Err(UnknownClaim));
+    }
+
+    #[test]
+    fn a_token_that_loses_its_limit_forgets_claims_with_the_next_one_and_counts_them() {
+        let mut uses = full_of_leases(Some(u32::MAX), MAX_CLAIMS);
+        uses.set_limit(None);
+        let _ = uses.claim(&id(MAX_CLAIMS), start()).unwrap();
+        assert_eq!(uses.claims.len(), MAX_CLAIMS_WITHOUT_LIMIT);
+        let forgotten = u32::try_from(MAX_CLAIMS + 1 - MAX_CLAIMS_WITHOUT_LIMIT).unwrap();
+        assert_eq!(uses.committed(start()), forgotten);
+        uses.commit(&id(MAX_CLAIMS - 1), start()).unwrap();
     }
 
     #[test]

@@ -115,7 +115,7 @@ impl Session {
         self.json(Request::new(Method::POST, format!("/Tokens/{id}/Revoke")).own()).await
     }
 
-    /// Leases one use of a token, or renews it. Sends no content, so the use can still be given back. `password` is the hash in
+    /// Leases one use of a token, or renews it if it was read. Sends no content, so the use can still be given back. `password` is the hash in
     /// standard base64.
     ///
     /// # Errors

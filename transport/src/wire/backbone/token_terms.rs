@@ -12,7 +12,7 @@ use crate::wire::{ClaimId, Timestamp};
 pub const SERVICES_PATH: &str = "/api/enlace/v1/TokenServices";
 /// Uses that a token may have at most, if it has a limit.
 pub const MAX_USES: u32 = 1_000_000;
-/// How long a claim is leased, in seconds. Each read under it renews it.
+/// How long a claim is leased, in seconds. Each read under it renews it; claiming again does so only once something was read.
 pub const LEASE_SECONDS: u32 = 30 * 60;
 
 /// Codes of refusals.
