@@ -45,6 +45,7 @@ impl From<StorageError> for Problem {
             E::InvalidContentRange(_) | E::InvalidPart(_) => (StatusCode::BAD_REQUEST, "storage_invalid_content_range"),
             E::InvalidUploadId => (StatusCode::BAD_REQUEST, "storage_invalid_appwrite_id"),
             E::LimitReached(_) => (StatusCode::BAD_REQUEST, "general_bad_request"),
+            E::Busy => (StatusCode::SERVICE_UNAVAILABLE, "general_unknown"),
             E::Node(error) => return of_node(error.clone().into()),
             _ => return Self::unexpected(),
         };
@@ -81,6 +82,7 @@ mod tests {
             (StorageError::NotPermitted(Action::Read), 401, "user_unauthorized"),
             (StorageError::FileSizeNotAllowed, 400, "storage_invalid_file_size"),
             (StorageError::FileExists, 409, "storage_file_already_exists"),
+            (StorageError::Busy, 503, "general_unknown"),
             (StorageError::Node(Error::InvalidPayload), 400, "general_argument_invalid"),
             (StorageError::Node(Error::Stopped), 500, "general_unknown"),
             (StorageError::Node(Error::RecordNotFound("File")), 500, "general_unknown"),

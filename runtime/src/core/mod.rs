@@ -35,6 +35,8 @@ use crate::{Config, Error, Result, dto};
 
 /// Contents for buckets that are being received at the same time. More wait.
 pub const MAX_STAGED: usize = 64;
+/// How many of these may come from callers without a key: a quarter is kept for those with one.
+pub const MAX_STAGED_OF_GUESTS: usize = MAX_STAGED / 4 * 3;
 
 /// The parts of a node that all operations use.
 pub(crate) struct Core {
@@ -63,6 +65,8 @@ pub(crate) struct Core {
     pub(crate) bucket_files: KeyedLocks<(u64, String)>,
     /// Places for contents that are being received for buckets.
     pub(crate) staging: Arc<Semaphore>,
+    /// Those of them that callers without a key may have.
+    pub(crate) staging_of_guests: Arc<Semaphore>,
     /// Work that nobody has to wait for.
     pub(crate) background: Background,
 }
@@ -113,6 +117,7 @@ impl Core {
             held,
             bucket_files: KeyedLocks::default(),
             staging: Arc::new(Semaphore::new(MAX_STAGED)),
+            staging_of_guests: Arc::new(Semaphore::new(MAX_STAGED_OF_GUESTS)),
             background: Background::default(),
         })
     }

@@ -165,12 +165,13 @@ impl StorageFacade {
     }
 
     /// Takes the content of a file, or a part of it, for a bucket; the other fields of the request may come later. It is sealed on the
-    /// disk if it has more than some 100 KiB. At most [`MAX_STAGED`](crate::storage::MAX_STAGED) are taken at a time; more wait.
+    /// disk if it has more than some 100 KiB. At most [`MAX_STAGED`](crate::storage::MAX_STAGED) are taken at a time, of guests
+    /// [`MAX_STAGED_OF_GUESTS`](crate::storage::MAX_STAGED_OF_GUESTS); more wait, for [`STAGING_WAIT`](crate::storage::STAGING_WAIT).
     ///
     /// # Errors
     /// [`StorageError::InvalidArgument`], [`StorageError::BucketNotFound`], [`StorageError::NotPermitted`],
     /// [`StorageError::FileSizeNotAllowed`], [`StorageError::EmptyFile`], [`StorageError::InvalidPart`] if it has not the bytes of its
-    /// range, [`StorageError::Node`].
+    /// range, [`StorageError::Busy`] if no place became free, [`StorageError::Node`].
     pub async fn stage_content(
         &self,
         caller: Caller,
@@ -181,7 +182,7 @@ impl StorageFacade {
         let bucket = self.bucket_for(&self.node.core.store.view(), caller, bucket)?;
         access::create_file(caller, &bucket)?;
         let most = bucket.settings.maximum_file_size.min(self.node.core.config.storage.max_file_size);
-        upload::stage(&self.node.core, content, range, most).await
+        upload::stage(&self.node.core, caller, content, range, most).await
     }
 
     /// Makes a file of a content, or adds a part to an upload, which begins with whichever part comes first. A part is on disk when
@@ -316,8 +317,8 @@ impl StorageFacade {
     }
 
     /// The bytes of a content, or some of them. A file of format `v2` costs what the chunks cost that the range touches; one of format
-    /// `v1`, which has at most [`Config::max_file_size`](crate::Config::max_file_size) bytes, is fetched and verified as a whole for
-    /// each range, because nothing less can be verified. The content can jump if it is of format `v2`
+    /// `v1` is fetched and verified as a whole for each range, because nothing less can be verified: it has at most
+    /// [`SEEKABLE_ABOVE`](crate::storage::SEEKABLE_ABOVE) bytes, unless it was stored by an earlier version. The content can jump if it is of format `v2`
     /// ([`VerifiedContent::into_seekable`]).
     ///
     /// # Errors

@@ -63,6 +63,9 @@ pub enum StorageError {
     /// As many as there may be are there; the text says of what.
     #[error("{0}")]
     LimitReached(&'static str),
+    /// All places for contents are taken, and stayed so for [`STAGING_WAIT`](super::STAGING_WAIT).
+    #[error("The node receives as many files as it can at a time; try again later.")]
+    Busy,
     /// The node failed, or its backbone.
     #[error(transparent)]
     Node(#[from] Error),

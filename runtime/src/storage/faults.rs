@@ -5,12 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{
-    BucketRequest, Caller, NewBucketFile, PART_LENGTH, PartRange, StorageError, StorageResult, UPLOAD_LIFETIME,
-    UploadedFile, records, upload,
+    BucketRequest, Caller, MAX_STAGED, MAX_STAGED_OF_GUESTS, MAX_UPLOADS, NewBucketFile, PART_LENGTH, PartRange,
+    SEEKABLE_ABOVE, StagedContent, StorageError, StorageResult, UPLOAD_IDLE, UPLOAD_LIFETIME, UploadedFile, records,
+    upload,
 };
 use crate::clock::ManualClock;
 use crate::delivery::memory::{self, Holder};
-use crate::facade::{Node, StorageFacade};
+use crate::dto::FileFormat;
+use crate::facade::{FilesFacade, Node, StorageFacade};
 use crate::sync::Synchronizer;
 
 const BUCKET: &str = "bucket";
@@ -106,4 +108,63 @@ async fn uploads_whose_time_is_over_go_without_a_request() {
     clock.advance(Duration::from_secs(1));
     upload::give_up_expired(&node.core).await.unwrap();
     assert!(records::uploads(&node.core.store.view()).unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn guests_leave_places_and_room_for_those_with_a_key() {
+    let directory = tempfile::tempdir().unwrap();
+    let World { clock, node, storage } = world(directory.path(), &["create(\"any\")"]).await;
+    let begin = |caller, id: String| {
+        let storage = storage.clone();
+        async move { part(&storage, caller, &id, 1).await }
+    };
+    for number in 0..MAX_UPLOADS {
+        begin(Caller::Guest, format!("g{number}")).await.unwrap();
+    }
+    assert!(matches!(begin(Caller::Guest, "more".to_owned()).await, Err(StorageError::LimitReached(_))));
+    for number in 0..MAX_UPLOADS {
+        begin(Caller::Key, format!("k{number}")).await.unwrap();
+    }
+    let uploads = records::uploads(&node.core.store.view()).unwrap();
+    assert!(uploads.len() as u64 == MAX_UPLOADS && uploads.iter().all(|(_, upload)| upload.begun_by == Caller::Key));
+    clock.advance(UPLOAD_IDLE);
+    assert!(matches!(begin(Caller::Guest, "more".to_owned()).await, Err(StorageError::LimitReached(_))));
+    begin(Caller::Key, "more".to_owned()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_content_waits_for_a_place_until_its_deadline() {
+    let directory = tempfile::tempdir().unwrap();
+    let World { storage, .. } = world(directory.path(), &["create(\"any\")"]).await;
+    tokio::time::pause();
+    let stage = |caller| storage.stage_content(caller, BUCKET, None, &b"a"[..]);
+    let mut staged: Vec<StagedContent> = Vec::new();
+    for _ in 0..MAX_STAGED_OF_GUESTS {
+        staged.push(stage(Caller::Guest).await.unwrap());
+    }
+    assert!(matches!(stage(Caller::Guest).await, Err(StorageError::Busy)));
+    for _ in MAX_STAGED_OF_GUESTS..MAX_STAGED {
+        staged.push(stage(Caller::Key).await.unwrap());
+    }
+    assert!(matches!(stage(Caller::Key).await, Err(StorageError::Busy)));
+    let (waiting, ()) = tokio::join!(stage(Caller::Guest), async { drop(staged.remove(0)) });
+    waiting.unwrap();
+}
+
+#[tokio::test]
+async fn contents_above_one_chunk_are_stored_in_chunks() {
+    let directory = tempfile::tempdir().unwrap();
+    let World { node, storage, .. } = world(directory.path(), &[]).await;
+    Box::pin(Holder::default().scope(Box::pin(async {
+        for (id, length, format) in
+            [("at", SEEKABLE_ABOVE, FileFormat::V1), ("above", SEEKABLE_ABOVE + 1, FileFormat::V2)]
+        {
+            let content = vec![7; usize::try_from(length).unwrap()];
+            let staged = storage.stage_content(Caller::Key, BUCKET, None, content.as_slice()).await.unwrap();
+            let file = storage.create_bucket_file(Caller::Key, new(id), staged).await.unwrap().file.file.unwrap();
+            let files = FilesFacade::new(node.clone());
+            assert_eq!(files.file(&file).await.unwrap().format, format, "{id}");
+        }
+    })))
+    .await;
 }

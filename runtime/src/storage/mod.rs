@@ -13,6 +13,9 @@
 //! - Everything that callers can make grow has a bound: buckets ([`MAX_BUCKETS`]), files ([`MAX_FILES_OF_BUCKET`]), permissions
 //!   ([`MAX_PERMISSIONS`]), unfinished uploads by number, bytes and time ([`MAX_UPLOADS`],
 //!   [`StorageConfig::max_unfinished_bytes`](crate::StorageConfig::max_unfinished_bytes), [`UPLOAD_LIFETIME`]).
+//! - What was admitted goes on without its caller, and ends with the node only. Guests cannot take the places and the room of those
+//!   with a key: a quarter of the places for contents ([`MAX_STAGED_OF_GUESTS`]) is kept for keys, and unfinished uploads of guests
+//!   make room for theirs.
 //! - A number of a bucket or file is never used again, so what is bound to one (a token) is not inherited by a later one with the
 //!   same id.
 
@@ -48,8 +51,9 @@ pub use self::id::{MAX_ID, StorageId};
 pub use self::permission::{Action, Caller, MAX_PERMISSIONS, Permissions, PermissionsOf};
 pub use self::range::{PART_LENGTH, PartRange, parts_of};
 pub use self::search::{MAX_SEARCH, Search};
-pub use crate::core::MAX_STAGED;
+pub use crate::core::{MAX_STAGED, MAX_STAGED_OF_GUESTS};
 
 pub use self::upload::{
-    MAX_UPLOADED_NAME, MAX_UPLOADS, NewBucketFile, StagedContent, UPLOAD_IDLE, UPLOAD_LIFETIME, UploadedFile,
+    MAX_UPLOADED_NAME, MAX_UPLOADS, NewBucketFile, SEEKABLE_ABOVE, STAGING_WAIT, StagedContent, UPLOAD_IDLE,
+    UPLOAD_LIFETIME, UploadedFile,
 };

@@ -15,8 +15,9 @@ use std::time::Duration;
 
 use preview::sniff::SNIFFED_BYTES;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{AcquireError, OwnedSemaphorePermit};
 use tracing::{info, warn};
+use transport::content::CHUNK_LENGTH;
 use transport::wire::{FileId, Timestamp};
 
 use super::bucket::BucketRecord;
@@ -37,12 +38,17 @@ use crate::logging::short;
 use crate::store::{Batch, StoreError, View};
 use crate::{Error, MediaType, Result};
 
-/// Unfinished uploads of a node. For one more, the one makes room whose last part came first, if that was [`UPLOAD_IDLE`] ago.
+/// Unfinished uploads of a node. For one more, the one makes room whose last part came first, if that was [`UPLOAD_IDLE`] ago. With a
+/// key those that guests have begun make room whatever their age, and those begun with a key make room for no guest.
 pub const MAX_UPLOADS: u64 = 256;
 /// How long after its last part an unfinished upload is kept.
 pub const UPLOAD_LIFETIME: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 /// How long after its last part an unfinished upload may make room for others.
 pub const UPLOAD_IDLE: Duration = Duration::from_secs(60 * 60);
+/// How long a content waits for a place to be received.
+pub const STAGING_WAIT: Duration = Duration::from_secs(30);
+/// Contents with more bytes than this, which is one chunk, are stored in format `v2`, so that a range costs no more than its chunks.
+pub const SEEKABLE_ABOVE: u64 = CHUNK_LENGTH;
 /// Most characters of the name that comes with an upload.
 pub const MAX_UPLOADED_NAME: usize = 255;
 
@@ -67,7 +73,27 @@ pub struct NewBucketFile {
 pub struct StagedContent {
     staged: Staged,
     range: Option<PartRange>,
-    _place: OwnedSemaphorePermit,
+    _place: Place,
+}
+
+/// A place among the contents that are being received; guests need one among those of guests first.
+struct Place {
+    _of_guests: Option<OwnedSemaphorePermit>,
+    _of_all: OwnedSemaphorePermit,
+}
+
+impl Place {
+    async fn wait(core: &Core, caller: Caller) -> StorageResult<Self> {
+        let taken = async {
+            let of_guests = match caller {
+                Caller::Key => None,
+                Caller::Guest => Some(core.staging_of_guests.clone().acquire_owned().await?),
+            };
+            Ok::<_, AcquireError>(Self { _of_guests: of_guests, _of_all: core.staging.clone().acquire_owned().await? })
+        };
+        let taken = tokio::time::timeout(STAGING_WAIT, taken).await.map_err(|_| StorageError::Busy)?;
+        Ok(taken.map_err(|_| Error::Stopped)?)
+    }
 }
 
 impl std::fmt::Debug for StagedContent {
@@ -88,6 +114,7 @@ pub struct UploadedFile {
 /// Takes a content for a bucket. `most` are the bytes that a file may have.
 pub(crate) async fn stage(
     core: &Core,
+    caller: Caller,
     content: impl AsyncRead + Send,
     range: Option<PartRange>,
     most: u64,
@@ -95,7 +122,7 @@ pub(crate) async fn stage(
     if range.is_some_and(|range| range.size() > most) {
         return Err(StorageError::FileSizeNotAllowed);
     }
-    let place = core.staging.clone().acquire_owned().await.map_err(|_| Error::Stopped)?;
+    let place = Place::wait(core, caller).await?;
     let length = range.map(|range| range.bytes()).map(|bytes| bytes.end - bytes.start);
     let staged = Staged::take(parts::directory(&core.config.data_dir), content, length.unwrap_or(most)).await;
     let staged = staged.map_err(|error| match (error, range) {
@@ -267,7 +294,7 @@ enum Admitted {
 
 async fn part(core: &Arc<Core>, draft: &Draft, staged: Staged, range: PartRange) -> StorageResult<UploadedFile> {
     if draft.found(&core.store.view())?.is_none() {
-        make_room(core, range.size()).await?;
+        make_room(core, draft.caller, range.size()).await?;
     }
     let directory = parts::directory(&core.config.data_dir);
     let published = blocking(move || staged.publish(&directory)).await.map_err(|error| disk_error(&error))?;
@@ -404,7 +431,8 @@ async fn make_file(
         tags: None,
         beside: Some(Box::new(move |view, batch, id, _: &FileRecord| entry.store(view, batch, id))),
     };
-    let format = if size > core.config.max_file_size { ContentFormat::V2 } else { ContentFormat::Auto };
+    let is_in_chunks = size > SEEKABLE_ABOVE.min(core.config.max_file_size);
+    let format = if is_in_chunks { ContentFormat::V2 } else { ContentFormat::Auto };
     let outcome = new.upload(core, format, None).await;
     let Made { uploaded, refusal, entry } = std::mem::take(&mut *made.lock().unwrap_or_else(PoisonError::into_inner));
     match (outcome, entry) {
@@ -510,7 +538,7 @@ impl EntryOf {
 }
 
 /// Gives up uploads whose time is over, and as many others as make room for one of `size` bytes, if they rest. 0 is for none.
-async fn make_room(core: &Core, size: u64) -> StorageResult<()> {
+async fn make_room(core: &Core, caller: Caller, size: u64) -> StorageResult<()> {
     let now = core.clock.now();
     let most_bytes = core.config.storage.max_unfinished_bytes.max(core.config.storage.max_file_size);
     let mut uploads = records::uploads(&core.store.view())?;
@@ -519,7 +547,12 @@ async fn make_room(core: &Core, size: u64) -> StorageResult<()> {
     let mut bytes = uploads.iter().map(|(_, upload)| upload.size).fold(size, u64::saturating_add);
     for (number, upload) in uploads {
         let age = now.saturating_duration_since(upload.last_at);
-        let is_in_the_way = (count > MAX_UPLOADS || bytes > most_bytes) && age >= UPLOAD_IDLE;
+        let may_go = match (caller, upload.begun_by) {
+            (Caller::Key, Caller::Guest) => true,
+            (Caller::Guest, Caller::Key) => false,
+            _ => age >= UPLOAD_IDLE,
+        };
+        let is_in_the_way = may_go && (count > MAX_UPLOADS || bytes > most_bytes);
         if age < UPLOAD_LIFETIME && !is_in_the_way {
             continue;
         }
@@ -571,7 +604,7 @@ async fn remove_entry_if(
 
 /// Gives up uploads whose time is over.
 pub(super) async fn give_up_expired(core: &Core) -> StorageResult<()> {
-    make_room(core, 0).await
+    make_room(core, Caller::Key, 0).await
 }
 
 /// Gives up uploads whose time is over, and removes files of parts that are in no upload. The node starts.

@@ -410,7 +410,7 @@ async fn a_part_that_could_not_complete_the_file_comes_again() {
     part(&storage, "one", &content, 0).await.unwrap();
     world
         .faults
-        .inject(Matching::path("/Files").method(Method::POST).times(1), Fault::RefuseBefore(StatusCode::FORBIDDEN));
+        .inject(Matching::path("/File").method(Method::POST).times(1), Fault::RefuseBefore(StatusCode::FORBIDDEN));
     assert!(matches!(part(&storage, "one", &content, 1).await, Err(StorageError::Node(_))));
     let shown = seen(&storage, "one").unwrap();
     assert_eq!((shown.chunks_uploaded, shown.is_complete(), files_in(node.config())), (1, false, 1));
