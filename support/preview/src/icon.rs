@@ -47,7 +47,7 @@ impl Icon {
     pub const ALL: [Self; 8] =
         [Self::Image, Self::Video, Self::Audio, Self::Archive, Self::Text, Self::Table, Self::Slides, Self::File];
 
-    /// The icon that stands in for a file; `None` if it is an image that [`crate::render`] takes, so that its content has to be loaded.
+    /// The icon that stands in for a file; `None` if it is an image that [`crate::render()`] takes, so that its content has to be loaded.
     pub fn instead_of(media_type: &str, bytes: u64, limits: &Limits) -> Option<Self> {
         match media_type {
             "image/jpeg" | "image/png" | "image/webp" | "image/gif" if bytes <= limits.input_bytes => None,
@@ -102,7 +102,7 @@ impl Icon {
 /// Renders an icon. Without an output format in `parameters` it is PNG. A background in `parameters` does not count: all icons have the same.
 ///
 /// # Errors
-/// As [`crate::render`].
+/// As [`crate::render()`].
 pub fn render_icon(icon: Icon, parameters: &Parameters, limits: &Limits) -> Result<Preview, PreviewError> {
     render_icon_until(icon, parameters, limits, &Stop::default())
 }

@@ -154,7 +154,7 @@ impl Pool {
     /// Dropping the future gives up this wait, and the render if nobody else waits for it.
     ///
     /// # Errors
-    /// As [`crate::render`]; there is no place, or not in time; the render takes too long; the content cannot be loaded.
+    /// As [`crate::render()`]; there is no place, or not in time; the render takes too long; the content cannot be loaded.
     pub async fn image<L, F, E>(
         &self,
         content: ContentHash,
