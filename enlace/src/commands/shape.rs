@@ -69,8 +69,8 @@ pub(crate) fn token_with_terms(token: &Token, terms: Option<&TokenTerms>) -> imp
     WithTerms { token: JSON.token(token), terms: terms.cloned() }
 }
 
-/// The terms of a token as rows below those of [`token_text`].
-pub(crate) fn terms_text(terms: &TokenTerms) -> String {
+/// The terms of a token as rows.
+fn terms_rows(terms: &TokenTerms) -> impl Iterator<Item = (&'static str, String)> {
     let status = match terms.status {
         TokenStatus::Active => "active",
         TokenStatus::NotYetValid => "not valid yet",
@@ -80,7 +80,7 @@ pub(crate) fn terms_text(terms: &TokenTerms) -> String {
         TokenStatus::Revoked => "revoked",
     };
     let read = terms.last_read_at.map(|at| ("Last read", time::expiry(at)));
-    labelled(&[("Status", status.to_owned())].into_iter().chain(read).collect::<Vec<_>>())
+    [("Status", status.to_owned())].into_iter().chain(read)
 }
 
 /// A file that was written here: what commands print that fetch one.
@@ -165,7 +165,7 @@ pub(crate) fn token_table(tokens: &[Token], now: Timestamp) -> String {
 }
 
 /// One token as text, with everything but its password.
-pub(crate) fn token_text(token: &Token) -> String {
+pub(crate) fn token_text(token: &Token, terms: Option<&TokenTerms>) -> String {
     let mut rows = vec![
         ("ID", token.id.to_string()),
         ("Reference", token.reference.url.clone()),
@@ -180,6 +180,7 @@ pub(crate) fn token_text(token: &Token) -> String {
         rows.push(("Password", "needed".to_owned()));
     }
     rows.push(("Content", content(token)));
+    rows.extend(terms.into_iter().flat_map(terms_rows));
     labelled(&rows)
 }
 

@@ -174,7 +174,10 @@ pub(crate) async fn run(mut context: Context, args: TokensArgs) -> Result<(), Fa
         }
         TokensCommand::Prune(args) => {
             let pruned = context.with_access(&args.node, async |access| prune(access).await).await?;
-            output.data(&json!({ "deleted": pruned }), || format!("{} tokens deleted", pruned.len()))
+            output.data(&json!({ "deleted": pruned }), || match &pruned[..] {
+                [id] => format!("{id} deleted"),
+                ids => format!("{} tokens deleted", ids.len()),
+            })
         }
         TokensCommand::Unlock(args) => {
             context.with_access(&args.node, async |access| access.unlock_token(&args.id).await).await?;
@@ -283,8 +286,5 @@ fn print_with(output: Output, token: &Token, terms: Option<&TokenTerms>) -> Resu
     if let Some(code) = qr::terminal(&token.reference.url, !leads_to_this_machine(&token.reference.url)) {
         output.talk(code);
     }
-    output.data(&shape::token_with_terms(token, terms), || {
-        let terms = terms.map(|terms| format!("\n{}", shape::terms_text(terms))).unwrap_or_default();
-        shape::token_text(token) + &terms
-    })
+    output.data(&shape::token_with_terms(token, terms), || shape::token_text(token, terms))
 }
