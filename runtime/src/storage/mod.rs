@@ -30,6 +30,7 @@ mod folder;
 mod id;
 #[cfg(test)]
 mod killed;
+mod ordinary;
 mod parts;
 mod permission;
 mod range;
