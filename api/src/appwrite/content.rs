@@ -3,7 +3,7 @@
 use http::{HeaderMap, HeaderValue, Method, header};
 use listener::range::{self, Representation, Selection};
 use runtime::facade::ContentRequest;
-use runtime::storage::ContentUse;
+use runtime::storage::{ContentUse, inline_type};
 
 use super::{caller, parameter};
 use crate::call::Call;
@@ -16,56 +16,9 @@ use crate::rest::download::streamed;
 const KEPT: HeaderValue = HeaderValue::from_static("private, max-age=3888000");
 /// Contents are no pages of ours: they may not act.
 const VIEW_POLICY: &str = "script-src 'none';base-uri 'none';form-action 'none';frame-ancestors 'self'";
-const PLAIN: &str = "text/plain";
-
-/// Media types that browsers show without running anything; everything else is shown as a text.
-const SHOWN: &[&str] = &[
-    "image/jpeg",
-    "image/gif",
-    "image/png",
-    "image/webp",
-    "image/heic",
-    "image/heic-sequence",
-    "image/avif",
-    "video/mp4",
-    "video/x-flv",
-    "video/webm",
-    "application/x-mpegurl",
-    "application/vnd.apple.mpegurl",
-    "video/mp2t",
-    "video/3gpp",
-    "video/quicktime",
-    "video/x-msvideo",
-    "video/x-ms-wmv",
-    "audio/basic",
-    "audio/mid",
-    "audio/midi",
-    "audio/mpeg",
-    "audio/mp4",
-    "audio/m4a",
-    "audio/aiff",
-    "audio/x-aiff",
-    "audio/x-mpegurl",
-    "audio/vnd.rn-realaudio",
-    "audio/ogg",
-    "audio/vorbis",
-    "audio/vnd.wav",
-    "audio/wav",
-    "audio/x-wav",
-    "audio/aac",
-    "application/msword",
-    "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
-    "application/vnd.ms-excel",
-    "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
-    "application/vnd.ms-powerpoint",
-    "application/vnd.openxmlformats-officedocument.presentationml.presentation",
-    "application/vnd.ms-access",
-    "application/pdf",
-];
-
 /// `GET storage/buckets/{bucketId}/files/{fileId}/view`
 pub(super) async fn view(call: Call<()>) -> Result<Reply, Problem> {
-    let reply = send(call, Disposition::Inline, |stored| if SHOWN.contains(&stored) { stored } else { PLAIN }).await?;
+    let reply = send(call, Disposition::Inline, inline_type).await?;
     Ok(Reply { content_policy: Some(VIEW_POLICY), ..reply })
 }
 

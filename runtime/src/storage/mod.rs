@@ -53,6 +53,8 @@ pub use self::permission::{Action, Caller, MAX_PERMISSIONS, Permissions, Permiss
 pub use self::range::{PART_LENGTH, PartRange, parts_of};
 pub use self::search::{MAX_SEARCH, Search};
 pub use crate::core::{MAX_STAGED, MAX_STAGED_OF_GUESTS};
+/// The media type with which a browser may show a content of a type: its own if that is harmless, else that of text.
+pub use preview::inline_type;
 
 pub use self::upload::{
     MAX_UPLOADED_NAME, MAX_UPLOADS, NewBucketFile, SEEKABLE_ABOVE, STAGING_WAIT, StagedContent, UPLOAD_IDLE,
