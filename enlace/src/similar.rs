@@ -11,7 +11,7 @@ const COMMANDS: &[(&[&str], &str)] = &[
     (&["list", "ls", "status"], "`enlace files list` lists files, `enlace tokens list` lists tokens"),
     (
         &["delete", "remove", "rm", "revoke", "unshare"],
-        "`enlace tokens delete ID` revokes a reference, `enlace files delete ID` deletes a file",
+        "`enlace tokens revoke ID` revokes a reference, `enlace tokens delete ID` deletes it, `enlace files delete ID` deletes a file",
     ),
     (&["start", "run", "daemon", "server", "up"], "`enlace serve` runs a node"),
     (&["whoami", "id", "address", "login"], "`enlace identity` shows the address"),
