@@ -83,7 +83,7 @@ fn shown_name(name: &str) -> String {
 /// Removes at the backbone what could not be stored here.
 async fn give_up(core: &Core, id: &FileId) {
     if let Err(error) = core.account.session().delete_file(id).await {
-        warn!(file = short(id), %error, "a file without an entry stays at the backbone until it expires");
+        warn!(file = short(id), %error, "a file without an entry stays at the backbone; nothing here removes it");
     }
 }
 
