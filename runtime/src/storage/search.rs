@@ -1,17 +1,15 @@
 //! The search for buckets and files by the words of their id and name.
 
+use query::Words;
+
 use super::{StorageError, StorageResult};
 
 /// Most characters of a search.
 pub const MAX_SEARCH: usize = 256;
 
-/// Words to look for: any of them is enough, and the last one may be the beginning of a word. Case does not matter. Words are
-/// letters, digits and underscores. A search without a word finds everything.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Search {
-    words: Vec<String>,
-    beginning: Option<String>,
-}
+/// Words to look for, as the query language does ([`Words`]). A search without a word finds everything.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Search(Words);
 
 impl Search {
     /// Reads a search.
@@ -19,25 +17,16 @@ impl Search {
     /// # Errors
     /// [`StorageError::InvalidArgument`] for more than [`MAX_SEARCH`] characters.
     pub fn parse(text: &str) -> StorageResult<Self> {
-        if text.chars().take(MAX_SEARCH + 1).count() > MAX_SEARCH {
-            return Err(StorageError::argument("search", format!("a search has at most {MAX_SEARCH} characters")));
+        match text.chars().take(MAX_SEARCH + 1).count() <= MAX_SEARCH {
+            true => Ok(Self(Words::new(text))),
+            false => Err(StorageError::argument("search", format!("a search has at most {MAX_SEARCH} characters"))),
         }
-        let mut words: Vec<String> = words(text).collect();
-        let beginning = words.pop();
-        Ok(Self { words, beginning })
     }
 
     /// Whether one of the texts has one of the words.
     pub(crate) fn finds<'a>(&self, texts: impl IntoIterator<Item = &'a str>) -> bool {
-        let Some(beginning) = &self.beginning else { return true };
-        let fits = |word: String| word.starts_with(beginning) || self.words.contains(&word);
-        texts.into_iter().any(|text| words(text).any(fits))
+        self.0.is_empty() || texts.into_iter().any(|text| self.0.match_text(text))
     }
-}
-
-fn words(text: &str) -> impl Iterator<Item = String> {
-    let words = text.split(|c: char| !(c.is_alphanumeric() || c == '_'));
-    words.filter(|word| !word.is_empty()).map(str::to_lowercase)
 }
 
 #[cfg(test)]

@@ -28,6 +28,12 @@ impl Words {
         Self { whole, beginning }
     }
 
+    /// Whether there are no words.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.count() == 0
+    }
+
     pub(crate) fn count(&self) -> usize {
         self.whole.len() + usize::from(self.beginning.is_some())
     }
