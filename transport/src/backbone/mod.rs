@@ -23,6 +23,7 @@ pub mod fake;
 mod files;
 mod http;
 pub mod http_client;
+mod offered;
 mod peer_services;
 mod preview;
 mod resumable;

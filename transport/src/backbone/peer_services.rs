@@ -1,10 +1,7 @@
 //! `/api/enlace/v1/PeerServices`: what the process of a backbone does for peers.
 
-use reqwest::{Method, StatusCode};
-
-use super::bounds::AnswerBounds;
-use super::http::{accepted, read_body, within};
-use super::{Client, Error, envelope};
+use super::offered::offered;
+use super::{Client, Error};
 use crate::wire::backbone::peer_services::{PATH, PeerServices};
 
 impl Client {
@@ -14,17 +11,7 @@ impl Client {
     /// # Errors
     /// [`Error`], as for every call.
     pub async fn peer_services(&self) -> Result<Option<PeerServices>, Error> {
-        let (http, bounds, label) = (self.http(), AnswerBounds::RECORD, format!("GET {PATH}"));
-        within(http.config().timeout, &label, async {
-            let request = http.builder(Method::GET, http.root_url(PATH));
-            let response = request.send().await.map_err(|error| Error::network(error, &label))?;
-            if matches!(response.status(), StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED) {
-                return Ok(None);
-            }
-            let body = read_body(accepted(response, &label).await?, bounds.bytes, &label).await?;
-            Ok(Some(envelope::read(&body.bytes, bounds, &label)?.value))
-        })
-        .await
+        offered(self.http(), PATH).await
     }
 }
 
@@ -32,6 +19,7 @@ impl Client {
 mod tests {
     use serde_json::json;
 
+    use super::super::bounds::AnswerBounds;
     use super::super::fake::{FakeAnswer, FakeServer};
     use super::super::{ClientConfig, SecretText};
     use super::*;

@@ -5,11 +5,12 @@
 //! [`Session::commit_claim`] ends it when the content was verified, and [`Session::release_claim`] gives it back. Each of them can
 //! be repeated after a lost answer.
 
-use reqwest::{Method, StatusCode};
+use reqwest::Method;
 
 use super::bounds::AnswerBounds;
-use super::http::{Http, Request, accepted, read_body, within};
-use super::{Client, Error, Session, envelope};
+use super::http::Request;
+use super::offered::offered;
+use super::{Client, Error, Session};
 use crate::crypto::random;
 use crate::wire::backbone::token_terms::{
     ChangeTokenTerms, Claim, ClaimToken, CreateTokenWithTerms, SERVICES_PATH, TokenServices, TokenTerms, code,
@@ -33,7 +34,7 @@ impl Client {
     /// # Errors
     /// [`Error`], as for every call.
     pub async fn token_services(&self) -> Result<Option<TokenServices>, Error> {
-        token_services(self.http()).await
+        offered(self.http(), SERVICES_PATH).await
     }
 
     /// As [`Session::claim_token`], for somebody without a login.
@@ -79,7 +80,7 @@ impl Session {
         if let Some(known) = self.known_token_services().get() {
             return Ok(Some(*known));
         }
-        let services = token_services(self.http()).await?;
+        let services = offered(self.http(), SERVICES_PATH).await?;
         Ok(services.map(|services| *self.known_token_services().get_or_init(|| services)))
     }
 
@@ -156,20 +157,6 @@ impl Error {
     pub fn is_exhausted(&self) -> bool {
         matches!(self, Self::Api { status: 409, code, .. } if code == code::EXHAUSTED)
     }
-}
-
-async fn token_services(http: &Http) -> Result<Option<TokenServices>, Error> {
-    let (bounds, label) = (AnswerBounds::RECORD, format!("GET {SERVICES_PATH}"));
-    within(http.config().timeout, &label, async {
-        let request = http.builder(Method::GET, http.root_url(SERVICES_PATH));
-        let response = request.send().await.map_err(|error| Error::network(error, &label))?;
-        if matches!(response.status(), StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED) {
-            return Ok(None);
-        }
-        let body = read_body(accepted(response, &label).await?, bounds.bytes, &label).await?;
-        Ok(Some(envelope::read(&body.bytes, bounds, &label)?.value))
-    })
-    .await
 }
 
 fn lease(id: &TokenId, claim: &ClaimId, password: Option<&str>) -> Request {
