@@ -50,6 +50,8 @@ mod fake_backbone;
 mod file;
 pub mod file_name;
 mod held;
+#[cfg(test)]
+mod killed;
 mod logging;
 pub mod media_type;
 mod peer;

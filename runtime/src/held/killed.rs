@@ -1,8 +1,7 @@
 //! A process that holds tokens is killed: what it acknowledged is there afterwards.
 
 use std::collections::HashMap;
-use std::io::{BufRead as _, BufReader, Write as _};
-use std::process::{Command, Stdio};
+use std::io::Write as _;
 
 use transport::access::MAX_FAILED_ATTEMPTS;
 use transport::crypto::{PasswordHash, SignatureKeypair};
@@ -69,32 +68,17 @@ async fn the_process_that_is_killed() {
 
 /// Kills the process when it has acknowledged so much, and says what.
 fn kill_after(lines: usize, directory: &std::path::Path) -> HashMap<TokenId, Acknowledged> {
-    let name = "held::killed::the_process_that_is_killed";
-    let mut process = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", name, "--ignored", "--nocapture"])
-        .env(DIRECTORY, directory)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
     let mut acknowledged: HashMap<TokenId, Acknowledged> = HashMap::new();
-    let output = BufReader::new(process.stdout.take().unwrap()).lines().map_while(Result::ok);
-    let mut seen = 0;
-    for line in output {
+    let name = "held::killed::the_process_that_is_killed";
+    crate::killed::kill_after(lines, name, (DIRECTORY, directory), |line| {
         let words: Vec<_> = line.split(' ').collect();
-        let [what @ ("token" | "read" | "wrong"), id, hash] = words[..] else { continue };
+        let [what @ ("token" | "read" | "wrong"), id, hash] = words[..] else { return false };
         let entry = acknowledged.entry(id.parse().unwrap()).or_default();
         hash.clone_into(&mut entry.hash);
         entry.is_read |= what == "read";
         entry.wrong += u32::from(what == "wrong");
-        seen += 1;
-        if seen == lines {
-            // What comes before the end counts, too.
-            process.kill().unwrap();
-        }
-    }
-    process.wait().unwrap();
-    assert!(seen >= lines, "the process ended by itself");
+        true
+    });
     acknowledged
 }
 

@@ -1,9 +1,8 @@
 //! A process that receives uploads is killed: what it acknowledged is there afterwards. And nothing of it is in the datawallet.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::Write as _;
 use std::path::Path;
-use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use super::{BucketRequest, Caller, NewBucketFile, PART_LENGTH, PartRange, UploadedFile, parts_of};
@@ -69,26 +68,13 @@ async fn the_process_that_is_killed() {
 
 /// Kills the process when it has acknowledged so many parts, and says how many of which file.
 fn kill_after(lines: usize, directory: &Path) -> BTreeMap<String, u64> {
-    let mut process = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "storage::killed::the_process_that_is_killed", "--ignored", "--nocapture"])
-        .env(DIRECTORY, directory)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
     let mut acknowledged = BTreeMap::new();
-    let mut seen = 0;
-    for line in BufReader::new(process.stdout.take().unwrap()).lines().map_while(Result::ok) {
-        let ["part", id, count] = line.split(' ').collect::<Vec<_>>()[..] else { continue };
+    let name = "storage::killed::the_process_that_is_killed";
+    crate::killed::kill_after(lines, name, (DIRECTORY, directory), |line| {
+        let ["part", id, count] = line.split(' ').collect::<Vec<_>>()[..] else { return false };
         acknowledged.insert(id.to_owned(), count.parse().unwrap());
-        seen += 1;
-        if seen == lines {
-            // What comes before the end counts, too.
-            process.kill().unwrap();
-        }
-    }
-    process.wait().unwrap();
-    assert!(seen >= lines, "the process ended by itself");
+        true
+    });
     acknowledged
 }
 
