@@ -224,6 +224,18 @@ pub(crate) const KEYS: &[Key] = &[
         "keep the ciphertext of uploads that are not files on this machine, such as those over the REST API",
     ),
     key(
+        "enlace.storage.maxFileSize",
+        ValueForm::Number,
+        "30000000",
+        "maximum size of a file in a bucket of `/v1` in bytes; a bucket may have a lower one",
+    ),
+    key(
+        "enlace.storage.maxUnfinishedBytes",
+        ValueForm::Number,
+        "8589934592",
+        "maximum bytes that all unfinished uploads to buckets announce together",
+    ),
+    key(
         "enlace.maxTokenContentSize",
         ValueForm::Number,
         "262144",
@@ -514,7 +526,7 @@ pub(crate) fn nearest(path: &str) -> Option<&'static Key> {
 
 #[cfg(test)]
 mod tests {
-    use runtime::{Config, ContentStoreConfig, PeerLimits};
+    use runtime::{Config, ContentStoreConfig, PeerLimits, StorageConfig};
 
     use super::*;
     use crate::limits::BackboneLimits;
@@ -549,6 +561,8 @@ mod tests {
             ("transportLibrary.platformMaxUnencryptedFileSize", Config::DEFAULT_MAX_FILE_SIZE),
             ("enlace.maxReceivedFileSize", Config::DEFAULT_MAX_RECEIVED_FILE_SIZE),
             ("enlace.contentStore.maxSize", ContentStoreConfig::DEFAULT_MAX_SIZE),
+            ("enlace.storage.maxFileSize", StorageConfig::DEFAULT_MAX_FILE_SIZE),
+            ("enlace.storage.maxUnfinishedBytes", StorageConfig::DEFAULT_MAX_UNFINISHED_BYTES),
         ] {
             assert_eq!(KEYS.iter().find(|key| key.path == path).unwrap().default, size.to_string());
         }

@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use runtime::{ContentStoreConfig, Secret, StoreKey, Timestamp};
+use runtime::{ContentStoreConfig, Secret, StorageConfig, StoreKey, Timestamp};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -36,6 +36,8 @@ pub(crate) struct Settings {
     pub(crate) max_received_file_size: u64,
     /// What is kept of the contents of files; none leaves it as it is.
     pub(crate) content_store: Option<ContentStoreConfig>,
+    /// Bounds for files in buckets.
+    pub(crate) storage: StorageConfig,
     /// Largest content of a token in bytes of JSON.
     pub(crate) max_token_content: usize,
     /// Whether changes go to the datawallet.
@@ -202,6 +204,7 @@ struct Enlace {
     appwrite: AppwriteTree,
     max_received_file_size: u64,
     content_store: ContentStoreTree,
+    storage: StorageTree,
     max_token_content_size: usize,
     #[serde(default)]
     store_key: StoreKeyTree,
@@ -214,6 +217,13 @@ struct Enlace {
 struct ContentStoreTree {
     max_size: u64,
     keep_uploads: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct StorageTree {
+    max_file_size: u64,
+    max_unfinished_bytes: u64,
 }
 
 #[derive(Deserialize)]
@@ -277,6 +287,7 @@ impl Settings {
                 keep_uploads: enlace.content_store.keep_uploads,
                 ..ContentStoreConfig::new(enlace.content_store.max_size)
             }),
+            storage: problems.note(storage(&enlace.storage)),
             max_token_content: enlace.max_token_content_size,
             allow_plain_http: enlace.allow_plain_http,
             store_key: problems.note(store_key(enlace.store_key)),
@@ -377,6 +388,13 @@ fn client(id: Option<String>, secret: Option<String>) -> Result<Option<(String, 
         (None, None) => Ok(None),
         (Some(_), None) => Err(problem(ID, format!("{SECRET} must be set, too"))),
         (None, Some(_)) => Err(problem(SECRET, format!("{ID} must be set, too"))),
+    }
+}
+
+fn storage(tree: &StorageTree) -> Result<StorageConfig, Problem> {
+    match tree.max_file_size {
+        0 => Err(problem("enlace.storage.maxFileSize", "must be at least 1")),
+        max_file_size => Ok(StorageConfig { max_file_size, max_unfinished_bytes: tree.max_unfinished_bytes }),
     }
 }
 
@@ -552,6 +570,19 @@ mod tests {
         ] {
             let text = settings(values).unwrap_err().to_string();
             assert!(text.contains(key), "{text}");
+        }
+    }
+
+    #[test]
+    fn bounds_of_storage_are_those_of_the_runtime_unless_they_are_set() {
+        assert_eq!(settings(json!({})).unwrap().storage, StorageConfig::default());
+        let set = json!({"enlace": {"storage": {"maxFileSize": 1, "maxUnfinishedBytes": 0}}});
+        assert_eq!(settings(set).unwrap().storage, StorageConfig { max_file_size: 1, max_unfinished_bytes: 0 });
+        for (member, value) in
+            [("maxFileSize", json!(0)), ("maxFileSize", json!(-1)), ("maxUnfinishedBytes", json!("1"))]
+        {
+            let refused = settings(json!({"enlace": {"storage": {member: value}}})).unwrap_err().to_string();
+            assert!(refused.contains(&format!("enlace.storage.{member} given with --x")), "{refused}");
         }
     }
 
