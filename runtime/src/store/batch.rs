@@ -88,7 +88,7 @@ impl Batch {
     }
 
     /// Turns the changes into a commit. The caller holds the lock of the writer; `view` includes all earlier batches.
-    pub(super) fn stage(self, store: &Store, view: &View<'_>) -> Result<Commit> {
+    pub(super) fn stage(self, store: &Store, view: &View<'_>) -> Result<Staged> {
         let mut staging = Staging { store, view, writes: BTreeMap::new(), entries: BTreeMap::new() };
         for change in self.changes {
             staging.apply(change)?;
@@ -100,6 +100,13 @@ impl Batch {
         self.changes.push(change);
         self
     }
+}
+
+/// A batch as it is submitted.
+pub(super) struct Staged {
+    pub(super) commit: Commit,
+    /// What it writes or removes, but for entries of the index.
+    pub(super) keys: Vec<Vec<u8>>,
 }
 
 /// The batch under construction, and the store below it.
@@ -249,13 +256,14 @@ impl Staging<'_> {
         self.store.next_sequence.fetch_add(1, Ordering::Relaxed)
     }
 
-    fn finish(self) -> Result<Commit> {
-        let mut commit = Commit::new();
+    fn finish(self) -> Result<Staged> {
+        let (mut commit, mut keys) = (Commit::new(), Vec::with_capacity(self.writes.len()));
         for (key, plain) in self.writes {
             match plain {
                 Some(plain) => commit.put(&key, &self.store.sealing.seal(&key, &plain))?,
                 None => commit.remove(&key)?,
             }
+            keys.push(key);
         }
         for (entry, is_there) in self.entries {
             match is_there {
@@ -263,7 +271,7 @@ impl Staging<'_> {
                 false => commit.remove(&entry)?,
             }
         }
-        Ok(commit)
+        Ok(Staged { commit, keys })
     }
 }
 

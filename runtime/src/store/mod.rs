@@ -25,6 +25,7 @@ mod sealing;
 pub(crate) mod vault;
 mod view;
 mod walk;
+mod watch;
 
 pub(crate) mod collection {
     //! Names of the synchronized collections, shared with every device of the identity.
@@ -61,7 +62,9 @@ pub use self::vault::LOCK_FILE;
 pub(crate) use self::vault::StoreKeySource;
 pub(crate) use self::view::View;
 pub(crate) use self::walk::{Record, Walk};
+pub(crate) use self::watch::{Name, Touched, Watch, Watched};
 
+use self::batch::Staged;
 use self::sealing::Sealing;
 
 type Result<T, E = StoreError> = std::result::Result<T, E>;
@@ -74,6 +77,7 @@ pub(crate) struct Store {
     next_sequence: AtomicU64,
     /// Held while a batch is built and submitted, never across an await; see the contract about order.
     writer: Mutex<()>,
+    watches: watch::Watches,
     record_modifications: bool,
     /// Declared last: the directory is released after the store is closed.
     _lock: Arc<DirectoryLock>,
@@ -96,7 +100,8 @@ impl Store {
     ) -> Result<Self> {
         let (disk, sealing) = open::open(lock.directory(), key, evidence)?;
         let next_sequence = AtomicU64::new(open::next_sequence(&disk)?);
-        Ok(Self { disk, sealing, next_sequence, writer: Mutex::new(()), record_modifications, _lock: lock })
+        let (writer, watches) = (Mutex::new(()), watch::Watches::default());
+        Ok(Self { disk, sealing, next_sequence, writer, watches, record_modifications, _lock: lock })
     }
 
     /// Whether [`open`](Self::open) would create the store. The caller holds the directory.
@@ -146,8 +151,9 @@ impl Store {
         let latest = self.disk.latest();
         let view = View::latest(self, &latest);
         let (batch, outcome) = build(&view)?;
-        let commit = batch.stage(self, &view)?;
-        let submitted = self.disk.submit_built_on(&latest, commit, admission, None).map_err(StoreError::from)?;
+        let Staged { commit, keys } = batch.stage(self, &view)?;
+        let watched = self.watches.begin(&keys);
+        let submitted = self.disk.submit_built_on(&latest, commit, admission, watched).map_err(StoreError::from)?;
         Ok((submitted, outcome))
     }
 
