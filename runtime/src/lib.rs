@@ -52,6 +52,7 @@ pub mod file_name;
 mod held;
 #[cfg(test)]
 mod killed;
+mod listed;
 mod logging;
 pub mod media_type;
 mod peer;

@@ -28,6 +28,7 @@ use crate::code::ErrorCode;
 use crate::content_store::ContentStore;
 use crate::error::ConfigError;
 use crate::event::EventBus;
+use crate::listed::Listed;
 use crate::peer::{PeerNetwork, Routes};
 use crate::source::SourceIdentity;
 use crate::store::{Batch, Object, Store, StoreError, View};
@@ -61,6 +62,8 @@ pub(crate) struct Core {
     pub(crate) uploading: KeyedLocks<SourceIdentity>,
     /// What is held for peers.
     pub(crate) held: Held,
+    /// What lists of tokens with queries are made of.
+    pub(crate) listed: Listed,
     /// Files in buckets that are being completed or removed, by the number of the bucket and the id of the file.
     pub(crate) bucket_files: KeyedLocks<(u64, String)>,
     /// Places for contents that are being received for buckets.
@@ -102,6 +105,7 @@ impl Core {
     ) -> Arc<Self> {
         let (unpushed, uploading) = (Notify::new(), KeyedLocks::default());
         let held = Held::of(config.peers.as_ref());
+        let listed = Listed::new(&store);
         Arc::new(Self {
             config,
             clock,
@@ -115,6 +119,7 @@ impl Core {
             unpushed,
             uploading,
             held,
+            listed,
             bucket_files: KeyedLocks::default(),
             staging: Arc::new(Semaphore::new(MAX_STAGED)),
             staging_of_guests: Arc::new(Semaphore::new(MAX_STAGED_OF_GUESTS)),

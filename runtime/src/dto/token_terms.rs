@@ -25,6 +25,25 @@ pub enum TokenStatus {
     Revoked,
 }
 
+impl TokenStatus {
+    /// All of them.
+    pub const ALL: [Self; 6] =
+        [Self::Active, Self::NotYetValid, Self::Exhausted, Self::Locked, Self::Expired, Self::Revoked];
+
+    /// As it is written.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::NotYetValid => "notYetValid",
+            Self::Exhausted => "exhausted",
+            Self::Locked => "locked",
+            Self::Expired => "expired",
+            Self::Revoked => "revoked",
+        }
+    }
+}
+
 /// The terms of an own token, and how often it was used, as the backbone tells them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

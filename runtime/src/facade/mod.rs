@@ -13,6 +13,7 @@ mod storage;
 #[cfg(test)]
 mod tests;
 mod tokens;
+mod tokens_list;
 mod tokens_terms;
 
 use std::sync::Arc;
@@ -30,6 +31,7 @@ pub use list::List;
 pub use peers::PeersFacade;
 pub use storage::{BucketContent, ContentRequest, DELETION_WAIT, FileChange, StorageFacade};
 pub use tokens::{CreateOwnToken, LoadPeerToken, TokensFacade};
+pub use tokens_list::FindTokens;
 pub use tokens_terms::UpdateToken;
 
 pub use crate::file::{ContentFormat, EarlyShare, FileReader, FileWriter, GrowingFile, GrowingReader, NewContent};

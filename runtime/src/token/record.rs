@@ -49,6 +49,12 @@ impl TokenRecord {
         Ok(Some(record.read::<TokenId, Self>()?.1))
     }
 
+    /// Whether a stored object is a token, readable or not.
+    pub(crate) fn is_one(record: &Record) -> bool {
+        let kind = record.read::<String, Kind>().ok().and_then(|(_, kind)| kind.name);
+        kind.is_none_or(|name| name == Self::TYPE)
+    }
+
     pub(crate) fn to_object(&self, id: &TokenId) -> Object {
         Object::typed(collection::TOKENS, id.as_str(), Self::TYPE, self)
     }

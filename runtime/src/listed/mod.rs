@@ -1,0 +1,164 @@
+//! The tokens of a node as rows of one list, of both kinds, which queries filter and order.
+//!
+//! # Contract
+//!
+//! - A list shows what is stored when it is asked for: what was acknowledged before is on it. [`Watch`] names what may have changed, and
+//!   that is read again before each list.
+//! - Rows are in memory from the first list on, at most [`MAX_ROWS`]; of more tokens none is kept, and each list reads the store.
+//! - In memory or not, the same queries have the same answer.
+//! - A row has no key, no content and no reference.
+
+mod row;
+mod rows;
+
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+
+use query::SelectionError;
+
+use crate::store::{Name, Store, Touched, Watch, Watched, collection};
+use crate::{Error, Result};
+
+pub(crate) use self::row::{Row, RowId, schema};
+pub(crate) use self::rows::{Found, Rows, Search};
+
+/// Most rows in memory, some 400 bytes each.
+pub(crate) const MAX_ROWS: usize = 200_000;
+
+/// The beginnings of the names of values that belong to tokens of the protocol, followed by the id of the token.
+const BESIDE_TOKENS: [&str; 1] = ["RevokedToken/"];
+
+/// Rows in memory, and what they lack.
+#[derive(Debug)]
+pub(crate) struct Listed {
+    watch: Arc<Watch>,
+    rows: RwLock<Kept>,
+    most: usize,
+}
+
+/// What is in memory.
+#[derive(Debug)]
+enum Kept {
+    /// All rows, as they were when the watch was asked last.
+    Rows(Rows),
+    /// Nothing: there are too many.
+    Nothing,
+}
+
+/// Where rows are read from.
+pub(crate) trait ReadRows {
+    /// Shows all rows, in any order, as long as `visit` returns true.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    fn all(&self, visit: &mut dyn FnMut(Row) -> bool) -> Result<()>;
+
+    /// One row; none if there is no such token.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    fn one(&self, id: &RowId) -> Result<Option<Row>>;
+}
+
+impl Listed {
+    /// Nothing is read before the first list.
+    pub(crate) fn new(store: &Store) -> Self {
+        Self::keeping(store, MAX_ROWS)
+    }
+
+    fn keeping(store: &Store, most: usize) -> Self {
+        let values = BESIDE_TOKENS.map(Watched::Values);
+        let watched: Vec<Watched> = [Watched::Objects(collection::TOKENS)].into_iter().chain(values).collect();
+        Self { watch: store.watch(&watched), rows: RwLock::new(Kept::Nothing), most }
+    }
+
+    /// Searches all rows as they are now. Blocks the thread: for a few milliseconds, but the first time for as long as it takes to read
+    /// all tokens, and each time if there are more than [`MAX_ROWS`].
+    ///
+    /// # Errors
+    /// [`Error::InvalidPropertyValue`] for a cursor that names no token, and for a list that reaches too far or takes too long; those of
+    /// reading.
+    pub(crate) fn search(&self, source: &impl ReadRows, search: &Search) -> Result<Found> {
+        if let Kept::Rows(rows) = &*self.current(source)? {
+            return rows.search(search).map_err(refused);
+        }
+        self.search_unkept(source, search)
+    }
+
+    /// What is in memory, after what may have changed was read.
+    fn current(&self, source: &impl ReadRows) -> Result<RwLockReadGuard<'_, Kept>> {
+        if !self.watch.is_quiet() {
+            let mut kept = self.rows.write().unwrap_or_else(PoisonError::into_inner);
+            if let Err(error) = self.refresh(&mut kept, source) {
+                self.watch.fall_behind();
+                return Err(error);
+            }
+        }
+        Ok(self.rows.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn refresh(&self, kept: &mut Kept, source: &impl ReadRows) -> Result<()> {
+        match (self.watch.take(), &mut *kept) {
+            (Touched::Names(_), Kept::Nothing) => {}
+            (Touched::Names(names), Kept::Rows(rows)) => {
+                for name in names {
+                    let id = row_of(name);
+                    match source.one(&id)? {
+                        Some(row) => rows.put(row),
+                        None => rows.remove(&id),
+                    }
+                }
+                if rows.len() > self.most {
+                    *kept = Kept::Nothing;
+                }
+            }
+            (Touched::Everything, _) => {
+                // Before others are read, so that both are never in memory.
+                *kept = Kept::Nothing;
+                let mut rows = Rows::default();
+                source.all(&mut |row| {
+                    rows.put(row);
+                    rows.len() <= self.most
+                })?;
+                if rows.len() <= self.most {
+                    *kept = Kept::Rows(rows);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The same over rows that are read now. If they have become few enough, the next list keeps them.
+    fn search_unkept(&self, source: &impl ReadRows, search: &Search) -> Result<Found> {
+        let cursor = match search.cursor() {
+            None => None,
+            Some(id) => rows::either(id).iter().find_map(|id| source.one(id).transpose()).transpose()?,
+        };
+        let mut selecting = search.begin(cursor.map(Arc::new)).map_err(refused)?;
+        let (mut count, mut offered) = (0, Ok(()));
+        source.all(&mut |row| {
+            count += 1;
+            offered = selecting.offer(&Arc::new(row));
+            offered.is_ok()
+        })?;
+        offered.map_err(refused)?;
+        if count <= self.most {
+            self.watch.fall_behind();
+        }
+        Ok(selecting.finish())
+    }
+}
+
+/// The list cannot be made.
+fn refused(error: SelectionError) -> Error {
+    Error::InvalidPropertyValue(error.to_string())
+}
+
+/// The row that something belongs to.
+fn row_of(name: Name) -> RowId {
+    match name {
+        Name::Object(_, id) | Name::Value(_, id) => RowId::E2e(id.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,276 @@
+//! A token as a row of the list, and what rows are filtered and ordered by.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::{Arc, LazyLock};
+
+use query::{Attribute as QueryAttribute, Kind, Record, Schema, Value};
+use transport::wire::{Address, FileId, Timestamp};
+
+use crate::dto::{ListedToken, TokenDelivery, TokenStatus};
+
+/// Which token a row is for.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum RowId {
+    /// A token of the protocol.
+    E2e(Arc<str>),
+    /// A token for a file in a bucket.
+    Node(Arc<str>),
+}
+
+impl RowId {
+    pub(crate) fn as_str(&self) -> &str {
+        match self {
+            Self::E2e(id) | Self::Node(id) => id,
+        }
+    }
+
+    fn delivery(&self) -> TokenDelivery {
+        match self {
+            Self::E2e(_) => TokenDelivery::E2e,
+            Self::Node(_) => TokenDelivery::Node,
+        }
+    }
+}
+
+/// A token, but for what depends on the time.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Row {
+    pub(crate) id: RowId,
+    pub(crate) is_own: bool,
+    pub(crate) file: Option<FileId>,
+    pub(crate) resource: Option<String>,
+    pub(crate) label: Option<String>,
+    pub(crate) created_at: Timestamp,
+    pub(crate) updated_at: Timestamp,
+    pub(crate) expires_at: Option<Timestamp>,
+    pub(crate) not_before: Option<Timestamp>,
+    pub(crate) max_downloads: Option<u32>,
+    /// Uses that count for ever.
+    pub(crate) committed: u64,
+    /// Uses that are open.
+    pub(crate) leased: u32,
+    pub(crate) accessed_at: Option<Timestamp>,
+    pub(crate) for_identity: Option<Address>,
+    pub(crate) has_password: bool,
+    pub(crate) is_locked: bool,
+    pub(crate) revoked_at: Option<Timestamp>,
+}
+
+impl Row {
+    /// Uses that are left; none if that has no limit.
+    fn remaining(&self) -> Option<u32> {
+        let used = self.committed.saturating_add(self.leased.into());
+        let left = |most: u32| most.saturating_sub(u32::try_from(used).unwrap_or(u32::MAX));
+        self.max_downloads.map(left)
+    }
+
+    /// What is for ever comes first.
+    pub(crate) fn status(&self, now: Timestamp) -> TokenStatus {
+        if self.revoked_at.is_some() {
+            TokenStatus::Revoked
+        } else if self.expires_at.is_some_and(|end| end <= now) {
+            TokenStatus::Expired
+        } else if self.is_locked {
+            TokenStatus::Locked
+        } else if self.not_before.is_some_and(|begin| begin > now) {
+            TokenStatus::NotYetValid
+        } else if self.remaining() == Some(0) {
+            TokenStatus::Exhausted
+        } else {
+            TokenStatus::Active
+        }
+    }
+
+    /// As users see it at a time.
+    pub(crate) fn to_dto(&self, now: Timestamp) -> ListedToken {
+        ListedToken {
+            id: self.id.as_str().to_owned(),
+            delivery: self.id.delivery(),
+            status: self.status(now),
+            is_own: self.is_own,
+            file_id: self.file.clone(),
+            resource_id: self.resource.clone(),
+            label: self.label.clone(),
+            created_at: self.created_at,
+            updated_at: self.updated_at,
+            expires_at: self.expires_at,
+            not_before: self.not_before,
+            max_downloads: self.max_downloads,
+            downloads: self.committed,
+            remaining: self.remaining(),
+            accessed_at: self.accessed_at,
+            for_identity: self.for_identity.clone(),
+            has_password: self.has_password,
+            revoked_at: self.revoked_at,
+        }
+    }
+}
+
+/// What rows are filtered and ordered by. Queries write them as [`ListedToken`] does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Attribute {
+    Id,
+    Delivery,
+    Status,
+    IsOwn,
+    FileId,
+    ResourceId,
+    Label,
+    CreatedAt,
+    UpdatedAt,
+    ExpiresAt,
+    NotBefore,
+    MaxDownloads,
+    Downloads,
+    Remaining,
+    AccessedAt,
+    ForIdentity,
+    HasPassword,
+    RevokedAt,
+}
+
+/// The attributes with their names.
+pub(crate) fn schema() -> &'static Schema<Attribute> {
+    static SCHEMA: LazyLock<Schema<Attribute>> = LazyLock::new(|| {
+        use Attribute as A;
+        let attributes = [
+            QueryAttribute::new(A::Id, "id", Kind::Text),
+            QueryAttribute::new(A::Delivery, "delivery", Kind::Text),
+            QueryAttribute::new(A::Status, "status", Kind::Text),
+            QueryAttribute::new(A::IsOwn, "isOwn", Kind::Boolean),
+            QueryAttribute::new(A::FileId, "fileId", Kind::Text).nullable(),
+            QueryAttribute::new(A::ResourceId, "resourceId", Kind::Text).nullable(),
+            QueryAttribute::new(A::Label, "label", Kind::Text).nullable(),
+            QueryAttribute::new(A::CreatedAt, "createdAt", Kind::Time),
+            QueryAttribute::new(A::UpdatedAt, "updatedAt", Kind::Time),
+            QueryAttribute::new(A::ExpiresAt, "expiresAt", Kind::Time).nullable(),
+            QueryAttribute::new(A::NotBefore, "notBefore", Kind::Time).nullable(),
+            QueryAttribute::new(A::MaxDownloads, "maxDownloads", Kind::Integer).nullable(),
+            QueryAttribute::new(A::Downloads, "downloads", Kind::Integer),
+            QueryAttribute::new(A::Remaining, "remaining", Kind::Integer).nullable(),
+            QueryAttribute::new(A::AccessedAt, "accessedAt", Kind::Time).nullable(),
+            QueryAttribute::new(A::ForIdentity, "forIdentity", Kind::Text).nullable(),
+            QueryAttribute::new(A::HasPassword, "hasPassword", Kind::Boolean),
+            QueryAttribute::new(A::RevokedAt, "revokedAt", Kind::Time).nullable(),
+        ];
+        Schema::new(attributes, |text| text.parse().ok().map(Timestamp::as_unix_milliseconds))
+    });
+    &SCHEMA
+}
+
+/// A row at a time, as a record of the query language.
+#[derive(Debug, Clone)]
+pub(super) struct Seen {
+    pub(super) row: Arc<Row>,
+    pub(super) now: Timestamp,
+}
+
+impl Record for Seen {
+    type Key = Attribute;
+
+    fn id(&self) -> &str {
+        self.row.id.as_str()
+    }
+
+    /// No place: lists are ordered by creation and id in the end, see [`super::rows`]. Only the random order asks for it.
+    fn sequence(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        self.row.id.hash(&mut hasher);
+        hasher.finish()
+    }
+
+    fn value(&self, attribute: Attribute) -> Option<Value<'_>> {
+        let row = &*self.row;
+        let time = |time: Timestamp| Value::Time(time.as_unix_milliseconds());
+        let integer = |number: u64| Value::Integer(i64::try_from(number).unwrap_or(i64::MAX));
+        Some(match attribute {
+            Attribute::Id => Value::text(row.id.as_str()),
+            Attribute::Delivery => Value::text(row.id.delivery().as_str()),
+            Attribute::Status => Value::text(row.status(self.now).as_str()),
+            Attribute::IsOwn => Value::Boolean(row.is_own),
+            Attribute::FileId => Value::text(row.file.as_ref()?.as_str()),
+            Attribute::ResourceId => Value::text(row.resource.as_deref()?),
+            Attribute::Label => Value::text(row.label.as_deref()?),
+            Attribute::CreatedAt => time(row.created_at),
+            Attribute::UpdatedAt => time(row.updated_at),
+            Attribute::ExpiresAt => time(row.expires_at?),
+            Attribute::NotBefore => time(row.not_before?),
+            Attribute::MaxDownloads => integer(row.max_downloads?.into()),
+            Attribute::Downloads => integer(row.committed),
+            Attribute::Remaining => integer(row.remaining()?.into()),
+            Attribute::AccessedAt => time(row.accessed_at?),
+            Attribute::ForIdentity => Value::text(row.for_identity.as_ref()?.as_str()),
+            Attribute::HasPassword => Value::Boolean(row.has_password),
+            Attribute::RevokedAt => time(row.revoked_at?),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::row;
+    use super::*;
+
+    fn at(milliseconds: i64) -> Timestamp {
+        Timestamp::from_unix_milliseconds(milliseconds)
+    }
+
+    #[test]
+    fn the_status_is_what_lasts_longest() {
+        let all = Row {
+            revoked_at: Some(at(1)),
+            expires_at: Some(at(10)),
+            is_locked: true,
+            not_before: Some(at(20)),
+            max_downloads: Some(2),
+            committed: 1,
+            leased: 1,
+            ..row(1)
+        };
+        assert_eq!(all.status(at(10)), TokenStatus::Revoked);
+        let row = Row { revoked_at: None, ..all };
+        assert_eq!((row.status(at(10)), row.status(at(9))), (TokenStatus::Expired, TokenStatus::Locked));
+        let row = Row { is_locked: false, ..row };
+        assert_eq!(row.status(at(9)), TokenStatus::NotYetValid);
+        let row = Row { expires_at: None, ..row };
+        assert_eq!((row.status(at(19)), row.status(at(20))), (TokenStatus::NotYetValid, TokenStatus::Exhausted));
+        let row = Row { leased: 0, ..row };
+        assert_eq!((row.status(at(20)), row.remaining()), (TokenStatus::Active, Some(1)));
+        let row = Row { committed: u64::MAX, ..row };
+        assert_eq!((row.status(at(20)), row.remaining()), (TokenStatus::Exhausted, Some(0)));
+    }
+
+    #[test]
+    fn attributes_have_the_names_of_the_members_that_lists_show() {
+        let time = Some(at(1));
+        let full = Row {
+            file: Some("FIL00000000000000001".parse().unwrap()),
+            resource: Some("docs:plan".to_owned()),
+            label: Some("for Ada".to_owned()),
+            expires_at: time,
+            not_before: time,
+            max_downloads: Some(1),
+            accessed_at: time,
+            for_identity: Some(format!("did:e:localhost:dids:{}", "a".repeat(22)).parse().unwrap()),
+            revoked_at: time,
+            ..row(1)
+        };
+        let shown = serde_json::to_value(full.to_dto(at(0))).unwrap();
+        let mut members: Vec<&str> = shown.as_object().unwrap().keys().map(String::as_str).collect();
+        let mut names: Vec<&str> = schema().attributes().iter().map(QueryAttribute::name).collect();
+        members.sort_unstable();
+        names.sort_unstable();
+        assert_eq!(members, names);
+        let seen = Seen { row: Arc::new(full), now: at(0) };
+        for attribute in schema().attributes() {
+            let (value, member) = (seen.value(attribute.key()).unwrap(), &shown[attribute.name()]);
+            match value {
+                Value::Text(text) => assert_eq!(member, text.as_ref()),
+                Value::Integer(number) => assert_eq!(member, number),
+                Value::Boolean(flag) => assert_eq!(member, flag),
+                Value::Time(time) => assert_eq!(member, &at(time).to_string()),
+                Value::Texts(_) => panic!("{}", attribute.name()),
+            }
+        }
+    }
+}

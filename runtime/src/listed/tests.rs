@@ -1,0 +1,156 @@
+//! Rows in memory beside a store, and what happens when there are too many.
+
+use std::cell::Cell;
+
+use query::Query;
+use serde_json::Map;
+use transport::wire::Timestamp;
+
+use super::*;
+use crate::store::{Batch, Object, StoreError, StoreKeySource};
+
+pub(super) fn row(number: u64) -> Row {
+    Row {
+        id: RowId::E2e(id(number).into()),
+        is_own: true,
+        file: None,
+        resource: None,
+        label: None,
+        created_at: Timestamp::from_unix_milliseconds(number.cast_signed()),
+        updated_at: Timestamp::from_unix_milliseconds(number.cast_signed()),
+        expires_at: None,
+        not_before: None,
+        max_downloads: None,
+        committed: 0,
+        leased: 0,
+        accessed_at: None,
+        for_identity: None,
+        has_password: false,
+        is_locked: false,
+        revoked_at: None,
+    }
+}
+
+fn id(number: u64) -> String {
+    format!("TOK{number:017}")
+}
+
+/// A store whose tokens have nothing but a number.
+struct Numbered {
+    store: Store,
+    listed: Listed,
+    /// How often all rows were read, and single ones.
+    read: (Cell<usize>, Cell<usize>),
+    is_broken: Cell<bool>,
+    _directory: tempfile::TempDir,
+}
+
+impl ReadRows for Numbered {
+    fn all(&self, visit: &mut dyn FnMut(Row) -> bool) -> Result<()> {
+        self.read.0.set(self.read.0.get() + 1);
+        if self.is_broken.get() {
+            return Err(StoreError::Damaged.into());
+        }
+        for object in self.store.objects(collection::TOKENS)? {
+            let number = object?.id[3..].parse().unwrap();
+            if !visit(row(number)) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn one(&self, id: &RowId) -> Result<Option<Row>> {
+        self.read.1.set(self.read.1.get() + 1);
+        if self.is_broken.get() {
+            return Err(StoreError::Damaged.into());
+        }
+        let object = self.store.object(collection::TOKENS, id.as_str())?;
+        Ok(object.map(|object| row(object.id[3..].parse().unwrap())))
+    }
+}
+
+impl Numbered {
+    fn keeping(most: usize) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let key = StoreKeySource::File(directory.path().join("store.key"));
+        let store = Store::open_in(directory.path(), &key, true).unwrap();
+        let listed = Listed::keeping(&store, most);
+        Self { store, listed, read: Default::default(), is_broken: Cell::default(), _directory: directory }
+    }
+
+    async fn add(&self, numbers: std::ops::Range<u64>) {
+        let mut batch = Batch::new();
+        for number in numbers {
+            batch.put_object(Object::new(collection::TOKENS, id(number), Map::new()));
+        }
+        self.store.commit(batch).await.unwrap();
+    }
+
+    async fn remove(&self, numbers: std::ops::Range<u64>) {
+        let mut batch = Batch::new();
+        for number in numbers {
+            batch.delete_object(collection::TOKENS, &id(number));
+        }
+        self.store.commit(batch).await.unwrap();
+    }
+
+    fn search(&self, queries: &[Query]) -> Result<Vec<String>> {
+        let texts: Vec<String> = queries.iter().map(Query::to_string).collect();
+        let search = Search::parse(&texts, true, Timestamp::NEVER, 0).unwrap();
+        let found = self.listed.search(self, &search)?;
+        Ok(found.tokens().map(|token| token.id).collect())
+    }
+
+    /// How many there are, how often all were read, and how many single ones.
+    fn counted(&self) -> (usize, usize, usize) {
+        let found = self.search(&[Query::limit(100)]).unwrap().len();
+        (found, self.read.0.get(), self.read.1.get())
+    }
+}
+
+#[tokio::test]
+async fn what_was_stored_before_a_list_is_on_it_and_is_read_once() {
+    let tokens = Numbered::keeping(10);
+    tokens.add(0..3).await;
+    assert_eq!(tokens.counted(), (3, 1, 0));
+    assert_eq!(tokens.counted(), (3, 1, 0));
+    tokens.add(3..5).await;
+    assert_eq!(tokens.counted(), (5, 1, 2));
+    tokens.remove(0..4).await;
+    assert_eq!(tokens.counted(), (1, 1, 6));
+}
+
+#[tokio::test]
+async fn more_rows_than_the_bound_are_read_each_time_and_listed_in_the_same_way() {
+    let tokens = Numbered::keeping(3);
+    tokens.add(0..3).await;
+    assert_eq!(tokens.counted(), (3, 1, 0), "as many as the bound are kept");
+    tokens.add(3..4).await;
+    assert_eq!(tokens.counted(), (4, 2, 1), "and no more");
+    assert_eq!(tokens.counted(), (4, 3, 1));
+    let ids = |numbers: &[u64]| numbers.iter().copied().map(id).collect::<Vec<_>>();
+    let after = [Query::cursor_after(&id(1)), Query::limit(9)];
+    assert_eq!(tokens.search(&after).unwrap(), ids(&[2, 3]));
+    assert_eq!(tokens.search(&[Query::order_desc(""), Query::limit(2)]).unwrap(), ids(&[3, 2]));
+    let unknown = tokens.search(&[Query::cursor_after(&id(9))]).unwrap_err();
+    assert!(matches!(&unknown, Error::InvalidPropertyValue(text) if text.contains(&id(9))), "{unknown}");
+    tokens.remove(0..2).await;
+    let (_, before, _) = tokens.counted();
+    // Few enough again: the next list keeps them.
+    assert_eq!(tokens.counted().1, before + 1);
+    assert_eq!((tokens.counted().0, tokens.counted().1), (2, before + 1));
+}
+
+#[tokio::test]
+async fn a_list_that_cannot_be_read_fails_and_leaves_nothing_out_later() {
+    let tokens = Numbered::keeping(10);
+    tokens.add(0..2).await;
+    assert_eq!(tokens.counted().0, 2);
+    tokens.add(2..3).await;
+    tokens.is_broken.set(true);
+    assert!(tokens.search(&[]).is_err());
+    assert!(tokens.search(&[]).is_err());
+    tokens.is_broken.set(false);
+    assert_eq!(tokens.counted().0, 3);
+}
