@@ -16,7 +16,7 @@ use crate::connector::{self, Dialect, Differences};
 use crate::face::{Description, Face, Input, Operation, Output, Resource, Schemas};
 use crate::openapi::Components;
 use crate::protocol::Media;
-use crate::rest::{codes, direct, downloads, peers, tokens};
+use crate::rest::{codes, direct, downloads, peers, token_list, tokens};
 
 const DIFFERENCES: Differences = Differences {
     name: "enlace",
@@ -47,7 +47,7 @@ pub(crate) fn face() -> Face {
         resources: [direct()]
             .into_iter()
             .chain(resources)
-            .chain([revoke(), terms(), peers(), codes(), downloads()])
+            .chain([list(), revoke(), terms(), peers(), codes(), downloads()])
             .collect(),
         schemas: Schemas { components, ..dialect.schemas },
         ..dialect
@@ -112,6 +112,22 @@ fn downloads() -> Resource {
     Resource { path: "Downloads/{id}", need: FILES, operations: vec![paths] }
 }
 
+fn list() -> Resource {
+    let list = Operation {
+        method: Method::GET,
+        produces: &[Media::JSON],
+        handler: Box::new(|call| Box::pin(token_list::find(call.with(DIFFERENCES)))),
+        description: Description {
+            summary: "A page of the list of all tokens, of the protocol and of /v1, by queries such as \
+                      {\"method\":\"lessThan\",\"attribute\":\"expiresAt\",\"values\":[\"2030-01-31\"]}. It has neither contents nor \
+                      references",
+            input: Input::Query(token_list::PARAMETERS.to_vec()),
+            output: Output::One("ListedTokens"),
+        },
+    };
+    Resource { path: "Tokens", need: TOKENS, operations: vec![list] }
+}
+
 fn revoke() -> Resource {
     let revoke = Operation {
         method: Method::POST,
@@ -147,6 +163,7 @@ fn components() -> Vec<(String, RefOr<Schema>)> {
         .with_renamed::<dto::Token>(TOKEN_WITH_TERMS, |_| ())
         .with_changed::<dto::ChangedToken>(refer_to_token)
         .with::<dto::TokenTerms>()
+        .with::<dto::ListedTokens>()
         .with::<peers::Peers>()
         .with::<codes::OfferedCode>()
         .with::<codes::EndedCode>()
@@ -186,6 +203,7 @@ mod tests {
             (Method::HEAD, "/API/enlace/V1/files/x/download"),
             (Method::DELETE, "/api/enlace/v1/Tokens/x"),
             (Method::PATCH, "/api/enlace/v1/Tokens/x"),
+            (Method::GET, "/api/enlace/v1/Tokens"),
             (Method::POST, "/api/enlace/v1/Tokens/x/Revoke"),
             (Method::GET, "/api/enlace/v1/Tokens/x/Terms"),
             (Method::GET, "/api/enlace/v1/Account/IdentityInfo"),
@@ -200,6 +218,7 @@ mod tests {
             let prefix = format!("/{}", dialect.prefix.join("/"));
             for (method, path, status) in [
                 (Method::PATCH, "Tokens/x", 405),
+                (Method::GET, "Tokens", 404),
                 (Method::POST, "Tokens/x/Revoke", 404),
                 (Method::GET, "Tokens/x/Terms", 404),
             ] {

@@ -15,6 +15,7 @@ use uuid::Uuid;
 use super::arguments::{flag_of, invalid};
 use crate::call::Call;
 use crate::problem::Problem;
+use crate::protocol::is_element;
 
 /// Something that lists show.
 pub(super) trait Listed: Send + 'static {
@@ -168,13 +169,6 @@ impl ListRequest {
     }
 }
 
-/// `queries`, `queries[]` and `queries[7]` are elements of `queries`.
-pub(super) fn is_element(name: &str, of: &str) -> bool {
-    let Some(index) = name.strip_prefix(of) else { return false };
-    let index = if index.is_empty() { Some("") } else { index.strip_prefix('[').and_then(|it| it.strip_suffix(']')) };
-    index.is_some_and(|index| index.bytes().all(|byte| byte.is_ascii_digit()))
-}
-
 fn read_time(text: &str) -> Option<i64> {
     text.parse::<Timestamp>().ok().map(Timestamp::as_unix_milliseconds)
 }
@@ -199,21 +193,5 @@ mod tests {
         }
         assert_eq!(names(<Bucket as Listed>::ATTRIBUTES), Bucket::ATTRIBUTES);
         assert_eq!(names(<BucketFile as Listed>::ATTRIBUTES), BucketFile::ATTRIBUTES);
-    }
-
-    #[test]
-    fn lists_in_parameters_are_written_in_three_ways() {
-        for (name, expected) in [
-            ("queries", true),
-            ("queries[]", true),
-            ("queries[0]", true),
-            ("queries[100]", true),
-            ("queries[a]", false),
-            ("queries[0", false),
-            ("queries0", false),
-            ("query", false),
-        ] {
-            assert_eq!(is_element(name, "queries"), expected, "{name}");
-        }
     }
 }

@@ -11,12 +11,12 @@ use runtime::storage::{Caller, NewBucketFile, PartRange, StagedContent, StorageE
 use tokio_util::io::StreamReader;
 
 use super::arguments::{invalid, not_optional};
-use super::list::is_element;
 use super::model::File;
 use super::{caller, parameter};
 use crate::call::Call;
 use crate::problem::Problem;
 use crate::protocol::Body;
+use crate::protocol::is_element;
 use crate::reply::Reply;
 use crate::rest::form::{Form, piece, read_text};
 use crate::validation::{Object, ValueRule};

@@ -15,4 +15,4 @@ pub(crate) use body::{Body, append, read as read_body};
 pub(crate) use bounds::BodyBounds;
 pub(crate) use disposition::{Disposition, attachment, disposition, part_names};
 pub(crate) use path::{match_pattern, segments};
-pub(crate) use query::parse as parse_query;
+pub(crate) use query::{is_element, parse as parse_query};

@@ -20,6 +20,13 @@ pub(crate) fn parse(text: &str) -> Result<Parameters, Problem> {
     Ok(query::pairs(text).map(|(name, value)| (decode(name), decode(value))).collect())
 }
 
+/// Whether a parameter is an element of a list: `queries`, `queries[]` and `queries[7]` are elements of `queries`.
+pub(crate) fn is_element(name: &str, of: &str) -> bool {
+    let Some(index) = name.strip_prefix(of) else { return false };
+    let index = if index.is_empty() { Some("") } else { index.strip_prefix('[').and_then(|it| it.strip_suffix(']')) };
+    index.is_some_and(|index| index.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -58,6 +65,22 @@ mod tests {
     fn the_number_of_parameters_is_bounded() {
         assert_eq!(pairs(&"a=1&".repeat(MAX_PARAMETERS)).len(), MAX_PARAMETERS);
         assert_eq!(parse(&"a=1&".repeat(MAX_PARAMETERS + 1)).unwrap_err().status().as_u16(), 400);
+    }
+
+    #[test]
+    fn lists_in_parameters_are_written_in_three_ways() {
+        for (name, expected) in [
+            ("queries", true),
+            ("queries[]", true),
+            ("queries[0]", true),
+            ("queries[100]", true),
+            ("queries[a]", false),
+            ("queries[0", false),
+            ("queries0", false),
+            ("query", false),
+        ] {
+            assert_eq!(is_element(name, "queries"), expected, "{name}");
+        }
     }
 
     proptest! {

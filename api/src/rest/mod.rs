@@ -17,6 +17,7 @@ pub(crate) mod peers;
 mod qr_code;
 mod spool;
 mod streamed_upload;
+pub(crate) mod token_list;
 pub(crate) mod tokens;
 mod upload;
 

@@ -13,5 +13,6 @@ mod peers;
 mod ranges;
 mod server;
 mod strangers;
+mod token_list;
 mod token_terms;
 mod transfers;
