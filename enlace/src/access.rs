@@ -3,9 +3,10 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use runtime::dto::{ChangedToken, File, FileFormat, IdentityInfo, Token, TokenTerms};
+use runtime::dto::{ChangedToken, File, FileFormat, IdentityInfo, ListedTokens, Token, TokenTerms};
 use runtime::facade::{
-    CreateOwnToken, CreateTokenForFile, Download, LoadFile, LoadPeerToken, Ownership, UpdateToken, UploadOwnFile,
+    CreateOwnToken, CreateTokenForFile, Download, FindTokens, LoadFile, LoadPeerToken, Ownership, UpdateToken,
+    UploadOwnFile,
 };
 use runtime::file_name::NoFileName;
 use runtime::manifest::Manifest;
@@ -298,6 +299,13 @@ impl Access {
                 Ok(tokens)
             }
             (Self::There { client, .. }, _) => client.tokens(ownership, query).await,
+        }
+    }
+
+    pub(crate) async fn find_tokens(&self, request: FindTokens) -> Result<ListedTokens, Failure> {
+        match self {
+            Self::Here(node) => Ok(node.runtime.tokens().find(request).await?),
+            Self::There { client, .. } => client.find_tokens(&request).await,
         }
     }
 

@@ -8,9 +8,9 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use reqwest::multipart::{Form, Part};
 use reqwest::{Method, RequestBuilder, Response};
-use runtime::dto::{ChangedToken, Connectivity, File, FileFormat, IdentityInfo, Peer, Token, TokenTerms};
+use runtime::dto::{ChangedToken, Connectivity, File, FileFormat, IdentityInfo, ListedTokens, Peer, Token, TokenTerms};
 use runtime::facade::{
-    CreateOwnToken, CreateTokenForFile, LoadFile, LoadPeerToken, Ownership, UpdateToken, UploadOwnFile,
+    CreateOwnToken, CreateTokenForFile, FindTokens, LoadFile, LoadPeerToken, Ownership, UpdateToken, UploadOwnFile,
 };
 use runtime::http_client::{self, Redirects, Trust};
 use runtime::{Path, PathBytes, Secret};
@@ -212,6 +212,13 @@ impl RestClient {
 
     pub(crate) async fn tokens(&self, ownership: Ownership, query: &[(String, String)]) -> Result<Vec<Token>, Failure> {
         result(self.request(Method::GET, &list("Tokens", ownership)).query(query)).await
+    }
+
+    pub(crate) async fn find_tokens(&self, request: &FindTokens) -> Result<ListedTokens, Failure> {
+        let queries = request.queries.iter().map(|query| ("queries[]", query.as_str()));
+        let total = ("total", if request.is_counted { "true" } else { "false" });
+        let parameters: Vec<_> = queries.chain([total]).collect();
+        result(self.request(Method::GET, "Tokens").query(&parameters)).await
     }
 
     pub(crate) async fn token(&self, id: &str) -> Result<Token, Failure> {

@@ -18,6 +18,7 @@ mod share_code;
 mod share_direct;
 pub(crate) mod share_early;
 mod share_result;
+mod token_list;
 pub(crate) mod tokens;
 
 use self::cli::{Cli, Command};

@@ -2,7 +2,7 @@
 
 use api::Dialect;
 use runtime::Timestamp;
-use runtime::dto::{ChangedToken, File, FileFormat, Token, TokenStatus, TokenTerms};
+use runtime::dto::{ChangedToken, File, FileFormat, ListedToken, Token, TokenDelivery, TokenStatus, TokenTerms};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -71,16 +71,24 @@ pub(crate) fn token_with_terms(token: &Token, terms: Option<&TokenTerms>) -> imp
 
 /// The terms of a token as rows.
 fn terms_rows(terms: &TokenTerms) -> impl Iterator<Item = (&'static str, String)> {
-    let status = match terms.status {
+    let left = terms.max_uses.map(|most| {
+        let used = terms.committed_uses.saturating_add(terms.leased_uses);
+        ("Uses left", format!("{} of {most}", most.saturating_sub(used)))
+    });
+    let accessed = terms.last_read_at.map(|at| ("Last access", time::expiry(at)));
+    [("Status", status_text(terms.status).to_owned())].into_iter().chain(left).chain(accessed)
+}
+
+/// Whether others can load a token, in words.
+fn status_text(status: TokenStatus) -> &'static str {
+    match status {
         TokenStatus::Active => "active",
         TokenStatus::NotYetValid => "not valid yet",
         TokenStatus::Exhausted => "no use is left",
         TokenStatus::Locked => "locked",
         TokenStatus::Expired => "expired",
         TokenStatus::Revoked => "revoked",
-    };
-    let read = terms.last_read_at.map(|at| ("Last read", time::expiry(at)));
-    [("Status", status.to_owned())].into_iter().chain(read)
+    }
 }
 
 /// A file that was written here: what commands print that fetch one.
@@ -139,29 +147,48 @@ pub(crate) fn file_table(files: &[File]) -> String {
 }
 
 /// Tokens as a table.
-pub(crate) fn token_table(tokens: &[Token], now: Timestamp) -> String {
-    let header = ["ID", "OWN", "EXPIRES", "PROTECTED", "CONTENT"].map(str::to_owned).to_vec();
+pub(crate) fn token_table(tokens: &[ListedToken]) -> String {
+    let header = ["ID", "OWN", "STATUS", "EXPIRES", "LEFT", "LAST ACCESS", "PROTECTED", "FILE", "LABEL"];
     let rows = tokens.iter().map(|token| {
-        let own = if token.is_own { "own" } else { "peer" };
-        let protection = match (&token.for_identity, &token.password_protection) {
-            (None, None) => "no",
-            (Some(_), None) => "identity",
-            (None, Some(_)) => "password",
-            (Some(_), Some(_)) => "both",
+        let own = match (token.delivery, token.is_own) {
+            (TokenDelivery::Node, _) => "/v1",
+            (TokenDelivery::E2e, true) => "own",
+            (TokenDelivery::E2e, false) => "peer",
         };
+        let protection = match (token.for_identity.is_some(), token.has_password) {
+            (false, false) => "no",
+            (true, false) => "identity",
+            (false, true) => "password",
+            (true, true) => "both",
+        };
+        let file = token.resource_id.clone().or_else(|| token.file_id.as_ref().map(ToString::to_string));
         vec![
-            token.id.to_string(),
+            token.id.clone(),
             own.to_owned(),
-            match status(token, now) {
-                TokenStatus::Revoked => "revoked".to_owned(),
-                TokenStatus::Expired => format!("{} (expired)", time::expiry(token.expires_at)),
-                _ => time::expiry(token.expires_at),
-            },
+            status_text(token.status).to_owned(),
+            token.expires_at.map_or_else(|| "never".to_owned(), time::expiry),
+            token.remaining.map_or_else(|| NOTHING.to_owned(), |left| left.to_string()),
+            token.accessed_at.map_or_else(|| NOTHING.to_owned(), time::expiry),
             protection.to_owned(),
-            content(token),
+            file.as_deref().map_or_else(|| NOTHING.to_owned(), printable),
+            token.label.as_deref().map(printable).unwrap_or_default(),
         ]
     });
-    table(&std::iter::once(header).chain(rows).collect::<Vec<_>>())
+    table(&std::iter::once(header.map(str::to_owned).to_vec()).chain(rows).collect::<Vec<_>>())
+}
+
+/// In a column for what a row does not have.
+const NOTHING: &str = "-";
+
+/// A token of a list in JSON: the whole token if there is one, with what the list tells besides.
+pub(crate) fn listed_token(listed: &ListedToken, whole: Option<&Token>) -> Value {
+    let mut value = whole.map_or_else(|| json!({}), |whole| json!(token(whole)));
+    if let (Value::Object(members), Value::Object(told)) = (&mut value, json!(listed)) {
+        for (name, told) in told {
+            members.entry(name).or_insert(told);
+        }
+    }
+    value
 }
 
 /// One token as text, with everything but its password.

@@ -1,14 +1,15 @@
 //! `enlace tokens`: create, load, list, show, edit, revoke, unlock, delete, prune.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use runtime::Timestamp;
-use runtime::dto::{ChangedToken, Token, TokenPath, TokenStatus, TokenTerms};
-use runtime::facade::{CreateOwnToken, CreateTokenForFile, Ownership, UpdateToken};
+use runtime::dto::{ChangedToken, Token, TokenDelivery, TokenPath, TokenStatus, TokenTerms};
+use runtime::facade::{CreateOwnToken, CreateTokenForFile, FindTokens, UpdateToken};
 use serde_json::{Value, json};
 
-use super::files::ListArgs;
+use super::token_list::{TokenListArgs, query};
 use super::{Context, shape};
 use crate::access::Access;
 use crate::args::NodeOptions;
@@ -44,9 +45,11 @@ enum TokensCommand {
         after_help = "Examples:\n  enlace tokens load 'http://localhost:4710/r/TOK…#…'\n  enlace tokens load VE9L… --password-file pw.txt"
     )]
     Load(LoadArgs),
-    /// List tokens
-    #[command(after_help = "Examples:\n  enlace tokens list\n  enlace tokens list --own --json")]
-    List(ListArgs),
+    /// List tokens: own and loaded ones, and those of /v1
+    #[command(
+        after_help = "Examples:\n  enlace tokens list\n  enlace tokens list --status active --expires-before 2030-01-31 --sort expires\n  enlace tokens list --file FIL0123456789abcdefg --json"
+    )]
+    List(TokenListArgs),
     /// Show a token, with a QR code of its reference
     #[command(
         after_help = "Examples:\n  enlace tokens show TOK0123456789abcdefg\n  enlace tokens show TOK0123456789abcdefg --json"
@@ -151,11 +154,14 @@ pub(crate) async fn run(mut context: Context, args: TokensArgs) -> Result<(), Fa
         TokensCommand::Create(args) => create(context, args).await,
         TokensCommand::Load(args) => load(context, args).await,
         TokensCommand::List(args) => {
-            let (ownership, query) = (args.ownership(), args.query().to_vec());
-            let tokens = context.with_access(&args.node, async |access| access.tokens(ownership, &query).await).await?;
-            let now = time::now();
-            let value: Vec<_> = tokens.iter().map(|token| shape::token_with_status(token, now)).collect();
-            output.data(&value, || shape::token_table(&tokens, now))
+            let list = async |access: &Access| {
+                let found = args.find(access).await?;
+                let whole = if output.is_json() { args.whole(access, &found).await? } else { HashMap::new() };
+                Ok((found, whole))
+            };
+            let (found, whole) = context.with_access(&args.node, list).await?;
+            let value: Vec<_> = found.iter().map(|token| shape::listed_token(token, whole.get(&token.id))).collect();
+            output.data(&value, || shape::token_table(&found))
         }
         TokensCommand::Show(args) => {
             let (token, terms) = context.with_access(&args.node, async |access| shown(access, &args.id).await).await?;
@@ -242,17 +248,23 @@ fn revoked(changed: &ChangedToken) -> String {
     }
 }
 
-/// Deletes what nobody can load any more; returns the ids.
+/// Deletes what nobody can load any more; returns the ids. Tokens of `/v1` the node removes by itself.
 async fn prune(access: &Access) -> Result<Vec<String>, Failure> {
-    let now = time::now();
+    let over = [TokenStatus::Expired, TokenStatus::Revoked].map(|status| json!(status));
+    let queries = [query("equal", "delivery", &[json!(TokenDelivery::E2e)]), query("equal", "status", &over)];
+    let request = FindTokens { queries: queries.map(|query| query.to_string()).into(), is_counted: false };
     let mut pruned = Vec::new();
-    for token in access.tokens(Ownership::Any, &[]).await? {
-        if shape::status(&token, now) != TokenStatus::Active {
-            access.delete_token(token.id.as_str()).await?;
-            pruned.push(token.id.to_string());
+    loop {
+        // What is deleted is not on the next page.
+        let page = access.find_tokens(request.clone()).await?.tokens;
+        if page.is_empty() {
+            return Ok(pruned);
+        }
+        for token in page {
+            access.delete_token(&token.id).await?;
+            pruned.push(token.id);
         }
     }
-    Ok(pruned)
 }
 
 fn read_content(path: &std::path::Path) -> Result<Value, Failure> {

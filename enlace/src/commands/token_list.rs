@@ -1,0 +1,307 @@
+//! `enlace tokens list`: which tokens it shows, in which order, and how.
+
+use std::collections::HashMap;
+
+use clap::{Args, ValueEnum};
+use runtime::Timestamp;
+use runtime::dto::{ListedToken, Token, TokenDelivery, TokenStatus};
+use runtime::facade::{FindTokens, Ownership};
+use serde_json::{Value, json};
+
+use super::files::parse_pair;
+use crate::access::Access;
+use crate::args::NodeOptions;
+use crate::code::Kind;
+use crate::failure::Failure;
+use crate::time;
+
+/// Which tokens a list shows.
+#[derive(Debug, Args)]
+pub(super) struct TokenListArgs {
+    /// Only tokens that this identity created
+    #[arg(long, conflicts_with = "peer")]
+    own: bool,
+    /// Only tokens loaded from other identities
+    #[arg(long)]
+    peer: bool,
+    /// Only tokens for this file
+    #[arg(long, value_name = "FILE-ID")]
+    file: Option<String>,
+    /// Only tokens with this status; can be given several times
+    #[arg(long, value_name = "STATUS", value_enum)]
+    status: Vec<Status>,
+    /// Only tokens that expire before this time
+    #[arg(long, value_name = "TIME", value_parser = time::parse_timestamp)]
+    expires_before: Option<Timestamp>,
+    /// Only tokens that expire after this time, or never
+    #[arg(long, value_name = "TIME", value_parser = time::parse_timestamp)]
+    expires_after: Option<Timestamp>,
+    /// Only tokens whose label contains this text
+    #[arg(long, value_name = "TEXT")]
+    label: Option<String>,
+    /// Order of the list; a minus sign reverses it
+    #[arg(long, value_name = "ORDER", value_enum, allow_hyphen_values = true, default_value = "created")]
+    sort: Sort,
+    /// Maximum number of tokens
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    limit: Option<u64>,
+    /// Only tokens that match, in the filter language of the lists of the REST API; can be given several times
+    #[arg(
+        long,
+        value_name = "KEY=VALUE",
+        value_parser = parse_pair,
+        conflicts_with_all = ["file", "status", "expires_before", "expires_after", "label", "sort", "limit"]
+    )]
+    query: Vec<(String, String)>,
+    #[command(flatten)]
+    pub(super) node: NodeOptions,
+}
+
+/// Whether others can load a token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Status {
+    /// Others can load it
+    Active,
+    /// Not yet
+    NotYetValid,
+    /// No use of it is left
+    Exhausted,
+    /// There were too many wrong passwords
+    Locked,
+    /// Its time is over
+    Expired,
+    /// It was revoked
+    Revoked,
+}
+
+impl Status {
+    fn known(self) -> TokenStatus {
+        match self {
+            Self::Active => TokenStatus::Active,
+            Self::NotYetValid => TokenStatus::NotYetValid,
+            Self::Exhausted => TokenStatus::Exhausted,
+            Self::Locked => TokenStatus::Locked,
+            Self::Expired => TokenStatus::Expired,
+            Self::Revoked => TokenStatus::Revoked,
+        }
+    }
+}
+
+/// The order of a list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Sort {
+    /// The oldest first
+    Created,
+    /// The newest first
+    #[value(name = "-created")]
+    CreatedDescending,
+    /// Those that expire first; those that never expire are last
+    Expires,
+    /// Those that never expire first, then the last that expires
+    #[value(name = "-expires")]
+    ExpiresDescending,
+    /// By label
+    Label,
+    /// By label, in reverse
+    #[value(name = "-label")]
+    LabelDescending,
+    /// Those that were not accessed for longest
+    Accessed,
+    /// Those that were accessed last
+    #[value(name = "-accessed")]
+    AccessedDescending,
+}
+
+impl Sort {
+    /// The parts of the list, one after the other, with their queries. Those that never expire come after all others.
+    fn parts(self) -> Vec<Vec<Value>> {
+        let order = |method, attribute| query(method, attribute, &[]);
+        let expires = |method| query(method, "expiresAt", &[]);
+        match self {
+            Self::Created => vec![vec![]],
+            Self::CreatedDescending => vec![vec![order("orderDesc", "createdAt")]],
+            Self::Expires => vec![vec![expires("isNotNull"), expires("orderAsc")], vec![expires("isNull")]],
+            Self::ExpiresDescending => vec![vec![expires("isNull")], vec![expires("isNotNull"), expires("orderDesc")]],
+            Self::Label => vec![vec![order("orderAsc", "label")]],
+            Self::LabelDescending => vec![vec![order("orderDesc", "label")]],
+            Self::Accessed => vec![vec![order("orderAsc", "accessedAt")]],
+            Self::AccessedDescending => vec![vec![order("orderDesc", "accessedAt")]],
+        }
+    }
+}
+
+/// Tokens of a page, and ids in one query: both below what the node takes.
+const PAGE: u64 = 1000;
+const IDS: usize = 100;
+/// Up to how many tokens are asked for one by one.
+const FEW: usize = 50;
+
+impl TokenListArgs {
+    /// The tokens in the order of the list.
+    ///
+    /// # Errors
+    /// A failure if the node does not answer, or does not take the filter.
+    pub(super) async fn find(&self, access: &Access) -> Result<Vec<ListedToken>, Failure> {
+        if !self.query.is_empty() {
+            return self.find_by_filter(access).await;
+        }
+        let (filters, mut found) = (self.filters(), Vec::new());
+        for part in self.sort.parts() {
+            let queries = [filters.clone(), part].concat();
+            let left = self.limit.map(|limit| limit.saturating_sub(found.len() as u64));
+            found.extend(all(access, &queries, left).await?);
+        }
+        Ok(found)
+    }
+
+    /// The same for the filter language of the other lists.
+    async fn find_by_filter(&self, access: &Access) -> Result<Vec<ListedToken>, Failure> {
+        let ids: Vec<Value> =
+            access.tokens(self.ownership(), &self.query).await?.iter().map(|token| json!(token.id)).collect();
+        let mut found = Vec::new();
+        for ids in ids.chunks(IDS) {
+            found.extend(all(access, &[query("equal", "id", ids)], None).await?);
+        }
+        Ok(found)
+    }
+
+    /// What the tokens are as a whole, by id. Some may have been deleted meanwhile.
+    ///
+    /// # Errors
+    /// A failure if the node does not answer.
+    pub(super) async fn whole(
+        &self,
+        access: &Access,
+        found: &[ListedToken],
+    ) -> Result<HashMap<String, Token>, Failure> {
+        let ids: Vec<&str> =
+            found.iter().filter(|token| token.delivery == TokenDelivery::E2e).map(|token| token.id.as_str()).collect();
+        let mut tokens = Vec::with_capacity(ids.len());
+        if ids.len() > FEW {
+            tokens = access.tokens(self.ownership(), &[]).await?;
+        } else {
+            for id in ids {
+                match access.token(id).await {
+                    Ok(token) => tokens.push(token),
+                    Err(failure) if failure.kind == Kind::NotFound => {}
+                    Err(failure) => return Err(failure),
+                }
+            }
+        }
+        Ok(tokens.into_iter().map(|token| (token.id.to_string(), token)).collect())
+    }
+
+    fn ownership(&self) -> Ownership {
+        match (self.own, self.peer) {
+            (true, _) => Ownership::Own,
+            (_, true) => Ownership::Peer,
+            _ => Ownership::Any,
+        }
+    }
+
+    fn filters(&self) -> Vec<Value> {
+        let is_own = match self.ownership() {
+            Ownership::Any => None,
+            Ownership::Own => Some(true),
+            Ownership::Peer => Some(false),
+        };
+        let statuses: Vec<Value> = self.status.iter().map(|status| json!(status.known())).collect();
+        let later = |time: &Timestamp| {
+            let never = query("isNull", "expiresAt", &[]);
+            json!({ "method": "or", "values": [query("greaterThan", "expiresAt", &[json!(time)]), never] })
+        };
+        let filters = [
+            is_own.map(|is_own| query("equal", "isOwn", &[json!(is_own)])),
+            self.file.as_ref().map(|id| query("equal", "fileId", &[json!(id)])),
+            (!statuses.is_empty()).then(|| query("equal", "status", &statuses)),
+            self.expires_before.as_ref().map(|time| query("lessThan", "expiresAt", &[json!(time)])),
+            self.expires_after.as_ref().map(later),
+            self.label.as_ref().map(|text| query("contains", "label", &[json!(text)])),
+        ];
+        filters.into_iter().flatten().collect()
+    }
+}
+
+/// One query in the language of the list.
+pub(super) fn query(method: &str, attribute: &str, values: &[Value]) -> Value {
+    json!({ "method": method, "attribute": attribute, "values": values })
+}
+
+/// All tokens that match, or so many, page by page.
+async fn all(access: &Access, queries: &[Value], limit: Option<u64>) -> Result<Vec<ListedToken>, Failure> {
+    let mut found: Vec<ListedToken> = Vec::new();
+    loop {
+        let wanted = limit.map_or(PAGE, |limit| limit.saturating_sub(found.len() as u64).min(PAGE));
+        if wanted == 0 {
+            return Ok(found);
+        }
+        let cursor = found.last().map(|last| json!({ "method": "cursorAfter", "values": [last.id] }));
+        let page = [json!({ "method": "limit", "values": [wanted] })].into_iter().chain(cursor);
+        let queries = queries.iter().cloned().chain(page).map(|query| query.to_string()).collect();
+        let page = access.find_tokens(FindTokens { queries, is_counted: false }).await?.tokens;
+        let is_last = (page.len() as u64) < wanted;
+        found.extend(page);
+        if is_last {
+            return Ok(found);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{CommandFactory as _, Parser};
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        list: TokenListArgs,
+    }
+
+    fn filters(words: &[&str]) -> Vec<Value> {
+        Line::try_parse_from([&["list"], words].concat()).unwrap().list.filters()
+    }
+
+    #[test]
+    fn options_become_queries() {
+        assert_eq!(filters(&[]), Vec::<Value>::new());
+        let given =
+            filters(&["--own", "--file", "FIL1", "--status", "active", "--status", "not-yet-valid", "--label", "Ada"]);
+        assert_eq!(
+            given,
+            [
+                query("equal", "isOwn", &[json!(true)]),
+                query("equal", "fileId", &[json!("FIL1")]),
+                query("equal", "status", &[json!("active"), json!("notYetValid")]),
+                query("contains", "label", &[json!("Ada")]),
+            ]
+        );
+        let times = filters(&["--expires-before", "2030-01-31", "--expires-after", "2030-01-01T00:00:00Z"]);
+        assert_eq!(times[0], query("lessThan", "expiresAt", &[json!("2030-01-31T00:00:00.000Z")]));
+        assert_eq!(times[1]["values"][0]["values"], json!(["2030-01-01T00:00:00.000Z"]));
+    }
+
+    #[test]
+    fn orders_are_named_with_a_sign_and_unknown_values_are_refused() {
+        for (words, sort) in [
+            (&[][..], Sort::Created),
+            (&["--sort", "-created"], Sort::CreatedDescending),
+            (&["--sort=-expires"], Sort::ExpiresDescending),
+            (&["--sort", "accessed"], Sort::Accessed),
+        ] {
+            assert_eq!(Line::try_parse_from([&["list"], words].concat()).unwrap().list.sort, sort);
+        }
+        for words in [
+            &["--sort", "size"][..],
+            &["--status", "gone"],
+            &["--limit", "0"],
+            &["--query", "isOwn=true", "--limit", "1"],
+            &["--query", "isOwn=true", "--sort", "label"],
+            &["--own", "--peer"],
+        ] {
+            assert!(Line::try_parse_from([&["list"], words].concat()).is_err(), "{words:?}");
+        }
+        Line::command().debug_assert();
+    }
+}
