@@ -6,7 +6,8 @@ use bytes::Bytes;
 use transport::backbone::{Download, UploadContent, UploadFile, UploadObserver};
 use transport::wire::backbone::files::{CreatedFile, FileMetadata};
 use transport::wire::backbone::previews::FilePreview;
-use transport::wire::backbone::tokens::{CreateToken, CreatedToken, Token};
+use transport::wire::backbone::token_terms::CreateTokenWithTerms;
+use transport::wire::backbone::tokens::{CreatedToken, Token};
 use transport::wire::{FileId, TokenId, UploadId};
 
 use super::backbone::Backbone;
@@ -74,7 +75,7 @@ impl Delivery for Choice<Backbone<'_>, Memory<'_>> {
         })
     }
 
-    async fn create_token(&self, token: &CreateToken) -> Result<CreatedToken, Failure> {
+    async fn create_token(&self, token: &CreateTokenWithTerms) -> Result<CreatedToken, Failure> {
         match self {
             Self::Backbone(by) => by.create_token(token).await,
             Self::Memory(by) => by.create_token(token).await,
