@@ -124,6 +124,29 @@ async fn pages_go_on_behind_a_cursor_and_a_change_is_on_the_next_list() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn labels_and_limits_are_found() {
+    let node = TestNode::start().await;
+    let router = node.router();
+    token(&node.runtime, 2090).await;
+    let request = json!({
+        "content": {}, "expiresAt": "2090-01-01T00:00:00.000Z", "label": "for Ada", "maxDownloads": 3,
+        "notBefore": "2080-01-01T00:00:00.000Z"
+    });
+    let limited = node.runtime.tokens().create_own_token(serde_json::from_value(request).unwrap()).await.unwrap();
+    for found in [
+        query("contains", "label", &[json!("Ada")]),
+        query("equal", "remaining", &[json!(3)]),
+        query("greaterThan", "maxDownloads", &[json!(2)]),
+        query("equal", "status", &[json!("notYetValid")]),
+        query("isNotNull", "notBefore", &[]),
+    ] {
+        assert_eq!(ids(&find(&router, &[found.clone()]).await), [limited.id.as_str()], "{found}");
+    }
+    let of_all = find(&router, &[query("orderDesc", "label", &[])]).await;
+    assert_eq!(of_all["tokens"][0]["label"], "for Ada");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_not_in_the_language_is_refused() {
     let node = TestNode::start().await;
     let router = node.router();

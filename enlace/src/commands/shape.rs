@@ -200,6 +200,9 @@ pub(crate) fn token_text(token: &Token, terms: Option<&TokenTerms>) -> String {
         ("Created by", token.created_by.to_string()),
         ("Expires", time::expiry(token.expires_at)),
     ];
+    if let Some(label) = &token.label {
+        rows.push(("Label", label.to_string()));
+    }
     if let Some(address) = &token.for_identity {
         rows.push(("Only for", address.to_string()));
     }

@@ -3,7 +3,7 @@
 //! Files, tokens and synchronization take a [`Core`] and import neither each other's callers nor the facades:
 //!
 //! ```text
-//! facade -> file, token, account, sync -> delivery -> core -> content_store, peer -> store
+//! facade -> file, token, account, sync -> delivery -> core -> content_store, listed, peer -> store
 //! ```
 
 pub(crate) mod account;

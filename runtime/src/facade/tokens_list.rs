@@ -8,11 +8,11 @@ use transport::wire::{Address, FileId, Timestamp, TokenId};
 use super::TokensFacade;
 use crate::blocking::blocking;
 use crate::core::Core;
-use crate::dto::{JsonText, ListedTokens};
+use crate::dto::{JsonText, ListedTokens, MaxDownloads};
 use crate::listed::{self, ReadRows, Row, RowId, Search};
 use crate::logging::short;
 use crate::store::{Record, View, collection};
-use crate::token::{Revocation, TokenRecord};
+use crate::token::{Revocation, TokenRecord, TokenSettings};
 use crate::{Error, Result};
 
 /// What a list of tokens is asked for.
@@ -132,24 +132,25 @@ fn token(view: &View<'_>, record: &Record) -> Result<Option<Row>> {
     if members.kind.is_some_and(|kind| kind != TokenRecord::TYPE) {
         return Ok(None);
     }
-    let revoked_at = match members.is_own {
-        true => Revocation::stored(view, &id)?.filter(|revocation| revocation.is_complete).map(|it| it.at),
-        false => None,
+    let (revocation, settings) = match members.is_own {
+        true => (Revocation::stored(view, &id)?, TokenSettings::stored(view, &id)?),
+        false => (None, TokenSettings::default()),
     };
+    let revoked_at = revocation.filter(|revocation| revocation.is_complete).map(|revocation| revocation.at);
     Ok(Some(Row {
         id: RowId::E2e(id.as_str().into()),
         is_own: members.is_own,
         file: file_of(&members.content),
         resource: None,
-        label: None,
+        label: settings.label.map(String::from),
         created_at: members.created_at,
         updated_at: revoked_at.map_or(members.created_at, |at| at.max(members.created_at)),
         expires_at: Some(members.expires_at).filter(|at| *at < Timestamp::NEVER),
-        not_before: None,
-        max_downloads: None,
-        committed: 0,
-        leased: 0,
-        accessed_at: None,
+        not_before: settings.not_before,
+        max_downloads: settings.max_downloads.map(MaxDownloads::get),
+        committed: settings.uses.map_or(0, |uses| uses.committed.into()),
+        leased: settings.uses.map_or(0, |uses| uses.leased),
+        accessed_at: settings.uses.and_then(|uses| uses.last_read_at),
         for_identity: members.for_identity,
         has_password: members.password_protection.is_some(),
         is_locked: false,

@@ -15,7 +15,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use query::SelectionError;
 
-use crate::store::{Name, Store, Touched, Watch, Watched, collection};
+use crate::store::{Name, Store, Touched, Watch, Watched, beside_token, collection};
 use crate::{Error, Result};
 
 pub(crate) use self::row::{Row, RowId, schema};
@@ -23,9 +23,6 @@ pub(crate) use self::rows::{Found, Rows, Search};
 
 /// Most rows in memory, some 400 bytes each.
 pub(crate) const MAX_ROWS: usize = 200_000;
-
-/// The beginnings of the names of values that belong to tokens of the protocol, followed by the id of the token.
-const BESIDE_TOKENS: [&str; 1] = ["RevokedToken/"];
 
 /// Rows in memory, and what they lack.
 #[derive(Debug)]
@@ -66,8 +63,11 @@ impl Listed {
     }
 
     fn keeping(store: &Store, most: usize) -> Self {
-        let values = BESIDE_TOKENS.map(Watched::Values);
-        let watched: Vec<Watched> = [Watched::Objects(collection::TOKENS)].into_iter().chain(values).collect();
+        let watched = [
+            Watched::Objects(collection::TOKENS),
+            Watched::Values(beside_token::REVOCATION),
+            Watched::Values(beside_token::SETTINGS),
+        ];
         Self { watch: store.watch(&watched), rows: RwLock::new(Kept::Nothing), most }
     }
 

@@ -44,6 +44,15 @@ pub(crate) mod collection {
     pub(crate) const RELATIONSHIPS: &str = Collection::RELATIONSHIPS.name;
 }
 
+pub(crate) mod beside_token {
+    //! The beginnings of the names of values that this device keeps beside tokens. The id of the token follows.
+
+    /// When it was revoked here.
+    pub(crate) const REVOCATION: &str = "RevokedToken/";
+    /// What its creator settled, and what is known of its uses.
+    pub(crate) const SETTINGS: &str = "TokenSettings/";
+}
+
 use std::path::Path;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};

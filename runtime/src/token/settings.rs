@@ -13,11 +13,10 @@ use transport::wire::backbone::token_terms::TokenTerms;
 use transport::wire::{Timestamp, TokenId};
 
 use crate::dto::{self, MaxDownloads, Notify, TokenLabel};
+use crate::store::beside_token::SETTINGS;
 use crate::store::{Batch, StoreError, View};
 
 type Result<T, E = StoreError> = std::result::Result<T, E>;
-
-const SETTINGS: &str = "TokenSettings/";
 
 /// What a creator settles for a new token beyond the published protocol.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

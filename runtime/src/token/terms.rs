@@ -11,11 +11,10 @@
 use serde::{Deserialize, Serialize};
 use transport::wire::{Timestamp, TokenId};
 
+use crate::store::beside_token::REVOCATION;
 use crate::store::{Batch, StoreError, View, collection};
 
 type Result<T, E = StoreError> = std::result::Result<T, E>;
-
-const REVOKED: &str = "RevokedToken/";
 
 /// A token that this device has revoked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,7 +44,7 @@ impl Revocation {
 }
 
 fn name(id: &TokenId) -> String {
-    format!("{REVOKED}{id}")
+    format!("{REVOCATION}{id}")
 }
 
 /// How a token that is held ends.
