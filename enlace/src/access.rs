@@ -175,9 +175,6 @@ impl Access {
     pub(crate) async fn upload(&self, file: NewFile, progress: &ProgressOutput) -> Result<File, Failure> {
         let (reading, length) = (file.source.read_failure(), file.source.length);
         progress.begin(length);
-        if let Self::There { running, .. } = self {
-            check_over_rest(&file.source, running.pid)?;
-        }
         let is_in_chunks = file.source.manifest().is_some() || file.format.is_in_chunks(length);
         if matches!(self, Self::Here(_)) && file.source.is_files() && is_in_chunks {
             progress.is_resumable();
@@ -418,18 +415,6 @@ fn unlisted(error: runtime::Error) -> Failure {
             failure.hint("nothing was written; ask the sender to share the files as an archive")
         }
         _ => failure,
-    }
-}
-
-/// Checks that the REST interface of process `pid` can be given a source.
-///
-/// # Errors
-/// A failure if it has several files, for which that interface has no form.
-pub(crate) fn check_over_rest(source: &source_file::SourceFile, pid: u32) -> Result<(), Failure> {
-    match source.manifest() {
-        None => Ok(()),
-        Some(_) => Err(Failure::new(Kind::Refused, "a running process cannot be given several files")
-            .hint(format!("stop process {pid}, which serves this data directory"))),
     }
 }
 

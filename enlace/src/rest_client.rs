@@ -13,6 +13,7 @@ use runtime::facade::{
     CreateOwnToken, CreateTokenForFile, FindTokens, LoadFile, LoadPeerToken, Ownership, UpdateToken, UploadOwnFile,
 };
 use runtime::http_client::{self, Redirects, Trust};
+use runtime::source::Source;
 use runtime::{Path, PathBytes, Secret};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -145,6 +146,11 @@ impl RestClient {
     ) -> Result<Response, Failure> {
         let form = fields(&upload).into_iter().fold(form, |form, (name, value)| form.text(name, value));
         let UploadOwnFile { content, filename, mimetype, .. } = upload;
+        // An earlier version of a running process takes one file only, and refuses the field with several.
+        let (form, field) = match content.source().and_then(Source::manifest) {
+            Some(manifest) => (form.text("manifestLength", manifest.length().to_string()), "files"),
+            None => (form, "file"),
+        };
         let (bar, taken) = (progress.clone(), Arc::new(AtomicU64::new(0)));
         let counter = taken.clone();
         let counted = tokio_util::io::ReaderStream::with_capacity(content.into_reader(), PIECE).inspect(move |chunk| {
@@ -160,7 +166,7 @@ impl RestClient {
         let http = on_this_machine(None)?;
         // The node reads the file while it receives it, so the fields come first.
         let request = self.with_key(http.request(Method::POST, self.address(path)));
-        let uploading = send(request.multipart(form.part("file", part)));
+        let uploading = send(request.multipart(form.part(field, part)));
         unless_silent(uploading, &taken, READ_TIMEOUT).await.unwrap_or_else(|| Err(silent_node()))
     }
 

@@ -205,12 +205,15 @@ pub enum PropertyRule {
     AtMost(String),
     /// Known members only.
     NoOtherMembers,
+    /// As many bytes as the list of files with which it begins says.
+    AsListed,
 }
 
 const IN_FUTURE: &str = "must be in the future";
 const TOO_LARGE: &str = "is too large";
 const AT_MOST: &str = "must NOT have more than ";
 const NO_OTHER_MEMBERS: &str = "must NOT have additional properties";
+const AS_LISTED: &str = "must have as many bytes as its list of files says";
 
 impl Property {
     const ALL: [Self; 3] = [Self::Content, Self::ExpiresAt, Self::Query];
@@ -231,6 +234,7 @@ impl fmt::Display for PropertyRule {
             Self::NotTooLarge => f.write_str(TOO_LARGE),
             Self::AtMost(bound) => write!(f, "{AT_MOST}{bound}"),
             Self::NoOtherMembers => f.write_str(NO_OTHER_MEMBERS),
+            Self::AsListed => f.write_str(AS_LISTED),
         }
     }
 }
@@ -257,6 +261,7 @@ impl FromStr for InvalidProperty {
             IN_FUTURE => PropertyRule::InFuture,
             TOO_LARGE => PropertyRule::NotTooLarge,
             NO_OTHER_MEMBERS => PropertyRule::NoOtherMembers,
+            AS_LISTED => PropertyRule::AsListed,
             other => PropertyRule::AtMost(other.strip_prefix(AT_MOST).ok_or(OtherText)?.to_owned()),
         };
         Ok(Self { property, rule })

@@ -23,7 +23,7 @@ const TERMS: &str = "terms";
 
 /// The fields of the form, which precede the file; others mean nothing.
 pub(crate) fn form() -> Object {
-    super::upload::form().optional(
+    streamed_upload::with_several(super::upload::form()).optional(
         TERMS,
         ValueRule::Text(0),
         "Terms of the token as JSON text: an object as POST Files/{id}/Token takes it. Default: anybody, until the file expires.",
@@ -49,7 +49,10 @@ pub(crate) struct EndedShare {
 /// `POST Files/Direct`
 pub(crate) async fn share(mut call: Call) -> Result<Reply, Problem> {
     let (runtime, stopping) = (call.runtime().clone(), call.stopping.clone());
-    let begin = async |request, fields: Value| Share::begin(runtime, request, terms(&fields)?).await;
+    let begin = async |request, fields: Value| {
+        let terms = terms(&fields)?;
+        Share::begin(runtime, streamed_upload::with_manifest(request, &fields).await?, terms).await
+    };
     let (token, share) = streamed_upload::received(&mut call, form(), begin).await?;
     Ok(lines(&DirectShare { token }, async move {
         stopping.cancelled().await;

@@ -9,7 +9,7 @@ use std::pin::{Pin, pin};
 use axum::extract::multipart::Field;
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt as _};
-use runtime::facade::UploadOwnFile;
+use runtime::facade::{NewContent, UploadOwnFile};
 use serde_json::Value;
 use tokio::io::AsyncRead;
 use tokio::sync::{mpsc, oneshot};
@@ -26,19 +26,52 @@ use crate::validation::{Object, ValueRule};
 /// Most pieces of a body that wait to be sealed, each of at most [`PIECE`](super::paced::PIECE) bytes.
 const MAX_WAITING: usize = 4;
 
+/// The field that says that there are several files: how many bytes their list has, with which the content begins.
+const MANIFEST_LENGTH: &str = "manifestLength";
+/// The fields for the content of one file, and of several ones. A node that knows only the first one refuses the other.
+const FILE: &str = "file";
+const FILES: &str = "files";
+
 /// The fields of a form, which precede the file; others mean nothing.
 pub(crate) fn form() -> Object {
     let description = "Format of the encrypted file: v1, which every client of the protocol reads, v2 for files of any size, or \
         auto for v1 up to its limit and v2 above. Default: auto.";
-    upload::form().optional("format", ValueRule::Choice(&["v1", "v2", "auto"]), description)
+    with_several(upload::form().optional("format", ValueRule::Choice(&["v1", "v2", "auto"]), description))
+}
+
+/// A form that takes several files, too.
+pub(super) fn with_several(form: Object) -> Object {
+    let description = "For several files and folders in place of one: bytes of their list, with which the content begins. The content \
+        is then sent in the field 'files', not in 'file'.";
+    form.optional(MANIFEST_LENGTH, ValueRule::Text(1), description)
 }
 
 /// `POST Files/Own`
 pub(crate) async fn upload(mut call: Call) -> Result<Reply, Problem> {
     let (runtime, differences) = (call.runtime().clone(), call.differences());
-    let upload = async |request, _| Ok(runtime.files().upload_own_file(request).await?);
+    let upload = async |request, fields| {
+        let request = with_manifest(request, &fields).await?;
+        Ok(runtime.files().upload_own_file(request).await?)
+    };
     let file = received(&mut call, form(), upload).await?;
     Ok(Reply::created(&differences.file(file)))
+}
+
+/// Reads the list of files, if the form says that there are several.
+///
+/// # Errors
+/// 400 for a list that is not valid.
+pub(super) async fn with_manifest(request: UploadOwnFile, fields: &Value) -> Result<UploadOwnFile, Problem> {
+    let Some(length) = manifest_length(fields)? else { return Ok(request) };
+    let content = NewContent::several(request.content.into_reader(), length).await?;
+    Ok(UploadOwnFile { content, ..request })
+}
+
+fn manifest_length(fields: &Value) -> Result<Option<u64>, Problem> {
+    let Some(text) = fields[MANIFEST_LENGTH].as_str() else { return Ok(None) };
+    let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
+    let length = text.parse().ok().filter(|_| is_number);
+    length.map(Some).ok_or_else(|| Problem::invalid_property("manifestLength must be a number of bytes"))
 }
 
 /// Receives a form of this shape, and does something with its file, and with its fields, while that is received. If the form breaks
@@ -108,7 +141,9 @@ fn request(
     differences: Differences,
 ) -> Result<(UploadOwnFile, Value), Problem> {
     let (shape, values) = texts.into_parts();
-    let head = FileHead::read(part)?.ok_or_else(|| Problem::invalid_property("the file must have a name"))?;
+    let field = if manifest_length(&values)?.is_some() { FILES } else { FILE };
+    let head =
+        FileHead::read_from(field, part)?.ok_or_else(|| Problem::invalid_property("the file must have a name"))?;
     let fields: Fields = shape.read(values.clone())?;
     Ok((fields.into_request(head, content, differences), values))
 }

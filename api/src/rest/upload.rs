@@ -45,9 +45,14 @@ impl FileHead {
     /// # Errors
     /// 400 for a file in another field than `file`.
     pub(super) fn read(part: &Part<'_>) -> Result<Option<Self>, Problem> {
+        Self::read_from("file", part)
+    }
+
+    /// The same for a file in this field.
+    pub(super) fn read_from(field: &str, part: &Part<'_>) -> Result<Option<Self>, Problem> {
         let Ok(filename) = part.file.as_deref().unwrap_or_default().parse() else { return Ok(None) };
-        if part.name != "file" {
-            return Err(Problem::invalid_property("the file must be sent in the field 'file'"));
+        if part.name != field {
+            return Err(Problem::invalid_property(format!("the file must be sent in the field '{field}'")));
         }
         Ok(Some(Self { filename, mimetype: MediaType::of_header(part.content.content_type()) }))
     }

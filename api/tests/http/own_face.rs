@@ -5,6 +5,7 @@ use axum::body::Body;
 use bytes::Bytes;
 use http::{Method, Request, StatusCode, header};
 use runtime::facade::Ownership;
+use runtime::manifest::{Entry, EntryKind, Manifest, RelativePath};
 use serde_json::{Value, json};
 
 use crate::node::{Answer, TestNode, form, get, send};
@@ -64,6 +65,56 @@ async fn a_file_is_uploaded_in_the_chosen_format_and_says_so_wherever_it_is_show
         let fetched = send(&peers_router, get(&format!("/api/enlace/v1/Files/{id}/Download"))).await;
         assert!(fetched.status == StatusCode::OK && fetched.body == content, "{format}");
     }
+}
+
+/// A list of one file of this many bytes, and as the field that says how long the list is.
+fn list_of(size: u64) -> (Vec<u8>, String) {
+    let entry = Entry {
+        path: RelativePath::new("a.bin").unwrap(),
+        kind: EntryKind::File { size },
+        mode: None,
+        modified_at: None,
+    };
+    let list = Manifest::new(vec![entry]).unwrap().encode();
+    let length = list.len().to_string();
+    (list, length)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn several_files_come_with_their_list_or_not_at_all() {
+    const FILES: &[u8] = b"name=\"files\"; filename=\"photos\"\r\nContent-Type: application/vnd.enlace.files";
+    const LENGTH_OF_LIST: &[u8] = b"name=\"manifestLength\"";
+    let node = TestNode::start().await;
+    let router = node.router();
+    let (list, length) = list_of(5);
+    let content = [&list[..], b"12345"].concat();
+    let sent = async |field: &[u8], length: &str, content: &[u8]| {
+        send(&router, form(UPLOAD, &[(LENGTH_OF_LIST, length.as_bytes()), (field, content)])).await
+    };
+    for (field, length, content, words) in [
+        (FILES, length.as_str(), &content[..content.len() - 1], "as many bytes as its list of files says"),
+        (FILES, &length, &[&content[..], b"6"].concat(), "as many bytes as its list of files says"),
+        (FILES, "1", &content, "list of files is not valid"),
+        (FILES, "0", &content, "list of files has from 1"),
+        (FILES, "-1", &content, "manifestLength must be a number"),
+        (FILES, "99999999999999999999", &content, "manifestLength must be a number"),
+        (FILE, &length, &content, "in the field 'files'"),
+    ] {
+        let answer = sent(field, length, content).await;
+        assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{words}: {}", message(&answer));
+        assert!(message(&answer).contains(words), "{}", message(&answer));
+    }
+    let without_length = send(&router, form(UPLOAD, &[(FILES, &content)])).await;
+    assert!(message(&without_length).contains("in the field 'file'"), "{}", message(&without_length));
+    assert_nothing_is_left(&node).await;
+
+    let answer = sent(FILES, &length, &content).await;
+    assert_eq!(answer.status, StatusCode::CREATED, "{}", message(&answer));
+    let id = answer.json()["result"]["id"].as_str().unwrap().parse().unwrap();
+    let manifest = node.runtime.files().manifest(&id).await.unwrap().unwrap();
+    assert_eq!((manifest.entries().len(), manifest.content_length()), (1, content.len() as u64));
+    let download = format!("/api/enlace/v1/Files/{id}/Download");
+    assert!(send(&router, get(&download)).await.body == content);
 }
 
 #[tokio::test(flavor = "multi_thread")]

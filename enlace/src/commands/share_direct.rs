@@ -7,7 +7,7 @@ use runtime::facade::{CreateTokenForFile, UploadOwnFile};
 use serde_json::{Value, json};
 
 use super::share_result::SharedFile;
-use crate::access::{Access, NewFile, check_over_rest};
+use crate::access::{Access, NewFile};
 use crate::code::Kind;
 use crate::failure::Failure;
 use crate::format::Format;
@@ -75,9 +75,6 @@ pub(super) async fn share(
 ) -> Result<(SharedFile, Token, DirectShare), Failure> {
     let (name, media_type, length) = (source.name.clone(), source.media_type(), source.length);
     let reading = source.read_failure();
-    if let Access::There { running, .. } = access {
-        check_over_rest(&source, running.pid)?;
-    }
     progress.begin(length);
     let request = NewFile::new(source, format).into_request()?;
     let shared = begin(access, request, length, terms, progress).await;

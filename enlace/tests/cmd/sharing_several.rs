@@ -150,15 +150,19 @@ fn the_data_directory_is_not_shared_with_the_folder_that_it_is_in() {
 }
 
 #[test]
-fn a_running_process_is_not_given_several_files() {
+fn a_running_process_is_given_several_files() {
     let sandbox = Sandbox::new();
-    sandbox.file("x/a", "a");
+    let large = bytes(3_000_000);
+    sandbox.file("x/b/large.bin", &large);
+    sandbox.file("x/empty", "");
     let serve = ["serve", "--data-dir", "d", "--listen", "127.0.0.1:0", "--backbone-listen", "127.0.0.1:0"];
     let serving = sandbox.serve(&serve);
-    let refused = sandbox.run(&["share", "x", "--data-dir", "d"]);
-    refused.refused(4, &["cannot be given several files", &format!("stop process {}", serving.pid())]);
-    let listed = sandbox.run(&["files", "list", "--data-dir", "d", "--json"]).json();
-    assert_eq!(listed, json!([]), "nothing was sent");
+    let shared = sandbox.run(&["share", "x", "--data-dir", "d", "--json"]).json();
+    assert_eq!((&shared["file"]["filename"], &shared["file"]["format"]), (&json!("x"), &json!("v2")));
+    let reference = shared["token"]["reference"]["url"].as_str().unwrap();
+    sandbox.receive(reference, &["--output", "copy"]).json();
+    assert!(std::fs::read(sandbox.path("copy/b/large.bin")).unwrap() == large);
+    assert_eq!(sandbox.names("copy"), ["b", "empty"]);
     serving.stop();
 }
 

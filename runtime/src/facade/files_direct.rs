@@ -8,7 +8,7 @@ use transport::wire::{FileId, Timestamp, TokenId};
 use super::files::{CreateTokenForFile, FilesFacade, UploadOwnFile};
 use crate::dto::{JsonText, Token};
 use crate::event::Event;
-use crate::file::{ContentFormat, NewContent, SealedInPlace};
+use crate::file::{ContentFormat, SealedInPlace};
 use crate::held::{self, HeldToken, NewShare};
 use crate::logging::short;
 use crate::token::{NewPassword, TokenJson, TokenRecord, check_future, password_hash};
@@ -33,10 +33,7 @@ impl FilesFacade {
     #[instrument(skip_all)]
     pub async fn share_directly(&self, request: UploadOwnFile, terms: CreateTokenForFile) -> Result<Token> {
         let core = &self.node.core;
-        let source = match &request.content {
-            NewContent::Source(source) => Some(source.clone()),
-            NewContent::Stream(_) => None,
-        };
+        let source = request.content.source().cloned();
         if terms.terms().are_enforced() {
             return Err(Error::NotSupported(NOT_COUNTED.to_owned()));
         }

@@ -16,6 +16,7 @@ use transport::crypto::SecretKey;
 use transport::crypto::hash::{Sha512Hash, Sha512Stream};
 use zeroize::Zeroizing;
 
+use super::several::WrongLength;
 use super::{Observer, Phase, Progress};
 use crate::blocking::{blocking, joined};
 use crate::content_store::Keeping;
@@ -274,7 +275,10 @@ impl BlobSealer {
 pub(crate) fn unreadable(error: std::io::Error) -> Error {
     match error.downcast::<SourceError>() {
         Ok(error) => Error::Source(error),
-        Err(error) => Error::Unknown(format!("the content cannot be read: {error}")),
+        Err(error) => match error.downcast::<WrongLength>() {
+            Ok(error) => error.into(),
+            Err(error) => Error::Unknown(format!("the content cannot be read: {error}")),
+        },
     }
 }
 

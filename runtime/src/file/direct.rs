@@ -7,7 +7,6 @@ use transport::file::sign_content_ownership;
 
 use super::blob::{BlobSealer, Limit, SealedBlob};
 use super::record::ChunkMembers;
-use super::upload::NewContent;
 use super::{FileRecord, NewFile, Observer};
 use crate::content_store::Keeping;
 use crate::core::Core;
@@ -29,7 +28,7 @@ impl NewFile {
     /// [`Error::Source`] for a file that cannot be read or has changed, [`Error::InvalidPropertyValue`] for a stream that is larger
     /// than the content store.
     pub(crate) async fn seal_in_place(mut self, core: &Core, observer: Option<&Observer>) -> Result<SealedInPlace> {
-        let is_stream = matches!(self.content, NewContent::Stream(_));
+        let is_stream = self.content.source().is_none();
         let (reader, cipher_key, secret_key) =
             (self.content.take_reader(), SecretKey::generate(), SecretKey::generate());
         let limit = if is_stream { core.content_store.max_size() } else { u64::MAX };

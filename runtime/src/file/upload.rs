@@ -16,6 +16,7 @@ use transport::file::{
 use transport::wire::{ByteText, FileId, Timestamp};
 
 use super::blob::unreadable;
+use super::several::SeveralFiles;
 use super::spool::{Spool, temporary_file_error};
 use super::{ContentFormat, EarlyShare, FileRecord, Observer, Phase, Progress, chunked_upload, download};
 use crate::blocking::blocking;
@@ -37,6 +38,8 @@ pub(super) type Content = Pin<Box<dyn AsyncRead + Send>>;
 pub enum NewContent {
     /// They are read once.
     Stream(Pin<Box<dyn AsyncRead + Send>>),
+    /// The same for several files with their list, see [`NewContent::several`].
+    Several(SeveralFiles),
     /// They can be read again.
     Source(Source),
 }
@@ -46,6 +49,7 @@ impl NewContent {
     pub(super) fn manifest_length(&self) -> Option<u64> {
         match self {
             Self::Stream(_) => None,
+            Self::Several(several) => Some(several.manifest().length()),
             Self::Source(source) => source.manifest().map(Manifest::length),
         }
     }
@@ -54,14 +58,16 @@ impl NewContent {
     pub(super) fn length(&self) -> Option<u64> {
         match self {
             Self::Stream(_) => None,
+            Self::Several(several) => Some(several.manifest().content_length()),
             Self::Source(source) => Some(source.length()),
         }
     }
 
     /// What can be read again.
-    pub(super) fn source(&self) -> Option<&Source> {
+    #[must_use]
+    pub fn source(&self) -> Option<&Source> {
         match self {
-            Self::Stream(_) => None,
+            Self::Stream(_) | Self::Several(_) => None,
             Self::Source(source) => Some(source),
         }
     }
@@ -76,6 +82,7 @@ impl NewContent {
     pub(super) fn take_reader(&mut self) -> Content {
         match self {
             Self::Stream(stream) => std::mem::replace(stream, Box::pin(tokio::io::empty())),
+            Self::Several(several) => several.take_reader(),
             Self::Source(source) => Box::pin(source.reader()),
         }
     }

@@ -125,6 +125,26 @@ async fn a_code_and_a_direct_share_end_with_the_command_that_asked_for_them() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_folder_is_shared_directly_through_a_running_process() {
+    let scene = Scene::new(3 * MEBIBYTE).await;
+    let folder = scene.world.directory("photos");
+    std::fs::create_dir_all(folder.join("b")).unwrap();
+    std::fs::copy(&scene.file, folder.join("b/large")).unwrap();
+    std::fs::write(folder.join("a"), "a").unwrap();
+    let command = scene.command(&["share", folder.to_str().unwrap(), "--direct-only"], "sender");
+    let shared = Process::spawn(command).await.unwrap();
+    let reference = text(&shared.announcement["reference"]);
+    let copy = scene.world.directory("copy");
+    let mut command = scene.command(&["receive", reference, "--no-mdns", "--output"], "receiver");
+    command.arg(&copy).args(["--backbone", &scene.backbone.line().url(), "--client", OAUTH_CLIENT]);
+    let received = Process::spawn(command).await.unwrap();
+    assert_eq!(received.announcement["path"], "lan", "{}", received.announcement);
+    assert!(std::fs::read(copy.join("b/large")).unwrap() == scene.content);
+    assert_eq!(std::fs::read_to_string(copy.join("a")).unwrap(), "a");
+    assert_eq!(scene.backbone.line().content_requests(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_lasts_ends_when_the_running_process_stops() {
     let mut scene = Scene::new(1000).await;
     let (code, direct) = (scene.share(&["--code"]).await, scene.share(&["--direct-only"]).await);

@@ -81,11 +81,17 @@ impl Manifest {
     /// # Errors
     /// [`ManifestError`] names what is wrong.
     pub fn decode(bytes: &[u8], content_length: u64) -> Result<Self, ManifestError> {
-        let manifest = Self::of_sorted(encoding::decode(bytes)?)?;
-        if !encoding::is_encoding_of(bytes, &manifest.entries) {
-            return Err(ManifestError::Malformed);
-        }
+        let manifest = Self::decode_ahead(bytes)?;
         if manifest.content_length == content_length { Ok(manifest) } else { Err(ManifestError::Sizes) }
+    }
+
+    /// Reads the manifest of a content whose length is not known yet: it must be [`content_length`](Self::content_length).
+    ///
+    /// # Errors
+    /// [`ManifestError`] names what is wrong.
+    pub fn decode_ahead(bytes: &[u8]) -> Result<Self, ManifestError> {
+        let manifest = Self::of_sorted(encoding::decode(bytes)?)?;
+        if encoding::is_encoding_of(bytes, &manifest.entries) { Ok(manifest) } else { Err(ManifestError::Malformed) }
     }
 
     fn of_sorted(entries: Vec<Entry>) -> Result<Self, ManifestError> {
