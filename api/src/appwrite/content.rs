@@ -29,7 +29,7 @@ pub(super) async fn download(call: Call<()>) -> Result<Reply, Problem> {
 
 async fn send(call: Call<()>, kind: Disposition, media: fn(&str) -> &str) -> Result<Reply, Problem> {
     let storage = call.runtime().storage();
-    let request = ContentRequest { token: None, used_as: ContentUse::Original };
+    let request = ContentRequest { token: None, used_as: ContentUse::View };
     let content = storage.content(caller(&call), parameter(&call, 0), parameter(&call, 1), request)?;
     let etag = HeaderValue::from_str(&content.etag).map_err(|_| Problem::unexpected())?;
     let representation = Representation { etag: &etag, size: content.length() };

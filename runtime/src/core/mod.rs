@@ -11,6 +11,7 @@ mod background;
 mod guesses;
 mod held;
 mod locks;
+mod token_accesses;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -23,6 +24,7 @@ use self::account::Account;
 use self::background::Background;
 pub(crate) use self::held::Held;
 pub(crate) use self::locks::{KeyGuard, KeyedLocks};
+pub(crate) use self::token_accesses::{TokenAccess, TokenAccesses};
 use crate::clock::Clock;
 use crate::code::ErrorCode;
 use crate::content_store::ContentStore;
@@ -70,6 +72,8 @@ pub(crate) struct Core {
     pub(crate) staging: Arc<Semaphore>,
     /// Those of them that callers without a key may have.
     pub(crate) staging_of_guests: Arc<Semaphore>,
+    /// Uses of file tokens that are not on disk yet.
+    pub(crate) token_accesses: TokenAccesses,
     /// Work that nobody has to wait for.
     pub(crate) background: Background,
 }
@@ -123,6 +127,7 @@ impl Core {
             bucket_files: KeyedLocks::default(),
             staging: Arc::new(Semaphore::new(MAX_STAGED)),
             staging_of_guests: Arc::new(Semaphore::new(MAX_STAGED_OF_GUESTS)),
+            token_accesses: TokenAccesses::default(),
             background: Background::default(),
         })
     }

@@ -86,7 +86,7 @@ async fn with_bucket(world: &World) -> Runtime {
 /// Takes files of some parts.
 fn larger(world: &World) -> Config {
     let max_file_size = 16 * PART_LENGTH;
-    let storage = StorageConfig { max_file_size, max_unfinished_bytes: 2 * max_file_size };
+    let storage = StorageConfig { max_file_size, max_unfinished_bytes: 2 * max_file_size, ..StorageConfig::default() };
     Config { storage, ..world.config("alice") }
 }
 
