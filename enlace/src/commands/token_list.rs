@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 
 use clap::{Args, ValueEnum};
-use runtime::Timestamp;
 use runtime::dto::{ListedToken, Token, TokenDelivery, TokenStatus};
 use runtime::facade::{FindTokens, Ownership};
+use runtime::{FileId, Timestamp};
 use serde_json::{Value, json};
 
 use super::files::parse_pair;
@@ -24,9 +24,9 @@ pub(super) struct TokenListArgs {
     /// Only tokens loaded from other identities
     #[arg(long)]
     peer: bool,
-    /// Only tokens for this file
-    #[arg(long, value_name = "FILE-ID")]
-    file: Option<String>,
+    /// Only tokens for this file: its ID, or BUCKET:FILE for a file of /v1
+    #[arg(long, value_name = "FILE-ID", value_parser = parse_file)]
+    file: Option<FileOf>,
     /// Only tokens with this status; can be given several times
     #[arg(long, value_name = "STATUS", value_enum)]
     status: Vec<Status>,
@@ -55,6 +55,21 @@ pub(super) struct TokenListArgs {
     query: Vec<(String, String)>,
     #[command(flatten)]
     pub(super) node: NodeOptions,
+}
+
+/// A file as a token names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum FileOf {
+    Node(FileId),
+    /// The ids of bucket and file.
+    Bucket(String),
+}
+
+fn parse_file(text: &str) -> Result<FileOf, String> {
+    if text.contains(':') {
+        return Ok(FileOf::Bucket(text.to_owned()));
+    }
+    text.parse().map(FileOf::Node).map_err(|error| format!("{text:?} is {error}, nor BUCKET:FILE"))
 }
 
 /// Whether others can load a token.
@@ -212,7 +227,10 @@ impl TokenListArgs {
         };
         let filters = [
             is_own.map(|is_own| query("equal", "isOwn", &[json!(is_own)])),
-            self.file.as_ref().map(|id| query("equal", "fileId", &[json!(id)])),
+            self.file.as_ref().map(|file| match file {
+                FileOf::Node(id) => query("equal", "fileId", &[json!(id)]),
+                FileOf::Bucket(ids) => query("equal", "resourceId", &[json!(ids)]),
+            }),
             (!statuses.is_empty()).then(|| query("equal", "status", &statuses)),
             self.expires_before.as_ref().map(|time| query("lessThan", "expiresAt", &[json!(time)])),
             self.expires_after.as_ref().map(later),
@@ -266,17 +284,28 @@ mod tests {
     #[test]
     fn options_become_queries() {
         assert_eq!(filters(&[]), Vec::<Value>::new());
-        let given =
-            filters(&["--own", "--file", "FIL1", "--status", "active", "--status", "not-yet-valid", "--label", "Ada"]);
+        let given = filters(&[
+            "--own",
+            "--file",
+            "FIL00000000000000001",
+            "--status",
+            "active",
+            "--status",
+            "not-yet-valid",
+            "--label",
+            "Ada",
+        ]);
         assert_eq!(
             given,
             [
                 query("equal", "isOwn", &[json!(true)]),
-                query("equal", "fileId", &[json!("FIL1")]),
+                query("equal", "fileId", &[json!("FIL00000000000000001")]),
                 query("equal", "status", &[json!("active"), json!("notYetValid")]),
                 query("contains", "label", &[json!("Ada")]),
             ]
         );
+        let of_bucket = filters(&["--file", "docs:plan"]);
+        assert_eq!(of_bucket, [query("equal", "resourceId", &[json!("docs:plan")])]);
         let times = filters(&["--expires-before", "2030-01-31", "--expires-after", "2030-01-01T00:00:00Z"]);
         assert_eq!(times[0], query("lessThan", "expiresAt", &[json!("2030-01-31T00:00:00.000Z")]));
         assert_eq!(times[1]["values"][0]["values"], json!(["2030-01-01T00:00:00.000Z"]));
@@ -295,6 +324,7 @@ mod tests {
         for words in [
             &["--sort", "size"][..],
             &["--status", "gone"],
+            &["--file", "TOK00000000000000001"],
             &["--limit", "0"],
             &["--query", "isOwn=true", "--limit", "1"],
             &["--query", "isOwn=true", "--sort", "label"],

@@ -54,6 +54,26 @@ fn exercise(sandbox: &Sandbox) {
     let listed = enlace(&["tokens", "list"]).json();
     let marked = listed.as_array().unwrap().iter().filter(|token| token["status"] == "revoked");
     assert_eq!(marked.map(|token| token["id"].as_str().unwrap()).collect::<Vec<_>>(), [brief]);
+    let ids = |options: &[&str]| {
+        let listed = enlace(&[&["tokens", "list"], options].concat()).json();
+        listed.as_array().unwrap().iter().map(|token| token["id"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let own_id = own["id"].as_str().unwrap();
+    assert_eq!(ids(&["--status", "revoked"]), [brief]);
+    assert_eq!(ids(&["--file", id, "--status", "active"]), [token_id]);
+    assert_eq!(ids(&["--expires-before", "2099-01-01", "--status", "active", "--status", "expired"]), [own_id]);
+    assert_eq!(ids(&["--expires-after", "2099-01-01"]), [token_id]);
+    assert_eq!(ids(&["--own", "--sort", "-created", "--limit", "2"]), [brief, own_id]);
+    assert_eq!(ids(&["--sort", "-expires", "--limit", "1"]), [token_id]);
+    assert_eq!(ids(&["--label", "nobody"]), [""; 0]);
+    assert_eq!(ids(&["--query", "expiresAt=>2099"]), [token_id]);
+    let shown = &enlace(&["tokens", "list", "--file", id, "--status", "active"]).json()[0];
+    assert_eq!(
+        (&shown["content"]["fileId"], &shown["delivery"], &shown["downloads"]),
+        (&id.into(), &"e2e".into(), &0.into())
+    );
+    enlace(&["tokens", "list", "--status", "gone"]).refused(2, &["--status", "not-yet-valid"]);
+    enlace(&["tokens", "list", "--query", "isOwn=true", "--limit", "1"]).refused(2, &["--query"]);
     assert_eq!(enlace(&["tokens", "show", brief]).json()["terms"]["status"], "revoked");
     assert_eq!(enlace(&["tokens", "prune"]).json()["deleted"], serde_json::json!([brief]));
     enlace(&["tokens", "show", brief]).refused(3, &["not found"]);

@@ -11,7 +11,9 @@ use crate::core::Core;
 use crate::dto::{JsonText, ListedTokens, MaxDownloads};
 use crate::listed::{self, ReadRows, Row, RowId, Search};
 use crate::logging::short;
-use crate::store::{Record, View, collection};
+use crate::storage::token::TokenRecord as FileTokenRecord;
+use crate::storage::{self, records};
+use crate::store::{Name, Record, View, collection, token_values};
 use crate::token::{Revocation, TokenRecord, TokenSettings};
 use crate::{Error, Result};
 
@@ -49,7 +51,10 @@ impl TokensFacade {
     #[instrument(skip_all)]
     pub async fn find(&self, request: FindTokens) -> Result<ListedTokens> {
         let core = self.node.core.clone();
+        let place = core.listed.place().await;
         blocking(move || {
+            // Whoever asks may have gone, but the search goes on.
+            let _place = place;
             let seed = u64::from_le_bytes(random::bytes());
             let search = Search::parse(&request.queries, request.is_counted, core.clock.now(), seed);
             let search = search.map_err(|error| Error::InvalidPropertyValue(error.to_string()))?;
@@ -78,7 +83,7 @@ impl ReadRows for Stored<'_> {
                 }
             }
         }
-        Ok(())
+        self.file_tokens(&view, visit)
     }
 
     fn one(&self, id: &RowId) -> Result<Option<Row>> {
@@ -88,9 +93,113 @@ impl ReadRows for Stored<'_> {
                 Some(record) => token(&view, &record),
                 None => Ok(None),
             },
-            RowId::Node(_) => Ok(None),
+            RowId::Node(id) => match storage::token::find(&view, id)? {
+                Some(record) => self.file_token(&view, &record),
+                None => Ok(None),
+            },
         }
     }
+
+    fn touched(&self, name: &Name) -> Result<Vec<RowId>> {
+        let view = self.core.store.view();
+        match name {
+            Name::Object(_, id) | Name::Value(token_values::REVOCATION | token_values::SETTINGS, id) => {
+                Ok(vec![RowId::E2e(id.as_str().into())])
+            }
+            // Also tells of those that are removed.
+            Name::Value(token_values::FILE_TOKEN_ID, id) => Ok(vec![RowId::Node(id.as_str().into())]),
+            Name::Value(token_values::BUCKET, bucket) => match number(bucket) {
+                // Files and tokens of a deleted one go later.
+                Some(bucket) if records::bucket_at(&view, bucket)?.is_none() => {
+                    ids_of(&view, &storage::token::of_bucket(bucket))
+                }
+                _ => Ok(Vec::new()),
+            },
+            Name::Value(token_values::BUCKET_FILE, numbers) => {
+                let numbers = numbers.split_once('/').and_then(|(bucket, file)| Some((number(bucket)?, number(file)?)));
+                numbers.map_or(Ok(Vec::new()), |(bucket, file)| ids_of(&view, &storage::token::of_file(bucket, file)))
+            }
+            Name::Value(_, token) => {
+                let token = number(token).map(|token| storage::token::at(&view, token)).transpose()?.flatten();
+                Ok(token.map(|token| RowId::Node(token.id.into())).into_iter().collect())
+            }
+        }
+    }
+}
+
+impl Stored<'_> {
+    /// The row of a token on a file in a bucket; none if the bucket is deleted.
+    fn file_token(&self, view: &View<'_>, token: &FileTokenRecord) -> Result<Option<Row>> {
+        if records::bucket_at(view, token.bucket)?.is_none() {
+            return Ok(None);
+        }
+        let now = self.core.clock.now();
+        let uses = storage::token::uses_of(view, token)?;
+        let access = match self.core.token_accesses.pending(token.number) {
+            Some(access) => Some(access),
+            None => storage::token::access_of(view, token.number)?,
+        };
+        let file = records::file_at(view, token.bucket, token.file)?;
+        Ok(Some(Row {
+            id: RowId::Node(token.id.as_str().into()),
+            is_own: true,
+            file: file.and_then(|file| file.content).map(|content| content.file),
+            resource: Some(format!("{}:{}", token.bucket_id, token.file_id)),
+            label: Some(token.terms.label.clone()).filter(|label| !label.is_empty()),
+            created_at: token.created_at,
+            updated_at: token.updated_at,
+            expires_at: token.terms.expire,
+            not_before: token.terms.not_before,
+            max_downloads: token.terms.max_downloads.map(Into::into),
+            committed: uses.committed(now).into(),
+            leased: uses.leased(now),
+            uncounted: access.map_or(0, |access| access.uncounted),
+            changes_at: uses.next_end(now),
+            accessed_at: access.map(|access| access.at),
+            for_identity: None,
+            has_password: false,
+            is_locked: false,
+            revoked_at: token.revoked_at,
+        }))
+    }
+
+    /// Shows the tokens on files in buckets, as long as `visit` returns true.
+    fn file_tokens(&self, view: &View<'_>, visit: &mut dyn FnMut(Row) -> bool) -> Result<()> {
+        let mut from = storage::token::TOKENS.to_owned();
+        loop {
+            let names = view.value_names(storage::token::TOKENS, &from, PAGE)?;
+            for name in &names {
+                // None if it was removed meanwhile.
+                let Some(token) = view.value(name)? else { continue };
+                if let Some(row) = self.file_token(view, &token)?
+                    && !visit(row)
+                {
+                    return Ok(());
+                }
+            }
+            match names.last().filter(|_| names.len() == PAGE) {
+                Some(last) => from = format!("{last}\0"),
+                None => return Ok(()),
+            }
+        }
+    }
+}
+
+/// Tokens that are read at a time.
+const PAGE: usize = 256;
+
+/// The tokens whose numbers are under the names that begin so.
+fn ids_of(view: &View<'_>, beginning: &str) -> Result<Vec<RowId>> {
+    let mut ids = Vec::new();
+    for (_, token) in view.values::<u64>(beginning)? {
+        ids.extend(storage::token::at(view, token)?.map(|token| RowId::Node(token.id.into())));
+    }
+    Ok(ids)
+}
+
+/// A number at the end of a name.
+fn number(text: &str) -> Option<u64> {
+    u64::from_str_radix(text, 16).ok()
 }
 
 /// What a list tells of a stored token. Keys are not read.
@@ -150,6 +259,8 @@ fn token(view: &View<'_>, record: &Record) -> Result<Option<Row>> {
         max_downloads: settings.max_downloads.map(MaxDownloads::get),
         committed: settings.uses.map_or(0, |uses| uses.committed.into()),
         leased: settings.uses.map_or(0, |uses| uses.leased),
+        uncounted: 0,
+        changes_at: None,
         accessed_at: settings.uses.and_then(|uses| uses.last_read_at),
         for_identity: members.for_identity,
         has_password: members.password_protection.is_some(),
@@ -164,4 +275,259 @@ fn file_of(content: &JsonText) -> Option<FileId> {
     let text = Some(content.as_str()).filter(|text| text.starts_with('{'))?;
     let content: Content = serde_json::from_str(text).ok()?;
     (content.kind == "TokenContentFile").then_some(content.file_id)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+    use transport::access::LEASE;
+
+    use super::super::{CreateOwnToken, CreateTokenForFile, FilesFacade, Node, StorageFacade};
+    use super::*;
+    use crate::clock::{Clock as _, ManualClock};
+    use crate::delivery::memory::{self, Holder};
+    use crate::dto::{FileToken, ListedToken, TokenDelivery, TokenStatus};
+    use crate::held;
+    use crate::storage::{
+        BucketRequest, Caller, Change, FileTokenChange, FileTokenRequest, NewBucketFile, PresentedToken,
+    };
+    use crate::store::{Batch, StoreError};
+    use crate::sync::Synchronizer;
+
+    const BUCKET: &str = "docs";
+
+    struct World {
+        clock: Arc<ManualClock>,
+        node: Arc<Node>,
+        storage: StorageFacade,
+        tokens: TokensFacade,
+    }
+
+    /// A node in a directory, without a server.
+    fn open(directory: &Path) -> World {
+        let clock = Arc::new(ManualClock::new("2030-01-01T00:00:00.000Z".parse().unwrap()));
+        let node =
+            Arc::new(Node { core: memory::node(directory, clock.clone()), sync: Synchronizer::idle(), server: None });
+        World { clock, storage: StorageFacade::new(node.clone()), tokens: TokensFacade::new(node.clone()), node }
+    }
+
+    async fn run(test: impl AsyncFnOnce(&Path)) {
+        let directory = tempfile::tempdir().unwrap();
+        // Boxed, because a test thread has a small stack.
+        Box::pin(Holder::default().scope(Box::pin(test(directory.path())))).await;
+    }
+
+    fn query(method: &str, attribute: &str, values: &[Value]) -> String {
+        json!({ "method": method, "attribute": attribute, "values": values }).to_string()
+    }
+
+    impl World {
+        async fn find(&self, queries: &[String]) -> Vec<ListedToken> {
+            let request = FindTokens { queries: queries.to_vec(), ..FindTokens::default() };
+            self.tokens.find(request).await.unwrap().tokens
+        }
+
+        async fn ids(&self, queries: &[String]) -> Vec<String> {
+            self.find(queries).await.into_iter().map(|token| token.id).collect()
+        }
+
+        async fn upload(&self, id: &str) {
+            let new = NewBucketFile {
+                bucket_id: BUCKET.to_owned(),
+                file_id: id.to_owned(),
+                name: "a".to_owned(),
+                ..NewBucketFile::default()
+            };
+            let staged = self.storage.stage_content(Caller::Key, BUCKET, None, &b"content"[..]).await.unwrap();
+            self.storage.create_bucket_file(Caller::Key, new, staged).await.unwrap();
+        }
+
+        async fn file_token(&self, file: &str, request: FileTokenRequest) -> FileToken {
+            self.storage.create_file_token(Caller::Key, BUCKET, file, request).await.unwrap()
+        }
+
+        /// What is kept in memory, and the same read from the store.
+        async fn assert_kept_as_stored(&self) {
+            let all = [query("limit", "", &[json!(1000)])];
+            let kept = self.find(&all).await;
+            self.node.core.listed.forget();
+            assert_eq!(kept, self.find(&all).await);
+        }
+    }
+
+    #[tokio::test]
+    async fn tokens_of_both_kinds_are_on_one_list_in_the_order_of_their_creation() {
+        run(async |directory| {
+            let world = open(directory);
+            world.storage.create_bucket(BUCKET, BucketRequest::named("b")).await.unwrap();
+            world.upload("plan").await;
+            let own = CreateOwnToken::new(json!({}), Timestamp::NEVER);
+            let first = world.tokens.create_own_token(own).await.unwrap();
+            world.clock.advance(Duration::from_secs(1));
+            let request = FileTokenRequest { label: "for Ada".to_owned(), ..FileTokenRequest::default() };
+            let second = world.file_token("plan", request).await;
+            world.clock.advance(Duration::from_secs(1));
+            let file = world.storage.bucket_file(Caller::Key, BUCKET, "plan").unwrap().file.unwrap();
+            let files = FilesFacade::new(world.node.clone());
+            let third = files.create_token_for_file(&file, CreateTokenForFile::default()).await.unwrap();
+
+            let expected = [first.id.to_string(), second.id.to_string(), third.id.to_string()];
+            assert_eq!(world.ids(&[]).await, expected);
+            let newest = world.ids(&[query("orderDesc", "", &[]), query("limit", "", &[json!(2)])]).await;
+            assert_eq!(newest, [expected[2].clone(), expected[1].clone()]);
+            assert_eq!(world.ids(&[query("equal", "fileId", &[json!(file)])]).await, expected[1..]);
+            let of_v1 = world.find(&[query("equal", "resourceId", &[json!("docs:plan")])]).await;
+            assert_eq!(of_v1.len(), 1);
+            assert_eq!((of_v1[0].delivery, of_v1[0].label.as_deref()), (TokenDelivery::Node, Some("for Ada")));
+            assert!(!format!("{of_v1:?}").contains(second.secret.expose()));
+            let after = query("cursorAfter", "", &[json!(expected[1])]);
+            assert_eq!(world.ids(&[after]).await, expected[2..]);
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn a_list_follows_changes_uses_and_removals_of_file_tokens() {
+        run(async |directory| {
+            let world = open(directory);
+            world.storage.create_bucket(BUCKET, BucketRequest::named("b")).await.unwrap();
+            for file in ["f", "g"] {
+                world.upload(file).await;
+            }
+            assert!(world.find(&[]).await.is_empty());
+            let counted = FileTokenRequest { max_downloads: Some(1), ..FileTokenRequest::default() };
+            let token = world.file_token("f", counted).await;
+            let other = world.file_token("g", FileTokenRequest::default()).await;
+            let seen = async || world.find(&[query("equal", "id", &[json!(token.id.as_str())])]).await.remove(0);
+            assert_eq!((seen().await.remaining, seen().await.status), (Some(1), TokenStatus::Active));
+
+            let claim = world.storage.claim_file_token(&PresentedToken::read(token.secret.expose())).await.unwrap();
+            assert_eq!((seen().await.remaining, seen().await.status), (Some(0), TokenStatus::Exhausted));
+            // Nothing is stored when a lease ends.
+            world.clock.advance(LEASE);
+            assert_eq!((seen().await.remaining, seen().await.status), (Some(1), TokenStatus::Active));
+            drop(claim);
+            let change = FileTokenChange { label: Change::To("new".to_owned()), ..FileTokenChange::default() };
+            world.storage.update_file_token(token.id.as_str(), change).await.unwrap();
+            assert_eq!(world.ids(&[query("equal", "label", &[json!("new")])]).await, [token.id.to_string()]);
+            world.storage.revoke_file_token(other.id.as_str()).await.unwrap();
+            assert_eq!(world.ids(&[query("equal", "status", &[json!("revoked")])]).await, [other.id.to_string()]);
+            world.assert_kept_as_stored().await;
+
+            // As any device may remove the ordinary file.
+            let file = world.storage.bucket_file(Caller::Key, BUCKET, "f").unwrap().file.unwrap();
+            held::remove_object(&world.node.core, collection::FILES, file.as_str()).await.unwrap();
+            assert_eq!(world.ids(&[]).await, [other.id.to_string()]);
+            // The files of a deleted bucket, and their tokens, go later.
+            let remove = |view: &View<'_>| {
+                let (mut batch, mut edit) = (Batch::new(), records::Edit::default());
+                let bucket = records::bucket(view, BUCKET)?.unwrap();
+                edit.remove_bucket(view, &mut batch, &bucket)?;
+                edit.finish(&mut batch)?;
+                Ok::<_, StoreError>((batch, ()))
+            };
+            world.node.core.store.change(remove).await.unwrap();
+            assert!(world.find(&[]).await.is_empty());
+            world.assert_kept_as_stored().await;
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn a_list_is_the_same_after_a_restart() {
+        run(async |directory| {
+            let before = {
+                let world = open(directory);
+                world.storage.create_bucket(BUCKET, BucketRequest::named("b")).await.unwrap();
+                world.upload("f").await;
+                world.file_token("f", FileTokenRequest::default()).await;
+                let expires_at = world.clock.now().saturating_add(Duration::from_secs(9));
+                world.tokens.create_own_token(CreateOwnToken::new(json!({}), expires_at)).await.unwrap();
+                let found = world.find(&[]).await;
+                world.node.core.background.stop().await;
+                world.node.core.store.close().unwrap();
+                found
+            };
+            assert_eq!(before.len(), 2);
+            assert_eq!(open(directory).find(&[]).await, before);
+        })
+        .await;
+    }
+
+    /// What somebody does with tokens.
+    #[derive(Debug, Clone)]
+    enum Act {
+        Create { expires_in: u64 },
+        CreateOnFile { most: Option<u64> },
+        Change { which: usize, label: String },
+        Delete { which: usize },
+        List,
+    }
+
+    fn any_act() -> impl Strategy<Value = Act> {
+        prop_oneof![
+            (1..5_u64).prop_map(|expires_in| Act::Create { expires_in }),
+            prop::option::of(1..3_u64).prop_map(|most| Act::CreateOnFile { most }),
+            (any::<prop::sample::Index>(), "[ab]{1,2}")
+                .prop_map(|(at, label)| Act::Change { which: at.index(9), label }),
+            any::<prop::sample::Index>().prop_map(|at| Act::Delete { which: at.index(9) }),
+            Just(Act::List),
+        ]
+    }
+
+    impl World {
+        async fn act(&self, act: Act) {
+            let listed = async |which: usize| self.find(&[]).await.into_iter().nth(which);
+            match act {
+                Act::Create { expires_in } => {
+                    let expires_at = self.clock.now().saturating_add(Duration::from_secs(expires_in));
+                    self.tokens.create_own_token(CreateOwnToken::new(json!({}), expires_at)).await.unwrap();
+                }
+                Act::CreateOnFile { most } => {
+                    let request = FileTokenRequest { max_downloads: most, ..FileTokenRequest::default() };
+                    self.file_token("f", request).await;
+                }
+                Act::Change { which, label } => {
+                    if let Some(token) = listed(which).await.filter(|token| token.delivery == TokenDelivery::Node) {
+                        let change = FileTokenChange { label: Change::To(label), ..FileTokenChange::default() };
+                        self.storage.update_file_token(&token.id, change).await.unwrap();
+                    }
+                }
+                Act::Delete { which } => match listed(which).await {
+                    Some(token) if token.delivery == TokenDelivery::Node => {
+                        self.storage.delete_file_token(&token.id).await.unwrap();
+                    }
+                    Some(token) => {
+                        held::remove_object(&self.node.core, collection::TOKENS, &token.id).await.unwrap();
+                    }
+                    None => {}
+                },
+                Act::List => drop(self.find(&[]).await),
+            }
+            self.clock.advance(Duration::from_secs(1));
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(16))]
+
+        #[test]
+        fn what_is_kept_in_memory_is_what_the_store_has(acts in prop::collection::vec(any_act(), 1..12)) {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(run(async |directory| {
+                let world = open(directory);
+                world.storage.create_bucket(BUCKET, BucketRequest::named("b")).await.unwrap();
+                world.upload("f").await;
+                for act in acts {
+                    world.act(act).await;
+                }
+                world.assert_kept_as_stored().await;
+            }));
+        }
+    }
 }

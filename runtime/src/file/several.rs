@@ -82,7 +82,11 @@ impl AsyncRead for Exactly {
                 self.left = left;
                 Poll::Ready(Ok(()))
             }
-            None => Poll::Ready(Err(io::Error::new(ErrorKind::InvalidData, WrongLength))),
+            None => {
+                // Whoever fails has read nothing.
+                buf.set_filled(before);
+                Poll::Ready(Err(io::Error::new(ErrorKind::InvalidData, WrongLength)))
+            }
         }
     }
 }

@@ -3,7 +3,7 @@
 //! # Contract
 //!
 //! - A list shows what is stored when it is asked for: what was acknowledged before is on it. [`Watch`] names what may have changed, and
-//!   that is read again before each list.
+//!   that is read again before each list. What changes with the time is computed for each list, or read again when it may have changed.
 //! - Rows are in memory from the first list on, at most [`MAX_ROWS`]; of more tokens none is kept, and each list reads the store.
 //! - In memory or not, the same queries have the same answer.
 //! - A row has no key, no content and no reference.
@@ -11,11 +11,14 @@
 mod row;
 mod rows;
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use query::SelectionError;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use transport::wire::Timestamp;
 
-use crate::store::{Name, Store, Touched, Watch, Watched, beside_token, collection};
+use crate::store::{Name, Store, Touched, Watch, Watched, collection, token_values};
 use crate::{Error, Result};
 
 pub(crate) use self::row::{Row, RowId, schema};
@@ -24,12 +27,29 @@ pub(crate) use self::rows::{Found, Rows, Search};
 /// Most rows in memory, some 400 bytes each.
 pub(crate) const MAX_ROWS: usize = 200_000;
 
+/// Searches at a time; more wait. Each takes a thread, for up to a second if its queries are as costly as they can be.
+pub(crate) const MAX_SEARCHES: usize = 4;
+
+/// All of which rows are made.
+const WATCHED: [Watched; 9] = [
+    Watched::Objects(collection::TOKENS),
+    Watched::Values(token_values::REVOCATION),
+    Watched::Values(token_values::SETTINGS),
+    Watched::Values(token_values::FILE_TOKEN),
+    Watched::Values(token_values::FILE_TOKEN_ID),
+    Watched::Values(token_values::FILE_TOKEN_USES),
+    Watched::Values(token_values::FILE_TOKEN_ACCESS),
+    Watched::Values(token_values::BUCKET),
+    Watched::Values(token_values::BUCKET_FILE),
+];
+
 /// Rows in memory, and what they lack.
 #[derive(Debug)]
 pub(crate) struct Listed {
     watch: Arc<Watch>,
     rows: RwLock<Kept>,
     most: usize,
+    places: Arc<Semaphore>,
 }
 
 /// What is in memory.
@@ -54,6 +74,12 @@ pub(crate) trait ReadRows {
     /// # Errors
     /// The store cannot be read.
     fn one(&self, id: &RowId) -> Result<Option<Row>>;
+
+    /// The tokens whose rows may change with something that is watched.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    fn touched(&self, name: &Name) -> Result<Vec<RowId>>;
 }
 
 impl Listed {
@@ -63,12 +89,19 @@ impl Listed {
     }
 
     fn keeping(store: &Store, most: usize) -> Self {
-        let watched = [
-            Watched::Objects(collection::TOKENS),
-            Watched::Values(beside_token::REVOCATION),
-            Watched::Values(beside_token::SETTINGS),
-        ];
-        Self { watch: store.watch(&watched), rows: RwLock::new(Kept::Nothing), most }
+        let (rows, places) = (RwLock::new(Kept::Nothing), Arc::new(Semaphore::new(MAX_SEARCHES)));
+        Self { watch: store.watch(&WATCHED), rows, most, places }
+    }
+
+    /// Waits for a place for a search, which is held until the search has ended.
+    pub(crate) async fn place(&self) -> OwnedSemaphorePermit {
+        self.places.clone().acquire_owned().await.expect("the semaphore is never closed")
+    }
+
+    /// Reads all rows anew for the next list.
+    #[cfg(test)]
+    pub(crate) fn forget(&self) {
+        self.watch.fall_behind();
     }
 
     /// Searches all rows as they are now. Blocks the thread: for a few milliseconds, but the first time for as long as it takes to read
@@ -78,30 +111,35 @@ impl Listed {
     /// [`Error::InvalidPropertyValue`] for a cursor that names no token, and for a list that reaches too far or takes too long; those of
     /// reading.
     pub(crate) fn search(&self, source: &impl ReadRows, search: &Search) -> Result<Found> {
-        if let Kept::Rows(rows) = &*self.current(source)? {
+        if let Kept::Rows(rows) = &*self.current(source, search.now())? {
             return rows.search(search).map_err(refused);
         }
         self.search_unkept(source, search)
     }
 
     /// What is in memory, after what may have changed was read.
-    fn current(&self, source: &impl ReadRows) -> Result<RwLockReadGuard<'_, Kept>> {
-        if !self.watch.is_quiet() {
+    fn current(&self, source: &impl ReadRows, now: Timestamp) -> Result<RwLockReadGuard<'_, Kept>> {
+        let read = || self.rows.read().unwrap_or_else(PoisonError::into_inner);
+        let is_due = matches!(&*read(), Kept::Rows(rows) if rows.due(now).next().is_some());
+        if is_due || !self.watch.is_quiet() {
             let mut kept = self.rows.write().unwrap_or_else(PoisonError::into_inner);
-            if let Err(error) = self.refresh(&mut kept, source) {
+            if let Err(error) = self.refresh(&mut kept, source, now) {
                 self.watch.fall_behind();
                 return Err(error);
             }
         }
-        Ok(self.rows.read().unwrap_or_else(PoisonError::into_inner))
+        Ok(read())
     }
 
-    fn refresh(&self, kept: &mut Kept, source: &impl ReadRows) -> Result<()> {
+    fn refresh(&self, kept: &mut Kept, source: &impl ReadRows, now: Timestamp) -> Result<()> {
         match (self.watch.take(), &mut *kept) {
             (Touched::Names(_), Kept::Nothing) => {}
             (Touched::Names(names), Kept::Rows(rows)) => {
-                for name in names {
-                    let id = row_of(name);
+                let mut ids: BTreeSet<RowId> = rows.due(now).cloned().collect();
+                for name in &names {
+                    ids.extend(source.touched(name)?);
+                }
+                for id in ids {
                     match source.one(&id)? {
                         Some(row) => rows.put(row),
                         None => rows.remove(&id),
@@ -151,13 +189,6 @@ impl Listed {
 /// The list cannot be made.
 fn refused(error: SelectionError) -> Error {
     Error::InvalidPropertyValue(error.to_string())
-}
-
-/// The row that something belongs to.
-fn row_of(name: Name) -> RowId {
-    match name {
-        Name::Object(_, id) | Name::Value(_, id) => RowId::E2e(id.into()),
-    }
 }
 
 #[cfg(test)]

@@ -49,6 +49,10 @@ pub(crate) struct Row {
     pub(crate) committed: u64,
     /// Uses that are open.
     pub(crate) leased: u32,
+    /// Uses that no limit counts.
+    pub(crate) uncounted: u64,
+    /// When something of the row changes although nothing is stored.
+    pub(crate) changes_at: Option<Timestamp>,
     pub(crate) accessed_at: Option<Timestamp>,
     pub(crate) for_identity: Option<Address>,
     pub(crate) has_password: bool,
@@ -64,11 +68,24 @@ impl Row {
         self.max_downloads.map(left)
     }
 
+    /// How often it was used.
+    fn downloads(&self) -> u64 {
+        self.committed.saturating_add(self.uncounted)
+    }
+
+    /// Tokens on files in buckets are valid up to the last millisecond.
+    fn is_over(&self, end: Timestamp, now: Timestamp) -> bool {
+        match self.id {
+            RowId::E2e(_) => end <= now,
+            RowId::Node(_) => end < now,
+        }
+    }
+
     /// What is for ever comes first.
     pub(crate) fn status(&self, now: Timestamp) -> TokenStatus {
         if self.revoked_at.is_some() {
             TokenStatus::Revoked
-        } else if self.expires_at.is_some_and(|end| end <= now) {
+        } else if self.expires_at.is_some_and(|end| self.is_over(end, now)) {
             TokenStatus::Expired
         } else if self.is_locked {
             TokenStatus::Locked
@@ -96,7 +113,7 @@ impl Row {
             expires_at: self.expires_at,
             not_before: self.not_before,
             max_downloads: self.max_downloads,
-            downloads: self.committed,
+            downloads: self.downloads(),
             remaining: self.remaining(),
             accessed_at: self.accessed_at,
             for_identity: self.for_identity.clone(),
@@ -196,7 +213,7 @@ impl Record for Seen {
             Attribute::ExpiresAt => time(row.expires_at?),
             Attribute::NotBefore => time(row.not_before?),
             Attribute::MaxDownloads => integer(row.max_downloads?.into()),
-            Attribute::Downloads => integer(row.committed),
+            Attribute::Downloads => integer(row.downloads()),
             Attribute::Remaining => integer(row.remaining()?.into()),
             Attribute::AccessedAt => time(row.accessed_at?),
             Attribute::ForIdentity => Value::text(row.for_identity.as_ref()?.as_str()),
@@ -238,6 +255,10 @@ mod tests {
         assert_eq!((row.status(at(20)), row.remaining()), (TokenStatus::Active, Some(1)));
         let row = Row { committed: u64::MAX, ..row };
         assert_eq!((row.status(at(20)), row.remaining()), (TokenStatus::Exhausted, Some(0)));
+        let last = Row { id: RowId::Node("x".into()), expires_at: Some(at(20)), ..super::super::tests::row(1) };
+        assert_eq!((last.status(at(20)), last.status(at(21))), (TokenStatus::Active, TokenStatus::Expired));
+        let uncounted = Row { max_downloads: Some(1), uncounted: 5, ..last };
+        assert_eq!((uncounted.downloads(), uncounted.remaining()), (5, Some(1)));
     }
 
     #[test]

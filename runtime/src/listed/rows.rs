@@ -24,6 +24,8 @@ pub(crate) struct Rows {
     by_file: HashMap<FileId, BTreeSet<RowId>>,
     by_creation: Tree,
     by_expiry: Tree,
+    /// Those that change with the time, by when.
+    changing: BTreeSet<(Timestamp, RowId)>,
 }
 
 /// What a list asks for.
@@ -64,6 +66,11 @@ impl Search {
         let list = List { orders: complete(list.orders), ..list };
         let default = Paging::default();
         Ok(Self { list, paging: Paging { ceiling: default.ceiling.filter(|_| is_counted), seed, ..default }, now })
+    }
+
+    /// The time at which rows are seen.
+    pub(super) fn now(&self) -> Timestamp {
+        self.now
     }
 
     /// The id that a cursor names.
@@ -142,6 +149,7 @@ impl Rows {
         }
         self.by_creation.insert(creation(&row), row.clone());
         self.by_expiry.insert(expiry(&row), row.clone());
+        self.changing.extend(change(&row));
         self.by_id.insert(row.id.clone(), row);
     }
 
@@ -149,6 +157,9 @@ impl Rows {
         let Some(row) = self.by_id.remove(id) else { return };
         self.by_creation.remove(&creation(&row));
         self.by_expiry.remove(&expiry(&row));
+        if let Some(change) = change(&row) {
+            self.changing.remove(&change);
+        }
         if let Some(file) = &row.file
             && let Some(ids) = self.by_file.get_mut(file)
         {
@@ -157,6 +168,11 @@ impl Rows {
                 self.by_file.remove(file);
             }
         }
+    }
+
+    /// Rows that may not be as they were, although nothing was stored.
+    pub(super) fn due(&self, now: Timestamp) -> impl Iterator<Item = &RowId> {
+        self.changing.iter().take_while(move |(at, _)| *at <= now).map(|(_, id)| id)
     }
 
     /// The page of a search. Rows that cannot be on it are not looked at, as far as ids, files, times and orders tell.
@@ -311,6 +327,10 @@ fn creation(row: &Row) -> Place {
     (Some(row.created_at.as_unix_milliseconds()), row.id.clone())
 }
 
+fn change(row: &Row) -> Option<(Timestamp, RowId)> {
+    row.changes_at.map(|at| (at, row.id.clone()))
+}
+
 fn expiry(row: &Row) -> Place {
     (row.expires_at.map(Timestamp::as_unix_milliseconds), row.id.clone())
 }
@@ -463,12 +483,18 @@ mod tests {
     #[test]
     fn what_is_removed_leaves_nothing() {
         let mut rows = Rows::default();
-        let full = Row { file: Some("FIL00000000000000001".parse().unwrap()), expires_at: Some(at(1)), ..row(1) };
+        let (time, file) = (Some(at(1)), Some("FIL00000000000000001".parse().unwrap()));
+        let full = Row { file, expires_at: time, changes_at: time, ..row(1) };
+        let lengths = |rows: &Rows| {
+            let of_times = [rows.by_creation.len(), rows.by_expiry.len(), rows.changing.len()];
+            (rows.by_id.len(), rows.by_file.len(), of_times)
+        };
         rows.put(full.clone());
-        rows.put(Row { file: None, expires_at: None, created_at: at(9), ..full });
-        assert_eq!((rows.by_id.len(), rows.by_creation.len(), rows.by_expiry.len(), rows.by_file.len()), (1, 1, 1, 0));
+        assert_eq!(lengths(&rows), (1, 1, [1, 1, 1]));
+        rows.put(Row { file: None, expires_at: None, changes_at: None, created_at: at(9), ..full });
+        assert_eq!(lengths(&rows), (1, 0, [1, 1, 0]));
         rows.remove(&row(1).id);
         rows.remove(&row(1).id);
-        assert_eq!((rows.by_id.len(), rows.by_creation.len(), rows.by_expiry.len(), rows.by_file.len()), (0, 0, 0, 0));
+        assert_eq!(lengths(&rows), (0, 0, [0, 0, 0]));
     }
 }

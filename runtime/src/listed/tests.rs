@@ -23,6 +23,8 @@ pub(super) fn row(number: u64) -> Row {
         max_downloads: None,
         committed: 0,
         leased: 0,
+        uncounted: 0,
+        changes_at: None,
         accessed_at: None,
         for_identity: None,
         has_password: false,
@@ -42,6 +44,8 @@ struct Numbered {
     /// How often all rows were read, and single ones.
     read: (Cell<usize>, Cell<usize>),
     is_broken: Cell<bool>,
+    /// When rows change.
+    changes_at: Cell<Option<Timestamp>>,
     _directory: tempfile::TempDir,
 }
 
@@ -53,7 +57,7 @@ impl ReadRows for Numbered {
         }
         for object in self.store.objects(collection::TOKENS)? {
             let number = object?.id[3..].parse().unwrap();
-            if !visit(row(number)) {
+            if !visit(self.row(number)) {
                 break;
             }
         }
@@ -66,7 +70,13 @@ impl ReadRows for Numbered {
             return Err(StoreError::Damaged.into());
         }
         let object = self.store.object(collection::TOKENS, id.as_str())?;
-        Ok(object.map(|object| row(object.id[3..].parse().unwrap())))
+        Ok(object.map(|object| self.row(object.id[3..].parse().unwrap())))
+    }
+
+    fn touched(&self, name: &Name) -> Result<Vec<RowId>> {
+        match name {
+            Name::Object(_, id) | Name::Value(_, id) => Ok(vec![RowId::E2e(id.as_str().into())]),
+        }
     }
 }
 
@@ -76,7 +86,12 @@ impl Numbered {
         let key = StoreKeySource::File(directory.path().join("store.key"));
         let store = Store::open_in(directory.path(), &key, true).unwrap();
         let listed = Listed::keeping(&store, most);
-        Self { store, listed, read: Default::default(), is_broken: Cell::default(), _directory: directory }
+        let (read, is_broken, changes_at) = Default::default();
+        Self { store, listed, read, is_broken, changes_at, _directory: directory }
+    }
+
+    fn row(&self, number: u64) -> Row {
+        Row { changes_at: self.changes_at.get(), ..row(number) }
     }
 
     async fn add(&self, numbers: std::ops::Range<u64>) {
@@ -140,6 +155,34 @@ async fn more_rows_than_the_bound_are_read_each_time_and_listed_in_the_same_way(
     // Few enough again: the next list keeps them.
     assert_eq!(tokens.counted().1, before + 1);
     assert_eq!((tokens.counted().0, tokens.counted().1), (2, before + 1));
+}
+
+#[tokio::test]
+async fn as_many_searches_as_the_bound_run_at_a_time() {
+    use futures_util::FutureExt as _;
+    let tokens = Numbered::keeping(1);
+    let mut places = Vec::new();
+    for _ in 0..MAX_SEARCHES {
+        places.push(tokens.listed.place().now_or_never().unwrap());
+    }
+    assert!(tokens.listed.place().now_or_never().is_none());
+    places.pop();
+    assert!(tokens.listed.place().now_or_never().is_some());
+}
+
+#[tokio::test]
+async fn a_row_that_changes_with_the_time_is_read_again_when_that_has_come() {
+    let tokens = Numbered::keeping(10);
+    tokens.add(0..2).await;
+    tokens.changes_at.set(Some(Timestamp::MAX));
+    assert_eq!(tokens.counted(), (2, 1, 0));
+    assert_eq!(tokens.counted(), (2, 1, 0), "it has not come");
+    tokens.changes_at.set(Some(Timestamp::NEVER));
+    tokens.add(2..3).await;
+    assert_eq!(tokens.counted(), (3, 1, 1));
+    tokens.changes_at.set(None);
+    assert_eq!(tokens.counted(), (3, 1, 2));
+    assert_eq!(tokens.counted(), (3, 1, 2));
 }
 
 #[tokio::test]

@@ -26,16 +26,16 @@ pub(crate) use super::bucket::BucketRecord;
 use super::bucket::{MAX_BUCKETS, MAX_FILES_OF_BUCKET};
 pub(crate) use super::entry::FileEntry;
 use super::{Caller, StorageError, StorageResult, token};
-use crate::store::{Batch, Store, StoreError, View};
+use crate::store::{Batch, Store, StoreError, View, token_values};
 
 type Result<T, E = StoreError> = std::result::Result<T, E>;
 
 const STATE: &str = "StorageState";
-pub(crate) const BUCKETS: &str = "StorageBucket/";
+pub(crate) const BUCKETS: &str = token_values::BUCKET;
 const BUCKET_ID: &str = "StorageBucketId/";
 const USAGE: &str = "StorageUsage/";
 const GONE: &str = "StorageGone/";
-const FILES: &str = "StorageFile/";
+const FILES: &str = token_values::BUCKET_FILE;
 const FILE_ID: &str = "StorageFileId/";
 const FILE_OF: &str = "StorageFileOf/";
 const UPLOAD: &str = "StorageUpload/";

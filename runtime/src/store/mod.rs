@@ -44,13 +44,25 @@ pub(crate) mod collection {
     pub(crate) const RELATIONSHIPS: &str = Collection::RELATIONSHIPS.name;
 }
 
-pub(crate) mod beside_token {
-    //! The beginnings of the names of values that this device keeps beside tokens. The id of the token follows.
+pub(crate) mod token_values {
+    //! The beginnings of the names of values of which the list of all tokens is made.
 
-    /// When it was revoked here.
+    /// When a token was revoked here; its id follows.
     pub(crate) const REVOCATION: &str = "RevokedToken/";
-    /// What its creator settled, and what is known of its uses.
+    /// What the creator of a token settled, and what is known of its uses; its id follows.
     pub(crate) const SETTINGS: &str = "TokenSettings/";
+    /// A token on a file in a bucket; its number follows.
+    pub(crate) const FILE_TOKEN: &str = "StorageToken/";
+    /// The number of such a token; its id follows.
+    pub(crate) const FILE_TOKEN_ID: &str = "StorageTokenId/";
+    /// Uses of such a token that were counted; its number follows.
+    pub(crate) const FILE_TOKEN_USES: &str = "StorageTokenUses/";
+    /// When such a token was used last; its number follows.
+    pub(crate) const FILE_TOKEN_ACCESS: &str = "StorageTokenAccess/";
+    /// A bucket; its number follows.
+    pub(crate) const BUCKET: &str = "StorageBucket/";
+    /// A file in a bucket; the numbers of bucket and file follow.
+    pub(crate) const BUCKET_FILE: &str = "StorageFile/";
 }
 
 use std::path::Path;

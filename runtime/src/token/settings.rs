@@ -13,7 +13,7 @@ use transport::wire::backbone::token_terms::TokenTerms;
 use transport::wire::{Timestamp, TokenId};
 
 use crate::dto::{self, MaxDownloads, Notify, TokenLabel};
-use crate::store::beside_token::SETTINGS;
+use crate::store::token_values::SETTINGS;
 use crate::store::{Batch, StoreError, View};
 
 type Result<T, E = StoreError> = std::result::Result<T, E>;

@@ -11,7 +11,7 @@
 use serde::{Deserialize, Serialize};
 use transport::wire::{Timestamp, TokenId};
 
-use crate::store::beside_token::REVOCATION;
+use crate::store::token_values::REVOCATION;
 use crate::store::{Batch, StoreError, View, collection};
 
 type Result<T, E = StoreError> = std::result::Result<T, E>;

@@ -113,6 +113,12 @@ impl Uses {
         u32::try_from(self.leases().filter(|Open(ends_at, _)| *ends_at > now).count()).unwrap_or(u32::MAX)
     }
 
+    /// When the first of the leases ends that are not over: until then, what is counted changes by calls only.
+    #[must_use]
+    pub fn next_end(&self, now: Timestamp) -> Option<Timestamp> {
+        self.leases().map(|Open(ends_at, _)| *ends_at).filter(|ends_at| *ends_at > now).min()
+    }
+
     /// Uses that are left for further claims; `None` without a limit.
     #[must_use]
     pub fn remaining(&self, now: Timestamp) -> Option<u32> {

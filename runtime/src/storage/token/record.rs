@@ -20,15 +20,15 @@ use crate::core::{TokenAccess, TokenAccesses};
 use crate::dto::{FileToken, FileTokenStatus};
 use crate::storage::records::{Edit, FileEntry, bucket_at};
 use crate::storage::{StorageError, StorageId, StorageResult};
-use crate::store::{Batch, StoreError, View};
+use crate::store::{Batch, StoreError, View, token_values};
 
 type Result<T, E = StoreError> = std::result::Result<T, E>;
 
-pub(crate) const TOKENS: &str = "StorageToken/";
-const TOKEN_ID: &str = "StorageTokenId/";
+pub(crate) const TOKENS: &str = token_values::FILE_TOKEN;
+const TOKEN_ID: &str = token_values::FILE_TOKEN_ID;
 const TOKEN_OF: &str = "StorageTokenOf/";
-const USES: &str = "StorageTokenUses/";
-const ACCESS: &str = "StorageTokenAccess/";
+const USES: &str = token_values::FILE_TOKEN_USES;
+const ACCESS: &str = token_values::FILE_TOKEN_ACCESS;
 
 /// A token on a file in a bucket.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,6 +58,11 @@ fn numbered(prefix: &str, number: u64) -> String {
 /// What the names of all tokens of a file begin with; their values are the numbers.
 pub(crate) fn of_file(bucket: u64, file: u64) -> String {
     format!("{TOKEN_OF}{bucket:016x}/{file:016x}/")
+}
+
+/// What the names of all tokens of the files of a bucket begin with; their values are the numbers.
+pub(crate) fn of_bucket(bucket: u64) -> String {
+    format!("{TOKEN_OF}{bucket:016x}/")
 }
 
 /// The token with a number, also while its bucket is being deleted.
