@@ -3,11 +3,12 @@
 use std::ops::Range;
 
 use bytes::Bytes;
+use transport::access::ClaimEnd;
 use transport::backbone::{Download, UploadContent, UploadFile, UploadObserver};
 use transport::wire::backbone::files::{CreatedFile, FileMetadata};
 use transport::wire::backbone::previews::FilePreview;
 use transport::wire::backbone::tokens::{CreateToken, CreatedToken, Token};
-use transport::wire::{FileId, TokenId, UploadId};
+use transport::wire::{ClaimId, FileId, TokenId, UploadId};
 
 use super::backbone::Backbone;
 use super::memory::{HeldContent, Holder, Memory};
@@ -32,10 +33,23 @@ impl<'a> Choice<Backbone<'a>, Memory<'a>> {
 impl Delivery for Choice<Backbone<'_>, Memory<'_>> {
     type FileContent = Choice<Download, HeldContent>;
 
-    async fn token(&self, id: &TokenId, password_hash: Option<&str>, named: Option<&str>) -> Result<Token, Failure> {
+    async fn token(
+        &self,
+        id: &TokenId,
+        password_hash: Option<&str>,
+        claim: Option<&ClaimId>,
+        named: Option<&str>,
+    ) -> Result<Token, Failure> {
         match self {
-            Self::Backbone(by) => by.token(id, password_hash, named).await,
-            Self::Memory(by) => by.token(id, password_hash, named).await,
+            Self::Backbone(by) => by.token(id, password_hash, claim, named).await,
+            Self::Memory(by) => by.token(id, password_hash, claim, named).await,
+        }
+    }
+
+    async fn end_claim(&self, id: &TokenId, claim: &ClaimId, end: ClaimEnd) -> Result<(), Failure> {
+        match self {
+            Self::Backbone(by) => by.end_claim(id, claim, end).await,
+            Self::Memory(by) => by.end_claim(id, claim, end).await,
         }
     }
 

@@ -249,7 +249,7 @@ impl Following {
             Failure::TooLarge(_) => return Err(self.too_long()),
             Failure::NotFound(_) => None,
             Failure::Failed(Error::Backbone(error)) if is_passing(&error) => Some(Error::from(error)),
-            Failure::Failed(other) => return Err(other),
+            Failure::Failed(other) | Failure::NoUseLeft(other) => return Err(other),
         };
         let preview = delivery::of(&self.core).file_preview(&self.id).await;
         if let Err(Failure::NotFound(_)) = preview {

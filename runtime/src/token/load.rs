@@ -45,7 +45,7 @@ pub(crate) async fn load(core: &Core, reference: &TokenReference, password: Opti
     let named = reference.backbone_base_url.as_deref();
     let peer = core.routes.to_token(&reference.id).map(|route| route.direct.peer_id);
     let asked = hash.as_deref();
-    let ask = |sources| async move { delivery::by(core, sources).token(&reference.id, asked, named).await };
+    let ask = |sources| async move { delivery::by(core, sources).token(&reference.id, asked, None, named).await };
     let first = ask(Sources::All).await.map_err(|failure| match failure {
         Failure::TooLarge(_) => unreadable(core, UnreadableContent::TooLarge),
         other => other.into(),
@@ -54,16 +54,16 @@ pub(crate) async fn load(core: &Core, reference: &TokenReference, password: Opti
     let Opened { value: record, refused } = delivery::opened(first, peer.is_some(), ask, open).await?;
     if let Some(content) = content_of(&record) {
         match (refused, peer) {
-            (None, _) | (_, None) => learn::of_token(core, reference, &content, asked).await?,
+            (None, _) | (_, None) => learn::of_token(core, reference, &content, asked, None).await?,
             (Some((Origin::Peer, reason)), Some(peer)) => {
                 // Where the maker of the token says that its file is counts for more than what led to a wrong token.
                 core.routes.forget_token(&reference.id);
                 let reference = TokenReference { direct: None, ..reference.clone() };
-                learn::of_token(core, &reference, &content, asked).await?;
+                learn::of_token(core, &reference, &content, asked, None).await?;
                 delivery::token_refused(core, &content, Some(peer), &reason);
             }
             (Some((Origin::Backbone, reason)), _) => {
-                learn::of_token(core, reference, &content, asked).await?;
+                learn::of_token(core, reference, &content, asked, None).await?;
                 delivery::token_refused(core, &content, None, &reason);
             }
         }
@@ -80,7 +80,7 @@ async fn learn_again(
 ) -> Result<()> {
     match content_of(record) {
         Some(content) if learn::is_reachable(core, reference, &content) => {
-            learn::of_token(core, reference, &content, hash(password).await.as_deref()).await
+            learn::of_token(core, reference, &content, hash(password).await.as_deref(), None).await
         }
         _ => Ok(()),
     }
