@@ -57,7 +57,9 @@ impl TermsOptions {
         }
         let password_protection = self.password.protection()?;
         let (for_identity, ephemeral) = (self.for_identity.clone(), self.ephemeral);
-        Ok(Terms { request: CreateTokenForFile { expires_at, ephemeral, for_identity, password_protection }, never })
+        let request =
+            CreateTokenForFile { expires_at, ephemeral, for_identity, password_protection, ..Default::default() };
+        Ok(Terms { request, never })
     }
 }
 

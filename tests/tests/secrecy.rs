@@ -60,13 +60,7 @@ async fn scene() -> Scene {
         bob.receive_with(&token.reference.url, text).await.unwrap();
         tokens.push(token);
     }
-    let own = CreateOwnToken {
-        content: json!({"secret": TOKEN_CONTENT}),
-        expires_at: runtime::Timestamp::NEVER,
-        ephemeral: false,
-        for_identity: None,
-        password_protection: None,
-    };
+    let own = CreateOwnToken::new(json!({"secret": TOKEN_CONTENT}), runtime::Timestamp::NEVER);
     tokens.push(alice.runtime().tokens().create_own_token(own).await.unwrap());
     bob.load_token(&tokens[2].reference.truncated).await.unwrap();
     assert_eq!(bob.download(&file.id).await.unwrap(), CONTENT);

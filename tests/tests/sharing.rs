@@ -165,13 +165,7 @@ async fn tokens_carry_any_content() {
     let backbone = world.backbone().await;
     let (alice, bob) = (world.node("alice", &backbone).await, world.node("bob", &backbone).await);
     let content = json!({"hello": "world", "nested": {"list": [1, 2.5, null, "ü"]}});
-    let request = CreateOwnToken {
-        content: content.clone(),
-        expires_at: runtime::Timestamp::NEVER,
-        ephemeral: false,
-        for_identity: None,
-        password_protection: None,
-    };
+    let request = CreateOwnToken::new(content.clone(), runtime::Timestamp::NEVER);
     let token = alice.runtime().tokens().create_own_token(request).await.unwrap();
     let load = LoadPeerToken { reference: token.reference.truncated.clone(), ephemeral: true, password: None };
     let loaded = bob.runtime().tokens().load_peer_token(load).await.unwrap();

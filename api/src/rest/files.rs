@@ -32,12 +32,12 @@ pub(crate) fn loading() -> Object {
 
 /// The body of sharing a file. Everything is optional, the body itself too.
 pub(crate) fn sharing() -> Object {
-    Object::new()
+    let published = Object::new()
         .optional("expiresAt", ValueRule::DateTime, "Must lie in the future. Default: when the file expires.")
         .optional("ephemeral", ValueRule::Flag, "Whether the token is left out of the store. Default: true.")
         .optional("forIdentity", ValueRule::Address, "The only identity that may load it.")
-        .optional("passwordProtection", password::shape(), "What loading it takes.")
-        .ignoring_unknown()
+        .optional("passwordProtection", password::shape(), "What loading it takes.");
+    super::tokens::with_terms(published).ignoring_unknown()
 }
 
 /// `GET Files`

@@ -2,6 +2,7 @@
 
 use http::StatusCode;
 use runtime::TokenId;
+use runtime::dto::Notify;
 use runtime::facade::{CreateOwnToken, LoadPeerToken, Ownership, UpdateToken};
 
 use super::password;
@@ -12,14 +13,33 @@ use crate::protocol::Media;
 use crate::reply::Reply;
 use crate::validation::{Object, ValueRule};
 
+/// What the creator of a token may settle beyond the published protocol. Everything is optional.
+pub(crate) fn with_terms(shape: Object) -> Object {
+    shape
+        .optional("label", ValueRule::Text(0), "A note for this identity, kept on this node; at most 128 characters.")
+        .optional("notBefore", ValueRule::DateTime, "From when on others can load it. Needs a backbone with terms.")
+        .optional(
+            "maxDownloads",
+            ValueRule::Number,
+            "How often it can be loaded, 1 to 1000000. Needs a backbone with terms.",
+        )
+        .optional(
+            "strictUses",
+            ValueRule::Flag,
+            "With maxDownloads: a use counts as soon as it is begun. Default: false.",
+        )
+        .optional("notify", ValueRule::Choice(&Notify::NAMES), "Of which uses this identity is told. Default: none.")
+}
+
 /// The body of a creation.
 pub(crate) fn creation() -> Object {
-    Object::new()
+    let published = Object::new()
         .required("content", ValueRule::Any, "A JSON object; a known '@type' is checked.")
         .required("expiresAt", ValueRule::DateTime, "Must lie in the future.")
         .optional("ephemeral", ValueRule::NullableFlag, "Whether the token is left out of the store. Default: false.")
         .optional("forIdentity", ValueRule::Address, "The only identity that may load it.")
-        .optional("passwordProtection", password::shape(), "What loading it takes.")
+        .optional("passwordProtection", password::shape(), "What loading it takes.");
+    with_terms(published)
 }
 
 /// The body of loading a token.

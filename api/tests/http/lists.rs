@@ -130,13 +130,7 @@ async fn what_is_there_all_the_time_is_listed_once_whatever_happens_beside_it() 
     for number in removed {
         tokens.delete_token(&format!("TOK{number:017}").parse().unwrap()).await.unwrap();
         let expires_at = node.runtime.clock().now().saturating_add(Duration::from_secs(60));
-        let added = runtime::facade::CreateOwnToken {
-            content: json!({ "number": COUNT }),
-            expires_at,
-            ephemeral: false,
-            for_identity: None,
-            password_protection: None,
-        };
+        let added = runtime::facade::CreateOwnToken::new(json!({ "number": COUNT }), expires_at);
         tokens.create_own_token(added).await.unwrap();
         if let Some(frame) = body.frame().await {
             text.extend(frame.unwrap().into_data().unwrap());

@@ -212,8 +212,18 @@ async fn create(mut context: Context, args: CreateArgs) -> Result<(), Failure> {
 
 /// The terms of a token for a file, with another content.
 fn own_token(content: Value, expires_at: Timestamp, terms: CreateTokenForFile) -> CreateOwnToken {
-    let CreateTokenForFile { expires_at: _, ephemeral, for_identity, password_protection } = terms;
-    CreateOwnToken { content, expires_at, ephemeral, for_identity, password_protection }
+    CreateOwnToken {
+        content,
+        expires_at,
+        ephemeral: terms.ephemeral,
+        for_identity: terms.for_identity,
+        password_protection: terms.password_protection,
+        label: terms.label,
+        not_before: terms.not_before,
+        max_downloads: terms.max_downloads,
+        strict_uses: terms.strict_uses,
+        notify: terms.notify,
+    }
 }
 
 async fn load(mut context: Context, args: LoadArgs) -> Result<(), Failure> {

@@ -8,7 +8,8 @@ use transport::access::ClaimEnd;
 use transport::backbone::{self, Download, Session, UploadContent, UploadFile, UploadObserver};
 use transport::wire::backbone::files::{CreatedFile, FileMetadata};
 use transport::wire::backbone::previews::FilePreview;
-use transport::wire::backbone::tokens::{CreateToken, CreatedToken, Token};
+use transport::wire::backbone::token_terms::CreateTokenWithTerms;
+use transport::wire::backbone::tokens::{CreatedToken, Token};
 use transport::wire::{ClaimId, FileId, Timestamp, TokenId, UploadId};
 
 use super::{Delivery, Failure, Incoming, Outgoing, PieceSupport, ResumedUpload, UploadState, pieces};
@@ -145,13 +146,18 @@ impl Delivery for Backbone<'_> {
         Ok(self.session().follow_file(id, offset, limit).await?)
     }
 
-    async fn create_token(&self, token: &CreateToken) -> Result<CreatedToken, Failure> {
-        let created = self.session().create_token(token).await;
+    async fn create_token(&self, token: &CreateTokenWithTerms) -> Result<CreatedToken, Failure> {
+        let expires_at = token.token.expires_at;
+        // Any backbone makes a token of the published protocol.
+        let created = match token.has_terms() {
+            true => self.session().create_token_with_terms(token).await,
+            false => self.session().create_token(&token.token).await,
+        };
         let created = match created {
             Ok(created) => created,
-            Err(error) => return Err(self.not_written(token.expires_at, error).await),
+            Err(error) => return Err(self.not_written(expires_at, error).await),
         };
-        let expires_at = created.expires_at.map(|told| self.granted_expiry(token.expires_at, told));
+        let expires_at = created.expires_at.map(|told| self.granted_expiry(expires_at, told));
         Ok(CreatedToken { expires_at, ..created })
     }
 

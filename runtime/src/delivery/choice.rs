@@ -7,7 +7,8 @@ use transport::access::ClaimEnd;
 use transport::backbone::{Download, UploadContent, UploadFile, UploadObserver};
 use transport::wire::backbone::files::{CreatedFile, FileMetadata};
 use transport::wire::backbone::previews::FilePreview;
-use transport::wire::backbone::tokens::{CreateToken, CreatedToken, Token};
+use transport::wire::backbone::token_terms::CreateTokenWithTerms;
+use transport::wire::backbone::tokens::{CreatedToken, Token};
 use transport::wire::{ClaimId, FileId, TokenId, UploadId};
 
 use super::backbone::Backbone;
@@ -88,7 +89,7 @@ impl Delivery for Choice<Backbone<'_>, Memory<'_>> {
         })
     }
 
-    async fn create_token(&self, token: &CreateToken) -> Result<CreatedToken, Failure> {
+    async fn create_token(&self, token: &CreateTokenWithTerms) -> Result<CreatedToken, Failure> {
         match self {
             Self::Backbone(by) => by.create_token(token).await,
             Self::Memory(by) => by.create_token(token).await,

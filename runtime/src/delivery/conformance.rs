@@ -70,12 +70,12 @@ impl<D: Delivery> World<'_, D> {
     }
 
     async fn create(&self, token: CreateToken) -> TokenId {
-        self.sender.1.create_token(&token).await.unwrap().id
+        self.sender.1.create_token(&token.into()).await.unwrap().id
     }
 
     async fn tokens_come_as_they_were_created(&self) {
         let given = token(b"sealed".to_vec());
-        let created = self.sender.1.create_token(&given).await.unwrap();
+        let created = self.sender.1.create_token(&given.clone().into()).await.unwrap();
         assert!(created.expires_at.is_none_or(|granted| granted <= given.expires_at));
         let read = self.receiver.1.token(&created.id, None, None, None).await.unwrap();
         assert_eq!((read.id, read.content), (created.id, given.content));

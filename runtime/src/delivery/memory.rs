@@ -20,7 +20,7 @@ use transport::crypto::{SecretKey, SignatureKeypair};
 use transport::identity::{PublicIdentity, derive_address};
 use transport::wire::backbone::files::{CreatedFile, FileMetadata};
 use transport::wire::backbone::previews::{CreatedPreview, FilePreview, NewPreview, PreviewState};
-use transport::wire::backbone::token_terms::code;
+use transport::wire::backbone::token_terms::{CreateTokenWithTerms, code};
 use transport::wire::backbone::tokens::{CreateToken, CreatedToken, Token};
 use transport::wire::{Address, ClaimId, DeviceId, FileId, Timestamp, TokenId, UploadId};
 
@@ -305,11 +305,12 @@ impl Delivery for Memory<'_> {
         Ok(HeldContent { holder, rest: Bytes::new(), offset, length: None, received: 0, cut: None, followed })
     }
 
-    async fn create_token(&self, token: &CreateToken) -> Result<CreatedToken, Failure> {
+    async fn create_token(&self, token: &CreateTokenWithTerms) -> Result<CreatedToken, Failure> {
         let (mut held, account) = (self.holder.held().await, &self.core.account);
         let id: TokenId = held.new_id("TOK").parse().unwrap();
         let created_at = self.core.clock.now();
-        let CreateToken { content, expires_at, for_identity, password } = token.clone();
+        assert!(!token.has_terms(), "a holder in memory knows the published protocol only");
+        let CreateToken { content, expires_at, for_identity, password } = token.token.clone();
         let token = Token {
             id: id.clone(),
             created_by: Some(account.address().clone()),

@@ -84,7 +84,8 @@ use transport::peer::PeerId;
 use transport::token::TokenContent;
 use transport::wire::backbone::files::{CreatedFile, FileMetadata};
 use transport::wire::backbone::previews::{CreatedPreview, FilePreview, NewPreview};
-use transport::wire::backbone::tokens::{CreateToken, CreatedToken, Token};
+use transport::wire::backbone::token_terms::CreateTokenWithTerms;
+use transport::wire::backbone::tokens::{CreatedToken, Token};
 use transport::wire::{ClaimId, FileId, TokenId, UploadId};
 
 pub(crate) use self::opened::{Opened, opened};
@@ -231,9 +232,9 @@ pub(crate) trait Delivery: Send + Sync {
         limit: u64,
     ) -> impl Future<Output = Result<Self::FileContent, Failure>> + Send;
 
-    /// Creates a token. The answer says which expiry holds: the one that was asked for if it says nothing, else one that is
+    /// Creates a token. One with terms only if the other side has them. The answer says which expiry holds: the one that was asked for if it says nothing, else one that is
     /// not later.
-    fn create_token(&self, token: &CreateToken) -> impl Future<Output = Result<CreatedToken, Failure>> + Send;
+    fn create_token(&self, token: &CreateTokenWithTerms) -> impl Future<Output = Result<CreatedToken, Failure>> + Send;
 
     /// Uploads a file. The answer says which expiry holds, which is not later than the one that was asked for.
     ///

@@ -29,7 +29,8 @@ use transport::backbone::{UploadContent, UploadFile, UploadObserver};
 use transport::crypto::PasswordHash;
 use transport::wire::backbone::files::{CreatedFile, FileMetadata};
 use transport::wire::backbone::previews::FilePreview;
-use transport::wire::backbone::tokens::{CreateToken, CreatedToken, Token};
+use transport::wire::backbone::token_terms::CreateTokenWithTerms;
+use transport::wire::backbone::tokens::{CreatedToken, Token};
 use transport::wire::bytes::from_base64;
 use transport::wire::{ClaimId, FileId, TokenId, UploadId};
 
@@ -366,7 +367,7 @@ where
         self.backbone.follow_file(id, offset, limit).await.map(OneOf::Backbone)
     }
 
-    async fn create_token(&self, token: &CreateToken) -> Result<CreatedToken, Failure> {
+    async fn create_token(&self, token: &CreateTokenWithTerms) -> Result<CreatedToken, Failure> {
         self.backbone.create_token(token).await
     }
 

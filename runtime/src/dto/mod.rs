@@ -13,6 +13,7 @@ mod metadata;
 mod password;
 mod peer;
 mod token;
+mod token_settings;
 mod token_terms;
 
 pub use bucket::{Bucket, BucketFile};
@@ -24,4 +25,5 @@ pub use metadata::IdentityMetadata;
 pub use password::{EmptyPassword, InvalidPin, Password, PasswordLocation, PasswordProtection};
 pub use peer::{Connectivity, Peer, Relay};
 pub use token::Token;
+pub use token_settings::{InvalidMaxDownloads, LabelTooLong, MaxDownloads, Notify, TokenLabel, UnknownNotify};
 pub use token_terms::{ChangedToken, TokenPath, TokenStatus, TokenTerms};

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use transport::wire::{Address, DeviceId, Timestamp, TokenId};
 
-use super::{JsonText, PasswordProtection, Reference};
+use super::{JsonText, MaxDownloads, Notify, PasswordProtection, Reference, TokenLabel};
 
 /// A token, own or a peer's.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
@@ -47,6 +47,21 @@ pub struct Token {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
     pub revoked_at: Option<Timestamp>,
+    /// A note of this identity, on this device; at most 128 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+    pub label: Option<TokenLabel>,
+    /// From when on others can load it, for own ones, as far as this device knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
+    pub not_before: Option<Timestamp>,
+    /// How often others can load it, for own ones, as far as this device knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<u32>))]
+    pub max_downloads: Option<MaxDownloads>,
+    /// Of which uses this identity is told, on this device.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notify: Option<Notify>,
 }
 
 /// Leaves out what is private: content, password, reference.

@@ -16,7 +16,7 @@ use crate::code::ErrorCode;
 use crate::config::{Secret, serialize_in_clear};
 use crate::core::place;
 use crate::delivery::learn;
-use crate::dto::{File, PasswordProtection, Token};
+use crate::dto::{File, MaxDownloads, Notify, PasswordProtection, Token, TokenLabel};
 use crate::event::Event;
 use crate::file::{
     self, ContentFormat, EarlyShare, FileReader, FileRecord, FileWriter, Found, GrowingFile, GrowingReader, NewContent,
@@ -27,7 +27,7 @@ use crate::logging::short;
 use crate::query::{self, FILES, Ownership, Query};
 use crate::source::Source;
 use crate::store::{Batch, View, collection};
-use crate::token::{self, NewPassword, NewToken, TokenJson, check_future};
+use crate::token::{self, NewPassword, NewTerms, NewToken, TokenJson, check_future};
 use crate::{Error, FileName, MediaType, Result, Tags};
 
 /// A file on its way to the backbone.
@@ -106,6 +106,34 @@ pub struct CreateTokenForFile {
     /// What loading it takes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub password_protection: Option<PasswordProtection>,
+    /// A note for this identity, kept on this device beside the token. One that is not stored has it in this answer only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<TokenLabel>,
+    /// From when on others can load it; before its expiry. Needs a backbone with terms.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_before: Option<Timestamp>,
+    /// How often others can load it. Needs a backbone with terms, which counts also if the token is not stored here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_downloads: Option<MaxDownloads>,
+    /// With [`max_downloads`](Self::max_downloads): whether a use counts as soon as it is begun, so that it is never given back.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub strict_uses: bool,
+    /// Of which uses this identity is told, on this device; of none if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notify: Option<Notify>,
+}
+
+impl CreateTokenForFile {
+    /// What is beyond the published protocol.
+    pub(super) fn terms(&self) -> NewTerms {
+        NewTerms {
+            label: self.label.clone(),
+            not_before: self.not_before,
+            max_downloads: self.max_downloads,
+            strict_uses: self.strict_uses,
+            notify: self.notify,
+        }
+    }
 }
 
 /// What the published connectors do.
@@ -409,6 +437,7 @@ impl FilesFacade {
         request: CreateTokenForFile,
     ) -> Result<Token> {
         let new = NewToken {
+            terms: request.terms(),
             content: TokenJson::from(&content),
             expires_at: request.expires_at.unwrap_or(expires_at),
             ephemeral: request.ephemeral,

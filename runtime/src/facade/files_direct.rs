@@ -37,6 +37,9 @@ impl FilesFacade {
             NewContent::Source(source) => Some(source.clone()),
             NewContent::Stream(_) => None,
         };
+        if terms.terms().are_enforced() {
+            return Err(Error::NotSupported(NOT_COUNTED.to_owned()));
+        }
         let direct = core.direct().filter(|_| request.format != ContentFormat::V1).ok_or_else(|| cannot(&request))?;
         core.content_store.check_is_on()?;
         let observer = request.observer.clone();
@@ -85,6 +88,9 @@ impl FilesFacade {
         }
     }
 }
+
+const NOT_COUNTED: &str = "A file that is shared without a backbone has neither a limit of downloads nor a beginning; leave out 'maxDownloads' and \
+     'notBefore'.";
 
 fn cannot(request: &UploadOwnFile) -> Error {
     Error::NotSupported(match request.format {

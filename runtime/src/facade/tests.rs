@@ -49,13 +49,7 @@ impl World {
     }
 
     async fn token(&self, content: &str) -> Token {
-        let request = CreateOwnToken {
-            content: content.into(),
-            expires_at: self.in_an_hour(),
-            ephemeral: false,
-            for_identity: None,
-            password_protection: None,
-        };
+        let request = CreateOwnToken::new(content.into(), self.in_an_hour());
         TokensFacade::new(self.alice.clone()).create_own_token(request).await.unwrap()
     }
 }
@@ -241,13 +235,7 @@ async fn an_id_that_is_in_use_does_not_replace_what_is_stored() {
     World::run(async |world| {
         let token = world.token("content").await;
         world.alter(|held| *held = Held::default()).await;
-        let request = CreateOwnToken {
-            content: "another".into(),
-            expires_at: world.in_an_hour(),
-            ephemeral: false,
-            for_identity: None,
-            password_protection: None,
-        };
+        let request = CreateOwnToken::new("another".into(), world.in_an_hour());
         let tokens = TokensFacade::new(world.alice.clone());
         assert_eq!(code(tokens.create_own_token(request).await), "error.runtime.unknown");
         let id: &TokenId = &token.id;

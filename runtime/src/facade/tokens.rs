@@ -10,13 +10,15 @@ use super::Node;
 use super::list::List;
 use crate::config::{Secret, serialize_in_clear};
 use crate::core::{Core, place};
-use crate::dto::{PasswordProtection, Token};
+use crate::dto::{MaxDownloads, Notify, PasswordProtection, Token, TokenLabel};
 use crate::event::Event;
 use crate::held;
 use crate::logging::short;
 use crate::query::{self, Ownership, Query, TOKENS};
 use crate::store::{Batch, View, collection};
-use crate::token::{self, NewPassword, NewToken, Revocation, TokenJson, TokenRecord, check_future};
+use crate::token::{
+    self, NewPassword, NewTerms, NewToken, Revocation, TokenJson, TokenRecord, TokenSettings, check_future,
+};
 use crate::{Error, Result};
 
 /// A token with any content.
@@ -36,6 +38,51 @@ pub struct CreateOwnToken {
     /// What loading it takes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub password_protection: Option<PasswordProtection>,
+    /// A note for this identity, kept on this device beside the token. One that is not stored has it in this answer only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<TokenLabel>,
+    /// From when on others can load it; before its expiry. Needs a backbone with terms.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_before: Option<Timestamp>,
+    /// How often others can load it. Needs a backbone with terms, which counts also if the token is not stored here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_downloads: Option<MaxDownloads>,
+    /// With [`max_downloads`](Self::max_downloads): whether a use counts as soon as it is begun, so that it is never given back.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub strict_uses: bool,
+    /// Of which uses this identity is told, on this device; of none if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notify: Option<Notify>,
+}
+
+impl CreateOwnToken {
+    /// A token about which nothing else is said.
+    #[must_use]
+    pub fn new(content: serde_json::Value, expires_at: Timestamp) -> Self {
+        Self {
+            content,
+            expires_at,
+            ephemeral: false,
+            for_identity: None,
+            password_protection: None,
+            label: None,
+            not_before: None,
+            max_downloads: None,
+            strict_uses: false,
+            notify: None,
+        }
+    }
+
+    /// What is beyond the published protocol.
+    pub(super) fn terms(&self) -> NewTerms {
+        NewTerms {
+            label: self.label.clone(),
+            not_before: self.not_before,
+            max_downloads: self.max_downloads,
+            strict_uses: self.strict_uses,
+            notify: self.notify,
+        }
+    }
 }
 
 /// A reference to somebody's token.
@@ -73,6 +120,7 @@ impl TokensFacade {
     pub async fn create_own_token(&self, request: CreateOwnToken) -> Result<Token> {
         check_future(request.expires_at, &*self.node.core.clock)?;
         let new = NewToken {
+            terms: request.terms(),
             password: request.password_protection.map(NewPassword::check).transpose()?,
             content: TokenJson::check(request.content, self.node.core.config.backbone.max_token_content)?,
             expires_at: request.expires_at,
@@ -123,7 +171,7 @@ impl TokensFacade {
     /// [`Error::RecordNotFound`] if it is not known here, as ephemeral ones never are.
     pub async fn token(&self, id: &TokenId) -> Result<Token> {
         let token = self.record(id)?.into_dto(id.clone(), self.node.core.base_url(), false)?;
-        revoked(&self.node.core, token)
+        complete(&self.node.core, token)
     }
 
     /// What [`tokens`](Self::tokens) can be filtered by.
@@ -142,7 +190,7 @@ impl TokensFacade {
         let query = Query::parse(TOKENS, parameters, ownership)?.of_type(TokenRecord::TYPE);
         let place = place(self.node.core.base_url())?;
         let core = self.node.core.clone();
-        let show = move |id, record: TokenRecord| revoked(&core, record.into_dto_at(id, &place, false));
+        let show = move |id, record: TokenRecord| complete(&core, record.into_dto_at(id, &place, false));
         Ok(List::of_objects(self.node.core.clone(), collection::TOKENS, query, show))
     }
 
@@ -180,8 +228,10 @@ impl TokensFacade {
     }
 }
 
-/// The token with the time at which this device has revoked it.
-fn revoked(core: &Core, token: Token) -> Result<Token> {
-    let revocation = Revocation::stored(&core.store.view(), &token.id)?.filter(|revocation| revocation.is_complete);
-    Ok(Token { revoked_at: revocation.map(|revocation| revocation.at), ..token })
+/// The token with what this device knows of it beside the object: its settings, and when it was revoked here.
+fn complete(core: &Core, token: Token) -> Result<Token> {
+    let view = core.store.view();
+    let revocation = Revocation::stored(&view, &token.id)?.filter(|revocation| revocation.is_complete);
+    let settings = TokenSettings::stored(&view, &token.id)?;
+    Ok(settings.show_in(Token { revoked_at: revocation.map(|revocation| revocation.at), ..token }))
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use tracing::{info, instrument};
-use transport::wire::backbone::token_terms::ChangeTokenTerms;
+use transport::wire::backbone::token_terms::{ChangeTokenTerms, TokenTerms as BackboneTerms};
 use transport::wire::{Timestamp, TokenId};
 
 use super::TokensFacade;
@@ -11,8 +11,8 @@ use crate::dto::{ChangedToken, TokenPath, TokenTerms};
 use crate::event::Event;
 use crate::held::{self, Edit};
 use crate::logging::short;
-use crate::store::{Batch, View, collection};
-use crate::token::{self, Revocation, check_future};
+use crate::store::{Batch, StoreError, View, collection};
+use crate::token::{self, Revocation, TokenSettings, check_future};
 use crate::{Error, Result};
 
 /// New terms of an own token.
@@ -42,6 +42,7 @@ impl TokensFacade {
         self.check_own(id)?;
         check_services(core, NO_TERMS).await?;
         let terms = core.account.session().token_terms(id).await?;
+        self.note(id, &terms).await?;
         Ok(TokenTerms::of(terms, core.clock.now()))
     }
 
@@ -63,6 +64,7 @@ impl TokensFacade {
         check_not_revoked(&core.store.view(), id)?;
         let change = ChangeTokenTerms { expires_at: Some(request.expires_at), ..ChangeTokenTerms::default() };
         let terms = core.account.session().change_token_terms(id, &change).await?;
+        self.note(id, &terms).await?;
         if let Some(at) = terms.revoked_at {
             // Another device has revoked it.
             self.close(id, at).await?;
@@ -92,7 +94,10 @@ impl TokensFacade {
         let _changing = core.held.changing.hold(id.clone()).await;
         self.begin_revocation(id).await?;
         let (backbone, at) = match core.account.session().revoke_token(id).await {
-            Ok(terms) => (TokenPath::Revoked, terms.revoked_at.unwrap_or_else(|| core.clock.now())),
+            Ok(terms) => {
+                self.note(id, &terms).await?;
+                (TokenPath::Revoked, terms.revoked_at.unwrap_or_else(|| core.clock.now()))
+            }
             Err(error) if error.is_record_not_found() => (TokenPath::Gone, core.clock.now()),
             Err(error) => return Err(error.into()),
         };
@@ -109,6 +114,21 @@ impl TokensFacade {
 
     fn check_own(&self, id: &TokenId) -> Result<()> {
         if self.record(id)?.is_own { Ok(()) } else { Err(Error::NotSupported(NOT_OWN.to_owned())) }
+    }
+
+    /// Keeps what the backbone says of terms and uses, for as long as the token is stored.
+    async fn note(&self, id: &TokenId, terms: &BackboneTerms) -> Result<()> {
+        let now = self.core().clock.now();
+        let note = |view: &View<'_>| {
+            let mut batch = Batch::new();
+            let before = TokenSettings::stored(view, id)?;
+            let after = before.clone().refreshed(terms, now);
+            if after != before && view.object(collection::TOKENS, id.as_str())?.is_some() {
+                after.put(&mut batch, id)?;
+            }
+            Ok((batch, ()))
+        };
+        Ok(self.core().store.change::<_, StoreError>(note).await?)
     }
 
     /// From now on this node gives it to nobody.

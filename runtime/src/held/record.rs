@@ -22,7 +22,7 @@ use crate::content_store::DIRECT_FILE;
 use crate::file::FileRecord;
 use crate::storage;
 use crate::store::{Batch, StoreError, View, collection};
-use crate::token::Revocation;
+use crate::token::{Revocation, TokenSettings};
 
 type Result<T, E = StoreError> = std::result::Result<T, E>;
 
@@ -212,6 +212,7 @@ impl<'a, 'b> Edit<'a, 'b> {
         match (of, id.parse(), id.parse()) {
             (collection::TOKENS, Ok(id), _) => {
                 Revocation::remove(self.batch, &id);
+                TokenSettings::remove(self.batch, &id);
                 self.remove(&id)
             }
             (collection::FILES, _, Ok(id)) => {

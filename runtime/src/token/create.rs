@@ -2,15 +2,16 @@
 
 use tracing::info;
 use transport::crypto::{PasswordHash, SecretKey};
+use transport::wire::backbone::token_terms::CreateTokenWithTerms;
 use transport::wire::backbone::tokens::CreateToken;
 use transport::wire::{Address, FileId, Timestamp, TokenId};
 
 use super::password::{NewPassword, StoredPassword};
-use super::{TokenJson, TokenRecord};
+use super::{NewTerms, TokenJson, TokenRecord, TokenSettings};
 use crate::clock::Clock;
 use crate::core::Core;
 use crate::delivery::{self, Delivery as _};
-use crate::dto::{self, JsonText};
+use crate::dto::{self, JsonText, MaxDownloads};
 use crate::error::{Property, PropertyRule};
 use crate::event::Event;
 use crate::held::{Edit, HeldToken};
@@ -26,6 +27,26 @@ pub(crate) struct NewToken {
     pub(crate) password: Option<NewPassword>,
     /// The own file that it shares, if peers can load it from here by this token.
     pub(crate) shares: Option<FileId>,
+    /// What the published protocol does not have.
+    pub(crate) terms: NewTerms,
+}
+
+const NO_TERMS: &str = "The backbone cannot limit how often a token is used, nor from when on; leave out 'maxDownloads' and 'notBefore', or \
+                        use a backbone that has terms of tokens.";
+
+/// Refuses a limit or a beginning if the backbone does not enforce it.
+///
+/// # Errors
+/// [`Error::NotSupported`], and the backbone's errors.
+async fn check_enforced(core: &Core, terms: &NewTerms) -> Result<()> {
+    if !terms.are_enforced() {
+        return Ok(());
+    }
+    let services = core.account.session().token_services().await?;
+    match services.is_some_and(|services| services.terms) {
+        true => Ok(()),
+        false => Err(Error::NotSupported(NO_TERMS.to_owned())),
+    }
 }
 
 /// # Errors
@@ -40,10 +61,17 @@ pub(crate) fn check_future(expires_at: Timestamp, clock: &dyn Clock) -> Result<(
 
 impl NewToken {
     /// Each call creates a new token with a new key.
+    ///
+    /// # Errors
+    /// Before anything is made [`Error::InvalidPropertyValue`] for a beginning that is not before the expiry, and
+    /// [`Error::NotSupported`] for terms that the backbone does not enforce; the backbone's errors, and those of the store.
     pub(crate) async fn create(self, core: &Core) -> Result<dto::Token> {
+        check_beginning(self.terms.not_before, self.expires_at)?;
+        check_enforced(core, &self.terms).await?;
         let secret_key = SecretKey::generate();
         let password = self.password.map(NewPassword::protect);
-        let shares = self.shares.filter(|_| core.config.peers.is_some());
+        // Peers would load from here what is counted at the backbone.
+        let shares = self.shares.filter(|_| core.config.peers.is_some() && !self.terms.are_enforced());
         // Only in what is sealed: this identity is shown the content as it asked for it, in the form that published clients know.
         let direct = shares.as_ref().and_then(|_| core.direct());
         let sealed = direct.map_or_else(|| self.content.clone(), |direct| self.content.reachable_at(&direct));
@@ -53,6 +81,12 @@ impl NewToken {
             expires_at: self.expires_at,
             for_identity: self.for_identity.clone(),
             password: hash.as_ref().map(PasswordHash::to_backbone_text),
+        };
+        let request = CreateTokenWithTerms {
+            token: request,
+            not_before: self.terms.not_before,
+            max_uses: self.terms.max_downloads.map(MaxDownloads::get),
+            strict_uses: self.terms.strict_uses && self.terms.max_downloads.is_some(),
         };
         let created = delivery::of(core).create_token(&request).await?;
         let record = TokenRecord {
@@ -70,28 +104,53 @@ impl NewToken {
             let held = HeldToken::new(file, (record.created_at, record.expires_at), sealed);
             held.limited(record.for_identity.clone(), hash)
         });
-        let object = Some(record.to_object(&created.id)).filter(|_| !self.ephemeral);
-        remember(core, &created.id, object, held).await?;
+        let settings = TokenSettings::of(&self.terms);
+        let stored = Some((record.to_object(&created.id), &settings)).filter(|_| !self.ephemeral);
+        remember(core, &created.id, stored, held).await?;
         if let Some(addressee) = &record.for_identity {
             core.peers.hint(addressee);
         }
         info!(token = crate::logging::short(&created.id), ephemeral = self.ephemeral, "token created");
-        let token = record.into_dto(created.id, core.base_url(), self.ephemeral)?;
+        let token = settings.show_in(record.into_dto(created.id, core.base_url(), self.ephemeral)?);
         core.events.publish(Event::TokenCreated(Box::new(token.clone())));
         Ok(token)
     }
 }
 
-/// Stores a token that was just created, and what is held of it for peers, in one commit.
-async fn remember(core: &Core, id: &TokenId, object: Option<Object>, held: Option<HeldToken>) -> Result<()> {
+/// Refuses a beginning that comes after the end.
+///
+/// # Errors
+/// [`Error::InvalidPropertyValue`].
+fn check_beginning(not_before: Option<Timestamp>, expires_at: Timestamp) -> Result<()> {
+    match not_before {
+        Some(begin) if begin >= expires_at => {
+            Err(Error::InvalidPropertyValue("'notBefore' must be before 'expiresAt'".to_owned()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Stores a token that was just created with its settings, and what is held of it for peers, in one commit.
+async fn remember(
+    core: &Core,
+    id: &TokenId,
+    stored: Option<(Object, &TokenSettings)>,
+    held: Option<HeldToken>,
+) -> Result<()> {
     let hold = |view: &View<'_>, batch: &mut Batch| {
         let Some(held) = held else { return Ok(()) };
         let mut edit = Edit::of(view, batch)?;
         edit.add(id, &held, core.clock.now())?;
         Ok(edit.finish()?)
     };
-    match object {
-        Some(object) => core.remember_and(object, hold).await,
+    match stored {
+        Some((object, settings)) => {
+            let also = |view: &View<'_>, batch: &mut Batch| {
+                settings.put(batch, id)?;
+                hold(view, batch)
+            };
+            core.remember_and(object, also).await
+        }
         None => core.remember_beside(id, hold).await,
     }
 }

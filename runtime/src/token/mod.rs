@@ -5,6 +5,7 @@ mod create;
 mod load;
 mod password;
 mod record;
+mod settings;
 mod terms;
 
 pub(crate) use self::content::TokenJson;
@@ -12,4 +13,5 @@ pub(crate) use self::create::{NewToken, check_future, password_hash};
 pub(crate) use self::load::{load, stored, unreadable_reference};
 pub(crate) use self::password::NewPassword;
 pub(crate) use self::record::TokenRecord;
+pub(crate) use self::settings::{NewTerms, TokenSettings};
 pub(crate) use self::terms::{Ending, Revocation};

@@ -76,6 +76,10 @@ impl TokenRecord {
             password_protection: self.password_protection.as_ref().map(StoredPassword::to_dto),
             is_ephemeral,
             revoked_at: None,
+            label: None,
+            not_before: None,
+            max_downloads: None,
+            notify: None,
         }
     }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use backbone_mock::fault::{Fault, Matching};
 use http::Method;
-use runtime::dto::{Password, PasswordLocation, PasswordProtection, Token, TokenPath, TokenStatus, TokenTerms};
+use runtime::dto::{Notify, Password, PasswordLocation, PasswordProtection, Token, TokenPath, TokenStatus, TokenTerms};
 use runtime::facade::{CreateOwnToken, LoadPeerToken, NewContent, Ownership, UpdateToken, UploadOwnFile};
 use runtime::{Event, ManualClock, Runtime, Timestamp, TokenId};
 use serde_json::{Value, json};
@@ -420,4 +420,58 @@ async fn only_own_tokens_that_are_known_here_have_terms() {
     }
     let past = alice.tokens().update_token(&token.id, UpdateToken { expires_at: world.at(0) }).await;
     assert_eq!(past.unwrap_err().to_string(), "'expiresAt' must be in the future");
+}
+
+fn counted(world: &World, most: u64) -> CreateOwnToken {
+    let max_downloads = Some(most.try_into().unwrap());
+    let label = Some("for Bob".parse().unwrap());
+    CreateOwnToken { max_downloads, label, notify: Some(Notify::Each), ..own_token(json!({}), world.at(60)) }
+}
+
+#[tokio::test]
+async fn a_counted_token_is_given_out_as_often_as_its_limit_says_and_shows_its_settings() {
+    let world = World::new().await;
+    let (alice, bob, carol) = (world.node("alice").await, world.node("bob").await, world.node("carol").await);
+    let token = alice.tokens().create_own_token(counted(&world, 1)).await.unwrap();
+    assert_eq!(token.label.as_ref().map(|label| label.as_str()), Some("for Bob"));
+    assert_eq!((token.max_downloads.map(u32::from), token.notify), (Some(1), Some(Notify::Each)));
+    assert_eq!(alice.tokens().token(&token.id).await.unwrap(), token);
+    assert_eq!(alice.tokens().tokens(Ownership::Own, &[]).unwrap().collect().await.unwrap(), [token.clone()]);
+    load_token(&bob, &token.reference, None).await.unwrap();
+    assert!(load_token(&carol, &token.reference, None).await.is_err());
+    expect(&alice, &token.id, TokenStatus::Exhausted).await;
+    alice.tokens().delete_token(&token.id).await.unwrap();
+    let ephemeral = CreateOwnToken { ephemeral: true, ..counted(&world, 1) };
+    let ephemeral = alice.tokens().create_own_token(ephemeral).await.unwrap();
+    assert!(ephemeral.label.is_some() && alice.tokens().token(&ephemeral.id).await.is_err());
+    load_token(&bob, &ephemeral.reference, None).await.unwrap();
+    assert!(load_token(&carol, &ephemeral.reference, None).await.is_err(), "the backbone counts it all the same");
+}
+
+#[tokio::test]
+async fn a_token_is_not_given_out_before_its_beginning_which_comes_before_its_end() {
+    let world = World::new().await;
+    let (alice, bob) = (world.node("alice").await, world.node("bob").await);
+    let from = |second| CreateOwnToken { not_before: Some(world.at(second)), ..own_token(json!({}), world.at(60)) };
+    let refusal = alice.tokens().create_own_token(from(60)).await.unwrap_err();
+    assert_eq!(refusal.to_string(), "'notBefore' must be before 'expiresAt'");
+    let token = alice.tokens().create_own_token(from(30)).await.unwrap();
+    assert_eq!(token.not_before, Some(world.at(30)));
+    assert_eq!(code(load_token(&bob, &token.reference, None).await), "error.runtime.recordNotFound");
+    expect(&alice, &token.id, TokenStatus::NotYetValid).await;
+    world.clock.advance(Duration::from_secs(30));
+    load_token(&bob, &token.reference, None).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_a_backbone_cannot_enforce_is_refused_before_a_token_is_made() {
+    let world = World::new().await;
+    let alice = world.node("alice").await;
+    world.faults.inject(Matching::path("/TokenServices"), Fault::RefuseBefore(http::StatusCode::NOT_FOUND));
+    let refusal = alice.tokens().create_own_token(counted(&world, 1)).await.unwrap_err();
+    assert_eq!(refusal.code(), "error.runtime.notSupported");
+    assert!(refusal.to_string().contains("maxDownloads"), "{refusal}");
+    assert!(alice.tokens().tokens(Ownership::Own, &[]).unwrap().collect().await.unwrap().is_empty());
+    let noted = CreateOwnToken { max_downloads: None, ..counted(&world, 1) };
+    assert!(alice.tokens().create_own_token(noted).await.unwrap().label.is_some(), "a label needs no backbone");
 }

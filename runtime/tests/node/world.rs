@@ -101,7 +101,7 @@ pub(crate) fn stored() -> CreateTokenForFile {
 }
 
 pub(crate) fn own_token(content: serde_json::Value, expires_at: Timestamp) -> CreateOwnToken {
-    CreateOwnToken { content, expires_at, ephemeral: false, for_identity: None, password_protection: None }
+    CreateOwnToken::new(content, expires_at)
 }
 
 pub(crate) fn protected(password: &str) -> Option<dto::PasswordProtection> {

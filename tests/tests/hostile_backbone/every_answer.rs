@@ -51,13 +51,7 @@ impl Scene {
         let two = owner.device(&world, &backbone, "two").await;
         let bob = world.node("bob", &backbone).await;
         let file = one.upload(FILENAME, CONTENT).await.unwrap();
-        let own = CreateOwnToken {
-            content: json!({ "secret": SECRET }),
-            expires_at: runtime::Timestamp::NEVER,
-            ephemeral: false,
-            for_identity: None,
-            password_protection: None,
-        };
+        let own = CreateOwnToken::new(json!({ "secret": SECRET }), runtime::Timestamp::NEVER);
         let tokens = [one.share(&file).await.unwrap(), one.runtime().tokens().create_own_token(own).await.unwrap()];
         let scene = Self { world, backbone, one, two, bob, file, tokens };
         scene.in_step().await;

@@ -55,6 +55,21 @@ pub struct CreateTokenWithTerms {
     pub strict_uses: bool,
 }
 
+impl CreateTokenWithTerms {
+    /// Whether there is more than what the published protocol has.
+    #[must_use]
+    pub fn has_terms(&self) -> bool {
+        self.not_before.is_some() || self.max_uses.is_some() || self.strict_uses
+    }
+}
+
+impl From<CreateToken> for CreateTokenWithTerms {
+    /// Without terms.
+    fn from(token: CreateToken) -> Self {
+        Self { token, not_before: None, max_uses: None, strict_uses: false }
+    }
+}
+
 /// The answer to `GET /Tokens/{id}/Terms`, to a change of them and to `POST /Tokens/{id}/Revoke`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -157,11 +172,13 @@ mod tests {
         let content = Some(ByteText(vec![1, 2]));
         let token = CreateToken { content, expires_at, for_identity: None, password: None };
         let plain = serde_json::to_value(&token).unwrap();
-        let mut with = CreateTokenWithTerms { token, not_before: None, max_uses: None, strict_uses: false };
+        let mut with = CreateTokenWithTerms::from(token);
+        assert!(!with.has_terms());
         let mut expected = plain;
         expected["strictUses"] = json!(false);
         assert_eq!(serde_json::to_value(&with).unwrap(), expected);
         with.max_uses = Some(1);
+        assert!(with.has_terms());
         with.not_before = Some(time("2030-01-01T00:00:00.000Z"));
         expected["maxUses"] = json!(1);
         expected["notBefore"] = json!("2030-01-01T00:00:00.000Z");

@@ -1,0 +1,245 @@
+//! What this device keeps of an own token beside the synchronized object: what its creator settled beyond the published protocol, and
+//! what is known of its uses, so that lists show it without asking the backbone.
+//!
+//! It is a value of this device, because the schema of the object has no members for it: other devices and published clients see the
+//! ordinary token only.
+//!
+//! ```text
+//! TokenSettings/<token>  label, terms as they were set last, last known uses
+//! ```
+
+use serde::{Deserialize, Serialize};
+use transport::wire::backbone::token_terms::TokenTerms;
+use transport::wire::{Timestamp, TokenId};
+
+use crate::dto::{self, MaxDownloads, Notify, TokenLabel};
+use crate::store::{Batch, StoreError, View};
+
+type Result<T, E = StoreError> = std::result::Result<T, E>;
+
+const SETTINGS: &str = "TokenSettings/";
+
+/// What a creator settles for a new token beyond the published protocol.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct NewTerms {
+    /// A note for the creator.
+    pub(crate) label: Option<TokenLabel>,
+    /// From when on others can load it.
+    pub(crate) not_before: Option<Timestamp>,
+    /// How often it can be used.
+    pub(crate) max_downloads: Option<MaxDownloads>,
+    /// Whether a use counts as soon as it is leased.
+    pub(crate) strict_uses: bool,
+    /// Of which uses the creator is told.
+    pub(crate) notify: Option<Notify>,
+}
+
+impl NewTerms {
+    /// Whether somebody has to enforce something that the published protocol does not have.
+    pub(crate) fn are_enforced(&self) -> bool {
+        self.not_before.is_some() || self.max_downloads.is_some()
+    }
+}
+
+/// What this device keeps of an own token.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct TokenSettings {
+    #[serde(rename = "l", default, skip_serializing_if = "Option::is_none")]
+    pub(crate) label: Option<TokenLabel>,
+    #[serde(rename = "b", default, skip_serializing_if = "Option::is_none")]
+    pub(crate) not_before: Option<Timestamp>,
+    #[serde(rename = "m", default, skip_serializing_if = "Option::is_none")]
+    pub(crate) max_downloads: Option<MaxDownloads>,
+    #[serde(rename = "n", default, skip_serializing_if = "Option::is_none")]
+    pub(crate) notify: Option<Notify>,
+    /// None before they were asked for.
+    #[serde(rename = "u", default, skip_serializing_if = "Option::is_none")]
+    pub(crate) uses: Option<KnownUses>,
+}
+
+/// How often a token was used when the side that counts was asked last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct KnownUses {
+    /// Uses that count for ever.
+    #[serde(rename = "c")]
+    pub(crate) committed: u32,
+    /// Uses that are open.
+    #[serde(rename = "l")]
+    pub(crate) leased: u32,
+    /// When its content was sent last.
+    #[serde(rename = "r", default, skip_serializing_if = "Option::is_none")]
+    pub(crate) last_read_at: Option<Timestamp>,
+    /// Since when that is known.
+    #[serde(rename = "a")]
+    pub(crate) at: Timestamp,
+}
+
+impl KnownUses {
+    fn are_none(&self) -> bool {
+        (self.committed, self.leased, self.last_read_at) == (0, 0, None)
+    }
+}
+
+/// How settings are written, by the version of the form.
+#[derive(Serialize, Deserialize)]
+enum Stored<T> {
+    #[serde(rename = "1")]
+    V1(T),
+}
+
+impl TokenSettings {
+    /// Those of a new token.
+    pub(crate) fn of(terms: &NewTerms) -> Self {
+        Self {
+            label: terms.label.clone().filter(|label| !label.is_empty()),
+            not_before: terms.not_before,
+            max_downloads: terms.max_downloads,
+            notify: terms.notify,
+            uses: None,
+        }
+    }
+
+    /// Those of a token; without any if nothing is kept of it.
+    pub(crate) fn stored(view: &View<'_>, id: &TokenId) -> Result<Self> {
+        let stored: Option<Stored<Self>> = view.value(&name(id))?;
+        Ok(stored.map(|Stored::V1(settings)| settings).unwrap_or_default())
+    }
+
+    /// Keeps them; those that say nothing are removed.
+    pub(crate) fn put(&self, batch: &mut Batch, id: &TokenId) -> Result<()> {
+        match *self == Self::default() {
+            true => batch.remove_value(&name(id)),
+            false => batch.put_value(&name(id), &Stored::V1(self))?,
+        };
+        Ok(())
+    }
+
+    /// Forgets them, with their token.
+    pub(crate) fn remove(batch: &mut Batch, id: &TokenId) {
+        batch.remove_value(&name(id));
+    }
+
+    /// With what the side that counts says.
+    pub(crate) fn refreshed(self, terms: &TokenTerms, now: Timestamp) -> Self {
+        let uses = KnownUses {
+            committed: terms.committed_uses,
+            leased: terms.leased_uses,
+            last_read_at: terms.last_read_at,
+            at: now,
+        };
+        let known = self.uses.filter(|known| KnownUses { at: now, ..*known } == uses);
+        Self {
+            not_before: terms.not_before,
+            max_downloads: terms.max_uses.and_then(|most| u64::from(most).try_into().ok()),
+            uses: known.or(Some(uses)).filter(|uses| self.uses.is_some() || !uses.are_none()),
+            ..self
+        }
+    }
+
+    /// The token with what is shown of them.
+    pub(crate) fn show_in(self, token: dto::Token) -> dto::Token {
+        let Self { label, not_before, max_downloads, notify, uses: _ } = self;
+        dto::Token { label, not_before, max_downloads, notify, ..token }
+    }
+}
+
+fn name(id: &TokenId) -> String {
+    format!("{SETTINGS}{id}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{Store, StoreKeySource};
+
+    fn time(milliseconds: i64) -> Timestamp {
+        Timestamp::from_unix_milliseconds(milliseconds)
+    }
+
+    fn terms() -> NewTerms {
+        NewTerms {
+            label: Some("for Bob".parse().unwrap()),
+            not_before: Some(time(5)),
+            max_downloads: Some(3.try_into().unwrap()),
+            strict_uses: false,
+            notify: Some(Notify::First),
+        }
+    }
+
+    #[tokio::test]
+    async fn settings_are_read_as_they_were_kept_and_those_that_say_nothing_are_not_kept() {
+        let directory = tempfile::tempdir().unwrap();
+        let key = StoreKeySource::File(directory.path().join("store.key"));
+        let store = Store::open_in(directory.path(), &key, true).unwrap();
+        let id: TokenId = "TOKabcdefghijklmno12".parse().unwrap();
+        let uses = Some(KnownUses { committed: 1, leased: 2, last_read_at: None, at: time(9) });
+        let full = TokenSettings { uses, ..TokenSettings::of(&terms()) };
+        for settings in [full, TokenSettings::of(&terms()), TokenSettings::default()] {
+            let mut batch = Batch::new();
+            settings.put(&mut batch, &id).unwrap();
+            store.commit(batch).await.unwrap();
+            assert_eq!(TokenSettings::stored(&store.view(), &id).unwrap(), settings);
+            let is_kept = !store.view().value_names(SETTINGS, SETTINGS, 9).unwrap().is_empty();
+            assert_eq!(is_kept, settings != TokenSettings::default());
+        }
+    }
+
+    #[test]
+    fn what_the_backbone_says_of_terms_and_uses_counts_and_the_rest_stays() {
+        let said = TokenTerms {
+            expires_at: time(100),
+            not_before: None,
+            max_uses: Some(7),
+            strict_uses: false,
+            committed_uses: 4,
+            leased_uses: 1,
+            failed_attempts: 0,
+            is_locked: false,
+            revoked_at: None,
+            last_read_at: Some(time(8)),
+        };
+        let settings = TokenSettings::of(&terms()).refreshed(&said, time(9));
+        let uses = KnownUses { committed: 4, leased: 1, last_read_at: Some(time(8)), at: time(9) };
+        assert_eq!(
+            settings,
+            TokenSettings {
+                label: terms().label,
+                not_before: None,
+                max_downloads: Some(7.try_into().unwrap()),
+                notify: Some(Notify::First),
+                uses: Some(uses),
+            }
+        );
+    }
+
+    #[test]
+    fn what_is_said_again_is_known_since_it_was_said_first() {
+        let mut said = TokenTerms {
+            expires_at: time(100),
+            not_before: None,
+            max_uses: None,
+            strict_uses: false,
+            committed_uses: 0,
+            leased_uses: 0,
+            failed_attempts: 0,
+            is_locked: false,
+            revoked_at: None,
+            last_read_at: None,
+        };
+        assert_eq!(TokenSettings::default().refreshed(&said, time(1)), TokenSettings::default(), "nothing to keep");
+        said.committed_uses = 1;
+        let first = TokenSettings::default().refreshed(&said, time(2));
+        assert_eq!(first.clone().refreshed(&said, time(3)), first);
+        said.committed_uses = 0;
+        let fewer = first.refreshed(&said, time(4)).uses.unwrap();
+        assert_eq!((fewer.committed, fewer.at), (0, time(4)));
+    }
+
+    #[test]
+    fn an_empty_label_is_none_and_only_what_somebody_enforces_needs_a_backbone() {
+        let empty = NewTerms { label: Some(TokenLabel::default()), ..NewTerms::default() };
+        assert_eq!(TokenSettings::of(&empty), TokenSettings::default());
+        let only = NewTerms { not_before: None, max_downloads: None, ..terms() };
+        assert!(!only.are_enforced() && terms().are_enforced());
+    }
+}
