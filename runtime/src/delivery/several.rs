@@ -322,6 +322,11 @@ where
         }
     }
 
+    /// A peer may count the uses of what it has made itself.
+    async fn counts_uses(&self, id: &TokenId) -> Result<bool, Failure> {
+        if self.route_to_token(id).is_some() { Ok(true) } else { self.backbone.counts_uses(id).await }
+    }
+
     /// Asks whoever allocates the uses of the token, which the receiver does not know: the backbone first, because it hardly ever is
     /// the peer; if that is another backbone, the peer, which passes it on there.
     async fn end_claim(&self, id: &TokenId, claim: &ClaimId, end: ClaimEnd) -> Result<(), Failure> {
