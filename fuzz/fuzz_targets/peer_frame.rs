@@ -3,8 +3,8 @@
 
 use libfuzzer_sys::fuzz_target;
 use transport::peer::{
-    CodeMessage, ContentAnswer, FileRequest, FrameReader, IdentityMessage, InboxMessage, Message, MetadataAnswer,
-    TokenAnswer, TokenRequest,
+    ClaimAnswer, CodeMessage, ContentAnswer, FileRequest, FileRequestV2, FrameReader, IdentityMessage, InboxMessage,
+    Message, MetadataAnswer, TokenAnswer, TokenRequest, TokenRequestV2,
 };
 
 fuzz_target!(|input: (u16, u8, &[u8])| {
@@ -25,6 +25,9 @@ fuzz_target!(|input: (u16, u8, &[u8])| {
     is_only_encoding::<ContentAnswer>(bytes);
     is_only_encoding::<MetadataAnswer>(bytes);
     is_only_encoding::<TokenRequest>(bytes);
+    is_only_encoding::<TokenRequestV2>(bytes);
+    is_only_encoding::<FileRequestV2>(bytes);
+    is_only_encoding::<ClaimAnswer>(bytes);
     is_only_encoding::<TokenAnswer>(bytes);
     is_only_encoding::<InboxMessage>(bytes);
     is_only_encoding::<CodeMessage>(bytes);

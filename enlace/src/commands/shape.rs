@@ -2,7 +2,9 @@
 
 use api::Dialect;
 use runtime::Timestamp;
-use runtime::dto::{ChangedToken, File, FileFormat, ListedToken, Token, TokenDelivery, TokenStatus, TokenTerms};
+use runtime::dto::{
+    ChangedToken, File, FileFormat, ListedToken, RotatedToken, Token, TokenDelivery, TokenStatus, TokenTerms,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -55,6 +57,27 @@ pub(crate) fn changed_token(changed: &ChangedToken, now: Timestamp) -> Value {
     json!({
         "token": token_with_status(&changed.token, now), "backbone": changed.backbone, "peers": changed.peers
     })
+}
+
+/// The same as text: the terms as they are now.
+pub(crate) fn changed_text(token: &Token) -> String {
+    let mut rows = vec![("ID", token.id.to_string()), ("Expires", time::expiry(token.expires_at))];
+    rows.extend(settings_rows(token));
+    labelled(&rows)
+}
+
+/// A token that replaces another one, in JSON.
+pub(crate) fn rotated_token(rotated: &RotatedToken, now: Timestamp) -> Value {
+    json!({ "token": token_with_status(&rotated.token, now), "old": changed_token(&rotated.old, now) })
+}
+
+/// What the creator of a token has settled beyond the published protocol, as rows.
+fn settings_rows(token: &Token) -> impl Iterator<Item = (&'static str, String)> {
+    let begin = token.not_before.map(|begin| ("Not before", time::expiry(begin)));
+    let limit = token.max_downloads.map(|most| ("Downloads", format!("at most {most}")));
+    let label = token.label.as_ref().map(|label| ("Label", label.to_string()));
+    let notify = token.notify.map(|notify| ("Notify", notify.to_string()));
+    [begin, limit, label, notify].into_iter().flatten()
 }
 
 /// A token in JSON, with its terms if the backbone tells them.
@@ -200,9 +223,6 @@ pub(crate) fn token_text(token: &Token, terms: Option<&TokenTerms>) -> String {
         ("Created by", token.created_by.to_string()),
         ("Expires", time::expiry(token.expires_at)),
     ];
-    if let Some(label) = &token.label {
-        rows.push(("Label", label.to_string()));
-    }
     if let Some(address) = &token.for_identity {
         rows.push(("Only for", address.to_string()));
     }
@@ -210,6 +230,7 @@ pub(crate) fn token_text(token: &Token, terms: Option<&TokenTerms>) -> String {
         rows.push(("Password", "needed".to_owned()));
     }
     rows.push(("Content", content(token)));
+    rows.extend(settings_rows(token));
     rows.extend(terms.into_iter().flat_map(terms_rows));
     labelled(&rows)
 }

@@ -76,6 +76,8 @@ pub(crate) struct Core {
     pub(crate) token_accesses: TokenAccesses,
     /// Work that nobody has to wait for.
     pub(crate) background: Background,
+    /// Ends of uses that are being told, for which a stop waits.
+    pub(crate) ending: Background,
 }
 
 /// The parts of a core that have a life of their own.
@@ -129,6 +131,7 @@ impl Core {
             staging_of_guests: Arc::new(Semaphore::new(MAX_STAGED_OF_GUESTS)),
             token_accesses: TokenAccesses::default(),
             background: Background::default(),
+            ending: Background::default(),
         })
     }
 

@@ -4,12 +4,13 @@ use std::ops::Range;
 use std::time::Duration;
 
 use bytes::Bytes;
+use transport::access::ClaimEnd;
 use transport::backbone::{self, Download, Session, UploadContent, UploadFile, UploadObserver};
 use transport::wire::backbone::files::{CreatedFile, FileMetadata};
 use transport::wire::backbone::previews::FilePreview;
 use transport::wire::backbone::token_terms::CreateTokenWithTerms;
 use transport::wire::backbone::tokens::{CreatedToken, Token};
-use transport::wire::{FileId, Timestamp, TokenId, UploadId};
+use transport::wire::{ClaimId, FileId, Timestamp, TokenId, UploadId};
 
 use super::{Delivery, Failure, Incoming, Outgoing, PieceSupport, ResumedUpload, UploadState, pieces};
 use crate::Error;
@@ -94,8 +95,34 @@ impl<'a> Backbone<'a> {
 impl Delivery for Backbone<'_> {
     type FileContent = Download;
 
-    async fn token(&self, id: &TokenId, password_hash: Option<&str>, named: Option<&str>) -> Result<Token, Failure> {
-        self.session().token(id, password_hash).await.map_err(|error| self.not_read(named, error))
+    /// A backbone that does not count uses is asked as one that has never heard of them.
+    async fn token(
+        &self,
+        id: &TokenId,
+        password_hash: Option<&str>,
+        claim: Option<&ClaimId>,
+        named: Option<&str>,
+    ) -> Result<Token, Failure> {
+        let session = self.session();
+        let read = match claim {
+            Some(claim) if self.counts_uses(id).await? => session.claimed_token(id, claim, password_hash).await,
+            _ => session.token(id, password_hash).await,
+        };
+        read.map_err(|error| self.not_read(named, error))
+    }
+
+    async fn counts_uses(&self, _: &TokenId) -> Result<bool, Failure> {
+        Ok(self.core.account.counts_uses().await?)
+    }
+
+    async fn end_claim(&self, id: &TokenId, claim: &ClaimId, end: ClaimEnd) -> Result<(), Failure> {
+        if !self.counts_uses(id).await? {
+            return Err(Failure::NotFound(Error::RecordNotFound("Claim")));
+        }
+        Ok(match end {
+            ClaimEnd::Commit => self.session().commit_claim(id, claim).await?,
+            ClaimEnd::Release => self.session().release_claim(id, claim).await?,
+        })
     }
 
     async fn file_metadata(&self, id: &FileId, named: Option<&str>) -> Result<FileMetadata, Failure> {
@@ -201,6 +228,7 @@ impl From<backbone::Error> for Failure {
         let kind = match &error {
             backbone::Error::AnswerTooLarge { .. } => Self::TooLarge,
             error if error.is_record_not_found() => Self::NotFound,
+            error if error.is_exhausted() => Self::NoUseLeft,
             _ => Self::Failed,
         };
         kind(error.into())

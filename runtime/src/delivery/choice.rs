@@ -3,12 +3,13 @@
 use std::ops::Range;
 
 use bytes::Bytes;
+use transport::access::ClaimEnd;
 use transport::backbone::{Download, UploadContent, UploadFile, UploadObserver};
 use transport::wire::backbone::files::{CreatedFile, FileMetadata};
 use transport::wire::backbone::previews::FilePreview;
 use transport::wire::backbone::token_terms::CreateTokenWithTerms;
 use transport::wire::backbone::tokens::{CreatedToken, Token};
-use transport::wire::{FileId, TokenId, UploadId};
+use transport::wire::{ClaimId, FileId, TokenId, UploadId};
 
 use super::backbone::Backbone;
 use super::memory::{HeldContent, Holder, Memory};
@@ -33,10 +34,30 @@ impl<'a> Choice<Backbone<'a>, Memory<'a>> {
 impl Delivery for Choice<Backbone<'_>, Memory<'_>> {
     type FileContent = Choice<Download, HeldContent>;
 
-    async fn token(&self, id: &TokenId, password_hash: Option<&str>, named: Option<&str>) -> Result<Token, Failure> {
+    async fn token(
+        &self,
+        id: &TokenId,
+        password_hash: Option<&str>,
+        claim: Option<&ClaimId>,
+        named: Option<&str>,
+    ) -> Result<Token, Failure> {
         match self {
-            Self::Backbone(by) => by.token(id, password_hash, named).await,
-            Self::Memory(by) => by.token(id, password_hash, named).await,
+            Self::Backbone(by) => by.token(id, password_hash, claim, named).await,
+            Self::Memory(by) => by.token(id, password_hash, claim, named).await,
+        }
+    }
+
+    async fn counts_uses(&self, id: &TokenId) -> Result<bool, Failure> {
+        match self {
+            Self::Backbone(by) => by.counts_uses(id).await,
+            Self::Memory(by) => by.counts_uses(id).await,
+        }
+    }
+
+    async fn end_claim(&self, id: &TokenId, claim: &ClaimId, end: ClaimEnd) -> Result<(), Failure> {
+        match self {
+            Self::Backbone(by) => by.end_claim(id, claim, end).await,
+            Self::Memory(by) => by.end_claim(id, claim, end).await,
         }
     }
 

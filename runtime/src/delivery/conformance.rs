@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use transport::access::MAX_FAILED_ATTEMPTS;
-use transport::backbone::{UploadContent, UploadFile};
+use transport::access::{ClaimEnd, MAX_FAILED_ATTEMPTS};
+use transport::backbone::{UploadContent, UploadFile, new_claim_id};
 use transport::crypto::hash::Sha512Hash;
 use transport::wire::backbone::previews::{CreatedPreview, NewPreview, PreviewState};
 use transport::wire::backbone::tokens::CreateToken;
@@ -50,6 +50,7 @@ async fn conforms<D: Delivery>(world: World<'_, D>) {
     world.tokens_come_as_they_were_created().await;
     world.a_token_is_for_its_addressee_and_its_creator().await;
     world.a_password_is_asked_for_once().await;
+    world.reads_under_one_claim_are_one_use_which_ends_once().await;
     world.wrong_passwords_lock_a_token_for_all_but_its_creator().await;
     world.an_unknown_id_is_not_found_and_the_other_backbone_is_named().await;
     world.a_token_that_is_too_large_is_refused().await;
@@ -76,7 +77,7 @@ impl<D: Delivery> World<'_, D> {
         let given = token(b"sealed".to_vec());
         let created = self.sender.1.create_token(&given.clone().into()).await.unwrap();
         assert!(created.expires_at.is_none_or(|granted| granted <= given.expires_at));
-        let read = self.receiver.1.token(&created.id, None, None).await.unwrap();
+        let read = self.receiver.1.token(&created.id, None, None, None).await.unwrap();
         assert_eq!((read.id, read.content), (created.id, given.content));
         assert_eq!(read.created_by.as_ref(), Some(self.sender.0));
     }
@@ -84,9 +85,9 @@ impl<D: Delivery> World<'_, D> {
     async fn a_token_is_for_its_addressee_and_its_creator(&self) {
         let for_identity = Some(self.receiver.0.clone());
         let id = self.create(CreateToken { for_identity, ..token(b"sealed".to_vec()) }).await;
-        assert!(is_not_found(self.other.token(&id, None, None).await));
+        assert!(is_not_found(self.other.token(&id, None, None, None).await));
         for allowed in [&self.sender.1, &self.receiver.1] {
-            let read = allowed.token(&id, None, None).await.unwrap();
+            let read = allowed.token(&id, None, None, None).await.unwrap();
             assert_eq!(read.for_identity.as_ref(), Some(self.receiver.0));
         }
     }
@@ -94,26 +95,45 @@ impl<D: Delivery> World<'_, D> {
     async fn a_password_is_asked_for_once(&self) {
         let id = self.create(protected()).await;
         for wrong in [None, Some(WRONG)] {
-            assert!(is_not_found(self.receiver.1.token(&id, wrong, None).await));
+            assert!(is_not_found(self.receiver.1.token(&id, wrong, None, None).await));
         }
         for password in [Some(PASSWORD), None] {
-            assert!(self.receiver.1.token(&id, password, None).await.is_ok(), "{password:?}");
+            assert!(self.receiver.1.token(&id, password, None, None).await.is_ok(), "{password:?}");
         }
-        assert!(is_not_found(self.other.token(&id, None, None).await), "another identity has read it");
+        assert!(is_not_found(self.other.token(&id, None, None, None).await), "another identity has read it");
+    }
+
+    async fn reads_under_one_claim_are_one_use_which_ends_once(&self) {
+        let id = self.create(protected()).await;
+        let [claim, other] = [new_claim_id(), new_claim_id()];
+        let receiver = &self.receiver.1;
+        assert!(is_not_found(receiver.token(&id, Some(WRONG), Some(&claim), None).await));
+        for end in [ClaimEnd::Commit, ClaimEnd::Release] {
+            assert!(is_not_found(receiver.end_claim(&id, &claim, end).await), "it was not used");
+        }
+        for password in [Some(PASSWORD), None] {
+            assert_eq!(receiver.token(&id, password, Some(&claim), None).await.unwrap().id, id);
+        }
+        for _ in 0..2 {
+            receiver.end_claim(&id, &claim, ClaimEnd::Commit).await.unwrap();
+        }
+        receiver.token(&id, None, Some(&claim), None).await.unwrap();
+        receiver.token(&id, None, Some(&other), None).await.unwrap();
+        receiver.end_claim(&id, &other, ClaimEnd::Release).await.unwrap();
     }
 
     async fn wrong_passwords_lock_a_token_for_all_but_its_creator(&self) {
         let id = self.create(protected()).await;
-        self.other.token(&id, Some(PASSWORD), None).await.unwrap();
+        self.other.token(&id, Some(PASSWORD), None, None).await.unwrap();
         for _ in 1..MAX_FAILED_ATTEMPTS {
-            assert!(is_not_found(self.receiver.1.token(&id, Some(WRONG), None).await));
+            assert!(is_not_found(self.receiver.1.token(&id, Some(WRONG), None, None).await));
         }
         for password in [WRONG, PASSWORD] {
-            let locked = self.receiver.1.token(&id, Some(password), None).await;
+            let locked = self.receiver.1.token(&id, Some(password), None, None).await;
             assert!(matches!(locked, Err(Failure::Failed(_))), "{password}");
         }
         for exempt in [&self.sender.1, &self.other] {
-            assert!(exempt.token(&id, None, None).await.is_ok());
+            assert!(exempt.token(&id, None, None, None).await.is_ok());
         }
     }
 
@@ -122,7 +142,7 @@ impl<D: Delivery> World<'_, D> {
             ("TOKunknownunknown123".parse().unwrap(), "FILunknownunknown123".parse().unwrap());
         let receiver = &self.receiver.1;
         for outcome in [
-            receiver.token(&token, None, Some(ELSEWHERE)).await.map(drop),
+            receiver.token(&token, None, None, Some(ELSEWHERE)).await.map(drop),
             receiver.file_metadata(&file, Some(ELSEWHERE)).await.map(drop),
         ] {
             let Err(Failure::NotFound(error)) = outcome else { panic!("found") };
@@ -135,7 +155,7 @@ impl<D: Delivery> World<'_, D> {
     async fn a_token_that_is_too_large_is_refused(&self) {
         // The bound is one of the answer, in which the content is encoded twice and framed.
         let id = self.create(token(vec![0; 20 * self.max_token_content])).await;
-        assert!(matches!(self.receiver.1.token(&id, None, None).await, Err(Failure::TooLarge(_))));
+        assert!(matches!(self.receiver.1.token(&id, None, None, None).await, Err(Failure::TooLarge(_))));
     }
 
     async fn a_file_comes_in_order_and_within_its_limit(&self) {
@@ -305,12 +325,12 @@ impl<D: Delivery> World<'_, D> {
 
     async fn after_its_expiry_a_token_is_shown_to_those_who_know_it(&self) {
         let id = self.create(CreateToken { expires_at: self.at(HOUR), ..token(b"sealed".to_vec()) }).await;
-        self.receiver.1.token(&id, None, None).await.unwrap();
+        self.receiver.1.token(&id, None, None, None).await.unwrap();
         self.clock.advance(HOUR);
         for allowed in [&self.sender.1, &self.receiver.1] {
-            assert!(allowed.token(&id, None, None).await.is_ok());
+            assert!(allowed.token(&id, None, None, None).await.is_ok());
         }
-        assert!(is_not_found(self.other.token(&id, None, None).await));
+        assert!(is_not_found(self.other.token(&id, None, None, None).await));
     }
 }
 

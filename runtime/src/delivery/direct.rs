@@ -105,7 +105,11 @@ pub(super) fn is_lie(failure: &PeerFailure) -> bool {
 
 impl From<PeerFailure> for Failure {
     fn from(failure: PeerFailure) -> Self {
-        let kind = if is_nothing(&failure) { Self::NotFound } else { Self::Failed };
+        let kind = match &failure {
+            PeerFailure::Exchange(PeerError::Refused(Refusal::NoUseLeft)) => Self::NoUseLeft,
+            failure if is_nothing(failure) => Self::NotFound,
+            _ => Self::Failed,
+        };
         kind(Error::Undelivered(Box::new(Undelivered::by_peer(failure))))
     }
 }

@@ -6,11 +6,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use transport::access::{ClaimEnd, Uses};
 use transport::crypto::PasswordHash;
 use transport::peer::{ContentExpectation, ContentHeader, FileTarget, Format, PIECE_LENGTH, PeerError, Refusal};
 use transport::wire::backbone::files::FileMetadata;
 use transport::wire::backbone::tokens::Token;
-use transport::wire::{FileId, TokenId};
+use transport::wire::{ClaimId, FileId, TokenId};
 
 use crate::core::Core;
 use crate::peer::{Path, PeerContent, PeerFailure, PeerNetwork, PeerReads, Route};
@@ -82,6 +83,10 @@ pub(crate) struct State {
     /// Requests for content.
     pub(crate) requests: usize,
     pub(crate) targets: Vec<FileTarget>,
+    /// The claims of requests for tokens and contents.
+    pub(crate) claims: Vec<Option<ClaimId>>,
+    /// Uses that it allocates.
+    pub(crate) uses: HashMap<TokenId, Uses>,
 }
 
 impl FakePeers {
@@ -136,16 +141,29 @@ fn nothing() -> PeerFailure {
 impl PeerReads for FakePeers {
     type Content = FakeContent;
 
-    async fn token(&self, _: &Route, id: &TokenId, password: Option<&PasswordHash>) -> Result<Token, PeerFailure> {
+    async fn token(&self, route: &Route, id: &TokenId, password: Option<&PasswordHash>) -> Result<Token, PeerFailure> {
         self.state().tokens_asked += 1;
         self.answer().await?;
         let mut state = self.state();
+        state.claims.push(route.claim.clone());
         let (token, expected) = state.tokens.get(id).cloned().ok_or_else(nothing)?;
         if expected.is_some() && expected.as_ref() != password {
             state.wrong_passwords += 1;
             return Err(nothing());
         }
+        if let Some(uses) = state.uses.get_mut(id) {
+            let claim = route.claim.as_ref().ok_or_else(nothing)?;
+            let _ = uses.read(claim, token.created_at).map_err(|error| PeerError::Refused(error.into()))?;
+        }
         Ok(token)
+    }
+
+    async fn end_claim(&self, _: &Route, id: &TokenId, claim: &ClaimId, end: ClaimEnd) -> Result<(), PeerFailure> {
+        self.answer().await?;
+        let mut state = self.state();
+        let now = state.tokens.get(id).map(|(token, _)| token.created_at).ok_or_else(nothing)?;
+        let uses = state.uses.get_mut(id).ok_or_else(nothing)?;
+        uses.end(claim, end, now).map_err(|_| nothing())
     }
 
     async fn metadata(
@@ -162,12 +180,13 @@ impl PeerReads for FakePeers {
 
     async fn content(
         &self,
-        _: &Route,
+        route: &Route,
         target: &FileTarget,
         (start, end): (u64, Option<u64>),
         expectation: ContentExpectation,
     ) -> Result<FakeContent, PeerFailure> {
         let act = self.act();
+        self.state().claims.push(route.claim.clone());
         match act {
             Act::Unreachable => return Err(PeerFailure::Unreachable("nobody listens".to_owned())),
             Act::Refuse(refusal) => return Err(PeerError::Refused(refusal).into()),
@@ -305,6 +324,13 @@ impl PeerReads for PeersInTest {
             }
             Self::Fake(peers) => ContentInTest::Fake(peers.content(route, target, range, expectation).await?),
         })
+    }
+
+    async fn end_claim(&self, route: &Route, id: &TokenId, claim: &ClaimId, end: ClaimEnd) -> Result<(), PeerFailure> {
+        match self {
+            Self::Network(peers) => peers.end_claim(route, id, claim, end).await,
+            Self::Fake(peers) => peers.end_claim(route, id, claim, end).await,
+        }
     }
 }
 

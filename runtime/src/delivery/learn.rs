@@ -8,7 +8,7 @@ use transport::crypto::PasswordHash;
 use transport::peer::{Direct, PeerKey};
 use transport::token::TokenContent;
 use transport::wire::bytes::from_base64;
-use transport::wire::{FileId, FileReference, Timestamp, TokenId, TokenReference};
+use transport::wire::{ClaimId, FileId, FileReference, Timestamp, TokenId, TokenReference};
 
 use crate::Result;
 use crate::core::Core;
@@ -30,6 +30,9 @@ struct RouteRecord {
     /// One without a password. It once was `t`, which may have one: that is not read any more.
     #[serde(rename = "o", default)]
     open_token: Option<TokenId>,
+    /// The use of this token that the file belongs to.
+    #[serde(rename = "c", default)]
+    claim: Option<ClaimId>,
     #[serde(rename = "b")]
     backbone: Option<String>,
     #[serde(rename = "a")]
@@ -60,7 +63,8 @@ pub(crate) fn is_reachable(core: &Core, reference: &TokenReference, content: &To
     routes_of(core, reference, content).next().is_some()
 }
 
-/// What a token that was loaded says of where it and its file can be loaded. `password_hash` is what it took.
+/// What a token that was loaded says of where it and its file can be loaded. `password_hash` is what it took, and `claim` the use of it
+/// to which the file belongs.
 ///
 /// # Errors
 /// Those of the store.
@@ -69,12 +73,14 @@ pub(crate) async fn of_token(
     reference: &TokenReference,
     content: &TokenContent,
     password_hash: Option<&str>,
+    claim: Option<&ClaimId>,
 ) -> Result<()> {
     let TokenContent::File { file_id, .. } = content else { return Ok(()) };
     let hash = password_hash.and_then(|text| from_base64(text).ok()?.try_into().ok()).map(PasswordHash::from_bytes);
     for direct in routes_of(core, reference, content) {
         let (token, backbone) = (Some(reference.id.clone()), reference.backbone_base_url.clone());
-        let route = Route { direct, token, password: hash.clone(), backbone };
+        let (password, claim) = (hash.clone(), claim.cloned());
+        let route = Route { direct, token, password, claim, backbone };
         core.routes.learn_token(&reference.id, route.clone());
         learn_file(core, file_id, route).await?;
     }
@@ -122,11 +128,15 @@ pub(crate) async fn keep(core: &Core, id: &FileId) -> Result<()> {
     // A password is never stored, and each request by a token without its password counts as a wrong one.
     let is_protected = route.password.is_some();
     let open_token = route.token.filter(|_| !is_protected);
-    let record = RouteRecord { direct, open_token, backbone: route.backbone, learned_at: core.clock.now() };
+    let claim = route.claim.filter(|_| open_token.is_some());
+    let record = RouteRecord { direct, open_token, claim, backbone: route.backbone, learned_at: core.clock.now() };
     let put = |view: &crate::store::View<'_>| {
         let mut batch = Batch::new();
         let known = view.value::<RouteRecord>(&name)?;
-        let is_new = known.is_none_or(|known| known.direct != record.direct || known.open_token != record.open_token);
+        let is_known = |known: RouteRecord| {
+            (&known.direct, &known.open_token, &known.claim) == (&record.direct, &record.open_token, &record.claim)
+        };
+        let is_new = !known.is_some_and(is_known);
         if is_new && view.record(collection::FILES, id.as_str())?.is_some() {
             batch.put_value(&name, &record)?;
         }
@@ -157,9 +167,9 @@ pub(crate) async fn load(core: &Core) -> Result<()> {
     forget_removed(core).await?;
     let mut stored: Vec<(String, RouteRecord)> = core.store.values(ROUTE)?.collect::<Result<_, StoreError>>()?;
     stored.sort_by_key(|(_, record)| record.learned_at);
-    for (id, RouteRecord { direct, open_token, backbone, .. }) in stored {
+    for (id, RouteRecord { direct, open_token, claim, backbone, .. }) in stored {
         if let (Ok(id), Some(direct)) = (id.parse::<FileId>(), direct_of(core, Some(&direct))) {
-            core.routes.learn_file(&id, Route { token: open_token, backbone, ..Route::to(direct) });
+            core.routes.learn_file(&id, Route { token: open_token, claim, backbone, ..Route::to(direct) });
         }
     }
     Ok(())

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use tokio::sync::{Mutex, MutexGuard, watch};
-use transport::access::{Attempt, FailedAttempt, Ledger, Outcome};
+use transport::access::{Attempt, ClaimEnd, FailedAttempt, Ledger, NoUseLeft, Outcome, Uses};
 use transport::backbone::{
     self, Client, ClientConfig, NetworkError, SecretText, UploadContent, UploadFile, UploadObserver,
 };
@@ -20,9 +20,9 @@ use transport::crypto::{SecretKey, SignatureKeypair};
 use transport::identity::{PublicIdentity, derive_address};
 use transport::wire::backbone::files::{CreatedFile, FileMetadata};
 use transport::wire::backbone::previews::{CreatedPreview, FilePreview, NewPreview, PreviewState};
-use transport::wire::backbone::token_terms::CreateTokenWithTerms;
+use transport::wire::backbone::token_terms::{CreateTokenWithTerms, code};
 use transport::wire::backbone::tokens::{CreateToken, CreatedToken, Token};
-use transport::wire::{Address, DeviceId, FileId, Timestamp, TokenId, UploadId};
+use transport::wire::{Address, ClaimId, DeviceId, FileId, Timestamp, TokenId, UploadId};
 
 use super::backbone::Backbone;
 use super::{Delivery, Failure, Incoming, Outgoing, PieceSupport, ResumedUpload, UploadState};
@@ -77,6 +77,8 @@ pub(crate) struct HeldToken {
     pub(crate) token: Token,
     password: Option<String>,
     attempts: Attempts,
+    /// Those under claims; all, if there is a limit.
+    pub(crate) uses: Uses,
 }
 
 impl HeldToken {
@@ -178,9 +180,15 @@ impl Memory<'_> {
 impl Delivery for Memory<'_> {
     type FileContent = HeldContent;
 
-    async fn token(&self, id: &TokenId, password_hash: Option<&str>, named: Option<&str>) -> Result<Token, Failure> {
+    async fn token(
+        &self,
+        id: &TokenId,
+        password_hash: Option<&str>,
+        claim: Option<&ClaimId>,
+        named: Option<&str>,
+    ) -> Result<Token, Failure> {
         let mut held = self.reached().await?;
-        let Some(HeldToken { token, password, attempts }) = held.tokens.get_mut(id) else {
+        let Some(HeldToken { token, password, attempts, uses }) = held.tokens.get_mut(id) else {
             return Err(self.not_found("Token", named));
         };
         let caller = self.core.account.address();
@@ -196,19 +204,38 @@ impl Delivery for Memory<'_> {
             is_revoked: false,
             now: self.core.clock.now(),
         };
+        let (is_exempt, now) = (attempt.is_exempt(), self.core.clock.now());
         let Ok(outcome) = attempt.judge().settle(&attempt, Recorder { attempts, caller }).await;
         let max_content = 2 * self.core.config.backbone.max_token_content;
         match outcome {
             Outcome::Granted if token.content.as_ref().is_some_and(|content| content.0.len() > max_content) => {
                 Err(too_large(max_content as u64))
             }
-            Outcome::Granted => Ok(token.clone()),
+            Outcome::Granted => {
+                let used = match claim {
+                    Some(claim) => uses.read(claim, now).map(drop),
+                    None if uses.limit().is_none() || is_exempt => Ok(()),
+                    // The published clients know of no limit.
+                    None => return uses.take(now).map_err(|_| self.not_found("Token", named)).map(|()| token.clone()),
+                };
+                used.map_err(no_use_left).map(|()| token.clone())
+            }
             Outcome::NotFound => Err(self.not_found("Token", named)),
             Outcome::Locked => {
                 let code = "error.platform.token.tooManyFailedPasswordAttempts";
                 Err(refusal(400, code, "The token is locked.".to_owned()).into())
             }
         }
+    }
+
+    async fn counts_uses(&self, _: &TokenId) -> Result<bool, Failure> {
+        Ok(true)
+    }
+
+    async fn end_claim(&self, id: &TokenId, claim: &ClaimId, end: ClaimEnd) -> Result<(), Failure> {
+        let mut held = self.reached().await?;
+        let token = held.tokens.get_mut(id).ok_or_else(|| self.not_found("Token", None))?;
+        token.uses.end(claim, end, self.core.clock.now()).map_err(|_| self.not_found("Token", None))
     }
 
     async fn file_metadata(&self, id: &FileId, named: Option<&str>) -> Result<FileMetadata, Failure> {
@@ -298,7 +325,8 @@ impl Delivery for Memory<'_> {
             content,
             is_password_protected: password.is_some(),
         };
-        held.tokens.insert(id.clone(), HeldToken { token, password, attempts: Attempts::default() });
+        let (attempts, uses) = (Attempts::default(), Uses::default());
+        held.tokens.insert(id.clone(), HeldToken { token, password, attempts, uses });
         Ok(CreatedToken { id, created_at, expires_at: None })
     }
 
@@ -461,6 +489,14 @@ impl Held {
         self.ids += 1;
         format!("{prefix}{:017}", self.ids)
     }
+}
+
+fn no_use_left(error: NoUseLeft) -> Failure {
+    let code = match error {
+        NoUseLeft::Exhausted => code::EXHAUSTED,
+        NoUseLeft::TooManyClaims => code::TOO_MANY_CLAIMS,
+    };
+    refusal(409, code, error.to_string()).into()
 }
 
 fn metadata(id: FileId, file: &UploadFile, cipher_size: u64, core: &Core) -> FileMetadata {

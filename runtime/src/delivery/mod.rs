@@ -1,8 +1,8 @@
 //! How tokens and files reach this node and leave it.
 //!
 //! Everything that is shared passes through [`Delivery`]: six reads (a token, the metadata of a file, all bytes of a file, a
-//! range of them, what is shown of a file whose upload goes on, and its bytes as they come) and three writes (a new token, a new
-//! file at once, a new file piece by piece, which may go on after an interruption). [`of`] chooses the implementation: [`several::Several`]
+//! range of them, what is shown of a file whose upload goes on, and its bytes as they come) and four writes (a new token, the end of a
+//! use of one, a new file at once, a new file piece by piece, which may go on after an interruption). [`of`] chooses the implementation: [`several::Several`]
 //! reads from the node that shares something and from the [`backbone`](backbone::Backbone), and writes to the latter. Where a
 //! peer has what is in [`learn`]. Tests have a backbone and peers in memory. `conformance.rs` tests the contract below for each.
 //!
@@ -33,6 +33,10 @@
 //! gives up after a bounded number of attempts without progress. Not a byte is ever sent in another form: one key seals one
 //! content.
 //!
+//! **Uses.** Whoever allocates the uses of a token counts them: its backbone, or the node that made it. A node that serves a token whose uses
+//! the backbone allocates reads it there under the same claim first. So who reads under a claim is one use, whichever way it takes; the
+//! content of the file that the token is for belongs to it ([`Route::claim`](crate::peer::Route::claim)).
+//!
 //! **Resuming.** Before the first byte of an upload leaves, [`Outgoing::begun`] is told its id. If that content can be made again,
 //! the upload stays at the other side when its future is dropped or fails with an error that [may pass](may_pass), and a later
 //! call goes on with it, also of another process: [`Delivery::upload_state`] says behind which byte, and
@@ -56,6 +60,7 @@
 mod backbone;
 #[cfg(test)]
 mod choice;
+pub(crate) mod claims;
 #[cfg(test)]
 mod conformance;
 mod direct;
@@ -74,6 +79,7 @@ use std::future::Future;
 use std::ops::Range;
 
 use bytes::Bytes;
+use transport::access::ClaimEnd;
 use transport::backbone::{UploadContent, UploadFile, UploadObserver};
 use transport::peer::PeerId;
 use transport::token::TokenContent;
@@ -81,7 +87,7 @@ use transport::wire::backbone::files::{CreatedFile, FileMetadata};
 use transport::wire::backbone::previews::{CreatedPreview, FilePreview, NewPreview};
 use transport::wire::backbone::token_terms::CreateTokenWithTerms;
 use transport::wire::backbone::tokens::{CreatedToken, Token};
-use transport::wire::{FileId, TokenId, UploadId};
+use transport::wire::{ClaimId, FileId, TokenId, UploadId};
 
 pub(crate) use self::opened::{Opened, opened};
 pub(crate) use self::retries::Retries;
@@ -174,13 +180,30 @@ pub(crate) trait Delivery: Send + Sync {
 
     /// Reads a token, by the hash of its password if it has one. An identity that has read it before needs none.
     ///
+    /// With a `claim` it is this use of the token, if the other side counts uses: reading again under it is the same use. The caller
+    /// stores the claim before, and [ends](Self::end_claim) it later. [`Failure::NoUseLeft`] says that there is none.
+    ///
     /// `named` is the backbone that the reference names; it is for the text of [`Failure::NotFound`] only.
     fn token(
         &self,
         id: &TokenId,
         password_hash: Option<&str>,
+        claim: Option<&ClaimId>,
         named: Option<&str>,
     ) -> impl Future<Output = Result<Token, Failure>> + Send;
+
+    /// Whether somebody who is asked for this token counts its uses.
+    fn counts_uses(&self, id: &TokenId) -> impl Future<Output = Result<bool, Failure>> + Send;
+
+    /// Ends a use of a token: commits it once the whole content was verified, or gives it back. Can be repeated.
+    ///
+    /// [`Failure::NotFound`] says that nobody who was asked knows the claim: nobody counts it, or it has lapsed.
+    fn end_claim(
+        &self,
+        id: &TokenId,
+        claim: &ClaimId,
+        end: ClaimEnd,
+    ) -> impl Future<Output = Result<(), Failure>> + Send;
 
     /// Reads what is known of a file without its content. `named` as for [`token`](Self::token).
     fn file_metadata(
@@ -362,6 +385,8 @@ pub(crate) enum Failure {
     /// There is nothing under this id for this node. Whether it is unknown, expired, deleted, for somebody else, or needs
     /// another password is not told.
     NotFound(Error),
+    /// The token may not be used any more, or not now: as many uses as there may be count or are open.
+    NoUseLeft(Error),
     /// The answer is larger than its bound.
     TooLarge(Error),
     /// The other side refused for another reason, or could not be asked or understood.
@@ -372,7 +397,7 @@ impl Failure {
     /// The error that users see.
     pub(crate) fn error(&self) -> &Error {
         match self {
-            Self::NotFound(error) | Self::TooLarge(error) | Self::Failed(error) => error,
+            Self::NotFound(error) | Self::NoUseLeft(error) | Self::TooLarge(error) | Self::Failed(error) => error,
         }
     }
 }
@@ -380,7 +405,10 @@ impl Failure {
 impl From<Failure> for Error {
     fn from(failure: Failure) -> Self {
         match failure {
-            Failure::NotFound(error) | Failure::TooLarge(error) | Failure::Failed(error) => error,
+            Failure::NotFound(error)
+            | Failure::NoUseLeft(error)
+            | Failure::TooLarge(error)
+            | Failure::Failed(error) => error,
         }
     }
 }

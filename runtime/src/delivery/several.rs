@@ -24,6 +24,7 @@ use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt as _, StreamExt as _, TryFutureExt as _};
 use tokio::time::{Instant, timeout};
 use tracing::{debug, info};
+use transport::access::ClaimEnd;
 use transport::backbone::{UploadContent, UploadFile, UploadObserver};
 use transport::crypto::PasswordHash;
 use transport::wire::backbone::files::{CreatedFile, FileMetadata};
@@ -31,7 +32,7 @@ use transport::wire::backbone::previews::FilePreview;
 use transport::wire::backbone::token_terms::CreateTokenWithTerms;
 use transport::wire::backbone::tokens::{CreatedToken, Token};
 use transport::wire::bytes::from_base64;
-use transport::wire::{FileId, TokenId, UploadId};
+use transport::wire::{ClaimId, FileId, TokenId, UploadId};
 
 use super::direct::{self, FromPeer};
 use super::{Delivery, Failure, Incoming, Outgoing, PieceSupport, ResumedUpload, Sources, Undelivered, UploadState};
@@ -59,6 +60,11 @@ pub(crate) struct Several<'a, B, P> {
 impl<'a, B, P> Several<'a, B, P> {
     pub(super) fn new(core: &'a Core, backbone: B, peers: P, sources: Sources) -> Self {
         Self { core, backbone, peers, sources }
+    }
+
+    /// The peer that has a token, if it may be asked.
+    fn route_to_token(&self, id: &TokenId) -> Option<Route> {
+        (self.sources != Sources::Backbone).then(|| self.core.routes.to_token(id)).flatten()
     }
 
     /// The peer that has a file, if it may be asked.
@@ -137,7 +143,7 @@ where
         named: Option<&str>,
     ) -> Result<Token, Failure> {
         let is_foreign = self.is_foreign(named);
-        let asked = || self.backbone.token(id, Some(password_hash), named);
+        let asked = || self.backbone.token(id, Some(password_hash), route.claim.as_ref(), named);
         // A backbone takes any text; the owner knows hashes.
         let Some(hash) = read_hash(password_hash) else { return asked().await };
         let from_peer = self.peers.token(route, id, Some(&hash));
@@ -273,6 +279,7 @@ fn slow() -> PeerFailure {
 fn both(direct: PeerFailure, backbone: Failure, is_foreign: bool) -> Failure {
     let kind = match &backbone {
         Failure::NotFound(_) => Failure::NotFound,
+        Failure::NoUseLeft(_) => Failure::NoUseLeft,
         Failure::TooLarge(_) => Failure::TooLarge,
         Failure::Failed(_) => Failure::Failed,
     };
@@ -291,20 +298,51 @@ where
 {
     type FileContent = Arriving<B::FileContent, P>;
 
-    async fn token(&self, id: &TokenId, password_hash: Option<&str>, named: Option<&str>) -> Result<Token, Failure> {
-        let route = (self.sources != Sources::Backbone).then(|| self.core.routes.to_token(id)).flatten();
+    /// Both sides are asked under the same claim, so it is one use whoever answers first.
+    async fn token(
+        &self,
+        id: &TokenId,
+        password_hash: Option<&str>,
+        claim: Option<&ClaimId>,
+        named: Option<&str>,
+    ) -> Result<Token, Failure> {
+        let route = self.route_to_token(id).map(|route| Route { claim: claim.cloned(), ..route });
         match (route, password_hash) {
             (Some(route), hash) if self.sources == Sources::Peer => {
                 let hash = hash.and_then(read_hash);
                 Ok(Box::pin(self.peers.token(&route, id, hash.as_ref())).await?)
             }
-            (None, _) => self.backbone.token(id, password_hash, named).await,
+            (None, _) => self.backbone.token(id, password_hash, claim, named).await,
             (Some(route), Some(hash)) => Box::pin(self.token_with_password(&route, id, hash, named)).await,
             (Some(route), None) => {
                 let from_peer = self.peers.token(&route, id, None);
-                let from_backbone = self.backbone.token(id, None, named);
+                let from_backbone = self.backbone.token(id, None, claim, named);
                 Box::pin(self.in_turn_or_race(from_peer, from_backbone, named)).await
             }
+        }
+    }
+
+    /// A peer may count the uses of what it has made itself.
+    async fn counts_uses(&self, id: &TokenId) -> Result<bool, Failure> {
+        if self.route_to_token(id).is_some() { Ok(true) } else { self.backbone.counts_uses(id).await }
+    }
+
+    /// Asks whoever allocates the uses of the token, which the receiver does not know: the backbone first, because it hardly ever is
+    /// the peer; if that is another backbone, the peer, which passes it on there.
+    async fn end_claim(&self, id: &TokenId, claim: &ClaimId, end: ClaimEnd) -> Result<(), Failure> {
+        let Some(route) = self.route_to_token(id) else { return self.backbone.end_claim(id, claim, end).await };
+        let at_peer = async { self.peers.end_claim(&route, id, claim, end).await };
+        if self.sources == Sources::Peer {
+            return Ok(Box::pin(at_peer).await?);
+        }
+        if self.is_foreign(route.backbone.as_deref()) {
+            let Err(direct) = Box::pin(at_peer).await else { return Ok(()) };
+            let ended = self.backbone.end_claim(id, claim, end).await;
+            return ended.map_err(|failure| both(direct, failure, true));
+        }
+        match self.backbone.end_claim(id, claim, end).await {
+            Ok(()) => Ok(()),
+            Err(failure) => Box::pin(at_peer).await.map_err(|direct| both(direct, failure, false)),
         }
     }
 

@@ -79,6 +79,9 @@ impl fmt::Display for Direct<'_> {
                 "The node that shares it has nothing for you under this reference: it may have expired or been removed, is for \
                  somebody else, or needs another password.",
             ),
+            PeerFailure::Exchange(PeerError::Refused(Refusal::NoUseLeft)) => {
+                f.write_str("As often as the token may be used it was, or is being; ask whoever shares it for another one.")
+            }
             PeerFailure::Exchange(error) => {
                 write!(f, "The node that shares it was reached and did not deliver: {error}. Try again.")
             }

@@ -15,6 +15,7 @@ mod storage_tokens;
 mod tests;
 mod tokens;
 mod tokens_list;
+mod tokens_rotate;
 mod tokens_terms;
 
 use std::sync::Arc;

@@ -91,7 +91,11 @@ impl RemoteBlob {
         Self { sources: Sources::Backbone, ..Self::new(core, id, length) }
     }
 
-    pub(super) fn core(&self) -> &Core {
+    pub(super) fn id(&self) -> &FileId {
+        &self.id
+    }
+
+    pub(super) fn core(&self) -> &Arc<Core> {
         &self.core
     }
 
@@ -262,7 +266,7 @@ impl RemoteBlob {
         let wrong = |error| Interruption::Wrong(path.unwrap_or(Path::Backbone), error);
         let error = match failure {
             Failure::TooLarge(_) => return wrong(self.too_long()),
-            Failure::Failed(error) | Failure::NotFound(error) => error,
+            Failure::Failed(error) | Failure::NotFound(error) | Failure::NoUseLeft(error) => error,
         };
         match &error {
             error if of_backbone(error).is_some_and(|error| error.status() == Some(RANGE_NOT_SATISFIABLE)) => {

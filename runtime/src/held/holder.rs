@@ -5,10 +5,11 @@ use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
 use tracing::debug;
+use transport::access::ClaimEnd;
 use transport::peer::{Caller, Content, FileTarget, Format, HeldContent, Holder, Refusal};
 use transport::wire::backbone::files::FileMetadata;
 use transport::wire::backbone::tokens::Token;
-use transport::wire::{Address, FileId, TokenId};
+use transport::wire::{Address, ClaimId, FileId, TokenId};
 
 use super::ledger::Granted;
 use super::{ledger, record};
@@ -76,6 +77,11 @@ impl Holder for NodeHolder {
         let by = caller.address().cloned();
         let content = ServedContent { core, ciphertext, file: id.clone(), token, by, bytes: 0, is_at_end: false };
         Ok(HeldContent { file: id, format, length, content })
+    }
+
+    /// This node counts no uses.
+    async fn end_claim(&self, _: &TokenId, _: &ClaimId, _: ClaimEnd, _: Caller<'_>) -> Result<(), Refusal> {
+        Err(Refusal::NotFound)
     }
 }
 

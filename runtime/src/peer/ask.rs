@@ -2,14 +2,16 @@
 
 use bytes::Bytes;
 use swarm::{Connection, OpenError, Stream};
+use transport::access::ClaimEnd;
 use transport::crypto::PasswordHash;
 use transport::peer::{
-    Channel, ContentExpectation, ContentHeader, Conversation, FILE_PROTOCOL, Fetch, FetchMetadata, FileTarget,
-    LoadToken, Now, PasswordProof, PeerError, Side, TOKEN_PROTOCOL, TokenRequest,
+    Channel, ContentExpectation, ContentHeader, Conversation, EndClaim, FILE_PROTOCOL, FILE_PROTOCOL_V2, Fetch,
+    FetchMetadata, FileTarget, LoadToken, Now, PasswordProof, PeerError, Refusal, Side, TOKEN_PROTOCOL,
+    TOKEN_PROTOCOL_V2, TokenRequest,
 };
-use transport::wire::TokenId;
 use transport::wire::backbone::files::FileMetadata;
 use transport::wire::backbone::tokens::Token;
+use transport::wire::{ClaimId, TokenId};
 
 use super::drive::{Ended, Incoming, ReadAhead, exchange, while_alive};
 use super::network::{PeerNetwork, Shared};
@@ -21,12 +23,12 @@ impl PeerReads for PeerNetwork {
     async fn token(&self, route: &Route, id: &TokenId, password: Option<&PasswordHash>) -> Result<Token, PeerFailure> {
         let (network, target) = (self.network()?, FileTarget::Token(id.clone()));
         let max_content = sealed_length(network.max_token_content);
-        let load = |channel: &Channel, now: Now| {
+        let load = |channel: &Channel, now: Now, claim: Option<&ClaimId>| {
             let request = TokenRequest { token: id.clone(), proof: proof(channel, &target, password) };
-            LoadToken::new(channel, request, max_content, now.time)
+            Ok(LoadToken::new(channel, request, max_content, now.time)?.under(claim))
         };
         // On the heap, as those below: what awaits these is large already.
-        Box::pin(self.ask(route, TOKEN_PROTOCOL, load)).await
+        Box::pin(self.ask(route, Protocol::of_token(route.claim.as_ref()), load)).await
     }
 
     async fn metadata(
@@ -35,10 +37,11 @@ impl PeerReads for PeerNetwork {
         target: &FileTarget,
         password: Option<&PasswordHash>,
     ) -> Result<FileMetadata, PeerFailure> {
-        let fetch = |channel: &Channel, now: Now| {
-            FetchMetadata::new(channel, target.clone(), proof(channel, target, password), now.time)
+        let fetch = |channel: &Channel, now: Now, claim: Option<&ClaimId>| {
+            let proof = proof(channel, target, password);
+            Ok(FetchMetadata::new(channel, target.clone(), proof, now.time)?.under(claim))
         };
-        Box::pin(self.ask(route, FILE_PROTOCOL, fetch)).await
+        Box::pin(self.ask(route, Protocol::of_file(route, target), fetch)).await
     }
 
     async fn content(
@@ -49,6 +52,77 @@ impl PeerReads for PeerNetwork {
         expectation: ContentExpectation,
     ) -> Result<ArrivingContent, PeerFailure> {
         Box::pin(self.fetch(route, target, range, expectation)).await
+    }
+
+    async fn end_claim(&self, route: &Route, id: &TokenId, claim: &ClaimId, end: ClaimEnd) -> Result<(), PeerFailure> {
+        let protocol = Protocol { versions: &[TOKEN_PROTOCOL_V2], claim: Some(claim) };
+        let side = |_: &Channel, _: Now, _: Option<&ClaimId>| Ok(EndClaim::new(id.clone(), claim.clone(), end));
+        match Box::pin(self.ask_by(route, protocol, side)).await {
+            Err(NotAsked::Unsupported(_)) => Err(PeerError::Refused(Refusal::NotFound).into()),
+            outcome => Ok(outcome?),
+        }
+    }
+}
+
+/// By which versions of a protocol a request may be made. Only version 2 has claims.
+#[derive(Clone, Copy)]
+struct Protocol<'a> {
+    /// The best one first.
+    versions: &'static [&'static str],
+    claim: Option<&'a ClaimId>,
+}
+
+impl<'a> Protocol<'a> {
+    /// What is no counted use is asked for by version 1, which all peers know.
+    fn of(all: &'static [&'static str; 2], claim: Option<&'a ClaimId>) -> Self {
+        Self { versions: if claim.is_some() { all } else { &all[1..] }, claim }
+    }
+
+    fn of_token(claim: Option<&'a ClaimId>) -> Self {
+        Self::of(&[TOKEN_PROTOCOL_V2, TOKEN_PROTOCOL], claim)
+    }
+
+    /// A claim is one of the token. A file by its own id has none.
+    fn of_file(route: &'a Route, target: &FileTarget) -> Self {
+        let claim = route.claim.as_ref().filter(|_| matches!(target, FileTarget::Token(_)));
+        Self::of(&[FILE_PROTOCOL_V2, FILE_PROTOCOL], claim)
+    }
+}
+
+/// A stream to the peer of a route.
+struct Opened<'a> {
+    connection: Connection,
+    channel: Channel,
+    stream: Stream,
+    /// If the protocol of the stream has claims.
+    claim: Option<&'a ClaimId>,
+}
+
+/// Why a peer was not asked, or has not answered.
+enum NotAsked {
+    /// It knows no version of the protocol, of which this is the last one.
+    Unsupported(&'static str),
+    Failed(PeerFailure),
+}
+
+impl From<PeerFailure> for NotAsked {
+    fn from(failure: PeerFailure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
+impl From<PeerError> for NotAsked {
+    fn from(error: PeerError) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+impl From<NotAsked> for PeerFailure {
+    fn from(not_asked: NotAsked) -> Self {
+        match not_asked {
+            NotAsked::Unsupported(protocol) => Self::Unreachable(format!("it does not know {protocol}")),
+            NotAsked::Failed(failure) => failure,
+        }
     }
 }
 
@@ -61,16 +135,16 @@ impl PeerNetwork {
         expectation: ContentExpectation,
     ) -> Result<ArrivingContent, PeerFailure> {
         let time = &self.network()?.time;
-        let fetch = async |channel: &Channel, connection: Connection, stream: Stream| {
-            let proof = proof(channel, target, route.password.as_ref());
-            let fetch = Fetch::new(target.clone(), range, proof, expectation.clone(), time.now().instant);
+        let fetch = async |Opened { connection, channel, stream, claim }: Opened<'_>| {
+            let proof = proof(&channel, target, route.password.as_ref());
+            let fetch = Fetch::new(target.clone(), range, proof, expectation.clone(), time.now().instant).under(claim);
             let incoming = while_alive(&connection, Incoming::begin(stream, fetch, time.clone())).await??;
             Ok(ArrivingContent { incoming: ReadAhead::start(incoming, connection.clone()), connection })
         };
         let mut attempts = Attempts::default();
         loop {
-            let (connection, channel, stream) = self.open(route, FILE_PROTOCOL, &mut attempts).await?;
-            match fetch(&channel, connection, stream).await {
+            let opened = self.open(route, Protocol::of_file(route, target), &mut attempts).await?;
+            match fetch(opened).await {
                 Ok(content) => return Ok(content),
                 Err(ended) => attempts.after(ended)?,
             }
@@ -81,9 +155,22 @@ impl PeerNetwork {
     async fn ask<S>(
         &self,
         route: &Route,
-        protocol: &'static str,
-        side: impl Fn(&Channel, Now) -> Result<S, PeerError> + Send + Sync,
+        protocol: Protocol<'_>,
+        side: impl Fn(&Channel, Now, Option<&ClaimId>) -> Result<S, PeerError> + Send + Sync,
     ) -> Result<S::Outcome, PeerFailure>
+    where
+        S: Side + Send,
+        S::Outcome: Send,
+    {
+        Ok(self.ask_by(route, protocol, side).await?)
+    }
+
+    async fn ask_by<S>(
+        &self,
+        route: &Route,
+        protocol: Protocol<'_>,
+        side: impl Fn(&Channel, Now, Option<&ClaimId>) -> Result<S, PeerError> + Send + Sync,
+    ) -> Result<S::Outcome, NotAsked>
     where
         S: Side + Send,
         S::Outcome: Send,
@@ -91,9 +178,9 @@ impl PeerNetwork {
         let time = &self.network()?.time;
         let mut attempts = Attempts::default();
         loop {
-            let (connection, channel, stream) = self.open(route, protocol, &mut attempts).await?;
+            let Opened { connection, channel, stream, claim } = self.open(route, protocol, &mut attempts).await?;
             let now = time.now();
-            let conversation = Conversation::new(side(&channel, now)?, now.instant);
+            let conversation = Conversation::new(side(&channel, now, claim)?, now.instant);
             match while_alive(&connection, exchange(stream, conversation, time)).await {
                 Ok(Ok(outcome)) => return Ok(outcome),
                 Ok(Err(ended)) => attempts.after(ended)?,
@@ -102,20 +189,23 @@ impl PeerNetwork {
         }
     }
 
-    /// A stream on the best connection to the peer of a route.
-    async fn open(
+    /// A stream on the best connection to the peer of a route, by the best version that it knows.
+    async fn open<'a>(
         &self,
         route: &Route,
-        protocol: &'static str,
+        Protocol { mut versions, claim }: Protocol<'a>,
         attempts: &mut Attempts,
-    ) -> Result<(Connection, Channel, Stream), PeerFailure> {
+    ) -> Result<Opened<'a>, NotAsked> {
         loop {
             let (connection, channel) = self.channel(route).await?;
-            match while_alive(&connection, connection.open(protocol)).await {
-                Ok(Ok(stream)) => return Ok((connection, channel, stream)),
-                Ok(Err(OpenError::Unsupported)) => {
-                    return Err(PeerFailure::Unreachable(format!("it does not know {protocol}")));
+            let version = versions[0];
+            match while_alive(&connection, connection.open(version)).await {
+                Ok(Ok(stream)) => {
+                    let claim = claim.filter(|_| [TOKEN_PROTOCOL_V2, FILE_PROTOCOL_V2].contains(&version));
+                    return Ok(Opened { connection, channel, stream, claim });
                 }
+                Ok(Err(OpenError::Unsupported)) if versions.len() > 1 => versions = &versions[1..],
+                Ok(Err(OpenError::Unsupported)) => return Err(NotAsked::Unsupported(version)),
                 Ok(Err(OpenError::TimedOut)) => return Err(PeerError::TimedOut.into()),
                 Ok(Err(_)) | Err(_) => attempts.after(Ended { error: PeerError::Cut, was_heard: false })?,
             }

@@ -3,11 +3,12 @@
 use std::future::Future;
 
 use bytes::Bytes;
+use transport::access::ClaimEnd;
 use transport::crypto::PasswordHash;
 use transport::peer::{ContentExpectation, ContentHeader, FileTarget, PeerError};
-use transport::wire::TokenId;
 use transport::wire::backbone::files::FileMetadata;
 use transport::wire::backbone::tokens::Token;
+use transport::wire::{ClaimId, TokenId};
 
 use super::{Path, Route};
 
@@ -18,6 +19,8 @@ use super::{Path, Route};
 /// The other node is not trusted: what is loaded has the form of its type, fits into its bounds and is about what was asked
 /// for; everything else is for the caller to verify. A connection is made if there is none, within a bounded time, and used
 /// again. Every future can be dropped and ends by itself.
+///
+/// What is asked for by a token is asked for under the [claim](Route::claim) of the route. A peer that knows no claims is asked as before there were any.
 pub(crate) trait PeerReads: Send + Sync {
     /// The bytes of a file on their way.
     type Content: PeerContent;
@@ -46,6 +49,15 @@ pub(crate) trait PeerReads: Send + Sync {
         range: (u64, Option<u64>),
         expectation: ContentExpectation,
     ) -> impl Future<Output = Result<Self::Content, PeerFailure>> + Send;
+
+    /// Ends a use of a token. A peer that knows no claims answers as one that does not know this one.
+    fn end_claim(
+        &self,
+        route: &Route,
+        id: &TokenId,
+        claim: &ClaimId,
+        end: ClaimEnd,
+    ) -> impl Future<Output = Result<(), PeerFailure>> + Send;
 }
 
 /// Bytes of a file that come from a peer. Nothing of them has been verified.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use transport::crypto::PasswordHash;
 use transport::peer::{Direct, FileTarget, MAX_ADDRESSES, MultiaddrText};
-use transport::wire::{FileId, TokenId};
+use transport::wire::{ClaimId, FileId, TokenId};
 
 /// Routes that are remembered. The oldest one goes first; what it was for is loaded from the backbone then.
 pub(crate) const MAX_ROUTES: usize = 1024;
@@ -26,6 +26,8 @@ pub(crate) struct Route {
     pub(crate) token: Option<TokenId>,
     /// What the token takes of a stranger, each time. Never stored.
     pub(crate) password: Option<PasswordHash>,
+    /// The use of the token that requests by it are.
+    pub(crate) claim: Option<ClaimId>,
     /// The backbone that the reference names.
     pub(crate) backbone: Option<String>,
 }
@@ -33,7 +35,7 @@ pub(crate) struct Route {
 impl Route {
     /// A route that is for nothing yet.
     pub(crate) fn to(direct: Direct) -> Self {
-        Self { direct, token: None, password: None, backbone: None }
+        Self { direct, token: None, password: None, claim: None, backbone: None }
     }
 
     /// As what the peer is asked for a file.
@@ -55,6 +57,7 @@ impl Route {
         add(&mut self.direct.relays, &older.direct.relays);
         if self.token == older.token || self.token.is_none() {
             self.password = self.password.or_else(|| older.password.clone());
+            self.claim = self.claim.or_else(|| older.claim.clone());
         }
         self.token = self.token.or_else(|| older.token.clone());
         self.backbone = self.backbone.or_else(|| older.backbone.clone());

@@ -12,9 +12,10 @@ use tokio::time::timeout;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 use transport::peer::{
-    Answer, AwaitRequest, CODE_PROTOCOL, Channel, Content, ContentAnswer, Conversation, FILE_PROTOCOL, FileRequest,
-    HintGate, Holder, IDENTITY_PROTOCOL, INBOX_PROTOCOL, InboxMessage, Message, PeerError, ReceiveHint, Refusal,
-    TOKEN_PROTOCOL, TokenAnswer, TokenRequest, serve_file, serve_token,
+    Answer, AwaitRequest, CODE_PROTOCOL, Channel, Content, ContentAnswer, Conversation, FILE_PROTOCOL,
+    FILE_PROTOCOL_V2, FileRequest, FileRequestV2, HintGate, Holder, IDENTITY_PROTOCOL, INBOX_PROTOCOL, InboxMessage,
+    Message, PeerError, ReceiveHint, Refusal, TOKEN_PROTOCOL, TOKEN_PROTOCOL_V2, TokenAnswer, TokenRequest,
+    TokenRequestV2, serve_file, serve_token,
 };
 
 use super::connections::Entry;
@@ -96,8 +97,10 @@ impl<H: Holder + 'static> Serving<H> {
     async fn serve(&self, InboundStream { connection, protocol, stream }: InboundStream) {
         let entry = self.shared.clone().attend(&connection);
         let ended = match protocol {
-            TOKEN_PROTOCOL => self.token(&entry, stream).await,
-            FILE_PROTOCOL => self.file(&entry, stream).await,
+            TOKEN_PROTOCOL => self.token::<TokenRequest>(&entry, stream).await,
+            TOKEN_PROTOCOL_V2 => self.token::<TokenRequestV2>(&entry, stream).await,
+            FILE_PROTOCOL => self.file::<FileRequest>(&entry, stream).await,
+            FILE_PROTOCOL_V2 => self.file::<FileRequestV2>(&entry, stream).await,
             INBOX_PROTOCOL => self.inbox(&entry, stream).await,
             CODE_PROTOCOL => self.code(&entry, stream).await,
             _ => Ok(()),
@@ -107,8 +110,12 @@ impl<H: Holder + 'static> Serving<H> {
         }
     }
 
-    async fn token(&self, entry: &Entry, mut stream: Stream) -> Result<(), PeerError> {
-        let request: TokenRequest = self.request(&mut stream).await?;
+    /// A request of either version. The refusals of its answers are the same.
+    async fn token<M>(&self, entry: &Entry, mut stream: Stream) -> Result<(), PeerError>
+    where
+        M: Message + Into<TokenRequestV2>,
+    {
+        let request = self.request::<M>(&mut stream).await?.into();
         match self.admit(entry).await {
             Ok(channel) => {
                 let decided = serve_token(&*self.holder, &channel, &request, self.shared.time.now());
@@ -121,8 +128,11 @@ impl<H: Holder + 'static> Serving<H> {
         }
     }
 
-    async fn file(&self, entry: &Entry, mut stream: Stream) -> Result<(), PeerError> {
-        let request: FileRequest = self.request(&mut stream).await?;
+    async fn file<M>(&self, entry: &Entry, mut stream: Stream) -> Result<(), PeerError>
+    where
+        M: Message + Into<FileRequestV2>,
+    {
+        let request = self.request::<M>(&mut stream).await?.into();
         let admitted = self.admit(entry).await;
         let place = admitted.and_then(|channel| Ok((self.place(entry, &request)?, channel)));
         match place {
@@ -174,8 +184,8 @@ impl<H: Holder + 'static> Serving<H> {
     }
 
     /// A place for a content, if one is asked for.
-    fn place(&self, entry: &Entry, request: &FileRequest) -> Result<Option<super::place::Place>, Refusal> {
-        match request {
+    fn place(&self, entry: &Entry, request: &FileRequestV2) -> Result<Option<super::place::Place>, Refusal> {
+        match request.request {
             FileRequest::Content { .. } => self.places.take(entry.connection.peer()).map(Some),
             FileRequest::Metadata { .. } => Ok(None),
         }

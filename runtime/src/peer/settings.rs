@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use swarm::{AddressPolicy, Dht, Discovery, Limits, Multiaddr, Seed, Transports};
-use transport::peer::{CODE_PROTOCOL, FILE_PROTOCOL, IDENTITY_PROTOCOL, INBOX_PROTOCOL, PeerKey, TOKEN_PROTOCOL};
+use transport::peer::{
+    CODE_PROTOCOL, FILE_PROTOCOL, FILE_PROTOCOL_V2, IDENTITY_PROTOCOL, INBOX_PROTOCOL, PeerKey, TOKEN_PROTOCOL,
+    TOKEN_PROTOCOL_V2,
+};
 
 use crate::config::{PeerConfig, PeerLimits};
 use crate::error::ConfigError;
@@ -15,6 +18,17 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 /// what is beyond streams is reset without one.
 const MORE_STREAMS: u32 = 16;
 
+/// The protocols that a node answers.
+const ACCEPTED: [&str; 7] = [
+    IDENTITY_PROTOCOL,
+    FILE_PROTOCOL,
+    FILE_PROTOCOL_V2,
+    TOKEN_PROTOCOL,
+    TOKEN_PROTOCOL_V2,
+    INBOX_PROTOCOL,
+    CODE_PROTOCOL,
+];
+
 /// The settings of the network of a node.
 ///
 /// # Errors
@@ -25,7 +39,7 @@ pub(super) fn of_network(config: &PeerConfig, key: &PeerKey) -> Result<swarm::Co
     Ok(swarm::Config {
         transports: Transports { memory: has_memory, ..Transports::default() },
         listen,
-        accept: vec![IDENTITY_PROTOCOL, FILE_PROTOCOL, TOKEN_PROTOCOL, INBOX_PROTOCOL, CODE_PROTOCOL],
+        accept: ACCEPTED.to_vec(),
         discovery: discovery(config)?,
         addresses: AddressPolicy { private: config.private_addresses, loopback: config.loopback_addresses, dns: false },
         limits: limits(&config.limits),

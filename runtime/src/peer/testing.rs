@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use transport::access::{Attempt, FailedAttempt, Ledger};
+use transport::access::{Attempt, ClaimEnd, FailedAttempt, Ledger, Uses};
 use transport::crypto::{PasswordHash, SignatureKeypair};
 use transport::identity::{PublicIdentity, derive_address};
 use transport::peer::{
@@ -15,7 +15,7 @@ use transport::peer::{
 };
 use transport::wire::backbone::files::FileMetadata;
 use transport::wire::backbone::tokens::Token;
-use transport::wire::{Address, DeviceId, Timestamp, TokenId};
+use transport::wire::{Address, ClaimId, DeviceId, Timestamp, TokenId};
 
 use super::certificate::{Certifier, DeviceKeys};
 use super::drive::{Time, converse};
@@ -121,6 +121,8 @@ pub(super) struct Shelf {
     pub(super) token: Token,
     pub(super) password: Option<PasswordHash>,
     pub(super) counted: Mutex<Counted>,
+    /// Its uses, if they are counted.
+    pub(super) uses: Mutex<Option<Uses>>,
     pub(super) metadata: FileMetadata,
     pub(super) format: Format,
     pub(super) bytes: Bytes,
@@ -140,6 +142,7 @@ impl Shelf {
             token: token(owner),
             password: None,
             counted: Mutex::default(),
+            uses: Mutex::default(),
             metadata: metadata(owner, length as u64),
             format: Format::V2,
             bytes: (0..length).map(|at| (at % 251) as u8).collect::<Vec<_>>().into(),
@@ -155,12 +158,17 @@ impl Shelf {
     }
 
     async fn access(&self, id: &TokenId, caller: Caller<'_>) -> Result<(), Refusal> {
-        if *id != self.token.id {
+        let is_counted = self.uses.lock().unwrap().is_some();
+        if *id != self.token.id || (is_counted && caller.claim().is_none()) {
             return Err(Refusal::NotFound);
         }
         let attempt = self.attempt(&self.counted.lock().unwrap(), &caller);
         let ledger = InMemory { counted: &self.counted, reader: caller.address() };
-        Refusal::unless_granted(attempt.judge().settle(&attempt, ledger).await.unwrap())
+        Refusal::unless_granted(attempt.judge().settle(&attempt, ledger).await.unwrap())?;
+        if let (Some(uses), Some(claim)) = (self.uses.lock().unwrap().as_mut(), caller.claim()) {
+            let _ = uses.read(claim, caller.now())?;
+        }
+        Ok(())
     }
 
     fn attempt<'a>(&'a self, counted: &Counted, caller: &Caller<'a>) -> Attempt<'a> {
@@ -222,6 +230,12 @@ impl Holder for Shelf {
         self.find(target, caller).await?;
         let (file, length) = (self.metadata.id.clone(), self.bytes.len() as u64);
         Ok(HeldContent { file, format: self.format, length, content: Bytewise(self.bytes.clone()) })
+    }
+
+    async fn end_claim(&self, id: &TokenId, claim: &ClaimId, end: ClaimEnd, caller: Caller<'_>) -> Result<(), Refusal> {
+        let mut uses = self.uses.lock().unwrap();
+        let uses = uses.as_mut().filter(|_| *id == self.token.id).ok_or(Refusal::NotFound)?;
+        Ok(uses.end(claim, end, caller.now())?)
     }
 }
 

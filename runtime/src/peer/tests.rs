@@ -1,6 +1,7 @@
 //! Nodes that reach each other through real sockets on loopback.
 
 mod abuse;
+mod claims;
 mod codes;
 mod reading;
 mod world;

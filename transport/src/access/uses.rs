@@ -65,6 +65,15 @@ pub struct Lease {
     pub remaining: Option<u32>,
 }
 
+/// How a claim ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClaimEnd {
+    /// The whole content was verified: the use counts.
+    Commit,
+    /// The use is given back. It counts if content was sent under it.
+    Release,
+}
+
 /// Why there is no further use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NoUseLeft {
@@ -181,6 +190,17 @@ impl Uses {
                 Ok(())
             }
             _ => self.commit(id, now),
+        }
+    }
+
+    /// [Commits](Self::commit) or [releases](Self::release) a use.
+    ///
+    /// # Errors
+    /// [`UnknownClaim`].
+    pub fn end(&mut self, id: &ClaimId, end: ClaimEnd, now: Timestamp) -> Result<(), UnknownClaim> {
+        match end {
+            ClaimEnd::Commit => self.commit(id, now),
+            ClaimEnd::Release => self.release(id, now),
         }
     }
 

@@ -1,7 +1,7 @@
 //! Why a protocol between peers ends without a result.
 
 use super::{CertificateError, FrameError};
-use crate::access::Outcome;
+use crate::access::{NoUseLeft, Outcome, UnknownClaim};
 
 /// Why a stream ended without a result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -70,6 +70,9 @@ pub enum Refusal {
     /// The code is wrong, and now used up.
     #[error("the code is wrong; ask for a new one, each can be tried once")]
     WrongCode,
+    /// As often as the token may be used it was, or is being.
+    #[error("no use of the token is left")]
+    NoUseLeft,
     /// Something that this version does not know.
     #[error("reason {0}")]
     Other(u8),
@@ -77,7 +80,7 @@ pub enum Refusal {
 
 impl Refusal {
     /// The refusals with a number of their own, from 1 on.
-    const NUMBERED: [Self; 10] = [
+    const NUMBERED: [Self; 11] = [
         Self::NotFound,
         Self::Locked,
         Self::Range,
@@ -88,6 +91,7 @@ impl Refusal {
         Self::CertificateTime,
         Self::Removed,
         Self::WrongCode,
+        Self::NoUseLeft,
     ];
 
     /// The number that stands for it.
@@ -121,6 +125,22 @@ impl Refusal {
     }
 }
 
+impl From<NoUseLeft> for Refusal {
+    fn from(error: NoUseLeft) -> Self {
+        match error {
+            NoUseLeft::Exhausted => Self::NoUseLeft,
+            // Some of them end within the time of a lease.
+            NoUseLeft::TooManyClaims => Self::Busy,
+        }
+    }
+}
+
+impl From<UnknownClaim> for Refusal {
+    fn from(UnknownClaim: UnknownClaim) -> Self {
+        Self::NotFound
+    }
+}
+
 impl From<CertificateError> for Refusal {
     fn from(error: CertificateError) -> Self {
         match error {
@@ -142,6 +162,7 @@ mod tests {
         }
         assert_eq!(Refusal::of_number(1), Refusal::NotFound);
         assert_eq!(Refusal::of_number(10), Refusal::WrongCode);
-        assert_eq!(Refusal::of_number(11), Refusal::Other(11));
+        assert_eq!(Refusal::of_number(11), Refusal::NoUseLeft);
+        assert_eq!(Refusal::of_number(12), Refusal::Other(12));
     }
 }

@@ -42,6 +42,7 @@ mod cbor;
 mod certificate;
 mod certificate_request;
 mod channel;
+mod claims;
 mod code;
 mod conversation;
 mod direct;
@@ -65,6 +66,7 @@ pub use certificate_request::{
     CertificateRequest, MAX_REQUEST_AGE, RequestClaims, RequestError, VerifiedRequest, of_property, to_property,
 };
 pub use channel::{Channel, ChannelBinding, NONCE_LENGTH, PasswordProof, ProvenIdentity};
+pub use claims::{ClaimAnswer, EndClaim, FILE_PROTOCOL_V2, FileRequestV2, TOKEN_PROTOCOL_V2, TokenRequestV2};
 pub use code::{
     CODE_PROTOCOL, Code, CodeMessage, CodeOffer, CodeReceiver, CodeSharer, DEFAULT_CODE_LIFETIME, Fingerprint,
     InvalidCode, MAX_CODE_LIFETIME, MAX_EXCHANGES, MAX_NAMEPLATE, OfferState, ReceivedReference, TakenBy, WORD_COUNT,

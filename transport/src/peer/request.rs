@@ -11,16 +11,18 @@ use libp2p_identity::PeerId;
 
 use super::cbor::Array;
 use super::{Channel, Conversation, Message, Now, PasswordProof, PeerError, Refusal, Side, Turn};
+use crate::access::ClaimEnd;
 use crate::crypto::PasswordHash;
 use crate::wire::backbone::files::FileMetadata;
 use crate::wire::backbone::tokens::Token;
-use crate::wire::{Address, FileId, Timestamp, TokenId};
+use crate::wire::{Address, ClaimId, FileId, Timestamp, TokenId};
 
 /// Who asks, and how they prove that they know a password. Whoever decides about access decides by this.
 #[derive(Debug, Clone, Copy)]
 pub struct Caller<'a> {
     channel: &'a Channel,
     proof: Option<PasswordProof>,
+    claim: Option<&'a ClaimId>,
     now: Timestamp,
 }
 
@@ -28,7 +30,13 @@ impl<'a> Caller<'a> {
     /// The other side of a channel at a time.
     #[must_use]
     pub fn new(channel: &'a Channel, proof: Option<PasswordProof>, now: Timestamp) -> Self {
-        Self { channel, proof, now }
+        Self { channel, proof, claim: None, now }
+    }
+
+    /// The same, for a request that is this use of the token.
+    #[must_use]
+    pub fn under(self, claim: Option<&'a ClaimId>) -> Self {
+        Self { claim, ..self }
     }
 
     /// The identity that the other side has proven; `None` for a stranger. It is
@@ -58,6 +66,12 @@ impl<'a> Caller<'a> {
         self.proof == Some(PasswordProof::new(hash, self.channel.binding(), token))
     }
 
+    /// The use of the token that this request is, if the other side has said so.
+    #[must_use]
+    pub fn claim(&self) -> Option<&'a ClaimId> {
+        self.claim
+    }
+
     /// The time of the decision.
     #[must_use]
     pub fn now(&self) -> Timestamp {
@@ -72,6 +86,10 @@ impl<'a> Caller<'a> {
 /// - **Access.** A call with a token id judges an [`Attempt`](crate::access::Attempt) made from the [`Caller`], and settles it
 ///   with the [`Ledger`](crate::access::Ledger) of the token before it returns: the same ledger that any other way to this node
 ///   uses. [`Refusal::unless_granted`] is the answer. A file by its own id is shown to those to whom a backbone shows it.
+/// - **Uses.** A token whose uses are counted is given to others than its creator under a [claim](Caller::claim) only, and only if whoever
+///   allocates its uses has stored that content is sent under it. So it is for the metadata and each range of its file. Without a
+///   claim such a token is [`Refusal::NotFound`]; without a use left it is [`Refusal::NoUseLeft`], which only those are told who may
+///   load the token otherwise.
 /// - **What is told.** What does not exist, has expired, was deleted or is for somebody else is [`Refusal::NotFound`].
 /// - **Bytes.** They are those that a backbone would have: the body of a format `v1` file, the blob of a format `v2` content. A
 ///   [`Content`] gives the same bytes at the same place, or fails.
@@ -96,6 +114,16 @@ pub trait Holder: Send + Sync {
         target: &FileTarget,
         caller: Caller<'_>,
     ) -> impl Future<Output = Result<HeldContent<Self::Content>, Refusal>> + Send;
+
+    /// Ends a use, at whoever allocates the uses of the token. Whoever knows the claim may, and again it changes nothing. What
+    /// is not known is [`Refusal::NotFound`].
+    fn end_claim(
+        &self,
+        id: &TokenId,
+        claim: &ClaimId,
+        end: ClaimEnd,
+        caller: Caller<'_>,
+    ) -> impl Future<Output = Result<(), Refusal>> + Send;
 }
 
 /// The bytes of a file that may be served.

@@ -13,9 +13,11 @@ use super::answer::Answer;
 use super::cbor::{self, Bytes};
 use super::file::{encode_refusal, read_refusal};
 use super::request::{Caller, Holder, WireProof, from_wire, to_wire};
-use super::{Channel, FrameError, Message, Now, PasswordProof, PeerError, Refusal, Side, Turn};
+use super::{
+    Channel, ClaimAnswer, FrameError, Message, Now, PasswordProof, PeerError, Refusal, Side, TokenRequestV2, Turn,
+};
 use crate::wire::backbone::tokens::Token;
-use crate::wire::{Address, DeviceId, Timestamp, TokenId};
+use crate::wire::{Address, ClaimId, DeviceId, Timestamp, TokenId};
 
 /// The name of the protocol.
 pub const TOKEN_PROTOCOL: &str = "/enlace/token/1";
@@ -102,21 +104,38 @@ impl Message for TokenAnswer {
     }
 }
 
-/// Decides about a request, and answers it.
-pub async fn serve_token<H: Holder>(holder: &H, channel: &Channel, request: &TokenRequest, now: Now) -> Answer {
-    let caller = Caller::new(channel, request.proof, now.time);
-    let answer = match holder.token(&request.token, caller).await {
+/// Decides about a request of either version, and answers it.
+pub async fn serve_token<H: Holder>(holder: &H, channel: &Channel, request: &TokenRequestV2, now: Now) -> Answer {
+    let frame = match request {
+        TokenRequestV2::Load { request, claim } => {
+            let caller = Caller::new(channel, request.proof, now.time).under(claim.as_ref());
+            answer_token(holder.token(&request.token, caller).await)
+        }
+        TokenRequestV2::End { token, claim, end } => {
+            let caller = Caller::new(channel, None, now.time).under(Some(claim));
+            match holder.end_claim(token, claim, *end, caller).await {
+                Ok(()) => ClaimAnswer::Ended.to_frame(),
+                Err(refusal) => ClaimAnswer::Refused(refusal).to_frame(),
+            }
+        }
+    };
+    Answer::new(frame, 0..0, now.instant)
+}
+
+fn answer_token(token: Result<Token, Refusal>) -> Vec<u8> {
+    let answer = match token {
         Ok(token) => TokenAnswer::Token(Box::new(token)),
         Err(refusal) => TokenAnswer::Refused(refusal),
     };
     let answer = if answer.is_within_bounds() { answer } else { TokenAnswer::Refused(Refusal::Unavailable) };
-    Answer::new(answer.to_frame(), 0..0, now.instant)
+    answer.to_frame()
 }
 
 /// A request and its answer.
 #[derive(Debug)]
 pub struct LoadToken {
     request: TokenRequest,
+    claim: Option<ClaimId>,
     creator: Address,
     max_content: usize,
 }
@@ -134,7 +153,14 @@ impl LoadToken {
         now: Timestamp,
     ) -> Result<Self, PeerError> {
         let creator = channel.caller(now).ok_or(PeerError::Refused(Refusal::IdentityRequired))?.clone();
-        Ok(Self { request, creator, max_content: max_content.min(MAX_TOKEN_CONTENT_LENGTH) })
+        Ok(Self { request, claim: None, creator, max_content: max_content.min(MAX_TOKEN_CONTENT_LENGTH) })
+    }
+
+    /// The same as this use of the token, which is a request by [`TOKEN_PROTOCOL_V2`](super::TOKEN_PROTOCOL_V2).
+    /// Without a claim it is one of version 1.
+    #[must_use]
+    pub fn under(self, claim: Option<&ClaimId>) -> Self {
+        Self { claim: claim.cloned(), ..self }
     }
 
     fn read(&self, message: &[u8]) -> Result<Token, PeerError> {
@@ -161,7 +187,11 @@ impl Side for LoadToken {
     const TIME_LIMIT: Duration = Duration::from_secs(60);
 
     fn open(&mut self) -> Option<Vec<u8>> {
-        Some(self.request.to_frame())
+        let (request, claim) = (self.request.clone(), self.claim.clone());
+        Some(match claim {
+            None => request.to_frame(),
+            claim => TokenRequestV2::Load { request, claim }.to_frame(),
+        })
     }
 
     fn bound(&self) -> usize {

@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used)] // in a test, a panic is the failure
 
 mod certificate_request;
+mod claims;
 mod code;
 mod identity;
 mod inbox;

@@ -6,9 +6,10 @@ use transport::crypto::PasswordHash;
 use transport::file::MAX_SEALED_METADATA_LENGTH;
 use transport::identity::derive_address;
 use transport::peer::{
-    CertificateRequest, Claims, Code, CodeMessage, ContentAnswer, ContentHeader, DeviceCertificate, FileRequest,
-    FileTarget, Format, FrameError, IdentityMessage, IdentityProof, InboxMessage, MAX_TOKEN_CONTENT_LENGTH, Message,
-    MetadataAnswer, PasswordProof, PeerKey, Refusal, RequestClaims, TokenAnswer, TokenRequest, to_property,
+    CertificateRequest, ClaimAnswer, Claims, Code, CodeMessage, ContentAnswer, ContentHeader, DeviceCertificate,
+    FileRequest, FileRequestV2, FileTarget, Format, FrameError, IdentityMessage, IdentityProof, InboxMessage,
+    MAX_TOKEN_CONTENT_LENGTH, Message, MetadataAnswer, PasswordProof, PeerKey, Refusal, RequestClaims, TokenAnswer,
+    TokenRequest, TokenRequestV2, to_property,
 };
 use transport::wire::{Address, MAX_ADDRESS_LENGTH};
 
@@ -106,7 +107,7 @@ fn identities_are_exchanged_as_the_vectors_say() {
     frozen("peer-identity", &current);
 }
 
-fn proof() -> PasswordProof {
+pub(crate) fn proof() -> PasswordProof {
     let binding = *Node::new(1).meet(&Node::new(2), 5)[0].binding();
     PasswordProof::new(&PasswordHash::from_bytes([9; 32]), &binding, &shelf::token(&Node::new(2)).id)
 }
@@ -215,6 +216,9 @@ fn bad_messages_are_refused_as_the_vectors_say() {
             "file" => FileRequest::decode(&bytes).unwrap_err(),
             "content" => ContentAnswer::decode(&bytes).unwrap_err(),
             "token" => TokenRequest::decode(&bytes).unwrap_err(),
+            "token 2" => TokenRequestV2::decode(&bytes).unwrap_err(),
+            "file 2" => FileRequestV2::decode(&bytes).unwrap_err(),
+            "claim" => ClaimAnswer::decode(&bytes).unwrap_err(),
             "code" => CodeMessage::decode(&bytes).unwrap_err(),
             "inbox" => InboxMessage::decode(&bytes).unwrap_err(),
             other => panic!("{other}"),
@@ -365,6 +369,9 @@ proptest! {
             is_strict::<ContentAnswer>(&bytes);
             is_strict::<MetadataAnswer>(&bytes);
             is_strict::<TokenRequest>(&bytes);
+            is_strict::<TokenRequestV2>(&bytes);
+            is_strict::<FileRequestV2>(&bytes);
+            is_strict::<ClaimAnswer>(&bytes);
             is_strict::<TokenAnswer>(&bytes);
             is_strict::<InboxMessage>(&bytes);
             is_strict::<CodeMessage>(&bytes);

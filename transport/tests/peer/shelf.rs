@@ -6,15 +6,15 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use futures_util::FutureExt as _;
-use transport::access::{Attempt, FailedAttempt, Ledger};
+use transport::access::{Attempt, ClaimEnd, FailedAttempt, Ledger, Uses};
 use transport::crypto::PasswordHash;
 use transport::peer::{
-    Answer, AwaitRequest, Caller, Channel, Content, FileTarget, Format, HeldContent, Holder, Piece, Refusal,
-    serve_file, serve_token,
+    Answer, AwaitRequest, Caller, Channel, Content, FileRequest, FileRequestV2, FileTarget, Format, HeldContent,
+    Holder, Message, Piece, Refusal, TokenRequest, TokenRequestV2, serve_file, serve_token,
 };
 use transport::wire::backbone::files::FileMetadata;
 use transport::wire::backbone::tokens::Token;
-use transport::wire::{Address, FileId, Timestamp, TokenId};
+use transport::wire::{Address, ClaimId, FileId, Timestamp, TokenId};
 
 use crate::world::{Link, Node, TODAY, now};
 
@@ -23,6 +23,8 @@ pub(crate) struct Shelf {
     pub(crate) token: Token,
     pub(crate) password: Option<PasswordHash>,
     pub(crate) counted: Mutex<Counted>,
+    /// Its uses, if they are counted.
+    pub(crate) uses: Mutex<Option<Uses>>,
     pub(crate) metadata: FileMetadata,
     pub(crate) format: Format,
     pub(crate) bytes: Arc<Vec<u8>>,
@@ -45,6 +47,7 @@ impl Shelf {
             token: token(&owner),
             password: None,
             counted: Mutex::default(),
+            uses: Mutex::default(),
             metadata: metadata(&owner, length as u64),
             format,
             bytes: Arc::new((0..length).map(|at| (at % 251) as u8).collect()),
@@ -61,7 +64,8 @@ impl Shelf {
     }
 
     async fn access(&self, id: &TokenId, caller: Caller<'_>) -> Result<(), Refusal> {
-        if *id != self.token.id {
+        let mut uses = self.uses.lock().unwrap();
+        if *id != self.token.id || (uses.is_some() && caller.claim().is_none()) {
             return Err(Refusal::NotFound);
         }
         let mut counted = self.counted.lock().unwrap();
@@ -79,7 +83,11 @@ impl Shelf {
         };
         let ledger = InMemory { counted: &mut counted, reader: caller.address() };
         let outcome = attempt.judge().settle(&attempt, ledger).now_or_never().unwrap();
-        Refusal::unless_granted(outcome.unwrap())
+        Refusal::unless_granted(outcome.unwrap())?;
+        if let (Some(uses), Some(claim)) = (uses.as_mut(), caller.claim()) {
+            let _ = uses.read(claim, caller.now())?;
+        }
+        Ok(())
     }
 
     async fn find(&self, target: &FileTarget, caller: Caller<'_>) -> Result<(), Refusal> {
@@ -132,6 +140,12 @@ impl Holder for Shelf {
             content,
         })
     }
+
+    async fn end_claim(&self, id: &TokenId, claim: &ClaimId, end: ClaimEnd, caller: Caller<'_>) -> Result<(), Refusal> {
+        let mut uses = self.uses.lock().unwrap();
+        let uses = uses.as_mut().filter(|_| *id == self.token.id).ok_or(Refusal::NotFound)?;
+        Ok(uses.end(claim, end, caller.now())?)
+    }
 }
 
 pub(crate) struct Bytewise {
@@ -153,23 +167,34 @@ pub(crate) struct Serving {
 }
 
 impl Serving {
-    /// What the owner does with the bytes of a request; `None` if they are none.
+    /// What the owner does with the bytes of a request of version 1; `None` if they are none.
     pub(crate) fn file(shelf: &Shelf, channel: &Channel, request: &[u8]) -> Option<Self> {
-        let now = now();
-        let mut conversation = AwaitRequest::begin(now);
-        Link::whole().feed(request, &mut conversation, now);
-        let request = conversation.end()?.ok()?;
-        let (answer, content) = serve_file(shelf, channel, &request, now).now_or_never().unwrap();
-        Some(Self { answer, content })
+        Some(Self::of_file(shelf, channel, &read::<FileRequest>(request)?.into()))
     }
 
+    /// The same for version 2.
+    pub(crate) fn file_v2(shelf: &Shelf, channel: &Channel, request: &[u8]) -> Option<Self> {
+        Some(Self::of_file(shelf, channel, &read(request)?))
+    }
+
+    fn of_file(shelf: &Shelf, channel: &Channel, request: &FileRequestV2) -> Self {
+        let (answer, content) = serve_file(shelf, channel, request, now()).now_or_never().unwrap();
+        Self { answer, content }
+    }
+
+    /// What the owner does with the bytes of a request of version 1; `None` if they are none.
     pub(crate) fn token(shelf: &Shelf, channel: &Channel, request: &[u8]) -> Option<Self> {
-        let now = now();
-        let mut conversation = AwaitRequest::begin(now);
-        Link::whole().feed(request, &mut conversation, now);
-        let request = conversation.end()?.ok()?;
-        let answer = serve_token(shelf, channel, &request, now).now_or_never().unwrap();
-        Some(Self { answer, content: None })
+        Some(Self::of_token(shelf, channel, &read::<TokenRequest>(request)?.into()))
+    }
+
+    /// The same for version 2.
+    pub(crate) fn token_v2(shelf: &Shelf, channel: &Channel, request: &[u8]) -> Option<Self> {
+        Some(Self::of_token(shelf, channel, &read(request)?))
+    }
+
+    fn of_token(shelf: &Shelf, channel: &Channel, request: &TokenRequestV2) -> Self {
+        let answer = serve_token(shelf, channel, request, now()).now_or_never().unwrap();
+        Self { answer, content: None }
     }
 
     /// The next bytes to write.
@@ -189,6 +214,14 @@ impl Serving {
         }
         bytes
     }
+}
+
+/// A request that has arrived as a whole.
+fn read<M: Message>(bytes: &[u8]) -> Option<M> {
+    let now = now();
+    let mut conversation = AwaitRequest::begin(now);
+    Link::whole().feed(bytes, &mut conversation, now);
+    conversation.end()?.ok()
 }
 
 pub(crate) fn token(owner: &Node) -> Token {

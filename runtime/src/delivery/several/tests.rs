@@ -1,11 +1,14 @@
 //! Files and tokens from a peer and a backbone, each of which fails, lies, or is slow.
 
+use std::num::NonZeroU32;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
 use proptest::prelude::*;
 use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
+use transport::access::Uses;
+use transport::backbone::new_claim_id;
 use transport::crypto::{PasswordHash, SignatureKeypair};
 use transport::peer::{FileTarget, Format, PIECE_LENGTH, PeerKey, Refusal};
 use transport::wire::bytes::from_base64;
@@ -491,26 +494,62 @@ async fn the_backbone_is_asked_for_a_token_after_a_head_start() {
             world.forget().await;
             world.peers.state().delay = delay;
             let by = crate::delivery::of(&world.bob.core);
-            assert_eq!(by.token(&token.id, None, None).await.unwrap().id, token.id);
+            assert_eq!(by.token(&token.id, None, None, None).await.unwrap().id, token.id);
             assert_eq!(world.backbone.held().await.reads, usize::from(is_asked), "{delay:?}");
             // One that has nothing for this node is not the end.
             world.peers.state().refusal = Some(Refusal::NotFound);
-            assert_eq!(by.token(&token.id, None, None).await.unwrap().id, token.id);
+            assert_eq!(by.token(&token.id, None, None, None).await.unwrap().id, token.id);
             // Nor is a backbone that is away.
             world.peers.state().refusal = None;
             world.is_away(true, false).await;
-            assert_eq!(by.token(&token.id, None, None).await.unwrap().id, token.id);
+            assert_eq!(by.token(&token.id, None, None, None).await.unwrap().id, token.id);
             world.is_away(true, true).await;
-            let Err(Failure::Failed(error)) = by.token(&token.id, None, None).await else { panic!("delivered") };
+            let Err(Failure::Failed(error)) = by.token(&token.id, None, None, None).await else { panic!("delivered") };
             assert!(error.to_string().contains("nobody listens"), "{error}");
             world.is_away(false, false).await;
         }
         let unknown: TokenId = "TOKunknownunknown123".parse().unwrap();
         let by = crate::delivery::of(&world.bob.core);
         assert!(matches!(
-            by.token(&unknown, None, None).await,
+            by.token(&unknown, None, None, None).await,
             Err(Failure::NotFound(Error::RecordNotFoundAtBackbone(_) | Error::Backbone(_)))
         ));
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn both_sides_are_asked_under_one_claim_and_it_ends_where_it_is_known() {
+    World::run(async |world| {
+        let file = world.upload(b"abc", ContentFormat::V1).await;
+        let (token, _) = world.share(&file, None).await;
+        let direct = transport::peer::Direct { peer_id: peer_id(), addresses: Vec::new(), relays: Vec::new() };
+        world.bob.core.routes.learn_token(&token.id, Route::to(direct));
+        let (by, [claim, other]) = (crate::delivery::of(&world.bob.core), [(); 2].map(|()| new_claim_id()));
+        let backbone_counts = async || {
+            let held = world.backbone.held().await;
+            let (uses, now) = (&held.tokens[&token.id].uses, world.bob.core.clock.now());
+            (uses.committed(now), uses.leased(now))
+        };
+        // The peer has it first, and the backbone is slower; or the peer has nothing.
+        for refusal in [None, Some(Refusal::NotFound)] {
+            world.peers.state().refusal = refusal;
+            assert_eq!(by.token(&token.id, None, Some(&claim), None).await.unwrap().id, token.id);
+        }
+        assert_eq!(world.peers.state().claims, [Some(claim.clone())]);
+        assert_eq!(backbone_counts().await, (0, 1));
+        by.end_claim(&token.id, &claim, ClaimEnd::Commit).await.unwrap();
+        assert_eq!(backbone_counts().await, (1, 0));
+
+        // Of what the peer allocates the backbone knows nothing.
+        world.peers.state().refusal = None;
+        world.peers.state().uses.insert(token.id.clone(), Uses::new(NonZeroU32::new(1), false));
+        assert_eq!(by.token(&token.id, None, Some(&other), None).await.unwrap().id, token.id);
+        by.end_claim(&token.id, &other, ClaimEnd::Commit).await.unwrap();
+        let uses = world.peers.state().uses[&token.id].clone();
+        assert_eq!(uses.committed(world.bob.core.clock.now()), 1);
+        let unknown = by.end_claim(&token.id, &new_claim_id(), ClaimEnd::Release).await;
+        assert!(matches!(unknown, Err(Failure::NotFound(_))));
     })
     .await;
 }
@@ -926,6 +965,16 @@ impl transport::peer::Holder for Liar {
         let (file, length) = (self.file.clone(), self.body.len() as u64);
         let content = Altered(self.body.clone());
         Ok(transport::peer::HeldContent { file, format: Format::V2, length, content })
+    }
+
+    async fn end_claim(
+        &self,
+        _: &TokenId,
+        _: &ClaimId,
+        _: ClaimEnd,
+        _: transport::peer::Caller<'_>,
+    ) -> Result<(), Refusal> {
+        Err(Refusal::NotFound)
     }
 }
 

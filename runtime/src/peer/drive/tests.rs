@@ -133,8 +133,8 @@ async fn a_token_arrives_whole_or_not_at_all() {
 
 async fn serve_one_token(mut stream: impl Link, shelf: &Shelf, channel: &transport::peer::Channel, time: &Time) {
     let mut request = AwaitRequest::begin(time.now());
-    let Ok(request) = converse(&mut stream, &mut request, time).await else { return };
-    let served = serve_token(shelf, channel, &request, time.now()).await;
+    let Ok::<TokenRequest, _>(request) = converse(&mut stream, &mut request, time).await else { return };
+    let served = serve_token(shelf, channel, &request.into(), time.now()).await;
     let _ = answer::<Bytewise>(stream, served, None, time).await;
 }
 
@@ -146,7 +146,7 @@ async fn serve_one_file(
 ) -> Result<(), PeerError> {
     let mut request = AwaitRequest::begin(time.now());
     let request: FileRequest = converse(&mut stream, &mut request, time).await.map_err(|ended| ended.error)?;
-    let (served, content) = serve_file(shelf, channel, &request, time.now()).await;
+    let (served, content) = serve_file(shelf, channel, &request.into(), time.now()).await;
     answer(stream, served, content, time).await
 }
 
@@ -508,7 +508,7 @@ async fn a_content_that_cannot_be_read_resets_the_stream() {
             end: None,
             proof: None,
         };
-        let (served, _) = serve_file(&shelf, &theirs, &request, time.now()).await;
+        let (served, _) = serve_file(&shelf, &theirs, &request.into(), time.now()).await;
         let end = answer(stream, served, Some(Faulty(faulty)), &time).await;
         assert_eq!(end, Err(PeerError::Refused(Refusal::Unavailable)));
         assert_eq!(collect(peer, fetch(&shelf, 0, &time), &time).await, (vec![], Err(PeerError::Cut)));

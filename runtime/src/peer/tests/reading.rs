@@ -26,7 +26,7 @@ pub(super) async fn load(from: &TestNode, to: &PeerNetwork, route: &Route, start
     Ok(bytes)
 }
 
-fn refused<T>(outcome: Result<T, PeerFailure>) -> Refusal {
+pub(super) fn refused<T>(outcome: Result<T, PeerFailure>) -> Refusal {
     match outcome {
         Err(PeerFailure::Exchange(PeerError::Refused(refusal))) => refusal,
         Err(other) => panic!("{other}"),

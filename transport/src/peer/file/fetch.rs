@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 use super::super::answer::{PIECE_LENGTH, STALL_LIMIT};
 use super::super::request::{FileTarget, Format};
 use super::super::{
-    Channel, FrameError, FrameReader, Message as _, Now, PasswordProof, PeerError, Refusal, Side, Turn,
+    Channel, FileRequestV2, FrameError, FrameReader, Message as _, Now, PasswordProof, PeerError, Refusal, Side, Turn,
 };
 use super::{ContentAnswer, ContentHeader, FileRequest, MetadataAnswer};
 use crate::wire::backbone::files::FileMetadata;
-use crate::wire::{Address, FileId, Timestamp};
+use crate::wire::{Address, ClaimId, FileId, Timestamp};
 
 /// How long the owner may take to decide.
 const ANSWER_LIMIT: Duration = Duration::from_secs(60);
@@ -63,7 +63,8 @@ pub enum Fetched<'a> {
 /// A driver writes [`outgoing`](Self::outgoing), then reads at most [`wants`](Self::wants) bytes and hands them to
 /// [`receive`](Self::receive), as fast as it can use what comes of it: what it does not read, the owner does not send.
 pub struct Fetch {
-    request: Option<Vec<u8>>,
+    request: Option<FileRequest>,
+    claim: Option<ClaimId>,
     range: (u64, Option<u64>),
     expectation: ContentExpectation,
     reader: FrameReader,
@@ -87,7 +88,8 @@ impl Fetch {
     ) -> Self {
         let request = FileRequest::Content { target, start, end, proof };
         Self {
-            request: Some(request.to_frame()),
+            request: Some(request),
+            claim: None,
             range: (start, end),
             expectation,
             reader: FrameReader::new(ContentAnswer::MAX_LENGTH),
@@ -98,9 +100,16 @@ impl Fetch {
         }
     }
 
+    /// The same as this use of the token that is the target, which is a request by [`FILE_PROTOCOL_V2`](super::super::FILE_PROTOCOL_V2).
+    /// Without a claim it is one of version 1.
+    #[must_use]
+    pub fn under(self, claim: Option<&ClaimId>) -> Self {
+        Self { claim: claim.cloned(), ..self }
+    }
+
     /// Bytes to write now, each once.
     pub fn outgoing(&mut self) -> Option<Vec<u8>> {
-        self.request.take()
+        self.request.take().map(|request| to_frame(request, self.claim.clone()))
     }
 
     /// How many bytes to read at most; 0 at the end.
@@ -212,11 +221,20 @@ impl fmt::Debug for Fetch {
     }
 }
 
+/// A request without a claim is one of version 1.
+fn to_frame(request: FileRequest, claim: Option<ClaimId>) -> Vec<u8> {
+    match claim {
+        None => request.to_frame(),
+        claim => FileRequestV2 { request, claim }.to_frame(),
+    }
+}
+
 /// A request for metadata and its answer.
 #[derive(Debug)]
 pub struct FetchMetadata {
     target: FileTarget,
     proof: Option<PasswordProof>,
+    claim: Option<ClaimId>,
     owner: Address,
 }
 
@@ -233,7 +251,14 @@ impl FetchMetadata {
         now: Timestamp,
     ) -> Result<Self, PeerError> {
         let owner = channel.caller(now).ok_or(PeerError::Refused(Refusal::IdentityRequired))?.clone();
-        Ok(Self { target, proof, owner })
+        Ok(Self { target, proof, claim: None, owner })
+    }
+
+    /// The same as this use of the token that is the target, which is a request by [`FILE_PROTOCOL_V2`](super::super::FILE_PROTOCOL_V2).
+    /// Without a claim it is one of version 1.
+    #[must_use]
+    pub fn under(self, claim: Option<&ClaimId>) -> Self {
+        Self { claim: claim.cloned(), ..self }
     }
 
     fn read(&self, message: &[u8]) -> Result<FileMetadata, PeerError> {
@@ -256,7 +281,8 @@ impl Side for FetchMetadata {
     const TIME_LIMIT: Duration = ANSWER_LIMIT;
 
     fn open(&mut self) -> Option<Vec<u8>> {
-        Some(FileRequest::Metadata { target: self.target.clone(), proof: self.proof }.to_frame())
+        let request = FileRequest::Metadata { target: self.target.clone(), proof: self.proof };
+        Some(to_frame(request, self.claim.clone()))
     }
 
     fn bound(&self) -> usize {

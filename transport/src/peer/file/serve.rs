@@ -2,25 +2,26 @@
 
 use super::super::answer::Answer;
 use super::super::request::{Caller, Format, HeldContent, Holder};
-use super::super::{Channel, Message as _, Now, Refusal};
+use super::super::{Channel, FileRequestV2, Message as _, Now, Refusal};
 use super::{ContentAnswer, ContentHeader, FileRequest, MetadataAnswer};
 use crate::wire::backbone::files::FileMetadata;
 
-/// Decides about a request. Answers with the content, if that was asked for and is granted; it is read while the answer is
+/// Decides about a request of either version. Answers with the content, if that was asked for and is granted; it is read while the answer is
 /// written.
 pub async fn serve_file<H: Holder>(
     holder: &H,
     channel: &Channel,
-    request: &FileRequest,
+    FileRequestV2 { request, claim }: &FileRequestV2,
     now: Now,
 ) -> (Answer, Option<H::Content>) {
+    let caller = |proof| Caller::new(channel, proof, now.time).under(claim.as_ref());
     match request {
         FileRequest::Content { target, start, end, proof } => {
-            let held = holder.content(target, Caller::new(channel, *proof, now.time)).await;
+            let held = holder.content(target, caller(*proof)).await;
             answer_content(held, (*start, *end), now)
         }
         FileRequest::Metadata { target, proof } => {
-            let metadata = holder.metadata(target, Caller::new(channel, *proof, now.time)).await;
+            let metadata = holder.metadata(target, caller(*proof)).await;
             (answer_metadata(metadata, now), None)
         }
     }
