@@ -11,7 +11,7 @@ use crate::dto::{ChangedToken, TokenPath, TokenTerms};
 use crate::event::Event;
 use crate::held::{self, Edit};
 use crate::logging::short;
-use crate::store::{Batch, StoreError, View, collection};
+use crate::store::{Batch, View, collection};
 use crate::token::{self, Revocation, TokenSettings, check_future};
 use crate::{Error, Result};
 
@@ -116,19 +116,29 @@ impl TokensFacade {
         if self.record(id)?.is_own { Ok(()) } else { Err(Error::NotSupported(NOT_OWN.to_owned())) }
     }
 
-    /// Keeps what the backbone says of terms and uses, for as long as the token is stored.
+    /// Keeps what the backbone says of terms and uses, for as long as the token is stored. Peers are served by these terms from then on.
     async fn note(&self, id: &TokenId, terms: &BackboneTerms) -> Result<()> {
         let now = self.core().clock.now();
         let note = |view: &View<'_>| {
             let mut batch = Batch::new();
+            let mut edit = Edit::of(view, &mut batch)?;
+            edit.use_within(id, terms.not_before, terms.max_uses.is_some())?;
+            edit.finish()?;
+            let Some(mut object) = view.object(collection::TOKENS, id.as_str())? else { return Ok((batch, ())) };
             let before = TokenSettings::stored(view, id)?;
             let after = before.clone().refreshed(terms, now);
-            if after != before && view.object(collection::TOKENS, id.as_str())?.is_some() {
+            if after != before {
                 after.put(&mut batch, id)?;
+            }
+            // Whoever has set them: the other devices must not give what is counted elsewhere.
+            let has_terms = terms.not_before.is_some() || terms.max_uses.is_some();
+            if has_terms && object.properties.get(HAS_TERMS) != Some(&true.into()) {
+                object.properties.insert(HAS_TERMS.to_owned(), true.into());
+                batch.record_update(object);
             }
             Ok((batch, ()))
         };
-        Ok(self.core().store.change::<_, StoreError>(note).await?)
+        self.core().change(note).await
     }
 
     /// From now on this node gives it to nobody.
@@ -188,8 +198,9 @@ impl TokensFacade {
     }
 }
 
-/// The member of the object.
+/// Members of the object.
 const EXPIRES_AT: &str = "expiresAt";
+const HAS_TERMS: &str = "hasTerms";
 
 async fn check_services(core: &Core, otherwise: &str) -> Result<()> {
     let services = core.account.session().token_services().await?;

@@ -70,8 +70,7 @@ impl NewToken {
         check_enforced(core, &self.terms).await?;
         let secret_key = SecretKey::generate();
         let password = self.password.map(NewPassword::protect);
-        // Peers would load from here what is counted at the backbone.
-        let shares = self.shares.filter(|_| core.config.peers.is_some() && !self.terms.are_enforced());
+        let shares = self.shares.filter(|_| core.config.peers.is_some());
         // Only in what is sealed: this identity is shown the content as it asked for it, in the form that published clients know.
         let direct = shares.as_ref().and_then(|_| core.direct());
         let sealed = direct.map_or_else(|| self.content.clone(), |direct| self.content.reachable_at(&direct));
@@ -99,10 +98,12 @@ impl NewToken {
             for_identity: self.for_identity,
             content: JsonText::from(self.content.value()),
             password_protection: password,
+            has_terms: self.terms.are_enforced(),
         };
         let held = shares.map(|file| {
             let held = HeldToken::new(file, (record.created_at, record.expires_at), sealed);
-            held.limited(record.for_identity.clone(), hash)
+            let held = held.limited(record.for_identity.clone(), hash);
+            held.used_within(self.terms.not_before, self.terms.max_downloads.is_some())
         });
         let settings = TokenSettings::of(&self.terms);
         let stored = Some((record.to_object(&created.id), &settings)).filter(|_| !self.ephemeral);
@@ -121,7 +122,7 @@ impl NewToken {
 ///
 /// # Errors
 /// [`Error::InvalidPropertyValue`].
-fn check_beginning(not_before: Option<Timestamp>, expires_at: Timestamp) -> Result<()> {
+pub(crate) fn check_beginning(not_before: Option<Timestamp>, expires_at: Timestamp) -> Result<()> {
     match not_before {
         Some(begin) if begin >= expires_at => {
             Err(Error::InvalidPropertyValue("'notBefore' must be before 'expiresAt'".to_owned()))
