@@ -11,7 +11,7 @@ use crate::dto::{ChangedToken, MaxDownloads, Notify, TokenLabel, TokenPath, Toke
 use crate::event::Event;
 use crate::held::{self, Edit};
 use crate::logging::short;
-use crate::store::{Batch, StoreError, View, collection};
+use crate::store::{Batch, View, collection};
 use crate::token::{self, Revocation, TokenSettings, check_beginning, check_future};
 use crate::{Error, Result};
 
@@ -49,11 +49,6 @@ impl UpdateToken {
         let change = ChangeTokenTerms { expires_at: self.expires_at, not_before: self.not_before, max_uses };
         Some(change).filter(|change| *change != ChangeTokenTerms::default())
     }
-
-    /// Whether nobody may load the token here any more without being counted.
-    fn limits(&self) -> bool {
-        self.max_downloads.is_some_and(|most| most.is_some()) || self.not_before.is_some_and(|begin| begin.is_some())
-    }
 }
 
 /// Reads a member that is there, be it `null`.
@@ -87,8 +82,7 @@ impl TokensFacade {
     }
 
     /// Changes terms of an own token: at the backbone and at this node; the expiry also at the other devices of the identity when they
-    /// synchronize. Those who have loaded the token before may do so for 30 days after any expiry. Peers do not get a token with a limit
-    /// or a beginning from this node.
+    /// synchronize. Those who have loaded the token before may do so for 30 days after any expiry.
     ///
     /// The backbone comes first; it is not asked if only `label` and `notify` change. If the change fails afterwards, it is to be
     /// repeated.
@@ -133,7 +127,7 @@ impl TokensFacade {
             self.close(id, at).await?;
             return Err(Error::NotSupported(IS_REVOKED.to_owned()));
         }
-        self.store_terms(id, terms.expires_at, request.limits()).await
+        self.store_expiry(id, terms.expires_at).await
     }
 
     /// Keeps what only this device knows.
@@ -191,20 +185,29 @@ impl TokensFacade {
         if self.record(id)?.is_own { Ok(()) } else { Err(Error::NotSupported(NOT_OWN.to_owned())) }
     }
 
-    /// Keeps what the backbone says of terms and uses, for as long as the token is stored.
+    /// Keeps what the backbone says of terms and uses, for as long as the token is stored. Peers are served by these terms from then on.
     pub(super) async fn note(&self, id: &TokenId, terms: &BackboneTerms) -> Result<()> {
         let now = self.core().clock.now();
         let note = |view: &View<'_>| {
             let mut batch = Batch::new();
+            let mut edit = Edit::of(view, &mut batch)?;
+            edit.use_within(id, terms.not_before, terms.max_uses.is_some())?;
+            edit.finish()?;
+            let Some(mut object) = view.object(collection::TOKENS, id.as_str())? else { return Ok((batch, false)) };
             let before = TokenSettings::stored(view, id)?;
             let after = before.clone().refreshed(terms, now);
-            let is_kept = after != before && view.object(collection::TOKENS, id.as_str())?.is_some();
-            if is_kept {
+            if after != before {
                 after.put(&mut batch, id)?;
             }
-            Ok((batch, is_kept && after.is_to_be_told_after(&before)))
+            // Whoever has set them: the other devices must not give what is counted elsewhere.
+            let has_terms = terms.not_before.is_some() || terms.max_uses.is_some();
+            if has_terms && object.properties.get(HAS_TERMS) != Some(&true.into()) {
+                object.properties.insert(HAS_TERMS.to_owned(), true.into());
+                batch.record_update(object);
+            }
+            Ok((batch, after.is_to_be_told_after(&before)))
         };
-        if self.core().store.change::<_, StoreError>(note).await? {
+        if self.core().change(note).await? {
             let uses = terms.committed_uses.saturating_add(terms.leased_uses);
             let remaining = terms.max_uses.map(|most| most.saturating_sub(uses));
             let token = Box::new(self.token(id).await?);
@@ -247,8 +250,8 @@ impl TokensFacade {
         self.core().change(close).await
     }
 
-    /// The backbone has other terms. With a limit it alone counts, so peers do not load the token from here.
-    async fn store_terms(&self, id: &TokenId, expires_at: Timestamp, is_limited: bool) -> Result<()> {
+    /// The backbone has another expiry.
+    async fn store_expiry(&self, id: &TokenId, expires_at: Timestamp) -> Result<()> {
         let store = |view: &View<'_>| {
             check_not_revoked(view, id)?;
             let object = view.object(collection::TOKENS, id.as_str())?;
@@ -256,10 +259,7 @@ impl TokensFacade {
             object.properties.insert(EXPIRES_AT.to_owned(), expires_at.to_string().into());
             let mut batch = Batch::new();
             let mut edit = Edit::of(view, &mut batch)?;
-            match is_limited {
-                true => edit.remove(id)?,
-                false => edit.expire_at(id, expires_at)?,
-            }
+            edit.expire_at(id, expires_at)?;
             edit.finish()?;
             batch.record_update(object);
             Ok((batch, ()))
@@ -274,8 +274,9 @@ impl TokensFacade {
     }
 }
 
-/// The member of the object.
+/// Members of the object.
 const EXPIRES_AT: &str = "expiresAt";
+const HAS_TERMS: &str = "hasTerms";
 
 pub(super) async fn check_services(core: &Core, otherwise: &str) -> Result<()> {
     let services = core.account.session().token_services().await?;

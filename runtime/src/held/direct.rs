@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use tracing::{info, warn};
+use transport::access::Uses;
 use transport::content::Tree;
 use transport::crypto::random;
 use transport::wire::{FileId, Id, TokenId};
@@ -36,6 +37,8 @@ pub(crate) struct NewShare {
     pub(crate) source: Option<Source>,
     pub(crate) keeping: Option<Keeping>,
     pub(crate) token: HeldToken,
+    /// Those of the token, if they are counted.
+    pub(crate) uses: Uses,
 }
 
 impl NewShare {
@@ -47,6 +50,9 @@ impl NewShare {
             let mut batch = Batch::new();
             let mut edit = Edit::of(view, &mut batch)?;
             edit.add(token, &held, core.clock.now())?;
+            if held.is_counted {
+                edit.allocate_uses(token, &self.uses)?;
+            }
             edit.add_direct_file(&self.id, &self.file)?;
             edit.finish()?;
             Ok::<_, StoreError>((batch, ()))
