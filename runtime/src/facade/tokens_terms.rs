@@ -31,7 +31,8 @@ const IS_REVOKED: &str = "The token is revoked, which cannot be taken back; crea
 const NOT_OWN: &str = "Only the identity that has made a token has access to its terms.";
 
 impl TokensFacade {
-    /// The terms of an own token, and how often it was used, as the backbone tells them.
+    /// The terms of an own token, and how often it was used, as the backbone tells them; of a file that is
+    /// [shared directly](super::FilesFacade::share_directly), as this node has counted.
     ///
     /// # Errors
     /// [`Error::RecordNotFound`] if it is not known here, [`Error::NotSupported`] for a peer's token and if the backbone has no terms,
@@ -39,6 +40,9 @@ impl TokensFacade {
     #[instrument(skip_all, fields(token = short(id)))]
     pub async fn token_terms(&self, id: &TokenId) -> Result<TokenTerms> {
         let core = self.core();
+        if let Some(terms) = held::terms(core, id)? {
+            return Ok(TokenTerms::of(terms, core.clock.now()));
+        }
         self.check_own(id)?;
         check_services(core, NO_TERMS).await?;
         let terms = core.account.session().token_terms(id).await?;
