@@ -131,6 +131,7 @@ const STATUSES: &[(StatusCode, &[ErrorCode])] = &[
             ErrorCode::CodeNotFound,
         ],
     ),
+    (StatusCode::CONFLICT, &[ErrorCode::TokenExhausted, ErrorCode::TooManyClaims]),
     (StatusCode::PAYLOAD_TOO_LARGE, &[ErrorCode::AnswerTooLarge]),
     (StatusCode::TOO_MANY_REQUESTS, &[ErrorCode::QuotaExhausted, ErrorCode::TooManyRequests, ErrorCode::TooManyCodes]),
     (

@@ -1,8 +1,8 @@
 //! The project's own face, `/api/enlace/v1`: what the dialects of the published connectors have no words for.
 //!
 //! Keys, roles, envelope, failures and handlers are those of the dialects. Here files say in which format they are sealed,
-//! uploads choose it and go to the backbone while they are received. Own tokens get another
-//! expiry and are revoked. There are peers, codes, files that are shared without a backbone,
+//! uploads choose it and go to the backbone while they are received. Own tokens get other
+//! terms, other references, and are revoked. There are peers, codes, files that are shared without a backbone,
 //! and the paths of downloads.
 
 use http::Method;
@@ -47,7 +47,7 @@ pub(crate) fn face() -> Face {
         resources: [direct()]
             .into_iter()
             .chain(resources)
-            .chain([revoke(), terms(), peers(), codes(), downloads()])
+            .chain([revoke(), rotate(), terms(), peers(), codes(), downloads()])
             .collect(),
         schemas: Schemas { components, ..dialect.schemas },
         ..dialect
@@ -126,6 +126,21 @@ fn revoke() -> Resource {
     Resource { path: "Tokens/{id}/Revoke", need: TOKENS, operations: vec![revoke] }
 }
 
+fn rotate() -> Resource {
+    let rotate = Operation {
+        method: Method::POST,
+        produces: &[Media::JSON],
+        handler: Box::new(|call| Box::pin(tokens::rotate(call.with(DIFFERENCES)))),
+        description: Description {
+            summary: "Replaces an own token by a new one with the same content and terms and with the uses that are left, and revokes the \
+                      old one",
+            input: Input::None,
+            output: Output::One("RotatedToken"),
+        },
+    };
+    Resource { path: "Tokens/{id}/Rotate", need: TOKENS, operations: vec![rotate] }
+}
+
 fn terms() -> Resource {
     let terms = Operation {
         method: Method::GET,
@@ -146,6 +161,7 @@ fn components() -> Vec<(String, RefOr<Schema>)> {
     let added = files
         .with_renamed::<dto::Token>(TOKEN_WITH_TERMS, |_| ())
         .with_changed::<dto::ChangedToken>(refer_to_token)
+        .with_changed::<dto::RotatedToken>(refer_to_token)
         .with::<dto::TokenTerms>()
         .with::<peers::Peers>()
         .with::<codes::OfferedCode>()
@@ -187,6 +203,7 @@ mod tests {
             (Method::DELETE, "/api/enlace/v1/Tokens/x"),
             (Method::PATCH, "/api/enlace/v1/Tokens/x"),
             (Method::POST, "/api/enlace/v1/Tokens/x/Revoke"),
+            (Method::POST, "/api/enlace/v1/Tokens/x/Rotate"),
             (Method::GET, "/api/enlace/v1/Tokens/x/Terms"),
             (Method::GET, "/api/enlace/v1/Account/IdentityInfo"),
             (Method::GET, "/api/enlace/v1/Peers"),

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use runtime::dto::{ChangedToken, File, FileFormat, IdentityInfo, Token, TokenTerms};
+use runtime::dto::{ChangedToken, File, FileFormat, IdentityInfo, RotatedToken, Token, TokenTerms};
 use runtime::facade::{
     CreateOwnToken, CreateTokenForFile, Download, LoadFile, LoadPeerToken, Ownership, UpdateToken, UploadOwnFile,
 };
@@ -269,6 +269,14 @@ impl Access {
         }
     }
 
+    /// Refuses terms that the backbone cannot enforce, before something is uploaded. A running process refuses them with the token.
+    pub(crate) async fn check_terms(&self, request: &CreateTokenForFile) -> Result<(), Failure> {
+        match self {
+            Self::Here(node) => Ok(node.runtime.files().check_terms(request).await?),
+            Self::There { .. } => Ok(()),
+        }
+    }
+
     pub(crate) async fn create_own_token(&self, request: CreateOwnToken) -> Result<Token, Failure> {
         match self {
             Self::Here(node) => Ok(node.runtime.tokens().create_own_token(request).await?),
@@ -326,6 +334,13 @@ impl Access {
         match self {
             Self::Here(node) => Ok(node.runtime.tokens().revoke_token(&token_id(id)?).await?),
             Self::There { client, .. } => client.revoke_token(token_id(id)?.as_str()).await,
+        }
+    }
+
+    pub(crate) async fn rotate_token(&self, id: &str) -> Result<RotatedToken, Failure> {
+        match self {
+            Self::Here(node) => Ok(node.runtime.tokens().rotate_token(&token_id(id)?).await?),
+            Self::There { client, .. } => client.rotate_token(token_id(id)?.as_str()).await,
         }
     }
 

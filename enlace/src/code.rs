@@ -130,6 +130,8 @@ fn kind_of(code: ErrorCode) -> Kind {
         ErrorCode::NotIntendedForYou
         | ErrorCode::NoPasswordProvided
         | ErrorCode::TokenLocked
+        | ErrorCode::TokenExhausted
+        | ErrorCode::TooManyClaims
         | ErrorCode::TooManyRequests
         | ErrorCode::QuotaExhausted
         | ErrorCode::Unauthorized
@@ -251,6 +253,10 @@ fn hint_of(code: ErrorCode) -> Option<&'static str> {
         ErrorCode::PeerExchange => "try again; if that does not help, ask the sender to share it again",
         ErrorCode::NoPasswordProvided => "give it with --password-file FILE or at a prompt",
         ErrorCode::TokenLocked => "the token is locked; its sender can unlock it with `enlace tokens unlock ID`",
+        ErrorCode::TokenExhausted => {
+            "ask the sender to share it again, or to raise the limit with `enlace tokens edit ID --max-downloads N`"
+        }
+        ErrorCode::TooManyClaims => "try again in some minutes",
         ErrorCode::TooManyRequests => "wait that long before you try again",
         ErrorCode::QuotaExhausted => "delete what is not needed, or ask the operator of the backbone for more",
         ErrorCode::Unauthorized | ErrorCode::Forbidden => "`enlace doctor` looks for the reason",

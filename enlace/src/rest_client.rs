@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use reqwest::multipart::{Form, Part};
 use reqwest::{Method, RequestBuilder, Response};
-use runtime::dto::{ChangedToken, Connectivity, File, FileFormat, IdentityInfo, Peer, Token, TokenTerms};
+use runtime::dto::{ChangedToken, Connectivity, File, FileFormat, IdentityInfo, Peer, RotatedToken, Token, TokenTerms};
 use runtime::facade::{
     CreateOwnToken, CreateTokenForFile, LoadFile, LoadPeerToken, Ownership, UpdateToken, UploadOwnFile,
 };
@@ -236,6 +236,10 @@ impl RestClient {
 
     pub(crate) async fn revoke_token(&self, id: &str) -> Result<ChangedToken, Failure> {
         result(self.request(Method::POST, &format!("Tokens/{id}/Revoke"))).await
+    }
+
+    pub(crate) async fn rotate_token(&self, id: &str) -> Result<RotatedToken, Failure> {
+        result(self.request(Method::POST, &format!("Tokens/{id}/Rotate"))).await
     }
 
     pub(crate) async fn token_terms(&self, id: &str) -> Result<TokenTerms, Failure> {

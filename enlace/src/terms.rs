@@ -1,8 +1,9 @@
-//! On which terms something is shared: for whom, until when, with which password.
+//! On which terms something is shared: for whom, from when on and until when, how often, with which password.
 
 use std::time::Duration;
 
 use clap::Args;
+use runtime::dto::{MaxDownloads, TokenLabel};
 use runtime::facade::CreateTokenForFile;
 use runtime::{Address, ErrorCode, Timestamp};
 
@@ -27,7 +28,16 @@ pub(crate) struct TermsOptions {
     /// Which password loading takes
     #[command(flatten)]
     pub(crate) password: NewPassword,
-    /// Do not store the token on this node; it cannot be listed or deleted afterwards
+    /// How often the token can be used, from 1 to 1000000; a backbone with terms counts
+    #[arg(long, value_name = "N")]
+    pub(crate) max_downloads: Option<MaxDownloads>,
+    /// ISO 8601 time from which on the token can be used
+    #[arg(long, value_name = "TIME", value_parser = time::parse_timestamp)]
+    pub(crate) not_before: Option<Timestamp>,
+    /// Note for yourself of at most 128 characters; this node keeps it with the token
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) label: Option<TokenLabel>,
+    /// Do not store the token on this node; it cannot be listed, changed or deleted afterwards, and has no label
     #[arg(long)]
     pub(crate) ephemeral: bool,
 }
@@ -55,10 +65,26 @@ impl TermsOptions {
         if let Some(expires_at) = expires_at {
             check_future(expires_at, now)?;
         }
+        if let (Some(begin), Some(end)) = (self.not_before, expires_at)
+            && begin >= end
+        {
+            return Err(
+                Failure::usage("the token would expire before it can be used").hint("use an earlier --not-before")
+            );
+        }
         let password_protection = self.password.protection()?;
         let (for_identity, ephemeral) = (self.for_identity.clone(), self.ephemeral);
-        let request =
-            CreateTokenForFile { expires_at, ephemeral, for_identity, password_protection, ..Default::default() };
+        let request = CreateTokenForFile {
+            expires_at,
+            ephemeral,
+            for_identity,
+            password_protection,
+            label: self.label.clone(),
+            not_before: self.not_before,
+            max_downloads: self.max_downloads,
+            strict_uses: false,
+            notify: None,
+        };
         Ok(Terms { request, never })
     }
 }

@@ -173,6 +173,10 @@ error_codes! {
         InsufficientStorage = "error.platform.insufficientStorage",
         /// The token is locked after too many wrong passwords.
         TokenLocked = "error.platform.token.tooManyFailedPasswordAttempts",
+        /// As often as the token may be used it was.
+        TokenExhausted = "error.platform.token.exhausted",
+        /// Too many receivers load the token at the same time.
+        TooManyClaims = "error.platform.token.tooManyClaims",
         /// A value breaks a rule of the backbone.
         PlatformInvalidPropertyValue = "error.platform.validation.invalidPropertyValue",
         /// There is an identity with this key.

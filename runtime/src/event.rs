@@ -39,6 +39,16 @@ pub enum Event {
     TokenDeleted(TokenId),
     /// An own token has another expiry.
     TokenChanged(Box<dto::Token>),
+    /// An own token was used more often than was known before, and this identity wants to be told ([`dto::Notify`]). A node notices it
+    /// when it asks the backbone for the terms of the token.
+    TokenUsed {
+        /// The token.
+        token: Box<dto::Token>,
+        /// Uses so far, those included that are open.
+        uses: u32,
+        /// Uses that are left; none without a limit.
+        remaining: Option<u32>,
+    },
     /// An own token was revoked.
     TokenRevoked(Box<dto::Token>),
     /// An own token was locked after too many wrong passwords.

@@ -16,7 +16,7 @@ use crate::config::{Config, StoreKey};
 use crate::content_store::ContentStore;
 use crate::core::account::Account;
 use crate::core::{Core, Parts};
-use crate::delivery::learn;
+use crate::delivery::{claims, learn};
 use crate::error::ConfigError;
 use crate::event::{EventBus, EventReceiver};
 use crate::facade::{
@@ -174,6 +174,7 @@ impl Runtime {
     /// # Errors
     /// [`crate::Error::Store`] if the store cannot be closed; nothing that was acknowledged is lost then.
     pub async fn shutdown(&self) -> Result<()> {
+        self.node.core.ending.finish(claims::END_TIMEOUT).await;
         if let Some(server) = &self.node.server {
             server.stop().await;
         }

@@ -71,6 +71,21 @@ test("tokens with any content pass both ways", async () => {
     assert.equal(seen.createdBy, await node.address());
 });
 
+test("the app loads a token with a limit as often as it allows, and is not counted twice", async () => {
+    const file = await node.upload(bytes, { filename: "counted.txt", mimetype: "text/plain" });
+    const token = await node.tokenFor(file.id, { maxDownloads: 1, label: "for the app" });
+    assert.deepEqual([token.maxDownloads, token.label], [1, "for the app"]);
+    const reference = token.reference.truncated;
+    for (let time = 0; time < 2; time++) assert.equal(value(await services.files.getOrLoadFile({ reference })).id, file.id);
+    const other = await App.open(world.backbone);
+    try {
+        const refused = await other.getServices().transportServices.files.getOrLoadFile({ reference });
+        assert.equal(refused.isError, true);
+    } finally {
+        await other.close();
+    }
+});
+
 test("the app synchronizes without complaint", async () => {
     value(await services.account.syncDatawallet());
     value(await services.account.syncEverything());

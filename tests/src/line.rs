@@ -138,7 +138,11 @@ impl Line {
     pub fn content_requests(&self) -> usize {
         let about_contents =
             |target: &str| ["/api/v2/files", "/api/v2/tokens"].iter().any(|path| target.starts_with(path));
-        self.recording().iter().filter(|seen| about_contents(&seen.target.to_lowercase())).count()
+        // The end of a use is told in the background, by another method.
+        let loads = |seen: &Exchange| {
+            seen.method == Method::GET && seen.target.to_lowercase().starts_with("/api/enlace/v1/tokens/")
+        };
+        self.recording().iter().filter(|seen| about_contents(&seen.target.to_lowercase()) || loads(seen)).count()
     }
 
     /// Bytes that recorded requests appended to uploads, as far as their answers passed: what was answered just before its client was

@@ -15,7 +15,7 @@ use transport::wire::bytes::to_base64url;
 
 /// Most memory a node may ever have taken. It takes half of that after a start in a debug build.
 const CEILING: u64 = 256 << 20;
-const TOKEN: &str = "/api/v2/Tokens/*";
+const TOKEN: &str = "/api/enlace/v1/Tokens/*";
 const METADATA: &str = "/api/v2/Files/*/Metadata";
 
 /// A node in a process of its own, behind a line to an honest backbone.

@@ -8,7 +8,9 @@ use hyper::{Method, StatusCode};
 use runtime::{Config, Error};
 
 const TOKENS: &str = "/api/v2/Tokens";
-const TOKEN: &str = "/api/v2/Tokens/*";
+const OWN_TOKEN: &str = "/api/v2/Tokens/*";
+/// Where a token is loaded as one use.
+const TOKEN: &str = "/api/enlace/v1/Tokens/*";
 const FILES: &str = "/api/v2/Files";
 const FILE: &str = "/api/v2/Files/*";
 const METADATA: &str = "/api/v2/Files/*/Metadata";
@@ -174,7 +176,7 @@ async fn a_deletion_whose_answer_was_lost_is_completed_by_a_second_one() {
     let alice = world.node("alice", &backbone).await;
     let file = alice.upload("a", b"content").await.unwrap();
     let token = alice.share(&file).await.unwrap();
-    backbone.line().next(1, Method::DELETE, TOKEN, Fate::LostAnswer);
+    backbone.line().next(1, Method::DELETE, OWN_TOKEN, Fate::LostAnswer);
     backbone.line().next(1, Method::DELETE, FILE, Fate::LostAnswer);
     assert_outage(alice.runtime().tokens().delete_token(&token.id).await);
     assert_outage(alice.runtime().files().delete_file(&file.id).await);

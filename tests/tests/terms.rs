@@ -73,7 +73,7 @@ async fn a_forged_personalization_is_refused_by_the_backbone() {
     for forged in [forged_for(&token, eve.address()), without_hint(&token)] {
         backbone.line().forget();
         assert_eq!(refusal(eve.receive(&forged).await), NOT_FOUND);
-        assert_eq!(backbone.line().count(&Method::GET, "/api/v2/Tokens/*"), 1, "the backbone was asked");
+        assert_eq!(backbone.line().count(&Method::GET, "/api/enlace/v1/Tokens/*"), 1, "the backbone was asked");
     }
     assert!(eve.files().await.is_empty());
     assert_eq!(bob.fetch(&token.reference.url).await.unwrap(), b"content", "whom it is for is not locked out");

@@ -312,7 +312,7 @@ pub(crate) fn resources(differences: Differences) -> Vec<Resource> {
                     tokens::update,
                     Input::Json(tokens::changes),
                     Output::One("ChangedToken"),
-                    "Changes the expiry of an own token, at the backbone and at this node"
+                    "Changes the terms of an own token, at the backbone and at this node"
                 ),
             ]
             .into_iter()

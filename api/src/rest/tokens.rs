@@ -53,7 +53,20 @@ pub(crate) fn loading() -> Object {
 
 /// The body of a change.
 pub(crate) fn changes() -> Object {
-    Object::new().required("expiresAt", ValueRule::DateTime, "Must lie in the future; earlier or later than before.")
+    Object::new()
+        .optional("expiresAt", ValueRule::DateTime, "Must lie in the future; earlier or later than before.")
+        .optional(
+            "notBefore",
+            ValueRule::Nullable(&ValueRule::DateTime),
+            "From when on others can load it; null: at once.",
+        )
+        .optional("maxDownloads", ValueRule::Nullable(&ValueRule::Number), "1 to 1000000; null: any number.")
+        .optional(
+            "label",
+            ValueRule::Nullable(&ValueRule::Text(0)),
+            "A note on this node, at most 128 characters; null: none.",
+        )
+        .optional("notify", ValueRule::Choice(&Notify::NAMES), "Of which uses this identity is told.")
 }
 
 /// `POST Tokens/Own`
@@ -116,6 +129,12 @@ pub(crate) async fn update(mut call: Call) -> Result<Reply, Problem> {
 pub(crate) async fn revoke(call: Call) -> Result<Reply, Problem> {
     let id: TokenId = call.id("tokenId", "Token")?;
     Ok(Reply::ok(&call.runtime().tokens().revoke_token(&id).await?))
+}
+
+/// `POST Tokens/{id}/Rotate`
+pub(crate) async fn rotate(call: Call) -> Result<Reply, Problem> {
+    let id: TokenId = call.id("tokenId", "Token")?;
+    Ok(Reply::created(&call.runtime().tokens().rotate_token(&id).await?))
 }
 
 /// `GET Tokens/{id}/Terms`

@@ -49,6 +49,15 @@ fn describe_rule(rule: &ValueRule, description: &str) -> Schema {
             .description(Some(description))
             .into(),
         ValueRule::Reference(_) => text().into(),
+        ValueRule::Nullable(rule) => match describe_rule(rule, description) {
+            Schema::Object(mut inner) => {
+                if let SchemaType::Type(kind) = inner.schema_type {
+                    inner.schema_type = SchemaType::from_iter([kind, Type::Null]);
+                }
+                Schema::Object(inner)
+            }
+            other => other,
+        },
         ValueRule::Object(shape) => match shape.describe() {
             Schema::Object(mut inner) => {
                 inner.description = (!description.is_empty()).then(|| description.to_owned());

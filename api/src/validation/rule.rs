@@ -13,6 +13,13 @@ impl ValueRule {
     pub(super) fn check_kind(&self, value: &Value) -> Result<(), Violation> {
         match self {
             Self::Any | Self::Object(_) => Ok(()),
+            Self::Nullable(rule) => {
+                if value.is_null() {
+                    Ok(())
+                } else {
+                    rule.check_kind(value)
+                }
+            }
             Self::Text(_) | Self::Id(_) => text(value).map(|_| ()),
             Self::Choice(choices) => text(value)
                 .and_then(|text| require(choices.contains(&text), &format!("must be one of {}", choices.join(", ")))),
@@ -40,6 +47,7 @@ impl ValueRule {
             Self::DateTime => Violation::new(DATE_TIME),
             Self::Address => must_match(ADDRESS_PATTERN),
             Self::Id(prefix) => must_match(&id_pattern(prefix)),
+            Self::Nullable(rule) => rule.violation(error),
             // Tags say themselves which ones are the same.
             _ => Violation::new(error.to_string()),
         }
@@ -107,7 +115,7 @@ fn is_url_reference(text: &str, prefixes: &[&str]) -> bool {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use runtime::facade::CreateOwnToken;
+    use runtime::facade::{CreateOwnToken, UpdateToken};
     use runtime::{Address, Tags};
     use serde::Deserialize;
     use serde::de::DeserializeOwned;
@@ -220,6 +228,27 @@ mod tests {
             assert_eq!(given(json!({"format": text})).unwrap_err(), "format must be one of v1, v2", "{text:?}");
         }
         assert_eq!(given(json!({"format": ["v1", "v2"]})).unwrap_err(), "format must be string");
+    }
+
+    #[test]
+    fn a_value_that_may_be_null_is_told_from_one_that_is_absent() {
+        let shape = Object::new().optional("maxDownloads", ValueRule::Nullable(&ValueRule::Number), "").optional(
+            "notBefore",
+            ValueRule::Nullable(&ValueRule::DateTime),
+            "",
+        );
+        let read = |value| read::<UpdateToken>(&shape, value);
+        assert_eq!(read(json!({})).unwrap(), UpdateToken::default());
+        let ended = read(json!({"maxDownloads": null, "notBefore": null})).unwrap();
+        assert_eq!((ended.max_downloads, ended.not_before), (Some(None), Some(None)));
+        assert!(read(json!({"maxDownloads": 3})).unwrap().max_downloads.flatten().is_some());
+        for (value, expected) in [
+            (json!({"maxDownloads": 0}), "maxDownloads must be a whole number from 1 to 1000000"),
+            (json!({"maxDownloads": "3"}), "maxDownloads must be a whole number that is not negative"),
+            (json!({"notBefore": "soon"}), "notBefore must match ISO8601 datetime format"),
+        ] {
+            assert_eq!(read(value).unwrap_err(), expected);
+        }
     }
 
     #[test]

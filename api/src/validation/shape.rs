@@ -56,6 +56,8 @@ pub(crate) enum ValueRule {
     Tags,
     /// A reference, truncated or as a URL, to one of the kinds with these prefixes.
     Reference(&'static [&'static str]),
+    /// What this rule says, or null, which means that there is to be none.
+    Nullable(&'static Self),
     /// An object of its own.
     Object(Object),
 }

@@ -17,6 +17,7 @@ pub(crate) mod share;
 mod share_code;
 mod share_direct;
 pub(crate) mod share_early;
+mod share_notify;
 mod share_result;
 pub(crate) mod tokens;
 

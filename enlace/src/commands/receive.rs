@@ -431,6 +431,10 @@ async fn explain(failure: Failure, incoming: &Incoming, access: &Access, dir: &D
             refused("the reference is locked after too many wrong passwords")
                 .hint("ask the sender to unlock it with `enlace tokens unlock ID`")
         }
+        (Some(Code::Runtime(ErrorCode::TokenExhausted)), _) => refused(
+            "the reference has been used as often as the sender allowed",
+        )
+        .hint("ask the sender to share it again, or to raise the limit with `enlace tokens edit ID --max-downloads N`"),
         (Some(Code::Runtime(ErrorCode::MaxFileSizeExceeded)), _) => {
             failure.hint("allow it with --max-size SIZE, for example --max-size 20G")
         }

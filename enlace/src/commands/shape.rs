@@ -2,7 +2,7 @@
 
 use api::Dialect;
 use runtime::Timestamp;
-use runtime::dto::{ChangedToken, File, FileFormat, Token, TokenStatus, TokenTerms};
+use runtime::dto::{ChangedToken, File, FileFormat, RotatedToken, Token, TokenStatus, TokenTerms};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -57,6 +57,27 @@ pub(crate) fn changed_token(changed: &ChangedToken, now: Timestamp) -> Value {
     })
 }
 
+/// The same as text: the terms as they are now.
+pub(crate) fn changed_text(token: &Token) -> String {
+    let mut rows = vec![("ID", token.id.to_string()), ("Expires", time::expiry(token.expires_at))];
+    rows.extend(settings_rows(token));
+    labelled(&rows)
+}
+
+/// A token that replaces another one, in JSON.
+pub(crate) fn rotated_token(rotated: &RotatedToken, now: Timestamp) -> Value {
+    json!({ "token": token_with_status(&rotated.token, now), "old": changed_token(&rotated.old, now) })
+}
+
+/// What the creator of a token has settled beyond the published protocol, as rows.
+fn settings_rows(token: &Token) -> impl Iterator<Item = (&'static str, String)> {
+    let begin = token.not_before.map(|begin| ("Not before", time::expiry(begin)));
+    let limit = token.max_downloads.map(|most| ("Downloads", format!("at most {most}")));
+    let label = token.label.as_ref().map(|label| ("Label", label.to_string()));
+    let notify = token.notify.map(|notify| ("Notify", notify.to_string()));
+    [begin, limit, label, notify].into_iter().flatten()
+}
+
 /// A token in JSON, with its terms if the backbone tells them.
 pub(crate) fn token_with_terms(token: &Token, terms: Option<&TokenTerms>) -> impl Serialize + use<> {
     #[derive(Serialize)]
@@ -79,8 +100,12 @@ fn terms_rows(terms: &TokenTerms) -> impl Iterator<Item = (&'static str, String)
         TokenStatus::Expired => "expired",
         TokenStatus::Revoked => "revoked",
     };
+    let left = terms.max_uses.map(|most| {
+        let used = terms.committed_uses.saturating_add(terms.leased_uses);
+        ("Uses left", format!("{} of {most}", most.saturating_sub(used)))
+    });
     let read = terms.last_read_at.map(|at| ("Last read", time::expiry(at)));
-    [("Status", status.to_owned())].into_iter().chain(read)
+    [("Status", status.to_owned())].into_iter().chain(left).chain(read)
 }
 
 /// A file that was written here: what commands print that fetch one.
@@ -180,6 +205,7 @@ pub(crate) fn token_text(token: &Token, terms: Option<&TokenTerms>) -> String {
         rows.push(("Password", "needed".to_owned()));
     }
     rows.push(("Content", content(token)));
+    rows.extend(settings_rows(token));
     rows.extend(terms.into_iter().flat_map(terms_rows));
     labelled(&rows)
 }

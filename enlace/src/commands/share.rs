@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 use runtime::Timestamp;
-use runtime::dto::{File, Token};
+use runtime::dto::{File, Notify, Token};
 use runtime::facade::{CreateTokenForFile, Ownership, StartedUpload};
 use serde_json::json;
 
@@ -13,6 +13,7 @@ use super::next_steps::options_of;
 use super::peer_servers::wait_for_relay;
 use super::share_code::Offer;
 use super::share_direct::DirectShare;
+use super::share_notify::{INTERVAL, Watch};
 use super::share_result::{Interface, Shared, SharedFile, files_of, print};
 use super::{Context, share_code, share_direct, share_early};
 use crate::access::{Access, NewFile};
@@ -34,7 +35,7 @@ use crate::time;
 /// Encrypt and upload files, print a reference to it, and serve until Ctrl-C.
 ///
 /// If another process already serves the data directory, that process uploads a file and this command ends at once; with --code it
-/// stays until the code has ended, and with --direct-only until Ctrl-C.
+/// stays until the code has ended, with --direct-only until Ctrl-C, and with --notify until nobody else can fetch the file.
 ///
 /// By default, anyone who has the reference can load the file for 7 days; --expires-in, --for and the password options
 /// change that. They apply to the reference: the file itself stays at the backbone until it is deleted, or for as long as
@@ -51,6 +52,7 @@ use crate::time;
     enlace share photos --exclude '*.tmp' --exclude /raw/\n  \
     enlace share report.pdf photos notes.txt --name minutes\n  \
     enlace share report.pdf --code\n  \
+    enlace share report.pdf --max-downloads 1 --notify\n  \
     enlace share video.mp4 --direct-only\n  \
     tar c photos | enlace share - --name photos.tar\n  \
     enlace share --text --name note.txt\n  \
@@ -84,6 +86,12 @@ pub(crate) struct ShareArgs {
     /// With --json, a line with only the token and the reference comes first.
     #[arg(long)]
     early: bool,
+    /// Say when somebody fetches the file, and end when nobody else can: after the last of --max-downloads, or at the expiry
+    ///
+    /// What is sent directly is told as well, with the address of the receiver if it has proven it. With --json these are lines on
+    /// standard error. To follow a token that is not stored is not possible.
+    #[arg(long, conflicts_with = "ephemeral", help_heading = "Terms")]
+    notify: bool,
     /// Do not draw a QR code
     #[arg(long)]
     no_qr: bool,
@@ -146,7 +154,8 @@ pub(crate) async fn run(mut context: Context, args: ShareArgs) -> Result<(), Fai
     if args.direct_only {
         share_direct::check(&source, format)?;
     }
-    let terms = args.terms.read(time::now())?;
+    let mut terms = args.terms.read(time::now())?;
+    terms.request.notify = args.notify.then_some(Notify::Each);
     let source = source.named(args.name.as_deref(), context.output);
     let files = source.manifest().map(files_of);
     let mut plan = context.plan(configuration, &args.node)?;
@@ -185,6 +194,8 @@ pub(crate) async fn run(mut context: Context, args: ShareArgs) -> Result<(), Fai
         Ok((file, token, alone)) => (Ok(Shared { file, token, files, resumed: progress.resumed() }), alone),
         Err(failure) => (Err(progress.explain_stopped(failure)), None),
     };
+    let token = shared.as_ref().ok().map(|shared| shared.token.clone()).filter(|_| args.notify);
+    let watch = token.map(|token| Watch::new(&access, token, !args.direct_only));
     let told = async {
         let shared = shared?;
         let passed_on = interface.passed_on(&shared.token);
@@ -199,10 +210,9 @@ pub(crate) async fn run(mut context: Context, args: ShareArgs) -> Result<(), Fai
     let told = match (told.await, &served) {
         (Ok(code), Some(served)) => {
             served.warn(output);
-            serve_until_asked(&mut context, code).await;
-            Ok(())
+            serve_until_asked(&mut context, code, watch).await
         }
-        (Ok(code), None) => stay(&mut context, code, alone.as_mut()).await,
+        (Ok(code), None) => stay(&mut context, code, alone.as_mut(), watch).await,
         (Err(failure), _) => Err(failure),
     };
     if let Some(share) = alone {
@@ -274,7 +284,9 @@ async fn check_running(args: &ShareArgs, access: &Access) -> Result<(), Failure>
 }
 
 fn check_options(args: &ShareArgs, running: &Running) -> Result<(), Failure> {
-    let option = args.local.then_some("--local");
+    // What it sends directly it tells nobody.
+    let notify = (args.notify && args.direct_only).then_some("--notify with --direct-only");
+    let option = notify.or(args.local.then_some("--local"));
     match option.or_else(|| args.peers.settings().first().map(|(_, _, option)| *option)) {
         None => Ok(()),
         Some(option) => {
@@ -284,29 +296,51 @@ fn check_options(args: &ShareArgs, running: &Running) -> Result<(), Failure> {
     }
 }
 
-/// Waits for Ctrl-C, and says meanwhile what has become of the code.
-async fn serve_until_asked(context: &mut Context, code: Option<Offer>) {
+/// Waits for Ctrl-C, and says meanwhile what has become of the code and the token; or until nobody else can use the token.
+async fn serve_until_asked(
+    context: &mut Context,
+    code: Option<Offer>,
+    watch: Option<Watch<'_>>,
+) -> Result<(), Failure> {
     let output = context.output;
-    if let Some(code) = code {
-        tokio::select! {
-            () = share_code::follow(code, output) => {}
-            () = context.interrupt.asked() => {}
-        }
-    }
-    context.interrupt.asked().await;
-    output.talk("stopping");
-}
-
-/// Stays while a running process does something for this command: until the code has ended, or until Ctrl-C if only this command
-/// shares the file.
-async fn stay(context: &mut Context, code: Option<Offer>, share: Option<&mut DirectShare>) -> Result<(), Failure> {
-    let output = context.output;
-    let is_alone = share.is_some();
     let of_code = async {
         if let Some(code) = code {
             share_code::follow(code, output).await;
         }
-        if is_alone { std::future::pending().await } else { Ok(()) }
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        () = of_code => {}
+        outcome = uses(watch, output) => return outcome,
+        () = context.interrupt.asked() => {}
+    }
+    output.talk("stopping");
+    Ok(())
+}
+
+/// Says what has become of the token, until nobody else can use it.
+async fn uses(watch: Option<Watch<'_>>, output: Output) -> Result<(), Failure> {
+    match watch {
+        Some(watch) => watch.follow(INTERVAL, output).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Stays while a running process does something for this command: until the code has ended, until nobody else can use a token that is
+/// watched, or until Ctrl-C if only this command shares the file.
+async fn stay(
+    context: &mut Context,
+    code: Option<Offer>,
+    share: Option<&mut DirectShare>,
+    watch: Option<Watch<'_>>,
+) -> Result<(), Failure> {
+    let output = context.output;
+    let stays = share.is_some() || watch.is_some();
+    let of_code = async {
+        if let Some(code) = code {
+            share_code::follow(code, output).await;
+        }
+        if stays { std::future::pending().await } else { Ok(()) }
     };
     let of_share = async {
         match share {
@@ -317,6 +351,7 @@ async fn stay(context: &mut Context, code: Option<Offer>, share: Option<&mut Dir
     tokio::select! {
         outcome = of_code => outcome,
         outcome = of_share => outcome,
+        outcome = uses(watch, output) => outcome,
         () = context.interrupt.asked() => {
             output.talk("stopping");
             Ok(())
@@ -340,6 +375,7 @@ async fn share(
     (output, progress): (Output, &ProgressOutput),
 ) -> Result<(File, Token), Failure> {
     let wanted = Wanted::of(&terms, access).await?;
+    access.check_terms(&terms.request).await?;
     let earlier = match format.accepts_v1() && source.manifest().is_none() {
         true => uploaded_before(access, &source, wanted).await?,
         false => None,
@@ -369,6 +405,7 @@ async fn share_while_uploading(
     (output, progress): (Output, &ProgressOutput),
 ) -> Result<(File, Token), Failure> {
     let wanted = Wanted::of(&terms, access).await?;
+    access.check_terms(&terms.request).await?;
     let request = |expires_at| CreateTokenForFile { expires_at: wanted.of_token(expires_at), ..terms.request.clone() };
     let new = NewFile::new(source, format.in_chunks()?);
     let of_upload = |upload: &StartedUpload| request(upload.expires_at());

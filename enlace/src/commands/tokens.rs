@@ -1,10 +1,12 @@
-//! `enlace tokens`: create, load, list, show, edit, revoke, unlock, delete, prune.
+//! `enlace tokens`: create, load, list, show, edit, rotate, revoke, unlock, delete, prune.
 
+use std::fmt::Display;
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use clap::{Args, Subcommand};
 use runtime::Timestamp;
-use runtime::dto::{ChangedToken, Token, TokenPath, TokenStatus, TokenTerms};
+use runtime::dto::{ChangedToken, MaxDownloads, Notify, Token, TokenLabel, TokenPath, TokenStatus, TokenTerms};
 use runtime::facade::{CreateOwnToken, CreateTokenForFile, Ownership, UpdateToken};
 use serde_json::{Value, json};
 
@@ -23,7 +25,7 @@ use crate::terms::{Terms, TermsOptions, check_future};
 use crate::text_file;
 use crate::time::{self, Span};
 
-/// Create, load, list, show, edit, revoke, unlock, delete and prune tokens.
+/// Create, load, list, show, edit, rotate, revoke, unlock, delete and prune tokens.
 ///
 /// Uses the REST API of the process that serves this data directory, or starts the node for the duration of the command.
 #[derive(Debug, Args)]
@@ -52,9 +54,14 @@ enum TokensCommand {
         after_help = "Examples:\n  enlace tokens show TOK0123456789abcdefg\n  enlace tokens show TOK0123456789abcdefg --json"
     )]
     Show(IdArgs),
-    /// Give an own token another expiry, earlier or later
-    #[command(after_help = "Examples:\n  enlace tokens edit TOK0123456789abcdefg --expires-in 7d")]
+    /// Change the terms of an own token: its expiry, its limit of downloads, its beginning; or its label
+    #[command(
+        after_help = "Examples:\n  enlace tokens edit TOK0123456789abcdefg --expires-in 7d\n  enlace tokens edit TOK0123456789abcdefg --max-downloads none --label 'for Bob'"
+    )]
     Edit(EditArgs),
+    /// Replace an own token by one with another reference and the uses that are left, and revoke the old one
+    #[command(after_help = "Examples:\n  enlace tokens rotate TOK0123456789abcdefg")]
+    Rotate(IdArgs),
     /// Revoke an own token: nobody else gets it any more; it stays in the list
     #[command(
         after_help = "Whoever has loaded the token before can still load its file, until the file is deleted.\n\nExamples:\n  enlace tokens revoke TOK0123456789abcdefg"
@@ -83,24 +90,63 @@ struct EditArgs {
     #[arg(value_name = "ID")]
     id: String,
     /// Time from now until the token expires, such as 90s, 15m, 12h, 7d or 2w; or never
-    #[arg(long, value_name = "SPAN", value_parser = time::parse_span, required_unless_present = "expires_at", conflicts_with = "expires_at")]
+    #[arg(long, value_name = "SPAN", value_parser = time::parse_span, conflicts_with = "expires_at")]
     expires_in: Option<Span>,
     /// ISO 8601 time at which the token expires
     #[arg(long, value_name = "TIME", value_parser = time::parse_timestamp)]
     expires_at: Option<Timestamp>,
+    /// How often the token can be used, from 1 to 1000000; or none, for any number
+    #[arg(long, value_name = "N", value_parser = or_none::<MaxDownloads>)]
+    max_downloads: Option<OrNone<MaxDownloads>>,
+    /// ISO 8601 time from which on the token can be used; or none, for at once
+    #[arg(long, value_name = "TIME", value_parser = or_none::<Timestamp>)]
+    not_before: Option<OrNone<Timestamp>>,
+    /// Note for yourself of at most 128 characters; "" for none
+    #[arg(long, value_name = "TEXT")]
+    label: Option<TokenLabel>,
+    /// Of which uses `share --notify` and applications are told: none, first or each
+    #[arg(long, value_name = "WHEN")]
+    notify: Option<Notify>,
     #[command(flatten)]
     node: NodeOptions,
 }
 
+/// A value, or that there is to be none.
+#[derive(Debug, Clone, Copy)]
+struct OrNone<T>(Option<T>);
+
+fn or_none<T: FromStr<Err: Display>>(text: &str) -> Result<OrNone<T>, String> {
+    if text == "none" {
+        Ok(OrNone(None))
+    } else {
+        text.parse().map(|value| OrNone(Some(value))).map_err(|error: T::Err| error.to_string())
+    }
+}
+
 impl EditArgs {
-    fn expiry(&self, now: Timestamp) -> Result<Timestamp, Failure> {
+    /// # Errors
+    /// A failure if nothing is to be changed, or the expiry has passed.
+    fn change(&self, now: Timestamp) -> Result<UpdateToken, Failure> {
         let expires_at = match self.expires_in {
-            Some(Span::For(span)) => now.saturating_add(span),
-            Some(Span::Never) => Timestamp::NEVER,
-            None => self.expires_at.unwrap_or(Timestamp::NEVER),
+            Some(Span::For(span)) => Some(now.saturating_add(span)),
+            Some(Span::Never) => Some(Timestamp::NEVER),
+            None => self.expires_at,
         };
-        check_future(expires_at, now)?;
-        Ok(expires_at)
+        if let Some(expires_at) = expires_at {
+            check_future(expires_at, now)?;
+        }
+        let change = UpdateToken {
+            expires_at,
+            not_before: self.not_before.map(|OrNone(begin)| begin),
+            max_downloads: self.max_downloads.map(|OrNone(most)| most),
+            label: self.label.clone().map(|label| Some(label).filter(|label| !label.is_empty())),
+            notify: self.notify,
+        };
+        match change == UpdateToken::default() {
+            true => Err(Failure::usage("no change is given")
+                .hint("add --expires-in, --expires-at, --max-downloads, --not-before, --label or --notify")),
+            false => Ok(change),
+        }
     }
 }
 
@@ -114,6 +160,9 @@ struct CreateArgs {
     content: Option<PathBuf>,
     #[command(flatten)]
     terms: TermsOptions,
+    /// Of which uses applications of this node are told: none, first or each
+    #[arg(long, value_name = "WHEN", help_heading = "Terms")]
+    notify: Option<Notify>,
     #[command(flatten)]
     node: NodeOptions,
 }
@@ -162,11 +211,17 @@ pub(crate) async fn run(mut context: Context, args: TokensArgs) -> Result<(), Fa
             print_with(output, &token, terms.as_ref())
         }
         TokensCommand::Edit(args) => {
-            let request = UpdateToken { expires_at: args.expiry(time::now())? };
+            let request = args.change(time::now())?;
             let changed =
                 context.with_access(&args.node, async |access| access.update_token(&args.id, request).await).await?;
-            let expires = time::expiry(changed.token.expires_at);
-            output.data(&shape::changed_token(&changed, time::now()), || format!("{} expires: {expires}", args.id))
+            output.data(&shape::changed_token(&changed, time::now()), || shape::changed_text(&changed.token))
+        }
+        TokensCommand::Rotate(args) => {
+            let rotated = context.with_access(&args.node, async |access| access.rotate_token(&args.id).await).await?;
+            show_code(output, &rotated.token);
+            output.data(&shape::rotated_token(&rotated, time::now()), || {
+                format!("{}\n{}", shape::token_text(&rotated.token, None), revoked(&rotated.old))
+            })
         }
         TokensCommand::Revoke(args) => {
             let changed = context.with_access(&args.node, async |access| access.revoke_token(&args.id).await).await?;
@@ -193,6 +248,7 @@ pub(crate) async fn run(mut context: Context, args: TokensArgs) -> Result<(), Fa
 async fn create(mut context: Context, args: CreateArgs) -> Result<(), Failure> {
     let content = args.content.as_deref().map(read_content).transpose()?;
     let Terms { request, never } = args.terms.read(time::now())?;
+    let request = CreateTokenForFile { notify: args.notify, ..request };
     let own = match (content, request.expires_at.or(never.then_some(Timestamp::NEVER))) {
         (Some(content), Some(expires_at)) => Some(own_token(content, expires_at, request.clone())),
         (Some(_), None) => {
@@ -292,9 +348,14 @@ fn print(output: Output, token: &Token) -> Result<(), Failure> {
     print_with(output, token, None)
 }
 
-fn print_with(output: Output, token: &Token, terms: Option<&TokenTerms>) -> Result<(), Failure> {
+/// Draws the QR code of a reference at a terminal.
+fn show_code(output: Output, token: &Token) {
     if let Some(code) = qr::terminal(&token.reference.url, !leads_to_this_machine(&token.reference.url)) {
         output.talk(code);
     }
+}
+
+fn print_with(output: Output, token: &Token, terms: Option<&TokenTerms>) -> Result<(), Failure> {
+    show_code(output, token);
     output.data(&shape::token_with_terms(token, terms), || shape::token_text(token, terms))
 }

@@ -1,10 +1,12 @@
 //! The account of a running node: identity, device, their secrets and their session at the backbone.
 
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use transport::backbone::{Client, DeviceCredentials, SecretText, Session};
+use tokio::time::Instant;
+use transport::backbone::{self, Client, DeviceCredentials, SecretText, Session};
 use transport::crypto::{CryptoObject as _, Form, SecretKey, SignatureKeypair, SignaturePublicKey, compact};
 use transport::datawallet;
 use transport::identity::{CONNECTOR_DEVICE_TYPE, PublicIdentity};
@@ -22,18 +24,20 @@ pub(crate) struct Account {
     record: AccountRecord,
     client: Client,
     session: Session,
+    /// Until when the backbone is known not to count uses.
+    without_claims: Mutex<Option<Instant>>,
 }
 
 impl Account {
     /// Logs in with the first call in the name of the device.
     pub(crate) fn new(record: AccountRecord, client: Client) -> Self {
         let session = client.login(record.credentials());
-        Self { record, client, session }
+        Self::with_session(record, client, session)
     }
 
     /// With a session that has logged in already.
     pub(crate) fn with_session(record: AccountRecord, client: Client, session: Session) -> Self {
-        Self { record, client, session }
+        Self { record, client, session, without_claims: Mutex::default() }
     }
 
     /// Address of the identity.
@@ -104,12 +108,35 @@ impl Account {
         quotas.ok().and_then(|quotas| quotas::lifetime(&quotas))
     }
 
+    /// Whether the backbone counts uses of tokens by claims. One that does not is asked again after a while, because it may be replaced.
+    ///
+    /// # Errors
+    /// [`backbone::Error`], as for every call.
+    pub(crate) async fn counts_uses(&self) -> Result<bool, backbone::Error> {
+        if self.without_claims.lock().unwrap_or_else(PoisonError::into_inner).is_some_and(|end| Instant::now() < end) {
+            return Ok(false);
+        }
+        let counts = match self.session.token_services().await {
+            Ok(services) => services.is_some_and(|services| services.claims),
+            // One that does not know the question may answer it in many ways.
+            Err(error) if error.failure().is_refusal() && !error.is_transient() => false,
+            Err(error) => return Err(error),
+        };
+        if !counts {
+            let end = Instant::now() + SERVICES_LIFETIME;
+            *self.without_claims.lock().unwrap_or_else(PoisonError::into_inner) = Some(end);
+        }
+        Ok(counts)
+    }
+
     /// Calls in the name of this device.
     pub(crate) fn session(&self) -> &Session {
         &self.session
     }
 }
 
+/// How long a backbone that does not count uses is not asked again.
+const SERVICES_LIFETIME: Duration = Duration::from_secs(10 * 60);
 /// How long the backbone is asked for its terms. Without an answer it refuses later what it does not allow.
 const TERMS_TIMEOUT: Duration = Duration::from_secs(5);
 

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::panic;
+use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -40,6 +41,14 @@ impl Background {
         self.tasks.close();
         self.tasks.wait().await;
         self.tasks.reopen();
+    }
+
+    /// Lets the work end that is there, within some time, and ends the rest. Idempotent.
+    pub(crate) async fn finish(&self, within: Duration) {
+        self.tasks.close();
+        // The rest is ended, whatever it is.
+        let _ = tokio::time::timeout(within, self.tasks.wait()).await;
+        self.stop().await;
     }
 
     /// Ends all work and waits for that. Idempotent.

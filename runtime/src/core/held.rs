@@ -16,6 +16,8 @@ pub(crate) struct Held {
     pub(crate) judging: KeyedLocks<TokenId>,
     /// Tokens whose terms are being changed, here and at the backbone.
     pub(crate) changing: KeyedLocks<TokenId>,
+    /// Tokens that are being replaced by others.
+    pub(crate) rotating: KeyedLocks<TokenId>,
     /// Wrong passwords of peers.
     pub(crate) guesses: Guesses,
     /// Uses that the backbone has allocated for peers.
@@ -33,6 +35,7 @@ impl Held {
         Self {
             judging: KeyedLocks::default(),
             changing: KeyedLocks::default(),
+            rotating: KeyedLocks::default(),
             leases: Leases::default(),
             guesses: Guesses::new(peers.map_or(WRONG_PASSWORDS, |peers| peers.limits.wrong_passwords)),
             #[cfg(test)]

@@ -70,6 +70,8 @@ pub(crate) struct Core {
     pub(crate) staging_of_guests: Arc<Semaphore>,
     /// Work that nobody has to wait for.
     pub(crate) background: Background,
+    /// Ends of uses that are being told, for which a stop waits.
+    pub(crate) ending: Background,
 }
 
 /// The parts of a core that have a life of their own.
@@ -120,6 +122,7 @@ impl Core {
             staging: Arc::new(Semaphore::new(MAX_STAGED)),
             staging_of_guests: Arc::new(Semaphore::new(MAX_STAGED_OF_GUESTS)),
             background: Background::default(),
+            ending: Background::default(),
         })
     }
 

@@ -40,10 +40,6 @@ impl<'a> Backbone<'a> {
         self.core.account.session()
     }
 
-    async fn counts_uses(&self) -> Result<bool, Failure> {
-        Ok(self.session().token_services().await?.is_some_and(|services| services.claims))
-    }
-
     /// When something expires for which the backbone said `told` although `asked` was sent. A backbone shortens what its
     /// guests store; it cannot lengthen anything, and what it says has ended long ago is not believed.
     fn granted_expiry(&self, asked: Timestamp, told: Timestamp) -> Timestamp {
@@ -109,14 +105,18 @@ impl Delivery for Backbone<'_> {
     ) -> Result<Token, Failure> {
         let session = self.session();
         let read = match claim {
-            Some(claim) if self.counts_uses().await? => session.claimed_token(id, claim, password_hash).await,
+            Some(claim) if self.counts_uses(id).await? => session.claimed_token(id, claim, password_hash).await,
             _ => session.token(id, password_hash).await,
         };
         read.map_err(|error| self.not_read(named, error))
     }
 
+    async fn counts_uses(&self, _: &TokenId) -> Result<bool, Failure> {
+        Ok(self.core.account.counts_uses().await?)
+    }
+
     async fn end_claim(&self, id: &TokenId, claim: &ClaimId, end: ClaimEnd) -> Result<(), Failure> {
-        if !self.counts_uses().await? {
+        if !self.counts_uses(id).await? {
             return Err(Failure::NotFound(Error::RecordNotFound("Claim")));
         }
         Ok(match end {

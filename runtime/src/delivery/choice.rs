@@ -47,6 +47,13 @@ impl Delivery for Choice<Backbone<'_>, Memory<'_>> {
         }
     }
 
+    async fn counts_uses(&self, id: &TokenId) -> Result<bool, Failure> {
+        match self {
+            Self::Backbone(by) => by.counts_uses(id).await,
+            Self::Memory(by) => by.counts_uses(id).await,
+        }
+    }
+
     async fn end_claim(&self, id: &TokenId, claim: &ClaimId, end: ClaimEnd) -> Result<(), Failure> {
         match self {
             Self::Backbone(by) => by.end_claim(id, claim, end).await,

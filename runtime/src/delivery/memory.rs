@@ -230,6 +230,10 @@ impl Delivery for Memory<'_> {
         }
     }
 
+    async fn counts_uses(&self, _: &TokenId) -> Result<bool, Failure> {
+        Ok(true)
+    }
+
     async fn end_claim(&self, id: &TokenId, claim: &ClaimId, end: ClaimEnd) -> Result<(), Failure> {
         let mut held = self.reached().await?;
         let token = held.tokens.get_mut(id).ok_or_else(|| self.not_found("Token", None))?;

@@ -60,6 +60,7 @@
 mod backbone;
 #[cfg(test)]
 mod choice;
+pub(crate) mod claims;
 #[cfg(test)]
 mod conformance;
 mod direct;
@@ -190,6 +191,9 @@ pub(crate) trait Delivery: Send + Sync {
         claim: Option<&ClaimId>,
         named: Option<&str>,
     ) -> impl Future<Output = Result<Token, Failure>> + Send;
+
+    /// Whether somebody who is asked for this token counts its uses.
+    fn counts_uses(&self, id: &TokenId) -> impl Future<Output = Result<bool, Failure>> + Send;
 
     /// Ends a use of a token: commits it once the whole content was verified, or gives it back. Can be repeated.
     ///

@@ -275,9 +275,10 @@ fn slow() -> PeerFailure {
     PeerFailure::Unreachable("it does not answer in time".to_owned())
 }
 
-/// What both sides answered. The kind is that of the backbone, whose failures callers tell apart.
+/// What both sides answered. The kind is that of the backbone, whose failures callers tell apart, unless only the peer has the token.
 fn both(direct: PeerFailure, backbone: Failure, is_foreign: bool) -> Failure {
     let kind = match &backbone {
+        Failure::NotFound(_) if direct::is_used_up(&direct) => Failure::NoUseLeft,
         Failure::NotFound(_) => Failure::NotFound,
         Failure::NoUseLeft(_) => Failure::NoUseLeft,
         Failure::TooLarge(_) => Failure::TooLarge,
@@ -320,6 +321,11 @@ where
                 Box::pin(self.in_turn_or_race(from_peer, from_backbone, named)).await
             }
         }
+    }
+
+    /// A peer may count the uses of what it has made itself.
+    async fn counts_uses(&self, id: &TokenId) -> Result<bool, Failure> {
+        if self.route_to_token(id).is_some() { Ok(true) } else { self.backbone.counts_uses(id).await }
     }
 
     /// Asks whoever allocates the uses of the token, which the receiver does not know: the backbone first, because it hardly ever is

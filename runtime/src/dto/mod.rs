@@ -26,4 +26,4 @@ pub use password::{EmptyPassword, InvalidPin, Password, PasswordLocation, Passwo
 pub use peer::{Connectivity, Peer, Relay};
 pub use token::Token;
 pub use token_settings::{InvalidMaxDownloads, LabelTooLong, MaxDownloads, Notify, TokenLabel, UnknownNotify};
-pub use token_terms::{ChangedToken, TokenPath, TokenStatus, TokenTerms};
+pub use token_terms::{ChangedToken, RotatedToken, TokenPath, TokenStatus, TokenTerms};

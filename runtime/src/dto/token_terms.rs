@@ -97,8 +97,10 @@ fn status(terms: &token_terms::TokenTerms, now: Timestamp) -> TokenStatus {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub enum TokenPath {
-    /// The new expiry holds.
+    /// The new terms hold.
     Changed,
+    /// Nothing was to be changed there.
+    Unchanged,
     /// Nobody else gets it any more.
     Revoked,
     /// The token is not there any more, so nobody gets it.
@@ -118,4 +120,15 @@ pub struct ChangedToken {
     pub backbone: TokenPath,
     /// From this node, by peers. Other devices of the identity follow when they have synchronized.
     pub peers: TokenPath,
+}
+
+/// A token that replaces another one.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct RotatedToken {
+    /// The new one, with the reference to hand on.
+    pub token: Token,
+    /// The old one, which is revoked, and what that has done path by path.
+    pub old: ChangedToken,
 }

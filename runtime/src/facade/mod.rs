@@ -13,6 +13,7 @@ mod storage;
 #[cfg(test)]
 mod tests;
 mod tokens;
+mod tokens_rotate;
 mod tokens_terms;
 
 use std::sync::Arc;

@@ -121,6 +121,7 @@ impl TokensFacade {
         check_future(request.expires_at, &*self.node.core.clock)?;
         let new = NewToken {
             terms: request.terms(),
+            replaces: None,
             password: request.password_protection.map(NewPassword::check).transpose()?,
             content: TokenJson::check(request.content, self.node.core.config.backbone.max_token_content)?,
             expires_at: request.expires_at,

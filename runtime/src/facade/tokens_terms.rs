@@ -1,33 +1,73 @@
-//! Terms of own tokens: look at them, change the expiry, revoke.
+//! Terms of own tokens: look at them, change them, revoke.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use tracing::{info, instrument};
 use transport::wire::backbone::token_terms::{ChangeTokenTerms, TokenTerms as BackboneTerms};
 use transport::wire::{Timestamp, TokenId};
 
 use super::TokensFacade;
 use crate::core::Core;
-use crate::dto::{ChangedToken, TokenPath, TokenTerms};
+use crate::dto::{ChangedToken, MaxDownloads, Notify, TokenLabel, TokenPath, TokenTerms};
 use crate::event::Event;
 use crate::held::{self, Edit};
 use crate::logging::short;
 use crate::store::{Batch, View, collection};
-use crate::token::{self, Revocation, TokenSettings, check_future};
+use crate::token::{self, Revocation, TokenSettings, check_beginning, check_future};
 use crate::{Error, Result};
 
-/// New terms of an own token.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+/// New terms of an own token. What is absent stays as it is.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
 pub struct UpdateToken {
     /// Another expiry, earlier or later; must lie in the future.
-    pub expires_at: Timestamp,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Timestamp>,
+    /// Another beginning; `Some(None)`, which is `null`, for none.
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    pub not_before: Option<Option<Timestamp>>,
+    /// Another limit; `Some(None)`, which is `null`, for none. If it is lower than what is used already, no use is left.
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    pub max_downloads: Option<Option<MaxDownloads>>,
+    /// Another note; `Some(None)`, which is `null`, for none. Kept on this device.
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    pub label: Option<Option<TokenLabel>>,
+    /// Of which uses this identity is told, on this device.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub notify: Option<Notify>,
+}
+
+impl UpdateToken {
+    /// Another expiry, and nothing else.
+    #[must_use]
+    pub fn until(expires_at: Timestamp) -> Self {
+        Self { expires_at: Some(expires_at), ..Self::default() }
+    }
+
+    /// What the backbone has to be told, if that is anything.
+    fn enforced(&self) -> Option<ChangeTokenTerms> {
+        let max_uses = self.max_downloads.map(|most| most.map(MaxDownloads::get));
+        let change = ChangeTokenTerms { expires_at: self.expires_at, not_before: self.not_before, max_uses };
+        Some(change).filter(|change| *change != ChangeTokenTerms::default())
+    }
+
+    /// Whether nobody may load the token here any more without the backbone being asked.
+    fn limits(&self) -> bool {
+        self.max_downloads.is_some_and(|most| most.is_some()) || self.not_before.is_some_and(|begin| begin.is_some())
+    }
+}
+
+/// Reads a member that is there, be it `null`.
+fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
 }
 
 const NO_TERMS: &str = "The backbone does not tell how a token was used.";
 const NO_CHANGE: &str =
-    "The backbone cannot change the expiry of a token; delete the token instead, and create another one.";
-const NO_REVOCATION: &str = "The backbone cannot revoke tokens; delete the token instead, which ends it for everybody.";
-const IS_REVOKED: &str = "The token is revoked, which cannot be taken back; create another one.";
+    "The backbone cannot change the terms of a token; delete the token instead, and create another one.";
+pub(super) const NO_REVOCATION: &str =
+    "The backbone cannot revoke tokens; delete the token instead, which ends it for everybody.";
+pub(super) const IS_REVOKED: &str = "The token is revoked, which cannot be taken back; create another one.";
+const NO_MEMBER: &str = "at least one of expiresAt, notBefore, maxDownloads, label and notify must be given";
 const NOT_OWN: &str = "Only the identity that has made a token has access to its terms.";
 
 impl TokensFacade {
@@ -50,35 +90,86 @@ impl TokensFacade {
         Ok(TokenTerms::of(terms, core.clock.now()))
     }
 
-    /// Changes the expiry of an own token: at the backbone, at this node, and at the other devices of the identity when they
-    /// synchronize. Those who have loaded the token before may do so for 30 days after any expiry.
+    /// Changes terms of an own token: at the backbone and at this node; the expiry also at the other devices of the identity when they
+    /// synchronize. Those who have loaded the token before may do so for 30 days after any expiry. Peers that load
+    /// the token from this node are counted by the backbone, too.
     ///
-    /// The backbone comes first. If the change fails afterwards, it is to be repeated.
+    /// The backbone comes first; it is not asked if only `label` and `notify` change. If the change fails afterwards, it is to be
+    /// repeated.
     ///
     /// # Errors
-    /// [`Error::InvalidPropertyValue`] for an expiry that is not in the future, [`Error::RecordNotFound`] if it is not known here,
-    /// [`Error::NotSupported`] for a peer's token, for one that is revoked, and if the backbone cannot do it; the backbone's errors.
+    /// [`Error::InvalidPropertyValue`] if nothing is to be changed, and for an expiry that is not in the future or a beginning that is
+    /// not before the expiry, [`Error::RecordNotFound`] if it is not known here, [`Error::NotSupported`] for a peer's token, for one that is
+    /// revoked, and if the backbone cannot do it; the backbone's errors.
     #[instrument(skip_all, fields(token = short(id)))]
     pub async fn update_token(&self, id: &TokenId, request: UpdateToken) -> Result<ChangedToken> {
         let core = self.core();
-        check_future(request.expires_at, &*core.clock)?;
+        if request == UpdateToken::default() {
+            return Err(Error::InvalidPropertyValue(NO_MEMBER.to_owned()));
+        }
+        if let Some(expires_at) = request.expires_at {
+            check_future(expires_at, &*core.clock)?;
+        }
         self.check_own(id)?;
-        check_services(core, NO_CHANGE).await?;
         let _changing = core.held.changing.hold(id.clone()).await;
+        let enforced = request.enforced();
+        if let Some(change) = &enforced {
+            self.change_enforced(id, &request, change).await?;
+        }
+        self.store_notes(id, &request).await?;
+        info!("the terms of a token were changed");
+        let path = if enforced.is_some() { TokenPath::Changed } else { TokenPath::Unchanged };
+        let changed = self.changed(id, path, path).await?;
+        core.events.publish(Event::TokenChanged(Box::new(changed.token.clone())));
+        Ok(changed)
+    }
+
+    /// Changes what the backbone enforces, and then what this node does.
+    async fn change_enforced(&self, id: &TokenId, request: &UpdateToken, change: &ChangeTokenTerms) -> Result<()> {
+        let core = self.core();
+        check_beginning(request.not_before.flatten(), request.expires_at.unwrap_or(self.record(id)?.expires_at))?;
+        check_services(core, NO_CHANGE).await?;
         check_not_revoked(&core.store.view(), id)?;
-        let change = ChangeTokenTerms { expires_at: Some(request.expires_at), ..ChangeTokenTerms::default() };
-        let terms = core.account.session().change_token_terms(id, &change).await?;
+        if request.limits() {
+            self.count_from_now_on(id).await?;
+        }
+        let terms = core.account.session().change_token_terms(id, change).await?;
         self.note(id, &terms).await?;
         if let Some(at) = terms.revoked_at {
             // Another device has revoked it.
             self.close(id, at).await?;
             return Err(Error::NotSupported(IS_REVOKED.to_owned()));
         }
-        self.store_expiry(id, terms.expires_at).await?;
-        info!("the expiry of a token was changed");
-        let changed = self.changed(id, TokenPath::Changed, TokenPath::Changed).await?;
-        core.events.publish(Event::TokenChanged(Box::new(changed.token.clone())));
-        Ok(changed)
+        self.store_expiry(id, terms.expires_at).await
+    }
+
+    /// Asks the backbone about each use of the token that a peer makes here, before the backbone has the new terms. Without a limit it
+    /// grants them all.
+    async fn count_from_now_on(&self, id: &TokenId) -> Result<()> {
+        let count = |view: &View<'_>| {
+            let mut batch = Batch::new();
+            let mut edit = Edit::of(view, &mut batch)?;
+            edit.count_uses(id)?;
+            edit.finish()?;
+            Ok((batch, ()))
+        };
+        self.core().store.change(count).await
+    }
+
+    /// Keeps what only this device knows.
+    async fn store_notes(&self, id: &TokenId, request: &UpdateToken) -> Result<()> {
+        let store = |view: &View<'_>| {
+            let mut settings = TokenSettings::stored(view, id)?;
+            if let Some(label) = &request.label {
+                settings.label = label.clone().filter(|label| !label.is_empty());
+            }
+            settings.notify = request.notify.or(settings.notify);
+            view.object(collection::TOKENS, id.as_str())?.ok_or(Error::RecordNotFound("Token"))?;
+            let mut batch = Batch::new();
+            settings.put(&mut batch, id)?;
+            Ok((batch, ()))
+        };
+        self.core().store.change(store).await
     }
 
     /// Revokes an own token: nobody else gets it any more, neither from the backbone nor from this node, not even those who have
@@ -112,23 +203,23 @@ impl TokensFacade {
         Ok(changed)
     }
 
-    fn core(&self) -> &Core {
+    pub(super) fn core(&self) -> &Core {
         &self.node.core
     }
 
-    fn check_own(&self, id: &TokenId) -> Result<()> {
+    pub(super) fn check_own(&self, id: &TokenId) -> Result<()> {
         if self.record(id)?.is_own { Ok(()) } else { Err(Error::NotSupported(NOT_OWN.to_owned())) }
     }
 
     /// Keeps what the backbone says of terms and uses, for as long as the token is stored. Peers are served by these terms from then on.
-    async fn note(&self, id: &TokenId, terms: &BackboneTerms) -> Result<()> {
+    pub(super) async fn note(&self, id: &TokenId, terms: &BackboneTerms) -> Result<()> {
         let now = self.core().clock.now();
         let note = |view: &View<'_>| {
             let mut batch = Batch::new();
             let mut edit = Edit::of(view, &mut batch)?;
             edit.use_within(id, terms.not_before, terms.max_uses.is_some())?;
             edit.finish()?;
-            let Some(mut object) = view.object(collection::TOKENS, id.as_str())? else { return Ok((batch, ())) };
+            let Some(mut object) = view.object(collection::TOKENS, id.as_str())? else { return Ok((batch, false)) };
             let before = TokenSettings::stored(view, id)?;
             let after = before.clone().refreshed(terms, now);
             if after != before {
@@ -140,9 +231,15 @@ impl TokensFacade {
                 object.properties.insert(HAS_TERMS.to_owned(), true.into());
                 batch.record_update(object);
             }
-            Ok((batch, ()))
+            Ok((batch, after != before && after.is_to_be_told_after(&before)))
         };
-        self.core().change(note).await
+        if self.core().change(note).await? {
+            let uses = terms.committed_uses.saturating_add(terms.leased_uses);
+            let remaining = terms.max_uses.map(|most| most.saturating_sub(uses));
+            let token = Box::new(self.token(id).await?);
+            self.core().events.publish(Event::TokenUsed { token, uses, remaining });
+        }
+        Ok(())
     }
 
     /// From now on this node gives it to nobody.
@@ -206,7 +303,7 @@ impl TokensFacade {
 const EXPIRES_AT: &str = "expiresAt";
 const HAS_TERMS: &str = "hasTerms";
 
-async fn check_services(core: &Core, otherwise: &str) -> Result<()> {
+pub(super) async fn check_services(core: &Core, otherwise: &str) -> Result<()> {
     let services = core.account.session().token_services().await?;
     match services.is_some_and(|services| services.terms) {
         true => Ok(()),
@@ -214,7 +311,7 @@ async fn check_services(core: &Core, otherwise: &str) -> Result<()> {
     }
 }
 
-fn check_not_revoked(view: &View<'_>, id: &TokenId) -> Result<()> {
+pub(super) fn check_not_revoked(view: &View<'_>, id: &TokenId) -> Result<()> {
     match Revocation::stored(view, id)? {
         Some(_) => Err(Error::NotSupported(IS_REVOKED.to_owned())),
         None => Ok(()),

@@ -18,6 +18,7 @@ use crate::blocking::joined;
 use crate::code::ErrorCode;
 use crate::content_store::{Keeping, KnownContent};
 use crate::core::Core;
+use crate::delivery::claims;
 use crate::peer::{Path, PathLog};
 use crate::{Error, Result};
 
@@ -161,7 +162,12 @@ impl Chunks {
             let opened = joined(&mut opening.task).await;
             self.is_in_order = opened.is_ok();
             match opened {
-                Ok(chunk) => return Ok(chunk),
+                Ok(chunk) => {
+                    if index + 1 == self.layout.chunk_count() {
+                        claims::verified(self.blob.core(), self.blob.id());
+                    }
+                    return Ok(chunk);
+                }
                 Err(error) => {
                     let is_again = self.can_be_fetched_again(&opening, error);
                     self.jump(index);

@@ -23,7 +23,7 @@ use super::{FileReader, FileRecord, Observer, Phase, Progress};
 use crate::blocking::{blocking, joined};
 use crate::code::ErrorCode;
 use crate::core::Core;
-use crate::delivery::{self, Delivery as _, Failure, Incoming, Retries};
+use crate::delivery::{self, Delivery as _, Failure, Incoming, Retries, claims};
 use crate::peer::{Path, PathLog};
 use crate::{Error, Result};
 
@@ -82,7 +82,7 @@ pub(crate) async fn download(
 }
 
 async fn download_whole(
-    core: &Core,
+    core: &Arc<Core>,
     id: &FileId,
     record: &FileRecord,
     metadata: &FileMetadata,
@@ -99,6 +99,7 @@ async fn download_whole(
             Ok(verified) => {
                 report(observer, Phase::Verifying, record.filesize, Some(record.filesize), &paths);
                 whole.by.iter().for_each(|by| core.routes.worked(id, by.origin()));
+                claims::verified(core, id);
                 return Ok(verified.by(paths));
             }
             Err(error) => error,

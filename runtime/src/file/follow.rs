@@ -25,7 +25,7 @@ use super::{FileRecord, Observer, Phase, Progress};
 use crate::blocking::blocking;
 use crate::code::ErrorCode;
 use crate::core::Core;
-use crate::delivery::{self, Arriving, Delivery as _, Failure, Incoming, Retries, Sources};
+use crate::delivery::{self, Arriving, Delivery as _, Failure, Incoming, Retries, Sources, claims};
 use crate::peer::Path;
 use crate::{BackboneError, Error, Result, file_name};
 
@@ -272,6 +272,7 @@ impl Following {
         let root = record.root.ok_or_else(|| load::invalid(&self.core))?;
         self.growth.verify(&root).map_err(|error| self.refuse(error))?;
         let record = load::remember(&self.core, &self.id, *record).await?;
+        claims::verified(&self.core, &self.id);
         self.state = State::Verified(Box::new(record));
         Ok(())
     }

@@ -91,7 +91,11 @@ impl RemoteBlob {
         Self { sources: Sources::Backbone, ..Self::new(core, id, length) }
     }
 
-    pub(super) fn core(&self) -> &Core {
+    pub(super) fn id(&self) -> &FileId {
+        &self.id
+    }
+
+    pub(super) fn core(&self) -> &Arc<Core> {
         &self.core
     }
 

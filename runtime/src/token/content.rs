@@ -50,6 +50,11 @@ impl TokenJson {
         json::from_text(&text).map(Self).map_err(|_| Error::InvalidTokenContent)
     }
 
+    /// The content of a stored token, which was checked before.
+    pub(crate) fn stored(value: Value) -> Self {
+        Self(value)
+    }
+
     pub(crate) fn value(&self) -> &Value {
         &self.0
     }

@@ -7,7 +7,7 @@ use transport::wire::backbone::tokens::CreateToken;
 use transport::wire::{Address, FileId, Timestamp, TokenId};
 
 use super::password::{NewPassword, StoredPassword};
-use super::{NewTerms, TokenJson, TokenRecord, TokenSettings};
+use super::{NewTerms, Rotation, TokenJson, TokenRecord, TokenSettings};
 use crate::clock::Clock;
 use crate::core::Core;
 use crate::delivery::{self, Delivery as _};
@@ -29,6 +29,15 @@ pub(crate) struct NewToken {
     pub(crate) shares: Option<FileId>,
     /// What the published protocol does not have.
     pub(crate) terms: NewTerms,
+    /// The own token in whose place it is made.
+    pub(crate) replaces: Option<Replaced>,
+}
+
+/// A token that is replaced by a new one.
+pub(crate) struct Replaced {
+    pub(crate) id: TokenId,
+    /// How often it was used when its uses were carried over.
+    pub(crate) used: u32,
 }
 
 const NO_TERMS: &str = "The backbone cannot limit how often a token is used, nor from when on; leave out 'maxDownloads' and 'notBefore', or \
@@ -38,7 +47,7 @@ const NO_TERMS: &str = "The backbone cannot limit how often a token is used, nor
 ///
 /// # Errors
 /// [`Error::NotSupported`], and the backbone's errors.
-async fn check_enforced(core: &Core, terms: &NewTerms) -> Result<()> {
+pub(crate) async fn check_enforced(core: &Core, terms: &NewTerms) -> Result<()> {
     if !terms.are_enforced() {
         return Ok(());
     }
@@ -106,7 +115,10 @@ impl NewToken {
             held.used_within(self.terms.not_before, self.terms.max_downloads.is_some())
         });
         let settings = TokenSettings::of(&self.terms);
-        let stored = Some((record.to_object(&created.id), &settings)).filter(|_| !self.ephemeral);
+        let replaced = self.replaces.map(|Replaced { id, used }| {
+            (id, Rotation { to: created.id.clone(), used, limit: self.terms.max_downloads, is_complete: false })
+        });
+        let stored = Some((record.to_object(&created.id), &settings, replaced)).filter(|_| !self.ephemeral);
         remember(core, &created.id, stored, held).await?;
         if let Some(addressee) = &record.for_identity {
             core.peers.hint(addressee);
@@ -131,11 +143,11 @@ pub(crate) fn check_beginning(not_before: Option<Timestamp>, expires_at: Timesta
     }
 }
 
-/// Stores a token that was just created with its settings, and what is held of it for peers, in one commit.
+/// Stores a token that was just created with its settings, what it replaces, and what is held of it for peers, in one commit.
 async fn remember(
     core: &Core,
     id: &TokenId,
-    stored: Option<(Object, &TokenSettings)>,
+    stored: Option<(Object, &TokenSettings, Option<(TokenId, Rotation)>)>,
     held: Option<HeldToken>,
 ) -> Result<()> {
     let hold = |view: &View<'_>, batch: &mut Batch| {
@@ -145,9 +157,13 @@ async fn remember(
         Ok(edit.finish()?)
     };
     match stored {
-        Some((object, settings)) => {
+        Some((object, settings, replaced)) => {
             let also = |view: &View<'_>, batch: &mut Batch| {
                 settings.put(batch, id)?;
+                if let Some((old, rotation)) = replaced {
+                    let of_old = TokenSettings::stored(view, &old)?;
+                    TokenSettings { rotation: Some(rotation), ..of_old }.put(batch, &old)?;
+                }
                 hold(view, batch)
             };
             core.remember_and(object, also).await

@@ -1,5 +1,7 @@
 //! Loads a token by its reference.
 
+use std::sync::Arc;
+
 use transport::crypto::SecretKey;
 use transport::token::TokenContent;
 use transport::wire::backbone::tokens::Token as BackboneToken;
@@ -13,7 +15,7 @@ use super::password::StoredPassword;
 use super::{TokenJson, TokenRecord};
 use crate::code::ErrorCode;
 use crate::core::Core;
-use crate::delivery::{self, Delivery as _, Failure, Opened, Sources, learn};
+use crate::delivery::{self, Delivery as _, Failure, Opened, Sources, claims, learn};
 use crate::dto::JsonText;
 use crate::peer::Origin;
 use crate::store::{View, collection};
@@ -27,11 +29,11 @@ pub(crate) struct Loaded {
     pub(crate) was_known: bool,
 }
 
-/// Returns the stored token, else reads it from the backbone. Nothing is stored.
+/// Returns the stored token, else reads it, as one use of it if somebody counts. Nothing is stored but this use.
 ///
 /// What the reference itself excludes is refused without a request: first a missing password (even for stored tokens), then a
 /// reference for another identity.
-pub(crate) async fn load(core: &Core, reference: &TokenReference, password: Option<&str>) -> Result<Loaded> {
+pub(crate) async fn load(core: &Arc<Core>, reference: &TokenReference, password: Option<&str>) -> Result<Loaded> {
     let password = chosen_password(core, reference, password)?;
     if let Some(record) = stored(&core.store.view(), &reference.id)? {
         learn_again(core, reference, &record, password.as_ref()).await?;
@@ -45,25 +47,47 @@ pub(crate) async fn load(core: &Core, reference: &TokenReference, password: Opti
     let named = reference.backbone_base_url.as_deref();
     let peer = core.routes.to_token(&reference.id).map(|route| route.direct.peer_id);
     let asked = hash.as_deref();
-    let ask = |sources| async move { delivery::by(core, sources).token(&reference.id, asked, None, named).await };
-    let first = ask(Sources::All).await.map_err(|failure| match failure {
-        Failure::TooLarge(_) => unreadable(core, UnreadableContent::TooLarge),
-        other => other.into(),
-    })?;
+    let used = claims::begin(core, &reference.id).await?;
+    let claim = used.as_ref().map(|used| &used.claim);
+    let ask = |sources| async move { delivery::by(core, sources).token(&reference.id, asked, claim, named).await };
+    let first = match ask(Sources::All).await {
+        Ok(token) => token,
+        Err(failure) => {
+            if let Some(used) = &used {
+                claims::refused(core, &reference.id, used, &failure).await?;
+            }
+            return Err(match failure {
+                Failure::TooLarge(_) => unreadable(core, UnreadableContent::TooLarge),
+                other => other.into(),
+            });
+        }
+    };
     let open = |token| open(core, reference, token, password.clone());
-    let Opened { value: record, refused } = delivery::opened(first, peer.is_some(), ask, open).await?;
-    if let Some(content) = content_of(&record) {
+    let Opened { value: record, refused } = match delivery::opened(first, peer.is_some(), ask, open).await {
+        Ok(opened) => opened,
+        Err(error) => {
+            if let Some(used) = used {
+                claims::unusable(core, &reference.id, used);
+            }
+            return Err(error);
+        }
+    };
+    let content = content_of(&record);
+    if let Some(used) = used.clone() {
+        claims::opened(core, &reference.id, used, content.as_ref()).await?;
+    }
+    if let Some(content) = content {
         match (refused, peer) {
-            (None, _) | (_, None) => learn::of_token(core, reference, &content, asked, None).await?,
+            (None, _) | (_, None) => learn::of_token(core, reference, &content, asked, claim).await?,
             (Some((Origin::Peer, reason)), Some(peer)) => {
                 // Where the maker of the token says that its file is counts for more than what led to a wrong token.
                 core.routes.forget_token(&reference.id);
                 let reference = TokenReference { direct: None, ..reference.clone() };
-                learn::of_token(core, &reference, &content, asked, None).await?;
+                learn::of_token(core, &reference, &content, asked, claim).await?;
                 delivery::token_refused(core, &content, Some(peer), &reason);
             }
             (Some((Origin::Backbone, reason)), _) => {
-                learn::of_token(core, reference, &content, asked, None).await?;
+                learn::of_token(core, reference, &content, asked, claim).await?;
                 delivery::token_refused(core, &content, None, &reason);
             }
         }

@@ -9,9 +9,9 @@ mod settings;
 mod terms;
 
 pub(crate) use self::content::TokenJson;
-pub(crate) use self::create::{NewToken, check_beginning, check_future, password_hash};
+pub(crate) use self::create::{NewToken, Replaced, check_beginning, check_enforced, check_future, password_hash};
 pub(crate) use self::load::{load, stored, unreadable_reference};
 pub(crate) use self::password::NewPassword;
 pub(crate) use self::record::TokenRecord;
-pub(crate) use self::settings::{NewTerms, TokenSettings};
+pub(crate) use self::settings::{NewTerms, Rotation, TokenSettings};
 pub(crate) use self::terms::{Ending, Revocation};

@@ -5,7 +5,7 @@ use transport::crypto::{SecretKey, compact};
 use transport::wire::reference::BaseUrl;
 use transport::wire::{Address, DeviceId, Timestamp, TokenId, TokenReference};
 
-use super::password::StoredPassword;
+use super::password::{NewPassword, StoredPassword};
 use crate::Result;
 use crate::core::place;
 use crate::dto::{self, JsonText};
@@ -54,6 +54,14 @@ impl TokenRecord {
 
     pub(crate) fn to_object(&self, id: &TokenId) -> Object {
         Object::typed(collection::TOKENS, id.as_str(), Self::TYPE, self)
+    }
+
+    /// Its password for another token, which gets a salt of its own.
+    ///
+    /// # Errors
+    /// [`crate::Error::InvalidPropertyValue`] for one that this version does not take, as another program may have stored it.
+    pub(crate) fn password(&self) -> Result<Option<NewPassword>> {
+        self.password_protection.as_ref().map(|password| NewPassword::check(password.to_dto())).transpose()
     }
 
     /// The token as users see it, with references to the backbone at `base_url`.

@@ -5,7 +5,7 @@
 //! ordinary token only.
 //!
 //! ```text
-//! TokenSettings/<token>  label, terms as they were set last, last known uses
+//! TokenSettings/<token>  label, terms as they were set last, last known uses, the token that replaces it
 //! ```
 
 use serde::{Deserialize, Serialize};
@@ -55,6 +55,26 @@ pub(crate) struct TokenSettings {
     /// None before they were asked for.
     #[serde(rename = "u", default, skip_serializing_if = "Option::is_none")]
     pub(crate) uses: Option<KnownUses>,
+    /// The token that replaces it.
+    #[serde(rename = "r", default, skip_serializing_if = "Option::is_none")]
+    pub(crate) rotation: Option<Rotation>,
+}
+
+/// A token that replaces another one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Rotation {
+    /// The new token.
+    #[serde(rename = "t")]
+    pub(crate) to: TokenId,
+    /// How often the old one was used when its uses were carried over.
+    #[serde(rename = "u")]
+    pub(crate) used: u32,
+    /// How many uses were carried over; none without a limit.
+    #[serde(rename = "m")]
+    pub(crate) limit: Option<MaxDownloads>,
+    /// Whether the old one has ended, and what was used of it meanwhile was taken off the new one.
+    #[serde(rename = "c")]
+    pub(crate) is_complete: bool,
 }
 
 /// How often a token was used when the side that counts was asked last.
@@ -75,6 +95,10 @@ pub(crate) struct KnownUses {
 }
 
 impl KnownUses {
+    fn all(self) -> u32 {
+        self.committed.saturating_add(self.leased)
+    }
+
     fn are_none(&self) -> bool {
         (self.committed, self.leased, self.last_read_at) == (0, 0, None)
     }
@@ -96,6 +120,7 @@ impl TokenSettings {
             max_downloads: terms.max_downloads,
             notify: terms.notify,
             uses: None,
+            rotation: None,
         }
     }
 
@@ -136,9 +161,19 @@ impl TokenSettings {
         }
     }
 
+    /// Whether its creator wants to be told of what was used since `before`.
+    pub(crate) fn is_to_be_told_after(&self, before: &Self) -> bool {
+        let (before, after) = (before.uses.map_or(0, KnownUses::all), self.uses.map_or(0, KnownUses::all));
+        match self.notify.unwrap_or_default() {
+            Notify::None => false,
+            Notify::First => before == 0 && after > 0,
+            Notify::Each => after > before,
+        }
+    }
+
     /// The token with what is shown of them.
     pub(crate) fn show_in(self, token: dto::Token) -> dto::Token {
-        let Self { label, not_before, max_downloads, notify, uses: _ } = self;
+        let Self { label, not_before, max_downloads, notify, uses: _, rotation: _ } = self;
         dto::Token { label, not_before, max_downloads, notify, ..token }
     }
 }
@@ -173,7 +208,8 @@ mod tests {
         let store = Store::open_in(directory.path(), &key, true).unwrap();
         let id: TokenId = "TOKabcdefghijklmno12".parse().unwrap();
         let uses = Some(KnownUses { committed: 1, leased: 2, last_read_at: None, at: time(9) });
-        let full = TokenSettings { uses, ..TokenSettings::of(&terms()) };
+        let rotation = Some(Rotation { to: id.clone(), used: 1, limit: None, is_complete: true });
+        let full = TokenSettings { uses, rotation, ..TokenSettings::of(&terms()) };
         for settings in [full, TokenSettings::of(&terms()), TokenSettings::default()] {
             let mut batch = Batch::new();
             settings.put(&mut batch, &id).unwrap();
@@ -208,6 +244,7 @@ mod tests {
                 max_downloads: Some(7.try_into().unwrap()),
                 notify: Some(Notify::First),
                 uses: Some(uses),
+                rotation: None,
             }
         );
     }
@@ -233,6 +270,20 @@ mod tests {
         said.committed_uses = 0;
         let fewer = first.refreshed(&said, time(4)).uses.unwrap();
         assert_eq!((fewer.committed, fewer.at), (0, time(4)));
+    }
+
+    #[test]
+    fn the_creator_is_told_of_the_uses_it_wants_to_know_of() {
+        let used = |notify, committed| {
+            let uses = Some(KnownUses { committed, leased: 0, last_read_at: None, at: time(1) });
+            TokenSettings { notify: Some(notify), uses, ..TokenSettings::default() }
+        };
+        for (notify, told) in
+            [(Notify::None, [false; 3]), (Notify::First, [true, false, false]), (Notify::Each, [true, true, false])]
+        {
+            let changes = [(0, 1), (1, 2), (2, 2)];
+            assert_eq!(changes.map(|(from, to)| used(notify, to).is_to_be_told_after(&used(notify, from))), told);
+        }
     }
 
     #[test]

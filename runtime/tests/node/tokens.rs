@@ -8,7 +8,9 @@ use std::time::Duration;
 use backbone_mock::fault::{Fault, Matching};
 use http::Method;
 use runtime::dto::{Notify, Password, PasswordLocation, PasswordProtection, Token, TokenPath, TokenStatus, TokenTerms};
-use runtime::facade::{CreateOwnToken, LoadPeerToken, NewContent, Ownership, UpdateToken, UploadOwnFile};
+use runtime::facade::{
+    CreateOwnToken, CreateTokenForFile, LoadFile, LoadPeerToken, NewContent, Ownership, UpdateToken, UploadOwnFile,
+};
 use runtime::{Event, ManualClock, Runtime, Timestamp, TokenId};
 use serde_json::{Value, json};
 use transport::backbone::{Client, ClientConfig, SecretText};
@@ -331,14 +333,14 @@ async fn a_receiver_follows_an_expiry_that_is_extended_and_shortened() {
     expect(&alice, &token.id, TokenStatus::Expired).await;
     assert_eq!(code(load_token(&bob, &token.reference, None).await), "error.runtime.recordNotFound");
     let mut events = alice.events();
-    let later = UpdateToken { expires_at: world.at(600) };
+    let later = UpdateToken::until(world.at(600));
     let changed = alice.tokens().update_token(&token.id, later).await.unwrap();
     let expected = Token { expires_at: world.at(600), ..token.clone() };
     assert_eq!((changed.token, changed.backbone), (expected.clone(), TokenPath::Changed));
     assert_eq!(changed.peers, TokenPath::NotOffered);
     while !matches!(events.recv().await.unwrap(), Event::TokenChanged(token) if *token == expected) {}
     assert_eq!(load_token(&bob, &token.reference, None).await.unwrap().expires_at, world.at(600));
-    let sooner = UpdateToken { expires_at: world.at(90) };
+    let sooner = UpdateToken::until(world.at(90));
     alice.tokens().update_token(&token.id, sooner).await.unwrap();
     assert_eq!(alice.tokens().token(&token.id).await.unwrap().expires_at, world.at(90));
     world.clock.advance(Duration::from_secs(30));
@@ -368,7 +370,7 @@ async fn a_revoked_token_is_closed_and_stays_in_the_list() {
     assert_eq!(expect(&alice, &token.id, TokenStatus::Revoked).await.revoked_at, Some(world.at(5)));
     world.clock.advance(Duration::from_secs(5));
     assert_eq!(alice.tokens().revoke_token(&token.id).await.unwrap(), changed, "again, it changes nothing");
-    let update = alice.tokens().update_token(&token.id, UpdateToken { expires_at: world.at(60) }).await;
+    let update = alice.tokens().update_token(&token.id, UpdateToken::until(world.at(60))).await;
     assert!(update.unwrap_err().to_string().contains("is revoked"));
 }
 
@@ -380,7 +382,7 @@ async fn a_revocation_that_the_backbone_did_not_confirm_is_not_shown_and_can_be_
     world.faults.inject(Matching::path("/Revoke").method(Method::POST), Fault::DropBefore);
     assert!(alice.tokens().revoke_token(&token.id).await.is_err());
     assert_eq!(alice.tokens().token(&token.id).await.unwrap(), token);
-    let update = alice.tokens().update_token(&token.id, UpdateToken { expires_at: world.at(90) }).await;
+    let update = alice.tokens().update_token(&token.id, UpdateToken::until(world.at(90))).await;
     assert!(update.unwrap_err().to_string().contains("is revoked"), "what has begun is not taken back");
     world.faults.clear();
     let changed = alice.tokens().revoke_token(&token.id).await.unwrap();
@@ -394,7 +396,7 @@ async fn a_backbone_without_terms_is_explained_and_nothing_changes() {
     let (alice, bob) = (world.node("alice").await, world.node("bob").await);
     let token = alice.tokens().create_own_token(own_token(json!({}), world.at(60))).await.unwrap();
     world.faults.inject(Matching::path("/TokenServices"), Fault::RefuseBefore(http::StatusCode::NOT_FOUND));
-    let update = alice.tokens().update_token(&token.id, UpdateToken { expires_at: world.at(90) }).await;
+    let update = alice.tokens().update_token(&token.id, UpdateToken::until(world.at(90))).await;
     let revocation = alice.tokens().revoke_token(&token.id).await;
     for refusal in [update.unwrap_err(), revocation.unwrap_err()] {
         assert_eq!(refusal.code(), "error.runtime.notSupported");
@@ -411,14 +413,14 @@ async fn only_own_tokens_that_are_known_here_have_terms() {
     let (alice, bob) = (world.node("alice").await, world.node("bob").await);
     let token = alice.tokens().create_own_token(own_token(json!({}), world.at(60))).await.unwrap();
     load_token(&bob, &token.reference, None).await.unwrap();
-    let later = || UpdateToken { expires_at: world.at(90) };
+    let later = || UpdateToken::until(world.at(90));
     let unknown: TokenId = "TOKunknownunknown123".parse().unwrap();
     for (id, expected) in [(&token.id, "error.runtime.notSupported"), (&unknown, "error.runtime.recordNotFound")] {
         assert_eq!(code(bob.tokens().token_terms(id).await), expected);
         assert_eq!(code(bob.tokens().update_token(id, later()).await), expected);
         assert_eq!(code(bob.tokens().revoke_token(id).await), expected);
     }
-    let past = alice.tokens().update_token(&token.id, UpdateToken { expires_at: world.at(0) }).await;
+    let past = alice.tokens().update_token(&token.id, UpdateToken::until(world.at(0))).await;
     assert_eq!(past.unwrap_err().to_string(), "'expiresAt' must be in the future");
 }
 
@@ -474,4 +476,93 @@ async fn what_a_backbone_cannot_enforce_is_refused_before_a_token_is_made() {
     assert!(alice.tokens().tokens(Ownership::Own, &[]).unwrap().collect().await.unwrap().is_empty());
     let noted = CreateOwnToken { max_downloads: None, ..counted(&world, 1) };
     assert!(alice.tokens().create_own_token(noted).await.unwrap().label.is_some(), "a label needs no backbone");
+}
+
+#[tokio::test]
+async fn terms_of_a_token_are_changed_one_by_one_and_ended() {
+    let world = World::new().await;
+    let (alice, bob, carol) = (world.node("alice").await, world.node("bob").await, world.node("carol").await);
+    let token = alice.tokens().create_own_token(counted(&world, 1)).await.unwrap();
+    load_token(&bob, &token.reference, None).await.unwrap();
+    assert_eq!(code(load_token(&carol, &token.reference, None).await), "error.platform.token.exhausted");
+    let noted = UpdateToken { label: Some(None), notify: Some(Notify::None), ..UpdateToken::default() };
+    let changed = alice.tokens().update_token(&token.id, noted).await.unwrap();
+    assert_eq!((changed.backbone, changed.token.label), (TokenPath::Unchanged, None));
+    let more = UpdateToken { max_downloads: Some(Some(2.try_into().unwrap())), ..UpdateToken::default() };
+    let changed = alice.tokens().update_token(&token.id, more).await.unwrap();
+    assert_eq!((changed.backbone, changed.token.max_downloads.map(u32::from)), (TokenPath::Changed, Some(2)));
+    load_token(&carol, &token.reference, None).await.unwrap();
+    let any = UpdateToken { max_downloads: Some(None), ..UpdateToken::default() };
+    let changed = alice.tokens().update_token(&token.id, any).await.unwrap();
+    assert_eq!((changed.token.max_downloads, changed.token.expires_at), (None, token.expires_at));
+    expect(&alice, &token.id, TokenStatus::Active).await;
+    let late = UpdateToken { not_before: Some(Some(world.at(60))), ..UpdateToken::default() };
+    assert!(alice.tokens().update_token(&token.id, late).await.unwrap_err().to_string().contains("before"));
+    assert!(alice.tokens().update_token(&token.id, UpdateToken::default()).await.is_err());
+}
+
+#[tokio::test]
+async fn a_token_that_is_loaded_again_is_one_use() {
+    let world = World::new().await;
+    let (alice, bob) = (world.node("alice").await, world.node("bob").await);
+    let token = alice.tokens().create_own_token(counted(&world, 1)).await.unwrap();
+    let request = LoadPeerToken { reference: token.reference.url.clone(), ephemeral: true, password: None };
+    for _ in 0..3 {
+        bob.tokens().load_peer_token(request.clone()).await.unwrap();
+    }
+    world.faults.inject(Matching::path("/Tokens/").method(Method::GET), Fault::DropAfter);
+    let second = alice.tokens().create_own_token(counted(&world, 1)).await.unwrap();
+    let request = LoadPeerToken { reference: second.reference.url.clone(), ephemeral: true, password: None };
+    assert!(bob.tokens().load_peer_token(request.clone()).await.is_err(), "the answer is lost");
+    world.faults.clear();
+    bob.shutdown().await.unwrap();
+    drop(bob);
+    let bob = world.node("bob").await;
+    bob.tokens().load_peer_token(request).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_use_is_committed_when_the_file_was_read_to_its_end() {
+    let world = World::new().await;
+    let (alice, bob) = (world.node("alice").await, world.node("bob").await);
+    let uploaded = alice.files().upload_own_file(file("a", "content")).await.unwrap();
+    let limited = CreateTokenForFile { max_downloads: Some(2.try_into().unwrap()), ..stored() };
+    let token = alice.files().create_token_for_file(&uploaded.id, limited).await.unwrap();
+    let request = LoadFile { reference: token.reference.url.clone(), password: None };
+    bob.files().get_or_load_file(request.clone()).await.unwrap();
+    let terms = expect(&alice, &token.id, TokenStatus::Active).await;
+    assert_eq!((terms.committed_uses, terms.leased_uses), (0, 1));
+    for _ in 0..2 {
+        bob.files().download_file(&uploaded.id, None).await.unwrap();
+        bob.files().get_or_load_file(request.clone()).await.unwrap();
+    }
+    // A stop waits until the end of the use is told.
+    bob.shutdown().await.unwrap();
+    let terms = expect(&alice, &token.id, TokenStatus::Active).await;
+    assert_eq!((terms.committed_uses, terms.leased_uses), (1, 0));
+}
+
+#[tokio::test]
+async fn a_replaced_token_ends_and_the_new_one_has_the_uses_that_are_left() {
+    let world = World::new().await;
+    let (alice, bob, carol) = (world.node("alice").await, world.node("bob").await, world.node("carol").await);
+    let token = alice.tokens().create_own_token(counted(&world, 3)).await.unwrap();
+    load_token(&bob, &token.reference, None).await.unwrap();
+    world.faults.inject(Matching::path("/Revoke").method(Method::POST), Fault::DropBefore);
+    assert!(alice.tokens().rotate_token(&token.id).await.is_err());
+    world.faults.clear();
+    let rotated = alice.tokens().rotate_token(&token.id).await.unwrap();
+    assert_eq!((rotated.old.backbone, rotated.old.token.id.clone()), (TokenPath::Revoked, token.id.clone()));
+    let new = &rotated.token;
+    assert_eq!(new.max_downloads.map(u32::from), Some(2));
+    assert_eq!((&new.label, &new.content, new.expires_at), (&token.label, &token.content, token.expires_at));
+    assert_ne!((&new.id, &new.reference.url), (&token.id, &token.reference.url));
+    assert_eq!(alice.tokens().tokens(Ownership::Own, &[]).unwrap().collect().await.unwrap().len(), 2, "no further one");
+    assert_eq!(alice.tokens().rotate_token(&token.id).await.unwrap(), rotated, "again, it changes nothing");
+    assert_eq!(code(load_token(&carol, &token.reference, None).await), "error.runtime.recordNotFound");
+    load_token(&carol, &new.reference, None).await.unwrap();
+    let spent = alice.tokens().create_own_token(counted(&world, 1)).await.unwrap();
+    load_token(&carol, &spent.reference, None).await.unwrap();
+    assert!(alice.tokens().rotate_token(&spent.id).await.unwrap_err().to_string().contains("higher limit"));
+    assert_eq!(code(bob.tokens().rotate_token(&token.id).await), "error.runtime.notSupported");
 }

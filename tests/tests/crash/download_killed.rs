@@ -1,10 +1,10 @@
-//! The process that receives a large file is killed, and the same command is given again.
+//! The process that receives a large file by a token with one use is killed, and the same command is given again.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use enlace_tests::{Backbone, Node, Process, World};
-use runtime::facade::{ContentFormat, UploadOwnFile};
+use runtime::facade::{ContentFormat, CreateTokenForFile, UploadOwnFile};
 use transport::content::CHUNK_LENGTH;
 
 use crate::chance::Chance;
@@ -53,7 +53,9 @@ async fn share(alice: &Node, content: &[u8]) -> String {
     let source = std::io::Cursor::new(content.to_vec());
     let request = UploadOwnFile::new(source, "sent.bin".parse().unwrap(), "application/octet-stream".parse().unwrap());
     let file = alice.upload_with(UploadOwnFile { format: ContentFormat::V2, ..request }).await.unwrap();
-    alice.share(&file).await.unwrap().reference.url
+    let max_downloads = Some(1.try_into().unwrap());
+    let terms = CreateTokenForFile { max_downloads, ..CreateTokenForFile::default() };
+    alice.share_as(&file, terms).await.unwrap().reference.url
 }
 
 fn arguments(reference: &str, output: &Path, data: &Path, backbone: &Backbone) -> Vec<String> {

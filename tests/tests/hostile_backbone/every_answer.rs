@@ -342,7 +342,7 @@ async fn answers_to_whoever_loads() {
     };
     let mut count = 0;
     let known: [&str; 2] = [scene.file.id.as_str(), scene.tokens[1].id.as_str()];
-    for path in ["/api/v2/Tokens/*", "/api/v2/Files/*/Metadata"] {
+    for path in ["/api/enlace/v1/Tokens/*", "/api/v2/Files/*/Metadata"] {
         let lies = of_json(&scene.honest(Method::GET, path, load).await.json(), &known);
         forget().await;
         let truth = async |(), lie: Mutation| {

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use transport::crypto::hash::sha512;
 use transport::wire::bytes::{from_base64url, to_base64url};
 
-const TOKEN: &str = "/api/v2/Tokens/*";
+const TOKEN: &str = "/api/enlace/v1/Tokens/*";
 const METADATA: &str = "/api/v2/Files/*/Metadata";
 const FILE: &str = "/api/v2/Files/*";
 
@@ -54,13 +54,14 @@ impl Scene {
         ask().await;
         let seen = self.backbone.line().recording();
         let path = path.to_lowercase();
-        let exchange = seen.into_iter().find(|e| e.method == Method::GET && e.target.to_lowercase() == path);
+        let path_of = |target: &str| target.split('?').next().unwrap_or_default().to_lowercase();
+        let exchange = seen.into_iter().find(|e| e.method == Method::GET && path_of(&e.target) == path);
         exchange.unwrap_or_else(|| panic!("nobody asked for {path}")).answer.unwrap()
     }
 
     async fn genuine_token(&self, token: &Token) -> Answer {
         let load = || LoadPeerToken { reference: token.reference.url.clone(), ephemeral: true, password: None };
-        let path = format!("/api/v2/Tokens/{}", token.id);
+        let path = format!("/api/enlace/v1/Tokens/{}", token.id);
         self.genuine(&path, async || drop(self.bob.runtime().tokens().load_peer_token(load()).await.unwrap())).await
     }
 

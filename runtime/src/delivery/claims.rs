@@ -1,0 +1,277 @@
+//! Uses of the tokens of others, as this node remembers them.
+//!
+//! Who counts the uses of a token knows one by its [`ClaimId`]. It is stored before it is asked first, so that a load that is repeated,
+//! after a lost answer or a kill, too, is the same use; and it stays when the use has ended, so that loading the token again here is none.
+//! A use ends when the file of the token was verified to its last byte for the first time, and at once if the token has no file. The end is told
+//! in the background: who counts lets a use count by itself some time after its content was sent.
+//!
+//! ```text
+//! TokenClaim/<token>              the use
+//! TokenClaimOf/<file>/<token>     the file belongs to a use that has not ended
+//! TokenClaimOrder/<time>/<token>  in the order in which they were made
+//! ```
+//!
+//! Nothing of this is in the datawallet: a use is one of this device.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tracing::info;
+use transport::access::ClaimEnd;
+use transport::backbone::new_claim_id;
+use transport::token::TokenContent;
+use transport::wire::{ClaimId, FileId, Timestamp, TokenId};
+
+use super::{Delivery as _, Failure};
+use crate::Result;
+use crate::core::Core;
+use crate::logging::short;
+use crate::store::{Batch, StoreError, View};
+
+const CLAIM: &str = "TokenClaim/";
+const OF: &str = "TokenClaimOf/";
+const ORDER: &str = "TokenClaimOrder/";
+
+/// Uses that are remembered. For one more the oldest one goes; loading its token again is a new use.
+pub(crate) const MAX_CLAIMS: usize = 1024;
+
+/// How long a node that stops waits until the ends of uses are told.
+pub(crate) const END_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The use of a token.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct ClaimRecord {
+    #[serde(rename = "c")]
+    claim: ClaimId,
+    #[serde(rename = "a")]
+    made_at: Timestamp,
+    /// The file that the token shares, once that is known.
+    #[serde(rename = "f", default, skip_serializing_if = "Option::is_none")]
+    file: Option<FileId>,
+    /// Whether who counts knows that it has ended.
+    #[serde(rename = "e", default)]
+    is_ended: bool,
+}
+
+/// How a use is written, by the version of the form.
+#[derive(Serialize, Deserialize)]
+enum Stored<T> {
+    #[serde(rename = "1")]
+    V1(T),
+}
+
+/// The use under which a token is loaded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Use {
+    pub(crate) claim: ClaimId,
+    /// Whether nobody was asked for it before.
+    is_new: bool,
+}
+
+impl ClaimRecord {
+    fn stored(view: &View<'_>, token: &TokenId) -> Result<Option<Self>, StoreError> {
+        let stored: Option<Stored<Self>> = view.value(&name(token))?;
+        Ok(stored.map(|Stored::V1(record)| record))
+    }
+
+    fn put(&self, batch: &mut Batch, token: &TokenId) -> Result<(), StoreError> {
+        batch.put_value(&name(token), &Stored::V1(self)).map(drop)
+    }
+
+    fn remove(&self, batch: &mut Batch, token: &TokenId) {
+        batch.remove_value(&name(token));
+        batch.remove_value(&order(self.made_at, token));
+        if let Some(file) = &self.file {
+            batch.remove_value(&of(file, token));
+        }
+    }
+}
+
+/// The use under which a token that is not known here is to be loaded; none if nobody who is asked counts. It is on disk.
+///
+/// # Errors
+/// Those of the store, and of the backbone if it cannot be asked whether it counts.
+pub(crate) async fn begin(core: &Core, token: &TokenId) -> Result<Option<Use>> {
+    if !super::of(core).counts_uses(token).await? {
+        return Ok(None);
+    }
+    let (claim, made_at) = (new_claim_id(), core.clock.now());
+    let begin = |view: &View<'_>| {
+        let mut batch = Batch::new();
+        if let Some(known) = ClaimRecord::stored(view, token)? {
+            return Ok((batch, Use { claim: known.claim, is_new: false }));
+        }
+        make_room(view, &mut batch, MAX_CLAIMS)?;
+        let record = ClaimRecord { claim: claim.clone(), made_at, file: None, is_ended: false };
+        record.put(&mut batch, token)?;
+        batch.put_value(&order(made_at, token), &())?;
+        Ok((batch, Use { claim, is_new: true }))
+    };
+    Ok(Some(core.store.change::<_, StoreError>(begin).await?))
+}
+
+/// Removes the oldest uses until there are fewer than `most`.
+fn make_room(view: &View<'_>, batch: &mut Batch, most: usize) -> Result<(), StoreError> {
+    let names = view.value_names(ORDER, ORDER, 2 * MAX_CLAIMS)?;
+    let surplus = (names.len() + 1).saturating_sub(most);
+    for name in names.iter().take(surplus) {
+        let token: TokenId = name.rsplit('/').next().and_then(|id| id.parse().ok()).ok_or(StoreError::Damaged)?;
+        match ClaimRecord::stored(view, &token)? {
+            Some(record) => record.remove(batch, &token),
+            None => _ = batch.remove_value(name),
+        }
+    }
+    Ok(())
+}
+
+/// Forgets a use for which nobody has sent anything, so that failures do not drive out those that matter.
+///
+/// # Errors
+/// Those of the store.
+pub(crate) async fn refused(core: &Core, token: &TokenId, used: &Use, failure: &Failure) -> Result<()> {
+    let is_over = matches!(failure, Failure::NotFound(_) | Failure::NoUseLeft(_));
+    if !used.is_new || !is_over {
+        return Ok(());
+    }
+    let forget = |view: &View<'_>| {
+        let mut batch = Batch::new();
+        if let Some(record) = ClaimRecord::stored(view, token)?.filter(|record| record.claim == used.claim) {
+            record.remove(&mut batch, token);
+        }
+        Ok((batch, ()))
+    };
+    Ok(core.store.change::<_, StoreError>(forget).await?)
+}
+
+/// What came under a use cannot be opened. It is given back, which counts where content was sent; it stays for another attempt with the
+/// right key.
+pub(crate) fn unusable(core: &Arc<Core>, token: &TokenId, used: Use) {
+    end(core, token.clone(), used.claim, ClaimEnd::Release);
+}
+
+/// A token was opened: its use lasts until its file was loaded, or ends if it has none.
+///
+/// # Errors
+/// Those of the store.
+pub(crate) async fn opened(core: &Arc<Core>, token: &TokenId, used: Use, content: Option<&TokenContent>) -> Result<()> {
+    let Some(TokenContent::File { file_id, .. }) = content else {
+        end(core, token.clone(), used.claim, ClaimEnd::Commit);
+        return Ok(());
+    };
+    let note = |view: &View<'_>| {
+        let mut batch = Batch::new();
+        let known = ClaimRecord::stored(view, token)?.filter(|record| record.claim == used.claim && !record.is_ended);
+        if let Some(record) = known.filter(|record| record.file.is_none()) {
+            ClaimRecord { file: Some(file_id.clone()), ..record }.put(&mut batch, token)?;
+            batch.put_value(&of(file_id, token), &())?;
+        }
+        Ok((batch, ()))
+    };
+    Ok(core.store.change::<_, StoreError>(note).await?)
+}
+
+/// A file was verified to its last byte: the uses end that it belongs to. A failure of the store is a line in the log.
+pub(crate) fn verified(core: &Arc<Core>, file: &FileId) {
+    let prefix = format!("{OF}{file}/");
+    let begun = || {
+        let view = core.store.view();
+        let names = view.value_names(&prefix, &prefix, MAX_CLAIMS)?;
+        let tokens = names.iter().filter_map(|name| name[prefix.len()..].parse::<TokenId>().ok());
+        let read = |token| Ok(ClaimRecord::stored(&view, &token)?.map(|record| (token, record.claim)));
+        tokens.map(read).filter_map(Result::transpose).collect::<Result<Vec<_>, StoreError>>()
+    };
+    match begun() {
+        Ok(begun) => begun.into_iter().for_each(|(token, claim)| end(core, token, claim, ClaimEnd::Commit)),
+        Err(error) => tracing::warn!(%error, file = short(file), "the uses that a file belongs to cannot be read"),
+    }
+}
+
+/// Tells who counts that a use has ended, in the background.
+fn end(core: &Arc<Core>, token: TokenId, claim: ClaimId, how: ClaimEnd) {
+    let at = core.clone();
+    // A node that stops waits for it for a moment.
+    drop(core.ending.run(async move {
+        let outcome = super::of(&at).end_claim(&token, &claim, how).await;
+        let failure = match outcome {
+            // Who does not know it counts nothing any more.
+            Ok(()) | Err(Failure::NotFound(_)) => ended(&at, &token, &claim, how).await.err(),
+            Err(failure) => Some(failure.into()),
+        };
+        if let Some(error) = failure {
+            info!(%error, token = short(&token), "the end of a use was not told; it counts by itself");
+        }
+    }));
+}
+
+async fn ended(core: &Core, token: &TokenId, claim: &ClaimId, how: ClaimEnd) -> Result<()> {
+    let note = |view: &View<'_>| {
+        let mut batch = Batch::new();
+        let known = ClaimRecord::stored(view, token)?.filter(|record| record.claim == *claim && !record.is_ended);
+        if let Some(record) = known.filter(|_| how == ClaimEnd::Commit) {
+            if let Some(file) = &record.file {
+                batch.remove_value(&of(file, token));
+            }
+            ClaimRecord { is_ended: true, ..record }.put(&mut batch, token)?;
+        }
+        Ok((batch, ()))
+    };
+    Ok(core.store.change::<_, StoreError>(note).await?)
+}
+
+fn name(token: &TokenId) -> String {
+    format!("{CLAIM}{token}")
+}
+
+fn of(file: &FileId, token: &TokenId) -> String {
+    format!("{OF}{file}/{token}")
+}
+
+/// Names in the order of the times.
+fn order(made_at: Timestamp, token: &TokenId) -> String {
+    let ordered = made_at.as_unix_milliseconds().cast_unsigned() ^ (1 << 63);
+    format!("{ORDER}{ordered:016x}/{token}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{Store, StoreKeySource};
+
+    fn token(number: usize) -> TokenId {
+        format!("TOK{number:017}").parse().unwrap()
+    }
+
+    fn record(second: i64) -> ClaimRecord {
+        let made_at = Timestamp::from_unix_milliseconds(1000 * second);
+        ClaimRecord { claim: new_claim_id(), made_at, file: None, is_ended: false }
+    }
+
+    #[tokio::test]
+    async fn at_the_bound_the_oldest_use_makes_room_with_all_that_is_kept_of_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let key = StoreKeySource::File(directory.path().join("store.key"));
+        let store = Store::open_in(directory.path(), &key, true).unwrap();
+        let file: FileId = "FILabcdefghijklmno12".parse().unwrap();
+        // The one that was made last has the first number.
+        for number in 0..3 {
+            let record = ClaimRecord { file: Some(file.clone()), ..record(9 - i64::try_from(number).unwrap()) };
+            let mut batch = Batch::new();
+            make_room(&store.view(), &mut batch, 3).unwrap();
+            record.put(&mut batch, &token(number)).unwrap();
+            batch.put_value(&order(record.made_at, &token(number)), &()).unwrap();
+            batch.put_value(&of(&file, &token(number)), &()).unwrap();
+            store.commit(batch).await.unwrap();
+        }
+        let known = |store: &Store| -> Vec<bool> {
+            (0..3).map(|number| ClaimRecord::stored(&store.view(), &token(number)).unwrap().is_some()).collect()
+        };
+        assert_eq!(known(&store), [true; 3], "as many as there may be");
+        let mut batch = Batch::new();
+        make_room(&store.view(), &mut batch, 3).unwrap();
+        store.commit(batch).await.unwrap();
+        assert_eq!(known(&store), [true, true, false]);
+        let names = store.view().value_names("TokenClaim", "TokenClaim", 99).unwrap();
+        assert!(names.len() == 6 && names.iter().all(|name| !name.ends_with(token(2).as_str())), "{names:?}");
+    }
+}
