@@ -113,6 +113,6 @@ mod tests {
         }
         assert!(tokio::time::timeout(FRESH, leases.place()).await.is_err());
         places.pop();
-        leases.place().await;
+        drop(leases.place().await);
     }
 }

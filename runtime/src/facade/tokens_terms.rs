@@ -49,6 +49,11 @@ impl UpdateToken {
         let change = ChangeTokenTerms { expires_at: self.expires_at, not_before: self.not_before, max_uses };
         Some(change).filter(|change| *change != ChangeTokenTerms::default())
     }
+
+    /// Whether nobody may load the token here any more without the backbone being asked.
+    fn limits(&self) -> bool {
+        self.max_downloads.is_some_and(|most| most.is_some()) || self.not_before.is_some_and(|begin| begin.is_some())
+    }
 }
 
 /// Reads a member that is there, be it `null`.
@@ -66,7 +71,8 @@ const NO_MEMBER: &str = "at least one of expiresAt, notBefore, maxDownloads, lab
 const NOT_OWN: &str = "Only the identity that has made a token has access to its terms.";
 
 impl TokensFacade {
-    /// The terms of an own token, and how often it was used, as the backbone tells them.
+    /// The terms of an own token, and how often it was used, as the backbone tells them; of a file that is
+    /// [shared directly](super::FilesFacade::share_directly), as this node has counted.
     ///
     /// # Errors
     /// [`Error::RecordNotFound`] if it is not known here, [`Error::NotSupported`] for a peer's token and if the backbone has no terms,
@@ -74,6 +80,9 @@ impl TokensFacade {
     #[instrument(skip_all, fields(token = short(id)))]
     pub async fn token_terms(&self, id: &TokenId) -> Result<TokenTerms> {
         let core = self.core();
+        if let Some(terms) = held::terms(core, id)? {
+            return Ok(TokenTerms::of(terms, core.clock.now()));
+        }
         self.check_own(id)?;
         check_services(core, NO_TERMS).await?;
         let terms = core.account.session().token_terms(id).await?;
@@ -82,7 +91,8 @@ impl TokensFacade {
     }
 
     /// Changes terms of an own token: at the backbone and at this node; the expiry also at the other devices of the identity when they
-    /// synchronize. Those who have loaded the token before may do so for 30 days after any expiry.
+    /// synchronize. Those who have loaded the token before may do so for 30 days after any expiry. Peers that load
+    /// the token from this node are counted by the backbone, too.
     ///
     /// The backbone comes first; it is not asked if only `label` and `notify` change. If the change fails afterwards, it is to be
     /// repeated.
@@ -120,6 +130,9 @@ impl TokensFacade {
         check_beginning(request.not_before.flatten(), request.expires_at.unwrap_or(self.record(id)?.expires_at))?;
         check_services(core, NO_CHANGE).await?;
         check_not_revoked(&core.store.view(), id)?;
+        if request.limits() {
+            self.count_from_now_on(id).await?;
+        }
         let terms = core.account.session().change_token_terms(id, change).await?;
         self.note(id, &terms).await?;
         if let Some(at) = terms.revoked_at {
@@ -128,6 +141,19 @@ impl TokensFacade {
             return Err(Error::NotSupported(IS_REVOKED.to_owned()));
         }
         self.store_expiry(id, terms.expires_at).await
+    }
+
+    /// Asks the backbone about each use of the token that a peer makes here, before the backbone has the new terms. Without a limit it
+    /// grants them all.
+    async fn count_from_now_on(&self, id: &TokenId) -> Result<()> {
+        let count = |view: &View<'_>| {
+            let mut batch = Batch::new();
+            let mut edit = Edit::of(view, &mut batch)?;
+            edit.count_uses(id)?;
+            edit.finish()?;
+            Ok((batch, ()))
+        };
+        self.core().store.change(count).await
     }
 
     /// Keeps what only this device knows.
@@ -205,7 +231,7 @@ impl TokensFacade {
                 object.properties.insert(HAS_TERMS.to_owned(), true.into());
                 batch.record_update(object);
             }
-            Ok((batch, after.is_to_be_told_after(&before)))
+            Ok((batch, after != before && after.is_to_be_told_after(&before)))
         };
         if self.core().change(note).await? {
             let uses = terms.committed_uses.saturating_add(terms.leased_uses);
@@ -250,7 +276,6 @@ impl TokensFacade {
         self.core().change(close).await
     }
 
-    /// The backbone has another expiry.
     async fn store_expiry(&self, id: &TokenId, expires_at: Timestamp) -> Result<()> {
         let store = |view: &View<'_>| {
             check_not_revoked(view, id)?;

@@ -1,12 +1,14 @@
 //! Shares that no backbone knows: file and token are held here only. The content stays where it is on this machine; one that came as a
 //! stream is in the content store, until the node ends at the latest.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use tracing::{info, warn};
-use transport::access::Uses;
+use transport::access::{MAX_FAILED_ATTEMPTS, Uses};
 use transport::content::Tree;
 use transport::crypto::random;
+use transport::wire::backbone::token_terms::TokenTerms;
 use transport::wire::{FileId, Id, TokenId};
 
 use super::record::direct_file;
@@ -87,6 +89,26 @@ impl NewShare {
 
 const NO_ROOM_FOR_HASHES: &str =
     "the content store has no room for the hashes of the file; raise the setting enlace.contentStore.maxSize";
+
+/// The terms of a share, and how often it was used; none if there is no such share.
+pub(crate) fn terms(core: &Core, token: &TokenId) -> Result<Option<TokenTerms>> {
+    let (view, now) = (core.store.view(), core.clock.now());
+    let Some(held) = HeldToken::stored(&view, token)?.filter(|held| held.is_direct) else { return Ok(None) };
+    let uses = if held.is_counted { HeldToken::uses(&view, token)? } else { Uses::default() };
+    let failed_attempts = HeldToken::ledger(&view, token)?.failed_attempts;
+    Ok(Some(TokenTerms {
+        expires_at: held.expires_at,
+        not_before: held.not_before,
+        max_uses: uses.limit().map(NonZeroU32::get),
+        strict_uses: uses.is_strict(),
+        committed_uses: uses.committed(now),
+        leased_uses: uses.leased(now),
+        failed_attempts,
+        is_locked: failed_attempts >= MAX_FAILED_ATTEMPTS,
+        revoked_at: None,
+        last_read_at: None,
+    }))
+}
 
 /// Ends a share. Returns whether there was such a one.
 pub(crate) async fn stop(core: &Core, token: &TokenId) -> Result<bool> {

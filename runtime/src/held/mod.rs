@@ -37,7 +37,7 @@ use crate::Result;
 use crate::core::Core;
 use crate::store::{Batch, StoreError, View};
 
-pub(crate) use self::direct::{NewShare, local_id, stop};
+pub(crate) use self::direct::{NewShare, local_id, stop, terms};
 pub(crate) use self::holder::NodeHolder;
 pub(crate) use self::ledger::{is_offered, unlock};
 pub(crate) use self::record::{Edit, HeldToken};

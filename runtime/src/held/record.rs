@@ -284,6 +284,12 @@ impl<'a, 'b> Edit<'a, 'b> {
         Ok(())
     }
 
+    /// Has the uses of a token counted from now on; has no effect as for [`use_within`](Self::use_within).
+    pub(crate) fn count_uses(&mut self, id: &TokenId) -> Result<()> {
+        let not_before = HeldToken::stored(self.view, id)?.and_then(|token| token.not_before);
+        self.use_within(id, not_before, true)
+    }
+
     /// Removes what the removal of an object takes with it, by whichever device.
     pub(crate) fn remove_with(&mut self, of: &str, id: &str) -> Result<()> {
         match (of, id.parse(), id.parse()) {

@@ -7,6 +7,7 @@ use transport::backbone::new_claim_id;
 use transport::wire::ClaimId;
 
 use super::*;
+use crate::dto::TokenStatus;
 
 impl World {
     /// A file that is shared without a backbone, and its directory.
@@ -126,6 +127,8 @@ async fn a_direct_share_is_used_as_often_as_it_says_also_after_a_restart() {
         assert_eq!(world.end(id, &peer, &third, ClaimEnd::Release).await, Err(Refusal::NotFound));
         world.restart(Some(ContentStoreConfig::default())).await;
         assert_eq!(world.counts(id), (2, 0, Some(0)));
+        let terms = TokensFacade::new(world.node.clone()).token_terms(id).await.unwrap();
+        assert_eq!((terms.max_uses, terms.committed_uses, terms.status), (Some(2), 2, TokenStatus::Exhausted));
         assert_eq!(world.claim(id, &peer, &third, None).await, Err(Refusal::NoUseLeft));
         assert!(world.content_under(id, &peer, &first).await.is_ok(), "who was interrupted goes on");
 
