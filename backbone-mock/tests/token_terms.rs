@@ -190,6 +190,9 @@ async fn a_revoked_token_is_gone_for_everybody_but_its_creator() {
             world.anonymous(Method::GET, &read),
             reader.get(&plain(&id)),
             reader.get(&read),
+            // Its node serves nobody by it any more.
+            creator.get(&read),
+            creator.put(&claim, &json!({})),
             reader.put(&claim, &json!({})),
             reader.post(&format!("{claim}/Commit"), &json!({})),
             reader.delete(&claim),

@@ -76,5 +76,6 @@ fn record(core: &Core, content: TokenJson, expires_at: Timestamp) -> TokenRecord
         for_identity: None,
         content: JsonText::from(content.value()),
         password_protection: None,
+        has_terms: false,
     }
 }

@@ -29,6 +29,7 @@ mod identity;
 mod line;
 mod node;
 mod outcome;
+mod peer_claimant;
 #[cfg(target_os = "linux")]
 pub mod power;
 mod process;
@@ -46,6 +47,7 @@ pub use identity::{NewIdentity, client};
 pub use line::Line;
 pub use node::{Node, password, pin};
 pub use outcome::{assert_mentions, refusal};
+pub use peer_claimant::PeerClaimant;
 pub use process::{PEERS_ENABLED, Process, ProcessError, enlace};
 pub use rest::Rest;
 pub use search::{Traces, planted, traces};

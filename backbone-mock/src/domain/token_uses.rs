@@ -49,6 +49,9 @@ impl Purpose<'_> {
 /// Stores what a granted read leaves behind, before it is answered: a use, and an allocation if there `is_room` for one.
 pub(super) async fn granted(granted: Granted<'_>, purpose: Purpose<'_>, is_room: bool) -> Result<TokenRecord, Refusal> {
     let Granted { core, mut transaction, token, is_exempt, reader } = granted;
+    if let Purpose::Claimed(_) = purpose {
+        check_usable(core, &token)?;
+    }
     let is_counted = token.is_counted && !is_exempt;
     let is_used = match purpose {
         Purpose::Read => is_counted,
@@ -86,11 +89,19 @@ pub(crate) async fn claim(
     tokens::admit(core, who, password)?;
     let Granted { mut transaction, token, .. } = tokens::judge(core, who, id, password).await?;
     tokens::admit_claim(core, who, &token)?;
+    check_usable(core, &token)?;
     let mut record = load(&transaction, id).await?;
     let lease = record.uses.claim(claim, core.now())?;
     transaction.put(&key(id), &record)?;
     transaction.commit().await?;
     Ok(Claim { id: claim.clone(), lease_ends_at: lease.ends_at, remaining: lease.remaining })
+}
+
+/// Nobody uses a token that is revoked or not valid yet. The creator, which may read it, is no exception: its node claims for those whom it
+/// serves.
+fn check_usable(core: &Core, token: &TokenRecord) -> Result<(), Refusal> {
+    let is_early = token.not_before.is_some_and(|begin| begin > core.now());
+    if is_early || token.revoked_at.is_some() { Err(not_found()) } else { Ok(()) }
 }
 
 /// Ends a use whose content was verified. Whoever knows the claim may, also after the expiry of the token.

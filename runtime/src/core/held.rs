@@ -7,6 +7,7 @@ use transport::wire::TokenId;
 
 use super::KeyedLocks;
 use super::guesses::Guesses;
+use super::leases::Leases;
 use crate::config::PeerConfig;
 
 /// What the holding of tokens needs beside the store.
@@ -19,6 +20,8 @@ pub(crate) struct Held {
     pub(crate) rotating: KeyedLocks<TokenId>,
     /// Wrong passwords of peers.
     pub(crate) guesses: Guesses,
+    /// Uses that the backbone has allocated for peers.
+    pub(crate) leases: Leases,
     /// How nodes of tests that have no network say that they can be reached.
     #[cfg(test)]
     reachable: std::sync::OnceLock<Reachable>,
@@ -33,6 +36,7 @@ impl Held {
             judging: KeyedLocks::default(),
             changing: KeyedLocks::default(),
             rotating: KeyedLocks::default(),
+            leases: Leases::default(),
             guesses: Guesses::new(peers.map_or(WRONG_PASSWORDS, |peers| peers.limits.wrong_passwords)),
             #[cfg(test)]
             reachable: std::sync::OnceLock::new(),

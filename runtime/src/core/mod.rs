@@ -10,6 +10,7 @@ pub(crate) mod account;
 mod background;
 mod guesses;
 mod held;
+mod leases;
 mod locks;
 mod token_accesses;
 

@@ -98,6 +98,11 @@ pub(super) fn is_nothing(failure: &PeerFailure) -> bool {
     matches!(failure, PeerFailure::Exchange(PeerError::Refused(Refusal::NotFound)))
 }
 
+/// Whether a peer says that no use of the token is left.
+pub(super) fn is_used_up(failure: &PeerFailure) -> bool {
+    matches!(failure, PeerFailure::Exchange(PeerError::Refused(Refusal::NoUseLeft)))
+}
+
 /// Whether a peer behaves in a way that no honest one does.
 pub(super) fn is_lie(failure: &PeerFailure) -> bool {
     matches!(failure, PeerFailure::Exchange(PeerError::Frame(_) | PeerError::OutOfTurn | PeerError::Contradiction(_)))
@@ -106,7 +111,7 @@ pub(super) fn is_lie(failure: &PeerFailure) -> bool {
 impl From<PeerFailure> for Failure {
     fn from(failure: PeerFailure) -> Self {
         let kind = match &failure {
-            PeerFailure::Exchange(PeerError::Refused(Refusal::NoUseLeft)) => Self::NoUseLeft,
+            failure if is_used_up(failure) => Self::NoUseLeft,
             failure if is_nothing(failure) => Self::NotFound,
             _ => Self::Failed,
         };

@@ -6,6 +6,7 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::convert::Infallible;
 use std::io::{Read as _, Seek as _};
+use std::num::NonZeroU32;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
@@ -76,6 +77,7 @@ pub(crate) struct Held {
 pub(crate) struct HeldToken {
     pub(crate) token: Token,
     password: Option<String>,
+    not_before: Option<Timestamp>,
     attempts: Attempts,
     /// Those under claims; all, if there is a limit.
     pub(crate) uses: Uses,
@@ -188,7 +190,7 @@ impl Delivery for Memory<'_> {
         named: Option<&str>,
     ) -> Result<Token, Failure> {
         let mut held = self.reached().await?;
-        let Some(HeldToken { token, password, attempts, uses }) = held.tokens.get_mut(id) else {
+        let Some(HeldToken { token, password, not_before, attempts, uses }) = held.tokens.get_mut(id) else {
             return Err(self.not_found("Token", named));
         };
         let caller = self.core.account.address();
@@ -199,7 +201,7 @@ impl Delivery for Memory<'_> {
             for_identity: token.for_identity.as_ref(),
             password_fits: password.as_deref().is_none_or(|password| Some(password) == password_hash),
             failed_attempts: attempts.failed,
-            not_before: None,
+            not_before: *not_before,
             expires_at: token.expires_at,
             is_revoked: false,
             now: self.core.clock.now(),
@@ -313,7 +315,8 @@ impl Delivery for Memory<'_> {
         let (mut held, account) = (self.holder.held().await, &self.core.account);
         let id: TokenId = held.new_id("TOK").parse().unwrap();
         let created_at = self.core.clock.now();
-        assert!(!token.has_terms(), "a holder in memory knows the published protocol only");
+        let uses = Uses::new(token.max_uses.and_then(NonZeroU32::new), token.strict_uses);
+        let not_before = token.not_before;
         let CreateToken { content, expires_at, for_identity, password } = token.token.clone();
         let token = Token {
             id: id.clone(),
@@ -325,8 +328,8 @@ impl Delivery for Memory<'_> {
             content,
             is_password_protected: password.is_some(),
         };
-        let (attempts, uses) = (Attempts::default(), Uses::default());
-        held.tokens.insert(id.clone(), HeldToken { token, password, attempts, uses });
+        let attempts = Attempts::default();
+        held.tokens.insert(id.clone(), HeldToken { token, password, not_before, attempts, uses });
         Ok(CreatedToken { id, created_at, expires_at: None })
     }
 

@@ -275,9 +275,10 @@ fn slow() -> PeerFailure {
     PeerFailure::Unreachable("it does not answer in time".to_owned())
 }
 
-/// What both sides answered. The kind is that of the backbone, whose failures callers tell apart.
+/// What both sides answered. The kind is that of the backbone, whose failures callers tell apart, unless only the peer has the token.
 fn both(direct: PeerFailure, backbone: Failure, is_foreign: bool) -> Failure {
     let kind = match &backbone {
+        Failure::NotFound(_) if direct::is_used_up(&direct) => Failure::NoUseLeft,
         Failure::NotFound(_) => Failure::NotFound,
         Failure::NoUseLeft(_) => Failure::NoUseLeft,
         Failure::TooLarge(_) => Failure::TooLarge,

@@ -1,6 +1,9 @@
 //! Files that are shared without a backbone.
 
+use std::num::NonZeroU32;
+
 use tracing::instrument;
+use transport::access::Uses;
 use transport::crypto::SecretKey;
 use transport::token::TokenContent;
 use transport::wire::{FileId, Timestamp, TokenId};
@@ -11,7 +14,7 @@ use crate::event::Event;
 use crate::file::{ContentFormat, SealedInPlace};
 use crate::held::{self, HeldToken, NewShare};
 use crate::logging::short;
-use crate::token::{NewPassword, TokenJson, TokenRecord, check_future, password_hash};
+use crate::token::{NewPassword, TokenJson, TokenRecord, TokenSettings, check_beginning, check_future, password_hash};
 use crate::{Error, Result};
 
 impl FilesFacade {
@@ -25,18 +28,18 @@ impl FilesFacade {
     /// File and token are in no list and known to no other device of this identity. The share ends at its expiry, with
     /// [`stop_sharing`](Self::stop_sharing), or when a file changes: then not a byte leaves that was not shared.
     ///
+    /// Its terms are this node's to enforce, without a backbone: it counts how often the token is used, in its store, and gives nothing
+    /// before its beginning. Nodes of versions that know no counted uses get nothing of a share with a limit.
+    ///
     /// # Errors
-    /// [`Error::InvalidPropertyValue`] for an expiry that is not in the future, an invalid PIN or password location, or if the
-    /// content store has no room for the hashes, or for a stream;
+    /// [`Error::InvalidPropertyValue`] for an expiry that is not in the future, a beginning that is not before it, an invalid PIN or
+    /// password location, or if the content store has no room for the hashes, or for a stream;
     /// [`Error::NotSupported`] for format `v1`, if the content store is off, and if no peer can reach this node;
     /// [`Error::Source`] for a file that cannot be read or has changed; [`Error::Store`].
     #[instrument(skip_all)]
     pub async fn share_directly(&self, request: UploadOwnFile, terms: CreateTokenForFile) -> Result<Token> {
         let core = &self.node.core;
         let source = request.content.source().cloned();
-        if terms.terms().are_enforced() {
-            return Err(Error::NotSupported(NOT_COUNTED.to_owned()));
-        }
         let direct = core.direct().filter(|_| request.format != ContentFormat::V1).ok_or_else(|| cannot(&request))?;
         core.content_store.check_is_on()?;
         let observer = request.observer.clone();
@@ -45,6 +48,8 @@ impl FilesFacade {
         for expires_at in [new.expires_at, expires_at] {
             check_future(expires_at, &*core.clock)?;
         }
+        check_beginning(terms.not_before, expires_at)?;
+        let new_terms = terms.terms();
         let password = terms.password_protection.map(NewPassword::check).transpose()?.map(NewPassword::protect);
         new.expires_at = expires_at;
         new.check_metadata()?;
@@ -54,9 +59,12 @@ impl FilesFacade {
         let created_at = file.created_at;
         let held =
             HeldToken::new(id.clone(), (created_at, expires_at), content.reachable_at(&direct).seal(&secret_key));
-        let token = held.limited(terms.for_identity.clone(), password_hash(password.as_ref()).await);
-        let token_id = held::local_id();
-        NewShare { id, file, tree, source, keeping, token }.begin(core, &token_id).await?;
+        let limit = new_terms.max_downloads.and_then(|limit| NonZeroU32::new(limit.get()));
+        let token = held
+            .limited(terms.for_identity.clone(), password_hash(password.as_ref()).await)
+            .used_within(new_terms.not_before, limit.is_some());
+        let (token_id, uses) = (held::local_id(), Uses::new(limit, new_terms.strict_uses));
+        NewShare { id, file, tree, source, keeping, token, uses }.begin(core, &token_id).await?;
         let record = TokenRecord {
             secret_key,
             is_own: true,
@@ -67,8 +75,9 @@ impl FilesFacade {
             for_identity: terms.for_identity,
             content: JsonText::from(content.value()),
             password_protection: password,
+            has_terms: new_terms.are_enforced(),
         };
-        let token = record.into_dto(token_id, core.base_url(), true)?;
+        let token = TokenSettings::of(&new_terms).show_in(record.into_dto(token_id, core.base_url(), true)?);
         core.events.publish(Event::TokenCreated(Box::new(token.clone())));
         Ok(token)
     }
@@ -85,9 +94,6 @@ impl FilesFacade {
         }
     }
 }
-
-const NOT_COUNTED: &str = "A file that is shared without a backbone has neither a limit of downloads nor a beginning; leave out 'maxDownloads' and \
-     'notBefore'.";
 
 fn cannot(request: &UploadOwnFile) -> Error {
     Error::NotSupported(match request.format {

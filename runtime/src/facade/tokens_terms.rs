@@ -11,7 +11,7 @@ use crate::dto::{ChangedToken, MaxDownloads, Notify, TokenLabel, TokenPath, Toke
 use crate::event::Event;
 use crate::held::{self, Edit};
 use crate::logging::short;
-use crate::store::{Batch, StoreError, View, collection};
+use crate::store::{Batch, View, collection};
 use crate::token::{self, Revocation, TokenSettings, check_beginning, check_future};
 use crate::{Error, Result};
 
@@ -50,7 +50,7 @@ impl UpdateToken {
         Some(change).filter(|change| *change != ChangeTokenTerms::default())
     }
 
-    /// Whether nobody may load the token here any more without being counted.
+    /// Whether nobody may load the token here any more without the backbone being asked.
     fn limits(&self) -> bool {
         self.max_downloads.is_some_and(|most| most.is_some()) || self.not_before.is_some_and(|begin| begin.is_some())
     }
@@ -71,7 +71,8 @@ const NO_MEMBER: &str = "at least one of expiresAt, notBefore, maxDownloads, lab
 const NOT_OWN: &str = "Only the identity that has made a token has access to its terms.";
 
 impl TokensFacade {
-    /// The terms of an own token, and how often it was used, as the backbone tells them.
+    /// The terms of an own token, and how often it was used, as the backbone tells them; of a file that is
+    /// [shared directly](super::FilesFacade::share_directly), as this node has counted.
     ///
     /// # Errors
     /// [`Error::RecordNotFound`] if it is not known here, [`Error::NotSupported`] for a peer's token and if the backbone has no terms,
@@ -79,6 +80,9 @@ impl TokensFacade {
     #[instrument(skip_all, fields(token = short(id)))]
     pub async fn token_terms(&self, id: &TokenId) -> Result<TokenTerms> {
         let core = self.core();
+        if let Some(terms) = held::terms(core, id)? {
+            return Ok(TokenTerms::of(terms, core.clock.now()));
+        }
         self.check_own(id)?;
         check_services(core, NO_TERMS).await?;
         let terms = core.account.session().token_terms(id).await?;
@@ -87,8 +91,8 @@ impl TokensFacade {
     }
 
     /// Changes terms of an own token: at the backbone and at this node; the expiry also at the other devices of the identity when they
-    /// synchronize. Those who have loaded the token before may do so for 30 days after any expiry. Peers do not get a token with a limit
-    /// or a beginning from this node.
+    /// synchronize. Those who have loaded the token before may do so for 30 days after any expiry. Peers that load
+    /// the token from this node are counted by the backbone, too.
     ///
     /// The backbone comes first; it is not asked if only `label` and `notify` change. If the change fails afterwards, it is to be
     /// repeated.
@@ -126,6 +130,9 @@ impl TokensFacade {
         check_beginning(request.not_before.flatten(), request.expires_at.unwrap_or(self.record(id)?.expires_at))?;
         check_services(core, NO_CHANGE).await?;
         check_not_revoked(&core.store.view(), id)?;
+        if request.limits() {
+            self.count_from_now_on(id).await?;
+        }
         let terms = core.account.session().change_token_terms(id, change).await?;
         self.note(id, &terms).await?;
         if let Some(at) = terms.revoked_at {
@@ -133,7 +140,20 @@ impl TokensFacade {
             self.close(id, at).await?;
             return Err(Error::NotSupported(IS_REVOKED.to_owned()));
         }
-        self.store_terms(id, terms.expires_at, request.limits()).await
+        self.store_expiry(id, terms.expires_at).await
+    }
+
+    /// Asks the backbone about each use of the token that a peer makes here, before the backbone has the new terms. Without a limit it
+    /// grants them all.
+    async fn count_from_now_on(&self, id: &TokenId) -> Result<()> {
+        let count = |view: &View<'_>| {
+            let mut batch = Batch::new();
+            let mut edit = Edit::of(view, &mut batch)?;
+            edit.count_uses(id)?;
+            edit.finish()?;
+            Ok((batch, ()))
+        };
+        self.core().store.change(count).await
     }
 
     /// Keeps what only this device knows.
@@ -191,20 +211,29 @@ impl TokensFacade {
         if self.record(id)?.is_own { Ok(()) } else { Err(Error::NotSupported(NOT_OWN.to_owned())) }
     }
 
-    /// Keeps what the backbone says of terms and uses, for as long as the token is stored.
+    /// Keeps what the backbone says of terms and uses, for as long as the token is stored. Peers are served by these terms from then on.
     pub(super) async fn note(&self, id: &TokenId, terms: &BackboneTerms) -> Result<()> {
         let now = self.core().clock.now();
         let note = |view: &View<'_>| {
             let mut batch = Batch::new();
+            let mut edit = Edit::of(view, &mut batch)?;
+            edit.use_within(id, terms.not_before, terms.max_uses.is_some())?;
+            edit.finish()?;
+            let Some(mut object) = view.object(collection::TOKENS, id.as_str())? else { return Ok((batch, false)) };
             let before = TokenSettings::stored(view, id)?;
             let after = before.clone().refreshed(terms, now);
-            let is_kept = after != before && view.object(collection::TOKENS, id.as_str())?.is_some();
-            if is_kept {
+            if after != before {
                 after.put(&mut batch, id)?;
             }
-            Ok((batch, is_kept && after.is_to_be_told_after(&before)))
+            // Whoever has set them: the other devices must not give what is counted elsewhere.
+            let has_terms = terms.not_before.is_some() || terms.max_uses.is_some();
+            if has_terms && object.properties.get(HAS_TERMS) != Some(&true.into()) {
+                object.properties.insert(HAS_TERMS.to_owned(), true.into());
+                batch.record_update(object);
+            }
+            Ok((batch, after != before && after.is_to_be_told_after(&before)))
         };
-        if self.core().store.change::<_, StoreError>(note).await? {
+        if self.core().change(note).await? {
             let uses = terms.committed_uses.saturating_add(terms.leased_uses);
             let remaining = terms.max_uses.map(|most| most.saturating_sub(uses));
             let token = Box::new(self.token(id).await?);
@@ -247,8 +276,7 @@ impl TokensFacade {
         self.core().change(close).await
     }
 
-    /// The backbone has other terms. With a limit it alone counts, so peers do not load the token from here.
-    async fn store_terms(&self, id: &TokenId, expires_at: Timestamp, is_limited: bool) -> Result<()> {
+    async fn store_expiry(&self, id: &TokenId, expires_at: Timestamp) -> Result<()> {
         let store = |view: &View<'_>| {
             check_not_revoked(view, id)?;
             let object = view.object(collection::TOKENS, id.as_str())?;
@@ -256,10 +284,7 @@ impl TokensFacade {
             object.properties.insert(EXPIRES_AT.to_owned(), expires_at.to_string().into());
             let mut batch = Batch::new();
             let mut edit = Edit::of(view, &mut batch)?;
-            match is_limited {
-                true => edit.remove(id)?,
-                false => edit.expire_at(id, expires_at)?,
-            }
+            edit.expire_at(id, expires_at)?;
             edit.finish()?;
             batch.record_update(object);
             Ok((batch, ()))
@@ -274,8 +299,9 @@ impl TokensFacade {
     }
 }
 
-/// The member of the object.
+/// Members of the object.
 const EXPIRES_AT: &str = "expiresAt";
+const HAS_TERMS: &str = "hasTerms";
 
 pub(super) async fn check_services(core: &Core, otherwise: &str) -> Result<()> {
     let services = core.account.session().token_services().await?;

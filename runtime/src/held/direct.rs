@@ -1,11 +1,14 @@
 //! Shares that no backbone knows: file and token are held here only. The content stays where it is on this machine; one that came as a
 //! stream is in the content store, until the node ends at the latest.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use tracing::{info, warn};
+use transport::access::{MAX_FAILED_ATTEMPTS, Uses};
 use transport::content::Tree;
 use transport::crypto::random;
+use transport::wire::backbone::token_terms::TokenTerms;
 use transport::wire::{FileId, Id, TokenId};
 
 use super::record::direct_file;
@@ -36,6 +39,8 @@ pub(crate) struct NewShare {
     pub(crate) source: Option<Source>,
     pub(crate) keeping: Option<Keeping>,
     pub(crate) token: HeldToken,
+    /// Those of the token, if they are counted.
+    pub(crate) uses: Uses,
 }
 
 impl NewShare {
@@ -47,6 +52,9 @@ impl NewShare {
             let mut batch = Batch::new();
             let mut edit = Edit::of(view, &mut batch)?;
             edit.add(token, &held, core.clock.now())?;
+            if held.is_counted {
+                edit.allocate_uses(token, &self.uses)?;
+            }
             edit.add_direct_file(&self.id, &self.file)?;
             edit.finish()?;
             Ok::<_, StoreError>((batch, ()))
@@ -81,6 +89,26 @@ impl NewShare {
 
 const NO_ROOM_FOR_HASHES: &str =
     "the content store has no room for the hashes of the file; raise the setting enlace.contentStore.maxSize";
+
+/// The terms of a share, and how often it was used; none if there is no such share.
+pub(crate) fn terms(core: &Core, token: &TokenId) -> Result<Option<TokenTerms>> {
+    let (view, now) = (core.store.view(), core.clock.now());
+    let Some(held) = HeldToken::stored(&view, token)?.filter(|held| held.is_direct) else { return Ok(None) };
+    let uses = if held.is_counted { HeldToken::uses(&view, token)? } else { Uses::default() };
+    let failed_attempts = HeldToken::ledger(&view, token)?.failed_attempts;
+    Ok(Some(TokenTerms {
+        expires_at: held.expires_at,
+        not_before: held.not_before,
+        max_uses: uses.limit().map(NonZeroU32::get),
+        strict_uses: uses.is_strict(),
+        committed_uses: uses.committed(now),
+        leased_uses: uses.leased(now),
+        failed_attempts,
+        is_locked: failed_attempts >= MAX_FAILED_ATTEMPTS,
+        revoked_at: None,
+        last_read_at: None,
+    }))
+}
 
 /// Ends a share. Returns whether there was such a one.
 pub(crate) async fn stop(core: &Core, token: &TokenId) -> Result<bool> {

@@ -79,9 +79,9 @@ impl Holder for NodeHolder {
         Ok(HeldContent { file: id, format, length, content })
     }
 
-    /// This node counts no uses.
-    async fn end_claim(&self, _: &TokenId, _: &ClaimId, _: ClaimEnd, _: Caller<'_>) -> Result<(), Refusal> {
-        Err(Refusal::NotFound)
+    async fn end_claim(&self, id: &TokenId, claim: &ClaimId, end: ClaimEnd, caller: Caller<'_>) -> Result<(), Refusal> {
+        let core = self.core()?;
+        ledger::end_claim(&core, id, (claim, end), &caller).await
     }
 }
 
@@ -98,6 +98,7 @@ impl Found {
             FileTarget::Token(token) => ledger::access(core, token, caller).await?.token.file,
             // As at a backbone, which shows a file by its id to everybody who is logged in.
             FileTarget::File(_) if caller.address().is_none() => return Err(Refusal::IdentityRequired),
+            FileTarget::File(id) if is_by_token_only(core, id)? => return Err(Refusal::NotFound),
             FileTarget::File(id) => id.clone(),
         };
         let found = Self::stored(core, id)?;
@@ -114,6 +115,13 @@ impl Found {
         let direct = record::direct_file(&view, &id).map_err(|error| refusal(&id, &error.into()))?;
         Ok(direct.map(|record| Self { id, record, elsewhere: Elsewhere::Nowhere }))
     }
+}
+
+fn is_by_token_only(core: &Core, id: &FileId) -> Result<bool, Refusal> {
+    let view = core.store.view();
+    let is_direct = record::direct_file(&view, id).map(|file| file.is_some());
+    let is_by_token_only = is_direct.and_then(|is_direct| Ok(is_direct && record::is_by_token_only(&view, id)?));
+    is_by_token_only.map_err(|error| refusal(id, &error.into()))
 }
 
 /// Whom the place of a body counts for: an identity with all its devices, or a peer.

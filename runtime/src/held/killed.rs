@@ -1,14 +1,17 @@
 //! A process that holds tokens is killed: what it acknowledged is there afterwards.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::Write as _;
 
+use futures_util::future::join_all;
 use transport::access::MAX_FAILED_ATTEMPTS;
+use transport::backbone::new_claim_id;
 use transport::crypto::{PasswordHash, SignatureKeypair};
 use transport::identity::{PublicIdentity, derive_address};
 use transport::peer::{Channel, Refusal};
-use transport::wire::TokenId;
+use transport::wire::{ClaimId, TokenId};
 
+use super::tests::counted::limited;
 use super::tests::{World, channel_to, protected};
 use super::*;
 use crate::clock::Clock as _;
@@ -17,6 +20,9 @@ use crate::delivery::memory;
 
 const DIRECTORY: &str = "ENLACE_TEST_HELD_DIRECTORY";
 const WRONG: [u8; 32] = [9; 32];
+/// Uses of a direct share, and those who ask for one at the same time.
+const USES: u32 = 8;
+const CLAIMANTS: usize = 64;
 
 /// The same identity in both processes.
 fn reader(world: &World) -> Channel {
@@ -28,8 +34,12 @@ fn reader(world: &World) -> Channel {
 }
 
 fn tell(what: &str, id: &TokenId, hash: &PasswordHash) {
+    tell_text(what, id, &hash.to_backbone_text());
+}
+
+fn tell_text(what: &str, id: &TokenId, text: &str) {
     // A line of its own, behind whatever the test runner writes.
-    println!("\n{what} {id} {}", hash.to_backbone_text());
+    println!("\n{what} {id} {text}");
     std::io::stdout().flush().unwrap();
 }
 
@@ -105,6 +115,66 @@ async fn a_killed_node_serves_every_token_that_it_acknowledged_and_forgets_no_at
                     assert_eq!(world.ask_for(id, &stranger, Some(&wrong)).await, Err(Refusal::NotFound));
                 }
                 assert_eq!(world.ask_for(id, &stranger, Some(&wrong)).await, Err(Refusal::Locked));
+            }
+        })
+        .await;
+    }
+}
+
+/// The process that is killed: lets more ask for uses of direct shares than there are.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "the process that another test kills"]
+async fn the_process_that_counts_uses_and_is_killed() {
+    let directory = std::env::var_os(DIRECTORY).expect("the other test says where");
+    World::run_in(directory.as_ref(), async |world| {
+        world.is_reachable();
+        let source = std::path::Path::new(&directory).join("source");
+        std::fs::write(&source, vec![7; 100_000]).unwrap();
+        loop {
+            let token = world.shared_directly_from(&source, limited(USES.into())).await;
+            tell_text("shared", &token.id, "-");
+            let claimants = (0..CLAIMANTS).map(|_| async {
+                let (peer, claim) = (channel_to(None, world.clock.now()), new_claim_id());
+                if world.claim(&token.id, &peer, &claim, None).await.is_ok() {
+                    tell_text("used", &token.id, claim.as_str());
+                }
+            });
+            join_all(claimants).await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_node_forgets_no_use_that_it_acknowledged_and_gives_none_twice() {
+    for lines in [1, 7, 40] {
+        let directory = tempfile::tempdir().unwrap();
+        let mut acknowledged: HashMap<TokenId, HashSet<ClaimId>> = HashMap::new();
+        let name = "held::killed::the_process_that_counts_uses_and_is_killed";
+        crate::killed::kill_after(lines, name, (DIRECTORY, directory.path()), |line| {
+            let words: Vec<_> = line.split(' ').collect();
+            let [what @ ("shared" | "used"), id, claim] = words[..] else { return false };
+            let claims = acknowledged.entry(id.parse().unwrap()).or_default();
+            if what == "used" {
+                claims.insert(claim.parse().unwrap());
+            }
+            true
+        });
+        World::run_in(directory.path(), async |world| {
+            let peer = channel_to(None, world.clock.now());
+            for (id, claims) in &acknowledged {
+                // More may have been counted, whose answers did not leave.
+                let (_, taken, remaining) = world.counts(id);
+                assert_eq!(taken + remaining.unwrap(), USES);
+                assert!(taken as usize >= claims.len(), "{taken} of {}", claims.len());
+                for claim in claims {
+                    assert!(world.claim(id, &peer, claim, None).await.is_ok());
+                }
+                assert_eq!(world.counts(id), (0, taken, remaining), "they were the same uses");
+                let others: Vec<_> = (0..CLAIMANTS).map(|_| new_claim_id()).collect();
+                let outcomes = join_all(others.iter().map(|claim| world.claim(id, &peer, claim, None))).await;
+                let granted = outcomes.iter().filter(|outcome| outcome.is_ok()).count();
+                assert_eq!(granted, remaining.unwrap() as usize);
             }
         })
         .await;

@@ -3,16 +3,17 @@
 use std::sync::Arc;
 
 use tracing::{debug, info};
-use transport::access::{Attempt, FailedAttempt, Ledger, Verdict};
+use transport::access::{Attempt, ClaimEnd, FailedAttempt, Ledger, Verdict};
 use transport::peer::{Caller, Refusal};
-use transport::wire::{DeviceId, TokenId};
+use transport::wire::{Address, ClaimId, DeviceId, Timestamp, TokenId};
 
-use super::record::LedgerRecord;
+use super::record::{Allocator, LedgerRecord};
 use super::recorded::Recorded;
 use super::{HeldToken, MAX_READERS, recorded};
 use crate::Error;
 use crate::blocking::joined;
 use crate::core::{Core, KeyGuard};
+use crate::delivery::{self, Delivery as _, Failure, Sources};
 use crate::event::Event;
 use crate::logging::short;
 use crate::store::{Batch, Store, StoreError, View};
@@ -25,23 +26,106 @@ pub(super) struct Granted {
     pub(super) device: DeviceId,
 }
 
-/// The token with this id, if the caller may load it. What the attempt counts is on disk when this returns.
+/// The token with this id, if the caller may load it. What the attempt counts is on disk when this returns, here or at the backbone.
 pub(super) async fn access(core: &Core, id: &TokenId, caller: &Caller<'_>) -> Result<Granted, Refusal> {
-    let judged = match recorded(core, id) {
-        Ok(Some(found)) => Ok(recorded::judge(found, core.account.address(), caller)),
+    match recorded(core, id) {
+        Ok(Some(found)) => recorded::judge(found, core.account.address(), caller),
         Ok(None) => {
-            judge(core, id, caller).await.map_err(Error::from).map(|judged| judged.map(|token| own(core, token)))
+            let token = access_held(core, id, caller).await?;
+            Ok(Granted { token, device: core.account.device_id().clone() })
         }
-        Err(error) => Err(error),
-    };
-    judged.unwrap_or_else(|error| {
-        debug!(%error, token = short(id), "an attempt to load a token cannot be judged");
-        Err(Refusal::Unavailable)
-    })
+        Err(error) => Err(cannot_judge(id, &error)),
+    }
 }
 
-fn own(core: &Core, token: HeldToken) -> Granted {
-    Granted { token, device: core.account.device_id().clone() }
+async fn access_held(core: &Core, id: &TokenId, caller: &Caller<'_>) -> Result<HeldToken, Refusal> {
+    let held = HeldToken::stored(&core.store.view(), id).map_err(|error| cannot_judge(id, &error.into()))?;
+    let token = held.ok_or(Refusal::NotFound)?;
+    let is_creator = caller.address() == Some(core.account.address());
+    match (token.allocator(), caller.claim()) {
+        // Right or wrong, a password is not even looked at.
+        (Some(_), None) if !is_creator => Err(Refusal::NotFound),
+        (Some(Allocator::Backbone), Some(claim)) => {
+            // A use that the caller may not have must not be taken from the backbone, and what this attempt leaves behind here is stored
+            // when there is one.
+            judged(core, id, caller, Storing::Refusals).await?;
+            use_at_backbone(core, id, claim).await?;
+            judged(core, id, caller, Storing::All).await
+        }
+        _ => judged(core, id, caller, Storing::All).await,
+    }
+}
+
+/// Has the backbone store that content is sent under a claim, in the name of the creator.
+async fn use_at_backbone(core: &Core, id: &TokenId, claim: &ClaimId) -> Result<(), Refusal> {
+    if core.held.leases.is_fresh(id, claim) {
+        return Ok(());
+    }
+    let _place = core.held.leases.place().await;
+    let read = delivery::by(core, Sources::Backbone).token(id, None, Some(claim), None).await;
+    match read {
+        Ok(_) => {
+            core.held.leases.note(id, claim);
+            Ok(())
+        }
+        Err(failure) => Err(not_counted(id, &failure)),
+    }
+}
+
+/// What a peer is told if the backbone does not count a use.
+fn not_counted(id: &TokenId, failure: &Failure) -> Refusal {
+    debug!(error = %failure.error(), token = short(id), "the backbone does not count a use of a token for a peer");
+    match failure {
+        Failure::NotFound(_) => Refusal::NotFound,
+        Failure::NoUseLeft(_) => Refusal::NoUseLeft,
+        Failure::TooLarge(_) | Failure::Failed(_) => Refusal::Unavailable,
+    }
+}
+
+/// Ends a use, at whoever allocates the uses of the token.
+pub(super) async fn end_claim(
+    core: &Core,
+    id: &TokenId,
+    (claim, end): (&ClaimId, ClaimEnd),
+    caller: &Caller<'_>,
+) -> Result<(), Refusal> {
+    let found = Found::of(core, id, caller).map_err(|error| cannot_judge(id, &error.into()))?;
+    let found = found.ok_or(Refusal::NotFound)?;
+    if found.attempt(core, caller, true).is_withheld() {
+        return Err(Refusal::NotFound);
+    }
+    match found.token.allocator() {
+        None => Err(Refusal::NotFound),
+        Some(Allocator::Backbone) => {
+            core.held.leases.forget(id, claim);
+            let _place = core.held.leases.place().await;
+            let ended = delivery::by(core, Sources::Backbone).end_claim(id, claim, end).await;
+            ended.map_err(|failure| not_counted(id, &failure))
+        }
+        Some(Allocator::Node) => {
+            let (claim, now) = (claim.clone(), caller.now());
+            let entry = Entry::hold(core, id).await;
+            let ended = entry.change(move |token, view, batch| {
+                let mut uses = HeldToken::uses(view, token.id)?;
+                let before = uses.clone();
+                let ended = uses.end(&claim, end, now);
+                if uses != before {
+                    HeldToken::put_uses(batch, token.id, &uses)?;
+                }
+                Ok(ended)
+            });
+            match ended.await {
+                Ok(Some(ended)) => Ok(ended?),
+                Ok(None) => Err(Refusal::NotFound),
+                Err(error) => Err(cannot_judge(id, &error.into())),
+            }
+        }
+    }
+}
+
+fn cannot_judge(id: &TokenId, error: &Error) -> Refusal {
+    debug!(%error, token = short(id), "an attempt to load a token cannot be judged");
+    Refusal::Unavailable
 }
 
 /// A token of another device. One that is held is one of this device, whatever the datawallet says.
@@ -66,22 +150,42 @@ pub(crate) fn is_offered(core: &Core, id: &TokenId) -> crate::Result<bool> {
 
 /// Lets others try passwords again.
 pub(crate) async fn unlock(core: &Core, id: &TokenId) -> Result<(), StoreError> {
-    let guard = core.held.judging.hold(id.clone()).await;
-    let reset = |ledger: LedgerRecord| LedgerRecord { failed_attempts: 0, ..ledger };
-    Entry { store: core.store.clone(), id: id.clone(), guard }.change(move |_, _, ledger| Ok(reset(ledger))).await?;
+    let reset = |token: Stored<'_>, view: &View<'_>, batch: &mut Batch| {
+        let ledger = LedgerRecord { failed_attempts: 0, ..HeldToken::ledger(view, token.id)? };
+        HeldToken::put_ledger(batch, token.id, ledger)
+    };
+    Entry::hold(core, id).await.change(reset).await?;
     core.held.guesses.forget(id);
     Ok(())
 }
 
-async fn judge(core: &Core, id: &TokenId, caller: &Caller<'_>) -> Result<Result<HeldToken, Refusal>, StoreError> {
+/// What an attempt stores.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Storing {
+    /// What a refusal leaves behind only.
+    Refusals,
+    /// What a grant leaves behind, too.
+    All,
+}
+
+async fn judged(core: &Core, id: &TokenId, caller: &Caller<'_>, storing: Storing) -> Result<HeldToken, Refusal> {
+    judge(core, id, caller, storing).await.unwrap_or_else(|error| Err(cannot_judge(id, &error.into())))
+}
+
+async fn judge(
+    core: &Core,
+    id: &TokenId,
+    caller: &Caller<'_>,
+    storing: Storing,
+) -> Result<Result<HeldToken, Refusal>, StoreError> {
     // Most reads change nothing and need no lock. Passwords are checked under the lock only, because attempts that are checked
     // at the same time count.
     let Some(found) = Found::of(core, id, caller)? else { return Ok(Err(Refusal::NotFound)) };
     let unlocked = found.attempt(core, caller, found.token.password.is_none());
-    if unlocked.judge() == Verdict::Show {
+    if unlocked.judge() == Verdict::Show && found.claim_here(caller).is_none() {
         return Ok(Ok(found.token));
     }
-    let guard = core.held.judging.hold(id.clone()).await;
+    let entry = Entry::hold(core, id).await;
     let Some(found) = Found::of(core, id, caller)? else { return Ok(Err(Refusal::NotFound)) };
     let password_fits = caller.password_fits(id, found.token.password.as_ref());
     let attempt = found.attempt(core, caller, password_fits);
@@ -91,7 +195,15 @@ async fn judge(core: &Core, id: &TokenId, caller: &Caller<'_>) -> Result<Result<
     if is_asked && core.held.guesses.check(caller, id).is_err() {
         return Ok(Err(Refusal::Busy));
     }
-    let entry = Entry { store: core.store.clone(), id: id.clone(), guard };
+    let is_granted = matches!(verdict, Verdict::Show | Verdict::ShowAndAllocate);
+    if is_granted && storing == Storing::Refusals {
+        return Ok(Ok(found.token));
+    }
+    if let Some(claim) = found.claim_here(caller).filter(|_| is_granted) {
+        let reader = caller.address().filter(|_| verdict == Verdict::ShowAndAllocate);
+        let used = entry.use_once(claim.clone(), reader.cloned(), caller.now()).await?;
+        return Ok(used.map(|()| found.token));
+    }
     let ledger = NodeLedger { core, entry, token: &found.token, caller };
     let outcome = verdict.settle(&attempt, ledger).await?;
     Ok(Refusal::unless_granted(outcome).map(|()| found.token))
@@ -125,37 +237,52 @@ impl Found {
             for_identity: self.token.for_identity.as_ref(),
             password_fits,
             failed_attempts: self.ledger.failed_attempts,
-            not_before: None,
+            not_before: self.token.not_before,
             expires_at: self.ending.expires_at,
             is_revoked: self.ending.is_revoked,
             now: caller.now(),
         }
     }
+
+    /// The use that the request is, if this node has to count it.
+    fn claim_here<'a>(&self, caller: &Caller<'a>) -> Option<&'a ClaimId> {
+        caller.claim().filter(|_| self.token.allocator() == Some(Allocator::Node))
+    }
 }
 
-/// The place of a ledger in the store, under the lock of its token.
+/// What is stored of attempts to load a token, under the lock of the token.
 struct Entry {
     store: Arc<Store>,
     id: TokenId,
     guard: KeyGuard,
 }
 
+/// A token that is being changed.
+#[derive(Clone, Copy)]
+struct Stored<'a> {
+    id: &'a TokenId,
+    token: &'a HeldToken,
+}
+
 impl Entry {
-    /// Replaces a ledger; not if the token was removed meanwhile. The lock is held until that is on disk, also if the caller has gone:
-    /// otherwise the next attempt would be judged by what was before.
-    async fn change(
+    async fn hold(core: &Core, id: &TokenId) -> Self {
+        let guard = core.held.judging.hold(id.clone()).await;
+        Self { store: core.store.clone(), id: id.clone(), guard }
+    }
+
+    /// Changes what is stored; nothing and `None` if the token was removed meanwhile. The lock is held until that is on disk, also if
+    /// the caller has gone: otherwise the next attempt would be judged by what was before.
+    async fn change<T: Send + 'static>(
         self,
-        change: impl FnOnce(&HeldToken, &mut Batch, LedgerRecord) -> Result<LedgerRecord, StoreError> + Send + 'static,
-    ) -> Result<(), StoreError> {
+        change: impl FnOnce(Stored<'_>, &View<'_>, &mut Batch) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<Option<T>, StoreError> {
         let mut stored = tokio::spawn(async move {
             let Self { store, id, guard } = self;
             let build = |view: &View<'_>| {
                 let mut batch = Batch::new();
-                if let Some(token) = HeldToken::stored(view, &id)? {
-                    let ledger = change(&token, &mut batch, HeldToken::ledger(view, &id)?)?;
-                    HeldToken::put_ledger(&mut batch, &id, ledger)?;
-                }
-                Ok::<_, StoreError>((batch, ()))
+                let token = HeldToken::stored(view, &id)?;
+                let changed = token.map(|token| change(Stored { id: &id, token: &token }, view, &mut batch));
+                Ok::<_, StoreError>((batch, changed.transpose()?))
             };
             let outcome = store.change(build).await;
             drop(guard);
@@ -163,6 +290,39 @@ impl Entry {
         });
         joined(&mut stored).await
     }
+
+    /// Stores that content is sent under a claim, and who has loaded the token by it, in one commit. Without a use left it stores nothing.
+    async fn use_once(
+        self,
+        claim: ClaimId,
+        reader: Option<Address>,
+        now: Timestamp,
+    ) -> Result<Result<(), Refusal>, StoreError> {
+        let used = self.change(move |token, view, batch| {
+            let mut uses = HeldToken::uses(view, token.id)?;
+            if let Err(error) = uses.read(&claim, now) {
+                return Ok(Err(error));
+            }
+            HeldToken::put_uses(batch, token.id, &uses)?;
+            reader.map_or(Ok(()), |reader| allocate(token, view, batch, &reader)).map(Ok)
+        });
+        Ok(used.await?.map_or(Err(Refusal::NotFound), |used| Ok(used?)))
+    }
+}
+
+/// Remembers a reader. One for whom there is no room gets the token without that.
+fn allocate(
+    Stored { id, token }: Stored<'_>,
+    view: &View<'_>,
+    batch: &mut Batch,
+    reader: &Address,
+) -> Result<(), StoreError> {
+    let ledger = HeldToken::ledger(view, id)?;
+    if ledger.readers >= MAX_READERS {
+        return Ok(());
+    }
+    token.put_reader(batch, id, reader)?;
+    HeldToken::put_ledger(batch, id, LedgerRecord { readers: ledger.readers + 1, ..ledger })
 }
 
 /// One attempt to load a token.
@@ -176,20 +336,12 @@ struct NodeLedger<'a> {
 impl Ledger for NodeLedger<'_> {
     type Error = StoreError;
 
-    /// An identity for which there is no room gets the token without an allocation.
+    /// Nor does a full disk keep an identity from the token.
     async fn allocate(self) -> Result<(), StoreError> {
         let Some(reader) = self.caller.address().cloned() else { return Ok(()) };
-        let id = self.entry.id.clone();
-        let allocate = move |token: &HeldToken, batch: &mut Batch, ledger: LedgerRecord| {
-            if ledger.readers >= MAX_READERS {
-                return Ok(ledger);
-            }
-            token.put_reader(batch, &id, &reader)?;
-            Ok(LedgerRecord { readers: ledger.readers + 1, ..ledger })
-        };
-        match self.entry.change(allocate).await {
+        match self.entry.change(move |token, view, batch| allocate(token, view, batch, &reader)).await {
             Err(error) if error.is_full() => Ok(()),
-            outcome => outcome,
+            outcome => outcome.map(drop),
         }
     }
 
@@ -197,7 +349,11 @@ impl Ledger for NodeLedger<'_> {
         let (core, id, has_password) = (self.core, self.entry.id.clone(), self.token.password.is_some());
         debug_assert!(has_password, "only passwords can be wrong");
         core.held.guesses.note_wrong(self.caller, &id);
-        self.entry.change(move |_, _, ledger| Ok(LedgerRecord { failed_attempts: failed.number, ..ledger })).await?;
+        let count = move |token: Stored<'_>, view: &View<'_>, batch: &mut Batch| {
+            let ledger = LedgerRecord { failed_attempts: failed.number, ..HeldToken::ledger(view, token.id)? };
+            HeldToken::put_ledger(batch, token.id, ledger)
+        };
+        self.entry.change(count).await?;
         if failed.locks() {
             info!(token = short(&id), "too many wrong passwords of peers have locked a token");
             core.events.publish(Event::TokenLocked(id));

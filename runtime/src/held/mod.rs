@@ -17,6 +17,9 @@
 //! - Who may load it is decided by [`transport::access`], as at a backbone. Attempts that may count are judged one after the other,
 //!   and what they count is on disk before they are answered.
 //! - Token and backbone have a ledger each. A guesser who uses both ways has twice the attempts of one.
+//! - Uses have one counter. Those of a token that the backbone has, too, are allocated there: this node reads it there under the claim
+//!   of whoever asks before a byte leaves (`core::leases`), and gives nothing while the backbone cannot be asked. Those of a direct share are
+//!   allocated here, and on disk before a byte leaves. Without a claim a token whose uses are counted is not here for others.
 
 mod direct;
 mod holder;
@@ -34,7 +37,7 @@ use crate::Result;
 use crate::core::Core;
 use crate::store::{Batch, StoreError, View};
 
-pub(crate) use self::direct::{NewShare, local_id, stop};
+pub(crate) use self::direct::{NewShare, local_id, stop, terms};
 pub(crate) use self::holder::NodeHolder;
 pub(crate) use self::ledger::{is_offered, unlock};
 pub(crate) use self::record::{Edit, HeldToken};

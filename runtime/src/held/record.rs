@@ -4,6 +4,7 @@
 //! HeldToken/<token>              the token
 //! HeldTokenLedger/<token>        what attempts to load it left behind; absent before the first one
 //! HeldTokenReader/<token>/<hash> an identity has loaded it; the hash is salted, so the name does not tell who
+//! HeldTokenUses/<token>          its uses, if this node allocates them
 //! HeldTokenOf/<file>/<token>     the token shares the file
 //! HeldTokenExpiry/<time>/<token> in the order of the expiries
 //! HeldTokenCount                 how many there are
@@ -13,6 +14,7 @@
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
+use transport::access::Uses;
 use transport::crypto::hash::sha256;
 use transport::crypto::{PasswordHash, random};
 use transport::wire::{Address, ByteText, FileId, Timestamp, TokenId};
@@ -29,6 +31,7 @@ type Result<T, E = StoreError> = std::result::Result<T, E>;
 const TOKEN: &str = "HeldToken/";
 const LEDGER: &str = "HeldTokenLedger/";
 const READER: &str = "HeldTokenReader/";
+const USES: &str = "HeldTokenUses/";
 const OF: &str = "HeldTokenOf/";
 const EXPIRY: &str = "HeldTokenExpiry/";
 const COUNT: &str = "HeldTokenCount";
@@ -53,9 +56,24 @@ pub(crate) struct HeldToken {
     /// Whether no backbone knows token and file.
     #[serde(rename = "d")]
     pub(crate) is_direct: bool,
+    /// Since when others may load it. Held tokens of earlier versions have none, and their uses are not counted.
+    #[serde(rename = "b", default)]
+    pub(crate) not_before: Option<Timestamp>,
+    /// Whether its uses are counted, by the [`Allocator`].
+    #[serde(rename = "n", default)]
+    pub(crate) is_counted: bool,
     /// For the names of its readers.
     #[serde(rename = "s")]
     salt: [u8; 16],
+}
+
+/// Who allocates the uses of a token. Each token has one, from its creation on: two counters cannot agree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Allocator {
+    /// The backbone that has the token, too.
+    Backbone,
+    /// This node, because nothing else has the token.
+    Node,
 }
 
 /// How a token is written, by the version of the form.
@@ -78,8 +96,18 @@ pub(super) struct LedgerRecord {
 
 impl HeldToken {
     pub(crate) fn new(file: FileId, (created_at, expires_at): (Timestamp, Timestamp), content: ByteText) -> Self {
-        let (for_identity, password, is_direct) = (None, None, false);
-        Self { file, created_at, expires_at, for_identity, content, password, is_direct, salt: random::bytes() }
+        Self {
+            file,
+            created_at,
+            expires_at,
+            for_identity: None,
+            content,
+            password: None,
+            is_direct: false,
+            not_before: None,
+            is_counted: false,
+            salt: random::bytes(),
+        }
     }
 
     /// For one identity only, or for those who know a password.
@@ -87,9 +115,19 @@ impl HeldToken {
         Self { for_identity, password, ..self }
     }
 
+    /// From a time on only, and as often as whoever allocates its uses says.
+    pub(crate) fn used_within(self, not_before: Option<Timestamp>, is_counted: bool) -> Self {
+        Self { not_before, is_counted, ..self }
+    }
+
     /// Not known to any backbone, as its file.
     pub(super) fn shared_directly(self) -> Self {
         Self { is_direct: true, ..self }
+    }
+
+    /// Who allocates its uses; none if they are not counted.
+    pub(super) fn allocator(&self) -> Option<Allocator> {
+        self.is_counted.then_some(if self.is_direct { Allocator::Node } else { Allocator::Backbone })
     }
 
     /// The token with this id.
@@ -107,6 +145,16 @@ impl HeldToken {
         batch.put_value(&format!("{LEDGER}{id}"), &Stored::V1(ledger)).map(drop)
     }
 
+    /// The uses that this node allocates. Without a record there are none: a use that cannot be counted is not given.
+    pub(super) fn uses(view: &View<'_>, id: &TokenId) -> Result<Uses> {
+        let stored: Option<Stored<Uses>> = view.value(&format!("{USES}{id}"))?;
+        stored.map(|Stored::V1(uses)| uses).ok_or(StoreError::Damaged)
+    }
+
+    pub(super) fn put_uses(batch: &mut Batch, id: &TokenId, uses: &Uses) -> Result<()> {
+        batch.put_value(&format!("{USES}{id}"), &Stored::V1(uses)).map(drop)
+    }
+
     pub(super) fn is_read_by(&self, view: &View<'_>, id: &TokenId, reader: &Address) -> Result<bool> {
         Ok(view.value::<()>(&self.reader(id, reader))?.is_some())
     }
@@ -120,6 +168,18 @@ impl HeldToken {
         let hash = u128::from_be_bytes(std::array::from_fn(|at| hash[at]));
         format!("{READER}{id}/{hash:032x}")
     }
+}
+
+/// Whether a file that is shared without a backbone is served by its token only, because the terms of the token would mean nothing
+/// otherwise.
+pub(super) fn is_by_token_only(view: &View<'_>, file: &FileId) -> Result<bool> {
+    let prefix = format!("{OF}{file}/");
+    for name in view.value_names(&prefix, &prefix, 1)? {
+        let id = name[prefix.len()..].parse().map_err(|_| StoreError::Damaged)?;
+        let token = HeldToken::stored(view, &id)?;
+        return Ok(token.is_some_and(|token| token.is_counted || token.not_before.is_some()));
+    }
+    Ok(false)
 }
 
 /// A file that is shared without a backbone.
@@ -167,6 +227,11 @@ impl<'a, 'b> Edit<'a, 'b> {
         Ok(())
     }
 
+    /// Has this node allocate the uses of a token that is added.
+    pub(crate) fn allocate_uses(&mut self, id: &TokenId, uses: &Uses) -> Result<()> {
+        HeldToken::put_uses(self.batch, id, uses)
+    }
+
     /// Shares a file without a backbone.
     pub(crate) fn add_direct_file(&mut self, id: &FileId, record: &FileRecord) -> Result<()> {
         self.batch.put_value(&format!("{DIRECT_FILE}{id}"), &Stored::V1(record)).map(drop)
@@ -180,6 +245,7 @@ impl<'a, 'b> Edit<'a, 'b> {
         for name in [
             format!("{TOKEN}{id}"),
             format!("{LEDGER}{id}"),
+            format!("{USES}{id}"),
             format!("{OF}{}/{id}", token.file),
             expiry(token.expires_at, id),
         ] {
@@ -205,6 +271,23 @@ impl<'a, 'b> Edit<'a, 'b> {
         self.batch.put_value(&expiry(expires_at, id), &())?;
         self.batch.put_value(&format!("{TOKEN}{id}"), &Stored::V1(HeldToken { expires_at, ..token }))?;
         Ok(())
+    }
+
+    /// Gives a token another beginning, and says whether its uses are counted; has no effect if it is not held, or is a direct share, whose
+    /// terms are those of its creation. Beside no other change of the same token.
+    pub(crate) fn use_within(&mut self, id: &TokenId, not_before: Option<Timestamp>, is_counted: bool) -> Result<()> {
+        let Some(token) = HeldToken::stored(self.view, id)?.filter(|token| !token.is_direct) else { return Ok(()) };
+        if (token.not_before, token.is_counted) != (not_before, is_counted) {
+            let token = token.used_within(not_before, is_counted);
+            self.batch.put_value(&format!("{TOKEN}{id}"), &Stored::V1(token))?;
+        }
+        Ok(())
+    }
+
+    /// Has the uses of a token counted from now on; has no effect as for [`use_within`](Self::use_within).
+    pub(crate) fn count_uses(&mut self, id: &TokenId) -> Result<()> {
+        let not_before = HeldToken::stored(self.view, id)?.and_then(|token| token.not_before);
+        self.use_within(id, not_before, true)
     }
 
     /// Removes what the removal of an object takes with it, by whichever device.

@@ -2,6 +2,7 @@
 //! is counted.
 //!
 //! A token with a password has one ledger beside that of the backbone, at the device that made it, so other devices do not know it.
+//! One with terms of enlace is served by that device only, for the same reason; other devices do not know the terms, but that there are some.
 //! Of the others they remember nothing either: who has loaded one may load it again after its expiry there, but not here.
 
 use transport::access::{Attempt, Verdict};
@@ -27,12 +28,13 @@ pub(super) struct Recorded {
     is_revoked: bool,
 }
 
-/// The token with this id, if another device has made it for a file of the identity, and it has no password.
+/// The token with this id, if another device has made it for a file of the identity, and nothing of it has to be counted.
 pub(super) fn find(core: &Core, view: &View<'_>, id: &TokenId) -> Result<Option<Recorded>> {
     let Some(record) = view.record(collection::TOKENS, id.as_str())? else { return Ok(None) };
     let Some(record) = TokenRecord::read(&record)? else { return Ok(None) };
     let is_of_other_device = record.is_own && record.created_by_device != *core.account.device_id();
-    if !is_of_other_device || record.password_protection.is_some() || record.content.as_str().len() > MAX_FILE_CONTENT {
+    let is_counted = record.password_protection.is_some() || record.has_terms;
+    if !is_of_other_device || is_counted || record.content.as_str().len() > MAX_FILE_CONTENT {
         return Ok(None);
     }
     let is_revoked = Revocation::stored(view, id)?.is_some();

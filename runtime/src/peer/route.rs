@@ -293,12 +293,15 @@ mod tests {
         let routes = Routes::default();
         let token: TokenId = "TOKabcdefghijklmno12".parse().unwrap();
         let password = Some(PasswordHash::from_bytes([1; 32]));
-        let first = Route { token: Some(token.clone()), password: password.clone(), ..route(1, "/a") };
+        let claim: Option<ClaimId> = Some("CLMabcdefghijklmno12".parse().unwrap());
+        let (of_token, claimed) = (Some(token.clone()), claim.clone());
+        let first = Route { token: of_token, password: password.clone(), claim: claimed, ..route(1, "/a") };
         routes.learn_file(&file(1), first);
         routes.learn_file(&file(1), route(1, "/b"));
         let both = routes.to_file(&file(1)).unwrap();
         let texts: Vec<_> = both.direct.addresses.iter().map(MultiaddrText::as_str).collect();
         assert_eq!((texts, &both.token, &both.password), (vec!["/b", "/a"], &Some(token), &password));
+        assert_eq!(both.claim, claim);
         for number in 0..20 {
             routes.learn_file(&file(1), route(1, &format!("/{number}")));
         }

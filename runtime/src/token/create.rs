@@ -79,8 +79,7 @@ impl NewToken {
         check_enforced(core, &self.terms).await?;
         let secret_key = SecretKey::generate();
         let password = self.password.map(NewPassword::protect);
-        // Peers would load from here what is counted at the backbone.
-        let shares = self.shares.filter(|_| core.config.peers.is_some() && !self.terms.are_enforced());
+        let shares = self.shares.filter(|_| core.config.peers.is_some());
         // Only in what is sealed: this identity is shown the content as it asked for it, in the form that published clients know.
         let direct = shares.as_ref().and_then(|_| core.direct());
         let sealed = direct.map_or_else(|| self.content.clone(), |direct| self.content.reachable_at(&direct));
@@ -108,10 +107,12 @@ impl NewToken {
             for_identity: self.for_identity,
             content: JsonText::from(self.content.value()),
             password_protection: password,
+            has_terms: self.terms.are_enforced(),
         };
         let held = shares.map(|file| {
             let held = HeldToken::new(file, (record.created_at, record.expires_at), sealed);
-            held.limited(record.for_identity.clone(), hash)
+            let held = held.limited(record.for_identity.clone(), hash);
+            held.used_within(self.terms.not_before, self.terms.max_downloads.is_some())
         });
         let settings = TokenSettings::of(&self.terms);
         let replaced = self.replaces.map(|Replaced { id, used }| {

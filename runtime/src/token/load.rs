@@ -169,6 +169,7 @@ fn open(
         for_identity: token.for_identity,
         content: JsonText::from(content.value()),
         password_protection,
+        has_terms: false,
     })
 }
 

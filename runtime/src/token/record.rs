@@ -27,6 +27,9 @@ pub(crate) struct TokenRecord {
     pub(crate) content: JsonText,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) password_protection: Option<StoredPassword>,
+    /// Whether it has a limit of uses or a beginning, which are kept where they are enforced: other devices leave it to them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) has_terms: bool,
 }
 
 /// Distinguishes tokens from other objects in their collection.

@@ -23,6 +23,7 @@ pub struct Machine {
     disk: Option<Disk>,
     process: Option<Process>,
     keeps_copies: bool,
+    variables: Vec<(String, String)>,
 }
 
 impl Machine {
@@ -37,8 +38,18 @@ impl Machine {
         let root = home.join("disk");
         fs::create_dir(&root)?;
         let (trace, boot_id) = (home.join("trace"), home.join("boot-id"));
-        let mut machine =
-            Self { shim, omit, root, trace, boot_id, boots: 0, disk: None, process: None, keeps_copies: false };
+        let mut machine = Self {
+            shim,
+            omit,
+            root,
+            trace,
+            boot_id,
+            boots: 0,
+            disk: None,
+            process: None,
+            keeps_copies: false,
+            variables: Vec::new(),
+        };
         machine.boot()?;
         Ok(machine)
     }
@@ -46,6 +57,11 @@ impl Machine {
     /// Whether a cut keeps copies of the trace and of the disk next to the disk, as `trace-at-cut` and `disk-after-cut`.
     pub fn keep_copies(&mut self, keeps_copies: bool) {
         self.keeps_copies = keeps_copies;
+    }
+
+    /// Starts the program with this variable in its environment.
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.variables.push((name.to_owned(), value.to_owned()));
     }
 
     /// The data directory on its disk, created by the program.
@@ -95,7 +111,7 @@ impl Machine {
         File::create(&self.trace)?;
         self.disk = Some(Disk::read(&self.root)?);
         let mut command = Command::new(enlace());
-        command.args(arguments);
+        command.args(arguments).envs(self.variables.iter().cloned());
         self.shim.preload(&mut command, &self.root, &self.trace, &self.boot_id, self.omit);
         Ok(command)
     }

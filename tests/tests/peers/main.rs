@@ -6,3 +6,4 @@ mod paths;
 mod relay;
 #[cfg(unix)]
 mod running;
+mod terms;

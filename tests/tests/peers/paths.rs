@@ -9,24 +9,24 @@ use runtime::facade::{ContentFormat, UploadOwnFile};
 use runtime::{Config, ContentStoreConfig, MediaType, Path, PathBytes, PeerConfig, dialable_reference};
 use tokio::io::AsyncReadExt as _;
 
-const MEBIBYTE: usize = 1024 * 1024;
+pub(super) const MEBIBYTE: usize = 1024 * 1024;
 /// After this long a test has hung.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A node that shares a file, one that receives it, and their backbone.
-struct Pair {
+pub(super) struct Pair {
     world: World,
-    backbone: Backbone,
+    pub(super) backbone: Backbone,
     sharer: Option<Node>,
-    receiver: Node,
-    file: File,
+    pub(super) receiver: Node,
+    pub(super) file: File,
     reference: String,
     content: Vec<u8>,
 }
 
 impl Pair {
     /// Both nodes run, and the receiver knows nothing yet.
-    async fn with(format: ContentFormat, length: usize) -> Self {
+    pub(super) async fn with(format: ContentFormat, length: usize) -> Self {
         let world = World::new();
         let backbone = world.backbone().await;
         let sharer = node(&world, "sharer", &backbone, vec!["/ip4/127.0.0.1/tcp/0".to_owned()]).await;
@@ -40,7 +40,7 @@ impl Pair {
     }
 
     /// What the receiver gets; `halfway` happens after a quarter of it. Returns by which paths it came.
-    async fn load(&mut self, halfway: impl AsyncFnOnce(&mut Self)) -> Vec<PathBytes> {
+    pub(super) async fn load(&mut self, halfway: impl AsyncFnOnce(&mut Self)) -> Vec<PathBytes> {
         let files = self.receiver.runtime().files();
         let content = files.download_file(&self.file.id, None).await.unwrap().content;
         let (log, mut reader) = (content.path_log(), content.into_reader());
@@ -67,7 +67,18 @@ impl Pair {
         self.sharer.as_ref().unwrap().runtime().peers().dial_addresses()
     }
 
-    async fn end(mut self) {
+    pub(super) fn sharer(&self) -> &Node {
+        self.sharer.as_ref().unwrap()
+    }
+
+    /// The same reference with the addresses of the sharer.
+    pub(super) fn dialable(&self, reference: &str) -> String {
+        let peers = self.sharer().runtime().peers();
+        let peer_id = peers.connectivity().unwrap().id;
+        dialable_reference(reference, &peer_id, &peers.dial_addresses(), &[]).unwrap()
+    }
+
+    pub(super) async fn end(mut self) {
         if let Some(sharer) = self.sharer.take() {
             sharer.stop().await;
         }
@@ -94,7 +105,7 @@ async fn node(world: &World, name: &str, backbone: &Backbone, listen: Vec<String
     Node::start(config, world.clock().clone()).await.unwrap()
 }
 
-fn by(paths: &[PathBytes]) -> Vec<Path> {
+pub(super) fn by(paths: &[PathBytes]) -> Vec<Path> {
     paths.iter().map(|bytes| bytes.path).collect()
 }
 
@@ -120,9 +131,7 @@ async fn a_file_comes_from_the_node_that_shares_it_and_the_backbone_is_not_asked
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_backbone_a_reference_that_says_where_is_enough() {
     let mut pair = Pair::with(ContentFormat::V2, 3 * MEBIBYTE).await;
-    let peers = pair.sharer.as_ref().unwrap().runtime().peers();
-    let peer_id = peers.connectivity().unwrap().id;
-    let reference = dialable_reference(&pair.reference, &peer_id, &peers.dial_addresses(), &[]).unwrap();
+    let reference = pair.dialable(&pair.reference);
     pair.backbone.line().cut().await;
     pair.receiver.receive(&reference).await.unwrap();
     assert_eq!(by(&pair.load(async |_| ()).await), [Path::Lan]);

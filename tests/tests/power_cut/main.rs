@@ -8,6 +8,7 @@
 #![cfg(target_os = "linux")]
 
 mod check;
+mod held;
 mod load;
 mod site;
 mod upload;

@@ -95,6 +95,7 @@ impl Collection {
                     "expiresAt",
                     "createdByDevice",
                     "forIdentity",
+                    "hasTerms",
                 ],
             ),
             (Content, &["content"]),

@@ -1,0 +1,315 @@
+//! Held tokens whose uses are counted, here or at the backbone.
+
+use std::num::NonZeroU32;
+
+use transport::access::{ClaimEnd, LEASE, Uses};
+use transport::backbone::new_claim_id;
+use transport::wire::ClaimId;
+
+use super::*;
+use crate::dto::TokenStatus;
+
+impl World {
+    /// A file that is shared without a backbone, and its directory.
+    pub(in crate::held) async fn shared_directly(&self, terms: CreateTokenForFile) -> (tempfile::TempDir, Token) {
+        let (directory, path) = file_of(&plain(3_000_000));
+        (directory, self.shared_directly_from(&path, terms).await)
+    }
+
+    pub(in crate::held) async fn shared_directly_from(&self, source: &Path, terms: CreateTokenForFile) -> Token {
+        self.files().share_directly(direct_request(source), terms).await.unwrap()
+    }
+
+    /// From now on it can be reached, so it can share without a backbone.
+    pub(in crate::held) fn is_reachable(&self) {
+        let direct = reachable(self);
+        self.node.core.held.reachable_by(move || Some(direct.clone()));
+    }
+
+    /// A token whose uses the backbone allocates.
+    async fn limited_at_the_backbone(&self, terms: CreateTokenForFile, limit: u32) -> Token {
+        let token = self.shared(terms).await;
+        let uses = Uses::new(NonZeroU32::new(limit), false);
+        self.backbone.held().await.tokens.get_mut(&token.id).unwrap().uses = uses;
+        self.use_within(&token.id, None, true).await;
+        token
+    }
+
+    async fn use_within(&self, id: &TokenId, not_before: Option<Timestamp>, is_counted: bool) {
+        let build = |view: &View<'_>| {
+            let mut batch = Batch::new();
+            let mut edit = Edit::of(view, &mut batch)?;
+            edit.use_within(id, not_before, is_counted)?;
+            edit.finish()?;
+            Ok::<_, StoreError>((batch, ()))
+        };
+        self.node.core.store.change(build).await.unwrap();
+    }
+
+    /// What a peer gets for a use.
+    pub(in crate::held) async fn claim(
+        &self,
+        id: &TokenId,
+        channel: &Channel,
+        claim: &ClaimId,
+        password: Option<&PasswordHash>,
+    ) -> Result<BackboneToken, Refusal> {
+        let proof = password.map(|hash| PasswordProof::new(hash, channel.binding(), id));
+        self.holder.token(id, Caller::new(channel, proof, self.clock.now()).under(Some(claim))).await
+    }
+
+    async fn content_under(&self, id: &TokenId, channel: &Channel, claim: &ClaimId) -> Result<Vec<u8>, Refusal> {
+        let caller = Caller::new(channel, None, self.clock.now()).under(Some(claim));
+        let mut held = self.holder.content(&FileTarget::Token(id.clone()), caller).await?;
+        read_from(&mut held, 0).await
+    }
+
+    pub(in crate::held) async fn end(
+        &self,
+        id: &TokenId,
+        channel: &Channel,
+        claim: &ClaimId,
+        end: ClaimEnd,
+    ) -> Result<(), Refusal> {
+        self.holder.end_claim(id, claim, end, Caller::new(channel, None, self.clock.now())).await
+    }
+
+    /// Committed, leased, remaining, by the counter of this node.
+    pub(in crate::held) fn counts(&self, id: &TokenId) -> (u32, u32, Option<u32>) {
+        counts_of(&HeldToken::uses(&self.node.core.store.view(), id).unwrap(), self.clock.now())
+    }
+
+    /// The same by the counter of the backbone.
+    async fn counts_at_the_backbone(&self, id: &TokenId) -> (u32, u32, Option<u32>) {
+        counts_of(&self.backbone.held().await.tokens[id].uses, self.clock.now())
+    }
+
+    async fn reads_at_the_backbone(&self) -> usize {
+        self.backbone.held().await.reads
+    }
+}
+
+fn counts_of(uses: &Uses, now: Timestamp) -> (u32, u32, Option<u32>) {
+    (uses.committed(now), uses.leased(now), uses.remaining(now))
+}
+
+pub(in crate::held) fn limited(limit: u64) -> CreateTokenForFile {
+    CreateTokenForFile { max_downloads: Some(limit.try_into().unwrap()), ..CreateTokenForFile::default() }
+}
+
+fn stranger(world: &World) -> Channel {
+    channel_to(None, world.clock.now())
+}
+
+fn claims<const N: usize>() -> [ClaimId; N] {
+    std::array::from_fn(|_| new_claim_id())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_direct_share_is_used_as_often_as_it_says_also_after_a_restart() {
+    World::run(async |world| {
+        world.is_reachable();
+        let (_directory, token) = world.shared_directly(limited(2)).await;
+        assert_eq!(token.max_downloads.map(|limit| limit.get()), Some(2));
+        let (id, peer, [first, second, third]) = (&token.id, stranger(world), claims());
+        assert!(world.claim(id, &peer, &first, None).await.is_ok());
+        for _ in 0..2 {
+            assert!(world.content_under(id, &peer, &first).await.unwrap().len() > 3_000_000);
+        }
+        assert_eq!(world.counts(id), (0, 1, Some(1)));
+        assert!(world.content_under(id, &peer, &second).await.is_ok());
+        assert_eq!(world.claim(id, &peer, &third, None).await, Err(Refusal::NoUseLeft));
+        assert_eq!(world.content_under(id, &peer, &third).await, Err(Refusal::NoUseLeft));
+
+        world.end(id, &peer, &first, ClaimEnd::Commit).await.unwrap();
+        // Content was sent under it.
+        world.end(id, &peer, &second, ClaimEnd::Release).await.unwrap();
+        assert_eq!(world.end(id, &peer, &third, ClaimEnd::Release).await, Err(Refusal::NotFound));
+        world.restart(Some(ContentStoreConfig::default())).await;
+        assert_eq!(world.counts(id), (2, 0, Some(0)));
+        let terms = TokensFacade::new(world.node.clone()).token_terms(id).await.unwrap();
+        assert_eq!((terms.max_uses, terms.committed_uses, terms.status), (Some(2), 2, TokenStatus::Exhausted));
+        assert_eq!(world.claim(id, &peer, &third, None).await, Err(Refusal::NoUseLeft));
+        assert!(world.content_under(id, &peer, &first).await.is_ok(), "who was interrupted goes on");
+
+        world.files().stop_sharing(id).await.unwrap();
+        assert_eq!(world.end(id, &peer, &first, ClaimEnd::Commit).await, Err(Refusal::NotFound));
+        assert!(world.node.core.store.view().value_names("HeldTokenUses/", "HeldTokenUses/", 9).unwrap().is_empty());
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_claim_a_counted_token_is_there_for_its_creator_only() {
+    World::run(async |world| {
+        world.is_reachable();
+        let (_directory, direct) = world.shared_directly(limited(2)).await;
+        let at_backbone = world.limited_at_the_backbone(CreateTokenForFile::default(), 2).await;
+        let reader = channel_to(Some(&memory::new_account(world.clock.now())), world.clock.now());
+        let creator = channel_to(Some(&world.account), world.clock.now());
+        for token in [&direct, &at_backbone] {
+            for peer in [&reader, &stranger(world)] {
+                assert_eq!(world.ask(token, peer, None).await, Err(Refusal::NotFound));
+                let content = world.content(FileTarget::Token(token.id.clone()), peer).await;
+                assert_eq!(content.err(), Some(Refusal::NotFound));
+            }
+            assert!(world.ask(token, &creator, None).await.is_ok());
+        }
+        assert_eq!(world.counts(&direct.id), (0, 0, Some(2)));
+        assert_eq!(world.counts_at_the_backbone(&at_backbone.id).await, (0, 0, Some(2)));
+        // Nor does the id of the file lead around the token, as long as nothing but this node has it.
+        let file = HeldToken::stored(&world.node.core.store.view(), &direct.id).unwrap().unwrap().file;
+        let content = world.content(FileTarget::File(file), &reader).await;
+        assert_eq!(content.err(), Some(Refusal::NotFound));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_64_claimants_at_a_time_one_gets_the_only_use() {
+    World::run(async |world| {
+        world.is_reachable();
+        let (_directory, direct) = world.shared_directly(limited(1)).await;
+        let at_backbone = world.limited_at_the_backbone(CreateTokenForFile::default(), 1).await;
+        for token in [&direct, &at_backbone] {
+            let claimants: Vec<_> = (0..64).map(|_| (stranger(world), new_claim_id())).collect();
+            let asked = claimants.iter().map(|(peer, claim)| world.claim(&token.id, peer, claim, None));
+            let outcomes = join_all(asked).await;
+            let granted = outcomes.iter().filter(|outcome| outcome.is_ok()).count();
+            let refused = outcomes.iter().filter(|outcome| **outcome == Err(Refusal::NoUseLeft)).count();
+            assert_eq!((granted, refused), (1, 63));
+        }
+        assert_eq!(world.counts(&direct.id), (0, 1, Some(0)));
+        assert_eq!(world.counts_at_the_backbone(&at_backbone.id).await, (0, 1, Some(0)));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_use_that_the_backbone_allocates_is_counted_there_before_anything_is_given() {
+    World::run(async |world| {
+        let token = world.limited_at_the_backbone(CreateTokenForFile::default(), 2).await;
+        let (id, peer, [first, second, third]) = (&token.id, stranger(world), claims());
+        assert_eq!(world.claim(id, &peer, &first, None).await.unwrap().id, *id);
+        assert_eq!(world.counts_at_the_backbone(id).await, (0, 1, Some(1)));
+        let reads = world.reads_at_the_backbone().await;
+        for _ in 0..3 {
+            assert!(world.content_under(id, &peer, &first).await.is_ok());
+        }
+        assert_eq!(world.reads_at_the_backbone().await, reads, "it is not asked for each range");
+        world.end(id, &peer, &first, ClaimEnd::Commit).await.unwrap();
+        assert_eq!(world.counts_at_the_backbone(id).await, (1, 0, Some(1)));
+
+        // What cannot be counted is not given; a use that is known is not forgotten at once.
+        world.backbone.held().await.is_away = true;
+        assert_eq!(world.claim(id, &peer, &second, None).await, Err(Refusal::Unavailable));
+        assert_eq!(world.content_under(id, &peer, &second).await, Err(Refusal::Unavailable));
+        assert_eq!(world.end(id, &peer, &second, ClaimEnd::Commit).await, Err(Refusal::Unavailable));
+        world.backbone.held().await.is_away = false;
+        assert!(world.content_under(id, &peer, &second).await.is_ok());
+        assert_eq!(world.claim(id, &peer, &third, None).await, Err(Refusal::NoUseLeft));
+        assert_eq!(world.end(id, &peer, &third, ClaimEnd::Commit).await, Err(Refusal::NotFound));
+
+        // The backbone has forgotten the token.
+        let gone = world.limited_at_the_backbone(CreateTokenForFile::default(), 2).await;
+        world.backbone.held().await.tokens.remove(&gone.id);
+        assert_eq!(world.claim(&gone.id, &peer, &third, None).await, Err(Refusal::NotFound));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_may_not_load_a_token_takes_no_use_of_it() {
+    World::run(async |world| {
+        world.is_reachable();
+        let direct = CreateTokenForFile { max_downloads: limited(1).max_downloads, ..protected() };
+        let (_directory, direct) = world.shared_directly(direct).await;
+        let at_backbone = world.limited_at_the_backbone(protected(), 1).await;
+        let reader = channel_to(Some(&memory::new_account(world.clock.now())), world.clock.now());
+        let wrong = PasswordHash::from_bytes([9; 32]);
+        for token in [&direct, &at_backbone] {
+            let (id, right, [first, second]) = (&token.id, world.hash(token), claims());
+            for password in [None, Some(&wrong)] {
+                assert_eq!(world.claim(id, &reader, &first, password).await, Err(Refusal::NotFound));
+            }
+            assert_eq!(world.ledger(token), LedgerRecord { failed_attempts: 2, readers: 0 });
+            assert!(world.claim(id, &reader, &first, Some(&right)).await.is_ok());
+            assert_eq!(world.ledger(token), LedgerRecord { failed_attempts: 2, readers: 1 });
+            assert!(world.claim(id, &reader, &first, None).await.is_ok(), "an identity needs its password once");
+            // A reader whose use is refused is not remembered.
+            let other = channel_to(Some(&memory::new_account(world.clock.now())), world.clock.now());
+            assert_eq!(world.claim(id, &other, &second, Some(&right)).await, Err(Refusal::NoUseLeft));
+            assert_eq!(world.ledger(token).readers, 1);
+        }
+        assert_eq!(world.counts(&direct.id), (0, 1, Some(0)));
+        assert_eq!(world.counts_at_the_backbone(&at_backbone.id).await, (0, 1, Some(0)));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_given_before_its_beginning() {
+    World::run(async |world| {
+        world.is_reachable();
+        let terms = || CreateTokenForFile { not_before: in_hours(world, 1), ..limited(1) };
+        let (directory, direct) = world.shared_directly(terms()).await;
+        let later = world.shared(CreateTokenForFile::default()).await;
+        world.use_within(&later.id, in_hours(world, 1), false).await;
+        let never = CreateTokenForFile { not_before: in_hours(world, 2), expires_at: in_hours(world, 2), ..limited(1) };
+        let source = directory.path().join("source");
+        let refused = world.files().share_directly(direct_request(&source), never).await.unwrap_err();
+        assert!(refused.to_string().contains("notBefore"), "{refused}");
+        let (peer, [claim]) = (stranger(world), claims());
+        for token in [&direct, &later] {
+            assert_eq!(world.claim(&token.id, &peer, &claim, None).await, Err(Refusal::NotFound));
+            assert_eq!(world.content_under(&token.id, &peer, &claim).await, Err(Refusal::NotFound));
+        }
+        assert_eq!(world.end(&direct.id, &peer, &claim, ClaimEnd::Commit).await, Err(Refusal::NotFound));
+        assert_eq!(world.counts(&direct.id), (0, 0, Some(1)));
+        world.clock.advance(HOUR);
+        for token in [&direct, &later] {
+            assert!(world.claim(&token.id, &peer, &claim, None).await.is_ok());
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lease_that_is_over_counts_and_a_revoked_token_has_no_uses() {
+    World::run(async |world| {
+        world.is_reachable();
+        let (_directory, direct) = world.shared_directly(limited(2)).await;
+        let (peer, [first, second]) = (stranger(world), claims());
+        world.claim(&direct.id, &peer, &first, None).await.unwrap();
+        world.clock.advance(LEASE);
+        assert_eq!(world.counts(&direct.id), (1, 0, Some(1)));
+        world.claim(&direct.id, &peer, &second, None).await.unwrap();
+        assert_eq!(world.counts(&direct.id), (1, 1, Some(0)));
+
+        let token = world.limited_at_the_backbone(CreateTokenForFile::default(), 2).await;
+        world.claim(&token.id, &peer, &first, None).await.unwrap();
+        let mut batch = Batch::new();
+        Revocation { at: world.clock.now(), is_complete: false }.put(&mut batch, &token.id).unwrap();
+        world.node.core.store.commit(batch).await.unwrap();
+        for claim in [&first, &second] {
+            assert_eq!(world.claim(&token.id, &peer, claim, None).await, Err(Refusal::NotFound));
+            assert_eq!(world.end(&token.id, &peer, claim, ClaimEnd::Commit).await, Err(Refusal::NotFound));
+        }
+        assert_eq!(world.counts_at_the_backbone(&token.id).await, (0, 1, Some(1)));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn other_devices_leave_a_token_with_terms_to_the_one_that_made_it() {
+    World::run(async |world| {
+        let reader = channel_to(Some(&memory::new_account(world.clock.now())), world.clock.now());
+        let plain = as_of_another_device(world, |_| ()).await;
+        assert!(world.ask(&plain, &reader, None).await.is_ok());
+        let set = |members: &mut Properties| drop(members.insert("hasTerms".to_owned(), Value::from(true)));
+        let with_terms = as_of_another_device(world, set).await;
+        assert_eq!(world.ask(&with_terms, &reader, None).await, Err(Refusal::NotFound));
+        assert_eq!(world.claim(&with_terms.id, &reader, &new_claim_id(), None).await, Err(Refusal::NotFound));
+    })
+    .await;
+}
