@@ -12,7 +12,7 @@ use std::pin::Pin;
 use http::request::Parts;
 use http::{HeaderValue, Method};
 use runtime::Timestamp;
-use utoipa::openapi::{RefOr, Schema};
+use utoipa::openapi::{ObjectBuilder, RefOr, Schema};
 
 use crate::auth::{Gate, Need, Sender};
 use crate::call::Call;
@@ -109,6 +109,15 @@ pub(crate) enum Input {
     Query(Vec<&'static str>),
     /// Parameters of the query that are true or false.
     Flags(&'static [&'static str]),
+    /// Parameters of the query, each with its values.
+    Values(fn() -> Vec<QueryParameter>),
+}
+
+/// A parameter of the query that may be absent.
+pub(crate) struct QueryParameter {
+    pub(crate) name: &'static str,
+    pub(crate) schema: ObjectBuilder,
+    pub(crate) description: &'static str,
 }
 
 /// What an operation answers; the names are those of components.
@@ -123,6 +132,8 @@ pub(crate) enum Output {
     New(&'static str),
     /// 200 with bytes.
     Content,
+    /// 200 with an image.
+    Image,
     /// 200 with two lines of JSON: one at once, and one when what the first tells of has ended.
     Lines([&'static str; 2]),
 }
@@ -182,7 +193,9 @@ impl Operation {
     pub(crate) fn body_bounds(&self) -> BodyBounds {
         match self.description.input {
             Input::FreeJson(_) => BodyBounds::FREE,
-            Input::None | Input::Json(_) | Input::Upload(_) | Input::Query(_) | Input::Flags(_) => BodyBounds::KNOWN,
+            Input::None | Input::Json(_) | Input::Upload(_) | Input::Query(_) | Input::Flags(_) | Input::Values(_) => {
+                BodyBounds::KNOWN
+            }
         }
     }
 }

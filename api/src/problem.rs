@@ -62,12 +62,22 @@ pub(crate) struct ErrorDetail {
 impl Problem {
     /// A failure of this layer.
     pub(crate) fn new(code: FaceCode, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { status: status_of_face(code), code: code.as_str().into(), message: message.into(), hint: None }
+        Self {
+            status: status_of_face(code),
+            code: code.as_str().into(),
+            message: message.into(),
+            hint: None,
+        }
     }
 
     /// A failure with a code that one face has.
     pub(crate) fn of_face(status: StatusCode, code: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
         Self { status, code: code.into(), message: message.into(), hint: None }
+    }
+
+    /// The same, which passes by itself after some seconds.
+    pub(crate) fn for_some(self, seconds: u32) -> Self {
+        Self { hint: Some(Hint::RetryAfter(seconds)), ..self }
     }
 
     /// A failure that the runtime has a code for.

@@ -13,6 +13,7 @@ mod content;
 mod files;
 mod list;
 mod model;
+mod preview;
 mod refusal;
 mod table;
 mod upload;
@@ -31,6 +32,7 @@ use self::config::needed;
 use crate::auth::{Gate, Need, Roles, Sender};
 use crate::call::Call;
 use crate::face::{Face, Schemas, authenticating};
+use crate::finish::RESOURCE_POLICY;
 use crate::problem::Problem;
 use crate::protocol::parse_query;
 use crate::reply::Reply;
@@ -48,6 +50,11 @@ const CONTENT_POLICY: &str = "default-src 'none';base-uri 'none';form-action 'no
 /// Clients ask for the type of every answer, also of those without a content, and read JSON from those that have its type.
 const PLAIN: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 const NEVER_STORED: HeaderValue = HeaderValue::from_static("no-cache, no-store, must-revalidate");
+
+/// Pages of any site may show contents, as they do with those of Appwrite: `<img src>` sends no `Origin`, so it cannot be answered for configured sites
+/// only. A page does not get to read what it shows, and what it can show is what guests may read, or whoever has the URL: keys are in
+/// headers, which no element of a page sends, and there are no cookies. So no page gets anybody else's rights. Everything else of this interface stays `same-origin`.
+const ANY_PAGE: HeaderValue = HeaderValue::from_static("cross-origin");
 
 static GUEST: LazyLock<Roles> = LazyLock::new(|| Roles::new(&GUEST_SCOPES.map(needed)));
 
@@ -139,6 +146,11 @@ fn problem(problem: &Problem, _: Timestamp) -> Reply {
 /// Who asks, for the rules of storage.
 fn caller(call: &Call<()>) -> Caller {
     if call.has_key { Caller::Key } else { Caller::Guest }
+}
+
+/// A content, which pages of any site may show.
+fn embeddable(reply: Reply) -> Reply {
+    reply.with(RESOURCE_POLICY, ANY_PAGE)
 }
 
 /// A parameter of the path by its place; the pattern of the path has it.

@@ -67,6 +67,8 @@ pub(crate) struct Core {
     pub(crate) staging: Arc<Semaphore>,
     /// Those of them that callers without a key may have.
     pub(crate) staging_of_guests: Arc<Semaphore>,
+    /// Previews that are being rendered, and those that are kept.
+    pub(crate) previews: preview::Pool,
     /// Work that nobody has to wait for.
     pub(crate) background: Background,
 }
@@ -118,6 +120,7 @@ impl Core {
             bucket_files: KeyedLocks::default(),
             staging: Arc::new(Semaphore::new(MAX_STAGED)),
             staging_of_guests: Arc::new(Semaphore::new(MAX_STAGED_OF_GUESTS)),
+            previews: preview::Pool::default(),
             background: Background::default(),
         })
     }

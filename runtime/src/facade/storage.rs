@@ -29,7 +29,7 @@ const PAGE: usize = 128;
 /// Buckets and their files. Those of another device of the identity are not among them.
 #[derive(Clone)]
 pub struct StorageFacade {
-    node: Arc<Node>,
+    pub(super) node: Arc<Node>,
 }
 
 /// What an update of a file replaces; what is absent is kept.
@@ -57,6 +57,8 @@ pub struct BucketContent {
     pub file: BucketFile,
     /// A strong entity tag with its quotes: it is derived from the hash of the content, which never changes.
     pub etag: String,
+    /// What previews are kept by.
+    pub(super) hash: preview::ContentHash,
     id: FileId,
 }
 
@@ -312,8 +314,8 @@ impl StorageFacade {
         let file = access::content(caller, &bucket, found, request.token, request.used_as)?;
         let Some(content) = &file.content else { return Err(StorageError::FileNotFound) };
         let record = crate::file::stored(&view, &content.file)?.ok_or(StorageError::FileNotFound)?;
-        let (id, etag) = (content.file.clone(), record.etag());
-        Ok(BucketContent { file: file.to_dto(&bucket.id, 0), etag, id })
+        let (id, etag, hash) = (content.file.clone(), record.etag(), record.content_hash());
+        Ok(BucketContent { file: file.to_dto(&bucket.id, 0), etag, hash, id })
     }
 
     /// The bytes of a content, or some of them. A file of format `v2` costs what the chunks cost that the range touches; one of format
@@ -330,11 +332,7 @@ impl StorageFacade {
             Some(range) => files.read_range(&content.id, range).await,
             None => files.download_file(&content.id, None).await,
         };
-        match download {
-            Ok(download) => Ok(download.content),
-            Err(Error::RecordNotFound(_) | Error::RecordNotFoundAtBackbone(_)) => Err(StorageError::FileNotFound),
-            Err(error) => Err(error.into()),
-        }
+        Ok(download.map_err(not_read)?.content)
     }
 
     /// A file for which tokens are listed, or created with [`Action::Update`]. An unfinished one has no content to share yet.
@@ -378,6 +376,14 @@ impl StorageFacade {
             }
             Ok(Page { items: Box::new(move || items), has_more: names.len() == PAGE })
         })
+    }
+}
+
+/// Why the content of a file in a bucket cannot be read.
+pub(super) fn not_read(error: Error) -> StorageError {
+    match error {
+        Error::RecordNotFound(_) | Error::RecordNotFoundAtBackbone(_) => StorageError::FileNotFound,
+        error => error.into(),
     }
 }
 

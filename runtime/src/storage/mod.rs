@@ -53,6 +53,8 @@ pub use self::permission::{Action, Caller, MAX_PERMISSIONS, Permissions, Permiss
 pub use self::range::{PART_LENGTH, PartRange, parts_of};
 pub use self::search::{MAX_SEARCH, Search};
 pub use crate::core::{MAX_STAGED, MAX_STAGED_OF_GUESTS};
+/// What previews are, what can be asked of them, and their bounds.
+pub use preview;
 /// The media type with which a browser may show a content of a type: its own if that is harmless, else that of text.
 pub use preview::inline_type;
 
