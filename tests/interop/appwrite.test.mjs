@@ -170,3 +170,16 @@ describe("previews", () => {
         await refuses(guest.getFilePreview({ bucketId: "images", fileId: "again" }), 403, "storage_bucket_transformations_disabled");
     });
 });
+
+test("guests write up to a limit", async () => {
+    const { endpoint, project } = appwrite;
+    const url = `${endpoint}/storage/buckets/none/files/none`;
+    const answers = [];
+    for (let count = 0; count < 150 && answers.at(-1)?.status !== 429; count++) answers.push(await fetch(url, { method: "DELETE", headers: { "x-appwrite-project": project } }));
+    assert.ok(answers.length > 60, `${answers.length}`);
+    const refused = answers.at(-1);
+    assert.equal((await refused.json()).type, "general_rate_limit_exceeded");
+    assert.deepEqual(["limit", "remaining"].map((name) => refused.headers.get(`x-ratelimit-${name}`)), ["60", "0"]);
+    await refuses(guest.deleteFile({ bucketId: "none", fileId: "none" }), 429, "general_rate_limit_exceeded");
+    await refuses(storage.deleteFile({ bucketId: "none", fileId: "none" }), 404, "storage_bucket_not_found");
+});

@@ -14,10 +14,12 @@ mod files;
 mod list;
 mod model;
 mod preview;
+mod rates;
 mod refusal;
 mod table;
 mod upload;
 
+use std::num::NonZeroU32;
 use std::sync::LazyLock;
 
 use http::request::Parts;
@@ -29,9 +31,10 @@ use serde::Serialize;
 pub use config::{AppwriteConfig, UnknownScope};
 
 use self::config::needed;
+use self::rates::Rates;
 use crate::auth::{Gate, Need, Roles, Sender};
 use crate::call::Call;
-use crate::face::{Face, Schemas, authenticating};
+use crate::face::{Counting, Face, Schemas, authenticating, unlimited};
 use crate::finish::RESOURCE_POLICY;
 use crate::problem::Problem;
 use crate::protocol::parse_query;
@@ -67,6 +70,7 @@ pub(crate) fn face(config: &AppwriteConfig) -> Face {
         resources: table::resources(),
         authenticate: authenticating(move |gate, parts, now| authenticate(gate, parts, now, &project)),
         forbidden,
+        allowance: allowance(config),
         envelope,
         problem,
         content_policy: CONTENT_POLICY,
@@ -79,6 +83,16 @@ pub(crate) fn face(config: &AppwriteConfig) -> Face {
             key_header: "X-Appwrite-Key",
             headers: &[("X-Appwrite-Project", "The project; plain URLs name it in the parameter `project`.")],
         },
+    }
+}
+
+fn allowance(config: &AppwriteConfig) -> Counting {
+    match NonZeroU32::new(config.guest_writes_per_minute) {
+        None => unlimited(),
+        Some(limit) => {
+            let rates = Rates::new(limit);
+            Box::new(move |parts, sender, matched, now| rates.count(parts, sender, matched, now))
+        }
     }
 }
 

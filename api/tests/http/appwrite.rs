@@ -422,3 +422,36 @@ async fn contents_are_viewed_and_downloaded_by_those_who_may_read_them() {
     let missing = guest.get(&format!("{BUCKETS}/docs/files/g/view")).await;
     assert_eq!(told(&missing), refused(404, "storage_file_not_found"));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn guests_write_up_to_a_limit_and_keys_without_one() {
+    let node = TestNode::start().await;
+    let client = Client::of(&node);
+    let guest = client.with(None);
+    client.bucket(json!({"bucketId": "docs", "name": "Docs", "permissions": ["delete(\"any\")"]})).await;
+    let path = format!("{BUCKETS}/docs/files/f");
+    let delete = async |client: &Client| client.json(Method::DELETE, &path, &json!({})).await;
+    let number = |answer: &Answer, name: &str| answer.headers[name].to_str().unwrap().parse::<i64>().unwrap();
+    for left in (0..60).rev() {
+        let answer = delete(&guest).await;
+        assert_eq!(told(&answer), refused(404, "storage_file_not_found"));
+        assert_eq!(number(&answer, "x-ratelimit-limit"), 60);
+        assert!(number(&answer, "x-ratelimit-remaining") >= left);
+    }
+    let mut refusals = Vec::new();
+    // One more is allowed each second.
+    for _ in 0..60 {
+        refusals.extend(Some(delete(&guest).await).filter(|answer| answer.status == StatusCode::TOO_MANY_REQUESTS));
+    }
+    let answer = refusals.first().unwrap();
+    assert_eq!(told(answer), refused(429, "general_rate_limit_exceeded"));
+    assert_eq!((number(answer, "x-ratelimit-remaining"), number(answer, "retry-after")), (0, 1));
+    let ahead = number(answer, "x-ratelimit-reset") - node.runtime.clock().now().as_unix_milliseconds() / 1000;
+    assert!((58..=61).contains(&ahead), "{ahead}");
+    let with_key = delete(&client).await;
+    assert_eq!(told(&with_key), refused(404, "storage_file_not_found"));
+    assert_eq!(number(&with_key, "x-ratelimit-remaining"), 60);
+    let read = guest.get(&path).await;
+    assert_eq!(read.status, StatusCode::UNAUTHORIZED);
+    assert!(!read.headers.contains_key("x-ratelimit-limit"));
+}
