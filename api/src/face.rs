@@ -12,8 +12,9 @@ use std::pin::Pin;
 use http::request::Parts;
 use http::{HeaderValue, Method};
 use runtime::Timestamp;
-use utoipa::openapi::{RefOr, Schema};
+use utoipa::openapi::{ObjectBuilder, RefOr, Schema};
 
+use crate::allowance::Allowance;
 use crate::auth::{Gate, Need, Sender};
 use crate::call::Call;
 use crate::problem::Problem;
@@ -33,6 +34,8 @@ pub(crate) struct Face {
     pub(crate) authenticate: Authenticate,
     /// Why a sender that lacks a role gets nothing.
     pub(crate) forbidden: fn(Sender<'_>, Need) -> Problem,
+    /// Counts a request of a sender that has the role for it, where the face limits how many there may be.
+    pub(crate) allowance: Counting,
     /// Wraps the result of a handler, see [`Reply::ok`].
     pub(crate) envelope: fn(Reply) -> Reply,
     /// The answer to a request that failed.
@@ -54,6 +57,14 @@ pub(crate) fn authenticating(
     way: impl for<'a> Fn(&'a Gate, &Parts, Timestamp) -> Result<Sender<'a>, Problem> + Send + Sync + 'static,
 ) -> Authenticate {
     Box::new(way)
+}
+
+/// Counts a request; none if nothing limits it.
+pub(crate) type Counting = Box<dyn Fn(&Parts, Sender<'_>, &Matched<'_>, Timestamp) -> Option<Allowance> + Send + Sync>;
+
+/// Counts nothing.
+pub(crate) fn unlimited() -> Counting {
+    Box::new(|_, _, _, _| None)
 }
 
 /// The types of a face's answers.
@@ -109,6 +120,15 @@ pub(crate) enum Input {
     Query(Vec<&'static str>),
     /// Parameters of the query that are true or false.
     Flags(&'static [&'static str]),
+    /// Parameters of the query, each with its values.
+    Values(fn() -> Vec<QueryParameter>),
+}
+
+/// A parameter of the query that may be absent.
+pub(crate) struct QueryParameter {
+    pub(crate) name: &'static str,
+    pub(crate) schema: ObjectBuilder,
+    pub(crate) description: &'static str,
 }
 
 /// What an operation answers; the names are those of components.
@@ -123,6 +143,8 @@ pub(crate) enum Output {
     New(&'static str),
     /// 200 with bytes.
     Content,
+    /// 200 with an image.
+    Image,
     /// 200 with two lines of JSON: one at once, and one when what the first tells of has ended.
     Lines([&'static str; 2]),
 }
@@ -135,6 +157,8 @@ pub(crate) type Answering = Pin<Box<dyn Future<Output = Result<Reply, Problem>> 
 
 /// A route that a request was matched to.
 pub(crate) struct Matched<'f> {
+    /// The pattern, see [`Resource::path`].
+    pub(crate) path: &'static str,
     pub(crate) need: Need,
     pub(crate) operation: &'f Operation,
     pub(crate) parameters: Vec<String>,
@@ -159,7 +183,7 @@ impl Face {
             if let Some(operation) = resource.operations.iter().find(|operation| operation.method == *method) {
                 let parameters =
                     parameters.map_err(|_| Problem::invalid_property("the path must be percent-encoded UTF-8"))?;
-                return Ok(Matched { need: resource.need, operation, parameters });
+                return Ok(Matched { path: resource.path, need: resource.need, operation, parameters });
             }
             first = first.or(Some(resource));
         }
@@ -182,7 +206,9 @@ impl Operation {
     pub(crate) fn body_bounds(&self) -> BodyBounds {
         match self.description.input {
             Input::FreeJson(_) => BodyBounds::FREE,
-            Input::None | Input::Json(_) | Input::Upload(_) | Input::Query(_) | Input::Flags(_) => BodyBounds::KNOWN,
+            Input::None | Input::Json(_) | Input::Upload(_) | Input::Query(_) | Input::Flags(_) | Input::Values(_) => {
+                BodyBounds::KNOWN
+            }
         }
     }
 }

@@ -21,6 +21,9 @@ const MAX_CORRELATION_ID: usize = 128;
 /// Bytes of the digest in an entity tag.
 const TAG_BYTES: usize = 15;
 
+/// Which pages may show an answer as a part of theirs (Fetch standard, section 3.7).
+pub(crate) const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
+
 const SECURITY: [(&str, &str); 11] = [
     ("cross-origin-opener-policy", "same-origin"),
     ("cross-origin-resource-policy", "same-origin"),
@@ -104,7 +107,8 @@ impl Finish {
 
     fn add_common(&self, headers: &mut HeaderMap, content_policy: &'static str) {
         for (name, value) in SECURITY {
-            headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+            // A reply may bring its own.
+            headers.entry(HeaderName::from_static(name)).or_insert(HeaderValue::from_static(value));
         }
         headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(content_policy));
         headers.insert(CORRELATION_ID, self.correlation_id.clone());
@@ -157,7 +161,8 @@ fn entity_tag(content: &ReplyContent) -> Option<String> {
     }
 }
 
-fn matches_tag(given: &HeaderValue, tag: &str) -> bool {
+/// Whether a list of entity tags, as `If-None-Match` has it, names one; weak comparison (RFC 9110, section 8.8.3.2).
+pub(crate) fn matches_tag(given: &HeaderValue, tag: &str) -> bool {
     let weak = |text: &str| text.trim().trim_start_matches("W/").to_owned();
     let Ok(given) = given.to_str() else { return false };
     given.trim() == "*" || given.split(',').any(|candidate| weak(candidate) == weak(tag))
@@ -213,6 +218,10 @@ mod tests {
         let own = Reply { content_policy: Some("sandbox"), ..Reply::no_content() };
         assert_eq!(finish(Method::GET, None).apply(own).headers()[header::CONTENT_SECURITY_POLICY], "sandbox");
         assert!(!response.headers().contains_key(header::ACCESS_CONTROL_ALLOW_ORIGIN));
+        let shared = HeaderValue::from_static("cross-origin");
+        let embedded = Reply::no_content().with(RESOURCE_POLICY, shared.clone());
+        assert_eq!(response.headers()[RESOURCE_POLICY], "same-origin");
+        assert_eq!(finish(Method::GET, None).apply(embedded).headers()[RESOURCE_POLICY], shared);
     }
 
     #[test]

@@ -17,6 +17,7 @@
 //! ```
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod allowance;
 mod appwrite;
 mod auth;
 mod call;

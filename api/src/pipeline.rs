@@ -6,7 +6,7 @@
 //! 4. The documentation and `/health` answer: they need no key.
 //! 5. The face authenticates the sender, or lets it in as a guest.
 //! 6. `/Monitoring` answers.
-//! 7. The route answers: first its role, then `Accept`, then the handler.
+//! 7. The route answers: first its role, then how often it may be asked, then `Accept`, then the handler.
 //! 8. A known path without this method is 405, everything else 404.
 //!
 //! So an unknown path without a key is 401, and 405 needs a key but no role.
@@ -174,11 +174,27 @@ impl Target<'_> {
         parts: &Parts,
         sender: Sender<'_>,
         matched: Matched<'_>,
-        (body, admission): (RequestBody, Admission),
+        body: (RequestBody, Admission),
     ) -> Result<Reply, Problem> {
         if !sender.roles.satisfy(matched.need) {
             return Err((self.face.forbidden)(sender, matched.need));
         }
+        let Some(allowance) = (self.face.allowance)(parts, sender, &matched, self.api.now()) else {
+            return self.handle(parts, sender, matched, body).await;
+        };
+        allowance.told(match allowance.check() {
+            Ok(()) => self.handle(parts, sender, matched, body).await,
+            Err(exceeded) => Err(exceeded),
+        })
+    }
+
+    async fn handle(
+        &self,
+        parts: &Parts,
+        sender: Sender<'_>,
+        matched: Matched<'_>,
+        (body, admission): (RequestBody, Admission),
+    ) -> Result<Reply, Problem> {
         let offered = matched.operation.produces;
         let accept = parts.headers.get(header::ACCEPT).map(HeaderValue::as_bytes);
         let media = match offered {

@@ -4,7 +4,7 @@
 
 use std::borrow::Cow;
 
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use listener::guard::ForeignRequest;
 use listener::{Malformed, RequestId};
 use runtime::{Error, ErrorCode, Timestamp};
@@ -21,6 +21,8 @@ pub(crate) struct Problem {
     code: Cow<'static, str>,
     message: Cow<'static, str>,
     hint: Option<Hint>,
+    /// Further headers.
+    also: HeaderMap,
 }
 
 /// What a header adds to a failure.
@@ -62,18 +64,35 @@ pub(crate) struct ErrorDetail {
 impl Problem {
     /// A failure of this layer.
     pub(crate) fn new(code: FaceCode, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { status: status_of_face(code), code: code.as_str().into(), message: message.into(), hint: None }
+        Self {
+            status: status_of_face(code),
+            code: code.as_str().into(),
+            message: message.into(),
+            hint: None,
+            also: HeaderMap::new(),
+        }
     }
 
     /// A failure with a code that one face has.
     pub(crate) fn of_face(status: StatusCode, code: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { status, code: code.into(), message: message.into(), hint: None }
+        Self { status, code: code.into(), message: message.into(), hint: None, also: HeaderMap::new() }
+    }
+
+    /// With one more header.
+    pub(crate) fn with(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.also.insert(name, value);
+        self
+    }
+
+    /// The same, which passes by itself after some seconds.
+    pub(crate) fn for_some(self, seconds: u32) -> Self {
+        Self { hint: Some(Hint::RetryAfter(seconds)), ..self }
     }
 
     /// A failure that the runtime has a code for.
     fn of_runtime(code: ErrorCode, message: impl Into<Cow<'static, str>>) -> Self {
         let status = status_of_code(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        Self { status, code: code.as_str().into(), message: message.into(), hint: None }
+        Self { status, code: code.as_str().into(), message: message.into(), hint: None, also: HeaderMap::new() }
     }
 
     /// A value breaks a rule; `message` says which value and which rule.
@@ -194,7 +213,7 @@ impl Problem {
 
     /// What its headers add to it.
     pub(crate) fn headers(&self) -> HeaderMap {
-        let mut headers = HeaderMap::new();
+        let mut headers = self.also.clone();
         match &self.hint {
             Some(Hint::Allow(methods)) => {
                 headers.extend(HeaderValue::from_str(methods).ok().map(|methods| (header::ALLOW, methods)));
@@ -202,7 +221,7 @@ impl Problem {
             Some(Hint::RetryAfter(seconds)) => {
                 headers.insert(header::RETRY_AFTER, (*seconds).into());
             }
-            Some(Hint::Representation(those)) => headers.clone_from(those),
+            Some(Hint::Representation(those)) => headers.extend(those.as_ref().clone()),
             None => {}
         }
         headers
@@ -245,7 +264,7 @@ impl From<Error> for Problem {
             Error::StorageFull(_) => Self::storage_full(),
             error => {
                 let (code, message) = (error.code().to_owned().into(), error.to_string().into());
-                Self { status, code, message, hint: None }
+                Self { status, code, message, hint: None, also: HeaderMap::new() }
             }
         }
     }

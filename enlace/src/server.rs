@@ -200,7 +200,10 @@ fn config(settings: &Settings, keys: ApiKeys, shown: Value) -> ApiConfig {
     config.allowed_origins = settings.allowed_origins.iter().cloned().collect::<BTreeSet<_>>();
     config.docs = settings.docs_enabled;
     config.own_face = settings.own_face_enabled;
-    config.appwrite = settings.appwrite.as_ref().map(|appwrite| AppwriteConfig { project: appwrite.project.clone() });
+    config.appwrite = settings.appwrite.as_ref().map(|appwrite| AppwriteConfig {
+        project: appwrite.project.clone(),
+        guest_writes_per_minute: appwrite.guest_writes_per_minute,
+    });
     config.shown_configuration = shown;
     config
 }

@@ -8,9 +8,9 @@ import path from "node:path";
 import { after, before, describe, test } from "node:test";
 
 import { scratch, startBackbone, startNode } from "./lib/enlace.mjs";
-import { sampleBytes } from "./lib/samples.mjs";
+import { pngOf, pngSize, sampleBytes } from "./lib/samples.mjs";
 
-const { AppwriteException, Client, ID, Permission, Query, Role, Storage } = createRequire(import.meta.url)("node-appwrite");
+const { AppwriteException, Client, ID, ImageFormat, ImageGravity, Permission, Query, Role, Storage } = createRequire(import.meta.url)("node-appwrite");
 const { InputFile } = createRequire(import.meta.url)("node-appwrite/file");
 
 const PART = 5 * 1024 * 1024;
@@ -120,4 +120,66 @@ describe("files", () => {
         await refuses(upload(reader, "1234", "a.txt"), 401, "general_unauthorized_scope");
         await refuses(guest.getFileView({ bucketId: "small", fileId: "x" }), 401, "user_unauthorized");
     });
+});
+
+describe("previews", () => {
+    const upload = (fileId, content, name) => storage.createFile({ bucketId: "images", fileId, file: InputFile.fromBuffer(content, name) });
+
+    before(async () => {
+        await storage.createBucket({ bucketId: "images", name: "Images", permissions: [Permission.read(Role.any())] });
+        await upload("photo", pngOf(640, 400, [200, 100, 0]), "photo.png");
+    });
+
+    test("have the size, the frame and the format that are asked for", async () => {
+        const preview = (parameters) => guest.getFilePreview({ bucketId: "images", fileId: "photo", ...parameters });
+        assert.deepEqual(pngSize(await preview({})), [640, 400]);
+        assert.deepEqual(pngSize(await preview({ width: 300, height: 100, gravity: ImageGravity.Topleft })), [300, 100]);
+        assert.deepEqual(pngSize(await preview({ width: 200, height: 80, borderWidth: 5, borderColor: "f02e65" })), [210, 90]);
+        const all = { width: 300, height: 100, borderRadius: 50, opacity: 0.5, output: ImageFormat.Png };
+        for (const rotation of [45, -315]) assert.deepEqual(pngSize(await preview({ ...all, rotation })), [284, 284]);
+        const jpeg = Buffer.from(await preview({ width: 10, quality: 80, background: "eceff1", output: ImageFormat.Jpg }));
+        assert.equal(jpeg.subarray(0, 3).toString("hex"), "ffd8ff");
+        for (const output of [ImageFormat.Heic, ImageFormat.Avif]) await refuses(preview({ output }), 400, "general_argument_invalid");
+        await refuses(preview({ width: 4001 }), 400, "general_argument_invalid");
+    });
+
+    test("of files that are no images are icons, and those of damaged and enormous images are refused", async () => {
+        const preview = (fileId) => storage.getFilePreview({ bucketId: "images", fileId, output: ImageFormat.Png });
+        await upload("text", Buffer.from("some text"), "notes.txt");
+        assert.deepEqual(pngSize(await preview("text")), [512, 512]);
+        await upload("wide", pngOf(60_000, 1, [0, 0, 0]), "wide.png");
+        await refuses(preview("wide"), 400, "storage_image_resolution_exceeded");
+        await upload("cut", pngOf(64, 64, [0, 0, 0]).subarray(0, 50), "cut.png");
+        await refuses(preview("cut"), 400, "storage_file_type_unsupported");
+        await refuses(preview("none"), 404, "storage_file_not_found");
+    });
+
+    test("are kept, but not for another file under the same id", async () => {
+        const { endpoint, project } = appwrite;
+        const get = () => fetch(`${endpoint}/storage/buckets/images/files/again/preview?width=20&project=${project}`);
+        const cache = async (answer) => [answer.headers.get("x-appwrite-cache"), Buffer.from(await answer.arrayBuffer()).toString("base64")];
+        await upload("again", pngOf(40, 40, [255, 0, 0]), "a.png");
+        const [first, red] = await cache(await get());
+        assert.deepEqual([first, await cache(await get())], ["miss", ["hit", red]]);
+        await storage.deleteFile({ bucketId: "images", fileId: "again" });
+        assert.equal((await get()).status, 404);
+        await upload("again", pngOf(40, 40, [0, 0, 255]), "a.png");
+        const [second, blue] = await cache(await get());
+        assert.deepEqual([second, blue === red], ["miss", false]);
+        await storage.updateBucket({ bucketId: "images", name: "Images", permissions: [Permission.read(Role.any())], transformations: false });
+        await refuses(guest.getFilePreview({ bucketId: "images", fileId: "again" }), 403, "storage_bucket_transformations_disabled");
+    });
+});
+
+test("guests write up to a limit", async () => {
+    const { endpoint, project } = appwrite;
+    const url = `${endpoint}/storage/buckets/none/files/none`;
+    const answers = [];
+    for (let count = 0; count < 150 && answers.at(-1)?.status !== 429; count++) answers.push(await fetch(url, { method: "DELETE", headers: { "x-appwrite-project": project } }));
+    assert.ok(answers.length > 60, `${answers.length}`);
+    const refused = answers.at(-1);
+    assert.equal((await refused.json()).type, "general_rate_limit_exceeded");
+    assert.deepEqual(["limit", "remaining"].map((name) => refused.headers.get(`x-ratelimit-${name}`)), ["60", "0"]);
+    await refuses(guest.deleteFile({ bucketId: "none", fileId: "none" }), 429, "general_rate_limit_exceeded");
+    await refuses(storage.deleteFile({ bucketId: "none", fileId: "none" }), 404, "storage_bucket_not_found");
 });

@@ -16,11 +16,18 @@ pub(super) const SCOPES: [&str; 6] =
 pub struct AppwriteConfig {
     /// The id of the project, which clients send with every request.
     pub project: String,
+    /// How often those without a key may write in a minute, by source and URL; 0 for as often as they like.
+    pub guest_writes_per_minute: u32,
+}
+
+impl AppwriteConfig {
+    /// As Appwrite is shipped.
+    pub const DEFAULT_GUEST_WRITES_PER_MINUTE: u32 = 60;
 }
 
 impl Default for AppwriteConfig {
     fn default() -> Self {
-        Self { project: "enlace".to_owned() }
+        Self { project: "enlace".to_owned(), guest_writes_per_minute: Self::DEFAULT_GUEST_WRITES_PER_MINUTE }
     }
 }
 

@@ -5,7 +5,7 @@ use listener::range::{self, Representation, Selection};
 use runtime::facade::ContentRequest;
 use runtime::storage::{ContentUse, inline_type};
 
-use super::{caller, parameter};
+use super::{caller, embeddable, parameter};
 use crate::call::Call;
 use crate::problem::Problem;
 use crate::protocol::{Disposition, disposition};
@@ -48,7 +48,7 @@ async fn send(call: Call<()>, kind: Disposition, media: fn(&str) -> &str) -> Res
     };
     let reply = Reply::stream(selection.status(), media(&content.file.mime_type), headers, body);
     let reply = reply.with(header::CONTENT_DISPOSITION, disposition(kind, &content.file.name));
-    Ok(reply.with(header::CACHE_CONTROL, KEPT))
+    Ok(embeddable(reply.with(header::CACHE_CONTROL, KEPT)))
 }
 
 /// What a request asks for. Ranges of bytes that cannot be read are refused here: clients of this face rely on it.

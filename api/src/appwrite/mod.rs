@@ -13,10 +13,13 @@ mod content;
 mod files;
 mod list;
 mod model;
+mod preview;
+mod rates;
 mod refusal;
 mod table;
 mod upload;
 
+use std::num::NonZeroU32;
 use std::sync::LazyLock;
 
 use http::request::Parts;
@@ -28,9 +31,11 @@ use serde::Serialize;
 pub use config::{AppwriteConfig, UnknownScope};
 
 use self::config::needed;
+use self::rates::Rates;
 use crate::auth::{Gate, Need, Roles, Sender};
 use crate::call::Call;
-use crate::face::{Face, Schemas, authenticating};
+use crate::face::{Counting, Face, Schemas, authenticating, unlimited};
+use crate::finish::RESOURCE_POLICY;
 use crate::problem::Problem;
 use crate::protocol::parse_query;
 use crate::reply::Reply;
@@ -49,6 +54,11 @@ const CONTENT_POLICY: &str = "default-src 'none';base-uri 'none';form-action 'no
 const PLAIN: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 const NEVER_STORED: HeaderValue = HeaderValue::from_static("no-cache, no-store, must-revalidate");
 
+/// Pages of any site may show contents, as they do with those of Appwrite: `<img src>` sends no `Origin`, so it cannot be answered for configured sites
+/// only. A page does not get to read what it shows, and what it can show is what guests may read, or whoever has the URL: keys are in
+/// headers, which no element of a page sends, and there are no cookies. So no page gets anybody else's rights. Everything else of this interface stays `same-origin`.
+const ANY_PAGE: HeaderValue = HeaderValue::from_static("cross-origin");
+
 static GUEST: LazyLock<Roles> = LazyLock::new(|| Roles::new(&GUEST_SCOPES.map(needed)));
 
 /// The face.
@@ -60,6 +70,7 @@ pub(crate) fn face(config: &AppwriteConfig) -> Face {
         resources: table::resources(),
         authenticate: authenticating(move |gate, parts, now| authenticate(gate, parts, now, &project)),
         forbidden,
+        allowance: allowance(config),
         envelope,
         problem,
         content_policy: CONTENT_POLICY,
@@ -72,6 +83,16 @@ pub(crate) fn face(config: &AppwriteConfig) -> Face {
             key_header: "X-Appwrite-Key",
             headers: &[("X-Appwrite-Project", "The project; plain URLs name it in the parameter `project`.")],
         },
+    }
+}
+
+fn allowance(config: &AppwriteConfig) -> Counting {
+    match NonZeroU32::new(config.guest_writes_per_minute) {
+        None => unlimited(),
+        Some(limit) => {
+            let rates = Rates::new(limit);
+            Box::new(move |parts, sender, matched, now| rates.count(parts, sender, matched, now))
+        }
     }
 }
 
@@ -139,6 +160,11 @@ fn problem(problem: &Problem, _: Timestamp) -> Reply {
 /// Who asks, for the rules of storage.
 fn caller(call: &Call<()>) -> Caller {
     if call.has_key { Caller::Key } else { Caller::Guest }
+}
+
+/// A content, which pages of any site may show.
+fn embeddable(reply: Reply) -> Reply {
+    reply.with(RESOURCE_POLICY, ANY_PAGE)
 }
 
 /// A parameter of the path by its place; the pattern of the path has it.

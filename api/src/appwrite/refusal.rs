@@ -2,9 +2,13 @@
 
 use http::StatusCode;
 use runtime::storage::StorageError;
+use runtime::storage::preview::PreviewError;
 
 use crate::code::FaceCode;
 use crate::problem::Problem;
+
+/// Seconds after which a place may be free again.
+const RETRY_AFTER: u32 = 5;
 
 /// The stable name of a failure. Those of this face have it already; the others are named by what they are.
 pub(super) fn kind_of(problem: &Problem) -> &str {
@@ -46,11 +50,34 @@ impl From<StorageError> for Problem {
             E::InvalidUploadId => (StatusCode::BAD_REQUEST, "storage_invalid_appwrite_id"),
             E::LimitReached(_) => (StatusCode::BAD_REQUEST, "general_bad_request"),
             E::Busy => (StatusCode::SERVICE_UNAVAILABLE, "general_unknown"),
+            E::Preview(preview) => match of_preview(preview) {
+                Some(named) => named,
+                None => {
+                    tracing::warn!(%error, "a preview failed");
+                    return Self::unexpected();
+                }
+            },
             E::Node(error) => return of_node(error.clone().into()),
             _ => return Self::unexpected(),
         };
-        Self::of_face(status, code, error.to_string())
+        let problem = Self::of_face(status, code, error.to_string());
+        if status == StatusCode::SERVICE_UNAVAILABLE { problem.for_some(RETRY_AFTER) } else { problem }
     }
+}
+
+/// What clients know it as; none for a fault of ours.
+fn of_preview(error: &PreviewError) -> Option<(StatusCode, &'static str)> {
+    use PreviewError as P;
+    Some(match error {
+        P::ResolutionExceeded { .. } => (StatusCode::BAD_REQUEST, "storage_image_resolution_exceeded"),
+        P::InputTooLarge { .. } | P::UnknownFormat | P::Undecodable { .. } => {
+            (StatusCode::BAD_REQUEST, "storage_file_type_unsupported")
+        }
+        // Of other parameters there is one.
+        P::PreviewTooLarge { .. } | P::Unencodable { .. } => (StatusCode::BAD_REQUEST, "general_argument_invalid"),
+        P::Busy | P::TimeExceeded { .. } => (StatusCode::SERVICE_UNAVAILABLE, "general_unknown"),
+        _ => return None,
+    })
 }
 
 /// The node or its backbone failed. If the backbone refuses the node, the caller can do nothing about it.
@@ -65,6 +92,8 @@ fn of_node(problem: Problem) -> Problem {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use runtime::Error;
     use runtime::storage::Action;
 
@@ -83,11 +112,25 @@ mod tests {
             (StorageError::FileSizeNotAllowed, 400, "storage_invalid_file_size"),
             (StorageError::FileExists, 409, "storage_file_already_exists"),
             (StorageError::Busy, 503, "general_unknown"),
+            (
+                PreviewError::ResolutionExceeded { width: 60000, height: 1 }.into(),
+                400,
+                "storage_image_resolution_exceeded",
+            ),
+            (PreviewError::UnknownFormat.into(), 400, "storage_file_type_unsupported"),
+            (PreviewError::PreviewTooLarge { width: 1, height: 1 }.into(), 400, "general_argument_invalid"),
+            (PreviewError::Busy.into(), 503, "general_unknown"),
+            (PreviewError::TimeExceeded { seconds: 1 }.into(), 503, "general_unknown"),
+            (PreviewError::Failed.into(), 500, "general_unknown"),
+            (PreviewError::Load(Arc::new(StorageError::FileNotFound)).into(), 404, "storage_file_not_found"),
             (StorageError::Node(Error::InvalidPayload), 400, "general_argument_invalid"),
             (StorageError::Node(Error::Stopped), 500, "general_unknown"),
             (StorageError::Node(Error::RecordNotFound("File")), 500, "general_unknown"),
         ] {
             assert_eq!(told(error), (status, kind.to_owned()));
+        }
+        for busy in [StorageError::Busy, PreviewError::Busy.into()] {
+            assert_eq!(Problem::from(busy).headers()[http::header::RETRY_AFTER], "5");
         }
         assert_eq!(kind_of(&Problem::route_does_not_exist()), "general_route_not_found");
         assert_eq!(kind_of(&Problem::too_many_failures()), "general_rate_limit_exceeded");

@@ -2,7 +2,7 @@
 
 use http::Method;
 
-use super::{buckets, content, files, upload};
+use super::{buckets, content, files, preview, upload};
 use crate::auth::Need;
 use crate::face::{Description, Input, Operation, Output, Resource};
 
@@ -16,6 +16,7 @@ const BUCKET: &str = "storage/buckets/{bucketId}";
 const FILES: &str = "storage/buckets/{bucketId}/files";
 const FILE: &str = "storage/buckets/{bucketId}/files/{fileId}";
 const VIEW: &str = "storage/buckets/{bucketId}/files/{fileId}/view";
+const PREVIEW: &str = "storage/buckets/{bucketId}/files/{fileId}/preview";
 const DOWNLOAD: &str = "storage/buckets/{bucketId}/files/{fileId}/download";
 
 macro_rules! operation {
@@ -92,6 +93,17 @@ fn contents_of(resource: Make) -> Vec<Resource> {
             VIEW,
             READ_FILES,
             vec![operation!(GET, content::view, Input::None, Output::Content, "The content of a file, to be shown")],
+        ),
+        resource(
+            PREVIEW,
+            READ_FILES,
+            vec![operation!(
+                GET,
+                preview::preview,
+                Input::Values(preview::query),
+                Output::Image,
+                "A preview of an image, or an icon for a file that is none"
+            )],
         ),
         resource(
             DOWNLOAD,

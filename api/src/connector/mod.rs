@@ -13,7 +13,7 @@ pub use dialect::Dialect;
 pub(crate) use dialect::{Differences, sync_info};
 
 use crate::auth::{Gate, Sender};
-use crate::face::{Face, Schemas, authenticating};
+use crate::face::{Face, Schemas, authenticating, unlimited};
 use crate::openapi::Components;
 use crate::problem::{ErrorBody, Problem};
 use crate::reply::Reply;
@@ -38,6 +38,7 @@ pub(crate) fn face(dialect: Dialect) -> Face {
         resources: table::resources(differences),
         authenticate: authenticating(authenticate),
         forbidden: |_, _| Problem::forbidden(),
+        allowance: unlimited(),
         envelope,
         problem,
         content_policy: CONTENT_POLICY,

@@ -15,7 +15,7 @@ use crate::auth::{Gate, Need, Sender};
 use crate::call::Call;
 use crate::config::ApiConfig;
 use crate::face::{Description, Input, Output, authenticating};
-use crate::face::{Operation, Resource, Schemas};
+use crate::face::{Operation, Resource, Schemas, unlimited};
 use crate::openapi::Components;
 use crate::pipeline::Api;
 use crate::problem::Problem;
@@ -64,6 +64,7 @@ fn notes() -> Face {
         ],
         authenticate: authenticating(authenticate),
         forbidden: |_, _| Problem::forbidden(),
+        allowance: unlimited(),
         envelope: |reply| reply.wrapped("{\"data\":", ",\"version\":1}"),
         problem: |problem, _| {
             let body = json!({"type": problem.code(), "code": problem.status().as_u16()});

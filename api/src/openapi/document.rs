@@ -13,7 +13,7 @@ use utoipa::openapi::{
     ResponseBuilder, ResponsesBuilder,
 };
 
-use crate::face::{self, Face, Input, Output, Resource, Schemas};
+use crate::face::{self, Face, Input, Output, QueryParameter, Resource, Schemas};
 use crate::protocol::Media;
 
 pub(crate) fn document(faces: &[Face]) -> OpenApi {
@@ -96,6 +96,11 @@ fn parameters(path: &str, input: &Input) -> Vec<ParameterBuilder> {
             let flag = || ObjectBuilder::new().schema_type(Type::Boolean);
             all.extend(names.iter().map(|name| parameter(name, ParameterIn::Query, flag())));
         }
+        Input::Values(values) => {
+            all.extend(values().into_iter().map(|QueryParameter { name, schema, description }| {
+                parameter(name, ParameterIn::Query, schema).description(Some(description))
+            }))
+        }
         Input::None | Input::Json(_) | Input::FreeJson(_) | Input::Upload(_) => {}
     }
     all
@@ -109,7 +114,11 @@ fn conditions(output: &Output) -> Vec<ParameterBuilder> {
         ("If-None-Match", "Entity tags of what the client has."),
         ("If-Match", "Entity tags of which the file must have one."),
     ];
-    if matches!(output, Output::Content) { all.map(header).into() } else { Vec::new() }
+    match output {
+        Output::Content => all.map(header).into(),
+        Output::Image => all.into_iter().filter(|(name, _)| *name == "If-None-Match").map(header).collect(),
+        _ => Vec::new(),
+    }
 }
 
 fn header((name, description): (&str, &str)) -> ParameterBuilder {
@@ -120,8 +129,11 @@ fn header((name, description): (&str, &str)) -> ParameterBuilder {
 
 /// The answers to them.
 fn parts(output: &Output) -> Vec<(&'static str, ResponseBuilder)> {
-    if !matches!(output, Output::Content) {
-        return Vec::new();
+    let not_modified = ("304", ResponseBuilder::new().description("The client has the file"));
+    match output {
+        Output::Content => {}
+        Output::Image => return vec![not_modified],
+        _ => return Vec::new(),
     }
     let content = ContentBuilder::new().schema(Some(binary("The bytes of the range."))).build();
     vec![
@@ -133,7 +145,7 @@ fn parts(output: &Output) -> Vec<(&'static str, ResponseBuilder)> {
                     .content("*/*", content),
             ),
         ),
-        ("304", ResponseBuilder::new().description("The client has the file")),
+        not_modified,
     ]
 }
 
@@ -154,14 +166,14 @@ fn request_body(input: &Input) -> Option<RequestBody> {
             let body = RequestBodyBuilder::new().content("multipart/form-data", content);
             Some(body.required(Some(Required::True)).build())
         }
-        Input::None | Input::Query(_) | Input::Flags(_) => None,
+        Input::None | Input::Query(_) | Input::Flags(_) | Input::Values(_) => None,
     }
 }
 
 fn status(output: &Output) -> &'static str {
     match output {
         Output::Nothing => "204",
-        Output::One(_) | Output::Many(_) | Output::Content | Output::Lines(_) => "200",
+        Output::One(_) | Output::Many(_) | Output::Content | Output::Image | Output::Lines(_) => "200",
         Output::New(_) => "201",
     }
 }
@@ -187,12 +199,21 @@ fn success(face: &Face, operation: &face::Operation) -> ResponseBuilder {
             let content = ContentBuilder::new().schema(Some(binary("The bytes of the file."))).build();
             with_path(ResponseBuilder::new().description("The bytes, verified").content("*/*", content))
         }
+        Output::Image => image(),
     };
     if operation.produces.contains(&Media::PNG) {
         let picture = ContentBuilder::new().schema(Some(binary("The QR code of the reference."))).build();
         return response.content("image/png", picture);
     }
     response
+}
+
+fn image() -> ResponseBuilder {
+    let content = || ContentBuilder::new().schema(Some(binary("The image."))).build();
+    let types = ["image/jpeg", "image/png", "image/webp", "image/gif"];
+    types
+        .into_iter()
+        .fold(ResponseBuilder::new().description("An image"), |response, media| response.content(media, content()))
 }
 
 /// With the header that tells by which path the content comes.

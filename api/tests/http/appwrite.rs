@@ -11,17 +11,17 @@ use serde_json::{Value, json};
 use crate::node::{Answer, KEY, TestNode, form, get, send};
 
 const READER: &str = "This_is_another_APIKEY_with_30_chars+";
-const BUCKETS: &str = "/v1/storage/buckets";
-const PART: usize = 5 * 1024 * 1024;
+pub(crate) const BUCKETS: &str = "/v1/storage/buckets";
+pub(crate) const PART: usize = 5 * 1024 * 1024;
 
 /// A client of one node.
-struct Client {
+pub(crate) struct Client {
     router: Router,
     key: Option<&'static str>,
 }
 
 impl Client {
-    fn of(node: &TestNode) -> Self {
+    pub(crate) fn of(node: &TestNode) -> Self {
         let scopes = ["files.read".to_owned(), "buckets.read".to_owned()];
         let reader = ApiKey::for_appwrite("reader", Secret::new(READER), Some(&scopes)).unwrap();
         let all = ApiKey::for_appwrite("all", Secret::new(KEY), None).unwrap();
@@ -29,11 +29,11 @@ impl Client {
         Self { router: api::router(node.runtime.clone(), ApiConfig::new(keys)), key: Some(KEY) }
     }
 
-    fn with(&self, key: Option<&'static str>) -> Self {
+    pub(crate) fn with(&self, key: Option<&'static str>) -> Self {
         Self { router: self.router.clone(), key }
     }
 
-    async fn send(&self, mut request: Request<Body>) -> Answer {
+    pub(crate) async fn send(&self, mut request: Request<Body>) -> Answer {
         let headers = request.headers_mut();
         headers.entry("x-appwrite-project").or_insert(HeaderValue::from_static("enlace"));
         if let Some(key) = self.key {
@@ -44,22 +44,27 @@ impl Client {
         answer
     }
 
-    async fn json(&self, method: Method, path: &str, body: &Value) -> Answer {
+    pub(crate) async fn json(&self, method: Method, path: &str, body: &Value) -> Answer {
         let request = Request::builder().method(method).uri(path).header(header::CONTENT_TYPE, "application/json");
         self.send(request.body(Body::from(body.to_string())).unwrap()).await
     }
 
-    async fn get(&self, path: &str) -> Answer {
+    pub(crate) async fn get(&self, path: &str) -> Answer {
         self.send(get(path)).await
     }
 
-    async fn bucket(&self, body: Value) -> Value {
+    pub(crate) async fn bucket(&self, body: Value) -> Value {
         let answer = self.json(Method::POST, BUCKETS, &body).await;
         assert_eq!(answer.status, StatusCode::CREATED, "{}", answer.json());
         answer.json()
     }
 
-    async fn upload(&self, bucket: &str, parts: &[(&[u8], &[u8])], headers: &[(&'static str, String)]) -> Answer {
+    pub(crate) async fn upload(
+        &self,
+        bucket: &str,
+        parts: &[(&[u8], &[u8])],
+        headers: &[(&'static str, String)],
+    ) -> Answer {
         let mut request = form(&format!("{BUCKETS}/{bucket}/files"), parts);
         for (name, value) in headers {
             request.headers_mut().insert(HeaderName::from_static(name), value.parse().unwrap());
@@ -67,7 +72,7 @@ impl Client {
         self.send(request).await
     }
 
-    async fn part(&self, id: &str, content: &[u8], index: usize) -> Answer {
+    pub(crate) async fn part(&self, id: &str, content: &[u8], index: usize) -> Answer {
         let (start, end) = (index * PART, content.len().min((index + 1) * PART));
         let range = format!("bytes {start}-{}/{}", end - 1, content.len());
         let parts: &[(&[u8], &[u8])] = &[(b"name=\"fileId\"", id.as_bytes()), (FILE, &content[start..end])];
@@ -77,7 +82,7 @@ impl Client {
 
 const FILE: &[u8] = b"name=\"file\"; filename=\"data.bin\"";
 
-fn told(answer: &Answer) -> (u16, String) {
+pub(crate) fn told(answer: &Answer) -> (u16, String) {
     let body = answer.json();
     assert_eq!(body["code"], answer.status.as_u16());
     assert!(body["message"].is_string() && body["version"].is_string(), "{body}");
@@ -85,7 +90,7 @@ fn told(answer: &Answer) -> (u16, String) {
     (answer.status.as_u16(), body["type"].as_str().unwrap().to_owned())
 }
 
-fn refused(status: u16, kind: &str) -> (u16, String) {
+pub(crate) fn refused(status: u16, kind: &str) -> (u16, String) {
     (status, kind.to_owned())
 }
 
@@ -351,7 +356,7 @@ async fn guests_may_do_what_permissions_say() {
 }
 
 impl Client {
-    async fn ranged(&self, path: &str, headers: &[(&'static str, &str)]) -> Answer {
+    pub(crate) async fn ranged(&self, path: &str, headers: &[(&'static str, &str)]) -> Answer {
         let mut request = get(path);
         for (name, value) in headers {
             request.headers_mut().insert(HeaderName::from_static(name), value.parse().unwrap());
@@ -416,4 +421,37 @@ async fn contents_are_viewed_and_downloaded_by_those_who_may_read_them() {
     }
     let missing = guest.get(&format!("{BUCKETS}/docs/files/g/view")).await;
     assert_eq!(told(&missing), refused(404, "storage_file_not_found"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn guests_write_up_to_a_limit_and_keys_without_one() {
+    let node = TestNode::start().await;
+    let client = Client::of(&node);
+    let guest = client.with(None);
+    client.bucket(json!({"bucketId": "docs", "name": "Docs", "permissions": ["delete(\"any\")"]})).await;
+    let path = format!("{BUCKETS}/docs/files/f");
+    let delete = async |client: &Client| client.json(Method::DELETE, &path, &json!({})).await;
+    let number = |answer: &Answer, name: &str| answer.headers[name].to_str().unwrap().parse::<i64>().unwrap();
+    for left in (0..60).rev() {
+        let answer = delete(&guest).await;
+        assert_eq!(told(&answer), refused(404, "storage_file_not_found"));
+        assert_eq!(number(&answer, "x-ratelimit-limit"), 60);
+        assert!(number(&answer, "x-ratelimit-remaining") >= left);
+    }
+    let mut refusals = Vec::new();
+    // One more is allowed each second.
+    for _ in 0..60 {
+        refusals.extend(Some(delete(&guest).await).filter(|answer| answer.status == StatusCode::TOO_MANY_REQUESTS));
+    }
+    let answer = refusals.first().unwrap();
+    assert_eq!(told(answer), refused(429, "general_rate_limit_exceeded"));
+    assert_eq!((number(answer, "x-ratelimit-remaining"), number(answer, "retry-after")), (0, 1));
+    let ahead = number(answer, "x-ratelimit-reset") - node.runtime.clock().now().as_unix_milliseconds() / 1000;
+    assert!((58..=61).contains(&ahead), "{ahead}");
+    let with_key = delete(&client).await;
+    assert_eq!(told(&with_key), refused(404, "storage_file_not_found"));
+    assert_eq!(number(&with_key, "x-ratelimit-remaining"), 60);
+    let read = guest.get(&path).await;
+    assert_eq!(read.status, StatusCode::UNAUTHORIZED);
+    assert!(!read.headers.contains_key("x-ratelimit-limit"));
 }

@@ -10,6 +10,7 @@ mod node;
 mod numbers;
 mod own_face;
 mod peers;
+mod previews;
 mod ranges;
 mod server;
 mod strangers;

@@ -186,6 +186,12 @@ pub(crate) const KEYS: &[Key] = &[
         "",
         "file with a key for `/v1` with all scopes (default: `appwrite-key` in the data directory)",
     ),
+    key(
+        "enlace.appwrite.guestWritesPerMinute",
+        ValueForm::Number,
+        "60",
+        "how often an address without a key may write at a URL of `/v1` in a minute; 0 for no limit",
+    ),
     key("enlace.appwrite.keys.<name>.key", ValueForm::Secret, "", "a further key for `/v1`"),
     key(
         "enlace.appwrite.keys.<name>.scopes",

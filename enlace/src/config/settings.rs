@@ -102,6 +102,8 @@ pub(crate) struct AppwriteSettings {
     pub(crate) project: String,
     /// Where the generated key is.
     pub(crate) key_file: Option<PathBuf>,
+    /// How often those without a key may write in a minute, by source and URL; 0 for as often as they like.
+    pub(crate) guest_writes_per_minute: u32,
     /// Keys from the configuration, by name. Their scopes are those of Appwrite.
     pub(crate) keys: Vec<ApiKeySettings>,
 }
@@ -237,6 +239,7 @@ struct AppwriteTree {
     enabled: bool,
     project: String,
     key_file: Option<PathBuf>,
+    guest_writes_per_minute: u32,
     #[serde(default)]
     keys: BTreeMap<String, AppwriteKey>,
 }
@@ -468,18 +471,19 @@ fn appwrite(tree: AppwriteTree, problems: &mut Problems) -> Option<AppwriteSetti
     if !tree.enabled {
         return None;
     }
-    if tree.project.is_empty() {
+    let AppwriteTree { project, key_file, guest_writes_per_minute, keys: named, .. } = tree;
+    if project.is_empty() {
         problems.note::<()>(Err(problem("enlace.appwrite.project", "must not be empty")));
     }
     let mut keys = Vec::new();
-    for (name, AppwriteKey { key, scopes }) in tree.keys {
+    for (name, AppwriteKey { key, scopes }) in named {
         let place = problems.place(&format!("{APPWRITE_KEYS}.{name}.key"));
         let missing = || problem(format!("{APPWRITE_KEYS}.{name}"), "its member key is missing");
         if let Some(key) = problems.note(key.map(Some).ok_or_else(missing)) {
             keys.push(ApiKeySettings { name, place, key: Secret::new(key), expires_at: None, scopes });
         }
     }
-    Some(AppwriteSettings { project: tree.project, key_file: tree.key_file, keys })
+    Some(AppwriteSettings { project, key_file, guest_writes_per_minute, keys })
 }
 
 /// Where keys of `/v1` are.
@@ -624,6 +628,9 @@ mod tests {
         assert_eq!((read.project.as_str(), read.keys.len()), ("enlace", 2));
         assert_eq!(read.keys[0].scopes.as_deref(), Some(&["files.read".to_owned()][..]));
         assert_eq!(read.keys[1].scopes, None);
+        assert_eq!(read.guest_writes_per_minute, 60);
+        let unlimited = appwrite(json!({"guestWritesPerMinute": 0})).unwrap().unwrap();
+        assert_eq!(unlimited.guest_writes_per_minute, 0);
         assert!(appwrite(json!({"enabled": false})).unwrap().is_none());
         for (values, words) in [
             (json!({"keys": {"a": {"scopes": []}}}), "keys.a given with --x: its member key is missing"),

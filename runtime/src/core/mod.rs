@@ -75,6 +75,8 @@ pub(crate) struct Core {
     pub(crate) staging_of_guests: Arc<Semaphore>,
     /// Uses of file tokens that are not on disk yet.
     pub(crate) token_accesses: TokenAccesses,
+    /// Previews that are being rendered, and those that are kept.
+    pub(crate) previews: preview::Pool,
     /// Work that nobody has to wait for.
     pub(crate) background: Background,
     /// Ends of uses that are being told, for which a stop waits.
@@ -131,6 +133,7 @@ impl Core {
             staging: Arc::new(Semaphore::new(MAX_STAGED)),
             staging_of_guests: Arc::new(Semaphore::new(MAX_STAGED_OF_GUESTS)),
             token_accesses: TokenAccesses::default(),
+            previews: preview::Pool::default(),
             background: Background::default(),
             ending: Background::default(),
         })

@@ -10,6 +10,7 @@ mod identity_metadata;
 pub(crate) mod list;
 mod peers;
 mod storage;
+mod storage_previews;
 mod storage_tokens;
 #[cfg(test)]
 mod tests;
@@ -32,6 +33,7 @@ pub use identity_metadata::IdentityMetadataFacade;
 pub use list::List;
 pub use peers::PeersFacade;
 pub use storage::{BucketContent, ContentRequest, DELETION_WAIT, FileChange, StorageFacade};
+pub use storage_previews::WantedPreview;
 pub use storage_tokens::{ByToken, TokenUse};
 pub use tokens::{CreateOwnToken, LoadPeerToken, TokensFacade};
 pub use tokens_list::FindTokens;

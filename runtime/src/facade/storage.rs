@@ -60,6 +60,8 @@ pub struct BucketContent {
     pub etag: String,
     /// The file token by which it is had.
     pub by_token: Option<ByToken>,
+    /// What previews are kept by.
+    pub(super) hash: preview::ContentHash,
     id: FileId,
 }
 
@@ -320,8 +322,9 @@ impl StorageFacade {
         let file = access::content(caller, &bucket, found, judged, request.used_as)?;
         let Some(content) = &file.content else { return Err(StorageError::FileNotFound) };
         let record = crate::file::stored(&view, &content.file)?.ok_or(StorageError::FileNotFound)?;
-        let (id, etag) = (content.file.clone(), record.etag());
-        Ok(BucketContent { file: file.to_dto(&bucket.id, 0), etag, by_token: token.and_then(Result::ok), id })
+        let (id, etag, hash) = (content.file.clone(), record.etag(), record.content_hash());
+        let by_token = token.and_then(Result::ok);
+        Ok(BucketContent { file: file.to_dto(&bucket.id, 0), etag, by_token, hash, id })
     }
 
     /// The bytes of a content, or some of them. A file of format `v2` costs what the chunks cost that the range touches; one of format
@@ -338,11 +341,7 @@ impl StorageFacade {
             Some(range) => files.read_range(&content.id, range).await,
             None => files.download_file(&content.id, None).await,
         };
-        match download {
-            Ok(download) => Ok(download.content),
-            Err(Error::RecordNotFound(_) | Error::RecordNotFoundAtBackbone(_)) => Err(StorageError::FileNotFound),
-            Err(error) => Err(error.into()),
-        }
+        Ok(download.map_err(not_read)?.content)
     }
 
     pub(super) fn bucket_for(&self, view: &View<'_>, caller: Caller, id: &str) -> StorageResult<records::BucketRecord> {
@@ -377,6 +376,14 @@ impl StorageFacade {
             }
             Ok(Page { items: Box::new(move || items), has_more: names.len() == PAGE })
         })
+    }
+}
+
+/// Why the content of a file in a bucket cannot be read.
+pub(super) fn not_read(error: Error) -> StorageError {
+    match error {
+        Error::RecordNotFound(_) | Error::RecordNotFoundAtBackbone(_) => StorageError::FileNotFound,
+        error => error.into(),
     }
 }
 

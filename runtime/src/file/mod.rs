@@ -41,6 +41,7 @@ pub(crate) use self::load::{load, stored};
 pub(crate) use self::manifest::manifest;
 pub(crate) use self::prefix::verified_prefix;
 pub use self::reader::FileReader;
+pub(crate) use self::reader::of_reader;
 pub(crate) use self::record::FileRecord;
 pub use self::several::SeveralFiles;
 pub use self::upload::NewContent;

@@ -123,7 +123,7 @@ pub(super) fn io_error(error: Error) -> io::Error {
 }
 
 /// What a reader of a content says, as the error that is inside.
-pub(super) fn of_reader(error: io::Error) -> Error {
+pub(crate) fn of_reader(error: io::Error) -> Error {
     error.downcast().unwrap_or_else(|error| temporary_file_error(&error))
 }
 

@@ -148,6 +148,12 @@ impl FileRecord {
         format!("\"{}\"", to_base64url(&hash[..24]))
     }
 
+    /// The same for previews that are kept in memory: half of the hash, which still resists collisions.
+    pub(crate) fn content_hash(&self) -> preview::ContentHash {
+        let (half, _) = self.plaintext_hash.as_bytes().split_first_chunk().expect("SHA-512 has 64 bytes");
+        preview::ContentHash(*half)
+    }
+
     /// The metadata of a file of format `v1` as the uploader sealed them.
     fn metadata(&self) -> FileMetadata {
         FileMetadata {

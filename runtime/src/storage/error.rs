@@ -1,5 +1,7 @@
 //! Why something with buckets and their files is refused.
 
+use preview::PreviewError;
+
 use super::{Action, Caller, TokenRefusal};
 use crate::Error;
 
@@ -78,6 +80,9 @@ pub enum StorageError {
     /// All places for contents are taken, and stayed so for [`STAGING_WAIT`](super::STAGING_WAIT).
     #[error("The node receives as many files as it can at a time; try again later.")]
     Busy,
+    /// There is no preview of the file, or not now.
+    #[error("There is no preview: {0}.")]
+    Preview(PreviewError),
     /// The node failed, or its backbone.
     #[error(transparent)]
     Node(#[from] Error),
@@ -92,5 +97,15 @@ impl StorageError {
 impl From<crate::store::StoreError> for StorageError {
     fn from(error: crate::store::StoreError) -> Self {
         Self::Node(error.into())
+    }
+}
+
+/// Why a content could not be loaded is what it was before the preview asked for it.
+impl From<PreviewError> for StorageError {
+    fn from(error: PreviewError) -> Self {
+        match &error {
+            PreviewError::Load(cause) => cause.downcast_ref::<Self>().cloned().unwrap_or(Self::Preview(error)),
+            _ => Self::Preview(error),
+        }
     }
 }

@@ -14,6 +14,11 @@ pub const BORDER_WIDTH: u32 = 100;
 pub const BORDER_RADIUS: u32 = 4000;
 /// The largest `rotation` in both directions, in degrees.
 pub const ROTATION: i64 = 360;
+/// The values of `gravity`.
+pub const GRAVITIES: [&str; 9] =
+    ["center", "top-left", "top", "top-right", "left", "right", "bottom-left", "bottom", "bottom-right"];
+/// The values of `output` that this build encodes.
+pub const OUTPUTS: [&str; 5] = ["jpg", "jpeg", "png", "webp", "gif"];
 
 /// What a preview is to look like. The default is the image as it is.
 ///
@@ -84,6 +89,11 @@ impl Parameters {
     pub fn for_file(mut self, name: &str, media_type: &str) -> Self {
         self.output.get_or_insert_with(|| Output::for_file(name, media_type));
         self
+    }
+
+    /// The output format, if one is given.
+    pub fn output(&self) -> Option<Output> {
+        self.output
     }
 
     /// A text that is the same for all parameters with the same result. It is ASCII without spaces, and short.
@@ -375,13 +385,14 @@ mod tests {
 
     #[test]
     fn every_gravity_and_output_is_known_and_others_are_refused_with_the_names() {
-        for (name, ..) in Gravity::NAMES {
+        assert_eq!(Gravity::NAMES.map(|(name, ..)| name), GRAVITIES);
+        for name in GRAVITIES {
             assert_eq!(one("gravity", name).unwrap().gravity.name(), name);
         }
         for name in ["auto", "Center", "bottom right"] {
             assert!(one("gravity", name).unwrap_err().to_string().contains("bottom-right"), "{name}");
         }
-        for name in ["jpg", "jpeg", "png", "webp", "gif"] {
+        for name in OUTPUTS {
             assert!(one("output", name).unwrap().output.is_some(), "{name}");
         }
         assert!(one("output", "bmp").unwrap_err().to_string().contains("webp"));

@@ -22,6 +22,8 @@ use crate::{BoxError, Icon, Limits, Parameters, Preview, PreviewError};
 pub const PLACES: usize = 2;
 /// Renders that wait for a place.
 pub const WAITING: usize = 32;
+/// How many of the places where renders wait are kept from [strangers](Pool::for_strangers).
+pub const KEPT_FROM_STRANGERS: usize = 8;
 /// How long a render waits for a place.
 pub const WAIT: Duration = Duration::from_secs(20);
 /// How long a render takes at the most, with loading its content and waiting for memory.
@@ -45,6 +47,8 @@ pub struct Settings {
     pub places: usize,
     /// Renders that wait for a place.
     pub waiting: usize,
+    /// How many of these [strangers](Pool::for_strangers) cannot have.
+    pub kept_from_strangers: usize,
     /// How long a render waits for a place.
     pub wait: Duration,
     /// How long a render takes at the most.
@@ -59,6 +63,7 @@ impl Default for Settings {
             limits: Limits::default(),
             places: PLACES,
             waiting: WAITING,
+            kept_from_strangers: KEPT_FROM_STRANGERS,
             wait: WAIT,
             time: TIME,
             cache_bytes: CACHE_BYTES,
@@ -80,12 +85,17 @@ pub struct Answer {
 /// What is asked for twice at the same time is rendered once. A render ends when nobody waits for it any more: at once while it waits or loads,
 /// and behind its current step when it has begun; until then it keeps its place and its memory.
 #[derive(Clone)]
-pub struct Pool(Arc<Inner>);
+pub struct Pool {
+    inner: Arc<Inner>,
+    is_for_strangers: bool,
+}
 
 struct Inner {
     settings: Settings,
     /// Places and waiting places together.
     admitted: Arc<Semaphore>,
+    /// Those of them that strangers may have.
+    admitted_strangers: Arc<Semaphore>,
     places: Arc<Semaphore>,
     /// In units of [`MEMORY_UNIT`].
     memory: Arc<Semaphore>,
@@ -123,7 +133,7 @@ enum Job {
 
 /// What a render holds for as long as its thread works.
 struct Held {
-    _admitted: OwnedSemaphorePermit,
+    _admitted: [Option<OwnedSemaphorePermit>; 2],
     _place: OwnedSemaphorePermit,
 }
 
@@ -134,18 +144,28 @@ impl Pool {
         let admitted = places + settings.waiting.min(Semaphore::MAX_PERMITS / 2);
         let memory = units(settings.limits.memory) as usize;
         let state = State { cache: Cache::new(settings.cache_bytes), flights: HashMap::default(), next: 0 };
-        Self(Arc::new(Inner {
+        let strangers = admitted.saturating_sub(settings.kept_from_strangers).max(1);
+        let inner = Inner {
             settings,
             admitted: Arc::new(Semaphore::new(admitted)),
+            admitted_strangers: Arc::new(Semaphore::new(strangers)),
             places: Arc::new(Semaphore::new(places)),
             memory: Arc::new(Semaphore::new(memory)),
             state: Mutex::new(state),
-        }))
+        };
+        Self { inner: Arc::new(inner), is_for_strangers: false }
+    }
+
+    /// The same pool for callers of whom there may be any number: what they ask for leaves places for others to wait. What somebody else is having
+    /// rendered, or was, they get without a place.
+    #[must_use]
+    pub fn for_strangers(&self) -> Self {
+        Self { inner: self.inner.clone(), is_for_strangers: true }
     }
 
     /// The bounds of one image.
     pub fn limits(&self) -> &Limits {
-        &self.0.settings.limits
+        &self.inner.settings.limits
     }
 
     /// The preview of an image. `load` is called only if it has to be rendered and there is a place for it, so contents do not pile up; it must answer
@@ -189,7 +209,7 @@ impl Pool {
     ) -> Result<Answer, PreviewError> {
         let key = Key { subject, parameters: parameters.canonical() };
         let flight = {
-            let mut state = self.0.state();
+            let mut state = self.inner.state();
             if let Some(preview) = state.cache.find(&key) {
                 return Ok(Answer { preview, cached: true });
             }
@@ -209,9 +229,10 @@ impl Pool {
     ) -> Shared<Flight> {
         let number = state.next;
         state.next += 1;
-        let landing = Landing { pool: self.0.clone(), key: key.clone(), number };
+        let landing = Landing { pool: self.inner.clone(), key: key.clone(), number };
+        let is_for_strangers = self.is_for_strangers;
         let flight = async move {
-            let result = landing.pool.render(parameters, load).await;
+            let result = landing.pool.render(is_for_strangers, parameters, load).await;
             if let Ok(preview) = &result {
                 landing.pool.state().cache.keep(landing.key.clone(), preview.clone());
             }
@@ -240,10 +261,13 @@ impl Inner {
 
     async fn render(
         &self,
+        is_for_strangers: bool,
         parameters: Parameters,
         load: impl Future<Output = Result<Job, PreviewError>>,
     ) -> Result<Preview, PreviewError> {
-        let admitted = self.admitted.clone().try_acquire_owned().map_err(|_| PreviewError::Busy)?;
+        let strangers = is_for_strangers.then_some(&self.admitted_strangers);
+        let admit = |semaphore: &Arc<Semaphore>| semaphore.clone().try_acquire_owned().map_err(|_| PreviewError::Busy);
+        let admitted = [strangers.map(admit).transpose()?, Some(admit(&self.admitted)?)];
         let place = timeout(self.settings.wait, self.places.clone().acquire_owned()).await;
         let place = place.map_err(|_| PreviewError::Busy)?.map_err(|_| PreviewError::Busy)?;
         let held = Arc::new(Held { _admitted: admitted, _place: place });

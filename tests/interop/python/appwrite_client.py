@@ -2,9 +2,13 @@
 
 import hashlib
 import os
+import struct
 import sys
+import zlib
 
 from appwrite.client import Client
+from appwrite.enums.image_format import ImageFormat
+from appwrite.enums.image_gravity import ImageGravity
 from appwrite.exception import AppwriteException
 from appwrite.id import ID
 from appwrite.input_file import InputFile
@@ -30,6 +34,22 @@ def refused(call, code, kind):
     raise AssertionError(f"{kind} was expected")
 
 
+def png(width, height):
+    """A grey PNG image."""
+
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    rows = zlib.compress((b"\0" + b"\x80" * width) * height)
+    head = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
+
+
+def png_size(image):
+    assert image[:8] == b"\x89PNG\r\n\x1a\n", image[:8]
+    return struct.unpack(">II", image[16:24])
+
+
 def main(endpoint, project, key):
     storage, guest = storage_of(endpoint, project, key), storage_of(endpoint, project)
     bucket = storage.create_bucket("py", "Python", permissions=[Permission.read(Role.any())])
@@ -49,6 +69,14 @@ def main(endpoint, project, key):
     refused(lambda: storage.create_file("py", "f1", InputFile.from_bytes(b"x", filename="x")), 409, "storage_file_already_exists")
     refused(lambda: guest.create_file("py", ID.unique(), InputFile.from_bytes(b"x", filename="x")), 401, "user_unauthorized")
     refused(lambda: guest.list_buckets(), 401, "general_unauthorized_scope")
+
+    storage.create_file("py", "photo", InputFile.from_bytes(png(640, 400), filename="photo.png"))
+    assert png_size(guest.get_file_preview("py", "photo", width=300, height=100, gravity=ImageGravity.CENTER)) == (300, 100)
+    turned = guest.get_file_preview("py", "photo", width=300, height=100, border_radius=50, opacity=0.5, rotation=45, output=ImageFormat.PNG)
+    assert png_size(turned) == (284, 284)
+    framed = storage.get_file_preview("py", "photo", width=200, height=80, border_width=5, border_color="f02e65")
+    assert png_size(framed) == (210, 90)
+    refused(lambda: guest.get_file_preview("py", "photo", output=ImageFormat.AVIF), 400, "general_argument_invalid")
 
     content = bytes(index % 251 for index in range(3 * PART + 77))
     large = storage.create_file("py", "large", InputFile.from_bytes(content, filename="large.bin"))

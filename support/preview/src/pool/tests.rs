@@ -8,7 +8,7 @@ use crate::tests::png;
 type Loaded = Result<Bytes, BoxError>;
 
 fn small(settings: Settings) -> Pool {
-    Pool::new(Settings { places: 1, waiting: 1, ..settings })
+    Pool::new(Settings { places: 1, waiting: 1, kept_from_strangers: 0, ..settings })
 }
 
 fn hash(number: u8) -> ContentHash {
@@ -91,7 +91,7 @@ async fn what_is_asked_for_twice_at_once_is_loaded_and_rendered_once() {
         assert_eq!(other.preview, first.preview);
     }
     assert_eq!(loads.load(Ordering::Relaxed), 0);
-    assert!(pool.0.state().flights.is_empty());
+    assert!(pool.inner.state().flights.is_empty());
 }
 
 #[tokio::test]
@@ -105,6 +105,26 @@ async fn more_than_the_places_and_the_waiting_places_are_refused() {
     first.await.unwrap().unwrap();
     second.await.unwrap();
     at_once(&pool, 3).await.unwrap();
+}
+
+#[tokio::test]
+async fn strangers_leave_places_where_others_wait() {
+    let pool = Pool::new(Settings { places: 1, waiting: 2, kept_from_strangers: 1, ..Settings::default() });
+    let strangers = pool.for_strangers();
+    let (first, content) = begin(&strangers, 1).await;
+    let mut second = Box::pin(at_once(&strangers, 2));
+    assert!(futures_util::poll!(&mut second).is_pending());
+    assert!(matches!(at_once(&strangers, 3).await, Err(PreviewError::Busy)));
+    let mut third = Box::pin(at_once(&pool, 3));
+    assert!(futures_util::poll!(&mut third).is_pending());
+    let mut joined = Box::pin(at_once(&strangers, 3));
+    assert!(futures_util::poll!(&mut joined).is_pending(), "it takes no place of its own");
+    content.send(photo()).unwrap();
+    first.await.unwrap().unwrap();
+    second.await.unwrap();
+    third.await.unwrap();
+    joined.await.unwrap();
+    assert!(at_once(&strangers, 3).await.unwrap().cached);
 }
 
 #[tokio::test(start_paused = true)]
@@ -123,8 +143,8 @@ async fn a_render_that_takes_too_long_ends_and_frees_its_place() {
     let (first, _content) = begin(&pool, 1).await;
     let error = first.await.unwrap().unwrap_err();
     assert!(matches!(error, PreviewError::TimeExceeded { seconds: 7 }), "{error}");
-    assert_eq!(pool.0.places.available_permits(), 1);
-    assert!(pool.0.state().flights.is_empty());
+    assert_eq!(pool.inner.places.available_permits(), 1);
+    assert!(pool.inner.state().flights.is_empty());
 }
 
 #[tokio::test]
@@ -134,7 +154,7 @@ async fn a_render_that_nobody_waits_for_is_given_up() {
     first.abort();
     content.closed().await;
     assert!(first.await.unwrap_err().is_cancelled());
-    assert!(pool.0.state().flights.is_empty());
+    assert!(pool.inner.state().flights.is_empty());
     assert!(!at_once(&pool, 1).await.unwrap().cached);
 }
 
@@ -154,16 +174,16 @@ async fn a_render_goes_on_for_those_who_joined_when_the_first_one_leaves() {
 async fn renders_take_turns_where_the_memory_is_not_enough_for_both() {
     let pool = Pool::new(Settings { places: 2, ..Settings::default() });
     let all = units(pool.limits().memory);
-    let memory = pool.0.memory.clone().acquire_many_owned(all).await.unwrap();
+    let memory = pool.inner.memory.clone().acquire_many_owned(all).await.unwrap();
     let mut waits = Box::pin(at_once(&pool, 1));
     // It measures on another thread, so it takes some turns until it waits for memory.
-    while pool.0.memory.available_permits() == 0 && Arc::strong_count(&pool.0.memory) < 3 {
+    while pool.inner.memory.available_permits() == 0 && Arc::strong_count(&pool.inner.memory) < 3 {
         assert!(futures_util::poll!(&mut waits).is_pending());
         tokio::task::yield_now().await;
     }
     drop(memory);
     waits.await.unwrap();
-    assert_eq!(pool.0.memory.available_permits(), all as usize);
+    assert_eq!(pool.inner.memory.available_permits(), all as usize);
 }
 
 #[tokio::test]
