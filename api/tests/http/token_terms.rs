@@ -87,3 +87,63 @@ async fn what_cannot_be_changed_is_refused() {
         assert_eq!(send(router, get(&format!("{path}/Terms"))).await.code(), code);
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_gets_settings_in_all_faces_and_shows_them_where_they_were_given() {
+    let (node, _peer) = TestNode::pair().await;
+    let router = node.router();
+    let settings =
+        json!({ "label": "for Bob", "maxDownloads": 2, "notify": "first", "notBefore": "2020-01-01T00:00:00.000Z" });
+    for face in ["/api/v2", "/api/core/v1", "/api/enlace/v1"] {
+        let mut body = json!({ "content": {}, "expiresAt": FIRST });
+        let plain =
+            call(&router, Method::POST, &format!("{face}/Tokens/Own"), Some(&body)).await.json()["result"].take();
+        for (name, value) in settings.as_object().unwrap() {
+            assert_eq!(plain.get(name), None, "{name} was not asked for");
+            body[name] = value.clone();
+        }
+        let token =
+            call(&router, Method::POST, &format!("{face}/Tokens/Own"), Some(&body)).await.json()["result"].take();
+        let shown = send(&router, get(&format!("{face}/Tokens/{}", token["id"].as_str().unwrap()))).await.json();
+        for (name, value) in settings.as_object().unwrap() {
+            assert_eq!((&token[name], &shown["result"][name]), (value, value), "{face} {name}");
+        }
+        for (name, wrong) in [
+            ("maxDownloads", json!(0)),
+            ("maxDownloads", json!(1_000_001)),
+            ("label", json!("x".repeat(129))),
+            ("notify", json!("always")),
+            ("notBefore", json!(FIRST)),
+        ] {
+            let mut wrong_body = body.clone();
+            wrong_body[name] = wrong;
+            let answer = call(&router, Method::POST, &format!("{face}/Tokens/Own"), Some(&wrong_body)).await;
+            assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{face} {name}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_limit_is_changed_and_ended_and_the_token_is_replaced() {
+    let (node, peer) = TestNode::pair().await;
+    let (router, peers_router) = (node.router(), peer.router());
+    let token = created(&router).await;
+    let path = format!("{TOKENS}/{}", token["id"].as_str().unwrap());
+    let change = async |body: Value| call(&router, Method::PATCH, &path, Some(&body)).await.json()["result"].take();
+    let limited = change(json!({ "maxDownloads": 1, "label": "x" })).await;
+    assert_eq!((&limited["token"]["maxDownloads"], &limited["token"]["label"]), (&json!(1), &json!("x")));
+    assert_eq!(change(json!({ "label": null })).await["backbone"], json!("unchanged"));
+    let ended = change(json!({ "maxDownloads": null })).await;
+    assert_eq!((ended["token"].get("maxDownloads"), ended["token"].get("label")), (None, None));
+    change(json!({ "maxDownloads": 2 })).await;
+    assert_eq!(load(&peers_router, &token).await.status, StatusCode::CREATED);
+    let rotated = call(&router, Method::POST, &format!("{path}/Rotate"), None).await;
+    assert_eq!(rotated.status, StatusCode::CREATED);
+    let rotated = rotated.json()["result"].take();
+    assert_eq!((&rotated["token"]["maxDownloads"], &rotated["old"]["backbone"]), (&json!(1), &json!("revoked")));
+    assert_eq!(load(&peers_router, &token).await.status, StatusCode::NOT_FOUND);
+    assert_eq!(load(&peers_router, &rotated["token"]).await.status, StatusCode::CREATED);
+    let spent =
+        call(&router, Method::POST, &format!("{TOKENS}/{}/Rotate", rotated["token"]["id"].as_str().unwrap()), None);
+    assert_eq!(spent.await.code(), "error.runtime.notSupported");
+}

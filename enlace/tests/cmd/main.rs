@@ -5,6 +5,7 @@ mod backbone_peers;
 mod broken_lines;
 mod configuration;
 mod continuing;
+mod counted;
 mod credentials;
 mod early;
 mod formats;

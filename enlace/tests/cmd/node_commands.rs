@@ -47,6 +47,17 @@ fn exercise(sandbox: &Sandbox) {
     );
     enlace(&["tokens", "edit", token_id]).refused(2, &["--expires-in"]);
     enlace(&["tokens", "edit", token_id, "--expires-at", "2001-01-01"]).refused(2, &["passed"]);
+    let limited = enlace(&["tokens", "edit", token_id, "--max-downloads", "3", "--label", "for Bob"]).json();
+    assert_eq!((&limited["token"]["maxDownloads"], &limited["token"]["label"]), (&3.into(), &"for Bob".into()));
+    let rotated = enlace(&["tokens", "rotate", token_id]).json();
+    assert_eq!(rotated["old"]["token"]["status"], "revoked");
+    assert_eq!((&rotated["token"]["maxDownloads"], &rotated["token"]["label"]), (&3.into(), &"for Bob".into()));
+    assert_ne!(rotated["token"]["reference"]["url"], token["reference"]["url"]);
+    enlace(&["tokens", "delete", token_id]).json();
+    let token_id = rotated["token"]["id"].as_str().unwrap();
+    let free = enlace(&["tokens", "edit", token_id, "--max-downloads", "none", "--label", ""]).json();
+    assert_eq!((&free["token"]["maxDownloads"], &free["token"]["label"]), (&Value::Null, &Value::Null));
+    enlace(&["tokens", "edit", token_id, "--max-downloads", "0"]).refused(2, &["1000000"]);
     let brief = enlace(&["tokens", "create", id, "--expires-in", "1h"]).json();
     let brief = brief["id"].as_str().unwrap();
     let revoked = enlace(&["tokens", "revoke", brief]).json();

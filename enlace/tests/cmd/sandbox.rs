@@ -184,6 +184,12 @@ impl Serving {
         Ended::from(child.wait_with_output().unwrap())
     }
 
+    /// Waits until it has ended by itself.
+    pub(crate) fn ended(mut self) -> Ended {
+        let child = std::mem::replace(&mut self.child, idle());
+        Ended::from(child.wait_with_output().unwrap())
+    }
+
     /// Ends it without asking.
     pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();

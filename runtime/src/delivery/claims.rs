@@ -25,6 +25,7 @@ use transport::wire::{ClaimId, FileId, Timestamp, TokenId};
 
 use super::{Delivery as _, Failure};
 use crate::Result;
+use crate::code::ErrorCode;
 use crate::core::Core;
 use crate::logging::short;
 use crate::store::{Batch, StoreError, View};
@@ -52,6 +53,9 @@ struct ClaimRecord {
     /// Whether who counts knows that it has ended.
     #[serde(rename = "e", default)]
     is_ended: bool,
+    /// Whether the token was read without the claim. Who has read one before is not counted again.
+    #[serde(rename = "p", default, skip_serializing_if = "std::ops::Not::not")]
+    is_plain: bool,
 }
 
 /// How a use is written, by the version of the form.
@@ -100,15 +104,15 @@ pub(crate) async fn begin(core: &Core, token: &TokenId) -> Result<Option<Use>> {
     let begin = |view: &View<'_>| {
         let mut batch = Batch::new();
         if let Some(known) = ClaimRecord::stored(view, token)? {
-            return Ok((batch, Use { claim: known.claim, is_new: false }));
+            return Ok((batch, Some(Use { claim: known.claim, is_new: false }).filter(|_| !known.is_plain)));
         }
         make_room(view, &mut batch, MAX_CLAIMS)?;
-        let record = ClaimRecord { claim: claim.clone(), made_at, file: None, is_ended: false };
+        let record = ClaimRecord { claim: claim.clone(), made_at, file: None, is_ended: false, is_plain: false };
         record.put(&mut batch, token)?;
         batch.put_value(&order(made_at, token), &())?;
-        Ok((batch, Use { claim, is_new: true }))
+        Ok((batch, Some(Use { claim, is_new: true })))
     };
-    Ok(Some(core.store.change::<_, StoreError>(begin).await?))
+    Ok(core.store.change::<_, StoreError>(begin).await?)
 }
 
 /// Removes the oldest uses until there are fewer than `most`.
@@ -125,23 +129,29 @@ fn make_room(view: &View<'_>, batch: &mut Batch, most: usize) -> Result<(), Stor
     Ok(())
 }
 
-/// Forgets a use for which nobody has sent anything, so that failures do not drive out those that matter.
+/// A token was not sent under a use. Forgets a new one if that is final, so that failures do not drive out those that matter.
+///
+/// Returns whether the token is to be read without it, as published clients do: a backbone limits how many claims it makes for one identity,
+/// but not how many tokens this reads. That is one use, too, and is on disk as such.
 ///
 /// # Errors
 /// Those of the store.
-pub(crate) async fn refused(core: &Core, token: &TokenId, used: &Use, failure: &Failure) -> Result<()> {
+pub(crate) async fn refused(core: &Core, token: &TokenId, used: &Use, failure: &Failure) -> Result<bool> {
     let is_over = matches!(failure, Failure::NotFound(_) | Failure::NoUseLeft(_));
-    if !used.is_new || !is_over {
-        return Ok(());
+    let is_too_fast = failure.error().known_code() == Some(ErrorCode::TooManyRequests);
+    if !used.is_new || !(is_over || is_too_fast) {
+        return Ok(false);
     }
-    let forget = |view: &View<'_>| {
+    let note = |view: &View<'_>| {
         let mut batch = Batch::new();
-        if let Some(record) = ClaimRecord::stored(view, token)?.filter(|record| record.claim == used.claim) {
-            record.remove(&mut batch, token);
+        match ClaimRecord::stored(view, token)?.filter(|record| record.claim == used.claim) {
+            Some(record) if is_too_fast => ClaimRecord { is_plain: true, ..record }.put(&mut batch, token)?,
+            Some(record) => record.remove(&mut batch, token),
+            None => {}
         }
-        Ok((batch, ()))
+        Ok((batch, is_too_fast))
     };
-    Ok(core.store.change::<_, StoreError>(forget).await?)
+    Ok(core.store.change::<_, StoreError>(note).await?)
 }
 
 /// What came under a use cannot be opened. It is given back, which counts where content was sent; it stays for another attempt with the
@@ -244,7 +254,7 @@ mod tests {
 
     fn record(second: i64) -> ClaimRecord {
         let made_at = Timestamp::from_unix_milliseconds(1000 * second);
-        ClaimRecord { claim: new_claim_id(), made_at, file: None, is_ended: false }
+        ClaimRecord { claim: new_claim_id(), made_at, file: None, is_ended: false, is_plain: false }
     }
 
     #[tokio::test]

@@ -47,21 +47,23 @@ pub(crate) async fn load(core: &Arc<Core>, reference: &TokenReference, password:
     let named = reference.backbone_base_url.as_deref();
     let peer = core.routes.to_token(&reference.id).map(|route| route.direct.peer_id);
     let asked = hash.as_deref();
-    let used = claims::begin(core, &reference.id).await?;
+    let id = &reference.id;
+    let begun = claims::begin(core, id).await?;
+    let mut used = begun.clone();
+    let ask_under = |claim, sources| async move { delivery::by(core, sources).token(id, asked, claim, named).await };
+    let mut first = ask_under(begun.as_ref().map(|used| &used.claim), Sources::All).await;
+    if let (Err(failure), Some(refused)) = (&first, &begun)
+        && claims::refused(core, id, refused, failure).await?
+    {
+        used = None;
+        first = ask_under(None, Sources::All).await;
+    }
+    let first = first.map_err(|failure| match failure {
+        Failure::TooLarge(_) => unreadable(core, UnreadableContent::TooLarge),
+        other => other.into(),
+    })?;
     let claim = used.as_ref().map(|used| &used.claim);
-    let ask = |sources| async move { delivery::by(core, sources).token(&reference.id, asked, claim, named).await };
-    let first = match ask(Sources::All).await {
-        Ok(token) => token,
-        Err(failure) => {
-            if let Some(used) = &used {
-                claims::refused(core, &reference.id, used, &failure).await?;
-            }
-            return Err(match failure {
-                Failure::TooLarge(_) => unreadable(core, UnreadableContent::TooLarge),
-                other => other.into(),
-            });
-        }
-    };
+    let ask = |sources| ask_under(claim, sources);
     let open = |token| open(core, reference, token, password.clone());
     let Opened { value: record, refused } = match delivery::opened(first, peer.is_some(), ask, open).await {
         Ok(opened) => opened,

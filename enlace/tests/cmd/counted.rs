@@ -1,0 +1,54 @@
+//! References that can be used so many times.
+
+use serde_json::{Value, json};
+
+use crate::sandbox::Sandbox;
+
+#[test]
+fn a_receiver_of_a_used_up_reference_is_told_so_and_whoever_has_it_may_fetch_it_again() {
+    let sandbox = Sandbox::new();
+    let file = sandbox.file("a.txt", "hello");
+    let shared = sandbox.share(&file, &["--max-downloads", "1", "--label", "for Bob"]);
+    assert_eq!((&shared.line["token"]["maxDownloads"], &shared.line["token"]["label"]), (&json!(1), &json!("for Bob")));
+    for output in ["b.txt", "c.txt"] {
+        sandbox.receive(shared.reference(), &["--output", output]).json();
+        assert_eq!(std::fs::read_to_string(sandbox.path(output)).unwrap(), "hello");
+    }
+    let other = ["receive", shared.reference(), "--data-dir", "other", "--output", "d.txt"];
+    sandbox.run(&other).refused(4, &["used as often as the sender allowed", "--max-downloads"]);
+    sandbox.run(&["tokens", "edit", shared.text("/token/id"), "--max-downloads", "none", "--data-dir", "sender"]);
+    assert_eq!(sandbox.run(&other).code, 0);
+}
+
+#[test]
+fn share_says_when_the_file_is_fetched_and_ends_with_the_last_use() {
+    let sandbox = Sandbox::new();
+    let file = sandbox.file("a.txt", "hello");
+    let shared = sandbox.share(&file, &["--max-downloads", "1", "--notify"]);
+    let token = shared.text("/token/id").to_owned();
+    sandbox.receive(shared.reference(), &["--output", "b.txt"]).json();
+    let ended = shared.ended();
+    assert_eq!(ended.code, 0, "{ended:?}");
+    let told: Vec<Value> = ended.stderr.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    let fetched = json!({ "event": "fetched", "token": token, "uses": 1, "maxDownloads": 1 });
+    let end = json!({ "event": "end", "token": token, "status": "exhausted" });
+    assert!(told.contains(&fetched) && told.last() == Some(&end), "{ended:?}");
+}
+
+#[test]
+fn terms_that_cannot_be_are_refused_before_anything_is_shared() {
+    let sandbox = Sandbox::new();
+    let file = sandbox.file("a.txt", "hello");
+    let long = "x".repeat(129);
+    for (options, word) in [
+        (&["--max-downloads", "0"][..], "1000000"),
+        (&["--max-downloads", "1000001"], "1000000"),
+        (&["--label", &long], "128"),
+        (&["--not-before", "2100-01-01", "--expires-in", "1d"], "--not-before"),
+        (&["--notify", "--ephemeral"], "--ephemeral"),
+    ] {
+        let args = [&["share", &file, "--data-dir", "d"], options].concat();
+        sandbox.run(&args).refused(2, &[word]);
+    }
+    assert!(!sandbox.path("d").exists());
+}
