@@ -6,7 +6,7 @@ use runtime::facade::FileChange;
 use super::arguments::Arguments;
 use super::list::ListRequest;
 use super::model::{File, FileList};
-use super::{caller, parameter};
+use super::{NAME, caller, parameter};
 use crate::call::Call;
 use crate::problem::Problem;
 use crate::reply::Reply;
@@ -15,7 +15,7 @@ use crate::validation::{Object, ValueRule};
 /// The members of an update.
 pub(super) fn update_shape() -> Object {
     Object::new()
-        .optional("name", ValueRule::Text(1), "At most 128 characters; kept if absent.")
+        .optional("name", ValueRule::Pattern(NAME), "1 to 128 characters; kept if absent.")
         .optional("permissions", ValueRule::Texts, "Such as read(\"any\"); kept if absent.")
         .ignoring_unknown()
 }

@@ -48,6 +48,12 @@ const REQUEST_HEADERS: HeaderValue = HeaderValue::from_static(
     "Content-Type, Content-Range, Range, X-Appwrite-Project, X-Appwrite-Key, X-Appwrite-Id, X-Appwrite-Response-Format, \
      X-SDK-Name, X-SDK-Platform, X-SDK-Language, X-SDK-Version, X-Correlation-Id",
 );
+/// Ids, as the document shows them; the rules are those of [`StorageId`](runtime::storage::StorageId).
+const ID: &str = "^[A-Za-z0-9][A-Za-z0-9._-]{0,35}$";
+/// Ids of new things.
+const NEW_ID: &str = r"^([A-Za-z0-9][A-Za-z0-9._-]{0,35}|unique\(\))$";
+/// Names.
+const NAME: &str = r"^[\s\S]{1,128}$";
 /// Answers are data, never pages.
 const CONTENT_POLICY: &str = "default-src 'none';base-uri 'none';form-action 'none';frame-ancestors 'none';sandbox";
 /// Clients ask for the type of every answer, also of those without a content, and read JSON from those that have its type.
@@ -81,6 +87,7 @@ pub(crate) fn face(config: &AppwriteConfig) -> Face {
             problem: "AppwriteError",
             security: "appwriteKey",
             key_header: "X-Appwrite-Key",
+            id: Some(ID),
             headers: &[("X-Appwrite-Project", "The project; plain URLs name it in the parameter `project`.")],
         },
     }

@@ -134,7 +134,7 @@ fn files_of(resource: Make) -> Vec<Resource> {
                 POST,
                 upload::create,
                 Input::Upload(upload::form),
-                Output::New(file),
+                Output::NewOrFound(file),
                 "Uploads a file, or a part of one that Content-Range names"
             )],
         ),

@@ -1,5 +1,6 @@
 //! `/v1`: previews of files as clients of Appwrite ask for them.
 
+use futures_util::future::join_all;
 use http::{Method, Request, StatusCode, header};
 use serde_json::{Value, json};
 
@@ -209,4 +210,22 @@ async fn what_is_no_image_or_too_large_a_file_has_an_icon() {
     assert_eq!(size(&world.preview("large", "output=png").await), (512, 512));
     let header = world.preview("large", "output=png").await;
     assert_eq!(header.headers[header::CACHE_CONTROL], "private, max-age=2592000");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn previews_without_a_place_are_refused_for_some_seconds() {
+    let world = World::new().await;
+    world.put("photo", "photo.png", &png(64, 40, [200, 100, 0])).await;
+    let queries: Vec<String> = (0..60).map(|number| format!("width={}", 20 + number)).collect();
+    let answers = join_all(queries.iter().map(|query| world.preview("photo", query))).await;
+    let (done, others): (Vec<_>, Vec<_>) = answers.iter().partition(|answer| answer.status == StatusCode::OK);
+    // Guests have two places, and 24 of those where previews wait.
+    assert!(done.len() >= 26 && !others.is_empty(), "{}", done.len());
+    for answer in others {
+        assert_eq!(told(answer), refused(503, "general_unknown"));
+        assert_eq!(of(answer, "retry-after"), "5");
+    }
+    for query in &queries[50..] {
+        assert_eq!(world.preview("photo", query).await.status, StatusCode::OK);
+    }
 }
