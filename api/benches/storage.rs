@@ -1,4 +1,4 @@
-//! What a client of `/v1` waits for: a range somewhere in a large file, over loopback, backbone included.
+//! What a client of `/v1` waits for: a range somewhere in a large file, and a token, over loopback, backbone included.
 //!
 //! ```text
 //! cargo bench -p enlace-api --bench storage
@@ -10,18 +10,20 @@ use api::{ApiConfig, ApiKeys, Server};
 use backbone_mock::Backbone;
 use bytes::Bytes;
 use divan::Bencher;
-use divan::counter::BytesCount;
+use divan::counter::{BytesCount, ItemsCount};
 use http::{StatusCode, header};
 use reqwest::multipart::{Form, Part};
 use reqwest::{Client, RequestBuilder};
 use runtime::storage::{PART_LENGTH, parts_of};
 use runtime::{BackboneConfig, Config, Runtime, Secret, StorageConfig};
-use serde_json::json;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 const KEY: &str = "This_is_a_test_APIKEY_with_30_chars+";
 /// Bytes of a range.
 const RANGE: u64 = 64 * 1024;
+/// Tokens that are created one after the other.
+const TOKENS: usize = 50;
 /// Lengths of files in MiB, unless `ENLACE_RANGE_MIB` names others.
 const LENGTHS: [u64; 2] = [100, 1024];
 
@@ -40,6 +42,7 @@ fn lengths() -> Vec<u64> {
 struct Node {
     tokio: tokio::runtime::Runtime,
     client: Client,
+    base: String,
     /// The files of the bucket.
     files: String,
     _running: (Backbone, Server, TempDir),
@@ -48,8 +51,9 @@ struct Node {
 impl Node {
     fn new() -> Self {
         let tokio = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
-        let (client, files, running) = tokio.block_on(Self::start());
-        Self { tokio, client, files, _running: running }
+        let (client, base, running) = tokio.block_on(Self::start());
+        let files = format!("{base}/v1/storage/buckets/bench/files");
+        Self { tokio, client, base, files, _running: running }
     }
 
     async fn start() -> (Client, String, (Backbone, Server, TempDir)) {
@@ -59,15 +63,17 @@ impl Node {
         let config = backbone_mock::Config::new(directory.path().join("backbone")).with_client("bench", "bench");
         let backbone = Backbone::start(config).await.unwrap();
         let at = BackboneConfig::new(backbone.url(), "bench", Secret::new("bench"));
-        let storage = StorageConfig { max_file_size: 1 << 40, max_unfinished_bytes: 1 << 40 };
+        let storage =
+            StorageConfig { max_file_size: 1 << 40, max_unfinished_bytes: 1 << 40, ..StorageConfig::default() };
         let config = Config { storage, ..Config::new(directory.path().join("node"), at) };
         let runtime = Runtime::builder(config).start().await.unwrap();
         let config = ApiConfig::new(ApiKeys::single(&Secret::new(KEY)).unwrap());
         let server = Server::start("127.0.0.1:0".parse().unwrap(), runtime, config).await.unwrap();
-        let (client, buckets) = (Client::new(), format!("{}/v1/storage/buckets", server.url()));
-        let bucket = client.post(&buckets).json(&json!({"bucketId": "bench", "name": "Bench"}));
+        let (client, base) = (Client::new(), server.url());
+        let bucket =
+            client.post(format!("{base}/v1/storage/buckets")).json(&json!({"bucketId": "bench", "name": "Bench"}));
         with_key(bucket).send().await.unwrap().error_for_status().unwrap();
-        (client, format!("{buckets}/bench/files"), (backbone, server, directory))
+        (client, base, (backbone, server, directory))
     }
 
     /// Uploads a file in parts.
@@ -93,8 +99,32 @@ impl Node {
     }
 }
 
+/// With the keys of all faces.
 fn with_key(request: RequestBuilder) -> RequestBuilder {
-    request.header("x-appwrite-project", "enlace").header("x-appwrite-key", KEY)
+    request.header("x-appwrite-project", "enlace").header("x-appwrite-key", KEY).header("x-api-key", KEY)
+}
+
+/// A token of `/v1` is a record of the node; one of a connector is sealed and goes to a backbone.
+#[divan::bench(args = ["v1", "connector"], sample_count = 10, sample_size = 1)]
+fn create_tokens_by(bencher: Bencher, face: &str) {
+    let node = Node::new();
+    let url = node.tokio.block_on(async {
+        node.upload("small", 1000).await;
+        let files = with_key(node.client.get(format!("{}/api/core/v1/Files", node.base))).send().await.unwrap();
+        let files: Value = files.json().await.unwrap();
+        match face {
+            "v1" => format!("{}/v1/tokens/buckets/bench/files/small", node.base),
+            _ => format!("{}/api/core/v1/Files/{}/Token", node.base, files["result"][0]["id"].as_str().unwrap()),
+        }
+    });
+    bencher.counter(ItemsCount::new(TOKENS)).bench_local(|| {
+        node.tokio.block_on(async {
+            for _ in 0..TOKENS {
+                let request = with_key(node.client.post(&url).json(&json!({})));
+                request.send().await.unwrap().error_for_status().unwrap().bytes().await.unwrap();
+            }
+        });
+    });
 }
 
 /// Nothing of the file is kept by the node: each range is fetched from the backbone, verified and opened.

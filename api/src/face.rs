@@ -79,8 +79,8 @@ pub(crate) struct Schemas {
     pub(crate) security: &'static str,
     /// The header that holds the key.
     pub(crate) key_header: &'static str,
-    /// The pattern of the parameters of paths, if all have the same.
-    pub(crate) id: Option<&'static str>,
+    /// The pattern of a parameter of paths by its name, if it has one.
+    pub(crate) pattern: fn(&str) -> Option<&'static str>,
     /// Other headers of every request: name, meaning.
     pub(crate) headers: &'static [(&'static str, &'static str)],
 }

@@ -240,6 +240,8 @@ pub struct StorageConfig {
     pub max_file_size: u64,
     /// Most bytes that all unfinished uploads together may announce; at least [`max_file_size`](Self::max_file_size) counts.
     pub max_unfinished_bytes: u64,
+    /// How long file tokens are kept after they have expired or were revoked.
+    pub token_retention: Duration,
 }
 
 impl StorageConfig {
@@ -247,11 +249,17 @@ impl StorageConfig {
     pub const DEFAULT_MAX_FILE_SIZE: u64 = 30_000_000;
     /// Some hundred files of the size above.
     pub const DEFAULT_MAX_UNFINISHED_BYTES: u64 = 8 * 1024 * 1024 * 1024;
+    /// 30 days.
+    pub const DEFAULT_TOKEN_RETENTION: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 }
 
 impl Default for StorageConfig {
     fn default() -> Self {
-        Self { max_file_size: Self::DEFAULT_MAX_FILE_SIZE, max_unfinished_bytes: Self::DEFAULT_MAX_UNFINISHED_BYTES }
+        Self {
+            max_file_size: Self::DEFAULT_MAX_FILE_SIZE,
+            max_unfinished_bytes: Self::DEFAULT_MAX_UNFINISHED_BYTES,
+            token_retention: Self::DEFAULT_TOKEN_RETENTION,
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use transport::wire::{Address, FileId, TokenId};
 
 use crate::dto;
 use crate::peer::Path;
+use crate::storage::{ContentUse, StorageId};
 
 /// Something a node did or learned.
 #[derive(Debug, Clone)]
@@ -34,6 +35,18 @@ pub enum Event {
         by: Option<Address>,
         /// Bytes of ciphertext in this answer: fewer than the file has if the peer had some of them before.
         bytes: u64,
+    },
+    /// The content of a file in a bucket is sent to somebody who presented a file token, and whose owner wanted to know
+    /// ([`Notify`](crate::storage::Notify)).
+    FileTokenUsed {
+        /// The file token.
+        token: StorageId,
+        /// The bucket of its file.
+        bucket: StorageId,
+        /// Its file.
+        file: StorageId,
+        /// What for.
+        used_as: ContentUse,
     },
     /// A token was removed.
     TokenDeleted(TokenId),

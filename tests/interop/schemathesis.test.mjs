@@ -24,6 +24,7 @@ const NEVER = [
     [/^POST .*\/(Files|Tokens)\/Peer$/, "the reference is one of somebody else"],
     [/ .*\/IdentityMetadata$/, "the address is the own one, or that of a peer"],
     [/^POST .*\/Challenges\/Validate$/, "the signature is that of the challenge"],
+    [/^PUT .*\/claims\/{claimId}\/commit$/, "the id is that of a claim"],
     [/^GET .*\/Downloads\/{id}$/, "the id is that of a request for a download"],
 ];
 /** Things of each kind, half of which may be deleted. */
@@ -92,7 +93,13 @@ describe("faces answer as they are described", { skip: reason }, () => {
             for (const fileId of ids) await ask("POST", `/v1/storage/buckets/${id}/files`, headers, form({ fileId }, pngOf(20, 10, [1, 2, 3])));
         }
         const [kept, deleted] = halves(ids);
+        const tokens = [];
+        for (const fileId of ids) tokens.push(await ask("POST", `/v1/tokens/buckets/${kept[0]}/files/${fileId}`, headers, { maxDownloads: 1000 }));
+        const [keptTokens, deletedTokens] = halves(tokens.map((token) => token.$id));
         return [
+            ...bindings("^(GET|POST|PATCH) .*/tokens/[{]tokenId", { "path.tokenId": keptTokens }),
+            ...bindings("^DELETE .*/tokens/[{]tokenId", { "path.tokenId": deletedTokens }),
+            ...bindings("/tokens/claims$", { "body.token": tokens.map((token) => token.secret) }),
             ...bindings("^(GET|POST|PUT) .*/buckets/", { "path.bucketId": kept, "path.fileId": kept }),
             ...bindings("^DELETE .*/files/", { "path.bucketId": kept, "path.fileId": deleted }),
             ...bindings("^DELETE .*/buckets/[^/]*$", { "path.bucketId": deleted }),
@@ -155,7 +162,7 @@ describe("faces answer as they are described", { skip: reason }, () => {
         ["/api/v2", 23, filesAndTokens, withApiKey],
         ["/api/core/v1", 25, filesAndTokens, withApiKey],
         ["/api/enlace/v1", 24, filesAndTokens, withApiKey],
-        ["/v1", 13, bucketsAndFiles, () => [`X-Appwrite-Key:${node.appwriteKey}`, `X-Appwrite-Project:${node.project}`]],
+        ["/v1", 22, bucketsAndFiles, () => [`X-Appwrite-Key:${node.appwriteKey}`, `X-Appwrite-Project:${node.project}`]],
     ]) {
         test(prefix, async () => {
             const place = path.join(dir, prefix.replaceAll("/", "-"));

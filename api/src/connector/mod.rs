@@ -49,7 +49,7 @@ pub(crate) fn face(dialect: Dialect) -> Face {
             problem: "ErrorBody",
             security: "apiKey",
             key_header: "X-API-KEY",
-            id: None,
+            pattern: |_| None,
             headers: &[],
         },
     }

@@ -78,7 +78,7 @@ fn notes() -> Face {
             problem: "Note",
             security: "notesKey",
             key_header: "X-Notes-Key",
-            id: None,
+            pattern: |_| None,
             headers: &[],
         },
     }

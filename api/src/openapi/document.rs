@@ -91,7 +91,7 @@ fn parameters(face: &Face, path: &str, input: &Input) -> Vec<ParameterBuilder> {
     };
     let mut all = Vec::new();
     let names = path.split('/').filter_map(|segment| segment.strip_prefix('{')?.strip_suffix('}'));
-    all.extend(names.map(|name| parameter(name, ParameterIn::Path, text().pattern(face.schemas.id))));
+    all.extend(names.map(|name| parameter(name, ParameterIn::Path, text().pattern((face.schemas.pattern)(name)))));
     match input {
         Input::Query(fields) => all.extend(fields.iter().map(|field| parameter(field, ParameterIn::Query, text()))),
         Input::Flags(names) => {

@@ -11,6 +11,7 @@ mod background;
 mod guesses;
 mod held;
 mod locks;
+mod token_accesses;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -23,6 +24,7 @@ use self::account::Account;
 use self::background::Background;
 pub(crate) use self::held::Held;
 pub(crate) use self::locks::{KeyGuard, KeyedLocks};
+pub(crate) use self::token_accesses::{TokenAccess, TokenAccesses};
 use crate::clock::Clock;
 use crate::code::ErrorCode;
 use crate::content_store::ContentStore;
@@ -69,6 +71,8 @@ pub(crate) struct Core {
     pub(crate) staging_of_guests: Arc<Semaphore>,
     /// Previews that are being rendered, and those that are kept.
     pub(crate) previews: preview::Pool,
+    /// Uses of file tokens that are not on disk yet.
+    pub(crate) token_accesses: TokenAccesses,
     /// Work that nobody has to wait for.
     pub(crate) background: Background,
 }
@@ -121,6 +125,7 @@ impl Core {
             staging: Arc::new(Semaphore::new(MAX_STAGED)),
             staging_of_guests: Arc::new(Semaphore::new(MAX_STAGED_OF_GUESTS)),
             previews: preview::Pool::default(),
+            token_accesses: TokenAccesses::default(),
             background: Background::default(),
         })
     }

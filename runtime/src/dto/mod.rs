@@ -7,6 +7,7 @@
 mod bucket;
 mod challenge;
 mod file;
+mod file_token;
 mod identity;
 mod json_text;
 mod metadata;
@@ -18,6 +19,7 @@ mod token_terms;
 pub use bucket::{Bucket, BucketFile};
 pub use challenge::{Challenge, ChallengeType, ChallengeValidation};
 pub use file::{File, FileFormat, Reference};
+pub use file_token::{FileToken, FileTokenStatus};
 pub use identity::{DeviceInfo, IdentityInfo, SyncInfo, SyncTime};
 pub use json_text::JsonText;
 pub use metadata::IdentityMetadata;

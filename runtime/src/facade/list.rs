@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
+use tokio::runtime::Handle;
 use tokio::task::{JoinHandle, spawn_blocking};
 use tracing::warn;
 use transport::wire::Id;
@@ -103,6 +104,29 @@ impl<T: Send + 'static> List<T> {
         Ok(Some(items()))
     }
 
+    /// As [`next_page`](Self::next_page), for a thread that may block. Pages are not read ahead.
+    ///
+    /// # Errors
+    /// As [`next_page`](Self::next_page).
+    ///
+    /// # Panics
+    /// In async code, and outside of the async runtime if [`next_page`](Self::next_page) was called before.
+    pub fn next_page_blocking(&mut self) -> Result<Option<Vec<T>>> {
+        let mut source = match std::mem::replace(&mut self.state, State::Ended) {
+            State::Idle(source) => source,
+            State::Ended => return Ok(None),
+            other => {
+                self.state = other;
+                return Handle::current().block_on(self.next_page());
+            }
+        };
+        let Page { items, has_more } = source()?;
+        if has_more {
+            self.state = State::Idle(source);
+        }
+        Ok(Some(items()))
+    }
+
     /// Whether there is another page.
     #[must_use]
     pub fn has_more(&self) -> bool {
@@ -166,6 +190,21 @@ mod tests {
         }
         assert_eq!(list.collect().await.unwrap(), (50..100).collect::<Vec<_>>());
         assert_eq!(read.load(Ordering::SeqCst), 100);
+    }
+
+    #[tokio::test]
+    async fn a_thread_that_may_block_reads_no_page_ahead_and_goes_on_where_async_code_was() {
+        let (mut list, read) = numbered(3);
+        let blocking = |mut list: List<usize>| async {
+            tokio::task::spawn_blocking(move || (list.next_page_blocking().unwrap(), list)).await.unwrap()
+        };
+        let (page, begun) = blocking(list).await;
+        assert_eq!((page, read.load(Ordering::SeqCst)), (Some(vec![0]), 1));
+        list = begun;
+        assert_eq!(list.next_page().await.unwrap(), Some(vec![1]));
+        let (page, list) = blocking(list).await;
+        assert_eq!(page, Some(vec![2]));
+        assert_eq!(blocking(list).await.0, None);
     }
 
     #[tokio::test]

@@ -11,6 +11,7 @@ pub(crate) mod list;
 mod peers;
 mod storage;
 mod storage_previews;
+mod storage_tokens;
 #[cfg(test)]
 mod tests;
 mod tokens;
@@ -31,6 +32,7 @@ pub use list::List;
 pub use peers::PeersFacade;
 pub use storage::{BucketContent, ContentRequest, DELETION_WAIT, FileChange, StorageFacade};
 pub use storage_previews::WantedPreview;
+pub use storage_tokens::{ByToken, TokenUse};
 pub use tokens::{CreateOwnToken, LoadPeerToken, TokensFacade};
 pub use tokens_terms::UpdateToken;
 

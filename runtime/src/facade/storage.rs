@@ -11,12 +11,13 @@ use transport::wire::FileId;
 use super::Node;
 use super::files::FilesFacade;
 use super::list::{List, Page};
+use super::storage_tokens::{ByToken, TokenUse};
 use crate::dto::{Bucket, BucketFile};
 use crate::file::VerifiedContent;
 use crate::storage::access::{self, Listed};
 use crate::storage::{
     Action, BucketRequest, Caller, ContentUse, NewBucketFile, PartRange, StagedContent, StorageError, StorageId,
-    StorageResult, TokenOf, UploadedFile, records, upkeep, upload,
+    StorageResult, UploadedFile, records, upkeep, upload,
 };
 use crate::store::{Batch, View};
 use crate::{Error, Result};
@@ -42,10 +43,10 @@ pub struct FileChange {
 }
 
 /// How the content of a file is asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ContentRequest {
-    /// The file that a valid token which came with the request is for.
-    pub token: Option<TokenOf>,
+    /// The file token that came with the request, right or wrong.
+    pub token: Option<TokenUse>,
     /// What the content is for.
     pub used_as: ContentUse,
 }
@@ -59,6 +60,8 @@ pub struct BucketContent {
     pub etag: String,
     /// What previews are kept by.
     pub(super) hash: preview::ContentHash,
+    /// The file token by which it is had.
+    pub by_token: Option<ByToken>,
     id: FileId,
 }
 
@@ -295,11 +298,13 @@ impl StorageFacade {
         upkeep::remove(&self.node, &file.ok_or(StorageError::FileNotFound)?).await
     }
 
-    /// A file whose content the caller may get, by permissions or by a token.
+    /// A file whose content the caller may get, by permissions or by a file token. Before content is sent, or the client is told that
+    /// it has it already, [`use_token`](Self::use_token) counts that.
     ///
     /// # Errors
     /// [`StorageError::InvalidArgument`], [`StorageError::BucketNotFound`], [`StorageError::TransformationsDisabled`],
-    /// [`StorageError::NotPermitted`], [`StorageError::TokenOfOtherFile`], [`StorageError::FileNotFound`], also for unfinished ones.
+    /// [`StorageError::NotPermitted`], [`StorageError::Token`] in its place if a token was presented,
+    /// [`StorageError::TokenOfOtherFile`], [`StorageError::FileNotFound`], also for unfinished ones.
     pub fn content(
         &self,
         caller: Caller,
@@ -311,11 +316,15 @@ impl StorageFacade {
         let id = StorageId::parse("fileId", id)?;
         let bucket = self.bucket_for(&view, caller, bucket)?;
         let found = records::file(&view, bucket.number, id.as_str())?;
-        let file = access::content(caller, &bucket, found, request.token, request.used_as)?;
+        let now = self.node.core.clock.now();
+        let token = request.token.map(|token| token.examine(&view, request.used_as, now)).transpose()?;
+        let judged = token.as_ref().map(|token| token.as_ref().map(ByToken::opens).map_err(|refusal| *refusal));
+        let file = access::content(caller, &bucket, found, judged, request.used_as)?;
         let Some(content) = &file.content else { return Err(StorageError::FileNotFound) };
         let record = crate::file::stored(&view, &content.file)?.ok_or(StorageError::FileNotFound)?;
         let (id, etag, hash) = (content.file.clone(), record.etag(), record.content_hash());
-        Ok(BucketContent { file: file.to_dto(&bucket.id, 0), etag, hash, id })
+        let by_token = token.and_then(Result::ok);
+        Ok(BucketContent { file: file.to_dto(&bucket.id, 0), etag, by_token, hash, id })
     }
 
     /// The bytes of a content, or some of them. A file of format `v2` costs what the chunks cost that the range touches; one of format
@@ -335,26 +344,17 @@ impl StorageFacade {
         Ok(download.map_err(not_read)?.content)
     }
 
-    /// A file for which tokens are listed, or created with [`Action::Update`]. An unfinished one has no content to share yet.
-    ///
-    /// # Errors
-    /// [`StorageError::InvalidArgument`], [`StorageError::BucketNotFound`], [`StorageError::NotPermitted`],
-    /// [`StorageError::FileNotFound`].
-    pub fn file_for_tokens(&self, action: Action, caller: Caller, bucket: &str, id: &str) -> StorageResult<BucketFile> {
-        let view = self.node.core.store.view();
-        let id = StorageId::parse("fileId", id)?;
-        let bucket = self.bucket_for(&view, caller, bucket)?;
-        let file = access::tokens(action, caller, &bucket, records::file(&view, bucket.number, id.as_str())?)?;
-        Ok(shown(&view, &bucket.id, &file)?)
-    }
-
-    fn bucket_for(&self, view: &View<'_>, caller: Caller, id: &str) -> StorageResult<records::BucketRecord> {
+    pub(super) fn bucket_for(&self, view: &View<'_>, caller: Caller, id: &str) -> StorageResult<records::BucketRecord> {
         let id = StorageId::parse("bucketId", id)?;
         access::visible(caller, records::bucket(view, id.as_str())?)
     }
 
     /// The values whose names begin with `prefix`, each turned into what users see, or left out.
-    fn list<R, T>(&self, prefix: String, show: impl Fn(&View<'_>, R) -> Result<Option<T>> + Send + 'static) -> List<T>
+    pub(super) fn list<R, T>(
+        &self,
+        prefix: String,
+        show: impl Fn(&View<'_>, R) -> Result<Option<T>> + Send + 'static,
+    ) -> List<T>
     where
         R: serde::de::DeserializeOwned,
         T: Send + 'static,

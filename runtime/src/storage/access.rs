@@ -5,7 +5,7 @@
 
 use super::bucket::BucketRecord;
 use super::entry::FileEntry;
-use super::{Action, Caller, StorageError, StorageResult};
+use super::{Action, Caller, StorageError, StorageResult, TokenRefusal};
 
 /// Which files of a bucket somebody gets to see.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,22 +15,34 @@ pub(crate) enum Listed {
     Readable,
 }
 
-/// The file that a valid token is for.
+/// The file that a valid token is for, by numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TokenOf {
-    /// [`sequence`](crate::dto::Bucket::sequence) of the bucket.
-    pub bucket: u64,
-    /// [`sequence`](crate::dto::BucketFile::sequence) of the file.
-    pub file: u64,
+pub(crate) struct TokenOf {
+    pub(crate) bucket: u64,
+    pub(crate) file: u64,
 }
 
 /// What the content of a file is asked for as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ContentUse {
-    /// To be shown or stored as it is.
-    Original,
+    /// To be shown as it is.
+    View,
     /// To make a preview of it.
     Preview,
+    /// To be saved as it is.
+    Download,
+}
+
+impl ContentUse {
+    /// `view`, `preview` or `download`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::View => "view",
+            Self::Preview => "preview",
+            Self::Download => "download",
+        }
+    }
 }
 
 /// The bucket, if there is one that the caller sees.
@@ -80,26 +92,33 @@ pub(crate) fn change_file(
     }
 }
 
-/// The file, if the caller gets its content, by permissions or by a valid token.
+/// The file, if the caller gets its content, by permissions or by a valid token. A token that does not help is the reason of the
+/// refusal if nothing else permits it; one that is for another file is refused in any case.
 pub(crate) fn content(
     caller: Caller,
     bucket: &BucketRecord,
     file: Option<FileEntry>,
-    token: Option<TokenOf>,
+    token: Option<Result<TokenOf, TokenRefusal>>,
     used_as: ContentUse,
 ) -> StorageResult<FileEntry> {
+    let refusal = token.and_then(Result::err);
+    let token = token.and_then(Result::ok);
+    let denied = |reason: StorageError| refusal.map_or(reason, StorageError::Token);
     if used_as == ContentUse::Preview && !bucket.settings.transformations && !caller.is_key() {
         return Err(StorageError::TransformationsDisabled);
     }
     let by_bucket = bucket.permissions.allow(Action::Read, caller);
     let by_token = token.is_some_and(|token| token.bucket == bucket.number);
     if !bucket.settings.file_security && !by_bucket && !by_token {
-        return Err(StorageError::NotPermitted(Action::Read));
+        return Err(denied(StorageError::NotPermitted(Action::Read)));
     }
     let is_seen = |file: &FileEntry| by_bucket || by_token || file.permissions.allow(Action::Read, caller);
     let file = file.filter(is_seen);
     if token.is_some_and(|token| file.as_ref().is_none_or(|file| file.number != token.file)) {
         return Err(StorageError::TokenOfOtherFile);
+    }
+    if file.is_none() && !by_bucket {
+        return Err(denied(StorageError::FileNotFound));
     }
     file.filter(|file| file.content.is_some()).ok_or(StorageError::FileNotFound)
 }
@@ -180,6 +199,7 @@ mod tests {
             Err(StorageError::NotPermitted(action)) => action.as_str(),
             Err(StorageError::TransformationsDisabled) => "no previews",
             Err(StorageError::TokenOfOtherFile) => "other token",
+            Err(StorageError::Token(TokenRefusal::Expired)) => "expired",
             Err(other) => panic!("{other}"),
         }
     }
@@ -286,9 +306,9 @@ mod tests {
         for (of_bucket, file_security, of_file, token, expected) in CONTENT {
             let bucket = bucket(of_bucket, *file_security);
             let file = if *of_file == "-" { None } else { file(of_file) };
-            let told = said(content(Caller::Guest, &bucket, file.clone(), *token, ContentUse::Original));
+            let told = said(content(Caller::Guest, &bucket, file.clone(), token.map(Ok), ContentUse::View));
             assert_eq!(told, *expected, "{of_bucket} {file_security} {of_file} {token:?}");
-            let told = said(content(Caller::Key, &bucket, file.clone(), *token, ContentUse::Original));
+            let told = said(content(Caller::Key, &bucket, file.clone(), token.map(Ok), ContentUse::Download));
             let is_other = token.is_some_and(|token| file.as_ref().is_none_or(|file| file.number != token.file));
             assert_eq!(
                 told,
@@ -304,12 +324,31 @@ mod tests {
     }
 
     #[test]
+    fn a_token_that_does_not_help_is_told_only_to_those_whom_nothing_else_permits() {
+        let expired = Some(Err(TokenRefusal::Expired));
+        for (of_bucket, file_security, of_file, for_guests, for_keys) in [
+            ("", false, "", "expired", "ok"),
+            ("", false, "-", "expired", "no file"),
+            ("read", false, "", "ok", "ok"),
+            ("read", false, "-", "no file", "no file"),
+            ("", true, "", "expired", "ok"),
+            ("", true, "-", "expired", "no file"),
+            ("", true, "read", "ok", "ok"),
+        ] {
+            let bucket = bucket(of_bucket, file_security);
+            let file = || if of_file == "-" { None } else { file(of_file) };
+            let told = |caller| said(content(caller, &bucket, file(), expired, ContentUse::View));
+            assert_eq!((told(Caller::Guest), told(Caller::Key)), (for_guests, for_keys), "{of_bucket} {of_file}");
+        }
+    }
+
+    #[test]
     fn previews_may_be_off_and_unfinished_files_have_no_content() {
         let mut off = bucket("", false);
         off.settings.transformations = false;
         for (caller, used_as, expected) in [
             (Caller::Guest, ContentUse::Preview, "no previews"),
-            (Caller::Guest, ContentUse::Original, "read"),
+            (Caller::Guest, ContentUse::View, "read"),
             (Caller::Key, ContentUse::Preview, "ok"),
         ] {
             assert_eq!(said(content(caller, &off, file(""), None, used_as)), expected);
@@ -317,7 +356,7 @@ mod tests {
         let mut unfinished = file("");
         unfinished.as_mut().unwrap().content = None;
         let bucket = bucket("", false);
-        assert_eq!(said(content(Caller::Key, &bucket, unfinished.clone(), None, ContentUse::Original)), "no file");
+        assert_eq!(said(content(Caller::Key, &bucket, unfinished.clone(), None, ContentUse::View)), "no file");
         assert_eq!(said(read_file(Caller::Key, &bucket, unfinished)), "ok");
     }
 

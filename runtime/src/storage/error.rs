@@ -2,7 +2,7 @@
 
 use preview::PreviewError;
 
-use super::{Action, Caller};
+use super::{Action, Caller, TokenRefusal};
 use crate::Error;
 
 /// Result of everything about buckets.
@@ -38,6 +38,18 @@ pub enum StorageError {
     /// The token that was presented is for another file.
     #[error("The token is for another file.")]
     TokenOfOtherFile,
+    /// The file token that was presented does not help, and nothing else permits what was asked for.
+    #[error(transparent)]
+    Token(#[from] TokenRefusal),
+    /// There is no such file token.
+    #[error("There is no token with this id.")]
+    TokenNotFound,
+    /// There is no such use of a file token: it was never claimed, has lapsed before content was sent, or is forgotten.
+    #[error("There is no claim with this id; claim the token again.")]
+    ClaimNotFound,
+    /// A revoked file token cannot be used again.
+    #[error("The token is revoked, which cannot be taken back; create another one.")]
+    TokenRevoked,
     /// The caller gives permissions to roles that it does not have.
     #[error("Permissions must be one of: ({})", .0.role_names().join(", "))]
     ForeignRoles(Caller),

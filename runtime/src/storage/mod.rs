@@ -17,7 +17,7 @@
 //!   with a key: a quarter of the places for contents ([`MAX_STAGED_OF_GUESTS`]) is kept for keys, and unfinished uploads of guests
 //!   make room for theirs.
 //! - A number of a bucket or file is never used again, so what is bound to one (a token) is not inherited by a later one with the
-//!   same id.
+//!   same id. What holds for tokens is said in `token/mod.rs`.
 
 pub(crate) mod access;
 mod attribute;
@@ -37,10 +37,11 @@ mod range;
 pub(crate) mod records;
 mod search;
 mod signature;
+pub(crate) mod token;
 pub(crate) mod upkeep;
 pub(crate) mod upload;
 
-pub use self::access::{ContentUse, TokenOf};
+pub use self::access::ContentUse;
 pub use self::attribute::Attribute;
 pub(crate) use self::bucket::check_name;
 pub use self::bucket::{
@@ -52,6 +53,10 @@ pub use self::id::{MAX_ID, StorageId};
 pub use self::permission::{Action, Caller, MAX_PERMISSIONS, Permissions, PermissionsOf};
 pub use self::range::{PART_LENGTH, PartRange, parts_of};
 pub use self::search::{MAX_SEARCH, Search};
+pub use self::token::{
+    ACCESS_DELAY, Change, Counting, Endpoints, FileTokenChange, FileTokenRequest, MAX_DOWNLOADS, MAX_LABEL, MAX_SECRET,
+    MAX_TOKENS, MAX_TOKENS_OF_FILE, Notify, PresentedToken, TokenClaim, TokenClaimId, TokenRefusal,
+};
 pub use crate::core::{MAX_STAGED, MAX_STAGED_OF_GUESTS};
 /// What previews are, what can be asked of them, and their bounds.
 pub use preview;

@@ -14,7 +14,7 @@
 //! StoragePart/<file>/<part>         a part of one
 //! ```
 //!
-//! Numbers are 16 hexadecimal digits, so names are in the order of creation.
+//! Those of file tokens are described in `token/record.rs`. Numbers are 16 hexadecimal digits, so names are in the order of creation.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -25,7 +25,7 @@ use transport::wire::{ByteText, FileId, Timestamp};
 pub(crate) use super::bucket::BucketRecord;
 use super::bucket::{MAX_BUCKETS, MAX_FILES_OF_BUCKET};
 pub(crate) use super::entry::FileEntry;
-use super::{Caller, StorageError, StorageResult};
+use super::{Caller, StorageError, StorageResult, token};
 use crate::store::{Batch, Store, StoreError, View};
 
 type Result<T, E = StoreError> = std::result::Result<T, E>;
@@ -51,6 +51,9 @@ pub(crate) struct State {
     pub(crate) uploads: u64,
     /// Bytes that unfinished uploads have announced.
     pub(crate) upload_bytes: u64,
+    /// File tokens.
+    #[serde(default)]
+    tokens: u64,
 }
 
 /// What the files of a bucket take.
@@ -253,6 +256,25 @@ impl Edit {
         Ok(number)
     }
 
+    /// How many file tokens there are with these changes.
+    pub(crate) fn tokens(&mut self, view: &View<'_>) -> Result<u64> {
+        Ok(self.state(view)?.tokens)
+    }
+
+    /// Counts new file tokens.
+    pub(crate) fn add_tokens(&mut self, view: &View<'_>, count: u64) -> Result<()> {
+        let state = self.state(view)?;
+        state.tokens = state.tokens.saturating_add(count);
+        Ok(())
+    }
+
+    /// Counts file tokens that are removed.
+    pub(crate) fn remove_tokens(&mut self, view: &View<'_>, count: u64) -> Result<()> {
+        let state = self.state(view)?;
+        state.tokens = state.tokens.saturating_sub(count);
+        Ok(())
+    }
+
     /// Adds a bucket whose id is not in use.
     pub(crate) fn add_bucket(
         &mut self,
@@ -348,11 +370,12 @@ impl Edit {
         Ok(())
     }
 
-    /// Removes an entry, finished or not.
+    /// Removes an entry, finished or not, with its tokens.
     pub(crate) fn remove_file(&mut self, view: &View<'_>, batch: &mut Batch, file: &FileEntry) -> Result<()> {
         if !self.removed.insert(file.number) {
             return Ok(());
         }
+        token::remove_of_file(view, batch, self, file)?;
         let usage = self.usage(view, file.bucket)?;
         usage.files = usage.files.saturating_sub(1);
         batch.remove_value(&file_id(file.bucket, &file.id));

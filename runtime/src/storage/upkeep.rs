@@ -1,11 +1,11 @@
-//! What is removed without a request: files of deleted buckets, and uploads whose time is over.
+//! What is removed without a request: files of deleted buckets, and uploads and file tokens whose time is over.
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use tracing::{info, warn};
 
-use super::{StorageResult, records, upload};
+use super::{StorageResult, records, token, upload};
 use crate::Error;
 use crate::facade::{FilesFacade, Node};
 use crate::store::Batch;
@@ -24,11 +24,19 @@ pub(crate) fn start(node: &Arc<Node>) {
 
 async fn sweep_again_and_again(node: Weak<Node>) {
     loop {
+        sweep_tokens(&node).await;
         tokio::time::sleep(SWEEP_INTERVAL).await;
         let Some(node) = node.upgrade() else { return };
         if let Err(error) = upload::give_up_expired(&node.core).await {
             warn!(%error, "uploads to buckets whose time is over are not given up yet");
         }
+    }
+}
+
+async fn sweep_tokens(node: &Weak<Node>) {
+    let Some(node) = node.upgrade() else { return };
+    if let Err(error) = token::sweep(&node.core).await {
+        warn!(%error, "file tokens whose time is over are not removed yet");
     }
 }
 

@@ -94,6 +94,12 @@ impl SecretKey {
         kdf::keyed_hash(&self.0, message)
     }
 
+    /// Whether somebody presents the [keyed hash](Self::keyed_hash) of a message. Compares in constant time.
+    #[must_use]
+    pub fn has_keyed_hash(&self, message: &[u8], presented: &[u8]) -> bool {
+        self.keyed_hash(message).as_slice().ct_eq(presented).into()
+    }
+
     fn seal(&self, plaintext: &[u8], nonce: [u8; NONCE_LENGTH]) -> Vec<u8> {
         XChaCha20Poly1305::new(&self.0.into())
             .encrypt(&nonce.into(), plaintext)

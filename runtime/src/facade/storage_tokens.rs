@@ -1,0 +1,324 @@
+//! File tokens: grants on single files in buckets, which this node serves itself.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use tracing::{info, instrument};
+use transport::wire::Timestamp;
+
+use super::list::List;
+use super::storage::{BucketContent, StorageFacade};
+use crate::core::Core;
+use crate::dto::FileToken;
+use crate::storage::access::{self, TokenOf};
+use crate::storage::token::{self, Facts, TokenKey, TokenRecord};
+use crate::storage::{
+    Action, Caller, ContentUse, Counting, FileTokenChange, FileTokenRequest, PresentedToken, StorageError, StorageId,
+    StorageResult, TokenClaim, TokenClaimId, TokenRefusal, records,
+};
+use crate::store::{Batch, StoreError, View};
+
+/// Tokens that are deleted in one commit.
+const DELETED_AT_ONCE: usize = 256;
+
+/// A file token that comes with a request for content, right or wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenUse {
+    /// The secret.
+    pub token: PresentedToken,
+    /// As which use the request is counted, if they are.
+    pub counting: Counting,
+}
+
+/// The file token by which somebody has a content.
+#[derive(Debug, Clone)]
+pub struct ByToken {
+    /// Until when it is valid; for ever if absent.
+    pub expire: Option<Timestamp>,
+    /// Whether its uses are limited.
+    pub is_limited: bool,
+    used_as: ContentUse,
+    counting: Counting,
+    token: TokenRecord,
+}
+
+impl TokenUse {
+    /// Whether the token helps. Takes the same work whether or not there is such a token.
+    pub(super) fn examine(
+        self,
+        view: &View<'_>,
+        used_as: ContentUse,
+        now: Timestamp,
+    ) -> Result<Result<ByToken, TokenRefusal>, StoreError> {
+        let (found, secret_fits) = token::presented(view, &self.token)?;
+        let counting = match self.counting {
+            // A claim of another token is none of this one.
+            Counting::Under(claim) if claim.token() != self.token.id() => Counting::Unclaimed,
+            other => other,
+        };
+        let uses = found.as_ref().map(|token| token::uses_of(view, token)).transpose()?.unwrap_or_default();
+        let facts = Facts {
+            terms: found.as_ref().map(|token| &token.terms),
+            is_revoked: found.as_ref().is_some_and(|token| token.revoked_at.is_some()),
+            secret_fits,
+            endpoint: Some(used_as),
+            counting: &counting,
+            uses: &uses,
+            now,
+        };
+        let judged = token::judge(&facts);
+        Ok(judged.and_then(|()| found.ok_or(TokenRefusal::Invalid)).map(|token| ByToken {
+            expire: token.terms.expire,
+            is_limited: token.terms.max_downloads.is_some(),
+            used_as,
+            counting,
+            token,
+        }))
+    }
+}
+
+impl ByToken {
+    /// The file that it opens.
+    pub(super) fn opens(&self) -> TokenOf {
+        TokenOf { bucket: self.token.bucket, file: self.token.file }
+    }
+}
+
+impl StorageFacade {
+    /// Creates a token on a file. An unfinished file can have some, which help once it is complete.
+    ///
+    /// # Errors
+    /// [`StorageError::InvalidArgument`], [`StorageError::BucketNotFound`], [`StorageError::NotPermitted`],
+    /// [`StorageError::FileNotFound`], [`StorageError::LimitReached`].
+    #[instrument(skip_all)]
+    pub async fn create_file_token(
+        &self,
+        caller: Caller,
+        bucket: &str,
+        file: &str,
+        request: FileTokenRequest,
+    ) -> StorageResult<FileToken> {
+        let core = &self.node.core;
+        let now = core.clock.now();
+        let (bucket, file) = (StorageId::parse("bucketId", bucket)?, StorageId::parse("fileId", file)?);
+        let terms = request.check(now)?;
+        let id = StorageId::of_new("tokenId", "unique()")?;
+        let create = |view: &View<'_>| {
+            let bucket = access::visible(caller, records::bucket(view, bucket.as_str())?)?;
+            let found = records::file(view, bucket.number, file.as_str())?;
+            let file = access::tokens(Action::Update, caller, &bucket, found)?;
+            let (mut batch, mut edit) = (Batch::new(), records::Edit::default());
+            let token = TokenRecord {
+                id: id.to_string(),
+                number: edit.number(view)?,
+                bucket: bucket.number,
+                file: file.number,
+                bucket_id: bucket.id,
+                file_id: file.id,
+                created_at: now,
+                updated_at: now,
+                terms,
+                generation: 0,
+                revoked_at: None,
+            };
+            token::add(view, &mut batch, &mut edit, &token)?;
+            let key = TokenKey::stored_or_new(view, &mut batch)?;
+            edit.finish(&mut batch)?;
+            Ok::<_, StorageError>((batch, (token, key)))
+        };
+        let (token, key) = core.store.change(create).await?;
+        info!("a file token was created");
+        Ok(token::to_dto(&core.store.view(), &token, &key, &core.token_accesses, now)?)
+    }
+
+    /// A token.
+    ///
+    /// # Errors
+    /// [`StorageError::InvalidArgument`] for what is not an id, [`StorageError::TokenNotFound`].
+    pub fn file_token(&self, id: &str) -> StorageResult<FileToken> {
+        let core = &self.node.core;
+        let view = core.store.view();
+        let token = found(&view, &StorageId::parse("tokenId", id)?)?;
+        Ok(token::to_dto(&view, &token, &TokenKey::stored(&view)?, &core.token_accesses, core.clock.now())?)
+    }
+
+    /// The tokens of a file in the order of their creation, page by page.
+    ///
+    /// # Errors
+    /// [`StorageError::InvalidArgument`], [`StorageError::BucketNotFound`], [`StorageError::NotPermitted`],
+    /// [`StorageError::FileNotFound`].
+    pub fn file_tokens_of(&self, caller: Caller, bucket: &str, file: &str) -> StorageResult<List<FileToken>> {
+        let core = self.node.core.clone();
+        let view = core.store.view();
+        let file = StorageId::parse("fileId", file)?;
+        let bucket = self.bucket_for(&view, caller, bucket)?;
+        let found = records::file(&view, bucket.number, file.as_str())?;
+        let file = access::tokens(Action::Read, caller, &bucket, found)?;
+        let shown = shown_by(core);
+        Ok(self.list(token::of_file(file.bucket, file.number), move |view, number: u64| {
+            token::at(view, number)?.map_or(Ok(None), |token| shown(view, token))
+        }))
+    }
+
+    /// All tokens of this node in the order of their creation, page by page.
+    #[must_use]
+    pub fn file_tokens(&self) -> List<FileToken> {
+        self.list(token::TOKENS.to_owned(), shown_by(self.node.core.clone()))
+    }
+
+    /// Changes what a token allows. Its secret stays the same. A new limit of uses counts those that were claimed before.
+    ///
+    /// # Errors
+    /// [`StorageError::InvalidArgument`], [`StorageError::TokenNotFound`].
+    #[instrument(skip_all)]
+    pub async fn update_file_token(&self, id: &str, change: FileTokenChange) -> StorageResult<FileToken> {
+        change.check(self.node.core.clock.now())?;
+        self.change_token(id, |token| {
+            token.terms = change.apply(token.terms.clone())?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Ends a token. It stays in the list, and cannot be used again. Revoking it again changes nothing.
+    ///
+    /// # Errors
+    /// [`StorageError::InvalidArgument`], [`StorageError::TokenNotFound`].
+    #[instrument(skip_all)]
+    pub async fn revoke_file_token(&self, id: &str) -> StorageResult<FileToken> {
+        let now = self.node.core.clock.now();
+        self.change_token(id, |token| {
+            token.revoked_at = token.revoked_at.or(Some(now));
+            Ok(())
+        })
+        .await
+    }
+
+    /// Gives a token another secret; the one that it had is worth nothing from then on. What it allows, and what was counted, stays.
+    ///
+    /// # Errors
+    /// [`StorageError::InvalidArgument`], [`StorageError::TokenNotFound`], [`StorageError::TokenRevoked`].
+    #[instrument(skip_all)]
+    pub async fn rotate_file_token(&self, id: &str) -> StorageResult<FileToken> {
+        self.change_token(id, |token| {
+            if token.revoked_at.is_some() {
+                return Err(StorageError::TokenRevoked);
+            }
+            token.generation += 1;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Deletes a token. What starts after that gets nothing by it.
+    ///
+    /// # Errors
+    /// [`StorageError::InvalidArgument`], [`StorageError::TokenNotFound`].
+    #[instrument(skip_all)]
+    pub async fn delete_file_token(&self, id: &str) -> StorageResult<()> {
+        let id = StorageId::parse("tokenId", id)?;
+        match self.delete_some(&[id]).await? {
+            0 => Err(StorageError::TokenNotFound),
+            _ => Ok(()),
+        }
+    }
+
+    /// Deletes tokens, and says how many of them there were. They go in groups of some hundred: after a failure some are left.
+    ///
+    /// # Errors
+    /// [`StorageError::Node`].
+    #[instrument(skip_all)]
+    pub async fn delete_file_tokens(&self, ids: &[StorageId]) -> StorageResult<u64> {
+        let mut deleted = 0;
+        for some in ids.chunks(DELETED_AT_ONCE) {
+            deleted += self.delete_some(some).await?;
+        }
+        Ok(deleted)
+    }
+
+    /// Leases a use of a token for whoever presents it, for [`LEASE`](transport::access::LEASE).
+    ///
+    /// # Errors
+    /// [`StorageError::Token`].
+    #[instrument(skip_all)]
+    pub async fn claim_file_token(&self, presented: &PresentedToken) -> StorageResult<TokenClaim> {
+        token::claim(&self.node.core, presented).await
+    }
+
+    /// Ends a use whose content has arrived: it counts. Again, it changes nothing.
+    ///
+    /// # Errors
+    /// [`StorageError::ClaimNotFound`].
+    #[instrument(skip_all)]
+    pub async fn commit_token_claim(&self, claim: &TokenClaimId) -> StorageResult<()> {
+        token::commit(&self.node.core, claim).await
+    }
+
+    /// Counts that a content is had by a token; does nothing if it is not. A counted use is on disk when this returns, so it comes before
+    /// the first byte that is sent. `first` is the number of that byte; none if the client has the content already.
+    ///
+    /// # Errors
+    /// [`StorageError::Token`] if the use is not left any more. Then nothing must be sent.
+    pub async fn use_token(&self, content: &BucketContent, first: Option<u64>) -> StorageResult<()> {
+        let Some(by) = &content.by_token else { return Ok(()) };
+        let counting = first.map_or(&Counting::Nothing, |_| &by.counting);
+        token::pay(&self.node.core, &by.token, counting).await?;
+        let uncounted = *counting == Counting::Unclaimed && first == Some(0);
+        Ok(token::note_use(&self.node.core, &by.token, by.used_as, uncounted.into())?)
+    }
+
+    async fn change_token(
+        &self,
+        id: &str,
+        change: impl FnOnce(&mut TokenRecord) -> StorageResult<()>,
+    ) -> StorageResult<FileToken> {
+        let core = &self.node.core;
+        let id = StorageId::parse("tokenId", id)?;
+        let now = core.clock.now();
+        let replace = |view: &View<'_>| {
+            let before = found(view, &id)?;
+            let mut token = before.clone();
+            change(&mut token)?;
+            let mut batch = Batch::new();
+            if token != before {
+                token.updated_at = now;
+                token::put(&mut batch, &token)?;
+            }
+            Ok::<_, StorageError>((batch, (token, TokenKey::stored(view)?)))
+        };
+        let (token, key) = core.store.change(replace).await?;
+        Ok(token::to_dto(&core.store.view(), &token, &key, &core.token_accesses, now)?)
+    }
+
+    async fn delete_some(&self, ids: &[StorageId]) -> StorageResult<u64> {
+        let remove = |view: &View<'_>| {
+            let (mut batch, mut edit, mut count) = (Batch::new(), records::Edit::default(), 0);
+            for id in ids.iter().collect::<BTreeSet<_>>() {
+                if let Some(token) = token::find(view, id.as_str())? {
+                    token::remove(view, &mut batch, &mut edit, &token)?;
+                    count += 1;
+                }
+            }
+            edit.finish(&mut batch)?;
+            Ok::<_, StorageError>((batch, count))
+        };
+        self.node.core.store.change(remove).await
+    }
+}
+
+fn found(view: &View<'_>, id: &StorageId) -> StorageResult<TokenRecord> {
+    token::find(view, id.as_str())?.ok_or(StorageError::TokenNotFound)
+}
+
+/// Shows tokens of a list; those of deleted buckets are not on it.
+fn shown_by(
+    core: Arc<Core>,
+) -> impl Fn(&View<'_>, TokenRecord) -> crate::Result<Option<FileToken>> + Send + Sync + 'static {
+    move |view, token| {
+        if records::bucket_at(view, token.bucket)?.is_none() {
+            return Ok(None);
+        }
+        let key = TokenKey::stored(view)?;
+        Ok(Some(token::to_dto(view, &token, &key, &core.token_accesses, core.clock.now())?))
+    }
+}

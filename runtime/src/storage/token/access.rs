@@ -1,0 +1,135 @@
+//! What happens without a request: uses are written behind their answers, and tokens whose time is long over are removed.
+
+use std::sync::Arc;
+
+use tracing::{info, warn};
+use transport::wire::Timestamp;
+
+use super::record::{self, TOKENS, TokenRecord};
+use super::{ACCESS_DELAY, Notify};
+use crate::core::Core;
+use crate::event::Event;
+use crate::storage::records::Edit;
+use crate::storage::{ContentUse, StorageId};
+use crate::store::{Batch, StoreError, View};
+
+/// Tokens that are looked at or removed at a time.
+const PAGE: usize = 128;
+
+/// A content is had by a token. That is on disk after [`ACCESS_DELAY`], and known here at once.
+pub(crate) fn note_use(
+    core: &Arc<Core>,
+    token: &TokenRecord,
+    used_as: ContentUse,
+    uncounted: u64,
+) -> Result<(), StoreError> {
+    let now = core.clock.now();
+    let stored = || record::access_of(&core.store.view(), token.number);
+    let (before, is_first_pending) = core.token_accesses.note(token.number, now, uncounted, stored)?;
+    if is_first_pending {
+        write_later(core);
+    }
+    let is_told = match token.terms.notify {
+        Notify::None => false,
+        Notify::First => before.is_none(),
+        Notify::Each => true,
+    };
+    if is_told {
+        core.events.publish(Event::FileTokenUsed {
+            token: StorageId::stored(&token.id),
+            bucket: StorageId::stored(&token.bucket_id),
+            file: StorageId::stored(&token.file_id),
+            used_as,
+        });
+    }
+    Ok(())
+}
+
+fn write_later(core: &Arc<Core>) {
+    let weak = Arc::downgrade(core);
+    let write = async move {
+        loop {
+            tokio::time::sleep(ACCESS_DELAY).await;
+            let Some(core) = weak.upgrade() else { return };
+            match flush(&core).await {
+                Ok(()) if core.token_accesses.all().is_empty() => return,
+                Ok(()) => {}
+                Err(error) => warn!(%error, "uses of file tokens are not written yet"),
+            }
+        }
+    };
+    drop(core.background.run(write));
+}
+
+/// Writes what was noted. What cannot be written stays noted.
+pub(crate) async fn flush(core: &Core) -> Result<(), StoreError> {
+    let pending = core.token_accesses.all();
+    if pending.is_empty() {
+        return Ok(());
+    }
+    let write = |view: &View<'_>| {
+        let mut batch = Batch::new();
+        for (number, access) in &pending {
+            // Not if it was deleted meanwhile.
+            if record::at(view, *number)?.is_some() {
+                record::put_access(&mut batch, *number, access)?;
+            }
+        }
+        Ok::<_, StoreError>((batch, ()))
+    };
+    core.store.change(write).await?;
+    core.token_accesses.written(&pending);
+    Ok(())
+}
+
+/// Removes tokens that have been expired or revoked for longer than they are kept.
+pub(crate) async fn sweep(core: &Core) -> Result<(), StoreError> {
+    let now = core.clock.now();
+    let mut from = TOKENS.to_owned();
+    let mut swept = 0;
+    loop {
+        let names = core.store.view().value_names(TOKENS, &from, PAGE)?;
+        let over: Vec<_> = {
+            let view = core.store.view();
+            let read = names.iter().map(|name| view.value::<TokenRecord>(name));
+            let tokens: Vec<_> = read.collect::<Result<_, _>>()?;
+            tokens.into_iter().flatten().filter(|token| is_over(core, token, now)).map(|token| token.number).collect()
+        };
+        swept += remove_over(core, &over, now).await?;
+        // Requests are not to wait for all pages.
+        tokio::task::yield_now().await;
+        match names.last().filter(|_| names.len() == PAGE) {
+            Some(last) => from = format!("{last}\0"),
+            None => break,
+        }
+    }
+    if swept > 0 {
+        info!(swept, "file tokens whose time is over were removed");
+    }
+    Ok(())
+}
+
+/// Removes those of these tokens that are still over.
+async fn remove_over(core: &Core, numbers: &[u64], now: Timestamp) -> Result<usize, StoreError> {
+    if numbers.is_empty() {
+        return Ok(0);
+    }
+    let remove = |view: &View<'_>| {
+        let (mut batch, mut edit, mut count) = (Batch::new(), Edit::default(), 0);
+        for number in numbers {
+            if let Some(token) = record::at(view, *number)?.filter(|token| is_over(core, token, now)) {
+                record::remove(view, &mut batch, &mut edit, &token)?;
+                count += 1;
+            }
+        }
+        edit.finish(&mut batch)?;
+        Ok::<_, StoreError>((batch, count))
+    };
+    core.store.change(remove).await
+}
+
+fn is_over(core: &Core, token: &TokenRecord, now: Timestamp) -> bool {
+    let retention = core.config.storage.token_retention;
+    let ended = [token.terms.expire, token.revoked_at].into_iter().flatten().min();
+    ended.is_some_and(|ended| ended.saturating_add(retention) < now)
+}

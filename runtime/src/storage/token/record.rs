@@ -1,0 +1,193 @@
+//! File tokens as they are stored: named values of the node's store, in none of which a secret is.
+//!
+//! ```text
+//! StorageTokenKey                          of which secrets are derived
+//! StorageToken/<token>                     a token, by its number
+//! StorageTokenId/<id>                      the number of a token
+//! StorageTokenOf/<bucket>/<file>/<token>   the number of a token, by its file
+//! StorageTokenUses/<token>                 uses that were counted, if some were
+//! StorageTokenAccess/<token>               when it was used last, if it was
+//! ```
+
+use serde::{Deserialize, Serialize};
+use transport::access::Uses;
+use transport::wire::Timestamp;
+
+use super::secret::{PresentedToken, TokenKey};
+use super::terms::Terms;
+use super::{MAX_TOKENS, MAX_TOKENS_OF_FILE};
+use crate::core::{TokenAccess, TokenAccesses};
+use crate::dto::{FileToken, FileTokenStatus};
+use crate::storage::records::{Edit, FileEntry, bucket_at};
+use crate::storage::{StorageError, StorageId, StorageResult};
+use crate::store::{Batch, StoreError, View};
+
+type Result<T, E = StoreError> = std::result::Result<T, E>;
+
+pub(crate) const TOKENS: &str = "StorageToken/";
+const TOKEN_ID: &str = "StorageTokenId/";
+const TOKEN_OF: &str = "StorageTokenOf/";
+const USES: &str = "StorageTokenUses/";
+const ACCESS: &str = "StorageTokenAccess/";
+
+/// A token on a file in a bucket.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct TokenRecord {
+    pub(crate) id: String,
+    /// Unique among all buckets, files and tokens that this node ever had, and larger than those of earlier ones.
+    pub(crate) number: u64,
+    /// The number of the bucket.
+    pub(crate) bucket: u64,
+    /// The number of the file.
+    pub(crate) file: u64,
+    /// Ids of both, which never change.
+    pub(crate) bucket_id: String,
+    pub(crate) file_id: String,
+    pub(crate) created_at: Timestamp,
+    pub(crate) updated_at: Timestamp,
+    pub(crate) terms: Terms,
+    /// How often it was rotated. The secret is derived of it.
+    pub(crate) generation: u64,
+    pub(crate) revoked_at: Option<Timestamp>,
+}
+
+fn numbered(prefix: &str, number: u64) -> String {
+    format!("{prefix}{number:016x}")
+}
+
+/// What the names of all tokens of a file begin with; their values are the numbers.
+pub(crate) fn of_file(bucket: u64, file: u64) -> String {
+    format!("{TOKEN_OF}{bucket:016x}/{file:016x}/")
+}
+
+/// The token with a number, also while its bucket is being deleted.
+pub(crate) fn at(view: &View<'_>, number: u64) -> Result<Option<TokenRecord>> {
+    view.value(&numbered(TOKENS, number))
+}
+
+/// The token with an id.
+pub(crate) fn find(view: &View<'_>, id: &str) -> Result<Option<TokenRecord>> {
+    let Some(number) = view.value::<u64>(&format!("{TOKEN_ID}{id}"))? else { return Ok(None) };
+    let Some(token) = at(view, number)? else { return Ok(None) };
+    Ok(bucket_at(view, token.bucket)?.map(|_| token))
+}
+
+/// The token that a secret names, and whether the secret is its. Computes and compares for unknown ones, too.
+pub(crate) fn presented(view: &View<'_>, presented: &PresentedToken) -> Result<(Option<TokenRecord>, bool)> {
+    let key = TokenKey::stored(view)?;
+    let found = find(view, presented.id())?;
+    let fits = key.fits(presented, found.as_ref().map_or(0, |token| token.generation));
+    let is_right = fits && found.is_some();
+    Ok((found, is_right))
+}
+
+/// What was counted of a token.
+pub(crate) fn uses_of(view: &View<'_>, token: &TokenRecord) -> Result<Uses> {
+    let mut uses: Uses = view.value(&numbered(USES, token.number))?.unwrap_or_default();
+    uses.set_limit(token.terms.max_downloads);
+    Ok(uses)
+}
+
+pub(crate) fn put_uses(batch: &mut Batch, token: &TokenRecord, uses: &Uses) -> Result<()> {
+    batch.put_value(&numbered(USES, token.number), uses).map(drop)
+}
+
+pub(crate) fn access_of(view: &View<'_>, number: u64) -> Result<Option<TokenAccess>> {
+    view.value(&numbered(ACCESS, number))
+}
+
+pub(crate) fn put_access(batch: &mut Batch, number: u64, access: &TokenAccess) -> Result<()> {
+    batch.put_value(&numbered(ACCESS, number), access).map(drop)
+}
+
+pub(crate) fn put(batch: &mut Batch, token: &TokenRecord) -> Result<()> {
+    batch.put_value(&numbered(TOKENS, token.number), token).map(drop)
+}
+
+/// Adds a token whose id and number are new.
+pub(crate) fn add(view: &View<'_>, batch: &mut Batch, edit: &mut Edit, token: &TokenRecord) -> StorageResult<()> {
+    let of_file = of_file(token.bucket, token.file);
+    if view.value_names(&of_file, &of_file, MAX_TOKENS_OF_FILE)?.len() >= MAX_TOKENS_OF_FILE {
+        return Err(StorageError::LimitReached("the file has 1000 tokens, as many as it can have; delete one first"));
+    }
+    if edit.tokens(view)? >= MAX_TOKENS {
+        return Err(StorageError::LimitReached("there are 100000 tokens, as many as there can be; delete one first"));
+    }
+    edit.add_tokens(view, 1)?;
+    batch.put_value(&format!("{TOKEN_ID}{}", token.id), &token.number)?;
+    batch.put_value(&numbered(&of_file, token.number), &token.number)?;
+    Ok(put(batch, token)?)
+}
+
+/// Removes a token and what was counted of it.
+pub(crate) fn remove(view: &View<'_>, batch: &mut Batch, edit: &mut Edit, token: &TokenRecord) -> Result<()> {
+    edit.remove_tokens(view, 1)?;
+    batch.remove_value(&format!("{TOKEN_ID}{}", token.id));
+    batch.remove_value(&numbered(&of_file(token.bucket, token.file), token.number));
+    for prefix in [TOKENS, USES, ACCESS] {
+        batch.remove_value(&numbered(prefix, token.number));
+    }
+    Ok(())
+}
+
+/// Removes all tokens of a file.
+pub(crate) fn remove_of_file(view: &View<'_>, batch: &mut Batch, edit: &mut Edit, file: &FileEntry) -> Result<()> {
+    for (_, number) in view.values::<u64>(&of_file(file.bucket, file.number))? {
+        if let Some(token) = at(view, number)? {
+            remove(view, batch, edit, &token)?;
+        }
+    }
+    Ok(())
+}
+
+/// A token as its owner sees it.
+pub(crate) fn to_dto(
+    view: &View<'_>,
+    token: &TokenRecord,
+    key: &TokenKey,
+    accesses: &TokenAccesses,
+    now: Timestamp,
+) -> Result<FileToken> {
+    let uses = uses_of(view, token)?;
+    let access = match accesses.pending(token.number) {
+        Some(access) => Some(access),
+        None => access_of(view, token.number)?,
+    };
+    let terms = token.terms.clone();
+    Ok(FileToken {
+        id: StorageId::stored(&token.id),
+        sequence: token.number,
+        created_at: token.created_at,
+        updated_at: token.updated_at,
+        bucket_id: StorageId::stored(&token.bucket_id),
+        file_id: StorageId::stored(&token.file_id),
+        resource_id: format!("{}:{}", token.bucket_id, token.file_id),
+        secret: key.secret(&token.id, token.generation),
+        status: status(token, &uses, now),
+        expire: terms.expire,
+        not_before: terms.not_before,
+        label: terms.label,
+        max_downloads: terms.max_downloads.map(Into::into),
+        downloads: u64::from(uses.committed(now)) + access.map_or(0, |access| access.uncounted),
+        remaining: uses.remaining(now),
+        allow: terms.allow,
+        notify: terms.notify,
+        accessed_at: access.map(|access| access.at),
+        revoked_at: token.revoked_at,
+    })
+}
+
+/// What is for ever comes first.
+fn status(token: &TokenRecord, uses: &Uses, now: Timestamp) -> FileTokenStatus {
+    if token.revoked_at.is_some() {
+        FileTokenStatus::Revoked
+    } else if token.terms.expire.is_some_and(|expire| expire < now) {
+        FileTokenStatus::Expired
+    } else if uses.remaining(now) == Some(0) {
+        FileTokenStatus::Exhausted
+    } else if token.terms.not_before.is_some_and(|begin| begin > now) {
+        FileTokenStatus::Scheduled
+    } else {
+        FileTokenStatus::Active
+    }
+}
