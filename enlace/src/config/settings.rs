@@ -394,7 +394,11 @@ fn client(id: Option<String>, secret: Option<String>) -> Result<Option<(String, 
 fn storage(tree: &StorageTree) -> Result<StorageConfig, Problem> {
     match tree.max_file_size {
         0 => Err(problem("enlace.storage.maxFileSize", "must be at least 1")),
-        max_file_size => Ok(StorageConfig { max_file_size, max_unfinished_bytes: tree.max_unfinished_bytes }),
+        max_file_size => Ok(StorageConfig {
+            max_file_size,
+            max_unfinished_bytes: tree.max_unfinished_bytes,
+            ..StorageConfig::default()
+        }),
     }
 }
 
@@ -577,7 +581,7 @@ mod tests {
     fn bounds_of_storage_are_those_of_the_runtime_unless_they_are_set() {
         assert_eq!(settings(json!({})).unwrap().storage, StorageConfig::default());
         let set = json!({"enlace": {"storage": {"maxFileSize": 1, "maxUnfinishedBytes": 0}}});
-        assert_eq!(settings(set).unwrap().storage, StorageConfig { max_file_size: 1, max_unfinished_bytes: 0 });
+        assert_eq!(settings(set).unwrap().storage, StorageConfig { max_file_size: 1, max_unfinished_bytes: 0, ..StorageConfig::default() });
         for (member, value) in
             [("maxFileSize", json!(0)), ("maxFileSize", json!(-1)), ("maxUnfinishedBytes", json!("1"))]
         {
