@@ -256,8 +256,10 @@ fn runtime_config(
     config.max_received_file_size = settings.max_received_file_size;
     config.datawallet_enabled = settings.datawallet_enabled;
     config.content_store = settings.content_store;
-    config.storage =
-        StorageConfig { token_retention: config.storage.token_retention, ..settings.storage };
+    config.storage = settings.storage;
+    if let Some(appwrite) = &settings.appwrite {
+        config.storage.token_retention = appwrite.token_retention;
+    }
     config.peers = settings.peers.as_ref().map(|peers| peers.config(&memory.peer_ports));
     config
 }

@@ -71,7 +71,7 @@ pub(super) async fn create(mut call: Call<()>) -> Result<Reply, Problem> {
 pub(super) async fn list(call: Call<()>) -> Result<Reply, Problem> {
     let request = ListRequest::of::<dto::Bucket>(&call)?;
     let storage = call.runtime().storage();
-    let (buckets, total) = request.page(storage.buckets(), |id| storage.bucket(id).ok()).await?;
+    let (buckets, total) = request.page(storage.buckets(), move |id| storage.bucket(id).ok()).await?;
     Ok(Reply::ok(&BucketList { total, buckets: buckets.into_iter().map(Into::into).collect() }))
 }
 

@@ -25,7 +25,8 @@ pub(super) async fn list(call: Call<()>) -> Result<Reply, Problem> {
     let request = ListRequest::of::<dto::BucketFile>(&call)?;
     let (storage, caller, bucket) = (call.runtime().storage(), caller(&call), parameter(&call, 0));
     let files = storage.bucket_files(caller, bucket)?;
-    let (files, total) = request.page(files, |id| storage.bucket_file(caller, bucket, id).ok()).await?;
+    let bucket = bucket.to_owned();
+    let (files, total) = request.page(files, move |id| storage.bucket_file(caller, &bucket, id).ok()).await?;
     Ok(Reply::ok(&FileList { total, files: files.into_iter().map(Into::into).collect() }))
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Buckets and files are those of [`StorageFacade`](runtime::facade::StorageFacade), which has all the rules; here are the forms
 //! that the clients know: their headers, arguments, lists, failures and texts. Who presents no key of the node, or a wrong one, is a
-//! guest, and may do what buckets and files permit to `any` and `guests`.
+//! guest, and may do what buckets and files permit to `any` and `guests`, and what a file token opens.
 //!
 //! Refusals come in this order: an unknown project, a missing scope, an argument, and then what storage says.
 
@@ -13,8 +13,11 @@ mod content;
 mod files;
 mod list;
 mod model;
+mod page;
+mod presented;
 mod refusal;
 mod table;
+mod tokens;
 mod upload;
 
 use std::sync::LazyLock;
@@ -41,6 +44,7 @@ const PROJECT: &str = "x-appwrite-project";
 const GUEST_SCOPES: [&str; 2] = ["files.read", "files.write"];
 const REQUEST_HEADERS: HeaderValue = HeaderValue::from_static(
     "Content-Type, Content-Range, Range, X-Appwrite-Project, X-Appwrite-Key, X-Appwrite-Id, X-Appwrite-Response-Format, \
+     Authorization, X-File-Token, X-Claim, \
      X-SDK-Name, X-SDK-Platform, X-SDK-Language, X-SDK-Version, X-Correlation-Id",
 );
 /// Answers are data, never pages.

@@ -11,17 +11,17 @@ use serde_json::{Value, json};
 use crate::node::{Answer, KEY, TestNode, form, get, send};
 
 const READER: &str = "This_is_another_APIKEY_with_30_chars+";
-const BUCKETS: &str = "/v1/storage/buckets";
+pub(crate) const BUCKETS: &str = "/v1/storage/buckets";
 const PART: usize = 5 * 1024 * 1024;
 
 /// A client of one node.
-struct Client {
-    router: Router,
-    key: Option<&'static str>,
+pub(crate) struct Client {
+    pub(crate) router: Router,
+    pub(crate) key: Option<&'static str>,
 }
 
 impl Client {
-    fn of(node: &TestNode) -> Self {
+    pub(crate) fn of(node: &TestNode) -> Self {
         let scopes = ["files.read".to_owned(), "buckets.read".to_owned()];
         let reader = ApiKey::for_appwrite("reader", Secret::new(READER), Some(&scopes)).unwrap();
         let all = ApiKey::for_appwrite("all", Secret::new(KEY), None).unwrap();
@@ -29,11 +29,11 @@ impl Client {
         Self { router: api::router(node.runtime.clone(), ApiConfig::new(keys)), key: Some(KEY) }
     }
 
-    fn with(&self, key: Option<&'static str>) -> Self {
+    pub(crate) fn with(&self, key: Option<&'static str>) -> Self {
         Self { router: self.router.clone(), key }
     }
 
-    async fn send(&self, mut request: Request<Body>) -> Answer {
+    pub(crate) async fn send(&self, mut request: Request<Body>) -> Answer {
         let headers = request.headers_mut();
         headers.entry("x-appwrite-project").or_insert(HeaderValue::from_static("enlace"));
         if let Some(key) = self.key {
@@ -44,22 +44,27 @@ impl Client {
         answer
     }
 
-    async fn json(&self, method: Method, path: &str, body: &Value) -> Answer {
+    pub(crate) async fn json(&self, method: Method, path: &str, body: &Value) -> Answer {
         let request = Request::builder().method(method).uri(path).header(header::CONTENT_TYPE, "application/json");
         self.send(request.body(Body::from(body.to_string())).unwrap()).await
     }
 
-    async fn get(&self, path: &str) -> Answer {
+    pub(crate) async fn get(&self, path: &str) -> Answer {
         self.send(get(path)).await
     }
 
-    async fn bucket(&self, body: Value) -> Value {
+    pub(crate) async fn bucket(&self, body: Value) -> Value {
         let answer = self.json(Method::POST, BUCKETS, &body).await;
         assert_eq!(answer.status, StatusCode::CREATED, "{}", answer.json());
         answer.json()
     }
 
-    async fn upload(&self, bucket: &str, parts: &[(&[u8], &[u8])], headers: &[(&'static str, String)]) -> Answer {
+    pub(crate) async fn upload(
+        &self,
+        bucket: &str,
+        parts: &[(&[u8], &[u8])],
+        headers: &[(&'static str, String)],
+    ) -> Answer {
         let mut request = form(&format!("{BUCKETS}/{bucket}/files"), parts);
         for (name, value) in headers {
             request.headers_mut().insert(HeaderName::from_static(name), value.parse().unwrap());
@@ -75,9 +80,9 @@ impl Client {
     }
 }
 
-const FILE: &[u8] = b"name=\"file\"; filename=\"data.bin\"";
+pub(crate) const FILE: &[u8] = b"name=\"file\"; filename=\"data.bin\"";
 
-fn told(answer: &Answer) -> (u16, String) {
+pub(crate) fn told(answer: &Answer) -> (u16, String) {
     let body = answer.json();
     assert_eq!(body["code"], answer.status.as_u16());
     assert!(body["message"].is_string() && body["version"].is_string(), "{body}");
@@ -85,11 +90,11 @@ fn told(answer: &Answer) -> (u16, String) {
     (answer.status.as_u16(), body["type"].as_str().unwrap().to_owned())
 }
 
-fn refused(status: u16, kind: &str) -> (u16, String) {
+pub(crate) fn refused(status: u16, kind: &str) -> (u16, String) {
     (status, kind.to_owned())
 }
 
-fn query(of: &Value) -> String {
+pub(crate) fn query(of: &Value) -> String {
     percent_encoding::utf8_percent_encode(&of.to_string(), percent_encoding::NON_ALPHANUMERIC).to_string()
 }
 
@@ -351,7 +356,7 @@ async fn guests_may_do_what_permissions_say() {
 }
 
 impl Client {
-    async fn ranged(&self, path: &str, headers: &[(&'static str, &str)]) -> Answer {
+    pub(crate) async fn ranged(&self, path: &str, headers: &[(&'static str, &str)]) -> Answer {
         let mut request = get(path);
         for (name, value) in headers {
             request.headers_mut().insert(HeaderName::from_static(name), value.parse().unwrap());

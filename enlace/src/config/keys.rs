@@ -186,6 +186,12 @@ pub(crate) const KEYS: &[Key] = &[
         "",
         "file with a key for `/v1` with all scopes (default: `appwrite-key` in the data directory)",
     ),
+    key(
+        "enlace.appwrite.tokenRetention",
+        ValueForm::SmallNumber,
+        "30",
+        "days for which tokens of `/v1` are kept after they have expired or were revoked",
+    ),
     key("enlace.appwrite.keys.<name>.key", ValueForm::Secret, "", "a further key for `/v1`"),
     key(
         "enlace.appwrite.keys.<name>.scopes",

@@ -102,6 +102,8 @@ pub(crate) struct AppwriteSettings {
     pub(crate) project: String,
     /// Where the generated key is.
     pub(crate) key_file: Option<PathBuf>,
+    /// How long tokens are kept after they have ended.
+    pub(crate) token_retention: Duration,
     /// Keys from the configuration, by name. Their scopes are those of Appwrite.
     pub(crate) keys: Vec<ApiKeySettings>,
 }
@@ -237,6 +239,7 @@ struct AppwriteTree {
     enabled: bool,
     project: String,
     key_file: Option<PathBuf>,
+    token_retention: u32,
     #[serde(default)]
     keys: BTreeMap<String, AppwriteKey>,
 }
@@ -483,7 +486,8 @@ fn appwrite(tree: AppwriteTree, problems: &mut Problems) -> Option<AppwriteSetti
             keys.push(ApiKeySettings { name, place, key: Secret::new(key), expires_at: None, scopes });
         }
     }
-    Some(AppwriteSettings { project: tree.project, key_file: tree.key_file, keys })
+    let token_retention = Duration::from_secs(u64::from(tree.token_retention) * 24 * 60 * 60);
+    Some(AppwriteSettings { project: tree.project, key_file: tree.key_file, token_retention, keys })
 }
 
 /// Where keys of `/v1` are.
@@ -501,6 +505,7 @@ fn api_key(name: String, place: String, given: ApiKey) -> Result<ApiKeySettings,
 
 #[cfg(test)]
 mod tests {
+    use runtime::StorageConfig;
     use serde_json::json;
 
     use super::super::Configuration;
@@ -581,7 +586,10 @@ mod tests {
     fn bounds_of_storage_are_those_of_the_runtime_unless_they_are_set() {
         assert_eq!(settings(json!({})).unwrap().storage, StorageConfig::default());
         let set = json!({"enlace": {"storage": {"maxFileSize": 1, "maxUnfinishedBytes": 0}}});
-        assert_eq!(settings(set).unwrap().storage, StorageConfig { max_file_size: 1, max_unfinished_bytes: 0, ..StorageConfig::default() });
+        assert_eq!(
+            settings(set).unwrap().storage,
+            StorageConfig { max_file_size: 1, max_unfinished_bytes: 0, ..StorageConfig::default() }
+        );
         for (member, value) in
             [("maxFileSize", json!(0)), ("maxFileSize", json!(-1)), ("maxUnfinishedBytes", json!("1"))]
         {
@@ -626,6 +634,7 @@ mod tests {
         let read = appwrite(json!({"keys": {"a": {"key": "k", "scopes": ["files.read"]}, "b": {"key": "l"}}}));
         let read = read.unwrap().unwrap();
         assert_eq!((read.project.as_str(), read.keys.len()), ("enlace", 2));
+        assert_eq!(read.token_retention, StorageConfig::DEFAULT_TOKEN_RETENTION);
         assert_eq!(read.keys[0].scopes.as_deref(), Some(&["files.read".to_owned()][..]));
         assert_eq!(read.keys[1].scopes, None);
         assert!(appwrite(json!({"enabled": false})).unwrap().is_none());
