@@ -23,6 +23,7 @@
 mod backbone;
 mod claims;
 mod clock;
+mod family;
 mod fate;
 mod http;
 mod identity;
@@ -41,6 +42,7 @@ mod world;
 pub use backbone::{Backbone, OAUTH_CLIENT};
 pub use claims::Claimants;
 pub use clock::WorldClock;
+pub use family::Family;
 pub use fate::{Answer, Exchange, Fate, Gate};
 pub use http::http;
 pub use identity::{NewIdentity, client};

@@ -119,10 +119,11 @@ impl Delivery for Backbone<'_> {
         if !self.counts_uses(id).await? {
             return Err(Failure::NotFound(Error::RecordNotFound("Claim")));
         }
-        Ok(match end {
-            ClaimEnd::Commit => self.session().commit_claim(id, claim).await?,
-            ClaimEnd::Release => self.session().release_claim(id, claim).await?,
-        })
+        let ended = match end {
+            ClaimEnd::Commit => self.session().commit_claim(id, claim).await,
+            ClaimEnd::Release => self.session().release_claim(id, claim).await,
+        };
+        Ok(ended?)
     }
 
     async fn file_metadata(&self, id: &FileId, named: Option<&str>) -> Result<FileMetadata, Failure> {

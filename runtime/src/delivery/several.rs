@@ -275,10 +275,11 @@ fn slow() -> PeerFailure {
     PeerFailure::Unreachable("it does not answer in time".to_owned())
 }
 
-/// What both sides answered. The kind is that of the backbone, whose failures callers tell apart, unless only the peer has the token.
+/// What both sides answered. The kind is that of the backbone, whose failures callers tell apart. But each token has one
+/// counter, so whoever says that no use is left is right.
 fn both(direct: PeerFailure, backbone: Failure, is_foreign: bool) -> Failure {
     let kind = match &backbone {
-        Failure::NotFound(_) if direct::is_used_up(&direct) => Failure::NoUseLeft,
+        _ if direct::is_used_up(&direct) => Failure::NoUseLeft,
         Failure::NotFound(_) => Failure::NotFound,
         Failure::NoUseLeft(_) => Failure::NoUseLeft,
         Failure::TooLarge(_) => Failure::TooLarge,

@@ -30,21 +30,17 @@ impl Undelivered {
     /// The error whose code it has: that of the backbone, unless this is not the one that would have it.
     pub(crate) fn decisive(&self) -> Result<&Error, ErrorCode> {
         match &self.backbone {
-            Some(backbone) if !(self.is_peers_to_say() && backbone.known_code() == Some(ErrorCode::RecordNotFound)) => {
+            // Each token has one counter, so this is so whatever the backbone says.
+            _ if super::direct::is_used_up(&self.direct) => Err(ErrorCode::TokenExhausted),
+            Some(backbone) if !(self.is_foreign && backbone.known_code() == Some(ErrorCode::RecordNotFound)) => {
                 Ok(backbone)
             }
             _ => Err(match self.direct {
                 PeerFailure::Exchange(PeerError::Refused(Refusal::NotFound)) => ErrorCode::RecordNotFound,
-                PeerFailure::Exchange(PeerError::Refused(Refusal::NoUseLeft)) => ErrorCode::TokenExhausted,
                 PeerFailure::Unreachable(_) => ErrorCode::PeerUnreachable,
                 PeerFailure::Exchange(_) => ErrorCode::PeerExchange,
             }),
         }
-    }
-
-    /// Whether it says nothing that the backbone has nothing: it is another one than that of the sharer, or never had the token.
-    fn is_peers_to_say(&self) -> bool {
-        self.is_foreign || super::direct::is_used_up(&self.direct)
     }
 
     /// The failure of the backbone, if it was asked.

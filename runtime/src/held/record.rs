@@ -174,12 +174,10 @@ impl HeldToken {
 /// otherwise.
 pub(super) fn is_by_token_only(view: &View<'_>, file: &FileId) -> Result<bool> {
     let prefix = format!("{OF}{file}/");
-    for name in view.value_names(&prefix, &prefix, 1)? {
-        let id = name[prefix.len()..].parse().map_err(|_| StoreError::Damaged)?;
-        let token = HeldToken::stored(view, &id)?;
-        return Ok(token.is_some_and(|token| token.is_counted || token.not_before.is_some()));
-    }
-    Ok(false)
+    let Some(name) = view.value_names(&prefix, &prefix, 1)?.pop() else { return Ok(false) };
+    let id = name[prefix.len()..].parse().map_err(|_| StoreError::Damaged)?;
+    let token = HeldToken::stored(view, &id)?;
+    Ok(token.is_some_and(|token| token.is_counted || token.not_before.is_some()))
 }
 
 /// A file that is shared without a backbone.

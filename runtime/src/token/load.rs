@@ -48,10 +48,11 @@ pub(crate) async fn load(core: &Arc<Core>, reference: &TokenReference, password:
     let peer = core.routes.to_token(&reference.id).map(|route| route.direct.peer_id);
     let asked = hash.as_deref();
     let id = &reference.id;
-    let mut used = claims::begin(core, id).await?;
+    let begun = claims::begin(core, id).await?;
+    let mut used = begun.clone();
     let ask_under = |claim, sources| async move { delivery::by(core, sources).token(id, asked, claim, named).await };
-    let mut first = ask_under(used.as_ref().map(|used| &used.claim), Sources::All).await;
-    if let (Err(failure), Some(refused)) = (&first, &used)
+    let mut first = ask_under(begun.as_ref().map(|used| &used.claim), Sources::All).await;
+    if let (Err(failure), Some(refused)) = (&first, &begun)
         && claims::refused(core, id, refused, failure).await?
     {
         used = None;

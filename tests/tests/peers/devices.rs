@@ -3,124 +3,61 @@
 use std::io::Cursor;
 use std::time::Duration;
 
-use enlace_tests::{Backbone, NewIdentity, Node, World, client, password};
+use enlace_tests::{Backbone, Family, Node, World, password};
 use runtime::dto::Peer;
 use runtime::facade::{ContentFormat, CreateTokenForFile, UploadOwnFile};
 use runtime::source::Source;
 use runtime::{Address, Config, ContentStoreConfig, MediaType, Path, PeerConfig, dialable_reference};
 use serde_json::{Map, Value, json};
 use tokio::io::AsyncReadExt as _;
-use transport::backbone::Session;
-use transport::challenge::{Challenge, ChallengeType};
-use transport::crypto::{SecretKey, SignatureKeypair};
+use transport::crypto::SignatureKeypair;
 use transport::datawallet::{Collection, PayloadCategory, PendingModification, create_modifications};
-use transport::identity::{DeviceSharedSecret, PublicIdentity, generate_device_password};
-use transport::wire::backbone::datawallet::{ModificationType, NewModification, PushModifications};
-use transport::wire::backbone::devices::{CreateDevice, CreatedDevice};
-use transport::wire::backbone::identities::CreatedIdentity;
-use transport::wire::backbone::sync_runs::{FinalizeDatawalletVersionUpgrade, StartSyncRun, SyncRunType};
+use transport::identity::DeviceSharedSecret;
+use transport::wire::backbone::datawallet::ModificationType;
 
 const WEEK: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 const TOLERANCE: Duration = Duration::from_secs(5 * 60);
 
-/// An identity whose first device is no node, but registers and removes the others.
-struct Family {
-    key: SignatureKeypair,
-    synchronization_key: SecretKey,
-    created: CreatedIdentity,
-    session: Session,
+/// Registers a device, as published clients do, and starts it as a node. Without the key of the identity another one has to certify it.
+async fn device(
+    family: &Family,
+    (world, backbone): (&World, &Backbone),
+    name: &str,
+    identity_key: Option<&SignatureKeypair>,
+) -> Node {
+    let secret = family.register(identity_key).await;
+    push(family, create_modifications(&Collection::DEVICES, secret.id.as_str(), &entry(&secret))).await;
+    let node = Node::onboard(config(world, backbone, name), world.clock().clone(), secret).await.unwrap();
+    synchronize(&node).await;
+    node
 }
 
-impl Family {
-    async fn new(backbone: &Backbone) -> Self {
-        let client = client(&backbone.line().url());
-        let NewIdentity { key, created, credentials } = NewIdentity::create(&client).await;
-        let session = client.login(credentials);
-        let start = StartSyncRun { kind: SyncRunType::DatawalletVersionUpgrade, duration: None };
-        let run = session.start_sync_run(start).await.unwrap().sync_run.unwrap();
-        let upgrade =
-            FinalizeDatawalletVersionUpgrade { new_datawallet_version: 1, datawallet_modifications: Vec::new() };
-        session.finalize_datawallet_version_upgrade(&run.id, &upgrade).await.unwrap();
-        Self { key, synchronization_key: SecretKey::generate(), created, session }
-    }
-
-    /// Registers a device, as published clients do, and starts it as a node.
-    async fn device(
-        &self,
-        world: &World,
-        backbone: &Backbone,
-        name: &str,
-        identity_key: Option<&SignatureKeypair>,
-    ) -> Node {
-        let password = generate_device_password();
-        let challenge = self.session.create_challenge().await.unwrap();
-        let request = CreateDevice {
-            device_password: password.to_string(),
-            signed_challenge: Challenge::new(challenge, ChallengeType::Identity).sign(&self.key).to_wire(),
-            communication_language: None,
-            is_backup_device: false,
-        };
-        let created = self.session.create_device(&request).await.unwrap();
-        self.push(create_modifications(&Collection::DEVICES, created.id.as_str(), &entry(&created))).await;
-        let secret = DeviceSharedSecret {
-            created_at: created.created_at,
-            created_by_device: created.created_by_device,
-            description: None,
-            device_index: 1,
-            id: created.id,
-            identity: PublicIdentity { address: self.created.address.clone(), public_key: self.key.public_key() },
-            identity_private_key: identity_key.cloned(),
-            is_backup_device: false,
-            name: None,
-            password,
-            profile_name: None,
-            secret_base_key: SecretKey::generate(),
-            synchronization_key: self.synchronization_key.clone(),
-            username: created.username,
-        };
-        let node = Node::onboard(config(world, backbone, name), world.clock().clone(), secret).await.unwrap();
-        synchronize(&node).await;
-        node
-    }
-
-    /// Says in the datawallet that a device was removed.
-    async fn remove(&self, device: &Node) {
-        let id = device.runtime().account().device_info().await.unwrap().id;
-        let Value::Object(properties) = json!({ "isOffboarded": true }) else { unreachable!() };
-        let removal = PendingModification {
-            kind: ModificationType::Update,
-            collection: Collection::DEVICES.name.to_owned(),
-            object_identifier: id.to_string(),
-            payload: Some((PayloadCategory::TechnicalData, properties)),
-        };
-        self.push(vec![removal]).await;
-    }
-
-    async fn push(&self, changes: Vec<PendingModification>) {
-        let mut newest = None;
-        loop {
-            let page = self.session.modifications_page(newest).await.unwrap();
-            newest = page.modifications.last().map(|last| last.index).or(newest);
-            if !page.has_more {
-                break;
-            }
-        }
-        let first = newest.map_or(0, |index| index + 1);
-        let seal = |(index, change): (u64, PendingModification)| change.seal(&self.synchronization_key, index).unwrap();
-        let modifications: Vec<NewModification> = (first..).zip(changes).map(seal).collect();
-        let local_index = newest.map_or(-1, |index| index.try_into().unwrap());
-        self.session.push_modifications(&PushModifications { local_index, modifications }).await.unwrap();
-    }
+/// Says in the datawallet that a device was removed.
+async fn remove(family: &Family, device: &Node) {
+    let id = device.runtime().account().device_info().await.unwrap().id;
+    let Value::Object(properties) = json!({ "isOffboarded": true }) else { unreachable!() };
+    let removal = PendingModification {
+        kind: ModificationType::Update,
+        collection: Collection::DEVICES.name.to_owned(),
+        object_identifier: id.to_string(),
+        payload: Some((PayloadCategory::TechnicalData, properties)),
+    };
+    push(family, vec![removal]).await;
 }
 
-fn entry(created: &CreatedDevice) -> Map<String, Value> {
+async fn push(family: &Family, changes: Vec<PendingModification>) {
+    let key = &family.synchronization_key;
+    family.push(changes, |change, index| change.seal(key, index).unwrap()).await;
+}
+
+fn entry(device: &DeviceSharedSecret) -> Map<String, Value> {
     let entry = json!({
         "@type": "Device",
-        "createdAt": created.created_at,
-        "createdByDevice": created.created_by_device,
+        "createdAt": device.created_at,
+        "createdByDevice": device.created_by_device,
         "isBackupDevice": false,
         "type": 0,
-        "username": created.username,
+        "username": device.username,
     });
     let Value::Object(entry) = entry else { unreachable!() };
     entry
@@ -166,9 +103,10 @@ impl Scene {
     async fn new() -> Self {
         let world = World::new();
         let backbone = world.backbone().await;
-        let family = Family::new(&backbone).await;
-        let admin = family.device(&world, &backbone, "admin", Some(&family.key)).await;
-        let member = family.device(&world, &backbone, "member", None).await;
+        let family = Family::create(&backbone.line().url()).await;
+        family.create_datawallet().await;
+        let admin = device(&family, (&world, &backbone), "admin", Some(&family.key)).await;
+        let member = device(&family, (&world, &backbone), "member", None).await;
         let sharer = Node::start(config(&world, &backbone, "sharer"), world.clock().clone()).await.unwrap();
         let content = (0..3_000_000_u32).map(|place| (place * 7 % 251) as u8).collect();
         Self { world, backbone, family, admin, member, sharer, content }
@@ -297,7 +235,7 @@ async fn a_removed_device_is_refused_by_its_identity_and_gets_no_other_certifica
     assert_eq!(peer.address.as_ref(), Some(scene.admin.address()));
     assert_eq!(seen(&scene.member, &scene.admin).unwrap().address.as_ref(), Some(scene.member.address()));
 
-    scene.family.remove(&scene.member).await;
+    remove(&scene.family, &scene.member).await;
     synchronize(&scene.admin).await;
     let gone = async {
         // On both sides: the one that was turned out notices it a little later.

@@ -15,13 +15,13 @@ const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A node that shares a file, one that receives it, and their backbone.
 pub(super) struct Pair {
-    world: World,
+    pub(super) world: World,
     pub(super) backbone: Backbone,
     sharer: Option<Node>,
     pub(super) receiver: Node,
     pub(super) file: File,
     reference: String,
-    content: Vec<u8>,
+    pub(super) content: Vec<u8>,
 }
 
 impl Pair {
@@ -86,7 +86,7 @@ impl Pair {
     }
 }
 
-async fn node(world: &World, name: &str, backbone: &Backbone, listen: Vec<String>) -> Node {
+pub(super) async fn node(world: &World, name: &str, backbone: &Backbone, listen: Vec<String>) -> Node {
     // By which path a file comes depends on who is there, not on how busy the machine is.
     let patience = PATIENCE;
     let peers = PeerConfig {

@@ -1,15 +1,17 @@
 //! Terms of a token hold on every way by which it is loaded: directly, and from the backbone.
 
-use enlace_tests::{PeerClaimant, client};
+use enlace_tests::{PeerClaimant, client, refusal};
 use futures_util::future::join_all;
-use runtime::Path;
 use runtime::dto::{Token, TokenPath, TokenStatus};
-use runtime::facade::{ContentFormat, CreateTokenForFile};
+use runtime::facade::{ContentFormat, CreateTokenForFile, UploadOwnFile};
+use runtime::source::Source;
+use runtime::{MediaType, Path};
 use transport::access::ClaimEnd;
 use transport::backbone::new_claim_id;
 use transport::peer::{PeerError, Refusal};
+use transport::wire::ClaimId;
 
-use super::paths::{MEBIBYTE, Pair, by};
+use super::paths::{MEBIBYTE, Pair, by, node};
 
 const NO_USE_LEFT: PeerError = PeerError::Refused(Refusal::NoUseLeft);
 const NOTHING: PeerError = PeerError::Refused(Refusal::NotFound);
@@ -34,6 +36,16 @@ impl Pair {
     }
 }
 
+/// What becomes of a use once the node has a place for it.
+async fn decided(peer: &PeerClaimant, claim: &ClaimId) -> Result<(), PeerError> {
+    loop {
+        match peer.use_once(claim).await {
+            Err(PeerError::Refused(Refusal::Busy)) => {}
+            outcome => return outcome,
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn of_64_peers_at_a_time_one_gets_the_only_use_which_the_backbone_has_counted() {
     let pair = Pair::with(ContentFormat::V2, MEBIBYTE).await;
@@ -41,7 +53,7 @@ async fn of_64_peers_at_a_time_one_gets_the_only_use_which_the_backbone_has_coun
     let peers = join_all((0..PEERS).map(|_| PeerClaimant::of_reference(&reference))).await;
     let peers: Vec<_> = peers.into_iter().map(Result::unwrap).collect();
     let claims: Vec<_> = (0..PEERS * ASKED_BY_EACH).map(|_| new_claim_id()).collect();
-    let asked = claims.iter().enumerate().map(|(number, claim)| peers[number % PEERS].use_once(claim));
+    let asked = claims.iter().enumerate().map(|(number, claim)| decided(&peers[number % PEERS], claim));
     let outcomes = join_all(asked).await;
     let granted: Vec<_> = claims.iter().zip(&outcomes).filter(|(_, outcome)| outcome.is_ok()).collect();
     assert_eq!(granted.len(), 1, "{outcomes:?}");
@@ -58,6 +70,31 @@ async fn of_64_peers_at_a_time_one_gets_the_only_use_which_the_backbone_has_coun
     }
     assert_eq!(pair.counts(&token).await, (TokenStatus::Exhausted, 1, 0));
     join_all(peers.into_iter().map(PeerClaimant::leave)).await;
+    pair.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_direct_share_is_counted_by_its_node_while_the_backbone_is_away() {
+    let pair = Pair::with(ContentFormat::V2, MEBIBYTE).await;
+    let other = node(&pair.world, "other", &pair.backbone, Vec::new()).await;
+    let path = pair.world.directory("direct.bin");
+    std::fs::write(&path, &pair.content).unwrap();
+    let mimetype = MediaType::of_header(Some("application/octet-stream"));
+    let request = UploadOwnFile::from_source(Source::file(&path).unwrap(), "a.bin".parse().unwrap(), mimetype);
+    let terms = CreateTokenForFile { max_downloads: Some(1_u64.try_into().unwrap()), ..CreateTokenForFile::default() };
+    let token = pair.sharer().runtime().files().share_directly(request, terms).await.unwrap();
+    let reference = pair.dialable(&token.reference.url);
+    pair.backbone.line().cut().await;
+    for _ in 0..2 {
+        assert!(pair.receiver.fetch(&reference).await.unwrap() == pair.content, "again it is the same use");
+    }
+    assert_eq!(refusal(other.fetch(&reference).await), "error.platform.token.exhausted");
+    let claimant = PeerClaimant::of_reference(&reference).await.unwrap();
+    assert_eq!(claimant.use_once(&new_claim_id()).await, Err(NO_USE_LEFT));
+    claimant.leave().await;
+    let (status, committed, leased) = pair.counts(&token).await;
+    assert_eq!((status, committed + leased), (TokenStatus::Exhausted, 1));
+    other.stop().await;
     pair.end().await;
 }
 
